@@ -1,0 +1,151 @@
+# Pregón: build, run, test and install.  `make help` lists the targets.
+#
+#   make run                 install what is missing, build, start everything
+#   make test                install what is missing, build, run every test
+#   make SAN=address,undefined test     the same under sanitizers (also: thread)
+#   make V=1                 show the commands
+#
+# Each variant has a folder of its own under build/, so objects never mix.
+
+SHELL   := /bin/sh
+CC      ?= gcc
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SAN     ?=
+V       ?=
+PYTHON  ?= /usr/bin/python3
+
+PROGRAMS := broker gateway feeder
+comma    := ,
+VARIANT  := $(or $(subst $(comma),-,$(SAN)),release)
+B        ?= build/$(VARIANT)
+Q        := $(if $(V),,@)
+export B
+
+PKGS     := libzmq msgpack libwslay yajl
+LDLIBS   += -lzmq -lmsgpackc -lwslay -lyajl -lcivetweb -lpthread
+CPPFLAGS += -I. -D_GNU_SOURCE
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wundef -Wvla \
+            -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
+            -Wimplicit-fallthrough -Werror
+HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+CFLAGS   ?= -O2 -g
+ifeq ($(SAN),)
+  ALL_CFLAGS = -std=gnu17 $(WARN) $(HARDEN) $(CFLAGS)
+  LDFLAGS   += -pie -Wl,-z,relro,-z,now
+else
+  ALL_CFLAGS = -std=gnu17 $(WARN) -O1 -g -fno-omit-frame-pointer \
+               -fsanitize=$(SAN) -fno-sanitize-recover=all
+  LDFLAGS   += -fsanitize=$(SAN)
+endif
+
+# Everything but main.c goes into one library per folder, which tests link too.
+SHARED_SRC := $(wildcard shared/*.c)
+LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
+UNIT_SRC   := $(wildcard tests/unit/test_*.c)
+ALL_SRC    := $(SHARED_SRC) $(foreach p,$(PROGRAMS),$(wildcard $(p)/*.c)) $(UNIT_SRC)
+HEADERS    := $(wildcard shared/*.h $(PROGRAMS:%=%/*.h))
+OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
+BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
+UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
+        test-sanitize format format-check compdb install clean help
+
+all: deps ## build the programs (default)
+	$(Q)$(MAKE) --no-print-directory build
+
+build: $(BINARIES)
+
+deps: ## install what is missing from Debian's packages (asks nothing when all is there)
+	$(Q)tools/install-deps
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC   $@";)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# .incbin is invisible to -MMD.
+$(B)/gateway/www.o: gateway/www/index.html
+
+define program
+$(B)/lib$(1).a: $(call OBJ,$(call LIB_SRC,$(1)))
+$(B)/bin/pregon-$(1): $(call OBJ,$(1)/main.c) $(B)/lib$(1).a $(B)/libshared.a
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+$(B)/libshared.a: $(call OBJ,$(SHARED_SRC))
+
+$(B)/%.a:
+	@echo "  AR   $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+LIBS := $(PROGRAMS:%=$(B)/lib%.a) $(B)/libshared.a
+
+$(B)/bin/%:
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIBS)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+
+run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
+	$(Q)$(PYTHON) tools/run.py --bin $(B)/bin
+
+test: deps ## run every test that fits in eight minutes
+	$(Q)$(MAKE) --no-print-directory check system
+
+check: unit hdr-check arch-check docs-check
+
+unit: $(UNIT_TESTS) ## unit tests only
+	$(Q)for t in $^; do $$t >$$t.log 2>&1 && echo "  OK   $$t" || { cat $$t.log; exit 1; }; done
+
+system: build ## tests against the real processes only
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q tests/system $(PYTEST_ARGS)
+
+test-sanitize: ## all tests under address, undefined and thread sanitizers
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined test
+	$(Q)$(MAKE) --no-print-directory SAN=thread test
+
+hdr-check: $(HEADERS:%=$(B)/%.ok) ## every header compiles on its own
+$(B)/%.h.ok: %.h Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fsyntax-only -x c $< && touch $@
+
+arch-check: $(LIBS) ## no include or symbol breaks the layering
+	$(Q)tools/arch-check $(B)
+
+docs: docs/config.md ## regenerate the settings tables
+docs/config.md: $(BINARIES)
+	$(Q)tools/settings-doc $(B)/bin > $@.new && mv $@.new $@
+docs-check: $(BINARIES) ## docs/config.md matches the programs
+	$(Q)tools/settings-doc $(B)/bin | diff docs/config.md - || { echo 'run: make docs'; exit 1; }
+
+format: ## rewrite the sources with clang-format
+	$(Q)clang-format -i $(ALL_SRC) $(HEADERS)
+format-check:
+	$(Q)clang-format --dry-run -Werror $(ALL_SRC) $(HEADERS)
+
+compdb: compile_commands.json ## for clangd and clang-tidy
+compile_commands.json: Makefile $(ALL_SRC)
+	$(Q){ printf '['; s=; for f in $(ALL_SRC); do \
+	  printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$s" "$(CURDIR)" "$$f" \
+	  '$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c '"$$f"; s=,; done; printf '\n]\n'; } > $@
+
+install: all ## install under $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pregon/data \
+	  $(DESTDIR)$(PREFIX)/share/doc/pregon
+	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 feeder/data/* $(DESTDIR)$(PREFIX)/share/pregon/data
+	install -m 644 README.md README.es.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/pregon
+
+clean: ## remove build/
+	rm -rf build compile_commands.json
+
+help: ## this list
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+-include $(patsubst %.c,$(B)/%.d,$(ALL_SRC))

@@ -1,0 +1,33 @@
+/* broker_config: every setting of the broker; the only place to add one. */
+#ifndef BROKER_CONFIG_H
+#define BROKER_CONFIG_H
+
+#include "shared/config.h"
+
+/* clang-format off */
+#define BROKER_SETTINGS(X)                                                               \
+    /* kind, NAME, field, default, min, max, allowed, help */                            \
+    X(text, BROKER_INGEST, broker_ingest, "tcp://127.0.0.1:5555", 6, 200, NULL,          \
+      "Where feeders publish to; port 0 takes a free one, told in the ready line.")      \
+    X(text, BROKER_PUBLISH, broker_publish, "tcp://127.0.0.1:5556", 6, 200, NULL,        \
+      "Where gateways and consumers subscribe.")                                         \
+    X(text, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,        \
+      "Where everyone asks questions.")                                                  \
+    X(int, JOURNAL_BYTES, journal_bytes, "67108864", 1048576, 17179869184, NULL,         \
+      "Bytes of recent records kept in memory for replay.")                              \
+    X(int, MAX_SYMBOLS_TOTAL, max_symbols_total, "1000000", 1, 100000000, NULL,          \
+      "Symbols the broker knows at most; a quote of one more is refused.")               \
+    X(seconds, MAX_FUTURE, max_future, "60", 0, 86400, NULL,                             \
+      "Seconds a quote's timestamp may lie ahead of the broker's clock.")                \
+    X(seconds, TIMEOUT_GRACEFUL_SHUTDOWN, timeout_graceful_shutdown, "5", 0, 600, NULL,  \
+      "Seconds to pass on what has come in after SIGTERM; a second signal ends it.")
+/* clang-format on */
+
+struct broker_config {
+    CONFIG_COMMON(CONFIG_FIELD)
+    BROKER_SETTINGS(CONFIG_FIELD)
+};
+
+extern const struct config_program broker_program;
+
+#endif

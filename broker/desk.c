@@ -1,0 +1,319 @@
+#include "broker/desk.h"
+
+#include <msgpack.h>
+#include <string.h>
+
+#include "shared/log.h"
+#include "shared/pack.h"
+
+/* A heartbeat names at most this many changed symbols; more, and it says "complete":false. */
+#define CHANGES_MAX 20000
+
+void desk_init(struct desk *d, uint64_t epoch)
+{
+    d->epoch = epoch;
+    d->book = book_new((size_t)d->config->max_symbols_total);
+    d->journal = journal_new((size_t)d->config->journal_bytes);
+    /* Tokens must outgrow those of earlier runs, and nothing is stored: the clock does it. */
+    d->feeds = feed_table_new((uint64_t)d->time.wall_us);
+    d->registry = registry_new();
+    d->heartbeat_at = d->time.now;
+    d->started_us = d->time.wall_us;
+}
+
+void desk_fini(struct desk *d)
+{
+    book_free(d->book);
+    journal_free(d->journal);
+    feed_table_free(d->feeds);
+    registry_free(d->registry);
+    buf_free(&d->scratch);
+    buf_free(&d->answer);
+}
+
+uint64_t desk_publish(struct desk *d, enum wire_kind kind, struct span topic,
+                      uint64_t prev, struct span body)
+{
+    struct wire_record r = {
+        .kind = kind,
+        .epoch = d->epoch,
+        .seq = journal_head(d->journal) + 1,
+        .prev = prev,
+        .accepted_us = (uint64_t)d->time.wall_us,
+        .body = body,
+    };
+    struct buf frame = {0};
+
+    wire_put(&frame, &r);
+    journal_append(d->journal, topic, buf_span(&frame));
+    d->out.publish(d->out.ctx, topic, buf_span(&frame));
+    buf_free(&frame);
+    return r.seq;
+}
+
+void desk_mark_feed(struct desk *d, const struct feed *f, bool is_stale)
+{
+    struct buf body = {0};
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, &body, buf_pack_write);
+    msgpack_pack_map(&pk, 2);
+    pack_kv_text(&pk, "state", is_stale ? SPAN("stale") : SPAN("live"));
+    pack_kv_text(&pk, "feed", span_of(f->name));
+    for (size_t i = 0; i < book_count(d->book); i++) {
+        struct book_entry *e = book_at(d->book, i);
+        char topic[WIRE_TOPIC_MAX];
+        size_t len;
+
+        if (e->feed != f->index || e->is_stale == is_stale || !e->seq)
+            continue;
+        e->is_stale = is_stale;
+        len = wire_topic(topic, (struct span){e->symbol, e->symbol_len});
+        book_touch(d->book, e,
+                   desk_publish(d, WIRE_STATE, (struct span){topic, len}, e->seq,
+                                buf_span(&body)));
+    }
+    buf_free(&body);
+}
+
+void desk_subscription(struct desk *d, struct span frame)
+{
+    struct wire_record r = {.kind = WIRE_MARK, .epoch = d->epoch};
+    size_t prefix = sizeof WIRE_TOPIC_MARK - 1;
+    struct span topic = {frame.at + 1, frame.len ? frame.len - 1 : 0};
+    struct buf mark = {0};
+
+    if (!frame.len || frame.at[0] != 1 || topic.len <= prefix ||
+        topic.len > WIRE_TOPIC_MAX || memcmp(topic.at, WIRE_TOPIC_MARK, prefix) != 0)
+        return;
+    r.seq = journal_head(d->journal);
+    r.accepted_us = (uint64_t)d->time.wall_us;
+    wire_put(&mark, &r);
+    d->out.publish(d->out.ctx, topic, buf_span(&mark));
+    buf_free(&mark);
+}
+
+static void send_heartbeat(struct desk *d)
+{
+    size_t count;
+    struct book_entry *const *changed = book_changes(d->book, &count);
+    size_t told = count < CHANGES_MAX ? count : CHANGES_MAX;
+    struct wire_record r = {
+        .kind = WIRE_HEARTBEAT,
+        .epoch = d->epoch,
+        .seq = journal_head(d->journal),
+        .prev = ++d->heartbeats,
+        .accepted_us = (uint64_t)d->time.wall_us,
+    };
+    struct buf body = {0}, frame = {0};
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, &body, buf_pack_write);
+    msgpack_pack_map(&pk, 2);
+    pack_kv_bool(&pk, "complete", told == count);
+    pack_key(&pk, "changed");
+    msgpack_pack_array(&pk, told);
+    for (size_t i = 0; i < told; i++) {
+        msgpack_pack_array(&pk, 2);
+        pack_text(&pk, (struct span){changed[i]->symbol, changed[i]->symbol_len});
+        msgpack_pack_uint64(&pk, changed[i]->seq);
+    }
+    r.body = buf_span(&body);
+    wire_put(&frame, &r);
+    d->out.publish(d->out.ctx, SPAN(WIRE_TOPIC_HEARTBEAT), buf_span(&frame));
+    book_clear_changes(d->book);
+    buf_free(&body);
+    buf_free(&frame);
+}
+
+static void expire(struct desk *d)
+{
+    struct feed *f;
+    struct registry_gateway *g;
+
+    while ((f = feed_table_expire(d->feeds, d->time.awake))) {
+        log_warning("feed %s (%s, pid %llu) is silent: its name is free, its symbols are "
+                    "stale",
+                    f->name, f->host, (unsigned long long)f->pid);
+        desk_mark_feed(d, f, true);
+    }
+    while ((g = registry_expired(d->registry, d->time.awake))) {
+        log_warning("gateway %s (%s, pid %llu) is silent: %zu connections are gone with it",
+                    g->name, g->host, (unsigned long long)g->pid, g->count);
+        registry_remove(d->registry, g);
+    }
+}
+
+static void say_line(struct desk *d, const struct feed *f, const char *op, const char *key,
+                     uint64_t line)
+{
+    msgpack_packer pk;
+
+    buf_clear(&d->answer);
+    msgpack_packer_init(&pk, &d->answer, buf_pack_write);
+    msgpack_pack_map(&pk, 3);
+    pack_kv_text(&pk, "op", span_of(op));
+    pack_kv_u(&pk, "epoch", f->epoch);
+    pack_kv_u(&pk, key, line);
+    d->out.say(d->out.ctx, (struct span){f->peer, f->peer_len}, buf_span(&d->answer));
+}
+
+void desk_acknowledge(struct desk *d)
+{
+    for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
+        struct feed *f = feed_table_at(d->feeds, i);
+
+        if (!f->is_held || f->told == f->received ||
+            (f->received - f->told < f->tell_lines &&
+             d->time.now - f->told_at < FEED_TELL_MS))
+            continue;
+        f->told = f->received;
+        f->told_at = d->time.now;
+        say_line(d, f, "received", "line", f->received);
+    }
+}
+
+/* Lines beyond a gap are dropped; the feeder is asked to go on from the missing one. */
+static void ask_again(struct desk *d, struct feed *f, uint64_t line)
+{
+    static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
+
+    if (!feed_should_ask(f, d->time.now))
+        return;
+    log_limited(&limit, d->time.now, LOG_INFO, "feed %s: line %llu came, %llu is next: asking for it again", f->name,
+             (unsigned long long)line, (unsigned long long)f->received + 1);
+    say_line(d, f, "resend", "from", f->received + 1);
+}
+
+static void take_heartbeat(struct desk *d, struct feed *f, uint64_t last)
+{
+    if (last > f->received)
+        ask_again(d, f, last);
+    f->told = f->received;
+    f->told_at = d->time.now;
+    say_line(d, f, "received", "line", f->received);
+}
+
+static void refuse(struct desk *d, struct feed *f, struct span symbol,
+                   enum quote_refusal why)
+{
+    static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
+
+    d->refused++;
+    f->refused[why]++;
+    log_limited(&limit, d->time.now, LOG_WARNING,
+                "feed %s: quote of %.*s refused: %s (%s), line %llu", f->name,
+                (int)symbol.len, symbol.at, quote_refusal_name(why),
+                quote_refusal_text(why), (unsigned long long)f->received);
+}
+
+static void forget(struct desk *d, const char *what)
+{
+    static struct log_limit limit = {.burst = 3, .interval_ms = 10000};
+
+    d->unknown_lines++;
+    log_limited(&limit, d->time.now, LOG_WARNING, "ingest: %s: dropped", what);
+}
+
+/* Stamp the header and enter the record into book and journal. */
+static void enter(struct desk *d, struct book_entry *e, const struct feed *f,
+                  struct wire_record *r, struct span topic, struct span record)
+{
+    r->epoch = d->epoch;
+    r->seq = journal_head(d->journal) + 1;
+    r->prev = e->seq;
+    r->accepted_us = (uint64_t)d->time.wall_us;
+    /* The message is ours: we received it and nobody else has seen it. */
+    wire_put_header((char *)(uintptr_t)record.at, r);
+    journal_append(d->journal, topic, record);
+    e->feed = f->index;
+    e->is_stale = false;
+    buf_clear(&e->record);
+    buf_add(&e->record, record.at, record.len);
+    book_touch(d->book, e, r->seq);
+    d->accepted++;
+}
+
+bool desk_ingest(struct desk *d, struct span topic, struct span record)
+{
+    struct quote_rules rules = {.now_us = d->time.wall_us,
+                                .max_future_us = d->config->max_future * 1000};
+    struct span symbol = wire_topic_symbol(topic);
+    struct wire_record r;
+    struct book_entry *e;
+    struct feed *f;
+    bool stampable = false;
+    enum err bad = wire_read(record, &r, &stampable);
+    enum quote_refusal why;
+
+    /* A line whose body is no good is still a line: it is refused, and the next one comes. */
+    if (bad && wire_read_header(record, &r)) {
+        forget(d, "a message that is no record");
+        return false;
+    }
+    f = feed_table_hear(d->feeds, r.epoch, d->time.awake);
+    if (!f) {
+        forget(d, "a line of an epoch that holds no feed name");
+        return false;
+    }
+    if (r.kind == WIRE_HEARTBEAT) {
+        take_heartbeat(d, f, r.seq);
+        return false;
+    }
+    switch (feed_judge(f, r.seq)) {
+    case FEED_DUPLICATE:
+        return false;
+    case FEED_GAP:
+        ask_again(d, f, r.seq);
+        return false;
+    case FEED_TAKE:
+        break;
+    }
+    rules.allow_crossed = f->allow_crossed;
+    why = bad == ERR_TOO_LARGE          ? QUOTE_OVERSIZED
+          : bad || r.kind != WIRE_QUOTE ? QUOTE_MALFORMED
+          : !symbol.len        ? QUOTE_BAD_SYMBOL
+                               : quote_check(r.body, &rules);
+    e = why ? NULL : book_add(d->book, symbol);
+    if (!e) {
+        refuse(d, f, symbol, why ? why : QUOTE_BOOK_FULL);
+        return false;
+    }
+    f->accepted++;
+    if (stampable) {
+        enter(d, e, f, &r, topic, record);
+        return true;
+    }
+    /* Written by somebody else's packer: give it our layout first. */
+    buf_clear(&d->scratch);
+    wire_put(&d->scratch, &r);
+    enter(d, e, f, &r, topic, buf_span(&d->scratch));
+    d->out.publish(d->out.ctx, topic, buf_span(&d->scratch));
+    return false;
+}
+
+static bool owes_acknowledgement(const struct desk *d)
+{
+    for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
+        const struct feed *f = feed_table_at(d->feeds, i);
+
+        if (f->is_held && f->told != f->received)
+            return true;
+    }
+    return false;
+}
+
+int64_t desk_tick(struct desk *d)
+{
+    int64_t wait;
+
+    expire(d);
+    if (d->time.now >= d->heartbeat_at) {
+        send_heartbeat(d);
+        d->heartbeat_at += WIRE_HEARTBEAT_MS;
+        if (d->heartbeat_at <= d->time.now)
+            d->heartbeat_at = d->time.now + WIRE_HEARTBEAT_MS;
+    }
+    wait = d->heartbeat_at - d->time.now;
+    return wait > FEED_TELL_MS && owes_acknowledgement(d) ? FEED_TELL_MS : wait;
+}

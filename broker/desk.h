@@ -1,0 +1,83 @@
+/*
+ * desk: the broker's state, and what it does with one message.
+ *
+ * main.c owns the sockets and the loop; it hands every message to the desk, and the desk says
+ * what to send through the three functions of its `out` (so that a test can stand in for the
+ * sockets).  This is the one numbering point: publish() below gives every record its position,
+ * and there is no path around it.
+ */
+#ifndef BROKER_DESK_H
+#define BROKER_DESK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/book.h"
+#include "broker/broker_config.h"
+#include "broker/feed.h"
+#include "broker/journal.h"
+#include "broker/registry.h"
+#include "shared/buf.h"
+#include "shared/wire.h"
+
+struct desk_out {
+    void *ctx;
+    /* Publish two frames. */
+    void (*publish)(void *ctx, struct span topic, struct span record);
+    /* Say something to a peer on control. */
+    void (*say)(void *ctx, struct span peer, struct span message);
+};
+
+struct desk_time {
+    int64_t now; /* monotonic, ms */
+    int64_t awake; /* the same less our own pauses */
+    int64_t wall_us;
+};
+
+struct desk {
+    const struct broker_config *config;
+    struct desk_out out;
+    struct desk_time time; /* of this turn, set by main */
+    struct book *book;
+    struct journal *journal;
+    struct feed_table *feeds;
+    struct registry *registry;
+    uint64_t epoch; /* of the log */
+    uint64_t last_lost; /* position of the last `lost` record */
+    uint64_t heartbeats;
+    int64_t heartbeat_at;
+    int64_t started_us;
+    uint64_t accepted, refused, unknown_lines;
+    struct buf scratch, answer; /* reused */
+};
+
+/* The caller has set config, out and time; `epoch` is not 0. */
+void desk_init(struct desk *d, uint64_t epoch);
+void desk_fini(struct desk *d);
+
+/*
+ * One line from a feeder.  If it is a quote to publish, the record is stamped in place
+ * and true is returned: the caller forwards the two frames as they are.  Else
+ * everything needed has been done.
+ */
+bool desk_ingest(struct desk *d, struct span topic, struct span record);
+
+/* control.c: one question or report. */
+void desk_control(struct desk *d, struct span peer, struct span message);
+
+/* A subscription seen on the XPUB: frame is 1 or 0 and the topic. */
+void desk_subscription(struct desk *d, struct span frame);
+
+/* Due work: heartbeat, expired leases, acknowledgements.  Returns ms until the next. */
+int64_t desk_tick(struct desk *d);
+
+/* Tell feeds what has been received, if it is time (FEED_TELL_MS, FEED_TELL_LINES). */
+void desk_acknowledge(struct desk *d);
+
+/* Append and publish a record that we make ourselves.  Returns its position. */
+uint64_t desk_publish(struct desk *d, enum wire_kind kind, struct span topic,
+                      uint64_t prev, struct span body);
+/* All symbols a feed quoted last become stale (or live again); published. */
+void desk_mark_feed(struct desk *d, const struct feed *f, bool is_stale);
+
+#endif

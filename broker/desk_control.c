@@ -1,0 +1,507 @@
+/* desk_control: questions and reports on the control socket (docs/protocol.md §2). */
+#include <msgpack.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/desk.h"
+#include "shared/log.h"
+#include "shared/pack.h"
+#include "shared/version.h"
+
+#define PAGE_SYMBOLS 2000 /* of a snapshot or replay answer */
+#define PAGE_BYTES (1024 * 1024)
+#define PAGE_SCAN 200000 /* entries looked at for one page */
+#define PAGE_CONNECTIONS 1000
+
+/* One question while it is being answered. */
+struct question {
+    struct desk *d;
+    struct span peer, map, op;
+    uint64_t id;
+    msgpack_packer pk; /* writes into d->answer */
+};
+
+/* Begin an answer of `members` besides "re" and "id". */
+static void begin(struct question *q, uint32_t members)
+{
+    buf_clear(&q->d->answer);
+    msgpack_packer_init(&q->pk, &q->d->answer, buf_pack_write);
+    msgpack_pack_map(&q->pk, members + 2);
+    pack_kv_text(&q->pk, "re", q->op);
+    pack_kv_u(&q->pk, "id", q->id);
+}
+
+static void say(struct question *q)
+{
+    q->d->out.say(q->d->out.ctx, q->peer, buf_span(&q->d->answer));
+}
+
+static void say_error(struct question *q, enum err e, const char *message)
+{
+    begin(q, 2);
+    pack_kv_text(&q->pk, "error", span_of(err_name(e)));
+    pack_kv_text(&q->pk, "message", span_of(message));
+    say(q);
+}
+
+static bool speaks_our_version(struct question *q)
+{
+    uint64_t oldest = pack_find_u(q->map, "oldest", 0),
+             newest = pack_find_u(q->map, "newest", 0);
+
+    return oldest <= WIRE_VERSION && newest >= WIRE_VERSION_OLDEST;
+}
+
+static void hello_feeder(struct question *q)
+{
+    struct desk *d = q->d;
+    struct feed_hello h = {
+        .name = pack_find_text(q->map, "name"),
+        .owner = pack_find_text(q->map, "owner"),
+        .host = pack_find_text(q->map, "host"),
+        .peer = q->peer,
+        .pid = pack_find_u(q->map, "pid", 0),
+        .acked = pack_find_u(q->map, "acked", 0),
+        .window = pack_find_u(q->map, "window", 0),
+        .allow_crossed = pack_find_bool(q->map, "allow_crossed", false),
+    };
+    struct feed *f = NULL;
+    bool is_new = false;
+    char text[256];
+    enum err e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
+
+    if (e == ERR_HELD) {
+        snprintf(text, sizeof text, "feed %s is held by pid %llu on %s", f->name,
+                 (unsigned long long)f->pid, f->host);
+        begin(q, 3);
+        pack_kv_text(&q->pk, "error", span_of(err_name(e)));
+        pack_kv_text(&q->pk, "message", span_of(text));
+        pack_kv_u(&q->pk, "retry_ms", 250);
+        say(q);
+        return;
+    }
+    if (e) {
+        say_error(q, e, "name and owner must be 1 to 64 of A-Z a-z 0-9 . _ -");
+        return;
+    }
+    if (is_new) {
+        log_info("feed %s granted to pid %llu on %s, epoch %llu, after line %llu", f->name,
+                 (unsigned long long)f->pid, f->host, (unsigned long long)f->epoch,
+                 (unsigned long long)f->received);
+        /* It held the name before, and vouches for what it said then. */
+        if (f->received)
+            desk_mark_feed(d, f, false);
+    }
+    begin(q, 4);
+    pack_kv_u(&q->pk, "version", WIRE_VERSION);
+    pack_kv_u(&q->pk, "epoch", f->epoch);
+    pack_kv_u(&q->pk, "received", f->received);
+    pack_kv_u(&q->pk, "lease_ms", WIRE_FEED_LEASE_MS);
+    say(q);
+}
+
+static void hello_other(struct question *q, bool is_gateway)
+{
+    struct desk *d = q->d;
+
+    if (is_gateway) {
+        struct registry_hello h = {
+            .peer = q->peer,
+            .name = pack_find_text(q->map, "name"),
+            .host = pack_find_text(q->map, "host"),
+            .http = pack_find_text(q->map, "http"),
+            .pid = pack_find_u(q->map, "pid", 0),
+            .limit = pack_find_u(q->map, "limit", 0),
+            .wall_us = d->time.wall_us,
+        };
+        enum err e = registry_hello(d->registry, &h, d->time.awake);
+
+        if (e) {
+            say_error(q, e, "a gateway needs a name of 1 to 64 characters");
+            return;
+        }
+        log_info("gateway %.*s is here (%.*s, pid %llu)", (int)h.name.len, h.name.at,
+                 (int)h.http.len, h.http.at, (unsigned long long)h.pid);
+    }
+    begin(q, 3);
+    pack_kv_u(&q->pk, "version", WIRE_VERSION);
+    pack_kv_u(&q->pk, "epoch", d->epoch);
+    pack_kv_u(&q->pk, "seq", journal_head(d->journal));
+    say(q);
+}
+
+static void on_hello(struct question *q)
+{
+    struct span role = pack_find_text(q->map, "role");
+
+    if (!speaks_our_version(q)) {
+        char text[128];
+
+        snprintf(text, sizeof text, "this broker speaks wire versions %d to %d",
+                 WIRE_VERSION_OLDEST, WIRE_VERSION);
+        say_error(q, ERR_VERSION, text);
+    } else if (span_eq(role, "feeder")) {
+        hello_feeder(q);
+    } else if (span_eq(role, "gateway") || span_eq(role, "consumer")) {
+        hello_other(q, span_eq(role, "gateway"));
+    } else {
+        say_error(q, ERR_INVALID, "role must be feeder, gateway or consumer");
+    }
+}
+
+/* The feed this question speaks for, by its epoch; answers unknown_peer if none. */
+static struct feed *asking_feed(struct question *q)
+{
+    struct feed *f = feed_table_hear(q->d->feeds, pack_find_u(q->map, "epoch", 0),
+                                     q->d->time.awake);
+
+    if (!f)
+        say_error(q, ERR_UNKNOWN_PEER, "this epoch holds no feed: say hello");
+    return f;
+}
+
+static void on_lost(struct question *q)
+{
+    struct desk *d = q->d;
+    struct feed *f = asking_feed(q);
+    uint64_t first = pack_find_u(q->map, "first", 0),
+             last = pack_find_u(q->map, "last", 0);
+    struct span reason = pack_find_text(q->map, "reason");
+    struct buf body = {0};
+    msgpack_packer pk;
+
+    if (!f)
+        return;
+    if (reason.len > 64 || !feed_skip(f, first, last)) {
+        say_error(q, ERR_INVALID, "not the lines that come next");
+        return;
+    }
+    log_error("feed %s lost lines %llu to %llu: %.*s", f->name, (unsigned long long)first,
+              (unsigned long long)last, (int)reason.len, reason.at);
+    msgpack_packer_init(&pk, &body, buf_pack_write);
+    msgpack_pack_map(&pk, 5);
+    pack_kv_text(&pk, "feed", span_of(f->name));
+    pack_kv_u(&pk, "first", first);
+    pack_kv_u(&pk, "last", last);
+    pack_kv_u(&pk, "count", last - first + 1);
+    pack_kv_text(&pk, "reason", reason);
+    d->last_lost = desk_publish(d, WIRE_LOST, SPAN(WIRE_TOPIC_LOST), d->last_lost,
+                                buf_span(&body));
+    buf_free(&body);
+    begin(q, 1);
+    pack_kv_u(&q->pk, "received", f->received);
+    say(q);
+}
+
+static void on_goodbye(struct question *q)
+{
+    struct desk *d = q->d;
+    struct feed *f =
+        feed_table_hear(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
+    struct registry_gateway *g = registry_hear(d->registry, q->peer, d->time.awake);
+
+    if (f) {
+        log_info("feed %s says goodbye after line %llu", f->name,
+                 (unsigned long long)f->received);
+        feed_release(f);
+        desk_mark_feed(d, f, true);
+    } else if (g) {
+        log_info("gateway %s says goodbye", g->name);
+        registry_remove(d->registry, g);
+    }
+    begin(q, 0);
+    say(q);
+}
+
+static bool read_connection(struct span *c, struct registry_connection *out)
+{
+    struct pack_value head, id, host, port, since, protocol;
+
+    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 5 ||
+        !pack_next(c, &id) || !pack_next(c, &host) || !pack_next(c, &port) ||
+        !pack_next(c, &since) || !pack_next(c, &protocol) || id.type != PACK_UINT ||
+        host.type != PACK_STR || host.text.len >= sizeof out->host ||
+        port.type != PACK_UINT || since.type != PACK_UINT || protocol.type != PACK_STR)
+        return false;
+    *out = (struct registry_connection){.id = id.u,
+                                        .since_us = (int64_t)since.u,
+                                        .port = (uint16_t)port.u,
+                                        .is_msgpack = span_eq(protocol.text, "msgpack")};
+    memcpy(out->host, host.text.at, host.text.len);
+    return true;
+}
+
+static void ask_who(struct question *q)
+{
+    buf_clear(&q->d->answer);
+    msgpack_packer_init(&q->pk, &q->d->answer, buf_pack_write);
+    msgpack_pack_map(&q->pk, 1);
+    pack_kv_text(&q->pk, "op", SPAN("who"));
+    say(q);
+}
+
+/* No answer but "who" if we do not know it, or if its count is not ours. */
+static void on_report(struct question *q)
+{
+    struct desk *d = q->d;
+    struct registry_gateway *g = registry_hear(d->registry, q->peer, d->time.awake);
+    struct registry_connection c;
+    struct pack_value list, id;
+    struct span raw;
+
+    if (!g) {
+        ask_who(q);
+        return;
+    }
+    if (pack_find_bool(q->map, "reset", false))
+        registry_reset(d->registry, g);
+    if (pack_find(q->map, "opened", &list, &raw) && list.type == PACK_ARRAY) {
+        pack_next(&raw, &list);
+        for (uint32_t i = 0; i < list.count && read_connection(&raw, &c); i++)
+            if (registry_open(d->registry, g, &c))
+                break;
+    }
+    if (pack_find(q->map, "closed", &list, &raw) && list.type == PACK_ARRAY) {
+        pack_next(&raw, &list);
+        for (uint32_t i = 0; i < list.count && pack_next(&raw, &id) && id.type == PACK_UINT; i++)
+            registry_close(d->registry, g, id.u);
+    }
+    if (pack_find_u(q->map, "count", g->count) != g->count)
+        ask_who(q);
+}
+
+static void on_snapshot(struct question *q)
+{
+    struct desk *d = q->d;
+    struct span pattern = pack_find_text(q->map, "pattern");
+    uint64_t from = pack_find_u(q->map, "from", 0),
+             limit = pack_find_u(q->map, "limit", PAGE_SYMBOLS);
+    bool is_exact = quote_is_symbol(pattern);
+    struct book_entry *one = is_exact ? book_find(d->book, pattern) : NULL;
+    struct book_entry *page[PAGE_SYMBOLS];
+    size_t count = 0, i = (size_t)from, end = book_count(d->book), bytes = 0;
+
+    if (limit > PAGE_SYMBOLS)
+        limit = PAGE_SYMBOLS;
+    if (is_exact) {
+        if (one && one->record.len)
+            page[count++] = one;
+        i = end;
+    }
+    for (size_t seen = 0; i < end && count < limit && bytes < PAGE_BYTES && seen < PAGE_SCAN;
+         i++, seen++) {
+        struct book_entry *e = book_at(d->book, i);
+
+        if (!e->record.len ||
+            !quote_patterns_match(pattern, (struct span){e->symbol, e->symbol_len}))
+            continue;
+        page[count++] = e;
+        bytes += e->record.len + 64;
+    }
+    begin(q, i < end ? 5 : 4);
+    pack_kv_u(&q->pk, "epoch", d->epoch);
+    pack_kv_u(&q->pk, "seq", journal_head(d->journal));
+    pack_kv_u(&q->pk, "symbols", end);
+    if (i < end)
+        pack_kv_u(&q->pk, "next", i);
+    pack_key(&q->pk, "quotes");
+    msgpack_pack_array(&q->pk, count);
+    for (size_t k = 0; k < count; k++) {
+        msgpack_pack_array(&q->pk, 4);
+        pack_text(&q->pk, (struct span){page[k]->symbol, page[k]->symbol_len});
+        msgpack_pack_uint64(&q->pk, page[k]->seq);
+        pack_text(&q->pk, page[k]->is_stale ? SPAN("stale") : SPAN("live"));
+        msgpack_pack_bin_with_body(&q->pk, page[k]->record.data, page[k]->record.len);
+    }
+    say(q);
+}
+
+static bool topic_matches(struct span topic, struct span patterns)
+{
+    struct span symbol = wire_topic_symbol(topic);
+
+    return !symbol.len /* losses concern everybody */ ||
+           quote_patterns_match(patterns, symbol);
+}
+
+static void on_replay(struct question *q)
+{
+    struct desk *d = q->d;
+    struct span pattern = pack_find_text(q->map, "pattern"), topic, record;
+    uint64_t after = pack_find_u(q->map, "after", 0), seq, head = journal_head(d->journal);
+    uint64_t limit = pack_find_u(q->map, "limit", PAGE_SYMBOLS), seen = 0, count = 0;
+    struct buf page = {0};
+    msgpack_packer pk;
+
+    if (limit > PAGE_SYMBOLS)
+        limit = PAGE_SYMBOLS;
+    seq = (after < head ? after : head) + 1;
+    if (seq < journal_first(d->journal))
+        seq = journal_first(d->journal);
+    msgpack_packer_init(&pk, &page, buf_pack_write);
+    for (; seq <= head && count < limit && page.len < PAGE_BYTES && seen < PAGE_SCAN;
+         seq++, seen++) {
+        if (journal_read(d->journal, seq, &topic, &record) ||
+            !topic_matches(topic, pattern))
+            continue;
+        msgpack_pack_array(&pk, 2);
+        pack_text(&pk, topic);
+        msgpack_pack_bin_with_body(&pk, record.at, record.len);
+        count++;
+    }
+    begin(q, 5);
+    pack_kv_u(&q->pk, "epoch", d->epoch);
+    pack_kv_u(&q->pk, "first", journal_first(d->journal));
+    pack_kv_u(&q->pk, "head", head);
+    pack_kv_u(&q->pk, "upto", seq - 1);
+    pack_key(&q->pk, "records");
+    msgpack_pack_array(&q->pk, count);
+    buf_add(&d->answer, page.data, page.len);
+    buf_free(&page);
+    say(q);
+}
+
+static void pack_connection(msgpack_packer *pk, const struct registry_gateway *g,
+                            const struct registry_connection *c)
+{
+    msgpack_pack_array(pk, 5);
+    pack_text(pk, span_of(g->name));
+    pack_text(pk, span_of(c->host));
+    msgpack_pack_uint64(pk, c->port);
+    msgpack_pack_uint64(pk, (uint64_t)c->since_us);
+    pack_text(pk, c->is_msgpack ? SPAN("msgpack") : SPAN("json"));
+}
+
+static void pack_gateways(struct question *q)
+{
+    struct registry *r = q->d->registry;
+
+    pack_key(&q->pk, "gateways");
+    msgpack_pack_array(&q->pk, registry_gateways(r));
+    for (size_t i = 0; i < registry_gateways(r); i++) {
+        const struct registry_gateway *g = registry_at(r, i);
+
+        msgpack_pack_map(&q->pk, 7);
+        pack_kv_text(&q->pk, "name", span_of(g->name));
+        pack_kv_text(&q->pk, "host", span_of(g->host));
+        pack_kv_text(&q->pk, "http", span_of(g->http));
+        pack_kv_u(&q->pk, "pid", g->pid);
+        pack_kv_u(&q->pk, "connections", g->count);
+        pack_kv_u(&q->pk, "limit", g->limit);
+        pack_kv_u(&q->pk, "since", (uint64_t)g->since_us);
+    }
+}
+
+static void on_connections(struct question *q)
+{
+    struct registry *r = q->d->registry;
+    uint64_t skip = pack_find_u(q->map, "offset", 0),
+             limit = pack_find_u(q->map, "limit", PAGE_CONNECTIONS), count = 0;
+    size_t total = registry_total(r);
+
+    if (limit > PAGE_CONNECTIONS)
+        limit = PAGE_CONNECTIONS;
+    if (skip < total)
+        count = total - skip < limit ? total - skip : limit;
+    begin(q, 3);
+    pack_kv_u(&q->pk, "total", total);
+    pack_gateways(q);
+    pack_key(&q->pk, "connections");
+    msgpack_pack_array(&q->pk, count);
+    for (size_t i = 0; i < registry_gateways(r) && count; i++) {
+        const struct registry_gateway *g = registry_at(r, i);
+
+        for (size_t k = skip < g->count ? (size_t)skip : g->count; k < g->count && count;
+             k++, count--)
+            pack_connection(&q->pk, g, &g->connections[k]);
+        skip -= skip < g->count ? skip : g->count;
+    }
+    say(q);
+}
+
+/* The lock service is not there yet: truthfully, nothing is held. */
+static void on_locks(struct question *q)
+{
+    begin(q, 1);
+    pack_key(&q->pk, "locks");
+    msgpack_pack_array(&q->pk, 0);
+    say(q);
+}
+
+static void pack_feed(struct question *q, const struct feed *f)
+{
+    uint64_t refused = 0;
+
+    for (size_t i = 0; i < QUOTE_REFUSAL_COUNT; i++)
+        refused += f->refused[i];
+    msgpack_pack_map(&q->pk, 11);
+    pack_kv_text(&q->pk, "name", span_of(f->name));
+    pack_kv_text(&q->pk, "host", span_of(f->host));
+    pack_kv_u(&q->pk, "pid", f->pid);
+    pack_kv_u(&q->pk, "epoch", f->epoch);
+    pack_kv_bool(&q->pk, "live", f->is_held);
+    pack_kv_u(&q->pk, "silent_ms", (uint64_t)(q->d->time.awake - f->heard_at));
+    pack_kv_u(&q->pk, "received", f->received);
+    pack_kv_u(&q->pk, "accepted", f->accepted);
+    pack_kv_u(&q->pk, "refused", refused);
+    pack_kv_u(&q->pk, "duplicates", f->duplicates);
+    pack_kv_u(&q->pk, "lost", f->lost);
+}
+
+static void on_status(struct question *q)
+{
+    struct desk *d = q->d;
+
+    begin(q, 10);
+    pack_kv_text(&q->pk, "version", span_of(PREGON_VERSION));
+    pack_kv_u(&q->pk, "pid", (uint64_t)getpid());
+    pack_kv_u(&q->pk, "epoch", d->epoch);
+    pack_kv_u(&q->pk, "seq", journal_head(d->journal));
+    pack_kv_u(&q->pk, "symbols", book_count(d->book));
+    pack_kv_u(&q->pk, "started", (uint64_t)d->started_us);
+    pack_kv_u(&q->pk, "journal_first", journal_first(d->journal));
+    pack_kv_u(&q->pk, "journal_bytes", journal_bytes(d->journal));
+    pack_gateways(q);
+    pack_key(&q->pk, "feeds");
+    msgpack_pack_array(&q->pk, feed_table_count(d->feeds));
+    for (size_t i = 0; i < feed_table_count(d->feeds); i++)
+        pack_feed(q, feed_table_at(d->feeds, i));
+    say(q);
+}
+
+static void on_ping(struct question *q)
+{
+    begin(q, 0);
+    say(q);
+}
+
+static const struct {
+    const char *op;
+    void (*answer)(struct question *q);
+} ops[] = {
+    {"hello", on_hello},       {"lost", on_lost},
+    {"goodbye", on_goodbye},   {"report", on_report},
+    {"snapshot", on_snapshot}, {"replay", on_replay},
+    {"status", on_status},     {"connections", on_connections},
+    {"locks", on_locks},       {"ping", on_ping},
+};
+
+void desk_control(struct desk *d, struct span peer, struct span message)
+{
+    static struct log_limit limit = {.burst = 3, .interval_ms = 10000};
+    struct question q = {.d = d, .peer = peer, .map = message};
+
+    if (pack_check(message)) {
+        log_limited(&limit, d->time.now, LOG_WARNING,
+                    "control: a malformed message of %zu bytes was dropped", message.len);
+        return;
+    }
+    q.op = pack_find_text(message, "op");
+    q.id = pack_find_u(message, "id", 0);
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
+        if (span_eq(q.op, ops[i].op)) {
+            ops[i].answer(&q);
+            return;
+        }
+    say_error(&q, ERR_NOT_FOUND, "no such op");
+}

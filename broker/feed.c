@@ -1,0 +1,176 @@
+#include "broker/feed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/mem.h"
+#include "shared/wire.h"
+
+/* Tens of feeds: scanning is quicker than hashing, and the last one found is tried first. */
+struct feed_table {
+    struct feed *feeds[FEED_COUNT_MAX];
+    size_t count;
+    struct feed *recent;
+    uint64_t next_token;
+};
+
+struct feed_table *feed_table_new(uint64_t token_floor)
+{
+    struct feed_table *t = mem_zalloc(sizeof *t);
+
+    t->next_token = token_floor + 1;
+    return t;
+}
+
+void feed_table_free(struct feed_table *t)
+{
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->count; i++)
+        free(t->feeds[i]);
+    free(t);
+}
+
+static bool is_name(struct span s)
+{
+    if (s.len < 1 || s.len > FEED_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (!memchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
+                    s.at[i], 65))
+            return false;
+    return true;
+}
+
+static void copy_text(char *out, size_t size, struct span s)
+{
+    size_t len = s.len < size ? s.len : size - 1;
+
+    memcpy(out, s.at, len);
+    out[len] = '\0';
+}
+
+static struct feed *find(struct feed_table *t, struct span name)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (span_eq(name, t->feeds[i]->name))
+            return t->feeds[i];
+    return NULL;
+}
+
+enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int64_t now,
+                          struct feed **out, bool *is_new)
+{
+    struct feed *f = find(t, h->name);
+
+    if (!is_name(h->name) || h->owner.len < 1 || h->owner.len > FEED_OWNER_MAX ||
+        h->peer.len > FEED_PEER_MAX)
+        return ERR_INVALID;
+    if (f && f->is_held && !span_eq(h->owner, f->owner)) {
+        *out = f;
+        return ERR_HELD;
+    }
+    if (!f) {
+        if (t->count == FEED_COUNT_MAX)
+            return ERR_FULL;
+        f = mem_zalloc(sizeof *f);
+        f->index = (uint32_t)t->count;
+        t->feeds[t->count++] = f;
+        copy_text(f->name, sizeof f->name, h->name);
+    }
+    *is_new = !f->is_held;
+    if (!f->is_held) {
+        f->epoch = t->next_token++;
+        if (!span_eq(h->owner, f->owner))
+            f->received = h->acked;
+        copy_text(f->owner, sizeof f->owner, h->owner);
+    }
+    f->is_held = true;
+    f->heard_at = now;
+    f->allow_crossed = h->allow_crossed;
+    f->pid = h->pid;
+    f->asked_for = 0;
+    f->tell_lines = h->window / 4;
+    if (!h->window || f->tell_lines > FEED_TELL_LINES)
+        f->tell_lines = FEED_TELL_LINES;
+    copy_text(f->host, sizeof f->host, h->host);
+    memcpy(f->peer, h->peer.at, h->peer.len);
+    f->peer_len = h->peer.len;
+    *out = f;
+    return OK;
+}
+
+struct feed *feed_table_hear(struct feed_table *t, uint64_t epoch, int64_t now)
+{
+    struct feed *f = t->recent;
+
+    for (size_t i = 0; (!f || f->epoch != epoch) && i < t->count; i++)
+        f = t->feeds[i];
+    if (!f || f->epoch != epoch || !f->is_held)
+        return NULL;
+    f->heard_at = now;
+    t->recent = f;
+    return f;
+}
+
+enum feed_verdict feed_judge(struct feed *f, uint64_t line)
+{
+    if (line <= f->received) {
+        f->duplicates++;
+        return FEED_DUPLICATE;
+    }
+    if (line > f->received + 1)
+        return FEED_GAP;
+    f->received = line;
+    return FEED_TAKE;
+}
+
+bool feed_should_ask(struct feed *f, int64_t now)
+{
+    int64_t pause = f->asked_for == f->received + 1 ? FEED_RESEND_MS : FEED_ASK_MS;
+
+    if (f->asked_for && now - f->asked_at < pause)
+        return false;
+    if (f->asked_for != f->received + 1)
+        f->gaps++;
+    f->asked_for = f->received + 1;
+    f->asked_at = now;
+    return true;
+}
+
+bool feed_skip(struct feed *f, uint64_t first, uint64_t last)
+{
+    if (first != f->received + 1 || last < first)
+        return false;
+    f->received = last;
+    f->lost += last - first + 1;
+    return true;
+}
+
+void feed_release(struct feed *f)
+{
+    f->is_held = false;
+}
+
+struct feed *feed_table_expire(struct feed_table *t, int64_t now)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        struct feed *f = t->feeds[i];
+
+        if (f->is_held && now - f->heard_at >= WIRE_FEED_LEASE_MS) {
+            feed_release(f);
+            return f;
+        }
+    }
+    return NULL;
+}
+
+size_t feed_table_count(const struct feed_table *t)
+{
+    return t->count;
+}
+
+struct feed *feed_table_at(const struct feed_table *t, size_t index)
+{
+    return t->feeds[index];
+}

@@ -1,0 +1,97 @@
+/*
+ * feed: who may publish, and which of its lines come next.
+ *
+ * A feed name is a lease: taken at hello, renewed by every line and heartbeat, free again
+ * after WIRE_FEED_LEASE_MS of silence or a goodbye.  The fencing token of the grant is the feed's
+ * epoch, larger with every grant of any feed: lines with another epoch than the current
+ * one are nobody's.  Lines are taken in order, each once: a repeated one is a
+ * duplicate, a missing one is asked for again (the feeder rewinds and sends
+ * everything from there), so nothing is held back here.
+ *
+ * `now` is the loop's awake clock in ms.  Owned by the broker's loop; no I/O.
+ */
+#ifndef BROKER_FEED_H
+#define BROKER_FEED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/buf.h"
+#include "shared/err.h"
+#include "shared/quote.h"
+
+#define FEED_NAME_MAX 64
+#define FEED_OWNER_MAX 64
+#define FEED_PEER_MAX 64 /* of a ROUTER identity; ZeroMQ's own are 5 bytes */
+#define FEED_COUNT_MAX 1024
+#define FEED_RESEND_MS 250 /* before asking for the same line again */
+#define FEED_TELL_MS 50 /* an acknowledgement waits at most so long, */
+#define FEED_TELL_LINES 1024 /* or for so many lines, or a quarter of the feed's window */
+#define FEED_ASK_MS 50 /* before asking for any line again */
+
+struct feed {
+    uint32_t index; /* stable */
+    char name[FEED_NAME_MAX + 1], owner[FEED_OWNER_MAX + 1], host[65];
+    uint64_t pid;
+    uint64_t epoch; /* fencing token of the current grant */
+    bool is_held; /* the lease runs */
+    bool allow_crossed;
+    int64_t heard_at;
+    uint64_t received; /* all lines up to this one are in */
+    uint64_t tell_lines; /* acknowledge after so many */
+    uint64_t told; /* the last `received` the feeder was told, */
+    int64_t told_at; /* and when; monotonic, ms */
+    uint64_t asked_for; /* line asked for again, 0: none */
+    int64_t asked_at;
+    uint64_t accepted, duplicates, gaps, lost;
+    uint64_t refused[QUOTE_REFUSAL_COUNT];
+    char peer[FEED_PEER_MAX]; /* its identity on control */
+    size_t peer_len;
+};
+
+struct feed_table;
+
+/* Tokens start above `token_floor`, which must exceed those of earlier runs. */
+struct feed_table *feed_table_new(uint64_t token_floor);
+void feed_table_free(struct feed_table *t);
+
+struct feed_hello {
+    struct span name, owner, host, peer;
+    uint64_t pid, acked;
+    uint64_t window; /* lines it can keep unacknowledged, 0: many */
+    bool allow_crossed;
+};
+
+/*
+ * Ask for the name.  OK: *out is granted, *is_new tells a new grant from the same one again.
+ * ERR_HELD: *out is the holder.  ERR_INVALID: name, owner or peer out of bounds.
+ * ERR_FULL: FEED_COUNT_MAX names.
+ */
+MUST_CHECK enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h,
+                                     int64_t now, struct feed **out, bool *is_new);
+
+/* The holder of this epoch, or NULL.  Hearing from it renews the lease. */
+struct feed *feed_table_hear(struct feed_table *t, uint64_t epoch, int64_t now);
+
+enum feed_verdict { FEED_TAKE, FEED_DUPLICATE, FEED_GAP };
+
+/* Is `line` the next one?  FEED_TAKE counts it as received. */
+enum feed_verdict feed_judge(struct feed *f, uint64_t line);
+/*
+ * After a gap: is it time to ask for received+1?  Once per FEED_RESEND_MS for the same line, and once
+ * per FEED_ASK_MS in all: after a reconnect the lines of the old and the new connection
+ * come in turns, and every other one looks like a gap.
+ */
+bool feed_should_ask(struct feed *f, int64_t now);
+/* The feeder no longer has lines first…last.  False if that is not what comes next. */
+bool feed_skip(struct feed *f, uint64_t first, uint64_t last);
+
+void feed_release(struct feed *f); /* goodbye */
+/* The next feed whose lease ran out (released here), or NULL. */
+struct feed *feed_table_expire(struct feed_table *t, int64_t now);
+
+size_t feed_table_count(const struct feed_table *t);
+struct feed *feed_table_at(const struct feed_table *t, size_t index);
+
+#endif

@@ -1,0 +1,223 @@
+/* The broker's sockets and loop; what the messages mean is in desk.c and desk_control.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "broker/desk.h"
+#include "shared/bus.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/version.h"
+
+#define BURST 256
+#define PUBLISH_HIGH_WATER 100000 /* records waiting for one subscriber */
+#define INGEST_HIGH_WATER 20000
+#define FLUSH_MS 500 /* for what is queued to peers when we stop */
+
+struct broker {
+    struct broker_config config;
+    struct loop *loop;
+    void *context, *ingest, *publish, *control;
+    struct loop_watch ingest_watch, publish_watch, control_watch;
+    struct desk desk;
+};
+
+static void on_wake(struct loop_watch *w, uint32_t events)
+{
+    (void)w;
+    (void)events; /* every turn drains every socket */
+}
+
+static void publish(void *ctx, struct span topic, struct span record)
+{
+    struct broker *b = ctx;
+    struct span frames[] = {topic, record};
+
+    if (bus_send(b->publish, frames, 2))
+        log_error("publish: a record could not be sent");
+}
+
+static void say(void *ctx, struct span peer, struct span message)
+{
+    struct broker *b = ctx;
+    struct span frames[] = {peer, message};
+
+    if (bus_send(b->control, frames, 2))
+        log_debug("control: a peer is not taking answers");
+}
+
+static void drain_control(struct broker *b)
+{
+    struct bus_message m;
+    enum err e;
+
+    for (int i = 0; i < BURST; i++) {
+        e = bus_recv(b->control, &m);
+        if (e == ERR_AGAIN)
+            return;
+        if (e)
+            continue;
+        if (m.count == 2)
+            desk_control(&b->desk, bus_frame(&m, 0), bus_frame(&m, 1));
+        bus_message_close(&m);
+    }
+}
+
+static void drain_subscriptions(struct broker *b)
+{
+    struct bus_message m;
+    enum err e;
+
+    for (int i = 0; i < BURST; i++) {
+        e = bus_recv(b->publish, &m);
+        if (e == ERR_AGAIN)
+            return;
+        if (e)
+            continue;
+        desk_subscription(&b->desk, bus_frame(&m, 0));
+        bus_message_close(&m);
+    }
+}
+
+static void drain_ingest(struct broker *b)
+{
+    struct bus_message m;
+    enum err e;
+
+    for (int i = 0; i < BURST; i++) {
+        e = bus_recv(b->ingest, &m);
+        if (e == ERR_AGAIN)
+            return;
+        if (e)
+            continue;
+        if (m.count == 2 && desk_ingest(&b->desk, bus_frame(&m, 0), bus_frame(&m, 1)) &&
+            bus_forward(b->publish, &m))
+            log_error("publish: a record could not be sent");
+        bus_message_close(&m);
+    }
+}
+
+/* Signals, requests, quotes, deadlines: each bounded, so that none starves another. */
+static void turn(struct broker *b, int64_t wait)
+{
+    loop_turn(b->loop, wait);
+    b->desk.time = (struct desk_time){loop_now(b->loop), loop_awake(b->loop),
+                                      loop_wall_us(b->loop)};
+    drain_control(b);
+    drain_subscriptions(b);
+    drain_ingest(b);
+    desk_acknowledge(&b->desk);
+}
+
+/* After a burst was cut short the descriptors' edges are spent: ask before sleeping. */
+static bool has_input(struct broker *b)
+{
+    return bus_is_readable(b->control) || bus_is_readable(b->publish) ||
+           bus_is_readable(b->ingest);
+}
+
+static enum err watch(struct broker *b, struct loop_watch *w, void *socket)
+{
+    w->fd = bus_fd(socket);
+    w->on_ready = on_wake;
+    return loop_watch(b->loop, w, EPOLLIN);
+}
+
+static enum err open_sockets(struct broker *b)
+{
+    char ingest[BUS_ENDPOINT_MAX], published[BUS_ENDPOINT_MAX], control[BUS_ENDPOINT_MAX];
+    struct span everything = SPAN("\x01");
+
+    b->context = bus_context();
+    b->ingest =
+        bus_bind(b->context, ZMQ_XSUB, b->config.broker_ingest, INGEST_HIGH_WATER);
+    b->publish =
+        bus_bind(b->context, ZMQ_XPUB, b->config.broker_publish, PUBLISH_HIGH_WATER);
+    b->control = bus_bind(b->context, ZMQ_ROUTER, b->config.broker_control, 10000);
+    if (!b->ingest || !b->publish || !b->control ||
+        bus_send(b->ingest, &everything, 1) || watch(b, &b->ingest_watch, b->ingest) ||
+        watch(b, &b->publish_watch, b->publish) ||
+        watch(b, &b->control_watch, b->control))
+        return ERR_SYS;
+    bus_endpoint(b->ingest, ingest);
+    bus_endpoint(b->publish, published);
+    bus_endpoint(b->control, control);
+    log_info("Ingest on %s, publish on %s, control on %s", ingest, published, control);
+    loop_ready("ingest=%s publish=%s control=%s", ingest, published, control);
+    return OK;
+}
+
+static void close_sockets(struct broker *b)
+{
+    bus_set_linger(b->publish, FLUSH_MS);
+    bus_set_linger(b->control, FLUSH_MS);
+    bus_close(b->ingest);
+    bus_close(b->publish);
+    bus_close(b->control);
+    zmq_ctx_term(b->context);
+}
+
+static uint64_t random_epoch(void)
+{
+    uint64_t epoch = 0;
+
+    while (!epoch)
+        if (getrandom(&epoch, sizeof epoch, 0) != sizeof epoch)
+            abort();
+    return epoch;
+}
+
+static int run(struct broker *b)
+{
+    int64_t wait = 0, deadline = 0;
+
+    while (!loop_stops(b->loop)) {
+        turn(b, wait);
+        wait = desk_tick(&b->desk);
+        if (has_input(b))
+            wait = 0;
+        if (loop_take_reload(b->loop))
+            log_info("SIGHUP: the broker has no setting that can change while it runs");
+    }
+    log_info("Shutting down");
+    /* What has come in goes out; feeders keep what we have not acknowledged. */
+    deadline = loop_now(b->loop) + b->config.timeout_graceful_shutdown;
+    while (loop_stops(b->loop) < 2 && loop_now(b->loop) < deadline &&
+           bus_is_readable(b->ingest))
+        turn(b, 0);
+    return loop_stops(b->loop) < 2 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct broker b;
+    int status = 1;
+
+    (void)argc;
+    switch (config_load(&broker_program, argv, &b.config)) {
+    case CONFIG_DONE:
+        return 0;
+    case CONFIG_WRONG:
+        return 2;
+    case CONFIG_RUN:
+        break;
+    }
+    log_init("pregon-broker", b.config.log_level, b.config.log_format);
+    b.loop = loop_new();
+    b.desk.config = &b.config;
+    b.desk.out = (struct desk_out){&b, publish, say};
+    b.desk.time = (struct desk_time){loop_now(b.loop), loop_awake(b.loop),
+                                     loop_wall_us(b.loop)};
+    desk_init(&b.desk, random_epoch());
+    log_info("Started pregon-broker " PREGON_VERSION " [%d], log epoch %016llx", getpid(),
+             (unsigned long long)b.desk.epoch);
+    if (!open_sockets(&b))
+        status = run(&b);
+    close_sockets(&b);
+    desk_fini(&b.desk);
+    loop_free(b.loop);
+    config_free(&broker_program, &b.config);
+    log_info("Finished pregon-broker [%d]", getpid());
+    return status;
+}

@@ -1,0 +1,19 @@
+#include "feeder/feeder_config.h"
+
+#define CONFIG_STRUCT feeder_config
+static const struct config_option options[] = {
+    CONFIG_COMMON(CONFIG_ROW) FEEDER_SETTINGS(CONFIG_ROW){0},
+};
+
+const struct config_program feeder_program = {
+    .name = "pregon-feeder",
+    .about =
+        "Takes quotes from tables, programs or a simulation and publishes them to the "
+        "broker, losing none: what the broker has not received is kept and sent "
+        "again, and the sources wait when it falls behind.",
+    .examples = "  pregon-feeder --feed tape --source "
+                "'csv:feeder/data/usdthb.csv?speed=60' --loop\n"
+                "  my-quotes | pregon-feeder --feed mine --source -\n"
+                "  pregon-feeder --feed sim --source sim:500 --rate 20000\n",
+    .options = options,
+};

@@ -1,0 +1,73 @@
+/*
+ * line: what a feed has sent and the broker has not yet received.
+ *
+ * Every quote gets the next line number, dense from 1, and is kept encoded in a ring
+ * until the broker says `received`.  A cursor walks over the ring: what it passed is
+ * sent.  When a line went missing the cursor goes back to it and everything from there
+ * is sent again, in order (go-back-N): the broker drops what it had and holds nothing.
+ *
+ * The ring is bounded in lines and in bytes.  Sources that can wait ask line_has_room()
+ * first; for others the oldest line falls out, and if the broker asks for it, it is
+ * lost.
+ *
+ * No I/O, no clock; one owner, one thread.
+ */
+#ifndef FEEDER_LINE_H
+#define FEEDER_LINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/buf.h"
+
+#define LINE_BYTES_MAX ((size_t)64 << 20) /* what a feeder gives its ring */
+
+struct line;
+
+/* Lines first…last are asked for and no longer here.  count 0: none. */
+struct line_range {
+    uint64_t first, last, count;
+};
+
+struct line *line_new(size_t lines_max, size_t bytes_max);
+void line_free(struct line *l); /* NULL is allowed */
+
+/*
+ * The broker granted `epoch` and has all lines up to `received`: whatever is kept now
+ * bears that epoch, and is sent from received+1 on.  A `received` beyond our last line
+ * (of an earlier life under this name) moves the numbers of what is kept above it.
+ */
+void line_grant(struct line *l, uint64_t epoch, uint64_t received);
+
+/* Would the largest possible quote fit without pushing another out? */
+bool line_has_room(const struct line *l);
+
+/*
+ * Keep a quote (symbol and msgpack body, at most QUOTE_BYTES_MAX) and return its
+ * number. Without room the oldest lines fall out.
+ */
+uint64_t line_add(struct line *l, struct span symbol, struct span body,
+                  uint64_t sent_us);
+
+/* The next line to send, as two frames valid until the next change.  false: all are
+ * sent. */
+bool line_peek(const struct line *l, struct span *topic, struct span *record);
+void line_advance(struct line *l); /* it was sent */
+
+/* The broker has all lines up to `number`. */
+void line_receive(struct line *l, uint64_t number);
+
+/*
+ * The broker wants everything from `from` on again.  *lost is what of that has fallen
+ * out. False, and nothing changes, if it was never sent (then it cannot be missing).
+ */
+bool line_rewind(struct line *l, uint64_t from, struct line_range *lost);
+
+uint64_t line_last(const struct line *l); /* number of the newest line, 0: none */
+uint64_t line_sent(const struct line *l); /* up to here the cursor has passed */
+uint64_t line_received(const struct line *l);
+uint64_t line_overflowed(const struct line *l); /* lines that fell out unreceived */
+size_t line_kept(const struct line *l);         /* lines in the ring */
+
+#endif

@@ -1,0 +1,457 @@
+/*
+ * pregon-feeder: takes quotes from its sources and hands them to the broker, losing
+ * none.
+ *
+ * One thread.  A turn: what the broker said, then quotes from each source while the
+ * ring has room, then the ring's unsent lines to the broker.  When the ring is full the
+ * sources wait, and what wakes us is the broker's `received`.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "feeder/feeder_config.h"
+#include "feeder/line.h"
+#include "feeder/link.h"
+#include "feeder/pace.h"
+#include "feeder/source.h"
+#include "shared/bus.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+
+#define BURST 256       /* quotes of one source per turn */
+#define SEND_BURST 2048 /* lines to the broker per turn */
+#define SOURCES_MAX 64
+#define REPORT_MS 60000
+
+enum phase { RUNNING, DRAINING, LEAVING };
+
+struct slot {
+    struct loop_watch watch; /* of the source's descriptor; first, see on_input */
+    struct source *source;
+};
+
+struct feeder {
+    struct feeder_config config;
+    struct loop *loop;
+    void *context;
+    struct line *line;
+    struct link *link;
+    struct loop_watch bus[2];
+    struct slot slots[SOURCES_MAX];
+    size_t count, first; /* first: the source whose turn it is to be asked first */
+    struct buf body;
+    struct pace pace;
+    enum phase phase;
+    bool has_started; /* granted once: the sources play */
+    bool is_ready;    /* and said so */
+    bool is_asked_to_stop;
+    bool has_failed;
+    bool has_more;           /* there is more to do at once */
+    int64_t drain_until;     /* awake */
+    uint64_t drain_received; /* to see progress */
+    int64_t report_at;
+    uint64_t reported; /* last line at the previous report */
+};
+
+static unsigned long long ull(uint64_t n)
+{
+    return n;
+}
+
+static void on_bus(struct loop_watch *w, uint32_t events)
+{
+    (void)w; /* every turn looks at both sockets anyway */
+    (void)events;
+}
+
+static void on_input(struct loop_watch *w, uint32_t events)
+{
+    struct slot *slot = (struct slot *)w;
+
+    (void)events;
+    slot->source->due_ms = 0;
+}
+
+static void log_totals(const struct feeder *f)
+{
+    log_info("feed %s: %llu lines, %llu received, %llu lost", f->config.feed,
+             ull(line_last(f->line)), ull(line_received(f->line)),
+             ull(line_overflowed(f->line)));
+}
+
+/* The name is ours for the first time: from now on sources have a schedule. */
+static void start_sources(struct feeder *f)
+{
+    int64_t now = loop_awake(f->loop);
+
+    f->has_started = true;
+    f->report_at = now + REPORT_MS;
+    for (size_t i = 0; i < f->count; i++)
+        f->slots[i].source->due_ms = now;
+}
+
+/* Quotes of one source into the ring.  True: it has more, and there is room. */
+static bool take_from(struct feeder *f, struct source *s, const struct source_now *now,
+                      bool *is_full)
+{
+    char symbol[QUOTE_SYMBOL_MAX + 1];
+
+    for (int i = 0; i < BURST; i++) {
+        if (s->has_ended || s->due_ms > now->ms)
+            return false;
+        if (!line_has_room(f->line)) {
+            *is_full = true;
+            return false;
+        }
+        buf_clear(&f->body);
+        switch (source_next(s, now, symbol, &f->body)) {
+        case SOURCE_QUOTE:
+            line_add(f->line, span_of(symbol), buf_span(&f->body),
+                     (uint64_t)now->wall_us);
+            break;
+        case SOURCE_LATER:
+            return s->due_ms <= now->ms;
+        case SOURCE_ENDED:
+            log_info("source %s ended after %llu quotes", s->name, ull(s->quotes));
+            source_log_refused(s);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void judge_pace(struct feeder *f, bool is_full, int64_t now)
+{
+    int64_t late = 0, since = f->pace.since;
+    uint64_t skipped = 0;
+
+    for (size_t i = 0; i < f->count; i++) {
+        const struct source *s = f->slots[i].source;
+
+        skipped += s->skipped;
+        if (s->is_paced && !s->has_ended && now - s->due_ms > late)
+            late = now - s->due_ms;
+    }
+    switch (pace_judge(&f->pace, late, is_full, now)) {
+    case PACE_NO_NEWS:
+        break;
+    case PACE_HELD_UP:
+        log_warning(
+            "back-pressure: the broker is away or behind, sources wait: %llu lines "
+            "unacknowledged, behind by %.1f s",
+            ull(line_last(f->line) - line_received(f->line)), (double)late / 1e3);
+        break;
+    case PACE_TOO_SLOW:
+        log_warning(
+            "behind by %.1f s: this machine does not keep up with the sources' pace "
+            "(%llu quotes not made)",
+            (double)late / 1e3, ull(skipped));
+        break;
+    case PACE_IN_TIME:
+        log_info("the sources are in time again after %.1f s",
+                 (double)(now - since) / 1e3);
+        break;
+    }
+}
+
+/* Quotes from all sources, each in turn the first to get at the room there is. */
+static void produce(struct feeder *f)
+{
+    struct source_now now = {.ms = loop_awake(f->loop),
+                             .wall_us = loop_wall_us(f->loop)};
+    bool is_full = false, is_over = true;
+
+    for (size_t i = 0; i < f->count; i++) {
+        struct source *s = f->slots[(f->first + i) % f->count].source;
+
+        f->has_more |= take_from(f, s, &now, &is_full);
+        is_over &= s->has_ended;
+    }
+    f->first++;
+    judge_pace(f, is_full, now.ms);
+    if (!is_over)
+        return;
+    f->phase = DRAINING;
+    f->drain_until = loop_awake(f->loop) + f->config.timeout_graceful_shutdown;
+}
+
+static void leave(struct feeder *f)
+{
+    f->phase = LEAVING;
+    link_leave(f->link, loop_awake(f->loop));
+}
+
+/* Wait until all is received; at the end of input as long as there is progress. */
+static void drain(struct feeder *f)
+{
+    int64_t now = loop_awake(f->loop);
+    uint64_t received = line_received(f->line);
+
+    if (received == line_last(f->line)) {
+        leave(f);
+        return;
+    }
+    if (!f->is_asked_to_stop && received != f->drain_received) {
+        f->drain_received = received;
+        f->drain_until = now + f->config.timeout_graceful_shutdown;
+    }
+    if (now < f->drain_until)
+        return;
+    log_error(
+        "gave up after %.1f s: lines %llu to %llu were not acknowledged by the broker",
+        (double)f->config.timeout_graceful_shutdown / 1e3, ull(received + 1),
+        ull(line_last(f->line)));
+    f->has_failed |= !f->is_asked_to_stop;
+    leave(f);
+}
+
+static void begin_stop(struct feeder *f)
+{
+    if (f->is_asked_to_stop)
+        return;
+    log_info("stopping: %llu lines unacknowledged",
+             ull(line_last(f->line) - line_received(f->line)));
+    f->is_asked_to_stop = true;
+    f->drain_until = loop_awake(f->loop) + f->config.timeout_graceful_shutdown;
+    if (f->phase == RUNNING)
+        f->phase = DRAINING;
+}
+
+static void report(struct feeder *f)
+{
+    uint64_t last = line_last(f->line);
+
+    f->report_at = loop_awake(f->loop) + REPORT_MS;
+    log_info(
+        "feed %s: %llu quotes in the last minute, %llu in all, %llu unacknowledged",
+        f->config.feed, ull(last - f->reported), ull(last),
+        ull(last - line_received(f->line)));
+    f->reported = last;
+    for (size_t i = 0; i < f->count; i++)
+        source_log_refused(f->slots[i].source);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How long nothing is to do, in ms. */
+static int64_t idle_for(const struct feeder *f)
+{
+    int64_t now = loop_awake(f->loop), wait;
+
+    if (f->has_more)
+        return 0;
+    wait = link_deadline(f->link) - now;
+    if (f->phase == DRAINING)
+        wait = earlier(wait, f->drain_until - now);
+    if (f->has_started)
+        wait = earlier(wait, f->report_at - now);
+    if (f->phase == RUNNING && link_is_granted(f->link) && line_has_room(f->line))
+        for (size_t i = 0; i < f->count; i++)
+            if (!f->slots[i].source->has_ended)
+                wait = earlier(wait, f->slots[i].source->due_ms - now);
+    return wait < 0 ? 0 : wait;
+}
+
+/* False: it is over. */
+static bool turn(struct feeder *f)
+{
+    loop_turn(f->loop, idle_for(f));
+    f->has_more = false;
+    if (loop_stops(f->loop) > 1) {
+        log_warning("stopped at once by a second signal");
+        f->has_failed = true;
+        return false;
+    }
+    if (loop_stops(f->loop))
+        begin_stop(f);
+    if (loop_take_reload(f->loop))
+        log_info("SIGHUP: a feeder reads its settings at start only");
+    link_turn(f->link, loop_awake(f->loop), loop_wall_us(f->loop));
+    if (link_is_granted(f->link) && !f->has_started)
+        start_sources(f);
+    if (f->phase == RUNNING && link_is_granted(f->link))
+        produce(f);
+    if (f->phase != LEAVING)
+        f->has_more |= link_send(f->link, SEND_BURST);
+    if (f->phase == DRAINING)
+        drain(f);
+    if (f->has_started && loop_awake(f->loop) >= f->report_at)
+        report(f);
+    if (link_state(f->link) == LINK_OPEN && !f->is_ready) {
+        f->is_ready = true;
+        loop_ready("feed=%s", f->config.feed);
+    }
+    if (link_state(f->link) == LINK_REFUSED) {
+        f->has_failed = true;
+        return false;
+    }
+    return f->phase != LEAVING || link_state(f->link) != LINK_GONE;
+}
+
+static bool is_feed_name(const char *name)
+{
+    return *name &&
+           !name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                              "0123456789._-")];
+}
+
+/* For config_list_each. */
+struct opening {
+    struct feeder *f;
+    struct source_settings settings;
+    bool has_failed;
+};
+
+static void open_source(void *ctx, const char *spec)
+{
+    struct opening *o = ctx;
+    struct source *s;
+
+    if (o->has_failed)
+        return;
+    if (o->f->count == SOURCES_MAX) {
+        log_error("SOURCE: more than %d", SOURCES_MAX);
+        o->has_failed = true;
+    } else if (source_open(spec, &o->settings, o->f->config.feed, &s)) {
+        o->has_failed = true;
+    } else {
+        o->f->slots[o->f->count++].source = s;
+        log_info("source %s", spec);
+    }
+}
+
+/* Two readers of one input would tear its lines apart. */
+static bool has_input_twice(const struct feeder *f)
+{
+    int inputs = 0;
+
+    for (size_t i = 0; i < f->count; i++)
+        inputs += f->slots[i].source->fd >= 0;
+    return inputs > 1;
+}
+
+static bool open_sources(struct feeder *f)
+{
+    const struct feeder_config *c = &f->config;
+    struct opening o = {
+        .f = f,
+        .settings = {.label = *c->source_label ? c->source_label : NULL,
+                     .speed = c->speed,
+                     .rate = c->rate,
+                     .max_gap_ms = c->max_gap,
+                     .loop = c->loop,
+                     .tape_time = strcmp(c->timestamps, "tape") == 0,
+                     .allow_crossed = strcmp(c->crossed, "allow") == 0,
+                     .seed = 1},
+    };
+
+    if (!is_feed_name(c->feed)) {
+        log_error("FEED=\"%s\": want 1 to 64 of A-Z a-z 0-9 . _ -", c->feed);
+        return false;
+    }
+    if (config_list_each(c->source, open_source, &o)) {
+        log_error("SOURCE=\"%s\": neither a comma list nor a JSON list", c->source);
+        return false;
+    }
+    if (o.has_failed)
+        return false;
+    if (!f->count)
+        log_error("SOURCE is empty: want csv:FILE, - or sim:N, see --help");
+    else if (has_input_twice(f))
+        log_error("SOURCE=\"%s\": standard input can be read once only", c->source);
+    else
+        return true;
+    return false;
+}
+
+static bool open_bus(struct feeder *f)
+{
+    struct link_settings settings = {.feed = f->config.feed,
+                                     .ingest = f->config.broker_ingest,
+                                     .control = f->config.broker_control,
+                                     .allow_crossed =
+                                         strcmp(f->config.crossed, "allow") == 0,
+                                    .window = (uint64_t)f->config.ring};
+    int fds[2];
+
+    f->context = bus_context();
+    f->line = line_new((size_t)f->config.ring, LINE_BYTES_MAX);
+    f->link = link_open(f->context, &settings, f->line);
+    if (!f->link)
+        return false;
+    link_descriptors(f->link, fds);
+    for (int i = 0; i < 2; i++) {
+        f->bus[i] = (struct loop_watch){.fd = fds[i], .on_ready = on_bus};
+        if (loop_watch(f->loop, &f->bus[i], EPOLLIN)) {
+            log_error("epoll: %s", strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
+static void watch_inputs(struct feeder *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        struct slot *slot = &f->slots[i];
+
+        if (slot->source->fd < 0)
+            continue;
+        slot->watch = (struct loop_watch){.fd = slot->source->fd, .on_ready = on_input};
+        /* Edge-triggered: it stays silent while the ring is full.  A regular file
+         * cannot be watched and need not be: reading it never waits. */
+        if (loop_watch(f->loop, &slot->watch, EPOLLIN | EPOLLET) && errno != EPERM)
+            log_error("standard input: %s", strerror(errno));
+    }
+}
+
+static void close_all(struct feeder *f)
+{
+    link_close(f->link);
+    line_free(f->line);
+    if (f->context)
+        zmq_ctx_term(f->context);
+    for (size_t i = 0; i < f->count; i++)
+        source_free(f->slots[i].source);
+    buf_free(&f->body);
+    loop_free(f->loop);
+    config_free(&feeder_program, &f->config);
+}
+
+int main(int argc, char **argv)
+{
+    static struct feeder f;
+    int code = 2;
+
+    (void)argc;
+    switch (config_load(&feeder_program, argv, &f.config)) {
+    case CONFIG_RUN:
+        break;
+    case CONFIG_DONE:
+        return 0;
+    case CONFIG_WRONG:
+        return 2;
+    }
+    log_init(feeder_program.name, f.config.log_level, f.config.log_format);
+    f.loop = loop_new();
+    log_info("Started feeder process [%d]", (int)getpid());
+    if (open_sources(&f) && open_bus(&f)) {
+        watch_inputs(&f);
+        log_info("feed %s: asking the broker at %s", f.config.feed,
+                 f.config.broker_control);
+        while (turn(&f))
+            ;
+        for (size_t i = 0; i < f.count; i++)
+            source_log_refused(f.slots[i].source);
+        log_totals(&f);
+        code = f.has_failed ? 1 : 0;
+        log_info("Finished feeder process [%d]", (int)getpid());
+    }
+    close_all(&f);
+    return code;
+}

@@ -1,0 +1,36 @@
+/*
+ * arrival: WebSockets on their way from civetweb's threads to the loop.
+ *
+ * The ready handler puts an arrival in; the loop, woken through an eventfd, takes it out and owns
+ * the descriptor and the admission slot from then on.  Nothing is shared after that.
+ */
+#ifndef GATEWAY_ARRIVAL_H
+#define GATEWAY_ARRIVAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct arrival {
+    struct arrival *next;
+    int fd; /* non-blocking, close-on-exec, above the hand-over floor */
+    int port; /* of the client, as the peer or the trusted proxy says */
+    char host[64]; /* likewise, textual address */
+    char request_id[24];
+    char *query; /* query string, undecoded, never NULL; owned */
+    bool is_msgpack; /* pregon.v1.msgpack was negotiated */
+    bool is_early; /* frames came before the 101 and were lost: close with 1002 */
+    int explain_close; /* WEBSOCKET_EXPLAIN: close with this code at once, 0: a real client */
+    char explain_reason[124]; /* JSON of at most 123 bytes */
+};
+
+struct arrival_queue;
+
+struct arrival_queue *arrival_queue_new(void);
+void arrival_queue_free(struct arrival_queue *q); /* closes what was never taken */
+int arrival_queue_fd(const struct arrival_queue *q);
+
+void arrival_put(struct arrival_queue *q, struct arrival *a); /* any thread; takes it */
+struct arrival *arrival_take(struct arrival_queue *q); /* loop; NULL: none, fd reset */
+void arrival_free(struct arrival *a); /* not the descriptor */
+
+#endif

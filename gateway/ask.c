@@ -1,0 +1,178 @@
+#include "gateway/ask.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shared/log.h"
+#include "shared/mem.h"
+
+struct ask_desk {
+    pthread_mutex_t lock;
+    pthread_cond_t answered;
+    int fd;
+    int waiting, max_waiting;
+    bool is_cancelled;
+    uint64_t serial;
+    struct ask *first, *last;
+};
+
+struct ask_desk *ask_desk_new(int max_waiting)
+{
+    struct ask_desk *d = mem_zalloc(sizeof *d);
+    pthread_condattr_t attributes;
+
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&d->answered, &attributes);
+    pthread_condattr_destroy(&attributes);
+    d->max_waiting = max_waiting;
+    d->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (d->fd < 0) {
+        log_critical("no descriptor for the desk of questions (errno %d)", errno);
+        abort();
+    }
+    return d;
+}
+
+/* The worker's hold or the loop's; whoever lets go last frees. */
+static void let_go(struct ask *q)
+{
+    if (--q->references)
+        return;
+    buf_free(&q->body);
+    free(q);
+}
+
+void ask_desk_free(struct ask_desk *d)
+{
+    if (!d)
+        return;
+    while (d->first) {
+        struct ask *q = d->first;
+
+        d->first = q->next;
+        let_go(q);
+    }
+    close(d->fd);
+    pthread_cond_destroy(&d->answered);
+    pthread_mutex_destroy(&d->lock);
+    free(d);
+}
+
+int ask_desk_fd(const struct ask_desk *d)
+{
+    return d->fd;
+}
+
+static void wake(struct ask_desk *d)
+{
+    uint64_t one = 1;
+
+    /* It can fail only when the count is at its end, and then the loop is awake anyway.
+     */
+    if (write(d->fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        log_error("cannot wake the loop (errno %d)", errno);
+}
+
+static struct timespec deadline(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ASK_WAIT_MS / 1000;
+    t.tv_nsec += ASK_WAIT_MS % 1000 * 1000000L;
+    if (t.tv_nsec >= 1000000000L) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000L;
+    }
+    return t;
+}
+
+enum ask_outcome ask_post(struct ask_desk *d, struct ask *q)
+{
+    struct timespec until = deadline();
+    enum ask_outcome outcome = ASK_TIMED_OUT;
+    struct ask *copy;
+    int late = 0;
+
+    pthread_mutex_lock(&d->lock);
+    if (d->is_cancelled || d->waiting >= d->max_waiting) {
+        outcome = d->is_cancelled ? ASK_CANCELLED : ASK_BUSY;
+        pthread_mutex_unlock(&d->lock);
+        return outcome;
+    }
+    copy = mem_alloc(sizeof *copy);
+    *copy = *q;
+    copy->body = (struct buf){0};
+    copy->next = NULL;
+    copy->references = 2;
+    copy->is_done = 0;
+    q->serial = copy->serial = ++d->serial;
+    if (d->last)
+        d->last->next = copy;
+    else
+        d->first = copy;
+    d->last = copy;
+    d->waiting++;
+    wake(d);
+    while (!copy->is_done && !d->is_cancelled && !late)
+        late = pthread_cond_timedwait(&d->answered, &d->lock, &until);
+    d->waiting--;
+    if (copy->is_done) {
+        outcome = ASK_ANSWERED;
+        q->status = copy->status;
+        q->body = copy->body;
+        copy->body = (struct buf){0};
+    } else if (d->is_cancelled) {
+        outcome = ASK_CANCELLED;
+    }
+    let_go(copy);
+    pthread_mutex_unlock(&d->lock);
+    return outcome;
+}
+
+struct ask *ask_take(struct ask_desk *d)
+{
+    struct ask *q;
+    uint64_t count;
+
+    pthread_mutex_lock(&d->lock);
+    /* A question whose worker has gone needs no answer. */
+    while ((q = d->first)) {
+        d->first = q->next;
+        if (!d->first)
+            d->last = NULL;
+        q->next = NULL;
+        if (q->references == 2)
+            break;
+        let_go(q);
+    }
+    if (!q && read(d->fd, &count, sizeof count) < 0 && errno != EAGAIN)
+        log_error("cannot reset the desk's descriptor (errno %d)", errno);
+    pthread_mutex_unlock(&d->lock);
+    return q;
+}
+
+void ask_answer(struct ask_desk *d, struct ask *q, int status)
+{
+    pthread_mutex_lock(&d->lock);
+    q->status = status;
+    q->is_done = 1;
+    let_go(q);
+    pthread_cond_broadcast(&d->answered);
+    pthread_mutex_unlock(&d->lock);
+}
+
+void ask_cancel_all(struct ask_desk *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->is_cancelled = true;
+    pthread_cond_broadcast(&d->answered);
+    pthread_mutex_unlock(&d->lock);
+}

@@ -1,0 +1,68 @@
+/*
+ * ask: how an HTTP worker asks the gateway's loop, and never gets stuck.
+ *
+ * Workers (civetweb's threads) own nothing of the gateway's state.  A worker posts a question,
+ * the loop is woken through an eventfd, takes the questions, answers each (at once, or later when
+ * the broker has answered), and the worker writes the reply.  A question is
+ * reference-counted: a worker that stopped waiting (ASK_WAIT_MS) leaves it to the
+ * loop, whose late answer finds nobody and harms nothing.  At most `max_waiting`
+ * workers wait at once; the rest are told ASK_BUSY, so that workers are always left for handshakes.
+ *
+ * ask_post: any worker.  ask_take, ask_answer, ask_cancel_all: the loop's thread.
+ */
+#ifndef GATEWAY_ASK_H
+#define GATEWAY_ASK_H
+
+#include <stdint.h>
+
+#include "shared/buf.h"
+#include "shared/quote.h"
+
+#define ASK_WAIT_MS 2000
+#define ASK_TEXT_MAX 256
+
+enum ask_kind {
+    ASK_LIVE, /* does the loop turn? empty body */
+    ASK_HEALTH,
+    ASK_WEBSOCKET_STATUS, /* uses offset, limit, privileged */
+    ASK_LOCKS_STATUS,
+    ASK_QUOTES, /* uses text (a pattern, "" for all), offset, limit */
+    ASK_QUOTE, /* uses text (a symbol) */
+};
+
+enum ask_outcome { ASK_ANSWERED, ASK_BUSY, ASK_TIMED_OUT, ASK_CANCELLED };
+
+struct ask_desk;
+
+struct ask {
+    enum ask_kind kind;
+    char text[ASK_TEXT_MAX];
+    uint64_t offset, limit;
+    int privileged; /* the caller showed STATUS_TOKEN, or none is set */
+    int status; /* answer: HTTP status */
+    struct buf body; /* answer: JSON */
+    uint64_t serial; /* set by ask_post, unique: the loop's key for late answers */
+    /* private from here */
+    struct ask *next;
+    int references;
+    int is_done;
+};
+
+struct ask_desk *ask_desk_new(int max_waiting);
+void ask_desk_free(struct ask_desk *d); /* after all workers have gone */
+int ask_desk_fd(const struct ask_desk *d); /* readable when there is a question */
+
+/*
+ * Worker: ask and wait.  Copies the question; on ASK_ANSWERED q->status and q->body are the
+ * answer, and the caller frees the body.
+ */
+enum ask_outcome ask_post(struct ask_desk *d, struct ask *q);
+
+/* Loop: the next question, or NULL (which also resets the descriptor). */
+struct ask *ask_take(struct ask_desk *d);
+/* Loop: give the answer and let go of the question; every question taken is given back once. */
+void ask_answer(struct ask_desk *d, struct ask *q, int status);
+/* Loop, at shutdown: everyone waiting or coming later is told ASK_CANCELLED. */
+void ask_cancel_all(struct ask_desk *d);
+
+#endif

@@ -1,0 +1,246 @@
+#include "gateway/backlog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/hub.h"
+#include "shared/mem.h"
+
+/* What to send of a due symbol stands in the low bits of its pointer. */
+#define TAG_MASK ((uintptr_t)3)
+#define KEEP_CAP 16 /* a burst must not cost memory for ever */
+
+static struct hub_symbol *due_symbol(uintptr_t entry)
+{
+    return (struct hub_symbol *)(entry & ~TAG_MASK);
+}
+
+static enum symbol_message due_tag(uintptr_t entry)
+{
+    return (enum symbol_message)(entry & TAG_MASK);
+}
+
+/* Bit 0: in the list.  Bit 1: what is due changed in kind since, so send a snapshot. */
+static uint64_t *mask_word(struct backlog *b, uint32_t index, unsigned *shift)
+{
+    uint32_t word = index / 32;
+
+    if (word >= b->mask_words) {
+        uint32_t words = word + 8;
+
+        b->mask = mem_resize(b->mask, words * sizeof *b->mask);
+        memset(b->mask + b->mask_words, 0, (words - b->mask_words) * sizeof *b->mask);
+        b->mask_words = words;
+    }
+    *shift = index % 32 * 2;
+    return &b->mask[word];
+}
+
+static void drop_mask(struct backlog *b)
+{
+    free(b->mask);
+    b->mask = NULL;
+    b->mask_words = 0;
+}
+
+static void make_mask(struct backlog *b)
+{
+    if (b->mask)
+        return;
+    for (uint32_t i = 0; i < b->due_count; i++) {
+        unsigned shift;
+        uint64_t *word =
+            mask_word(b, due_symbol(b->due[b->due_first + i])->index, &shift);
+
+        *word |= (uint64_t)1 << shift;
+    }
+}
+
+static void push_due(struct backlog *b, struct hub_symbol *symbol,
+                     enum symbol_message tag)
+{
+    uint32_t end = b->due_first + b->due_count;
+
+    if (end == b->due_cap && b->due_first >= b->due_cap / 2 && b->due_first) {
+        memmove(b->due, b->due + b->due_first, b->due_count * sizeof *b->due);
+        b->due_first = 0;
+        end = b->due_count;
+    } else if (end == b->due_cap) {
+        b->due_cap = b->due_cap ? b->due_cap * 2 : 4;
+        b->due = mem_resize(b->due, b->due_cap * sizeof *b->due);
+    }
+    b->due[end] = (uintptr_t)symbol | (uintptr_t)tag;
+    b->due_count++;
+}
+
+void backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message kind,
+                  uint32_t updates, uint32_t round)
+{
+    if (b->marked_round == round && b->marked_index == s->index)
+        return; /* two of its patterns match */
+    b->marked_round = round;
+    b->marked_index = s->index;
+    if (b->mask) {
+        unsigned shift;
+        uint64_t *word = mask_word(b, s->index, &shift);
+
+        if (*word >> shift & 1) {
+            b->merged += updates;
+            if (kind != MESSAGE_QUOTE)
+                *word |= (uint64_t)2 << shift;
+            return;
+        }
+        *word |= (uint64_t)1 << shift;
+    }
+    push_due(b, s, kind);
+    if (updates > 1)
+        b->merged += updates - 1;
+}
+
+void backlog_queue(struct backlog *b, struct frame *f, size_t limit)
+{
+    uint32_t mask = b->queue_cap - 1;
+
+    if (b->has_overflowed)
+        return;
+    if (b->queue_count && b->queue[(b->queue_first + b->queue_count - 1) & mask] == f)
+        return; /* two of its patterns match */
+    if (b->queue_bytes + f->len > limit) {
+        b->has_overflowed = true;
+        return;
+    }
+    if (b->queue_count == b->queue_cap) {
+        uint32_t cap = b->queue_cap ? b->queue_cap * 2 : KEEP_CAP;
+        struct frame **queue = mem_alloc(cap * sizeof *queue);
+
+        for (uint32_t i = 0; i < b->queue_count; i++)
+            queue[i] = b->queue[(b->queue_first + i) & mask];
+        free(b->queue);
+        b->queue = queue;
+        b->queue_cap = cap;
+        b->queue_first = 0;
+        mask = cap - 1;
+    }
+    b->queue[(b->queue_first + b->queue_count++) & mask] = frame_hold(f);
+    b->queue_bytes += f->len;
+}
+
+void backlog_fall_behind(struct backlog *b)
+{
+    if (b->due_count)
+        make_mask(b);
+}
+
+static bool is_changed_in_kind(struct backlog *b, const struct hub_symbol *symbol)
+{
+    unsigned shift;
+    const uint64_t *word = mask_word(b, symbol->index, &shift);
+
+    return *word >> shift & 2;
+}
+
+
+void backlog_retain(struct backlog *b, bool (*is_kept)(void *ctx, const struct hub_symbol *s),
+                    void *ctx)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < b->due_count; i++) {
+        uintptr_t entry = b->due[b->due_first + i];
+
+        if (b->mask && is_changed_in_kind(b, due_symbol(entry)))
+            entry = (entry & ~TAG_MASK) | MESSAGE_SNAPSHOT;
+        if (is_kept(ctx, due_symbol(entry)))
+            b->due[b->due_first + kept++] = entry;
+    }
+    b->due_count = kept;
+    drop_mask(b);
+    backlog_fall_behind(b);
+}
+
+void backlog_fini(struct backlog *b)
+{
+    for (uint32_t i = 0; i < b->queue_count; i++)
+        frame_release(&b->queue[(b->queue_first + i) & (b->queue_cap - 1)]);
+    free(b->mask);
+    free(b->due);
+    free(b->queue);
+    *b = (struct backlog){.merged = b->merged};
+}
+
+bool backlog_is_empty(const struct backlog *b)
+{
+    return !b->due_count && !b->queue_count;
+}
+
+struct frame *backlog_peek(struct backlog *b, enum encoding encoding, uint32_t ahead)
+{
+    uintptr_t entry;
+    struct hub_symbol *symbol;
+    enum symbol_message kind;
+
+    if (ahead < b->queue_count)
+        return b->queue[(b->queue_first + ahead) & (b->queue_cap - 1)];
+    ahead -= b->queue_count;
+    if (ahead >= b->due_count)
+        return NULL;
+    entry = b->due[b->due_first + ahead];
+    symbol = due_symbol(entry);
+    kind = due_tag(entry);
+    if (b->mask && is_changed_in_kind(b, symbol))
+        kind = MESSAGE_SNAPSHOT;
+    /* The newest of it may have become another kind of record meanwhile. */
+    if ((kind == MESSAGE_QUOTE && symbol->last_is_state) ||
+        (kind == MESSAGE_STATE && symbol->state == SYMBOL_LIVE && !symbol->last_is_state))
+        kind = MESSAGE_SNAPSHOT;
+    return hub_symbol_frame(symbol, kind, encoding);
+}
+
+static void took_queued(struct backlog *b)
+{
+    struct frame **f = &b->queue[b->queue_first];
+
+    b->queue_bytes -= (*f)->len;
+    frame_release(f);
+    b->queue_first = (b->queue_first + 1) & (b->queue_cap - 1);
+    b->queue_count--;
+}
+
+static void took_due(struct backlog *b)
+{
+    struct hub_symbol *symbol = due_symbol(b->due[b->due_first++]);
+
+    if (b->mask) {
+        unsigned shift;
+        uint64_t *word = mask_word(b, symbol->index, &shift);
+
+        *word &= ~((uint64_t)3 << shift);
+    }
+    b->due_count--;
+}
+
+void backlog_took(struct backlog *b, uint32_t count)
+{
+    for (; count; count--) {
+        if (b->queue_count)
+            took_queued(b);
+        else
+            took_due(b);
+    }
+    if (b->due_count) {
+        make_mask(b);
+        return;
+    }
+    b->due_first = 0;
+    drop_mask(b);
+    if (b->due_cap > KEEP_CAP) {
+        free(b->due);
+        b->due = NULL;
+        b->due_cap = 0;
+    }
+    if (!b->queue_count && b->queue_cap > KEEP_CAP) {
+        free(b->queue);
+        b->queue = NULL;
+        b->queue_cap = 0;
+    }
+}

@@ -1,0 +1,61 @@
+/*
+ * backlog: what one subscriber is still owed.
+ *
+ * In merge it is *which symbols are due*, not a queue of messages: what is sent is made when the
+ * socket has room, from the newest value.  While a subscriber keeps up, the list is empty between
+ * turns and needs no search; one that falls behind gets a bit mask by symbol, so that a symbol
+ * stands in the list once.  Memory is bounded by symbols, not by time.
+ * In mode all it is a queue of frames, bounded in bytes; over the bound it has overflowed.
+ * No I/O, no clock.  Loop's thread only.  Zero-initialise.
+ */
+#ifndef GATEWAY_BACKLOG_H
+#define GATEWAY_BACKLOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/frame.h"
+
+struct hub_symbol;
+
+enum symbol_message { MESSAGE_QUOTE, MESSAGE_SNAPSHOT, MESSAGE_STATE };
+
+struct backlog {
+    /* merge: symbols due, tagged with what to send; from `first` on */
+    uintptr_t *due;
+    uint32_t due_first, due_count, due_cap;
+    uint64_t *mask; /* two bits a symbol, only while behind */
+    uint32_t mask_words;
+    uint32_t marked_round, marked_index; /* the last marking, to see overlapping patterns */
+    /* all: frames in order */
+    uint32_t queue_first, queue_count, queue_cap; /* cap: a power of two */
+    struct frame **queue;
+    size_t queue_bytes;
+    uint64_t merged; /* updates it will never see because newer ones replaced them */
+    bool has_overflowed;
+};
+
+void backlog_fini(struct backlog *b); /* empties it; `merged` stays */
+
+/*
+ * Owe a symbol of which `updates` happened.  `round` names the fan-out: a second marking in
+ * the same round (two patterns match) is ignored.
+ */
+void backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message kind,
+                  uint32_t updates, uint32_t round);
+/* Queue a frame (a reference is taken), unless it is the last one queued, or over `limit`. */
+void backlog_queue(struct backlog *b, struct frame *f, size_t limit);
+/* It did not keep up: from now on a symbol stands in the list once. */
+void backlog_fall_behind(struct backlog *b);
+/* Drop what `is_kept` says no to. */
+void backlog_retain(struct backlog *b, bool (*is_kept)(void *ctx, const struct hub_symbol *s),
+                    void *ctx);
+
+bool backlog_is_empty(const struct backlog *b);
+/* The frame owed `ahead` down the list, made if need be; NULL: no more.  Valid until the next call. */
+struct frame *backlog_peek(struct backlog *b, enum encoding encoding, uint32_t ahead);
+/* The first `count` have been sent; what is left has fallen behind. */
+void backlog_took(struct backlog *b, uint32_t count);
+
+#endif

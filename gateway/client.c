@@ -1,0 +1,534 @@
+#include "gateway/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gateway/stream.h"
+#include "gateway/upstream.h"
+#include "shared/log.h"
+#include "shared/mem.h"
+
+#define BATCH_BYTES 65536 /* gathered for one send */
+#define BATCH_FRAMES 1024
+#define OUT_MAX 65536 /* said to one client and not taken: we stop reading from it */
+#define CLOSE_WAIT_MS 2000 /* for the peer's close frame */
+#define SWEEP_PARTS 10 /* a sweep does a tenth; ten sweeps a second */
+#define DEFER_STEP_MS 5
+
+static const struct wslay_event_callbacks in_callbacks;
+
+static struct client *client_of(struct loop_watch *w)
+{
+    return (struct client *)((char *)w - offsetof(struct client, watch));
+}
+
+static void begin_closing(struct client *c, uint16_t code, const char *why)
+{
+    if (c->is_closing)
+        return;
+    c->is_closing = true;
+    c->close_by = c->g->now + CLOSE_WAIT_MS;
+    c->close_code = code;
+    snprintf(c->close_why, sizeof c->close_why, "%s", why);
+    hub_leave_all(c->g->hub, &c->sub);
+    stream_forget(c);
+    hub_set_due(c->g->hub, &c->sub);
+}
+
+/* --- out ------------------------------------------------------------------------- */
+
+static void set_blocked(struct client *c, bool is_blocked)
+{
+    uint32_t events = (c->is_muted ? 0u : (uint32_t)EPOLLIN) | (uint32_t)EPOLLRDHUP |
+                      (is_blocked ? (uint32_t)EPOLLOUT : 0u);
+
+    c->is_blocked = is_blocked;
+    if (loop_rewatch(c->g->loop, &c->watch, events))
+        client_drop(c, "epoll refused it");
+}
+
+/* Frames of what the hub owes, after `out`, until the batch is full.  Returns how many. */
+static uint32_t gather(struct client *c, char *batch, size_t *len, uint32_t *ends)
+{
+    uint32_t count = 0;
+    struct frame *f;
+
+    while (count < BATCH_FRAMES && (f = backlog_peek(&c->sub.backlog, c->sub.encoding, count))) {
+        if (*len + f->len > BATCH_BYTES)
+            break;
+        memcpy(batch + *len, f->bytes, f->len);
+        *len += f->len;
+        ends[count++] = (uint32_t)*len;
+    }
+    return count;
+}
+
+static ssize_t send_some(struct client *c, const char *data, size_t len)
+{
+    ssize_t n = send(c->watch.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return 0;
+    if (n > 0) {
+        c->bytes_out += (uint64_t)n;
+        c->g->bytes_out += (uint64_t)n;
+    }
+    return n;
+}
+
+/* One frame larger than a batch goes by itself; what is left of it goes to `out`. */
+static ssize_t send_single(struct client *c, struct frame *f)
+{
+    ssize_t n = send_some(c, f->bytes, f->len);
+
+    if (n > 0) {
+        if ((size_t)n < f->len)
+            buf_add(&c->out, f->bytes + n, f->len - (size_t)n);
+        backlog_took(&c->sub.backlog, 1);
+        c->messages_out++;
+    }
+    return n < 0 ? -1 : (size_t)n == f->len ? 1 : 0;
+}
+
+/* Account for n bytes of a batch of out + frames.  Returns whether all went. */
+static bool settle(struct client *c, size_t n, const char *batch, size_t len,
+                   const uint32_t *ends, uint32_t count)
+{
+    size_t out_len = c->out.len;
+    uint32_t begun = 0;
+
+    if (n < out_len) {
+        memmove(c->out.data, c->out.data + n, out_len - n);
+        c->out.len -= n;
+        backlog_fall_behind(&c->sub.backlog);
+        return false;
+    }
+    buf_clear(&c->out);
+    if (c->out.cap > 4096)
+        buf_free(&c->out);
+    while (begun < count && (begun ? ends[begun - 1] : out_len) < n)
+        begun++;
+    if (begun && ends[begun - 1] > n)
+        buf_add(&c->out, batch + n, ends[begun - 1] - n);
+    backlog_took(&c->sub.backlog, begun);
+    c->messages_out += begun;
+    return n == len;
+}
+
+/* 1: all of it went, 0: the socket is full, -1: the connection is gone. */
+static int send_batch(struct client *c)
+{
+    static char batch[BATCH_BYTES]; /* loop's thread only */
+    static uint32_t ends[BATCH_FRAMES];
+    struct frame *first =
+        c->is_closing || c->out.len ? NULL : backlog_peek(&c->sub.backlog, c->sub.encoding, 0);
+    size_t len = 0;
+    uint32_t count = 0;
+    ssize_t n;
+
+    if (first && (first->len > BATCH_BYTES || !backlog_peek(&c->sub.backlog, c->sub.encoding, 1)))
+        return (int)send_single(c, first);
+    if (c->out.len > BATCH_BYTES) { /* at most OUT_MAX and one answer: send it as it is */
+        n = send_some(c, c->out.data, c->out.len);
+        return n < 0 ? -1 : settle(c, (size_t)n, NULL, c->out.len, NULL, 0);
+    }
+    if (c->out.len)
+        memcpy(batch, c->out.data, c->out.len);
+    len = c->out.len;
+    if (!c->is_closing)
+        count = gather(c, batch, &len, ends);
+    if (!len)
+        return 1;
+    n = send_some(c, batch, len);
+    return n < 0 ? -1 : settle(c, (size_t)n, batch, len, ends, count);
+}
+
+static bool is_held_back(struct client *c)
+{
+    struct gateway *g = c->g;
+
+    if (!c->interval_ms || c->is_closing || backlog_is_empty(&c->sub.backlog) ||
+        g->now >= c->flush_at)
+        return false;
+    backlog_fall_behind(&c->sub.backlog);
+    if (!c->is_deferred) {
+        if (g->deferred_count == g->deferred_cap) {
+            g->deferred_cap = g->deferred_cap ? g->deferred_cap * 2 : 64;
+            g->deferred = mem_resize(g->deferred, g->deferred_cap * sizeof(void *));
+        }
+        c->is_deferred = true;
+        g->deferred[g->deferred_count++] = c;
+    }
+    return true;
+}
+
+static void send_out_only(struct client *c)
+{
+    ssize_t n = c->out.len ? send_some(c, c->out.data, c->out.len) : 0;
+
+    if (n < 0)
+        client_drop(c, "connection lost");
+    else if (!settle(c, (size_t)n, NULL, c->out.len, NULL, 0) && !c->is_blocked)
+        set_blocked(c, true);
+}
+
+/* One that talks but does not listen, or talks faster than we can answer, is not heard. */
+static void check_muted(struct client *c)
+{
+    bool is_muted = c->out.len > OUT_MAX || c->waiting_bytes > OUT_MAX;
+
+    if (c->is_dead || c->is_muted == is_muted)
+        return;
+    c->is_muted = is_muted;
+    set_blocked(c, c->is_blocked);
+}
+
+static void flush(struct client *c)
+{
+    bool is_owed;
+    int result = 1;
+
+    if (c->is_dead)
+        return;
+    if (c->sub.backlog.has_overflowed && !c->is_closing)
+        client_close(c, CLOSE_SLOW,
+                     SPAN("{\"code\":\"slow_consumer\",\"setting\":\"CLIENT_QUEUE\"}"),
+                     "slow consumer");
+    if (c->is_blocked) {
+        backlog_fall_behind(&c->sub.backlog);
+        return;
+    }
+    if (is_held_back(c)) {
+        if (c->out.len)
+            send_out_only(c);
+        return;
+    }
+    is_owed = !backlog_is_empty(&c->sub.backlog);
+    while (result > 0 && (c->out.len || (!c->is_closing && !backlog_is_empty(&c->sub.backlog))))
+        result = send_batch(c);
+    if (is_owed)
+        c->flush_at = c->g->now + c->interval_ms;
+    if (result < 0)
+        client_drop(c, "connection lost");
+    else if (result == 0 && !c->is_blocked)
+        set_blocked(c, true);
+}
+
+void client_flush(struct client *c)
+{
+    flush(c);
+    check_muted(c);
+    if (!c->is_dead && c->is_closing && c->has_peer_closed && !c->out.len)
+        client_drop(c, c->close_why); /* both close frames are through: ours to end it */
+}
+
+void client_flush_deferred(struct gateway *g)
+{
+    for (size_t i = 0; i < g->deferred_count;) {
+        struct client *c = g->deferred[i];
+
+        if (!c->is_dead && g->now < c->flush_at) {
+            i++;
+            continue;
+        }
+        g->deferred[i] = g->deferred[--g->deferred_count];
+        c->is_deferred = false;
+        if (!c->is_dead)
+            client_flush(c);
+    }
+}
+
+/* --- in ---------------------------------------------------------------------------- */
+
+static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len, int flags,
+                       void *user)
+{
+    struct client *c = user;
+    ssize_t n = recv(c->watch.fd, data, len, MSG_DONTWAIT);
+
+    (void)flags;
+    if (n > 0) {
+        c->heard_at = c->g->awake;
+        c->pings = 0;
+        c->is_too_large = frame_meter_feed(&c->meter, data, (size_t)n) >
+                          (uint64_t)c->g->config.ws_max_size;
+        if (!c->is_too_large)
+            return n;
+    }
+    wslay_event_set_error(ctx, n < 0 && (errno == EAGAIN || errno == EINTR)
+                                   ? WSLAY_ERR_WOULDBLOCK
+                                   : WSLAY_ERR_CALLBACK_FAILURE);
+    return -1;
+}
+
+/* wslay's own answers (pong, close) join what we say to this client. */
+static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *data, size_t len,
+                       int flags, void *user)
+{
+    struct client *c = user;
+
+    (void)ctx;
+    (void)flags;
+    buf_add(&c->out, data, len);
+    return (ssize_t)len;
+}
+
+static void on_message(wslay_event_context_ptr ctx,
+                       const struct wslay_event_on_msg_recv_arg *arg, void *user)
+{
+    struct client *c = user;
+
+    (void)ctx;
+    if (arg->opcode == WSLAY_CONNECTION_CLOSE)
+        begin_closing(c, arg->status_code ? arg->status_code : 1005, "client closed");
+    c->has_peer_closed |= arg->opcode == WSLAY_CONNECTION_CLOSE;
+    if (wslay_is_ctrl_frame(arg->opcode) || c->is_closing)
+        return;
+    c->messages_in++;
+    stream_message(c, arg->opcode == WSLAY_TEXT_FRAME,
+                   (struct span){(const char *)arg->msg, arg->msg_length});
+}
+
+static const struct wslay_event_callbacks in_callbacks = {
+    .recv_callback = on_recv,
+    .send_callback = on_send,
+    .on_msg_recv_callback = on_message,
+};
+
+static void drop_context(struct client *c)
+{
+    if (c->in)
+        wslay_event_context_free(c->in);
+    c->in = NULL;
+}
+
+/* It may still send what it likes: only the end of it is awaited. */
+static void discard(struct client *c)
+{
+    static char waste[16384];
+    ssize_t n = recv(c->watch.fd, waste, sizeof waste, MSG_DONTWAIT);
+
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        client_drop(c, "closed");
+}
+
+static bool make_context(struct client *c)
+{
+    if (c->in)
+        return true;
+    if (wslay_event_context_server_init(&c->in, &in_callbacks, c)) {
+        client_drop(c, "out of memory");
+        return false;
+    }
+    wslay_event_config_set_max_recv_msg_length(c->in, (uint64_t)c->g->config.ws_max_size);
+    return true;
+}
+
+static void read_some(struct client *c)
+{
+    bool has_said_close = c->is_closing;
+    int e;
+
+    if (c->is_deaf) {
+        discard(c);
+        return;
+    }
+    if (!make_context(c))
+        return;
+    e = wslay_event_recv(c->in);
+    if (c->is_dead)
+        return;
+    if (c->is_too_large) {
+        client_close(c, WSLAY_CODE_MESSAGE_TOO_BIG,
+                     SPAN("{\"code\":\"too_large\",\"setting\":\"WS_MAX_SIZE\"}"),
+                     "frame over WS_MAX_SIZE");
+        c->is_deaf = true;
+        return;
+    }
+    if (e) {
+        client_drop(c, "connection lost");
+        return;
+    }
+    if (!has_said_close)
+        wslay_event_send(c->in); /* pongs, and the answer to a close frame or a bad one */
+    if (!wslay_event_get_read_enabled(c->in)) {
+        /* Its close frame came, or a bad frame, for which wslay has just said why. */
+        c->is_deaf = true;
+        begin_closing(c, wslay_event_get_status_code_sent(c->in), "bad frame from client");
+    }
+    if (c->is_deaf || frame_meter_is_idle(&c->meter))
+        drop_context(c);
+}
+
+static void on_ready(struct loop_watch *w, uint32_t events)
+{
+    struct client *c = client_of(w);
+
+    if (c->is_dead)
+        return;
+    if (events & EPOLLOUT) {
+        set_blocked(c, false);
+        if (c->is_dead)
+            return;
+    }
+    if (events & EPOLLIN && !c->is_muted)
+        read_some(c);
+    if (c->is_dead)
+        return;
+    if (events & (EPOLLERR | EPOLLHUP) ||
+        (events & EPOLLRDHUP && (c->is_muted || !(events & EPOLLIN)))) {
+        client_drop(c, c->is_closing ? c->close_why : "connection lost");
+        return;
+    }
+    client_flush(c);
+}
+
+/* --- life ---------------------------------------------------------------------------- */
+
+struct client *client_new(struct gateway *g, const struct arrival *a)
+{
+    struct client *c = mem_zalloc(sizeof *c);
+
+    c->g = g;
+    c->watch.fd = a->fd;
+    c->watch.on_ready = on_ready;
+    if (loop_watch(g->loop, &c->watch, EPOLLIN | EPOLLRDHUP)) {
+        log_error("%s:%d - a WebSocket could not be watched: %s", a->host, a->port,
+                  strerror(errno));
+        close(a->fd);
+        free(c);
+        if (!a->explain_close)
+            gate_release(g->gate);
+        return NULL;
+    }
+    c->id = ++g->next_client_id;
+    c->host = mem_strdup(a->host);
+    c->port = (uint16_t)a->port;
+    c->since_us = g->wall_us;
+    c->heard_at = g->awake;
+    c->heartbeat_at = g->now + g->config.heartbeat;
+    c->sub.encoding = a->is_msgpack ? ENCODING_MSGPACK : ENCODING_JSON;
+    if (g->client_count == g->client_cap) {
+        g->client_cap = g->client_cap ? g->client_cap * 2 : 64;
+        g->clients = mem_resize(g->clients, g->client_cap * sizeof(void *));
+    }
+    c->place = (uint32_t)g->client_count;
+    g->clients[g->client_count++] = c;
+    c->has_place = !a->explain_close;
+    if (!c->has_place)
+        return c;
+    g->place_count++;
+    upstream_report_open(g->upstream, c);
+    log_info("%s:%u - connection open (%s:%llu)", c->host, c->port, g->name,
+             (unsigned long long)c->id);
+    return c;
+}
+
+void client_close(struct client *c, uint16_t code, struct span reason, const char *why)
+{
+    if (c->is_closing || c->is_dead)
+        return;
+    frame_append_close(&c->out, code, reason);
+    begin_closing(c, code, why);
+}
+
+void client_drop(struct client *c, const char *why)
+{
+    struct gateway *g = c->g;
+
+    if (c->is_dead)
+        return;
+    c->is_dead = true;
+    g->clients[c->place] = g->clients[--g->client_count];
+    g->clients[c->place]->place = c->place;
+    loop_unwatch(g->loop, &c->watch);
+    close(c->watch.fd);
+    if (c->has_place) {
+        gate_release(g->gate);
+        g->place_count--;
+        upstream_report_close(g->upstream, c);
+    }
+    stream_forget(c);
+    g->merged_by_gone += c->sub.backlog.merged;
+    hub_leave_all(g->hub, &c->sub);
+    drop_context(c);
+    log_info("%s:%u - connection closed: %s, code %u, %.1f s, %llu messages and %llu bytes "
+             "sent, %llu merged, %llu messages received",
+             c->host, c->port, c->close_code ? c->close_why : why,
+             c->close_code ? c->close_code : 1006u, (double)(g->wall_us - c->since_us) / 1e6,
+             (unsigned long long)c->messages_out, (unsigned long long)c->bytes_out,
+             (unsigned long long)c->sub.backlog.merged, (unsigned long long)c->messages_in);
+    c->next_dead = g->dead;
+    g->dead = c;
+}
+
+void client_reap(struct gateway *g)
+{
+    for (size_t i = 0; g->dead && i < g->deferred_count;) {
+        if (g->deferred[i]->is_dead)
+            g->deferred[i] = g->deferred[--g->deferred_count];
+        else
+            i++;
+    }
+    while (g->dead) {
+        struct client *c = g->dead;
+
+        g->dead = c->next_dead;
+        buf_free(&c->out);
+        free(c->host);
+        free(c);
+    }
+}
+
+/* --- silences --------------------------------------------------------------------------- */
+
+static void check_one(struct client *c)
+{
+    struct gateway *g = c->g;
+    int64_t silence = g->awake - c->heard_at, timeout = g->config.websocket_timeout,
+            interval = g->config.ws_ping_interval;
+
+    if (c->is_closing) {
+        if (g->now >= c->close_by)
+            client_drop(c, "no answer to close");
+        return;
+    }
+    if (silence >= timeout) {
+        client_close(c, CLOSE_IDLE,
+                     SPAN("{\"code\":\"idle\",\"setting\":\"WEBSOCKET_TIMEOUT\"}"),
+                     "silent for WEBSOCKET_TIMEOUT");
+        /* Most likely nobody is there: it gets one chance to take the close frame. */
+        client_flush(c);
+        if (!c->is_dead && c->is_blocked)
+            client_drop(c, "silent for WEBSOCKET_TIMEOUT");
+        return;
+    }
+    if (!interval)
+        interval = timeout / 3;
+    if (silence >= interval * (c->pings + 1) && !c->is_blocked && c->pings < 100) {
+        frame_append(&c->out, OPCODE_PING, SPAN(""));
+        c->pings++;
+        hub_set_due(g->hub, &c->sub);
+    }
+    if (g->now >= c->heartbeat_at) {
+        c->heartbeat_at = g->now + g->config.heartbeat;
+        if (!c->is_blocked) {
+            stream_heartbeat(c);
+            hub_set_due(g->hub, &c->sub);
+        }
+    }
+}
+
+void client_sweep(struct gateway *g)
+{
+    size_t part = g->sweep_at++ % SWEEP_PARTS;
+
+    /* Backwards: dropping one moves the last into its place. */
+    for (size_t i = g->client_count; i-- > 0;)
+        if (g->clients[i]->id % SWEEP_PARTS == part)
+            check_one(g->clients[i]);
+}

@@ -1,0 +1,80 @@
+/*
+ * client: one WebSocket after the hand-over: its socket, its frames in, its frames out.
+ *
+ * Out: first what is already begun or said to this client alone (`out`), then what the hub
+ * owes it; everything due goes in one send per turn.  When the socket is full we wait for
+ * EPOLLOUT and nobody waits for us.  In: wslay, with a context only while a message is
+ * arriving, so that an idle client costs a few hundred bytes.
+ * A client that is closed is freed at the end of the turn (client_reap).
+ */
+#ifndef GATEWAY_CLIENT_H
+#define GATEWAY_CLIENT_H
+
+#include <wslay/wslay.h>
+
+#include "gateway/gateway.h"
+
+#define CLOSE_NORMAL 1000
+#define CLOSE_PROTOCOL 1002
+#define CLOSE_RESTART 1012
+#define CLOSE_IDLE 4001
+#define CLOSE_SLOW 4008
+#define CLOSE_ABUSE 4429
+
+struct client {
+    struct loop_watch watch;
+    struct gateway *g;
+    struct hub_subscriber sub;
+    struct client *next_dead;
+    uint64_t id;
+    uint32_t place; /* in g->clients */
+    uint16_t port;
+    char *host;
+    int64_t since_us;
+    struct buf out; /* frames to this client alone, and the rest of one cut short */
+    wslay_event_context_ptr in; /* NULL while no message is arriving */
+    struct frame_meter meter;
+    bool is_too_large; /* its next frame declares more than WS_MAX_SIZE */
+    bool is_deaf; /* nothing it says matters any more: read and drop */
+    bool has_peer_closed; /* its close frame came */
+    bool is_blocked; /* waiting for EPOLLOUT */
+    bool is_muted; /* we do not read: it does not take our answers */
+    bool is_closing; /* close frame queued: nothing follows */
+    bool is_dead;
+    bool is_deferred; /* in g->deferred */
+    bool has_place; /* in the gate; false: it is only told why it may not stay */
+    bool is_auto; /* still has what it got without asking */
+    uint16_t close_code; /* what the connection ended with, for the log */
+    char close_why[48];
+    uint8_t pings; /* unanswered */
+    unsigned bad_requests; /* in this minute */
+    /* stream.c: requests of its that wait, and the bytes of those still to be run */
+    uint32_t requests, waits_in_round;
+    size_t waiting_bytes;
+    int64_t heard_at; /* awake clock, ms */
+    int64_t heartbeat_at, minute_at, close_by; /* monotonic, ms */
+    int64_t flush_at; /* not before, when max_hz is set */
+    uint32_t interval_ms; /* from max_hz, 0: none */
+    uint64_t stated_seq; /* the highest complete-up-to position it was told */
+    uint64_t messages_out, bytes_out, messages_in;
+};
+
+/* Takes the arrival's descriptor.  NULL if it could not be watched (logged, slot returned). */
+struct client *client_new(struct gateway *g, const struct arrival *a);
+
+/* Send what is owed, as far as the socket takes it and max_hz allows. */
+void client_flush(struct client *c);
+/* Queue a close frame and stop everything else.  `why` is for the log. */
+void client_close(struct client *c, uint16_t code, struct span reason_json,
+                  const char *why);
+/* The connection is gone, or shall be at once. */
+void client_drop(struct client *c, const char *why);
+
+/* Pings, heartbeats and silences: call it often, it does a tenth of all clients. */
+void client_sweep(struct gateway *g);
+/* Flush those whose max_hz allows it again. */
+void client_flush_deferred(struct gateway *g);
+/* Free those that died. */
+void client_reap(struct gateway *g);
+
+#endif

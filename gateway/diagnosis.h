@@ -1,0 +1,20 @@
+/*
+ * diagnosis: GET /cotizaciones/websocket_check, the page's only way to learn why.
+ *
+ * Page code sees nothing of a failed handshake, but it can fetch this, from any origin:
+ * the verdict the same admission rules would give it now, rule by rule, and what is odd
+ * about the proxy in between.  ?origin= and ?path= ask about another page or path.
+ */
+#ifndef GATEWAY_DIAGNOSIS_H
+#define GATEWAY_DIAGNOSIS_H
+
+#include "gateway/handshake.h"
+#include "gateway/reply.h"
+
+/* Which kind of path is it?  Handed in by the router, which knows. */
+typedef struct handshake_path diagnosis_lookup(const char *path);
+
+void diagnosis_answer(struct service *s, struct request *r, diagnosis_lookup *lookup,
+                      struct reply *reply);
+
+#endif

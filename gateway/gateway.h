@@ -1,0 +1,54 @@
+/*
+ * gateway: what the loop's side of the gateway shares: one struct, one thread.
+ *
+ * main.c owns the loop; client.c the sockets of WebSocket clients; stream.c what clients say;
+ * upstream.c the broker link; pages.c answers HTTP workers' questions.  The HTTP side
+ * (civetweb's threads) touches none of this: it talks through ask.h, arrival.h and gate.h.
+ */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gateway/arrival.h"
+#include "gateway/ask.h"
+#include "gateway/gate.h"
+#include "gateway/gateway_config.h"
+#include "gateway/hub.h"
+#include "shared/json.h"
+#include "shared/loop.h"
+
+struct client;
+struct request;
+struct upstream;
+
+struct gateway {
+    struct gateway_config config;
+    char name[65];
+    char http_address[96]; /* http://HOST:PORT */
+    struct loop *loop;
+    struct hub *hub;
+    struct upstream *upstream;
+    struct gate *gate;
+    struct ask_desk *asks;
+    struct arrival_queue *arrivals;
+    struct json *json; /* reused by every request of a client */
+    int64_t now, awake, wall_us; /* of this turn */
+    int64_t started_us;
+
+    struct client **clients; /* dense */
+    size_t client_count, client_cap, sweep_at;
+    uint64_t place_count; /* those with a place in the gate */
+    uint64_t next_client_id;
+    struct client **deferred; /* held back by max_hz */
+    size_t deferred_count, deferred_cap;
+    struct client *dead; /* closed in this turn, freed at its end */
+    struct request *requests; /* waiting for the broker, in the order they came */
+    struct request **submit_at; /* where a message that is run now puts its request */
+    uint32_t settle_round;
+
+    uint64_t messages_out, bytes_out, merged_by_gone;
+};
+
+#endif

@@ -1,0 +1,84 @@
+/* gateway_config: every setting of the gateway; the only place to add one. */
+#ifndef GATEWAY_CONFIG_H
+#define GATEWAY_CONFIG_H
+
+#include "shared/config.h"
+
+/* clang-format off */
+#define GATEWAY_SETTINGS(X)                                                              \
+    /* kind, NAME, field, default, min, max, allowed, help */                            \
+    X(text, HOST, host, "127.0.0.1", 1, 64, NULL,                                        \
+      "Address to listen on; 0.0.0.0 for all.")                                          \
+    X(int, PORT, port, "8000", 0, 65535, NULL,                                           \
+      "Port to listen on; 0 takes a free one, told in the ready line.")                  \
+    X(text, GATEWAY_NAME, gateway_name, "", 0, 64, NULL,                                 \
+      "Name in status and logs; default: host name and process id.")                     \
+    X(text, BROKER_PUBLISH, broker_publish, "tcp://127.0.0.1:5556", 6, 200, NULL,        \
+      "Where the broker publishes.")                                                     \
+    X(text, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,        \
+      "Where the broker answers questions.")                                             \
+    X(flag, WEBSOCKET_ENABLED, websocket_enabled, "1", 0, 1, NULL,                       \
+      "Accept WebSockets; 0 refuses them with 503 websocket_disabled.")                  \
+    X(int, WEBSOCKET_MAX_CONNECTIONS, websocket_max_connections, "100", 0, 1000000, NULL,\
+      "WebSockets this gateway holds at most, exactly.")                                 \
+    X(seconds, WEBSOCKET_TIMEOUT, websocket_timeout, "30", 1, 86400, NULL,               \
+      "Seconds of silence before a client is dropped; pings go out well before.")        \
+    X(flag, WEBSOCKET_EXPLAIN, websocket_explain, "0", 0, 1, NULL,                       \
+      "Accept refused clients and close at once with the 4xxx twin of the code, so that "\
+      "page code can see why (foreign origins still get 403).")                          \
+    X(text, WEBSOCKET_AUTO_SUBSCRIBE, websocket_auto_subscribe, "*", 0, 1000, NULL,      \
+      "What a client gets that says nothing: patterns separated by commas, empty for "   \
+      "nothing.")                                                                        \
+    X(int, AUTO_MAX, auto_max, "2000", 1, 1000000, NULL,                                 \
+      "Symbols automatic subscription sends as snapshots at most.")                      \
+    X(text, WEBSOCKET_TOKEN, websocket_token, "", 0, 256, NULL,                          \
+      "If set, clients must show it as bearer or ?token=, else 401.")                    \
+    X(int, WS_MAX_SIZE, ws_max_size, "65536", 125, 16777216, NULL,                       \
+      "Largest message taken from a client, in bytes; larger is closed with 1009.")      \
+    X(seconds, WS_PING_INTERVAL, ws_ping_interval, "0", 0, 3600, NULL,                   \
+      "Seconds of a client's silence before it is pinged; 0: a third of the timeout.")   \
+    X(seconds, HEARTBEAT, heartbeat, "5", 1, 3600, NULL,                                 \
+      "Seconds between heartbeat messages to a client.")                                 \
+    X(int, MAX_SYMBOLS, max_symbols, "1000", 1, 1000000, NULL,                           \
+      "Patterns a client may hold.")                                                     \
+    X(int, CLIENT_QUEUE, client_queue, "1048576", 16384, 1073741824, NULL,               \
+      "Bytes waiting for one client in mode all before it is closed with 4008.")         \
+    X(list, CORS_ORIGINS, cors_origins,                                                  \
+      "http://localhost:3000,http://127.0.0.1:3000", 0, 8000, NULL,                      \
+      "Origins of pages that may read us and open WebSockets: a comma or JSON list; one "\
+      "* per entry; * alone allows all.")                                                \
+    X(flag, CORS_ALLOW_CREDENTIALS, cors_allow_credentials, "0", 0, 1, NULL,             \
+      "Let pages send cookies and authorization.")                                       \
+    X(list, CORS_ALLOW_METHODS, cors_allow_methods, "GET", 0, 200, NULL,                 \
+      "Methods pages may use; * for all.")                                               \
+    X(list, CORS_ALLOW_HEADERS, cors_allow_headers, "", 0, 2000, NULL,                   \
+      "Request headers pages may send; * for all.")                                      \
+    X(list, CORS_EXPOSE_HEADERS, cors_expose_headers, "", 0, 2000, NULL,                 \
+      "Response headers page code may read.")                                            \
+    X(int, CORS_MAX_AGE, cors_max_age, "600", 0, 86400, NULL,                            \
+      "Seconds a browser may keep a preflight answer.")                                  \
+    X(text, STATUS_TOKEN, status_token, "", 0, 256, NULL,                                \
+      "If set, only its bearers see clients' addresses in websocket_status.")            \
+    X(text, ROOT_PATH, root_path, "", 0, 200, NULL,                                      \
+      "Path a proxy puts in front; understood with and without it.")                     \
+    X(flag, PROXY_HEADERS, proxy_headers, "1", 0, 1, NULL,                               \
+      "Believe X-Forwarded-For, -Proto and -Host of the addresses in "                   \
+      "FORWARDED_ALLOW_IPS.")                                                            \
+    X(list, FORWARDED_ALLOW_IPS, forwarded_allow_ips, "127.0.0.1", 0, 2000, NULL,        \
+      "Addresses or networks (10.0.0.0/8) of proxies to believe; * for all.")            \
+    X(flag, ACCESS_LOG, access_log, "1", 0, 1, NULL,                                     \
+      "One line per HTTP request on standard output.")                                   \
+    X(int, HTTP_THREADS, http_threads, "32", 4, 256, NULL,                               \
+      "Threads for HTTP and handshakes; no WebSocket holds one.")                        \
+    X(seconds, TIMEOUT_GRACEFUL_SHUTDOWN, timeout_graceful_shutdown, "10", 0, 600, NULL, \
+      "Seconds to say goodbye to clients after SIGTERM; a second signal ends it at once.")
+/* clang-format on */
+
+struct gateway_config {
+    CONFIG_COMMON(CONFIG_FIELD)
+    GATEWAY_SETTINGS(CONFIG_FIELD)
+};
+
+extern const struct config_program gateway_program;
+
+#endif

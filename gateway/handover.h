@@ -1,0 +1,55 @@
+/*
+ * handover: taking an established socket away from civetweb.
+ *
+ * A WebSocket left inside civetweb holds a thread for life.  So right after the 101 the
+ * socket is moved: its descriptor is found by the peer's address, duplicated to a
+ * number above the floor, and a dead socket is put over the old number.  civetweb reads
+ * end of file there and retires its side; it never knew.  Taken sockets live above the
+ * floor, so the search only looks at the few numbers below.
+ *
+ * The budget says how many descriptors go where.  Any thread may take; open and close
+ * belong to the main thread.
+ */
+#ifndef GATEWAY_HANDOVER_H
+#define GATEWAY_HANDOVER_H
+
+#include "shared/err.h"
+
+struct handover_budget {
+    int limit;    /* descriptors this process may open */
+    int queue;    /* connections civetweb may hold waiting for a worker */
+    int floor;    /* taken sockets are at or above it, all others below */
+    int capacity; /* WebSockets that fit */
+};
+
+struct handover {
+    struct handover_budget budget;
+    int dead; /* a socket whose other end is closed */
+};
+
+/*
+ * Divide `limit` descriptors, of which `in_use` are or will be the program's own, for
+ * so many civetweb threads.  ERR_FULL if nothing is left for WebSockets.
+ */
+MUST_CHECK enum err handover_divide(int limit, int in_use, int threads,
+                                    struct handover_budget *out);
+
+/* Raise the soft limit to the hard one, divide it, make the dead socket.  ERR_FULL,
+ * ERR_SYS. */
+MUST_CHECK enum err handover_open(struct handover *h, int threads);
+void handover_close(struct handover *h);
+
+/*
+ * Take the connection from host:port to our local_port.  On OK *fd is ours:
+ * non-blocking, close-on-exec, without delay, with little unsent data below us.
+ * ERR_NOT_FOUND: no such descriptor; ERR_SYS with errno EMFILE: no number is left.  On
+ * an error civetweb still has it.
+ */
+MUST_CHECK enum err handover_take(const struct handover *h, const char *host, int port,
+                                  int local_port, int *fd);
+
+/* After a failed take: end the connection, so that civetweb reads end of file. */
+void handover_drop(const struct handover *h, const char *host, int port,
+                   int local_port);
+
+#endif

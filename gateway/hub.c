@@ -1,0 +1,505 @@
+#include "gateway/hub_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/encode.h"
+#include "shared/mem.h"
+#include "shared/pack.h"
+
+static void *grown(void *array, size_t count, size_t *cap, size_t size)
+{
+    if (count < *cap)
+        return array;
+    *cap = *cap ? *cap * 2 : 16;
+    return mem_resize(array, *cap * size);
+}
+
+struct hub *hub_new(size_t queue_limit)
+{
+    struct hub *h = mem_zalloc(sizeof *h);
+
+    h->queue_limit = queue_limit;
+    h->symbol_slot_count = h->topic_slot_count = 1024;
+    h->symbol_slots = mem_zalloc(h->symbol_slot_count * sizeof(void *));
+    h->topic_slots = mem_zalloc(h->topic_slot_count * sizeof(void *));
+    return h;
+}
+
+static void drop_frames(struct hub_symbol *s)
+{
+    for (size_t kind = 0; kind < 3; kind++)
+        for (size_t e = 0; e < ENCODING_COUNT; e++)
+            frame_release(&s->frames[kind][e]);
+}
+
+void hub_free(struct hub *h)
+{
+    if (!h)
+        return;
+    while (h->topics) {
+        struct hub_topic *t = h->topics;
+
+        h->topics = t->next;
+        free(t->members);
+        free(t);
+    }
+    for (size_t i = 0; i < h->symbol_count; i++) {
+        drop_frames(h->symbols[i]);
+        buf_free(&h->symbols[i]->body);
+        buf_free(&h->symbols[i]->held);
+        free(h->symbols[i]->topics);
+        free(h->symbols[i]);
+    }
+    free(h->symbols);
+    free(h->symbol_slots);
+    free(h->topic_slots);
+    free(h->changed);
+    free(h->due);
+    free(h);
+}
+
+void hub_watch(struct hub *h, struct hub_watcher w)
+{
+    h->watcher = w;
+}
+
+/* --- symbols -------------------------------------------------------------------- */
+
+static struct hub_symbol *find_symbol(const struct hub *h, struct span name, uint32_t hash)
+{
+    struct hub_symbol *s = h->symbol_slots[hash & (h->symbol_slot_count - 1)];
+
+    while (s && !(s->hash == hash && s->name_len == name.len &&
+                  memcmp(s->name, name.at, name.len) == 0))
+        s = s->chain;
+    return s;
+}
+
+struct hub_symbol *hub_find(const struct hub *h, struct span symbol)
+{
+    return find_symbol(h, symbol, hash_name(symbol));
+}
+
+size_t hub_symbol_count(const struct hub *h)
+{
+    return h->symbol_count;
+}
+
+struct hub_symbol *hub_symbol_at(const struct hub *h, size_t index)
+{
+    return h->symbols[index];
+}
+
+static void put_symbol_in_slot(struct hub *h, struct hub_symbol *s)
+{
+    struct hub_symbol **slot = &h->symbol_slots[s->hash & (h->symbol_slot_count - 1)];
+
+    s->chain = *slot;
+    *slot = s;
+}
+
+static void grow_symbol_slots(struct hub *h)
+{
+    if (h->symbol_count < h->symbol_slot_count)
+        return;
+    free(h->symbol_slots);
+    h->symbol_slot_count *= 2;
+    h->symbol_slots = mem_zalloc(h->symbol_slot_count * sizeof(void *));
+    for (size_t i = 0; i < h->symbol_count; i++)
+        put_symbol_in_slot(h, h->symbols[i]);
+}
+
+static struct hub_symbol *add_symbol(struct hub *h, struct span name)
+{
+    uint32_t hash = hash_name(name);
+    struct hub_symbol *s = find_symbol(h, name, hash);
+
+    if (s)
+        return s;
+    s = mem_zalloc(sizeof *s);
+    memcpy(s->name, name.at, name.len);
+    s->name_len = (uint8_t)name.len;
+    s->hash = hash;
+    s->index = (uint32_t)h->symbol_count;
+    grow_symbol_slots(h);
+    h->symbols = grown(h->symbols, h->symbol_count, &h->symbol_cap, sizeof(void *));
+    h->symbols[h->symbol_count++] = s;
+    put_symbol_in_slot(h, s);
+    hub_topic_match(h, s);
+    return s;
+}
+
+/* --- due lists ---------------------------------------------------------------------- */
+
+void hub_set_due(struct hub *h, struct hub_subscriber *s)
+{
+    if (s->is_due)
+        return;
+    s->is_due = true;
+    h->due = grown(h->due, h->due_count, &h->due_cap, sizeof(void *));
+    h->due[h->due_count++] = s;
+}
+
+bool hub_has_due(const struct hub *h)
+{
+    return h->due_first < h->due_count;
+}
+
+struct hub_subscriber *hub_take_due(struct hub *h)
+{
+    while (h->due_first < h->due_count) {
+        struct hub_subscriber *s = h->due[h->due_first++];
+
+        if (!s)
+            continue; /* it left meanwhile */
+        s->is_due = false;
+        return s;
+    }
+    h->due_first = h->due_count = 0;
+    return NULL;
+}
+
+/* Owe this subscriber the symbol, `updates` of which happened. */
+static void mark(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,
+                 enum symbol_message kind, uint32_t updates)
+{
+    backlog_mark(&s->backlog, symbol, kind, updates, h->round);
+    hub_set_due(h, s);
+}
+
+struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
+                               enum encoding encoding)
+{
+    struct frame **f = &s->frames[kind][encoding];
+
+    if (!*f)
+        *f = encode_symbol(s, kind, encoding);
+    return *f;
+}
+
+static void queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f)
+{
+    backlog_queue(&s->backlog, f, h->queue_limit);
+    hub_set_due(h, s);
+}
+
+/* --- records --------------------------------------------------------------------------- */
+
+uint64_t hub_seq(const struct hub *h)
+{
+    return h->seq;
+}
+
+void hub_set_seq(struct hub *h, uint64_t seq)
+{
+    if (seq > h->seq)
+        h->seq = seq;
+}
+
+uint64_t hub_epoch(const struct hub *h)
+{
+    return h->epoch;
+}
+
+static void set_changed(struct hub *h, struct hub_symbol *s)
+{
+    drop_frames(s);
+    if (s->is_changed)
+        return;
+    s->is_changed = true;
+    h->changed = grown(h->changed, h->changed_count, &h->changed_cap, sizeof(void *));
+    h->changed[h->changed_count++] = s;
+}
+
+static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_message kind)
+{
+    for (uint32_t i = 0; i < s->topic_count; i++) {
+        struct hub_topic *t = s->topics[i];
+
+        for (uint32_t k = 0; k < t->member_count; k++) {
+            struct hub_subscriber *who = t->members[k].who;
+
+            if (who->wants_all)
+                queue_frame(h, who, hub_symbol_frame(s, kind, who->encoding));
+        }
+    }
+}
+
+bool hub_has_all(const struct hub *h, const struct hub_symbol *s)
+{
+    (void)h;
+    for (uint32_t i = 0; i < s->topic_count; i++)
+        for (uint32_t k = 0; k < s->topics[i]->member_count; k++)
+            if (s->topics[i]->members[k].who->wants_all)
+                return true;
+    return false;
+}
+
+void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT])
+{
+    for (struct hub_topic *t = h->topics; t; t = t->next)
+        for (uint32_t k = 0; k < t->member_count; k++)
+            if (t->members[k].who->wants_all)
+                queue_frame(h, t->members[k].who, frames[t->members[k].who->encoding]);
+}
+
+static void set_state(struct hub *h, struct hub_symbol *s, enum symbol_state state)
+{
+    s->state = state;
+    set_changed(h, s);
+    s->had_state = true;
+}
+
+bool hub_is_gap(const struct hub *h, struct span symbol, const struct wire_record *r)
+{
+    const struct hub_symbol *s = hub_find(h, symbol);
+    uint64_t last = s ? s->seq : 0;
+
+    if (!s || !s->is_synced)
+        return false;
+    for (uint32_t i = 0; !s->seq && i < s->topic_count; i++)
+        if (s->topics[i]->sync == TOPIC_LIVE && s->topics[i]->synced_seq > last)
+            last = s->topics[i]->synced_seq;
+    return r->prev > last;
+}
+
+bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
+{
+    struct hub_symbol *s = add_symbol(h, symbol);
+
+    hub_set_seq(h, r->seq);
+    if (r->seq <= s->seq)
+        return false;
+    s->seq = r->seq;
+    s->prev = r->prev;
+    s->last_is_state = r->kind == WIRE_STATE;
+    if (r->kind == WIRE_STATE) {
+        set_state(h, s,
+                  span_eq(pack_find_text(r->body, "state"), "live") ? SYMBOL_LIVE
+                                                                    : SYMBOL_STALE);
+        queue_to_all(h, s, MESSAGE_STATE);
+    } else {
+        s->state = SYMBOL_LIVE;
+        set_changed(h, s);
+        s->updates++;
+        s->had_quote = true;
+        buf_clear(&s->body);
+        buf_add(&s->body, r->body.at, r->body.len);
+        queue_to_all(h, s, MESSAGE_QUOTE);
+    }
+    return true;
+}
+
+void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is_stale,
+                        const struct wire_record *quote)
+{
+    struct hub_symbol *s = add_symbol(h, symbol);
+    enum symbol_state state = is_stale ? SYMBOL_STALE : SYMBOL_LIVE;
+
+    if (seq < s->seq)
+        return;
+    if (seq == s->seq) {
+        /* Nothing new, but it may have been declared stale by ourselves. */
+        if (s->state != state) {
+            set_state(h, s, state);
+            queue_to_all(h, s, MESSAGE_STATE);
+        }
+        return;
+    }
+    s->seq = seq;
+    s->prev = quote->prev;
+    s->state = state;
+    s->last_is_state = seq != quote->seq;
+    set_changed(h, s);
+    s->is_snapshot_due = true;
+    buf_clear(&s->body);
+    buf_add(&s->body, quote->body.at, quote->body.len);
+    queue_to_all(h, s, MESSAGE_SNAPSHOT);
+}
+
+static void restart_topics(struct hub *h)
+{
+    for (struct hub_topic *t = h->topics; t; t = t->next) {
+        t->sync = TOPIC_NEW;
+        t->generation = 0;
+    }
+    for (size_t i = 0; i < h->symbol_count; i++)
+        h->symbols[i]->is_synced = false;
+}
+
+void hub_resync(struct hub *h)
+{
+    restart_topics(h);
+}
+
+void hub_go_stale(struct hub *h)
+{
+    restart_topics(h);
+    for (size_t i = 0; i < h->symbol_count; i++) {
+        struct hub_symbol *s = h->symbols[i];
+
+        if (s->state != SYMBOL_LIVE)
+            continue;
+        set_state(h, s, SYMBOL_STALE);
+        queue_to_all(h, s, MESSAGE_STATE);
+    }
+}
+
+void hub_reset(struct hub *h, uint64_t epoch)
+{
+    hub_go_stale(h);
+    h->epoch = epoch;
+    h->seq = 0;
+    for (size_t i = 0; i < h->symbol_count; i++) {
+        h->symbols[i]->seq = h->symbols[i]->prev = 0;
+        drop_frames(h->symbols[i]);
+    }
+}
+
+static void begin_round(struct hub *h)
+{
+    if (++h->round == 0)
+        h->round = 1;
+}
+
+void hub_fan_out(struct hub *h)
+{
+    begin_round(h);
+    for (size_t i = 0; i < h->changed_count; i++) {
+        struct hub_symbol *s = h->changed[i];
+        enum symbol_message tag = s->is_snapshot_due || (s->had_quote && s->had_state)
+                                      ? MESSAGE_SNAPSHOT
+                                  : s->had_state ? MESSAGE_STATE
+                                                 : MESSAGE_QUOTE;
+
+        for (uint32_t t = 0; t < s->topic_count; t++) {
+            struct hub_topic *topic = s->topics[t];
+
+            for (uint32_t k = 0; k < topic->member_count; k++)
+                if (!topic->members[k].who->wants_all)
+                    mark(h, topic->members[k].who, s, tag, s->updates);
+        }
+        s->updates = 0;
+        s->is_changed = false;
+        s->had_quote = s->had_state = s->is_snapshot_due = false;
+    }
+    h->changed_count = 0;
+}
+
+/* --- subscribers ------------------------------------------------------------------------ */
+
+bool hub_is_member(const struct hub_subscriber *s, const struct hub_topic *t)
+{
+    for (uint32_t i = 0; i < s->topic_count; i++)
+        if (s->topics[i].topic == t)
+            return true;
+    return false;
+}
+
+static void add_member(struct hub_subscriber *s, struct hub_topic *t)
+{
+    if (t->member_count == t->member_cap) {
+        t->member_cap = t->member_cap ? t->member_cap * 2 : 4;
+        t->members = mem_resize(t->members, t->member_cap * sizeof *t->members);
+    }
+    if (s->topic_count == s->topic_cap) {
+        s->topic_cap = s->topic_cap ? s->topic_cap * 2 : 1;
+        s->topics = mem_resize(s->topics, s->topic_cap * sizeof *s->topics);
+    }
+    t->members[t->member_count] = (struct hub_member){s, s->topic_count};
+    s->topics[s->topic_count++] = (struct hub_place){t, t->member_count++};
+    t->references++;
+}
+
+static void remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i)
+{
+    struct hub_place p = s->topics[i];
+    struct hub_topic *t = p.topic;
+
+    t->members[p.place] = t->members[--t->member_count];
+    if (p.place < t->member_count)
+        t->members[p.place].who->topics[t->members[p.place].place].place = p.place;
+    s->topics[i] = s->topics[--s->topic_count];
+    if (i < s->topic_count)
+        s->topics[i].topic->members[s->topics[i].place].place = i;
+    hub_topic_release(h, t);
+}
+
+static void owe_snapshot(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol)
+{
+    if (s->wants_all)
+        queue_frame(h, s, hub_symbol_frame(symbol, MESSAGE_SNAPSHOT, s->encoding));
+    else
+        mark(h, s, symbol, MESSAGE_SNAPSHOT, 0);
+}
+
+size_t hub_join(struct hub *h, struct hub_subscriber *s, struct hub_topic *t, size_t limit)
+{
+    size_t count = 0;
+
+    if (hub_is_member(s, t))
+        return 0;
+    begin_round(h);
+    add_member(s, t);
+    backlog_fall_behind(&s->backlog); /* what is owed already may change again before it is sent */
+    for (size_t i = 0; t->is_prefix && i < h->symbol_count; i++) {
+        struct hub_symbol *symbol = h->symbols[i];
+
+        if (!symbol->body.len || !quote_pattern_matches(hub_topic_pattern(t), hub_name_of(symbol)))
+            continue;
+        if (count++ < limit)
+            owe_snapshot(h, s, symbol);
+    }
+    if (!t->is_prefix) {
+        struct hub_symbol *symbol = add_symbol(h, hub_topic_pattern(t));
+
+        if (symbol->body.len) {
+            owe_snapshot(h, s, symbol);
+            count++;
+        }
+    }
+    backlog_fall_behind(&s->backlog);
+    return count;
+}
+
+static bool is_covered(void *ctx, const struct hub_symbol *symbol)
+{
+    const struct hub_subscriber *s = ctx;
+
+    for (uint32_t i = 0; i < s->topic_count; i++)
+        if (quote_pattern_matches(hub_topic_pattern(s->topics[i].topic), hub_name_of(symbol)))
+            return true;
+    return false;
+}
+
+bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern)
+{
+    for (uint32_t i = 0; i < s->topic_count; i++) {
+        struct span held = hub_topic_pattern(s->topics[i].topic);
+
+        if (held.len != pattern.len || memcmp(held.at, pattern.at, held.len) != 0)
+            continue;
+        remove_member(h, s, i);
+        backlog_retain(&s->backlog, is_covered, s);
+        return true;
+    }
+    return false;
+}
+
+void hub_leave_all(struct hub *h, struct hub_subscriber *s)
+{
+    while (s->topic_count)
+        remove_member(h, s, s->topic_count - 1);
+    for (size_t i = h->due_first; s->is_due && i < h->due_count; i++)
+        if (h->due[i] == s) {
+            h->due[i] = NULL;
+            break;
+        }
+    backlog_fini(&s->backlog);
+    free(s->topics);
+    s->topics = NULL;
+    s->topic_cap = 0;
+    s->is_due = false;
+}
+

@@ -1,0 +1,183 @@
+/*
+ * hub: who wants which symbol, and what each subscriber is still owed.
+ *
+ * A topic is a pattern some client holds ("EUR/USD", or a prefix "BTC*"); it has the list of its
+ * subscribers, and every symbol has the list of topics that match it.  A record changes its
+ * symbol and puts it on the list of changed ones; once per turn hub_fan_out() walks that
+ * list and marks each subscriber's backlog (backlog.h).
+ *
+ * Frames are made at most once per record and encoding, when the first subscriber needs one.
+ * No I/O, no clock.  Loop's thread only.
+ */
+#ifndef GATEWAY_HUB_H
+#define GATEWAY_HUB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/backlog.h"
+#include "gateway/frame.h"
+#include "shared/buf.h"
+#include "shared/quote.h"
+#include "shared/wire.h"
+
+#define HUB_PATTERN_MAX (QUOTE_SYMBOL_MAX + 1) /* a symbol, or a prefix and '*' */
+
+enum symbol_state { SYMBOL_UNKNOWN, SYMBOL_LIVE, SYMBOL_STALE };
+
+struct hub_symbol {
+    char name[QUOTE_SYMBOL_MAX + 1];
+    uint8_t name_len;
+    uint32_t index;
+    enum symbol_state state;
+    bool is_synced; /* a live topic covers it: `seq` is complete */
+    bool is_halted; /* a gap is being repaired: upstream holds its records back */
+    struct buf held; /* upstream's: those records */
+    bool last_is_state; /* its last record was a state, not a quote */
+    uint64_t seq, prev; /* of its last record */
+    struct buf body; /* of its last quote, msgpack; empty: none yet */
+    /* private to the hub */
+    struct frame *frames[3][ENCODING_COUNT];
+    struct hub_topic **topics;
+    uint32_t topic_count, topic_cap;
+    uint32_t updates; /* quotes in this turn */
+    bool is_changed; /* on the list of changed ones */
+    bool had_quote, had_state; /* in this turn */
+    bool is_snapshot_due; /* resynchronised: send a snapshot, not a quote */
+    uint32_t hash;
+    struct hub_symbol *chain;
+};
+
+enum topic_sync {
+    TOPIC_NEW, /* somebody wants it, the broker has not been asked */
+    TOPIC_SYNCING, /* subscribed, waiting for mark and snapshot */
+    TOPIC_LIVE,
+};
+
+struct hub_subscriber;
+
+struct hub_member {
+    struct hub_subscriber *who;
+    uint32_t place; /* in who->topics */
+};
+
+struct hub_topic {
+    char pattern[HUB_PATTERN_MAX + 1];
+    uint8_t pattern_len;
+    bool is_prefix;
+    enum topic_sync sync;
+    uint32_t generation; /* upstream's number of the synchronisation under way, 0: none */
+    uint64_t synced_seq; /* position of the snapshot it became live with */
+    uint32_t references; /* requests waiting for it, and members */
+    /* private to the hub */
+    struct hub_member *members;
+    uint32_t member_count, member_cap;
+    uint32_t hash;
+    struct hub_topic *chain;
+    struct hub_topic *next, **link; /* all topics */
+};
+
+struct hub_place {
+    struct hub_topic *topic;
+    uint32_t place; /* in topic->members */
+};
+
+/* Embedded in a client.  Zero-initialise, then set encoding and mode. */
+struct hub_subscriber {
+    enum encoding encoding;
+    bool wants_all; /* mode all */
+    bool is_due; /* on the hub's list of those to flush */
+    struct hub_place *topics;
+    uint32_t topic_count, topic_cap;
+    struct backlog backlog;
+};
+
+struct hub;
+
+struct hub *hub_new(size_t queue_limit);
+void hub_free(struct hub *h);
+
+/* --- records from upstream ------------------------------------------------- */
+
+/* The position up to which everything our topics cover has been applied. */
+uint64_t hub_seq(const struct hub *h);
+void hub_set_seq(struct hub *h, uint64_t seq); /* only ever upwards */
+uint64_t hub_epoch(const struct hub *h);
+
+/*
+ * The record of this symbol before r never came: true.  Only for symbols whose position is
+ * known to be complete; for one not seen yet, what its topics' snapshots covered counts.
+ */
+bool hub_is_gap(const struct hub *h, struct span symbol, const struct wire_record *r);
+
+/* A new log: every position is forgotten, every value becomes stale, topics start anew. */
+void hub_reset(struct hub *h, uint64_t epoch);
+/* The broker is away: every value becomes stale and is announced; topics start anew. */
+void hub_go_stale(struct hub *h);
+/* Positions may have a hole: topics start anew, values stay. */
+void hub_resync(struct hub *h);
+
+/* Apply a published quote or state.  false: not newer, dropped. */
+bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r);
+
+/* Apply one entry of a snapshot taken at or after the mark. */
+void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is_stale,
+                        const struct wire_record *quote);
+
+/* Mark the subscribers of everything that changed.  Once per turn, then flush those due. */
+void hub_fan_out(struct hub *h);
+/* Take one subscriber off the list of those to flush, or NULL. */
+struct hub_subscriber *hub_take_due(struct hub *h);
+bool hub_has_due(const struct hub *h);
+/* Put a subscriber on it (again). */
+void hub_set_due(struct hub *h, struct hub_subscriber *s);
+
+/* --- topics ------------------------------------------------------------------ */
+
+bool hub_is_pattern(struct span pattern);
+/* Find or make; holds a reference for the caller. */
+struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern);
+/* Let go; the last reference removes the topic: `removed` (may be NULL) gets its pattern. */
+void hub_topic_release(struct hub *h, struct hub_topic *t);
+/* Its last snapshot page, taken at `seq`, was applied: → TOPIC_LIVE. */
+void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq);
+struct hub_topic *hub_topic_first(const struct hub *h); /* then ->next */
+struct hub_topic *hub_topic_find(const struct hub *h, struct span pattern);
+
+/* What upstream must do: called when a topic is made and when one is removed. */
+struct hub_watcher {
+    void *ctx;
+    void (*on_topic_new)(void *ctx, struct hub_topic *t);
+    void (*on_topic_gone)(void *ctx, const struct hub_topic *t);
+};
+void hub_watch(struct hub *h, struct hub_watcher w);
+struct span hub_topic_pattern(const struct hub_topic *t);
+
+/* --- subscribers --------------------------------------------------------------- */
+
+bool hub_is_member(const struct hub_subscriber *s, const struct hub_topic *t);
+/* Join a topic (holds a reference of its own) and owe snapshots of up to `limit` symbols. */
+size_t hub_join(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,
+                size_t limit);
+/* Leave a pattern; what is no longer covered is no longer owed.  false: not held. */
+bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern);
+void hub_leave_all(struct hub *h, struct hub_subscriber *s); /* also frees the backlog */
+
+/* Queue a frame to everyone in mode all, in order (losses). */
+void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT]);
+/* Is anyone in mode all subscribed to this symbol? */
+bool hub_has_all(const struct hub *h, const struct hub_symbol *symbol);
+
+/* The frame of a symbol's newest record, made once per kind and encoding; the hub's own. */
+struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
+                               enum encoding encoding);
+
+/* --- questions ------------------------------------------------------------------ */
+
+struct hub_symbol *hub_find(const struct hub *h, struct span symbol);
+bool hub_is_covered(const struct hub *h, struct span symbol); /* by a live topic */
+size_t hub_symbol_count(const struct hub *h);
+struct hub_symbol *hub_symbol_at(const struct hub *h, size_t index);
+
+#endif

@@ -1,0 +1,440 @@
+#include "gateway/pages.h"
+
+#include <msgpack.h>
+#include <string.h>
+
+#include "gateway/client.h"
+#include "gateway/stream.h"
+#include "gateway/upstream.h"
+#include "shared/pack.h"
+#include "shared/version.h"
+
+#define STATE_CONNECTED 1 /* as Starlette's WebSocketState, which the old page showed */
+
+static void put_timestamp(struct gateway *g, struct buf *b)
+{
+    buf_adds(b, ",\"timestamp\":");
+    buf_json_time(b, g->wall_us);
+    buf_adds(b, "}\n");
+}
+
+static void put_text(struct buf *b, const char *key, struct span text)
+{
+    buf_printf(b, ",\"%s\":", key);
+    buf_json(b, text);
+}
+
+static void put_u(struct buf *b, const char *key, uint64_t n)
+{
+    buf_printf(b, ",\"%s\":", key);
+    buf_addu(b, n);
+}
+
+static void put_time(struct buf *b, const char *key, uint64_t wall_us)
+{
+    buf_printf(b, ",\"%s\":", key);
+    buf_json_time(b, (int64_t)wall_us);
+}
+
+static void put_flag(struct buf *b, const char *key, bool value)
+{
+    buf_printf(b, ",\"%s\":%s", key, value ? "true" : "false");
+}
+
+/* Enter the list `key` of an answer; returns its length, *c stands at its first element. */
+static uint32_t enter_list(struct span answer, const char *key, struct span *c)
+{
+    struct pack_value list;
+
+    if (!pack_find(answer, key, &list, c) || list.type != PACK_ARRAY)
+        return 0;
+    pack_next(c, &list);
+    return list.count;
+}
+
+static struct span take(struct span *c)
+{
+    struct span start = *c;
+
+    pack_skip(c);
+    return (struct span){start.at, start.len - c->len};
+}
+
+/* --- health -------------------------------------------------------------------------- */
+
+static bool put_feed(struct buf *b, struct span feed, bool is_first)
+{
+    uint64_t silent = pack_find_u(feed, "silent_ms", 0);
+    bool is_live = pack_find_bool(feed, "live", false);
+
+    buf_printf(b, "%s{\"name\":", is_first ? "" : ",");
+    buf_json(b, pack_find_text(feed, "name"));
+    put_text(b, "status", is_live ? SPAN("live") : SPAN("silent"));
+    put_text(b, "reason",
+             is_live ? SPAN("lines or heartbeats arrive")
+                     : SPAN("no line and no heartbeat: its symbols are stale"));
+    buf_printf(b, ",\"age\":%llu.%03llu", (unsigned long long)silent / 1000,
+               (unsigned long long)silent % 1000);
+    put_u(b, "received", pack_find_u(feed, "received", 0));
+    put_u(b, "accepted", pack_find_u(feed, "accepted", 0));
+    put_u(b, "refused", pack_find_u(feed, "refused", 0));
+    put_u(b, "lost", pack_find_u(feed, "lost", 0));
+    buf_addc(b, '}');
+    return is_live;
+}
+
+static void put_broker(struct gateway *g, struct buf *b, struct span answer)
+{
+    int64_t silence = upstream_silence_ms(g->upstream);
+    char epoch[17];
+
+    stream_epoch_text(hub_epoch(g->hub), epoch);
+    buf_printf(b,
+               ",\"broker\":{\"status\":\"%s\",\"reason\":\"%s\",\"age\":%lld.%03lld,"
+               "\"epoch\":\"%s\",\"seq\":%llu,\"gaps\":%llu",
+               answer.len ? "up" : "away",
+               answer.len ? "heartbeats and answers arrive"
+                          : "no heartbeat or no answer: is pregon-broker running at "
+                            "BROKER_PUBLISH and BROKER_CONTROL?",
+               (long long)silence / 1000, (long long)silence % 1000, epoch,
+               (unsigned long long)hub_seq(g->hub),
+               (unsigned long long)upstream_gaps(g->upstream));
+    if (answer.len) {
+        put_text(b, "version", pack_find_text(answer, "version"));
+        put_u(b, "symbols", pack_find_u(answer, "symbols", 0));
+        put_time(b, "started", pack_find_u(answer, "started", 0));
+    }
+    buf_addc(b, '}');
+}
+
+static void answer_health(struct gateway *g, struct ask *q, struct span answer)
+{
+    struct buf feeds = {0};
+    struct span c;
+    uint32_t count = enter_list(answer, "feeds", &c), live = 0;
+    bool is_draining = gate_is_draining(g->gate), is_well;
+
+    for (uint32_t i = 0; i < count; i++)
+        live += put_feed(&feeds, take(&c), i == 0);
+    is_well = answer.len && live && !is_draining;
+    buf_printf(&q->body, "{\"status\":\"%s\",\"reason\":\"%s\"",
+               is_well ? "ok" : "unhealthy",
+               is_well                  ? "quotes flow"
+               : is_draining            ? "this gateway is draining: SIGTERM came"
+               : !gate_is_started(g->gate) ? "no broker reached since the start"
+               : !answer.len            ? "the broker is away: values are stale"
+               : !count                 ? "no feeder has ever said hello"
+                                        : "every feed is silent: values are stale");
+    put_broker(g, &q->body, answer);
+    buf_adds(&q->body, ",\"feeds\":[");
+    buf_add(&q->body, feeds.data, feeds.len);
+    buf_addc(&q->body, ']');
+    buf_free(&feeds);
+    buf_adds(&q->body, ",\"gateway\":{\"name\":");
+    buf_jsons(&q->body, g->name);
+    put_text(&q->body, "version", SPAN(PREGON_VERSION));
+    put_time(&q->body, "started", (uint64_t)g->started_us);
+    put_u(&q->body, "active_connections", g->place_count);
+    put_u(&q->body, "max_connections", (uint64_t)gate_limit(g->gate));
+    put_flag(&q->body, "websocket_enabled", g->config.websocket_enabled);
+    put_u(&q->body, "symbols", hub_symbol_count(g->hub));
+    buf_addc(&q->body, '}');
+    put_timestamp(g, &q->body);
+    ask_answer(g->asks, q, is_well ? 200 : 503);
+}
+
+/* --- websocket_status ------------------------------------------------------------------ */
+
+static void put_connection(struct buf *b, const struct ask *q, bool is_first,
+                           struct span gateway, struct span host, uint64_t port,
+                           uint64_t since_us, struct span protocol)
+{
+    buf_adds(b, is_first ? "{\"host\":" : ",{\"host\":");
+    buf_json(b, q->privileged ? host : SPAN(""));
+    put_u(b, "port", q->privileged ? port : 0);
+    put_u(b, "state", STATE_CONNECTED);
+    put_text(b, "gateway", gateway);
+    put_time(b, "since", since_us);
+    put_text(b, "protocol", protocol);
+    buf_addc(b, '}');
+}
+
+static uint32_t put_all_connections(struct ask *q, struct span answer)
+{
+    struct span c;
+    uint32_t count = enter_list(answer, "connections", &c);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct pack_value head, gateway, host, port, since, protocol;
+
+        if (!pack_next(&c, &head) || head.type != PACK_ARRAY || head.count != 5 ||
+            !pack_next(&c, &gateway) || !pack_next(&c, &host) || !pack_next(&c, &port) ||
+            !pack_next(&c, &since) || !pack_next(&c, &protocol))
+            return i;
+        put_connection(&q->body, q, i == 0, gateway.text, host.text, port.u, since.u,
+                       protocol.text);
+    }
+    return count;
+}
+
+static uint32_t put_own_connections(struct gateway *g, struct ask *q)
+{
+    uint32_t count = 0;
+    uint64_t skip = q->offset;
+
+    for (size_t i = 0; i < g->client_count && count < q->limit; i++) {
+        const struct client *c = g->clients[i];
+
+        if (!c->has_place || skip-- > 0)
+            continue;
+        skip = 0;
+        put_connection(&q->body, q, count++ == 0, span_of(g->name), span_of(c->host),
+                       c->port, (uint64_t)c->since_us,
+                       c->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack")
+                                                           : SPAN("json"));
+    }
+    return count;
+}
+
+static void put_gateways(struct gateway *g, struct buf *b, struct span answer)
+{
+    struct span c;
+    uint32_t count = enter_list(answer, "gateways", &c);
+
+    buf_adds(b, ",\"gateways\":[");
+    for (uint32_t i = 0; i < count; i++) {
+        struct span gateway = take(&c);
+
+        buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
+        buf_json(b, pack_find_text(gateway, "name"));
+        put_text(b, "http", pack_find_text(gateway, "http"));
+        put_u(b, "active_connections", pack_find_u(gateway, "connections", 0));
+        put_u(b, "max_connections", pack_find_u(gateway, "limit", 0));
+        put_time(b, "since", pack_find_u(gateway, "since", 0));
+        buf_addc(b, '}');
+    }
+    if (!answer.len) {
+        buf_adds(b, "{\"name\":");
+        buf_jsons(b, g->name);
+        put_text(b, "http", span_of(g->http_address));
+        put_u(b, "active_connections", g->place_count);
+        put_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
+        put_time(b, "since", (uint64_t)g->started_us);
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
+}
+
+static void answer_status(struct gateway *g, struct ask *q, struct span answer)
+{
+    uint64_t total = answer.len ? pack_find_u(answer, "total", 0) : g->place_count, merged;
+    struct buf *b = &q->body;
+    uint32_t shown;
+
+    buf_adds(b, "{\"active_connections\":");
+    buf_addu(b, total);
+    buf_adds(b, ",\"connections\":[");
+    shown = answer.len ? put_all_connections(q, answer) : put_own_connections(g, q);
+    buf_addc(b, ']');
+    put_u(b, "offset", q->offset);
+    put_u(b, "limit", q->limit);
+    put_flag(b, "truncated", q->offset + shown < total);
+    put_flag(b, "complete", answer.len > 0);
+    put_flag(b, "websocket_enabled", g->config.websocket_enabled);
+    put_gateways(g, b, answer);
+    merged = g->merged_by_gone;
+    for (size_t i = 0; i < g->client_count; i++)
+        merged += g->clients[i]->sub.backlog.merged;
+    buf_adds(b, ",\"gateway\":{\"name\":");
+    buf_jsons(b, g->name);
+    put_u(b, "active_connections", g->place_count);
+    put_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
+    buf_printf(b, ",\"timeout\":%lld.%03lld", (long long)g->config.websocket_timeout / 1000,
+               (long long)g->config.websocket_timeout % 1000);
+    put_u(b, "symbols", hub_symbol_count(g->hub));
+    put_u(b, "bytes_sent", g->bytes_out);
+    put_u(b, "merged", merged);
+    put_u(b, "upstream_gaps", upstream_gaps(g->upstream));
+    buf_adds(b, ",\"refusals\":");
+    gate_refusals_json(g->gate, b);
+    buf_addc(b, '}');
+    put_timestamp(g, b);
+    ask_answer(g->asks, q, 200);
+}
+
+/* --- locks ------------------------------------------------------------------------------- */
+
+static void answer_locks(struct gateway *g, struct ask *q, struct span answer)
+{
+    struct buf *b = &q->body;
+    struct span c;
+    uint32_t count = enter_list(answer, "locks", &c);
+
+    if (!answer.len) {
+        buf_adds(b, "{\"status\":\"unknown\",\"reason\":\"the broker is away: whether a lock "
+                    "is held cannot be told\",\"locks\":null");
+        put_timestamp(g, b);
+        ask_answer(g->asks, q, 503);
+        return;
+    }
+    buf_adds(b, "{\"status\":\"ok\",\"locks\":[");
+    for (uint32_t i = 0; i < count; i++) {
+        if (i)
+            buf_addc(b, ',');
+        pack_to_json(&c, b);
+    }
+    buf_addc(b, ']');
+    put_u(b, "count", count);
+    put_timestamp(g, b);
+    ask_answer(g->asks, q, 200);
+}
+
+/* --- quotes ------------------------------------------------------------------------------- */
+
+static void put_quote(struct buf *b, struct span symbol, uint64_t seq, struct span state,
+                      struct span body)
+{
+    buf_adds(b, "{\"symbol\":");
+    buf_json(b, symbol);
+    put_u(b, "seq", seq);
+    put_text(b, "state", state);
+    quote_to_json(body, b);
+    buf_addc(b, '}');
+}
+
+/* One entry of the broker's snapshot: [symbol, seq, state, record]. */
+static bool put_entry(struct buf *b, struct span *c, bool is_first)
+{
+    struct pack_value head, symbol, seq, state, record;
+    struct wire_record r;
+
+    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 4 ||
+        !pack_next(c, &symbol) || !pack_next(c, &seq) || !pack_next(c, &state) ||
+        !pack_next(c, &record) || wire_read(record.text, &r, NULL) || pack_check(r.body))
+        return false;
+    if (!is_first)
+        buf_addc(b, ',');
+    put_quote(b, symbol.text, seq.u, state.text, r.body);
+    return true;
+}
+
+static void put_own_quote(struct buf *b, const struct hub_symbol *s)
+{
+    put_quote(b, (struct span){s->name, s->name_len}, s->seq, SPAN("stale"),
+              buf_span(&s->body));
+}
+
+static void end_quotes(struct gateway *g, struct ask *q, struct span answer,
+                       uint64_t symbols, uint64_t next)
+{
+    char epoch[17];
+
+    stream_epoch_text(hub_epoch(g->hub), epoch);
+    buf_addc(&q->body, ']');
+    put_text(&q->body, "epoch", span_of(epoch));
+    put_u(&q->body, "seq", answer.len ? pack_find_u(answer, "seq", 0) : hub_seq(g->hub));
+    put_u(&q->body, "symbols", symbols);
+    if (next)
+        put_u(&q->body, "next", next);
+    put_flag(&q->body, "truncated", next != 0);
+    put_flag(&q->body, "complete", answer.len > 0);
+    put_timestamp(g, &q->body);
+    ask_answer(g->asks, q, 200);
+}
+
+static void answer_quotes(struct gateway *g, struct ask *q, struct span answer)
+{
+    struct span c, pattern = span_of(q->text[0] ? q->text : "*");
+    uint32_t count = enter_list(answer, "quotes", &c), put = 0;
+    size_t i = (size_t)q->offset;
+
+    buf_adds(&q->body, "{\"quotes\":[");
+    if (answer.len) {
+        while (put < count && put_entry(&q->body, &c, put == 0))
+            put++;
+        end_quotes(g, q, answer, pack_find_u(answer, "symbols", 0),
+                   pack_find_u(answer, "next", 0));
+        return;
+    }
+    for (; i < hub_symbol_count(g->hub) && put < q->limit; i++) {
+        const struct hub_symbol *s = hub_symbol_at(g->hub, i);
+
+        if (!s->body.len ||
+            !quote_patterns_match(pattern, (struct span){s->name, s->name_len}))
+            continue;
+        if (put++)
+            buf_addc(&q->body, ',');
+        put_own_quote(&q->body, s);
+    }
+    end_quotes(g, q, answer, hub_symbol_count(g->hub),
+               i < hub_symbol_count(g->hub) ? i : 0);
+}
+
+static void answer_quote(struct gateway *g, struct ask *q, struct span answer)
+{
+    const struct hub_symbol *s = hub_find(g->hub, span_of(q->text));
+    struct span c;
+
+    if (enter_list(answer, "quotes", &c) && put_entry(&q->body, &c, true)) {
+        buf_addc(&q->body, '\n');
+        ask_answer(g->asks, q, 200);
+    } else if (!answer.len && s && s->body.len) {
+        put_own_quote(&q->body, s);
+        buf_addc(&q->body, '\n');
+        ask_answer(g->asks, q, 200);
+    } else {
+        ask_answer(g->asks, q, answer.len ? 404 : 503); /* the worker writes the error */
+    }
+}
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+static void ask_page(struct gateway *g, struct ask *q, const char *op, const char *key,
+                     upstream_answer *on_answer)
+{
+    struct buf b = {0};
+    msgpack_packer pk;
+    bool is_snapshot = strcmp(op, "snapshot") == 0;
+
+    msgpack_packer_init(&pk, &b, buf_pack_write);
+    if (is_snapshot)
+        pack_kv_text(&pk, "pattern", span_of(q->text[0] ? q->text : "*"));
+    pack_kv_u(&pk, key, q->offset);
+    pack_kv_u(&pk, "limit", q->limit);
+    upstream_ask(g->upstream, op, is_snapshot ? 3 : 2, buf_span(&b), q, on_answer);
+    buf_free(&b);
+}
+
+static void take_question(struct gateway *g, struct ask *q)
+{
+    switch (q->kind) {
+    case ASK_LIVE:
+        ask_answer(g->asks, q, 200);
+        break;
+    case ASK_HEALTH:
+        upstream_ask(g->upstream, "status", 0, SPAN(""), q, answer_health);
+        break;
+    case ASK_WEBSOCKET_STATUS:
+        ask_page(g, q, "connections", "offset", answer_status);
+        break;
+    case ASK_LOCKS_STATUS:
+        upstream_ask(g->upstream, "locks", 0, SPAN(""), q, answer_locks);
+        break;
+    case ASK_QUOTES:
+        ask_page(g, q, "snapshot", "from", answer_quotes);
+        break;
+    case ASK_QUOTE:
+        q->offset = 0;
+        q->limit = 1;
+        ask_page(g, q, "snapshot", "from", answer_quote);
+        break;
+    }
+}
+
+void pages_answer(struct gateway *g)
+{
+    struct ask *q;
+
+    while ((q = ask_take(g->asks)))
+        take_question(g, q);
+}

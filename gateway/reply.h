@@ -1,0 +1,39 @@
+/*
+ * reply: one HTTP answer, built whole and sent with one write.
+ *
+ * Errors have one shape everywhere:
+ *   {"error":{"code":"no_such_path","message":"…","hint":"…","request_id":"…"}}
+ * with the code as X-Reject-Reason too.  They tell what the asker can change, and
+ * nothing of our insides.  Every answer carries X-Request-Id and closes the connection.
+ */
+#ifndef GATEWAY_REPLY_H
+#define GATEWAY_REPLY_H
+
+#include "gateway/request.h"
+#include "shared/buf.h"
+
+struct reply {
+    int status;
+    const char *type;   /* Content-Type; NULL: no body */
+    const char *cache;  /* Cache-Control; NULL: "no-store" */
+    struct buf headers; /* further ones, each "Name: value\r\n" */
+    struct buf body;
+    bool keeps_upgrade; /* a 426 says what to upgrade to */
+};
+
+void reply_fini(struct reply *p);
+
+/* JSON: append it to p->body afterwards or before; a final newline is added on sending.
+ */
+void reply_json(struct reply *p, int status);
+void reply_error(struct reply *p, const struct request *r, int status, const char *code,
+                 const char *message, const char *hint);
+
+/* Send, log the access, and return the status for civetweb. */
+int reply_send(struct reply *p, const struct request *r);
+
+/* For civetweb's own errors, when there may be no request: {"error":…} and the status
+ * line. */
+void reply_send_bare(struct mg_connection *conn, int status, const char *id);
+
+#endif

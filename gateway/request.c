@@ -1,0 +1,191 @@
+#include "gateway/request.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool request_decode(struct span text, char *out, size_t size)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+
+        if (c == '%') {
+            int high, low;
+
+            if (text.len - i < 3)
+                return false;
+            high = hex(text.at[i + 1]);
+            low = hex(text.at[i + 2]);
+            if (high < 0 || low < 0)
+                return false;
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        if (c == '\0' || len + 1 >= size)
+            return false;
+        out[len++] = c;
+    }
+    out[len] = '\0';
+    return true;
+}
+
+const char *request_header(const struct request *r, const char *name)
+{
+    return mg_get_header(r->conn, name);
+}
+
+const char *request_headers(const struct request *r, const char *name, struct buf *room)
+{
+    const char *only = NULL;
+    int count = 0;
+
+    for (int i = 0; i < r->info->num_headers; i++) {
+        if (strcasecmp(r->info->http_headers[i].name, name) != 0)
+            continue;
+        if (++count > 1)
+            buf_adds(room, ", ");
+        only = r->info->http_headers[i].value;
+        buf_adds(room, only);
+    }
+    return count > 1 ? buf_text(room) : only;
+}
+
+const char *request_bearer(const struct request *r)
+{
+    const char *value = request_header(r, "Authorization");
+
+    if (!value || strncasecmp(value, "Bearer ", 7) != 0)
+        return NULL;
+    return value + 7 + strspn(value + 7, " ");
+}
+
+void request_strip_root(char *path, const char *root)
+{
+    size_t len = strlen(root);
+
+    if (len == 0 || strncmp(path, root, len) != 0)
+        return;
+    if (path[len] == '/')
+        memmove(path, path + len, strlen(path + len) + 1);
+    else if (path[len] == '\0')
+        strcpy(path, "/");
+}
+
+void request_init(struct request *r, struct mg_connection *conn, struct policy *policy,
+                  const char *id)
+{
+    const struct mg_request_info *info = mg_get_request_info(conn);
+    const char *upgrade;
+    struct forwarded_facts facts;
+
+    memset(r, 0, sizeof *r);
+    r->conn = conn;
+    r->info = info;
+    r->policy = policy;
+    snprintf(r->id, sizeof r->id, "%s", id);
+    r->query = info->query_string ? info->query_string : "";
+    r->is_head = strcmp(info->request_method, "HEAD") == 0;
+    r->has_path = request_decode(span_of(info->local_uri_raw), r->path, sizeof r->path);
+    if (r->has_path)
+        request_strip_root(r->path, policy->root_path);
+    else
+        r->path[0] = '\0';
+    upgrade = request_header(r, "Upgrade");
+    r->is_upgrade = upgrade && strcasestr(upgrade, "websocket");
+    facts = (struct forwarded_facts){
+        .peer = info->remote_addr,
+        .peer_port = info->remote_port,
+        .host = request_header(r, "Host"),
+        .x_for = request_headers(r, "X-Forwarded-For", &r->joined[0]),
+        .x_proto = request_header(r, "X-Forwarded-Proto"),
+        .x_host = request_header(r, "X-Forwarded-Host"),
+    };
+    forwarded_resolve(policy->trust, &facts, &r->client);
+    snprintf(r->client_name, sizeof r->client_name, "%s:%d", r->client.host,
+             r->client.port);
+}
+
+void request_fini(struct request *r)
+{
+    policy_drop(r->policy);
+    for (size_t i = 0; i < sizeof r->joined / sizeof *r->joined; i++)
+        buf_free(&r->joined[i]);
+    memset(r, 0, sizeof *r);
+}
+
+/* Find "name=value" in the query; the value, or a span with .at NULL. */
+static struct span find_param(const char *query, const char *name)
+{
+    size_t name_len = strlen(name);
+
+    while (*query) {
+        size_t len = strcspn(query, "&");
+
+        if (len > name_len && query[name_len] == '=' &&
+            strncmp(query, name, name_len) == 0)
+            return (struct span){query + name_len + 1, len - name_len - 1};
+        query += len + (query[len] == '&');
+    }
+    return (struct span){NULL, 0};
+}
+
+bool request_param(const struct request *r, const char *name, char *out, size_t size,
+                   bool *given)
+{
+    struct span value = find_param(r->query, name);
+
+    out[0] = '\0';
+    *given = value.at;
+    return !value.at || request_decode(value, out, size);
+}
+
+bool request_number(const struct request *r, const char *name, uint64_t most,
+                    uint64_t *out)
+{
+    char text[24];
+    uint64_t n = 0;
+    bool given;
+
+    if (!request_param(r, name, text, sizeof text, &given))
+        return false;
+    if (!given)
+        return true;
+    if (!text[0])
+        return false;
+    for (const char *c = text; *c; c++) {
+        if (!isdigit((unsigned char)*c) || n > (UINT64_MAX - 9) / 10)
+            return false;
+        n = n * 10 + (uint64_t)(*c - '0');
+    }
+    if (n > most)
+        return false;
+    *out = n;
+    return true;
+}
+
+void request_target(const struct request *r, struct buf *out)
+{
+    struct span token = find_param(r->query, "token");
+
+    buf_adds(out, r->info->local_uri_raw);
+    if (!r->query[0])
+        return;
+    buf_addc(out, '?');
+    if (!token.at) {
+        buf_adds(out, r->query);
+        return;
+    }
+    buf_add(out, r->query, (size_t)(token.at - r->query));
+    buf_adds(out, "***");
+    buf_adds(out, token.at + token.len);
+}

@@ -1,0 +1,307 @@
+#include "gateway/route.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/cors.h"
+#include "gateway/diagnosis.h"
+#include "gateway/handshake.h"
+#include "gateway/www.h"
+#include "shared/quote.h"
+
+#define PAGE_DEFAULT 1000 /* entries in one answer, unless ?limit= */
+#define PAGE_MOST 1000
+#define STREAM "/ws/cotizaciones"
+#define QUOTES "/cotizaciones/quotes"
+
+typedef void handler(struct service *s, struct request *r, struct reply *p);
+
+static handler get_page, get_health, get_ready, get_live, get_status, get_check,
+    get_locks, get_quotes, get_quote;
+
+static const struct route {
+    const char *path;
+    handler *get;  /* NULL: the stream */
+    bool has_more; /* the path goes on after a slash */
+    bool is_open;  /* every page may read it, whatever CORS_ORIGINS says */
+} routes[] = {
+    {"/", get_page, false, false},
+    {"/cotizaciones/health", get_health, false, false},
+    {"/cotizaciones/ready", get_ready, false, false},
+    {"/cotizaciones/live", get_live, false, false},
+    {"/cotizaciones/websocket_status", get_status, false, false},
+    {"/cotizaciones/websocket_check", get_check, false, true},
+    {"/cotizaciones/telegram_locks_status", get_locks, false, false},
+    {QUOTES, get_quotes, false, false},
+    {QUOTES, get_quote, true, false},
+    {STREAM, NULL, false, false},
+};
+
+/* A slash at the end makes no difference. */
+static bool matches(const struct route *t, const char *path)
+{
+    size_t len = strlen(t->path);
+
+    if (strncmp(path, t->path, len) != 0)
+        return false;
+    if (t->has_more)
+        return path[len] == '/' && path[len + 1];
+    return !path[len] || strcmp(path + len, "/") == 0;
+}
+
+static const struct route *find(const char *path)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (matches(&routes[i], path))
+            return &routes[i];
+    return NULL;
+}
+
+static struct handshake_path look_up(const char *path)
+{
+    const struct route *t = find(path);
+
+    return (struct handshake_path){.is_stream = t && !t->get, .is_http = t && t->get};
+}
+
+static void bad_parameter(struct reply *p, const struct request *r, const char *name,
+                          const char *allowed)
+{
+    char message[80];
+
+    snprintf(message, sizeof message, "The parameter '%s' is not what it should be.",
+             name);
+    reply_error(p, r, 400, "bad_request", message, allowed);
+}
+
+static void unavailable(struct reply *p, const struct request *r, const char *code,
+                        const char *message, const char *hint, int retry_after)
+{
+    reply_error(p, r, 503, code, message, hint);
+    buf_printf(&p->headers, "Retry-After: %d\r\n", retry_after);
+}
+
+static void say_draining(struct reply *p, const struct request *r)
+{
+    unavailable(p, r, "draining", "This gateway is stopping.",
+                "Ask another gateway, or this one once it has restarted.", 2);
+}
+
+/* False: the loop had no answer, and the reply says so. */
+static bool ask_loop(struct service *s, struct request *r, struct ask *q,
+                     struct reply *p)
+{
+    switch (ask_post(s->desk, q)) {
+    case ASK_ANSWERED:
+        reply_json(p, q->status);
+        buf_free(&p->body);
+        p->body = q->body;
+        return true;
+    case ASK_BUSY:
+        unavailable(p, r, "busy", "Too many requests are waiting for an answer.",
+                    "Ask less often, or raise HTTP_THREADS.", 1);
+        return false;
+    case ASK_TIMED_OUT:
+        unavailable(p, r, "loop_stalled", "The gateway did not answer itself in time.",
+                    "If this lasts, the machine is overloaded or the process is stuck.",
+                    2);
+        return false;
+    case ASK_CANCELLED:
+        say_draining(p, r);
+        return false;
+    }
+    return false;
+}
+
+static bool page_of(struct request *r, struct ask *q, struct reply *p)
+{
+    q->limit = PAGE_DEFAULT;
+    if (!request_number(r, "limit", PAGE_MOST, &q->limit)) {
+        bad_parameter(p, r, "limit", "A whole number from 0 to 1000.");
+        return false;
+    }
+    if (!request_number(r, "offset", UINT32_MAX, &q->offset)) {
+        bad_parameter(p, r, "offset", "A whole number from 0 to 4294967295.");
+        return false;
+    }
+    return true;
+}
+
+static void get_page(struct service *s, struct request *r, struct reply *p)
+{
+    struct span page = www_page();
+
+    (void)s;
+    p->status = 200;
+    p->type = "text/html; charset=utf-8";
+    p->cache = "no-cache";
+    if (www_is_fresh(request_header(r, "If-None-Match")))
+        p->status = 304;
+    else
+        buf_add(&p->body, page.at, page.len);
+    www_headers(&p->headers);
+}
+
+static void get_health(struct service *s, struct request *r, struct reply *p)
+{
+    struct ask q = {.kind = ASK_HEALTH};
+
+    ask_loop(s, r, &q, p);
+}
+
+static void get_ready(struct service *s, struct request *r, struct reply *p)
+{
+    if (gate_is_draining(s->gate)) {
+        say_draining(p, r);
+    } else if (!gate_is_started(s->gate)) {
+        unavailable(
+            p, r, "starting", "This gateway has not reached its broker yet.",
+            "Is the broker running, and are BROKER_PUBLISH and BROKER_CONTROL its "
+            "addresses?",
+            1);
+    } else {
+        reply_json(p, 200);
+        buf_adds(&p->body, "{\"status\":\"ready\"}");
+    }
+}
+
+static void get_live(struct service *s, struct request *r, struct reply *p)
+{
+    struct ask q = {.kind = ASK_LIVE};
+
+    if (ask_loop(s, r, &q, p) && p->body.len == 0)
+        buf_adds(&p->body, "{\"status\":\"live\"}");
+}
+
+static void get_status(struct service *s, struct request *r, struct reply *p)
+{
+    const char *wanted = r->policy->status_token;
+    struct ask q = {.kind = ASK_WEBSOCKET_STATUS};
+
+    q.privileged = !wanted[0] || admission_is_token(request_bearer(r), wanted);
+    if (page_of(r, &q, p))
+        ask_loop(s, r, &q, p);
+}
+
+static void get_check(struct service *s, struct request *r, struct reply *p)
+{
+    diagnosis_answer(s, r, look_up, p);
+}
+
+static void get_locks(struct service *s, struct request *r, struct reply *p)
+{
+    struct ask q = {.kind = ASK_LOCKS_STATUS};
+
+    ask_loop(s, r, &q, p);
+}
+
+static bool is_pattern(const char *text)
+{
+    for (const char *c = text; *c; c++)
+        if (*c != '*' && *c != ',' && !quote_is_symbol((struct span){c, 1}))
+            return false;
+    return true;
+}
+
+static void get_quotes(struct service *s, struct request *r, struct reply *p)
+{
+    struct ask q = {.kind = ASK_QUOTES};
+    bool given;
+
+    if (!request_param(r, "symbols", q.text, sizeof q.text, &given) ||
+        !is_pattern(q.text))
+        bad_parameter(
+            p, r, "symbols",
+            "Symbols or patterns like EUR/USD,BTC*, at most 255 characters of A-Z "
+            "0-9 . _ : / = ^ - and *.");
+    else if (page_of(r, &q, p))
+        ask_loop(s, r, &q, p);
+}
+
+static void get_quote(struct service *s, struct request *r, struct reply *p)
+{
+    const char *symbol = r->path + sizeof QUOTES;
+    struct ask q = {.kind = ASK_QUOTE};
+
+    if (!quote_is_symbol(span_of(symbol))) {
+        reply_error(p, r, 400, "bad_symbol", "This cannot be a symbol.",
+                    "A symbol is 1 to 32 of A-Z 0-9 . _ : / = ^ -");
+        return;
+    }
+    snprintf(q.text, sizeof q.text, "%s", symbol);
+    if (!ask_loop(s, r, &q, p) || p->body.len)
+        return;
+    if (q.status == 404)
+        reply_error(p, r, 404, "unknown_symbol", "No quote of this symbol has come yet.",
+                    "GET " QUOTES " lists those that have.");
+    else
+        unavailable(p, r, "broker_away", "The broker is away and this symbol is not known here.",
+                    "Is pregon-broker running?", 2);
+}
+
+static bool answer_preflight(const struct cors_decision *d, struct reply *p)
+{
+    if (!d->is_preflight)
+        return false;
+    p->status = d->status;
+    p->type = "text/plain; charset=utf-8";
+    buf_adds(&p->body, d->body);
+    return true;
+}
+
+static struct cors_decision add_cors(struct request *r, const struct route *t,
+                                     struct reply *p)
+{
+    const struct cors_request q = {
+        .method = r->info->request_method,
+        .origin = request_header(r, "Origin"),
+        .request_method = request_header(r, "Access-Control-Request-Method"),
+        .request_headers =
+            request_headers(r, "Access-Control-Request-Headers", &r->joined[2]),
+        .own_origin = r->client.own_origin,
+    };
+
+    return cors_decide(t && t->is_open ? r->policy->open_cors : r->policy->cors, &q,
+                       &p->headers);
+}
+
+static bool is_get(const struct request *r)
+{
+    return r->is_head || strcmp(r->info->request_method, "GET") == 0;
+}
+
+/* False: nothing to send, civetweb is to perform the handshake. */
+static bool fill(struct service *s, struct request *r, struct reply *p)
+{
+    const struct route *t = r->has_path ? find(r->path) : NULL;
+    struct cors_decision cors = add_cors(r, t, p);
+
+    if (answer_preflight(&cors, p))
+        return true;
+    if (!r->has_path) {
+        reply_error(p, r, 400, "bad_request", "The path is malformed or too long.",
+                    "Percent-encode it; at most 1000 characters.");
+    } else if (r->is_upgrade || (t && !t->get && is_get(r))) {
+        return !handshake_admit(s, r,
+                                (struct handshake_path){t && !t->get, t && t->get}, p);
+    } else if (!t) {
+        reply_error(p, r, 404, "no_such_path", "There is nothing at this path.",
+                    "If a proxy puts a prefix in front, set ROOT_PATH to it.");
+    } else if (!is_get(r)) {
+        reply_error(p, r, 405, "method_not_allowed", "This path is only for reading.",
+                    "Use GET.");
+        buf_adds(&p->headers, t->get ? "Allow: GET, HEAD\r\n" : "Allow: GET\r\n");
+    } else {
+        t->get(s, r, p);
+    }
+    return true;
+}
+
+int route_answer(struct service *s, struct request *r)
+{
+    struct reply p = {0};
+    int status = fill(s, r, &p) ? reply_send(&p, r) : 0;
+
+    reply_fini(&p);
+    return status;
+}

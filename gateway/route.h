@@ -1,0 +1,21 @@
+/*
+ * route: which path answers what, and how each answer is made.
+ *
+ * One table.  What needs the gateway's state is asked of the loop (ask.h); the worker
+ * only checks the parameters and writes the reply.  To add a route, add a row and a
+ * handler.
+ */
+#ifndef GATEWAY_ROUTE_H
+#define GATEWAY_ROUTE_H
+
+#include "gateway/reply.h"
+#include "gateway/request.h"
+#include "gateway/service.h"
+
+/*
+ * Answer the request; returns the status sent.  0: it is an admitted handshake, which
+ * civetweb is to perform.
+ */
+int route_answer(struct service *s, struct request *r);
+
+#endif

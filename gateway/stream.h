@@ -1,0 +1,34 @@
+/*
+ * stream: what clients say and what they are told (docs/protocol.md §3).
+ *
+ * A subscription is acknowledged when the gateway itself is live on every topic it names: until
+ * then it waits as a request, at most STREAM_WAIT_MS (then it is acknowledged with
+ * what is known and says that the broker is away).  One ack or error per request, before any
+ * of its data.
+ */
+#ifndef GATEWAY_STREAM_H
+#define GATEWAY_STREAM_H
+
+#include "gateway/client.h"
+
+#define STREAM_WAIT_MS 2000
+
+/* Say welcome and subscribe as the URL or the automatic setting says. */
+void stream_welcome(struct client *c, const char *query);
+/* One whole message. */
+void stream_message(struct client *c, bool is_text, struct span message);
+/* Acknowledge the requests whose topics have become live, or that waited too long. */
+void stream_settle(struct gateway *g);
+/* A client is going: its waiting requests go too. */
+void stream_forget(struct client *c);
+
+void stream_heartbeat(struct client *c);
+void stream_going_away(struct client *c, int64_t reconnect_after_ms);
+/* To everyone: the log is another one. */
+void stream_reset_all(struct gateway *g, const char *reason);
+/* To everyone: lines of a feed were lost.  body: the record's msgpack map. */
+void stream_lost_all(struct gateway *g, uint64_t seq, struct span body);
+
+void stream_epoch_text(uint64_t epoch, char out[17]);
+
+#endif

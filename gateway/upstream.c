@@ -1,0 +1,525 @@
+#include "gateway/upstream_private.h"
+
+#include <msgpack.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "gateway/client.h"
+#include "gateway/report.h"
+#include "gateway/stream.h"
+#include "shared/bus.h"
+#include "shared/log.h"
+#include "shared/mem.h"
+#include "shared/pack.h"
+
+#define BURST 256
+#define SUB_HIGH_WATER 100000
+#define HELLO_MS 500 /* between attempts */
+#define MARK_MS 1000 /* before a mark is tried again */
+#define ALIVE_MS 1000
+#define REPORT_MS 50
+#define HELD_MAX (4 * 1024 * 1024) /* bytes held back for one symbol while a gap is mended */
+
+/* --- asking -------------------------------------------------------------------------- */
+
+/* The head of a request of `members` besides op and id. */
+static void begin(struct buf *b, msgpack_packer *pk, const char *op, uint64_t id,
+                  uint32_t members)
+{
+    msgpack_packer_init(pk, b, buf_pack_write);
+    msgpack_pack_map(pk, members + 1 + (id != 0));
+    pack_kv_text(pk, "op", span_of(op));
+    if (id)
+        pack_kv_u(pk, "id", id);
+}
+
+static void send_control(struct upstream *u, const struct buf *b)
+{
+    struct span frame = buf_span(b);
+
+    if (bus_send(u->control, &frame, 1))
+        log_debug("control: the broker is not taking questions");
+}
+
+static struct question *question_new(struct upstream *u, enum question_kind kind)
+{
+    struct question *q = mem_zalloc(sizeof *q);
+
+    q->id = ++u->next_id;
+    q->kind = kind;
+    q->give_up_at = u->g->now + UPSTREAM_ANSWER_MS;
+    HASH_ADD(hh, u->questions, id, sizeof q->id, q);
+    return q;
+}
+
+void upstream_question_end(struct upstream *u, struct question *q)
+{
+    HASH_DEL(u->questions, q);
+    free(q);
+}
+
+static void say_hello(struct upstream *u)
+{
+    struct gateway *g = u->g;
+    struct question *q = question_new(u, QUESTION_HELLO);
+    struct buf b = {0};
+    char host[65] = "";
+    msgpack_packer pk;
+
+    gethostname(host, sizeof host - 1);
+    begin(&b, &pk, "hello", q->id, 8);
+    pack_kv_text(&pk, "role", SPAN("gateway"));
+    pack_kv_text(&pk, "name", span_of(g->name));
+    pack_kv_text(&pk, "host", span_of(host));
+    pack_kv_text(&pk, "http", span_of(g->http_address));
+    pack_kv_u(&pk, "pid", (uint64_t)getpid());
+    pack_kv_u(&pk, "limit", (uint64_t)gate_limit(g->gate));
+    pack_kv_u(&pk, "oldest", WIRE_VERSION_OLDEST);
+    pack_kv_u(&pk, "newest", WIRE_VERSION);
+    send_control(u, &b);
+    buf_free(&b);
+    u->hello_at = g->now + HELLO_MS;
+}
+
+void upstream_ask_snapshot(struct upstream *u, enum question_kind kind, const char *pattern,
+                         uint32_t generation, uint64_t from)
+{
+    struct question *q = question_new(u, kind);
+    struct buf b = {0};
+    msgpack_packer pk;
+
+    snprintf(q->pattern, sizeof q->pattern, "%s", pattern);
+    q->generation = generation;
+    begin(&b, &pk, "snapshot", q->id, 2);
+    pack_kv_text(&pk, "pattern", span_of(pattern));
+    pack_kv_u(&pk, "from", from);
+    send_control(u, &b);
+    buf_free(&b);
+}
+
+void upstream_ask_replay(struct upstream *u, const char *symbol, uint64_t after)
+{
+    struct question *q = question_new(u, QUESTION_REPLAY);
+    struct buf b = {0};
+    msgpack_packer pk;
+
+    snprintf(q->pattern, sizeof q->pattern, "%s", symbol);
+    begin(&b, &pk, "replay", q->id, 2);
+    pack_kv_text(&pk, "pattern", span_of(symbol));
+    pack_kv_u(&pk, "after", after);
+    send_control(u, &b);
+    buf_free(&b);
+}
+
+void upstream_ask(struct upstream *u, const char *op, uint32_t members, struct span body,
+                  struct ask *ask, upstream_answer *on_answer)
+{
+    struct question *q;
+    struct buf b = {0};
+    msgpack_packer pk;
+
+    if (!u->is_here || !u->is_known) {
+        on_answer(u->g, ask, SPAN(""));
+        return;
+    }
+    upstream_send_report(u); /* the answer must know of everybody here */
+    q = question_new(u, QUESTION_ASK);
+    q->ask = ask;
+    q->on_answer = on_answer;
+    begin(&b, &pk, op, q->id, members);
+    buf_add(&b, body.at, body.len);
+    send_control(u, &b);
+    buf_free(&b);
+}
+
+/* --- topics and marks ------------------------------------------------------------------- */
+
+/* "EUR/USD" is subscribed as "EUR/USD ", "BTC*" as "BTC". */
+static size_t zmq_topic(const struct hub_topic *t, char out[WIRE_TOPIC_MAX])
+{
+    if (!t->is_prefix)
+        return wire_topic(out, hub_topic_pattern(t));
+    memcpy(out, t->pattern, (size_t)t->pattern_len - 1);
+    return (size_t)t->pattern_len - 1;
+}
+
+static void on_topic_new(void *ctx, struct hub_topic *t)
+{
+    struct upstream *u = ctx;
+    char topic[WIRE_TOPIC_MAX];
+
+    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, topic, zmq_topic(t, topic));
+}
+
+static void on_topic_gone(void *ctx, const struct hub_topic *t)
+{
+    struct upstream *u = ctx;
+    char topic[WIRE_TOPIC_MAX];
+
+    zmq_setsockopt(u->records, ZMQ_UNSUBSCRIBE, topic, zmq_topic(t, topic));
+}
+
+static void drop_mark(struct upstream *u)
+{
+    if (u->mark[0])
+        zmq_setsockopt(u->records, ZMQ_UNSUBSCRIBE, u->mark, strlen(u->mark));
+    u->mark[0] = '\0';
+}
+
+/* One mark serves all topics that are new; those that come meanwhile wait for the next. */
+static void place_mark(struct upstream *u)
+{
+    bool is_wanted = false;
+
+    if (u->mark[0] && u->g->now - u->mark_at < MARK_MS)
+        return;
+    for (struct hub_topic *t = hub_topic_first(u->g->hub); t; t = t->next) {
+        if (t->sync == TOPIC_LIVE || (t->sync == TOPIC_SYNCING && !u->mark[0]))
+            continue; /* live, or its snapshot is under way */
+        if (!is_wanted)
+            u->generation++;
+        is_wanted = true;
+        t->sync = TOPIC_SYNCING;
+        t->generation = u->generation;
+    }
+    if (!is_wanted)
+        return;
+    drop_mark(u);
+    snprintf(u->mark, sizeof u->mark, WIRE_TOPIC_MARK "%s-%u ", u->mark_name,
+             u->generation);
+    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, u->mark, strlen(u->mark));
+    u->mark_at = u->g->now;
+}
+
+static void on_mark(struct upstream *u, struct span topic)
+{
+    if (!u->mark[0] || !span_eq(topic, u->mark))
+        return; /* somebody else's, seen through a subscription to everything */
+    drop_mark(u);
+    for (struct hub_topic *t = hub_topic_first(u->g->hub); t; t = t->next)
+        if (t->sync == TOPIC_SYNCING && t->generation == u->generation)
+            upstream_ask_snapshot(u, QUESTION_TOPIC, t->pattern, t->generation, 0);
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+void upstream_set_here(struct upstream *u, bool is_here)
+{
+    struct gateway *g = u->g;
+
+    if (u->is_here == is_here)
+        return;
+    u->is_here = is_here;
+    if (is_here) {
+        log_info("The broker is here, log epoch %016llx",
+                 (unsigned long long)hub_epoch(g->hub));
+        hub_resync(g->hub);
+        return;
+    }
+    log_warning("The broker is silent: every value is stale until it is back");
+    u->is_known = false;
+    u->heartbeat_number = 0;
+    drop_mark(u);
+    hub_go_stale(g->hub);
+}
+
+/* The log is another one: nothing we know of positions holds. */
+void upstream_check_epoch(struct upstream *u, uint64_t epoch)
+{
+    struct gateway *g = u->g;
+    uint64_t old = hub_epoch(g->hub);
+
+    if (epoch == old)
+        return;
+    for (size_t i = 0; i < hub_symbol_count(g->hub); i++) {
+        hub_symbol_at(g->hub, i)->is_halted = false;
+        buf_free(&hub_symbol_at(g->hub, i)->held);
+    }
+    drop_mark(u);
+    u->heartbeat_number = 0;
+    hub_reset(g->hub, epoch);
+    if (!old)
+        return;
+    log_warning("The broker has a new log (epoch %016llx): clients are told to start anew",
+                (unsigned long long)epoch);
+    stream_reset_all(g, "log_replaced");
+}
+
+/* false: something of ours is missing; it has been asked for. */
+static bool check_changed(struct upstream *u, struct span body)
+{
+    struct hub *hub = u->g->hub;
+    struct pack_value list, pair, symbol, seq;
+    struct span c;
+    bool is_complete = true;
+
+    if (pack_check(body) || !pack_find(body, "changed", &list, &c) ||
+        list.type != PACK_ARRAY)
+        return false;
+    pack_next(&c, &list);
+    for (uint32_t i = 0; i < list.count; i++) {
+        const struct hub_symbol *s;
+
+        if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
+            !pack_next(&c, &symbol) || !pack_next(&c, &seq) || symbol.type != PACK_STR ||
+            seq.type != PACK_UINT || !quote_is_symbol(symbol.text))
+            return false;
+        s = hub_find(hub, symbol.text);
+        if (s ? !s->is_synced || s->is_halted || s->seq >= seq.u
+              : !hub_is_covered(hub, symbol.text))
+            continue;
+        is_complete = false;
+        u->gaps++;
+        log_info("%.*s: the record %llu never came: asking for it",
+                 (int)symbol.text.len, symbol.text.at, (unsigned long long)seq.u);
+        if (s && hub_has_all(hub, s)) {
+            upstream_ask_replay(u, s->name, s->seq);
+        } else {
+            char name[QUOTE_SYMBOL_MAX + 1];
+
+            snprintf(name, sizeof name, "%.*s", (int)symbol.text.len, symbol.text.at);
+            upstream_ask_snapshot(u, QUESTION_SYMBOL, name, 0, 0);
+        }
+    }
+    return is_complete;
+}
+
+/* What changed before a heartbeat that never came is not known: look at everything. */
+static void check_number(struct upstream *u, uint64_t number)
+{
+    if (u->heartbeat_number && number != u->heartbeat_number + 1) {
+        log_info("heartbeat %llu followed %llu: synchronising all topics anew",
+                 (unsigned long long)number, (unsigned long long)u->heartbeat_number);
+        u->gaps++;
+        hub_resync(u->g->hub);
+    }
+    u->heartbeat_number = number;
+}
+
+/* Held records stand one after the other: length, bytes. */
+static void hold(struct hub_symbol *s, struct span record)
+{
+    uint32_t len = (uint32_t)record.len;
+
+    if (s->held.len + record.len > HELD_MAX)
+        return; /* the heartbeat will find what is missing */
+    buf_add(&s->held, &len, sizeof len);
+    buf_add(&s->held, record.at, record.len);
+}
+
+static void apply(struct upstream *u, struct span symbol, struct span record,
+                  const struct wire_record *r)
+{
+    struct hub *hub = u->g->hub;
+    struct hub_symbol *s;
+
+    if (hub_is_gap(hub, symbol, r)) {
+        s = hub_find(hub, symbol);
+        u->gaps += !s->is_halted;
+        if (hub_has_all(hub, s)) {
+            /* Nobody in mode all may see what comes after a hole. */
+            if (!s->is_halted)
+                upstream_ask_replay(u, s->name, s->seq);
+            s->is_halted = true;
+            hold(s, record);
+            return;
+        }
+    }
+    hub_apply(hub, symbol, r);
+}
+
+static void on_record(struct upstream *u, struct span topic, struct span message)
+{
+    struct gateway *g = u->g;
+    struct span symbol = wire_topic_symbol(topic);
+    struct wire_record r;
+
+    if (wire_read(message, &r, NULL)) {
+        log_debug("upstream: a message that is no record");
+        return;
+    }
+    upstream_check_epoch(u, r.epoch);
+    switch (r.kind) {
+    case WIRE_HEARTBEAT:
+        u->heartbeat_at = g->awake;
+        upstream_set_here(u, true);
+        check_number(u, r.prev);
+        if (check_changed(u, r.body))
+            hub_set_seq(g->hub, r.seq);
+        break;
+    case WIRE_MARK:
+        on_mark(u, topic);
+        break;
+    case WIRE_LOST:
+        if (!pack_check(r.body))
+            stream_lost_all(g, r.seq, r.body);
+        hub_set_seq(g->hub, r.seq);
+        break;
+    case WIRE_QUOTE:
+    case WIRE_STATE:
+        if (symbol.len && !pack_check(r.body))
+            apply(u, symbol, message, &r);
+        break;
+    }
+}
+
+/* --- reports ---------------------------------------------------------------------- */
+
+void upstream_send_report(struct upstream *u)
+{
+    struct gateway *g = u->g;
+    struct buf b = {0};
+    msgpack_packer pk;
+
+    if (!u->is_known || (report_is_empty(&u->report) && g->now < u->alive_at))
+        return;
+    begin(&b, &pk, "report", 0, REPORT_MEMBERS);
+    report_take(&u->report, g->place_count, &b);
+    send_control(u, &b);
+    buf_free(&b);
+    u->report_at = g->now + REPORT_MS;
+    u->alive_at = g->now + ALIVE_MS;
+}
+
+void upstream_report_open(struct upstream *u, const struct client *c)
+{
+    if (u->is_known) /* else the report after hello has everybody */
+        report_open(&u->report, c);
+}
+
+void upstream_report_close(struct upstream *u, const struct client *c)
+{
+    if (u->is_known)
+        report_close(&u->report, c);
+}
+
+/* --- life -------------------------------------------------------------------------------------------- */
+
+static void on_wake(struct loop_watch *w, uint32_t events)
+{
+    (void)w;
+    (void)events; /* every turn drains every socket */
+}
+
+static enum err watch(struct upstream *u, struct loop_watch *w, void *socket)
+{
+    w->fd = bus_fd(socket);
+    w->on_ready = on_wake;
+    return loop_watch(u->g->loop, w, EPOLLIN);
+}
+
+struct upstream *upstream_new(struct gateway *g)
+{
+    struct upstream *u = mem_zalloc(sizeof *u);
+    uint64_t name = 0;
+
+    u->g = g;
+    u->context = bus_context();
+    u->records =
+        bus_connect(u->context, ZMQ_SUB, g->config.broker_publish, SUB_HIGH_WATER);
+    u->control = bus_connect(u->context, ZMQ_DEALER, g->config.broker_control, 10000);
+    if (getrandom(&name, sizeof name, 0) != sizeof name || !u->records || !u->control ||
+        watch(u, &u->records_watch, u->records) ||
+        watch(u, &u->control_watch, u->control)) {
+        upstream_free(u);
+        return NULL;
+    }
+    snprintf(u->mark_name, sizeof u->mark_name, "%016llx", (unsigned long long)name);
+    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, WIRE_TOPIC_HEARTBEAT,
+                   sizeof WIRE_TOPIC_HEARTBEAT - 1);
+    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, WIRE_TOPIC_LOST, sizeof WIRE_TOPIC_LOST - 1);
+    hub_watch(g->hub, (struct hub_watcher){u, on_topic_new, on_topic_gone});
+    u->heartbeat_at = g->awake;
+    return u;
+}
+
+void upstream_free(struct upstream *u)
+{
+    struct question *q, *next;
+
+    if (!u)
+        return;
+    if (u->is_known) {
+        struct buf b = {0};
+        msgpack_packer pk;
+
+        begin(&b, &pk, "goodbye", ++u->next_id, 0);
+        send_control(u, &b);
+        buf_free(&b);
+        bus_set_linger(u->control, 200);
+    }
+    hub_watch(u->g->hub, (struct hub_watcher){0});
+    HASH_ITER (hh, u->questions, q, next)
+        upstream_question_end(u, q);
+    bus_close(u->records);
+    bus_close(u->control);
+    zmq_ctx_term(u->context);
+    report_fini(&u->report);
+    free(u);
+}
+
+void upstream_drain(struct upstream *u)
+{
+    struct bus_message m;
+    enum err e = OK;
+
+    for (int i = 0; i < BURST && e != ERR_AGAIN; i++) {
+        e = bus_recv(u->control, &m);
+        if (e)
+            continue;
+        upstream_on_answer(u, bus_frame(&m, m.count - 1));
+        bus_message_close(&m);
+    }
+    e = OK;
+    for (int i = 0; i < BURST && e != ERR_AGAIN; i++) {
+        e = bus_recv(u->records, &m);
+        if (e)
+            continue;
+        if (m.count == 2)
+            on_record(u, bus_frame(&m, 0), bus_frame(&m, 1));
+        bus_message_close(&m);
+    }
+}
+
+bool upstream_has_input(const struct upstream *u)
+{
+    return bus_is_readable(u->control) || bus_is_readable(u->records);
+}
+
+void upstream_tick(struct upstream *u)
+{
+    struct gateway *g = u->g;
+    struct question *q, *next;
+
+    if (u->is_here && upstream_silence_ms(u) >= UPSTREAM_SILENCE_MS)
+        upstream_set_here(u, false);
+    if (!u->is_known && g->now >= u->hello_at)
+        say_hello(u);
+    if (u->is_here)
+        place_mark(u);
+    if (g->now >= u->report_at)
+        upstream_send_report(u);
+    HASH_ITER (hh, u->questions, q, next)
+        if (g->now >= q->give_up_at)
+            upstream_give_up(u, q);
+    if (u->is_here && u->is_known)
+        gate_set_started(g->gate);
+}
+
+bool upstream_is_here(const struct upstream *u)
+{
+    return u->is_here;
+}
+
+int64_t upstream_silence_ms(const struct upstream *u)
+{
+    return u->g->awake - u->heartbeat_at;
+}
+
+uint64_t upstream_gaps(const struct upstream *u)
+{
+    return u->gaps;
+}

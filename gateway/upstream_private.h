@@ -1,0 +1,62 @@
+/* upstream_private: what upstream.c and upstream_answer.c share; nobody else includes it. */
+#ifndef GATEWAY_UPSTREAM_PRIVATE_H
+#define GATEWAY_UPSTREAM_PRIVATE_H
+
+#include <uthash.h>
+
+#include "gateway/report.h"
+#include "gateway/upstream.h"
+
+enum question_kind {
+    QUESTION_HELLO,
+    QUESTION_TOPIC, /* a snapshot for a topic */
+    QUESTION_SYMBOL, /* a snapshot of a symbol whose last record never came */
+    QUESTION_REPLAY,
+    QUESTION_ASK, /* of a page */
+};
+
+struct question {
+    UT_hash_handle hh;
+    uint64_t id;
+    enum question_kind kind;
+    int64_t give_up_at; /* monotonic, ms */
+    char pattern[HUB_PATTERN_MAX + 1]; /* of a topic, or a symbol */
+    uint32_t generation;
+    struct ask *ask;
+    upstream_answer *on_answer;
+};
+
+struct upstream {
+    struct gateway *g;
+    void *context, *records, *control;
+    struct loop_watch records_watch, control_watch;
+    struct question *questions; /* by id */
+    uint64_t next_id;
+    uint32_t generation;
+    char mark_name[32];
+    char mark[WIRE_TOPIC_MAX]; /* the one subscribed now, "" if none */
+    int64_t mark_at;
+    bool is_here, is_known; /* heartbeats come; our hello was answered */
+    int64_t heartbeat_at; /* awake clock */
+    int64_t hello_at, alive_at, report_at;
+    uint64_t heartbeat_number; /* the last one, 0: none of this epoch */
+    uint64_t gaps;
+    struct report report;
+};
+
+/* upstream.c */
+void upstream_ask_snapshot(struct upstream *u, enum question_kind kind, const char *pattern,
+                           uint32_t generation, uint64_t from);
+void upstream_ask_replay(struct upstream *u, const char *symbol, uint64_t after);
+void upstream_question_end(struct upstream *u, struct question *q);
+/* The log is another one: nothing we know of positions holds. */
+void upstream_check_epoch(struct upstream *u, uint64_t epoch);
+void upstream_set_here(struct upstream *u, bool is_here);
+void upstream_send_report(struct upstream *u);
+
+/* upstream_answer.c */
+void upstream_on_answer(struct upstream *u, struct span answer);
+/* Unanswered: a topic is synchronised again, a worker is told, a hole is asked for again. */
+void upstream_give_up(struct upstream *u, struct question *q);
+
+#endif

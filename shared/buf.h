@@ -1,0 +1,52 @@
+/*
+ * buf: bytes that grow, and the two ways we write text into them.
+ *
+ * A zeroed struct is an empty buffer.  Adding never fails (see mem.h); callers
+ * bound what they add.  `data` is not NUL-terminated unless buf_text() was asked.
+ * JSON is written by appending: no tree, so a price is copied, never parsed.
+ * One owner, one thread.
+ */
+#ifndef SHARED_BUF_H
+#define SHARED_BUF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes somebody else owns. */
+struct span {
+    const char *at;
+    size_t len;
+};
+
+struct buf {
+    char *data;
+    size_t len, cap;
+};
+
+#define SPAN(literal) ((struct span){(literal), sizeof(literal) - 1})
+
+struct span span_of(const char *text);
+int span_eq(struct span a, const char *text); /* 1 if equal */
+
+void buf_free(struct buf *b); /* empties it; may be used again */
+void buf_clear(struct buf *b); /* keeps the memory */
+char *buf_room(struct buf *b, size_t len); /* grow by len, return where to write */
+void buf_add(struct buf *b, const void *data, size_t len);
+void buf_adds(struct buf *b, const char *text);
+void buf_addc(struct buf *b, char c);
+void buf_printf(struct buf *b, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void buf_addu(struct buf *b, uint64_t n); /* decimal */
+const char *buf_text(struct buf *b); /* NUL-terminated view of the whole */
+struct span buf_span(const struct buf *b);
+
+/* A JSON string with its quotes.  Bytes that are not UTF-8 become U+FFFD. */
+void buf_json(struct buf *b, struct span text);
+void buf_jsons(struct buf *b, const char *text);
+/* Microseconds since 1970 as Unix seconds with up to six decimals. */
+void buf_json_time(struct buf *b, int64_t wall_us);
+
+/* For msgpack_packer_init(&pk, buf, buf_pack_write). */
+int buf_pack_write(void *buf, const char *data, size_t len);
+
+#endif

@@ -1,0 +1,163 @@
+#include "shared/bus.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "shared/log.h"
+
+void *bus_context(void)
+{
+    void *context = zmq_ctx_new();
+
+    zmq_ctx_set(context, ZMQ_MAX_SOCKETS, 64);
+    return context;
+}
+
+static void set_int(void *socket, int option, int value)
+{
+    zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+static void *open_socket(void *context, int type, int high_water)
+{
+    void *s = zmq_socket(context, type);
+    int64_t message_max = BUS_MESSAGE_MAX;
+
+    if (!s)
+        return NULL;
+    set_int(s, ZMQ_LINGER, 0);
+    set_int(s, ZMQ_SNDHWM, high_water);
+    set_int(s, ZMQ_RCVHWM, high_water);
+    set_int(s, ZMQ_HEARTBEAT_IVL, 1000);
+    set_int(s, ZMQ_HEARTBEAT_TIMEOUT, 3000);
+    set_int(s, ZMQ_CONNECT_TIMEOUT, 2000);
+    set_int(s, ZMQ_RECONNECT_IVL, 100);
+    set_int(s, ZMQ_RECONNECT_IVL_MAX, 2000);
+    zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max);
+    return s;
+}
+
+static void *open_at(void *context, int type, const char *endpoint, int high_water,
+                     bool is_bind)
+{
+    void *s = open_socket(context, type, high_water);
+
+    if (s && (is_bind ? zmq_bind(s, endpoint) : zmq_connect(s, endpoint)) == 0)
+        return s;
+    log_error("cannot %s %s: %s", is_bind ? "listen on" : "connect to", endpoint,
+              zmq_strerror(zmq_errno()));
+    bus_close(s);
+    return NULL;
+}
+
+void *bus_bind(void *context, int type, const char *endpoint, int high_water)
+{
+    return open_at(context, type, endpoint, high_water, true);
+}
+
+void *bus_connect(void *context, int type, const char *endpoint, int high_water)
+{
+    return open_at(context, type, endpoint, high_water, false);
+}
+
+void bus_close(void *socket)
+{
+    if (socket)
+        zmq_close(socket);
+}
+
+void bus_set_linger(void *socket, int ms)
+{
+    if (socket)
+        set_int(socket, ZMQ_LINGER, ms);
+}
+
+int bus_fd(void *socket)
+{
+    int fd = -1;
+    size_t size = sizeof fd;
+
+    zmq_getsockopt(socket, ZMQ_FD, &fd, &size);
+    return fd;
+}
+
+void bus_endpoint(void *socket, char out[BUS_ENDPOINT_MAX])
+{
+    size_t size = BUS_ENDPOINT_MAX;
+
+    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, out, &size))
+        out[0] = '\0';
+}
+
+bool bus_is_readable(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof events;
+
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 &&
+           (events & ZMQ_POLLIN);
+}
+
+enum err bus_recv(void *socket, struct bus_message *out)
+{
+    zmq_msg_t extra;
+
+    out->count = 0;
+    for (;;) {
+        zmq_msg_t *frame = out->count < BUS_FRAMES_MAX ? &out->frames[out->count] : &extra;
+        bool is_extra = frame == &extra, more;
+
+        zmq_msg_init(frame);
+        if (zmq_msg_recv(frame, socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(frame);
+            bus_message_close(out);
+            return ERR_AGAIN;
+        }
+        more = zmq_msg_more(frame);
+        if (is_extra)
+            zmq_msg_close(frame);
+        else
+            out->count++;
+        if (!more) {
+            if (!is_extra)
+                return OK;
+            bus_message_close(out);
+            return ERR_MALFORMED;
+        }
+    }
+}
+
+void bus_message_close(struct bus_message *m)
+{
+    while (m->count > 0)
+        zmq_msg_close(&m->frames[--m->count]);
+}
+
+struct span bus_frame(struct bus_message *m, int index)
+{
+    return (struct span){zmq_msg_data(&m->frames[index]),
+                         zmq_msg_size(&m->frames[index])};
+}
+
+enum err bus_send(void *socket, const struct span *frames, int count)
+{
+    for (int i = 0; i < count; i++) {
+        int flags = ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0);
+
+        if (zmq_send(socket, frames[i].at, frames[i].len, flags) < 0)
+            return ERR_AGAIN; /* whole messages are refused at their first frame */
+    }
+    return OK;
+}
+
+enum err bus_forward(void *socket, struct bus_message *m)
+{
+    for (int i = 0; i < m->count; i++) {
+        int flags = ZMQ_DONTWAIT | (i + 1 < m->count ? ZMQ_SNDMORE : 0);
+
+        if (zmq_msg_send(&m->frames[i], socket, flags) < 0)
+            return ERR_AGAIN;
+    }
+    m->count = 0;
+    return OK;
+}

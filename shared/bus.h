@@ -1,0 +1,64 @@
+/*
+ * bus: ZeroMQ sockets, all with the same manners.
+ *
+ * Heartbeats on every socket (without them a silent change of address was not recovered in
+ * 40 s), quick reconnects, no linger, and a message size limit.  The descriptor of a
+ * ZeroMQ socket is edge-triggered and says only "look again": after any wake-up drain with
+ * bus_recv until ERR_AGAIN.  A socket belongs to one thread.
+ */
+#ifndef SHARED_BUS_H
+#define SHARED_BUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <zmq.h>
+
+#include "shared/buf.h"
+#include "shared/err.h"
+
+#define BUS_FRAMES_MAX 3
+#define BUS_MESSAGE_MAX (4 * 1024 * 1024) /* bytes of a frame we take */
+#define BUS_ENDPOINT_MAX 256
+
+struct bus_message {
+    zmq_msg_t frames[BUS_FRAMES_MAX];
+    int count;
+};
+
+void *bus_context(void); /* zmq_ctx_term() it after all sockets are closed */
+
+/*
+ * Open a socket of a ZMQ_… type and bind or connect it.  high_water: messages queued per
+ * peer, both ways, 0 for no limit.  NULL with what is wrong logged as an error.
+ */
+void *bus_bind(void *context, int type, const char *endpoint, int high_water);
+void *bus_connect(void *context, int type, const char *endpoint, int high_water);
+void bus_close(void *socket); /* NULL is allowed */
+/* At closing, wait up to ms for what is queued (default 0); NULL is allowed. */
+void bus_set_linger(void *socket, int ms);
+
+int bus_fd(void *socket);
+/* The real address after binding port 0, with 0.0.0.0 left as it is. */
+void bus_endpoint(void *socket, char out[BUS_ENDPOINT_MAX]);
+/* Is there something to read right now?  Also clears the descriptor's edge. */
+bool bus_is_readable(void *socket);
+
+/*
+ * Take one message without waiting; the caller calls bus_message_close() after OK.
+ * ERR_AGAIN: none.  ERR_MALFORMED: it had more frames than we know (it was dropped).
+ */
+MUST_CHECK enum err bus_recv(void *socket, struct bus_message *out);
+void bus_message_close(struct bus_message *m);
+struct span bus_frame(struct bus_message *m, int index);
+
+/* Send up to three frames without waiting.  ERR_AGAIN: full; nothing was sent. */
+MUST_CHECK enum err bus_send(void *socket, const struct span *frames, int count);
+
+/*
+ * Pass a received message on as it is, without copying; the message is empty afterwards.
+ * ERR_AGAIN: full; nothing was sent and the message is still the caller's.
+ */
+MUST_CHECK enum err bus_forward(void *socket, struct bus_message *m);
+
+#endif

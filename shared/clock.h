@@ -1,0 +1,16 @@
+/*
+ * clock: the two clocks, read in one place.
+ *
+ * Monotonic milliseconds for every deadline and silence; wall-clock microseconds
+ * since 1970 only for what people and peers read.  Only main loops call these;
+ * state modules are handed `now`.
+ */
+#ifndef SHARED_CLOCK_H
+#define SHARED_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_mono_ms(void);
+int64_t clock_wall_us(void);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * pack: reading msgpack that came from a socket.
+ *
+ * msgpack-c writes (through buf_pack_write); reading is done here, because msgpack-c builds
+ * a tree in memory before anyone can refuse it.  This reader allocates nothing: a cursor
+ * over the bytes.  pack_check() once at the door; after it, walking cannot fail.
+ *
+ * Refused: depth over PACK_DEPTH_MAX, counts larger than the bytes left, trailing bytes, a
+ * key twice in one map, maps with other than text keys, ext types, maps of over
+ * PACK_KEYS_MAX keys.  Source: github.com/msgpack/msgpack/blob/master/spec.md
+ */
+#ifndef SHARED_PACK_H
+#define SHARED_PACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/buf.h"
+#include "shared/err.h"
+
+#define PACK_DEPTH_MAX 8
+#define PACK_KEYS_MAX 64
+
+enum pack_type {
+    PACK_NIL,
+    PACK_BOOL,
+    PACK_UINT,
+    PACK_INT, /* negative ones only */
+    PACK_FLOAT,
+    PACK_STR,
+    PACK_BIN,
+    PACK_ARRAY,
+    PACK_MAP,
+};
+
+struct pack_value {
+    enum pack_type type;
+    union {
+        bool boolean;
+        uint64_t u;
+        int64_t i;
+        double f;
+        uint32_t count; /* array: elements, map: pairs; they follow at the cursor */
+    };
+    struct span text; /* STR and BIN */
+};
+
+/* Is this exactly one well-formed value, within the limits above? */
+MUST_CHECK enum err pack_check(struct span bytes);
+
+/* Read one value (a container: its head) and move *cursor past it.  false: malformed. */
+bool pack_next(struct span *cursor, struct pack_value *out);
+/* Move past one whole value.  false: malformed. */
+bool pack_skip(struct span *cursor);
+
+/*
+ * In a map that passed pack_check: find `key`.  *raw (may be NULL) gets the value's bytes.
+ * false if there is no such key, or `map` is not a map.
+ */
+bool pack_find(struct span map, const char *key, struct pack_value *out,
+               struct span *raw);
+
+/* The same with a type: the value, or the fallback if missing or of another type. */
+uint64_t pack_find_u(struct span map, const char *key, uint64_t fallback);
+struct span pack_find_text(struct span map, const char *key); /* .len 0 if missing */
+bool pack_find_bool(struct span map, const char *key, bool fallback);
+
+/*
+ * Write the value at the cursor as JSON and move past it.  The bytes have passed pack_check.
+ * Floats are written with at most six decimals (they are times); NaN becomes null.
+ */
+void pack_to_json(struct span *cursor, struct buf *out);
+
+/* Writing, in one call each, for maps with literal keys. */
+struct msgpack_packer;
+void pack_key(struct msgpack_packer *pk, const char *key);
+void pack_text(struct msgpack_packer *pk, struct span text);
+void pack_kv_text(struct msgpack_packer *pk, const char *key, struct span text);
+void pack_kv_u(struct msgpack_packer *pk, const char *key, uint64_t n);
+void pack_kv_bool(struct msgpack_packer *pk, const char *key, bool value);
+
+#endif

@@ -1,0 +1,7 @@
+/* version: of the product, as --version and status pages say it. */
+#ifndef SHARED_VERSION_H
+#define SHARED_VERSION_H
+
+#define PREGON_VERSION "0.1.0"
+
+#endif

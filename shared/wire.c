@@ -1,0 +1,115 @@
+#include "shared/wire.h"
+
+#include <string.h>
+
+#include "shared/pack.h"
+
+static char *put_u64(char *at, uint64_t n)
+{
+    *at++ = (char)0xCF;
+    for (int shift = 56; shift >= 0; shift -= 8)
+        *at++ = (char)(n >> shift);
+    return at;
+}
+
+void wire_put_header(char out[WIRE_HEADER_SIZE], const struct wire_record *r)
+{
+    char *at = out;
+
+    *at++ = (char)0x97; /* array of seven */
+    *at++ = (char)r->kind; /* positive fixint */
+    at = put_u64(at, r->epoch);
+    at = put_u64(at, r->seq);
+    at = put_u64(at, r->prev);
+    at = put_u64(at, r->sent_us);
+    put_u64(at, r->accepted_us);
+}
+
+void wire_put(struct buf *out, const struct wire_record *r)
+{
+    wire_put_header(buf_room(out, WIRE_HEADER_SIZE), r);
+    if (r->body.len)
+        buf_add(out, r->body.at, r->body.len);
+    else
+        buf_addc(out, (char)0xC0); /* nil */
+}
+
+static bool take_u64(struct span *c, uint64_t *out)
+{
+    struct pack_value v;
+
+    if (!pack_next(c, &v) || v.type != PACK_UINT)
+        return false;
+    *out = v.u;
+    return true;
+}
+
+/* Read the head and the six integers; *c then stands at the body. */
+static enum err take_header(struct span *c, struct wire_record *out, uint32_t *count)
+{
+    struct pack_value head;
+    struct wire_record r = {0};
+    uint64_t kind;
+
+    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count < 7 ||
+        !take_u64(c, &kind) || !take_u64(c, &r.epoch) || !take_u64(c, &r.seq) ||
+        !take_u64(c, &r.prev) || !take_u64(c, &r.sent_us) || !take_u64(c, &r.accepted_us))
+        return ERR_MALFORMED;
+    if (kind < WIRE_QUOTE || kind > WIRE_MARK)
+        return ERR_MALFORMED;
+    r.kind = (enum wire_kind)kind;
+    *out = r;
+    *count = head.count;
+    return OK;
+}
+
+enum err wire_read_header(struct span message, struct wire_record *out)
+{
+    uint32_t count;
+
+    return take_header(&message, out, &count);
+}
+
+enum err wire_read(struct span message, struct wire_record *out, bool *stampable)
+{
+    struct span c = message;
+    struct wire_record r;
+    uint32_t count;
+    enum err e = take_header(&c, &r, &count);
+
+    if (e)
+        return e;
+    if (message.len > WIRE_RECORD_MAX && r.kind != WIRE_HEARTBEAT)
+        return ERR_TOO_LARGE;
+    r.body.at = c.at;
+    for (uint32_t i = 6; i < count; i++) {
+        if (!pack_skip(&c))
+            return ERR_MALFORMED;
+        if (i == 6)
+            r.body.len = (size_t)(c.at - r.body.at);
+    }
+    if (c.len)
+        return ERR_MALFORMED;
+    if (stampable)
+        *stampable = count == 7 && r.body.at == message.at + WIRE_HEADER_SIZE;
+    *out = r;
+    return OK;
+}
+
+struct span wire_topic_symbol(struct span topic)
+{
+    struct span symbol = {topic.at, topic.len ? topic.len - 1 : 0};
+
+    if (!topic.len || topic.at[symbol.len] != ' ' || !quote_is_symbol(symbol))
+        symbol.len = 0;
+    return symbol;
+}
+
+size_t wire_topic(char out[WIRE_TOPIC_MAX], struct span symbol)
+{
+    size_t len = symbol.len < WIRE_TOPIC_MAX - 1 ? symbol.len : WIRE_TOPIC_MAX - 1;
+
+    memcpy(out, symbol.at, len);
+    out[len] = ' ';
+    return len + 1;
+}

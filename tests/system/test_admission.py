@@ -1,0 +1,486 @@
+"""Who may open a WebSocket; every refusal says why, in every place where one may look."""
+
+import concurrent.futures
+import json
+import urllib.parse
+
+import pytest
+
+import pregon
+
+OURS = "http://localhost:3000"  # in CORS_ORIGINS by default
+FOREIGN = "https://evil.example"
+
+# What a handshake differs in from a good one; status and code (None: let in).
+MATRIX = {
+    "a good one": ({}, 101, None),
+    "a slash at the end": ({"path": "/ws/cotizaciones/"}, 101, None),
+    "two slashes at the end": ({"path": "/ws/cotizaciones//"}, 404, "no_such_path"),
+    "a percent-encoded path": ({"path": "/ws/c%6ftizaciones"}, 101, None),
+    "a query": ({"path": "/ws/cotizaciones?symbols=A"}, 101, None),
+    "an unknown path": ({"path": "/ws/nope"}, 404, "no_such_path"),
+    "another case": ({"path": "/WS/cotizaciones"}, 404, "no_such_path"),
+    "an HTTP page": ({"path": "/cotizaciones/health"}, 404, "no_such_path"),
+    "the quote board": ({"path": "/"}, 404, "no_such_path"),
+    "our origin": ({"headers": {"Origin": OURS}}, 101, None),
+    "our origin in capitals": ({"headers": {"Origin": "HTTP://LOCALHOST:3000"}}, 101, None),
+    "a foreign origin": ({"headers": {"Origin": FOREIGN}}, 403, "origin_not_allowed"),
+    "another port": ({"headers": {"Origin": "http://localhost:3001"}}, 403, "origin_not_allowed"),
+    "another scheme": ({"headers": {"Origin": "https://localhost:3000"}}, 403,
+                       "origin_not_allowed"),
+    "a name that only begins like ours": ({"headers": {"Origin": OURS + ".evil.example"}}, 403,
+                                          "origin_not_allowed"),
+    "the null origin": ({"headers": {"Origin": "null"}}, 403, "origin_not_allowed"),
+    "an empty origin": ({"headers": {"Origin": ""}}, 403, "origin_not_allowed"),
+    "a malformed origin": ({"headers": {"Origin": "not an origin"}}, 403, "origin_not_allowed"),
+    "the page's own origin": ({"headers": {"Origin": "http://quotes.test:81"},
+                               "host": "quotes.test:81"}, 101, None),
+    "no origin": ({"headers": {"Origin": None}}, 101, None),
+    "version 8": ({"headers": {"Sec-WebSocket-Version": "8"}}, 426, "bad_version"),
+    "no version": ({"headers": {"Sec-WebSocket-Version": None}}, 426, "bad_version"),
+    "no key": ({"headers": {"Sec-WebSocket-Key": None}}, 400, "malformed"),
+    "a short key": ({"headers": {"Sec-WebSocket-Key": "abc"}}, 400, "malformed"),
+    "a long key": ({"headers": {"Sec-WebSocket-Key": "x" * 100}}, 400, "malformed"),
+    "a key that is no base64": ({"headers": {"Sec-WebSocket-Key": "!" * 22 + "=="}}, 400,
+                                "malformed"),
+    "the JSON subprotocol": ({"headers": {"Sec-WebSocket-Protocol": "pregon.v1.json"}}, 101, None),
+    "msgpack among others": (
+        {"headers": {"Sec-WebSocket-Protocol": "x, pregon.v1.msgpack, pregon.v1.json"}}, 101, None),
+    "subprotocols in two headers": (
+        {"headers": {"Sec-WebSocket-Protocol": ["graphql-ws", "pregon.v1.json"]}}, 101, None),
+    "an unknown subprotocol": ({"headers": {"Sec-WebSocket-Protocol": "graphql-ws, soap"}}, 400,
+                               "no_common_subprotocol"),
+    "POST": ({"method": "POST"}, 400, "malformed"),
+    "HEAD": ({"method": "HEAD"}, 400, "malformed"),
+    "HTTP/1.0": ({"version": "HTTP/1.0"}, 400, "malformed"),
+    "no Upgrade": ({"headers": {"Upgrade": None}}, 426, "upgrade_required"),
+    "another Upgrade": ({"headers": {"Upgrade": "h2c"}}, 426, "upgrade_required"),
+    "no Connection": ({"headers": {"Connection": None}}, 426, "upgrade_required"),
+    "Connection: keep-alive": ({"headers": {"Connection": "keep-alive"}}, 426, "upgrade_required"),
+    "Connection as Firefox sends it": ({"headers": {"Connection": "keep-alive, Upgrade"}}, 101,
+                                       None),
+    "Upgrade in capitals": ({"headers": {"Upgrade": "WEBSOCKET", "Connection": "UPGRADE"}}, 101,
+                            None),
+    "a plain GET": ({"headers": {"Upgrade": None, "Connection": None, "Sec-WebSocket-Key": None,
+                                 "Sec-WebSocket-Version": None}}, 426, "upgrade_required"),
+    "wrong in everything": ({"path": "/nope", "headers": {"Origin": FOREIGN,
+                                                         "Sec-WebSocket-Version": "8"}}, 404,
+                            "no_such_path"),
+}
+
+
+def check_refusal(gateway, answer, status, code):
+    """All that a refusal must say."""
+    assert answer.status == status
+    assert answer.headers["X-Reject-Reason"] == code
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert (status == 503) == ("Retry-After" in answer.headers)
+    if code == "bad_version":
+        assert answer.headers["Sec-WebSocket-Version"] == "13"
+    if status == 426:
+        assert "websocket" in answer.headers["Upgrade"].lower()
+    if status == 401:
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    if not answer.body:
+        return
+    assert answer.headers["Content-Type"].startswith("application/json")
+    error = answer.json()["error"]
+    assert set(error) == {"code", "message", "hint", "request_id"}
+    assert error["code"] == code
+    assert error["message"] and error["hint"]
+    assert error["request_id"] == answer.headers["X-Request-Id"]
+
+
+def warnings(gateway, code):
+    return [t for t in gateway.log("err") if t.startswith("WARNING") and code in t]
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_a_handshake_is_judged_by_the_first_rule_it_breaks(long_stage, case):
+    stage = long_stage
+    if not stage.processes:
+        stage.play(websocket_max_connections=1000, log_level="warning")
+    gateway = stage.processes[1]
+    how, status, code = MATRIX[case]
+    before = gateway.status()["gateway"]["refusals"]
+    here = gateway.here()
+
+    answer = stage.handshake(gateway, **how)
+
+    if status == 101:
+        assert answer.status == 101, answer.body
+        answer.socket.hears("welcome")
+        assert gateway.status()["gateway"]["refusals"]["total"] == before["total"]
+        return
+    check_refusal(gateway, answer, status, code)
+    if how.get("method") != "HEAD":
+        assert answer.body, "an empty body explains nothing"
+    after = gateway.status()["gateway"]["refusals"]
+    assert after["total"] == before["total"] + 1
+    assert after["by_code"][code] == before["by_code"].get(code, 0) + 1
+    last = after["last"][0]
+    assert (last["code"], last["status"]) == (code, status)
+    assert last["origin"] == (how.get("headers") or {}).get("Origin")
+    line = gateway.says(r"^WARNING: +.*", after=here, stream="err")[0]
+    assert code in line and f" {status} " in line
+    assert len(warnings(gateway, "")) == after["total"]
+
+
+@pytest.mark.parametrize("origin", [OURS, FOREIGN, "null", "http://quotes.test:81", None, ""])
+@pytest.mark.parametrize("path", ["/ws/cotizaciones", "/ws/cotizaciones/", "/nope", "/"])
+def test_websocket_check_gives_the_verdict_the_handshake_gets(long_stage, origin, path):
+    stage = long_stage
+    if not stage.processes:
+        stage.play(websocket_max_connections=1000, log_level="warning")
+    gateway = stage.processes[1]
+    query = {"path": path, "origin": origin or ""}
+    asked = gateway.get("/cotizaciones/websocket_check?" + urllib.parse.urlencode(query),
+                        headers={"Host": "quotes.test:81", "Origin": "https://who.ever"})
+    answer = stage.handshake(gateway, path=path, host="quotes.test:81",
+                             headers={"Origin": origin or None})
+    verdict = asked.json()
+    assert asked.status == 200
+    assert asked.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Credentials" not in asked.headers
+    assert verdict["status"] == answer.status
+    assert verdict["allowed"] == (answer.status == 101)
+    if answer.status != 101:
+        assert verdict["code"] == answer.code
+        assert verdict["message"] == answer.json()["error"]["message"]
+        assert verdict["hint"] == answer.json()["error"]["hint"]
+        (failed, *_) = [r for r in verdict["rules"] if not r["pass"]]
+        assert failed["rule"] == answer.code
+    assert verdict["origin"] == (origin or None)
+    assert [r["rule"] for r in verdict["rules"]] == [
+        "no_such_path", "upgrade_required", "bad_version", "malformed", "no_common_subprotocol",
+        "origin_not_allowed", "unauthorized", "websocket_disabled", "draining", "starting",
+        "max_connections",
+    ]
+
+
+def test_a_page_of_any_origin_may_ask_why_it_is_refused(stage):
+    broker, gateway = stage.play()
+    verdict = gateway.get("/cotizaciones/websocket_check", headers={"Origin": FOREIGN})
+    assert verdict.headers["Access-Control-Allow-Origin"] == "*"
+    assert verdict.json()["code"] == "origin_not_allowed"
+    assert "CORS_ORIGINS" in verdict.json()["hint"]
+    assert verdict.json()["origin_source"] == "header"
+    preflight = gateway.get("/cotizaciones/websocket_check", "OPTIONS",
+                            {"Origin": FOREIGN, "Access-Control-Request-Method": "GET"})
+    assert preflight.status == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == "*"
+    assert gateway.status()["gateway"]["refusals"]["total"] == 0  # asking is no refusal
+
+
+def agree(stage, gateway, status, code, headers=None):
+    """Handshake, websocket_check, log and counters say the same."""
+    here = gateway.here()
+    answer = stage.handshake(gateway, headers=headers)
+    check_refusal(gateway, answer, status, code)
+    shown = {k: v for k, v in (headers or {}).items() if k in ("Authorization", "Origin")}
+    verdict = gateway.get("/cotizaciones/websocket_check", headers=shown).json()
+    assert (verdict["status"], verdict["code"], verdict["allowed"]) == (status, code, False)
+    assert verdict["message"] == answer.json()["error"]["message"]
+    gateway.says(rf"^WARNING: .*\b{status} {code}\b", after=here)
+    assert gateway.status()["gateway"]["refusals"]["by_code"][code] >= 1
+    return answer
+
+
+def test_with_websockets_disabled_http_works_and_handshakes_are_told(stage):
+    broker, gateway = stage.play(websocket_enabled=False)
+    answer = agree(stage, gateway, 503, "websocket_disabled")
+    assert "WEBSOCKET_ENABLED" in answer.json()["error"]["hint"]
+    assert gateway.get("/cotizaciones/ready").status == 200
+    assert gateway.status()["websocket_enabled"] is False
+
+
+def test_a_gateway_that_has_not_met_its_broker_is_starting(stage):
+    gateway = stage.gateway()
+    agree(stage, gateway, 503, "starting")
+    ready = gateway.get("/cotizaciones/ready")
+    assert (ready.status, ready.code) == (503, "starting")
+    assert gateway.get("/cotizaciones/live").status == 200
+
+
+def test_a_broker_that_goes_away_later_is_no_reason_to_refuse(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    feed.quote("X", last="1")
+    first = stage.client(gateway, "?symbols=X")
+    first.hears("snapshot", state="live")
+    broker.kill()
+    first.hears("state", state="stale")
+
+    second = stage.client(gateway, "?symbols=X")
+
+    assert second.hears("ack")["upstream"] == "away"
+    assert second.hears("snapshot")["state"] == "stale"
+    assert gateway.get("/cotizaciones/ready").status == 200
+
+
+def test_with_a_token_only_those_who_show_it_come_in(stage):
+    broker, gateway = stage.play(websocket_token="s3cret/+&=", websocket_max_connections=1000)
+    agree(stage, gateway, 401, "unauthorized")
+    agree(stage, gateway, 401, "unauthorized", {"Authorization": "Bearer s3cret"})
+    agree(stage, gateway, 401, "unauthorized", {"Authorization": "Basic s3cret/+&="})
+    for wrong in ("", "s3cret", "s3cret/%2B%26%3D%20", "%zz"):
+        assert stage.handshake(gateway, path=f"{pregon.STREAM}?token={wrong}").status in (400, 401)
+    good = "s3cret%2F%2B%26%3D"
+    for how in (
+        {"headers": {"Authorization": "Bearer s3cret/+&="}},
+        {"headers": {"Authorization": "bearer s3cret/+&="}},
+        {"path": f"{pregon.STREAM}?token={good}"},
+        {"path": f"{pregon.STREAM}?symbols=X&token={good}"},
+    ):
+        assert stage.handshake(gateway, **how).status == 101
+    check = gateway.page(f"websocket_check?token={good}")
+    assert check["allowed"] is True
+    assert not gateway.logged("s3cret"), "a secret in the log"
+
+
+def test_the_limit_is_told_with_its_numbers(stage):
+    broker, gateway = stage.play(websocket_max_connections=2)
+    inside = [stage.raw_client(gateway) for _ in range(2)]
+    answer = agree(stage, gateway, 503, "max_connections")
+    assert "2 of 2" in answer.json()["error"]["message"]
+    assert "WEBSOCKET_MAX_CONNECTIONS" in answer.json()["error"]["hint"]
+    assert inside[0].hears("welcome")
+
+
+def test_a_limit_of_zero_lets_nobody_in(stage):
+    broker, gateway = stage.play(websocket_max_connections=0)
+    agree(stage, gateway, 503, "max_connections")
+
+
+def test_a_draining_gateway_says_so_until_it_ends(stage):
+    broker, gateway = stage.play(timeout_graceful_shutdown=60)
+    mute = stage.raw_client(gateway)  # it does not answer the close, so the drain lasts
+    mute.hears("welcome")
+    gateway.signal(15)
+    gateway.says("Shutting down")
+    try:
+        answer = stage.handshake(gateway)
+    except (ConnectionError, EOFError):
+        answer = None  # no longer listening is an answer too
+    if answer:
+        check_refusal(gateway, answer, 503, "draining")
+    assert mute.hears("going_away")
+    assert mute.closed() == 1012
+    gateway.ends(0)
+
+
+# --- explaining ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings, query, close, code",
+    [
+        ({"websocket_enabled": False}, "", 4503, "websocket_disabled"),
+        ({"websocket_max_connections": 0}, "", 4013, "max_connections"),
+        ({"websocket_token": "x"}, "?token=y", 4401, "unauthorized"),
+    ],
+)
+def test_explaining_accepts_and_closes_with_the_reason_and_no_data(stage, settings, query, close,
+                                                                   code):
+    broker, gateway = stage.play(websocket_explain=True, **settings)
+    stage.feed(broker).quote("X", last="1")
+    client = stage.client(gateway, query)
+    assert client.closed()[0] == close
+    reason = json.loads(client.end[1])
+    assert reason["code"] == code
+    assert len(client.end[1].encode()) <= 123
+    assert client.messages == []
+    gateway.says(rf"^WARNING: .*\b{close} {code} \(explained\)")
+    status = gateway.status()
+    assert status["gateway"]["refusals"]["by_code"] == {code: 1}
+    assert status["active_connections"] == 0
+
+
+def test_explaining_does_not_let_foreign_pages_in(stage):
+    broker, gateway = stage.play(websocket_explain=True)
+    answer = stage.handshake(gateway, headers={"Origin": FOREIGN})
+    check_refusal(gateway, answer, 403, "origin_not_allowed")
+    answer = stage.handshake(gateway, path="/nope")
+    check_refusal(gateway, answer, 404, "no_such_path")
+
+
+def test_explaining_a_starting_gateway(stage):
+    gateway = stage.gateway(websocket_explain=True)
+    assert stage.client(gateway).closed()[0] == 4503
+
+
+# --- the limit, exactly ------------------------------------------------------------------
+
+
+def burst(stage, gateway, count):
+    """That many handshakes at once; the answers."""
+
+    def one(_):
+        sock = pregon.connect(gateway)
+        sock.sendall(pregon.handshake_bytes())
+        return pregon.read_answer(sock)
+
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        answers = list(pool.map(one, range(count)))
+    for a in answers:
+        if a.socket:
+            stage.peers.append(a.socket)
+    return answers
+
+
+def test_the_limit_is_exact_under_a_burst_of_handshakes(stage):
+    broker, gateway = stage.play(websocket_max_connections=50, http_threads=16,
+                                 log_level="error")
+    answers = burst(stage, gateway, 200)
+    inside = [a for a in answers if a.status == 101]
+    assert len(inside) == 50
+    assert {a.status for a in answers} == {101, 503}
+    for a in inside:
+        a.socket.hears("welcome")
+    status = gateway.status()
+    assert status["active_connections"] == 50
+    assert status["gateway"]["refusals"]["by_code"] == {"max_connections": 150}
+
+    for a in inside:
+        a.socket.reset()
+    pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 0)
+    assert sum(a.status == 101 for a in burst(stage, gateway, 60)) == 50
+
+
+WAYS_OUT = {
+    "a clean close": lambda c: (c.send_frame(pregon.CLOSE, b"\x03\xe8"), c.closed(), c.close()),
+    "FIN": lambda c: c.close(),
+    "RST": lambda c: c.reset(),
+    "a bad frame": lambda c: (c.send_frame(3, b"x"), c.closed(), c.close()),
+    "an unmasked frame": lambda c: (c.send_frame(pregon.TEXT, b"{}", masked=False), c.closed(),
+                                    c.close()),
+    "a frame too large": lambda c: (c.send_frame(pregon.TEXT, b"", declared=2**40), c.closed(),
+                                    c.close()),
+    "half a frame and FIN": lambda c: (c.send_bytes(b"\x81"), c.close()),
+    "silence": lambda c: c.closed(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_a_place_is_free_again_after(stage, way):
+    broker, gateway = stage.play(websocket_max_connections=1,
+                                 websocket_timeout=1 if way == "silence" else 30)
+    client = stage.raw_client(gateway)
+    client.hears("welcome")
+    assert stage.handshake(gateway).code == "max_connections"
+    WAYS_OUT[way](client)
+    again = pregon.eventually(lambda: stage.handshake(gateway), lambda a: a.status == 101,
+                              "a place")
+    again.socket.hears("welcome")
+    assert stage.handshake(gateway).code == "max_connections"
+    pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 1)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        # Their frames or their end may come before the gateway has said 101.
+        lambda s: s.close(),
+        lambda s: (s.setsockopt(1, 13, b"\1\0\0\0\0\0\0\0"), s.close()),
+        lambda s: (s.sendall(b"\x81\x80abcd" * 3), s.close()),
+    ],
+    ids=["FIN", "RST", "frames"],
+)
+def test_places_are_free_again_after_handshakes_nobody_waits_for(stage, leave):
+    broker, gateway = stage.play(websocket_max_connections=5, log_level="error")
+    for _ in range(200):
+        sock = pregon.connect(gateway)
+        sock.sendall(pregon.handshake_bytes())
+        leave(sock)
+    kept = []
+
+    def fill():
+        answer = stage.handshake(gateway)
+        if answer.status == 101:
+            kept.append(answer.socket)
+        return len(kept)
+
+    pregon.eventually(fill, lambda n: n == 5, "all five places being free")
+    assert stage.handshake(gateway).code == "max_connections"
+    for client in kept:
+        client.hears("welcome")
+    pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 5)
+
+
+def test_frames_sent_along_with_the_handshake_are_heard_or_end_it_with_1002(stage):
+    broker, gateway = stage.play(websocket_max_connections=1000)
+    for _ in range(20):
+        sock = stage.connect(gateway)
+        frame = pregon.frame_bytes(pregon.TEXT, b'{"op":"ping","id":1}')
+        sock.sendall(pregon.handshake_bytes(path=pregon.STREAM + "?symbols=X") + frame)
+        client = pregon.read_answer(sock).socket
+        try:
+            assert client.hears("ack", op="ping")["id"] == 1
+        except EOFError:
+            assert client.close_code == 1002
+
+
+# --- what a proxy does -----------------------------------------------------------------------
+
+
+def test_a_root_path_is_understood_with_and_without_its_prefix(stage):
+    broker, gateway = stage.play(root_path="/api/")
+    for path in ("/ws/cotizaciones", "/api/ws/cotizaciones", "/api/ws/cotizaciones/"):
+        assert stage.handshake(gateway, path=path).status == 101
+    assert stage.handshake(gateway, path="/apiws/cotizaciones").status == 404
+    assert gateway.get("/api/cotizaciones/ready").status == 200
+    assert gateway.get("/cotizaciones/ready").status == 200
+
+
+def test_the_origin_a_trusted_proxy_tells_is_the_pages_own(stage):
+    broker, gateway = stage.play()
+    told = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "app.example",
+            "X-Forwarded-For": "203.0.113.9", "Origin": "https://app.example"}
+    answer = stage.handshake(gateway, headers=told)
+    assert answer.status == 101
+    answer.socket.hears("welcome")
+    (row,) = gateway.status()["connections"]
+    assert row["host"] == "203.0.113.9"
+
+    deaf = stage.gateway(broker, forwarded_allow_ips="10.0.0.0/8")
+    assert stage.handshake(deaf, headers=told).code == "origin_not_allowed"
+    check = deaf.page("websocket_check", **told)
+    assert any("FORWARDED_ALLOW_IPS" in n for n in check["proxy"]["notes"])
+    unwilling = stage.gateway(broker, proxy_headers=False)
+    assert stage.handshake(unwilling, headers=told).code == "origin_not_allowed"
+
+
+@pytest.mark.parametrize(
+    "origins, origin, status",
+    [
+        ("https://app.example", "https://app.example", 101),
+        ("https://app.example", "https://app.example:443", 101),
+        ("https://app.example:443/", "https://APP.example", 101),
+        ("https://app.example", "http://app.example", 403),
+        (' https://a.example/ , "https://b.example"'.replace('"', ""), "https://b.example", 101),
+        ('["https://a.example", "https://b.example/"]', "https://b.example", 101),
+        ("https://*.example", "https://x.example", 101),
+        ("https://*.example", "https://x.y.example", 101),
+        ("https://*.example", "https://example", 403),
+        ("https://*.example", "https://x.example.evil", 403),
+        ("https://*.example", "null", 403),
+        ("http://localhost:*", "http://localhost:5173", 101),
+        ("null", "null", 101),
+        ("*", "https://anything.example", 101),
+        ("*", "null", 101),
+        ("", "http://localhost:3000", 403),
+        ("", None, 101),
+    ],
+)
+def test_origins_are_compared_as_scheme_host_and_port(stage, origins, origin, status):
+    broker, gateway = stage.play(cors_origins=origins)
+    assert stage.handshake(gateway, headers={"Origin": origin}).status == status
+
+
+def test_warnings_about_refusals_are_limited_and_the_rest_counted(stage):
+    broker, gateway = stage.play()
+    for i in range(200):
+        assert stage.handshake(gateway, path=f"/nope{i}").status == 404
+    assert gateway.status()["gateway"]["refusals"]["by_code"] == {"no_such_path": 200}
+    assert len(warnings(gateway, "no_such_path")) < 100
+    assert len(gateway.status()["gateway"]["refusals"]["last"]) <= 50

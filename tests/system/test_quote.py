@@ -1,0 +1,358 @@
+"""A quote from its feeder to a client, and those that must not get there."""
+
+import csv
+import json
+import os
+import time
+
+import msgpack
+import pytest
+
+import pregon
+
+
+def test_a_price_arrives_with_every_digit_it_left_with(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?symbols=GOLD")
+    client.hears("ack")
+    now = time.time()
+
+    feed.quote("GOLD", bid="1034.50", ask="1034.60", bid_size="0.00", currency="USD",
+               source="story", timestamp=now)
+
+    quote = client.hears("quote")
+    assert quote["bid"] == "1034.50"
+    assert quote["ask"] == "1034.60"
+    assert quote["bid_size"] == "0.00"
+    assert quote["timestamp"] == pytest.approx(now, abs=1e-6)
+    assert '"bid":"1034.50"' in client.text_of(quote)
+    assert gateway.page("quotes/GOLD")["bid"] == "1034.50"
+
+
+def test_fields_nobody_here_knows_pass_unchanged(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?symbols=X")
+    client.hears("ack")
+    extra = {"venue": "BMV ñ \u2028\x01\"", "deep": {"a": [1, -2, None, True, "z"]}, "n": 2**53 + 1}
+
+    feed.quote("X", last="1", **extra)
+
+    quote = client.hears("quote")
+    assert {k: quote[k] for k in extra} == extra
+
+
+def test_a_number_as_price_is_taken_as_its_source_text(stage):
+    broker, gateway = stage.play()
+    client = stage.client(gateway, "?symbols=A,B,C&mode=all")
+    client.hears("ack")
+    feeder = stage.feeder(broker, "-")
+
+    feeder.write('{"symbol":"A","bid":1034.50,"ask":1034.60000000000000000001}\n')
+    feeder.write('{"symbol":"B","last":"007.10","volume":12345678901234567890123}\n')
+    feeder.write('{"symbol":"C","last":1e-7}\n')
+
+    quote = client.hears("quote", symbol="A")
+    assert (quote["bid"], quote["ask"]) == ("1034.50", "1034.60000000000000000001")
+    quote = client.hears("quote", symbol="B")
+    assert (quote["last"], quote["volume"]) == ("007.10", "12345678901234567890123")
+    assert client.hears("quote", symbol="C")["last"] == "0.0000001"
+    feeder.end_of_input()
+    feeder.ends(0)
+
+
+def test_msgpack_clients_get_the_same_keys_and_values_as_json_clients(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    feed.quote("X", bid="1", ask="2", venue={"name": "ñ", "ids": [1, 2]})
+    feed.settled()
+    text = stage.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.json")
+    packed = stage.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.msgpack")
+    assert packed.subprotocol == "pregon.v1.msgpack"
+    assert packed.hears("welcome")["protocol"] == "pregon.v1.msgpack"
+
+    text.hears("snapshot"), packed.hears("snapshot")
+    feed.quote("X", last="3.10", open="3")
+    text.hears("quote"), packed.hears("quote")
+    feed.goodbye()
+    text.hears("state"), packed.hears("state")
+
+    assert isinstance(packed.raw[-1], bytes)
+    shape = [
+        {k: v for k, v in m.items() if k not in ("connection", "timestamp", "protocol")}
+        for m in text.messages
+    ]
+    other = [
+        {k: v for k, v in m.items() if k not in ("connection", "timestamp", "protocol")}
+        for m in packed.messages
+    ]
+    assert shape == other
+    assert [list(m) for m in text.messages] == [list(m) for m in packed.messages]
+
+
+def test_a_json_client_may_not_send_msgpack_and_a_msgpack_client_may_send_both(stage):
+    broker, gateway = stage.play()
+    text = stage.client(gateway, "?symbols=")
+    packed = stage.client(gateway, "?symbols=", subprotocol="pregon.v1.msgpack")
+
+    text.send(msgpack.packb({"op": "ping", "id": 1}))
+    assert text.hears("error")["code"] == "bad_request"
+    assert packed.asks("ping", id="a")["op"] == "ping"
+    packed.send(json.dumps({"op": "ping", "id": 7}))
+    assert packed.hears("ack")["id"] == 7
+
+
+REFUSED = {
+    "crossed": ("X", {"bid": "2", "ask": "1.99"}),
+    "future": ("X", {"last": "1", "timestamp": 0}),  # an hour ahead, see below
+    "a_negative_price": ("X", {"last": "-1"}),
+    "a_price_that_is_a_float": ("X", {"last": 1.5}),
+    "a_price_with_a_comma": ("X", {"last": "1,5"}),
+    "no_price": ("X", {"volume": "1"}),
+    "oversized": ("X", {"last": "1", "note": "x" * 70000}),
+    "a_lower_case_symbol": ("x", {"last": "1"}),
+    "a_symbol_with_a_space": ("X Y", {"last": "1"}),
+    "a_symbol_too_long": ("X" * 33, {"last": "1"}),
+    "a_reserved_field": ("X", {"last": "1", "seq": 7}),
+    "no_map": ("X", b"\x91\x01"),
+    "a_duplicate_key": ("X", b"\x83\xa4last\xa11\xa4last\xa12\xa9timestamp\x01"),
+    "nonsense": ("X", b"\xc1"),
+    "too_deep": ("X", b"\x82\xa9timestamp\x01\xa4note" + b"\x91" * 40 + b"\x01"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_quote_that_is_not_one_is_refused_counted_and_never_called_out(stage, kind):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?mode=all")
+    client.hears("ack")
+    symbol, body = REFUSED[kind]
+    if isinstance(body, dict):
+        now = time.time()
+        body = {"timestamp": now, **body}
+        body["timestamp"] = body["timestamp"] or now + 3600
+
+    feed.quote("GOOD", last="1")
+    feed.line(symbol.encode() + b" ", body)
+    feed.quote("GOOD", last="2")
+    feed.settled()
+
+    client.hears("quote", last="2")
+    assert [m["symbol"] for m in client.heard("quote")] == ["GOOD", "GOOD"]
+    (row,) = gateway.page("health")["feeds"]
+    assert (row["accepted"], row["refused"]) == (2, 1)
+    assert broker.logged(r"WARNING: +feed feed: quote of \S* ?\S* ?refused: ")
+    assert [q["symbol"] for q in gateway.page("quotes")["quotes"]] == ["GOOD"]
+
+
+def test_a_feed_that_may_cross_may_cross(stage):
+    broker, gateway = stage.play()
+    client = stage.client(gateway, "?symbols=X")
+    client.hears("ack")
+    stage.feed(broker, allow_crossed=True).quote("X", bid="2", ask="1")
+    assert client.hears("quote")["bid"] == "2"
+
+
+def test_a_bad_line_is_refused_with_its_number_and_reason_and_the_rest_goes_on(stage):
+    broker, gateway = stage.play()
+    client = stage.client(gateway, "?mode=all")
+    client.hears("ack")
+    feeder = stage.feeder(broker, "-", feed="lines")
+    lines = [
+        '{"symbol":"A","last":"1"}',
+        "not json",
+        "",
+        '{"symbol":"a","last":"1"}',
+        '{"symbol":"A","last":"-1"}',
+        '{"symbol":"A","bid":"2","ask":"1"}',
+        '{"symbol":"A","last":"2","note":"' + "x" * 300000 + '"}',
+        '["A"]',
+        '{"symbol":"B","last":"2"}',
+    ]
+
+    feeder.write("\n".join(lines))  # the last one without a newline
+    feeder.end_of_input()
+    feeder.ends(0)
+
+    client.hears("quote", symbol="B")
+    assert [m["symbol"] for m in client.heard("quote")] == ["A", "B"]
+    said = "\n".join(feeder.log("err"))
+    for number, why in ((2, "malformed"), (4, "bad_symbol"), (5, "bad_price"), (6, "crossed"),
+                        (7, "oversized")):
+        assert f"line {number} refused: {why}" in said
+    assert "refused so far: 6" in said
+    assert "2 received, 0 lost" in said
+
+
+def test_recorded_quotes_flow_with_their_prices_as_recorded(stage):
+    broker, gateway = stage.play(client_queue=64 * 1024 * 1024)
+    client = stage.client(gateway, "?mode=all")
+    client.hears("ack")
+    path = os.path.join(pregon.DATA, "usdthb.csv")
+    with open(path, newline="", encoding="utf-8") as f:
+        rows = list(csv.DictReader(f))
+
+    feeder = stage.feeder(broker, f"csv:{path}?speed=0", feed="recorded")
+    feeder.ends(0)
+
+    good = [r for r in rows if float(r["BID"]) <= float(r["ASK"])]
+    client.is_told(lambda m: len(client.heard("quote")) >= len(good), "all quotes")
+    quotes = client.heard("quote")
+    assert sorted((q["bid"], q["ask"], q["contributor"]) for q in quotes) == sorted(
+        (r["BID"], r["ASK"], r["CONTRIBUTOR"]) for r in good
+    )
+    assert {q["symbol"] for q in quotes} == {"USD/THB"}
+    assert {q["source"] for q in quotes} == {"recorded data"}
+    now = time.time()
+    assert all(now - 3600 < q["timestamp"] <= now + 1 for q in quotes)
+    assert all(865000000 < q["recorded_at"] < 868000000 for q in quotes)  # June 1997
+    assert feeder.logged(r"refused so far: %d" % (len(rows) - len(good)))
+
+
+def test_several_recorded_files_play_side_by_side(stage):
+    broker, gateway = stage.play()
+    client = stage.client(gateway)
+    names = ("usdthb", "usdchf", "EuStockMarkets", "sp500_daily")
+    sources = [f"csv:{pregon.DATA}/{name}.csv?speed=1000000" for name in names]
+    stage.feeder(broker, sources, loop=True)
+    for symbol in ("USD/THB", "USD/CHF", "DAX", "SMI", "CAC", "FTSE", "SP500"):
+        client.is_told(lambda m, s=symbol: any(x.get("symbol") == s for x in m), symbol)
+
+
+def test_a_simulation_waits_when_the_broker_falls_behind_and_says_so(stage):
+    broker, gateway = stage.play(client_queue=256 * 1024 * 1024)
+    client = stage.client(gateway, "?mode=all")
+    client.hears("ack")
+    feeder = stage.feeder(broker, "sim:3?rate=2000", feed="sim", ring=64)
+    client.hears("quote")
+
+    broker.signal(19)  # SIGSTOP
+    feeder.says("back-pressure")
+    broker.signal(18)  # SIGCONT
+    feeder.says("in time again")
+    feeder.stop()
+
+    received = int(feeder.says(r"(\d+) received, 0 lost")[1])
+    client.is_told(lambda m: len(client.heard("quote")) >= received, "every quote")
+    seen = {}
+    for quote in client.heard("quote"):
+        assert quote["n"] == seen.get(quote["symbol"], quote["n"] - 1) + 1
+        seen[quote["symbol"]] = quote["n"]
+    assert not client.heard("lost")
+
+
+def test_a_program_that_never_waits_is_paced_and_loses_nothing(stage):
+    broker, gateway = stage.play()
+    feeder = stage.feeder(broker, "-", feed="flood", ring=1000)
+    count = 100000
+
+    # What `yes '{"symbol":"X",…}'` does: writing blocks when nobody takes it.
+    line = b'{"symbol":"X","bid":"1","ask":"2"}\n'
+    for _ in range(count // 1000):
+        feeder.write(line * 1000)
+    feeder.write('{"symbol":"X","bid":"1","ask":"3"}\n')
+    feeder.end_of_input()
+    feeder.ends(0)
+
+    assert feeder.says(r"feed flood: (\d+) lines, (\d+) received, 0 lost").groups() == (
+        str(count + 1), str(count + 1))
+    (row,) = gateway.page("health")["feeds"]
+    assert (row["accepted"], row["lost"], row["refused"]) == (count + 1, 0, 0)
+    assert gateway.page("quotes/X")["ask"] == "3"
+
+
+def test_symbols_go_stale_when_their_feeder_is_killed_and_live_when_one_is_back(stage):
+    broker, gateway = stage.play()
+    other = stage.feed(broker, "other")
+    other.quote("Y", last="1")
+    client = stage.client(gateway)
+    client.hears("ack")
+    feeder = stage.feeder(broker, "-", feed="main")
+    feeder.write('{"symbol":"X","last":"1"}\n')
+    client.hears("quote", symbol="X")
+
+    feeder.kill()
+
+    state = client.hears("state")
+    assert (state["symbol"], state["state"]) == ("X", "stale")
+    assert gateway.page("quotes/X")["state"] == "stale"
+    assert gateway.page("quotes/Y")["state"] == "live"
+    rows = {f["name"]: f for f in gateway.page("health")["feeds"]}
+    assert (rows["main"]["status"], rows["other"]["status"]) == ("silent", "live")
+
+    feeder.start()
+    feeder.write('{"symbol":"X","last":"2"}\n')
+    client.hears(("quote", "snapshot"), symbol="X", last="2")
+    assert gateway.page("quotes/X")["state"] == "live"
+
+
+def test_a_feed_that_says_goodbye_leaves_stale_symbols_at_once(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    feed.quote("X", last="1")
+    client = stage.client(gateway, "?symbols=X")
+    client.hears("snapshot", state="live")
+    feed.goodbye()
+    client.hears("state", symbol="X", state="stale")
+
+
+def test_a_second_feeder_of_a_name_stands_by_and_takes_over(stage):
+    broker, gateway = stage.play()
+    client = stage.client(gateway, "?symbols=X")
+    client.hears("ack")
+    first = stage.feeder(broker, "-", feed="twin")
+    second = stage.feeder(broker, "-", feed="twin", wait=False)
+    second.says("standing by")
+    second.write('{"symbol":"X","last":"2"}\n')
+    first.write('{"symbol":"X","last":"1"}\n')
+    assert client.hears("quote")["last"] == "1"
+
+    first.kill()
+
+    second.wait_ready()
+    client.hears(("quote", "snapshot"), last="2")
+    second.write('{"symbol":"X","last":"3"}\n')
+    client.hears(("quote", "snapshot"), last="3")
+    (row,) = gateway.page("health")["feeds"]
+    assert (row["name"], row["status"], row["lost"]) == ("twin", "live", 0)
+
+
+def test_lines_under_a_grant_that_was_taken_over_are_not_called_out(stage):
+    broker, gateway = stage.play()
+    client = stage.client(gateway, "?mode=all")
+    client.hears("ack")
+    first = stage.feed(broker, "twin")
+    first.quote("X", last="1")
+    client.hears("quote", last="1")
+    old = first.epoch
+    first.fall_silent()
+    second = stage.feed(broker, "twin", wait=False)
+    pregon.eventually(lambda: second.is_open, what="the take-over")
+    assert second.epoch > old
+
+    first.raw(b"X ", msgpack.packb([1, old, 2, 0, 0, 0, {"last": "666", "timestamp": time.time()}]))
+    broker.says("an epoch that holds no feed name")
+    second.quote("X", last="2")
+    client.hears("quote", last="2")
+    assert not client.heard("quote", last="666")
+
+
+def test_lines_that_come_twice_or_out_of_order_are_called_out_once_and_in_order(stage):
+    broker, gateway = stage.play()
+    client = stage.client(gateway, "?symbols=X&mode=all")
+    client.hears("ack")
+    feed = stage.feed(broker)
+
+    def send(line):
+        body = {"last": str(line), "timestamp": time.time()}
+        feed.raw(b"X ", msgpack.packb([1, feed.epoch, line, 0, 0, 0, body]))
+
+    send(1), send(1), send(3), send(2), send(2)
+    client.hears("quote", last="1")
+    client.hears("quote", last="2")
+    with feed.changed:  # now the feed itself knows them too, and sends 3 again when asked
+        feed.lines = [(b"X ", {"last": str(n), "timestamp": time.time()}) for n in (1, 2, 3)]
+    client.hears("quote", last="3")
+    assert [q["last"] for q in client.heard("quote")] == ["1", "2", "3"]

@@ -1,0 +1,193 @@
+"""What the README says works: its clients are taken out of it and run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import pregon
+
+READMES = ["README.md", "README.es.md"]
+
+
+def text_of(name):
+    with open(os.path.join(pregon.ROOT, name), encoding="utf-8") as f:
+        return f.read()
+
+
+def snippet(readme, language):
+    """The longest piece in that language."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", text_of(readme), re.M | re.S)
+    assert found, f"{readme} has no {language}"
+    return max(found, key=len)
+
+
+def rows(readme, heading):
+    """The cells of the tables under a heading."""
+    section = re.search(rf"^#+ {heading}\n(.*?)(?=^#|\Z)", text_of(readme), re.M | re.S)[1]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section.splitlines()
+        if line.startswith("|")
+    ][2:]
+
+
+def node_command():
+    """Node with a WebSocket of its own, or None."""
+    node = shutil.which("node")
+    for flags in ([], ["--experimental-websocket"]) if node else ():
+        probe = subprocess.run(
+            [node, *flags, "-e", "process.exit(typeof WebSocket === 'function' ? 0 : 1)"],
+            stderr=subprocess.DEVNULL,
+        )
+        if probe.returncode == 0:
+            return [node, *flags]
+    return None
+
+
+class Snippet(pregon.Process):
+    """A client of the README as a process of its own."""
+
+    def __init__(self, stage, gateway, command, name, code):
+        code = code.replace("127.0.0.1:8000", "127.0.0.1:%d" % gateway.port)
+        path = stage.path(name, code)
+        super().__init__(name, name, {}, cwd=stage.directory.name, command=[*command, path])
+        stage.processes.append(self)
+        self.start(wait=False)
+
+
+def follow_through_everything(stage, command, name, code):
+    """Snapshot, quote, staleness, and a gateway that restarts."""
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    feed.quote("EUR/USD", bid="1.0842", ask="1.0843")
+    feed.quote("GOLD", last="2411.10")
+    feed.settled()
+    client = Snippet(stage, gateway, command, name, code)
+    client.says(r"^EUR/USD 1\.0842 / 1\.0843 live$")
+    feed.quote("USD/THB", last="24.90")
+    client.says(r"^USD/THB 24\.90 live$")
+    feed.goodbye()
+    client.says(r"^EUR/USD 1\.0842 / 1\.0843 stale$")
+    seen = client.here()
+    gateway.stop()
+    gateway.start()
+    client.says(r"^USD/THB 24\.90 stale$", after=seen)
+    assert not client.logged("GOLD")
+    client.kill()
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_python_client_follows_quotes_through_a_restart(stage, readme):
+    code = snippet(readme, "python")
+    follow_through_everything(stage, [sys.executable, "-u"], "client.py", code)
+
+
+def test_the_python_client_tells_why_it_was_refused(stage):
+    broker, gateway = stage.play(websocket_enabled=0)
+    client = Snippet(
+        stage, gateway, [sys.executable, "-u"], "client.py", snippet("README.md", "python")
+    )
+    client.says(r"^refused: 503 websocket_disabled$")
+    client.kill()
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_javascript_client_follows_quotes_through_a_restart(stage, readme):
+    command = node_command()
+    if not command:
+        pytest.skip("there is no node with a WebSocket")
+    follow_through_everything(stage, command, "client.mjs", snippet(readme, "js"))
+
+
+def test_the_javascript_client_tells_why_it_was_refused(stage):
+    command = node_command()
+    if not command:
+        pytest.skip("there is no node with a WebSocket")
+    broker, gateway = stage.play(websocket_enabled=0)
+    client = Snippet(stage, gateway, command, "client.mjs", snippet("README.md", "js"))
+    client.says(r"^websocket_disabled: ")
+    client.kill()
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_javascript_client_is_well_formed(stage, readme):
+    if not shutil.which("node"):
+        pytest.skip("there is no node")
+    path = stage.path("client.mjs", snippet(readme, "js"))
+    subprocess.run(["node", "--check", path], check=True)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_quotes_shown_are_accepted(stage, readme):
+    broker, gateway = stage.play()
+    feeder = stage.feeder(broker, "-", feed="mine")
+    feeder.write(snippet(readme, "json"))
+    feeder.end_of_input()
+    feeder.ends()
+    assert gateway.page("quotes/EUR/USD")["bid"] == "1.0842"
+    assert gateway.page("quotes/GOLD")["last"] == "2411.10"
+    assert not feeder.logged("refused")
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_line_of_shell_feeds(stage, readme):
+    broker, gateway = stage.play()
+    line = snippet(readme, "sh").replace("build/release/bin", pregon.BIN)
+    line = line.replace("while sleep 1", "for i in 1").strip()
+    where = {k.upper(): broker.settings[k] for k in ("broker_ingest", "broker_control")}
+    subprocess.run(["sh", "-c", line], env={**os.environ, **where}, check=True, timeout=60)
+    assert re.fullmatch(r"\d+\.\d+", gateway.page("quotes/LOAD")["last"])
+
+
+@pytest.mark.parametrize(
+    "document,heading",
+    [
+        ("README.md", "Why was I refused\\?"),
+        ("README.es.md", "¿Por qué me rechazó\\?"),
+        ("docs/protocol.md", "Refused handshakes"),
+    ],
+)
+def test_every_refusal_is_explained(document, heading):
+    with open(os.path.join(pregon.ROOT, "gateway", "admission.h"), encoding="utf-8") as f:
+        rules = re.findall(r"X\((\w+), (\d+), (\d+),", f.read())
+    told = [(row[0].strip("`"), row[1]) for row in rows(document, heading)]
+    assert told == [(code, status) for code, status, _ in rules]
+
+
+@pytest.mark.parametrize(
+    "readme,heading", [("README.md", "Settings"), ("README.es.md", "Ajustes")]
+)
+def test_the_settings_shown_have_these_defaults(readme, heading):
+    known = re.findall(r"^\| `--[\w-]+` \| `(\w+)` \| (\S+) \|", text_of("docs/config.md"), re.M)
+    for names, defaults, _ in rows(readme, heading):
+        names, defaults = names.split(", "), defaults.replace("vacío", "empty").split(", ")
+        assert len(names) == len(defaults)
+        for name, default in zip(names, defaults):
+            assert (name.strip("`"), default) in known
+
+
+def anchors(text):
+    """As GitHub makes them."""
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", text, re.M)
+    }
+
+
+@pytest.mark.parametrize(
+    "document", [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md"]
+)
+def test_links_lead_somewhere(document):
+    here = os.path.dirname(document)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(document)):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        path = os.path.normpath(os.path.join(here, path)) if path else document
+        assert os.path.exists(os.path.join(pregon.ROOT, path)), target
+        if anchor:
+            assert anchor in anchors(text_of(path)), target

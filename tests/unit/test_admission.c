@@ -1,0 +1,298 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gateway/admission.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static struct origin_list *origins;
+static struct admission_policy policy;
+static struct admission_request request;
+static struct admission_live live;
+static struct admission_verdict verdict;
+
+/* A handshake nobody could object to; each test spoils it. */
+static int set_up(void **state)
+{
+    char error[ORIGIN_ERROR_MAX];
+
+    (void)state;
+    origins = origin_list_new("CORS_ORIGINS", "http://localhost:3000", error);
+    policy = (struct admission_policy){origins, true, ""};
+    request = (struct admission_request){
+        .path = "/ws/cotizaciones",
+        .is_stream = true,
+        .method = "GET",
+        .upgrade = "websocket",
+        .connection = "keep-alive, Upgrade",
+        .version = "13",
+        .key = "dGhlIHNhbXBsZSBub25jZQ==",
+        .origin = "http://localhost:3000",
+        .own_origin = "https://own.example",
+    };
+    live = (struct admission_live){.is_started = true, .active = 99, .limit = 100};
+    live.configured = 100;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    origin_list_free(origins);
+    return 0;
+}
+
+static enum admission_rule check(void)
+{
+    admission_check(&policy, &request, &live, &verdict);
+    if (verdict.rule != ADMISSION_ADMITTED)
+        assert_true(verdict.message[0] && verdict.hint[0]);
+    assert_int_equal(verdict.status, admission_status(verdict.rule));
+    return verdict.rule;
+}
+
+static void a_proper_handshake_is_admitted(void **state)
+{
+    (void)state;
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    assert_int_equal(verdict.status, 101);
+    request.origin = NULL; /* not a browser */
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    request.origin = "https://OWN.example:443";
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    request.upgrade = "WebSocket";
+    request.connection = "upgrade";
+    request.subprotocols = "graphql-ws, pregon.v1.msgpack";
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+}
+
+static void a_path_without_a_websocket_is_404(void **state)
+{
+    (void)state;
+    request.is_stream = false;
+    request.path = "/ws/nope";
+    assert_int_equal(check(), ADMISSION_no_such_path);
+    assert_int_equal(verdict.status, 404);
+    assert_non_null(strstr(verdict.message, "/ws/nope"));
+    request.is_http = true;
+    assert_int_equal(check(), ADMISSION_no_such_path);
+    assert_non_null(strstr(verdict.message, "plain HTTP only"));
+}
+
+static void a_get_without_upgrade_is_426_and_asks_after_the_proxy(void **state)
+{
+    (void)state;
+    request.upgrade = NULL;
+    assert_int_equal(check(), ADMISSION_upgrade_required);
+    assert_int_equal(verdict.status, 426);
+    assert_non_null(strstr(verdict.hint, "proxy forwarding Upgrade"));
+    request.upgrade = "h2c";
+    assert_int_equal(check(), ADMISSION_upgrade_required);
+    request.upgrade = "websocket";
+    request.connection = "close";
+    assert_int_equal(check(), ADMISSION_upgrade_required);
+    request.connection = NULL;
+    assert_int_equal(check(), ADMISSION_upgrade_required);
+}
+
+static void another_version_is_426(void **state)
+{
+    (void)state;
+    request.version = "8";
+    assert_int_equal(check(), ADMISSION_bad_version);
+    request.version = NULL;
+    assert_int_equal(check(), ADMISSION_bad_version);
+    assert_int_equal(verdict.status, 426);
+}
+
+static void a_key_that_is_not_16_bytes_is_400(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "dGhlIHNhbXBsZSBub25jZQ",
+        "dGhlIHNhbXBsZSBub25jZQ=",
+        "dGhlIHNhbXBsZSBub25jZQ===",
+        "dGhlIHNhbXBsZSBub25jZQAA",
+        "dGhlIHNhbXBsZSBub25j Q==",
+        "dGhlIHNhbXBsZSBub25jZQdGhlIHNhbXBsZSBub25jZQ==",
+        "dGhlIHNhbXBsZSBub25j\xc3\xa9==",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        request.key = bad[i];
+        assert_int_equal(check(), ADMISSION_malformed);
+        assert_int_equal(verdict.status, 400);
+    }
+    request.key = NULL;
+    assert_int_equal(check(), ADMISSION_malformed);
+    request.key = "+/+/+/+/+/+/+/+/+/+/+w==";
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    request.method = "POST";
+    assert_int_equal(check(), ADMISSION_malformed);
+}
+
+static void subprotocols_none_of_which_we_speak_are_400_with_both_lists(void **state)
+{
+    (void)state;
+    request.subprotocols = "graphql-ws, pregon.v2.json";
+    assert_int_equal(check(), ADMISSION_no_common_subprotocol);
+    assert_non_null(strstr(verdict.message, "graphql-ws, pregon.v2.json"));
+    assert_non_null(strstr(verdict.hint, ADMISSION_SUBPROTOCOL_JSON));
+    assert_non_null(strstr(verdict.hint, ADMISSION_SUBPROTOCOL_MSGPACK));
+    request.subprotocols = "";
+    assert_int_equal(check(), ADMISSION_no_common_subprotocol);
+    assert_string_equal(admission_subprotocol("x,pregon.v1.msgpack,pregon.v1.json"),
+                        ADMISSION_SUBPROTOCOL_MSGPACK);
+    assert_null(admission_subprotocol("pregon.v1.jsonx"));
+    assert_null(admission_subprotocol("pregon.v1.jso"));
+}
+
+static void a_foreign_origin_is_403_and_named_with_the_setting(void **state)
+{
+    (void)state;
+    request.origin = "https://evil.example";
+    assert_int_equal(check(), ADMISSION_origin_not_allowed);
+    assert_int_equal(verdict.status, 403);
+    assert_non_null(strstr(verdict.hint, "Add https://evil.example to CORS_ORIGINS"));
+    request.origin = "null";
+    assert_int_equal(check(), ADMISSION_origin_not_allowed);
+    request.origin = "";
+    assert_int_equal(check(), ADMISSION_origin_not_allowed);
+    request.own_origin = NULL;
+    request.origin = "https://own.example";
+    assert_int_equal(check(), ADMISSION_origin_not_allowed);
+}
+
+static void a_missing_or_wrong_token_is_401(void **state)
+{
+    (void)state;
+    policy.token = "secret";
+    assert_int_equal(check(), ADMISSION_unauthorized);
+    assert_non_null(strstr(verdict.message, "needed"));
+    request.token = "secreT";
+    assert_int_equal(check(), ADMISSION_unauthorized);
+    assert_non_null(strstr(verdict.message, "wrong"));
+    assert_null(strstr(verdict.message, "secre"));
+    request.token = "secret";
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    assert_false(admission_is_token("secretx", "secret"));
+    assert_false(admission_is_token("secre", "secret"));
+    assert_false(admission_is_token("", "secret"));
+    assert_false(admission_is_token(NULL, "secret"));
+}
+
+static void what_passes_with_time_is_503_with_retry_after(void **state)
+{
+    (void)state;
+    live.active = 100;
+    assert_int_equal(check(), ADMISSION_max_connections);
+    assert_int_equal(verdict.status, 503);
+    assert_true(verdict.retry_after > 0);
+    assert_non_null(strstr(verdict.message, "100 of 100"));
+    assert_non_null(strstr(verdict.hint, "WEBSOCKET_MAX_CONNECTIONS"));
+    live.is_started = false;
+    assert_int_equal(check(), ADMISSION_starting);
+    assert_true(verdict.retry_after > 0);
+    live.is_draining = true;
+    assert_int_equal(check(), ADMISSION_draining);
+    assert_true(verdict.retry_after > 0);
+    policy.is_enabled = false;
+    assert_int_equal(check(), ADMISSION_websocket_disabled);
+    assert_true(verdict.retry_after > 0);
+}
+
+static void when_descriptors_are_the_limit_it_says_so(void **state)
+{
+    (void)state;
+    live.active = live.limit = 50;
+    assert_int_equal(check(), ADMISSION_max_connections);
+    assert_non_null(strstr(verdict.hint, "descriptors are the limit"));
+}
+
+/* With everything wrong, mending one thing after the other meets the rules in order. */
+static void the_first_rule_that_fails_decides(void **state)
+{
+    (void)state;
+    request = (struct admission_request){.path = "/x", .method = "GET"};
+    request.subprotocols = "x";
+    request.origin = "http://b";
+    policy = (struct admission_policy){origins, false, "secret"};
+    live = (struct admission_live){.is_draining = true};
+    assert_int_equal(check(), ADMISSION_no_such_path);
+    request.is_stream = true;
+    assert_int_equal(check(), ADMISSION_upgrade_required);
+    request.upgrade = "websocket";
+    request.connection = "upgrade";
+    assert_int_equal(check(), ADMISSION_bad_version);
+    request.version = "13";
+    assert_int_equal(check(), ADMISSION_malformed);
+    request.key = "dGhlIHNhbXBsZSBub25jZQ==";
+    assert_int_equal(check(), ADMISSION_no_common_subprotocol);
+    request.subprotocols = NULL;
+    assert_int_equal(check(), ADMISSION_origin_not_allowed);
+    request.origin = NULL;
+    assert_int_equal(check(), ADMISSION_unauthorized);
+    request.token = "secret";
+    assert_int_equal(check(), ADMISSION_websocket_disabled);
+    policy.is_enabled = true;
+    assert_int_equal(check(), ADMISSION_draining);
+    live.is_draining = false;
+    assert_int_equal(check(), ADMISSION_starting);
+    live.is_started = true;
+    assert_int_equal(check(), ADMISSION_max_connections);
+    live.limit = 1;
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+}
+
+static void one_rule_can_be_asked_alone(void **state)
+{
+    (void)state;
+    request.is_stream = false;
+    live.active = 100;
+    assert_true(admission_judge(ADMISSION_origin_not_allowed, &policy, &request, &live,
+                                &verdict));
+    assert_false(
+        admission_judge(ADMISSION_max_connections, &policy, &request, &live, &verdict));
+    assert_int_equal(verdict.rule, ADMISSION_max_connections);
+}
+
+static void only_refusals_of_a_sound_handshake_may_be_explained_in_a_close(void **state)
+{
+    (void)state;
+    for (int i = ADMISSION_ADMITTED; i < ADMISSION_RULE_END; i++) {
+        int status = admission_status((enum admission_rule)i);
+
+        assert_int_equal(admission_is_explainable((enum admission_rule)i),
+                         status == 401 || status == 503);
+        if (i != ADMISSION_ADMITTED)
+            assert_in_range(admission_close((enum admission_rule)i), 4000, 4999);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_proper_handshake_is_admitted),
+        TEST(a_path_without_a_websocket_is_404),
+        TEST(a_get_without_upgrade_is_426_and_asks_after_the_proxy),
+        TEST(another_version_is_426),
+        TEST(a_key_that_is_not_16_bytes_is_400),
+        TEST(subprotocols_none_of_which_we_speak_are_400_with_both_lists),
+        TEST(a_foreign_origin_is_403_and_named_with_the_setting),
+        TEST(a_missing_or_wrong_token_is_401),
+        TEST(what_passes_with_time_is_503_with_retry_after),
+        TEST(when_descriptors_are_the_limit_it_says_so),
+        TEST(the_first_rule_that_fails_decides),
+        TEST(one_rule_can_be_asked_alone),
+        TEST(only_refusals_of_a_sound_handshake_may_be_explained_in_a_close),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

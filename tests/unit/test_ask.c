@@ -1,0 +1,236 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gateway/ask.h"
+
+#define WORKERS 8
+#define ROUNDS 500
+
+static struct ask_desk *desk;
+
+/* One worker that asks once, and what it was told. */
+struct worker {
+    pthread_t thread;
+    struct ask q;
+    enum ask_outcome outcome;
+};
+
+static int set_up(void **state)
+{
+    (void)state;
+    desk = ask_desk_new(2);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    ask_desk_free(desk);
+    return 0;
+}
+
+static void *ask_once(void *arg)
+{
+    struct worker *w = arg;
+
+    w->outcome = ask_post(desk, &w->q);
+    return NULL;
+}
+
+static void begin(struct worker *w, enum ask_kind kind, const char *text)
+{
+    memset(w, 0, sizeof *w);
+    w->q.kind = kind;
+    snprintf(w->q.text, sizeof w->q.text, "%s", text);
+    assert_int_equal(pthread_create(&w->thread, NULL, ask_once, w), 0);
+}
+
+static enum ask_outcome end(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+    return w->outcome;
+}
+
+static struct ask *wait_for_question(void)
+{
+    struct pollfd p = {.fd = ask_desk_fd(desk), .events = POLLIN};
+    struct ask *q = NULL;
+
+    while (!q) {
+        assert_int_equal(poll(&p, 1, 10000), 1);
+        q = ask_take(desk);
+    }
+    return q;
+}
+
+static void the_loop_sees_the_question_and_the_worker_the_answer(void **state)
+{
+    struct worker w;
+    struct ask *q;
+    struct pollfd p = {.fd = ask_desk_fd(desk), .events = POLLIN};
+
+    (void)state;
+    begin(&w, ASK_QUOTE, "EUR/USD");
+    q = wait_for_question();
+    assert_int_equal(q->kind, ASK_QUOTE);
+    assert_string_equal(q->text, "EUR/USD");
+    assert_true(q->serial > 0);
+    buf_adds(&q->body, "{}");
+    ask_answer(desk, q, 404);
+    assert_int_equal(end(&w), ASK_ANSWERED);
+    assert_int_equal(w.q.status, 404);
+    assert_string_equal(buf_text(&w.q.body), "{}");
+    buf_free(&w.q.body);
+    assert_null(ask_take(desk));
+    assert_int_equal(poll(&p, 1, 0), 0); /* reset by the take that found nothing */
+}
+
+static void questions_come_in_order_and_may_be_answered_in_another(void **state)
+{
+    struct worker a, b;
+    struct ask *first, *second;
+
+    (void)state;
+    begin(&a, ASK_QUOTE, "A");
+    first = wait_for_question();
+    begin(&b, ASK_QUOTE, "B");
+    second = wait_for_question();
+    assert_true(first->serial < second->serial);
+    buf_adds(&second->body, "b");
+    ask_answer(desk, second, 200);
+    assert_int_equal(end(&b), ASK_ANSWERED);
+    buf_adds(&first->body, "a");
+    ask_answer(desk, first, 200);
+    assert_int_equal(end(&a), ASK_ANSWERED);
+    assert_string_equal(buf_text(&a.q.body), "a");
+    assert_string_equal(buf_text(&b.q.body), "b");
+    buf_free(&a.q.body);
+    buf_free(&b.q.body);
+}
+
+static void no_more_wait_than_may(void **state)
+{
+    struct worker a, b;
+    struct ask more = {.kind = ASK_HEALTH}, *first, *second;
+
+    (void)state;
+    begin(&a, ASK_HEALTH, "");
+    first = wait_for_question();
+    begin(&b, ASK_HEALTH, "");
+    second = wait_for_question();
+    assert_int_equal(ask_post(desk, &more), ASK_BUSY);
+    ask_answer(desk, first, 200);
+    ask_answer(desk, second, 200);
+    assert_int_equal(end(&a), ASK_ANSWERED);
+    assert_int_equal(end(&b), ASK_ANSWERED);
+}
+
+static void shutdown_frees_all_who_wait_and_a_late_answer_harms_nothing(void **state)
+{
+    struct worker taken, waiting;
+    struct ask late = {.kind = ASK_LIVE}, *q;
+    struct pollfd p = {.fd = ask_desk_fd(desk), .events = POLLIN};
+
+    (void)state;
+    begin(&taken, ASK_HEALTH, "");
+    q = wait_for_question();
+    assert_null(ask_take(desk));
+    begin(&waiting, ASK_HEALTH, "");
+    assert_int_equal(poll(&p, 1, 10000), 1); /* it has asked, and is not taken */
+    ask_cancel_all(desk);
+    assert_int_equal(end(&taken), ASK_CANCELLED);
+    assert_int_equal(end(&waiting), ASK_CANCELLED);
+    assert_int_equal(ask_post(desk, &late), ASK_CANCELLED);
+    buf_adds(&q->body, "nobody reads this");
+    ask_answer(desk, q, 200);
+    assert_null(ask_take(desk)); /* the other one's asker has gone */
+}
+
+static void a_worker_stops_waiting_and_its_answer_finds_nobody(void **state)
+{
+    struct worker w;
+    struct ask *q;
+
+    (void)state;
+    begin(&w, ASK_LIVE, "");
+    q = wait_for_question();
+    assert_int_equal(end(&w), ASK_TIMED_OUT); /* takes ASK_WAIT_MS */
+    buf_adds(&q->body, "too late");
+    ask_answer(desk, q, 200);
+}
+
+static atomic_int finished;
+static atomic_int answered, busy;
+
+static void *ask_many(void *arg)
+{
+    (void)arg;
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        struct ask q = {.kind = ASK_QUOTES, .offset = i};
+
+        switch (ask_post(desk, &q)) {
+        case ASK_ANSWERED:
+            assert_int_equal(q.body.len, sizeof i);
+            assert_memory_equal(q.body.data, &i, sizeof i);
+            buf_free(&q.body);
+            atomic_fetch_add(&answered, 1);
+            break;
+        case ASK_BUSY:
+            atomic_fetch_add(&busy, 1);
+            break;
+        case ASK_TIMED_OUT:
+        case ASK_CANCELLED:
+            fail();
+        }
+    }
+    atomic_fetch_add(&finished, 1);
+    return NULL;
+}
+
+static void every_worker_gets_its_own_answer_under_load(void **state)
+{
+    pthread_t threads[WORKERS];
+    struct pollfd p = {.fd = ask_desk_fd(desk), .events = POLLIN};
+
+    (void)state;
+    for (int i = 0; i < WORKERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_many, NULL), 0);
+    while (atomic_load(&finished) < WORKERS) {
+        struct ask *q;
+
+        poll(&p, 1, 10);
+        while ((q = ask_take(desk))) {
+            buf_add(&q->body, &q->offset, sizeof q->offset);
+            ask_answer(desk, q, 200);
+        }
+    }
+    for (int i = 0; i < WORKERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&answered) + atomic_load(&busy), WORKERS * ROUNDS);
+    assert_true(atomic_load(&answered) > 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(the_loop_sees_the_question_and_the_worker_the_answer),
+        TEST(questions_come_in_order_and_may_be_answered_in_another),
+        TEST(no_more_wait_than_may),
+        TEST(shutdown_frees_all_who_wait_and_a_late_answer_harms_nothing),
+        TEST(a_worker_stops_waiting_and_its_answer_finds_nobody),
+        TEST(every_worker_gets_its_own_answer_under_load),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,165 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "gateway/handover.h"
+
+/* A connection over loopback, as civetweb would hold it. */
+struct connection {
+    int listener, client, server;
+    int client_port, local_port;
+};
+
+static struct handover handover;
+static struct connection c;
+
+static int port_of(int fd, int (*name)(int, struct sockaddr *, socklen_t *))
+{
+    struct sockaddr_in a;
+    socklen_t len = sizeof a;
+
+    assert_int_equal(name(fd, (struct sockaddr *)&a, &len), 0);
+    return ntohs(a.sin_port);
+}
+
+static int set_up(void **state)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    socklen_t len = sizeof a;
+
+    (void)state;
+    assert_int_equal(handover_open(&handover, 4), OK);
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    c.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(c.listener, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(c.listener, 1), 0);
+    assert_int_equal(getsockname(c.listener, (struct sockaddr *)&a, &len), 0);
+    c.client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(c.client, (struct sockaddr *)&a, sizeof a), 0);
+    c.server = accept(c.listener, NULL, NULL);
+    assert_true(c.server >= 0);
+    c.client_port = port_of(c.client, getsockname);
+    c.local_port = port_of(c.listener, getsockname);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    close(c.listener);
+    close(c.client);
+    close(c.server);
+    handover_close(&handover);
+    return 0;
+}
+
+static void a_taken_socket_is_ours_and_the_old_number_reads_end_of_file(void **state)
+{
+    char byte = 0;
+    int fd = -1, value = 0;
+    socklen_t len = sizeof value;
+
+    (void)state;
+    assert_int_equal(
+        handover_take(&handover, "127.0.0.1", c.client_port, c.local_port, &fd), OK);
+    assert_true(fd >= handover.budget.floor);
+    assert_int_equal(read(c.server, &byte, 1), 0);
+    assert_int_equal(write(fd, "x", 1), 1);
+    assert_int_equal(read(c.client, &byte, 1), 1);
+    assert_int_equal(byte, 'x');
+    assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    assert_true(fcntl(c.server, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
+    assert_true(value);
+    close(c.server); /* as civetweb will: the connection lives on */
+    c.server = -1;
+    assert_int_equal(write(fd, "y", 1), 1);
+    assert_int_equal(read(c.client, &byte, 1), 1);
+    close(fd);
+    assert_int_equal(read(c.client, &byte, 1), 0);
+}
+
+static void another_peer_is_not_mistaken_for_it(void **state)
+{
+    int fd = -1;
+
+    (void)state;
+    assert_int_equal(
+        handover_take(&handover, "127.0.0.2", c.client_port, c.local_port, &fd),
+        ERR_NOT_FOUND);
+    assert_int_equal(
+        handover_take(&handover, "127.0.0.1", c.client_port, c.local_port + 1, &fd),
+        ERR_NOT_FOUND);
+    assert_int_equal(
+        handover_take(&handover, "nonsense", c.client_port, c.local_port, &fd),
+        ERR_NOT_FOUND);
+    assert_int_equal(fd, -1);
+}
+
+static void without_a_number_left_it_says_emfile_and_leaves_the_socket(void **state)
+{
+    struct rlimit before, tight;
+    char byte;
+    int fd = -1;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)handover.budget.floor;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    errno = 0;
+    assert_int_equal(
+        handover_take(&handover, "127.0.0.1", c.client_port, c.local_port, &fd),
+        ERR_SYS);
+    assert_int_equal(errno, EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(fd, -1);
+    assert_int_equal(write(c.server, "x", 1), 1);
+    assert_int_equal(read(c.client, &byte, 1), 1);
+    handover_drop(&handover, "127.0.0.1", c.client_port, c.local_port);
+    assert_int_equal(read(c.client, &byte, 1), 0);
+    assert_int_equal(read(c.server, &byte, 1), 0);
+}
+
+static void descriptors_are_divided_without_overlap(void **state)
+{
+    static const int limits[] = {256, 1024, 20000, 1 << 30};
+    struct handover_budget b;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        assert_int_equal(handover_divide(limits[i], 100, 32, &b), OK);
+        assert_true(b.queue >= 1 && b.queue <= 1000);
+        assert_true(b.floor > 100 + 32 + b.queue);
+        assert_true(b.capacity > 0);
+        assert_true(b.floor + b.capacity < limits[i]);
+    }
+    assert_int_equal(handover_divide(20000, 100, 32, &b), OK);
+    assert_true(b.capacity > 18000);
+    assert_int_equal(handover_divide(160, 100, 32, &b), ERR_FULL);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_taken_socket_is_ours_and_the_old_number_reads_end_of_file),
+        TEST(another_peer_is_not_mistaken_for_it),
+        TEST(without_a_number_left_it_says_emfile_and_leaves_the_socket),
+        cmocka_unit_test(descriptors_are_divided_without_overlap),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

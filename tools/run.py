@@ -1,0 +1,317 @@
+#!/usr/bin/python3
+"""Start a broker, a feeder that replays recorded quotes, and a gateway; Ctrl-C stops them.
+
+Each is a process of its own.  One that dies is started again, at first after 0.2 s and at
+most after 5 s; one that says its settings are wrong (exit code 2) stops all.  The programs
+read the environment and .env as they always do, for instance:
+
+  HOST, PORT         where the gateway listens (127.0.0.1, 8000)
+  SPEED              multiplies the speed of the replay (1)
+  BROKER_INGEST, BROKER_PUBLISH, BROKER_CONTROL
+                     the broker's addresses; port 0 takes free ones, kept until the end
+"""
+
+import argparse
+import ctypes
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# How many times faster than recorded, so that something moves every second.
+TAPES = {"usdthb": 60, "usdchf": 1800, "EuStockMarkets": 86400, "sp500_daily": 86400}
+
+DELAY_FIRST, DELAY_LAST = 0.2, 5.0  # seconds before a program is started again
+STEADY = 10.0  # having run so long, a death is again a first one
+GRACE = 5.0  # seconds after SIGTERM, on top of what the programs take themselves
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+COLORS = {"broker": 35, "feeder": 33, "gateway": 36}
+
+
+def die_with(parent):
+    """In the child: be killed when the parent dies, which may have happened already."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class Program:
+    def __init__(self, name, path, *args):
+        self.name = name
+        self.command = [path, *args]
+        self.env = {}  # what we add to the environment
+        self.process = None
+        self.pidfd = None
+        self.line = b""  # the beginning of one
+        self.started_at = 0.0
+        self.start_at = None  # when it is to be started again
+        self.delay = DELAY_FIRST
+
+    def start(self):
+        parent = os.getpid()
+        self.start_at = None
+        self.started_at = time.monotonic()
+        self.line = b""
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **self.env},
+            start_new_session=True,  # the terminal's Ctrl-C is ours to handle
+            preexec_fn=lambda: die_with(parent),
+        )
+        self.pidfd = os.pidfd_open(self.process.pid)
+        os.set_blocking(self.process.stdout.fileno(), False)
+
+    def read_lines(self):
+        """The whole lines there are."""
+        try:
+            data = os.read(self.process.stdout.fileno(), 65536)
+        except BlockingIOError:
+            data = b""
+        if not data:
+            return None
+        *lines, self.line = (self.line + data).split(b"\n")
+        return [line.decode(errors="replace") for line in lines]
+
+    def end(self):
+        """It has exited: its code, negative for a signal."""
+        code = self.process.wait()
+        os.close(self.pidfd)
+        self.process.stdout.close()
+        self.process = None
+        return code
+
+    def die(self, now):
+        if now - self.started_at >= STEADY:
+            self.delay = DELAY_FIRST
+        self.start_at = now + self.delay
+        self.delay = min(self.delay * 2, DELAY_LAST)
+        return self.start_at - now
+
+
+class Supervisor:
+    def __init__(self, broker, feeder, gateway):
+        self.broker, self.feeder, self.gateway = broker, feeder, gateway
+        self.programs = [broker, feeder, gateway]
+        self.selector = selectors.DefaultSelector()
+        self.is_stopping = False
+        self.leaving = None  # who was told to stop and has not yet
+        self.kill_at = None
+        self.code = 0
+        self.url = None
+        self.has_color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    def say(self, name, text):
+        prefix = f"{name:<7} |"
+        if self.has_color and name in COLORS:
+            prefix = f"\033[{COLORS[name]}m{prefix}\033[0m"
+        try:
+            print(prefix, text, flush=True)
+        except OSError:  # whoever read us has gone; the programs are not to blame
+            sys.stdout = open(os.devnull, "w")
+
+    def start(self, program):
+        try:
+            program.start()
+        except OSError as e:
+            self.say("run", f"{program.command[0]}: {e.strerror}")
+            self.stop(2)
+            return
+        self.selector.register(program.process.stdout, selectors.EVENT_READ, program)
+        self.selector.register(program.pidfd, selectors.EVENT_READ, program)
+
+    def start_others(self):
+        for program in (self.feeder, self.gateway):
+            if not program.process and program.start_at is None:
+                self.start(program)
+
+    def show(self, program):
+        """Show what the program has written; whether there was something."""
+        lines = program.read_lines()
+        for line in lines or []:
+            self.say(program.name, line)
+            if line.startswith("ready "):
+                self.on_ready(program, line)
+        return lines is not None
+
+    def on_ready(self, program, line):
+        values = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if program is self.broker:
+            for key in ("ingest", "publish", "control"):
+                name, address = "BROKER_" + key.upper(), values[key]
+                # Started again, it must be where the others look for it.
+                self.broker.env[name] = address
+                address = address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
+                self.feeder.env[name] = self.gateway.env[name] = address
+            if not self.is_stopping:
+                self.start_others()
+        elif program is self.gateway:
+            found = re.search(r"([\d.]+|\[[\da-f:]+\]):(\d+)\b", line)
+            if found:
+                self.gateway.env["PORT"] = found[2]
+                self.show_addresses(found[1], found[2])
+
+    def show_addresses(self, host, port):
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+        url = f"{host}:{port}"
+        if url == self.url:
+            return
+        self.url = url
+        self.say("run", "Pregón is up; Ctrl-C stops it")
+        self.say("run", f"  quote board  http://{url}/")
+        self.say("run", f"  stream       ws://{url}/ws/cotizaciones")
+        self.say("run", f"  health       http://{url}/cotizaciones/health")
+
+    def forget(self, file):
+        if file in self.selector.get_map():
+            self.selector.unregister(file)
+
+    def on_exit(self, program):
+        while self.show(program):
+            pass
+        if program.line:
+            self.say(program.name, program.line.decode(errors="replace"))
+        self.forget(program.process.stdout)
+        self.forget(program.pidfd)
+        code = program.end()
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        if self.is_stopping:
+            self.say("run", f"{program.name} stopped ({how})")
+            if program is self.leaving:
+                self.stop_next()
+        elif code == 2:
+            self.say("run", f"{program.name} says its settings are wrong; stopping")
+            self.stop(2)
+        else:
+            wait = program.die(time.monotonic())
+            self.say("run", f"{program.name} died ({how}); again in {wait:.1f} s")
+
+    def on_signal(self, number):
+        if not self.is_stopping:
+            self.say("run", f"{signal.Signals(number).name}: stopping")
+            self.stop(0)
+        elif number == signal.SIGINT:
+            self.code = 1
+            for program in self.programs:
+                if program.process:
+                    program.process.kill()
+
+    def stop(self, code):
+        if not self.is_stopping:
+            self.is_stopping, self.code = True, code
+            self.stop_next()
+
+    def stop_next(self):
+        """Against the flow, one by one: so the broker still hears the others' goodbye."""
+        self.leaving = self.kill_at = None
+        for program in self.programs:
+            program.start_at = None
+            if program.process:
+                self.leaving = program  # in the end, the last that is there
+        if self.leaving:
+            self.leaving.process.terminate()
+            self.kill_at = time.monotonic() + GRACE + own_grace()
+
+    def kill_late(self):
+        self.say("run", f"{self.leaving.name} does not stop: killed")
+        self.leaving.process.kill()
+        self.kill_at = None
+
+    def wait_s(self):
+        times = [p.start_at for p in self.programs if p.start_at is not None]
+        if self.kill_at is not None:
+            times.append(self.kill_at)
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def turn(self, signals):
+        for key, _ in self.selector.select(self.wait_s()):
+            if key.fileobj == signals:
+                for number in os.read(signals, 64):
+                    self.on_signal(number)
+            elif key.data.process is None:
+                continue  # ended earlier in this turn
+            elif key.fileobj == key.data.pidfd:
+                self.on_exit(key.data)
+            elif not self.show(key.data):
+                self.forget(key.fileobj)  # closed: the exit follows
+        now = time.monotonic()
+        if self.kill_at is not None and now >= self.kill_at:
+            self.kill_late()
+        for program in self.programs:
+            if program.start_at is not None and now >= program.start_at:
+                self.start(program)
+
+    def run(self, signals):
+        self.selector.register(signals, selectors.EVENT_READ)
+        self.start(self.broker)
+        while not self.is_stopping or any(p.process for p in self.programs):
+            self.turn(signals)
+        return self.code
+
+
+def own_grace():
+    """What the programs may take to stop; the gateway's default is the longest."""
+    try:
+        return float(os.environ["TIMEOUT_GRACEFUL_SHUTDOWN"])
+    except (KeyError, ValueError):
+        return 10.0
+
+
+def signal_pipe():
+    """A descriptor that delivers signals as bytes, so that the loop need not be interrupted."""
+    out, into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(into)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    return out
+
+
+def sources(data, speed):
+    for name, faster in TAPES.items():
+        path = os.path.relpath(os.path.join(data, name + ".csv"))
+        yield "--source"
+        yield f"csv:{path}?speed={faster * speed}"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--bin", required=True, metavar="DIR", help="where the programs are")
+    parser.add_argument(
+        "--data",
+        default=os.path.join(ROOT, "feeder", "data"),
+        metavar="DIR",
+        help="where the recorded quotes are (default: feeder/data)",
+    )
+    options = parser.parse_args()
+    speed = os.environ.get("SPEED") or "1"
+    if not re.fullmatch(r"\d{1,4}", speed):
+        parser.error(f"SPEED={speed!r}: must be a whole number from 0 to 9999")
+
+    def path(name):
+        return os.path.join(options.bin, "pregon-" + name)
+
+    supervisor = Supervisor(
+        Program("broker", path("broker")),
+        Program(
+            "feeder",
+            path("feeder"),
+            *("--feed", "recorded", "--loop", *sources(options.data, int(speed))),
+        ),
+        Program("gateway", path("gateway")),
+    )
+    return supervisor.run(signal_pipe())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
