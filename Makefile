@@ -39,6 +39,10 @@ else
   LDFLAGS   += -fsanitize=$(SAN)
 endif
 
+ifeq ($(SAN),thread)
+  export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp
+endif
+
 # Everything but main.c goes into one library per folder, which tests link too.
 SHARED_SRC := $(wildcard shared/*.c)
 LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
@@ -67,7 +71,7 @@ $(B)/%.o: %.c Makefile
 	$(if $(V),,@echo "  CC   $@";)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 # .incbin is invisible to -MMD.
-$(B)/gateway/www.o: gateway/www/index.html
+$(B)/gateway/www.o: $(wildcard gateway/www/*)
 
 define program
 $(B)/lib$(1).a: $(call OBJ,$(call LIB_SRC,$(1)))

@@ -126,7 +126,7 @@ static void send_heartbeat(struct desk *d)
     buf_free(&frame);
 }
 
-static void expire(struct desk *d)
+void desk_expire(struct desk *d)
 {
     struct feed *f;
     struct registry_gateway *g;
@@ -307,7 +307,7 @@ int64_t desk_tick(struct desk *d)
 {
     int64_t wait;
 
-    expire(d);
+    desk_expire(d);
     if (d->time.now >= d->heartbeat_at) {
         send_heartbeat(d);
         d->heartbeat_at += WIRE_HEARTBEAT_MS;

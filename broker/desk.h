@@ -68,6 +68,9 @@ void desk_control(struct desk *d, struct span peer, struct span message);
 /* A subscription seen on the XPUB: frame is 1 or 0 and the topic. */
 void desk_subscription(struct desk *d, struct span frame);
 
+/* Let go of feeds and gateways that fell silent. */
+void desk_expire(struct desk *d);
+
 /* Due work: heartbeat, expired leases, acknowledgements.  Returns ms until the next. */
 int64_t desk_tick(struct desk *d);
 

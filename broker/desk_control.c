@@ -9,7 +9,7 @@
 #include "shared/version.h"
 
 #define PAGE_SYMBOLS 2000 /* of a snapshot or replay answer */
-#define PAGE_BYTES (1024 * 1024)
+#define PAGE_BYTES (256 * 1024)
 #define PAGE_SCAN 200000 /* entries looked at for one page */
 #define PAGE_CONNECTIONS 1000
 
@@ -68,7 +68,10 @@ static void hello_feeder(struct question *q)
     struct feed *f = NULL;
     bool is_new = false;
     char text[256];
-    enum err e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
+    enum err e;
+
+    desk_expire(d); /* the name may be free since just now */
+    e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
 
     if (e == ERR_HELD) {
         snprintf(text, sizeof text, "feed %s is held by pid %llu on %s", f->name,
@@ -221,7 +224,7 @@ static bool read_connection(struct span *c, struct registry_connection *out)
         !pack_next(c, &id) || !pack_next(c, &host) || !pack_next(c, &port) ||
         !pack_next(c, &since) || !pack_next(c, &protocol) || id.type != PACK_UINT ||
         host.type != PACK_STR || host.text.len >= sizeof out->host ||
-        port.type != PACK_UINT || since.type != PACK_UINT || protocol.type != PACK_STR)
+        port.type != PACK_UINT || port.u > 65535 || since.type != PACK_UINT || protocol.type != PACK_STR)
         return false;
     *out = (struct registry_connection){.id = id.u,
                                         .since_us = (int64_t)since.u,

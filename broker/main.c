@@ -13,6 +13,8 @@
 #define BURST 256
 #define PUBLISH_HIGH_WATER 100000 /* records waiting for one subscriber */
 #define INGEST_HIGH_WATER 20000
+#define CONTROL_HIGH_WATER 256 /* answers a peer has not taken, pages among them */
+#define CONTROL_BURST 64
 #define FLUSH_MS 500 /* for what is queued to peers when we stop */
 
 struct broker {
@@ -52,7 +54,7 @@ static void drain_control(struct broker *b)
     struct bus_message m;
     enum err e;
 
-    for (int i = 0; i < BURST; i++) {
+    for (int i = 0; i < CONTROL_BURST; i++) {
         e = bus_recv(b->control, &m);
         if (e == ERR_AGAIN)
             return;
@@ -134,7 +136,7 @@ static enum err open_sockets(struct broker *b)
         bus_bind(b->context, ZMQ_XSUB, b->config.broker_ingest, INGEST_HIGH_WATER);
     b->publish =
         bus_bind(b->context, ZMQ_XPUB, b->config.broker_publish, PUBLISH_HIGH_WATER);
-    b->control = bus_bind(b->context, ZMQ_ROUTER, b->config.broker_control, 10000);
+    b->control = bus_bind(b->context, ZMQ_ROUTER, b->config.broker_control, CONTROL_HIGH_WATER);
     if (!b->ingest || !b->publish || !b->control ||
         bus_send(b->ingest, &everything, 1) || watch(b, &b->ingest_watch, b->ingest) ||
         watch(b, &b->publish_watch, b->publish) ||

@@ -22,6 +22,8 @@
       "Quotes per second of a simulation; 0: as fast as it goes.")                       \
     X(seconds, MAX_GAP, max_gap, "2", 0, 86400, NULL,                                    \
       "Seconds; a longer silence of a table (already divided by SPEED) is cut to this.") \
+    X(seconds, MAX_FUTURE, max_future, "60", 0, 86400, NULL,                             \
+      "Seconds a quote's timestamp may lie ahead of our clock; the broker has the same.")\
     X(choice, TIMESTAMPS, timestamps, "now", 0, 8, "now|tape",                           \
       "Timestamp of a recorded quote: now, with its own time as recorded_at; or its own "\
       "time.")                                                                           \

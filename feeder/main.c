@@ -344,6 +344,7 @@ static bool open_sources(struct feeder *f)
                      .speed = c->speed,
                      .rate = c->rate,
                      .max_gap_ms = c->max_gap,
+                     .max_future_ms = c->max_future,
                      .loop = c->loop,
                      .tape_time = strcmp(c->timestamps, "tape") == 0,
                      .allow_crossed = strcmp(c->crossed, "allow") == 0,

@@ -173,7 +173,7 @@ enum source_outcome source_next(struct source *s, const struct source_now *now,
 struct quote_rules source_rules(const struct source *s, const struct source_now *now)
 {
     return (struct quote_rules){.now_us = now->wall_us,
-                                .max_future_us = SOURCE_MAX_FUTURE_US,
+                                .max_future_us = s->set.max_future_ms * 1000,
                                 .allow_crossed = s->set.allow_crossed};
 }
 

@@ -23,13 +23,11 @@
 #include "shared/quote.h"
 
 #define SOURCE_NEVER INT64_MAX
-/* The broker's own bound is MAX_FUTURE; this one only catches what is plainly wrong. */
-#define SOURCE_MAX_FUTURE_US ((int64_t)60 * 1000000)
 
 struct source_settings {
     const char
         *label; /* field `source` of quotes that name none; outlives the source */
-    int64_t speed, rate, max_gap_ms;
+    int64_t speed, rate, max_gap_ms, max_future_ms;
     bool loop, tape_time, allow_crossed;
     int64_t bytes,
         seed; /* sim only: about the size of the quote as JSON, 0: no padding */

@@ -78,6 +78,8 @@ void backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message k
 {
     if (b->marked_round == round && b->marked_index == s->index)
         return; /* two of its patterns match */
+    if (b->marked_round != round)
+        backlog_fall_behind(b); /* what an earlier round owed is still here */
     b->marked_round = round;
     b->marked_index = s->index;
     if (b->mask) {
@@ -140,11 +142,30 @@ static bool is_changed_in_kind(struct backlog *b, const struct hub_symbol *symbo
 }
 
 
+static void retain_queued(struct backlog *b,
+                          bool (*is_kept)(void *ctx, const struct hub_symbol *s), void *ctx)
+{
+    uint32_t kept = 0, mask = b->queue_cap - 1;
+
+    for (uint32_t i = 0; i < b->queue_count; i++) {
+        struct frame *f = b->queue[(b->queue_first + i) & mask];
+
+        if (!f->symbol || is_kept(ctx, f->symbol)) {
+            b->queue[(b->queue_first + kept++) & mask] = f;
+            continue;
+        }
+        b->queue_bytes -= f->len;
+        frame_release(&f);
+    }
+    b->queue_count = kept;
+}
+
 void backlog_retain(struct backlog *b, bool (*is_kept)(void *ctx, const struct hub_symbol *s),
                     void *ctx)
 {
     uint32_t kept = 0;
 
+    retain_queued(b, is_kept, ctx);
     for (uint32_t i = 0; i < b->due_count; i++) {
         uintptr_t entry = b->due[b->due_first + i];
 

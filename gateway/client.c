@@ -14,6 +14,8 @@
 
 #define BATCH_BYTES 65536 /* gathered for one send */
 #define BATCH_FRAMES 1024
+#define READ_BYTES 65536 /* from one client in one turn */
+#define FRAGMENTS_MAX 1024 /* of one message: wslay keeps a block for each, even an empty one */
 #define OUT_MAX 65536 /* said to one client and not taken: we stop reading from it */
 #define CLOSE_WAIT_MS 2000 /* for the peer's close frame */
 #define SWEEP_PARTS 10 /* a sweep does a tenth; ten sweeps a second */
@@ -248,20 +250,27 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len, i
                        void *user)
 {
     struct client *c = user;
-    ssize_t n = recv(c->watch.fd, data, len, MSG_DONTWAIT);
+    ssize_t n;
 
     (void)flags;
+    if (c->read_budget < len || c->out.len > OUT_MAX) {
+        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK); /* the next turn goes on */
+        return -1;
+    }
+    n = recv(c->watch.fd, data, len, MSG_DONTWAIT);
     if (n > 0) {
+        c->read_budget -= (size_t)n;
         c->heard_at = c->g->awake;
         c->pings = 0;
         c->is_too_large = frame_meter_feed(&c->meter, data, (size_t)n) >
-                          (uint64_t)c->g->config.ws_max_size;
+                              (uint64_t)c->g->config.ws_max_size ||
+                          c->meter.fragments > FRAGMENTS_MAX;
         if (!c->is_too_large)
             return n;
     }
-    wslay_event_set_error(ctx, n < 0 && (errno == EAGAIN || errno == EINTR)
-                                   ? WSLAY_ERR_WOULDBLOCK
-                                   : WSLAY_ERR_CALLBACK_FAILURE);
+    c->is_lost = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    wslay_event_set_error(ctx, c->is_lost || c->is_too_large ? WSLAY_ERR_CALLBACK_FAILURE
+                                                             : WSLAY_ERR_WOULDBLOCK);
     return -1;
 }
 
@@ -339,6 +348,7 @@ static void read_some(struct client *c)
     }
     if (!make_context(c))
         return;
+    c->read_budget = READ_BYTES;
     e = wslay_event_recv(c->in);
     if (c->is_dead)
         return;
@@ -349,16 +359,24 @@ static void read_some(struct client *c)
         c->is_deaf = true;
         return;
     }
-    if (e) {
-        client_drop(c, "connection lost");
+    if (c->is_lost || (e && e != WSLAY_ERR_CALLBACK_FAILURE)) {
+        client_drop(c, c->is_closing ? c->close_why : "connection lost");
         return;
     }
-    if (!has_said_close)
-        wslay_event_send(c->in); /* pongs, and the answer to a close frame or a bad one */
-    if (!wslay_event_get_read_enabled(c->in)) {
-        /* Its close frame came, or a bad frame, for which wslay has just said why. */
+    if (!has_said_close && !e)
+        wslay_event_send(c->in); /* pongs, and the answer to a close frame */
+    if (e || !wslay_event_get_read_enabled(c->in)) {
+        /*
+         * Its close frame came, or a bad frame.  After ours either is its answer: wslay
+         * takes an echoed 1012 for a bad code.
+         */
         c->is_deaf = true;
-        begin_closing(c, wslay_event_get_status_code_sent(c->in), "bad frame from client");
+        c->has_peer_closed |= has_said_close;
+        if (wslay_event_get_close_sent(c->in))
+            begin_closing(c, wslay_event_get_status_code_sent(c->in),
+                          "bad frame from client");
+        client_close(c, CLOSE_PROTOCOL, SPAN("{\"code\":\"bad_frame\"}"),
+                     "bad frame from client");
     }
     if (c->is_deaf || frame_meter_is_idle(&c->meter))
         drop_context(c);

@@ -34,7 +34,9 @@ struct client {
     struct buf out; /* frames to this client alone, and the rest of one cut short */
     wslay_event_context_ptr in; /* NULL while no message is arriving */
     struct frame_meter meter;
-    bool is_too_large; /* its next frame declares more than WS_MAX_SIZE */
+    size_t read_budget; /* left in this turn */
+    bool is_lost; /* end of file, or a socket error */
+    bool is_too_large; /* its next frame declares more than WS_MAX_SIZE, or fragments go on */
     bool is_deaf; /* nothing it says matters any more: read and drop */
     bool has_peer_closed; /* its close frame came */
     bool is_blocked; /* waiting for EPOLLOUT */

@@ -19,16 +19,32 @@ static size_t put_header(char out[HEADER_MAX], enum opcode opcode, size_t len)
     return 2 + width;
 }
 
+static struct frame *frame_alloc(size_t len)
+{
+    struct frame *f = mem_alloc(sizeof *f + len);
+
+    f->symbol = NULL;
+    f->references = 1;
+    f->len = (uint32_t)len;
+    return f;
+}
+
 struct frame *frame_new(enum opcode opcode, struct span payload)
 {
     char header[HEADER_MAX];
     size_t len = put_header(header, opcode, payload.len);
-    struct frame *f = mem_alloc(sizeof *f + len + payload.len);
+    struct frame *f = frame_alloc(len + payload.len);
 
-    f->references = 1;
-    f->len = (uint32_t)(len + payload.len);
     memcpy(f->bytes, header, len);
     memcpy(f->bytes + len, payload.at, payload.len);
+    return f;
+}
+
+struct frame *frame_wrap(struct span bytes)
+{
+    struct frame *f = frame_alloc(bytes.len);
+
+    memcpy(f->bytes, bytes.at, bytes.len);
     return f;
 }
 
@@ -102,8 +118,10 @@ uint64_t frame_meter_feed(struct frame_meter *m, const uint8_t *data, size_t len
         m->have = 0;
         if (m->left > largest)
             largest = m->left;
-        if (!(m->head[0] & 8)) /* control frames may stand between fragments */
+        if (!(m->head[0] & 8)) { /* control frames may stand between fragments */
             m->is_in_message = !(m->head[0] & 128);
+            m->fragments = m->is_in_message ? m->fragments + 1 : 0;
+        }
     }
     return largest;
 }

@@ -22,13 +22,17 @@ enum opcode {
     OPCODE_PING = 9,
 };
 
+struct hub_symbol;
+
 struct frame {
+    const struct hub_symbol *symbol; /* whose record it is, NULL: nobody's */
     uint32_t references;
     uint32_t len;
     char bytes[]; /* header and payload */
 };
 
 struct frame *frame_new(enum opcode opcode, struct span payload); /* one reference */
+struct frame *frame_wrap(struct span bytes); /* of what frame_append wrote; one reference */
 struct frame *frame_hold(struct frame *f);
 void frame_release(struct frame **f); /* *f may be NULL; it becomes NULL */
 
@@ -45,6 +49,7 @@ struct frame_meter {
     uint8_t head[14];
     uint8_t have; /* bytes of the header */
     bool is_in_message; /* fragments to come */
+    uint32_t fragments; /* of that message so far */
     uint64_t left; /* of the payload */
 };
 

@@ -289,7 +289,7 @@ static void http_free(struct http *h)
     free(h);
 }
 
-static bool start(struct http *h, const struct gateway_config *c,
+static enum err start(struct http *h, const struct gateway_config *c,
                   char error[HTTP_ERROR_MAX])
 {
     char complaint[HTTP_ERROR_MAX];
@@ -298,7 +298,7 @@ static bool start(struct http *h, const struct gateway_config *c,
 
     h->policy = policy_new(c, error);
     if (!h->policy)
-        return false;
+        return ERR_INVALID;
     e = handover_open(&h->service.handover, (int)c->http_threads);
     if (e) {
         snprintf(
@@ -306,7 +306,7 @@ static bool start(struct http *h, const struct gateway_config *c,
             "too few descriptors for HTTP_THREADS %d and any WebSocket (%s): raise "
             "ulimit -n or LimitNOFILE",
             (int)c->http_threads, err_text(e));
-        return false;
+        return ERR_SYS;
     }
     apply(h, c, h->policy);
     mg_init_library(0);
@@ -315,24 +315,26 @@ static bool start(struct http *h, const struct gateway_config *c,
         snprintf(error, HTTP_ERROR_MAX, "HOST, PORT: cannot listen on %s:%d: %.300s",
                  c->host, (int)c->port, complaint);
         mg_exit_library();
-        return false;
+        return ERR_SYS;
     }
     serve_websockets(h);
     if (mg_get_server_ports(h->context, 1, &port) == 1)
         h->port = port.port;
-    return true;
+    return OK;
 }
 
-struct http *http_start(const struct gateway_config *config, struct gate *gate,
-                        struct ask_desk *desk, struct arrival_queue *arrivals,
-                        char error[HTTP_ERROR_MAX])
+enum err http_start(const struct gateway_config *config, struct gate *gate,
+                    struct ask_desk *desk, struct arrival_queue *arrivals,
+                    struct http **out, char error[HTTP_ERROR_MAX])
 {
     struct http *h = http_new(gate, desk, arrivals);
+    enum err e = start(h, config, error);
 
-    if (start(h, config, error))
-        return h;
-    http_free(h);
-    return NULL;
+    if (e)
+        http_free(h);
+    else
+        *out = h;
+    return e;
 }
 
 int http_port(const struct http *h)

@@ -27,13 +27,14 @@
 struct http;
 
 /*
- * Listen and serve.  Sets the gate's limit.  NULL with *error telling what is wrong: a
- * bad setting (name, value, what is allowed), or an address that cannot be had.  The
- * config is copied where needed; gate, desk and queue must outlive the server.
+ * Listen and serve.  Sets the gate's limit.  Else *error tells what is wrong: ERR_INVALID,
+ * a bad setting (name, value, what is allowed); ERR_SYS, an address or descriptors that
+ * cannot be had.  The config is copied where needed; gate, desk and queue must outlive
+ * the server.
  */
-struct http *http_start(const struct gateway_config *config, struct gate *gate,
-                        struct ask_desk *desk, struct arrival_queue *arrivals,
-                        char error[HTTP_ERROR_MAX]);
+MUST_CHECK enum err http_start(const struct gateway_config *config, struct gate *gate,
+                               struct ask_desk *desk, struct arrival_queue *arrivals,
+                               struct http **out, char error[HTTP_ERROR_MAX]);
 int http_port(const struct http *h); /* the real one */
 
 /*

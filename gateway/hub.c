@@ -26,6 +26,11 @@ struct hub *hub_new(size_t queue_limit)
     return h;
 }
 
+void hub_set_queue_limit(struct hub *h, size_t bytes)
+{
+    h->queue_limit = bytes;
+}
+
 static void drop_frames(struct hub_symbol *s)
 {
     for (size_t kind = 0; kind < 3; kind++)
@@ -173,8 +178,10 @@ struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
 {
     struct frame **f = &s->frames[kind][encoding];
 
-    if (!*f)
+    if (!*f) {
         *f = encode_symbol(s, kind, encoding);
+        (*f)->symbol = s;
+    }
     return *f;
 }
 
@@ -251,12 +258,12 @@ static void set_state(struct hub *h, struct hub_symbol *s, enum symbol_state sta
     s->had_state = true;
 }
 
-bool hub_is_gap(const struct hub *h, struct span symbol, const struct wire_record *r)
+bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r)
 {
-    const struct hub_symbol *s = hub_find(h, symbol);
-    uint64_t last = s ? s->seq : 0;
+    const struct hub_symbol *s = add_symbol(h, symbol);
+    uint64_t last = s->seq;
 
-    if (!s || !s->is_synced)
+    if (!s->is_synced)
         return false;
     for (uint32_t i = 0; !s->seq && i < s->topic_count; i++)
         if (s->topics[i]->sync == TOPIC_LIVE && s->topics[i]->synced_seq > last)
@@ -284,6 +291,7 @@ bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
         set_changed(h, s);
         s->updates++;
         s->had_quote = true;
+        s->body_seq = r->seq;
         buf_clear(&s->body);
         buf_add(&s->body, r->body.at, r->body.len);
         queue_to_all(h, s, MESSAGE_QUOTE);
@@ -297,20 +305,23 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
     struct hub_symbol *s = add_symbol(h, symbol);
     enum symbol_state state = is_stale ? SYMBOL_STALE : SYMBOL_LIVE;
 
-    if (seq < s->seq)
-        return;
-    if (seq == s->seq) {
+    if (seq <= s->seq && s->body.len && quote->seq <= s->body_seq) {
         /* Nothing new, but it may have been declared stale by ourselves. */
-        if (s->state != state) {
+        if (seq == s->seq && s->state != state) {
             set_state(h, s, state);
             queue_to_all(h, s, MESSAGE_STATE);
         }
         return;
     }
-    s->seq = seq;
-    s->prev = quote->prev;
-    s->state = state;
-    s->last_is_state = seq != quote->seq;
+    /* A state may have come before the value it is about. */
+    if (seq >= s->seq)
+        s->state = state;
+    if (seq > s->seq) {
+        s->seq = seq;
+        s->prev = quote->prev;
+        s->last_is_state = seq != quote->seq;
+    }
+    s->body_seq = quote->seq;
     set_changed(h, s);
     s->is_snapshot_due = true;
     buf_clear(&s->body);
@@ -346,14 +357,36 @@ void hub_go_stale(struct hub *h)
     }
 }
 
+static void forget_changes(struct hub *h)
+{
+    for (size_t i = 0; i < h->changed_count; i++) {
+        struct hub_symbol *s = h->changed[i];
+
+        s->updates = 0;
+        s->is_changed = s->had_quote = s->had_state = s->is_snapshot_due = false;
+    }
+    h->changed_count = 0;
+}
+
 void hub_reset(struct hub *h, uint64_t epoch)
 {
-    hub_go_stale(h);
+    restart_topics(h);
+    forget_changes(h);
     h->epoch = epoch;
     h->seq = 0;
+    for (struct hub_topic *t = h->topics; t; t = t->next) {
+        t->synced_seq = 0;
+        for (uint32_t k = 0; k < t->member_count; k++)
+            backlog_fini(&t->members[k].who->backlog);
+    }
     for (size_t i = 0; i < h->symbol_count; i++) {
-        h->symbols[i]->seq = h->symbols[i]->prev = 0;
-        drop_frames(h->symbols[i]);
+        struct hub_symbol *s = h->symbols[i];
+
+        s->seq = s->prev = s->body_seq = 0;
+        s->last_is_state = false;
+        if (s->state == SYMBOL_LIVE)
+            s->state = SYMBOL_STALE;
+        drop_frames(s);
     }
 }
 
@@ -380,11 +413,8 @@ void hub_fan_out(struct hub *h)
                 if (!topic->members[k].who->wants_all)
                     mark(h, topic->members[k].who, s, tag, s->updates);
         }
-        s->updates = 0;
-        s->is_changed = false;
-        s->had_quote = s->had_state = s->is_snapshot_due = false;
     }
-    h->changed_count = 0;
+    forget_changes(h);
 }
 
 /* --- subscribers ------------------------------------------------------------------------ */

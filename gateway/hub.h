@@ -37,6 +37,7 @@ struct hub_symbol {
     bool last_is_state; /* its last record was a state, not a quote */
     uint64_t seq, prev; /* of its last record */
     struct buf body; /* of its last quote, msgpack; empty: none yet */
+    uint64_t body_seq; /* position of that quote */
     /* private to the hub */
     struct frame *frames[3][ENCODING_COUNT];
     struct hub_topic **topics;
@@ -68,6 +69,7 @@ struct hub_topic {
     bool is_prefix;
     enum topic_sync sync;
     uint32_t generation; /* upstream's number of the synchronisation under way, 0: none */
+    bool is_marked; /* upstream's: its mark has come, its snapshot may be asked for */
     uint64_t synced_seq; /* position of the snapshot it became live with */
     uint32_t references; /* requests waiting for it, and members */
     /* private to the hub */
@@ -97,6 +99,7 @@ struct hub;
 
 struct hub *hub_new(size_t queue_limit);
 void hub_free(struct hub *h);
+void hub_set_queue_limit(struct hub *h, size_t bytes); /* of subscribers in mode all */
 
 /* --- records from upstream ------------------------------------------------- */
 
@@ -107,11 +110,15 @@ uint64_t hub_epoch(const struct hub *h);
 
 /*
  * The record of this symbol before r never came: true.  Only for symbols whose position is
- * known to be complete; for one not seen yet, what its topics' snapshots covered counts.
+ * known to be complete; for one not seen yet (from now on hub_find finds it), what its topics'
+ * snapshots covered counts.
  */
-bool hub_is_gap(const struct hub *h, struct span symbol, const struct wire_record *r);
+bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r);
 
-/* A new log: every position is forgotten, every value becomes stale, topics start anew. */
+/*
+ * A new log: every position is forgotten, every value becomes stale, nothing is owed any more,
+ * topics start anew.
+ */
 void hub_reset(struct hub *h, uint64_t epoch);
 /* The broker is away: every value becomes stale and is announced; topics start anew. */
 void hub_go_stale(struct hub *h);

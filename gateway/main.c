@@ -113,6 +113,8 @@ static void reload(struct gateway *g, struct http *http, char *const *argv)
     log_init("pregon-gateway", fresh.log_level, fresh.log_format);
     config_free(&gateway_program, &g->config);
     g->config = fresh;
+    hub_set_queue_limit(g->hub, (size_t)fresh.client_queue);
+    upstream_introduce(g->upstream);
     log_info("SIGHUP: settings reloaded (addresses and threads need a restart)");
 }
 
@@ -166,8 +168,8 @@ static int drain(struct gateway *g, struct http *http, int64_t *sweep_at)
     struct stopper s = {.http = http};
     int64_t deadline = g->now + g->config.timeout_graceful_shutdown;
 
-    log_info("Shutting down");
     gate_set_draining(g->gate);
+    log_info("Shutting down");
     see_clients_off(g, deadline, sweep_at);
     ask_cancel_all(g->asks);
     s.watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -202,11 +204,12 @@ static int run(struct gateway *g, char *const *argv)
     char error[HTTP_ERROR_MAX] = "";
     int64_t sweep_at = 0, ready_by = g->now + READY_MS;
     bool more = true, is_ready = false;
-    struct http *http = http_start(&g->config, g->gate, g->asks, g->arrivals, error);
+    struct http *http = NULL;
+    enum err e = http_start(&g->config, g->gate, g->asks, g->arrivals, &http, error);
 
-    if (!http) {
+    if (e) {
         log_critical("%s", error);
-        return 2;
+        return e == ERR_INVALID ? 2 : 1;
     }
     if (loop_watch(g->loop, &asks, EPOLLIN) || loop_watch(g->loop, &arrivals, EPOLLIN)) {
         log_critical("epoll: %s", strerror(errno));

@@ -169,7 +169,9 @@ static uint32_t put_all_connections(struct ask *q, struct span answer)
 
         if (!pack_next(&c, &head) || head.type != PACK_ARRAY || head.count != 5 ||
             !pack_next(&c, &gateway) || !pack_next(&c, &host) || !pack_next(&c, &port) ||
-            !pack_next(&c, &since) || !pack_next(&c, &protocol))
+            !pack_next(&c, &since) || !pack_next(&c, &protocol) ||
+            gateway.type != PACK_STR || host.type != PACK_STR || port.type != PACK_UINT ||
+            since.type != PACK_UINT || protocol.type != PACK_STR)
             return i;
         put_connection(&q->body, q, i == 0, gateway.text, host.text, port.u, since.u,
                        protocol.text);
@@ -302,19 +304,15 @@ static void put_quote(struct buf *b, struct span symbol, uint64_t seq, struct sp
     buf_addc(b, '}');
 }
 
-/* One entry of the broker's snapshot: [symbol, seq, state, record]. */
 static bool put_entry(struct buf *b, struct span *c, bool is_first)
 {
-    struct pack_value head, symbol, seq, state, record;
-    struct wire_record r;
+    struct wire_entry e;
 
-    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 4 ||
-        !pack_next(c, &symbol) || !pack_next(c, &seq) || !pack_next(c, &state) ||
-        !pack_next(c, &record) || wire_read(record.text, &r, NULL) || pack_check(r.body))
+    if (!wire_take_entry(c, &e))
         return false;
     if (!is_first)
         buf_addc(b, ',');
-    put_quote(b, symbol.text, seq.u, state.text, r.body);
+    put_quote(b, e.symbol, e.seq, e.is_stale ? SPAN("stale") : SPAN("live"), e.quote.body);
     return true;
 }
 

@@ -16,7 +16,7 @@
 
 typedef void handler(struct service *s, struct request *r, struct reply *p);
 
-static handler get_page, get_health, get_ready, get_live, get_status, get_check,
+static handler get_page, get_style, get_script, get_health, get_ready, get_live, get_status, get_check,
     get_locks, get_quotes, get_quote;
 
 static const struct route {
@@ -26,6 +26,8 @@ static const struct route {
     bool is_open;  /* every page may read it, whatever CORS_ORIGINS says */
 } routes[] = {
     {"/", get_page, false, false},
+    {"/board.css", get_style, false, false},
+    {"/board.js", get_script, false, false},
     {"/cotizaciones/health", get_health, false, false},
     {"/cotizaciones/ready", get_ready, false, false},
     {"/cotizaciones/live", get_live, false, false},
@@ -127,19 +129,37 @@ static bool page_of(struct request *r, struct ask *q, struct reply *p)
     return true;
 }
 
-static void get_page(struct service *s, struct request *r, struct reply *p)
+static void get_file(enum www_name name, struct request *r, struct reply *p)
 {
-    struct span page = www_page();
+    struct www_file f = www_file(name);
 
-    (void)s;
     p->status = 200;
-    p->type = "text/html; charset=utf-8";
+    p->type = f.type;
     p->cache = "no-cache";
-    if (www_is_fresh(request_header(r, "If-None-Match")))
+    if (www_is_fresh(&f, request_header(r, "If-None-Match")))
         p->status = 304;
     else
-        buf_add(&p->body, page.at, page.len);
-    www_headers(&p->headers);
+        buf_add(&p->body, f.content.at, f.content.len);
+    buf_printf(&p->headers, "ETag: %s\r\n", f.tag);
+}
+
+static void get_page(struct service *s, struct request *r, struct reply *p)
+{
+    (void)s;
+    get_file(WWW_PAGE, r, p);
+    buf_adds(&p->headers, www_headers);
+}
+
+static void get_style(struct service *s, struct request *r, struct reply *p)
+{
+    (void)s;
+    get_file(WWW_STYLE, r, p);
+}
+
+static void get_script(struct service *s, struct request *r, struct reply *p)
+{
+    (void)s;
+    get_file(WWW_SCRIPT, r, p);
 }
 
 static void get_health(struct service *s, struct request *r, struct reply *p)

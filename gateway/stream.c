@@ -1,16 +1,14 @@
-#include "gateway/stream.h"
+#include "gateway/stream_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/message.h"
 #include "gateway/upstream.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/pack.h"
 
-#define BAD_REQUESTS_MAX 100 /* a minute, then 4429 */
 #define ID_MAX 64
 #define URL_PARAM_MAX 8192
 #define MAX_HZ_MAX 1000.0
@@ -34,116 +32,6 @@ struct request {
     bool has_since;
     size_t snapshot_limit;
 };
-
-void stream_epoch_text(uint64_t epoch, char out[17])
-{
-    snprintf(out, 17, "%016llx", (unsigned long long)epoch);
-}
-
-/* --- saying -------------------------------------------------------------------------- */
-
-static void finish(struct client *c, struct message *m)
-{
-    message_end(m, &c->out);
-    c->messages_out++;
-    hub_set_due(c->g->hub, &c->sub);
-}
-
-static void put_id(struct message *m, const struct buf *id)
-{
-    if (id->len)
-        message_raw(m, "id", buf_span(id));
-}
-
-static void say_error(struct client *c, const struct buf *id, const char *code,
-                      const char *text, const size_t *at)
-{
-    struct gateway *g = c->g;
-    struct message m;
-
-    message_begin(&m, c->sub.encoding, "error");
-    put_id(&m, id);
-    message_text(&m, "code", span_of(code));
-    message_text(&m, "message", span_of(text));
-    if (at && c->sub.encoding == ENCODING_JSON)
-        message_u(&m, "at", *at);
-    finish(c, &m);
-    if (g->now >= c->minute_at) {
-        c->minute_at = g->now + 60000;
-        c->bad_requests = 0;
-    }
-    if (++c->bad_requests > BAD_REQUESTS_MAX)
-        client_close(c, CLOSE_ABUSE, SPAN("{\"code\":\"too_many_errors\"}"),
-                     "too many bad requests");
-}
-
-/* Never above what it is still owed: then it is told what it was told before. */
-static uint64_t complete_seq(struct client *c)
-{
-    if (backlog_is_empty(&c->sub.backlog) && hub_seq(c->g->hub) > c->stated_seq)
-        c->stated_seq = hub_seq(c->g->hub);
-    return c->stated_seq;
-}
-
-void stream_heartbeat(struct client *c)
-{
-    struct message m;
-
-    message_begin(&m, c->sub.encoding, "heartbeat");
-    message_u(&m, "seq", complete_seq(c));
-    message_u(&m, "merged", c->sub.backlog.merged);
-    message_time(&m, "timestamp", c->g->wall_us);
-    finish(c, &m);
-}
-
-void stream_going_away(struct client *c, int64_t reconnect_after_ms)
-{
-    struct message m;
-
-    message_begin(&m, c->sub.encoding, "going_away");
-    message_text(&m, "reason", SPAN("restart"));
-    message_seconds(&m, "reconnect_after", reconnect_after_ms);
-    finish(c, &m);
-}
-
-void stream_reset_all(struct gateway *g, const char *reason)
-{
-    char epoch[17];
-
-    stream_epoch_text(hub_epoch(g->hub), epoch);
-    for (size_t i = 0; i < g->client_count; i++) {
-        struct client *c = g->clients[i];
-        struct message m;
-
-        if (c->is_closing)
-            continue;
-        c->stated_seq = 0;
-        message_begin(&m, c->sub.encoding, "reset");
-        message_text(&m, "epoch", span_of(epoch));
-        message_u(&m, "seq", hub_seq(g->hub));
-        message_text(&m, "reason", span_of(reason));
-        finish(c, &m);
-    }
-}
-
-void stream_lost_all(struct gateway *g, uint64_t seq, struct span body)
-{
-    for (size_t i = 0; i < g->client_count; i++) {
-        struct client *c = g->clients[i];
-        struct message m;
-
-        if (c->is_closing)
-            continue;
-        message_begin(&m, c->sub.encoding, "lost");
-        message_u(&m, "seq", seq);
-        message_text(&m, "feed", pack_find_text(body, "feed"));
-        message_u(&m, "first", pack_find_u(body, "first", 0));
-        message_u(&m, "last", pack_find_u(body, "last", 0));
-        message_u(&m, "count", pack_find_u(body, "count", 0));
-        message_text(&m, "reason", pack_find_text(body, "reason"));
-        finish(c, &m);
-    }
-}
 
 /* --- requests -------------------------------------------------------------------------- */
 
@@ -187,9 +75,9 @@ static void acknowledge(struct gateway *g, struct request *r, bool is_broker_awa
     stream_epoch_text(hub_epoch(g->hub), epoch);
     message_begin(&m, c->sub.encoding, "ack");
     message_text(&m, "op", SPAN("subscribe"));
-    put_id(&m, &r->id);
+    stream_put_id(&m, &r->id);
     message_text(&m, "epoch", span_of(epoch));
-    message_u(&m, "seq", complete_seq(c));
+    message_u(&m, "seq", stream_complete_seq(c));
     put_patterns(&m, r);
     if (r->has_since)
         message_bool(&m, "recovered", false);
@@ -197,7 +85,7 @@ static void acknowledge(struct gateway *g, struct request *r, bool is_broker_awa
         message_bool(&m, "auto", true);
     if (is_broker_away)
         message_text(&m, "upstream", SPAN("away"));
-    finish(c, &m);
+    stream_finish(c, &m);
     for (size_t i = 0; i < r->topic_count; i++) {
         size_t limit = r->snapshot_limit > count ? r->snapshot_limit - count : 0;
 
@@ -212,7 +100,7 @@ static void acknowledge(struct gateway *g, struct request *r, bool is_broker_awa
                  "%zu symbols match, the first %zu were sent as snapshots: subscribe to what "
                  "you need, or raise AUTO_MAX",
                  count, r->snapshot_limit);
-        say_error(c, &none, "auto_max", text, NULL);
+        stream_say_error(c, &none, "auto_max", text, NULL);
     }
 }
 
@@ -328,13 +216,13 @@ static bool has_texts(struct client *c, const struct json_value *root,
     const struct json_value *v;
 
     if (!symbols || symbols->type != JSON_ARRAY) {
-        say_error(c, id, "bad_request", "'symbols' must be an array",
+        stream_say_error(c, id, "bad_request", "'symbols' must be an array",
                   symbols ? &symbols->offset : &root->offset);
         return false;
     }
     for (v = symbols + 1; v < symbols + symbols->skip; v += v->skip)
         if (v->type != JSON_STRING) {
-            say_error(c, id, "bad_request", "'symbols' must hold text", &v->offset);
+            stream_say_error(c, id, "bad_request", "'symbols' must hold text", &v->offset);
             return false;
         }
     return true;
@@ -351,17 +239,17 @@ static void op_subscribe(struct client *c, const struct json_value *root, struct
     if (!has_texts(c, root, symbols, id))
         return;
     if (mode && (mode->type != JSON_STRING || !set_mode(c, mode->text))) {
-        say_error(c, id, "bad_request", "'mode' must be \"merge\" or \"all\"",
+        stream_say_error(c, id, "bad_request", "'mode' must be \"merge\" or \"all\"",
                   &mode->offset);
         return;
     }
     if (hz && (hz->type != JSON_NUMBER || !set_max_hz(c, hz->text))) {
-        say_error(c, id, "bad_request", "'max_hz' must be a number from 0.01 to 1000",
+        stream_say_error(c, id, "bad_request", "'max_hz' must be a number from 0.01 to 1000",
                   &hz->offset);
         return;
     }
     if (since && since->type != JSON_OBJECT && since->type != JSON_NULL) {
-        say_error(c, id, "bad_request", "'since' must be an object", &since->offset);
+        stream_say_error(c, id, "bad_request", "'since' must be an object", &since->offset);
         return;
     }
     r = request_new(c);
@@ -380,14 +268,14 @@ static void say_patterns(struct client *c, const char *op, const struct buf *id)
 
     message_begin(&m, c->sub.encoding, "ack");
     message_text(&m, "op", span_of(op));
-    put_id(&m, id);
-    message_u(&m, "seq", complete_seq(c));
+    stream_put_id(&m, id);
+    message_u(&m, "seq", stream_complete_seq(c));
     message_text(&m, "mode", c->sub.wants_all ? SPAN("all") : SPAN("merge"));
     for (uint32_t i = 0; i < c->sub.topic_count; i++)
         message_texts_add(&held, c->sub.encoding, hub_topic_pattern(c->sub.topics[i].topic));
     message_put_texts(&m, "symbols", &held);
     buf_free(&held.items);
-    finish(c, &m);
+    stream_finish(c, &m);
 }
 
 static void op_unsubscribe(struct client *c, const struct json_value *root, struct buf *id)
@@ -406,11 +294,11 @@ static void op_unsubscribe(struct client *c, const struct json_value *root, stru
     }
     message_begin(&m, c->sub.encoding, "ack");
     message_text(&m, "op", SPAN("unsubscribe"));
-    put_id(&m, id);
-    message_u(&m, "seq", complete_seq(c));
+    stream_put_id(&m, id);
+    message_u(&m, "seq", stream_complete_seq(c));
     message_put_texts(&m, "symbols", &left);
     message_put_texts(&m, "rejected", &rejected);
-    finish(c, &m);
+    stream_finish(c, &m);
     buf_free(&left.items);
     buf_free(&rejected.items);
 }
@@ -428,10 +316,10 @@ static void op_ping(struct client *c, const struct json_value *root, struct buf 
     (void)root;
     message_begin(&m, c->sub.encoding, "ack");
     message_text(&m, "op", SPAN("ping"));
-    put_id(&m, id);
-    message_u(&m, "seq", complete_seq(c));
+    stream_put_id(&m, id);
+    message_u(&m, "seq", stream_complete_seq(c));
     message_time(&m, "timestamp", c->g->wall_us);
-    finish(c, &m);
+    stream_finish(c, &m);
 }
 
 static const struct {
@@ -481,18 +369,18 @@ static void run(struct client *c, struct span text)
 
     if (json_parse(json, text, &root)) {
         at = json_error_offset(json);
-        say_error(c, &id, "bad_request", json_error(json), &at);
+        stream_say_error(c, &id, "bad_request", json_error(json), &at);
         return;
     }
     op = json_member(root, "op");
     if (root->type != JSON_OBJECT || !op || op->type != JSON_STRING) {
-        say_error(c, &id, "bad_request",
+        stream_say_error(c, &id, "bad_request",
                   "a request is an object with 'op': subscribe, unsubscribe, list or ping",
                   op ? &op->offset : &root->offset);
         return;
     }
     if (!take_id(c, json_member(root, "id"), &id)) {
-        say_error(c, &id, "bad_request", "'id' must be a number or a text of at most 64 bytes",
+        stream_say_error(c, &id, "bad_request", "'id' must be a number or a text of at most 64 bytes",
                   &json_member(root, "id")->offset);
         return;
     }
@@ -502,7 +390,7 @@ static void run(struct client *c, struct span text)
             buf_free(&id);
             return;
         }
-    say_error(c, &id, "unknown_op", "'op' must be subscribe, unsubscribe, list or ping",
+    stream_say_error(c, &id, "unknown_op", "'op' must be subscribe, unsubscribe, list or ping",
               &op->offset);
     buf_free(&id);
 }
@@ -516,11 +404,11 @@ static void run_message(struct client *c, bool is_text, struct span message)
         return;
     }
     if (c->sub.encoding == ENCODING_JSON) {
-        say_error(c, &none, "bad_request", "send text: pregon.v1.json was negotiated", NULL);
+        stream_say_error(c, &none, "bad_request", "send text: pregon.v1.json was negotiated", NULL);
         return;
     }
     if (pack_check(message)) {
-        say_error(c, &none, "bad_request", "not one well-formed msgpack value", NULL);
+        stream_say_error(c, &none, "bad_request", "not one well-formed msgpack value", NULL);
         return;
     }
     pack_to_json(&message, &json);
@@ -630,44 +518,17 @@ static void add_list(struct request *r, struct span list)
     }
 }
 
-static void say_welcome(struct client *c)
-{
-    struct gateway *g = c->g;
-    struct message m;
-    char epoch[17], connection[96];
-
-    stream_epoch_text(hub_epoch(g->hub), epoch);
-    snprintf(connection, sizeof connection, "%s:%llu", g->name, (unsigned long long)c->id);
-    message_begin(&m, c->sub.encoding, "welcome");
-    message_text(&m, "protocol",
-                 c->sub.encoding == ENCODING_JSON ? SPAN("pregon.v1.json")
-                                                  : SPAN("pregon.v1.msgpack"));
-    message_text(&m, "gateway", span_of(g->name));
-    message_text(&m, "connection", span_of(connection));
-    message_text(&m, "epoch", span_of(epoch));
-    message_u(&m, "seq", hub_seq(g->hub));
-    message_seconds(&m, "heartbeat", g->config.heartbeat);
-    message_seconds(&m, "timeout", g->config.websocket_timeout);
-    message_map(&m, "limits", 3);
-    message_u(&m, "symbols", (uint64_t)g->config.max_symbols);
-    message_u(&m, "message_bytes", (uint64_t)g->config.ws_max_size);
-    message_u(&m, "queue_bytes", (uint64_t)g->config.client_queue);
-    message_map_end(&m);
-    message_time(&m, "timestamp", g->wall_us);
-    finish(c, &m);
-}
-
 void stream_welcome(struct client *c, const char *query)
 {
     struct gateway *g = c->g;
     struct request *r = request_new(c);
     struct buf mode = {0}, hz = {0}, symbols = {0}, since = {0}, none = {0};
 
-    say_welcome(c);
+    stream_say_welcome(c);
     if (query_param(query, "mode", &mode) && !set_mode(c, buf_span(&mode)))
-        say_error(c, &none, "bad_request", "?mode= must be merge or all", NULL);
+        stream_say_error(c, &none, "bad_request", "?mode= must be merge or all", NULL);
     if (query_param(query, "max_hz", &hz) && !set_max_hz(c, buf_span(&hz)))
-        say_error(c, &none, "bad_request", "?max_hz= must be a number from 0.01 to 1000",
+        stream_say_error(c, &none, "bad_request", "?max_hz= must be a number from 0.01 to 1000",
                   NULL);
     r->has_since = query_param(query, "since", &since);
     if (query_param(query, "symbols", &symbols) && symbols.len <= URL_PARAM_MAX) {

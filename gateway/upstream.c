@@ -18,6 +18,7 @@
 #define BURST 256
 #define SUB_HIGH_WATER 100000
 #define HELLO_MS 500 /* between attempts */
+#define ASKED_MAX 64 /* snapshots of topics under way */
 #define MARK_MS 1000 /* before a mark is tried again */
 #define ALIVE_MS 1000
 #define REPORT_MS 50
@@ -51,6 +52,7 @@ static struct question *question_new(struct upstream *u, enum question_kind kind
     q->id = ++u->next_id;
     q->kind = kind;
     q->give_up_at = u->g->now + UPSTREAM_ANSWER_MS;
+    u->asked += kind == QUESTION_TOPIC;
     HASH_ADD(hh, u->questions, id, sizeof q->id, q);
     return q;
 }
@@ -58,6 +60,7 @@ static struct question *question_new(struct upstream *u, enum question_kind kind
 void upstream_question_end(struct upstream *u, struct question *q)
 {
     HASH_DEL(u->questions, q);
+    u->asked -= q->kind == QUESTION_TOPIC;
     free(q);
 }
 
@@ -152,6 +155,7 @@ static void on_topic_new(void *ctx, struct hub_topic *t)
     char topic[WIRE_TOPIC_MAX];
 
     zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, topic, zmq_topic(t, topic));
+    u->has_new_topics = true;
 }
 
 static void on_topic_gone(void *ctx, const struct hub_topic *t)
@@ -174,15 +178,17 @@ static void place_mark(struct upstream *u)
 {
     bool is_wanted = false;
 
-    if (u->mark[0] && u->g->now - u->mark_at < MARK_MS)
+    if (u->mark[0] ? u->g->now - u->mark_at < MARK_MS : !u->has_new_topics)
         return;
+    u->has_new_topics = false;
     for (struct hub_topic *t = hub_topic_first(u->g->hub); t; t = t->next) {
-        if (t->sync == TOPIC_LIVE || (t->sync == TOPIC_SYNCING && !u->mark[0]))
+        if (t->sync == TOPIC_LIVE || (t->sync == TOPIC_SYNCING && t->is_marked))
             continue; /* live, or its snapshot is under way */
         if (!is_wanted)
             u->generation++;
         is_wanted = true;
         t->sync = TOPIC_SYNCING;
+        t->is_marked = false;
         t->generation = u->generation;
     }
     if (!is_wanted)
@@ -199,9 +205,29 @@ static void on_mark(struct upstream *u, struct span topic)
     if (!u->mark[0] || !span_eq(topic, u->mark))
         return; /* somebody else's, seen through a subscription to everything */
     drop_mark(u);
-    for (struct hub_topic *t = hub_topic_first(u->g->hub); t; t = t->next)
-        if (t->sync == TOPIC_SYNCING && t->generation == u->generation)
-            upstream_ask_snapshot(u, QUESTION_TOPIC, t->pattern, t->generation, 0);
+    if (u->asked_upto == u->to_ask.len) {
+        buf_clear(&u->to_ask);
+        u->asked_upto = 0;
+    }
+    for (struct hub_topic *t = hub_topic_first(u->g->hub); t; t = t->next) {
+        if (t->sync != TOPIC_SYNCING || t->generation != u->generation)
+            continue;
+        t->is_marked = true;
+        buf_add(&u->to_ask, t->pattern, (size_t)t->pattern_len + 1);
+    }
+    upstream_ask_more(u);
+}
+
+void upstream_ask_more(struct upstream *u)
+{
+    while (u->asked < ASKED_MAX && u->asked_upto < u->to_ask.len) {
+        const char *pattern = u->to_ask.data + u->asked_upto;
+        const struct hub_topic *t = hub_topic_find(u->g->hub, span_of(pattern));
+
+        if (t && t->sync == TOPIC_SYNCING && t->is_marked)
+            upstream_ask_snapshot(u, QUESTION_TOPIC, pattern, t->generation, 0);
+        u->asked_upto += strlen(pattern) + 1;
+    }
 }
 
 /* --- records ---------------------------------------------------------------------------------- */
@@ -217,6 +243,7 @@ void upstream_set_here(struct upstream *u, bool is_here)
         log_info("The broker is here, log epoch %016llx",
                  (unsigned long long)hub_epoch(g->hub));
         hub_resync(g->hub);
+        u->has_new_topics = true;
         return;
     }
     log_warning("The broker is silent: every value is stale until it is back");
@@ -241,6 +268,7 @@ void upstream_check_epoch(struct upstream *u, uint64_t epoch)
     drop_mark(u);
     u->heartbeat_number = 0;
     hub_reset(g->hub, epoch);
+    u->has_new_topics = true;
     if (!old)
         return;
     log_warning("The broker has a new log (epoch %016llx): clients are told to start anew",
@@ -295,6 +323,7 @@ static void check_number(struct upstream *u, uint64_t number)
                  (unsigned long long)number, (unsigned long long)u->heartbeat_number);
         u->gaps++;
         hub_resync(u->g->hub);
+        u->has_new_topics = true;
     }
     u->heartbeat_number = number;
 }
@@ -327,6 +356,8 @@ static void apply(struct upstream *u, struct span symbol, struct span record,
             hold(s, record);
             return;
         }
+        if (r->kind == WIRE_STATE) /* the value before it is what never came */
+            upstream_ask_snapshot(u, QUESTION_SYMBOL, s->name, 0, 0);
     }
     hub_apply(hub, symbol, r);
 }
@@ -458,6 +489,7 @@ void upstream_free(struct upstream *u)
     bus_close(u->control);
     zmq_ctx_term(u->context);
     report_fini(&u->report);
+    buf_free(&u->to_ask);
     free(u);
 }
 
@@ -505,8 +537,15 @@ void upstream_tick(struct upstream *u)
     HASH_ITER (hh, u->questions, q, next)
         if (g->now >= q->give_up_at)
             upstream_give_up(u, q);
+    upstream_ask_more(u);
     if (u->is_here && u->is_known)
         gate_set_started(g->gate);
+}
+
+void upstream_introduce(struct upstream *u)
+{
+    u->is_known = false;
+    u->hello_at = 0;
 }
 
 bool upstream_is_here(const struct upstream *u)

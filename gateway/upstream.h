@@ -33,6 +33,9 @@ bool upstream_is_here(const struct upstream *u);
 int64_t upstream_silence_ms(const struct upstream *u); /* since the last heartbeat */
 uint64_t upstream_gaps(const struct upstream *u); /* found so far */
 
+/* Say hello again: something the broker was told has changed. */
+void upstream_introduce(struct upstream *u);
+
 /* A client came or went: the broker is told soon, at the latest before the next question. */
 void upstream_report_open(struct upstream *u, const struct client *c);
 void upstream_report_close(struct upstream *u, const struct client *c);

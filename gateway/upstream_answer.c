@@ -9,24 +9,15 @@
 
 static void apply_quotes(struct upstream *u, struct span answer)
 {
-    struct pack_value list, entry, symbol, seq, state, record;
-    struct wire_record quote;
+    struct pack_value list;
+    struct wire_entry e;
     struct span c;
 
     if (!pack_find(answer, "quotes", &list, &c) || list.type != PACK_ARRAY)
         return;
     pack_next(&c, &list);
-    for (uint32_t i = 0; i < list.count; i++) {
-        if (!pack_next(&c, &entry) || entry.type != PACK_ARRAY || entry.count != 4 ||
-            !pack_next(&c, &symbol) || !pack_next(&c, &seq) || !pack_next(&c, &state) ||
-            !pack_next(&c, &record) || symbol.type != PACK_STR || seq.type != PACK_UINT ||
-            state.type != PACK_STR || record.type != PACK_BIN ||
-            !quote_is_symbol(symbol.text) || wire_read(record.text, &quote, NULL) ||
-            pack_check(quote.body))
-            return;
-        hub_apply_snapshot(u->g->hub, symbol.text, seq.u, span_eq(state.text, "stale"),
-                           &quote);
-    }
+    for (uint32_t i = 0; i < list.count && wire_take_entry(&c, &e); i++)
+        hub_apply_snapshot(u->g->hub, e.symbol, e.seq, e.is_stale, &e.quote);
 }
 
 static void on_snapshot(struct upstream *u, const struct question *q, struct span answer)
@@ -145,8 +136,7 @@ void upstream_on_answer(struct upstream *u, struct span answer)
     if (pack_check(answer))
         return;
     if (span_eq(pack_find_text(answer, "op"), "who")) {
-        u->is_known = false;
-        u->hello_at = 0;
+        upstream_introduce(u);
         return;
     }
     HASH_FIND(hh, u->questions, &id, sizeof id, q);
@@ -177,11 +167,13 @@ void upstream_give_up(struct upstream *u, struct question *q)
     struct hub_symbol *s = hub_find(u->g->hub, span_of(q->pattern));
 
     if (q->kind == QUESTION_TOPIC && t && t->generation == q->generation &&
-        t->sync == TOPIC_SYNCING)
+        t->sync == TOPIC_SYNCING) {
         t->sync = TOPIC_NEW;
-    else if (q->kind == QUESTION_REPLAY && s && s->is_halted)
+        u->has_new_topics = true;
+    } else if (q->kind == QUESTION_REPLAY && s && s->is_halted) {
         upstream_ask_replay(u, s->name, s->seq);
-    else if (q->kind == QUESTION_ASK)
+    } else if (q->kind == QUESTION_ASK) {
         q->on_answer(u->g, q->ask, SPAN(""));
+    }
     upstream_question_end(u, q);
 }

@@ -33,9 +33,15 @@ struct upstream {
     struct question *questions; /* by id */
     uint64_t next_id;
     uint32_t generation;
+    /* Patterns whose mark has come, each ended by a NUL: their snapshots are asked for a few at
+     * a time, so that the answers never fill the broker's pipe. */
+    struct buf to_ask;
+    size_t asked_upto; /* of to_ask */
+    int asked; /* snapshots under way */
     char mark_name[32];
     char mark[WIRE_TOPIC_MAX]; /* the one subscribed now, "" if none */
     int64_t mark_at;
+    bool has_new_topics; /* some topic may want a mark */
     bool is_here, is_known; /* heartbeats come; our hello was answered */
     int64_t heartbeat_at; /* awake clock */
     int64_t hello_at, alive_at, report_at;
@@ -53,6 +59,8 @@ void upstream_question_end(struct upstream *u, struct question *q);
 void upstream_check_epoch(struct upstream *u, uint64_t epoch);
 void upstream_set_here(struct upstream *u, bool is_here);
 void upstream_send_report(struct upstream *u);
+/* Ask for the snapshots of more topics, if there are places. */
+void upstream_ask_more(struct upstream *u);
 
 /* upstream_answer.c */
 void upstream_on_answer(struct upstream *u, struct span answer);

@@ -96,6 +96,23 @@ enum err wire_read(struct span message, struct wire_record *out, bool *stampable
     return OK;
 }
 
+bool wire_take_entry(struct span *c, struct wire_entry *out)
+{
+    struct pack_value head, symbol, seq, state, record;
+
+    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 4 ||
+        !pack_next(c, &symbol) || symbol.type != PACK_STR || !pack_next(c, &seq) ||
+        seq.type != PACK_UINT || !pack_next(c, &state) || state.type != PACK_STR ||
+        !pack_next(c, &record) || record.type != PACK_BIN ||
+        !quote_is_symbol(symbol.text) || wire_read(record.text, &out->quote, NULL) ||
+        pack_check(out->quote.body))
+        return false;
+    out->symbol = symbol.text;
+    out->seq = seq.u;
+    out->is_stale = span_eq(state.text, "stale");
+    return true;
+}
+
 struct span wire_topic_symbol(struct span topic)
 {
     struct span symbol = {topic.at, topic.len ? topic.len - 1 : 0};

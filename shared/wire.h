@@ -89,6 +89,17 @@ MUST_CHECK enum err wire_read(struct span message, struct wire_record *out,
 /* Only the six integers, of a message whose body wire_read refused.  The body is left empty. */
 MUST_CHECK enum err wire_read_header(struct span message, struct wire_record *out);
 
+/* One entry of the broker's answer to "snapshot": [symbol, seq, state, record]. */
+struct wire_entry {
+    struct span symbol;
+    uint64_t seq; /* of its last record of any kind */
+    bool is_stale;
+    struct wire_record quote; /* its last quote; the body has passed pack_check */
+};
+
+/* Read the entry at the cursor and move past it.  false: not such an entry. */
+bool wire_take_entry(struct span *cursor, struct wire_entry *out);
+
 /* The symbol of a topic, without the space.  .len 0: not a symbol's topic. */
 struct span wire_topic_symbol(struct span topic);
 /* Write the topic of a symbol; returns its length. */

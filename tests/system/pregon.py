@@ -238,6 +238,15 @@ class Process:
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as f:
             return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def ticks(self):
+        """Processor time used so far; the kernel's unit, a hundred a second."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    def descriptors_open(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     # where it is
 
     @property
@@ -925,6 +934,7 @@ class Stage:
         for p in sorted(self.processes, key=lambda p: order.get(p.program, 0)):
             try:
                 if p.is_running:
+                    p.signal(signal.SIGCONT)  # a story may have stopped it
                     p.stop()
             except AssertionError as e:
                 wrong.append(str(e))

@@ -1,8 +1,9 @@
 /*
  * packed: msgpack for tests, written as JSON, and read as JSON.
  *
- * A number with a point is packed as a float, any other as an integer.  Single quotes stand for
- * double ones, so that messages stay readable in C.  Include it after <cmocka.h>.
+ * A number with a point is packed as a float, any other as an integer.  Single quotes
+ * stand for double ones, so that messages stay readable in C.  Include it after
+ * <cmocka.h>.
  */
 #ifndef TESTS_UNIT_PACKED_H
 #define TESTS_UNIT_PACKED_H
@@ -76,7 +77,8 @@ static inline void packed(struct buf *out, const char *text)
     json_free(j);
 }
 
-/* The JSON of msgpack that must be well-formed, double quotes as single ones; into `out`. */
+/* The JSON of msgpack that must be well-formed, double quotes as single ones; into
+ * `out`. */
 static inline const char *unpacked(struct buf *out, struct span bytes)
 {
     struct span c = bytes;

@@ -58,12 +58,13 @@ static void what_is_not_utf_8_is_replaced(void **state)
         {"\xC0\x80", REPLACED REPLACED}, /* overlong */
         {"\xC1\xBF", REPLACED REPLACED},
         {"\xE0\x80\x80", REPLACED REPLACED REPLACED},
-        {"\xED\xA0\x80", REPLACED REPLACED REPLACED}, /* a surrogate */
+        {"\xED\xA0\x80", REPLACED REPLACED REPLACED},              /* a surrogate */
         {"\xF4\x90\x80\x80", REPLACED REPLACED REPLACED REPLACED}, /* above U+10FFFF */
         {"\xF5\x80\x80\x80", REPLACED REPLACED REPLACED REPLACED},
         {"\xE2\x82", REPLACED REPLACED},
         {"\xE2\x82\xAC\xE2\x82", "\xE2\x82\xAC" REPLACED REPLACED},
-        {"\xED\x9F\xBF\xEE\x80\x80\xF4\x8F\xBF\xBF", /* the neighbours of what is refused */
+        {"\xED\x9F\xBF\xEE\x80\x80\xF4\x8F\xBF\xBF", /* the neighbours of what is
+                                                        refused */
          "\xED\x9F\xBF\xEE\x80\x80\xF4\x8F\xBF\xBF"},
     };
     struct buf b = {0};
@@ -207,7 +208,7 @@ static void a_buffer_holds_what_was_added_however_it_grew(void **state)
         size_t len = 0, end = dice(SIZE);
 
         while (len < end) {
-            size_t n = dice(dice(10) ? 40 : 4000);
+            size_t n = 1 + dice(dice(10) ? 40 : 4000);
 
             for (size_t i = 0; i < n; i++)
                 model[len + i] = (char)('a' + dice(26));

@@ -180,7 +180,8 @@ static void a_process_that_comes_back_goes_on_where_it_was(void **state)
     assert_true(is_new);
     assert_int_equal(f->received, 9);
     feed_release(f);
-    assert_int_equal(hello("sim", "b", 0, 2, &f, &is_new), OK); /* another counts anew */
+    assert_int_equal(hello("sim", "b", 0, 2, &f, &is_new),
+                     OK); /* another counts anew */
     assert_int_equal(f->received, 0);
 }
 
@@ -212,10 +213,11 @@ static void names_out_of_bounds_are_refused(void **state)
         {SPAN("a\0b"), SPAN("o"), SPAN("p"), ERR_INVALID},
         {SPAN("a/b"), SPAN("o"), SPAN("p"), ERR_INVALID},
         {SPAN("\xC3\xA9"), SPAN("o"), SPAN("p"), ERR_INVALID},
-        {SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"), SPAN("o"),
-         SPAN("p"), ERR_INVALID},
+        {SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
+         SPAN("o"), SPAN("p"), ERR_INVALID},
         {SPAN("b"), SPAN(""), SPAN("p"), ERR_INVALID},
-        {SPAN("b"), SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
+        {SPAN("b"),
+         SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
          SPAN("p"), ERR_INVALID},
         {SPAN("b"), SPAN("o"),
          SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),

@@ -88,8 +88,9 @@ static void a_full_journal_loses_its_oldest(void **state)
 }
 
 /*
- * The model paints every byte with the position that owns it.  What still has all its bytes, and
- * everything after it, is kept: so the journal may lose only what was written over.
+ * The model paints every byte with the position that owns it.  What still has all its
+ * bytes, and everything after it, is kept: so the journal may lose only what was
+ * written over.
  */
 struct model {
     uint64_t *owner;
@@ -98,7 +99,7 @@ struct model {
     struct {
         size_t at, topic_len, record_len;
         unsigned char fill;
-    } *records; /* by position */
+    } * records; /* by position */
 };
 
 static void model_append(struct model *m, size_t topic_len, size_t record_len,
@@ -121,7 +122,8 @@ static void model_append(struct model *m, size_t topic_len, size_t record_len,
 
 static bool model_has(const struct model *m, uint64_t seq)
 {
-    size_t at = m->records[seq].at, len = m->records[seq].topic_len + m->records[seq].record_len;
+    size_t at = m->records[seq].at,
+           len = m->records[seq].topic_len + m->records[seq].record_len;
 
     for (size_t i = 0; i < len; i++)
         if (m->owner[at + i] != seq)
@@ -175,7 +177,8 @@ static void random_appends(size_t size, size_t record_max, unsigned count)
     m.records = calloc(count + 1, sizeof *m.records);
     assert_true(bytes && m.owner && m.records);
     for (unsigned n = 0; n < count; n++) {
-        size_t len = 2 + dice((unsigned)record_max - 1), topic_len = 1 + dice((unsigned)len);
+        size_t len = 2 + dice((unsigned)record_max - 1),
+               topic_len = 1 + dice((unsigned)len);
         unsigned char fill = (unsigned char)random();
 
         memset(bytes, fill, len);
@@ -202,7 +205,7 @@ static void it_keeps_the_newest_as_many_as_fit(void **state)
 
         random_appends(2 * record_max + dice(300), record_max, 400);
     }
-    random_appends(100, 50, 3000); /* the least it may have: two records */
+    random_appends(100, 50, 3000);  /* the least it may have: two records */
     random_appends(9000, 4, 12000); /* more records than it first has entries for */
 }
 

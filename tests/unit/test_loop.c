@@ -152,7 +152,8 @@ static void the_events_asked_for_can_change(void **state)
     assert_int_equal(loop_rewatch(loop, &ends[0].watch, 0), OK);
     loop_turn(loop, 0);
     assert_int_equal(ends[0].calls, 0);
-    assert_int_equal(loop_rewatch(loop, &ends[0].watch, EPOLLIN | (uint32_t)EPOLLET), OK);
+    assert_int_equal(loop_rewatch(loop, &ends[0].watch, EPOLLIN | (uint32_t)EPOLLET),
+                     OK);
     loop_turn(loop, 0);
     loop_turn(loop, 0);
     assert_int_equal(ends[0].calls, 1); /* edge-triggered: told once */
@@ -242,10 +243,10 @@ static void our_own_pauses_are_nobodys_silence(void **state)
     } table[] = {
         {10, 0, 0, 10},
         {1000, 0, 0, 1000}, /* a second is still ordinary */
-        {1001, 0, 0, 0}, /* stopped between two turns */
+        {1001, 0, 0, 0},    /* stopped between two turns */
         {86400000, 0, 0, 0},
         {0, 0, 1000, 1000},
-        {0, 0, 1001, 0}, /* stopped while it waited */
+        {0, 0, 1001, 0},       /* stopped while it waited */
         {0, 5000, 5000, 5000}, /* waiting as long as asked is no pause */
         {0, 5000, 6000, 6000},
         {0, 5000, 6001, 5000},

@@ -25,13 +25,16 @@ static void every_type_of_the_specification_is_read(void **state)
         {"7f", "127"},
         {"80", "{}"},
         {"81 a161 00", "{'a':0}"},
-        {"8f a161 00 a162 00 a163 00 a164 00 a165 00 a166 00 a167 00 a168 00 a169 00 a16a 00"
+        {"8f a161 00 a162 00 a163 00 a164 00 a165 00 a166 00 a167 00 a168 00 a169 00 "
+         "a16a 00"
          " a16b 00 a16c 00 a16d 00 a16e 00 a16f 00",
-         "{'a':0,'b':0,'c':0,'d':0,'e':0,'f':0,'g':0,'h':0,'i':0,'j':0,'k':0,'l':0,'m':0,"
+         "{'a':0,'b':0,'c':0,'d':0,'e':0,'f':0,'g':0,'h':0,'i':0,'j':0,'k':0,'l':0,'m':"
+         "0,"
          "'n':0,'o':0}"},
         {"90", "[]"},
         {"93 01 a3616263 c0", "[1,'abc',null]"},
-        {"9f 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01", "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]"},
+        {"9f 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01",
+         "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]"},
         {"a0", "''"},
         {"a3 e282ac", "'\xE2\x82\xAC'"},
         {"bf 61616161616161616161616161616161616161616161616161616161616161",
@@ -85,7 +88,9 @@ static void every_type_of_the_specification_is_read(void **state)
         {"82 d90161 01 da000162 02", "{'a':1,'b':2}"},
         {"81 a0 81 a0 90", "{'':{'':[]}}"},
         {"82 a2c3a9 01 a165 02", "{'\xC3\xA9':1,'e':2}"},
-        {"92 81 a161 01 81 a161 01", "[{'a':1},{'a':1}]"}, /* a key twice, in two maps */
+        {"83 a26162 01 a161 02 a3616263 03", "{'ab':1,'a':2,'abc':3}"},
+        {"92 81 a161 01 81 a161 01",
+         "[{'a':1},{'a':1}]"}, /* a key twice, in two maps */
         {"81 a161 81 a161 01", "{'a':{'a':1}}"},
     };
     struct buf bytes = {0}, json = {0};
@@ -114,7 +119,7 @@ static void what_is_wrong_is_refused(void **state)
         enum err why;
     } table[] = {
         {"", ERR_MALFORMED},
-        {"c1", ERR_MALFORMED}, /* never used */
+        {"c1", ERR_MALFORMED},       /* never used */
         {"c7 00 01", ERR_MALFORMED}, /* ext 8, 16, 32 and fixext 1, 2, 4, 8, 16 */
         {"c8 0000 01", ERR_MALFORMED},
         {"c9 00000000 01", ERR_MALFORMED},
@@ -166,7 +171,8 @@ static void what_is_wrong_is_refused(void **state)
         {"81 90 00", ERR_MALFORMED},
         {"81 80 00", ERR_MALFORMED},
         {"82 a161 01 a161 02", ERR_DUPLICATE_KEY},
-        {"82 a161 01 d90161 02", ERR_DUPLICATE_KEY}, /* the same text, written otherwise */
+        {"82 a161 01 d90161 02",
+         ERR_DUPLICATE_KEY}, /* the same text, written otherwise */
         {"82 a0 01 a0 02", ERR_DUPLICATE_KEY},
         {"91 81 a178 83 a161 01 a162 02 a161 03", ERR_DUPLICATE_KEY},
         {"91 91 91 91 91 91 91 91 90", ERR_TOO_DEEP},
@@ -189,6 +195,27 @@ static void what_is_wrong_is_refused(void **state)
         free((char *)(uintptr_t)exact.at);
     }
     buf_free(&bytes);
+}
+
+static void a_count_larger_than_the_bytes_is_refused_at_its_head(void **state)
+{
+    static const char *const heads[] = {"91",           "92 00",
+                                        "81 00",        "82 a161",
+                                        "de0002 a161",  "df80000000 a161 00",
+                                        "ddffffffff 00"};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(heads); i++) {
+        struct buf b = {0};
+        struct pack_value v;
+        struct span c;
+
+        unhex(&b, heads[i]);
+        c = buf_span(&b);
+        if (pack_next(&c, &v))
+            fail_msg("%s was taken", heads[i]);
+        buf_free(&b);
+    }
 }
 
 static void eight_levels_are_deep_enough(void **state)
@@ -218,7 +245,8 @@ static void a_map_has_at_most_so_many_keys(void **state)
             snprintf(key, sizeof key, "%d", i);
             pack_kv_u(&pk, key, (uint64_t)i);
         }
-        assert_int_equal(pack_check(buf_span(&b)), keys > PACK_KEYS_MAX ? ERR_TOO_LARGE : OK);
+        assert_int_equal(pack_check(buf_span(&b)),
+                         keys > PACK_KEYS_MAX ? ERR_TOO_LARGE : OK);
         buf_free(&b);
     }
 }
@@ -249,8 +277,9 @@ static void a_value_is_found_by_its_key(void **state)
     struct pack_value v;
 
     (void)state;
-    packed(&b, "{'in':{'only':1,'n':2},'n':7,'text':'abc','yes':true,'no':false,'minus':-1,"
-               "'list':[1,[2,3]],'empty':'','nil':null,'x':1.5}");
+    packed(&b,
+           "{'in':{'only':1,'n':2},'n':7,'text':'abc','yes':true,'no':false,'minus':-1,"
+           "'list':[1,[2,3]],'empty':'','nil':null,'x':1.5}");
     map = buf_span(&b);
     assert_true(pack_find(map, "n", &v, &raw));
     assert_true(v.type == PACK_UINT && v.u == 7);
@@ -266,7 +295,7 @@ static void a_value_is_found_by_its_key(void **state)
     assert_true(pack_find(map, "minus", &v, NULL));
     assert_true(v.type == PACK_INT && v.i == -1);
     assert_false(pack_find(map, "only", &v, NULL)); /* of the map within */
-    assert_false(pack_find(map, "abc", &v, NULL)); /* a value, not a key */
+    assert_false(pack_find(map, "abc", &v, NULL));  /* a value, not a key */
     assert_false(pack_find(map, "tex", &v, NULL));
     assert_false(pack_find(map, "text2", &v, NULL));
     assert_true(pack_find(map, "in", &v, &raw));
@@ -319,9 +348,10 @@ static void what_we_write_is_what_we_read(void **state)
     pack_kv_bool(&pk, "no", false);
     pack_key(&pk, "key");
     pack_text(&pk, SPAN("a\0b"));
-    assert_string_equal(unpacked(&json, buf_span(&b)),
-                        "{'text':'1034.50','n':18446744073709551615,'yes':true,'no':false,"
-                        "'key':'a\\u0000b'}");
+    assert_string_equal(
+        unpacked(&json, buf_span(&b)),
+        "{'text':'1034.50','n':18446744073709551615,'yes':true,'no':false,"
+        "'key':'a\\u0000b'}");
     buf_free(&b);
     buf_free(&json);
 }
@@ -353,7 +383,8 @@ static void put_head(struct buf *b, int head, uint64_t n, unsigned width)
 static void write_int(struct writer *w)
 {
     unsigned width = 1u << dice(4), log2 = (unsigned)__builtin_ctz(width);
-    uint64_t n = (uint64_t)random() << 40 ^ (uint64_t)random() << 20 ^ (uint64_t)random();
+    uint64_t n =
+        (uint64_t)random() << 40 ^ (uint64_t)random() << 20 ^ (uint64_t)random();
 
     if (width < 8)
         n &= ((uint64_t)1 << 8 * width) - 1;
@@ -435,7 +466,8 @@ static void write_value(struct writer *w, int depth)
     }
 }
 
-/* Whatever the bytes are: if they pass, they can be walked to the end; else nothing breaks. */
+/* Whatever the bytes are: if they pass, they can be walked to the end; else nothing
+ * breaks. */
 static void walk(struct span bytes)
 {
     struct span exact = exact_copy(bytes), c = exact, raw = {0};
@@ -492,6 +524,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_of_the_specification_is_read),
         cmocka_unit_test(what_is_wrong_is_refused),
+        cmocka_unit_test(a_count_larger_than_the_bytes_is_refused_at_its_head),
         cmocka_unit_test(eight_levels_are_deep_enough),
         cmocka_unit_test(a_map_has_at_most_so_many_keys),
         cmocka_unit_test(hostile_nesting_costs_no_stack),

@@ -21,7 +21,16 @@ static const struct quote_rules rules = {.now_us = NOW_US, .max_future_us = 6000
 static void symbols_are_what_the_alphabet_allows(void **state)
 {
     static const char *const good[] = {
-        "A", "EUR/USD", "BTC-USD", "^GSPC", "BRK.B", "GC=F", "NYSE:IBM", "A_B", "0", "9Z",
+        "A",
+        "EUR/USD",
+        "BTC-USD",
+        "^GSPC",
+        "BRK.B",
+        "GC=F",
+        "NYSE:IBM",
+        "A_B",
+        "0",
+        "9Z",
         "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345",
     };
     char one[1];
@@ -45,13 +54,35 @@ static void symbols_are_what_the_alphabet_allows(void **state)
 static void decimals_are_digits_with_at_most_one_point_within(void **state)
 {
     static const char *const good[] = {
-        "0", "1", "1034.50", "0.0000001", "007", "00.10", "1.0",
+        "0",
+        "1",
+        "1034.50",
+        "0.0000001",
+        "007",
+        "00.10",
+        "1.0",
         "1234567890123456789012345678901234567890",
         "123456789012345678901234567890123456.890",
     };
     static const char *const bad[] = {
-        "",    ".",   ".5",   "5.",  "-1",   "+1",   "1e5",  "1E5",  "1,5",
-        "1 ",  " 1",  "1..5", "1.5.", "1.5.2", "0x10", "NaN", "inf", "1_000",
+        "",
+        ".",
+        ".5",
+        "5.",
+        "-1",
+        "+1",
+        "1e5",
+        "1E5",
+        "1,5",
+        "1 ",
+        " 1",
+        "1..5",
+        "1.5.",
+        "1.5.2",
+        "0x10",
+        "NaN",
+        "inf",
+        "1_000",
         "12345678901234567890123456789012345678901",
         "1234567890123456789012345678901234567.890",
     };
@@ -118,7 +149,8 @@ static void random_decimals_compare_as_their_digits_say(void **state)
 
         for (int i = 0; i < 2; i++) {
             unsigned whole = dice(dice(2) ? 1000 : 4), cents = dice(100);
-            int n = snprintf(text[i], sizeof text[i], "%.*s%u", (int)dice(4), "000", whole);
+            int n =
+                snprintf(text[i], sizeof text[i], "%.*s%u", (int)dice(4), "000", whole);
 
             value[i] = whole * 100;
             if (dice(4)) {
@@ -158,18 +190,22 @@ static const struct {
     {"{'ask':'1.0',%s}", QUOTE_ACCEPTED},
     {"{'last':'0',%s}", QUOTE_ACCEPTED},
     {"{'bid':'1.0','ask':'1.00',%s}", QUOTE_ACCEPTED},
-    {"{'bid':'9.5','ask':'10.0','last':'3','open':'1','high':'2','low':'0.5','bid_size':'7',"
+    {"{'bid':'9.5','ask':'10.0','last':'3','open':'1','high':'2','low':'0.5','bid_size'"
+     ":'7',"
      "'ask_size':'0','volume':'1000000','currency':'USD','source':'sim',"
      "'recorded_at':-0.0,%s}",
      QUOTE_ACCEPTED},
-    {"{'last':'1','timestamp':1640995200}", QUOTE_ACCEPTED}, /* a whole number of seconds */
+    {"{'last':'1','timestamp':1640995200}",
+     QUOTE_ACCEPTED}, /* a whole number of seconds */
     {"{'last':'1','timestamp':0}", QUOTE_ACCEPTED},
-    {"{'last':'1','timestamp':1640995260.125}", QUOTE_ACCEPTED}, /* just not too far ahead */
+    {"{'last':'1','timestamp':1640995260.125}",
+     QUOTE_ACCEPTED}, /* just not too far ahead */
     {"{'last':'1','currency':'','source':'" TEXT64 "',%s}", QUOTE_ACCEPTED},
     {"{'last':'1','venue':'XNAS','depth':[['1',2],['3',4]],'x':{'y':null,'z':-1},%s}",
      QUOTE_ACCEPTED},
     {"{'last':'1','" TEXT64 "':1,%s}", QUOTE_ACCEPTED},
-    {"{'last':'1','recorded_at':4102444800,%s}", QUOTE_ACCEPTED}, /* a tape may say anything */
+    {"{'last':'1','recorded_at':4102444800,%s}",
+     QUOTE_ACCEPTED}, /* a tape may say anything */
 
     {"null", QUOTE_MALFORMED},
     {"[]", QUOTE_MALFORMED},
@@ -210,7 +246,8 @@ static const struct {
     {"{'last':'1','timestamp':1740995200}", QUOTE_FUTURE},
 
     {"{%s}", QUOTE_NO_PRICE},
-    {"{'open':'1','high':'2','low':'0','volume':'1','bid_size':'1',%s}", QUOTE_NO_PRICE},
+    {"{'open':'1','high':'2','low':'0','volume':'1','bid_size':'1',%s}",
+     QUOTE_NO_PRICE},
 
     {"{'bid':'1.01','ask':'1.0',%s}", QUOTE_CROSSED},
     {"{'ask':'9.5','bid':'10',%s}", QUOTE_CROSSED},
@@ -228,8 +265,8 @@ static void every_rule_refuses_what_breaks_it(void **state)
         const char *hole = strstr(bodies[i].body, "%s");
         int before = hole ? (int)(hole - bodies[i].body) : (int)strlen(bodies[i].body);
 
-        snprintf(text, sizeof text, "%.*s%s%s", before, bodies[i].body, hole ? TIMED : "",
-                 hole ? hole + 2 : "");
+        snprintf(text, sizeof text, "%.*s%s%s", before, bodies[i].body,
+                 hole ? TIMED : "", hole ? hole + 2 : "");
         packed(&body, text);
         exact = exact_copy(buf_span(&body));
         why = quote_check(exact, &rules);
@@ -243,8 +280,15 @@ static void every_rule_refuses_what_breaks_it(void **state)
 static void bytes_that_are_no_quote_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "", "c1", "81", "81 a3626964", "81 01 01", "82 a3626964 a131 a3626964 a132",
-        "81 a3626964 a131 00", "81 a46c617374 d40100", "dfffffffff",
+        "",
+        "c1",
+        "81",
+        "81 a3626964",
+        "81 01 01",
+        "82 a3626964 a131 a3626964 a132",
+        "81 a3626964 a131 00",
+        "81 a46c617374 d40100",
+        "dfffffffff",
         /* a timestamp that is not a number, and one that is infinite */
         "82 a46c617374 a131 a974696d657374616d70 cb7ff8000000000000",
         "82 a46c617374 a131 a974696d657374616d70 cb7ff0000000000000",
@@ -365,7 +409,9 @@ static void a_json_quote_keeps_its_source_text(void **state)
          "'deep':{'bid':{'symbol':['1.5',{'x':null}]}}}"},
         {"{'symbol':'A','last':'1','timestamp':1,'max':9999999999999999999,"
          "'min':-999999999999999999}",
-         "A {'last':'1','timestamp':1.0,'max':9999999999999999999,'min':-999999999999999999}"},
+         "A "
+         "{'last':'1','timestamp':1.0,'max':9999999999999999999,'min':-"
+         "999999999999999999}"},
         {"{'symbol':'A','last':'1','timestamp':1,'currency':'\\u20ac'}",
          "A {'last':'1','timestamp':1.0,'currency':'\xE2\x82\xAC'}"},
     };
@@ -415,7 +461,8 @@ static void an_exponent_is_written_out(void **state)
         snprintf(json, sizeof json, "{'symbol':'A','last':%s,'timestamp':1}",
                  table[i].number);
         if (table[i].price)
-            snprintf(want, sizeof want, "A {'last':'%s','timestamp':1.0}", table[i].price);
+            snprintf(want, sizeof want, "A {'last':'%s','timestamp':1.0}",
+                     table[i].price);
         else
             snprintf(want, sizeof want, "bad_price@21");
         if (strcmp(take(&got, json, NULL), want) != 0)
@@ -441,8 +488,8 @@ static void written_out_it_is_the_same_number(void **state)
         /* mantissa / 10^decimals * 10^exponent */
         snprintf(digits, sizeof digits, "%0*u", (int)decimals + 1, mantissa);
         point = (int)strlen(digits) - (int)decimals;
-        snprintf(json, sizeof json, "{'symbol':'A','last':%.*s%s%se%s%d,'timestamp':1}", point,
-                 digits, decimals ? "." : "", digits + point,
+        snprintf(json, sizeof json, "{'symbol':'A','last':%.*s%s%se%s%d,'timestamp':1}",
+                 point, digits, decimals ? "." : "", digits + point,
                  exponent >= 0 && dice(2) ? "+" : "", exponent);
         if (strspn(digits, "0") && point > 1 && digits[0] == '0')
             continue; /* JSON has no leading zeros */
@@ -537,13 +584,15 @@ static void a_body_becomes_json_members_as_it_stands(void **state)
     struct buf body = {0}, out = {0};
 
     (void)state;
-    packed(&body, "{'bid':'1.08','timestamp':1640995200.5,'n':-3,'x':{'y':[1,'a\\u0022']}}");
+    packed(&body,
+           "{'bid':'1.08','timestamp':1640995200.5,'n':-3,'x':{'y':[1,'a\\u0022']}}");
     buf_adds(&out, "{\"seq\":1");
     quote_to_json(buf_span(&body), &out);
     buf_addc(&out, '}');
-    assert_string_equal(buf_text(&out),
-                        "{\"seq\":1,\"bid\":\"1.08\",\"timestamp\":1640995200.5,\"n\":-3,"
-                        "\"x\":{\"y\":[1,\"a\\\"\"]}}");
+    assert_string_equal(
+        buf_text(&out),
+        "{\"seq\":1,\"bid\":\"1.08\",\"timestamp\":1640995200.5,\"n\":-3,"
+        "\"x\":{\"y\":[1,\"a\\\"\"]}}");
     buf_clear(&out);
     quote_to_json(SPAN("\x80"), &out);
     quote_to_json(SPAN("\xC0"), &out);
@@ -571,8 +620,8 @@ static void a_pattern_is_a_symbol_or_a_prefix_and_a_star(void **state)
 
     (void)state;
     for (size_t i = 0; i < LENGTH(table); i++)
-        if (quote_patterns_match(span_of(table[i].patterns), span_of(table[i].symbol)) !=
-            table[i].is_match)
+        if (quote_patterns_match(span_of(table[i].patterns),
+                                 span_of(table[i].symbol)) != table[i].is_match)
             fail_msg("%s and %s", table[i].symbol, table[i].patterns);
 }
 

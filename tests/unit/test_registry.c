@@ -64,7 +64,8 @@ static void a_gateway_is_known_by_its_peer_after_hello(void **state)
     assert_string_equal(g->name, "gw-1");
     assert_string_equal(g->host, "host-1");
     assert_string_equal(g->http, "http://127.0.0.1:8000");
-    assert_true(g->pid == 10 && g->limit == 100 && g->since_us == 7 && g->heard_at == 5);
+    assert_true(g->pid == 10 && g->limit == 100 && g->since_us == 7 &&
+                g->heard_at == 5);
     assert_null(registry_hear(r, SPAN("p"), 0));
     assert_null(registry_hear(r, SPAN("p11"), 0));
 }
@@ -175,7 +176,8 @@ static void a_silent_gateway_expires_and_takes_its_connections_along(void **stat
     assert_int_equal(registry_gateways(r), 1);
 }
 
-/* The model: for every gateway slot and id, the port it was last opened with, 0: closed. */
+/* The model: for every gateway slot and id, the port it was last opened with, 0:
+ * closed. */
 #define GATEWAYS 4
 #define IDS 600
 
@@ -228,7 +230,8 @@ static void random_reports_leave_what_the_model_says(void **state)
         unsigned i = dice(GATEWAYS), id = dice(dice(2) ? IDS : 40);
         char peer[8];
         struct registry_gateway *g;
-        struct registry_connection c = {.id = id_of(id), .port = (uint16_t)(1 + dice(60000))};
+        struct registry_connection c = {.id = id_of(id),
+                                        .port = (uint16_t)(1 + dice(60000))};
         size_t total = 0, here = 0;
 
         snprintf(peer, sizeof peer, "p%u", i);
@@ -283,7 +286,8 @@ static void random_reports_leave_what_the_model_says(void **state)
         assert_int_equal(registry_total(r), total);
         assert_int_equal(registry_gateways(r), here);
         for (size_t k = 0; !dice(100) && k < here; k++)
-            check_gateway((unsigned)(registry_at(r, k)->name[1] - '0'), registry_at(r, k));
+            check_gateway((unsigned)(registry_at(r, k)->name[1] - '0'),
+                          registry_at(r, k));
     }
 }
 

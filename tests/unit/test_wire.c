@@ -81,7 +81,8 @@ static const struct golden {
      "{'complete':true,'changed':[['EUR/USD',995],['BTC',990]]}",
      "97 04 cffedcba9876543210 cf00000000000003e4 cf000000000000000c"
      " cf0000000000000000 cf0005d479f8366900",
-     "82a8636f6d706c657465c3a76368616e6765649292a74555522f555344cd03e392a3425443cd03de"},
+     "82a8636f6d706c657465c3a76368616e6765649292a74555522f555344cd03e392a3425443cd03d"
+     "e"},
     {"a mark",
      {.kind = WIRE_MARK,
       .epoch = 0xFEDCBA9876543210,
@@ -215,8 +216,8 @@ static void integers_of_any_width_are_read(void **state)
         head = b.len;
         unhex(&b, "81a36269640a");
         assert_int_equal(wire_read(buf_span(&b), &r, &stampable), OK);
-        assert_true(r.kind == n[0] && r.epoch == n[1] && r.seq == n[2] && r.prev == n[3] &&
-                    r.sent_us == n[4] && r.accepted_us == n[5]);
+        assert_true(r.kind == n[0] && r.epoch == n[1] && r.seq == n[2] &&
+                    r.prev == n[3] && r.sent_us == n[4] && r.accepted_us == n[5]);
         assert_ptr_equal(r.body.at, b.data + head);
         assert_int_equal(r.body.len, 6);
         assert_true(stampable == (head == WIRE_HEADER_SIZE));
@@ -238,8 +239,12 @@ static void integers_of_any_width_are_read(void **state)
 static void elements_after_the_seventh_are_ignored_but_not_stamped_over(void **state)
 {
     static const char *const more[] = {
-        "98|c0", "98|07", "99|a3616263 93010203", "9c|80 81a16101 90 c3 cb3ff0000000000000",
-        "dc0009|c2c0", "dd00000008|da0003616263",
+        "98|c0",
+        "98|07",
+        "99|a3616263 93010203",
+        "9c|80 81a16101 90 c3 cb3ff0000000000000",
+        "dc0009|c2c0",
+        "dd00000008|da0003616263",
     };
 
     (void)state;
@@ -274,7 +279,7 @@ static void what_is_no_record_is_refused_and_changes_nothing(void **state)
         "01",
         "a797010203040506",
         "90",
-        "96 01 02 03 04 05 06", /* six elements */
+        "96 01 02 03 04 05 06",    /* six elements */
         "97 00 01 02 03 04 05 c0", /* a kind we do not know */
         "97 06 01 02 03 04 05 c0",
         "97 cd0101 01 02 03 04 05 c0",
@@ -291,7 +296,7 @@ static void what_is_no_record_is_refused_and_changes_nothing(void **state)
         "97 01 01 02 03 04 05 93 0102",
         "97 01 01 02 03 04 05 dfffffffff",
         "97 01 01 02 03 04 05 c0 c0", /* something after it */
-        "98 01 01 02 03 04 05 c0", /* an eighth promised, not there */
+        "98 01 01 02 03 04 05 c0",    /* an eighth promised, not there */
         "ddffffffff 01 01 02 03 04 05 c0",
     };
     static const struct wire_record untouched = {WIRE_LOST, 1, 2, 3, 4, 5, {"x", 1}};

@@ -1,0 +1,161 @@
+/* stream_say: the messages a client gets without asking, and what all answers share. */
+#include <stdio.h>
+
+#include "gateway/stream_private.h"
+#include "shared/pack.h"
+
+#define BAD_REQUESTS_MAX 100 /* a minute, then 4429 */
+
+void stream_epoch_text(uint64_t epoch, char out[17])
+{
+    snprintf(out, 17, "%016llx", (unsigned long long)epoch);
+}
+
+void stream_finish(struct client *c, struct message *m)
+{
+    message_end(m, &c->out);
+    c->messages_out++;
+    hub_set_due(c->g->hub, &c->sub);
+}
+
+void stream_put_id(struct message *m, const struct buf *id)
+{
+    if (id->len)
+        message_raw(m, "id", buf_span(id));
+}
+
+void stream_say_error(struct client *c, const struct buf *id, const char *code,
+                      const char *text, const size_t *at)
+{
+    struct gateway *g = c->g;
+    struct message m;
+
+    message_begin(&m, c->sub.encoding, "error");
+    stream_put_id(&m, id);
+    message_text(&m, "code", span_of(code));
+    message_text(&m, "message", span_of(text));
+    if (at && c->sub.encoding == ENCODING_JSON)
+        message_u(&m, "at", *at);
+    stream_finish(c, &m);
+    if (g->now >= c->minute_at) {
+        c->minute_at = g->now + 60000;
+        c->bad_requests = 0;
+    }
+    if (++c->bad_requests > BAD_REQUESTS_MAX)
+        client_close(c, CLOSE_ABUSE, SPAN("{\"code\":\"too_many_errors\"}"),
+                     "too many bad requests");
+}
+
+uint64_t stream_complete_seq(struct client *c)
+{
+    if (backlog_is_empty(&c->sub.backlog) && hub_seq(c->g->hub) > c->stated_seq)
+        c->stated_seq = hub_seq(c->g->hub);
+    return c->stated_seq;
+}
+
+void stream_heartbeat(struct client *c)
+{
+    struct message m;
+
+    message_begin(&m, c->sub.encoding, "heartbeat");
+    message_u(&m, "seq", stream_complete_seq(c));
+    message_u(&m, "merged", c->sub.backlog.merged);
+    message_time(&m, "timestamp", c->g->wall_us);
+    stream_finish(c, &m);
+}
+
+void stream_going_away(struct client *c, int64_t reconnect_after_ms)
+{
+    struct message m;
+
+    message_begin(&m, c->sub.encoding, "going_away");
+    message_text(&m, "reason", SPAN("restart"));
+    message_seconds(&m, "reconnect_after", reconnect_after_ms);
+    stream_finish(c, &m);
+}
+
+void stream_reset_all(struct gateway *g, const char *reason)
+{
+    char epoch[17];
+
+    stream_epoch_text(hub_epoch(g->hub), epoch);
+    for (size_t i = 0; i < g->client_count; i++) {
+        struct client *c = g->clients[i];
+        struct message m;
+
+        if (c->is_closing)
+            continue;
+        c->stated_seq = 0;
+        message_begin(&m, c->sub.encoding, "reset");
+        message_text(&m, "epoch", span_of(epoch));
+        message_u(&m, "seq", hub_seq(g->hub));
+        message_text(&m, "reason", span_of(reason));
+        stream_finish(c, &m);
+    }
+}
+
+static void put_lost(struct message *m, enum encoding encoding, uint64_t seq,
+                     struct span body)
+{
+    message_begin(m, encoding, "lost");
+    message_u(m, "seq", seq);
+    message_text(m, "feed", pack_find_text(body, "feed"));
+    message_u(m, "first", pack_find_u(body, "first", 0));
+    message_u(m, "last", pack_find_u(body, "last", 0));
+    message_u(m, "count", pack_find_u(body, "count", 0));
+    message_text(m, "reason", pack_find_text(body, "reason"));
+}
+
+/* In mode all it takes its place among the records; in merge it is news by itself. */
+void stream_lost_all(struct gateway *g, uint64_t seq, struct span body)
+{
+    struct frame *frames[ENCODING_COUNT];
+    struct message m;
+
+    for (int e = 0; e < ENCODING_COUNT; e++) {
+        struct buf bytes = {0};
+
+        put_lost(&m, (enum encoding)e, seq, body);
+        message_end(&m, &bytes);
+        frames[e] = frame_wrap(buf_span(&bytes));
+        buf_free(&bytes);
+    }
+    hub_queue_all(g->hub, frames);
+    for (int e = 0; e < ENCODING_COUNT; e++)
+        frame_release(&frames[e]);
+    for (size_t i = 0; i < g->client_count; i++) {
+        struct client *c = g->clients[i];
+
+        if (c->is_closing || c->sub.wants_all)
+            continue;
+        put_lost(&m, c->sub.encoding, seq, body);
+        stream_finish(c, &m);
+    }
+}
+
+void stream_say_welcome(struct client *c)
+{
+    struct gateway *g = c->g;
+    struct message m;
+    char epoch[17], connection[96];
+
+    stream_epoch_text(hub_epoch(g->hub), epoch);
+    snprintf(connection, sizeof connection, "%s:%llu", g->name, (unsigned long long)c->id);
+    message_begin(&m, c->sub.encoding, "welcome");
+    message_text(&m, "protocol",
+                 c->sub.encoding == ENCODING_JSON ? SPAN("pregon.v1.json")
+                                                  : SPAN("pregon.v1.msgpack"));
+    message_text(&m, "gateway", span_of(g->name));
+    message_text(&m, "connection", span_of(connection));
+    message_text(&m, "epoch", span_of(epoch));
+    message_u(&m, "seq", hub_seq(g->hub));
+    message_seconds(&m, "heartbeat", g->config.heartbeat);
+    message_seconds(&m, "timeout", g->config.websocket_timeout);
+    message_map(&m, "limits", 3);
+    message_u(&m, "symbols", (uint64_t)g->config.max_symbols);
+    message_u(&m, "message_bytes", (uint64_t)g->config.ws_max_size);
+    message_u(&m, "queue_bytes", (uint64_t)g->config.client_queue);
+    message_map_end(&m);
+    message_time(&m, "timestamp", g->wall_us);
+    stream_finish(c, &m);
+}

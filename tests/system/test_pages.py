@@ -1,0 +1,492 @@
+"""What the pages say: their shapes and types, and how they answer what is asked wrongly."""
+
+import json
+import re
+import time
+import urllib.parse
+
+import pytest
+
+import pregon
+
+EPOCH = re.compile(r"[0-9a-f]{16}")
+ROUTES = ("health", "ready", "live", "websocket_status", "websocket_check",
+          "telegram_locks_status", "quotes", "quotes/EUR/USD")
+OURS, FOREIGN = "http://localhost:3000", "https://evil.example"
+
+
+# A shape is a type, a set of allowed values, a test, or a dict, or a list of one shape.
+def is_time(value):
+    return isinstance(value, float) and abs(value - time.time()) < 600
+
+
+def is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_age(value):
+    return isinstance(value, (int, float)) and value >= 0
+
+
+def is_epoch(value):
+    return EPOCH.fullmatch(value) is not None
+
+
+def is_text(value):
+    return isinstance(value, str) and value != ""
+
+
+def check(value, shape, where="the body"):
+    if isinstance(shape, dict):
+        assert isinstance(value, dict), where
+        assert set(value) == set(shape), where
+        for key, inner in shape.items():
+            check(value[key], inner, f"{where}.{key}")
+    elif isinstance(shape, list):
+        assert isinstance(value, list) and value, where
+        for i, entry in enumerate(value):
+            check(entry, shape[0], f"{where}[{i}]")
+    elif callable(shape):
+        assert shape(value), f"{where}: {value!r}"
+    else:
+        assert value == shape and type(value) is type(shape), f"{where}: {value!r}, not {shape!r}"
+
+
+QUOTE = {"symbol": "EUR/USD", "seq": is_count, "state": "live", "bid": "1.0842", "ask": "1.0843",
+         "timestamp": is_time}
+SHAPES = {
+    "health": {
+        "status": "ok", "reason": is_text,
+        "broker": {"status": "up", "reason": is_text, "age": is_age, "epoch": is_epoch,
+                   "seq": is_count, "gaps": 0, "version": is_text, "symbols": 1,
+                   "started": is_time},
+        "feeds": [{"name": "story", "status": "live", "reason": is_text, "age": is_age,
+                   "received": 1, "accepted": 1, "refused": 0, "lost": 0}],
+        "gateway": {"name": "gw-1", "version": is_text, "started": is_time,
+                    "active_connections": 2, "max_connections": 7, "websocket_enabled": True,
+                    "symbols": is_count},
+        "timestamp": is_time,
+    },
+    "ready": {"status": "ready"},
+    "live": {"status": "live"},
+    "websocket_status": {
+        "active_connections": 2,
+        "connections": [{"host": "127.0.0.1", "port": is_count, "state": 1, "gateway": "gw-1",
+                         "since": is_time, "protocol": lambda p: p in ("json", "msgpack")}],
+        "offset": 0, "limit": 1000, "truncated": False, "complete": True,
+        "websocket_enabled": True,
+        "gateways": [{"name": "gw-1", "http": is_text, "active_connections": 2,
+                      "max_connections": 7, "since": is_time}],
+        "gateway": {
+            "name": "gw-1", "active_connections": 2, "max_connections": 7, "timeout": 41.5,
+            "symbols": is_count, "bytes_sent": is_count, "merged": is_count, "upstream_gaps": 0,
+            "refusals": {"total": 1, "by_code": {"origin_not_allowed": 1},
+                         "last": [{"code": "origin_not_allowed", "status": 403, "origin": FOREIGN,
+                                   "path": pregon.STREAM, "setting": "CORS_ORIGINS",
+                                   "timestamp": is_time}]},
+        },
+        "timestamp": is_time,
+    },
+    "websocket_check": {
+        "allowed": True, "code": "admitted", "status": 101, "message": lambda t: isinstance(t, str),
+        "hint": lambda t: isinstance(t, str), "origin": None, "origin_source": "none",
+        "path": pregon.STREAM, "client": is_text,
+        "rules": [{"rule": is_text, "pass": True, "message": ""}],
+        "proxy": {"peer": "127.0.0.1", "peer_is_trusted": True, "x_forwarded_for": None,
+                  "x_forwarded_proto": None, "x_forwarded_host": None, "host": is_text,
+                  "own_origin": is_text, "notes": lambda n: n == []},
+        "request_id": is_epoch,
+    },
+    "telegram_locks_status": {"status": "ok", "locks": lambda v: v == [], "count": 0,
+                              "timestamp": is_time},
+    "quotes": {"quotes": [QUOTE], "epoch": is_epoch, "seq": is_count, "symbols": 1,
+               "truncated": False, "complete": True, "timestamp": is_time},
+    "quotes/EUR/USD": QUOTE,
+}
+
+
+@pytest.fixture(scope="module")
+def scene(long_stage):
+    """A gateway with two clients, one quote and one refusal; the stories only look."""
+    broker, gateway = long_stage.play(gateway_name="gw-1", websocket_max_connections=7,
+                                      websocket_timeout=41.5, root_path="/precios/")
+    feed = long_stage.feed(broker, "story")
+    feed.quote("EUR/USD", bid="1.0842", ask="1.0843")
+    feed.settled()
+    for protocol in ("pregon.v1.json", "pregon.v1.msgpack"):
+        long_stage.client(gateway, "?symbols=EUR/USD", subprotocol=protocol).hears("snapshot")
+    assert long_stage.handshake(gateway, headers={"Origin": FOREIGN}).status == 403
+    pregon.eventually(gateway.status, lambda s: s["active_connections"] == 2)
+    return gateway
+
+
+@pytest.mark.parametrize("page", SHAPES)
+def test_a_page_has_the_members_and_types_it_promises(scene, page):
+    answer = scene.get("/cotizaciones/" + page)
+    assert answer.status == 200
+    check(answer.json(), SHAPES[page])
+    assert answer.body.count(b"\n") == 1 and answer.body.endswith(b"\n")
+
+
+@pytest.mark.parametrize("page", ROUTES)
+def test_every_page_comes_with_the_headers_it_promises(scene, page):
+    answer = scene.get("/cotizaciones/" + page)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert int(answer.headers["Content-Length"]) == len(answer.body)
+    assert answer.headers["Server"] == "pregon"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Connection"] == "close"
+    assert EPOCH.fullmatch(answer.headers["X-Request-Id"])
+    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", answer.headers["Date"])
+    for name in answer.headers:
+        assert len(answer.headers.get_all(name)) == 1, f"{name} twice"
+    other = scene.get("/cotizaciones/" + page)
+    assert other.headers["X-Request-Id"] != answer.headers["X-Request-Id"]
+
+
+def varying(headers):
+    return {k.lower(): v for k, v in headers.items()
+            if k.lower() not in ("date", "x-request-id", "content-length")}
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", *("/cotizaciones/" + r for r in ROUTES)])
+def test_head_answers_as_get_without_the_body(scene, path):
+    got, head = scene.get(path), scene.get(path, "HEAD")
+    assert head.status == got.status
+    assert head.body == b""
+    assert varying(head.headers) == varying(got.headers)
+    # Times and numbers within may have other lengths a moment later.
+    assert abs(int(head.headers["Content-Length"]) - len(got.body)) < 20
+
+
+@pytest.mark.parametrize("path", ["/cotizaciones/" + r for r in ROUTES])
+def test_a_slash_at_the_end_and_the_root_path_make_no_difference(scene, path):
+    if not path.endswith("EUR/USD"):
+        assert scene.get(path + "/").status == 200
+    assert scene.get("/precios" + path).status == 200
+    assert scene.get("/preciosx" + path).status == 404
+    assert scene.get("/precios/precios" + path).status == 404
+
+
+def test_the_board_and_the_stream_answer_below_the_root_path_too(scene):
+    for path in ("/", "/precios", "/precios/"):
+        assert scene.get(path).headers["Content-Type"].startswith("text/html")
+    assert scene.get("/precios" + pregon.STREAM).code == "upgrade_required"
+
+
+@pytest.mark.parametrize("symbol, status", [
+    ("EUR/USD", 200), ("EUR%2FUSD", 200), ("EUR%2fUSD", 200), ("%45UR/USD", 200),
+    ("EUR", 404), ("EUR/USD/", 404), ("eur/usd", 400), ("EUR USD", 400), ("EUR%20USD", 400),
+    ("A" * 32, 404), ("A" * 33, 400), ("%00", 400), ("%zz", 400), ("é", 400), ("*", 400),
+])
+def test_a_symbol_in_the_path_may_hold_a_slash_encoded_or_not(scene, symbol, status):
+    answer = scene.get("/cotizaciones/quotes/" + urllib.parse.quote(symbol, safe="/%*"))
+    assert answer.status == status, answer.body
+    if status == 200:
+        check(answer.json(), QUOTE)
+    elif status == 404:
+        assert answer.code == "unknown_symbol"
+    else:
+        assert answer.code in ("bad_symbol", "bad_request")
+
+
+WRONG = {
+    "GET /nothing": (404, "no_such_path"),
+    "GET /cotizaciones": (404, "no_such_path"),
+    "GET /cotizaciones/nothing": (404, "no_such_path"),
+    "GET /cotizaciones/health/more": (404, "no_such_path"),
+    "GET /cotizaciones/quotes/NOTHING": (404, "unknown_symbol"),
+    "GET /cotizaciones/quotes/bad": (400, "bad_symbol"),
+    "GET /cotizaciones/quotes?symbols=a": (400, "bad_request"),
+    "GET /cotizaciones/quotes?limit=-1": (400, "bad_request"),
+    "GET /cotizaciones/quotes?limit=1001": (400, "bad_request"),
+    "GET /cotizaciones/quotes?limit=x": (400, "bad_request"),
+    "GET /cotizaciones/quotes?limit=": (400, "bad_request"),
+    "GET /cotizaciones/quotes?offset=1e3": (400, "bad_request"),
+    "GET /cotizaciones/websocket_status?limit=1001": (400, "bad_request"),
+    "GET /cotizaciones/websocket_status?limit=1.5": (400, "bad_request"),
+    "GET /cotizaciones/websocket_status?offset=99999999999999999999": (400, "bad_request"),
+    "POST /cotizaciones/health": (405, "method_not_allowed"),
+    "PUT /cotizaciones/quotes": (405, "method_not_allowed"),
+    "DELETE /cotizaciones/quotes/EUR/USD": (405, "method_not_allowed"),
+    "PATCH /": (405, "method_not_allowed"),
+    "OPTIONS /cotizaciones/health": (405, "method_not_allowed"),
+    "POST /ws/cotizaciones": (405, "method_not_allowed"),
+    "POST /nothing": (404, "no_such_path"),
+    "GET /ws/cotizaciones": (426, "upgrade_required"),
+    "GET /ws": (404, "no_such_path"),
+    "FROB /": (400, "bad_request"),
+}
+
+
+@pytest.mark.parametrize("request_line", WRONG)
+def test_an_error_says_what_is_wrong_in_json(scene, request_line):
+    method, path = request_line.split()
+    status, code = WRONG[request_line]
+    answer = scene.get(path, method)
+    assert (answer.status, answer.code) == (status, code), answer.body
+    check(answer.json(), {"error": {"code": code, "message": is_text, "hint": is_text,
+                                    "request_id": answer.headers["X-Request-Id"]}})
+    assert answer.headers["X-Reject-Reason"] == code
+    assert answer.headers["Content-Type"] == "application/json"
+    if status == 405:
+        allowed = "GET" if path.startswith("/ws/") else "GET, HEAD"
+        assert answer.headers["Allow"] == allowed
+
+
+def test_the_board_is_one_page_that_loads_nothing_from_elsewhere(scene):
+    answer = scene.get("/")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http:" not in policy and "https:" not in policy
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    page = answer.body.decode()
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//[^"]*"', page)
+    files = re.findall(r'(?:src|href)="([^"#]+\.(?:js|css))"', page)
+    for path in ("/", *(urllib.parse.urljoin("/", f) for f in files)):
+        answer = scene.get(path)
+        assert (answer.status, bool(answer.body)) == (200, True), path
+        same = scene.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+        assert (same.status, same.body) == (304, b"")
+        assert same.headers["ETag"] == answer.headers["ETag"]
+        assert scene.get(path, headers={"If-None-Match": '"other"'}).status == 200
+
+
+# --- paging -----------------------------------------------------------------------------
+
+
+def test_quotes_are_paged_until_there_are_no_more(long_stage, scene):
+    broker, gateway = long_stage.play()
+    feed = long_stage.feed(broker)
+    names = [f"S{i:04}" for i in range(2500)]
+    for name in names:
+        feed.quote(name, last="1")
+    feed.settled()
+
+    first = gateway.page("quotes")
+    assert (len(first["quotes"]), first["truncated"], first["symbols"]) == (1000, True, 2500)
+    for limit in (1000, 700, 250):
+        seen, offset, pages = [], 0, 0
+        while True:
+            page = gateway.page(f"quotes?limit={limit}&offset={offset}")
+            assert len(page["quotes"]) <= limit
+            seen += [q["symbol"] for q in page["quotes"]]
+            pages += 1
+            assert page["truncated"] == ("next" in page)
+            if not page["truncated"]:
+                break
+            assert page["next"] > offset
+            offset = page["next"]
+        assert sorted(seen) == names
+        assert pages <= 2500 / limit + 2
+    exactly = gateway.page("quotes?limit=1000&offset=1500")
+    assert (len(exactly["quotes"]), exactly["truncated"]) == (1000, False)
+    beyond = gateway.page("quotes?offset=4294967295")
+    assert (beyond["quotes"], beyond["truncated"]) == ([], False)
+    none = gateway.page("quotes?limit=0")
+    assert (none["quotes"], none["truncated"]) == ([], True)
+
+
+@pytest.mark.parametrize("symbols, expected", [
+    ("*", ["BTC/EUR", "BTC/USD", "EUR/USD", "GOLD"]),
+    ("", ["BTC/EUR", "BTC/USD", "EUR/USD", "GOLD"]),
+    ("GOLD", ["GOLD"]),
+    ("BTC*", ["BTC/EUR", "BTC/USD"]),
+    ("BTC/USD,GOLD", ["BTC/USD", "GOLD"]),
+    ("GOLD,BTC*", ["BTC/EUR", "BTC/USD", "GOLD"]),
+    ("BTC*,BTC/USD,B*", ["BTC/EUR", "BTC/USD"]),
+    ("NOTHING", []),
+    ("NOTHING,GOLD,", ["GOLD"]),
+])
+def test_quotes_may_be_asked_for_by_several_patterns(long_stage, symbols, expected):
+    name = "patterns"
+    found = [p for p in long_stage.processes if p.name == name]
+    if found:
+        gateway = found[0]
+    else:
+        broker = long_stage.broker()
+        gateway = long_stage.gateway(broker)
+        gateway.name = name
+        feed = long_stage.feed(broker)
+        for symbol in ("EUR/USD", "BTC/USD", "BTC/EUR", "GOLD"):
+            feed.quote(symbol, last="1")
+        feed.settled()
+    answer = gateway.get("/cotizaciones/quotes?" + urllib.parse.urlencode({"symbols": symbols}))
+    assert answer.status == 200, answer.body
+    assert sorted(q["symbol"] for q in answer.json()["quotes"]) == expected
+    assert answer.json()["truncated"] is False
+
+
+def test_connections_are_paged(stage):
+    broker, gateway = stage.play()
+    clients = [stage.client(gateway, "?symbols=X") for _ in range(7)]
+    ports = {c.local_port for c in clients}
+    pregon.eventually(gateway.status, lambda s: len(s["connections"]) == 7)
+
+    def page(query):
+        told = gateway.page("websocket_status?" + query)
+        assert told["active_connections"] == 7
+        return [c["port"] for c in told["connections"]], told["truncated"]
+
+    one, more = page("limit=3")
+    assert (len(one), more) == (3, True)
+    two, more = page("limit=3&offset=3")
+    assert (len(two), more) == (3, True)
+    three, more = page("limit=3&offset=6")
+    assert (len(three), more) == (1, False)
+    assert set(one + two + three) == ports
+    assert page("limit=0") == ([], True)
+    assert page("offset=7") == ([], False)
+    assert page("offset=8") == ([], False)
+    assert page("limit=1000&offset=4294967295") == ([], False)
+
+
+# --- the broker away --------------------------------------------------------------------
+
+
+def test_with_the_broker_away_the_pages_say_so_and_tell_what_they_know(stage):
+    broker, gateway = stage.play(gateway_name="gw-1", websocket_max_connections=9)
+    feed = stage.feed(broker)
+    for symbol in ("X", "Y"):
+        feed.quote(symbol, last="1")
+    clients = [stage.client(gateway, "?symbols=X,Z") for _ in range(3)]
+    for client in clients:
+        client.hears("snapshot")
+    pregon.eventually(gateway.status, lambda s: s["active_connections"] == 3)
+    feed.fall_silent()
+    broker.kill()
+    clients[0].hears("state", state="stale")
+
+    health = gateway.get("/cotizaciones/health")
+    assert health.status == 503
+    told = health.json()
+    check(told["broker"], {"status": "away", "reason": is_text, "age": is_age, "epoch": is_epoch,
+                           "seq": is_count, "gaps": 0})
+    assert told["broker"]["age"] > 0
+    assert (told["status"], told["feeds"]) == ("unhealthy", [])
+    assert "broker" in told["reason"]
+
+    locks = gateway.get("/cotizaciones/telegram_locks_status")
+    assert locks.status == 503
+    check(locks.json(), {"status": "unknown", "reason": is_text, "locks": None,
+                         "timestamp": is_time})
+
+    quotes = gateway.page("quotes")
+    assert (quotes["complete"], quotes["truncated"]) == (False, False)
+    assert [(q["symbol"], q["state"], q["last"]) for q in quotes["quotes"]] == [
+        ("X", "stale", "1")]
+    assert gateway.page("quotes?symbols=Z,X*")["quotes"] == quotes["quotes"]
+    assert gateway.page("quotes?symbols=Z")["quotes"] == []
+    assert gateway.page("quotes/X")["state"] == "stale"
+    for unknown in ("Y", "Z"):
+        answer = gateway.get("/cotizaciones/quotes/" + unknown)
+        assert (answer.status, answer.code) == (503, "broker_away")
+        assert int(answer.headers["Retry-After"]) > 0
+
+    status = gateway.status()
+    assert (status["complete"], status["active_connections"]) == (False, 3)
+    assert {c["port"] for c in status["connections"]} == {c.local_port for c in clients}
+    assert [g["name"] for g in status["gateways"]] == ["gw-1"]
+    page = gateway.page("websocket_status?limit=2&offset=2")
+    assert (len(page["connections"]), page["truncated"]) == (1, False)
+    assert len(gateway.page("websocket_status?limit=2&offset=1")["connections"]) == 2
+    assert gateway.page("websocket_status?limit=0")["connections"] == []
+
+    assert gateway.get("/cotizaciones/ready").status == 200
+    assert gateway.get("/cotizaciones/live").status == 200
+
+
+def test_a_gateway_that_never_met_its_broker_knows_nothing_and_says_so(stage):
+    gateway = stage.gateway()
+    health = gateway.get("/cotizaciones/health")
+    assert (health.status, health.json()["broker"]["status"]) == (503, "away")
+    ready = gateway.get("/cotizaciones/ready")
+    assert (ready.status, ready.code) == (503, "starting")
+    assert int(ready.headers["Retry-After"]) > 0
+    assert gateway.page("quotes")["quotes"] == []
+    assert gateway.page("quotes")["complete"] is False
+    assert gateway.get("/cotizaciones/quotes/X").code == "broker_away"
+    assert gateway.status()["complete"] is False
+    assert gateway.get("/cotizaciones/telegram_locks_status").status == 503
+
+
+def test_health_names_the_reason_feed_by_feed(stage):
+    broker, gateway = stage.play()
+    answer = gateway.get("/cotizaciones/health")
+    assert (answer.status, answer.json()["reason"]) == (503, "no feeder has ever said hello")
+    good, bad = stage.feed(broker, "good"), stage.feed(broker, "bad")
+    bad.quote("X", last="1")
+    bad.line(b"X ", {"last": "-1"})
+    bad.settled()
+    bad.goodbye()
+    answer = pregon.eventually(lambda: gateway.page("health"),
+                               lambda h: {f["status"] for f in h["feeds"]} == {"live", "silent"})
+    assert answer["status"] == "ok"
+    feeds = {f["name"]: f for f in answer["feeds"]}
+    assert (feeds["good"]["status"], feeds["bad"]["status"]) == ("live", "silent")
+    assert (feeds["bad"]["accepted"], feeds["bad"]["refused"]) == (1, 1)
+    assert "stale" in feeds["bad"]["reason"]
+    good.goodbye()
+    pregon.eventually(lambda: gateway.get("/cotizaciones/health").status, lambda s: s == 503)
+
+
+# --- who may see what -------------------------------------------------------------------
+
+
+def test_addresses_are_shown_to_bearers_of_the_status_token_only(stage):
+    broker, gateway = stage.play(status_token="s3cret")
+    client = stage.client(gateway, "?symbols=X")
+    pregon.eventually(gateway.status, lambda s: len(s["connections"]) == 1)
+
+    def seen(**headers):
+        (row,) = gateway.page("websocket_status", **headers)["connections"]
+        return row["host"], row["port"]
+
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer s3cre"},
+                    {"Authorization": "Bearer s3cretx"}, {"Authorization": "Basic s3cret"},
+                    {"Authorization": "Bearer "}):
+        assert seen(**headers) == ("", 0)
+    assert seen(Authorization="Bearer s3cret") == ("127.0.0.1", client.local_port)
+    assert not gateway.logged("s3cret")
+
+
+def test_busy_workers_are_said_to_be_busy_and_serve_again(stage):
+    from fake_broker import FakeBroker
+
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake, http_threads=4)
+    pregon.eventually(lambda: gateway.get("/cotizaciones/ready").status, lambda s: s == 200)
+    fake.answers["status"] = lambda q: None
+    asked = [stage.connect(gateway) for _ in range(3)]
+    for sock in asked:
+        sock.sendall(b"GET /cotizaciones/health HTTP/1.1\r\nHost: x\r\n\r\n")
+    answers = [pregon.read_answer(sock) for sock in asked]
+    busy = [a for a in answers if "error" in a.json()]
+    assert [(a.status, a.code) for a in busy] == [(503, "busy")]
+    assert int(busy[0].headers["Retry-After"]) > 0
+    assert gateway.get("/cotizaciones/ready").status == 200
+
+
+# --- civetweb's own answers -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/cotizaciones/health", pregon.STREAM])
+def test_no_foreign_preflight_is_ever_answered_with_a_star(scene, path):
+    for asked in ("GET", "POST", None):
+        headers = {"Origin": FOREIGN, "Access-Control-Request-Headers": "X-Any"}
+        if asked:
+            headers["Access-Control-Request-Method"] = asked
+        answer = scene.get(path, "OPTIONS", headers)
+        assert answer.status == (400 if asked else 405 if path != "/nothing" else 404)
+        assert not [n for n in answer.headers if n.lower().startswith("access-control-allow")]
+        assert "*" not in str(answer.headers)
+
+
+def test_bodies_of_requests_do_no_harm(scene):
+    body = json.dumps({"x": "y" * 100000})
+    assert scene.get("/cotizaciones/quotes", "POST", body=body).status == 405
+    assert scene.get("/cotizaciones/live", "GET", body="{}").status == 200

@@ -1,0 +1,412 @@
+"""Any program may stop, die or hang at any moment; the others carry on, and it comes back."""
+
+import itertools
+import json
+import signal
+import time
+
+import pytest
+
+import pregon
+from fake_broker import FakeBroker
+
+SYMBOLS = 3
+
+
+def troupe(stage, **settings):
+    """All three programs, quotes that do not end, and a client."""
+    broker = stage.broker()
+    gateway = stage.gateway(broker, heartbeat=1, **settings)
+    feeder = stage.feeder(broker, f"sim:{SYMBOLS}", feed="story", rate=100)
+    client = stage.client(gateway)
+    client.is_told(
+        lambda heard: len({m["symbol"] for m in heard if m["type"] == "quote"}) == SYMBOLS,
+        "a quote of every symbol",
+    )
+    return broker, gateway, feeder, client
+
+
+def flows(client):
+    """Quotes arrive: more than may still have been on their way."""
+    for _ in range(20):
+        client.hears("quote")
+
+
+def check_pages_tell_the_truth(gateway, connections):
+    health = pregon.eventually(lambda: gateway.get("/cotizaciones/health"),
+                               lambda a: a.status == 200, "health")
+    told = health.json()
+    assert (told["status"], told["broker"]["status"]) == ("ok", "up")
+    assert [(f["name"], f["status"]) for f in told["feeds"]] == [("story", "live")]
+    status = pregon.eventually(
+        gateway.status,
+        # One that was killed is there until its silence has lasted.
+        lambda s: s["active_connections"] == connections and len(s["gateways"]) == 1,
+        "the count of connections",
+    )
+    assert status["complete"] is True
+    assert len(status["connections"]) == connections
+    quotes = gateway.page("quotes")
+    assert quotes["complete"] is True
+    assert quotes["symbols"] == SYMBOLS == len(quotes["quotes"])
+    assert {q["state"] for q in quotes["quotes"]} == {"live"}
+    assert gateway.get("/cotizaciones/ready").status == 200
+
+
+def end(process, how):
+    """By SIGTERM or SIGKILL."""
+    process.stop() if how == "SIGTERM" else process.kill()
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
+def test_a_broker_that_comes_back_finds_clients_told_to_start_anew_and_goes_on(stage, how):
+    broker, gateway, feeder, client = troupe(stage)
+    old = client.heard("welcome")[0]["epoch"]
+    flows(client)
+
+    end(broker, how)
+    for _ in range(SYMBOLS):
+        client.hears("state", state="stale")
+    assert {q["state"] for q in gateway.page("quotes")["quotes"]} == {"stale"}
+    assert client.asks("ping")["type"] == "ack"
+    told = len(client.messages)
+    broker.start()
+
+    reset = client.hears("reset")
+    assert reset["epoch"] != old
+    assert reset["reason"] == "log_replaced"
+    flows(client)
+    assert feeder.is_running and gateway.is_running
+    after = client.messages[told:]
+    assert [m["type"] for m in after].count("reset") == 1
+    before = after[: after.index(reset)]
+    assert not [m for m in before if m["type"] == "quote"], "a quote of the new log before the reset"
+    check_pages_tell_the_truth(gateway, 1)
+    assert client.asks("list")["symbols"] == ["*"]
+
+
+@pytest.mark.parametrize("mode", ["merge", "all"])
+def test_after_a_reset_the_first_word_of_a_symbol_is_its_snapshot(stage, mode):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    client = stage.client(gateway, f"?symbols=*&mode={mode}")
+    client.hears("ack")
+    for symbol in "XYZ":
+        fake.quote(symbol, last="1", n=0)
+        client.hears("quote", symbol=symbol)
+
+    with fake.changed:
+        fake.begin_new_log()
+        for symbol in "XYZ":
+            fake.quote(symbol, last="2", n=1, is_lost=True)  # before the gateway listened
+            fake.quote(symbol, last="2", n=2)  # and before it has asked for anything
+    reset = client.hears("reset")
+    for symbol in "XYZ":
+        fake.quote(symbol, last="3", n=3)
+    client.is_told(lambda heard: sum(m.get("n") == 3 for m in heard) == 3, "the last quotes")
+    after = client.messages[client.messages.index(reset) :]
+    for symbol in "XYZ":
+        told = [m for m in after if m.get("symbol") == symbol and m["type"] != "state"]
+        assert told[0]["type"] == "snapshot", f"{told[0]} is no beginning"
+        assert [m["n"] for m in told] == sorted({m["n"] for m in told})
+        if mode == "all":
+            assert {m["n"] for m in told} >= {2, 3}
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
+def test_a_gateway_that_comes_back_serves_at_its_old_address(stage, how):
+    broker, gateway, feeder, client = troupe(stage)
+    other = stage.gateway(broker)
+    stays = stage.client(other)
+
+    end(gateway, how)
+    assert client.closed()[0] == (1012 if how == "SIGTERM" else 1006)
+    flows(stays)
+    gateway.start()
+
+    flows(stage.client(gateway))
+    stays.close()
+    other.stop()
+    check_pages_tell_the_truth(gateway, 1)
+    assert broker.is_running and feeder.is_running
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
+def test_a_feeder_that_comes_back_gets_its_name_again_and_its_symbols_live(stage, how):
+    broker, gateway, feeder, client = troupe(stage)
+    end(feeder, how)
+    for _ in range(SYMBOLS):
+        client.hears("state", state="stale")
+    health = gateway.get("/cotizaciones/health")
+    assert (health.status, health.json()["feeds"][0]["status"]) == (503, "silent")
+
+    feeder.start()
+
+    flows(client)
+    check_pages_tell_the_truth(gateway, 1)
+    assert len({(m["epoch"]) for m in client.heard("welcome")} | {
+        m["epoch"] for m in client.heard("reset")}) == 1
+
+
+@pytest.mark.parametrize("order", ["gateway feeder broker", "feeder broker gateway",
+                                   "gateway broker feeder"])
+def test_the_programs_start_in_any_order(stage, order):
+    broker_at = {f"broker_{key}": pregon.free_address() for key in ("ingest", "publish", "control")}
+    where = {
+        "broker": ("broker", broker_at),
+        "gateway": ("gateway", {"port": 0, "heartbeat": 1, "broker_publish": broker_at[
+            "broker_publish"], "broker_control": broker_at["broker_control"]}),
+        "feeder": ("feeder", {"source": f"sim:{SYMBOLS}", "feed": "story", "rate": 100,
+                              "broker_ingest": broker_at["broker_ingest"],
+                              "broker_control": broker_at["broker_control"]}),
+    }
+    started = {}
+    for name in order.split():
+        started[name] = stage.process(*where[name], wait=False)
+        if name != order.split()[-1]:
+            started[name].says(r"^\w+: ")  # it runs, and waits for those to come
+    for process in started.values():
+        process.wait_ready()
+    gateway = started["gateway"]
+    pregon.eventually(lambda: gateway.get("/cotizaciones/ready").status, lambda s: s == 200)
+    flows(stage.client(gateway))
+    check_pages_tell_the_truth(gateway, 1)
+
+
+@pytest.mark.parametrize("victims", [("broker", "feeder"), ("feeder", "broker"),
+                                     ("gateway", "broker"), ("gateway", "feeder")], ids="+".join)
+def test_two_killed_at_once_come_back_in_either_order(stage, victims):
+    broker, gateway, feeder, client = troupe(stage)
+    named = {"broker": broker, "gateway": gateway, "feeder": feeder}
+    for name in victims:
+        named[name].kill()
+    for name in victims:
+        named[name].start(wait=False)
+    for name in victims:
+        named[name].wait_ready()
+    if "gateway" in victims:
+        assert client.closed()[0] == 1006
+        pregon.eventually(lambda: gateway.get("/cotizaciones/ready").status, lambda s: s == 200)
+        client = stage.client(gateway)
+    else:
+        client.hears("reset")
+    flows(client)
+    check_pages_tell_the_truth(gateway, 1)
+
+
+# --- going away -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["SIGTERM", "SIGINT"])
+def test_a_gateway_says_when_to_come_back_before_it_goes(stage, which):
+    broker, gateway = stage.play(timeout_graceful_shutdown=8)
+    clients = [stage.client(gateway, "?symbols=X") for _ in range(10)]
+    packed = stage.client(gateway, "?symbols=X", subprotocol="pregon.v1.msgpack")
+    for client in clients + [packed]:
+        client.hears("ack")
+
+    gateway.signal(getattr(signal, which))
+
+    times = set()
+    for client in clients + [packed]:
+        away = client.hears("going_away")
+        assert set(away) == {"type", "reason", "reconnect_after"}
+        assert away["reason"] == "restart"
+        assert 0 < away["reconnect_after"] <= 10
+        times.add(away["reconnect_after"])
+        assert client.closed() == (1012, '{"code":"restart"}')
+        assert client.messages[-1] is away
+    assert len(times) > 5, "everyone would come back at once"
+    gateway.ends(0)
+    assert gateway.logged("^INFO: +Shutting down$")
+    assert gateway.logged(r"^INFO: +Finished pregon-gateway \[\d+\]$")
+    broker.says("gateway .* says goodbye")
+
+
+def test_a_second_signal_ends_a_gateway_at_once(stage):
+    broker, gateway = stage.play(timeout_graceful_shutdown=600)
+    mute = stage.raw_client(gateway)
+    deaf = stage.raw_client(gateway, receive_buffer=4096)
+    mute.hears("welcome"), deaf.hears("welcome")
+    gateway.signal(signal.SIGTERM)
+    mute.hears("going_away")
+    gateway.signal(signal.SIGTERM)
+    gateway.ends(1)
+
+
+def test_a_client_that_does_not_answer_the_close_holds_the_gateway_up_for_a_moment_only(stage):
+    broker, gateway = stage.play(timeout_graceful_shutdown=600)
+    mute = stage.raw_client(gateway)
+    mute.hears("welcome")
+    gateway.signal(signal.SIGTERM)
+    mute.hears("going_away")
+    gateway.ends(0)
+
+
+def test_a_feeder_that_cannot_deliver_waits_until_the_second_signal(stage):
+    broker = stage.broker()
+    feeder = stage.feeder(broker, "-", timeout_graceful_shutdown=600)
+    feeder.write('{"symbol":"X","last":"1"}\n')
+    pregon.eventually(lambda: stage.control(broker).ask("status")["seq"], lambda n: n == 1)
+    broker.kill()
+    feeder.write('{"symbol":"X","last":"2"}\n' * 10)
+    here = feeder.here()
+    feeder.signal(signal.SIGTERM)
+    feeder.says("", after=here)
+    assert feeder.is_running
+    feeder.signal(signal.SIGTERM)
+    feeder.ends(1)
+
+
+@pytest.mark.parametrize("which", ["SIGTERM", "SIGINT"])
+def test_a_program_asked_to_stop_ends_with_0(stage, which):
+    broker = stage.broker()
+    alone = stage.gateway()
+    gateway = stage.gateway(broker)
+    feeder = stage.feeder(broker, "sim:2")
+    for process in (feeder, gateway, alone, broker):
+        process.signal(getattr(signal, which))
+        process.ends(0)
+        assert process.log("err")[-1].startswith("INFO: ")
+
+
+# --- hanging ----------------------------------------------------------------------------
+
+
+def test_a_broker_that_hangs_for_a_while_is_the_same_broker_afterwards(stage):
+    broker, gateway, feeder, client = troupe(stage)
+    broker.signal(signal.SIGSTOP)
+    for _ in range(SYMBOLS):  # over three seconds of silence
+        client.hears("state", state="stale")
+    assert gateway.get("/cotizaciones/health").status == 503
+    here = broker.here()
+    broker.signal(signal.SIGCONT)
+    flows(client)
+    check_pages_tell_the_truth(gateway, 1)
+    assert not client.heard("reset")
+    assert not [t for t in broker.log()[here:] if "is silent" in t], "it judged before it listened"
+
+
+def test_a_gateway_that_hangs_for_a_while_loses_its_connections_on_paper_only(stage):
+    broker, gateway, feeder, client = troupe(stage)
+    check_pages_tell_the_truth(gateway, 1)
+    gateway.signal(signal.SIGSTOP)
+    broker.says("gateway .* is silent: 1 connections are gone")
+    control = stage.control(broker)
+    assert control.ask("connections")["total"] == 0
+    gateway.signal(signal.SIGCONT)
+    flows(client)
+    check_pages_tell_the_truth(gateway, 1)
+    assert not client.heard("reset")
+
+
+def test_a_feeder_that_hangs_for_a_while_goes_on_with_its_next_line(stage):
+    broker, gateway, feeder, client = troupe(stage)
+    feeder.signal(signal.SIGSTOP)
+    for _ in range(SYMBOLS):
+        client.hears("state", state="stale")
+    feeder.signal(signal.SIGCONT)
+    flows(client)
+    check_pages_tell_the_truth(gateway, 1)
+    assert gateway.page("health")["feeds"][0]["lost"] == 0
+
+
+# --- losses -----------------------------------------------------------------------------
+
+
+def chain(client, symbol, count):
+    """Its quotes up to n=count; each must name the one before."""
+    client.hears(("quote", "snapshot"), symbol=symbol, n=count)
+    quotes = [m for m in client.messages if m.get("symbol") == symbol]
+    assert [(q["type"], q["n"]) for q in quotes] == [("quote", n) for n in range(1, count + 1)]
+    for before, after in itertools.pairwise(quotes):
+        assert after["prev"] == before["seq"]
+
+
+@pytest.mark.parametrize("pattern", ["X", "X*", "*"])
+@pytest.mark.parametrize("lost", [{2}, {2, 3, 4}, {5}, {2, 5}, {1}, {1, 2, 3, 4, 5}], ids=str)
+def test_in_mode_all_the_chain_is_whole_whichever_records_a_gateway_misses(stage, pattern, lost):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    every = stage.client(gateway, f"?symbols={pattern}&mode=all")
+    newest = stage.client(gateway, f"?symbols={pattern}")
+    every.hears("ack"), newest.hears("ack")
+
+    for n in range(1, 6):
+        fake.quote("X", n=n, last="1", is_lost=n in lost)
+        fake.quote("XY", n=n, last="1")
+
+    chain(every, "X", 5)
+    newest.hears(("quote", "snapshot"), symbol="X", n=5)
+    fake.quote("X", n=6, last="1")
+    chain(every, "X", 6)
+    newest.hears("quote", symbol="X", n=6)
+
+
+def test_in_mode_all_positions_rise_over_all_symbols_also_while_a_loss_is_mended(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    every = stage.client(gateway, "?symbols=*&mode=all")
+    every.hears("ack")
+    for n in range(1, 50):
+        fake.quote("X", n=n, last="1", is_lost=n % 5 == 2)
+        fake.quote("Y", n=n, last="1", is_lost=n % 7 == 3)
+    every.is_told(lambda heard: len([m for m in heard if m["type"] == "quote"]) == 98, "all of it")
+    seqs = [m["seq"] for m in every.heard("quote")]
+    assert seqs == list(range(1, 99))
+
+
+def test_lines_that_are_lost_on_the_way_are_asked_for_and_called_out_in_order(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?symbols=X&mode=all")
+    client.hears("ack")
+
+    def swallow(**fields):
+        with feed.changed:
+            feed.lines.append((b"X ", {"timestamp": time.time(), **fields}))
+
+    feed.quote("X", last="1", n=1)
+    swallow(last="1", n=2)
+    feed.quote("X", last="1", n=3)
+    feed.settled()
+    assert feed.resent == 1
+    swallow(last="1", n=4)  # the last one: only a heartbeat tells
+    feed.settled()
+    assert feed.resent == 2
+    for n in range(5, 200):
+        swallow(last="1", n=n) if n % 7 == 0 else feed.quote("X", last="1", n=n)
+    feed.settled()
+    chain(client, "X", 199)
+    (row,) = stage.control(broker).ask("status")["feeds"]
+    assert (row["received"], row["accepted"], row["lost"]) == (199, 199, 0)
+
+
+def test_lines_that_cannot_be_sent_again_are_named_as_lost_and_the_rest_goes_on(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?symbols=X&mode=all")
+    client.hears("ack")
+    feed.quote("X", last="1", n=1)
+    feed.settled()
+    told = []
+
+    def take(message, take=feed._take):
+        if message.get("op") != "resend":
+            take(message)
+        elif not told:
+            told.append(message)
+            feed.control.send(pregon.msgpack.packb({
+                "op": "lost", "id": 7, "epoch": feed.epoch, "first": message["from"], "last": 4,
+                "reason": "ring_overflow"}))
+            feed._send_line(5)
+
+    with feed.changed:
+        feed._take = take
+        for n in (2, 3, 4):
+            feed.lines.append((b"X ", {"last": "1"}))
+        feed.quote("X", last="1", n=5)
+    lost = client.hears("lost")
+    assert (lost["feed"], lost["first"], lost["last"], lost["count"]) == ("feed", 2, 4, 3)
+    client.hears("quote", n=5)
+    assert json.loads(gateway.get("/cotizaciones/health").body)["feeds"][0]["lost"] == 3
