@@ -21,8 +21,8 @@ struct book_entry {
     char symbol[QUOTE_SYMBOL_MAX + 1];
     uint8_t symbol_len;
     bool is_stale;
-    uint32_t feed; /* index of the feed that quoted it last */
-    uint64_t seq; /* position of its last record, of any kind; 0: none yet */
+    uint32_t feed;     /* index of the feed that quoted it last */
+    uint64_t seq;      /* position of its last record, of any kind; 0: none yet */
     struct buf record; /* its last quote, header and body, as published */
     /* private to the book */
     bool is_changed;

@@ -132,20 +132,22 @@ void desk_expire(struct desk *d)
     struct registry_gateway *g;
 
     while ((f = feed_table_expire(d->feeds, d->time.awake))) {
-        log_warning("feed %s (%s, pid %llu) is silent: its name is free, its symbols are "
-                    "stale",
-                    f->name, f->host, (unsigned long long)f->pid);
+        log_warning(
+            "feed %s (%s, pid %llu) is silent: its name is free, its symbols are "
+            "stale",
+            f->name, f->host, (unsigned long long)f->pid);
         desk_mark_feed(d, f, true);
     }
     while ((g = registry_expired(d->registry, d->time.awake))) {
-        log_warning("gateway %s (%s, pid %llu) is silent: %zu connections are gone with it",
-                    g->name, g->host, (unsigned long long)g->pid, g->count);
+        log_warning(
+            "gateway %s (%s, pid %llu) is silent: %zu connections are gone with it",
+            g->name, g->host, (unsigned long long)g->pid, g->count);
         registry_remove(d->registry, g);
     }
 }
 
-static void say_line(struct desk *d, const struct feed *f, const char *op, const char *key,
-                     uint64_t line)
+static void say_line(struct desk *d, const struct feed *f, const char *op,
+                     const char *key, uint64_t line)
 {
     msgpack_packer pk;
 
@@ -180,8 +182,9 @@ static void ask_again(struct desk *d, struct feed *f, uint64_t line)
 
     if (!feed_should_ask(f, d->time.now))
         return;
-    log_limited(&limit, d->time.now, LOG_INFO, "feed %s: line %llu came, %llu is next: asking for it again", f->name,
-             (unsigned long long)line, (unsigned long long)f->received + 1);
+    log_limited(&limit, d->time.now, LOG_INFO,
+                "feed %s: line %llu came, %llu is next: asking for it again", f->name,
+                (unsigned long long)line, (unsigned long long)f->received + 1);
     say_line(d, f, "resend", "from", f->received + 1);
 }
 
@@ -272,8 +275,8 @@ bool desk_ingest(struct desk *d, struct span topic, struct span record)
     rules.allow_crossed = f->allow_crossed;
     why = bad == ERR_TOO_LARGE          ? QUOTE_OVERSIZED
           : bad || r.kind != WIRE_QUOTE ? QUOTE_MALFORMED
-          : !symbol.len        ? QUOTE_BAD_SYMBOL
-                               : quote_check(r.body, &rules);
+          : !symbol.len                 ? QUOTE_BAD_SYMBOL
+                                        : quote_check(r.body, &rules);
     e = why ? NULL : book_add(d->book, symbol);
     if (!e) {
         refuse(d, f, symbol, why ? why : QUOTE_BOOK_FULL);

@@ -29,7 +29,7 @@ struct desk_out {
 };
 
 struct desk_time {
-    int64_t now; /* monotonic, ms */
+    int64_t now;   /* monotonic, ms */
     int64_t awake; /* the same less our own pauses */
     int64_t wall_us;
 };
@@ -42,7 +42,7 @@ struct desk {
     struct journal *journal;
     struct feed_table *feeds;
     struct registry *registry;
-    uint64_t epoch; /* of the log */
+    uint64_t epoch;     /* of the log */
     uint64_t last_lost; /* position of the last `lost` record */
     uint64_t heartbeats;
     int64_t heartbeat_at;

@@ -88,9 +88,9 @@ static void hello_feeder(struct question *q)
         return;
     }
     if (is_new) {
-        log_info("feed %s granted to pid %llu on %s, epoch %llu, after line %llu", f->name,
-                 (unsigned long long)f->pid, f->host, (unsigned long long)f->epoch,
-                 (unsigned long long)f->received);
+        log_info("feed %s granted to pid %llu on %s, epoch %llu, after line %llu",
+                 f->name, (unsigned long long)f->pid, f->host,
+                 (unsigned long long)f->epoch, (unsigned long long)f->received);
         /* It held the name before, and vouches for what it said then. */
         if (f->received)
             desk_mark_feed(d, f, false);
@@ -155,8 +155,8 @@ static void on_hello(struct question *q)
 /* The feed this question speaks for, by its epoch; answers unknown_peer if none. */
 static struct feed *asking_feed(struct question *q)
 {
-    struct feed *f = feed_table_hear(q->d->feeds, pack_find_u(q->map, "epoch", 0),
-                                     q->d->time.awake);
+    struct feed *f =
+        feed_table_hear(q->d->feeds, pack_find_u(q->map, "epoch", 0), q->d->time.awake);
 
     if (!f)
         say_error(q, ERR_UNKNOWN_PEER, "this epoch holds no feed: say hello");
@@ -179,8 +179,9 @@ static void on_lost(struct question *q)
         say_error(q, ERR_INVALID, "not the lines that come next");
         return;
     }
-    log_error("feed %s lost lines %llu to %llu: %.*s", f->name, (unsigned long long)first,
-              (unsigned long long)last, (int)reason.len, reason.at);
+    log_error("feed %s lost lines %llu to %llu: %.*s", f->name,
+              (unsigned long long)first, (unsigned long long)last, (int)reason.len,
+              reason.at);
     msgpack_packer_init(&pk, &body, buf_pack_write);
     msgpack_pack_map(&pk, 5);
     pack_kv_text(&pk, "feed", span_of(f->name));
@@ -224,12 +225,14 @@ static bool read_connection(struct span *c, struct registry_connection *out)
         !pack_next(c, &id) || !pack_next(c, &host) || !pack_next(c, &port) ||
         !pack_next(c, &since) || !pack_next(c, &protocol) || id.type != PACK_UINT ||
         host.type != PACK_STR || host.text.len >= sizeof out->host ||
-        port.type != PACK_UINT || port.u > 65535 || since.type != PACK_UINT || protocol.type != PACK_STR)
+        port.type != PACK_UINT || port.u > 65535 || since.type != PACK_UINT ||
+        protocol.type != PACK_STR)
         return false;
-    *out = (struct registry_connection){.id = id.u,
-                                        .since_us = (int64_t)since.u,
-                                        .port = (uint16_t)port.u,
-                                        .is_msgpack = span_eq(protocol.text, "msgpack")};
+    *out =
+        (struct registry_connection){.id = id.u,
+                                     .since_us = (int64_t)since.u,
+                                     .port = (uint16_t)port.u,
+                                     .is_msgpack = span_eq(protocol.text, "msgpack")};
     memcpy(out->host, host.text.at, host.text.len);
     return true;
 }
@@ -266,7 +269,8 @@ static void on_report(struct question *q)
     }
     if (pack_find(q->map, "closed", &list, &raw) && list.type == PACK_ARRAY) {
         pack_next(&raw, &list);
-        for (uint32_t i = 0; i < list.count && pack_next(&raw, &id) && id.type == PACK_UINT; i++)
+        for (uint32_t i = 0;
+             i < list.count && pack_next(&raw, &id) && id.type == PACK_UINT; i++)
             registry_close(d->registry, g, id.u);
     }
     if (pack_find_u(q->map, "count", g->count) != g->count)
@@ -291,7 +295,8 @@ static void on_snapshot(struct question *q)
             page[count++] = one;
         i = end;
     }
-    for (size_t seen = 0; i < end && count < limit && bytes < PAGE_BYTES && seen < PAGE_SCAN;
+    for (size_t seen = 0;
+         i < end && count < limit && bytes < PAGE_BYTES && seen < PAGE_SCAN;
          i++, seen++) {
         struct book_entry *e = book_at(d->book, i);
 
@@ -331,7 +336,8 @@ static void on_replay(struct question *q)
 {
     struct desk *d = q->d;
     struct span pattern = pack_find_text(q->map, "pattern"), topic, record;
-    uint64_t after = pack_find_u(q->map, "after", 0), seq, head = journal_head(d->journal);
+    uint64_t after = pack_find_u(q->map, "after", 0), seq,
+             head = journal_head(d->journal);
     uint64_t limit = pack_find_u(q->map, "limit", PAGE_SYMBOLS), seen = 0, count = 0;
     struct buf page = {0};
     msgpack_packer pk;
@@ -414,8 +420,8 @@ static void on_connections(struct question *q)
     for (size_t i = 0; i < registry_gateways(r) && count; i++) {
         const struct registry_gateway *g = registry_at(r, i);
 
-        for (size_t k = skip < g->count ? (size_t)skip : g->count; k < g->count && count;
-             k++, count--)
+        for (size_t k = skip < g->count ? (size_t)skip : g->count;
+             k < g->count && count; k++, count--)
             pack_connection(&q->pk, g, &g->connections[k]);
         skip -= skip < g->count ? skip : g->count;
     }
@@ -496,7 +502,8 @@ void desk_control(struct desk *d, struct span peer, struct span message)
 
     if (pack_check(message)) {
         log_limited(&limit, d->time.now, LOG_WARNING,
-                    "control: a malformed message of %zu bytes was dropped", message.len);
+                    "control: a malformed message of %zu bytes was dropped",
+                    message.len);
         return;
     }
     q.op = pack_find_text(message, "op");

@@ -26,8 +26,9 @@
 #define FEED_PEER_MAX 64 /* of a ROUTER identity; ZeroMQ's own are 5 bytes */
 #define FEED_COUNT_MAX 1024
 #define FEED_RESEND_MS 250 /* before asking for the same line again */
-#define FEED_TELL_MS 50 /* an acknowledgement waits at most so long, */
-#define FEED_TELL_LINES 1024 /* or for so many lines, or a quarter of the feed's window */
+#define FEED_TELL_MS 50    /* an acknowledgement waits at most so long, */
+#define FEED_TELL_LINES \
+    1024               /* or for so many lines, or a quarter of the feed's window */
 #define FEED_ASK_MS 50 /* before asking for any line again */
 
 struct feed {
@@ -35,14 +36,14 @@ struct feed {
     char name[FEED_NAME_MAX + 1], owner[FEED_OWNER_MAX + 1], host[65];
     uint64_t pid;
     uint64_t epoch; /* fencing token of the current grant */
-    bool is_held; /* the lease runs */
+    bool is_held;   /* the lease runs */
     bool allow_crossed;
     int64_t heard_at;
-    uint64_t received; /* all lines up to this one are in */
+    uint64_t received;   /* all lines up to this one are in */
     uint64_t tell_lines; /* acknowledge after so many */
-    uint64_t told; /* the last `received` the feeder was told, */
-    int64_t told_at; /* and when; monotonic, ms */
-    uint64_t asked_for; /* line asked for again, 0: none */
+    uint64_t told;       /* the last `received` the feeder was told, */
+    int64_t told_at;     /* and when; monotonic, ms */
+    uint64_t asked_for;  /* line asked for again, 0: none */
     int64_t asked_at;
     uint64_t accepted, duplicates, gaps, lost;
     uint64_t refused[QUOTE_REFUSAL_COUNT];

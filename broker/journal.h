@@ -24,9 +24,9 @@ void journal_free(struct journal *j);
 /* Record position journal_head()+1.  Topic and record are the frames as published. */
 void journal_append(struct journal *j, struct span topic, struct span record);
 
-uint64_t journal_head(const struct journal *j); /* last position given, 0: none */
+uint64_t journal_head(const struct journal *j);  /* last position given, 0: none */
 uint64_t journal_first(const struct journal *j); /* oldest kept; head+1 if none */
-size_t journal_bytes(const struct journal *j); /* in use */
+size_t journal_bytes(const struct journal *j);   /* in use */
 
 /* ERR_NOT_FOUND: older than journal_first() or beyond the head. */
 MUST_CHECK enum err journal_read(const struct journal *j, uint64_t seq,

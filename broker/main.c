@@ -128,7 +128,8 @@ static enum err watch(struct broker *b, struct loop_watch *w, void *socket)
 
 static enum err open_sockets(struct broker *b)
 {
-    char ingest[BUS_ENDPOINT_MAX], published[BUS_ENDPOINT_MAX], control[BUS_ENDPOINT_MAX];
+    char ingest[BUS_ENDPOINT_MAX], published[BUS_ENDPOINT_MAX],
+        control[BUS_ENDPOINT_MAX];
     struct span everything = SPAN("\x01");
 
     b->context = bus_context();
@@ -136,7 +137,8 @@ static enum err open_sockets(struct broker *b)
         bus_bind(b->context, ZMQ_XSUB, b->config.broker_ingest, INGEST_HIGH_WATER);
     b->publish =
         bus_bind(b->context, ZMQ_XPUB, b->config.broker_publish, PUBLISH_HIGH_WATER);
-    b->control = bus_bind(b->context, ZMQ_ROUTER, b->config.broker_control, CONTROL_HIGH_WATER);
+    b->control =
+        bus_bind(b->context, ZMQ_ROUTER, b->config.broker_control, CONTROL_HIGH_WATER);
     if (!b->ingest || !b->publish || !b->control ||
         bus_send(b->ingest, &everything, 1) || watch(b, &b->ingest_watch, b->ingest) ||
         watch(b, &b->publish_watch, b->publish) ||
@@ -209,11 +211,11 @@ int main(int argc, char **argv)
     b.loop = loop_new();
     b.desk.config = &b.config;
     b.desk.out = (struct desk_out){&b, publish, say};
-    b.desk.time = (struct desk_time){loop_now(b.loop), loop_awake(b.loop),
-                                     loop_wall_us(b.loop)};
+    b.desk.time =
+        (struct desk_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
     desk_init(&b.desk, random_epoch());
-    log_info("Started pregon-broker " PREGON_VERSION " [%d], log epoch %016llx", getpid(),
-             (unsigned long long)b.desk.epoch);
+    log_info("Started pregon-broker " PREGON_VERSION " [%d], log epoch %016llx",
+             getpid(), (unsigned long long)b.desk.epoch);
     if (!open_sockets(&b))
         status = run(&b);
     close_sockets(&b);

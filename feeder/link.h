@@ -37,7 +37,8 @@ struct link_settings {
     const char *feed;             /* outlive the link, as the two below */
     const char *ingest, *control; /* endpoints of the broker */
     bool allow_crossed;
-    uint64_t window; /* lines it can keep unacknowledged: how often the broker must answer */
+    uint64_t
+        window; /* lines it can keep unacknowledged: how often the broker must answer */
 };
 
 struct link;

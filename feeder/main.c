@@ -377,7 +377,7 @@ static bool open_bus(struct feeder *f)
                                      .control = f->config.broker_control,
                                      .allow_crossed =
                                          strcmp(f->config.crossed, "allow") == 0,
-                                    .window = (uint64_t)f->config.ring};
+                                     .window = (uint64_t)f->config.ring};
     int fds[2];
 
     f->context = bus_context();

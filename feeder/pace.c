@@ -1,7 +1,7 @@
 #include "feeder/pace.h"
 
 #define LATE_MS 500
-#define IN_TIME_MS                                                    \
+#define IN_TIME_MS \
     100 /* below it one is no longer late: two bounds, or it flutters \
          */
 #define INTERVAL_MIN_MS 1000

@@ -20,7 +20,7 @@
 #include "shared/mem.h"
 
 #define LINE_MAX_BYTES 65536
-#define ROWS_PER_ASK                                                                  \
+#define ROWS_PER_ASK \
     64                  /* rows looked at for one quote, before others get their turn \
                          */
 #define BEHIND_MAX 32   /* rows in a row before the tape's clock, then it is set back */

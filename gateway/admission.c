@@ -183,7 +183,8 @@ static bool judge_form(const struct admission_request *r, struct admission_verdi
     if (strcmp(r->method, "GET") != 0)
         message(v, "A WebSocket handshake is a GET, not a %.20s.", r->method);
     else if (r->http_version && strcmp(r->http_version, "1.1") != 0)
-        message(v, "A WebSocket handshake is HTTP/1.1, not HTTP/%.10s.", r->http_version);
+        message(v, "A WebSocket handshake is HTTP/1.1, not HTTP/%.10s.",
+                r->http_version);
     else if (!r->key)
         message(v, "The Sec-WebSocket-Key header is missing.");
     else if (!is_key(r->key))

@@ -12,13 +12,13 @@
 
 struct arrival {
     struct arrival *next;
-    int fd; /* non-blocking, close-on-exec, above the hand-over floor */
-    int port; /* of the client, as the peer or the trusted proxy says */
+    int fd;        /* non-blocking, close-on-exec, above the hand-over floor */
+    int port;      /* of the client, as the peer or the trusted proxy says */
     char host[64]; /* likewise, textual address */
     char request_id[24];
-    char *query; /* query string, undecoded, never NULL; owned */
+    char *query;     /* query string, undecoded, never NULL; owned */
     bool is_msgpack; /* pregon.v1.msgpack was negotiated */
-    bool is_early; /* frames came before the 101 and were lost: close with 1002 */
+    bool is_early;   /* frames came before the 101 and were lost: close with 1002 */
     int explain_close; /* WEBSOCKET_EXPLAIN: close with this code at once, 0: a real client */
     char explain_reason[124]; /* JSON of at most 123 bytes */
 };
@@ -31,6 +31,6 @@ int arrival_queue_fd(const struct arrival_queue *q);
 
 void arrival_put(struct arrival_queue *q, struct arrival *a); /* any thread; takes it */
 struct arrival *arrival_take(struct arrival_queue *q); /* loop; NULL: none, fd reset */
-void arrival_free(struct arrival *a); /* not the descriptor */
+void arrival_free(struct arrival *a);                  /* not the descriptor */
 
 #endif

@@ -27,7 +27,7 @@ enum ask_kind {
     ASK_WEBSOCKET_STATUS, /* uses offset, limit, privileged */
     ASK_LOCKS_STATUS,
     ASK_QUOTES, /* uses text (a pattern, "" for all), offset, limit */
-    ASK_QUOTE, /* uses text (a symbol) */
+    ASK_QUOTE,  /* uses text (a symbol) */
 };
 
 enum ask_outcome { ASK_ANSWERED, ASK_BUSY, ASK_TIMED_OUT, ASK_CANCELLED };
@@ -38,8 +38,8 @@ struct ask {
     enum ask_kind kind;
     char text[ASK_TEXT_MAX];
     uint64_t offset, limit;
-    int privileged; /* the caller showed STATUS_TOKEN, or none is set */
-    int status; /* answer: HTTP status */
+    int privileged;  /* the caller showed STATUS_TOKEN, or none is set */
+    int status;      /* answer: HTTP status */
     struct buf body; /* answer: JSON */
     uint64_t serial; /* set by ask_post, unique: the loop's key for late answers */
     /* private from here */
@@ -49,7 +49,7 @@ struct ask {
 };
 
 struct ask_desk *ask_desk_new(int max_waiting);
-void ask_desk_free(struct ask_desk *d); /* after all workers have gone */
+void ask_desk_free(struct ask_desk *d);    /* after all workers have gone */
 int ask_desk_fd(const struct ask_desk *d); /* readable when there is a question */
 
 /*

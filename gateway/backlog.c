@@ -141,9 +141,9 @@ static bool is_changed_in_kind(struct backlog *b, const struct hub_symbol *symbo
     return *word >> shift & 2;
 }
 
-
 static void retain_queued(struct backlog *b,
-                          bool (*is_kept)(void *ctx, const struct hub_symbol *s), void *ctx)
+                          bool (*is_kept)(void *ctx, const struct hub_symbol *s),
+                          void *ctx)
 {
     uint32_t kept = 0, mask = b->queue_cap - 1;
 
@@ -160,8 +160,8 @@ static void retain_queued(struct backlog *b,
     b->queue_count = kept;
 }
 
-void backlog_retain(struct backlog *b, bool (*is_kept)(void *ctx, const struct hub_symbol *s),
-                    void *ctx)
+void backlog_retain(struct backlog *b,
+                    bool (*is_kept)(void *ctx, const struct hub_symbol *s), void *ctx)
 {
     uint32_t kept = 0;
 
@@ -212,7 +212,8 @@ struct frame *backlog_peek(struct backlog *b, enum encoding encoding, uint32_t a
         kind = MESSAGE_SNAPSHOT;
     /* The newest of it may have become another kind of record meanwhile. */
     if ((kind == MESSAGE_QUOTE && symbol->last_is_state) ||
-        (kind == MESSAGE_STATE && symbol->state == SYMBOL_LIVE && !symbol->last_is_state))
+        (kind == MESSAGE_STATE && symbol->state == SYMBOL_LIVE &&
+         !symbol->last_is_state))
         kind = MESSAGE_SNAPSHOT;
     return hub_symbol_frame(symbol, kind, encoding);
 }

@@ -27,7 +27,8 @@ struct backlog {
     uint32_t due_first, due_count, due_cap;
     uint64_t *mask; /* two bits a symbol, only while behind */
     uint32_t mask_words;
-    uint32_t marked_round, marked_index; /* the last marking, to see overlapping patterns */
+    uint32_t marked_round,
+        marked_index; /* the last marking, to see overlapping patterns */
     /* all: frames in order */
     uint32_t queue_first, queue_count, queue_cap; /* cap: a power of two */
     struct frame **queue;
@@ -49,8 +50,8 @@ void backlog_queue(struct backlog *b, struct frame *f, size_t limit);
 /* It did not keep up: from now on a symbol stands in the list once. */
 void backlog_fall_behind(struct backlog *b);
 /* Drop what `is_kept` says no to. */
-void backlog_retain(struct backlog *b, bool (*is_kept)(void *ctx, const struct hub_symbol *s),
-                    void *ctx);
+void backlog_retain(struct backlog *b,
+                    bool (*is_kept)(void *ctx, const struct hub_symbol *s), void *ctx);
 
 bool backlog_is_empty(const struct backlog *b);
 /* The frame owed `ahead` down the list, made if need be; NULL: no more.  Valid until the next call. */

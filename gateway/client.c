@@ -15,10 +15,11 @@
 #define BATCH_BYTES 65536 /* gathered for one send */
 #define BATCH_FRAMES 1024
 #define READ_BYTES 65536 /* from one client in one turn */
-#define FRAGMENTS_MAX 1024 /* of one message: wslay keeps a block for each, even an empty one */
+#define FRAGMENTS_MAX \
+    1024 /* of one message: wslay keeps a block for each, even an empty one */
 #define OUT_MAX 65536 /* said to one client and not taken: we stop reading from it */
 #define CLOSE_WAIT_MS 2000 /* for the peer's close frame */
-#define SWEEP_PARTS 10 /* a sweep does a tenth; ten sweeps a second */
+#define SWEEP_PARTS 10     /* a sweep does a tenth; ten sweeps a second */
 #define DEFER_STEP_MS 5
 
 static const struct wslay_event_callbacks in_callbacks;
@@ -59,7 +60,8 @@ static uint32_t gather(struct client *c, char *batch, size_t *len, uint32_t *end
     uint32_t count = 0;
     struct frame *f;
 
-    while (count < BATCH_FRAMES && (f = backlog_peek(&c->sub.backlog, c->sub.encoding, count))) {
+    while (count < BATCH_FRAMES &&
+           (f = backlog_peek(&c->sub.backlog, c->sub.encoding, count))) {
         if (*len + f->len > BATCH_BYTES)
             break;
         memcpy(batch + *len, f->bytes, f->len);
@@ -126,15 +128,18 @@ static int send_batch(struct client *c)
 {
     static char batch[BATCH_BYTES]; /* loop's thread only */
     static uint32_t ends[BATCH_FRAMES];
-    struct frame *first =
-        c->is_closing || c->out.len ? NULL : backlog_peek(&c->sub.backlog, c->sub.encoding, 0);
+    struct frame *first = c->is_closing || c->out.len
+                              ? NULL
+                              : backlog_peek(&c->sub.backlog, c->sub.encoding, 0);
     size_t len = 0;
     uint32_t count = 0;
     ssize_t n;
 
-    if (first && (first->len > BATCH_BYTES || !backlog_peek(&c->sub.backlog, c->sub.encoding, 1)))
+    if (first && (first->len > BATCH_BYTES ||
+                  !backlog_peek(&c->sub.backlog, c->sub.encoding, 1)))
         return (int)send_single(c, first);
-    if (c->out.len > BATCH_BYTES) { /* at most OUT_MAX and one answer: send it as it is */
+    if (c->out.len >
+        BATCH_BYTES) { /* at most OUT_MAX and one answer: send it as it is */
         n = send_some(c, c->out.data, c->out.len);
         return n < 0 ? -1 : settle(c, (size_t)n, NULL, c->out.len, NULL, 0);
     }
@@ -210,7 +215,8 @@ static void flush(struct client *c)
         return;
     }
     is_owed = !backlog_is_empty(&c->sub.backlog);
-    while (result > 0 && (c->out.len || (!c->is_closing && !backlog_is_empty(&c->sub.backlog))))
+    while (result > 0 &&
+           (c->out.len || (!c->is_closing && !backlog_is_empty(&c->sub.backlog))))
         result = send_batch(c);
     if (is_owed)
         c->flush_at = c->g->now + c->interval_ms;
@@ -225,7 +231,8 @@ void client_flush(struct client *c)
     flush(c);
     check_muted(c);
     if (!c->is_dead && c->is_closing && c->has_peer_closed && !c->out.len)
-        client_drop(c, c->close_why); /* both close frames are through: ours to end it */
+        client_drop(c,
+                    c->close_why); /* both close frames are through: ours to end it */
 }
 
 void client_flush_deferred(struct gateway *g)
@@ -246,8 +253,8 @@ void client_flush_deferred(struct gateway *g)
 
 /* --- in ---------------------------------------------------------------------------- */
 
-static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len, int flags,
-                       void *user)
+static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len,
+                       int flags, void *user)
 {
     struct client *c = user;
     ssize_t n;
@@ -269,8 +276,9 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len, i
             return n;
     }
     c->is_lost = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-    wslay_event_set_error(ctx, c->is_lost || c->is_too_large ? WSLAY_ERR_CALLBACK_FAILURE
-                                                             : WSLAY_ERR_WOULDBLOCK);
+    wslay_event_set_error(ctx, c->is_lost || c->is_too_large
+                                   ? WSLAY_ERR_CALLBACK_FAILURE
+                                   : WSLAY_ERR_WOULDBLOCK);
     return -1;
 }
 
@@ -333,7 +341,8 @@ static bool make_context(struct client *c)
         client_drop(c, "out of memory");
         return false;
     }
-    wslay_event_config_set_max_recv_msg_length(c->in, (uint64_t)c->g->config.ws_max_size);
+    wslay_event_config_set_max_recv_msg_length(c->in,
+                                               (uint64_t)c->g->config.ws_max_size);
     return true;
 }
 
@@ -474,12 +483,13 @@ void client_drop(struct client *c, const char *why)
     g->merged_by_gone += c->sub.backlog.merged;
     hub_leave_all(g->hub, &c->sub);
     drop_context(c);
-    log_info("%s:%u - connection closed: %s, code %u, %.1f s, %llu messages and %llu bytes "
-             "sent, %llu merged, %llu messages received",
-             c->host, c->port, c->close_code ? c->close_why : why,
-             c->close_code ? c->close_code : 1006u, (double)(g->wall_us - c->since_us) / 1e6,
-             (unsigned long long)c->messages_out, (unsigned long long)c->bytes_out,
-             (unsigned long long)c->sub.backlog.merged, (unsigned long long)c->messages_in);
+    log_info(
+        "%s:%u - connection closed: %s, code %u, %.1f s, %llu messages and %llu bytes "
+        "sent, %llu merged, %llu messages received",
+        c->host, c->port, c->close_code ? c->close_why : why,
+        c->close_code ? c->close_code : 1006u, (double)(g->wall_us - c->since_us) / 1e6,
+        (unsigned long long)c->messages_out, (unsigned long long)c->bytes_out,
+        (unsigned long long)c->sub.backlog.merged, (unsigned long long)c->messages_in);
     c->next_dead = g->dead;
     g->dead = c;
 }

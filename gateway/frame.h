@@ -32,7 +32,8 @@ struct frame {
 };
 
 struct frame *frame_new(enum opcode opcode, struct span payload); /* one reference */
-struct frame *frame_wrap(struct span bytes); /* of what frame_append wrote; one reference */
+struct frame *frame_wrap(
+    struct span bytes); /* of what frame_append wrote; one reference */
 struct frame *frame_hold(struct frame *f);
 void frame_release(struct frame **f); /* *f may be NULL; it becomes NULL */
 
@@ -47,10 +48,10 @@ void frame_append_close(struct buf *out, uint16_t code, struct span reason);
  */
 struct frame_meter {
     uint8_t head[14];
-    uint8_t have; /* bytes of the header */
+    uint8_t have;       /* bytes of the header */
     bool is_in_message; /* fragments to come */
     uint32_t fragments; /* of that message so far */
-    uint64_t left; /* of the payload */
+    uint64_t left;      /* of the payload */
 };
 
 /* Returns the largest payload length a header among these bytes declared. */

@@ -33,7 +33,7 @@ struct gateway {
     struct gate *gate;
     struct ask_desk *asks;
     struct arrival_queue *arrivals;
-    struct json *json; /* reused by every request of a client */
+    struct json *json;           /* reused by every request of a client */
     int64_t now, awake, wall_us; /* of this turn */
     int64_t started_us;
 
@@ -43,8 +43,8 @@ struct gateway {
     uint64_t next_client_id;
     struct client **deferred; /* held back by max_hz */
     size_t deferred_count, deferred_cap;
-    struct client *dead; /* closed in this turn, freed at its end */
-    struct request *requests; /* waiting for the broker, in the order they came */
+    struct client *dead;        /* closed in this turn, freed at its end */
+    struct request *requests;   /* waiting for the broker, in the order they came */
     struct request **submit_at; /* where a message that is run now puts its request */
     uint32_t settle_round;
 

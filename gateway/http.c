@@ -20,7 +20,7 @@
 #include "shared/log.h"
 #include "shared/mem.h"
 
-#define REQUEST_TIMEOUT_MS                                                      \
+#define REQUEST_TIMEOUT_MS \
     "10000"                   /* of reading a request, and of writing an answer \
                                */
 #define LISTEN_BACKLOG "4096" /* civetweb's default of 200 loses SYNs in a burst */
@@ -290,7 +290,7 @@ static void http_free(struct http *h)
 }
 
 static enum err start(struct http *h, const struct gateway_config *c,
-                  char error[HTTP_ERROR_MAX])
+                      char error[HTTP_ERROR_MAX])
 {
     char complaint[HTTP_ERROR_MAX];
     struct mg_server_port port;

@@ -71,7 +71,8 @@ void hub_watch(struct hub *h, struct hub_watcher w)
 
 /* --- symbols -------------------------------------------------------------------- */
 
-static struct hub_symbol *find_symbol(const struct hub *h, struct span name, uint32_t hash)
+static struct hub_symbol *find_symbol(const struct hub *h, struct span name,
+                                      uint32_t hash)
 {
     struct hub_symbol *s = h->symbol_slots[hash & (h->symbol_slot_count - 1)];
 
@@ -115,7 +116,7 @@ static void grow_symbol_slots(struct hub *h)
         put_symbol_in_slot(h, h->symbols[i]);
 }
 
-static struct hub_symbol *add_symbol(struct hub *h, struct span name)
+struct hub_symbol *hub_know(struct hub *h, struct span name)
 {
     uint32_t hash = hash_name(name);
     struct hub_symbol *s = find_symbol(h, name, hash);
@@ -258,22 +259,26 @@ static void set_state(struct hub *h, struct hub_symbol *s, enum symbol_state sta
     s->had_state = true;
 }
 
+uint64_t hub_known_upto(const struct hub_symbol *s)
+{
+    uint64_t upto = s->seq;
+
+    for (uint32_t i = 0; !s->seq && i < s->topic_count; i++)
+        if (s->topics[i]->sync == TOPIC_LIVE && s->topics[i]->synced_seq > upto)
+            upto = s->topics[i]->synced_seq;
+    return upto;
+}
+
 bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r)
 {
-    const struct hub_symbol *s = add_symbol(h, symbol);
-    uint64_t last = s->seq;
+    const struct hub_symbol *s = hub_know(h, symbol);
 
-    if (!s->is_synced)
-        return false;
-    for (uint32_t i = 0; !s->seq && i < s->topic_count; i++)
-        if (s->topics[i]->sync == TOPIC_LIVE && s->topics[i]->synced_seq > last)
-            last = s->topics[i]->synced_seq;
-    return r->prev > last;
+    return s->is_synced && r->prev > hub_known_upto(s);
 }
 
 bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
 {
-    struct hub_symbol *s = add_symbol(h, symbol);
+    struct hub_symbol *s = hub_know(h, symbol);
 
     hub_set_seq(h, r->seq);
     if (r->seq <= s->seq)
@@ -294,7 +299,9 @@ bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
         s->body_seq = r->seq;
         buf_clear(&s->body);
         buf_add(&s->body, r->body.at, r->body.len);
-        queue_to_all(h, s, MESSAGE_QUOTE);
+        s->is_snapshot_due |= s->is_of_old_log;
+        queue_to_all(h, s, s->is_of_old_log ? MESSAGE_SNAPSHOT : MESSAGE_QUOTE);
+        s->is_of_old_log = false;
     }
     return true;
 }
@@ -302,7 +309,7 @@ bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
 void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is_stale,
                         const struct wire_record *quote)
 {
-    struct hub_symbol *s = add_symbol(h, symbol);
+    struct hub_symbol *s = hub_know(h, symbol);
     enum symbol_state state = is_stale ? SYMBOL_STALE : SYMBOL_LIVE;
 
     if (seq <= s->seq && s->body.len && quote->seq <= s->body_seq) {
@@ -322,6 +329,7 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
         s->last_is_state = seq != quote->seq;
     }
     s->body_seq = quote->seq;
+    s->is_of_old_log = false;
     set_changed(h, s);
     s->is_snapshot_due = true;
     buf_clear(&s->body);
@@ -384,6 +392,7 @@ void hub_reset(struct hub *h, uint64_t epoch)
 
         s->seq = s->prev = s->body_seq = 0;
         s->last_is_state = false;
+        s->is_of_old_log = s->body.len > 0;
         if (s->state == SYMBOL_LIVE)
             s->state = SYMBOL_STALE;
         drop_frames(s);
@@ -456,7 +465,8 @@ static void remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i)
     hub_topic_release(h, t);
 }
 
-static void owe_snapshot(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol)
+static void owe_snapshot(struct hub *h, struct hub_subscriber *s,
+                         struct hub_symbol *symbol)
 {
     if (s->wants_all)
         queue_frame(h, s, hub_symbol_frame(symbol, MESSAGE_SNAPSHOT, s->encoding));
@@ -464,7 +474,8 @@ static void owe_snapshot(struct hub *h, struct hub_subscriber *s, struct hub_sym
         mark(h, s, symbol, MESSAGE_SNAPSHOT, 0);
 }
 
-size_t hub_join(struct hub *h, struct hub_subscriber *s, struct hub_topic *t, size_t limit)
+size_t hub_join(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,
+                size_t limit)
 {
     size_t count = 0;
 
@@ -472,17 +483,19 @@ size_t hub_join(struct hub *h, struct hub_subscriber *s, struct hub_topic *t, si
         return 0;
     begin_round(h);
     add_member(s, t);
-    backlog_fall_behind(&s->backlog); /* what is owed already may change again before it is sent */
+    backlog_fall_behind(
+        &s->backlog); /* what is owed already may change again before it is sent */
     for (size_t i = 0; t->is_prefix && i < h->symbol_count; i++) {
         struct hub_symbol *symbol = h->symbols[i];
 
-        if (!symbol->body.len || !quote_pattern_matches(hub_topic_pattern(t), hub_name_of(symbol)))
+        if (!symbol->body.len ||
+            !quote_pattern_matches(hub_topic_pattern(t), hub_name_of(symbol)))
             continue;
         if (count++ < limit)
             owe_snapshot(h, s, symbol);
     }
     if (!t->is_prefix) {
-        struct hub_symbol *symbol = add_symbol(h, hub_topic_pattern(t));
+        struct hub_symbol *symbol = hub_know(h, hub_topic_pattern(t));
 
         if (symbol->body.len) {
             owe_snapshot(h, s, symbol);
@@ -498,7 +511,8 @@ static bool is_covered(void *ctx, const struct hub_symbol *symbol)
     const struct hub_subscriber *s = ctx;
 
     for (uint32_t i = 0; i < s->topic_count; i++)
-        if (quote_pattern_matches(hub_topic_pattern(s->topics[i].topic), hub_name_of(symbol)))
+        if (quote_pattern_matches(hub_topic_pattern(s->topics[i].topic),
+                                  hub_name_of(symbol)))
             return true;
     return false;
 }
@@ -532,4 +546,3 @@ void hub_leave_all(struct hub *h, struct hub_subscriber *s)
     s->topic_cap = 0;
     s->is_due = false;
 }
-

@@ -31,27 +31,29 @@ struct hub_symbol {
     uint8_t name_len;
     uint32_t index;
     enum symbol_state state;
-    bool is_synced; /* a live topic covers it: `seq` is complete */
-    bool is_halted; /* a gap is being repaired: upstream holds its records back */
-    struct buf held; /* upstream's: those records */
+    bool is_synced;     /* a live topic covers it: `seq` is complete */
+    bool is_halted;     /* a gap is being repaired: upstream holds its records back */
+    struct buf held;    /* upstream's: those records */
     bool last_is_state; /* its last record was a state, not a quote */
     uint64_t seq, prev; /* of its last record */
-    struct buf body; /* of its last quote, msgpack; empty: none yet */
-    uint64_t body_seq; /* position of that quote */
+    struct buf body;    /* of its last quote, msgpack; empty: none yet */
+    uint64_t body_seq;  /* position of that quote */
     /* private to the hub */
     struct frame *frames[3][ENCODING_COUNT];
     struct hub_topic **topics;
     uint32_t topic_count, topic_cap;
-    uint32_t updates; /* quotes in this turn */
-    bool is_changed; /* on the list of changed ones */
+    uint32_t updates;          /* quotes in this turn */
+    bool is_changed;           /* on the list of changed ones */
     bool had_quote, had_state; /* in this turn */
+    bool
+        is_of_old_log; /* the next quote is the first of this log: sent as a snapshot */
     bool is_snapshot_due; /* resynchronised: send a snapshot, not a quote */
     uint32_t hash;
     struct hub_symbol *chain;
 };
 
 enum topic_sync {
-    TOPIC_NEW, /* somebody wants it, the broker has not been asked */
+    TOPIC_NEW,     /* somebody wants it, the broker has not been asked */
     TOPIC_SYNCING, /* subscribed, waiting for mark and snapshot */
     TOPIC_LIVE,
 };
@@ -68,7 +70,8 @@ struct hub_topic {
     uint8_t pattern_len;
     bool is_prefix;
     enum topic_sync sync;
-    uint32_t generation; /* upstream's number of the synchronisation under way, 0: none */
+    uint32_t
+        generation; /* upstream's number of the synchronisation under way, 0: none */
     bool is_marked; /* upstream's: its mark has come, its snapshot may be asked for */
     uint64_t synced_seq; /* position of the snapshot it became live with */
     uint32_t references; /* requests waiting for it, and members */
@@ -89,7 +92,7 @@ struct hub_place {
 struct hub_subscriber {
     enum encoding encoding;
     bool wants_all; /* mode all */
-    bool is_due; /* on the hub's list of those to flush */
+    bool is_due;    /* on the hub's list of those to flush */
     struct hub_place *topics;
     uint32_t topic_count, topic_cap;
     struct backlog backlog;
@@ -114,6 +117,8 @@ uint64_t hub_epoch(const struct hub *h);
  * snapshots covered counts.
  */
 bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r);
+/* Up to which position the symbol is known: its last record, or what its topics' snapshots covered. */
+uint64_t hub_known_upto(const struct hub_symbol *s);
 
 /*
  * A new log: every position is forgotten, every value becomes stale, nothing is owed any more,
@@ -169,7 +174,8 @@ size_t hub_join(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,
                 size_t limit);
 /* Leave a pattern; what is no longer covered is no longer owed.  false: not held. */
 bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern);
-void hub_leave_all(struct hub *h, struct hub_subscriber *s); /* also frees the backlog */
+void hub_leave_all(struct hub *h,
+                   struct hub_subscriber *s); /* also frees the backlog */
 
 /* Queue a frame to everyone in mode all, in order (losses). */
 void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT]);
@@ -183,7 +189,8 @@ struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
 /* --- questions ------------------------------------------------------------------ */
 
 struct hub_symbol *hub_find(const struct hub *h, struct span symbol);
-bool hub_is_covered(const struct hub *h, struct span symbol); /* by a live topic */
+struct hub_symbol *hub_know(struct hub *h, struct span symbol); /* find or add */
+bool hub_is_covered(const struct hub *h, struct span symbol);   /* by a live topic */
 size_t hub_symbol_count(const struct hub *h);
 struct hub_symbol *hub_symbol_at(const struct hub *h, size_t index);
 

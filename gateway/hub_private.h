@@ -18,7 +18,8 @@ struct hub {
     struct hub_symbol **changed;
     size_t changed_count, changed_cap;
     struct hub_subscriber **due;
-    size_t due_first, due_count, due_cap; /* taken in order, from due_first up to due_count */
+    size_t due_first, due_count,
+        due_cap; /* taken in order, from due_first up to due_count */
     struct hub_watcher watcher;
     uint32_t round; /* of fan-out and joining; never 0 */
 };

@@ -195,7 +195,8 @@ struct hub_topic *hub_topic_first(const struct hub *h)
 bool hub_is_covered(const struct hub *h, struct span symbol)
 {
     for (const struct hub_topic *t = h->topics; t; t = t->next)
-        if (t->sync == TOPIC_LIVE && quote_pattern_matches(hub_topic_pattern(t), symbol))
+        if (t->sync == TOPIC_LIVE &&
+            quote_pattern_matches(hub_topic_pattern(t), symbol))
             return true;
     return false;
 }

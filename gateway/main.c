@@ -19,9 +19,9 @@
 
 #define SWEEP_MS 100
 #define DEFER_MS 5
-#define READY_MS 2000 /* the ready line waits so long for a broker to be there */
+#define READY_MS 2000     /* the ready line waits so long for a broker to be there */
 #define HTTP_STOP_MS 1000 /* civetweb may take so long beyond the deadline */
-#define FLUSH_SLICE 4096 /* clients flushed between looks at the sockets */
+#define FLUSH_SLICE 4096  /* clients flushed between looks at the sockets */
 
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
@@ -74,7 +74,8 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     upstream_tick(g->upstream);
     hub_fan_out(g->hub);
     if (g->requests)
-        stream_settle(g); /* after the fan-out: who joins now gets snapshots of all that */
+        stream_settle(
+            g); /* after the fan-out: who joins now gets snapshots of all that */
     if (g->now >= *sweep_at) {
         client_sweep(g);
         *sweep_at = g->now + SWEEP_MS;
@@ -147,7 +148,8 @@ static void say_goodbye(struct gateway *g, int64_t window_ms)
         if (c->is_closing)
             continue;
         stream_going_away(c, 500 + slot);
-        client_close(c, CLOSE_RESTART, SPAN("{\"code\":\"restart\"}"), "gateway restarts");
+        client_close(c, CLOSE_RESTART, SPAN("{\"code\":\"restart\"}"),
+                     "gateway restarts");
     }
 }
 
@@ -200,7 +202,8 @@ static int drain(struct gateway *g, struct http *http, int64_t *sweep_at)
 static int run(struct gateway *g, char *const *argv)
 {
     struct loop_watch asks = {.fd = ask_desk_fd(g->asks), .on_ready = on_wake};
-    struct loop_watch arrivals = {.fd = arrival_queue_fd(g->arrivals), .on_ready = on_wake};
+    struct loop_watch arrivals = {.fd = arrival_queue_fd(g->arrivals),
+                                  .on_ready = on_wake};
     char error[HTTP_ERROR_MAX] = "";
     int64_t sweep_at = 0, ready_by = g->now + READY_MS;
     bool more = true, is_ready = false;
@@ -211,7 +214,8 @@ static int run(struct gateway *g, char *const *argv)
         log_critical("%s", error);
         return e == ERR_INVALID ? 2 : 1;
     }
-    if (loop_watch(g->loop, &asks, EPOLLIN) || loop_watch(g->loop, &arrivals, EPOLLIN)) {
+    if (loop_watch(g->loop, &asks, EPOLLIN) ||
+        loop_watch(g->loop, &arrivals, EPOLLIN)) {
         log_critical("epoll: %s", strerror(errno));
         return 1;
     }

@@ -27,7 +27,8 @@ struct message_texts {
     uint32_t count;
 };
 
-void message_texts_add(struct message_texts *t, enum encoding encoding, struct span text);
+void message_texts_add(struct message_texts *t, enum encoding encoding,
+                       struct span text);
 
 void message_begin(struct message *m, enum encoding encoding, const char *type);
 void message_text(struct message *m, const char *key, struct span value);
@@ -38,7 +39,8 @@ void message_seconds(struct message *m, const char *key, int64_t ms);
 /* A member already encoded in this encoding: the text of a JSON value, or msgpack bytes. */
 void message_raw(struct message *m, const char *key, struct span value);
 /* A list of texts, gathered first because the message must know how many. */
-void message_put_texts(struct message *m, const char *key, const struct message_texts *t);
+void message_put_texts(struct message *m, const char *key,
+                       const struct message_texts *t);
 /* A map of `count` members follows (message_text and so on), then message_map_end(). */
 void message_map(struct message *m, const char *key, uint32_t count);
 void message_map_end(struct message *m);

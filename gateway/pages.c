@@ -9,6 +9,7 @@
 #include "shared/pack.h"
 #include "shared/version.h"
 
+#define NO_NEXT UINT64_MAX
 #define STATE_CONNECTED 1 /* as Starlette's WebSocketState, which the old page showed */
 
 static void put_timestamp(struct gateway *g, struct buf *b)
@@ -119,12 +120,12 @@ static void answer_health(struct gateway *g, struct ask *q, struct span answer)
     is_well = answer.len && live && !is_draining;
     buf_printf(&q->body, "{\"status\":\"%s\",\"reason\":\"%s\"",
                is_well ? "ok" : "unhealthy",
-               is_well                  ? "quotes flow"
-               : is_draining            ? "this gateway is draining: SIGTERM came"
+               is_well                     ? "quotes flow"
+               : is_draining               ? "this gateway is draining: SIGTERM came"
                : !gate_is_started(g->gate) ? "no broker reached since the start"
-               : !answer.len            ? "the broker is away: values are stale"
-               : !count                 ? "no feeder has ever said hello"
-                                        : "every feed is silent: values are stale");
+               : !answer.len               ? "the broker is away: values are stale"
+               : !count                    ? "no feeder has ever said hello"
+                                           : "every feed is silent: values are stale");
     put_broker(g, &q->body, answer);
     buf_adds(&q->body, ",\"feeds\":[");
     buf_add(&q->body, feeds.data, feeds.len);
@@ -168,9 +169,10 @@ static uint32_t put_all_connections(struct ask *q, struct span answer)
         struct pack_value head, gateway, host, port, since, protocol;
 
         if (!pack_next(&c, &head) || head.type != PACK_ARRAY || head.count != 5 ||
-            !pack_next(&c, &gateway) || !pack_next(&c, &host) || !pack_next(&c, &port) ||
-            !pack_next(&c, &since) || !pack_next(&c, &protocol) ||
-            gateway.type != PACK_STR || host.type != PACK_STR || port.type != PACK_UINT ||
+            !pack_next(&c, &gateway) || !pack_next(&c, &host) ||
+            !pack_next(&c, &port) || !pack_next(&c, &since) ||
+            !pack_next(&c, &protocol) || gateway.type != PACK_STR ||
+            host.type != PACK_STR || port.type != PACK_UINT ||
             since.type != PACK_UINT || protocol.type != PACK_STR)
             return i;
         put_connection(&q->body, q, i == 0, gateway.text, host.text, port.u, since.u,
@@ -229,7 +231,8 @@ static void put_gateways(struct gateway *g, struct buf *b, struct span answer)
 
 static void answer_status(struct gateway *g, struct ask *q, struct span answer)
 {
-    uint64_t total = answer.len ? pack_find_u(answer, "total", 0) : g->place_count, merged;
+    uint64_t total = answer.len ? pack_find_u(answer, "total", 0) : g->place_count,
+             merged;
     struct buf *b = &q->body;
     uint32_t shown;
 
@@ -251,7 +254,8 @@ static void answer_status(struct gateway *g, struct ask *q, struct span answer)
     buf_jsons(b, g->name);
     put_u(b, "active_connections", g->place_count);
     put_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
-    buf_printf(b, ",\"timeout\":%lld.%03lld", (long long)g->config.websocket_timeout / 1000,
+    buf_printf(b, ",\"timeout\":%lld.%03lld",
+               (long long)g->config.websocket_timeout / 1000,
                (long long)g->config.websocket_timeout % 1000);
     put_u(b, "symbols", hub_symbol_count(g->hub));
     put_u(b, "bytes_sent", g->bytes_out);
@@ -273,8 +277,10 @@ static void answer_locks(struct gateway *g, struct ask *q, struct span answer)
     uint32_t count = enter_list(answer, "locks", &c);
 
     if (!answer.len) {
-        buf_adds(b, "{\"status\":\"unknown\",\"reason\":\"the broker is away: whether a lock "
-                    "is held cannot be told\",\"locks\":null");
+        buf_adds(
+            b,
+            "{\"status\":\"unknown\",\"reason\":\"the broker is away: whether a lock "
+            "is held cannot be told\",\"locks\":null");
         put_timestamp(g, b);
         ask_answer(g->asks, q, 503);
         return;
@@ -293,8 +299,8 @@ static void answer_locks(struct gateway *g, struct ask *q, struct span answer)
 
 /* --- quotes ------------------------------------------------------------------------------- */
 
-static void put_quote(struct buf *b, struct span symbol, uint64_t seq, struct span state,
-                      struct span body)
+static void put_quote(struct buf *b, struct span symbol, uint64_t seq,
+                      struct span state, struct span body)
 {
     buf_adds(b, "{\"symbol\":");
     buf_json(b, symbol);
@@ -312,7 +318,8 @@ static bool put_entry(struct buf *b, struct span *c, bool is_first)
         return false;
     if (!is_first)
         buf_addc(b, ',');
-    put_quote(b, e.symbol, e.seq, e.is_stale ? SPAN("stale") : SPAN("live"), e.quote.body);
+    put_quote(b, e.symbol, e.seq, e.is_stale ? SPAN("stale") : SPAN("live"),
+              e.quote.body);
     return true;
 }
 
@@ -330,11 +337,12 @@ static void end_quotes(struct gateway *g, struct ask *q, struct span answer,
     stream_epoch_text(hub_epoch(g->hub), epoch);
     buf_addc(&q->body, ']');
     put_text(&q->body, "epoch", span_of(epoch));
-    put_u(&q->body, "seq", answer.len ? pack_find_u(answer, "seq", 0) : hub_seq(g->hub));
+    put_u(&q->body, "seq",
+          answer.len ? pack_find_u(answer, "seq", 0) : hub_seq(g->hub));
     put_u(&q->body, "symbols", symbols);
-    if (next)
+    if (next != NO_NEXT)
         put_u(&q->body, "next", next);
-    put_flag(&q->body, "truncated", next != 0);
+    put_flag(&q->body, "truncated", next != NO_NEXT);
     put_flag(&q->body, "complete", answer.len > 0);
     put_timestamp(g, &q->body);
     ask_answer(g->asks, q, 200);
@@ -351,7 +359,7 @@ static void answer_quotes(struct gateway *g, struct ask *q, struct span answer)
         while (put < count && put_entry(&q->body, &c, put == 0))
             put++;
         end_quotes(g, q, answer, pack_find_u(answer, "symbols", 0),
-                   pack_find_u(answer, "next", 0));
+                   pack_find_u(answer, "next", NO_NEXT));
         return;
     }
     for (; i < hub_symbol_count(g->hub) && put < q->limit; i++) {
@@ -365,7 +373,7 @@ static void answer_quotes(struct gateway *g, struct ask *q, struct span answer)
         put_own_quote(&q->body, s);
     }
     end_quotes(g, q, answer, hub_symbol_count(g->hub),
-               i < hub_symbol_count(g->hub) ? i : 0);
+               i < hub_symbol_count(g->hub) ? i : NO_NEXT);
 }
 
 static void answer_quote(struct gateway *g, struct ask *q, struct span answer)
@@ -381,7 +389,8 @@ static void answer_quote(struct gateway *g, struct ask *q, struct span answer)
         buf_addc(&q->body, '\n');
         ask_answer(g->asks, q, 200);
     } else {
-        ask_answer(g->asks, q, answer.len ? 404 : 503); /* the worker writes the error */
+        ask_answer(g->asks, q,
+                   answer.len ? 404 : 503); /* the worker writes the error */
     }
 }
 

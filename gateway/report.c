@@ -15,7 +15,8 @@ void report_open(struct report *r, const struct client *c)
     pack_text(&pk, span_of(c->host));
     msgpack_pack_uint64(&pk, c->port);
     msgpack_pack_uint64(&pk, (uint64_t)c->since_us);
-    pack_text(&pk, c->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack") : SPAN("json"));
+    pack_text(&pk,
+              c->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack") : SPAN("json"));
     r->opened_count++;
 }
 

@@ -16,8 +16,8 @@
 
 typedef void handler(struct service *s, struct request *r, struct reply *p);
 
-static handler get_page, get_style, get_script, get_health, get_ready, get_live, get_status, get_check,
-    get_locks, get_quotes, get_quote;
+static handler get_page, get_style, get_script, get_health, get_ready, get_live,
+    get_status, get_check, get_locks, get_quotes, get_quote;
 
 static const struct route {
     const char *path;
@@ -252,10 +252,12 @@ static void get_quote(struct service *s, struct request *r, struct reply *p)
     if (!ask_loop(s, r, &q, p) || p->body.len)
         return;
     if (q.status == 404)
-        reply_error(p, r, 404, "unknown_symbol", "No quote of this symbol has come yet.",
+        reply_error(p, r, 404, "unknown_symbol",
+                    "No quote of this symbol has come yet.",
                     "GET " QUOTES " lists those that have.");
     else
-        unavailable(p, r, "broker_away", "The broker is away and this symbol is not known here.",
+        unavailable(p, r, "broker_away",
+                    "The broker is away and this symbol is not known here.",
                     "Is pregon-broker running?", 2);
 }
 

@@ -97,7 +97,8 @@ static void acknowledge(struct gateway *g, struct request *r, bool is_broker_awa
         char text[200];
 
         snprintf(text, sizeof text,
-                 "%zu symbols match, the first %zu were sent as snapshots: subscribe to what "
+                 "%zu symbols match, the first %zu were sent as snapshots: subscribe "
+                 "to what "
                  "you need, or raise AUTO_MAX",
                  count, r->snapshot_limit);
         stream_say_error(c, &none, "auto_max", text, NULL);
@@ -217,18 +218,20 @@ static bool has_texts(struct client *c, const struct json_value *root,
 
     if (!symbols || symbols->type != JSON_ARRAY) {
         stream_say_error(c, id, "bad_request", "'symbols' must be an array",
-                  symbols ? &symbols->offset : &root->offset);
+                         symbols ? &symbols->offset : &root->offset);
         return false;
     }
     for (v = symbols + 1; v < symbols + symbols->skip; v += v->skip)
         if (v->type != JSON_STRING) {
-            stream_say_error(c, id, "bad_request", "'symbols' must hold text", &v->offset);
+            stream_say_error(c, id, "bad_request", "'symbols' must hold text",
+                             &v->offset);
             return false;
         }
     return true;
 }
 
-static void op_subscribe(struct client *c, const struct json_value *root, struct buf *id)
+static void op_subscribe(struct client *c, const struct json_value *root,
+                         struct buf *id)
 {
     const struct json_value *symbols = json_member(root, "symbols"),
                             *mode = json_member(root, "mode"),
@@ -240,16 +243,17 @@ static void op_subscribe(struct client *c, const struct json_value *root, struct
         return;
     if (mode && (mode->type != JSON_STRING || !set_mode(c, mode->text))) {
         stream_say_error(c, id, "bad_request", "'mode' must be \"merge\" or \"all\"",
-                  &mode->offset);
+                         &mode->offset);
         return;
     }
     if (hz && (hz->type != JSON_NUMBER || !set_max_hz(c, hz->text))) {
-        stream_say_error(c, id, "bad_request", "'max_hz' must be a number from 0.01 to 1000",
-                  &hz->offset);
+        stream_say_error(c, id, "bad_request",
+                         "'max_hz' must be a number from 0.01 to 1000", &hz->offset);
         return;
     }
     if (since && since->type != JSON_OBJECT && since->type != JSON_NULL) {
-        stream_say_error(c, id, "bad_request", "'since' must be an object", &since->offset);
+        stream_say_error(c, id, "bad_request", "'since' must be an object",
+                         &since->offset);
         return;
     }
     r = request_new(c);
@@ -272,13 +276,15 @@ static void say_patterns(struct client *c, const char *op, const struct buf *id)
     message_u(&m, "seq", stream_complete_seq(c));
     message_text(&m, "mode", c->sub.wants_all ? SPAN("all") : SPAN("merge"));
     for (uint32_t i = 0; i < c->sub.topic_count; i++)
-        message_texts_add(&held, c->sub.encoding, hub_topic_pattern(c->sub.topics[i].topic));
+        message_texts_add(&held, c->sub.encoding,
+                          hub_topic_pattern(c->sub.topics[i].topic));
     message_put_texts(&m, "symbols", &held);
     buf_free(&held.items);
     stream_finish(c, &m);
 }
 
-static void op_unsubscribe(struct client *c, const struct json_value *root, struct buf *id)
+static void op_unsubscribe(struct client *c, const struct json_value *root,
+                           struct buf *id)
 {
     const struct json_value *symbols = json_member(root, "symbols"), *v;
     struct message_texts left = {0}, rejected = {0};
@@ -350,7 +356,8 @@ static bool take_id(struct client *c, const struct json_value *id, struct buf *o
         return true;
     }
     msgpack_packer_init(&pk, out, buf_pack_write);
-    if (id->type == JSON_NUMBER && id->text.len < 19 && !memchr(id->text.at, '.', id->text.len)) {
+    if (id->type == JSON_NUMBER && id->text.len < 19 &&
+        !memchr(id->text.at, '.', id->text.len)) {
         memcpy(copy, id->text.at, id->text.len);
         copy[id->text.len] = '\0';
         msgpack_pack_int64(&pk, strtoll(copy, &end, 10));
@@ -374,14 +381,16 @@ static void run(struct client *c, struct span text)
     }
     op = json_member(root, "op");
     if (root->type != JSON_OBJECT || !op || op->type != JSON_STRING) {
-        stream_say_error(c, &id, "bad_request",
-                  "a request is an object with 'op': subscribe, unsubscribe, list or ping",
-                  op ? &op->offset : &root->offset);
+        stream_say_error(
+            c, &id, "bad_request",
+            "a request is an object with 'op': subscribe, unsubscribe, list or ping",
+            op ? &op->offset : &root->offset);
         return;
     }
     if (!take_id(c, json_member(root, "id"), &id)) {
-        stream_say_error(c, &id, "bad_request", "'id' must be a number or a text of at most 64 bytes",
-                  &json_member(root, "id")->offset);
+        stream_say_error(c, &id, "bad_request",
+                         "'id' must be a number or a text of at most 64 bytes",
+                         &json_member(root, "id")->offset);
         return;
     }
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
@@ -390,8 +399,8 @@ static void run(struct client *c, struct span text)
             buf_free(&id);
             return;
         }
-    stream_say_error(c, &id, "unknown_op", "'op' must be subscribe, unsubscribe, list or ping",
-              &op->offset);
+    stream_say_error(c, &id, "unknown_op",
+                     "'op' must be subscribe, unsubscribe, list or ping", &op->offset);
     buf_free(&id);
 }
 
@@ -404,11 +413,13 @@ static void run_message(struct client *c, bool is_text, struct span message)
         return;
     }
     if (c->sub.encoding == ENCODING_JSON) {
-        stream_say_error(c, &none, "bad_request", "send text: pregon.v1.json was negotiated", NULL);
+        stream_say_error(c, &none, "bad_request",
+                         "send text: pregon.v1.json was negotiated", NULL);
         return;
     }
     if (pack_check(message)) {
-        stream_say_error(c, &none, "bad_request", "not one well-formed msgpack value", NULL);
+        stream_say_error(c, &none, "bad_request", "not one well-formed msgpack value",
+                         NULL);
         return;
     }
     pack_to_json(&message, &json);
@@ -528,8 +539,8 @@ void stream_welcome(struct client *c, const char *query)
     if (query_param(query, "mode", &mode) && !set_mode(c, buf_span(&mode)))
         stream_say_error(c, &none, "bad_request", "?mode= must be merge or all", NULL);
     if (query_param(query, "max_hz", &hz) && !set_max_hz(c, buf_span(&hz)))
-        stream_say_error(c, &none, "bad_request", "?max_hz= must be a number from 0.01 to 1000",
-                  NULL);
+        stream_say_error(c, &none, "bad_request",
+                         "?max_hz= must be a number from 0.01 to 1000", NULL);
     r->has_since = query_param(query, "since", &since);
     if (query_param(query, "symbols", &symbols) && symbols.len <= URL_PARAM_MAX) {
         add_list(r, buf_span(&symbols));

@@ -140,7 +140,8 @@ void stream_say_welcome(struct client *c)
     char epoch[17], connection[96];
 
     stream_epoch_text(hub_epoch(g->hub), epoch);
-    snprintf(connection, sizeof connection, "%s:%llu", g->name, (unsigned long long)c->id);
+    snprintf(connection, sizeof connection, "%s:%llu", g->name,
+             (unsigned long long)c->id);
     message_begin(&m, c->sub.encoding, "welcome");
     message_text(&m, "protocol",
                  c->sub.encoding == ENCODING_JSON ? SPAN("pregon.v1.json")

@@ -22,7 +22,8 @@
 #define MARK_MS 1000 /* before a mark is tried again */
 #define ALIVE_MS 1000
 #define REPORT_MS 50
-#define HELD_MAX (4 * 1024 * 1024) /* bytes held back for one symbol while a gap is mended */
+#define HELD_MAX \
+    (4 * 1024 * 1024) /* bytes held back for one symbol while a gap is mended */
 
 /* --- asking -------------------------------------------------------------------------- */
 
@@ -87,8 +88,8 @@ static void say_hello(struct upstream *u)
     u->hello_at = g->now + HELLO_MS;
 }
 
-void upstream_ask_snapshot(struct upstream *u, enum question_kind kind, const char *pattern,
-                         uint32_t generation, uint64_t from)
+void upstream_ask_snapshot(struct upstream *u, enum question_kind kind,
+                           const char *pattern, uint32_t generation, uint64_t from)
 {
     struct question *q = question_new(u, kind);
     struct buf b = {0};
@@ -110,6 +111,7 @@ void upstream_ask_replay(struct upstream *u, const char *symbol, uint64_t after)
     msgpack_packer pk;
 
     snprintf(q->pattern, sizeof q->pattern, "%s", symbol);
+    q->after = after;
     begin(&b, &pk, "replay", q->id, 2);
     pack_kv_text(&pk, "pattern", span_of(symbol));
     pack_kv_u(&pk, "after", after);
@@ -117,8 +119,8 @@ void upstream_ask_replay(struct upstream *u, const char *symbol, uint64_t after)
     buf_free(&b);
 }
 
-void upstream_ask(struct upstream *u, const char *op, uint32_t members, struct span body,
-                  struct ask *ask, upstream_answer *on_answer)
+void upstream_ask(struct upstream *u, const char *op, uint32_t members,
+                  struct span body, struct ask *ask, upstream_answer *on_answer)
 {
     struct question *q;
     struct buf b = {0};
@@ -271,8 +273,9 @@ void upstream_check_epoch(struct upstream *u, uint64_t epoch)
     u->has_new_topics = true;
     if (!old)
         return;
-    log_warning("The broker has a new log (epoch %016llx): clients are told to start anew",
-                (unsigned long long)epoch);
+    log_warning(
+        "The broker has a new log (epoch %016llx): clients are told to start anew",
+        (unsigned long long)epoch);
     stream_reset_all(g, "log_replaced");
 }
 
@@ -289,28 +292,22 @@ static bool check_changed(struct upstream *u, struct span body)
         return false;
     pack_next(&c, &list);
     for (uint32_t i = 0; i < list.count; i++) {
-        const struct hub_symbol *s;
+        struct hub_symbol *s;
 
         if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
-            !pack_next(&c, &symbol) || !pack_next(&c, &seq) || symbol.type != PACK_STR ||
-            seq.type != PACK_UINT || !quote_is_symbol(symbol.text))
+            !pack_next(&c, &symbol) || !pack_next(&c, &seq) ||
+            symbol.type != PACK_STR || seq.type != PACK_UINT ||
+            !quote_is_symbol(symbol.text))
             return false;
         s = hub_find(hub, symbol.text);
         if (s ? !s->is_synced || s->is_halted || s->seq >= seq.u
               : !hub_is_covered(hub, symbol.text))
             continue;
         is_complete = false;
-        u->gaps++;
-        log_info("%.*s: the record %llu never came: asking for it",
-                 (int)symbol.text.len, symbol.text.at, (unsigned long long)seq.u);
-        if (s && hub_has_all(hub, s)) {
-            upstream_ask_replay(u, s->name, s->seq);
-        } else {
-            char name[QUOTE_SYMBOL_MAX + 1];
-
-            snprintf(name, sizeof name, "%.*s", (int)symbol.text.len, symbol.text.at);
-            upstream_ask_snapshot(u, QUESTION_SYMBOL, name, 0, 0);
-        }
+        s = hub_know(hub, symbol.text);
+        log_info("%s: the record %llu never came: asking for it", s->name,
+                 (unsigned long long)seq.u);
+        upstream_mend(u, s);
     }
     return is_complete;
 }
@@ -339,27 +336,36 @@ static void hold(struct hub_symbol *s, struct span record)
     buf_add(&s->held, record.at, record.len);
 }
 
+void upstream_mend(struct upstream *u, struct hub_symbol *s)
+{
+    u->gaps++;
+    if (!hub_has_all(u->g->hub, s)) {
+        upstream_ask_snapshot(u, QUESTION_SYMBOL, s->name, 0, 0);
+        return;
+    }
+    /* Nobody in mode all may see what comes after a hole. */
+    s->is_halted = true;
+    upstream_ask_replay(u, s->name, hub_known_upto(s));
+}
+
 static void apply(struct upstream *u, struct span symbol, struct span record,
                   const struct wire_record *r)
 {
     struct hub *hub = u->g->hub;
-    struct hub_symbol *s;
+    bool is_gap = hub_is_gap(hub, symbol, r);
+    struct hub_symbol *s = hub_find(hub, symbol);
 
-    if (hub_is_gap(hub, symbol, r)) {
-        s = hub_find(hub, symbol);
-        u->gaps += !s->is_halted;
-        if (hub_has_all(hub, s)) {
-            /* Nobody in mode all may see what comes after a hole. */
-            if (!s->is_halted)
-                upstream_ask_replay(u, s->name, s->seq);
-            s->is_halted = true;
-            hold(s, record);
-            return;
-        }
-        if (r->kind == WIRE_STATE) /* the value before it is what never came */
-            upstream_ask_snapshot(u, QUESTION_SYMBOL, s->name, 0, 0);
+    /* In merge a quote makes up for whatever came before it; a state does not. */
+    if (is_gap && !s->is_halted) {
+        if (hub_has_all(hub, s) || r->kind == WIRE_STATE)
+            upstream_mend(u, s);
+        else
+            u->gaps++;
     }
-    hub_apply(hub, symbol, r);
+    if (s->is_halted)
+        hold(s, record);
+    else
+        hub_apply(hub, symbol, r);
 }
 
 static void on_record(struct upstream *u, struct span topic, struct span message)
@@ -461,7 +467,8 @@ struct upstream *upstream_new(struct gateway *g)
     snprintf(u->mark_name, sizeof u->mark_name, "%016llx", (unsigned long long)name);
     zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, WIRE_TOPIC_HEARTBEAT,
                    sizeof WIRE_TOPIC_HEARTBEAT - 1);
-    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, WIRE_TOPIC_LOST, sizeof WIRE_TOPIC_LOST - 1);
+    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, WIRE_TOPIC_LOST,
+                   sizeof WIRE_TOPIC_LOST - 1);
     hub_watch(g->hub, (struct hub_watcher){u, on_topic_new, on_topic_gone});
     u->heartbeat_at = g->awake;
     return u;
@@ -483,8 +490,8 @@ void upstream_free(struct upstream *u)
         bus_set_linger(u->control, 200);
     }
     hub_watch(u->g->hub, (struct hub_watcher){0});
-    HASH_ITER (hh, u->questions, q, next)
-        upstream_question_end(u, q);
+    HASH_ITER(hh, u->questions, q, next)
+    upstream_question_end(u, q);
     bus_close(u->records);
     bus_close(u->control);
     zmq_ctx_term(u->context);
@@ -534,9 +541,9 @@ void upstream_tick(struct upstream *u)
         place_mark(u);
     if (g->now >= u->report_at)
         upstream_send_report(u);
-    HASH_ITER (hh, u->questions, q, next)
-        if (g->now >= q->give_up_at)
-            upstream_give_up(u, q);
+    HASH_ITER(hh, u->questions, q, next)
+    if (g->now >= q->give_up_at)
+        upstream_give_up(u, q);
     upstream_ask_more(u);
     if (u->is_here && u->is_known)
         gate_set_started(g->gate);

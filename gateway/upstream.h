@@ -31,7 +31,7 @@ void upstream_tick(struct upstream *u);
 
 bool upstream_is_here(const struct upstream *u);
 int64_t upstream_silence_ms(const struct upstream *u); /* since the last heartbeat */
-uint64_t upstream_gaps(const struct upstream *u); /* found so far */
+uint64_t upstream_gaps(const struct upstream *u);      /* found so far */
 
 /* Say hello again: something the broker was told has changed. */
 void upstream_introduce(struct upstream *u);
@@ -46,7 +46,7 @@ void upstream_report_close(struct upstream *u, const struct client *c);
  * .len 0 when the broker is away or did not answer.
  */
 typedef void upstream_answer(struct gateway *g, struct ask *ask, struct span answer);
-void upstream_ask(struct upstream *u, const char *op, uint32_t members, struct span body,
-                  struct ask *ask, upstream_answer *on_answer);
+void upstream_ask(struct upstream *u, const char *op, uint32_t members,
+                  struct span body, struct ask *ask, upstream_answer *on_answer);
 
 #endif

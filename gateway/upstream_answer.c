@@ -9,6 +9,7 @@
 
 static void apply_quotes(struct upstream *u, struct span answer)
 {
+    struct hub *hub = u->g->hub;
     struct pack_value list;
     struct wire_entry e;
     struct span c;
@@ -16,11 +17,21 @@ static void apply_quotes(struct upstream *u, struct span answer)
     if (!pack_find(answer, "quotes", &list, &c) || list.type != PACK_ARRAY)
         return;
     pack_next(&c, &list);
-    for (uint32_t i = 0; i < list.count && wire_take_entry(&c, &e); i++)
-        hub_apply_snapshot(u->g->hub, e.symbol, e.seq, e.is_stale, &e.quote);
+    for (uint32_t i = 0; i < list.count && wire_take_entry(&c, &e); i++) {
+        struct hub_symbol *s = hub_know(hub, e.symbol);
+
+        /* Who follows every record gets those in between, not a leap over them. */
+        if (s->is_halted)
+            continue;
+        if (s->seq && e.seq > s->seq && hub_has_all(hub, s))
+            upstream_mend(u, s);
+        else
+            hub_apply_snapshot(hub, e.symbol, e.seq, e.is_stale, &e.quote);
+    }
 }
 
-static void on_snapshot(struct upstream *u, const struct question *q, struct span answer)
+static void on_snapshot(struct upstream *u, const struct question *q,
+                        struct span answer)
 {
     struct hub_topic *t = hub_topic_find(u->g->hub, span_of(q->pattern));
     uint64_t next = pack_find_u(answer, "next", 0);
@@ -39,68 +50,75 @@ static void on_snapshot(struct upstream *u, const struct question *q, struct spa
     hub_set_seq(u->g->hub, pack_find_u(answer, "seq", 0));
 }
 
+/* Clients in mode all must know of a hole that cannot be mended. */
+static void tell_hole(struct upstream *u, const struct hub_symbol *s, uint64_t first,
+                      uint64_t last)
+{
+    struct buf body = {0};
+    msgpack_packer pk;
+
+    log_error(
+        "%s: records between positions %llu and %llu are no longer in the broker's "
+        "journal",
+        s->name, (unsigned long long)first, (unsigned long long)last);
+    msgpack_packer_init(&pk, &body, buf_pack_write);
+    msgpack_pack_map(&pk, 5);
+    pack_kv_text(&pk, "feed", SPAN(""));
+    pack_kv_u(&pk, "first", first);
+    pack_kv_u(&pk, "last", last);
+    pack_kv_u(&pk, "count", last - first + 1);
+    pack_kv_text(&pk, "reason", SPAN("journal_overflow"));
+    stream_lost_all(u->g, last, buf_span(&body));
+    buf_free(&body);
+}
+
+static void apply_in_order(struct upstream *u, struct hub_symbol *s, struct span record)
+{
+    uint64_t known = hub_known_upto(s);
+    struct wire_record r;
+
+    if (wire_read(record, &r, NULL) || pack_check(r.body) || r.seq <= s->seq)
+        return;
+    if (r.prev > known)
+        tell_hole(u, s, known + 1, r.prev);
+    hub_apply(u->g->hub, (struct span){s->name, s->name_len}, &r);
+}
+
 static void release_held(struct upstream *u, struct hub_symbol *s)
 {
-    struct span name = {s->name, s->name_len};
-    struct wire_record r;
     uint32_t len;
 
     for (size_t at = 0; at < s->held.len; at += sizeof len + len) {
         memcpy(&len, s->held.data + at, sizeof len);
-        if (!wire_read((struct span){s->held.data + at + sizeof len, len}, &r, NULL))
-            hub_apply(u->g->hub, name, &r);
+        apply_in_order(u, s, (struct span){s->held.data + at + sizeof len, len});
     }
     buf_free(&s->held);
     s->is_halted = false;
 }
 
-/* Clients in mode all must know that the hole could not be mended. */
-static void tell_hole(struct upstream *u, const struct hub_symbol *s, uint64_t first)
-{
-    struct buf body = {0};
-    msgpack_packer pk;
-
-    log_error("%s: records after position %llu are no longer in the broker's journal",
-              s->name, (unsigned long long)s->seq);
-    msgpack_packer_init(&pk, &body, buf_pack_write);
-    msgpack_pack_map(&pk, 5);
-    pack_kv_text(&pk, "feed", SPAN(""));
-    pack_kv_u(&pk, "first", s->seq + 1);
-    pack_kv_u(&pk, "last", first - 1);
-    pack_kv_u(&pk, "count", first - 1 - s->seq);
-    pack_kv_text(&pk, "reason", SPAN("journal_overflow"));
-    stream_lost_all(u->g, first, buf_span(&body));
-    buf_free(&body);
-}
-
 static void on_replay(struct upstream *u, const struct question *q, struct span answer)
 {
     struct hub_symbol *s = hub_find(u->g->hub, span_of(q->pattern));
-    uint64_t first = pack_find_u(answer, "first", 0), upto = pack_find_u(answer, "upto", 0);
+    uint64_t upto = pack_find_u(answer, "upto", 0);
     struct pack_value list, pair, topic, record;
-    struct wire_record r;
-    struct span c, symbol;
+    struct span c;
 
     if (!s || pack_find_u(answer, "epoch", 0) != hub_epoch(u->g->hub) ||
         !pack_find(answer, "records", &list, &c) || list.type != PACK_ARRAY)
         return;
-    if (first > s->seq + 1 && s->seq)
-        tell_hole(u, s, first);
     pack_next(&c, &list);
     for (uint32_t i = 0; i < list.count; i++) {
         if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
-            !pack_next(&c, &topic) || !pack_next(&c, &record) || topic.type != PACK_STR ||
-            record.type != PACK_BIN)
+            !pack_next(&c, &topic) || !pack_next(&c, &record) ||
+            topic.type != PACK_STR || record.type != PACK_BIN)
             break;
-        symbol = wire_topic_symbol(topic.text);
-        if (symbol.len && !wire_read(record.text, &r, NULL) && !pack_check(r.body))
-            hub_apply(u->g->hub, symbol, &r);
+        if (wire_topic_symbol(topic.text).len)
+            apply_in_order(u, s, record.text);
     }
-    if (upto < pack_find_u(answer, "head", 0)) {
+    if (upto < pack_find_u(answer, "head", 0) && upto > q->after)
         upstream_ask_replay(u, q->pattern, upto);
-        return;
-    }
-    release_held(u, s);
+    else
+        release_held(u, s);
 }
 
 static void on_hello(struct upstream *u, struct span answer)
@@ -110,8 +128,8 @@ static void on_hello(struct upstream *u, struct span answer)
                 text = pack_find_text(answer, "message");
 
     if (error.len) {
-        log_error("The broker refuses this gateway: %.*s (%.*s)", (int)error.len, error.at,
-                  (int)text.len, text.at);
+        log_error("The broker refuses this gateway: %.*s (%.*s)", (int)error.len,
+                  error.at, (int)text.len, text.at);
         return;
     }
     if (u->is_known)
@@ -171,7 +189,7 @@ void upstream_give_up(struct upstream *u, struct question *q)
         t->sync = TOPIC_NEW;
         u->has_new_topics = true;
     } else if (q->kind == QUESTION_REPLAY && s && s->is_halted) {
-        upstream_ask_replay(u, s->name, s->seq);
+        upstream_ask_replay(u, s->name, q->after);
     } else if (q->kind == QUESTION_ASK) {
         q->on_answer(u->g, q->ask, SPAN(""));
     }

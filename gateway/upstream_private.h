@@ -9,7 +9,7 @@
 
 enum question_kind {
     QUESTION_HELLO,
-    QUESTION_TOPIC, /* a snapshot for a topic */
+    QUESTION_TOPIC,  /* a snapshot for a topic */
     QUESTION_SYMBOL, /* a snapshot of a symbol whose last record never came */
     QUESTION_REPLAY,
     QUESTION_ASK, /* of a page */
@@ -19,9 +19,10 @@ struct question {
     UT_hash_handle hh;
     uint64_t id;
     enum question_kind kind;
-    int64_t give_up_at; /* monotonic, ms */
+    int64_t give_up_at;                /* monotonic, ms */
     char pattern[HUB_PATTERN_MAX + 1]; /* of a topic, or a symbol */
     uint32_t generation;
+    uint64_t after; /* of a replay */
     struct ask *ask;
     upstream_answer *on_answer;
 };
@@ -37,13 +38,13 @@ struct upstream {
      * a time, so that the answers never fill the broker's pipe. */
     struct buf to_ask;
     size_t asked_upto; /* of to_ask */
-    int asked; /* snapshots under way */
+    int asked;         /* snapshots under way */
     char mark_name[32];
     char mark[WIRE_TOPIC_MAX]; /* the one subscribed now, "" if none */
     int64_t mark_at;
-    bool has_new_topics; /* some topic may want a mark */
+    bool has_new_topics;    /* some topic may want a mark */
     bool is_here, is_known; /* heartbeats come; our hello was answered */
-    int64_t heartbeat_at; /* awake clock */
+    int64_t heartbeat_at;   /* awake clock */
     int64_t hello_at, alive_at, report_at;
     uint64_t heartbeat_number; /* the last one, 0: none of this epoch */
     uint64_t gaps;
@@ -51,14 +52,16 @@ struct upstream {
 };
 
 /* upstream.c */
-void upstream_ask_snapshot(struct upstream *u, enum question_kind kind, const char *pattern,
-                           uint32_t generation, uint64_t from);
+void upstream_ask_snapshot(struct upstream *u, enum question_kind kind,
+                           const char *pattern, uint32_t generation, uint64_t from);
 void upstream_ask_replay(struct upstream *u, const char *symbol, uint64_t after);
 void upstream_question_end(struct upstream *u, struct question *q);
 /* The log is another one: nothing we know of positions holds. */
 void upstream_check_epoch(struct upstream *u, uint64_t epoch);
 void upstream_set_here(struct upstream *u, bool is_here);
 void upstream_send_report(struct upstream *u);
+/* Something of this symbol never came: ask for it, and hold its records back for mode all. */
+void upstream_mend(struct upstream *u, struct hub_symbol *s);
 /* Ask for the snapshots of more topics, if there are places. */
 void upstream_ask_more(struct upstream *u);
 

@@ -6,12 +6,13 @@
 #include "shared/hash.h"
 
 /* The paths are seen from the repository's root, where make runs the compiler. */
-#define EMBED(symbol, path)                                                              \
-    __asm__(".section .rodata\n"                                                         \
-            ".hidden " #symbol "_begin\n.global " #symbol "_begin\n" #symbol "_begin:\n"   \
-            ".incbin \"" path "\"\n"                                                     \
-            ".hidden " #symbol "_end\n.global " #symbol "_end\n" #symbol "_end:\n"         \
-            ".byte 0\n.previous\n");                                                     \
+#define EMBED(symbol, path)                                                        \
+    __asm__(".section .rodata\n"                                                   \
+            ".hidden " #symbol "_begin\n.global " #symbol "_begin\n" #symbol       \
+            "_begin:\n"                                                            \
+            ".incbin \"" path "\"\n"                                               \
+            ".hidden " #symbol "_end\n.global " #symbol "_end\n" #symbol "_end:\n" \
+            ".byte 0\n.previous\n");                                               \
     extern const char symbol##_begin[], symbol##_end[]
 
 EMBED(www_page, "gateway/www/index.html");
@@ -19,10 +20,11 @@ EMBED(www_style, "gateway/www/board.css");
 EMBED(www_script, "gateway/www/board.js");
 
 /* Older Safari does not take 'self' for ws: and wss:. */
-const char www_headers[] = "Content-Security-Policy: default-src 'none'; script-src 'self'; "
-                           "style-src 'self'; connect-src 'self' ws: wss:; img-src data:; "
-                           "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
-                           "Referrer-Policy: no-referrer\r\n";
+const char www_headers[] =
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; "
+    "style-src 'self'; connect-src 'self' ws: wss:; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+    "Referrer-Policy: no-referrer\r\n";
 
 static const struct {
     const char *begin, *end, *type;

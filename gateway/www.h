@@ -11,7 +11,7 @@ enum www_name { WWW_PAGE, WWW_STYLE, WWW_SCRIPT };
 struct www_file {
     struct span content;
     const char *type; /* Content-Type */
-    char tag[24]; /* ETag, with its quotes */
+    char tag[24];     /* ETag, with its quotes */
 };
 
 struct www_file www_file(enum www_name name);

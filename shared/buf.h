@@ -28,8 +28,8 @@ struct buf {
 struct span span_of(const char *text);
 int span_eq(struct span a, const char *text); /* 1 if equal */
 
-void buf_free(struct buf *b); /* empties it; may be used again */
-void buf_clear(struct buf *b); /* keeps the memory */
+void buf_free(struct buf *b);              /* empties it; may be used again */
+void buf_clear(struct buf *b);             /* keeps the memory */
 char *buf_room(struct buf *b, size_t len); /* grow by len, return where to write */
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_adds(struct buf *b, const char *text);
@@ -37,7 +37,7 @@ void buf_addc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void buf_addu(struct buf *b, uint64_t n); /* decimal */
-const char *buf_text(struct buf *b); /* NUL-terminated view of the whole */
+const char *buf_text(struct buf *b);      /* NUL-terminated view of the whole */
 struct span buf_span(const struct buf *b);
 
 /* A JSON string with its quotes.  Bytes that are not UTF-8 become U+FFFD. */

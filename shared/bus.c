@@ -104,7 +104,8 @@ enum err bus_recv(void *socket, struct bus_message *out)
 
     out->count = 0;
     for (;;) {
-        zmq_msg_t *frame = out->count < BUS_FRAMES_MAX ? &out->frames[out->count] : &extra;
+        zmq_msg_t *frame =
+            out->count < BUS_FRAMES_MAX ? &out->frames[out->count] : &extra;
         bool is_extra = frame == &extra, more;
 
         zmq_msg_init(frame);

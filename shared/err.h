@@ -9,20 +9,20 @@
 #ifndef SHARED_ERR_H
 #define SHARED_ERR_H
 
-#define ERR_MAP(X)                                                                       \
-    X(OK, "ok")                                                                          \
-    X(ERR_SYS, "system error")                                                           \
-    X(ERR_AGAIN, "not now, try again")                                                   \
-    X(ERR_INVALID, "invalid argument")                                                   \
-    X(ERR_MALFORMED, "message is malformed")                                             \
-    X(ERR_TOO_LARGE, "message is larger than allowed")                                   \
-    X(ERR_TOO_DEEP, "message is nested deeper than allowed")                             \
-    X(ERR_DUPLICATE_KEY, "a key stands twice in one map")                                \
-    X(ERR_NOT_FOUND, "no such thing")                                                    \
-    X(ERR_HELD, "held by another")                                                       \
-    X(ERR_STALE, "the lease has ended or passed on")                                     \
-    X(ERR_FULL, "limit reached")                                                         \
-    X(ERR_VERSION, "no wire version in common")                                          \
+#define ERR_MAP(X)                                           \
+    X(OK, "ok")                                              \
+    X(ERR_SYS, "system error")                               \
+    X(ERR_AGAIN, "not now, try again")                       \
+    X(ERR_INVALID, "invalid argument")                       \
+    X(ERR_MALFORMED, "message is malformed")                 \
+    X(ERR_TOO_LARGE, "message is larger than allowed")       \
+    X(ERR_TOO_DEEP, "message is nested deeper than allowed") \
+    X(ERR_DUPLICATE_KEY, "a key stands twice in one map")    \
+    X(ERR_NOT_FOUND, "no such thing")                        \
+    X(ERR_HELD, "held by another")                           \
+    X(ERR_STALE, "the lease has ended or passed on")         \
+    X(ERR_FULL, "limit reached")                             \
+    X(ERR_VERSION, "no wire version in common")              \
     X(ERR_UNKNOWN_PEER, "say hello first")
 
 enum err {

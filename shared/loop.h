@@ -39,11 +39,11 @@ void loop_unwatch(struct loop *l, struct loop_watch *w);
 void loop_turn(struct loop *l, int64_t timeout_ms);
 
 int64_t loop_now(const struct loop *l); /* monotonic ms, as read at the turn's start */
-int64_t loop_awake(const struct loop *l); /* the same less our own pauses */
+int64_t loop_awake(const struct loop *l);   /* the same less our own pauses */
 int64_t loop_wall_us(const struct loop *l); /* wall clock at the turn's start */
 
 unsigned loop_stops(const struct loop *l); /* SIGTERM and SIGINT so far */
-bool loop_take_reload(struct loop *l); /* SIGHUP since the last call? */
+bool loop_take_reload(struct loop *l);     /* SIGHUP since the last call? */
 
 /* Print "ready name=value …\n" (one write) on standard output. */
 void loop_ready(const char *format, ...) __attribute__((format(printf, 1, 2)));

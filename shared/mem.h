@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size); /* uninitialised */
+void *mem_alloc(size_t size);  /* uninitialised */
 void *mem_zalloc(size_t size); /* zeroed */
 void *mem_resize(void *old, size_t size);
 char *mem_strdup(const char *text);

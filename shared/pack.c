@@ -140,7 +140,8 @@ bool pack_next(struct span *c, struct pack_value *out)
                take_count(c, PACK_ARRAY, n, out);
     case 0xDE:
     case 0xDF:
-        return take_uint(c, head == 0xDE ? 2 : 4, &n) && take_count(c, PACK_MAP, n, out);
+        return take_uint(c, head == 0xDE ? 2 : 4, &n) &&
+               take_count(c, PACK_MAP, n, out);
     default: /* 0xC1 and ext types */
         return false;
     }
@@ -216,7 +217,8 @@ bool pack_skip(struct span *c)
     return true;
 }
 
-bool pack_find(struct span map, const char *key, struct pack_value *out, struct span *raw)
+bool pack_find(struct span map, const char *key, struct pack_value *out,
+               struct span *raw)
 {
     struct pack_value head, k;
 

@@ -53,8 +53,8 @@ bool quote_is_symbol(struct span text)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.at[i];
 
-        if (!((c >= 'A' && c <= 'Z') || (c >= '-' && c <= ':') || c == '=' || c == '_' ||
-              c == '^'))
+        if (!((c >= 'A' && c <= 'Z') || (c >= '-' && c <= ':') || c == '=' ||
+              c == '_' || c == '^'))
             return false;
     }
     return true;
@@ -156,8 +156,8 @@ static enum quote_refusal check_field(struct span name, const struct pack_value 
             f->bid = v->text;
         else if (span_eq(name, "ask"))
             f->ask = v->text;
-        f->has_price |= span_eq(name, "bid") || span_eq(name, "ask") ||
-                        span_eq(name, "last");
+        f->has_price |=
+            span_eq(name, "bid") || span_eq(name, "ask") || span_eq(name, "last");
         return QUOTE_ACCEPTED;
     case FIELD_TEXT:
         return v->type == PACK_STR && v->text.len <= TEXT_FIELD_MAX ? QUOTE_ACCEPTED

@@ -25,33 +25,33 @@
 #define QUOTE_BYTES_MAX 8192 /* of the body */
 
 /* The known fields: name and kind. */
-#define QUOTE_FIELDS(X)                                                                  \
-    X(bid, PRICE)                                                                        \
-    X(ask, PRICE)                                                                        \
-    X(last, PRICE)                                                                       \
-    X(open, PRICE)                                                                       \
-    X(high, PRICE)                                                                       \
-    X(low, PRICE)                                                                        \
-    X(bid_size, PRICE)                                                                   \
-    X(ask_size, PRICE)                                                                   \
-    X(volume, PRICE)                                                                     \
-    X(currency, TEXT)                                                                    \
-    X(source, TEXT)                                                                      \
-    X(timestamp, TIME)                                                                   \
+#define QUOTE_FIELDS(X) \
+    X(bid, PRICE)       \
+    X(ask, PRICE)       \
+    X(last, PRICE)      \
+    X(open, PRICE)      \
+    X(high, PRICE)      \
+    X(low, PRICE)       \
+    X(bid_size, PRICE)  \
+    X(ask_size, PRICE)  \
+    X(volume, PRICE)    \
+    X(currency, TEXT)   \
+    X(source, TEXT)     \
+    X(timestamp, TIME)  \
     X(recorded_at, TIME)
 
 /* Why a quote was refused: names are counted and logged, and stand in docs/protocol.md. */
-#define QUOTE_REFUSALS(X)                                                                \
-    X(ACCEPTED, "accepted")                                                              \
-    X(MALFORMED, "not a well-formed quote object")                                       \
-    X(OVERSIZED, "larger than a quote may be")                                           \
-    X(BAD_SYMBOL, "symbol must be 1 to 32 of A-Z 0-9 . _ : / = ^ -")                     \
-    X(BAD_PRICE, "a price or size must be a decimal number, not negative")               \
-    X(BAD_TEXT, "currency and source must be text of at most 64 bytes")                  \
-    X(BAD_TIME, "a time must be a number of seconds since 1970")                         \
-    X(FUTURE, "timestamp lies in the future")                                            \
-    X(NO_PRICE, "at least one of bid, ask, last must be there")                          \
-    X(CROSSED, "bid is above ask")                                                       \
+#define QUOTE_REFUSALS(X)                                                  \
+    X(ACCEPTED, "accepted")                                                \
+    X(MALFORMED, "not a well-formed quote object")                         \
+    X(OVERSIZED, "larger than a quote may be")                             \
+    X(BAD_SYMBOL, "symbol must be 1 to 32 of A-Z 0-9 . _ : / = ^ -")       \
+    X(BAD_PRICE, "a price or size must be a decimal number, not negative") \
+    X(BAD_TEXT, "currency and source must be text of at most 64 bytes")    \
+    X(BAD_TIME, "a time must be a number of seconds since 1970")           \
+    X(FUTURE, "timestamp lies in the future")                              \
+    X(NO_PRICE, "at least one of bid, ask, last must be there")            \
+    X(CROSSED, "bid is above ask")                                         \
     X(BOOK_FULL, "the broker knows as many symbols as its settings allow")
 
 enum quote_refusal {
@@ -65,7 +65,7 @@ const char *quote_refusal_name(enum quote_refusal r); /* "bad_symbol" */
 const char *quote_refusal_text(enum quote_refusal r);
 
 struct quote_rules {
-    int64_t now_us; /* wall clock */
+    int64_t now_us;        /* wall clock */
     int64_t max_future_us; /* how far ahead of now a timestamp may lie */
     bool allow_crossed;
 };

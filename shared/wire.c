@@ -16,7 +16,7 @@ void wire_put_header(char out[WIRE_HEADER_SIZE], const struct wire_record *r)
 {
     char *at = out;
 
-    *at++ = (char)0x97; /* array of seven */
+    *at++ = (char)0x97;    /* array of seven */
     *at++ = (char)r->kind; /* positive fixint */
     at = put_u64(at, r->epoch);
     at = put_u64(at, r->seq);
@@ -53,7 +53,8 @@ static enum err take_header(struct span *c, struct wire_record *out, uint32_t *c
 
     if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count < 7 ||
         !take_u64(c, &kind) || !take_u64(c, &r.epoch) || !take_u64(c, &r.seq) ||
-        !take_u64(c, &r.prev) || !take_u64(c, &r.sent_us) || !take_u64(c, &r.accepted_us))
+        !take_u64(c, &r.prev) || !take_u64(c, &r.sent_us) ||
+        !take_u64(c, &r.accepted_us))
         return ERR_MALFORMED;
     if (kind < WIRE_QUOTE || kind > WIRE_MARK)
         return ERR_MALFORMED;

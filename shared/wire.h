@@ -32,7 +32,7 @@
 #include "shared/err.h"
 #include "shared/quote.h"
 
-#define WIRE_VERSION 1 /* of what this source speaks */
+#define WIRE_VERSION 1        /* of what this source speaks */
 #define WIRE_VERSION_OLDEST 1 /* and still understands */
 
 #define WIRE_HEADER_SIZE 47 /* bytes before the body */
@@ -51,9 +51,10 @@
 enum wire_kind {
     WIRE_QUOTE = 1, /* body: the quote's fields */
     WIRE_STATE = 2, /* body: {"state":"stale","feed":…} */
-    WIRE_LOST = 3, /* body: {"feed","first","last","count","reason"}; prev: the previous loss */
+    WIRE_LOST =
+        3, /* body: {"feed","first","last","count","reason"}; prev: the previous loss */
     WIRE_HEARTBEAT = 4, /* feeder: seq is its last line, body nil.  Broker: see below */
-    WIRE_MARK = 5, /* seq is the head of the log; body nil */
+    WIRE_MARK = 5,      /* seq is the head of the log; body nil */
 };
 
 /*
@@ -63,7 +64,7 @@ enum wire_kind {
  */
 #define WIRE_HEARTBEAT_MS 1000
 #define WIRE_FEED_HEARTBEAT_MS 500
-#define WIRE_FEED_LEASE_MS 2000 /* silence after which a feed's name is free again */
+#define WIRE_FEED_LEASE_MS 2000    /* silence after which a feed's name is free again */
 #define WIRE_GATEWAY_LEASE_MS 4000 /* silence after which its connections are gone */
 
 struct wire_record {

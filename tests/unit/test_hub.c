@@ -318,7 +318,7 @@ static void a_new_log_forgets_positions_and_keeps_values(void **state)
     assert_int_equal(hub_find(hub, SPAN("A"))->state, SYMBOL_STALE);
     assert_true(hub_find(hub, SPAN("A"))->body.len > 0);
     assert_true(quote("A", 1, 0, "w"));
-    assert_string_equal(turn(&s), "quote A 1<0 live w");
+    assert_string_equal(turn(&s), "snapshot A 1<0 live w");
     assert_int_equal(hub_seq(hub), 1);
     hub_leave_all(hub, &s);
 }

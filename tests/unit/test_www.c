@@ -15,7 +15,8 @@ static bool has(struct span text, const char *word)
 
 static void the_page_runs_only_what_we_serve(void **state)
 {
-    struct span page = www_file(WWW_PAGE).content, script = www_file(WWW_SCRIPT).content;
+    struct span page = www_file(WWW_PAGE).content,
+                script = www_file(WWW_SCRIPT).content;
 
     (void)state;
     assert_true(has(page, "<!doctype html>"));

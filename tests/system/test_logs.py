@@ -1,0 +1,196 @@
+"""What the programs write: uvicorn's shapes for people, JSON for machines, nothing forged."""
+
+import json
+import re
+import time
+
+import pytest
+
+import pregon
+
+LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LINE = re.compile(r"(?:%s):\s+\S.*" % "|".join(LEVELS))
+ACCESS = re.compile(r'INFO:     127\.0\.0\.1:\d+ - "[A-Z]+ \S+ HTTP/1\.[01]" \d{3} [A-Za-z\' -]+')
+
+
+def story(stage, **settings):
+    """A bit of everything that is logged."""
+    broker, gateway = stage.play(gateway_name="gw-1", **settings)
+    feed = stage.feed(broker)
+    feed.quote("X", last="1")
+    client = stage.client(gateway, "?symbols=X")
+    client.hears("snapshot")
+    client.asks("ping")
+    client.close()
+    stage.handshake(gateway, headers={"Origin": "https://evil.example"})
+    gateway.get("/cotizaciones/health")
+    gateway.get("/nothing?a=b")
+    pregon.eventually(gateway.status, lambda s: s["active_connections"] == 0)
+    return broker, gateway, client
+
+
+def test_lines_have_the_shape_uvicorns_have(stage):
+    broker, gateway, client = story(stage)
+    gateway.stop()
+    broker.stop()
+    for process in (broker, gateway):
+        for text in process.log("err"):
+            assert LINE.fullmatch(text), text
+            tag = text.split(":")[0] + ":"
+            assert text[:10] == f"{tag:<10}", text
+        assert process.logged(rf"^INFO:     Started pregon-\w+ \d+\.\d+\.\d+ \[{process.pid}\]")
+        assert process.logged(rf"^INFO:     Finished pregon-\w+ \[{process.pid}\]$")
+    ready, *access = gateway.log("out")
+    assert re.fullmatch(r"ready http=http://127\.0\.0\.1:\d+", ready)
+    for text in access:
+        assert ACCESS.fullmatch(text), text
+    assert gateway.logged(rf"^INFO:     Pregón running on {gateway.url} \(Press CTRL\+C to quit\)$")
+    assert gateway.logged("^INFO:     Shutting down$")
+
+
+def test_access_lines_go_to_standard_output_and_all_others_to_standard_error(stage):
+    broker, gateway, client = story(stage)
+    access = gateway.log("out")[1:]
+    assert [t.split(" - ")[1] for t in access[:4]] == [
+        '"GET /ws/cotizaciones HTTP/1.1" 403 Forbidden',
+        '"GET /cotizaciones/health HTTP/1.1" 200 OK',
+        '"GET /nothing?a=b HTTP/1.1" 404 Not Found',
+        '"GET /cotizaciones/websocket_status HTTP/1.1" 200 OK',
+    ]
+    assert not gateway.logged("HTTP/1.1", "err")
+
+
+def test_a_connections_lines_tell_who_how_long_how_much_and_why(stage):
+    broker, gateway, client = story(stage)
+    who = re.escape(f"127.0.0.1:{client.local_port}")
+    accepted = rf'^INFO:     {who} - "WebSocket /ws/cotizaciones(\?symbols=X)?" \[accepted\]$'
+    opened = rf"^INFO:     {who} - connection open \(gw-1:1\)$"
+    closed = (rf"^INFO:     {who} - connection closed: client closed, code 1000, (\d+\.\d) s, "
+              r"(\d+) messages and (\d+) bytes sent, 0 merged, 1 messages received$")
+    places = [next(i for i, text in enumerate(gateway.log("err")) if re.search(pattern, text))
+              for pattern in (accepted, opened, closed)]
+    assert places == sorted(places)
+    (line,) = gateway.logged(closed, "err")
+    assert float(line[1]) < 600
+    assert int(line[2]) == len(client.messages)
+    payload = sum(len(raw.encode()) for raw in client.raw)
+    assert payload < int(line[3]) < payload + 20 * len(client.messages)
+
+
+def test_a_refusal_is_a_warning_that_names_client_origin_rule_and_setting(stage):
+    broker, gateway, client = story(stage)
+    (line,) = [t for t in gateway.log("err") if t.startswith("WARNING")]
+    assert re.match(r"WARNING:  127\.0\.0\.1:\d+ - ", line)
+    for part in ("/ws/cotizaciones", "https://evil.example", "403", "origin_not_allowed",
+                 "CORS_ORIGINS"):
+        assert part in line, line
+
+
+def test_as_json_every_line_is_one_object(stage):
+    broker, gateway, client = story(stage, log_format="json")
+    gateway.stop()
+    ready, *access = gateway.log("out")
+    assert ready.startswith("ready http=")
+    access, others = [list(map(json.loads, lines)) for lines in (access, gateway.log("err"))]
+    assert others[0]["message"].startswith("Started pregon-gateway")
+    for entry in access + others:
+        assert abs(entry["time"] - time.time()) < 600
+        assert entry["level"] in [level.lower() for level in LEVELS]
+        assert entry["program"] == "pregon-gateway"
+    for entry in others:
+        assert set(entry) == {"time", "level", "program", "message"}
+    (health,) = [e for e in access if e["path"] == "/cotizaciones/health"]
+    assert set(health) == {"time", "level", "program", "client", "method", "path", "version",
+                           "status"}
+    assert (health["method"], health["version"], health["status"]) == ("GET", "1.1", 200)
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", health["client"])
+    assert any(e["message"].endswith("connection open (gw-1:1)") for e in others)
+
+
+def test_without_access_log_only_the_ready_line_is_on_standard_output(stage):
+    broker, gateway, client = story(stage, access_log=False)
+    assert len(gateway.log("out")) == 1
+    assert gateway.logged("connection open")
+    quiet = stage.gateway(broker, flags=["--no-access-log"])
+    quiet.get("/cotizaciones/live")
+    quiet.stop()
+    assert len(quiet.log("out")) == 1
+
+
+def test_at_level_warning_refusals_are_told_and_the_rest_is_not(stage):
+    broker, gateway, client = story(stage, log_level="warning")
+    assert len(gateway.log("out")) == 1
+    (line,) = gateway.log("err")
+    assert "origin_not_allowed" in line
+
+
+# Also what other programs than ours take for the end of a line.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+FORGED = "INFO:     127.0.0.1:1 - forged"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_nothing_a_peer_says_can_forge_or_break_a_line(stage, log_format):
+    broker = stage.broker(log_format=log_format)
+    gateway = stage.gateway(broker, log_format=log_format, gateway_name="gw-1", access_log=True)
+    evil = ("x\n" + FORGED + "\r\n" + FORGED + '\x1b[31m"} \x07\x00').encode()
+    odd = b"\xff\xfe \xc2\x9b31m \xe2\x80\xa8" + FORGED.encode()
+
+    def shake(**how):
+        answer = stage.handshake(gateway, **how)
+        if answer.socket:
+            answer.socket.close()
+
+    for text in (evil, odd):
+        quoted = "".join(f"%{b:02x}" for b in text)
+        shake(path="/ws/" + quoted)
+        shake(path=pregon.STREAM + "?symbols=" + quoted)
+        gateway.get("/cotizaciones/quotes/" + quoted)
+        gateway.get("/nothing?" + quoted)
+        raw = text.translate(None, b"\r\n\0")  # what a header can hold
+        for name in ("Origin", "Host", "User-Agent", "X-Forwarded-For", "X-Forwarded-Host",
+                     "Sec-WebSocket-Protocol"):
+            shake(headers={name: raw.decode("latin-1")})
+        sock = stage.connect(gateway)
+        sock.sendall(b"GET /" + raw.replace(b" ", b"") + b"\" HTTP/1.1\r\n\r\n")
+        pregon.read_answer(sock)
+        control = stage.control(broker)
+        for key in ("name", "host", "http"):
+            control.send(pregon.msgpack.packb(
+                {"op": "hello", "id": 1, "role": "gateway", "oldest": 1, "newest": 1, "name": "g",
+                 key: text}, use_bin_type=False))
+        control.ask("ping")
+    feed = stage.feed(broker, host=evil.decode("latin-1"))
+    feed.line(evil + b" ", {"last": "1"})
+    feed.line(b"X ", {"last": "1", "source": evil.decode("latin-1")})
+    feed.quote("X", last="1")
+    feed.settled()
+    gateway.stop()
+    broker.stop()
+
+    for process in (broker, gateway):
+        for stream, text in process.lines:
+            assert not CONTROL.search(text), repr(text)
+            if text.startswith("ready "):
+                continue
+            if log_format == "json":
+                assert json.loads(text)["program"] == "pregon-" + process.program
+            else:
+                assert LINE.fullmatch(text), text
+                assert not text.startswith(FORGED)
+                if stream == "out":
+                    assert ACCESS.fullmatch(text), text
+
+
+def test_secrets_are_never_logged(stage):
+    broker, gateway = stage.play(websocket_token="t0ps3cret", log_level="trace")
+    for how in ({"path": pregon.STREAM + "?token=t0ps3cret"},
+                {"path": pregon.STREAM + "?symbols=X&token=t0ps3cret"},
+                {"path": "/nothing?token=t0ps3cret"},
+                {"headers": {"Authorization": "Bearer t0ps3cret"}}):
+        stage.handshake(gateway, **how)
+    gateway.get("/cotizaciones/websocket_check?token=t0ps3cret")
+    gateway.get("/cotizaciones/health?token=t0ps3cret")
+    gateway.stop()
+    assert gateway.logged("websocket_check")
+    assert not gateway.logged("t0ps3cret")

@@ -1,0 +1,130 @@
+"""The one command a newcomer gives: three programs that live and die together."""
+
+import os
+import re
+import signal
+import sys
+
+import pytest
+
+import pregon
+
+RUN = os.path.join(pregon.ROOT, "tools", "run.py")
+ANYWHERE = {"PORT": "0", **{f"BROKER_{key}": "tcp://127.0.0.1:0"
+                            for key in ("INGEST", "PUBLISH", "CONTROL")}}
+NAMES = ("broker", "feeder", "gateway")
+
+
+class Run(pregon.Process):
+    """tools/run.py; its ready line is the address it prints."""
+
+    def __init__(self, stage, **env):
+        super().__init__("run", "run", {}, cwd=stage.directory.name, env={**ANYWHERE, **env},
+                         command=[sys.executable, RUN, "--bin", pregon.BIN])
+        stage.processes.append(self)
+        self.start(wait=False)
+
+    def up(self, after=0):
+        found = self.says(r"run +\|\s+quote board\s+(http://127\.0\.0\.1:\d+)/", after=after)
+        self.ready = {"http": found[1]}
+        return self
+
+    def children(self):
+        with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as f:
+            return [int(pid) for pid in f.read().split()]
+
+    def child(self, name):
+        for pid in self.children():
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                if f.read().split(b"\0")[0].endswith(b"pregon-" + name.encode()):
+                    return pid
+        raise pregon.Lost(f"no {name}")
+
+
+def is_there(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def gone(pids):
+    pregon.eventually(lambda: [p for p in pids if is_there(p)], lambda left: not left,
+                      "the end of every process")
+
+
+def test_one_command_makes_recorded_quotes_flow_and_a_signal_ends_all_of_it(stage):
+    run = Run(stage, SPEED="10").up()
+    for what in ("quote board +http://", "stream +ws://127", "health +http://"):
+        run.says(rf"^run +\|  +{what}", stream="out")
+    for name in NAMES:
+        run.says(rf"^{name} +\| ready ")
+    client = stage.client(run)
+    for _ in range(10):
+        client.hears(("quote", "snapshot"), source="recorded data")
+    health = pregon.eventually(lambda: run.get("/cotizaciones/health"), lambda a: a.status == 200)
+    assert [f["name"] for f in health.json()["feeds"]] == ["recorded"]
+    pids = run.children()
+    assert len(pids) == 3
+
+    run.signal(signal.SIGINT)
+
+    client.hears("going_away")
+    run.ends(0)
+    gone(pids)
+    for name in NAMES:
+        assert run.logged(rf"^run +\| {name} stopped \(exit code 0\)$")
+
+
+def test_a_program_that_is_killed_is_started_again_where_the_others_look_for_it(stage):
+    run = Run(stage, SPEED="10").up()
+    client = stage.client(run)
+    client.hears(("quote", "snapshot"))
+    for name in ("broker", "feeder", "gateway"):
+        here, pid = run.here(), run.child(name)
+        os.kill(pid, signal.SIGKILL)
+        run.says(rf"^run +\| {name} died \(SIGKILL\); again in \d\.\d s$", after=here)
+        run.says(rf"^{name} +\| ready ", after=here)
+        assert run.child(name) != pid
+        if name == "gateway":
+            assert client.closed()[0] == 1006
+            client = pregon.eventually(lambda: try_client(stage, run))
+        elif name == "broker":
+            client.hears("reset")
+        client.hears("quote", where=lambda m: m["source"] == "recorded data")
+    run.stop()
+
+
+def try_client(stage, run):
+    try:
+        return stage.client(run)
+    except Exception:  # not listening yet, or not ready
+        return None
+
+
+def test_the_programs_do_not_outlive_one_that_is_killed_itself(stage):
+    run = Run(stage).up()
+    pids = run.children()
+    run.kill()
+    gone(pids)
+
+
+@pytest.mark.parametrize("env, name", [({"PORT": "70000"}, "PORT"),
+                                       ({"JOURNAL_BYTES": "few"}, "JOURNAL_BYTES"),
+                                       ({"LOG_LEVEL": "loud"}, "LOG_LEVEL")])
+def test_wrong_settings_stop_all_and_are_named(stage, env, name):
+    run = Run(stage, **env)
+    run.ends(2)
+    assert any(name in text for text in run.log("out")), run.log()
+    assert run.logged(r"^run +\| \w+ says its settings are wrong; stopping$")
+
+
+def test_its_lines_are_whole_and_named(stage):
+    run = Run(stage).up()
+    run.get("/cotizaciones/live")
+    run.signal(signal.SIGTERM)
+    run.ends(0)
+    for text in run.log("out"):
+        assert re.match(r"(broker|feeder|gateway|run) +\| ?", text), text
+    assert run.log("err") == []

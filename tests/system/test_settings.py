@@ -1,0 +1,231 @@
+"""Settings: where they come from, what a wrong one says, and which change while running."""
+
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+import pregon
+
+PROGRAMS = ("broker", "gateway", "feeder")
+OURS, OTHER = "https://app.example", "https://other.example"
+
+
+def run(stage, program, *flags, env=None, dotenv=None):
+    """A program that is to end by itself; (exit code, output, complaint)."""
+    if dotenv is not None:
+        stage.path(".env", dotenv)
+    done = subprocess.run(
+        [os.path.join(pregon.BIN, "pregon-" + program), *flags],
+        cwd=stage.directory.name, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=pregon.PATIENCE * 2, env={"PATH": os.environ["PATH"], **(env or {})})
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_flag_counts_over_the_environment_over_the_env_file_over_the_default(stage):
+    broker = stage.broker()
+
+    def limit(**how):
+        gateway = stage.gateway(broker, **how)
+        told = gateway.page("health")["gateway"]["max_connections"]
+        gateway.stop()
+        return told
+
+    name = "WEBSOCKET_MAX_CONNECTIONS"
+    assert limit() == 100
+    stage.path(".env", f"# a comment\n\nOTHER_PROGRAMS_SETTING=x\nexport {name}='11'\n")
+    assert limit() == 11
+    assert limit(env={name: "12"}) == 12
+    assert limit(env={name: "12"}, websocket_max_connections=13) == 13
+    assert limit(env={name: "12"}, flags=["--websocket-max-connections", "14"]) == 14
+    stage.path("mine.env", f"{name}=15\n")
+    assert limit(flags=["--env-file", "mine.env"]) == 15
+    assert limit(flags=["--env-file=mine.env"], env={name: "16"}) == 16
+
+
+def test_a_flag_may_be_given_alone_or_with_no(stage):
+    broker = stage.broker()
+    for flags, enabled in ((["--no-websocket-enabled"], False), (["--websocket-enabled"], True),
+                           (["--websocket-enabled=off"], False)):
+        gateway = stage.gateway(broker, flags=flags)
+        assert gateway.status()["websocket_enabled"] is enabled
+
+
+BAD = [
+    # program, name, value, what is said to be allowed
+    ("gateway", "WEBSOCKET_MAX_CONNECTIONS", "many", "0 to 1000000"),
+    ("gateway", "WEBSOCKET_MAX_CONNECTIONS", "-1", "0 to 1000000"),
+    ("gateway", "WEBSOCKET_MAX_CONNECTIONS", "1000001", "0 to 1000000"),
+    ("gateway", "WEBSOCKET_MAX_CONNECTIONS", "", "0 to 1000000"),
+    ("gateway", "WEBSOCKET_MAX_CONNECTIONS", "10 ", "0 to 1000000"),
+    ("gateway", "WEBSOCKET_MAX_CONNECTIONS", "1e3", "0 to 1000000"),
+    ("gateway", "WEBSOCKET_TIMEOUT", "0", "1 to 86400"),
+    ("gateway", "WEBSOCKET_TIMEOUT", "30s", "1 to 86400"),
+    ("gateway", "WEBSOCKET_TIMEOUT", "1.2345", "1 to 86400"),
+    ("gateway", "WEBSOCKET_ENABLED", "maybe", "0"),
+    ("gateway", "PORT", "65536", "0 to 65535"),
+    ("gateway", "LOG_LEVEL", "loud", "critical"),
+    ("gateway", "LOG_FORMAT", "xml", "json"),
+    ("gateway", "CORS_ORIGINS", "app.example", "https://"),
+    ("gateway", "CORS_ORIGINS", "https://a.example/path", "https://"),
+    ("gateway", "CORS_ORIGINS", '["https://a.example"', "JSON"),
+    ("gateway", "CORS_ORIGINS", "https://*.*.example", "*"),
+    ("gateway", "CORS_ALLOW_METHODS", "GET POST", "names"),
+    ("gateway", "FORWARDED_ALLOW_IPS", "10.0.0.0/33", "10.0.0.0/8"),
+    ("gateway", "FORWARDED_ALLOW_IPS", "localhost", "10.0.0.0/8"),
+    ("gateway", "WS_MAX_SIZE", "1", "125 to 16777216"),
+    ("broker", "BROKER_INGEST", "nowhere", "tcp://"),
+    ("gateway", "BROKER_PUBLISH", "nowhere", "tcp://"),
+    ("feeder", "BROKER_CONTROL", "nowhere", "tcp://"),
+    ("broker", "JOURNAL_BYTES", "1", "1048576 to 17179869184"),
+    ("broker", "MAX_FUTURE", "-1", "0 to 86400"),
+    ("broker", "LOG_LEVEL", "INFO!", "info"),
+    ("feeder", "RING", "1", "16 to 16777216"),
+    ("feeder", "TIMESTAMPS", "later", "now"),
+    ("feeder", "SPEED", "fast", "0 to 1000000000"),
+]
+
+
+@pytest.mark.parametrize("source", ["flag", "environment", ".env"])
+@pytest.mark.parametrize("program, name, value, allowed", BAD, ids=lambda v: v[:24])
+def test_a_bad_value_stops_the_program_with_name_value_and_what_is_allowed(
+        stage, program, name, value, allowed, source):
+    free = {"PORT": "0"} if name != "PORT" else {}
+    how = {"env": free}
+    flags = ["--source=sim:1"] if program == "feeder" else []
+    if source == "flag":
+        flags.append(f"--{name.lower().replace('_', '-')}={value}")
+    elif source == "environment":
+        how["env"] = {**free, name: value}
+    else:
+        how["dotenv"] = f"{name}='{value}'\n"
+    code, out, err = run(stage, program, *flags, **how)
+    assert code == 2, err
+    assert out == ""
+    said = err.lower().replace('\\"', '"')
+    assert name.lower() in said or name.lower().replace("_", "-") in said, err
+    assert value.lower() in said, err
+    assert allowed.lower() in said, err
+
+
+def test_star_together_with_credentials_is_refused_at_the_start(stage):
+    code, _, err = run(stage, "gateway", "--port=0", "--cors-origins=*", "--cors-allow-credentials")
+    assert code == 2
+    assert "CORS_ALLOW_CREDENTIALS" in err and "CORS_ORIGINS" in err and "'*'" in err
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_is_no_flag_is_wrong_usage(stage, program):
+    for wrong in (["--no-such-flag"], ["--no-such-flag=1"], ["word"], ["--log-level"], ["-x"],
+                  ["--env-file=missing.env"], ["--env-file"]):
+        code, out, err = run(stage, program, *wrong)
+        assert (code, out) == (2, ""), wrong
+        assert wrong[0].split("=")[0].lstrip("-") in err or "missing.env" in err, err
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_lists_every_setting_with_its_default(stage, program):
+    code, out, err = run(stage, program, "--help")
+    assert (code, err) == (0, "")
+    header = os.path.join(pregon.ROOT, program, f"{program}_config.h")
+    with open(header, encoding="utf-8") as f:
+        names = re.findall(r"^\s*X\(\w+, ([A-Z_]+),", f.read(), re.M)
+    assert len(names) > 5
+    for name in names + ["LOG_LEVEL", "LOG_FORMAT"]:
+        assert "--" + name.lower().replace("_", "-") in out, name
+        assert name in out
+    assert "--env-file" in out and "--version" in out and "--help" in out
+    assert max(map(len, out.splitlines())) <= 120
+    code, out, _ = run(stage, program, "--version")
+    assert code == 0 and re.fullmatch(rf"pregon-{program} \d+\.\d+\.\d+\n", out)
+
+
+def test_an_address_that_is_taken_stops_the_program_and_is_named(stage):
+    broker = stage.broker()
+    gateway = stage.gateway(broker)
+    code, _, err = run(stage, "gateway", f"--port={gateway.port}")
+    assert code in (1, 2)
+    assert str(gateway.port) in err and "PORT" in err
+    code, _, err = run(stage, "broker", "--broker-ingest=tcp://127.0.0.1:0",
+                       "--broker-publish=tcp://127.0.0.1:0",
+                       f"--broker-control={broker.ready['control']}")
+    assert code in (1, 2)
+    assert broker.ready["control"] in err
+
+
+# --- reloading --------------------------------------------------------------------------
+
+
+def reload(gateway, says):
+    here = gateway.here()
+    gateway.signal(signal.SIGHUP)
+    return gateway.says(says, after=here)[0]
+
+
+def allowed(stage, gateway, origin):
+    answer = stage.handshake(gateway, headers={"Origin": origin})
+    page = gateway.get("/cotizaciones/live", headers={"Origin": origin})
+    assert (answer.status == 101) == ("Access-Control-Allow-Origin" in page.headers)
+    return answer.status == 101
+
+
+def test_sighup_reads_settings_anew_and_keeps_every_connection(stage):
+    broker = stage.broker()
+    stage.path(".env", f"CORS_ORIGINS={OURS}\n")
+    gateway = stage.gateway(broker)
+    client = stage.client(gateway, "?symbols=X")
+    client.hears("ack")
+    assert allowed(stage, gateway, OURS) and not allowed(stage, gateway, OTHER)
+
+    stage.path(".env", f"CORS_ORIGINS={OTHER}\nWEBSOCKET_MAX_CONNECTIONS=5\nLOG_LEVEL=warning\n")
+    reload(gateway, "SIGHUP: settings reloaded|origins may connect")
+    pregon.eventually(lambda: allowed(stage, gateway, OTHER))
+    assert not allowed(stage, gateway, OURS)
+    assert gateway.page("health")["gateway"]["max_connections"] == 5
+    assert client.asks("ping")["type"] == "ack"
+
+    stage.path(".env", f"CORS_ORIGINS={OTHER}\nWEBSOCKET_ENABLED=0\n")
+    gateway.signal(signal.SIGHUP)
+    refused = pregon.eventually(lambda: stage.handshake(gateway), lambda a: a.status != 101)
+    assert refused.code == "websocket_disabled"
+    assert gateway.status()["websocket_enabled"] is False
+    assert client.asks("ping")["type"] == "ack"
+
+    stage.path(".env", f"CORS_ORIGINS={OTHER}\n")
+    gateway.signal(signal.SIGHUP)
+    pregon.eventually(lambda: stage.handshake(gateway).status, lambda s: s == 101)
+
+
+@pytest.mark.parametrize("bad", ["CORS_ORIGINS=app.example", "WEBSOCKET_ENABLED=perhaps",
+                                 "CORS_ORIGINS=*\nCORS_ALLOW_CREDENTIALS=1", "PORT=x"])
+def test_a_bad_value_at_sighup_keeps_the_old_settings_and_is_named(stage, bad):
+    broker = stage.broker()
+    stage.path(".env", f"CORS_ORIGINS={OURS}\n")
+    gateway = stage.gateway(broker, port=0)
+    if bad.startswith("PORT"):
+        bad = "WEBSOCKET_TIMEOUT=x"  # the port is a flag here, which counts over the file
+    client = stage.client(gateway, "?symbols=X")
+    client.hears("ack")
+    stage.path(".env", f"{bad}\nWEBSOCKET_MAX_CONNECTIONS=5\n")
+    line = reload(gateway, r".*SIGHUP: .*old (ones|settings).*")
+    assert line.startswith("ERROR:")
+    name = bad.split("=")[0]
+    assert any(name in text for text in gateway.log("err") if not text.startswith("INFO"))
+    assert allowed(stage, gateway, OURS) and not allowed(stage, gateway, OTHER)
+    assert gateway.page("health")["gateway"]["max_connections"] == 100
+    assert client.asks("ping")["type"] == "ack"
+
+
+def test_sighup_is_no_reason_to_stop_for_anyone(stage):
+    broker = stage.broker()
+    feeder = stage.feeder(broker, "sim:1", rate=100)
+    gateway = stage.gateway(broker)
+    client = stage.client(gateway)
+    for process in (broker, feeder, gateway):
+        here = process.here()
+        process.signal(signal.SIGHUP)
+        process.says("SIGHUP", after=here)
+    for _ in range(20):
+        client.hears("quote")
