@@ -7,11 +7,11 @@
 /* clang-format off */
 #define BROKER_SETTINGS(X)                                                               \
     /* kind, NAME, field, default, min, max, allowed, help */                            \
-    X(text, BROKER_INGEST, broker_ingest, "tcp://127.0.0.1:5555", 6, 200, NULL,          \
+    X(endpoint, BROKER_INGEST, broker_ingest, "tcp://127.0.0.1:5555", 6, 200, NULL,      \
       "Where feeders publish to; port 0 takes a free one, told in the ready line.")      \
-    X(text, BROKER_PUBLISH, broker_publish, "tcp://127.0.0.1:5556", 6, 200, NULL,        \
+    X(endpoint, BROKER_PUBLISH, broker_publish, "tcp://127.0.0.1:5556", 6, 200, NULL,    \
       "Where gateways and consumers subscribe.")                                         \
-    X(text, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,        \
+    X(endpoint, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,    \
       "Where everyone asks questions.")                                                  \
     X(int, JOURNAL_BYTES, journal_bytes, "67108864", 1048576, 17179869184, NULL,         \
       "Bytes of recent records kept in memory for replay.")                              \

@@ -35,9 +35,9 @@
     X(int, RING, ring, "65536", 16, 16777216, NULL,                                      \
       "Quotes kept until the broker has received them (and 64 MiB at most); full, the "  \
       "sources wait.")                                                                   \
-    X(text, BROKER_INGEST, broker_ingest, "tcp://127.0.0.1:5555", 6, 200, NULL,          \
+    X(endpoint, BROKER_INGEST, broker_ingest, "tcp://127.0.0.1:5555", 6, 200, NULL,      \
       "Where the broker takes quotes.")                                                  \
-    X(text, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,        \
+    X(endpoint, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,    \
       "Where the broker answers questions.")                                             \
     X(seconds, TIMEOUT_GRACEFUL_SHUTDOWN, timeout_graceful_shutdown, "5", 0, 600, NULL,  \
       "Seconds to wait for the broker to receive what was sent, after SIGTERM in all, "  \

@@ -13,9 +13,9 @@
       "Port to listen on; 0 takes a free one, told in the ready line.")                  \
     X(text, GATEWAY_NAME, gateway_name, "", 0, 64, NULL,                                 \
       "Name in status and logs; default: host name and process id.")                     \
-    X(text, BROKER_PUBLISH, broker_publish, "tcp://127.0.0.1:5556", 6, 200, NULL,        \
+    X(endpoint, BROKER_PUBLISH, broker_publish, "tcp://127.0.0.1:5556", 6, 200, NULL,    \
       "Where the broker publishes.")                                                     \
-    X(text, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,        \
+    X(endpoint, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,    \
       "Where the broker answers questions.")                                             \
     X(flag, WEBSOCKET_ENABLED, websocket_enabled, "1", 0, 1, NULL,                       \
       "Accept WebSockets; 0 refuses them with 503 websocket_disabled.")                  \

@@ -120,6 +120,15 @@ static void add_escaped(struct buf *b, unsigned char c)
     buf_addc(b, hex[c & 15]);
 }
 
+/* Of U+0080 to U+009F, U+2028 and U+2029: no line and no terminal is to take them for real. */
+static void add_separator(struct buf *b, const char *s, size_t len)
+{
+    unsigned code =
+        len == 2 ? (unsigned char)s[1] : 0x2000u | ((unsigned char)s[2] & 0x3Fu);
+
+    buf_printf(b, "\\u%04x", code);
+}
+
 void buf_json(struct buf *b, struct span text)
 {
     const char *s = text.at, *end = s + text.len;
@@ -139,7 +148,9 @@ void buf_json(struct buf *b, struct span text)
             continue;
         }
         len = utf8_len(s, (size_t)(end - s));
-        if (len)
+        if (len && utf8_is_control(s, len))
+            add_separator(b, s, len);
+        else if (len)
             buf_add(b, s, len);
         else
             buf_adds(b, "\xEF\xBF\xBD");

@@ -56,7 +56,8 @@ static bool is_secret(const struct config_option *o)
 
 static bool is_text(enum config_kind kind)
 {
-    return kind == CONFIG_text || kind == CONFIG_list || kind == CONFIG_choice;
+    return kind == CONFIG_text || kind == CONFIG_list || kind == CONFIG_choice ||
+           kind == CONFIG_endpoint;
 }
 
 static bool read_int(const char *text, int64_t *out)
@@ -132,6 +133,17 @@ static void ignore_entry(void *ctx, const char *entry)
     (void)entry;
 }
 
+static bool is_endpoint(const char *text)
+{
+    const char *port = strrchr(text, ':');
+    int64_t number;
+
+    if (strncmp(text, "ipc://", 6) == 0)
+        return text[6] != '\0';
+    return strncmp(text, "tcp://", 6) == 0 && port > text + 6 &&
+           read_int(port + 1, &number) && number >= 0 && number <= 65535;
+}
+
 static bool check(struct setting *s)
 {
     const struct config_option *o = s->option;
@@ -145,6 +157,8 @@ static bool check(struct setting *s)
                config_list_each(s->value, ignore_entry, NULL) == OK;
     case CONFIG_choice:
         return choose(o->allowed, s->value, &word) != 0;
+    case CONFIG_endpoint:
+        return is_endpoint(s->value);
     case CONFIG_int:
         return read_int(s->value, &s->number) && within(s->number, o, 1);
     case CONFIG_flag:
@@ -191,6 +205,7 @@ static void store(const struct setting *s, void *out)
     case CONFIG_choice:
         choose(s->option->allowed, s->value, &word);
         /* fallthrough */
+    case CONFIG_endpoint:
     case CONFIG_text:
     case CONFIG_list:
         text = mem_strndup(word, strlen(s->value));

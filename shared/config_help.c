@@ -28,6 +28,9 @@ void config_help_allowed(struct buf *b, const struct config_option *o)
         else
             buf_printf(b, "at most %lld bytes", max);
         break;
+    case CONFIG_endpoint:
+        buf_adds(b, "tcp://HOST:PORT or ipc://PATH");
+        break;
     case CONFIG_choice:
         buf_adds(b, "one of ");
         for (const char *c = o->allowed; *c; c++)
@@ -69,8 +72,9 @@ static void put_wrapped(FILE *to, int indent, const char *text)
 static void put_flag(FILE *to, const struct config_option *o)
 {
     static const char *const values[] = {
-        [CONFIG_text] = "TEXT", [CONFIG_list] = "LIST",       [CONFIG_choice] = "WORD",
-        [CONFIG_int] = "N",     [CONFIG_seconds] = "SECONDS",
+        [CONFIG_text] = "TEXT",   [CONFIG_list] = "LIST",
+        [CONFIG_choice] = "WORD", [CONFIG_endpoint] = "ENDPOINT",
+        [CONFIG_int] = "N",       [CONFIG_seconds] = "SECONDS",
     };
     char flag[CONFIG_HELP_FLAG_MAX];
 

@@ -44,12 +44,8 @@ static void add_escaped(struct buf *b, struct span text, const char *also)
     for (size_t i = 0; i < text.len;) {
         unsigned char c = (unsigned char)text.at[i];
         size_t len = utf8_len(text.at + i, text.len - i);
-        /* U+0080 to U+009F: some terminals take U+009B for ESC [ */
-        bool is_control =
-            c < 0x20 || c == 0x7F ||
-            (len == 2 && c == 0xC2 && (unsigned char)text.at[i + 1] < 0xA0);
 
-        if (len && !is_control) {
+        if (len && !utf8_is_control(text.at + i, len)) {
             if (strchr(also, c))
                 buf_addc(b, '\\');
             buf_add(b, text.at + i, len);

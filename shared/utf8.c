@@ -28,3 +28,12 @@ size_t utf8_len(const char *at, size_t left)
             return 0;
     return len;
 }
+
+bool utf8_is_control(const char *at, size_t len)
+{
+    const unsigned char *s = (const unsigned char *)at;
+
+    return (len == 1 && (s[0] < 0x20 || s[0] == 0x7F)) ||
+           (len == 2 && s[0] == 0xC2 && s[1] < 0xA0) ||
+           (len == 3 && s[0] == 0xE2 && s[1] == 0x80 && (s[2] == 0xA8 || s[2] == 0xA9));
+}

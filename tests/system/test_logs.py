@@ -44,7 +44,8 @@ def test_lines_have_the_shape_uvicorns_have(stage):
     assert re.fullmatch(r"ready http=http://127\.0\.0\.1:\d+", ready)
     for text in access:
         assert ACCESS.fullmatch(text), text
-    assert gateway.logged(rf"^INFO:     Pregón running on {gateway.url} \(Press CTRL\+C to quit\)$")
+    running = rf"^INFO:     Pregón running on {gateway.url} \(Press CTRL\+C to quit\)$"
+    assert gateway.logged(running)
     assert gateway.logged("^INFO:     Shutting down$")
 
 

@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 
 import pregon
+from fake_broker import FakeBroker
 
 EPOCH = re.compile(r"[0-9a-f]{16}")
 ROUTES = ("health", "ready", "live", "websocket_status", "websocket_check",
@@ -455,8 +456,6 @@ def test_addresses_are_shown_to_bearers_of_the_status_token_only(stage):
 
 
 def test_busy_workers_are_said_to_be_busy_and_serve_again(stage):
-    from fake_broker import FakeBroker
-
     fake = FakeBroker(stage)
     gateway = stage.gateway(fake, http_threads=4)
     pregon.eventually(lambda: gateway.get("/cotizaciones/ready").status, lambda s: s == 200)

@@ -79,7 +79,7 @@ def test_a_broker_that_comes_back_finds_clients_told_to_start_anew_and_goes_on(s
     after = client.messages[told:]
     assert [m["type"] for m in after].count("reset") == 1
     before = after[: after.index(reset)]
-    assert not [m for m in before if m["type"] == "quote"], "a quote of the new log before the reset"
+    assert not [m for m in before if m["type"] == "quote"], "a new quote before the reset"
     check_pages_tell_the_truth(gateway, 1)
     assert client.asks("list")["symbols"] == ["*"]
 
@@ -349,6 +349,7 @@ def test_in_mode_all_the_chain_is_whole_when_heartbeats_are_missed_too(stage, pa
     gateway = stage.gateway(fake)
     every = stage.client(gateway, f"?symbols={pattern}&mode=all")
     every.hears("ack")
+    fake.heartbeat()
     fake.quote("X", n=1, last="1")
     every.hears("quote", n=1)
     with fake.changed:
