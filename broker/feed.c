@@ -42,14 +42,6 @@ static bool is_name(struct span s)
     return true;
 }
 
-static void copy_text(char *out, size_t size, struct span s)
-{
-    size_t len = s.len < size ? s.len : size - 1;
-
-    memcpy(out, s.at, len);
-    out[len] = '\0';
-}
-
 static struct feed *find(struct feed_table *t, struct span name)
 {
     for (size_t i = 0; i < t->count; i++)
@@ -76,14 +68,14 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
         f = mem_zalloc(sizeof *f);
         f->index = (uint32_t)t->count;
         t->feeds[t->count++] = f;
-        copy_text(f->name, sizeof f->name, h->name);
+        span_copy(f->name, sizeof f->name, h->name);
     }
     *is_new = !f->is_held;
     if (!f->is_held) {
         f->epoch = t->next_token++;
         if (!span_eq(h->owner, f->owner))
             f->received = h->acked;
-        copy_text(f->owner, sizeof f->owner, h->owner);
+        span_copy(f->owner, sizeof f->owner, h->owner);
     }
     f->is_held = true;
     f->heard_at = now;
@@ -93,7 +85,7 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
     f->tell_lines = h->window / 4;
     if (!h->window || f->tell_lines > FEED_TELL_LINES)
         f->tell_lines = FEED_TELL_LINES;
-    copy_text(f->host, sizeof f->host, h->host);
+    span_copy(f->host, sizeof f->host, h->host);
     memcpy(f->peer, h->peer.at, h->peer.len);
     f->peer_len = h->peer.len;
     *out = f;

@@ -50,14 +50,6 @@ void registry_free(struct registry *r)
     free(r);
 }
 
-static void copy_text(char *out, size_t size, struct span s)
-{
-    size_t len = s.len < size ? s.len : size - 1;
-
-    memcpy(out, s.at, len);
-    out[len] = '\0';
-}
-
 static struct registry_gateway *find(struct registry *r, struct span peer)
 {
     for (size_t i = 0; i < r->gateway_count; i++) {
@@ -90,9 +82,9 @@ enum err registry_hello(struct registry *r, const struct registry_hello *h, int6
     forget_connections(r, g);
     memcpy(g->peer, h->peer.at, h->peer.len);
     g->peer_len = h->peer.len;
-    copy_text(g->name, sizeof g->name, h->name);
-    copy_text(g->host, sizeof g->host, h->host);
-    copy_text(g->http, sizeof g->http, h->http);
+    span_copy(g->name, sizeof g->name, h->name);
+    span_copy(g->host, sizeof g->host, h->host);
+    span_copy(g->http, sizeof g->http, h->http);
     g->pid = h->pid;
     g->limit = h->limit;
     g->heard_at = now;

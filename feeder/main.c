@@ -19,6 +19,7 @@
 #include "shared/bus.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/version.h"
 
 #define BURST 256       /* quotes of one source per turn */
 #define SEND_BURST 2048 /* lines to the broker per turn */
@@ -440,7 +441,7 @@ int main(int argc, char **argv)
     }
     log_init(feeder_program.name, f.config.log_level, f.config.log_format);
     f.loop = loop_new();
-    log_info("Started feeder process [%d]", (int)getpid());
+    log_info("Started %s " PREGON_VERSION " [%d]", feeder_program.name, (int)getpid());
     if (open_sources(&f) && open_bus(&f)) {
         watch_inputs(&f);
         log_info("feed %s: asking the broker at %s", f.config.feed,
@@ -451,7 +452,7 @@ int main(int argc, char **argv)
             source_log_refused(f.slots[i].source);
         log_totals(&f);
         code = f.has_failed ? 1 : 0;
-        log_info("Finished feeder process [%d]", (int)getpid());
+        log_info("Finished %s [%d]", feeder_program.name, (int)getpid());
     }
     close_all(&f);
     return code;

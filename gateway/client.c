@@ -230,6 +230,9 @@ void client_flush(struct client *c)
 {
     flush(c);
     check_muted(c);
+    if (!c->is_dead && c->is_deaf && !c->out.len)
+        shutdown(c->watch.fd,
+                 SHUT_WR); /* we cannot hear its close frame: its end will do */
     if (!c->is_dead && c->is_closing && c->has_peer_closed && !c->out.len)
         client_drop(c,
                     c->close_why); /* both close frames are through: ours to end it */

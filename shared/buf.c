@@ -18,6 +18,14 @@ int span_eq(struct span a, const char *text)
     return strlen(text) == a.len && memcmp(a.at, text, a.len) == 0;
 }
 
+void span_copy(char *out, size_t size, struct span s)
+{
+    size_t len = s.len < size ? s.len : size - 1;
+
+    memcpy(out, s.at, len);
+    out[len] = '\0';
+}
+
 void buf_free(struct buf *b)
 {
     free(b->data);

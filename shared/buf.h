@@ -27,6 +27,8 @@ struct buf {
 
 struct span span_of(const char *text);
 int span_eq(struct span a, const char *text); /* 1 if equal */
+/* As a C string into `out` of `size` bytes, cut short if need be. */
+void span_copy(char *out, size_t size, struct span s);
 
 void buf_free(struct buf *b);              /* empties it; may be used again */
 void buf_clear(struct buf *b);             /* keeps the memory */
