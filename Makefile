@@ -40,7 +40,7 @@ else
 endif
 
 ifeq ($(SAN),thread)
-  export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp
+  export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp report_thread_leaks=0
 endif
 
 # Everything but main.c goes into one library per folder, which tests link too.

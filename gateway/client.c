@@ -87,15 +87,16 @@ static ssize_t send_some(struct client *c, const char *data, size_t len)
 /* One frame larger than a batch goes by itself; what is left of it goes to `out`. */
 static ssize_t send_single(struct client *c, struct frame *f)
 {
-    ssize_t n = send_some(c, f->bytes, f->len);
+    size_t len = f->len;
+    ssize_t n = send_some(c, f->bytes, len);
 
     if (n > 0) {
-        if ((size_t)n < f->len)
-            buf_add(&c->out, f->bytes + n, f->len - (size_t)n);
+        if ((size_t)n < len)
+            buf_add(&c->out, f->bytes + n, len - (size_t)n);
         backlog_took(&c->sub.backlog, 1);
         c->messages_out++;
     }
-    return n < 0 ? -1 : (size_t)n == f->len ? 1 : 0;
+    return n < 0 ? -1 : (size_t)n == len ? 1 : 0; /* f may be gone: it was taken */
 }
 
 /* Account for n bytes of a batch of out + frames.  Returns whether all went. */

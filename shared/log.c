@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,17 +17,18 @@ static const char *const names[] = {"trace",   "debug", "info",
 static const char *const tags[] = {
     "TRACE:", "DEBUG:", "INFO:", "WARNING:", "ERROR:", "CRITICAL:"};
 
+/* A reload changes level and format while other threads log. */
 static struct {
-    char program[64];
-    enum log_level level;
-    bool json;
-} settings = {.level = LOG_INFO};
+    const char *_Atomic program;
+    _Atomic enum log_level level;
+    atomic_bool json;
+} settings = {.program = "", .level = LOG_INFO};
 
 static pthread_mutex_t limits = PTHREAD_MUTEX_INITIALIZER;
 
 void log_init(const char *program, const char *level, const char *format)
 {
-    snprintf(settings.program, sizeof settings.program, "%s", program);
+    settings.program = program;
     settings.json = strcmp(format, "json") == 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(level, names[i]) == 0)

@@ -27,6 +27,7 @@ enum log_level {
 };
 
 /* `level` and `format` are words the settings table has already checked. */
+/* `program` must outlive all logging.  May be called again by a reload. */
 void log_init(const char *program, const char *level, const char *format);
 bool log_is_on(enum log_level level);
 

@@ -65,6 +65,10 @@ def eventually(look, until=bool, what="it", patience=None):
 # --- processes --------------------------------------------------------------------------
 
 
+def plain_environment():
+    return {k: v for k, v in os.environ.items() if k == "PATH" or k.endswith("SAN_OPTIONS")}
+
+
 class Process:
     """One of our programs.  Started again it keeps its addresses, and its log goes on."""
 
@@ -99,7 +103,7 @@ class Process:
 
     def start(self, wait=True):
         # The environment of whoever runs the tests must not become a setting.
-        env = {k: v for k, v in os.environ.items() if k == "PATH" or k.endswith("SAN_OPTIONS")}
+        env = plain_environment()
         env.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16")
         env.update(self.env)
 

@@ -16,7 +16,7 @@ from fake_broker import HEARTBEAT, LOST, MARK, QUOTE, STATE, FakeBroker
 from pregon import BINARY, CLOSE, PING, PONG, TEXT, frame_bytes
 
 MIB = 1024 * 1024
-ROOM = MIB * (96 if pregon.IS_SANITIZED else 24)  # what a story may cost a process
+ROOM = MIB * (256 if pregon.IS_SANITIZED else 24)  # what a story may cost a process
 CONTINUATION = 0
 LIMIT = 4096  # of a message here, in bytes
 SEED = random.SystemRandom().randrange(10**6)

@@ -20,7 +20,7 @@ def run(stage, program, *flags, env=None, dotenv=None):
     done = subprocess.run(
         [os.path.join(pregon.BIN, "pregon-" + program), *flags],
         cwd=stage.directory.name, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=pregon.PATIENCE * 2, env={"PATH": os.environ["PATH"], **(env or {})})
+        timeout=pregon.PATIENCE * 2, env={**pregon.plain_environment(), **(env or {})})
     return done.returncode, done.stdout, done.stderr
 
 
