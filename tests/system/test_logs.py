@@ -51,6 +51,7 @@ def test_lines_have_the_shape_uvicorns_have(stage):
 
 def test_access_lines_go_to_standard_output_and_all_others_to_standard_error(stage):
     broker, gateway, client = story(stage)
+    gateway.says('"GET /cotizaciones/websocket_status ', stream="out")  # written after the answer
     access = gateway.log("out")[1:]
     assert [t.split(" - ")[1] for t in access[:4]] == [
         '"GET /ws/cotizaciones HTTP/1.1" 403 Forbidden',
