@@ -87,6 +87,7 @@ void desk_subscription(struct desk *d, struct span frame)
         topic.len > WIRE_TOPIC_MAX || memcmp(topic.at, WIRE_TOPIC_MARK, prefix) != 0)
         return;
     r.seq = journal_head(d->journal);
+    r.prev = d->heartbeats;
     r.accepted_us = (uint64_t)d->time.wall_us;
     wire_put(&mark, &r);
     d->out.publish(d->out.ctx, topic, buf_span(&mark));

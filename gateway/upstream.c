@@ -202,11 +202,13 @@ static void place_mark(struct upstream *u)
     u->mark_at = u->g->now;
 }
 
-static void on_mark(struct upstream *u, struct span topic)
+static void on_mark(struct upstream *u, struct span topic, uint64_t heartbeats)
 {
     if (!u->mark[0] || !span_eq(topic, u->mark))
         return; /* somebody else's, seen through a subscription to everything */
     drop_mark(u);
+    if (!u->heartbeat_number) /* so that the loss of the very next one is noticed */
+        u->heartbeat_number = heartbeats;
     if (u->asked_upto == u->to_ask.len) {
         buf_clear(&u->to_ask);
         u->asked_upto = 0;
@@ -388,7 +390,7 @@ static void on_record(struct upstream *u, struct span topic, struct span message
             hub_set_seq(g->hub, r.seq);
         break;
     case WIRE_MARK:
-        on_mark(u, topic);
+        on_mark(u, topic, r.prev);
         break;
     case WIRE_LOST:
         if (!pack_check(r.body))

@@ -7,7 +7,8 @@
 #include "shared/log.h"
 #include "shared/pack.h"
 
-static void apply_quotes(struct upstream *u, struct span answer)
+static void apply_quotes(struct upstream *u, enum question_kind kind,
+                         struct span answer)
 {
     struct hub *hub = u->g->hub;
     struct pack_value list;
@@ -21,7 +22,8 @@ static void apply_quotes(struct upstream *u, struct span answer)
         struct hub_symbol *s = hub_know(hub, e.symbol);
 
         /* Who follows every record gets those in between, not a leap over them. */
-        if (s->is_halted)
+        if (s->is_halted || (s->is_synced && e.seq > s->seq && hub_has_all(hub, s) &&
+                             kind == QUESTION_TOPIC))
             continue;
         if (s->seq && e.seq > s->seq && hub_has_all(hub, s))
             upstream_mend(u, s);
@@ -38,7 +40,7 @@ static void on_snapshot(struct upstream *u, const struct question *q,
 
     if (pack_find_u(answer, "epoch", 0) != hub_epoch(u->g->hub))
         return; /* of another log: the topics start anew anyway */
-    apply_quotes(u, answer);
+    apply_quotes(u, q->kind, answer);
     if (q->kind != QUESTION_TOPIC || !t || t->generation != q->generation ||
         t->sync != TOPIC_SYNCING)
         return;

@@ -54,7 +54,7 @@ enum wire_kind {
     WIRE_LOST =
         3, /* body: {"feed","first","last","count","reason"}; prev: the previous loss */
     WIRE_HEARTBEAT = 4, /* feeder: seq is its last line, body nil.  Broker: see below */
-    WIRE_MARK = 5,      /* seq is the head of the log; body nil */
+    WIRE_MARK = 5, /* seq is the head of the log, prev the last heartbeat's; body nil */
 };
 
 /*
