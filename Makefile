@@ -22,8 +22,8 @@ B        ?= build/$(VARIANT)
 Q        := $(if $(V),,@)
 export B
 
-PKGS     := libzmq msgpack libwslay yajl
-LDLIBS   += -lzmq -lmsgpackc -lwslay -lyajl -lcivetweb -lpthread
+PKGS     := libzmq msgpack libwslay yajl sqlite3
+LDLIBS   += -lzmq -lmsgpackc -lwslay -lyajl -lcivetweb -lsqlite3 -lpthread
 CPPFLAGS += -I. -D_GNU_SOURCE
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wundef -Wvla \
             -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \

@@ -13,8 +13,22 @@
       "Where gateways and consumers subscribe.")                                         \
     X(endpoint, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,    \
       "Where everyone asks questions.")                                                  \
-    X(int, JOURNAL_BYTES, journal_bytes, "67108864", 1048576, 17179869184, NULL,         \
-      "Bytes of recent records kept in memory for replay.")                              \
+    X(int, PUBLISH_QUEUE, publish_queue, "1000000", 1000, 100000000, NULL,               \
+      "Records waiting for one gateway or consumer before newer ones are dropped for "   \
+      "it (it notices, and asks for them).")                                             \
+    X(text, STORE, store, "memory", 6, 4000, NULL,                                       \
+      "Where the log lives: sqlite:FILE (with FILE-ring beside it), which survives a "   \
+      "killed broker, or memory.")                                                       \
+    X(int, RETENTION_COUNT, retention_count, "10000000", 1000, 1000000000000, NULL,      \
+      "Records the store keeps at most.")                                                \
+    X(seconds, RETENTION_AGE, retention_age, "86400", 1, 3153600000, NULL,               \
+      "Seconds the store keeps a record; last values are kept for ever.")                \
+    X(int, JOURNAL_BYTES, journal_bytes, "134217728", 1048576, 17179869184, NULL,        \
+      "Bytes of the newest records kept in memory: for replay, and until they are "      \
+      "stored.")                                                                         \
+    X(text, BACKUP, backup, "", 0, 4000, NULL,                                           \
+      "Copy the STORE to this file, also while a broker is writing it, and exit; a "     \
+      "broker started on the copy begins a new epoch.")                                  \
     X(int, MAX_SYMBOLS_TOTAL, max_symbols_total, "1000000", 1, 100000000, NULL,          \
       "Symbols the broker knows at most; a quote of one more is refused.")               \
     X(seconds, MAX_FUTURE, max_future, "60", 0, 86400, NULL,                             \

@@ -1,6 +1,7 @@
 #include "broker/desk.h"
 
 #include <msgpack.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shared/log.h"
@@ -11,10 +12,16 @@
 
 void desk_init(struct desk *d, uint64_t epoch)
 {
-    d->epoch = epoch;
+    char error[JOURNAL_ERROR_MAX];
+
+    d->epoch = d->keeper ? keeper_epoch(d->keeper) : epoch;
     d->book = book_new((size_t)d->config->max_symbols_total);
-    d->journal = journal_new((size_t)d->config->journal_bytes);
-    /* Tokens must outgrow those of earlier runs, and nothing is stored: the clock does it. */
+    if (!d->keeper) {
+        if (journal_open(NULL, (size_t)d->config->journal_bytes, &d->journal, error))
+            abort(); /* out of memory, or a size that the settings forbid */
+        journal_begin(d->journal, epoch, 0, 1);
+    }
+    /* Tokens must outgrow those of earlier runs: the clock does it, and desk_restore. */
     d->feeds = feed_table_new((uint64_t)d->time.wall_us);
     d->registry = registry_new();
     d->heartbeat_at = d->time.now;
@@ -24,7 +31,8 @@ void desk_init(struct desk *d, uint64_t epoch)
 void desk_fini(struct desk *d)
 {
     book_free(d->book);
-    journal_free(d->journal);
+    if (!d->keeper)
+        journal_close(d->journal, true);
     feed_table_free(d->feeds);
     registry_free(d->registry);
     buf_free(&d->scratch);
@@ -32,7 +40,7 @@ void desk_fini(struct desk *d)
 }
 
 uint64_t desk_publish(struct desk *d, enum wire_kind kind, struct span topic,
-                      uint64_t prev, struct span body)
+                      uint64_t prev, struct span body, const struct feed *f)
 {
     struct wire_record r = {
         .kind = kind,
@@ -45,10 +53,20 @@ uint64_t desk_publish(struct desk *d, enum wire_kind kind, struct span topic,
     struct buf frame = {0};
 
     wire_put(&frame, &r);
-    journal_append(d->journal, topic, buf_span(&frame));
+    journal_append(d->journal, f ? f->index : JOURNAL_NO_FEED, f ? f->received : 0,
+                   topic, buf_span(&frame));
     d->out.publish(d->out.ctx, topic, buf_span(&frame));
     buf_free(&frame);
     return r.seq;
+}
+
+void desk_remember_feed(struct desk *d, const struct feed *f)
+{
+    struct journal_feed slot = {.epoch = f->epoch, .received = f->received};
+
+    span_copy(slot.name, sizeof slot.name, span_of(f->name));
+    span_copy(slot.owner, sizeof slot.owner, span_of(f->owner));
+    journal_set_feed(d->journal, f->index, &slot);
 }
 
 void desk_mark_feed(struct desk *d, const struct feed *f, bool is_stale)
@@ -71,7 +89,7 @@ void desk_mark_feed(struct desk *d, const struct feed *f, bool is_stale)
         len = wire_topic(topic, (struct span){e->symbol, e->symbol_len});
         book_touch(d->book, e,
                    desk_publish(d, WIRE_STATE, (struct span){topic, len}, e->seq,
-                                buf_span(&body)));
+                                buf_span(&body), NULL));
     }
     buf_free(&body);
 }
@@ -147,18 +165,34 @@ void desk_expire(struct desk *d)
     }
 }
 
-static void say_line(struct desk *d, const struct feed *f, const char *op,
-                     const char *key, uint64_t line)
+static void begin_word(struct desk *d, const struct feed *f, const char *op,
+                       uint32_t members, msgpack_packer *pk)
+{
+    buf_clear(&d->answer);
+    msgpack_packer_init(pk, &d->answer, buf_pack_write);
+    msgpack_pack_map(pk, members + 2);
+    pack_kv_text(pk, "op", span_of(op));
+    pack_kv_u(pk, "epoch", f->epoch);
+}
+
+static void say_word(struct desk *d, const struct feed *f)
+{
+    if (f->peer_len) /* restored, and not heard on control yet */
+        d->out.say(d->out.ctx, (struct span){f->peer, f->peer_len},
+                   buf_span(&d->answer));
+}
+
+static void say_received(struct desk *d, struct feed *f)
 {
     msgpack_packer pk;
 
-    buf_clear(&d->answer);
-    msgpack_packer_init(&pk, &d->answer, buf_pack_write);
-    msgpack_pack_map(&pk, 3);
-    pack_kv_text(&pk, "op", span_of(op));
-    pack_kv_u(&pk, "epoch", f->epoch);
-    pack_kv_u(&pk, key, line);
-    d->out.say(d->out.ctx, (struct span){f->peer, f->peer_len}, buf_span(&d->answer));
+    f->told = f->received;
+    f->told_at = d->time.now;
+    begin_word(d, f, "received", d->keeper ? 2 : 1, &pk);
+    pack_kv_u(&pk, "line", f->received);
+    if (d->keeper)
+        pack_kv_u(&pk, "stored", keeper_stored_line(d->keeper, f->index));
+    say_word(d, f);
 }
 
 void desk_acknowledge(struct desk *d)
@@ -166,13 +200,10 @@ void desk_acknowledge(struct desk *d)
     for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
         struct feed *f = feed_table_at(d->feeds, i);
 
-        if (!f->is_held || f->told == f->received ||
-            (f->received - f->told < f->tell_lines &&
-             d->time.now - f->told_at < FEED_TELL_MS))
-            continue;
-        f->told = f->received;
-        f->told_at = d->time.now;
-        say_line(d, f, "received", "line", f->received);
+        if (f->is_held && f->told != f->received &&
+            (f->received - f->told >= f->tell_lines ||
+             d->time.now - f->told_at >= FEED_TELL_MS))
+            say_received(d, f);
     }
 }
 
@@ -180,22 +211,23 @@ void desk_acknowledge(struct desk *d)
 static void ask_again(struct desk *d, struct feed *f, uint64_t line)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
+    msgpack_packer pk;
 
     if (!feed_should_ask(f, d->time.now))
         return;
     log_limited(&limit, d->time.now, LOG_INFO,
                 "feed %s: line %llu came, %llu is next: asking for it again", f->name,
                 (unsigned long long)line, (unsigned long long)f->received + 1);
-    say_line(d, f, "resend", "from", f->received + 1);
+    begin_word(d, f, "resend", 1, &pk);
+    pack_kv_u(&pk, "from", f->received + 1);
+    say_word(d, f);
 }
 
 static void take_heartbeat(struct desk *d, struct feed *f, uint64_t last)
 {
     if (last > f->received)
         ask_again(d, f, last);
-    f->told = f->received;
-    f->told_at = d->time.now;
-    say_line(d, f, "received", "line", f->received);
+    say_received(d, f);
 }
 
 static void refuse(struct desk *d, struct feed *f, struct span symbol,
@@ -229,7 +261,7 @@ static void enter(struct desk *d, struct book_entry *e, const struct feed *f,
     r->accepted_us = (uint64_t)d->time.wall_us;
     /* The message is ours: we received it and nobody else has seen it. */
     wire_put_header((char *)(uintptr_t)record.at, r);
-    journal_append(d->journal, topic, record);
+    journal_append(d->journal, f->index, f->received, topic, record);
     e->feed = f->index;
     e->is_stale = false;
     buf_clear(&e->record);
@@ -246,6 +278,7 @@ bool desk_ingest(struct desk *d, struct span topic, struct span record)
     struct wire_record r;
     struct book_entry *e;
     struct feed *f;
+    struct journal_feed *slot;
     bool stampable = false;
     enum err bad = wire_read(record, &r, &stampable);
     enum quote_refusal why;
@@ -273,6 +306,7 @@ bool desk_ingest(struct desk *d, struct span topic, struct span record)
     case FEED_TAKE:
         break;
     }
+    slot = journal_feed(d->journal, f->index);
     rules.allow_crossed = f->allow_crossed;
     why = bad == ERR_TOO_LARGE          ? QUOTE_OVERSIZED
           : bad || r.kind != WIRE_QUOTE ? QUOTE_MALFORMED
@@ -281,17 +315,20 @@ bool desk_ingest(struct desk *d, struct span topic, struct span record)
     e = why ? NULL : book_add(d->book, symbol);
     if (!e) {
         refuse(d, f, symbol, why ? why : QUOTE_BOOK_FULL);
+        slot->received = f->received;
         return false;
     }
     f->accepted++;
     if (stampable) {
         enter(d, e, f, &r, topic, record);
+        slot->received = f->received;
         return true;
     }
     /* Written by somebody else's packer: give it our layout first. */
     buf_clear(&d->scratch);
     wire_put(&d->scratch, &r);
     enter(d, e, f, &r, topic, buf_span(&d->scratch));
+    slot->received = f->received;
     d->out.publish(d->out.ctx, topic, buf_span(&d->scratch));
     return false;
 }

@@ -16,6 +16,7 @@
 #include "broker/broker_config.h"
 #include "broker/feed.h"
 #include "broker/journal.h"
+#include "broker/keeper.h"
 #include "broker/registry.h"
 #include "shared/buf.h"
 #include "shared/wire.h"
@@ -40,6 +41,7 @@ struct desk {
     struct desk_time time; /* of this turn, set by main */
     struct book *book;
     struct journal *journal;
+    struct keeper *keeper; /* NULL: the log is in memory only */
     struct feed_table *feeds;
     struct registry *registry;
     uint64_t epoch;     /* of the log */
@@ -51,8 +53,13 @@ struct desk {
     struct buf scratch, answer; /* reused */
 };
 
-/* The caller has set config, out and time; `epoch` is not 0. */
+/*
+ * The caller has set config, out and time; with a store also keeper and journal, whose log goes
+ * on.  Without, the log is a new one in memory, of the given epoch (not 0).
+ */
 void desk_init(struct desk *d, uint64_t epoch);
+/* Take over last values and feeds from the store, before it is started. */
+MUST_CHECK enum err desk_restore(struct desk *d, char error[KEEPER_ERROR_MAX]);
 void desk_fini(struct desk *d);
 
 /*
@@ -64,6 +71,9 @@ bool desk_ingest(struct desk *d, struct span topic, struct span record);
 
 /* control.c: one question or report. */
 void desk_control(struct desk *d, struct span peer, struct span message);
+
+/* Answers from the store have come. */
+void desk_take_answers(struct desk *d);
 
 /* A subscription seen on the XPUB: frame is 1 or 0 and the topic. */
 void desk_subscription(struct desk *d, struct span frame);
@@ -77,9 +87,14 @@ int64_t desk_tick(struct desk *d);
 /* Tell feeds what has been received, if it is time (FEED_TELL_MS, FEED_TELL_LINES). */
 void desk_acknowledge(struct desk *d);
 
-/* Append and publish a record that we make ourselves.  Returns its position. */
+/*
+ * Append and publish a record that we make ourselves.  Returns its position.  f: the feed
+ * whose lines it accounts for up to f->received, or NULL.
+ */
 uint64_t desk_publish(struct desk *d, enum wire_kind kind, struct span topic,
-                      uint64_t prev, struct span body);
+                      uint64_t prev, struct span body, const struct feed *f);
+/* The ring remembers who holds the feed, from which line on. */
+void desk_remember_feed(struct desk *d, const struct feed *f);
 /* All symbols a feed quoted last become stale (or live again); published. */
 void desk_mark_feed(struct desk *d, const struct feed *f, bool is_stale);
 

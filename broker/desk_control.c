@@ -10,7 +10,7 @@
 
 #define PAGE_SYMBOLS 2000 /* of a snapshot or replay answer */
 #define PAGE_BYTES (256 * 1024)
-#define PAGE_SCAN 200000 /* entries looked at for one page */
+#define PAGE_SCAN 20000 /* entries looked at for one page: some milliseconds */
 #define PAGE_CONNECTIONS 1000
 
 /* One question while it is being answered. */
@@ -87,6 +87,8 @@ static void hello_feeder(struct question *q)
         say_error(q, e, "name and owner must be 1 to 64 of A-Z a-z 0-9 . _ -");
         return;
     }
+    if (is_new)
+        desk_remember_feed(d, f);
     if (is_new) {
         log_info("feed %s granted to pid %llu on %s, epoch %llu, after line %llu",
                  f->name, (unsigned long long)f->pid, f->host,
@@ -190,7 +192,8 @@ static void on_lost(struct question *q)
     pack_kv_u(&pk, "count", last - first + 1);
     pack_kv_text(&pk, "reason", reason);
     d->last_lost = desk_publish(d, WIRE_LOST, SPAN(WIRE_TOPIC_LOST), d->last_lost,
-                                buf_span(&body));
+                                buf_span(&body), f);
+    journal_feed(d->journal, f->index)->received = f->received;
     buf_free(&body);
     begin(q, 1);
     pack_kv_u(&q->pk, "received", f->received);
@@ -332,42 +335,157 @@ static bool topic_matches(struct span topic, struct span patterns)
            quote_patterns_match(patterns, symbol);
 }
 
-static void on_replay(struct question *q)
+/* The oldest position that can be told of. */
+static uint64_t desk_first(const struct desk *d)
+{
+    struct keeper_status s;
+
+    if (!d->keeper)
+        return journal_first(d->journal);
+    keeper_status(d->keeper, (uint64_t)d->time.wall_us, &s);
+    return s.first && s.first < journal_first(d->journal) ? s.first
+                                                          : journal_first(d->journal);
+}
+
+static void ask_store(struct question *q, const struct store_query *query)
+{
+    struct archive_ticket ticket = {.peer_len = q->peer.len, .id = q->id};
+
+    if (q->peer.len > sizeof ticket.peer) {
+        say_error(q, ERR_INVALID, "peer identity too long");
+        return;
+    }
+    memcpy(ticket.peer, q->peer.at, q->peer.len);
+    if (keeper_ask(q->d->keeper, false, query, &ticket))
+        say_error(q, ERR_FULL, "too many questions to the store: ask again");
+}
+
+static void answer_replay(struct desk *d, struct archive_result *r)
+{
+    struct question q = {.d = d,
+                         .peer = {r->ticket.peer, r->ticket.peer_len},
+                         .id = r->ticket.id,
+                         .op = SPAN("replay")};
+
+    if (r->error) {
+        say_error(&q, r->error, r->text);
+        return;
+    }
+    begin(&q, 6);
+    pack_kv_u(&q.pk, "epoch", d->epoch);
+    pack_kv_u(&q.pk, "first", r->page.first);
+    pack_kv_u(&q.pk, "head", journal_head(d->journal));
+    pack_kv_u(&q.pk, "upto", r->page.upto);
+    pack_key(&q.pk, "gaps");
+    msgpack_pack_array(&q.pk, r->page.gap_count);
+    for (size_t i = 0; i < r->page.gap_count; i++) {
+        msgpack_pack_array(&q.pk, 3);
+        msgpack_pack_uint64(&q.pk, r->page.gaps[i].first);
+        msgpack_pack_uint64(&q.pk, r->page.gaps[i].last);
+        pack_text(&q.pk, span_of(r->page.gaps[i].reason));
+    }
+    pack_key(&q.pk, "records");
+    msgpack_pack_array(&q.pk, r->page.count);
+    buf_add(&d->answer, r->page.records.data, r->page.records.len);
+    say(&q);
+}
+
+void desk_take_answers(struct desk *d)
+{
+    struct archive_result r;
+
+    while (keeper_take_answer(d->keeper, &r)) {
+        answer_replay(d, &r);
+        archive_result_clear(&r);
+    }
+}
+
+/* Positions that are neither in the ring nor in the store. */
+struct hole {
+    uint64_t first, last; /* 0: none */
+};
+
+static void say_replay(struct question *q, uint64_t first, uint64_t upto,
+                       const struct hole *hole, uint64_t count, struct span records)
 {
     struct desk *d = q->d;
-    struct span pattern = pack_find_text(q->map, "pattern"), topic, record;
-    uint64_t after = pack_find_u(q->map, "after", 0), seq,
-             head = journal_head(d->journal);
-    uint64_t limit = pack_find_u(q->map, "limit", PAGE_SYMBOLS), seen = 0, count = 0;
+
+    begin(q, 6);
+    pack_kv_u(&q->pk, "epoch", d->epoch);
+    pack_kv_u(&q->pk, "first", first);
+    pack_kv_u(&q->pk, "head", journal_head(d->journal));
+    pack_kv_u(&q->pk, "upto", upto);
+    pack_key(&q->pk, "gaps");
+    msgpack_pack_array(&q->pk, hole->first ? 1 : 0);
+    if (hole->first) {
+        msgpack_pack_array(&q->pk, 3);
+        msgpack_pack_uint64(&q->pk, hole->first);
+        msgpack_pack_uint64(&q->pk, hole->last);
+        pack_text(&q->pk, SPAN("not_stored"));
+    }
+    pack_key(&q->pk, "records");
+    msgpack_pack_array(&q->pk, count);
+    buf_add(&d->answer, records.at, records.len);
+    say(q);
+}
+
+/* From the ring: what lies in (after, until]. */
+static void replay_ring(struct question *q, struct span pattern, uint64_t after,
+                        uint64_t until, uint64_t limit, const struct hole *hole)
+{
+    struct desk *d = q->d;
+    uint64_t seq = after + 1, first = journal_first(d->journal), seen = 0, count = 0;
+    struct journal_entry e;
     struct buf page = {0};
     msgpack_packer pk;
 
-    if (limit > PAGE_SYMBOLS)
-        limit = PAGE_SYMBOLS;
-    seq = (after < head ? after : head) + 1;
-    if (seq < journal_first(d->journal))
-        seq = journal_first(d->journal);
+    if (seq < first)
+        seq = first;
     msgpack_packer_init(&pk, &page, buf_pack_write);
-    for (; seq <= head && count < limit && page.len < PAGE_BYTES && seen < PAGE_SCAN;
+    for (; seq <= until && count < limit && page.len < PAGE_BYTES && seen < PAGE_SCAN;
          seq++, seen++) {
-        if (journal_read(d->journal, seq, &topic, &record) ||
-            !topic_matches(topic, pattern))
+        if (journal_read(d->journal, seq, &e) || !topic_matches(e.topic, pattern))
             continue;
         msgpack_pack_array(&pk, 2);
-        pack_text(&pk, topic);
-        msgpack_pack_bin_with_body(&pk, record.at, record.len);
+        pack_text(&pk, e.topic);
+        msgpack_pack_bin_with_body(&pk, e.record.at, e.record.len);
         count++;
     }
-    begin(q, 5);
-    pack_kv_u(&q->pk, "epoch", d->epoch);
-    pack_kv_u(&q->pk, "first", journal_first(d->journal));
-    pack_kv_u(&q->pk, "head", head);
-    pack_kv_u(&q->pk, "upto", seq - 1);
-    pack_key(&q->pk, "records");
-    msgpack_pack_array(&q->pk, count);
-    buf_add(&d->answer, page.data, page.len);
+    say_replay(q, desk_first(d), seq - 1, hole, count, buf_span(&page));
     buf_free(&page);
-    say(q);
+}
+
+/*
+ * What the ring has is answered at once; what is older, by the store, later.  Between them there
+ * is nothing, unless the disk did not take it in time: then that is a hole.
+ */
+static void on_replay(struct question *q)
+{
+    struct desk *d = q->d;
+    struct span pattern = pack_find_text(q->map, "pattern");
+    uint64_t head = journal_head(d->journal), first = journal_first(d->journal),
+             after = pack_find_u(q->map, "after", 0),
+             until = pack_find_u(q->map, "until", head),
+             limit = pack_find_u(q->map, "limit", PAGE_SYMBOLS);
+    struct hole hole = {0, 0};
+
+    if (limit > PAGE_SYMBOLS)
+        limit = PAGE_SYMBOLS;
+    if (after > head)
+        after = head;
+    if (until > head)
+        until = head;
+    if (d->keeper && after + 1 < first) {
+        if (after < journal_stored(d->journal)) {
+            ask_store(q, &(struct store_query){.patterns = pattern,
+                                               .after = after,
+                                               .until = until,
+                                               .limit = limit});
+            return;
+        }
+        hole = (struct hole){after + 1, first - 1};
+    }
+    replay_ring(q, pattern, after, until, limit, &hole);
 }
 
 static void pack_connection(msgpack_packer *pk, const struct registry_gateway *g,
@@ -443,9 +561,11 @@ static void pack_feed(struct question *q, const struct feed *f)
 
     for (size_t i = 0; i < QUOTE_REFUSAL_COUNT; i++)
         refused += f->refused[i];
-    msgpack_pack_map(&q->pk, 11);
+    msgpack_pack_map(&q->pk, 12);
     pack_kv_text(&q->pk, "name", span_of(f->name));
     pack_kv_text(&q->pk, "host", span_of(f->host));
+    pack_kv_u(&q->pk, "stored",
+              q->d->keeper ? keeper_stored_line(q->d->keeper, f->index) : 0);
     pack_kv_u(&q->pk, "pid", f->pid);
     pack_kv_u(&q->pk, "epoch", f->epoch);
     pack_kv_bool(&q->pk, "live", f->is_held);
@@ -457,11 +577,36 @@ static void pack_feed(struct question *q, const struct feed *f)
     pack_kv_u(&q->pk, "lost", f->lost);
 }
 
+static void pack_store(struct question *q)
+{
+    struct desk *d = q->d;
+    struct keeper_status s;
+
+    pack_key(&q->pk, "store");
+    if (!d->keeper) {
+        msgpack_pack_map(&q->pk, 3);
+        pack_kv_text(&q->pk, "kind", SPAN("memory"));
+        pack_kv_bool(&q->pk, "durable", false);
+        pack_kv_text(&q->pk, "reason", SPAN("STORE is memory: nothing is kept"));
+        return;
+    }
+    keeper_status(d->keeper, (uint64_t)d->time.wall_us, &s);
+    msgpack_pack_map(&q->pk, 8);
+    pack_kv_text(&q->pk, "kind", SPAN("sqlite"));
+    pack_kv_bool(&q->pk, "durable", s.is_durable);
+    pack_kv_text(&q->pk, "reason", span_of(s.reason));
+    pack_kv_u(&q->pk, "first", s.first);
+    pack_kv_u(&q->pk, "stored", s.stored);
+    pack_kv_u(&q->pk, "gaps", s.gaps);
+    pack_kv_u(&q->pk, "behind_us", s.behind_us);
+    pack_kv_u(&q->pk, "behind_max_us", s.behind_max_us);
+}
+
 static void on_status(struct question *q)
 {
     struct desk *d = q->d;
 
-    begin(q, 10);
+    begin(q, 11);
     pack_kv_text(&q->pk, "version", span_of(PREGON_VERSION));
     pack_kv_u(&q->pk, "pid", (uint64_t)getpid());
     pack_kv_u(&q->pk, "epoch", d->epoch);
@@ -470,6 +615,7 @@ static void on_status(struct question *q)
     pack_kv_u(&q->pk, "started", (uint64_t)d->started_us);
     pack_kv_u(&q->pk, "journal_first", journal_first(d->journal));
     pack_kv_u(&q->pk, "journal_bytes", journal_bytes(d->journal));
+    pack_store(q);
     pack_gateways(q);
     pack_key(&q->pk, "feeds");
     msgpack_pack_array(&q->pk, feed_table_count(d->feeds));

@@ -50,6 +50,16 @@ static struct feed *find(struct feed_table *t, struct span name)
     return NULL;
 }
 
+static struct feed *add(struct feed_table *t, struct span name)
+{
+    struct feed *f = mem_zalloc(sizeof *f);
+
+    f->index = (uint32_t)t->count;
+    t->feeds[t->count++] = f;
+    span_copy(f->name, sizeof f->name, name);
+    return f;
+}
+
 enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int64_t now,
                           struct feed **out, bool *is_new)
 {
@@ -65,10 +75,7 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
     if (!f) {
         if (t->count == FEED_COUNT_MAX)
             return ERR_FULL;
-        f = mem_zalloc(sizeof *f);
-        f->index = (uint32_t)t->count;
-        t->feeds[t->count++] = f;
-        span_copy(f->name, sizeof f->name, h->name);
+        f = add(t, h->name);
     }
     *is_new = !f->is_held;
     if (!f->is_held) {
@@ -90,6 +97,27 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
     f->peer_len = h->peer.len;
     *out = f;
     return OK;
+}
+
+struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g,
+                                int64_t now)
+{
+    struct feed *f = find(t, g->name);
+
+    if (f)
+        return f;
+    if (t->count == FEED_COUNT_MAX)
+        return NULL;
+    f = add(t, g->name);
+    span_copy(f->owner, sizeof f->owner, g->owner);
+    f->epoch = g->epoch;
+    f->received = f->told = g->received;
+    f->is_held = g->is_held;
+    f->heard_at = now;
+    f->tell_lines = FEED_TELL_LINES;
+    if (t->next_token <= g->epoch)
+        t->next_token = g->epoch + 1;
+    return f;
 }
 
 struct feed *feed_table_hear(struct feed_table *t, uint64_t epoch, int64_t now)

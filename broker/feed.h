@@ -72,6 +72,19 @@ struct feed_hello {
 MUST_CHECK enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h,
                                      int64_t now, struct feed **out, bool *is_new);
 
+struct feed_grant {
+    struct span name, owner;
+    uint64_t epoch, received;
+    bool is_held; /* its lease runs from now */
+};
+
+/*
+ * As a broker before us granted it: at the next index.  A name that is there already stays as it
+ * is; NULL if there are too many.  Tokens to come are above this one's.
+ */
+struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g,
+                                int64_t now);
+
 /* The holder of this epoch, or NULL.  Hearing from it renews the lease. */
 struct feed *feed_table_hear(struct feed_table *t, uint64_t epoch, int64_t now);
 

@@ -1,6 +1,7 @@
 /* The broker's sockets and loop; what the messages mean is in desk.c and desk_control.c. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -11,17 +12,17 @@
 #include "shared/version.h"
 
 #define BURST 256
-#define PUBLISH_HIGH_WATER 100000 /* records waiting for one subscriber */
 #define INGEST_HIGH_WATER 20000
 #define CONTROL_HIGH_WATER 256 /* answers a peer has not taken, pages among them */
 #define CONTROL_BURST 64
-#define FLUSH_MS 500 /* for what is queued to peers when we stop */
+#define STORE_MS 10000 /* to store what is left when we stop */
+#define FLUSH_MS 500   /* for what is queued to peers when we stop */
 
 struct broker {
     struct broker_config config;
     struct loop *loop;
     void *context, *ingest, *publish, *control;
-    struct loop_watch ingest_watch, publish_watch, control_watch;
+    struct loop_watch ingest_watch, publish_watch, control_watch, store_watch;
     struct desk desk;
 };
 
@@ -100,8 +101,11 @@ static void drain_ingest(struct broker *b)
     }
 }
 
-/* Signals, requests, quotes, deadlines: each bounded, so that none starves another. */
-static void turn(struct broker *b, int64_t wait)
+/*
+ * Signals, requests, quotes, deadlines: each bounded, so that none starves another.  Returns ms
+ * until the store wants another turn, or -1.
+ */
+static int64_t turn(struct broker *b, int64_t wait)
 {
     loop_turn(b->loop, wait);
     b->desk.time = (struct desk_time){loop_now(b->loop), loop_awake(b->loop),
@@ -110,6 +114,11 @@ static void turn(struct broker *b, int64_t wait)
     drain_subscriptions(b);
     drain_ingest(b);
     desk_acknowledge(&b->desk);
+    if (!b->desk.keeper)
+        return -1;
+    desk_take_answers(&b->desk);
+    return keeper_turn(b->desk.keeper, b->desk.time.now,
+                       (uint64_t)b->desk.time.wall_us);
 }
 
 /* After a burst was cut short the descriptors' edges are spent: ask before sleeping. */
@@ -135,10 +144,12 @@ static enum err open_sockets(struct broker *b)
     b->context = bus_context();
     b->ingest =
         bus_bind(b->context, ZMQ_XSUB, b->config.broker_ingest, INGEST_HIGH_WATER);
-    b->publish =
-        bus_bind(b->context, ZMQ_XPUB, b->config.broker_publish, PUBLISH_HIGH_WATER);
+    b->publish = bus_bind(b->context, ZMQ_XPUB, b->config.broker_publish,
+                          (int)b->config.publish_queue);
     b->control =
         bus_bind(b->context, ZMQ_ROUTER, b->config.broker_control, CONTROL_HIGH_WATER);
+    if (b->publish)
+        bus_set_welcome(b->publish, SPAN(WIRE_TOPIC_WELCOME));
     if (!b->ingest || !b->publish || !b->control ||
         bus_send(b->ingest, &everything, 1) || watch(b, &b->ingest_watch, b->ingest) ||
         watch(b, &b->publish_watch, b->publish) ||
@@ -162,6 +173,58 @@ static void close_sockets(struct broker *b)
     zmq_ctx_term(b->context);
 }
 
+static bool show_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)ctx;
+    fprintf(stderr, "\r%3u %%", total ? (unsigned)(done * 100 / total) : 100);
+    if (done >= total)
+        fputc('\n', stderr);
+    return true;
+}
+
+static int back_up(const struct broker_config *config)
+{
+    char error[STORE_ERROR_MAX] = "";
+
+    if (!keeper_path(config)) {
+        fprintf(stderr,
+                "BACKUP: STORE is memory: there is nothing to copy; name the store "
+                "with --store sqlite:FILE\n");
+        return 2;
+    }
+    if (store_backup(keeper_path(config), config->backup,
+                     isatty(STDERR_FILENO) ? show_progress : NULL, NULL, error)) {
+        fprintf(stderr, "BACKUP: %s\n", error);
+        return 1;
+    }
+    printf("%s is a copy of %s; a broker started on it begins a new epoch\n",
+           config->backup, keeper_path(config));
+    return 0;
+}
+
+/* The store, if there is one: opened, and what it has taken over. */
+static enum err open_store(struct broker *b)
+{
+    char error[KEEPER_ERROR_MAX] = "";
+    enum err e =
+        keeper_open(&b->config, (uint64_t)b->desk.time.wall_us, &b->desk.keeper, error);
+
+    if (!e) {
+        b->desk.journal = keeper_journal(b->desk.keeper);
+        desk_init(&b->desk, 0);
+        e = desk_restore(&b->desk, error);
+    }
+    if (!e)
+        e = keeper_start(b->desk.keeper, error);
+    if (e) {
+        log_critical("%s", error);
+        return e;
+    }
+    b->store_watch.fd = keeper_fd(b->desk.keeper);
+    b->store_watch.on_ready = on_wake;
+    return loop_watch(b->loop, &b->store_watch, EPOLLIN);
+}
+
 static uint64_t random_epoch(void)
 {
     uint64_t epoch = 0;
@@ -177,8 +240,11 @@ static int run(struct broker *b)
     int64_t wait = 0, deadline = 0;
 
     while (!loop_stops(b->loop)) {
-        turn(b, wait);
+        int64_t store_wait = turn(b, wait);
+
         wait = desk_tick(&b->desk);
+        if (store_wait >= 0 && store_wait < wait)
+            wait = store_wait;
         if (has_input(b))
             wait = 0;
         if (loop_take_reload(b->loop))
@@ -196,6 +262,7 @@ static int run(struct broker *b)
 int main(int argc, char **argv)
 {
     static struct broker b;
+    bool is_open = true;
     int status = 1;
 
     (void)argc;
@@ -207,19 +274,39 @@ int main(int argc, char **argv)
     case CONFIG_RUN:
         break;
     }
+    if (strcmp(b.config.store, "memory") != 0 &&
+        (!keeper_path(&b.config) || !keeper_path(&b.config)[0])) {
+        fprintf(stderr, "STORE: '%s' is not allowed: sqlite:FILE or memory\n",
+                b.config.store);
+        return 2;
+    }
+    if (b.config.backup[0]) {
+        status = back_up(&b.config);
+        config_free(&broker_program, &b.config);
+        return status;
+    }
     log_init("pregon-broker", b.config.log_level, b.config.log_format);
     b.loop = loop_new();
     b.desk.config = &b.config;
     b.desk.out = (struct desk_out){&b, publish, say};
     b.desk.time =
         (struct desk_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
-    desk_init(&b.desk, random_epoch());
-    log_info("Started pregon-broker " PREGON_VERSION " [%d], log epoch %016llx",
-             getpid(), (unsigned long long)b.desk.epoch);
-    if (!open_sockets(&b))
-        status = run(&b);
-    close_sockets(&b);
-    desk_fini(&b.desk);
+    if (keeper_path(&b.config))
+        is_open = !open_store(&b);
+    else
+        desk_init(&b.desk, random_epoch());
+    if (is_open) {
+        log_info("Started pregon-broker " PREGON_VERSION " [%d], log epoch %016llx",
+                 getpid(), (unsigned long long)b.desk.epoch);
+        if (!open_sockets(&b))
+            status = run(&b);
+        close_sockets(&b);
+    }
+    if (b.desk.keeper && !keeper_close(b.desk.keeper, loop_now(b.loop) + STORE_MS) &&
+        !status)
+        status = 1;
+    if (b.desk.feeds)
+        desk_fini(&b.desk);
     loop_free(b.loop);
     config_free(&broker_program, &b.config);
     log_info("Finished pregon-broker [%d]", getpid());

@@ -223,6 +223,8 @@ static void took_queued(struct backlog *b)
     struct frame **f = &b->queue[b->queue_first];
 
     b->queue_bytes -= (*f)->len;
+    if ((*f)->seq > b->sent_seq)
+        b->sent_seq = (*f)->seq;
     frame_release(f);
     b->queue_first = (b->queue_first + 1) & (b->queue_cap - 1);
     b->queue_count--;

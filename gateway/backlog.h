@@ -33,7 +33,8 @@ struct backlog {
     uint32_t queue_first, queue_count, queue_cap; /* cap: a power of two */
     struct frame **queue;
     size_t queue_bytes;
-    uint64_t merged; /* updates it will never see because newer ones replaced them */
+    uint64_t sent_seq; /* all: the highest position taken */
+    uint64_t merged;   /* updates it will never see because newer ones replaced them */
     bool has_overflowed;
 };
 

@@ -195,6 +195,20 @@ static void check_muted(struct client *c)
     set_blocked(c, c->is_blocked);
 }
 
+/* It is told from where it can go on. */
+static void close_slow(struct client *c)
+{
+    char reason[128];
+
+    snprintf(reason, sizeof reason,
+             "{\"code\":\"slow_consumer\",\"setting\":\"CLIENT_QUEUE\",\"epoch\":\"%"
+             "016llx\","
+             "\"seq\":%llu}",
+             (unsigned long long)hub_epoch(c->g->hub),
+             (unsigned long long)c->sub.backlog.sent_seq);
+    client_close(c, CLOSE_SLOW, span_of(reason), "slow consumer");
+}
+
 static void flush(struct client *c)
 {
     bool is_owed;
@@ -203,9 +217,7 @@ static void flush(struct client *c)
     if (c->is_dead)
         return;
     if (c->sub.backlog.has_overflowed && !c->is_closing)
-        client_close(c, CLOSE_SLOW,
-                     SPAN("{\"code\":\"slow_consumer\",\"setting\":\"CLIENT_QUEUE\"}"),
-                     "slow consumer");
+        close_slow(c);
     if (c->is_blocked) {
         backlog_fall_behind(&c->sub.backlog);
         return;

@@ -10,8 +10,22 @@
 #include "gateway/frame.h"
 #include "gateway/hub.h"
 
+/* One record, when it is not the newest of its symbol. */
+struct encode_record {
+    struct span name;
+    uint64_t seq, prev;
+    enum symbol_state state;
+    struct span body; /* msgpack map, of a quote */
+};
+
+struct frame *encode_record(const struct encode_record *r, enum symbol_message kind,
+                            enum encoding encoding);
+/* The newest of a symbol. */
 struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind,
                             enum encoding encoding);
+
+/* body: the msgpack map of a `lost` record. */
+struct frame *encode_lost(uint64_t seq, struct span body, enum encoding encoding);
 
 const char *encode_state_name(enum symbol_state s); /* "live", "stale", "unknown" */
 

@@ -25,6 +25,7 @@ static struct frame *frame_alloc(size_t len)
     struct frame *f = mem_alloc(sizeof *f + len);
 
     f->symbol = NULL;
+    f->seq = 0;
     f->references = 1;
     f->len = (uint32_t)len;
     return f;

@@ -21,6 +21,7 @@
 
 struct client;
 struct request;
+struct resume_group;
 struct upstream;
 
 struct gateway {
@@ -47,6 +48,7 @@ struct gateway {
     struct request *requests;   /* waiting for the broker, in the order they came */
     struct request **submit_at; /* where a message that is run now puts its request */
     uint32_t settle_round;
+    struct resume_group *resumes; /* what clients that came back want of the broker */
 
     uint64_t messages_out, bytes_out, merged_by_gone;
 };

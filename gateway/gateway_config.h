@@ -43,6 +43,9 @@
       "Patterns a client may hold.")                                                     \
     X(int, CLIENT_QUEUE, client_queue, "1048576", 16384, 1073741824, NULL,               \
       "Bytes waiting for one client in mode all before it is closed with 4008.")         \
+    X(int, RESUME_WINDOW, resume_window, "4194304", 65536, 1073741824, NULL,             \
+      "Bytes of recent records kept for clients that come back; older ones are asked of "\
+      "the broker.")                                                                     \
     X(list, CORS_ORIGINS, cors_origins,                                                  \
       "http://localhost:3000,http://127.0.0.1:3000", 0, 8000, NULL,                      \
       "Origins of pages that may read us and open WebSockets: a comma or JSON list; one "\

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/encode.h"
+#include "gateway/window.h"
 #include "shared/mem.h"
 #include "shared/pack.h"
 
@@ -52,10 +53,10 @@ void hub_free(struct hub *h)
     for (size_t i = 0; i < h->symbol_count; i++) {
         drop_frames(h->symbols[i]);
         buf_free(&h->symbols[i]->body);
-        buf_free(&h->symbols[i]->held);
         free(h->symbols[i]->topics);
         free(h->symbols[i]);
     }
+    window_free(h->window);
     free(h->symbols);
     free(h->symbol_slots);
     free(h->topic_slots);
@@ -199,10 +200,55 @@ uint64_t hub_seq(const struct hub *h)
     return h->seq;
 }
 
+uint64_t hub_applied(const struct hub *h)
+{
+    return h->applied;
+}
+
 void hub_set_seq(struct hub *h, uint64_t seq)
 {
-    if (seq > h->seq)
+    if (seq > h->applied)
+        h->applied = seq;
+    if (seq > h->seq && !h->is_frozen)
         h->seq = seq;
+}
+
+bool hub_is_frozen(const struct hub *h)
+{
+    return h->is_frozen;
+}
+
+bool hub_has_doubts(const struct hub *h)
+{
+    return h->doubted > 0;
+}
+
+void hub_thaw(struct hub *h)
+{
+    h->is_frozen = false;
+    hub_set_seq(h, h->applied);
+}
+
+void hub_set_window(struct hub *h, size_t bytes)
+{
+    h->window = window_new(bytes);
+}
+
+struct window *hub_window(const struct hub *h)
+{
+    return h->window;
+}
+
+void hub_break_window(struct hub *h, uint64_t floor)
+{
+    if (h->window)
+        window_clear(h->window, floor > h->applied ? floor : h->applied);
+}
+
+static void keep(struct hub *h, const struct window_record *r)
+{
+    if (h->window && (!r->symbol || r->symbol->topic_count))
+        window_add(h->window, r);
 }
 
 uint64_t hub_epoch(const struct hub *h)
@@ -234,13 +280,28 @@ static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_messag
     }
 }
 
+bool hub_topic_has_all(const struct hub_topic *t)
+{
+    for (uint32_t k = 0; k < t->member_count; k++)
+        if (t->members[k].who->wants_all)
+            return true;
+    return false;
+}
+
 bool hub_has_all(const struct hub *h, const struct hub_symbol *s)
 {
     (void)h;
     for (uint32_t i = 0; i < s->topic_count; i++)
-        for (uint32_t k = 0; k < s->topics[i]->member_count; k++)
-            if (s->topics[i]->members[k].who->wants_all)
-                return true;
+        if (hub_topic_has_all(s->topics[i]))
+            return true;
+    return false;
+}
+
+bool hub_has_anyone_in_all(const struct hub *h)
+{
+    for (const struct hub_topic *t = h->topics; t; t = t->next)
+        if (hub_topic_has_all(t))
+            return true;
     return false;
 }
 
@@ -273,7 +334,17 @@ bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r)
 {
     const struct hub_symbol *s = hub_know(h, symbol);
 
+    if (s->seq && r->prev > s->seq && hub_has_all(h, s))
+        return true;
     return s->is_synced && r->prev > hub_known_upto(s);
+}
+
+void hub_apply_lost(struct hub *h, uint64_t seq, struct span body)
+{
+    hub_set_seq(h, seq);
+    keep(h, &(struct window_record){.seq = seq,
+                                    .body = (char *)(uintptr_t)body.at,
+                                    .body_len = (uint32_t)body.len});
 }
 
 bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
@@ -303,6 +374,15 @@ bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
         queue_to_all(h, s, s->is_of_old_log ? MESSAGE_SNAPSHOT : MESSAGE_QUOTE);
         s->is_of_old_log = false;
     }
+    keep(h, &(struct window_record){
+                .seq = r->seq,
+                .prev = r->prev,
+                .symbol = s,
+                .kind = r->kind == WIRE_STATE ? MESSAGE_STATE : MESSAGE_QUOTE,
+                .state = s->state,
+                .body = (char *)(uintptr_t)r->body.at,
+                .body_len = r->kind == WIRE_STATE ? 0 : (uint32_t)r->body.len,
+            });
     return true;
 }
 
@@ -339,7 +419,10 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
 
 static void restart_topics(struct hub *h)
 {
+    h->is_frozen = true;
     for (struct hub_topic *t = h->topics; t; t = t->next) {
+        h->doubted += !t->is_doubted;
+        t->is_doubted = true;
         t->sync = TOPIC_NEW;
         t->generation = 0;
     }
@@ -381,7 +464,9 @@ void hub_reset(struct hub *h, uint64_t epoch)
     restart_topics(h);
     forget_changes(h);
     h->epoch = epoch;
-    h->seq = 0;
+    h->seq = h->applied = 0;
+    if (h->window)
+        window_clear(h->window, 0);
     for (struct hub_topic *t = h->topics; t; t = t->next) {
         t->synced_seq = 0;
         for (uint32_t k = 0; k < t->member_count; k++)
@@ -474,35 +559,66 @@ static void owe_snapshot(struct hub *h, struct hub_subscriber *s,
         mark(h, s, symbol, MESSAGE_SNAPSHOT, 0);
 }
 
-size_t hub_join(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,
-                size_t limit)
+static int by_position(const void *a, const void *b)
 {
-    size_t count = 0;
+    const struct hub_symbol *x = *(struct hub_symbol *const *)a,
+                            *y = *(struct hub_symbol *const *)b;
 
-    if (hub_is_member(s, t))
-        return 0;
+    if (x->seq == y->seq) /* both of an old log */
+        return (x->index > y->index) - (x->index < y->index);
+    return x->seq > y->seq ? 1 : -1;
+}
+
+/* The symbols with a value that the stamped topics match, newer than `since`. */
+static struct hub_symbol **matching(struct hub *h, struct hub_topic *const *topics,
+                                    size_t topic_count, uint64_t since, size_t *count)
+{
+    bool has_prefix = false;
+    size_t most = topic_count;
+    struct hub_symbol **found;
+
+    for (size_t i = 0; i < topic_count; i++)
+        has_prefix |= topics[i]->is_prefix;
+    if (has_prefix)
+        most = h->symbol_count;
+    found = mem_alloc((most + 1) * sizeof *found);
+    *count = 0;
+    for (size_t i = 0; i < most; i++) {
+        struct hub_symbol *s =
+            has_prefix ? h->symbols[i] : hub_know(h, hub_topic_pattern(topics[i]));
+
+        if (s->body.len && (!since || s->seq > since) && hub_is_stamped(h, s))
+            found[(*count)++] = s;
+    }
+    qsort(found, *count, sizeof *found, by_position);
+    return found;
+}
+
+size_t hub_join(struct hub *h, struct hub_subscriber *s,
+                struct hub_topic *const *topics, size_t topic_count, size_t limit,
+                uint64_t since, uint64_t *before)
+{
+    struct hub_topic **fresh = mem_alloc((topic_count + 1) * sizeof *fresh);
+    struct hub_symbol **symbols;
+    size_t fresh_count = 0, count;
+
+    for (size_t i = 0; i < topic_count; i++)
+        if (!hub_is_member(s, topics[i])) {
+            add_member(s, topics[i]);
+            fresh[fresh_count++] = topics[i];
+        }
     begin_round(h);
-    add_member(s, t);
     backlog_fall_behind(
         &s->backlog); /* what is owed already may change again before it is sent */
-    for (size_t i = 0; t->is_prefix && i < h->symbol_count; i++) {
-        struct hub_symbol *symbol = h->symbols[i];
-
-        if (!symbol->body.len ||
-            !quote_pattern_matches(hub_topic_pattern(t), hub_name_of(symbol)))
-            continue;
-        if (count++ < limit)
-            owe_snapshot(h, s, symbol);
-    }
-    if (!t->is_prefix) {
-        struct hub_symbol *symbol = hub_know(h, hub_topic_pattern(t));
-
-        if (symbol->body.len) {
-            owe_snapshot(h, s, symbol);
-            count++;
-        }
-    }
+    hub_stamp(h, fresh, fresh_count);
+    symbols = matching(h, fresh, fresh_count, since, &count);
+    if (count && before && *before && symbols[0]->seq <= *before)
+        *before = symbols[0]->seq ? symbols[0]->seq - 1 : 0;
+    for (size_t i = 0; i < count && i < limit; i++)
+        owe_snapshot(h, s, symbols[i]);
     backlog_fall_behind(&s->backlog);
+    free(symbols);
+    free(fresh);
     return count;
 }
 

@@ -32,8 +32,6 @@ struct hub_symbol {
     uint32_t index;
     enum symbol_state state;
     bool is_synced;     /* a live topic covers it: `seq` is complete */
-    bool is_halted;     /* a gap is being repaired: upstream holds its records back */
-    struct buf held;    /* upstream's: those records */
     bool last_is_state; /* its last record was a state, not a quote */
     uint64_t seq, prev; /* of its last record */
     struct buf body;    /* of its last quote, msgpack; empty: none yet */
@@ -71,9 +69,11 @@ struct hub_topic {
     bool is_prefix;
     enum topic_sync sync;
     uint32_t
-        generation; /* upstream's number of the synchronisation under way, 0: none */
-    bool is_marked; /* upstream's: its mark has come, its snapshot may be asked for */
+        generation;  /* upstream's number of the synchronisation under way, 0: none */
+    bool is_marked;  /* upstream's: its mark has come, its snapshot may be asked for */
+    bool is_doubted; /* it was live, and is being synchronised again */
     uint64_t synced_seq; /* position of the snapshot it became live with */
+    uint32_t stamp;      /* of the last hub_stamp that named it */
     uint32_t references; /* requests waiting for it, and members */
     /* private to the hub */
     struct hub_member *members;
@@ -106,14 +106,22 @@ void hub_set_queue_limit(struct hub *h, size_t bytes); /* of subscribers in mode
 
 /* --- records from upstream ------------------------------------------------- */
 
-/* The position up to which everything our topics cover has been applied. */
+/*
+ * The position up to which everything our topics cover has been applied.  It stands still while
+ * something may be missing: from hub_resync, hub_go_stale or hub_reset until hub_thaw.
+ */
 uint64_t hub_seq(const struct hub *h);
+uint64_t hub_applied(const struct hub *h); /* the newest applied, missing ones or not */
 void hub_set_seq(struct hub *h, uint64_t seq); /* only ever upwards */
 uint64_t hub_epoch(const struct hub *h);
+bool hub_is_frozen(const struct hub *h);
+/* Are there topics that were live before and are not yet again? */
+bool hub_has_doubts(const struct hub *h);
+void hub_thaw(struct hub *h);
 
 /*
  * The record of this symbol before r never came: true.  Only for symbols whose position is
- * known to be complete; for one not seen yet (from now on hub_find finds it), what its topics'
+ * known to be complete, or that someone follows in mode all; for one not seen yet (from now on hub_find finds it), what its topics'
  * snapshots covered counts.
  */
 bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r);
@@ -132,10 +140,18 @@ void hub_resync(struct hub *h);
 
 /* Apply a published quote or state.  false: not newer, dropped. */
 bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r);
+/* A loss; its subscribers are told by hub_queue_all. */
+void hub_apply_lost(struct hub *h, uint64_t seq, struct span body);
 
 /* Apply one entry of a snapshot taken at or after the mark. */
 void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is_stale,
                         const struct wire_record *quote);
+
+/* Records kept for clients that come back; without this call none are. */
+void hub_set_window(struct hub *h, size_t bytes);
+struct window *hub_window(const struct hub *h);
+/* Records were leapt over: what the window has from now on is not complete before `floor`. */
+void hub_break_window(struct hub *h, uint64_t floor);
 
 /* Mark the subscribers of everything that changed.  Once per turn, then flush those due. */
 void hub_fan_out(struct hub *h);
@@ -169,9 +185,16 @@ struct span hub_topic_pattern(const struct hub_topic *t);
 /* --- subscribers --------------------------------------------------------------- */
 
 bool hub_is_member(const struct hub_subscriber *s, const struct hub_topic *t);
-/* Join a topic (holds a reference of its own) and owe snapshots of up to `limit` symbols. */
-size_t hub_join(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,
-                size_t limit);
+/*
+ * Join topics (each gets a reference of the subscriber's own) and owe snapshots of at most
+ * `limit` symbols of the new ones: those that changed after the position `since` (0: all), in
+ * ascending order, so that whoever is cut off in between can go on from the last
+ * it has.  *before, not NULL, becomes the position before the first of them, if that is lower.
+ * Returns how many match.
+ */
+size_t hub_join(struct hub *h, struct hub_subscriber *s,
+                struct hub_topic *const *topics, size_t count, size_t limit,
+                uint64_t since, uint64_t *before);
 /* Leave a pattern; what is no longer covered is no longer owed.  false: not held. */
 bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern);
 void hub_leave_all(struct hub *h,
@@ -179,8 +202,10 @@ void hub_leave_all(struct hub *h,
 
 /* Queue a frame to everyone in mode all, in order (losses). */
 void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT]);
-/* Is anyone in mode all subscribed to this symbol? */
+/* Is anyone in mode all subscribed to this symbol; to anything? */
 bool hub_has_all(const struct hub *h, const struct hub_symbol *symbol);
+bool hub_topic_has_all(const struct hub_topic *t);
+bool hub_has_anyone_in_all(const struct hub *h);
 
 /* The frame of a symbol's newest record, made once per kind and encoding; the hub's own. */
 struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
@@ -191,6 +216,10 @@ struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
 struct hub_symbol *hub_find(const struct hub *h, struct span symbol);
 struct hub_symbol *hub_know(struct hub *h, struct span symbol); /* find or add */
 bool hub_is_covered(const struct hub *h, struct span symbol);   /* by a live topic */
+bool hub_is_wanted(const struct hub *h, struct span symbol);    /* by any topic */
+/* Name a set of topics; then ask whether a symbol is matched by one of them. */
+void hub_stamp(struct hub *h, struct hub_topic *const *topics, size_t count);
+bool hub_is_stamped(const struct hub *h, const struct hub_symbol *symbol);
 size_t hub_symbol_count(const struct hub *h);
 struct hub_symbol *hub_symbol_at(const struct hub *h, size_t index);
 

@@ -6,7 +6,11 @@
 #include "shared/hash.h"
 
 struct hub {
-    uint64_t epoch, seq;
+    uint64_t epoch, seq, applied;
+    bool is_frozen;
+    size_t doubted; /* topics */
+    struct window *window;
+    uint32_t stamp;
     size_t queue_limit;
     struct hub_symbol **symbols; /* by index */
     size_t symbol_count, symbol_cap;
@@ -29,6 +33,9 @@ static inline struct span hub_name_of(const struct hub_symbol *s)
     return (struct span){s->name, s->name_len};
 }
 
+/* Call `each` for every topic that matches the name: itself, or one of its prefixes and '*'. */
+void hub_topic_each(const struct hub *h, struct span name,
+                    void (*each)(void *ctx, struct hub_topic *t), void *ctx);
 /* A symbol has just become known: join it to the topics that match it. */
 void hub_topic_match(struct hub *h, struct hub_symbol *s);
 

@@ -63,21 +63,66 @@ static void symbol_remove_topic(struct hub_symbol *s, const struct hub_topic *t)
     symbol_refresh_synced(s);
 }
 
-/* Every pattern that can match a name is the name itself or one of its prefixes and '*'. */
-void hub_topic_match(struct hub *h, struct hub_symbol *s)
+void hub_topic_each(const struct hub *h, struct span name,
+                    void (*each)(void *ctx, struct hub_topic *t), void *ctx)
 {
     char pattern[HUB_PATTERN_MAX + 1];
-    struct hub_topic *t = hub_topic_find(h, hub_name_of(s));
+    struct hub_topic *t = hub_topic_find(h, name);
 
     if (t)
-        symbol_add_topic(s, t);
-    for (size_t len = 0; len <= s->name_len; len++) {
-        memcpy(pattern, s->name, len);
+        each(ctx, t);
+    for (size_t len = 0; len <= name.len; len++) {
+        memcpy(pattern, name.at, len);
         pattern[len] = '*';
         t = hub_topic_find(h, (struct span){pattern, len + 1});
         if (t)
-            symbol_add_topic(s, t);
+            each(ctx, t);
     }
+}
+
+static void add_to_symbol(void *ctx, struct hub_topic *t)
+{
+    symbol_add_topic(ctx, t);
+}
+
+void hub_topic_match(struct hub *h, struct hub_symbol *s)
+{
+    hub_topic_each(h, hub_name_of(s), add_to_symbol, s);
+}
+
+static void set_true(void *ctx, struct hub_topic *t)
+{
+    (void)t;
+    *(bool *)ctx = true;
+}
+
+bool hub_is_wanted(const struct hub *h, struct span symbol)
+{
+    bool is_wanted = false;
+
+    hub_topic_each(h, symbol, set_true, &is_wanted);
+    return is_wanted;
+}
+
+void hub_stamp(struct hub *h, struct hub_topic *const *topics, size_t count)
+{
+    h->stamp++;
+    for (size_t i = 0; i < count; i++)
+        topics[i]->stamp = h->stamp;
+}
+
+bool hub_is_stamped(const struct hub *h, const struct hub_symbol *symbol)
+{
+    for (uint32_t i = 0; i < symbol->topic_count; i++)
+        if (symbol->topics[i]->stamp == h->stamp)
+            return true;
+    return false;
+}
+
+static void end_doubt(struct hub *h, struct hub_topic *t)
+{
+    h->doubted -= t->is_doubted;
+    t->is_doubted = false;
 }
 
 static void put_topic_in_slot(struct hub *h, struct hub_topic *t)
@@ -168,6 +213,7 @@ void hub_topic_release(struct hub *h, struct hub_topic *t)
         return;
     if (h->watcher.on_topic_gone)
         h->watcher.on_topic_gone(h->watcher.ctx, t);
+    end_doubt(h, t);
     each_match(h, t, match_remove);
     while (*slot != t)
         slot = &(*slot)->chain;
@@ -184,6 +230,7 @@ void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq)
 {
     t->sync = TOPIC_LIVE;
     t->synced_seq = seq;
+    end_doubt(h, t);
     each_match(h, t, match_refresh);
 }
 

@@ -268,6 +268,7 @@ int main(int argc, char **argv)
     log_info("Started pregon-gateway " PREGON_VERSION " [%d]", getpid());
     g.json = json_new();
     g.hub = hub_new((size_t)g.config.client_queue);
+    hub_set_window(g.hub, (size_t)g.config.resume_window);
     g.gate = gate_new();
     g.asks = ask_desk_new(http_max_waiting(&g.config));
     g.arrivals = arrival_queue_new();
@@ -275,6 +276,7 @@ int main(int argc, char **argv)
     if (g.upstream)
         status = run(&g, argv);
     upstream_free(g.upstream);
+    stream_fini(&g);
     arrival_queue_free(g.arrivals);
     ask_desk_free(g.asks);
     gate_free(g.gate);

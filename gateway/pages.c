@@ -108,8 +108,9 @@ static void put_broker(struct gateway *g, struct buf *b, struct span answer)
     buf_addc(b, '}');
 }
 
-static void answer_health(struct gateway *g, struct ask *q, struct span answer)
+static void answer_health(struct gateway *g, void *ctx, struct span answer)
 {
+    struct ask *q = ctx;
     struct buf feeds = {0};
     struct span c;
     uint32_t count = enter_list(answer, "feeds", &c), live = 0;
@@ -229,8 +230,9 @@ static void put_gateways(struct gateway *g, struct buf *b, struct span answer)
     buf_addc(b, ']');
 }
 
-static void answer_status(struct gateway *g, struct ask *q, struct span answer)
+static void answer_status(struct gateway *g, void *ctx, struct span answer)
 {
+    struct ask *q = ctx;
     uint64_t total = answer.len ? pack_find_u(answer, "total", 0) : g->place_count,
              merged;
     struct buf *b = &q->body;
@@ -270,8 +272,9 @@ static void answer_status(struct gateway *g, struct ask *q, struct span answer)
 
 /* --- locks ------------------------------------------------------------------------------- */
 
-static void answer_locks(struct gateway *g, struct ask *q, struct span answer)
+static void answer_locks(struct gateway *g, void *ctx, struct span answer)
 {
+    struct ask *q = ctx;
     struct buf *b = &q->body;
     struct span c;
     uint32_t count = enter_list(answer, "locks", &c);
@@ -348,8 +351,9 @@ static void end_quotes(struct gateway *g, struct ask *q, struct span answer,
     ask_answer(g->asks, q, 200);
 }
 
-static void answer_quotes(struct gateway *g, struct ask *q, struct span answer)
+static void answer_quotes(struct gateway *g, void *ctx, struct span answer)
 {
+    struct ask *q = ctx;
     struct span c, pattern = span_of(q->text[0] ? q->text : "*");
     uint32_t count = enter_list(answer, "quotes", &c), put = 0;
     size_t i = (size_t)q->offset;
@@ -376,8 +380,9 @@ static void answer_quotes(struct gateway *g, struct ask *q, struct span answer)
                i < hub_symbol_count(g->hub) ? i : NO_NEXT);
 }
 
-static void answer_quote(struct gateway *g, struct ask *q, struct span answer)
+static void answer_quote(struct gateway *g, void *ctx, struct span answer)
 {
+    struct ask *q = ctx;
     const struct hub_symbol *s = hub_find(g->hub, span_of(q->text));
     struct span c;
 

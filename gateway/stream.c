@@ -1,5 +1,7 @@
 #include "gateway/stream_private.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,30 +15,11 @@
 #define URL_PARAM_MAX 8192
 #define MAX_HZ_MAX 1000.0
 
-/*
- * A subscription on its way: it holds its topics until the client has joined them.  What the
- * client says meanwhile waits behind it, as a message still to be run: requests are
- * answered in the order they came.
- */
-struct request {
-    struct request *next;
-    struct client *client;
-    struct buf message; /* to be run; empty: a subscription */
-    bool is_text;
-    struct buf id; /* encoded for the client; empty: none */
-    struct hub_topic **topics;
-    size_t topic_count;
-    struct message_texts rejected;
-    int64_t answer_by; /* monotonic, ms */
-    bool is_auto;
-    bool has_since;
-    size_t snapshot_limit;
-};
-
 /* --- requests -------------------------------------------------------------------------- */
 
 static void free_request(struct gateway *g, struct request *r)
 {
+    stream_resume_end(g, r);
     r->client->requests--;
     r->client->waiting_bytes -= r->message.len;
     buf_free(&r->message);
@@ -59,50 +42,82 @@ static void put_patterns(struct message *m, const struct request *r)
     buf_free(&accepted.items);
 }
 
-/* The ack, then everything the request asked for becomes owed. */
-static void acknowledge(struct gateway *g, struct request *r, bool is_broker_away)
+void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
+                           bool is_recovered, bool is_broker_away)
 {
     struct client *c = r->client;
     struct message m;
     char epoch[17];
-    size_t count = 0;
 
-    if (c->is_auto && !r->is_auto) {
-        while (c->sub.topic_count)
-            hub_leave(g->hub, &c->sub, hub_topic_pattern(c->sub.topics[0].topic));
-        c->is_auto = false;
-    }
     stream_epoch_text(hub_epoch(g->hub), epoch);
     message_begin(&m, c->sub.encoding, "ack");
     message_text(&m, "op", SPAN("subscribe"));
     stream_put_id(&m, &r->id);
     message_text(&m, "epoch", span_of(epoch));
-    message_u(&m, "seq", stream_complete_seq(c));
+    message_u(&m, "seq", seq);
     put_patterns(&m, r);
     if (r->has_since)
-        message_bool(&m, "recovered", false);
+        message_bool(&m, "recovered", is_recovered);
     if (r->is_auto)
         message_bool(&m, "auto", true);
     if (is_broker_away)
         message_text(&m, "upstream", SPAN("away"));
     stream_finish(c, &m);
-    for (size_t i = 0; i < r->topic_count; i++) {
-        size_t limit = r->snapshot_limit > count ? r->snapshot_limit - count : 0;
+}
 
-        count += hub_join(g->hub, &c->sub, r->topics[i], limit);
-    }
+static void say_too_many(struct client *c, size_t count, size_t limit)
+{
+    struct buf none = {0};
+    char text[200];
+
+    snprintf(
+        text, sizeof text,
+        "%zu symbols match, the first %zu were sent as snapshots: subscribe to what "
+        "you need, or raise AUTO_MAX",
+        count, limit);
+    stream_say_error(c, &none, "auto_max", text, NULL);
+}
+
+/* The automatic subscription ends with the first that was asked for. */
+static void leave_auto(struct gateway *g, struct request *r)
+{
+    struct client *c = r->client;
+
+    if (!c->is_auto || r->is_auto)
+        return;
+    while (c->sub.topic_count)
+        hub_leave(g->hub, &c->sub, hub_topic_pattern(c->sub.topics[0].topic));
+    c->is_auto = false;
+}
+
+/* A position of this log that we have come to: all that changed since can be told. */
+static bool is_position_known(struct gateway *g, const struct request *r)
+{
+    return r->has_since && r->since_epoch == hub_epoch(g->hub) &&
+           r->since_seq <= hub_applied(g->hub);
+}
+
+/*
+ * Join, owing what the client has not.  The ack goes before it (`out` is sent before what the hub
+ * owes), and the position it states is one below everything still owed.
+ */
+static void acknowledge(struct gateway *g, struct request *r, bool is_broker_away)
+{
+    struct client *c = r->client;
+    bool is_recovered = !c->sub.wants_all && is_position_known(g, r);
+    uint64_t seq;
+    size_t count;
+
+    leave_auto(g, r);
+    seq = stream_complete_seq(c);
+    count = hub_join(g->hub, &c->sub, r->topics, r->topic_count, r->snapshot_limit,
+                     is_recovered ? r->since_seq : 0, &seq);
+    c->stated_seq = c->sub.backlog.sent_seq = seq;
+    if (!r->is_acked)
+        stream_say_subscribed(g, r, seq, is_recovered, is_broker_away);
     hub_set_due(g->hub, &c->sub);
-    if (r->is_auto && count > r->snapshot_limit) {
-        struct buf none = {0};
-        char text[200];
-
-        snprintf(text, sizeof text,
-                 "%zu symbols match, the first %zu were sent as snapshots: subscribe "
-                 "to what "
-                 "you need, or raise AUTO_MAX",
-                 count, r->snapshot_limit);
-        stream_say_error(c, &none, "auto_max", text, NULL);
-    }
+    if (r->is_auto && count > r->snapshot_limit)
+        say_too_many(c, count, r->snapshot_limit);
 }
 
 static bool is_answerable(const struct request *r)
@@ -230,6 +245,47 @@ static bool has_texts(struct client *c, const struct json_value *root,
     return true;
 }
 
+static bool read_number(struct span text, int base, uint64_t *out)
+{
+    char copy[24], *end;
+
+    if (!text.len || text.len >= sizeof copy || !isxdigit((unsigned char)text.at[0]))
+        return false;
+    memcpy(copy, text.at, text.len);
+    copy[text.len] = '\0';
+    errno = 0;
+    *out = strtoull(copy, &end, base);
+    return !*end && !errno;
+}
+
+static bool read_since(const struct json_value *since, uint64_t *epoch, uint64_t *seq)
+{
+    const struct json_value *e, *n;
+
+    if (since->type != JSON_OBJECT)
+        return false;
+    e = json_member(since, "epoch");
+    n = json_member(since, "seq");
+    return e && e->type == JSON_STRING && e->text.len == 16 &&
+           read_number(e->text, 16, epoch) && n && n->type == JSON_NUMBER &&
+           read_number(n->text, 10, seq);
+}
+
+/* EPOCH:SEQ, in the URL. */
+static bool read_since_text(struct span text, uint64_t *epoch, uint64_t *seq)
+{
+    return text.len > 17 && text.at[16] == ':' &&
+           read_number((struct span){text.at, 16}, 16, epoch) &&
+           read_number((struct span){text.at + 17, text.len - 17}, 10, seq);
+}
+
+static void set_since(struct request *r, uint64_t epoch, uint64_t seq)
+{
+    r->has_since = true;
+    r->since_epoch = epoch;
+    r->since_seq = r->cursor = seq;
+}
+
 static void op_subscribe(struct client *c, const struct json_value *root,
                          struct buf *id)
 {
@@ -237,6 +293,7 @@ static void op_subscribe(struct client *c, const struct json_value *root,
                             *mode = json_member(root, "mode"),
                             *hz = json_member(root, "max_hz"),
                             *since = json_member(root, "since"), *v;
+    uint64_t epoch = 0, seq = 0;
     struct request *r;
 
     if (!has_texts(c, root, symbols, id))
@@ -251,15 +308,17 @@ static void op_subscribe(struct client *c, const struct json_value *root,
                          "'max_hz' must be a number from 0.01 to 1000", &hz->offset);
         return;
     }
-    if (since && since->type != JSON_OBJECT && since->type != JSON_NULL) {
-        stream_say_error(c, id, "bad_request", "'since' must be an object",
+    if (since && since->type != JSON_NULL && !read_since(since, &epoch, &seq)) {
+        stream_say_error(c, id, "bad_request",
+                         "'since' must be {\"epoch\":\"16 hex digits\",\"seq\":number}",
                          &since->offset);
         return;
     }
     r = request_new(c);
     r->id = *id;
     *id = (struct buf){0};
-    r->has_since = since && since->type == JSON_OBJECT;
+    if (since && since->type != JSON_NULL)
+        set_since(r, epoch, seq);
     for (v = symbols + 1; v < symbols + symbols->skip; v += v->skip)
         request_add(r, v->text);
     submit(c->g, r);
@@ -444,11 +503,37 @@ void stream_message(struct client *c, bool is_text, struct span message)
     submit(c->g, r);
 }
 
-static bool must_wait(struct gateway *g, const struct request *r)
+/* A subscription whose topics are not live waits, for so long as the broker is there. */
+static bool is_patient(struct gateway *g, const struct request *r)
 {
-    return r->client->waits_in_round == g->settle_round ||
-           (!r->message.len && !is_answerable(r) && upstream_is_here(g->upstream) &&
-            g->now < r->answer_by);
+    return upstream_is_here(g->upstream) && g->now < r->answer_by;
+}
+
+/* Answer a subscription if that can be done now. */
+static bool settle(struct gateway *g, struct request *r)
+{
+    bool is_away = !is_answerable(r);
+
+    if (r->has_since && r->client->sub.wants_all) {
+        switch (is_away ? RESUME_WAITS : stream_resume(g, r)) {
+        case RESUME_WAITS:
+            return false;
+        case RESUME_READY:
+            r->client->is_resuming = false;
+            hub_join(g->hub, &r->client->sub, r->topics, r->topic_count, 0, UINT64_MAX,
+                     NULL);
+            return true;
+        case RESUME_NOT_KEPT:
+            r->client->is_resuming = false;
+            break;
+        }
+    } else if (is_patient(g, r) &&
+               (is_away || (r->has_since && !is_position_known(g, r) &&
+                            r->since_epoch == hub_epoch(g->hub)))) {
+        return false;
+    }
+    acknowledge(g, r, is_away);
+    return true;
 }
 
 void stream_settle(struct gateway *g)
@@ -457,7 +542,8 @@ void stream_settle(struct gateway *g)
     for (struct request **at = &g->requests; *at;) {
         struct request *r = *at;
 
-        if (must_wait(g, r)) {
+        if (r->client->waits_in_round == g->settle_round ||
+            (!r->message.len && !settle(g, r))) {
             r->client->waits_in_round = g->settle_round;
             at = &r->next;
             continue;
@@ -467,12 +553,11 @@ void stream_settle(struct gateway *g)
             g->submit_at = at;
             run_message(r->client, r->is_text, buf_span(&r->message));
             g->submit_at = NULL;
-        } else {
-            acknowledge(g, r, !is_answerable(r));
         }
         hub_set_due(g->hub, &r->client->sub);
         free_request(g, r);
     }
+    stream_resume_ask(g);
 }
 
 /* --- welcome -------------------------------------------------------------------------------- */
@@ -534,6 +619,7 @@ void stream_welcome(struct client *c, const char *query)
     struct gateway *g = c->g;
     struct request *r = request_new(c);
     struct buf mode = {0}, hz = {0}, symbols = {0}, since = {0}, none = {0};
+    uint64_t epoch = 0, seq = 0;
 
     stream_say_welcome(c);
     if (query_param(query, "mode", &mode) && !set_mode(c, buf_span(&mode)))
@@ -541,7 +627,13 @@ void stream_welcome(struct client *c, const char *query)
     if (query_param(query, "max_hz", &hz) && !set_max_hz(c, buf_span(&hz)))
         stream_say_error(c, &none, "bad_request",
                          "?max_hz= must be a number from 0.01 to 1000", NULL);
-    r->has_since = query_param(query, "since", &since);
+    if (query_param(query, "since", &since)) {
+        if (read_since_text(buf_span(&since), &epoch, &seq))
+            set_since(r, epoch, seq);
+        else
+            stream_say_error(c, &none, "bad_request", "?since= must be EPOCH:SEQ",
+                             NULL);
+    }
     if (query_param(query, "symbols", &symbols) && symbols.len <= URL_PARAM_MAX) {
         add_list(r, buf_span(&symbols));
     } else {

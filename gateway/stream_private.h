@@ -1,9 +1,52 @@
-/* stream_private: what stream.c and stream_say.c share; nobody else includes it. */
+/* stream_private: what stream.c, stream_say.c and stream_resume.c share; nobody else includes it. */
 #ifndef GATEWAY_STREAM_PRIVATE_H
 #define GATEWAY_STREAM_PRIVATE_H
 
 #include "gateway/message.h"
 #include "gateway/stream.h"
+
+/*
+ * A subscription on its way: it holds its topics until the client has joined them.  What the
+ * client says meanwhile waits behind it, as a message still to be run: requests are
+ * answered in the order they came.
+ */
+struct request {
+    struct request *next;
+    struct client *client;
+    struct buf message; /* to be run; empty: a subscription */
+    bool is_text;
+    struct buf id; /* encoded for the client; empty: none */
+    struct hub_topic **topics;
+    size_t topic_count;
+    struct message_texts rejected;
+    int64_t answer_by; /* monotonic, ms */
+    bool is_auto;
+    size_t snapshot_limit;
+    /* of one with `since` */
+    bool has_since;
+    uint64_t since_epoch, since_seq;
+    /* stream_resume.c, in mode all: */
+    bool is_acked;
+    uint64_t cursor;   /* it has been given everything up to here */
+    uint64_t wait_for; /* the hub must have come so far before it may join */
+    struct resume_group *group;
+};
+
+/*
+ * What a client in mode all missed, as far as it can be given now.  RESUME_READY: it has all that
+ * the hub has applied, and must join at once.  RESUME_NOT_KEPT: it cannot be had; snapshots
+ * will have to do.
+ */
+enum resume_verdict { RESUME_WAITS, RESUME_READY, RESUME_NOT_KEPT };
+enum resume_verdict stream_resume(struct gateway *g, struct request *r);
+/* After all requests had their turn: ask the broker for the pages they want. */
+void stream_resume_ask(struct gateway *g);
+/* The request ends: it wants nothing more. */
+void stream_resume_end(struct gateway *g, struct request *r);
+
+/* The ack of a subscription; `seq` is the position it states. */
+void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
+                           bool is_recovered, bool is_broker_away);
 
 /* Put the message behind what the client has not got yet; frees the message. */
 void stream_finish(struct client *c, struct message *m);

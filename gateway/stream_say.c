@@ -1,8 +1,8 @@
 /* stream_say: the messages a client gets without asking, and what all answers share. */
 #include <stdio.h>
 
+#include "gateway/encode.h"
 #include "gateway/stream_private.h"
-#include "shared/pack.h"
 
 #define BAD_REQUESTS_MAX 100 /* a minute, then 4429 */
 
@@ -48,7 +48,8 @@ void stream_say_error(struct client *c, const struct buf *id, const char *code,
 
 uint64_t stream_complete_seq(struct client *c)
 {
-    if (backlog_is_empty(&c->sub.backlog) && hub_seq(c->g->hub) > c->stated_seq)
+    if (!c->is_resuming && backlog_is_empty(&c->sub.backlog) &&
+        hub_seq(c->g->hub) > c->stated_seq)
         c->stated_seq = hub_seq(c->g->hub);
     return c->stated_seq;
 }
@@ -59,6 +60,8 @@ void stream_heartbeat(struct client *c)
 
     message_begin(&m, c->sub.encoding, "heartbeat");
     message_u(&m, "seq", stream_complete_seq(c));
+    if (c->sub.backlog.sent_seq < c->stated_seq && c->sub.wants_all)
+        c->sub.backlog.sent_seq = c->stated_seq;
     message_u(&m, "merged", c->sub.backlog.merged);
     message_time(&m, "timestamp", c->g->wall_us);
     stream_finish(c, &m);
@@ -85,7 +88,7 @@ void stream_reset_all(struct gateway *g, const char *reason)
 
         if (c->is_closing)
             continue;
-        c->stated_seq = 0;
+        c->stated_seq = c->sub.backlog.sent_seq = 0;
         message_begin(&m, c->sub.encoding, "reset");
         message_text(&m, "epoch", span_of(epoch));
         message_u(&m, "seq", hub_seq(g->hub));
@@ -94,43 +97,27 @@ void stream_reset_all(struct gateway *g, const char *reason)
     }
 }
 
-static void put_lost(struct message *m, enum encoding encoding, uint64_t seq,
-                     struct span body)
-{
-    message_begin(m, encoding, "lost");
-    message_u(m, "seq", seq);
-    message_text(m, "feed", pack_find_text(body, "feed"));
-    message_u(m, "first", pack_find_u(body, "first", 0));
-    message_u(m, "last", pack_find_u(body, "last", 0));
-    message_u(m, "count", pack_find_u(body, "count", 0));
-    message_text(m, "reason", pack_find_text(body, "reason"));
-}
-
 /* In mode all it takes its place among the records; in merge it is news by itself. */
 void stream_lost_all(struct gateway *g, uint64_t seq, struct span body)
 {
     struct frame *frames[ENCODING_COUNT];
-    struct message m;
 
-    for (int e = 0; e < ENCODING_COUNT; e++) {
-        struct buf bytes = {0};
-
-        put_lost(&m, (enum encoding)e, seq, body);
-        message_end(&m, &bytes);
-        frames[e] = frame_wrap(buf_span(&bytes));
-        buf_free(&bytes);
-    }
-    hub_queue_all(g->hub, frames);
+    hub_apply_lost(g->hub, seq, body);
     for (int e = 0; e < ENCODING_COUNT; e++)
-        frame_release(&frames[e]);
+        frames[e] = encode_lost(seq, body, (enum encoding)e);
+    hub_queue_all(g->hub, frames);
     for (size_t i = 0; i < g->client_count; i++) {
         struct client *c = g->clients[i];
+        const struct frame *f = frames[c->sub.encoding];
 
         if (c->is_closing || c->sub.wants_all)
             continue;
-        put_lost(&m, c->sub.encoding, seq, body);
-        stream_finish(c, &m);
+        buf_add(&c->out, f->bytes, f->len);
+        c->messages_out++;
+        hub_set_due(g->hub, &c->sub);
     }
+    for (int e = 0; e < ENCODING_COUNT; e++)
+        frame_release(&frames[e]);
 }
 
 void stream_say_welcome(struct client *c)

@@ -16,14 +16,13 @@
 #include "shared/pack.h"
 
 #define BURST 256
-#define SUB_HIGH_WATER 100000
+#define SUB_HIGH_WATER 20000
 #define HELLO_MS 500 /* between attempts */
 #define ASKED_MAX 64 /* snapshots of topics under way */
 #define MARK_MS 1000 /* before a mark is tried again */
 #define ALIVE_MS 1000
 #define REPORT_MS 50
-#define HELD_MAX \
-    (4 * 1024 * 1024) /* bytes held back for one symbol while a gap is mended */
+#define CATCH_UP_PATTERNS 64 /* named in a question; of more, everything is asked for */
 
 /* --- asking -------------------------------------------------------------------------- */
 
@@ -104,35 +103,58 @@ void upstream_ask_snapshot(struct upstream *u, enum question_kind kind,
     buf_free(&b);
 }
 
-void upstream_ask_replay(struct upstream *u, const char *symbol, uint64_t after)
+/* Of everything that somebody in mode all follows. */
+static void put_patterns(struct upstream *u, struct buf *out)
 {
-    struct question *q = question_new(u, QUESTION_REPLAY);
-    struct buf b = {0};
+    size_t count = 0;
+
+    for (const struct hub_topic *t = hub_topic_first(u->g->hub); t; t = t->next) {
+        if (!hub_topic_has_all(t))
+            continue;
+        if (out->len)
+            buf_addc(out, ',');
+        buf_add(out, t->pattern, t->pattern_len);
+        if (++count == CATCH_UP_PATTERNS) {
+            buf_clear(out);
+            break;
+        }
+    }
+    if (!out->len)
+        buf_addc(out, '*');
+}
+
+void upstream_ask_page(struct upstream *u, uint64_t after)
+{
+    struct question *q = question_new(u, QUESTION_CATCH_UP);
+    struct buf b = {0}, patterns = {0};
     msgpack_packer pk;
 
-    snprintf(q->pattern, sizeof q->pattern, "%s", symbol);
+    put_patterns(u, &patterns);
     q->after = after;
-    begin(&b, &pk, "replay", q->id, 2);
-    pack_kv_text(&pk, "pattern", span_of(symbol));
+    q->generation = u->doubts;
+    begin(&b, &pk, "replay", q->id, 3);
+    pack_kv_text(&pk, "pattern", buf_span(&patterns));
     pack_kv_u(&pk, "after", after);
+    pack_kv_u(&pk, "until", u->mark_seq);
     send_control(u, &b);
+    buf_free(&patterns);
     buf_free(&b);
 }
 
 void upstream_ask(struct upstream *u, const char *op, uint32_t members,
-                  struct span body, struct ask *ask, upstream_answer *on_answer)
+                  struct span body, void *ctx, upstream_answer *on_answer)
 {
     struct question *q;
     struct buf b = {0};
     msgpack_packer pk;
 
     if (!u->is_here || !u->is_known) {
-        on_answer(u->g, ask, SPAN(""));
+        on_answer(u->g, ctx, SPAN(""));
         return;
     }
     upstream_send_report(u); /* the answer must know of everybody here */
     q = question_new(u, QUESTION_ASK);
-    q->ask = ask;
+    q->ctx = ctx;
     q->on_answer = on_answer;
     begin(&b, &pk, op, q->id, members);
     buf_add(&b, body.at, body.len);
@@ -168,7 +190,7 @@ static void on_topic_gone(void *ctx, const struct hub_topic *t)
     zmq_setsockopt(u->records, ZMQ_UNSUBSCRIBE, topic, zmq_topic(t, topic));
 }
 
-static void drop_mark(struct upstream *u)
+void upstream_drop_mark(struct upstream *u)
 {
     if (u->mark[0])
         zmq_setsockopt(u->records, ZMQ_UNSUBSCRIBE, u->mark, strlen(u->mark));
@@ -178,11 +200,13 @@ static void drop_mark(struct upstream *u)
 /* One mark serves all topics that are new; those that come meanwhile wait for the next. */
 static void place_mark(struct upstream *u)
 {
-    bool is_wanted = false;
+    bool is_wanted = u->is_halted && !u->is_asked; /* even if no topic is left */
 
-    if (u->mark[0] ? u->g->now - u->mark_at < MARK_MS : !u->has_new_topics)
+    if (u->mark[0] ? u->g->now - u->mark_at < MARK_MS
+                   : !u->has_new_topics && !is_wanted)
         return;
     u->has_new_topics = false;
+    u->generation += is_wanted;
     for (struct hub_topic *t = hub_topic_first(u->g->hub); t; t = t->next) {
         if (t->sync == TOPIC_LIVE || (t->sync == TOPIC_SYNCING && t->is_marked))
             continue; /* live, or its snapshot is under way */
@@ -195,20 +219,26 @@ static void place_mark(struct upstream *u)
     }
     if (!is_wanted)
         return;
-    drop_mark(u);
+    upstream_drop_mark(u);
     snprintf(u->mark, sizeof u->mark, WIRE_TOPIC_MARK "%s-%u ", u->mark_name,
              u->generation);
     zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, u->mark, strlen(u->mark));
     u->mark_at = u->g->now;
 }
 
-static void on_mark(struct upstream *u, struct span topic, uint64_t heartbeats)
+static void on_mark(struct upstream *u, struct span topic, uint64_t seq,
+                    uint64_t heartbeats)
 {
     if (!u->mark[0] || !span_eq(topic, u->mark))
         return; /* somebody else's, seen through a subscription to everything */
-    drop_mark(u);
+    upstream_drop_mark(u);
+    u->mark_seq = seq;
     if (!u->heartbeat_number) /* so that the loss of the very next one is noticed */
         u->heartbeat_number = heartbeats;
+    if (!u->has_vouched) /* what was before, snapshots say */
+        u->vouched = seq;
+    u->has_vouched = true;
+    upstream_catch_up(u);
     if (u->asked_upto == u->to_ask.len) {
         buf_clear(&u->to_ask);
         u->asked_upto = 0;
@@ -224,7 +254,7 @@ static void on_mark(struct upstream *u, struct span topic, uint64_t heartbeats)
 
 void upstream_ask_more(struct upstream *u)
 {
-    while (u->asked < ASKED_MAX && u->asked_upto < u->to_ask.len) {
+    while (!u->is_halted && u->asked < ASKED_MAX && u->asked_upto < u->to_ask.len) {
         const char *pattern = u->to_ask.data + u->asked_upto;
         const struct hub_topic *t = hub_topic_find(u->g->hub, span_of(pattern));
 
@@ -246,14 +276,14 @@ void upstream_set_here(struct upstream *u, bool is_here)
     if (is_here) {
         log_info("The broker is here, log epoch %016llx",
                  (unsigned long long)hub_epoch(g->hub));
-        hub_resync(g->hub);
-        u->has_new_topics = true;
+        upstream_doubt(u);
         return;
     }
     log_warning("The broker is silent: every value is stale until it is back");
     u->is_known = false;
     u->heartbeat_number = 0;
-    drop_mark(u);
+    upstream_drop_mark(u);
+    upstream_forget_held(u); /* the log has it */
     hub_go_stale(g->hub);
 }
 
@@ -265,11 +295,10 @@ void upstream_check_epoch(struct upstream *u, uint64_t epoch)
 
     if (epoch == old)
         return;
-    for (size_t i = 0; i < hub_symbol_count(g->hub); i++) {
-        hub_symbol_at(g->hub, i)->is_halted = false;
-        buf_free(&hub_symbol_at(g->hub, i)->held);
-    }
-    drop_mark(u);
+    upstream_forget_held(u);
+    u->vouched = 0;
+    u->has_vouched = false;
+    upstream_drop_mark(u);
     u->heartbeat_number = 0;
     hub_reset(g->hub, epoch);
     u->has_new_topics = true;
@@ -302,78 +331,92 @@ static bool check_changed(struct upstream *u, struct span body)
             !quote_is_symbol(symbol.text))
             return false;
         s = hub_find(hub, symbol.text);
-        if (s ? !s->is_synced || s->is_halted || s->seq >= seq.u
-              : !hub_is_covered(hub, symbol.text))
+        if (s ? !s->is_synced || s->seq >= seq.u : !hub_is_covered(hub, symbol.text))
             continue;
         is_complete = false;
+        u->gaps++;
         s = hub_know(hub, symbol.text);
         log_info("%s: the record %llu never came: asking for it", s->name,
                  (unsigned long long)seq.u);
-        upstream_mend(u, s);
+        if (hub_has_all(hub, s)) {
+            upstream_doubt(u);
+            return false;
+        }
+        upstream_ask_snapshot(u, QUESTION_SYMBOL, s->name, 0, 0);
     }
     return is_complete;
 }
 
-/* What changed before a heartbeat that never came is not known: look at everything. */
-static void check_number(struct upstream *u, uint64_t number)
+static void on_heartbeat(struct upstream *u, const struct wire_record *r)
 {
-    if (u->heartbeat_number && number != u->heartbeat_number + 1) {
-        log_info("heartbeat %llu followed %llu: synchronising all topics anew",
-                 (unsigned long long)number, (unsigned long long)u->heartbeat_number);
+    bool has_missed = u->heartbeat_number && r->prev != u->heartbeat_number + 1;
+
+    u->heartbeat_number = r->prev;
+    if (has_missed) {
+        log_info(
+            "heartbeat %llu came after another than its predecessor: records may be "
+            "missing",
+            (unsigned long long)r->prev);
         u->gaps++;
-        hub_resync(u->g->hub);
-        u->has_new_topics = true;
+        upstream_doubt(u);
+    } else if (check_changed(u, r->body)) {
+        hub_set_seq(u->g->hub, r->seq);
+        if (!hub_is_frozen(u->g->hub))
+            u->vouched = r->seq;
     }
-    u->heartbeat_number = number;
 }
 
-/* Held records stand one after the other: length, bytes. */
-static void hold(struct hub_symbol *s, struct span record)
-{
-    uint32_t len = (uint32_t)record.len;
-
-    if (s->held.len + record.len > HELD_MAX)
-        return; /* the heartbeat will find what is missing */
-    buf_add(&s->held, &len, sizeof len);
-    buf_add(&s->held, record.at, record.len);
-}
-
-void upstream_mend(struct upstream *u, struct hub_symbol *s)
-{
-    u->gaps++;
-    if (!hub_has_all(u->g->hub, s)) {
-        upstream_ask_snapshot(u, QUESTION_SYMBOL, s->name, 0, 0);
-        return;
-    }
-    /* Nobody in mode all may see what comes after a hole. */
-    s->is_halted = true;
-    upstream_ask_replay(u, s->name, hub_known_upto(s));
-}
-
-static void apply(struct upstream *u, struct span symbol, struct span record,
-                  const struct wire_record *r)
+static void apply(struct upstream *u, struct span symbol, struct span topic,
+                  struct span message, const struct wire_record *r)
 {
     struct hub *hub = u->g->hub;
-    bool is_gap = hub_is_gap(hub, symbol, r);
-    struct hub_symbol *s = hub_find(hub, symbol);
+    struct hub_symbol *s;
 
-    /* In merge a quote makes up for whatever came before it; a state does not. */
-    if (is_gap && !s->is_halted) {
-        if (hub_has_all(hub, s) || r->kind == WIRE_STATE)
-            upstream_mend(u, s);
-        else
-            u->gaps++;
-    }
-    if (s->is_halted)
-        hold(s, record);
-    else
+    if (!hub_is_gap(hub, symbol, r)) {
         hub_apply(hub, symbol, r);
+        return;
+    }
+    s = hub_find(hub, symbol);
+    u->gaps++;
+    if (hub_has_all(hub, s)) {
+        upstream_doubt(u);
+        upstream_hold(u, topic, message);
+        return;
+    }
+    /* In merge a quote makes up for whatever came before it; a state does not. */
+    hub_apply(hub, symbol, r);
+    hub_break_window(hub, r->seq);
+    if (r->kind == WIRE_STATE)
+        upstream_ask_snapshot(u, QUESTION_SYMBOL, s->name, 0, 0);
+}
+
+void upstream_take(struct upstream *u, struct span topic, struct span message,
+                   const struct wire_record *r)
+{
+    struct span symbol = wire_topic_symbol(topic);
+
+    switch (r->kind) {
+    case WIRE_HEARTBEAT:
+        on_heartbeat(u, r);
+        break;
+    case WIRE_LOST:
+        if (!pack_check(r->body) && r->seq > u->lost_seq)
+            stream_lost_all(u->g, r->seq, r->body);
+        if (r->seq > u->lost_seq)
+            u->lost_seq = r->seq;
+        break;
+    case WIRE_QUOTE:
+    case WIRE_STATE:
+        if (symbol.len && !pack_check(r->body))
+            apply(u, symbol, topic, message, r);
+        break;
+    case WIRE_MARK:
+        break;
+    }
 }
 
 static void on_record(struct upstream *u, struct span topic, struct span message)
 {
-    struct gateway *g = u->g;
-    struct span symbol = wire_topic_symbol(topic);
     struct wire_record r;
 
     if (wire_read(message, &r, NULL)) {
@@ -381,27 +424,26 @@ static void on_record(struct upstream *u, struct span topic, struct span message
         return;
     }
     upstream_check_epoch(u, r.epoch);
-    switch (r.kind) {
-    case WIRE_HEARTBEAT:
-        u->heartbeat_at = g->awake;
+    if (r.kind == WIRE_HEARTBEAT) {
+        u->heartbeat_at = u->g->awake;
         upstream_set_here(u, true);
-        check_number(u, r.prev);
-        if (check_changed(u, r.body))
-            hub_set_seq(g->hub, r.seq);
-        break;
-    case WIRE_MARK:
-        on_mark(u, topic, r.prev);
-        break;
-    case WIRE_LOST:
-        if (!pack_check(r.body))
-            stream_lost_all(g, r.seq, r.body);
-        hub_set_seq(g->hub, r.seq);
-        break;
-    case WIRE_QUOTE:
-    case WIRE_STATE:
-        if (symbol.len && !pack_check(r.body))
-            apply(u, symbol, message, &r);
-        break;
+    }
+    if (r.kind == WIRE_MARK)
+        on_mark(u, topic, r.seq, r.prev);
+    else if (!upstream_hold(u, topic, message))
+        upstream_take(u, topic, message, &r);
+}
+
+/*
+ * The broker says this first on every connection, before any record: what was under way on the
+ * one before may never have arrived.
+ */
+static void on_welcome(struct upstream *u)
+{
+    u->heartbeat_number = 0; /* it may be another broker, counting anew */
+    if (u->connections++ && u->is_here) {
+        log_info("The broker's records come over a new connection");
+        upstream_doubt(u);
     }
 }
 
@@ -471,6 +513,8 @@ struct upstream *upstream_new(struct gateway *g)
                    sizeof WIRE_TOPIC_HEARTBEAT - 1);
     zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, WIRE_TOPIC_LOST,
                    sizeof WIRE_TOPIC_LOST - 1);
+    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, WIRE_TOPIC_WELCOME,
+                   sizeof WIRE_TOPIC_WELCOME - 1);
     hub_watch(g->hub, (struct hub_watcher){u, on_topic_new, on_topic_gone});
     u->heartbeat_at = g->awake;
     return u;
@@ -499,6 +543,7 @@ void upstream_free(struct upstream *u)
     zmq_ctx_term(u->context);
     report_fini(&u->report);
     buf_free(&u->to_ask);
+    buf_free(&u->held);
     free(u);
 }
 
@@ -521,6 +566,8 @@ void upstream_drain(struct upstream *u)
             continue;
         if (m.count == 2)
             on_record(u, bus_frame(&m, 0), bus_frame(&m, 1));
+        else if (m.count == 1 && span_eq(bus_frame(&m, 0), WIRE_TOPIC_WELCOME))
+            on_welcome(u);
         bus_message_close(&m);
     }
 }
@@ -547,6 +594,7 @@ void upstream_tick(struct upstream *u)
     if (g->now >= q->give_up_at)
         upstream_give_up(u, q);
     upstream_ask_more(u);
+    upstream_settle(u);
     if (u->is_here && u->is_known)
         gate_set_started(g->gate);
 }

@@ -45,8 +45,8 @@ void upstream_report_close(struct upstream *u, const struct client *c);
  * them in `body`.  on_answer is called exactly once: with the answer's bytes, or with
  * .len 0 when the broker is away or did not answer.
  */
-typedef void upstream_answer(struct gateway *g, struct ask *ask, struct span answer);
+typedef void upstream_answer(struct gateway *g, void *ctx, struct span answer);
 void upstream_ask(struct upstream *u, const char *op, uint32_t members,
-                  struct span body, struct ask *ask, upstream_answer *on_answer);
+                  struct span body, void *ctx, upstream_answer *on_answer);
 
 #endif

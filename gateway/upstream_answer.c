@@ -7,6 +7,23 @@
 #include "shared/log.h"
 #include "shared/pack.h"
 
+/*
+ * Records come on the other socket: one that is ahead of them is no news, but about to arrive,
+ * unless it is from before the mark (then it was lost, and everybody told), or the symbol was
+ * not followed so far, or was asked for because its last record never came.
+ */
+static bool is_about_to_come(struct upstream *u, enum question_kind kind,
+                             const struct hub_symbol *s, uint64_t seq)
+{
+    if (seq <= s->seq)
+        return false;
+    if (u->is_halted)
+        return true;
+    if (kind == QUESTION_TOPIC && seq <= u->mark_seq)
+        return false;
+    return hub_has_all(u->g->hub, s) || (kind == QUESTION_TOPIC && s->is_synced);
+}
+
 static void apply_quotes(struct upstream *u, enum question_kind kind,
                          struct span answer)
 {
@@ -21,14 +38,11 @@ static void apply_quotes(struct upstream *u, enum question_kind kind,
     for (uint32_t i = 0; i < list.count && wire_take_entry(&c, &e); i++) {
         struct hub_symbol *s = hub_know(hub, e.symbol);
 
-        /* Who follows every record gets those in between, not a leap over them. */
-        if (s->is_halted || (s->is_synced && e.seq > s->seq && hub_has_all(hub, s) &&
-                             kind == QUESTION_TOPIC))
+        if (is_about_to_come(u, kind, s, e.seq))
             continue;
-        if (s->seq && e.seq > s->seq && hub_has_all(hub, s))
-            upstream_mend(u, s);
-        else
-            hub_apply_snapshot(hub, e.symbol, e.seq, e.is_stale, &e.quote);
+        if (kind == QUESTION_SYMBOL && e.seq > s->seq)
+            hub_break_window(hub, e.seq);
+        hub_apply_snapshot(hub, e.symbol, e.seq, e.is_stale, &e.quote);
     }
 }
 
@@ -40,87 +54,18 @@ static void on_snapshot(struct upstream *u, const struct question *q,
 
     if (pack_find_u(answer, "epoch", 0) != hub_epoch(u->g->hub))
         return; /* of another log: the topics start anew anyway */
+    if (q->kind == QUESTION_TOPIC && (!t || t->generation != q->generation ||
+                                      t->sync != TOPIC_SYNCING || u->is_halted))
+        return; /* asked before a doubt: it will be asked again */
     apply_quotes(u, q->kind, answer);
-    if (q->kind != QUESTION_TOPIC || !t || t->generation != q->generation ||
-        t->sync != TOPIC_SYNCING)
+    if (q->kind != QUESTION_TOPIC)
         return;
     if (next) {
         upstream_ask_snapshot(u, QUESTION_TOPIC, q->pattern, q->generation, next);
         return;
     }
     hub_topic_synced(u->g->hub, t, pack_find_u(answer, "seq", 0));
-    hub_set_seq(u->g->hub, pack_find_u(answer, "seq", 0));
-}
-
-/* Clients in mode all must know of a hole that cannot be mended. */
-static void tell_hole(struct upstream *u, const struct hub_symbol *s, uint64_t first,
-                      uint64_t last)
-{
-    struct buf body = {0};
-    msgpack_packer pk;
-
-    log_error(
-        "%s: records between positions %llu and %llu are no longer in the broker's "
-        "journal",
-        s->name, (unsigned long long)first, (unsigned long long)last);
-    msgpack_packer_init(&pk, &body, buf_pack_write);
-    msgpack_pack_map(&pk, 5);
-    pack_kv_text(&pk, "feed", SPAN(""));
-    pack_kv_u(&pk, "first", first);
-    pack_kv_u(&pk, "last", last);
-    pack_kv_u(&pk, "count", last - first + 1);
-    pack_kv_text(&pk, "reason", SPAN("journal_overflow"));
-    stream_lost_all(u->g, last, buf_span(&body));
-    buf_free(&body);
-}
-
-static void apply_in_order(struct upstream *u, struct hub_symbol *s, struct span record)
-{
-    uint64_t known = hub_known_upto(s);
-    struct wire_record r;
-
-    if (wire_read(record, &r, NULL) || pack_check(r.body) || r.seq <= s->seq)
-        return;
-    if (r.prev > known)
-        tell_hole(u, s, known + 1, r.prev);
-    hub_apply(u->g->hub, (struct span){s->name, s->name_len}, &r);
-}
-
-static void release_held(struct upstream *u, struct hub_symbol *s)
-{
-    uint32_t len;
-
-    for (size_t at = 0; at < s->held.len; at += sizeof len + len) {
-        memcpy(&len, s->held.data + at, sizeof len);
-        apply_in_order(u, s, (struct span){s->held.data + at + sizeof len, len});
-    }
-    buf_free(&s->held);
-    s->is_halted = false;
-}
-
-static void on_replay(struct upstream *u, const struct question *q, struct span answer)
-{
-    struct hub_symbol *s = hub_find(u->g->hub, span_of(q->pattern));
-    uint64_t upto = pack_find_u(answer, "upto", 0);
-    struct pack_value list, pair, topic, record;
-    struct span c;
-
-    if (!s || pack_find_u(answer, "epoch", 0) != hub_epoch(u->g->hub) ||
-        !pack_find(answer, "records", &list, &c) || list.type != PACK_ARRAY)
-        return;
-    pack_next(&c, &list);
-    for (uint32_t i = 0; i < list.count; i++) {
-        if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
-            !pack_next(&c, &topic) || !pack_next(&c, &record) ||
-            topic.type != PACK_STR || record.type != PACK_BIN)
-            break;
-        if (wire_topic_symbol(topic.text).len)
-            apply_in_order(u, s, record.text);
-    }
-    if (upto < pack_find_u(answer, "head", 0) && upto > q->after)
-        upstream_ask_replay(u, q->pattern, upto);
-    else
-        release_held(u, s);
+    hub_set_seq(u->g->hub, u->mark_seq);
 }
 
 static void on_hello(struct upstream *u, struct span answer)
@@ -170,11 +115,11 @@ void upstream_on_answer(struct upstream *u, struct span answer)
     case QUESTION_SYMBOL:
         on_snapshot(u, q, answer);
         break;
-    case QUESTION_REPLAY:
-        on_replay(u, q, answer);
+    case QUESTION_CATCH_UP:
+        upstream_on_page(u, q, answer);
         break;
     case QUESTION_ASK:
-        q->on_answer(u->g, q->ask, answer);
+        q->on_answer(u->g, q->ctx, answer);
         break;
     }
     upstream_question_end(u, q);
@@ -184,16 +129,16 @@ void upstream_on_answer(struct upstream *u, struct span answer)
 void upstream_give_up(struct upstream *u, struct question *q)
 {
     struct hub_topic *t = hub_topic_find(u->g->hub, span_of(q->pattern));
-    struct hub_symbol *s = hub_find(u->g->hub, span_of(q->pattern));
 
     if (q->kind == QUESTION_TOPIC && t && t->generation == q->generation &&
         t->sync == TOPIC_SYNCING) {
         t->sync = TOPIC_NEW;
         u->has_new_topics = true;
-    } else if (q->kind == QUESTION_REPLAY && s && s->is_halted) {
-        upstream_ask_replay(u, s->name, q->after);
+    } else if (q->kind == QUESTION_CATCH_UP && u->is_halted &&
+               q->generation == u->doubts) {
+        upstream_ask_page(u, q->after);
     } else if (q->kind == QUESTION_ASK) {
-        q->on_answer(u->g, q->ask, SPAN(""));
+        q->on_answer(u->g, q->ctx, SPAN(""));
     }
     upstream_question_end(u, q);
 }

@@ -1,4 +1,4 @@
-/* upstream_private: what upstream.c and upstream_answer.c share; nobody else includes it. */
+/* upstream_private: what the three files of upstream share; nobody else includes it. */
 #ifndef GATEWAY_UPSTREAM_PRIVATE_H
 #define GATEWAY_UPSTREAM_PRIVATE_H
 
@@ -9,10 +9,10 @@
 
 enum question_kind {
     QUESTION_HELLO,
-    QUESTION_TOPIC,  /* a snapshot for a topic */
-    QUESTION_SYMBOL, /* a snapshot of a symbol whose last record never came */
-    QUESTION_REPLAY,
-    QUESTION_ASK, /* of a page */
+    QUESTION_TOPIC,    /* a snapshot for a topic */
+    QUESTION_SYMBOL,   /* a snapshot of a symbol whose last record never came */
+    QUESTION_CATCH_UP, /* a page of what may have been missed */
+    QUESTION_ASK,      /* of a page */
 };
 
 struct question {
@@ -22,8 +22,8 @@ struct question {
     int64_t give_up_at;                /* monotonic, ms */
     char pattern[HUB_PATTERN_MAX + 1]; /* of a topic, or a symbol */
     uint32_t generation;
-    uint64_t after; /* of a replay */
-    struct ask *ask;
+    uint64_t after; /* of a page */
+    void *ctx;
     upstream_answer *on_answer;
 };
 
@@ -48,22 +48,52 @@ struct upstream {
     int64_t hello_at, alive_at, report_at;
     uint64_t heartbeat_number; /* the last one, 0: none of this epoch */
     uint64_t gaps;
+    uint32_t connections; /* of the records' socket: welcomes seen */
+    /*
+     * Catching up (upstream_catch.c).  Everything up to `vouched` has been applied, so what may be
+     * missing lies between it and the mark that follows a doubt.
+     */
+    uint64_t vouched;
+    bool has_vouched; /* in this epoch */
+    uint64_t mark_seq; /* of the last mark */
+    uint64_t lost_seq; /* of the last loss that was told */
+    uint32_t doubts; /* so far */
+    /* Somebody is in mode all: records are held until the log has filled in. */
+    bool is_halted;
+    bool is_asked;       /* the first page was */
+    bool has_overflowed; /* not all could be held */
+    struct buf held;     /* [length of topic, length of record, topic, record] … */
     struct report report;
 };
 
 /* upstream.c */
 void upstream_ask_snapshot(struct upstream *u, enum question_kind kind,
                            const char *pattern, uint32_t generation, uint64_t from);
-void upstream_ask_replay(struct upstream *u, const char *symbol, uint64_t after);
+void upstream_ask_page(struct upstream *u, uint64_t after);
 void upstream_question_end(struct upstream *u, struct question *q);
 /* The log is another one: nothing we know of positions holds. */
 void upstream_check_epoch(struct upstream *u, uint64_t epoch);
+/* The private mark asked for, if any, is not waited for any more. */
+void upstream_drop_mark(struct upstream *u);
 void upstream_set_here(struct upstream *u, bool is_here);
 void upstream_send_report(struct upstream *u);
-/* Something of this symbol never came: ask for it, and hold its records back for mode all. */
-void upstream_mend(struct upstream *u, struct hub_symbol *s);
+/* A record that is not held back. */
+void upstream_take(struct upstream *u, struct span topic, struct span message,
+                   const struct wire_record *r);
 /* Ask for the snapshots of more topics, if there are places. */
 void upstream_ask_more(struct upstream *u);
+
+/* upstream_catch.c */
+/* Records may be missing after `vouched`: synchronise all topics, and have the log fill in. */
+void upstream_doubt(struct upstream *u);
+/* The mark after a doubt has come: what is missing lies before `mark_seq`. */
+void upstream_catch_up(struct upstream *u);
+/* Held back; true if it was. */
+bool upstream_hold(struct upstream *u, struct span topic, struct span message);
+void upstream_forget_held(struct upstream *u);
+void upstream_on_page(struct upstream *u, const struct question *q, struct span answer);
+/* If all that was in doubt is settled, positions move on. */
+void upstream_settle(struct upstream *u);
 
 /* upstream_answer.c */
 void upstream_on_answer(struct upstream *u, struct span answer);

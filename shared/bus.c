@@ -72,6 +72,11 @@ void bus_set_linger(void *socket, int ms)
         set_int(socket, ZMQ_LINGER, ms);
 }
 
+void bus_set_welcome(void *socket, struct span frame)
+{
+    zmq_setsockopt(socket, ZMQ_XPUB_WELCOME_MSG, frame.at, frame.len);
+}
+
 int bus_fd(void *socket)
 {
     int fd = -1;

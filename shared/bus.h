@@ -38,6 +38,9 @@ void bus_close(void *socket); /* NULL is allowed */
 /* At closing, wait up to ms for what is queued (default 0); NULL is allowed. */
 void bus_set_linger(void *socket, int ms);
 
+/* An XPUB says this, one frame, first of all to everyone who connects. */
+void bus_set_welcome(void *socket, struct span frame);
+
 int bus_fd(void *socket);
 /* The real address after binding port 0, with 0.0.0.0 left as it is. */
 void bus_endpoint(void *socket, char out[BUS_ENDPOINT_MAX]);

@@ -41,6 +41,8 @@
 
 #define WIRE_TOPIC_HEARTBEAT "!heartbeat "
 #define WIRE_TOPIC_LOST "!lost "
+/* One frame, this; the first thing on every new connection to the publish socket. */
+#define WIRE_TOPIC_WELCOME "!welcome "
 /*
  * + a name its subscriber made up + space.  It sorts after every symbol: when ZeroMQ
  * reconnects it sends the subscriptions again in the order of their bytes, and a mark must be the

@@ -7,6 +7,8 @@ read the environment and .env as they always do, for instance:
 
   HOST, PORT         where the gateway listens (127.0.0.1, 8000)
   SPEED              multiplies the speed of the replay (1)
+  DATA_DIR           where the log is kept (data)
+  STORE              sqlite:FILE or memory (sqlite:DATA_DIR/pregon.db)
   BROKER_INGEST, BROKER_PUBLISH, BROKER_CONTROL
                      the broker's addresses; port 0 takes free ones, kept until the end
 """
@@ -282,6 +284,26 @@ def sources(data, speed):
         yield f"csv:{path}?speed={faster * speed}"
 
 
+def is_set(name):
+    """In the environment or in .env, where the programs look themselves."""
+    if os.environ.get(name):
+        return True
+    try:
+        with open(".env", encoding="utf-8") as f:
+            return any(re.match(rf"\s*(export\s+)?{name}\s*=", line) for line in f)
+    except OSError:
+        return False
+
+
+def store():
+    """The broker's flags for it."""
+    if is_set("STORE"):
+        return []
+    directory = os.environ.get("DATA_DIR") or "data"
+    os.makedirs(directory, exist_ok=True)
+    return ["--store", "sqlite:" + os.path.join(directory, "pregon.db")]
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -302,7 +324,7 @@ def main():
         return os.path.join(options.bin, "pregon-" + name)
 
     supervisor = Supervisor(
-        Program("broker", path("broker")),
+        Program("broker", path("broker"), *store()),
         Program(
             "feeder",
             path("feeder"),

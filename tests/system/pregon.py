@@ -702,6 +702,7 @@ class RawClient:
     def __init__(self, sock, rest=b""):
         self.socket = sock
         self.buffer = bytearray(rest)
+        self.messages = []
         self.close_code = None  # of the close frame, once it has come
         self.reason = ""
 
@@ -749,6 +750,7 @@ class RawClient:
             if opcode not in (TEXT, BINARY):
                 continue
             message = (json.loads if opcode == TEXT else msgpack.unpackb)(payload)
+            self.messages.append(message)
             if matches(message, kind, fields) and (not where or where(message)):
                 return message
         raise Lost(f"never heard {kind} {fields}")
@@ -760,6 +762,8 @@ class RawClient:
                 opcode, payload = self.frame()
                 if opcode == CLOSE:
                     self.send_frame(CLOSE, payload[:2])
+                elif opcode in (TEXT, BINARY):
+                    self.messages.append((json.loads if opcode == TEXT else msgpack.unpackb)(payload))
         except (EOFError, ConnectionError):
             return self.close_code
 
@@ -835,6 +839,52 @@ def handshake_bytes(path=STREAM, method="GET", headers=None, host="127.0.0.1", v
 # --- the stage ----------------------------------------------------------------------------------
 
 
+class Proxy:
+    """Stands between a program and one of the broker's addresses, until it is cut."""
+
+    def __init__(self, address):
+        host, port = address.removeprefix("tcp://").split(":")
+        self.target = (host, int(port))
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.pairs = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        try:
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(self.target)
+                self.pairs.append((near, far))
+                for a, b in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass, args=(a, b), daemon=True).start()
+        except OSError:
+            pass
+
+    @staticmethod
+    def _pass(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+        except OSError:
+            pass
+
+    def cut(self):
+        """End every connection there is; new ones are let through."""
+        pairs, self.pairs = self.pairs, []
+        for pair in pairs:
+            for end in pair:
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                end.close()
+
+    def close(self):
+        self.listener.close()
+        self.cut()
+
+
 class Stage:
     """All that one story starts; leaving it ends everything and checks how it ended."""
 
@@ -900,6 +950,9 @@ class Stage:
     def feed(self, broker, name="feed", wait=True, **hello):
         feed = self._with(Feed(self.context, broker, name, **hello))
         return feed.opened() if wait else feed
+
+    def proxy(self, address):
+        return self._with(Proxy(address))
 
     def control(self, broker):
         return self._with(Control(self.context, broker))

@@ -52,6 +52,22 @@ const char *encode_state_name(enum symbol_state s)
     return s == SYMBOL_LIVE ? "live" : s == SYMBOL_STALE ? "stale" : "unknown";
 }
 
+/* Only windows call these, and here there is none. */
+struct frame *encode_record(const struct encode_record *r, enum symbol_message kind,
+                            enum encoding encoding)
+{
+    (void)r, (void)kind, (void)encoding;
+    fail();
+    return NULL;
+}
+
+struct frame *encode_lost(uint64_t seq, struct span body, enum encoding encoding)
+{
+    (void)seq, (void)body, (void)encoding;
+    fail();
+    return NULL;
+}
+
 /* The text of a frame; its length is below 126. */
 static inline const char *text_of(const struct frame *f)
 {

@@ -378,7 +378,7 @@ static void status_tells_what_there_is(void **state)
                                    "'started':1640995200000000,'journal_first':1,"));
     assert_non_null(strstr(status, "'gateways':[{'name':'gw-1',"));
     assert_non_null(strstr(status,
-                           "'feeds':[{'name':'sim','host':'h','pid':9,"
+                           "'feeds':[{'name':'sim','host':'h','stored':0,'pid':9,"
                            "'epoch':" FEED_EPOCH ",'live':true,'silent_ms':300,"
                            "'received':2,'accepted':1,'refused':1,'duplicates':1,"
                            "'lost':0}]"));

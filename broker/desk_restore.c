@@ -1,0 +1,85 @@
+/* desk_restore: last values and feeds as the broker before left them. */
+#include "broker/desk.h"
+#include "shared/log.h"
+
+static void take_feed(void *ctx, const struct store_feed *stored)
+{
+    struct desk *d = ctx;
+    struct feed_grant g = {
+        .name = stored->name,
+        .owner = stored->owner,
+        .epoch = stored->epoch,
+        .received = stored->received,
+        .is_held = false,
+    };
+    struct feed *f = feed_table_restore(d->feeds, &g, d->time.awake);
+
+    /* Only a new epoch's ring knows nobody yet. */
+    if (f && !journal_feed(d->journal, f->index)->name[0])
+        desk_remember_feed(d, f);
+}
+
+/* Those of the ring are as of the last instant. */
+static void take_ring_feeds(struct desk *d)
+{
+    for (uint32_t i = 0; i < JOURNAL_FEEDS; i++) {
+        const struct journal_feed *slot = journal_feed(d->journal, i);
+        struct feed_grant g = {
+            .name = span_of(slot->name),
+            .owner = span_of(slot->owner),
+            .epoch = slot->epoch,
+            .received = slot->received,
+            .is_held = true,
+        };
+
+        if (!slot->name[0] || !feed_table_restore(d->feeds, &g, d->time.awake))
+            break;
+    }
+}
+
+static uint32_t feed_index(const struct desk *d, struct span name)
+{
+    for (size_t i = 0; i < feed_table_count(d->feeds); i++)
+        if (span_eq(name, feed_table_at(d->feeds, i)->name))
+            return (uint32_t)i;
+    return UINT32_MAX;
+}
+
+static void take_last(void *ctx, const struct store_last *l)
+{
+    struct desk *d = ctx;
+    struct book_entry *e = book_add(d->book, l->symbol);
+
+    if (!e)
+        return;
+    e->seq = l->seq;
+    e->feed = feed_index(d, l->feed);
+    e->is_stale = l->is_stale || keeper_is_new_epoch(d->keeper);
+    buf_clear(&e->record);
+    buf_add(&e->record, l->record.at, l->record.len);
+}
+
+enum err desk_restore(struct desk *d, char error[KEEPER_ERROR_MAX])
+{
+    struct store *s = keeper_store(d->keeper);
+    struct store_state state;
+    enum err e;
+
+    take_ring_feeds(d);
+    e = store_each_feed(s, take_feed, d, error);
+    if (!e)
+        e = store_each_last(s, take_last, d, error);
+    if (!e)
+        e = store_state(s, &state, error);
+    if (e)
+        return e;
+    d->last_lost = state.last_loss;
+    if (keeper_is_new_epoch(d->keeper))
+        log_info("The log begins a new epoch (%s): clients will start anew",
+                 keeper_epoch_reason(d->keeper));
+    if (state.head >= state.first)
+        log_info("The store has positions %llu to %llu, %zu symbols, %zu feeds",
+                 (unsigned long long)state.first, (unsigned long long)state.head,
+                 book_count(d->book), feed_table_count(d->feeds));
+    return OK;
+}

@@ -1,0 +1,465 @@
+#include "broker/keeper.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "shared/log.h"
+#include "shared/mem.h"
+#include "shared/wire.h"
+
+#define COPY_BYTES ((size_t)2 << 20)    /* in one turn */
+#define EAGER_BYTES ((size_t)256 << 10) /* worth a transaction of their own, */
+#define EAGER_MS 50                     /* and so is what has waited so long */
+
+struct keeper {
+    struct archive *archive;
+    struct journal *journal;
+    bool is_new_epoch, is_started;
+    const char *epoch_reason;
+    struct store_batch *filling, *spare;
+    uint64_t copied; /* everything up to here is in a batch, a gap, or stored */
+    int64_t filling_at;
+    /* By feed: the line of the last record copied, in the batch under way, stored. */
+    uint64_t copied_line[JOURNAL_FEEDS], handed_line[JOURNAL_FEEDS],
+        stored_line[JOURNAL_FEEDS];
+    bool is_told[JOURNAL_FEEDS]; /* the store knows this feed's index */
+    uint64_t first, gaps, behind_max_us;
+    uint64_t keep_count, keep_age_us;
+    char reason[STORE_ERROR_MAX]; /* "" while it is durable */
+    struct archive_result answer;
+    bool has_answer;
+};
+
+const char *keeper_path(const struct broker_config *config)
+{
+    const char *prefix = "sqlite:";
+
+    return strncmp(config->store, prefix, strlen(prefix)) == 0
+               ? config->store + strlen(prefix)
+               : NULL;
+}
+
+static uint64_t random_u64(void)
+{
+    uint64_t n = 0;
+
+    while (!n)
+        if (getrandom(&n, sizeof n, 0) != sizeof n)
+            abort();
+    return n;
+}
+
+/* --- copying ------------------------------------------------------------------------- */
+
+static void note_gap(struct keeper *k, uint64_t first, uint64_t last, uint64_t wall_us)
+{
+    store_batch_gap(k->filling, first, last, "not_stored", wall_us);
+    k->gaps += last - first + 1;
+    k->copied = last;
+    log_error(
+        "Positions %llu to %llu could not be stored: the disk did not take them in "
+        "time, and JOURNAL_BYTES is full",
+        (unsigned long long)first, (unsigned long long)last);
+}
+
+/* Copy what is new, a bounded bit of it.  Returns whether there is more. */
+static bool copy_some(struct keeper *k, int64_t now, uint64_t wall_us)
+{
+    struct journal *j = k->journal;
+    size_t enough = store_batch_bytes(k->filling) + COPY_BYTES;
+    struct journal_entry e;
+
+    if (enough > STORE_BATCH_BYTES)
+        enough = STORE_BATCH_BYTES;
+    if (store_batch_is_empty(k->filling))
+        k->filling_at = now;
+    if (journal_first(j) > k->copied + 1) {
+        if (store_batch_first(k->filling))
+            return false; /* a gap begins the next batch */
+        note_gap(k, k->copied + 1, journal_first(j) - 1, wall_us);
+    }
+    while (k->copied < journal_head(j) && store_batch_bytes(k->filling) < enough) {
+        if (journal_read(j, k->copied + 1, &e))
+            break;
+        store_batch_add(k->filling, e.seq,
+                        e.feed < JOURNAL_FEEDS ? e.feed : STORE_FEED_NONE, e.topic,
+                        e.record);
+        if (e.feed < JOURNAL_FEEDS && e.line)
+            k->copied_line[e.feed] = e.line;
+        k->copied = e.seq;
+    }
+    return k->copied < journal_head(j);
+}
+
+static void put_feeds(struct keeper *k)
+{
+    for (uint32_t i = 0; i < JOURNAL_FEEDS; i++) {
+        const struct journal_feed *f = journal_feed(k->journal, i);
+
+        if (!f->name[0])
+            break;
+        if (k->is_told[i] && k->copied_line[i] == k->handed_line[i])
+            continue;
+        k->is_told[i] = true;
+        k->handed_line[i] = k->copied_line[i];
+        store_batch_feed(k->filling, i, span_of(f->name), span_of(f->owner), f->epoch,
+                         k->copied_line[i]);
+    }
+}
+
+/* The batch is complete: feeds and settings are put in, and another is begun. */
+static struct store_batch *take_batch(struct keeper *k)
+{
+    struct store_batch *b = k->filling;
+
+    put_feeds(k);
+    store_batch_keep(b, k->keep_count, k->keep_age_us);
+    k->filling = k->spare ? k->spare : store_batch_new();
+    k->spare = NULL;
+    return b;
+}
+
+/* --- start --------------------------------------------------------------------------------- */
+
+static enum err store_tail(struct keeper *k, uint64_t wall_us, char *error)
+{
+    struct store *s = archive_store(k->archive);
+    uint64_t head = journal_head(k->journal);
+
+    while (k->copied < head || !store_batch_is_empty(k->filling)) {
+        struct store_batch *b;
+        uint64_t before = k->copied;
+        enum err e;
+
+        copy_some(k, 0, wall_us);
+        if (k->copied < head && k->copied > before &&
+            store_batch_bytes(k->filling) < STORE_BATCH_BYTES)
+            continue;
+        b = take_batch(k);
+        e = store_write(s, b, error);
+        store_batch_clear(b);
+        k->spare = b;
+        if (e)
+            return e;
+    }
+    journal_set_stored(k->journal, k->copied);
+    memcpy(k->stored_line, k->handed_line, sizeof k->stored_line);
+    return OK;
+}
+
+/* NULL: it is the log that the store has. */
+static const char *why_new_epoch(const struct store_state *s,
+                                 const struct journal_identity *ring)
+{
+    if (!s->epoch)
+        return ring->is_new ? "new" : "store_deleted";
+    if (s->is_copy)
+        return "restored";
+    if (ring->is_new)
+        return "journal_deleted";
+    if (ring->store_id != s->store_id || ring->epoch != s->epoch)
+        return "journal_of_another_store";
+    if (ring->stored > s->head)
+        return "restored";
+    if (ring->is_damaged || (!ring->is_clean && !ring->is_same_boot))
+        return "machine_stopped";
+    return NULL;
+}
+
+static enum err begin_epoch(struct keeper *k, const struct store_state *state,
+                            uint64_t wall_us, char *error)
+{
+    const struct journal_identity *ring = journal_identity(k->journal);
+    struct store *s = archive_store(k->archive);
+    uint64_t first = state->head + 1, epoch = random_u64();
+    struct store_state fresh;
+    enum err e;
+
+    if (!ring->is_new && ring->next > first)
+        first = ring->next; /* they were called out: never again */
+    e = store_begin_epoch(s, epoch, first, k->epoch_reason, wall_us, error);
+    if (!e)
+        e = store_state(s, &fresh, error);
+    if (e)
+        return e;
+    journal_begin(k->journal, epoch, fresh.store_id, first);
+    k->is_new_epoch = true;
+    return OK;
+}
+
+static enum err recover(struct keeper *k, const struct broker_config *config,
+                        uint64_t wall_us, char *error)
+{
+    struct store_state state;
+    enum err e = store_state(archive_store(k->archive), &state, error);
+
+    if (e)
+        return e;
+    k->epoch_reason = why_new_epoch(&state, journal_identity(k->journal));
+    if (k->epoch_reason)
+        e = begin_epoch(k, &state, wall_us, error);
+    k->copied = k->epoch_reason ? journal_head(k->journal) : state.head;
+    if (!e && !k->epoch_reason) {
+        uint64_t tail = journal_head(k->journal) - state.head;
+
+        for (uint32_t i = 0; i < JOURNAL_FEEDS; i++)
+            k->copied_line[i] = journal_feed(k->journal, i)->received;
+        e = store_tail(k, wall_us, error);
+        if (!e && tail)
+            log_info("%llu records that a broker before left in the ring are stored",
+                     (unsigned long long)tail);
+    }
+    if (!e && journal_size(k->journal) != (size_t)config->journal_bytes)
+        e = journal_resize(k->journal, (size_t)config->journal_bytes, error);
+    if (!e)
+        e = store_state(archive_store(k->archive), &state, error);
+    k->first = state.first;
+    return e;
+}
+
+enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
+                     struct keeper **out, char error[KEEPER_ERROR_MAX])
+{
+    struct keeper *k = mem_zalloc(sizeof *k);
+    char ring[4096];
+    enum err e;
+
+    k->filling = store_batch_new();
+    k->keep_count = (uint64_t)config->retention_count;
+    k->keep_age_us = (uint64_t)config->retention_age * 1000;
+    snprintf(ring, sizeof ring, "%s-ring", keeper_path(config));
+    e = archive_open(keeper_path(config), &k->archive, error);
+    if (!e)
+        e = journal_open(ring, (size_t)config->journal_bytes, &k->journal, error);
+    if (!e)
+        e = recover(k, config, wall_us, error);
+    if (!e) {
+        *out = k;
+        return OK;
+    }
+    if (k->journal)
+        journal_close(k->journal, false);
+    archive_free(k->archive);
+    store_batch_free(k->filling);
+    store_batch_free(k->spare);
+    free(k);
+    return e;
+}
+
+struct journal *keeper_journal(struct keeper *k)
+{
+    return k->journal;
+}
+
+uint64_t keeper_epoch(const struct keeper *k)
+{
+    return journal_identity(k->journal)->epoch;
+}
+
+bool keeper_is_new_epoch(const struct keeper *k)
+{
+    return k->is_new_epoch;
+}
+
+const char *keeper_epoch_reason(const struct keeper *k)
+{
+    return k->epoch_reason;
+}
+
+struct store *keeper_store(struct keeper *k)
+{
+    return archive_store(k->archive);
+}
+
+enum err keeper_start(struct keeper *k, char error[KEEPER_ERROR_MAX])
+{
+    enum err e = archive_start(k->archive, error);
+
+    k->is_started = !e;
+    return e;
+}
+
+int keeper_fd(const struct keeper *k)
+{
+    return archive_fd(k->archive);
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+static void on_written(struct keeper *k, struct archive_result *r)
+{
+    journal_set_stored(k->journal, r->upto);
+    k->first = r->first;
+    memcpy(k->stored_line, k->handed_line, sizeof k->stored_line);
+    if (!k->spare) {
+        k->spare = r->batch;
+        r->batch = NULL;
+    }
+}
+
+static void on_result(struct keeper *k, struct archive_result *r)
+{
+    switch (r->event) {
+    case ARCHIVE_WRITTEN:
+        on_written(k, r);
+        break;
+    case ARCHIVE_FAILED:
+        snprintf(k->reason, sizeof k->reason, "%s", r->text);
+        log_error("Not durable: %s; quotes are called out all the same", r->text);
+        break;
+    case ARCHIVE_RECOVERED:
+        k->reason[0] = '\0';
+        log_info("Durable again after %llu ms", (unsigned long long)r->ms);
+        break;
+    case ARCHIVE_PRUNED:
+        k->first = r->first;
+        break;
+    case ARCHIVE_ABANDONED:
+    case ARCHIVE_ANSWER:
+        break;
+    }
+}
+
+static void take_results(struct keeper *k)
+{
+    struct archive_result r;
+
+    while (!k->has_answer && archive_take(k->archive, &r)) {
+        on_result(k, &r);
+        if (r.event == ARCHIVE_ANSWER) {
+            k->answer = r;
+            k->has_answer = true;
+        } else {
+            archive_result_clear(&r);
+        }
+    }
+}
+
+bool keeper_take_answer(struct keeper *k, struct archive_result *out)
+{
+    take_results(k);
+    if (!k->has_answer)
+        return false;
+    *out = k->answer;
+    k->has_answer = false;
+    return true;
+}
+
+enum err keeper_ask(struct keeper *k, bool is_history, const struct store_query *query,
+                    const struct archive_ticket *ticket)
+{
+    return archive_ask(k->archive, is_history, query, ticket);
+}
+
+int64_t keeper_turn(struct keeper *k, int64_t now, uint64_t wall_us)
+{
+    bool more;
+    struct keeper_status status;
+
+    take_results(k);
+    more = copy_some(k, now, wall_us);
+    if (store_batch_is_empty(k->filling))
+        return -1;
+    keeper_status(k, wall_us, &status);
+    if (status.behind_us > k->behind_max_us)
+        k->behind_max_us = status.behind_us;
+    if (!archive_can_write(k->archive))
+        return -1; /* its result wakes the loop */
+    if (store_batch_bytes(k->filling) < EAGER_BYTES && now < k->filling_at + EAGER_MS)
+        return more ? 0 : k->filling_at + EAGER_MS - now;
+    archive_write(k->archive, take_batch(k));
+    return more ? 0 : -1;
+}
+
+void keeper_status(struct keeper *k, uint64_t wall_us, struct keeper_status *out)
+{
+    struct journal_entry e;
+    struct wire_record r;
+    uint64_t stored = journal_stored(k->journal);
+
+    *out = (struct keeper_status){
+        .is_durable = !k->reason[0],
+        .reason = k->reason,
+        .first = k->first,
+        .stored = stored,
+        .gaps = k->gaps,
+        .behind_max_us = k->behind_max_us,
+    };
+    if (stored < journal_head(k->journal) &&
+        (!journal_read(k->journal, stored + 1, &e) ||
+         !journal_read(k->journal, journal_first(k->journal), &e)) &&
+        !wire_read_header(e.record, &r) && r.accepted_us < wall_us)
+        out->behind_us = wall_us - r.accepted_us;
+}
+
+uint64_t keeper_stored_line(const struct keeper *k, uint32_t feed)
+{
+    return feed < JOURNAL_FEEDS ? k->stored_line[feed] : 0;
+}
+
+/* --- end ------------------------------------------------------------------------------------------- */
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static bool is_all_stored(const struct keeper *k)
+{
+    return journal_stored(k->journal) >= journal_head(k->journal);
+}
+
+/* Until all is stored: hand over, wait for the writer. */
+static void store_rest(struct keeper *k, int64_t deadline)
+{
+    struct pollfd p = {.fd = archive_fd(k->archive), .events = POLLIN};
+    struct archive_result dropped;
+
+    for (;;) {
+        int64_t now = monotonic_ms();
+
+        take_results(k);
+        if (keeper_take_answer(k, &dropped))
+            archive_result_clear(&dropped);
+        if (now >= deadline || (is_all_stored(k) && archive_can_write(k->archive)))
+            return;
+        copy_some(k, now, 0);
+        if (archive_can_write(k->archive) && !store_batch_is_empty(k->filling))
+            archive_write(k->archive, take_batch(k));
+        else
+            poll(&p, 1, (int)(deadline - now));
+    }
+}
+
+bool keeper_close(struct keeper *k, int64_t deadline_ms)
+{
+    bool is_stored;
+
+    if (k->is_started) {
+        store_rest(k, deadline_ms);
+        archive_stop(k->archive, deadline_ms);
+        take_results(k);
+    }
+    if (k->has_answer)
+        archive_result_clear(&k->answer);
+    is_stored = is_all_stored(k);
+    if (!is_stored)
+        log_warning(
+            "%llu records are not stored yet: they are in the ring, and the next "
+            "start stores them",
+            (unsigned long long)(journal_head(k->journal) -
+                                 journal_stored(k->journal)));
+    archive_free(k->archive);
+    journal_close(k->journal, is_stored);
+    store_batch_free(k->filling);
+    store_batch_free(k->spare);
+    free(k);
+    return is_stored;
+}

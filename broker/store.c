@@ -1,0 +1,244 @@
+#include "broker/store_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "shared/pack.h"
+
+sqlite3_stmt *store_statement(struct store *s, enum store_statement which)
+{
+    sqlite3_reset(s->statements[which]);
+    return s->statements[which];
+}
+
+int store_row(sqlite3_stmt *stmt)
+{
+    return sqlite3_step(stmt);
+}
+
+int store_run(sqlite3_stmt *stmt)
+{
+    int rc = sqlite3_step(stmt);
+
+    while (rc == SQLITE_ROW)
+        rc = sqlite3_step(stmt);
+    sqlite3_reset(stmt);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+int store_do(struct store *s, enum store_statement which)
+{
+    return store_run(store_statement(s, which));
+}
+
+int store_begin(struct store *s, enum store_statement which)
+{
+    /* SQLite does not keep it when a commit fails: see store_error_tell. */
+    errno = 0;
+    return store_do(s, which);
+}
+
+int store_end(struct store *s, int rc)
+{
+    int error_number;
+
+    /* A statement left in the middle of its rows would keep the transaction open. */
+    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
+        sqlite3_reset(s->statements[i]);
+    if (rc == SQLITE_OK)
+        rc = store_do(s, STORE_COMMIT);
+    error_number = errno;
+    if (!sqlite3_get_autocommit(s->db))
+        store_do(s, STORE_ROLLBACK);
+    errno = error_number;
+    return rc;
+}
+
+void store_bind_text(sqlite3_stmt *stmt, int parameter, struct span text)
+{
+    if (text.at)
+        sqlite3_bind_text(stmt, parameter, text.at, (int)text.len, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(stmt, parameter);
+}
+
+void store_bind_blob(sqlite3_stmt *stmt, int parameter, struct span bytes)
+{
+    sqlite3_bind_blob(stmt, parameter, bytes.at, (int)bytes.len, SQLITE_STATIC);
+}
+
+struct span store_column_span(sqlite3_stmt *stmt, int column)
+{
+    const char *at = sqlite3_column_blob(stmt, column);
+
+    return (struct span){at ? at : "", (size_t)sqlite3_column_bytes(stmt, column)};
+}
+
+static int read_meta(struct store *s, const char *name, uint64_t *out)
+{
+    sqlite3_stmt *stmt = store_statement(s, STORE_META);
+    int rc;
+
+    store_bind_text(stmt, 1, span_of(name));
+    rc = store_row(stmt);
+    if (rc == SQLITE_ROW)
+        *out = store_column_u(stmt, 0);
+    /* A store without its meta is not whole. */
+    return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
+}
+
+static int read_ends(struct store *s, struct store_state *out)
+{
+    sqlite3_stmt *stmt = store_statement(s, STORE_LOG_ENDS);
+    uint64_t first_gap, last_gap;
+    int rc = store_row(stmt);
+
+    if (rc != SQLITE_ROW)
+        return rc;
+    out->first = store_column_u(stmt, 0);
+    out->head = store_column_u(stmt, 1);
+    first_gap = store_column_u(stmt, 2);
+    last_gap = store_column_u(stmt, 3);
+    out->last_loss = store_column_u(stmt, 4);
+    if (first_gap && (!out->first || first_gap < out->first))
+        out->first = first_gap;
+    if (last_gap > out->head)
+        out->head = last_gap;
+    if (out->epoch && out->epoch_first > out->head + 1)
+        out->head = out->epoch_first - 1;
+    if (!out->first)
+        out->first = out->head + 1;
+    return SQLITE_OK;
+}
+
+int store_read_state(struct store *s, struct store_state *out)
+{
+    sqlite3_stmt *stmt = store_statement(s, STORE_EPOCH_LAST);
+    uint64_t is_copy = 0;
+    int rc = read_meta(s, "store_id", &out->store_id);
+
+    if (!rc)
+        rc = read_meta(s, "is_copy", &is_copy);
+    if (rc)
+        return rc;
+    out->is_copy = is_copy;
+    rc = store_row(stmt);
+    if (rc == SQLITE_ROW) {
+        out->epoch = store_column_u(stmt, 0);
+        out->epoch_first = store_column_u(stmt, 1);
+    } else if (rc != SQLITE_DONE) {
+        return rc;
+    }
+    return read_ends(s, out);
+}
+
+enum err store_state(struct store *s, struct store_state *out,
+                     char error[STORE_ERROR_MAX])
+{
+    struct store_state state = {0};
+    int rc = store_begin(s, STORE_BEGIN_READ);
+
+    if (!rc)
+        rc = store_end(s, store_read_state(s, &state));
+    if (rc)
+        return store_error_tell(s->path, s->db, rc, "read it", error);
+    *out = state;
+    return OK;
+}
+
+static int begin_epoch(struct store *s, uint64_t epoch, uint64_t first_seq,
+                       const char *reason, uint64_t wall_us)
+{
+    sqlite3_stmt *stmt = store_statement(s, STORE_EPOCH_ADD);
+
+    store_bind_u(stmt, 1, epoch);
+    store_bind_u(stmt, 2, first_seq);
+    store_bind_text(stmt, 3, span_of(reason));
+    store_bind_u(stmt, 4, wall_us);
+    return store_run(stmt);
+}
+
+enum err store_begin_epoch(struct store *s, uint64_t epoch, uint64_t first_seq,
+                           const char *reason, uint64_t wall_us,
+                           char error[STORE_ERROR_MAX])
+{
+    struct store_state state = {0};
+    int rc = store_begin(s, STORE_BEGIN_WRITE);
+
+    assert(s->mode == STORE_WRITE && epoch);
+    store_writer_forget(s);
+    if (!rc) {
+        rc = store_read_state(s, &state);
+        if (!rc && first_seq <= state.head)
+            rc = SQLITE_MISUSE;
+        if (!rc)
+            rc = begin_epoch(s, epoch, first_seq, reason, wall_us);
+        if (!rc)
+            rc = store_do(s, STORE_OWN_COPY);
+        rc = store_end(s, rc);
+    }
+    if (rc == SQLITE_MISUSE) {
+        snprintf(error, STORE_ERROR_MAX,
+                 "store %s: an epoch cannot begin at %llu, the log goes to %llu",
+                 s->path, (unsigned long long)first_seq,
+                 (unsigned long long)state.head);
+        return ERR_INVALID;
+    }
+    return rc ? store_error_tell(s->path, s->db, rc, "begin an epoch in it", error)
+              : OK;
+}
+
+enum err store_each_last(struct store *s,
+                         void (*take)(void *ctx, const struct store_last *), void *ctx,
+                         char error[STORE_ERROR_MAX])
+{
+    sqlite3_stmt *stmt = store_statement(s, STORE_LAST_ALL);
+    int rc;
+
+    while ((rc = store_row(stmt)) == SQLITE_ROW) {
+        struct store_last last = {.symbol = store_column_span(stmt, 0),
+                                  .seq = store_column_u(stmt, 1),
+                                  .is_stale = sqlite3_column_int(stmt, 2),
+                                  .feed = store_column_span(stmt, 3),
+                                  .record = store_column_span(stmt, 4)};
+
+        /* These go into the broker's book, and from there to everybody. */
+        if (!quote_is_symbol(last.symbol) ||
+            (last.record.len && (wire_read(last.record, &last.quote, NULL) ||
+                                 pack_check(last.quote.body)))) {
+            rc = SQLITE_CORRUPT;
+            break;
+        }
+        take(ctx, &last);
+    }
+    sqlite3_reset(stmt);
+    return rc == SQLITE_DONE
+               ? OK
+               : store_error_tell(s->path, s->db, rc, "read the last values", error);
+}
+
+enum err store_each_feed(struct store *s,
+                         void (*take)(void *ctx, const struct store_feed *), void *ctx,
+                         char error[STORE_ERROR_MAX])
+{
+    sqlite3_stmt *stmt = store_statement(s, STORE_FEED_ALL);
+    int rc;
+
+    while ((rc = store_row(stmt)) == SQLITE_ROW) {
+        struct store_feed feed = {store_column_span(stmt, 0),
+                                  store_column_span(stmt, 1), store_column_u(stmt, 2),
+                                  store_column_u(stmt, 3)};
+
+        take(ctx, &feed);
+    }
+    sqlite3_reset(stmt);
+    return rc == SQLITE_DONE
+               ? OK
+               : store_error_tell(s->path, s->db, rc, "read the feeds", error);
+}
+
+void store_interrupt(struct store *s)
+{
+    sqlite3_interrupt(s->db);
+}

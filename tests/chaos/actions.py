@@ -1,0 +1,206 @@
+"""What can be done to the running programs, and how often.
+
+An action is chosen in the run's own thread, with everything it needs from the run's dice, so
+that a seed always makes the same choices; it is then performed in a thread, because several
+things go wrong at once in life, too.  One victim suffers one action at a time: an action whose
+victim is busy is passed over.
+"""
+
+import collections
+import time
+
+import pregon
+
+Deed = collections.namedtuple("Deed", "victim text perform")
+
+CLIENTS_MAX = 24
+
+
+def kill(kind):
+    def choose(world, dice):
+        victim = dice.choice(world.cast[kind])
+        pause = dice.choice((0.0, dice.uniform(0, 0.3), dice.uniform(0, 2.0)))
+
+        def perform():
+            victim.kill()
+            time.sleep(pause)
+            world.restart(victim)
+
+        return Deed(victim.name, f"kill -9 {victim.name}, again after {pause:.2f} s", perform)
+
+    return choose
+
+
+def stop(kind):
+    def choose(world, dice):
+        victim = dice.choice(world.cast[kind])
+        pause = dice.uniform(0, 1.0)
+
+        def perform():
+            victim.stop()
+            time.sleep(pause)
+            world.restart(victim)
+
+        return Deed(victim.name, f"SIGTERM {victim.name}, again after {pause:.2f} s", perform)
+
+    return choose
+
+
+def stall(kind):
+    def choose(world, dice):
+        victim = dice.choice(world.cast[kind])
+        seconds = dice.choice((dice.uniform(0.1, 0.6), dice.uniform(0.5, 4.0)))
+        return Deed(victim.name, f"SIGSTOP {victim.name} for {seconds:.2f} s",
+                    lambda: victim.stall(seconds))
+
+    return choose
+
+
+def cut(world, dice):
+    proxy = dice.choice(world.proxies)
+    return Deed(None, f"cut links of {proxy.name}", lambda: proxy.cut(dice_of(dice)))
+
+
+def half_close(world, dice):
+    proxy, way = dice.choice(world.proxies), dice.choice(("up", "down"))
+    own = dice_of(dice)
+    return Deed(None, f"half-close links of {proxy.name} ({way})",
+                lambda: proxy.half_close(own, way))
+
+
+def delay(world, dice):
+    proxy = dice.choice(world.proxies)
+    held, seconds = dice.uniform(0.01, 0.3), dice.uniform(0.5, 4.0)
+
+    def perform():
+        proxy.set_delay(held)
+        time.sleep(seconds)
+        proxy.heal()
+
+    return Deed(proxy.name, f"{proxy.name} holds everything {held * 1000:.0f} ms "
+                f"for {seconds:.1f} s", perform)
+
+
+def shut(world, dice):
+    proxy = dice.choice(world.proxies)
+    ways = dice.choice((("up",), ("down",), ("down",), ("up", "down")))
+    seconds = dice.uniform(0.3, 4.0)
+
+    def perform():
+        proxy.shut(ways)
+        time.sleep(seconds)
+        proxy.heal()
+
+    return Deed(proxy.name, f"{proxy.name} forwards nothing {'/'.join(ways)} "
+                f"for {seconds:.1f} s", perform)
+
+
+def burst(world, dice):
+    feeder = dice.choice(world.cast["feeder"])
+    count = dice.randint(300, 4000)
+    return Deed(None, f"{count} quotes at once from {feeder.name}",
+                lambda: feeder.burst(count))
+
+
+def swallow(world, dice):
+    feeder = dice.choice(world.wire_feeders)
+    count = dice.randint(1, 600)
+    return Deed(None, f"{count} lines of {feeder.name} get lost on the way",
+                lambda: feeder.swallow(count))
+
+
+def quiet(world, dice):
+    seconds = dice.uniform(0.5, 1.5)
+    return Deed(None, f"no quotes for {seconds:.1f} s",
+                lambda: [f.be_quiet(seconds) for f in world.cast["feeder"]])
+
+
+def newcomer(world, dice):
+    mode, own = dice.choice(("all", "merge")), dice_of(dice)
+
+    def perform():
+        if len(world.clients) < CLIENTS_MAX:
+            world.add_client(mode, own)
+
+    return Deed(None, f"a new client joins, mode {mode}", perform)
+
+
+def deaf(world, dice):
+    client = dice.choice(world.listeners)
+    seconds, count = dice.uniform(0.5, 5.0), dice.randint(0, 6000)
+    feeder = dice.choice(world.cast["feeder"])
+
+    def perform():
+        client.stop_reading(seconds)
+        feeder.burst(count)
+
+    return Deed(None, f"{client.name} stops reading for {seconds:.1f} s, "
+                f"{count} quotes from {feeder.name}", perform)
+
+
+def disk_full(world, dice):
+    """The broker goes on calling, says that nothing is written down, and then is well again."""
+    seconds = dice.uniform(2.0, 6.0)
+    feeder = dice.choice(world.cast["feeder"])
+
+    def perform():
+        until = time.monotonic() + seconds
+        before = world.head()
+        is_told = False
+        world.disk.fill()
+        try:
+            while time.monotonic() < until or (not is_told and time.monotonic() < until + 10):
+                feeder.burst(500)  # or what must be written might fit into what is left
+                is_told = is_told or world.durability() is False
+                time.sleep(0.2)
+            try:
+                pregon.eventually(world.head, lambda head: head > before, "a quote on a full disk")
+            except pregon.Lost as e:
+                world.complain("disk", str(e))
+        finally:
+            world.disk.clear()
+        try:
+            pregon.eventually(world.durability, lambda d: d is not False,
+                              "health's durable, after the disk had room again")
+        except pregon.Lost as e:
+            world.complain("disk", str(e))
+        world.full_disks.append(is_told)
+        return "" if is_told else " (health never said so)"
+
+    return Deed("broker", f"the disk is full for {seconds:.1f} s", perform)
+
+
+def dice_of(dice):
+    """Dice for the action itself, so that how long it takes changes nothing for the others."""
+    return type(dice)(dice.getrandbits(64))
+
+
+# weight, what, what it needs of the run
+TABLE = [
+    (4, kill("broker"), "store"),
+    (2, stop("broker"), "store"),
+    (2, stall("broker"), None),
+    (4, kill("gateway"), None),
+    (2, stop("gateway"), None),
+    (3, stall("gateway"), None),
+    (3, kill("feeder"), None),
+    (2, stop("feeder"), None),
+    (2, stall("feeder"), None),
+    (5, cut, None),
+    (3, half_close, None),
+    (3, delay, None),
+    (4, shut, None),
+    (4, burst, None),
+    (3, swallow, None),
+    (2, quiet, None),
+    (2, newcomer, None),
+    (3, deaf, None),
+    (1, disk_full, "disk"),
+]
+
+
+def choose(world, dice):
+    """The next deed."""
+    table = [(weight, what) for weight, what, needs in TABLE if not needs or needs in world.has]
+    (what,) = dice.choices([what for _, what in table], [weight for weight, _ in table])
+    return what(world, dice)

@@ -1,0 +1,519 @@
+#!/usr/bin/python3
+"""The chaos run: everything is killed, stopped, stalled and cut at random for some minutes, and
+at the end no quote may be missing, none twice, none out of order.
+
+    tests/chaos/chaos.py --bin build/release/bin --minutes 2 --seed 7
+
+The seed decides what is done and how; when it takes effect is the machine's affair.  Prints
+the seed, then a line every ten seconds, then the verdict; exit code 0 if all is well.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "system"))
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    root = os.path.dirname(os.path.dirname(HERE))
+    parser.add_argument("--bin", default=os.environ.get("PREGON_BIN")
+                        or os.path.join(root, "build", "release", "bin"))
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--store", choices=("sqlite", "memory", "none"), default="sqlite",
+                        help="sqlite; memory: the broker is never ended; none: it is not told "
+                        "of a store, and resuming may be refused")
+    parser.add_argument("--keep", metavar="DIR", help="where logs go (default: kept on failure)")
+    return parser.parse_args()
+
+
+ARGUMENTS = arguments()
+os.environ["PREGON_BIN"] = os.path.abspath(ARGUMENTS.bin)
+
+# pylint: disable=wrong-import-position  (pregon reads PREGON_BIN when it is imported)
+import zmq
+
+import actions
+import pregon
+import troupe
+import verdict
+from clients import Client
+from feeders import StdinFeeder, WireFeeder
+from history import History, seq_of
+from proxy import Proxy
+
+GATEWAYS = 2
+SYMBOLS = 6  # of a feeder
+RATE = 80  # quotes a second of a feeder
+DEEDS_AT_ONCE = 3
+PROGRESS = 10.0
+RING_THAT_OVERFLOWS = 200
+JOURNAL = 16 << 20  # bytes the broker keeps in memory: little, so that the store is asked, too
+ALL = ["*", "*", "A*", "A1,B*", "C*,D*", "B0,C1,D2", "*", "D*"]
+MERGE = ["*", "*", "A*,C1", "B*,D*"]
+SETTLING = 60 * (5 if pregon.IS_SANITIZED else 1)  # seconds until all must be with everybody
+
+
+class World:
+    """All that runs, and what is known about it."""
+
+    def __init__(self, args, seed, directory):
+        self.args, self.seed, self.directory = args, seed, directory
+        self.history = History()
+        self.history.is_of_old = args.store == "none"
+        self.complaints = []  # (rule, text)
+        self.busy = set()
+        self.lock = threading.Lock()
+        self.context = zmq.Context()
+        self.is_over = False
+        self.full_disks = []
+        self.clients, self.proxies, self.feeders, self.actors = [], [], [], []
+        self.disk = None
+        self.is_calm = False
+        threading.excepthook = self.on_thread_died
+
+    def on_thread_died(self, died):
+        self.complain("harness", "".join(traceback.format_exception(died.exc_value)))
+
+    # setting up
+
+    def open(self):
+        self.disk = troupe.Disk(os.path.join(self.directory, "store"),
+                                int(64 + 40 * self.args.minutes))
+        self.has = {"memory": set(), "none": set(), "sqlite": {"store"}}[self.args.store]
+        if self.disk.is_small and self.args.store == "sqlite":
+            self.has.add("disk")
+        ports = troupe.free_ports(3 + GATEWAYS)
+        names = ("broker_ingest", "broker_publish", "broker_control")
+        self.where = {name: f"tcp://127.0.0.1:{port}" for name, port in zip(names, ports)}
+        self.gateway_ports = ports[3:]
+        self.broker = self.actor("broker", "broker", {
+            **self.where, **self.store(), "journal_bytes": JOURNAL})
+        self.broker.start()
+        self.gateways = [self.gateway(i) for i in range(GATEWAYS)]
+        for gateway in self.gateways:
+            gateway.start()
+        self.proxies = [Proxy(f"proxy-{i + 1}", port)
+                        for i, port in enumerate(self.gateway_ports)]
+        self.hire_feeders()
+        self.costs = troupe.Costs(self.actors)
+        self.admit_clients()
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+        self.watcher.start()
+
+    def store(self):
+        if self.args.store == "none":
+            return {}
+        if self.args.store == "memory":
+            return {"store": "memory"}
+        return {"store": f"sqlite:{self.disk.path}/pregon.db"}
+
+    def actor(self, name, program, settings, **how):
+        actor = troupe.Actor(name, program, settings, directory=self.directory, **how)
+        self.actors.append(actor)
+        return actor
+
+    def gateway(self, i):
+        return self.actor(f"gateway-{i + 1}", "gateway", {
+            "broker_publish": self.where["broker_publish"],
+            "broker_control": self.where["broker_control"],
+            "port": self.gateway_ports[i], "gateway_name": f"gw-{i + 1}", "heartbeat": 1,
+            "websocket_timeout": 8, "websocket_auto_subscribe": "", "client_queue": 256 * 1024,
+            "timeout_graceful_shutdown": 2, "access_log": False})
+
+    def hire_feeders(self):
+        def symbols(letter):
+            return [f"{letter}{i}" for i in range(SYMBOLS)]
+
+        for letter in "AB":
+            process = self.actor(f"feeder-{letter}", "feeder", {
+                "feed": f"feeder-{letter}", "source": "-",
+                "broker_ingest": self.where["broker_ingest"],
+                "broker_control": self.where["broker_control"]}, stdin=-1)
+            self.feeders.append(StdinFeeder(self.history, f"feeder-{letter}", process,
+                                            symbols(letter), RATE, self.dice(letter)))
+        for letter in "CD":
+            self.feeders.append(WireFeeder(
+                self.history, f"feeder-{letter}", self.context, self.where, symbols(letter),
+                RATE, self.dice(letter), can_wait=letter == "C",
+                ring=65536 if letter == "C" else RING_THAT_OVERFLOWS,
+                keeps_log=self.args.store != "none"))
+        self.wire_feeders = self.feeders[2:]
+        self.cast = {"broker": [self.broker], "gateway": self.gateways, "feeder": self.feeders}
+        for feeder in self.feeders:
+            feeder.be_quiet(3600)  # until the first clients listen
+            feeder.start()
+        for actor in self.actors:
+            actor.wait_ready()
+
+    def admit_clients(self):
+        for mode, table in (("all", ALL), ("merge", MERGE)):
+            for i, patterns in enumerate(table):
+                self.join(mode, patterns, is_proxied=i % 2 == 1,
+                          dice=self.dice(f"{mode} {i}"))
+        self.listeners = [c for c in self.clients if c.small_window]  # those that get deaf
+        pregon.eventually(lambda: [c.name for c in self.clients if not c.is_attached],
+                          lambda missing: not missing, "that every client is let in")
+        for feeder in self.feeders:
+            feeder.be_quiet(0)
+
+    def dice(self, of):
+        return random.Random(f"{self.seed} {of}")
+
+    def join(self, mode, patterns, is_proxied, dice):
+        if is_proxied:
+            doors = [(f"gw-{i + 1} by proxy", p.port) for i, p in enumerate(self.proxies)]
+        else:
+            doors = [(f"gw-{i + 1}", port) for i, port in enumerate(self.gateway_ports)]
+        number = sum(c.mode == mode for c in self.clients) + 1
+        self.clients.append(Client(self.history, f"{mode}-{number}", mode, patterns.split(","),
+                                   doors, dice, small_window=number % 3 == 0))
+
+    def add_client(self, mode, dice):
+        self.join(mode, dice.choice(ALL), dice.random() < 0.5, dice)
+
+    # looking
+
+    def complain(self, rule, text):
+        with self.lock:
+            self.complaints.append((rule, f"{self.history.now():.1f} s: {text}"))
+
+    def head(self):
+        """The newest position anybody has heard of."""
+        return max((c.position or 0) for c in self.clients)
+
+    def durability(self):
+        for port in self.gateway_ports:
+            said = troupe.durability(troupe.page(port, "health"))
+            if said is not None:
+                return said
+        return None
+
+    def watch(self):
+        """Once a second: nobody has ended by itself; what is kept, what it costs."""
+        broker = Asker(self.context, self.where["broker_control"])
+        while not self.is_over:
+            self.costs.look()
+            answer = broker.ask("replay", pattern="*", after=seq_of(self.head()), limit=1)
+            if answer and "first" in answer:
+                epoch = f"{answer['epoch']:016x}"
+                self.history.kept_from.append(
+                    (self.history.now(), self.history.where(epoch, answer["first"])))
+            for actor in self.actors:
+                self.check_alive(actor)
+            time.sleep(1.0)
+        broker.close()
+
+    def check_alive(self, actor):
+        with self.lock:
+            if actor.name in self.busy or actor.is_running or self.is_over or self.is_calm:
+                return
+            self.busy.add(actor.name)
+        try:
+            self.complain("ends", f"{actor.name} ended by itself, code "
+                          f"{actor.process.returncode}: {actor.log()[-1:]}")
+            feeder = next((f for f in self.feeders if f.name == actor.name), None)
+            if feeder:
+                feeder.bury_dead()
+            self.restart(feeder or actor)
+        finally:
+            with self.lock:
+                self.busy.discard(actor.name)
+
+    # acting
+
+    def restart(self, victim):
+        if victim in self.gateways:
+            victim.start(wait=False)  # its ready line may have to wait for the broker
+        else:
+            victim.start()
+
+    def act(self, seconds):
+        dice = random.Random(self.seed)
+        until = time.monotonic() + seconds
+        report_at = time.monotonic() + PROGRESS
+        count = passed_over = 0
+        with concurrent.futures.ThreadPoolExecutor(DEEDS_AT_ONCE) as pool:
+            running = []
+            while time.monotonic() < until:
+                pause = dice.choice((0.05, dice.uniform(0.1, 1.0), dice.uniform(0.5, 1.5)))
+                time.sleep(pause)  # the rhythm of the chaos
+                deed = actions.choose(self, dice)
+                running = [r for r in running if not r.done()]
+                if len(running) >= DEEDS_AT_ONCE or not self.reserve(deed):
+                    passed_over += 1
+                else:
+                    count += 1
+                    running.append(pool.submit(self.perform, deed))
+                if time.monotonic() >= report_at:
+                    report_at += PROGRESS
+                    self.report(count, passed_over)
+        self.report(count, passed_over)
+
+    def reserve(self, deed):
+        with self.lock:
+            if deed.victim in self.busy:
+                return False
+            if deed.victim:
+                self.busy.add(deed.victim)
+            return True
+
+    def perform(self, deed):
+        over = self.history.act(deed.text)
+        more = ""
+        try:
+            more = deed.perform() or ""
+        except (AssertionError, OSError) as e:
+            more = f": {e}"
+            self.complain("ends", f"{deed.text}: {e}")
+            victim = next((v for cast in self.cast.values() for v in cast
+                           if v.name == deed.victim), None)
+            if victim and not victim.is_running:
+                self.restart(victim)
+        except Exception:
+            self.complain("harness", traceback.format_exc())
+        finally:
+            over(more)
+            with self.lock:
+                self.busy.discard(deed.victim)
+
+    def report(self, count, passed_over):
+        quotes = sum(f.written for f in self.feeders)
+        print(f"{self.history.now():6.0f} s  {count} actions ({passed_over} passed over), "
+              f"{quotes} quotes, position {seq_of(self.head())}, "
+              f"{sum(c.is_attached for c in self.clients)} of {len(self.clients)} clients, "
+              f"{sum(len(c.hearing.connections) for c in self.clients)} connections, "
+              f"{sum(c.resumed for c in self.clients)} resumed, "
+              f"{sum(c.is_slow for c in self.clients)} too slow", flush=True)
+
+    # the end
+
+    def settle(self):
+        """No more chaos: all must come to everybody."""
+        self.history.act("the chaos is over")()
+        for proxy in self.proxies:
+            proxy.heal()
+        self.disk.clear()
+        for feeder in self.feeders:
+            feeder.owed = min(feeder.owed, 2000)
+            feeder.finish()
+        self.wait("the feeders' last quotes", lambda: [
+            f.name for f in self.feeders if not f.has_finished])
+        for feeder in self.feeders:
+            self.history.finals.update(feeder.finals())
+        finals = self.history.finals
+        self.wait("the last quotes at every client", lambda: [
+            f"{c.name}: {c.lacks(finals)[:3]}" for c in self.clients if not c.shows(finals)])
+        if self.args.store == "sqlite" and self.durability() is False:
+            self.wait("that all is written down", lambda: self.durability() is False)
+
+    def wait(self, what, missing):
+        try:
+            pregon.eventually(missing, lambda m: not m, what, SETTLING)
+        except pregon.Lost as e:
+            self.complain("settles", str(e))
+
+    def measure(self):
+        """Rows of the verdict about what it costs."""
+        rows = [("memory", *row) for row in self.costs.judge_memory()]
+        for client in self.clients:
+            client.close()
+        for proxy in self.proxies:
+            proxy.close()
+        rows += [("descriptors", *row) for row in self.costs.judge_descriptors(12)]
+        return rows
+
+    def close(self):
+        """All feeders hand in what they have, then everybody leaves in order."""
+        self.is_calm = True
+        for feeder in self.feeders:
+            with self.complaining("feeder's end"):
+                feeder.settle()
+            for text in feeder.breaches:
+                self.complain("feeders", f"{feeder.name}: {text}")
+        self.is_over = True
+        self.watcher.join(5)
+        for actor in self.gateways + [self.broker]:
+            with self.complaining("SIGTERM at the end"):
+                actor.stop()
+
+    @contextlib.contextmanager
+    def complaining(self, what):
+        try:
+            yield
+        except (AssertionError, OSError) as e:
+            self.complain("ends", f"{what}: {e}")
+
+    def abandon(self):
+        """Whatever happened: nobody is left behind."""
+        self.is_calm = self.is_over = True
+        for feeder in self.feeders:
+            feeder.close()
+        for actor in self.actors:
+            actor.abandon()
+            actor.log_file.close()
+        self.context.destroy(linger=0)
+
+    def check_logs(self):
+        for actor in self.actors:
+            for text in actor.log():
+                if pregon.SANITIZER.search(text):
+                    self.complain("sanitizers", f"{actor.name}: {text}")
+
+
+class Asker:
+    """Questions to a broker that may not be there."""
+
+    def __init__(self, context, where):
+        self.context, self.where = context, where
+        self.socket = None
+        self.id = 0
+
+    def ask(self, op, **members):
+        if not self.socket:
+            self.socket = self.context.socket(zmq.DEALER)
+            self.socket.linger = 0
+            self.socket.connect(self.where)
+        self.id += 1
+        self.socket.send(pregon.msgpack.packb({"op": op, "id": self.id, **members}))
+        until = time.monotonic() + 2
+        while self.socket.poll(max(0, int(1000 * (until - time.monotonic())))):
+            answer = pregon.msgpack.unpackb(self.socket.recv(), strict_map_key=False)
+            if answer.get("id") == self.id:
+                return answer
+        self.close()
+        return None
+
+    def close(self):
+        if self.socket:
+            self.socket.close()
+        self.socket = None
+
+
+HARNESS_RULES = {
+    "settles": "when the chaos ends, everything reaches everybody",
+    "ends": "processes end when told to and only then, with the right code",
+    "feeders": "what was acknowledged to a feeder stays acknowledged",
+    "disk": "a full disk stops no quote, and is got over",
+    "sanitizers": "no sanitizer has anything to report",
+    "harness": "this program itself works",
+}
+
+
+def print_verdict(world, faults, costs):
+    rows = []  # (name, promise, faults)
+    for rule, text in verdict.RULES.items():
+        rows.append((rule, text, [f"{f.who}: {f.text}" for f in faults[rule]]))
+    for rule, text in HARNESS_RULES.items():
+        rows.append((rule, text, [t for r, t in world.complaints if r == rule]))
+    for what in ("memory", "descriptors"):
+        rows.append((what, "grows not beyond what is allowed",
+                     [f"{name}: {text}" for w, name, text, is_well in costs
+                      if w == what and not is_well]))
+    print()
+    for name, text, wrong in rows:
+        print(f"{'ok  ' if not wrong else 'FAIL'} {name:12} {text}"
+              + (f": {len(wrong)} faults, first: {wrong[0]}" if wrong else ""))
+    for what, name, text, _ in costs:
+        print(f"     {what:12} {name}: {text}")
+    for feeder in world.feeders:
+        lives = [life for life in world.history.lives if life.feed == feeder.name]
+        print(f"     {'quotes':12} {feeder.name}: {feeder.written} in {len(lives)} lives, "
+              f"{sum(life.kept for life in lives)} known to be received, "
+              f"{feeder.lost} named as lost")
+    told = sum(len(h.losses) for h in world.history.hearings)
+    print(f"     {'losses told':12} {told}, of feeds: "
+          f"{sum(1 for h in world.history.hearings for x in h.losses.values() if x.feed)}")
+    if world.full_disks:
+        print(f"     {'full disks':12} {len(world.full_disks)}, health said not durable in "
+              f"{sum(world.full_disks)}")
+    reasons = {}
+    for client in world.clients:
+        for end, count in client.reasons.items():
+            reasons[end] = reasons.get(end, 0) + count
+    for end, count in sorted(reasons.items(), key=lambda r: -r[1])[:12]:
+        print(f"     {'ended':12} {count} connections: {end}")
+    return not any(wrong for _, _, wrong in rows)
+
+
+def tell_stories(world, faults):
+    for rule in ("hole", "twice", "rising", "unique", "resume", "taken", "newest", "back", "odd"):
+        for fault in faults[rule][:2]:
+            print()
+            print("\n".join(verdict.story(world.history, fault)))
+
+
+def write_actions(world):
+    with open(os.path.join(world.directory, "actions.log"), "w", encoding="utf-8") as f:
+        print(f"seed {world.seed}; time 0 is {world.history.began:.3f} in the other logs", file=f)
+        for begun, ended, text in world.history.actions:
+            print(f"{begun:9.3f} {ended or begun:9.3f} {text}", file=f)
+    with open(os.path.join(world.directory, "connections.log"), "w", encoding="utf-8") as f:
+        for hearing in world.history.hearings:
+            print(f"{hearing.name} {hearing.mode} {','.join(hearing.patterns)}", file=f)
+            for c in hearing.connections:
+                print("  " + verdict.connection_line(c), file=f)
+
+
+def run(args, seed, directory):
+    world = World(args, seed, directory)
+    is_well = False
+    try:
+        world.open()
+        world.act(args.minutes * 60)
+        world.settle()
+        costs = world.measure()
+        world.close()
+        world.check_logs()
+        began = time.monotonic()
+        faults = verdict.judge(world.history)
+        is_well = print_verdict(world, faults, costs)
+        print(f"     judged in {time.monotonic() - began:.1f} s")
+        if not is_well:
+            tell_stories(world, faults)
+        return is_well
+    finally:
+        with contextlib.suppress(OSError):
+            write_actions(world)
+        world.abandon()
+        if world.disk:
+            world.disk.unmount(None if is_well else os.path.join(directory, "store-at-the-end"))
+
+
+def main():
+    args = ARGUMENTS
+    seed = random.SystemRandom().randrange(10**6) if args.seed is None else args.seed
+    print(f"seed {seed}, {args.minutes:g} minutes, store {args.store}, "
+          f"{os.environ['PREGON_BIN']}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if args.keep:
+        os.makedirs(args.keep, exist_ok=True)
+    directory = tempfile.mkdtemp(prefix=f"pregon-chaos-{seed}-", dir=args.keep)
+    is_well = False
+    try:
+        is_well = run(args, seed, directory)
+    finally:
+        if is_well and not args.keep:
+            shutil.rmtree(directory, ignore_errors=True)
+        else:
+            print(f"logs are in {directory}")
+        print(f"{'all is well' if is_well else 'NOT WELL'}; again: --seed {seed}", flush=True)
+    return 0 if is_well else 1
+
+
+if __name__ == "__main__":
+    if ARGUMENTS.store == "sqlite":
+        troupe.enter_own_mounts()
+    sys.exit(main())

@@ -1,0 +1,429 @@
+"""Feeders that number their quotes, so that the run knows what was sent.
+
+`StdinFeeder` writes to a real pregon-feeder's standard input; `WireFeeder` speaks the feeder's
+protocol itself.  Both have a thread that makes quotes, and are killed, stopped and stalled by
+others' threads.
+"""
+
+import json
+import os
+import re
+import secrets
+import signal
+import struct
+import threading
+import time
+
+import msgpack
+import zmq
+
+import pregon
+
+BATCH = 200  # quotes made in one go
+TURN = 0.02  # seconds between two looks whether a quote is due
+
+
+class Feeder:
+    """What both kinds have: symbols, the pace of quotes, and the end of it all."""
+
+    def __init__(self, history, name, symbols, rate, dice):
+        self.history, self.name = history, name
+        self.symbols = symbols
+        self.ids = [history.symbol(s) for s in symbols]
+        self.count = [0] * len(symbols)  # n of each symbol's last quote
+        self.rate, self.dice = rate, dice
+        self.owed = 0.0
+        self.paid_at = None
+        self.quiet_until = 0.0
+        self.last_ones = None  # symbols still to be quoted once, at the end
+        self.written = self.lost = 0
+        self.breaches = []  # promises the broker broke
+        self.to_swallow = 0
+        self.is_over = False
+        self.changed = threading.Condition(threading.RLock())
+        self.life = None
+        self.thread = threading.Thread(target=self._run, daemon=True, name=name)
+
+    def burst(self, count):
+        with self.changed:
+            self.owed += count
+
+    def be_quiet(self, seconds):
+        self.quiet_until = time.monotonic() + seconds
+
+    def finish(self):
+        """One last quote of each symbol, and no more."""
+        with self.changed:
+            self.to_swallow = 0
+            self.last_ones = list(range(len(self.symbols)))
+
+    @property
+    def has_finished(self):
+        return self.last_ones == []
+
+    def finals(self):
+        return dict(zip(self.ids, self.count))
+
+    def _due(self, room):
+        """The next quotes: [(symbol, n)], written down as sent."""
+        now = time.monotonic()
+        if self.paid_at is None or now < self.quiet_until:
+            self.paid_at = now
+        # After a stall the pace is kept, what was not made is not made up for.
+        self.owed += min(now - self.paid_at, 1.0) * self.rate
+        self.paid_at = now
+        if self.last_ones is not None:
+            chosen, self.last_ones = self.last_ones[:room], self.last_ones[room:]
+        else:
+            count = min(int(self.owed), room, BATCH)
+            self.owed -= count
+            chosen = [self.dice.randrange(len(self.symbols)) for _ in range(count)]
+        due = []
+        for i in chosen:
+            self.count[i] += 1
+            self.life.add(self.ids[i], self.count[i])
+            due.append((self.symbols[i], self.count[i]))
+        self.written += len(due)
+        return due
+
+
+class StdinFeeder(Feeder):
+    """A pregon-feeder that reads what we write."""
+
+    GRANTED = re.compile(r"granted by the broker .*, (\d+) lines received")
+    TOTALS = re.compile(r": (\d+) lines, (\d+) received, (\d+) lost")
+
+    def __init__(self, history, name, process, symbols, rate, dice):
+        super().__init__(history, name, symbols, rate, dice)
+        self.process = process
+        self.is_writing = False
+        self.thread.start()
+
+    # what is done to it
+
+    def start(self):
+        self.process.start(wait=False)
+        with self.changed:
+            self.life = self.history.life(self.name)
+            self.changed.notify_all()
+
+    def kill(self):
+        life, mark = self._retire(), self.process.mark
+        self.process.kill()
+        self._bury(life, mark)
+
+    def stop(self):
+        life, mark = self._retire(), self.process.mark
+        self.process.stop()
+        self._bury(life, mark)
+        totals = self._said(self.TOTALS, mark)
+        if life.base is not None and totals:
+            life.kept = int(totals[-1].group(2)) - life.base
+
+    def bury_dead(self):
+        """It ended by itself."""
+        self._bury(self._retire(), self.process.mark)
+
+    def stall(self, seconds):
+        self.process.stall(seconds)
+
+    @property
+    def is_running(self):
+        return self.process.is_running
+
+    def settle(self):
+        """All that was written has been received, or it says so."""
+        life, mark = self._retire(), self.process.mark
+        self.process.end_of_input()
+        self.process.ends(0)
+        self._bury(life, mark)
+        life.kept = len(life)
+        self.is_over = True
+
+    def close(self):
+        self.is_over = True
+        with self.changed:
+            self.changed.notify_all()
+
+    # how
+
+    def _retire(self):
+        with self.changed:
+            life, self.life = self.life, None
+            if self.process.is_running and self.last_ones is not None:
+                self.changed.wait_for(lambda: not self.is_writing, pregon.PATIENCE)
+            return life
+
+    def _bury(self, life, mark):
+        with self.changed:
+            self.changed.wait_for(lambda: not self.is_writing, pregon.PATIENCE)
+        try:
+            self.process.process.stdin.close()
+        except OSError:
+            pass
+        granted = self._said(self.GRANTED, mark)
+        if granted and life is not None:
+            life.base = int(granted[0].group(1))
+
+    def _said(self, pattern, mark):
+        return [m for m in map(pattern.search, self.process.log()[mark:]) if m]
+
+    def _run(self):
+        while not self.is_over:
+            with self.changed:
+                if self.life is None:
+                    self.changed.wait(0.2)
+                    continue
+                due = self._due(BATCH)
+                fd = self.process.process.stdin.fileno()
+                self.is_writing = True
+            try:
+                self._write(fd, due)
+            except OSError:
+                pass  # it was killed; what it had read is its own secret
+            with self.changed:
+                self.is_writing = False
+                self.changed.notify_all()
+                if len(due) < BATCH:
+                    self.changed.wait(TURN)
+
+    @staticmethod
+    def _write(fd, due):
+        data = "".join(
+            json.dumps({"symbol": s, "last": str(n), "n": n}, separators=(",", ":")) + "\n"
+            for s, n in due).encode()
+        while data:
+            data = data[os.write(fd, data) :]
+
+
+class WireFeeder(Feeder):
+    """A feeder after docs/protocol.md §2: numbered lines, a ring, resend, lost."""
+
+    HEARTBEAT, OPENING, SILENCE, RETRY = 0.5, 0.1, 1.5, 0.5
+    WINDOW = 4096  # lines under way
+
+    def __init__(self, history, name, context, broker, symbols, rate, dice, ring=65536,
+                 can_wait=True, keeps_log=True):
+        super().__init__(history, name, symbols, rate, dice)
+        self.context, self.broker = context, broker  # broker: its settings
+        self.ring_size, self.can_wait = ring, can_wait
+        self.keeps_log = keeps_log  # the broker must remember what it acknowledged
+        self.is_up = False
+        self.is_leaving = False
+        self.sockets = None
+        self.stalled_until = 0.0
+        self.resent = 0
+        self.thread.start()
+
+    # what is done to it
+
+    def start(self):
+        with self.changed:
+            self.life = self.history.life(self.name)
+            self.owner = secrets.token_hex(8)
+            self.ring = {}  # number -> (topic, body)
+            self.first = self.cursor = self.next = 1  # in the ring; to send; to be made
+            self.received = 0
+            self.epoch = 0
+            self.has_begun = self.is_open = False
+            self.hello_at = self.beat_at = self.heard_at = 0.0
+            self.is_leaving = False
+            self.is_up = True
+            self.changed.notify_all()
+
+    def kill(self):
+        with self.changed:
+            self.is_up = False
+            self.changed.notify_all()
+            if not self.changed.wait_for(lambda: not self.sockets, pregon.PATIENCE):
+                raise pregon.Lost(f"{self.name} did not end")
+            self._bury()
+
+    def stop(self):
+        with self.changed:
+            self.is_leaving = True
+            self.changed.wait_for(lambda: self.received == self.next - 1, 5.0)
+            if self.epoch and self.sockets:
+                self._say(op="goodbye", id=99, epoch=self.epoch)
+        self.kill()
+
+    def stall(self, seconds):
+        self.stalled_until = time.monotonic() + seconds
+        time.sleep(seconds)
+
+    def swallow(self, count):
+        """So many lines get lost on the way to the broker."""
+        with self.changed:
+            self.to_swallow += count
+            self.owed += 2 * count
+
+    @property
+    def is_running(self):
+        return True
+
+    def settle(self):
+        with self.changed:
+            if not self.changed.wait_for(lambda: self.received == self.next - 1,
+                                         4 * pregon.PATIENCE):
+                raise pregon.Lost(f"{self.name}: {self.received} of {self.next - 1} received")
+        self.stop()
+        self.close()
+
+    def close(self):
+        self.is_over = True
+        self.thread.join()
+
+    def _bury(self):
+        if self.has_begun:
+            self.life.kept = max(self.life.kept, self.received - self.life.base)
+
+    # its thread
+
+    def _run(self):
+        while not self.is_over:
+            with self.changed:
+                if not self.is_up:
+                    self._close_sockets()
+                    self.changed.notify_all()
+                    self.changed.wait(0.2)
+                    continue
+                if time.monotonic() < self.stalled_until:
+                    self.changed.wait(TURN)
+                    continue
+                if not self.sockets:
+                    self._open_sockets()
+                _, control = self.sockets
+            has_news = control.poll(10)
+            with self.changed:
+                if self.is_up and self.sockets:
+                    self._turn(control, has_news)
+        self._close_sockets()
+
+    def _open_sockets(self):
+        publisher = self.context.socket(zmq.PUB)
+        publisher.sndhwm = 0
+        control = self.context.socket(zmq.DEALER)
+        for sock, where in ((publisher, "broker_ingest"), (control, "broker_control")):
+            sock.linger = 0
+            sock.connect(self.broker[where])
+        self.sockets = publisher, control
+
+    def _close_sockets(self):
+        for sock in self.sockets or ():
+            sock.close()
+        self.sockets = None
+
+    def _turn(self, control, has_news):
+        while has_news:
+            try:
+                message = control.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            self._take(msgpack.unpackb(message, strict_map_key=False))
+        now = time.monotonic()
+        if self.epoch and now - self.heard_at > self.SILENCE:
+            self.epoch = 0
+            self.is_open = False
+        if not self.epoch:
+            if now >= self.hello_at:
+                self.hello_at = now + self.RETRY
+                self._say_hello()
+        elif now >= self.beat_at:
+            self.beat_at = now + (self.HEARTBEAT if self.is_open else self.OPENING)
+            self._heartbeat()
+        if self.has_begun and not self.is_leaving:
+            self._make()
+        if self.is_open:
+            self._send()
+        self.changed.notify_all()
+
+    def _make(self):
+        room = self.ring_size - len(self.ring) if self.can_wait else BATCH
+        for symbol, n in self._due(max(0, min(room, BATCH))):
+            if len(self.ring) >= self.ring_size:
+                del self.ring[self.first]
+                self.first += 1
+            body = {"last": str(n), "n": n, "timestamp": time.time()}
+            self.ring[self.next] = symbol.encode() + b" ", msgpack.packb(body)
+            self.next += 1
+        self.cursor = max(self.cursor, self.first)
+
+    def _send(self):
+        publisher = self.sockets[0]
+        now = int(time.time() * 1e6)
+        while self.cursor < self.next and self.cursor <= self.received + self.WINDOW:
+            if self.to_swallow:
+                self.to_swallow -= 1
+                self.cursor += 1
+                continue
+            topic, body = self.ring[self.cursor]
+            head = struct.pack(">BBBQBQBQBQBQ", 0x97, 1, 0xCF, self.epoch, 0xCF, self.cursor,
+                               0xCF, 0, 0xCF, now, 0xCF, 0)
+            publisher.send_multipart([topic, head + body])
+            self.cursor += 1
+
+    def _heartbeat(self):
+        last = self.next - 1 if self.is_open else self.received
+        self.sockets[0].send_multipart(
+            [b"!heartbeat ", msgpack.packb([4, self.epoch, last, 0, 0, 0, None])])
+
+    def _say(self, **message):
+        self.sockets[1].send(msgpack.packb(message))
+
+    def _say_hello(self):
+        self.heard_at = time.monotonic()
+        self._say(op="hello", id=1, role="feeder", name=self.name, owner=self.owner, oldest=1,
+                  newest=1, acked=self.received, window=self.ring_size, allow_crossed=False,
+                  host="chaos", pid=os.getpid())
+
+    def _take(self, m):
+        if m.get("re") == "hello":
+            if "error" in m:
+                self.hello_at = time.monotonic() + m.get("retry_ms", 500) / 1000
+                if m["error"] != "held":
+                    self.breaches.append(f"hello was refused: {m}")
+            else:
+                self._begin(m["epoch"], m["received"])
+        elif m.get("epoch") != self.epoch:
+            return
+        elif m.get("op") == "received":
+            self.heard_at = time.monotonic()
+            self.is_open = True
+            self._receive(m["line"])
+        elif m.get("op") == "resend":
+            self._rewind(m["from"])
+
+    def _begin(self, epoch, received):
+        self.epoch = epoch
+        self.is_open = False
+        self.heard_at = time.monotonic()
+        self.beat_at = 0.0
+        if not self.has_begun:
+            self.has_begun = True
+            self.life.base = self.received = received
+            self.first = self.cursor = self.next = received + 1
+            return
+        if received < self.received and self.keeps_log:
+            self.breaches.append(f"the broker forgot lines {received + 1} to {self.received}, "
+                                 f"which it had acknowledged")
+        if received >= self.next:
+            self.breaches.append(f"the broker has {received} lines of {self.next - 1}")
+        self._receive(received)
+        self.cursor = max(self.first, received + 1)
+
+    def _receive(self, line):
+        if line <= self.received:
+            return
+        self.received = min(line, self.next - 1)
+        while self.first <= self.received:
+            del self.ring[self.first]
+            self.first += 1
+        self.cursor = max(self.cursor, self.first)
+
+    def _rewind(self, line):
+        self.resent += 1
+        if line < self.first:
+            self.lost += self.first - line
+            self._say(op="lost", id=7, epoch=self.epoch, first=line, last=self.first - 1,
+                      reason="ring_overflow")
+        self.cursor = max(line, self.first)

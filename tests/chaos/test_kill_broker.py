@@ -1,0 +1,125 @@
+"""A hundred times kill -9 of the broker under load: nothing is lost, nothing comes twice."""
+
+import os
+import random
+import shutil
+import tempfile
+import time
+
+import pregon
+import troupe
+import verdict
+from clients import Client
+from feeders import StdinFeeder
+from history import History
+
+KILLS = int(os.environ.get("KILLS") or 100)
+SECONDS = float(os.environ.get("KILL_SECONDS") or 75)  # after that no more waiting for quotes
+SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
+RATE = 2000
+SYMBOLS = [f"K{i}" for i in range(20)]
+FLOW = 4.0  # seconds that quotes may take to flow again before a kill comes all the same
+
+
+class Play:
+    def __init__(self, directory, store):
+        self.history = History()
+        self.actors = []
+        self.clients = []
+        ports = troupe.free_ports(4)
+        where = {name: f"tcp://127.0.0.1:{port}" for name, port in zip(
+            ("broker_ingest", "broker_publish", "broker_control"), ports)}
+        bus = {k: where[k] for k in ("broker_publish", "broker_control")}
+        self.broker = self.actor("broker", {**where, "store": store}, directory).start()
+        self.gateway = self.actor("gateway", {**bus, "port": ports[3], "heartbeat": 1,
+                                              "client_queue": 16 << 20,
+                                              "websocket_auto_subscribe": ""}, directory).start()
+        process = self.actor("feeder", {
+            "source": "-", "feed": "kills", "broker_ingest": where["broker_ingest"],
+            "broker_control": where["broker_control"]}, directory, stdin=-1)
+        self.feeder = StdinFeeder(self.history, "kills", process, SYMBOLS, RATE,
+                                  random.Random(SEED))
+        self.feeder.be_quiet(3600)
+        self.feeder.start()
+        process.wait_ready()
+        for mode in ("all", "merge"):
+            self.clients.append(Client(self.history, mode, mode, ["*"], [("gw", ports[3])],
+                                       random.Random(f"{SEED} {mode}")))
+        pregon.eventually(lambda: all(c.is_attached for c in self.clients))
+        self.feeder.be_quiet(0)
+
+    def actor(self, program, settings, directory, **how):
+        self.actors.append(troupe.Actor(program, program, settings, directory=directory, **how))
+        return self.actors[-1]
+
+    def heard(self):
+        """How far the client in mode all has come."""
+        return self.clients[0].position or 0
+
+    def kill_at_random(self, dice, may_wait):
+        """The moment is random after ready, or, now and then, after quotes flow again."""
+        if may_wait:
+            before = self.heard()
+            try:
+                pregon.eventually(self.heard, lambda now: now > before, patience=FLOW)
+            except pregon.Lost:
+                pass  # it is judged at the end
+        time.sleep(dice.uniform(0.02, 0.4))  # the chaos itself
+        over = self.history.act("kill -9 broker")
+        self.broker.kill()
+        self.broker.start()
+        over()
+
+    def settle(self):
+        self.feeder.owed = 0
+        self.feeder.finish()
+        pregon.eventually(lambda: self.feeder.has_finished, patience=60)
+        finals = self.feeder.finals()
+        self.history.finals.update(finals)
+        missing = []
+        try:
+            pregon.eventually(lambda: [c.name for c in self.clients if not c.shows(finals)],
+                              lambda names: not names, "the last quotes", patience=60)
+        except pregon.Lost as e:
+            missing.append(str(e))
+        self.feeder.settle()
+        return missing
+
+    def close(self):
+        for client in self.clients:
+            client.close()
+        self.feeder.close()
+        for actor in self.actors:
+            actor.abandon()
+            actor.log_file.close()
+
+
+def test_a_broker_killed_again_and_again_loses_nothing_and_repeats_nothing():
+    print("CHAOS_SEED =", SEED)
+    directory = tempfile.mkdtemp(prefix="pregon-kills-")
+    dice = random.Random(SEED)
+    play = Play(directory, os.environ.get("CHAOS_STORE") or f"sqlite:{directory}/pregon.db")
+    try:
+        until = time.monotonic() + SECONDS
+        for _ in range(KILLS):
+            may_wait = dice.random() < 0.3
+            play.kill_at_random(dice, may_wait and time.monotonic() < until)
+        missing = play.settle()
+        faults = verdict.judge(play.history)
+        found = [f for several in faults.values() for f in several]
+        for rule in faults:
+            for fault in faults[rule][:1]:
+                print("\n".join(verdict.story(play.history, fault)))
+        print(f"{KILLS} kills, {play.feeder.written} quotes, {len(play.clients[0].hearing)} "
+              f"messages, {play.clients[0].resumed} resumed, logs in {directory}")
+        reports = [t for a in play.actors for t in a.log() if pregon.SANITIZER.search(t)]
+        wrong = missing + reports + [f"{f.rule}: {f.who}: {f.text}" for f in found]
+        assert not wrong, f"CHAOS_SEED={SEED}: {len(wrong)} faults, first: {wrong[:5]}"
+        assert len(play.clients[0].hearing) > KILLS, "nothing flowed: no story"
+    except BaseException:
+        print("logs are in", directory)
+        raise
+    else:
+        shutil.rmtree(directory)
+    finally:
+        play.close()

@@ -1,0 +1,232 @@
+"""The processes of a chaos run: where they listen, how they end and come back, what they cost."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import pregon
+
+MIB = 1 << 20
+
+
+def free_ports(count):
+    """Ports nobody has, below those the kernel gives away by itself: they stay free while their
+    program is down."""
+    low = 10000
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        high = min(int(f.read().split()[0]), 32768)
+    found = []
+    for port in random.SystemRandom().sample(range(low, max(high, low + 5000)), 500):
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError("no free ports")
+
+
+class Actor(pregon.Process):
+    """A process that can be killed, stopped, stalled and started again at the same place."""
+
+    def __init__(self, name, program, settings, *, directory, **how):
+        super().__init__(name, program, settings, cwd=directory, **how)
+        self.log_path = os.path.join(directory, name + ".log")
+        self.log_file = open(self.log_path, "a", encoding="utf-8", buffering=1)
+        self.births = []  # moments
+
+    def start(self, wait=True):
+        self.births.append(time.monotonic())
+        self.log_file.write(f"--- life {len(self.births)}: {' '.join(self.arguments())}\n")
+        return super().start(wait)
+
+    def _read(self, stream, file):
+        def told():
+            for raw in file:
+                self.log_file.write(f"{time.monotonic():.3f} {stream} "
+                                    + raw.decode(errors="backslashreplace"))
+                yield raw
+            file.close()
+
+        super()._read(stream, Lines(told(), file))
+
+    def wait_ready(self):
+        """As pregon's, but where it listens is already known."""
+        with self.changed:
+            self.changed.wait_for(
+                lambda: self.is_ready or not any(r.is_alive() for r in self.readers),
+                pregon.PATIENCE)
+        if not self.is_ready:
+            raise pregon.Lost(f"{self.name} did not get ready")
+        return self
+
+    def stall(self, seconds):
+        self.signal(signal.SIGSTOP)
+        try:
+            time.sleep(seconds)  # this is the chaos
+        finally:
+            self.signal(signal.SIGCONT)
+
+    @property
+    def age(self):
+        return time.monotonic() - self.births[-1]
+
+    def abandon(self):
+        """It must not outlive the run."""
+        if self.is_running:
+            self.signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+
+
+class Lines:
+    """Lines of a file that are written down as they pass."""
+
+    def __init__(self, lines, file):
+        self.lines, self.file = lines, file
+
+    def __iter__(self):
+        return self.lines
+
+    def close(self):
+        self.file.close()
+
+
+def page(port, name, timeout=3.0):
+    """A page of a gateway; {} while it cannot be had."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/cotizaciones/{name}",
+                                    timeout=timeout) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as e:
+        with contextlib.suppress(ValueError):
+            return json.load(e)
+    except (OSError, ValueError):
+        pass
+    return {}
+
+
+def durability(health):
+    """What the health page says about what is written down: True, False, or None (nothing)."""
+    broker = health.get("broker", {})
+    for part in (broker, broker.get("store") or {}, health.get("store") or {}, health):
+        if isinstance(part, dict) and isinstance(part.get("durable"), bool):
+            return part["durable"]
+    return None
+
+
+# --- the disk the store is on ---------------------------------------------------------------
+
+
+MARK = "PREGON_CHAOS_MOUNTS"
+
+
+def enter_own_mounts():
+    """Begin again where mounts are our own: they are gone when we are, however we end."""
+    if os.environ.get(MARK) or os.geteuid() != 0 or not shutil.which("unshare"):
+        return
+    unshare = ["unshare", "--mount", "--propagation", "private"]
+    if subprocess.run(unshare + ["true"], stderr=subprocess.DEVNULL).returncode == 0:
+        os.environ[MARK] = "1"
+        os.execvp(unshare[0], unshare + sys_argv())
+
+
+def sys_argv():
+    import sys
+
+    return [sys.executable] + sys.orig_argv[1:]
+
+
+class Disk:
+    """A small file system for the store that can be filled; without root just a directory."""
+
+    def __init__(self, path, mib):
+        self.path = path
+        self.mib = mib
+        os.makedirs(path)
+        self.is_small = bool(os.environ.get(MARK)) and subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "pregon-chaos", path],
+            stderr=subprocess.DEVNULL).returncode == 0
+        self.filler = os.path.join(path, "filler")
+
+    def fill(self):
+        with open(self.filler, "wb", buffering=0) as f:
+            for size in (MIB, 4096, 1):
+                with contextlib.suppress(OSError):
+                    while f.write(b"\0" * size) == size:
+                        pass
+
+    def clear(self):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.filler)
+
+    def unmount(self, keep_in=None):
+        if not self.is_small:
+            return
+        self.clear()
+        if keep_in:
+            shutil.copytree(self.path, keep_in, dirs_exist_ok=True)
+        subprocess.run(["umount", "-l", self.path], check=False)
+
+
+# --- what processes cost --------------------------------------------------------------------
+
+
+class Costs:
+    """Descriptors against those before the chaos, memory against that after warm-up."""
+
+    WARM, OLD = 10.0, 30.0  # seconds of a life before it is measured, and judged
+    SPARE_DESCRIPTORS = 8
+    SPARE_MEMORY = {"broker": 80 * MIB, "gateway": 64 * MIB, "feeder": 72 * MIB}
+
+    def __init__(self, actors):
+        self.actors = actors
+        self.descriptors = {a.name: a.descriptors_open() for a in actors}
+        self.warm = {}  # (name, pid) -> bytes
+
+    def look(self):
+        for a in self.actors:
+            key = (a.name, a.process.pid)
+            if a.age > self.WARM and key not in self.warm and a.is_running:
+                with contextlib.suppress(OSError, ValueError, IndexError):
+                    self.warm[key] = a.rss()
+
+    def judge_memory(self):
+        """[(name, text, is well)]"""
+        rows = []
+        for a in self.actors:
+            spare = self.SPARE_MEMORY[a.program] * (4 if pregon.IS_SANITIZED else 1)
+            warm = self.warm.get((a.name, a.process.pid))
+            if warm is None or a.age < self.OLD:
+                rows.append((a.name, f"lived {a.age:.0f} s only: not judged", True))
+                continue
+            now = a.rss()
+            rows.append((a.name, f"{warm / MIB:.1f} MiB warm, {now / MIB:.1f} at the end "
+                         f"(allowed +{spare // MIB})", now <= warm + spare))
+        return rows
+
+    def judge_descriptors(self, patience):
+        """After the clients have gone."""
+        rows = []
+        for a in self.actors:
+            before = self.descriptors[a.name]
+            limit = before + self.SPARE_DESCRIPTORS
+            try:
+                now = pregon.eventually(a.descriptors_open, lambda n: n <= limit,
+                                        patience=patience)
+                is_well = True
+            except pregon.Lost:
+                now, is_well = a.descriptors_open(), False
+            rows.append((a.name, f"{before} before, {now} after "
+                         f"(allowed +{self.SPARE_DESCRIPTORS})", is_well))
+        return rows

@@ -1,0 +1,225 @@
+"""A client that comes back with a position gets what it missed, on whichever gateway."""
+
+import json
+import random
+
+import pytest
+
+
+def fed(feed, symbol, first, last, **more):
+    for n in range(first, last + 1):
+        feed.quote(symbol, last=str(n), n=n, **more)
+    feed.settled()
+
+
+def since(epoch, seq):
+    return {"epoch": epoch, "seq": seq}
+
+
+def numbers(client, symbol="X", kind="quote"):
+    return [m["n"] for m in client.messages if m["type"] == kind and m["symbol"] == symbol]
+
+
+def left(client):
+    """Its position, as its rule says; it is closed."""
+    position = max(m["seq"] for m in client.messages if m["type"] in ("quote", "state", "heartbeat"))
+    epoch = client.heard("ack")[0]["epoch"]
+    client.close()
+    return epoch, position
+
+
+def first_visit(stage, gateway, feed, query, count=100):
+    client = stage.client(gateway, query)
+    client.hears("ack")
+    fed(feed, "X", 1, count)
+    client.hears("quote", n=count)
+    return left(client)
+
+
+@pytest.mark.parametrize("where", ["same", "other", "fresh"])
+@pytest.mark.parametrize("how", ["url", "request"])
+def test_in_mode_all_exactly_what_was_missed_comes_in_order(stage, where, how):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    other = stage.gateway(broker) if where == "other" else None
+    if other:
+        stage.client(other, "?symbols=X").hears("ack")
+    epoch, seq = first_visit(stage, gateway, feed, "?symbols=X&mode=all")
+    for n in range(101, 301):
+        feed.quote("OTHER", last="1")
+        feed.quote("X", last=str(n), n=n)
+    feed.settled()
+    gateway = other or (stage.gateway(broker) if where == "fresh" else gateway)
+
+    if how == "url":
+        client = stage.client(gateway, f"?symbols=X&mode=all&since={epoch}:{seq}")
+        ack = client.hears("ack")
+    else:
+        client = stage.client(gateway, "?symbols=NOTHING")
+        ack = client.asks("subscribe", symbols=["X"], mode="all", since=since(epoch, seq))
+    assert (ack["recovered"], ack["seq"]) == (True, seq)
+    client.hears("quote", n=300)
+    fed(feed, "X", 301, 310)
+    client.hears("quote", n=310)
+    assert numbers(client) == list(range(101, 311))
+    assert not numbers(client, kind="snapshot")
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_in_mode_merge_what_changed_comes_as_its_newest_value(stage, fresh):
+    broker, gateway = stage.play(heartbeat=1)
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?symbols=X,Y,Z")
+    client.hears("ack")
+    for symbol in "XYZ":
+        fed(feed, symbol, 1, 1)
+    head = feed.received
+    client.hears("heartbeat", where=lambda m: m["seq"] >= head)
+    epoch, seq = left(client)
+    fed(feed, "X", 2, 50)
+    fed(feed, "Y", 2, 2)
+    if fresh:
+        gateway = stage.gateway(broker)
+
+    client = stage.client(gateway, f"?symbols=X,Y,Z&since={epoch}:{seq}")
+    assert client.hears("ack")["recovered"] is True
+    client.hears("snapshot", symbol="X", n=50)
+    client.hears("snapshot", symbol="Y", n=2)
+    fed(feed, "Z", 2, 2)
+    client.hears("quote", symbol="Z", n=2)
+    assert not any(m["type"] == "snapshot" and m["symbol"] == "Z" for m in client.messages)
+
+
+@pytest.mark.parametrize("mode", ["all", "merge"])
+def test_a_position_of_another_log_is_not_recovered(stage, mode):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    fed(feed, "X", 1, 3)
+    client = stage.client(gateway, f"?symbols=X&mode={mode}&since=00000000000000ff:2")
+    assert client.hears("ack")["recovered"] is False
+    client.hears("snapshot", symbol="X", n=3)
+
+
+@pytest.mark.parametrize("mode", ["all", "merge"])
+def test_a_position_beyond_the_head_is_not_recovered(stage, mode):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    fed(feed, "X", 1, 3)
+    epoch = stage.client(gateway, "?symbols=X").hears("ack")["epoch"]
+    client = stage.client(gateway, f"?symbols=X&mode={mode}&since={epoch}:1000000")
+    assert client.hears("ack")["recovered"] is False
+    client.hears("snapshot", symbol="X", n=3)
+    fed(feed, "X", 4, 4)
+    client.hears("quote", n=4)
+
+
+def test_a_position_that_is_no_longer_kept_is_not_recovered(stage):
+    broker = stage.broker(journal_bytes=1048576)
+    gateway = stage.gateway(broker)
+    feed = stage.feed(broker)
+    epoch, seq = first_visit(stage, gateway, feed, "?symbols=X&mode=all", count=3)
+    fed(feed, "X", 4, 3000, note="x" * 1000)
+    gateway = stage.gateway(broker)
+    client = stage.client(gateway, f"?symbols=X&mode=all&since={epoch}:{seq}")
+    assert client.hears("ack")["recovered"] is False
+    client.hears("snapshot", symbol="X", n=3000)
+    fed(feed, "X", 3001, 3001)
+    client.hears("quote", n=3001)
+
+
+def test_positions_that_are_none_are_told(stage):
+    broker, gateway = stage.play()
+    client = stage.client(gateway, "?symbols=X&since=12")
+    assert "EPOCH:SEQ" in client.hears("error")["message"]
+    client.hears("ack")
+    for wrong in ("x", {}, {"epoch": "1", "seq": 2}, {"epoch": "0" * 16, "seq": "2"},
+                  {"epoch": "0" * 16, "seq": -1}, {"epoch": "0" * 15 + "g", "seq": 1}):
+        client.says(op="subscribe", id=1, symbols=["X"], since=wrong)
+        error = client.hears("error")
+        assert error["code"] == "bad_request" and "since" in error["message"]
+
+
+def test_what_is_missed_may_be_larger_than_the_clients_queue(stage):
+    broker, gateway = stage.play(client_queue=65536, resume_window=65536)
+    feed = stage.feed(broker)
+    epoch, seq = first_visit(stage, gateway, feed, "?symbols=X&mode=all", count=3)
+    fed(feed, "X", 4, 4000, note="x" * 500)
+    client = stage.client(gateway, f"?symbols=X&mode=all&since={epoch}:{seq}")
+    client.hears("quote", n=4000)
+    fed(feed, "X", 4001, 4010)
+    client.hears("quote", n=4010)
+    assert numbers(client) == list(range(4, 4011))
+
+
+def test_many_who_come_back_at_once_share_the_questions(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    epoch, seq = first_visit(stage, gateway, feed, "?symbols=X*&mode=all", count=3)
+    fed(feed, "X", 4, 500)
+    fresh = stage.gateway(broker, websocket_max_connections=200)
+    clients = [stage.client(fresh, f"?symbols=X*&mode=all&since={epoch}:{seq}") for _ in range(100)]
+    fed(feed, "X", 501, 600)
+    for client in clients:
+        client.hears("quote", n=600)
+        assert numbers(client) == list(range(4, 601))
+
+
+def test_while_quotes_flow_a_client_may_come_and_go_as_it_likes(stage):
+    """One that leaves after every few messages has them all once, in order, from two gateways."""
+    seed = random.randrange(10**6)
+    rng = random.Random(seed)
+    print("seed", seed)
+    broker, one = stage.play(resume_window=65536)
+    gateways = [one, stage.gateway(broker)]
+    feeder = stage.feeder(broker, "sim:5?rate=3000", feed="sim")
+    client = stage.client(one, "?mode=all")
+    client.is_told(lambda m: len(m) > 500)
+    epoch = client.heard("ack")[0]["epoch"]
+    last, seq = {}, 0
+    for visit in range(25):
+        more = rng.randint(1, 800)
+        client.is_told(lambda all: sum(m["type"] == "quote" for m in all) > more)
+        client.close()
+        for m in client.messages:
+            if m["type"] == "quote":
+                before = last.get(m["symbol"])
+                assert m["seq"] > seq, f"visit {visit}: {m} after {seq}"
+                assert before is None or m["prev"] == before, f"visit {visit}: {m} after {before}"
+                last[m["symbol"]] = seq = m["seq"]
+        client = stage.client(rng.choice(gateways), f"?mode=all&since={epoch}:{seq}")
+        assert client.hears("ack")["recovered"]
+    feeder.stop()
+
+
+def test_one_that_was_too_slow_goes_on_where_it_was(stage):
+    broker, gateway = stage.play(client_queue=65536)
+    feed = stage.feed(broker)
+    slow = stage.raw_client(gateway, "?symbols=X&mode=all", receive_buffer=4096)
+    slow.hears("ack")
+    fed(feed, "X", 1, 3000, note="x" * 1000)
+    assert slow.closed() == 4008
+    got = [m["n"] for m in slow.messages if m["type"] == "quote"]
+    reason = json.loads(slow.reason)
+    client = stage.client(
+        gateway, f"?symbols=X&mode=all&since={reason['epoch']}:{reason['seq']}")
+    client.hears("quote", n=3000)
+    assert got + numbers(client) == list(range(1, 3001))
+
+
+def test_a_gateway_that_loses_its_connection_to_the_broker_tells_no_hole(stage):
+    """Killed brokers in memory begin a new log; a cut connection does not."""
+    broker = stage.broker()
+    proxy = stage.proxy(broker.settings["broker_publish"])
+    gateway = stage.gateway(broker, broker_publish=proxy.address)
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?symbols=X&mode=all")
+    newest = stage.client(gateway, "?symbols=X")
+    client.hears("ack")
+    for cut in range(5):
+        fed(feed, "X", cut * 200 + 1, cut * 200 + 100)
+        proxy.cut()
+        fed(feed, "X", cut * 200 + 101, cut * 200 + 200)
+    client.hears("quote", n=1000)
+    newest.is_told(lambda all: any(m.get("n") == 1000 for m in all))
+    assert numbers(client) == list(range(1, 1001))
+    assert not client.heard("lost")
