@@ -53,10 +53,13 @@ OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
 
+# Two minutes of chaos and a hundred killed brokers; under the sanitizers the stories do.
+CHAOS := $(if $(SAN),tests/chaos/test_verdict.py,tests/chaos)
+
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
-        test-sanitize format format-check compdb install clean help
+        test-sanitize chaos format format-check compdb install clean help
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory build
@@ -107,7 +110,11 @@ unit: $(UNIT_TESTS) ## unit tests only
 	$(Q)for t in $^; do $$t >$$t.log 2>&1 && echo "  OK   $$t" || { cat $$t.log; exit 1; }; done
 
 system: build ## tests against the real processes only
-	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q tests/system $(PYTEST_ARGS)
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q tests/system $(CHAOS) $(PYTEST_ARGS)
+
+chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 SEED=7
+	$(Q)$(PYTHON) tests/chaos/chaos.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
+	  $(if $(SEED),--seed $(SEED))
 
 test-sanitize: ## all tests under address, undefined and thread sanitizers
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined test

@@ -20,7 +20,7 @@ struct kept {
 
 struct gate {
     atomic_int active, configured, descriptors;
-    atomic_bool is_started, is_draining;
+    atomic_bool is_started, is_leaving, is_draining;
     atomic_uint_fast64_t refused[ADMISSION_RULE_END];
     struct log_limit limits[ADMISSION_RULE_END];
     pthread_mutex_t lock; /* guards the ring */
@@ -58,8 +58,19 @@ void gate_set_started(struct gate *g)
     atomic_store(&g->is_started, true);
 }
 
+void gate_set_leaving(struct gate *g)
+{
+    atomic_store(&g->is_leaving, true);
+}
+
+bool gate_is_leaving(const struct gate *g)
+{
+    return atomic_load(&g->is_leaving);
+}
+
 void gate_set_draining(struct gate *g)
 {
+    atomic_store(&g->is_leaving, true);
     atomic_store(&g->is_draining, true);
 }
 

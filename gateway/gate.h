@@ -36,9 +36,11 @@ void gate_free(struct gate *g);
 /* WEBSOCKET_MAX_CONNECTIONS, and how many descriptors allow; the lower one holds. */
 void gate_set_limit(struct gate *g, int configured, int descriptors);
 void gate_set_started(struct gate *g);  /* the loop: a broker was reached */
-void gate_set_draining(struct gate *g); /* the loop: SIGTERM came */
+void gate_set_leaving(struct gate *g);  /* the loop: SIGTERM came; not ready any more */
+void gate_set_draining(struct gate *g); /* the loop: DRAIN_DELAY is over; refuses */
 
 bool gate_is_started(const struct gate *g);
+bool gate_is_leaving(const struct gate *g); /* draining or about to */
 bool gate_is_draining(const struct gate *g);
 
 /* Take a place.  False: none is free, and nothing changed. */

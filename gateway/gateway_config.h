@@ -73,6 +73,9 @@
       "One line per HTTP request on standard output.")                                   \
     X(int, HTTP_THREADS, http_threads, "32", 4, 256, NULL,                               \
       "Threads for HTTP and handshakes; no WebSocket holds one.")                        \
+    X(seconds, DRAIN_DELAY, drain_delay, "0", 0, 600, NULL,                              \
+      "Seconds after SIGTERM in which /cotizaciones/ready says 503 and everything else " \
+      "goes on: what a load balancer needs to notice.")                                  \
     X(seconds, TIMEOUT_GRACEFUL_SHUTDOWN, timeout_graceful_shutdown, "10", 0, 600, NULL, \
       "Seconds to say goodbye to clients after SIGTERM; a second signal ends it at once.")
 /* clang-format on */

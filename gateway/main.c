@@ -165,13 +165,29 @@ static void see_clients_off(struct gateway *g, int64_t deadline, int64_t *sweep_
     }
 }
 
+/* Not ready, but everything else goes on: until a balancer has noticed. */
+static void linger(struct gateway *g, int64_t *sweep_at)
+{
+    int64_t until = g->now + g->config.drain_delay;
+    bool more = false;
+
+    gate_set_leaving(g->gate);
+    if (g->now < until)
+        log_info("Not ready any more; handshakes are served for %.1f s (DRAIN_DELAY)",
+                 (double)g->config.drain_delay / 1000);
+    while (loop_stops(g->loop) < 2 && g->now < until)
+        more = turn(g, next_wait(g, more, *sweep_at), sweep_at);
+}
+
 static int drain(struct gateway *g, struct http *http, int64_t *sweep_at)
 {
     struct stopper s = {.http = http};
-    int64_t deadline = g->now + g->config.timeout_graceful_shutdown;
+    int64_t deadline;
 
-    gate_set_draining(g->gate);
     log_info("Shutting down");
+    linger(g, sweep_at);
+    gate_set_draining(g->gate);
+    deadline = g->now + g->config.timeout_graceful_shutdown;
     see_clients_off(g, deadline, sweep_at);
     ask_cancel_all(g->asks);
     s.watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -114,7 +114,7 @@ static void answer_health(struct gateway *g, void *ctx, struct span answer)
     struct buf feeds = {0};
     struct span c;
     uint32_t count = enter_list(answer, "feeds", &c), live = 0;
-    bool is_draining = gate_is_draining(g->gate), is_well;
+    bool is_draining = gate_is_leaving(g->gate), is_well;
 
     for (uint32_t i = 0; i < count; i++)
         live += put_feed(&feeds, take(&c), i == 0);

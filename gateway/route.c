@@ -171,7 +171,7 @@ static void get_health(struct service *s, struct request *r, struct reply *p)
 
 static void get_ready(struct service *s, struct request *r, struct reply *p)
 {
-    if (gate_is_draining(s->gate)) {
+    if (gate_is_leaving(s->gate)) {
         say_draining(p, r);
     } else if (!gate_is_started(s->gate)) {
         unavailable(
