@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "feeder/stored.h"
 #include "shared/bus.h"
 #include "shared/log.h"
 #include "shared/mem.h"
@@ -51,7 +52,9 @@ struct link {
     uint64_t rewind_asked; /* waits until REWIND_MS after the last one; 0: none */
     bool is_full, was_open;
     bool has_more; /* the broker said more than a turn takes in */
-    struct log_limit grant_limit, held_limit, odd_limit, resend_limit, silence_limit;
+    struct stored stored;
+    struct log_limit grant_limit, held_limit, odd_limit, resend_limit, silence_limit,
+        behind_limit, caught_up_limit;
     struct buf out;
 };
 
@@ -80,6 +83,8 @@ struct link *link_open(void *context, const struct link_settings *settings,
     k->odd_limit = (struct log_limit){.burst = 5, .interval_ms = 10000};
     k->resend_limit = (struct log_limit){.burst = 5, .interval_ms = 10000};
     k->silence_limit = (struct log_limit){.burst = 2, .interval_ms = 10000};
+    k->behind_limit = k->caught_up_limit =
+        (struct log_limit){.burst = 1, .interval_ms = 60000};
     make_owner(k);
     if (gethostname(k->host, sizeof k->host - 1))
         k->host[0] = '\0';
@@ -214,6 +219,7 @@ static void on_grant(struct link *k, struct span m)
     k->state = LINK_OPENING;
     k->rewound_to = k->rewind_asked = 0;
     line_grant(k->line, epoch, received);
+    stored_pause(&k->stored);
     k->silent_at = k->now + SILENCE_MS;
     send_heartbeat(k);
 }
@@ -244,9 +250,38 @@ static void on_denial(struct link *k, struct span m, struct span error)
     }
 }
 
+static void judge_stored(struct link *k, struct span m)
+{
+    uint64_t received = line_received(k->line);
+    struct pack_value v;
+
+    if (!pack_find(m, "stored", &v, NULL) || v.type != PACK_UINT) {
+        stored_forget(&k->stored);
+        return;
+    }
+    switch (stored_judge(&k->stored, received, v.u, k->now)) {
+    case STORED_NO_NEWS:
+        break;
+    case STORED_BEHIND:
+        log_limited(
+            &k->behind_limit, k->now, LOG_WARNING,
+            "received but not stored for %d s: lines %llu to %llu; the log of the "
+            "broker at %s says why",
+            STORED_LATE_MS / 1000, (unsigned long long)k->stored.line + 1,
+            (unsigned long long)received, k->set.control);
+        break;
+    case STORED_CAUGHT_UP:
+        log_limited(&k->caught_up_limit, k->now, LOG_INFO,
+                    "the broker's store has caught up: stored up to line %llu of %llu",
+                    (unsigned long long)k->stored.line, (unsigned long long)received);
+        break;
+    }
+}
+
 static void on_received(struct link *k, struct span m)
 {
     line_receive(k->line, pack_find_u(m, "line", 0));
+    judge_stored(k, m);
     k->silent_at = k->now + SILENCE_MS;
     if (k->state != LINK_OPENING)
         return;
@@ -472,6 +507,13 @@ enum link_state link_state(const struct link *k)
 bool link_is_granted(const struct link *k)
 {
     return k->epoch && k->state != LINK_STANDBY;
+}
+
+bool link_stored(const struct link *k, uint64_t *line)
+{
+    if (k->stored.is_known)
+        *line = k->stored.line;
+    return k->stored.is_known;
 }
 
 bool link_is_full(const struct link *k)

@@ -7,6 +7,7 @@
  * sources wait, and what wakes us is the broker's `received`.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,9 +78,15 @@ static void on_input(struct loop_watch *w, uint32_t events)
 
 static void log_totals(const struct feeder *f)
 {
-    log_info("feed %s: %llu lines, %llu received, %llu lost", f->config.feed,
+    char stored[64] = "";
+    uint64_t line;
+
+    if (link_stored(f->link, &line))
+        snprintf(stored, sizeof stored, "; %llu stored when the broker last said",
+                 ull(line));
+    log_info("feed %s: %llu lines, %llu received, %llu lost%s", f->config.feed,
              ull(line_last(f->line)), ull(line_received(f->line)),
-             ull(line_overflowed(f->line)));
+             ull(line_overflowed(f->line)), stored);
 }
 
 /* The name is ours for the first time: from now on sources have a schedule. */

@@ -42,6 +42,7 @@ struct gateway {
     size_t client_count, client_cap, sweep_at;
     uint64_t place_count; /* those with a place in the gate */
     uint64_t next_client_id;
+    uint32_t goodbyes;        /* said: each has a slot of its own for coming back */
     struct client **deferred; /* held back by max_hz */
     size_t deferred_count, deferred_cap;
     struct client *dead;        /* closed in this turn, freed at its end */

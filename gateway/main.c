@@ -12,6 +12,7 @@
 #include "gateway/client.h"
 #include "gateway/http.h"
 #include "gateway/pages.h"
+#include "gateway/slot.h"
 #include "gateway/stream.h"
 #include "gateway/upstream.h"
 #include "shared/log.h"
@@ -21,6 +22,7 @@
 #define DEFER_MS 5
 #define READY_MS 2000     /* the ready line waits so long for a broker to be there */
 #define HTTP_STOP_MS 1000 /* civetweb may take so long beyond the deadline */
+#define COME_BACK_MS 500  /* before it nobody is asked to */
 #define FLUSH_SLICE 4096  /* clients flushed between looks at the sockets */
 
 static void on_wake(struct loop_watch *w, uint32_t events)
@@ -138,16 +140,17 @@ static void *stop_http(void *arg)
     return NULL;
 }
 
-/* Everyone gets a slot of their own for coming back, spread over the window. */
-static void say_goodbye(struct gateway *g, int64_t window_ms)
+/* Everyone gets a slot of their own for coming back, late arrivals too. */
+static void say_goodbye(struct gateway *g)
 {
+    int64_t window_ms = g->config.timeout_graceful_shutdown;
+
     for (size_t i = g->client_count; i-- > 0;) {
         struct client *c = g->clients[i];
-        int64_t slot = window_ms * (int64_t)i / (int64_t)(g->client_count + 1);
 
         if (c->is_closing)
             continue;
-        stream_going_away(c, 500 + slot);
+        stream_going_away(c, COME_BACK_MS + slot_at(g->goodbyes++, window_ms));
         client_close(c, CLOSE_RESTART, SPAN("{\"code\":\"restart\"}"),
                      "gateway restarts");
     }
@@ -158,10 +161,10 @@ static void see_clients_off(struct gateway *g, int64_t deadline, int64_t *sweep_
 {
     if (g->client_count)
         log_info("Waiting for connections to close. (CTRL+C to force quit)");
-    say_goodbye(g, g->config.timeout_graceful_shutdown);
+    say_goodbye(g);
     while (loop_stops(g->loop) < 2 && g->now < deadline && g->client_count) {
         turn(g, next_wait(g, hub_has_due(g->hub), *sweep_at), sweep_at);
-        say_goodbye(g, g->config.timeout_graceful_shutdown); /* late arrivals */
+        say_goodbye(g); /* late arrivals */
     }
 }
 
@@ -197,7 +200,7 @@ static int drain(struct gateway *g, struct http *http, int64_t *sweep_at)
         return 1;
     while (loop_stops(g->loop) < 2 && g->now < deadline + HTTP_STOP_MS &&
            !atomic_load(&s.is_done)) {
-        say_goodbye(g, 0);
+        say_goodbye(g);
         turn(g, next_wait(g, false, *sweep_at), sweep_at);
     }
     if (!atomic_load(&s.is_done)) {

@@ -63,7 +63,13 @@ static struct span take(struct span *c)
 
 /* --- health -------------------------------------------------------------------------- */
 
-static bool put_feed(struct buf *b, struct span feed, bool is_first)
+static void put_age(struct buf *b, const char *key, uint64_t ms)
+{
+    buf_printf(b, ",\"%s\":%llu.%03llu", key, (unsigned long long)ms / 1000,
+               (unsigned long long)ms % 1000);
+}
+
+static bool put_feed(struct buf *b, struct span feed, bool is_first, bool has_store)
 {
     uint64_t silent = pack_find_u(feed, "silent_ms", 0);
     bool is_live = pack_find_bool(feed, "live", false);
@@ -74,9 +80,10 @@ static bool put_feed(struct buf *b, struct span feed, bool is_first)
     put_text(b, "reason",
              is_live ? SPAN("lines or heartbeats arrive")
                      : SPAN("no line and no heartbeat: its symbols are stale"));
-    buf_printf(b, ",\"age\":%llu.%03llu", (unsigned long long)silent / 1000,
-               (unsigned long long)silent % 1000);
+    put_age(b, "age", silent);
     put_u(b, "received", pack_find_u(feed, "received", 0));
+    if (has_store)
+        put_u(b, "stored", pack_find_u(feed, "stored", 0));
     put_u(b, "accepted", pack_find_u(feed, "accepted", 0));
     put_u(b, "refused", pack_find_u(feed, "refused", 0));
     put_u(b, "lost", pack_find_u(feed, "lost", 0));
@@ -108,26 +115,85 @@ static void put_broker(struct gateway *g, struct buf *b, struct span answer)
     buf_addc(b, '}');
 }
 
+/* What the broker keeps quotes in; store.len 0: it did not say. */
+struct keeping {
+    struct span store, kind, reason;
+    bool is_durable, has_store; /* has_store: it is a file */
+};
+
+static struct keeping find_keeping(struct span answer)
+{
+    struct keeping k = {0};
+    struct pack_value map;
+
+    if (!pack_find(answer, "store", &map, &k.store) || map.type != PACK_MAP)
+        return (struct keeping){0};
+    k.kind = pack_find_text(k.store, "kind");
+    k.has_store = k.kind.len && !span_eq(k.kind, "memory");
+    k.is_durable = pack_find_bool(k.store, "durable", false);
+    k.reason = pack_find_text(k.store, "reason");
+    if (!k.reason.len)
+        k.reason = k.is_durable ? SPAN("quotes are stored as they come")
+                                : SPAN("the broker does not say why");
+    return k;
+}
+
+static void put_keeping(struct buf *b, const struct keeping *k)
+{
+    if (!k->store.len)
+        return;
+    buf_adds(b, ",\"store\":{\"kind\":");
+    buf_json(b, k->kind);
+    put_flag(b, "durable", k->is_durable);
+    put_text(b, "reason", k->reason);
+    if (k->has_store) {
+        put_u(b, "stored", pack_find_u(k->store, "stored", 0));
+        put_u(b, "first", pack_find_u(k->store, "first", 0));
+        put_u(b, "gaps", pack_find_u(k->store, "gaps", 0));
+        put_age(b, "behind", pack_find_u(k->store, "behind_us", 0) / 1000);
+    }
+    buf_addc(b, '}');
+}
+
+/* Quotes that flow unstored are a worry, but no reason to take anything out of service. */
+static void put_verdict(struct buf *b, const char *ill, const struct keeping *k)
+{
+    struct buf reason = {0};
+    bool is_degraded = !ill && k->has_store && !k->is_durable;
+
+    buf_adds(&reason, ill ? ill : "quotes flow");
+    if (is_degraded) {
+        buf_adds(&reason, ", but are not being stored: ");
+        buf_add(&reason, k->reason.at, k->reason.len);
+    }
+    buf_printf(b, "{\"status\":\"%s\"",
+               ill           ? "unhealthy"
+               : is_degraded ? "degraded"
+                             : "ok");
+    put_text(b, "reason", buf_span(&reason));
+    buf_free(&reason);
+}
+
 static void answer_health(struct gateway *g, void *ctx, struct span answer)
 {
     struct ask *q = ctx;
     struct buf feeds = {0};
     struct span c;
+    struct keeping keeping = find_keeping(answer);
     uint32_t count = enter_list(answer, "feeds", &c), live = 0;
-    bool is_draining = gate_is_leaving(g->gate), is_well;
+    const char *ill;
 
     for (uint32_t i = 0; i < count; i++)
-        live += put_feed(&feeds, take(&c), i == 0);
-    is_well = answer.len && live && !is_draining;
-    buf_printf(&q->body, "{\"status\":\"%s\",\"reason\":\"%s\"",
-               is_well ? "ok" : "unhealthy",
-               is_well                     ? "quotes flow"
-               : is_draining               ? "this gateway is draining: SIGTERM came"
-               : !gate_is_started(g->gate) ? "no broker reached since the start"
-               : !answer.len               ? "the broker is away: values are stale"
-               : !count                    ? "no feeder has ever said hello"
-                                           : "every feed is silent: values are stale");
+        live += put_feed(&feeds, take(&c), i == 0, keeping.has_store);
+    ill = gate_is_leaving(g->gate)    ? "this gateway is draining: SIGTERM came"
+          : !gate_is_started(g->gate) ? "no broker reached since the start"
+          : !answer.len               ? "the broker is away: values are stale"
+          : !count                    ? "no feeder has ever said hello"
+          : !live                     ? "every feed is silent: values are stale"
+                                      : NULL;
+    put_verdict(&q->body, ill, &keeping);
     put_broker(g, &q->body, answer);
+    put_keeping(&q->body, &keeping);
     buf_adds(&q->body, ",\"feeds\":[");
     buf_add(&q->body, feeds.data, feeds.len);
     buf_addc(&q->body, ']');
@@ -142,7 +208,7 @@ static void answer_health(struct gateway *g, void *ctx, struct span answer)
     put_u(&q->body, "symbols", hub_symbol_count(g->hub));
     buf_addc(&q->body, '}');
     put_timestamp(g, &q->body);
-    ask_answer(g->asks, q, is_well ? 200 : 503);
+    ask_answer(g->asks, q, ill ? 503 : 200);
 }
 
 /* --- websocket_status ------------------------------------------------------------------ */

@@ -59,7 +59,8 @@ void stream_heartbeat(struct client *c)
     struct message m;
 
     message_begin(&m, c->sub.encoding, "heartbeat");
-    message_u(&m, "seq", stream_complete_seq(c));
+    /* While a subscription waits, what it asks for from `since` on is still owed. */
+    message_u(&m, "seq", c->requests ? c->stated_seq : stream_complete_seq(c));
     if (c->sub.backlog.sent_seq < c->stated_seq && c->sub.wants_all)
         c->sub.backlog.sent_seq = c->stated_seq;
     message_u(&m, "merged", c->sub.backlog.merged);

@@ -61,6 +61,7 @@ SHAPES = {
         "broker": {"status": "up", "reason": is_text, "age": is_age, "epoch": is_epoch,
                    "seq": is_count, "gaps": 0, "version": is_text, "symbols": 1,
                    "started": is_time},
+        "store": {"kind": "memory", "durable": False, "reason": is_text},
         "feeds": [{"name": "story", "status": "live", "reason": is_text, "age": is_age,
                    "received": 1, "accepted": 1, "refused": 0, "lost": 0}],
         "gateway": {"name": "gw-1", "version": is_text, "started": is_time,
@@ -370,6 +371,7 @@ def test_with_the_broker_away_the_pages_say_so_and_tell_what_they_know(stage):
     assert told["broker"]["age"] > 0
     assert (told["status"], told["feeds"]) == ("unhealthy", [])
     assert "broker" in told["reason"]
+    assert "store" not in told
 
     locks = gateway.get("/cotizaciones/telegram_locks_status")
     assert locks.status == 503
@@ -433,6 +435,61 @@ def test_health_names_the_reason_feed_by_feed(stage):
     assert "stale" in feeds["bad"]["reason"]
     good.goodbye()
     pregon.eventually(lambda: gateway.get("/cotizaciones/health").status, lambda s: s == 503)
+
+
+# --- the store --------------------------------------------------------------------------
+
+
+STORE = {"kind": "sqlite", "durable": True, "reason": is_text, "stored": is_count,
+         "first": is_count, "gaps": 0, "behind": is_age}
+
+
+def test_health_tells_what_is_stored(stage):
+    broker = stage.broker(store="sqlite:" + stage.path("pregon.db"))
+    gateway = stage.gateway(broker)
+    feed = stage.feed(broker)
+    for n in range(3):
+        feed.quote("X", last="1", n=n)
+    feed.settled()
+    health = pregon.eventually(lambda: gateway.page("health"),
+                               lambda h: h["feeds"][0].get("stored") == 3, "all of it stored")
+    assert (health["status"], health["reason"]) == ("ok", "quotes flow")
+    check(health["store"], {**STORE, "stored": 3, "first": 1, "behind": 0.0})
+    assert health["feeds"][0]["received"] == 3
+
+
+def test_a_store_that_does_not_take_quotes_degrades_health_and_nothing_else(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    feed = {"name": "story", "live": True, "silent_ms": 40, "received": 9, "accepted": 8,
+            "refused": 1, "lost": 0, "stored": 5}
+    store = {"kind": "sqlite", "durable": False, "reason": 'disk "full"', "first": 3,
+             "stored": 40, "gaps": 2, "behind_us": 12345678, "behind_max_us": 99}
+
+    def look(status, **more):
+        fake.answers["status"] = lambda q: {**fake.answer_status(q), "feeds": [feed], **more}
+        answer = gateway.get("/cotizaciones/health")
+        assert answer.status == status, answer.body
+        return answer.json()
+
+    told = look(200, store=store)
+    assert told["status"] == "degraded"
+    assert told["reason"] == 'quotes flow, but are not being stored: disk "full"'
+    check(told["store"], {"kind": "sqlite", "durable": False, "reason": 'disk "full"',
+                          "stored": 40, "first": 3, "gaps": 2, "behind": 12.345})
+    assert (told["feeds"][0]["received"], told["feeds"][0]["stored"]) == (9, 5)
+    assert gateway.get("/cotizaciones/ready").status == 200
+    assert is_text(look(200, store={**store, "reason": ""})["store"]["reason"])
+
+    assert look(200, store={**store, "durable": True, "reason": ""})["status"] == "ok"
+    assert look(200, store={"kind": "memory", "durable": False, "reason": "it is"})["status"] == "ok"
+    for older in ({}, {"store": None}, {"store": "sqlite"}, {"store": {}}):  # and odd ones
+        told = look(200, **older)
+        assert (told["status"], "stored" in told["feeds"][0]) == ("ok", False)
+    feed["live"] = False
+    told = look(503, store=store)  # what is worse goes first; the store is told all the same
+    assert (told["status"], told["store"]["durable"]) == ("unhealthy", False)
+    assert "silent" in told["reason"]
 
 
 # --- who may see what -------------------------------------------------------------------

@@ -60,7 +60,7 @@ class Snippet(pregon.Process):
 
 
 def follow_through_everything(stage, command, name, code):
-    """Snapshot, quote, staleness, and a gateway that restarts."""
+    """Snapshot, quote, a gateway that restarts, staleness."""
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843")
@@ -70,13 +70,41 @@ def follow_through_everything(stage, command, name, code):
     client.says(r"^EUR/USD 1\.0842 / 1\.0843 live$")
     feed.quote("USD/THB", last="24.90")
     client.says(r"^USD/THB 24\.90 live$")
+    gateway.stop()
+    feed.quote("USD/THB", last="24.95")
+    feed.settled()
+    gateway.start()
+    client.says(r"^USD/THB 24\.95 live$")
     feed.goodbye()
     client.says(r"^EUR/USD 1\.0842 / 1\.0843 stale$")
-    seen = client.here()
-    gateway.stop()
-    gateway.start()
-    client.says(r"^USD/THB 24\.90 stale$", after=seen)
     assert not client.logged("GOLD")
+    client.kill()
+
+
+def lose_nothing_in_mode_all(stage, command, name, code):
+    """Every quote once and in order, whatever becomes of the gateway."""
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    asked = "symbols=EUR/USD,USD*"
+    assert code.count(asked) == 1
+    client = Snippet(stage, gateway, command, name, code.replace(asked, asked + "&mode=all"))
+
+    def call(first, last):
+        for n in range(first, last + 1):
+            feed.quote("USD/THB", last=str(n))
+        feed.settled()
+
+    call(1, 1)
+    client.says(r"^USD/THB 1 live$")
+    call(2, 10)
+    client.says(r"^USD/THB 10 live$")
+    for end, last in (("kill", 20), ("stop", 30)):
+        getattr(gateway, end)()
+        call(last - 9, last)
+        gateway.start()
+        client.says(rf"^USD/THB {last} live$")
+    told = [int(m[1]) for m in client.logged(r"^USD/THB (\d+) live$")]
+    assert told == list(range(1, 31))
     client.kill()
 
 
@@ -84,6 +112,12 @@ def follow_through_everything(stage, command, name, code):
 def test_the_python_client_follows_quotes_through_a_restart(stage, readme):
     code = snippet(readme, "python")
     follow_through_everything(stage, [sys.executable, "-u"], "client.py", code)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_python_client_loses_no_quote_in_mode_all(stage, readme):
+    code = snippet(readme, "python")
+    lose_nothing_in_mode_all(stage, [sys.executable, "-u"], "client.py", code)
 
 
 def test_the_python_client_tells_why_it_was_refused(stage):
@@ -101,6 +135,14 @@ def test_the_javascript_client_follows_quotes_through_a_restart(stage, readme):
     if not command:
         pytest.skip("there is no node with a WebSocket")
     follow_through_everything(stage, command, "client.mjs", snippet(readme, "js"))
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_javascript_client_loses_no_quote_in_mode_all(stage, readme):
+    command = node_command()
+    if not command:
+        pytest.skip("there is no node with a WebSocket")
+    lose_nothing_in_mode_all(stage, command, "client.mjs", snippet(readme, "js"))
 
 
 def test_the_javascript_client_tells_why_it_was_refused(stage):
