@@ -318,7 +318,10 @@ static void on_result(struct keeper *k, struct archive_result *r)
     case ARCHIVE_PRUNED:
         k->first = r->first;
         break;
-    case ARCHIVE_ABANDONED:
+    case ARCHIVE_ABANDONED: /* we never ask for it: the store refused what we wrote */
+        snprintf(k->reason, sizeof k->reason, "%s", r->text);
+        log_critical("Not durable until a restart: %s", r->text);
+        break;
     case ARCHIVE_ANSWER:
         break;
     }

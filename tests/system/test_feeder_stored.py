@@ -1,0 +1,103 @@
+"""A feeder tells how much of what the broker received is in the broker's store."""
+
+import re
+
+import msgpack
+import pytest
+import zmq
+
+import pregon
+from fake_broker import HEARTBEAT, QUOTE, FakeBroker
+
+
+class Receiver(FakeBroker):
+    """Grants every feed and acknowledges every line; `stored` is what a story says."""
+
+    def __init__(self, stage):
+        self.stored = None  # None: it keeps nothing; else up to which line
+        self.received = 0
+        self.ingest = self._bind(stage.context, zmq.SUB)
+        self.ingest.subscribe(b"")
+        super().__init__(stage)
+        self.settings["broker_ingest"] = self.ingest.last_endpoint.decode()
+
+    def close(self):
+        super().close()
+        self.ingest.close()
+
+    def heartbeat(self):
+        """Called in every turn of a few hundredths of a second: see HEARTBEAT_EVERY."""
+        while self.ingest.poll(0):
+            kind, epoch, line, *_ = msgpack.unpackb(self.ingest.recv_multipart()[1])
+            assert kind in (QUOTE, HEARTBEAT)
+            if kind == QUOTE:
+                self.received = max(self.received, line)
+            told = {"op": "received", "epoch": epoch, "line": self.received}
+            if self.stored is not None:
+                told["stored"] = self.stored
+            self.say(msgpack.packb(told))
+
+    HEARTBEAT_EVERY = 0.02
+
+    def answer_hello(self, question):
+        return {"version": 1, "epoch": 7, "received": self.received, "lease_ms": 2000}
+
+    def answer_goodbye(self, question):
+        return {}
+
+
+def feeding(stage, broker, lines=5):
+    feeder = stage.feeder(broker, "-", feed="story")
+    for n in range(lines):
+        feeder.write('{"symbol":"X","last":"%d"}\n' % n)
+    pregon.eventually(lambda: broker.received, lambda n: n == lines, "the lines")
+    return feeder
+
+
+def totals(feeder):
+    """What it says at its end, by the names it gives them."""
+    feeder.ends(0)
+    (text,) = [t for t in feeder.log("err") if re.search(r"feed story: \d+ lines", t)]
+    return {name: int(n) for n, name in re.findall(r"(\d+) (lines|received|lost|stored)", text)}
+
+
+@pytest.mark.parametrize("stored", [0, 3, 5, 999])
+def test_a_feeder_that_leaves_tells_what_is_stored_and_does_not_wait_for_it(stage, stored):
+    broker = Receiver(stage)
+    broker.stored = stored
+    feeder = feeding(stage, broker)
+    feeder.end_of_input()
+    assert totals(feeder) == {"lines": 5, "received": 5, "lost": 0, "stored": min(stored, 5)}
+    assert not feeder.logged("^WARNING")
+
+
+def test_of_a_broker_that_keeps_nothing_it_tells_nothing(stage):
+    broker = Receiver(stage)
+    feeder = feeding(stage, broker)
+    feeder.end_of_input()
+    assert totals(feeder) == {"lines": 5, "received": 5, "lost": 0}
+
+
+def test_it_warns_once_when_the_store_falls_behind_and_says_when_that_is_over(stage):
+    broker = Receiver(stage)
+    broker.stored = 2
+    feeder = feeding(stage, broker)
+    late = feeder.says("^WARNING: +received but not stored for 10 s: lines 3 to 5;", patience=30)
+    assert late
+    broker.stored = 5
+    feeder.says("^INFO: .*store has caught up: stored up to line 5 of 5$")
+    feeder.end_of_input()
+    assert totals(feeder)["stored"] == 5
+    assert len(feeder.logged("received but not stored")) == 1
+
+
+def test_the_brokers_own_word_is_understood(stage):
+    broker = stage.broker(store="sqlite:" + stage.path("pregon.db"))
+    feeder = stage.feeder(broker, "-", feed="story")
+    feeder.write('{"symbol":"X","last":"1"}\n' * 3)
+    status = stage.control(broker)
+    pregon.eventually(lambda: status.ask("status")["feeds"][0]["stored"], lambda n: n == 3, "stored")
+    feeder.end_of_input()
+    told = totals(feeder)
+    assert (told["received"], told["lost"]) == (3, 0)
+    assert 0 <= told["stored"] <= 3  # when it last said so
