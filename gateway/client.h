@@ -47,7 +47,6 @@ struct client {
     bool is_deferred;    /* in g->deferred */
     bool has_place;      /* in the gate; false: it is only told why it may not stay */
     bool is_auto;        /* still has what it got without asking */
-    bool is_resuming;    /* is being sent what it missed: stated_seq stands still */
     uint16_t close_code; /* what the connection ended with, for the log */
     char close_why[48];
     uint8_t pings;         /* unanswered */

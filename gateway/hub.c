@@ -320,7 +320,8 @@ static void set_state(struct hub *h, struct hub_symbol *s, enum symbol_state sta
     s->had_state = true;
 }
 
-uint64_t hub_known_upto(const struct hub_symbol *s)
+/* Up to which position it is known: its last record, or what its topics' snapshots covered. */
+static uint64_t known_upto(const struct hub_symbol *s)
 {
     uint64_t upto = s->seq;
 
@@ -336,7 +337,7 @@ bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r)
 
     if (s->seq && r->prev > s->seq && hub_has_all(h, s))
         return true;
-    return s->is_synced && r->prev > hub_known_upto(s);
+    return s->is_synced && r->prev > known_upto(s);
 }
 
 void hub_apply_lost(struct hub *h, uint64_t seq, struct span body)

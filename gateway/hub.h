@@ -125,8 +125,6 @@ void hub_thaw(struct hub *h);
  * snapshots covered counts.
  */
 bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r);
-/* Up to which position the symbol is known: its last record, or what its topics' snapshots covered. */
-uint64_t hub_known_upto(const struct hub_symbol *s);
 
 /*
  * A new log: every position is forgotten, every value becomes stale, nothing is owed any more,

@@ -19,7 +19,7 @@
 
 static void free_request(struct gateway *g, struct request *r)
 {
-    stream_resume_end(g, r);
+    stream_resume_end(r);
     r->client->requests--;
     r->client->waiting_bytes -= r->message.len;
     buf_free(&r->message);
@@ -519,12 +519,10 @@ static bool settle(struct gateway *g, struct request *r)
         case RESUME_WAITS:
             return false;
         case RESUME_READY:
-            r->client->is_resuming = false;
             hub_join(g->hub, &r->client->sub, r->topics, r->topic_count, 0, UINT64_MAX,
                      NULL);
             return true;
         case RESUME_NOT_KEPT:
-            r->client->is_resuming = false;
             break;
         }
     } else if (is_patient(g, r) &&

@@ -42,7 +42,7 @@ enum resume_verdict stream_resume(struct gateway *g, struct request *r);
 /* After all requests had their turn: ask the broker for the pages they want. */
 void stream_resume_ask(struct gateway *g);
 /* The request ends: it wants nothing more. */
-void stream_resume_end(struct gateway *g, struct request *r);
+void stream_resume_end(struct request *r);
 
 /* The ack of a subscription; `seq` is the position it states. */
 void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,

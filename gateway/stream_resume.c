@@ -174,9 +174,8 @@ void stream_fini(struct gateway *g)
 
 /* --- one client ----------------------------------------------------------------------- */
 
-void stream_resume_end(struct gateway *g, struct request *r)
+void stream_resume_end(struct request *r)
 {
-    (void)g;
     if (r->group && --r->group->members == 0 && !r->group->is_asked)
         group_free(r->group);
     r->group = NULL;
@@ -194,7 +193,6 @@ static void acknowledge(struct gateway *g, struct request *r)
     if (r->is_acked)
         return;
     r->is_acked = true;
-    c->is_resuming = true;
     c->stated_seq = c->sub.backlog.sent_seq = r->since_seq;
     stream_say_subscribed(g, r, r->since_seq, true, false);
 }

@@ -48,8 +48,7 @@ void stream_say_error(struct client *c, const struct buf *id, const char *code,
 
 uint64_t stream_complete_seq(struct client *c)
 {
-    if (!c->is_resuming && backlog_is_empty(&c->sub.backlog) &&
-        hub_seq(c->g->hub) > c->stated_seq)
+    if (backlog_is_empty(&c->sub.backlog) && hub_seq(c->g->hub) > c->stated_seq)
         c->stated_seq = hub_seq(c->g->hub);
     return c->stated_seq;
 }

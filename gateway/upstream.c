@@ -296,7 +296,7 @@ void upstream_check_epoch(struct upstream *u, uint64_t epoch)
     if (epoch == old)
         return;
     upstream_forget_held(u);
-    u->vouched = 0;
+    u->vouched = u->lost_seq = 0;
     u->has_vouched = false;
     upstream_drop_mark(u);
     u->heartbeat_number = 0;
@@ -390,6 +390,14 @@ static void apply(struct upstream *u, struct span symbol, struct span topic,
         upstream_ask_snapshot(u, QUESTION_SYMBOL, s->name, 0, 0);
 }
 
+void upstream_take_loss(struct upstream *u, const struct wire_record *r)
+{
+    if (r->seq <= u->lost_seq || pack_check(r->body))
+        return;
+    u->lost_seq = r->seq;
+    stream_lost_all(u->g, r->seq, r->body);
+}
+
 void upstream_take(struct upstream *u, struct span topic, struct span message,
                    const struct wire_record *r)
 {
@@ -400,10 +408,7 @@ void upstream_take(struct upstream *u, struct span topic, struct span message,
         on_heartbeat(u, r);
         break;
     case WIRE_LOST:
-        if (!pack_check(r->body) && r->seq > u->lost_seq)
-            stream_lost_all(u->g, r->seq, r->body);
-        if (r->seq > u->lost_seq)
-            u->lost_seq = r->seq;
+        upstream_take_loss(u, r);
         break;
     case WIRE_QUOTE:
     case WIRE_STATE:

@@ -94,18 +94,12 @@ void upstream_catch_up(struct upstream *u)
 static void take_one(void *ctx, struct span topic, const struct wire_record *r)
 {
     struct upstream *u = ctx;
-    struct hub *hub = u->g->hub;
     struct span symbol = wire_topic_symbol(topic);
 
-    if (r->kind != WIRE_LOST) {
-        if (hub_is_wanted(hub, symbol))
-            hub_apply(hub, symbol, r);
-        return;
-    }
-    if (r->seq <= u->lost_seq)
-        return;
-    u->lost_seq = r->seq;
-    stream_lost_all(u->g, r->seq, r->body);
+    if (r->kind == WIRE_LOST)
+        upstream_take_loss(u, r);
+    else if (hub_is_wanted(u->g->hub, symbol))
+        hub_apply(u->g->hub, symbol, r);
 }
 
 static void tell_pruned(struct upstream *u, uint64_t first, uint64_t last)

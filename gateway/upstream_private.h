@@ -54,10 +54,10 @@ struct upstream {
      * missing lies between it and the mark that follows a doubt.
      */
     uint64_t vouched;
-    bool has_vouched; /* in this epoch */
+    bool has_vouched;  /* in this epoch */
     uint64_t mark_seq; /* of the last mark */
     uint64_t lost_seq; /* of the last loss that was told */
-    uint32_t doubts; /* so far */
+    uint32_t doubts;   /* so far */
     /* Somebody is in mode all: records are held until the log has filled in. */
     bool is_halted;
     bool is_asked;       /* the first page was */
@@ -77,6 +77,8 @@ void upstream_check_epoch(struct upstream *u, uint64_t epoch);
 void upstream_drop_mark(struct upstream *u);
 void upstream_set_here(struct upstream *u, bool is_here);
 void upstream_send_report(struct upstream *u);
+/* A loss, unless it has been told already. */
+void upstream_take_loss(struct upstream *u, const struct wire_record *r);
 /* A record that is not held back. */
 void upstream_take(struct upstream *u, struct span topic, struct span message,
                    const struct wire_record *r);

@@ -5,6 +5,7 @@ import json
 import signal
 import time
 
+import msgpack
 import pytest
 
 import pregon
@@ -411,3 +412,25 @@ def test_lines_that_cannot_be_sent_again_are_named_as_lost_and_the_rest_goes_on(
     assert (lost["feed"], lost["first"], lost["last"], lost["count"]) == ("feed", 2, 4, 3)
     client.hears("quote", n=5)
     assert json.loads(gateway.get("/cotizaciones/health").body)["feeds"][0]["lost"] == 3
+
+
+def test_a_loss_in_a_new_log_is_told_though_its_position_is_lower(stage):
+    broker, gateway = stage.play()
+    clients = [stage.client(gateway, f"?symbols=X&mode={mode}") for mode in ("all", "merge")]
+    for life, before in enumerate((50, 1)):
+        feed = stage.feed(broker, name=f"feed-{life}")
+        for n in range(before):
+            feed.quote("X", last=str(n))
+        feed.settled()
+        with feed.changed:
+            feed.control.send(msgpack.packb({"op": "lost", "id": 5, "epoch": feed.epoch,
+                                             "first": before + 1, "last": before + 4,
+                                             "reason": "ring_overflow"}))
+        for client in clients:
+            assert client.hears("lost", feed=f"feed-{life}")["seq"] == before + 1
+        feed.close()
+        if not life:
+            broker.kill()
+            broker.start()
+            for client in clients:
+                client.hears("reset")
