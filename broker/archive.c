@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "shared/clock.h"
@@ -237,15 +236,10 @@ void archive_result_clear(struct archive_result *r)
     store_page_clear(&r->page);
 }
 
-static struct timespec time_of(int64_t ms)
-{
-    return (struct timespec){ms / 1000, ms % 1000 * 1000000};
-}
-
 /* Until all threads have ended or deadline_ms. */
 static bool wait_for_end(struct archive *a, int64_t deadline_ms)
 {
-    struct timespec until = time_of(deadline_ms);
+    struct timespec until = archive_time(deadline_ms);
     bool is_over;
 
     pthread_mutex_lock(&a->lock);

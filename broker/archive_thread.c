@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "broker/archive_private.h"
 #include "shared/clock.h"
@@ -30,11 +29,6 @@ struct writer {
     uint64_t pruned;  /* in the pass under way */
     uint64_t first, head;
 };
-
-static struct timespec time_of(int64_t ms)
-{
-    return (struct timespec){ms / 1000, ms % 1000 * 1000000};
-}
 
 static void end_thread(struct archive *a)
 {
@@ -134,7 +128,7 @@ static void keep_house(struct writer *w, uint64_t rows)
 /* Wait before the next try.  false: give the batch up instead. */
 static bool wait_to_retry(struct archive *a, int64_t delay_ms)
 {
-    struct timespec until = time_of(clock_mono_ms() + delay_ms);
+    struct timespec until = archive_time(clock_mono_ms() + delay_ms);
     bool go_on;
 
     pthread_mutex_lock(&a->lock);
@@ -192,7 +186,7 @@ static void write_batch(struct writer *w, struct store_batch *b)
 static struct store_batch *wait_for_work(struct writer *w, bool *is_end)
 {
     struct archive *a = w->archive;
-    struct timespec until = time_of(w->prune_at);
+    struct timespec until = archive_time(w->prune_at);
     struct store_batch *b;
 
     pthread_mutex_lock(&a->lock);

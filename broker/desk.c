@@ -270,18 +270,44 @@ static void enter(struct desk *d, struct book_entry *e, const struct feed *f,
     d->accepted++;
 }
 
-bool desk_ingest(struct desk *d, struct span topic, struct span record)
+/* The next line of its feed: refuse it, or enter it.  Returns as desk_ingest. */
+static bool take_line(struct desk *d, struct feed *f, struct wire_record *r,
+                      enum err bad, bool is_stampable, struct span topic,
+                      struct span record)
 {
     struct quote_rules rules = {.now_us = d->time.wall_us,
-                                .max_future_us = d->config->max_future * 1000};
+                                .max_future_us = d->config->max_future * 1000,
+                                .allow_crossed = f->allow_crossed};
     struct span symbol = wire_topic_symbol(topic);
+    enum quote_refusal why = bad == ERR_TOO_LARGE           ? QUOTE_OVERSIZED
+                             : bad || r->kind != WIRE_QUOTE ? QUOTE_MALFORMED
+                             : !symbol.len                  ? QUOTE_BAD_SYMBOL
+                                           : quote_check(r->body, &rules);
+    struct book_entry *e = why ? NULL : book_add(d->book, symbol);
+
+    if (!e) {
+        refuse(d, f, symbol, why ? why : QUOTE_BOOK_FULL);
+        return false;
+    }
+    f->accepted++;
+    if (is_stampable) {
+        enter(d, e, f, r, topic, record);
+        return true;
+    }
+    /* Written by somebody else's packer: give it our layout first. */
+    buf_clear(&d->scratch);
+    wire_put(&d->scratch, r);
+    enter(d, e, f, r, topic, buf_span(&d->scratch));
+    d->out.publish(d->out.ctx, topic, buf_span(&d->scratch));
+    return false;
+}
+
+bool desk_ingest(struct desk *d, struct span topic, struct span record)
+{
     struct wire_record r;
-    struct book_entry *e;
     struct feed *f;
-    struct journal_feed *slot;
-    bool stampable = false;
+    bool stampable = false, is_to_forward;
     enum err bad = wire_read(record, &r, &stampable);
-    enum quote_refusal why;
 
     /* A line whose body is no good is still a line: it is refused, and the next one comes. */
     if (bad && wire_read_header(record, &r)) {
@@ -306,31 +332,10 @@ bool desk_ingest(struct desk *d, struct span topic, struct span record)
     case FEED_TAKE:
         break;
     }
-    slot = journal_feed(d->journal, f->index);
-    rules.allow_crossed = f->allow_crossed;
-    why = bad == ERR_TOO_LARGE          ? QUOTE_OVERSIZED
-          : bad || r.kind != WIRE_QUOTE ? QUOTE_MALFORMED
-          : !symbol.len                 ? QUOTE_BAD_SYMBOL
-                                        : quote_check(r.body, &rules);
-    e = why ? NULL : book_add(d->book, symbol);
-    if (!e) {
-        refuse(d, f, symbol, why ? why : QUOTE_BOOK_FULL);
-        slot->received = f->received;
-        return false;
-    }
-    f->accepted++;
-    if (stampable) {
-        enter(d, e, f, &r, topic, record);
-        slot->received = f->received;
-        return true;
-    }
-    /* Written by somebody else's packer: give it our layout first. */
-    buf_clear(&d->scratch);
-    wire_put(&d->scratch, &r);
-    enter(d, e, f, &r, topic, buf_span(&d->scratch));
-    slot->received = f->received;
-    d->out.publish(d->out.ctx, topic, buf_span(&d->scratch));
-    return false;
+    is_to_forward = take_line(d, f, &r, bad, stampable, topic, record);
+    /* Only now: killed before it was in the ring, the line must be asked for again. */
+    journal_feed(d->journal, f->index)->received = f->received;
+    return is_to_forward;
 }
 
 static bool owes_acknowledgement(const struct desk *d)

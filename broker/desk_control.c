@@ -338,13 +338,33 @@ static bool topic_matches(struct span topic, struct span patterns)
 /* The oldest position that can be told of. */
 static uint64_t desk_first(const struct desk *d)
 {
-    struct keeper_status s;
+    uint64_t stored = d->keeper ? keeper_first(d->keeper) : 0;
+    uint64_t first = journal_first(d->journal);
 
-    if (!d->keeper)
-        return journal_first(d->journal);
-    keeper_status(d->keeper, (uint64_t)d->time.wall_us, &s);
-    return s.first && s.first < journal_first(d->journal) ? s.first
-                                                          : journal_first(d->journal);
+    return stored && stored < first ? stored : first;
+}
+
+static void say_replay(struct question *q, const struct store_page *page)
+{
+    struct desk *d = q->d;
+
+    begin(q, 6);
+    pack_kv_u(&q->pk, "epoch", d->epoch);
+    pack_kv_u(&q->pk, "first", page->first);
+    pack_kv_u(&q->pk, "head", journal_head(d->journal));
+    pack_kv_u(&q->pk, "upto", page->upto);
+    pack_key(&q->pk, "gaps");
+    msgpack_pack_array(&q->pk, page->gap_count);
+    for (size_t i = 0; i < page->gap_count; i++) {
+        msgpack_pack_array(&q->pk, 3);
+        msgpack_pack_uint64(&q->pk, page->gaps[i].first);
+        msgpack_pack_uint64(&q->pk, page->gaps[i].last);
+        pack_text(&q->pk, span_of(page->gaps[i].reason));
+    }
+    pack_key(&q->pk, "records");
+    msgpack_pack_array(&q->pk, page->count);
+    buf_add(&d->answer, page->records.data, page->records.len);
+    say(q);
 }
 
 static void ask_store(struct question *q, const struct store_query *query)
@@ -367,27 +387,10 @@ static void answer_replay(struct desk *d, struct archive_result *r)
                          .id = r->ticket.id,
                          .op = SPAN("replay")};
 
-    if (r->error) {
+    if (r->error)
         say_error(&q, r->error, r->text);
-        return;
-    }
-    begin(&q, 6);
-    pack_kv_u(&q.pk, "epoch", d->epoch);
-    pack_kv_u(&q.pk, "first", r->page.first);
-    pack_kv_u(&q.pk, "head", journal_head(d->journal));
-    pack_kv_u(&q.pk, "upto", r->page.upto);
-    pack_key(&q.pk, "gaps");
-    msgpack_pack_array(&q.pk, r->page.gap_count);
-    for (size_t i = 0; i < r->page.gap_count; i++) {
-        msgpack_pack_array(&q.pk, 3);
-        msgpack_pack_uint64(&q.pk, r->page.gaps[i].first);
-        msgpack_pack_uint64(&q.pk, r->page.gaps[i].last);
-        pack_text(&q.pk, span_of(r->page.gaps[i].reason));
-    }
-    pack_key(&q.pk, "records");
-    msgpack_pack_array(&q.pk, r->page.count);
-    buf_add(&d->answer, r->page.records.data, r->page.records.len);
-    say(&q);
+    else
+        say_replay(&q, &r->page);
 }
 
 void desk_take_answers(struct desk *d)
@@ -400,59 +403,34 @@ void desk_take_answers(struct desk *d)
     }
 }
 
-/* Positions that are neither in the ring nor in the store. */
-struct hole {
-    uint64_t first, last; /* 0: none */
-};
-
-static void say_replay(struct question *q, uint64_t first, uint64_t upto,
-                       const struct hole *hole, uint64_t count, struct span records)
-{
-    struct desk *d = q->d;
-
-    begin(q, 6);
-    pack_kv_u(&q->pk, "epoch", d->epoch);
-    pack_kv_u(&q->pk, "first", first);
-    pack_kv_u(&q->pk, "head", journal_head(d->journal));
-    pack_kv_u(&q->pk, "upto", upto);
-    pack_key(&q->pk, "gaps");
-    msgpack_pack_array(&q->pk, hole->first ? 1 : 0);
-    if (hole->first) {
-        msgpack_pack_array(&q->pk, 3);
-        msgpack_pack_uint64(&q->pk, hole->first);
-        msgpack_pack_uint64(&q->pk, hole->last);
-        pack_text(&q->pk, SPAN("not_stored"));
-    }
-    pack_key(&q->pk, "records");
-    msgpack_pack_array(&q->pk, count);
-    buf_add(&d->answer, records.at, records.len);
-    say(q);
-}
-
-/* From the ring: what lies in (after, until]. */
+/* From the ring: what lies in (after, until]; what is missing before it is a gap. */
 static void replay_ring(struct question *q, struct span pattern, uint64_t after,
-                        uint64_t until, uint64_t limit, const struct hole *hole)
+                        uint64_t until, uint64_t limit)
 {
     struct desk *d = q->d;
-    uint64_t seq = after + 1, first = journal_first(d->journal), seen = 0, count = 0;
+    uint64_t seq = after + 1, first = journal_first(d->journal), seen = 0;
+    struct store_page page = {.first = desk_first(d)};
     struct journal_entry e;
-    struct buf page = {0};
     msgpack_packer pk;
 
+    if (d->keeper && seq < first)
+        page.gaps[page.gap_count++] = (struct store_gap){seq, first - 1, "not_stored"};
     if (seq < first)
         seq = first;
-    msgpack_packer_init(&pk, &page, buf_pack_write);
-    for (; seq <= until && count < limit && page.len < PAGE_BYTES && seen < PAGE_SCAN;
+    msgpack_packer_init(&pk, &page.records, buf_pack_write);
+    for (; seq <= until && page.count < limit && page.records.len < PAGE_BYTES &&
+           seen < PAGE_SCAN;
          seq++, seen++) {
         if (journal_read(d->journal, seq, &e) || !topic_matches(e.topic, pattern))
             continue;
         msgpack_pack_array(&pk, 2);
         pack_text(&pk, e.topic);
         msgpack_pack_bin_with_body(&pk, e.record.at, e.record.len);
-        count++;
+        page.count++;
     }
-    say_replay(q, desk_first(d), seq - 1, hole, count, buf_span(&page));
-    buf_free(&page);
+    page.upto = seq - 1;
+    say_replay(q, &page);
+    store_page_clear(&page);
 }
 
 /*
@@ -467,7 +445,6 @@ static void on_replay(struct question *q)
              after = pack_find_u(q->map, "after", 0),
              until = pack_find_u(q->map, "until", head),
              limit = pack_find_u(q->map, "limit", PAGE_SYMBOLS);
-    struct hole hole = {0, 0};
 
     if (limit > PAGE_SYMBOLS)
         limit = PAGE_SYMBOLS;
@@ -475,17 +452,13 @@ static void on_replay(struct question *q)
         after = head;
     if (until > head)
         until = head;
-    if (d->keeper && after + 1 < first) {
-        if (after < journal_stored(d->journal)) {
-            ask_store(q, &(struct store_query){.patterns = pattern,
-                                               .after = after,
-                                               .until = until,
-                                               .limit = limit});
-            return;
-        }
-        hole = (struct hole){after + 1, first - 1};
-    }
-    replay_ring(q, pattern, after, until, limit, &hole);
+    if (d->keeper && after + 1 < first && after < journal_stored(d->journal))
+        ask_store(q, &(struct store_query){.patterns = pattern,
+                                           .after = after,
+                                           .until = until,
+                                           .limit = limit});
+    else
+        replay_ring(q, pattern, after, until, limit);
 }
 
 static void pack_connection(msgpack_packer *pk, const struct registry_gateway *g,

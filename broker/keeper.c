@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/mem.h"
+#include "shared/random.h"
 #include "shared/wire.h"
 
 #define COPY_BYTES ((size_t)2 << 20)    /* in one turn */
@@ -30,8 +30,6 @@ struct keeper {
     uint64_t first, gaps, behind_max_us;
     uint64_t keep_count, keep_age_us;
     char reason[STORE_ERROR_MAX]; /* "" while it is durable */
-    struct archive_result answer;
-    bool has_answer;
 };
 
 const char *keeper_path(const struct broker_config *config)
@@ -41,16 +39,6 @@ const char *keeper_path(const struct broker_config *config)
     return strncmp(config->store, prefix, strlen(prefix)) == 0
                ? config->store + strlen(prefix)
                : NULL;
-}
-
-static uint64_t random_u64(void)
-{
-    uint64_t n = 0;
-
-    while (!n)
-        if (getrandom(&n, sizeof n, 0) != sizeof n)
-            abort();
-    return n;
 }
 
 /* --- copying ------------------------------------------------------------------------- */
@@ -327,29 +315,15 @@ static void on_result(struct keeper *k, struct archive_result *r)
     }
 }
 
-static void take_results(struct keeper *k)
-{
-    struct archive_result r;
-
-    while (!k->has_answer && archive_take(k->archive, &r)) {
-        on_result(k, &r);
-        if (r.event == ARCHIVE_ANSWER) {
-            k->answer = r;
-            k->has_answer = true;
-        } else {
-            archive_result_clear(&r);
-        }
-    }
-}
-
 bool keeper_take_answer(struct keeper *k, struct archive_result *out)
 {
-    take_results(k);
-    if (!k->has_answer)
-        return false;
-    *out = k->answer;
-    k->has_answer = false;
-    return true;
+    while (archive_take(k->archive, out)) {
+        if (out->event == ARCHIVE_ANSWER)
+            return true;
+        on_result(k, out);
+        archive_result_clear(out);
+    }
+    return false;
 }
 
 enum err keeper_ask(struct keeper *k, bool is_history, const struct store_query *query,
@@ -363,7 +337,6 @@ int64_t keeper_turn(struct keeper *k, int64_t now, uint64_t wall_us)
     bool more;
     struct keeper_status status;
 
-    take_results(k);
     more = copy_some(k, now, wall_us);
     if (store_batch_is_empty(k->filling))
         return -1;
@@ -399,6 +372,11 @@ void keeper_status(struct keeper *k, uint64_t wall_us, struct keeper_status *out
         out->behind_us = wall_us - r.accepted_us;
 }
 
+uint64_t keeper_first(const struct keeper *k)
+{
+    return k->first;
+}
+
 uint64_t keeper_stored_line(const struct keeper *k, uint32_t feed)
 {
     return feed < JOURNAL_FEEDS ? k->stored_line[feed] : 0;
@@ -406,31 +384,29 @@ uint64_t keeper_stored_line(const struct keeper *k, uint32_t feed)
 
 /* --- end ------------------------------------------------------------------------------------------- */
 
-static int64_t monotonic_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static bool is_all_stored(const struct keeper *k)
 {
     return journal_stored(k->journal) >= journal_head(k->journal);
+}
+
+/* What has come from the threads; nobody waits for answers any more. */
+static void drop_answers(struct keeper *k)
+{
+    struct archive_result answer;
+
+    while (keeper_take_answer(k, &answer))
+        archive_result_clear(&answer);
 }
 
 /* Until all is stored: hand over, wait for the writer. */
 static void store_rest(struct keeper *k, int64_t deadline)
 {
     struct pollfd p = {.fd = archive_fd(k->archive), .events = POLLIN};
-    struct archive_result dropped;
 
     for (;;) {
-        int64_t now = monotonic_ms();
+        int64_t now = clock_mono_ms();
 
-        take_results(k);
-        if (keeper_take_answer(k, &dropped))
-            archive_result_clear(&dropped);
+        drop_answers(k);
         if (now >= deadline || (is_all_stored(k) && archive_can_write(k->archive)))
             return;
         copy_some(k, now, 0);
@@ -448,10 +424,8 @@ bool keeper_close(struct keeper *k, int64_t deadline_ms)
     if (k->is_started) {
         store_rest(k, deadline_ms);
         archive_stop(k->archive, deadline_ms);
-        take_results(k);
+        drop_answers(k);
     }
-    if (k->has_answer)
-        archive_result_clear(&k->answer);
     is_stored = is_all_stored(k);
     if (!is_stored)
         log_warning(

@@ -41,10 +41,13 @@ MUST_CHECK enum err keeper_start(struct keeper *k, char error[KEEPER_ERROR_MAX])
 
 int keeper_fd(const struct keeper *k); /* readable when there is something to take */
 
+/*
+ * Take what the threads have to say.  true: an answer to keeper_ask, archive_result_clear it and
+ * ask again.  false: that was all; now keeper_turn knows what was written.
+ */
+bool keeper_take_answer(struct keeper *k, struct archive_result *out);
 /* Copy and hand over what is due.  Returns ms until it wants to be called again, or -1. */
 int64_t keeper_turn(struct keeper *k, int64_t now, uint64_t wall_us);
-/* An answer to keeper_ask, if one has come; archive_result_clear it. */
-bool keeper_take_answer(struct keeper *k, struct archive_result *out);
 MUST_CHECK enum err keeper_ask(struct keeper *k, bool is_history,
                                const struct store_query *query,
                                const struct archive_ticket *ticket);
@@ -59,6 +62,8 @@ struct keeper_status {
     uint64_t behind_max_us;
 };
 void keeper_status(struct keeper *k, uint64_t wall_us, struct keeper_status *out);
+
+uint64_t keeper_first(const struct keeper *k); /* keeper_status has it too */
 
 /* The line of this feed up to which its quotes are stored. */
 uint64_t keeper_stored_line(const struct keeper *k, uint32_t feed);

@@ -2,13 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "broker/desk.h"
 #include "shared/bus.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/random.h"
 #include "shared/version.h"
 
 #define BURST 256
@@ -225,16 +225,6 @@ static enum err open_store(struct broker *b)
     return loop_watch(b->loop, &b->store_watch, EPOLLIN);
 }
 
-static uint64_t random_epoch(void)
-{
-    uint64_t epoch = 0;
-
-    while (!epoch)
-        if (getrandom(&epoch, sizeof epoch, 0) != sizeof epoch)
-            abort();
-    return epoch;
-}
-
 static int run(struct broker *b)
 {
     int64_t wait = 0, deadline = 0;
@@ -294,7 +284,7 @@ int main(int argc, char **argv)
     if (keeper_path(&b.config))
         is_open = !open_store(&b);
     else
-        desk_init(&b.desk, random_epoch());
+        desk_init(&b.desk, random_u64());
     if (is_open) {
         log_info("Started pregon-broker " PREGON_VERSION " [%d], log epoch %016llx",
                  getpid(), (unsigned long long)b.desk.epoch);

@@ -178,6 +178,14 @@ static void bind_id(sqlite3_stmt *stmt, int parameter, int64_t id)
         sqlite3_bind_null(stmt, parameter);
 }
 
+/* Bid, ask and last, from this parameter on. */
+static void bind_prices(sqlite3_stmt *stmt, int parameter, const struct prices *p)
+{
+    store_bind_text(stmt, parameter, p->bid);
+    store_bind_text(stmt, parameter + 1, p->ask);
+    store_bind_text(stmt, parameter + 2, p->last);
+}
+
 static int put_log(struct store *s, const struct store_symbol *symbol,
                    const struct wire_record *r)
 {
@@ -192,9 +200,7 @@ static int put_log(struct store *s, const struct store_symbol *symbol,
     store_bind_u(stmt, 4, r->prev);
     store_bind_u(stmt, 5, r->sent_us);
     store_bind_u(stmt, 6, r->accepted_us);
-    store_bind_text(stmt, 7, p.bid);
-    store_bind_text(stmt, 8, p.ask);
-    store_bind_text(stmt, 9, p.last);
+    bind_prices(stmt, 7, &p);
     store_bind_blob(stmt, 10, r->body);
     return store_run(stmt);
 }
@@ -362,9 +368,7 @@ static int put_last(struct store *s, const struct store_symbol *symbol)
         return SQLITE_MISUSE;
     p = prices_of(r.body);
     store_bind_u(stmt, 5, symbol->quote_seq);
-    store_bind_text(stmt, 6, p.bid);
-    store_bind_text(stmt, 7, p.ask);
-    store_bind_text(stmt, 8, p.last);
+    bind_prices(stmt, 6, &p);
     store_bind_blob(stmt, 9, symbol->quote);
     return store_run(stmt);
 }
