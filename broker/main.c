@@ -253,6 +253,7 @@ int main(int argc, char **argv)
 {
     static struct broker b;
     bool is_open = true;
+    int64_t store_ms;
     int status = 1;
 
     (void)argc;
@@ -292,7 +293,8 @@ int main(int argc, char **argv)
             status = run(&b);
         close_sockets(&b);
     }
-    if (b.desk.keeper && !keeper_close(b.desk.keeper, loop_now(b.loop) + STORE_MS) &&
+    store_ms = loop_stops(b.loop) < 2 ? STORE_MS : 0;
+    if (b.desk.keeper && !keeper_close(b.desk.keeper, loop_now(b.loop) + store_ms) &&
         !status)
         status = 1;
     if (b.desk.feeds)
