@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "broker/desk.h"
+#include "broker/desk_lock.h"
 #include "shared/bus.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/random.h"
@@ -61,6 +63,8 @@ static void drain_control(struct broker *b)
             return;
         if (e)
             continue;
+        /* Of now, not of the turn's start: a lease must not begin before it was asked for. */
+        b->desk.time.now = clock_mono_ms();
         if (m.count == 2)
             desk_control(&b->desk, bus_frame(&m, 0), bus_frame(&m, 1));
         bus_message_close(&m);
@@ -241,6 +245,7 @@ static int run(struct broker *b)
             log_info("SIGHUP: the broker has no setting that can change while it runs");
     }
     log_info("Shutting down");
+    desk_lock_stop(&b->desk);
     /* What has come in goes out; feeders keep what we have not acknowledged. */
     deadline = loop_now(b->loop) + b->config.timeout_graceful_shutdown;
     while (loop_stops(b->loop) < 2 && loop_now(b->loop) < deadline &&
