@@ -484,8 +484,8 @@ static void take_question(struct gateway *g, struct ask *q)
         ask_page(g, q, "snapshot", "from", answer_quote);
         break;
     case ASK_BROKER:
-        upstream_ask(g->upstream, q->op, q->members, buf_span(&q->question), q,
-                     answer_forwarded);
+        upstream_forward(g->upstream, q->op, q->members, buf_span(&q->question), q,
+                         answer_forwarded);
         break;
     }
 }

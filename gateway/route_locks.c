@@ -160,6 +160,7 @@ static const struct refusal {
      "A value has at most 65536 bytes.", 413},
     {"full", "full", "The broker keeps no more locks.",
      "Use fewer names, or raise LOCK_COUNT_MAX if there are so many.", 503},
+    {"again", "busy", "The broker cannot take it now.", "Ask again.", 503},
     {"not_stored", "not_stored", "The broker's disk does not take it.", ASK_AGAIN, 503},
 };
 
