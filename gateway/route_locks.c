@@ -150,7 +150,7 @@ static const struct refusal {
      "in line.",
      409},
     {"stale", "stale", "The grant of this token has ended.",
-     "Stop what it protected, and take the lock again.", 409},
+     "Whoever worked under it must stop, and take the lock again to go on.", 409},
     {"not_found", "unknown_lock", "There is no lock of this name.",
      "GET " ROUTE_LOCKS " lists those that there are.", 404},
     {"invalid", "bad_request", "The broker takes it for wrong.",
