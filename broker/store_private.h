@@ -171,10 +171,6 @@ enum err store_error_tell(const char *path, sqlite3 *db, int rc, const char *doi
 enum err store_error_system(const char *path, int error_number, const char *doing,
                             char error[STORE_ERROR_MAX]);
 
-/* store_open.c; to be freed.  The first: one that SQLite takes for nothing but a path. */
-char *store_plain_path(const char *path);
-char *store_path_beside(const char *path, const char *suffix);
-
 /* store_feed.c: within a transaction. */
 int store_put_feeds(struct store *s, const struct store_batch *b);
 /* The id of the row; 0: never told.  store_put_feeds was called before. */
