@@ -43,4 +43,11 @@ int store_file_check_all(sqlite3 *db); /* SQLITE_OK, or what is wrong */
 bool store_file_has_moved(sqlite3 *db);
 enum err store_file_tell_moved(const char *path, char error[STORE_ERROR_MAX]);
 
+/* store_error.c: as a sentence with what to do, for a system call's errno, */
+enum err store_error_system(const char *path, int error_number, const char *doing,
+                            char error[STORE_ERROR_MAX]);
+/* and for a thread that could not be started. */
+enum err store_error_thread(const char *path, int error_number,
+                            char error[STORE_ERROR_MAX]);
+
 #endif
