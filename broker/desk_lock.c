@@ -30,6 +30,7 @@ void desk_lock_fini(struct desk *d)
     if (!d->locks)
         return;
     desk_lock_drop_words(d->locks);
+    desk_lock_free_store(d->locks);
     lease_table_free(d->locks->table);
     buf_free(&d->locks->entry);
     free(d->locks);
@@ -94,8 +95,10 @@ static void let_happen(struct desk *d)
 
     desk_lock_judge(d);
     while (lease_next(k->table, d->time.now, d->time.awake, &e)) {
-        if (e.kind == LEASE_EVENT_FORGOTTEN)
+        if (e.kind == LEASE_EVENT_FORGOTTEN) {
+            desk_lock_forget(d, e.name);
             continue;
+        }
         if (e.asker.peer_len)
             answer_asker(d, &e);
         log_event(d, &e);
@@ -107,13 +110,13 @@ static void let_happen(struct desk *d)
 
 int64_t desk_lock_tick(struct desk *d)
 {
-    struct desk_locks *k = d->locks;
-    bool has_new_value;
+    int64_t store_wait, wait;
 
+    desk_lock_take_results(d);
     let_happen(d);
-    while (lease_take_unstored(k->table, &has_new_value))
-        ;
-    return lease_wait(k->table, d->time.now, d->time.awake);
+    store_wait = desk_lock_store(d);
+    wait = lease_wait(d->locks->table, d->time.now, d->time.awake);
+    return wait < 0 || (store_wait >= 0 && store_wait < wait) ? store_wait : wait;
 }
 
 /* --- questions ---------------------------------------------------------------------------------- */

@@ -17,6 +17,10 @@
 struct msgpack_packer;
 
 void desk_lock_init(struct desk *d); /* in memory */
+/* From then on in this file; what stands there goes on.  Errors as store_open. */
+MUST_CHECK enum err desk_lock_open(struct desk *d, const char *path,
+                                   char error[STORE_ERROR_MAX]);
+int desk_lock_fd(const struct desk *d); /* with a file: readable when a tick is due */
 void desk_lock_fini(struct desk *d);
 
 /* One question; false: not one about locks. */
@@ -26,6 +30,12 @@ bool desk_lock_control(struct desk *d, struct span peer, struct span map,
 int64_t desk_lock_tick(struct desk *d);
 /* Nothing is granted any more. */
 void desk_lock_stop(struct desk *d);
+
+/*
+ * Store what is left and say what waits for it, until deadline_ms (monotonic); true: all is
+ * stored.  Before the sockets are closed.
+ */
+bool desk_lock_close(struct desk *d, int64_t deadline_ms);
 
 /* "locks" and its map, for the answer to `status`. */
 void desk_lock_pack_status(struct desk *d, struct msgpack_packer *pk);

@@ -8,8 +8,7 @@
 #include <msgpack.h>
 
 #include "broker/desk_lock.h"
-#include "broker/lease.h"
-#include "broker/store.h"
+#include "broker/lease_keeper.h"
 
 #define DESK_LOCK_BACK_MAX 4096 /* words held back until what they tell is stored, */
 #define DESK_LOCK_BACK_BYTES ((size_t)16 << 20)
@@ -26,7 +25,11 @@ struct desk_lock_word {
 
 struct desk_locks {
     struct lease_table *table;
-    uint64_t stored; /* every change up to this one is */
+    struct lease_keeper *keeper; /* NULL: in memory only */
+    struct lease_batch *filling, *spare;
+    int64_t handed_at;    /* awake: when the batch under way was given away */
+    uint64_t token_floor; /* reserved in the file */
+    uint64_t stored;      /* every change up to this one is */
     bool is_stopping;
     char reason[STORE_ERROR_MAX]; /* "" while the file can be written */
     struct desk_lock_word *back;
@@ -73,6 +76,11 @@ void desk_lock_drop_words(struct desk_locks *k);
 /* desk_lock_store.c */
 bool desk_lock_is_durable(const struct desk *d);
 const char *desk_lock_reason(const struct desk *d); /* why not */
+void desk_lock_forget(struct desk *d, const char *name);
+void desk_lock_take_results(struct desk *d);
+/* Give away what is to be stored.  Returns ms until it wants to be called again, or -1. */
+int64_t desk_lock_store(struct desk *d);
+void desk_lock_free_store(struct desk_locks *k);
 
 /* desk_lock.c: grants are made only while these allow it. */
 void desk_lock_judge(struct desk *d);

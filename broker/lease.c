@@ -25,6 +25,11 @@ struct lease_table *lease_table_new(const struct lease_limits *limits,
     return t;
 }
 
+void lease_set_floor(struct lease_table *t, uint64_t token_floor)
+{
+    t->token = token_floor;
+}
+
 static void free_lease(struct lease *l)
 {
     struct lease_place *p, *next;

@@ -99,6 +99,8 @@ struct lease_table;
 struct lease_table *lease_table_new(const struct lease_limits *limits,
                                     uint64_t token_floor);
 void lease_table_free(struct lease_table *t);
+void lease_set_floor(struct lease_table *t,
+                     uint64_t token_floor); /* before any grant */
 
 /* false: nothing is granted any more (or for now); what is held goes on. */
 void lease_allow_grants(struct lease_table *t, bool may_grant);
