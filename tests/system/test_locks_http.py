@@ -596,6 +596,30 @@ def test_a_broker_killed_before_it_answers_costs_a_503_and_then_all_goes_on(stag
     assert seen.json()["token"] > before
 
 
+def test_with_a_file_grants_and_values_outlive_a_killed_broker(stage):
+    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
+    gateway = stage.gateway(broker, locks_token=SECRET)
+    locks = Locks(gateway)
+    taken = locks.put("kept", owner="a", ttl=60, lock_delay=5)
+    token = taken.json()["token"]
+    assert taken.json()["durable"] is True
+    assert locks.value("kept", "a", token, b"\0update 7").status == 200
+    gone = locks.take("gone", "a")
+    assert locks.release("gone", "a", gone).status == 200
+    listed = gateway.page("locks")
+    assert listed["durable"] is True and not listed.get("reason")
+
+    broker.kill()
+    broker.start()
+    again = pregon.eventually(lambda: locks.put("kept", owner="a", token=token),
+                              lambda a: a.status != 503)
+    assert (again.status, again.json()["token"]) == (200, token)
+    assert refused(locks.put("kept", owner="b", ttl=30), 409, "held")["holder"]["token"] == token
+    value = locks.ask("GET", "/kept/value")
+    assert (value.body, value.headers["X-Lock-Version"]) == (b"\0update 7", "1")
+    assert locks.take("gone", "b") > token
+
+
 def test_with_the_broker_away_every_route_says_so_and_none_says_free(stage):
     gateway = stage.gateway(locks_token=SECRET)
     locks = Locks(gateway)
