@@ -88,9 +88,8 @@ static enum err read_all(struct service *s, struct request *r, char *at, size_t 
                          enum outcome *out)
 {
     struct handover_loan loan;
-    enum err e =
-        handover_borrow(&s->handover, r->info->remote_addr, r->info->remote_port,
-                        r->info->server_port, &loan);
+    enum err e = handover_borrow(&s->handover, r->info->remote_addr,
+                                 r->info->remote_port, r->info->server_port, &loan);
     int buffered;
 
     if (e)

@@ -17,7 +17,7 @@
 #include "gateway/request.h"
 #include "gateway/service.h"
 
-#define BODY_WAIT_MS 5000   /* for all of it */
+#define BODY_WAIT_MS 5000    /* for all of it */
 #define BODY_DISCARD_MS 1000 /* for what nobody wants, after the answer */
 
 /*

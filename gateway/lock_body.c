@@ -12,7 +12,7 @@
 
 #define TTL_ALLOWED "Seconds from 1 to 600, with at most three decimals."
 #define DELAY_ALLOWED "Seconds from 0 to 600, with at most three decimals."
-#define MEMBERS                                                                  \
+#define MEMBERS                                                                     \
     "An object of owner, ttl, lock_delay, host and pid; to renew, of owner, token " \
     "and ttl."
 
@@ -93,9 +93,9 @@ static bool read_text(const struct json_value *v, char *out, size_t size)
 
 #define NAME(span) (int)((span).len < 40 ? (span).len : 40), (span).at
 
-__attribute__((format(printf, 4, 5))) static bool
-refuse(struct lock_body_error *error, size_t at, const char *hint, const char *what,
-       ...)
+__attribute__((format(printf, 4, 5))) static bool refuse(struct lock_body_error *error,
+                                                         size_t at, const char *hint,
+                                                         const char *what, ...)
 {
     va_list args;
 

@@ -19,11 +19,11 @@ static route_handler get_page, get_style, get_script, get_health, get_ready, get
 
 static const struct route {
     const char *path;
-    route_handler *get;      /* HEAD too; NULL: the stream */
+    route_handler *get;       /* HEAD too; NULL: the stream */
     route_handler *put, *del; /* NULL: not a method here */
-    const char *tail;        /* what the path must end with, if it goes on */
-    bool has_more;           /* the path goes on after a slash */
-    bool is_open; /* every page may read it, whatever CORS_ORIGINS says */
+    const char *tail;         /* what the path must end with, if it goes on */
+    bool has_more;            /* the path goes on after a slash */
+    bool is_open;             /* every page may read it, whatever CORS_ORIGINS says */
 } routes[] = {
     {.path = "/", .get = get_page},
     {.path = "/board.css", .get = get_style},
@@ -87,7 +87,7 @@ static struct handshake_path look_up(const char *path)
 }
 
 void route_bad_parameter(struct reply *p, const struct request *r, const char *name,
-                          const char *allowed)
+                         const char *allowed)
 {
     char message[80];
 
@@ -97,7 +97,7 @@ void route_bad_parameter(struct reply *p, const struct request *r, const char *n
 }
 
 void route_unavailable(struct reply *p, const struct request *r, const char *code,
-                        const char *message, const char *hint, int retry_after)
+                       const char *message, const char *hint, int retry_after)
 {
     reply_error(p, r, 503, code, message, hint);
     buf_printf(&p->headers, "Retry-After: %d\r\n", retry_after);
@@ -106,11 +106,10 @@ void route_unavailable(struct reply *p, const struct request *r, const char *cod
 static void say_draining(struct reply *p, const struct request *r)
 {
     route_unavailable(p, r, "draining", "This gateway is stopping.",
-                "Ask another gateway, or this one once it has restarted.", 2);
+                      "Ask another gateway, or this one once it has restarted.", 2);
 }
 
-bool route_ask(struct service *s, struct request *r, struct ask *q,
-                     struct reply *p)
+bool route_ask(struct service *s, struct request *r, struct ask *q, struct reply *p)
 {
     switch (ask_post(s->desk, q)) {
     case ASK_ANSWERED:
@@ -120,12 +119,12 @@ bool route_ask(struct service *s, struct request *r, struct ask *q,
         return true;
     case ASK_BUSY:
         route_unavailable(p, r, "busy", "Too many requests are waiting for an answer.",
-                    "Ask less often, or raise HTTP_THREADS.", 1);
+                          "Ask less often, or raise HTTP_THREADS.", 1);
         return false;
     case ASK_TIMED_OUT:
-        route_unavailable(p, r, "loop_stalled", "The gateway did not answer itself in time.",
-                    "If this lasts, the machine is overloaded or the process is stuck.",
-                    2);
+        route_unavailable(
+            p, r, "loop_stalled", "The gateway did not answer itself in time.",
+            "If this lasts, the machine is overloaded or the process is stuck.", 2);
         return false;
     case ASK_CANCELLED:
         say_draining(p, r);
@@ -269,8 +268,8 @@ static void get_quote(struct service *s, struct request *r, struct reply *p)
                     "GET " QUOTES " lists those that have.");
     else
         route_unavailable(p, r, "broker_away",
-                    "The broker is away and this symbol is not known here.",
-                    "Is pregon-broker running?", 2);
+                          "The broker is away and this symbol is not known here.",
+                          "Is pregon-broker running?", 2);
 }
 
 static bool answer_preflight(const struct cors_decision *d, struct reply *p)

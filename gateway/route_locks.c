@@ -1,4 +1,4 @@
-/* route_locks: locks over HTTP.  The broker keeps them; here questions are checked and answers written. */
+/* route_locks: locks over HTTP.  The broker keeps them; this checks and writes. */
 #include <msgpack.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,8 +16,9 @@
 /* Whoever comes back by then keeps the place, which the broker drops after 10 s. */
 #define RETRY_MOST_S 8
 
-#define ASK_AGAIN \
-    "It may still take effect: ask again with the same owner, which changes nothing more."
+#define ASK_AGAIN                                                                     \
+    "It may still take effect: ask again with the same owner, which changes nothing " \
+    "more."
 
 /* --- who may --------------------------------------------------------------------------- */
 
@@ -146,7 +147,8 @@ static const struct refusal {
     int status;
 } refusals[] = {
     {"held", "held", "The lock is not free.",
-     "Ask again with the same owner after Retry-After, within 10 s: that keeps the place "
+     "Ask again with the same owner after Retry-After, within 10 s: that keeps the "
+     "place "
      "in line.",
      409},
     {"stale", "stale", "The grant of this token has ended.",
@@ -154,7 +156,8 @@ static const struct refusal {
     {"not_found", "unknown_lock", "There is no lock of this name.",
      "GET " ROUTE_LOCKS " lists those that there are.", 404},
     {"invalid", "bad_request", "The broker takes it for wrong.",
-     "Its settings LOCK_TTL_MIN, LOCK_TTL_MAX and LOCK_DELAY_MAX bound the times.", 400},
+     "Its settings LOCK_TTL_MIN, LOCK_TTL_MAX and LOCK_DELAY_MAX bound the times.",
+     400},
     {"malformed", "bad_request", "The broker takes it for wrong.", "", 400},
     {"too_large", "too_large", "It is larger than the broker allows.",
      "A value has at most 65536 bytes.", 413},
@@ -282,9 +285,10 @@ void route_get_telegram_locks(struct service *s, struct request *r, struct reply
     if (count < 0) {
         reply_json(p, 503);
         buf_clear(b);
-        buf_adds(b, "{\"status\":\"unknown\",\"reason\":\"the broker is away, or does not "
-                    "say: whether a lock is held cannot be told\",\"locks\":null,"
-                    "\"timestamp\":");
+        buf_adds(b,
+                 "{\"status\":\"unknown\",\"reason\":\"the broker is away, or does not "
+                 "say: whether a lock is held cannot be told\",\"locks\":null,"
+                 "\"timestamp\":");
         buf_json_time(b, clock_wall_us());
         buf_addc(b, '}');
     } else {

@@ -99,14 +99,15 @@ static void a_lent_socket_has_nothing_to_read_until_it_is_given_back(void **stat
     (void)state;
     assert_int_equal(write(c.client, "x", 1), 1);
     assert_int_equal(
-        handover_borrow(&handover, "127.0.0.1", c.client_port, c.local_port, &loan), OK);
+        handover_borrow(&handover, "127.0.0.1", c.client_port, c.local_port, &loan),
+        OK);
     assert_int_equal(loan.number, c.server);
     assert_true(loan.fd >= handover.budget.floor);
     assert_int_equal(read(c.server, &byte, 1), 0);
     handover_return(&loan);
     assert_int_equal(fcntl(loan.fd, F_GETFD), -1);
-    assert_int_equal(
-        handover_find(&handover, "127.0.0.1", c.client_port, c.local_port), c.server);
+    assert_int_equal(handover_find(&handover, "127.0.0.1", c.client_port, c.local_port),
+                     c.server);
     assert_int_equal(read(c.server, &byte, 1), 1);
     assert_int_equal(byte, 'x');
     assert_int_equal(write(c.server, "y", 1), 1);

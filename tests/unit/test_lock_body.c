@@ -47,9 +47,10 @@ static void every_member_is_read_as_it_was_written(void **state)
     struct lock_body b;
 
     (void)state;
-    assert_true(read_text("{'owner':'bot-7f3a','ttl':30,'lock_delay':60.25,'host':'web1',"
-                          "'pid':4711}",
-                          &b, &error));
+    assert_true(
+        read_text("{'owner':'bot-7f3a','ttl':30,'lock_delay':60.25,'host':'web1',"
+                  "'pid':4711}",
+                  &b, &error));
     assert_string_equal(b.owner, "bot-7f3a");
     assert_string_equal(b.host, "web1");
     assert_int_equal(b.pid, 4711);
@@ -78,12 +79,16 @@ static void seconds_are_taken_from_their_digits(void **state)
         const char *text;
         int64_t ms; /* 0: refused */
     } cells[] = {
-        {"1", 1000},      {"1.0", 1000},     {"1.001", 1001}, {"2.3", 2300},
-        {"16.1", 16100},  {"600", 600000},   {"600.000", 600000},
-        {"600.001", 0},   {"0.999", 0},      {"0", 0},        {"-1", 0},
-        {"1.0001", 0},    {"1e1", 0},        {"1E0", 0},      {"'30'", 0},
-        {"null", 0},      {"true", 0},       {"[30]", 0},     {"{}", 0},
-        {"99999999999999999999999999999999", 0},
+        {"1", 1000},         {"1.0", 1000},
+        {"1.001", 1001},     {"2.3", 2300},
+        {"16.1", 16100},     {"600", 600000},
+        {"600.000", 600000}, {"600.001", 0},
+        {"0.999", 0},        {"0", 0},
+        {"-1", 0},           {"1.0001", 0},
+        {"1e1", 0},          {"1E0", 0},
+        {"'30'", 0},         {"null", 0},
+        {"true", 0},         {"[30]", 0},
+        {"{}", 0},           {"99999999999999999999999999999999", 0},
     };
 
     (void)state;
@@ -117,14 +122,17 @@ static void what_is_wrong_is_said_with_the_byte_where(void **state)
         {"{'owner':'x'}", "The member 'ttl' is missing.", 0},
         {"{'owner':'x','tll':30}", "There is no member 'tll'.", 13},
         {"{'owner':'x','TTL':30}", "There is no member 'TTL'.", 13},
-        {"{'owner':'x','ttl':30,'ttl':40}", "The body is not JSON: a key stands twice", 22},
+        {"{'owner':'x','ttl':30,'ttl':40}", "The body is not JSON: a key stands twice",
+         22},
         {"{'owner':'','ttl':30}", "The member 'owner' is not what it should be.", 9},
         {"{'owner':'a b','ttl':30}", "The member 'owner' is not", 9},
         {"{'owner':'\\u0000x','ttl':30}", "The member 'owner' is not", 9},
         {"{'owner':'\xc3\xa9','ttl':30}", "The member 'owner' is not", 9},
         {"{'owner':7,'ttl':30}", "The member 'owner' is not", 9},
-        {"{'owner':'x','ttl':30,'lock_delay':-1}", "The member 'lock_delay' is not", 35},
-        {"{'owner':'x','ttl':30,'lock_delay':601}", "The member 'lock_delay' is not", 35},
+        {"{'owner':'x','ttl':30,'lock_delay':-1}", "The member 'lock_delay' is not",
+         35},
+        {"{'owner':'x','ttl':30,'lock_delay':601}", "The member 'lock_delay' is not",
+         35},
         {"{'owner':'x','ttl':30,'pid':4194305}", "The member 'pid' is not", 28},
         {"{'owner':'x','ttl':30,'pid':-1}", "The member 'pid' is not", 28},
         {"{'owner':'x','ttl':30,'host':'a b'}", "The member 'host' is not", 29},
@@ -204,8 +212,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(seconds_are_taken_from_their_digits, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(what_is_wrong_is_said_with_the_byte_where, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_wrong_is_said_with_the_byte_where,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             owners_are_bounded_and_so_is_what_an_error_repeats, set_up, tear_down),
         cmocka_unit_test(names_are_what_the_contract_says),

@@ -89,9 +89,10 @@ static void owners_are_hidden_wherever_they_stand(void **state)
 static void nobody_holds_a_lock_that_is_closed_or_free(void **state)
 {
     (void)state;
-    lock_json_entry(
-        &out, pack("{'name':'a','state':'closed','owner':'x','closed_ms':1500,'last_lost':null}"),
-        true);
+    lock_json_entry(&out,
+                    pack("{'name':'a','state':'closed','owner':'x','closed_ms':1500,'"
+                         "last_lost':null}"),
+                    true);
     assert_non_null(strstr(written(), "'state':'closed','holder':null,'owner':'x'"));
     assert_non_null(strstr(buf_text(&out), "'closed_for':1.500"));
     assert_non_null(strstr(buf_text(&out), "'last_lost':null"));
@@ -138,27 +139,31 @@ static void a_grant_a_renewal_and_their_refusals_are_told(void **state)
     lock_json_grant(&out, pack("{'name':'a','owner':'x','token':7,'ttl_ms':30000,"
                                "'delay_ms':500,'expires_ms':29999,'is_new':true,"
                                "'durable':true}"));
-    assert_string_equal(written(),
-                        "{'name':'a','owner':'x','token':7,'expires_in':29.999,'ttl':30.000,"
-                        "'lock_delay':0.500,'is_new':true,'durable':true}");
+    assert_string_equal(
+        written(), "{'name':'a','owner':'x','token':7,'expires_in':29.999,'ttl':30.000,"
+                   "'lock_delay':0.500,'is_new':true,'durable':true}");
     buf_clear(&out);
-    lock_json_renewal(&out, pack("{'name':'a','token':7,'expires_ms':30000}"), SPAN("x"));
+    lock_json_renewal(&out, pack("{'name':'a','token':7,'expires_ms':30000}"),
+                      SPAN("x"));
     assert_string_equal(written(),
                         "{'name':'a','owner':'x','token':7,'expires_in':30.000}");
     buf_clear(&out);
     buf_adds(&out, "{\"error\":{}");
-    lock_json_held(&out, pack("{'owner':'y','token':6,'expires_ms':1,'place':2,'waiters':3,"
-                              "'closed_ms':0}"));
-    buf_addc(&out, '}');
-    assert_string_equal(written(),
-                        "{'error':{},'holder':{'owner':'y','token':6,'expires_in':0.001},"
-                        "'closed_for':0.000,'place':2,'waiters':3}");
-    buf_clear(&out);
-    buf_adds(&out, "{\"error\":{}");
-    lock_json_held(&out, pack("{'owner':'','token':6,'closed_ms':4000,'place':1,'waiters':1}"));
+    lock_json_held(&out,
+                   pack("{'owner':'y','token':6,'expires_ms':1,'place':2,'waiters':3,"
+                        "'closed_ms':0}"));
     buf_addc(&out, '}');
     assert_string_equal(
-        written(), "{'error':{},'holder':null,'closed_for':4.000,'place':1,'waiters':1}");
+        written(), "{'error':{},'holder':{'owner':'y','token':6,'expires_in':0.001},"
+                   "'closed_for':0.000,'place':2,'waiters':3}");
+    buf_clear(&out);
+    buf_adds(&out, "{\"error\":{}");
+    lock_json_held(
+        &out, pack("{'owner':'','token':6,'closed_ms':4000,'place':1,'waiters':1}"));
+    buf_addc(&out, '}');
+    assert_string_equal(
+        written(),
+        "{'error':{},'holder':null,'closed_for':4.000,'place':1,'waiters':1}");
     buf_clear(&out);
     buf_adds(&out, "{\"error\":{}");
     lock_json_stale(&out, pack("{'owner':'y','token':9,'reason':'taken'}"));
@@ -176,9 +181,11 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(nobody_holds_a_lock_that_is_closed_or_free,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_list_is_every_entry_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_list_is_every_entry_in_order, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(
-            odd_answers_are_still_json_and_no_list_is_not_an_empty_one, set_up, tear_down),
+            odd_answers_are_still_json_and_no_list_is_not_an_empty_one, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(a_grant_a_renewal_and_their_refusals_are_told,
                                         set_up, tear_down),
     };
