@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import os
 import re
 import signal
 import socket
@@ -654,6 +655,26 @@ def test_with_a_file_grants_and_values_outlive_a_killed_broker(stage):
     value = locks.ask("GET", "/kept/value")
     assert (value.body, value.headers["X-Lock-Version"]) == (b"\0update 7", "1")
     assert locks.take("gone", "b") > token
+
+
+def test_what_the_disk_does_not_take_is_told_and_renewals_go_on(stage):
+    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
+    gateway = stage.gateway(broker, locks_token=SECRET)
+    locks = Locks(gateway)
+    token = locks.take("telegram-bot", "a")
+    file = stage.path("log.db-locks")
+    os.rename(file, file + ".away")
+    told = pregon.eventually(lambda: locks.put("other", owner="a", ttl=30),
+                             lambda a: a.status == 503 and a.code == "not_stored")
+    assert "same owner" in refused(told, 503, "not_stored")["error"]["hint"]
+    refused(locks.value("telegram-bot", "a", token, b"x"), 503, "not_stored")
+    assert locks.put("telegram-bot", owner="a", token=token).status == 200
+    for page in (gateway.page("locks"), gateway.page("telegram_locks_status")):
+        assert page["durable"] is False and "deleted" in page["reason"]
+        assert page["locks"][-1]["name"] == "telegram-bot"
+    os.rename(file + ".away", file)
+    pregon.eventually(lambda: locks.put("other", owner="a", ttl=30), lambda a: a.status == 200)
+    assert gateway.page("telegram_locks_status")["durable"] is True
 
 
 def test_with_the_broker_away_every_route_says_so_and_none_says_free(stage):
