@@ -336,36 +336,6 @@ static void answer_status(struct gateway *g, void *ctx, struct span answer)
     ask_answer(g->asks, q, 200);
 }
 
-/* --- locks ------------------------------------------------------------------------------- */
-
-static void answer_locks(struct gateway *g, void *ctx, struct span answer)
-{
-    struct ask *q = ctx;
-    struct buf *b = &q->body;
-    struct span c;
-    uint32_t count = enter_list(answer, "locks", &c);
-
-    if (!answer.len) {
-        buf_adds(
-            b,
-            "{\"status\":\"unknown\",\"reason\":\"the broker is away: whether a lock "
-            "is held cannot be told\",\"locks\":null");
-        put_timestamp(g, b);
-        ask_answer(g->asks, q, 503);
-        return;
-    }
-    buf_adds(b, "{\"status\":\"ok\",\"locks\":[");
-    for (uint32_t i = 0; i < count; i++) {
-        if (i)
-            buf_addc(b, ',');
-        pack_to_json(&c, b);
-    }
-    buf_addc(b, ']');
-    put_u(b, "count", count);
-    put_timestamp(g, b);
-    ask_answer(g->asks, q, 200);
-}
-
 /* --- quotes ------------------------------------------------------------------------------- */
 
 static void put_quote(struct buf *b, struct span symbol, uint64_t seq,
@@ -465,6 +435,16 @@ static void answer_quote(struct gateway *g, void *ctx, struct span answer)
     }
 }
 
+/* --- what workers ask of the broker itself -------------------------------------------------- */
+
+static void answer_forwarded(struct gateway *g, void *ctx, struct span answer)
+{
+    struct ask *q = ctx;
+
+    buf_add(&q->body, answer.at, answer.len);
+    ask_answer(g->asks, q, answer.len ? 200 : 503);
+}
+
 /* --- asking --------------------------------------------------------------------------------- */
 
 static void ask_page(struct gateway *g, struct ask *q, const char *op, const char *key,
@@ -495,9 +475,6 @@ static void take_question(struct gateway *g, struct ask *q)
     case ASK_WEBSOCKET_STATUS:
         ask_page(g, q, "connections", "offset", answer_status);
         break;
-    case ASK_LOCKS_STATUS:
-        upstream_ask(g->upstream, "locks", 0, SPAN(""), q, answer_locks);
-        break;
     case ASK_QUOTES:
         ask_page(g, q, "snapshot", "from", answer_quotes);
         break;
@@ -505,6 +482,10 @@ static void take_question(struct gateway *g, struct ask *q)
         q->offset = 0;
         q->limit = 1;
         ask_page(g, q, "snapshot", "from", answer_quote);
+        break;
+    case ASK_BROKER:
+        upstream_forward(g->upstream, q->op, q->members, buf_span(&q->question), q,
+                         answer_forwarded);
         break;
     }
 }

@@ -100,6 +100,7 @@ SHAPES = {
         "request_id": is_epoch,
     },
     "telegram_locks_status": {"status": "ok", "locks": lambda v: v == [], "count": 0,
+                              "truncated": False, "durable": False, "reason": is_text,
                               "timestamp": is_time},
     "quotes": {"quotes": [QUOTE], "epoch": is_epoch, "seq": is_count, "symbols": 1,
                "truncated": False, "complete": True, "timestamp": is_time},
