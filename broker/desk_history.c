@@ -197,12 +197,14 @@ static void tell_oldest(struct question *q, const struct store_query *query)
              high = highest(d, query);
     struct store_page page = {.first = desk_first(d)};
 
-    if (d->keeper && low + 1 < first && low < high && low < journal_stored(d->journal)) {
+    /* What the store has pruned may still be in the ring. */
+    if (d->keeper && low + 1 < first && low < high &&
+        low < journal_stored(d->journal) && keeper_first(d->keeper) < first) {
         desk_ask_store(q, true, query);
         return;
     }
     if (low + 1 < first) {
-        if (d->keeper)
+        if (d->keeper && low >= journal_stored(d->journal))
             put_gap_first(&page, low + 1, first - 1 < high ? first - 1 : high);
         low = first - 1;
     }

@@ -15,6 +15,7 @@
 
 #include <stdint.h>
 
+#include "gateway/timeline.h"
 #include "shared/buf.h"
 #include "shared/quote.h"
 
@@ -28,6 +29,7 @@ enum ask_kind {
     ASK_LOCKS_STATUS,
     ASK_QUOTES, /* uses text (a pattern, "" for all), offset, limit */
     ASK_QUOTE,  /* uses text (a symbol) */
+    ASK_HISTORY, /* uses text (a symbol), timeline, limit */
 };
 
 enum ask_outcome { ASK_ANSWERED, ASK_BUSY, ASK_TIMED_OUT, ASK_CANCELLED };
@@ -38,6 +40,7 @@ struct ask {
     enum ask_kind kind;
     char text[ASK_TEXT_MAX];
     uint64_t offset, limit;
+    struct timeline timeline;
     int privileged;  /* the caller showed STATUS_TOKEN, or none is set */
     int status;      /* answer: HTTP status */
     struct buf body; /* answer: JSON */

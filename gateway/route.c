@@ -13,42 +13,51 @@
 #define PAGE_MOST 1000
 #define STREAM "/ws/cotizaciones"
 #define QUOTES "/cotizaciones/quotes"
+#define HISTORY "/history"
 
 typedef void handler(struct service *s, struct request *r, struct reply *p);
 
 static handler get_page, get_style, get_script, get_health, get_ready, get_live,
-    get_status, get_check, get_locks, get_quotes, get_quote;
+    get_status, get_check, get_locks, get_quotes, get_quote, get_history;
 
 static const struct route {
     const char *path;
-    handler *get;  /* NULL: the stream */
-    bool has_more; /* the path goes on after a slash */
-    bool is_open;  /* every page may read it, whatever CORS_ORIGINS says */
+    handler *get;       /* NULL: the stream */
+    const char *suffix; /* the path goes on after a slash, and ends so; NULL: it does not */
+    bool is_open;       /* every page may read it, whatever CORS_ORIGINS says */
 } routes[] = {
-    {"/", get_page, false, false},
-    {"/board.css", get_style, false, false},
-    {"/board.js", get_script, false, false},
-    {"/cotizaciones/health", get_health, false, false},
-    {"/cotizaciones/ready", get_ready, false, false},
-    {"/cotizaciones/live", get_live, false, false},
-    {"/cotizaciones/websocket_status", get_status, false, false},
-    {"/cotizaciones/websocket_check", get_check, false, true},
-    {"/cotizaciones/telegram_locks_status", get_locks, false, false},
-    {QUOTES, get_quotes, false, false},
-    {QUOTES, get_quote, true, false},
-    {STREAM, NULL, false, false},
+    {"/", get_page, NULL, false},
+    {"/board.css", get_style, NULL, false},
+    {"/board.js", get_script, NULL, false},
+    {"/cotizaciones/health", get_health, NULL, false},
+    {"/cotizaciones/ready", get_ready, NULL, false},
+    {"/cotizaciones/live", get_live, NULL, false},
+    {"/cotizaciones/websocket_status", get_status, NULL, false},
+    {"/cotizaciones/websocket_check", get_check, NULL, true},
+    {"/cotizaciones/telegram_locks_status", get_locks, NULL, false},
+    {QUOTES, get_quotes, NULL, false},
+    /* No symbol ends in "/history": they have no lower case. */
+    {QUOTES, get_history, HISTORY, false},
+    {QUOTES, get_history, HISTORY "/", false},
+    {QUOTES, get_quote, "", false},
+    {STREAM, NULL, NULL, false},
 };
 
 /* A slash at the end makes no difference. */
 static bool matches(const struct route *t, const char *path)
 {
     size_t len = strlen(t->path);
+    const char *rest = path + len;
 
     if (strncmp(path, t->path, len) != 0)
         return false;
-    if (t->has_more)
-        return path[len] == '/' && path[len + 1];
-    return !path[len] || strcmp(path + len, "/") == 0;
+    if (t->suffix) {
+        size_t all = strlen(rest), end = strlen(t->suffix);
+
+        return *rest == '/' && all > 1 && all > end &&
+               strcmp(rest + all - end, t->suffix) == 0;
+    }
+    return !*rest || strcmp(rest, "/") == 0;
 }
 
 static const struct route *find(const char *path)
@@ -238,27 +247,109 @@ static void get_quotes(struct service *s, struct request *r, struct reply *p)
         ask_loop(s, r, &q, p);
 }
 
-static void get_quote(struct service *s, struct request *r, struct reply *p)
+static bool set_symbol(struct request *r, struct ask *q, struct span symbol,
+                       struct reply *p)
 {
-    const char *symbol = r->path + sizeof QUOTES;
-    struct ask q = {.kind = ASK_QUOTE};
-
-    if (!quote_is_symbol(span_of(symbol))) {
+    if (!quote_is_symbol(symbol)) {
         reply_error(p, r, 400, "bad_symbol", "This cannot be a symbol.",
                     "A symbol is 1 to 32 of A-Z 0-9 . _ : / = ^ -");
-        return;
+        return false;
     }
-    snprintf(q.text, sizeof q.text, "%s", symbol);
-    if (!ask_loop(s, r, &q, p) || p->body.len)
+    span_copy(q->text, sizeof q->text, symbol);
+    return true;
+}
+
+static void unknown_symbol(struct reply *p, const struct request *r)
+{
+    reply_error(p, r, 404, "unknown_symbol", "No quote of this symbol has come yet.",
+                "GET " QUOTES " lists those that have.");
+}
+
+static void get_quote(struct service *s, struct request *r, struct reply *p)
+{
+    struct ask q = {.kind = ASK_QUOTE};
+
+    if (!set_symbol(r, &q, span_of(r->path + sizeof QUOTES), p) ||
+        !ask_loop(s, r, &q, p) || p->body.len)
         return;
     if (q.status == 404)
-        reply_error(p, r, 404, "unknown_symbol",
-                    "No quote of this symbol has come yet.",
-                    "GET " QUOTES " lists those that have.");
+        unknown_symbol(p, r);
     else
         unavailable(p, r, "broker_away",
                     "The broker is away and this symbol is not known here.",
                     "Is pregon-broker running?", 2);
+}
+
+#define BOUND                                                                        \
+    "A position (EPOCH:SEQ, or a whole number below 1000000000) or a time "           \
+    "(2026-11-25T12:00:00Z, or @ and Unix seconds); positions of one epoch only."
+
+/* False: the reply says what is wrong. */
+static bool timeline_of(struct request *r, struct ask *q, struct reply *p)
+{
+    static const char *const bounds[] = {"since", "until"};
+    char text[64];
+    bool given;
+
+    if (!request_param(r, "order", text, sizeof text, &given) ||
+        (given && strcmp(text, "newest") != 0 && strcmp(text, "oldest") != 0)) {
+        bad_parameter(p, r, "order", "newest (the default) or oldest.");
+        return false;
+    }
+    q->timeline.is_oldest_first = given && text[0] == 'o';
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
+        if (!request_param(r, bounds[i], text, sizeof text, &given) ||
+            (given && !timeline_set(&q->timeline, i ? TIMELINE_UNTIL : TIMELINE_SINCE,
+                                    span_of(text)))) {
+            bad_parameter(p, r, bounds[i], BOUND);
+            return false;
+        }
+    if (!request_param(r, "next", text, sizeof text, &given) ||
+        (given && !timeline_set_next(&q->timeline, span_of(text)))) {
+        bad_parameter(p, r, "next",
+                      "What the answer before had as next, with its other parameters.");
+        return false;
+    }
+    q->limit = PAGE_DEFAULT;
+    if (!request_number(r, "limit", PAGE_MOST, &q->limit) || !q->limit) {
+        bad_parameter(p, r, "limit", "A whole number from 1 to 1000.");
+        return false;
+    }
+    return true;
+}
+
+static void get_history(struct service *s, struct request *r, struct reply *p)
+{
+    const char *symbol = r->path + sizeof QUOTES;
+    size_t len = strlen(symbol);
+    struct ask q = {.kind = ASK_HISTORY};
+
+    len -= len && symbol[len - 1] == '/';
+    len = len < sizeof HISTORY ? 0 : len - (sizeof HISTORY - 1);
+    if (!set_symbol(r, &q, (struct span){symbol, len}, p) || !timeline_of(r, &q, p) ||
+        !ask_loop(s, r, &q, p) || p->body.len)
+        return;
+    switch (q.status) {
+    case 404:
+        unknown_symbol(p, r);
+        break;
+    case 410:
+        reply_error(p, r, 410, "log_replaced",
+                    "This position is of another log than the broker's.",
+                    "Ask without it, or by time. Its epoch is in every answer.");
+        break;
+    case 429:
+        unavailable(p, r, "busy", "Too many questions to the store are waiting.",
+                    "Ask again, and less often.", 1);
+        break;
+    case 500:
+        unavailable(p, r, "store_failed", "The broker could not read its store.",
+                    "Its log, and this gateway's, say why.", 5);
+        break;
+    default:
+        unavailable(p, r, "broker_away", "The broker is away, or did not answer in time.",
+                    "Is pregon-broker running?", 2);
+    }
 }
 
 static bool answer_preflight(const struct cors_decision *d, struct reply *p)
