@@ -41,8 +41,7 @@ static bool is_in_time(const struct reading *r, const struct wire_record *record
 
 static bool is_full(const struct reading *r)
 {
-    return r->page->count >= r->query->limit ||
-           r->page->records.len >= DESK_PAGE_BYTES;
+    return r->page->count >= r->query->limit || r->page->records.len >= DESK_PAGE_BYTES;
 }
 
 /*
@@ -253,7 +252,8 @@ void desk_history_answer(struct question *q, struct archive_result *r)
                       query.before - 1);
     } else if (!page->next && page->head < high) {
         page->next = page->head;
-        if (!page->count && !page->gap_count) { /* the ring may have something to tell */
+        if (!page->count &&
+            !page->gap_count) { /* the ring may have something to tell */
             query.after = page->head;
             tell_oldest(q, &query);
             return;

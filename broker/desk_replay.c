@@ -135,11 +135,10 @@ void desk_replay(struct question *q)
     if (until > head)
         until = head;
     if (d->keeper && after + 1 < first && after < journal_stored(d->journal))
-        desk_ask_store(q, false,
-                       &(struct store_query){.patterns = pattern,
-                                             .after = after,
-                                             .until = until,
-                                             .limit = limit});
+        desk_ask_store(
+            q, false,
+            &(struct store_query){
+                .patterns = pattern, .after = after, .until = until, .limit = limit});
     else
         replay_ring(q, pattern, after, until, limit);
 }

@@ -27,8 +27,8 @@ enum ask_kind {
     ASK_HEALTH,
     ASK_WEBSOCKET_STATUS, /* uses offset, limit, privileged */
     ASK_LOCKS_STATUS,
-    ASK_QUOTES, /* uses text (a pattern, "" for all), offset, limit */
-    ASK_QUOTE,  /* uses text (a symbol) */
+    ASK_QUOTES,  /* uses text (a pattern, "" for all), offset, limit */
+    ASK_QUOTE,   /* uses text (a symbol) */
     ASK_HISTORY, /* uses text (a symbol), timeline, limit */
 };
 

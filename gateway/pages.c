@@ -77,8 +77,8 @@ static bool put_feed(struct buf *b, struct span feed, bool is_first, bool has_st
     buf_json(b, pack_find_text(feed, "name"));
     pages_put_text(b, "status", is_live ? SPAN("live") : SPAN("silent"));
     pages_put_text(b, "reason",
-             is_live ? SPAN("lines or heartbeats arrive")
-                     : SPAN("no line and no heartbeat: its symbols are stale"));
+                   is_live ? SPAN("lines or heartbeats arrive")
+                           : SPAN("no line and no heartbeat: its symbols are stale"));
     put_age(b, "age", silent);
     pages_put_u(b, "received", pack_find_u(feed, "received", 0));
     if (has_store)

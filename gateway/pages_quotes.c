@@ -47,7 +47,7 @@ static void end_quotes(struct gateway *g, struct ask *q, struct span answer,
     buf_addc(&q->body, ']');
     pages_put_text(&q->body, "epoch", span_of(epoch));
     pages_put_u(&q->body, "seq",
-          answer.len ? pack_find_u(answer, "seq", 0) : hub_seq(g->hub));
+                answer.len ? pack_find_u(answer, "seq", 0) : hub_seq(g->hub));
     pages_put_u(&q->body, "symbols", symbols);
     if (next != NO_NEXT)
         pages_put_u(&q->body, "next", next);

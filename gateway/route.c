@@ -22,9 +22,10 @@ static handler get_page, get_style, get_script, get_health, get_ready, get_live,
 
 static const struct route {
     const char *path;
-    handler *get;       /* NULL: the stream */
-    const char *suffix; /* the path goes on after a slash, and ends so; NULL: it does not */
-    bool is_open;       /* every page may read it, whatever CORS_ORIGINS says */
+    handler *get; /* NULL: the stream */
+    const char
+        *suffix;  /* the path goes on after a slash, and ends so; NULL: it does not */
+    bool is_open; /* every page may read it, whatever CORS_ORIGINS says */
 } routes[] = {
     {"/", get_page, NULL, false},
     {"/board.css", get_style, NULL, false},
@@ -280,8 +281,8 @@ static void get_quote(struct service *s, struct request *r, struct reply *p)
                     "Is pregon-broker running?", 2);
 }
 
-#define BOUND                                                                        \
-    "A position (EPOCH:SEQ, or a whole number below 1000000000) or a time "           \
+#define BOUND                                                               \
+    "A position (EPOCH:SEQ, or a whole number below 1000000000) or a time " \
     "(2026-11-25T12:00:00Z, or @ and Unix seconds); positions of one epoch only."
 
 /* False: the reply says what is wrong. */
@@ -347,7 +348,8 @@ static void get_history(struct service *s, struct request *r, struct reply *p)
                     "Its log, and this gateway's, say why.", 5);
         break;
     default:
-        unavailable(p, r, "broker_away", "The broker is away, or did not answer in time.",
+        unavailable(p, r, "broker_away",
+                    "The broker is away, or did not answer in time.",
                     "Is pregon-broker running?", 2);
     }
 }

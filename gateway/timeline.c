@@ -34,9 +34,9 @@ static bool read_position(struct timeline *t, struct span text, uint64_t *seq)
     if (text.len <= EPOCH_DIGITS + 1 || text.at[EPOCH_DIGITS] != ':' ||
         !read_digits((struct span){text.at, EPOCH_DIGITS}, 16, &epoch) ||
         (t->has_epoch && epoch != t->epoch) ||
-        !read_digits((struct span){text.at + EPOCH_DIGITS + 1,
-                                   text.len - EPOCH_DIGITS - 1},
-                     10, seq))
+        !read_digits(
+            (struct span){text.at + EPOCH_DIGITS + 1, text.len - EPOCH_DIGITS - 1}, 10,
+            seq))
         return false;
     t->has_epoch = true;
     t->epoch = epoch;
@@ -46,8 +46,7 @@ static bool read_position(struct timeline *t, struct span text, uint64_t *seq)
 static bool read_time(struct span text, uint64_t *us)
 {
     int64_t found;
-    bool is_unix = text.at[0] == '@',
-         is_date = text.len > 4 && text.at[4] == '-';
+    bool is_unix = text.at[0] == '@', is_date = text.len > 4 && text.at[4] == '-';
 
     if (!is_unix && !is_date)
         return false;
@@ -111,5 +110,6 @@ bool timeline_set_next(struct timeline *t, struct span text)
 
 void timeline_put_next(struct buf *out, uint64_t epoch, uint64_t next)
 {
-    buf_printf(out, "%016llx:%llu", (unsigned long long)epoch, (unsigned long long)next);
+    buf_printf(out, "%016llx:%llu", (unsigned long long)epoch,
+               (unsigned long long)next);
 }

@@ -173,8 +173,7 @@ struct history {
 static bool is_in_history(const struct history *h, uint64_t seq)
 {
     struct wire_record r = published_record(seq - 1);
-    struct span symbol =
-        wire_topic_symbol(buf_span(&published[seq - 1].to));
+    struct span symbol = wire_topic_symbol(buf_span(&published[seq - 1].to));
 
     assert_int_equal(r.seq, seq);
     return span_eq(symbol, h->symbol) && r.accepted_us >= h->since &&
@@ -280,12 +279,10 @@ static bool check_page(struct history *h)
 
 static struct history random_history(void)
 {
-    struct history h = {.newest = dice(2),
-                        .limit = dice(3) ? 30 + dice(200) : 2000};
+    struct history h = {.newest = dice(2), .limit = dice(3) ? 30 + dice(200) : 2000};
     unsigned head = (unsigned)published_count;
 
-    snprintf(h.symbol, sizeof h.symbol, "S%u",
-             dice(2) ? dice(SYMBOLS + 1) : dice(2));
+    snprintf(h.symbol, sizeof h.symbol, "S%u", dice(2) ? dice(SYMBOLS + 1) : dice(2));
     if (dice(2))
         h.after = dice(head + 1);
     if (dice(2))
@@ -413,7 +410,8 @@ static void a_rare_symbol_is_found_at_once_a_common_one_in_bounded_pages(void **
     h = (struct history){.symbol = "S1", .limit = 10};
     assert_false(check_page(&h));
     /* The way back to there is long: what one page looks at is bounded. */
-    h = (struct history){.symbol = "S2", .newest = true, .before = 20000, .limit = 1000};
+    h = (struct history){
+        .symbol = "S2", .newest = true, .before = 20000, .limit = 1000};
     while (check_page(&h))
         pages++;
     assert_in_range(pages, 13, 14);
