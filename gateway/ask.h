@@ -15,6 +15,7 @@
 
 #include <stdint.h>
 
+#include "gateway/timeline.h"
 #include "shared/buf.h"
 #include "shared/quote.h"
 
@@ -27,6 +28,7 @@ enum ask_kind {
     ASK_WEBSOCKET_STATUS, /* uses offset, limit, privileged */
     ASK_QUOTES,           /* uses text (a pattern, "" for all), offset, limit */
     ASK_QUOTE,            /* uses text (a symbol) */
+    ASK_HISTORY,          /* uses text (a symbol), timeline, limit */
     ASK_BROKER, /* uses op, members, question; body: the broker's answer, or 503 */
 };
 
@@ -38,6 +40,7 @@ struct ask {
     enum ask_kind kind;
     char text[ASK_TEXT_MAX];
     uint64_t offset, limit;
+    struct timeline timeline;
     int privileged;      /* the caller showed STATUS_TOKEN, or none is set */
     const char *op;      /* static */
     uint32_t members;    /* of the msgpack map whose inside is `question` */

@@ -9,13 +9,11 @@
 #include "gateway/handshake.h"
 #include "gateway/route_private.h"
 #include "gateway/www.h"
-#include "shared/quote.h"
 
 #define STREAM "/ws/cotizaciones"
-#define QUOTES "/cotizaciones/quotes"
 
 static route_handler get_page, get_style, get_script, get_health, get_ready, get_live,
-    get_status, get_check, get_quotes, get_quote;
+    get_status, get_check;
 
 static const struct route {
     const char *path;
@@ -45,8 +43,13 @@ static const struct route {
      .get = route_get_lock,
      .put = route_put_lock,
      .del = route_delete_lock},
-    {.path = QUOTES, .get = get_quotes},
-    {.path = QUOTES, .get = get_quote, .has_more = true},
+    {.path = ROUTE_QUOTES, .get = route_get_quotes},
+    /* No symbol ends in "/history": they have no lower case. */
+    {.path = ROUTE_QUOTES,
+     .has_more = true,
+     .tail = ROUTE_HISTORY,
+     .get = route_get_history},
+    {.path = ROUTE_QUOTES, .has_more = true, .get = route_get_quote},
     {.path = STREAM},
 };
 
@@ -224,52 +227,6 @@ static void get_status(struct service *s, struct request *r, struct reply *p)
 static void get_check(struct service *s, struct request *r, struct reply *p)
 {
     diagnosis_answer(s, r, look_up, p);
-}
-
-static bool is_pattern(const char *text)
-{
-    for (const char *c = text; *c; c++)
-        if (*c != '*' && *c != ',' && !quote_is_symbol((struct span){c, 1}))
-            return false;
-    return true;
-}
-
-static void get_quotes(struct service *s, struct request *r, struct reply *p)
-{
-    struct ask q = {.kind = ASK_QUOTES};
-    bool given;
-
-    if (!request_param(r, "symbols", q.text, sizeof q.text, &given) ||
-        !is_pattern(q.text))
-        route_bad_parameter(
-            p, r, "symbols",
-            "Symbols or patterns like EUR/USD,BTC*, at most 255 characters of A-Z "
-            "0-9 . _ : / = ^ - and *.");
-    else if (route_page(r, &q, p))
-        route_ask(s, r, &q, p);
-}
-
-static void get_quote(struct service *s, struct request *r, struct reply *p)
-{
-    const char *symbol = r->path + sizeof QUOTES;
-    struct ask q = {.kind = ASK_QUOTE};
-
-    if (!quote_is_symbol(span_of(symbol))) {
-        reply_error(p, r, 400, "bad_symbol", "This cannot be a symbol.",
-                    "A symbol is 1 to 32 of A-Z 0-9 . _ : / = ^ -");
-        return;
-    }
-    snprintf(q.text, sizeof q.text, "%s", symbol);
-    if (!route_ask(s, r, &q, p) || p->body.len)
-        return;
-    if (q.status == 404)
-        reply_error(p, r, 404, "unknown_symbol",
-                    "No quote of this symbol has come yet.",
-                    "GET " QUOTES " lists those that have.");
-    else
-        route_unavailable(p, r, "broker_away",
-                          "The broker is away and this symbol is not known here.",
-                          "Is pregon-broker running?", 2);
 }
 
 static bool answer_preflight(const struct cors_decision *d, struct reply *p)

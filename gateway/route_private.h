@@ -20,6 +20,11 @@ bool route_ask(struct service *s, struct request *r, struct ask *q, struct reply
 /* ?limit= and ?offset=.  False: one of them is wrong, and the reply says so. */
 bool route_page(struct request *r, struct ask *q, struct reply *p);
 
+/* route_quotes.c */
+#define ROUTE_QUOTES "/cotizaciones/quotes"
+#define ROUTE_HISTORY "/history"
+route_handler route_get_quotes, route_get_quote, route_get_history;
+
 /* route_locks.c */
 #define ROUTE_LOCKS "/cotizaciones/locks"
 #define ROUTE_LOCK_VALUE "/value"

@@ -202,6 +202,8 @@ WRONG = {
     "GET /cotizaciones/quotes/NOTHING": (404, "unknown_symbol"),
     "GET /cotizaciones/quotes/bad": (400, "bad_symbol"),
     "GET /cotizaciones/quotes?symbols=a": (400, "bad_request"),
+    "GET /cotizaciones/quotes/EUR/USD/history?limit=0": (400, "bad_request"),
+    "POST /cotizaciones/quotes/EUR/USD/history": (405, "method_not_allowed"),
     "GET /cotizaciones/quotes?limit=-1": (400, "bad_request"),
     "GET /cotizaciones/quotes?limit=1001": (400, "bad_request"),
     "GET /cotizaciones/quotes?limit=x": (400, "bad_request"),
