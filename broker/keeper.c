@@ -11,9 +11,16 @@
 #include "shared/random.h"
 #include "shared/wire.h"
 
-#define COPY_BYTES ((size_t)2 << 20)    /* in one turn */
-#define EAGER_BYTES ((size_t)256 << 10) /* worth a transaction of their own, */
-#define EAGER_MS 50                     /* and so is what has waited so long */
+#define COPY_BYTES ((size_t)2 << 20) /* in one turn */
+/*
+ * Worth a transaction of their own, and so is what has waited so long.  Every transaction writes the
+ * last values of its symbols: few large ones cost a fifth less.  But what waits must still be
+ * in the ring when we are killed.
+ */
+#define EAGER_BYTES_MIN ((size_t)256 << 10)
+#define EAGER_BYTES_MAX ((size_t)4 << 20)
+#define EAGER_RING_PART 8
+#define EAGER_MS 50
 
 struct keeper {
     struct archive *archive;
@@ -332,6 +339,15 @@ enum err keeper_ask(struct keeper *k, bool is_history, const struct store_query 
     return archive_ask(k->archive, is_history, query, ticket);
 }
 
+static size_t eager_bytes(const struct keeper *k)
+{
+    size_t part = journal_size(k->journal) / EAGER_RING_PART;
+
+    return part < EAGER_BYTES_MIN   ? EAGER_BYTES_MIN
+           : part > EAGER_BYTES_MAX ? EAGER_BYTES_MAX
+                                    : part;
+}
+
 int64_t keeper_turn(struct keeper *k, int64_t now, uint64_t wall_us)
 {
     bool more;
@@ -345,7 +361,8 @@ int64_t keeper_turn(struct keeper *k, int64_t now, uint64_t wall_us)
         k->behind_max_us = status.behind_us;
     if (!archive_can_write(k->archive))
         return -1; /* its result wakes the loop */
-    if (store_batch_bytes(k->filling) < EAGER_BYTES && now < k->filling_at + EAGER_MS)
+    if (store_batch_bytes(k->filling) < eager_bytes(k) &&
+        now < k->filling_at + EAGER_MS)
         return more ? 0 : k->filling_at + EAGER_MS - now;
     archive_write(k->archive, take_batch(k));
     return more ? 0 : -1;
