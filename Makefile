@@ -47,7 +47,8 @@ endif
 SHARED_SRC := $(wildcard shared/*.c)
 LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
-ALL_SRC    := $(SHARED_SRC) $(foreach p,$(PROGRAMS),$(wildcard $(p)/*.c)) $(UNIT_SRC)
+ALL_SRC    := $(SHARED_SRC) $(foreach p,$(PROGRAMS),$(wildcard $(p)/*.c)) $(UNIT_SRC) \
+              $(wildcard tests/bench/*.c)
 HEADERS    := $(wildcard shared/*.h $(PROGRAMS:%=%/*.h))
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
@@ -59,7 +60,7 @@ CHAOS := tests/chaos/test_verdict.py $(if $(SAN),,tests/chaos/test_kill_broker.p
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
-        test-sanitize chaos format format-check compdb install clean help
+        test-sanitize chaos bench-store format format-check compdb install clean help
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory build
@@ -98,6 +99,10 @@ $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIBS)
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
 
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
 run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 	$(Q)$(PYTHON) tools/run.py --bin $(B)/bin
 
@@ -115,6 +120,9 @@ system: build ## tests against the real processes only
 chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 SEED=7
 	$(Q)$(PYTHON) tests/chaos/chaos.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
 	  $(if $(SEED),--seed $(SEED))
+
+bench-store: build $(B)/tests/bench/sink ## what storing costs: make bench-store BENCH_ARGS='--runs 5'
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/store.py $(BENCH_ARGS)
 
 test-sanitize: ## all tests under address, undefined and thread sanitizers
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined test
