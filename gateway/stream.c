@@ -113,8 +113,10 @@ static void acknowledge(struct gateway *g, struct request *r, bool is_broker_awa
     count = hub_join(g->hub, &c->sub, r->topics, r->topic_count, r->snapshot_limit,
                      is_recovered ? r->since_seq : 0, &seq);
     c->stated_seq = c->sub.backlog.sent_seq = seq;
-    if (!r->is_acked)
+    if (!r->is_acked && !r->is_anew)
         stream_say_subscribed(g, r, seq, is_recovered, is_broker_away);
+    if (is_recovered)
+        stream_say_states(g, r);
     hub_set_due(g->hub, &c->sub);
     if (r->is_auto && count > r->snapshot_limit)
         say_too_many(c, count, r->snapshot_limit);
@@ -193,6 +195,27 @@ static void submit(struct gateway *g, struct request *r)
         at = &(*at)->next;
     r->next = *at;
     *at = r;
+}
+
+void stream_begin_anew(struct client *c)
+{
+    struct gateway *g = c->g;
+    struct request *r;
+
+    if (!c->sub.topic_count)
+        return;
+    r = request_new(c);
+    r->is_anew = true;
+    r->is_auto = c->is_auto;
+    if (r->is_auto)
+        r->snapshot_limit = (size_t)g->config.auto_max;
+    r->topics = mem_alloc(c->sub.topic_count * sizeof *r->topics);
+    for (; r->topic_count < c->sub.topic_count; r->topic_count++)
+        r->topics[r->topic_count] = hub_topic_hold(
+            g->hub, hub_topic_pattern(c->sub.topics[r->topic_count].topic));
+    hub_leave_all(g->hub, &c->sub);
+    r->next = g->requests; /* before what it has asked for meanwhile */
+    g->requests = r;
 }
 
 /* --- ops --------------------------------------------------------------------------------- */
@@ -519,12 +542,16 @@ static bool settle(struct gateway *g, struct request *r)
         case RESUME_WAITS:
             return false;
         case RESUME_READY:
+            stream_say_states(g, r);
             hub_join(g->hub, &r->client->sub, r->topics, r->topic_count, 0, UINT64_MAX,
                      NULL);
             return true;
         case RESUME_NOT_KEPT:
             break;
         }
+    } else if (r->is_anew) {
+        if (is_away)
+            return false;
     } else if (is_patient(g, r) &&
                (is_away || (r->has_since && !is_position_known(g, r) &&
                             r->since_epoch == hub_epoch(g->hub)))) {

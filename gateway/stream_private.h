@@ -21,6 +21,7 @@ struct request {
     struct message_texts rejected;
     int64_t answer_by; /* monotonic, ms */
     bool is_auto;
+    bool is_anew; /* after a reset: waits until all can be told, without an ack */
     size_t snapshot_limit;
     /* of one with `since` */
     bool has_since;
@@ -47,6 +48,15 @@ void stream_resume_end(struct request *r);
 /* The ack of a subscription; `seq` is the position it states. */
 void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
                            bool is_recovered, bool is_broker_away);
+
+/*
+ * It has every record up to `since_seq`, but what it was told of the broker's absence is none:
+ * the present states of its symbols that have no record after it, behind the ack.
+ */
+void stream_say_states(struct gateway *g, const struct request *r);
+
+/* The log is another one: as if it had subscribed to all it has again. */
+void stream_begin_anew(struct client *c);
 
 /* Put the message behind what the client has not got yet; frees the message. */
 void stream_finish(struct client *c, struct message *m);

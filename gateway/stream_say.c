@@ -1,5 +1,6 @@
 /* stream_say: the messages a client gets without asking, and what all answers share. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "gateway/encode.h"
 #include "gateway/stream_private.h"
@@ -88,7 +89,10 @@ void stream_reset_all(struct gateway *g, const char *reason)
 
         if (c->is_closing)
             continue;
-        c->stated_seq = c->sub.backlog.sent_seq = 0;
+        c->stated_seq = 0;
+        backlog_fini(&c->sub.backlog); /* of the old log */
+        if (c->sub.wants_all)
+            stream_begin_anew(c);
         message_begin(&m, c->sub.encoding, "reset");
         message_text(&m, "epoch", span_of(epoch));
         message_u(&m, "seq", hub_seq(g->hub));
@@ -118,6 +122,23 @@ void stream_lost_all(struct gateway *g, uint64_t seq, struct span body)
     }
     for (int e = 0; e < ENCODING_COUNT; e++)
         frame_release(&frames[e]);
+}
+
+void stream_say_states(struct gateway *g, const struct request *r)
+{
+    struct client *c = r->client;
+    struct hub_symbol **symbols;
+    size_t count;
+
+    symbols = hub_matching(g->hub, r->topics, r->topic_count, 1, r->since_seq, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct frame *f =
+            hub_symbol_frame(symbols[i], MESSAGE_STATE, c->sub.encoding);
+
+        buf_add(&c->out, f->bytes, f->len);
+        c->messages_out++;
+    }
+    free(symbols);
 }
 
 void stream_say_welcome(struct client *c)
