@@ -90,11 +90,21 @@ static void leave_auto(struct gateway *g, struct request *r)
     c->is_auto = false;
 }
 
-/* A position of this log that we have come to: all that changed since can be told. */
-static bool is_position_known(struct gateway *g, const struct request *r)
+/* Another gateway was ahead of us, or there is no such position. */
+static bool is_ahead(const struct gateway *g, const struct request *r)
 {
     return r->has_since && r->since_epoch == hub_epoch(g->hub) &&
-           r->since_seq <= hub_applied(g->hub);
+           r->since_seq > hub_applied(g->hub);
+}
+
+/*
+ * All that changed since can be told.  While the broker is away a client that is ahead is believed:
+ * of what came after its position we know nothing, and it will be told when we do.
+ */
+static bool is_position_known(const struct gateway *g, const struct request *r)
+{
+    return r->has_since && r->since_epoch == hub_epoch(g->hub) &&
+           (!is_ahead(g, r) || !upstream_is_here(g->upstream));
 }
 
 /*
@@ -526,10 +536,17 @@ void stream_message(struct client *c, bool is_text, struct span message)
     submit(c->g, r);
 }
 
-/* A subscription whose topics are not live waits, for so long as the broker is there. */
-static bool is_patient(struct gateway *g, const struct request *r)
+/*
+ * A subscription whose topics are not live waits, for so long as the broker is there.  One
+ * that is ahead waits until we have caught up, or the broker is known to be away.
+ */
+static bool is_patient(const struct gateway *g, const struct request *r, bool is_away)
 {
-    return upstream_is_here(g->upstream) && g->now < r->answer_by;
+    if (!upstream_is_here(g->upstream))
+        return false;
+    if (is_ahead(g, r))
+        return g->now < r->answer_by + UPSTREAM_SILENCE_MS;
+    return is_away && g->now < r->answer_by;
 }
 
 /* Answer a subscription if that can be done now. */
@@ -552,9 +569,7 @@ static bool settle(struct gateway *g, struct request *r)
     } else if (r->is_anew) {
         if (is_away)
             return false;
-    } else if (is_patient(g, r) &&
-               (is_away || (r->has_since && !is_position_known(g, r) &&
-                            r->since_epoch == hub_epoch(g->hub)))) {
+    } else if (is_patient(g, r, is_away)) {
         return false;
     }
     acknowledge(g, r, is_away);

@@ -134,6 +134,27 @@ def test_what_a_client_has_from_a_faster_gateway_does_not_come_again(stage):
     assert numbers(client) == [3]
 
 
+def test_while_the_broker_is_away_a_client_in_merge_that_is_ahead_keeps_what_it_has(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    stays = stage.client(gateway, "?symbols=X,Y")
+    stays.hears("ack")
+    fake.quote("X", last="1", n=1)
+    stays.hears(symbol="X", n=1)
+    fake.is_mute = True
+    stays.hears("state", symbol="X", state="stale")
+    late = fake.quote("X", last="2", n=2, is_lost=True)  # heard from another gateway
+
+    client = stage.client(gateway, f"?symbols=X,Y&since={fake.epoch:016x}:{late}")
+    ack = client.hears("ack")
+    assert (ack["recovered"], ack["upstream"]) == (True, "away")
+    assert client.next()["state"] == "stale"
+    fake.is_mute = False
+    fake.quote("Y", last="3", n=3, is_lost=True)
+    client.hears("snapshot", symbol="Y", n=3)
+    assert all(m.get("n", 2) >= 2 for m in client.messages), "an older value than it had"
+
+
 def test_who_was_told_that_the_broker_is_away_is_told_that_it_is_back(stage):
     fake = FakeBroker(stage)
     gateway = stage.gateway(fake)
