@@ -554,6 +554,7 @@ static bool settle(struct gateway *g, struct request *r)
 {
     bool is_away = !is_answerable(r);
 
+    r->is_cut = false;
     if (r->has_since && r->client->sub.wants_all) {
         switch (is_away ? RESUME_WAITS : stream_resume(g, r)) {
         case RESUME_WAITS:
@@ -598,6 +599,14 @@ void stream_settle(struct gateway *g)
         free_request(g, r);
     }
     stream_resume_ask(g);
+}
+
+bool stream_has_more(const struct gateway *g)
+{
+    for (const struct request *r = g->requests; r; r = r->next)
+        if (stream_resume_has_room(r))
+            return true;
+    return false;
 }
 
 /* --- welcome -------------------------------------------------------------------------------- */

@@ -19,6 +19,8 @@ void stream_welcome(struct client *c, const char *query);
 void stream_message(struct client *c, bool is_text, struct span message);
 /* Acknowledge the requests whose topics have become live, or that waited too long. */
 void stream_settle(struct gateway *g);
+/* Once what is due has been flushed: can somebody that catches up be told more at once? */
+bool stream_has_more(const struct gateway *g);
 /* All clients are gone. */
 void stream_fini(struct gateway *g);
 /* A client is going: its waiting requests go too. */

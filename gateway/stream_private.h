@@ -30,6 +30,7 @@ struct request {
     bool is_acked;
     uint64_t cursor;   /* it has been given everything up to here */
     uint64_t wait_for; /* the hub must have come so far before it may join */
+    bool is_cut;       /* its queue had no room for all there was */
     struct resume_group *group;
 };
 
@@ -40,6 +41,8 @@ struct request {
  */
 enum resume_verdict { RESUME_WAITS, RESUME_READY, RESUME_NOT_KEPT };
 enum resume_verdict stream_resume(struct gateway *g, struct request *r);
+/* There is room again for what it could not be given in this turn. */
+bool stream_resume_has_room(const struct request *r);
 /* After all requests had their turn: ask the broker for the pages they want. */
 void stream_resume_ask(struct gateway *g);
 /* The request ends: it wants nothing more. */
