@@ -141,7 +141,7 @@ def test_while_the_broker_is_away_a_client_in_merge_that_is_ahead_keeps_what_it_
     stays.hears("ack")
     fake.quote("X", last="1", n=1)
     stays.hears(symbol="X", n=1)
-    fake.is_mute = True
+    fake.is_mute, fake.answers["hello"] = True, lambda question: None
     stays.hears("state", symbol="X", state="stale")
     late = fake.quote("X", last="2", n=2, is_lost=True)  # heard from another gateway
 
@@ -149,7 +149,7 @@ def test_while_the_broker_is_away_a_client_in_merge_that_is_ahead_keeps_what_it_
     ack = client.hears("ack")
     assert (ack["recovered"], ack["upstream"]) == (True, "away")
     assert client.next()["state"] == "stale"
-    fake.is_mute = False
+    fake.is_mute, fake.answers = False, {}
     fake.quote("Y", last="3", n=3, is_lost=True)
     client.hears("snapshot", symbol="Y", n=3)
     assert all(m.get("n", 2) >= 2 for m in client.messages), "an older value than it had"
@@ -166,12 +166,12 @@ def test_who_was_told_that_the_broker_is_away_is_told_that_it_is_back(stage):
     for mode, client in clients.items():
         for symbol in "XYZ":
             client.hears(symbol=symbol, n=1)
-    fake.is_mute = True
+    fake.is_mute, fake.answers["hello"] = True, lambda question: None
     for mode, client in clients.items():
         for symbol in "XYZ":
             client.hears("state", symbol=symbol, state="stale")
         client.close()
-    fake.is_mute = False
+    fake.is_mute, fake.answers = False, {}
     stage.client(gateway, "?symbols=*").hears("snapshot", symbol="X", state="live")
     fake.quote("Y", last="2", n=2)
 
