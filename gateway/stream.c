@@ -555,8 +555,13 @@ static bool settle(struct gateway *g, struct request *r)
     bool is_away = !is_answerable(r);
 
     r->is_cut = false;
-    if (r->has_since && r->client->sub.wants_all) {
-        switch (is_away ? RESUME_WAITS : stream_resume(g, r)) {
+    if (!r->client->sub.wants_all) {
+        if (is_patient(g, r, is_away))
+            return false;
+    } else if (is_away) {
+        return false; /* in mode all nothing follows a hole, not at the beginning either */
+    } else if (r->has_since) {
+        switch (stream_resume(g, r)) {
         case RESUME_WAITS:
             return false;
         case RESUME_READY:
@@ -567,11 +572,6 @@ static bool settle(struct gateway *g, struct request *r)
         case RESUME_NOT_KEPT:
             break;
         }
-    } else if (r->is_anew) {
-        if (is_away)
-            return false;
-    } else if (is_patient(g, r, is_away)) {
-        return false;
     }
     acknowledge(g, r, is_away);
     return true;

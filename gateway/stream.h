@@ -2,7 +2,7 @@
  * stream: what clients say and what they are told (docs/protocol.md §3).
  *
  * A subscription is acknowledged when the gateway itself is live on every topic it names: until
- * then it waits as a request, at most STREAM_WAIT_MS (then it is acknowledged with
+ * then it waits as a request, in merge at most STREAM_WAIT_MS (then it is acknowledged with
  * what is known and says that the broker is away).  One ack or error per request, before any
  * of its data.
  */

@@ -21,7 +21,7 @@ struct request {
     struct message_texts rejected;
     int64_t answer_by; /* monotonic, ms */
     bool is_auto;
-    bool is_anew; /* after a reset: waits until all can be told, without an ack */
+    bool is_anew; /* after a reset: there is no ack */
     size_t snapshot_limit;
     /* of one with `since` */
     bool has_since;

@@ -134,6 +134,32 @@ def test_what_a_client_has_from_a_faster_gateway_does_not_come_again(stage):
     assert numbers(client) == [3]
 
 
+def test_in_mode_all_nothing_is_told_before_the_snapshots_of_what_a_gateway_did_not_know(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    stays = stage.client(gateway, "?symbols=A")
+    stays.hears("ack")
+    for symbol in "DA":
+        fake.quote(symbol, last="1", n=1)
+    stays.hears(symbol="A", n=1)
+    fake.is_mute, fake.answers["hello"] = True, lambda question: None
+    stays.hears("state", symbol="A", state="stale")
+    client = stage.client(gateway, "?symbols=*&mode=all")
+    newest = stage.client(gateway, "?symbols=*")
+    assert newest.hears("ack")["upstream"] == "away"
+    assert newest.hears("snapshot", symbol="A")["state"] == "stale"
+
+    fake.quote("A", last="2", n=2, is_lost=True)
+    fake.is_mute, fake.answers = False, {}
+    assert "upstream" not in client.hears("ack")
+    client.hears("snapshot", symbol="A")
+    fake.quote("A", last="3", n=3)
+    client.hears("quote", symbol="A", n=3)
+    told = [(m["type"], m["symbol"], m["n"]) for m in client.messages if "n" in m]
+    assert told == [("snapshot", "D", 1), ("snapshot", "A", 2), ("quote", "A", 3)]
+    newest.hears(symbol="D", n=1)
+
+
 def test_while_the_broker_is_away_a_client_in_merge_that_is_ahead_keeps_what_it_has(stage):
     fake = FakeBroker(stage)
     gateway = stage.gateway(fake)
