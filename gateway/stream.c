@@ -31,53 +31,6 @@ static void free_request(struct gateway *g, struct request *r)
     free(r);
 }
 
-static void put_patterns(struct message *m, const struct request *r)
-{
-    struct message_texts accepted = {0};
-
-    for (size_t i = 0; i < r->topic_count; i++)
-        message_texts_add(&accepted, m->encoding, hub_topic_pattern(r->topics[i]));
-    message_put_texts(m, "symbols", &accepted);
-    message_put_texts(m, "rejected", &r->rejected);
-    buf_free(&accepted.items);
-}
-
-void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
-                           bool is_recovered, bool is_broker_away)
-{
-    struct client *c = r->client;
-    struct message m;
-    char epoch[17];
-
-    stream_epoch_text(hub_epoch(g->hub), epoch);
-    message_begin(&m, c->sub.encoding, "ack");
-    message_text(&m, "op", SPAN("subscribe"));
-    stream_put_id(&m, &r->id);
-    message_text(&m, "epoch", span_of(epoch));
-    message_u(&m, "seq", seq);
-    put_patterns(&m, r);
-    if (r->has_since)
-        message_bool(&m, "recovered", is_recovered);
-    if (r->is_auto)
-        message_bool(&m, "auto", true);
-    if (is_broker_away)
-        message_text(&m, "upstream", SPAN("away"));
-    stream_finish(c, &m);
-}
-
-static void say_too_many(struct client *c, size_t count, size_t limit)
-{
-    struct buf none = {0};
-    char text[200];
-
-    snprintf(
-        text, sizeof text,
-        "%zu symbols match, the first %zu were sent as snapshots: subscribe to what "
-        "you need, or raise AUTO_MAX",
-        count, limit);
-    stream_say_error(c, &none, "auto_max", text, NULL);
-}
-
 /* The automatic subscription ends with the first that was asked for. */
 static void leave_auto(struct gateway *g, struct request *r)
 {
@@ -129,7 +82,7 @@ static void acknowledge(struct gateway *g, struct request *r, bool is_broker_awa
         stream_say_states(g, r);
     hub_set_due(g->hub, &c->sub);
     if (r->is_auto && count > r->snapshot_limit)
-        say_too_many(c, count, r->snapshot_limit);
+        stream_say_too_many(c, count, r->snapshot_limit);
 }
 
 static bool is_answerable(const struct request *r)

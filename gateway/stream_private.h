@@ -52,6 +52,9 @@ void stream_resume_end(struct request *r);
 void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
                            bool is_recovered, bool is_broker_away);
 
+/* More symbols match than an automatic subscription may have. */
+void stream_say_too_many(struct client *c, size_t count, size_t limit);
+
 /*
  * It has every record up to `since_seq`, but what it was told of the broker's absence is none:
  * the present states of its symbols that have no record after it, behind the ack.
