@@ -54,8 +54,9 @@ OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
 
-# A hundred killed brokers; under the sanitizers the stories do.  The whole chaos is `make chaos`.
-CHAOS := tests/chaos/test_verdict.py $(if $(SAN),,tests/chaos/test_kill_broker.py)
+# Two minutes of chaos and a hundred killed brokers, beside the stories; under the sanitizers the
+# stories do.  `make chaos` is the chaos by itself.
+CHAOS := tests/chaos/test_verdict.py $(if $(SAN),,tests/chaos/test_chaos.py)
 
 .DELETE_ON_ERROR:
 .SECONDARY:

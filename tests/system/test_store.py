@@ -1,7 +1,6 @@
 """The log in a file: what survives, what begins anew, and what is said when it cannot be kept."""
 
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -32,7 +31,7 @@ def numbers(client, symbol="X"):
 
 def epoch_of(broker):
     """The one it began its last life with."""
-    return re.findall(r"log epoch ([0-9a-f]{16})", "\n".join(broker.log("err")))[-1]
+    return broker.says(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
 
 
 def refused(stage, path, **settings):
