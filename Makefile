@@ -16,6 +16,7 @@ V       ?=
 PYTHON  ?= /usr/bin/python3
 
 PROGRAMS := broker gateway feeder
+DIRS     := $(PROGRAMS) consumer/telegram
 comma    := ,
 VARIANT  := $(or $(subst $(comma),-,$(SAN)),release)
 B        ?= build/$(VARIANT)
@@ -47,8 +48,8 @@ endif
 SHARED_SRC := $(wildcard shared/*.c)
 LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
-ALL_SRC    := $(SHARED_SRC) $(foreach p,$(PROGRAMS),$(wildcard $(p)/*.c)) $(UNIT_SRC)
-HEADERS    := $(wildcard shared/*.h $(PROGRAMS:%=%/*.h))
+ALL_SRC    := $(SHARED_SRC) $(foreach d,$(DIRS),$(wildcard $(d)/*.c)) $(UNIT_SRC)
+HEADERS    := $(wildcard shared/*.h $(DIRS:%=%/*.h))
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
@@ -81,13 +82,14 @@ $(B)/lib$(1).a: $(call OBJ,$(call LIB_SRC,$(1)))
 $(B)/bin/pregon-$(1): $(call OBJ,$(1)/main.c) $(B)/lib$(1).a $(B)/libshared.a
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+$(B)/libtelegram.a: $(call OBJ,$(call LIB_SRC,consumer/telegram))
 $(B)/libshared.a: $(call OBJ,$(SHARED_SRC))
 
 $(B)/%.a:
 	@echo "  AR   $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-LIBS := $(PROGRAMS:%=$(B)/lib%.a) $(B)/libshared.a
+LIBS := $(PROGRAMS:%=$(B)/lib%.a) $(B)/libtelegram.a $(B)/libshared.a
 
 $(B)/bin/%:
 	@mkdir -p $(@D)

@@ -51,13 +51,14 @@ static bool is_secret(const struct config_option *o)
 {
     size_t len = strlen(o->name);
 
-    return len > 6 && strcmp(o->name + len - 6, "_TOKEN") == 0;
+    return o->kind == CONFIG_secret ||
+           (len > 6 && strcmp(o->name + len - 6, "_TOKEN") == 0);
 }
 
 static bool is_text(enum config_kind kind)
 {
-    return kind == CONFIG_text || kind == CONFIG_list || kind == CONFIG_choice ||
-           kind == CONFIG_endpoint;
+    return kind == CONFIG_text || kind == CONFIG_secret || kind == CONFIG_list ||
+           kind == CONFIG_choice || kind == CONFIG_endpoint;
 }
 
 static bool read_int(const char *text, int64_t *out)
@@ -151,6 +152,7 @@ static bool check(struct setting *s)
 
     switch (o->kind) {
     case CONFIG_text:
+    case CONFIG_secret:
         return within((int64_t)strlen(s->value), o, 1);
     case CONFIG_list:
         return within((int64_t)strlen(s->value), o, 1) &&
@@ -207,6 +209,7 @@ static void store(const struct setting *s, void *out)
         /* fallthrough */
     case CONFIG_endpoint:
     case CONFIG_text:
+    case CONFIG_secret:
     case CONFIG_list:
         text = mem_strndup(word, strlen(s->value));
         memcpy(field, &text, sizeof text);
@@ -300,6 +303,8 @@ static void complain_of_flag(struct load *l, const char *word)
     for (size_t i = 0; i < l->count; i++) {
         const struct config_option *o = l->settings[i].option;
 
+        if (o->kind == CONFIG_secret)
+            continue;
         nearer(word, config_help_flag(o, "--", flag), &best, nearest);
         if (o->kind == CONFIG_flag)
             nearer(word, config_help_flag(o, "--no-", flag), &best, nearest);
@@ -342,6 +347,14 @@ static void take_flag(struct load *l, char *const **argv)
         complain_of_flag(l, word);
         if (!value && next && strncmp(next, "--", 2) != 0)
             ++*argv; /* its value, and so not a second mistake */
+    } else if (s && s->option->kind == CONFIG_secret) {
+        complain(l,
+                 "flag %s is refused, because the list of processes shows it to "
+                 "everybody: set the environment variable %s, or a line of the .env "
+                 "file",
+                 word, s->option->name);
+        if (!value && next && strncmp(next, "--", 2) != 0)
+            ++*argv;
     } else if (is_no && value) {
         complain(l, "flag %s takes no value", word);
     } else if (is_no) {

@@ -24,9 +24,11 @@
 
 #include "shared/err.h"
 
-typedef char *config_text;   /* owned by the config; "" when empty */
-typedef char *config_list;   /* as text: entries separated by commas, or a JSON list */
-typedef char *config_choice; /* one of the words in `allowed` */
+typedef char *config_text; /* owned by the config; "" when empty */
+typedef char
+    *config_secret;        /* text without a flag: argv is shown in the process list */
+typedef char *config_list; /* as text: entries separated by commas, or a JSON list */
+typedef char *config_choice;   /* one of the words in `allowed` */
 typedef char *config_endpoint; /* tcp://HOST:PORT or ipc://PATH, as ZeroMQ takes them */
 typedef int64_t config_int;
 typedef bool config_flag;       /* 1/0, true/false, yes/no, on/off */
@@ -34,6 +36,7 @@ typedef int64_t config_seconds; /* typed as seconds with up to 3 decimals, held 
 
 enum config_kind {
     CONFIG_text,
+    CONFIG_secret,
     CONFIG_list,
     CONFIG_choice,
     CONFIG_endpoint,

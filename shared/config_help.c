@@ -20,6 +20,7 @@ void config_help_allowed(struct buf *b, const struct config_option *o)
 
     switch (o->kind) {
     case CONFIG_text:
+    case CONFIG_secret:
     case CONFIG_list:
         buf_adds(b,
                  o->kind == CONFIG_list ? "a comma list or JSON list of " : "text of ");
@@ -78,6 +79,10 @@ static void put_flag(FILE *to, const struct config_option *o)
     };
     char flag[CONFIG_HELP_FLAG_MAX];
 
+    if (o->kind == CONFIG_secret) {
+        fprintf(to, "\n  %s in the environment; no flag\n", o->name);
+        return;
+    }
     fprintf(to, "\n  %s", config_help_flag(o, "--", flag));
     if (o->kind == CONFIG_flag)
         fprintf(to, ", %s\n", config_help_flag(o, "--no-", flag));
@@ -137,7 +142,10 @@ void config_help_markdown(const struct config_program *p, FILE *to)
     for (const struct config_option *o = p->options; o->name; o++) {
         buf_clear(&allowed);
         config_help_allowed(&allowed, o);
-        fprintf(to, "| `%s` | `%s` | ", config_help_flag(o, "--", flag), o->name);
+        if (o->kind == CONFIG_secret)
+            fprintf(to, "| none | `%s` | ", o->name);
+        else
+            fprintf(to, "| `%s` | `%s` | ", config_help_flag(o, "--", flag), o->name);
         fputs(o->value[0] ? "`" : "empty", to);
         put_cell(to, o->value);
         fputs(o->value[0] ? "` | " : " | ", to);
