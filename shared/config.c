@@ -28,6 +28,7 @@ struct load {
     struct setting *settings;
     size_t count;
     const char *env_file;
+    struct setting *words; /* whose values need no flag, or NULL */
     bool wrong;
 };
 
@@ -339,9 +340,12 @@ static void take_flag(struct load *l, char *const **argv)
     /* Only up to the '=': what follows may be a secret. */
     char *word = mem_strndup(typed, value ? (size_t)(value++ - typed) : strlen(typed));
     bool is_no = false, is_env_file = strcmp(word, "--env-file") == 0;
+    int64_t yes;
     struct setting *s = find_flag(l, word, &is_no);
 
-    if (strncmp(word, "--", 2) != 0) {
+    if (l->words && typed[0] != '-') {
+        set_flag(l->words, typed);
+    } else if (strncmp(word, "--", 2) != 0) {
         complain(l, "\"%s\" is not a flag: settings are given as --name value", word);
     } else if (!s && !is_env_file) {
         complain_of_flag(l, word);
@@ -360,7 +364,9 @@ static void take_flag(struct load *l, char *const **argv)
     } else if (is_no) {
         set_flag(s, "0");
     } else {
-        bool is_bare = s && s->option->kind == CONFIG_flag && (!next || next[0] == '-');
+        bool is_bare =
+            s && s->option->kind == CONFIG_flag &&
+            (!next || next[0] == '-' || (l->words && !read_flag(next, &yes)));
 
         if (!value && !is_bare && next && strncmp(next, "--", 2) != 0) {
             value = next;
@@ -434,7 +440,7 @@ static void read_env_file(struct load *l)
 /* --help and the like are answered wherever they stand, whatever else is wrong. */
 static bool answer(const struct config_program *p, char *const *args)
 {
-    for (; *args; args++) {
+    for (; *args && strcmp(*args, "--") != 0; args++) {
         if (strcmp(*args, "--help") == 0 || strcmp(*args, "-h") == 0)
             config_help_put(p, stdout);
         else if (strcmp(*args, "--version") == 0)
@@ -478,11 +484,16 @@ enum config_outcome config_load(const struct config_program *program, char *cons
     while (program->options[l.count].name)
         l.count++;
     l.settings = mem_zalloc(l.count * sizeof *l.settings);
-    for (size_t i = 0; i < l.count; i++)
+    for (size_t i = 0; i < l.count; i++) {
         l.settings[i].option = &program->options[i];
+        if (program->words && strcmp(program->options[i].name, program->words) == 0)
+            l.words = &l.settings[i];
+    }
 
-    for (; *args; args++)
+    for (; *args && !(l.words && strcmp(*args, "--") == 0); args++)
         take_flag(&l, &args);
+    while (*args && *++args)
+        set_flag(l.words, *args);
     read_env_file(&l);
     resolve(&l);
     for (size_t i = 0; i < l.count; i++) {

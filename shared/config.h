@@ -8,7 +8,8 @@
  * name, where it came from, the value and what is allowed; never later.
  *
  * Flags take `--name value` or `--name=value`; a bool also `--name` and `--no-name`.
- * A LIST flag may be given again: values are joined.  --help, --version and
+ * A LIST flag may be given again: values are joined.  A program may name one LIST setting whose
+ * values also stand without a flag (after `--` whatever they look like).  --help, --version and
  * --env-file PATH (default: .env if it is there) are known to every program.
  * The .env file holds settings of several programs: names not in our table are skipped.
  * Its values may stand in '…' (as they are) or "…" (with \n \r \t \" \\), nothing is
@@ -77,6 +78,8 @@ struct config_program {
     const char *about;    /* one paragraph for --help */
     const char *examples; /* lines for the end of --help, or NULL */
     const struct config_option *options;
+    const char *words;     /* the LIST that arguments without a flag are for, or NULL */
+    const char *word_name; /* of one of them, in --help: "SYMBOL" */
 };
 
 enum config_outcome {
