@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "broker/desk.h"
+#include "broker/desk_lock.h"
 #include "shared/log.h"
 #include "shared/pack.h"
 #include "shared/version.h"
@@ -519,15 +520,6 @@ static void on_connections(struct question *q)
     say(q);
 }
 
-/* The lock service is not there yet: truthfully, nothing is held. */
-static void on_locks(struct question *q)
-{
-    begin(q, 1);
-    pack_key(&q->pk, "locks");
-    msgpack_pack_array(&q->pk, 0);
-    say(q);
-}
-
 static void pack_feed(struct question *q, const struct feed *f)
 {
     uint64_t refused = 0;
@@ -579,7 +571,7 @@ static void on_status(struct question *q)
 {
     struct desk *d = q->d;
 
-    begin(q, 11);
+    begin(q, 12);
     pack_kv_text(&q->pk, "version", span_of(PREGON_VERSION));
     pack_kv_u(&q->pk, "pid", (uint64_t)getpid());
     pack_kv_u(&q->pk, "epoch", d->epoch);
@@ -589,6 +581,7 @@ static void on_status(struct question *q)
     pack_kv_u(&q->pk, "journal_first", journal_first(d->journal));
     pack_kv_u(&q->pk, "journal_bytes", journal_bytes(d->journal));
     pack_store(q);
+    desk_lock_pack_status(d, &q->pk);
     pack_gateways(q);
     pack_key(&q->pk, "feeds");
     msgpack_pack_array(&q->pk, feed_table_count(d->feeds));
@@ -611,7 +604,7 @@ static const struct {
     {"goodbye", on_goodbye},   {"report", on_report},
     {"snapshot", on_snapshot}, {"replay", on_replay},
     {"status", on_status},     {"connections", on_connections},
-    {"locks", on_locks},       {"ping", on_ping},
+    {"ping", on_ping},
 };
 
 void desk_control(struct desk *d, struct span peer, struct span message)
@@ -632,5 +625,6 @@ void desk_control(struct desk *d, struct span peer, struct span message)
             ops[i].answer(&q);
             return;
         }
-    say_error(&q, ERR_NOT_FOUND, "no such op");
+    if (!desk_lock_control(d, peer, message, q.op, q.id))
+        say_error(&q, ERR_NOT_FOUND, "no such op");
 }
