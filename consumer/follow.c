@@ -364,6 +364,7 @@ bool follow_take(struct follow *f, struct span topic, const struct wire_record *
     case WIRE_STATE:
         return !symbol.len || take_symbol(f, symbol, r);
     case WIRE_MARK:
+    case WIRE_LOCK:
         break;
     }
     return true;
