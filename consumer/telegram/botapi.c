@@ -326,7 +326,7 @@ static void judge_failure(CURLcode code, const struct call *c,
 
 static void judge_answer(struct botapi *a, struct botapi_answer *out)
 {
-    const struct json_value *root, *ok, *text;
+    const struct json_value *root, *ok, *text, *more;
     int64_t code;
 
     enum err e = json_parse(a->json, out->body, &root);
@@ -347,6 +347,7 @@ static void judge_answer(struct botapi *a, struct botapi_answer *out)
     if (span_eq(ok->text, "true")) {
         out->result = json_member(root, "result");
         out->verdict = out->result ? BOTAPI_OK : BOTAPI_UNKNOWN;
+        snprintf(out->why, sizeof out->why, "the result is missing");
         return;
     }
     code = number_of(json_member(root, "error_code"));
@@ -354,7 +355,8 @@ static void judge_answer(struct botapi *a, struct botapi_answer *out)
         out->code = (int)code;
     text = json_member(root, "description");
     span_copy(out->why, sizeof out->why, text ? text->text : SPAN("no description"));
-    code = number_of(json_member(json_member(root, "parameters"), "retry_after"));
+    more = json_member(root, "parameters");
+    code = more ? number_of(json_member(more, "retry_after")) : 0;
     if (out->code == 429 || code > 0)
         out->retry_after_ms = (code > 0 && code < 86400 ? code : 1) * 1000;
     if (out->code >= 400 && out->code < 500)

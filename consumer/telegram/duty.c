@@ -41,6 +41,7 @@ static void on_held(void *ctx, struct pregon_lock *l, uint64_t token)
 
     (void)l;
     d->held = token;
+    d->waiting[0] = '\0';
     d->is_answered = true;
     if (d->phase != DUTY_STANDBY)
         return;
@@ -81,9 +82,14 @@ static void on_waiting(void *ctx, struct pregon_lock *l,
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 30000};
     struct duty *d = ctx;
+    char why[sizeof d->waiting];
 
     (void)l;
     d->is_answered |= strcmp(w->reason, "away") != 0;
+    snprintf(why, sizeof why, "%s %s", w->reason, w->holder);
+    if (strcmp(why, d->waiting) == 0)
+        return; /* only our place in line changed, or the time */
+    memcpy(d->waiting, why, sizeof why);
     log_limited(&limit, loop_now(d->loop), LOG_INFO, "standing by: %s (%s%s%s)",
                 w->message && *w->message ? w->message : "lock not ours", w->reason,
                 *w->holder ? " by " : "", w->holder);

@@ -65,9 +65,10 @@ struct duty {
     enum duty_phase phase;
     int code; /* to exit with, when GONE */
     int64_t send_ms, leave_until;
-    int64_t bus_wait; /* ms, as libpregon said */
-    bool is_touched;  /* something was asked of libpregon since its last turn */
-    bool is_answered; /* the broker has said whose the lock is */
+    int64_t bus_wait;  /* ms, as libpregon said */
+    bool is_touched;   /* something was asked of libpregon since its last turn */
+    char waiting[160]; /* why the lock is not ours, as it was logged last */
+    bool is_answered;  /* the broker has said whose the lock is */
     bool is_ready;
 
     uint64_t token;  /* under which the ledger was read; 0: it was not */

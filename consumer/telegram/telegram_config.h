@@ -17,8 +17,9 @@
     X(seconds, TELEGRAM_LOCK_TTL, telegram_lock_ttl, "30", 1, 600, NULL,                 \
       "Seconds for which the bot's lock is lent. A message is given up after a quarter " \
       "of it (10 s at most), so that none is under way when the lease ends.")            \
-    X(int, TELEGRAM_POLL_TIMEOUT, telegram_poll_timeout, "50", 1, 50, NULL,              \
-      "Seconds for which Telegram may hold back an answer to getUpdates.")               \
+    X(int, TELEGRAM_POLL_TIMEOUT, telegram_poll_timeout, "50", 3, 50, NULL,              \
+      "Seconds for which Telegram may hold back an answer to getUpdates (less than 3 it "\
+      "takes for 3).")                                                                   \
     X(seconds, TELEGRAM_POLL_MARGIN, telegram_poll_margin, "5", 0, 60, NULL,             \
       "Seconds that such an answer may come late. TELEGRAM_POLL_TIMEOUT and this "       \
       "together are how long the lock stays closed after a crash.")                      \

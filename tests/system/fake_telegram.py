@@ -10,6 +10,7 @@ once and checks for nobody; only one that has to wait ends the older one that wa
 older one gets the 409; a second 409 within 3 s is held back for 3 s; a poll that repeats an
 offset within 3 s waits 3 s.  An answer to a connection that is gone confirms nothing.
 
+`url + "/NAME"` is the same server: `via` of a call is then "NAME", which tells instances apart.
 `next_call` makes the next calls of a method misbehave.  Nothing here sleeps but where the
 real one does.
 """
@@ -17,6 +18,7 @@ real one does.
 import collections
 import http.server
 import json
+import re
 import socket
 import struct
 import threading
@@ -35,8 +37,8 @@ REPEAT_PAUSE = 3.0
 POLL_MAX = 50
 PATIENCE = 60  # of a story; only decides when it is lost
 
-Sent = collections.namedtuple("Sent", "chat text at port")
-Call = collections.namedtuple("Call", "method params at port")
+Sent = collections.namedtuple("Sent", "chat text at via")
+Call = collections.namedtuple("Call", "method params at via")
 
 
 class Refusal(Exception):
@@ -194,10 +196,15 @@ class FakeTelegram:
         with self.changed:
             return sum(c.method == method for c in self.calls)
 
-    def pollers(self):
-        """Local ports of those who ever polled."""
+    def calls_by(self, via, method, after=0):
+        """Those of one instance."""
         with self.changed:
-            return {c.port for c in self.calls if c.method == "getUpdates"}
+            return [c for c in self.calls[after:] if (c.via, c.method) == (via, method)]
+
+    def here(self):
+        """How many calls there were: for `calls_by(…, after=)`."""
+        with self.changed:
+            return len(self.calls)
 
     def next_call(self, method, times=1, **how):
         """The next calls misbehave; returns the faults."""
@@ -222,16 +229,16 @@ class FakeTelegram:
             params.update(json.loads(body or b"{}"))
         else:
             params.update(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
-        port = request.client_address[1]
-        fault, method = None, ""
+        fault = None
         try:
-            token, _, method = path.path.removeprefix("/bot").partition("/")
-            if not path.path.startswith("/bot") or not method:
+            parts = re.fullmatch(r"/?(\w*)/bot([^/]+)/(\w+)", path.path)
+            if not parts:
                 raise Refusal(404, "Not Found")
+            via, token, method = parts.groups()
             if token != self.token:
                 raise Refusal(401, "Unauthorized")
             with self.changed:
-                self.calls.append(Call(method, params, time.monotonic(), port))
+                self.calls.append(Call(method, params, time.monotonic(), via))
                 self.changed.notify_all()
                 fault = self._fault(method, params)
             if fault and not fault.after:
@@ -241,7 +248,7 @@ class FakeTelegram:
             handler = getattr(self, "_do_" + method, None)
             if not handler:
                 raise Refusal(404, "Not Found: method not found")
-            answer, status = {"ok": True, "result": handler(params, port)}, 200
+            answer, status = {"ok": True, "result": handler(params, via)}, 200
             if fault and fault.after:
                 self._misbehave(request, fault)
                 if fault.raw is not None or fault.body is not None:
@@ -288,11 +295,11 @@ class FakeTelegram:
 
     # methods
 
-    def _do_getMe(self, params, port):
+    def _do_getMe(self, params, via):
         return {"id": int(self.token.split(":")[0]), "is_bot": True, "first_name": "Pregón",
                 "username": self.username, "can_join_groups": True}
 
-    def _do_getUpdates(self, params, port):
+    def _do_getUpdates(self, params, via):
         offset, limit = int(params.get("offset", 0)), int(params.get("limit", 100))
         timeout = max(0, min(POLL_MAX, int(params.get("timeout", 0))))
         limit = limit if 1 <= limit <= 100 else 100
@@ -332,7 +339,7 @@ class FakeTelegram:
             self.next_conflict = now + CONFLICT_PAUSE
         raise Refusal(409, description)
 
-    def _do_sendMessage(self, params, port):
+    def _do_sendMessage(self, params, via):
         try:
             chat, text = int(params["chat_id"]), params["text"]
         except (KeyError, ValueError):
@@ -344,7 +351,7 @@ class FakeTelegram:
         with self.changed:
             self._check_limits(chat)
             self.last_message += 1
-            self.sent.append(Sent(chat, text, time.monotonic(), port))
+            self.sent.append(Sent(chat, text, time.monotonic(), via))
             self.changed.notify_all()
             return {"message_id": self.last_message, "date": int(time.time()),
                     "chat": {"id": chat}, "text": text}
@@ -361,7 +368,7 @@ class FakeTelegram:
                 after = max(1, int(recent[0] + seconds - now) + 1)
                 raise Refusal(429, f"Too Many Requests: retry after {after}", retry_after=after)
 
-    def _do_setWebhook(self, params, port):
+    def _do_setWebhook(self, params, via):
         with self.changed:
             self.webhook = params.get("url", "")
             if self.webhook and self.waiting:
@@ -369,10 +376,10 @@ class FakeTelegram:
             self.changed.notify_all()
             return True
 
-    def _do_deleteWebhook(self, params, port):
+    def _do_deleteWebhook(self, params, via):
         with self.changed:
             self.webhook = ""
             return True
 
-    def _do_getWebhookInfo(self, params, port):
+    def _do_getWebhookInfo(self, params, via):
         return {"url": self.webhook, "pending_update_count": len(self.pending)}
