@@ -6,7 +6,7 @@
 #include "shared/mem.h"
 
 /* Of msgpack around an alert's or answer's texts, numbers at full width. */
-#define ALERT_OVERHEAD 48
+#define ALERT_OVERHEAD 40
 #define ANSWER_OVERHEAD 32
 
 void ledger_init(struct ledger *l)
