@@ -77,6 +77,13 @@ static void on_lock_lost(void *ctx, struct pregon_lock *l,
     stand_down(d);
 }
 
+/* Not a refusal of the broker's, but how it is with locks. */
+static bool is_in_line(const char *reason)
+{
+    return strcmp(reason, "held") == 0 || strcmp(reason, "closed") == 0 ||
+           strcmp(reason, "kept") == 0;
+}
+
 static void on_waiting(void *ctx, struct pregon_lock *l,
                        const struct pregon_lock_wait *w)
 {
@@ -85,14 +92,14 @@ static void on_waiting(void *ctx, struct pregon_lock *l,
     char why[sizeof d->waiting];
 
     (void)l;
-    d->is_answered |= strcmp(w->reason, "away") != 0;
+    d->is_answered |= is_in_line(w->reason);
     snprintf(why, sizeof why, "%s %s", w->reason, w->holder);
     if (strcmp(why, d->waiting) == 0)
         return; /* only our place in line changed, or the time */
     memcpy(d->waiting, why, sizeof why);
-    log_limited(&limit, loop_now(d->loop), LOG_INFO, "standing by: %s (%s%s%s)",
-                w->message && *w->message ? w->message : "lock not ours", w->reason,
-                *w->holder ? " by " : "", w->holder);
+    log_limited(&limit, loop_now(d->loop),
+                is_in_line(w->reason) ? LOG_INFO : LOG_WARNING, "standing by (%s): %s",
+                w->reason, w->message);
 }
 
 static bool open_lock(struct duty *d)

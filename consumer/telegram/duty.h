@@ -71,10 +71,11 @@ struct duty {
     bool is_answered;  /* the broker has said whose the lock is */
     bool is_ready;
 
-    uint64_t token;  /* under which the ledger was read; 0: it was not */
-    uint64_t held;   /* now; 0: not held */
-    bool has_prices; /* the newest ones have been handed out once */
-    bool is_reading; /* the value was asked for */
+    uint64_t token;    /* under which the ledger was read; 0: it was not */
+    uint64_t held;     /* now; 0: not held */
+    bool has_prices;   /* the newest ones have been handed out once */
+    bool is_reading;   /* the value was asked for, */
+    uint64_t read_for; /* under this token */
 
     bool is_putting;
     bool must_put;       /* whether or not anything changed */

@@ -131,7 +131,7 @@ bool duty_send_is_idle(const struct duty *d)
 
 int64_t duty_send_wait(const struct duty *d)
 {
-    if (d->phase != DUTY_ON || !d->is_api_well)
+    if (d->phase != DUTY_ON || !d->is_api_well || !is_lease_enough(d))
         return -1;
     for (size_t i = 0; i < LEDGER_SENDING_MAX; i++)
         if (!d->sends[i].is_used)

@@ -29,7 +29,9 @@ static void on_read(void *ctx, enum pregon_error error, const char *message,
     enum err e;
 
     d->is_reading = false;
-    if (d->phase != DUTY_LOADING || error == PREGON_ERROR_CLOSED)
+    /* An answer to what was asked under another grant may be older than this one. */
+    if (d->phase != DUTY_LOADING || d->read_for != d->held ||
+        error == PREGON_ERROR_CLOSED)
         return;
     if (error && error != PREGON_ERROR_NOT_FOUND) {
         wait_and_retry(d, "could not be read", error, message);
@@ -68,6 +70,7 @@ static void read_value(struct duty *d)
     if (d->is_reading || backoff_wait(&d->store_backoff, loop_now(d->loop)))
         return;
     d->is_reading = true;
+    d->read_for = d->held;
     d->is_touched = true;
     if (pregon_value_get(d->link, d->lock_name, on_read, d)) {
         d->is_reading = false;
