@@ -262,6 +262,22 @@ def test_while_the_broker_is_away_nobody_polls_and_nothing_is_lost(stage, telegr
     assert telegram.said(ANA, 3)[2] == "Alerta 1: BTC > 100. Precio: 101"
 
 
+def test_an_update_is_confirmed_and_answered_only_after_the_broker_has_stored_it(stage, telegram):
+    broker, feed, one = play(stage, telegram, telegram_lock_ttl=2)
+    telegram.is_told(lambda f: f.waiting, "a long poll")
+    broker.signal(signal.SIGSTOP)
+    here = telegram.here()
+    number = telegram.hears(ANA, "/ayuda")
+    one.says(r"lock telegram:4242 is lost \(unanswered\)")
+    assert not telegram.texts()
+    assert not [c for c in telegram.calls_by("", "getUpdates", after=here)
+                if int(c.params.get("offset", 0)) > number]
+    broker.signal(signal.SIGCONT)
+    telegram.said(ANA)
+    telegram.is_confirmed(number)
+    assert len(telegram.texts()) == 1
+
+
 # --- Telegram in a bad mood ----------------------------------------------------------------
 
 
