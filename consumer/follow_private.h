@@ -60,8 +60,8 @@ struct follow {
     bool has_turned, has_synced; /* since the beginning; of this epoch */
     uint64_t told_position;      /* FOLLOW_NEWEST: as of the last flush */
     uint64_t lost_seq;           /* of the last loss told */
-    uint64_t heartbeat; /* number of the last one on this connection, */
-    bool is_counting;   /* if there was one, or a mark that told it */
+    uint64_t heartbeat;          /* number of the last one on this connection, */
+    bool is_counting;            /* if there was one, or a mark that told it */
     unsigned welcomes;
     int64_t heard_at;
     bool is_up, was_told_down;
