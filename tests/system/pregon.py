@@ -398,7 +398,7 @@ class Feed:
     kept, and sent again when the broker asks.
     """
 
-    HEARTBEAT = 0.5
+    HEARTBEAT = 0.25
     OPENING = 0.1
     SILENCE = 1.5
 
