@@ -1,4 +1,5 @@
 #include "broker/desk.h"
+#include "broker/desk_lock.h"
 
 #include <msgpack.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 /* A heartbeat names at most this many changed symbols; more, and it says "complete":false. */
 #define CHANGES_MAX 20000
+#define LISTEN_MS 100 /* so much late, and for so long we listen before we judge */
 
 void desk_init(struct desk *d, uint64_t epoch)
 {
@@ -24,6 +26,7 @@ void desk_init(struct desk *d, uint64_t epoch)
     /* Tokens must outgrow those of earlier runs: the clock does it, and desk_restore. */
     d->feeds = feed_table_new((uint64_t)d->time.wall_us);
     d->registry = registry_new();
+    desk_lock_init(d);
     d->heartbeat_at = d->time.now;
     d->started_us = d->time.wall_us;
 }
@@ -35,6 +38,7 @@ void desk_fini(struct desk *d)
         journal_close(d->journal, true);
     feed_table_free(d->feeds);
     registry_free(d->registry);
+    desk_lock_fini(d);
     buf_free(&d->scratch);
     buf_free(&d->answer);
 }
@@ -145,11 +149,15 @@ static void send_heartbeat(struct desk *d)
     buf_free(&frame);
 }
 
-void desk_expire(struct desk *d)
+/* After a stop of ours what feeders said meanwhile may still lie in the kernel. */
+static void judge_feeds(struct desk *d)
 {
     struct feed *f;
-    struct registry_gateway *g;
 
+    if (d->tick_by && d->time.now - d->tick_by > LISTEN_MS)
+        d->listen_until = d->time.now + LISTEN_MS;
+    if (d->time.now < d->listen_until)
+        return;
     while ((f = feed_table_expire(d->feeds, d->time.awake))) {
         log_warning(
             "feed %s (%s, pid %llu) is silent: its name is free, its symbols are "
@@ -157,6 +165,14 @@ void desk_expire(struct desk *d)
             f->name, f->host, (unsigned long long)f->pid);
         desk_mark_feed(d, f, true);
     }
+}
+
+/* Let go of feeds and gateways that fell silent. */
+static void expire(struct desk *d)
+{
+    struct registry_gateway *g;
+
+    judge_feeds(d);
     while ((g = registry_expired(d->registry, d->time.awake))) {
         log_warning(
             "gateway %s (%s, pid %llu) is silent: %zu connections are gone with it",
@@ -349,17 +365,36 @@ static bool owes_acknowledgement(const struct desk *d)
     return false;
 }
 
+/* The sooner of two times to wait; below 0: never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return b < 0 || (a >= 0 && a < b) ? a : b;
+}
+
+static int64_t feed_wait(const struct desk *d)
+{
+    int64_t wait = feed_table_wait(d->feeds, d->time.awake),
+            listen = d->listen_until - d->time.now;
+
+    return wait >= 0 && wait < listen ? listen : wait;
+}
+
 int64_t desk_tick(struct desk *d)
 {
-    int64_t wait;
+    int64_t wait, lock_wait;
 
-    desk_expire(d);
+    expire(d);
+    lock_wait = desk_lock_tick(d);
     if (d->time.now >= d->heartbeat_at) {
         send_heartbeat(d);
         d->heartbeat_at += WIRE_HEARTBEAT_MS;
         if (d->heartbeat_at <= d->time.now)
             d->heartbeat_at = d->time.now + WIRE_HEARTBEAT_MS;
     }
-    wait = d->heartbeat_at - d->time.now;
-    return wait > FEED_TELL_MS && owes_acknowledgement(d) ? FEED_TELL_MS : wait;
+    wait = sooner(d->heartbeat_at - d->time.now, lock_wait);
+    wait = sooner(wait, feed_wait(d));
+    if (wait > FEED_TELL_MS && owes_acknowledgement(d))
+        wait = FEED_TELL_MS;
+    d->tick_by = d->time.now + wait;
+    return wait;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "broker/desk.h"
+#include "broker/desk_lock.h"
 #include "shared/log.h"
 #include "shared/pack.h"
 #include "shared/version.h"
@@ -70,7 +71,6 @@ static void hello_feeder(struct question *q)
     char text[256];
     enum err e;
 
-    desk_expire(d); /* the name may be free since just now */
     e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
 
     if (e == ERR_HELD) {
@@ -79,7 +79,7 @@ static void hello_feeder(struct question *q)
         begin(q, 3);
         pack_kv_text(&q->pk, "error", span_of(err_name(e)));
         pack_kv_text(&q->pk, "message", span_of(text));
-        pack_kv_u(&q->pk, "retry_ms", 250);
+        pack_kv_u(&q->pk, "retry_ms", desk_feed_retry_ms(d, f));
         say(q);
         return;
     }
@@ -90,18 +90,18 @@ static void hello_feeder(struct question *q)
     if (is_new)
         desk_remember_feed(d, f);
     if (is_new) {
-        log_info("feed %s granted to pid %llu on %s, epoch %llu, after line %llu",
-                 f->name, (unsigned long long)f->pid, f->host,
-                 (unsigned long long)f->epoch, (unsigned long long)f->received);
+        desk_feed_log_grant(d, f);
         /* It held the name before, and vouches for what it said then. */
         if (f->received)
             desk_mark_feed(d, f, false);
     }
-    begin(q, 4);
+    begin(q, f->former.owner[0] ? 5 : 4);
     pack_kv_u(&q->pk, "version", WIRE_VERSION);
     pack_kv_u(&q->pk, "epoch", f->epoch);
     pack_kv_u(&q->pk, "received", f->received);
     pack_kv_u(&q->pk, "lease_ms", WIRE_FEED_LEASE_MS);
+    if (f->former.owner[0])
+        desk_feed_pack_former(d, f, &q->pk);
     say(q);
 }
 
@@ -519,15 +519,6 @@ static void on_connections(struct question *q)
     say(q);
 }
 
-/* The lock service is not there yet: truthfully, nothing is held. */
-static void on_locks(struct question *q)
-{
-    begin(q, 1);
-    pack_key(&q->pk, "locks");
-    msgpack_pack_array(&q->pk, 0);
-    say(q);
-}
-
 static void pack_feed(struct question *q, const struct feed *f)
 {
     uint64_t refused = 0;
@@ -579,7 +570,7 @@ static void on_status(struct question *q)
 {
     struct desk *d = q->d;
 
-    begin(q, 11);
+    begin(q, 12);
     pack_kv_text(&q->pk, "version", span_of(PREGON_VERSION));
     pack_kv_u(&q->pk, "pid", (uint64_t)getpid());
     pack_kv_u(&q->pk, "epoch", d->epoch);
@@ -589,6 +580,7 @@ static void on_status(struct question *q)
     pack_kv_u(&q->pk, "journal_first", journal_first(d->journal));
     pack_kv_u(&q->pk, "journal_bytes", journal_bytes(d->journal));
     pack_store(q);
+    desk_lock_pack_status(d, &q->pk);
     pack_gateways(q);
     pack_key(&q->pk, "feeds");
     msgpack_pack_array(&q->pk, feed_table_count(d->feeds));
@@ -611,7 +603,7 @@ static const struct {
     {"goodbye", on_goodbye},   {"report", on_report},
     {"snapshot", on_snapshot}, {"replay", on_replay},
     {"status", on_status},     {"connections", on_connections},
-    {"locks", on_locks},       {"ping", on_ping},
+    {"ping", on_ping},
 };
 
 void desk_control(struct desk *d, struct span peer, struct span message)
@@ -632,5 +624,6 @@ void desk_control(struct desk *d, struct span peer, struct span message)
             ops[i].answer(&q);
             return;
         }
-    say_error(&q, ERR_NOT_FOUND, "no such op");
+    if (!desk_lock_control(d, peer, message, q.op, q.id))
+        say_error(&q, ERR_NOT_FOUND, "no such op");
 }

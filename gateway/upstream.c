@@ -416,6 +416,7 @@ void upstream_take(struct upstream *u, struct span topic, struct span message,
             apply(u, symbol, topic, message, r);
         break;
     case WIRE_MARK:
+    case WIRE_LOCK: /* no topic of ours */
         break;
     }
 }

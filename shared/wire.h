@@ -41,6 +41,7 @@
 
 #define WIRE_TOPIC_HEARTBEAT "!heartbeat "
 #define WIRE_TOPIC_LOST "!lost "
+#define WIRE_TOPIC_LOCK "!lock/" /* + name + space; not in the log */
 /* One frame, this; the first thing on every new connection to the publish socket. */
 #define WIRE_TOPIC_WELCOME "!welcome "
 /*
@@ -57,6 +58,8 @@ enum wire_kind {
         3, /* body: {"feed","first","last","count","reason"}; prev: the previous loss */
     WIRE_HEARTBEAT = 4, /* feeder: seq is its last line, body nil.  Broker: see below */
     WIRE_MARK = 5, /* seq is the head of the log, prev the last heartbeat's; body nil */
+    WIRE_LOCK =
+        6, /* seq numbers the changes of all locks, prev: of this one; body: its entry */
 };
 
 /*
@@ -65,8 +68,13 @@ enum wire_kind {
  * every symbol that changed since the heartbeat before (complete false: cut for size).
  */
 #define WIRE_HEARTBEAT_MS 1000
-#define WIRE_FEED_HEARTBEAT_MS 500
-#define WIRE_FEED_LEASE_MS 2000    /* silence after which a feed's name is free again */
+#define WIRE_FEED_HEARTBEAT_MS \
+    500 /* a feeder is heard at least so often; ours twice as often */
+/*
+ * Silence after which a feed's name is free again: a little less than two heartbeats, so that who
+ * stands by has taken over when they are over.
+ */
+#define WIRE_FEED_LEASE_MS 900
 #define WIRE_GATEWAY_LEASE_MS 4000 /* silence after which its connections are gone */
 
 struct wire_record {

@@ -72,8 +72,12 @@ static inline int set_up(void **state)
 {
     (void)state;
     log_init("test", "critical", "text");
-    config = (struct broker_config){
-        .journal_bytes = 1 << 20, .max_symbols_total = 100000, .max_future = 60000};
+    config = (struct broker_config){.journal_bytes = 1 << 20,
+                                    .max_symbols_total = 100000,
+                                    .max_future = 60000,
+                                    .lock_ttl_max = 600000,
+                                    .lock_delay_max = 600000,
+                                    .lock_count_max = 1000};
     desk = (struct desk){.config = &config,
                          .out = {&desk, on_publish, on_say},
                          .time = {5000, 5000, WALL_US}};
@@ -100,6 +104,19 @@ static inline void pass_time(int64_t ms)
     desk.time.now += ms;
     desk.time.awake += ms;
     desk.time.wall_us += ms * 1000;
+}
+
+/* Time passes while the desk is called as often as it wants to be. */
+static inline void live(int64_t ms)
+{
+    int64_t wait = desk_tick(&desk);
+
+    while (ms > 0) {
+        wait = wait < 1 ? 1 : wait < ms ? wait : ms;
+        pass_time(wait);
+        ms -= wait;
+        wait = desk_tick(&desk);
+    }
 }
 
 /* A question to control; what it was answered, as JSON, "" if nothing was said. */
@@ -191,8 +208,8 @@ static inline struct wire_record published_record(size_t i)
 /* A published record in short: "EUR/USD quote 3<1 {…}". */
 static inline const char *published_text(size_t i)
 {
-    static const char *const kinds[] = {"",     "quote",     "state",
-                                        "lost", "heartbeat", "mark"};
+    static const char *const kinds[] = {"",          "quote", "state", "lost",
+                                        "heartbeat", "mark",  "lock"};
     struct wire_record r = published_record(i);
     struct buf body = {0};
 
@@ -224,7 +241,7 @@ static inline void grant(void)
 {
     assert_string_equal(ask("peer", HELLO_AS("sim", "one")),
                         "{'re':'hello','id':1,'version':1,'epoch':" FEED_EPOCH
-                        ",'received':0,'lease_ms':2000}");
+                        ",'received':0,'lease_ms':900}");
     forget_sent(said, &said_count);
 }
 
