@@ -366,6 +366,7 @@ bool follow_take(struct follow *f, struct span topic, const struct wire_record *
     case WIRE_STATE:
         return !symbol.len || take_symbol(f, symbol, r);
     case WIRE_MARK:
+    case WIRE_LOCK:
         break;
     }
     return true;
@@ -401,8 +402,8 @@ void follow_on_record(struct follow *f, struct span topic, struct span message,
 {
     struct wire_record r;
 
-    if (wire_read(message, &r, NULL))
-        return; /* of a kind that is not ours to know */
+    if (wire_read(message, &r, NULL) || r.kind == WIRE_LOCK)
+        return; /* no record of the log */
     if (!f->epoch)
         f->epoch = r.epoch;
     else if (r.epoch != f->epoch)
