@@ -237,6 +237,7 @@ static void resume(struct follow *f, uint64_t head)
     f->pattern_stamp++;
     f->position = f->newest_after = f->settings.since_seq;
     f->has_position = true;
+    f->has_synced = f->settings.mode == FOLLOW_ALL; /* from here on, the log tells it */
     f->needs_newest = f->settings.mode == FOLLOW_NEWEST;
 }
 
