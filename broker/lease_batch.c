@@ -86,5 +86,5 @@ void lease_batch_forget(struct lease_batch *b, const char *name)
         b->forgotten =
             mem_resize(b->forgotten, b->forgotten_cap * sizeof *b->forgotten);
     }
-    memcpy(b->forgotten[b->forgotten_count++], name, sizeof *b->forgotten);
+    span_copy(b->forgotten[b->forgotten_count++], sizeof *b->forgotten, span_of(name));
 }
