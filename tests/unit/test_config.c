@@ -465,8 +465,6 @@ static int leave_folder(void **state)
     return rmdir(*state);
 }
 
-int main(void)
-{
 static void words_without_a_flag_go_into_the_list_that_takes_them(void **state)
 {
     (void)state;
@@ -476,7 +474,8 @@ static void words_without_a_flag_go_into_the_list_that_takes_them(void **state)
     assert_string_equal(config.origins, "a,b=c,d");
     assert_int_equal(config.port, 3);
     /* A flag without a value takes none of them, unless it is one. */
-    assert_int_equal(load(ARGS("--access-log", "a", "--no-access-log", "b")), CONFIG_RUN);
+    assert_int_equal(load(ARGS("--access-log", "a", "--no-access-log", "b")),
+                     CONFIG_RUN);
     assert_string_equal(config.origins, "a,b");
     assert_int_equal(load(ARGS("--access-log", "0", "a")), CONFIG_RUN);
     assert_false(config.access_log);
@@ -494,6 +493,8 @@ static void words_without_a_flag_go_into_the_list_that_takes_them(void **state)
     assert_int_equal(load(ARGS("--")), CONFIG_WRONG);
 }
 
+int main(void)
+{
 #define STORY(name) cmocka_unit_test_setup(name, begin)
     const struct CMUnitTest tests[] = {
         STORY(flag_beats_environment_beats_file_beats_default),
