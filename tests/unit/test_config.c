@@ -27,7 +27,8 @@
       "enough that it must be folded, and is folded between two words.")                 \
     X(flag, ACCESS_LOG, access_log, "1", 0, 1, NULL, "One line | per request.")          \
     X(list, ORIGINS, origins, "http://a,http://b", 0, 60, NULL, "Origins.")              \
-    X(text, STATUS_TOKEN, status_token, "", 0, 8, NULL, "Secret.")
+    X(text, STATUS_TOKEN, status_token, "", 0, 8, NULL, "Secret.")                       \
+    X(secret, BOT_KEY, bot_key, "", 0, 8, NULL, "Never a flag.")
 /* clang-format on */
 
 struct test_config {
@@ -40,7 +41,7 @@ static const struct config_option options[] = {
     CONFIG_COMMON(CONFIG_ROW) TEST_SETTINGS(CONFIG_ROW){0},
 };
 
-static const struct config_program program = {
+static struct config_program program = {
     .name = "pregon-test",
     .about = "Stands in for a program.",
     .examples = "  pregon-test --port 1\n",
@@ -103,6 +104,30 @@ static void flag_beats_environment_beats_file_beats_default(void **state)
     assert_int_equal(load(ARGS("--port=4", "--port=5")), CONFIG_RUN);
     assert_int_equal(config.port, 5);
     assert_string_equal(said, "");
+}
+
+static void a_secret_has_no_flag_and_is_never_said(void **state)
+{
+    (void)state;
+    setenv("BOT_KEY", "1:abc", 1);
+    assert_int_equal(load(ARGS()), CONFIG_RUN);
+    assert_string_equal(config.bot_key, "1:abc");
+    assert_int_equal(load(ARGS("--bot-key=2:xyz")), CONFIG_WRONG);
+    assert_non_null(strstr(said, "--bot-key is refused"));
+    assert_non_null(strstr(said, "environment variable BOT_KEY"));
+    assert_null(strstr(said, "xyz"));
+    assert_int_equal(load(ARGS("--bot-key", "2:xyz")), CONFIG_WRONG);
+    assert_null(strstr(said, "xyz"));
+    setenv("BOT_KEY", "far too long", 1);
+    assert_int_equal(load(ARGS()), CONFIG_WRONG);
+    assert_non_null(strstr(said, "BOT_KEY (environment): must be text of"));
+    assert_null(strstr(said, "far too long"));
+    unsetenv("BOT_KEY");
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--help")), CONFIG_DONE);
+    assert_null(strstr(said, "--bot-key"));
+    assert_non_null(strstr(said, "BOT_KEY in the environment; no flag"));
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--settings-doc")), CONFIG_DONE);
+    assert_non_null(strstr(said, "| none | `BOT_KEY` |"));
 }
 
 /* Only what counts is judged: a flag can mend what the environment has wrong. */
@@ -440,11 +465,40 @@ static int leave_folder(void **state)
     return rmdir(*state);
 }
 
+static void words_without_a_flag_go_into_the_list_that_takes_them(void **state)
+{
+    (void)state;
+    program.words = "ORIGINS";
+    program.word_name = "ORIGIN";
+    assert_int_equal(load(ARGS("a", "--port", "3", "b=c", "--origins=d")), CONFIG_RUN);
+    assert_string_equal(config.origins, "a,b=c,d");
+    assert_int_equal(config.port, 3);
+    /* A flag without a value takes none of them, unless it is one. */
+    assert_int_equal(load(ARGS("--access-log", "a", "--no-access-log", "b")),
+                     CONFIG_RUN);
+    assert_string_equal(config.origins, "a,b");
+    assert_int_equal(load(ARGS("--access-log", "0", "a")), CONFIG_RUN);
+    assert_false(config.access_log);
+    assert_string_equal(config.origins, "a");
+    assert_int_equal(load(ARGS("--port", "3", "--", "--help", "-x")), CONFIG_RUN);
+    assert_string_equal(config.origins, "--help,-x");
+    assert_int_equal(load(ARGS("--")), CONFIG_RUN);
+    assert_string_equal(config.origins, "http://a,http://b");
+    assert_int_equal(load(ARGS("-x")), CONFIG_WRONG);
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--help")), CONFIG_DONE);
+    assert_non_null(strstr(said, "usage: pregon-test [--NAME VALUE]... [ORIGIN]...\n"));
+    assert_non_null(strstr(said, "--origins LIST, ORIGIN...\n"));
+    program.words = NULL;
+    assert_int_equal(load(ARGS("a")), CONFIG_WRONG);
+    assert_int_equal(load(ARGS("--")), CONFIG_WRONG);
+}
+
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup(name, begin)
     const struct CMUnitTest tests[] = {
         STORY(flag_beats_environment_beats_file_beats_default),
+        STORY(a_secret_has_no_flag_and_is_never_said),
         STORY(what_is_overridden_is_not_judged),
         STORY(every_kind_is_read),
         STORY(a_bool_is_told_by_flag_word_or_its_no),
@@ -456,6 +510,7 @@ int main(void)
         STORY(the_env_file_is_named_or_there_by_chance),
         STORY(a_list_flag_given_again_adds_to_it),
         STORY(a_list_is_comma_or_json),
+        STORY(words_without_a_flag_go_into_the_list_that_takes_them),
         STORY(help_tells_everything_in_lines_that_fit),
         STORY(the_settings_page_is_a_table),
     };

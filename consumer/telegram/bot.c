@@ -1,0 +1,306 @@
+#include "consumer/telegram/bot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "consumer/telegram/alert.h"
+#include "consumer/telegram/bot_private.h"
+#include "consumer/telegram/phrase.h"
+#include "shared/mem.h"
+
+struct bot *bot_new(const struct bot_settings *settings)
+{
+    struct bot *b = mem_zalloc(sizeof *b);
+
+    b->settings = *settings;
+    ledger_init(&b->ledger);
+    b->prices = lastprice_table_new();
+    b->pacer = pacer_new();
+    return b;
+}
+
+void bot_free(struct bot *b)
+{
+    if (!b)
+        return;
+    ledger_fini(&b->ledger);
+    lastprice_table_free(b->prices);
+    pacer_free(b->pacer);
+    buf_free(&b->text);
+    free(b);
+}
+
+void bot_set_name(struct bot *b, const char *username)
+{
+    span_copy(b->name, sizeof b->name, span_of(username));
+}
+
+struct ledger *bot_ledger(struct bot *b)
+{
+    return &b->ledger;
+}
+
+const struct bot_counts *bot_counts(const struct bot *b)
+{
+    return &b->counts;
+}
+
+void bot_count_owed(struct bot *b)
+{
+    b->owed = 0;
+    for (size_t i = 0; i < b->ledger.alert_count; i++)
+        b->owed += *b->ledger.alerts[i].owed != '\0';
+}
+
+static void note_ended(struct bot *b, enum delivery_next next)
+{
+    b->counts.given_up += next == DELIVERY_GIVEN_UP;
+    b->ledger.revision++;
+}
+
+enum err bot_load(struct bot *b, struct span value)
+{
+    struct ledger *l = &b->ledger, loaded;
+    uint64_t revision = l->revision + 1;
+    enum err e;
+
+    ledger_init(&loaded);
+    e = value.len ? ledger_unpack(&loaded, value) : OK;
+    if (e)
+        return e;
+    ledger_fini(l);
+    *l = loaded;
+    l->revision = revision;
+    for (size_t i = l->answer_count; i-- > 0;) {
+        struct answer *a = &l->answers[i];
+        enum delivery_next next;
+
+        if (!a->delivery.is_sending)
+            continue;
+        next = delivery_end(&a->delivery, DELIVERY_UNKNOWN);
+        note_ended(b, next);
+        if (next != DELIVERY_AGAIN)
+            ledger_remove_answer(l, a);
+    }
+    for (size_t i = 0; i < l->alert_count; i++)
+        if (l->alerts[i].delivery.is_sending)
+            note_ended(b, alert_told(&l->alerts[i], DELIVERY_UNKNOWN));
+    bot_count_owed(b);
+    return OK;
+}
+
+/* --- quotes ----------------------------------------------------------------------- */
+
+void bot_judge(struct bot *b, struct alert *a, const struct lastprice *p)
+{
+    struct span price = alert_price_of(a->comparison, span_of(p->last), span_of(p->bid),
+                                       span_of(p->ask));
+
+    if (!price.len)
+        return;
+    switch (alert_judge(a, p->seq, price, b->settings.margin)) {
+    case ALERT_NO_NEWS:
+        return;
+    case ALERT_REARMED:
+        break;
+    case ALERT_SUPERSEDED:
+        b->counts.superseded++;
+        break;
+    case ALERT_DUE:
+        b->owed += !a->delivery.is_sending;
+        break;
+    }
+    b->ledger.revision++;
+}
+
+void bot_take_price(struct bot *b, const struct lastprice *p)
+{
+    lastprice_put(b->prices, p);
+}
+
+void bot_set_stale(struct bot *b, const char *symbol, uint64_t epoch, uint64_t seq,
+                   bool is_stale)
+{
+    lastprice_set_stale(b->prices, symbol, epoch, seq, is_stale);
+}
+
+void bot_take_reset(struct bot *b, uint64_t epoch)
+{
+    struct ledger *l = &b->ledger;
+
+    for (size_t i = 0; i < l->alert_count; i++)
+        l->alerts[i].seen = 0;
+    l->epoch = epoch;
+    l->seq = 0;
+    l->revision++;
+}
+
+void bot_take_record(struct bot *b, const struct lastprice *p)
+{
+    struct alert *first;
+    size_t count;
+
+    if (p->epoch != b->ledger.epoch)
+        bot_take_reset(b, p->epoch);
+    lastprice_put(b->prices, p);
+    count = ledger_alerts_on(&b->ledger, p->symbol, &first);
+    for (size_t i = 0; i < count; i++)
+        bot_judge(b, &first[i], p);
+}
+
+/* Not a change worth a revision: a successor that begins a little earlier knows what it saw. */
+void bot_take_position(struct bot *b, uint64_t epoch, uint64_t seq)
+{
+    if (epoch != b->ledger.epoch)
+        return;
+    b->ledger.seq = seq;
+}
+
+/* --- sending ---------------------------------------------------------------------- */
+
+static bool is_chat_busy(const struct ledger *l, int64_t chat)
+{
+    for (size_t i = 0; i < l->answer_count; i++)
+        if (l->answers[i].chat == chat && l->answers[i].delivery.is_sending)
+            return true;
+    for (size_t i = 0; i < l->alert_count; i++)
+        if (l->alerts[i].chat == chat && l->alerts[i].delivery.is_sending)
+            return true;
+    return false;
+}
+
+/* How many ms until it may go; -1: not before something else ended. */
+static int64_t wait_of(const struct bot *b, int64_t chat, const struct delivery *d,
+                       int64_t now)
+{
+    if (d->is_sending || is_chat_busy(&b->ledger, chat))
+        return -1;
+    return pacer_wait(b->pacer, chat, now);
+}
+
+static struct answer *next_answer(struct bot *b, int64_t now)
+{
+    for (size_t i = 0; i < b->ledger.answer_count; i++) {
+        struct answer *a = &b->ledger.answers[i];
+
+        if (wait_of(b, a->chat, &a->delivery, now) == 0)
+            return a;
+    }
+    return NULL;
+}
+
+static struct alert *next_alert(struct bot *b, int64_t now)
+{
+    struct ledger *l = &b->ledger;
+
+    for (size_t i = 0; b->owed && i < l->alert_count; i++) {
+        struct alert *a = &l->alerts[(b->cursor + i) % l->alert_count];
+
+        if (*a->owed && wait_of(b, a->chat, &a->delivery, now) == 0) {
+            b->cursor = (b->cursor + i + 1) % l->alert_count;
+            return a;
+        }
+    }
+    return NULL;
+}
+
+/* Mark the intent of what *d belongs to. */
+static void begin(struct bot *b, struct bot_send *out, struct delivery *d,
+                  bool is_spanish, int64_t now)
+{
+    if (delivery_is_repeat(d)) {
+        phrase_repeated(&out->text, is_spanish);
+        b->counts.repeated++;
+    }
+    delivery_begin(d);
+    pacer_take(b->pacer, out->chat, now);
+    out->revision = ++b->ledger.revision;
+}
+
+bool bot_next(struct bot *b, int64_t now, struct bot_send *out)
+{
+    struct answer *answer = next_answer(b, now);
+    struct alert *alert = answer ? NULL : next_alert(b, now);
+
+    if (!answer && !alert)
+        return false;
+    buf_clear(&out->text);
+    out->is_alert = alert != NULL;
+    if (answer) {
+        out->chat = answer->chat;
+        out->update = answer->update;
+        begin(b, out, &answer->delivery, answer->is_spanish, now);
+        buf_add(&out->text, answer->text, answer->len);
+    } else {
+        out->chat = alert->chat;
+        out->number = alert->number;
+        begin(b, out, &alert->delivery, alert->is_spanish, now);
+        alert->intent = out->revision;
+        phrase_crossed(&out->text, alert);
+    }
+    return true;
+}
+
+static enum delivery_next end_answer(struct bot *b, uint64_t update,
+                                     enum delivery_outcome outcome)
+{
+    struct answer *a = ledger_find_answer(&b->ledger, update);
+    enum delivery_next next;
+
+    if (!a)
+        return DELIVERY_DONE;
+    next = delivery_end(&a->delivery, outcome);
+    if (next != DELIVERY_AGAIN)
+        ledger_remove_answer(&b->ledger, a);
+    return next;
+}
+
+static enum delivery_next end_alert(struct bot *b, const struct bot_send *s,
+                                    enum delivery_outcome outcome)
+{
+    struct alert *a = ledger_find_alert(&b->ledger, s->chat, s->number);
+    enum delivery_next next;
+
+    if (!a || !a->delivery.is_sending || a->intent != s->revision)
+        return DELIVERY_DONE; /* deleted meanwhile */
+    next = alert_told(a, outcome);
+    bot_count_owed(b);
+    return next;
+}
+
+void bot_sent(struct bot *b, const struct bot_send *s, enum delivery_outcome outcome,
+              int64_t retry_after_ms, int64_t now)
+{
+    if (retry_after_ms > 0)
+        pacer_refused(b->pacer, s->chat, retry_after_ms, now);
+    if (outcome == DELIVERY_SENT)
+        (*(s->is_alert ? &b->counts.alerted : &b->counts.answered))++;
+    b->counts.refused += outcome == DELIVERY_REFUSED;
+    note_ended(b, s->is_alert ? end_alert(b, s, outcome)
+                              : end_answer(b, s->update, outcome));
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
+int64_t bot_wait(const struct bot *b, int64_t now)
+{
+    const struct ledger *l = &b->ledger;
+    int64_t wait = -1;
+
+    for (size_t i = 0; i < l->answer_count; i++)
+        wait =
+            sooner(wait, wait_of(b, l->answers[i].chat, &l->answers[i].delivery, now));
+    for (size_t i = 0; b->owed && i < l->alert_count; i++)
+        if (*l->alerts[i].owed)
+            wait = sooner(wait,
+                          wait_of(b, l->alerts[i].chat, &l->alerts[i].delivery, now));
+    return wait;
+}
+
+size_t bot_backlog(const struct bot *b)
+{
+    return b->ledger.answer_count + b->owed;
+}
