@@ -54,12 +54,13 @@ BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
 
 # A hundred killed brokers; under the sanitizers the stories do.  The whole chaos is `make chaos`.
-CHAOS := tests/chaos/test_verdict.py $(if $(SAN),,tests/chaos/test_kill_broker.py)
+CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
+         tests/chaos/test_locks_history.py $(if $(SAN),,tests/chaos/test_kill_broker.py)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
-        test-sanitize chaos format format-check compdb install clean help
+        test-sanitize chaos chaos-locks format format-check compdb install clean help
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory build
@@ -114,6 +115,10 @@ system: build ## tests against the real processes only
 
 chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 SEED=7
 	$(Q)$(PYTHON) tests/chaos/chaos.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
+	  $(if $(SEED),--seed $(SEED))
+
+chaos-locks: build ## the same for locks and their callers: make chaos-locks MINUTES=10 SEED=7
+	$(Q)$(PYTHON) tests/chaos/locks.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
 	  $(if $(SEED),--seed $(SEED))
 
 test-sanitize: ## all tests under address, undefined and thread sanitizers
