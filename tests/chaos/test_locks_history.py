@@ -7,7 +7,7 @@ import tempfile
 
 import locks
 
-SECONDS = float(os.environ.get("LOCKS_SECONDS") or 20)
+SECONDS = float(os.environ.get("LOCKS_SECONDS") or 18)
 SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
 
 
