@@ -60,7 +60,7 @@ CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
-        test-sanitize chaos chaos-locks format format-check compdb install clean help
+        test-sanitize chaos chaos-locks bench-locks format format-check compdb install clean help
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory build
@@ -120,6 +120,9 @@ chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 S
 chaos-locks: build ## the same for locks and their callers: make chaos-locks MINUTES=10 SEED=7
 	$(Q)$(PYTHON) tests/chaos/locks.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
 	  $(if $(SEED),--seed $(SEED))
+
+bench-locks: build ## what busy locks cost quotes: make bench-locks BENCH_ARGS='--rounds 6'
+	$(Q)$(PYTHON) tests/bench/locks.py --bin $(abspath $(B)/bin) $(BENCH_ARGS)
 
 test-sanitize: ## all tests under address, undefined and thread sanitizers
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined test
