@@ -47,20 +47,23 @@ endif
 SHARED_SRC := $(wildcard shared/*.c)
 LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
-ALL_SRC    := $(SHARED_SRC) $(foreach p,$(PROGRAMS),$(wildcard $(p)/*.c)) $(UNIT_SRC)
+ALL_SRC    := $(SHARED_SRC) $(foreach p,$(PROGRAMS),$(wildcard $(p)/*.c)) $(UNIT_SRC) \
+              $(wildcard tests/bench/*.c)
 HEADERS    := $(wildcard shared/*.h $(PROGRAMS:%=%/*.h))
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
 
-# A hundred killed brokers; under the sanitizers the stories do.  The whole chaos is `make chaos`.
+# Two minutes of chaos and a hundred killed brokers, beside the stories; under the sanitizers the
+# stories do.  `make chaos` is the chaos by itself.
 CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
-         tests/chaos/test_locks_history.py $(if $(SAN),,tests/chaos/test_kill_broker.py)
+         tests/chaos/test_locks_history.py $(if $(SAN),,tests/chaos/test_chaos.py)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
-        test-sanitize chaos chaos-locks bench-locks format format-check compdb install clean help
+        test-sanitize chaos chaos-locks bench-store bench-locks format format-check compdb install \
+        clean help
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory build
@@ -99,6 +102,10 @@ $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIBS)
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
 
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
 run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 	$(Q)$(PYTHON) tools/run.py --bin $(B)/bin
 
@@ -123,6 +130,9 @@ chaos-locks: build ## the same for locks and their callers: make chaos-locks MIN
 
 bench-locks: build ## what busy locks cost quotes: make bench-locks BENCH_ARGS='--rounds 6'
 	$(Q)$(PYTHON) tests/bench/locks.py --bin $(abspath $(B)/bin) $(BENCH_ARGS)
+
+bench-store: build $(B)/tests/bench/sink ## what storing costs: make bench-store BENCH_ARGS='--runs 5'
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/store.py $(BENCH_ARGS)
 
 test-sanitize: ## all tests under address, undefined and thread sanitizers
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined test

@@ -15,9 +15,10 @@ enum field_kind { FIELD_PRICE, FIELD_TEXT, FIELD_TIME, FIELD_OTHER };
 
 static const struct {
     const char *name;
+    size_t len;
     enum field_kind kind;
 } fields[] = {
-#define X(name, kind) {#name, FIELD_##kind},
+#define X(name, kind) {#name, sizeof #name - 1, FIELD_##kind},
     QUOTE_FIELDS(X)
 #undef X
 };
@@ -132,7 +133,7 @@ int quote_decimal_compare(struct span a, struct span b)
 static enum field_kind kind_of(struct span name)
 {
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (span_eq(name, fields[i].name))
+        if (name.len == fields[i].len && memcmp(name.at, fields[i].name, name.len) == 0)
             return fields[i].kind;
     return FIELD_OTHER;
 }
