@@ -67,12 +67,14 @@ LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 
 # Two minutes of chaos and a hundred killed brokers, beside the stories; under the sanitizers the
 # stories do.  `make chaos` is the chaos by itself.
-CHAOS := tests/chaos/test_verdict.py $(if $(SAN),,tests/chaos/test_chaos.py)
+CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
+         tests/chaos/test_locks_history.py $(if $(SAN),,tests/chaos/test_chaos.py)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
-        test-sanitize chaos bench-store format format-check compdb install clean help
+        test-sanitize chaos chaos-locks bench-store bench-locks format format-check compdb install \
+        clean help
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory build
@@ -156,6 +158,13 @@ system: build $(DRIVER) ## tests against the real processes only
 chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 SEED=7
 	$(Q)$(PYTHON) tests/chaos/chaos.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
 	  $(if $(SEED),--seed $(SEED))
+
+chaos-locks: build ## the same for locks and their callers: make chaos-locks MINUTES=10 SEED=7
+	$(Q)$(PYTHON) tests/chaos/locks.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
+	  $(if $(SEED),--seed $(SEED))
+
+bench-locks: build ## what busy locks cost quotes: make bench-locks BENCH_ARGS='--rounds 6'
+	$(Q)$(PYTHON) tests/bench/locks.py --bin $(abspath $(B)/bin) $(BENCH_ARGS)
 
 bench-store: build $(B)/tests/bench/sink ## what storing costs: make bench-store BENCH_ARGS='--runs 5'
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/store.py $(BENCH_ARGS)
