@@ -22,7 +22,6 @@ void desk_lock_init(struct desk *d)
     d->locks = mem_zalloc(sizeof *d->locks);
     /* Tokens must outgrow those of earlier runs: the clock does it. */
     d->locks->table = lease_table_new(&limits, (uint64_t)d->time.wall_us);
-    d->locks->stored = UINT64_MAX;
 }
 
 void desk_lock_fini(struct desk *d)

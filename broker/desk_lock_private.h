@@ -28,7 +28,6 @@ struct desk_locks {
     struct lease_batch *filling, *spare;
     int64_t handed_at;    /* awake: when the batch under way was given away */
     uint64_t token_floor; /* reserved in the file */
-    uint64_t stored;      /* every change up to this one is */
     bool is_stopping, is_closed;
     char reason[STORE_ERROR_MAX]; /* "" while the file can be written */
     struct desk_lock_word *back;

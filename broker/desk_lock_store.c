@@ -40,7 +40,7 @@ enum err desk_lock_open(struct desk *d, const char *path, char error[STORE_ERROR
         e = lease_keeper_start(k->keeper, error);
     if (e)
         return e;
-    k->stored = 0;
+    lease_set_stored(k->table, 0);
     k->filling = lease_batch_new();
     if (lease_count(k->table))
         log_info("The file of locks has %zu, %zu of them held: each runs for its whole "
@@ -83,7 +83,7 @@ static void on_written(struct desk *d, struct lease_batch *b)
 {
     struct desk_locks *k = d->locks;
 
-    k->stored = b->change;
+    lease_set_stored(k->table, b->change);
     lease_batch_clear(b);
     k->spare = b;
     if (k->reason[0])

@@ -80,7 +80,7 @@ void desk_lock_tell_stored(struct desk *d)
 
     DL_FOREACH_SAFE(k->back, w, next)
     {
-        if (w->change > k->stored)
+        if (w->change > lease_stored(k->table))
             continue;
         if (w->is_answer)
             d->out.say(d->out.ctx, buf_span(&w->to), buf_span(&w->text));
@@ -132,10 +132,14 @@ void desk_lock_say(struct desk_lock_question *q, uint64_t change)
 {
     struct desk *d = q->on.d;
 
-    if (change <= q->k->stored)
+    if (change <= lease_stored(q->k->table))
         d->out.say(d->out.ctx, q->on.peer, buf_span(&d->answer));
     else if (q->k->reason[0])
         say_not_stored(q);
+    else if (desk_lock_is_behind(q->k))
+        desk_answer_error(&q->on, ERR_AGAIN,
+                          "the file of locks is behind; it may still take effect: ask "
+                          "again with the same owner");
     else
         hold_back(q->k, change, true, q->on.peer, q->on.op, q->on.id,
                   buf_span(&d->answer));
@@ -274,12 +278,12 @@ void desk_lock_watch(struct desk *d, struct lease *l)
     struct span name = span_of(l->name);
     msgpack_packer pk;
 
-    if (l->change > k->stored && desk_lock_is_behind(k))
+    if (l->change > lease_stored(k->table) && desk_lock_is_behind(k))
         return; /* watchers look for themselves now and then */
     buf_clear(&k->entry);
     msgpack_packer_init(&pk, &k->entry, buf_pack_write);
     desk_lock_pack_entry(&pk, l, d->time.now);
-    if (l->change <= k->stored)
+    if (l->change <= lease_stored(k->table))
         publish(d, name, buf_span(&k->entry));
     else
         hold_back(k, l->change, false, name, SPAN(""), 0, buf_span(&k->entry));

@@ -21,6 +21,7 @@ struct lease_table *lease_table_new(const struct lease_limits *limits,
 
     t->limits = *limits;
     t->token = token_floor;
+    t->stored = UINT64_MAX;
     t->may_grant = true;
     return t;
 }
@@ -183,6 +184,22 @@ void lease_note(struct lease_table *t, struct lease *l)
     lease_note_later(t, l);
 }
 
+void lease_set_stored(struct lease_table *t, uint64_t change)
+{
+    t->stored = change;
+}
+
+uint64_t lease_stored(const struct lease_table *t)
+{
+    return t->stored;
+}
+
+/* What a broker after us would lend at least. */
+static int64_t sure_ttl(const struct lease_table *t, const struct lease *l)
+{
+    return l->change <= t->stored ? l->ttl_ms : l->sure_ttl_ms;
+}
+
 struct lease *lease_take_unstored(struct lease_table *t, bool *has_new_value)
 {
     struct lease *l = t->first_unstored;
@@ -256,7 +273,7 @@ void lease_grant(struct lease_table *t, struct lease *l, const struct lease_plac
     memcpy(l->host, to->host, sizeof l->host);
     l->pid = to->pid;
     l->token = ++t->token;
-    l->ttl_ms = to->ttl_ms;
+    l->ttl_ms = l->sure_ttl_ms = to->ttl_ms;
     l->delay_ms = to->delay_ms;
     l->granted_at = now;
     set_held(t, l, l->ttl_ms, now);
@@ -295,6 +312,9 @@ static enum err extend(struct lease_table *t, struct lease *l,
 
     if (is_changed && !t->may_grant)
         return ERR_AGAIN;
+    l->sure_ttl_ms = sure_ttl(t, l);
+    if (l->sure_ttl_ms > (int64_t)ask->ttl_ms)
+        l->sure_ttl_ms = (int64_t)ask->ttl_ms;
     l->ttl_ms = (int64_t)ask->ttl_ms;
     l->delay_ms = (int64_t)ask->delay_ms;
     set_held(t, l, l->ttl_ms, now);
@@ -404,12 +424,14 @@ static bool is_current(const struct lease *l, struct span owner, uint64_t token)
 enum err lease_renew(struct lease_table *t, struct lease *l, struct span owner,
                      uint64_t token, uint64_t ttl_ms, int64_t now)
 {
+    int64_t most;
+
     if (!is_current(l, owner, token))
         return ERR_STALE;
     if (ttl_ms && ttl_ms < LEASE_TTL_MIN_MS)
         return ERR_INVALID;
-    set_held(t, l, ttl_ms && ttl_ms < (uint64_t)l->ttl_ms ? (int64_t)ttl_ms : l->ttl_ms,
-             now);
+    most = sure_ttl(t, l);
+    set_held(t, l, ttl_ms && ttl_ms < (uint64_t)most ? (int64_t)ttl_ms : most, now);
     return OK;
 }
 
@@ -447,6 +469,7 @@ enum err lease_put(struct lease_table *t, struct lease *l, struct span owner,
         return ERR_TOO_LARGE;
     if (t->value_bytes - l->value.len + value.len > LEASE_VALUES_MAX)
         return ERR_FULL;
+    l->sure_ttl_ms = sure_ttl(t, l);
     t->value_bytes += value.len - l->value.len;
     buf_free(&l->value); /* a short one does not keep a long one's memory */
     if (value.len)
@@ -541,7 +564,7 @@ enum err lease_restore(struct lease_table *t, const struct lease_stored *s, int6
     l->pid = s->pid;
     l->token = s->token;
     l->ended = s->ended;
-    l->ttl_ms = (int64_t)s->ttl_ms;
+    l->ttl_ms = l->sure_ttl_ms = (int64_t)s->ttl_ms;
     l->delay_ms = (int64_t)s->delay_ms;
     l->granted_at = now - (int64_t)s->held_ms;
     span_copy(l->lost.owner, sizeof l->lost.owner, s->lost_owner);

@@ -65,6 +65,8 @@ struct lease {
     char owner[LEASE_OWNER_MAX + 1], host[LEASE_HOST_MAX + 1];
     uint64_t pid, token;
     int64_t ttl_ms, delay_ms;
+    int64_t
+        sure_ttl_ms; /* the shortest one the file may have until `change` is stored */
     int64_t granted_at;
     int64_t until; /* held: it ends then; closed: free from then on */
     /* The last grant that expired or was broken; token 0: none. */
@@ -147,7 +149,10 @@ bool lease_cancel(struct lease_table *t, struct lease *l, struct span owner,
  * For these the grant must be the current one: ERR_STALE if not, and lease_ended tells how it
  * ended.
  */
-/* ttl_ms 0: the grant's; more than the grant's counts as that, for it is what is stored. */
+/*
+ * ttl_ms 0: the grant's; more counts as that.  Never more than is surely stored: a broker that
+ * is killed lends what is stored anew, and no renewal waits for the disk.
+ */
 MUST_CHECK enum err lease_renew(struct lease_table *t, struct lease *l,
                                 struct span owner, uint64_t token, uint64_t ttl_ms,
                                 int64_t now);
@@ -210,6 +215,9 @@ size_t lease_line(const struct lease *l, const char **owners, size_t max);
 /* The next lock that must be stored anew, taken off the list; NULL: all are. */
 struct lease *lease_take_unstored(struct lease_table *t, bool *has_new_value);
 bool lease_has_unstored(const struct lease_table *t);
+/* All changes up to this one are stored.  A table without a file: UINT64_MAX, as at first. */
+void lease_set_stored(struct lease_table *t, uint64_t change);
+uint64_t lease_stored(const struct lease_table *t);
 
 /* As it was stored.  Held: its whole time runs from now; closed: its whole delay. */
 struct lease_stored {

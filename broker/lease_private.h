@@ -24,7 +24,7 @@ struct lease_table {
     struct lease *by_name;
     struct lease **in_order; /* of name */
     size_t count, cap, held, places, value_bytes;
-    uint64_t token, change;
+    uint64_t token, change, stored;
     bool may_grant;
     struct due_heap dues;
     struct lease *first_unstored, *last_unstored;

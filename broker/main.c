@@ -242,7 +242,13 @@ static enum err open_store(struct broker *b)
     b->lock_watch.fd = desk_lock_fd(&b->desk);
     b->lock_watch.on_ready = on_wake;
     e = loop_watch(b->loop, &b->store_watch, EPOLLIN);
-    return e ? e : loop_watch(b->loop, &b->lock_watch, EPOLLIN);
+    if (!e)
+        e = loop_watch(b->loop, &b->lock_watch, EPOLLIN);
+    if (e) {
+        log_critical("the loop takes no more descriptors");
+        (void)desk_lock_close(&b->desk, 0);
+    }
+    return e;
 }
 
 static int run(struct broker *b)

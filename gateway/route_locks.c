@@ -157,7 +157,8 @@ static const struct refusal {
     {"not_found", "unknown_lock", "There is no lock of this name.",
      "GET " ROUTE_LOCKS " lists those that there are.", 404},
     {"invalid", "bad_request", "The broker takes it for wrong.",
-     "Its settings LOCK_TTL_MIN, LOCK_TTL_MAX and LOCK_DELAY_MAX bound the times.",
+     "A ttl is at least 1 s; the broker's LOCK_TTL_MAX and LOCK_DELAY_MAX bound the "
+     "times.",
      400},
     {"malformed", "bad_request", "The broker takes it for wrong.", "", 400},
     {"too_large", "too_large", "It is larger than the broker allows.",

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "broker/desk_lock.h"
+#include "broker/desk_lock_private.h"
 #include "shared/clock.h"
 #include "tests/unit/desk_bench.h"
 
@@ -254,6 +254,28 @@ static void a_disk_that_does_not_answer_counts_as_failing(void **state)
     has(next_said(), "'is_new':false,'durable':true}");
 }
 
+static void what_waits_for_a_slow_disk_is_bounded(void **state)
+{
+    uint64_t token = granted();
+    size_t waiting = 0;
+    sqlite3 *other;
+
+    (void)state;
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
+                     SQLITE_OK);
+    ask("p", with_token("value_put", token));
+    desk_lock_tick(&desk);
+    while (waiting < 100000 && !*ask("q", "{'op':'value_get','id':2,'name':'a'}"))
+        waiting++;
+    assert_true(waiting > 0 && waiting < DESK_LOCK_BACK_MAX);
+    has(next_said(), "'error':'again'");
+    has(ask("p", with_token("release", token)), "'error':'again'");
+    forget_sent(said, &said_count);
+    desk_lock_drop_words(desk.locks); /* nobody is left to hear them */
+    sqlite3_close(other);
+}
+
 static void a_broker_that_stops_does_not_wait_longer_than_it_may(void **state)
 {
     (void)state;
@@ -275,6 +297,7 @@ int main(void)
         T(what_is_asked_before_the_end_is_stored_and_answered),
         T(while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_on),
         T(a_disk_that_does_not_answer_counts_as_failing),
+        T(what_waits_for_a_slow_disk_is_bounded),
         T(a_broker_that_stops_does_not_wait_longer_than_it_may),
     };
 

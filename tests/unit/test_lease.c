@@ -246,6 +246,30 @@ static void names_are_bounded_and_idle_ones_make_room(void **state)
     assert_int_equal(ask("c", "x", 0, &a), OK);
 }
 
+static void a_renewal_lends_no_longer_time_than_is_stored(void **state)
+{
+    struct lease *l = granted("a", "x");
+    struct lease_ask longer = ask_of("a", "x", 60000), shorter = ask_of("a", "x", 5000);
+    struct lease_answer a;
+
+    (void)state;
+    lease_set_stored(table, lease_last_change(table));
+    assert_int_equal(lease_ask(table, &longer, now, awake, &a), OK);
+    assert_int_equal(lease_put(table, l, SPAN("x"), l->token, SPAN("v")), OK);
+    assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
+    assert_in_range(lease_expires_ms(l, now), 1000, 1001);
+    assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 60000, now), OK);
+    assert_in_range(lease_expires_ms(l, now), 1000, 1001);
+    lease_set_stored(table, lease_last_change(table));
+    assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
+    assert_in_range(lease_expires_ms(l, now), 60000, 60001);
+    /* Shorter, and longer again: the file may have any of them. */
+    assert_int_equal(lease_ask(table, &shorter, now, awake, &a), OK);
+    assert_int_equal(lease_ask(table, &longer, now, awake, &a), OK);
+    assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
+    assert_in_range(lease_expires_ms(l, now), 5000, 5001);
+}
+
 static void a_free_lock_is_forgotten_after_a_while_unless_it_has_a_value(void **state)
 {
     struct lease *a = granted("a", "x"), *b = granted("b", "x");
@@ -722,6 +746,7 @@ int main(void)
         T(a_new_value_is_stored_once),
         T(all_values_together_are_bounded),
         T(names_are_bounded_and_idle_ones_make_room),
+        T(a_renewal_lends_no_longer_time_than_is_stored),
         T(a_free_lock_is_forgotten_after_a_while_unless_it_has_a_value),
         T(a_line_is_bounded),
         T(a_place_outlives_a_pause_of_ours),
