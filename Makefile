@@ -11,6 +11,8 @@ SHELL   := /bin/sh
 CC      ?= gcc
 PREFIX  ?= /usr/local
 DESTDIR ?=
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(SYSCONFDIR)/systemd/system
 SAN     ?=
 V       ?=
 PYTHON  ?= /usr/bin/python3
@@ -151,6 +153,9 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 feeder/data/* $(DESTDIR)$(PREFIX)/share/pregon/data
 	install -m 644 README.md README.es.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/pregon
+
+install-systemd: ## install systemd units, and settings for them in /etc/pregon
+	$(Q)tools/install-units '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' '$(UNITDIR)'
 
 clean: ## remove build/
 	rm -rf build compile_commands.json
