@@ -61,7 +61,7 @@ CHAOS := tests/chaos/test_verdict.py $(if $(SAN),,tests/chaos/test_kill_broker.p
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
-        test-sanitize chaos format format-check compdb install clean help
+        test-sanitize test-compose chaos format format-check compdb install install-systemd clean help
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory build
@@ -114,6 +114,9 @@ unit: $(UNIT_TESTS) ## unit tests only
 system: build ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q tests/system $(CHAOS) $(PYTEST_ARGS)
 
+test-compose: deps ## docker-compose.yml on a real engine, scaled, killed, moved; skipped without one
+	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/compose $(PYTEST_ARGS)
+
 chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 SEED=7
 	$(Q)$(PYTHON) tests/chaos/chaos.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
 	  $(if $(SEED),--seed $(SEED))
@@ -130,11 +133,14 @@ $(B)/%.h.ok: %.h Makefile
 arch-check: $(LIBS) ## no include or symbol breaks the layering
 	$(Q)tools/arch-check $(B)
 
-docs: docs/config.md ## regenerate the settings tables
+docs: docs/config.md .env.example ## regenerate the settings tables
 docs/config.md: $(BINARIES)
 	$(Q)tools/settings-doc $(B)/bin > $@.new && mv $@.new $@
-docs-check: $(BINARIES) ## docs/config.md matches the programs
+.env.example: docs/config.md tools/env-example
+	$(Q)tools/env-example docs/config.md > $@.new && mv $@.new $@
+docs-check: $(BINARIES) ## docs/config.md and .env.example match the programs
 	$(Q)tools/settings-doc $(B)/bin | diff docs/config.md - || { echo 'run: make docs'; exit 1; }
+	$(Q)tools/env-example docs/config.md | diff .env.example - || { echo 'run: make docs'; exit 1; }
 
 format: ## rewrite the sources with clang-format
 	$(Q)clang-format -i $(ALL_SRC) $(HEADERS)
