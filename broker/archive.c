@@ -1,4 +1,5 @@
 #include "broker/archive_private.h"
+#include "broker/store_file.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -75,11 +76,7 @@ static enum err start_thread(struct archive *a, struct archive_thread *t,
     pthread_mutex_unlock(&a->lock);
     if (!failure)
         return OK;
-    snprintf(error, STORE_ERROR_MAX,
-             "store %s: no thread can be started (errno %d); raise the limit of "
-             "processes",
-             a->path, failure);
-    return ERR_SYS;
+    return store_error_thread(a->path, failure, error);
 }
 
 static void join_all(struct archive *a, size_t count)

@@ -78,6 +78,8 @@ struct archive_result {
     struct store_batch *batch;
     struct archive_ticket ticket;
     bool is_history;
+    struct store_query query;          /* as it was asked, without patterns; */
+    char symbol[QUOTE_SYMBOL_MAX + 1]; /* of a history's question */
     enum err error;
     struct store_page page;
     char text[STORE_ERROR_MAX];

@@ -243,10 +243,15 @@ static struct archive_question *wait_for_question(struct archive *a)
 static void answer(struct archive *a, struct store *store,
                    const struct archive_question *q)
 {
-    struct archive_result r = {
-        .event = ARCHIVE_ANSWER, .ticket = q->ticket, .is_history = q->is_history};
+    struct archive_result r = {.event = ARCHIVE_ANSWER,
+                               .ticket = q->ticket,
+                               .is_history = q->is_history,
+                               .query = q->query};
     int64_t began = clock_mono_ms();
 
+    r.query.patterns = SPAN("");
+    if (q->is_history)
+        span_copy(r.symbol, sizeof r.symbol, q->query.patterns);
     r.error = (q->is_history ? store_history : store_replay)(store, &q->query, &r.page,
                                                              r.text);
     r.ms = (uint64_t)(clock_mono_ms() - began);

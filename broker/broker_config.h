@@ -33,6 +33,12 @@
       "Symbols the broker knows at most; a quote of one more is refused.")               \
     X(seconds, MAX_FUTURE, max_future, "60", 0, 86400, NULL,                             \
       "Seconds a quote's timestamp may lie ahead of the broker's clock.")                \
+    X(seconds, LOCK_TTL_MAX, lock_ttl_max, "600", 1, 600, NULL,                          \
+      "Seconds a lock is lent at most before it must be renewed.")                       \
+    X(seconds, LOCK_DELAY_MAX, lock_delay_max, "600", 0, 600, NULL,                      \
+      "Seconds a lock may stay closed at most after a holder that fell silent.")         \
+    X(int, LOCK_COUNT_MAX, lock_count_max, "10000", 1, 1000000, NULL,                    \
+      "Locks the broker knows at most.")                                                 \
     X(seconds, TIMEOUT_GRACEFUL_SHUTDOWN, timeout_graceful_shutdown, "5", 0, 600, NULL,  \
       "Seconds to pass on what has come in after SIGTERM; a second signal ends it.")
 /* clang-format on */

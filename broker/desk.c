@@ -1,4 +1,5 @@
 #include "broker/desk.h"
+#include "broker/desk_lock.h"
 
 #include <msgpack.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ void desk_init(struct desk *d, uint64_t epoch)
     /* Tokens must outgrow those of earlier runs: the clock does it, and desk_restore. */
     d->feeds = feed_table_new((uint64_t)d->time.wall_us);
     d->registry = registry_new();
+    desk_lock_init(d);
     d->heartbeat_at = d->time.now;
     d->started_us = d->time.wall_us;
 }
@@ -35,6 +37,7 @@ void desk_fini(struct desk *d)
         journal_close(d->journal, true);
     feed_table_free(d->feeds);
     registry_free(d->registry);
+    desk_lock_fini(d);
     buf_free(&d->scratch);
     buf_free(&d->answer);
 }
@@ -351,9 +354,10 @@ static bool owes_acknowledgement(const struct desk *d)
 
 int64_t desk_tick(struct desk *d)
 {
-    int64_t wait;
+    int64_t wait, lock_wait;
 
     desk_expire(d);
+    lock_wait = desk_lock_tick(d);
     if (d->time.now >= d->heartbeat_at) {
         send_heartbeat(d);
         d->heartbeat_at += WIRE_HEARTBEAT_MS;
@@ -361,5 +365,7 @@ int64_t desk_tick(struct desk *d)
             d->heartbeat_at = d->time.now + WIRE_HEARTBEAT_MS;
     }
     wait = d->heartbeat_at - d->time.now;
+    if (lock_wait >= 0 && lock_wait < wait)
+        wait = lock_wait;
     return wait > FEED_TELL_MS && owes_acknowledgement(d) ? FEED_TELL_MS : wait;
 }

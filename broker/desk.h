@@ -44,6 +44,7 @@ struct desk {
     struct keeper *keeper; /* NULL: the log is in memory only */
     struct feed_table *feeds;
     struct registry *registry;
+    struct desk_locks *locks;
     uint64_t epoch;     /* of the log */
     uint64_t last_lost; /* position of the last `lost` record */
     uint64_t heartbeats;

@@ -3,26 +3,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker/desk.h"
+#include "broker/desk_lock.h"
+#include "broker/desk_private.h"
 #include "shared/log.h"
 #include "shared/pack.h"
 #include "shared/version.h"
 
-#define PAGE_SYMBOLS 2000 /* of a snapshot or replay answer */
-#define PAGE_BYTES (256 * 1024)
-#define PAGE_SCAN 20000 /* entries looked at for one page: some milliseconds */
 #define PAGE_CONNECTIONS 1000
 
-/* One question while it is being answered. */
-struct question {
-    struct desk *d;
-    struct span peer, map, op;
-    uint64_t id;
-    msgpack_packer pk; /* writes into d->answer */
-};
-
 /* Begin an answer of `members` besides "re" and "id". */
-static void begin(struct question *q, uint32_t members)
+void desk_answer_begin(struct question *q, uint32_t members)
 {
     buf_clear(&q->d->answer);
     msgpack_packer_init(&q->pk, &q->d->answer, buf_pack_write);
@@ -31,17 +21,17 @@ static void begin(struct question *q, uint32_t members)
     pack_kv_u(&q->pk, "id", q->id);
 }
 
-static void say(struct question *q)
+void desk_answer_say(struct question *q)
 {
     q->d->out.say(q->d->out.ctx, q->peer, buf_span(&q->d->answer));
 }
 
-static void say_error(struct question *q, enum err e, const char *message)
+void desk_answer_error(struct question *q, enum err e, const char *message)
 {
-    begin(q, 2);
+    desk_answer_begin(q, 2);
     pack_kv_text(&q->pk, "error", span_of(err_name(e)));
     pack_kv_text(&q->pk, "message", span_of(message));
-    say(q);
+    desk_answer_say(q);
 }
 
 static bool speaks_our_version(struct question *q)
@@ -76,15 +66,15 @@ static void hello_feeder(struct question *q)
     if (e == ERR_HELD) {
         snprintf(text, sizeof text, "feed %s is held by pid %llu on %s", f->name,
                  (unsigned long long)f->pid, f->host);
-        begin(q, 3);
+        desk_answer_begin(q, 3);
         pack_kv_text(&q->pk, "error", span_of(err_name(e)));
         pack_kv_text(&q->pk, "message", span_of(text));
         pack_kv_u(&q->pk, "retry_ms", 250);
-        say(q);
+        desk_answer_say(q);
         return;
     }
     if (e) {
-        say_error(q, e, "name and owner must be 1 to 64 of A-Z a-z 0-9 . _ -");
+        desk_answer_error(q, e, "name and owner must be 1 to 64 of A-Z a-z 0-9 . _ -");
         return;
     }
     if (is_new)
@@ -97,12 +87,12 @@ static void hello_feeder(struct question *q)
         if (f->received)
             desk_mark_feed(d, f, false);
     }
-    begin(q, 4);
+    desk_answer_begin(q, 4);
     pack_kv_u(&q->pk, "version", WIRE_VERSION);
     pack_kv_u(&q->pk, "epoch", f->epoch);
     pack_kv_u(&q->pk, "received", f->received);
     pack_kv_u(&q->pk, "lease_ms", WIRE_FEED_LEASE_MS);
-    say(q);
+    desk_answer_say(q);
 }
 
 static void hello_other(struct question *q, bool is_gateway)
@@ -122,17 +112,17 @@ static void hello_other(struct question *q, bool is_gateway)
         enum err e = registry_hello(d->registry, &h, d->time.awake);
 
         if (e) {
-            say_error(q, e, "a gateway needs a name of 1 to 64 characters");
+            desk_answer_error(q, e, "a gateway needs a name of 1 to 64 characters");
             return;
         }
         log_info("gateway %.*s is here (%.*s, pid %llu)", (int)h.name.len, h.name.at,
                  (int)h.http.len, h.http.at, (unsigned long long)h.pid);
     }
-    begin(q, 3);
+    desk_answer_begin(q, 3);
     pack_kv_u(&q->pk, "version", WIRE_VERSION);
     pack_kv_u(&q->pk, "epoch", d->epoch);
     pack_kv_u(&q->pk, "seq", journal_head(d->journal));
-    say(q);
+    desk_answer_say(q);
 }
 
 static void on_hello(struct question *q)
@@ -144,13 +134,13 @@ static void on_hello(struct question *q)
 
         snprintf(text, sizeof text, "this broker speaks wire versions %d to %d",
                  WIRE_VERSION_OLDEST, WIRE_VERSION);
-        say_error(q, ERR_VERSION, text);
+        desk_answer_error(q, ERR_VERSION, text);
     } else if (span_eq(role, "feeder")) {
         hello_feeder(q);
     } else if (span_eq(role, "gateway") || span_eq(role, "consumer")) {
         hello_other(q, span_eq(role, "gateway"));
     } else {
-        say_error(q, ERR_INVALID, "role must be feeder, gateway or consumer");
+        desk_answer_error(q, ERR_INVALID, "role must be feeder, gateway or consumer");
     }
 }
 
@@ -161,7 +151,7 @@ static struct feed *asking_feed(struct question *q)
         feed_table_hear(q->d->feeds, pack_find_u(q->map, "epoch", 0), q->d->time.awake);
 
     if (!f)
-        say_error(q, ERR_UNKNOWN_PEER, "this epoch holds no feed: say hello");
+        desk_answer_error(q, ERR_UNKNOWN_PEER, "this epoch holds no feed: say hello");
     return f;
 }
 
@@ -178,7 +168,7 @@ static void on_lost(struct question *q)
     if (!f)
         return;
     if (reason.len > 64 || !feed_skip(f, first, last)) {
-        say_error(q, ERR_INVALID, "not the lines that come next");
+        desk_answer_error(q, ERR_INVALID, "not the lines that come next");
         return;
     }
     log_error("feed %s lost lines %llu to %llu: %.*s", f->name,
@@ -195,9 +185,9 @@ static void on_lost(struct question *q)
                                 buf_span(&body), f);
     journal_feed(d->journal, f->index)->received = f->received;
     buf_free(&body);
-    begin(q, 1);
+    desk_answer_begin(q, 1);
     pack_kv_u(&q->pk, "received", f->received);
-    say(q);
+    desk_answer_say(q);
 }
 
 static void on_goodbye(struct question *q)
@@ -216,8 +206,8 @@ static void on_goodbye(struct question *q)
         log_info("gateway %s says goodbye", g->name);
         registry_remove(d->registry, g);
     }
-    begin(q, 0);
-    say(q);
+    desk_answer_begin(q, 0);
+    desk_answer_say(q);
 }
 
 static bool read_connection(struct span *c, struct registry_connection *out)
@@ -246,7 +236,7 @@ static void ask_who(struct question *q)
     msgpack_packer_init(&q->pk, &q->d->answer, buf_pack_write);
     msgpack_pack_map(&q->pk, 1);
     pack_kv_text(&q->pk, "op", SPAN("who"));
-    say(q);
+    desk_answer_say(q);
 }
 
 /* No answer but "who" if we do not know it, or if its count is not ours. */
@@ -285,21 +275,21 @@ static void on_snapshot(struct question *q)
     struct desk *d = q->d;
     struct span pattern = pack_find_text(q->map, "pattern");
     uint64_t from = pack_find_u(q->map, "from", 0),
-             limit = pack_find_u(q->map, "limit", PAGE_SYMBOLS);
+             limit = pack_find_u(q->map, "limit", DESK_PAGE_ENTRIES);
     bool is_exact = quote_is_symbol(pattern);
     struct book_entry *one = is_exact ? book_find(d->book, pattern) : NULL;
-    struct book_entry *page[PAGE_SYMBOLS];
+    struct book_entry *page[DESK_PAGE_ENTRIES];
     size_t count = 0, i = (size_t)from, end = book_count(d->book), bytes = 0;
 
-    if (limit > PAGE_SYMBOLS)
-        limit = PAGE_SYMBOLS;
+    if (limit > DESK_PAGE_ENTRIES)
+        limit = DESK_PAGE_ENTRIES;
     if (is_exact) {
         if (one && one->record.len)
             page[count++] = one;
         i = end;
     }
     for (size_t seen = 0;
-         i < end && count < limit && bytes < PAGE_BYTES && seen < PAGE_SCAN;
+         i < end && count < limit && bytes < DESK_PAGE_BYTES && seen < DESK_PAGE_SCAN;
          i++, seen++) {
         struct book_entry *e = book_at(d->book, i);
 
@@ -309,7 +299,7 @@ static void on_snapshot(struct question *q)
         page[count++] = e;
         bytes += e->record.len + 64;
     }
-    begin(q, i < end ? 5 : 4);
+    desk_answer_begin(q, i < end ? 5 : 4);
     pack_kv_u(&q->pk, "epoch", d->epoch);
     pack_kv_u(&q->pk, "seq", journal_head(d->journal));
     pack_kv_u(&q->pk, "symbols", end);
@@ -324,141 +314,7 @@ static void on_snapshot(struct question *q)
         pack_text(&q->pk, page[k]->is_stale ? SPAN("stale") : SPAN("live"));
         msgpack_pack_bin_with_body(&q->pk, page[k]->record.data, page[k]->record.len);
     }
-    say(q);
-}
-
-static bool topic_matches(struct span topic, struct span patterns)
-{
-    struct span symbol = wire_topic_symbol(topic);
-
-    return !symbol.len /* losses concern everybody */ ||
-           quote_patterns_match(patterns, symbol);
-}
-
-/* The oldest position that can be told of. */
-static uint64_t desk_first(const struct desk *d)
-{
-    uint64_t stored = d->keeper ? keeper_first(d->keeper) : 0;
-    uint64_t first = journal_first(d->journal);
-
-    return stored && stored < first ? stored : first;
-}
-
-static void say_replay(struct question *q, const struct store_page *page)
-{
-    struct desk *d = q->d;
-
-    begin(q, 6);
-    pack_kv_u(&q->pk, "epoch", d->epoch);
-    pack_kv_u(&q->pk, "first", page->first);
-    pack_kv_u(&q->pk, "head", journal_head(d->journal));
-    pack_kv_u(&q->pk, "upto", page->upto);
-    pack_key(&q->pk, "gaps");
-    msgpack_pack_array(&q->pk, page->gap_count);
-    for (size_t i = 0; i < page->gap_count; i++) {
-        msgpack_pack_array(&q->pk, 3);
-        msgpack_pack_uint64(&q->pk, page->gaps[i].first);
-        msgpack_pack_uint64(&q->pk, page->gaps[i].last);
-        pack_text(&q->pk, span_of(page->gaps[i].reason));
-    }
-    pack_key(&q->pk, "records");
-    msgpack_pack_array(&q->pk, page->count);
-    buf_add(&d->answer, page->records.data, page->records.len);
-    say(q);
-}
-
-static void ask_store(struct question *q, const struct store_query *query)
-{
-    struct archive_ticket ticket = {.peer_len = q->peer.len, .id = q->id};
-
-    if (q->peer.len > sizeof ticket.peer) {
-        say_error(q, ERR_INVALID, "peer identity too long");
-        return;
-    }
-    memcpy(ticket.peer, q->peer.at, q->peer.len);
-    if (keeper_ask(q->d->keeper, false, query, &ticket))
-        say_error(q, ERR_FULL, "too many questions to the store: ask again");
-}
-
-static void answer_replay(struct desk *d, struct archive_result *r)
-{
-    struct question q = {.d = d,
-                         .peer = {r->ticket.peer, r->ticket.peer_len},
-                         .id = r->ticket.id,
-                         .op = SPAN("replay")};
-
-    if (r->error)
-        say_error(&q, r->error, r->text);
-    else
-        say_replay(&q, &r->page);
-}
-
-void desk_take_answers(struct desk *d)
-{
-    struct archive_result r;
-
-    while (keeper_take_answer(d->keeper, &r)) {
-        answer_replay(d, &r);
-        archive_result_clear(&r);
-    }
-}
-
-/* From the ring: what lies in (after, until]; what is missing before it is a gap. */
-static void replay_ring(struct question *q, struct span pattern, uint64_t after,
-                        uint64_t until, uint64_t limit)
-{
-    struct desk *d = q->d;
-    uint64_t seq = after + 1, first = journal_first(d->journal), seen = 0;
-    struct store_page page = {.first = desk_first(d)};
-    struct journal_entry e;
-    msgpack_packer pk;
-
-    if (d->keeper && seq < first)
-        page.gaps[page.gap_count++] = (struct store_gap){seq, first - 1, "not_stored"};
-    if (seq < first)
-        seq = first;
-    msgpack_packer_init(&pk, &page.records, buf_pack_write);
-    for (; seq <= until && page.count < limit && page.records.len < PAGE_BYTES &&
-           seen < PAGE_SCAN;
-         seq++, seen++) {
-        if (journal_read(d->journal, seq, &e) || !topic_matches(e.topic, pattern))
-            continue;
-        msgpack_pack_array(&pk, 2);
-        pack_text(&pk, e.topic);
-        msgpack_pack_bin_with_body(&pk, e.record.at, e.record.len);
-        page.count++;
-    }
-    page.upto = seq - 1;
-    say_replay(q, &page);
-    store_page_clear(&page);
-}
-
-/*
- * What the ring has is answered at once; what is older, by the store, later.  Between them there
- * is nothing, unless the disk did not take it in time: then that is a hole.
- */
-static void on_replay(struct question *q)
-{
-    struct desk *d = q->d;
-    struct span pattern = pack_find_text(q->map, "pattern");
-    uint64_t head = journal_head(d->journal), first = journal_first(d->journal),
-             after = pack_find_u(q->map, "after", 0),
-             until = pack_find_u(q->map, "until", head),
-             limit = pack_find_u(q->map, "limit", PAGE_SYMBOLS);
-
-    if (limit > PAGE_SYMBOLS)
-        limit = PAGE_SYMBOLS;
-    if (after > head)
-        after = head;
-    if (until > head)
-        until = head;
-    if (d->keeper && after + 1 < first && after < journal_stored(d->journal))
-        ask_store(q, &(struct store_query){.patterns = pattern,
-                                           .after = after,
-                                           .until = until,
-                                           .limit = limit});
-    else
-        replay_ring(q, pattern, after, until, limit);
+    desk_answer_say(q);
 }
 
 static void pack_connection(msgpack_packer *pk, const struct registry_gateway *g,
@@ -503,7 +359,7 @@ static void on_connections(struct question *q)
         limit = PAGE_CONNECTIONS;
     if (skip < total)
         count = total - skip < limit ? total - skip : limit;
-    begin(q, 3);
+    desk_answer_begin(q, 3);
     pack_kv_u(&q->pk, "total", total);
     pack_gateways(q);
     pack_key(&q->pk, "connections");
@@ -516,16 +372,7 @@ static void on_connections(struct question *q)
             pack_connection(&q->pk, g, &g->connections[k]);
         skip -= skip < g->count ? skip : g->count;
     }
-    say(q);
-}
-
-/* The lock service is not there yet: truthfully, nothing is held. */
-static void on_locks(struct question *q)
-{
-    begin(q, 1);
-    pack_key(&q->pk, "locks");
-    msgpack_pack_array(&q->pk, 0);
-    say(q);
+    desk_answer_say(q);
 }
 
 static void pack_feed(struct question *q, const struct feed *f)
@@ -579,7 +426,7 @@ static void on_status(struct question *q)
 {
     struct desk *d = q->d;
 
-    begin(q, 11);
+    desk_answer_begin(q, 12);
     pack_kv_text(&q->pk, "version", span_of(PREGON_VERSION));
     pack_kv_u(&q->pk, "pid", (uint64_t)getpid());
     pack_kv_u(&q->pk, "epoch", d->epoch);
@@ -589,18 +436,19 @@ static void on_status(struct question *q)
     pack_kv_u(&q->pk, "journal_first", journal_first(d->journal));
     pack_kv_u(&q->pk, "journal_bytes", journal_bytes(d->journal));
     pack_store(q);
+    desk_lock_pack_status(d, &q->pk);
     pack_gateways(q);
     pack_key(&q->pk, "feeds");
     msgpack_pack_array(&q->pk, feed_table_count(d->feeds));
     for (size_t i = 0; i < feed_table_count(d->feeds); i++)
         pack_feed(q, feed_table_at(d->feeds, i));
-    say(q);
+    desk_answer_say(q);
 }
 
 static void on_ping(struct question *q)
 {
-    begin(q, 0);
-    say(q);
+    desk_answer_begin(q, 0);
+    desk_answer_say(q);
 }
 
 static const struct {
@@ -609,9 +457,9 @@ static const struct {
 } ops[] = {
     {"hello", on_hello},       {"lost", on_lost},
     {"goodbye", on_goodbye},   {"report", on_report},
-    {"snapshot", on_snapshot}, {"replay", on_replay},
-    {"status", on_status},     {"connections", on_connections},
-    {"locks", on_locks},       {"ping", on_ping},
+    {"snapshot", on_snapshot}, {"replay", desk_replay},
+    {"history", desk_history}, {"connections", on_connections},
+    {"status", on_status},     {"ping", on_ping},
 };
 
 void desk_control(struct desk *d, struct span peer, struct span message)
@@ -632,5 +480,6 @@ void desk_control(struct desk *d, struct span peer, struct span message)
             ops[i].answer(&q);
             return;
         }
-    say_error(&q, ERR_NOT_FOUND, "no such op");
+    if (!desk_lock_control(d, peer, message, q.op, q.id))
+        desk_answer_error(&q, ERR_NOT_FOUND, "no such op");
 }

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "broker/desk.h"
+#include "broker/desk_lock.h"
 #include "shared/bus.h"
 #include "shared/check.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/random.h"
@@ -25,7 +27,8 @@ struct broker {
     struct check *check;
     const char *state; /* for --check */
     void *context, *ingest, *publish, *control;
-    struct loop_watch ingest_watch, publish_watch, control_watch, store_watch;
+    struct loop_watch ingest_watch, publish_watch, control_watch, store_watch,
+        lock_watch;
     struct desk desk;
 };
 
@@ -64,6 +67,8 @@ static void drain_control(struct broker *b)
             return;
         if (e)
             continue;
+        /* Of now, not of the turn's start: a lease must not begin before it was asked for. */
+        b->desk.time.now = clock_mono_ms();
         if (m.count == 2)
             desk_control(&b->desk, bus_frame(&m, 0), bus_frame(&m, 1));
         bus_message_close(&m);
@@ -205,6 +210,16 @@ static int back_up(const struct broker_config *config)
     return 0;
 }
 
+static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s-locks", keeper_path(&b->config));
+    /* Leases run anew from here, not from before the log was made whole. */
+    b->desk.time.now = clock_mono_ms();
+    return desk_lock_open(&b->desk, path, error);
+}
+
 /* The store, if there is one: opened, and what it has taken over. */
 static enum err open_store(struct broker *b)
 {
@@ -219,13 +234,18 @@ static enum err open_store(struct broker *b)
     }
     if (!e)
         e = keeper_start(b->desk.keeper, error);
+    if (!e)
+        e = open_locks(b, error);
     if (e) {
         log_critical("%s", error);
         return e;
     }
     b->store_watch.fd = keeper_fd(b->desk.keeper);
     b->store_watch.on_ready = on_wake;
-    return loop_watch(b->loop, &b->store_watch, EPOLLIN);
+    b->lock_watch.fd = desk_lock_fd(&b->desk);
+    b->lock_watch.on_ready = on_wake;
+    e = loop_watch(b->loop, &b->store_watch, EPOLLIN);
+    return e ? e : loop_watch(b->loop, &b->lock_watch, EPOLLIN);
 }
 
 static const char *state(const void *ctx)
@@ -251,6 +271,7 @@ static int run(struct broker *b)
     }
     b->state = "stopping";
     log_info("Shutting down");
+    desk_lock_stop(&b->desk);
     /* What has come in goes out; feeders keep what we have not acknowledged. */
     deadline = loop_now(b->loop) + b->config.timeout_graceful_shutdown;
     while (loop_stops(b->loop) < 2 && loop_now(b->loop) < deadline &&
@@ -262,8 +283,8 @@ static int run(struct broker *b)
 int main(int argc, char **argv)
 {
     static struct broker b;
-    bool is_open = true;
-    int64_t store_ms;
+    bool is_open = true, is_stored = true;
+    int64_t deadline = 0;
     int status = 1;
 
     (void)argc;
@@ -303,11 +324,13 @@ int main(int argc, char **argv)
                  getpid(), (unsigned long long)b.desk.epoch);
         if (!open_sockets(&b))
             status = run(&b);
+        deadline = clock_mono_ms() + (loop_stops(b.loop) < 2 ? STORE_MS : 0);
+        is_stored = desk_lock_close(&b.desk, deadline);
         close_sockets(&b);
     }
-    store_ms = loop_stops(b.loop) < 2 ? STORE_MS : 0;
-    if (b.desk.keeper && !keeper_close(b.desk.keeper, loop_now(b.loop) + store_ms) &&
-        !status)
+    if (b.desk.keeper && !keeper_close(b.desk.keeper, deadline))
+        is_stored = false;
+    if (!is_stored && !status)
         status = 1;
     if (b.desk.feeds)
         desk_fini(&b.desk);

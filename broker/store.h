@@ -151,7 +151,8 @@ struct store_page {
     uint64_t upto;
     /* History: go on with this as `after`, or (newest first) as `before`; 0: that was all. */
     uint64_t next;
-    struct store_gap gaps[STORE_PAGE_GAPS]; /* that lie in what the page covers */
+    /* That lie in what the page covers; there is room for one more of the asker's. */
+    struct store_gap gaps[STORE_PAGE_GAPS + 1];
     size_t gap_count;
 };
 

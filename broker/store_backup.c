@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "broker/store_file.h"
 #include "broker/store_private.h"
 #include "shared/mem.h"
 
@@ -41,7 +42,7 @@ static void remove_beside(const struct backup *b)
     static const char *const suffixes[] = {"-wal", "-shm", "-journal"};
 
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char *path = store_path_beside(b->part, suffixes[i]);
+        char *path = store_file_beside(b->part, suffixes[i]);
 
         unlink(path);
         free(path);
@@ -192,11 +193,11 @@ enum err store_backup(const char *path, const char *target,
                       void *ctx, char error[STORE_ERROR_MAX])
 {
     struct backup b = {.lock = -1, .progress = progress, .ctx = ctx};
-    char *name = store_plain_path(target);
+    char *name = store_file_plain_path(target);
     enum err e = store_open(path, STORE_READ, &b.source, error);
 
     b.target = name;
-    b.part = store_path_beside(name, ".part");
+    b.part = store_file_beside(name, ".part");
     if (!e)
         e = open_part(&b, error);
     if (!e)

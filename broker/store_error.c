@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/store_private.h"
+#include "broker/store_file.h"
 
 static void tell(char error[STORE_ERROR_MAX], const char *path, const char *doing,
                  const char *what, const char *advice)
@@ -53,6 +54,16 @@ enum err store_error_system(const char *path, int error_number, const char *doin
     }
     tell(error, path, doing, text, advice);
     return e;
+}
+
+enum err store_error_thread(const char *path, int error_number,
+                            char error[STORE_ERROR_MAX])
+{
+    snprintf(error, STORE_ERROR_MAX,
+             "store %s: no thread can be started (errno %d); raise the limit of "
+             "processes",
+             path, error_number);
+    return ERR_SYS;
 }
 
 enum err store_error_tell(const char *path, sqlite3 *db, int rc, const char *doing,

@@ -167,13 +167,6 @@ struct span store_column_span(sqlite3_stmt *stmt, int column); /* until the next
  */
 enum err store_error_tell(const char *path, sqlite3 *db, int rc, const char *doing,
                           char error[STORE_ERROR_MAX]);
-/* The same for a system call's errno. */
-enum err store_error_system(const char *path, int error_number, const char *doing,
-                            char error[STORE_ERROR_MAX]);
-
-/* store_open.c; to be freed.  The first: one that SQLite takes for nothing but a path. */
-char *store_plain_path(const char *path);
-char *store_path_beside(const char *path, const char *suffix);
 
 /* store_feed.c: within a transaction. */
 int store_put_feeds(struct store *s, const struct store_batch *b);

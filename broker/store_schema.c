@@ -114,10 +114,12 @@ static const struct store_schema_step steps_all[] = {
     {version_1},
 };
 
-const struct store_schema_step *store_schema_steps(size_t *count)
+const struct store_schema *store_schema_log(void)
 {
-    *count = sizeof steps_all / sizeof steps_all[0];
-    return steps_all;
+    static const struct store_schema schema = {0x50726567, steps_all,
+                                               sizeof steps_all / sizeof steps_all[0]};
+
+    return &schema;
 }
 
 static int read_number(sqlite3 *db, const char *sql, int *out)
@@ -137,14 +139,15 @@ int store_schema_read(sqlite3 *db, int *application, int *version)
     return rc ? rc : read_number(db, "PRAGMA user_version", version);
 }
 
-static int run_step(sqlite3 *db, const struct store_schema_step *step, int version)
+static int run_step(sqlite3 *db, int application, const struct store_schema_step *step,
+                    int version)
 {
     char close[128];
     int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 
     snprintf(close, sizeof close,
              "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-             STORE_SCHEMA_APPLICATION, version);
+             application, version);
     if (!rc)
         rc = sqlite3_exec(db, step->sql, NULL, NULL, NULL);
     if (!rc)
@@ -154,8 +157,8 @@ static int run_step(sqlite3 *db, const struct store_schema_step *step, int versi
     return rc;
 }
 
-enum err store_schema_migrate(sqlite3 *db, const struct store_schema_step *steps,
-                              size_t count, int *version, int *code)
+enum err store_schema_migrate(sqlite3 *db, const struct store_schema *schema,
+                              int *version, int *code)
 {
     int application, rc = store_schema_read(db, &application, version);
 
@@ -163,10 +166,11 @@ enum err store_schema_migrate(sqlite3 *db, const struct store_schema_step *steps
         *code = rc;
         return ERR_SYS;
     }
-    if (*version < 0 || (size_t)*version > count)
+    if (*version < 0 || (size_t)*version > schema->count)
         return ERR_VERSION;
-    while ((size_t)*version < count) {
-        *code = run_step(db, &steps[*version], *version + 1);
+    while ((size_t)*version < schema->count) {
+        *code =
+            run_step(db, schema->application, &schema->steps[*version], *version + 1);
         if (*code)
             return ERR_SYS;
         ++*version;

@@ -13,25 +13,28 @@
 
 #include "shared/err.h"
 
-/* PRAGMA application_id: "Preg" */
-#define STORE_SCHEMA_APPLICATION 0x50726567
-
 /* One step, from version n to n+1: its place in the list is n. */
 struct store_schema_step {
     const char *sql; /* statements, run in one transaction */
 };
 
-const struct store_schema_step *store_schema_steps(size_t *count);
+/* What a kind of file is to have. */
+struct store_schema {
+    int application; /* PRAGMA application_id, which tells kinds apart */
+    const struct store_schema_step *steps;
+    size_t count;
+};
+
+const struct store_schema *store_schema_log(void); /* "Preg" */
 
 /* What the file says.  Both 0: an empty file.  Returns SQLite's code. */
 int store_schema_read(sqlite3 *db, int *application, int *version);
 
 /*
- * Bring the file to version `count`, every step in its own transaction.  ERR_VERSION: it
+ * Bring the file to the newest version, every step in its own transaction.  ERR_VERSION: it
  * is newer.  ERR_SYS: SQLite refused, *code says why and *version how far it came.
  */
-MUST_CHECK enum err store_schema_migrate(sqlite3 *db,
-                                         const struct store_schema_step *steps,
-                                         size_t count, int *version, int *code);
+MUST_CHECK enum err store_schema_migrate(sqlite3 *db, const struct store_schema *schema,
+                                         int *version, int *code);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store_file.h"
 #include "broker/store_private.h"
 #include "broker/store_symbols.h"
 #include "shared/mem.h"
@@ -408,15 +409,6 @@ static int put_batch(struct store *s, const struct store_batch *b)
     return rc ? rc : put_changed(s);
 }
 
-/* Nothing would fail if the file were gone, until the next start. */
-static bool has_moved(struct store *s)
-{
-    int moved = 0;
-
-    return !sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) &&
-           moved;
-}
-
 static enum err tell_invalid(const struct store *s, const struct store_batch *b,
                              char error[STORE_ERROR_MAX])
 {
@@ -436,13 +428,8 @@ enum err store_write(struct store *s, const struct store_batch *b,
     int rc;
 
     assert(s->mode == STORE_WRITE);
-    if (has_moved(s)) {
-        snprintf(error, STORE_ERROR_MAX,
-                 "store %s: cannot write it: the file was moved or deleted; put it "
-                 "back, or start the broker again",
-                 s->path);
-        return ERR_NOT_FOUND;
-    }
+    if (store_file_has_moved(s->db))
+        return store_file_tell_moved(s->path, error);
     rc = store_begin(s, STORE_BEGIN_WRITE);
     if (!rc) {
         rc = load(s);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "feeder/tape_time.h"
+#include "shared/text_time.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/quote.h"
@@ -154,7 +154,7 @@ static const char *apply(struct csv_map *m, const struct csv_row *header,
     if (strcmp(key, "time_format") == 0) {
         free(m->time_format);
         m->time_format = mem_strdup(value);
-        return tape_time_is_format(value) ? NULL
+        return text_time_is_format(value) ? NULL
                                           : "want auto, unix, unix_ms, decimal_year or "
                                             "strptime's letters (%Y-%m-%d)";
     }

@@ -8,7 +8,7 @@
  * description beside it, FILE.map, of lines `key = value`, # begins a comment:
  *
  *   time = XDATE                 the column with the time
- *   time_format = %Y%m%d%H%M     see tape_time.h; default auto
+ *   time_format = %Y%m%d%H%M     see text_time.h; default auto
  *   symbol = USD/THB             the symbol of every row, or
  *   symbol_column = TICKER       the column that names it
  *   field.bid = BID              field bid is column BID; columns not named are left

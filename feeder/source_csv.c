@@ -15,7 +15,7 @@
 
 #include "feeder/csv_map.h"
 #include "feeder/reader.h"
-#include "feeder/tape_time.h"
+#include "shared/text_time.h"
 #include "shared/json.h"
 #include "shared/mem.h"
 
@@ -216,7 +216,7 @@ static enum source_outcome read_row(struct source_csv *c, const struct source_no
         refuse(c, QUOTE_MALFORMED, NO_COLUMN, now);
         return SOURCE_LATER;
     }
-    if (!tape_time_parse(c->map.time_format, c->row.cells[c->map.time_column],
+    if (!text_time_parse(c->map.time_format, c->row.cells[c->map.time_column],
                          &c->row_us)) {
         refuse(c, QUOTE_BAD_TIME, (size_t)c->map.time_column, now);
         return SOURCE_LATER;

@@ -46,6 +46,7 @@ static void let_go(struct ask *q)
     if (--q->references)
         return;
     buf_free(&q->body);
+    buf_free(&q->question);
     free(q);
 }
 
@@ -109,7 +110,8 @@ enum ask_outcome ask_post(struct ask_desk *d, struct ask *q)
     }
     copy = mem_alloc(sizeof *copy);
     *copy = *q;
-    copy->body = (struct buf){0};
+    copy->body = copy->question = (struct buf){0};
+    buf_add(&copy->question, q->question.data, q->question.len);
     copy->next = NULL;
     copy->references = 2;
     copy->is_done = 0;

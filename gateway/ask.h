@@ -15,6 +15,7 @@
 
 #include <stdint.h>
 
+#include "gateway/timeline.h"
 #include "shared/buf.h"
 #include "shared/quote.h"
 
@@ -25,9 +26,10 @@ enum ask_kind {
     ASK_LIVE, /* does the loop turn? empty body */
     ASK_HEALTH,
     ASK_WEBSOCKET_STATUS, /* uses offset, limit, privileged */
-    ASK_LOCKS_STATUS,
-    ASK_QUOTES, /* uses text (a pattern, "" for all), offset, limit */
-    ASK_QUOTE,  /* uses text (a symbol) */
+    ASK_QUOTES,           /* uses text (a pattern, "" for all), offset, limit */
+    ASK_QUOTE,            /* uses text (a symbol) */
+    ASK_HISTORY,          /* uses text (a symbol), timeline, limit */
+    ASK_BROKER, /* uses op, members, question; body: the broker's answer, or 503 */
 };
 
 enum ask_outcome { ASK_ANSWERED, ASK_BUSY, ASK_TIMED_OUT, ASK_CANCELLED };
@@ -38,10 +40,14 @@ struct ask {
     enum ask_kind kind;
     char text[ASK_TEXT_MAX];
     uint64_t offset, limit;
-    int privileged;  /* the caller showed STATUS_TOKEN, or none is set */
-    int status;      /* answer: HTTP status */
-    struct buf body; /* answer: JSON */
-    uint64_t serial; /* set by ask_post, unique: the loop's key for late answers */
+    struct timeline timeline;
+    int privileged;      /* the caller showed STATUS_TOKEN, or none is set */
+    const char *op;      /* static */
+    uint32_t members;    /* of the msgpack map whose inside is `question` */
+    struct buf question; /* ask_post copies it; the caller frees its own */
+    int status;          /* answer: HTTP status */
+    struct buf body;     /* answer: JSON */
+    uint64_t serial;     /* set by ask_post, unique: the loop's key for late answers */
     /* private from here */
     struct ask *next;
     int references;

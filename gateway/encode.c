@@ -13,8 +13,8 @@ const char *encode_state_name(enum symbol_state s)
     return s == SYMBOL_LIVE ? "live" : s == SYMBOL_STALE ? "stale" : "unknown";
 }
 
-static void symbol_json(const struct encode_record *r, enum symbol_message kind,
-                        struct buf *out)
+void encode_json(const struct encode_record *r, enum symbol_message kind,
+                 struct buf *out)
 {
     buf_adds(out, "{\"type\":\"");
     buf_adds(out, type_names[kind]);
@@ -65,7 +65,7 @@ struct frame *encode_record(const struct encode_record *r, enum symbol_message k
 
     buf_clear(&scratch);
     if (encoding == ENCODING_JSON) {
-        symbol_json(r, kind, &scratch);
+        encode_json(r, kind, &scratch);
         f = frame_new(OPCODE_TEXT, buf_span(&scratch));
     } else {
         symbol_pack(r, kind, &scratch);

@@ -18,6 +18,9 @@ struct encode_record {
     struct span body; /* msgpack map, of a quote */
 };
 
+/* Only the JSON object, appended. */
+void encode_json(const struct encode_record *r, enum symbol_message kind,
+                 struct buf *out);
 struct frame *encode_record(const struct encode_record *r, enum symbol_message kind,
                             enum encoding encoding);
 /* The newest of a symbol. */

@@ -106,7 +106,7 @@ static bool is_peer(int fd, const struct in_addr *host, int port, int local_port
 }
 
 /* civetweb does not tell the descriptor (Debian's 1.15 has no IPv6, so IPv4 it is). */
-static int find(const struct handover *h, const char *host, int port, int local_port)
+int handover_find(const struct handover *h, const char *host, int port, int local_port)
 {
     struct in_addr address;
 
@@ -127,10 +127,10 @@ static void prepare(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 }
 
-enum err handover_take(const struct handover *h, const char *host, int port,
-                       int local_port, int *fd)
+enum err handover_borrow(const struct handover *h, const char *host, int port,
+                         int local_port, struct handover_loan *out)
 {
-    int old = find(h, host, port, local_port), taken, error;
+    int old = handover_find(h, host, port, local_port), taken, error;
 
     if (old < 0)
         return ERR_NOT_FOUND;
@@ -147,14 +147,34 @@ enum err handover_take(const struct handover *h, const char *host, int port,
         errno = error;
         return ERR_SYS;
     }
-    prepare(taken);
-    *fd = taken;
+    *out = (struct handover_loan){old, taken};
+    return OK;
+}
+
+void handover_return(const struct handover_loan *loan)
+{
+    /* It cannot fail on a number that is taken; if it did, civetweb would read end of
+     * file. */
+    (void)dup3(loan->fd, loan->number, O_CLOEXEC);
+    close(loan->fd);
+}
+
+enum err handover_take(const struct handover *h, const char *host, int port,
+                       int local_port, int *fd)
+{
+    struct handover_loan loan;
+    enum err e = handover_borrow(h, host, port, local_port, &loan);
+
+    if (e)
+        return e;
+    prepare(loan.fd);
+    *fd = loan.fd;
     return OK;
 }
 
 void handover_drop(const struct handover *h, const char *host, int port, int local_port)
 {
-    int fd = find(h, host, port, local_port);
+    int fd = handover_find(h, host, port, local_port);
 
     if (fd >= 0)
         shutdown(fd, SHUT_RDWR);

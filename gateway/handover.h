@@ -48,6 +48,23 @@ void handover_close(struct handover *h);
 MUST_CHECK enum err handover_take(const struct handover *h, const char *host, int port,
                                   int local_port, int *fd);
 
+/*
+ * Lent: civetweb sees a dead socket until it is given back, so that what it has read
+ * already can be had from it without waiting, and we read on ourselves.  Errors as of
+ * handover_take.
+ */
+struct handover_loan {
+    int number; /* where civetweb sees it */
+    int fd;     /* the real one */
+};
+MUST_CHECK enum err handover_borrow(const struct handover *h, const char *host,
+                                    int port, int local_port,
+                                    struct handover_loan *out);
+void handover_return(const struct handover_loan *loan);
+
+/* The descriptor, which stays civetweb's; -1: there is none any more. */
+int handover_find(const struct handover *h, const char *host, int port, int local_port);
+
 /* After a failed take: end the connection, so that civetweb reads end of file. */
 void handover_drop(const struct handover *h, const char *host, int port,
                    int local_port);

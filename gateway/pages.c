@@ -1,4 +1,4 @@
-#include "gateway/pages.h"
+#include "gateway/pages_private.h"
 
 #include <msgpack.h>
 #include <string.h>
@@ -9,41 +9,40 @@
 #include "shared/pack.h"
 #include "shared/version.h"
 
-#define NO_NEXT UINT64_MAX
 #define STATE_CONNECTED 1 /* as Starlette's WebSocketState, which the old page showed */
 
-static void put_timestamp(struct gateway *g, struct buf *b)
+void pages_put_timestamp(struct gateway *g, struct buf *b)
 {
     buf_adds(b, ",\"timestamp\":");
     buf_json_time(b, g->wall_us);
     buf_adds(b, "}\n");
 }
 
-static void put_text(struct buf *b, const char *key, struct span text)
+void pages_put_text(struct buf *b, const char *key, struct span text)
 {
     buf_printf(b, ",\"%s\":", key);
     buf_json(b, text);
 }
 
-static void put_u(struct buf *b, const char *key, uint64_t n)
+void pages_put_u(struct buf *b, const char *key, uint64_t n)
 {
     buf_printf(b, ",\"%s\":", key);
     buf_addu(b, n);
 }
 
-static void put_time(struct buf *b, const char *key, uint64_t wall_us)
+void pages_put_time(struct buf *b, const char *key, uint64_t wall_us)
 {
     buf_printf(b, ",\"%s\":", key);
     buf_json_time(b, (int64_t)wall_us);
 }
 
-static void put_flag(struct buf *b, const char *key, bool value)
+void pages_put_flag(struct buf *b, const char *key, bool value)
 {
     buf_printf(b, ",\"%s\":%s", key, value ? "true" : "false");
 }
 
 /* Enter the list `key` of an answer; returns its length, *c stands at its first element. */
-static uint32_t enter_list(struct span answer, const char *key, struct span *c)
+uint32_t pages_enter_list(struct span answer, const char *key, struct span *c)
 {
     struct pack_value list;
 
@@ -76,17 +75,17 @@ static bool put_feed(struct buf *b, struct span feed, bool is_first, bool has_st
 
     buf_printf(b, "%s{\"name\":", is_first ? "" : ",");
     buf_json(b, pack_find_text(feed, "name"));
-    put_text(b, "status", is_live ? SPAN("live") : SPAN("silent"));
-    put_text(b, "reason",
-             is_live ? SPAN("lines or heartbeats arrive")
-                     : SPAN("no line and no heartbeat: its symbols are stale"));
+    pages_put_text(b, "status", is_live ? SPAN("live") : SPAN("silent"));
+    pages_put_text(b, "reason",
+                   is_live ? SPAN("lines or heartbeats arrive")
+                           : SPAN("no line and no heartbeat: its symbols are stale"));
     put_age(b, "age", silent);
-    put_u(b, "received", pack_find_u(feed, "received", 0));
+    pages_put_u(b, "received", pack_find_u(feed, "received", 0));
     if (has_store)
-        put_u(b, "stored", pack_find_u(feed, "stored", 0));
-    put_u(b, "accepted", pack_find_u(feed, "accepted", 0));
-    put_u(b, "refused", pack_find_u(feed, "refused", 0));
-    put_u(b, "lost", pack_find_u(feed, "lost", 0));
+        pages_put_u(b, "stored", pack_find_u(feed, "stored", 0));
+    pages_put_u(b, "accepted", pack_find_u(feed, "accepted", 0));
+    pages_put_u(b, "refused", pack_find_u(feed, "refused", 0));
+    pages_put_u(b, "lost", pack_find_u(feed, "lost", 0));
     buf_addc(b, '}');
     return is_live;
 }
@@ -108,9 +107,9 @@ static void put_broker(struct gateway *g, struct buf *b, struct span answer)
                (unsigned long long)hub_seq(g->hub),
                (unsigned long long)upstream_gaps(g->upstream));
     if (answer.len) {
-        put_text(b, "version", pack_find_text(answer, "version"));
-        put_u(b, "symbols", pack_find_u(answer, "symbols", 0));
-        put_time(b, "started", pack_find_u(answer, "started", 0));
+        pages_put_text(b, "version", pack_find_text(answer, "version"));
+        pages_put_u(b, "symbols", pack_find_u(answer, "symbols", 0));
+        pages_put_time(b, "started", pack_find_u(answer, "started", 0));
     }
     buf_addc(b, '}');
 }
@@ -144,12 +143,12 @@ static void put_keeping(struct buf *b, const struct keeping *k)
         return;
     buf_adds(b, ",\"store\":{\"kind\":");
     buf_json(b, k->kind);
-    put_flag(b, "durable", k->is_durable);
-    put_text(b, "reason", k->reason);
+    pages_put_flag(b, "durable", k->is_durable);
+    pages_put_text(b, "reason", k->reason);
     if (k->has_store) {
-        put_u(b, "stored", pack_find_u(k->store, "stored", 0));
-        put_u(b, "first", pack_find_u(k->store, "first", 0));
-        put_u(b, "gaps", pack_find_u(k->store, "gaps", 0));
+        pages_put_u(b, "stored", pack_find_u(k->store, "stored", 0));
+        pages_put_u(b, "first", pack_find_u(k->store, "first", 0));
+        pages_put_u(b, "gaps", pack_find_u(k->store, "gaps", 0));
         put_age(b, "behind", pack_find_u(k->store, "behind_us", 0) / 1000);
     }
     buf_addc(b, '}');
@@ -170,7 +169,7 @@ static void put_verdict(struct buf *b, const char *ill, const struct keeping *k)
                ill           ? "unhealthy"
                : is_degraded ? "degraded"
                              : "ok");
-    put_text(b, "reason", buf_span(&reason));
+    pages_put_text(b, "reason", buf_span(&reason));
     buf_free(&reason);
 }
 
@@ -180,7 +179,7 @@ static void answer_health(struct gateway *g, void *ctx, struct span answer)
     struct buf feeds = {0};
     struct span c;
     struct keeping keeping = find_keeping(answer);
-    uint32_t count = enter_list(answer, "feeds", &c), live = 0;
+    uint32_t count = pages_enter_list(answer, "feeds", &c), live = 0;
     const char *ill;
 
     for (uint32_t i = 0; i < count; i++)
@@ -200,14 +199,14 @@ static void answer_health(struct gateway *g, void *ctx, struct span answer)
     buf_free(&feeds);
     buf_adds(&q->body, ",\"gateway\":{\"name\":");
     buf_jsons(&q->body, g->name);
-    put_text(&q->body, "version", SPAN(PREGON_VERSION));
-    put_time(&q->body, "started", (uint64_t)g->started_us);
-    put_u(&q->body, "active_connections", g->place_count);
-    put_u(&q->body, "max_connections", (uint64_t)gate_limit(g->gate));
-    put_flag(&q->body, "websocket_enabled", g->config.websocket_enabled);
-    put_u(&q->body, "symbols", hub_symbol_count(g->hub));
+    pages_put_text(&q->body, "version", SPAN(PREGON_VERSION));
+    pages_put_time(&q->body, "started", (uint64_t)g->started_us);
+    pages_put_u(&q->body, "active_connections", g->place_count);
+    pages_put_u(&q->body, "max_connections", (uint64_t)gate_limit(g->gate));
+    pages_put_flag(&q->body, "websocket_enabled", g->config.websocket_enabled);
+    pages_put_u(&q->body, "symbols", hub_symbol_count(g->hub));
     buf_addc(&q->body, '}');
-    put_timestamp(g, &q->body);
+    pages_put_timestamp(g, &q->body);
     ask_answer(g->asks, q, ill ? 503 : 200);
 }
 
@@ -219,18 +218,18 @@ static void put_connection(struct buf *b, const struct ask *q, bool is_first,
 {
     buf_adds(b, is_first ? "{\"host\":" : ",{\"host\":");
     buf_json(b, q->privileged ? host : SPAN(""));
-    put_u(b, "port", q->privileged ? port : 0);
-    put_u(b, "state", STATE_CONNECTED);
-    put_text(b, "gateway", gateway);
-    put_time(b, "since", since_us);
-    put_text(b, "protocol", protocol);
+    pages_put_u(b, "port", q->privileged ? port : 0);
+    pages_put_u(b, "state", STATE_CONNECTED);
+    pages_put_text(b, "gateway", gateway);
+    pages_put_time(b, "since", since_us);
+    pages_put_text(b, "protocol", protocol);
     buf_addc(b, '}');
 }
 
 static uint32_t put_all_connections(struct ask *q, struct span answer)
 {
     struct span c;
-    uint32_t count = enter_list(answer, "connections", &c);
+    uint32_t count = pages_enter_list(answer, "connections", &c);
 
     for (uint32_t i = 0; i < count; i++) {
         struct pack_value head, gateway, host, port, since, protocol;
@@ -270,7 +269,7 @@ static uint32_t put_own_connections(struct gateway *g, struct ask *q)
 static void put_gateways(struct gateway *g, struct buf *b, struct span answer)
 {
     struct span c;
-    uint32_t count = enter_list(answer, "gateways", &c);
+    uint32_t count = pages_enter_list(answer, "gateways", &c);
 
     buf_adds(b, ",\"gateways\":[");
     for (uint32_t i = 0; i < count; i++) {
@@ -278,19 +277,19 @@ static void put_gateways(struct gateway *g, struct buf *b, struct span answer)
 
         buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
         buf_json(b, pack_find_text(gateway, "name"));
-        put_text(b, "http", pack_find_text(gateway, "http"));
-        put_u(b, "active_connections", pack_find_u(gateway, "connections", 0));
-        put_u(b, "max_connections", pack_find_u(gateway, "limit", 0));
-        put_time(b, "since", pack_find_u(gateway, "since", 0));
+        pages_put_text(b, "http", pack_find_text(gateway, "http"));
+        pages_put_u(b, "active_connections", pack_find_u(gateway, "connections", 0));
+        pages_put_u(b, "max_connections", pack_find_u(gateway, "limit", 0));
+        pages_put_time(b, "since", pack_find_u(gateway, "since", 0));
         buf_addc(b, '}');
     }
     if (!answer.len) {
         buf_adds(b, "{\"name\":");
         buf_jsons(b, g->name);
-        put_text(b, "http", span_of(g->http_address));
-        put_u(b, "active_connections", g->place_count);
-        put_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
-        put_time(b, "since", (uint64_t)g->started_us);
+        pages_put_text(b, "http", span_of(g->http_address));
+        pages_put_u(b, "active_connections", g->place_count);
+        pages_put_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
+        pages_put_time(b, "since", (uint64_t)g->started_us);
         buf_addc(b, '}');
     }
     buf_addc(b, ']');
@@ -309,160 +308,41 @@ static void answer_status(struct gateway *g, void *ctx, struct span answer)
     buf_adds(b, ",\"connections\":[");
     shown = answer.len ? put_all_connections(q, answer) : put_own_connections(g, q);
     buf_addc(b, ']');
-    put_u(b, "offset", q->offset);
-    put_u(b, "limit", q->limit);
-    put_flag(b, "truncated", q->offset + shown < total);
-    put_flag(b, "complete", answer.len > 0);
-    put_flag(b, "websocket_enabled", g->config.websocket_enabled);
+    pages_put_u(b, "offset", q->offset);
+    pages_put_u(b, "limit", q->limit);
+    pages_put_flag(b, "truncated", q->offset + shown < total);
+    pages_put_flag(b, "complete", answer.len > 0);
+    pages_put_flag(b, "websocket_enabled", g->config.websocket_enabled);
     put_gateways(g, b, answer);
     merged = g->merged_by_gone;
     for (size_t i = 0; i < g->client_count; i++)
         merged += g->clients[i]->sub.backlog.merged;
     buf_adds(b, ",\"gateway\":{\"name\":");
     buf_jsons(b, g->name);
-    put_u(b, "active_connections", g->place_count);
-    put_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
+    pages_put_u(b, "active_connections", g->place_count);
+    pages_put_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
     buf_printf(b, ",\"timeout\":%lld.%03lld",
                (long long)g->config.websocket_timeout / 1000,
                (long long)g->config.websocket_timeout % 1000);
-    put_u(b, "symbols", hub_symbol_count(g->hub));
-    put_u(b, "bytes_sent", g->bytes_out);
-    put_u(b, "merged", merged);
-    put_u(b, "upstream_gaps", upstream_gaps(g->upstream));
+    pages_put_u(b, "symbols", hub_symbol_count(g->hub));
+    pages_put_u(b, "bytes_sent", g->bytes_out);
+    pages_put_u(b, "merged", merged);
+    pages_put_u(b, "upstream_gaps", upstream_gaps(g->upstream));
     buf_adds(b, ",\"refusals\":");
     gate_refusals_json(g->gate, b);
     buf_addc(b, '}');
-    put_timestamp(g, b);
+    pages_put_timestamp(g, b);
     ask_answer(g->asks, q, 200);
 }
 
-/* --- locks ------------------------------------------------------------------------------- */
+/* --- what workers ask of the broker itself -------------------------------------------------- */
 
-static void answer_locks(struct gateway *g, void *ctx, struct span answer)
+static void answer_forwarded(struct gateway *g, void *ctx, struct span answer)
 {
     struct ask *q = ctx;
-    struct buf *b = &q->body;
-    struct span c;
-    uint32_t count = enter_list(answer, "locks", &c);
 
-    if (!answer.len) {
-        buf_adds(
-            b,
-            "{\"status\":\"unknown\",\"reason\":\"the broker is away: whether a lock "
-            "is held cannot be told\",\"locks\":null");
-        put_timestamp(g, b);
-        ask_answer(g->asks, q, 503);
-        return;
-    }
-    buf_adds(b, "{\"status\":\"ok\",\"locks\":[");
-    for (uint32_t i = 0; i < count; i++) {
-        if (i)
-            buf_addc(b, ',');
-        pack_to_json(&c, b);
-    }
-    buf_addc(b, ']');
-    put_u(b, "count", count);
-    put_timestamp(g, b);
-    ask_answer(g->asks, q, 200);
-}
-
-/* --- quotes ------------------------------------------------------------------------------- */
-
-static void put_quote(struct buf *b, struct span symbol, uint64_t seq,
-                      struct span state, struct span body)
-{
-    buf_adds(b, "{\"symbol\":");
-    buf_json(b, symbol);
-    put_u(b, "seq", seq);
-    put_text(b, "state", state);
-    quote_to_json(body, b);
-    buf_addc(b, '}');
-}
-
-static bool put_entry(struct buf *b, struct span *c, bool is_first)
-{
-    struct wire_entry e;
-
-    if (!wire_take_entry(c, &e))
-        return false;
-    if (!is_first)
-        buf_addc(b, ',');
-    put_quote(b, e.symbol, e.seq, e.is_stale ? SPAN("stale") : SPAN("live"),
-              e.quote.body);
-    return true;
-}
-
-static void put_own_quote(struct buf *b, const struct hub_symbol *s)
-{
-    put_quote(b, (struct span){s->name, s->name_len}, s->seq, SPAN("stale"),
-              buf_span(&s->body));
-}
-
-static void end_quotes(struct gateway *g, struct ask *q, struct span answer,
-                       uint64_t symbols, uint64_t next)
-{
-    char epoch[17];
-
-    stream_epoch_text(hub_epoch(g->hub), epoch);
-    buf_addc(&q->body, ']');
-    put_text(&q->body, "epoch", span_of(epoch));
-    put_u(&q->body, "seq",
-          answer.len ? pack_find_u(answer, "seq", 0) : hub_seq(g->hub));
-    put_u(&q->body, "symbols", symbols);
-    if (next != NO_NEXT)
-        put_u(&q->body, "next", next);
-    put_flag(&q->body, "truncated", next != NO_NEXT);
-    put_flag(&q->body, "complete", answer.len > 0);
-    put_timestamp(g, &q->body);
-    ask_answer(g->asks, q, 200);
-}
-
-static void answer_quotes(struct gateway *g, void *ctx, struct span answer)
-{
-    struct ask *q = ctx;
-    struct span c, pattern = span_of(q->text[0] ? q->text : "*");
-    uint32_t count = enter_list(answer, "quotes", &c), put = 0;
-    size_t i = (size_t)q->offset;
-
-    buf_adds(&q->body, "{\"quotes\":[");
-    if (answer.len) {
-        while (put < count && put_entry(&q->body, &c, put == 0))
-            put++;
-        end_quotes(g, q, answer, pack_find_u(answer, "symbols", 0),
-                   pack_find_u(answer, "next", NO_NEXT));
-        return;
-    }
-    for (; i < hub_symbol_count(g->hub) && put < q->limit; i++) {
-        const struct hub_symbol *s = hub_symbol_at(g->hub, i);
-
-        if (!s->body.len ||
-            !quote_patterns_match(pattern, (struct span){s->name, s->name_len}))
-            continue;
-        if (put++)
-            buf_addc(&q->body, ',');
-        put_own_quote(&q->body, s);
-    }
-    end_quotes(g, q, answer, hub_symbol_count(g->hub),
-               i < hub_symbol_count(g->hub) ? i : NO_NEXT);
-}
-
-static void answer_quote(struct gateway *g, void *ctx, struct span answer)
-{
-    struct ask *q = ctx;
-    const struct hub_symbol *s = hub_find(g->hub, span_of(q->text));
-    struct span c;
-
-    if (enter_list(answer, "quotes", &c) && put_entry(&q->body, &c, true)) {
-        buf_addc(&q->body, '\n');
-        ask_answer(g->asks, q, 200);
-    } else if (!answer.len && s && s->body.len) {
-        put_own_quote(&q->body, s);
-        buf_addc(&q->body, '\n');
-        ask_answer(g->asks, q, 200);
-    } else {
-        ask_answer(g->asks, q,
-                   answer.len ? 404 : 503); /* the worker writes the error */
-    }
+    buf_add(&q->body, answer.at, answer.len);
+    ask_answer(g->asks, q, answer.len ? 200 : 503);
 }
 
 /* --- asking --------------------------------------------------------------------------------- */
@@ -483,6 +363,24 @@ static void ask_page(struct gateway *g, struct ask *q, const char *op, const cha
     buf_free(&b);
 }
 
+static void ask_history(struct gateway *g, struct ask *q)
+{
+    const struct timeline *t = &q->timeline;
+    struct buf b = {0};
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, &b, buf_pack_write);
+    pack_kv_text(&pk, "symbol", span_of(q->text));
+    pack_kv_text(&pk, "order", t->is_oldest_first ? SPAN("oldest") : SPAN("newest"));
+    pack_kv_u(&pk, "after", t->after);
+    pack_kv_u(&pk, "before", t->before);
+    pack_kv_u(&pk, "since", t->since_us);
+    pack_kv_u(&pk, "until", t->until_us);
+    pack_kv_u(&pk, "limit", q->limit);
+    upstream_ask(g->upstream, "history", 7, buf_span(&b), q, pages_answer_history);
+    buf_free(&b);
+}
+
 static void take_question(struct gateway *g, struct ask *q)
 {
     switch (q->kind) {
@@ -495,16 +393,20 @@ static void take_question(struct gateway *g, struct ask *q)
     case ASK_WEBSOCKET_STATUS:
         ask_page(g, q, "connections", "offset", answer_status);
         break;
-    case ASK_LOCKS_STATUS:
-        upstream_ask(g->upstream, "locks", 0, SPAN(""), q, answer_locks);
-        break;
     case ASK_QUOTES:
-        ask_page(g, q, "snapshot", "from", answer_quotes);
+        ask_page(g, q, "snapshot", "from", pages_answer_quotes);
         break;
     case ASK_QUOTE:
         q->offset = 0;
         q->limit = 1;
-        ask_page(g, q, "snapshot", "from", answer_quote);
+        ask_page(g, q, "snapshot", "from", pages_answer_quote);
+        break;
+    case ASK_HISTORY:
+        ask_history(g, q);
+        break;
+    case ASK_BROKER:
+        upstream_forward(g->upstream, q->op, q->members, buf_span(&q->question), q,
+                         answer_forwarded);
         break;
     }
 }

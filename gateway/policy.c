@@ -52,6 +52,7 @@ struct policy *policy_new(const struct gateway_config *c, char error[POLICY_ERRO
     }
     p->token = mem_strdup(c->websocket_token);
     p->status_token = mem_strdup(c->status_token);
+    p->locks_token = mem_strdup(c->locks_token);
     p->root_path = normal_root(c->root_path);
     p->is_explaining = c->websocket_explain;
     p->has_access_log = c->access_log;
@@ -79,6 +80,7 @@ void policy_drop(struct policy *p)
     forwarded_trust_free(p->trust);
     free(p->token);
     free(p->status_token);
+    free(p->locks_token);
     free(p->root_path);
     free(p);
 }

@@ -24,6 +24,7 @@ struct policy {
     struct forwarded_trust *trust;
     char *root_path;    /* "" or "/prefix", no slash at the end */
     char *status_token; /* "" for none */
+    char *locks_token;  /* "": nobody may change locks */
     bool is_explaining, has_access_log;
     int max_connections;
     /* private */

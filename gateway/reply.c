@@ -36,6 +36,13 @@ void reply_error(struct reply *p, const struct request *r, int status, const cha
     error_body(&p->body, code, message, hint, r->id);
 }
 
+void reply_error_add(struct reply *p, struct span members)
+{
+    p->body.len--; /* the brace that ends the object */
+    buf_add(&p->body, members.at, members.len);
+    buf_addc(&p->body, '}');
+}
+
 static void add_head(struct buf *b, struct mg_connection *conn, int status,
                      const char *id)
 {

@@ -29,6 +29,9 @@ void reply_json(struct reply *p, int status);
 void reply_error(struct reply *p, const struct request *r, int status, const char *code,
                  const char *message, const char *hint);
 
+/* Members beside an error's "error", for programs: `members` is like ,"at":7 */
+void reply_error_add(struct reply *p, struct span members);
+
 /* Send, log the access, and return the status for civetweb. */
 int reply_send(struct reply *p, const struct request *r);
 

@@ -32,6 +32,7 @@ struct request {
     char client_name[FORWARDED_HOST_MAX + 8]; /* host:port */
     bool is_head;
     bool is_upgrade;      /* Upgrade says websocket: an attempt at a handshake */
+    bool has_body_read;   /* whole, so that nothing is left on the socket */
     struct buf joined[3]; /* of headers that came more than once */
 
     bool has_place;          /* in the gate, until the arrival takes it along */

@@ -3,43 +3,65 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/body.h"
 #include "gateway/cors.h"
 #include "gateway/diagnosis.h"
 #include "gateway/handshake.h"
+#include "gateway/route_private.h"
 #include "gateway/www.h"
-#include "shared/quote.h"
 
-#define PAGE_DEFAULT 1000 /* entries in one answer, unless ?limit= */
-#define PAGE_MOST 1000
 #define STREAM "/ws/cotizaciones"
-#define QUOTES "/cotizaciones/quotes"
 
-typedef void handler(struct service *s, struct request *r, struct reply *p);
-
-static handler get_page, get_style, get_script, get_health, get_ready, get_live,
-    get_status, get_check, get_locks, get_quotes, get_quote;
+static route_handler get_page, get_style, get_script, get_health, get_ready, get_live,
+    get_status, get_check;
 
 static const struct route {
     const char *path;
-    handler *get;  /* NULL: the stream */
-    bool has_more; /* the path goes on after a slash */
-    bool is_open;  /* every page may read it, whatever CORS_ORIGINS says */
+    route_handler *get;       /* HEAD too; NULL: the stream */
+    route_handler *put, *del; /* NULL: not a method here */
+    const char *tail;         /* what the path must end with, if it goes on */
+    bool has_more;            /* the path goes on after a slash */
+    bool is_open;             /* every page may read it, whatever CORS_ORIGINS says */
 } routes[] = {
-    {"/", get_page, false, false},
-    {"/board.css", get_style, false, false},
-    {"/board.js", get_script, false, false},
-    {"/cotizaciones/health", get_health, false, false},
-    {"/cotizaciones/ready", get_ready, false, false},
-    {"/cotizaciones/live", get_live, false, false},
-    {"/cotizaciones/websocket_status", get_status, false, false},
-    {"/cotizaciones/websocket_check", get_check, false, true},
-    {"/cotizaciones/telegram_locks_status", get_locks, false, false},
-    {QUOTES, get_quotes, false, false},
-    {QUOTES, get_quote, true, false},
-    {STREAM, NULL, false, false},
+    {.path = "/", .get = get_page},
+    {.path = "/board.css", .get = get_style},
+    {.path = "/board.js", .get = get_script},
+    {.path = "/cotizaciones/health", .get = get_health},
+    {.path = "/cotizaciones/ready", .get = get_ready},
+    {.path = "/cotizaciones/live", .get = get_live},
+    {.path = "/cotizaciones/websocket_status", .get = get_status},
+    {.path = "/cotizaciones/websocket_check", .get = get_check, .is_open = true},
+    {.path = "/cotizaciones/telegram_locks_status", .get = route_get_telegram_locks},
+    {.path = ROUTE_LOCKS, .get = route_get_locks},
+    {.path = ROUTE_LOCKS,
+     .has_more = true,
+     .tail = ROUTE_LOCK_VALUE,
+     .get = route_get_lock_value,
+     .put = route_put_lock_value},
+    {.path = ROUTE_LOCKS,
+     .has_more = true,
+     .get = route_get_lock,
+     .put = route_put_lock,
+     .del = route_delete_lock},
+    {.path = ROUTE_QUOTES, .get = route_get_quotes},
+    /* No symbol ends in "/history": they have no lower case. */
+    {.path = ROUTE_QUOTES,
+     .has_more = true,
+     .tail = ROUTE_HISTORY,
+     .get = route_get_history},
+    {.path = ROUTE_QUOTES, .has_more = true, .get = route_get_quote},
+    {.path = STREAM},
 };
 
 /* A slash at the end makes no difference. */
+static bool ends_with(const char *path, const char *tail)
+{
+    size_t len = strlen(path), tail_len = strlen(tail);
+
+    len -= len && path[len - 1] == '/';
+    return len > tail_len && memcmp(path + len - tail_len, tail, tail_len) == 0;
+}
+
 static bool matches(const struct route *t, const char *path)
 {
     size_t len = strlen(t->path);
@@ -47,7 +69,8 @@ static bool matches(const struct route *t, const char *path)
     if (strncmp(path, t->path, len) != 0)
         return false;
     if (t->has_more)
-        return path[len] == '/' && path[len + 1];
+        return path[len] == '/' && path[len + 1] &&
+               (!t->tail || ends_with(path + len + 1, t->tail));
     return !path[len] || strcmp(path + len, "/") == 0;
 }
 
@@ -66,8 +89,8 @@ static struct handshake_path look_up(const char *path)
     return (struct handshake_path){.is_stream = t && !t->get, .is_http = t && t->get};
 }
 
-static void bad_parameter(struct reply *p, const struct request *r, const char *name,
-                          const char *allowed)
+void route_bad_parameter(struct reply *p, const struct request *r, const char *name,
+                         const char *allowed)
 {
     char message[80];
 
@@ -76,8 +99,8 @@ static void bad_parameter(struct reply *p, const struct request *r, const char *
     reply_error(p, r, 400, "bad_request", message, allowed);
 }
 
-static void unavailable(struct reply *p, const struct request *r, const char *code,
-                        const char *message, const char *hint, int retry_after)
+void route_unavailable(struct reply *p, const struct request *r, const char *code,
+                       const char *message, const char *hint, int retry_after)
 {
     reply_error(p, r, 503, code, message, hint);
     buf_printf(&p->headers, "Retry-After: %d\r\n", retry_after);
@@ -85,13 +108,11 @@ static void unavailable(struct reply *p, const struct request *r, const char *co
 
 static void say_draining(struct reply *p, const struct request *r)
 {
-    unavailable(p, r, "draining", "This gateway is stopping.",
-                "Ask another gateway, or this one once it has restarted.", 2);
+    route_unavailable(p, r, "draining", "This gateway is stopping.",
+                      "Ask another gateway, or this one once it has restarted.", 2);
 }
 
-/* False: the loop had no answer, and the reply says so. */
-static bool ask_loop(struct service *s, struct request *r, struct ask *q,
-                     struct reply *p)
+bool route_ask(struct service *s, struct request *r, struct ask *q, struct reply *p)
 {
     switch (ask_post(s->desk, q)) {
     case ASK_ANSWERED:
@@ -100,13 +121,13 @@ static bool ask_loop(struct service *s, struct request *r, struct ask *q,
         p->body = q->body;
         return true;
     case ASK_BUSY:
-        unavailable(p, r, "busy", "Too many requests are waiting for an answer.",
-                    "Ask less often, or raise HTTP_THREADS.", 1);
+        route_unavailable(p, r, "busy", "Too many requests are waiting for an answer.",
+                          "Ask less often, or raise HTTP_THREADS.", 1);
         return false;
     case ASK_TIMED_OUT:
-        unavailable(p, r, "loop_stalled", "The gateway did not answer itself in time.",
-                    "If this lasts, the machine is overloaded or the process is stuck.",
-                    2);
+        route_unavailable(
+            p, r, "loop_stalled", "The gateway did not answer itself in time.",
+            "If this lasts, the machine is overloaded or the process is stuck.", 2);
         return false;
     case ASK_CANCELLED:
         say_draining(p, r);
@@ -115,15 +136,15 @@ static bool ask_loop(struct service *s, struct request *r, struct ask *q,
     return false;
 }
 
-static bool page_of(struct request *r, struct ask *q, struct reply *p)
+bool route_page(struct request *r, struct ask *q, struct reply *p)
 {
-    q->limit = PAGE_DEFAULT;
-    if (!request_number(r, "limit", PAGE_MOST, &q->limit)) {
-        bad_parameter(p, r, "limit", "A whole number from 0 to 1000.");
+    q->limit = ROUTE_PAGE_MOST;
+    if (!request_number(r, "limit", ROUTE_PAGE_MOST, &q->limit)) {
+        route_bad_parameter(p, r, "limit", "A whole number from 0 to 1000.");
         return false;
     }
     if (!request_number(r, "offset", UINT32_MAX, &q->offset)) {
-        bad_parameter(p, r, "offset", "A whole number from 0 to 4294967295.");
+        route_bad_parameter(p, r, "offset", "A whole number from 0 to 4294967295.");
         return false;
     }
     return true;
@@ -166,7 +187,7 @@ static void get_health(struct service *s, struct request *r, struct reply *p)
 {
     struct ask q = {.kind = ASK_HEALTH};
 
-    ask_loop(s, r, &q, p);
+    route_ask(s, r, &q, p);
 }
 
 static void get_ready(struct service *s, struct request *r, struct reply *p)
@@ -174,7 +195,7 @@ static void get_ready(struct service *s, struct request *r, struct reply *p)
     if (gate_is_leaving(s->gate)) {
         say_draining(p, r);
     } else if (!gate_is_started(s->gate)) {
-        unavailable(
+        route_unavailable(
             p, r, "starting", "This gateway has not reached its broker yet.",
             "Is the broker running, and are BROKER_PUBLISH and BROKER_CONTROL its "
             "addresses?",
@@ -189,7 +210,7 @@ static void get_live(struct service *s, struct request *r, struct reply *p)
 {
     struct ask q = {.kind = ASK_LIVE};
 
-    if (ask_loop(s, r, &q, p) && p->body.len == 0)
+    if (route_ask(s, r, &q, p) && p->body.len == 0)
         buf_adds(&p->body, "{\"status\":\"live\"}");
 }
 
@@ -199,66 +220,13 @@ static void get_status(struct service *s, struct request *r, struct reply *p)
     struct ask q = {.kind = ASK_WEBSOCKET_STATUS};
 
     q.privileged = !wanted[0] || admission_is_token(request_bearer(r), wanted);
-    if (page_of(r, &q, p))
-        ask_loop(s, r, &q, p);
+    if (route_page(r, &q, p))
+        route_ask(s, r, &q, p);
 }
 
 static void get_check(struct service *s, struct request *r, struct reply *p)
 {
     diagnosis_answer(s, r, look_up, p);
-}
-
-static void get_locks(struct service *s, struct request *r, struct reply *p)
-{
-    struct ask q = {.kind = ASK_LOCKS_STATUS};
-
-    ask_loop(s, r, &q, p);
-}
-
-static bool is_pattern(const char *text)
-{
-    for (const char *c = text; *c; c++)
-        if (*c != '*' && *c != ',' && !quote_is_symbol((struct span){c, 1}))
-            return false;
-    return true;
-}
-
-static void get_quotes(struct service *s, struct request *r, struct reply *p)
-{
-    struct ask q = {.kind = ASK_QUOTES};
-    bool given;
-
-    if (!request_param(r, "symbols", q.text, sizeof q.text, &given) ||
-        !is_pattern(q.text))
-        bad_parameter(
-            p, r, "symbols",
-            "Symbols or patterns like EUR/USD,BTC*, at most 255 characters of A-Z "
-            "0-9 . _ : / = ^ - and *.");
-    else if (page_of(r, &q, p))
-        ask_loop(s, r, &q, p);
-}
-
-static void get_quote(struct service *s, struct request *r, struct reply *p)
-{
-    const char *symbol = r->path + sizeof QUOTES;
-    struct ask q = {.kind = ASK_QUOTE};
-
-    if (!quote_is_symbol(span_of(symbol))) {
-        reply_error(p, r, 400, "bad_symbol", "This cannot be a symbol.",
-                    "A symbol is 1 to 32 of A-Z 0-9 . _ : / = ^ -");
-        return;
-    }
-    snprintf(q.text, sizeof q.text, "%s", symbol);
-    if (!ask_loop(s, r, &q, p) || p->body.len)
-        return;
-    if (q.status == 404)
-        reply_error(p, r, 404, "unknown_symbol",
-                    "No quote of this symbol has come yet.",
-                    "GET " QUOTES " lists those that have.");
-    else
-        unavailable(p, r, "broker_away",
-                    "The broker is away and this symbol is not known here.",
-                    "Is pregon-broker running?", 2);
 }
 
 static bool answer_preflight(const struct cors_decision *d, struct reply *p)
@@ -292,6 +260,28 @@ static bool is_get(const struct request *r)
     return r->is_head || strcmp(r->info->request_method, "GET") == 0;
 }
 
+static route_handler *find_handler(const struct route *t, const struct request *r)
+{
+    const char *method = r->info->request_method;
+
+    return is_get(r)                       ? t->get
+           : strcmp(method, "PUT") == 0    ? t->put
+           : strcmp(method, "DELETE") == 0 ? t->del
+                                           : NULL;
+}
+
+static void refuse_method(const struct route *t, struct request *r, struct reply *p)
+{
+    bool is_read_only = !t->put && !t->del;
+
+    reply_error(p, r, 405, "method_not_allowed",
+                is_read_only ? "This path is only for reading."
+                             : "This path does not know that method.",
+                is_read_only ? "Use GET." : "The header Allow names those it knows.");
+    buf_printf(&p->headers, "Allow: GET%s%s%s\r\n", t->get ? ", HEAD" : "",
+               t->put ? ", PUT" : "", t->del ? ", DELETE" : "");
+}
+
 /* False: nothing to send, civetweb is to perform the handshake. */
 static bool fill(struct service *s, struct request *r, struct reply *p)
 {
@@ -309,12 +299,10 @@ static bool fill(struct service *s, struct request *r, struct reply *p)
     } else if (!t) {
         reply_error(p, r, 404, "no_such_path", "There is nothing at this path.",
                     "If a proxy puts a prefix in front, set ROOT_PATH to it.");
-    } else if (!is_get(r)) {
-        reply_error(p, r, 405, "method_not_allowed", "This path is only for reading.",
-                    "Use GET.");
-        buf_adds(&p->headers, t->get ? "Allow: GET, HEAD\r\n" : "Allow: GET\r\n");
+    } else if (!find_handler(t, r)) {
+        refuse_method(t, r, p);
     } else {
-        t->get(s, r, p);
+        find_handler(t, r)(s, r, p);
     }
     return true;
 }
@@ -322,8 +310,14 @@ static bool fill(struct service *s, struct request *r, struct reply *p)
 int route_answer(struct service *s, struct request *r)
 {
     struct reply p = {0};
-    int status = fill(s, r, &p) ? reply_send(&p, r) : 0;
+    int status = 0;
 
+    if (fill(s, r, &p)) {
+        /* Else civetweb would read what is left of a body, however long it takes. */
+        mg_disable_connection_keep_alive(r->conn);
+        status = reply_send(&p, r);
+        body_discard(s, r);
+    }
     reply_fini(&p);
     return status;
 }

@@ -141,14 +141,14 @@ void upstream_ask_page(struct upstream *u, uint64_t after)
     buf_free(&b);
 }
 
-void upstream_ask(struct upstream *u, const char *op, uint32_t members,
-                  struct span body, void *ctx, upstream_answer *on_answer)
+static void ask(struct upstream *u, bool is_possible, const char *op, uint32_t members,
+                struct span body, void *ctx, upstream_answer *on_answer)
 {
     struct question *q;
     struct buf b = {0};
     msgpack_packer pk;
 
-    if (!u->is_here || !u->is_known) {
+    if (!is_possible) {
         on_answer(u->g, ctx, SPAN(""));
         return;
     }
@@ -160,6 +160,18 @@ void upstream_ask(struct upstream *u, const char *op, uint32_t members,
     buf_add(&b, body.at, body.len);
     send_control(u, &b);
     buf_free(&b);
+}
+
+void upstream_ask(struct upstream *u, const char *op, uint32_t members,
+                  struct span body, void *ctx, upstream_answer *on_answer)
+{
+    ask(u, u->is_here && u->is_known, op, members, body, ctx, on_answer);
+}
+
+void upstream_forward(struct upstream *u, const char *op, uint32_t members,
+                      struct span body, void *ctx, upstream_answer *on_answer)
+{
+    ask(u, u->is_here && u->has_met, op, members, body, ctx, on_answer);
 }
 
 /* --- topics and marks ------------------------------------------------------------------- */
@@ -280,7 +292,7 @@ void upstream_set_here(struct upstream *u, bool is_here)
         return;
     }
     log_warning("The broker is silent: every value is stale until it is back");
-    u->is_known = false;
+    u->is_known = u->has_met = false;
     u->heartbeat_number = 0;
     upstream_drop_mark(u);
     upstream_forget_held(u); /* the log has it */
@@ -416,6 +428,7 @@ void upstream_take(struct upstream *u, struct span topic, struct span message,
             apply(u, symbol, topic, message, r);
         break;
     case WIRE_MARK:
+    case WIRE_LOCK: /* no topic of ours */
         break;
     }
 }

@@ -48,5 +48,9 @@ void upstream_report_close(struct upstream *u, const struct client *c);
 typedef void upstream_answer(struct gateway *g, void *ctx, struct span answer);
 void upstream_ask(struct upstream *u, const char *op, uint32_t members,
                   struct span body, void *ctx, upstream_answer *on_answer);
+/* The same for what has nothing to do with our clients: also while we introduce
+ * ourselves again. */
+void upstream_forward(struct upstream *u, const char *op, uint32_t members,
+                      struct span body, void *ctx, upstream_answer *on_answer);
 
 #endif

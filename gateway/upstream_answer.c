@@ -81,7 +81,7 @@ static void on_hello(struct upstream *u, struct span answer)
     }
     if (u->is_known)
         return;
-    u->is_known = true;
+    u->is_known = u->has_met = true;
     /* As good as a heartbeat, and up to a second earlier. */
     u->heartbeat_at = g->awake;
     upstream_check_epoch(u, pack_find_u(answer, "epoch", 0));

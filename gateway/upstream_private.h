@@ -44,6 +44,7 @@ struct upstream {
     int64_t mark_at;
     bool has_new_topics;    /* some topic may want a mark */
     bool is_here, is_known; /* heartbeats come; our hello was answered */
+    bool has_met;           /* it was once since then, and may be under way anew */
     int64_t heartbeat_at;   /* awake clock */
     int64_t hello_at, alive_at, report_at;
     uint64_t heartbeat_number; /* the last one, 0: none of this epoch */

@@ -22,7 +22,8 @@ void span_copy(char *out, size_t size, struct span s)
 {
     size_t len = s.len < size ? s.len : size - 1;
 
-    memcpy(out, s.at, len);
+    if (len) /* an empty one may point nowhere */
+        memcpy(out, s.at, len);
     out[len] = '\0';
 }
 

@@ -85,8 +85,7 @@ static bool read_flag(const char *text, int64_t *out)
     return false;
 }
 
-/* "0.5" as 500: by digits, so that no rounding turns 0.3 into 299. */
-static bool read_ms(const char *text, int64_t *out)
+bool config_read_ms(const char *text, int64_t *out)
 {
     size_t whole = strspn(text, "0123456789"), decimals = 0;
     int64_t ms = 0;
@@ -165,7 +164,7 @@ static bool check(struct setting *s)
     case CONFIG_flag:
         return read_flag(s->value, &s->number);
     case CONFIG_seconds:
-        return read_ms(s->value, &s->number) && within(s->number, o, 1000);
+        return config_read_ms(s->value, &s->number) && within(s->number, o, 1000);
     }
     return false;
 }

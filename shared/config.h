@@ -102,4 +102,10 @@ void config_markdown(const struct config_program *program, FILE *to);
 enum err config_list_each(const char *list, void (*each)(void *ctx, const char *entry),
                           void *ctx);
 
+/*
+ * Seconds with up to three decimals as milliseconds: "0.5" is 500, by digits, so that no
+ * rounding turns 0.3 into 299.  False: it is not written so, and *out is untouched.
+ */
+bool config_read_ms(const char *text, int64_t *out);
+
 #endif

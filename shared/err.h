@@ -23,7 +23,8 @@
     X(ERR_STALE, "the lease has ended or passed on")         \
     X(ERR_FULL, "limit reached")                             \
     X(ERR_VERSION, "no wire version in common")              \
-    X(ERR_UNKNOWN_PEER, "say hello first")
+    X(ERR_UNKNOWN_PEER, "say hello first")                   \
+    X(ERR_NOT_STORED, "the disk does not take it")
 
 enum err {
 #define X(code, text) code,

@@ -56,7 +56,7 @@ static enum err take_header(struct span *c, struct wire_record *out, uint32_t *c
         !take_u64(c, &r.prev) || !take_u64(c, &r.sent_us) ||
         !take_u64(c, &r.accepted_us))
         return ERR_MALFORMED;
-    if (kind < WIRE_QUOTE || kind > WIRE_MARK)
+    if (kind < WIRE_QUOTE || kind > WIRE_LOCK)
         return ERR_MALFORMED;
     r.kind = (enum wire_kind)kind;
     *out = r;

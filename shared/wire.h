@@ -41,6 +41,7 @@
 
 #define WIRE_TOPIC_HEARTBEAT "!heartbeat "
 #define WIRE_TOPIC_LOST "!lost "
+#define WIRE_TOPIC_LOCK "!lock/" /* + name + space; not in the log */
 /* One frame, this; the first thing on every new connection to the publish socket. */
 #define WIRE_TOPIC_WELCOME "!welcome "
 /*
@@ -57,6 +58,8 @@ enum wire_kind {
         3, /* body: {"feed","first","last","count","reason"}; prev: the previous loss */
     WIRE_HEARTBEAT = 4, /* feeder: seq is its last line, body nil.  Broker: see below */
     WIRE_MARK = 5, /* seq is the head of the log, prev the last heartbeat's; body nil */
+    WIRE_LOCK =
+        6, /* seq numbers the changes of all locks, prev: of this one; body: its entry */
 };
 
 /*

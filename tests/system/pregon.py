@@ -333,6 +333,64 @@ class Control:
         self.socket.close()
 
 
+class Locker:
+    """One owner of locks; speaks to the broker as docs/protocol.md §2 says."""
+
+    def __init__(self, context, broker, owner):
+        self.owner = owner
+        self.control = Control(context, broker)
+        self.tokens = {}  # of the last grant, by name
+
+    def lock(self, name, ttl_ms=1000, **members):
+        """The answer; how long a broker may take for it is the caller's wait_ms."""
+        answer = self.control.ask("lock", name=name, owner=self.owner, ttl_ms=ttl_ms, **members)
+        self.tokens[name] = answer["token"] if "error" not in answer else self.tokens.get(name)
+        return answer
+
+    def begin_lock(self, name, ttl_ms=1000, **members):
+        """Ask and go on; `answered` waits for what comes."""
+        self.control.id += 1
+        self.control.send(msgpack.packb({"op": "lock", "id": self.control.id, "name": name,
+                                         "owner": self.owner, "ttl_ms": ttl_ms, **members}))
+        return self
+
+    def answered(self):
+        answer = self.control.receive()
+        assert answer["id"] == self.control.id, answer
+        if "error" not in answer:
+            self.tokens[answer["name"]] = answer["token"]
+        return answer
+
+    def acquire(self, name, ttl_ms=1000, **members):
+        """Granted sooner or later, or the story is lost; the token."""
+        eventually(lambda: self.lock(name, ttl_ms, keep=True, **members),
+                   lambda a: "error" not in a, f"{self.owner} gets {name}")
+        return self.tokens[name]
+
+    def _with(self, op, name, token=None, **members):
+        return self.control.ask(op, name=name, owner=self.owner,
+                                token=token or self.tokens[name], **members)
+
+    def renew(self, name, token=None, **members):
+        return self._with("renew", name, token, **members)
+
+    def release(self, name, token=None):
+        return self._with("release", name, token)
+
+    def put(self, name, value, token=None):
+        return self._with("value_put", name, token, value=value)
+
+    def get(self, name):
+        return self.control.ask("value_get", name=name)
+
+    def entry(self, name):
+        (entry,) = self.control.ask("locks", name=name)["locks"]
+        return entry
+
+    def close(self):
+        self.control.close()
+
+
 class Feed:
     """A feeder after docs/protocol.md, in a thread that keeps its name alive.
 
@@ -956,6 +1014,9 @@ class Stage:
 
     def control(self, broker):
         return self._with(Control(self.context, broker))
+
+    def locker(self, broker, owner):
+        return self._with(Locker(self.context, broker, owner))
 
     def client(self, gateway, query="", **how):
         return self._with(Client(gateway, query, **how))

@@ -25,6 +25,13 @@ def snippet(readme, language):
     return max(found, key=len)
 
 
+def bot_of(readme):
+    """The piece of Python that takes a lock."""
+    found = re.findall(r"^```python\n(.*?)^```$", text_of(readme), re.M | re.S)
+    (bot,) = [code for code in found if "/cotizaciones/locks/" in code]
+    return bot
+
+
 def rows(readme, heading):
     """The cells of the tables under a heading."""
     section = re.search(rf"^#+ {heading}\n(.*?)(?=^#|\Z)", text_of(readme), re.M | re.S)[1]
@@ -153,6 +160,25 @@ def test_the_javascript_client_tells_why_it_was_refused(stage):
     client = Snippet(stage, gateway, command, "client.mjs", snippet("README.md", "js"))
     client.says(r"^websocket_disabled: ")
     client.kill()
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_bot_takes_its_lock_renews_it_and_releases_it(stage, readme):
+    broker, gateway = stage.play(locks_token="open-sesame")
+    bot = Snippet(stage, gateway, [sys.executable], "bot.py", bot_of(readme))
+    bot.ends()
+    done = [m[1] for m in gateway.logged(r'"(PUT|DELETE) /cotizaciones/locks/telegram-bot.* 200 OK')]
+    assert done == ["PUT", "PUT", "DELETE"]
+    (lock,) = gateway.page("telegram_locks_status")["locks"]
+    assert (lock["name"], lock["state"], lock["token"] > 0) == ("telegram-bot", "free", True)
+
+    held = {"Authorization": "Bearer open-sesame"}
+    path = "/cotizaciones/locks/telegram-bot"
+    assert gateway.get(path, "PUT", held, '{"owner":"another","ttl":60}').status == 200
+    second = Snippet(stage, gateway, [sys.executable], "bot2.py", bot_of(readme))
+    second.ends(1)
+    assert second.logged("409")
+    assert gateway.page("locks/telegram-bot")["holder"] == "another"
 
 
 @pytest.mark.parametrize("readme", READMES)

@@ -72,8 +72,12 @@ static inline int set_up(void **state)
 {
     (void)state;
     log_init("test", "critical", "text");
-    config = (struct broker_config){
-        .journal_bytes = 1 << 20, .max_symbols_total = 100000, .max_future = 60000};
+    config = (struct broker_config){.journal_bytes = 1 << 20,
+                                    .max_symbols_total = 100000,
+                                    .max_future = 60000,
+                                    .lock_ttl_max = 600000,
+                                    .lock_delay_max = 600000,
+                                    .lock_count_max = 1000};
     desk = (struct desk){.config = &config,
                          .out = {&desk, on_publish, on_say},
                          .time = {5000, 5000, WALL_US}};
@@ -191,8 +195,8 @@ static inline struct wire_record published_record(size_t i)
 /* A published record in short: "EUR/USD quote 3<1 {…}". */
 static inline const char *published_text(size_t i)
 {
-    static const char *const kinds[] = {"",     "quote",     "state",
-                                        "lost", "heartbeat", "mark"};
+    static const char *const kinds[] = {"",          "quote", "state", "lost",
+                                        "heartbeat", "mark",  "lock"};
     struct wire_record r = published_record(i);
     struct buf body = {0};
 

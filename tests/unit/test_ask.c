@@ -95,6 +95,28 @@ static void the_loop_sees_the_question_and_the_worker_the_answer(void **state)
     assert_int_equal(poll(&p, 1, 0), 0); /* reset by the take that found nothing */
 }
 
+static void what_goes_to_the_broker_is_copied_for_the_loop(void **state)
+{
+    struct worker w = {.q = {.kind = ASK_BROKER, .op = "renew", .members = 1}};
+    struct ask *q;
+
+    (void)state;
+    buf_adds(&w.q.question, "packed");
+    assert_int_equal(pthread_create(&w.thread, NULL, ask_once, &w), 0);
+    q = wait_for_question();
+    assert_string_equal(q->op, "renew");
+    assert_int_equal(q->members, 1);
+    assert_ptr_not_equal(q->question.data, w.q.question.data);
+    assert_string_equal(buf_text(&q->question), "packed");
+    ask_answer(desk, q, 200);
+    assert_int_equal(end(&w), ASK_ANSWERED);
+    assert_string_equal(buf_text(&w.q.question), "packed");
+    buf_free(&w.q.question);
+    ask_cancel_all(desk);
+    w.q.kind = ASK_BROKER; /* one that is not let in costs nothing */
+    assert_int_equal(ask_post(desk, &w.q), ASK_CANCELLED);
+}
+
 static void questions_come_in_order_and_may_be_answered_in_another(void **state)
 {
     struct worker a, b;
@@ -225,6 +247,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_loop_sees_the_question_and_the_worker_the_answer),
+        TEST(what_goes_to_the_broker_is_copied_for_the_loop),
         TEST(questions_come_in_order_and_may_be_answered_in_another),
         TEST(no_more_wait_than_may),
         TEST(shutdown_frees_all_who_wait_and_a_late_answer_harms_nothing),

@@ -391,8 +391,6 @@ static void small_questions_have_small_answers(void **state)
     assert_string_equal(ask("p", "{'id':7,'op':'ping','more':[1,{'a':2}]}"),
                         "{'re':'ping','id':7}");
     assert_string_equal(ask("p", "{'op':'ping'}"), "{'re':'ping','id':0}");
-    assert_string_equal(ask("p", "{'op':'locks','id':8}"),
-                        "{'re':'locks','id':8,'locks':[]}");
     assert_string_equal(
         ask("p", "{'op':'nonsense','id':9}"),
         "{'re':'nonsense','id':9,'error':'not_found','message':'no such op'}");

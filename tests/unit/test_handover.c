@@ -91,6 +91,31 @@ static void a_taken_socket_is_ours_and_the_old_number_reads_end_of_file(void **s
     assert_int_equal(read(c.client, &byte, 1), 0);
 }
 
+static void a_lent_socket_has_nothing_to_read_until_it_is_given_back(void **state)
+{
+    struct handover_loan loan;
+    char byte = 0;
+
+    (void)state;
+    assert_int_equal(write(c.client, "x", 1), 1);
+    assert_int_equal(
+        handover_borrow(&handover, "127.0.0.1", c.client_port, c.local_port, &loan),
+        OK);
+    assert_int_equal(loan.number, c.server);
+    assert_true(loan.fd >= handover.budget.floor);
+    assert_int_equal(read(c.server, &byte, 1), 0);
+    handover_return(&loan);
+    assert_int_equal(fcntl(loan.fd, F_GETFD), -1);
+    assert_int_equal(handover_find(&handover, "127.0.0.1", c.client_port, c.local_port),
+                     c.server);
+    assert_int_equal(read(c.server, &byte, 1), 1);
+    assert_int_equal(byte, 'x');
+    assert_int_equal(write(c.server, "y", 1), 1);
+    assert_int_equal(read(c.client, &byte, 1), 1);
+    assert_int_equal(byte, 'y');
+    assert_true(fcntl(c.server, F_GETFD) & FD_CLOEXEC);
+}
+
 static void another_peer_is_not_mistaken_for_it(void **state)
 {
     int fd = -1;
@@ -156,6 +181,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_taken_socket_is_ours_and_the_old_number_reads_end_of_file),
+        TEST(a_lent_socket_has_nothing_to_read_until_it_is_given_back),
         TEST(another_peer_is_not_mistaken_for_it),
         TEST(without_a_number_left_it_says_emfile_and_leaves_the_socket),
         cmocka_unit_test(descriptors_are_divided_without_overlap),

@@ -92,6 +92,16 @@ static const struct golden {
      "97 05 cffedcba9876543210 cf00000000000003e4 cf0000000000000000"
      " cf0000000000000000 cf0005d479f8366901",
      "c0"},
+    {"a change of a lock",
+     {.kind = WIRE_LOCK,
+      .epoch = 0xFEDCBA9876543210,
+      .seq = 17,
+      .prev = 12,
+      .accepted_us = 1640995204000002},
+     "{'name':'telegram:bot','state':'held','token':7}",
+     "97 06 cffedcba9876543210 cf0000000000000011 cf000000000000000c"
+     " cf0000000000000000 cf0005d479f8366902",
+     "83a46e616d65ac74656c656772616d3a626f74a57374617465a468656c64a5746f6b656e07"},
 };
 
 static void golden_bytes(const struct golden *g, struct buf *out)
@@ -281,7 +291,7 @@ static void what_is_no_record_is_refused_and_changes_nothing(void **state)
         "90",
         "96 01 02 03 04 05 06",    /* six elements */
         "97 00 01 02 03 04 05 c0", /* a kind we do not know */
-        "97 06 01 02 03 04 05 c0",
+        "97 07 01 02 03 04 05 c0",
         "97 cd0101 01 02 03 04 05 c0",
         "97 cf0000000100000001 01 02 03 04 05 c0",
         "97 a131 01 02 03 04 05 c0", /* text, negative, float, nil, map for a number */

@@ -1,4 +1,4 @@
-#include "feeder/tape_time.h"
+#include "shared/text_time.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #define SECOND ((int64_t)1000000)
 #define YEAR_10000 253402300800 /* seconds since 1970 */
 
-bool tape_time_is_format(const char *format)
+bool text_time_is_format(const char *format)
 {
     return strchr(format, '%') || strcmp(format, "auto") == 0 ||
            strcmp(format, "unix") == 0 || strcmp(format, "unix_ms") == 0 ||
@@ -165,7 +165,7 @@ static bool parse_auto(const char *text, int64_t *us)
     return parse_unix(text, 1, us);
 }
 
-bool tape_time_parse(const char *format, struct span text, int64_t *us)
+bool text_time_parse(const char *format, struct span text, int64_t *us)
 {
     char copy[TEXT_MAX + 1];
 

@@ -1,0 +1,301 @@
+/* desk_lock_tell: what is said of locks, and when. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "broker/desk_lock_private.h"
+#include "shared/mem.h"
+#include "shared/pack.h"
+
+#define ENTRY_LINE 10      /* owners in line that an entry names */
+#define RETRY_MS 3000      /* who stands in line asks again at least so often, */
+#define RETRY_KEPT_MS 1000 /* or a free lock is kept for somebody else */
+#define RETRY_LEAST_MS 50
+
+/* --- words that wait -------------------------------------------------------------------- */
+
+static void free_word(struct desk_locks *k, struct desk_lock_word *w)
+{
+    DL_DELETE(k->back, w);
+    k->back_count--;
+    k->back_bytes -= w->text.len;
+    buf_free(&w->to);
+    buf_free(&w->op);
+    buf_free(&w->text);
+    free(w);
+}
+
+static void hold_back(struct desk_locks *k, uint64_t change, bool is_answer,
+                      struct span to, struct span op, uint64_t id, struct span text)
+{
+    struct desk_lock_word *w = mem_zalloc(sizeof *w);
+
+    w->change = change;
+    w->is_answer = is_answer;
+    w->id = id;
+    buf_add(&w->to, to.at, to.len);
+    buf_add(&w->op, op.at, op.len);
+    buf_add(&w->text, text.at, text.len);
+    DL_APPEND(k->back, w);
+    k->back_count++;
+    k->back_bytes += text.len;
+}
+
+bool desk_lock_is_behind(const struct desk_locks *k)
+{
+    return k->back_count >= DESK_LOCK_BACK_MAX || k->back_bytes >= DESK_LOCK_BACK_BYTES;
+}
+
+static void publish(struct desk *d, struct span name, struct span entry)
+{
+    struct desk_locks *k = d->locks;
+    struct lease *l = lease_find(k->table, name);
+    struct wire_record r = {
+        .kind = WIRE_LOCK,
+        .epoch = d->epoch,
+        .seq = ++k->watch_seq,
+        .prev = l ? l->told : 0,
+        .accepted_us = (uint64_t)d->time.wall_us,
+        .body = entry,
+    };
+    struct buf topic = {0}, frame = {0};
+
+    if (l)
+        l->told = r.seq;
+    buf_adds(&topic, WIRE_TOPIC_LOCK);
+    buf_add(&topic, name.at, name.len);
+    buf_addc(&topic, ' ');
+    wire_put(&frame, &r);
+    d->out.publish(d->out.ctx, buf_span(&topic), buf_span(&frame));
+    buf_free(&topic);
+    buf_free(&frame);
+}
+
+void desk_lock_tell_stored(struct desk *d)
+{
+    struct desk_locks *k = d->locks;
+    struct desk_lock_word *w, *next;
+
+    DL_FOREACH_SAFE(k->back, w, next)
+    {
+        if (w->change > k->stored)
+            continue;
+        if (w->is_answer)
+            d->out.say(d->out.ctx, buf_span(&w->to), buf_span(&w->text));
+        else
+            publish(d, buf_span(&w->to), buf_span(&w->text));
+        free_word(k, w);
+    }
+}
+
+static void say_not_stored(struct desk_lock_question *q)
+{
+    char text[STORE_ERROR_MAX + 100];
+
+    snprintf(text, sizeof text,
+             "%s; it may still take effect: ask again with the same owner",
+             q->k->reason);
+    desk_lock_say_error(q, ERR_NOT_STORED, text);
+}
+
+void desk_lock_tell_failed(struct desk *d)
+{
+    struct desk_locks *k = d->locks;
+    struct desk_lock_word *w, *next;
+
+    DL_FOREACH_SAFE(k->back, w, next)
+    {
+        struct desk_lock_question q = {.d = d,
+                                       .k = k,
+                                       .peer = buf_span(&w->to),
+                                       .op = buf_span(&w->op),
+                                       .id = w->id};
+
+        if (!w->is_answer)
+            continue; /* watchers are told when it is stored after all */
+        say_not_stored(&q);
+        free_word(k, w);
+    }
+}
+
+void desk_lock_drop_words(struct desk_locks *k)
+{
+    while (k->back)
+        free_word(k, k->back);
+}
+
+/* --- answers ------------------------------------------------------------------------------ */
+
+void desk_lock_begin(struct desk_lock_question *q, uint32_t members)
+{
+    buf_clear(&q->d->answer);
+    msgpack_packer_init(&q->pk, &q->d->answer, buf_pack_write);
+    msgpack_pack_map(&q->pk, members + 2);
+    pack_kv_text(&q->pk, "re", q->op);
+    pack_kv_u(&q->pk, "id", q->id);
+}
+
+void desk_lock_say(struct desk_lock_question *q, uint64_t change)
+{
+    struct desk *d = q->d;
+
+    if (change <= q->k->stored)
+        d->out.say(d->out.ctx, q->peer, buf_span(&d->answer));
+    else if (q->k->reason[0])
+        say_not_stored(q);
+    else
+        hold_back(q->k, change, true, q->peer, q->op, q->id, buf_span(&d->answer));
+}
+
+void desk_lock_say_error(struct desk_lock_question *q, enum err e, const char *message)
+{
+    desk_lock_begin(q, 2);
+    pack_kv_text(&q->pk, "error", span_of(err_name(e)));
+    pack_kv_text(&q->pk, "message", span_of(message));
+    desk_lock_say(q, 0);
+}
+
+void desk_lock_say_closed(struct desk_lock_question *q)
+{
+    if (q->k->reason[0])
+        desk_lock_say_error(q, ERR_NOT_STORED, q->k->reason);
+    else if (q->k->is_stopping)
+        desk_lock_say_error(q, ERR_AGAIN, "the broker is stopping");
+    else
+        desk_lock_say_error(q, ERR_AGAIN, "the file of locks is behind: ask again");
+}
+
+void desk_lock_say_granted(struct desk_lock_question *q, bool is_new, int64_t waited_ms)
+{
+    const struct lease *l = q->lease;
+
+    desk_lock_begin(q, 9);
+    pack_kv_text(&q->pk, "name", span_of(l->name));
+    pack_kv_text(&q->pk, "owner", span_of(l->owner));
+    pack_kv_u(&q->pk, "token", l->token);
+    pack_kv_u(&q->pk, "ttl_ms", (uint64_t)l->ttl_ms);
+    pack_kv_u(&q->pk, "delay_ms", (uint64_t)l->delay_ms);
+    pack_kv_u(&q->pk, "expires_ms", (uint64_t)lease_expires_ms(l, q->d->time.now));
+    pack_kv_u(&q->pk, "waited_ms", (uint64_t)waited_ms);
+    pack_kv_bool(&q->pk, "is_new", is_new);
+    pack_kv_bool(&q->pk, "durable", desk_lock_is_durable(q->d));
+    desk_lock_say(q, l->change);
+}
+
+/* When it may be worth asking again. */
+static uint64_t retry_ms(const struct lease *l, int64_t now)
+{
+    int64_t left = l->state == LEASE_HELD     ? lease_expires_ms(l, now)
+                   : l->state == LEASE_CLOSED ? lease_closed_ms(l, now)
+                                              : RETRY_KEPT_MS;
+
+    return (uint64_t)(left > RETRY_MS         ? RETRY_MS
+                      : left < RETRY_LEAST_MS ? RETRY_LEAST_MS
+                                              : left);
+}
+
+static void describe(const struct lease *l, int64_t now, char *text, size_t size)
+{
+    if (l->state == LEASE_HELD)
+        snprintf(text, size, "lock %s is held by %s (pid %llu on %s)", l->name,
+                 l->owner, (unsigned long long)l->pid,
+                 *l->host ? l->host : "a host not named");
+    else if (l->state == LEASE_CLOSED)
+        snprintf(text, size, "lock %s stays closed for %lld ms more: its last grant %s",
+                 l->name, (long long)lease_closed_ms(l, now),
+                 l->ended == LEASE_BROKEN ? "was broken" : "ran out");
+    else
+        snprintf(text, size, "lock %s is free and kept for the first in line", l->name);
+}
+
+void desk_lock_say_held(struct desk_lock_question *q, size_t place)
+{
+    const struct lease *l = q->lease;
+    int64_t now = q->d->time.now;
+    char text[512];
+
+    describe(l, now, text, sizeof text);
+    desk_lock_begin(q, 10);
+    pack_kv_text(&q->pk, "error", span_of(err_name(ERR_HELD)));
+    pack_kv_text(&q->pk, "message", span_of(text));
+    pack_kv_text(&q->pk, "name", span_of(l->name));
+    pack_kv_text(&q->pk, "owner",
+                 l->state == LEASE_HELD ? span_of(l->owner) : SPAN(""));
+    pack_kv_u(&q->pk, "token", l->token);
+    pack_kv_u(&q->pk, "expires_ms", (uint64_t)lease_expires_ms(l, now));
+    pack_kv_u(&q->pk, "closed_ms", (uint64_t)lease_closed_ms(l, now));
+    pack_kv_u(&q->pk, "place", place);
+    pack_kv_u(&q->pk, "waiters", lease_waiters(l));
+    pack_kv_u(&q->pk, "retry_ms", retry_ms(l, now));
+    desk_lock_say(q, l->change);
+}
+
+/* --- entries ---------------------------------------------------------------------------------- */
+
+static void pack_line(msgpack_packer *pk, const struct lease *l)
+{
+    const char *owners[ENTRY_LINE];
+    size_t count = lease_line(l, owners, ENTRY_LINE);
+
+    pack_key(pk, "line");
+    msgpack_pack_array(pk, count);
+    for (size_t i = 0; i < count; i++)
+        pack_text(pk, span_of(owners[i]));
+}
+
+static void pack_lost(msgpack_packer *pk, const struct lease *l, int64_t now)
+{
+    pack_key(pk, "last_lost");
+    if (!l->lost.token) {
+        msgpack_pack_nil(pk);
+        return;
+    }
+    msgpack_pack_map(pk, 4);
+    pack_kv_text(pk, "owner", span_of(l->lost.owner));
+    pack_kv_u(pk, "token", l->lost.token);
+    pack_kv_u(pk, "ago_ms", (uint64_t)(now > l->lost.at ? now - l->lost.at : 0));
+    pack_kv_text(pk, "reason", span_of(lease_end_name(l->lost.reason)));
+}
+
+void desk_lock_pack_entry(msgpack_packer *pk, const struct lease *l, int64_t now)
+{
+    static const char *const states[] = {"free", "held", "closed"};
+    bool is_held = l->state == LEASE_HELD;
+
+    msgpack_pack_map(pk, 16);
+    pack_kv_text(pk, "name", span_of(l->name));
+    pack_kv_text(pk, "state", span_of(states[l->state]));
+    pack_kv_text(pk, "owner", span_of(l->owner));
+    pack_kv_text(pk, "host", is_held ? span_of(l->host) : SPAN(""));
+    pack_kv_u(pk, "pid", is_held ? l->pid : 0);
+    pack_kv_u(pk, "token", l->token);
+    pack_kv_u(pk, "held_ms", is_held ? (uint64_t)(now - l->granted_at) : 0);
+    pack_kv_u(pk, "expires_ms", (uint64_t)lease_expires_ms(l, now));
+    pack_kv_u(pk, "ttl_ms", (uint64_t)l->ttl_ms);
+    pack_kv_u(pk, "delay_ms", (uint64_t)l->delay_ms);
+    pack_kv_u(pk, "closed_ms", (uint64_t)lease_closed_ms(l, now));
+    pack_kv_u(pk, "waiters", lease_waiters(l));
+    pack_line(pk, l);
+    pack_kv_u(pk, "value_bytes", l->value.len);
+    pack_kv_u(pk, "version", l->version);
+    pack_lost(pk, l, now);
+}
+
+void desk_lock_watch(struct desk *d, struct lease *l)
+{
+    struct desk_locks *k = d->locks;
+    struct span name = span_of(l->name);
+    msgpack_packer pk;
+
+    if (l->change > k->stored && desk_lock_is_behind(k))
+        return; /* watchers look for themselves now and then */
+    buf_clear(&k->entry);
+    msgpack_packer_init(&pk, &k->entry, buf_pack_write);
+    desk_lock_pack_entry(&pk, l, d->time.now);
+    if (l->change <= k->stored)
+        publish(d, name, buf_span(&k->entry));
+    else
+        hold_back(k, l->change, false, name, SPAN(""), 0, buf_span(&k->entry));
+}

@@ -1,0 +1,51 @@
+/*
+ * desk_private: what the files that answer control questions share; nobody else includes it.
+ *
+ * desk_control.c has the table of ops and the short answers, desk_replay.c and desk_history.c
+ * those that are read from the log.  Loop's thread only; nothing here looks at more than
+ * some DESK_PAGE_SCAN entries for one question.
+ */
+#ifndef BROKER_DESK_PRIVATE_H
+#define BROKER_DESK_PRIVATE_H
+
+#include <msgpack.h>
+
+#include "broker/desk.h"
+
+#define DESK_PAGE_ENTRIES 2000 /* of a snapshot, replay or history answer */
+#define DESK_PAGE_BYTES (256 * 1024)
+#define DESK_PAGE_SCAN 20000 /* entries looked at for one page: some milliseconds */
+
+/* One question while it is being answered. */
+struct question {
+    struct desk *d;
+    struct span peer, map, op;
+    uint64_t id;
+    msgpack_packer pk; /* writes into d->answer */
+};
+
+/* desk_control.c */
+/* Begin an answer of `members` besides "re" and "id". */
+void desk_answer_begin(struct question *q, uint32_t members);
+void desk_answer_say(struct question *q);
+void desk_answer_error(struct question *q, enum err e, const char *message);
+
+/* desk_replay.c */
+void desk_replay(struct question *q);
+/* The oldest position that can be told of. */
+uint64_t desk_first(const struct desk *d);
+/* Begin an answer with the DESK_PAGE_MEMBERS that every page of the log has; head: the log's. */
+#define DESK_PAGE_MEMBERS 5
+void desk_answer_page(struct question *q, uint32_t more_members, uint64_t head,
+                      const struct store_page *page);
+/* [topic, record], the way the store's pages have them. */
+void desk_page_add(struct store_page *page, const struct journal_entry *e);
+/* Have the store answer later; says so if it cannot. */
+void desk_ask_store(struct question *q, bool is_history,
+                    const struct store_query *query);
+
+/* desk_history.c */
+void desk_history(struct question *q);
+void desk_history_answer(struct question *q, struct archive_result *r);
+
+#endif

@@ -1,0 +1,297 @@
+#include "broker/lease_keeper.h"
+#include "broker/store_file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "shared/clock.h"
+#include "shared/mem.h"
+
+#define RETRY_MS 100 /* after a failure, doubling */
+#define RETRY_MOST_MS 2000
+#define LATE_MS 1000 /* after the deadline, for what was interrupted to come back */
+#define NUDGE_MS 20  /* an interrupt only reaches a statement that runs */
+
+struct lease_keeper {
+    /* The loop's. */
+    char *path;
+    int fd;
+    bool is_started, is_writing, is_lost;
+    pthread_t thread;
+    struct lease_store *store; /* the thread's, from the start to the end */
+
+    /* Below: only while holding it. */
+    pthread_mutex_t lock;
+    pthread_cond_t has_work, has_ended;
+    struct lease_batch *to_write, *written;
+    bool has_failed; /* and `text` says why: not taken yet */
+    char text[STORE_ERROR_MAX];
+    bool must_stop, is_late, is_running;
+};
+
+static void init_sync(struct lease_keeper *k)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&k->lock, NULL);
+    pthread_cond_init(&k->has_work, &monotonic);
+    pthread_cond_init(&k->has_ended, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+static struct timespec time_of(int64_t ms)
+{
+    return (struct timespec){ms / 1000, ms % 1000 * 1000000};
+}
+
+enum err lease_keeper_open(const char *path, uint64_t wall_us,
+                           struct lease_keeper **out, uint64_t *token_floor,
+                           char error[STORE_ERROR_MAX])
+{
+    struct lease_keeper *k = mem_zalloc(sizeof *k);
+    enum err e;
+
+    init_sync(k);
+    k->path = mem_strdup(path);
+    k->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    e = k->fd < 0 ? store_error_system(path, errno, "watch it", error)
+                  : lease_store_open(path, wall_us, &k->store, token_floor, error);
+    if (e) {
+        lease_keeper_free(k);
+        return e;
+    }
+    *out = k;
+    return OK;
+}
+
+struct lease_store *lease_keeper_store(struct lease_keeper *k)
+{
+    assert(!k->is_started);
+    return k->store;
+}
+
+/* --- the thread ---------------------------------------------------------------------------- */
+
+static void wake_loop(struct lease_keeper *k)
+{
+    uint64_t one = 1;
+
+    /* Full (EAGAIN) is as good as written: it is readable. */
+    (void)!write(k->fd, &one, sizeof one);
+}
+
+static void tell_failed(struct lease_keeper *k, const char *text)
+{
+    pthread_mutex_lock(&k->lock);
+    memcpy(k->text, text, sizeof k->text);
+    k->has_failed = true;
+    wake_loop(k);
+    pthread_mutex_unlock(&k->lock);
+}
+
+static void tell_written(struct lease_keeper *k, struct lease_batch *b)
+{
+    pthread_mutex_lock(&k->lock);
+    k->written = b;
+    wake_loop(k);
+    pthread_mutex_unlock(&k->lock);
+}
+
+/* false: it is too late for another try. */
+static bool wait_to_retry(struct lease_keeper *k, int64_t delay_ms)
+{
+    struct timespec until = time_of(clock_mono_ms() + delay_ms);
+    bool go_on;
+
+    pthread_mutex_lock(&k->lock);
+    while (!k->is_late &&
+           pthread_cond_timedwait(&k->has_work, &k->lock, &until) != ETIMEDOUT)
+        ;
+    go_on = !k->is_late;
+    pthread_mutex_unlock(&k->lock);
+    return go_on;
+}
+
+static void write_batch(struct lease_keeper *k, struct lease_batch *b)
+{
+    char told[STORE_ERROR_MAX] = "", text[STORE_ERROR_MAX];
+    int64_t delay_ms = RETRY_MS;
+
+    while (lease_store_write(k->store, b, text)) {
+        if (strcmp(text, told) != 0)
+            tell_failed(k, text);
+        memcpy(told, text, sizeof told);
+        if (!wait_to_retry(k, delay_ms)) {
+            lease_batch_free(b);
+            return;
+        }
+        delay_ms = delay_ms < RETRY_MOST_MS / 2 ? delay_ms * 2 : RETRY_MOST_MS;
+    }
+    tell_written(k, b);
+}
+
+static struct lease_batch *wait_for_batch(struct lease_keeper *k)
+{
+    struct lease_batch *b;
+
+    pthread_mutex_lock(&k->lock);
+    while (!k->to_write && !k->must_stop)
+        pthread_cond_wait(&k->has_work, &k->lock);
+    b = k->to_write;
+    k->to_write = NULL;
+    pthread_mutex_unlock(&k->lock);
+    return b;
+}
+
+static void *run(void *arg)
+{
+    struct lease_keeper *k = arg;
+    struct lease_batch *b;
+
+    while ((b = wait_for_batch(k)))
+        write_batch(k, b);
+    pthread_mutex_lock(&k->lock);
+    k->is_running = false;
+    pthread_cond_signal(&k->has_ended);
+    pthread_mutex_unlock(&k->lock);
+    return NULL;
+}
+
+/* --- the loop's side ------------------------------------------------------------------------ */
+
+enum err lease_keeper_start(struct lease_keeper *k, char error[STORE_ERROR_MAX])
+{
+    sigset_t all, before;
+    int failure;
+
+    assert(!k->is_started);
+    k->is_running = true;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failure = pthread_create(&k->thread, NULL, run, k);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure) {
+        k->is_running = false;
+        return store_error_thread(k->path, failure, error);
+    }
+    k->is_started = true;
+    return OK;
+}
+
+int lease_keeper_fd(const struct lease_keeper *k)
+{
+    return k->fd;
+}
+
+bool lease_keeper_can_write(const struct lease_keeper *k)
+{
+    return k->is_started && !k->is_writing;
+}
+
+void lease_keeper_write(struct lease_keeper *k, struct lease_batch *b)
+{
+    assert(lease_keeper_can_write(k));
+    k->is_writing = true;
+    pthread_mutex_lock(&k->lock);
+    k->to_write = b;
+    pthread_cond_signal(&k->has_work);
+    pthread_mutex_unlock(&k->lock);
+}
+
+bool lease_keeper_take(struct lease_keeper *k, struct lease_keeper_result *out)
+{
+    bool is_new = true;
+    uint64_t count;
+
+    *out = (struct lease_keeper_result){0};
+    pthread_mutex_lock(&k->lock);
+    if (k->has_failed) {
+        k->has_failed = false;
+        out->event = LEASE_KEEPER_FAILED;
+        memcpy(out->text, k->text, sizeof out->text);
+    } else if (k->written) {
+        out->event = LEASE_KEEPER_WRITTEN;
+        out->batch = k->written;
+        k->written = NULL;
+        k->is_writing = false;
+    } else {
+        is_new = false;
+        (void)!read(k->fd, &count, sizeof count);
+    }
+    pthread_mutex_unlock(&k->lock);
+    return is_new;
+}
+
+static bool wait_for_end(struct lease_keeper *k, int64_t deadline_ms)
+{
+    struct timespec until = time_of(deadline_ms);
+    bool is_over;
+
+    pthread_mutex_lock(&k->lock);
+    while (k->is_running &&
+           pthread_cond_timedwait(&k->has_ended, &k->lock, &until) != ETIMEDOUT)
+        ;
+    is_over = !k->is_running;
+    pthread_mutex_unlock(&k->lock);
+    return is_over;
+}
+
+static bool interrupt(struct lease_keeper *k)
+{
+    int64_t end = clock_mono_ms() + LATE_MS, now;
+
+    pthread_mutex_lock(&k->lock);
+    k->is_late = true;
+    pthread_cond_broadcast(&k->has_work);
+    pthread_mutex_unlock(&k->lock);
+    while ((now = clock_mono_ms()) < end) {
+        lease_store_interrupt(k->store);
+        if (wait_for_end(k, now + NUDGE_MS))
+            return true;
+    }
+    return false;
+}
+
+void lease_keeper_stop(struct lease_keeper *k, int64_t deadline_ms)
+{
+    if (!k->is_started)
+        return;
+    pthread_mutex_lock(&k->lock);
+    k->must_stop = true;
+    pthread_cond_broadcast(&k->has_work);
+    pthread_mutex_unlock(&k->lock);
+    k->is_started = false;
+    if (!wait_for_end(k, deadline_ms) && !interrupt(k)) {
+        k->is_lost = true; /* the thread hangs in the kernel: leave it all to it */
+        return;
+    }
+    pthread_join(k->thread, NULL);
+    lease_store_close(k->store);
+    k->store = NULL;
+}
+
+void lease_keeper_free(struct lease_keeper *k)
+{
+    if (!k || k->is_lost)
+        return;
+    assert(!k->is_started);
+    lease_batch_free(k->to_write);
+    lease_batch_free(k->written);
+    lease_store_close(k->store);
+    if (k->fd >= 0)
+        close(k->fd);
+    pthread_cond_destroy(&k->has_work);
+    pthread_cond_destroy(&k->has_ended);
+    pthread_mutex_destroy(&k->lock);
+    free(k->path);
+    free(k);
+}

@@ -1,0 +1,136 @@
+/* route_quotes: last values and history over HTTP. */
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/route_private.h"
+#include "shared/quote.h"
+
+static bool is_pattern(const char *text)
+{
+    for (const char *c = text; *c; c++)
+        if (*c != '*' && *c != ',' && !quote_is_symbol((struct span){c, 1}))
+            return false;
+    return true;
+}
+
+void route_get_quotes(struct service *s, struct request *r, struct reply *p)
+{
+    struct ask q = {.kind = ASK_QUOTES};
+    bool given;
+
+    if (!request_param(r, "symbols", q.text, sizeof q.text, &given) ||
+        !is_pattern(q.text))
+        route_bad_parameter(
+            p, r, "symbols",
+            "Symbols or patterns like EUR/USD,BTC*, at most 255 characters of A-Z "
+            "0-9 . _ : / = ^ - and *.");
+    else if (route_page(r, &q, p))
+        route_ask(s, r, &q, p);
+}
+
+static bool set_symbol(struct request *r, struct ask *q, struct span symbol,
+                       struct reply *p)
+{
+    if (!quote_is_symbol(symbol)) {
+        reply_error(p, r, 400, "bad_symbol", "This cannot be a symbol.",
+                    "A symbol is 1 to 32 of A-Z 0-9 . _ : / = ^ -");
+        return false;
+    }
+    span_copy(q->text, sizeof q->text, symbol);
+    return true;
+}
+
+static void unknown_symbol(struct reply *p, const struct request *r)
+{
+    reply_error(p, r, 404, "unknown_symbol", "No quote of this symbol has come yet.",
+                "GET " ROUTE_QUOTES " lists those that have.");
+}
+
+void route_get_quote(struct service *s, struct request *r, struct reply *p)
+{
+    struct ask q = {.kind = ASK_QUOTE};
+
+    if (!set_symbol(r, &q, span_of(r->path + sizeof ROUTE_QUOTES), p) ||
+        !route_ask(s, r, &q, p) || p->body.len)
+        return;
+    if (q.status == 404)
+        unknown_symbol(p, r);
+    else
+        route_unavailable(p, r, "broker_away",
+                          "The broker is away and this symbol is not known here.",
+                          "Is pregon-broker running?", 2);
+}
+
+#define BOUND                                                               \
+    "A position (EPOCH:SEQ, or a whole number below 1000000000) or a time " \
+    "(2026-11-25T12:00:00Z, or @ and Unix seconds); positions of one epoch only."
+
+/* False: the reply says what is wrong. */
+static bool timeline_of(struct request *r, struct ask *q, struct reply *p)
+{
+    static const char *const bounds[] = {"since", "until"};
+    char text[64];
+    bool given;
+
+    if (!request_param(r, "order", text, sizeof text, &given) ||
+        (given && strcmp(text, "newest") != 0 && strcmp(text, "oldest") != 0)) {
+        route_bad_parameter(p, r, "order", "newest (the default) or oldest.");
+        return false;
+    }
+    q->timeline.is_oldest_first = given && text[0] == 'o';
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
+        if (!request_param(r, bounds[i], text, sizeof text, &given) ||
+            (given && !timeline_set(&q->timeline, i ? TIMELINE_UNTIL : TIMELINE_SINCE,
+                                    span_of(text)))) {
+            route_bad_parameter(p, r, bounds[i], BOUND);
+            return false;
+        }
+    if (!request_param(r, "next", text, sizeof text, &given) ||
+        (given && !timeline_set_next(&q->timeline, span_of(text)))) {
+        route_bad_parameter(
+            p, r, "next",
+            "What the answer before had as next, with its other parameters.");
+        return false;
+    }
+    q->limit = ROUTE_PAGE_MOST;
+    if (!request_number(r, "limit", ROUTE_PAGE_MOST, &q->limit) || !q->limit) {
+        route_bad_parameter(p, r, "limit", "A whole number from 1 to 1000.");
+        return false;
+    }
+    return true;
+}
+
+void route_get_history(struct service *s, struct request *r, struct reply *p)
+{
+    const char *symbol = r->path + sizeof ROUTE_QUOTES;
+    size_t len = strlen(symbol);
+    struct ask q = {.kind = ASK_HISTORY};
+
+    len -= len && symbol[len - 1] == '/';
+    len = len < sizeof ROUTE_HISTORY ? 0 : len - (sizeof ROUTE_HISTORY - 1);
+    if (!set_symbol(r, &q, (struct span){symbol, len}, p) || !timeline_of(r, &q, p) ||
+        !route_ask(s, r, &q, p) || p->body.len)
+        return;
+    switch (q.status) {
+    case 404:
+        unknown_symbol(p, r);
+        break;
+    case 410:
+        reply_error(p, r, 410, "log_replaced",
+                    "This position is of another log than the broker's.",
+                    "Ask without it, or by time. Its epoch is in every answer.");
+        break;
+    case 429:
+        route_unavailable(p, r, "busy", "Too many questions to the store are waiting.",
+                          "Ask again, and less often.", 1);
+        break;
+    case 500:
+        route_unavailable(p, r, "store_failed", "The broker could not read its store.",
+                          "Its log, and this gateway's, say why.", 5);
+        break;
+    default:
+        route_unavailable(p, r, "broker_away",
+                          "The broker is away, or did not answer in time.",
+                          "Is pregon-broker running?", 2);
+    }
+}
