@@ -1,4 +1,4 @@
-# All images: docker build --target broker|feeder|gateway|balancer .
+# All images: docker build --target broker|feeder|gateway|tail|balancer|telegram .
 # Another base: --build-arg BASE=ubuntu:24.04 (Debian or Ubuntu, any release that has the libraries).
 ARG BASE=debian:bookworm-slim
 
@@ -9,7 +9,9 @@ WORKDIR /src
 COPY . .
 # Stripped, because the images hold no debugger: symbols would be half of each program.
 RUN make -j"$(nproc)" build CFLAGS="-O2" && strip build/release/bin/*
-RUN tools/runtime-packages build/release/bin/* > /runtime-packages
+RUN cd build/release/bin \
+ && /src/tools/runtime-packages pregon-broker pregon-feeder pregon-gateway pregon-tail > /runtime-packages \
+ && /src/tools/runtime-packages pregon-telegram > /telegram-packages
 
 # No compiler, no -dev package: the libraries, and a user without rights.
 FROM ${BASE} AS runtime
@@ -44,6 +46,11 @@ EXPOSE 8000
 HEALTHCHECK --interval=3s --timeout=3s --start-period=60s CMD ["pregon-gateway", "--check"]
 ENTRYPOINT ["pregon-gateway"]
 
+FROM runtime AS tail
+COPY --from=build /src/build/release/bin/pregon-tail /usr/local/bin/
+ENV BROKER_PUBLISH=tcp://broker:5556 BROKER_CONTROL=tcp://broker:5557
+ENTRYPOINT ["pregon-tail"]
+
 FROM ${BASE} AS balancer
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends haproxy \
@@ -55,3 +62,16 @@ HEALTHCHECK --interval=3s --timeout=3s --start-period=60s CMD ["/usr/local/lib/b
 # Finish the requests under way; SIGTERM would cut them.
 STOPSIGNAL SIGUSR1
 ENTRYPOINT ["/usr/local/lib/balancer/start"]
+
+FROM runtime AS telegram
+COPY --from=build /telegram-packages /tmp/
+USER root
+RUN apt-get update \
+ && echo ca-certificates >> /tmp/telegram-packages \
+ && DEBIAN_FRONTEND=noninteractive xargs apt-get install -y --no-install-recommends < /tmp/telegram-packages \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/telegram-packages
+USER 10001:10001
+COPY --from=build /src/build/release/bin/pregon-telegram /usr/local/bin/
+ENV BROKER_PUBLISH=tcp://broker:5556 BROKER_CONTROL=tcp://broker:5557
+HEALTHCHECK --interval=3s --timeout=3s --start-period=60s CMD ["pregon-telegram", "--check"]
+ENTRYPOINT ["pregon-telegram"]

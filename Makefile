@@ -9,6 +9,7 @@
 
 SHELL   := /bin/sh
 CC      ?= gcc
+OBJCOPY ?= objcopy
 PREFIX  ?= /usr/local
 DESTDIR ?=
 SYSCONFDIR ?= /etc
@@ -17,7 +18,10 @@ SAN     ?=
 V       ?=
 PYTHON  ?= /usr/bin/python3
 
-PROGRAMS := broker gateway feeder
+PROGRAMS := broker gateway feeder tail telegram
+DIR_tail := consumer/tail
+DIR_telegram := consumer/telegram
+LIBS_telegram := -lcurl
 comma    := ,
 VARIANT  := $(or $(subst $(comma),-,$(SAN)),release)
 B        ?= build/$(VARIANT)
@@ -30,13 +34,15 @@ CPPFLAGS += -I. -D_GNU_SOURCE
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wundef -Wvla \
             -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
             -Wimplicit-fallthrough -Werror
-HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+# Hidden and independent of their position: the same objects go into programs and libpregon.so.
+COMMON   := -std=gnu17 $(WARN) -fPIC -fvisibility=hidden
 CFLAGS   ?= -O2 -g
 ifeq ($(SAN),)
-  ALL_CFLAGS = -std=gnu17 $(WARN) $(HARDEN) $(CFLAGS)
+  ALL_CFLAGS = $(COMMON) $(HARDEN) $(CFLAGS)
   LDFLAGS   += -pie -Wl,-z,relro,-z,now
 else
-  ALL_CFLAGS = -std=gnu17 $(WARN) -O1 -g -fno-omit-frame-pointer \
+  ALL_CFLAGS = $(COMMON) -O1 -g -fno-omit-frame-pointer \
                -fsanitize=$(SAN) -fno-sanitize-recover=all
   LDFLAGS   += -fsanitize=$(SAN)
 endif
@@ -45,15 +51,21 @@ ifeq ($(SAN),thread)
   export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp report_thread_leaks=0
 endif
 
+# A program lives in the folder of its name, or in DIR_name; one under consumer/ is built on
+# libpregon.  LIBS_name: what it alone needs.
+DIR         = $(or $(DIR_$(1)),$(1))
+DIRS       := shared consumer $(foreach p,$(PROGRAMS),$(call DIR,$(p)))
+
 # Everything but main.c goes into one library per folder, which tests link too.
-SHARED_SRC := $(wildcard shared/*.c)
 LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
-ALL_SRC    := $(SHARED_SRC) $(foreach p,$(PROGRAMS),$(wildcard $(p)/*.c)) $(UNIT_SRC)
-HEADERS    := $(wildcard shared/*.h $(PROGRAMS:%=%/*.h))
+ALL_SRC    := $(wildcard $(DIRS:%=%/*.c)) $(UNIT_SRC)
+HEADERS    := $(wildcard $(DIRS:%=%/*.h))
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
+SONAME     := libpregon.so.0
+LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 
 # A hundred killed brokers; under the sanitizers the stories do.  The whole chaos is `make chaos`.
 CHAOS := tests/chaos/test_verdict.py $(if $(SAN),,tests/chaos/test_kill_broker.py)
@@ -66,7 +78,7 @@ CHAOS := tests/chaos/test_verdict.py $(if $(SAN),,tests/chaos/test_kill_broker.p
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory build
 
-build: $(BINARIES)
+build: $(BINARIES) $(LIBPREGON)
 
 deps: ## install what is missing from Debian's packages (asks nothing when all is there)
 	$(Q)tools/install-deps
@@ -79,17 +91,20 @@ $(B)/%.o: %.c Makefile
 $(B)/gateway/www.o: $(wildcard gateway/www/*)
 
 define program
-$(B)/lib$(1).a: $(call OBJ,$(call LIB_SRC,$(1)))
-$(B)/bin/pregon-$(1): $(call OBJ,$(1)/main.c) $(B)/lib$(1).a $(B)/libshared.a
+$(B)/lib$(1).a: $(call OBJ,$(call LIB_SRC,$(call DIR,$(1))))
+$(B)/bin/pregon-$(1): $(B)/$(call DIR,$(1))/main.o $(B)/lib$(1).a \
+  $(if $(filter consumer/%,$(call DIR,$(1))),$(B)/libconsumer.a) $(B)/libshared.a
+$(B)/bin/pregon-$(1): LDLIBS += $(LIBS_$(1))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
-$(B)/libshared.a: $(call OBJ,$(SHARED_SRC))
+$(B)/libshared.a: $(call OBJ,$(call LIB_SRC,shared))
+$(B)/libconsumer.a: $(call OBJ,$(call LIB_SRC,consumer))
 
 $(B)/%.a:
 	@echo "  AR   $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-LIBS := $(PROGRAMS:%=$(B)/lib%.a) $(B)/libshared.a
+LIBS := $(PROGRAMS:%=$(B)/lib%.a) $(B)/libconsumer.a $(B)/libshared.a
 
 $(B)/bin/%:
 	@mkdir -p $(@D)
@@ -99,6 +114,20 @@ $(B)/bin/%:
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIBS)
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+
+# libpregon: the consumer's objects and what they use of shared/, as one object in which only
+# pregon_… can be seen, so that nothing of it meets a name in somebody's program.
+PREGON_OBJ := $(call OBJ,$(call LIB_SRC,consumer) \
+  $(addprefix shared/,buf.c bus.c clock.c log.c mem.c pack.c quote.c random.c replay.c utf8.c wire.c))
+
+$(B)/libpregon.o: $(PREGON_OBJ)
+	@echo "  LD   $@"
+	$(Q)$(LD) -r $^ -o $@ && $(OBJCOPY) --localize-hidden $@
+$(B)/libpregon.a: $(B)/libpregon.o
+$(B)/$(SONAME): $(B)/libpregon.o
+	@echo "  LD   $@"
+	$(Q)$(CC) -shared -Wl,-soname,$(SONAME) $(filter-out -pie,$(LDFLAGS)) \
+	  $(if $(SAN),,-Wl,-z,defs) $^ -lzmq -o $@
 
 run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 	$(Q)$(PYTHON) tools/run.py --bin $(B)/bin
@@ -155,10 +184,18 @@ compile_commands.json: Makefile $(ALL_SRC)
 
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pregon/data \
-	  $(DESTDIR)$(PREFIX)/share/doc/pregon
+	  $(DESTDIR)$(PREFIX)/share/doc/pregon/examples $(DESTDIR)$(PREFIX)/include \
+	  $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 consumer/pregon.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(B)/libpregon.a $(B)/$(SONAME) $(DESTDIR)$(PREFIX)/lib
+	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libpregon.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' \
+	  -e "s|@VERSION@|$$(sed -n 's/.*PREGON_VERSION "\(.*\)"/\1/p' shared/version.h)|" \
+	  consumer/pregon.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/pregon.pc
 	install -m 644 feeder/data/* $(DESTDIR)$(PREFIX)/share/pregon/data
 	install -m 644 README.md README.es.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/pregon
+	install -m 644 consumer/examples/* $(DESTDIR)$(PREFIX)/share/doc/pregon/examples
 
 install-systemd: ## install systemd units, and settings for them in /etc/pregon
 	$(Q)tools/install-units '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' '$(UNITDIR)'

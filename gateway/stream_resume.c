@@ -9,7 +9,7 @@
 #include <uthash.h>
 
 #include "gateway/encode.h"
-#include "gateway/replay.h"
+#include "shared/replay.h"
 #include "gateway/stream_private.h"
 #include "gateway/upstream.h"
 #include "gateway/window.h"

@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "gateway/replay.h"
+#include "shared/replay.h"
 #include "gateway/stream.h"
 #include "gateway/upstream_private.h"
 #include "shared/log.h"

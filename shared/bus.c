@@ -41,21 +41,38 @@ static void *open_at(void *context, int type, const char *endpoint, int high_wat
                      bool is_bind)
 {
     void *s = open_socket(context, type, high_water);
+    int error;
 
     if (s && (is_bind ? zmq_bind(s, endpoint) : zmq_connect(s, endpoint)) == 0)
         return s;
-    log_error("cannot %s %s: %s", is_bind ? "listen on" : "connect to", endpoint,
-              zmq_strerror(zmq_errno()));
+    error = zmq_errno();
     bus_close(s);
+    errno = error;
     return NULL;
+}
+
+static void *open_or_log(void *context, int type, const char *endpoint, int high_water,
+                         bool is_bind)
+{
+    void *s = open_at(context, type, endpoint, high_water, is_bind);
+
+    if (!s)
+        log_error("cannot %s %s: %s", is_bind ? "listen on" : "connect to", endpoint,
+                  zmq_strerror(errno));
+    return s;
 }
 
 void *bus_bind(void *context, int type, const char *endpoint, int high_water)
 {
-    return open_at(context, type, endpoint, high_water, true);
+    return open_or_log(context, type, endpoint, high_water, true);
 }
 
 void *bus_connect(void *context, int type, const char *endpoint, int high_water)
+{
+    return open_or_log(context, type, endpoint, high_water, false);
+}
+
+void *bus_try_connect(void *context, int type, const char *endpoint, int high_water)
 {
     return open_at(context, type, endpoint, high_water, false);
 }

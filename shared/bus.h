@@ -34,6 +34,8 @@ void *bus_context(void); /* zmq_ctx_term() it after all sockets are closed */
  */
 void *bus_bind(void *context, int type, const char *endpoint, int high_water);
 void *bus_connect(void *context, int type, const char *endpoint, int high_water);
+/* The same without a word about what is wrong: errno says it, for zmq_strerror(). */
+void *bus_try_connect(void *context, int type, const char *endpoint, int high_water);
 void bus_close(void *socket); /* NULL is allowed */
 /* At closing, wait up to ms for what is queued (default 0); NULL is allowed. */
 void bus_set_linger(void *socket, int ms);

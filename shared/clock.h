@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 int64_t clock_mono_ms(void);
+/* The same, but it goes on while the machine is suspended: for leases held elsewhere. */
+int64_t clock_boot_ms(void);
 int64_t clock_wall_us(void);
 
 #endif

@@ -29,6 +29,7 @@ struct load {
     struct setting *settings;
     size_t count;
     const char *env_file;
+    struct setting *words; /* whose values need no flag, or NULL */
     bool wrong;
 };
 
@@ -52,13 +53,14 @@ static bool is_secret(const struct config_option *o)
 {
     size_t len = strlen(o->name);
 
-    return len > 6 && strcmp(o->name + len - 6, "_TOKEN") == 0;
+    return o->kind == CONFIG_secret ||
+           (len > 6 && strcmp(o->name + len - 6, "_TOKEN") == 0);
 }
 
 static bool is_text(enum config_kind kind)
 {
-    return kind == CONFIG_text || kind == CONFIG_list || kind == CONFIG_choice ||
-           kind == CONFIG_endpoint;
+    return kind == CONFIG_text || kind == CONFIG_secret || kind == CONFIG_list ||
+           kind == CONFIG_choice || kind == CONFIG_endpoint;
 }
 
 static bool read_int(const char *text, int64_t *out)
@@ -151,6 +153,7 @@ static bool check(struct setting *s)
 
     switch (o->kind) {
     case CONFIG_text:
+    case CONFIG_secret:
         return within((int64_t)strlen(s->value), o, 1);
     case CONFIG_list:
         return within((int64_t)strlen(s->value), o, 1) &&
@@ -207,6 +210,7 @@ static void store(const struct setting *s, void *out)
         /* fallthrough */
     case CONFIG_endpoint:
     case CONFIG_text:
+    case CONFIG_secret:
     case CONFIG_list:
         text = mem_strndup(word, strlen(s->value));
         memcpy(field, &text, sizeof text);
@@ -301,6 +305,8 @@ static void complain_of_flag(struct load *l, const char *word)
     for (size_t i = 0; i < l->count; i++) {
         const struct config_option *o = l->settings[i].option;
 
+        if (o->kind == CONFIG_secret)
+            continue;
         nearer(word, config_help_flag(o, "--", flag), &best, nearest);
         if (o->kind == CONFIG_flag)
             nearer(word, config_help_flag(o, "--no-", flag), &best, nearest);
@@ -335,20 +341,33 @@ static void take_flag(struct load *l, char *const **argv)
     /* Only up to the '=': what follows may be a secret. */
     char *word = mem_strndup(typed, value ? (size_t)(value++ - typed) : strlen(typed));
     bool is_no = false, is_env_file = strcmp(word, "--env-file") == 0;
+    int64_t yes;
     struct setting *s = find_flag(l, word, &is_no);
 
-    if (strncmp(word, "--", 2) != 0) {
+    if (l->words && typed[0] != '-') {
+        set_flag(l->words, typed);
+    } else if (strncmp(word, "--", 2) != 0) {
         complain(l, "\"%s\" is not a flag: settings are given as --name value", word);
     } else if (!s && !is_env_file) {
         complain_of_flag(l, word);
         if (!value && next && strncmp(next, "--", 2) != 0)
             ++*argv; /* its value, and so not a second mistake */
+    } else if (s && s->option->kind == CONFIG_secret) {
+        complain(l,
+                 "flag %s is refused, because the list of processes shows it to "
+                 "everybody: set the environment variable %s, or a line of the .env "
+                 "file",
+                 word, s->option->name);
+        if (!value && next && strncmp(next, "--", 2) != 0)
+            ++*argv;
     } else if (is_no && value) {
         complain(l, "flag %s takes no value", word);
     } else if (is_no) {
         set_flag(s, "0");
     } else {
-        bool is_bare = s && s->option->kind == CONFIG_flag && (!next || next[0] == '-');
+        bool is_bare =
+            s && s->option->kind == CONFIG_flag &&
+            (!next || next[0] == '-' || (l->words && !read_flag(next, &yes)));
 
         if (!value && !is_bare && next && strncmp(next, "--", 2) != 0) {
             value = next;
@@ -430,7 +449,7 @@ static void answer_check(const struct config_program *p, char *const *args)
 /* --help and the like are answered wherever they stand, whatever else is wrong. */
 static bool answer(const struct config_program *p, char *const *args)
 {
-    for (; *args; args++) {
+    for (; *args && strcmp(*args, "--") != 0; args++) {
         if (strcmp(*args, "--help") == 0 || strcmp(*args, "-h") == 0)
             config_help_put(p, stdout);
         else if (strcmp(*args, "--version") == 0)
@@ -475,11 +494,16 @@ enum config_outcome config_load(const struct config_program *program, char *cons
     while (program->options[l.count].name)
         l.count++;
     l.settings = mem_zalloc(l.count * sizeof *l.settings);
-    for (size_t i = 0; i < l.count; i++)
+    for (size_t i = 0; i < l.count; i++) {
         l.settings[i].option = &program->options[i];
+        if (program->words && strcmp(program->options[i].name, program->words) == 0)
+            l.words = &l.settings[i];
+    }
 
-    for (; *args; args++)
+    for (; *args && !(l.words && strcmp(*args, "--") == 0); args++)
         take_flag(&l, &args);
+    while (*args && *++args)
+        set_flag(l.words, *args);
     read_env_file(&l);
     resolve(&l);
     for (size_t i = 0; i < l.count; i++) {

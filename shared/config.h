@@ -8,8 +8,9 @@
  * name, where it came from, the value and what is allowed; never later.
  *
  * Flags take `--name value` or `--name=value`; a bool also `--name` and `--no-name`.
- * A LIST flag may be given again: values are joined.  --help, --version, --check (see check.h)
- * and --env-file PATH (default: .env if it is there) are known to every program.
+ * A LIST flag may be given again: values are joined.  A program may name one LIST setting whose
+ * values also stand without a flag (after `--` whatever they look like).  --help, --version,
+ * --check (see check.h) and --env-file PATH (default: .env if it is there) are known to every program.
  * The .env file holds settings of several programs: names not in our table are skipped.
  * Its values may stand in '…' (as they are) or "…" (with \n \r \t \" \\), nothing is
  * expanded.
@@ -24,9 +25,11 @@
 
 #include "shared/err.h"
 
-typedef char *config_text;   /* owned by the config; "" when empty */
-typedef char *config_list;   /* as text: entries separated by commas, or a JSON list */
-typedef char *config_choice; /* one of the words in `allowed` */
+typedef char *config_text; /* owned by the config; "" when empty */
+typedef char
+    *config_secret;        /* text without a flag: argv is shown in the process list */
+typedef char *config_list; /* as text: entries separated by commas, or a JSON list */
+typedef char *config_choice;   /* one of the words in `allowed` */
 typedef char *config_endpoint; /* tcp://HOST:PORT or ipc://PATH, as ZeroMQ takes them */
 typedef int64_t config_int;
 typedef bool config_flag;       /* 1/0, true/false, yes/no, on/off */
@@ -34,6 +37,7 @@ typedef int64_t config_seconds; /* typed as seconds with up to 3 decimals, held 
 
 enum config_kind {
     CONFIG_text,
+    CONFIG_secret,
     CONFIG_list,
     CONFIG_choice,
     CONFIG_endpoint,
@@ -74,6 +78,8 @@ struct config_program {
     const char *about;    /* one paragraph for --help */
     const char *examples; /* lines for the end of --help, or NULL */
     const struct config_option *options;
+    const char *words;     /* the LIST that arguments without a flag are for, or NULL */
+    const char *word_name; /* of one of them, in --help: "SYMBOL" */
 };
 
 enum config_outcome {

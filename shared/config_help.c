@@ -20,6 +20,7 @@ void config_help_allowed(struct buf *b, const struct config_option *o)
 
     switch (o->kind) {
     case CONFIG_text:
+    case CONFIG_secret:
     case CONFIG_list:
         buf_adds(b,
                  o->kind == CONFIG_list ? "a comma list or JSON list of " : "text of ");
@@ -69,7 +70,8 @@ static void put_wrapped(FILE *to, int indent, const char *text)
     fputc('\n', to);
 }
 
-static void put_flag(FILE *to, const struct config_option *o)
+static void put_flag(FILE *to, const struct config_program *p,
+                     const struct config_option *o)
 {
     static const char *const values[] = {
         [CONFIG_text] = "TEXT",   [CONFIG_list] = "LIST",
@@ -78,18 +80,28 @@ static void put_flag(FILE *to, const struct config_option *o)
     };
     char flag[CONFIG_HELP_FLAG_MAX];
 
+    if (o->kind == CONFIG_secret) {
+        fprintf(to, "\n  %s in the environment; no flag\n", o->name);
+        return;
+    }
     fprintf(to, "\n  %s", config_help_flag(o, "--", flag));
     if (o->kind == CONFIG_flag)
-        fprintf(to, ", %s\n", config_help_flag(o, "--no-", flag));
+        fprintf(to, ", %s", config_help_flag(o, "--no-", flag));
     else
-        fprintf(to, " %s\n", values[o->kind]);
+        fprintf(to, " %s", values[o->kind]);
+    if (p->words && strcmp(o->name, p->words) == 0)
+        fprintf(to, ", %s...", p->word_name);
+    fputc('\n', to);
 }
 
 void config_help_put(const struct config_program *p, FILE *to)
 {
     struct buf line = {0};
 
-    fprintf(to, "usage: %s [--NAME VALUE]...\n\n", p->name);
+    fprintf(to, "usage: %s [--NAME VALUE]...", p->name);
+    if (p->words)
+        fprintf(to, " [%s]...", p->word_name);
+    fputs("\n\n", to);
     put_wrapped(to, 0, p->about);
     fputc('\n', to);
     put_wrapped(
@@ -98,7 +110,7 @@ void config_help_put(const struct config_program *p, FILE *to)
         "file: a flag beats the environment, which beats .env, which beats the "
         "default.");
     for (const struct config_option *o = p->options; o->name; o++) {
-        put_flag(to, o);
+        put_flag(to, p, o);
         put_wrapped(to, 6, o->help);
         buf_clear(&line);
         buf_printf(&line, "%s, default %s; ", o->name,
@@ -140,7 +152,13 @@ void config_help_markdown(const struct config_program *p, FILE *to)
     for (const struct config_option *o = p->options; o->name; o++) {
         buf_clear(&allowed);
         config_help_allowed(&allowed, o);
-        fprintf(to, "| `%s` | `%s` | ", config_help_flag(o, "--", flag), o->name);
+        if (o->kind == CONFIG_secret)
+            fputs("| none", to);
+        else
+            fprintf(to, "| `%s`", config_help_flag(o, "--", flag));
+        if (p->words && strcmp(o->name, p->words) == 0)
+            fprintf(to, ", `%s...`", p->word_name);
+        fprintf(to, " | `%s` | ", o->name);
         fputs(o->value[0] ? "`" : "empty", to);
         put_cell(to, o->value);
         fputs(o->value[0] ? "` | " : " | ", to);

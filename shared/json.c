@@ -1,5 +1,6 @@
 #include "shared/json.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,8 +21,8 @@ struct json {
     struct json_value *values;
     const struct json_value **keys; /* scratch: one object's, to be sorted */
     size_t count, cap;
-    size_t open[JSON_DEPTH_MAX]; /* values whose end has not come yet */
-    size_t depth;
+    size_t open[JSON_DEPTH_LIMIT]; /* values whose end has not come yet */
+    size_t depth, depth_max;
     struct buf text; /* what the values' spans point into */
 
     enum err why;
@@ -31,7 +32,16 @@ struct json {
 
 struct json *json_new(void)
 {
-    return mem_zalloc(sizeof(struct json));
+    struct json *j = mem_zalloc(sizeof *j);
+
+    j->depth_max = JSON_DEPTH_MAX;
+    return j;
+}
+
+void json_set_depth(struct json *j, size_t depth)
+{
+    assert(depth && depth <= JSON_DEPTH_LIMIT);
+    j->depth_max = depth;
 }
 
 void json_free(struct json *j)
@@ -195,7 +205,7 @@ static int on_key(void *ctx, const unsigned char *text, size_t len)
 
 static int open_container(struct json *j, enum json_type type)
 {
-    if (j->depth == JSON_DEPTH_MAX)
+    if (j->depth == j->depth_max)
         return refuse(j, ERR_TOO_DEEP, token_start(j), "nested too deep");
     if (!add(j, type, (struct span){0}, 1, false))
         return 0;

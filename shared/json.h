@@ -8,7 +8,7 @@
  *
  *   {"a":[1,2]}  is  OBJECT(1, skip 5)  STRING a  ARRAY(2, skip 3)  NUMBER 1  NUMBER 2
  *
- * Refused: depth over 8, more values than JSON_VALUES_MAX, a key twice in one
+ * Refused: depth over JSON_DEPTH_MAX, more values than JSON_VALUES_MAX, a key twice in one
  * object, invalid UTF-8 (or half a surrogate pair, escaped), anything after the value.
  * One owner, one thread.
  */
@@ -21,7 +21,8 @@
 #include "shared/buf.h"
 #include "shared/err.h"
 
-#define JSON_DEPTH_MAX 8
+#define JSON_DEPTH_MAX 8 /* unless json_set_depth said otherwise */
+#define JSON_DEPTH_LIMIT 32
 #define JSON_VALUES_MAX 20000
 
 enum json_type {
@@ -47,6 +48,8 @@ struct json; /* a parsed document; reusable, so that parsing allocates nothing i
 
 struct json *json_new(void);
 void json_free(struct json *j);
+/* For documents of others that nest deeper: 1 to JSON_DEPTH_LIMIT. */
+void json_set_depth(struct json *j, size_t depth);
 
 /*
  * Parse `text`.  On OK *root is the first value, valid until the next parse or free.

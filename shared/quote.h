@@ -40,6 +40,14 @@
     X(timestamp, TIME)  \
     X(recorded_at, TIME)
 
+enum quote_field {
+    QUOTE_FIELD_PRICE, /* decimal text */
+    QUOTE_FIELD_TEXT,
+    QUOTE_FIELD_TIME,
+    QUOTE_FIELD_OTHER, /* none that we know: it passes through */
+};
+enum quote_field quote_field_kind(struct span name);
+
 /* Why a quote was refused: names are counted and logged, and stand in docs/protocol.md. */
 #define QUOTE_REFUSALS(X)                                                  \
     X(ACCEPTED, "accepted")                                                \

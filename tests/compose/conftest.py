@@ -1,4 +1,8 @@
+import os
+import sys
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "system"))
 
 import engine
 import pytest

@@ -10,6 +10,7 @@ import time
 import pytest
 from conftest import notes
 from engine import run
+from fake_telegram import FakeTelegram
 from stack import PATIENCE, eventually
 
 ORIGIN = {"Origin": "http://localhost:3000"}
@@ -293,6 +294,40 @@ def test_gateways_know_the_clients_address_and_believe_the_balancer_alone(stack)
 def test_a_second_feeder_run_beside_the_first_is_a_feed_of_its_own(stack, feed):
     feeds = {f["name"]: f["status"] for f in stack.page("health")["feeds"]}
     assert feeds == {"recorded": "live", "feed": "live"}
+
+
+def test_tail_shows_what_it_is_asked_for(stack, feed):
+    out = subprocess.run(stack.command("run", "--rm", "-T", "tail", "COU*", "--count", "5"), env=stack.env,
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         timeout=PATIENCE, check=True, text=True).stdout
+    quotes = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    assert [q["symbol"] for q in quotes] == ["COUNT"] * 5
+    assert [int(q["last"]) for q in quotes] == [int(quotes[0]["last"]) + i for i in range(5)]
+
+
+def test_two_telegram_bots_are_one_and_the_second_goes_on(stack, feed):
+    network = json.loads(run("docker", "network", "inspect", f"{stack.name}_bus"))[0]
+    here = network["IPAM"]["Config"][0]["Gateway"]
+    try:
+        telegram = FakeTelegram(host=here)
+    except OSError as e:
+        pytest.skip(f"the engine's network does not end on this machine: {e}")
+    stack.env.update(TELEGRAM_TOKEN=telegram.token, TELEGRAM_API_BASE_URL=telegram.url)
+    try:
+        stack.compose("--profile", "telegram", "up", "-d", "--no-build", "--no-deps", "telegram")
+        assert len(stack.containers("telegram")) == 2
+        stack.wait_healthy("telegram")
+        for number in (1, 2):
+            telegram.hears(7, "/price COUNT")
+            assert "COUNT" in telegram.said(7, count=number)[-1].text
+            (lock,) = [k for k in stack.page("telegram_locks_status")["locks"] if k["state"] == "held"]
+            holder = [c for c in stack.containers("telegram") if c.startswith(lock["host"])]
+            run("docker", "stop", *holder)
+        assert telegram.conflicts == 0 and len(telegram.sent) == 2
+    finally:
+        run(*stack.command("--profile", "telegram", "rm", "-s", "-f", "telegram"), env=stack.env, check=False)
+        telegram.close()
+        del stack.env["TELEGRAM_TOKEN"], stack.env["TELEGRAM_API_BASE_URL"]
 
 
 def test_with_a_certificate_https_and_wss_are_served_and_http_is_redirected(stack, feed, crowd):

@@ -27,7 +27,8 @@
       "enough that it must be folded, and is folded between two words.")                 \
     X(flag, ACCESS_LOG, access_log, "1", 0, 1, NULL, "One line | per request.")          \
     X(list, ORIGINS, origins, "http://a,http://b", 0, 60, NULL, "Origins.")              \
-    X(text, STATUS_TOKEN, status_token, "", 0, 8, NULL, "Secret.")
+    X(text, STATUS_TOKEN, status_token, "", 0, 8, NULL, "Secret.")                       \
+    X(secret, BOT_KEY, bot_key, "", 0, 8, NULL, "Never a flag.")
 /* clang-format on */
 
 struct test_config {
@@ -103,6 +104,30 @@ static void flag_beats_environment_beats_file_beats_default(void **state)
     assert_int_equal(load(ARGS("--port=4", "--port=5")), CONFIG_RUN);
     assert_int_equal(config.port, 5);
     assert_string_equal(said, "");
+}
+
+static void a_secret_has_no_flag_and_is_never_said(void **state)
+{
+    (void)state;
+    setenv("BOT_KEY", "1:abc", 1);
+    assert_int_equal(load(ARGS()), CONFIG_RUN);
+    assert_string_equal(config.bot_key, "1:abc");
+    assert_int_equal(load(ARGS("--bot-key=2:xyz")), CONFIG_WRONG);
+    assert_non_null(strstr(said, "--bot-key is refused"));
+    assert_non_null(strstr(said, "environment variable BOT_KEY"));
+    assert_null(strstr(said, "xyz"));
+    assert_int_equal(load(ARGS("--bot-key", "2:xyz")), CONFIG_WRONG);
+    assert_null(strstr(said, "xyz"));
+    setenv("BOT_KEY", "far too long", 1);
+    assert_int_equal(load(ARGS()), CONFIG_WRONG);
+    assert_non_null(strstr(said, "BOT_KEY (environment): must be text of"));
+    assert_null(strstr(said, "far too long"));
+    unsetenv("BOT_KEY");
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--help")), CONFIG_DONE);
+    assert_null(strstr(said, "--bot-key"));
+    assert_non_null(strstr(said, "BOT_KEY in the environment; no flag"));
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--settings-doc")), CONFIG_DONE);
+    assert_non_null(strstr(said, "| none | `BOT_KEY` |"));
 }
 
 /* Only what counts is judged: a flag can mend what the environment has wrong. */
@@ -445,6 +470,7 @@ int main(void)
 #define STORY(name) cmocka_unit_test_setup(name, begin)
     const struct CMUnitTest tests[] = {
         STORY(flag_beats_environment_beats_file_beats_default),
+        STORY(a_secret_has_no_flag_and_is_never_said),
         STORY(what_is_overridden_is_not_judged),
         STORY(every_kind_is_read),
         STORY(a_bool_is_told_by_flag_word_or_its_no),

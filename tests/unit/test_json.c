@@ -259,6 +259,19 @@ static void a_long_string_and_many_keys_are_taken_whole(void **state)
     json_free(j);
 }
 
+static void the_depth_may_be_raised_for_documents_of_others(void **state)
+{
+    const struct json_value *root;
+    struct json *j = json_new();
+
+    (void)state;
+    json_set_depth(j, 9);
+    assert_int_equal(json_parse(j, SPAN("[[[[[[[[[1]]]]]]]]]"), &root), OK);
+    assert_int_equal(root->skip, 10);
+    assert_int_equal(json_parse(j, SPAN("[[[[[[[[[[1]]]]]]]]]]"), &root), ERR_TOO_DEEP);
+    json_free(j);
+}
+
 static void a_member_is_found_only_in_its_own_object(void **state)
 {
     const struct json_value *root;
@@ -434,6 +447,7 @@ int main(void)
         cmocka_unit_test(a_nul_byte_is_refused_but_may_be_escaped),
         cmocka_unit_test(the_number_of_values_is_bounded),
         cmocka_unit_test(a_long_string_and_many_keys_are_taken_whole),
+        cmocka_unit_test(the_depth_may_be_raised_for_documents_of_others),
         cmocka_unit_test(a_member_is_found_only_in_its_own_object),
         cmocka_unit_test(a_parser_may_be_used_again_whatever_it_read),
     };

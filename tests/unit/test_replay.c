@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <msgpack.h>
 
-#include "gateway/replay.h"
+#include "shared/replay.h"
 #include "shared/pack.h"
 
 struct answer {

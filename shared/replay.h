@@ -4,8 +4,8 @@
  * What the log does not have (its `gaps`) is handed out as a `lost` record in its place, so
  * that whoever reads records in order learns of a hole in order too.  No I/O, no clock.
  */
-#ifndef GATEWAY_REPLAY_H
-#define GATEWAY_REPLAY_H
+#ifndef SHARED_REPLAY_H
+#define SHARED_REPLAY_H
 
 #include "shared/buf.h"
 #include "shared/wire.h"

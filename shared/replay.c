@@ -1,4 +1,4 @@
-#include "gateway/replay.h"
+#include "shared/replay.h"
 
 #include <msgpack.h>
 

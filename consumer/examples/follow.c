@@ -1,0 +1,40 @@
+/* Prints the bid and the ask of what is named: cc follow.c $(pkg-config --cflags --libs pregon) */
+#include <pregon.h>
+#include <signal.h>
+#include <stdio.h>
+
+static volatile sig_atomic_t is_over;
+
+static void on_signal(int number)
+{
+    is_over = number;
+}
+
+static void on_quote(void *ctx, const struct pregon_quote *q)
+{
+    char bid[64], ask[64];
+
+    (void)ctx;
+    printf("%s %s %s\n", q->symbol, pregon_quote_text(q, "bid", bid, sizeof bid),
+           pregon_quote_text(q, "ask", ask, sizeof ask));
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    struct pregon_options options = PREGON_OPTIONS;
+    struct pregon *p;
+
+    options.on_quote = on_quote;
+    if (pregon_open(&options, &p))
+        return 1;
+    for (int i = 1; i < argc; i++)
+        if (pregon_subscribe(p, argv[i]))
+            fprintf(stderr, "%s is no symbol\n", argv[i]);
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    while (!is_over)
+        pregon_run(p, 500);
+    pregon_close(&p);
+    return 0;
+}

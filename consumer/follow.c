@@ -1,0 +1,496 @@
+#include "consumer/follow_private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/mem.h"
+#include "shared/pack.h"
+
+void follow_note(struct follow *f, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    f->out.note(f->out.ctx, text);
+}
+
+/* --- patterns and symbols -------------------------------------------------------------- */
+
+bool follow_is_pattern(struct span pattern)
+{
+    if (pattern.len && pattern.at[pattern.len - 1] == '*') {
+        if (pattern.len == 1)
+            return true;
+        pattern.len--;
+    }
+    return quote_is_symbol(pattern);
+}
+
+static struct follow_pattern *find_pattern(const struct follow *f, struct span text)
+{
+    struct follow_pattern *p;
+
+    HASH_FIND(hh, f->patterns, text.at, (unsigned)text.len, p);
+    return p;
+}
+
+static bool is_prefix(const struct follow_pattern *p)
+{
+    return p->text[p->len - 1] == '*';
+}
+
+/* "EUR/USD" is subscribed as "EUR/USD ", "BTC*" as "BTC". */
+static void listen(struct follow *f, const struct follow_pattern *p, bool is_on)
+{
+    char topic[WIRE_TOPIC_MAX];
+    size_t len = p->len - 1;
+
+    if (is_prefix(p))
+        memcpy(topic, p->text, len);
+    else
+        len = wire_topic(topic, (struct span){p->text, p->len});
+    f->out.listen(f->out.ctx, (struct span){topic, len}, is_on);
+}
+
+static void cover(struct follow_symbol *s, const struct follow_pattern *p)
+{
+    if (!p)
+        return;
+    s->is_wanted = true;
+    s->is_synced |= p->sync == PATTERN_SYNCED;
+}
+
+/* Which patterns match is found out once per symbol, until they change. */
+static void refresh(struct follow *f, struct follow_symbol *s)
+{
+    char pattern[FOLLOW_PATTERN_MAX];
+    size_t len = strlen(s->name);
+
+    if (s->stamp == f->pattern_stamp)
+        return;
+    s->stamp = f->pattern_stamp;
+    s->is_wanted = false;
+    s->is_synced = s->is_begun;
+    cover(s, find_pattern(f, (struct span){s->name, len}));
+    for (size_t i = 0; i <= len; i++) {
+        memcpy(pattern, s->name, i);
+        pattern[i] = '*';
+        cover(s, find_pattern(f, (struct span){pattern, i + 1}));
+    }
+    if (s->is_wanted)
+        return;
+    s->last = 0; /* should it be wanted again, it begins anew */
+    s->is_begun = s->is_synced = s->is_stale = s->has_quote = s->has_state = false;
+}
+
+struct follow_symbol *follow_know(struct follow *f, struct span name)
+{
+    struct follow_symbol *s;
+
+    HASH_FIND(hh, f->symbols, name.at, (unsigned)name.len, s);
+    if (!s) {
+        s = mem_zalloc(sizeof *s);
+        span_copy(s->name, sizeof s->name, name);
+        s->stamp = f->pattern_stamp - 1;
+        HASH_ADD_KEYPTR(hh, f->symbols, s->name, (unsigned)name.len, s);
+    }
+    refresh(f, s);
+    return s;
+}
+
+void follow_forget_symbols(struct follow *f)
+{
+    struct follow_symbol *s, *next;
+
+    HASH_ITER(hh, f->symbols, s, next)
+    {
+        HASH_DEL(f->symbols, s);
+        buf_free(&s->quote_body);
+        buf_free(&s->state_body);
+        free(s);
+    }
+    f->changed = f->changed_last = NULL;
+}
+
+enum err follow_add(struct follow *f, struct span text)
+{
+    struct follow_pattern *p;
+
+    if (!follow_is_pattern(text))
+        return ERR_INVALID;
+    if (find_pattern(f, text))
+        return OK;
+    p = mem_zalloc(sizeof *p);
+    memcpy(p->text, text.at, text.len);
+    p->len = text.len;
+    p->resumes = f->settings.since_epoch && !f->has_turned;
+    HASH_ADD_KEYPTR(hh, f->patterns, p->text, (unsigned)p->len, p);
+    f->pattern_stamp++;
+    listen(f, p, true);
+    return OK;
+}
+
+enum err follow_remove(struct follow *f, struct span text)
+{
+    struct follow_pattern *p = find_pattern(f, text);
+
+    if (!p)
+        return ERR_NOT_FOUND;
+    listen(f, p, false);
+    HASH_DEL(f->patterns, p);
+    free(p);
+    f->pattern_stamp++;
+    /* At once: who adds the pattern again begins anew. */
+    for (struct follow_symbol *s = f->symbols; s; s = s->hh.next)
+        refresh(f, s);
+    return OK;
+}
+
+/* --- telling ------------------------------------------------------------------------------ */
+
+static void list_remove(struct follow *f, struct follow_symbol *s)
+{
+    if (!s->is_listed)
+        return;
+    *(s->previous ? &s->previous->next : &f->changed) = s->next;
+    *(s->next ? &s->next->previous : &f->changed_last) = s->previous;
+    s->is_listed = false;
+}
+
+static void list_append(struct follow *f, struct follow_symbol *s)
+{
+    list_remove(f, s);
+    s->previous = f->changed_last;
+    s->next = NULL;
+    *(f->changed_last ? &f->changed_last->next : &f->changed) = s;
+    f->changed_last = s;
+    s->is_listed = true;
+}
+
+static void keep(struct wire_record *to, struct buf *body, const struct wire_record *r)
+{
+    buf_clear(body);
+    buf_add(body, r->body.at, r->body.len);
+    *to = *r;
+    to->body = buf_span(body);
+}
+
+static void tell_now(struct follow *f, const struct follow_symbol *s,
+                     const struct wire_record *r, bool is_snapshot)
+{
+    struct follow_told told = {s->name, s->is_stale, is_snapshot, r};
+
+    if (r->kind == WIRE_STATE)
+        f->out.state(f->out.ctx, &told);
+    else
+        f->out.quote(f->out.ctx, &told);
+}
+
+void follow_tell(struct follow *f, struct follow_symbol *s, const struct wire_record *r,
+                 bool is_snapshot)
+{
+    if (r->kind == WIRE_STATE)
+        s->is_stale = !span_eq(pack_find_text(r->body, "state"), "live");
+    else if (!is_snapshot)
+        s->is_stale = false; /* its feed speaks */
+    if (f->settings.mode == FOLLOW_ALL) {
+        tell_now(f, s, r, is_snapshot);
+        return;
+    }
+    if (r->kind == WIRE_STATE) {
+        keep(&s->state, &s->state_body, r);
+    } else {
+        keep(&s->quote, &s->quote_body, r);
+        s->has_quote = true;
+        s->is_snapshot = is_snapshot;
+    }
+    s->has_state = r->kind == WIRE_STATE;
+    list_append(f, s);
+}
+
+void follow_tell_changed(struct follow *f)
+{
+    while (f->changed && !f->is_stopped) {
+        struct follow_symbol *s = f->changed;
+
+        if (s->has_quote) {
+            s->has_quote = false;
+            tell_now(f, s, &s->quote, s->is_snapshot);
+        } else if (s->has_state) {
+            s->has_state = false;
+            tell_now(f, s, &s->state, false);
+        } else {
+            list_remove(f, s);
+        }
+    }
+    if (!f->changed)
+        f->told_position = f->position;
+}
+
+void follow_tell_synced(struct follow *f)
+{
+    if (!f->is_synced_due || f->is_stopped || f->changed)
+        return;
+    f->is_synced_due = false;
+    f->out.synced(f->out.ctx);
+}
+
+void follow_flush(struct follow *f)
+{
+    follow_tell_changed(f);
+    follow_tell_synced(f);
+    if (f->stage == STAGE_RELEASE)
+        follow_release(f);
+}
+
+/* --- records -------------------------------------------------------------------------------- */
+
+static bool is_accounted_for(const struct follow *f, uint64_t last, uint64_t seq)
+{
+    return seq <= last || (f->has_position && seq <= f->position);
+}
+
+/* What has just been told, or is nothing of ours, may be all that was missing next. */
+static void advance(struct follow *f, uint64_t seq)
+{
+    if (f->has_position && seq == f->position + 1)
+        f->position = seq;
+}
+
+void follow_tell_loss(struct follow *f, const struct wire_record *r)
+{
+    f->lost_seq = r->seq;
+    f->out.lost(f->out.ctx, r);
+}
+
+static bool take_loss(struct follow *f, const struct wire_record *r)
+{
+    if (pack_check(r->body) || is_accounted_for(f, f->lost_seq, r->seq))
+        return true;
+    if (f->settings.mode == FOLLOW_ALL && !is_accounted_for(f, f->lost_seq, r->prev)) {
+        follow_note(f, "a loss at position %llu was never told: asking the log",
+                    (unsigned long long)r->prev);
+        follow_doubt(f);
+        return false;
+    }
+    follow_tell_loss(f, r);
+    advance(f, r->seq);
+    return true;
+}
+
+static bool take_symbol(struct follow *f, struct span name, const struct wire_record *r)
+{
+    struct follow_symbol *s = follow_know(f, name);
+    bool is_all = f->settings.mode == FOLLOW_ALL;
+
+    /* Of a pattern that is not synced yet: it came before the mark, and snapshots will say it. */
+    if (!s->is_wanted || r->seq <= s->last || (is_all && !s->is_synced) ||
+        (s->is_synced && is_accounted_for(f, s->last, r->seq)))
+        return true;
+    if (s->is_synced && !is_accounted_for(f, s->last, r->prev) &&
+        (is_all || r->kind == WIRE_STATE)) {
+        follow_note(f, "%s: the record %llu never came: asking the log", s->name,
+                    (unsigned long long)r->prev);
+        follow_doubt(f);
+        if (is_all)
+            return false;
+    }
+    s->last = r->seq;
+    if (pack_check(r->body) == OK)
+        follow_tell(f, s, r, false);
+    advance(f, r->seq);
+    return true;
+}
+
+/* Does the heartbeat name a record of ours that never came? */
+static bool has_missed(struct follow *f, struct span body, bool *is_complete)
+{
+    struct pack_value list, pair, symbol, seq;
+    struct span c;
+
+    *is_complete = false;
+    if (pack_check(body) || !pack_find(body, "changed", &list, &c) ||
+        list.type != PACK_ARRAY)
+        return false;
+    pack_next(&c, &list);
+    for (uint32_t i = 0; i < list.count; i++) {
+        const struct follow_symbol *s;
+
+        if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
+            !pack_next(&c, &symbol) || !pack_next(&c, &seq) ||
+            symbol.type != PACK_STR || seq.type != PACK_UINT ||
+            !quote_is_symbol(symbol.text))
+            return false;
+        s = follow_know(f, symbol.text);
+        if (s->is_synced && !is_accounted_for(f, s->last, seq.u)) {
+            follow_note(f, "%s: the record %llu never came: asking the log", s->name,
+                        (unsigned long long)seq.u);
+            return true;
+        }
+    }
+    *is_complete = pack_find_bool(body, "complete", true);
+    return false;
+}
+
+static void take_heartbeat(struct follow *f, const struct wire_record *r)
+{
+    bool is_next = !f->heartbeat || r->prev == f->heartbeat + 1, is_complete;
+
+    f->heartbeat = r->prev;
+    if (!is_next)
+        follow_note(f, "heartbeats are missing: asking the log");
+    if (!is_next || has_missed(f, r->body, &is_complete))
+        follow_doubt(f);
+    else if (is_complete && f->has_position && r->seq > f->position)
+        f->position = r->seq;
+}
+
+bool follow_take(struct follow *f, struct span topic, const struct wire_record *r)
+{
+    struct span symbol = wire_topic_symbol(topic);
+
+    switch (r->kind) {
+    case WIRE_HEARTBEAT:
+        take_heartbeat(f, r);
+        return true;
+    case WIRE_LOST:
+        return take_loss(f, r);
+    case WIRE_QUOTE:
+    case WIRE_STATE:
+        return !symbol.len || take_symbol(f, symbol, r);
+    case WIRE_MARK:
+    case WIRE_LOCK:
+        break;
+    }
+    return true;
+}
+
+static void set_up(struct follow *f, bool is_up)
+{
+    if (f->is_up == is_up && (is_up || f->was_told_down))
+        return;
+    f->is_up = is_up;
+    f->was_told_down = !is_up;
+    if (is_up)
+        f->out.link(f->out.ctx, true, "The broker is here.");
+    else
+        f->out.link(f->out.ctx, false,
+                    "No heartbeat of the broker has come for 3 seconds.");
+}
+
+void follow_on_record(struct follow *f, struct span topic, struct span message,
+                      int64_t now)
+{
+    struct wire_record r;
+
+    if (wire_read(message, &r, NULL))
+        return; /* of a kind that is not ours to know */
+    if (!f->epoch)
+        f->epoch = r.epoch;
+    else if (r.epoch != f->epoch)
+        follow_begin_anew(f, r.epoch, f->epoch, "log_replaced");
+    if (r.kind == WIRE_HEARTBEAT) {
+        f->heard_at = now;
+        set_up(f, true);
+    }
+    if (r.kind == WIRE_MARK) {
+        if (f->mark[0] && span_eq(topic, f->mark))
+            follow_on_mark(f, &r, now);
+    } else if (follow_is_holding(f) &&
+               (f->settings.mode == FOLLOW_ALL || r.kind == WIRE_HEARTBEAT)) {
+        follow_hold(f, topic, message);
+    } else if (!follow_take(f, topic, &r)) {
+        follow_hold(f, topic, message);
+    }
+}
+
+/*
+ * The broker says this first on every connection, before any record: what was under way on the
+ * one before may never have arrived.
+ */
+void follow_on_welcome(struct follow *f)
+{
+    f->heartbeat = 0; /* it may be another broker, counting anew */
+    if (f->welcomes++ == 0)
+        return;
+    follow_note(f, "records come over a new connection: asking the log");
+    follow_doubt(f);
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+struct follow *follow_new(const struct follow_settings *settings,
+                          const struct follow_out *out, int64_t now)
+{
+    struct follow *f = mem_zalloc(sizeof *f);
+
+    f->settings = *settings;
+    f->out = *out;
+    f->heard_at = now;
+    f->out.listen(f->out.ctx, SPAN(WIRE_TOPIC_WELCOME), true);
+    f->out.listen(f->out.ctx, SPAN(WIRE_TOPIC_HEARTBEAT), true);
+    f->out.listen(f->out.ctx, SPAN(WIRE_TOPIC_LOST), true);
+    return f;
+}
+
+void follow_free(struct follow *f)
+{
+    struct follow_pattern *p, *next;
+
+    if (!f)
+        return;
+    HASH_ITER(hh, f->patterns, p, next)
+    {
+        HASH_DEL(f->patterns, p);
+        free(p);
+    }
+    follow_forget_symbols(f);
+    buf_free(&f->to_ask);
+    buf_free(&f->held);
+    free(f);
+}
+
+void follow_tick(struct follow *f, bool is_drained, int64_t now)
+{
+    if (is_drained && now - f->heard_at >= FOLLOW_SILENCE_MS)
+        set_up(f, false);
+    follow_round_tick(f, now);
+    f->has_turned = true;
+}
+
+void follow_stop(struct follow *f)
+{
+    f->is_stopped = true;
+}
+
+void follow_go_on(struct follow *f)
+{
+    f->is_stopped = false;
+}
+
+bool follow_is_stopped(const struct follow *f)
+{
+    return f->is_stopped;
+}
+
+uint64_t follow_epoch(const struct follow *f)
+{
+    return f->epoch;
+}
+
+uint64_t follow_position(const struct follow *f)
+{
+    if (!f->has_position || !f->has_synced)
+        return 0;
+    return f->settings.mode == FOLLOW_ALL ? f->position : f->told_position;
+}
+
+bool follow_is_up(const struct follow *f)
+{
+    return f->is_up;
+}

@@ -1,0 +1,345 @@
+/* pregon_lock: locks; `hold` decides, this asks and tells. */
+#include <msgpack.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "consumer/pregon_private.h"
+#include "shared/clock.h"
+#include "shared/hash.h"
+#include "shared/mem.h"
+#include "shared/pack.h"
+#include "shared/random.h"
+
+#define TTL_MIN_MS 1000
+#define TTL_MAX_MS 600000
+#define TTL_USUAL_MS 30000
+
+/* --- opening, closing ------------------------------------------------------------------- */
+
+bool pregon_lock_is_name(const char *name)
+{
+    size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                              "0123456789._:-");
+
+    return len && !name[len] && len <= PREGON_LOCK_NAME_MAX;
+}
+
+static bool is_owner(const char *owner)
+{
+    size_t len = 0;
+
+    for (; owner[len] > ' ' && owner[len] < 0x7f; len++)
+        ;
+    return len && !owner[len] && len <= PREGON_LOCK_OWNER_MAX;
+}
+
+static bool is_allowed(const struct pregon_lock_options *o)
+{
+    return (!o->ttl_ms || (o->ttl_ms >= TTL_MIN_MS && o->ttl_ms <= TTL_MAX_MS)) &&
+           o->delay_ms >= 0 && o->delay_ms <= TTL_MAX_MS &&
+           (!o->owner || is_owner(o->owner));
+}
+
+enum pregon_error pregon_lock_open(struct pregon *p, const char *name,
+                                   const struct pregon_lock_options *options,
+                                   struct pregon_lock **out)
+{
+    struct pregon_lock_options o = {0};
+    struct pregon_lock *l;
+
+    if (!name || !pregon_lock_is_name(name) || !options || !options->size)
+        return PREGON_ERROR_INVALID;
+    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (!is_allowed(&o))
+        return PREGON_ERROR_INVALID;
+    if (p->is_closing)
+        return PREGON_ERROR_CLOSED;
+    l = mem_zalloc(sizeof *l);
+    l->p = p;
+    l->options = o;
+    snprintf(l->name, sizeof l->name, "%s", name);
+    if (o.owner)
+        snprintf(l->owner, sizeof l->owner, "%s", o.owner);
+    else
+        snprintf(l->owner, sizeof l->owner, "%016llx%016llx",
+                 (unsigned long long)random_u64(), (unsigned long long)random_u64());
+    l->options.owner = NULL;
+    hold_init(&l->hold, o.ttl_ms ? o.ttl_ms : TTL_USUAL_MS, clock_boot_ms());
+    l->next = p->locks;
+    p->locks = l;
+    pregon_wake(p);
+    *out = l;
+    return PREGON_OK;
+}
+
+static void leave(struct pregon_lock *l)
+{
+    l->options.on_held = NULL;
+    l->options.on_lost = NULL;
+    l->options.on_waiting = NULL;
+    if (l->hold.phase != HOLD_LEAVING && l->hold.phase != HOLD_GONE)
+        hold_leave(&l->hold, clock_boot_ms());
+}
+
+void pregon_lock_close(struct pregon_lock **l)
+{
+    if (!*l)
+        return;
+    leave(*l);
+    pregon_wake((*l)->p);
+    *l = NULL;
+}
+
+static void lock_free(struct pregon *p, struct pregon_lock *l)
+{
+    for (struct question *q = p->questions; q; q = q->hh.next)
+        if (q->lock == l)
+            q->lock = NULL;
+    free(l);
+}
+
+void pregon_locks_leave(struct pregon *p)
+{
+    for (struct pregon_lock *l = p->locks; l; l = l->next)
+        leave(l);
+}
+
+bool pregon_locks_are_leaving(const struct pregon *p)
+{
+    for (const struct pregon_lock *l = p->locks; l; l = l->next)
+        if (hold_is_leaving(&l->hold))
+            return true;
+    return false;
+}
+
+static void sweep(struct pregon *p, bool is_all)
+{
+    struct pregon_lock **at = &p->locks;
+
+    while (*at) {
+        struct pregon_lock *l = *at;
+
+        if (!is_all && l->hold.phase != HOLD_GONE) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        lock_free(p, l);
+    }
+}
+
+void pregon_locks_free(struct pregon *p)
+{
+    sweep(p, true);
+}
+
+/* --- telling ---------------------------------------------------------------------------------- */
+
+static void tell_lost(struct pregon_lock *l)
+{
+    static const enum pregon_lost_reason reasons[] = {
+        [HOLD_UNANSWERED] = PREGON_LOST_UNANSWERED,
+        [HOLD_EXPIRED] = PREGON_LOST_EXPIRED,
+        [HOLD_TAKEN] = PREGON_LOST_TAKEN,
+        [HOLD_BROKEN] = PREGON_LOST_BROKEN,
+        [HOLD_RELEASED] = PREGON_LOST_RELEASED,
+    };
+
+    l->told = 0;
+    if (l->options.on_lost)
+        l->options.on_lost(l->options.ctx, l, reasons[l->hold.reason]);
+}
+
+static void tell_waiting(struct pregon_lock *l, const struct pregon_lock_wait *w)
+{
+    char text[256];
+    uint32_t news;
+
+    snprintf(text, sizeof text, "%s %s %llu %u", w->reason, w->holder,
+             (unsigned long long)w->token, w->place);
+    news = hash_name(span_of(text));
+    if (news == l->told)
+        return;
+    l->told = news;
+    if (l->options.on_waiting)
+        l->options.on_waiting(l->options.ctx, l, w);
+}
+
+static void tell_refusal(struct pregon_lock *l, struct span answer)
+{
+    char error[32], message[256], holder[PREGON_LOCK_OWNER_MAX + 1];
+    struct pregon_lock_wait w = {
+        .reason = error,
+        .message = message,
+        .holder = holder,
+        .token = pack_find_u(answer, "token", 0),
+        .place = (uint32_t)pack_find_u(answer, "place", 0),
+        .waiters = (uint32_t)pack_find_u(answer, "waiters", 0),
+        .expires_ms = (int64_t)pack_find_u(answer, "expires_ms", 0),
+        .closed_ms = (int64_t)pack_find_u(answer, "closed_ms", 0),
+    };
+
+    span_copy(error, sizeof error, pack_find_text(answer, "error"));
+    span_copy(message, sizeof message, pack_find_text(answer, "message"));
+    span_copy(holder, sizeof holder, pack_find_text(answer, "owner"));
+    if (strcmp(error, "held") == 0 && !holder[0])
+        w.reason = w.closed_ms ? "closed" : "kept";
+    tell_waiting(l, &w);
+}
+
+static void tell_away(struct pregon_lock *l)
+{
+    struct pregon_lock_wait w = {
+        .reason = "away", .message = "The broker does not answer.", .holder = ""};
+
+    tell_waiting(l, &w);
+}
+
+void pregon_locks_check(struct pregon *p)
+{
+    for (struct pregon_lock *l = p->locks; l && !follow_is_stopped(p->follow);
+         l = l->next)
+        if (hold_check(&l->hold, clock_boot_ms()) == HOLD_NOW_LOST)
+            tell_lost(l);
+}
+
+/* --- asking ------------------------------------------------------------------------------------ */
+
+static struct question *begin(struct pregon_lock *l, enum hold_wish wish, struct buf *b,
+                              msgpack_packer *pk)
+{
+    static const struct {
+        const char *op;
+        uint32_t members;
+    } ops[] = {
+        [HOLD_WISH_LOCK] = {"lock", 8},
+        [HOLD_WISH_RENEW] = {"renew", 3},
+        [HOLD_WISH_RELEASE] = {"release", 3},
+        [HOLD_WISH_CANCEL] = {"lock_cancel", 2},
+    };
+    struct question *q =
+        pregon_ask(l->p, QUESTION_LOCK, ops[wish].op, ops[wish].members, b, pk);
+
+    q->lock = l;
+    q->wish = wish;
+    pack_kv_text(pk, "name", span_of(l->name));
+    pack_kv_text(pk, "owner", span_of(l->owner));
+    return q;
+}
+
+static void ask(struct pregon_lock *l, enum hold_wish wish)
+{
+    struct buf b = {0};
+    msgpack_packer pk;
+    struct question *q = begin(l, wish, &b, &pk);
+
+    if (wish == HOLD_WISH_LOCK) {
+        pack_kv_u(&pk, "ttl_ms", (uint64_t)l->hold.ttl_ms);
+        pack_kv_u(&pk, "delay_ms", (uint64_t)l->options.delay_ms);
+        pack_kv_u(&pk, "wait_ms", (uint64_t)l->hold.wait_ms);
+        pack_kv_bool(&pk, "keep", true);
+        pack_kv_text(&pk, "host", span_of(l->p->host));
+        pack_kv_u(&pk, "pid", (uint64_t)getpid());
+    } else if (wish != HOLD_WISH_CANCEL) {
+        q->token = l->hold.token;
+        pack_kv_u(&pk, "token", q->token);
+    }
+    hold_asked(&l->hold, wish, q->sent_at);
+    pregon_send(l->p, &b);
+}
+
+void pregon_locks_ask(struct pregon *p)
+{
+    for (struct pregon_lock *l = p->locks; l && !follow_is_stopped(p->follow);
+         l = l->next) {
+        enum hold_wish wish;
+
+        if (hold_is_newly_unanswered(&l->hold, p->now))
+            tell_away(l);
+        wish = hold_wish(&l->hold, p->now);
+        if (wish != HOLD_WISH_NOTHING)
+            ask(l, wish);
+    }
+    sweep(p, false);
+}
+
+int64_t pregon_locks_deadline(const struct pregon *p)
+{
+    int64_t due = INT64_MAX;
+
+    for (const struct pregon_lock *l = p->locks; l; l = l->next) {
+        int64_t d = hold_deadline(&l->hold);
+
+        due = d < due ? d : due;
+    }
+    return due;
+}
+
+void pregon_lock_answered(struct pregon *p, struct question *q, struct span answer)
+{
+    struct pregon_lock *l = q->lock;
+    struct hold_answer a = {
+        .to = q->wish,
+        .sent_at = q->sent_at,
+        .asked_token = q->token,
+        .error = pack_find_text(answer, "error"),
+        .reason = pack_find_text(answer, "reason"),
+        .token = pack_find_u(answer, "token", 0),
+        .ttl_ms =
+            l ? (int64_t)pack_find_u(answer, "ttl_ms", (uint64_t)l->hold.ttl_ms) : 0,
+    };
+
+    (void)p;
+    if (!l)
+        return;
+    switch (hold_on_answer(&l->hold, &a, clock_boot_ms())) {
+    case HOLD_NO_NEWS:
+        break;
+    case HOLD_NOW_HELD:
+        l->told = 0;
+        if (l->options.on_held)
+            l->options.on_held(l->options.ctx, l, l->hold.token);
+        break;
+    case HOLD_NOW_LOST:
+        tell_lost(l);
+        break;
+    case HOLD_STILL_WAITING:
+        tell_refusal(l, answer);
+        break;
+    }
+}
+
+/* --- questions ------------------------------------------------------------------------------------ */
+
+uint64_t pregon_lock_token(const struct pregon_lock *l)
+{
+    return pregon_lock_remaining_ms(l) ? l->hold.token : 0;
+}
+
+int64_t pregon_lock_remaining_ms(const struct pregon_lock *l)
+{
+    return hold_remaining_ms(&l->hold, clock_boot_ms());
+}
+
+const char *pregon_lock_name(const struct pregon_lock *l)
+{
+    return l->name;
+}
+
+const char *pregon_lock_owner(const struct pregon_lock *l)
+{
+    return l->owner;
+}
+
+const char *pregon_lost_reason_name(enum pregon_lost_reason r)
+{
+    static const char *const names[] = {
+        [PREGON_LOST_UNANSWERED] = "unanswered", [PREGON_LOST_EXPIRED] = "expired",
+        [PREGON_LOST_TAKEN] = "taken",           [PREGON_LOST_BROKEN] = "broken",
+        [PREGON_LOST_RELEASED] = "released",
+    };
+
+    return (size_t)r < sizeof names / sizeof names[0] ? names[r] : "unknown";
+}

@@ -1,0 +1,270 @@
+/*
+ * pregon-tail: quotes on standard output.
+ *
+ * One thread.  A turn: what libpregon has is made into lines, the lines are written; as long as not all
+ * of them could be, libpregon is not asked for more, and its broker's queue and log do the
+ * waiting.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "consumer/pregon.h"
+#include "consumer/tail/print.h"
+#include "consumer/tail/tail_config.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+
+#define BLOCKED_MS 1000
+#define WRITE_BYTES 4096 /* what a pipe takes whole once it says that it is writable */
+
+struct tail {
+    struct tail_config config;
+    struct loop *loop;
+    struct pregon *pregon;
+    struct loop_watch quotes, output;
+    struct print print;
+    struct buf out;
+    size_t written;  /* of out */
+    int64_t count;   /* quotes so far */
+    bool is_blocked; /* the output is not taken: quotes have to wait */
+    bool is_over, is_broken, has_failed, was_down;
+};
+
+/* --- what is told ------------------------------------------------------------------- */
+
+static void on_quote(void *ctx, const struct pregon_quote *q)
+{
+    struct tail *t = ctx;
+
+    print_quote(&t->print, t->pregon, q);
+    if (++t->count != t->config.count)
+        return;
+    t->is_over = true;
+    pregon_stop(t->pregon);
+}
+
+static void on_state(void *ctx, const struct pregon_state_change *s)
+{
+    print_state(&((struct tail *)ctx)->print, s);
+}
+
+static void on_lost(void *ctx, const struct pregon_loss *l)
+{
+    print_lost(&((struct tail *)ctx)->print, l);
+}
+
+static void on_reset(void *ctx, const struct pregon_reset *r)
+{
+    print_reset(&((struct tail *)ctx)->print, r);
+}
+
+static void on_synced(void *ctx)
+{
+    (void)ctx;
+    log_debug("Up to date");
+}
+
+static void on_link(void *ctx, bool is_up, const char *why)
+{
+    struct tail *t = ctx;
+
+    if (!is_up)
+        log_warning("The broker is away: %s", why);
+    else if (t->was_down)
+        log_info("The broker is here again");
+    t->was_down = !is_up;
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    (void)ctx;
+    log_debug("%s", text);
+}
+
+/* --- writing -------------------------------------------------------------------------- */
+
+/* Only what is taken at once: a signal must get through while a reader is asleep. */
+static void write_out(struct tail *t)
+{
+    while (t->written < t->out.len) {
+        struct pollfd item = {.fd = STDOUT_FILENO, .events = POLLOUT};
+        size_t left = t->out.len - t->written;
+        ssize_t n;
+
+        if (poll(&item, 1, 0) <= 0)
+            return;
+        n = write(STDOUT_FILENO, t->out.data + t->written,
+                  left < WRITE_BYTES ? left : WRITE_BYTES);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            return;
+        if (n < 0) {
+            t->is_over = true;
+            t->is_broken = errno == EPIPE;
+            t->has_failed = !t->is_broken;
+            if (t->has_failed)
+                log_error("standard output: %s", strerror(errno));
+            return;
+        }
+        t->written += (size_t)n;
+    }
+    buf_clear(&t->out);
+    t->written = 0;
+}
+
+static void on_wake(struct loop_watch *w, uint32_t events)
+{
+    (void)w; /* every turn looks at both anyway */
+    (void)events;
+}
+
+/* A pipe says so when its last reader has gone, even if there is nothing to write. */
+static void on_output(struct loop_watch *w, uint32_t events)
+{
+    struct tail *t = (struct tail *)((char *)w - offsetof(struct tail, output));
+
+    if (events & (EPOLLERR | EPOLLHUP))
+        t->is_over = t->is_broken = true;
+}
+
+/* --- life ------------------------------------------------------------------------------ */
+
+struct subscription {
+    struct tail *t;
+    bool is_wrong;
+};
+
+static void subscribe(void *ctx, const char *pattern)
+{
+    struct subscription *s = ctx;
+
+    if (pregon_subscribe(s->t->pregon, pattern) == PREGON_OK)
+        return;
+    log_critical(
+        "SYMBOLS: '%s' is no symbol (1 to 32 of A-Z 0-9 . _ : / = ^ -), nor the "
+        "beginning of one and a star",
+        pattern);
+    s->is_wrong = true;
+}
+
+/* false: what is wrong has been said. */
+static bool open_all(struct tail *t)
+{
+    struct pregon_options o = PREGON_OPTIONS;
+    struct subscription s = {.t = t};
+    enum pregon_error e;
+
+    if (t->config.since[0] && pregon_position_parse(t->config.since, &o.since)) {
+        log_critical("SINCE='%s': must be EPOCH:SEQ, such as 0efc6f433b8d1fa2:990",
+                     t->config.since);
+        return false;
+    }
+    o.publish = t->config.broker_publish;
+    o.control = t->config.broker_control;
+    o.mode = strcmp(t->config.mode, "merge") == 0 ? PREGON_NEWEST : PREGON_ALL;
+    o.no_snapshot = !t->config.snapshot;
+    o.ctx = t;
+    o.on_quote = on_quote;
+    o.on_state = on_state;
+    o.on_lost = on_lost;
+    o.on_reset = on_reset;
+    o.on_synced = on_synced;
+    o.on_link = on_link;
+    o.on_note = on_note;
+    e = pregon_open(&o, &t->pregon);
+    if (e) {
+        log_critical("cannot follow %s and %s: %s", o.publish, o.control,
+                     e == PREGON_ERROR_SYSTEM ? strerror(errno) : pregon_error_text(e));
+        return false;
+    }
+    config_list_each(t->config.symbols, subscribe, &s);
+    return !s.is_wrong;
+}
+
+static bool watch_all(struct tail *t)
+{
+    t->quotes = (struct loop_watch){pregon_fd(t->pregon), on_wake};
+    t->output = (struct loop_watch){STDOUT_FILENO, on_output};
+    /* A file cannot be watched and need not be: writing to it never waits. */
+    return !loop_watch(t->loop, &t->quotes, EPOLLIN) &&
+           (!loop_watch(t->loop, &t->output, 0) || errno == EPERM);
+}
+
+/* Look at one of the two only: a readable one that is not read would wake us for ever. */
+static void set_blocked(struct tail *t, bool is_blocked)
+{
+    if (t->is_blocked == is_blocked)
+        return;
+    t->is_blocked = is_blocked;
+    if (loop_rewatch(t->loop, &t->quotes, is_blocked ? 0 : EPOLLIN) ||
+        loop_rewatch(t->loop, &t->output, is_blocked ? EPOLLOUT : 0))
+        log_debug("standard output cannot be watched");
+}
+
+static void run(struct tail *t)
+{
+    int64_t wait = 0;
+
+    while (!t->is_over && !loop_stops(t->loop)) {
+        loop_turn(t->loop, wait);
+        write_out(t);
+        wait = BLOCKED_MS;
+        if (!t->is_over && !t->out.len) {
+            wait = pregon_turn(t->pregon);
+            write_out(t);
+        }
+        set_blocked(t, t->out.len > 0);
+    }
+    /* What has been made into lines is written, as long as somebody takes it. */
+    while (!t->is_broken && !t->has_failed && t->out.len && loop_stops(t->loop) < 2) {
+        set_blocked(t, true);
+        loop_turn(t->loop, BLOCKED_MS);
+        write_out(t);
+    }
+}
+
+static void tell_position(struct tail *t)
+{
+    struct pregon_position at = pregon_position(t->pregon);
+
+    if (at.epoch && !t->is_broken && !t->out.len)
+        log_info("To go on from here: --since %016llx:%llu",
+                 (unsigned long long)at.epoch, (unsigned long long)at.seq);
+}
+
+int main(int argc, char **argv)
+{
+    static struct tail t;
+    const char *no_color = getenv("NO_COLOR");
+    bool is_terminal = isatty(STDOUT_FILENO);
+    int code = 2;
+
+    (void)argc;
+    switch (config_load(&tail_program, argv, &t.config)) {
+    case CONFIG_DONE:
+        return 0;
+    case CONFIG_WRONG:
+        return 2;
+    case CONFIG_RUN:
+        break;
+    }
+    log_init(tail_program.name, t.config.log_level, t.config.log_format);
+    t.loop = loop_new();
+    t.print = (struct print){.out = &t.out,
+                             .has_color = is_terminal && !(no_color && *no_color)};
+    t.print.is_table = strcmp(t.config.format, "table") == 0 ||
+                       (is_terminal && strcmp(t.config.format, "auto") == 0);
+    if (open_all(&t) && watch_all(&t)) {
+        print_head(&t.print);
+        run(&t);
+        tell_position(&t);
+        code = t.has_failed ? 1 : 0;
+    }
+    pregon_close(&t.pregon);
+    buf_free(&t.out);
+    loop_free(t.loop);
+    config_free(&tail_program, &t.config);
+    return code;
+}

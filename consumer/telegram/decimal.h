@@ -1,0 +1,27 @@
+/*
+ * decimal: a price moved by a percentage, exactly.
+ *
+ * Prices are decimal text and are compared as text (quote_decimal_compare); this is the one
+ * thing more that hysteresis needs.  No floating point, no rounding: 8 digits are added behind
+ * the point.  No I/O, no clock.
+ */
+#ifndef TELEGRAM_DECIMAL_H
+#define TELEGRAM_DECIMAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/buf.h"
+#include "shared/quote.h"
+
+#define DECIMAL_ONE 100000000u /* factors are in hundred-millionths */
+#define DECIMAL_SCALED_MAX (QUOTE_DECIMAL_MAX + 24)
+
+/* "0.1" (percent) as 100000.  False: no decimal, over 50, or more than 6 decimals. */
+bool decimal_read_percent(struct span text, uint32_t *out);
+
+/* value × factor / DECIMAL_ONE as NUL-terminated text.  The value is a decimal by quote_is_decimal,
+ * the factor at most 2 × DECIMAL_ONE. */
+void decimal_scale(struct span value, uint32_t factor, char out[DECIMAL_SCALED_MAX]);
+
+#endif

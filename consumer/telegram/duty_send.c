@@ -1,0 +1,140 @@
+/* sendMessage: intents, stored before they are begun, and how they ended. */
+#include "consumer/telegram/duty.h"
+
+#include "shared/log.h"
+#include "shared/random.h"
+
+static void end(struct duty *d, struct duty_send *s, enum delivery_outcome outcome,
+                int64_t retry_after_ms)
+{
+    bot_sent(d->bot, &s->what, outcome, retry_after_ms, loop_now(d->loop));
+    buf_free(&s->what.text);
+    *s = (struct duty_send){0};
+}
+
+/* The lease must outlast the send, from its first byte to its timeout. */
+static bool is_lease_enough(const struct duty *d)
+{
+    return duty_lease(d) > d->send_ms;
+}
+
+static void begin_stored(struct duty *d)
+{
+    for (size_t i = 0; i < LEDGER_SENDING_MAX; i++) {
+        struct duty_send *s = &d->sends[i];
+
+        if (s->is_used && !s->ticket && s->what.revision <= d->stored_revision &&
+            is_lease_enough(d))
+            s->ticket =
+                botapi_send(d->api, s->what.chat, buf_span(&s->what.text), d->send_ms);
+    }
+}
+
+static void mark_intents(struct duty *d)
+{
+    for (size_t i = 0; i < LEDGER_SENDING_MAX; i++) {
+        struct duty_send *s = &d->sends[i];
+
+        if (s->is_used)
+            continue;
+        s->is_used = bot_next(d->bot, loop_now(d->loop), &s->what);
+        if (!s->is_used)
+            return;
+    }
+}
+
+void duty_send_turn(struct duty *d, bool may_begin)
+{
+    if (d->is_api_well && (d->phase == DUTY_ON || d->phase == DUTY_LEAVING))
+        begin_stored(d);
+    if (may_begin && d->is_api_well && d->phase == DUTY_ON && is_lease_enough(d))
+        mark_intents(d);
+}
+
+/* Before the next message Telegram must have answered something. */
+static void doubt_api(struct duty *d)
+{
+    int64_t now = loop_now(d->loop);
+
+    d->is_api_well = false;
+    if (!backoff_wait(&d->api_backoff, now))
+        backoff_failed(&d->api_backoff, 0, random_u64(), now);
+}
+
+static void log_failure(struct duty *d, const struct duty_send *s,
+                        const struct botapi_answer *a)
+{
+    static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
+    const char *then = a->verdict == BOTAPI_REFUSED && a->code != 429 ? "it is dropped"
+                       : a->verdict == BOTAPI_UNKNOWN ? "it may have arrived"
+                                                      : "it is sent again";
+
+    log_limited(&limit, loop_now(d->loop), LOG_WARNING,
+                "sendMessage to chat %lld: %s; %s", (long long)s->what.chat, a->why,
+                then);
+}
+
+bool duty_send_answer(struct duty *d, const struct botapi_answer *a)
+{
+    struct duty_send *s = NULL;
+
+    for (size_t i = 0; i < LEDGER_SENDING_MAX; i++)
+        if (d->sends[i].ticket == a->ticket)
+            s = &d->sends[i];
+    if (!s)
+        return false;
+    if (a->verdict != BOTAPI_OK)
+        log_failure(d, s, a);
+    switch (a->verdict) {
+    case BOTAPI_OK:
+        end(d, s, DELIVERY_SENT, 0);
+        break;
+    case BOTAPI_NO_CONTACT:
+        doubt_api(d);
+        end(d, s, DELIVERY_NOT_SENT, 0);
+        break;
+    case BOTAPI_UNKNOWN:
+        doubt_api(d);
+        end(d, s, DELIVERY_UNKNOWN, 0);
+        break;
+    case BOTAPI_REFUSED:
+        if (a->code == 401 || a->code == 404)
+            duty_bad_token(d, a);
+        end(d, s,
+            a->code == 429 || a->code == 401 || a->code == 404 ? DELIVERY_NOT_SENT
+                                                               : DELIVERY_REFUSED,
+            a->retry_after_ms);
+        break;
+    }
+    return true;
+}
+
+void duty_send_stop(struct duty *d, bool all)
+{
+    for (size_t i = 0; i < LEDGER_SENDING_MAX; i++) {
+        struct duty_send *s = &d->sends[i];
+
+        if (!s->is_used || (s->ticket && !all))
+            continue;
+        botapi_abort(d->api, s->ticket);
+        end(d, s, s->ticket ? DELIVERY_UNKNOWN : DELIVERY_NOT_SENT, 0);
+    }
+}
+
+bool duty_send_is_idle(const struct duty *d)
+{
+    for (size_t i = 0; i < LEDGER_SENDING_MAX; i++)
+        if (d->sends[i].is_used)
+            return false;
+    return true;
+}
+
+int64_t duty_send_wait(const struct duty *d)
+{
+    if (d->phase != DUTY_ON || !d->is_api_well || !is_lease_enough(d))
+        return -1;
+    for (size_t i = 0; i < LEDGER_SENDING_MAX; i++)
+        if (!d->sends[i].is_used)
+            return bot_wait(d->bot, loop_now(d->loop));
+    return -1;
+}

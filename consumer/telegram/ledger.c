@@ -1,0 +1,190 @@
+#include "consumer/telegram/ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/mem.h"
+
+/* Of msgpack around an alert's or answer's texts, numbers at full width. */
+#define ALERT_OVERHEAD 40
+#define ANSWER_OVERHEAD 32
+
+void ledger_init(struct ledger *l)
+{
+    *l = (struct ledger){0};
+}
+
+void ledger_fini(struct ledger *l)
+{
+    for (size_t i = 0; i < l->answer_count; i++)
+        free(l->answers[i].text);
+    free(l->answers);
+    free(l->alerts);
+    ledger_init(l);
+}
+
+/* With a price owed; one more, while it is being sent, is reserved for all of them. */
+static size_t charge(const struct alert *a)
+{
+    return ALERT_OVERHEAD + strlen(a->symbol) + strlen(a->threshold) +
+           QUOTE_DECIMAL_MAX;
+}
+
+/* The first alert whose symbol is not below. */
+static size_t lower_bound(const struct ledger *l, const char *symbol)
+{
+    size_t from = 0, to = l->alert_count;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+
+        if (strcmp(l->alerts[middle].symbol, symbol) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+size_t ledger_alerts_on(const struct ledger *l, const char *symbol,
+                        struct alert **first)
+{
+    size_t at = lower_bound(l, symbol), n = 0;
+
+    while (at + n < l->alert_count && strcmp(l->alerts[at + n].symbol, symbol) == 0)
+        n++;
+    *first = n ? &l->alerts[at] : NULL;
+    return n;
+}
+
+struct alert *ledger_find_alert(const struct ledger *l, int64_t chat, uint32_t number)
+{
+    for (size_t i = 0; i < l->alert_count; i++)
+        if (l->alerts[i].chat == chat && l->alerts[i].number == number)
+            return &l->alerts[i];
+    return NULL;
+}
+
+size_t ledger_alerts_of(const struct ledger *l, int64_t chat)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->alert_count; i++)
+        n += l->alerts[i].chat == chat;
+    return n;
+}
+
+static uint32_t free_number(const struct ledger *l, int64_t chat)
+{
+    uint32_t n = 1;
+
+    while (ledger_find_alert(l, chat, n))
+        n++;
+    return n;
+}
+
+static void insert(struct ledger *l, const struct alert *a, struct alert **out)
+{
+    size_t at = lower_bound(l, a->symbol);
+
+    if (l->alert_count == l->alert_cap) {
+        l->alert_cap = l->alert_cap ? l->alert_cap * 2 : 16;
+        l->alerts = mem_resize(l->alerts, l->alert_cap * sizeof *l->alerts);
+    }
+    memmove(&l->alerts[at + 1], &l->alerts[at], (l->alert_count - at) * sizeof *a);
+    l->alerts[at] = *a;
+    l->alert_count++;
+    l->alert_bytes += charge(a);
+    l->revision++;
+    *out = &l->alerts[at];
+}
+
+static bool is_same(const struct alert *a, const struct alert *b)
+{
+    return a->chat == b->chat && a->comparison == b->comparison &&
+           strcmp(a->symbol, b->symbol) == 0 &&
+           quote_decimal_compare(span_of(a->threshold), span_of(b->threshold)) == 0;
+}
+
+enum err ledger_add_alert(struct ledger *l, const struct alert *a, struct alert **out)
+{
+    struct alert copy = *a;
+
+    for (size_t i = 0; i < l->alert_count; i++)
+        if (is_same(&l->alerts[i], a)) {
+            *out = &l->alerts[i];
+            return ERR_DUPLICATE_KEY;
+        }
+    if (l->alert_bytes + charge(a) > LEDGER_ALERT_BYTES_MAX)
+        return ERR_FULL;
+    copy.number = free_number(l, a->chat);
+    insert(l, &copy, out);
+    return OK;
+}
+
+void ledger_remove_alert(struct ledger *l, struct alert *a)
+{
+    size_t at = (size_t)(a - l->alerts);
+
+    l->alert_bytes -= charge(a);
+    l->alert_count--;
+    memmove(a, a + 1, (l->alert_count - at) * sizeof *a);
+    l->revision++;
+}
+
+bool ledger_has_room(const struct ledger *l)
+{
+    return l->answer_bytes + LEDGER_TEXT_MAX + ANSWER_OVERHEAD <=
+           LEDGER_ANSWER_BYTES_MAX;
+}
+
+enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat,
+                           bool is_spanish, struct span text)
+{
+    if (text.len > LEDGER_TEXT_MAX)
+        return ERR_TOO_LARGE;
+    if (l->answer_bytes + text.len + ANSWER_OVERHEAD > LEDGER_ANSWER_BYTES_MAX)
+        return ERR_FULL;
+    if (l->answer_count == l->answer_cap) {
+        l->answer_cap = l->answer_cap ? l->answer_cap * 2 : 16;
+        l->answers = mem_resize(l->answers, l->answer_cap * sizeof *l->answers);
+    }
+    l->answers[l->answer_count++] = (struct answer){
+        .update = update,
+        .chat = chat,
+        .is_spanish = is_spanish,
+        .text = mem_strndup(text.at, text.len),
+        .len = text.len,
+    };
+    l->answer_bytes += text.len + ANSWER_OVERHEAD;
+    l->revision++;
+    return OK;
+}
+
+struct answer *ledger_find_answer(const struct ledger *l, uint64_t update)
+{
+    for (size_t i = 0; i < l->answer_count; i++)
+        if (l->answers[i].update == update)
+            return &l->answers[i];
+    return NULL;
+}
+
+void ledger_remove_answer(struct ledger *l, struct answer *a)
+{
+    size_t at = (size_t)(a - l->answers);
+
+    l->answer_bytes -= a->len + ANSWER_OVERHEAD;
+    free(a->text);
+    l->answer_count--;
+    memmove(a, a + 1, (l->answer_count - at) * sizeof *a);
+    l->revision++;
+}
+
+size_t ledger_answers_of(const struct ledger *l, int64_t chat)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->answer_count; i++)
+        n += l->answers[i].chat == chat;
+    return n;
+}

@@ -1,0 +1,42 @@
+/*
+ * phrase: what the bot says, in Spanish and English; plain text without markup.
+ *
+ * Every function appends to a buffer.  The only file to change for a wording, and the one
+ * to read for a third language.  Pure.
+ */
+#ifndef TELEGRAM_PHRASE_H
+#define TELEGRAM_PHRASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "consumer/telegram/alert.h"
+#include "consumer/telegram/command.h"
+#include "consumer/telegram/lastprice.h"
+#include "shared/buf.h"
+
+void phrase_help(struct buf *b, bool is_spanish);
+void phrase_unknown_command(struct buf *b, bool is_spanish);
+/* Why a command cannot be done, with how it should look. */
+void phrase_fault(struct buf *b, bool is_spanish, const struct command *c);
+
+/* price NULL: nobody has ever quoted it. */
+void phrase_price(struct buf *b, bool is_spanish, const char *symbol,
+                  const struct lastprice *price);
+void phrase_alert_set(struct buf *b, bool is_spanish, const struct alert *a,
+                      const struct lastprice *price);
+void phrase_alert_exists(struct buf *b, bool is_spanish, const struct alert *a);
+void phrase_chat_full(struct buf *b, bool is_spanish, size_t limit);
+void phrase_bot_full(struct buf *b, bool is_spanish);
+/* Before the lines of /alertas; count 0: there are none. */
+void phrase_alerts_head(struct buf *b, bool is_spanish, size_t count);
+void phrase_alerts_line(struct buf *b, bool is_spanish, const struct alert *a);
+void phrase_deleted(struct buf *b, bool is_spanish, const struct alert *a);
+void phrase_no_alert(struct buf *b, bool is_spanish, uint32_t number);
+
+/* The alert itself, with the price owed. */
+void phrase_crossed(struct buf *b, const struct alert *a);
+/* Stands before a text that may have been sent already. */
+void phrase_repeated(struct buf *b, bool is_spanish);
+
+#endif

@@ -1,0 +1,518 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "consumer/telegram/bot.h"
+#include "tests/unit/dice.h"
+
+#define EPOCH 99
+
+static struct bot *bot;
+static struct json *json;
+static struct bot_send sending;
+static uint64_t update, seq;
+
+static void begin(enum bot_language language)
+{
+    const struct bot_settings settings = {
+        .language = language, .margin = 100000, .alerts_per_chat = 3};
+
+    bot_free(bot);
+    bot = bot_new(&settings);
+    bot_set_name(bot, "pregon_bot");
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    json = json_new();
+    update = 1000;
+    seq = 0;
+    begin(BOT_AUTO);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    buf_free(&sending.text);
+    bot_free(bot);
+    bot = NULL;
+    json_free(json);
+    return 0;
+}
+
+static bool take(const char *text)
+{
+    const struct json_value *root;
+
+    assert_int_equal(json_parse(json, span_of(text), &root), OK);
+    return bot_take_update(bot, root);
+}
+
+/* Chat `chat` writes; language NULL: it does not say. */
+static bool writes_in(const char *language, int64_t chat, const char *text)
+{
+    struct buf b = {0};
+    bool taken;
+
+    buf_printf(
+        &b, "{\"update_id\":%llu,\"message\":{\"chat\":{\"id\":%lld,\"type\":\"%s\"}",
+        (unsigned long long)update, (long long)chat, chat < 0 ? "group" : "private");
+    if (language)
+        buf_printf(&b, ",\"from\":{\"language_code\":\"%s\"}", language);
+    buf_adds(&b, ",\"text\":");
+    buf_jsons(&b, text);
+    buf_adds(&b, "}}");
+    taken = take(buf_text(&b));
+    update += taken;
+    buf_free(&b);
+    return taken;
+}
+
+static void writes(int64_t chat, const char *text)
+{
+    assert_true(writes_in("es-MX", chat, text));
+}
+
+static struct lastprice price(const char *symbol, const char *last)
+{
+    struct lastprice p = {.epoch = EPOCH, .seq = ++seq};
+
+    span_copy(p.symbol, sizeof p.symbol, span_of(symbol));
+    span_copy(p.last, sizeof p.last, span_of(last));
+    return p;
+}
+
+static void quoted(const char *symbol, const char *last)
+{
+    struct lastprice p = price(symbol, last);
+
+    bot_take_record(bot, &p);
+}
+
+/* The next message is sent; "" if there is none. */
+static const char *says_at(int64_t now)
+{
+    if (!bot_next(bot, now, &sending))
+        return "";
+    bot_sent(bot, &sending, DELIVERY_SENT, 0, now);
+    return buf_text(&sending.text);
+}
+
+static int64_t far = 1000000;
+
+static const char *says(void)
+{
+    return says_at(far += 100000);
+}
+
+static bool holds(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        print_error("\"%s\" is not in \"%s\"\n", part, text);
+    return strstr(text, part) != NULL;
+}
+
+/* What a successor would find now. */
+static void takes_over(void)
+{
+    struct buf value = {0};
+
+    ledger_pack(bot_ledger(bot), &value);
+    begin(BOT_AUTO);
+    assert_int_equal(bot_load(bot, buf_span(&value)), OK);
+    buf_free(&value);
+}
+
+static void each_command_is_answered_in_the_language_of_who_asks(void **state)
+{
+    (void)state;
+    quoted("BTC/USD", "1034.50");
+    writes_in("es", 7, "/ayuda");
+    assert_true(holds(says(), "/alerta SÍMBOLO"));
+    writes_in("en-GB", 7, "/ayuda");
+    assert_true(holds(says(), "/alert SYMBOL"));
+    writes_in("de", 7, "/start");
+    assert_true(holds(says(), "/alert SYMBOL"));
+    writes_in(NULL, 7, "/help");
+    assert_true(holds(says(), "/alert SYMBOL"));
+    writes_in(NULL, 7, "/start");
+    assert_true(holds(says(), "/alerta SÍMBOLO"));
+    writes_in("es", 7, "/precio btc/usd");
+    assert_string_equal(says(), "BTC/USD 1034.50");
+    writes_in("es", 7, "/precio ETH");
+    assert_string_equal(says(), "De ETH no ha llegado ninguna cotización.");
+    writes_in("en", 7, "/price ETH");
+    assert_string_equal(says(), "No quote of ETH has ever come.");
+    writes_in("en", 7, "/alert BTC/USD > 2000");
+    assert_string_equal(says(), "Alert 1: BTC/USD > 2000.\nNow: BTC/USD 1034.50");
+    writes_in("es", 7, "/alertas");
+    assert_string_equal(says(), "Alertas:\n1. BTC/USD > 2000");
+    writes_in("es", 7, "/borrar 1");
+    assert_string_equal(says(), "Borrada la alerta 1: BTC/USD > 2000");
+    writes_in("en", 7, "/delete 1");
+    assert_true(holds(says(), "There is no alert 1"));
+    writes_in("es", 7, "hola");
+    assert_true(holds(says(), "/ayuda"));
+    writes_in("en", 7, "/alert BTC/USD");
+    assert_true(holds(says(), "For example: /alert BTC/USD > 50000"));
+    assert_string_equal(says(), "");
+}
+
+static void the_language_may_be_settled_by_the_settings(void **state)
+{
+    (void)state;
+    begin(BOT_ENGLISH);
+    writes_in("es", 7, "/ayuda");
+    assert_true(holds(says(), "/alert SYMBOL"));
+    begin(BOT_SPANISH);
+    writes_in("en", 7, "/help");
+    assert_true(holds(says(), "/alerta SÍMBOLO"));
+}
+
+static void in_a_group_only_our_commands_are_answered(void **state)
+{
+    (void)state;
+    writes(-7, "hola");
+    writes(-7, "/nada");
+    writes(-7, "/ayuda@other_bot");
+    assert_string_equal(says(), "");
+    writes(-7, "/ayuda@pregon_bot");
+    assert_true(holds(says(), "/alerta"));
+    assert_int_equal(bot_ledger(bot)->next_update, update);
+}
+
+static void a_crossing_is_told_once_and_not_before_the_price_went_back(void **state)
+{
+    (void)state;
+    writes(7, "/alerta BTC/USD > 50000");
+    says();
+    quoted("BTC/USD", "49999");
+    quoted("BTC", "60000");
+    assert_string_equal(says(), "");
+    quoted("BTC/USD", "50000.01");
+    quoted("BTC/USD", "50002");
+    assert_string_equal(says(), "Alerta 1: BTC/USD > 50000. Precio: 50000.01");
+    quoted("BTC/USD", "49999");
+    quoted("BTC/USD", "50003");
+    assert_string_equal(says(), "");
+    writes(7, "/alertas");
+    assert_string_equal(says(), "Alertas:\n1. BTC/USD > 50000 (avisada)");
+    quoted("BTC/USD", "49000");
+    quoted("BTC/USD", "50004");
+    assert_string_equal(says(), "Alerta 1: BTC/USD > 50000. Precio: 50004");
+}
+
+static void an_alert_that_is_true_already_is_told_at_once_and_once(void **state)
+{
+    struct lastprice p;
+
+    (void)state;
+    quoted("BTC", "60000");
+    p = price("BTC", "60001");
+    bot_take_price(bot, &p); /* the other connection is ahead */
+    writes(7, "/alerta BTC > 50000");
+    assert_true(holds(says(), "Ahora: BTC 60001"));
+    assert_true(holds(says(), "Precio: 60001"));
+    bot_take_record(bot, &p);
+    quoted("BTC", "60002");
+    assert_string_equal(says(), "");
+}
+
+static void an_update_that_comes_again_is_answered_once(void **state)
+{
+    (void)state;
+    writes(7, "/ayuda");
+    update--;
+    writes(7, "/ayuda");
+    update -= 1;
+    takes_over();
+    writes(7, "/ayuda");
+    assert_true(holds(says(), "/alerta"));
+    assert_string_equal(says(), "");
+}
+
+static void a_new_numbering_of_updates_is_not_taken_for_repetition(void **state)
+{
+    (void)state;
+    update = 900000000;
+    writes(7, "/ayuda");
+    says();
+    update = 5;
+    writes(7, "/ayuda");
+    assert_true(holds(says(), "/alerta"));
+    assert_int_equal(bot_ledger(bot)->next_update, 6);
+}
+
+static void a_successor_goes_on_where_the_value_ends(void **state)
+{
+    (void)state;
+    writes(7, "/alerta BTC > 50000");
+    writes(7, "/ayuda");
+    takes_over();
+    assert_true(holds(says(), "Alerta 1: BTC > 50000."));
+    takes_over();
+    assert_true(holds(says(), "/alertas"));
+    quoted("BTC", "50001");
+    takes_over();
+    assert_string_equal(says(), "Alerta 1: BTC > 50000. Precio: 50001");
+    takes_over();
+    quoted("BTC", "50002");
+    assert_string_equal(says(), "");
+}
+
+static void records_a_successor_is_told_again_are_not_judged_again(void **state)
+{
+    struct lastprice up, down;
+
+    (void)state;
+    writes(7, "/alerta BTC > 50000");
+    says();
+    up = price("BTC", "50001");
+    down = price("BTC", "1");
+    bot_take_record(bot, &up);
+    bot_take_record(bot, &down);
+    assert_true(holds(says(), "Precio"));
+    takes_over();
+    bot_take_record(bot, &up);
+    bot_take_record(bot, &down);
+    assert_string_equal(says(), "");
+    quoted("BTC", "50002");
+    assert_true(holds(says(), "Precio: 50002"));
+}
+
+static void what_was_being_sent_is_sent_once_more_with_a_mark_and_then_given_up(
+    void **state)
+{
+    (void)state;
+    writes(7, "/alerta BTC > 50000");
+    writes_in("en", 8, "/help");
+    quoted("BTC", "50001");
+    /* 7's answer, 8's answer; 7's alert waits for its answer. */
+    assert_true(bot_next(bot, far, &sending));
+    assert_true(bot_next(bot, far, &sending));
+    assert_false(bot_next(bot, far, &sending));
+    takes_over();
+    assert_true(holds(says(), "(posiblemente repetido) Alerta 1"));
+    assert_true(bot_next(bot, far, &sending));
+    assert_true(holds(buf_text(&sending.text), "(possibly repeated) Pregón"));
+    far += 100000;
+    assert_true(bot_next(bot, far, &sending));
+    assert_string_equal(buf_text(&sending.text),
+                        "Alerta 1: BTC > 50000. Precio: 50001");
+    takes_over();
+    assert_int_equal(bot_counts(bot)->given_up, 1);
+    assert_string_equal(says(),
+                        "(posiblemente repetido) Alerta 1: BTC > 50000. Precio: 50001");
+    assert_string_equal(says(), "");
+}
+
+static void what_was_not_sent_waits_as_long_as_telegram_says(void **state)
+{
+    (void)state;
+    writes(7, "/ayuda");
+    assert_true(bot_next(bot, 1000, &sending));
+    assert_int_equal(bot_wait(bot, 1000), -1);
+    bot_sent(bot, &sending, DELIVERY_NOT_SENT, 5000, 1000);
+    assert_int_equal(bot_wait(bot, 1000), 5000);
+    assert_string_equal(says_at(5999), "");
+    assert_true(holds(says_at(6000), "Pregón"));
+    assert_int_equal(bot_wait(bot, 6000), -1);
+    assert_int_equal(bot_backlog(bot), 0);
+}
+
+static void what_is_refused_for_good_is_dropped_and_counted(void **state)
+{
+    (void)state;
+    writes(7, "/ayuda");
+    assert_true(bot_next(bot, far, &sending));
+    bot_sent(bot, &sending, DELIVERY_REFUSED, 0, far);
+    assert_string_equal(says(), "");
+    assert_int_equal(bot_counts(bot)->refused, 1);
+}
+
+static void one_chat_gets_its_messages_in_order_one_at_a_time(void **state)
+{
+    struct bot_send second = {0};
+
+    (void)state;
+    writes(7, "/alerta A > 1");
+    writes(7, "/alerta B > 1");
+    assert_true(bot_next(bot, far, &sending));
+    assert_false(bot_next(bot, far, &second));
+    bot_sent(bot, &sending, DELIVERY_SENT, 0, far);
+    assert_true(bot_next(bot, far, &second));
+    assert_true(holds(buf_text(&second.text), "B > 1"));
+    buf_free(&second.text);
+}
+
+static void commands_of_a_chat_that_floods_are_dropped_and_counted(void **state)
+{
+    (void)state;
+    for (int i = 0; i < BOT_ANSWERS_PER_CHAT + 5; i++)
+        writes(7, "/alertas");
+    writes(8, "/alertas");
+    assert_int_equal(bot_counts(bot)->dropped, 5);
+    assert_int_equal(bot_backlog(bot), BOT_ANSWERS_PER_CHAT + 1);
+}
+
+static void updates_wait_when_there_is_no_room_for_answers(void **state)
+{
+    int64_t chat = 1;
+
+    (void)state;
+    while (writes_in("es", chat, "/ayuda"))
+        chat++;
+    assert_true(chat > 20);
+    assert_int_equal(bot_ledger(bot)->next_update, update);
+    while (*says())
+        ;
+    assert_int_equal(bot_counts(bot)->answered, chat - 1);
+    assert_true(writes_in("es", chat, "/ayuda"));
+}
+
+static void alerts_per_chat_are_bounded_and_the_chat_is_told(void **state)
+{
+    (void)state;
+    writes(7, "/alerta A > 1");
+    writes(7, "/alerta A > 1.0");
+    writes(7, "/alerta B > 1");
+    writes(7, "/alerta C > 1");
+    writes(7, "/alerta D > 1");
+    says();
+    assert_true(holds(says(), "Ya está: alerta 1: A > 1"));
+    says();
+    says();
+    assert_true(holds(says(), "tiene 3 alertas"));
+    assert_int_equal(bot_ledger(bot)->alert_count, 3);
+}
+
+static void chats_that_are_not_listed_are_not_answered(void **state)
+{
+    static const int64_t chats[] = {7, -8};
+    const struct bot_settings settings = {
+        .alerts_per_chat = 3, .chats = chats, .chat_count = 2};
+
+    (void)state;
+    bot_free(bot);
+    bot = bot_new(&settings);
+    writes(9, "/ayuda");
+    assert_string_equal(says(), "");
+    assert_int_equal(bot_counts(bot)->not_allowed, 1);
+    writes(-8, "/ayuda");
+    assert_true(holds(says(), "/alerta"));
+}
+
+static void updates_of_every_shape_are_taken_and_only_messages_answered(void **state)
+{
+    static const char *const rows[] = {
+        "{}",
+        "{\"update_id\":\"7\"}",
+        "{\"update_id\":-1}",
+        "{\"update_id\":2000}",
+        "{\"update_id\":2001,\"message\":7}",
+        "{\"update_id\":2002,\"message\":{}}",
+        "{\"update_id\":2003,\"message\":{\"chat\":{},\"text\":\"/ayuda\"}}",
+        "{\"update_id\":2004,\"message\":{\"chat\":{\"id\":7,\"type\":\"private\"}}}",
+        "{\"update_id\":2005,\"message\":{\"chat\":{\"id\":7,\"type\":\"private\"},"
+        "\"text\":7}}",
+        "{\"update_id\":2006,\"edited_message\":{\"chat\":{\"id\":7,\"type\":"
+        "\"private\"},"
+        "\"text\":\"/ayuda\"}}",
+        "{\"update_id\":2007,\"message\":{\"chat\":{\"id\":7,\"type\":\"channel\"},"
+        "\"text\":\"x\"}}",
+        "[]",
+        "7",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_true(take(rows[i]));
+    assert_string_equal(says(), "");
+    assert_int_equal(bot_ledger(bot)->next_update, 2008);
+}
+
+static void a_deleted_alert_is_not_told_and_its_send_ends_nothing_else(void **state)
+{
+    struct bot_send old = {0};
+
+    (void)state;
+    writes(7, "/alerta A > 1");
+    says();
+    quoted("A", "2");
+    assert_true(bot_next(bot, far, &old));
+    writes(7, "/borrar 1");
+    writes(7, "/alerta B > 1");
+    says();
+    says();
+    quoted("B", "2");
+    assert_true(bot_next(bot, far += 100000, &sending));
+    bot_sent(bot, &old, DELIVERY_SENT, 0, far);
+    bot_sent(bot, &sending, DELIVERY_NOT_SENT, 0, far);
+    assert_true(holds(says(), "Alerta 1: B > 1. Precio: 2"));
+    buf_free(&old.text);
+}
+
+static void a_new_log_judges_its_first_price_and_forgets_old_positions(void **state)
+{
+    struct lastprice p;
+
+    (void)state;
+    seq = 500;
+    writes(7, "/alerta A > 1");
+    says();
+    quoted("A", "0.5");
+    seq = 0;
+    p = price("A", "2");
+    p.epoch = EPOCH + 1;
+    bot_take_record(bot, &p);
+    assert_true(holds(says(), "Precio: 2"));
+    assert_int_equal(bot_ledger(bot)->epoch, EPOCH + 1);
+}
+
+static void a_value_nobody_can_read_changes_nothing(void **state)
+{
+    (void)state;
+    writes(7, "/alerta A > 1");
+    assert_int_equal(bot_load(bot, SPAN("garbage")), ERR_MALFORMED);
+    assert_int_equal(bot_ledger(bot)->alert_count, 1);
+    assert_int_equal(bot_load(bot, SPAN("")), OK);
+    assert_int_equal(bot_ledger(bot)->alert_count, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+        T(each_command_is_answered_in_the_language_of_who_asks),
+        T(the_language_may_be_settled_by_the_settings),
+        T(in_a_group_only_our_commands_are_answered),
+        T(a_crossing_is_told_once_and_not_before_the_price_went_back),
+        T(an_alert_that_is_true_already_is_told_at_once_and_once),
+        T(an_update_that_comes_again_is_answered_once),
+        T(a_new_numbering_of_updates_is_not_taken_for_repetition),
+        T(a_successor_goes_on_where_the_value_ends),
+        T(records_a_successor_is_told_again_are_not_judged_again),
+        T(what_was_being_sent_is_sent_once_more_with_a_mark_and_then_given_up),
+        T(what_was_not_sent_waits_as_long_as_telegram_says),
+        T(what_is_refused_for_good_is_dropped_and_counted),
+        T(one_chat_gets_its_messages_in_order_one_at_a_time),
+        T(commands_of_a_chat_that_floods_are_dropped_and_counted),
+        T(updates_wait_when_there_is_no_room_for_answers),
+        T(alerts_per_chat_are_bounded_and_the_chat_is_told),
+        T(chats_that_are_not_listed_are_not_answered),
+        T(updates_of_every_shape_are_taken_and_only_messages_answered),
+        T(a_deleted_alert_is_not_told_and_its_send_ends_nothing_else),
+        T(a_new_log_judges_its_first_price_and_forgets_old_positions),
+        T(a_value_nobody_can_read_changes_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
