@@ -35,7 +35,7 @@ def stack(docker):
         notes.append(f"skipped: {e}")
         pytest.skip(str(e))
     began = time.monotonic()
-    ours.compose("build", patience=600)
+    ours.compose("--profile", "telegram", "--profile", "tools", "build", patience=600)
     built = time.monotonic()
     try:
         ours.compose("up", "-d", "--no-build")

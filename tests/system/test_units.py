@@ -55,6 +55,11 @@ def test_a_wrong_setting_is_not_tried_again_and_nothing_is_left_to_fill_in(insta
     assert not re.search(r"@[A-Z]+@", text)
 
 
+def test_a_killed_broker_can_see_that_the_machine_ran_on(installed):
+    text = (installed[0] / "pregon-broker.service").read_text(encoding="utf-8")
+    assert not re.search(r"^ProcSubset=pid", text, re.M), "it reads /proc/sys/kernel/random/boot_id"
+
+
 def test_settings_that_are_there_survive_another_installation(tmp_path):
     _, settings = install(tmp_path, "/usr/local")
     mine = settings / "pregon.env"
