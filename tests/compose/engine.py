@@ -48,12 +48,16 @@ class Engine:
     def __init__(self):
         self.process = None
         self.directory = None
-        if not works("docker", "info") or not self.find_compose():
-            self.install()
         if not works("docker", "info"):
+            if os.geteuid() != 0:
+                raise NotHere("no Docker engine answers, and only root can start one")
+            if not shutil.which("dockerd"):  # else somebody chose one: nothing is put beside it
+                self.install()
+            if not self.find_compose():
+                raise NotHere("neither `docker compose` nor docker-compose is here")
             self.start()
-        if not self.find_compose():
-            raise NotHere("there is an engine, but neither `docker compose` nor docker-compose")
+        elif not self.find_compose():
+            raise NotHere("a Docker engine answers, but neither `docker compose` nor docker-compose is here")
 
     def find_compose(self):
         for command in (["docker", "compose"], ["docker-compose"]):
@@ -63,8 +67,6 @@ class Engine:
         return False
 
     def install(self):
-        if os.geteuid() != 0:
-            raise NotHere("no Docker engine answers, and only root can start one")
         try:
             print(run(os.path.join(ROOT, "tools", "install-deps"), "containers", patience=600))
         except (RuntimeError, OSError, subprocess.TimeoutExpired) as e:
