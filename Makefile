@@ -59,7 +59,7 @@ DIRS       := shared consumer $(foreach p,$(PROGRAMS),$(call DIR,$(p)))
 # Everything but main.c goes into one library per folder, which tests link too.
 LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
-ALL_SRC    := $(wildcard $(DIRS:%=%/*.c)) $(UNIT_SRC)
+ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) tests/system/*.c) $(UNIT_SRC)
 HEADERS    := $(wildcard $(DIRS:%=%/*.h))
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
@@ -129,6 +129,12 @@ $(B)/$(SONAME): $(B)/libpregon.o
 	$(Q)$(CC) -shared -Wl,-soname,$(SONAME) $(filter-out -pie,$(LDFLAGS)) \
 	  $(if $(SAN),,-Wl,-z,defs) $^ -lzmq -o $@
 
+# What the stories of libpregon tell what to do; built on the library as it is installed.
+DRIVER := $(B)/tests/system/driver
+$(DRIVER): $(B)/tests/system/driver.o $(B)/libpregon.a
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) $^ -lzmq -o $@
+
 run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 	$(Q)$(PYTHON) tools/run.py --bin $(B)/bin
 
@@ -140,8 +146,9 @@ check: unit hdr-check arch-check docs-check
 unit: $(UNIT_TESTS) ## unit tests only
 	$(Q)for t in $^; do $$t >$$t.log 2>&1 && echo "  OK   $$t" || { cat $$t.log; exit 1; }; done
 
-system: build ## tests against the real processes only
-	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q tests/system $(CHAOS) $(PYTEST_ARGS)
+system: build $(DRIVER) ## tests against the real processes only
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE) B=$(B) SAN=$(SAN)' \
+	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q tests/system $(CHAOS) $(PYTEST_ARGS)
 
 test-compose: deps ## docker-compose.yml on a real engine, scaled, killed, moved; skipped without one
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/compose $(PYTEST_ARGS)

@@ -10,6 +10,7 @@
 
 /* A heartbeat names at most this many changed symbols; more, and it says "complete":false. */
 #define CHANGES_MAX 20000
+#define LISTEN_MS 100 /* so much late, and for so long we listen before we judge */
 
 void desk_init(struct desk *d, uint64_t epoch)
 {
@@ -148,11 +149,15 @@ static void send_heartbeat(struct desk *d)
     buf_free(&frame);
 }
 
-void desk_expire(struct desk *d)
+/* After a stop of ours what feeders said meanwhile may still lie in the kernel. */
+static void judge_feeds(struct desk *d)
 {
     struct feed *f;
-    struct registry_gateway *g;
 
+    if (d->tick_by && d->time.now - d->tick_by > LISTEN_MS)
+        d->listen_until = d->time.now + LISTEN_MS;
+    if (d->time.now < d->listen_until)
+        return;
     while ((f = feed_table_expire(d->feeds, d->time.awake))) {
         log_warning(
             "feed %s (%s, pid %llu) is silent: its name is free, its symbols are "
@@ -160,6 +165,14 @@ void desk_expire(struct desk *d)
             f->name, f->host, (unsigned long long)f->pid);
         desk_mark_feed(d, f, true);
     }
+}
+
+/* Let go of feeds and gateways that fell silent. */
+static void expire(struct desk *d)
+{
+    struct registry_gateway *g;
+
+    judge_feeds(d);
     while ((g = registry_expired(d->registry, d->time.awake))) {
         log_warning(
             "gateway %s (%s, pid %llu) is silent: %zu connections are gone with it",
@@ -352,11 +365,25 @@ static bool owes_acknowledgement(const struct desk *d)
     return false;
 }
 
+/* The sooner of two times to wait; below 0: never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return b < 0 || (a >= 0 && a < b) ? a : b;
+}
+
+static int64_t feed_wait(const struct desk *d)
+{
+    int64_t wait = feed_table_wait(d->feeds, d->time.awake),
+            listen = d->listen_until - d->time.now;
+
+    return wait >= 0 && wait < listen ? listen : wait;
+}
+
 int64_t desk_tick(struct desk *d)
 {
     int64_t wait, lock_wait;
 
-    desk_expire(d);
+    expire(d);
     lock_wait = desk_lock_tick(d);
     if (d->time.now >= d->heartbeat_at) {
         send_heartbeat(d);
@@ -364,8 +391,10 @@ int64_t desk_tick(struct desk *d)
         if (d->heartbeat_at <= d->time.now)
             d->heartbeat_at = d->time.now + WIRE_HEARTBEAT_MS;
     }
-    wait = d->heartbeat_at - d->time.now;
-    if (lock_wait >= 0 && lock_wait < wait)
-        wait = lock_wait;
-    return wait > FEED_TELL_MS && owes_acknowledgement(d) ? FEED_TELL_MS : wait;
+    wait = sooner(d->heartbeat_at - d->time.now, lock_wait);
+    wait = sooner(wait, feed_wait(d));
+    if (wait > FEED_TELL_MS && owes_acknowledgement(d))
+        wait = FEED_TELL_MS;
+    d->tick_by = d->time.now + wait;
+    return wait;
 }

@@ -49,6 +49,8 @@ struct desk {
     uint64_t last_lost; /* position of the last `lost` record */
     uint64_t heartbeats;
     int64_t heartbeat_at;
+    int64_t tick_by;      /* when desk_tick was to be called again, 0: never was */
+    int64_t listen_until; /* no feed is called silent before */
     int64_t started_us;
     uint64_t accepted, refused, unknown_lines;
     struct buf scratch, answer; /* reused */
@@ -79,9 +81,6 @@ void desk_take_answers(struct desk *d);
 /* A subscription seen on the XPUB: frame is 1 or 0 and the topic. */
 void desk_subscription(struct desk *d, struct span frame);
 
-/* Let go of feeds and gateways that fell silent. */
-void desk_expire(struct desk *d);
-
 /* Due work: heartbeat, expired leases, acknowledgements.  Returns ms until the next. */
 int64_t desk_tick(struct desk *d);
 
@@ -96,6 +95,14 @@ uint64_t desk_publish(struct desk *d, enum wire_kind kind, struct span topic,
                       uint64_t prev, struct span body, const struct feed *f);
 /* The ring remembers who holds the feed, from which line on. */
 void desk_remember_feed(struct desk *d, const struct feed *f);
+/* desk_feed.c: what is said of a grant. */
+struct msgpack_packer;
+void desk_feed_log_grant(struct desk *d, const struct feed *f);
+/* "after" and who had the name before. */
+void desk_feed_pack_former(struct desk *d, const struct feed *f,
+                           struct msgpack_packer *pk);
+/* When the name may be free, for one that asks for it in vain. */
+uint64_t desk_feed_retry_ms(const struct desk *d, const struct feed *f);
 /* All symbols a feed quoted last become stale (or live again); published. */
 void desk_mark_feed(struct desk *d, const struct feed *f, bool is_stale);
 

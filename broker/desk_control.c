@@ -60,7 +60,6 @@ static void hello_feeder(struct question *q)
     char text[256];
     enum err e;
 
-    desk_expire(d); /* the name may be free since just now */
     e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
 
     if (e == ERR_HELD) {
@@ -69,7 +68,7 @@ static void hello_feeder(struct question *q)
         desk_answer_begin(q, 3);
         pack_kv_text(&q->pk, "error", span_of(err_name(e)));
         pack_kv_text(&q->pk, "message", span_of(text));
-        pack_kv_u(&q->pk, "retry_ms", 250);
+        pack_kv_u(&q->pk, "retry_ms", desk_feed_retry_ms(d, f));
         desk_answer_say(q);
         return;
     }
@@ -80,18 +79,18 @@ static void hello_feeder(struct question *q)
     if (is_new)
         desk_remember_feed(d, f);
     if (is_new) {
-        log_info("feed %s granted to pid %llu on %s, epoch %llu, after line %llu",
-                 f->name, (unsigned long long)f->pid, f->host,
-                 (unsigned long long)f->epoch, (unsigned long long)f->received);
+        desk_feed_log_grant(d, f);
         /* It held the name before, and vouches for what it said then. */
         if (f->received)
             desk_mark_feed(d, f, false);
     }
-    desk_answer_begin(q, 4);
+    desk_answer_begin(q, f->former.owner[0] ? 5 : 4);
     pack_kv_u(&q->pk, "version", WIRE_VERSION);
     pack_kv_u(&q->pk, "epoch", f->epoch);
     pack_kv_u(&q->pk, "received", f->received);
     pack_kv_u(&q->pk, "lease_ms", WIRE_FEED_LEASE_MS);
+    if (f->former.owner[0])
+        desk_feed_pack_former(d, f, &q->pk);
     desk_answer_say(q);
 }
 

@@ -217,9 +217,8 @@ bool desk_lock_close(struct desk *d, int64_t deadline_ms)
     is_stored = !is_writing(k);
     lease_keeper_stop(k->keeper, deadline_ms);
     if (!is_stored)
-        log_warning(
-            "Not all changes of locks are stored: what was not answered did not "
-            "happen");
+        log_warning("Not all changes of locks are stored: what was not answered may "
+                    "not have happened");
     return is_stored;
 }
 

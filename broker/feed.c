@@ -60,6 +60,18 @@ static struct feed *add(struct feed_table *t, struct span name)
     return f;
 }
 
+static void remember_former(struct feed *f)
+{
+    struct feed_former *former = &f->former;
+
+    memcpy(former->owner, f->owner, sizeof former->owner);
+    memcpy(former->host, f->host, sizeof former->host);
+    former->pid = f->pid;
+    former->received = f->received;
+    former->heard_at = f->heard_at;
+    former->has_left = f->has_left;
+}
+
 enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int64_t now,
                           struct feed **out, bool *is_new)
 {
@@ -80,11 +92,15 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
     *is_new = !f->is_held;
     if (!f->is_held) {
         f->epoch = t->next_token++;
-        if (!span_eq(h->owner, f->owner))
+        f->former.owner[0] = '\0';
+        if (!span_eq(h->owner, f->owner)) {
+            remember_former(f);
             f->received = h->acked;
+        }
         span_copy(f->owner, sizeof f->owner, h->owner);
     }
     f->is_held = true;
+    f->has_left = false;
     f->heard_at = now;
     f->allow_crossed = h->allow_crossed;
     f->pid = h->pid;
@@ -170,6 +186,27 @@ bool feed_skip(struct feed *f, uint64_t first, uint64_t last)
 void feed_release(struct feed *f)
 {
     f->is_held = false;
+    f->has_left = true;
+}
+
+int64_t feed_lease_ms(const struct feed *f, int64_t now)
+{
+    int64_t left = f->heard_at + WIRE_FEED_LEASE_MS - now;
+
+    return left > 0 ? left : 0;
+}
+
+int64_t feed_table_wait(const struct feed_table *t, int64_t now)
+{
+    int64_t wait = -1;
+
+    for (size_t i = 0; i < t->count; i++) {
+        const struct feed *f = t->feeds[i];
+
+        if (f->is_held && (wait < 0 || feed_lease_ms(f, now) < wait))
+            wait = feed_lease_ms(f, now);
+    }
+    return wait;
 }
 
 struct feed *feed_table_expire(struct feed_table *t, int64_t now)
@@ -177,8 +214,8 @@ struct feed *feed_table_expire(struct feed_table *t, int64_t now)
     for (size_t i = 0; i < t->count; i++) {
         struct feed *f = t->feeds[i];
 
-        if (f->is_held && now - f->heard_at >= WIRE_FEED_LEASE_MS) {
-            feed_release(f);
+        if (f->is_held && !feed_lease_ms(f, now)) {
+            f->is_held = false;
             return f;
         }
     }

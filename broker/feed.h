@@ -31,6 +31,15 @@
     1024               /* or for so many lines, or a quarter of the feed's window */
 #define FEED_ASK_MS 50 /* before asking for any line again */
 
+/* The owner before the current one. */
+struct feed_former {
+    char owner[FEED_OWNER_MAX + 1], host[65];
+    uint64_t pid;
+    uint64_t received; /* its last line */
+    int64_t heard_at;
+    bool has_left; /* it said goodbye; else it fell silent */
+};
+
 struct feed {
     uint32_t index; /* stable */
     char name[FEED_NAME_MAX + 1], owner[FEED_OWNER_MAX + 1], host[65];
@@ -38,6 +47,8 @@ struct feed {
     uint64_t epoch; /* fencing token of the current grant */
     bool is_held;   /* the lease runs */
     bool allow_crossed;
+    bool has_left;             /* it ended with a goodbye */
+    struct feed_former former; /* owner "": none */
     int64_t heard_at;
     uint64_t received;   /* all lines up to this one are in */
     uint64_t tell_lines; /* acknowledge after so many */
@@ -104,6 +115,10 @@ bool feed_skip(struct feed *f, uint64_t first, uint64_t last);
 void feed_release(struct feed *f); /* goodbye */
 /* The next feed whose lease ran out (released here), or NULL. */
 struct feed *feed_table_expire(struct feed_table *t, int64_t now);
+/* ms until the lease runs out, at least 0; it must be held. */
+int64_t feed_lease_ms(const struct feed *f, int64_t now);
+/* ms until the next lease runs out, -1: none is held. */
+int64_t feed_table_wait(const struct feed_table *t, int64_t now);
 
 size_t feed_table_count(const struct feed_table *t);
 struct feed *feed_table_at(const struct feed_table *t, size_t index);

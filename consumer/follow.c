@@ -70,22 +70,24 @@ static void refresh(struct follow *f, struct follow_symbol *s)
 {
     char pattern[FOLLOW_PATTERN_MAX];
     size_t len = strlen(s->name);
+    bool was_synced = s->is_synced;
 
     if (s->stamp == f->pattern_stamp)
         return;
     s->stamp = f->pattern_stamp;
-    s->is_wanted = false;
-    s->is_synced = s->is_begun;
+    s->is_wanted = s->is_synced = false;
     cover(s, find_pattern(f, (struct span){s->name, len}));
     for (size_t i = 0; i <= len; i++) {
         memcpy(pattern, s->name, i);
         pattern[i] = '*';
         cover(s, find_pattern(f, (struct span){pattern, i + 1}));
     }
-    if (s->is_wanted)
+    if (s->is_wanted) { /* once told it goes on, whichever pattern it is that matches */
+        s->is_synced |= was_synced;
         return;
+    }
     s->last = 0; /* should it be wanted again, it begins anew */
-    s->is_begun = s->is_synced = s->is_stale = s->has_quote = s->has_state = false;
+    s->is_stale = s->has_quote = s->has_state = false;
 }
 
 struct follow_symbol *follow_know(struct follow *f, struct span name)
@@ -264,7 +266,8 @@ static void advance(struct follow *f, uint64_t seq)
 
 void follow_tell_loss(struct follow *f, const struct wire_record *r)
 {
-    f->lost_seq = r->seq;
+    if (r->seq > f->lost_seq)
+        f->lost_seq = r->seq;
     f->out.lost(f->out.ctx, r);
 }
 
@@ -289,16 +292,14 @@ static bool take_symbol(struct follow *f, struct span name, const struct wire_re
     bool is_all = f->settings.mode == FOLLOW_ALL;
 
     /* Of a pattern that is not synced yet: it came before the mark, and snapshots will say it. */
-    if (!s->is_wanted || r->seq <= s->last || (is_all && !s->is_synced) ||
-        (s->is_synced && is_accounted_for(f, s->last, r->seq)))
+    if (!s->is_wanted || !s->is_synced || is_accounted_for(f, s->last, r->seq))
         return true;
-    if (s->is_synced && !is_accounted_for(f, s->last, r->prev) &&
-        (is_all || r->kind == WIRE_STATE)) {
+    /* Who wants the newest needs no more than a quote; a state may be of one that is missing. */
+    if (!is_accounted_for(f, s->last, r->prev) && (is_all || r->kind == WIRE_STATE)) {
         follow_note(f, "%s: the record %llu never came: asking the log", s->name,
                     (unsigned long long)r->prev);
         follow_doubt(f);
-        if (is_all)
-            return false;
+        return !is_all;
     }
     s->last = r->seq;
     if (pack_check(r->body) == OK)
@@ -339,9 +340,10 @@ static bool has_missed(struct follow *f, struct span body, bool *is_complete)
 
 static void take_heartbeat(struct follow *f, const struct wire_record *r)
 {
-    bool is_next = !f->heartbeat || r->prev == f->heartbeat + 1, is_complete;
+    bool is_next = !f->is_counting || r->prev == f->heartbeat + 1, is_complete;
 
     f->heartbeat = r->prev;
+    f->is_counting = true;
     if (!is_next)
         follow_note(f, "heartbeats are missing: asking the log");
     if (!is_next || has_missed(f, r->body, &is_complete))
@@ -383,13 +385,25 @@ static void set_up(struct follow *f, bool is_up)
                     "No heartbeat of the broker has come for 3 seconds.");
 }
 
+/* What is not told yet waits for the round's end; who wants the newest waits for that only. */
+static bool is_to_be_held(struct follow *f, struct span topic,
+                          const struct wire_record *r)
+{
+    struct span symbol = wire_topic_symbol(topic);
+
+    if (!follow_is_holding(f) || f->settings.mode == FOLLOW_ALL || !f->has_synced ||
+        r->kind == WIRE_HEARTBEAT)
+        return follow_is_holding(f);
+    return symbol.len && !follow_know(f, symbol)->is_synced;
+}
+
 void follow_on_record(struct follow *f, struct span topic, struct span message,
                       int64_t now)
 {
     struct wire_record r;
 
-    if (wire_read(message, &r, NULL))
-        return; /* of a kind that is not ours to know */
+    if (wire_read(message, &r, NULL) || r.kind == WIRE_LOCK)
+        return; /* no record of the log */
     if (!f->epoch)
         f->epoch = r.epoch;
     else if (r.epoch != f->epoch)
@@ -401,10 +415,9 @@ void follow_on_record(struct follow *f, struct span topic, struct span message,
     if (r.kind == WIRE_MARK) {
         if (f->mark[0] && span_eq(topic, f->mark))
             follow_on_mark(f, &r, now);
-    } else if (follow_is_holding(f) &&
-               (f->settings.mode == FOLLOW_ALL || r.kind == WIRE_HEARTBEAT)) {
-        follow_hold(f, topic, message);
-    } else if (!follow_take(f, topic, &r)) {
+    } else if (f->stage == STAGE_IDLE && !f->has_position) {
+        return; /* nothing is followed yet */
+    } else if (is_to_be_held(f, topic, &r) || !follow_take(f, topic, &r)) {
         follow_hold(f, topic, message);
     }
 }
@@ -415,7 +428,7 @@ void follow_on_record(struct follow *f, struct span topic, struct span message,
  */
 void follow_on_welcome(struct follow *f)
 {
-    f->heartbeat = 0; /* it may be another broker, counting anew */
+    f->is_counting = false; /* it may be another broker, counting anew */
     if (f->welcomes++ == 0)
         return;
     follow_note(f, "records come over a new connection: asking the log");

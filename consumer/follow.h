@@ -1,17 +1,20 @@
 /*
  * follow: the records of some patterns, told in order and without a gap.
  *
- * The receiver of docs/protocol.md §1.  It is handed what comes from the broker and says what to ask
- * and what to tell through the functions of its `out`.  Whenever something may be missing (a new
- * pattern, a new connection, a heartbeat or `prev` that does not fit) it begins a *round*: a
- * mark, then what the log has between the position that is vouched for and the mark, then
- * snapshots of what is new.  Until the round is over records are held back, in FOLLOW_ALL; in
- * FOLLOW_NEWEST newer ones may overtake.
+ * The receiver of docs/protocol.md §1.  It is handed what comes from the broker, and says
+ * what to ask and what to tell through the functions of its `out`.  Whenever something may
+ * be missing (a new pattern, a new connection, a heartbeat or `prev` that does not fit) it
+ * begins a *round*: a mark, then what the log has between the position that is vouched for
+ * and the mark (FOLLOW_NEWEST: last values instead), then snapshots of what is new.  Until
+ * the round is over records are held back; in FOLLOW_NEWEST only those of what is new.
  *
- * `position` is complete up to: all that lies at or before it has been told, or named as lost.
- * No I/O, no clock: `now` is any monotonic ms.  One thread; `out` may subscribe, unsubscribe and
- * stop, but not hand in records or answers.  Held records are bounded to 64 MiB, symbols by
- * what the broker has.
+ * `position` is complete up to: all that lies at or before it, of what is synced, has been
+ * told or named as lost.  It moves with heartbeats and rounds, and with a record that
+ * is the very next one.
+ *
+ * No I/O, no clock: `now` is any monotonic ms.  One thread; what `out` calls may add and
+ * remove patterns and stop, but not hand in records or answers.  Held records are bounded
+ * to 64 MiB, symbols by what the broker has.
  */
 #ifndef CONSUMER_FOLLOW_H
 #define CONSUMER_FOLLOW_H

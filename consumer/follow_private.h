@@ -25,9 +25,9 @@ struct follow_symbol {
     char name[QUOTE_SYMBOL_MAX + 1];
     uint64_t last; /* position of the last record that was told (or is about to be) */
     bool is_stale;
-    /* By any pattern, by a synced one; as of the patterns' generation `stamp`. */
+    /* As of the patterns' generation `stamp`: some pattern matches; and it is told since: one
+     * that matches is synced, or its own snapshot has been told in the round under way. */
     bool is_wanted, is_synced;
-    bool is_begun; /* its snapshot was told, and the round was not over since */
     unsigned stamp;
     /* FOLLOW_NEWEST: what is to be told at the end of the turn. */
     bool has_quote, has_state, is_snapshot;
@@ -60,7 +60,8 @@ struct follow {
     bool has_turned, has_synced; /* since the beginning; of this epoch */
     uint64_t told_position;      /* FOLLOW_NEWEST: as of the last flush */
     uint64_t lost_seq;           /* of the last loss told */
-    uint64_t heartbeat; /* number of the last one, 0: none of this connection */
+    uint64_t heartbeat;          /* number of the last one on this connection, */
+    bool is_counting;            /* if there was one, or a mark that told it */
     unsigned welcomes;
     int64_t heard_at;
     bool is_up, was_told_down;

@@ -55,7 +55,8 @@ void follow_begin_anew(struct follow *f, uint64_t epoch, uint64_t old_epoch,
     f->held_at = 0;
     f->has_overflowed = f->needs_newest = f->is_synced_due = false;
     f->has_position = f->has_synced = false;
-    f->position = f->told_position = f->lost_seq = f->heartbeat = 0;
+    f->position = f->told_position = f->lost_seq = 0;
+    f->is_counting = false;
     for (struct follow_pattern *p = f->patterns; p; p = p->hh.next)
         p->sync = PATTERN_NEW;
     f->pattern_stamp++;
@@ -121,12 +122,12 @@ static void end_round(struct follow *f)
             p->sync = PATTERN_SYNCED;
             f->has_newcomers = true;
         }
-    for (struct follow_symbol *s = f->symbols; s; s = s->hh.next)
-        s->is_begun = false;
     f->pattern_stamp++;
-    if (!f->has_position || f->mark_seq > f->position)
+    /* Of what was synced before, only the log or last values can tell that nothing is missing. */
+    if ((f->settings.mode == FOLLOW_ALL || f->needs_newest) &&
+        f->mark_seq > f->position)
         f->position = f->mark_seq;
-    f->has_position = f->has_synced = true;
+    f->has_synced = true;
     f->needs_newest = false;
     f->stage = STAGE_RELEASE;
     f->is_synced_due |= f->has_newcomers;
@@ -165,7 +166,7 @@ static void ask_replay(struct follow *f)
     size_t count = 0;
 
     for (struct follow_pattern *p = f->patterns; p; p = p->hh.next)
-        if (p->sync != PATTERN_NEW && count++ < PATTERNS_ASKED) {
+        if (count++ < PATTERNS_ASKED) {
             if (patterns.len)
                 buf_addc(&patterns, ',');
             buf_add(&patterns, p->text, p->len);
@@ -176,8 +177,14 @@ static void ask_replay(struct follow *f)
     buf_free(&patterns);
 }
 
+static void begin_snapshots(struct follow *f, int64_t now);
+
 static void ask(struct follow *f, int64_t now)
 {
+    if (f->stage == STAGE_REPLAY && f->position >= f->mark_seq) {
+        begin_snapshots(f, now); /* a stop came with the last record of the last page */
+        return;
+    }
     f->is_asking = true;
     f->asked_at = now;
     if (f->stage == STAGE_REPLAY)
@@ -212,14 +219,6 @@ static void begin_snapshots(struct follow *f, int64_t now)
         end_round(f);
 }
 
-static bool has_pattern_to_catch_up(const struct follow *f)
-{
-    for (const struct follow_pattern *p = f->patterns; p; p = p->hh.next)
-        if (p->sync != PATTERN_NEW)
-            return true;
-    return false;
-}
-
 static void resume(struct follow *f, uint64_t head)
 {
     bool is_same = f->settings.since_epoch == f->epoch;
@@ -238,6 +237,7 @@ static void resume(struct follow *f, uint64_t head)
     f->pattern_stamp++;
     f->position = f->newest_after = f->settings.since_seq;
     f->has_position = true;
+    f->has_synced = f->settings.mode == FOLLOW_ALL; /* from here on, the log tells it */
     f->needs_newest = f->settings.mode == FOLLOW_NEWEST;
 }
 
@@ -245,12 +245,13 @@ void follow_on_mark(struct follow *f, const struct wire_record *r, int64_t now)
 {
     follow_drop_mark(f);
     f->mark_seq = r->seq;
-    if (!f->heartbeat) /* so that the loss of the very next one is noticed */
+    if (!f->is_counting) /* so that the loss of the very next one is noticed */
         f->heartbeat = r->prev;
+    f->is_counting = true;
     if (f->settings.since_epoch)
         resume(f, r->seq);
     if (f->settings.mode == FOLLOW_ALL && f->has_position &&
-        f->position < f->mark_seq && has_pattern_to_catch_up(f)) {
+        f->position < f->mark_seq && f->patterns) {
         f->stage = STAGE_REPLAY;
         ask(f, now);
     } else {
@@ -273,7 +274,7 @@ static void tell_pruned(struct follow *f, uint64_t first)
     replay_put_hole(&body, after + 1, r.seq, SPAN("retention"));
     r.body = buf_span(&body);
     f->position = r.seq;
-    follow_tell_loss(f, &r);
+    f->out.lost(f->out.ctx, &r);
     buf_free(&body);
 }
 
@@ -282,21 +283,22 @@ static void take_logged(void *ctx, struct span topic, const struct wire_record *
 {
     struct follow *f = ctx;
     struct span symbol = wire_topic_symbol(topic);
+    struct wire_record record = *r;
 
     if (f->is_stopped || f->stage != STAGE_REPLAY || r->seq > f->mark_seq)
         return;
-    if (r->kind == WIRE_LOST) {
-        struct wire_record loss = *r;
-
-        loss.epoch = f->epoch; /* a hole has none */
+    record.epoch = f->epoch; /* it may be older than the log's; a hole has none */
+    if (!r->epoch) {
+        f->out.lost(f->out.ctx, &record);
+    } else if (r->kind == WIRE_LOST) {
         if (r->seq > f->lost_seq)
-            follow_tell_loss(f, &loss);
+            follow_tell_loss(f, &record);
     } else {
         struct follow_symbol *s = follow_know(f, symbol);
 
         if (s->is_synced && r->seq > s->last) {
             s->last = r->seq;
-            follow_tell(f, s, r, false);
+            follow_tell(f, s, &record, false);
         }
     }
     if (r->seq > f->position)
@@ -332,6 +334,7 @@ static void on_page(struct follow *f, struct span answer, int64_t now)
 static void take_entry(struct follow *f, const struct wire_entry *e)
 {
     struct follow_symbol *s = follow_know(f, e->symbol);
+    struct wire_record quote;
     bool is_news = e->seq > s->last;
 
     if (s->is_synced) /* only if it makes up for what the log does not have */
@@ -339,11 +342,13 @@ static void take_entry(struct follow *f, const struct wire_entry *e)
                   (f->settings.mode == FOLLOW_NEWEST || e->seq <= f->mark_seq);
     if (!s->is_wanted || !is_news)
         return;
-    if (!s->is_synced)
-        s->is_begun = s->is_synced = true;
+    s->is_synced = true;
     s->last = e->seq;
     s->is_stale = e->is_stale;
-    follow_tell(f, s, &e->quote, true);
+    quote = e->quote;
+    quote.epoch = f->epoch;
+    quote.seq = e->seq; /* of what it is the newest value, and what is next follows */
+    follow_tell(f, s, &quote, true);
 }
 
 static void on_snapshot(struct follow *f, struct span answer, int64_t now)

@@ -1,10 +1,11 @@
 /*
  * hold: one lock, as the one who wants it sees it.
  *
- * It says what to ask the broker and when, and is handed the answers: ask, wait in line, renew at a third of
- * the time, ask again after a loss, release at the end.  The lease is counted from *before* the
- * request that was granted was sent, and is over for us at two thirds of it: whoever gets the
- * lock next gets it later than that.
+ * It says what to ask the broker and when, and is handed the answers: ask, wait in line,
+ * renew at a third of the time, ask again after a loss, release at the end.  The lease is
+ * counted from *before* the request that was granted was sent, and is over for us at two
+ * thirds of it: whoever gets the lock next gets it later than that.
+ *
  * No I/O, no clock: `now` is ms of a clock that also counts while the machine is suspended.
  */
 #ifndef CONSUMER_HOLD_H

@@ -17,7 +17,7 @@
 
 #define BURST 256
 #define RECORDS_HIGH_WATER 20000
-#define CONTROL_HIGH_WATER 64 /* questions kept for a broker that is away */
+#define CONTROL_HIGH_WATER 256 /* questions kept for a broker that is away */
 #define ANSWER_MS 5000
 #define TURN_MAX_MS 1000
 #define CLOSE_MS 200
@@ -371,18 +371,18 @@ bool pregon_is_up(const struct pregon *p)
 
 enum pregon_error pregon_subscribe(struct pregon *p, const char *pattern)
 {
-    enum err e = follow_add(p->follow, span_of(pattern));
-
+    if (!pattern || follow_add(p->follow, span_of(pattern)))
+        return PREGON_ERROR_INVALID;
     pregon_wake(p);
-    return e ? PREGON_ERROR_INVALID : PREGON_OK;
+    return PREGON_OK;
 }
 
 enum pregon_error pregon_unsubscribe(struct pregon *p, const char *pattern)
 {
-    enum err e = follow_remove(p->follow, span_of(pattern));
-
+    if (!pattern || follow_remove(p->follow, span_of(pattern)))
+        return PREGON_ERROR_NOT_FOUND;
     pregon_wake(p);
-    return e ? PREGON_ERROR_NOT_FOUND : PREGON_OK;
+    return PREGON_OK;
 }
 
 struct pregon_position pregon_position(const struct pregon *p)

@@ -109,8 +109,7 @@ enum pregon_mode {
     PREGON_ALL, /* every record */
     /*
      * Each symbol's newest value: of what has come when pregon_turn is called, older
-     * ones are left out.  Positions still ascend; nothing is made good but the newest
-     * value.
+     * ones are left out, and nothing is made good but the newest value.
      */
     PREGON_NEWEST,
 };
@@ -129,7 +128,7 @@ struct pregon_span {
 struct pregon_quote {
     const char *symbol; /* ended by a NUL */
     uint64_t epoch;     /* of the log */
-    uint64_t seq;       /* position */
+    uint64_t seq;       /* position; of a snapshot: of its symbol's last record */
     uint64_t prev; /* of the symbol's record before this one, 0: none; snapshots: 0 */
     bool is_snapshot; /* the newest value when the subscription (or a new log) began */
     enum pregon_state state;
@@ -317,11 +316,12 @@ PREGON_API enum pregon_error pregon_subscribe(struct pregon *p, const char *patt
 PREGON_API enum pregon_error pregon_unsubscribe(struct pregon *p, const char *pattern);
 
 /*
- * Everything up to here has been handed out, or named as lost, of every pattern.  Kept
- * and given as `since` to another connection, nothing is missed; what has been handed
- * out since the last heartbeat (at most a second of it) may be handed out again, with
- * the same positions.  {0, 0} until the first on_synced, and after on_reset until the
- * next.
+ * Everything up to here has been handed out, or named as lost, of every pattern that
+ * on_synced has come for since it was added.  Kept and given as `since` to another
+ * connection, nothing is missed; what has been handed out since the last heartbeat (at
+ * most a second of it) may be handed out again, with the same positions.  After
+ * pregon_stop it is as of what was handed out.  {0, 0} until the first on_synced (with
+ * `since`: until the broker has been heard), and after on_reset until the next.
  */
 PREGON_API struct pregon_position pregon_position(const struct pregon *p);
 
@@ -444,9 +444,9 @@ typedef void pregon_value_fn(void *ctx, enum pregon_error error, const char *mes
 /*
  * Put a value under our grant: the broker takes it only if the token is still the
  * current one, and has stored it when it answers.  PREGON_ERROR_STALE at once if we do
- * not hold the lock; PREGON_ERROR_TOO_LARGE; then `fn` (may be NULL) is not called.
- * Else it is, at the latest 5 s later: PREGON_OK, _STALE, _NOT_STORED, _AWAY or
- * _CLOSED.
+ * not hold the lock; PREGON_ERROR_TOO_LARGE; PREGON_ERROR_AWAY if too many questions
+ * wait for a broker that is away; then `fn` (may be NULL) is not called.  Else it is, at
+ * the latest 5 s later: PREGON_OK, _STALE, _NOT_STORED, _AWAY or _CLOSED.
  */
 PREGON_API enum pregon_error pregon_value_put(struct pregon_lock *l, const void *data,
                                               size_t len, pregon_value_fn *fn,

@@ -277,12 +277,21 @@ int64_t pregon_locks_deadline(const struct pregon *p)
     return due;
 }
 
+/* When the lease surely had not begun yet: the broker may have let us wait for it. */
+static int64_t begun_at(const struct question *q, struct span answer)
+{
+    uint64_t waited = pack_find_u(answer, "waited_ms", 0);
+    int64_t now = clock_boot_ms();
+
+    return waited < (uint64_t)(now - q->sent_at) ? q->sent_at + (int64_t)waited : now;
+}
+
 void pregon_lock_answered(struct pregon *p, struct question *q, struct span answer)
 {
     struct pregon_lock *l = q->lock;
     struct hold_answer a = {
         .to = q->wish,
-        .sent_at = q->sent_at,
+        .sent_at = begun_at(q, answer),
         .asked_token = q->token,
         .error = pack_find_text(answer, "error"),
         .reason = pack_find_text(answer, "reason"),

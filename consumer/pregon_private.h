@@ -63,7 +63,7 @@ struct pregon {
 struct msgpack_packer;
 struct question *pregon_ask(struct pregon *p, enum question_kind kind, const char *op,
                             uint32_t members, struct buf *b, struct msgpack_packer *pk);
-/* false: the broker is not taking questions; the question counts as unanswered in time. */
+/* Sends and frees b.  false: too much waits already; the question will go unanswered. */
 bool pregon_send(struct pregon *p, struct buf *b);
 /* Have the next turn come at once. */
 void pregon_wake(struct pregon *p);

@@ -15,6 +15,15 @@ static struct question *ask(struct pregon *p, const char *op, uint32_t members,
     return q;
 }
 
+static enum pregon_error send_off(struct pregon *p, struct question *q, struct buf *b)
+{
+    pregon_wake(p);
+    if (pregon_send(p, b))
+        return PREGON_OK;
+    pregon_question_end(p, q);
+    return PREGON_ERROR_AWAY;
+}
+
 enum pregon_error pregon_value_put_as(struct pregon_lock *l, uint64_t token,
                                       const void *data, size_t len, pregon_value_fn *fn,
                                       void *ctx)
@@ -35,9 +44,7 @@ enum pregon_error pregon_value_put_as(struct pregon_lock *l, uint64_t token,
     pack_kv_u(&pk, "token", token);
     pack_key(&pk, "value");
     msgpack_pack_bin_with_body(&pk, len ? data : "", len);
-    pregon_send(l->p, &b);
-    pregon_wake(l->p);
-    return PREGON_OK;
+    return send_off(l->p, q, &b);
 }
 
 enum pregon_error pregon_value_put(struct pregon_lock *l, const void *data, size_t len,
@@ -64,9 +71,7 @@ enum pregon_error pregon_value_get(struct pregon *p, const char *name,
     q = ask(p, "value_get", 1, name, &b, &pk);
     q->fn = fn;
     q->ctx = ctx;
-    pregon_send(p, &b);
-    pregon_wake(p);
-    return PREGON_OK;
+    return send_off(p, q, &b);
 }
 
 static enum pregon_error error_of(struct span name)

@@ -17,9 +17,12 @@
 
 #define ASK_MS 1000 /* between hellos nobody answers */
 #define OPENING_HEARTBEAT_MS 100
-#define SILENCE_MS 1500 /* of `received`, before saying hello again */
-#define GOODBYE_MS 1000 /* to wait for its answer */
-#define REWIND_MS 50    /* between rewinds, see on_resend */
+/* Of `received`, before saying hello again: then the name may be another's already. */
+#define SILENCE_MS WIRE_FEED_LEASE_MS
+#define HEARTBEAT_MS (WIRE_FEED_HEARTBEAT_MS / 2) /* one may come late */
+#define GOODBYE_MS 1000                           /* to wait for its answer */
+#define REWIND_MS 50                              /* between rewinds, see on_resend */
+#define RETRY_MIN_MS 10
 #define RETRY_MAX_MS 10000
 #define FULL_MS 10    /* to look again at a full pipe, should its edge be missed */
 #define DRAIN_MAX 256 /* messages of the broker per turn */
@@ -45,7 +48,7 @@ struct link {
     uint64_t last_id;    /* of our questions */
     uint64_t asked_from; /* first hello of this round: answers to older ones are void */
     uint64_t epoch;      /* of our grant, 0: none */
-    int64_t now, wall_us; /* of this turn */
+    int64_t now, mono, wall_us; /* of this turn */
     int64_t ask_at, heartbeat_at, silent_at, gone_at;
     uint64_t rewound_to;
     int64_t rewound_at;
@@ -191,14 +194,33 @@ static void send_heartbeat(struct link *k)
     buf_clear(&k->out);
     wire_put(&k->out, &r);
     frames[1] = buf_span(&k->out);
-    k->heartbeat_at = k->now + (k->state == LINK_OPENING ? OPENING_HEARTBEAT_MS
-                                                         : WIRE_FEED_HEARTBEAT_MS);
+    k->heartbeat_at =
+        k->now + (k->state == LINK_OPENING ? OPENING_HEARTBEAT_MS : HEARTBEAT_MS);
     if (bus_send(k->ingest, frames, 2))
         k->heartbeat_at = k->now + FULL_MS;
 }
 
+/* Whom we follow, if the broker says so; "" if nobody. */
+static void describe_former(struct span m, char *out, size_t size)
+{
+    struct pack_value v;
+    struct span after, host;
+
+    out[0] = '\0';
+    if (!pack_find(m, "after", &v, &after) || v.type != PACK_MAP)
+        return;
+    host = pack_find_text(after, "host");
+    snprintf(out, size,
+             "; we follow pid %llu on %.*s, which %s %.3f s ago after line %llu",
+             (unsigned long long)pack_find_u(after, "pid", 0), (int)host.len, host.at,
+             pack_find_bool(after, "left", false) ? "left" : "was last heard",
+             (double)pack_find_u(after, "ago_ms", 0) / 1e3,
+             (unsigned long long)pack_find_u(after, "line", 0));
+}
+
 static void on_grant(struct link *k, struct span m)
 {
+    char follows[256];
     uint64_t version = pack_find_u(m, "version", 0);
     uint64_t epoch = pack_find_u(m, "epoch", 0),
              received = pack_find_u(m, "received", 0);
@@ -210,11 +232,12 @@ static void on_grant(struct link *k, struct span m)
         k->state = LINK_REFUSED;
         return;
     }
+    describe_former(m, follows, sizeof follows);
     log_limited(
         &k->grant_limit, k->now, LOG_INFO,
-        "feed %s granted by the broker at %s: epoch %llu, %llu lines received%s",
+        "feed %s granted by the broker at %s: epoch %llu, %llu lines received%s%s",
         k->set.feed, k->set.control, (unsigned long long)epoch,
-        (unsigned long long)received, k->was_open ? ", going on" : "");
+        (unsigned long long)received, k->was_open ? ", going on" : "", follows);
     k->epoch = epoch;
     k->state = LINK_OPENING;
     k->rewound_to = k->rewind_asked = 0;
@@ -237,9 +260,9 @@ static void on_denial(struct link *k, struct span m, struct span error)
         k->state = LINK_REFUSED;
         return;
     }
-    k->ask_at = k->now + (int64_t)(retry > RETRY_MAX_MS ? RETRY_MAX_MS
-                                   : retry < 50         ? 50
-                                                        : retry);
+    k->ask_at = k->now + (int64_t)(retry > RETRY_MAX_MS   ? RETRY_MAX_MS
+                                   : retry < RETRY_MIN_MS ? RETRY_MIN_MS
+                                                          : retry);
     log_limited(is_held ? &k->held_limit : &k->odd_limit, k->now, LOG_WARNING,
                 "feed %s is not ours%s: %.*s: %.*s", k->set.feed,
                 is_held ? ", standing by" : "", (int)error.len, error.at, (int)text.len,
@@ -287,7 +310,7 @@ static void on_received(struct link *k, struct span m)
         return;
     k->state = LINK_OPEN;
     k->was_open = true;
-    k->heartbeat_at = k->now + WIRE_FEED_HEARTBEAT_MS;
+    k->heartbeat_at = k->now + HEARTBEAT_MS;
 }
 
 static void rewind_to(struct link *k, uint64_t from)
@@ -404,10 +427,29 @@ static void drain_control(struct link *k)
     k->has_more = true;
 }
 
-void link_turn(struct link *k, int64_t now, int64_t wall_us)
+/*
+ * Between two turns our whole lease has passed: we were stopped.  Another may have the name, so
+ * nothing more is sent before the broker has said whose it is.
+ */
+static void judge_pause(struct link *k, int64_t mono)
+{
+    int64_t pause = mono - k->mono;
+
+    k->mono = mono;
+    if (pause < WIRE_FEED_LEASE_MS ||
+        (k->state != LINK_OPEN && k->state != LINK_OPENING))
+        return;
+    log_limited(&k->silence_limit, k->now, LOG_WARNING,
+                "stopped for %.1f s: asking the broker whether feed %s is still ours",
+                (double)pause / 1e3, k->set.feed);
+    begin_asking(k);
+}
+
+void link_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us)
 {
     k->now = now;
     k->wall_us = wall_us;
+    judge_pause(k, mono);
     drain_control(k);
     catch_up_rewind(k);
     (void)bus_is_readable(k->ingest); /* never, but this clears its descriptor */

@@ -9,10 +9,11 @@
  * received.
  *
  *   ASKING → OPENING → OPEN → LEAVING → GONE      STANDBY: another owner holds the name
- *      ↑         1.5 s of silence                  REFUSED: no use asking again
+ *      ↑   a lease of silence, or stopped so long  REFUSED: no use asking again
  *      +------------+-------+
  *
- * `now` is the loop's awake clock in ms: our own pauses are not the broker's silence.
+ * `now` is the loop's awake clock in ms: our own pauses are not the broker's silence.  `mono` is the
+ * monotonic one: our lease runs on while we are stopped.
  * Owns both sockets and borrows the line; one thread.
  */
 #ifndef FEEDER_LINK_H
@@ -53,7 +54,7 @@ void link_close(struct link *k); /* NULL is allowed */
 void link_descriptors(const struct link *k, int out[2]);
 
 /* Take in what the broker said, and do what is due: hello, heartbeat, judge silence. */
-void link_turn(struct link *k, int64_t now, int64_t wall_us);
+void link_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us);
 /* Send waiting lines, at most `burst`.  True if more can be sent right now. */
 bool link_send(struct link *k, int burst);
 /* When link_turn has something to do at the latest. */

@@ -282,7 +282,7 @@ static bool turn(struct feeder *f)
         begin_stop(f);
     if (loop_take_reload(f->loop))
         log_info("SIGHUP: a feeder reads its settings at start only");
-    link_turn(f->link, loop_awake(f->loop), loop_wall_us(f->loop));
+    link_turn(f->link, loop_awake(f->loop), loop_now(f->loop), loop_wall_us(f->loop));
     if (link_is_granted(f->link) && !f->has_started)
         start_sources(f);
     if (f->phase == RUNNING && link_is_granted(f->link))

@@ -68,8 +68,13 @@ enum wire_kind {
  * every symbol that changed since the heartbeat before (complete false: cut for size).
  */
 #define WIRE_HEARTBEAT_MS 1000
-#define WIRE_FEED_HEARTBEAT_MS 500
-#define WIRE_FEED_LEASE_MS 2000    /* silence after which a feed's name is free again */
+#define WIRE_FEED_HEARTBEAT_MS \
+    500 /* a feeder is heard at least so often; ours twice as often */
+/*
+ * Silence after which a feed's name is free again: a little less than two heartbeats, so that who
+ * stands by has taken over when they are over.
+ */
+#define WIRE_FEED_LEASE_MS 900
 #define WIRE_GATEWAY_LEASE_MS 4000 /* silence after which its connections are gone */
 
 struct wire_record {

@@ -28,16 +28,21 @@ static int64_t quiet_after(const struct duty *d)
     return d->settings.poll_s * 1000 + d->settings.poll_margin_ms + CONFLICT_MS;
 }
 
-static void end_conflict(struct duty *d)
+static void forget_conflict(struct duty *d)
 {
-    if (d->is_conflict_told)
-        log_info("no 409 for a while: nobody else reads this bot's updates any more");
     d->conflict = DUTY_NO_CONFLICT;
     d->is_conflict_told = false;
     if (d->alarm) {
         pregon_lock_close(&d->alarm);
         d->is_touched = true;
     }
+}
+
+static void end_conflict(struct duty *d)
+{
+    if (d->is_conflict_told)
+        log_info("no 409 for a while: nobody else reads this bot's updates any more");
+    forget_conflict(d);
 }
 
 void duty_poll_turn(struct duty *d)
@@ -58,7 +63,7 @@ void duty_poll_stop(struct duty *d)
 {
     botapi_abort(d->api, d->poll);
     d->poll = 0;
-    end_conflict(d);
+    forget_conflict(d);
     backoff_succeeded(&d->poll_backoff);
 }
 

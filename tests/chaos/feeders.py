@@ -199,7 +199,7 @@ class StdinFeeder(Feeder):
 class WireFeeder(Feeder):
     """A feeder after docs/protocol.md §2: numbered lines, a ring, resend, lost."""
 
-    HEARTBEAT, OPENING, SILENCE, RETRY = 0.5, 0.1, 1.5, 0.5
+    HEARTBEAT, OPENING, SILENCE, RETRY = 0.25, 0.1, 1.5, 0.5
     WINDOW = 4096  # lines under way
 
     def __init__(self, history, name, context, broker, symbols, rate, dice, ring=65536,

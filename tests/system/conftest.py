@@ -10,7 +10,7 @@ LINES_SHOWN = 300
 def pytest_sessionstart(session):
     missing = [
         name
-        for name in ("broker", "gateway", "feeder")
+        for name in ("broker", "gateway", "feeder", "tail")
         if not os.access(os.path.join(pregon.BIN, "pregon-" + name), os.X_OK)
     ]
     if missing:

@@ -398,7 +398,7 @@ class Feed:
     kept, and sent again when the broker asks.
     """
 
-    HEARTBEAT = 0.5
+    HEARTBEAT = 0.25
     OPENING = 0.1
     SILENCE = 1.5
 
@@ -1048,7 +1048,7 @@ class Stage:
             except Exception as e:  # the others must be closed all the same
                 wrong.append(f"closing {type(peer).__name__}: {e!r}")
         # Against the flow, so that a broker still hears the others' goodbye.
-        order = {"feeder": 0, "gateway": 1, "broker": 2}
+        order = {"feeder": 0, "driver": 0, "tail": 0, "gateway": 1, "broker": 2}
         for p in sorted(self.processes, key=lambda p: order.get(p.program, 0)):
             try:
                 if p.is_running:

@@ -18,9 +18,13 @@ def text_of(name):
         return f.read()
 
 
+def snippets(readme, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text_of(readme), re.M | re.S)
+
+
 def snippet(readme, language):
-    """The longest piece in that language."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", text_of(readme), re.M | re.S)
+    """The longest piece in that language that is no file of the examples."""
+    found = [text for text in snippets(readme, language) if text != example("follow.py")]
     assert found, f"{readme} has no {language}"
     return max(found, key=len)
 
@@ -30,6 +34,10 @@ def bot_of(readme):
     found = re.findall(r"^```python\n(.*?)^```$", text_of(readme), re.M | re.S)
     (bot,) = [code for code in found if "/cotizaciones/locks/" in code]
     return bot
+
+
+def example(name):
+    return text_of(os.path.join("consumer", "examples", name))
 
 
 def rows(readme, heading):
@@ -113,6 +121,12 @@ def lose_nothing_in_mode_all(stage, command, name, code):
     told = [int(m[1]) for m in client.logged(r"^USD/THB (\d+) live$")]
     assert told == list(range(1, 31))
     client.kill()
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_what_it_shows_of_programs_beside_the_broker_is_what_is_tested(readme):
+    assert example("follow.py") in snippets(readme, "python")
+    assert example("follow.c").split("\n", 1)[1] in snippets(readme, "c")
 
 
 @pytest.mark.parametrize("readme", READMES)

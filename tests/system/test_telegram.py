@@ -262,6 +262,22 @@ def test_while_the_broker_is_away_nobody_polls_and_nothing_is_lost(stage, telegr
     assert telegram.said(ANA, 3)[2] == "Alerta 1: BTC > 100. Precio: 101"
 
 
+def test_an_update_is_confirmed_and_answered_only_after_the_broker_has_stored_it(stage, telegram):
+    broker, feed, one = play(stage, telegram, telegram_lock_ttl=2)
+    telegram.is_told(lambda f: f.waiting, "a long poll")
+    broker.signal(signal.SIGSTOP)
+    here = telegram.here()
+    number = telegram.hears(ANA, "/ayuda")
+    one.says(r"lock telegram:4242 is lost \(unanswered\)")
+    assert not telegram.texts()
+    assert not [c for c in telegram.calls_by("", "getUpdates", after=here)
+                if int(c.params.get("offset", 0)) > number]
+    broker.signal(signal.SIGCONT)
+    telegram.said(ANA)
+    telegram.is_confirmed(number)
+    assert len(telegram.texts()) == 1
+
+
 # --- Telegram in a bad mood ----------------------------------------------------------------
 
 
@@ -392,6 +408,7 @@ def poll(telegram, **params):
 
 def test_a_foreign_poller_is_named_seen_in_the_locks_and_takes_no_update_from_us(stage, telegram):
     broker, feed, one = play(stage, telegram)
+    gateway = stage.gateway(broker)
     telegram.is_told(lambda f: f.waiting, "a long poll")
     is_over = threading.Event()
 
@@ -403,8 +420,10 @@ def test_a_foreign_poller_is_named_seen_in_the_locks_and_takes_no_update_from_us
     thief.start()
     one.says(f"409 .{re.escape(TERMINATED)}.: another program polls this bot with the same token "
              ".* the broker has just confirmed that the lock telegram:4242 is ours")
-    pregon.eventually(lambda: locks(stage, broker), lambda l: ":conflict" in l and
-                      l[":conflict"]["state"] == "held", "the alarm among the locks")
+    shown = pregon.eventually(
+        lambda: {l["name"]: l for l in gateway.page("telegram_locks_status")["locks"]},
+        lambda l: LOCK + ":conflict" in l, "the alarm on the page of locks")
+    assert [(l["state"], l["pid"]) for l in shown.values()] == [("held", one.pid)] * 2
     for n in range(3):
         telegram.hears(ANA, f"/precio T{n}")
         telegram.said(ANA, n + 1)

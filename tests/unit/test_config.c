@@ -41,7 +41,7 @@ static const struct config_option options[] = {
     CONFIG_COMMON(CONFIG_ROW) TEST_SETTINGS(CONFIG_ROW){0},
 };
 
-static const struct config_program program = {
+static struct config_program program = {
     .name = "pregon-test",
     .about = "Stands in for a program.",
     .examples = "  pregon-test --port 1\n",
@@ -465,6 +465,34 @@ static int leave_folder(void **state)
     return rmdir(*state);
 }
 
+static void words_without_a_flag_go_into_the_list_that_takes_them(void **state)
+{
+    (void)state;
+    program.words = "ORIGINS";
+    program.word_name = "ORIGIN";
+    assert_int_equal(load(ARGS("a", "--port", "3", "b=c", "--origins=d")), CONFIG_RUN);
+    assert_string_equal(config.origins, "a,b=c,d");
+    assert_int_equal(config.port, 3);
+    /* A flag without a value takes none of them, unless it is one. */
+    assert_int_equal(load(ARGS("--access-log", "a", "--no-access-log", "b")),
+                     CONFIG_RUN);
+    assert_string_equal(config.origins, "a,b");
+    assert_int_equal(load(ARGS("--access-log", "0", "a")), CONFIG_RUN);
+    assert_false(config.access_log);
+    assert_string_equal(config.origins, "a");
+    assert_int_equal(load(ARGS("--port", "3", "--", "--help", "-x")), CONFIG_RUN);
+    assert_string_equal(config.origins, "--help,-x");
+    assert_int_equal(load(ARGS("--")), CONFIG_RUN);
+    assert_string_equal(config.origins, "http://a,http://b");
+    assert_int_equal(load(ARGS("-x")), CONFIG_WRONG);
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--help")), CONFIG_DONE);
+    assert_non_null(strstr(said, "usage: pregon-test [--NAME VALUE]... [ORIGIN]...\n"));
+    assert_non_null(strstr(said, "--origins LIST, ORIGIN...\n"));
+    program.words = NULL;
+    assert_int_equal(load(ARGS("a")), CONFIG_WRONG);
+    assert_int_equal(load(ARGS("--")), CONFIG_WRONG);
+}
+
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup(name, begin)
@@ -482,6 +510,7 @@ int main(void)
         STORY(the_env_file_is_named_or_there_by_chance),
         STORY(a_list_flag_given_again_adds_to_it),
         STORY(a_list_is_comma_or_json),
+        STORY(words_without_a_flag_go_into_the_list_that_takes_them),
         STORY(help_tells_everything_in_lines_that_fit),
         STORY(the_settings_page_is_a_table),
     };

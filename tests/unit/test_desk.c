@@ -20,7 +20,7 @@ static void a_feeder_is_granted_its_name_and_told_where_to_go_on(void **state)
     line(FIRST_FEED_EPOCH, 2, "A ", "2");
     assert_string_equal(ask("peer", HELLO_AS("sim", "one")),
                         "{'re':'hello','id':1,'version':1,'epoch':" FEED_EPOCH
-                        ",'received':2,'lease_ms':2000}");
+                        ",'received':2,'lease_ms':900}");
 }
 
 static void a_second_feeder_of_the_name_is_told_who_holds_it(void **state)
@@ -29,7 +29,7 @@ static void a_second_feeder_of_the_name_is_told_who_holds_it(void **state)
     grant();
     assert_string_equal(ask("other", HELLO_AS("sim", "two")),
                         "{'re':'hello','id':1,'error':'held',"
-                        "'message':'feed sim is held by pid 9 on h','retry_ms':250}");
+                        "'message':'feed sim is held by pid 9 on h','retry_ms':900}");
 }
 
 static void a_hello_that_cannot_be_granted_is_told_why(void **state)
@@ -306,14 +306,11 @@ static void a_silent_feed_makes_its_symbols_stale(void **state)
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     line(FIRST_FEED_EPOCH, 2, "B ", "2");
-    desk_tick(&desk);
     forget_sent(published, &published_count);
-    pass_time(WIRE_FEED_LEASE_MS - 1);
     desk.heartbeat_at = INT64_MAX; /* only states are of interest */
-    desk_tick(&desk);
+    live(WIRE_FEED_LEASE_MS - 1);
     assert_int_equal(published_count, 0);
-    pass_time(1);
-    desk_tick(&desk);
+    live(1);
     assert_int_equal(published_count, 2);
     assert_string_equal(published_text(0),
                         "A state 3<1 {'state':'stale','feed':'sim'}");
@@ -329,6 +326,52 @@ static void a_silent_feed_makes_its_symbols_stale(void **state)
     assert_string_equal(published_text(2), quote_text("A", 5, 3, "9"));
     assert_false(book_find(desk.book, SPAN("A"))->is_stale);
     assert_true(book_find(desk.book, SPAN("B"))->is_stale);
+}
+
+static void a_broker_that_comes_late_listens_before_it_judges(void **state)
+{
+    (void)state;
+    grant();
+    live(0);
+    pass_time(WIRE_FEED_LEASE_MS + 500); /* too short to be known as a pause of ours */
+    desk_tick(&desk);
+    assert_true(feed_table_at(desk.feeds, 0)->is_held);
+    pass_time(50);
+    line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, 0, "!heartbeat ", NULL);
+    live(WIRE_FEED_LEASE_MS - 1);
+    assert_true(feed_table_at(desk.feeds, 0)->is_held);
+    pass_time(WIRE_FEED_LEASE_MS);
+    desk_tick(&desk);
+    live(99);
+    assert_true(feed_table_at(desk.feeds, 0)->is_held);
+    live(1);
+    assert_false(feed_table_at(desk.feeds, 0)->is_held);
+}
+
+static void who_stands_by_is_told_when_the_name_may_be_free_and_then_whom_it_follows(
+    void **state)
+{
+    (void)state;
+    grant();
+    line(FIRST_FEED_EPOCH, 1, "A ", "1");
+    live(300);
+    assert_non_null(strstr(ask("other", HELLO_AS("sim", "two")), "'retry_ms':600}"));
+    live(599);
+    assert_non_null(strstr(ask("other", HELLO_AS("sim", "two")), "'retry_ms':10}"));
+    live(1);
+    assert_string_equal(ask("other", HELLO_AS("sim", "two")),
+                        "{'re':'hello','id':1,'version':1,'epoch':1640995200000002,"
+                        "'received':0,'lease_ms':900,'after':{'host':'h','pid':9,"
+                        "'line':1,'ago_ms':900,'left':false}}");
+    /* The same grant again, should the answer be lost. */
+    assert_non_null(
+        strstr(ask("other", HELLO_AS("sim", "two")), "'line':1,'ago_ms':900"));
+    ask("other", "{'op':'goodbye','id':2,'epoch':1640995200000002}");
+    assert_non_null(strstr(ask("third", HELLO_AS("sim", "three")),
+                           "'line':0,'ago_ms':0,'left':true}"));
+    /* Who gets back what was its own follows nobody. */
+    ask("third", "{'op':'goodbye','id':2,'epoch':1640995200000003}");
+    assert_null(strstr(ask("third", HELLO_AS("sim", "three")), "after"));
 }
 
 static void our_own_pause_is_not_a_feeds_silence(void **state)
@@ -419,27 +462,35 @@ static void a_loss_that_is_refused_changes_nothing(void **state)
 /* --- heartbeats and marks
  * ------------------------------------------------------------------ */
 
+/* A feeder that has said everything up to a line, and is heard of. */
+static void beat(uint64_t line_last)
+{
+    line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, line_last, WIRE_TOPIC_HEARTBEAT,
+                 NULL);
+}
+
 static void a_heartbeat_names_what_changed_since_the_one_before(void **state)
 {
     (void)state;
     grant();
-    assert_int_equal(desk_tick(&desk), WIRE_HEARTBEAT_MS);
+    assert_int_equal(desk_tick(&desk), WIRE_FEED_LEASE_MS);
     assert_string_equal(published_text(0),
                         "!heartbeat heartbeat 0<1 {'complete':true,'changed':[]}");
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     line(FIRST_FEED_EPOCH, 2, "B ", "1");
     line(FIRST_FEED_EPOCH, 3, "A ", "1");
-    pass_time(WIRE_HEARTBEAT_MS - 1);
-    desk_acknowledge(&desk);
+    pass_time(500);
+    beat(3);
+    pass_time(WIRE_HEARTBEAT_MS - 501);
     assert_int_equal(desk_tick(&desk), 1);
     assert_int_equal(published_count, 4);
     pass_time(1);
-    assert_int_equal(desk_tick(&desk), WIRE_HEARTBEAT_MS);
+    assert_int_equal(desk_tick(&desk), WIRE_FEED_LEASE_MS - 500);
     assert_string_equal(
         published_text(4),
         "!heartbeat heartbeat 3<2 {'complete':true,'changed':[['A',3],['B',2]]}");
-    line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, 3, WIRE_TOPIC_HEARTBEAT, NULL);
     pass_time(WIRE_HEARTBEAT_MS);
+    beat(3);
     desk_tick(&desk);
     assert_string_equal(published_text(5),
                         "!heartbeat heartbeat 3<3 {'complete':true,'changed':[]}");
@@ -536,6 +587,8 @@ int main(void)
         TEST(a_feed_that_may_cross_does),
         TEST(a_full_book_refuses_new_symbols_only),
         TEST(a_silent_feed_makes_its_symbols_stale),
+        TEST(a_broker_that_comes_late_listens_before_it_judges),
+        TEST(who_stands_by_is_told_when_the_name_may_be_free_and_then_whom_it_follows),
         TEST(our_own_pause_is_not_a_feeds_silence),
         TEST(a_feed_that_comes_back_vouches_for_what_it_said),
         TEST(a_symbol_is_stale_with_the_feed_that_quoted_it_last),

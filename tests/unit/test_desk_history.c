@@ -135,7 +135,7 @@ static void keep_all(void)
 }
 
 /* What goes on between two questions. */
-static void live(void)
+static void go_on(void)
 {
     if (dice(3))
         quote_random(dice(10) ? dice(60) : dice(900));
@@ -306,11 +306,11 @@ static void read_at_random(unsigned rounds)
         struct history h;
         int lives = 20; /* then it must come to an end */
 
-        live();
+        go_on();
         h = random_history();
         while (check_page(&h))
             if (lives-- > 0)
-                live();
+                go_on();
     }
     is_lively = false;
 }
@@ -357,7 +357,7 @@ static void in_memory_it_reaches_back_as_far_as_the_ring(void **state)
     for (int i = 0; i < 1000; i++) {
         struct history h;
 
-        live();
+        go_on();
         h = random_history();
         while (check_page(&h))
             ;

@@ -1,0 +1,69 @@
+"""Every quote of a symbol or prefix (BTC*), once and in order, whatever restarts or gets lost."""
+import itertools, os, sys, time, uuid
+import msgpack, zmq
+
+QUOTE, STATE, HEARTBEAT = 1, 2, 4
+
+
+def follow(pattern):  # symbol, position, fields: newest values, then all that follows them
+    prefix = pattern[:-1] if pattern[-1] == "*" else pattern + " "
+    context, ids = zmq.Context(), itertools.count(1)
+    records, control = context.socket(zmq.SUB), context.socket(zmq.DEALER)
+    for socket, address in (records, "BROKER_PUBLISH"), (control, "BROKER_CONTROL"):
+        socket.heartbeat_ivl, socket.rcvtimeo = 1000, 3000
+        socket.connect(os.environ[address])
+    for topic in "!welcome ", "!heartbeat ", prefix:
+        records.subscribe(topic)
+
+    def receive():
+        topic, *frames = records.recv_multipart()
+        return topic.decode(), *(msgpack.unpackb(frames[0])[:7] if frames else [0] * 7)
+
+    def ask(op, **members):
+        question = {"op": op, "id": next(ids), "pattern": pattern, **members}
+        control.send(msgpack.packb(question))
+        while (answer := msgpack.unpackb(control.recv())).get("id") != question["id"]:
+            pass
+        return answer
+
+    epoch, position, last = 0, 0, {}
+    while True:  # once per doubt: something may be missing after `position`
+        mark, held, missed = f"~mark/{uuid.uuid4().hex} ", [], []
+        records.subscribe(mark)
+        try:
+            while not held or held[-1][0] != mark:  # from the mark on all that is new arrives
+                held.append(receive())
+            page, head = {"next": 0, "upto": position}, held[-1][3]
+            if held[-1][2] != epoch:  # another log: begin with the newest values
+                last = {}
+                while "next" in page:
+                    page = ask("snapshot", **{"from": page["next"]})
+                    missed += [(symbol + " ", *msgpack.unpackb(record)[:2], n, 0, 0, 0,
+                                msgpack.unpackb(record)[6]) for symbol, n, _, record in page["quotes"]]
+            while page.get("upto", head) < head:  # the same: what lies between, from the log
+                page = ask("replay", after=page["upto"], until=head)
+                missed += [(t, *msgpack.unpackb(record)[:7]) for t, record in page["records"]]
+            held, live, is_sure = held[-1:] + [m for m in held if m[1]], iter(receive, None), False
+            for topic, kind, its_epoch, n, prev, _, _, body in itertools.chain(missed, held, live):
+                known = max(last.get(topic[:-1], 0), position if is_sure else 0)
+                if topic == mark:
+                    epoch, position, beat, is_sure = its_epoch, n, prev, True
+                elif is_sure and (kind == 0 or its_epoch != epoch or  # a new connection, or log
+                                  kind in (QUOTE, STATE) and min(n, prev) > known):  # a hole
+                    break
+                elif kind == HEARTBEAT and prev > beat:
+                    if prev > beat + 1 or any(seq > max(last.get(s, 0), position) for s, seq
+                                              in body["changed"] if (s + " ").startswith(prefix)):
+                        break
+                    beat, position = prev, n
+                elif kind in (QUOTE, STATE) and n > known:
+                    last[topic[:-1]] = n
+                    if kind == QUOTE:
+                        yield topic[:-1], n, body
+        except (zmq.Again, KeyError):  # silence, or a question that was refused
+            time.sleep(0.2)
+        records.unsubscribe(mark)
+
+
+for symbol, position, fields in follow(sys.argv[1]):
+    print(symbol, position, fields.get("bid"), fields.get("ask"), flush=True)

@@ -1,0 +1,146 @@
+"""The examples are built and run as somebody's programs would be: against an installed copy."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+import consumer
+import pregon
+
+EXAMPLES = os.path.join(pregon.ROOT, "consumer", "examples")
+FLAGS = os.environ.get("PREGON_CFLAGS", "").split()
+
+
+def run(*words, **how):
+    result = subprocess.run(words, capture_output=True, text=True, **how)
+    assert result.returncode == 0, f"{words}\n{result.stdout}{result.stderr}"
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Where `make install` has put a copy; the environment that finds it."""
+    root = tmp_path_factory.mktemp("installed")
+    build = os.path.dirname(pregon.BIN)
+    make = shlex.split(os.environ.get("PREGON_MAKE") or f"make B={build}")
+    run(*make, "install", f"DESTDIR={root}", "PREFIX=/opt/pregon", cwd=pregon.ROOT)
+    top = os.path.join(root, "opt", "pregon")
+    return top, {"PATH": os.environ["PATH"], "PKG_CONFIG_SYSROOT_DIR": str(root),
+                 "PKG_CONFIG_PATH": os.path.join(top, "lib", "pkgconfig")}
+
+
+def built(installed, path, source, *how):
+    top, environment = installed
+    words = run("pkg-config", "--cflags", "--libs", *how, "pregon", env=environment).split()
+    program = path("program")
+    run("gcc", "-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", *FLAGS, source, "-o",
+        program, *words)
+    return program
+
+
+def told(stage, broker, command, env):
+    where = {"BROKER_" + key.upper(): value for key, value in consumer.addresses(broker).items()}
+    process = pregon.Process("example", "tail", {}, cwd=stage.directory.name, command=command,
+                             env={**env, **where})
+    stage.processes.append(process)
+    return process.start(wait=False)
+
+
+def test_the_c_example_follows_quotes_from_an_installed_library(stage, installed):
+    broker = stage.broker()
+    feed = stage.feed(broker)
+    feed.quote("EUR/USD", bid="1.0842", ask="1.0843")
+    feed.settled()
+    program = built(installed, stage.path, os.path.join(EXAMPLES, "follow.c"))
+    library = os.path.join(installed[0], "lib")
+    example = told(stage, broker, [program, "EUR/USD"], {"LD_LIBRARY_PATH": library})
+    example.says(r"^EUR/USD 1\.0842 1\.0843$")
+    feed.quote("EUR/USD", bid="1.0900", ask="1.09010")
+    example.says(r"^EUR/USD 1\.0900 1\.09010$")
+    example.stop()
+
+
+def test_the_library_shows_its_own_names_only(installed):
+    lib = os.path.join(installed[0], "lib")
+    for words in (["-D", "libpregon.so"], ["libpregon.a"]):
+        names = run("nm", "-g", "--defined-only", *words, cwd=lib)
+        names = [line.split()[-1] for line in names.splitlines() if len(line.split()) == 3]
+        if not FLAGS:  # sanitizers bring theirs
+            assert [n for n in names if not n.startswith("pregon_")] == []
+        assert "pregon_turn" in names
+    assert "libpregon.so.0" in run("objdump", "-p", "libpregon.so", cwd=lib)
+
+
+def test_the_archive_alone_will_do_and_the_header_is_c_plus_plus_too(stage, installed):
+    source = stage.path("main.cc", """
+        #include <cstdio>
+        #include <pregon.h>
+        struct span { int buf_add; }; // names that shared/ has too
+        extern "C" void buf_add() {}
+        int main()
+        {
+            struct pregon_options options = PREGON_OPTIONS;
+            struct pregon_lock_options lock = PREGON_LOCK_OPTIONS;
+            struct pregon *p;
+            struct pregon_lock *l;
+            buf_add();
+            if (pregon_open(&options, &p) || pregon_lock_open(p, "a", &lock, &l))
+                return 1;
+            pregon_turn(p);
+            pregon_close(&p);
+            std::puts(pregon_version());
+        }""")
+    top, environment = installed
+    program = stage.path("program")
+    run("g++", "-Wall", "-Wextra", "-Werror", *FLAGS, f"-I{top}/include", source, "-o", program,
+        f"{top}/lib/libpregon.a", "-lzmq", "-lpthread")
+    assert run(program).strip() == run("pkg-config", "--modversion", "pregon",
+                                       env=environment).strip()
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_the_python_example_misses_no_quote(stage, end):
+    broker = stage.broker(store=f"sqlite:{stage.path('pregon.db')}")
+    feed = stage.feed(broker)
+    feed.quote("X", bid="0", ask="999")
+    feed.settled()
+    proxy = stage.proxy(broker.settings["broker_publish"])
+    example = pregon.Process(
+        "example", "tail", {}, cwd=stage.directory.name,
+        command=[sys.executable, os.path.join(EXAMPLES, "follow.py"), "X"],
+        env={"BROKER_PUBLISH": proxy.address,
+             "BROKER_CONTROL": broker.settings["broker_control"]})
+    stage.processes.append(example)
+    example.start(wait=False)
+    example.says(r"^X \d+ 0 999$")
+    for n in range(1, 301):
+        feed.quote("X", bid=str(n), ask="999")
+        feed.quote("XX", bid=str(n), ask="999")
+        if n == 100:
+            feed.settled()
+            getattr(broker, end)()
+            broker.start()
+        if n % 90 == 0:
+            proxy.cut()
+    example.says(r"^X \d+ 300 999$")
+    assert [line.split()[2] for line in example.log("out")] == [str(n) for n in range(301)]
+    example.kill()
+
+
+def test_the_python_example_begins_anew_in_a_new_log(stage):
+    broker = stage.broker(store="memory")
+    feed = stage.feed(broker)
+    example = told(stage, broker, [sys.executable, os.path.join(EXAMPLES, "follow.py"), "B*"], {})
+    for n in (1, 2):
+        feed.quote("BTC/USD", last="1", bid=str(n))
+        feed.quote("A", last="1")
+        feed.settled()
+        example.says(rf"^BTC/USD \d+ {n} None$")
+        broker.kill()
+        broker.start()
+    feed.quote("BTC/USD", last="1", bid="3")
+    example.says(r"^BTC/USD \d+ 3 None$")
+    example.kill()

@@ -1,0 +1,145 @@
+"""Three feeders of one name: one calls out, two stand by; and whatever ends the one, the next goes on."""
+
+import re
+import signal
+
+import pytest
+
+import pregon
+from pregon import eventually
+
+
+class Trio:
+    """Feeders on standard input; their quotes say who made them."""
+
+    def __init__(self, stage):
+        self.stage = stage
+        self.broker = stage.broker(store=f"sqlite:{stage.path('pregon.db')}")
+        self.gateway = stage.gateway(self.broker)
+        self.client = stage.client(self.gateway, "?symbols=X&mode=all")
+        self.client.hears("ack")
+        self.feeders = [stage.feeder(self.broker, "-", feed="trio", wait=i == 0) for i in range(3)]
+        for feeder in self.feeders[1:]:
+            feeder.says("standing by")
+        self.numbers = dict.fromkeys((f.name for f in self.feeders), 0)
+
+    def speak(self, feeder):
+        """One quote; returns its price."""
+        self.numbers[feeder.name] += 1
+        number = 1 + [f.name for f in self.feeders].index(feeder.name)
+        price = f"{number}.{self.numbers[feeder.name]}"
+        feeder.write('{"symbol":"X","last":"%s"}\n' % price)
+        return price
+
+    def check_called_out(self, feeder):
+        self.client.hears("quote", last=self.speak(feeder))
+
+    def successor(self, *but):
+        """The one that has taken over."""
+        others = [f for f in self.feeders if f not in but]
+        return eventually(lambda: [f for f in others if f.is_ready],
+                          what="somebody takes over")[0]
+
+    def grants(self):
+        return self.broker.logged(r"feed trio granted to pid (\d+) .*?(?:; it follows pid (\d+) on \S+, "
+                                  r"which (left|was last heard) ([0-9.]+) s ago after line (\d+))?$")
+
+
+@pytest.fixture
+def trio(stage):
+    return Trio(stage)
+
+
+def test_a_killed_feeder_is_followed_and_its_successor_says_by_whom_and_from_where(trio):
+    one = trio.feeders[0]
+    for _ in range(3):
+        trio.check_called_out(one)
+    pid = one.pid
+    one.kill()
+    heir = trio.successor(one)
+    trio.check_called_out(heir)
+    said = heir.says(r"we follow pid (\d+) on \S+, which was last heard ([0-9.]+) s ago after line (\d+)")
+    assert (int(said[1]), int(said[3])) == (pid, 3)
+    last = trio.grants()[-1]
+    assert (int(last[1]), int(last[2]), last[3], int(last[5])) == (heir.pid, pid, "was last heard", 3)
+    # By the broker's own clock: from the last sign of life to the grant, two heartbeats.
+    assert 0.9 <= float(last[4])
+    if not pregon.IS_SANITIZED:
+        assert float(last[4]) == float(said[2])
+
+
+def test_a_stopped_feeder_is_followed_at_once(trio):
+    one = trio.feeders[0]
+    trio.check_called_out(one)
+    one.stop()
+    heir = trio.successor(one)
+    trio.check_called_out(heir)
+    heir.says(r"which left [0-9.]+ s ago after line 1")
+    (row,) = trio.gateway.page("health")["feeds"]
+    assert row["status"] == "live" and row["lost"] == 0
+
+
+def test_a_feeder_that_was_paused_longer_than_its_lease_is_fenced_and_stands_by(trio):
+    one = trio.feeders[0]
+    trio.check_called_out(one)
+    one.signal(signal.SIGSTOP)
+    heir = trio.successor(one)
+    trio.check_called_out(heir)
+    here = one.here()
+    late = trio.speak(one)  # it lies in the pipe until it wakes up
+    one.signal(signal.SIGCONT)
+    one.says(r"stopped for [0-9.]+ s: asking the broker whether feed trio is still ours", after=here)
+    one.says("standing by", after=here)
+    for _ in range(3):
+        trio.check_called_out(heir)
+    assert not trio.client.heard("quote", last=late)
+    # What it had read is not lost to it: it is called out when the name is its own again.
+    for other in trio.feeders[1:]:
+        other.kill()
+    trio.client.hears("quote", last=late)
+
+
+def test_a_pause_nobody_used_costs_nothing(stage):
+    broker, gateway = stage.play()
+    client = stage.client(gateway, "?symbols=X&mode=all")
+    client.hears("ack")
+    feeder = stage.feeder(broker, "-", feed="alone")
+    feeder.signal(signal.SIGSTOP)
+    broker.says("feed alone .* is silent")
+    feeder.signal(signal.SIGCONT)
+    feeder.says("is still ours")
+    feeder.write('{"symbol":"X","last":"1"}\n')
+    client.hears("quote", last="1")
+    assert not broker.logged("it follows")
+
+
+def test_one_after_the_other_until_nobody_is_left_and_the_tokens_rise(trio):
+    ended = []
+    for end in ("kill", "stop", "kill"):
+        feeder = trio.successor(*ended)
+        trio.check_called_out(feeder)
+        getattr(feeder, end)()
+        ended.append(feeder)
+    trio.client.hears("state", symbol="X", state="stale")
+    epochs = [int(m[1]) for m in trio.broker.logged(r"feed trio granted .* epoch (\d+),")]
+    assert len(epochs) == 3 and epochs == sorted(set(epochs))
+
+
+def test_a_broker_that_was_stopped_does_not_take_the_name_from_who_holds_it(trio):
+    one = trio.feeders[0]
+    trio.check_called_out(one)
+    here = trio.broker.here()
+    trio.broker.signal(signal.SIGSTOP)
+    one.says("nothing from the broker")
+    trio.broker.signal(signal.SIGCONT)
+    trio.check_called_out(one)
+    assert not [t for t in trio.broker.log()[here:] if re.search("silent|follows", t)]
+
+
+def test_a_killed_broker_finds_the_same_holder_again(trio):
+    one = trio.feeders[0]
+    trio.check_called_out(one)
+    trio.broker.kill()
+    trio.broker.start()
+    trio.check_called_out(one)
+    assert not trio.broker.logged("it follows")
