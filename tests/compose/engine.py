@@ -108,6 +108,8 @@ class Engine:
         """Only the one we started."""
         if not self.process:
             return
+        # What older sources were built to; newer layers make the next run quick.
+        run("docker", "image", "prune", "-f", "--filter", "until=12h", patience=120, check=False)
         self.process.terminate()
         try:
             self.process.wait(30)
