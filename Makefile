@@ -59,7 +59,7 @@ DIRS       := shared consumer $(foreach p,$(PROGRAMS),$(call DIR,$(p)))
 # Everything but main.c goes into one library per folder, which tests link too.
 LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
-ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) tests/system/*.c) $(UNIT_SRC)
+ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) tests/system/*.c tests/bench/*.c) $(UNIT_SRC)
 HEADERS    := $(wildcard $(DIRS:%=%/*.h))
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
@@ -67,13 +67,16 @@ UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
 SONAME     := libpregon.so.0
 LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 
-# A hundred killed brokers; under the sanitizers the stories do.  The whole chaos is `make chaos`.
-CHAOS := tests/chaos/test_verdict.py $(if $(SAN),,tests/chaos/test_kill_broker.py)
+# Two minutes of chaos and a hundred killed brokers, beside the stories; under the sanitizers the
+# stories do.  `make chaos` is the chaos by itself.
+CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
+         tests/chaos/test_locks_history.py $(if $(SAN),,tests/chaos/test_chaos.py)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
-        test-sanitize test-compose chaos format format-check compdb install install-systemd clean help
+        test-sanitize test-compose chaos chaos-locks bench-store bench-locks format format-check \
+        compdb install install-systemd clean help
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory build
@@ -114,6 +117,10 @@ $(B)/bin/%:
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIBS)
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # libpregon: the consumer's objects and what they use of shared/, as one object in which only
 # pregon_… can be seen, so that nothing of it meets a name in somebody's program.
@@ -156,6 +163,16 @@ test-compose: deps ## docker-compose.yml on a real engine, scaled, killed, moved
 chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 SEED=7
 	$(Q)$(PYTHON) tests/chaos/chaos.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
 	  $(if $(SEED),--seed $(SEED))
+
+chaos-locks: build ## the same for locks and their callers: make chaos-locks MINUTES=10 SEED=7
+	$(Q)$(PYTHON) tests/chaos/locks.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
+	  $(if $(SEED),--seed $(SEED))
+
+bench-locks: build ## what busy locks cost quotes: make bench-locks BENCH_ARGS='--rounds 6'
+	$(Q)$(PYTHON) tests/bench/locks.py --bin $(abspath $(B)/bin) $(BENCH_ARGS)
+
+bench-store: build $(B)/tests/bench/sink ## what storing costs: make bench-store BENCH_ARGS='--runs 5'
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/store.py $(BENCH_ARGS)
 
 test-sanitize: ## all tests under address, undefined and thread sanitizers
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined test

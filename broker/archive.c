@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "shared/clock.h"
+#include "shared/condition.h"
 #include "shared/mem.h"
 
 #define LATE_MS 1000 /* after the deadline, for what was interrupted to come back */
@@ -18,15 +19,10 @@
 
 static void init_sync(struct archive *a)
 {
-    pthread_condattr_t monotonic;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&a->lock, NULL);
-    pthread_cond_init(&a->has_work, &monotonic);
-    pthread_cond_init(&a->has_question, &monotonic);
-    pthread_cond_init(&a->has_ended, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&a->has_work);
+    condition_init(&a->has_question);
+    condition_init(&a->has_ended);
 }
 
 enum err archive_open(const char *path, struct archive **out,
@@ -236,12 +232,10 @@ void archive_result_clear(struct archive_result *r)
 /* Until all threads have ended or deadline_ms. */
 static bool wait_for_end(struct archive *a, int64_t deadline_ms)
 {
-    struct timespec until = archive_time(deadline_ms);
     bool is_over;
 
     pthread_mutex_lock(&a->lock);
-    while (a->running &&
-           pthread_cond_timedwait(&a->has_ended, &a->lock, &until) != ETIMEDOUT)
+    while (a->running && condition_wait(&a->has_ended, &a->lock, deadline_ms))
         ;
     is_over = !a->running;
     pthread_mutex_unlock(&a->lock);

@@ -6,7 +6,6 @@
 #define BROKER_ARCHIVE_PRIVATE_H
 
 #include <pthread.h>
-#include <time.h>
 
 #include "broker/archive.h"
 
@@ -50,12 +49,6 @@ struct archive {
     struct archive_question *first_question, *last_question;
     struct archive_note *first_note, *last_note;
 };
-
-/* For the condition variables, which run on the monotonic clock. */
-static inline struct timespec archive_time(int64_t ms)
-{
-    return (struct timespec){ms / 1000, ms % 1000 * 1000000};
-}
 
 /* Thread mains; the argument is a struct archive_thread. */
 void *archive_thread_write(void *thread);

@@ -5,6 +5,7 @@
 
 #include "broker/archive_private.h"
 #include "shared/clock.h"
+#include "shared/condition.h"
 
 #define RETRY_MS 100 /* after a failure, doubling */
 #define RETRY_MOST_MS 2000
@@ -128,12 +129,12 @@ static void keep_house(struct writer *w, uint64_t rows)
 /* Wait before the next try.  false: give the batch up instead. */
 static bool wait_to_retry(struct archive *a, int64_t delay_ms)
 {
-    struct timespec until = archive_time(clock_mono_ms() + delay_ms);
+    int64_t until = clock_mono_ms() + delay_ms;
     bool go_on;
 
     pthread_mutex_lock(&a->lock);
     while (!a->must_abandon && !a->is_late &&
-           pthread_cond_timedwait(&a->has_work, &a->lock, &until) != ETIMEDOUT)
+           condition_wait(&a->has_work, &a->lock, until))
         ;
     go_on = !a->must_abandon && !a->is_late;
     pthread_mutex_unlock(&a->lock);
@@ -186,14 +187,13 @@ static void write_batch(struct writer *w, struct store_batch *b)
 static struct store_batch *wait_for_work(struct writer *w, bool *is_end)
 {
     struct archive *a = w->archive;
-    struct timespec until = archive_time(w->prune_at);
     struct store_batch *b;
 
     pthread_mutex_lock(&a->lock);
     while (!a->batch && !a->must_stop) {
         if (w->prune_at == INT64_MAX)
             pthread_cond_wait(&a->has_work, &a->lock);
-        else if (pthread_cond_timedwait(&a->has_work, &a->lock, &until) == ETIMEDOUT)
+        else if (!condition_wait(&a->has_work, &a->lock, w->prune_at))
             break;
     }
     b = a->batch;

@@ -95,14 +95,6 @@ uint64_t desk_publish(struct desk *d, enum wire_kind kind, struct span topic,
                       uint64_t prev, struct span body, const struct feed *f);
 /* The ring remembers who holds the feed, from which line on. */
 void desk_remember_feed(struct desk *d, const struct feed *f);
-/* desk_feed.c: what is said of a grant. */
-struct msgpack_packer;
-void desk_feed_log_grant(struct desk *d, const struct feed *f);
-/* "after" and who had the name before. */
-void desk_feed_pack_former(struct desk *d, const struct feed *f,
-                           struct msgpack_packer *pk);
-/* When the name may be free, for one that asks for it in vain. */
-uint64_t desk_feed_retry_ms(const struct desk *d, const struct feed *f);
 /* All symbols a feed quoted last become stale (or live again); published. */
 void desk_mark_feed(struct desk *d, const struct feed *f, bool is_stale);
 

@@ -1,8 +1,7 @@
 /* desk_feed: what is said of a feed's grant, to its log and to its holder. */
-#include <msgpack.h>
 #include <stdio.h>
 
-#include "broker/desk.h"
+#include "broker/desk_private.h"
 #include "shared/log.h"
 #include "shared/pack.h"
 
@@ -34,8 +33,7 @@ void desk_feed_log_grant(struct desk *d, const struct feed *f)
              (unsigned long long)f->received, follows);
 }
 
-void desk_feed_pack_former(struct desk *d, const struct feed *f,
-                           struct msgpack_packer *pk)
+void desk_feed_pack_former(struct desk *d, const struct feed *f, msgpack_packer *pk)
 {
     const struct feed_former *former = &f->former;
 

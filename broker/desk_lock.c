@@ -55,12 +55,14 @@ void desk_lock_stop(struct desk *d)
 
 static void answer_asker(struct desk *d, const struct lease_event *e)
 {
-    struct desk_lock_question q = {.d = d,
-                                   .k = d->locks,
-                                   .op = SPAN("lock"),
-                                   .peer = {e->asker.peer, e->asker.peer_len},
-                                   .id = e->asker.id,
-                                   .lease = e->lease};
+    struct desk_lock_question q = {
+        .on = {.d = d,
+               .op = SPAN("lock"),
+               .peer = {e->asker.peer, e->asker.peer_len},
+               .id = e->asker.id},
+        .k = d->locks,
+        .lease = e->lease,
+    };
 
     if (e->kind == LEASE_EVENT_GRANTED)
         desk_lock_say_granted(&q, true, e->waited_ms);
@@ -123,18 +125,18 @@ int64_t desk_lock_tick(struct desk *d)
 
 static void on_lock(struct desk_lock_question *q)
 {
-    struct desk *d = q->d;
+    struct desk *d = q->on.d;
     struct lease_ask ask = {
         .name = q->name,
         .owner = q->owner,
-        .host = pack_find_text(q->map, "host"),
-        .peer = q->peer,
-        .pid = pack_find_u(q->map, "pid", 0),
-        .id = q->id,
-        .ttl_ms = pack_find_u(q->map, "ttl_ms", 0),
-        .delay_ms = pack_find_u(q->map, "delay_ms", 0),
-        .wait_ms = pack_find_u(q->map, "wait_ms", 0),
-        .is_to_keep = pack_find_bool(q->map, "keep", false),
+        .host = pack_find_text(q->on.map, "host"),
+        .peer = q->on.peer,
+        .pid = pack_find_u(q->on.map, "pid", 0),
+        .id = q->on.id,
+        .ttl_ms = pack_find_u(q->on.map, "ttl_ms", 0),
+        .delay_ms = pack_find_u(q->on.map, "delay_ms", 0),
+        .wait_ms = pack_find_u(q->on.map, "wait_ms", 0),
+        .is_to_keep = pack_find_bool(q->on.map, "keep", false),
     };
     size_t before = q->lease ? lease_waiters(q->lease) : 0;
     struct lease_answer a;
@@ -148,7 +150,7 @@ static void on_lock(struct desk_lock_question *q)
     else if (e == ERR_AGAIN)
         desk_lock_say_closed(q);
     else if (e != ERR_HELD)
-        desk_lock_say_error(q, e, a.why);
+        desk_answer_error(&q->on, e, a.why);
     if (e == OK && a.is_new)
         log_debug("lock %s granted to %s, token %llu", a.lease->name, a.lease->owner,
                   (unsigned long long)a.lease->token);
@@ -158,17 +160,17 @@ static void on_lock(struct desk_lock_question *q)
 
 static void on_cancel(struct desk_lock_question *q)
 {
-    if (q->lease && lease_cancel(q->k->table, q->lease, q->owner, q->d->time.now))
-        desk_lock_watch(q->d, q->lease);
-    desk_lock_begin(q, 0);
-    desk_lock_say(q, 0);
+    if (q->lease && lease_cancel(q->k->table, q->lease, q->owner, q->on.d->time.now))
+        desk_lock_watch(q->on.d, q->lease);
+    desk_answer_begin(&q->on, 0);
+    desk_answer_say(&q->on);
 }
 
 /* The lock, or not_found is said. */
 static bool is_known(struct desk_lock_question *q)
 {
     if (!q->lease)
-        desk_lock_say_error(q, ERR_NOT_FOUND, "no such lock");
+        desk_answer_error(&q->on, ERR_NOT_FOUND, "no such lock");
     return q->lease;
 }
 
@@ -187,13 +189,13 @@ static void say_stale(struct desk_lock_question *q)
              : ended == LEASE_RELEASED ? "it was released"
              : ended == LEASE_BROKEN   ? "it was broken by an operator"
                                        : "it is another one's");
-    desk_lock_begin(q, 6);
-    pack_kv_text(&q->pk, "error", span_of(err_name(ERR_STALE)));
-    pack_kv_text(&q->pk, "message", span_of(text));
-    pack_kv_text(&q->pk, "name", span_of(l->name));
-    pack_kv_text(&q->pk, "owner", span_of(l->owner));
-    pack_kv_u(&q->pk, "token", l->token);
-    pack_kv_text(&q->pk, "reason", span_of(lease_end_name(ended)));
+    desk_answer_begin(&q->on, 6);
+    pack_kv_text(&q->on.pk, "error", span_of(err_name(ERR_STALE)));
+    pack_kv_text(&q->on.pk, "message", span_of(text));
+    pack_kv_text(&q->on.pk, "name", span_of(l->name));
+    pack_kv_text(&q->on.pk, "owner", span_of(l->owner));
+    pack_kv_u(&q->on.pk, "token", l->token);
+    pack_kv_text(&q->on.pk, "reason", span_of(lease_end_name(ended)));
     desk_lock_say(q, l->change);
 }
 
@@ -202,7 +204,7 @@ static void say_failed(struct desk_lock_question *q, enum err e, const char *mes
     if (e == ERR_STALE)
         say_stale(q);
     else
-        desk_lock_say_error(q, e, message);
+        desk_answer_error(&q->on, e, message);
 }
 
 static void on_renew(struct desk_lock_question *q)
@@ -213,16 +215,17 @@ static void on_renew(struct desk_lock_question *q)
     if (!is_known(q))
         return;
     e = lease_renew(q->k->table, q->lease, q->owner, q->token,
-                    pack_find_u(q->map, "ttl_ms", 0), q->d->time.now);
+                    pack_find_u(q->on.map, "ttl_ms", 0), q->on.d->time.now);
     if (e) {
         say_failed(q, e, "ttl_ms must be at least 1000");
         return;
     }
-    desk_lock_begin(q, 3);
-    pack_kv_text(&q->pk, "name", span_of(l->name));
-    pack_kv_u(&q->pk, "token", l->token);
-    pack_kv_u(&q->pk, "expires_ms", (uint64_t)lease_expires_ms(l, q->d->time.now));
-    desk_lock_say(q, 0);
+    desk_answer_begin(&q->on, 3);
+    pack_kv_text(&q->on.pk, "name", span_of(l->name));
+    pack_kv_u(&q->on.pk, "token", l->token);
+    pack_kv_u(&q->on.pk, "expires_ms",
+              (uint64_t)lease_expires_ms(l, q->on.d->time.now));
+    desk_answer_say(&q->on);
 }
 
 static void on_release(struct desk_lock_question *q)
@@ -234,24 +237,24 @@ static void on_release(struct desk_lock_question *q)
     if (!is_known(q))
         return;
     change = l->change;
-    e = lease_release(q->k->table, l, q->owner, q->token, q->d->time.now);
+    e = lease_release(q->k->table, l, q->owner, q->token, q->on.d->time.now);
     if (e) {
         say_failed(q, e, "");
         return;
     }
-    desk_lock_begin(q, 2);
-    pack_kv_text(&q->pk, "name", span_of(l->name));
-    pack_kv_u(&q->pk, "token", l->token);
+    desk_answer_begin(&q->on, 2);
+    pack_kv_text(&q->on.pk, "name", span_of(l->name));
+    pack_kv_u(&q->on.pk, "token", l->token);
     desk_lock_say(q, l->change);
     if (l->change != change)
-        desk_lock_watch(q->d, l);
+        desk_lock_watch(q->on.d, l);
 }
 
 static void on_break(struct desk_lock_question *q)
 {
     static struct log_limit limit = {.burst = 20, .interval_ms = 10000};
-    struct span by = pack_find_text(q->map, "by"),
-                reason = pack_find_text(q->map, "reason");
+    struct span by = pack_find_text(q->on.map, "by"),
+                reason = pack_find_text(q->on.map, "reason");
     struct lease *l = q->lease;
     uint64_t change;
     enum err e;
@@ -259,27 +262,27 @@ static void on_break(struct desk_lock_question *q)
     if (!is_known(q))
         return;
     change = l->change;
-    e = lease_break(q->k->table, l, q->token, q->d->time.now);
+    e = lease_break(q->k->table, l, q->token, q->on.d->time.now);
     if (e) {
         say_failed(q, e, "");
         return;
     }
     if (l->change != change)
         log_limited(
-            &limit, q->d->time.now, LOG_WARNING,
+            &limit, q->on.d->time.now, LOG_WARNING,
             "lock %s: the grant of %s (pid %llu on %s, token %llu) is broken by "
             "%.*s: %.*s; closed for %lld ms",
             l->name, l->owner, (unsigned long long)l->pid, l->host,
             (unsigned long long)l->token, (int)(by.len < BY_MAX ? by.len : BY_MAX),
             by.at, (int)(reason.len < BY_MAX ? reason.len : BY_MAX), reason.at,
-            (long long)lease_closed_ms(l, q->d->time.now));
-    desk_lock_begin(q, 3);
-    pack_kv_text(&q->pk, "name", span_of(l->name));
-    pack_kv_u(&q->pk, "token", l->token);
-    pack_kv_u(&q->pk, "closed_ms", (uint64_t)lease_closed_ms(l, q->d->time.now));
+            (long long)lease_closed_ms(l, q->on.d->time.now));
+    desk_answer_begin(&q->on, 3);
+    pack_kv_text(&q->on.pk, "name", span_of(l->name));
+    pack_kv_u(&q->on.pk, "token", l->token);
+    pack_kv_u(&q->on.pk, "closed_ms", (uint64_t)lease_closed_ms(l, q->on.d->time.now));
     desk_lock_say(q, l->change);
     if (l->change != change)
-        desk_lock_watch(q->d, l);
+        desk_lock_watch(q->on.d, l);
 }
 
 static void on_put(struct desk_lock_question *q)
@@ -293,9 +296,9 @@ static void on_put(struct desk_lock_question *q)
         desk_lock_say_closed(q);
         return;
     }
-    if (!pack_find(q->map, "value", &v, NULL) ||
+    if (!pack_find(q->on.map, "value", &v, NULL) ||
         (v.type != PACK_BIN && v.type != PACK_STR)) {
-        desk_lock_say_error(q, ERR_INVALID, "value must be bytes or text");
+        desk_answer_error(&q->on, ERR_INVALID, "value must be bytes or text");
         return;
     }
     e = lease_put(q->k->table, q->lease, q->owner, q->token, v.text);
@@ -305,12 +308,12 @@ static void on_put(struct desk_lock_question *q)
                                       : "all values together are at most 64 MiB");
         return;
     }
-    desk_lock_begin(q, 3);
-    pack_kv_text(&q->pk, "name", span_of(q->lease->name));
-    pack_kv_u(&q->pk, "token", q->lease->value_token);
-    pack_kv_u(&q->pk, "version", q->lease->version);
+    desk_answer_begin(&q->on, 3);
+    pack_kv_text(&q->on.pk, "name", span_of(q->lease->name));
+    pack_kv_u(&q->on.pk, "token", q->lease->value_token);
+    pack_kv_u(&q->on.pk, "version", q->lease->version);
     desk_lock_say(q, q->lease->change);
-    desk_lock_watch(q->d, q->lease);
+    desk_lock_watch(q->on.d, q->lease);
 }
 
 static void on_get(struct desk_lock_question *q)
@@ -319,12 +322,13 @@ static void on_get(struct desk_lock_question *q)
 
     if (!is_known(q))
         return;
-    desk_lock_begin(q, 4);
-    pack_kv_text(&q->pk, "name", span_of(l->name));
-    pack_key(&q->pk, "value");
-    msgpack_pack_bin_with_body(&q->pk, l->value.len ? l->value.data : "", l->value.len);
-    pack_kv_u(&q->pk, "token", l->value_token);
-    pack_kv_u(&q->pk, "version", l->version);
+    desk_answer_begin(&q->on, 4);
+    pack_kv_text(&q->on.pk, "name", span_of(l->name));
+    pack_key(&q->on.pk, "value");
+    msgpack_pack_bin_with_body(&q->on.pk, l->value.len ? l->value.data : "",
+                               l->value.len);
+    pack_kv_u(&q->on.pk, "token", l->value_token);
+    pack_kv_u(&q->on.pk, "version", l->version);
     desk_lock_say(q, l->change);
 }
 
@@ -332,16 +336,16 @@ static void on_get(struct desk_lock_question *q)
 
 static void on_locks(struct desk_lock_question *q)
 {
-    struct desk_locks *k = q->d->locks;
-    uint64_t offset = pack_find_u(q->map, "offset", 0),
-             limit = pack_find_u(q->map, "limit", PAGE_LOCKS);
+    struct desk_locks *k = q->on.d->locks;
+    uint64_t offset = pack_find_u(q->on.map, "offset", 0),
+             limit = pack_find_u(q->on.map, "limit", PAGE_LOCKS);
     size_t first, total, count = 0;
     struct buf list = {0};
     msgpack_packer pk;
 
     if (limit > PAGE_LOCKS)
         limit = PAGE_LOCKS;
-    total = lease_range(k->table, pack_find_text(q->map, "prefix"), &first);
+    total = lease_range(k->table, pack_find_text(q->on.map, "prefix"), &first);
     if (q->name.len) {
         /* The exact name is the first of those that have it as their prefix. */
         total = lease_range(k->table, q->name, &first) && q->lease ? 1 : 0;
@@ -351,16 +355,16 @@ static void on_locks(struct desk_lock_question *q)
     msgpack_packer_init(&pk, &list, buf_pack_write);
     for (; offset + count < total && count < limit && list.len < PAGE_BYTES; count++)
         desk_lock_pack_entry(&pk, lease_at(k->table, first + offset + count),
-                             q->d->time.now);
-    desk_lock_begin(q, offset + count < total ? 5 : 4);
-    pack_kv_u(&q->pk, "total", total);
+                             q->on.d->time.now);
+    desk_answer_begin(&q->on, offset + count < total ? 5 : 4);
+    pack_kv_u(&q->on.pk, "total", total);
     if (offset + count < total)
-        pack_kv_u(&q->pk, "next", offset + count);
-    pack_kv_bool(&q->pk, "durable", desk_lock_is_durable(q->d));
-    pack_kv_text(&q->pk, "reason", span_of(desk_lock_reason(q->d)));
-    pack_key(&q->pk, "locks");
-    msgpack_pack_array(&q->pk, count);
-    buf_add(&q->d->answer, list.data, list.len);
+        pack_kv_u(&q->on.pk, "next", offset + count);
+    pack_kv_bool(&q->on.pk, "durable", desk_lock_is_durable(q->on.d));
+    pack_kv_text(&q->on.pk, "reason", span_of(desk_lock_reason(q->on.d)));
+    pack_key(&q->on.pk, "locks");
+    msgpack_pack_array(&q->on.pk, count);
+    buf_add(&q->on.d->answer, list.data, list.len);
     buf_free(&list);
     /* While it fails: with that said, people want to see what is there. */
     desk_lock_say(q, k->reason[0] ? 0 : lease_last_change(k->table));
@@ -379,7 +383,7 @@ bool desk_lock_control(struct desk *d, struct span peer, struct span map,
                        struct span op, uint64_t id)
 {
     struct desk_lock_question q = {
-        .d = d, .k = d->locks, .peer = peer, .map = map, .op = op, .id = id};
+        .on = {.d = d, .peer = peer, .map = map, .op = op, .id = id}, .k = d->locks};
     size_t i = 0;
 
     while (i < sizeof ops / sizeof ops[0] && !span_eq(op, ops[i].op))

@@ -5,9 +5,8 @@
 #ifndef BROKER_DESK_LOCK_PRIVATE_H
 #define BROKER_DESK_LOCK_PRIVATE_H
 
-#include <msgpack.h>
-
 #include "broker/desk_lock.h"
+#include "broker/desk_private.h"
 #include "broker/lease_keeper.h"
 
 #define DESK_LOCK_BACK_MAX 4096 /* words held back until what they tell is stored, */
@@ -38,13 +37,10 @@ struct desk_locks {
     struct buf entry; /* reused */
 };
 
-/* One question while it is being answered, as in desk_control.c. */
+/* One question about locks while it is being answered. */
 struct desk_lock_question {
-    struct desk *d;
+    struct question on;
     struct desk_locks *k;
-    struct span peer, map, op;
-    uint64_t id;
-    msgpack_packer pk; /* writes into d->answer */
     struct span name, owner;
     uint64_t token;
     struct lease *lease; /* NULL: no such lock */
@@ -52,11 +48,8 @@ struct desk_lock_question {
 
 /* desk_lock_tell.c */
 
-/* Begin an answer of `members` besides "re" and "id". */
-void desk_lock_begin(struct desk_lock_question *q, uint32_t members);
-/* Say it once the change is stored; 0: at once. */
+/* Say what was begun with desk_answer_begin once the change is stored. */
 void desk_lock_say(struct desk_lock_question *q, uint64_t change);
-void desk_lock_say_error(struct desk_lock_question *q, enum err e, const char *message);
 /* Why nothing is granted now. */
 void desk_lock_say_closed(struct desk_lock_question *q);
 void desk_lock_say_granted(struct desk_lock_question *q, bool is_new,

@@ -97,7 +97,7 @@ static void say_not_stored(struct desk_lock_question *q)
     snprintf(text, sizeof text,
              "%s; it may still take effect: ask again with the same owner",
              q->k->reason);
-    desk_lock_say_error(q, ERR_NOT_STORED, text);
+    desk_answer_error(&q->on, ERR_NOT_STORED, text);
 }
 
 void desk_lock_tell_failed(struct desk *d)
@@ -107,11 +107,11 @@ void desk_lock_tell_failed(struct desk *d)
 
     DL_FOREACH_SAFE(k->back, w, next)
     {
-        struct desk_lock_question q = {.d = d,
-                                       .k = k,
-                                       .peer = buf_span(&w->to),
-                                       .op = buf_span(&w->op),
-                                       .id = w->id};
+        struct desk_lock_question q = {.on = {.d = d,
+                                              .peer = buf_span(&w->to),
+                                              .op = buf_span(&w->op),
+                                              .id = w->id},
+                                       .k = k};
 
         if (!w->is_answer)
             continue; /* watchers are told when it is stored after all */
@@ -128,59 +128,44 @@ void desk_lock_drop_words(struct desk_locks *k)
 
 /* --- answers ------------------------------------------------------------------------------ */
 
-void desk_lock_begin(struct desk_lock_question *q, uint32_t members)
-{
-    buf_clear(&q->d->answer);
-    msgpack_packer_init(&q->pk, &q->d->answer, buf_pack_write);
-    msgpack_pack_map(&q->pk, members + 2);
-    pack_kv_text(&q->pk, "re", q->op);
-    pack_kv_u(&q->pk, "id", q->id);
-}
-
 void desk_lock_say(struct desk_lock_question *q, uint64_t change)
 {
-    struct desk *d = q->d;
+    struct desk *d = q->on.d;
 
     if (change <= q->k->stored)
-        d->out.say(d->out.ctx, q->peer, buf_span(&d->answer));
+        d->out.say(d->out.ctx, q->on.peer, buf_span(&d->answer));
     else if (q->k->reason[0])
         say_not_stored(q);
     else
-        hold_back(q->k, change, true, q->peer, q->op, q->id, buf_span(&d->answer));
-}
-
-void desk_lock_say_error(struct desk_lock_question *q, enum err e, const char *message)
-{
-    desk_lock_begin(q, 2);
-    pack_kv_text(&q->pk, "error", span_of(err_name(e)));
-    pack_kv_text(&q->pk, "message", span_of(message));
-    desk_lock_say(q, 0);
+        hold_back(q->k, change, true, q->on.peer, q->on.op, q->on.id,
+                  buf_span(&d->answer));
 }
 
 void desk_lock_say_closed(struct desk_lock_question *q)
 {
     if (q->k->reason[0])
-        desk_lock_say_error(q, ERR_NOT_STORED, q->k->reason);
+        desk_answer_error(&q->on, ERR_NOT_STORED, q->k->reason);
     else if (q->k->is_stopping)
-        desk_lock_say_error(q, ERR_AGAIN, "the broker is stopping");
+        desk_answer_error(&q->on, ERR_AGAIN, "the broker is stopping");
     else
-        desk_lock_say_error(q, ERR_AGAIN, "the file of locks is behind: ask again");
+        desk_answer_error(&q->on, ERR_AGAIN, "the file of locks is behind: ask again");
 }
 
 void desk_lock_say_granted(struct desk_lock_question *q, bool is_new, int64_t waited_ms)
 {
     const struct lease *l = q->lease;
 
-    desk_lock_begin(q, 9);
-    pack_kv_text(&q->pk, "name", span_of(l->name));
-    pack_kv_text(&q->pk, "owner", span_of(l->owner));
-    pack_kv_u(&q->pk, "token", l->token);
-    pack_kv_u(&q->pk, "ttl_ms", (uint64_t)l->ttl_ms);
-    pack_kv_u(&q->pk, "delay_ms", (uint64_t)l->delay_ms);
-    pack_kv_u(&q->pk, "expires_ms", (uint64_t)lease_expires_ms(l, q->d->time.now));
-    pack_kv_u(&q->pk, "waited_ms", (uint64_t)waited_ms);
-    pack_kv_bool(&q->pk, "is_new", is_new);
-    pack_kv_bool(&q->pk, "durable", desk_lock_is_durable(q->d));
+    desk_answer_begin(&q->on, 9);
+    pack_kv_text(&q->on.pk, "name", span_of(l->name));
+    pack_kv_text(&q->on.pk, "owner", span_of(l->owner));
+    pack_kv_u(&q->on.pk, "token", l->token);
+    pack_kv_u(&q->on.pk, "ttl_ms", (uint64_t)l->ttl_ms);
+    pack_kv_u(&q->on.pk, "delay_ms", (uint64_t)l->delay_ms);
+    pack_kv_u(&q->on.pk, "expires_ms",
+              (uint64_t)lease_expires_ms(l, q->on.d->time.now));
+    pack_kv_u(&q->on.pk, "waited_ms", (uint64_t)waited_ms);
+    pack_kv_bool(&q->on.pk, "is_new", is_new);
+    pack_kv_bool(&q->on.pk, "durable", desk_lock_is_durable(q->on.d));
     desk_lock_say(q, l->change);
 }
 
@@ -213,22 +198,22 @@ static void describe(const struct lease *l, int64_t now, char *text, size_t size
 void desk_lock_say_held(struct desk_lock_question *q, size_t place)
 {
     const struct lease *l = q->lease;
-    int64_t now = q->d->time.now;
+    int64_t now = q->on.d->time.now;
     char text[512];
 
     describe(l, now, text, sizeof text);
-    desk_lock_begin(q, 10);
-    pack_kv_text(&q->pk, "error", span_of(err_name(ERR_HELD)));
-    pack_kv_text(&q->pk, "message", span_of(text));
-    pack_kv_text(&q->pk, "name", span_of(l->name));
-    pack_kv_text(&q->pk, "owner",
+    desk_answer_begin(&q->on, 10);
+    pack_kv_text(&q->on.pk, "error", span_of(err_name(ERR_HELD)));
+    pack_kv_text(&q->on.pk, "message", span_of(text));
+    pack_kv_text(&q->on.pk, "name", span_of(l->name));
+    pack_kv_text(&q->on.pk, "owner",
                  l->state == LEASE_HELD ? span_of(l->owner) : SPAN(""));
-    pack_kv_u(&q->pk, "token", l->token);
-    pack_kv_u(&q->pk, "expires_ms", (uint64_t)lease_expires_ms(l, now));
-    pack_kv_u(&q->pk, "closed_ms", (uint64_t)lease_closed_ms(l, now));
-    pack_kv_u(&q->pk, "place", place);
-    pack_kv_u(&q->pk, "waiters", lease_waiters(l));
-    pack_kv_u(&q->pk, "retry_ms", retry_ms(l, now));
+    pack_kv_u(&q->on.pk, "token", l->token);
+    pack_kv_u(&q->on.pk, "expires_ms", (uint64_t)lease_expires_ms(l, now));
+    pack_kv_u(&q->on.pk, "closed_ms", (uint64_t)lease_closed_ms(l, now));
+    pack_kv_u(&q->on.pk, "place", place);
+    pack_kv_u(&q->on.pk, "waiters", lease_waiters(l));
+    pack_kv_u(&q->on.pk, "retry_ms", retry_ms(l, now));
     desk_lock_say(q, l->change);
 }
 

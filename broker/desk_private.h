@@ -2,8 +2,9 @@
  * desk_private: what the files that answer control questions share; nobody else includes it.
  *
  * desk_control.c has the table of ops and the short answers, desk_replay.c and desk_history.c
- * those that are read from the log.  Loop's thread only; nothing here looks at more than
- * some DESK_PAGE_SCAN entries for one question.
+ * those that are read from the log, desk_feed.c what is said of grants of feeds; desk_lock.c has a
+ * table of its own.  Loop's thread only; nothing here looks at more than some DESK_PAGE_SCAN
+ * entries for one question.
  */
 #ifndef BROKER_DESK_PRIVATE_H
 #define BROKER_DESK_PRIVATE_H
@@ -29,6 +30,13 @@ struct question {
 void desk_answer_begin(struct question *q, uint32_t members);
 void desk_answer_say(struct question *q);
 void desk_answer_error(struct question *q, enum err e, const char *message);
+
+/* desk_feed.c: what is said of a grant. */
+void desk_feed_log_grant(struct desk *d, const struct feed *f);
+/* "after" and who had the name before. */
+void desk_feed_pack_former(struct desk *d, const struct feed *f, msgpack_packer *pk);
+/* When the name may be free, for one that asks for it in vain. */
+uint64_t desk_feed_retry_ms(const struct desk *d, const struct feed *f);
 
 /* desk_replay.c */
 void desk_replay(struct question *q);

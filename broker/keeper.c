@@ -11,9 +11,16 @@
 #include "shared/random.h"
 #include "shared/wire.h"
 
-#define COPY_BYTES ((size_t)2 << 20)    /* in one turn */
-#define EAGER_BYTES ((size_t)256 << 10) /* worth a transaction of their own, */
-#define EAGER_MS 50                     /* and so is what has waited so long */
+#define COPY_BYTES ((size_t)2 << 20) /* in one turn */
+/*
+ * Worth a transaction of their own, and so is what has waited so long.  Every transaction writes the
+ * last values of its symbols: few large ones cost a fifth less.  But what waits must still be
+ * in the ring when we are killed.
+ */
+#define EAGER_BYTES_MIN ((size_t)256 << 10)
+#define EAGER_BYTES_MAX ((size_t)4 << 20)
+#define EAGER_RING_PART 8
+#define EAGER_MS 50
 
 struct keeper {
     struct archive *archive;
@@ -23,6 +30,8 @@ struct keeper {
     struct store_batch *filling, *spare;
     uint64_t copied; /* everything up to here is in a batch, a gap, or stored */
     int64_t filling_at;
+    /* When the first record of the batch was accepted; 0: there is none. */
+    uint64_t filling_us, handed_us;
     /* By feed: the line of the last record copied, in the batch under way, stored. */
     uint64_t copied_line[JOURNAL_FEEDS], handed_line[JOURNAL_FEEDS],
         stored_line[JOURNAL_FEEDS];
@@ -54,6 +63,13 @@ static void note_gap(struct keeper *k, uint64_t first, uint64_t last, uint64_t w
         (unsigned long long)first, (unsigned long long)last);
 }
 
+static uint64_t accepted_us(const struct journal_entry *e)
+{
+    struct wire_record r;
+
+    return wire_read_header(e->record, &r) ? 0 : r.accepted_us;
+}
+
 /* Copy what is new, a bounded bit of it.  Returns whether there is more. */
 static bool copy_some(struct keeper *k, int64_t now, uint64_t wall_us)
 {
@@ -73,6 +89,8 @@ static bool copy_some(struct keeper *k, int64_t now, uint64_t wall_us)
     while (k->copied < journal_head(j) && store_batch_bytes(k->filling) < enough) {
         if (journal_read(j, k->copied + 1, &e))
             break;
+        if (!store_batch_count(k->filling))
+            k->filling_us = accepted_us(&e);
         store_batch_add(k->filling, e.seq,
                         e.feed < JOURNAL_FEEDS ? e.feed : STORE_FEED_NONE, e.topic,
                         e.record);
@@ -108,6 +126,8 @@ static struct store_batch *take_batch(struct keeper *k)
     store_batch_keep(b, k->keep_count, k->keep_age_us);
     k->filling = k->spare ? k->spare : store_batch_new();
     k->spare = NULL;
+    k->handed_us = k->filling_us;
+    k->filling_us = 0;
     return b;
 }
 
@@ -135,7 +155,11 @@ static enum err store_tail(struct keeper *k, uint64_t wall_us, char *error)
             return e;
     }
     journal_set_stored(k->journal, k->copied);
-    memcpy(k->stored_line, k->handed_line, sizeof k->stored_line);
+    /* What was received is now stored, or was refused. */
+    for (uint32_t i = 0; i < JOURNAL_FEEDS; i++)
+        k->copied_line[i] = k->handed_line[i] = k->stored_line[i] =
+            journal_feed(k->journal, i)->received;
+    k->handed_us = 0;
     return OK;
 }
 
@@ -291,6 +315,8 @@ static void on_written(struct keeper *k, struct archive_result *r)
 
 static void on_result(struct keeper *k, struct archive_result *r)
 {
+    if (r->event == ARCHIVE_WRITTEN || r->event == ARCHIVE_ABANDONED)
+        k->handed_us = 0;
     switch (r->event) {
     case ARCHIVE_WRITTEN:
         on_written(k, r);
@@ -332,6 +358,15 @@ enum err keeper_ask(struct keeper *k, bool is_history, const struct store_query 
     return archive_ask(k->archive, is_history, query, ticket);
 }
 
+static size_t eager_bytes(const struct keeper *k)
+{
+    size_t part = journal_size(k->journal) / EAGER_RING_PART;
+
+    return part < EAGER_BYTES_MIN   ? EAGER_BYTES_MIN
+           : part > EAGER_BYTES_MAX ? EAGER_BYTES_MAX
+                                    : part;
+}
+
 int64_t keeper_turn(struct keeper *k, int64_t now, uint64_t wall_us)
 {
     bool more;
@@ -345,31 +380,41 @@ int64_t keeper_turn(struct keeper *k, int64_t now, uint64_t wall_us)
         k->behind_max_us = status.behind_us;
     if (!archive_can_write(k->archive))
         return -1; /* its result wakes the loop */
-    if (store_batch_bytes(k->filling) < EAGER_BYTES && now < k->filling_at + EAGER_MS)
+    if (store_batch_bytes(k->filling) < eager_bytes(k) &&
+        now < k->filling_at + EAGER_MS)
         return more ? 0 : k->filling_at + EAGER_MS - now;
     archive_write(k->archive, take_batch(k));
     return more ? 0 : -1;
 }
 
+/* When the oldest record that is not stored yet was accepted; the ring may have it no longer. */
+static uint64_t oldest_us(const struct keeper *k)
+{
+    uint64_t first = journal_first(k->journal);
+    struct journal_entry e;
+
+    if (k->handed_us || k->filling_us)
+        return k->handed_us ? k->handed_us : k->filling_us;
+    return journal_read(k->journal, k->copied + 1 > first ? k->copied + 1 : first, &e)
+               ? 0
+               : accepted_us(&e);
+}
+
 void keeper_status(struct keeper *k, uint64_t wall_us, struct keeper_status *out)
 {
-    struct journal_entry e;
-    struct wire_record r;
-    uint64_t stored = journal_stored(k->journal);
-
     *out = (struct keeper_status){
         .is_durable = !k->reason[0],
         .reason = k->reason,
         .first = k->first,
-        .stored = stored,
+        .stored = journal_stored(k->journal),
         .gaps = k->gaps,
         .behind_max_us = k->behind_max_us,
     };
-    if (stored < journal_head(k->journal) &&
-        (!journal_read(k->journal, stored + 1, &e) ||
-         !journal_read(k->journal, journal_first(k->journal), &e)) &&
-        !wire_read_header(e.record, &r) && r.accepted_us < wall_us)
-        out->behind_us = wall_us - r.accepted_us;
+    if (out->stored < journal_head(k->journal)) {
+        uint64_t oldest = oldest_us(k);
+
+        out->behind_us = oldest && oldest < wall_us ? wall_us - oldest : 0;
+    }
 }
 
 uint64_t keeper_first(const struct keeper *k)

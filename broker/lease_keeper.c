@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "shared/clock.h"
+#include "shared/condition.h"
 #include "shared/mem.h"
 
 #define RETRY_MS 100 /* after a failure, doubling */
@@ -36,23 +37,6 @@ struct lease_keeper {
     bool must_stop, is_late, is_running;
 };
 
-static void init_sync(struct lease_keeper *k)
-{
-    pthread_condattr_t monotonic;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&k->lock, NULL);
-    pthread_cond_init(&k->has_work, &monotonic);
-    pthread_cond_init(&k->has_ended, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
-static struct timespec time_of(int64_t ms)
-{
-    return (struct timespec){ms / 1000, ms % 1000 * 1000000};
-}
-
 enum err lease_keeper_open(const char *path, uint64_t wall_us,
                            struct lease_keeper **out, uint64_t *token_floor,
                            char error[STORE_ERROR_MAX])
@@ -60,7 +44,9 @@ enum err lease_keeper_open(const char *path, uint64_t wall_us,
     struct lease_keeper *k = mem_zalloc(sizeof *k);
     enum err e;
 
-    init_sync(k);
+    pthread_mutex_init(&k->lock, NULL);
+    condition_init(&k->has_work);
+    condition_init(&k->has_ended);
     k->path = mem_strdup(path);
     k->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     e = k->fd < 0 ? store_error_system(path, errno, "watch it", error)
@@ -109,12 +95,11 @@ static void tell_written(struct lease_keeper *k, struct lease_batch *b)
 /* false: it is too late for another try. */
 static bool wait_to_retry(struct lease_keeper *k, int64_t delay_ms)
 {
-    struct timespec until = time_of(clock_mono_ms() + delay_ms);
+    int64_t until = clock_mono_ms() + delay_ms;
     bool go_on;
 
     pthread_mutex_lock(&k->lock);
-    while (!k->is_late &&
-           pthread_cond_timedwait(&k->has_work, &k->lock, &until) != ETIMEDOUT)
+    while (!k->is_late && condition_wait(&k->has_work, &k->lock, until))
         ;
     go_on = !k->is_late;
     pthread_mutex_unlock(&k->lock);
@@ -233,12 +218,10 @@ bool lease_keeper_take(struct lease_keeper *k, struct lease_keeper_result *out)
 
 static bool wait_for_end(struct lease_keeper *k, int64_t deadline_ms)
 {
-    struct timespec until = time_of(deadline_ms);
     bool is_over;
 
     pthread_mutex_lock(&k->lock);
-    while (k->is_running &&
-           pthread_cond_timedwait(&k->has_ended, &k->lock, &until) != ETIMEDOUT)
+    while (k->is_running && condition_wait(&k->has_ended, &k->lock, deadline_ms))
         ;
     is_over = !k->is_running;
     pthread_mutex_unlock(&k->lock);

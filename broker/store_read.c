@@ -61,23 +61,24 @@ static bool read_rows(struct store_reader *r, uint64_t low, uint64_t high)
 {
     sqlite3_stmt *stmt =
         store_statement(r->s, r->is_down ? STORE_ROWS_DOWN : STORE_ROWS_UP);
+    bool is_cut = false;
 
     store_bind_u(stmt, 1, low);
     store_bind_u(stmt, 2, high);
-    while (take_row(r, stmt)) {
+    while (!is_cut && take_row(r, stmt)) {
         r->scanned++;
         if (store_page_wants(r, sqlite3_column_int64(stmt, 1)) &&
             store_page_is_in_time(r, store_column_u(stmt, 5)))
             store_page_add(r, stmt);
         r->covered = store_column_u(stmt, 0);
-        if (is_over(r))
-            break;
+        is_cut = is_over(r);
     }
     sqlite3_reset(stmt);
-    if (is_over(r))
+    if (is_cut || r->rc)
         return false;
+    /* Where there are no rows, the page has come on even if its time was spent on the way. */
     r->covered = r->is_down ? low + 1 : high;
-    return true;
+    return !is_over(r);
 }
 
 /* A symbol's last position in the block; false: it does not occur. */

@@ -33,6 +33,7 @@ struct line {
     uint64_t first;  /* number of the oldest, or of the next one if empty */
     uint64_t cursor; /* number of the next one to send */
     uint64_t received, overflowed;
+    uint64_t acknowledged; /* the highest `received` ever: a broker may forget */
 };
 
 struct line *line_new(size_t lines_max, size_t bytes_max)
@@ -92,6 +93,12 @@ static void put_header(const struct line *l, const struct entry *e, uint64_t num
     wire_put_header(l->arena + e->at + e->topic_len, &r);
 }
 
+static void note_received(struct line *l)
+{
+    if (l->received > l->acknowledged)
+        l->acknowledged = l->received;
+}
+
 void line_grant(struct line *l, uint64_t epoch, uint64_t received)
 {
     l->epoch = epoch;
@@ -101,6 +108,7 @@ void line_grant(struct line *l, uint64_t epoch, uint64_t received)
     else
         l->first = received + 1;
     l->received = received;
+    note_received(l);
     l->cursor = l->first;
     for (size_t i = 0; i < l->count; i++)
         put_header(l, entry_at(l, i), l->first + i);
@@ -205,6 +213,7 @@ void line_receive(struct line *l, uint64_t number)
     if (number >= next_number(l) || number <= l->received)
         return;
     l->received = number;
+    note_received(l);
     while (l->count && l->first <= number)
         drop_oldest(l);
     if (l->cursor < l->first)
@@ -216,8 +225,13 @@ bool line_rewind(struct line *l, uint64_t from, struct line_range *lost)
     *lost = (struct line_range){0};
     if (!from || from >= l->cursor)
         return false;
-    if (from < l->first)
-        *lost = (struct line_range){from, l->first - 1, l->first - from};
+    if (from < l->first) {
+        bool was_received = from <= l->acknowledged;
+        uint64_t last =
+            was_received && l->acknowledged < l->first ? l->acknowledged : l->first - 1;
+
+        *lost = (struct line_range){from, last, last - from + 1, was_received};
+    }
     l->cursor = from < l->first ? l->first : from;
     return true;
 }

@@ -28,6 +28,8 @@ struct line;
 /* Lines first…last are asked for and no longer here.  count 0: none. */
 struct line_range {
     uint64_t first, last, count;
+    bool
+        was_received; /* all of them, by a broker whose log is not this one's any more */
 };
 
 struct line *line_new(size_t lines_max, size_t bytes_max);
@@ -60,7 +62,7 @@ void line_receive(struct line *l, uint64_t number);
 
 /*
  * The broker wants everything from `from` on again.  *lost is what of that has fallen
- * out. False, and nothing changes, if it was never sent (then it cannot be missing).
+ * out, or, if some of it was received once, that part.  False, and nothing changes, if it was never sent (then it cannot be missing).
  */
 bool line_rewind(struct line *l, uint64_t from, struct line_range *lost);
 

@@ -170,15 +170,19 @@ static void say_lost(struct link *k, const struct line_range *lost)
     msgpack_packer pk;
 
     log_warning(
-        "lost: lines %llu to %llu (%llu) left the ring before the broker received "
-        "them; a larger RING keeps more",
-        (unsigned long long)lost->first, (unsigned long long)lost->last,
-        (unsigned long long)lost->count);
+        "lost: lines %llu to %llu (%llu) %s", (unsigned long long)lost->first,
+        (unsigned long long)lost->last, (unsigned long long)lost->count,
+        lost->was_received
+            ? "were received, but the broker's log is another one now: a store put "
+              "back, or one that lost its end; the old one may have them"
+            : "left the ring before the broker received them; a larger RING keeps "
+              "more");
     begin_question(k, &pk, "lost", 6);
     pack_kv_u(&pk, "epoch", k->epoch);
     pack_kv_u(&pk, "first", lost->first);
     pack_kv_u(&pk, "last", lost->last);
-    pack_kv_text(&pk, "reason", SPAN("ring_overflow"));
+    pack_kv_text(&pk, "reason",
+                 lost->was_received ? SPAN("log_replaced") : SPAN("ring_overflow"));
     if (send_control(k))
         k->last_id++; /* else the broker asks again */
 }

@@ -5,9 +5,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "shared/clock.h"
+#include "shared/condition.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 
@@ -24,13 +25,9 @@ struct ask_desk {
 struct ask_desk *ask_desk_new(int max_waiting)
 {
     struct ask_desk *d = mem_zalloc(sizeof *d);
-    pthread_condattr_t attributes;
 
     pthread_mutex_init(&d->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&d->answered, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&d->answered);
     d->max_waiting = max_waiting;
     d->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (d->fd < 0) {
@@ -81,26 +78,11 @@ static void wake(struct ask_desk *d)
         log_error("cannot wake the loop (errno %d)", errno);
 }
 
-static struct timespec deadline(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ASK_WAIT_MS / 1000;
-    t.tv_nsec += ASK_WAIT_MS % 1000 * 1000000L;
-    if (t.tv_nsec >= 1000000000L) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000L;
-    }
-    return t;
-}
-
 enum ask_outcome ask_post(struct ask_desk *d, struct ask *q)
 {
-    struct timespec until = deadline();
+    int64_t until = clock_mono_ms() + ASK_WAIT_MS;
     enum ask_outcome outcome = ASK_TIMED_OUT;
     struct ask *copy;
-    int late = 0;
 
     pthread_mutex_lock(&d->lock);
     if (d->is_cancelled || d->waiting >= d->max_waiting) {
@@ -123,8 +105,9 @@ enum ask_outcome ask_post(struct ask_desk *d, struct ask *q)
     d->last = copy;
     d->waiting++;
     wake(d);
-    while (!copy->is_done && !d->is_cancelled && !late)
-        late = pthread_cond_timedwait(&d->answered, &d->lock, &until);
+    while (!copy->is_done && !d->is_cancelled &&
+           condition_wait(&d->answered, &d->lock, until))
+        ;
     d->waiting--;
     if (copy->is_done) {
         outcome = ASK_ANSWERED;

@@ -17,6 +17,7 @@
 #include "gateway/route.h"
 #include "gateway/service.h"
 #include "shared/clock.h"
+#include "shared/condition.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 
@@ -24,7 +25,7 @@
     "10000"                   /* of reading a request, and of writing an answer \
                                */
 #define LISTEN_BACKLOG "4096" /* civetweb's default of 200 loses SYNs in a burst */
-#define STOP_WAIT_S 1         /* for answers under way; civetweb's stop cuts them off */
+#define STOP_WAIT_MS 1000     /* for answers under way; civetweb's stop cuts them off */
 
 struct http {
     struct service service;
@@ -258,7 +259,6 @@ static struct http *http_new(struct gate *gate, struct ask_desk *desk,
 {
     const struct log_limit limit = {.burst = 20, .interval_ms = 10000};
     struct http *h = mem_zalloc(sizeof *h);
-    pthread_condattr_t attributes;
 
     h->service = (struct service){
         .gate = gate,
@@ -272,10 +272,7 @@ static struct http *http_new(struct gate *gate, struct ask_desk *desk,
         h->id_prefix = (uint32_t)clock_wall_us();
     pthread_rwlock_init(&h->policy_lock, NULL);
     pthread_mutex_init(&h->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&h->answered, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&h->answered);
     return h;
 }
 
@@ -367,14 +364,11 @@ int http_max_waiting(const struct gateway_config *config)
  */
 static void wait_for_answers(struct http *h)
 {
-    struct timespec until;
-    int late = 0;
+    int64_t until = clock_mono_ms() + STOP_WAIT_MS;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += STOP_WAIT_S;
     pthread_mutex_lock(&h->lock);
-    while (h->answering && !late)
-        late = pthread_cond_timedwait(&h->answered, &h->lock, &until);
+    while (h->answering && condition_wait(&h->answered, &h->lock, until))
+        ;
     pthread_mutex_unlock(&h->lock);
 }
 

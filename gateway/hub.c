@@ -372,7 +372,7 @@ bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
         buf_clear(&s->body);
         buf_add(&s->body, r->body.at, r->body.len);
         s->is_snapshot_due |= s->is_of_old_log;
-        queue_to_all(h, s, s->is_of_old_log ? MESSAGE_SNAPSHOT : MESSAGE_QUOTE);
+        queue_to_all(h, s, MESSAGE_QUOTE);
         s->is_of_old_log = false;
     }
     keep(h, &(struct window_record){
@@ -570,9 +570,9 @@ static int by_position(const void *a, const void *b)
     return x->seq > y->seq ? 1 : -1;
 }
 
-/* The symbols with a value that the stamped topics match, newer than `since`. */
-static struct hub_symbol **matching(struct hub *h, struct hub_topic *const *topics,
-                                    size_t topic_count, uint64_t since, size_t *count)
+struct hub_symbol **hub_matching(struct hub *h, struct hub_topic *const *topics,
+                                 size_t topic_count, uint64_t first, uint64_t last,
+                                 size_t *count)
 {
     bool has_prefix = false;
     size_t most = topic_count;
@@ -582,13 +582,14 @@ static struct hub_symbol **matching(struct hub *h, struct hub_topic *const *topi
         has_prefix |= topics[i]->is_prefix;
     if (has_prefix)
         most = h->symbol_count;
+    hub_stamp(h, topics, topic_count);
     found = mem_alloc((most + 1) * sizeof *found);
     *count = 0;
     for (size_t i = 0; i < most; i++) {
         struct hub_symbol *s =
             has_prefix ? h->symbols[i] : hub_know(h, hub_topic_pattern(topics[i]));
 
-        if (s->body.len && (!since || s->seq > since) && hub_is_stamped(h, s))
+        if (s->body.len && s->seq >= first && s->seq <= last && hub_is_stamped(h, s))
             found[(*count)++] = s;
     }
     qsort(found, *count, sizeof *found, by_position);
@@ -611,8 +612,9 @@ size_t hub_join(struct hub *h, struct hub_subscriber *s,
     begin_round(h);
     backlog_fall_behind(
         &s->backlog); /* what is owed already may change again before it is sent */
-    hub_stamp(h, fresh, fresh_count);
-    symbols = matching(h, fresh, fresh_count, since, &count);
+    symbols = hub_matching(h, fresh, fresh_count,
+                           since && since < UINT64_MAX ? since + 1 : since, UINT64_MAX,
+                           &count);
     if (count && before && *before && symbols[0]->seq <= *before)
         *before = symbols[0]->seq ? symbols[0]->seq - 1 : 0;
     for (size_t i = 0; i < count && i < limit; i++)

@@ -193,6 +193,13 @@ bool hub_is_member(const struct hub_subscriber *s, const struct hub_topic *t);
 size_t hub_join(struct hub *h, struct hub_subscriber *s,
                 struct hub_topic *const *topics, size_t count, size_t limit,
                 uint64_t since, uint64_t *before);
+/*
+ * The symbols with a value that one of the topics matches and whose last record lies from `first`
+ * to `last`, in ascending order of it; the caller frees the list.
+ */
+struct hub_symbol **hub_matching(struct hub *h, struct hub_topic *const *topics,
+                                 size_t topic_count, uint64_t first, uint64_t last,
+                                 size_t *count);
 /* Leave a pattern; what is no longer covered is no longer owed.  false: not held. */
 bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern);
 void hub_leave_all(struct hub *h,

@@ -86,7 +86,7 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     client_flush_deferred(g);
     flush_due(g);
     client_reap(g);
-    return hub_has_due(g->hub) || upstream_has_input(g->upstream);
+    return hub_has_due(g->hub) || upstream_has_input(g->upstream) || stream_has_more(g);
 }
 
 static int64_t next_wait(const struct gateway *g, bool more, int64_t sweep_at)

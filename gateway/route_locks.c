@@ -22,13 +22,14 @@
 
 /* --- who may --------------------------------------------------------------------------- */
 
-static bool may_change(const struct request *r, struct reply *p)
+/* Change a lock, or see a value, which may be anything. */
+static bool is_trusted(const struct request *r, struct reply *p)
 {
     const char *wanted = r->policy->locks_token;
 
     if (!wanted[0]) {
         reply_error(p, r, 403, "locks_read_only",
-                    "Locks cannot be changed over HTTP here.",
+                    "Over HTTP locks cannot be changed here, nor their values seen.",
                     "Set LOCKS_TOKEN, and send it as 'Authorization: Bearer TOKEN'.");
         return false;
     }
@@ -355,7 +356,7 @@ void route_get_lock_value(struct service *s, struct request *r, struct reply *p)
     uint64_t version;
     struct order o;
 
-    if (!read_name(r, ROUTE_LOCK_VALUE, name, p))
+    if (!is_trusted(r, p) || !read_name(r, ROUTE_LOCK_VALUE, name, p))
         return;
     order_init(&o, "value_get");
     add_text(&o, "name", name);
@@ -447,7 +448,7 @@ void route_put_lock(struct service *s, struct request *r, struct reply *p)
     char name[LOCK_NAME_MAX + 1];
     struct lock_body b;
 
-    if (!may_change(r, p) || !read_name(r, "", name, p) || !read_put(s, r, &b, p))
+    if (!is_trusted(r, p) || !read_name(r, "", name, p) || !read_put(s, r, &b, p))
         return;
     if (b.token)
         renew_lock(s, r, name, &b, p);
@@ -508,7 +509,7 @@ void route_delete_lock(struct service *s, struct request *r, struct reply *p)
     char name[LOCK_NAME_MAX + 1];
     uint64_t breaks = 0;
 
-    if (!may_change(r, p) || !read_name(r, "", name, p))
+    if (!is_trusted(r, p) || !read_name(r, "", name, p))
         return;
     if (!request_number(r, "break", 1, &breaks))
         route_bad_parameter(p, r, "break", "0 or 1.");
@@ -525,7 +526,7 @@ void route_put_lock_value(struct service *s, struct request *r, struct reply *p)
     struct buf answer, value = {0};
     struct order o;
 
-    if (!may_change(r, p) || !read_name(r, ROUTE_LOCK_VALUE, name, p) ||
+    if (!is_trusted(r, p) || !read_name(r, ROUTE_LOCK_VALUE, name, p) ||
         !read_claim(r, &claim, p))
         return;
     if (!body_read(s, r, VALUE_MAX, &value, p)) {

@@ -31,53 +31,6 @@ static void free_request(struct gateway *g, struct request *r)
     free(r);
 }
 
-static void put_patterns(struct message *m, const struct request *r)
-{
-    struct message_texts accepted = {0};
-
-    for (size_t i = 0; i < r->topic_count; i++)
-        message_texts_add(&accepted, m->encoding, hub_topic_pattern(r->topics[i]));
-    message_put_texts(m, "symbols", &accepted);
-    message_put_texts(m, "rejected", &r->rejected);
-    buf_free(&accepted.items);
-}
-
-void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
-                           bool is_recovered, bool is_broker_away)
-{
-    struct client *c = r->client;
-    struct message m;
-    char epoch[17];
-
-    stream_epoch_text(hub_epoch(g->hub), epoch);
-    message_begin(&m, c->sub.encoding, "ack");
-    message_text(&m, "op", SPAN("subscribe"));
-    stream_put_id(&m, &r->id);
-    message_text(&m, "epoch", span_of(epoch));
-    message_u(&m, "seq", seq);
-    put_patterns(&m, r);
-    if (r->has_since)
-        message_bool(&m, "recovered", is_recovered);
-    if (r->is_auto)
-        message_bool(&m, "auto", true);
-    if (is_broker_away)
-        message_text(&m, "upstream", SPAN("away"));
-    stream_finish(c, &m);
-}
-
-static void say_too_many(struct client *c, size_t count, size_t limit)
-{
-    struct buf none = {0};
-    char text[200];
-
-    snprintf(
-        text, sizeof text,
-        "%zu symbols match, the first %zu were sent as snapshots: subscribe to what "
-        "you need, or raise AUTO_MAX",
-        count, limit);
-    stream_say_error(c, &none, "auto_max", text, NULL);
-}
-
 /* The automatic subscription ends with the first that was asked for. */
 static void leave_auto(struct gateway *g, struct request *r)
 {
@@ -90,11 +43,21 @@ static void leave_auto(struct gateway *g, struct request *r)
     c->is_auto = false;
 }
 
-/* A position of this log that we have come to: all that changed since can be told. */
-static bool is_position_known(struct gateway *g, const struct request *r)
+/* Another gateway was ahead of us, or there is no such position. */
+static bool is_ahead(const struct gateway *g, const struct request *r)
 {
     return r->has_since && r->since_epoch == hub_epoch(g->hub) &&
-           r->since_seq <= hub_applied(g->hub);
+           r->since_seq > hub_applied(g->hub);
+}
+
+/*
+ * All that changed since can be told.  While the broker is away a client that is ahead is believed:
+ * of what came after its position we know nothing, and it will be told when we do.
+ */
+static bool is_position_known(const struct gateway *g, const struct request *r)
+{
+    return r->has_since && r->since_epoch == hub_epoch(g->hub) &&
+           (!is_ahead(g, r) || !upstream_is_here(g->upstream));
 }
 
 /*
@@ -113,11 +76,13 @@ static void acknowledge(struct gateway *g, struct request *r, bool is_broker_awa
     count = hub_join(g->hub, &c->sub, r->topics, r->topic_count, r->snapshot_limit,
                      is_recovered ? r->since_seq : 0, &seq);
     c->stated_seq = c->sub.backlog.sent_seq = seq;
-    if (!r->is_acked)
+    if (!r->is_acked && !r->is_anew)
         stream_say_subscribed(g, r, seq, is_recovered, is_broker_away);
+    if (is_recovered)
+        stream_say_states(g, r);
     hub_set_due(g->hub, &c->sub);
     if (r->is_auto && count > r->snapshot_limit)
-        say_too_many(c, count, r->snapshot_limit);
+        stream_say_too_many(c, count, r->snapshot_limit);
 }
 
 static bool is_answerable(const struct request *r)
@@ -193,6 +158,27 @@ static void submit(struct gateway *g, struct request *r)
         at = &(*at)->next;
     r->next = *at;
     *at = r;
+}
+
+void stream_begin_anew(struct client *c)
+{
+    struct gateway *g = c->g;
+    struct request *r;
+
+    if (!c->sub.topic_count)
+        return;
+    r = request_new(c);
+    r->is_anew = true;
+    r->is_auto = c->is_auto;
+    if (r->is_auto)
+        r->snapshot_limit = (size_t)g->config.auto_max;
+    r->topics = mem_alloc(c->sub.topic_count * sizeof *r->topics);
+    for (; r->topic_count < c->sub.topic_count; r->topic_count++)
+        r->topics[r->topic_count] = hub_topic_hold(
+            g->hub, hub_topic_pattern(c->sub.topics[r->topic_count].topic));
+    hub_leave_all(g->hub, &c->sub);
+    r->next = g->requests; /* before what it has asked for meanwhile */
+    g->requests = r;
 }
 
 /* --- ops --------------------------------------------------------------------------------- */
@@ -503,10 +489,17 @@ void stream_message(struct client *c, bool is_text, struct span message)
     submit(c->g, r);
 }
 
-/* A subscription whose topics are not live waits, for so long as the broker is there. */
-static bool is_patient(struct gateway *g, const struct request *r)
+/*
+ * A subscription whose topics are not live waits, for so long as the broker is there.  One
+ * that is ahead waits until we have caught up, or the broker is known to be away.
+ */
+static bool is_patient(const struct gateway *g, const struct request *r, bool is_away)
 {
-    return upstream_is_here(g->upstream) && g->now < r->answer_by;
+    if (!upstream_is_here(g->upstream))
+        return false;
+    if (is_ahead(g, r))
+        return g->now < r->answer_by + UPSTREAM_SILENCE_MS;
+    return is_away && g->now < r->answer_by;
 }
 
 /* Answer a subscription if that can be done now. */
@@ -514,21 +507,24 @@ static bool settle(struct gateway *g, struct request *r)
 {
     bool is_away = !is_answerable(r);
 
-    if (r->has_since && r->client->sub.wants_all) {
-        switch (is_away ? RESUME_WAITS : stream_resume(g, r)) {
+    r->is_cut = false;
+    if (!r->client->sub.wants_all) {
+        if (is_patient(g, r, is_away))
+            return false;
+    } else if (is_away) {
+        return false; /* in mode all nothing follows a hole, not at the beginning either */
+    } else if (r->has_since) {
+        switch (stream_resume(g, r)) {
         case RESUME_WAITS:
             return false;
         case RESUME_READY:
+            stream_say_states(g, r);
             hub_join(g->hub, &r->client->sub, r->topics, r->topic_count, 0, UINT64_MAX,
                      NULL);
             return true;
         case RESUME_NOT_KEPT:
             break;
         }
-    } else if (is_patient(g, r) &&
-               (is_away || (r->has_since && !is_position_known(g, r) &&
-                            r->since_epoch == hub_epoch(g->hub)))) {
-        return false;
     }
     acknowledge(g, r, is_away);
     return true;
@@ -556,6 +552,14 @@ void stream_settle(struct gateway *g)
         free_request(g, r);
     }
     stream_resume_ask(g);
+}
+
+bool stream_has_more(const struct gateway *g)
+{
+    for (const struct request *r = g->requests; r; r = r->next)
+        if (stream_resume_has_room(r))
+            return true;
+    return false;
 }
 
 /* --- welcome -------------------------------------------------------------------------------- */

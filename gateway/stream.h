@@ -2,7 +2,7 @@
  * stream: what clients say and what they are told (docs/protocol.md §3).
  *
  * A subscription is acknowledged when the gateway itself is live on every topic it names: until
- * then it waits as a request, at most STREAM_WAIT_MS (then it is acknowledged with
+ * then it waits as a request, in merge at most STREAM_WAIT_MS (then it is acknowledged with
  * what is known and says that the broker is away).  One ack or error per request, before any
  * of its data.
  */
@@ -19,6 +19,8 @@ void stream_welcome(struct client *c, const char *query);
 void stream_message(struct client *c, bool is_text, struct span message);
 /* Acknowledge the requests whose topics have become live, or that waited too long. */
 void stream_settle(struct gateway *g);
+/* Once what is due has been flushed: can somebody that catches up be told more at once? */
+bool stream_has_more(const struct gateway *g);
 /* All clients are gone. */
 void stream_fini(struct gateway *g);
 /* A client is going: its waiting requests go too. */

@@ -21,6 +21,7 @@ struct request {
     struct message_texts rejected;
     int64_t answer_by; /* monotonic, ms */
     bool is_auto;
+    bool is_anew; /* after a reset: there is no ack */
     size_t snapshot_limit;
     /* of one with `since` */
     bool has_since;
@@ -29,6 +30,7 @@ struct request {
     bool is_acked;
     uint64_t cursor;   /* it has been given everything up to here */
     uint64_t wait_for; /* the hub must have come so far before it may join */
+    bool is_cut;       /* its queue had no room for all there was */
     struct resume_group *group;
 };
 
@@ -39,6 +41,8 @@ struct request {
  */
 enum resume_verdict { RESUME_WAITS, RESUME_READY, RESUME_NOT_KEPT };
 enum resume_verdict stream_resume(struct gateway *g, struct request *r);
+/* There is room again for what it could not be given in this turn. */
+bool stream_resume_has_room(const struct request *r);
 /* After all requests had their turn: ask the broker for the pages they want. */
 void stream_resume_ask(struct gateway *g);
 /* The request ends: it wants nothing more. */
@@ -47,6 +51,18 @@ void stream_resume_end(struct request *r);
 /* The ack of a subscription; `seq` is the position it states. */
 void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
                            bool is_recovered, bool is_broker_away);
+
+/* More symbols match than an automatic subscription may have. */
+void stream_say_too_many(struct client *c, size_t count, size_t limit);
+
+/*
+ * It has every record up to `since_seq`, but what it was told of the broker's absence is none:
+ * the present states of its symbols that have no record after it, behind the ack.
+ */
+void stream_say_states(struct gateway *g, const struct request *r);
+
+/* The log is another one: as if it had subscribed to all it has again. */
+void stream_begin_anew(struct client *c);
 
 /* Put the message behind what the client has not got yet; frees the message. */
 void stream_finish(struct client *c, struct message *m);

@@ -186,6 +186,11 @@ static bool has_room(const struct client *c)
     return c->sub.backlog.queue_bytes < (size_t)c->g->config.client_queue / 2;
 }
 
+bool stream_resume_has_room(const struct request *r)
+{
+    return r->is_cut && !r->client->is_blocked && has_room(r->client);
+}
+
 static void acknowledge(struct gateway *g, struct request *r)
 {
     struct client *c = r->client;
@@ -193,6 +198,7 @@ static void acknowledge(struct gateway *g, struct request *r)
     if (r->is_acked)
         return;
     r->is_acked = true;
+    r->wait_for = r->since_seq; /* another gateway may have been ahead of this one */
     c->stated_seq = c->sub.backlog.sent_seq = r->since_seq;
     stream_say_subscribed(g, r, r->since_seq, true, false);
 }
@@ -218,6 +224,7 @@ static bool serve(struct gateway *g, struct request *r, struct window *w, uint64
             continue;
         if (!has_room(c)) {
             r->cursor = record->seq - 1;
+            r->is_cut = true;
             return false;
         }
         queue(g, c, window_frame(w, i, c->sub.encoding));

@@ -1,5 +1,6 @@
-/* stream_say: the messages a client gets without asking, and what all answers share. */
+/* stream_say: the ack of a subscription, what clients get without asking, what all answers share. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "gateway/encode.h"
 #include "gateway/stream_private.h"
@@ -88,7 +89,10 @@ void stream_reset_all(struct gateway *g, const char *reason)
 
         if (c->is_closing)
             continue;
-        c->stated_seq = c->sub.backlog.sent_seq = 0;
+        c->stated_seq = 0;
+        backlog_fini(&c->sub.backlog); /* of the old log */
+        if (c->sub.wants_all)
+            stream_begin_anew(c);
         message_begin(&m, c->sub.encoding, "reset");
         message_text(&m, "epoch", span_of(epoch));
         message_u(&m, "seq", hub_seq(g->hub));
@@ -118,6 +122,70 @@ void stream_lost_all(struct gateway *g, uint64_t seq, struct span body)
     }
     for (int e = 0; e < ENCODING_COUNT; e++)
         frame_release(&frames[e]);
+}
+
+static void put_patterns(struct message *m, const struct request *r)
+{
+    struct message_texts accepted = {0};
+
+    for (size_t i = 0; i < r->topic_count; i++)
+        message_texts_add(&accepted, m->encoding, hub_topic_pattern(r->topics[i]));
+    message_put_texts(m, "symbols", &accepted);
+    message_put_texts(m, "rejected", &r->rejected);
+    buf_free(&accepted.items);
+}
+
+void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
+                           bool is_recovered, bool is_broker_away)
+{
+    struct client *c = r->client;
+    struct message m;
+    char epoch[17];
+
+    stream_epoch_text(hub_epoch(g->hub), epoch);
+    message_begin(&m, c->sub.encoding, "ack");
+    message_text(&m, "op", SPAN("subscribe"));
+    stream_put_id(&m, &r->id);
+    message_text(&m, "epoch", span_of(epoch));
+    message_u(&m, "seq", seq);
+    put_patterns(&m, r);
+    if (r->has_since)
+        message_bool(&m, "recovered", is_recovered);
+    if (r->is_auto)
+        message_bool(&m, "auto", true);
+    if (is_broker_away)
+        message_text(&m, "upstream", SPAN("away"));
+    stream_finish(c, &m);
+}
+
+void stream_say_too_many(struct client *c, size_t count, size_t limit)
+{
+    struct buf none = {0};
+    char text[200];
+
+    snprintf(
+        text, sizeof text,
+        "%zu symbols match, the first %zu were sent as snapshots: subscribe to what "
+        "you need, or raise AUTO_MAX",
+        count, limit);
+    stream_say_error(c, &none, "auto_max", text, NULL);
+}
+
+void stream_say_states(struct gateway *g, const struct request *r)
+{
+    struct client *c = r->client;
+    struct hub_symbol **symbols;
+    size_t count;
+
+    symbols = hub_matching(g->hub, r->topics, r->topic_count, 1, r->since_seq, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct frame *f =
+            hub_symbol_frame(symbols[i], MESSAGE_STATE, c->sub.encoding);
+
+        buf_add(&c->out, f->bytes, f->len);
+        c->messages_out++;
+    }
+    free(symbols);
 }
 
 void stream_say_welcome(struct client *c)

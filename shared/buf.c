@@ -13,11 +13,6 @@ struct span span_of(const char *text)
     return (struct span){text, strlen(text)};
 }
 
-int span_eq(struct span a, const char *text)
-{
-    return strlen(text) == a.len && memcmp(a.at, text, a.len) == 0;
-}
-
 void span_copy(char *out, size_t size, struct span s)
 {
     size_t len = s.len < size ? s.len : size - 1;

@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Bytes somebody else owns. */
 struct span {
@@ -26,7 +27,11 @@ struct buf {
 #define SPAN(literal) ((struct span){(literal), sizeof(literal) - 1})
 
 struct span span_of(const char *text);
-int span_eq(struct span a, const char *text); /* 1 if equal */
+/* 1 if equal.  Here because fields are found by their names in every quote. */
+static inline int span_eq(struct span a, const char *text)
+{
+    return strlen(text) == a.len && memcmp(a.at, text, a.len) == 0;
+}
 /* As a C string into `out` of `size` bytes, cut short if need be. */
 void span_copy(char *out, size_t size, struct span s);
 

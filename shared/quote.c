@@ -13,9 +13,10 @@
 
 static const struct {
     const char *name;
+    size_t len;
     enum quote_field kind;
 } fields[] = {
-#define X(name, kind) {#name, QUOTE_FIELD_##kind},
+#define X(name, kind) {#name, sizeof #name - 1, QUOTE_FIELD_##kind},
     QUOTE_FIELDS(X)
 #undef X
 };
@@ -130,7 +131,7 @@ int quote_decimal_compare(struct span a, struct span b)
 enum quote_field quote_field_kind(struct span name)
 {
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (span_eq(name, fields[i].name))
+        if (name.len == fields[i].len && memcmp(name.at, fields[i].name, name.len) == 0)
             return fields[i].kind;
     return QUOTE_FIELD_OTHER;
 }

@@ -183,6 +183,23 @@ def test_a_client_that_was_not_told_of_lost_lines_is_found():
     assert tale.faults() == {"hole"}
 
 
+@pytest.mark.parametrize("snapshot, quotes, faults", [
+    ((2, 2), [(4, 3), (5, 4)], set()),  # it may have joined after the loss
+    ((1, 1), [(2, 2), (4, 3), (5, 4)], {"hole"}),  # it had joined before
+])
+def test_a_loss_is_owed_from_the_first_record_on_however_low_the_ack(snapshot, quotes, faults):
+    tale = Tale(count=0)
+    for n in (1, 2, 99, 3, 4):  # 99 is lost: line 3, told at position 3
+        tale.life.add(tale.x, n)
+    (reference,) = tale.h.hearings
+    reference.losses[2] = Loss("feed", 3, 3, "ring_overflow")
+    for kind, where, n in ((QUOTE, 1, 1), (QUOTE, 2, 2), (LOST, 3, 0), (QUOTE, 4, 3),
+                           (QUOTE, 5, 4)):
+        reference.add(kind, where, tale.x, n, 0.0)
+    tale.client().hears(snapshot, kind=SNAPSHOT).hears(*quotes)
+    assert tale.faults() == faults
+
+
 def test_two_epochs_are_found():
     tale = Tale()
     tale.h.epoch("another")

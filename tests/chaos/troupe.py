@@ -70,6 +70,11 @@ class Actor(pregon.Process):
             raise pregon.Lost(f"{self.name} did not get ready")
         return self
 
+    def stop(self, code=0):
+        """Not before it minds signals: the kernel's own answer to SIGTERM is no story."""
+        self.says("Started pregon-", after=self.mark)
+        return super().stop(code)
+
     def stall(self, seconds):
         self.signal(signal.SIGSTOP)
         try:

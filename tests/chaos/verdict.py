@@ -57,6 +57,7 @@ class Judge:
         self.places = {}  # (symbol, n) -> position, 0: seen in a snapshot only
         self.losses = {}  # position -> Loss, of feeds
         self.told = {}  # hearing's name -> Ranges
+        self.joined = {}  # hearing's name -> Ranges: losses there may be from before it joined
         self.notes = []
 
     def fault(self, rule, who, text, where=None, at=None):
@@ -71,6 +72,7 @@ class Judge:
                 self.fault("odd", hearing.name, text, None, at)
             self.judge_resumption(hearing)
             self.told[hearing.name] = self.what_was_told(hearing)
+            self.joined[hearing.name] = self.before_joining(hearing)
         self.positions = sorted(self.log)
         self.judge_lives()
         for hearing in self.h.hearings:
@@ -194,6 +196,26 @@ class Judge:
                 spoken.add((e.connection, e.symbol))
         return told
 
+    def before_joining(self, hearing):
+        """Where losses were not owed yet to a client that begins anew.
+
+        Of what was before it joins it gets the snapshots only, and the ack's position lies below
+        them, far below if one of the symbols is quiet.  Where it joined, the first record
+        shows, or a heartbeat that moved on: from there on every loss is owed.
+        """
+        before, has_snapshot, known = Ranges(), set(), set()
+        for e in hearing:
+            c = hearing.connections[e.connection]
+            if e.connection in known or c.ack is None or c.recovered is True:
+                continue
+            if e.kind == SNAPSHOT:
+                has_snapshot.add(e.connection)
+            elif e.kind in (QUOTE, LOST) or (e.kind == HEARTBEAT and e.position > c.ack):
+                known.add(e.connection)
+                if e.connection in has_snapshot:
+                    before.add(c.since or 0, e.position - (e.kind != HEARTBEAT))
+        return before
+
     def judge_resumption(self, hearing):
         for c in hearing.connections:
             if c.since is None or c.ack is None or c.recovered is True:
@@ -254,7 +276,8 @@ class Judge:
                 self.fault("hole", hearing.name, f"{self.quote(symbol, n)} at {seq_of(where)}",
                            where, at)
         for where, loss in sorted(self.losses.items()):
-            if where not in heard and not told.holds(where, None) and (
+            if where not in heard and not told.holds(where, None) and not (
+                    self.joined[hearing.name].holds(where, None)) and (
                     mine & self.symbols_lost(loss)):
                 self.fault("hole", hearing.name, f"the news of {loss} at {seq_of(where)}", where)
 

@@ -183,7 +183,6 @@ class FakeBroker:
         return {"locks": []}
 
 
-def _matches(pattern, symbol):
-    if pattern.endswith("*"):
-        return symbol.startswith(pattern[:-1])
-    return symbol == pattern
+def _matches(patterns, symbol):
+    return any(symbol.startswith(p[:-1]) if p.endswith("*") else symbol == p
+               for p in patterns.split(","))

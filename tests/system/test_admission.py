@@ -257,7 +257,7 @@ def test_a_draining_gateway_says_so_until_it_ends(stage):
     mute = stage.raw_client(gateway)  # it does not answer the close, so the drain lasts
     mute.hears("welcome")
     gateway.signal(15)
-    gateway.says("Shutting down")
+    gateway.says("Waiting for connections to close")
     try:
         answer = stage.handshake(gateway)
     except (ConnectionError, EOFError):

@@ -304,7 +304,8 @@ def test_without_a_token_in_the_settings_locks_are_only_shown(stage):
     broker, gateway = stage.play()
     locks = Locks(gateway)
     for answer in (locks.put("x", owner="a", ttl=30), locks.release("x", "a", 1),
-                   locks.shatter("x", 1), locks.value("x", "a", 1, b"x")):
+                   locks.shatter("x", 1), locks.value("x", "a", 1, b"x"),
+                   locks.ask("GET", "/x/value")):
         assert "LOCKS_TOKEN" in refused(answer, 403, "locks_read_only")["error"]["hint"]
     assert gateway.page("locks")["total"] == 0
 
@@ -314,10 +315,11 @@ def test_without_a_token_in_the_settings_locks_are_only_shown(stage):
     {"Authorization": f"Bearer {SECRET}x"}, {"Authorization": f"Basic {SECRET}"},
     {"Authorization": SECRET},
 ])
-def test_who_does_not_show_the_token_changes_nothing(locks, bearer):
+def test_who_does_not_show_the_token_changes_nothing_and_sees_no_value(locks, bearer):
     other = Locks(locks.gateway, bearer)
     for answer in (other.put("guarded", owner="a", ttl=30), other.release("guarded", "a", 1),
                    other.shatter("guarded", 1), other.value("guarded", "a", 1, b"x"),
+                   other.ask("GET", "/guarded/value"),
                    other.ask("PUT", f"/guarded?token={SECRET}", "{}")):
         refused(answer, 401, "unauthorized")
         assert answer.headers["WWW-Authenticate"] == "Bearer"

@@ -102,6 +102,8 @@ def test_after_a_reset_the_first_word_of_a_symbol_is_its_snapshot(stage, mode):
             fake.quote(symbol, last="2", n=2)  # and before it has asked for anything
     reset = client.hears("reset")
     for symbol in "XYZ":
+        client.hears("snapshot", symbol=symbol, n=2)
+    for symbol in "XYZ":
         fake.quote(symbol, last="3", n=3)
     client.is_told(lambda heard: sum(m.get("n") == 3 for m in heard) == 3, "the last quotes")
     after = client.messages[client.messages.index(reset) :]
@@ -110,7 +112,53 @@ def test_after_a_reset_the_first_word_of_a_symbol_is_its_snapshot(stage, mode):
         assert told[0]["type"] == "snapshot", f"{told[0]} is no beginning"
         assert [m["n"] for m in told] == sorted({m["n"] for m in told})
         if mode == "all":
-            assert {m["n"] for m in told} >= {2, 3}
+            assert {m["n"] for m in told} == {2, 3}
+
+
+def test_after_a_reset_mode_all_begins_with_snapshots_in_the_order_of_their_positions(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    client = stage.client(gateway, "?symbols=*&mode=all")
+    client.hears("ack")
+    for symbol in "XYZ":
+        fake.quote(symbol, last="1", n=0)
+        client.hears("quote", symbol=symbol)
+
+    with fake.changed:  # its book has them in the order Z, Y, W, X
+        fake.begin_new_log()
+        for symbol in "ZYWXYZWZ":
+            fake.quote(symbol, last="1", n=1, is_lost=True)
+        fake.quote("Y", last="1", n=2)  # at 9, before the gateway has asked for anything
+    client.hears("reset")
+    for symbol in "XWZY":
+        client.hears("snapshot", symbol=symbol)
+    for symbol in "YX":
+        fake.quote(symbol, last="3", n=3)
+    client.hears("quote", symbol="X", n=3)
+    after = client.messages[client.messages.index(client.heard("reset")[0]) :]
+    told = [(m["type"], m["symbol"], m["seq"]) for m in after if "symbol" in m]
+    assert told == [("snapshot", "X", 4), ("snapshot", "W", 7), ("snapshot", "Z", 8),
+                    ("snapshot", "Y", 9), ("quote", "Y", 10), ("quote", "X", 11)]
+    assert client.asks("list")["symbols"] == ["*"]
+
+
+def test_after_a_reset_nothing_of_the_old_log_follows_to_one_that_was_catching_up(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    other = stage.client(gateway, "?symbols=Y")
+    epoch = other.hears("ack")["epoch"]
+    for n in range(1500):
+        fake.quote("X", last="1", n=n, note="x" * 1000, is_lost=True)
+    slow = stage.raw_client(gateway, f"?symbols=X&mode=all&since={epoch}:1", receive_buffer=4096)
+    assert slow.hears("ack")["recovered"] is True
+    fake.begin_new_log()
+    fake.quote("X", last="1", n=5000)
+    other.hears("reset")
+
+    slow.hears("reset")
+    before = len(slow.messages)
+    slow.hears("snapshot", n=5000)
+    assert not [m for m in slow.messages[before:] if m["type"] == "quote"]
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])

@@ -5,6 +5,8 @@ import random
 
 import pytest
 
+from fake_broker import FakeBroker
+
 
 def fed(feed, symbol, first, last, **more):
     for n in range(first, last + 1):
@@ -111,6 +113,107 @@ def test_a_position_beyond_the_head_is_not_recovered(stage, mode):
     client.hears("snapshot", symbol="X", n=3)
     fed(feed, "X", 4, 4)
     client.hears("quote", n=4)
+
+
+def test_what_a_client_has_from_a_faster_gateway_does_not_come_again(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    stays = stage.client(gateway, "?symbols=X&mode=all")
+    stays.hears("ack")
+    fake.quote("X", last="1", n=1)
+    stays.hears("quote", n=1)
+    with fake.changed:
+        fake.is_mute = True
+        late = fake.quote("X", last="2", n=2, is_lost=True)
+    client = stage.client(gateway, f"?symbols=X&mode=all&since={fake.epoch:016x}:{late}")
+    assert client.hears("ack")["recovered"] is True
+    fake.publish(*fake.journal[late - 1])
+    stays.hears("quote", n=2)
+    fake.quote("X", last="3", n=3)
+    client.hears("quote", n=3)
+    assert numbers(client) == [3]
+
+
+def test_in_mode_all_nothing_is_told_before_the_snapshots_of_what_a_gateway_did_not_know(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    stays = stage.client(gateway, "?symbols=A")
+    stays.hears("ack")
+    for symbol in "DA":
+        fake.quote(symbol, last="1", n=1)
+    stays.hears(symbol="A", n=1)
+    fake.is_mute, fake.answers["hello"] = True, lambda question: None
+    stays.hears("state", symbol="A", state="stale")
+    client = stage.client(gateway, "?symbols=*&mode=all")
+    newest = stage.client(gateway, "?symbols=*")
+    assert newest.hears("ack")["upstream"] == "away"
+    assert newest.hears("snapshot", symbol="A")["state"] == "stale"
+
+    fake.quote("A", last="2", n=2, is_lost=True)
+    fake.is_mute, fake.answers = False, {}
+    assert "upstream" not in client.hears("ack")
+    client.hears("snapshot", symbol="A")
+    fake.quote("A", last="3", n=3)
+    client.hears("quote", symbol="A", n=3)
+    told = [(m["type"], m["symbol"], m["n"]) for m in client.messages if "n" in m]
+    assert told == [("snapshot", "D", 1), ("snapshot", "A", 2), ("quote", "A", 3)]
+    newest.hears(symbol="D", n=1)
+
+
+def test_while_the_broker_is_away_a_client_in_merge_that_is_ahead_keeps_what_it_has(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    stays = stage.client(gateway, "?symbols=X,Y")
+    stays.hears("ack")
+    fake.quote("X", last="1", n=1)
+    stays.hears(symbol="X", n=1)
+    fake.is_mute, fake.answers["hello"] = True, lambda question: None
+    stays.hears("state", symbol="X", state="stale")
+    late = fake.quote("X", last="2", n=2, is_lost=True)  # heard from another gateway
+
+    client = stage.client(gateway, f"?symbols=X,Y&since={fake.epoch:016x}:{late}")
+    ack = client.hears("ack")
+    assert (ack["recovered"], ack["upstream"]) == (True, "away")
+    assert client.next()["state"] == "stale"
+    fake.is_mute, fake.answers = False, {}
+    fake.quote("Y", last="3", n=3, is_lost=True)
+    client.hears("snapshot", symbol="Y", n=3)
+    assert all(m.get("n", 2) >= 2 for m in client.messages), "an older value than it had"
+
+
+def test_who_was_told_that_the_broker_is_away_is_told_that_it_is_back(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    clients = {mode: stage.client(gateway, f"?symbols=*,X&mode={mode}") for mode in ("all", "merge")}
+    for symbol in "XYZ":
+        fake.quote(symbol, last="1", n=1)
+    head = fake.head
+    back = {}
+    for mode, client in clients.items():
+        for symbol in "XYZ":
+            client.hears(symbol=symbol, n=1)
+    fake.is_mute, fake.answers["hello"] = True, lambda question: None
+    for mode, client in clients.items():
+        for symbol in "XYZ":
+            client.hears("state", symbol=symbol, state="stale")
+        client.close()
+    fake.is_mute, fake.answers = False, {}
+    stage.client(gateway, "?symbols=*").hears("snapshot", symbol="X", state="live")
+    fake.quote("Y", last="2", n=2)
+
+    for mode in clients:
+        client = stage.client(gateway, f"?symbols=*,X&mode={mode}&since={fake.epoch:016x}:{head}")
+        ack = client.hears("ack")
+        assert ack["recovered"] is True and "upstream" not in ack
+        client.is_told(lambda all: {m["symbol"] for m in all if m["type"] == "state"
+                                    and m["state"] == "live" and m["seq"] <= head} == {*"XZ"})
+        client.hears("quote" if mode == "all" else "snapshot", symbol="Y")
+        fake.quote("X", last="3", n=3)
+        client.hears("quote", symbol="X", n=3)
+        told = [(m["type"], m["symbol"]) for m in client.messages if "symbol" in m]
+        assert len(told) == 4, told  # each once
+        head = fake.head
+        fake.quote("Y", last="4", n=4)
 
 
 def test_a_position_that_is_no_longer_kept_is_not_recovered(stage):

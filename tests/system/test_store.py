@@ -1,7 +1,6 @@
 """The log in a file: what survives, what begins anew, and what is said when it cannot be kept."""
 
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -32,7 +31,7 @@ def numbers(client, symbol="X"):
 
 def epoch_of(broker):
     """The one it began its last life with."""
-    return re.findall(r"log epoch ([0-9a-f]{16})", "\n".join(broker.log("err")))[-1]
+    return broker.says(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
 
 
 def refused(stage, path, **settings):
@@ -219,6 +218,41 @@ def test_a_backup_made_while_quotes_flow_is_whole_and_begins_its_own_epoch(stage
     other = started(stage, copy)
     assert epoch_of(other) != epoch_of(broker)
     other.says("new epoch .restored.")
+
+
+def test_what_a_broker_with_another_log_had_received_is_not_blamed_on_the_ring(stage, path):
+    broker = started(stage, path)
+    gateway = stage.gateway(broker)
+    client = stage.client(gateway, "?symbols=X&mode=all")
+    client.hears("ack")
+    feeder = stage.feeder(broker, "-", feed="story")
+    control = stage.control(broker)
+
+    def says(first, last):
+        for n in range(first, last + 1):
+            feeder.write('{"symbol":"X","last":"%d","n":%d}\n' % (n, n))
+        client.hears("quote", n=last)
+        pregon.eventually(lambda: control.ask("status")["feeds"][0]["stored"], lambda n: n == last)
+
+    says(1, 10)
+    copy = stage.path("copy.db")
+    subprocess.run([os.path.join(pregon.BIN, "pregon-broker"), "--store", f"sqlite:{path}",
+                    "--backup", copy], check=True, capture_output=True, timeout=60)
+    says(11, 20)
+    broker.stop()
+    for name in (path, path + "-wal", path + "-shm"):
+        if os.path.exists(name):
+            os.remove(name)
+    shutil.move(copy, path)
+    broker.start()
+    client.hears("reset")
+    feeder.write('{"symbol":"X","last":"21","n":21}\n')
+    lost = client.hears("lost")
+    assert (lost["feed"], lost["first"], lost["last"]) == ("story", 11, 20)
+    assert lost["reason"] == "log_replaced"
+    client.hears("quote", n=21)
+    broker.says("feed story lost lines 11 to 20: log_replaced")
+    feeder.says("lines 11 to 20 .10. were received, but the broker's log is another one")
 
 
 # --- what cannot be kept -----------------------------------------------------------------------

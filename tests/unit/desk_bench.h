@@ -107,7 +107,7 @@ static inline void pass_time(int64_t ms)
 }
 
 /* Time passes while the desk is called as often as it wants to be. */
-static inline void live(int64_t ms)
+static inline void live_on(int64_t ms)
 {
     int64_t wait = desk_tick(&desk);
 

@@ -308,9 +308,9 @@ static void a_silent_feed_makes_its_symbols_stale(void **state)
     line(FIRST_FEED_EPOCH, 2, "B ", "2");
     forget_sent(published, &published_count);
     desk.heartbeat_at = INT64_MAX; /* only states are of interest */
-    live(WIRE_FEED_LEASE_MS - 1);
+    live_on(WIRE_FEED_LEASE_MS - 1);
     assert_int_equal(published_count, 0);
-    live(1);
+    live_on(1);
     assert_int_equal(published_count, 2);
     assert_string_equal(published_text(0),
                         "A state 3<1 {'state':'stale','feed':'sim'}");
@@ -332,19 +332,19 @@ static void a_broker_that_comes_late_listens_before_it_judges(void **state)
 {
     (void)state;
     grant();
-    live(0);
+    live_on(0);
     pass_time(WIRE_FEED_LEASE_MS + 500); /* too short to be known as a pause of ours */
     desk_tick(&desk);
     assert_true(feed_table_at(desk.feeds, 0)->is_held);
     pass_time(50);
     line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, 0, "!heartbeat ", NULL);
-    live(WIRE_FEED_LEASE_MS - 1);
+    live_on(WIRE_FEED_LEASE_MS - 1);
     assert_true(feed_table_at(desk.feeds, 0)->is_held);
     pass_time(WIRE_FEED_LEASE_MS);
     desk_tick(&desk);
-    live(99);
+    live_on(99);
     assert_true(feed_table_at(desk.feeds, 0)->is_held);
-    live(1);
+    live_on(1);
     assert_false(feed_table_at(desk.feeds, 0)->is_held);
 }
 
@@ -354,11 +354,11 @@ static void who_stands_by_is_told_when_the_name_may_be_free_and_then_whom_it_fol
     (void)state;
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
-    live(300);
+    live_on(300);
     assert_non_null(strstr(ask("other", HELLO_AS("sim", "two")), "'retry_ms':600}"));
-    live(599);
+    live_on(599);
     assert_non_null(strstr(ask("other", HELLO_AS("sim", "two")), "'retry_ms':10}"));
-    live(1);
+    live_on(1);
     assert_string_equal(ask("other", HELLO_AS("sim", "two")),
                         "{'re':'hello','id':1,'version':1,'epoch':1640995200000002,"
                         "'received':0,'lease_ms':900,'after':{'host':'h','pid':9,"

@@ -248,7 +248,35 @@ static void a_broker_that_forgot_what_it_acknowledged_is_told_it_is_lost(void **
     assert_true(line_rewind(l, 3, &lost));
     assert_int_equal(lost.first, 3);
     assert_int_equal(lost.last, 4);
+    assert_true(lost.was_received);
     check_next(l, 8, 5, 5, 20);
+    line_free(l);
+}
+
+static void what_was_received_once_and_what_never_was_are_lost_for_different_reasons(
+    void **state)
+{
+    struct line *l = line_new(4, 1 << 20);
+    struct line_range lost;
+
+    (void)state;
+    line_grant(l, 7, 0);
+    for (uint64_t n = 1; n <= 3; n++)
+        add(l, n, 20);
+    send_all(l);
+    line_receive(l, 2);
+    line_grant(l, 8, 0);
+    for (uint64_t n = 4; n <= 7; n++) /* pushes 3 out */
+        add(l, n, 20);
+    send_all(l);
+    assert_true(line_rewind(l, 1, &lost));
+    assert_true(lost.first == 1 && lost.last == 2 && lost.count == 2);
+    assert_true(lost.was_received);
+    send_all(l);
+    assert_true(line_rewind(l, 3, &lost));
+    assert_true(lost.first == 3 && lost.last == 3 && lost.count == 1);
+    assert_false(lost.was_received);
+    check_next(l, 8, 4, 4, 20);
     line_free(l);
 }
 
@@ -350,8 +378,10 @@ static void one_step(struct line *l, struct model *m)
         from = m->first + (uint64_t)(rand() % 40) - (uint64_t)(rand() % 10);
         if (line_rewind(l, from, &lost)) {
             assert_true(from && from < m->cursor);
-            n = from < m->first ? m->first - from : 0;
+            n = from > m->received ? m->first - 1 : m->received;
+            n = from < m->first ? n - from + 1 : 0;
             assert_int_equal(lost.count, n);
+            assert_int_equal(lost.was_received, n && from <= m->received);
             m->cursor = from < m->first ? m->first : from;
         } else {
             assert_true(!from || from >= m->cursor);
@@ -411,6 +441,8 @@ int main(void)
         cmocka_unit_test(
             a_broker_that_knows_of_more_lines_than_we_moves_our_numbers_above),
         cmocka_unit_test(a_broker_that_forgot_what_it_acknowledged_is_told_it_is_lost),
+        cmocka_unit_test(
+            what_was_received_once_and_what_never_was_are_lost_for_different_reasons),
         cmocka_unit_test(random_operations_agree_with_a_naive_model),
     };
 

@@ -320,6 +320,23 @@ static void a_page_with_more_gaps_than_it_can_tell_ends_before(void **state)
     check_history(q);
 }
 
+static void a_chain_that_leads_into_a_gap_is_no_page_without_end(void **state)
+{
+    struct store_query q = {.patterns = SPAN("S0"), .max_scan = 50};
+
+    (void)state;
+    make_store(30);
+    publish_gap(600);
+    q.after = 40;
+    q.before = head + 1;
+    q.newest_first = true;
+    for (int i = 0; i < 300;
+         i++) /* more than may be looked at, before the gap is reached */
+        publish(WIRE_QUOTE, 0);
+    write_batch();
+    check_history(q);
+}
+
 static void a_rare_symbol_is_found_without_looking_at_the_others(void **state)
 {
     struct store_query q = {.patterns = SPAN("S7"), .max_scan = 3000};
@@ -391,6 +408,7 @@ int main(void)
         TEST(replay_and_history_equal_a_naive_log),
         TEST(last_values_are_those_of_the_log),
         TEST(a_page_with_more_gaps_than_it_can_tell_ends_before),
+        TEST(a_chain_that_leads_into_a_gap_is_no_page_without_end),
         TEST(a_rare_symbol_is_found_without_looking_at_the_others),
         TEST(what_lies_outside_the_log_is_an_empty_page),
     };

@@ -1,0 +1,166 @@
+#!/usr/bin/python3
+"""One process of the chaos of locks: several owners that acquire, hold, renew, put and let go.
+
+    lock_client.py ENDPOINT FILE NAME SEED OWNERS LOCK…
+
+Every question is written to FILE before it is sent, and its answer after it has come.  After
+SIGTERM each owner takes every lock once more, and then the process ends with 0.
+"""
+
+import itertools
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+import msgpack
+import zmq
+
+WAIT = 1.5  # seconds in line before it asks again
+PATIENCE = 2.0  # more, for an answer
+LAST = 40.0  # seconds until every lock must have been had at the end
+TTLS = (1000, 1000, 1500, 2500)
+DELAYS = (0, 0, 0, 500, 1000)
+
+is_over = threading.Event()
+
+
+class Owner:
+    def __init__(self, endpoint, write, name, seed):
+        self.socket = zmq.Context.instance().socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.reconnect_ivl_max = 500
+        self.socket.connect(endpoint)
+        self.write = write
+        self.name = name
+        self.dice = random.Random(seed)
+        self.count = 0
+
+    def call(self, op, lock, patience=PATIENCE, **request):
+        """The answer, or None; and the moment before it was sent."""
+        self.count += 1
+        number = next(NUMBERS)
+        message = {"op": op, "id": self.count, "name": lock, "owner": self.name, **request}
+        data = msgpack.packb(message)
+        sent = time.monotonic()
+        self.write({"n": number, "owner": self.name, "op": op, "name": lock, "sent": sent,
+                    "request": request})
+        self.socket.send(data)
+        until = time.monotonic() + patience
+        while (left := until - time.monotonic()) > 0:
+            if not self.socket.poll(left * 1000):
+                continue
+            answer = msgpack.unpackb(self.socket.recv(), strict_map_key=False)
+            if answer.get("id") != self.count:
+                continue
+            answered = time.monotonic()
+            if isinstance(answer.get("value"), bytes):
+                answer["value"] = answer["value"].decode()
+            self.write({"n": number, "answered": answered, "answer": answer})
+            return answer, sent
+        return None, sent
+
+    def acquire(self, lock, seconds):
+        """(token, end of the lease by our count, ttl) or None."""
+        ttl, delay = self.dice.choice(TTLS), self.dice.choice(DELAYS)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            answer, sent = self.call("lock", lock, WAIT + PATIENCE, ttl_ms=ttl, delay_ms=delay,
+                                     wait_ms=int(WAIT * 1000))
+            if answer and "error" not in answer:
+                return (answer["token"],
+                        sent + (answer["waited_ms"] + answer["expires_ms"]) / 1000, ttl)
+            if answer and answer["error"] != "held":
+                self.rest(0.1)
+        self.call("lock_cancel", lock)
+        return None
+
+    def rest(self, seconds):
+        time.sleep(self.dice.uniform(0, 2 * seconds))  # the rhythm of the chaos
+
+    def work(self, lock, token, end, ttl):
+        """What a holder does; whether it goes on when its lease is over is up to the dice."""
+        leave = time.monotonic() + self.dice.choice((0.01, 0.1, self.dice.uniform(0, 2.5 * ttl / 1000)))
+        puts = 0
+        while time.monotonic() < min(leave, end):
+            deed = self.dice.choice(("renew", "renew", "put", "get", "rest"))
+            if deed == "renew":
+                answer, sent = self.call("renew", lock, 0.5, token=token)
+                if answer and "error" in answer:
+                    break
+                if answer:
+                    end = max(end, sent + answer["expires_ms"] / 1000)
+            elif deed == "put":
+                puts += 1
+                self.call("value_put", lock, 0.5, token=token, value=f"{self.name} {token} {puts}")
+            elif deed == "get":
+                self.call("value_get", lock, 0.5)
+            self.rest(0.05 if deed == "rest" else 0.005)
+
+    def let_go(self, lock, token, ttl):
+        how = self.dice.random()
+        if how < 0.7:
+            for _ in range(3):
+                if self.call("release", lock, 1.0, token=token)[0]:
+                    break
+        elif how < 0.9:  # as a process that was paused: too late, with an old token
+            self.rest(ttl / 1000)
+            for op in ("value_put", "renew"):
+                more = {"value": f"{self.name} {token} late"} if op == "value_put" else {}
+                self.call(op, lock, 0.5, token=token, **more)
+
+    def turn(self, lock, seconds):
+        got = self.acquire(lock, seconds)
+        if got:
+            token, end, ttl = got
+            self.work(lock, token, end, ttl)
+            self.let_go(lock, token, ttl)
+        return got
+
+    def run(self, locks):
+        while not is_over.is_set():
+            self.turn(self.dice.choice(locks), 12.0)
+            self.rest(0.02)
+        for lock in locks:
+            got = self.acquire(lock, LAST)
+            if not got:
+                raise SystemExit(f"{self.name} was never granted {lock} at the end")
+            self.call("release", lock, 1.0, token=got[0])
+
+
+NUMBERS = itertools.count(1)
+
+
+def main():
+    endpoint, path, name, seed, owners, *locks = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: is_over.set())
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    failures = []
+
+    def write(entry):
+        os.write(fd, (json.dumps(entry) + "\n").encode())  # one write: whole, or not at all
+
+    def play(i):
+        life = f"{name}.{i}.{os.getpid()}"
+        try:
+            Owner(endpoint, write, life, f"{seed} {i}").run(locks)
+        except SystemExit as e:
+            failures.append(str(e))
+
+    threads = [threading.Thread(target=play, args=(i,)) for i in range(int(owners))]
+    for t in threads:
+        t.start()
+    print("ready", flush=True)
+    for t in threads:
+        while t.is_alive():
+            t.join(0.5)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

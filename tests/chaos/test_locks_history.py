@@ -1,0 +1,20 @@
+"""Locks under kill -9 of broker and clients, stops and cuts: what everybody saw must be possible."""
+
+import os
+import random
+import shutil
+import tempfile
+
+import locks
+
+SECONDS = float(os.environ.get("LOCKS_SECONDS") or 18)
+SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
+
+
+def test_no_two_holders_no_old_token_no_lost_value_and_nobody_passed_in_line():
+    print("CHAOS_SEED =", SEED)
+    directory = tempfile.mkdtemp(prefix="pregon-locks-")
+    wrong, numbers = locks.play(SEED, SECONDS, directory)
+    print(numbers)
+    assert not wrong, f"CHAOS_SEED={SEED}, logs in {directory}\n" + "\n".join(wrong)
+    shutil.rmtree(directory)

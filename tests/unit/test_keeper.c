@@ -1,0 +1,201 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <ftw.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "broker/keeper.h"
+#include "shared/clock.h"
+#include "shared/log.h"
+
+#define WAIT_MS 20000
+#define WALL_US 1640995200000000u
+
+static char folder[64], path[128], setting[160], error[KEEPER_ERROR_MAX];
+static struct broker_config config;
+static struct keeper *keeper;
+static struct journal *journal;
+static int64_t now;
+
+static void start(void)
+{
+    if (keeper_open(&config, WALL_US, &keeper, error) || keeper_start(keeper, error))
+        fail_msg("%s", error);
+    journal = keeper_journal(keeper);
+}
+
+static void stop(void)
+{
+    assert_true(keeper_close(keeper, clock_mono_ms() + WAIT_MS));
+    keeper = NULL;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    log_init("test", "critical", "text");
+    strcpy(folder, "/tmp/test-keeper-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/log.db", folder);
+    snprintf(setting, sizeof setting, "sqlite:%s", path);
+    config = (struct broker_config){.store = setting,
+                                    .journal_bytes = (int64_t)JOURNAL_BYTES_MIN};
+    now = 1000;
+    start();
+    return 0;
+}
+
+static int remove_one(const char *name, const struct stat *st, int type,
+                      struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(name);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (keeper)
+        (void)keeper_close(keeper, clock_mono_ms() + WAIT_MS);
+    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A quote of this line of the feed 0, accepted then. */
+static void append(uint64_t line, uint64_t accepted_us)
+{
+    struct buf frame = {0};
+    struct wire_record r = {.kind = WIRE_QUOTE,
+                            .epoch = keeper_epoch(keeper),
+                            .seq = journal_head(journal) + 1,
+                            .prev = journal_head(journal),
+                            .accepted_us = accepted_us,
+                            .body = SPAN("\x81\xa4last\xa1"
+                                         "1")};
+
+    wire_put(&frame, &r);
+    journal_append(journal, 0, line, SPAN("X "), buf_span(&frame));
+    journal_feed(journal, 0)->received = line;
+    buf_free(&frame);
+}
+
+static void hold_name(void)
+{
+    struct journal_feed f = {.name = "sim", .owner = "one", .epoch = 7};
+
+    journal_set_feed(journal, 0, &f);
+}
+
+static void take(void)
+{
+    struct archive_result r;
+
+    while (keeper_take_answer(keeper, &r))
+        archive_result_clear(&r);
+}
+
+static void store_all(void)
+{
+    struct pollfd p = {.fd = keeper_fd(keeper), .events = POLLIN};
+
+    while (journal_stored(journal) < journal_head(journal)) {
+        now += 100;
+        if (keeper_turn(keeper, now, WALL_US) < 0)
+            assert_true(poll(&p, 1, WAIT_MS) > 0);
+        take();
+    }
+}
+
+static uint64_t behind_us(uint64_t wall_us)
+{
+    struct keeper_status s;
+
+    keeper_status(keeper, wall_us, &s);
+    return s.behind_us;
+}
+
+static void what_is_stored_of_a_feed_is_known_again_after_a_restart(void **state)
+{
+    (void)state;
+    hold_name();
+    for (uint64_t line = 1; line <= 5; line++)
+        append(line, WALL_US);
+    store_all();
+    assert_int_equal(keeper_stored_line(keeper, 0), 5);
+    journal_feed(journal, 0)->received = 8; /* and three that were refused */
+    stop();
+    start();
+    assert_int_equal(keeper_stored_line(keeper, 0), 8);
+    append(9, WALL_US);
+    assert_int_equal(keeper_stored_line(keeper, 0), 8);
+    store_all();
+    assert_int_equal(keeper_stored_line(keeper, 0), 9);
+}
+
+static void what_a_killed_broker_left_counts_as_stored_once_it_is(void **state)
+{
+    (void)state;
+    hold_name();
+    for (uint64_t line = 1; line <= 5; line++)
+        append(line, WALL_US);
+    assert_false(keeper_close(keeper, 0)); /* nothing of it was handed over */
+    start();
+    assert_int_equal(keeper_stored_line(keeper, 0), 5);
+}
+
+static void it_is_as_far_behind_as_the_oldest_record_even_if_the_ring_has_it_no_longer(
+    void **state)
+{
+    sqlite3 *other;
+
+    (void)state;
+    assert_int_equal(behind_us(WALL_US + 50), 0);
+    append(0, WALL_US);
+    store_all();
+    assert_int_equal(behind_us(WALL_US + 50), 0);
+
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
+                     SQLITE_OK);
+    append(0, WALL_US + 100);
+    assert_int_equal(behind_us(WALL_US + 150), 50); /* in the ring only */
+    now += 100;
+    (void)keeper_turn(keeper, now, WALL_US);
+    assert_int_equal(behind_us(WALL_US + 150), 50); /* copied */
+    now += 100;
+    (void)keeper_turn(keeper, now, WALL_US); /* and handed over */
+    for (int i = 0; i < 1000; i++) {
+        append(0, WALL_US + 1000000);
+        if (i % 100 == 0)
+            (void)keeper_turn(keeper, now, WALL_US);
+    }
+    assert_true(journal_first(journal) > 2);
+    assert_int_equal(behind_us(WALL_US + 2000100), 2000000);
+
+    assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    store_all();
+    assert_int_equal(behind_us(WALL_US + 3000000), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_stored_of_a_feed_is_known_again_after_a_restart),
+        TEST(what_a_killed_broker_left_counts_as_stored_once_it_is),
+        TEST(
+            it_is_as_far_behind_as_the_oldest_record_even_if_the_ring_has_it_no_longer),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
