@@ -12,6 +12,8 @@ CC      ?= gcc
 OBJCOPY ?= objcopy
 PREFIX  ?= /usr/local
 DESTDIR ?=
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(SYSCONFDIR)/systemd/system
 SAN     ?=
 V       ?=
 PYTHON  ?= /usr/bin/python3
@@ -27,7 +29,7 @@ Q        := $(if $(V),,@)
 export B
 
 PKGS     := libzmq msgpack libwslay yajl sqlite3
-LDLIBS   += -lzmq -lmsgpackc -lwslay -lyajl -lcivetweb -lsqlite3 -lpthread
+LDLIBS   += -lzmq -lwslay -lyajl -lcivetweb -lsqlite3 -lpthread
 CPPFLAGS += -I. -D_GNU_SOURCE
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wundef -Wvla \
             -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
@@ -73,8 +75,8 @@ CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
-        test-sanitize chaos chaos-locks bench-store bench-locks format format-check compdb install \
-        clean help
+        test-sanitize test-compose chaos chaos-locks bench-store bench-locks format format-check \
+        compdb install install-systemd clean help
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory build
@@ -155,6 +157,9 @@ system: build $(DRIVER) ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE) B=$(B) SAN=$(SAN)' \
 	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q tests/system $(CHAOS) $(PYTEST_ARGS)
 
+test-compose: deps ## docker-compose.yml on a real engine, scaled, killed, moved; skipped without one
+	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/compose $(PYTEST_ARGS)
+
 chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 SEED=7
 	$(Q)$(PYTHON) tests/chaos/chaos.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
 	  $(if $(SEED),--seed $(SEED))
@@ -181,11 +186,14 @@ $(B)/%.h.ok: %.h Makefile
 arch-check: $(LIBS) ## no include or symbol breaks the layering
 	$(Q)tools/arch-check $(B)
 
-docs: docs/config.md ## regenerate the settings tables
+docs: docs/config.md .env.example ## regenerate the settings tables
 docs/config.md: $(BINARIES)
 	$(Q)tools/settings-doc $(B)/bin > $@.new && mv $@.new $@
-docs-check: $(BINARIES) ## docs/config.md matches the programs
+.env.example: docs/config.md tools/env-example
+	$(Q)tools/env-example docs/config.md > $@.new && mv $@.new $@
+docs-check: $(BINARIES) ## docs/config.md and .env.example match the programs
 	$(Q)tools/settings-doc $(B)/bin | diff docs/config.md - || { echo 'run: make docs'; exit 1; }
+	$(Q)tools/env-example docs/config.md | diff .env.example - || { echo 'run: make docs'; exit 1; }
 
 format: ## rewrite the sources with clang-format
 	$(Q)clang-format -i $(ALL_SRC) $(HEADERS)
@@ -212,6 +220,9 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -m 644 feeder/data/* $(DESTDIR)$(PREFIX)/share/pregon/data
 	install -m 644 README.md README.es.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/pregon
 	install -m 644 consumer/examples/* $(DESTDIR)$(PREFIX)/share/doc/pregon/examples
+
+install-systemd: ## install systemd units, and settings for them in /etc/pregon
+	$(Q)tools/install-units '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' '$(UNITDIR)'
 
 clean: ## remove build/
 	rm -rf build compile_commands.json

@@ -7,6 +7,7 @@
 #include "broker/desk.h"
 #include "broker/desk_lock.h"
 #include "shared/bus.h"
+#include "shared/check.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -23,6 +24,8 @@
 struct broker {
     struct broker_config config;
     struct loop *loop;
+    struct check *check;
+    const char *state; /* for --check */
     void *context, *ingest, *publish, *control;
     struct loop_watch ingest_watch, publish_watch, control_watch, store_watch,
         lock_watch;
@@ -251,10 +254,16 @@ static enum err open_store(struct broker *b)
     return e;
 }
 
+static const char *state(const void *ctx)
+{
+    return ((const struct broker *)ctx)->state;
+}
+
 static int run(struct broker *b)
 {
     int64_t wait = 0, deadline = 0;
 
+    b->state = "ready";
     while (!loop_stops(b->loop)) {
         int64_t store_wait = turn(b, wait);
 
@@ -266,6 +275,7 @@ static int run(struct broker *b)
         if (loop_take_reload(b->loop))
             log_info("SIGHUP: the broker has no setting that can change while it runs");
     }
+    b->state = "stopping";
     log_info("Shutting down");
     desk_lock_stop(&b->desk);
     /* What has come in goes out; feeders keep what we have not acknowledged. */
@@ -305,6 +315,8 @@ int main(int argc, char **argv)
     }
     log_init("pregon-broker", b.config.log_level, b.config.log_format);
     b.loop = loop_new();
+    b.state = "starting";
+    b.check = check_open(b.loop, broker_program.name, state, &b);
     b.desk.config = &b.config;
     b.desk.out = (struct desk_out){&b, publish, say};
     b.desk.time =
@@ -328,6 +340,7 @@ int main(int argc, char **argv)
         status = 1;
     if (b.desk.feeds)
         desk_fini(&b.desk);
+    check_close(b.check);
     loop_free(b.loop);
     config_free(&broker_program, &b.config);
     log_info("Finished pregon-broker [%d]", getpid());

@@ -86,7 +86,7 @@ static void on_hello(struct pregon *p, struct span answer)
     char text[256];
 
     if (!error.len) {
-        p->is_known = true;
+        p->is_known = p->is_greeted = true;
         return;
     }
     snprintf(text, sizeof text, "The broker refuses us: %.*s (%.*s).", (int)error.len,
@@ -325,7 +325,7 @@ int pregon_turn(struct pregon *p)
         return 0;
     follow_flush(p->follow);
     p->now = clock_boot_ms();
-    if (!p->is_known && p->now >= p->hello_at)
+    if (!p->is_greeted && p->now >= p->hello_at)
         say_hello(p);
     follow_tick(p->follow, is_drained, p->now);
     pregon_locks_ask(p);

@@ -129,7 +129,10 @@ static void tell_link(void *ctx, bool is_up, const char *why)
 {
     struct pregon *p = ctx;
 
-    p->is_known = p->is_known && !is_up; /* it may be another one: say hello */
+    if (is_up) {
+        p->is_greeted = false;
+        p->hello_at = p->now;
+    }
     if (p->options.on_link)
         p->options.on_link(p->options.ctx, is_up, why);
 }

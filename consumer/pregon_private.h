@@ -53,7 +53,9 @@ struct pregon {
     uint64_t follow_id; /* of follow's newest question */
     int64_t hello_at;
     bool is_closing;
-    bool is_known; /* hello was answered */
+    bool is_known; /* a hello was answered: who leaves has somebody to tell */
+    bool
+        is_greeted; /* one since the link came up, after which it may be another broker */
     struct pregon_lock *locks;
     char host[65];
     struct buf json; /* what pregon_quote_json last wrote */

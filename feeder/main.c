@@ -18,6 +18,7 @@
 #include "feeder/pace.h"
 #include "feeder/source.h"
 #include "shared/bus.h"
+#include "shared/check.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/version.h"
@@ -37,6 +38,7 @@ struct slot {
 struct feeder {
     struct feeder_config config;
     struct loop *loop;
+    struct check *check;
     void *context;
     struct line *line;
     struct link *link;
@@ -48,6 +50,7 @@ struct feeder {
     enum phase phase;
     bool has_started; /* granted once: the sources play */
     bool is_ready;    /* and said so */
+    bool is_known;    /* to the broker: granted, or standing by */
     bool is_asked_to_stop;
     bool has_failed;
     bool has_more;           /* there is more to do at once */
@@ -290,6 +293,8 @@ static bool turn(struct feeder *f)
         drain(f);
     if (f->has_started && loop_awake(f->loop) >= f->report_at)
         report(f);
+    f->is_known |=
+        link_state(f->link) == LINK_OPEN || link_state(f->link) == LINK_STANDBY;
     if (link_state(f->link) == LINK_OPEN && !f->is_ready) {
         f->is_ready = true;
         loop_ready("feed=%s", f->config.feed);
@@ -299,6 +304,16 @@ static bool turn(struct feeder *f)
         return false;
     }
     return f->phase != LEAVING || link_state(f->link) != LINK_GONE;
+}
+
+/* For --check.  A broker that goes away later is no reason to call the feeder unwell: it waits. */
+static const char *state(const void *ctx)
+{
+    const struct feeder *f = ctx;
+
+    if (f->is_asked_to_stop)
+        return "stopping";
+    return f->is_known ? "ready" : "has not reached its broker yet";
 }
 
 static bool is_feed_name(const char *name)
@@ -428,6 +443,7 @@ static void close_all(struct feeder *f)
     for (size_t i = 0; i < f->count; i++)
         source_free(f->slots[i].source);
     buf_free(&f->body);
+    check_close(f->check);
     loop_free(f->loop);
     config_free(&feeder_program, &f->config);
 }
@@ -449,6 +465,7 @@ int main(int argc, char **argv)
     log_init(feeder_program.name, f.config.log_level, f.config.log_format);
     f.loop = loop_new();
     log_info("Started %s " PREGON_VERSION " [%d]", feeder_program.name, (int)getpid());
+    f.check = check_open(f.loop, feeder_program.name, state, &f);
     if (open_sources(&f) && open_bus(&f)) {
         watch_inputs(&f);
         log_info("feed %s: asking the broker at %s", f.config.feed,

@@ -15,6 +15,7 @@
 #include "gateway/slot.h"
 #include "gateway/stream.h"
 #include "gateway/upstream.h"
+#include "shared/check.h"
 #include "shared/log.h"
 #include "shared/version.h"
 
@@ -264,9 +265,20 @@ static void name_gateway(struct gateway *g)
         snprintf(g->name, sizeof g->name, "%s-%d", host, getpid());
 }
 
+/* For --check: what /cotizaciones/ready says. */
+static const char *state(const void *ctx)
+{
+    const struct gate *gate = ctx;
+
+    return gate_is_leaving(gate)   ? "draining"
+           : gate_is_started(gate) ? "ready"
+                                   : "starting";
+}
+
 int main(int argc, char **argv)
 {
     static struct gateway g;
+    struct check *check;
     int status = 1;
 
     (void)argc;
@@ -289,6 +301,7 @@ int main(int argc, char **argv)
     g.hub = hub_new((size_t)g.config.client_queue);
     hub_set_window(g.hub, (size_t)g.config.resume_window);
     g.gate = gate_new();
+    check = check_open(g.loop, gateway_program.name, state, g.gate);
     g.asks = ask_desk_new(http_max_waiting(&g.config));
     g.arrivals = arrival_queue_new();
     g.upstream = upstream_new(&g);
@@ -298,6 +311,7 @@ int main(int argc, char **argv)
     stream_fini(&g);
     arrival_queue_free(g.arrivals);
     ask_desk_free(g.asks);
+    check_close(check);
     gate_free(g.gate);
     hub_free(g.hub);
     json_free(g.json);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "shared/buf.h"
+#include "shared/check.h"
 #include "shared/config_help.h"
 #include "shared/dotenv.h"
 #include "shared/log.h"
@@ -293,7 +294,8 @@ static void nearer(const char *word, const char *known, size_t *best,
 
 static void complain_of_flag(struct load *l, const char *word)
 {
-    static const char *const always[] = {"--help", "--version", "--env-file"};
+    static const char *const always[] = {"--help", "--version", "--check",
+                                         "--env-file"};
     char flag[CONFIG_HELP_FLAG_MAX], nearest[CONFIG_HELP_FLAG_MAX];
     size_t best = strlen(word) / 3 + 1;
 
@@ -436,6 +438,14 @@ static void read_env_file(struct load *l)
     buf_free(&text);
 }
 
+/* Has its own exit code, so it ends here; settings are not looked at. */
+static void answer_check(const struct config_program *p, char *const *args)
+{
+    for (; *args; args++)
+        if (strcmp(*args, "--check") == 0)
+            exit(check_ask(p->name, CHECK_PATIENCE_MS, stdout));
+}
+
 /* --help and the like are answered wherever they stand, whatever else is wrong. */
 static bool answer(const struct config_program *p, char *const *args)
 {
@@ -478,6 +488,7 @@ enum config_outcome config_load(const struct config_program *program, char *cons
     char *const *args = argv[0] ? argv + 1 : argv;
     struct load l = {0};
 
+    answer_check(program, args);
     if (answer(program, args))
         return CONFIG_DONE;
     while (program->options[l.count].name)

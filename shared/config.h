@@ -9,8 +9,8 @@
  *
  * Flags take `--name value` or `--name=value`; a bool also `--name` and `--no-name`.
  * A LIST flag may be given again: values are joined.  A program may name one LIST setting whose
- * values also stand without a flag (after `--` whatever they look like).  --help, --version and
- * --env-file PATH (default: .env if it is there) are known to every program.
+ * values also stand without a flag (after `--` whatever they look like).  --help, --version,
+ * --check (see check.h) and --env-file PATH (default: .env if it is there) are known to every program.
  * The .env file holds settings of several programs: names not in our table are skipped.
  * Its values may stand in '…' (as they are) or "…" (with \n \r \t \" \\), nothing is
  * expanded.
@@ -91,7 +91,7 @@ enum config_outcome {
 /*
  * Fill *out (a struct of the program's fields) from argv as main() got it (the
  * program's name first), environ, .env and defaults. Also used to reload: load into a
- * fresh struct, compare, free the old one.
+ * fresh struct, compare, free the old one.  With --check it asks and exits.
  */
 MUST_CHECK enum config_outcome config_load(const struct config_program *program,
                                            char *const *argv, void *out);

@@ -3,9 +3,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "shared/clock.h"
@@ -157,6 +161,27 @@ bool loop_take_reload(struct loop *l)
     return asked;
 }
 
+/* What sd_notify(3) does, without its library: one datagram to $NOTIFY_SOCKET. */
+static void notify_systemd(void)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    const char *path = getenv("NOTIFY_SOCKET");
+    size_t len = path ? strlen(path) : 0;
+    int fd;
+
+    if (!len || len >= sizeof a.sun_path)
+        return;
+    memcpy(a.sun_path, path, len);
+    if (path[0] == '@')
+        a.sun_path[0] = '\0'; /* the abstract namespace */
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&a,
+                         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+        perror("WARNING: systemd was not told that we are ready");
+    if (fd >= 0)
+        close(fd);
+}
+
 void loop_ready(const char *format, ...)
 {
     char line[512] = "ready ";
@@ -172,5 +197,6 @@ void loop_ready(const char *format, ...)
         len = (int)sizeof line - 8;
     line[6 + len] = '\n';
     if (write(STDOUT_FILENO, line, (size_t)len + 7) < 0)
-        return; /* nobody reads our standard output: not a reason to stop */
+        errno = 0; /* nobody reads our standard output: not a reason to stop */
+    notify_systemd();
 }

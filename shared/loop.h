@@ -45,7 +45,7 @@ int64_t loop_wall_us(const struct loop *l); /* wall clock at the turn's start */
 unsigned loop_stops(const struct loop *l); /* SIGTERM and SIGINT so far */
 bool loop_take_reload(struct loop *l);     /* SIGHUP since the last call? */
 
-/* Print "ready name=value …\n" (one write) on standard output. */
+/* Print "ready name=value …\n" (one write) on standard output, and tell systemd if it asked. */
 void loop_ready(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

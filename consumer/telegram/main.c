@@ -13,6 +13,7 @@
 #include "consumer/telegram/decimal.h"
 #include "consumer/telegram/duty.h"
 #include "consumer/telegram/telegram_config.h"
+#include "shared/check.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/version.h"
@@ -148,6 +149,16 @@ static bool read_settings(const struct telegram_config *c, struct chats *chats,
     return true;
 }
 
+/* For --check.  One that stands by is ready. */
+static const char *state(const void *ctx)
+{
+    const struct duty *d = ctx;
+
+    if (d->phase == DUTY_LEAVING)
+        return "stopping";
+    return d->is_ready ? "ready" : "has not reached Telegram and its broker yet";
+}
+
 static int run(struct duty *d, struct loop *loop)
 {
     while (d->phase != DUTY_GONE) {
@@ -172,6 +183,7 @@ int main(int argc, char **argv)
     static struct chats chats;
     static char token[TOKEN_MAX + 2];
     struct duty_settings settings;
+    struct check *check;
     struct loop *loop;
     int code = 2;
 
@@ -190,6 +202,7 @@ int main(int argc, char **argv)
         return 2;
     }
     loop = loop_new();
+    check = check_open(loop, telegram_program.name, state, &duty);
     log_info("Started %s " PREGON_VERSION " [%d]", telegram_program.name,
              (int)getpid());
     if (duty_open(&duty, loop, &settings))
@@ -197,6 +210,7 @@ int main(int argc, char **argv)
     duty_close(&duty);
     log_info("Finished %s [%d]", telegram_program.name, (int)getpid());
     explicit_bzero(token, sizeof token);
+    check_close(check);
     loop_free(loop);
     config_free(&telegram_program, &config);
     return code;

@@ -74,7 +74,8 @@ class Fault:
 
 
 class FakeTelegram:
-    def __init__(self, token=TOKEN, username="pregon_story_bot", limits=None, port=0):
+    def __init__(self, token=TOKEN, username="pregon_story_bot", limits=None, port=0,
+                 host="127.0.0.1"):
         """limits: {"all": (count, seconds), "chat": …, "group": …}, or None for none."""
         self.token = token
         self.username = username
@@ -116,14 +117,14 @@ class FakeTelegram:
             def handle_error(self, *_):  # those who hang up are no errors of ours
                 pass
 
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.server = Server((host, port), Handler)
         self.thread = threading.Thread(target=self.server.serve_forever,
                                        kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()
 
     @property
     def url(self):
-        return "http://127.0.0.1:%d" % self.server.server_address[1]
+        return "http://%s:%d" % self.server.server_address
 
     def close(self):
         with self.changed:

@@ -225,6 +225,15 @@ def test_an_instance_that_stops_hands_over_at_once_and_forgets_nothing(stage, te
     assert locks(stage, broker)[""]["last_lost"] is None
 
 
+def test_an_instance_that_stops_soon_after_its_start_hands_over_too(stage, telegram):
+    broker = stage.broker(store="sqlite:" + stage.path("store"))
+    stage.feeder(broker, "sim:8?rate=20")  # so that there is a first record when the link comes up
+    first = bot(stage, broker, telegram, telegram_poll_timeout=50)
+    pregon.eventually(lambda: locks(stage, broker)[""]["held_ms"], lambda ms: ms > 1500, "a while on duty")
+    first.stop()
+    assert locks(stage, broker)[""]["state"] == "free"
+
+
 def test_an_instance_that_slept_past_its_lease_sends_nothing(stage, telegram):
     broker, feed, first = play(stage, telegram, telegram_lock_ttl=2, via="first")
     second = bot(stage, broker, telegram, telegram_lock_ttl=2, via="second")

@@ -2,6 +2,7 @@
  * The clocks are ours: this file defines clock_mono_ms and clock_wall_us in place of
  * shared/clock.c, so that lateness needs no waiting.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -9,7 +10,11 @@
 #include <stdint.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -316,6 +321,42 @@ static void readiness_is_one_line(void **state)
     }
 }
 
+/* What systemd hears at `path` (a name of the abstract namespace begins with @). */
+static void assert_notified(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    char heard[32] = "", out[100];
+
+    memcpy(a.sun_path, path, strlen(path));
+    if (path[0] == '@')
+        a.sun_path[0] = '\0';
+    unlink(path);
+    assert_return_code(
+        bind(fd, (struct sockaddr *)&a,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))),
+        errno);
+    setenv("NOTIFY_SOCKET", path, 1);
+    printed("feed=x", out, sizeof out);
+    unsetenv("NOTIFY_SOCKET");
+    assert_string_equal(out, "ready feed=x\n");
+    assert_int_equal(recv(fd, heard, sizeof heard - 1, MSG_DONTWAIT), 7);
+    assert_string_equal(heard, "READY=1");
+    close(fd);
+    unlink(path);
+}
+
+static void systemd_is_told_where_it_asked_to_be(void **state)
+{
+    char path[64];
+
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/pregon-notify-%d", getpid());
+    assert_notified(path);
+    snprintf(path, sizeof path, "@pregon-notify-%d", getpid());
+    assert_notified(path);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -332,6 +373,7 @@ int main(void)
         TEST(the_clocks_are_read_once_a_turn),
         TEST(our_own_pauses_are_nobodys_silence),
         TEST(readiness_is_one_line),
+        TEST(systemd_is_told_where_it_asked_to_be),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

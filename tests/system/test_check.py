@@ -1,0 +1,72 @@
+"""`--check` asks a running program whether it is ready, for container checks and people."""
+
+import os
+import re
+import signal
+import subprocess
+
+import pregon
+
+
+def state(process):
+    """What it says of this one; others of that name may be running on the machine."""
+    out = subprocess.run(
+        [os.path.join(pregon.BIN, "pregon-" + process.program), "--check"],
+        stdout=subprocess.PIPE, check=False, timeout=60, text=True,
+    ).stdout
+    found = re.search(rf"^pregon-{process.program} {process.pid}: (.*)$", out, re.M)
+    return found[1] if found else None
+
+
+def test_a_broker_a_gateway_and_a_feeder_that_are_ready_say_so(stage):
+    broker, gateway = stage.play()
+    feeder = stage.feeder(broker, "-")
+    pregon.eventually(lambda: state(gateway), lambda s: s == "ready")
+    assert state(broker) == "ready"
+    assert state(feeder) == "ready"
+
+
+def test_a_gateway_says_there_what_its_ready_page_says(stage):
+    gateway = stage.gateway(drain_delay=600)
+    assert gateway.get("/cotizaciones/ready").code == state(gateway) == "starting"
+    gateway.signal(signal.SIGTERM)
+    gateway.says("Not ready any more")
+    assert gateway.get("/cotizaciones/ready").code == state(gateway) == "draining"
+    gateway.signal(signal.SIGTERM)
+    gateway.ends(1)
+
+
+def test_a_feeder_that_stands_by_is_ready_to_be_one(stage):
+    broker = stage.broker()
+    stage.feeder(broker, "-", feed="x")
+    second = stage.feeder(broker, "-", feed="x", wait=False)
+    second.says("standing by")
+    assert state(second) == "ready"
+
+
+def test_a_feeder_without_a_broker_is_not_ready_and_stays_ready_when_the_broker_goes(stage):
+    broker = stage.broker()
+    broker.stop()
+    feeder = stage.feeder(broker, "-", wait=False)
+    feeder.says("asking the broker")
+    assert state(feeder) == "has not reached its broker yet"
+    broker.start()
+    feeder.wait_ready()
+    assert state(feeder) == "ready"
+    broker.stop()
+    assert state(feeder) == "ready", "restarting the feeder would not bring the broker back"
+    broker.start()
+
+
+def test_one_that_stands_still_does_not_answer(stage):
+    broker = stage.broker()
+    broker.signal(signal.SIGSTOP)
+    assert state(broker) == "does not answer"
+    broker.signal(signal.SIGCONT)
+    pregon.eventually(lambda: state(broker), lambda s: s == "ready")
+
+
+def test_one_that_was_killed_is_not_there(stage):
+    broker = stage.broker()
+    broker.kill()
+    assert state(broker) is None
