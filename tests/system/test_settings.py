@@ -46,6 +46,18 @@ def test_a_flag_counts_over_the_environment_over_the_env_file_over_the_default(s
     assert limit(flags=["--env-file=mine.env"], env={name: "16"}) == 16
 
 
+def test_a_name_in_the_env_file_that_is_nearly_ours_is_warned_of_with_its_line(stage):
+    stage.path(".env", "OTHER_PROGRAMS_SETTING=x\nWEBSOCKT_TOKEN=s3cret\n")
+    gateway = stage.gateway(stage.broker())
+    gateway.says(r"^WARNING: +\.env:2: WEBSOCKT_TOKEN is no setting of ours: did you mean WEBSOCKET_TOKEN\?$")
+    here = gateway.here()
+    stage.path(".env", "\n\nheartbeat=1\n")
+    gateway.signal(signal.SIGHUP)
+    gateway.says(r"^WARNING: +\.env:3: heartbeat is no setting of ours: did you mean HEARTBEAT\?$", after=here)
+    gateway.says("settings reloaded", after=here)
+    assert not gateway.logged("OTHER_PROGRAMS|s3cret")
+
+
 def test_a_flag_may_be_given_alone_or_with_no(stage):
     broker = stage.broker()
     for flags, enabled in ((["--no-websocket-enabled"], False), (["--websocket-enabled"], True),
