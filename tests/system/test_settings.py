@@ -58,6 +58,19 @@ def test_a_name_in_the_env_file_that_is_nearly_ours_is_warned_of_with_its_line(s
     assert not gateway.logged("OTHER_PROGRAMS|s3cret")
 
 
+def test_without_a_broker_gateway_and_feeder_name_the_addresses_they_ask(stage):
+    broker = stage.broker()
+    ingest, publish, control = (re.escape(broker.ready[k]) for k in ("ingest", "publish", "control"))
+    broker.stop()
+    gateway = stage.gateway(broker)
+    feeder = stage.feeder(broker, "sim:1", wait=False)
+    gateway.says(rf"^WARNING: +no broker at {publish} and {control} yet: is pregon-broker running\?$")
+    feeder.says(rf"^WARNING: +no broker at {ingest} and {control} yet: is pregon-broker running\?$")
+    broker.start()
+    gateway.says("The broker is here")
+    feeder.wait_ready()
+
+
 def test_a_flag_may_be_given_alone_or_with_no(stage):
     broker = stage.broker()
     for flags, enabled in ((["--no-websocket-enabled"], False), (["--websocket-enabled"], True),
