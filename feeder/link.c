@@ -15,7 +15,7 @@
 #include "shared/pack.h"
 #include "shared/wire.h"
 
-#define ASK_MS 1000 /* between hellos nobody answers */
+#define ASK_MS 1000              /* between hellos nobody answers */
 #define NO_BROKER_MS 3000        /* without any answer, before it is said, */
 #define NO_BROKER_AGAIN_MS 60000 /* and again */
 #define OPENING_HEARTBEAT_MS 100
@@ -219,6 +219,14 @@ static void describe_former(struct span m, char *out, size_t size)
     if (!pack_find(m, "after", &v, &after) || v.type != PACK_MAP)
         return;
     host = pack_find_text(after, "host");
+    if (!pack_find_u(after, "pid", 0)) { /* the broker has it from its log */
+        snprintf(out, size, "; the one before us %s after line %llu",
+                 pack_find_bool(after, "left", false) ? "left" : "fell silent",
+                 (unsigned long long)pack_find_u(after, "line", 0));
+        return;
+    }
+    if (!host.len)
+        host = SPAN("a host not known");
     snprintf(out, size,
              "; we follow pid %llu on %.*s, which %s %.3f s ago after line %llu",
              (unsigned long long)pack_find_u(after, "pid", 0), (int)host.len, host.at,

@@ -86,8 +86,8 @@ static void log_totals(const struct feeder *f)
     if (link_stored(f->link, &line))
         snprintf(stored, sizeof stored, "; %llu stored when the broker last said",
                  ull(line));
-    log_info("feed %s: %llu lines, %llu received, %llu lost, %llu refused%s", f->config.feed,
-             ull(line_last(f->line)), ull(line_received(f->line)),
+    log_info("feed %s: %llu lines, %llu received, %llu lost, %llu refused%s",
+             f->config.feed, ull(line_last(f->line)), ull(line_received(f->line)),
              ull(line_overflowed(f->line)), ull(refused), stored);
 }
 
