@@ -194,8 +194,8 @@ static void answer_health(struct gateway *g, void *ctx, struct span answer)
           : !gate_is_started(g->gate) ? "no broker reached since the start"
           : !answer.len               ? "the broker is away: values are stale"
           : !count                    ? "no feeder has ever said hello"
-          : !live                     ? "no feed is live: values are stale"
-                                      : NULL;
+          : !live ? "every feed is silent or has ended: values are stale"
+                  : NULL;
     put_verdict(&q->body, ill, &keeping);
     put_broker(g, &q->body, answer);
     put_keeping(&q->body, &keeping);
