@@ -1,5 +1,6 @@
 #include "broker/desk.h"
 #include "broker/desk_lock.h"
+#include "broker/desk_private.h"
 
 #include <msgpack.h>
 #include <stdlib.h>
@@ -66,7 +67,11 @@ uint64_t desk_publish(struct desk *d, enum wire_kind kind, struct span topic,
 
 void desk_remember_feed(struct desk *d, const struct feed *f)
 {
-    struct journal_feed slot = {.epoch = f->epoch, .received = f->received};
+    struct journal_feed slot = {
+        .epoch = f->epoch,
+        .received = f->received,
+        .has_left = f->has_left,
+    };
 
     span_copy(slot.name, sizeof slot.name, span_of(f->name));
     span_copy(slot.owner, sizeof slot.owner, span_of(f->owner));
@@ -159,10 +164,10 @@ static void judge_feeds(struct desk *d)
     if (d->time.now < d->listen_until)
         return;
     while ((f = feed_table_expire(d->feeds, d->time.awake))) {
-        log_warning(
-            "feed %s (%s, pid %llu) is silent: its name is free, its symbols are "
-            "stale",
-            f->name, f->host, (unsigned long long)f->pid);
+        char who[DESK_FEED_WHO_MAX];
+
+        log_warning("feed %s (%s) is silent: its name is free, its symbols are stale",
+                    f->name, desk_feed_who(f->pid, f->host, who));
         desk_mark_feed(d, f, true);
     }
 }

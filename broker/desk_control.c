@@ -57,14 +57,14 @@ static void hello_feeder(struct question *q)
     };
     struct feed *f = NULL;
     bool is_new = false;
-    char text[256];
+    char text[256], who[DESK_FEED_WHO_MAX];
     enum err e;
 
     e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
 
     if (e == ERR_HELD) {
-        snprintf(text, sizeof text, "feed %s is held by pid %llu on %s", f->name,
-                 (unsigned long long)f->pid, f->host);
+        snprintf(text, sizeof text, "feed %s is held by %s", f->name,
+                 desk_feed_who(f->pid, f->host, who));
         desk_answer_begin(q, 3);
         pack_kv_text(&q->pk, "error", span_of(err_name(e)));
         pack_kv_text(&q->pk, "message", span_of(text));
@@ -201,6 +201,7 @@ static void on_goodbye(struct question *q)
                  (unsigned long long)f->received);
         feed_release(f);
         desk_mark_feed(d, f, true);
+        desk_remember_feed(d, f); /* last: killed before, we judge its symbols again */
     } else if (g) {
         log_info("gateway %s says goodbye", g->name);
         registry_remove(d->registry, g);
@@ -380,7 +381,7 @@ static void pack_feed(struct question *q, const struct feed *f)
 
     for (size_t i = 0; i < QUOTE_REFUSAL_COUNT; i++)
         refused += f->refused[i];
-    msgpack_pack_map(&q->pk, 12);
+    msgpack_pack_map(&q->pk, 13);
     pack_kv_text(&q->pk, "name", span_of(f->name));
     pack_kv_text(&q->pk, "host", span_of(f->host));
     pack_kv_u(&q->pk, "stored",
@@ -388,6 +389,7 @@ static void pack_feed(struct question *q, const struct feed *f)
     pack_kv_u(&q->pk, "pid", f->pid);
     pack_kv_u(&q->pk, "epoch", f->epoch);
     pack_kv_bool(&q->pk, "live", f->is_held);
+    pack_kv_bool(&q->pk, "left", f->has_left);
     pack_kv_u(&q->pk, "silent_ms", (uint64_t)(q->d->time.awake - f->heard_at));
     pack_kv_u(&q->pk, "received", f->received);
     pack_kv_u(&q->pk, "accepted", f->accepted);

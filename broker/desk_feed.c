@@ -15,21 +15,34 @@ static uint64_t former_ago_ms(const struct desk *d, const struct feed *f)
     return ago > 0 ? (uint64_t)ago : 0;
 }
 
+const char *desk_feed_who(uint64_t pid, const char *host, char out[DESK_FEED_WHO_MAX])
+{
+    if (pid)
+        snprintf(out, DESK_FEED_WHO_MAX, "pid %llu on %s", (unsigned long long)pid,
+                 host[0] ? host : "a host not known");
+    else
+        snprintf(out, DESK_FEED_WHO_MAX, "a feeder whose pid is not known");
+    return out;
+}
+
 void desk_feed_log_grant(struct desk *d, const struct feed *f)
 {
     const struct feed_former *former = &f->former;
-    char follows[256] = "";
+    char who[DESK_FEED_WHO_MAX], follows[256] = "";
 
-    if (former->owner[0])
+    if (former->owner[0] && former->pid)
         snprintf(follows, sizeof follows,
-                 "; it follows pid %llu on %s, which %s %.3f s ago after line %llu",
-                 (unsigned long long)former->pid,
-                 former->host[0] ? former->host : "a host not known",
+                 "; it follows %s, which %s %.3f s ago after line %llu",
+                 desk_feed_who(former->pid, former->host, who),
                  former->has_left ? "left" : "was last heard",
                  (double)former_ago_ms(d, f) / 1e3,
                  (unsigned long long)former->received);
-    log_info("feed %s granted to pid %llu on %s, epoch %llu, after line %llu%s",
-             f->name, (unsigned long long)f->pid, f->host, (unsigned long long)f->epoch,
+    else if (former->owner[0]) /* known from the ring or the store: not when */
+        snprintf(follows, sizeof follows, "; the one before %s after line %llu",
+                 former->has_left ? "left" : "fell silent",
+                 (unsigned long long)former->received);
+    log_info("feed %s granted to %s, epoch %llu, after line %llu%s", f->name,
+             desk_feed_who(f->pid, f->host, who), (unsigned long long)f->epoch,
              (unsigned long long)f->received, follows);
 }
 

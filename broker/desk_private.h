@@ -32,6 +32,9 @@ void desk_answer_say(struct question *q);
 void desk_answer_error(struct question *q, enum err e, const char *message);
 
 /* desk_feed.c: what is said of a grant. */
+#define DESK_FEED_WHO_MAX 128
+/* "pid 7 on host", in `out`; what is known of one from before our start is neither. */
+const char *desk_feed_who(uint64_t pid, const char *host, char out[DESK_FEED_WHO_MAX]);
 void desk_feed_log_grant(struct desk *d, const struct feed *f);
 /* "after" and who had the name before. */
 void desk_feed_pack_former(struct desk *d, const struct feed *f, msgpack_packer *pk);

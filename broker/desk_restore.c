@@ -29,7 +29,8 @@ static void take_ring_feeds(struct desk *d)
             .owner = span_of(slot->owner),
             .epoch = slot->epoch,
             .received = slot->received,
-            .is_held = true,
+            .is_held = slot->has_left != 1,
+            .has_left = slot->has_left == 1,
         };
 
         if (!slot->name[0] || !feed_table_restore(d->feeds, &g, d->time.awake))

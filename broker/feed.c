@@ -129,6 +129,7 @@ struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g
     f->epoch = g->epoch;
     f->received = f->told = g->received;
     f->is_held = g->is_held;
+    f->has_left = g->has_left;
     f->heard_at = now;
     f->tell_lines = FEED_TELL_LINES;
     if (t->next_token <= g->epoch)

@@ -87,6 +87,7 @@ struct feed_grant {
     struct span name, owner;
     uint64_t epoch, received;
     bool is_held; /* its lease runs from now */
+    bool has_left;
 };
 
 /*

@@ -51,7 +51,8 @@ struct journal_entry {
  */
 struct journal_feed {
     char name[65], owner[65];
-    uint64_t epoch; /* fencing token of the last grant */
+    uint8_t has_left; /* 1: the owner said goodbye; where older versions left padding */
+    uint64_t epoch;   /* fencing token of the last grant */
     uint64_t received;
     uint64_t since; /* ours: position from which entries count for `received` */
 };

@@ -21,6 +21,10 @@
 #define JOURNAL_FILE_BOOT_MAX 40
 #define JOURNAL_FILE_VERSION 1 /* of everything below, and of the entries */
 
+_Static_assert(offsetof(struct journal_feed, epoch) == 136 &&
+                   sizeof(struct journal_feed) == 160,
+               "the layout has a version");
+
 /* The first 32 bytes are the same in every version. */
 struct journal_layout {
     uint64_t magic;

@@ -143,23 +143,35 @@ static enum err watch(struct broker *b, struct loop_watch *w, void *socket)
     return loop_watch(b->loop, w, EPOLLIN);
 }
 
+/* ERR_INVALID: an address is taken or cannot be had; said. */
+static enum err bind_sockets(struct broker *b)
+{
+    const struct broker_config *c = &b->config;
+
+    b->ingest = bus_bind(b->context, ZMQ_XSUB, c->broker_ingest, INGEST_HIGH_WATER,
+                         "BROKER_INGEST");
+    if (b->ingest)
+        b->publish = bus_bind(b->context, ZMQ_XPUB, c->broker_publish,
+                              (int)c->publish_queue, "BROKER_PUBLISH");
+    if (b->publish)
+        b->control = bus_bind(b->context, ZMQ_ROUTER, c->broker_control,
+                              CONTROL_HIGH_WATER, "BROKER_CONTROL");
+    return b->control ? OK : ERR_INVALID;
+}
+
 static enum err open_sockets(struct broker *b)
 {
     char ingest[BUS_ENDPOINT_MAX], published[BUS_ENDPOINT_MAX],
         control[BUS_ENDPOINT_MAX];
     struct span everything = SPAN("\x01");
+    enum err e;
 
     b->context = bus_context();
-    b->ingest =
-        bus_bind(b->context, ZMQ_XSUB, b->config.broker_ingest, INGEST_HIGH_WATER);
-    b->publish = bus_bind(b->context, ZMQ_XPUB, b->config.broker_publish,
-                          (int)b->config.publish_queue);
-    b->control =
-        bus_bind(b->context, ZMQ_ROUTER, b->config.broker_control, CONTROL_HIGH_WATER);
-    if (b->publish)
-        bus_set_welcome(b->publish, SPAN(WIRE_TOPIC_WELCOME));
-    if (!b->ingest || !b->publish || !b->control ||
-        bus_send(b->ingest, &everything, 1) || watch(b, &b->ingest_watch, b->ingest) ||
+    e = bind_sockets(b);
+    if (e)
+        return e;
+    bus_set_welcome(b->publish, SPAN(WIRE_TOPIC_WELCOME));
+    if (bus_send(b->ingest, &everything, 1) || watch(b, &b->ingest_watch, b->ingest) ||
         watch(b, &b->publish_watch, b->publish) ||
         watch(b, &b->control_watch, b->control))
         return ERR_SYS;
@@ -289,7 +301,8 @@ static int run(struct broker *b)
 int main(int argc, char **argv)
 {
     static struct broker b;
-    bool is_open = true, is_stored = true;
+    bool is_stored = true;
+    enum err e = OK;
     int64_t deadline = 0;
     int status = 1;
 
@@ -322,14 +335,16 @@ int main(int argc, char **argv)
     b.desk.time =
         (struct desk_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
     if (keeper_path(&b.config))
-        is_open = !open_store(&b);
+        e = open_store(&b);
     else
         desk_init(&b.desk, random_u64());
-    if (is_open) {
+    if (e == ERR_HELD) {
+        status = 2; /* by another broker: settings name a store of our own */
+    } else if (!e) {
         log_info("Started pregon-broker " PREGON_VERSION " [%d], log epoch %016llx",
                  getpid(), (unsigned long long)b.desk.epoch);
-        if (!open_sockets(&b))
-            status = run(&b);
+        e = open_sockets(&b);
+        status = !e ? run(&b) : e == ERR_INVALID ? 2 : 1;
         deadline = clock_mono_ms() + (loop_stops(b.loop) < 2 ? STORE_MS : 0);
         is_stored = desk_lock_close(&b.desk, deadline);
         close_sockets(&b);

@@ -15,7 +15,9 @@
 #include "shared/pack.h"
 #include "shared/wire.h"
 
-#define ASK_MS 1000 /* between hellos nobody answers */
+#define ASK_MS 1000              /* between hellos nobody answers */
+#define NO_BROKER_MS 3000        /* without any answer, before it is said, */
+#define NO_BROKER_AGAIN_MS 60000 /* and again */
 #define OPENING_HEARTBEAT_MS 100
 /* Of `received`, before saying hello again: then the name may be another's already. */
 #define SILENCE_MS WIRE_FEED_LEASE_MS
@@ -50,6 +52,7 @@ struct link {
     uint64_t epoch;      /* of our grant, 0: none */
     int64_t now, mono, wall_us; /* of this turn */
     int64_t ask_at, heartbeat_at, silent_at, gone_at;
+    int64_t complain_at; /* if no hello is answered by then; 0: all were */
     uint64_t rewound_to;
     int64_t rewound_at;
     uint64_t rewind_asked; /* waits until REWIND_MS after the last one; 0: none */
@@ -143,6 +146,8 @@ static void say_hello(struct link *k)
     msgpack_packer pk;
 
     k->ask_at = k->now + ASK_MS;
+    if (!k->complain_at)
+        k->complain_at = k->now + NO_BROKER_MS;
     begin_question(k, &pk, "hello", 12);
     pack_kv_text(&pk, "role", SPAN("feeder"));
     pack_kv_text(&pk, "name", span_of(k->set.feed));
@@ -214,6 +219,14 @@ static void describe_former(struct span m, char *out, size_t size)
     if (!pack_find(m, "after", &v, &after) || v.type != PACK_MAP)
         return;
     host = pack_find_text(after, "host");
+    if (!pack_find_u(after, "pid", 0)) { /* the broker has it from its log */
+        snprintf(out, size, "; the one before us %s after line %llu",
+                 pack_find_bool(after, "left", false) ? "left" : "fell silent",
+                 (unsigned long long)pack_find_u(after, "line", 0));
+        return;
+    }
+    if (!host.len)
+        host = SPAN("a host not known");
     snprintf(out, size,
              "; we follow pid %llu on %.*s, which %s %.3f s ago after line %llu",
              (unsigned long long)pack_find_u(after, "pid", 0), (int)host.len, host.at,
@@ -373,6 +386,7 @@ static void on_answer(struct link *k, struct span re, struct span m)
 
         if (!is_asking || pack_find_u(m, "id", 0) < k->asked_from)
             return;
+        k->complain_at = 0;
         if (error.len)
             on_denial(k, m, error);
         else
@@ -462,6 +476,11 @@ void link_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us)
     case LINK_STANDBY:
         if (now >= k->ask_at)
             say_hello(k);
+        if (now >= k->complain_at) {
+            k->complain_at = now + NO_BROKER_AGAIN_MS;
+            log_warning("no broker at %s and %s%s: is pregon-broker running?",
+                        k->set.ingest, k->set.control, k->was_open ? "" : " yet");
+        }
         break;
     case LINK_OPENING:
     case LINK_OPEN:

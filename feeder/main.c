@@ -81,15 +81,19 @@ static void on_input(struct loop_watch *w, uint32_t events)
 
 static void log_totals(const struct feeder *f)
 {
-    char stored[64] = "";
-    uint64_t line;
+    char stored[64] = "", refusals[40] = "";
+    uint64_t line, refused = 0;
 
+    for (size_t i = 0; i < f->count; i++)
+        refused += source_refused(f->slots[i].source);
+    if (refused)
+        snprintf(refusals, sizeof refusals, ", %llu refused", ull(refused));
     if (link_stored(f->link, &line))
         snprintf(stored, sizeof stored, "; %llu stored when the broker last said",
                  ull(line));
-    log_info("feed %s: %llu lines, %llu received, %llu lost%s", f->config.feed,
+    log_info("feed %s: %llu lines, %llu received, %llu lost%s%s", f->config.feed,
              ull(line_last(f->line)), ull(line_received(f->line)),
-             ull(line_overflowed(f->line)), stored);
+             ull(line_overflowed(f->line)), refusals, stored);
 }
 
 /* The name is ours for the first time: from now on sources have a schedule. */

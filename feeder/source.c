@@ -181,23 +181,38 @@ void source_refuse(struct source *s, enum quote_refusal why, uint64_t line,
                    const char *detail, const struct source_now *now)
 {
     s->refused[why]++;
-    log_limited(&s->limit, now->ms, LOG_WARNING, "%s line %llu refused: %s: %s%s%s",
-                s->name, (unsigned long long)line, quote_refusal_name(why),
-                quote_refusal_text(why), *detail ? ", " : "", detail);
+    if (log_limit_pass(&s->limit, now->ms) >= 0) {
+        log_warning("%s line %llu refused: %s: %s%s%s", s->name,
+                    (unsigned long long)line, quote_refusal_name(why),
+                    quote_refusal_text(why), *detail ? ", " : "", detail);
+    } else if (!s->is_counting) {
+        s->is_counting = true;
+        log_warning("%s: of the refused lines that follow most are only counted; the "
+                    "totals tell how many",
+                    s->name);
+    }
+}
+
+uint64_t source_refused(const struct source *s)
+{
+    uint64_t total = 0;
+
+    for (int i = 0; i < QUOTE_REFUSAL_COUNT; i++)
+        total += s->refused[i];
+    return total;
 }
 
 void source_log_refused(struct source *s)
 {
+    uint64_t total = source_refused(s);
     struct buf text = {0};
-    uint64_t total = 0;
 
     for (int i = 0; i < QUOTE_REFUSAL_COUNT; i++) {
         if (!s->refused[i])
             continue;
-        buf_printf(&text, "%s%s %llu", total ? ", " : "",
+        buf_printf(&text, "%s%s %llu", text.len ? ", " : "",
                    quote_refusal_name((enum quote_refusal)i),
                    (unsigned long long)s->refused[i]);
-        total += s->refused[i];
     }
     if (total != s->told)
         log_warning("%s: refused so far: %llu (%s)", s->name, (unsigned long long)total,

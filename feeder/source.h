@@ -56,6 +56,7 @@ struct source {
         skipped; /* skipped: too late to make */
     /* Private to source.c. */
     uint64_t told;
+    bool is_counting; /* it has been said that not every refused line is told */
     struct log_limit limit;
     enum source_outcome (*next)(struct source *s, const struct source_now *now,
                                 char symbol[QUOTE_SYMBOL_MAX + 1], struct buf *body);
@@ -76,6 +77,8 @@ void source_free(struct source *s); /* NULL is allowed */
 enum source_outcome source_next(struct source *s, const struct source_now *now,
                                 char symbol[QUOTE_SYMBOL_MAX + 1], struct buf *body);
 
+/* Lines refused so far. */
+uint64_t source_refused(const struct source *s);
 /* One line with what was refused so far, by reason; nothing if there is nothing new. */
 void source_log_refused(struct source *s);
 

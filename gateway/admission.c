@@ -246,7 +246,10 @@ static bool judge_room(const struct admission_live *l, struct admission_verdict 
 {
     if (l->active < l->limit)
         return true;
-    message(v, "%d of %d places are taken.", l->active, l->limit);
+    if (l->limit > 0)
+        message(v, "%d of %d places are taken.", l->active, l->limit);
+    else
+        message(v, "The limit of connections is 0: nobody is let in.");
     if (l->configured > l->limit)
         hint(v,
              "WEBSOCKET_MAX_CONNECTIONS is %d, but descriptors are the limit: raise it "

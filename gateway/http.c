@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <civetweb.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -286,6 +287,25 @@ static void http_free(struct http *h)
     free(h);
 }
 
+/* What civetweb said, "cannot bind to ADDRESS: 98 (Address already in use)", as a sentence. */
+static enum err say_cannot_listen(const struct gateway_config *c, const char *complaint,
+                                  char error[HTTP_ERROR_MAX])
+{
+    bool is_address = strncmp(complaint, "cannot bind", 11) == 0;
+    const char *reason = is_address ? strstr(complaint, " (") : NULL;
+
+    if (reason && strstr(reason, strerror(EADDRINUSE))) {
+        snprintf(error, HTTP_ERROR_MAX,
+                 "another program listens on %s:%d: end it, or set PORT", c->host,
+                 (int)c->port);
+        return ERR_INVALID;
+    }
+    snprintf(error, HTTP_ERROR_MAX, "HOST, PORT: cannot listen on %s:%d: %.*s", c->host,
+             (int)c->port, reason ? (int)strcspn(reason + 2, ")") : 300,
+             reason ? reason + 2 : complaint);
+    return is_address ? ERR_INVALID : ERR_SYS;
+}
+
 static enum err start(struct http *h, const struct gateway_config *c,
                       char error[HTTP_ERROR_MAX])
 {
@@ -309,10 +329,8 @@ static enum err start(struct http *h, const struct gateway_config *c,
     mg_init_library(0);
     h->context = start_civetweb(h, c, complaint);
     if (!h->context) {
-        snprintf(error, HTTP_ERROR_MAX, "HOST, PORT: cannot listen on %s:%d: %.300s",
-                 c->host, (int)c->port, complaint);
         mg_exit_library();
-        return ERR_SYS;
+        return say_cannot_listen(c, complaint, error);
     }
     serve_websockets(h);
     if (mg_get_server_ports(h->context, 1, &port) == 1)

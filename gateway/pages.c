@@ -72,13 +72,19 @@ static bool put_feed(struct buf *b, struct span feed, bool is_first, bool has_st
 {
     uint64_t silent = pack_find_u(feed, "silent_ms", 0);
     bool is_live = pack_find_bool(feed, "live", false);
+    bool has_left = pack_find_bool(feed, "left", false);
 
     buf_printf(b, "%s{\"name\":", is_first ? "" : ",");
     buf_json(b, pack_find_text(feed, "name"));
-    pages_put_text(b, "status", is_live ? SPAN("live") : SPAN("silent"));
+    pages_put_text(b, "status",
+                   is_live    ? SPAN("live")
+                   : has_left ? SPAN("ended")
+                              : SPAN("silent"));
     pages_put_text(b, "reason",
                    is_live ? SPAN("lines or heartbeats arrive")
-                           : SPAN("no line and no heartbeat: its symbols are stale"));
+                   : has_left
+                       ? SPAN("it said goodbye: its symbols are stale")
+                       : SPAN("no line and no heartbeat: its symbols are stale"));
     put_age(b, "age", silent);
     pages_put_u(b, "received", pack_find_u(feed, "received", 0));
     if (has_store)
@@ -188,8 +194,8 @@ static void answer_health(struct gateway *g, void *ctx, struct span answer)
           : !gate_is_started(g->gate) ? "no broker reached since the start"
           : !answer.len               ? "the broker is away: values are stale"
           : !count                    ? "no feeder has ever said hello"
-          : !live                     ? "every feed is silent: values are stale"
-                                      : NULL;
+          : !live ? "every feed is silent or has ended: values are stale"
+                  : NULL;
     put_verdict(&q->body, ill, &keeping);
     put_broker(g, &q->body, answer);
     put_keeping(&q->body, &keeping);

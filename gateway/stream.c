@@ -420,8 +420,12 @@ static void run(struct client *c, struct span text)
     size_t at;
 
     if (json_parse(json, text, &root)) {
+        char said[200];
+
         at = json_error_offset(json);
-        stream_say_error(c, &id, "bad_request", json_error(json), &at);
+        snprintf(said, sizeof said, "%s; a request looks like {\"op\":\"ping\"}",
+                 json_error(json));
+        stream_say_error(c, &id, "bad_request", said, &at);
         return;
     }
     op = json_member(root, "op");

@@ -22,6 +22,8 @@
 #define MARK_MS 1000 /* before a mark is tried again */
 #define ALIVE_MS 1000
 #define REPORT_MS 50
+#define NO_BROKER_MS 3000        /* before it is said that there is none, */
+#define NO_BROKER_AGAIN_MS 60000 /* and again */
 #define CATCH_UP_PATTERNS 64 /* named in a question; of more, everything is asked for */
 
 /* --- asking -------------------------------------------------------------------------- */
@@ -535,6 +537,7 @@ struct upstream *upstream_new(struct gateway *g)
                    sizeof WIRE_TOPIC_WELCOME - 1);
     hub_watch(g->hub, (struct hub_watcher){u, on_topic_new, on_topic_gone});
     u->heartbeat_at = g->awake;
+    u->complain_at = g->now + NO_BROKER_MS;
     return u;
 }
 
@@ -595,6 +598,21 @@ bool upstream_has_input(const struct upstream *u)
     return bus_is_readable(u->control) || bus_is_readable(u->records);
 }
 
+/* Heartbeats on one socket and an answer on the other: either may be missing. */
+static void complain_of_silence(struct upstream *u)
+{
+    struct gateway *g = u->g;
+
+    if (u->is_here && u->is_known) {
+        u->complain_at = g->now + NO_BROKER_MS;
+    } else if (g->now >= u->complain_at) {
+        u->complain_at = g->now + NO_BROKER_AGAIN_MS;
+        log_warning("no broker at %s and %s%s: is pregon-broker running?",
+                    g->config.broker_publish, g->config.broker_control,
+                    gate_is_started(g->gate) ? "" : " yet");
+    }
+}
+
 void upstream_tick(struct upstream *u)
 {
     struct gateway *g = u->g;
@@ -615,6 +633,7 @@ void upstream_tick(struct upstream *u)
     upstream_settle(u);
     if (u->is_here && u->is_known)
         gate_set_started(g->gate);
+    complain_of_silence(u);
 }
 
 void upstream_introduce(struct upstream *u)

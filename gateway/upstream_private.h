@@ -47,6 +47,7 @@ struct upstream {
     bool has_met;           /* it was once since then, and may be under way anew */
     int64_t heartbeat_at;   /* awake clock */
     int64_t hello_at, alive_at, report_at;
+    int64_t complain_at;       /* if no broker is here by then */
     uint64_t heartbeat_number; /* the last one, 0: none of this epoch */
     uint64_t gaps;
     uint32_t connections; /* of the records' socket: welcomes seen */

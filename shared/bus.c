@@ -51,25 +51,27 @@ static void *open_at(void *context, int type, const char *endpoint, int high_wat
     return NULL;
 }
 
-static void *open_or_log(void *context, int type, const char *endpoint, int high_water,
-                         bool is_bind)
+void *bus_bind(void *context, int type, const char *endpoint, int high_water,
+               const char *setting)
 {
-    void *s = open_at(context, type, endpoint, high_water, is_bind);
+    void *s = open_at(context, type, endpoint, high_water, true);
 
-    if (!s)
-        log_error("cannot %s %s: %s", is_bind ? "listen on" : "connect to", endpoint,
-                  zmq_strerror(errno));
+    if (!s && errno == EADDRINUSE)
+        log_critical("another program listens on %s: end it, or set %s", endpoint,
+                     setting);
+    else if (!s)
+        log_critical("%s: cannot listen on %s: %s", setting, endpoint,
+                     zmq_strerror(errno));
     return s;
-}
-
-void *bus_bind(void *context, int type, const char *endpoint, int high_water)
-{
-    return open_or_log(context, type, endpoint, high_water, true);
 }
 
 void *bus_connect(void *context, int type, const char *endpoint, int high_water)
 {
-    return open_or_log(context, type, endpoint, high_water, false);
+    void *s = open_at(context, type, endpoint, high_water, false);
+
+    if (!s)
+        log_error("cannot connect to %s: %s", endpoint, zmq_strerror(errno));
+    return s;
 }
 
 void *bus_try_connect(void *context, int type, const char *endpoint, int high_water)

@@ -30,9 +30,11 @@ void *bus_context(void); /* zmq_ctx_term() it after all sockets are closed */
 
 /*
  * Open a socket of a ZMQ_… type and bind or connect it.  high_water: messages queued per
- * peer, both ways, 0 for no limit.  NULL with what is wrong logged as an error.
+ * peer, both ways, 0 for no limit.  NULL with what is wrong logged; `setting` is the name of the
+ * one that says where to listen.
  */
-void *bus_bind(void *context, int type, const char *endpoint, int high_water);
+void *bus_bind(void *context, int type, const char *endpoint, int high_water,
+               const char *setting);
 void *bus_connect(void *context, int type, const char *endpoint, int high_water);
 /* The same without a word about what is wrong: errno says it, for zmq_strerror(). */
 void *bus_try_connect(void *context, int type, const char *endpoint, int high_water);

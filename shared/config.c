@@ -333,6 +333,14 @@ static struct setting *find_flag(struct load *l, const char *word, bool *is_no)
     return NULL;
 }
 
+static struct setting *find_name(struct load *l, struct span name)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (span_eq(name, l->settings[i].option->name))
+            return &l->settings[i];
+    return NULL;
+}
+
 /* Take the flag at *argv and, if that stands apart, its value. */
 static void take_flag(struct load *l, char *const **argv)
 {
@@ -383,6 +391,32 @@ static void take_flag(struct load *l, char *const **argv)
     free(word);
 }
 
+/*
+ * The file may be shared with other programs, so an unknown name is no mistake; one that
+ * is ours but for a letter or two, or for its case, most likely is.
+ */
+static void warn_of_near_name(const struct load *l, const struct dotenv_entry *entry)
+{
+    char name[CONFIG_HELP_FLAG_MAX], nearest[CONFIG_HELP_FLAG_MAX] = "";
+    size_t best = entry->name.len < 8 ? 2 : 3;
+
+    span_copy(name, sizeof name, entry->name);
+    for (char *c = name; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    for (size_t i = 0; i < l->count; i++) {
+        const char *known = l->settings[i].option->name;
+        size_t distance = edits(name, known);
+
+        if (distance < best) {
+            best = distance;
+            snprintf(nearest, sizeof nearest, "%s", known);
+        }
+    }
+    if (nearest[0])
+        log_warning("%s:%u: %.*s is no setting of ours: did you mean %s?", l->env_file,
+                    entry->line, (int)entry->name.len, entry->name.at, nearest);
+}
+
 static void take_env_text(struct load *l, const char *text)
 {
     struct dotenv d = {text, 1};
@@ -390,16 +424,17 @@ static void take_env_text(struct load *l, const char *text)
     struct buf value = {0};
     enum err e;
 
-    while (!(e = dotenv_next(&d, &entry, &value)) && entry.name.len)
-        for (size_t i = 0; i < l->count; i++) {
-            struct setting *s = &l->settings[i];
+    while (!(e = dotenv_next(&d, &entry, &value)) && entry.name.len) {
+        struct setting *s = find_name(l, entry.name);
 
-            if (!span_eq(entry.name, s->option->name))
-                continue;
-            free(s->file);
-            s->file = mem_strdup(buf_text(&value));
-            s->line = entry.line;
+        if (!s) {
+            warn_of_near_name(l, &entry);
+            continue;
         }
+        free(s->file);
+        s->file = mem_strdup(buf_text(&value));
+        s->line = entry.line;
+    }
     if (e)
         complain(l, "%s:%u: %s", l->env_file, entry.line, entry.wrong);
     buf_free(&value);

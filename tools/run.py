@@ -2,8 +2,9 @@
 """Start a broker, a feeder that replays recorded quotes, and a gateway; Ctrl-C stops them.
 
 Each is a process of its own.  One that dies is started again, at first after 0.2 s and at
-most after 5 s; one that says its settings are wrong (exit code 2) stops all.  The programs
-read the environment and .env as they always do, for instance:
+most after 5 s; one that ends before it was ever ready, or says that its settings are wrong
+(exit code 2), stops all.  The programs read the environment and .env as they always do,
+for instance:
 
   HOST, PORT         where the gateway listens (127.0.0.1, 8000)
   SPEED              multiplies the speed of the replay (1)
@@ -55,6 +56,8 @@ class Program:
         self.started_at = 0.0
         self.start_at = None  # when it is to be started again
         self.delay = DELAY_FIRST
+        self.was_ready = False  # ever
+        self.hint = None  # what to try, by what it said
 
     def start(self):
         parent = os.getpid()
@@ -141,7 +144,9 @@ class Supervisor:
         lines = program.read_lines()
         for line in lines or []:
             self.say(program.name, line)
+            program.hint = hint(line) or program.hint
             if line.startswith("ready "):
+                program.was_ready = True
                 self.on_ready(program, line)
         return lines is not None
 
@@ -186,16 +191,23 @@ class Supervisor:
         self.forget(program.pidfd)
         code = program.end()
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        verb = "died" if code else "ended"
         if self.is_stopping:
             self.say("run", f"{program.name} stopped ({how})")
             if program is self.leaving:
                 self.stop_next()
-        elif code == 2:
+        elif code == 2 and not program.hint:
             self.say("run", f"{program.name} says its settings are wrong; stopping")
             self.stop(2)
+        elif code == 2 or not program.was_ready:
+            when = "" if program.was_ready else " before it was ready"
+            self.say("run", f"{program.name} {verb}{when} ({how}); stopping")
+            if program.hint:
+                self.say("run", program.hint)
+            self.stop(128 - code if code < 0 else code or 1)
         else:
             wait = program.die(time.monotonic())
-            self.say("run", f"{program.name} died ({how}); again in {wait:.1f} s")
+            self.say("run", f"{program.name} {verb} ({how}); again in {wait:.1f} s")
 
     def on_signal(self, number):
         if not self.is_stopping:
@@ -258,6 +270,18 @@ class Supervisor:
         while not self.is_stopping or any(p.process for p in self.programs):
             self.turn(signals)
         return self.code
+
+
+def hint(line):
+    """What to type if the line says that a port is taken."""
+    found = re.search(r"another program listens on .*, or set (\w+)", line)
+    if not found:
+        return None
+    if found[1] == "PORT":
+        return "for instance: PORT=8010 make run"
+    names = ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")
+    free = " ".join(f"{name}=tcp://127.0.0.1:0" for name in names)
+    return f"free ones: {free} make run"
 
 
 def own_grace():

@@ -41,6 +41,7 @@ struct botapi {
     int64_t due; /* libcurl's timer, by `now`; -1: none */
     int64_t now; /* of the last turn */
     char base[URL_MAX];
+    char host[128]; /* and port, if base_url has one: for sentences */
 };
 
 static void on_ready(struct loop_watch *w, uint32_t events)
@@ -126,6 +127,14 @@ static void prepare(struct botapi *a, struct call *c)
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
 }
 
+static void take_host(const char *url, char *out, size_t size)
+{
+    const char *host = strstr(url, "://");
+
+    host = host ? host + 3 : url;
+    span_copy(out, size, (struct span){host, strcspn(host, "/")});
+}
+
 struct botapi *botapi_open(struct loop *loop, const char *base_url, const char *token)
 {
     struct botapi *a;
@@ -141,6 +150,7 @@ struct botapi *botapi_open(struct loop *loop, const char *base_url, const char *
     a->json = json_new();
     json_set_depth(a->json, JSON_DEPTH);
     snprintf(a->base, sizeof a->base, "%s/bot%s", base_url, token);
+    take_host(base_url, a->host, sizeof a->host);
     a->headers = curl_slist_append(NULL, "Content-Type: application/json");
     a->headers = curl_slist_append(a->headers, "Expect:");
     a->multi = curl_multi_init();
@@ -312,7 +322,7 @@ static int64_t number_of(const struct json_value *v)
     return strtoll(copy, NULL, 10);
 }
 
-static void judge_failure(CURLcode code, const struct call *c,
+static void judge_failure(const struct botapi *a, CURLcode code, const struct call *c,
                           struct botapi_answer *out)
 {
     long sent = 0;
@@ -320,7 +330,7 @@ static void judge_failure(CURLcode code, const struct call *c,
     /* What was not even begun to be written cannot have arrived. */
     curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
     out->verdict = sent ? BOTAPI_UNKNOWN : BOTAPI_NO_CONTACT;
-    snprintf(out->why, sizeof out->why, "%s",
+    snprintf(out->why, sizeof out->why, "%s: %s", a->host,
              c->is_too_large ? "the answer is too large" : curl_easy_strerror(code));
 }
 
@@ -384,7 +394,7 @@ bool botapi_take(struct botapi *a, struct botapi_answer *out)
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         out->code = (int)status;
         if (code)
-            judge_failure(code, c, out);
+            judge_failure(a, code, c, out);
         else
             judge_answer(a, out);
         curl_multi_remove_handle(a->multi, easy);

@@ -133,7 +133,8 @@ static void take_greeting(struct duty *d, const struct botapi_answer *a)
         int64_t now = loop_now(d->loop);
 
         backoff_failed(&d->api_backoff, a->retry_after_ms, random_u64(), now);
-        log_limited(&limit, now, LOG_WARNING, "getMe failed: %s", a->why);
+        log_limited(&limit, now, LOG_WARNING, "getMe failed: %s; going on trying",
+                    a->why);
         return;
     }
     backoff_succeeded(&d->api_backoff);

@@ -149,7 +149,7 @@ static void take_failure(struct duty *d, const struct botapi_answer *a)
     int64_t now = loop_now(d->loop);
     uint64_t update;
 
-    log_limited(&limit, now, LOG_WARNING, "getUpdates failed: %s",
+    log_limited(&limit, now, LOG_WARNING, "getUpdates failed: %s; going on trying",
                 a->verdict == BOTAPI_OK ? "the result is no list" : a->why);
     if (a->is_unreadable && d->is_careful && find_update(a->body, &update)) {
         log_warning("update %" PRIu64 " cannot be read (%s) and is skipped", update,

@@ -249,7 +249,8 @@ def test_the_limit_is_told_with_its_numbers(stage):
 
 def test_a_limit_of_zero_lets_nobody_in(stage):
     broker, gateway = stage.play(websocket_max_connections=0)
-    agree(stage, gateway, 503, "max_connections")
+    answer = agree(stage, gateway, 503, "max_connections")
+    assert answer.json()["error"]["message"] == "The limit of connections is 0: nobody is let in."
 
 
 def test_a_draining_gateway_says_so_until_it_ends(stage):

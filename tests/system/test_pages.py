@@ -430,10 +430,10 @@ def test_health_names_the_reason_feed_by_feed(stage):
     bad.settled()
     bad.goodbye()
     answer = pregon.eventually(lambda: gateway.page("health"),
-                               lambda h: {f["status"] for f in h["feeds"]} == {"live", "silent"})
+                               lambda h: {f["status"] for f in h["feeds"]} == {"live", "ended"})
     assert answer["status"] == "ok"
     feeds = {f["name"]: f for f in answer["feeds"]}
-    assert (feeds["good"]["status"], feeds["bad"]["status"]) == ("live", "silent")
+    assert (feeds["good"]["status"], feeds["bad"]["status"]) == ("live", "ended")
     assert (feeds["bad"]["accepted"], feeds["bad"]["refused"]) == (1, 1)
     assert "stale" in feeds["bad"]["reason"]
     good.goodbye()

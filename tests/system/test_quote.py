@@ -186,6 +186,17 @@ def test_a_bad_line_is_refused_with_its_number_and_reason_and_the_rest_goes_on(s
     assert "2 received, 0 lost" in said
 
 
+def test_refused_lines_that_are_only_counted_are_told_once_and_in_the_totals(stage):
+    broker = stage.broker()
+    feeder = stage.feeder(broker, "-", feed="lines")
+    feeder.write("not json\n" * 300 + '{"symbol":"A","last":"1"}\n')
+    feeder.end_of_input()
+    feeder.ends(0)
+    assert len(feeder.logged("line [0-9]+ refused: malformed")) < 300
+    assert len(feeder.logged("standard input: of the refused lines that follow most are only counted")) == 1
+    assert feeder.logged("feed lines: 1 lines, 1 received, 0 lost, 300 refused")
+
+
 def test_recorded_quotes_flow_with_their_prices_as_recorded(stage):
     broker, gateway = stage.play(client_queue=64 * 1024 * 1024)
     client = stage.client(gateway, "?mode=all")

@@ -186,7 +186,8 @@ def test_a_feeder_that_comes_back_gets_its_name_again_and_its_symbols_live(stage
     for _ in range(SYMBOLS):
         client.hears("state", state="stale")
     health = gateway.get("/cotizaciones/health")
-    assert (health.status, health.json()["feeds"][0]["status"]) == (503, "silent")
+    assert (health.status, health.json()["feeds"][0]["status"]) == (
+        503, "silent" if how == "SIGKILL" else "ended")
 
     feeder.start()
 

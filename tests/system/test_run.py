@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import sys
 
 import pytest
@@ -118,6 +119,39 @@ def test_wrong_settings_stop_all_and_are_named(stage, env, name):
     run.ends(2)
     assert any(name in text for text in run.log("out")), run.log()
     assert run.logged(r"^run +\| \w+ says its settings are wrong; stopping$")
+
+
+def test_a_taken_port_stops_all_and_tells_what_to_type(stage):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        run = Run(stage, PORT=str(port))
+        run.ends(2)
+        assert run.logged(rf"^gateway +\| CRITICAL: another program listens on 127.0.0.1:{port}:")
+        assert run.logged(r"^run +\| gateway died before it was ready \(exit code 2\); stopping$")
+        assert run.logged(r"^run +\| for instance: PORT=8010 make run$")
+        run = Run(stage, BROKER_PUBLISH=f"tcp://127.0.0.1:{port}")
+        run.ends(2)
+        assert run.logged(r"^run +\| free ones: BROKER_INGEST=tcp://127.0.0.1:0 .* make run$")
+
+
+def test_a_program_that_ends_before_it_was_ever_ready_is_not_started_again(stage):
+    directory = stage.path("no-store")
+    os.makedirs(directory)
+    run = Run(stage, STORE="sqlite:" + directory)  # a directory is no store
+    run.ends(1)
+    assert run.logged(r"^run +\| broker died before it was ready \(exit code 1\); stopping$")
+    assert not run.logged(r"again in")
+
+
+def test_a_program_that_was_asked_to_end_is_said_to_have_ended(stage):
+    run = Run(stage).up()
+    here = run.here()
+    os.kill(run.child("gateway"), signal.SIGTERM)
+    run.says(r"^run +\| gateway ended \(exit code 0\); again in \d\.\d s$", after=here)
+    run.says(r"^gateway +\| ready ", after=here)
+    run.stop()
 
 
 def test_its_lines_are_whole_and_named(stage):

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -43,6 +44,31 @@ def test_a_flag_counts_over_the_environment_over_the_env_file_over_the_default(s
     stage.path("mine.env", f"{name}=15\n")
     assert limit(flags=["--env-file", "mine.env"]) == 15
     assert limit(flags=["--env-file=mine.env"], env={name: "16"}) == 16
+
+
+def test_a_name_in_the_env_file_that_is_nearly_ours_is_warned_of_with_its_line(stage):
+    stage.path(".env", "OTHER_PROGRAMS_SETTING=x\nWEBSOCKT_TOKEN=s3cret\n")
+    gateway = stage.gateway(stage.broker())
+    gateway.says(r"^WARNING: +\.env:2: WEBSOCKT_TOKEN is no setting of ours: did you mean WEBSOCKET_TOKEN\?$")
+    here = gateway.here()
+    stage.path(".env", "\n\nheartbeat=1\n")
+    gateway.signal(signal.SIGHUP)
+    gateway.says(r"^WARNING: +\.env:3: heartbeat is no setting of ours: did you mean HEARTBEAT\?$", after=here)
+    gateway.says("settings reloaded", after=here)
+    assert not gateway.logged("OTHER_PROGRAMS|s3cret")
+
+
+def test_without_a_broker_gateway_and_feeder_name_the_addresses_they_ask(stage):
+    broker = stage.broker()
+    ingest, publish, control = (re.escape(broker.ready[k]) for k in ("ingest", "publish", "control"))
+    broker.stop()
+    gateway = stage.gateway(broker)
+    feeder = stage.feeder(broker, "sim:1", wait=False)
+    gateway.says(rf"^WARNING: +no broker at {publish} and {control} yet: is pregon-broker running\?$")
+    feeder.says(rf"^WARNING: +no broker at {ingest} and {control} yet: is pregon-broker running\?$")
+    broker.start()
+    gateway.says("The broker is here")
+    feeder.wait_ready()
 
 
 def test_a_flag_may_be_given_alone_or_with_no(stage):
@@ -108,6 +134,52 @@ def test_a_bad_value_stops_the_program_with_name_value_and_what_is_allowed(
     assert name.lower() in said or name.lower().replace("_", "-") in said, err
     assert value.lower() in said, err
     assert allowed.lower() in said, err
+
+
+@pytest.fixture
+def taken():
+    """A port that somebody listens on."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        yield s.getsockname()[1]
+
+
+def complaints(err):
+    return [line for line in err.splitlines() if not line.startswith("INFO")]
+
+
+def test_a_taken_port_of_the_gateway_is_named_once_with_what_to_do(stage, taken):
+    code, out, err = run(stage, "gateway", f"--port={taken}")
+    assert (code, out) == (2, "")
+    assert complaints(err) == [f"CRITICAL: another program listens on 127.0.0.1:{taken}: "
+                               "end it, or set PORT"]
+
+
+@pytest.mark.parametrize("name", ["BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL"])
+def test_a_taken_port_of_the_broker_is_named_once_with_what_to_do(stage, taken, name):
+    address = f"tcp://127.0.0.1:{taken}"
+    free = {key: "tcp://127.0.0.1:0" for key in ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")}
+    code, out, err = run(stage, "broker", env={**free, name: address})
+    assert (code, out) == (2, "")
+    assert complaints(err) == [f"CRITICAL: another program listens on {address}: "
+                               f"end it, or set {name}"]
+
+
+def test_an_address_that_is_not_ours_is_named_once(stage):
+    code, _, err = run(stage, "gateway", "--host=192.0.2.1", "--port=0")
+    assert code == 2
+    assert complaints(err) == ["CRITICAL: HOST, PORT: cannot listen on 192.0.2.1:0: "
+                               "Cannot assign requested address"]
+
+
+def test_a_store_that_another_broker_writes_stops_the_second_with_exit_code_2(stage):
+    broker = stage.broker(store="sqlite:" + stage.path("pregon.db"))
+    code, out, err = run(stage, "broker", "--store=" + broker.settings["store"],
+                         env={key: "tcp://127.0.0.1:0" for key in
+                              ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")})
+    assert (code, out) == (2, "")
+    assert len(complaints(err)) == 1 and "another broker" in err, err
 
 
 def test_star_together_with_credentials_is_refused_at_the_start(stage):

@@ -143,3 +143,65 @@ def test_a_killed_broker_finds_the_same_holder_again(trio):
     trio.broker.start()
     trio.check_called_out(one)
     assert not trio.broker.logged("it follows")
+
+
+def stored_broker(stage):
+    return stage.broker(store="sqlite:" + stage.path("pregon.db"))
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_after_a_goodbye_the_name_is_free_for_a_broker_started_anew_on_its_store(stage, end):
+    broker = stored_broker(stage)
+    first = stage.feed(broker, "main")
+    first.quote("X", last="1")
+    first.settled().goodbye()
+    broker.says("feed main says goodbye after line 1")
+    stage.control(broker).ask("ping")  # answered after the goodbye: it is remembered
+    here = broker.here()
+    getattr(broker, end)()
+
+    broker.start()
+
+    (row,) = stage.control(broker).ask("status")["feeds"]
+    assert (row["name"], row["live"], row["left"], row["received"]) == ("main", False, True, 1)
+    gateway = stage.gateway(broker)
+    (row,) = gateway.page("health")["feeds"]
+    assert (row["status"], row["reason"]) == ("ended", "it said goodbye: its symbols are stale")
+    assert gateway.page("quotes/X")["state"] == "stale"
+    second = stage.feeder(broker, "-", feed="main")
+    second.says("feed main granted .*; the one before us left after line 1$")
+    said = broker.log()[here:] + second.log()
+    assert not [t for t in said if "is held by" in t or "is silent" in t or "pid 0" in t], said
+    second.end_of_input()
+    second.ends(0)
+
+
+def test_the_same_owner_loses_no_count_by_a_goodbye_and_a_broker_started_anew(stage):
+    broker = stored_broker(stage)
+    first = stage.feed(broker, "main")
+    for n in range(3):
+        first.quote("X", last=str(n + 1))
+    first.settled().goodbye()
+    broker.says("feed main says goodbye after line 3")
+    broker.stop()
+    broker.start()
+    hello = {"role": "feeder", "name": "main", "oldest": 1, "newest": 1, "acked": 1}
+    answer = stage.control(broker).ask("hello", owner=first.owner, **hello)
+    assert answer["received"] == 3 and "after" not in answer, answer
+
+
+def test_who_held_the_name_of_a_killed_broker_is_never_called_pid_0(stage):
+    broker = stored_broker(stage)
+    first = stage.feed(broker, "main")
+    first.quote("X", last="1")
+    first.settled()
+    broker.kill()
+    first.fall_silent()
+    broker.start()
+    second = stage.feeder(broker, "-", feed="main")  # ready: the name is its own
+    second.says("feed main granted .*; the one before us fell silent after line 1$")
+    broker.says(r"feed main \(a feeder whose pid is not known\) is silent")
+    said = broker.log() + second.log()
+    assert not [t for t in said if re.search(r"pid 0|on ,|\(,| on $", t)], said
+    second.end_of_input()
+    second.ends(0)

@@ -34,10 +34,10 @@ def epoch_of(broker):
     return broker.says(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
 
 
-def refused(stage, path, **settings):
+def refused(stage, path, code=1, **settings):
     """A broker that does not start: its last words."""
     broker = stage.broker(wait=False, store=f"sqlite:{path}", **settings)
-    broker.ends(code=1)
+    broker.ends(code)
     return "\n".join(broker.log("err"))
 
 
@@ -277,7 +277,7 @@ def test_a_newer_store_is_refused_and_left_alone(stage, path):
 
 def test_one_store_has_one_broker(stage, path):
     started(stage, path)
-    assert path in refused(stage, path)
+    assert path in refused(stage, path, code=2)
 
 
 def test_settings_that_make_no_sense_stop_it(stage):

@@ -405,6 +405,15 @@ def test_a_mistake_is_answered_with_its_place_and_the_connection_stays(stage, te
     assert client.asks("ping", id=1)["op"] == "ping"
 
 
+def test_what_is_no_json_is_answered_with_its_place_and_with_what_is_expected(stage):
+    broker, gateway = stage.play()
+    client = silent(stage, gateway)
+    client.send("hello")
+    error = client.hears("error", code="bad_request")
+    assert error["at"] == 0
+    assert error["message"].endswith('; a request looks like {"op":"ping"}'), error
+
+
 def test_an_unknown_op_is_an_error_that_lists_the_known_ones(stage):
     broker, gateway = stage.play()
     client = silent(stage, gateway)

@@ -471,6 +471,14 @@ def test_a_token_that_is_not_valid_ends_the_program_with_a_sentence(stage, teleg
     pregon.eventually(lambda: locks(stage, broker)[""]["state"], lambda s: s == "free")
 
 
+def test_without_a_network_it_names_the_host_and_says_that_it_goes_on(stage, telegram):
+    broker = stage.broker()
+    one = bot(stage, broker, telegram, wait=False,
+              telegram_api_base_url="http://127.0.0.1:1")
+    one.says(r"getMe failed: 127\.0\.0\.1:1: .*; going on trying$")
+    one.stop()
+
+
 def test_the_token_comes_from_the_environment_or_a_file_and_nowhere_else(stage, telegram):
     broker = stage.broker()
     file = stage.path("token", TOKEN + "\n")
