@@ -1,6 +1,7 @@
 """The examples are built and run as somebody's programs would be: against an installed copy."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -63,6 +64,17 @@ def test_the_c_example_follows_quotes_from_an_installed_library(stage, installed
     feed.quote("EUR/USD", last="1.08")
     example.says(r"^EUR/USD 1\.08$")
     example.stop()
+
+
+def test_links_of_the_installed_documents_lead_somewhere(installed):
+    top = os.path.join(installed[0], "share", "doc", "pregon")
+    for name in ("README.md", "README.es.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/operations.md",
+                 "docs/protocol.md"):
+        with open(os.path.join(top, name), encoding="utf-8") as f:
+            targets = re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", f.read())
+        for target in targets:
+            if "://" not in target:
+                assert os.path.exists(os.path.join(top, os.path.dirname(name), target)), (name, target)
 
 
 def test_the_library_shows_its_own_names_only(installed):
