@@ -67,6 +67,9 @@ UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
 SONAME     := libpregon.so.0
 LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 
+# Compiling takes all cores, unless -j says how many; all else stays in the order it was asked for.
+JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # Two minutes of chaos and a hundred killed brokers, beside the stories; under the sanitizers the
 # stories do.  `make chaos` is the chaos by itself.
 CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
@@ -74,14 +77,15 @@ CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
+.PHONY: all build deps run test unit unit-build system check hdr-check arch-check docs docs-check \
         test-sanitize test-compose chaos chaos-locks bench-store bench-locks format format-check \
         compdb install install-systemd clean help
 
 all: deps ## build the programs (default)
-	$(Q)$(MAKE) --no-print-directory build
+	$(Q)$(MAKE) --no-print-directory $(JOBS) build
 
 build: $(BINARIES) $(LIBPREGON)
+	@:
 
 deps: ## install what is missing from Debian's packages (asks nothing when all is there)
 	$(Q)tools/install-deps
@@ -146,9 +150,13 @@ run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 	$(Q)$(PYTHON) tools/run.py --bin $(B)/bin
 
 test: deps ## run every test that fits in eight minutes
+	$(Q)$(MAKE) --no-print-directory $(JOBS) build unit-build $(DRIVER)
 	$(Q)$(MAKE) --no-print-directory check system
 
 check: unit hdr-check arch-check docs-check
+
+unit-build: $(UNIT_TESTS)
+	@:
 
 unit: $(UNIT_TESTS) ## unit tests only
 	$(Q)for t in $^; do $$t >$$t.log 2>&1 && echo "  OK   $$t" || { cat $$t.log; exit 1; }; done
@@ -206,10 +214,15 @@ compile_commands.json: Makefile $(ALL_SRC)
 	  printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$s" "$(CURDIR)" "$$f" \
 	  '$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c '"$$f"; s=,; done; printf '\n]\n'; } > $@
 
+# Documents lie as they do here, so that their links lead somewhere.
+DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE \
+             consumer/pregon.h feeder/data/README.md \
+             $(wildcard docs/*.md docs/adr/*.md consumer/examples/*.*)
+DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
+
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pregon/data \
-	  $(DESTDIR)$(PREFIX)/share/doc/pregon/examples $(DESTDIR)$(PREFIX)/include \
-	  $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	  $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 consumer/pregon.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(B)/libpregon.a $(B)/$(SONAME) $(DESTDIR)$(PREFIX)/lib
@@ -218,8 +231,8 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	  -e "s|@VERSION@|$$(sed -n 's/.*PREGON_VERSION "\(.*\)"/\1/p' shared/version.h)|" \
 	  consumer/pregon.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/pregon.pc
 	install -m 644 feeder/data/* $(DESTDIR)$(PREFIX)/share/pregon/data
-	install -m 644 README.md README.es.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/pregon
-	install -m 644 consumer/examples/* $(DESTDIR)$(PREFIX)/share/doc/pregon/examples
+	$(Q)for f in $(DOCUMENTS); do install -D -m 644 $$f $(DOC)/$$f || exit 1; done
+	$(if $(DESTDIR),,$(Q)[ "$$(id -u)" != 0 ] || PATH="$$PATH:/usr/sbin:/sbin" ldconfig)
 
 install-systemd: ## install systemd units, and settings for them in /etc/pregon
 	$(Q)tools/install-units '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' '$(UNITDIR)'

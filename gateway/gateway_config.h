@@ -63,8 +63,8 @@
     X(text, STATUS_TOKEN, status_token, "", 0, 256, NULL,                                \
       "If set, only its bearers see clients' addresses in websocket_status.")            \
     X(text, LOCKS_TOKEN, locks_token, "", 0, 256, NULL,                                  \
-      "If set, its bearers may take, renew, release and break locks over HTTP; empty: "  \
-      "locks are only shown.")                                                           \
+      "If set, its bearers may take, renew, release and break locks over HTTP and see " \
+      "their values; empty: locks are only shown.")                                      \
     X(text, ROOT_PATH, root_path, "", 0, 200, NULL,                                      \
       "Path a proxy puts in front; understood with and without it.")                     \
     X(flag, PROXY_HEADERS, proxy_headers, "1", 0, 1, NULL,                               \

@@ -1,4 +1,5 @@
-/* Prints the bid and the ask of what is named: cc follow.c $(pkg-config --cflags --libs pregon) */
+/* Prints the prices of what is named: cc follow.c -o follow $(pkg-config --cflags --libs pregon) */
+#include <err.h>
 #include <pregon.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,11 +13,15 @@ static void on_signal(int number)
 
 static void on_quote(void *ctx, const struct pregon_quote *q)
 {
-    char bid[64], ask[64];
+    char bid[64], ask[64], last[64];
 
     (void)ctx;
-    printf("%s %s %s\n", q->symbol, pregon_quote_text(q, "bid", bid, sizeof bid),
-           pregon_quote_text(q, "ask", ask, sizeof ask));
+    pregon_quote_text(q, "bid", bid, sizeof bid);
+    pregon_quote_text(q, "ask", ask, sizeof ask);
+    if (*bid || *ask)
+        printf("%s %s %s\n", q->symbol, bid, ask);
+    else
+        printf("%s %s\n", q->symbol, pregon_quote_text(q, "last", last, sizeof last));
     fflush(stdout);
 }
 
@@ -25,12 +30,14 @@ int main(int argc, char **argv)
     struct pregon_options options = PREGON_OPTIONS;
     struct pregon *p;
 
+    if (argc < 2)
+        errx(2, "usage: follow SYMBOL | 'PREFIX*' ...");
     options.on_quote = on_quote;
     if (pregon_open(&options, &p))
-        return 1;
+        errx(1, "BROKER_PUBLISH or BROKER_CONTROL is no address");
     for (int i = 1; i < argc; i++)
         if (pregon_subscribe(p, argv[i]))
-            fprintf(stderr, "%s is no symbol\n", argv[i]);
+            warnx("%s is no symbol", argv[i]);
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     while (!is_over)

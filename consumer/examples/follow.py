@@ -9,9 +9,9 @@ def follow(pattern):  # symbol, position, fields: newest values, then all that f
     prefix = pattern[:-1] if pattern[-1] == "*" else pattern + " "
     context, ids = zmq.Context(), itertools.count(1)
     records, control = context.socket(zmq.SUB), context.socket(zmq.DEALER)
-    for socket, address in (records, "BROKER_PUBLISH"), (control, "BROKER_CONTROL"):
+    for socket, name, port in (records, "PUBLISH", 5556), (control, "CONTROL", 5557):
         socket.heartbeat_ivl, socket.rcvtimeo = 1000, 3000
-        socket.connect(os.environ[address])
+        socket.connect(os.environ.get("BROKER_" + name, f"tcp://127.0.0.1:{port}"))
     for topic in "!welcome ", "!heartbeat ", prefix:
         records.subscribe(topic)
 
@@ -65,5 +65,7 @@ def follow(pattern):  # symbol, position, fields: newest values, then all that f
         records.unsubscribe(mark)
 
 
-for symbol, position, fields in follow(sys.argv[1]):
-    print(symbol, position, fields.get("bid"), fields.get("ask"), flush=True)
+wanted = sys.argv[1] if len(sys.argv) == 2 else sys.exit("usage: follow.py SYMBOL | 'PREFIX*'")
+for symbol, position, fields in follow(wanted):
+    prices = [fields[name] for name in ("bid", "ask") if name in fields] or [fields["last"]]
+    print(symbol, position, *prices, flush=True)

@@ -45,7 +45,10 @@ const at = id => document.getElementById(id);
 /* A proxy may have put a prefix in front of us. */
 const base = location.pathname.replace(/\/(index\.html)?$/, "");
 const streamUrl = location.origin.replace(/^http/, "ws") + base + "/ws/cotizaciones" + location.search;
-const checkUrl = base + "/cotizaciones/websocket_check?origin=" + encodeURIComponent(location.origin);
+/* The check must be shown the token that the handshake was. */
+const token = new URLSearchParams(location.search).get("token");
+const checkUrl = base + "/cotizaciones/websocket_check?" +
+    new URLSearchParams({origin: location.origin, ...(token && {token})});
 
 const rows = new Map(); /* symbol: {quote, tr, cells, shown} */
 const dirty = new Set();

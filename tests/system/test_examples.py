@@ -1,6 +1,7 @@
 """The examples are built and run as somebody's programs would be: against an installed copy."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -60,7 +61,20 @@ def test_the_c_example_follows_quotes_from_an_installed_library(stage, installed
     example.says(r"^EUR/USD 1\.0842 1\.0843$")
     feed.quote("EUR/USD", bid="1.0900", ask="1.09010")
     example.says(r"^EUR/USD 1\.0900 1\.09010$")
+    feed.quote("EUR/USD", last="1.08")
+    example.says(r"^EUR/USD 1\.08$")
     example.stop()
+
+
+def test_links_of_the_installed_documents_lead_somewhere(installed):
+    top = os.path.join(installed[0], "share", "doc", "pregon")
+    for name in ("README.md", "README.es.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/operations.md",
+                 "docs/protocol.md"):
+        with open(os.path.join(top, name), encoding="utf-8") as f:
+            targets = re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", f.read())
+        for target in targets:
+            if "://" not in target:
+                assert os.path.exists(os.path.join(top, os.path.dirname(name), target)), (name, target)
 
 
 def test_the_library_shows_its_own_names_only(installed):
@@ -135,12 +149,22 @@ def test_the_python_example_begins_anew_in_a_new_log(stage):
     feed = stage.feed(broker)
     example = told(stage, broker, [sys.executable, os.path.join(EXAMPLES, "follow.py"), "B*"], {})
     for n in (1, 2):
-        feed.quote("BTC/USD", last="1", bid=str(n))
+        feed.quote("BTC/USD", last=str(n))
         feed.quote("A", last="1")
         feed.settled()
-        example.says(rf"^BTC/USD \d+ {n} None$")
+        example.says(rf"^BTC/USD \d+ {n}$")
         broker.kill()
         broker.start()
     feed.quote("BTC/USD", last="1", bid="3")
-    example.says(r"^BTC/USD \d+ 3 None$")
+    example.says(r"^BTC/USD \d+ 3$")
     example.kill()
+
+
+@pytest.mark.parametrize("language", ["c", "python"])
+def test_an_example_that_is_asked_for_nothing_says_how_to_ask(stage, installed, language):
+    source = os.path.join(EXAMPLES, "follow." + {"c": "c", "python": "py"}[language])
+    command = ([sys.executable, source] if language == "python" else
+               [built(installed, stage.path, source)])
+    env = {**os.environ, "LD_LIBRARY_PATH": os.path.join(installed[0], "lib")}
+    result = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
+    assert result.returncode and "usage: follow" in result.stderr, result

@@ -78,11 +78,11 @@ def follow_through_everything(stage, command, name, code):
     """Snapshot, quote, a gateway that restarts, staleness."""
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    feed.quote("EUR/USD", bid="1.0842", ask="1.0843")
+    feed.quote("DAX", bid="1.0842", ask="1.0843")
     feed.quote("GOLD", last="2411.10")
     feed.settled()
     client = Snippet(stage, gateway, command, name, code)
-    client.says(r"^EUR/USD 1\.0842 / 1\.0843 live$")
+    client.says(r"^DAX 1\.0842 / 1\.0843 live$")
     feed.quote("USD/THB", last="24.90")
     client.says(r"^USD/THB 24\.90 live$")
     gateway.stop()
@@ -91,7 +91,7 @@ def follow_through_everything(stage, command, name, code):
     gateway.start()
     client.says(r"^USD/THB 24\.95 live$")
     feed.goodbye()
-    client.says(r"^EUR/USD 1\.0842 / 1\.0843 stale$")
+    client.says(r"^DAX 1\.0842 / 1\.0843 stale$")
     assert not client.logged("GOLD")
     client.kill()
 
@@ -100,7 +100,7 @@ def lose_nothing_in_mode_all(stage, command, name, code):
     """Every quote once and in order, whatever becomes of the gateway."""
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    asked = "symbols=EUR/USD,USD*"
+    asked = "symbols=DAX,USD*"
     assert code.count(asked) == 1
     client = Snippet(stage, gateway, command, name, code.replace(asked, asked + "&mode=all"))
 
@@ -176,6 +176,32 @@ def test_the_javascript_client_tells_why_it_was_refused(stage):
     client.kill()
 
 
+def test_the_javascript_client_shows_the_check_the_token_it_was_refused_with(stage):
+    command = node_command()
+    if not command:
+        pytest.skip("there is no node with a WebSocket")
+    broker, gateway = stage.play(websocket_token="t0ps3cret", websocket_max_connections=1)
+    here = "symbols=DAX,USD*"
+    code = snippet("README.md", "js").replace(here, here + "&token=t0ps3cret")
+    first = Snippet(stage, gateway, command, "first.mjs", code)
+    stage.feed(broker).quote("DAX", last="1")
+    first.says("^DAX 1 live$")
+    second = Snippet(stage, gateway, command, "second.mjs", code)
+    second.says(r"^(max_connections|unauthorized): ")
+    assert not second.logged("unauthorized")
+    first.kill()
+    second.kill()
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_python_client_backs_off_when_it_is_refused_by_close_code(stage, readme):
+    broker, gateway = stage.play(websocket_max_connections=0, websocket_explain=1)
+    code = snippet(readme, "python").replace("await asyncio.sleep(", "print('pause', pause) or await asyncio.sleep(0.01 * ")
+    client = Snippet(stage, gateway, [sys.executable, "-u"], "client.py", code)
+    client.says("^pause 4$")
+    client.kill()
+
+
 @pytest.mark.parametrize("readme", READMES)
 def test_the_bot_takes_its_lock_renews_it_and_releases_it(stage, readme):
     broker, gateway = stage.play(locks_token="open-sesame")
@@ -191,7 +217,8 @@ def test_the_bot_takes_its_lock_renews_it_and_releases_it(stage, readme):
     assert gateway.get(path, "PUT", held, '{"owner":"another","ttl":60}').status == 200
     second = Snippet(stage, gateway, [sys.executable], "bot2.py", bot_of(readme))
     second.ends(1)
-    assert second.logged("409")
+    assert second.logged("^held: .*another")
+    assert not second.logged("Traceback")
     assert gateway.page("locks/telegram-bot")["holder"] == "another"
 
 
