@@ -72,7 +72,7 @@ CHAOS := tests/chaos/test_verdict.py $(if $(SAN),,tests/chaos/test_chaos.py)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit system check hdr-check arch-check docs docs-check \
-        test-sanitize chaos bench-store format format-check compdb install clean help
+        test-sanitize chaos bench bench-docs bench-store format format-check compdb install clean help
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory build
@@ -156,6 +156,14 @@ system: build $(DRIVER) ## tests against the real processes only
 chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 SEED=7
 	$(Q)$(PYTHON) tests/chaos/chaos.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
 	  $(if $(SEED),--seed $(SEED))
+
+BENCH := $(addprefix $(B)/tests/bench/,load floor relay sink)
+bench: build $(BENCH) ## Pregón beside the least that could do it: make bench QUICK=1 BENCH_ARGS='--works W1'
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/bench.py --json build/bench.jsonl \
+	  $(if $(QUICK),--quick) $(BENCH_ARGS)
+
+bench-docs: ## the same, and its table goes into docs/benchmarks.md
+	$(Q)$(MAKE) --no-print-directory bench BENCH_ARGS='--docs $(BENCH_ARGS)'
 
 bench-store: build $(B)/tests/bench/sink ## what storing costs: make bench-store BENCH_ARGS='--runs 5'
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/store.py $(BENCH_ARGS)
