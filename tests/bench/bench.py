@@ -26,7 +26,7 @@ class Bench:
     def __init__(self, args):
         self.is_quick = args.quick
         self.runs = args.runs or (1 if args.quick else 3)
-        self.seconds = args.seconds or (1.5 if args.quick else 4)
+        self.seconds = args.seconds or (1 if args.quick else 4)
         self.servers = args.servers.split(",") if args.servers else list(servers.SERVERS)
         self.figures = {}  # (work, measure, unit): {server: [value]}
         self.notes = []
@@ -117,7 +117,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     p.add_argument("--quick", action="store_true", help="one short run of each: does it work, not how fast")
     p.add_argument("--runs", type=int, default=0, help="of each server and work (3; quick: 1)")
-    p.add_argument("--seconds", type=float, default=0, help="of each measurement (4; quick: 1.5)")
+    p.add_argument("--seconds", type=float, default=0, help="of each measurement (4; quick: 1)")
     p.add_argument("--works", default=",".join(works.WORKS), help="some of: %(default)s")
     p.add_argument("--servers", default="", help="some of: " + ",".join(servers.SERVERS))
     p.add_argument("--json", default="", metavar="FILE", help="append figures as JSON lines")
@@ -127,6 +127,7 @@ def main():
     if unknown:
         p.error(f"--works: no such work: {', '.join(unknown)}")
     servers.look_for_peers()
+    servers.keep_off_the_servers()
     b = Bench(args)
     began, load_before = time.time(), os.getloadavg()[0]
     for name, server in servers.SERVERS.items():

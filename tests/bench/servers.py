@@ -33,6 +33,13 @@ def on(cores):
         os.sched_setaffinity(0, before)
 
 
+def keep_off_the_servers():
+    """We read logs in threads, which were started where the servers were."""
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(task), LOAD_CORES)
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -161,6 +168,7 @@ class Pregon(Server):
             self.gateways = [self.gateway() for _ in range(gateways)]
         with on(LOAD_CORES):
             self.feeder = stage.feeder(self.broker, "-", feed="bench")
+        keep_off_the_servers()
 
     def gateway(self):
         return self.stage.gateway(self.broker, descriptors=DESCRIPTORS, **self.settings)
@@ -173,6 +181,7 @@ class Pregon(Server):
         """A fresh one at the address of the one killed."""
         with on(SERVER_CORES):
             self.gateways = [self.gateway()]
+        keep_off_the_servers()
 
     @property
     def ports(self):
