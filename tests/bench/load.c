@@ -26,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -438,9 +437,6 @@ static void turn(int64_t wait_us)
 static void tell(const char *op, int64_t took_us, int64_t acked_us)
 {
     struct tally *t = &load.tally;
-    struct rusage used;
-
-    getrusage(RUSAGE_SELF, &used);
     printf("{\"op\":\"%s\",\"seconds\":%.6f,\"acked_seconds\":%.6f,\"open\":%zu,"
            "\"acked\":%zu,"
            "\"sent\":%llu,\"expected\":%llu,\"delivered\":%llu,\"missed\":%llu,"
@@ -449,7 +445,7 @@ static void tell(const char *op, int64_t took_us, int64_t acked_us)
            "\"errors\":%llu,"
            "\"closed\":%llu,\"refused\":%llu,\"bytes\":%.1f,\"p50_us\":%lld,\"p99_us\":"
            "%lld,"
-           "\"max_us\":%lld,\"load_cpu\":%.3f}\n",
+           "\"max_us\":%lld}\n",
            op, (double)took_us / 1e6, (double)acked_us / 1e6, load.open, load.acked,
            (unsigned long long)t->sent, (unsigned long long)t->expected,
            (unsigned long long)t->delivered, (unsigned long long)t->missed,
@@ -459,9 +455,7 @@ static void tell(const char *op, int64_t took_us, int64_t acked_us)
            (unsigned long long)t->closed, (unsigned long long)t->refused,
            t->delivered ? (double)t->bytes / (double)t->delivered : 0,
            (long long)tally_quantile(t, 0.5), (long long)tally_quantile(t, 0.99),
-           (long long)t->worst_us,
-           (double)used.ru_utime.tv_sec + (double)used.ru_stime.tv_sec +
-               (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
+           (long long)t->worst_us);
     fflush(stdout);
     memset(t, 0, sizeof *t);
 }

@@ -256,9 +256,10 @@ class Load:
 
     def publish(self, rate, seconds):
         """The answer, with what it cost the server: `cpu_us` of each delivery."""
-        before = seconds_of(self.server.pids)
+        before, own = seconds_of(self.server.pids), seconds_of([self.process.pid])
         answer = self.ask("publish", rate, seconds)
         spent = seconds_of(self.server.pids) - before
+        answer["load_busy"] = (seconds_of([self.process.pid]) - own) / answer["seconds"]
         answer["server_cpu"] = spent
         answer["cpu_us"] = spent / answer["delivered"] * 1e6 if answer["delivered"] else 0
         # In mode merge a newer value may take the place of one that has not been sent: not a loss.
