@@ -135,7 +135,9 @@ def main():
             b.note(f"{name} is left out: {server.missing}")
     for work in args.works.split(","):
         print(f"{work}: {works.WORKS[work].__doc__.splitlines()[0]}", flush=True)
+        at = time.monotonic()
         works.WORKS[work](b)
+        print(f"  ({time.monotonic() - at:.0f} s)", flush=True)
     about = {"commit": git("describe", "--always", "--dirty"), "machine": machine(),
              "options": " ".join(sys.argv[1:]), "began": round(began), "seconds": round(time.time() - began),
              "load_before": load_before, "runs": b.runs}
