@@ -62,6 +62,7 @@ HEADERS    := $(wildcard $(DIRS:%=%/*.h))
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
+BENCH      := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 SONAME     := libpregon.so.0
 LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 
@@ -144,7 +145,7 @@ run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 test: deps ## run every test that fits in eight minutes
 	$(Q)$(MAKE) --no-print-directory check system
 
-check: unit hdr-check arch-check docs-check
+check: unit hdr-check arch-check docs-check $(BENCH)
 
 unit: $(UNIT_TESTS) ## unit tests only
 	$(Q)for t in $^; do $$t >$$t.log 2>&1 && echo "  OK   $$t" || { cat $$t.log; exit 1; }; done
@@ -157,7 +158,6 @@ chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 S
 	$(Q)$(PYTHON) tests/chaos/chaos.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
 	  $(if $(SEED),--seed $(SEED))
 
-BENCH := $(addprefix $(B)/tests/bench/,load floor relay sink)
 bench: build $(BENCH) ## Pregón beside the least that could do it: make bench QUICK=1 BENCH_ARGS='--works W1'
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/bench.py --json build/bench.jsonl \
 	  $(if $(QUICK),--quick) $(BENCH_ARGS)
