@@ -144,7 +144,8 @@ def main():
     rows = list(table(b.figures))
     when = datetime.datetime.fromtimestamp(began, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     lines = [f"`bench.py {about['options']}`, commit {about['commit']}, {when}, {about['seconds']} s; {about['machine']}, "
-             f"load average {load_before:.1f} when it began; {b.runs} {"runs: medians (lowest–highest)" if b.runs > 1 else "run of each"}.", "",
+             f"load average {load_before:.1f} when it began; "
+             + (f"{b.runs} runs: medians (lowest–highest)." if b.runs > 1 else "one run of each."), "",
              *rows, *([""] if b.notes else []), *(f"- {n}" for n in b.notes)]
     print("\n" + "\n".join(lines))
     if args.json:
