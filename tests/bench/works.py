@@ -82,7 +82,7 @@ def w2(b):
 
 def w3(b):
     """Memory of idle clients, of the whole server over their number."""
-    for name in names(b, "pregon", "floor B", "node ws", "uvicorn"):
+    for name in names(b, *FANS[:2] if b.is_quick else ("pregon", "floor B", "node ws", "uvicorn")):
         for count in (5000, 18000) if name in ("pregon", "floor B") else (5000,):
             with play(name) as (server, load):
                 pids = server.pids[-1:]  # the broker knows no clients' sockets, but their entries
@@ -214,7 +214,7 @@ def w8(b):
     """The same deliveries a second from more clients, symbols, gateways: does one cost the same?"""
     seconds = b.seconds
     for _ in range(b.runs):
-        for name in names(b, "pregon", "floor B"):
+        for name in names(b, *FANS[:1 if b.is_quick else 2]):
             for clients in (100, 10000) if b.is_quick else (100, 1000, 10000, 18000):
                 with play(name) as (_server, load):
                     load.connect(clients)
