@@ -64,6 +64,7 @@ HEADERS    := $(wildcard $(DIRS:%=%/*.h))
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
+BENCH      := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 SONAME     := libpregon.so.0
 LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 
@@ -78,8 +79,8 @@ CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize test-compose chaos chaos-locks bench-store bench-locks format format-check \
-        compdb install install-systemd clean help
+        test-sanitize test-compose chaos chaos-locks bench bench-docs bench-store bench-locks format \
+        format-check compdb install install-systemd clean help
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build
@@ -153,7 +154,7 @@ test: deps ## run every test that fits in eight minutes
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build unit-build $(DRIVER)
 	$(Q)$(MAKE) --no-print-directory check system
 
-check: unit hdr-check arch-check docs-check
+check: unit hdr-check arch-check docs-check $(BENCH)
 
 unit-build: $(UNIT_TESTS)
 	@:
@@ -178,6 +179,13 @@ chaos-locks: build ## the same for locks and their callers: make chaos-locks MIN
 
 bench-locks: build ## what busy locks cost quotes: make bench-locks BENCH_ARGS='--rounds 6'
 	$(Q)$(PYTHON) tests/bench/locks.py --bin $(abspath $(B)/bin) $(BENCH_ARGS)
+
+bench: build $(BENCH) ## Pregón beside the least that could do it: make bench QUICK=1 BENCH_ARGS='--works W1'
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/bench.py --json build/bench.jsonl \
+	  $(if $(QUICK),--quick) $(BENCH_ARGS)
+
+bench-docs: ## the same, and its table goes into docs/benchmarks.md
+	$(Q)$(MAKE) --no-print-directory bench BENCH_ARGS='--docs $(BENCH_ARGS)'
 
 bench-store: build $(B)/tests/bench/sink ## what storing costs: make bench-store BENCH_ARGS='--runs 5'
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/store.py $(BENCH_ARGS)

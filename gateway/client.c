@@ -112,9 +112,8 @@ static bool settle(struct client *c, size_t n, const char *batch, size_t len,
         backlog_fall_behind(&c->sub.backlog);
         return false;
     }
-    buf_clear(&c->out);
-    if (c->out.cap > 4096)
-        buf_free(&c->out);
+    buf_free(
+        &c->out); /* what is said to one client is rare: idle ones hold none of it */
     while (begun < count && (begun ? ends[begun - 1] : out_len) < n)
         begun++;
     if (begun && ends[begun - 1] > n)

@@ -112,7 +112,11 @@ int handover_find(const struct handover *h, const char *host, int port, int loca
 
     if (inet_pton(AF_INET, host, &address) != 1)
         return -1;
-    for (int fd = 3; fd < h->budget.floor; fd++)
+    /* Connections come after what was opened before us, unless something of that was closed. */
+    for (int fd = h->dead + 1; fd < h->budget.floor; fd++)
+        if (is_peer(fd, &address, port, local_port))
+            return fd;
+    for (int fd = 3; fd < h->dead; fd++)
         if (is_peer(fd, &address, port, local_port))
             return fd;
     return -1;

@@ -133,6 +133,22 @@ static void another_peer_is_not_mistaken_for_it(void **state)
     assert_int_equal(fd, -1);
 }
 
+static void a_connection_on_a_number_freed_later_is_found(void **state)
+{
+    int low = dup(handover.dead), fd = -1;
+
+    (void)state;
+    /* A number below all that was open when we opened: the dead socket moves up. */
+    assert_int_equal(dup2(c.server, handover.dead), handover.dead);
+    handover.dead = low;
+    close(c.server);
+    c.server = -1;
+    assert_int_equal(
+        handover_take(&handover, "127.0.0.1", c.client_port, c.local_port, &fd), OK);
+    assert_true(fd >= handover.budget.floor);
+    close(fd);
+}
+
 static void without_a_number_left_it_says_emfile_and_leaves_the_socket(void **state)
 {
     struct rlimit before, tight;
@@ -183,6 +199,7 @@ int main(void)
         TEST(a_taken_socket_is_ours_and_the_old_number_reads_end_of_file),
         TEST(a_lent_socket_has_nothing_to_read_until_it_is_given_back),
         TEST(another_peer_is_not_mistaken_for_it),
+        TEST(a_connection_on_a_number_freed_later_is_found),
         TEST(without_a_number_left_it_says_emfile_and_leaves_the_socket),
         cmocka_unit_test(descriptors_are_divided_without_overlap),
     };

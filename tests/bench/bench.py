@@ -1,0 +1,161 @@
+"""Pregón beside the least that could do the same, and beside what else one would take: make bench.
+
+Every work starts its servers anew, pinned to one core, with the load (clients, source of quotes,
+feeder) on another; runs of the servers take turns, and medians are told.  docs/benchmarks.md says
+how to read it.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+import servers
+import works
+
+PAGE = os.path.join(servers.ROOT, "docs", "benchmarks.md")
+BEGIN, END = "<!-- make bench-docs writes what follows -->\n", "<!-- until here -->\n"
+
+
+class Bench:
+    def __init__(self, args):
+        self.is_quick = args.quick
+        self.runs = args.runs or (1 if args.quick else 3)
+        self.seconds = args.seconds or (1 if args.quick else 4)
+        self.servers = args.servers.split(",") if args.servers else list(servers.SERVERS)
+        self.figures = {}  # (work, measure, unit): {server: [value]}
+        self.notes = []
+        self.records = []
+
+    def record(self, work, measure, unit, server, value, details=None):
+        self.figures.setdefault((work, measure, unit), {}).setdefault(server, []).append(value)
+        self.records.append({"work": work, "measure": measure, "unit": unit, "server": server,
+                             "value": value, "details": details})
+        print(f"  {work} {server:8} {measure}: {shown(value)} {unit}", flush=True)
+
+    def note(self, text):
+        self.notes.append(text)
+        print(f"  ! {text}", flush=True)
+
+
+def shown(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def judge(work, measure, by_server):
+    """(what is asked, what it is, is it met), or None where nothing is asked."""
+    for (w, begins), (beside, how, limit) in works.GOALS.items():
+        if w == work and measure.startswith(begins) and "pregon" in by_server:
+            value = statistics.median(by_server["pregon"])
+            if beside:
+                if beside not in by_server:
+                    return None
+                value /= statistics.median(by_server[beside])
+            met = value <= limit if how == "<=" else value >= limit
+            sign = "≤" if how == "<=" else "≥"
+            return f"{sign} {limit:g}" + (f" × {beside}" if beside else ""), shown(value), met
+    return None
+
+
+def growth(figures):
+    """W8's goal is within one kind of growth: the dearest beside the cheapest."""
+    rows = {}
+    for (work, measure, _), by_server in figures.items():
+        if work == "W8" and "pregon" in by_server:
+            kind = "gateways" if "gateways" in measure else "symbols" if "symbols" in measure else "clients"
+            rows.setdefault(kind, []).append(statistics.median(by_server["pregon"]))
+    for kind, values in rows.items():
+        ratio = max(values) / min(values)
+        yield f"W8 | growth of {kind}: dearest beside cheapest", "≤ 1.3", shown(ratio), ratio <= 1.3
+
+
+def table(figures):
+    """Lines of markdown."""
+    order = [n for n in servers.SERVERS if any(n in f for f in figures.values())]
+    yield "| | | " + " | ".join(order) + " | asked | is | |"
+    yield "|---|---|" + "---:|" * len(order) + "---|---:|---|"
+    for (work, measure, unit), by_server in sorted(figures.items(), key=lambda f: f[0][0]):
+        cells = []
+        for name in order:
+            values = by_server.get(name)
+            spread = ""
+            if values and len(values) > 1:
+                spread = f" ({shown(min(values))}–{shown(max(values))})"
+            cells.append(shown(statistics.median(values)) + spread if values else "")
+        goal = judge(work, measure, by_server)
+        tail = [goal[0], goal[1], "" if goal[2] else "missed"] if goal else ["", "", ""]
+        yield f"| {work} | {measure}, {unit} | " + " | ".join(cells + tail) + " |"
+    for row, asked, is_, met in growth(figures):
+        yield f"| {row} | " + " | " * len(order) + f"{asked} | {is_} | {'' if met else 'missed'} |"
+
+
+def git(*words):
+    return subprocess.run(["git", "-C", servers.ROOT, *words], capture_output=True, text=True,
+                          check=False).stdout.strip()
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
+        model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "?")
+    return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}"
+
+
+def write_page(lines):
+    with open(PAGE, encoding="utf-8") as f:
+        before, rest = f.read().split(BEGIN)
+    after = rest.split(END)[1]
+    with open(PAGE, "w", encoding="utf-8") as f:
+        f.write(before + BEGIN + "\n" + "\n".join(lines) + "\n\n" + END + after)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    p.add_argument("--quick", action="store_true", help="one short run of each: does it work, not how fast")
+    p.add_argument("--runs", type=int, default=0, help="of each server and work (3; quick: 1)")
+    p.add_argument("--seconds", type=float, default=0, help="of each measurement (4; quick: 1)")
+    p.add_argument("--works", default=",".join(works.WORKS), help="some of: %(default)s")
+    p.add_argument("--servers", default="", help="some of: " + ",".join(servers.SERVERS))
+    p.add_argument("--json", default="", metavar="FILE", help="append figures as JSON lines")
+    p.add_argument("--docs", action="store_true", help="put the table into docs/benchmarks.md")
+    args = p.parse_args()
+    unknown = [w for w in args.works.split(",") if w not in works.WORKS]
+    if unknown:
+        p.error(f"--works: no such work: {', '.join(unknown)}")
+    servers.look_for_peers()
+    servers.keep_off_the_servers()
+    b = Bench(args)
+    began, load_before = time.time(), os.getloadavg()[0]
+    for name, server in servers.SERVERS.items():
+        if server.missing and name in b.servers:
+            b.note(f"{name} is left out: {server.missing}")
+    for work in args.works.split(","):
+        print(f"{work}: {works.WORKS[work].__doc__.splitlines()[0]}", flush=True)
+        at = time.monotonic()
+        works.WORKS[work](b)
+        print(f"  ({time.monotonic() - at:.0f} s)", flush=True)
+    about = {"commit": git("describe", "--always", "--dirty"), "machine": machine(),
+             "options": " ".join(sys.argv[1:]), "began": round(began), "seconds": round(time.time() - began),
+             "load_before": load_before, "runs": b.runs}
+    rows = list(table(b.figures))
+    when = datetime.datetime.fromtimestamp(began, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    lines = [f"`bench.py {about['options']}`, commit {about['commit']}, {when}, {about['seconds']} s; {about['machine']}, "
+             f"load average {load_before:.1f} when it began; "
+             + (f"{b.runs} runs: medians (lowest–highest)." if b.runs > 1 else "one run of each."), "",
+             *rows, *([""] if b.notes else []), *(f"- {n}" for n in b.notes)]
+    print("\n" + "\n".join(lines))
+    if args.json:
+        os.makedirs(os.path.dirname(os.path.abspath(args.json)), exist_ok=True)
+        with open(args.json, "a", encoding="utf-8") as f:
+            for record in b.records:
+                f.write(json.dumps({**about, **record}) + "\n")
+    if args.docs:
+        write_page(lines)
+
+
+if __name__ == "__main__":
+    main()
