@@ -207,8 +207,10 @@ void pregon_locks_check(struct pregon *p)
 
 /* --- asking ------------------------------------------------------------------------------------ */
 
-static struct question *begin(struct pregon_lock *l, enum hold_wish wish, struct buf *b,
-                              msgpack_packer *pk)
+/* l NULL: of a lock that is gone. */
+static struct question *begin(struct pregon *p, struct pregon_lock *l,
+                              enum hold_wish wish, struct span name, struct span owner,
+                              struct buf *b, msgpack_packer *pk)
 {
     static const struct {
         const char *op;
@@ -220,12 +222,12 @@ static struct question *begin(struct pregon_lock *l, enum hold_wish wish, struct
         [HOLD_WISH_CANCEL] = {"lock_cancel", 2},
     };
     struct question *q =
-        pregon_ask(l->p, QUESTION_LOCK, ops[wish].op, ops[wish].members, b, pk);
+        pregon_ask(p, QUESTION_LOCK, ops[wish].op, ops[wish].members, b, pk);
 
     q->lock = l;
     q->wish = wish;
-    pack_kv_text(pk, "name", span_of(l->name));
-    pack_kv_text(pk, "owner", span_of(l->owner));
+    pack_kv_text(pk, "name", name);
+    pack_kv_text(pk, "owner", owner);
     return q;
 }
 
@@ -233,7 +235,8 @@ static void ask(struct pregon_lock *l, enum hold_wish wish)
 {
     struct buf b = {0};
     msgpack_packer pk;
-    struct question *q = begin(l, wish, &b, &pk);
+    struct question *q =
+        begin(l->p, l, wish, span_of(l->name), span_of(l->owner), &b, &pk);
 
     if (wish == HOLD_WISH_LOCK) {
         pack_kv_u(&pk, "ttl_ms", (uint64_t)l->hold.ttl_ms);
@@ -286,6 +289,36 @@ static int64_t begun_at(const struct question *q, struct span answer)
     return waited < (uint64_t)(now - q->sent_at) ? q->sent_at + (int64_t)waited : now;
 }
 
+/* Those that wait for it ask again, and have the same grant; those that leave do not. */
+static bool is_wanted(const struct pregon *p, struct span name, struct span owner)
+{
+    for (const struct pregon_lock *l = p->locks; l; l = l->next)
+        if ((l->hold.phase == HOLD_WAITING || l->hold.phase == HOLD_HELD) &&
+            span_eq(name, l->name) && span_eq(owner, l->owner))
+            return true;
+    return false;
+}
+
+/*
+ * A question for a broker that is away waits in the socket for longer than we wait for its
+ * answer, and is granted when the broker is back: to somebody who may have closed the lock since.
+ */
+void pregon_lock_answered_late(struct pregon *p, struct span answer)
+{
+    struct span name = pack_find_text(answer, "name"),
+                owner = pack_find_text(answer, "owner");
+    uint64_t token = pack_find_u(answer, "token", 0);
+    struct buf b = {0};
+    msgpack_packer pk;
+
+    if (!span_eq(pack_find_text(answer, "re"), "lock") ||
+        pack_find_text(answer, "error").len || !token || is_wanted(p, name, owner))
+        return;
+    begin(p, NULL, HOLD_WISH_RELEASE, name, owner, &b, &pk);
+    pack_kv_u(&pk, "token", token);
+    pregon_send(p, &b);
+}
+
 void pregon_lock_answered(struct pregon *p, struct question *q, struct span answer)
 {
     struct pregon_lock *l = q->lock;
@@ -300,9 +333,10 @@ void pregon_lock_answered(struct pregon *p, struct question *q, struct span answ
             l ? (int64_t)pack_find_u(answer, "ttl_ms", (uint64_t)l->hold.ttl_ms) : 0,
     };
 
-    (void)p;
-    if (!l)
+    if (!l) {
+        pregon_lock_answered_late(p, answer);
         return;
+    }
     switch (hold_on_answer(&l->hold, &a, clock_boot_ms())) {
     case HOLD_NO_NEWS:
         break;
