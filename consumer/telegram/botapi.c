@@ -116,6 +116,9 @@ static void prepare(struct botapi *a, struct call *c)
     CURL *e = c->easy;
 
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    /* A name is looked up by a thread; without this the end of a call, in time or not, waits for
+     * it, and the loop with it: the lock would run out. */
+    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, a->headers);
