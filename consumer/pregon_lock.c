@@ -8,38 +8,26 @@
 #include "consumer/pregon_private.h"
 #include "shared/clock.h"
 #include "shared/hash.h"
+#include "shared/lock_name.h"
 #include "shared/mem.h"
 #include "shared/pack.h"
 #include "shared/random.h"
 
-#define TTL_MIN_MS 1000
-#define TTL_MAX_MS 600000
 #define TTL_USUAL_MS 30000
+
+_Static_assert(PREGON_LOCK_NAME_MAX == LOCK_NAME_MAX &&
+                   PREGON_LOCK_OWNER_MAX == LOCK_OWNER_MAX &&
+                   PREGON_VALUE_MAX == LOCK_VALUE_MAX,
+               "pregon.h says what the broker says");
 
 /* --- opening, closing ------------------------------------------------------------------- */
 
-bool pregon_lock_is_name(const char *name)
-{
-    size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                              "0123456789._:-");
-
-    return len && !name[len] && len <= PREGON_LOCK_NAME_MAX;
-}
-
-static bool is_owner(const char *owner)
-{
-    size_t len = 0;
-
-    for (; owner[len] > ' ' && owner[len] < 0x7f; len++)
-        ;
-    return len && !owner[len] && len <= PREGON_LOCK_OWNER_MAX;
-}
-
 static bool is_allowed(const struct pregon_lock_options *o)
 {
-    return (!o->ttl_ms || (o->ttl_ms >= TTL_MIN_MS && o->ttl_ms <= TTL_MAX_MS)) &&
-           o->delay_ms >= 0 && o->delay_ms <= TTL_MAX_MS &&
-           (!o->owner || is_owner(o->owner));
+    return (!o->ttl_ms ||
+            (o->ttl_ms >= LOCK_TTL_MIN_MS && o->ttl_ms <= LOCK_TTL_MAX_MS)) &&
+           o->delay_ms >= 0 && o->delay_ms <= LOCK_TTL_MAX_MS &&
+           (!o->owner || lock_is_owner(span_of(o->owner)));
 }
 
 enum pregon_error pregon_lock_open(struct pregon *p, const char *name,
@@ -49,7 +37,7 @@ enum pregon_error pregon_lock_open(struct pregon *p, const char *name,
     struct pregon_lock_options o = {0};
     struct pregon_lock *l;
 
-    if (!name || !pregon_lock_is_name(name) || !options || !options->size)
+    if (!name || !lock_is_name(span_of(name)) || !options || !options->size)
         return PREGON_ERROR_INVALID;
     memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     if (!is_allowed(&o))

@@ -84,7 +84,6 @@ void pregon_lock_answered_late(struct pregon *p, struct span answer);
 bool pregon_locks_are_leaving(const struct pregon *p);
 void pregon_locks_leave(struct pregon *p);
 void pregon_locks_free(struct pregon *p);
-bool pregon_lock_is_name(const char *name);
 
 /* pregon_value.c; .len 0: unanswered, for that reason. */
 void pregon_value_answered(struct pregon *p, struct question *q, struct span answer,
