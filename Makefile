@@ -130,7 +130,7 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
 # libpregon: the consumer's objects and what they use of shared/, as one object in which only
 # pregon_… can be seen, so that nothing of it meets a name in somebody's program.
 PREGON_OBJ := $(call OBJ,$(call LIB_SRC,consumer) \
-  $(addprefix shared/,buf.c bus.c clock.c log.c mem.c pack.c quote.c random.c replay.c utf8.c wire.c))
+  $(addprefix shared/,buf.c bus.c clock.c lock_name.c log.c mem.c pack.c quote.c random.c replay.c utf8.c wire.c))
 
 $(B)/libpregon.o: $(PREGON_OBJ)
 	@echo "  LD   $@"

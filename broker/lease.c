@@ -63,35 +63,11 @@ void lease_allow_grants(struct lease_table *t, bool may_grant)
 
 /* --- names ------------------------------------------------------------------------------ */
 
-bool lease_is_name(struct span name)
-{
-    if (!name.len || name.len > LEASE_NAME_MAX)
-        return false;
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.at[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-              (c >= '0' && c <= '9') || c == '.' || c == '_' || c == ':' || c == '-'))
-            return false;
-    }
-    return true;
-}
-
-bool lease_is_owner(struct span owner)
-{
-    if (!owner.len || owner.len > LEASE_OWNER_MAX)
-        return false;
-    for (size_t i = 0; i < owner.len; i++)
-        if (owner.at[i] < 0x21 || owner.at[i] > 0x7e)
-            return false;
-    return true;
-}
-
 struct lease *lease_find(const struct lease_table *t, struct span name)
 {
     struct lease *l;
 
-    if (name.len > LEASE_NAME_MAX)
+    if (name.len > LOCK_NAME_MAX)
         return NULL;
     HASH_FIND(hh, t->by_name, name.at, name.len, l);
     return l;
@@ -285,11 +261,11 @@ void lease_grant(struct lease_table *t, struct lease *l, const struct lease_plac
 
 static const char *judge_ask(const struct lease_table *t, const struct lease_ask *ask)
 {
-    if (!lease_is_name(ask->name))
+    if (!lock_is_name(ask->name))
         return "name must be 1 to 64 of A-Z a-z 0-9 . _ : -";
-    if (!lease_is_owner(ask->owner))
+    if (!lock_is_owner(ask->owner))
         return "owner must be 1 to 128 printable ASCII characters without spaces";
-    if (ask->ttl_ms < LEASE_TTL_MIN_MS || ask->ttl_ms > (uint64_t)t->limits.ttl_max_ms)
+    if (ask->ttl_ms < LOCK_TTL_MIN_MS || ask->ttl_ms > (uint64_t)t->limits.ttl_max_ms)
         return "ttl_ms must be from 1000 to LOCK_TTL_MAX";
     if (ask->delay_ms > (uint64_t)t->limits.delay_max_ms)
         return "delay_ms must be at most LOCK_DELAY_MAX";
@@ -428,7 +404,7 @@ enum err lease_renew(struct lease_table *t, struct lease *l, struct span owner,
 
     if (!is_current(l, owner, token))
         return ERR_STALE;
-    if (ttl_ms && ttl_ms < LEASE_TTL_MIN_MS)
+    if (ttl_ms && ttl_ms < LOCK_TTL_MIN_MS)
         return ERR_INVALID;
     most = sure_ttl(t, l);
     set_held(t, l, ttl_ms && ttl_ms < (uint64_t)most ? (int64_t)ttl_ms : most, now);
@@ -465,7 +441,7 @@ enum err lease_put(struct lease_table *t, struct lease *l, struct span owner,
 {
     if (!is_current(l, owner, token))
         return ERR_STALE;
-    if (value.len > LEASE_VALUE_MAX)
+    if (value.len > LOCK_VALUE_MAX)
         return ERR_TOO_LARGE;
     if (t->value_bytes - l->value.len + value.len > LEASE_VALUES_MAX)
         return ERR_FULL;
@@ -536,8 +512,8 @@ size_t lease_waiters(const struct lease *l)
 
 static bool is_restorable(const struct lease_table *t, const struct lease_stored *s)
 {
-    return lease_is_name(s->name) && !lease_find(t, s->name) &&
-           (!s->token || lease_is_owner(s->owner)) && s->value.len <= LEASE_VALUE_MAX &&
+    return lock_is_name(s->name) && !lease_find(t, s->name) &&
+           (!s->token || lock_is_owner(s->owner)) && s->value.len <= LOCK_VALUE_MAX &&
            s->ttl_ms <= INT32_MAX && s->delay_ms <= INT32_MAX &&
            s->held_ms <= INT64_MAX / 2 && s->lost_ago_ms <= INT64_MAX / 2;
 }

@@ -24,16 +24,12 @@
 #include "broker/due.h"
 #include "shared/buf.h"
 #include "shared/err.h"
+#include "shared/lock_name.h"
 
-#define LEASE_NAME_MAX 64
-#define LEASE_OWNER_MAX 128
-#define LEASE_HOST_MAX 64
 #define LEASE_PEER_MAX 64 /* of a ROUTER identity; ZeroMQ's own are 5 bytes */
-#define LEASE_TTL_MIN_MS 1000
 #define LEASE_PLACE_MS 10000
-#define LEASE_LINE_MAX 1000     /* places of one lock, */
-#define LEASE_PLACES_MAX 100000 /* and of all */
-#define LEASE_VALUE_MAX 65536
+#define LEASE_LINE_MAX 1000                 /* places of one lock, */
+#define LEASE_PLACES_MAX 100000             /* and of all */
 #define LEASE_VALUES_MAX ((size_t)64 << 20) /* bytes of all values */
 #define LEASE_FORGET_MS \
     600000 /* a free lock without a value is forgotten after so long */
@@ -58,11 +54,11 @@ const char *lease_end_name(enum lease_end e); /* "expired", as on the wire */
 struct lease_place;
 
 struct lease {
-    char name[LEASE_NAME_MAX + 1];
+    char name[LOCK_NAME_MAX + 1];
     enum lease_state state;
     enum lease_end ended;
     /* Of the last grant; owner "" and token 0: there was none. */
-    char owner[LEASE_OWNER_MAX + 1], host[LEASE_HOST_MAX + 1];
+    char owner[LOCK_OWNER_MAX + 1], host[LOCK_HOST_MAX + 1];
     uint64_t pid, token;
     int64_t ttl_ms, delay_ms;
     int64_t
@@ -71,7 +67,7 @@ struct lease {
     int64_t until; /* held: it ends then; closed: free from then on */
     /* The last grant that expired or was broken; token 0: none. */
     struct lease_lost {
-        char owner[LEASE_OWNER_MAX + 1];
+        char owner[LOCK_OWNER_MAX + 1];
         uint64_t token;
         int64_t at;
         enum lease_end reason;
@@ -107,8 +103,6 @@ void lease_set_floor(struct lease_table *t,
 /* false: nothing is granted any more (or for now); what is held goes on. */
 void lease_allow_grants(struct lease_table *t, bool may_grant);
 
-bool lease_is_name(struct span name);
-bool lease_is_owner(struct span owner);
 struct lease *lease_find(const struct lease_table *t, struct span name);
 
 /* Who is to be answered. */
@@ -181,8 +175,8 @@ struct lease_event {
     enum lease_event_kind kind;
     struct lease *lease;
     struct lease_asker asker;
-    char name[LEASE_NAME_MAX + 1];   /* of a forgotten one */
-    char owner[LEASE_OWNER_MAX + 1]; /* of the place */
+    char name[LOCK_NAME_MAX + 1];   /* of a forgotten one */
+    char owner[LOCK_OWNER_MAX + 1]; /* of the place */
     size_t place;
     int64_t waited_ms; /* since the question */
 };

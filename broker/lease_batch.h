@@ -16,9 +16,9 @@
 
 /* A lock as it is stored; times in µs since 1970. */
 struct lease_row {
-    char name[LEASE_NAME_MAX + 1];
-    char owner[LEASE_OWNER_MAX + 1], host[LEASE_HOST_MAX + 1];
-    char lost_owner[LEASE_OWNER_MAX + 1];
+    char name[LOCK_NAME_MAX + 1];
+    char owner[LOCK_OWNER_MAX + 1], host[LOCK_HOST_MAX + 1];
+    char lost_owner[LOCK_OWNER_MAX + 1];
     enum lease_state state;
     enum lease_end ended, lost_reason;
     uint64_t pid, token, ttl_ms, delay_ms, granted_us, lost_token, lost_us;
@@ -30,7 +30,7 @@ struct lease_row {
 struct lease_batch {
     struct lease_row *rows;
     size_t count, cap;
-    char (*forgotten)[LEASE_NAME_MAX + 1];
+    char (*forgotten)[LOCK_NAME_MAX + 1];
     size_t forgotten_count, forgotten_cap;
     struct buf values;
     uint64_t token_floor; /* no token to come is below; 0: as before */

@@ -7,7 +7,7 @@
 enum lease_due { LEASE_DUE_LEASE, LEASE_DUE_PLACE };
 
 struct lease_place {
-    char owner[LEASE_OWNER_MAX + 1], host[LEASE_HOST_MAX + 1];
+    char owner[LOCK_OWNER_MAX + 1], host[LOCK_HOST_MAX + 1];
     uint64_t pid;
     int64_t ttl_ms, delay_ms;
     struct lease *lease;

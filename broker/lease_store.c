@@ -275,7 +275,7 @@ static enum err tell_row(const struct lease_store *s, struct span name,
         error, STORE_ERROR_MAX,
         "store %s: the row of lock '%.*s' makes no sense; correct it with sqlite3, or "
         "put a backup in its place",
-        s->path, (int)(name.len < LEASE_NAME_MAX ? name.len : LEASE_NAME_MAX), name.at);
+        s->path, (int)(name.len < LOCK_NAME_MAX ? name.len : LOCK_NAME_MAX), name.at);
     return ERR_MALFORMED;
 }
 

@@ -408,6 +408,8 @@ void follow_on_record(struct follow *f, struct span topic, struct span message,
         f->epoch = r.epoch;
     else if (r.epoch != f->epoch)
         follow_begin_anew(f, r.epoch, f->epoch, "log_replaced");
+    if (f->is_stopped)
+        return; /* the round that begins now has this record, too */
     if (r.kind == WIRE_HEARTBEAT) {
         f->heard_at = now;
         set_up(f, true);

@@ -50,6 +50,8 @@ void follow_begin_anew(struct follow *f, uint64_t epoch, uint64_t old_epoch,
                        const char *reason)
 {
     follow_tell_changed(f);
+    if (f->is_stopped)
+        return; /* the rest is told first; the next heartbeat is of the new log, too */
     follow_forget_symbols(f);
     buf_free(&f->held);
     f->held_at = 0;
@@ -72,10 +74,20 @@ bool follow_is_holding(const struct follow *f)
     return f->stage != STAGE_IDLE;
 }
 
+/* Doubt upon doubt would let it grow for ever: what was told stands before what was not. */
+static void drop_told(struct follow *f)
+{
+    f->held.len -= f->held_at;
+    memmove(f->held.data, f->held.data + f->held_at, f->held.len);
+    f->held_at = 0;
+}
+
 void follow_hold(struct follow *f, struct span topic, struct span message)
 {
     uint32_t lengths[] = {(uint32_t)topic.len, (uint32_t)message.len};
 
+    if (f->held_at > HELD_MAX / 2)
+        drop_told(f);
     if (f->held.len - f->held_at + message.len > HELD_MAX) {
         f->has_overflowed = true; /* the log has it: there will be another round */
         return;

@@ -103,8 +103,10 @@ static void on_answer(struct pregon *p, struct span answer)
         return;
     id = pack_find_u(answer, "id", 0);
     HASH_FIND(hh, p->questions, &id, sizeof id, q);
-    if (!q)
-        return; /* given up, or the broker speaks unasked */
+    if (!q) { /* given up, or the broker speaks unasked */
+        pregon_lock_answered_late(p, answer);
+        return;
+    }
     switch (q->kind) {
     case QUESTION_HELLO:
         on_hello(p, answer);

@@ -447,6 +447,11 @@ typedef void pregon_value_fn(void *ctx, enum pregon_error error, const char *mes
  * not hold the lock; PREGON_ERROR_TOO_LARGE; PREGON_ERROR_AWAY if too many questions
  * wait for a broker that is away; then `fn` (may be NULL) is not called.  Else it is, at
  * the latest 5 s later: PREGON_OK, _STALE, _NOT_STORED, _AWAY or _CLOSED.
+ *
+ * _AWAY and _CLOSED say that no answer came, not that the value was not put: the broker
+ * may have put it, or, after _AWAY, put it when it is back, if the token is still the
+ * current one then.  Puts of one connection are done in the order in which they were
+ * called, so one that is repeated cannot be undone by the one before it.
  */
 PREGON_API enum pregon_error pregon_value_put(struct pregon_lock *l, const void *data,
                                               size_t len, pregon_value_fn *fn,

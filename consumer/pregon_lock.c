@@ -8,38 +8,26 @@
 #include "consumer/pregon_private.h"
 #include "shared/clock.h"
 #include "shared/hash.h"
+#include "shared/lock_name.h"
 #include "shared/mem.h"
 #include "shared/pack.h"
 #include "shared/random.h"
 
-#define TTL_MIN_MS 1000
-#define TTL_MAX_MS 600000
 #define TTL_USUAL_MS 30000
+
+_Static_assert(PREGON_LOCK_NAME_MAX == LOCK_NAME_MAX &&
+                   PREGON_LOCK_OWNER_MAX == LOCK_OWNER_MAX &&
+                   PREGON_VALUE_MAX == LOCK_VALUE_MAX,
+               "pregon.h says what the broker says");
 
 /* --- opening, closing ------------------------------------------------------------------- */
 
-bool pregon_lock_is_name(const char *name)
-{
-    size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                              "0123456789._:-");
-
-    return len && !name[len] && len <= PREGON_LOCK_NAME_MAX;
-}
-
-static bool is_owner(const char *owner)
-{
-    size_t len = 0;
-
-    for (; owner[len] > ' ' && owner[len] < 0x7f; len++)
-        ;
-    return len && !owner[len] && len <= PREGON_LOCK_OWNER_MAX;
-}
-
 static bool is_allowed(const struct pregon_lock_options *o)
 {
-    return (!o->ttl_ms || (o->ttl_ms >= TTL_MIN_MS && o->ttl_ms <= TTL_MAX_MS)) &&
-           o->delay_ms >= 0 && o->delay_ms <= TTL_MAX_MS &&
-           (!o->owner || is_owner(o->owner));
+    return (!o->ttl_ms ||
+            (o->ttl_ms >= LOCK_TTL_MIN_MS && o->ttl_ms <= LOCK_TTL_MAX_MS)) &&
+           o->delay_ms >= 0 && o->delay_ms <= LOCK_TTL_MAX_MS &&
+           (!o->owner || lock_is_owner(span_of(o->owner)));
 }
 
 enum pregon_error pregon_lock_open(struct pregon *p, const char *name,
@@ -49,7 +37,7 @@ enum pregon_error pregon_lock_open(struct pregon *p, const char *name,
     struct pregon_lock_options o = {0};
     struct pregon_lock *l;
 
-    if (!name || !pregon_lock_is_name(name) || !options || !options->size)
+    if (!name || !lock_is_name(span_of(name)) || !options || !options->size)
         return PREGON_ERROR_INVALID;
     memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     if (!is_allowed(&o))
@@ -207,8 +195,10 @@ void pregon_locks_check(struct pregon *p)
 
 /* --- asking ------------------------------------------------------------------------------------ */
 
-static struct question *begin(struct pregon_lock *l, enum hold_wish wish, struct buf *b,
-                              msgpack_packer *pk)
+/* l NULL: of a lock that is gone. */
+static struct question *begin(struct pregon *p, struct pregon_lock *l,
+                              enum hold_wish wish, struct span name, struct span owner,
+                              struct buf *b, msgpack_packer *pk)
 {
     static const struct {
         const char *op;
@@ -220,12 +210,12 @@ static struct question *begin(struct pregon_lock *l, enum hold_wish wish, struct
         [HOLD_WISH_CANCEL] = {"lock_cancel", 2},
     };
     struct question *q =
-        pregon_ask(l->p, QUESTION_LOCK, ops[wish].op, ops[wish].members, b, pk);
+        pregon_ask(p, QUESTION_LOCK, ops[wish].op, ops[wish].members, b, pk);
 
     q->lock = l;
     q->wish = wish;
-    pack_kv_text(pk, "name", span_of(l->name));
-    pack_kv_text(pk, "owner", span_of(l->owner));
+    pack_kv_text(pk, "name", name);
+    pack_kv_text(pk, "owner", owner);
     return q;
 }
 
@@ -233,7 +223,8 @@ static void ask(struct pregon_lock *l, enum hold_wish wish)
 {
     struct buf b = {0};
     msgpack_packer pk;
-    struct question *q = begin(l, wish, &b, &pk);
+    struct question *q =
+        begin(l->p, l, wish, span_of(l->name), span_of(l->owner), &b, &pk);
 
     if (wish == HOLD_WISH_LOCK) {
         pack_kv_u(&pk, "ttl_ms", (uint64_t)l->hold.ttl_ms);
@@ -286,6 +277,36 @@ static int64_t begun_at(const struct question *q, struct span answer)
     return waited < (uint64_t)(now - q->sent_at) ? q->sent_at + (int64_t)waited : now;
 }
 
+/* Those that wait for it ask again, and have the same grant; those that leave do not. */
+static bool is_wanted(const struct pregon *p, struct span name, struct span owner)
+{
+    for (const struct pregon_lock *l = p->locks; l; l = l->next)
+        if ((l->hold.phase == HOLD_WAITING || l->hold.phase == HOLD_HELD) &&
+            span_eq(name, l->name) && span_eq(owner, l->owner))
+            return true;
+    return false;
+}
+
+/*
+ * A question for a broker that is away waits in the socket for longer than we wait for its
+ * answer, and is granted when the broker is back: to somebody who may have closed the lock since.
+ */
+void pregon_lock_answered_late(struct pregon *p, struct span answer)
+{
+    struct span name = pack_find_text(answer, "name"),
+                owner = pack_find_text(answer, "owner");
+    uint64_t token = pack_find_u(answer, "token", 0);
+    struct buf b = {0};
+    msgpack_packer pk;
+
+    if (!span_eq(pack_find_text(answer, "re"), "lock") ||
+        pack_find_text(answer, "error").len || !token || is_wanted(p, name, owner))
+        return;
+    begin(p, NULL, HOLD_WISH_RELEASE, name, owner, &b, &pk);
+    pack_kv_u(&pk, "token", token);
+    pregon_send(p, &b);
+}
+
 void pregon_lock_answered(struct pregon *p, struct question *q, struct span answer)
 {
     struct pregon_lock *l = q->lock;
@@ -300,9 +321,10 @@ void pregon_lock_answered(struct pregon *p, struct question *q, struct span answ
             l ? (int64_t)pack_find_u(answer, "ttl_ms", (uint64_t)l->hold.ttl_ms) : 0,
     };
 
-    (void)p;
-    if (!l)
+    if (!l) {
+        pregon_lock_answered_late(p, answer);
         return;
+    }
     switch (hold_on_answer(&l->hold, &a, clock_boot_ms())) {
     case HOLD_NO_NEWS:
         break;

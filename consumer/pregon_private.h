@@ -80,11 +80,12 @@ void pregon_locks_check(struct pregon *p);
 void pregon_locks_ask(struct pregon *p);
 int64_t pregon_locks_deadline(const struct pregon *p);
 void pregon_lock_answered(struct pregon *p, struct question *q, struct span answer);
+/* To a question that was given up: what it grants and nobody wants any more goes back. */
+void pregon_lock_answered_late(struct pregon *p, struct span answer);
 /* Are there locks that the broker has not yet heard we leave? */
 bool pregon_locks_are_leaving(const struct pregon *p);
 void pregon_locks_leave(struct pregon *p);
 void pregon_locks_free(struct pregon *p);
-bool pregon_lock_is_name(const char *name);
 
 /* pregon_value.c; .len 0: unanswered, for that reason. */
 void pregon_value_answered(struct pregon *p, struct question *q, struct span answer,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "consumer/pregon_private.h"
+#include "shared/lock_name.h"
 #include "shared/pack.h"
 
 static struct question *ask(struct pregon *p, const char *op, uint32_t members,
@@ -64,7 +65,7 @@ enum pregon_error pregon_value_get(struct pregon *p, const char *name,
     msgpack_packer pk;
     struct question *q;
 
-    if (!name || !pregon_lock_is_name(name))
+    if (!name || !lock_is_name(span_of(name)))
         return PREGON_ERROR_INVALID;
     if (p->is_closing)
         return PREGON_ERROR_CLOSED;

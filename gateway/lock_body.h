@@ -17,10 +17,8 @@
 #include <stdint.h>
 
 #include "shared/json.h"
+#include "shared/lock_name.h"
 
-#define LOCK_NAME_MAX 64
-#define LOCK_OWNER_MAX 128
-#define LOCK_HOST_MAX 64
 #define LOCK_BODY_MAX 16384 /* bytes of JSON */
 #define LOCK_BODY_ERROR_MAX 160
 
@@ -47,8 +45,6 @@ struct lock_body_error {
 bool lock_body_read(struct json *j, struct span body, struct lock_body *out,
                     struct lock_body_error *error);
 
-bool lock_body_is_name(struct span text);
-bool lock_body_is_owner(struct span text);
 /* A token in digits, above 0.  False: it is none, and *out is untouched. */
 bool lock_body_token(struct span text, uint64_t *out);
 

@@ -11,7 +11,6 @@
 #include "shared/pack.h"
 
 #define TELEGRAM "telegram"
-#define VALUE_MAX 65536
 #define REASON_MAX 200
 /* Whoever comes back by then keeps the place, which the broker drops after 10 s. */
 #define RETRY_MOST_S 8
@@ -62,7 +61,7 @@ static bool read_name(const struct request *r, const char *tail, char *name,
 
     rest.len -= rest.len && rest.at[rest.len - 1] == '/';
     rest.len -= strlen(tail);
-    if (!lock_body_is_name(rest)) {
+    if (!lock_is_name(rest)) {
         reply_error(p, r, 400, "bad_name", "This cannot be the name of a lock.",
                     LOCK_NAME_ALLOWED);
         return false;
@@ -94,7 +93,7 @@ static bool read_claim(const struct request *r, struct claim *c, struct reply *p
     bool given;
 
     if (request_param(r, "owner", c->owner, sizeof c->owner, &given) &&
-        lock_body_is_owner(span_of(c->owner)))
+        lock_is_owner(span_of(c->owner)))
         return read_token(r, &c->token, p);
     route_bad_parameter(p, r, "owner", LOCK_OWNER_ALLOWED);
     return false;
@@ -309,7 +308,7 @@ void route_get_locks(struct service *s, struct request *r, struct reply *p)
 
     order_init(&o, "locks");
     if (!request_param(r, "prefix", prefix, sizeof prefix, &given) ||
-        (prefix[0] && !lock_body_is_name(span_of(prefix)))) {
+        (prefix[0] && !lock_is_name(span_of(prefix)))) {
         route_bad_parameter(p, r, "prefix", "How the names begin. " LOCK_NAME_ALLOWED);
         return;
     }
@@ -530,7 +529,7 @@ void route_put_lock_value(struct service *s, struct request *r, struct reply *p)
     if (!is_trusted(r, p) || !read_name(r, ROUTE_LOCK_VALUE, name, p) ||
         !read_claim(r, &claim, p))
         return;
-    if (!body_read(s, r, VALUE_MAX, &value, p)) {
+    if (!body_read(s, r, LOCK_VALUE_MAX, &value, p)) {
         buf_free(&value);
         return;
     }

@@ -51,13 +51,18 @@ static void format_time(int64_t us, char out[32])
              tm.tm_sec % 100, (int)(us / 1000 % 1000));
 }
 
-/* A price is digits; whatever else came in its place must not reach the terminal. */
+/* A price is digits, a reason a word; whatever else a feed says must not reach the terminal. */
+static void clean(char *text)
+{
+    for (char *c = text; *c; c++)
+        if (*c <= ' ' || *c >= 0x7f)
+            *c = '?';
+}
+
 static void price(const struct pregon_quote *q, const char *name, char out[64])
 {
     pregon_quote_text(q, name, out, 64);
-    for (char *c = out; *c; c++)
-        if (*c <= ' ' || *c >= 0x7f)
-            *c = '?';
+    clean(out);
 }
 
 void print_quote(struct print *t, struct pregon *p, const struct pregon_quote *q)
@@ -99,13 +104,16 @@ void print_state(struct print *t, const struct pregon_state_change *s)
 
 void print_lost(struct print *t, const struct pregon_loss *l)
 {
-    char text[256];
+    char text[256], feed[65], reason[65];
 
     if (t->is_table) {
-        snprintf(text, sizeof text, "lost: %s %llu to %llu%s%.64s (%.64s)",
-                 l->feed[0] ? "lines" : "positions", (unsigned long long)l->first,
-                 (unsigned long long)l->last, l->feed[0] ? " of feed " : "", l->feed,
-                 l->reason);
+        snprintf(feed, sizeof feed, "%s", l->feed);
+        snprintf(reason, sizeof reason, "%s", l->reason);
+        clean(feed);
+        clean(reason);
+        snprintf(text, sizeof text, "lost: %s %llu to %llu%s%s (%s)",
+                 feed[0] ? "lines" : "positions", (unsigned long long)l->first,
+                 (unsigned long long)l->last, feed[0] ? " of feed " : "", feed, reason);
         end_row(t, RED, text);
         return;
     }

@@ -117,6 +117,9 @@ static void prepare(struct botapi *a, struct call *c)
     CURL *e = c->easy;
 
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    /* A name is looked up by a thread; without this the end of a call, in time or not, waits for
+     * it, and the loop with it: the lock would run out. */
+    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, a->headers);
@@ -312,16 +315,6 @@ int64_t botapi_wait(const struct botapi *a, int64_t now)
 
 /* --- answers ---------------------------------------------------------------------- */
 
-static int64_t number_of(const struct json_value *v)
-{
-    char copy[24];
-
-    if (!v || v->type != JSON_NUMBER)
-        return 0;
-    span_copy(copy, sizeof copy, v->text);
-    return strtoll(copy, NULL, 10);
-}
-
 static void judge_failure(const struct botapi *a, CURLcode code, const struct call *c,
                           struct botapi_answer *out)
 {
@@ -332,45 +325,6 @@ static void judge_failure(const struct botapi *a, CURLcode code, const struct ca
     out->verdict = sent ? BOTAPI_UNKNOWN : BOTAPI_NO_CONTACT;
     snprintf(out->why, sizeof out->why, "%s: %s", a->host,
              c->is_too_large ? "the answer is too large" : curl_easy_strerror(code));
-}
-
-static void judge_answer(struct botapi *a, struct botapi_answer *out)
-{
-    const struct json_value *root, *ok, *text, *more;
-    int64_t code;
-
-    enum err e = json_parse(a->json, out->body, &root);
-
-    out->verdict = BOTAPI_UNKNOWN;
-    if (e) {
-        out->is_unreadable = e != ERR_MALFORMED;
-        snprintf(out->why, sizeof out->why, "HTTP status %d, and no JSON: %s",
-                 out->code, json_error(a->json));
-        return;
-    }
-    ok = json_member(root, "ok");
-    if (!ok || ok->type != JSON_BOOL) {
-        snprintf(out->why, sizeof out->why,
-                 "HTTP status %d, and no answer of a Bot API", out->code);
-        return;
-    }
-    if (span_eq(ok->text, "true")) {
-        out->result = json_member(root, "result");
-        out->verdict = out->result ? BOTAPI_OK : BOTAPI_UNKNOWN;
-        snprintf(out->why, sizeof out->why, "the result is missing");
-        return;
-    }
-    code = number_of(json_member(root, "error_code"));
-    if (code > 0 && code < 1000)
-        out->code = (int)code;
-    text = json_member(root, "description");
-    span_copy(out->why, sizeof out->why, text ? text->text : SPAN("no description"));
-    more = json_member(root, "parameters");
-    code = more ? number_of(json_member(more, "retry_after")) : 0;
-    if (out->code == 429 || code > 0)
-        out->retry_after_ms = (code > 0 && code < 86400 ? code : 1) * 1000;
-    if (out->code >= 400 && out->code < 500)
-        out->verdict = BOTAPI_REFUSED;
 }
 
 bool botapi_take(struct botapi *a, struct botapi_answer *out)
@@ -396,7 +350,7 @@ bool botapi_take(struct botapi *a, struct botapi_answer *out)
         if (code)
             judge_failure(a, code, c, out);
         else
-            judge_answer(a, out);
+            botapi_judge(a->json, out);
         curl_multi_remove_handle(a->multi, easy);
         c->ticket = 0;
         return true;

@@ -60,6 +60,8 @@ void botapi_abort(struct botapi *a, unsigned ticket);
 void botapi_turn(struct botapi *a, int64_t now);
 /* A call that ended; false: none. */
 bool botapi_take(struct botapi *a, struct botapi_answer *out);
+/* The verdict and all that follows from out->code, the HTTP status, and out->body. */
+void botapi_judge(struct json *json, struct botapi_answer *out);
 /* In how many ms botapi_turn has something to do at the latest; -1: never. */
 int64_t botapi_wait(const struct botapi *a, int64_t now);
 

@@ -107,6 +107,27 @@ def test_a_waiter_gets_the_lock_of_a_broker_that_was_restarted(stage, broker):
     second.hears("held")
 
 
+@pytest.mark.parametrize("unanswered", (1, 3))
+def test_a_lock_closed_while_the_broker_is_away_is_free_when_it_returns(stage, broker, unanswered):
+    driver = consumer.driver(stage, broker, "X")
+    driver.hears("synced")
+    broker.kill()
+    driver.obeys("lock", "a", LONG, LONG)
+    driver.hears("waiting", reason="away")
+    driver.obeys("unlock", "a")
+    # Each is given up 5 s later: after one the lock's questions are too, after three the lock is
+    # forgotten.  All of them wait in the socket.
+    for _ in range(unanswered):
+        driver.obeys("get", "a")
+        assert driver.hears("value")["error"] == "away"
+    broker.start()
+    control = stage.control(broker)
+    eventually(lambda: control.ask("locks", prefix="a")["locks"], len, "the late grant")
+    other = consumer.driver(stage, broker)
+    other.obeys("lock", "a", LONG)
+    other.hears("held")
+
+
 def test_a_broken_lock_is_a_loss_with_its_reason(stage, broker):
     driver, held = holding(stage, broker)
     control = stage.control(broker)

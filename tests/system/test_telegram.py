@@ -4,6 +4,7 @@ import collections
 import json
 import re
 import signal
+import subprocess
 import threading
 import urllib.request
 
@@ -232,6 +233,39 @@ def test_an_instance_that_stops_soon_after_its_start_hands_over_too(stage, teleg
     pregon.eventually(lambda: locks(stage, broker)[""]["held_ms"], lambda ms: ms > 1500, "a while on duty")
     first.stop()
     assert locks(stage, broker)[""]["state"] == "free"
+
+
+# Preloaded, it makes the lookup of this name take an hour.
+SLOW_NAME = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **out)
+{
+    int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+        dlsym(RTLD_NEXT, "getaddrinfo");
+    if (name && strcmp(name, "telegram.test") == 0) {
+        fprintf(stderr, "lookup of %s\\n", name);
+        sleep(3600);
+    }
+    return next(name, service, hints, out);
+}
+"""
+
+
+@pytest.mark.skipif(pregon.IS_SANITIZED, reason="a sanitizer must come before what is preloaded")
+def test_a_name_that_is_still_being_looked_up_holds_nobody_up(stage, telegram):
+    library = stage.path("slow_name.so")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"], check=True,
+                   input=SLOW_NAME.encode())
+    waiting = bot(stage, stage.broker(), telegram, wait=False, env={"LD_PRELOAD": library},
+                  telegram_api_base_url="http://telegram.test")
+    waiting.says("lookup of telegram.test")
+    waiting.stop()
 
 
 def test_an_instance_that_slept_past_its_lease_sends_nothing(stage, telegram):

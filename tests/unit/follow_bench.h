@@ -494,11 +494,15 @@ static inline void on_reset(void *ctx, uint64_t epoch, uint64_t old, const char 
     b->told_loss = b->told_max = 0;
     snprintf(b->reason, sizeof b->reason, "%s", reason);
     b->resets++;
+    count_to_stop(b);
 }
 
 static inline void on_synced(void *ctx)
 {
-    ((struct bench *)ctx)->synced++;
+    struct bench *b = ctx;
+
+    b->synced++;
+    count_to_stop(b);
 }
 
 static inline void on_link(void *ctx, bool is_up, const char *why)
@@ -507,6 +511,7 @@ static inline void on_link(void *ctx, bool is_up, const char *why)
 
     assert_non_null(why);
     *(is_up ? &b->ups : &b->downs) += 1;
+    count_to_stop(b);
 }
 
 static inline void on_note(void *ctx, const char *text)

@@ -329,6 +329,34 @@ static void newest_tells_the_last_of_several(void **state)
     bench_free(b);
 }
 
+static void a_stop_before_a_reset_leaves_the_rest_and_the_reset_for_later(void **state)
+{
+    struct bench *b = bench_new(FOLLOW_NEWEST);
+
+    (void)state;
+    follow(b, "*");
+    turn(b), turn(b);
+    quote(b, "A"), quote(b, "B"), quote(b, "X");
+    deliver(b, ~0u);
+    begin_new_log(b);
+    quote(b, "A");
+    b->stop_after = 2;
+    deliver(b, ~0u);
+    assert_int_equal(b->quotes, 2);
+    assert_int_equal(b->resets, 0);
+    tick(b);
+    assert_int_equal(b->quotes, 3);
+    heartbeat(b);
+    b->stop_after = 1; /* in on_reset */
+    deliver(b, ~0u);
+    assert_int_equal(b->resets, 1);
+    for (int i = 0; i < 4; i++)
+        turn(b);
+    assert_int_equal(b->snapshots, 1);
+    assert_int_equal(b->told[0].last, 1);
+    bench_free(b);
+}
+
 /* --- everything at once, at random --------------------------------------------------------- */
 
 static const char *const patterns[] = {"*", "A*", "A", "AB", "B*", "B/C", "X"};
@@ -555,6 +583,7 @@ int main(void)
         cmocka_unit_test(the_broker_is_away_after_three_seconds_without_a_heartbeat),
         cmocka_unit_test(nonsense_from_the_socket_is_passed_over),
         cmocka_unit_test(newest_tells_the_last_of_several),
+        cmocka_unit_test(a_stop_before_a_reset_leaves_the_rest_and_the_reset_for_later),
         cmocka_unit_test(at_random_every_record_is_told_once_or_named_as_lost),
         cmocka_unit_test(at_random_the_newest_values_are_told),
     };

@@ -89,31 +89,6 @@ static struct lease *granted(const char *name, const char *owner)
     return a.lease;
 }
 
-static void what_can_be_a_name_or_an_owner(void **state)
-{
-    static const struct {
-        const char *text;
-        bool is_name, is_owner;
-    } cases[] = {
-        {"", false, false},    {"a", true, true},       {"A.b_c:d-9", true, true},
-        {"a b", false, false}, {"a/b", false, true},    {"\xc3\xb1", false, false},
-        {"a\n", false, false}, {"a\x7f", false, false}, {"~!\"'", false, true},
-    };
-    char text[130];
-
-    (void)state;
-    for (size_t i = 0; i < LENGTH(cases); i++) {
-        assert_int_equal(lease_is_name(span_of(cases[i].text)), cases[i].is_name);
-        assert_int_equal(lease_is_owner(span_of(cases[i].text)), cases[i].is_owner);
-    }
-    memset(text, 'a', sizeof text);
-    assert_true(lease_is_name((struct span){text, 64}));
-    assert_false(lease_is_name((struct span){text, 65}));
-    assert_true(lease_is_owner((struct span){text, 128}));
-    assert_false(lease_is_owner((struct span){text, 129}));
-    assert_null(lease_find(table, (struct span){text, 129}));
-}
-
 static void a_grant_never_ends_before_its_holder_counts(void **state)
 {
     struct lease *l = granted("a", "x");
@@ -196,9 +171,9 @@ static void a_new_value_is_stored_once(void **state)
 
 static void all_values_together_are_bounded(void **state)
 {
-    size_t count = LEASE_VALUES_MAX / LEASE_VALUE_MAX;
-    char *value = calloc(1, LEASE_VALUE_MAX), name[16];
-    struct span whole = {value, LEASE_VALUE_MAX};
+    size_t count = LEASE_VALUES_MAX / LOCK_VALUE_MAX;
+    char *value = calloc(1, LOCK_VALUE_MAX), name[16];
+    struct span whole = {value, LOCK_VALUE_MAX};
     struct lease *l = NULL;
 
     (void)state;
@@ -738,7 +713,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        T(what_can_be_a_name_or_an_owner),
         T(a_grant_never_ends_before_its_holder_counts),
         T(every_grant_has_a_token_above_all_before_whatever_the_lock),
         T(a_longer_time_of_the_same_grant_must_be_stored_and_a_renewal_not),

@@ -185,24 +185,6 @@ static void owners_are_bounded_and_so_is_what_an_error_repeats(void **state)
     assert_true(strlen(error.message) < 80);
 }
 
-static void names_are_what_the_contract_says(void **state)
-{
-    static const char *const good[] = {"a", "telegram:bot-1", "A.b_c:9-"};
-    static const char *const bad[] = {"",    "a/b", "a b",  "\xc3\xb1",
-                                      "a\n", "a*",  "a%20", "../a"};
-    char text[66];
-
-    (void)state;
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
-        assert_true(lock_body_is_name(span_of(good[i])));
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_false(lock_body_is_name(span_of(bad[i])));
-    assert_false(lock_body_is_name((struct span){"a\0b", 3}));
-    memset(text, 'a', sizeof text);
-    assert_true(lock_body_is_name((struct span){text, 64}));
-    assert_false(lock_body_is_name((struct span){text, 65}));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,7 +198,6 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             owners_are_bounded_and_so_is_what_an_error_repeats, set_up, tear_down),
-        cmocka_unit_test(names_are_what_the_contract_says),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

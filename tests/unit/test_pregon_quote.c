@@ -122,6 +122,14 @@ static void positions_are_read_strictly(void **state)
 static void a_table_lets_no_control_character_through(void **state)
 {
     struct pregon_quote q = quote_of("{'bid':'1\\u001b[2J','ask':'2'}");
+    struct pregon_loss l = {"f\x1b\r[2J",
+                            1,
+                            9,
+                            3,
+                            5,
+                            3,
+                            "a\x1b]0;b\xc2\x9b"
+                            "c\n"};
     struct buf out = {0};
     struct print t = {.is_table = true, .out = &out};
     struct pregon p = {0};
@@ -130,6 +138,10 @@ static void a_table_lets_no_control_character_through(void **state)
     print_quote(&t, &p, &q);
     assert_null(strchr(buf_text(&out), '\x1b'));
     assert_non_null(strstr(buf_text(&out), "1?[2J"));
+    buf_clear(&out);
+    print_lost(&t, &l);
+    assert_string_equal(buf_text(&out),
+                        "lost: lines 3 to 5 of feed f??[2J (a?]0;b??c?)\n");
     buf_free(&out);
 }
 

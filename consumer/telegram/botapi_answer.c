@@ -1,0 +1,57 @@
+/* What an answer of the Bot API means. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "consumer/telegram/botapi.h"
+
+#define RETRY_AFTER_MAX 86400 /* s; who is told to wait for longer asks once a day */
+
+static int64_t number_of(const struct json_value *v)
+{
+    char copy[24];
+
+    if (!v || v->type != JSON_NUMBER)
+        return 0;
+    span_copy(copy, sizeof copy, v->text);
+    return strtoll(copy, NULL, 10);
+}
+
+void botapi_judge(struct json *json, struct botapi_answer *out)
+{
+    const struct json_value *root, *ok, *text, *more;
+    int64_t code;
+    enum err e = json_parse(json, out->body, &root);
+
+    out->verdict = BOTAPI_UNKNOWN;
+    if (e) {
+        out->is_unreadable = e != ERR_MALFORMED;
+        snprintf(out->why, sizeof out->why, "HTTP status %d, and no JSON: %s",
+                 out->code, json_error(json));
+        return;
+    }
+    ok = json_member(root, "ok");
+    if (!ok || ok->type != JSON_BOOL) {
+        snprintf(out->why, sizeof out->why,
+                 "HTTP status %d, and no answer of a Bot API", out->code);
+        return;
+    }
+    if (span_eq(ok->text, "true")) {
+        out->result = json_member(root, "result");
+        out->verdict = out->result ? BOTAPI_OK : BOTAPI_UNKNOWN;
+        snprintf(out->why, sizeof out->why, "the result is missing");
+        return;
+    }
+    code = number_of(json_member(root, "error_code"));
+    if (code > 0 && code < 1000)
+        out->code = (int)code;
+    text = json_member(root, "description");
+    span_copy(out->why, sizeof out->why, text ? text->text : SPAN("no description"));
+    more = json_member(root, "parameters");
+    code = more ? number_of(json_member(more, "retry_after")) : 0;
+    if (out->code == 429 || code > 0)
+        out->retry_after_ms = 1000 * (code < 1                 ? 1
+                                      : code > RETRY_AFTER_MAX ? RETRY_AFTER_MAX
+                                                               : code);
+    if (out->code >= 400 && out->code < 500)
+        out->verdict = BOTAPI_REFUSED;
+}
