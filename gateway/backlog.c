@@ -20,7 +20,9 @@ static enum symbol_message due_tag(uintptr_t entry)
     return (enum symbol_message)(entry & TAG_MASK);
 }
 
-/* Bit 0: in the list.  Bit 1: what is due changed in kind since, so send a snapshot. */
+/* What a symbol's two bits say. */
+enum due { DUE_NOT, DUE_ONCE, DUE_STATE, DUE_IN_FULL };
+
 static uint64_t *mask_word(struct backlog *b, uint32_t index, unsigned *shift)
 {
     uint32_t word = index / 32;
@@ -36,6 +38,35 @@ static uint64_t *mask_word(struct backlog *b, uint32_t index, unsigned *shift)
     return &b->mask[word];
 }
 
+static enum due due_of(struct backlog *b, uint32_t index)
+{
+    unsigned shift;
+    const uint64_t *word = mask_word(b, index, &shift);
+
+    return (enum due)(*word >> shift & 3);
+}
+
+static void set_due(struct backlog *b, uint32_t index, enum due due)
+{
+    unsigned shift;
+    uint64_t *word = mask_word(b, index, &shift);
+
+    *word = (*word & ~((uint64_t)3 << shift)) | (uint64_t)due << shift;
+}
+
+static enum due first_due(enum symbol_message kind)
+{
+    return kind == MESSAGE_STATE ? DUE_STATE : DUE_ONCE;
+}
+
+/* A state does for several of them; with anything else only a snapshot says it all. */
+static enum due next_due(enum due due, enum symbol_message kind)
+{
+    if (due == DUE_STATE)
+        return kind == MESSAGE_STATE ? DUE_STATE : DUE_IN_FULL;
+    return kind == MESSAGE_QUOTE ? due : DUE_IN_FULL;
+}
+
 static void drop_mask(struct backlog *b)
 {
     free(b->mask);
@@ -48,11 +79,9 @@ static void make_mask(struct backlog *b)
     if (b->mask)
         return;
     for (uint32_t i = 0; i < b->due_count; i++) {
-        unsigned shift;
-        uint64_t *word =
-            mask_word(b, due_symbol(b->due[b->due_first + i])->index, &shift);
+        uintptr_t entry = b->due[b->due_first + i];
 
-        *word |= (uint64_t)1 << shift;
+        set_due(b, due_symbol(entry)->index, first_due(due_tag(entry)));
     }
 }
 
@@ -83,16 +112,14 @@ void backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message k
     b->marked_round = round;
     b->marked_index = s->index;
     if (b->mask) {
-        unsigned shift;
-        uint64_t *word = mask_word(b, s->index, &shift);
+        enum due due = due_of(b, s->index);
 
-        if (*word >> shift & 1) {
+        if (due) {
             b->merged += updates;
-            if (kind != MESSAGE_QUOTE)
-                *word |= (uint64_t)2 << shift;
+            set_due(b, s->index, next_due(due, kind));
             return;
         }
-        *word |= (uint64_t)1 << shift;
+        set_due(b, s->index, first_due(kind));
     }
     push_due(b, s, kind);
     if (updates > 1)
@@ -133,14 +160,6 @@ void backlog_fall_behind(struct backlog *b)
         make_mask(b);
 }
 
-static bool is_changed_in_kind(struct backlog *b, const struct hub_symbol *symbol)
-{
-    unsigned shift;
-    const uint64_t *word = mask_word(b, symbol->index, &shift);
-
-    return *word >> shift & 2;
-}
-
 static void retain_queued(struct backlog *b,
                           bool (*is_kept)(void *ctx, const struct hub_symbol *s),
                           void *ctx)
@@ -169,7 +188,7 @@ void backlog_retain(struct backlog *b,
     for (uint32_t i = 0; i < b->due_count; i++) {
         uintptr_t entry = b->due[b->due_first + i];
 
-        if (b->mask && is_changed_in_kind(b, due_symbol(entry)))
+        if (b->mask && due_of(b, due_symbol(entry)->index) == DUE_IN_FULL)
             entry = (entry & ~TAG_MASK) | MESSAGE_SNAPSHOT;
         if (is_kept(ctx, due_symbol(entry)))
             b->due[b->due_first + kept++] = entry;
@@ -208,12 +227,10 @@ struct frame *backlog_peek(struct backlog *b, enum encoding encoding, uint32_t a
     entry = b->due[b->due_first + ahead];
     symbol = due_symbol(entry);
     kind = due_tag(entry);
-    if (b->mask && is_changed_in_kind(b, symbol))
+    if (b->mask && due_of(b, symbol->index) == DUE_IN_FULL)
         kind = MESSAGE_SNAPSHOT;
-    /* The newest of it may have become another kind of record meanwhile. */
-    if ((kind == MESSAGE_QUOTE && symbol->last_is_state) ||
-        (kind == MESSAGE_STATE && symbol->state == SYMBOL_LIVE &&
-         !symbol->last_is_state))
+    /* Its newest record may be of another kind than the one it was marked for. */
+    if (kind == MESSAGE_QUOTE && symbol->last_is_state)
         kind = MESSAGE_SNAPSHOT;
     return hub_symbol_frame(symbol, kind, encoding);
 }
@@ -234,12 +251,8 @@ static void took_due(struct backlog *b)
 {
     struct hub_symbol *symbol = due_symbol(b->due[b->due_first++]);
 
-    if (b->mask) {
-        unsigned shift;
-        uint64_t *word = mask_word(b, symbol->index, &shift);
-
-        *word &= ~((uint64_t)3 << shift);
-    }
+    if (b->mask)
+        set_due(b, symbol->index, DUE_NOT);
     b->due_count--;
 }
 

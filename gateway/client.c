@@ -17,7 +17,6 @@
 #define READ_BYTES 65536 /* from one client in one turn */
 #define FRAGMENTS_MAX \
     1024 /* of one message: wslay keeps a block for each, even an empty one */
-#define OUT_MAX 65536 /* said to one client and not taken: we stop reading from it */
 #define CLOSE_WAIT_MS 2000 /* for the peer's close frame */
 #define SWEEP_PARTS 10     /* a sweep does a tenth; ten sweeps a second */
 #define DEFER_STEP_MS 5
@@ -139,7 +138,7 @@ static int send_batch(struct client *c)
                   !backlog_peek(&c->sub.backlog, c->sub.encoding, 1)))
         return (int)send_single(c, first);
     if (c->out.len >
-        BATCH_BYTES) { /* at most OUT_MAX and one answer: send it as it is */
+        BATCH_BYTES) { /* at most CLIENT_OUT_MAX and one answer: send it as it is */
         n = send_some(c, c->out.data, c->out.len);
         return n < 0 ? -1 : settle(c, (size_t)n, NULL, c->out.len, NULL, 0);
     }
@@ -186,7 +185,7 @@ static void send_out_only(struct client *c)
 /* One that talks but does not listen, or talks faster than we can answer, is not heard. */
 static void check_muted(struct client *c)
 {
-    bool is_muted = c->out.len > OUT_MAX || c->waiting_bytes > OUT_MAX;
+    bool is_muted = !client_has_room(c) || c->waiting_bytes > CLIENT_OUT_MAX;
 
     if (c->is_dead || c->is_muted == is_muted)
         return;
@@ -275,7 +274,8 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len,
     ssize_t n;
 
     (void)flags;
-    if (c->read_budget < len || c->out.len > OUT_MAX) {
+    if (c->read_budget < len || !client_has_room(c) ||
+        c->waiting_bytes > CLIENT_OUT_MAX) {
         wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK); /* the next turn goes on */
         return -1;
     }

@@ -21,6 +21,9 @@
 #define CLOSE_SLOW 4008
 #define CLOSE_ABUSE 4429
 
+#define CLIENT_OUT_MAX \
+    65536 /* said to one client and not taken: it is answered no more */
+
 struct client {
     struct loop_watch watch;
     struct gateway *g;
@@ -51,7 +54,7 @@ struct client {
     char close_why[48];
     uint8_t pings;         /* unanswered */
     unsigned bad_requests; /* in this minute */
-    /* stream.c: requests of its that wait, and the bytes of those still to be run */
+    /* stream.c: requests of its that wait, and what those still to be run cost in bytes */
     uint32_t requests, waits_in_round;
     size_t waiting_bytes;
     int64_t heard_at;                          /* awake clock, ms */
@@ -67,6 +70,11 @@ struct client *client_new(struct gateway *g, const struct arrival *a);
 
 /* Send what is owed, as far as the socket takes it and max_hz allows. */
 void client_flush(struct client *c);
+/* It may be answered: no more than CLIENT_OUT_MAX is said already and not taken. */
+static inline bool client_has_room(const struct client *c)
+{
+    return c->out.len <= CLIENT_OUT_MAX;
+}
 /* Queue a close frame and stop everything else.  `why` is for the log. */
 void client_close(struct client *c, uint16_t code, struct span reason_json,
                   const char *why);

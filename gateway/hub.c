@@ -496,10 +496,11 @@ void hub_fan_out(struct hub *h)
     begin_round(h);
     for (size_t i = 0; i < h->changed_count; i++) {
         struct hub_symbol *s = h->changed[i];
-        enum symbol_message tag = s->is_snapshot_due || (s->had_quote && s->had_state)
-                                      ? MESSAGE_SNAPSHOT
-                                  : s->had_state ? MESSAGE_STATE
-                                                 : MESSAGE_QUOTE;
+        bool is_back = s->had_state && s->state == SYMBOL_LIVE && !s->last_is_state;
+        enum symbol_message tag = s->is_snapshot_due || is_back  ? MESSAGE_SNAPSHOT
+                                  : s->had_quote && s->had_state ? MESSAGE_SNAPSHOT
+                                  : s->had_state                 ? MESSAGE_STATE
+                                                                 : MESSAGE_QUOTE;
 
         for (uint32_t t = 0; t < s->topic_count; t++) {
             struct hub_topic *topic = s->topics[t];
@@ -551,13 +552,13 @@ static void remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i)
     hub_topic_release(h, t);
 }
 
-static void owe_snapshot(struct hub *h, struct hub_subscriber *s,
-                         struct hub_symbol *symbol)
+static void owe(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,
+                enum symbol_message kind)
 {
     if (s->wants_all)
-        queue_frame(h, s, hub_symbol_frame(symbol, MESSAGE_SNAPSHOT, s->encoding));
+        queue_frame(h, s, hub_symbol_frame(symbol, kind, s->encoding));
     else
-        mark(h, s, symbol, MESSAGE_SNAPSHOT, 0);
+        mark(h, s, symbol, kind, 0);
 }
 
 static int by_position(const void *a, const void *b)
@@ -602,7 +603,7 @@ size_t hub_join(struct hub *h, struct hub_subscriber *s,
 {
     struct hub_topic **fresh = mem_alloc((topic_count + 1) * sizeof *fresh);
     struct hub_symbol **symbols;
-    size_t fresh_count = 0, count;
+    size_t fresh_count = 0, all, known = 0;
 
     for (size_t i = 0; i < topic_count; i++)
         if (!hub_is_member(s, topics[i])) {
@@ -612,17 +613,18 @@ size_t hub_join(struct hub *h, struct hub_subscriber *s,
     begin_round(h);
     backlog_fall_behind(
         &s->backlog); /* what is owed already may change again before it is sent */
-    symbols = hub_matching(h, fresh, fresh_count,
-                           since && since < UINT64_MAX ? since + 1 : since, UINT64_MAX,
-                           &count);
-    if (count && before && *before && symbols[0]->seq <= *before)
-        *before = symbols[0]->seq ? symbols[0]->seq - 1 : 0;
-    for (size_t i = 0; i < count && i < limit; i++)
-        owe_snapshot(h, s, symbols[i]);
+    symbols = hub_matching(h, fresh, since == HUB_SINCE_NOW ? 0 : fresh_count,
+                           since ? 1 : 0, UINT64_MAX, &all);
+    for (; known < all && symbols[known]->seq <= since && since; known++)
+        owe(h, s, symbols[known], MESSAGE_STATE);
+    if (known < all && before && *before && symbols[known]->seq <= *before)
+        *before = symbols[known]->seq ? symbols[known]->seq - 1 : 0;
+    for (size_t i = known; i < all && i - known < limit; i++)
+        owe(h, s, symbols[i], MESSAGE_SNAPSHOT);
     backlog_fall_behind(&s->backlog);
     free(symbols);
     free(fresh);
-    return count;
+    return all - known;
 }
 
 static bool is_covered(void *ctx, const struct hub_symbol *symbol)

@@ -187,9 +187,12 @@ bool hub_is_member(const struct hub_subscriber *s, const struct hub_topic *t);
  * Join topics (each gets a reference of the subscriber's own) and owe snapshots of at most
  * `limit` symbols of the new ones: those that changed after the position `since` (0: all), in
  * ascending order, so that whoever is cut off in between can go on from the last
- * it has.  *before, not NULL, becomes the position before the first of them, if that is lower.
- * Returns how many match.
+ * it has.  Before them, the states of those that did not change: it has every record up to `since`,
+ * but what it was told of the broker's absence is none.  HUB_SINCE_NOW: owe nothing.
+ * *before, not NULL, becomes the position before the first snapshot, if that is lower.
+ * Returns how many changed.
  */
+#define HUB_SINCE_NOW UINT64_MAX
 size_t hub_join(struct hub *h, struct hub_subscriber *s,
                 struct hub_topic *const *topics, size_t count, size_t limit,
                 uint64_t since, uint64_t *before);

@@ -21,7 +21,7 @@ static void free_request(struct gateway *g, struct request *r)
 {
     stream_resume_end(r);
     r->client->requests--;
-    r->client->waiting_bytes -= r->message.len;
+    r->client->waiting_bytes -= r->cost;
     buf_free(&r->message);
     for (size_t i = 0; i < r->topic_count; i++)
         hub_topic_release(g->hub, r->topics[i]);
@@ -78,8 +78,6 @@ static void acknowledge(struct gateway *g, struct request *r, bool is_broker_awa
     c->stated_seq = c->sub.backlog.sent_seq = seq;
     if (!r->is_acked && !r->is_anew)
         stream_say_subscribed(g, r, seq, is_recovered, is_broker_away);
-    if (is_recovered)
-        stream_say_states(g, r);
     hub_set_due(g->hub, &c->sub);
     if (r->is_auto && count > r->snapshot_limit)
         stream_say_too_many(c, count, r->snapshot_limit);
@@ -480,7 +478,7 @@ void stream_message(struct client *c, bool is_text, struct span message)
 {
     struct request *r;
 
-    if (!c->requests) {
+    if (!c->requests && client_has_room(c)) {
         run_message(c, is_text, message);
         return;
     }
@@ -489,7 +487,8 @@ void stream_message(struct client *c, bool is_text, struct span message)
     if (!message.len)
         buf_addc(&r->message, ' '); /* as wrong as nothing, but something to run */
     r->is_text = is_text;
-    c->waiting_bytes += r->message.len;
+    r->cost = sizeof *r + r->message.len;
+    c->waiting_bytes += r->cost;
     submit(c->g, r);
 }
 
@@ -511,7 +510,6 @@ static bool settle(struct gateway *g, struct request *r)
 {
     bool is_away = !is_answerable(r);
 
-    r->is_cut = false;
     if (!r->client->sub.wants_all) {
         if (is_patient(g, r, is_away))
             return false;
@@ -522,9 +520,8 @@ static bool settle(struct gateway *g, struct request *r)
         case RESUME_WAITS:
             return false;
         case RESUME_READY:
-            stream_say_states(g, r);
-            hub_join(g->hub, &r->client->sub, r->topics, r->topic_count, 0, UINT64_MAX,
-                     NULL);
+            hub_join(g->hub, &r->client->sub, r->topics, r->topic_count, 0,
+                     HUB_SINCE_NOW, NULL);
             return true;
         case RESUME_NOT_KEPT:
             break;
@@ -539,9 +536,10 @@ void stream_settle(struct gateway *g)
     g->settle_round++;
     for (struct request **at = &g->requests; *at;) {
         struct request *r = *at;
+        bool is_behind = r->client->waits_in_round == g->settle_round;
 
-        if (r->client->waits_in_round == g->settle_round ||
-            (!r->message.len && !settle(g, r))) {
+        r->is_cut = !is_behind && !client_has_room(r->client);
+        if (is_behind || r->is_cut || (!r->message.len && !settle(g, r))) {
             r->client->waits_in_round = g->settle_round;
             at = &r->next;
             continue;

@@ -4,7 +4,7 @@
  * A subscription is acknowledged when the gateway itself is live on every topic it names: until
  * then it waits as a request, in merge at most STREAM_WAIT_MS (then it is acknowledged with
  * what is known and says that the broker is away).  One ack or error per request, before any
- * of its data.
+ * of its data.  Whoever does not take the answers gets no more of them: its requests wait.
  */
 #ifndef GATEWAY_STREAM_H
 #define GATEWAY_STREAM_H

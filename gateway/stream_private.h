@@ -15,6 +15,7 @@ struct request {
     struct client *client;
     struct buf message; /* to be run; empty: a subscription */
     bool is_text;
+    size_t cost;   /* of one to be run, in its client's waiting_bytes */
     struct buf id; /* encoded for the client; empty: none */
     struct hub_topic **topics;
     size_t topic_count;
@@ -22,6 +23,7 @@ struct request {
     int64_t answer_by; /* monotonic, ms */
     bool is_auto;
     bool is_anew; /* after a reset: there is no ack */
+    bool is_cut;  /* its client had no room for all there was */
     size_t snapshot_limit;
     /* of one with `since` */
     bool has_since;
@@ -30,13 +32,14 @@ struct request {
     bool is_acked;
     uint64_t cursor;   /* it has been given everything up to here */
     uint64_t wait_for; /* the hub must have come so far before it may join */
-    bool is_cut;       /* its queue had no room for all there was */
+    uint64_t
+        states_upto; /* it has been given the states of symbols up to this position */
     struct resume_group *group;
 };
 
 /*
  * What a client in mode all missed, as far as it can be given now.  RESUME_READY: it has all that
- * the hub has applied, and must join at once.  RESUME_NOT_KEPT: it cannot be had; snapshots
+ * the hub has applied and knows the state of the rest, and must join at once.  RESUME_NOT_KEPT: it cannot be had; snapshots
  * will have to do.
  */
 enum resume_verdict { RESUME_WAITS, RESUME_READY, RESUME_NOT_KEPT };
@@ -54,12 +57,6 @@ void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
 
 /* More symbols match than an automatic subscription may have. */
 void stream_say_too_many(struct client *c, size_t count, size_t limit);
-
-/*
- * It has every record up to `since_seq`, but what it was told of the broker's absence is none:
- * the present states of its symbols that have no record after it, behind the ack.
- */
-void stream_say_states(struct gateway *g, const struct request *r);
 
 /* The log is another one: as if it had subscribed to all it has again. */
 void stream_begin_anew(struct client *c);

@@ -188,7 +188,8 @@ static bool has_room(const struct client *c)
 
 bool stream_resume_has_room(const struct request *r)
 {
-    return r->is_cut && !r->client->is_blocked && has_room(r->client);
+    return r->is_cut && !r->client->is_blocked && client_has_room(r->client) &&
+           has_room(r->client);
 }
 
 static void acknowledge(struct gateway *g, struct request *r)
@@ -267,6 +268,28 @@ static bool is_page_for(const struct resume_group *group, const struct request *
            (r->cursor < group->upto || group->upto >= group->head);
 }
 
+/*
+ * It has every record up to `since_seq`, but what it was told of the broker's absence is none:
+ * the present states of its symbols that have no record after it.  One that changes before all
+ * are told gets a record after it.  false: its queue is full.
+ */
+static bool tell_states(struct gateway *g, struct request *r)
+{
+    struct client *c = r->client;
+    struct hub_symbol **symbols;
+    size_t count, i;
+
+    symbols = hub_matching(g->hub, r->topics, r->topic_count, r->states_upto + 1,
+                           r->since_seq, &count);
+    for (i = 0; i < count && has_room(c); i++) {
+        queue(g, c, hub_symbol_frame(symbols[i], MESSAGE_STATE, c->sub.encoding));
+        r->states_upto = symbols[i]->seq;
+    }
+    free(symbols);
+    r->is_cut = i < count;
+    return !r->is_cut;
+}
+
 enum resume_verdict stream_resume(struct gateway *g, struct request *r)
 {
     if (hub_is_frozen(g->hub))
@@ -296,7 +319,7 @@ enum resume_verdict stream_resume(struct gateway *g, struct request *r)
     }
     acknowledge(g, r);
     if (hub_applied(g->hub) < r->wait_for ||
-        !serve(g, r, hub_window(g->hub), hub_applied(g->hub)))
+        !serve(g, r, hub_window(g->hub), hub_applied(g->hub)) || !tell_states(g, r))
         return RESUME_WAITS;
     return RESUME_READY;
 }

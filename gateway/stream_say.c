@@ -1,6 +1,5 @@
 /* stream_say: the ack of a subscription, what clients get without asking, what all answers share. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "gateway/encode.h"
 #include "gateway/stream_private.h"
@@ -169,23 +168,6 @@ void stream_say_too_many(struct client *c, size_t count, size_t limit)
         "you need, or raise AUTO_MAX",
         count, limit);
     stream_say_error(c, &none, "auto_max", text, NULL);
-}
-
-void stream_say_states(struct gateway *g, const struct request *r)
-{
-    struct client *c = r->client;
-    struct hub_symbol **symbols;
-    size_t count;
-
-    symbols = hub_matching(g->hub, r->topics, r->topic_count, 1, r->since_seq, &count);
-    for (size_t i = 0; i < count; i++) {
-        const struct frame *f =
-            hub_symbol_frame(symbols[i], MESSAGE_STATE, c->sub.encoding);
-
-        buf_add(&c->out, f->bytes, f->len);
-        c->messages_out++;
-    }
-    free(symbols);
 }
 
 void stream_say_welcome(struct client *c)

@@ -230,6 +230,29 @@ def test_a_flood_nobody_reads_the_answers_of_harms_nobody_else(long_stage, kind)
     only(gateway, 1)
 
 
+def test_requests_of_who_takes_no_answers_wait_and_are_then_answered_in_order(stage):
+    broker, gateway = stage.play(max_symbols=1100)
+    observer = stage.client(gateway, "?symbols=X")
+    observer.hears("ack")
+    patterns = [f"PATTERN-{i:04}-{'X' * 18}" for i in range(1000)]
+    client = stage.raw_client(gateway, "?symbols=X", receive_buffer=4096)
+    client.hears("ack")
+    for i in range(0, 1000, 100):
+        client.says(op="subscribe", symbols=patterns[i : i + 100])
+        client.hears("ack")
+    before = gateway.rss()
+
+    lists = 1500  # in a few bytes each, and 32 KB is the answer to one; all wait for the first
+    client.send_bytes(frame_bytes(TEXT, b'{"op":"subscribe","symbols":["NEW"]}') + b"".join(
+        frame_bytes(TEXT, b'{"op":"list","id":%d}' % i) for i in range(lists)))
+    for _ in range(20):
+        check_served(gateway, observer)
+        assert gateway.rss() - before < ROOM
+    assert client.hears("ack")["symbols"] == ["NEW"]
+    for i in range(lists):
+        assert client.hears("ack")["id"] == i
+
+
 def test_who_has_flooded_and_stays_costs_no_processor_time(stage):
     gateway, observer = play(stage)
     feed = stage.feed(stage.processes[0])

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 import pregon
 
 MIB = 1024 * 1024
@@ -49,6 +51,34 @@ def test_a_client_that_stops_reading_delays_nobody_and_costs_bounded_memory(stag
             newest[m["symbol"]] = m["n"]
             count += 1
         assert count < rounds * len(symbols) / 2
+
+
+@pytest.mark.parametrize("mode", ["merge", "all"])
+def test_who_comes_back_and_does_not_read_costs_marks_and_no_copies(stage, mode):
+    broker, gateway = stage.play(client_queue=65536)
+    feed = stage.feed(broker)
+    names = [f"SYMBOL-{i:04}" for i in range(3000)]
+    observer = stage.client(gateway, "?symbols=*")
+    ack = observer.hears("ack")
+    for name in names:
+        feed.quote(name, last="1")
+    feed.settled()
+    observer.is_told(lambda all: {m.get("symbol") for m in all} >= {*names})
+    head = max(m.get("seq", 0) for m in observer.messages)
+    query = f"?symbols=SYMBOL*&mode={mode}&since={ack['epoch']}:{head}"
+    before = gateway.rss()
+
+    back = [stage.raw_client(gateway, query, receive_buffer=4096) for _ in range(90)]
+    observer.asks("ping")
+    for client in back:
+        assert client.hears("ack")["recovered"] is True
+    grown = gateway.rss() - before
+    assert grown < ROOM, f"grew by {grown}"
+
+    told = [back[0].hears("state")["symbol"] for _ in names]
+    assert sorted(told) == names
+    feed.quote(names[0], last="2")
+    assert back[0].hears("quote")["symbol"] == names[0]
 
 
 def test_a_client_that_reads_again_gets_only_the_newest_values(stage):

@@ -155,6 +155,10 @@ static void what_is_sent_says_all_that_changed(void **state)
         {MESSAGE_QUOTE, MESSAGE_STATE, true, true, SYMBOL_STALE, "snapshot 5"},
         {MESSAGE_QUOTE, MESSAGE_STATE, true, false, SYMBOL_STALE, "snapshot 5"},
         {MESSAGE_STATE, MESSAGE_QUOTE, true, false, SYMBOL_LIVE, "snapshot 5"},
+        /* to one that comes back: its value is the one it has */
+        {MESSAGE_STATE, 0, false, false, SYMBOL_LIVE, "state 5"},
+        {MESSAGE_STATE, MESSAGE_STATE, true, false, SYMBOL_LIVE, "state 5"},
+        {MESSAGE_STATE, MESSAGE_SNAPSHOT, true, false, SYMBOL_LIVE, "snapshot 5"},
         {MESSAGE_QUOTE, MESSAGE_SNAPSHOT, true, false, SYMBOL_LIVE, "snapshot 5"},
         {MESSAGE_SNAPSHOT, MESSAGE_QUOTE, true, false, SYMBOL_LIVE, "snapshot 5"},
     };
