@@ -29,10 +29,13 @@ def follow(pattern):  # symbol, position, fields: newest values, then all that f
     epoch, position, last = 0, 0, {}
     while True:  # once per doubt: something may be missing after `position`
         mark, held, missed = f"~mark/{uuid.uuid4().hex} ", [], []
+        patience = time.monotonic() + 3  # a connection that breaks may take the mark with it
         records.subscribe(mark)
         try:
             while not held or held[-1][0] != mark:  # from the mark on all that is new arrives
                 held.append(receive())
+                if time.monotonic() > patience:
+                    raise zmq.Again
             page, head = {"next": 0, "upto": position}, held[-1][3]
             if held[-1][2] != epoch:  # another log: begin with the newest values
                 last = {}

@@ -118,8 +118,8 @@ def test_what_retention_pruned_is_not_recovered(stage, path):
     gateway = stage.gateway(broker)
     feed = stage.feed(broker)
     fed(feed, "X", 1, 5000, note="x" * 500)
-    pregon.eventually(lambda: rows(path, "SELECT count(*) FROM log")[0][0],
-                      lambda count: count <= 1000, "pruning")
+    pregon.eventually(lambda: rows(path, "SELECT count(*), max(seq) FROM log")[0],
+                      lambda log: log[0] <= 1000 and log[1] == 5000, "that all is stored and pruned")
     client = stage.client(gateway, f"?symbols=X&mode=all&since={epoch_of(broker)}:2")
     assert client.hears("ack")["recovered"] is False
     client.hears("snapshot", n=5000)
