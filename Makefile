@@ -223,7 +223,7 @@ compile_commands.json: Makefile $(ALL_SRC)
 	  '$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c '"$$f"; s=,; done; printf '\n]\n'; } > $@
 
 # Documents lie as they do here, so that their links lead somewhere.
-DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE \
+DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE .env.example docker-compose.yml \
              consumer/pregon.h feeder/data/README.md \
              $(wildcard docs/*.md docs/adr/*.md consumer/examples/*.*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
