@@ -75,17 +75,16 @@ static void log_event(struct desk *d, const struct lease_event *e)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
     const struct lease *l = e->lease;
+    char who[DESK_LOCK_WHO_MAX];
 
     if (e->kind == LEASE_EVENT_GRANTED)
         log_debug("lock %s granted to %s after %lld ms in line, token %llu", l->name,
                   l->owner, (long long)e->waited_ms, (unsigned long long)l->token);
     else if (e->kind == LEASE_EVENT_EXPIRED)
-        log_limited(
-            &limit, d->time.now, LOG_INFO,
-            "lock %s: the grant of %s (pid %llu on %s, token %llu) ran out; closed "
-            "for %lld ms",
-            l->name, l->owner, (unsigned long long)l->pid, l->host,
-            (unsigned long long)l->token, (long long)lease_closed_ms(l, d->time.now));
+        log_limited(&limit, d->time.now, LOG_INFO,
+                    "lock %s: the grant of %s, token %llu, ran out; closed for %lld ms",
+                    l->name, desk_lock_who(l, who), (unsigned long long)l->token,
+                    (long long)lease_closed_ms(l, d->time.now));
 }
 
 /* Until the table is as of now. */
@@ -257,6 +256,7 @@ static void on_break(struct desk_lock_question *q)
     struct lease *l = q->lease;
     uint64_t change;
     enum err e;
+    char who[DESK_LOCK_WHO_MAX];
 
     if (!is_known(q))
         return;
@@ -269,11 +269,11 @@ static void on_break(struct desk_lock_question *q)
     if (l->change != change)
         log_limited(
             &limit, q->on.d->time.now, LOG_WARNING,
-            "lock %s: the grant of %s (pid %llu on %s, token %llu) is broken by "
-            "%.*s: %.*s; closed for %lld ms",
-            l->name, l->owner, (unsigned long long)l->pid, l->host,
-            (unsigned long long)l->token, (int)(by.len < BY_MAX ? by.len : BY_MAX),
-            by.at, (int)(reason.len < BY_MAX ? reason.len : BY_MAX), reason.at,
+            "lock %s: the grant of %s, token %llu, is broken by %.*s: %.*s; closed for "
+            "%lld ms",
+            l->name, desk_lock_who(l, who), (unsigned long long)l->token,
+            (int)(by.len < BY_MAX ? by.len : BY_MAX), by.at,
+            (int)(reason.len < BY_MAX ? reason.len : BY_MAX), reason.at,
             (long long)lease_closed_ms(l, q->on.d->time.now));
     desk_answer_begin(&q->on, 3);
     pack_kv_text(&q->on.pk, "name", span_of(l->name));

@@ -59,6 +59,10 @@ void desk_lock_pack_entry(msgpack_packer *pk, const struct lease *l, int64_t now
 void desk_lock_watch(struct desk *d, struct lease *l);
 /* Is so much held back that nothing more should be asked? */
 bool desk_lock_is_behind(const struct desk_locks *k);
+/* Whom the last grant was: "bot-1 (pid 7 on web1)", as far as it said. */
+#define DESK_LOCK_WHO_MAX 256
+const char *desk_lock_who(const struct lease *l, char out[DESK_LOCK_WHO_MAX]);
+
 /* Say what is stored by now. */
 void desk_lock_tell_stored(struct desk *d);
 /* Tell those who wait that it is not stored. */

@@ -185,12 +185,27 @@ static uint64_t retry_ms(const struct lease *l, int64_t now)
                                               : left);
 }
 
+const char *desk_lock_who(const struct lease *l, char out[DESK_LOCK_WHO_MAX])
+{
+    int len = snprintf(out, DESK_LOCK_WHO_MAX, "%s", l->owner);
+    size_t left = DESK_LOCK_WHO_MAX - (size_t)len;
+
+    if (l->pid && l->host[0])
+        snprintf(out + len, left, " (pid %llu on %s)", (unsigned long long)l->pid,
+                 l->host);
+    else if (l->pid)
+        snprintf(out + len, left, " (pid %llu)", (unsigned long long)l->pid);
+    else if (l->host[0])
+        snprintf(out + len, left, " (on %s)", l->host);
+    return out;
+}
+
 static void describe(const struct lease *l, int64_t now, char *text, size_t size)
 {
+    char who[DESK_LOCK_WHO_MAX];
+
     if (l->state == LEASE_HELD)
-        snprintf(text, size, "lock %s is held by %s (pid %llu on %s)", l->name,
-                 l->owner, (unsigned long long)l->pid,
-                 *l->host ? l->host : "a host not named");
+        snprintf(text, size, "lock %s is held by %s", l->name, desk_lock_who(l, who));
     else if (l->state == LEASE_CLOSED)
         snprintf(text, size, "lock %s stays closed for %lld ms more: its last grant %s",
                  l->name, (long long)lease_closed_ms(l, now),

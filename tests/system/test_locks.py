@@ -186,7 +186,7 @@ def test_an_operator_breaks_a_lock_and_its_delay_holds(stage, broker):
     assert wrong["error"] == "stale"
     broken = y.control.ask(**{**asked, "token": token})
     assert broken["token"] == token and 0 < broken["closed_ms"] <= 1000
-    broker.says(r"WARNING.*lock a: the grant of x .* is broken by ops: it hangs")
+    broker.says(r"WARNING.*lock a: the grant of x.* is broken by ops: it hangs")
     assert x.renew("a")["reason"] == "broken"
     assert y.lock("a")["closed_ms"]
     y.acquire("a", LONG)
