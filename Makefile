@@ -150,7 +150,7 @@ $(DRIVER): $(B)/tests/system/driver.o $(B)/libpregon.a
 run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 	$(Q)$(PYTHON) tools/run.py --bin $(B)/bin
 
-test: deps ## run every test that fits in eight minutes
+test: deps ## run the tests (about ten minutes; most of it waiting)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build unit-build $(DRIVER)
 	$(Q)$(MAKE) --no-print-directory check system
 
