@@ -2,38 +2,16 @@
 
 #include <string.h>
 
+#include "gateway/member.h"
 #include "shared/pack.h"
 
 #define LINE_SHOWN 10
-
-static void put_text(struct buf *b, const char *key, struct span text)
-{
-    buf_printf(b, ",\"%s\":", key);
-    buf_json(b, text);
-}
-
-static void put_u(struct buf *b, const char *key, uint64_t n)
-{
-    buf_printf(b, ",\"%s\":", key);
-    buf_addu(b, n);
-}
-
-static void put_flag(struct buf *b, const char *key, bool value)
-{
-    buf_printf(b, ",\"%s\":%s", key, value ? "true" : "false");
-}
-
-void lock_json_seconds(struct buf *b, const char *key, uint64_t ms)
-{
-    buf_printf(b, ",\"%s\":%llu.%03llu", key, (unsigned long long)ms / 1000,
-               (unsigned long long)ms % 1000);
-}
 
 /* The members "of" that are given in milliseconds there. */
 static void copy_seconds(struct buf *b, const char *key, struct span map,
                          const char *of)
 {
-    lock_json_seconds(b, key, pack_find_u(map, of, 0));
+    member_seconds(b, key, pack_find_u(map, of, 0));
 }
 
 static void put_name(struct buf *b, struct span map)
@@ -74,9 +52,9 @@ static void put_last_lost(struct buf *b, struct span entry, bool shows_owners)
     }
     buf_adds(b, "{\"owner\":");
     buf_json(b, shows_owners ? pack_find_text(lost, "owner") : SPAN(""));
-    put_u(b, "token", pack_find_u(lost, "token", 0));
+    member_u(b, "token", pack_find_u(lost, "token", 0));
     copy_seconds(b, "ago", lost, "ago_ms");
-    put_text(b, "reason", pack_find_text(lost, "reason"));
+    member_text(b, "reason", pack_find_text(lost, "reason"));
     buf_addc(b, '}');
 }
 
@@ -86,24 +64,24 @@ void lock_json_entry(struct buf *b, struct span entry, bool shows_owners)
                 owner = shows_owners ? pack_find_text(entry, "owner") : SPAN("");
 
     put_name(b, entry);
-    put_text(b, "state", state);
+    member_text(b, "state", state);
     if (span_eq(state, "held"))
-        put_text(b, "holder", owner);
+        member_text(b, "holder", owner);
     else
         buf_adds(b, ",\"holder\":null");
-    put_text(b, "owner", owner);
-    put_text(b, "host", shows_owners ? pack_find_text(entry, "host") : SPAN(""));
-    put_u(b, "pid", shows_owners ? pack_find_u(entry, "pid", 0) : 0);
-    put_u(b, "token", pack_find_u(entry, "token", 0));
+    member_text(b, "owner", owner);
+    member_text(b, "host", shows_owners ? pack_find_text(entry, "host") : SPAN(""));
+    member_u(b, "pid", shows_owners ? pack_find_u(entry, "pid", 0) : 0);
+    member_u(b, "token", pack_find_u(entry, "token", 0));
     copy_seconds(b, "held_for", entry, "held_ms");
     copy_seconds(b, "expires_in", entry, "expires_ms");
     copy_seconds(b, "ttl", entry, "ttl_ms");
     copy_seconds(b, "lock_delay", entry, "delay_ms");
     copy_seconds(b, "closed_for", entry, "closed_ms");
-    put_u(b, "waiters", pack_find_u(entry, "waiters", 0));
+    member_u(b, "waiters", pack_find_u(entry, "waiters", 0));
     put_line(b, entry, shows_owners);
-    put_u(b, "value_bytes", pack_find_u(entry, "value_bytes", 0));
-    put_u(b, "version", pack_find_u(entry, "version", 0));
+    member_u(b, "value_bytes", pack_find_u(entry, "value_bytes", 0));
+    member_u(b, "version", pack_find_u(entry, "version", 0));
     put_last_lost(b, entry, shows_owners);
     buf_addc(b, '}');
 }
@@ -166,21 +144,21 @@ bool lock_json_find(struct span answer, struct span name, struct span *entry)
 void lock_json_grant(struct buf *b, struct span answer)
 {
     put_name(b, answer);
-    put_text(b, "owner", pack_find_text(answer, "owner"));
-    put_u(b, "token", pack_find_u(answer, "token", 0));
+    member_text(b, "owner", pack_find_text(answer, "owner"));
+    member_u(b, "token", pack_find_u(answer, "token", 0));
     copy_seconds(b, "expires_in", answer, "expires_ms");
     copy_seconds(b, "ttl", answer, "ttl_ms");
     copy_seconds(b, "lock_delay", answer, "delay_ms");
-    put_flag(b, "is_new", pack_find_bool(answer, "is_new", false));
-    put_flag(b, "durable", pack_find_bool(answer, "durable", false));
+    member_flag(b, "is_new", pack_find_bool(answer, "is_new", false));
+    member_flag(b, "durable", pack_find_bool(answer, "durable", false));
     buf_addc(b, '}');
 }
 
 void lock_json_renewal(struct buf *b, struct span answer, struct span owner)
 {
     put_name(b, answer);
-    put_text(b, "owner", owner);
-    put_u(b, "token", pack_find_u(answer, "token", 0));
+    member_text(b, "owner", owner);
+    member_u(b, "token", pack_find_u(answer, "token", 0));
     copy_seconds(b, "expires_in", answer, "expires_ms");
     buf_addc(b, '}');
 }
@@ -192,20 +170,20 @@ void lock_json_held(struct buf *b, struct span answer)
     if (owner.len) {
         buf_adds(b, ",\"holder\":{\"owner\":");
         buf_json(b, owner);
-        put_u(b, "token", pack_find_u(answer, "token", 0));
+        member_u(b, "token", pack_find_u(answer, "token", 0));
         copy_seconds(b, "expires_in", answer, "expires_ms");
         buf_addc(b, '}');
     } else {
         buf_adds(b, ",\"holder\":null");
     }
     copy_seconds(b, "closed_for", answer, "closed_ms");
-    put_u(b, "place", pack_find_u(answer, "place", 0));
-    put_u(b, "waiters", pack_find_u(answer, "waiters", 0));
+    member_u(b, "place", pack_find_u(answer, "place", 0));
+    member_u(b, "waiters", pack_find_u(answer, "waiters", 0));
 }
 
 void lock_json_stale(struct buf *b, struct span answer)
 {
-    put_text(b, "owner", pack_find_text(answer, "owner"));
-    put_u(b, "token", pack_find_u(answer, "token", 0));
-    put_text(b, "reason", pack_find_text(answer, "reason"));
+    member_text(b, "owner", pack_find_text(answer, "owner"));
+    member_u(b, "token", pack_find_u(answer, "token", 0));
+    member_text(b, "reason", pack_find_text(answer, "reason"));
 }

@@ -32,7 +32,4 @@ void lock_json_held(struct buf *out, struct span answer);
 /* ,"owner":…,"token":…,"reason":… of what ended a grant. */
 void lock_json_stale(struct buf *out, struct span answer);
 
-/* ,"KEY":1.250 */
-void lock_json_seconds(struct buf *out, const char *key, uint64_t ms);
-
 #endif

@@ -18,27 +18,10 @@ void pages_put_timestamp(struct gateway *g, struct buf *b)
     buf_adds(b, "}\n");
 }
 
-void pages_put_text(struct buf *b, const char *key, struct span text)
-{
-    buf_printf(b, ",\"%s\":", key);
-    buf_json(b, text);
-}
-
-void pages_put_u(struct buf *b, const char *key, uint64_t n)
-{
-    buf_printf(b, ",\"%s\":", key);
-    buf_addu(b, n);
-}
-
 void pages_put_time(struct buf *b, const char *key, uint64_t wall_us)
 {
     buf_printf(b, ",\"%s\":", key);
     buf_json_time(b, (int64_t)wall_us);
-}
-
-void pages_put_flag(struct buf *b, const char *key, bool value)
-{
-    buf_printf(b, ",\"%s\":%s", key, value ? "true" : "false");
 }
 
 /* Enter the list `key` of an answer; returns its length, *c stands at its first element. */
@@ -62,12 +45,6 @@ static struct span take(struct span *c)
 
 /* --- health -------------------------------------------------------------------------- */
 
-static void put_age(struct buf *b, const char *key, uint64_t ms)
-{
-    buf_printf(b, ",\"%s\":%llu.%03llu", key, (unsigned long long)ms / 1000,
-               (unsigned long long)ms % 1000);
-}
-
 static bool put_feed(struct buf *b, struct span feed, bool is_first, bool has_store)
 {
     uint64_t silent = pack_find_u(feed, "silent_ms", 0);
@@ -76,22 +53,21 @@ static bool put_feed(struct buf *b, struct span feed, bool is_first, bool has_st
 
     buf_printf(b, "%s{\"name\":", is_first ? "" : ",");
     buf_json(b, pack_find_text(feed, "name"));
-    pages_put_text(b, "status",
-                   is_live    ? SPAN("live")
-                   : has_left ? SPAN("ended")
-                              : SPAN("silent"));
-    pages_put_text(b, "reason",
-                   is_live ? SPAN("lines or heartbeats arrive")
-                   : has_left
-                       ? SPAN("it said goodbye: its symbols are stale")
-                       : SPAN("no line and no heartbeat: its symbols are stale"));
-    put_age(b, "age", silent);
-    pages_put_u(b, "received", pack_find_u(feed, "received", 0));
+    member_text(b, "status",
+                is_live    ? SPAN("live")
+                : has_left ? SPAN("ended")
+                           : SPAN("silent"));
+    member_text(b, "reason",
+                is_live    ? SPAN("lines or heartbeats arrive")
+                : has_left ? SPAN("it said goodbye: its symbols are stale")
+                           : SPAN("no line and no heartbeat: its symbols are stale"));
+    member_seconds(b, "age", silent);
+    member_u(b, "received", pack_find_u(feed, "received", 0));
     if (has_store)
-        pages_put_u(b, "stored", pack_find_u(feed, "stored", 0));
-    pages_put_u(b, "accepted", pack_find_u(feed, "accepted", 0));
-    pages_put_u(b, "refused", pack_find_u(feed, "refused", 0));
-    pages_put_u(b, "lost", pack_find_u(feed, "lost", 0));
+        member_u(b, "stored", pack_find_u(feed, "stored", 0));
+    member_u(b, "accepted", pack_find_u(feed, "accepted", 0));
+    member_u(b, "refused", pack_find_u(feed, "refused", 0));
+    member_u(b, "lost", pack_find_u(feed, "lost", 0));
     buf_addc(b, '}');
     return is_live;
 }
@@ -113,8 +89,8 @@ static void put_broker(struct gateway *g, struct buf *b, struct span answer)
                (unsigned long long)hub_seq(g->hub),
                (unsigned long long)upstream_gaps(g->upstream));
     if (answer.len) {
-        pages_put_text(b, "version", pack_find_text(answer, "version"));
-        pages_put_u(b, "symbols", pack_find_u(answer, "symbols", 0));
+        member_text(b, "version", pack_find_text(answer, "version"));
+        member_u(b, "symbols", pack_find_u(answer, "symbols", 0));
         pages_put_time(b, "started", pack_find_u(answer, "started", 0));
     }
     buf_addc(b, '}');
@@ -149,13 +125,13 @@ static void put_keeping(struct buf *b, const struct keeping *k)
         return;
     buf_adds(b, ",\"store\":{\"kind\":");
     buf_json(b, k->kind);
-    pages_put_flag(b, "durable", k->is_durable);
-    pages_put_text(b, "reason", k->reason);
+    member_flag(b, "durable", k->is_durable);
+    member_text(b, "reason", k->reason);
     if (k->has_store) {
-        pages_put_u(b, "stored", pack_find_u(k->store, "stored", 0));
-        pages_put_u(b, "first", pack_find_u(k->store, "first", 0));
-        pages_put_u(b, "gaps", pack_find_u(k->store, "gaps", 0));
-        put_age(b, "behind", pack_find_u(k->store, "behind_us", 0) / 1000);
+        member_u(b, "stored", pack_find_u(k->store, "stored", 0));
+        member_u(b, "first", pack_find_u(k->store, "first", 0));
+        member_u(b, "gaps", pack_find_u(k->store, "gaps", 0));
+        member_seconds(b, "behind", pack_find_u(k->store, "behind_us", 0) / 1000);
     }
     buf_addc(b, '}');
 }
@@ -175,7 +151,7 @@ static void put_verdict(struct buf *b, const char *ill, const struct keeping *k)
                ill           ? "unhealthy"
                : is_degraded ? "degraded"
                              : "ok");
-    pages_put_text(b, "reason", buf_span(&reason));
+    member_text(b, "reason", buf_span(&reason));
     buf_free(&reason);
 }
 
@@ -205,12 +181,12 @@ static void answer_health(struct gateway *g, void *ctx, struct span answer)
     buf_free(&feeds);
     buf_adds(&q->body, ",\"gateway\":{\"name\":");
     buf_jsons(&q->body, g->name);
-    pages_put_text(&q->body, "version", SPAN(PREGON_VERSION));
+    member_text(&q->body, "version", SPAN(PREGON_VERSION));
     pages_put_time(&q->body, "started", (uint64_t)g->started_us);
-    pages_put_u(&q->body, "active_connections", g->place_count);
-    pages_put_u(&q->body, "max_connections", (uint64_t)gate_limit(g->gate));
-    pages_put_flag(&q->body, "websocket_enabled", g->config.websocket_enabled);
-    pages_put_u(&q->body, "symbols", hub_symbol_count(g->hub));
+    member_u(&q->body, "active_connections", g->place_count);
+    member_u(&q->body, "max_connections", (uint64_t)gate_limit(g->gate));
+    member_flag(&q->body, "websocket_enabled", g->config.websocket_enabled);
+    member_u(&q->body, "symbols", hub_symbol_count(g->hub));
     buf_addc(&q->body, '}');
     pages_put_timestamp(g, &q->body);
     ask_answer(g->asks, q, ill ? 503 : 200);
@@ -224,11 +200,11 @@ static void put_connection(struct buf *b, const struct ask *q, bool is_first,
 {
     buf_adds(b, is_first ? "{\"host\":" : ",{\"host\":");
     buf_json(b, q->privileged ? host : SPAN(""));
-    pages_put_u(b, "port", q->privileged ? port : 0);
-    pages_put_u(b, "state", STATE_CONNECTED);
-    pages_put_text(b, "gateway", gateway);
+    member_u(b, "port", q->privileged ? port : 0);
+    member_u(b, "state", STATE_CONNECTED);
+    member_text(b, "gateway", gateway);
     pages_put_time(b, "since", since_us);
-    pages_put_text(b, "protocol", protocol);
+    member_text(b, "protocol", protocol);
     buf_addc(b, '}');
 }
 
@@ -283,18 +259,18 @@ static void put_gateways(struct gateway *g, struct buf *b, struct span answer)
 
         buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
         buf_json(b, pack_find_text(gateway, "name"));
-        pages_put_text(b, "http", pack_find_text(gateway, "http"));
-        pages_put_u(b, "active_connections", pack_find_u(gateway, "connections", 0));
-        pages_put_u(b, "max_connections", pack_find_u(gateway, "limit", 0));
+        member_text(b, "http", pack_find_text(gateway, "http"));
+        member_u(b, "active_connections", pack_find_u(gateway, "connections", 0));
+        member_u(b, "max_connections", pack_find_u(gateway, "limit", 0));
         pages_put_time(b, "since", pack_find_u(gateway, "since", 0));
         buf_addc(b, '}');
     }
     if (!answer.len) {
         buf_adds(b, "{\"name\":");
         buf_jsons(b, g->name);
-        pages_put_text(b, "http", span_of(g->http_address));
-        pages_put_u(b, "active_connections", g->place_count);
-        pages_put_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
+        member_text(b, "http", span_of(g->http_address));
+        member_u(b, "active_connections", g->place_count);
+        member_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
         pages_put_time(b, "since", (uint64_t)g->started_us);
         buf_addc(b, '}');
     }
@@ -314,26 +290,26 @@ static void answer_status(struct gateway *g, void *ctx, struct span answer)
     buf_adds(b, ",\"connections\":[");
     shown = answer.len ? put_all_connections(q, answer) : put_own_connections(g, q);
     buf_addc(b, ']');
-    pages_put_u(b, "offset", q->offset);
-    pages_put_u(b, "limit", q->limit);
-    pages_put_flag(b, "truncated", q->offset + shown < total);
-    pages_put_flag(b, "complete", answer.len > 0);
-    pages_put_flag(b, "websocket_enabled", g->config.websocket_enabled);
+    member_u(b, "offset", q->offset);
+    member_u(b, "limit", q->limit);
+    member_flag(b, "truncated", q->offset + shown < total);
+    member_flag(b, "complete", answer.len > 0);
+    member_flag(b, "websocket_enabled", g->config.websocket_enabled);
     put_gateways(g, b, answer);
     merged = g->merged_by_gone;
     for (size_t i = 0; i < g->client_count; i++)
         merged += g->clients[i]->sub.backlog.merged;
     buf_adds(b, ",\"gateway\":{\"name\":");
     buf_jsons(b, g->name);
-    pages_put_u(b, "active_connections", g->place_count);
-    pages_put_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
+    member_u(b, "active_connections", g->place_count);
+    member_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
     buf_printf(b, ",\"timeout\":%lld.%03lld",
                (long long)g->config.websocket_timeout / 1000,
                (long long)g->config.websocket_timeout % 1000);
-    pages_put_u(b, "symbols", hub_symbol_count(g->hub));
-    pages_put_u(b, "bytes_sent", g->bytes_out);
-    pages_put_u(b, "merged", merged);
-    pages_put_u(b, "upstream_gaps", upstream_gaps(g->upstream));
+    member_u(b, "symbols", hub_symbol_count(g->hub));
+    member_u(b, "bytes_sent", g->bytes_out);
+    member_u(b, "merged", merged);
+    member_u(b, "upstream_gaps", upstream_gaps(g->upstream));
     buf_adds(b, ",\"refusals\":");
     gate_refusals_json(g->gate, b);
     buf_addc(b, '}');

@@ -2,14 +2,12 @@
 #ifndef GATEWAY_PAGES_PRIVATE_H
 #define GATEWAY_PAGES_PRIVATE_H
 
+#include "gateway/member.h"
 #include "gateway/pages.h"
 
 /* pages.c: members of a JSON object, each with a comma before it; the last ends the body. */
 void pages_put_timestamp(struct gateway *g, struct buf *b);
-void pages_put_text(struct buf *b, const char *key, struct span text);
-void pages_put_u(struct buf *b, const char *key, uint64_t n);
 void pages_put_time(struct buf *b, const char *key, uint64_t wall_us);
-void pages_put_flag(struct buf *b, const char *key, bool value);
 /* Enter the list `key` of an answer; returns its length, *c stands at its first element. */
 uint32_t pages_enter_list(struct span answer, const char *key, struct span *c);
 

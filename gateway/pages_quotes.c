@@ -13,8 +13,8 @@ static void put_quote(struct buf *b, struct span symbol, uint64_t seq,
 {
     buf_adds(b, "{\"symbol\":");
     buf_json(b, symbol);
-    pages_put_u(b, "seq", seq);
-    pages_put_text(b, "state", state);
+    member_u(b, "seq", seq);
+    member_text(b, "state", state);
     quote_to_json(body, b);
     buf_addc(b, '}');
 }
@@ -45,14 +45,14 @@ static void end_quotes(struct gateway *g, struct ask *q, struct span answer,
 
     stream_epoch_text(hub_epoch(g->hub), epoch);
     buf_addc(&q->body, ']');
-    pages_put_text(&q->body, "epoch", span_of(epoch));
-    pages_put_u(&q->body, "seq",
-                answer.len ? pack_find_u(answer, "seq", 0) : hub_seq(g->hub));
-    pages_put_u(&q->body, "symbols", symbols);
+    member_text(&q->body, "epoch", span_of(epoch));
+    member_u(&q->body, "seq",
+             answer.len ? pack_find_u(answer, "seq", 0) : hub_seq(g->hub));
+    member_u(&q->body, "symbols", symbols);
     if (next != NO_NEXT)
-        pages_put_u(&q->body, "next", next);
-    pages_put_flag(&q->body, "truncated", next != NO_NEXT);
-    pages_put_flag(&q->body, "complete", answer.len > 0);
+        member_u(&q->body, "next", next);
+    member_flag(&q->body, "truncated", next != NO_NEXT);
+    member_flag(&q->body, "complete", answer.len > 0);
     pages_put_timestamp(g, &q->body);
     ask_answer(g->asks, q, 200);
 }
@@ -135,7 +135,7 @@ static void put_record(struct buf *b, struct span symbol, const struct wire_reco
         pages_put_time(b, "accepted", r->accepted_us);
     if (r->epoch != epoch && !has_field(r, "epoch")) {
         stream_epoch_text(r->epoch, text);
-        pages_put_text(b, "epoch", span_of(text));
+        member_text(b, "epoch", span_of(text));
     }
     buf_addc(b, '}');
 }
@@ -181,8 +181,8 @@ static uint32_t put_gaps(struct buf *b, struct span answer)
             break;
         buf_adds(b, put ? ",{\"first\":" : "{\"first\":");
         buf_addu(b, first.u);
-        pages_put_u(b, "last", last.u);
-        pages_put_text(b, "reason", reason.text);
+        member_u(b, "last", last.u);
+        member_text(b, "reason", reason.text);
         buf_addc(b, '}');
     }
     buf_addc(b, ']');
@@ -203,19 +203,19 @@ static void put_history(struct gateway *g, struct ask *q, struct span answer)
     stream_epoch_text(epoch, text);
     buf_adds(b, "{\"symbol\":");
     buf_jsons(b, q->text);
-    pages_put_text(b, "order", t->is_oldest_first ? SPAN("oldest") : SPAN("newest"));
+    member_text(b, "order", t->is_oldest_first ? SPAN("oldest") : SPAN("newest"));
     put_records(q, answer);
     gaps = put_gaps(b, answer);
-    pages_put_text(b, "epoch", span_of(text));
-    pages_put_u(b, "first", first);
-    pages_put_u(b, "head", pack_find_u(answer, "head", 0));
+    member_text(b, "epoch", span_of(text));
+    member_u(b, "first", first);
+    member_u(b, "head", pack_find_u(answer, "head", 0));
     if (next) {
         timeline_put_next(&cursor, epoch, next);
-        pages_put_text(b, "next", buf_span(&cursor));
+        member_text(b, "next", buf_span(&cursor));
         buf_free(&cursor);
     }
-    pages_put_flag(b, "truncated", next != 0);
-    pages_put_flag(b, "complete", !gaps && is_kept);
+    member_flag(b, "truncated", next != 0);
+    member_flag(b, "complete", !gaps && is_kept);
     pages_put_timestamp(g, b);
 }
 

@@ -6,6 +6,7 @@
 #include "gateway/body.h"
 #include "gateway/lock_body.h"
 #include "gateway/lock_json.h"
+#include "gateway/member.h"
 #include "gateway/route_private.h"
 #include "shared/clock.h"
 #include "shared/pack.h"
@@ -498,8 +499,8 @@ static void break_lock(struct service *s, struct request *r, const char *name,
         return;
     buf_printf(&p->body, "{\"name\":\"%s\",\"token\":%llu,\"broken\":true", name,
                (unsigned long long)token);
-    lock_json_seconds(&p->body, "closed_for",
-                      pack_find_u(buf_span(&answer), "closed_ms", 0));
+    member_seconds(&p->body, "closed_for",
+                   pack_find_u(buf_span(&answer), "closed_ms", 0));
     buf_addc(&p->body, '}');
     buf_free(&answer);
 }
