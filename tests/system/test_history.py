@@ -175,7 +175,11 @@ def test_a_page_that_would_be_too_large_ends_early(stage, settings):
     feed = stage.feed(broker)
     fed(feed, "X", 1, 150, note="x" * 7500)
     client.hears("quote", n=150)
+    if settings["store"] != "memory":  # the ring is smaller than the tale: the disk has the rest
+        control = stage.control(broker)
+        pregon.eventually(lambda: control.ask("status")["store"]["stored"], lambda n: n >= 300)
     found = pages(gateway, "X", order="oldest")
+    assert all(p["complete"] and not p["gaps"] for p in found)
     assert len(found) > 3 and all(p["records"] for p in found)
     assert [plain(r) for r in records(found)] == told(client)
 
