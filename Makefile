@@ -71,10 +71,12 @@ LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 # Compiling takes all cores, unless -j says how many; all else stays in the order it was asked for.
 JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-# Two minutes of chaos and a hundred killed brokers, beside the stories; under the sanitizers the
-# stories do.  `make chaos` is the chaos by itself.
-CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
-         tests/chaos/test_locks_history.py $(if $(SAN),,tests/chaos/test_chaos.py)
+# Two minutes of chaos and a hundred killed brokers, which take longest and so come first; under
+# the sanitizers the stories do.  `make chaos` is the chaos by itself.
+STORIES := $(if $(SAN),,tests/chaos/test_chaos.py) tests/system tests/chaos/test_verdict.py \
+           tests/chaos/test_lock_verdict.py tests/chaos/test_locks_history.py
+# Most stories wait for something: two files of them for each processor.
+AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -150,7 +152,7 @@ $(DRIVER): $(B)/tests/system/driver.o $(B)/libpregon.a
 run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 	$(Q)$(PYTHON) tools/run.py --bin $(B)/bin
 
-test: deps ## run the tests (about ten minutes; most of it waiting)
+test: deps ## run the tests (about five minutes)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build unit-build $(DRIVER)
 	$(Q)$(MAKE) --no-print-directory check system
 
@@ -164,7 +166,8 @@ unit: $(UNIT_TESTS) ## unit tests only
 
 system: build $(DRIVER) ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE) B=$(B) SAN=$(SAN)' \
-	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q tests/system $(CHAOS) $(PYTEST_ARGS)
+	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q \
+	  -n $(AT_ONCE) --dist loadfile $(STORIES) $(PYTEST_ARGS)
 
 test-compose: deps ## docker-compose.yml on a real engine, scaled, killed, moved; skipped without one
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/compose $(PYTEST_ARGS)
