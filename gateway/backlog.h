@@ -55,6 +55,10 @@ void backlog_retain(struct backlog *b,
                     bool (*is_kept)(void *ctx, const struct hub_symbol *s), void *ctx);
 
 bool backlog_is_empty(const struct backlog *b);
+static inline uint32_t backlog_length(const struct backlog *b) /* in messages */
+{
+    return b->due_count + b->queue_count;
+}
 /* The frame owed `ahead` down the list, made if need be; NULL: no more.  Valid until the next call. */
 struct frame *backlog_peek(struct backlog *b, enum encoding encoding, uint32_t ahead);
 /* The first `count` have been sent; what is left has fallen behind. */

@@ -13,6 +13,7 @@
 
 #include "gateway/arrival.h"
 #include "gateway/ask.h"
+#include "gateway/figures.h"
 #include "gateway/gate.h"
 #include "gateway/gateway_config.h"
 #include "gateway/hub.h"
@@ -51,7 +52,7 @@ struct gateway {
     uint32_t settle_round;
     struct resume_group *resumes; /* what clients that came back want of the broker */
 
-    uint64_t messages_out, bytes_out, merged_by_gone;
+    struct figures figures;
 };
 
 #endif

@@ -30,6 +30,7 @@ void stream_say_error(struct client *c, const struct buf *id, const char *code,
     struct gateway *g = c->g;
     struct message m;
 
+    g->figures.errors++;
     message_begin(&m, c->sub.encoding, "error");
     stream_put_id(&m, id);
     message_text(&m, "code", span_of(code));
@@ -148,8 +149,10 @@ void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
     message_text(&m, "epoch", span_of(epoch));
     message_u(&m, "seq", seq);
     put_patterns(&m, r);
-    if (r->has_since)
+    if (r->has_since) {
         message_bool(&m, "recovered", is_recovered);
+        g->figures.resumes[is_recovered]++;
+    }
     if (r->is_auto)
         message_bool(&m, "auto", true);
     if (is_broker_away)
