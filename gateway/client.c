@@ -9,6 +9,7 @@
 
 #include "gateway/stream.h"
 #include "gateway/upstream.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 
@@ -53,14 +54,23 @@ static void set_blocked(struct client *c, bool is_blocked)
         client_drop(c, "epoll refused it");
 }
 
+/* The frame owed `ahead` down the list; of a traced one it is now that it leaves. */
+static struct frame *next_frame(struct client *c, uint32_t ahead)
+{
+    struct frame *f = backlog_peek(&c->sub.backlog, c->sub.encoding, ahead);
+
+    if (f && f->stamp_at)
+        frame_stamp(f, clock_wall_us());
+    return f;
+}
+
 /* Frames of what the hub owes, after `out`, until the batch is full.  Returns how many. */
 static uint32_t gather(struct client *c, char *batch, size_t *len, uint32_t *ends)
 {
     uint32_t count = 0;
     struct frame *f;
 
-    while (count < BATCH_FRAMES &&
-           (f = backlog_peek(&c->sub.backlog, c->sub.encoding, count))) {
+    while (count < BATCH_FRAMES && (f = next_frame(c, count))) {
         if (*len + f->len > BATCH_BYTES)
             break;
         memcpy(batch + *len, f->bytes, f->len);
@@ -130,9 +140,7 @@ static int send_batch(struct client *c)
 {
     static char batch[BATCH_BYTES]; /* loop's thread only */
     static uint32_t ends[BATCH_FRAMES];
-    struct frame *first = c->is_closing || c->out.len
-                              ? NULL
-                              : backlog_peek(&c->sub.backlog, c->sub.encoding, 0);
+    struct frame *first = c->is_closing || c->out.len ? NULL : next_frame(c, 0);
     size_t len = 0;
     uint32_t count = 0;
     ssize_t n;
@@ -526,6 +534,7 @@ void client_drop(struct client *c, const char *why)
         upstream_report_close(g->upstream, c);
     }
     stream_forget(c);
+    g->tracers -= client_is_traced(c);
     g->figures.merged_by_gone += c->sub.backlog.merged;
     hub_leave_all(g->hub, &c->sub);
     drop_context(c);

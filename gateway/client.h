@@ -76,6 +76,11 @@ static inline bool client_has_room(const struct client *c)
 {
     return c->out.len <= CLIENT_OUT_MAX;
 }
+/* It asked when quotes passed where. */
+static inline bool client_is_traced(const struct client *c)
+{
+    return c->sub.backlog.quote_as == MESSAGE_TRACED;
+}
 /* Queue a close frame and stop everything else.  `why` is for the log. */
 void client_close(struct client *c, uint16_t code, struct span reason_json,
                   const char *why);

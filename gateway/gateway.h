@@ -41,6 +41,7 @@ struct gateway {
 
     struct client **clients; /* dense */
     size_t client_count, client_cap, sweep_at;
+    size_t tracers;       /* those who asked when quotes passed where */
     uint64_t place_count; /* those with a place in the gate */
     uint64_t next_client_id;
     uint32_t goodbyes;        /* said: each has a slot of its own for coming back */

@@ -24,6 +24,12 @@ void stream_put_id(struct message *m, const struct buf *id)
         message_raw(m, "id", buf_span(id));
 }
 
+void stream_put_trace(struct message *m, const struct client *c)
+{
+    if (client_is_traced(c))
+        message_bool(m, "trace", true);
+}
+
 void stream_say_error(struct client *c, const struct buf *id, const char *code,
                       const char *text, const size_t *at)
 {
@@ -155,6 +161,7 @@ void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
     }
     if (r->is_auto)
         message_bool(&m, "auto", true);
+    stream_put_trace(&m, c);
     if (is_broker_away)
         message_text(&m, "upstream", SPAN("away"));
     stream_finish(c, &m);

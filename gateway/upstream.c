@@ -11,6 +11,7 @@
 #include "gateway/report.h"
 #include "gateway/stream.h"
 #include "shared/bus.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/pack.h"
@@ -457,6 +458,8 @@ static void on_record(struct upstream *u, struct span topic, struct span message
         return;
     }
     u->g->figures.records[r.kind]++;
+    if (u->g->tracers)
+        r.received_us = (uint64_t)clock_wall_us();
     upstream_check_epoch(u, r.epoch);
     if (r.kind == WIRE_HEARTBEAT) {
         u->heartbeat_at = u->g->awake;
