@@ -212,6 +212,38 @@ static void read_answer(CURL *e, int64_t until, struct probe_answer *out)
     buf_free(&in);
 }
 
+static bool send_all(CURL *e, struct buf *bytes, int64_t until)
+{
+    size_t sent = 0, n;
+    curl_socket_t fd = CURL_SOCKET_BAD;
+
+    curl_easy_getinfo(e, CURLINFO_ACTIVESOCKET, &fd);
+    while (sent < bytes->len) {
+        CURLcode code = curl_easy_send(e, bytes->data + sent, bytes->len - sent, &n);
+        int64_t left = until - clock_mono_ms();
+        struct pollfd item = {.fd = fd, .events = POLLOUT};
+
+        if (code == CURLE_OK)
+            sent += n;
+        else if (code != CURLE_AGAIN || left <= 0 || poll(&item, 1, (int)left) <= 0)
+            return false;
+    }
+    return true;
+}
+
+/* Say goodbye, so that the place is free again and no log speaks of a lost connection. */
+static void say_goodbye(CURL *e, int64_t until)
+{
+    /* A close frame with 1000, masked by zeros. */
+    static char frame[] = "\x88\x82\0\0\0\0\x03\xe8";
+    struct buf bytes = {.data = frame, .len = sizeof frame - 1}, ignored = {0};
+
+    if (send_all(e, &bytes, until))
+        while (ignored.len < BODY_MAX && read_more(e, &ignored, until))
+            ;
+    buf_free(&ignored);
+}
+
 /* "Host: …" and the target of the request line, out of the URL. */
 static bool take_apart(const char *url, char host[300], struct buf *target)
 {
@@ -233,25 +265,6 @@ static bool take_apart(const char *url, char host[300], struct buf *target)
     curl_free(query);
     curl_url_cleanup(u);
     return is_url;
-}
-
-static bool send_all(CURL *e, struct buf *bytes, int64_t until)
-{
-    size_t sent = 0, n;
-    curl_socket_t fd = CURL_SOCKET_BAD;
-
-    curl_easy_getinfo(e, CURLINFO_ACTIVESOCKET, &fd);
-    while (sent < bytes->len) {
-        CURLcode code = curl_easy_send(e, bytes->data + sent, bytes->len - sent, &n);
-        int64_t left = until - clock_mono_ms();
-        struct pollfd item = {.fd = fd, .events = POLLOUT};
-
-        if (code == CURLE_OK)
-            sent += n;
-        else if (code != CURLE_AGAIN || left <= 0 || poll(&item, 1, (int)left) <= 0)
-            return false;
-    }
-    return true;
 }
 
 void probe_handshake(const struct probe_question *q, struct probe_answer *out)
@@ -285,6 +298,8 @@ void probe_handshake(const struct probe_question *q, struct probe_answer *out)
             read_answer(e, until, out);
         else
             snprintf(out->error, sizeof out->error, "the handshake could not be sent");
+        if (out->is_followed && !out->close_code)
+            say_goodbye(e, until);
     }
     curl_easy_cleanup(e);
     buf_free(&url);
