@@ -55,6 +55,7 @@ struct exam {
     struct json *json;
     char url[400];         /* of the gateway, without a proxy */
     long gateway_pid;      /* 0: not known */
+    char holder[100];      /* who has its port, in words, or "" */
     bool has_policy;       /* the gateway would take its settings */
     bool is_gateway_there; /* nothing speaks against asking it */
     bool is_broker_there;  /* likewise */

@@ -131,14 +131,16 @@ void exam_gateway(struct exam *x)
             &x->found, FINDING_gateway_silent,
             exam_where(x, x->config.gateway_url[0] ? "GATEWAY_URL" : "PORT", where),
             "end that program, or take another port", NULL,
-            "What answers at %s is no gateway of Pregón (HTTP %d).", x->url, a.status);
+            "What answers at %s is no gateway of Pregón: HTTP %d%s%s.", x->url,
+            a.status, x->holder[0] ? ", " : "", x->holder);
     } else {
         finding_add(
             &x->found, FINDING_gateway_silent,
             exam_where(x, x->config.gateway_url[0] ? "GATEWAY_URL" : "PORT", where),
             "see in its log whether it hangs (pregon-gateway --check), or start it "
             "again",
-            NULL, "No answer from %s: %s.", x->url, a.error);
+            NULL, "No answer from %s%s%s: %s.", x->url, x->holder[0] ? ", " : "",
+            x->holder, a.error);
     }
     probe_free(&a);
 }

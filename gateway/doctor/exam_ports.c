@@ -89,6 +89,7 @@ static void look_at_gateway(struct exam *x)
              strcmp(host, "0.0.0.0") == 0 ? "127.0.0.1" : host, port);
     snprintf(address, sizeof address, "%.64s:%d", host, port);
     if (holder_find(host, port, &h)) {
+        holder_text(&h, x->holder);
         x->is_gateway_there = !is_taken(x, "PORT", "pregon-gateway", &h, address);
         x->gateway_pid = x->is_gateway_there ? h.pid : 0;
     } else if (can_listen(x, "PORT", host, port)) {

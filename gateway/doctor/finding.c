@@ -86,21 +86,28 @@ void finding_free(struct finding_list *l)
     *l = (struct finding_list){0};
 }
 
-/* What came from a network or a file must not move a terminal's cursor. */
+void finding_put_clean(struct buf *out, const char *text)
+{
+    for (; *text; text++)
+        buf_addc(out, (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
 static void put_line(struct buf *out, const char *label, const char *text)
 {
     if (!text[0])
         return;
     buf_adds(out, label);
-    for (; *text; text++)
-        buf_addc(out, (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+    finding_put_clean(out, text);
     buf_addc(out, '\n');
 }
 
 void finding_put_text(const struct finding *f, struct buf *out)
 {
-    buf_printf(out, "%-7s  %s%s%s\n", words[names[f->name].severity],
-               names[f->name].text, f->where[0] ? "  at " : "", f->where);
+    buf_printf(out, "%-7s  %s%s", words[names[f->name].severity], names[f->name].text,
+               f->where[0] ? "  at " : "");
+    put_line(out, "", f->where);
+    if (!f->where[0])
+        buf_addc(out, '\n');
     put_line(out, "         ", f->seen);
     put_line(out, "         do:     ", f->todo);
     put_line(out, "         .env:   ", f->change);

@@ -122,6 +122,9 @@ bool finding_has(const struct finding_list *l, enum finding_name name);
 size_t finding_count(const struct finding_list *l, enum finding_severity severity);
 void finding_free(struct finding_list *l);
 
+/* Append text without what could move a terminal's cursor: it may come from a network. */
+void finding_put_clean(struct buf *out, const char *text);
+
 /* One of them for people, or as a JSON object. */
 void finding_put_text(const struct finding *f, struct buf *out);
 void finding_put_json(const struct finding *f, struct buf *out);

@@ -104,12 +104,13 @@ static void put_text(const struct exam *x, struct buf *out)
     for (size_t i = 0; i < x->handshake_count; i++) {
         const struct exam_handshake *h = &x->handshakes[i];
 
-        buf_printf(out, "%-10s %s %s: ", h->through,
-                   h->is_admitted ? "admits " : "refuses",
-                   h->origin[0] ? h->origin : "programs, which send no Origin");
-        buf_printf(out, "HTTP %d %s%s\n", h->status,
-                   h->code[0] ? h->code : "without a reason",
-                   h->is_expected ? "" : ", which is not as it should be");
+        buf_printf(out, "%-10s %s ", h->through,
+                   h->is_admitted ? "admits " : "refuses");
+        finding_put_clean(out,
+                          h->origin[0] ? h->origin : "programs, which send no Origin");
+        buf_printf(out, ": HTTP %d ", h->status);
+        finding_put_clean(out, h->code[0] ? h->code : "without a reason");
+        buf_printf(out, "%s\n", h->is_expected ? "" : ", which is not as it should be");
     }
     if (!errors && !warnings)
         buf_adds(out, "All is well.");

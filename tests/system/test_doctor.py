@@ -13,6 +13,7 @@ import msgpack
 import pregon
 import pytest
 import zmq
+from fake_broker import FakeBroker
 from meddler import Elsewhere, Meddler
 
 PAGE = "https://page.example"
@@ -42,11 +43,11 @@ class Report:
         return finding
 
 
-def examine(*flags, env=None, cwd=None, as_json=True):
+def examine(*flags, env=None, cwd=None, as_json=True, user=None):
     process = subprocess.run(
         [os.path.join(pregon.BIN, "pregon-doctor"), *(["--json"] if as_json else []), *flags],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, check=False,
-        timeout=pregon.PATIENCE * 4, env={**pregon.plain_environment(), **(env or {})})
+        timeout=pregon.PATIENCE * 4, user=user, env={**pregon.plain_environment(), **(env or {})})
     assert not pregon.SANITIZER.search(process.stderr), process.stderr
     return Report(process)
 
@@ -234,6 +235,21 @@ def test_who_holds_a_port_is_told_with_pid_and_name(well, setting):
     assert report.names() == ["port_taken"]
 
 
+def privileged():
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as f:
+        return int(f.read()) - 1
+
+
+@pytest.mark.skipif(not 0 < privileged() < 1024, reason="every user may take every port here")
+def test_a_port_that_this_user_may_not_have_is_named():
+    nobody = 65534 if os.geteuid() == 0 else None
+    try:
+        report = examine("--env-file=/dev/null", env={"PORT": str(privileged())}, cwd="/", user=nobody)
+    except PermissionError:
+        pytest.skip("nobody may not run what is built here")
+    assert "port_privileged" in report.names() and "gateway_not_running" not in report.names()
+
+
 def test_descriptors_are_compared_with_what_is_asked_for(stage):
     setup = healthy(stage, descriptors=256, websocket_max_connections=1000)
     report = setup.examine()
@@ -339,6 +355,34 @@ def test_a_broker_whose_clock_is_wrong_is_named(well):
         has_ended.set()
         thread.join()
     assert report.names() == ["clock_skew"] and "ahead of" in report.one("clock_skew")["seen"]
+
+
+def status_of(feeds=(), **members):
+    return {"version": "0.1.0", "feeds": list(feeds), "store": {"kind": "sqlite", "durable": True}, **members}
+
+
+FEED = {"name": "f", "host": "there", "pid": 1, "live": True, "left": False, "silent_ms": 1, "accepted": 9,
+        "refused": 0, "lost": 0}
+TOLD = [
+    ({}, []),
+    ({"store": {"kind": "sqlite", "durable": False, "reason": "disk full"}}, ["store_not_durable"]),
+    ({"store": {"kind": "sqlite", "durable": True, "behind_us": 60000000}}, ["store_behind"]),
+    ({"feeds": [{**FEED, "lost": 5}]}, ["lines_lost"]),
+    ({"version": "0.0.1"}, ["versions_differ"]),
+    ({"store": 7, "feeds": "x"}, []),
+]
+
+
+@pytest.mark.parametrize("told,found", TOLD, ids=[str(f) + str(i) for i, (_, f) in enumerate(TOLD)])
+def test_what_a_broker_says_that_is_hard_to_plant_is_named(stage, well, told, found):
+    epoch = int(well.gateway.page("health")["broker"]["epoch"], 16)
+    fake = FakeBroker(stage, epoch=epoch)
+    control, publish = (f"ipc://{stage.path(name)}" for name in ("control", "publish"))
+    with fake.changed:
+        fake.answers["status"] = lambda q: {**status_of([FEED]), "epoch": epoch, **told}
+        fake.control.bind(control)
+        fake.publisher.bind(publish)
+    assert well.examine(BROKER_CONTROL=control, BROKER_PUBLISH=publish).names() == found
 
 
 # --- who would be refused ---------------------------------------------------------------------------------
