@@ -113,11 +113,10 @@ static void put_text(const struct exam *x, struct buf *out)
         buf_printf(out, "%s\n", h->is_expected ? "" : ", which is not as it should be");
     }
     if (!errors && !warnings)
-        buf_adds(out, "All is well.");
-    else
-        buf_printf(out, "%zu error%s, %zu warning%s.", errors, errors == 1 ? "" : "s",
-                   warnings, warnings == 1 ? "" : "s");
-    buf_printf(out, "  %zu note%s.\n", notes, notes == 1 ? "" : "s");
+        buf_adds(out, "All is well.\n");
+    buf_printf(out, "%zu error%s, %zu warning%s, %zu note%s\n", errors,
+               errors == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s", notes,
+               notes == 1 ? "" : "s");
 }
 
 static void put_json(const struct exam *x, struct buf *out)

@@ -121,7 +121,8 @@ def test_people_are_told_in_words_which_line_to_change(well):
     assert report.code == 1
     assert f"origin_not_allowed  at {path}:{number} (CORS_ORIGINS)" in report.text
     assert f".env:   CORS_ORIGINS={LISTED},https://my.page\n" in report.text
-    assert "refuses https://foreign.invalid: HTTP 403 origin_not_allowed" in report.text
+    assert "refuses https://foreign.invalid: HTTP 403 origin_not_allowed\n" in report.text
+    assert "refuses https://my.page: HTTP 403 origin_not_allowed, which is not as it should be\n" in report.text
     assert "1 error, 0 warnings" in report.text
 
 
