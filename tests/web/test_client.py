@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import msgpack
 import pytest
@@ -51,19 +52,19 @@ def test_the_last_values_come_first_then_what_follows(stage, mode, encoding):
 def test_both_encodings_tell_the_same(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    feed.quote("OLD", last="7")
+    now = int(time.time())  # of a fraction JSON has microseconds
+    feed.quote("OLD", last="7", timestamp=now + 0.5)
     feed.settled()
     clients = [follow(stage, gateway, mode="all", encoding=e).connected() for e in ("json", "msgpack")]
     odd = {"text": "ñandú € 🎺 " + "long " * 200, "list": [1, -1, -129, 2**40, 1.5, None, True, {"a": ""}],
            "many": list(range(100)), "__proto__": "a member like any other", "empty": {}}
-    feed.quote("X", last="1", n=1, **odd)
-    feed.quote("X", last="2", n=2)
+    feed.quote("X", last="1", timestamp=now, **odd)
+    feed.quote("X", last="2", timestamp=now)
     feed.goodbye()
     heard = []
     for client in clients:
         client.hears("state", symbol="X", state="stale")
-        heard.append([(kind, {**what, "timestamp": round(what.get("timestamp", 0), 6)})  # JSON has microseconds
-                      for kind, what in client.told if kind in ("snapshot", "quote", "state")])
+        heard.append([told for told in client.told if told[0] in ("snapshot", "quote", "state")])
     assert heard[0] == heard[1]
     assert [(kind, m["symbol"]) for kind, m in heard[0][:3]] == [("snapshot", "OLD"), ("quote", "X"), ("quote", "X")]
     assert {name: heard[1][1][1][name] for name in odd} == odd
