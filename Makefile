@@ -117,7 +117,7 @@ $(B)/%.o: %.c Makefile
 
 # What the gateway embeds (the list is in gateway/www.c), each also packed.  .incbin is
 # invisible to -MMD, and so is a file of `make web` that was not there: hence the list of names.
-WWW := $(wildcard gateway/www/* build/web/*)
+WWW := $(wildcard gateway/www/* consumer/js/*.js build/web/*)
 $(B)/gateway/www.o: CPPFLAGS += -DWWW_PACKED='"$(B)/packed"'
 $(B)/gateway/www.o: $(B)/packed/names $(WWW) $(WWW:%=$(B)/packed/%.gz)
 $(B)/packed/names: $(if $(call differs,$(B)/packed/names,$(WWW)),FORCE)
@@ -255,7 +255,7 @@ compile_commands.json: Makefile $(ALL_SRC)
 # Documents lie as they do here, so that their links lead somewhere.
 DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE .env.example docker-compose.yml \
              consumer/pregon.h feeder/data/README.md \
-             $(wildcard docs/*.md docs/adr/*.md consumer/examples/*.*)
+             $(wildcard docs/*.md docs/adr/*.md consumer/examples/*.* consumer/js/*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
 
 install: all ## install under $(DESTDIR)$(PREFIX)

@@ -25,6 +25,8 @@
     X(board_css, "/www/board.css", "gateway/www/board.css") \
     X(board_js, "/www/board.js", "gateway/www/board.js")    \
     X(style_css, "/www/style.css", "gateway/www/style.css") \
+    X(pregon_js, "/www/pregon.js", "consumer/js/pregon.js") \
+    X(msgpack_js, "/www/msgpack.js", "consumer/js/msgpack.js") \
     FROM_NPM(X)
 /* clang-format on */
 
