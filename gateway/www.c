@@ -24,6 +24,7 @@
     X(board_css, "/www/board.css", "gateway/www/board.css") \
     X(board_js, "/www/board.js", "gateway/www/board.js")    \
     X(style_css, "/www/style.css", "gateway/www/style.css") \
+    X(openapi_json, "/openapi.json", "gateway/www/openapi.json") \
     FROM_NPM(X)
 /* clang-format on */
 
