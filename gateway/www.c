@@ -24,7 +24,14 @@
     X(board_css, "/www/board.css", "gateway/www/board.css") \
     X(board_js, "/www/board.js", "gateway/www/board.js")    \
     X(style_css, "/www/style.css", "gateway/www/style.css") \
+    X(page_js, "/www/page.js", "gateway/www/page.js") \
     X(openapi_json, "/openapi.json", "gateway/www/openapi.json") \
+    X(docs_html, "/docs", "gateway/www/docs.html") \
+    X(docs_css, "/www/docs.css", "gateway/www/docs.css") \
+    X(docs_js, "/www/docs.js", "gateway/www/docs.js") \
+    X(docs_schema_js, "/www/docs_schema.js", "gateway/www/docs_schema.js") \
+    X(docs_stream_js, "/www/docs_stream.js", "gateway/www/docs_stream.js") \
+    X(docs_texts_js, "/www/docs_texts.js", "gateway/www/docs_texts.js") \
     FROM_NPM(X)
 /* clang-format on */
 
