@@ -81,7 +81,7 @@ CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build deps run test unit unit-build system check hdr-check arch-check docs docs-check \
+.PHONY: all build deps web run test unit unit-build system check hdr-check arch-check docs docs-check \
         test-sanitize test-compose chaos chaos-locks bench bench-docs bench-store bench-locks format \
         format-check compdb install install-systemd clean help FORCE
 
@@ -94,13 +94,24 @@ build: $(BINARIES) $(LIBPREGON)
 deps: ## install what is missing from Debian's packages (asks nothing when all is there)
 	$(Q)tools/install-deps
 
+# In build/, so that nothing of others lies among the sources; embedded by the next build.
+NPM := build/npm/node_modules
+web: ## charts for the quote board, from npm; before `make`
+	$(Q)command -v npm >/dev/null || tools/install-deps web
+	@mkdir -p build/npm build/web
+	$(Q)cp gateway/web/package.json gateway/web/package-lock.json build/npm
+	$(Q)cd build/npm && npm ci --ignore-scripts --no-audit --no-fund
+	$(Q)cp $(NPM)/lightweight-charts/dist/lightweight-charts.standalone.production.mjs \
+	  build/web/lightweight-charts.js
+	$(Q)cp $(NPM)/lightweight-charts/LICENSE build/web/lightweight-charts.txt
+
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC   $@";)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 # What the gateway embeds (the list is in gateway/www.c), each also packed.  .incbin is
 # invisible to -MMD, and so is a file of `make web` that was not there: hence the list of names.
-WWW := $(wildcard gateway/www/* build/web/*.js)
+WWW := $(wildcard gateway/www/* consumer/js/*.js build/web/*)
 $(B)/gateway/www.o: CPPFLAGS += -DWWW_PACKED='"$(B)/packed"'
 $(B)/gateway/www.o: $(B)/packed/names $(WWW) $(WWW:%=$(B)/packed/%.gz)
 $(B)/packed/names: $(if $(call differs,$(B)/packed/names,$(WWW)),FORCE)
@@ -237,7 +248,7 @@ compile_commands.json: Makefile $(ALL_SRC)
 # Documents lie as they do here, so that their links lead somewhere.
 DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE .env.example docker-compose.yml \
              consumer/pregon.h feeder/data/README.md \
-             $(wildcard docs/*.md docs/adr/*.md consumer/examples/*.*)
+             $(wildcard docs/*.md docs/adr/*.md consumer/examples/*.* consumer/js/*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
 
 install: all ## install under $(DESTDIR)$(PREFIX)

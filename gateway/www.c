@@ -8,8 +8,9 @@
 
 /* What `make web` brings: there if it was run before. */
 #if __has_include("build/web/lightweight-charts.js")
-#define FROM_NPM(X) \
-    X(charts_js, "/www/lightweight-charts.js", "build/web/lightweight-charts.js")
+#define FROM_NPM(X)                                                               \
+    X(charts_js, "/www/lightweight-charts.js", "build/web/lightweight-charts.js") \
+    X(charts_txt, "/www/lightweight-charts.txt", "build/web/lightweight-charts.txt")
 #else
 #define FROM_NPM(X)
 #endif
@@ -32,6 +33,8 @@
     X(docs_schema_js, "/www/docs_schema.js", "gateway/www/docs_schema.js") \
     X(docs_stream_js, "/www/docs_stream.js", "gateway/www/docs_stream.js") \
     X(docs_texts_js, "/www/docs_texts.js", "gateway/www/docs_texts.js") \
+    X(pregon_js, "/www/pregon.js", "consumer/js/pregon.js") \
+    X(msgpack_js, "/www/msgpack.js", "consumer/js/msgpack.js") \
     FROM_NPM(X)
 /* clang-format on */
 
@@ -69,6 +72,7 @@ static const struct {
     {".js", "text/javascript; charset=utf-8"},
     {".json", "application/json"},
     {".svg", "image/svg+xml"},
+    {".txt", "text/plain; charset=utf-8"},
 };
 
 /* Older Safari does not take 'self' for ws: and wss:. */

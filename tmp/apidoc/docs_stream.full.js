@@ -1,5 +1,6 @@
 /* docs_stream: the box that opens a WebSocket and shows every message both ways. */
 import { base, make, say, token } from "./page.js";
+import { decode, encode } from "./msgpack.js";
 
 const KEPT = 200; /* lines */
 
@@ -29,6 +30,8 @@ export function streamBox(t) {
   const url = make("input", { type: "url", value: streamUrl(), class: "wide", spellcheck: "false" });
   const symbols = make("input", { type: "text", value: "*", placeholder: "EUR/USD,BTC*", spellcheck: "false", autocapitalize: "characters" });
   const mode = make("select", {}, make("option", { value: "merge" }, t.merge), make("option", { value: "all" }, t.all));
+  const encoding = make("select", {}, make("option", { value: "json" }, "JSON"),
+    make("option", { value: "msgpack" }, "MessagePack"));
   const maxHz = make("input", { type: "number", min: "0.01", max: "1000", step: "any", value: "5" });
   const toggle = make("button", { type: "submit" }, t.connect);
   const clear = make("button", { type: "button" }, t.clear);
@@ -42,7 +45,7 @@ export function streamBox(t) {
   const sendIt = make("button", { type: "submit", disabled: true }, t.sendIt);
   const why = make("div", { class: "box", role: "alert", hidden: true });
 
-  let socket = null, waiting = [], total = 0, second = 0, rate = 0;
+  let socket = null, isBinary = false, waiting = [], total = 0, second = 0, rate = 0;
 
   function paint() {
     const shown = waiting.splice(0).slice(-KEPT);
@@ -78,7 +81,7 @@ export function streamBox(t) {
 
   function send(value) {
     const text = JSON.stringify(value);
-    socket.send(text);
+    socket.send(isBinary ? encode(value) : text);
     log("sent", text);
   }
 
@@ -111,7 +114,11 @@ export function streamBox(t) {
   function hear(data) {
     total++;
     second++;
-    log("received", data);
+    try {
+      log("received", typeof data === "string" ? data : JSON.stringify(decode(new Uint8Array(data))));
+    } catch (e) {
+      log("note", String(e));
+    }
   }
 
   function open() {
@@ -123,7 +130,9 @@ export function streamBox(t) {
       setStatus("bad", say(t.badUrl, url.value));
       return;
     }
-    const it = new WebSocket(opened, ["pregon.v1.json"]);
+    const it = new WebSocket(opened, ["pregon.v1." + encoding.value]);
+    it.binaryType = "arraybuffer";
+    isBinary = encoding.value === "msgpack";
     socket = it;
     setStatus("", t.connecting);
     it.onopen = () => {
@@ -164,7 +173,7 @@ export function streamBox(t) {
       event.preventDefault();
       socket ? close() : open();
     } },
-    field(t.url, url), field(t.symbols, symbols), field(t.mode, mode),
+    field(t.url, url), field(t.symbols, symbols), field(t.mode, mode), field(t.encoding, encoding),
     field(t.maxHz, maxHz), toggle),
     make("div", { class: "row" }, status, counts), why,
     shown,
