@@ -1,10 +1,11 @@
 /* docs: shows openapi.json, lets one ask what it describes, and try the stream. */
-import { ask, at, base, language, make, say, setToken, token } from "./page.js";
-import { fold, folds, kindOf, prose, resolve } from "./docs_schema.js";
-import { streamBox } from "./docs_stream.js";
-import { texts } from "./docs_texts.js";
+import { ask, setToken, token } from "./ask.js";
+import { element } from "./element.js";
+import { at, fill as fillIn, root, say } from "./page.js";
+import { fold, folds, kindOf, prose, resolve } from "./docs-schema.js";
+import { streamBox } from "./docs-stream.js";
+import t from "./docs-texts.js";
 
-const t = texts[language];
 const METHODS = ["get", "put", "delete"];
 let api; /* openapi.json */
 
@@ -40,13 +41,13 @@ function curlOf(method, operation, target, isGuarded) {
     words.push("-d", shell(JSON.stringify(Object.values(body["application/json"].examples)[0].value)));
   else if (body)
     words.push("--data-binary", "@FILE");
-  words.push(shell(new URL(target, base).href));
+  words.push(shell(new URL(target, root).href));
   return words.join(" ");
 }
 
 async function show(output, target) {
   const began = performance.now();
-  output.replaceChildren(make("p", { class: "soft" }, t.asking));
+  output.replaceChildren(element("p", { class: "soft" }, t.asking));
   try {
     const answer = await ask(target);
     const bytes = await answer.arrayBuffer();
@@ -58,11 +59,11 @@ async function show(output, target) {
     if (kind.includes("json"))
       text = pretty(text);
     output.replaceChildren(
-      make("p", {}, make("strong", { class: answer.ok ? "good" : "bad" },
-        say(t.answered, `${answer.status} ${answer.statusText}`, spent)), " ", make("span", { class: "soft" }, kind)),
-      make("pre", { tabindex: "0" }, text || t.empty));
+      element("p", {}, element("strong", { class: answer.ok ? "good" : "bad" },
+        say(t.answered, `${answer.status} ${answer.statusText}`, spent)), " ", element("span", { class: "soft" }, kind)),
+      element("pre", { tabindex: "0" }, text || t.empty));
   } catch (e) {
-    output.replaceChildren(make("p", { class: "bad" }, say(t.failed, e.message)));
+    output.replaceChildren(element("p", { class: "bad" }, say(t.failed, e.message)));
   }
 }
 
@@ -98,7 +99,7 @@ function pretty(text) {
 }
 
 function copyButton(text) {
-  const button = make("button", { type: "button" }, t.copy);
+  const button = element("button", { type: "button", class: "button" }, t.copy);
   button.onclick = async () => {
     try {
       await navigator.clipboard.writeText(text());
@@ -116,30 +117,30 @@ function copyButton(text) {
 function inputFor(parameter, id) {
   const schema = resolve(api, parameter.schema);
   if (schema.enum)
-    return make("select", { id }, make("option", { value: "" }, ""),
-      schema.enum.map((one) => make("option", { value: one }, String(one))));
-  return make("input", { id, type: "text", spellcheck: "false", autocomplete: "off",
+    return element("select", { id }, element("option", { value: "" }, ""),
+      schema.enum.map((one) => element("option", { value: one }, String(one))));
+  return element("input", { id, type: "text", spellcheck: "false", autocomplete: "off",
     value: parameter.in === "path" ? parameter.example : null, placeholder: parameter.example || schema.default });
 }
 
 function parametersOf(parameters, id, inputs) {
-  return make("div", { class: "parameters" }, parameters.map((p) => {
+  return element("div", { class: "parameters" }, parameters.map((p) => {
     const input = inputFor(p, `${id}-${p.name}`);
     inputs.set(p.name, input);
-    return make("div", { class: "parameter" },
-      make("label", { for: input.id }, make("code", {}, p.name),
-        p.required && make("span", { class: "required" }, " " + t.required)),
+    return element("div", { class: "parameter" },
+      element("label", { for: input.id }, element("code", {}, p.name),
+        p.required && element("span", { class: "required" }, " " + t.required)),
       input,
-      make("p", {}, make("span", { class: "kind" }, kindOf(api, p.schema, t)), " ",
-        make("span", { lang: "en" }, prose(p.description))));
+      element("p", {}, element("span", { class: "kind" }, kindOf(api, p.schema, t)), " ",
+        element("span", { lang: "en" }, prose(p.description))));
   }));
 }
 
 function examplesOf(media) {
   const all = media.examples ? Object.entries(media.examples).map(([name, e]) => [t.examples[name] || name, e.value])
     : media.example ? [["", media.example]] : [];
-  return all.map(([name, value]) => make("details", { class: "schema" },
-    make("summary", {}, `${t.example} ${name}`), make("pre", { tabindex: "0" }, JSON.stringify(value, null, 2))));
+  return all.map(([name, value]) => element("details", { class: "schema" },
+    element("summary", {}, `${t.example} ${name}`), element("pre", { tabindex: "0" }, JSON.stringify(value, null, 2))));
 }
 
 function codesOf(schema) {
@@ -152,24 +153,24 @@ function answerOf(status, node) {
   const codes = media.flatMap(([, m]) => (m.schema ? codesOf(m.schema) : []));
   const meaning = (code) => api.components.schemas.ErrorCode.oneOf.find((one) => one.const === code).description;
   return [
-    make("dt", {}, make("strong", { class: status < "400" ? "good" : "bad" }, status), " ",
-      make("span", { class: "kind" }, media.map(([kind]) => kind).join(", "))),
-    make("dd", {}, make("span", { lang: "en" }, prose(answer.description)),
-      codes.length > 0 && make("ul", { lang: "en" }, codes.map((code) =>
-        make("li", {}, make("code", {}, code), " ", prose(meaning(code))))),
+    element("dt", {}, element("strong", { class: status < "400" ? "good" : "bad" }, status), " ",
+      element("span", { class: "kind" }, media.map(([kind]) => kind).join(", "))),
+    element("dd", {}, element("span", { lang: "en" }, prose(answer.description)),
+      codes.length > 0 && element("ul", { lang: "en" }, codes.map((code) =>
+        element("li", {}, element("code", {}, code), " ", prose(meaning(code))))),
       media.flatMap(([, m]) => [...(m.schema ? folds(api, m.schema, t) : []), ...examplesOf(m)])),
   ];
 }
 
 function streamOf(stream) {
   return [
-    make("h3", {}, t.messages),
-    make("h4", {}, t.send), make("p", { lang: "en" }, prose(resolve(api, stream.send).description)),
+    element("h3", {}, t.messages),
+    element("h4", {}, t.send), element("p", { lang: "en" }, prose(resolve(api, stream.send).description)),
     folds(api, stream.send, t),
-    make("h4", {}, t.receive), folds(api, stream.receive, t),
-    make("h4", {}, t.closes), make("dl", { class: "members", lang: "en" },
+    element("h4", {}, t.receive), folds(api, stream.receive, t),
+    element("h4", {}, t.closes), element("dl", { class: "members", lang: "en" },
       Object.entries(stream.closeCodes).flatMap(([code, text]) =>
-        [make("dt", {}, make("code", {}, code)), make("dd", {}, prose(text))])),
+        [element("dt", {}, element("code", {}, code)), element("dd", {}, prose(text))])),
     fold(api, stream.closeReason, t),
   ];
 }
@@ -178,8 +179,8 @@ function needsOf(security) {
   const names = security.flatMap((one) => Object.keys(one));
   if (!names.length)
     return [];
-  return [make("h3", {}, t.tokens), make("ul", { lang: "en" }, names.map((name) =>
-    make("li", {}, prose(api.components.securitySchemes[name].description))))];
+  return [element("h3", {}, t.tokens), element("ul", { lang: "en" }, names.map((name) =>
+    element("li", {}, prose(api.components.securitySchemes[name].description))))];
 }
 
 function fillOperation(details, path, method, item) {
@@ -188,31 +189,31 @@ function fillOperation(details, path, method, item) {
   const isStream = "x-stream" in operation;
   const security = operation.security || [];
   const isGuarded = security.length > 0 && (token() !== "" || security.every((one) => Object.keys(one).length));
-  const curl = make("code", {}), output = make("div", { class: "output", "aria-live": "polite" });
+  const curl = element("code", {}), output = element("div", { class: "output", "aria-live": "polite" });
   const write = () => (curl.textContent =
     curlOf(method, operation, fill(path, parameters, inputs).target, isGuarded));
   const body = operation.requestBody;
 
   details.append(...[
-    operation.description && make("p", { lang: "en" }, prose(operation.description)),
+    operation.description && element("p", { lang: "en" }, prose(operation.description)),
     ...needsOf(security),
-    parameters.length > 0 && make("h3", {}, t.parameters),
+    parameters.length > 0 && element("h3", {}, t.parameters),
     parameters.length > 0 && parametersOf(parameters, id, inputs),
-    body && make("h3", {}, t.body),
-    body && make("p", { lang: "en" }, prose(body.description)),
+    body && element("h3", {}, t.body),
+    body && element("p", { lang: "en" }, prose(body.description)),
     body && Object.values(body.content).flatMap((m) => [...(m.schema ? folds(api, m.schema, t) : []), ...examplesOf(m)]),
-    !isStream && make("h3", {}, t.curl),
-    !isStream && make("div", { class: "command" }, make("pre", { tabindex: "0" }, curl), copyButton(() => curl.textContent)),
-    method === "get" && !isStream && make("button", { type: "button", click: () => {
+    !isStream && element("h3", {}, t.curl),
+    !isStream && element("div", { class: "command" }, element("pre", { tabindex: "0" }, curl), copyButton(() => curl.textContent)),
+    method === "get" && !isStream && element("button", { type: "button", class: "button", click: () => {
       const { missing, target } = fill(path, parameters, inputs);
       if (missing)
-        output.replaceChildren(make("p", { class: "bad" }, say(t.missing, missing)));
+        output.replaceChildren(element("p", { class: "bad" }, say(t.missing, missing)));
       else
         show(output, target);
     } }, t.try),
     output,
-    make("h3", {}, t.answers),
-    make("dl", { class: "members" }, Object.entries(operation.responses).flatMap(([s, node]) => answerOf(s, node))),
+    element("h3", {}, t.answers),
+    element("dl", { class: "members" }, Object.entries(operation.responses).flatMap(([s, node]) => answerOf(s, node))),
     ...(isStream ? streamOf(operation["x-stream"]).flat() : []),
   ].flat().filter(Boolean));
   for (const input of inputs.values())
@@ -222,9 +223,9 @@ function fillOperation(details, path, method, item) {
 
 function operationView(path, method, item) {
   const operation = item[method];
-  const details = make("details", { class: "operation", id: operation.operationId },
-    make("summary", {}, make("span", { class: "method " + method }, method.toUpperCase()), " ",
-      make("code", {}, path), " ", make("span", { lang: "en", class: "soft" }, operation.summary)));
+  const details = element("details", { class: "operation", id: operation.operationId },
+    element("summary", {}, element("span", { class: "method " + method }, method.toUpperCase()), " ",
+      element("code", {}, path), " ", element("span", { lang: "en", class: "soft" }, operation.summary)));
   details.addEventListener("toggle", () => {
     if (details.open && details.childElementCount === 1)
       fillOperation(details, path, method, item);
@@ -242,9 +243,9 @@ function operationsOf(tag) {
 }
 
 function sectionOf(tag) {
-  return make("section", { "aria-labelledby": "tag-" + tag.name },
-    make("h2", { id: "tag-" + tag.name, lang: "en" }, tag.name),
-    make("p", { lang: "en" }, prose(tag.description)), operationsOf(tag));
+  return element("section", { "aria-labelledby": "tag-" + tag.name },
+    element("h2", { id: "tag-" + tag.name, lang: "en" }, tag.name),
+    element("p", { lang: "en" }, prose(tag.description)), operationsOf(tag));
 }
 
 function filterRoutes(text, note) {
@@ -261,14 +262,14 @@ function filterRoutes(text, note) {
 }
 
 function settings() {
-  const note = make("span", { role: "status", class: "soft" });
-  const filter = make("input", { type: "search", autocomplete: "off", spellcheck: "false" });
-  const secret = make("input", { type: "password", autocomplete: "off", value: token() });
+  const note = element("span", { role: "status", class: "soft" });
+  const filter = element("input", { type: "search", autocomplete: "off", spellcheck: "false" });
+  const secret = element("input", { type: "password", autocomplete: "off", value: token() });
   filter.oninput = () => filterRoutes(filter.value, note);
   secret.oninput = () => setToken(secret.value.trim());
-  return make("form", { class: "fields", submit: (event) => event.preventDefault() },
-    make("label", { class: "field" }, make("span", {}, t.filter), filter, note),
-    make("label", { class: "field" }, make("span", {}, t.token), secret, make("small", {}, t.tokenNote)));
+  return element("form", { class: "fields", submit: (event) => event.preventDefault() },
+    element("label", { class: "field" }, element("span", {}, t.filter), filter, note),
+    element("label", { class: "field" }, element("span", {}, t.token), secret, element("small", { class: "soft" }, t.tokenNote)));
 }
 
 /* The address may name an operation, and a link within the page may. */
@@ -281,31 +282,23 @@ function openNamed() {
   }
 }
 
-function header() {
-  document.documentElement.lang = language;
-  document.title = "Pregón · " + t.title;
-  at("pages").setAttribute("aria-label", t.pages);
-  at("pages").append(...[["./", t.board], ["status", t.status], ["docs", t.docs]].map(([to, name]) =>
-    make("a", { href: to, "aria-current": to === "docs" ? "page" : null }, name)));
-}
-
 async function start() {
-  header();
+  document.title = "Pregón · " + t.title;
+  fillIn(t);
   try {
-    api = await (await fetch(new URL("openapi.json", base))).json();
+    api = await (await fetch(new URL("openapi.json", root))).json();
   } catch (e) {
     at("trouble").textContent = say(t.notLoaded, e.message);
     at("trouble").hidden = false;
     return;
   }
   at("about").append(
-    make("p", {}, make("strong", {}, say(t.version, api.info.version)), " · ", make("a", { href: "openapi.json" }, t.file),
+    element("p", {}, element("strong", {}, say(t.version, api.info.version)), " · ", element("a", { href: "openapi.json" }, t.file),
       t.english && " · " + t.english),
-    ...api.info.description.split("\n\n").map((text) => make("p", { lang: "en" }, prose(text))));
+    ...api.info.description.split("\n\n").map((text) => element("p", { lang: "en" }, prose(text))));
   at("settings").append(settings());
-  at("contents").setAttribute("aria-label", t.contents);
-  at("contents").append(make("a", { href: "#try-stream" }, t.stream),
-    ...api.tags.map((tag) => make("a", { href: "#tag-" + tag.name, lang: "en" }, tag.name)));
+  at("contents").append(element("a", { href: "#try-stream" }, t.stream),
+    ...api.tags.map((tag) => element("a", { href: "#tag-" + tag.name, lang: "en" }, tag.name)));
   at("operations").append(...api.tags.map(sectionOf));
   at("tag-stream").parentElement.append(streamBox(t));
   addEventListener("hashchange", openNamed);

@@ -1,48 +1,36 @@
-/* page: what the scripts of all pages share.  No state. */
+/* page.js: what all pages share: the reader's language, and where the gateway is. */
 
-export const language = (navigator.language || "en").toLowerCase().startsWith("es") ? "es" : "en";
+const query = new URLSearchParams(location.search);
+const wanted = query.get("lang") ?? navigator.language ?? "en";
 
-/** Where the gateway is, below its ROOT_PATH: every page lies right below it. */
-export const base = new URL(".", location.href);
+export const language = wanted.toLowerCase().startsWith("es") ? "es" : "en";
 
-/** "{0} of {1}" with what stands for them. */
-export function say(text, ...values) {
-  return text.replace(/\{(\d)\}/g, (_, i) => values[i]);
-}
+/* A proxy may have put a prefix in front of us; every page lies right below it. */
+export const root = new URL("./", location.href.replace(/[?#].*$/, ""));
 
-export function at(id) {
-  return document.getElementById(id);
-}
+/** "{0} of {1}" with the values put in. */
+export const say = (text, ...values) => text.replace(/\{(\d)\}/g, (_, i) => values[i]);
 
-/** An element: attributes by name (functions are listeners, false and null are left out), then children. */
-export function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function")
-      element.addEventListener(name, value);
-    else if (value !== false && value !== null && value !== undefined)
-      element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+export const at = (id) => document.getElementById(id);
+
+/** A new element: its class, its text, its parent. */
+export function make(name, className = "", text = "", parent = null) {
+  const element = document.createElement(name);
+  element.className = className;
+  element.textContent = text;
+  parent?.append(element);
   return element;
 }
 
-/* A gateway's token, for this tab only: never in the address, never on the disk. */
-const TOKEN = "pregon-token";
-
-export function token() {
-  return sessionStorage.getItem(TOKEN) || "";
-}
-
-export function setToken(text) {
-  if (text)
-    sessionStorage.setItem(TOKEN, text);
-  else
-    sessionStorage.removeItem(TOKEN);
-}
-
-/** Fetch from our gateway; with the token, if there is one. */
-export function ask(path, options = {}) {
-  const headers = { ...options.headers, ...(token() && { Authorization: "Bearer " + token() }) };
-  return fetch(new URL(path, base), { cache: "no-store", ...options, headers });
+/** Puts the words into the page: `data-text="key"`, `data-label` for aria-label, `data-hint` for title. */
+export function fill(texts) {
+  document.documentElement.lang = language;
+  for (const element of document.querySelectorAll("[data-text]"))
+    element.textContent = texts[element.dataset.text];
+  for (const element of document.querySelectorAll("[data-label]"))
+    element.setAttribute("aria-label", texts[element.dataset.label]);
+  for (const element of document.querySelectorAll("input[data-label]"))
+    element.placeholder = texts[element.dataset.label];
+  for (const element of document.querySelectorAll("[data-hint]"))
+    element.title = texts[element.dataset.hint];
 }

@@ -1,9 +1,10 @@
 /* docs_schema: shows a JSON Schema of openapi.json as a list of members, deeper ones when opened. */
-import { make, say } from "./page.js";
+import { element } from "./element.js";
+import { say } from "./page.js";
 
 /** `like this` as code. */
 export function prose(text) {
-  return (text || "").split("`").map((part, i) => (i % 2 ? make("code", {}, part) : part));
+  return (text || "").split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
 }
 
 export function resolve(document, node) {
@@ -55,9 +56,9 @@ function inner(document, schema) {
 function memberOf(document, name, schema, isRequired, t) {
   const s = resolve(document, schema), deeper = inner(document, schema);
   return [
-    make("dt", {}, make("code", {}, name), " ", make("span", { class: "kind" }, kindOf(document, schema, t)),
-      isRequired && make("span", { class: "required" }, " " + t.required)),
-    make("dd", {}, make("span", { lang: "en" }, prose(s.description)),
+    element("dt", {}, element("code", {}, name), " ", element("span", { class: "kind" }, kindOf(document, schema, t)),
+      isRequired && element("span", { class: "required" }, " " + t.required)),
+    element("dd", {}, element("span", { lang: "en" }, prose(s.description)),
       deeper.map((one) => fold(document, one, t))),
   ];
 }
@@ -65,24 +66,24 @@ function memberOf(document, name, schema, isRequired, t) {
 function content(document, schema, t) {
   const s = resolve(document, schema);
   if (choices(s) && choices(s).every((one) => "const" in one))
-    return make("dl", { class: "members" }, choices(s).map((one) => [
-      make("dt", {}, make("code", {}, one.const)), make("dd", { lang: "en" }, prose(one.description)),
+    return element("dl", { class: "members" }, choices(s).map((one) => [
+      element("dt", {}, element("code", {}, one.const)), element("dd", { lang: "en" }, prose(one.description)),
     ]).flat());
   const rows = Object.entries(s.properties || {}).flatMap(([name, one]) =>
     memberOf(document, name, one, (s.required || []).includes(name), t));
   if (typeof s.additionalProperties === "object")
-    rows.push(make("dt", {}, make("em", {}, t.anyOther)),
-      make("dd", { lang: "en" }, prose(s.additionalProperties.description)));
-  return make("dl", { class: "members" }, rows);
+    rows.push(element("dt", {}, element("em", {}, t.anyOther)),
+      element("dd", { lang: "en" }, prose(s.additionalProperties.description)));
+  return element("dl", { class: "members" }, rows);
 }
 
 /** A schema to be opened; its content is made when it is. */
 export function fold(document, schema, t) {
   const s = resolve(document, schema), name = nameOf(schema) || t.members;
-  const details = make("details", { class: "schema" }, make("summary", {}, name));
+  const details = element("details", { class: "schema" }, element("summary", {}, name));
   details.addEventListener("toggle", () => {
     if (details.open && details.childElementCount === 1)
-      details.append(...(s.description ? [make("p", { lang: "en" }, prose(s.description))] : []),
+      details.append(...(s.description ? [element("p", { lang: "en" }, prose(s.description))] : []),
         content(document, schema, t));
   });
   return details;

@@ -1,7 +1,9 @@
-/* docs_texts: what the page /docs says of its own; the description itself is in English. */
-export const texts = {
+/* What the page /docs says, in the reader's language. */
+import { language } from "./page.js";
+
+const texts = {
   en: {
-    title: "API", board: "Quotes", status: "Status", docs: "API", pages: "Pages",
+    title: "API", board: "Board", status: "Status", docs: "API", pages: "Pages",
     contents: "Routes", version: "version {0}", file: "openapi.json", english: "",
     filter: "Find a route", nothing: "No route has that in its path or text.",
     token: "Bearer token", tokenNote: "Sent with what you try here. Kept in this tab only.",
@@ -30,7 +32,7 @@ export const texts = {
     sent: "sent", received: "received", note: "note",
   },
   es: {
-    title: "API", board: "Cotizaciones", status: "Estado", docs: "API", pages: "Páginas",
+    title: "API", board: "Tablero", status: "Estado", docs: "API", pages: "Páginas",
     contents: "Rutas", version: "versión {0}", file: "openapi.json",
     english: "Las descripciones salen de openapi.json y están en inglés.",
     filter: "Buscar una ruta", nothing: "Ninguna ruta tiene eso en su nombre o en su texto.",
@@ -61,3 +63,5 @@ export const texts = {
     sent: "enviado", received: "recibido", note: "nota",
   },
 };
+
+export default texts[language];

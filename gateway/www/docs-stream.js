@@ -1,18 +1,20 @@
 /* docs_stream: the box that opens a WebSocket and shows every message both ways. */
-import { base, make, say, token } from "./page.js";
+import { token } from "./ask.js";
+import { element } from "./element.js";
+import { root, say } from "./page.js";
 import { decode, encode } from "./msgpack.js";
 
 const KEPT = 200; /* lines */
 
 function streamUrl() {
-  const url = new URL("ws/cotizaciones", base);
+  const url = new URL("ws/cotizaciones", root);
   url.protocol = url.protocol.replace("http", "ws");
   return url.href;
 }
 
 /* Every connection begins with no symbols of its own, so that the first request is one that can be seen. */
 function urlToOpen(text) {
-  const url = new URL(text, base);
+  const url = new URL(text, root);
   if (url.protocol !== "ws:" && url.protocol !== "wss:")
     throw new TypeError(url.protocol);
   if (!url.searchParams.has("symbols"))
@@ -23,27 +25,27 @@ function urlToOpen(text) {
 }
 
 function field(label, control) {
-  return make("label", { class: "field" }, make("span", {}, label), control);
+  return element("label", { class: "field" }, element("span", {}, label), control);
 }
 
 export function streamBox(t) {
-  const url = make("input", { type: "url", value: streamUrl(), class: "wide", spellcheck: "false" });
-  const symbols = make("input", { type: "text", value: "*", placeholder: "EUR/USD,BTC*", spellcheck: "false", autocapitalize: "characters" });
-  const mode = make("select", {}, make("option", { value: "merge" }, t.merge), make("option", { value: "all" }, t.all));
-  const encoding = make("select", {}, make("option", { value: "json" }, "JSON"),
-    make("option", { value: "msgpack" }, "MessagePack"));
-  const maxHz = make("input", { type: "number", min: "0.01", max: "1000", step: "any", value: "5" });
-  const toggle = make("button", { type: "submit" }, t.connect);
-  const clear = make("button", { type: "button" }, t.clear);
-  const pause = make("input", { type: "checkbox" });
-  const status = make("p", { role: "status", class: "pill" }, t.idle);
-  const counts = make("span", { class: "soft" });
-  const lines = make("ol", { class: "log", tabindex: "0", "aria-label": t.log });
-  const shown = make("div", { hidden: true },
-    make("div", { class: "row" }, make("label", {}, pause, " ", t.pause), clear), lines);
-  const message = make("input", { type: "text", class: "wide", value: '{"op":"list","id":2}', spellcheck: "false" });
-  const sendIt = make("button", { type: "submit", disabled: true }, t.sendIt);
-  const why = make("div", { class: "box", role: "alert", hidden: true });
+  const url = element("input", { type: "url", value: streamUrl(), class: "long", spellcheck: "false" });
+  const symbols = element("input", { type: "text", value: "*", placeholder: "EUR/USD,BTC*", spellcheck: "false", autocapitalize: "characters" });
+  const mode = element("select", {}, element("option", { value: "merge" }, t.merge), element("option", { value: "all" }, t.all));
+  const encoding = element("select", {}, element("option", { value: "json" }, "JSON"),
+    element("option", { value: "msgpack" }, "MessagePack"));
+  const maxHz = element("input", { type: "number", min: "0.01", max: "1000", step: "any", value: "5" });
+  const toggle = element("button", { type: "submit", class: "button" }, t.connect);
+  const clear = element("button", { type: "button", class: "button" }, t.clear);
+  const pause = element("input", { type: "checkbox" });
+  const status = element("p", { class: "pill", "data-phase": "closed" }, element("span", { role: "status" }, t.idle));
+  const counts = element("span", { class: "soft" });
+  const lines = element("ol", { class: "log", tabindex: "0", "aria-label": t.log });
+  const shown = element("div", { hidden: true },
+    element("div", { class: "fields" }, element("label", {}, pause, " ", t.pause), clear), lines);
+  const message = element("input", { type: "text", class: "long", value: '{"op":"list","id":2}', spellcheck: "false" });
+  const sendIt = element("button", { type: "submit", class: "button", disabled: true }, t.sendIt);
+  const why = element("div", { class: "box", role: "alert", hidden: true });
 
   let socket = null, isBinary = false, waiting = [], total = 0, second = 0, rate = 0;
 
@@ -52,7 +54,7 @@ export function streamBox(t) {
     if (!pause.checked) {
       const atEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 8;
       for (const [kind, text] of shown)
-        lines.append(make("li", { class: kind }, make("span", { class: "way" }, t[kind]), " ", text));
+        lines.append(element("li", { class: kind }, element("span", { class: "way" }, t[kind]), " ", text));
       while (lines.childElementCount > KEPT)
         lines.firstElementChild.remove();
       if (atEnd)
@@ -73,8 +75,8 @@ export function streamBox(t) {
   }, 1000);
 
   function setStatus(kind, text) {
-    status.className = "pill " + kind;
-    status.textContent = text;
+    status.dataset.phase = kind;
+    status.firstElementChild.textContent = text;
     toggle.textContent = socket ? t.disconnect : t.connect;
     sendIt.disabled = !socket || socket.readyState !== WebSocket.OPEN;
   }
@@ -88,8 +90,8 @@ export function streamBox(t) {
   /* Page code sees nothing of a failed handshake: ask the gateway what it would have said. */
   async function explain(opened) {
     const wrong = [];
-    if (opened.host === base.host) {
-      const check = new URL("cotizaciones/websocket_check", base);
+    if (opened.host === root.host) {
+      const check = new URL("cotizaciones/websocket_check", root);
       const path = decodeURIComponent(opened.pathname);
       check.search = new URLSearchParams({
         origin: location.origin, path,
@@ -107,7 +109,7 @@ export function streamBox(t) {
     } else {
       wrong.push(say(t.elsewhere, location.origin));
     }
-    why.replaceChildren(...wrong.map((text) => make("p", {}, text)));
+    why.replaceChildren(...wrong.map((text) => element("p", {}, text)));
     why.hidden = false;
   }
 
@@ -127,17 +129,17 @@ export function streamBox(t) {
     try {
       opened = urlToOpen(url.value);
     } catch (e) {
-      setStatus("bad", say(t.badUrl, url.value));
+      setStatus("refused", say(t.badUrl, url.value));
       return;
     }
     const it = new WebSocket(opened, ["pregon.v1." + encoding.value]);
     it.binaryType = "arraybuffer";
     isBinary = encoding.value === "msgpack";
     socket = it;
-    setStatus("", t.connecting);
+    setStatus("connecting", t.connecting);
     it.onopen = () => {
       wasOpen = true;
-      setStatus("good", say(t.connected, it.protocol));
+      setStatus("connected", say(t.connected, it.protocol));
       send({
         op: "subscribe", id: 1, symbols: symbols.value.split(",").map((s) => s.trim()).filter(Boolean),
         mode: mode.value, ...(maxHz.value && { max_hz: Number(maxHz.value) }),
@@ -150,7 +152,7 @@ export function streamBox(t) {
         socket = null;
       log("note", say(t.closed, event.code, event.reason));
       if (!isOurs)
-        setStatus("bad", say(t.closed, event.code, event.reason));
+        setStatus("refused", say(t.closed, event.code, event.reason));
       if (!wasOpen && !isOurs)
         explain(opened);
     };
@@ -160,24 +162,24 @@ export function streamBox(t) {
     const it = socket;
     socket = null;
     it.close(1000);
-    setStatus("", t.closedBySelf);
+    setStatus("closed", t.closedBySelf);
   }
 
   clear.onclick = () => {
     waiting = [];
     lines.replaceChildren();
   };
-  return make("section", { id: "try-stream", "aria-labelledby": "try-stream-title" },
-    make("h3", { id: "try-stream-title" }, t.stream),
-    make("form", { class: "fields", submit: (event) => {
+  return element("section", { id: "try-stream", "aria-labelledby": "try-stream-title" },
+    element("h3", { id: "try-stream-title" }, t.stream),
+    element("form", { class: "fields", submit: (event) => {
       event.preventDefault();
       socket ? close() : open();
     } },
     field(t.url, url), field(t.symbols, symbols), field(t.mode, mode), field(t.encoding, encoding),
     field(t.maxHz, maxHz), toggle),
-    make("div", { class: "row" }, status, counts), why,
+    element("div", { class: "fields" }, status, counts), why,
     shown,
-    make("form", { class: "fields", submit: (event) => {
+    element("form", { class: "fields", submit: (event) => {
       event.preventDefault();
       try {
         send(JSON.parse(message.value));
