@@ -82,7 +82,7 @@ CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize test-compose chaos chaos-locks bench bench-docs bench-store bench-locks format \
+        test-sanitize test-compose test-web chaos chaos-locks bench bench-docs bench-store bench-locks format \
         format-check compdb install install-systemd clean help FORCE
 
 all: deps ## build the programs (default)
@@ -177,6 +177,18 @@ unit: $(UNIT_TESTS) ## unit tests only
 system: build $(DRIVER) ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE) B=$(B) SAN=$(SAN)' \
 	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q tests/system $(CHAOS) $(PYTEST_ARGS)
+
+# npm brings three packages for tests; no browser, and nothing of theirs is run while installing.
+NPM_CI := npm ci --ignore-scripts --no-audit --no-fund
+
+tests/web/node_modules/.package-lock.json: tests/web/package.json tests/web/package-lock.json
+	$(Q)cd tests/web && $(NPM_CI)
+
+test-web: ## pregon.js under Node and in Chromium, the pages in all variants; build/web-screenshots/
+	$(Q)tools/install-deps build test browser
+	$(Q)command -v npm >/dev/null || tools/install-deps web
+	$(Q)$(MAKE) --no-print-directory $(JOBS) build tests/web/node_modules/.package-lock.json
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q -p no:cacheprovider tests/web $(PYTEST_ARGS)
 
 test-compose: deps ## docker-compose.yml on a real engine, scaled, killed, moved; skipped without one
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/compose $(PYTEST_ARGS)

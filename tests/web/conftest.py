@@ -5,6 +5,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(os.path.dirname(HERE), "system"))
 
 import pytest
+from browser import browser, chromium  # noqa: F401  (fixtures)
 from staging import *  # noqa: F403  (fixtures and hooks)
 
 
