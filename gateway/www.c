@@ -8,8 +8,9 @@
 
 /* What `make web` brings: there if it was run before. */
 #if __has_include("build/web/lightweight-charts.js")
-#define FROM_NPM(X) \
-    X(charts_js, "/www/lightweight-charts.js", "build/web/lightweight-charts.js")
+#define FROM_NPM(X)                                                               \
+    X(charts_js, "/www/lightweight-charts.js", "build/web/lightweight-charts.js") \
+    X(charts_txt, "/www/lightweight-charts.txt", "build/web/lightweight-charts.txt")
 #else
 #define FROM_NPM(X)
 #endif
@@ -63,6 +64,7 @@ static const struct {
     {".js", "text/javascript; charset=utf-8"},
     {".json", "application/json"},
     {".svg", "image/svg+xml"},
+    {".txt", "text/plain; charset=utf-8"},
 };
 
 /* Older Safari does not take 'self' for ws: and wss:. */

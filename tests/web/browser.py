@@ -19,7 +19,7 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
 import pregon
-from node import HERE, PACKAGE
+from node import MODULES, PACKAGE
 
 SHOTS = os.path.join(pregon.ROOT, "build", "web-screenshots")
 
@@ -81,7 +81,7 @@ class Page:
 
     def violations(self):
         """What axe-core finds wrong for those who see, hear or move less well."""
-        with open(os.path.join(HERE, "node_modules", "axe-core", "axe.min.js"), encoding="utf-8") as f:
+        with open(os.path.join(MODULES, "axe-core", "axe.min.js"), encoding="utf-8") as f:
             self.run(f.read())
         found = self.driver.execute_async_script(
             "axe.run().then((r) => arguments[0](r.violations), (e) => arguments[0]([{ id: String(e), nodes: [] }]))")

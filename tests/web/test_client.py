@@ -13,7 +13,7 @@ import pytest
 
 import pregon
 from meddler import Meddler
-from node import HERE, PACKAGE, Follower, follow
+from node import HERE, MODULES, PACKAGE, Follower, follow
 
 MODES = pytest.mark.parametrize("mode", ["all", "merge"])
 ENCODINGS = pytest.mark.parametrize("encoding", ["json", "msgpack"])
@@ -422,6 +422,6 @@ def test_the_package_is_whole_and_typed(stage):
     packed = packed[0] if isinstance(packed, list) else packed[package["name"]]
     names = {f["path"] for f in packed["files"]}
     assert names == {"package.json", "README.md", "pregon.js", "msgpack.js", "pregon.d.ts"}
-    tsc = os.path.join(HERE, "node_modules", ".bin", "tsc")
+    tsc = os.path.join(MODULES, ".bin", "tsc")
     done = subprocess.run([tsc, "--project", HERE], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
