@@ -1,97 +1,123 @@
-"""A bad network: stands before a gateway and swallows whole WebSocket messages of its."""
+"""A proxy that stands between browsers and a gateway, and does what misconfigured ones do.
 
+    meddler = Meddler(stage, gateway, drop=("Upgrade", "Connection"))
+    …  PUBLIC_URL=meddler.url
+
+It passes one request per connection, head first, then bytes both ways; a gateway closes after
+each answer, so that is all of HTTP there is.
+"""
+
+import re
 import socket
 import threading
 
 
 class Meddler:
-    def __init__(self, gateway):
-        self.target = gateway.address
+    def __init__(self, stage, target, *, drop=(), replace=None, forwards=True, scheme="http", path=None,
+                 add_to_answers="", answers=None, swallows=False, shift=0, host=None):
+        """drop, replace: headers of requests; forwards: X-Forwarded-For and -Proto are sent;
+        path: a function of the request's path; answers: what it says itself to the paths that a
+        pattern matches, ("/ws/", "403 Forbidden"); swallows: nothing passes after a 101; shift:
+        seconds added to timestamps in answers.
+        """
+        self.target = target
+        self.drop, self.replace, self.forwards, self.scheme = drop, replace or {}, forwards, scheme
+        self.path, self.add_to_answers, self.answers = path, add_to_answers, answers
+        self.swallows, self.shift, self.host = swallows, shift, host
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "ws://127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.ends = []
-        self.lock = threading.Lock()
-        self.needle, self.times = b"", 0
+        self.port = self.listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.sockets = [self.listener]
+        stage.peers.append(self)
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def swallow(self, needle, times):
-        """The next so many messages with these bytes do not arrive."""
-        with self.lock:
-            self.needle, self.times = needle, times
+    def close(self):
+        for s in self.sockets:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()
 
     def _accept(self):
         try:
             while True:
                 near, _ = self.listener.accept()
-                far = socket.create_connection(self.target)
-                self.ends += [near, far]
-                for what, a, b in ((self._pass, near, far), (self._sift, far, near)):
-                    threading.Thread(target=self._guard, args=(what, a, b), daemon=True).start()
+                self.sockets.append(near)
+                threading.Thread(target=self._serve, args=(near,), daemon=True).start()
         except OSError:
             pass
 
     @staticmethod
-    def _guard(what, a, b):
+    def _head(sock):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = sock.recv(65536)
+            if not more:
+                raise OSError("closed")
+            data += more
+        head, rest = data.split(b"\r\n\r\n", 1)
+        return head.decode("latin-1").split("\r\n"), rest
+
+    def _request(self, lines):
+        method, path, version = lines[0].split(" ")
+        dropped = {name.lower() for name in (*self.drop, *self.replace)}
+        kept = [line for line in lines[1:] if line.split(":")[0].lower() not in dropped]
+        if "Connection" in self.drop:
+            kept.append("Connection: close")
+        kept += [f"{name}: {value}" for name, value in self.replace.items()]
+        if self.forwards:
+            kept += ["X-Forwarded-For: 192.0.2.7", f"X-Forwarded-Proto: {self.scheme}"]
+        if self.host:
+            kept = [line for line in kept if not line.lower().startswith("host:")]
+            kept.append("Host: " + self.host)
+        path = self.path(path) if self.path else path
+        return "\r\n".join([f"{method} {path} {version}", *kept, "", ""]).encode("latin-1")
+
+    def _serve(self, near):
         try:
-            what(a, b)
+            lines, rest = self._head(near)
+            if self.answers and re.search(self.answers[0], lines[0]):
+                near.sendall(f"HTTP/1.1 {self.answers[1]}\r\nContent-Length: 0\r\n"
+                             "Connection: close\r\n\r\n".encode())
+                near.shutdown(socket.SHUT_WR)
+                return
+            far = socket.create_connection(self.target.address)
+            self.sockets.append(far)
+            far.sendall(self._request(lines) + rest)
+            answer, rest = self._head(far)
+            if self.add_to_answers:
+                answer.insert(1, self.add_to_answers)
+            if self.shift and " 101 " not in answer[0]:
+                rest += b"".join(iter(lambda: far.recv(65536), b""))
+                rest = re.sub(rb'"timestamp":(\d{10})',
+                              lambda m: b'"timestamp":%d' % (int(m[1]) + self.shift), rest)
+            near.sendall("\r\n".join([*answer, "", ""]).encode("latin-1"))
+            if self.swallows and " 101 " in answer[0]:
+                while far.recv(65536):
+                    pass
+                return
+            near.sendall(rest)
+            threading.Thread(target=self._pass, args=(near, far), daemon=True).start()
+            self._pass(far, near)
         except OSError:
             pass
-        for end in (a, b):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     @staticmethod
     def _pass(a, b):
-        while data := a.recv(65536):
-            b.sendall(data)
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
-    def _sift(self, a, b):
-        buffer = b""
-        while b"\r\n\r\n" not in buffer:
-            buffer += self._more(a)
-        head, buffer = buffer.split(b"\r\n\r\n", 1)
-        b.sendall(head + b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 101"):
-            b.sendall(buffer)
-            self._pass(a, b)
-            return
-        while True:
-            size = self._size(buffer)
-            while size is None or len(buffer) < size:
-                buffer += self._more(a)
-                size = self._size(buffer)
-            frame, buffer = buffer[:size], buffer[size:]
-            if not self._is_swallowed(frame):
-                b.sendall(frame)
 
-    @staticmethod
-    def _more(a):
-        data = a.recv(65536)
-        if not data:
-            raise OSError
-        return data
+class Elsewhere:
+    """Some other web server, which says the same to everything."""
 
-    @staticmethod
-    def _size(buffer):
-        """Of the frame it begins with; None: not all of its head is here."""
-        if len(buffer) < 2:
-            return None
-        short = buffer[1]
-        wide = {126: 2, 127: 8}.get(short, 0)
-        if len(buffer) < 2 + wide:
-            return None
-        return 2 + wide + (int.from_bytes(buffer[2 : 2 + wide], "big") if wide else short)
+    def __init__(self, stage, answer="200 OK"):
+        self.meddler = Meddler(stage, None, answers=("", answer))
+        self.url, self.port = self.meddler.url, self.meddler.port
 
-    def _is_swallowed(self, frame):
-        with self.lock:
-            if not self.times or self.needle not in frame:
-                return False
-            self.times -= 1
-            return True
 
-    def close(self):
-        self.listener.close()
-        for end in self.ends:
-            end.close()

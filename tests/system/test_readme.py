@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import pregon
-from meddler import Meddler
+from sieve import Sieve
 
 READMES = ["README.md", "README.es.md"]
 
@@ -135,8 +135,8 @@ def fetch_what_is_missing(stage, command, name, code):
     """A record that a bad network swallowed is come back for."""
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    meddler = stage._with(Meddler(gateway))
-    code = asking(code, "mode", "all").replace("127.0.0.1:8000", meddler.url.removeprefix("ws://"))
+    sieve = stage._with(Sieve(gateway))
+    code = asking(code, "mode", "all").replace("127.0.0.1:8000", sieve.url.removeprefix("ws://"))
     client = Snippet(stage, gateway, command, name, code)
 
     def call(first, last):
@@ -146,7 +146,7 @@ def fetch_what_is_missing(stage, command, name, code):
 
     call(1, 1)
     client.says("^DAX 1 live$")
-    meddler.swallow(b'"last":"3"', times=1)
+    sieve.swallow(b'"last":"3"', times=1)
     call(2, 5)
     client.says("^DAX 5 live$")
     assert [int(m[1]) for m in client.logged(r"^DAX (\d+) live$")] == [1, 2, 3, 4, 5]
@@ -329,7 +329,7 @@ def anchors(text):
 
 
 @pytest.mark.parametrize(
-    "document", [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md"]
+    "document", [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md", "docs/troubleshooting.md", "docs/troubleshooting.es.md"]
 )
 def test_links_lead_somewhere(document):
     here = os.path.dirname(document)

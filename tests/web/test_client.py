@@ -12,8 +12,8 @@ import msgpack
 import pytest
 
 import pregon
-from meddler import Meddler
 from node import HAS_SOCKET, HERE, MODULES, PACKAGE, Follower, follow
+from sieve import Sieve
 
 MODES = pytest.mark.parametrize("mode", ["all", "merge"])
 SOCKETS = pytest.mark.parametrize("socket", ["own", "ws"])
@@ -253,11 +253,11 @@ def test_a_gateway_that_stops_says_when_to_come_back(stage):
 def test_a_record_that_is_missing_on_the_way_is_fetched(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    meddler = stage._with(Meddler(gateway))
-    client = Follower(stage, meddler.url, mode="all").connected()
+    sieve = stage._with(Sieve(gateway))
+    client = Follower(stage, sieve.url, mode="all").connected()
     call(feed, 1, 5)
     client.hears("quote", n=5)
-    meddler.swallow(b'"n":7', times=1)
+    sieve.swallow(b'"n":7', times=1)
     call(feed, 1, 3, "Y")
     call(feed, 6, 9)
     assert "is missing" in client.hears("status", phase="waiting")["text"]
@@ -270,11 +270,11 @@ def test_a_record_that_is_missing_on_the_way_is_fetched(stage):
 def test_a_record_that_is_missing_again_and_again_is_told_as_lost(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    meddler = stage._with(Meddler(gateway))
-    client = Follower(stage, meddler.url, mode="all").connected()
+    sieve = stage._with(Sieve(gateway))
+    client = Follower(stage, sieve.url, mode="all").connected()
     call(feed, 1, 5)
     client.hears("quote", n=5)
-    meddler.swallow(b'"n":7', times=2)
+    sieve.swallow(b'"n":7', times=2)
     call(feed, 6, 9)
     lost = client.hears("lost", reason="gap", symbol="X")
     assert (lost["first"], lost["last"], lost["count"]) == (7, 7, 1)
