@@ -10,6 +10,7 @@ import pregon
 HERE = os.path.dirname(os.path.abspath(__file__))
 ANSWERS = ("answer", "refusal")
 PACKAGE = os.path.join(pregon.ROOT, "consumer", "js")
+MODULES = os.path.join(pregon.ROOT, "build", "npm-tests", "node_modules")
 
 
 class Follower(pregon.Process):
@@ -19,7 +20,7 @@ class Follower(pregon.Process):
         command = [shutil.which("node"), os.path.join(HERE, "follow.mjs"), url, json.dumps(options)]
         count = sum(p.program == "follow" for p in stage.processes)
         super().__init__(f"follow{count + 1}", "follow", {}, cwd=stage.directory.name,
-                         command=command, stdin=subprocess.PIPE)
+                         env={"WS": os.path.join(MODULES, "ws", "wrapper.mjs")}, command=command, stdin=subprocess.PIPE)
         self.at = dict.fromkeys((None, *ANSWERS), 0)  # up to where the story has listened
         stage.processes.append(self)
         self.start(wait=False)

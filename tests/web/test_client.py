@@ -13,7 +13,7 @@ import pytest
 
 import pregon
 from meddler import Meddler
-from node import HERE, PACKAGE, Follower, follow
+from node import HERE, MODULES, PACKAGE, Follower, follow
 
 MODES = pytest.mark.parametrize("mode", ["all", "merge"])
 ENCODINGS = pytest.mark.parametrize("encoding", ["json", "msgpack"])
@@ -52,7 +52,7 @@ def test_the_last_values_come_first_then_what_follows(stage, mode, encoding):
 def test_both_encodings_tell_the_same(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    now = int(time.time())  # of a fraction JSON has microseconds
+    now = int(time.time()) - 1  # of a fraction JSON has microseconds
     feed.quote("OLD", last="7", timestamp=now + 0.5)
     feed.settled()
     clients = [follow(stage, gateway, mode="all", encoding=e).connected() for e in ("json", "msgpack")]
@@ -422,6 +422,6 @@ def test_the_package_is_whole_and_typed(stage):
     packed = packed[0] if isinstance(packed, list) else packed[package["name"]]
     names = {f["path"] for f in packed["files"]}
     assert names == {"package.json", "README.md", "pregon.js", "msgpack.js", "pregon.d.ts"}
-    tsc = os.path.join(HERE, "node_modules", ".bin", "tsc")
+    tsc = os.path.join(MODULES, ".bin", "tsc")
     done = subprocess.run([tsc, "--project", HERE], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
