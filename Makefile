@@ -88,7 +88,7 @@ AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps web run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize test-compose chaos chaos-locks bench bench-docs bench-store bench-locks format \
+        test-sanitize test-compose test-web chaos chaos-locks bench bench-docs bench-store bench-locks format \
         format-check compdb install install-systemd clean help FORCE
 
 all: deps ## build the programs (default)
@@ -102,11 +102,12 @@ deps: ## install what is missing from Debian's packages (asks nothing when all i
 
 # In build/, so that nothing of others lies among the sources; embedded by the next build.
 NPM := build/npm/node_modules
+NPM_CI := npm ci --ignore-scripts --no-audit --no-fund
 web: ## charts for the quote board, from npm; before `make`
 	$(Q)command -v npm >/dev/null || tools/install-deps web
 	@mkdir -p build/npm build/web
 	$(Q)cp gateway/web/package.json gateway/web/package-lock.json build/npm
-	$(Q)cd build/npm && npm ci --ignore-scripts --no-audit --no-fund
+	$(Q)cd build/npm && $(NPM_CI)
 	$(Q)cp $(NPM)/lightweight-charts/dist/lightweight-charts.standalone.production.mjs \
 	  build/web/lightweight-charts.js
 	$(Q)cp $(NPM)/lightweight-charts/LICENSE build/web/lightweight-charts.txt
@@ -195,6 +196,19 @@ system: build $(DRIVER) ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE) B=$(B) SAN=$(SAN)' \
 	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q \
 	  -n $(AT_ONCE) --dist loadfile $(STORIES) $(PYTEST_ARGS)
+
+NPM_TESTS := build/npm-tests/node_modules/.package-lock.json
+$(NPM_TESTS): tests/web/package.json tests/web/package-lock.json
+	@mkdir -p build/npm-tests
+	$(Q)cp $^ build/npm-tests
+	$(Q)cd build/npm-tests && $(NPM_CI)
+	@touch $@
+
+test-web: ## pregon.js under Node and in Chromium, the pages in all variants; build/web-screenshots/
+	$(Q)tools/install-deps build test browser
+	$(Q)command -v npm >/dev/null || tools/install-deps web
+	$(Q)$(MAKE) --no-print-directory $(JOBS) build $(NPM_TESTS)
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q -p no:cacheprovider tests/web $(PYTEST_ARGS)
 
 test-compose: deps ## docker-compose.yml on a real engine, scaled, killed, moved; skipped without one
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/compose $(PYTEST_ARGS)
