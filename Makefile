@@ -79,7 +79,8 @@ CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize test-compose chaos chaos-locks bench bench-docs bench-store bench-locks format \
+        test-sanitize test-compose chaos chaos-locks bench bench-docs bench-store bench-locks \
+        bench-instructions format \
         format-check compdb install install-systemd clean help
 
 all: deps ## build the programs (default)
@@ -123,9 +124,11 @@ $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIBS)
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
 
-$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
+# One of them is the programs' insides.
+$(B)/tests/bench/kernels: $(B)/tests/bench/kernels.o $(LIBS)
+$(B)/tests/bench/kernels $(filter-out %/kernels,$(BENCH)): $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
 	@echo "  LD   $@"
-	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $(filter-out $(B)/libshared.a,$^) $(B)/libshared.a $(LDLIBS) -o $@
 
 # libpregon: the consumer's objects and what they use of shared/, as one object in which only
 # pregon_… can be seen, so that nothing of it meets a name in somebody's program.
@@ -152,7 +155,7 @@ run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 
 test: deps ## run the tests (about ten minutes; most of it waiting)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build unit-build $(DRIVER)
-	$(Q)$(MAKE) --no-print-directory check system
+	$(Q)$(MAKE) --no-print-directory check $(if $(SAN),,bench-instructions) system
 
 check: unit hdr-check arch-check docs-check $(BENCH)
 
@@ -179,6 +182,9 @@ chaos-locks: build ## the same for locks and their callers: make chaos-locks MIN
 
 bench-locks: build ## what busy locks cost quotes: make bench-locks BENCH_ARGS='--rounds 6'
 	$(Q)$(PYTHON) tests/bench/locks.py --bin $(abspath $(B)/bin) $(BENCH_ARGS)
+
+bench-instructions: $(B)/tests/bench/kernels ## counted per quote, against what is recorded; RECORD=1 writes that anew
+	$(Q)$(PYTHON) tests/bench/instructions.py $< --compiler '$(CC)' --flags '$(CFLAGS)' $(if $(RECORD),--record)
 
 bench: build $(BENCH) ## Pregón beside the least that could do it: make bench QUICK=1 BENCH_ARGS='--works W1'
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/bench.py --json build/bench.jsonl \
