@@ -59,12 +59,12 @@ DIRS       := shared consumer $(foreach p,$(PROGRAMS),$(call DIR,$(p)))
 # Everything but main.c goes into one library per folder, which tests link too.
 LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
-ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) tests/system/*.c tests/bench/*.c) $(UNIT_SRC)
+ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) tests/system/*.c tests/bench/*.c tests/bench/load/*.c) $(UNIT_SRC)
 HEADERS    := $(wildcard $(DIRS:%=%/*.h))
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
-BENCH      := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+BENCH      := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c)) $(B)/tests/bench/load/load
 SONAME     := libpregon.so.0
 LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 
@@ -124,11 +124,16 @@ $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIBS)
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
 
-# One of them is the programs' insides.
-$(B)/tests/bench/kernels: $(B)/tests/bench/kernels.o $(LIBS)
-$(B)/tests/bench/kernels $(filter-out %/kernels,$(BENCH)): $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
 	@echo "  LD   $@"
-	$(Q)$(CC) $(LDFLAGS) $(filter-out $(B)/libshared.a,$^) $(B)/libshared.a $(LDLIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+# The load is several files; kernels is the programs' insides.
+$(B)/tests/bench/load/load: $(call OBJ,$(wildcard tests/bench/load/*.c)) $(B)/libshared.a
+$(B)/tests/bench/kernels: $(B)/tests/bench/kernels.o $(LIBS)
+$(B)/tests/bench/load/load $(B)/tests/bench/kernels:
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # libpregon: the consumer's objects and what they use of shared/, as one object in which only
 # pregon_… can be seen, so that nothing of it meets a name in somebody's program.
