@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -146,6 +147,8 @@ def table(figures):
 
 
 def git(*words):
+    if not shutil.which("git"):
+        return "?"
     return subprocess.run(["git", "-C", servers.ROOT, *words], capture_output=True, text=True,
                           check=False).stdout.strip()
 

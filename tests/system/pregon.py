@@ -198,7 +198,8 @@ class Process:
 
     @property
     def pid(self):
-        return self.process.pid
+        """None if it was never started."""
+        return self.process and self.process.pid
 
     @property
     def is_running(self):
@@ -328,6 +329,11 @@ class Control:
             answer = self.receive()
             if answer.get("id") == self.id:
                 return answer
+
+    def settled(self):
+        """The broker has heard all that was sent so far, and answered nothing else since."""
+        self.send(msgpack.packb({"op": "status", "id": 0}))
+        assert self.receive()["id"] == 0
 
     def close(self):
         self.socket.close()
