@@ -261,7 +261,7 @@ compile_commands.json: Makefile $(ALL_SRC)
 # Documents lie as they do here, so that their links lead somewhere.
 DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE .env.example docker-compose.yml \
              consumer/pregon.h feeder/data/README.md \
-             $(wildcard docs/*.md docs/adr/*.md consumer/examples/*.*)
+             $(wildcard docs/*.md docs/*.svg docs/adr/*.md consumer/examples/*.*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
 
 install: all ## install under $(DESTDIR)$(PREFIX)

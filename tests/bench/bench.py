@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 
+import charts
 import peers
 import servers
 import works
@@ -33,6 +34,7 @@ class Bench:
         self.budget = args.minutes * 60
         self.give_up_at = time.monotonic() + 1.1 * self.budget
         self.broken = set()
+        self.first_only, self.first_only_s = set(), 0
         self.has_failed = False
         self.figures = {}  # (work, measure, unit): {server: [value]}
         self.notes = []
@@ -41,10 +43,11 @@ class Bench:
     def rounds(self, work):
         """Numbers of runs, as many as fit into what the work may take; one in any case."""
         began = time.monotonic()
+        self.first_only, self.first_only_s = set(), 0
         for number in range(self.max_runs):
             yield number
             took = time.monotonic() - began
-            if took + took / (number + 1) > works.WORKS[work][1] * self.budget:
+            if took + (took - self.first_only_s) / (number + 1) > works.WORKS[work][1] * self.budget:
                 break
 
     def names(self, *wanted):
@@ -55,9 +58,10 @@ class Bench:
             if name in self.servers and name not in self.broken and not servers.SERVERS[name].missing:
                 yield name
 
-    def peers(self, number):
-        """They are measured in the first round only."""
-        return list(peers.PEERS) if number == 0 else []
+    def first(self, number, names):
+        """Those that are measured in the first round only."""
+        self.first_only = set(names)
+        return names if number == 0 else ()
 
     def guard(self, work, name, measure):
         """A server that fails costs its own figures and nobody else's."""
@@ -71,10 +75,14 @@ class Bench:
 
     def attempt(self, work, name, measure, **how):
         """measure(server, load, name), with a fresh server."""
+        began = time.monotonic()
+
         def one():
             with servers.play(name, **how) as (server, load):
                 measure(server, load, name)
         self.guard(work, name, one)
+        if name in self.first_only:
+            self.first_only_s += time.monotonic() - began
 
     def record(self, work, measure, unit, server, value, details=None):
         self.figures.setdefault((work, measure, unit), {}).setdefault(server, []).append(value)
@@ -159,6 +167,20 @@ def machine():
     return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}"
 
 
+def counted():
+    """What make bench-instructions recorded, as lines of markdown."""
+    with open(os.path.join(servers.HERE, "instructions.json"), encoding="utf-8") as f:
+        recorded = json.load(f)
+    yield "Counted by `make bench-instructions` with " + ", ".join(
+        f"{key} {value}" if key not in ("compiler", "machine", "flags") else value
+        for key, value in recorded["made with"].items()) + ":"
+    yield ""
+    yield "| | instructions | system calls |"
+    yield "|---|---:|---:|"
+    for name, one in recorded["figures"].items():
+        yield f"| {name} | {one['instructions']:,} | {one.get('system calls', '')} |"
+
+
 def write_page(lines):
     with open(PAGE, encoding="utf-8") as f:
         before, rest = f.read().split(BEGIN)
@@ -177,7 +199,7 @@ def arguments():
     p.add_argument("--works", default=",".join(works.WORKS), help="some of: %(default)s")
     p.add_argument("--servers", default="", help="some of: " + ",".join(servers.SERVERS))
     p.add_argument("--json", default="", metavar="FILE", help="append figures as JSON lines")
-    p.add_argument("--docs", action="store_true", help="put the table into docs/benchmarks.md")
+    p.add_argument("--docs", action="store_true", help="put the tables and charts into docs/benchmarks.md")
     args = p.parse_args()
     for what, known in (("works", works.WORKS), ("servers", servers.SERVERS)):
         unknown = [name for name in getattr(args, what).split(",") if name and name not in known]
@@ -219,7 +241,8 @@ def main():
             for record in b.records:
                 f.write(json.dumps({**about, **record}) + "\n")
     if args.docs:
-        write_page(lines)
+        write_page([*lines, "", *counted()])
+        charts.draw(b.records)
     return b.has_failed
 
 

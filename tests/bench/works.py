@@ -9,7 +9,8 @@ import time
 import peers
 import servers
 
-OURS = ("pregon", "floor B", "floor A", "hops")
+JUDGED = ("pregon", "floor B")  # in every round; the others in the first
+BESIDE = ("floor A", "hops", *peers.PEERS)
 
 
 def publish_into(b, work, load, name, rate, seconds):
@@ -34,7 +35,7 @@ def w1(b):
             publish_into(b, "W1", load, name, rate, b.seconds)
 
     for number in b.rounds("W1"):
-        for name in b.names(*OURS, *b.peers(number)):
+        for name in b.names(*JUDGED, *b.first(number, BESIDE)):
             b.attempt("W1", name, one)
 
 
@@ -82,7 +83,7 @@ def w1_most(b):
     """Most deliveries a second without loss: 1.5 times more each time, then halvings."""
     known = dict(FIRST_RATE)
     for number in b.rounds("W1max"):
-        for name in b.names("pregon", "floor B", *([] if b.is_quick else b.peers(number))):
+        for name in b.names(*JUDGED, *([] if b.is_quick else b.first(number, peers.PEERS))):
             search = Search(b, name, known.get(name, 2000))
             most = search.run(1 if b.is_quick or name in peers.PEERS else 2)
             if not most:
@@ -104,7 +105,7 @@ def w2(b):
             publish_into(b, "W2", load, name, rate, b.seconds)
 
     for number in b.rounds("W2"):
-        for name in b.names(*OURS[:2] if b.is_quick else OURS, *b.peers(number)):
+        for name in b.names(*JUDGED, *b.first(number, peers.PEERS if b.is_quick else BESIDE)):
             b.attempt("W2", name, one, symbols=200, each=10)
 
 
@@ -120,8 +121,8 @@ def w3(b):
         b.record("W3", f"what each client adds, broker included, {count:,}", "KB", name,
                  (servers.rss_of(server.pids) - all_before) / count / 1024, {"rss": rss, "before": before})
 
-    for name in b.names("pregon", "floor B", *b.peers(0)):
-        for count in (2000,) if b.is_quick else (5000, 18000) if name in OURS else (5000,):
+    for name in b.names(*JUDGED, *peers.PEERS):
+        for count in (2000,) if b.is_quick else (5000, 18000) if name in JUDGED else (5000,):
             b.attempt("W3", name, lambda s, l, n, count=count: one(s, l, n, count))
 
 
@@ -137,13 +138,13 @@ def p99_of(load, rate, seconds):
 def w4(b):
     """4,000 bytes, 20 quotes a second; 10 of 1,000 stop reading, in turns with all reading."""
     def one(server, load, name):
-        calm, stalled, rss = [], [], []
+        calm, stalled, rss, calm_s = [], [], [], 1 if b.is_quick else 5
         load.connect(1000)
         load.publish(20, 1)
         pids = server.pids[-1:]  # a gateway also keeps the newest records for those who come back
-        for stall in (1, 1) if b.is_quick else (30, 6) if name == "pregon" else (6, 6):
+        for stall in (1, 1) if b.is_quick else (30, calm_s) if name == "pregon" else (calm_s, calm_s):
             rss.append(servers.rss_of(pids))
-            some, is_whole = p99_of(load, 20, 1 if b.is_quick else 6)
+            some, is_whole = p99_of(load, 20, calm_s)
             calm += some
             rss.append(servers.rss_of(pids))
             load.ask("mute", 10)
@@ -154,14 +155,14 @@ def w4(b):
             if not is_whole or not is_whole_too:
                 b.note(f"W4 {name}: the others did not get everything")
             if len(rss) == 3:
-                growth = (rss[1] - rss[0]) * stall / (1 if b.is_quick else 6)
+                growth = (rss[1] - rss[0]) * stall / calm_s
                 b.record("W4", "memory per stalled client, beyond what the same time cost without", "KB", name,
                          max(rss[2] - rss[1] - growth, 0) / 10 / 1024, {"rss": rss, "seconds": stall})
-        calm += p99_of(load, 20, 1 if b.is_quick else 6)[0]
+        calm += p99_of(load, 20, calm_s)[0]
         b.record("W4", "the others' p99, beside it without a stall", "times", name,
                  statistics.median(stalled) / statistics.median(calm), {"calm": calm, "stalled": stalled})
 
-    for name in b.names("pregon", "floor B"):
+    for name in b.names(*JUDGED):
         b.attempt("W4", name, one, size=4000)
 
 
@@ -268,8 +269,8 @@ def w7(b):
                  + count - a["open"])
 
     for number in b.rounds("W7"):
-        talk_websocket = [n for n in b.peers(number) if peers.PEERS[n].protocol == "websocket"]
-        for name in b.names("pregon", "floor B", *talk_websocket):
+        talk_websocket = [n for n in peers.PEERS if peers.PEERS[n].protocol == "websocket"]
+        for name in b.names(*JUDGED, *b.first(number, talk_websocket)):
             b.attempt("W7", name, shake)
         for name in b.names("pregon"):
             b.attempt("W7", name, come_back, mode="all")
@@ -283,7 +284,7 @@ def w8(b):
     def clients(count):
         def one(_server, load, name):
             load.connect(count)
-            load.publish(GROWTH / count, 1)
+            load.publish(GROWTH / count, 0.5)
             a = load.publish(GROWTH / count, b.seconds)
             b.record("W8", f"processor per delivery, {count:,} clients", "µs", name, a["cpu_us"], a)
         return one
@@ -292,7 +293,7 @@ def w8(b):
         def one(_server, load, name):
             load.publish(max(count / 2, 1), 2)  # all of them have a value
             load.connect(20)
-            load.publish(GROWTH / 20, 1)
+            load.publish(GROWTH / 20, 0.5)
             a = load.publish(GROWTH / 20, b.seconds)
             b.record("W8", f"processor per delivery, 20 clients, {count:,} symbols", "µs", name, a["cpu_us"], a)
         return one
@@ -300,7 +301,7 @@ def w8(b):
     def gateways(count):
         def one(_server, load, name):
             load.connect(1000)
-            load.publish(GROWTH / 1000, 1)
+            load.publish(GROWTH / 1000, 0.5)
             a = load.publish(GROWTH / 1000, b.seconds)
             b.record("W8", f"processor per delivery, 1,000 clients on {count} gateways", "µs", name, a["cpu_us"], a)
         return one
@@ -317,8 +318,8 @@ def w8(b):
 
 
 # How much of the time each may take; at least one round of each is run.
-WORKS = {"W1": (w1, 0.19), "W1max": (w1_most, 0.14), "W2": (w2, 0.2), "W3": (w3, 0.06), "W4": (w4, 0.13),
-         "W5": (w5, 0.06), "W6": (w6, 0.05), "W7": (w7, 0.08), "W8": (w8, 0.15)}
+WORKS = {"W1": (w1, 0.14), "W1max": (w1_most, 0.15), "W2": (w2, 0.15), "W3": (w3, 0.06), "W4": (w4, 0.14),
+         "W5": (w5, 0.06), "W6": (w6, 0.05), "W7": (w7, 0.1), "W8": (w8, 0.15)}
 
 # What is asked of Pregón: (work, beginning of the measure) → (beside what, at most or at least, how much).
 GOALS = {
