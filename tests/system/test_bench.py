@@ -29,6 +29,8 @@ def published(name, count, *injected):
     """What the load says of `count` quotes, after lines that it did not write."""
     with servers.play(name) as (server, load):
         load.connect(CLIENTS)
+        if not injected:  # until then subscriptions may be on their way
+            pregon.eventually(lambda: load.publish(1000, 0.001)["delivered"], lambda n: n == CLIENTS)
         for line in injected:
             os.write(server.feed, line.encode() + b"\n")
         return load.publish(1000, count / 1000)
