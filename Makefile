@@ -18,10 +18,14 @@ SAN     ?=
 V       ?=
 PYTHON  ?= /usr/bin/python3
 
-PROGRAMS := broker gateway feeder tail telegram
+PROGRAMS := broker gateway feeder tail telegram doctor
 DIR_tail := consumer/tail
 DIR_telegram := consumer/telegram
+DIR_doctor := gateway/doctor
+# It judges with the programs' own tables and rules.
+USES_doctor := gateway broker feeder tail telegram
 LIBS_telegram := -lcurl
+LIBS_doctor := -lcurl -lm
 comma    := ,
 VARIANT  := $(or $(subst $(comma),-,$(SAN)),release)
 B        ?= build/$(VARIANT)
@@ -52,7 +56,7 @@ ifeq ($(SAN),thread)
 endif
 
 # A program lives in the folder of its name, or in DIR_name; one under consumer/ is built on
-# libpregon.  LIBS_name: what it alone needs.
+# libpregon.  LIBS_name: what it alone needs; USES_name: whose parts.
 DIR         = $(or $(DIR_$(1)),$(1))
 DIRS       := shared consumer $(foreach p,$(PROGRAMS),$(call DIR,$(p)))
 
@@ -126,7 +130,7 @@ $(B)/packed/%.gz: %
 
 define program
 $(B)/lib$(1).a: $(call OBJ,$(call LIB_SRC,$(call DIR,$(1))))
-$(B)/bin/pregon-$(1): $(B)/$(call DIR,$(1))/main.o $(B)/lib$(1).a \
+$(B)/bin/pregon-$(1): $(B)/$(call DIR,$(1))/main.o $(B)/lib$(1).a $(USES_$(1):%=$(B)/lib%.a) \
   $(if $(filter consumer/%,$(call DIR,$(1))),$(B)/libconsumer.a) $(B)/libshared.a
 $(B)/bin/pregon-$(1): LDLIBS += $(LIBS_$(1))
 endef
