@@ -45,6 +45,10 @@ export class Panel {
     });
   }
 
+  get entry() {
+    return this.#entry;
+  }
+
   get symbol() {
     return this.#entry?.symbol ?? null;
   }

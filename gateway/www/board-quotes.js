@@ -7,13 +7,14 @@ import * as decimal from "./decimal.js";
 
 /** One symbol: its last quote, and what it is compared with. */
 export class Entry {
-  constructor(symbol) {
+  /** `base`: as of an entry of before, if it is to be gone on with. */
+  constructor(symbol, base = null) {
     this.symbol = symbol;
     this.quote = {};
     this.state = "unknown";
     this.price = ""; // last, or the middle of bid and ask
     this.isMiddle = false;
-    this.base = null; // {text, kind, at}: what `change` is since
+    this.base = base; // {text, kind, at}: what `change` is since
     this.change = ""; // "+1.25"
     this.percent = ""; // "+0.12"
     this.hundredths = null; // of a percent, for sorting

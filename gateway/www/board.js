@@ -14,6 +14,7 @@ import t from "./board-texts.js";
 const REARRANGE_MS = 1000; // sorted by what moves, rows change places no more often
 
 const entries = new Map(); // by symbol
+const bases = new Map(); // of entries before a reset
 const changed = new Set(); // since the last frame
 const choice = { q: "", sort: "symbol", way: 1, symbol: "", range: "1h" };
 const narrow = matchMedia("(max-width: 60rem)");
@@ -54,7 +55,7 @@ function writeChoice(isStep = false) {
       query.set(name, value);
     else
       query.delete(name);
-  const text = query.toString().replaceAll("%2F", "/");
+  const text = query.toString().replaceAll("%2F", "/").replaceAll("%2C", ",");
   history[isStep ? "pushState" : "replaceState"](null, "", text ? `?${text}` : location.pathname);
 }
 
@@ -63,7 +64,7 @@ function writeChoice(isStep = false) {
 function entryOf(symbol) {
   let entry = entries.get(symbol);
   if (!entry) {
-    entries.set(symbol, (entry = new Entry(symbol)));
+    entries.set(symbol, (entry = new Entry(symbol, bases.get(symbol))));
     isArranged = false;
   }
   return entry;
@@ -83,8 +84,10 @@ function onQuote(quote) {
     at("recorded").hidden = false;
   }
   touch(entry);
-  if (panel.symbol === quote.symbol)
+  if (panel.entry === entry)
     panel.take(quote);
+  else if (panel.symbol === quote.symbol)
+    showPanel(entry); // there was a reset
 }
 
 function onState({ symbol, state }) {
@@ -94,6 +97,8 @@ function onState({ symbol, state }) {
 }
 
 function onReset() {
+  for (const { symbol, base } of entries.values())
+    bases.set(symbol, base);
   entries.clear(); // another log: what we hold says nothing any more
   isArranged = false;
   paint();
@@ -104,6 +109,7 @@ function onLost({ feed, count, first, last }) {
 }
 
 async function onStatus(next) {
+  const wasAway = ["waiting", "refused", "resuming"].includes(status.phase);
   status = next;
   retryAt = next.retryIn === null ? 0 : Date.now() + next.retryIn * 1000;
   if (next.refusal)
@@ -112,6 +118,8 @@ async function onStatus(next) {
     notice([]);
   showPill();
   if (next.phase === "connected") {
+    if (wasAway && panel.entry && panel.entry === entries.get(panel.symbol))
+      showPanel(panel.entry); // with what happened meanwhile
     const asked = Date.now() / 1000;
     const { timestamp } = await client.ask("ping").catch(() => ({ timestamp: asked }));
     clockAhead = timestamp - (asked + Date.now() / 1000) / 2;
@@ -142,6 +150,7 @@ function showPill() {
   const isOld = status.phase === "connected" && words !== t.phases.connected;
   if (at("words").textContent !== words)
     at("words").textContent = words;
+  document.body.dataset.phase = status.phase;
   at("pill").dataset.phase = isOld ? "stale" : status.phase;
   at("retry").textContent = retryAt ? say(t.retry, left) : "";
 }
@@ -152,7 +161,7 @@ function explain({ text, refusal }) {
   const lines = translated
     ? [say(t.refusedTitle, code), say(translated, location.origin)]
     : [say(t.refusedTitle, code), reason || text, ...(hint ? [say(t.change, hint)] : [])];
-  if (setting)
+  if (setting && !lines.at(-1).includes(setting))
     lines.push(say(t.setting, setting));
   notice(lines, code);
 }
@@ -255,9 +264,13 @@ function choose(entry) {
 function openPanel(entry) {
   document.body.dataset.panel = "open";
   at("board").inert = narrow.matches;
+  showPanel(entry);
+  panel.focus();
+}
+
+function showPanel(entry) {
   grid.select(entry);
   panel.open(entry, choice.range);
-  panel.focus();
 }
 
 function closePanel() {
@@ -282,7 +295,7 @@ const panel = new Panel(at("panel"), client, {
   range(name) {
     choice.range = name;
     writeChoice();
-    panel.open(entries.get(choice.symbol), name);
+    showPanel(entries.get(choice.symbol) ?? panel.entry);
   },
 });
 
