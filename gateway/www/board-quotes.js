@@ -44,6 +44,12 @@ export class Entry {
     this.percent = this.hundredths === null ? "" : signed(decimal.percent(this.hundredths));
   }
 
+  /** Milliseconds from the feeder to the broker, the gateway and its socket; null without a whole trace. */
+  get stages() {
+    const { sent, accepted, received, written } = this.quote.trace ?? {};
+    return sent && received ? [accepted - sent, received - accepted, written - received].map((us) => us / 1000) : null;
+  }
+
   /** 1, 0 or -1. */
   get direction() {
     return this.change.startsWith("+") ? 1 : this.change.startsWith("-") ? -1 : 0;
@@ -79,6 +85,7 @@ const comparisons = {
   percent: byValue((e) => e.hundredths, order),
   age: byValue((e) => -e.quote.timestamp || null, order),
   state: byValue((e) => e.state, order),
+  latency: byValue((e) => e.stages?.reduce((a, b) => a + b) ?? null, order),
 };
 
 /** Those whose symbol has the text in it, by a column, up (1) or down (-1). */

@@ -2,13 +2,13 @@
  * board.js: the quote board: what comes over the stream, painted once per frame.
  *
  * The choice stands in the URL, so that a board can be shared: ?q= search, &sort=-percent, &symbol=,
- * &range=; &symbols= says what is subscribed to at all, &token= and &lang= what they say.
+ * &range=, &trace=1; &symbols= says what is subscribed to at all, &token= and &lang= what they say.
  */
 import { connect } from "./pregon.js";
 import { Entry, arrange, columns } from "./board-quotes.js";
 import { Grid } from "./board-grid.js";
 import { Panel, arrow, ranges } from "./board-panel.js";
-import { at, fill, make, root, say } from "./page.js";
+import { at, fill, language, make, root, say } from "./page.js";
 import t from "./board-texts.js";
 
 const REARRANGE_MS = 1000; // sorted by what moves, rows change places no more often
@@ -17,6 +17,7 @@ const entries = new Map(); // by symbol
 const bases = new Map(); // of entries before a reset
 const changed = new Set(); // since the last frame
 const choice = { q: "", sort: "symbol", way: 1, symbol: "", range: "1h" };
+const isTraced = new URLSearchParams(location.search).get("trace") === "1";
 const narrow = matchMedia("(max-width: 60rem)");
 
 let isPainting = false;
@@ -234,6 +235,26 @@ function sinceText({ base, isMiddle }) {
 const column = (id, text, more) => ({ id, label: t.columns[id], title: t.hints[id], text, ...more });
 const moves = { look: (e) => e.direction, hint: sinceText };
 
+const milliseconds = new Intl.NumberFormat(language, { maximumFractionDigits: 1, minimumFractionDigits: 1 });
+
+function latencyText({ stages }) {
+  return stages ? `${milliseconds.format(stages.reduce((a, b) => a + b))} ms` : "";
+}
+
+/* One bar per stage, as wide as it took: 2 ms fill half of the cell, whatever it took nearly all. */
+function drawLatency(cell, { stages }) {
+  const total = stages?.reduce((a, b) => a + b) ?? 0;
+  const bar = make("span", "bar", "", cell);
+  bar.ariaHidden = "true";
+  bar.style.width = `${Math.round(100 * total / (total + 2))}%`;
+  for (const stage of stages ?? [])
+    make("i", "", "", bar).style.flexGrow = Math.max(0, stage);
+}
+
+const latency = column("latency", latencyText, {
+  fill: drawLatency, hint: (e) => (e.stages ? say(t.stages, ...e.stages.map((ms) => milliseconds.format(ms))) : ""),
+});
+
 const grid = new Grid(at("quotes"), [
   column("symbol", (e) => e.symbol),
   column("last", (e) => e.quote.last ?? "", { flashes: true }),
@@ -243,6 +264,7 @@ const grid = new Grid(at("quotes"), [
   column("percent", (e) => e.percent && `${arrow(e.direction)} ${e.percent}`, moves),
   column("age", ageText),
   column("state", (e) => t.states[e.state] ?? e.state),
+  ...(isTraced ? [latency] : []),
 ], { paint, open: choose, sort: sortBy });
 
 /* --- what the reader does ------------------------------------------------------------------------ */
@@ -283,7 +305,7 @@ function closePanel() {
 const client = connect(new URL(`ws/cotizaciones`, root), {
   symbols: new URLSearchParams(location.search).get("symbols")?.split(",").filter(Boolean) ?? ["*"],
   token: new URLSearchParams(location.search).get("token") ?? undefined,
-  onQuote, onState, onReset, onLost, onStatus,
+  trace: isTraced, onQuote, onState, onReset, onLost, onStatus,
 });
 
 const panel = new Panel(at("panel"), client, {
@@ -297,6 +319,13 @@ const panel = new Panel(at("panel"), client, {
     writeChoice();
     showPanel(entries.get(choice.symbol) ?? panel.entry);
   },
+});
+
+at("trace").ariaPressed = String(isTraced);
+at("trace").addEventListener("click", () => { // what a connection traces is said when it begins
+  const query = new URLSearchParams(location.search);
+  isTraced ? query.delete("trace") : query.set("trace", "1");
+  location.search = query;
 });
 
 at("search").addEventListener("input", () => {
