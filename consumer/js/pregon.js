@@ -201,7 +201,7 @@ class Client {
         this.#hear(typeof data === "string" ? JSON.parse(data) : decode(new Uint8Array(data)));
     };
     socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lose(code, reason);
-    socket.onerror = () => {}; // a close follows
+    socket.onerror = () => socket === this.#socket && this.#lose(1006, ""); // Node 20 lets no close follow
     this.#heardAt = performance.now();
     this.#silence = SILENCE;
     this.#watch();

@@ -1,10 +1,10 @@
 /*
  * A program on pregon.js that a story tells what to do.  What it hears and what it is answered goes to
  * standard output, a JSON line each; standard input has a JSON array a line: a method and what it takes.
+ * WS is where npm's ws is, for a Node without a WebSocket.
  *   usage: node follow.mjs URL OPTIONS
  */
 import { createInterface } from "node:readline";
-import { WebSocket } from "ws";
 import { connect } from "../../consumer/js/pregon.js";
 
 const say = (heard, what) => console.log(JSON.stringify([heard, what]));
@@ -19,7 +19,7 @@ const client = connect(url, {
   onReset: tell("reset"),
   onStatus: tell("status"),
   onError: ({ code }) => say("error", code),
-  ...(globalThis.WebSocket ? {} : { WebSocket }),
+  ...(globalThis.WebSocket ? {} : { WebSocket: (await import(process.env.WS)).WebSocket }),
   ...JSON.parse(options),
 });
 

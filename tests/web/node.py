@@ -10,16 +10,30 @@ import pregon
 HERE = os.path.dirname(os.path.abspath(__file__))
 ANSWERS = ("answer", "refusal")
 PACKAGE = os.path.join(pregon.ROOT, "consumer", "js")
+MODULES = os.path.join(pregon.ROOT, "build", "npm-tests", "node_modules")
+
+
+def has_socket(*flags):
+    seen = subprocess.run([NODE, *flags, "-p", "typeof WebSocket"], capture_output=True, text=True, check=False)
+    return seen.stdout.strip() == "function"
+
+
+NODE = shutil.which("node")
+FLAG = "--experimental-websocket"  # of those that can have one
+HAS_SOCKET = bool(NODE) and has_socket()
+OWN = [NODE, FLAG] if NODE and not HAS_SOCKET and has_socket(FLAG) else [NODE]
 
 
 class Follower(pregon.Process):
     """follow.mjs: one client of pregon.js in a process of its own."""
 
-    def __init__(self, stage, url, **options):
-        command = [shutil.which("node"), os.path.join(HERE, "follow.mjs"), url, json.dumps(options)]
+    def __init__(self, stage, url, socket="own", **options):
+        """socket: Node's own WebSocket, where it has one, or that of npm's ws."""
+        node = OWN if socket == "own" else [NODE]
+        command = [*node, os.path.join(HERE, "follow.mjs"), url, json.dumps(options)]
         count = sum(p.program == "follow" for p in stage.processes)
         super().__init__(f"follow{count + 1}", "follow", {}, cwd=stage.directory.name,
-                         command=command, stdin=subprocess.PIPE)
+                         env={"WS": os.path.join(MODULES, "ws", "wrapper.mjs")}, command=command, stdin=subprocess.PIPE)
         self.at = dict.fromkeys((None, *ANSWERS), 0)  # up to where the story has listened
         stage.processes.append(self)
         self.start(wait=False)

@@ -12,10 +12,11 @@ import msgpack
 import pytest
 
 import pregon
-from meddler import Meddler
-from node import HERE, PACKAGE, Follower, follow
+from node import HAS_SOCKET, HERE, MODULES, PACKAGE, Follower, follow
+from sieve import Sieve
 
 MODES = pytest.mark.parametrize("mode", ["all", "merge"])
+SOCKETS = pytest.mark.parametrize("socket", ["own", "ws"])
 ENCODINGS = pytest.mark.parametrize("encoding", ["json", "msgpack"])
 
 
@@ -52,7 +53,7 @@ def test_the_last_values_come_first_then_what_follows(stage, mode, encoding):
 def test_both_encodings_tell_the_same(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    now = int(time.time())  # of a fraction JSON has microseconds
+    now = int(time.time()) - 1  # of a fraction JSON has microseconds
     feed.quote("OLD", last="7", timestamp=now + 0.5)
     feed.settled()
     clients = [follow(stage, gateway, mode="all", encoding=e).connected() for e in ("json", "msgpack")]
@@ -60,6 +61,7 @@ def test_both_encodings_tell_the_same(stage):
            "many": list(range(100)), "__proto__": "a member like any other", "empty": {}}
     feed.quote("X", last="1", timestamp=now, **odd)
     feed.quote("X", last="2", timestamp=now)
+    feed.settled()
     feed.goodbye()
     heard = []
     for client in clients:
@@ -137,11 +139,12 @@ def test_history_is_a_page_away(stage):
 # --- coming back -----------------------------------------------------------------------------
 
 
+@SOCKETS
 @ENCODINGS
-def test_in_mode_all_it_comes_back_to_a_killed_gateway_without_a_hole_or_a_repeat(stage, encoding):
+def test_in_mode_all_it_comes_back_to_a_killed_gateway_without_a_hole_or_a_repeat(stage, encoding, socket):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    client = follow(stage, gateway, mode="all", encoding=encoding).connected()
+    client = follow(stage, gateway, mode="all", encoding=encoding, socket=socket).connected()
     call(feed, 1, 50)
     client.hears("quote", n=50)
     for last in (100, 150):
@@ -250,11 +253,11 @@ def test_a_gateway_that_stops_says_when_to_come_back(stage):
 def test_a_record_that_is_missing_on_the_way_is_fetched(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    meddler = stage._with(Meddler(gateway))
-    client = Follower(stage, meddler.url, mode="all").connected()
+    sieve = stage._with(Sieve(gateway))
+    client = Follower(stage, sieve.url, mode="all").connected()
     call(feed, 1, 5)
     client.hears("quote", n=5)
-    meddler.swallow(b'"n":7', times=1)
+    sieve.swallow(b'"n":7', times=1)
     call(feed, 1, 3, "Y")
     call(feed, 6, 9)
     assert "is missing" in client.hears("status", phase="waiting")["text"]
@@ -267,11 +270,11 @@ def test_a_record_that_is_missing_on_the_way_is_fetched(stage):
 def test_a_record_that_is_missing_again_and_again_is_told_as_lost(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    meddler = stage._with(Meddler(gateway))
-    client = Follower(stage, meddler.url, mode="all").connected()
+    sieve = stage._with(Sieve(gateway))
+    client = Follower(stage, sieve.url, mode="all").connected()
     call(feed, 1, 5)
     client.hears("quote", n=5)
-    meddler.swallow(b'"n":7', times=2)
+    sieve.swallow(b'"n":7', times=2)
     call(feed, 6, 9)
     lost = client.hears("lost", reason="gap", symbol="X")
     assert (lost["first"], lost["last"], lost["count"]) == (7, 7, 1)
@@ -316,11 +319,12 @@ REFUSALS = [
 ]
 
 
+@SOCKETS
 @pytest.mark.parametrize("explain", [0, 1])
 @pytest.mark.parametrize("settings,code,status,setting", REFUSALS)
-def test_a_refusal_is_told_with_its_reason(stage, settings, code, status, setting, explain):
+def test_a_refusal_is_told_with_its_reason(stage, settings, code, status, setting, explain, socket):
     broker, gateway = stage.play(websocket_explain=explain, **settings)
-    client = follow(stage, gateway, token="wrong")
+    client = follow(stage, gateway, token="wrong", socket=socket)
     told = client.hears("status", lambda s: s["refusal"] and s["refusal"]["hint"], phase="refused")
     refusal = told["refusal"]
     assert (refusal["code"], refusal["status"], refusal["setting"]) == (code, status, setting)
@@ -342,9 +346,10 @@ def test_a_wrong_path_is_told(stage):
     assert client.hears("status", phase="refused")["refusal"]["code"] == "no_such_path"
 
 
-def test_a_gateway_that_is_not_there_is_told(stage):
+@SOCKETS
+def test_a_gateway_that_is_not_there_is_told(stage, socket):
     address = pregon.free_address().removeprefix("tcp://")
-    client = Follower(stage, "ws://" + address)
+    client = Follower(stage, "ws://" + address, socket=socket)
     assert client.hears("status", phase="waiting")["text"] == "the gateway cannot be reached"
 
 
@@ -357,10 +362,9 @@ def test_a_gateway_that_is_not_there_is_told(stage):
     ("ws://127.0.0.1", {"WebSocket": None}, "no WebSocket here.*npm install ws"),
 ])
 def test_what_makes_no_sense_is_said_at_once(stage, url, options, says):
-    if "WebSocket" in options and "function" in subprocess.run(
-            [shutil.which("node"), "-p", "typeof WebSocket"], capture_output=True, text=True).stdout:
+    if "WebSocket" in options and HAS_SOCKET:
         pytest.skip("this Node has a WebSocket")
-    client = Follower(stage, url, **options)
+    client = Follower(stage, url, socket="ws", **options)
     client.says("TypeError: pregon: .*" + says, stream="err")
     client.ends(1)
 
@@ -396,10 +400,11 @@ def test_its_msgpack_reads_and_writes_what_everybody_elses_does(stage):
 # --- an end, and the package ------------------------------------------------------------------
 
 
+@SOCKETS
 @pytest.mark.parametrize("when", ["connected", "waiting"])
-def test_a_client_that_is_closed_lets_its_program_end(stage, when):
+def test_a_client_that_is_closed_lets_its_program_end(stage, when, socket):
     broker, gateway = stage.play()
-    client = follow(stage, gateway).connected()
+    client = follow(stage, gateway, socket=socket).connected()
     if when == "waiting":
         gateway.kill()
         client.hears("status", phase="waiting")
@@ -422,6 +427,6 @@ def test_the_package_is_whole_and_typed(stage):
     packed = packed[0] if isinstance(packed, list) else packed[package["name"]]
     names = {f["path"] for f in packed["files"]}
     assert names == {"package.json", "README.md", "pregon.js", "msgpack.js", "pregon.d.ts"}
-    tsc = os.path.join(HERE, "node_modules", ".bin", "tsc")
+    tsc = os.path.join(MODULES, ".bin", "tsc")
     done = subprocess.run([tsc, "--project", HERE], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

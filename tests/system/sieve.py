@@ -4,7 +4,7 @@ import socket
 import threading
 
 
-class Meddler:
+class Sieve:
     def __init__(self, gateway):
         self.target = gateway.address
         self.listener = socket.create_server(("127.0.0.1", 0))
