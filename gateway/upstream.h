@@ -25,7 +25,7 @@ void upstream_free(struct upstream *u); /* says goodbye if the broker is here */
 /* Read what has come, act on it: a bounded burst. */
 void upstream_drain(struct upstream *u);
 /* Is there more?  Ask before sleeping: the descriptors' edges are spent by every call. */
-bool upstream_has_input(const struct upstream *u);
+bool upstream_has_input(struct upstream *u);
 /* Due work: hello, marks, silences, unanswered questions, reports. */
 void upstream_tick(struct upstream *u);
 

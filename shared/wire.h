@@ -98,6 +98,13 @@ void wire_put(struct buf *out, const struct wire_record *r);
 MUST_CHECK enum err wire_read(struct span message, struct wire_record *out,
                               bool *stampable);
 
+/*
+ * The same for who has the body checked next (quote_check, pack_check): a walk less over every
+ * quote.  The body is all that follows the header, and need not be one value.
+ */
+MUST_CHECK enum err wire_open(struct span message, struct wire_record *out,
+                              bool *stampable);
+
 /* Only the six integers, of a message whose body wire_read refused.  The body is left empty. */
 MUST_CHECK enum err wire_read_header(struct span message, struct wire_record *out);
 
