@@ -68,7 +68,15 @@ static inline uint32_t backlog_length(const struct backlog *b) /* in messages */
     return b->due_count + b->queue_count;
 }
 /* The frame owed `ahead` down the list, made if need be; NULL: no more.  Valid until the next call. */
-struct frame *backlog_peek(struct backlog *b, enum encoding encoding, uint32_t ahead);
+struct frame *backlog_peek_due(struct backlog *b, enum encoding encoding,
+                               uint32_t ahead); /* beyond the queue */
+static inline struct frame *backlog_peek(struct backlog *b, enum encoding encoding,
+                                         uint32_t ahead)
+{
+    if (ahead < b->queue_count)
+        return b->queue[(b->queue_first + ahead) & (b->queue_cap - 1)];
+    return backlog_peek_due(b, encoding, ahead - b->queue_count);
+}
 /* The first `count` have been sent; what is left has fallen behind. */
 void backlog_took(struct backlog *b, uint32_t count);
 

@@ -36,7 +36,8 @@ static void drop_frames(struct hub_symbol *s)
 {
     for (size_t kind = 0; kind < MESSAGE_COUNT; kind++)
         for (size_t e = 0; e < ENCODING_COUNT; e++)
-            frame_release(&s->frames[kind][e]);
+            if (s->frames[kind][e])
+                frame_release(&s->frames[kind][e]);
 }
 
 void hub_free(struct hub *h)
@@ -175,16 +176,14 @@ static void mark(struct hub *h, struct hub_subscriber *s, struct hub_symbol *sym
     hub_set_due(h, s);
 }
 
-struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
-                               enum encoding encoding)
+struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind,
+                             enum encoding encoding)
 {
-    struct frame **f = &s->frames[kind][encoding];
+    struct frame *f = encode_symbol(s, kind, encoding);
 
-    if (!*f) {
-        *f = encode_symbol(s, kind, encoding);
-        (*f)->symbol = s;
-    }
-    return *f;
+    f->symbol = s;
+    s->frames[kind][encoding] = f;
+    return f;
 }
 
 static void queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f)
@@ -273,12 +272,12 @@ static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_messag
 
         for (uint32_t k = 0; k < t->member_count; k++) {
             struct hub_subscriber *who = t->members[k].who;
+            enum symbol_message as;
 
-            if (who->wants_all)
-                queue_frame(h, who,
-                            hub_symbol_frame(
-                                s, kind == MESSAGE_QUOTE ? who->backlog.quote_as : kind,
-                                who->encoding));
+            if (!who->wants_all)
+                continue;
+            as = kind == MESSAGE_QUOTE ? who->backlog.quote_as : kind;
+            queue_frame(h, who, hub_symbol_frame(s, as, who->encoding));
         }
     }
 }

@@ -217,8 +217,16 @@ bool hub_topic_has_all(const struct hub_topic *t);
 bool hub_has_anyone_in_all(const struct hub *h);
 
 /* The frame of a symbol's newest record, made once per kind and encoding; the hub's own. */
-struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
-                               enum encoding encoding);
+struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind,
+                             enum encoding encoding);
+static inline struct frame *hub_symbol_frame(struct hub_symbol *s,
+                                             enum symbol_message kind,
+                                             enum encoding encoding)
+{
+    struct frame *f = s->frames[kind][encoding];
+
+    return f ? f : hub_make_frame(s, kind, encoding);
+}
 
 /* --- questions ------------------------------------------------------------------ */
 
