@@ -18,10 +18,14 @@ SAN     ?=
 V       ?=
 PYTHON  ?= /usr/bin/python3
 
-PROGRAMS := broker gateway feeder tail telegram
+PROGRAMS := broker gateway feeder tail telegram doctor
 DIR_tail := consumer/tail
 DIR_telegram := consumer/telegram
+DIR_doctor := gateway/doctor
+# It judges with the programs' own tables and rules.
+USES_doctor := gateway broker feeder tail telegram
 LIBS_telegram := -lcurl
+LIBS_doctor := -lcurl -lm
 comma    := ,
 VARIANT  := $(or $(subst $(comma),-,$(SAN)),release)
 B        ?= build/$(VARIANT)
@@ -52,9 +56,12 @@ ifeq ($(SAN),thread)
 endif
 
 # A program lives in the folder of its name, or in DIR_name; one under consumer/ is built on
-# libpregon.  LIBS_name: what it alone needs.
+# libpregon.  LIBS_name: what it alone needs; USES_name: whose parts.
 DIR         = $(or $(DIR_$(1)),$(1))
 DIRS       := shared consumer $(foreach p,$(PROGRAMS),$(call DIR,$(p)))
+
+# Does the file hold another line than this?
+differs     = $(subst <$(strip $(file < $(1)))>,,<$(strip $(2))>)
 
 # Everything but main.c goes into one library per folder, which tests link too.
 LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
@@ -71,16 +78,18 @@ LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 # Compiling takes all cores, unless -j says how many; all else stays in the order it was asked for.
 JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-# Two minutes of chaos and a hundred killed brokers, beside the stories; under the sanitizers the
-# stories do.  `make chaos` is the chaos by itself.
-CHAOS := tests/chaos/test_verdict.py tests/chaos/test_lock_verdict.py \
-         tests/chaos/test_locks_history.py $(if $(SAN),,tests/chaos/test_chaos.py)
+# Two minutes of chaos and a hundred killed brokers, which take longest and so come first; under
+# the sanitizers the stories do.  `make chaos` is the chaos by itself.
+STORIES := $(if $(SAN),,tests/chaos/test_chaos.py) tests/system tests/chaos/test_verdict.py \
+           tests/chaos/test_lock_verdict.py tests/chaos/test_locks_history.py
+# Most stories wait for something: two files of them for each processor.
+AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build deps run test unit unit-build system check hdr-check arch-check docs docs-check \
+.PHONY: all build deps web run test unit unit-build system check hdr-check arch-check docs docs-check \
         test-sanitize test-compose chaos chaos-locks bench bench-docs bench-store bench-locks format \
-        format-check compdb install install-systemd clean help
+        format-check compdb install install-systemd clean help FORCE
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build
@@ -91,16 +100,36 @@ build: $(BINARIES) $(LIBPREGON)
 deps: ## install what is missing from Debian's packages (asks nothing when all is there)
 	$(Q)tools/install-deps
 
+# In build/, so that nothing of others lies among the sources; embedded by the next build.
+NPM := build/npm/node_modules
+web: ## charts for the quote board, from npm; before `make`
+	$(Q)command -v npm >/dev/null || tools/install-deps web
+	@mkdir -p build/npm build/web
+	$(Q)cp gateway/web/package.json gateway/web/package-lock.json build/npm
+	$(Q)cd build/npm && npm ci --ignore-scripts --no-audit --no-fund
+	$(Q)cp $(NPM)/lightweight-charts/dist/lightweight-charts.standalone.production.mjs \
+	  build/web/lightweight-charts.js
+	$(Q)cp $(NPM)/lightweight-charts/LICENSE build/web/lightweight-charts.txt
+
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC   $@";)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-# .incbin is invisible to -MMD.
-$(B)/gateway/www.o: $(wildcard gateway/www/*)
+# What the gateway embeds (the list is in gateway/www.c), each also packed.  .incbin is
+# invisible to -MMD, and so is a file of `make web` that was not there: hence the list of names.
+WWW := $(wildcard gateway/www/* build/web/*)
+$(B)/gateway/www.o: CPPFLAGS += -DWWW_PACKED='"$(B)/packed"'
+$(B)/gateway/www.o: $(B)/packed/names $(WWW) $(WWW:%=$(B)/packed/%.gz)
+$(B)/packed/names: $(if $(call differs,$(B)/packed/names,$(WWW)),FORCE)
+	@mkdir -p $(@D)
+	$(Q)echo '$(WWW)' > $@
+$(B)/packed/%.gz: %
+	@mkdir -p $(@D)
+	$(Q)gzip -9nc $< > $@
 
 define program
 $(B)/lib$(1).a: $(call OBJ,$(call LIB_SRC,$(call DIR,$(1))))
-$(B)/bin/pregon-$(1): $(B)/$(call DIR,$(1))/main.o $(B)/lib$(1).a \
+$(B)/bin/pregon-$(1): $(B)/$(call DIR,$(1))/main.o $(B)/lib$(1).a $(USES_$(1):%=$(B)/lib%.a) \
   $(if $(filter consumer/%,$(call DIR,$(1))),$(B)/libconsumer.a) $(B)/libshared.a
 $(B)/bin/pregon-$(1): LDLIBS += $(LIBS_$(1))
 endef
@@ -150,7 +179,7 @@ $(DRIVER): $(B)/tests/system/driver.o $(B)/libpregon.a
 run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 	$(Q)$(PYTHON) tools/run.py --bin $(B)/bin
 
-test: deps ## run the tests (about ten minutes; most of it waiting)
+test: deps ## run the tests (about five minutes)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build unit-build $(DRIVER)
 	$(Q)$(MAKE) --no-print-directory check system
 
@@ -164,7 +193,8 @@ unit: $(UNIT_TESTS) ## unit tests only
 
 system: build $(DRIVER) ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE) B=$(B) SAN=$(SAN)' \
-	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q tests/system $(CHAOS) $(PYTEST_ARGS)
+	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q \
+	  -n $(AT_ONCE) --dist loadfile $(STORIES) $(PYTEST_ARGS)
 
 test-compose: deps ## docker-compose.yml on a real engine, scaled, killed, moved; skipped without one
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/compose $(PYTEST_ARGS)

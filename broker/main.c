@@ -215,19 +215,19 @@ static int back_up(const struct broker_config *config)
 {
     char error[STORE_ERROR_MAX] = "";
 
-    if (!keeper_path(config)) {
+    if (!broker_config_store(config)) {
         fprintf(stderr,
                 "BACKUP: STORE is memory: there is nothing to copy; name the store "
                 "with --store sqlite:FILE\n");
         return 2;
     }
-    if (store_backup(keeper_path(config), config->backup,
+    if (store_backup(broker_config_store(config), config->backup,
                      isatty(STDERR_FILENO) ? show_progress : NULL, NULL, error)) {
         fprintf(stderr, "BACKUP: %s\n", error);
         return 1;
     }
     printf("%s is a copy of %s; a broker started on it begins a new epoch\n",
-           config->backup, keeper_path(config));
+           config->backup, broker_config_store(config));
     return 0;
 }
 
@@ -235,7 +235,7 @@ static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
 {
     char path[4096];
 
-    snprintf(path, sizeof path, "%s-locks", keeper_path(&b->config));
+    snprintf(path, sizeof path, "%s-locks", broker_config_store(&b->config));
     /* Leases run anew from here, not from before the log was made whole. */
     b->desk.time.now = clock_mono_ms();
     return desk_lock_open(&b->desk, path, error);
@@ -323,8 +323,7 @@ int main(int argc, char **argv)
     case CONFIG_RUN:
         break;
     }
-    if (strcmp(b.config.store, "memory") != 0 &&
-        (!keeper_path(&b.config) || !keeper_path(&b.config)[0])) {
+    if (!broker_config_is_store(b.config.store)) {
         fprintf(stderr, "STORE: '%s' is not allowed: sqlite:FILE or memory\n",
                 b.config.store);
         return 2;
@@ -342,7 +341,7 @@ int main(int argc, char **argv)
     b.desk.out = (struct desk_out){&b, publish, say};
     b.desk.time =
         (struct desk_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
-    if (keeper_path(&b.config))
+    if (broker_config_store(&b.config))
         e = open_store(&b);
     else
         desk_init(&b.desk, random_u64());

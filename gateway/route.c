@@ -6,14 +6,15 @@
 #include "gateway/body.h"
 #include "gateway/cors.h"
 #include "gateway/diagnosis.h"
+#include "gateway/exposition.h"
 #include "gateway/handshake.h"
 #include "gateway/route_private.h"
 #include "gateway/www.h"
 
 #define STREAM "/ws/cotizaciones"
 
-static route_handler get_page, get_style, get_script, get_health, get_ready, get_live,
-    get_status, get_check;
+static route_handler get_file, get_health, get_ready, get_live, get_status, get_check,
+    get_metrics;
 
 static const struct route {
     const char *path;
@@ -23,9 +24,7 @@ static const struct route {
     bool has_more;            /* the path goes on after a slash */
     bool is_open;             /* every page may read it, whatever CORS_ORIGINS says */
 } routes[] = {
-    {.path = "/", .get = get_page},
-    {.path = "/board.css", .get = get_style},
-    {.path = "/board.js", .get = get_script},
+    {.path = "/metrics", .get = get_metrics},
     {.path = "/cotizaciones/health", .get = get_health},
     {.path = "/cotizaciones/ready", .get = get_ready},
     {.path = "/cotizaciones/live", .get = get_live},
@@ -53,6 +52,9 @@ static const struct route {
     {.path = STREAM},
 };
 
+/* Each path that www.c lists. */
+static const struct route file_route = {.get = get_file};
+
 /* A slash at the end makes no difference. */
 static bool ends_with(const char *path, const char *tail)
 {
@@ -79,7 +81,7 @@ static const struct route *find(const char *path)
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (matches(&routes[i], path))
             return &routes[i];
-    return NULL;
+    return www_find(path, &(struct www_file){0}) ? &file_route : NULL;
 }
 
 static struct handshake_path look_up(const char *path)
@@ -150,37 +152,49 @@ bool route_page(struct request *r, struct ask *q, struct reply *p)
     return true;
 }
 
-static void get_file(enum www_name name, struct request *r, struct reply *p)
+/*
+ * A page's links are relative, so that it works under any prefix: the browser must have
+ * asked for it with a slash at the end if it is "/", and without one if it is not.
+ */
+static bool redirect_page(const struct www_file *f, const struct request *r,
+                          struct reply *p)
 {
-    struct www_file f = www_file(name);
+    const char *asked = r->info->local_uri_raw, *last = strrchr(asked, '/') + 1;
+    size_t len = strlen(asked);
 
+    if (!f->path[1] && *last)
+        buf_printf(&p->headers, "Location: ./%s/", last);
+    else if (f->path[1] && !*last && len > 1)
+        buf_printf(&p->headers, "Location: ..%s", f->path);
+    else
+        return false;
+    buf_printf(&p->headers, "%s%s\r\n", r->query[0] ? "?" : "", r->query);
+    p->status = 308;
+    return true;
+}
+
+static void get_file(struct service *s, struct request *r, struct reply *p)
+{
+    struct www_file f;
+    struct www_tag tag;
+    struct span content;
+    bool is_packed = www_takes_gzip(request_header(r, "Accept-Encoding"));
+
+    (void)s;
+    if (!www_find(r->path, &f) || (f.is_page && redirect_page(&f, r, p)))
+        return;
+    content = is_packed ? f.packed : f.plain;
+    tag = www_tag(content);
     p->status = 200;
     p->type = f.type;
     p->cache = "no-cache";
-    if (www_is_fresh(&f, request_header(r, "If-None-Match")))
+    if (www_is_fresh(tag, request_header(r, "If-None-Match")))
         p->status = 304;
     else
-        buf_add(&p->body, f.content.at, f.content.len);
-    buf_printf(&p->headers, "ETag: %s\r\n", f.tag);
-}
-
-static void get_page(struct service *s, struct request *r, struct reply *p)
-{
-    (void)s;
-    get_file(WWW_PAGE, r, p);
-    buf_adds(&p->headers, www_headers);
-}
-
-static void get_style(struct service *s, struct request *r, struct reply *p)
-{
-    (void)s;
-    get_file(WWW_STYLE, r, p);
-}
-
-static void get_script(struct service *s, struct request *r, struct reply *p)
-{
-    (void)s;
-    get_file(WWW_SCRIPT, r, p);
+        buf_add(&p->body, content.at, content.len);
+    buf_printf(&p->headers, "ETag: %s\r\nVary: Accept-Encoding\r\n%s%s", tag.text,
+               is_packed ? "Content-Encoding: gzip\r\n" : "",
+               f.is_page ? www_headers : "");
 }
 
 static void get_health(struct service *s, struct request *r, struct reply *p)
@@ -222,6 +236,15 @@ static void get_status(struct service *s, struct request *r, struct reply *p)
     q.privileged = !wanted[0] || admission_is_token(request_bearer(r), wanted);
     if (route_page(r, &q, p))
         route_ask(s, r, &q, p);
+}
+
+static void get_metrics(struct service *s, struct request *r, struct reply *p)
+{
+    struct ask q = {.kind = ASK_METRICS};
+
+    process_read(&q.process); /* here, because the loop is not to wait for the kernel */
+    if (route_ask(s, r, &q, p))
+        p->type = EXPOSITION_TYPE;
 }
 
 static void get_check(struct service *s, struct request *r, struct reply *p)

@@ -11,6 +11,7 @@
 #include "gateway/report.h"
 #include "gateway/stream.h"
 #include "shared/bus.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/pack.h"
@@ -387,6 +388,16 @@ static void on_heartbeat(struct upstream *u, const struct wire_record *r)
     }
 }
 
+static void give(struct upstream *u, struct span symbol, const struct wire_record *r)
+{
+    struct figures *f = &u->g->figures;
+
+    if (!hub_apply(u->g->hub, symbol, r))
+        f->not_newer++;
+    else if (r->kind == WIRE_QUOTE)
+        figures_note(f, r);
+}
+
 static void apply(struct upstream *u, struct span symbol, struct span topic,
                   struct span message, const struct wire_record *r)
 {
@@ -394,7 +405,7 @@ static void apply(struct upstream *u, struct span symbol, struct span topic,
     struct hub_symbol *s;
 
     if (!hub_is_gap(hub, symbol, r)) {
-        hub_apply(hub, symbol, r);
+        give(u, symbol, r);
         return;
     }
     s = hub_find(hub, symbol);
@@ -405,7 +416,7 @@ static void apply(struct upstream *u, struct span symbol, struct span topic,
         return;
     }
     /* In merge a quote makes up for whatever came before it; a state does not. */
-    hub_apply(hub, symbol, r);
+    give(u, symbol, r);
     hub_break_window(hub, r->seq);
     if (r->kind == WIRE_STATE)
         upstream_ask_snapshot(u, QUESTION_SYMBOL, s->name, 0, 0);
@@ -435,6 +446,8 @@ void upstream_take(struct upstream *u, struct span topic, struct span message,
     case WIRE_STATE:
         if (symbol.len && !pack_check(r->body))
             apply(u, symbol, topic, message, r);
+        else
+            u->g->figures.malformed++;
         break;
     case WIRE_MARK:
     case WIRE_LOCK: /* no topic of ours */
@@ -448,8 +461,12 @@ static void on_record(struct upstream *u, struct span topic, struct span message
 
     if (wire_read(message, &r, NULL)) {
         log_debug("upstream: a message that is no record");
+        u->g->figures.malformed++;
         return;
     }
+    u->g->figures.records[r.kind]++;
+    if (u->g->tracers)
+        r.received_us = (uint64_t)clock_wall_us();
     upstream_check_epoch(u, r.epoch);
     if (r.kind == WIRE_HEARTBEAT) {
         u->heartbeat_at = u->g->awake;
@@ -646,4 +663,9 @@ int64_t upstream_silence_ms(const struct upstream *u)
 uint64_t upstream_gaps(const struct upstream *u)
 {
     return u->gaps;
+}
+
+uint32_t upstream_connections(const struct upstream *u)
+{
+    return u->connections;
 }

@@ -30,8 +30,9 @@ bool upstream_has_input(struct upstream *u);
 void upstream_tick(struct upstream *u);
 
 bool upstream_is_here(const struct upstream *u);
-int64_t upstream_silence_ms(const struct upstream *u); /* since the last heartbeat */
-uint64_t upstream_gaps(const struct upstream *u);      /* found so far */
+int64_t upstream_silence_ms(const struct upstream *u);   /* since the last heartbeat */
+uint64_t upstream_gaps(const struct upstream *u);        /* found so far */
+uint32_t upstream_connections(const struct upstream *u); /* of records, so far */
 
 /* Say hello again: something the broker was told has changed. */
 void upstream_introduce(struct upstream *u);

@@ -1,51 +1,137 @@
 #include "gateway/www.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shared/hash.h"
 
-/* The paths are seen from the repository's root, where make runs the compiler. */
-#define EMBED(symbol, path)                                                        \
+/* What `make web` brings: there if it was run before. */
+#if __has_include("build/web/lightweight-charts.js")
+#define FROM_NPM(X)                                                               \
+    X(charts_js, "/www/lightweight-charts.js", "build/web/lightweight-charts.js") \
+    X(charts_txt, "/www/lightweight-charts.txt", "build/web/lightweight-charts.txt")
+#else
+#define FROM_NPM(X)
+#endif
+
+/*
+ * Every file: a name for the linker, the path it is served at, and where it lies, seen
+ * from the repository's root, where make runs the compiler.  What ends in .html is a page.
+ */
+/* clang-format off */
+#define FILES(X)                                            \
+    X(board_html, "/", "gateway/www/board.html")            \
+    X(board_css, "/www/board.css", "gateway/www/board.css") \
+    X(board_js, "/www/board.js", "gateway/www/board.js")    \
+    X(style_css, "/www/style.css", "gateway/www/style.css") \
+    FROM_NPM(X)
+/* clang-format on */
+
+#define INCBIN(symbol, file)                                                       \
     __asm__(".section .rodata\n"                                                   \
             ".hidden " #symbol "_begin\n.global " #symbol "_begin\n" #symbol       \
             "_begin:\n"                                                            \
-            ".incbin \"" path "\"\n"                                               \
+            ".incbin \"" file "\"\n"                                               \
             ".hidden " #symbol "_end\n.global " #symbol "_end\n" #symbol "_end:\n" \
             ".byte 0\n.previous\n");                                               \
-    extern const char symbol##_begin[], symbol##_end[]
+    extern const char symbol##_begin[], symbol##_end[];
 
-EMBED(www_page, "gateway/www/index.html");
-EMBED(www_style, "gateway/www/board.css");
-EMBED(www_script, "gateway/www/board.js");
+/* WWW_PACKED: the folder where make has packed them. */
+#define EMBED(name, path, file) \
+    INCBIN(www_##name, file)    \
+    INCBIN(www_packed_##name, WWW_PACKED "/" file ".gz")
+FILES(EMBED)
+
+#define ROW(name, path, file)   \
+    {path,                      \
+     file,                      \
+     www_##name##_begin,        \
+     www_##name##_end,          \
+     www_packed_##name##_begin, \
+     www_packed_##name##_end},
+static const struct {
+    const char *path, *file, *begin, *end, *packed, *packed_end;
+} files[] = {FILES(ROW)};
+
+static const struct {
+    const char *ending, *type;
+} types[] = {
+    {".html", "text/html; charset=utf-8"},
+    {".css", "text/css; charset=utf-8"},
+    {".js", "text/javascript; charset=utf-8"},
+    {".json", "application/json"},
+    {".svg", "image/svg+xml"},
+    {".txt", "text/plain; charset=utf-8"},
+};
 
 /* Older Safari does not take 'self' for ws: and wss:. */
 const char www_headers[] =
     "Content-Security-Policy: default-src 'none'; script-src 'self'; "
-    "style-src 'self'; connect-src 'self' ws: wss:; img-src data:; "
+    "style-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
     "Referrer-Policy: no-referrer\r\n";
 
-static const struct {
-    const char *begin, *end, *type;
-} files[] = {
-    [WWW_PAGE] = {www_page_begin, www_page_end, "text/html; charset=utf-8"},
-    [WWW_STYLE] = {www_style_begin, www_style_end, "text/css; charset=utf-8"},
-    [WWW_SCRIPT] = {www_script_begin, www_script_end, "text/javascript; charset=utf-8"},
-};
-
-struct www_file www_file(enum www_name name)
+static const char *type_of(const char *file)
 {
-    struct www_file f = {
-        .content = {files[name].begin, (size_t)(files[name].end - files[name].begin)},
-        .type = files[name].type,
-    };
+    const char *ending = strrchr(file, '.');
 
-    snprintf(f.tag, sizeof f.tag, "\"%08x\"", hash_name(f.content));
-    return f;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(ending, types[i].ending) == 0)
+            return types[i].type;
+    return "application/octet-stream";
 }
 
-bool www_is_fresh(const struct www_file *f, const char *if_none_match)
+bool www_at(size_t index, struct www_file *out)
 {
-    return if_none_match && strstr(if_none_match, f->tag);
+    if (index >= sizeof files / sizeof *files)
+        return false;
+    *out = (struct www_file){
+        .path = files[index].path,
+        .type = type_of(files[index].file),
+        .plain = {files[index].begin, (size_t)(files[index].end - files[index].begin)},
+        .packed = {files[index].packed,
+                   (size_t)(files[index].packed_end - files[index].packed)},
+    };
+    out->is_page = strncmp(out->type, "text/html", 9) == 0;
+    return true;
+}
+
+bool www_find(const char *path, struct www_file *out)
+{
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        size_t len = strlen(files[i].path);
+
+        if (strncmp(path, files[i].path, len) == 0 &&
+            (!path[len] || strcmp(path + len, "/") == 0))
+            return www_at(i, out);
+    }
+    return false;
+}
+
+struct www_tag www_tag(struct span content)
+{
+    struct www_tag tag;
+
+    snprintf(tag.text, sizeof tag.text, "\"%08x\"", hash_name(content));
+    return tag;
+}
+
+bool www_is_fresh(struct www_tag tag, const char *if_none_match)
+{
+    return if_none_match && strstr(if_none_match, tag.text);
+}
+
+bool www_takes_gzip(const char *accept_encoding)
+{
+    const char *at = accept_encoding ? strcasestr(accept_encoding, "gzip") : NULL;
+
+    if (!at)
+        return false;
+    at += strspn(at + 4, " ") + 4;
+    if (*at != ';')
+        return true;
+    at += strspn(at + 1, " ") + 1;
+    /* "q=0" and "q=0.000" say that it may not. */
+    return strncasecmp(at, "q=", 2) != 0 || strtod(at + 2, NULL) > 0;
 }

@@ -80,8 +80,9 @@ enum wire_kind {
 struct wire_record {
     enum wire_kind kind;
     uint64_t epoch, seq, prev;
-    uint64_t sent_us, accepted_us;
-    struct span body; /* into the message read */
+    uint64_t sent_us, accepted_us; /* 0: not known */
+    struct span body;              /* into the message read */
+    uint64_t received_us; /* not on the wire: the reader's own stamp, 0 as it is read */
 };
 
 /* Write the 47 bytes of a header. */

@@ -10,7 +10,7 @@ LINES_SHOWN = 300
 def pytest_sessionstart(session):
     missing = [
         name
-        for name in ("broker", "gateway", "feeder", "tail")
+        for name in ("broker", "gateway", "feeder", "tail", "doctor")
         if not os.access(os.path.join(pregon.BIN, "pregon-" + name), os.X_OK)
     ]
     if missing:

@@ -198,7 +198,8 @@ class Process:
 
     @property
     def pid(self):
-        return self.process.pid
+        """None if it was never started."""
+        return self.process and self.process.pid
 
     @property
     def is_running(self):
@@ -328,6 +329,11 @@ class Control:
             answer = self.receive()
             if answer.get("id") == self.id:
                 return answer
+
+    def settled(self):
+        """The broker has heard all that was sent so far, and answered nothing else since."""
+        self.send(msgpack.packb({"op": "status", "id": 0}))
+        assert self.receive()["id"] == 0
 
     def close(self):
         self.socket.close()
@@ -912,7 +918,11 @@ class Proxy:
         try:
             while True:
                 near, _ = self.listener.accept()
-                far = socket.create_connection(self.target)
+                try:
+                    far = socket.create_connection(self.target)
+                except OSError:  # nobody is there at the moment: whoever came will come again
+                    near.close()
+                    continue
                 self.pairs.append((near, far))
                 for a, b in ((near, far), (far, near)):
                     threading.Thread(target=self._pass, args=(a, b), daemon=True).start()

@@ -140,6 +140,7 @@ def test_waiters_are_served_first_come_first_served(stage, broker):
     assert x.entry("a")["line"] == [w.owner for w in line]
     # One that asks again keeps its place, and only the newest question is answered.
     line[0].begin_lock("a", LONG, wait_ms=9000)
+    line[0].control.settled()
     x.release("a")
     for w in line:
         answer = w.answered()

@@ -1,5 +1,6 @@
 """What the pages say: their shapes and types, and how they answer what is asked wrongly."""
 
+import gzip
 import json
 import re
 import time
@@ -173,8 +174,9 @@ def test_a_slash_at_the_end_and_the_root_path_make_no_difference(scene, path):
 
 
 def test_the_board_and_the_stream_answer_below_the_root_path_too(scene):
-    for path in ("/", "/precios", "/precios/"):
+    for path in ("/", "/precios/"):
         assert scene.get(path).headers["Content-Type"].startswith("text/html")
+    assert scene.get("/precios/www/board.js").status == 200
     assert scene.get("/precios" + pregon.STREAM).code == "upgrade_required"
 
 
@@ -221,6 +223,9 @@ WRONG = {
     "POST /nothing": (404, "no_such_path"),
     "GET /ws/cotizaciones": (426, "upgrade_required"),
     "GET /ws": (404, "no_such_path"),
+    "GET /www": (404, "no_such_path"),
+    "GET /www/nothing.js": (404, "no_such_path"),
+    "GET /www/board.js/more": (404, "no_such_path"),
     "FROB /": (400, "bad_request"),
 }
 
@@ -240,25 +245,63 @@ def test_an_error_says_what_is_wrong_in_json(scene, request_line):
         assert answer.headers["Allow"] == allowed
 
 
-def test_the_board_is_one_page_that_loads_nothing_from_elsewhere(scene):
-    answer = scene.get("/")
+PAGES = ("/",)
+
+
+def test_a_page_is_asked_for_by_the_path_its_links_are_relative_to(scene):
+    for path, target in {"/precios": "./precios/", "/precios?q=a%20b": "./precios/?q=a%20b"}.items():
+        answer = scene.get(path)
+        assert (answer.status, answer.headers["Location"], answer.body) == (308, target, b"")
+    for page in (p for p in PAGES if p != "/"):
+        for root in ("", "/precios"):
+            answer = scene.get(root + page + "/?q=1")
+            assert (answer.status, answer.headers["Location"]) == (308, f"..{page}?q=1")
+
+
+def links(page):
+    return re.findall(r'(?:src|href)="([^"#?]+)"', page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_loads_nothing_from_elsewhere(scene, page):
+    answer = scene.get(page)
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert "http:" not in policy and "https:" not in policy
-    assert answer.headers["Cache-Control"] == "no-cache"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    page = answer.body.decode()
-    assert not re.findall(r'(?:src|href)="(?:https?:)?//[^"]*"', page)
-    files = re.findall(r'(?:src|href)="([^"#]+\.(?:js|css))"', page)
-    for path in ("/", *(urllib.parse.urljoin("/", f) for f in files)):
-        answer = scene.get(path)
-        assert (answer.status, bool(answer.body)) == (200, True), path
-        same = scene.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+    for link in links(answer.body.decode()):
+        assert not link.startswith("/"), "it would miss a prefix that a proxy puts in front"
+        if re.search(r"\.(js|css)$", link):
+            assert not re.match(r"\w+:", link)
+            loaded = scene.get(urllib.parse.urljoin(page, link))
+            assert (loaded.status, bool(loaded.body)) == (200, True), link
+            kind = "javascript" if link.endswith("js") else "css"
+            assert loaded.headers["Content-Type"] == f"text/{kind}; charset=utf-8"
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/www/board.js", "/www/style.css"])
+def test_a_file_is_sent_packed_if_it_may_be_and_not_again_if_it_is_known(scene, path):
+    plain = scene.get(path)
+    packed = scene.get(path, headers={"Accept-Encoding": "br, gzip"})
+    assert gzip.decompress(packed.body) == plain.body
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    for answer, accepted in (plain, "identity"), (packed, "gzip"):
+        headers = {"Accept-Encoding": accepted, "If-None-Match": answer.headers["ETag"]}
+        same = scene.get(path, headers=headers)
         assert (same.status, same.body) == (304, b"")
         assert same.headers["ETag"] == answer.headers["ETag"]
-        assert scene.get(path, headers={"If-None-Match": '"other"'}).status == 200
+        headers["If-None-Match"] = '"other"'
+        assert scene.get(path, headers=headers).status == 200
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Accept-Encoding" in answer.headers.get_all("Vary")
+    head = scene.get(path, "HEAD")
+    assert (head.status, head.body) == (200, b"")
+    assert int(head.headers["Content-Length"]) == len(plain.body)
+    assert scene.get(path, "POST").status == 405
 
 
 # --- paging -----------------------------------------------------------------------------

@@ -288,7 +288,7 @@ def anchors(text):
 
 
 @pytest.mark.parametrize(
-    "document", [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md"]
+    "document", [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md", "docs/troubleshooting.md", "docs/troubleshooting.es.md"]
 )
 def test_links_lead_somewhere(document):
     here = os.path.dirname(document)

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+import pregon
 from fake_broker import FakeBroker
 
 
@@ -202,6 +203,7 @@ def test_who_was_told_that_the_broker_is_away_is_told_that_it_is_back(stage):
     fake.quote("Y", last="2", n=2)
 
     for mode in clients:
+        pregon.eventually(lambda: gateway.page("quotes/Y")["seq"], lambda seq: seq == fake.head)
         client = stage.client(gateway, f"?symbols=*,X&mode={mode}&since={fake.epoch:016x}:{head}")
         ack = client.hears("ack")
         assert ack["recovered"] is True and "upstream" not in ack

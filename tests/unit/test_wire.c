@@ -118,6 +118,7 @@ static void check_same(const struct wire_record *a, const struct wire_record *b)
     assert_int_equal(a->prev, b->prev);
     assert_int_equal(a->sent_us, b->sent_us);
     assert_int_equal(a->accepted_us, b->accepted_us);
+    assert_int_equal(a->received_us, b->received_us);
 }
 
 static void every_kind_of_record_has_its_golden_bytes(void **state)
@@ -174,7 +175,7 @@ static void the_header_has_one_size_whatever_its_numbers(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(numbers); i++) {
         uint64_t n = numbers[i];
-        struct wire_record in = {WIRE_QUOTE, n, n, n, n, n, SPAN("\x80")}, out;
+        struct wire_record in = {WIRE_QUOTE, n, n, n, n, n, SPAN("\x80"), 0}, out;
         struct buf b = {0};
 
         wire_put(&b, &in);
@@ -309,7 +310,7 @@ static void what_is_no_record_is_refused_and_changes_nothing(void **state)
         "98 01 01 02 03 04 05 c0",    /* an eighth promised, not there */
         "ddffffffff 01 01 02 03 04 05 c0",
     };
-    static const struct wire_record untouched = {WIRE_LOST, 1, 2, 3, 4, 5, {"x", 1}};
+    static const struct wire_record untouched = {WIRE_LOST, 1, 2, 3, 4, 5, {"x", 1}, 6};
 
     (void)state;
     for (size_t i = 0; i < LENGTH(bad); i++) {
