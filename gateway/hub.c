@@ -270,7 +270,7 @@ static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_messag
     for (uint32_t i = 0; i < s->topic_count; i++) {
         struct hub_topic *t = s->topics[i];
 
-        for (uint32_t k = 0; k < t->member_count; k++) {
+        for (uint32_t k = 0; t->all_count && k < t->member_count; k++) {
             struct hub_subscriber *who = t->members[k].who;
             enum symbol_message as;
 
@@ -284,10 +284,7 @@ static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_messag
 
 bool hub_topic_has_all(const struct hub_topic *t)
 {
-    for (uint32_t k = 0; k < t->member_count; k++)
-        if (t->members[k].who->wants_all)
-            return true;
-    return false;
+    return t->all_count > 0;
 }
 
 bool hub_has_all(const struct hub *h, const struct hub_symbol *s)
@@ -310,7 +307,7 @@ bool hub_has_anyone_in_all(const struct hub *h)
 void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT])
 {
     for (struct hub_topic *t = h->topics; t; t = t->next)
-        for (uint32_t k = 0; k < t->member_count; k++)
+        for (uint32_t k = 0; t->all_count && k < t->member_count; k++)
             if (t->members[k].who->wants_all)
                 queue_frame(h, t->members[k].who, frames[t->members[k].who->encoding]);
 }
@@ -549,6 +546,7 @@ static void add_member(struct hub_subscriber *s, struct hub_topic *t)
     }
     t->members[t->member_count] = (struct hub_member){s, s->topic_count};
     s->topics[s->topic_count++] = (struct hub_place){t, t->member_count++};
+    t->all_count += s->wants_all;
     t->references++;
 }
 
@@ -557,6 +555,7 @@ static void remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i)
     struct hub_place p = s->topics[i];
     struct hub_topic *t = p.topic;
 
+    t->all_count -= s->wants_all;
     t->members[p.place] = t->members[--t->member_count];
     if (p.place < t->member_count)
         t->members[p.place].who->topics[t->members[p.place].place].place = p.place;
@@ -564,6 +563,15 @@ static void remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i)
     if (i < s->topic_count)
         s->topics[i].topic->members[s->topics[i].place].place = i;
     hub_topic_release(h, t);
+}
+
+void hub_set_mode(struct hub_subscriber *s, bool wants_all)
+{
+    for (uint32_t i = 0; i < s->topic_count; i++) {
+        s->topics[i].topic->all_count -= s->wants_all;
+        s->topics[i].topic->all_count += wants_all;
+    }
+    s->wants_all = wants_all;
 }
 
 static void owe(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,
