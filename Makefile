@@ -66,12 +66,12 @@ differs     = $(subst <$(strip $(file < $(1)))>,,<$(strip $(2))>)
 # Everything but main.c goes into one library per folder, which tests link too.
 LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
-ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) tests/system/*.c tests/bench/*.c) $(UNIT_SRC)
+ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) tests/system/*.c tests/bench/*.c tests/bench/load/*.c) $(UNIT_SRC)
 HEADERS    := $(wildcard $(DIRS:%=%/*.h))
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
-BENCH      := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+BENCH      := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c)) $(B)/tests/bench/load/load
 SONAME     := libpregon.so.0
 LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 
@@ -88,8 +88,8 @@ AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps web run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize test-compose test-web chaos chaos-locks bench bench-docs bench-store bench-locks format \
-        format-check compdb install install-systemd clean help FORCE
+        test-sanitize test-compose test-web chaos chaos-locks bench bench-docs bench-store bench-locks \
+        bench-instructions format format-check compdb install install-systemd clean help FORCE
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build
@@ -157,6 +157,13 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# The load is several files; kernels is the programs' insides.
+$(B)/tests/bench/load/load: $(call OBJ,$(wildcard tests/bench/load/*.c)) $(B)/libshared.a
+$(B)/tests/bench/kernels: $(B)/tests/bench/kernels.o $(LIBS)
+$(B)/tests/bench/load/load $(B)/tests/bench/kernels:
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
 # libpregon: the consumer's objects and what they use of shared/, as one object in which only
 # pregon_… can be seen, so that nothing of it meets a name in somebody's program.
 PREGON_OBJ := $(call OBJ,$(call LIB_SRC,consumer) \
@@ -182,7 +189,7 @@ run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 
 test: deps ## run the tests (about five minutes)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build unit-build $(DRIVER)
-	$(Q)$(MAKE) --no-print-directory check system
+	$(Q)$(MAKE) --no-print-directory check $(if $(SAN),,bench-instructions) system
 
 check: unit hdr-check arch-check docs-check $(BENCH)
 
@@ -192,7 +199,7 @@ unit-build: $(UNIT_TESTS)
 unit: $(UNIT_TESTS) ## unit tests only
 	$(Q)for t in $^; do $$t >$$t.log 2>&1 && echo "  OK   $$t" || { cat $$t.log; exit 1; }; done
 
-system: build $(DRIVER) ## tests against the real processes only
+system: build $(DRIVER) $(BENCH) ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE) B=$(B) SAN=$(SAN)' \
 	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q \
 	  -n $(AT_ONCE) --dist loadfile $(STORIES) $(PYTEST_ARGS)
@@ -223,6 +230,9 @@ chaos-locks: build ## the same for locks and their callers: make chaos-locks MIN
 
 bench-locks: build ## what busy locks cost quotes: make bench-locks BENCH_ARGS='--rounds 6'
 	$(Q)$(PYTHON) tests/bench/locks.py --bin $(abspath $(B)/bin) $(BENCH_ARGS)
+
+bench-instructions: $(B)/tests/bench/kernels ## counted per quote, against what is recorded; RECORD=1 writes that anew
+	$(Q)$(PYTHON) tests/bench/instructions.py $< --compiler '$(CC)' --flags '$(CFLAGS)' $(if $(RECORD),--record)
 
 bench: build $(BENCH) ## Pregón beside the least that could do it: make bench QUICK=1 BENCH_ARGS='--works W1'
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/bench.py --json build/bench.jsonl \
@@ -269,7 +279,7 @@ compile_commands.json: Makefile $(ALL_SRC)
 # Documents lie as they do here, so that their links lead somewhere.
 DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE .env.example docker-compose.yml \
              consumer/pregon.h feeder/data/README.md \
-             $(wildcard docs/*.md docs/adr/*.md consumer/examples/*.* consumer/js/*)
+             $(wildcard docs/*.md docs/*.svg docs/adr/*.md consumer/examples/*.* consumer/js/*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
 
 install: all ## install under $(DESTDIR)$(PREFIX)

@@ -187,6 +187,7 @@ static void get_file(struct service *s, struct request *r, struct reply *p)
     tag = www_tag(content);
     p->status = 200;
     p->type = f.type;
+    p->is_exact = true;
     p->cache = "no-cache";
     if (www_is_fresh(tag, request_header(r, "If-None-Match")))
         p->status = 304;

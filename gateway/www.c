@@ -32,8 +32,17 @@
     X(board_quotes_js, "/www/board-quotes.js", "gateway/www/board-quotes.js") \
     X(board_texts_js, "/www/board-texts.js", "gateway/www/board-texts.js") \
     X(decimal_js, "/www/decimal.js", "gateway/www/decimal.js") \
+    X(openapi_json, "/openapi.json", "gateway/www/openapi.json") \
+    X(docs_html, "/docs", "gateway/www/docs.html") \
     X(page_js, "/www/page.js", "gateway/www/page.js") \
+    X(ask_js, "/www/ask.js", "gateway/www/ask.js") \
+    X(element_js, "/www/element.js", "gateway/www/element.js") \
     X(style_css, "/www/style.css", "gateway/www/style.css") \
+    X(docs_css, "/www/docs.css", "gateway/www/docs.css") \
+    X(docs_js, "/www/docs.js", "gateway/www/docs.js") \
+    X(docs_schema_js, "/www/docs-schema.js", "gateway/www/docs-schema.js") \
+    X(docs_stream_js, "/www/docs-stream.js", "gateway/www/docs-stream.js") \
+    X(docs_texts_js, "/www/docs-texts.js", "gateway/www/docs-texts.js") \
     X(pregon_js, "/www/pregon.js", "consumer/js/pregon.js") \
     X(msgpack_js, "/www/msgpack.js", "consumer/js/msgpack.js") \
     FROM_NPM(X)

@@ -10,11 +10,14 @@ import datetime
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import time
 
+import charts
+import peers
 import servers
 import works
 
@@ -25,26 +28,83 @@ BEGIN, END = "<!-- make bench-docs writes what follows -->\n", "<!-- until here 
 class Bench:
     def __init__(self, args):
         self.is_quick = args.quick
-        self.runs = args.runs or (1 if args.quick else 3)
-        self.seconds = args.seconds or (1 if args.quick else 4)
+        self.max_runs = args.runs or (1 if args.quick else 5)
+        self.seconds = args.seconds or (0.5 if args.quick else 1.5)
         self.servers = args.servers.split(",") if args.servers else list(servers.SERVERS)
+        self.budget = args.minutes * 60
+        self.give_up_at = time.monotonic() + 1.1 * self.budget
+        self.broken = set()
+        self.first_only, self.first_only_s = set(), 0
+        self.has_failed = False
         self.figures = {}  # (work, measure, unit): {server: [value]}
         self.notes = []
         self.records = []
+
+    def rounds(self, work):
+        """Numbers of runs, as many as fit into what the work may take; one in any case."""
+        began = time.monotonic()
+        self.first_only, self.first_only_s = set(), 0
+        for number in range(self.max_runs):
+            yield number
+            took = time.monotonic() - began
+            if took + (took - self.first_only_s) / (number + 1) > works.WORKS[work][1] * self.budget:
+                break
+
+    def names(self, *wanted):
+        if time.monotonic() > self.give_up_at:
+            self.note("the time was over (--minutes): some is missing")
+            return
+        for name in wanted:
+            if name in self.servers and name not in self.broken and not servers.SERVERS[name].missing:
+                yield name
+
+    def first(self, number, names):
+        """Those that are measured in the first round only."""
+        self.first_only = set(names)
+        return names if number == 0 else ()
+
+    def guard(self, work, name, measure):
+        """A server that fails costs its own figures and nobody else's."""
+        try:
+            measure()
+        except (RuntimeError, OSError, ValueError, ArithmeticError, AssertionError, subprocess.SubprocessError) as e:
+            self.note(f"{work} {name} failed, and is left out from here on: {e!r}")
+            self.has_failed |= name == "pregon"
+            if name != "pregon":
+                self.broken.add(name)
+
+    def attempt(self, work, name, measure, **how):
+        """measure(server, load, name), with a fresh server."""
+        began = time.monotonic()
+
+        def one():
+            with servers.play(name, **how) as (server, load):
+                measure(server, load, name)
+        self.guard(work, name, one)
+        if name in self.first_only:
+            self.first_only_s += time.monotonic() - began
 
     def record(self, work, measure, unit, server, value, details=None):
         self.figures.setdefault((work, measure, unit), {}).setdefault(server, []).append(value)
         self.records.append({"work": work, "measure": measure, "unit": unit, "server": server,
                              "value": value, "details": details})
-        print(f"  {work} {server:8} {measure}: {shown(value)} {unit}", flush=True)
+        print(f"  {work} {server:9} {measure}: {shown(value)} {unit}", flush=True)
 
     def note(self, text):
-        self.notes.append(text)
-        print(f"  ! {text}", flush=True)
+        if text not in self.notes:
+            self.notes.append(text)
+            print(f"  ! {text}", flush=True)
 
 
 def shown(value):
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def ratio(values, beside):
+    """Of runs that took turns the median of the pairs' ratios: what else the machine did falls on both."""
+    if len(values) == len(beside):
+        return statistics.median(v / b if b else float("inf") for v, b in zip(values, beside))
+    return statistics.median(values) / statistics.median(beside)
 
 
 def judge(work, measure, by_server):
@@ -55,7 +115,7 @@ def judge(work, measure, by_server):
             if beside:
                 if beside not in by_server:
                     return None
-                value /= statistics.median(by_server[beside])
+                value = ratio(by_server["pregon"], by_server[beside])
             met = value <= limit if how == "<=" else value >= limit
             sign = "≤" if how == "<=" else "≥"
             return f"{sign} {limit:g}" + (f" × {beside}" if beside else ""), shown(value), met
@@ -70,8 +130,8 @@ def growth(figures):
             kind = "gateways" if "gateways" in measure else "symbols" if "symbols" in measure else "clients"
             rows.setdefault(kind, []).append(statistics.median(by_server["pregon"]))
     for kind, values in rows.items():
-        ratio = max(values) / min(values)
-        yield f"W8 | growth of {kind}: dearest beside cheapest", "≤ 1.3", shown(ratio), ratio <= 1.3
+        times = max(values) / min(values)
+        yield f"W8 | growth of {kind}: dearest beside cheapest", "≤ 1.3", shown(times), times <= 1.3
 
 
 def table(figures):
@@ -95,6 +155,8 @@ def table(figures):
 
 
 def git(*words):
+    if not shutil.which("git"):
+        return "?"
     return subprocess.run(["git", "-C", servers.ROOT, *words], capture_output=True, text=True,
                           check=False).stdout.strip()
 
@@ -105,6 +167,20 @@ def machine():
     return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}"
 
 
+def counted():
+    """What make bench-instructions recorded, as lines of markdown."""
+    with open(os.path.join(servers.HERE, "instructions.json"), encoding="utf-8") as f:
+        recorded = json.load(f)
+    yield "Counted by `make bench-instructions` with " + ", ".join(
+        f"{key} {value}" if key not in ("compiler", "machine", "flags") else value
+        for key, value in recorded["made with"].items()) + ":"
+    yield ""
+    yield "| | instructions | system calls |"
+    yield "|---|---:|---:|"
+    for name, one in recorded["figures"].items():
+        yield f"| {name} | {one['instructions']:,} | {one.get('system calls', '')} |"
+
+
 def write_page(lines):
     with open(PAGE, encoding="utf-8") as f:
         before, rest = f.read().split(BEGIN)
@@ -113,40 +189,51 @@ def write_page(lines):
         f.write(before + BEGIN + "\n" + "\n".join(lines) + "\n\n" + END + after)
 
 
-def main():
+def arguments():
     p = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     p.add_argument("--quick", action="store_true", help="one short run of each: does it work, not how fast")
-    p.add_argument("--runs", type=int, default=0, help="of each server and work (3; quick: 1)")
-    p.add_argument("--seconds", type=float, default=0, help="of each measurement (4; quick: 1)")
+    p.add_argument("--minutes", type=float, default=9,
+                   help="to take, more or less: runs are repeated while there is time (%(default)s)")
+    p.add_argument("--runs", type=int, default=0, help="at most, of each server and work (5; quick: 1)")
+    p.add_argument("--seconds", type=float, default=0, help="of each measurement (1.5; quick: 0.5)")
     p.add_argument("--works", default=",".join(works.WORKS), help="some of: %(default)s")
     p.add_argument("--servers", default="", help="some of: " + ",".join(servers.SERVERS))
     p.add_argument("--json", default="", metavar="FILE", help="append figures as JSON lines")
-    p.add_argument("--docs", action="store_true", help="put the table into docs/benchmarks.md")
+    p.add_argument("--docs", action="store_true", help="put the tables and charts into docs/benchmarks.md")
     args = p.parse_args()
-    unknown = [w for w in args.works.split(",") if w not in works.WORKS]
-    if unknown:
-        p.error(f"--works: no such work: {', '.join(unknown)}")
-    servers.look_for_peers()
+    for what, known in (("works", works.WORKS), ("servers", servers.SERVERS)):
+        unknown = [name for name in getattr(args, what).split(",") if name and name not in known]
+        if unknown:
+            p.error(f"--{what}: there is no {', '.join(unknown)}")
+    return args
+
+
+def run(b, wanted):
+    for work in wanted:
+        function = works.WORKS[work][0]
+        print(f"{work}: {function.__doc__.splitlines()[0]}", flush=True)
+        at = time.monotonic()
+        function(b)
+        print(f"  ({time.monotonic() - at:.0f} s)", flush=True)
+
+
+def main():
+    args = arguments()
+    peers.look()
     servers.keep_off_the_servers()
     b = Bench(args)
     began, load_before = time.time(), os.getloadavg()[0]
-    for name, server in servers.SERVERS.items():
-        if server.missing and name in b.servers:
-            b.note(f"{name} is left out: {server.missing}")
-    for work in args.works.split(","):
-        print(f"{work}: {works.WORKS[work].__doc__.splitlines()[0]}", flush=True)
-        at = time.monotonic()
-        works.WORKS[work](b)
-        print(f"  ({time.monotonic() - at:.0f} s)", flush=True)
+    missing = {n: s.missing for n, s in servers.SERVERS.items() if s.missing and n in b.servers}
+    for name, packages in missing.items():
+        b.note(f"{name} is left out: not installed (apt-get install {packages}; all: tools/install-deps bench)")
+    run(b, args.works.split(","))
     about = {"commit": git("describe", "--always", "--dirty"), "machine": machine(),
              "options": " ".join(sys.argv[1:]), "began": round(began), "seconds": round(time.time() - began),
-             "load_before": load_before, "runs": b.runs}
-    rows = list(table(b.figures))
+             "load_before": load_before}
     when = datetime.datetime.fromtimestamp(began, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     lines = [f"`bench.py {about['options']}`, commit {about['commit']}, {when}, {about['seconds']} s; {about['machine']}, "
-             f"load average {load_before:.1f} when it began; "
-             + (f"{b.runs} runs: medians (lowest–highest)." if b.runs > 1 else "one run of each."), "",
-             *rows, *([""] if b.notes else []), *(f"- {n}" for n in b.notes)]
+             f"load average {load_before:.1f} when it began. Medians, of more than one run with (lowest–highest).", "",
+             *table(b.figures), *([""] if b.notes else []), *(f"- {n}" for n in b.notes)]
     print("\n" + "\n".join(lines))
     if args.json:
         os.makedirs(os.path.dirname(os.path.abspath(args.json)), exist_ok=True)
@@ -154,8 +241,10 @@ def main():
             for record in b.records:
                 f.write(json.dumps({**about, **record}) + "\n")
     if args.docs:
-        write_page(lines)
+        write_page([*lines, "", *counted()])
+        charts.draw(b.records)
+    return b.has_failed
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import shutil
+import select
 import socket
 import subprocess
 import sys
@@ -19,7 +19,7 @@ CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORES = {CORES[0]}
 LOAD_CORES = {CORES[1 % len(CORES)]}
 DESCRIPTORS = 20000
-NODE = {**os.environ, "NODE_PATH": "/usr/share/nodejs"}  # where Debian has node's libraries
+PATIENCE = 75  # seconds for an answer of the load, which itself waits for at most 30 beyond its work
 
 
 @contextlib.contextmanager
@@ -71,10 +71,12 @@ class Server:
     is_bare = False  # adds type, seq and prev itself
     has_acks = False
     missing = None  # why it cannot be measured here
+    protocol = "websocket"
 
     def __init__(self):
         self.processes = []
         self.ready = []
+        self.feeder = None  # a process that brings the lines to the server
 
     def spawn(self, *command, env=None):
         with on(SERVER_CORES):
@@ -90,11 +92,20 @@ class Server:
     def pids(self):
         return [p.pid for p in self.processes]
 
+    def start_feeder(self, program, *arguments):
+        with on(LOAD_CORES):
+            self.feeder = subprocess.Popen([os.path.join(PROGRAMS, program), *map(str, arguments)],
+                                           stdin=subprocess.PIPE)
+
     @property
     def feed(self):
-        return self.processes[0].stdin.fileno()
+        return (self.feeder or self.processes[0]).stdin.fileno()
 
     def end(self):
+        if self.feeder:
+            self.feeder.kill()
+            self.feeder.wait()
+            self.feeder.stdin.close()
         for process in self.processes:
             process.kill()
             process.wait()
@@ -124,33 +135,7 @@ class Hops(Server):
         entry, exit_ = self.ready[1:]
         self.ports = [free_port()]
         self.spawn(os.path.join(PROGRAMS, "floor"), str(self.ports[0]), "turn", exit_)
-        with on(LOAD_CORES):
-            self.feeder = subprocess.Popen([os.path.join(PROGRAMS, "relay"), "lines", entry],
-                                           stdin=subprocess.PIPE)
-
-    @property
-    def feed(self):
-        return self.feeder.stdin.fileno()
-
-    def end(self):
-        self.feeder.kill()
-        self.feeder.wait()
-        self.feeder.stdin.close()
-        super().end()
-
-
-class Uvicorn(Server):
-    def __init__(self, **_):
-        super().__init__()
-        self.ports = [free_port()]
-        self.spawn("/usr/bin/python3", os.path.join(HERE, "peer_uvicorn.py"), str(self.ports[0]))
-
-
-class Node(Server):
-    def __init__(self, **_):
-        super().__init__()
-        self.ports = [free_port()]
-        self.spawn("node", os.path.join(HERE, "peer_node.js"), str(self.ports[0]), env=NODE)
+        self.start_feeder("relay", "lines", entry)
 
 
 class Pregon(Server):
@@ -202,28 +187,18 @@ class Pregon(Server):
         self.stage.end()
 
 
-def look_for_peers():
-    if subprocess.run(["/usr/bin/python3", "-c", "import fastapi, uvicorn, websockets"],
-                      stderr=subprocess.DEVNULL, check=False).returncode:
-        Uvicorn.missing = "not installed (apt install uvicorn python3-fastapi python3-websockets)"
-    if not shutil.which("node") or subprocess.run(
-            ["node", "-e", "require('ws')"], stderr=subprocess.DEVNULL, env=NODE, check=False).returncode:
-        Node.missing = "not installed (apt install nodejs node-ws)"
-
-
-SERVERS = {"pregon": Pregon, "floor B": Floor, "floor A": FloorA, "uvicorn": Uvicorn,
-           "node ws": Node, "hops": Hops}
+SERVERS = {"pregon": Pregon, "floor B": Floor, "floor A": FloorA, "hops": Hops}  # and those of peers.py
 
 
 class Load:
-    """tests/bench/load.c, wired to a server."""
+    """tests/bench/load, wired to a server."""
 
     def __init__(self, server, symbols=1, each=1, size=120, mode="merge"):
         self.server = server
         self.mode = mode if server.is_bare else "all"
-        command = [os.path.join(PROGRAMS, "load"), "--ports", ",".join(map(str, server.ports)),
+        command = [os.path.join(PROGRAMS, "load", "load"), "--ports", ",".join(map(str, server.ports)),
                    "--symbols", str(symbols), "--each", str(each), "--bytes", str(size),
-                   "--mode", mode]
+                   "--mode", mode, "--protocol", server.protocol]
         command += ["--bare"] * server.is_bare + ["--acks"] * server.has_acks
 
         def wire():
@@ -239,6 +214,8 @@ class Load:
         self.process.stdin.flush()
 
     def hear(self):
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            raise RuntimeError(f"the load client says nothing for {PATIENCE} s")
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError("the load client ended")
@@ -269,8 +246,9 @@ class Load:
         return answer
 
     def end(self):
-        self.process.stdin.close()
+        self.process.kill()
         self.process.wait()
+        self.process.stdin.close()
         self.process.stdout.close()
 
 

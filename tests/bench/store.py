@@ -117,18 +117,26 @@ def compare(args):
           f"{loops['memory'] / loops['sqlite']:.2f}", flush=True)
 
 
-def sustain(args):
-    run = Run(args, "sqlite", args.rate, "bench")
+def stored_over(args, rate, seconds):
+    """A steady stream into SQLite: quotes stored per second, what was not, and how far behind the writer was."""
+    run = Run(args, "sqlite", rate, "bench")
     lags = []
-    before, began = run.control.ask("status")["store"], time.monotonic()
-    one = run.measure(args.long, lambda s: lags.append(s["store"]["behind_us"] / 1e6))
-    after, took = run.control.ask("status")["store"], time.monotonic() - began
-    run.end()
+    try:
+        before, began = run.control.ask("status")["store"], time.monotonic()
+        one = run.measure(seconds, lambda s: lags.append(s["store"]["behind_us"] / 1e6))
+        after, took = run.control.ask("status")["store"], time.monotonic() - began
+    finally:
+        run.end()
+    return {**one, "stored": (after["stored"] - before["stored"] - after["gaps"]) / took, "gaps": after["gaps"],
+            "lags": lags}
+
+
+def sustain(args):
+    one = stored_over(args, args.rate, args.long)
     print(f"  {tell(one)}")
-    print(f"stored, {took:.0f} s at rate {args.rate or 'as fast as it goes'}: "
-          f"{(after['stored'] - before['stored'] - after['gaps']) / took:.0f} quotes/s "
-          f"(called out: {one['rate']:.0f}/s), {after['gaps']} not stored; lag "
-          f"{lags[-1]:.2f} s at the end, {max(lags):.2f} s at most", flush=True)
+    print(f"stored, {args.long:.0f} s at rate {args.rate or 'as fast as it goes'}: {one['stored']:.0f} quotes/s "
+          f"(called out: {one['rate']:.0f}/s), {one['gaps']} not stored; lag "
+          f"{one['lags'][-1]:.2f} s at the end, {max(one['lags']):.2f} s at most", flush=True)
 
 
 def main():

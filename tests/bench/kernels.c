@@ -1,0 +1,456 @@
+/*
+ * kernels: what a quote runs through, on one thread and without a clock, to count instructions.
+ *
+ *   kernels feeder                    JSON lines to records
+ *   kernels broker                    messages received, judged, put in the log, forwarded
+ *   kernels desk                      of that the desk's part alone: no ZeroMQ
+ *   kernels store FILE                records written to SQLite
+ *   kernels gateway CLIENTS PER_TURN MODE SUBPROTOCOL
+ *                                     records received and sent to everybody, so many in a turn
+ *
+ * tests/bench/instructions.py runs these under callgrind, which counts what each call of measure()
+ * does: ROUNDS rounds of ROUND quotes, the same work every time, after WARM others.  ZeroMQ is on
+ * inproc, where no other thread has a part in it; clients are socket pairs, read between two rounds.
+ * Settings are the defaults, if there is no .env here.  Says how many quotes a round has, or fails.
+ */
+#include <errno.h>
+#include <msgpack.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/desk.h"
+#include "broker/store.h"
+#include "gateway/client.h"
+#include "gateway/stream.h"
+#include "gateway/upstream_private.h"
+#include "shared/bus.h"
+#include "shared/log.h"
+#include "shared/mem.h"
+#include "shared/pack.h"
+
+#define SYMBOLS 200
+#define ROUND 200 /* quotes */
+#define WARM 3
+#define ROUNDS 5
+#define WALL_US 1640995200000000
+#define LINE_BYTES 120
+#define EPOCH 7777
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "kernels: %s\n", what);
+    exit(1);
+}
+
+/* --- quotes ------------------------------------------------------------------------------- */
+
+static struct json *json;
+static uint64_t made;
+
+static void put_line(struct buf *out)
+{
+    size_t start = out->len;
+
+    buf_printf(out,
+               "{\"symbol\":\"S%05u\",\"bid\":\"1.08%02u\",\"ask\":1.09%02u,"
+               "\"timestamp\":%u.%06u,\"source\":\"b\",\"pad\":\"",
+               (unsigned)(made % SYMBOLS), (unsigned)(made % 100),
+               (unsigned)(made % 90), (unsigned)(WALL_US / 1000000),
+               (unsigned)(made % 1000000));
+    memset(buf_room(out, start + LINE_BYTES - 2 - out->len), 'x',
+           start + LINE_BYTES - 2 - out->len);
+    buf_adds(out, "\"}");
+}
+
+/* The next quote as feeders send it, appended to `record`. */
+static void put_record(struct span line, char topic[WIRE_TOPIC_MAX], size_t *topic_len,
+                       struct buf *record, uint64_t epoch)
+{
+    struct quote_rules rules = {.now_us = WALL_US + 1000000};
+    struct wire_record r = {.kind = WIRE_QUOTE, .epoch = epoch, .sent_us = WALL_US};
+    const struct json_value *root;
+    char symbol[QUOTE_SYMBOL_MAX + 1];
+    static struct buf body;
+    size_t where;
+
+    buf_clear(&body);
+    if (json_parse(json, line, &root) ||
+        quote_from_json(root, "b", &rules, symbol, &body, &where))
+        fail("a line is no quote");
+    r.seq = ++made;
+    r.prev = made > SYMBOLS ? made - SYMBOLS : 0;
+    r.body = buf_span(&body);
+    wire_put(record, &r);
+    *topic_len = wire_topic(topic, span_of(symbol));
+}
+
+struct message {
+    char topic[WIRE_TOPIC_MAX];
+    size_t topic_len;
+    struct buf record;
+};
+
+static struct message messages[ROUND];
+
+static void make_round(uint64_t epoch)
+{
+    struct buf line = {0};
+
+    for (size_t i = 0; i < ROUND; i++) {
+        struct message *m = &messages[i];
+
+        buf_clear(&line);
+        buf_clear(&m->record);
+        put_line(&line);
+        put_record(buf_span(&line), m->topic, &m->topic_len, &m->record, epoch);
+    }
+    buf_free(&line);
+}
+
+static struct span topic_of(const struct message *m)
+{
+    return (struct span){m->topic, m->topic_len};
+}
+
+/* Callgrind counts in this function and what it calls. */
+__attribute__((noinline, noclone)) static void measure(void (*play)(void))
+{
+    play();
+    __asm__ volatile(""); /* no jump in place of the call: it would not be left */
+}
+
+static void run(void (*prepare)(void), void (*play)(void), void (*clean)(void))
+{
+    for (int i = 0; i < WARM + ROUNDS; i++) {
+        prepare();
+        if (i < WARM)
+            play();
+        else
+            measure(play);
+        if (clean)
+            clean();
+    }
+    printf("%d\n", ROUND);
+}
+
+/* --- feeder ------------------------------------------------------------------------------- */
+
+static struct buf lines[ROUND];
+
+static void prepare_lines(void)
+{
+    for (size_t i = 0; i < ROUND; i++) {
+        buf_clear(&lines[i]);
+        put_line(&lines[i]);
+    }
+}
+
+static void play_feeder(void)
+{
+    for (size_t i = 0; i < ROUND; i++) {
+        struct message *m = &messages[i];
+
+        buf_clear(&m->record);
+        put_record(buf_span(&lines[i]), m->topic, &m->topic_len, &m->record, EPOCH);
+    }
+}
+
+/* --- broker ------------------------------------------------------------------------------- */
+
+static struct broker_config broker_config;
+static struct desk desk;
+static void *publisher, *ingest, *published, *subscriber; /* on inproc, if at all */
+static uint64_t feed_epoch, forwarded;
+
+static void on_publish(void *ctx, struct span topic, struct span record)
+{
+    (void)ctx, (void)topic, (void)record;
+}
+
+static void on_say(void *ctx, struct span peer, struct span message)
+{
+    (void)ctx, (void)peer;
+    if (!feed_epoch)
+        feed_epoch = pack_find_u(message, "epoch", 0);
+}
+
+static void open_desk(void)
+{
+    char name[] = "kernels", *arguments[] = {name, NULL};
+    struct buf hello = {0};
+    msgpack_packer pk;
+
+    setenv("STORE", "memory", 1);
+    if (config_load(&broker_program, arguments, &broker_config) != CONFIG_RUN)
+        fail("the broker's settings");
+    log_init("kernels", "error", "text");
+    desk.config = &broker_config;
+    desk.out = (struct desk_out){NULL, on_publish, on_say};
+    desk.time = (struct desk_time){5000, 5000, WALL_US + 1000000};
+    desk_init(&desk, EPOCH);
+    msgpack_packer_init(&pk, &hello, buf_pack_write);
+    msgpack_pack_map(&pk, 7);
+    pack_kv_text(&pk, "op", SPAN("hello"));
+    pack_kv_u(&pk, "id", 1);
+    pack_kv_text(&pk, "role", SPAN("feeder"));
+    pack_kv_text(&pk, "name", SPAN("bench"));
+    pack_kv_text(&pk, "owner", SPAN("bench"));
+    pack_kv_u(&pk, "oldest", WIRE_VERSION_OLDEST);
+    pack_kv_u(&pk, "newest", WIRE_VERSION);
+    desk_control(&desk, SPAN("peer"), buf_span(&hello));
+    buf_free(&hello);
+    if (!feed_epoch)
+        fail("the feed was not granted");
+}
+
+static void prepare_desk(void)
+{
+    make_round(feed_epoch);
+}
+
+static void play_desk(void)
+{
+    for (size_t i = 0; i < ROUND; i++)
+        forwarded +=
+            desk_ingest(&desk, topic_of(&messages[i]), buf_span(&messages[i].record));
+    desk_acknowledge(&desk);
+}
+
+static void open_bus(void)
+{
+    void *context = bus_context();
+    struct span everything = SPAN("\x01");
+    struct bus_message m;
+
+    ingest = bus_bind(context, ZMQ_XSUB, "inproc://in", 20000, "");
+    published = bus_bind(context, ZMQ_XPUB, "inproc://out", 20000, "");
+    publisher = bus_connect(context, ZMQ_PUB, "inproc://in", 20000);
+    subscriber = bus_connect(context, ZMQ_SUB, "inproc://out", 20000);
+    if (!ingest || !published || !publisher || !subscriber)
+        fail("inproc");
+    if (zmq_setsockopt(subscriber, ZMQ_SUBSCRIBE, "", 0) ||
+        bus_send(ingest, &everything, 1))
+        fail("subscriptions");
+    if (bus_recv(published, &m)) /* the subscription; the other is read while sending */
+        fail("the subscription");
+    bus_message_close(&m);
+}
+
+static void prepare_bus(void)
+{
+    make_round(feed_epoch);
+    for (size_t i = 0; i < ROUND; i++) {
+        struct span frames[] = {topic_of(&messages[i]), buf_span(&messages[i].record)};
+
+        if (bus_send(publisher, frames, 2))
+            fail("send");
+    }
+}
+
+/* As drain_ingest in broker/main.c. */
+static void play_broker(void)
+{
+    struct bus_message m;
+
+    while (!bus_recv(ingest, &m)) {
+        if (m.count == 2 && desk_ingest(&desk, bus_frame(&m, 0), bus_frame(&m, 1)))
+            forwarded += bus_forward(published, &m) == OK;
+        bus_message_close(&m);
+    }
+    desk_acknowledge(&desk);
+}
+
+static void drain_bus(void)
+{
+    struct bus_message m;
+
+    while (!bus_recv(subscriber, &m))
+        bus_message_close(&m);
+}
+
+static void check_broker(void)
+{
+    uint64_t all = (uint64_t)ROUND * (WARM + ROUNDS);
+
+    if (desk.accepted != all || forwarded != all)
+        fail("not every quote was accepted and forwarded");
+}
+
+/* --- store -------------------------------------------------------------------------------- */
+
+static struct store *store;
+static struct store_batch *batch;
+
+static void open_store(const char *path)
+{
+    char error[STORE_ERROR_MAX] = "no file named";
+
+    if (!path || store_open(path, STORE_WRITE, &store, error) ||
+        store_begin_epoch(store, EPOCH, 1, "new", WALL_US, error))
+        fail(error);
+    batch = store_batch_new();
+}
+
+static void play_store(void)
+{
+    char error[STORE_ERROR_MAX] = "";
+    uint64_t seq = made - ROUND;
+
+    store_batch_clear(batch);
+    store_batch_feed(batch, 0, SPAN("bench"), SPAN("bench"), 1, made);
+    for (size_t i = 0; i < ROUND; i++)
+        store_batch_add(batch, ++seq, 0, topic_of(&messages[i]),
+                        buf_span(&messages[i].record));
+    if (store_write(store, batch, error))
+        fail(error);
+}
+
+static void prepare_records(void)
+{
+    make_round(EPOCH);
+}
+
+/* --- gateway ------------------------------------------------------------------------------ */
+
+static struct gateway gateway;
+static struct upstream upstream; /* without sockets: records are handed to it */
+static int *peers;
+static size_t peer_count, per_turn;
+static bool is_msgpack;
+
+static void open_gateway(void)
+{
+    struct gateway *g = &gateway;
+    char name[] = "kernels", *arguments[] = {name, NULL};
+
+    if (config_load(&gateway_program, arguments, &g->config) != CONFIG_RUN)
+        fail("the gateway's settings");
+    log_init("kernels", "error", "text");
+    g->loop = loop_new();
+    g->now = loop_now(g->loop);
+    g->awake = g->now;
+    g->wall_us = WALL_US;
+    g->json = json_new();
+    g->hub = hub_new((size_t)g->config.client_queue);
+    hub_set_window(g->hub, (size_t)g->config.resume_window);
+    g->gate = gate_new();
+    gate_set_limit(g->gate, 10000, 10000);
+    upstream.g = g;
+    upstream.is_here = true;
+    g->upstream = &upstream;
+    hub_reset(g->hub, EPOCH);
+    hub_thaw(g->hub);
+}
+
+static void add_client(const char *query)
+{
+    struct arrival a = {.host = "127.0.0.1", .port = 1, .is_msgpack = is_msgpack};
+    int pair[2];
+
+    if (!gate_reserve(gateway.gate) ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair))
+        fail("a client");
+    a.fd = pair[0];
+    peers[peer_count++] = pair[1];
+    stream_welcome(client_new(&gateway, &a), query);
+}
+
+static void flush_due(void)
+{
+    struct hub_subscriber *s;
+
+    while ((s = hub_take_due(gateway.hub)))
+        client_flush((struct client *)((char *)s - offsetof(struct client, sub)));
+}
+
+/* What upstream does with a record, and the gateway's turn with what is due after it. */
+static void play_gateway(void)
+{
+    for (size_t i = 0; i < ROUND; i++) {
+        struct span topic = topic_of(&messages[i]),
+                    record = buf_span(&messages[i].record);
+        struct wire_record r;
+
+        if (wire_read(record, &r, NULL))
+            fail("a record");
+        upstream_check_epoch(&upstream, r.epoch);
+        if (!upstream_hold(&upstream, topic, record))
+            upstream_take(&upstream, topic, record, &r);
+        if ((i + 1) % per_turn)
+            continue;
+        hub_fan_out(gateway.hub);
+        flush_due();
+        client_reap(&gateway);
+    }
+}
+
+static void read_peers(void)
+{
+    static char data[1 << 18];
+
+    for (size_t i = 0; i < peer_count; i++)
+        while (recv(peers[i], data, sizeof data, 0) > 0)
+            ;
+}
+
+static uint64_t messages_out(void)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < gateway.client_count; i++)
+        sum += gateway.clients[i]->messages_out;
+    return sum;
+}
+
+static void measure_gateway(size_t clients, const char *query)
+{
+    uint64_t before;
+
+    peers = mem_alloc(clients * sizeof *peers);
+    open_gateway();
+    for (size_t i = 0; i < clients; i++)
+        add_client(query);
+    for (struct hub_topic *t = hub_topic_first(gateway.hub); t; t = t->next)
+        hub_topic_synced(gateway.hub, t, 0);
+    stream_settle(&gateway);
+    flush_due();
+    read_peers();
+    before = messages_out(); /* welcome and ack */
+    run(prepare_records, play_gateway, read_peers);
+    if (messages_out() - before != (uint64_t)clients * ROUND * (WARM + ROUNDS))
+        fail("not every quote was sent to everybody");
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    char query[64];
+
+    json = json_new();
+    if (!strcmp(what, "feeder")) {
+        run(prepare_lines, play_feeder, NULL);
+    } else if (!strcmp(what, "desk")) {
+        open_desk();
+        run(prepare_desk, play_desk, NULL);
+        check_broker();
+    } else if (!strcmp(what, "broker")) {
+        open_desk();
+        open_bus();
+        run(prepare_bus, play_broker, drain_bus);
+        check_broker();
+    } else if (!strcmp(what, "store")) {
+        open_store(argv[2]);
+        run(prepare_records, play_store, NULL);
+    } else if (!strcmp(what, "gateway") && argc == 6 && atoi(argv[3]) > 0) {
+        per_turn = (size_t)atoi(argv[3]);
+        is_msgpack = !strcmp(argv[5], "msgpack");
+        snprintf(query, sizeof query, "symbols=*&mode=%s", argv[4]);
+        measure_gateway((size_t)atoi(argv[2]), query);
+    } else {
+        return fprintf(stderr, "kernels: see the head of tests/bench/kernels.c\n"), 2;
+    }
+    return 0;
+}
