@@ -1,4 +1,4 @@
-# All images: docker build --target broker|feeder|gateway|tail|balancer|telegram .
+# All images: docker build --target broker|feeder|gateway|tail|balancer|telegram|doctor .
 # Another base: --build-arg BASE=ubuntu:24.04 (Debian or Ubuntu, any release that has the libraries).
 ARG BASE=debian:bookworm-slim
 
@@ -11,7 +11,7 @@ COPY . .
 RUN make -j"$(nproc)" build CFLAGS="-O2" && strip build/release/bin/*
 RUN cd build/release/bin \
  && /src/tools/runtime-packages pregon-broker pregon-feeder pregon-gateway pregon-tail > /runtime-packages \
- && /src/tools/runtime-packages pregon-telegram > /telegram-packages
+ && /src/tools/runtime-packages pregon-telegram pregon-doctor > /curl-packages
 
 # No compiler, no -dev package: the libraries, and a user without rights.
 FROM ${BASE} AS runtime
@@ -63,15 +63,25 @@ HEALTHCHECK --interval=3s --timeout=3s --start-period=60s CMD ["/usr/local/lib/b
 STOPSIGNAL SIGUSR1
 ENTRYPOINT ["/usr/local/lib/balancer/start"]
 
-FROM runtime AS telegram
-COPY --from=build /telegram-packages /tmp/
+# For those that speak HTTPS to others.
+FROM runtime AS runtime-curl
+COPY --from=build /curl-packages /tmp/
 USER root
 RUN apt-get update \
- && echo ca-certificates >> /tmp/telegram-packages \
- && DEBIAN_FRONTEND=noninteractive xargs apt-get install -y --no-install-recommends < /tmp/telegram-packages \
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/telegram-packages
+ && echo ca-certificates >> /tmp/curl-packages \
+ && DEBIAN_FRONTEND=noninteractive xargs apt-get install -y --no-install-recommends < /tmp/curl-packages \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/curl-packages
 USER 10001:10001
+
+FROM runtime-curl AS telegram
 COPY --from=build /src/build/release/bin/pregon-telegram /usr/local/bin/
 ENV BROKER_PUBLISH=tcp://broker:5556 BROKER_CONTROL=tcp://broker:5557
 HEALTHCHECK --interval=3s --timeout=3s --start-period=60s CMD ["pregon-telegram", "--check"]
 ENTRYPOINT ["pregon-telegram"]
+
+FROM runtime-curl AS doctor
+COPY --from=build /src/build/release/bin/pregon-doctor /usr/local/bin/
+WORKDIR /settings
+ENV GATEWAY_URL=http://gateway:8000 PUBLIC_URL=http://balancer:8000 \
+    BROKER_INGEST=tcp://broker:5555 BROKER_PUBLISH=tcp://broker:5556 BROKER_CONTROL=tcp://broker:5557
+ENTRYPOINT ["pregon-doctor"]

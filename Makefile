@@ -18,10 +18,14 @@ SAN     ?=
 V       ?=
 PYTHON  ?= /usr/bin/python3
 
-PROGRAMS := broker gateway feeder tail telegram
+PROGRAMS := broker gateway feeder tail telegram doctor
 DIR_tail := consumer/tail
 DIR_telegram := consumer/telegram
+DIR_doctor := gateway/doctor
+# It judges with the programs' own tables and rules.
+USES_doctor := gateway broker feeder tail telegram
 LIBS_telegram := -lcurl
+LIBS_doctor := -lcurl -lm
 comma    := ,
 VARIANT  := $(or $(subst $(comma),-,$(SAN)),release)
 B        ?= build/$(VARIANT)
@@ -52,7 +56,7 @@ ifeq ($(SAN),thread)
 endif
 
 # A program lives in the folder of its name, or in DIR_name; one under consumer/ is built on
-# libpregon.  LIBS_name: what it alone needs.
+# libpregon.  LIBS_name: what it alone needs; USES_name: whose parts.
 DIR         = $(or $(DIR_$(1)),$(1))
 DIRS       := shared consumer $(foreach p,$(PROGRAMS),$(call DIR,$(p)))
 
@@ -84,7 +88,7 @@ AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all build deps web run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize test-compose chaos chaos-locks bench bench-docs bench-store bench-locks \
+        test-sanitize test-compose test-web chaos chaos-locks bench bench-docs bench-store bench-locks \
         bench-instructions format format-check compdb install install-systemd clean help FORCE
 
 all: deps ## build the programs (default)
@@ -98,11 +102,12 @@ deps: ## install what is missing from Debian's packages (asks nothing when all i
 
 # In build/, so that nothing of others lies among the sources; embedded by the next build.
 NPM := build/npm/node_modules
+NPM_CI := npm ci --ignore-scripts --no-audit --no-fund
 web: ## charts for the quote board, from npm; before `make`
 	$(Q)command -v npm >/dev/null || tools/install-deps web
 	@mkdir -p build/npm build/web
 	$(Q)cp gateway/web/package.json gateway/web/package-lock.json build/npm
-	$(Q)cd build/npm && npm ci --ignore-scripts --no-audit --no-fund
+	$(Q)cd build/npm && $(NPM_CI)
 	$(Q)cp $(NPM)/lightweight-charts/dist/lightweight-charts.standalone.production.mjs \
 	  build/web/lightweight-charts.js
 	$(Q)cp $(NPM)/lightweight-charts/LICENSE build/web/lightweight-charts.txt
@@ -113,7 +118,7 @@ $(B)/%.o: %.c Makefile
 
 # What the gateway embeds (the list is in gateway/www.c), each also packed.  .incbin is
 # invisible to -MMD, and so is a file of `make web` that was not there: hence the list of names.
-WWW := $(wildcard gateway/www/* build/web/*)
+WWW := $(wildcard gateway/www/* consumer/js/*.js build/web/*)
 $(B)/gateway/www.o: CPPFLAGS += -DWWW_PACKED='"$(B)/packed"'
 $(B)/gateway/www.o: $(B)/packed/names $(WWW) $(WWW:%=$(B)/packed/%.gz)
 $(B)/packed/names: $(if $(call differs,$(B)/packed/names,$(WWW)),FORCE)
@@ -125,7 +130,7 @@ $(B)/packed/%.gz: %
 
 define program
 $(B)/lib$(1).a: $(call OBJ,$(call LIB_SRC,$(call DIR,$(1))))
-$(B)/bin/pregon-$(1): $(B)/$(call DIR,$(1))/main.o $(B)/lib$(1).a \
+$(B)/bin/pregon-$(1): $(B)/$(call DIR,$(1))/main.o $(B)/lib$(1).a $(USES_$(1):%=$(B)/lib%.a) \
   $(if $(filter consumer/%,$(call DIR,$(1))),$(B)/libconsumer.a) $(B)/libshared.a
 $(B)/bin/pregon-$(1): LDLIBS += $(LIBS_$(1))
 endef
@@ -199,6 +204,19 @@ system: build $(DRIVER) $(BENCH) ## tests against the real processes only
 	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q \
 	  -n $(AT_ONCE) --dist loadfile $(STORIES) $(PYTEST_ARGS)
 
+NPM_TESTS := build/npm-tests/node_modules/.package-lock.json
+$(NPM_TESTS): tests/web/package.json tests/web/package-lock.json
+	@mkdir -p build/npm-tests
+	$(Q)cp $^ build/npm-tests
+	$(Q)cd build/npm-tests && $(NPM_CI)
+	@touch $@
+
+test-web: ## pregon.js under Node and in Chromium, the pages in all variants; build/web-screenshots/
+	$(Q)tools/install-deps build test browser
+	$(Q)command -v npm >/dev/null || tools/install-deps web
+	$(Q)$(MAKE) --no-print-directory $(JOBS) build $(NPM_TESTS)
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q -p no:cacheprovider tests/web $(PYTEST_ARGS)
+
 test-compose: deps ## docker-compose.yml on a real engine, scaled, killed, moved; skipped without one
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/compose $(PYTEST_ARGS)
 
@@ -261,7 +279,7 @@ compile_commands.json: Makefile $(ALL_SRC)
 # Documents lie as they do here, so that their links lead somewhere.
 DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE .env.example docker-compose.yml \
              consumer/pregon.h feeder/data/README.md \
-             $(wildcard docs/*.md docs/*.svg docs/adr/*.md consumer/examples/*.*)
+             $(wildcard docs/*.md docs/*.svg docs/adr/*.md consumer/examples/*.* consumer/js/*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
 
 install: all ## install under $(DESTDIR)$(PREFIX)

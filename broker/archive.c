@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "shared/clock.h"
 #include "shared/condition.h"
@@ -33,8 +31,7 @@ enum err archive_open(const char *path, struct archive **out,
 
     init_sync(a);
     a->path = mem_strdup(path);
-    a->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (a->fd < 0) {
+    if (!bell_open(&a->bell)) {
         snprintf(
             error, STORE_ERROR_MAX,
             "store %s: no descriptor left (errno %d); raise the limit of open files",
@@ -125,7 +122,7 @@ enum err archive_start(struct archive *a, char error[STORE_ERROR_MAX])
 
 int archive_fd(const struct archive *a)
 {
-    return a->fd;
+    return a->bell.fd;
 }
 
 bool archive_can_write(const struct archive *a)
@@ -182,7 +179,6 @@ enum err archive_ask(struct archive *a, bool is_history,
 void archive_put(struct archive *a, const struct archive_result *result)
 {
     struct archive_note *note = mem_zalloc(sizeof *note);
-    uint64_t one = 1;
 
     note->result = *result;
     pthread_mutex_lock(&a->lock);
@@ -191,15 +187,13 @@ void archive_put(struct archive *a, const struct archive_result *result)
     else
         a->first_note = note;
     a->last_note = note;
-    /* Full (EAGAIN) is as good as written: it is readable. */
-    (void)!write(a->fd, &one, sizeof one);
+    bell_ring(&a->bell);
     pthread_mutex_unlock(&a->lock);
 }
 
 bool archive_take(struct archive *a, struct archive_result *out)
 {
     struct archive_note *note;
-    uint64_t count;
 
     pthread_mutex_lock(&a->lock);
     note = a->first_note;
@@ -208,7 +202,7 @@ bool archive_take(struct archive *a, struct archive_result *out)
         if (!a->first_note)
             a->last_note = NULL;
     } else {
-        (void)!read(a->fd, &count, sizeof count);
+        bell_hush(&a->bell);
     }
     pthread_mutex_unlock(&a->lock);
     if (!note)
@@ -296,13 +290,12 @@ void archive_free(struct archive *a)
     if (!a || a->is_lost)
         return;
     assert(!a->is_started);
-    while (a->fd >= 0 && archive_take(a, &r))
+    while (a->bell.fd >= 0 && archive_take(a, &r))
         archive_result_clear(&r);
     free_questions(a);
     store_batch_free(a->batch);
     store_close(a->threads[0].store);
-    if (a->fd >= 0)
-        close(a->fd);
+    bell_close(&a->bell);
     pthread_cond_destroy(&a->has_work);
     pthread_cond_destroy(&a->has_question);
     pthread_cond_destroy(&a->has_ended);

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "broker/archive.h"
+#include "shared/bell.h"
 
 #define ARCHIVE_THREADS (1 + ARCHIVE_READERS) /* the writer is the first */
 
@@ -34,12 +35,12 @@ struct archive_thread {
 struct archive {
     /* The loop's. */
     char *path;
-    int fd;
     bool is_started, is_writing, is_lost;
     size_t asked; /* questions without an answer taken */
     struct archive_thread threads[ARCHIVE_THREADS];
 
     pthread_mutex_t lock;
+    struct bell bell;        /* the loop's: there is a note */
     pthread_cond_t has_work; /* for the writer */
     pthread_cond_t has_question;
     pthread_cond_t has_ended;

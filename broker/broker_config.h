@@ -50,4 +50,8 @@ struct broker_config {
 
 extern const struct config_program broker_program;
 
+/* The path in STORE, or NULL for memory. */
+const char *broker_config_store(const struct broker_config *config);
+bool broker_config_is_store(const char *store); /* may STORE say so? */
+
 #endif

@@ -328,7 +328,7 @@ bool desk_ingest(struct desk *d, struct span topic, struct span record)
     struct wire_record r;
     struct feed *f;
     bool stampable = false, is_to_forward;
-    enum err bad = wire_read(record, &r, &stampable);
+    enum err bad = wire_open(record, &r, &stampable);
 
     /* A line whose body is no good is still a line: it is refused, and the next one comes. */
     if (bad && wire_read_header(record, &r)) {

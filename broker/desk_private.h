@@ -2,8 +2,8 @@
  * desk_private: what the files that answer control questions share; nobody else includes it.
  *
  * desk_control.c has the table of ops and the short answers, desk_replay.c and desk_history.c
- * those that are read from the log, desk_feed.c what is said of grants of feeds; desk_lock.c has a
- * table of its own.  Loop's thread only; nothing here looks at more than some DESK_PAGE_SCAN
+ * those that are read from the log, desk_status.c how it all stands, desk_feed.c what is said of
+ * grants of feeds; desk_lock.c has a table of its own.  Loop's thread only; nothing here looks at more than some DESK_PAGE_SCAN
  * entries for one question.
  */
 #ifndef BROKER_DESK_PRIVATE_H
@@ -54,6 +54,10 @@ void desk_page_add(struct store_page *page, const struct journal_entry *e);
 /* Have the store answer later; says so if it cannot. */
 void desk_ask_store(struct question *q, bool is_history,
                     const struct store_query *query);
+
+/* desk_status.c */
+void desk_status(struct question *q);
+void desk_pack_gateways(struct question *q);
 
 /* desk_history.c */
 void desk_history(struct question *q);

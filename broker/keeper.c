@@ -41,15 +41,6 @@ struct keeper {
     char reason[STORE_ERROR_MAX]; /* "" while it is durable */
 };
 
-const char *keeper_path(const struct broker_config *config)
-{
-    const char *prefix = "sqlite:";
-
-    return strncmp(config->store, prefix, strlen(prefix)) == 0
-               ? config->store + strlen(prefix)
-               : NULL;
-}
-
 /* --- copying ------------------------------------------------------------------------- */
 
 static void note_gap(struct keeper *k, uint64_t first, uint64_t last, uint64_t wall_us)
@@ -243,8 +234,8 @@ enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
     k->filling = store_batch_new();
     k->keep_count = (uint64_t)config->retention_count;
     k->keep_age_us = (uint64_t)config->retention_age * 1000;
-    snprintf(ring, sizeof ring, "%s-ring", keeper_path(config));
-    e = archive_open(keeper_path(config), &k->archive, error);
+    snprintf(ring, sizeof ring, "%s-ring", broker_config_store(config));
+    e = archive_open(broker_config_store(config), &k->archive, error);
     if (!e)
         e = journal_open(ring, (size_t)config->journal_bytes, &k->journal, error);
     if (!e)

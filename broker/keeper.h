@@ -23,9 +23,6 @@
 
 struct keeper;
 
-/* The path in a STORE setting, or NULL for memory. */
-const char *keeper_path(const struct broker_config *config);
-
 /* Opens store and ring, or says in one sentence what is wrong and what to do. */
 MUST_CHECK enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
                                 struct keeper **out, char error[KEEPER_ERROR_MAX]);

@@ -8,10 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "shared/clock.h"
+#include "shared/bell.h"
 #include "shared/condition.h"
 #include "shared/mem.h"
 
@@ -23,13 +22,13 @@
 struct lease_keeper {
     /* The loop's. */
     char *path;
-    int fd;
     bool is_started, is_writing, is_lost;
     pthread_t thread;
     struct lease_store *store; /* the thread's, from the start to the end */
 
     /* Below: only while holding it. */
     pthread_mutex_t lock;
+    struct bell bell; /* the loop's: there is a result */
     pthread_cond_t has_work, has_ended;
     struct lease_batch *to_write, *written;
     bool has_failed; /* and `text` says why: not taken yet */
@@ -48,9 +47,9 @@ enum err lease_keeper_open(const char *path, uint64_t wall_us,
     condition_init(&k->has_work);
     condition_init(&k->has_ended);
     k->path = mem_strdup(path);
-    k->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    e = k->fd < 0 ? store_error_system(path, errno, "watch it", error)
-                  : lease_store_open(path, wall_us, &k->store, token_floor, error);
+    e = bell_open(&k->bell)
+            ? lease_store_open(path, wall_us, &k->store, token_floor, error)
+            : store_error_system(path, errno, "watch it", error);
     if (e) {
         lease_keeper_free(k);
         return e;
@@ -67,20 +66,12 @@ struct lease_store *lease_keeper_store(struct lease_keeper *k)
 
 /* --- the thread ---------------------------------------------------------------------------- */
 
-static void wake_loop(struct lease_keeper *k)
-{
-    uint64_t one = 1;
-
-    /* Full (EAGAIN) is as good as written: it is readable. */
-    (void)!write(k->fd, &one, sizeof one);
-}
-
 static void tell_failed(struct lease_keeper *k, const char *text)
 {
     pthread_mutex_lock(&k->lock);
     memcpy(k->text, text, sizeof k->text);
     k->has_failed = true;
-    wake_loop(k);
+    bell_ring(&k->bell);
     pthread_mutex_unlock(&k->lock);
 }
 
@@ -88,7 +79,7 @@ static void tell_written(struct lease_keeper *k, struct lease_batch *b)
 {
     pthread_mutex_lock(&k->lock);
     k->written = b;
-    wake_loop(k);
+    bell_ring(&k->bell);
     pthread_mutex_unlock(&k->lock);
 }
 
@@ -174,7 +165,7 @@ enum err lease_keeper_start(struct lease_keeper *k, char error[STORE_ERROR_MAX])
 
 int lease_keeper_fd(const struct lease_keeper *k)
 {
-    return k->fd;
+    return k->bell.fd;
 }
 
 bool lease_keeper_can_write(const struct lease_keeper *k)
@@ -195,7 +186,6 @@ void lease_keeper_write(struct lease_keeper *k, struct lease_batch *b)
 bool lease_keeper_take(struct lease_keeper *k, struct lease_keeper_result *out)
 {
     bool is_new = true;
-    uint64_t count;
 
     *out = (struct lease_keeper_result){0};
     pthread_mutex_lock(&k->lock);
@@ -210,7 +200,7 @@ bool lease_keeper_take(struct lease_keeper *k, struct lease_keeper_result *out)
         k->is_writing = false;
     } else {
         is_new = false;
-        (void)!read(k->fd, &count, sizeof count);
+        bell_hush(&k->bell);
     }
     pthread_mutex_unlock(&k->lock);
     return is_new;
@@ -270,8 +260,7 @@ void lease_keeper_free(struct lease_keeper *k)
     lease_batch_free(k->to_write);
     lease_batch_free(k->written);
     lease_store_close(k->store);
-    if (k->fd >= 0)
-        close(k->fd);
+    bell_close(&k->bell);
     pthread_cond_destroy(&k->has_work);
     pthread_cond_destroy(&k->has_ended);
     pthread_mutex_destroy(&k->lock);

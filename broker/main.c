@@ -9,6 +9,7 @@
 #include "shared/bus.h"
 #include "shared/check.h"
 #include "shared/clock.h"
+#include "shared/inlet.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/random.h"
@@ -27,15 +28,15 @@ struct broker {
     struct check *check;
     const char *state; /* for --check */
     void *context, *ingest, *publish, *control;
-    struct loop_watch ingest_watch, publish_watch, control_watch, store_watch,
-        lock_watch;
+    struct inlet lines, subscriptions, questions; /* of these sockets */
+    struct loop_watch store_watch, lock_watch;
     struct desk desk;
 };
 
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
     (void)w;
-    (void)events; /* every turn drains every socket */
+    (void)events; /* every turn takes what has come */
 }
 
 static void publish(void *ctx, struct span topic, struct span record)
@@ -45,6 +46,7 @@ static void publish(void *ctx, struct span topic, struct span record)
 
     if (bus_send(b->publish, frames, 2))
         log_error("publish: a record could not be sent");
+    inlet_touch(&b->subscriptions);
 }
 
 static void say(void *ctx, struct span peer, struct span message)
@@ -54,6 +56,7 @@ static void say(void *ctx, struct span peer, struct span message)
 
     if (bus_send(b->control, frames, 2))
         log_debug("control: a peer is not taking answers");
+    inlet_touch(&b->questions);
 }
 
 static void drain_control(struct broker *b)
@@ -62,7 +65,7 @@ static void drain_control(struct broker *b)
     enum err e;
 
     for (int i = 0; i < CONTROL_BURST; i++) {
-        e = bus_recv(b->control, &m);
+        e = inlet_recv(&b->questions, &m);
         if (e == ERR_AGAIN)
             return;
         if (e)
@@ -81,7 +84,7 @@ static void drain_subscriptions(struct broker *b)
     enum err e;
 
     for (int i = 0; i < BURST; i++) {
-        e = bus_recv(b->publish, &m);
+        e = inlet_recv(&b->subscriptions, &m);
         if (e == ERR_AGAIN)
             return;
         if (e)
@@ -91,20 +94,26 @@ static void drain_subscriptions(struct broker *b)
     }
 }
 
+static void forward(struct broker *b, struct bus_message *m)
+{
+    if (bus_forward(b->publish, m))
+        log_error("publish: a record could not be sent");
+    inlet_touch(&b->subscriptions);
+}
+
 static void drain_ingest(struct broker *b)
 {
     struct bus_message m;
     enum err e;
 
     for (int i = 0; i < BURST; i++) {
-        e = bus_recv(b->ingest, &m);
+        e = inlet_recv(&b->lines, &m);
         if (e == ERR_AGAIN)
             return;
         if (e)
             continue;
-        if (m.count == 2 && desk_ingest(&b->desk, bus_frame(&m, 0), bus_frame(&m, 1)) &&
-            bus_forward(b->publish, &m))
-            log_error("publish: a record could not be sent");
+        if (m.count == 2 && desk_ingest(&b->desk, bus_frame(&m, 0), bus_frame(&m, 1)))
+            forward(b, &m);
         bus_message_close(&m);
     }
 }
@@ -129,18 +138,17 @@ static int64_t turn(struct broker *b, int64_t wait)
                        (uint64_t)b->desk.time.wall_us);
 }
 
-/* After a burst was cut short the descriptors' edges are spent: ask before sleeping. */
+/* Of a burst that was cut short, or come while we sent: no descriptor will tell. */
 static bool has_input(struct broker *b)
 {
-    return bus_is_readable(b->control) || bus_is_readable(b->publish) ||
-           bus_is_readable(b->ingest);
+    return inlet_has_more(&b->questions) || inlet_has_more(&b->subscriptions) ||
+           inlet_has_more(&b->lines);
 }
 
-static enum err watch(struct broker *b, struct loop_watch *w, void *socket)
+static bool has_lines(struct broker *b)
 {
-    w->fd = bus_fd(socket);
-    w->on_ready = on_wake;
-    return loop_watch(b->loop, w, EPOLLIN);
+    inlet_touch(&b->lines);
+    return inlet_has_more(&b->lines);
 }
 
 /* ERR_INVALID: an address is taken or cannot be had; said. */
@@ -171,9 +179,10 @@ static enum err open_sockets(struct broker *b)
     if (e)
         return e;
     bus_set_welcome(b->publish, SPAN(WIRE_TOPIC_WELCOME));
-    if (bus_send(b->ingest, &everything, 1) || watch(b, &b->ingest_watch, b->ingest) ||
-        watch(b, &b->publish_watch, b->publish) ||
-        watch(b, &b->control_watch, b->control))
+    if (bus_send(b->ingest, &everything, 1) ||
+        inlet_open(&b->lines, b->loop, b->ingest) ||
+        inlet_open(&b->subscriptions, b->loop, b->publish) ||
+        inlet_open(&b->questions, b->loop, b->control))
         return ERR_SYS;
     bus_endpoint(b->ingest, ingest);
     bus_endpoint(b->publish, published);
@@ -206,19 +215,19 @@ static int back_up(const struct broker_config *config)
 {
     char error[STORE_ERROR_MAX] = "";
 
-    if (!keeper_path(config)) {
+    if (!broker_config_store(config)) {
         fprintf(stderr,
                 "BACKUP: STORE is memory: there is nothing to copy; name the store "
                 "with --store sqlite:FILE\n");
         return 2;
     }
-    if (store_backup(keeper_path(config), config->backup,
+    if (store_backup(broker_config_store(config), config->backup,
                      isatty(STDERR_FILENO) ? show_progress : NULL, NULL, error)) {
         fprintf(stderr, "BACKUP: %s\n", error);
         return 1;
     }
     printf("%s is a copy of %s; a broker started on it begins a new epoch\n",
-           config->backup, keeper_path(config));
+           config->backup, broker_config_store(config));
     return 0;
 }
 
@@ -226,7 +235,7 @@ static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
 {
     char path[4096];
 
-    snprintf(path, sizeof path, "%s-locks", keeper_path(&b->config));
+    snprintf(path, sizeof path, "%s-locks", broker_config_store(&b->config));
     /* Leases run anew from here, not from before the log was made whole. */
     b->desk.time.now = clock_mono_ms();
     return desk_lock_open(&b->desk, path, error);
@@ -292,8 +301,7 @@ static int run(struct broker *b)
     desk_lock_stop(&b->desk);
     /* What has come in goes out; feeders keep what we have not acknowledged. */
     deadline = loop_now(b->loop) + b->config.timeout_graceful_shutdown;
-    while (loop_stops(b->loop) < 2 && loop_now(b->loop) < deadline &&
-           bus_is_readable(b->ingest))
+    while (loop_stops(b->loop) < 2 && loop_now(b->loop) < deadline && has_lines(b))
         turn(b, 0);
     return loop_stops(b->loop) < 2 ? 0 : 1;
 }
@@ -315,8 +323,7 @@ int main(int argc, char **argv)
     case CONFIG_RUN:
         break;
     }
-    if (strcmp(b.config.store, "memory") != 0 &&
-        (!keeper_path(&b.config) || !keeper_path(&b.config)[0])) {
+    if (!broker_config_is_store(b.config.store)) {
         fprintf(stderr, "STORE: '%s' is not allowed: sqlite:FILE or memory\n",
                 b.config.store);
         return 2;
@@ -334,7 +341,7 @@ int main(int argc, char **argv)
     b.desk.out = (struct desk_out){&b, publish, say};
     b.desk.time =
         (struct desk_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
-    if (keeper_path(&b.config))
+    if (broker_config_store(&b.config))
         e = open_store(&b);
     else
         desk_init(&b.desk, random_u64());

@@ -4,10 +4,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "shared/clock.h"
+#include "shared/bell.h"
 #include "shared/condition.h"
 #include "shared/log.h"
 #include "shared/mem.h"
@@ -15,7 +14,7 @@
 struct ask_desk {
     pthread_mutex_t lock;
     pthread_cond_t answered;
-    int fd;
+    struct bell bell; /* the loop's: there is a question */
     int waiting, max_waiting;
     bool is_cancelled;
     uint64_t serial;
@@ -29,8 +28,7 @@ struct ask_desk *ask_desk_new(int max_waiting)
     pthread_mutex_init(&d->lock, NULL);
     condition_init(&d->answered);
     d->max_waiting = max_waiting;
-    d->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (d->fd < 0) {
+    if (!bell_open(&d->bell)) {
         log_critical("no descriptor for the desk of questions (errno %d)", errno);
         abort();
     }
@@ -57,7 +55,7 @@ void ask_desk_free(struct ask_desk *d)
         d->first = q->next;
         let_go(q);
     }
-    close(d->fd);
+    bell_close(&d->bell);
     pthread_cond_destroy(&d->answered);
     pthread_mutex_destroy(&d->lock);
     free(d);
@@ -65,17 +63,7 @@ void ask_desk_free(struct ask_desk *d)
 
 int ask_desk_fd(const struct ask_desk *d)
 {
-    return d->fd;
-}
-
-static void wake(struct ask_desk *d)
-{
-    uint64_t one = 1;
-
-    /* It can fail only when the count is at its end, and then the loop is awake anyway.
-     */
-    if (write(d->fd, &one, sizeof one) < 0 && errno != EAGAIN)
-        log_error("cannot wake the loop (errno %d)", errno);
+    return d->bell.fd;
 }
 
 enum ask_outcome ask_post(struct ask_desk *d, struct ask *q)
@@ -104,7 +92,7 @@ enum ask_outcome ask_post(struct ask_desk *d, struct ask *q)
         d->first = copy;
     d->last = copy;
     d->waiting++;
-    wake(d);
+    bell_ring(&d->bell);
     while (!copy->is_done && !d->is_cancelled &&
            condition_wait(&d->answered, &d->lock, until))
         ;
@@ -125,7 +113,6 @@ enum ask_outcome ask_post(struct ask_desk *d, struct ask *q)
 struct ask *ask_take(struct ask_desk *d)
 {
     struct ask *q;
-    uint64_t count;
 
     pthread_mutex_lock(&d->lock);
     /* A question whose worker has gone needs no answer. */
@@ -138,8 +125,8 @@ struct ask *ask_take(struct ask_desk *d)
             break;
         let_go(q);
     }
-    if (!q && read(d->fd, &count, sizeof count) < 0 && errno != EAGAIN)
-        log_error("cannot reset the desk's descriptor (errno %d)", errno);
+    if (!q)
+        bell_hush(&d->bell);
     pthread_mutex_unlock(&d->lock);
     return q;
 }

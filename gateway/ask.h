@@ -17,6 +17,7 @@
 
 #include "gateway/timeline.h"
 #include "shared/buf.h"
+#include "shared/process.h"
 #include "shared/quote.h"
 
 #define ASK_WAIT_MS 2000
@@ -25,6 +26,7 @@
 enum ask_kind {
     ASK_LIVE, /* does the loop turn? empty body */
     ASK_HEALTH,
+    ASK_METRICS,          /* uses process; body: text */
     ASK_WEBSOCKET_STATUS, /* uses offset, limit, privileged */
     ASK_QUOTES,           /* uses text (a pattern, "" for all), offset, limit */
     ASK_QUOTE,            /* uses text (a symbol) */
@@ -41,13 +43,14 @@ struct ask {
     char text[ASK_TEXT_MAX];
     uint64_t offset, limit;
     struct timeline timeline;
-    int privileged;      /* the caller showed STATUS_TOKEN, or none is set */
-    const char *op;      /* static */
-    uint32_t members;    /* of the msgpack map whose inside is `question` */
-    struct buf question; /* ask_post copies it; the caller frees its own */
-    int status;          /* answer: HTTP status */
-    struct buf body;     /* answer: JSON */
-    uint64_t serial;     /* set by ask_post, unique: the loop's key for late answers */
+    int privileged;                 /* the caller showed STATUS_TOKEN, or none is set */
+    const char *op;                 /* static */
+    struct process_figures process; /* the gateway's own */
+    uint32_t members;               /* of the msgpack map whose inside is `question` */
+    struct buf question;            /* ask_post copies it; the caller frees its own */
+    int status;                     /* answer: HTTP status */
+    struct buf body;                /* answer: JSON */
+    uint64_t serial; /* set by ask_post, unique: the loop's key for late answers */
     /* private from here */
     struct ask *next;
     int references;

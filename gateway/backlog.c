@@ -205,7 +205,7 @@ void backlog_fini(struct backlog *b)
     free(b->mask);
     free(b->due);
     free(b->queue);
-    *b = (struct backlog){.merged = b->merged};
+    *b = (struct backlog){.merged = b->merged, .quote_as = b->quote_as};
 }
 
 bool backlog_is_empty(const struct backlog *b)
@@ -230,8 +230,8 @@ struct frame *backlog_peek(struct backlog *b, enum encoding encoding, uint32_t a
     if (b->mask && due_of(b, symbol->index) == DUE_IN_FULL)
         kind = MESSAGE_SNAPSHOT;
     /* Its newest record may be of another kind than the one it was marked for. */
-    if (kind == MESSAGE_QUOTE && symbol->last_is_state)
-        kind = MESSAGE_SNAPSHOT;
+    if (kind == MESSAGE_QUOTE)
+        kind = symbol->last_is_state ? MESSAGE_SNAPSHOT : b->quote_as;
     return hub_symbol_frame(symbol, kind, encoding);
 }
 

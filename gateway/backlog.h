@@ -19,7 +19,14 @@
 
 struct hub_symbol;
 
-enum symbol_message { MESSAGE_QUOTE, MESSAGE_SNAPSHOT, MESSAGE_STATE };
+/* MESSAGE_TRACED: a quote for those who asked when it passed where. */
+enum symbol_message {
+    MESSAGE_QUOTE,
+    MESSAGE_SNAPSHOT,
+    MESSAGE_STATE,
+    MESSAGE_TRACED,
+    MESSAGE_COUNT
+};
 
 struct backlog {
     /* merge: symbols due, tagged with what to send; from `first` on */
@@ -33,12 +40,13 @@ struct backlog {
     uint32_t queue_first, queue_count, queue_cap; /* cap: a power of two */
     struct frame **queue;
     size_t queue_bytes;
-    uint64_t sent_seq; /* all: the highest position taken */
-    uint64_t merged;   /* updates it will never see because newer ones replaced them */
+    uint64_t sent_seq;            /* all: the highest position taken */
+    enum symbol_message quote_as; /* MESSAGE_QUOTE or MESSAGE_TRACED */
+    uint64_t merged; /* updates it will never see because newer ones replaced them */
     bool has_overflowed;
 };
 
-void backlog_fini(struct backlog *b); /* empties it; `merged` stays */
+void backlog_fini(struct backlog *b); /* empties it; `merged`, `quote_as` stay */
 
 /*
  * Owe a symbol of which `updates` happened.  `round` names the fan-out: a second marking in
@@ -55,6 +63,10 @@ void backlog_retain(struct backlog *b,
                     bool (*is_kept)(void *ctx, const struct hub_symbol *s), void *ctx);
 
 bool backlog_is_empty(const struct backlog *b);
+static inline uint32_t backlog_length(const struct backlog *b) /* in messages */
+{
+    return b->due_count + b->queue_count;
+}
 /* The frame owed `ahead` down the list, made if need be; NULL: no more.  Valid until the next call. */
 struct frame *backlog_peek(struct backlog *b, enum encoding encoding, uint32_t ahead);
 /* The first `count` have been sent; what is left has fallen behind. */

@@ -9,6 +9,7 @@
 
 #include "gateway/stream.h"
 #include "gateway/upstream.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 
@@ -53,14 +54,23 @@ static void set_blocked(struct client *c, bool is_blocked)
         client_drop(c, "epoll refused it");
 }
 
+/* The frame owed `ahead` down the list; of a traced one it is now that it leaves. */
+static struct frame *next_frame(struct client *c, uint32_t ahead)
+{
+    struct frame *f = backlog_peek(&c->sub.backlog, c->sub.encoding, ahead);
+
+    if (f && f->stamp_at)
+        frame_stamp(f, clock_wall_us());
+    return f;
+}
+
 /* Frames of what the hub owes, after `out`, until the batch is full.  Returns how many. */
 static uint32_t gather(struct client *c, char *batch, size_t *len, uint32_t *ends)
 {
     uint32_t count = 0;
     struct frame *f;
 
-    while (count < BATCH_FRAMES &&
-           (f = backlog_peek(&c->sub.backlog, c->sub.encoding, count))) {
+    while (count < BATCH_FRAMES && (f = next_frame(c, count))) {
         if (*len + f->len > BATCH_BYTES)
             break;
         memcpy(batch + *len, f->bytes, f->len);
@@ -74,11 +84,12 @@ static ssize_t send_some(struct client *c, const char *data, size_t len)
 {
     ssize_t n = send(c->watch.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
+    c->g->figures.sends++;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return 0;
     if (n > 0) {
         c->bytes_out += (uint64_t)n;
-        c->g->bytes_out += (uint64_t)n;
+        c->g->figures.bytes_out += (uint64_t)n;
     }
     return n;
 }
@@ -94,6 +105,7 @@ static ssize_t send_single(struct client *c, struct frame *f)
             buf_add(&c->out, f->bytes + n, len - (size_t)n);
         backlog_took(&c->sub.backlog, 1);
         c->messages_out++;
+        c->g->figures.deliveries++;
     }
     return n < 0 ? -1 : (size_t)n == len ? 1 : 0; /* f may be gone: it was taken */
 }
@@ -119,6 +131,7 @@ static bool settle(struct client *c, size_t n, const char *batch, size_t len,
         buf_add(&c->out, batch + n, ends[begun - 1] - n);
     backlog_took(&c->sub.backlog, begun);
     c->messages_out += begun;
+    c->g->figures.deliveries += begun;
     return n == len;
 }
 
@@ -127,9 +140,7 @@ static int send_batch(struct client *c)
 {
     static char batch[BATCH_BYTES]; /* loop's thread only */
     static uint32_t ends[BATCH_FRAMES];
-    struct frame *first = c->is_closing || c->out.len
-                              ? NULL
-                              : backlog_peek(&c->sub.backlog, c->sub.encoding, 0);
+    struct frame *first = c->is_closing || c->out.len ? NULL : next_frame(c, 0);
     size_t len = 0;
     uint32_t count = 0;
     ssize_t n;
@@ -282,6 +293,7 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len,
     n = recv(c->watch.fd, data, len, MSG_DONTWAIT);
     if (n > 0) {
         c->read_budget -= (size_t)n;
+        c->g->figures.bytes_in += (uint64_t)n;
         c->heard_at = c->g->awake;
         c->pings = 0;
         c->is_too_large = frame_meter_feed(&c->meter, data, (size_t)n) >
@@ -315,12 +327,15 @@ static void on_message(wslay_event_context_ptr ctx,
     struct client *c = user;
 
     (void)ctx;
-    if (arg->opcode == WSLAY_CONNECTION_CLOSE)
+    if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
+        c->has_left |= !c->is_closing;
         begin_closing(c, arg->status_code ? arg->status_code : 1005, "client closed");
-    c->has_peer_closed |= arg->opcode == WSLAY_CONNECTION_CLOSE;
+        c->has_peer_closed = true;
+    }
     if (wslay_is_ctrl_frame(arg->opcode) || c->is_closing)
         return;
     c->messages_in++;
+    c->g->figures.messages_in++;
     stream_message(c, arg->opcode == WSLAY_TEXT_FRAME,
                    (struct span){(const char *)arg->msg, arg->msg_length});
 }
@@ -464,6 +479,7 @@ struct client *client_new(struct gateway *g, const struct arrival *a)
     if (!c->has_place)
         return c;
     g->place_count++;
+    g->figures.opened++;
     upstream_report_open(g->upstream, c);
     log_info("%s:%u - connection open (%s:%llu)", c->host, c->port, g->name,
              (unsigned long long)c->id);
@@ -476,6 +492,28 @@ void client_close(struct client *c, uint16_t code, struct span reason, const cha
         return;
     frame_append_close(&c->out, code, reason);
     begin_closing(c, code, why);
+}
+
+static enum figures_end end_of(const struct client *c)
+{
+    if (c->has_left)
+        return FIGURES_END_left;
+    switch (c->close_code) {
+    case 0:
+        return FIGURES_END_lost;
+    case CLOSE_IDLE:
+        return FIGURES_END_idle;
+    case CLOSE_SLOW:
+        return FIGURES_END_slow_consumer;
+    case CLOSE_ABUSE:
+        return FIGURES_END_too_many_errors;
+    case CLOSE_RESTART:
+        return FIGURES_END_restart;
+    case WSLAY_CODE_MESSAGE_TOO_BIG:
+        return FIGURES_END_too_large;
+    default:
+        return FIGURES_END_bad_frame;
+    }
 }
 
 void client_drop(struct client *c, const char *why)
@@ -492,10 +530,12 @@ void client_drop(struct client *c, const char *why)
     if (c->has_place) {
         gate_release(g->gate);
         g->place_count--;
+        g->figures.ends[end_of(c)]++;
         upstream_report_close(g->upstream, c);
     }
     stream_forget(c);
-    g->merged_by_gone += c->sub.backlog.merged;
+    g->tracers -= client_is_traced(c);
+    g->figures.merged_by_gone += c->sub.backlog.merged;
     hub_leave_all(g->hub, &c->sub);
     drop_context(c);
     log_info(
@@ -574,4 +614,18 @@ void client_sweep(struct gateway *g)
     for (size_t i = g->client_count; i-- > 0;)
         if (g->clients[i]->id % SWEEP_PARTS == part)
             check_one(g->clients[i]);
+}
+
+void client_measure(struct gateway *g)
+{
+    size_t part =
+        (g->sweep_at + SWEEP_PARTS - 1) % SWEEP_PARTS; /* the last one swept */
+
+    for (size_t i = 0; i < g->client_count; i++) {
+        const struct client *c = g->clients[i];
+
+        if (c->id % SWEEP_PARTS == part)
+            histogram_add(&g->figures.queued[c->sub.wants_all],
+                          backlog_length(&c->sub.backlog));
+    }
 }

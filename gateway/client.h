@@ -43,6 +43,7 @@ struct client {
         is_too_large; /* its next frame declares more than WS_MAX_SIZE, or fragments go on */
     bool is_deaf;         /* nothing it says matters any more: read and drop */
     bool has_peer_closed; /* its close frame came */
+    bool has_left;        /* and came before ours */
     bool is_blocked;      /* waiting for EPOLLOUT */
     bool is_muted;        /* we do not read: it does not take our answers */
     bool is_closing;      /* close frame queued: nothing follows */
@@ -75,6 +76,11 @@ static inline bool client_has_room(const struct client *c)
 {
     return c->out.len <= CLIENT_OUT_MAX;
 }
+/* It asked when quotes passed where. */
+static inline bool client_is_traced(const struct client *c)
+{
+    return c->sub.backlog.quote_as == MESSAGE_TRACED;
+}
 /* Queue a close frame and stop everything else.  `why` is for the log. */
 void client_close(struct client *c, uint16_t code, struct span reason_json,
                   const char *why);
@@ -83,6 +89,8 @@ void client_drop(struct client *c, const char *why);
 
 /* Pings, heartbeats and silences: call it often, it does a tenth of all clients. */
 void client_sweep(struct gateway *g);
+/* How much those just swept are owed, once what is due has been flushed. */
+void client_measure(struct gateway *g);
 /* Flush those whose max_hz allows it again. */
 void client_flush_deferred(struct gateway *g);
 /* Free those that died. */

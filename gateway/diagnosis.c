@@ -163,6 +163,7 @@ void diagnosis_answer(struct service *s, struct request *r, diagnosis_lookup *lo
     add_member(b, "message",
                allowed ? "A WebSocket from this page would be accepted." : v.message);
     add_member(b, "hint", v.hint);
+    add_member(b, "setting", admission_setting(v.rule));
     add_member(b, "origin", a.facts.origin);
     add_member(b, "origin_source", a.origin_source);
     add_member(b, "path", a.path);

@@ -14,6 +14,7 @@
 struct encode_record {
     struct span name;
     uint64_t seq, prev;
+    uint64_t sent_us, accepted_us, received_us; /* 0: not known */
     enum symbol_state state;
     struct span body; /* msgpack map, of a quote */
 };

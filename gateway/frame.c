@@ -28,6 +28,7 @@ static struct frame *frame_alloc(size_t len)
     f->seq = 0;
     f->references = 1;
     f->len = (uint32_t)len;
+    f->stamp_at = 0;
     return f;
 }
 
@@ -54,6 +55,25 @@ struct frame *frame_hold(struct frame *f)
 {
     f->references++;
     return f;
+}
+
+void frame_stamp(struct frame *f, int64_t wall_us)
+{
+    uint64_t us = (uint64_t)wall_us;
+    bool is_text = (f->bytes[0] & 0x0f) == OPCODE_TEXT;
+
+    if (!f->stamp_at)
+        return;
+    /* Up to 16 digits (until 2286) after blanks, or the eight bytes of an integer. */
+    for (uint32_t width = is_text ? 16 : 8, i = width; i-- > 0;) {
+        char *to = &f->bytes[f->stamp_at + i];
+
+        if (is_text)
+            *to = us || i == width - 1 ? (char)('0' + us % 10) : ' ';
+        else
+            *to = (char)us;
+        us = is_text ? us / 10 : us >> 8;
+    }
 }
 
 void frame_release(struct frame **f)

@@ -2,7 +2,8 @@
  * frame: one WebSocket frame, made once and sent to everybody.
  *
  * Server frames are not masked, so the bytes are the same for all clients of one
- * encoding; a frame is shared by reference and never changed.  Loop's thread only.
+ * encoding; a frame is shared by reference and never changed, but for the time in a traced one
+ * (frame_stamp).  Loop's thread only.
  */
 #ifndef GATEWAY_FRAME_H
 #define GATEWAY_FRAME_H
@@ -29,13 +30,16 @@ struct frame {
     uint64_t seq; /* the position a client has come to with it; 0: none (snapshots) */
     uint32_t references;
     uint32_t len;
-    char bytes[]; /* header and payload */
+    uint32_t stamp_at; /* where in `bytes` it says when it is sent; 0: nowhere */
+    char bytes[];      /* header and payload */
 };
 
 struct frame *frame_new(enum opcode opcode, struct span payload); /* one reference */
 struct frame *frame_wrap(
     struct span bytes); /* of what frame_append wrote; one reference */
 struct frame *frame_hold(struct frame *f);
+/* A traced quote is about to be sent: put the time where it stands; others stay as they are. */
+void frame_stamp(struct frame *f, int64_t wall_us);
 void frame_release(struct frame **f); /* *f may be NULL; it becomes NULL */
 
 /* The same bytes appended to a buffer, for messages to one client. */

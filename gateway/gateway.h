@@ -13,6 +13,7 @@
 
 #include "gateway/arrival.h"
 #include "gateway/ask.h"
+#include "gateway/figures.h"
 #include "gateway/gate.h"
 #include "gateway/gateway_config.h"
 #include "gateway/hub.h"
@@ -40,6 +41,7 @@ struct gateway {
 
     struct client **clients; /* dense */
     size_t client_count, client_cap, sweep_at;
+    size_t tracers;       /* those who asked when quotes passed where */
     uint64_t place_count; /* those with a place in the gate */
     uint64_t next_client_id;
     uint32_t goodbyes;        /* said: each has a slot of its own for coming back */
@@ -51,7 +53,7 @@ struct gateway {
     uint32_t settle_round;
     struct resume_group *resumes; /* what clients that came back want of the broker */
 
-    uint64_t messages_out, bytes_out, merged_by_gone;
+    struct figures figures;
 };
 
 #endif

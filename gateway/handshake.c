@@ -73,6 +73,15 @@ static void fill_refusal(const struct request *r, const struct admission_verdict
     reply->keeps_upgrade = v->status == 426;
 }
 
+/*
+ * civetweb 1.15 sets what it chooses from an offer, and never unsets it: a handshake without an
+ * offer would be answered with the choice of the one before on the same thread.
+ */
+static void forget_choice(struct request *r)
+{
+    ((struct mg_request_info *)(uintptr_t)r->info)->acceptedWebSocketSubprotocol = NULL;
+}
+
 bool handshake_admit(struct service *s, struct request *r, struct handshake_path path,
                      struct reply *reply)
 {
@@ -81,6 +90,7 @@ bool handshake_admit(struct service *s, struct request *r, struct handshake_path
     struct admission_live live;
     char token[256];
 
+    forget_choice(r);
     handshake_facts(r, path, token, &q);
     live = gate_live(s->gate);
     admission_check(&r->policy->admission, &q, &live, &v);

@@ -34,7 +34,7 @@ void hub_set_queue_limit(struct hub *h, size_t bytes)
 
 static void drop_frames(struct hub_symbol *s)
 {
-    for (size_t kind = 0; kind < 3; kind++)
+    for (size_t kind = 0; kind < MESSAGE_COUNT; kind++)
         for (size_t e = 0; e < ENCODING_COUNT; e++)
             frame_release(&s->frames[kind][e]);
 }
@@ -275,7 +275,10 @@ static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_messag
             struct hub_subscriber *who = t->members[k].who;
 
             if (who->wants_all)
-                queue_frame(h, who, hub_symbol_frame(s, kind, who->encoding));
+                queue_frame(h, who,
+                            hub_symbol_frame(
+                                s, kind == MESSAGE_QUOTE ? who->backlog.quote_as : kind,
+                                who->encoding));
         }
     }
 }
@@ -348,6 +351,13 @@ void hub_apply_lost(struct hub *h, uint64_t seq, struct span body)
                                     .body_len = (uint32_t)body.len});
 }
 
+static void set_stamps(struct hub_symbol *s, const struct wire_record *r)
+{
+    s->sent_us = r->sent_us;
+    s->accepted_us = r->accepted_us;
+    s->received_us = r->received_us;
+}
+
 bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
 {
     struct hub_symbol *s = hub_know(h, symbol);
@@ -357,6 +367,7 @@ bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
         return false;
     s->seq = r->seq;
     s->prev = r->prev;
+    set_stamps(s, r);
     s->last_is_state = r->kind == WIRE_STATE;
     if (r->kind == WIRE_STATE) {
         set_state(h, s,
@@ -378,6 +389,9 @@ bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
     keep(h, &(struct window_record){
                 .seq = r->seq,
                 .prev = r->prev,
+                .sent_us = r->sent_us,
+                .accepted_us = r->accepted_us,
+                .received_us = r->received_us,
                 .symbol = s,
                 .kind = r->kind == WIRE_STATE ? MESSAGE_STATE : MESSAGE_QUOTE,
                 .state = s->state,
@@ -407,6 +421,7 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
     if (seq > s->seq) {
         s->seq = seq;
         s->prev = quote->prev;
+        set_stamps(s, quote);
         s->last_is_state = seq != quote->seq;
     }
     s->body_seq = quote->seq;

@@ -34,10 +34,11 @@ struct hub_symbol {
     bool is_synced;     /* a live topic covers it: `seq` is complete */
     bool last_is_state; /* its last record was a state, not a quote */
     uint64_t seq, prev; /* of its last record */
-    struct buf body;    /* of its last quote, msgpack; empty: none yet */
-    uint64_t body_seq;  /* position of that quote */
+    uint64_t sent_us, accepted_us, received_us; /* of it, 0: not known */
+    struct buf body;   /* of its last quote, msgpack; empty: none yet */
+    uint64_t body_seq; /* position of that quote */
     /* private to the hub */
-    struct frame *frames[3][ENCODING_COUNT];
+    struct frame *frames[MESSAGE_COUNT][ENCODING_COUNT];
     struct hub_topic **topics;
     uint32_t topic_count, topic_cap;
     uint32_t updates;          /* quotes in this turn */

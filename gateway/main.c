@@ -16,6 +16,7 @@
 #include "gateway/stream.h"
 #include "gateway/upstream.h"
 #include "shared/check.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/version.h"
 
@@ -67,10 +68,13 @@ static void flush_due(struct gateway *g)
 /* Signals, requests, quotes, deadlines: each bounded, so that none starves another. */
 static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
 {
+    bool is_sweep_due;
+
     loop_turn(g->loop, wait);
     g->now = loop_now(g->loop);
     g->awake = loop_awake(g->loop);
     g->wall_us = loop_wall_us(g->loop);
+    is_sweep_due = g->now >= *sweep_at;
     take_arrivals(g);
     pages_answer(g);
     upstream_drain(g->upstream);
@@ -79,12 +83,16 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     if (g->requests)
         stream_settle(
             g); /* after the fan-out: who joins now gets snapshots of all that */
-    if (g->now >= *sweep_at) {
+    if (is_sweep_due) {
         client_sweep(g);
         *sweep_at = g->now + SWEEP_MS;
     }
     client_flush_deferred(g);
     flush_due(g);
+    if (is_sweep_due)
+        client_measure(g);
+    if (g->figures.pending && !hub_has_due(g->hub))
+        figures_served(&g->figures, clock_wall_us());
     client_reap(g);
     return hub_has_due(g->hub) || upstream_has_input(g->upstream) || stream_has_more(g);
 }
@@ -297,6 +305,7 @@ int main(int argc, char **argv)
     g.wall_us = g.started_us = loop_wall_us(g.loop);
     name_gateway(&g);
     log_info("Started pregon-gateway " PREGON_VERSION " [%d]", getpid());
+    figures_init(&g.figures);
     g.json = json_new();
     g.hub = hub_new((size_t)g.config.client_queue);
     hub_set_window(g.hub, (size_t)g.config.resume_window);

@@ -35,12 +35,21 @@ uint32_t pages_enter_list(struct span answer, const char *key, struct span *c)
     return list.count;
 }
 
-static struct span take(struct span *c)
+struct span pages_take(struct span *c)
 {
     struct span start = *c;
 
     pack_skip(c);
     return (struct span){start.at, start.len - c->len};
+}
+
+uint64_t pages_merged(const struct gateway *g)
+{
+    uint64_t merged = g->figures.merged_by_gone;
+
+    for (size_t i = 0; i < g->client_count; i++)
+        merged += g->clients[i]->sub.backlog.merged;
+    return merged;
 }
 
 /* --- health -------------------------------------------------------------------------- */
@@ -165,7 +174,7 @@ static void answer_health(struct gateway *g, void *ctx, struct span answer)
     const char *ill;
 
     for (uint32_t i = 0; i < count; i++)
-        live += put_feed(&feeds, take(&c), i == 0, keeping.has_store);
+        live += put_feed(&feeds, pages_take(&c), i == 0, keeping.has_store);
     ill = gate_is_leaving(g->gate)    ? "this gateway is draining: SIGTERM came"
           : !gate_is_started(g->gate) ? "no broker reached since the start"
           : !answer.len               ? "the broker is away: values are stale"
@@ -255,7 +264,7 @@ static void put_gateways(struct gateway *g, struct buf *b, struct span answer)
 
     buf_adds(b, ",\"gateways\":[");
     for (uint32_t i = 0; i < count; i++) {
-        struct span gateway = take(&c);
+        struct span gateway = pages_take(&c);
 
         buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
         buf_json(b, pack_find_text(gateway, "name"));
@@ -280,8 +289,7 @@ static void put_gateways(struct gateway *g, struct buf *b, struct span answer)
 static void answer_status(struct gateway *g, void *ctx, struct span answer)
 {
     struct ask *q = ctx;
-    uint64_t total = answer.len ? pack_find_u(answer, "total", 0) : g->place_count,
-             merged;
+    uint64_t total = answer.len ? pack_find_u(answer, "total", 0) : g->place_count;
     struct buf *b = &q->body;
     uint32_t shown;
 
@@ -296,9 +304,6 @@ static void answer_status(struct gateway *g, void *ctx, struct span answer)
     member_flag(b, "complete", answer.len > 0);
     member_flag(b, "websocket_enabled", g->config.websocket_enabled);
     put_gateways(g, b, answer);
-    merged = g->merged_by_gone;
-    for (size_t i = 0; i < g->client_count; i++)
-        merged += g->clients[i]->sub.backlog.merged;
     buf_adds(b, ",\"gateway\":{\"name\":");
     buf_jsons(b, g->name);
     member_u(b, "active_connections", g->place_count);
@@ -307,8 +312,8 @@ static void answer_status(struct gateway *g, void *ctx, struct span answer)
                (long long)g->config.websocket_timeout / 1000,
                (long long)g->config.websocket_timeout % 1000);
     member_u(b, "symbols", hub_symbol_count(g->hub));
-    member_u(b, "bytes_sent", g->bytes_out);
-    member_u(b, "merged", merged);
+    member_u(b, "bytes_sent", g->figures.bytes_out);
+    member_u(b, "merged", pages_merged(g));
     member_u(b, "upstream_gaps", upstream_gaps(g->upstream));
     buf_adds(b, ",\"refusals\":");
     gate_refusals_json(g->gate, b);
@@ -371,6 +376,9 @@ static void take_question(struct gateway *g, struct ask *q)
         break;
     case ASK_HEALTH:
         upstream_ask(g->upstream, "status", 0, SPAN(""), q, answer_health);
+        break;
+    case ASK_METRICS:
+        upstream_ask(g->upstream, "status", 0, SPAN(""), q, pages_answer_metrics);
         break;
     case ASK_WEBSOCKET_STATUS:
         ask_page(g, q, "connections", "offset", answer_status);

@@ -10,6 +10,13 @@ void pages_put_timestamp(struct gateway *g, struct buf *b);
 void pages_put_time(struct buf *b, const char *key, uint64_t wall_us);
 /* Enter the list `key` of an answer; returns its length, *c stands at its first element. */
 uint32_t pages_enter_list(struct span answer, const char *key, struct span *c);
+/* Take what stands at the cursor of a list, whole. */
+struct span pages_take(struct span *c);
+/* Updates that clients will never see, because newer ones replaced them. */
+uint64_t pages_merged(const struct gateway *g);
+
+/* pages_metrics.c; ctx is the struct ask. */
+void pages_answer_metrics(struct gateway *g, void *ctx, struct span answer);
 
 /* pages_quotes.c; ctx is the struct ask. */
 void pages_answer_quotes(struct gateway *g, void *ctx, struct span answer);

@@ -79,8 +79,8 @@ int reply_send(struct reply *p, const struct request *r)
     struct buf b = {0};
     bool has_body = p->type && p->status != 304;
 
-    if (p->type && strcmp(p->type, "application/json") == 0 && p->body.len &&
-        p->body.data[p->body.len - 1] != '\n')
+    if (p->type && strcmp(p->type, "application/json") == 0 && !p->is_exact &&
+        p->body.len && p->body.data[p->body.len - 1] != '\n')
         buf_addc(&p->body, '\n');
     add_head(&b, r->conn, p->status, r->id);
     buf_adds(&b, p->keeps_upgrade

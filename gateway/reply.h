@@ -18,6 +18,7 @@ struct reply {
     const char *cache;  /* Cache-Control; NULL: "no-store" */
     struct buf headers; /* further ones, each "Name: value\r\n" */
     struct buf body;
+    bool is_exact;      /* a file: JSON too is sent without a newline of ours */
     bool keeps_upgrade; /* a 426 says what to upgrade to */
 };
 

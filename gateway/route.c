@@ -6,13 +6,15 @@
 #include "gateway/body.h"
 #include "gateway/cors.h"
 #include "gateway/diagnosis.h"
+#include "gateway/exposition.h"
 #include "gateway/handshake.h"
 #include "gateway/route_private.h"
 #include "gateway/www.h"
 
 #define STREAM "/ws/cotizaciones"
 
-static route_handler get_file, get_health, get_ready, get_live, get_status, get_check;
+static route_handler get_file, get_health, get_ready, get_live, get_status, get_check,
+    get_metrics;
 
 static const struct route {
     const char *path;
@@ -22,6 +24,7 @@ static const struct route {
     bool has_more;            /* the path goes on after a slash */
     bool is_open;             /* every page may read it, whatever CORS_ORIGINS says */
 } routes[] = {
+    {.path = "/metrics", .get = get_metrics},
     {.path = "/cotizaciones/health", .get = get_health},
     {.path = "/cotizaciones/ready", .get = get_ready},
     {.path = "/cotizaciones/live", .get = get_live},
@@ -184,6 +187,7 @@ static void get_file(struct service *s, struct request *r, struct reply *p)
     tag = www_tag(content);
     p->status = 200;
     p->type = f.type;
+    p->is_exact = true;
     p->cache = "no-cache";
     if (www_is_fresh(tag, request_header(r, "If-None-Match")))
         p->status = 304;
@@ -233,6 +237,15 @@ static void get_status(struct service *s, struct request *r, struct reply *p)
     q.privileged = !wanted[0] || admission_is_token(request_bearer(r), wanted);
     if (route_page(r, &q, p))
         route_ask(s, r, &q, p);
+}
+
+static void get_metrics(struct service *s, struct request *r, struct reply *p)
+{
+    struct ask q = {.kind = ASK_METRICS};
+
+    process_read(&q.process); /* here, because the loop is not to wait for the kernel */
+    if (route_ask(s, r, &q, p))
+        p->type = EXPOSITION_TYPE;
 }
 
 static void get_check(struct service *s, struct request *r, struct reply *p)

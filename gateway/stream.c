@@ -210,6 +210,13 @@ static bool set_mode(struct client *c, struct span mode)
     return true;
 }
 
+static void set_trace(struct client *c, bool is_traced)
+{
+    c->g->tracers += is_traced;
+    c->g->tracers -= client_is_traced(c);
+    c->sub.backlog.quote_as = is_traced ? MESSAGE_TRACED : MESSAGE_QUOTE;
+}
+
 static bool has_texts(struct client *c, const struct json_value *root,
                       const struct json_value *symbols, const struct buf *id)
 {
@@ -276,6 +283,7 @@ static void op_subscribe(struct client *c, const struct json_value *root,
     const struct json_value *symbols = json_member(root, "symbols"),
                             *mode = json_member(root, "mode"),
                             *hz = json_member(root, "max_hz"),
+                            *trace = json_member(root, "trace"),
                             *since = json_member(root, "since"), *v;
     uint64_t epoch = 0, seq = 0;
     struct request *r;
@@ -292,12 +300,19 @@ static void op_subscribe(struct client *c, const struct json_value *root,
                          "'max_hz' must be a number from 0.01 to 1000", &hz->offset);
         return;
     }
+    if (trace && trace->type != JSON_BOOL) {
+        stream_say_error(c, id, "bad_request", "'trace' must be true or false",
+                         &trace->offset);
+        return;
+    }
     if (since && since->type != JSON_NULL && !read_since(since, &epoch, &seq)) {
         stream_say_error(c, id, "bad_request",
                          "'since' must be {\"epoch\":\"16 hex digits\",\"seq\":number}",
                          &since->offset);
         return;
     }
+    if (trace)
+        set_trace(c, span_eq(trace->text, "true"));
     r = request_new(c);
     r->id = *id;
     *id = (struct buf){0};
@@ -318,6 +333,7 @@ static void say_patterns(struct client *c, const char *op, const struct buf *id)
     stream_put_id(&m, id);
     message_u(&m, "seq", stream_complete_seq(c));
     message_text(&m, "mode", c->sub.wants_all ? SPAN("all") : SPAN("merge"));
+    stream_put_trace(&m, c);
     for (uint32_t i = 0; i < c->sub.topic_count; i++)
         message_texts_add(&held, c->sub.encoding,
                           hub_topic_pattern(c->sub.topics[i].topic));
@@ -622,7 +638,8 @@ void stream_welcome(struct client *c, const char *query)
 {
     struct gateway *g = c->g;
     struct request *r = request_new(c);
-    struct buf mode = {0}, hz = {0}, symbols = {0}, since = {0}, none = {0};
+    struct buf mode = {0}, hz = {0}, symbols = {0}, since = {0}, trace = {0},
+               none = {0};
     uint64_t epoch = 0, seq = 0;
 
     stream_say_welcome(c);
@@ -631,6 +648,13 @@ void stream_welcome(struct client *c, const char *query)
     if (query_param(query, "max_hz", &hz) && !set_max_hz(c, buf_span(&hz)))
         stream_say_error(c, &none, "bad_request",
                          "?max_hz= must be a number from 0.01 to 1000", NULL);
+    if (query_param(query, "trace", &trace)) {
+        if (span_eq(buf_span(&trace), "true") || span_eq(buf_span(&trace), "false"))
+            set_trace(c, span_eq(buf_span(&trace), "true"));
+        else
+            stream_say_error(c, &none, "bad_request", "?trace= must be true or false",
+                             NULL);
+    }
     if (query_param(query, "since", &since)) {
         if (read_since_text(buf_span(&since), &epoch, &seq))
             set_since(r, epoch, seq);
@@ -649,6 +673,7 @@ void stream_welcome(struct client *c, const char *query)
     buf_free(&hz);
     buf_free(&symbols);
     buf_free(&since);
+    buf_free(&trace);
     if (r->topic_count || r->rejected.count)
         submit(g, r);
     else

@@ -65,6 +65,8 @@ void stream_begin_anew(struct client *c);
 void stream_finish(struct client *c, struct message *m);
 /* The request's id as it is said back; nothing if it had none. */
 void stream_put_id(struct message *m, const struct buf *id);
+/* That its quotes are traced, if they are. */
+void stream_put_trace(struct message *m, const struct client *c);
 /* `at`: the byte where the request went wrong, or NULL.  Too many of them end it (4429). */
 void stream_say_error(struct client *c, const struct buf *id, const char *code,
                       const char *text, const size_t *at);

@@ -99,6 +99,8 @@ static void add_record(void *ctx, struct span topic, const struct wire_record *r
     struct window_record w = {
         .seq = r->seq,
         .prev = r->prev,
+        .sent_us = r->sent_us,
+        .accepted_us = r->accepted_us,
         .kind = r->kind == WIRE_STATE ? MESSAGE_STATE : MESSAGE_QUOTE,
         .state =
             r->kind == WIRE_STATE && !span_eq(pack_find_text(r->body, "state"), "live")
@@ -228,7 +230,7 @@ static bool serve(struct gateway *g, struct request *r, struct window *w, uint64
             r->is_cut = true;
             return false;
         }
-        queue(g, c, window_frame(w, i, c->sub.encoding));
+        queue(g, c, window_frame(w, i, c->sub.encoding, c->sub.backlog.quote_as));
         r->wait_for = record->seq;
     }
     if (upto > r->cursor)

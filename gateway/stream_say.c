@@ -24,12 +24,19 @@ void stream_put_id(struct message *m, const struct buf *id)
         message_raw(m, "id", buf_span(id));
 }
 
+void stream_put_trace(struct message *m, const struct client *c)
+{
+    if (client_is_traced(c))
+        message_bool(m, "trace", true);
+}
+
 void stream_say_error(struct client *c, const struct buf *id, const char *code,
                       const char *text, const size_t *at)
 {
     struct gateway *g = c->g;
     struct message m;
 
+    g->figures.errors++;
     message_begin(&m, c->sub.encoding, "error");
     stream_put_id(&m, id);
     message_text(&m, "code", span_of(code));
@@ -148,10 +155,13 @@ void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
     message_text(&m, "epoch", span_of(epoch));
     message_u(&m, "seq", seq);
     put_patterns(&m, r);
-    if (r->has_since)
+    if (r->has_since) {
         message_bool(&m, "recovered", is_recovered);
+        g->figures.resumes[is_recovered]++;
+    }
     if (r->is_auto)
         message_bool(&m, "auto", true);
+    stream_put_trace(&m, c);
     if (is_broker_away)
         message_text(&m, "upstream", SPAN("away"));
     stream_finish(c, &m);

@@ -11,6 +11,7 @@
 #include "gateway/report.h"
 #include "gateway/stream.h"
 #include "shared/bus.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/pack.h"
@@ -45,6 +46,7 @@ static void send_control(struct upstream *u, const struct buf *b)
 
     if (bus_send(u->control, &frame, 1))
         log_debug("control: the broker is not taking questions");
+    inlet_touch(&u->answer_inlet);
 }
 
 static struct question *question_new(struct upstream *u, enum question_kind kind)
@@ -178,6 +180,12 @@ void upstream_forward(struct upstream *u, const char *op, uint32_t members,
 
 /* --- topics and marks ------------------------------------------------------------------- */
 
+static void subscribe(struct upstream *u, int option, const char *topic, size_t len)
+{
+    zmq_setsockopt(u->records, option, topic, len);
+    inlet_touch(&u->record_inlet);
+}
+
 /* "EUR/USD" is subscribed as "EUR/USD ", "BTC*" as "BTC". */
 static size_t zmq_topic(const struct hub_topic *t, char out[WIRE_TOPIC_MAX])
 {
@@ -192,7 +200,7 @@ static void on_topic_new(void *ctx, struct hub_topic *t)
     struct upstream *u = ctx;
     char topic[WIRE_TOPIC_MAX];
 
-    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, topic, zmq_topic(t, topic));
+    subscribe(u, ZMQ_SUBSCRIBE, topic, zmq_topic(t, topic));
     u->has_new_topics = true;
 }
 
@@ -201,13 +209,13 @@ static void on_topic_gone(void *ctx, const struct hub_topic *t)
     struct upstream *u = ctx;
     char topic[WIRE_TOPIC_MAX];
 
-    zmq_setsockopt(u->records, ZMQ_UNSUBSCRIBE, topic, zmq_topic(t, topic));
+    subscribe(u, ZMQ_UNSUBSCRIBE, topic, zmq_topic(t, topic));
 }
 
 void upstream_drop_mark(struct upstream *u)
 {
     if (u->mark[0])
-        zmq_setsockopt(u->records, ZMQ_UNSUBSCRIBE, u->mark, strlen(u->mark));
+        subscribe(u, ZMQ_UNSUBSCRIBE, u->mark, strlen(u->mark));
     u->mark[0] = '\0';
 }
 
@@ -236,7 +244,7 @@ static void place_mark(struct upstream *u)
     upstream_drop_mark(u);
     snprintf(u->mark, sizeof u->mark, WIRE_TOPIC_MARK "%s-%u ", u->mark_name,
              u->generation);
-    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, u->mark, strlen(u->mark));
+    subscribe(u, ZMQ_SUBSCRIBE, u->mark, strlen(u->mark));
     u->mark_at = u->g->now;
 }
 
@@ -380,6 +388,16 @@ static void on_heartbeat(struct upstream *u, const struct wire_record *r)
     }
 }
 
+static void give(struct upstream *u, struct span symbol, const struct wire_record *r)
+{
+    struct figures *f = &u->g->figures;
+
+    if (!hub_apply(u->g->hub, symbol, r))
+        f->not_newer++;
+    else if (r->kind == WIRE_QUOTE)
+        figures_note(f, r);
+}
+
 static void apply(struct upstream *u, struct span symbol, struct span topic,
                   struct span message, const struct wire_record *r)
 {
@@ -387,7 +405,7 @@ static void apply(struct upstream *u, struct span symbol, struct span topic,
     struct hub_symbol *s;
 
     if (!hub_is_gap(hub, symbol, r)) {
-        hub_apply(hub, symbol, r);
+        give(u, symbol, r);
         return;
     }
     s = hub_find(hub, symbol);
@@ -398,7 +416,7 @@ static void apply(struct upstream *u, struct span symbol, struct span topic,
         return;
     }
     /* In merge a quote makes up for whatever came before it; a state does not. */
-    hub_apply(hub, symbol, r);
+    give(u, symbol, r);
     hub_break_window(hub, r->seq);
     if (r->kind == WIRE_STATE)
         upstream_ask_snapshot(u, QUESTION_SYMBOL, s->name, 0, 0);
@@ -428,6 +446,8 @@ void upstream_take(struct upstream *u, struct span topic, struct span message,
     case WIRE_STATE:
         if (symbol.len && !pack_check(r->body))
             apply(u, symbol, topic, message, r);
+        else
+            u->g->figures.malformed++;
         break;
     case WIRE_MARK:
     case WIRE_LOCK: /* no topic of ours */
@@ -441,8 +461,12 @@ static void on_record(struct upstream *u, struct span topic, struct span message
 
     if (wire_read(message, &r, NULL)) {
         log_debug("upstream: a message that is no record");
+        u->g->figures.malformed++;
         return;
     }
+    u->g->figures.records[r.kind]++;
+    if (u->g->tracers)
+        r.received_us = (uint64_t)clock_wall_us();
     upstream_check_epoch(u, r.epoch);
     if (r.kind == WIRE_HEARTBEAT) {
         u->heartbeat_at = u->g->awake;
@@ -499,19 +523,6 @@ void upstream_report_close(struct upstream *u, const struct client *c)
 
 /* --- life -------------------------------------------------------------------------------------------- */
 
-static void on_wake(struct loop_watch *w, uint32_t events)
-{
-    (void)w;
-    (void)events; /* every turn drains every socket */
-}
-
-static enum err watch(struct upstream *u, struct loop_watch *w, void *socket)
-{
-    w->fd = bus_fd(socket);
-    w->on_ready = on_wake;
-    return loop_watch(u->g->loop, w, EPOLLIN);
-}
-
 struct upstream *upstream_new(struct gateway *g)
 {
     struct upstream *u = mem_zalloc(sizeof *u);
@@ -523,18 +534,15 @@ struct upstream *upstream_new(struct gateway *g)
         bus_connect(u->context, ZMQ_SUB, g->config.broker_publish, SUB_HIGH_WATER);
     u->control = bus_connect(u->context, ZMQ_DEALER, g->config.broker_control, 10000);
     if (getrandom(&name, sizeof name, 0) != sizeof name || !u->records || !u->control ||
-        watch(u, &u->records_watch, u->records) ||
-        watch(u, &u->control_watch, u->control)) {
+        inlet_open(&u->record_inlet, g->loop, u->records) ||
+        inlet_open(&u->answer_inlet, g->loop, u->control)) {
         upstream_free(u);
         return NULL;
     }
     snprintf(u->mark_name, sizeof u->mark_name, "%016llx", (unsigned long long)name);
-    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, WIRE_TOPIC_HEARTBEAT,
-                   sizeof WIRE_TOPIC_HEARTBEAT - 1);
-    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, WIRE_TOPIC_LOST,
-                   sizeof WIRE_TOPIC_LOST - 1);
-    zmq_setsockopt(u->records, ZMQ_SUBSCRIBE, WIRE_TOPIC_WELCOME,
-                   sizeof WIRE_TOPIC_WELCOME - 1);
+    subscribe(u, ZMQ_SUBSCRIBE, WIRE_TOPIC_HEARTBEAT, sizeof WIRE_TOPIC_HEARTBEAT - 1);
+    subscribe(u, ZMQ_SUBSCRIBE, WIRE_TOPIC_LOST, sizeof WIRE_TOPIC_LOST - 1);
+    subscribe(u, ZMQ_SUBSCRIBE, WIRE_TOPIC_WELCOME, sizeof WIRE_TOPIC_WELCOME - 1);
     hub_watch(g->hub, (struct hub_watcher){u, on_topic_new, on_topic_gone});
     u->heartbeat_at = g->awake;
     u->complain_at = g->now + NO_BROKER_MS;
@@ -574,7 +582,7 @@ void upstream_drain(struct upstream *u)
     enum err e = OK;
 
     for (int i = 0; i < BURST && e != ERR_AGAIN; i++) {
-        e = bus_recv(u->control, &m);
+        e = inlet_recv(&u->answer_inlet, &m);
         if (e)
             continue;
         upstream_on_answer(u, bus_frame(&m, m.count - 1));
@@ -582,7 +590,7 @@ void upstream_drain(struct upstream *u)
     }
     e = OK;
     for (int i = 0; i < BURST && e != ERR_AGAIN; i++) {
-        e = bus_recv(u->records, &m);
+        e = inlet_recv(&u->record_inlet, &m);
         if (e)
             continue;
         if (m.count == 2)
@@ -593,9 +601,9 @@ void upstream_drain(struct upstream *u)
     }
 }
 
-bool upstream_has_input(const struct upstream *u)
+bool upstream_has_input(struct upstream *u)
 {
-    return bus_is_readable(u->control) || bus_is_readable(u->records);
+    return inlet_has_more(&u->answer_inlet) || inlet_has_more(&u->record_inlet);
 }
 
 /* Heartbeats on one socket and an answer on the other: either may be missing. */
@@ -655,4 +663,9 @@ int64_t upstream_silence_ms(const struct upstream *u)
 uint64_t upstream_gaps(const struct upstream *u)
 {
     return u->gaps;
+}
+
+uint32_t upstream_connections(const struct upstream *u)
+{
+    return u->connections;
 }

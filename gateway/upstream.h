@@ -25,13 +25,14 @@ void upstream_free(struct upstream *u); /* says goodbye if the broker is here */
 /* Read what has come, act on it: a bounded burst. */
 void upstream_drain(struct upstream *u);
 /* Is there more?  Ask before sleeping: the descriptors' edges are spent by every call. */
-bool upstream_has_input(const struct upstream *u);
+bool upstream_has_input(struct upstream *u);
 /* Due work: hello, marks, silences, unanswered questions, reports. */
 void upstream_tick(struct upstream *u);
 
 bool upstream_is_here(const struct upstream *u);
-int64_t upstream_silence_ms(const struct upstream *u); /* since the last heartbeat */
-uint64_t upstream_gaps(const struct upstream *u);      /* found so far */
+int64_t upstream_silence_ms(const struct upstream *u);   /* since the last heartbeat */
+uint64_t upstream_gaps(const struct upstream *u);        /* found so far */
+uint32_t upstream_connections(const struct upstream *u); /* of records, so far */
 
 /* Say hello again: something the broker was told has changed. */
 void upstream_introduce(struct upstream *u);

@@ -6,6 +6,7 @@
 
 #include "gateway/report.h"
 #include "gateway/upstream.h"
+#include "shared/inlet.h"
 
 enum question_kind {
     QUESTION_HELLO,
@@ -30,8 +31,8 @@ struct question {
 struct upstream {
     struct gateway *g;
     void *context, *records, *control;
-    struct loop_watch records_watch, control_watch;
-    struct question *questions; /* by id */
+    struct inlet record_inlet, answer_inlet; /* of these */
+    struct question *questions;              /* by id */
     uint64_t next_id;
     uint32_t generation;
     /* Patterns whose mark has come, each ended by a NUL: their snapshots are asked for a few at

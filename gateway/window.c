@@ -31,7 +31,8 @@ static size_t size_of(const struct window_record *r)
     size_t size = sizeof *r + r->body_len;
 
     for (int e = 0; e < ENCODING_COUNT; e++)
-        size += r->frames[e] ? r->frames[e]->len : 0;
+        size += (r->frames[e] ? r->frames[e]->len : 0) +
+                (r->traced[e] ? r->traced[e]->len : 0);
     return size;
 }
 
@@ -42,8 +43,10 @@ static void drop_oldest(struct window *w)
     w->bytes -= size_of(r);
     w->floor = r->seq;
     free(r->body);
-    for (int e = 0; e < ENCODING_COUNT; e++)
+    for (int e = 0; e < ENCODING_COUNT; e++) {
         frame_release(&r->frames[e]);
+        frame_release(&r->traced[e]);
+    }
     w->first = (w->first + 1) & (w->cap - 1);
     w->count--;
 }
@@ -98,6 +101,7 @@ void window_add(struct window *w, const struct window_record *r)
     mine->body = mem_alloc(r->body_len + 1);
     memcpy(mine->body, r->body, r->body_len);
     memset(mine->frames, 0, sizeof mine->frames);
+    memset(mine->traced, 0, sizeof mine->traced);
     w->bytes += size_of(mine);
     trim(w);
 }
@@ -132,27 +136,35 @@ const struct window_record *window_at(const struct window *w, size_t index)
     return at(w, index);
 }
 
-struct frame *window_frame(struct window *w, size_t index, enum encoding encoding)
+struct frame *window_frame(struct window *w, size_t index, enum encoding encoding,
+                           enum symbol_message quote_as)
 {
     struct window_record *r = at(w, index);
     struct span body = {r->body, r->body_len};
+    enum symbol_message kind =
+        r->symbol && r->kind == MESSAGE_QUOTE ? quote_as : r->kind;
+    struct frame **f =
+        kind == MESSAGE_TRACED ? &r->traced[encoding] : &r->frames[encoding];
 
-    if (r->frames[encoding])
-        return r->frames[encoding];
+    if (*f)
+        return *f;
     if (r->symbol) {
         struct encode_record record = {
             .name = {r->symbol->name, r->symbol->name_len},
             .seq = r->seq,
             .prev = r->prev,
+            .sent_us = r->sent_us,
+            .accepted_us = r->accepted_us,
+            .received_us = r->received_us,
             .state = r->state,
             .body = body,
         };
 
-        r->frames[encoding] = encode_record(&record, r->kind, encoding);
-        r->frames[encoding]->symbol = r->symbol;
+        *f = encode_record(&record, kind, encoding);
+        (*f)->symbol = r->symbol;
     } else {
-        r->frames[encoding] = encode_lost(r->seq, body, encoding);
+        *f = encode_lost(r->seq, body, encoding);
     }
-    w->bytes += r->frames[encoding]->len;
-    return r->frames[encoding];
+    w->bytes += (*f)->len;
+    return *f;
 }

@@ -20,12 +20,13 @@ struct window;
 
 struct window_record {
     uint64_t seq, prev;
-    struct hub_symbol *symbol; /* NULL: a loss, of everybody */
-    enum symbol_message kind;  /* of a symbol's */
+    uint64_t sent_us, accepted_us, received_us; /* 0: not known */
+    struct hub_symbol *symbol;                  /* NULL: a loss, of everybody */
+    enum symbol_message kind;                   /* of a symbol's */
     enum symbol_state state;
     char *body; /* msgpack */
     uint32_t body_len;
-    struct frame *frames[ENCODING_COUNT];
+    struct frame *frames[ENCODING_COUNT], *traced[ENCODING_COUNT];
 };
 
 struct window *window_new(size_t bytes); /* 0: no limit */
@@ -43,6 +44,7 @@ size_t window_count(const struct window *w);
 size_t window_after(const struct window *w, uint64_t seq);
 const struct window_record *window_at(const struct window *w, size_t index);
 /* The window's own; hold it to keep it. */
-struct frame *window_frame(struct window *w, size_t index, enum encoding encoding);
+struct frame *window_frame(struct window *w, size_t index, enum encoding encoding,
+                           enum symbol_message quote_as);
 
 #endif

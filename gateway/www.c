@@ -12,7 +12,8 @@
     X(charts_js, "/www/lightweight-charts.js", "build/web/lightweight-charts.js") \
     X(charts_txt, "/www/lightweight-charts.txt", "build/web/lightweight-charts.txt")
 #else
-#define FROM_NPM(X)
+#define FROM_NPM(X) \
+    X(charts_js, "/www/lightweight-charts.js", "gateway/www/no-charts.js")
 #endif
 
 /*
@@ -20,11 +21,30 @@
  * from the repository's root, where make runs the compiler.  What ends in .html is a page.
  */
 /* clang-format off */
-#define FILES(X)                                            \
-    X(board_html, "/", "gateway/www/board.html")            \
+#define FILES(X) \
+    X(board_html, "/", "gateway/www/board.html") \
     X(board_css, "/www/board.css", "gateway/www/board.css") \
-    X(board_js, "/www/board.js", "gateway/www/board.js")    \
+    X(board_js, "/www/board.js", "gateway/www/board.js") \
+    X(board_chart_js, "/www/board-chart.js", "gateway/www/board-chart.js") \
+    X(board_grid_js, "/www/board-grid.js", "gateway/www/board-grid.js") \
+    X(board_history_js, "/www/board-history.js", "gateway/www/board-history.js") \
+    X(board_panel_js, "/www/board-panel.js", "gateway/www/board-panel.js") \
+    X(board_quotes_js, "/www/board-quotes.js", "gateway/www/board-quotes.js") \
+    X(board_texts_js, "/www/board-texts.js", "gateway/www/board-texts.js") \
+    X(decimal_js, "/www/decimal.js", "gateway/www/decimal.js") \
+    X(openapi_json, "/openapi.json", "gateway/www/openapi.json") \
+    X(docs_html, "/docs", "gateway/www/docs.html") \
+    X(page_js, "/www/page.js", "gateway/www/page.js") \
+    X(ask_js, "/www/ask.js", "gateway/www/ask.js") \
+    X(element_js, "/www/element.js", "gateway/www/element.js") \
     X(style_css, "/www/style.css", "gateway/www/style.css") \
+    X(docs_css, "/www/docs.css", "gateway/www/docs.css") \
+    X(docs_js, "/www/docs.js", "gateway/www/docs.js") \
+    X(docs_schema_js, "/www/docs-schema.js", "gateway/www/docs-schema.js") \
+    X(docs_stream_js, "/www/docs-stream.js", "gateway/www/docs-stream.js") \
+    X(docs_texts_js, "/www/docs-texts.js", "gateway/www/docs-texts.js") \
+    X(pregon_js, "/www/pregon.js", "consumer/js/pregon.js") \
+    X(msgpack_js, "/www/msgpack.js", "consumer/js/msgpack.js") \
     FROM_NPM(X)
 /* clang-format on */
 

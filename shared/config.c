@@ -8,18 +8,18 @@
 
 #include "shared/buf.h"
 #include "shared/check.h"
+#include "shared/config_file.h"
 #include "shared/config_help.h"
-#include "shared/dotenv.h"
+#include "shared/config_near.h"
+#include "shared/config_value.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/version.h"
 
-#define ENV_FILE_MAX (1 << 20)
-
 struct setting {
     const struct config_option *option;
     char *flag;        /* as typed on the command line, or NULL */
-    char *file;        /* as in the .env file, or NULL */
+    const char *file;  /* as in the .env file, or NULL */
     unsigned line;     /* of the .env file */
     const char *value; /* the one that counts */
     int64_t number;    /* what it means, unless it is text */
@@ -29,7 +29,8 @@ struct load {
     struct setting *settings;
     size_t count;
     const char *env_file;
-    struct setting *words; /* whose values need no flag, or NULL */
+    struct config_file lines; /* of it */
+    struct setting *words;    /* whose values need no flag, or NULL */
     bool wrong;
 };
 
@@ -49,127 +50,10 @@ static void complain(struct load *l, const char *format, ...)
     l->wrong = true;
 }
 
-static bool is_secret(const struct config_option *o)
-{
-    size_t len = strlen(o->name);
-
-    return o->kind == CONFIG_secret ||
-           (len > 6 && strcmp(o->name + len - 6, "_TOKEN") == 0);
-}
-
 static bool is_text(enum config_kind kind)
 {
     return kind == CONFIG_text || kind == CONFIG_secret || kind == CONFIG_list ||
            kind == CONFIG_choice || kind == CONFIG_endpoint;
-}
-
-static bool read_int(const char *text, int64_t *out)
-{
-    char *end;
-
-    if (!isdigit((unsigned char)text[text[0] == '-']))
-        return false;
-    errno = 0;
-    *out = strtoll(text, &end, 10);
-    return !*end && !errno;
-}
-
-static bool read_flag(const char *text, int64_t *out)
-{
-    static const char *const words[] = {"0",  "1",   "false", "true",
-                                        "no", "yes", "off",   "on"};
-
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (strcasecmp(text, words[i]) == 0) {
-            *out = i % 2;
-            return true;
-        }
-    return false;
-}
-
-bool config_read_ms(const char *text, int64_t *out)
-{
-    size_t whole = strspn(text, "0123456789"), decimals = 0;
-    int64_t ms = 0;
-
-    if (text[whole] == '.') {
-        decimals = strspn(text + whole + 1, "0123456789");
-        if (!decimals || decimals > 3)
-            return false;
-    }
-    if (!whole || whole > 12 || text[whole + (decimals ? decimals + 1 : 0)])
-        return false;
-    for (size_t i = 0; i < whole; i++)
-        ms = ms * 10 + (text[i] - '0');
-    for (size_t i = 0; i < 3; i++)
-        ms = ms * 10 + (i < decimals ? text[whole + 1 + i] - '0' : 0);
-    *out = ms;
-    return true;
-}
-
-static bool within(int64_t n, const struct config_option *o, int64_t unit)
-{
-    return n >= o->min * unit && n <= o->max * unit;
-}
-
-/* The word of "a|b|c" that `text` is, whatever its case; its length, or 0. */
-static size_t choose(const char *allowed, const char *text, const char **word)
-{
-    size_t len = strlen(text);
-
-    for (const char *w = allowed; *w; w += strspn(w, "|")) {
-        size_t word_len = strcspn(w, "|");
-
-        if (word_len == len && strncasecmp(w, text, len) == 0) {
-            *word = w;
-            return len;
-        }
-        w += word_len;
-    }
-    return 0;
-}
-
-static void ignore_entry(void *ctx, const char *entry)
-{
-    (void)ctx;
-    (void)entry;
-}
-
-static bool is_endpoint(const char *text)
-{
-    const char *port = strrchr(text, ':');
-    int64_t number;
-
-    if (strncmp(text, "ipc://", 6) == 0)
-        return text[6] != '\0';
-    return strncmp(text, "tcp://", 6) == 0 && port > text + 6 &&
-           read_int(port + 1, &number) && number >= 0 && number <= 65535;
-}
-
-static bool check(struct setting *s)
-{
-    const struct config_option *o = s->option;
-    const char *word;
-
-    switch (o->kind) {
-    case CONFIG_text:
-    case CONFIG_secret:
-        return within((int64_t)strlen(s->value), o, 1);
-    case CONFIG_list:
-        return within((int64_t)strlen(s->value), o, 1) &&
-               config_list_each(s->value, ignore_entry, NULL) == OK;
-    case CONFIG_choice:
-        return choose(o->allowed, s->value, &word) != 0;
-    case CONFIG_endpoint:
-        return is_endpoint(s->value);
-    case CONFIG_int:
-        return read_int(s->value, &s->number) && within(s->number, o, 1);
-    case CONFIG_flag:
-        return read_flag(s->value, &s->number);
-    case CONFIG_seconds:
-        return config_read_ms(s->value, &s->number) && within(s->number, o, 1000);
-    }
-    return false;
 }
 
 static void complain_of_value(struct load *l, const struct setting *s)
@@ -178,7 +62,7 @@ static void complain_of_value(struct load *l, const struct setting *s)
     char flag[CONFIG_HELP_FLAG_MAX];
 
     buf_adds(&text, s->option->name);
-    if (!is_secret(s->option)) {
+    if (!config_value_is_secret(s->option)) {
         struct span value = span_of(s->value);
 
         value.len = value.len > 100 ? 100 : value.len;
@@ -196,33 +80,6 @@ static void complain_of_value(struct load *l, const struct setting *s)
     config_help_allowed(&text, s->option);
     complain(l, "%s", buf_text(&text));
     buf_free(&text);
-}
-
-static void store(const struct setting *s, void *out)
-{
-    char *field = (char *)out + s->option->offset, *text;
-    const char *word = s->value;
-    bool yes = s->number;
-
-    switch (s->option->kind) {
-    case CONFIG_choice:
-        choose(s->option->allowed, s->value, &word);
-        /* fallthrough */
-    case CONFIG_endpoint:
-    case CONFIG_text:
-    case CONFIG_secret:
-    case CONFIG_list:
-        text = mem_strndup(word, strlen(s->value));
-        memcpy(field, &text, sizeof text);
-        break;
-    case CONFIG_flag:
-        memcpy(field, &yes, sizeof yes);
-        break;
-    case CONFIG_int:
-    case CONFIG_seconds:
-        memcpy(field, &s->number, sizeof s->number);
-        break;
-    }
 }
 
 static void add_entry(void *list, const char *entry)
@@ -259,32 +116,11 @@ static void set_flag(struct setting *s, const char *value)
     free(old);
 }
 
-static size_t edits(const char *a, const char *b)
-{
-    size_t row[CONFIG_HELP_FLAG_MAX + 1], len = strlen(b);
-
-    for (size_t k = 0; k <= len; k++)
-        row[k] = k;
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i + 1;
-        for (size_t k = 1; k <= len; k++) {
-            size_t best = diagonal + (a[i] != b[k - 1]);
-
-            diagonal = row[k];
-            best = best < row[k] + 1 ? best : row[k] + 1;
-            row[k] = best < row[k - 1] + 1 ? best : row[k - 1] + 1;
-        }
-    }
-    return row[len];
-}
-
 static void nearer(const char *word, const char *known, size_t *best,
                    char out[CONFIG_HELP_FLAG_MAX])
 {
     bool is_start = strlen(word) > 4 && strncmp(word, known, strlen(word)) == 0;
-    size_t distance = is_start ? 1 : edits(word, known);
+    size_t distance = is_start ? 1 : config_near_edits(word, known);
 
     if (distance < *best) {
         *best = distance;
@@ -333,14 +169,6 @@ static struct setting *find_flag(struct load *l, const char *word, bool *is_no)
     return NULL;
 }
 
-static struct setting *find_name(struct load *l, struct span name)
-{
-    for (size_t i = 0; i < l->count; i++)
-        if (span_eq(name, l->settings[i].option->name))
-            return &l->settings[i];
-    return NULL;
-}
-
 /* Take the flag at *argv and, if that stands apart, its value. */
 static void take_flag(struct load *l, char *const **argv)
 {
@@ -373,9 +201,9 @@ static void take_flag(struct load *l, char *const **argv)
     } else if (is_no) {
         set_flag(s, "0");
     } else {
-        bool is_bare =
-            s && s->option->kind == CONFIG_flag &&
-            (!next || next[0] == '-' || (l->words && !read_flag(next, &yes)));
+        bool is_bare = s && s->option->kind == CONFIG_flag &&
+                       (!next || next[0] == '-' ||
+                        (l->words && !config_value_read_flag(next, &yes)));
 
         if (!value && !is_bare && next && strncmp(next, "--", 2) != 0) {
             value = next;
@@ -391,86 +219,31 @@ static void take_flag(struct load *l, char *const **argv)
     free(word);
 }
 
-/*
- * The file may be shared with other programs, so an unknown name is no mistake; one that
- * is ours but for a letter or two, or for its case, most likely is.
- */
-static void warn_of_near_name(const struct load *l, const struct dotenv_entry *entry)
-{
-    char name[CONFIG_HELP_FLAG_MAX], nearest[CONFIG_HELP_FLAG_MAX] = "";
-    size_t best = entry->name.len < 8 ? 2 : 3;
-
-    span_copy(name, sizeof name, entry->name);
-    for (char *c = name; *c; c++)
-        *c = (char)toupper((unsigned char)*c);
-    for (size_t i = 0; i < l->count; i++) {
-        const char *known = l->settings[i].option->name;
-        size_t distance = edits(name, known);
-
-        if (distance < best) {
-            best = distance;
-            snprintf(nearest, sizeof nearest, "%s", known);
-        }
-    }
-    if (nearest[0])
-        log_warning("%s:%u: %.*s is no setting of ours: did you mean %s?", l->env_file,
-                    entry->line, (int)entry->name.len, entry->name.at, nearest);
-}
-
-static void take_env_text(struct load *l, const char *text)
-{
-    struct dotenv d = {text, 1};
-    struct dotenv_entry entry;
-    struct buf value = {0};
-    enum err e;
-
-    while (!(e = dotenv_next(&d, &entry, &value)) && entry.name.len) {
-        struct setting *s = find_name(l, entry.name);
-
-        if (!s) {
-            warn_of_near_name(l, &entry);
-            continue;
-        }
-        free(s->file);
-        s->file = mem_strdup(buf_text(&value));
-        s->line = entry.line;
-    }
-    if (e)
-        complain(l, "%s:%u: %s", l->env_file, entry.line, entry.wrong);
-    buf_free(&value);
-}
-
 static void read_env_file(struct load *l)
 {
+    char error[CONFIG_FILE_ERROR_MAX], nearest[CONFIG_HELP_FLAG_MAX];
     bool is_default = !l->env_file;
-    struct buf text = {0};
-    const char *start;
-    size_t n;
-    FILE *f;
+    const struct config_option *options = l->settings[0].option;
 
     if (is_default)
         l->env_file = CONFIG_HELP_ENV_FILE;
-    f = fopen(l->env_file, "re");
-    if (!f) {
-        if (!is_default || errno != ENOENT)
-            complain(l, "%s: cannot be read: %s", l->env_file, strerror(errno));
-        return;
+    if (!config_file_read(l->env_file, is_default, &l->lines, error))
+        complain(l, "%s", error);
+    for (size_t i = 0; i < l->count; i++) {
+        const struct config_line *line =
+            config_file_find(&l->lines, l->settings[i].option->name);
+
+        l->settings[i].file = line ? line->value : NULL;
+        l->settings[i].line = line ? line->number : 0;
     }
-    do {
-        n = fread(buf_room(&text, 4096), 1, 4096, f);
-        text.len -= 4096 - n;
-    } while (n && text.len <= ENV_FILE_MAX);
-    start = buf_text(&text);
-    if (strncmp(start, "\xEF\xBB\xBF", 3) == 0)
-        start += 3; /* some editors begin a file with U+FEFF */
-    if (ferror(f))
-        complain(l, "%s: cannot be read: %s", l->env_file, strerror(errno));
-    else if (text.len > ENV_FILE_MAX || strlen(text.data) < text.len)
-        complain(l, "%s: not a file of NAME=VALUE lines", l->env_file);
-    else
-        take_env_text(l, start);
-    fclose(f);
-    buf_free(&text);
+    for (size_t i = 0; i < l->lines.count; i++) {
+        const struct config_line *line = &l->lines.lines[i];
+
+        if (config_near_setting(line->name, options, nearest) &&
+            strcmp(line->name, nearest) != 0)
+            log_warning("%s:%u: %s is no setting of ours: did you mean %s?",
+                        l->env_file, line->number, line->name, nearest);
+    }
 }
 
 /* Has its own exit code, so it ends here; settings are not looked at. */
@@ -507,7 +280,7 @@ static void resolve(struct load *l)
         s->value = s->flag ? s->flag : getenv(s->option->name);
         if (!s->value)
             s->value = s->file ? s->file : s->option->value;
-        if (!check(s))
+        if (!config_value_read(s->option, s->value, &s->number))
             complain_of_value(l, s);
     }
 }
@@ -543,10 +316,11 @@ enum config_outcome config_load(const struct config_program *program, char *cons
     resolve(&l);
     for (size_t i = 0; i < l.count; i++) {
         if (!l.wrong)
-            store(&l.settings[i], out);
+            config_value_store(l.settings[i].option, l.settings[i].value,
+                               l.settings[i].number, out);
         free(l.settings[i].flag);
-        free(l.settings[i].file);
     }
+    config_file_free(&l.lines);
     free(l.settings);
     return l.wrong ? CONFIG_WRONG : CONFIG_RUN;
 }

@@ -147,12 +147,10 @@ bool pack_next(struct span *c, struct pack_value *out)
     }
 }
 
-static enum err check_value(struct span *c, int depth);
-
 static enum err check_map(struct span *c, uint32_t count, int depth)
 {
     struct span keys[PACK_KEYS_MAX];
-    struct pack_value key;
+    struct pack_value key, value;
     enum err e;
 
     if (count > PACK_KEYS_MAX)
@@ -165,27 +163,27 @@ static enum err check_map(struct span *c, uint32_t count, int depth)
             if (keys[k].len == key.text.len &&
                 memcmp(keys[k].at, key.text.at, key.text.len) == 0)
                 return ERR_DUPLICATE_KEY;
-        e = check_value(c, depth);
+        e = pack_take(c, depth, &value);
         if (e)
             return e;
     }
     return OK;
 }
 
-static enum err check_value(struct span *c, int depth)
+enum err pack_take(struct span *c, int depth, struct pack_value *out)
 {
-    struct pack_value v;
+    struct pack_value element;
 
-    if (!pack_next(c, &v))
+    if (!pack_next(c, out))
         return ERR_MALFORMED;
-    if (v.type != PACK_MAP && v.type != PACK_ARRAY)
+    if (out->type != PACK_MAP && out->type != PACK_ARRAY)
         return OK;
     if (depth == PACK_DEPTH_MAX)
         return ERR_TOO_DEEP;
-    if (v.type == PACK_MAP)
-        return check_map(c, v.count, depth + 1);
-    for (uint32_t i = 0; i < v.count; i++) {
-        enum err e = check_value(c, depth + 1);
+    if (out->type == PACK_MAP)
+        return check_map(c, out->count, depth + 1);
+    for (uint32_t i = 0; i < out->count; i++) {
+        enum err e = pack_take(c, depth + 1, &element);
 
         if (e)
             return e;
@@ -195,7 +193,8 @@ static enum err check_value(struct span *c, int depth)
 
 enum err pack_check(struct span bytes)
 {
-    enum err e = check_value(&bytes, 0);
+    struct pack_value v;
+    enum err e = pack_take(&bytes, 0, &v);
 
     return e ? e : bytes.len ? ERR_MALFORMED : OK;
 }

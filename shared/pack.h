@@ -52,6 +52,11 @@ MUST_CHECK enum err pack_check(struct span bytes);
 bool pack_next(struct span *cursor, struct pack_value *out);
 /* Move past one whole value.  false: malformed. */
 bool pack_skip(struct span *cursor);
+/*
+ * Read one value `depth` containers deep and move past the whole of it, checked as pack_check
+ * does.  For who looks at a map's pairs and checks them in one walk.
+ */
+MUST_CHECK enum err pack_take(struct span *cursor, int depth, struct pack_value *out);
 
 /*
  * In a map that passed pack_check: find `key`.  *raw (may be NULL) gets the value's bytes.

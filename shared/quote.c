@@ -11,14 +11,19 @@
 #define TEXT_FIELD_MAX 64
 #define TIME_MAX 253402300800.0 /* the year 10000 */
 
-static const struct {
-    const char *name;
-    size_t len;
-    enum quote_field kind;
-} fields[] = {
-#define X(name, kind) {#name, sizeof #name - 1, QUOTE_FIELD_##kind},
+/* The known fields by themselves, then by kind. */
+enum field {
+#define X(name, kind) FIELD_##name,
     QUOTE_FIELDS(X)
 #undef X
+        FIELD_COUNT
+};
+
+static const enum quote_field kinds[] = {
+#define X(name, kind) QUOTE_FIELD_##kind,
+    QUOTE_FIELDS(X)
+#undef X
+        QUOTE_FIELD_OTHER,
 };
 
 static const struct {
@@ -128,12 +133,20 @@ int quote_decimal_compare(struct span a, struct span b)
     return order;
 }
 
+/* Lengths are constants here, so that comparing is a load or two. */
+static enum field find_field(struct span name)
+{
+#define X(text, kind)                                                                  \
+    if (name.len == sizeof #text - 1 && memcmp(name.at, #text, sizeof #text - 1) == 0) \
+        return FIELD_##text;
+    QUOTE_FIELDS(X)
+#undef X
+    return FIELD_COUNT;
+}
+
 enum quote_field quote_field_kind(struct span name)
 {
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (name.len == fields[i].len && memcmp(name.at, fields[i].name, name.len) == 0)
-            return fields[i].kind;
-    return QUOTE_FIELD_OTHER;
+    return kinds[find_field(name)];
 }
 
 /* What the rules across fields need to know. */
@@ -144,36 +157,44 @@ struct facts {
     double time;
 };
 
-static enum quote_refusal check_field(struct span name, const struct pack_value *v,
+static enum quote_refusal check_price(enum field field, const struct pack_value *v,
                                       struct facts *f)
 {
-    switch (quote_field_kind(name)) {
+    if (v->type != PACK_STR || !quote_is_decimal(v->text))
+        return QUOTE_BAD_PRICE;
+    if (field == FIELD_bid)
+        f->bid = v->text;
+    else if (field == FIELD_ask)
+        f->ask = v->text;
+    f->has_price |= field == FIELD_bid || field == FIELD_ask || field == FIELD_last;
+    return QUOTE_ACCEPTED;
+}
+
+static enum quote_refusal check_time(enum field field, const struct pack_value *v,
+                                     struct facts *f)
+{
+    double t = v->type == PACK_FLOAT ? v->f : v->type == PACK_UINT ? (double)v->u : -1;
+
+    if (!(t >= 0 && t < TIME_MAX))
+        return QUOTE_BAD_TIME;
+    if (field == FIELD_timestamp) {
+        f->time = t;
+        f->has_time = true;
+    }
+    return QUOTE_ACCEPTED;
+}
+
+static enum quote_refusal check_field(enum field field, struct span name,
+                                      const struct pack_value *v, struct facts *f)
+{
+    switch (kinds[field]) {
     case QUOTE_FIELD_PRICE:
-        if (v->type != PACK_STR || !quote_is_decimal(v->text))
-            return QUOTE_BAD_PRICE;
-        if (span_eq(name, "bid"))
-            f->bid = v->text;
-        else if (span_eq(name, "ask"))
-            f->ask = v->text;
-        f->has_price |=
-            span_eq(name, "bid") || span_eq(name, "ask") || span_eq(name, "last");
-        return QUOTE_ACCEPTED;
+        return check_price(field, v, f);
     case QUOTE_FIELD_TEXT:
         return v->type == PACK_STR && v->text.len <= TEXT_FIELD_MAX ? QUOTE_ACCEPTED
                                                                     : QUOTE_BAD_TEXT;
-    case QUOTE_FIELD_TIME: {
-        double t = v->type == PACK_FLOAT  ? v->f
-                   : v->type == PACK_UINT ? (double)v->u
-                                          : -1;
-
-        if (!(t >= 0 && t < TIME_MAX))
-            return QUOTE_BAD_TIME;
-        if (span_eq(name, "timestamp")) {
-            f->time = t;
-            f->has_time = true;
-        }
-        return QUOTE_ACCEPTED;
-    }
+    case QUOTE_FIELD_TIME:
+        return check_time(field, v, f);
     case QUOTE_FIELD_OTHER:
         break;
     }
@@ -184,29 +205,69 @@ static enum quote_refusal check_field(struct span name, const struct pack_value 
     return QUOTE_ACCEPTED;
 }
 
+/* The names seen so far: a bit each of those we know, the others as they are. */
+struct names {
+    uint32_t known;
+    uint32_t count;
+    struct span others[PACK_KEYS_MAX];
+};
+
+_Static_assert(FIELD_COUNT <= 32, "a bit each");
+
+static bool is_named_twice(struct names *n, enum field field, struct span name)
+{
+    uint32_t bit = field < FIELD_COUNT ? UINT32_C(1) << field : 0;
+
+    if (n->known & bit)
+        return true;
+    n->known |= bit;
+    if (bit)
+        return false;
+    for (uint32_t i = 0; i < n->count; i++)
+        if (n->others[i].len == name.len &&
+            memcmp(n->others[i].at, name.at, name.len) == 0)
+            return true;
+    n->others[n->count++] = name;
+    return false;
+}
+
+/*
+ * One walk, as every quote takes it: what pack_check would refuse, and the first field that is
+ * not as it must be.  A body that is malformed further on is malformed, whatever its fields.
+ */
+static enum quote_refusal check_fields(struct span c, struct facts *f)
+{
+    enum quote_refusal refusal = QUOTE_ACCEPTED;
+    struct pack_value head, key, v;
+    struct names names;
+
+    names.known = names.count = 0;
+    if (!pack_next(&c, &head) || head.type != PACK_MAP || head.count > PACK_KEYS_MAX)
+        return QUOTE_MALFORMED;
+    for (uint32_t i = 0; i < head.count; i++) {
+        enum field field;
+
+        if (!pack_next(&c, &key) || key.type != PACK_STR)
+            return QUOTE_MALFORMED;
+        field = find_field(key.text);
+        if (is_named_twice(&names, field, key.text) || pack_take(&c, 1, &v))
+            return QUOTE_MALFORMED;
+        if (!refusal)
+            refusal = check_field(field, key.text, &v, f);
+    }
+    return c.len ? QUOTE_MALFORMED : refusal;
+}
+
 enum quote_refusal quote_check(struct span body, const struct quote_rules *rules)
 {
-    struct span c = body;
-    struct pack_value head, key, v;
     struct facts f = {0};
+    enum quote_refusal refusal;
 
     if (body.len > QUOTE_BYTES_MAX)
         return QUOTE_OVERSIZED;
-    if (pack_check(body) || !pack_next(&c, &head) || head.type != PACK_MAP)
-        return QUOTE_MALFORMED;
-    for (uint32_t i = 0; i < head.count; i++) {
-        struct span at;
-        enum quote_refusal r;
-
-        if (!pack_next(&c, &key))
-            return QUOTE_MALFORMED;
-        at = c;
-        if (!pack_skip(&c) || !pack_next(&at, &v))
-            return QUOTE_MALFORMED;
-        r = check_field(key.text, &v, &f);
-        if (r)
-            return r;
-    }
+    refusal = check_fields(body, &f);
+    if (refusal)
+        return refusal;
     if (!f.has_price)
         return QUOTE_NO_PRICE;
     if (!f.has_time)

@@ -80,8 +80,9 @@ enum wire_kind {
 struct wire_record {
     enum wire_kind kind;
     uint64_t epoch, seq, prev;
-    uint64_t sent_us, accepted_us;
-    struct span body; /* into the message read */
+    uint64_t sent_us, accepted_us; /* 0: not known */
+    struct span body;              /* into the message read */
+    uint64_t received_us; /* not on the wire: the reader's own stamp, 0 as it is read */
 };
 
 /* Write the 47 bytes of a header. */
@@ -95,6 +96,13 @@ void wire_put(struct buf *out, const struct wire_record *r);
  * *stampable (may be NULL): the header has our fixed width and nothing follows the body.
  */
 MUST_CHECK enum err wire_read(struct span message, struct wire_record *out,
+                              bool *stampable);
+
+/*
+ * The same for who has the body checked next (quote_check, pack_check): a walk less over every
+ * quote.  The body is all that follows the header, and need not be one value.
+ */
+MUST_CHECK enum err wire_open(struct span message, struct wire_record *out,
                               bool *stampable);
 
 /* Only the six integers, of a message whose body wire_read refused.  The body is left empty. */

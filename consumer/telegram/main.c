@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "consumer/telegram/bottoken.h"
 #include "consumer/telegram/decimal.h"
 #include "consumer/telegram/duty.h"
 #include "consumer/telegram/telegram_config.h"
@@ -18,26 +19,12 @@
 #include "shared/mem.h"
 #include "shared/version.h"
 
-#define TOKEN_MAX 100
 #define CHATS_MAX 1000
 
-static bool is_token(const char *token)
-{
-    size_t digits = strspn(token, "0123456789");
-    size_t secret;
-
-    if (!digits || digits > 20 || token[digits] != ':')
-        return false;
-    secret =
-        strspn(token + digits + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv"
-                                   "wxyz0123456789_-");
-    return secret && !token[digits + 1 + secret];
-}
-
-static bool read_token_file(const char *path, char out[TOKEN_MAX + 2])
+static bool read_token_file(const char *path, char out[BOTTOKEN_MAX + 2])
 {
     FILE *f = fopen(path, "re");
-    bool is_read = f && fgets(out, TOKEN_MAX + 2, f);
+    bool is_read = f && fgets(out, BOTTOKEN_MAX + 2, f);
 
     if (!f)
         log_critical("TELEGRAM_TOKEN_FILE=\"%s\": cannot be read: %s", path,
@@ -52,7 +39,7 @@ static bool read_token_file(const char *path, char out[TOKEN_MAX + 2])
 }
 
 /* The token, out of one of two places; its text is never said. */
-static bool find_token(const struct telegram_config *c, char out[TOKEN_MAX + 2])
+static bool find_token(const struct telegram_config *c, char out[BOTTOKEN_MAX + 2])
 {
     bool has_text = *c->telegram_token, has_file = *c->telegram_token_file;
 
@@ -64,10 +51,10 @@ static bool find_token(const struct telegram_config *c, char out[TOKEN_MAX + 2])
         return false;
     }
     if (has_text)
-        snprintf(out, TOKEN_MAX + 2, "%s", c->telegram_token);
+        snprintf(out, BOTTOKEN_MAX + 2, "%s", c->telegram_token);
     else if (!read_token_file(c->telegram_token_file, out))
         return false;
-    if (is_token(out))
+    if (bottoken_is_right(out))
         return true;
     log_critical("%s: must be NUMBER:SECRET, as @BotFather gives it",
                  has_text ? "TELEGRAM_TOKEN" : "TELEGRAM_TOKEN_FILE");
@@ -108,7 +95,7 @@ static bool is_url(const char *text)
 }
 
 static bool read_settings(const struct telegram_config *c, struct chats *chats,
-                          char token[TOKEN_MAX + 2], struct duty_settings *out)
+                          char token[BOTTOKEN_MAX + 2], struct duty_settings *out)
 {
     size_t len = strlen(c->telegram_api_base_url);
 
@@ -181,7 +168,7 @@ int main(int argc, char **argv)
     static struct telegram_config config;
     static struct duty duty;
     static struct chats chats;
-    static char token[TOKEN_MAX + 2];
+    static char token[BOTTOKEN_MAX + 2];
     struct duty_settings settings;
     struct check *check;
     struct loop *loop;

@@ -1,349 +1,355 @@
-"use strict";
-const texts = {
-    en: {
-        motto: "live quotes, called out to whoever listens",
-        heads: ["Symbol", "Last", "Bid", "Ask", "Age", "State", "Source"],
-        filter: "Filter symbols", health: "health", check: "connection check",
-        connecting: "Connecting…", live: "Connected, quotes are live",
-        stale: "Connected, but the values are old: no fresh quotes arrive",
-        silent: "Connected, but nothing has been heard for {0} s",
-        waiting: "Not connected; next try in {0} s",
-        leaving: "The server restarts; connecting again in {0} s",
-        refused: "The server refuses the connection", unreachable: "The server cannot be reached",
-        symbols: "{0} symbols", merged: "{0} merged", recorded: "recorded data",
-        recordedNote: "These quotes are recorded data, played back: not today's market.",
-        why: "Why: {0}", change: "What to change: {0}", origin: "This page's origin: {0}",
-        accepts: "The server would accept this page, so something in between stops the WebSocket: " +
-            "a proxy that does not forward Upgrade and Connection, or cuts the connection.",
-        lost: "Lost between feed {0} and the server: {1} quotes",
-        states: {live: "live", stale: "stale", unknown: "unknown", closed: "closed"},
-    },
-    es: {
-        motto: "cotizaciones en vivo, a viva voz, para quien escuche",
-        heads: ["Símbolo", "Último", "Compra", "Venta", "Edad", "Estado", "Fuente"],
-        filter: "Filtrar símbolos", health: "salud", check: "prueba de conexión",
-        connecting: "Conectando…", live: "Conectado, cotizaciones en vivo",
-        stale: "Conectado, pero los valores son viejos: no llegan cotizaciones nuevas",
-        silent: "Conectado, pero no se oye nada desde hace {0} s",
-        waiting: "Sin conexión; nuevo intento en {0} s",
-        leaving: "El servidor se reinicia; nueva conexión en {0} s",
-        refused: "El servidor rechaza la conexión", unreachable: "No se alcanza el servidor",
-        symbols: "{0} símbolos", merged: "{0} fusionadas", recorded: "datos grabados",
-        recordedNote: "Estas cotizaciones son datos grabados y reproducidos: no son del mercado de hoy.",
-        why: "Motivo: {0}", change: "Qué cambiar: {0}", origin: "Origen de esta página: {0}",
-        accepts: "El servidor aceptaría esta página; algo en el camino impide el WebSocket: " +
-            "un proxy que no reenvía Upgrade y Connection, o que corta la conexión.",
-        lost: "Perdidas entre la fuente {0} y el servidor: {1} cotizaciones",
-        states: {live: "en vivo", stale: "atrasado", unknown: "desconocido", closed: "cerrado"},
-    },
-};
-const language = (navigator.language || "en").toLowerCase().startsWith("es") ? "es" : "en";
-const t = texts[language];
-const say = (text, ...values) => text.replace(/\{(\d)\}/g, (_, i) => values[i]);
-const at = id => document.getElementById(id);
+/*
+ * board.js: the quote board: what comes over the stream, painted once per frame.
+ *
+ * The choice stands in the URL, so that a board can be shared: ?q= search, &sort=-percent, &symbol=,
+ * &range=; &symbols= says what is subscribed to at all, &token= and &lang= what they say.
+ */
+import { connect } from "./pregon.js";
+import { Entry, arrange, columns } from "./board-quotes.js";
+import { Grid } from "./board-grid.js";
+import { Panel, arrow, ranges } from "./board-panel.js";
+import { at, fill, make, root, say } from "./page.js";
+import t from "./board-texts.js";
 
-/* A proxy may have put a prefix in front of us. */
-const base = location.pathname.replace(/\/(index\.html)?$/, "");
-const streamUrl = location.origin.replace(/^http/, "ws") + base + "/ws/cotizaciones" + location.search;
-/* The check must be shown the token that the handshake was. */
-const token = new URLSearchParams(location.search).get("token");
-const checkUrl = base + "/cotizaciones/websocket_check?" +
-    new URLSearchParams({origin: location.origin, ...(token && {token})});
+const REARRANGE_MS = 1000; // sorted by what moves, rows change places no more often
 
-const rows = new Map(); /* symbol: {quote, tr, cells, shown} */
-const dirty = new Set();
-let clockAhead = 0; /* the server's clock less ours, seconds */
-let heardAt = 0, heartbeat = 5, merged = 0, attempts = 0, retryAt = 0;
-let isOpen = false, isLeaving = false, isRefused = false, anyRecorded = false, epoch = "";
-let reconnectAfter = null;
-let socket = null;
+const entries = new Map(); // by symbol
+const changed = new Set(); // since the last frame
+const choice = { q: "", sort: "symbol", way: 1, symbol: "", range: "1h" };
+const narrow = matchMedia("(max-width: 60rem)");
 
-function setStatus(words, kind) {
-    if (at("words").textContent !== words)
-        at("words").textContent = words;
-    at("status").className = kind;
+let isPainting = false;
+let isArranged = false;
+let status = { phase: "connecting" };
+let retryAt = 0;
+let clockAhead = 0; // the gateway's clock less ours, seconds
+let heard = 0; // quotes since the last tick
+let rate = 0;
+let isRecorded = false;
+let shownCount = 0;
+
+const serverNow = () => Date.now() / 1000 + clockAhead;
+
+/* --- the choice, in the URL -------------------------------------------------------------- */
+
+function readChoice() {
+  const query = new URLSearchParams(location.search);
+  const sort = query.get("sort") ?? "symbol", column = sort.replace(/^-/, "");
+  choice.q = (query.get("q") ?? "").toUpperCase();
+  choice.sort = columns.includes(column) ? column : "symbol";
+  choice.way = sort.startsWith("-") ? -1 : 1;
+  choice.symbol = query.get("symbol") ?? "";
+  choice.range = query.get("range") in ranges ? query.get("range") : "1h";
+  at("search").value = choice.q;
 }
 
-function addRow(symbol) {
-    const tr = document.createElement("tr");
-    const row = {symbol, quote: {}, tr, cells: [], shown: []};
-    for (let i = 0; i < t.heads.length; i++)
-        row.cells.push(tr.appendChild(document.createElement("td")));
-    row.cells[0].textContent = symbol;
-    let next = null, best = null;
-    for (const [name, other] of rows)
-        if (name > symbol && (best === null || name < best))
-            [best, next] = [name, other.tr];
-    at("rows").insertBefore(tr, next);
-    tr.hidden = !matches(symbol);
-    rows.set(symbol, row);
-    return row;
+function writeChoice(isStep = false) {
+  const query = new URLSearchParams(location.search);
+  const values = {
+    q: choice.q, sort: (choice.way < 0 ? "-" : "") + choice.sort, symbol: choice.symbol,
+    range: choice.symbol && choice.range,
+  };
+  for (const [name, value] of Object.entries(values))
+    if (value && !(name === "sort" && value === "symbol"))
+      query.set(name, value);
+    else
+      query.delete(name);
+  const text = query.toString().replaceAll("%2F", "/");
+  history[isStep ? "pushState" : "replaceState"](null, "", text ? `?${text}` : location.pathname);
 }
 
-function matches(symbol) {
-    return symbol.includes(at("filter").value.trim().toUpperCase());
+/* --- what comes ---------------------------------------------------------------------------- */
+
+function entryOf(symbol) {
+  let entry = entries.get(symbol);
+  if (!entry) {
+    entries.set(symbol, (entry = new Entry(symbol)));
+    isArranged = false;
+  }
+  return entry;
 }
 
-function flash(cell, before, after) {
-    if (!cell.animate || matchMedia("(prefers-reduced-motion: reduce)").matches)
-        return;
-    /* Only the colour looks at the number; what is shown is the text as it came. */
-    const up = Number(after) >= Number(before);
-    cell.animate([{backgroundColor: up ? "rgba(20,160,90,.45)" : "rgba(210,50,40,.45)"},
-        {backgroundColor: "rgba(0,0,0,0)"}], {duration: 700});
+function touch(entry) {
+  changed.add(entry);
+  paint();
 }
 
-function show(row, index, text) {
-    const before = row.shown[index];
-    if (before === text)
-        return;
-    row.shown[index] = text;
-    row.cells[index].textContent = text;
-    if (index >= 1 && index <= 3 && before)
-        flash(row.cells[index], before, text);
+function onQuote(quote) {
+  const entry = entryOf(quote.symbol);
+  heard++;
+  entry.take(quote, Date.now() / 1000);
+  if (!isRecorded && String(quote.source ?? "").startsWith("recorded")) {
+    isRecorded = true;
+    at("recorded").hidden = false;
+  }
+  touch(entry);
+  if (panel.symbol === quote.symbol)
+    panel.take(quote);
 }
 
-function ageText(seconds) {
-    if (!(seconds > 0))
-        seconds = 0;
-    if (seconds < 100)
-        return seconds.toFixed(seconds < 10 ? 1 : 0) + " s";
-    if (seconds < 6000)
-        return Math.round(seconds / 60) + " min";
-    return seconds < 172800 ? Math.round(seconds / 3600) + " h" : Math.round(seconds / 86400) + " d";
+function onState({ symbol, state }) {
+  const entry = entryOf(symbol);
+  entry.state = state;
+  touch(entry);
 }
 
-function showAge(row) {
-    const stamp = row.quote.timestamp;
-    show(row, 4, typeof stamp === "number" ? ageText(Date.now() / 1000 + clockAhead - stamp) : "");
+function onReset() {
+  entries.clear(); // another log: what we hold says nothing any more
+  isArranged = false;
+  paint();
 }
 
-function showRow(row) {
-    const q = row.quote, source = String(q.source || "");
-    const isRecorded = source.startsWith("recorded");
-    show(row, 1, String(q.last ?? ""));
-    show(row, 2, String(q.bid ?? ""));
-    show(row, 3, String(q.ask ?? ""));
-    showAge(row);
-    show(row, 5, t.states[q.state] || String(q.state || ""));
-    show(row, 6, isRecorded ? source.replace(/^recorded( data)?/, t.recorded) : source);
-    row.cells[6].className = isRecorded ? "recorded" : "";
-    row.tr.className = q.state === "stale" || q.state === "closed" ? q.state : "";
-    if (isRecorded && !anyRecorded) {
-        anyRecorded = true;
-        at("recorded").firstElementChild.textContent = t.recordedNote;
-        at("recorded").hidden = false;
-    }
+function onLost({ feed, count, first, last }) {
+  notice([feed ? say(t.lost, feed, count) : say(t.lostLog, last - first + 1)]);
 }
+
+async function onStatus(next) {
+  status = next;
+  retryAt = next.retryIn === null ? 0 : Date.now() + next.retryIn * 1000;
+  if (next.refusal)
+    explain(next);
+  else if (next.phase === "connected")
+    notice([]);
+  showPill();
+  if (next.phase === "connected") {
+    const asked = Date.now() / 1000;
+    const { timestamp } = await client.ask("ping").catch(() => ({ timestamp: asked }));
+    clockAhead = timestamp - (asked + Date.now() / 1000) / 2;
+  }
+}
+
+/* --- what is said about the connection ------------------------------------------------------- */
+
+function phaseText() {
+  if (status.phase === "resuming")
+    return say(t.phases.resuming, status.since.seq);
+  if (status.phase !== "connected")
+    return t.phases[status.phase];
+  if (!entries.size)
+    return t.phases.empty;
+  return isAnyLive() ? t.phases.connected : t.phases.stale;
+}
+
+function isAnyLive() {
+  for (const entry of entries.values())
+    if (entry.state === "live")
+      return true;
+  return false;
+}
+
+function showPill() {
+  const words = phaseText(), left = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
+  const isOld = status.phase === "connected" && words !== t.phases.connected;
+  if (at("words").textContent !== words)
+    at("words").textContent = words;
+  at("pill").dataset.phase = isOld ? "stale" : status.phase;
+  at("retry").textContent = retryAt ? say(t.retry, left) : "";
+}
+
+function explain({ text, refusal }) {
+  const { code, reason, hint, setting } = refusal;
+  const translated = t.refusals[code];
+  const lines = translated
+    ? [say(t.refusedTitle, code), say(translated, location.origin)]
+    : [say(t.refusedTitle, code), reason || text, ...(hint ? [say(t.change, hint)] : [])];
+  if (setting)
+    lines.push(say(t.setting, setting));
+  notice(lines, code);
+}
+
+function notice(lines, code = "") {
+  const box = at("notice");
+  if (box.dataset.code === code && code)
+    return;
+  box.dataset.code = code;
+  box.hidden = !lines.length;
+  box.replaceChildren(...lines.map((line) => make("p", "", line)));
+  if (lines.length && !code) {
+    const button = make("button", "close", "×", box);
+    button.setAttribute("aria-label", t.dismiss);
+    button.addEventListener("click", () => notice([]));
+  }
+}
+
+/* --- painting ---------------------------------------------------------------------------------- */
 
 function paint() {
-    for (const row of dirty)
-        showRow(row);
-    dirty.clear();
-    at("counts").textContent = "· " + say(t.symbols, rows.size) +
-        (merged ? " · " + say(t.merged, merged) : "");
+  if (isPainting)
+    return;
+  isPainting = true;
+  requestAnimationFrame(() => {
+    isPainting = false;
+    if (!isArranged)
+      rearrange();
+    grid.paint(changed);
+    if (panel.symbol && changed.has(entries.get(panel.symbol)))
+      panel.show();
+    changed.clear();
+  });
 }
 
-function touch(row) {
-    if (dirty.size === 0)
-        requestAnimationFrame(paint);
-    dirty.add(row);
+function rearrange() {
+  const shown = arrange(entries.values(), choice.q, choice.sort, choice.way);
+  isArranged = true;
+  shownCount = shown.length;
+  grid.arrange(shown);
+  grid.sorted(choice.sort, choice.way);
+  at("empty").hidden = shown.length > 0;
+  at("empty").textContent = choice.q && entries.size ? say(t.none, choice.q) : t.empty;
+  showCounts();
+  if (choice.symbol && !panel.symbol && entries.has(choice.symbol))
+    openPanel(entries.get(choice.symbol));
 }
 
-function clearRows() {
-    rows.clear();
-    dirty.clear();
-    at("rows").replaceChildren();
-    anyRecorded = false;
-    at("recorded").hidden = true;
+function showCounts() {
+  const count = shownCount < entries.size ? say(t.shown, shownCount, entries.size) : say(t.symbols, entries.size);
+  at("counts").textContent = `${count} · ${say(t.rate, rate)}`;
 }
 
-function newEpoch(name) {
-    if (epoch && name && name !== epoch)
-        clearRows(); /* another log: what we hold says nothing any more */
-    epoch = name || epoch;
+function ageText({ quote: { timestamp } }) {
+  if (typeof timestamp !== "number")
+    return "";
+  const age = Math.max(0, serverNow() - timestamp);
+  if (age < 60)
+    return age < 1 ? t.now : `${Math.floor(age)} s`;
+  if (age < 3600)
+    return `${Math.floor(age / 60)} min`;
+  return age < 172800 ? `${Math.floor(age / 3600)} h` : `${Math.floor(age / 86400)} d`;
 }
 
-function take(m) {
-    switch (m.type) {
-    case "welcome":
-        clockAhead = (m.timestamp || Date.now() / 1000) - Date.now() / 1000;
-        heartbeat = m.heartbeat || heartbeat;
-        attempts = 0;
-        newEpoch(m.epoch);
-        setRefused([]);
-        break;
-    case "snapshot":
-    case "quote": {
-        const row = rows.get(m.symbol) || addRow(m.symbol);
-        row.quote = Object.assign({state: m.type === "quote" ? "live" : row.quote.state}, m);
-        touch(row);
-        break;
+function sinceText({ base, isMiddle }) {
+  const text = base ? say(t.since[base.kind], base.text, base.at ? new Date(base.at * 1000).toLocaleTimeString() : "") : "";
+  return isMiddle ? `${text} (${t.middle})` : text;
+}
+
+const column = (id, text, more) => ({ id, label: t.columns[id], title: t.hints[id], text, ...more });
+const moves = { look: (e) => e.direction, hint: sinceText };
+
+const grid = new Grid(at("quotes"), [
+  column("symbol", (e) => e.symbol),
+  column("last", (e) => e.quote.last ?? "", { flashes: true }),
+  column("bid", (e) => e.quote.bid ?? "", { flashes: true }),
+  column("ask", (e) => e.quote.ask ?? "", { flashes: true }),
+  column("change", (e) => e.change, moves),
+  column("percent", (e) => e.percent && `${arrow(e.direction)} ${e.percent}`, moves),
+  column("age", ageText),
+  column("state", (e) => t.states[e.state] ?? e.state),
+], { paint, open: choose, sort: sortBy });
+
+/* --- what the reader does ------------------------------------------------------------------------ */
+
+function sortBy(id) {
+  choice.way = choice.sort === id ? -choice.way : id === "symbol" || id === "state" ? 1 : -1;
+  choice.sort = id;
+  isArranged = false;
+  writeChoice();
+  paint();
+}
+
+function choose(entry) {
+  choice.symbol = entry.symbol;
+  writeChoice(true);
+  openPanel(entry);
+}
+
+function openPanel(entry) {
+  document.body.dataset.panel = "open";
+  at("board").inert = narrow.matches;
+  grid.select(entry);
+  panel.open(entry, choice.range);
+  panel.focus();
+}
+
+function closePanel() {
+  delete document.body.dataset.panel;
+  at("board").inert = false;
+  panel.close();
+  at("quotes").focus();
+}
+
+const client = connect(new URL(`ws/cotizaciones`, root), {
+  symbols: new URLSearchParams(location.search).get("symbols")?.split(",").filter(Boolean) ?? ["*"],
+  token: new URLSearchParams(location.search).get("token") ?? undefined,
+  onQuote, onState, onReset, onLost, onStatus,
+});
+
+const panel = new Panel(at("panel"), client, {
+  close() {
+    choice.symbol = "";
+    writeChoice(true);
+    closePanel();
+  },
+  range(name) {
+    choice.range = name;
+    writeChoice();
+    panel.open(entries.get(choice.symbol), name);
+  },
+});
+
+at("search").addEventListener("input", () => {
+  choice.q = at("search").value.trim().toUpperCase();
+  isArranged = false;
+  writeChoice();
+  paint();
+});
+
+at("search").addEventListener("keydown", (event) => {
+  if (event.key === "Escape" || event.key === "ArrowDown" || event.key === "Enter") {
+    event.preventDefault();
+    if (event.key === "Escape") {
+      at("search").value = "";
+      at("search").dispatchEvent(new Event("input"));
     }
-    case "state": {
-        const row = rows.get(m.symbol) || addRow(m.symbol);
-        row.quote.state = m.state;
-        touch(row);
-        break;
-    }
-    case "heartbeat":
-        merged = m.merged || merged;
-        break;
-    case "reset":
-        newEpoch(m.epoch);
-        break;
-    case "lost":
-        setRefused([say(t.lost, m.feed, m.count)]);
-        break;
-    case "error":
-        setRefused([String(m.message || m.code)]);
-        break;
-    case "going_away":
-        reconnectAfter = Number(m.reconnect_after);
-        break;
-    }
-}
+    at("quotes").focus();
+  }
+});
 
-function setRefused(lines, items) {
-    const box = at("refused");
-    box.replaceChildren();
-    box.hidden = lines.length === 0;
-    for (const line of lines)
-        box.appendChild(document.createElement("p")).textContent = line;
-    if (items && items.length) {
-        const list = box.appendChild(document.createElement("ul"));
-        for (const item of items)
-            list.appendChild(document.createElement("li")).textContent = item;
-    }
-}
+addEventListener("keydown", (event) => {
+  if (event.key === "/" && !event.target.closest("input")) {
+    event.preventDefault();
+    at("search").select();
+  } else if (event.key === "Escape" && panel.symbol && event.target !== at("search")) {
+    event.preventDefault();
+    closePanel();
+    choice.symbol = "";
+    writeChoice(true);
+  }
+});
 
-/* Page code sees nothing of a failed handshake: ask the server what it would have said. */
-async function diagnose() {
-    try {
-        const answer = await (await fetch(checkUrl, {cache: "no-store"})).json();
-        const lines = [], notes = (answer.proxy && answer.proxy.notes) || [];
-        if (isOpen)
-            return;
-        isRefused = !answer.allowed;
-        if (answer.allowed) {
-            lines.push(t.accepts);
-        } else {
-            lines.push(say(t.why, answer.status + " " + answer.code + ": " + answer.message));
-            if (answer.hint)
-                lines.push(say(t.change, answer.hint));
-            lines.push(say(t.origin, answer.origin));
-        }
-        setRefused(lines, notes);
-    } catch (e) {
-        isRefused = false;
-        setRefused([t.unreachable]);
-    }
-}
+addEventListener("popstate", () => {
+  readChoice();
+  isArranged = false;
+  const entry = entries.get(choice.symbol);
+  if (entry && entry.symbol !== panel.symbol)
+    openPanel(entry);
+  else if (!entry && panel.symbol)
+    closePanel();
+  paint();
+});
 
-function retryDelay() {
-    /* The server gave each of us a slot of its own; else we spread ourselves. */
-    if (reconnectAfter >= 0 && reconnectAfter !== null)
-        return reconnectAfter;
-    const most = Math.min(30, 0.5 * 2 ** attempts);
-    return most / 2 + Math.random() * most / 2;
-}
+narrow.addEventListener("change", () => {
+  at("board").inert = narrow.matches && Boolean(panel.symbol);
+});
 
-function closed(event, wasOpen) {
-    let reason = null;
-    isOpen = false;
-    isLeaving = reconnectAfter !== null;
-    try {
-        reason = JSON.parse(event.reason);
-    } catch (e) {
-        /* most closes have no reason */
-    }
-    if (event.code >= 4000 && reason && reason.code) {
-        isRefused = true;
-        setRefused([say(t.why, event.code + " " + reason.code + ": " + (reason.message || ""))]
-            .concat(reason.setting ? [say(t.change, reason.setting)] : []));
-        if (event.code !== 4008)
-            diagnose();
-    } else if (!wasOpen) {
-        diagnose();
-    }
-    retryAt = Date.now() + retryDelay() * 1000;
-    attempts++;
-    reconnectAfter = null;
-    tick();
-}
+let ticks = 0;
+let countedAt = performance.now();
+setInterval(() => {
+  if (++ticks % 2 === 0) {
+    const now = performance.now();
+    rate = Math.round(heard * 1000 / (now - countedAt));
+    heard = 0;
+    countedAt = now;
+  }
+  showPill();
+  showCounts();
+  if (choice.sort !== "symbol" && ticks % 2 === 0)
+    isArranged = false;
+  for (const entry of entries.values()) // ages
+    changed.add(entry);
+  paint();
+}, REARRANGE_MS / 2);
 
-function connect() {
-    let wasOpen = false;
-    const ws = new WebSocket(streamUrl, ["pregon.v1.json"]);
-    socket = ws;
-    retryAt = 0;
-    setStatus(t.connecting, "");
-    ws.onopen = () => {
-        wasOpen = isOpen = true;
-        isRefused = isLeaving = false;
-        heardAt = Date.now();
-        tick();
-    };
-    ws.onmessage = event => {
-        heardAt = Date.now();
-        let m;
-        try {
-            m = JSON.parse(event.data);
-        } catch (e) {
-            return;
-        }
-        if (m && typeof m === "object")
-            take(m);
-    };
-    ws.onclose = event => {
-        if (socket === ws)
-            closed(event, wasOpen);
-    };
-}
-
-/* A connection that has died quietly never says so: give it up after four heartbeats. */
-function giveUp() {
-    const ws = socket;
-    socket = null;
-    ws.close();
-    closed({code: 1006, reason: ""}, true);
-}
-
-function tick() {
-    const silent = Math.round((Date.now() - heardAt) / 1000);
-    const wait = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-    if (isOpen && silent > heartbeat * 4)
-        giveUp();
-    else if (isOpen && silent > heartbeat * 2)
-        setStatus(say(t.silent, silent), "");
-    else if (isOpen && rows.size && [...rows.values()].every(row => row.quote.state !== "live"))
-        setStatus(t.stale, "");
-    else if (isOpen)
-        setStatus(t.live, "live");
-    else if (retryAt && wait === 0)
-        connect();
-    else if (retryAt && isRefused)
-        setStatus(t.refused + ". " + say(t.waiting, wait), "bad");
-    else if (retryAt)
-        setStatus(say(isLeaving ? t.leaving : t.waiting, wait), "bad");
-    if (!document.hidden)
-        for (const row of rows.values())
-            showAge(row);
-}
-
-document.documentElement.lang = language;
-at("motto").textContent = t.motto;
-at("filter").placeholder = t.filter;
-at("filter").setAttribute("aria-label", t.filter);
-at("filter").oninput = () => {
-    for (const row of rows.values())
-        row.tr.hidden = !matches(row.symbol);
-};
-for (const head of t.heads)
-    at("heads").appendChild(document.createElement("th")).textContent = head;
-at("health").textContent = t.health;
-at("health").href = base + "/cotizaciones/health";
-at("check").textContent = t.check;
-at("check").href = checkUrl;
-connect();
-setInterval(tick, 500);
+fill(t);
+document.title = `Pregón · ${t.title}`;
+readChoice();
+showPill();

@@ -82,7 +82,7 @@ def test_a_container_can_do_little_and_holds_little(stack, service):
                                        check=False)
 
 
-@pytest.mark.parametrize("name", ["broker", "feeder", "gateway", "balancer", "tail", "telegram"])
+@pytest.mark.parametrize("name", ["broker", "feeder", "gateway", "balancer", "tail", "telegram", "doctor"])
 def test_an_image_is_its_base_the_program_and_its_libraries(stack, name):
     def size(image):
         return int(run("docker", "image", "inspect", "-f", "{{.Size}}", image)) / 1e6

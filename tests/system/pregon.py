@@ -918,7 +918,11 @@ class Proxy:
         try:
             while True:
                 near, _ = self.listener.accept()
-                far = socket.create_connection(self.target)
+                try:
+                    far = socket.create_connection(self.target)
+                except OSError:  # nobody is there at the moment: whoever came will come again
+                    near.close()
+                    continue
                 self.pairs.append((near, far))
                 for a, b in ((near, far), (far, near)):
                     threading.Thread(target=self._pass, args=(a, b), daemon=True).start()

@@ -182,7 +182,9 @@ def agree(stage, gateway, status, code, headers=None):
     assert (verdict["status"], verdict["code"], verdict["allowed"]) == (status, code, False)
     assert verdict["message"] == answer.json()["error"]["message"]
     gateway.says(rf"^WARNING: .*\b{status} {code}\b", after=here)
-    assert gateway.status()["gateway"]["refusals"]["by_code"][code] >= 1
+    refusals = gateway.status()["gateway"]["refusals"]
+    assert refusals["by_code"][code] >= 1
+    assert verdict["setting"] == refusals["last"][0]["setting"]
     return answer
 
 

@@ -16,6 +16,7 @@ FIXED = {
     "pregon-feeder": {"BROKER_INGEST", "BROKER_CONTROL", "FEED", "SOURCE", "LOOP"},
     "pregon-gateway": {"BROKER_PUBLISH", "BROKER_CONTROL", "HOST", "PORT", "GATEWAY_NAME"},
     "pregon-tail": {"BROKER_PUBLISH", "BROKER_CONTROL", "SYMBOLS", "FORMAT", "MODE", "SINCE", "COUNT", "SNAPSHOT"},
+    "pregon-doctor": {"GATEWAY_URL", "DISK_FREE_MIN", "JSON", "LIST"},
     "pregon-telegram": {"BROKER_PUBLISH", "BROKER_CONTROL", "TELEGRAM_TOKEN_FILE"},
 }
 

@@ -92,7 +92,7 @@ SHAPES = {
     },
     "websocket_check": {
         "allowed": True, "code": "admitted", "status": 101, "message": lambda t: isinstance(t, str),
-        "hint": lambda t: isinstance(t, str), "origin": None, "origin_source": "none",
+        "hint": lambda t: isinstance(t, str), "setting": lambda t: isinstance(t, str), "origin": None, "origin_source": "none",
         "path": pregon.STREAM, "client": is_text,
         "rules": [{"rule": is_text, "pass": True, "message": ""}],
         "proxy": {"peer": "127.0.0.1", "peer_is_trusted": True, "x_forwarded_for": None,

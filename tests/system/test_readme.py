@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import pregon
+from sieve import Sieve
 
 READMES = ["README.md", "README.es.md"]
 
@@ -68,6 +69,7 @@ class Snippet(pregon.Process):
 
     def __init__(self, stage, gateway, command, name, code):
         code = code.replace("127.0.0.1:8000", "127.0.0.1:%d" % gateway.port)
+        code = code.replace("./consumer/js/", os.path.join(pregon.ROOT, "consumer", "js", ""))
         path = stage.path(name, code)
         super().__init__(name, name, {}, cwd=stage.directory.name, command=[*command, path])
         stage.processes.append(self)
@@ -96,13 +98,19 @@ def follow_through_everything(stage, command, name, code):
     client.kill()
 
 
+def asking(code, name, value):
+    """The client with one more parameter."""
+    for there, more in (("symbols=DAX,USD*", f"&{name}={value}"), ('["DAX", "USD*"],', f' {name}: "{value}",')):
+        if code.count(there) == 1:
+            return code.replace(there, there + more)
+    raise AssertionError("it does not say what it asks for")
+
+
 def lose_nothing_in_mode_all(stage, command, name, code):
     """Every quote once and in order, whatever becomes of the gateway."""
     broker, gateway = stage.play()
     feed = stage.feed(broker)
-    asked = "symbols=DAX,USD*"
-    assert code.count(asked) == 1
-    client = Snippet(stage, gateway, command, name, code.replace(asked, asked + "&mode=all"))
+    client = Snippet(stage, gateway, command, name, asking(code, "mode", "all"))
 
     def call(first, last):
         for n in range(first, last + 1):
@@ -120,6 +128,28 @@ def lose_nothing_in_mode_all(stage, command, name, code):
         client.says(rf"^USD/THB {last} live$")
     told = [int(m[1]) for m in client.logged(r"^USD/THB (\d+) live$")]
     assert told == list(range(1, 31))
+    client.kill()
+
+
+def fetch_what_is_missing(stage, command, name, code):
+    """A record that a bad network swallowed is come back for."""
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    sieve = stage._with(Sieve(gateway))
+    code = asking(code, "mode", "all").replace("127.0.0.1:8000", sieve.url.removeprefix("ws://"))
+    client = Snippet(stage, gateway, command, name, code)
+
+    def call(first, last):
+        for n in range(first, last + 1):
+            feed.quote("DAX", last=str(n))
+        feed.settled()
+
+    call(1, 1)
+    client.says("^DAX 1 live$")
+    sieve.swallow(b'"last":"3"', times=1)
+    call(2, 5)
+    client.says("^DAX 5 live$")
+    assert [int(m[1]) for m in client.logged(r"^DAX (\d+) live$")] == [1, 2, 3, 4, 5]
     client.kill()
 
 
@@ -141,12 +171,17 @@ def test_the_python_client_loses_no_quote_in_mode_all(stage, readme):
     lose_nothing_in_mode_all(stage, [sys.executable, "-u"], "client.py", code)
 
 
+@pytest.mark.parametrize("readme", READMES)
+def test_the_python_client_comes_back_for_a_record_that_is_missing(stage, readme):
+    fetch_what_is_missing(stage, [sys.executable, "-u"], "client.py", snippet(readme, "python"))
+
+
 def test_the_python_client_tells_why_it_was_refused(stage):
     broker, gateway = stage.play(websocket_enabled=0)
     client = Snippet(
         stage, gateway, [sys.executable, "-u"], "client.py", snippet("README.md", "python")
     )
-    client.says(r"^refused: 503 websocket_disabled$")
+    client.says(r"^refused: websocket_disabled: .*WEBSOCKET_ENABLED")
     client.kill()
 
 
@@ -166,13 +201,20 @@ def test_the_javascript_client_loses_no_quote_in_mode_all(stage, readme):
     lose_nothing_in_mode_all(stage, command, "client.mjs", snippet(readme, "js"))
 
 
+def test_the_javascript_client_comes_back_for_a_record_that_is_missing(stage):
+    command = node_command()
+    if not command:
+        pytest.skip("there is no node with a WebSocket")
+    fetch_what_is_missing(stage, command, "client.mjs", snippet("README.md", "js"))
+
+
 def test_the_javascript_client_tells_why_it_was_refused(stage):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")
     broker, gateway = stage.play(websocket_enabled=0)
     client = Snippet(stage, gateway, command, "client.mjs", snippet("README.md", "js"))
-    client.says(r"^websocket_disabled: ")
+    client.says(r"^refused: websocket_disabled: .*WEBSOCKET_ENABLED")
     client.kill()
 
 
@@ -181,13 +223,12 @@ def test_the_javascript_client_shows_the_check_the_token_it_was_refused_with(sta
     if not command:
         pytest.skip("there is no node with a WebSocket")
     broker, gateway = stage.play(websocket_token="t0ps3cret", websocket_max_connections=1)
-    here = "symbols=DAX,USD*"
-    code = snippet("README.md", "js").replace(here, here + "&token=t0ps3cret")
+    code = asking(snippet("README.md", "js"), "token", "t0ps3cret")
     first = Snippet(stage, gateway, command, "first.mjs", code)
     stage.feed(broker).quote("DAX", last="1")
     first.says("^DAX 1 live$")
     second = Snippet(stage, gateway, command, "second.mjs", code)
-    second.says(r"^(max_connections|unauthorized): ")
+    second.says(r"^refused: (max_connections|unauthorized): ")
     assert not second.logged("unauthorized")
     first.kill()
     second.kill()
@@ -196,9 +237,9 @@ def test_the_javascript_client_shows_the_check_the_token_it_was_refused_with(sta
 @pytest.mark.parametrize("readme", READMES)
 def test_the_python_client_backs_off_when_it_is_refused_by_close_code(stage, readme):
     broker, gateway = stage.play(websocket_max_connections=0, websocket_explain=1)
-    code = snippet(readme, "python").replace("await asyncio.sleep(", "print('pause', pause) or await asyncio.sleep(0.01 * ")
+    code = snippet(readme, "python").replace("await asyncio.sleep(pause ", "print('attempt', attempt) or await asyncio.sleep(0 ")
     client = Snippet(stage, gateway, [sys.executable, "-u"], "client.py", code)
-    client.says("^pause 4$")
+    client.says("^attempt 4$")
     client.kill()
 
 
@@ -288,7 +329,7 @@ def anchors(text):
 
 
 @pytest.mark.parametrize(
-    "document", [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md"]
+    "document", [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md", "docs/troubleshooting.md", "docs/troubleshooting.es.md"]
 )
 def test_links_lead_somewhere(document):
     here = os.path.dirname(document)

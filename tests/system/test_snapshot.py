@@ -156,4 +156,6 @@ def test_a_record_lost_between_broker_and_gateway_is_found_and_mended(stage):
             last = m["n"]
             told_lost = False
     assert last == count
-    assert gateway.status()["gateway"]["upstream_gaps"] > 0, "nothing was lost: no story"
+    # A gateway that slept for longer than its connection lives asks for all that came meanwhile.
+    assert gateway.status()["gateway"]["upstream_gaps"] > 0 or gateway.logged("Catching up"), \
+        "nothing was lost: no story"

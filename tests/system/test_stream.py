@@ -590,3 +590,14 @@ def test_a_position_of_another_log_is_not_recovered(stage):
     assert ack["recovered"] is False
     query = stage.client(gateway, f"?symbols=X&since={'0' * 16}:5")
     assert query.hears("ack")["recovered"] is False
+
+
+def test_who_offers_no_subprotocol_gets_json_whoever_came_before(stage):
+    broker, gateway = stage.play(http_threads=4)
+    for _ in range(8):
+        stage.client(gateway, "?symbols=X", subprotocol="pregon.v1.msgpack").hears("welcome")
+    for _ in range(8):
+        answer = stage.handshake(gateway)
+        assert answer.status == 101
+        assert "Sec-WebSocket-Protocol" not in answer.headers
+        assert answer.socket.hears("welcome")["protocol"] == "pregon.v1.json"

@@ -23,7 +23,7 @@ static struct hub *hub;
 
 /* How often each symbol changed, and at which change its frame was last made. */
 static struct {
-    unsigned changes, made[3][ENCODING_COUNT];
+    unsigned changes, made[MESSAGE_COUNT][ENCODING_COUNT];
 } versions[SYMBOLS];
 static unsigned frames_made;
 
@@ -31,7 +31,7 @@ static unsigned frames_made;
 struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind,
                             enum encoding encoding)
 {
-    static const char *const kinds[] = {"quote", "snapshot", "state"};
+    static const char *const kinds[] = {"quote", "snapshot", "state", "traced"};
     char text[200];
     int len = snprintf(text, sizeof text, "%s %s %llu<%llu %s %.*s", kinds[kind],
                        s->name, (unsigned long long)s->seq, (unsigned long long)s->prev,

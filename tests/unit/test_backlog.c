@@ -35,7 +35,7 @@ static int set_up(void **state)
 
 static void forget_frames(unsigned i)
 {
-    for (int kind = 0; kind < 3; kind++)
+    for (int kind = 0; kind < MESSAGE_COUNT; kind++)
         for (int e = 0; e < ENCODING_COUNT; e++)
             frame_release(&symbols[i].frames[kind][e]);
 }
@@ -57,14 +57,14 @@ static void mark(unsigned symbol, enum symbol_message kind, uint32_t updates)
 /* Which symbol's frame is `ahead`, and of what kind; "" if no more. */
 static const char *peek(uint32_t ahead)
 {
-    static const char *const kinds[] = {"quote", "snapshot", "state"};
+    static const char *const kinds[] = {"quote", "snapshot", "state", "traced"};
     static char text[40];
     struct frame *f = backlog_peek(&b, ENCODING_JSON, ahead);
 
     if (!f)
         return "";
     for (unsigned i = 0; i < SYMBOLS; i++)
-        for (int kind = 0; kind < 3; kind++)
+        for (int kind = 0; kind < MESSAGE_COUNT; kind++)
             if (symbols[i].frames[kind][ENCODING_JSON] == f) {
                 snprintf(text, sizeof text, "%s %u", kinds[kind], i);
                 return text;
@@ -323,6 +323,26 @@ static bool is_kept_by_ctx(void *ctx, const struct hub_symbol *s)
     return s->index % *(unsigned *)ctx != 0;
 }
 
+static void who_asked_for_it_gets_quotes_traced_and_all_else_as_it_is(void **state)
+{
+    (void)state;
+    b.quote_as = MESSAGE_TRACED;
+    mark(0, MESSAGE_QUOTE, 1);
+    mark(1, MESSAGE_SNAPSHOT, 1);
+    mark(2, MESSAGE_STATE, 0);
+    mark(3, MESSAGE_QUOTE, 1);
+    symbols[3].last_is_state = true;
+    assert_string_equal(peek(0), "traced 0");
+    assert_string_equal(peek(1), "snapshot 1");
+    assert_string_equal(peek(2), "state 2");
+    assert_string_equal(peek(3), "snapshot 3");
+    symbols[3].last_is_state = false;
+    backlog_fini(&b); /* as a new log does */
+    this_round++;
+    mark(0, MESSAGE_QUOTE, 1);
+    assert_string_equal(peek(0), "traced 0");
+}
+
 static void random_marking_and_taking_goes_as_in_the_model(void **state)
 {
     uint64_t happened = 0, sent = 0;
@@ -393,6 +413,7 @@ int main(void)
         TEST(queued_frames_come_before_owed_symbols),
         TEST(a_burst_costs_no_memory_once_it_is_over),
         TEST(emptying_keeps_only_the_count_of_what_was_merged),
+        TEST(who_asked_for_it_gets_quotes_traced_and_all_else_as_it_is),
         TEST(random_marking_and_taking_goes_as_in_the_model),
     };
 

@@ -376,12 +376,13 @@ static void status_tells_what_there_is(void **state)
     assert_memory_equal(status, "{'re':'status','id':6,'version':'", 33);
     assert_non_null(strstr(status, ",'epoch':7777,'seq':1,'symbols':1,"
                                    "'started':1640995200000000,'journal_first':1,"));
+    assert_non_null(strstr(status, ",'process':{'cpu_us':"));
     assert_non_null(strstr(status, "'gateways':[{'name':'gw-1',"));
     assert_non_null(strstr(
         status, "'feeds':[{'name':'sim','host':'h','stored':0,'pid':9,"
                 "'epoch':" FEED_EPOCH ",'live':true,'left':false,'silent_ms':300,"
-                "'received':2,'accepted':1,'refused':1,'duplicates':1,"
-                "'lost':0}]"));
+                "'received':2,'accepted':1,'refused':1,"
+                "'refusals':{'bad_price':1},'duplicates':1,'lost':0}]"));
 }
 
 static void small_questions_have_small_answers(void **state)

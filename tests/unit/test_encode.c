@@ -14,6 +14,8 @@
 #include "tests/unit/dice.h"
 #include "tests/unit/packed.h"
 
+#define WRITTEN 1795382037000004
+
 static struct hub_symbol symbol_with(const char *body)
 {
     struct hub_symbol s = {.name = "EUR/USD",
@@ -42,6 +44,8 @@ static const char *in_both(const struct hub_symbol *s, enum symbol_message kind,
                  *pack = encode_symbol(s, kind, ENCODING_MSGPACK);
     struct buf from_pack = {0};
 
+    frame_stamp(json, WRITTEN); /* only a traced one says when it is sent */
+    frame_stamp(pack, WRITTEN);
     assert_int_equal((unsigned char)json->bytes[0], 0x81);
     assert_int_equal((unsigned char)pack->bytes[0], 0x82);
     assert_int_equal(json->references, 1);
@@ -172,6 +176,37 @@ static void any_accepted_quote_is_encoded_alike(void **state)
     buf_free(&text);
 }
 
+static void a_traced_quote_says_when_it_passed_where_as_far_as_is_known(void **state)
+{
+    struct hub_symbol s = symbol_with("{'bid':'1'}"),
+                      of_old = symbol_with("{'bid':'1'}"),
+                      theirs = symbol_with("{'bid':'1','trace':'x'}");
+    struct buf text = {0};
+
+    (void)state;
+    s.sent_us = 1795382037000001;
+    s.accepted_us = 1795382037000002;
+    s.received_us = 1795382037000003;
+    assert_string_equal(in_both(&s, MESSAGE_TRACED, &text),
+                        "{'type':'quote','symbol':'EUR/USD','seq':991,'prev':981,"
+                        "'bid':'1','trace':{'sent':1795382037000001,"
+                        "'accepted':1795382037000002,'received':1795382037000003,"
+                        "'written':1795382037000004}}");
+    assert_string_equal(in_both(&s, MESSAGE_QUOTE, &text),
+                        "{'type':'quote','symbol':'EUR/USD','seq':991,'prev':981,"
+                        "'bid':'1'}");
+    assert_string_equal(in_both(&of_old, MESSAGE_TRACED, &text),
+                        "{'type':'quote','symbol':'EUR/USD','seq':991,'prev':981,"
+                        "'bid':'1','trace':{'written':1795382037000004}}");
+    assert_string_equal(in_both(&theirs, MESSAGE_TRACED, &text),
+                        "{'type':'quote','symbol':'EUR/USD','seq':991,'prev':981,"
+                        "'bid':'1','trace':'x'}");
+    buf_free(&s.body);
+    buf_free(&of_old.body);
+    buf_free(&theirs.body);
+    buf_free(&text);
+}
+
 static void every_state_has_a_name(void **state)
 {
     (void)state;
@@ -187,6 +222,7 @@ int main(void)
         cmocka_unit_test(without_a_value_there_are_only_the_frames_own_members),
         cmocka_unit_test(a_price_is_the_same_text_from_end_to_end),
         cmocka_unit_test(any_accepted_quote_is_encoded_alike),
+        cmocka_unit_test(a_traced_quote_says_when_it_passed_where_as_far_as_is_known),
         cmocka_unit_test(every_state_has_a_name),
     };
 

@@ -130,6 +130,30 @@ static void a_frame_lives_as_long_as_somebody_holds_it(void **state)
 }
 
 /* A client's frame: masked, of `len` payload bytes. */
+static void a_time_is_put_in_before_a_frame_is_sent_and_again_before_the_next(
+    void **state)
+{
+    struct frame *text = frame_new(OPCODE_TEXT, SPAN("[               0]")),
+                 *binary = frame_new(OPCODE_BINARY, SPAN("\xcf\0\0\0\0\0\0\0\0")),
+                 *plain = frame_new(OPCODE_TEXT, SPAN("[               0]"));
+
+    (void)state;
+    text->stamp_at = binary->stamp_at = 3;
+    frame_stamp(text, 1795382037418981);
+    assert_memory_equal(text->bytes + 2, "[1795382037418981]", 18);
+    frame_stamp(text, 12); /* a clock that was never set */
+    assert_memory_equal(text->bytes + 2, "[              12]", 18);
+    frame_stamp(text, 0);
+    assert_memory_equal(text->bytes + 2, "[               0]", 18);
+    frame_stamp(binary, 0x0123456789abcdef);
+    assert_memory_equal(binary->bytes + 2, "\xcf\x01\x23\x45\x67\x89\xab\xcd\xef", 9);
+    frame_stamp(plain, 1795382037418981);
+    assert_memory_equal(plain->bytes + 2, "[               0]", 18);
+    frame_release(&text);
+    frame_release(&binary);
+    frame_release(&plain);
+}
+
 static void put_client_frame(struct buf *out, unsigned first, uint64_t len,
                              bool is_masked)
 {
@@ -212,6 +236,8 @@ int main(void)
         cmocka_unit_test(a_close_frame_has_code_and_reason),
         cmocka_unit_test(a_close_frame_never_exceeds_what_a_control_frame_may_carry),
         cmocka_unit_test(a_frame_lives_as_long_as_somebody_holds_it),
+        cmocka_unit_test(
+            a_time_is_put_in_before_a_frame_is_sent_and_again_before_the_next),
         cmocka_unit_test(a_meter_knows_what_a_frame_declares_before_its_payload_comes),
         cmocka_unit_test(a_meter_follows_random_frames_however_they_are_cut),
     };

@@ -472,6 +472,33 @@ static void a_record_is_encoded_once_however_many_want_it(void **state)
         hub_leave_all(hub, &many[i]);
 }
 
+static void a_traced_quote_is_another_frame_for_those_who_asked_only(void **state)
+{
+    struct hub_subscriber who[4] = {{.wants_all = true}, {.wants_all = true}};
+
+    (void)state;
+    who[1].backlog.quote_as = who[3].backlog.quote_as = MESSAGE_TRACED;
+    for (size_t i = 0; i < LENGTH(who); i++)
+        join(&who[i], "*", NO_LIMIT);
+    quote("A", 1, 0, "v");
+    hub_fan_out(hub);
+    for (size_t i = 0; i < LENGTH(who); i++)
+        assert_string_equal(take_all(&who[i]),
+                            i % 2 ? "traced A 1<0 live v" : "quote A 1<0 live v");
+    assert_int_equal(frames_made, 2);
+    state_record("A", 2, 1, "stale");
+    hub_fan_out(hub);
+    for (size_t i = 0; i < LENGTH(who); i++)
+        assert_string_equal(take_all(&who[i]), "state A 2<1 stale v");
+    snapshot("A", 3, false, 3, "w");
+    hub_fan_out(hub);
+    for (size_t i = 0; i < LENGTH(who); i++)
+        assert_string_equal(take_all(&who[i]), "snapshot A 3<0 live w");
+    assert_int_equal(frames_made, 4);
+    for (size_t i = 0; i < LENGTH(who); i++)
+        hub_leave_all(hub, &who[i]);
+}
+
 static void somebody_due_is_flushed_once_and_in_turn(void **state)
 {
     struct hub_subscriber a = {0}, b = {0}, c = {0};
@@ -523,6 +550,7 @@ int main(void)
         TEST(what_was_left_is_no_longer_owed),
         TEST(whoever_was_not_flushed_in_its_turn_has_fallen_behind),
         TEST(a_record_is_encoded_once_however_many_want_it),
+        TEST(a_traced_quote_is_another_frame_for_those_who_asked_only),
         TEST(somebody_due_is_flushed_once_and_in_turn),
     };
 

@@ -286,6 +286,10 @@ static void bytes_that_are_no_quote_are_refused(void **state)
         "81 a3626964",
         "81 01 01",
         "82 a3626964 a131 a3626964 a132",
+        "83 a3626964 a131 a178 01 a178 02", /* a name of no known field twice */
+        "82 a3626964 a131 a178 82 a179 01 a179 02",
+        "82 a3626964 a178 a36173", /* a bad price, and then cut short */
+        "81 a3626964 a178 00",     /* and then something after it */
         "81 a3626964 a131 00",
         "81 a46c617374 d40100",
         "dfffffffff",
@@ -306,6 +310,34 @@ static void bytes_that_are_no_quote_are_refused(void **state)
         free((char *)(uintptr_t)exact.at);
         buf_free(&body);
     }
+}
+
+static void whatever_pack_refuses_is_malformed(void **state)
+{
+    static const char *const good =
+        "{'bid':'1.5','ask':'1.6','x':{'y':[1,{'z':'a'}]},"
+        "'bid_size':'7','v':[[],{}],'timestamp':1640995200.125}";
+    unsigned refused = 0;
+
+    (void)state;
+    dice_seed();
+    for (int round = 0; round < 50000; round++) {
+        struct buf body = {0};
+        struct span exact;
+
+        packed(&body, good);
+        for (unsigned n = 1 + dice(4); n; n--)
+            body.data[dice((unsigned)body.len)] = (char)random();
+        body.len -= dice(3) ? 0 : dice((unsigned)body.len);
+        exact = exact_copy(buf_span(&body));
+        if (pack_check(exact)) {
+            refused++;
+            assert_int_equal(quote_check(exact, &rules), QUOTE_MALFORMED);
+        }
+        free((char *)(uintptr_t)exact.at);
+        buf_free(&body);
+    }
+    assert_in_range(refused, 1000, 49000);
 }
 
 static void a_quote_of_so_many_bytes_is_the_largest(void **state)
@@ -635,6 +667,7 @@ int main(void)
         cmocka_unit_test(every_refusal_has_a_name_and_a_sentence),
         cmocka_unit_test(every_rule_refuses_what_breaks_it),
         cmocka_unit_test(bytes_that_are_no_quote_are_refused),
+        cmocka_unit_test(whatever_pack_refuses_is_malformed),
         cmocka_unit_test(a_quote_of_so_many_bytes_is_the_largest),
         cmocka_unit_test(a_crossed_quote_passes_where_the_feed_may),
         cmocka_unit_test(a_json_quote_keeps_its_source_text),

@@ -194,7 +194,8 @@ static void feeds_and_last_values_are_remembered(void **state)
     buf_adds(&p->topic, "S2 ");
     wire_put(&p->frame, &(struct wire_record){WIRE_QUOTE, EPOCH, head, 0, 1, 1,
                                               SPAN("\x81\xA4last\xA1"
-                                                   "7")});
+                                                   "7"),
+                                              0});
     store_batch_add(batch, head, 5, buf_span(&p->topic), buf_span(&p->frame));
     store_batch_feed(batch, 0, SPAN("sim"), SPAN("c"), 3, 9);
     assert_ok(store_write(store, batch, error));

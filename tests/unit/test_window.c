@@ -87,12 +87,44 @@ static void a_record_is_told_as_it_was_when_it_came(void **state)
     (void)state;
     add(w, 7, 3);
     symbol.seq = 99; /* it has moved on since */
-    f = window_frame(w, 0, ENCODING_JSON);
+    f = window_frame(w, 0, ENCODING_JSON, MESSAGE_QUOTE);
     assert_int_equal(f->len, 2 + strlen(expected));
     assert_memory_equal(f->bytes + 2, expected, strlen(expected));
     assert_int_equal(f->seq, 7);
-    assert_ptr_equal(window_frame(w, 0, ENCODING_JSON), f);
+    assert_ptr_equal(window_frame(w, 0, ENCODING_JSON, MESSAGE_QUOTE), f);
     assert_ptr_equal(f->symbol, &symbol);
+    window_free(w);
+}
+
+static void a_quote_is_told_with_its_trace_to_those_who_asked(void **state)
+{
+    struct window *w = window_new(0);
+    struct window_record r = {.seq = 7,
+                              .sent_us = 1795382037000001,
+                              .accepted_us = 1795382037000002,
+                              .symbol = &symbol,
+                              .kind = MESSAGE_QUOTE,
+                              .body = body,
+                              .body_len = sizeof body};
+    struct frame *plain, *traced;
+    const char *trace = ",\"trace\":{\"sent\":1795382037000001,"
+                        "\"accepted\":1795382037000002,\"written\":";
+
+    (void)state;
+    window_add(w, &r);
+    traced = window_frame(w, 0, ENCODING_JSON, MESSAGE_TRACED);
+    plain = window_frame(w, 0, ENCODING_JSON, MESSAGE_QUOTE);
+    assert_ptr_not_equal(plain, traced);
+    assert_ptr_equal(window_frame(w, 0, ENCODING_JSON, MESSAGE_TRACED), traced);
+    assert_non_null(memmem(traced->bytes, traced->len, trace, strlen(trace)));
+    assert_null(memmem(plain->bytes, plain->len, "trace", 5));
+    assert_int_equal(plain->stamp_at, 0);
+    assert_true(traced->stamp_at > 0);
+    r.seq = 8;
+    r.kind = MESSAGE_STATE;
+    window_add(w, &r);
+    assert_ptr_equal(window_frame(w, 1, ENCODING_JSON, MESSAGE_TRACED),
+                     window_frame(w, 1, ENCODING_JSON, MESSAGE_QUOTE));
     window_free(w);
 }
 
@@ -103,6 +135,7 @@ int main(void)
         cmocka_unit_test(the_oldest_go_first_and_the_floor_tells),
         cmocka_unit_test(one_that_is_not_newer_breaks_the_window),
         cmocka_unit_test(a_record_is_told_as_it_was_when_it_came),
+        cmocka_unit_test(a_quote_is_told_with_its_trace_to_those_who_asked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,7 @@ static void check_same(const struct wire_record *a, const struct wire_record *b)
     assert_int_equal(a->prev, b->prev);
     assert_int_equal(a->sent_us, b->sent_us);
     assert_int_equal(a->accepted_us, b->accepted_us);
+    assert_int_equal(a->received_us, b->received_us);
 }
 
 static void every_kind_of_record_has_its_golden_bytes(void **state)
@@ -174,7 +175,7 @@ static void the_header_has_one_size_whatever_its_numbers(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(numbers); i++) {
         uint64_t n = numbers[i];
-        struct wire_record in = {WIRE_QUOTE, n, n, n, n, n, SPAN("\x80")}, out;
+        struct wire_record in = {WIRE_QUOTE, n, n, n, n, n, SPAN("\x80"), 0}, out;
         struct buf b = {0};
 
         wire_put(&b, &in);
@@ -309,7 +310,7 @@ static void what_is_no_record_is_refused_and_changes_nothing(void **state)
         "98 01 01 02 03 04 05 c0",    /* an eighth promised, not there */
         "ddffffffff 01 01 02 03 04 05 c0",
     };
-    static const struct wire_record untouched = {WIRE_LOST, 1, 2, 3, 4, 5, {"x", 1}};
+    static const struct wire_record untouched = {WIRE_LOST, 1, 2, 3, 4, 5, {"x", 1}, 6};
 
     (void)state;
     for (size_t i = 0; i < LENGTH(bad); i++) {
@@ -408,6 +409,42 @@ static void hostile_bytes_are_never_read_outside(void **state)
     }
 }
 
+/* Both ways into a record end in the same once the body is looked at. */
+static void opened_or_read_a_checked_record_is_the_same(void **state)
+{
+    unsigned same = 0;
+
+    (void)state;
+    dice_seed();
+    for (int round = 0; round < 50000; round++) {
+        struct buf b = {0};
+        struct wire_record read = {0}, opened = {0};
+        bool is_stampable = false, is_stampable_too = false, is_good;
+        struct span exact;
+
+        golden_bytes(&golden[dice(LENGTH(golden))], &b);
+        for (unsigned n = dice(4); n; n--)
+            b.data[dice((unsigned)b.len)] = (char)random();
+        if (!dice(4))
+            unhex(&b, "c0");
+        exact = exact_copy(buf_span(&b));
+        is_good =
+            wire_read(exact, &read, &is_stampable) == OK && pack_check(read.body) == OK;
+        assert_true(is_good == (wire_open(exact, &opened, &is_stampable_too) == OK &&
+                                pack_check(opened.body) == OK));
+        if (is_good) {
+            same++;
+            check_same(&read, &opened);
+            assert_ptr_equal(read.body.at, opened.body.at);
+            assert_int_equal(read.body.len, opened.body.len);
+            assert_int_equal(is_stampable, is_stampable_too);
+        }
+        free((char *)(uintptr_t)exact.at);
+        buf_free(&b);
+    }
+    assert_in_range(same, 1000, 49000);
+}
+
 static void a_topic_is_the_symbol_and_a_space(void **state)
 {
     static const struct {
@@ -481,6 +518,7 @@ int main(void)
         cmocka_unit_test(a_record_cut_short_anywhere_is_refused),
         cmocka_unit_test(only_a_heartbeat_may_be_larger_than_a_record),
         cmocka_unit_test(hostile_bytes_are_never_read_outside),
+        cmocka_unit_test(opened_or_read_a_checked_record_is_the_same),
         cmocka_unit_test(a_topic_is_the_symbol_and_a_space),
         cmocka_unit_test(no_topic_is_longer_than_its_room),
         cmocka_unit_test(our_own_topics_stand_apart_from_every_symbol),

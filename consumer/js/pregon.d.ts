@@ -1,0 +1,176 @@
+/** Types of pregon.js.  What the messages mean: docs/protocol.md §3. */
+
+/** Complete up to there: what `since` takes and `position` gives. */
+export interface Position {
+  epoch: string;
+  seq: number;
+}
+
+export type State = "live" | "stale" | "unknown";
+
+/** What a quote says.  Prices and sizes are decimal text; a feed may add members of its own. */
+export interface Fields {
+  bid?: string;
+  ask?: string;
+  last?: string;
+  bid_size?: string;
+  ask_size?: string;
+  volume?: string;
+  open?: string;
+  high?: string;
+  low?: string;
+  currency?: string;
+  source?: string;
+  /** Unix seconds with a fraction. */
+  timestamp: number;
+  [member: string]: unknown;
+}
+
+export interface Quote extends Fields {
+  type: "quote";
+  symbol: string;
+  seq: number;
+  /** Position of the symbol's record before this one. */
+  prev: number;
+}
+
+export interface Snapshot extends Fields {
+  type: "snapshot";
+  symbol: string;
+  seq: number;
+  state: State;
+}
+
+export interface SymbolState {
+  type: "state";
+  symbol: string;
+  seq: number;
+  prev: number;
+  state: State;
+}
+
+/** What nobody has any more: lines of a feed, or, with feed "", positions of the log. */
+export interface Lost {
+  type: "lost";
+  seq: number;
+  feed: string;
+  first: number;
+  last: number;
+  count: number;
+  reason: "ring_overflow" | "log_replaced" | "not_stored" | "retention" | "gap" | (string & {});
+  /** Of reason "gap": at most `count` records of this symbol did not come, the second time either. */
+  symbol?: string;
+}
+
+/** Everything begins anew with snapshots.  "not_kept": the log does not reach back to our position. */
+export interface Reset {
+  type: "reset";
+  epoch: string;
+  seq: number;
+  reason: "log_replaced" | "not_kept" | (string & {});
+}
+
+export interface Refusal {
+  /** `origin_not_allowed`, `unauthorized`, …: docs/protocol.md, "Refused handshakes". */
+  code: string;
+  /** Of the handshake, or a close code. */
+  status: number;
+  reason: string;
+  /** What to change, in words; "" if there is nothing. */
+  hint: string;
+  /** The gateway's setting to change, or "". */
+  setting: string;
+}
+
+export interface Status {
+  phase: "connecting" | "connected" | "resuming" | "waiting" | "refused" | "closed";
+  /** The same for people, in English. */
+  text: string;
+  /** While resuming: the position we go on from. */
+  since: Position | null;
+  /** While waiting or refused: seconds until the next attempt, counted from this call. */
+  retryIn: number | null;
+  refusal: Refusal | null;
+}
+
+export interface Ack {
+  type: "ack";
+  op: string;
+  seq: number;
+  symbols?: string[];
+  rejected?: string[];
+  recovered?: boolean;
+  [member: string]: unknown;
+}
+
+export interface History {
+  symbol: string;
+  order: "newest" | "oldest";
+  records: (Quote | SymbolState)[];
+  gaps: unknown[];
+  epoch: string;
+  first: number;
+  head: number;
+  next?: string;
+  truncated: boolean;
+  complete: boolean;
+  [member: string]: unknown;
+}
+
+export interface Options {
+  /** Symbols, and patterns that end in `*`.  Default: all. */
+  symbols?: string[];
+  /** `merge` (default): newest values, as fast as we take them.  `all`: every record. */
+  mode?: "merge" | "all";
+  encoding?: "json" | "msgpack";
+  /** A position of before, to go on from. */
+  since?: Position | null;
+  /** The gateway's WEBSOCKET_TOKEN. */
+  token?: string;
+  /** At most so many updates a second. */
+  maxHz?: number;
+  /** Ask for times of travel with every quote. */
+  trace?: boolean;
+  /** For Node before 22: the one of npm's `ws`. */
+  WebSocket?: unknown;
+  onQuote?(quote: Quote | Snapshot): void;
+  /** Without it snapshots go to onQuote. */
+  onSnapshot?(snapshot: Snapshot): void;
+  onState?(state: SymbolState): void;
+  onLost?(lost: Lost): void;
+  onReset?(reset: Reset): void;
+  onStatus?(status: Status): void;
+  /** Errors that answer no request; without it they are warned of on the console. */
+  onError?(error: PregonError): void;
+}
+
+export interface Client {
+  /** Resolves to the gateway's ack; to undefined if it is done with the next connection. */
+  subscribe(symbols: string[]): Promise<Ack | undefined>;
+  /** `symbols` as they were written; nothing of them follows the ack. */
+  unsubscribe(symbols: string[]): Promise<Ack | undefined>;
+  /** `ping` or `list`; rejects with a PregonError. */
+  ask(op: string, members?: Record<string, unknown>): Promise<Ack>;
+  history(symbol: string, parameters?: {
+    order?: "newest" | "oldest";
+    since?: string;
+    until?: string;
+    limit?: string;
+    next?: string;
+  }): Promise<History>;
+  readonly position: Position | null;
+  readonly status: Status;
+  /** For good: no timer or socket is left, so that a program can end. */
+  close(): void;
+}
+
+export class PregonError extends Error {
+  code: string;
+  status?: number;
+}
+
+/**
+ * Follow quotes of a gateway.  `url`: `ws://127.0.0.1:8000`, with or without the stream's path; in a
+ * page also one relative to it.  Throws a TypeError if it or an option makes no sense.
+ */
+export function connect(url: string | URL, options?: Options): Client;

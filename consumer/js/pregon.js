@@ -1,0 +1,502 @@
+/*
+ * pregon.js: follow quotes from a Pregón gateway, in a page or under Node.
+ *
+ *     const client = connect("ws://127.0.0.1:8000", { symbols: ["DAX", "USD*"], onQuote: console.log });
+ *
+ * It comes back by itself, to the moment the gateway gave it or spread at random, and says how far it
+ * had come: in mode "all" no quote is missed and none comes twice.  Prices stay the text they are.  The
+ * protocol is docs/protocol.md §3; what can be asked for and heard, with types, is pregon.d.ts.
+ */
+import { decode, encode } from "./msgpack.js";
+
+const STREAM = "/ws/cotizaciones";
+const PAGES = "/cotizaciones/";
+const SILENCE = 20; // seconds without a word before the welcome; then three heartbeats
+const LONGEST_PAUSE = 30; // seconds between two attempts
+
+export class PregonError extends Error {
+  constructor(code, message, more) {
+    super(message);
+    this.name = "PregonError";
+    this.code = code;
+    Object.assign(this, more);
+  }
+}
+
+/** Begin to follow; throws if `url` or an option makes no sense. */
+export function connect(url, options = {}) {
+  return new Client(streamUrl(url), options);
+}
+
+/* A gateway's address, with or without the stream's path; in a page also one relative to it. */
+function streamUrl(given) {
+  let url;
+  try {
+    url = new URL(given, globalThis.location?.href);
+  } catch {
+    url = null;
+  }
+  url = url && new URL(url.href.replace(/^http/, "ws").replace(/#.*$/, ""));
+  if (!url || !/^wss?:$/.test(url.protocol))
+    throw new TypeError(`pregon: "${given}" is no address of a gateway; one looks like ws://127.0.0.1:8000${STREAM}`);
+  if (url.pathname.endsWith("/") && !url.pathname.endsWith(STREAM + "/"))
+    url.pathname += STREAM.slice(1);
+  return url;
+}
+
+/* Where the gateway's pages are: before the stream's path there may be a prefix. */
+function pagesUrl(stream) {
+  const url = new URL(stream.href.replace(/^ws/, "http"));
+  const at = url.pathname.lastIndexOf("/ws/");
+  url.pathname = (at > 0 ? url.pathname.slice(0, at) : "") + PAGES;
+  url.search = "";
+  return url.href;
+}
+
+const matches = (pattern, symbol) =>
+  pattern.endsWith("*") ? symbol.startsWith(pattern.slice(0, -1)) : pattern === symbol;
+
+class Client {
+  #url;
+  #pages;
+  #options;
+  #Socket;
+  #socket = null; // the one we listen to
+  #isWelcome = false;
+  #isAcked = false; // since then, messages move our position
+  #isGone = false; // close() was called
+  #heardAt = 0;
+  #silence = SILENCE;
+  #watchdog;
+  #retry;
+  #attempts = 0;
+  #appointment = null; // seconds, of going_away
+  #checking = null; // an AbortController
+  #status;
+  #id = 0;
+  #pending = new Map(); // id: {op, resolve, reject}
+  /* What we want: pattern → null until it is acknowledged, then what its subscription is about:
+   * {seq, isSettled}.  Settled: it has been told up to our position, which now speaks for it too. */
+  #wanted = new Map();
+  #isFresh = false; // one of them may not be settled
+  #position = null; // {epoch, seq}: complete up to there
+  #epoch = "";
+  #last = new Map(); // mode all: symbol → its last position, to find gaps
+  #gap = ""; // the one we have come back for
+
+  constructor(url, options) {
+    const { symbols = ["*"], mode = "merge", encoding = "json", since, maxHz, token } = options;
+    this.#options = { ...options, mode, encoding };
+    if (!["merge", "all"].includes(mode))
+      throw new TypeError(`pregon: mode is "merge" or "all", not "${mode}"`);
+    if (!["json", "msgpack"].includes(encoding))
+      throw new TypeError(`pregon: encoding is "json" or "msgpack", not "${encoding}"`);
+    this.#Socket = this.#options.WebSocket ?? globalThis.WebSocket;
+    if (!this.#Socket)
+      throw new TypeError("pregon: there is no WebSocket here. Node has one from version 22 on; before, " +
+        'npm install ws, import WebSocket from "ws", and connect(url, { WebSocket })');
+    this.#pages = pagesUrl(url);
+    this.#url = url;
+    url.searchParams.set("symbols", ""); // nothing, until we subscribe
+    url.searchParams.set("mode", mode);
+    if (maxHz)
+      url.searchParams.set("max_hz", maxHz);
+    if (token)
+      url.searchParams.set("token", token);
+    this.#want(symbols);
+    if (since) {
+      this.#position = { ...since };
+      this.#epoch = since.epoch;
+      for (const pattern of symbols)
+        this.#wanted.set(pattern, { seq: since.seq, isSettled: true });
+    }
+    this.#status = this.#statusOf(...this.#purpose());
+    queueMicrotask(() => this.#open()); // when the caller has its client
+  }
+
+  /* --- what a program says ------------------------------------------------------------- */
+
+  /** Follow these too.  Without a connection it is done with the next one. */
+  async subscribe(symbols) {
+    const news = this.#want(symbols);
+    return this.#isWelcome && news.length ? this.#subscribe(news) : undefined;
+  }
+
+  async unsubscribe(symbols) {
+    const gone = symbols.filter((pattern) => this.#wanted.delete(pattern));
+    const ack = this.#isWelcome ? await this.ask("unsubscribe", { symbols }) : undefined;
+    for (const symbol of this.#last.keys())
+      if (gone.some((p) => matches(p, symbol)) && !this.#isWanted(symbol))
+        this.#last.delete(symbol);
+    return ack;
+  }
+
+  /** Ask the gateway over the stream (`ping`, `list`); its ack. */
+  ask(op, members = {}) {
+    return new Promise((resolve, reject) => {
+      if (!this.#isWelcome)
+        throw new PregonError("not_connected", `${op} cannot be asked: ${this.#status.text}`);
+      const id = ++this.#id;
+      const message = { ...members, op, id };
+      this.#socket.send(this.#options.encoding === "json" ? JSON.stringify(message) : encode(message));
+      this.#pending.set(id, { op, resolve, reject });
+    });
+  }
+
+  /** A page of what a symbol was before: {records, gaps, next, …}. */
+  async history(symbol, parameters = {}) {
+    const query = new URLSearchParams(parameters);
+    const answer = await fetch(`${this.#pages}quotes/${encodeURIComponent(symbol)}/history?${query}`);
+    const body = await answer.json();
+    if (!answer.ok)
+      throw new PregonError(body.error.code, `${body.error.message} ${body.error.hint}`, { status: answer.status });
+    return body;
+  }
+
+  /** How far we have come, for `since`; null: nowhere that could be gone on from. */
+  get position() {
+    return this.#position && { ...this.#position };
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  close() {
+    if (this.#isGone)
+      return;
+    this.#isGone = true;
+    this.#end(1000);
+    clearTimeout(this.#retry);
+    this.#checking?.abort();
+    this.#say("closed", "closed by this program");
+  }
+
+  /* --- a connection and its end ------------------------------------------------------------ */
+
+  #statusOf(phase, text, more) {
+    return { phase, text, since: null, retryIn: null, refusal: null, ...more };
+  }
+
+  #say(...status) {
+    this.#status = this.#statusOf(...status);
+    this.#options.onStatus?.(this.#status);
+  }
+
+  #open() {
+    if (this.#isGone)
+      return;
+    this.#isWelcome = this.#isAcked = false;
+    this.#appointment = null;
+    this.#checking?.abort();
+    this.#say(...this.#purpose());
+    if (this.#isGone) // onStatus may have had enough
+      return;
+    const socket = new this.#Socket(this.#url.href, [`pregon.v1.${this.#options.encoding}`]);
+    this.#socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => {
+      this.#heardAt = performance.now();
+      if (socket === this.#socket)
+        this.#hear(typeof data === "string" ? JSON.parse(data) : decode(new Uint8Array(data)));
+    };
+    socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lose(code, reason);
+    socket.onerror = () => socket === this.#socket && this.#lose(1006, ""); // Node 20 lets no close follow
+    this.#heardAt = performance.now();
+    this.#silence = SILENCE;
+    this.#watch();
+  }
+
+  #purpose() {
+    const since = this.position;
+    return since
+      ? ["resuming", `connecting, to go on from position ${since.seq}`, { since }]
+      : ["connecting", "connecting"];
+  }
+
+  /* A network that died says nothing, so silence must be noticed. */
+  #watch() {
+    clearTimeout(this.#watchdog);
+    const left = this.#silence * 1000 - (performance.now() - this.#heardAt);
+    if (left > 0)
+      this.#watchdog = setTimeout(() => this.#watch(), left);
+    else
+      this.#lose(1006, "", `nothing was heard for ${this.#silence} s`);
+  }
+
+  /* From here on we do not listen to this socket any more. */
+  #end(code) {
+    const socket = this.#socket;
+    this.#socket = null;
+    clearTimeout(this.#watchdog);
+    socket?.close(code);
+    this.#isWelcome = false;
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { op, resolve, reject } of pending)
+      if (op === "subscribe" || op === "unsubscribe")
+        resolve(); // what is wanted is asked for anew
+      else
+        reject(new PregonError("not_connected", `the connection was lost before the answer to ${op}`));
+  }
+
+  #lose(code, reason, why = "the connection was lost") {
+    const wasWelcome = this.#isWelcome;
+    this.#end();
+    let told = null;
+    try {
+      told = JSON.parse(reason);
+    } catch {
+      // most closes have none
+    }
+    const pause = this.#appointment ?? Math.random() * Math.min(LONGEST_PAUSE, 2 ** this.#attempts++);
+    const at = performance.now() + pause * 1000;
+    this.#retry = setTimeout(() => this.#open(), pause * 1000);
+    if (this.#appointment !== null)
+      this.#say("waiting", "the gateway restarts", { retryIn: pause });
+    else if (told?.code)
+      this.#say(wasWelcome ? "waiting" : "refused", `${told.code}: ${told.message ?? "closed by the gateway"}`,
+        { retryIn: pause, refusal: { status: code, reason: told.message ?? "", hint: "", setting: "", ...told } });
+    else
+      this.#say("waiting", wasWelcome ? why : "the gateway cannot be reached", { retryIn: pause });
+    if (!wasWelcome && !this.#isGone)
+      this.#explain((phase, text, refusal) => {
+        const retryIn = Math.max(0, at - performance.now()) / 1000;
+        this.#say(phase, text, { retryIn, refusal });
+      });
+  }
+
+  /* Nobody is shown why a handshake failed; but a page of the gateway tells. */
+  async #explain(say) {
+    const checking = (this.#checking = new AbortController());
+    const query = new URLSearchParams({ path: this.#url.pathname });
+    if (globalThis.location?.origin)
+      query.set("origin", location.origin);
+    if (this.#url.searchParams.has("token"))
+      query.set("token", this.#url.searchParams.get("token"));
+    try {
+      const answer = await fetch(`${this.#pages}websocket_check?${query}`, { cache: "no-store", signal: checking.signal });
+      const check = await answer.json();
+      if (checking.signal.aborted)
+        return;
+      if (!check.allowed)
+        say("refused", `${check.code}: ${check.message} ${check.hint}`.trim(), {
+          code: check.code, status: check.status, reason: check.message, hint: check.hint, setting: check.setting ?? "",
+        });
+      else if (this.#status.phase !== "refused")
+        say("waiting", "the WebSocket failed, though the gateway would accept it now; if this stays so, " +
+          "a proxy in between does not forward Upgrade and Connection", null);
+    } catch {
+      // it cannot be reached: that has been said
+    }
+  }
+
+  /* --- what the gateway says --------------------------------------------------------------- */
+
+  #hear(m) {
+    const { onSnapshot, onQuote, onState, onLost, onReset } = this.#options;
+    switch (m.type) {
+      case "quote":
+        if (this.#take(m))
+          onQuote?.(m);
+        break;
+      case "state":
+        if (this.#take(m))
+          onState?.(m);
+        break;
+      case "snapshot":
+        if (this.#options.mode === "all")
+          this.#last.set(m.symbol, m.seq);
+        (onSnapshot ?? onQuote)?.(m);
+        break;
+      case "heartbeat":
+        this.#complete(m.seq);
+        break;
+      case "lost":
+        this.#move(m.seq);
+        onLost?.(m);
+        break;
+      case "welcome":
+        this.#welcome(m);
+        break;
+      case "ack":
+        this.#acknowledged(m);
+        break;
+      case "reset":
+        this.#forget(m.epoch);
+        onReset?.(m);
+        break;
+      case "going_away":
+        this.#appointment = m.reconnect_after;
+        break;
+      case "error": {
+        const error = new PregonError(m.code, m.message);
+        if (!this.#answer(m, ({ reject }) => reject(error)))
+          this.#warn(error);
+        break;
+      }
+    }
+  }
+
+  #welcome(m) {
+    this.#isWelcome = true;
+    this.#silence = 3 * m.heartbeat;
+    this.#watch();
+    /* What has not been told up to our position is asked for by itself, as if for the first time. */
+    const known = [], fresh = [];
+    for (const [pattern, about] of this.#wanted)
+      (this.#position && about?.isSettled ? known : fresh).push(pattern);
+    for (const pattern of fresh)
+      this.#wanted.set(pattern, null);
+    for (const [symbols, since] of [[known, this.#position], [fresh, undefined]])
+      if (symbols.length)
+        this.#subscribe(symbols, since).catch((error) => this.#warn(error));
+    if (!this.#wanted.size)
+      this.#connected();
+  }
+
+  #connected(text = "connected") {
+    this.#attempts = 0;
+    if (this.#status.phase !== "connected" || this.#status.text !== text)
+      this.#say("connected", text);
+  }
+
+  #warn(error) {
+    (this.#options.onError ?? console.warn)(error);
+  }
+
+  #answer(m, how) {
+    const asked = this.#pending.get(m.id);
+    this.#pending.delete(m.id);
+    if (asked)
+      how(asked);
+    return asked;
+  }
+
+  #acknowledged(m) {
+    const asked = this.#answer(m, () => {});
+    if (m.op === "subscribe") {
+      const isOtherLog = this.#epoch && m.epoch !== this.#epoch;
+      if (isOtherLog || m.recovered === false) {
+        this.#forget(m.epoch);
+        this.#options.onReset?.({ type: "reset", epoch: m.epoch, seq: m.seq, reason: isOtherLog ? "log_replaced" : "not_kept" });
+      }
+      this.#epoch = m.epoch;
+      const about = { seq: m.seq, isSettled: this.#options.mode === "merge" || m.recovered === true };
+      this.#isFresh ||= !about.isSettled;
+      for (const pattern of m.symbols)
+        if (this.#wanted.has(pattern))
+          this.#wanted.set(pattern, about);
+      for (const pattern of m.rejected)
+        this.#wanted.delete(pattern);
+      this.#isAcked = true;
+      this.#connected(m.upstream === "away" ? "connected, but the broker is away: values are old" : "connected");
+    }
+    if (this.#options.mode === "merge")
+      this.#complete(m.seq);
+    asked?.resolve(m);
+  }
+
+  /* --- our position: docs/protocol.md, "Coming back" ---------------------------------------- */
+
+  #want(symbols) {
+    if (!Array.isArray(symbols))
+      throw new TypeError('pregon: symbols are an array of texts: ["DAX", "USD*"]');
+    const news = symbols.filter((pattern) => !this.#wanted.has(pattern));
+    for (const pattern of news)
+      this.#wanted.set(pattern, null);
+    return news;
+  }
+
+  #subscribe(symbols, since) {
+    const { trace } = this.#options;
+    return this.ask("subscribe", { symbols, ...(since && { since }), ...(trace && { trace }) });
+  }
+
+  #isWanted(symbol) {
+    for (const pattern of this.#wanted.keys())
+      if (matches(pattern, symbol))
+        return true;
+    return false;
+  }
+
+  #forget(epoch) {
+    this.#epoch = epoch;
+    this.#position = null;
+    this.#last.clear();
+    for (const about of this.#wanted.values())
+      if (about)
+        about.seq = 0;
+  }
+
+  #isAsking() {
+    for (const { op } of this.#pending.values())
+      if (op === "subscribe")
+        return true;
+    return false;
+  }
+
+  /* Everything up to seq has been sent. */
+  #complete(seq) {
+    if (!this.#isAcked)
+      return;
+    if (this.#options.mode === "merge") {
+      this.#position = seq ? { epoch: this.#epoch, seq } : null;
+      return;
+    }
+    if (seq > (this.#position?.seq ?? 0))
+      this.#position = { epoch: this.#epoch, seq };
+    if (!this.#isFresh || seq !== this.#position?.seq || this.#isAsking())
+      return;
+    this.#isFresh = false;
+    for (const about of this.#wanted.values())
+      if (about)
+        about.isSettled = true;
+  }
+
+  /* A record of mode all: everything before it has been sent, unless a subscription is under way. */
+  #move(seq) {
+    if (this.#options.mode === "all" && this.#isAcked && !this.#isAsking() && seq > (this.#position?.seq ?? 0))
+      this.#position = { epoch: this.#epoch, seq };
+  }
+
+  /* Take a quote or state; false: we have had it, or come back for what is missing before it. */
+  #take(m) {
+    if (this.#options.mode === "merge")
+      return true;
+    let last = this.#last.get(m.symbol);
+    let about = [];
+    if (last === undefined || this.#isFresh) {
+      about = this.#subscriptions(m.symbol);
+      last ??= Math.max(0, ...about.map(({ seq }) => seq)); // nothing of it lies between
+    }
+    if (m.seq <= last)
+      return m.type === "state"; // of the broker's absence: no record
+    if (m.prev > last && this.#isMissing(m, last))
+      return false;
+    if (!about.some(({ isSettled }) => isSettled))
+      for (const one of about)
+        one.isSettled = true; // records come after all snapshots
+    this.#last.set(m.symbol, m.seq);
+    this.#move(m.seq);
+    return true;
+  }
+
+  #subscriptions(symbol) {
+    return [...this.#wanted].filter(([pattern, about]) => about && matches(pattern, symbol)).map(([, about]) => about);
+  }
+
+  #isMissing(m, last) {
+    const gap = `${m.symbol} ${m.prev}`;
+    if (gap !== this.#gap && this.#position && last) {
+      this.#gap = gap;
+      this.#position.seq = Math.min(this.#position.seq, last); // what comes again is known by #last
+      this.#lose(1006, "", `a record of ${m.symbol} is missing before position ${m.seq}`);
+      return true;
+    }
+    this.#options.onLost?.({
+      type: "lost", seq: m.seq, feed: "", first: last + 1, last: m.prev, count: m.prev - last, reason: "gap", symbol: m.symbol,
+    });
+    return false;
+  }
+}

@@ -1,0 +1,34 @@
+#include "gateway/figures.h"
+
+const char *figures_end_name(enum figures_end end)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        FIGURES_ENDS(X)
+#undef X
+    };
+
+    return names[end];
+}
+
+void figures_init(struct figures *f)
+{
+    *f = (struct figures){0};
+    f->since_sent.scale = f->since_accepted.scale = &histogram_latency_us;
+    f->queued[0].scale = f->queued[1].scale = &histogram_amount;
+}
+
+static void add(struct histogram *h, uint64_t from_us, uint64_t to_us)
+{
+    if (from_us)
+        histogram_add(h, to_us > from_us ? to_us - from_us : 0);
+}
+
+void figures_served(struct figures *f, int64_t wall_us)
+{
+    for (uint32_t i = 0; i < f->pending; i++) {
+        add(&f->since_sent, f->sent_us[i], (uint64_t)wall_us);
+        add(&f->since_accepted, f->accepted_us[i], (uint64_t)wall_us);
+    }
+    f->pending = 0;
+}

@@ -1,0 +1,242 @@
+/*
+ * board-panel.js: one symbol at large: its chart, or its history as a table, and all its fields.
+ *
+ * The chart draws with binary numbers, as every canvas does; what is written anywhere is the text that
+ * came.  lightweight-charts is there if the gateway was built after `make web`.
+ */
+import * as charts from "./lightweight-charts.js";
+import { Chart } from "./board-chart.js";
+import { History } from "./board-history.js";
+import { language, make, root, say } from "./page.js";
+import t from "./board-texts.js";
+
+export const ranges = { "5m": [300, t.minutes], "1h": [3600, t.hour], "1d": [86400, t.day], all: [0, t.all] };
+
+const ROWS = 300; // of the table
+const KNOWN = ["last", "bid", "ask", "bid_size", "ask_size", "volume", "open", "high", "low", "currency", "source"];
+const HIDDEN = ["type", "symbol", "seq", "prev", "state"];
+
+const clock = new Intl.DateTimeFormat(language, {
+  month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
+});
+
+export class Panel {
+  #root;
+  #client;
+  #on;
+  #entry = null;
+  #range = "1h";
+  #view = charts.createChart ? "chart" : "history";
+  #history = null;
+  #chart = null;
+  #parts = {};
+
+  /** `on`: {close(), range(name)}. */
+  constructor(element, client, on) {
+    this.#root = element;
+    this.#client = client;
+    this.#on = on;
+    this.#build();
+    element.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") {
+        event.stopPropagation();
+        on.close();
+      }
+    });
+  }
+
+  get symbol() {
+    return this.#entry?.symbol ?? null;
+  }
+
+  #build() {
+    const p = this.#parts;
+    const head = make("header", "", "", this.#root);
+    p.symbol = make("h2", "", "", head);
+    p.symbol.tabIndex = -1;
+    p.symbol.id = "panel-symbol";
+    p.price = make("span", "price", "", head);
+    p.price.id = "panel-price";
+    p.change = make("span", "change", "", head);
+    const close = make("button", "close", "×", head);
+    close.id = "panel-close";
+    close.setAttribute("aria-label", t.close);
+    close.addEventListener("click", () => this.#on.close());
+
+    const tools = make("div", "tools", "", this.#root);
+    p.ranges = this.#choice(tools, t.ranges, Object.entries(ranges).map(([id, [, label]]) => [id, label]),
+      (id) => this.#on.range(id));
+    p.ranges.id = "ranges";
+    if (charts.createChart) {
+      p.views = this.#choice(tools, t.show, [["chart", t.chart], ["history", t.history]], (id) => this.#look(id));
+      p.views.id = "views";
+    }
+    p.note = make("p", "note", "", this.#root);
+    p.note.id = "panel-note";
+    p.note.setAttribute("role", "status");
+    p.chart = make("div", "chart", "", this.#root);
+    p.chart.id = "chart";
+    p.chart.setAttribute("role", "img");
+    p.history = make("div", "history", "", this.#root);
+    p.history.id = "history";
+    p.history.tabIndex = 0;
+    p.history.setAttribute("role", "region");
+    p.history.setAttribute("aria-label", t.history);
+    const table = make("table", "", "", p.history), row = make("tr", "", "", make("thead", "", "", table));
+    for (const head of [t.time, t.columns.last, t.columns.bid, t.columns.ask])
+      make("th", "", head, row).scope = "col";
+    p.rows = make("tbody", "", "", table);
+    p.fields = make("dl", "fields", "", this.#root);
+    p.fields.id = "fields";
+    p.fields.setAttribute("aria-label", t.fields);
+    p.fields.tabIndex = 0; // it may have to scroll
+    const footer = make("footer", "", "", this.#root);
+    if (charts.createChart) {
+      const link = make("a", "", t.attribution, footer);
+      link.href = "https://www.tradingview.com/";
+      link.rel = "noopener noreferrer";
+      link.target = "_blank";
+      footer.append(" · ");
+      make("a", "", t.license, footer).href = new URL("www/lightweight-charts.txt", root).href;
+    } else {
+      footer.textContent = t.noCharts;
+    }
+  }
+
+  #choice(parent, label, options, on) {
+    const group = make("div", "choice", "", parent);
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", label);
+    for (const [id, text] of options) {
+      const button = make("button", "", text, group);
+      button.type = "button";
+      button.dataset.value = id;
+      button.addEventListener("click", () => on(id));
+    }
+    return group;
+  }
+
+  /* --- open, close -------------------------------------------------------------------------- */
+
+  async open(entry, range) {
+    const { symbol } = entry, p = this.#parts;
+    this.#entry = entry;
+    this.#range = range;
+    this.#root.hidden = false;
+    this.#root.setAttribute("aria-label", say(t.chartOf, symbol));
+    this.#root.dataset.symbol = symbol;
+    p.symbol.textContent = symbol;
+    press(p.ranges, range);
+    this.#look(this.#view);
+    this.#chart?.close();
+    this.#chart = null;
+    p.rows.replaceChildren();
+    this.#root.dataset.loading = "true";
+    p.note.textContent = t.loading;
+    this.show();
+    const history = (this.#history = new History(this.#client, symbol));
+    try {
+      await history.load(ranges[range][0], Date.now() / 1000, () => this.#history === history);
+      if (this.#history === history)
+        this.#loaded();
+    } catch (error) {
+      if (this.#history === history)
+        p.note.textContent = say(t.failed, error.message);
+    } finally {
+      if (this.#history === history)
+        this.#root.dataset.loading = "false";
+    }
+  }
+
+  close() {
+    this.#entry = this.#history = null;
+    this.#root.hidden = true;
+    this.#chart?.close();
+    this.#chart = null;
+  }
+
+  focus() {
+    this.#parts.symbol.focus();
+  }
+
+  /* --- what is shown -------------------------------------------------------------------------- */
+
+  #look(view) {
+    const { views, chart, history } = this.#parts;
+    this.#view = view;
+    if (views)
+      press(views, view);
+    chart.hidden = view !== "chart";
+    history.hidden = view !== "history";
+  }
+
+  #loaded() {
+    const { records, isPartial, gaps } = this.#history, p = this.#parts;
+    const notes = [];
+    if (!records.length)
+      notes.push(t.noHistory);
+    if (isPartial)
+      notes.push(say(t.partial, records.length));
+    if (gaps)
+      notes.push(say(t.gaps, gaps));
+    p.note.textContent = notes.join(". ");
+    p.rows.replaceChildren(...records.slice(-ROWS).reverse().map(rowOf));
+    if (charts.createChart) {
+      this.#chart = new Chart(charts, p.chart, this.#entry.decimals);
+      this.#chart.set(records);
+      p.chart.setAttribute("aria-label", say(t.chartOf, this.symbol));
+    }
+  }
+
+  /** A live quote of our symbol. */
+  take(quote) {
+    if (!this.#history?.take(quote))
+      return;
+    this.#chart?.add(quote);
+    const { rows } = this.#parts;
+    rows.prepend(rowOf(quote));
+    if (rows.children.length > ROWS)
+      rows.lastChild.remove();
+  }
+
+  /** Once per frame, if our entry has changed. */
+  show() {
+    const { quote, price, change, percent, direction } = this.#entry, p = this.#parts;
+    write(p.price, price);
+    write(p.change, change && `${arrow(direction)} ${change}${percent && ` (${percent} %)`}`);
+    p.change.dataset.look = direction;
+    const names = [...KNOWN.filter((n) => n in quote), ...Object.keys(quote).filter((n) => ![...KNOWN, ...HIDDEN].includes(n))];
+    const shown = p.fields.children;
+    if (shown.length !== names.length)
+      p.fields.replaceChildren(...names.map(() => {
+        const field = make("div");
+        field.append(make("dt"), make("dd"));
+        return field;
+      }));
+    names.forEach((name, i) => {
+      const value = quote[name], isTime = typeof value === "number" && (name === "timestamp" || name.endsWith("_at"));
+      write(shown[i].children[0], t.columns[name] ?? name);
+      write(shown[i].children[1], isTime ? clock.format(value * 1000) : String(value));
+    });
+  }
+}
+
+export const arrow = (direction) => ["▼", "•", "▲"][direction + 1];
+
+function write(element, text) {
+  if (element.textContent !== text)
+    element.textContent = text;
+}
+
+function press(group, value) {
+  for (const button of group.children)
+    button.setAttribute("aria-pressed", button.dataset.value === value);
+}
+
+function rowOf(quote) {
+  const row = document.createElement("tr");
+  make("td", "", clock.format((quote.accepted ?? quote.timestamp) * 1000), row);
+  for (const name of ["last", "bid", "ask"])
+    make("td", "", quote[name] ?? "", row);
+  return row;
+}

@@ -1,0 +1,91 @@
+/*
+ * board-quotes.js: what the board knows of each symbol, and how it is compared.
+ *
+ * What is shown is the text that came; sorting and changes are exact (decimal.js).
+ */
+import * as decimal from "./decimal.js";
+
+/** One symbol: its last quote, and what it is compared with. */
+export class Entry {
+  constructor(symbol) {
+    this.symbol = symbol;
+    this.quote = {};
+    this.state = "unknown";
+    this.price = ""; // last, or the middle of bid and ask
+    this.isMiddle = false;
+    this.base = null; // {text, kind, at}: what `change` is since
+    this.change = ""; // "+1.25"
+    this.percent = ""; // "+0.12"
+    this.hundredths = null; // of a percent, for sorting
+    this.decimals = 0; // the most that were seen
+  }
+
+  /** A quote or a snapshot; `now` in Unix seconds. */
+  take(quote, now) {
+    const { last, bid, ask } = quote;
+    this.quote = quote;
+    this.state = quote.type === "snapshot" ? quote.state : "live";
+    this.isMiddle = last === undefined && bid !== undefined && ask !== undefined;
+    this.price = this.isMiddle ? decimal.middle(decimal.parse(bid), decimal.parse(ask)) : last ?? bid ?? ask;
+    this.decimals = Math.max(this.decimals, ...[this.price, last, bid, ask].map((text) => (text?.split(".")[1] ?? "").length));
+    this.#compare(now);
+  }
+
+  #compare(now) {
+    for (const kind of ["previous_close", "open"])
+      if (decimal.parse(this.quote[kind]))
+        this.base = { kind, text: this.quote[kind] };
+    this.base ??= { kind: "seen", text: this.price, at: now };
+    const price = decimal.parse(this.price), base = decimal.parse(this.base.text);
+    const change = decimal.difference(price, base);
+    this.hundredths = decimal.change(price, base);
+    this.change = signed(change);
+    this.percent = this.hundredths === null ? "" : signed(decimal.percent(this.hundredths));
+  }
+
+  /** 1, 0 or -1. */
+  get direction() {
+    return this.change.startsWith("+") ? 1 : this.change.startsWith("-") ? -1 : 0;
+  }
+
+}
+
+const isZero = (text) => /^[-0.]*$/.test(text);
+
+/* With a sign unless it is nothing; a minus sign is as wide as a plus. */
+const signed = (text) => (isZero(text) ? text.replace("-", "") : text.startsWith("-") ? text : "+" + text);
+
+/* What cannot be compared comes last, whichever way it is sorted. */
+function byValue(value, compare) {
+  return (a, b, way) => {
+    const x = value(a), y = value(b);
+    if (x === null || y === null)
+      return (x === null) - (y === null);
+    return way * compare(x, y);
+  };
+}
+
+const order = (x, y) => (x < y ? -1 : x > y ? 1 : 0);
+const price = (name) => byValue((e) => decimal.parse(e.quote[name]), decimal.compare);
+const change = byValue((e) => decimal.parse(e.change.replace("+", "")), decimal.compare);
+
+const comparisons = {
+  symbol: byValue((e) => e.symbol, order),
+  last: price("last"),
+  bid: price("bid"),
+  ask: price("ask"),
+  change,
+  percent: byValue((e) => e.hundredths, order),
+  age: byValue((e) => -e.quote.timestamp || null, order),
+  state: byValue((e) => e.state, order),
+};
+
+/** Those whose symbol has the text in it, by a column, up (1) or down (-1). */
+export function arrange(entries, text, column, way) {
+  const compare = comparisons[column], bySymbol = comparisons.symbol;
+  return [...entries]
+    .filter((e) => e.symbol.includes(text))
+    .sort((a, b) => compare(a, b, way) || bySymbol(a, b, 1));
+}
+
+export const columns = Object.keys(comparisons);

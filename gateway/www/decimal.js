@@ -1,0 +1,57 @@
+/*
+ * decimal.js: arithmetic on prices, which are decimal text and stay exact.
+ *
+ * A price never becomes a binary fraction: 0.1 is not one.  Whole units and how many of their digits
+ * stand behind the point are integers of any size.
+ */
+
+/** {units, scale} of "1034.50": 103450n and 2; null if it is no decimal. */
+export function parse(text) {
+  const found = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text ?? "");
+  if (!found)
+    return null;
+  const [, sign, whole, part = ""] = found;
+  return { units: BigInt(sign + whole + part), scale: part.length };
+}
+
+function format(units, scale) {
+  const digits = String(units < 0n ? -units : units).padStart(scale + 1, "0");
+  const whole = digits.slice(0, digits.length - scale);
+  return (units < 0n ? "-" : "") + whole + (scale ? "." + digits.slice(-scale) : "");
+}
+
+function align(a, b) {
+  const scale = Math.max(a.scale, b.scale);
+  const raise = (x) => x.units * 10n ** BigInt(scale - x.scale);
+  return [raise(a), raise(b), scale];
+}
+
+/** Negative, 0 or positive, as for sort(). */
+export function compare(a, b) {
+  const [x, y] = align(a, b);
+  return x < y ? -1 : x > y ? 1 : 0;
+}
+
+/** a - b as text, with as many digits as the longer of them. */
+export function difference(a, b) {
+  const [x, y, scale] = align(a, b);
+  return format(x - y, scale);
+}
+
+/** How far a is from b, in hundredths of a percent, rounded half away from zero; null if b is 0. */
+export function change(a, b) {
+  const [x, y] = align(a, b);
+  if (y === 0n)
+    return null;
+  const size = (x < y ? y - x : x - y) * 10000n;
+  const most = (2n * size + y) / (2n * y);
+  return x < y ? -most : most;
+}
+
+export const percent = (hundredths) => format(hundredths, 2);
+
+/** What lies between two prices, as text: exact, with one more digit if it must be. */
+export function middle(a, b) {
+  const [x, y, scale] = align(a, b);
+  return (x + y) % 2n ? format((x + y) * 5n, scale + 1) : format((x + y) / 2n, scale);
+}

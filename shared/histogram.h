@@ -1,0 +1,47 @@
+/*
+ * histogram: how often a value lay below which bound.
+ *
+ * Values are whole numbers of one unit (microseconds, messages): adding one is a short walk along
+ * the bounds, and nothing is ever rounded.  Bounds are the caller's, static, ascending and as a
+ * rule evenly spaced on a logarithmic scale.  Counts only ever rise.
+ * No I/O, no clock, no memory of its own; one thread.  Zero-initialise, then set `scale`.
+ */
+#ifndef SHARED_HISTOGRAM_H
+#define SHARED_HISTOGRAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HISTOGRAM_BOUNDS_MAX 24
+
+struct histogram_scale {
+    uint64_t bounds[HISTOGRAM_BOUNDS_MAX];
+    uint32_t count;
+};
+
+struct histogram {
+    const struct histogram_scale *scale;
+    uint64_t
+        counts[HISTOGRAM_BOUNDS_MAX + 1]; /* by bucket; the last is above all bounds */
+    uint64_t sum;
+};
+
+/* 50 microseconds to 10 seconds, in steps of 1, 2.5, 5. */
+extern const struct histogram_scale histogram_latency_us;
+/* 0 to 100,000, in steps of 1, 3, 10. */
+extern const struct histogram_scale histogram_amount;
+
+static inline void histogram_add(struct histogram *h, uint64_t value)
+{
+    uint32_t i = 0;
+
+    while (i < h->scale->count && value > h->scale->bounds[i])
+        i++;
+    h->counts[i]++;
+    h->sum += value;
+}
+
+/* How many values were at most bounds[i]; of i == scale->count: how many there were. */
+uint64_t histogram_upto(const struct histogram *h, uint32_t i);
+
+#endif

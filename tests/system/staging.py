@@ -1,0 +1,55 @@
+"""The stage as a fixture, and the logs of what a failing story had started; for conftest.py."""
+
+import os
+
+import pytest
+
+import pregon
+
+LINES_SHOWN = 300
+
+
+def pytest_sessionstart(session):
+    missing = [
+        name
+        for name in ("broker", "gateway", "feeder", "tail", "doctor")
+        if not os.access(os.path.join(pregon.BIN, "pregon-" + name), os.X_OK)
+    ]
+    if missing:
+        raise pytest.UsageError(f"no pregon-{missing[0]} in {pregon.BIN}: build it, set PREGON_BIN")
+
+
+def _staged():
+    stage = pregon.Stage()
+    yield stage
+    stage.end()
+
+
+@pytest.fixture
+def stage():
+    yield from _staged()
+
+
+@pytest.fixture(scope="module")
+def long_stage():
+    """For stories that only look: one set of processes for all of a file."""
+    yield from _staged()
+
+
+def pytest_runtest_setup(item):
+    pregon.Stage.all[:] = [s for s in pregon.Stage.all if not s.is_over]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if not report.failed:
+        return
+    for stage in pregon.Stage.all:
+        for p in stage.processes:
+            lines = [f"{stream}| {text}" for stream, text in list(p.lines)]
+            if len(lines) > LINES_SHOWN:
+                lines = [f"({len(lines) - LINES_SHOWN} lines before)"] + lines[-LINES_SHOWN:]
+            title = f"{p.name} [{p.pid}] {' '.join(p.arguments()[1:])}"
+            report.sections.append((title, "\n".join(lines)))

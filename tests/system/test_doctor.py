@@ -1,0 +1,565 @@
+"""pregon-doctor names every mistake that is planted, and nothing else."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import msgpack
+import pregon
+import pytest
+import zmq
+from fake_broker import FakeBroker
+from meddler import Elsewhere, Meddler
+
+PAGE = "https://page.example"
+LISTED = f"{PAGE},https://*.wild.example,http://localhost:*"
+ENDPOINTS = ("broker_ingest", "broker_publish", "broker_control")
+
+
+class Report:
+    def __init__(self, process):
+        self.code = process.returncode
+        self.text = process.stdout
+        self.stderr = process.stderr
+
+    @property
+    def json(self):
+        return json.loads(self.text)
+
+    @property
+    def findings(self):
+        return self.json["findings"]
+
+    def names(self, *severities):
+        return sorted({f["name"] for f in self.findings if not severities or f["severity"] in severities})
+
+    def one(self, name):
+        (finding,) = [f for f in self.findings if f["name"] == name]
+        return finding
+
+
+def examine(*flags, env=None, cwd=None, as_json=True, user=None):
+    process = subprocess.run(
+        [os.path.join(pregon.BIN, "pregon-doctor"), *(["--json"] if as_json else []), *flags],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, check=False,
+        timeout=pregon.PATIENCE * 4, user=user, env={**pregon.plain_environment(), **(env or {})})
+    assert not pregon.SANITIZER.search(process.stderr), process.stderr
+    return Report(process)
+
+
+class Setup:
+    """Real processes, the .env file they were started with, and mistakes planted in it."""
+
+    def __init__(self, stage, broker, gateway):
+        self.stage, self.broker, self.gateway = stage, broker, gateway
+        self.settings = {"CORS_ORIGINS": LISTED}
+        for process in (broker, gateway):
+            self.settings.update({k.upper(): v for k, v in process.settings.items()} if process else {})
+        if gateway:
+            self.settings["PORT"] = gateway.port
+
+    def env_file(self, mode=0o600, lines=(), **changes):
+        settings = {**self.settings, **changes}
+        text = "".join(f"{k}={int(v) if isinstance(v, bool) else v}\n" for k, v in settings.items() if v is not None)
+        path = self.stage.path("some.env", text + "".join(line + "\n" for line in lines))
+        os.chmod(path, mode)
+        return path
+
+    def examine(self, *flags, env=None, as_json=True, **changes):
+        path = self.env_file(**changes)
+        return examine("--env-file", path, *flags, env=env, cwd=self.stage.directory.name, as_json=as_json)
+
+
+def healthy(stage, feed=True, **gateway_settings):
+    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
+    gateway = stage.gateway(broker, **{"cors_origins": LISTED, **gateway_settings})
+    if feed:
+        stage.feed(broker).settled(stage.peers[-1].quote("EUR/USD", bid="1", ask="2"))
+    pregon.eventually(lambda: gateway.get("/cotizaciones/ready").status, lambda s: s == 200)
+    pregon.eventually(lambda: gateway.page("health")["broker"]["status"], lambda s: s == "up")
+    return Setup(stage, broker, gateway)
+
+
+@pytest.fixture(scope="module")
+def well(long_stage):
+    """One set-up without a mistake, for stories that plant theirs in .env or in between."""
+    return healthy(long_stage)
+
+
+# --- nothing ---------------------------------------------------------------------------------------
+
+
+def test_a_healthy_set_up_has_no_findings_and_every_origin_gets_what_it_should(well):
+    report = well.examine()
+    assert report.names() == [] and report.code == 0, report.text
+    shaken = {h["origin"]: h["code"] for h in report.json["handshakes"]}
+    assert shaken == {PAGE: "admitted", "https://doctor.wild.example": "admitted",
+                      "http://localhost:8080": "admitted", "https://foreign.invalid": "origin_not_allowed"}
+    assert all(h["expected"] for h in report.json["handshakes"])
+
+
+def test_a_proxy_that_does_its_work_is_no_finding(well):
+    report = well.examine(PUBLIC_URL=Meddler(well.stage, well.gateway).url)
+    assert report.names() == [] and report.code == 0, report.text
+    assert ("public_url", PAGE, True) in {(h["through"], h["origin"], h["admitted"]) for h in report.json["handshakes"]}
+
+
+def test_a_gateway_without_a_proxy_may_be_the_public_url(well):
+    assert well.examine(PUBLIC_URL=well.gateway.url).names() == []
+
+
+def test_people_are_told_in_words_which_line_to_change(well):
+    path = well.env_file()
+    with open(path, encoding="utf-8") as f:
+        number = 1 + [line.split("=")[0] for line in f].index("CORS_ORIGINS")
+    report = well.examine("--origin=https://my.page", as_json=False)
+    assert report.code == 1
+    assert f"origin_not_allowed  at {path}:{number} (CORS_ORIGINS)" in report.text
+    assert f".env:   CORS_ORIGINS={LISTED},https://my.page\n" in report.text
+    assert "refuses https://foreign.invalid: HTTP 403 origin_not_allowed\n" in report.text
+    assert "refuses https://my.page: HTTP 403 origin_not_allowed, which is not as it should be\n" in report.text
+    assert "1 error, 0 warnings" in report.text
+
+
+# --- mistakes in .env, while all else is well -----------------------------------------------------------
+
+
+IN_FILE = [
+    # what is planted, names that are found
+    ({"lines": ["WEBSOCKT_TIMEOUT=60"]}, ["setting_misspelt"]),
+    ({"lines": ["cors_origins=https://my.page"]}, ["setting_misspelt"]),
+    ({"lines": ["RETENTION_AGE=1d"]}, ["setting_impossible"]),
+    ({"lines": ["STORAGE", "X=1"]}, ["env_file_unreadable"]),
+    ({"STORE": "postgres:here"}, ["setting_impossible", "store_in_memory"]),
+    ({"lines": ["CORS_ALLOW_METHODS=GET,P OST"]}, ["setting_impossible"]),
+    ({"lines": ["HEARTBEAT=6", "HEARTBEAT=7"]}, ["setting_twice"]),
+    ({"CORS_ORIGINS": "*", "CORS_ALLOW_CREDENTIALS": 1}, ["origin_star_with_credentials"]),
+    ({"CORS_ORIGINS": "https://page.example/app"}, ["origin_malformed"]),
+    ({"CORS_ORIGINS": "page.example"}, ["origin_malformed"]),
+    ({"lines": ["WS_PING_INTERVAL=45"]}, ["ping_after_timeout"]),
+    ({"lines": ["FORWARDED_ALLOW_IPS=*"], "HOST": "0.0.0.0"}, ["gateway_not_running", "trusts_everybody"]),
+    ({"lines": ["LOCKS_TOKEN=secret"], "mode": 0o644}, ["secrets_readable"]),
+    ({"lines": ["SOURCE=csv:nowhere.csv?speed=60"]}, ["source_missing"]),
+    ({"lines": ["TELEGRAM_TOKEN=abc"]}, ["telegram_nobody_on_duty", "telegram_token_malformed"]),
+    ({"lines": ["TELEGRAM_TOKEN=123:abc"]}, ["telegram_nobody_on_duty"]),
+    ({"HOST": "192.0.2.1"}, ["host_not_here"]),
+    ({"WEBSOCKET_MAX_CONNECTIONS": 7}, ["settings_not_in_force"]),
+    ({"WEBSOCKET_TIMEOUT": 31}, ["settings_not_in_force"]),
+    ({"CORS_ORIGINS": "https://new.page"}, ["settings_not_in_force"]),
+    ({"STORE": "memory"}, []),
+    ({"lines": ["DISK_FREE_MIN=1000000000000000000"]}, ["disk_low"]),
+    ({"lines": ["SOMEBODY_ELSES=1", "IMAGE_TAG=latest"]}, []),
+]
+
+
+@pytest.mark.parametrize("planted,found", IN_FILE, ids=[str(p) for p, _ in IN_FILE])
+def test_a_mistake_in_the_file_is_named(well, planted, found):
+    report = well.examine("--patience=2", **planted)
+    wanted = set(found)
+    if planted.get("HOST") == "0.0.0.0":
+        # A gateway on 127.0.0.1 is found there: all addresses are that one too.
+        wanted.discard("gateway_not_running")
+    assert set(report.names()) - {"store_in_memory"} == wanted - {"store_in_memory"}, report.text
+    assert report.code == (1 if wanted else 0)
+
+
+def test_a_misspelt_name_is_told_with_its_line_and_the_right_one(well):
+    finding = well.examine(lines=["WEBSOCKT_TIMEOUT=60"]).one("setting_misspelt")
+    assert re.search(r"some\.env:\d+$", finding["where"]) and finding["change"] == "WEBSOCKET_TIMEOUT=…"
+    assert "did you mean WEBSOCKET_TIMEOUT" in finding["seen"]
+
+
+def test_what_the_environment_says_otherwise_is_named(well):
+    report = well.examine(env={"WEBSOCKET_TIMEOUT": "30"}, WEBSOCKET_TIMEOUT=45)
+    assert report.names() == ["setting_overridden"]
+    assert "45" in report.one("setting_overridden")["seen"]
+
+
+def test_two_mistakes_at_once_are_both_named(well):
+    report = well.examine("--origin=https://my.page", lines=["WEBSOCKT_TIMEOUT=1", "HTTP_THREADS=many"],
+                          CORS_ALLOW_CREDENTIALS=1, CORS_ORIGINS="*")
+    assert {"origin_star_with_credentials", "setting_impossible", "setting_misspelt"} <= set(report.names())
+
+
+def test_a_secret_is_never_told(well):
+    report = well.examine(lines=["WEBSOCKET_TOKEN=" + "geheim" * 60], mode=0o644)
+    assert {"setting_impossible", "secrets_readable"} <= set(report.names())
+    assert "geheim" not in report.text
+
+
+def test_a_file_that_is_not_there_is_a_finding_if_it_was_named_and_none_if_not(stage):
+    report = examine("--env-file=/nowhere/.env", cwd=stage.directory.name)
+    assert "env_file_unreadable" in report.names()
+    assert "env_file_unreadable" not in examine(cwd=stage.directory.name).names()
+
+
+# --- ports, descriptors, broker, feeds --------------------------------------------------------------------
+
+
+def nothing_runs(stage, **changes):
+    settings = {name.upper(): pregon.free_address() for name in ENDPOINTS}
+    settings["PORT"] = pregon.free_address().rsplit(":", 1)[1]
+    setup = Setup(stage, None, None)
+    setup.settings.update(settings)
+    return setup.examine(**changes)
+
+
+def test_where_nobody_listens_nobody_runs(stage):
+    report = nothing_runs(stage)
+    assert report.names() == ["broker_not_running", "gateway_not_running"] and report.code == 1
+
+
+def test_a_folder_of_the_store_that_is_missing_is_named(stage):
+    report = nothing_runs(stage, STORE="sqlite:/nowhere/log.db")
+    assert report.names() == ["broker_not_running", "gateway_not_running", "store_folder_missing"]
+
+
+def test_ports_that_are_named_twice_are_named(stage):
+    address = pregon.free_address()
+    report = nothing_runs(stage, BROKER_PUBLISH=address, BROKER_CONTROL=address)
+    assert "ports_collide" in report.names()
+
+
+@pytest.mark.parametrize("setting", ["PORT", "BROKER_CONTROL", "BROKER_INGEST"])
+def test_who_holds_a_port_is_told_with_pid_and_name(well, setting):
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        report = well.examine(**{setting: port if setting == "PORT" else f"tcp://127.0.0.1:{port}"})
+        seen = report.one("port_taken")["seen"]
+    with open("/proc/self/comm", encoding="ascii") as f:
+        assert f"pid {os.getpid()} ({f.read().strip()})" in seen
+    assert report.names() == ["port_taken"]
+
+
+def privileged():
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as f:
+        return int(f.read()) - 1
+
+
+@pytest.mark.skipif(not 0 < privileged() < 1024, reason="every user may take every port here")
+def test_a_port_that_this_user_may_not_have_is_named():
+    nobody = 65534 if os.geteuid() == 0 else None
+    try:
+        report = examine("--env-file=/dev/null", env={"PORT": str(privileged())}, cwd="/", user=nobody)
+    except PermissionError:
+        pytest.skip("nobody may not run what is built here")
+    assert "port_privileged" in report.names() and "gateway_not_running" not in report.names()
+
+
+def test_descriptors_are_compared_with_what_is_asked_for(stage):
+    setup = healthy(stage, descriptors=256, websocket_max_connections=1000)
+    report = setup.examine()
+    assert report.names() == ["descriptors_too_few"]
+    assert "256" in report.one("descriptors_too_few")["seen"]
+
+
+def test_a_gateway_that_never_reached_its_broker_is_named(stage):
+    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
+    stage.feed(broker).settled(stage.peers[-1].quote("X", last="1"))
+    gateway = stage.gateway(cors_origins=LISTED)
+    setup = Setup(stage, broker, gateway)
+    setup.settings.update({k.upper(): broker.settings[k] for k in ENDPOINTS})
+    assert setup.examine().names() == ["gateway_without_broker", "starting"]
+
+
+def test_a_gateway_of_another_broker_is_named(stage):
+    setup = healthy(stage)
+    other = stage.broker(store="sqlite:" + stage.path("other.db"))
+    stage.feed(other).settled(stage.peers[-1].quote("X", last="1"))
+    assert setup.examine(**{k.upper(): other.settings[k] for k in ENDPOINTS}).names() == ["another_broker"]
+
+
+def test_a_wrong_address_of_the_publish_socket_is_named(well):
+    report = well.examine("--patience=2", BROKER_PUBLISH=pregon.free_address())
+    assert report.names() == ["publish_silent"]
+
+
+def test_a_control_address_where_something_else_answers_is_named(well):
+    report = well.examine("--patience=2", BROKER_CONTROL=well.broker.ready["publish"])
+    assert set(report.names()) >= {"broker_silent", "ports_collide"}
+
+
+def test_a_broker_without_a_feeder_is_named(stage):
+    assert healthy(stage, feed=False).examine().names() == ["feed_none"]
+
+
+def feeds(setup):
+    return {f["name"]: f["status"] for f in setup.gateway.page("health")["feeds"]}
+
+
+def test_feeds_that_are_silent_ended_empty_or_wrong_are_named_each(stage):
+    setup = healthy(stage)
+    stage.feed(setup.broker, "empty")
+    wrong = stage.feed(setup.broker, "wrong")
+    wrong.settled(wrong.quote("X", bid="2", ask="1"))
+    gone = stage.feed(setup.broker, "gone")
+    gone.settled(gone.quote("Y", last="1"))
+    gone.goodbye()
+    silent = stage.feed(setup.broker, "silent")
+    silent.settled(silent.quote("Z", last="1"))
+    silent.fall_silent()
+    pregon.eventually(lambda: feeds(setup), lambda f: f["silent"] == "silent" and f["gone"] == "ended")
+    report = setup.examine()
+    assert report.names() == ["feed_empty", "feed_ended", "feed_silent", "quotes_refused"]
+    assert "feed silent" in report.one("feed_silent")["where"]
+
+
+def test_a_bot_on_duty_is_no_finding(well):
+    locker = well.stage.locker(well.broker, "bot")
+    locker.acquire("telegram-bot", ttl_ms=600000)
+    assert well.examine(lines=["TELEGRAM_TOKEN=123:abc"]).names() == []
+    locker.release("telegram-bot")
+
+
+def test_a_log_in_memory_is_a_note_and_no_fault(stage):
+    broker, gateway = stage.play(cors_origins=LISTED)
+    stage.feed(broker).settled(stage.peers[-1].quote("X", last="1"))
+    setup = Setup(stage, broker, gateway)
+    report = setup.examine()
+    assert report.names() == ["store_in_memory"] and report.code == 0
+    assert setup.examine(STORE="sqlite:" + stage.path("x.db")).names() == ["settings_not_in_force"]
+
+
+def test_a_gateway_whose_clock_is_wrong_is_named(well):
+    late = Meddler(well.stage, well.gateway, shift=-3600, forwards=False)
+    report = well.examine(GATEWAY_URL=late.url)
+    assert report.names() == ["clock_skew"]
+    assert re.search(r"(3600\.\d|3599\.\d) s behind", report.one("clock_skew")["seen"])
+
+
+def test_a_broker_whose_clock_is_wrong_is_named(well):
+    address = "ipc://" + well.stage.path("publish")
+    has_ended = threading.Event()
+    publisher = well.stage.context.socket(zmq.PUB)
+    publisher.linger = 0
+    publisher.bind(address)
+
+    def beat():
+        number = 0
+        while not has_ended.wait(0.05):
+            number += 1
+            then = int((time.time() + 7200) * 1e6)
+            publisher.send_multipart([b"!heartbeat ", msgpack.packb(
+                [4, 1, 0, number, 0, then, {"changed": [], "complete": True}])])
+        publisher.close()
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        report = well.examine(BROKER_PUBLISH=address)
+    finally:
+        has_ended.set()
+        thread.join()
+    assert report.names() == ["clock_skew"] and "ahead of" in report.one("clock_skew")["seen"]
+
+
+def status_of(feeds=(), **members):
+    return {"version": "0.1.0", "feeds": list(feeds), "store": {"kind": "sqlite", "durable": True}, **members}
+
+
+FEED = {"name": "f", "host": "there", "pid": 1, "live": True, "left": False, "silent_ms": 1, "accepted": 9,
+        "refused": 0, "lost": 0}
+TOLD = [
+    ({}, []),
+    ({"store": {"kind": "sqlite", "durable": False, "reason": "disk full"}}, ["store_not_durable"]),
+    ({"store": {"kind": "sqlite", "durable": True, "behind_us": 60000000}}, ["store_behind"]),
+    ({"feeds": [{**FEED, "lost": 5}]}, ["lines_lost"]),
+    ({"version": "0.0.1"}, ["versions_differ"]),
+    ({"store": 7, "feeds": "x"}, []),
+]
+
+
+@pytest.mark.parametrize("told,found", TOLD, ids=[str(f) + str(i) for i, (_, f) in enumerate(TOLD)])
+def test_what_a_broker_says_that_is_hard_to_plant_is_named(stage, well, told, found):
+    epoch = int(well.gateway.page("health")["broker"]["epoch"], 16)
+    fake = FakeBroker(stage, epoch=epoch)
+    control, publish = (f"ipc://{stage.path(name)}" for name in ("control", "publish"))
+    with fake.changed:
+        fake.answers["status"] = lambda q: {**status_of([FEED]), "epoch": epoch, **told}
+        fake.control.bind(control)
+        fake.publisher.bind(publish)
+    assert well.examine(BROKER_CONTROL=control, BROKER_PUBLISH=publish).names() == found
+
+
+# --- who would be refused ---------------------------------------------------------------------------------
+
+
+def test_a_page_that_is_not_listed_is_told_the_line_that_lists_it(well):
+    finding = well.examine("--origin=https://my.page").one("origin_not_allowed")
+    assert finding["change"] == f"CORS_ORIGINS={LISTED},https://my.page"
+
+
+def test_a_list_that_the_gateway_has_not_read_yet_is_named(well):
+    finding = well.examine(CORS_ORIGINS="https://new.page").one("settings_not_in_force")
+    assert "https://new.page" in finding["seen"] and "SIGHUP" in finding["do"]
+
+
+def test_a_foreign_page_that_gets_in_is_named(stage):
+    setup = healthy(stage, cors_origins="*")
+    assert setup.examine().names() == ["origin_star"]
+    assert setup.examine(CORS_ORIGINS=LISTED).names() == ["foreign_origin_admitted"]
+
+
+def test_a_token_that_is_another_one_is_named_and_the_right_one_is_shown(stage):
+    setup = healthy(stage, websocket_token="right")
+    assert setup.examine().names() == []
+    assert setup.examine(WEBSOCKET_TOKEN="wrong").names() == ["unauthorized"]
+
+
+def test_websockets_that_are_off_are_named_once(stage):
+    setup = healthy(stage, websocket_enabled=False)
+    finding = setup.examine().one("websocket_disabled")
+    assert finding["change"] == "WEBSOCKET_ENABLED=1"
+
+
+@pytest.mark.parametrize("explain", [0, 1])
+def test_a_gateway_that_is_full_is_named_explaining_or_not(stage, explain):
+    setup = healthy(stage, websocket_max_connections=1, websocket_explain=explain)
+    stage.client(setup.gateway).hears("welcome")
+    report = setup.examine()
+    assert report.names() == ["max_connections"], report.text
+    assert report.one("max_connections")["change"] == "WEBSOCKET_MAX_CONNECTIONS=2"
+
+
+def test_a_single_place_is_enough_to_look(stage):
+    assert healthy(stage, websocket_max_connections=1).examine().names() == []
+
+
+def test_a_gateway_that_drains_is_named(stage):
+    setup = healthy(stage, timeout_graceful_shutdown=60)
+    mute = stage.raw_client(setup.gateway)  # it does not answer the close, so the drain lasts
+    mute.hears("welcome")
+    setup.gateway.signal(15)
+    setup.gateway.says("Waiting for connections to close")
+    assert setup.examine().names() == ["draining"]
+    assert mute.closed() == 1012
+    setup.gateway.ends(0)
+
+
+# --- what stands in between -----------------------------------------------------------------------------
+
+
+IN_BETWEEN = [
+    ({"drop": ("Upgrade", "Connection")}, ["proxy_drops_upgrade"]),
+    ({"drop": ("Sec-WebSocket-Key",)}, ["proxy_drops_upgrade"]),
+    ({"answers": ("/ws/", "403 Forbidden")}, ["proxy_refuses"]),
+    ({"answers": ("", "401 Unauthorized")}, ["proxy_refuses"]),
+    ({"answers": ("/ws/", "502 Bad Gateway")}, ["proxy_cannot_reach_gateway"]),
+    ({"answers": ("", "301 Moved\r\nLocation: https://there.example/")}, ["proxy_redirects"]),
+    ({"answers": ("", "200 OK")}, ["public_url_elsewhere"]),
+    ({"answers": ("/ws/", "404 Not Found")}, ["public_url_elsewhere"]),
+    ({"path": lambda p: "/api" + p}, ["proxy_changes_path"]),
+    ({"path": lambda p: p.replace("/ws/", "/websocket/")}, ["proxy_changes_path"]),
+    ({"swallows": True}, ["proxy_buffers"]),
+    ({"replace": {"Origin": "http://inside"}}, ["proxy_changes_origin"]),
+    ({"drop": ("Origin",)}, ["proxy_changes_origin"]),
+    ({"add_to_answers": "Access-Control-Allow-Origin: *"}, ["proxy_changes_cors"]),
+    ({"forwards": False}, ["proxy_hides_client"]),
+    ({"host": "gateway.internal"}, ["proxy_host_lost"]),
+    ({"scheme": "https"}, ["proxy_scheme_lost"]),
+    ({"drop": ("Upgrade", "Connection"), "forwards": False}, ["proxy_drops_upgrade", "proxy_hides_client"]),
+]
+
+
+@pytest.mark.parametrize("how,found", IN_BETWEEN, ids=[str(f) + str(i) for i, (_, f) in enumerate(IN_BETWEEN)])
+def test_what_a_proxy_does_wrong_is_named(well, how, found):
+    report = well.examine("--patience=2", PUBLIC_URL=Meddler(well.stage, well.gateway, **how).url)
+    assert report.names() == found, report.text
+    assert report.code == 1
+
+
+def test_a_proxy_that_is_not_believed_is_named_with_the_line_that_trusts_it(stage):
+    setup = healthy(stage, forwarded_allow_ips="192.0.2.9")
+    report = setup.examine(PUBLIC_URL=Meddler(stage, setup.gateway).url)
+    assert report.names() == ["proxy_not_trusted"]
+    assert report.one("proxy_not_trusted")["change"] == "FORWARDED_ALLOW_IPS=192.0.2.9,127.0.0.1"
+
+
+def test_a_public_url_where_nobody_is_or_without_tls_is_named(well):
+    nobody = pregon.free_address().replace("tcp", "http")
+    assert well.examine(PUBLIC_URL=nobody).names() == ["public_url_unreachable"]
+    plain = well.gateway.url.replace("http", "https")
+    assert well.examine(PUBLIC_URL=plain).names() == ["public_url_tls"]
+
+
+def test_another_web_server_where_the_gateway_should_be_is_named(well):
+    report = well.examine(GATEWAY_URL=Elsewhere(well.stage).url)
+    assert report.names() == ["gateway_silent"]
+
+
+NGINX = """
+daemon off; master_process off; pid {dir}/nginx.pid; error_log stderr;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f;
+  uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://127.0.0.1:{gateway};
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      {upgrade}
+    }}
+  }}
+}}
+"""
+UPGRADE = 'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="there is no nginx")
+@pytest.mark.parametrize("upgrade,found", [("", ["proxy_drops_upgrade"]), (UPGRADE, [])])
+def test_a_real_nginx_is_seen_through(well, upgrade, found):
+    port = int(pregon.free_address().rsplit(":", 1)[1])
+    config = well.stage.path("nginx.conf", NGINX.format(dir=well.stage.directory.name, port=port,
+                                                        gateway=well.gateway.port, upgrade=upgrade))
+    nginx = subprocess.Popen([shutil.which("nginx"), "-c", config, "-p", well.stage.directory.name],
+                             stderr=subprocess.DEVNULL)
+    try:
+        def answers():
+            with socket.socket() as s:
+                return s.connect_ex(("127.0.0.1", port)) == 0
+
+        pregon.eventually(answers)
+        assert well.examine(PUBLIC_URL=f"http://127.0.0.1:{port}").names() == found
+    finally:
+        nginx.terminate()
+        nginx.wait(pregon.PATIENCE)
+
+
+# --- usage ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flags", [["--no-such-flag"], ["--public-url=ws://x"], ["--gateway-url=x"], ["--patience=0"]])
+def test_wrong_usage_is_exit_code_2(flags):
+    report = examine(*flags, "--env-file=/dev/null")
+    assert report.code == 2 and report.stderr
+
+
+def listed():
+    return [line.split()[0] for line in examine("--list", as_json=False).text.splitlines()]
+
+
+def test_the_list_names_everything_that_can_be_found_once(well):
+    names = listed()
+    assert len(names) == len(set(names)) > 50
+    for _, found in IN_FILE + IN_BETWEEN:
+        assert set(found) <= set(names)
+
+
+@pytest.mark.parametrize("name", ["troubleshooting.md", "troubleshooting.es.md"])
+def test_everything_that_can_be_found_stands_in_the_manual(name):
+    with open(os.path.join(pregon.ROOT, "docs", name), encoding="utf-8") as f:
+        text = f.read()
+    assert [n for n in listed() if f"`{n}`" not in text] == []
+    with open(os.path.join(pregon.ROOT, "docs", "protocol.md"), encoding="utf-8") as f:
+        section = f.read().split("### Refused handshakes")[1].split("## 4. Pages")[0]
+    codes = re.findall(r"^\| `([a-z_]+)` \| \d", section, re.M)
+    assert len(codes) > 10 and [c for c in codes if f"`{c}`" not in text] == []

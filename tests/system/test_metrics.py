@@ -1,0 +1,407 @@
+"""/metrics: what it counts moves when it happens, and the text is what Prometheus reads."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import msgpack
+import pytest
+
+import metrics
+import pregon
+from fake_broker import FakeBroker, QUOTE
+
+OURS, FOREIGN = "http://localhost:3000", "https://evil.example"
+RELAYED = ("pregon_store", "pregon_locks", "pregon_feed", "pregon_journal", "pregon_broker_p",
+           "pregon_broker_s", "pregon_broker_g")
+
+
+def becomes(gateway, key, number, **how):
+    """Wait until a sample has this value; all that is told then."""
+    return pregon.eventually(lambda: metrics.of(gateway), lambda told: told[key] == number,
+                             f"{key} being {number}", **how)
+
+
+@pytest.fixture(scope="module")
+def scene(long_stage):
+    """All that can be told is there to be told; the stories only look."""
+    broker = long_stage.broker(store=f"sqlite:{long_stage.path('log')}")
+    gateway = long_stage.gateway(broker, gateway_name="gw-1", websocket_max_connections=7,
+                                 cors_origins=OURS, root_path="/precios")
+    feed = long_stage.feed(broker, "story")
+    client = long_stage.client(gateway, "?symbols=X")
+    client.hears("ack")
+    feed.quote("X", last="1")
+    feed.quote("X", last="one")
+    feed.settled()
+    client.hears(("quote", "snapshot"), last="1")
+    becomes(gateway, ("pregon_feed_quotes_refused_total", "story", "bad_price"), 1)
+    return gateway
+
+
+def test_the_text_is_what_the_format_allows(scene):
+    told = metrics.of(scene)
+    assert len(told.families) > 40
+    assert told["pregon_ready"] == 1
+    assert told["pregon_broker_up"] == 1
+    assert told["pregon_clients_limit"] == 7
+    assert told["pregon_build_info", "gateway", "0.1.0"] == 1
+    assert told["pregon_build_info", "broker", "0.1.0"] == 1
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool: tools/install-deps metrics")
+def test_promtool_finds_nothing_to_say(scene):
+    done = subprocess.run(["promtool", "check", "metrics"], input=metrics.of(scene).text,
+                          capture_output=True, text=True, timeout=pregon.PATIENCE)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_protocol_lists_every_family_with_its_type_and_labels(scene):
+    with open(os.path.join(pregon.ROOT, "docs", "protocol.md"), encoding="utf-8") as f:
+        rows = re.findall(r"^\| `(pregon_\w+|process_\w+)` \| (\w+) \|([^|]*)\|", f.read(), re.M)
+    documented = {name: (kind, {*re.findall(r"`(\w+)`", labels)}) for name, kind, labels in rows}
+    told = {f.name: (f.type, f.labels) for f in metrics.of(scene).families.values()}
+    assert documented == told
+    assert len(rows) == len(documented)
+
+
+def alarms():
+    with open(os.path.join(pregon.ROOT, "docs", "operations.md"), encoding="utf-8") as f:
+        text = f.read().split("### Prometheus", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^\| [^|]+ \| `(.+)` \| (\w*) ?\|$", text, re.M)
+
+
+def test_every_alarm_is_about_a_family_that_is_told(scene):
+    told = metrics.of(scene)
+    assert len(alarms()) > 5
+    for expression, _ in alarms():
+        for name in re.findall(r"(?:pregon|process)_\w+", expression):
+            assert name in told or name.removesuffix("_bucket") in told, name
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool: tools/install-deps metrics")
+def test_every_alarm_is_an_expression(stage):
+    rules = "".join(f"  - {{alert: a, expr: {json.dumps(expression)}, for: {wait or '0s'}}}\n"
+                    for expression, wait in alarms())
+    path = stage.path("rules.yml", "groups:\n- name: pregon\n  rules:\n" + rules)
+    done = subprocess.run(["promtool", "check", "rules", "--lint=none", path],
+                          capture_output=True, text=True, timeout=pregon.PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_is_a_page_like_the_others(scene):
+    whole = scene.get("/metrics", headers={"Origin": OURS})
+    assert whole.headers["Access-Control-Allow-Origin"] == OURS
+    assert whole.headers["Cache-Control"] == "no-store"
+    assert "Access-Control-Allow-Origin" not in scene.get(
+        "/metrics", headers={"Origin": FOREIGN}).headers
+    assert scene.get("/precios/metrics").status == 200
+    assert scene.get("/metrics/").status == 200
+    head = scene.get("/metrics", method="HEAD")
+    assert head.status == 200 and head.body == b"" and int(head.headers["Content-Length"]) > 1000
+    assert head.headers["Content-Type"] == whole.headers["Content-Type"]
+    refused = scene.get("/metrics", method="POST")
+    assert refused.status == 405 and refused.headers["Allow"] == "GET, HEAD"
+    assert scene.get("/metrics/more").status == 404
+
+
+def test_it_tells_of_no_client_who_it_is(stage):
+    broker, gateway = stage.play(status_token="s3cret")
+    client = stage.client(gateway, "?symbols=X")
+    client.hears("ack")
+    text = metrics.of(gateway).text
+    assert "127.0.0.1" not in text and str(client.local_port) not in text
+
+
+def test_both_processes_tell_what_they_cost(stage):
+    broker, gateway = stage.play()
+    start = time.time()
+    told = becomes(gateway, "pregon_broker_up", 1)
+    for process in (gateway, broker):
+        assert told["process_resident_memory_bytes", process.name] > 1 << 20
+        assert told["process_virtual_memory_bytes", process.name] > \
+            told["process_resident_memory_bytes", process.name]
+        assert told["process_cpu_seconds_total", process.name] > 0
+        assert abs(told["process_start_time_seconds", process.name] - start) < 600
+        assert 10 < told["process_open_fds", process.name] < \
+            told["process_max_fds", process.name]
+    before = told["process_open_fds", "gateway"]
+    clients = [stage.client(gateway) for _ in range(20)]
+    assert all(c.hears("welcome") for c in clients)
+    assert metrics.of(gateway)["process_open_fds", "gateway"] >= before + 20
+    spent = told["process_cpu_seconds_total", "gateway"]
+    pregon.eventually(lambda: metrics.of(gateway)["process_cpu_seconds_total", "gateway"],
+                      lambda s: s > spent)
+
+
+def test_a_refusal_counts_under_its_code(stage):
+    broker, gateway = stage.play(websocket_max_connections=1)
+    assert stage.handshake(gateway, headers={"Origin": FOREIGN}).status == 403
+    assert stage.handshake(gateway, headers={"Sec-WebSocket-Version": "7"}).status == 426
+    stage.client(gateway).hears("welcome")
+    assert stage.handshake(gateway).status == 503
+    assert stage.handshake(gateway).status == 503
+    told = metrics.of(gateway)
+    assert {dict(labels)["code"]: n for (_, labels), n
+            in told.families["pregon_refusals_total"].samples.items() if n} == \
+        {"origin_not_allowed": 1, "bad_version": 1, "max_connections": 2}
+
+
+def test_clients_count_by_mode_and_encoding_and_by_how_they_end(stage):
+    broker, gateway = stage.play(client_queue=65536, websocket_timeout=2)
+    feed = stage.feed(broker)
+    left = stage.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.msgpack")
+    lost = stage.client(gateway, "?symbols=X")
+    stays = stage.client(gateway, "?symbols=X&mode=all")
+    bad = stage.raw_client(gateway, "?symbols=X")
+    slow = stage.raw_client(gateway, "?symbols=Y&mode=all", receive_buffer=4096)
+    for client in (left, lost, stays, bad, slow):
+        client.hears("ack")
+    told = metrics.of(gateway)
+    assert [told["pregon_clients", mode, encoding] for mode in ("merge", "all")
+            for encoding in ("json", "msgpack")] == [2, 0, 2, 1]
+    assert told["pregon_clients_opened_total"] == 5
+
+    left.close()
+    lost.abort()
+    bad.send_frame(pregon.TEXT, "{}", masked=False)
+    bad.closed()
+    for n in range(4000):
+        feed.quote("Y", n=n, last="1", note="x" * 1000)
+    becomes(gateway, ("pregon_clients_closed_total", "left"), 1)
+    becomes(gateway, ("pregon_clients_closed_total", "lost"), 1)
+    becomes(gateway, ("pregon_clients_closed_total", "bad_frame"), 1)
+    told = becomes(gateway, ("pregon_clients_closed_total", "slow_consumer"), 1)
+    assert sum(told.families["pregon_clients_closed_total"].samples.values()) == 4
+    assert told["pregon_clients", "all", "json"] == 1
+    stays.says(op="nonsense")
+    assert becomes(gateway, "pregon_client_errors_total", 1)
+    assert stays.is_open
+
+
+def test_what_is_merged_and_what_is_delivered_add_up(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    every = stage.client(gateway, "?symbols=X&mode=all")
+    some = stage.client(gateway, "?symbols=X&max_hz=1")
+    every.hears("ack"), some.hears("ack")
+    before = metrics.of(gateway)
+    for n in range(300):
+        feed.quote("X", n=n, last="1")
+    every.hears("quote", n=299)
+    some.hears(("quote", "snapshot"), n=299)
+    told = metrics.of(gateway)
+    rose = lambda *key: told[key] - before[key]  # noqa: E731
+    got = len(some.heard("quote")) + len(some.heard("snapshot"))
+    assert got < 300
+    assert rose("pregon_records_received_total", "quote") == 300
+    assert rose("pregon_merged_total") == 300 - got
+    assert rose("pregon_deliveries_total") == 300 + got
+    assert 0 < rose("pregon_sends_total") <= 300 + got + 10
+    assert rose("pregon_sent_bytes_total") >= sum(len(m) for m in every.raw[2:])
+
+
+def test_what_clients_say_is_counted(stage):
+    broker, gateway = stage.play()
+    client = stage.raw_client(gateway, "?symbols=X")
+    client.hears("ack")
+    before = metrics.of(gateway)
+    frame = pregon.frame_bytes(pregon.TEXT, '{"op":"ping"}')
+    client.send_bytes(frame * 3)
+    for _ in range(3):
+        client.hears("ack", op="ping")
+    told = metrics.of(gateway)
+    assert told["pregon_received_messages_total"] - before["pregon_received_messages_total"] == 3
+    assert told["pregon_received_bytes_total"] - before["pregon_received_bytes_total"] == \
+        3 * len(frame)
+
+
+def test_a_quote_is_timed_once_however_many_get_it(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    clients = [stage.client(gateway, f"?symbols=X&mode={mode}") for mode in ("all", "merge") * 3]
+    for client in clients:
+        client.hears("ack")
+    for n in range(40):
+        feed.quote("X", n=n, last="1")
+    for client in clients:
+        client.hears(("quote", "snapshot"), n=39)
+    told = becomes(gateway, ("pregon_delivery_seconds_count", "accepted"), 40)
+    assert told["pregon_delivery_seconds_count", "sent"] == 40
+    assert told["pregon_delivery_seconds_sum", "sent"] >= \
+        told["pregon_delivery_seconds_sum", "accepted"] > 0
+
+
+def test_a_stamp_of_long_ago_is_a_long_delivery(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    client = stage.client(gateway, "?symbols=X")
+    client.hears("ack")
+    now = int(time.time() * 1e6)
+    body = {"last": "1", "timestamp": now / 1e6}
+    fake.journal.append((b"X ", b""))
+    fake.publish(b"X ", msgpack.packb([QUOTE, fake.epoch, 1, 0, now - 7_000_000, now - 2_000_000,
+                                       body]))
+    client.hears(("quote", "snapshot"), last="1")
+    told = becomes(gateway, ("pregon_delivery_seconds_count", "sent"), 1)
+    assert 7 <= told["pregon_delivery_seconds_sum", "sent"]
+    assert told["pregon_delivery_seconds_bucket", "sent", "5.0"] == 0
+    assert told["pregon_delivery_seconds_bucket", "accepted", "1.0"] == 0
+    assert 2 <= told["pregon_delivery_seconds_sum", "accepted"] < \
+        told["pregon_delivery_seconds_sum", "sent"]
+
+
+def test_records_that_are_none_and_old_ones_are_counted_as_dropped(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    client = stage.client(gateway, "?symbols=X")
+    client.hears("ack")
+    fake.quote("X", last="1")
+    client.hears(("quote", "snapshot"), last="1")
+    fake.publish(*fake.journal[0])
+    fake.publish(b"X ", b"\xc1")
+    fake.publish(b"X ", fake.record(QUOTE, 2, 1, {})[:-1] + b"\x81\xc0\xc0")
+    becomes(gateway, ("pregon_records_dropped_total", "not_newer"), 1)
+    becomes(gateway, ("pregon_records_dropped_total", "malformed"), 2)
+
+
+def test_who_reads_too_slowly_shows_in_the_queue(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    slow = stage.raw_client(gateway, "?symbols=S*", receive_buffer=4096)
+    slow.hears("ack")
+    becomes(gateway, ("pregon_client_queue_messages_bucket", "merge", "0"), 1)
+    for n in range(20):
+        for i in range(400):
+            feed.quote(f"S{i}", n=n, last="1", note="x" * 1000)
+    feed.settled()
+    pregon.eventually(
+        lambda: metrics.of(gateway),
+        lambda told: told["pregon_client_queue_messages_count", "merge"]
+        > told["pregon_client_queue_messages_bucket", "merge", "30"])
+    assert metrics.of(gateway)["pregon_clients_blocked"] == 1
+
+
+def test_who_comes_back_counts_by_whether_it_could_go_on(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    first = stage.client(gateway, "?symbols=X")
+    ack = first.hears("ack")
+    feed.quote("X", last="1")
+    seq = first.hears(("quote", "snapshot"))["seq"]
+    for mode in ("all", "merge"):
+        back = stage.client(gateway, f"?symbols=X&mode={mode}&since={ack['epoch']}:{seq}")
+        assert back.hears("ack")["recovered"] is True
+        back = stage.client(gateway, f"?symbols=X&mode={mode}&since={'0' * 15}7:{seq}")
+        assert back.hears("ack")["recovered"] is False
+    told = metrics.of(gateway)
+    assert told["pregon_resumes_total", "true"] == 2
+    assert told["pregon_resumes_total", "false"] == 2
+
+
+def test_feeds_are_told_one_by_one(stage):
+    broker, gateway = stage.play()
+    one, two = stage.feed(broker, "one"), stage.feed(broker, "two")
+    for n in range(3):
+        one.quote("A", last="1")
+    one.quote("A", last="-1")
+    one.quote("A", bid="2", ask="1")
+    two.quote("B", last="1")
+    one.settled(), two.settled()
+    told = becomes(gateway, ("pregon_feed_quotes_accepted_total", "one"), 3)
+    assert told["pregon_feed_quotes_accepted_total", "two"] == 1
+    assert told["pregon_feed_lines_received_total", "one"] == 5
+    assert told["pregon_feed_quotes_refused_total", "one", "bad_price"] == 1
+    assert told["pregon_feed_quotes_refused_total", "one", "crossed"] == 1
+    assert told["pregon_feed_live", "one"] == 1
+    assert told["pregon_broker_position"] == 4
+    assert told["pregon_broker_symbols"] == 2
+
+    with one.changed:
+        one._send_line(1)
+    becomes(gateway, ("pregon_feed_duplicates_total", "one"), 1)
+    two.control.send(msgpack.packb(
+        {"op": "lost", "id": 5, "epoch": two.epoch, "first": 2, "last": 8,
+         "reason": "ring_overflow"}))
+    becomes(gateway, ("pregon_feed_lines_lost_total", "two"), 7)
+    one.fall_silent()
+    told = becomes(gateway, ("pregon_feed_live", "one"), 0)
+    assert told["pregon_feed_live", "two"] == 1
+    assert told["pregon_feed_silence_seconds", "one"] >= 0.9
+
+
+def test_the_position_is_the_heads_once_all_has_been_passed_on(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    stage.client(gateway, "?symbols=*").hears("ack")
+    for n in range(30):
+        feed.quote(f"S{n}", last="1")
+    told = becomes(gateway, "pregon_position", 30)
+    assert told["pregon_broker_position"] == 30
+    assert told["pregon_symbols"] == 30
+
+
+def test_a_store_tells_how_far_it_is(stage):
+    broker = stage.broker(store=f"sqlite:{stage.path('log')}")
+    gateway = stage.gateway(broker)
+    feed = stage.feed(broker)
+    for n in range(10):
+        feed.quote("X", last="1")
+    told = becomes(gateway, "pregon_store_position", 10)
+    assert told["pregon_store_durable"] == 1
+    assert told["pregon_store_gaps_total"] == 0
+    assert told["pregon_store_first_position"] == 1
+    assert becomes(gateway, "pregon_store_lag_seconds", 0.0)
+    assert becomes(gateway, ("pregon_feed_lines_stored_total", "feed"), 10)
+
+
+def test_locks_that_are_held_and_waited_for_are_counted(stage):
+    broker, gateway = stage.play()
+    becomes(gateway, "pregon_locks_held", 0)
+    holder, other = stage.locker(broker, "a"), stage.locker(broker, "b")
+    holder.acquire("L", ttl_ms=60000)
+    holder.acquire("M", ttl_ms=60000)
+    assert other.lock("L", keep=True)["error"] == "held"
+    told = metrics.of(gateway)
+    assert told["pregon_locks_held"] == 2
+    assert told["pregon_locks_waiting"] == 1
+    assert told["pregon_locks"] == 2
+    holder.release("M")
+    becomes(gateway, "pregon_locks_held", 1)
+
+
+def test_without_a_broker_our_own_figures_still_come(stage):
+    broker, gateway = stage.play()
+    client = stage.client(gateway, "?symbols=X")
+    client.hears("ack")
+    feed = stage.feed(broker)
+    feed.quote("X", last="1")
+    client.hears(("quote", "snapshot"))
+    assert "pregon_feed_live" in metrics.of(gateway)
+    broker.kill()
+    told = becomes(gateway, "pregon_broker_up", 0)
+    assert not [name for name in told.families if name.startswith(RELAYED)]
+    assert told["pregon_clients", "merge", "json"] == 1
+    assert told["pregon_ready"] == 1
+    assert told["process_open_fds", "gateway"] > 0
+    with pytest.raises(KeyError):
+        told["process_open_fds", "broker"]
+    pregon.eventually(lambda: metrics.of(gateway)["pregon_upstream_silence_seconds"],
+                      lambda s: s > 3)
+
+
+def test_a_gateway_that_has_not_started_or_is_going_is_not_ready(stage):
+    told = metrics.of(stage.gateway())
+    assert told["pregon_ready"] == 0
+    assert told["pregon_broker_up"] == 0
+
+    broker = stage.broker()
+    ready = stage.gateway(broker, drain_delay=30)
+    becomes(ready, "pregon_ready", 1)
+    ready.signal(15)
+    becomes(ready, "pregon_ready", 0)
+    ready.signal(15)
+    ready.ends(1)

@@ -1,0 +1,518 @@
+"""What /openapi.json says of every route and message, held against what the gateway answers.
+
+tests/unit/test_openapi.c compares it with the gateway's tables.  Here each answer must be
+described: its status, its type, its error code and every member of its body.
+"""
+
+import glob
+import gzip
+import json
+import os
+import re
+import socket
+import urllib.parse
+
+import jsonschema
+import pytest
+
+import pregon
+
+PATH = os.path.join(pregon.ROOT, "gateway", "www", "openapi.json")
+LOCKS = "/cotizaciones/locks"
+OURS, FOREIGN = "http://localhost:3000", "https://evil.example"
+PREFIX = "/precios"
+METHODS = ("get", "put", "post", "delete", "patch")
+
+with open(PATH, encoding="utf-8") as f:
+    DOCUMENT = json.load(f)
+
+
+def closed(node):
+    """The document as a strict one: no object may have members that are not described."""
+    if isinstance(node, list):
+        return [closed(n) for n in node]
+    if not isinstance(node, dict):
+        return node
+    strict = {key: closed(value) for key, value in node.items()}
+    if node.get("type") == "object" and "properties" in node:
+        strict.setdefault("additionalProperties", False)
+    return strict
+
+
+STRICT = closed(DOCUMENT)
+
+
+def resolve(node, document=STRICT):
+    while isinstance(node, dict) and "$ref" in node:
+        found = document
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        node = found
+    return node
+
+
+def errors(value, schema, document=STRICT):
+    resolver = jsonschema.RefResolver.from_schema(document)
+    validator = jsonschema.Draft202012Validator(schema, resolver=resolver)
+    return [f"{e.json_path}: {e.message[:300]}" for e in validator.iter_errors(value)]
+
+
+def as_described(value, schema, what):
+    """Strictly, and also as those who know of no later members will check it."""
+    if isinstance(schema, str):
+        schema = {"$ref": "#/components/schemas/" + schema}
+    for document in (STRICT, DOCUMENT):
+        wrong = errors(value, schema, document)
+        assert not wrong, f"{what}: {wrong}\n{json.dumps(value)[:2000]}"
+
+
+def walk(node, where=()):
+    yield where, node
+    for key, value in node.items() if isinstance(node, dict) else enumerate(
+            node if isinstance(node, list) else ()):
+        yield from walk(value, (*where, key))
+
+
+# --- the document ---------------------------------------------------------------------------
+
+
+def test_every_reference_leads_somewhere_and_everything_is_referred_to():
+    used = {node["$ref"] for _, node in walk(DOCUMENT) if isinstance(node, dict) and "$ref" in node}
+    used |= {target for _, node in walk(DOCUMENT) if isinstance(node, dict)
+             for target in node.get("mapping", {}).values()}
+    there = {f"#/components/{kind}/{name}" for kind, entries in DOCUMENT["components"].items()
+             if kind != "securitySchemes" for name in entries}
+    assert used == there
+    named = {name for _, node in walk(DOCUMENT["paths"]) if isinstance(node, dict)
+             for one in node.get("security", []) for name in one}
+    assert named == set(DOCUMENT["components"]["securitySchemes"])
+
+
+def test_every_schema_is_one_and_every_example_is_an_instance_of_its_schema():
+    count = 0
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert name[0].isupper()
+    for where, node in walk(STRICT):
+        if not (isinstance(node, dict) and "schema" in node):
+            continue
+        jsonschema.Draft202012Validator.check_schema(node["schema"])
+        examples = [node["example"]] if "example" in node else [
+            e["value"] for e in node.get("examples", {}).values()]
+        for example in examples:
+            as_described(example, node["schema"], where)
+            count += 1
+    assert count > 30
+
+
+def test_every_operation_is_complete():
+    seen = set()
+    for path, item in DOCUMENT["paths"].items():
+        names = set(re.findall(r"{(\w+)}", path))
+        for method in set(item) & set(METHODS):
+            op = item[method]
+            assert op["operationId"] not in seen
+            seen.add(op["operationId"])
+            assert op["summary"] and op["responses"], path
+            assert set(op["tags"]) <= {t["name"] for t in DOCUMENT["tags"]}
+            there = [resolve(p) for p in item.get("parameters", []) + op.get("parameters", [])]
+            assert {p["name"] for p in there if p["in"] == "path"} == names
+            for answer in op["responses"].values():
+                assert resolve(answer)["description"]
+
+
+def codes_of_the_source():
+    """Every code that a C file of the gateway gives to an error body, with its status."""
+    found = set()
+    for path in glob.glob(os.path.join(pregon.ROOT, "gateway", "*.c")):
+        with open(path, encoding="utf-8") as source:
+            text = source.read()
+        found |= set(re.findall(r'reply_error\(\s*\w+, r, \d+,\s*"(\w+)"', text))
+        found |= set(re.findall(r'route_unavailable\(\s*\w+, r, "(\w+)"', text))
+        found |= set(re.findall(r'^    \{"\w+", "(\w+)", "[^}]*\d{3}\},?$', text, re.M))
+        found |= set(re.findall(r'\.code = "(\w+)"', text))
+        if path.endswith("/reply.c"):
+            bare = text[text.index("bare_code(int"):text.index("reply_send_bare")]
+            found |= set(re.findall(r'"(\w+)"', bare))
+    with open(os.path.join(pregon.ROOT, "gateway", "admission.h"), encoding="utf-8") as source:
+        found |= set(re.findall(r"X\((\w+), \d{3}, \d{4},", source.read()))
+    return found
+
+
+def test_the_error_codes_are_those_of_the_source_and_of_the_protocol():
+    described = {c["const"] for c in DOCUMENT["components"]["schemas"]["ErrorCode"]["oneOf"]}
+    assert described == codes_of_the_source()
+    with open(os.path.join(pregon.ROOT, "docs", "protocol.md"), encoding="utf-8") as f:
+        text = f.read()
+    table = text[text.index("### Errors"):text.index("### /cotizaciones/health")]
+    told = {code for line in re.findall(r"^\| \d{3}.*?\|(.*?)\|", table, re.M)
+            for code in re.findall(r"`(\w+)`", line)}
+    table = text[text.index("### Refused handshakes"):text.index("## 4. Pages")]
+    told |= set(re.findall(r"^\| `(\w+)` \| \d{3}", table, re.M))
+    assert told <= described
+    assert described - told == {"internal"}  # a fault of ours; there should be none
+
+
+# --- answers ----------------------------------------------------------------------------------
+
+
+def template_of(path):
+    """The path item that stands for a path; the more letters of its own, the better it fits."""
+    best, path = None, path.removeprefix(PREFIX).rstrip("/") or "/"
+    for template in DOCUMENT["paths"]:
+        pattern = re.sub(r"\\{\w+\\}", ".+", re.escape(template))
+        if re.fullmatch(pattern, path) and (best is None or len(template) > len(best)):
+            best = template
+    assert best, f"{path} is not described"
+    return best
+
+
+class Inspector:
+    """Asks, and holds every answer against the document."""
+
+    def __init__(self):
+        self.seen = set()  # (path, method, status)
+        self.codes = set()
+
+    def inspect(self, method, target, answer):
+        template = template_of(urllib.parse.unquote(target.split("?")[0]))
+        what = f"{method} {target}: {answer.status}"
+        described = STRICT["paths"][template][method.lower()]["responses"]
+        assert str(answer.status) in described, f"{what} is not described"
+        self.seen.add((template, method.lower(), str(answer.status)))
+        response = resolve(described[str(answer.status)])
+        for name, header in response.get("headers", {}).items():
+            # A 503 of a page of its own kind has none of those.
+            if name not in ("Retry-After", "X-Reject-Reason") or "error" in answer.body.decode():
+                text = answer.headers[name]
+                assert text is not None or template == LOCKS + "/{name}", f"{what}: no {name}"
+                schema = resolve(header)["schema"]
+                if text is not None:
+                    is_number = resolve(schema).get("type") == "integer"
+                    as_described(int(text) if is_number else text, schema, f"{what}: {name}")
+        if not answer.body:
+            return answer
+        kind = answer.headers["Content-Type"].split(";")[0]
+        assert kind in response["content"], f"{what} is {kind}"
+        if kind == "application/json" and "schema" in response["content"][kind]:
+            as_described(answer.json(), response["content"][kind]["schema"], what)
+            if answer.status >= 400 and "error" in answer.json():
+                self.codes.add(answer.code)
+        return answer
+
+    def ask(self, gateway, target, method="GET", headers=None, body=None):
+        return self.inspect(method, target, gateway.get(target, method, headers, body))
+
+    def handshake(self, stage, gateway, status, code=None, **how):
+        answer = stage.handshake(gateway, **how)
+        self.inspect("GET", how.get("path", pregon.STREAM), answer)
+        assert answer.status == status and (not code or answer.code == code), answer.body
+        return answer
+
+
+# What no story can bring about at will: a gateway too busy or stuck, or in its last second.
+NOT_PROVOKED = {("/cotizaciones/live", "503"), ("/cotizaciones/quotes", "503"),
+                ("/cotizaciones/websocket_status", "503"), ("/metrics", "503")}
+CODES_NOT_PROVOKED = {"busy", "loop_stalled", "draining", "internal", "store_failed", "bad_answer",
+                      "full", "not_stored", "method_not_allowed", "bad_http_version"}
+
+
+def look_at_quotes(ask, gateway):
+    ask(gateway, "/cotizaciones/quotes?symbols=EUR*&limit=1")
+    ask(gateway, "/cotizaciones/quotes?limit=1")
+    ask(gateway, "/cotizaciones/quotes?limit=x")
+    ask(gateway, "/cotizaciones/quotes/EUR/USD")
+    ask(gateway, "/cotizaciones/quotes/EUR%2FUSD")
+    ask(gateway, "/cotizaciones/quotes/NOTHING")
+    ask(gateway, "/cotizaciones/quotes/nothing")
+    page = ask(gateway, "/cotizaciones/quotes/EUR/USD/history?limit=1").json()
+    assert page["truncated"]
+    ask(gateway, "/cotizaciones/quotes/EUR/USD/history?next=" + page["next"])
+    ask(gateway, "/cotizaciones/quotes/EUR/USD/history?limit=0")
+    ask(gateway, "/cotizaciones/quotes/NOTHING/history")
+    ask(gateway, "/cotizaciones/quotes/EUR/USD/history?since=00000000000000ff:1")
+
+
+def look_at_state(ask, gateway):
+    for page in ("health", "ready", "live", "websocket_status", "websocket_check",
+                 "websocket_status?limit=x", "telegram_locks_status"):
+        ask(gateway, "/cotizaciones/" + page)
+    ask(gateway, "/metrics")
+    ask(gateway, "/cotizaciones/websocket_check?origin=https://evil.example&path=/nope")
+    ask(gateway, "/cotizaciones/websocket_check?origin=%zz")
+
+
+def look_at_pages(ask, gateway):
+    for path in DOCUMENT["paths"]:
+        item = DOCUMENT["paths"][path]["get"]
+        if "pages" not in item["tags"]:
+            continue
+        path = path.replace("{file}", "style.css")
+        answer = ask(gateway, path)
+        ask(gateway, path, headers={"If-None-Match": answer.headers["ETag"]})
+        if "308" in item["responses"]:
+            ask(gateway, path + "/" if path != "/" else PREFIX)
+    ask(gateway, "/www/nothing.js")
+
+
+def use_locks(ask, gateway, bearer):
+    def put(body, name="telegram-bot"):
+        return ask(gateway, f"{LOCKS}/{name}", "PUT", bearer, json.dumps(body))
+
+    def release(token, name="telegram-bot", more=""):
+        return ask(gateway, f"{LOCKS}/{name}?owner=a&token={token}{more}", "DELETE", bearer)
+
+    token = put({"owner": "a", "ttl": 30, "lock_delay": 1, "host": "web1", "pid": 7}).json()["token"]
+    put({"owner": "a", "token": token})
+    assert put({"owner": "b", "ttl": 30}).code == "held"
+    assert put({"owner": "a", "token": token + 1}).code == "stale"
+    assert put({"owner": "a"}).json()["at"] == 0
+    put({"owner": "a", "token": 1}, "unknown")
+    for path in ("", "?prefix=telegram&limit=1", "?limit=x", "/telegram-bot", "/unknown", "/a$"):
+        ask(gateway, LOCKS + path)
+    ask(gateway, "/cotizaciones/telegram_locks_status")
+
+    value = f"{LOCKS}/telegram-bot/value"
+    ask(gateway, value, headers=bearer)
+    for target, method, body in ((f"{value}?owner=a&token={token}", "PUT", b"\x00value"),
+                                 (f"{value}?owner=a&token={token + 1}", "PUT", b"x"),
+                                 (f"{value}?owner=a&token=x", "PUT", b"x"),
+                                 (f"{value}?owner=a&token={token}", "PUT", b"x" * 65537),
+                                 (f"{LOCKS}/unknown/value?owner=a&token=1", "PUT", b"x"),
+                                 (value, "GET", None), (f"{LOCKS}/a$/value", "GET", None),
+                                 (f"{LOCKS}/telegram-bot", "PUT", b" " * 16385)):
+        ask(gateway, target, method, bearer, body)
+    release(token + 1)
+    release("x")
+    release(token)
+    token = put({"owner": "a", "ttl": 30, "lock_delay": 1}, "broken").json()["token"]
+    release(token, "broken", "&break=1&reason=a+story")
+    release(1, "unknown")
+    assert ask(gateway, LOCKS + "/broken").json()["last_lost"]["reason"] == "broken"
+
+
+def send_slowly(inspector, gateway, bearer, target, head):
+    """A body that is announced and never comes, or not announced."""
+    with socket.create_connection(gateway.address, pregon.PATIENCE) as sock:
+        sock.sendall(f"PUT {target} HTTP/1.1\r\nHost: x\r\nAuthorization: "
+                     f"{bearer['Authorization']}\r\n{head}\r\n".encode())
+        return inspector.inspect("PUT", target, pregon.read_answer(sock))
+
+
+def try_handshakes(inspector, stage, gateway):
+    def refused(status, code, **headers):
+        inspector.handshake(stage, gateway, status, code, headers=headers)
+
+    refused(400, "no_common_subprotocol", **{"Sec-WebSocket-Protocol": "soap"})
+    refused(400, "malformed", **{"Sec-WebSocket-Key": "x"})
+    refused(403, "origin_not_allowed", Origin=FOREIGN)
+    refused(426, "upgrade_required", Upgrade=None)
+    refused(426, "bad_version", **{"Sec-WebSocket-Version": "8"})
+    answer = inspector.handshake(stage, gateway, 101,
+                                 headers={"Sec-WebSocket-Protocol": "pregon.v1.json"})
+    answer.socket.hears("welcome")
+    answer = stage.handshake(gateway, path="/cotizaciones/health")
+    assert answer.status == 404
+    inspector.inspect("GET", pregon.STREAM, answer)
+
+
+def test_every_answer_is_described_and_every_described_answer_is_given(stage):
+    secret = {"Authorization": "Bearer sesame-open"}
+    inspector = Inspector()
+    ask = inspector.ask
+    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
+    gateway = stage.gateway(broker, locks_token="sesame-open", root_path=PREFIX)
+    feed = stage.feed(broker, "story")
+    feed.quote("EUR/USD", bid="1.0842", ask="1.0843", currency="USD", venue={"mic": "XSTO"})
+    feed.quote("EUR/USD", bid="1.0843", ask="1.0844")
+    feed.quote("BTC/USD", last="64000.10")
+    feed.settled()
+    client = stage.client(gateway, "?symbols=EUR/USD")
+    client.hears("snapshot")
+
+    served = ask(gateway, "/openapi.json")
+    assert served.json() == DOCUMENT
+    packed = gateway.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
+    assert gzip.decompress(packed.body) == served.body
+    try_handshakes(inspector, stage, gateway)
+    look_at_quotes(ask, gateway)
+    look_at_state(ask, gateway)
+    look_at_pages(ask, gateway)
+    use_locks(ask, gateway, secret)
+    for path in ("/telegram-bot", "/telegram-bot/value?owner=a&token=1"):
+        target = LOCKS + path
+        send_slowly(inspector, gateway, secret, target, "Content-Length: 5\r\n")
+        send_slowly(inspector, gateway, secret, target, "Transfer-Encoding: chunked\r\n")
+    feed.goodbye()
+    pregon.eventually(lambda: gateway.page("health")["feeds"][0]["status"], lambda s: s == "ended")
+    assert ask(gateway, "/cotizaciones/health").status == 503
+    ask(gateway, "/cotizaciones/quotes/EUR/USD/history")  # has a change of state now
+
+    plain = stage.gateway(broker, websocket_token="t0ps3cret", status_token="show-me")
+    inspector.handshake(stage, plain, 401, "unauthorized")
+    for method, path in (("GET", "/a/value"), ("PUT", "/a/value"), ("PUT", "/a"), ("DELETE", "/a")):
+        assert ask(gateway, LOCKS + path, method).code == "unauthorized"
+        assert ask(plain, LOCKS + path, method).code == "locks_read_only"
+    ask(plain, LOCKS)
+    ask(plain, "/cotizaciones/websocket_status")
+    full = stage.gateway(broker, websocket_max_connections=0)
+    inspector.handshake(stage, full, 503, "max_connections")
+    closed_ = stage.gateway(broker, websocket_enabled=False)
+    inspector.handshake(stage, closed_, 503, "websocket_disabled")
+
+    alone = stage.gateway(locks_token="sesame-open")
+    inspector.handshake(stage, alone, 503, "starting")
+    look_at_state(ask, alone)
+    for path in ("/cotizaciones/quotes", "/cotizaciones/quotes/EUR/USD", LOCKS, LOCKS + "/a",
+                 "/cotizaciones/quotes/EUR/USD/history"):
+        ask(alone, path)
+    for method, path, body in (("GET", "/a/value", None), ("DELETE", "/a?owner=a&token=1", None),
+                               ("PUT", "/a/value?owner=a&token=1", b"x"),
+                               ("PUT", "/a", b'{"owner":"a","ttl":30}')):
+        assert ask(alone, LOCKS + path, method, secret, body).code == "broker_away"
+
+    promised = {(path, method, status) for path, item in DOCUMENT["paths"].items()
+                for method in set(item) & set(METHODS) for status in item[method]["responses"]
+                if (path, status) not in NOT_PROVOKED}
+    assert promised - inspector.seen == set()
+    codes = {c["const"] for c in DOCUMENT["components"]["schemas"]["ErrorCode"]["oneOf"]}
+    assert codes - inspector.codes - CODES_NOT_PROVOKED == set()
+
+
+@pytest.fixture(scope="module")
+def scene(long_stage):
+    return long_stage.play()
+
+
+@pytest.mark.parametrize("path", DOCUMENT["paths"])
+def test_a_path_knows_the_methods_that_are_described_and_no_others(scene, path):
+    item = DOCUMENT["paths"][path]
+    target = (path.replace("{symbol}", "EUR/USD").replace("{name}", "a")
+              .replace("{file}", "style.css"))
+    answer = scene[1].get(target, "POST")
+    assert (answer.status, answer.code) == (405, "method_not_allowed")
+    allowed = set(answer.headers["Allow"].split(", ")) - {"HEAD"}
+    assert allowed == {m.upper() for m in set(item) & set(METHODS)}
+
+
+def test_the_document_s_server_is_where_it_came_from_below_a_root_path_too():
+    (server,) = DOCUMENT["servers"]
+    for base in ("http://a/openapi.json", "https://a/precios/openapi.json"):
+        url = urllib.parse.urljoin(base, server["url"])
+        assert url == base.removesuffix("openapi.json")
+
+
+# --- the stream ---------------------------------------------------------------------------------
+
+SERVER = [ref["$ref"].rsplit("/", 1)[1]
+          for ref in DOCUMENT["components"]["schemas"]["ServerMessage"]["oneOf"]]
+
+
+def hold(seen, *clients):
+    """Every message they heard is described by exactly one schema."""
+    for client in clients:
+        for message in list(client.messages):
+            fits = [n for n in SERVER
+                    if not errors(message, {"$ref": "#/components/schemas/" + n})]
+            assert len(fits) == 1, f"{message} is {fits or 'not described'}"
+            as_described(message, "ServerMessage", "a message")
+            seen.add(fits[0])
+
+
+def test_every_message_of_the_stream_is_described_and_every_described_one_is_said(stage):
+    seen = set()
+    broker, gateway = stage.play(heartbeat=1, auto_max=1)
+    feed = stage.feed(broker, "story", window=100)
+    feed.quote("EUR/USD", bid="1.0842", ask="1.0843", venue="XSTO")
+    feed.quote("BTC/USD", last="64000.10")
+    feed.settled()
+    everybody = []
+    for protocol in ("pregon.v1.json", "pregon.v1.msgpack"):
+        auto = stage.client(gateway, subprotocol=protocol)
+        auto.hears("error", code="auto_max")
+        one = stage.client(gateway, "?symbols=EUR/USD&max_hz=100", subprotocol=protocol)
+        one.hears("snapshot")
+        everything = stage.client(gateway, "?symbols=*,bad symbol&mode=all".replace(" ", "%20"),
+                                  subprotocol=protocol)
+        told = everything.hears("ack")
+        everything.hears("heartbeat")
+        back = stage.client(
+            gateway, f"?symbols=*&since={told['epoch']}:{told['seq']}", subprotocol=protocol)
+        assert back.hears("ack")["recovered"] is True
+        for op, members in (("list", {}), ("ping", {"id": "a"}),
+                            ("unsubscribe", {"symbols": ["EUR/USD", "NOT"]}),
+                            ("subscribe", {"symbols": ["EUR/USD"], "mode": "merge", "max_hz": 5,
+                                           "since": {"epoch": told["epoch"], "seq": 0}}),
+                            ("dance", {}), ("subscribe", {"symbols": "EUR/USD"})):
+            one.asks(op, **members)
+        one.send("{" if protocol.endswith("json") else b"\xc1")
+        everybody += [auto, one, everything, back]
+    feed.quote("EUR/USD", bid="1.0843", ask="1.0844")
+    lost = {"op": "lost", "id": 7, "epoch": feed.epoch, "first": 4, "last": 6,
+            "reason": "ring_overflow"}
+    feed.settled()
+    with feed.changed:
+        feed.control.send(pregon.msgpack.packb(lost))
+    for client in everybody:
+        client.hears("lost", first=4, last=6)
+    feed.goodbye()
+    for client in everybody[2:3]:
+        client.hears("state", state="stale")
+    broker.kill()
+    broker.start()
+    for client in everybody:
+        client.hears("reset")
+    gateway.signal(pregon.signal.SIGTERM)
+    for client in everybody:
+        client.hears("going_away")
+        code, reason = client.closed()
+        assert str(code) in DOCUMENT["paths"][pregon.STREAM]["get"]["x-stream"]["closeCodes"]
+        if reason:
+            as_described(json.loads(reason), "CloseReason", "a close frame")
+    hold(seen, *everybody)
+    assert seen == set(SERVER)
+
+
+GOOD = [
+    {"op": "subscribe", "symbols": ["EUR/USD", "BTC*", "*"], "mode": "all", "max_hz": 0.01},
+    {"op": "subscribe", "id": "x" * 64, "symbols": [], "since": None},
+    {"op": "subscribe", "id": 7, "symbols": ["A"],
+     "since": {"epoch": "0efc6f433b8d1fa2", "seq": 980}},
+    {"op": "unsubscribe", "id": 1.5, "symbols": ["A"]},
+    {"op": "list"},
+    {"op": "ping", "id": 9007199254740993},
+]
+WRONG = [
+    {"op": "subscribe"},
+    {"op": "subscribe", "symbols": "A"},
+    {"op": "subscribe", "symbols": [1]},
+    {"op": "subscribe", "symbols": ["A"], "mode": "fast"},
+    {"op": "subscribe", "symbols": ["A"], "max_hz": 0},
+    {"op": "subscribe", "symbols": ["A"], "max_hz": 1001},
+    {"op": "subscribe", "symbols": ["A"], "since": {"epoch": "1", "seq": 1}},
+    {"op": "subscribe", "symbols": ["A"], "since": {"epoch": "0efc6f433b8d1fa2"}},
+    {"op": "unsubscribe"},
+    {"op": "ping", "id": "x" * 65},
+    {"op": "ping", "id": [1]},
+    {"op": "dance"},
+    {},
+]
+
+
+def test_a_request_is_taken_exactly_if_the_document_says_so(stage, scene):
+    client = stage.client(scene[1], "?symbols=NONE")
+    client.hears("ack")
+    for requests, answer in ((GOOD, "ack"), (WRONG, "error")):
+        for request in requests:
+            wrong = errors(request, {"$ref": "#/components/schemas/ClientMessage"})
+            assert bool(wrong) == (answer == "error"), (request, wrong)
+            client.says(**request)
+            told = client.hears(("ack", "error"))
+            assert told["type"] == answer, (request, told)
+
+
+def test_the_check_of_the_stories_sees_a_member_that_is_not_described():
+    gaps = {"first": 1, "last": 2, "reason": "retention"}
+    assert not errors(gaps, {"$ref": "#/components/schemas/Gap"})
+    assert errors({**gaps, "more": 1}, {"$ref": "#/components/schemas/Gap"})
+    assert errors({**gaps, "first": "1"}, {"$ref": "#/components/schemas/Gap"})

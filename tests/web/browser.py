@@ -1,0 +1,167 @@
+"""Chromium, as a story sees it.
+
+    page = browser.open(gateway.url + "/", variant)
+    page.shows("USD/THB")
+    page.is_told('heard.filter((h) => h[0] === "quote").length > 9')
+
+It is Debian's, driven by its chromedriver, one for all stories; each begins in a tab of its own.
+"""
+
+import http.server
+import json
+import os
+import shutil
+import threading
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+import pregon
+from node import MODULES, PACKAGE
+
+SHOTS = os.path.join(pregon.ROOT, "build", "web-screenshots")
+
+#: How a page may be looked at: name → (language, colours, width).
+VARIANTS = {
+    "en-light": ("en-GB,en", "light", 1280),
+    "es-dark": ("es-AR,es", "dark", 1280),
+    "es-light-phone": ("es-AR,es", "light", 360),
+    "en-dark-phone": ("en-GB,en", "dark", 360),
+}
+
+LISTEN = """
+const [url, options, done] = arguments;
+import(options.module ?? "/www/pregon.js").then(({ connect }) => {
+  window.heard = [];
+  const tell = (kind) => (what) => heard.push([kind, what]);
+  window.client = connect(url, {
+    onQuote: tell("quote"), onSnapshot: tell("snapshot"), onState: tell("state"), onLost: tell("lost"),
+    onReset: tell("reset"), onStatus: tell("status"), onError: tell("error"), ...options,
+  });
+  done(null);
+}, (error) => done(String(error)));
+"""
+
+
+class Page:
+    def __init__(self, driver):
+        self.driver = driver
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def is_told(self, expression, patience=None):
+        """Wait until an expression of JavaScript is true; what it is then."""
+        return pregon.eventually(lambda: self.run(f"return {expression}"), what=expression, patience=patience)
+
+    def shows(self, text):
+        """Wait until a text can be read on it."""
+        what = json.dumps(text)
+        return self.is_told(f"document.body.innerText.includes({what}) || undefined")
+
+    def follow(self, url, **options):
+        """Begin to follow with pregon.js; what it hears is in `heard`."""
+        error = self.driver.execute_async_script(LISTEN, url, options)
+        assert not error, error
+
+    def heard(self, kind):
+        return self.run("return heard.filter((h) => h[0] === arguments[0]).map((h) => h[1])", kind)
+
+    def hears(self, kind, **fields):
+        wanted = json.dumps(fields)
+        return self.is_told(
+            f"(heard.find(([kind, what]) => kind === {json.dumps(kind)} && "
+            f"Object.entries({wanted}).every(([k, v]) => what[k] === v)) ?? [])[1]")
+
+    def errors(self):
+        """What the console has said since the last look, if it was an error."""
+        return [e["message"] for e in self.driver.get_log("browser") if e["level"] == "SEVERE"]
+
+    def violations(self):
+        """What axe-core finds wrong for those who see, hear or move less well."""
+        with open(os.path.join(MODULES, "axe-core", "axe.min.js"), encoding="utf-8") as f:
+            self.run(f.read())
+        found = self.driver.execute_async_script(
+            "axe.run().then((r) => arguments[0](r.violations), (e) => arguments[0]([{ id: String(e), nodes: [] }]))")
+        return [f"{v['id']}: {v.get('help')} {[n['html'] for n in v['nodes']][:5]}" for v in found]
+
+    def screenshot(self, name):
+        os.makedirs(SHOTS, exist_ok=True)
+        self.driver.save_screenshot(os.path.join(SHOTS, name + ".png"))
+
+
+class Browser:
+    def __init__(self):
+        missing = [program for program in ("chromium", "chromedriver") if not shutil.which(program)]
+        assert not missing, f"there is no {missing[0]}: tools/install-deps browser"
+        options = Options()
+        options.binary_location = shutil.which("chromium")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-background-networking",
+                     "hide-scrollbars", "force-prefers-reduced-motion"):
+            options.add_argument("--" + flag)
+        self.driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
+        self.driver.set_script_timeout(pregon.PATIENCE)
+        self.agent = self.driver.execute_script("return navigator.userAgent")
+        self.first = self.driver.current_window_handle
+
+    def open(self, url, variant="en-light"):
+        language, colours, width = VARIANTS[variant]
+        self.driver.switch_to.new_window("tab")
+        for command, how in (
+            ("Emulation.setUserAgentOverride", {"userAgent": self.agent, "acceptLanguage": language}),
+            ("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": colours}]}),
+            ("Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1,
+                                                    "mobile": width < 800}),
+        ):
+            self.driver.execute_cdp_cmd(command, how)
+        self.driver.get(url)
+        return Page(self.driver)
+
+    def clear(self):
+        """Close all tabs of a story."""
+        for handle in self.driver.window_handles:
+            if handle != self.first:
+                self.driver.switch_to.window(handle)
+                self.driver.close()
+        self.driver.switch_to.window(self.first)
+        self.driver.get_log("browser")
+
+    def close(self):
+        self.driver.quit()
+
+
+class ForeignSite:
+    """A web server that has nothing to do with ours but a copy of pregon.js."""
+
+    def __init__(self):
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *its):
+                super().__init__(*its, directory=PACKAGE)
+
+            def log_message(self, *its):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = "http://127.0.0.1:%d" % self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(stage, chromium):
+    """After the stage, so that pages are gone before their gateway is."""
+    yield chromium
+    chromium.clear()

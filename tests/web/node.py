@@ -1,0 +1,90 @@
+"""Programs on pregon.js under Node, told what to do and listened to by a story."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pregon
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ANSWERS = ("answer", "refusal")
+PACKAGE = os.path.join(pregon.ROOT, "consumer", "js")
+MODULES = os.path.join(pregon.ROOT, "build", "npm-tests", "node_modules")
+
+
+def has_socket(*flags):
+    seen = subprocess.run([NODE, *flags, "-p", "typeof WebSocket"], capture_output=True, text=True, check=False)
+    return seen.stdout.strip() == "function"
+
+
+NODE = shutil.which("node")
+FLAG = "--experimental-websocket"  # of those that can have one
+HAS_SOCKET = bool(NODE) and has_socket()
+OWN = [NODE, FLAG] if NODE and not HAS_SOCKET and has_socket(FLAG) else [NODE]
+
+
+class Follower(pregon.Process):
+    """follow.mjs: one client of pregon.js in a process of its own."""
+
+    def __init__(self, stage, url, socket="own", **options):
+        """socket: Node's own WebSocket, where it has one, or that of npm's ws."""
+        node = OWN if socket == "own" else [NODE]
+        command = [*node, os.path.join(HERE, "follow.mjs"), url, json.dumps(options)]
+        count = sum(p.program == "follow" for p in stage.processes)
+        super().__init__(f"follow{count + 1}", "follow", {}, cwd=stage.directory.name,
+                         env={"WS": os.path.join(MODULES, "ws", "wrapper.mjs")}, command=command, stdin=subprocess.PIPE)
+        self.at = dict.fromkeys((None, *ANSWERS), 0)  # up to where the story has listened
+        stage.processes.append(self)
+        self.start(wait=False)
+
+    @property
+    def told(self):
+        """All so far: (kind, what)."""
+        return [tuple(json.loads(text)) for text in self.log("out")]
+
+    def all(self, kind, **fields):
+        return [what for k, what in self.told if k == kind and fields.items() <= what.items()]
+
+    def hears(self, kind, where=None, **fields):
+        """The next of that kind (or kinds) with those fields; what comes before is passed over.
+
+        Answers are listened to by themselves: they come among what the client hears.
+        """
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        ear = kind if kind in ANSWERS else None
+
+        def look():
+            lines = self.log("out")
+            is_over = not self.is_running
+            while self.at[ear] < len(lines):
+                k, what = json.loads(lines[self.at[ear]])
+                self.at[ear] += 1
+                if k in kinds and (not fields or fields.items() <= what.items()) and (not where or where(what)):
+                    return [what]
+            return is_over and "over"
+
+        found = pregon.eventually(look, what=f"{kind} {fields}")
+        if found == "over":
+            raise pregon.Lost(f"{self.name} ended before {kind} {fields}")
+        return found[0]
+
+    def begin(self, method, *its):
+        """Tell it to call a method of its client."""
+        self.write(json.dumps([method, *its]) + "\n")
+
+    def call(self, method, *its):
+        """… and return what it was answered."""
+        self.begin(method, *its)
+        return self.hears("answer")
+
+    def position(self):
+        return self.call("position")
+
+    def connected(self):
+        self.hears("status", phase="connected")
+        return self
+
+
+def follow(stage, gateway, **options):
+    return Follower(stage, f"ws://127.0.0.1:{gateway.port}", **options)

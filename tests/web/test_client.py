@@ -1,0 +1,432 @@
+"""pregon.js under Node, against the real programs."""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import msgpack
+import pytest
+
+import pregon
+from node import HAS_SOCKET, HERE, MODULES, PACKAGE, Follower, follow
+from sieve import Sieve
+
+MODES = pytest.mark.parametrize("mode", ["all", "merge"])
+SOCKETS = pytest.mark.parametrize("socket", ["own", "ws"])
+ENCODINGS = pytest.mark.parametrize("encoding", ["json", "msgpack"])
+
+
+def call(feed, first, last, symbol="X"):
+    for n in range(first, last + 1):
+        feed.quote(symbol, last=f"{n}.10", n=n)
+    feed.settled()
+
+
+def numbers(client, kind="quote", symbol="X"):
+    return [m["n"] for m in client.all(kind, symbol=symbol)]
+
+
+# --- what it is told ------------------------------------------------------------------------
+
+
+@MODES
+@ENCODINGS
+def test_the_last_values_come_first_then_what_follows(stage, mode, encoding):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    feed.quote("X", bid="1034.50", ask="1034.60", n=1)
+    feed.settled()
+    client = follow(stage, gateway, symbols=["X"], mode=mode, encoding=encoding)
+    assert client.hears("snapshot", symbol="X", state="live")["bid"] == "1034.50"
+    feed.quote("X", bid="0.000000000000000000010", n=2)
+    feed.quote("OTHER", last="1")
+    assert client.hears("quote", n=2)["bid"] == "0.000000000000000000010"
+    feed.goodbye()
+    client.hears("state", symbol="X", state="stale")
+    assert not client.all("quote", symbol="OTHER")
+
+
+def test_both_encodings_tell_the_same(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    now = int(time.time()) - 1  # of a fraction JSON has microseconds
+    feed.quote("OLD", last="7", timestamp=now + 0.5)
+    feed.settled()
+    clients = [follow(stage, gateway, mode="all", encoding=e).connected() for e in ("json", "msgpack")]
+    odd = {"text": "ñandú € 🎺 " + "long " * 200, "list": [1, -1, -129, 2**40, 1.5, None, True, {"a": ""}],
+           "many": list(range(100)), "__proto__": "a member like any other", "empty": {}}
+    feed.quote("X", last="1", timestamp=now, **odd)
+    feed.quote("X", last="2", timestamp=now)
+    feed.settled()
+    feed.goodbye()
+    heard = []
+    for client in clients:
+        client.hears("state", symbol="X", state="stale")
+        heard.append([told for told in client.told if told[0] in ("snapshot", "quote", "state")])
+    assert heard[0] == heard[1]
+    assert [(kind, m["symbol"]) for kind, m in heard[0][:3]] == [("snapshot", "OLD"), ("quote", "X"), ("quote", "X")]
+    assert {name: heard[1][1][1][name] for name in odd} == odd
+
+
+@ENCODINGS
+def test_it_asks_and_is_answered(stage, encoding):
+    broker, gateway = stage.play()
+    client = follow(stage, gateway, symbols=["X", "Y"], encoding=encoding).connected()
+    assert client.call("ask", "ping")["timestamp"] > 1.6e9
+    assert client.call("ask", "list")["symbols"] == ["X", "Y"]
+    client.begin("ask", "sing")
+    assert client.hears("refusal")["code"] == "unknown_op"
+    client.begin("subscribe", "X")
+    assert "array" in client.hears("refusal")["message"]
+
+
+@MODES
+def test_it_follows_more_and_less_when_told(stage, mode):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    feed.quote("B1", last="1", n=1)
+    feed.settled()
+    client = follow(stage, gateway, symbols=["A"], mode=mode).connected()
+    ack = client.call("subscribe", ["B*", "no symbol"])
+    assert (ack["symbols"], ack["rejected"]) == (["B*"], ["no symbol"])
+    client.hears("snapshot", symbol="B1", n=1)
+    assert client.call("unsubscribe", ["A"])["symbols"] == ["A"]
+    feed.quote("A", last="2")
+    feed.quote("B1", last="2", n=2)
+    client.hears("quote", symbol="B1", n=2)
+    gateway.kill()
+    feed.quote("A", last="3")
+    feed.quote("B1", last="3", n=3)
+    feed.settled()
+    gateway.start()
+    client.hears("quote" if mode == "all" else "snapshot", symbol="B1", n=3)
+    assert client.call("ask", "list")["symbols"] == ["B*"]
+    assert not client.all("quote", symbol="A") and not client.all("snapshot", symbol="A")
+
+
+def test_what_is_added_without_a_connection_begins_with_the_next_one(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    call(feed, 1, 1, "B")
+    client = follow(stage, gateway, symbols=["A"], mode="all").connected()
+    call(feed, 1, 1, "A")
+    client.hears("quote", symbol="A")
+    gateway.kill()
+    client.hears("status", phase="waiting")
+    assert client.call("subscribe", ["B"]) is None
+    call(feed, 2, 2, "A")
+    gateway.start()
+    client.hears("quote", symbol="A", n=2)
+    client.hears("snapshot", symbol="B", n=1)
+    call(feed, 2, 2, "B")
+    client.hears("quote", symbol="B", n=2)
+
+
+def test_history_is_a_page_away(stage):
+    broker, gateway = stage.play()
+    call(stage.feed(broker), 1, 3, "USD/X")
+    client = follow(stage, gateway, symbols=[])
+    client.connected()
+    assert [r["n"] for r in client.call("history", "USD/X", {"limit": "2"})["records"]] == [3, 2]
+    client.begin("history", "NEVER")
+    assert client.hears("refusal")["code"] == "unknown_symbol"
+
+
+# --- coming back -----------------------------------------------------------------------------
+
+
+@SOCKETS
+@ENCODINGS
+def test_in_mode_all_it_comes_back_to_a_killed_gateway_without_a_hole_or_a_repeat(stage, encoding, socket):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    client = follow(stage, gateway, mode="all", encoding=encoding, socket=socket).connected()
+    call(feed, 1, 50)
+    client.hears("quote", n=50)
+    for last in (100, 150):
+        gateway.kill()
+        call(feed, last - 49, last)
+        gateway.start()
+        assert client.hears("status", phase="resuming")["since"]["seq"] >= last - 50
+        client.hears("quote", n=last)
+    assert numbers(client) == list(range(1, 151))
+    assert not client.all("lost") and not client.all("reset")
+
+
+def test_in_mode_merge_it_comes_back_to_the_newest_values(stage):
+    broker, gateway = stage.play(heartbeat=1)
+    feed = stage.feed(broker)
+    client = follow(stage, gateway, symbols=["X", "Y"]).connected()
+    call(feed, 1, 1, "Y")
+    call(feed, 1, 50)
+    client.hears("quote", n=50)
+    pregon.eventually(client.position, lambda p: p and p["seq"] >= 51, "its position")
+    gateway.kill()
+    call(feed, 51, 99)
+    gateway.start()
+    client.hears("status", phase="resuming")
+    client.connected()
+    client.hears("snapshot", symbol="X", n=99)
+    assert not client.all("snapshot", symbol="Y"), "it has not changed"
+
+
+@MODES
+def test_a_broker_that_restarts_on_its_store_costs_nothing(stage, mode):
+    broker = stage.broker(store="sqlite:log.db")
+    gateway = stage.gateway(broker)
+    feed = stage.feed(broker)
+    client = follow(stage, gateway, mode=mode).connected()
+    call(feed, 1, 20)
+    client.hears("quote", n=20)
+    broker.kill()
+    client.hears("state", symbol="X", state="stale")
+    broker.start()
+    call(feed, 21, 40)
+    client.hears(("quote", "snapshot"), n=40)
+    if mode == "all":
+        assert numbers(client) == list(range(1, 41))
+    assert not client.all("reset")
+    assert len(client.all("status", phase="connected")) == 1, "its gateway was there all the time"
+
+
+@MODES
+def test_another_log_is_told_and_everything_begins_anew(stage, mode):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    client = follow(stage, gateway, mode=mode).connected()
+    call(feed, 1, 5)
+    client.hears("quote", n=5)
+    broker.kill()
+    broker.start()
+    reset = client.hears("reset", reason="log_replaced")
+    call(feed, 6, 9)
+    client.hears(("quote", "snapshot"), n=9)
+    position = pregon.eventually(client.position, bool, "a position")
+    assert position["epoch"] == reset["epoch"]
+
+
+def test_a_position_that_is_not_kept_is_told_and_everything_begins_anew(stage):
+    broker, gateway = stage.play()
+    call(stage.feed(broker), 1, 3)
+    client = follow(stage, gateway, mode="all", since={"epoch": "00000000000000ff", "seq": 2})
+    client.hears("status", phase="resuming", since={"epoch": "00000000000000ff", "seq": 2})
+    client.hears("reset", reason="log_replaced")
+    client.hears("snapshot", symbol="X", n=3)
+    client.begin("close")
+    epoch = client.all("reset")[0]["epoch"]
+    later = follow(stage, gateway, mode="all", since={"epoch": epoch, "seq": 1000})
+    later.hears("reset", reason="not_kept")
+
+
+def test_a_program_goes_on_where_the_one_before_it_ended(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    first = follow(stage, gateway, mode="all").connected()
+    call(feed, 1, 10)
+    first.hears("quote", n=10)
+    position = first.position()
+    first.begin("close")
+    first.hears("status", phase="closed")
+    call(feed, 11, 20)
+    second = follow(stage, gateway, mode="all", since=position)
+    second.hears("quote", n=20)
+    assert numbers(second) == list(range(11, 21))
+
+
+def test_a_gateway_that_stops_says_when_to_come_back(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    client = follow(stage, gateway, mode="all").connected()
+    gateway.stop()
+    waits = client.hears("status", phase="waiting")
+    assert waits["text"] == "the gateway restarts"
+    gateway.start()
+    client.connected()
+    call(feed, 1, 1)
+    client.hears("quote", n=1)
+
+
+def test_a_record_that_is_missing_on_the_way_is_fetched(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    sieve = stage._with(Sieve(gateway))
+    client = Follower(stage, sieve.url, mode="all").connected()
+    call(feed, 1, 5)
+    client.hears("quote", n=5)
+    sieve.swallow(b'"n":7', times=1)
+    call(feed, 1, 3, "Y")
+    call(feed, 6, 9)
+    assert "is missing" in client.hears("status", phase="waiting")["text"]
+    client.hears("quote", symbol="X", n=9)
+    assert numbers(client) == list(range(1, 10))
+    assert numbers(client, symbol="Y") == [1, 2, 3]
+    assert not client.all("lost")
+
+
+def test_a_record_that_is_missing_again_and_again_is_told_as_lost(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    sieve = stage._with(Sieve(gateway))
+    client = Follower(stage, sieve.url, mode="all").connected()
+    call(feed, 1, 5)
+    client.hears("quote", n=5)
+    sieve.swallow(b'"n":7', times=2)
+    call(feed, 6, 9)
+    lost = client.hears("lost", reason="gap", symbol="X")
+    assert (lost["first"], lost["last"], lost["count"]) == (7, 7, 1)
+    client.hears("quote", n=9)
+    assert numbers(client) == [1, 2, 3, 4, 5, 6, 8, 9]
+
+
+def test_what_a_feed_lost_is_told(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    client = follow(stage, gateway, mode="all").connected()
+    call(feed, 1, 1)
+    client.hears("quote", n=1)
+    with feed.changed:
+        take = feed._take
+        feed._take = lambda m: feed.control.send(msgpack.packb({
+            "op": "lost", "id": 7, "epoch": feed.epoch, "first": m["from"], "last": 3, "reason": "ring_overflow",
+        })) if m.get("op") == "resend" and m["from"] < 4 else take(m)
+        feed.lines += [(b"X ", {"last": "1"})] * 2  # numbered, and never sent
+        feed.quote("X", last="4.10", n=4)
+    lost = client.hears("lost", feed="feed", reason="ring_overflow")
+    assert (lost["first"], lost["last"], lost["count"]) == (2, 3, 2)
+    client.hears("quote", n=4)
+
+
+def test_a_gateway_that_stands_still_is_noticed(stage):
+    broker, gateway = stage.play(heartbeat=1)
+    client = follow(stage, gateway, mode="all").connected()
+    gateway.signal(signal.SIGSTOP)
+    assert client.hears("status", phase="waiting")["text"] == "nothing was heard for 3 s"
+    gateway.signal(signal.SIGCONT)
+    client.connected()
+
+
+# --- refusals ----------------------------------------------------------------------------------
+
+
+REFUSALS = [
+    ({"websocket_token": "t0ps3cret"}, "unauthorized", 401, "WEBSOCKET_TOKEN"),
+    ({"websocket_max_connections": 0}, "max_connections", 503, "WEBSOCKET_MAX_CONNECTIONS"),
+    ({"websocket_enabled": 0}, "websocket_disabled", 503, "WEBSOCKET_ENABLED"),
+]
+
+
+@SOCKETS
+@pytest.mark.parametrize("explain", [0, 1])
+@pytest.mark.parametrize("settings,code,status,setting", REFUSALS)
+def test_a_refusal_is_told_with_its_reason(stage, settings, code, status, setting, explain, socket):
+    broker, gateway = stage.play(websocket_explain=explain, **settings)
+    client = follow(stage, gateway, token="wrong", socket=socket)
+    told = client.hears("status", lambda s: s["refusal"] and s["refusal"]["hint"], phase="refused")
+    refusal = told["refusal"]
+    assert (refusal["code"], refusal["status"], refusal["setting"]) == (code, status, setting)
+    assert refusal["reason"] in told["text"]
+
+
+def test_who_was_refused_gets_in_when_it_is_let(stage):
+    broker, gateway = stage.play(websocket_max_connections=1)
+    first = follow(stage, gateway).connected()
+    second = follow(stage, gateway)
+    second.hears("status", phase="refused", where=lambda s: s["refusal"]["code"] == "max_connections")
+    first.begin("close")
+    second.connected()
+
+
+def test_a_wrong_path_is_told(stage):
+    broker, gateway = stage.play()
+    client = Follower(stage, f"ws://127.0.0.1:{gateway.port}/ws/quotes")
+    assert client.hears("status", phase="refused")["refusal"]["code"] == "no_such_path"
+
+
+@SOCKETS
+def test_a_gateway_that_is_not_there_is_told(stage, socket):
+    address = pregon.free_address().removeprefix("tcp://")
+    client = Follower(stage, "ws://" + address, socket=socket)
+    assert client.hears("status", phase="waiting")["text"] == "the gateway cannot be reached"
+
+
+@pytest.mark.parametrize("url,options,says", [
+    ("127.0.0.1:8000", {}, "127.0.0.1:8000.* is no address of a gateway; one looks like ws://"),
+    ("ftp://127.0.0.1/", {}, "no address of a gateway"),
+    ("ws://127.0.0.1", {"mode": "both"}, 'mode is "merge" or "all", not "both"'),
+    ("ws://127.0.0.1", {"encoding": "xml"}, 'encoding is "json" or "msgpack", not "xml"'),
+    ("ws://127.0.0.1", {"symbols": "DAX"}, "symbols are an array"),
+    ("ws://127.0.0.1", {"WebSocket": None}, "no WebSocket here.*npm install ws"),
+])
+def test_what_makes_no_sense_is_said_at_once(stage, url, options, says):
+    if "WebSocket" in options and HAS_SOCKET:
+        pytest.skip("this Node has a WebSocket")
+    client = Follower(stage, url, socket="ws", **options)
+    client.says("TypeError: pregon: .*" + says, stream="err")
+    client.ends(1)
+
+
+# --- msgpack -----------------------------------------------------------------------------------
+
+
+def test_its_msgpack_reads_and_writes_what_everybody_elses_does(stage):
+    values = [None, True, False, 0, 127, 128, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**53 - 1, -1, -32, -33, -128,
+              -129, -32768, -32769, -(2**31), -(2**31) - 1, -(2**53) + 1, 1.5, -0.1, 1e300, "", "é", "a" * 31, "a" * 32,
+              "b" * 255, "b" * 256, "c" * 65535, "ñ" * 65536, [], [1] * 15, [1] * 16, [1] * 65536, {}, {"a": {"b": []}},
+              {f"k{i}": i for i in range(16)}, {f"k{i}": "v" for i in range(65536)}]
+    code = stage.path("both.mjs", """
+        import { readFileSync } from "node:fs";
+        import { decode, encode } from "%s/msgpack.js";
+        const values = decode(readFileSync(0));
+        console.log(JSON.stringify([JSON.stringify(values), Buffer.from(encode(values)).toString("base64")]));
+        for (let end = 0; end < 40; end++)
+          try {
+            decode(encode({ symbol: "EUR/USD", seq: 1e6, prices: [1.5, "1.0842", "a".repeat(10)] }).subarray(0, end));
+            console.log("taken");
+          } catch (error) {
+            if (!(error instanceof RangeError)) throw error;
+          }
+    """ % PACKAGE)
+    done = subprocess.run([shutil.which("node"), code], input=msgpack.packb(values), capture_output=True, check=True)
+    (line,) = done.stdout.splitlines()
+    read, written = json.loads(line)
+    assert json.loads(read) == values
+    assert msgpack.unpackb(base64.b64decode(written)) == values
+
+
+# --- an end, and the package ------------------------------------------------------------------
+
+
+@SOCKETS
+@pytest.mark.parametrize("when", ["connected", "waiting"])
+def test_a_client_that_is_closed_lets_its_program_end(stage, when, socket):
+    broker, gateway = stage.play()
+    client = follow(stage, gateway, socket=socket).connected()
+    if when == "waiting":
+        gateway.kill()
+        client.hears("status", phase="waiting")
+    client.begin("close")
+    client.hears("status", phase="closed")
+    client.end_of_input()
+    client.ends(0)
+    if when == "connected":
+        pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 0)
+
+
+def test_the_package_is_whole_and_typed(stage):
+    with open(os.path.join(PACKAGE, "package.json"), encoding="utf-8") as f:
+        package = json.load(f)
+    with open(os.path.join(pregon.ROOT, "shared", "version.h"), encoding="utf-8") as f:
+        assert f'"{package["version"]}"' in f.read()
+    assert "dependencies" not in package
+    packed = json.loads(subprocess.run(["npm", "pack", "--dry-run", "--json"], cwd=PACKAGE, check=True,
+                                       capture_output=True, text=True).stdout)
+    packed = packed[0] if isinstance(packed, list) else packed[package["name"]]
+    names = {f["path"] for f in packed["files"]}
+    assert names == {"package.json", "README.md", "pregon.js", "msgpack.js", "pregon.d.ts"}
+    tsc = os.path.join(MODULES, ".bin", "tsc")
+    done = subprocess.run([tsc, "--project", HERE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
