@@ -83,6 +83,8 @@ JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 # the sanitizers the stories do.  `make chaos` is the chaos by itself.
 STORIES := $(if $(SAN),,tests/chaos/test_chaos.py) tests/system tests/chaos/test_verdict.py \
            tests/chaos/test_lock_verdict.py tests/chaos/test_locks_history.py
+# By another name, or make -n would run them.
+MAKE_PROGRAM := $(MAKE)
 # Most stories wait for something: two files of them for each processor.
 AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 
@@ -201,7 +203,7 @@ unit: $(UNIT_TESTS) ## unit tests only
 	$(Q)for t in $^; do $$t >$$t.log 2>&1 && echo "  OK   $$t" || { cat $$t.log; exit 1; }; done
 
 system: build $(DRIVER) $(BENCH) ## tests against the real processes only
-	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE) B=$(B) SAN=$(SAN)' \
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE_PROGRAM) B=$(B) SAN=$(SAN)' \
 	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q \
 	  -n $(AT_ONCE) --dist loadfile $(STORIES) $(PYTEST_ARGS)
 
