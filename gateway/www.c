@@ -34,6 +34,7 @@
     X(decimal_js, "/www/decimal.js", "gateway/www/decimal.js") \
     X(openapi_json, "/openapi.json", "gateway/www/openapi.json") \
     X(docs_html, "/docs", "gateway/www/docs.html") \
+    X(status_html, "/status", "gateway/www/status.html") \
     X(page_js, "/www/page.js", "gateway/www/page.js") \
     X(ask_js, "/www/ask.js", "gateway/www/ask.js") \
     X(element_js, "/www/element.js", "gateway/www/element.js") \
@@ -43,6 +44,13 @@
     X(docs_schema_js, "/www/docs-schema.js", "gateway/www/docs-schema.js") \
     X(docs_stream_js, "/www/docs-stream.js", "gateway/www/docs-stream.js") \
     X(docs_texts_js, "/www/docs-texts.js", "gateway/www/docs-texts.js") \
+    X(status_css, "/www/status.css", "gateway/www/status.css") \
+    X(status_js, "/www/status.js", "gateway/www/status.js") \
+    X(status_texts_js, "/www/status-texts.js", "gateway/www/status-texts.js") \
+    X(status_format_js, "/www/status-format.js", "gateway/www/status-format.js") \
+    X(spark_js, "/www/spark.js", "gateway/www/spark.js") \
+    X(exposition_js, "/www/exposition.js", "gateway/www/exposition.js") \
+    X(table_js, "/www/table.js", "gateway/www/table.js") \
     X(pregon_js, "/www/pregon.js", "consumer/js/pregon.js") \
     X(msgpack_js, "/www/msgpack.js", "consumer/js/msgpack.js") \
     FROM_NPM(X)

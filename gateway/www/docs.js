@@ -225,7 +225,7 @@ function operationView(path, method, item) {
   const operation = item[method];
   const details = element("details", { class: "operation", id: operation.operationId },
     element("summary", {}, element("span", { class: "method " + method }, method.toUpperCase()), " ",
-      element("code", {}, path), " ", element("span", { lang: "en", class: "soft" }, operation.summary)));
+      element("code", {}, path), " ", element("span", { lang: "en", class: "soft" }, prose(operation.summary))));
   details.addEventListener("toggle", () => {
     if (details.open && details.childElementCount === 1)
       fillOperation(details, path, method, item);

@@ -445,9 +445,13 @@ def test_every_message_of_the_stream_is_described_and_every_described_one_is_sai
                                            "since": {"epoch": told["epoch"], "seq": 0}}),
                             ("dance", {}), ("subscribe", {"symbols": "EUR/USD"})):
             one.asks(op, **members)
+        one.asks("subscribe", symbols=["EUR/USD"], trace=True)
+        one.asks("list")
         one.send("{" if protocol.endswith("json") else b"\xc1")
         everybody += [auto, one, everything, back]
     feed.quote("EUR/USD", bid="1.0843", ask="1.0844")
+    for client in everybody[1::4]:
+        as_described(client.hears("quote")["trace"], "Trace", "a trace")
     lost = {"op": "lost", "id": 7, "epoch": feed.epoch, "first": 4, "last": 6,
             "reason": "ring_overflow"}
     feed.settled()
@@ -480,6 +484,7 @@ GOOD = [
      "since": {"epoch": "0efc6f433b8d1fa2", "seq": 980}},
     {"op": "unsubscribe", "id": 1.5, "symbols": ["A"]},
     {"op": "list"},
+    {"op": "subscribe", "symbols": ["A"], "trace": False},
     {"op": "ping", "id": 9007199254740993},
 ]
 WRONG = [
@@ -491,6 +496,7 @@ WRONG = [
     {"op": "subscribe", "symbols": ["A"], "max_hz": 1001},
     {"op": "subscribe", "symbols": ["A"], "since": {"epoch": "1", "seq": 1}},
     {"op": "subscribe", "symbols": ["A"], "since": {"epoch": "0efc6f433b8d1fa2"}},
+    {"op": "subscribe", "symbols": ["A"], "trace": 1},
     {"op": "unsubscribe"},
     {"op": "ping", "id": "x" * 65},
     {"op": "ping", "id": [1]},
