@@ -207,6 +207,7 @@ function rearrange() {
   at("empty").hidden = shown.length > 0;
   at("empty").textContent = choice.q && entries.size ? say(t.none, choice.q) : t.empty;
   showCounts();
+  showPill();
   if (choice.symbol && !panel.symbol && entries.has(choice.symbol))
     openPanel(entries.get(choice.symbol));
 }
