@@ -18,7 +18,8 @@ SAN     ?=
 V       ?=
 PYTHON  ?= /usr/bin/python3
 
-PROGRAMS := broker gateway feeder tail telegram doctor
+# The doctor first, because its library uses those of the others.
+PROGRAMS := doctor broker gateway feeder tail telegram
 DIR_tail := consumer/tail
 DIR_telegram := consumer/telegram
 DIR_doctor := gateway/doctor

@@ -213,15 +213,13 @@ bool backlog_is_empty(const struct backlog *b)
     return !b->due_count && !b->queue_count;
 }
 
-struct frame *backlog_peek(struct backlog *b, enum encoding encoding, uint32_t ahead)
+struct frame *backlog_peek_due(struct backlog *b, enum encoding encoding,
+                               uint32_t ahead)
 {
     uintptr_t entry;
     struct hub_symbol *symbol;
     enum symbol_message kind;
 
-    if (ahead < b->queue_count)
-        return b->queue[(b->queue_first + ahead) & (b->queue_cap - 1)];
-    ahead -= b->queue_count;
     if (ahead >= b->due_count)
         return NULL;
     entry = b->due[b->due_first + ahead];

@@ -32,18 +32,19 @@ struct backlog {
     /* merge: symbols due, tagged with what to send; from `first` on */
     uintptr_t *due;
     uint32_t due_first, due_count, due_cap;
-    uint64_t *mask; /* two bits a symbol, only while behind */
-    uint32_t mask_words;
+    uint32_t queue_count;
     uint32_t marked_round,
         marked_index; /* the last marking, to see overlapping patterns */
-    /* all: frames in order */
-    uint32_t queue_first, queue_count, queue_cap; /* cap: a power of two */
+    uint64_t *mask;   /* two bits a symbol, only while behind */
+    uint32_t mask_words;
+    bool has_overflowed;
+    enum symbol_message quote_as; /* MESSAGE_QUOTE or MESSAGE_TRACED */
+    /* all: frames in order, queue_count of them */
+    uint32_t queue_first, queue_cap; /* cap: a power of two */
     struct frame **queue;
     size_t queue_bytes;
-    uint64_t sent_seq;            /* all: the highest position taken */
-    enum symbol_message quote_as; /* MESSAGE_QUOTE or MESSAGE_TRACED */
-    uint64_t merged; /* updates it will never see because newer ones replaced them */
-    bool has_overflowed;
+    uint64_t sent_seq; /* all: the highest position taken */
+    uint64_t merged;   /* updates it will never see because newer ones replaced them */
 };
 
 void backlog_fini(struct backlog *b); /* empties it; `merged`, `quote_as` stay */
@@ -68,7 +69,15 @@ static inline uint32_t backlog_length(const struct backlog *b) /* in messages */
     return b->due_count + b->queue_count;
 }
 /* The frame owed `ahead` down the list, made if need be; NULL: no more.  Valid until the next call. */
-struct frame *backlog_peek(struct backlog *b, enum encoding encoding, uint32_t ahead);
+struct frame *backlog_peek_due(struct backlog *b, enum encoding encoding,
+                               uint32_t ahead); /* beyond the queue */
+static inline struct frame *backlog_peek(struct backlog *b, enum encoding encoding,
+                                         uint32_t ahead)
+{
+    if (ahead < b->queue_count)
+        return b->queue[(b->queue_first + ahead) & (b->queue_cap - 1)];
+    return backlog_peek_due(b, encoding, ahead - b->queue_count);
+}
 /* The first `count` have been sent; what is left has fallen behind. */
 void backlog_took(struct backlog *b, uint32_t count);
 

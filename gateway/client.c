@@ -54,14 +54,19 @@ static void set_blocked(struct client *c, bool is_blocked)
         client_drop(c, "epoll refused it");
 }
 
-/* The frame owed `ahead` down the list; of a traced one it is now that it leaves. */
-static struct frame *next_frame(struct client *c, uint32_t ahead)
+/* What the next batch takes says that it leaves now. */
+static void stamp_batch(struct client *c)
 {
-    struct frame *f = backlog_peek(&c->sub.backlog, c->sub.encoding, ahead);
+    int64_t wall_us = clock_wall_us();
+    size_t len = 0;
+    struct frame *f;
 
-    if (f && f->stamp_at)
-        frame_stamp(f, clock_wall_us());
-    return f;
+    for (uint32_t i = 0; i < BATCH_FRAMES && len <= BATCH_BYTES &&
+                         (f = backlog_peek(&c->sub.backlog, c->sub.encoding, i));
+         i++) {
+        frame_stamp(f, wall_us);
+        len += f->len;
+    }
 }
 
 /* Frames of what the hub owes, after `out`, until the batch is full.  Returns how many. */
@@ -70,7 +75,8 @@ static uint32_t gather(struct client *c, char *batch, size_t *len, uint32_t *end
     uint32_t count = 0;
     struct frame *f;
 
-    while (count < BATCH_FRAMES && (f = next_frame(c, count))) {
+    while (count < BATCH_FRAMES &&
+           (f = backlog_peek(&c->sub.backlog, c->sub.encoding, count))) {
         if (*len + f->len > BATCH_BYTES)
             break;
         memcpy(batch + *len, f->bytes, f->len);
@@ -140,11 +146,15 @@ static int send_batch(struct client *c)
 {
     static char batch[BATCH_BYTES]; /* loop's thread only */
     static uint32_t ends[BATCH_FRAMES];
-    struct frame *first = c->is_closing || c->out.len ? NULL : next_frame(c, 0);
+    struct frame *first = c->is_closing || c->out.len
+                              ? NULL
+                              : backlog_peek(&c->sub.backlog, c->sub.encoding, 0);
     size_t len = 0;
     uint32_t count = 0;
     ssize_t n;
 
+    if (client_is_traced(c) && !c->is_closing)
+        stamp_batch(c);
     if (first && (first->len > BATCH_BYTES ||
                   !backlog_peek(&c->sub.backlog, c->sub.encoding, 1)))
         return (int)send_single(c, first);

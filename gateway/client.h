@@ -25,45 +25,47 @@
     65536 /* said to one client and not taken: it is answered no more */
 
 struct client {
+    /* What a quote touches comes first: of thousands of clients little is in the cache. */
     struct loop_watch watch;
     struct gateway *g;
+    uint32_t interval_ms; /* from max_hz, 0: none */
+    bool is_blocked;      /* waiting for EPOLLOUT */
+    bool is_muted;        /* we do not read: it does not take our answers */
+    bool is_closing;      /* close frame queued: nothing follows */
+    bool is_dead;
+    bool is_deaf;         /* nothing it says matters any more: read and drop */
+    bool has_peer_closed; /* its close frame came */
+    bool has_left;        /* and came before ours */
+    bool is_deferred;     /* in g->deferred */
+    struct buf out; /* frames to this client alone, and the rest of one cut short */
+    size_t waiting_bytes; /* stream.c: what its requests still to be run cost */
+    uint64_t messages_out, bytes_out;
+    int64_t flush_at; /* monotonic, ms: not before, when max_hz is set */
     struct hub_subscriber sub;
+
     struct client *next_dead;
     uint64_t id;
     uint32_t place; /* in g->clients */
     uint16_t port;
     char *host;
     int64_t since_us;
-    struct buf out; /* frames to this client alone, and the rest of one cut short */
     wslay_event_context_ptr in; /* NULL while no message is arriving */
     struct frame_meter meter;
     size_t read_budget; /* left in this turn */
     bool is_lost;       /* end of file, or a socket error */
     bool
         is_too_large; /* its next frame declares more than WS_MAX_SIZE, or fragments go on */
-    bool is_deaf;         /* nothing it says matters any more: read and drop */
-    bool has_peer_closed; /* its close frame came */
-    bool has_left;        /* and came before ours */
-    bool is_blocked;      /* waiting for EPOLLOUT */
-    bool is_muted;        /* we do not read: it does not take our answers */
-    bool is_closing;      /* close frame queued: nothing follows */
-    bool is_dead;
-    bool is_deferred;    /* in g->deferred */
     bool has_place;      /* in the gate; false: it is only told why it may not stay */
     bool is_auto;        /* still has what it got without asking */
     uint16_t close_code; /* what the connection ended with, for the log */
     char close_why[48];
-    uint8_t pings;         /* unanswered */
-    unsigned bad_requests; /* in this minute */
-    /* stream.c: requests of its that wait, and what those still to be run cost in bytes */
-    uint32_t requests, waits_in_round;
-    size_t waiting_bytes;
+    uint8_t pings;                             /* unanswered */
+    unsigned bad_requests;                     /* in this minute */
+    uint32_t requests, waits_in_round;         /* stream.c: requests of its that wait */
     int64_t heard_at;                          /* awake clock, ms */
     int64_t heartbeat_at, minute_at, close_by; /* monotonic, ms */
-    int64_t flush_at;                          /* not before, when max_hz is set */
-    uint32_t interval_ms;                      /* from max_hz, 0: none */
     uint64_t stated_seq; /* the highest complete-up-to position it was told */
-    uint64_t messages_out, bytes_out, messages_in;
+    uint64_t messages_in;
 };
 
 /* Takes the arrival's descriptor.  NULL if it could not be watched (logged, slot returned). */

@@ -14,8 +14,10 @@ const char *figures_end_name(enum figures_end end)
 void figures_init(struct figures *f)
 {
     *f = (struct figures){0};
-    f->since_sent.scale = f->since_accepted.scale = &histogram_latency_us;
-    f->queued[0].scale = f->queued[1].scale = &histogram_amount;
+    histogram_init(&f->since_sent, &histogram_latency_us);
+    histogram_init(&f->since_accepted, &histogram_latency_us);
+    histogram_init(&f->queued[0], &histogram_amount);
+    histogram_init(&f->queued[1], &histogram_amount);
 }
 
 static void add(struct histogram *h, uint64_t from_us, uint64_t to_us)

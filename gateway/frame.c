@@ -51,12 +51,6 @@ struct frame *frame_wrap(struct span bytes)
     return f;
 }
 
-struct frame *frame_hold(struct frame *f)
-{
-    f->references++;
-    return f;
-}
-
 void frame_stamp(struct frame *f, int64_t wall_us)
 {
     uint64_t us = (uint64_t)wall_us;

@@ -36,7 +36,8 @@ static void drop_frames(struct hub_symbol *s)
 {
     for (size_t kind = 0; kind < MESSAGE_COUNT; kind++)
         for (size_t e = 0; e < ENCODING_COUNT; e++)
-            frame_release(&s->frames[kind][e]);
+            if (s->frames[kind][e])
+                frame_release(&s->frames[kind][e]);
 }
 
 void hub_free(struct hub *h)
@@ -175,16 +176,14 @@ static void mark(struct hub *h, struct hub_subscriber *s, struct hub_symbol *sym
     hub_set_due(h, s);
 }
 
-struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
-                               enum encoding encoding)
+struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind,
+                             enum encoding encoding)
 {
-    struct frame **f = &s->frames[kind][encoding];
+    struct frame *f = encode_symbol(s, kind, encoding);
 
-    if (!*f) {
-        *f = encode_symbol(s, kind, encoding);
-        (*f)->symbol = s;
-    }
-    return *f;
+    f->symbol = s;
+    s->frames[kind][encoding] = f;
+    return f;
 }
 
 static void queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f)
@@ -271,24 +270,21 @@ static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_messag
     for (uint32_t i = 0; i < s->topic_count; i++) {
         struct hub_topic *t = s->topics[i];
 
-        for (uint32_t k = 0; k < t->member_count; k++) {
+        for (uint32_t k = 0; t->all_count && k < t->member_count; k++) {
             struct hub_subscriber *who = t->members[k].who;
+            enum symbol_message as;
 
-            if (who->wants_all)
-                queue_frame(h, who,
-                            hub_symbol_frame(
-                                s, kind == MESSAGE_QUOTE ? who->backlog.quote_as : kind,
-                                who->encoding));
+            if (!who->wants_all)
+                continue;
+            as = kind == MESSAGE_QUOTE ? who->backlog.quote_as : kind;
+            queue_frame(h, who, hub_symbol_frame(s, as, who->encoding));
         }
     }
 }
 
 bool hub_topic_has_all(const struct hub_topic *t)
 {
-    for (uint32_t k = 0; k < t->member_count; k++)
-        if (t->members[k].who->wants_all)
-            return true;
-    return false;
+    return t->all_count > 0;
 }
 
 bool hub_has_all(const struct hub *h, const struct hub_symbol *s)
@@ -311,7 +307,7 @@ bool hub_has_anyone_in_all(const struct hub *h)
 void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT])
 {
     for (struct hub_topic *t = h->topics; t; t = t->next)
-        for (uint32_t k = 0; k < t->member_count; k++)
+        for (uint32_t k = 0; t->all_count && k < t->member_count; k++)
             if (t->members[k].who->wants_all)
                 queue_frame(h, t->members[k].who, frames[t->members[k].who->encoding]);
 }
@@ -550,6 +546,7 @@ static void add_member(struct hub_subscriber *s, struct hub_topic *t)
     }
     t->members[t->member_count] = (struct hub_member){s, s->topic_count};
     s->topics[s->topic_count++] = (struct hub_place){t, t->member_count++};
+    t->all_count += s->wants_all;
     t->references++;
 }
 
@@ -558,6 +555,7 @@ static void remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i)
     struct hub_place p = s->topics[i];
     struct hub_topic *t = p.topic;
 
+    t->all_count -= s->wants_all;
     t->members[p.place] = t->members[--t->member_count];
     if (p.place < t->member_count)
         t->members[p.place].who->topics[t->members[p.place].place].place = p.place;
@@ -565,6 +563,15 @@ static void remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i)
     if (i < s->topic_count)
         s->topics[i].topic->members[s->topics[i].place].place = i;
     hub_topic_release(h, t);
+}
+
+void hub_set_mode(struct hub_subscriber *s, bool wants_all)
+{
+    for (uint32_t i = 0; i < s->topic_count; i++) {
+        s->topics[i].topic->all_count -= s->wants_all;
+        s->topics[i].topic->all_count += wants_all;
+    }
+    s->wants_all = wants_all;
 }
 
 static void owe(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,

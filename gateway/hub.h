@@ -79,6 +79,7 @@ struct hub_topic {
     /* private to the hub */
     struct hub_member *members;
     uint32_t member_count, member_cap;
+    uint32_t all_count; /* of them in mode all */
     uint32_t hash;
     struct hub_topic *chain;
     struct hub_topic *next, **link; /* all topics */
@@ -89,14 +90,17 @@ struct hub_place {
     uint32_t place; /* in topic->members */
 };
 
-/* Embedded in a client.  Zero-initialise, then set encoding and mode. */
+/*
+ * Embedded in a client.  Zero-initialise, then set encoding and mode; once it has topics,
+ * hub_set_mode sets the mode.  What every quote needs stands together, the rest at the end.
+ */
 struct hub_subscriber {
     enum encoding encoding;
     bool wants_all; /* mode all */
     bool is_due;    /* on the hub's list of those to flush */
+    struct backlog backlog;
     struct hub_place *topics;
     uint32_t topic_count, topic_cap;
-    struct backlog backlog;
 };
 
 struct hub;
@@ -184,6 +188,7 @@ struct span hub_topic_pattern(const struct hub_topic *t);
 /* --- subscribers --------------------------------------------------------------- */
 
 bool hub_is_member(const struct hub_subscriber *s, const struct hub_topic *t);
+void hub_set_mode(struct hub_subscriber *s, bool wants_all);
 /*
  * Join topics (each gets a reference of the subscriber's own) and owe snapshots of at most
  * `limit` symbols of the new ones: those that changed after the position `since` (0: all), in
@@ -217,8 +222,16 @@ bool hub_topic_has_all(const struct hub_topic *t);
 bool hub_has_anyone_in_all(const struct hub *h);
 
 /* The frame of a symbol's newest record, made once per kind and encoding; the hub's own. */
-struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
-                               enum encoding encoding);
+struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind,
+                             enum encoding encoding);
+static inline struct frame *hub_symbol_frame(struct hub_symbol *s,
+                                             enum symbol_message kind,
+                                             enum encoding encoding)
+{
+    struct frame *f = s->frames[kind][encoding];
+
+    return f ? f : hub_make_frame(s, kind, encoding);
+}
 
 /* --- questions ------------------------------------------------------------------ */
 

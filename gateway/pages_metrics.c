@@ -47,6 +47,8 @@ static void put_clients(struct exposition *e, const struct gateway *g)
     exposition_one(e, "pregon_clients_blocked",
                    "Clients whose socket is full: they do not read fast enough.", PLAIN,
                    blocked);
+    exposition_one(e, "pregon_clients_traced",
+                   "Clients that asked when quotes passed where.", PLAIN, g->tracers);
     exposition_one(e, "pregon_clients_opened_total", "Connections that began.", PLAIN,
                    g->figures.opened);
     exposition_begin(e, "pregon_clients_closed_total",

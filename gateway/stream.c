@@ -202,9 +202,9 @@ static bool set_max_hz(struct client *c, struct span text)
 static bool set_mode(struct client *c, struct span mode)
 {
     if (span_eq(mode, "merge"))
-        c->sub.wants_all = false;
+        hub_set_mode(&c->sub, false);
     else if (span_eq(mode, "all"))
-        c->sub.wants_all = true;
+        hub_set_mode(&c->sub, true);
     else
         return false;
     return true;

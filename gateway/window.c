@@ -45,7 +45,8 @@ static void drop_oldest(struct window *w)
     free(r->body);
     for (int e = 0; e < ENCODING_COUNT; e++) {
         frame_release(&r->frames[e]);
-        frame_release(&r->traced[e]);
+        if (r->traced[e])
+            frame_release(&r->traced[e]);
     }
     w->first = (w->first + 1) & (w->cap - 1);
     w->count--;

@@ -1,10 +1,11 @@
 /*
  * histogram: how often a value lay below which bound.
  *
- * Values are whole numbers of one unit (microseconds, messages): adding one is a short walk along
- * the bounds, and nothing is ever rounded.  Bounds are the caller's, static, ascending and as a
+ * Values are whole numbers of one unit (microseconds, messages), and nothing is ever rounded.
+ * Adding one takes a dozen instructions: its highest bit says where among the bounds it lies, give
+ * or take one.  Bounds are the caller's, static, ascending and as a
  * rule evenly spaced on a logarithmic scale.  Counts only ever rise.
- * No I/O, no clock, no memory of its own; one thread.  Zero-initialise, then set `scale`.
+ * No I/O, no clock, no memory of its own; one thread.
  */
 #ifndef SHARED_HISTOGRAM_H
 #define SHARED_HISTOGRAM_H
@@ -24,7 +25,10 @@ struct histogram {
     uint64_t
         counts[HISTOGRAM_BOUNDS_MAX + 1]; /* by bucket; the last is above all bounds */
     uint64_t sum;
+    uint8_t first[65]; /* by bits of a value: the first bound that it may not exceed */
 };
+
+void histogram_init(struct histogram *h, const struct histogram_scale *scale);
 
 /* 50 microseconds to 10 seconds, in steps of 1, 2.5, 5. */
 extern const struct histogram_scale histogram_latency_us;
@@ -33,7 +37,7 @@ extern const struct histogram_scale histogram_amount;
 
 static inline void histogram_add(struct histogram *h, uint64_t value)
 {
-    uint32_t i = 0;
+    uint32_t i = h->first[value ? 64 - __builtin_clzll(value) : 0];
 
     while (i < h->scale->count && value > h->scale->bounds[i])
         i++;

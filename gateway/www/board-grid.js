@@ -21,7 +21,7 @@ export class Grid {
   #selected = null; // an entry
   #isMoved = true; // rows may belong elsewhere
 
-  /** `columns`: {id, label, hint, text(entry), look?(entry), hint?(entry), flashes?}.
+  /** `columns`: {id, label, hint, text(entry), look?(entry), hint?(entry), fill?(cell, entry), flashes?}.
    *  `on`: {paint(), open(entry), sort(column)}. */
   constructor(root, columns, on) {
     this.#root = root;
@@ -146,13 +146,14 @@ export class Grid {
   #show(row) {
     const { entry, shown, cells } = row;
     row.element.dataset.state = entry.state;
-    for (const [i, { text, look, hint, flashes }] of this.#columns.entries()) {
+    for (const [i, { text, look, hint, fill, flashes }] of this.#columns.entries()) {
       const now = text(entry), before = shown[i];
       if (now === before)
         continue;
       shown[i] = now;
       cells[i].textContent = now;
       cells[i].classList.toggle("long", now.length > 9);
+      fill?.(cells[i], entry);
       if (look)
         cells[i].dataset.look = look(entry);
       if (hint)

@@ -14,7 +14,7 @@ export const ranges = { "5m": [300, t.minutes], "1h": [3600, t.hour], "1d": [864
 
 const ROWS = 300; // of the table
 const KNOWN = ["last", "bid", "ask", "bid_size", "ask_size", "volume", "open", "high", "low", "currency", "source"];
-const HIDDEN = ["type", "symbol", "seq", "prev", "state"];
+const HIDDEN = ["type", "symbol", "seq", "prev", "state", "trace"];
 
 const clock = new Intl.DateTimeFormat(language, {
   month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
@@ -43,6 +43,10 @@ export class Panel {
         on.close();
       }
     });
+  }
+
+  get entry() {
+    return this.#entry;
   }
 
   get symbol() {
@@ -86,7 +90,7 @@ export class Panel {
     for (const head of [t.time, t.columns.last, t.columns.bid, t.columns.ask])
       make("th", "", head, row).scope = "col";
     p.rows = make("tbody", "", "", table);
-    p.fields = make("dl", "fields", "", this.#root);
+    p.fields = make("dl", "facts", "", this.#root);
     p.fields.id = "fields";
     p.fields.setAttribute("aria-label", t.fields);
     p.fields.tabIndex = 0; // it may have to scroll

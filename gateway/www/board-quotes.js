@@ -7,13 +7,14 @@ import * as decimal from "./decimal.js";
 
 /** One symbol: its last quote, and what it is compared with. */
 export class Entry {
-  constructor(symbol) {
+  /** `base`: as of an entry of before, if it is to be gone on with. */
+  constructor(symbol, base = null) {
     this.symbol = symbol;
     this.quote = {};
     this.state = "unknown";
     this.price = ""; // last, or the middle of bid and ask
     this.isMiddle = false;
-    this.base = null; // {text, kind, at}: what `change` is since
+    this.base = base; // {text, kind, at}: what `change` is since
     this.change = ""; // "+1.25"
     this.percent = ""; // "+0.12"
     this.hundredths = null; // of a percent, for sorting
@@ -41,6 +42,12 @@ export class Entry {
     this.hundredths = decimal.change(price, base);
     this.change = signed(change);
     this.percent = this.hundredths === null ? "" : signed(decimal.percent(this.hundredths));
+  }
+
+  /** Milliseconds from the feeder to the broker, the gateway and its socket; null without a whole trace. */
+  get stages() {
+    const { sent, accepted, received, written } = this.quote.trace ?? {};
+    return sent && received ? [accepted - sent, received - accepted, written - received].map((us) => us / 1000) : null;
   }
 
   /** 1, 0 or -1. */
@@ -78,6 +85,7 @@ const comparisons = {
   percent: byValue((e) => e.hundredths, order),
   age: byValue((e) => -e.quote.timestamp || null, order),
   state: byValue((e) => e.state, order),
+  latency: byValue((e) => e.stages?.reduce((a, b) => a + b) ?? null, order),
 };
 
 /** Those whose symbol has the text in it, by a column, up (1) or down (-1). */

@@ -7,6 +7,7 @@ const texts = {
     search: "Search symbols", searchHint: "Press / to search, arrows and Enter to open, Esc to go back",
     columns: {
       symbol: "Symbol", last: "Last", bid: "Bid", ask: "Ask", change: "Change", percent: "%", age: "Age", state: "State",
+      latency: "Latency",
     },
     hints: {
       change: "Since the previous close or the open, if the quote says one; else since the first price this page has seen",
@@ -18,6 +19,9 @@ const texts = {
     middle: "middle of bid and ask",
     table: "Quotes", empty: "No quotes yet", none: "No symbol matches “{0}”",
     symbols: "{0} symbols", shown: "{0} of {1} symbols", rate: "{0}/s",
+    latency: "Latency",
+    latencyHint: "How long each quote took from its feeder to this gateway's socket; costs the gateway some work",
+    stages: "feeder to broker {0} ms, to the gateway {1} ms, to the socket {2} ms",
     states: { live: "live", stale: "stale", unknown: "unknown" },
     recorded: "recorded data", recordedHint: "These quotes are recorded and played back: not today's market",
     now: "now",
@@ -44,7 +48,7 @@ const texts = {
     search: "Buscar símbolos", searchHint: "/ para buscar, flechas y Entrar para abrir, Esc para volver",
     columns: {
       symbol: "Símbolo", last: "Último", bid: "Compra", ask: "Venta", change: "Cambio", percent: "%", age: "Edad",
-      state: "Estado",
+      state: "Estado", latency: "Latencia",
     },
     hints: {
       change: "Desde el cierre anterior o la apertura, si la cotización los trae; si no, desde el primer precio que vio " +
@@ -58,6 +62,9 @@ const texts = {
     middle: "punto medio entre compra y venta",
     table: "Cotizaciones", empty: "Todavía no hay cotizaciones", none: "Ningún símbolo coincide con «{0}»",
     symbols: "{0} símbolos", shown: "{0} de {1} símbolos", rate: "{0}/s",
+    latency: "Latencia",
+    latencyHint: "Cuánto tardó cada cotización de su feeder al socket de este gateway; le cuesta algo de trabajo",
+    stages: "del feeder al broker {0} ms, al gateway {1} ms, al socket {2} ms",
     states: { live: "en vivo", stale: "atrasado", unknown: "desconocido" },
     recorded: "datos grabados", recordedHint: "Estas cotizaciones son grabadas y reproducidas: no son del mercado de hoy",
     now: "ahora",

@@ -2,20 +2,22 @@
  * board.js: the quote board: what comes over the stream, painted once per frame.
  *
  * The choice stands in the URL, so that a board can be shared: ?q= search, &sort=-percent, &symbol=,
- * &range=; &symbols= says what is subscribed to at all, &token= and &lang= what they say.
+ * &range=, &trace=1; &symbols= says what is subscribed to at all, &token= and &lang= what they say.
  */
 import { connect } from "./pregon.js";
 import { Entry, arrange, columns } from "./board-quotes.js";
 import { Grid } from "./board-grid.js";
 import { Panel, arrow, ranges } from "./board-panel.js";
-import { at, fill, make, root, say } from "./page.js";
+import { at, fill, language, make, root, say } from "./page.js";
 import t from "./board-texts.js";
 
 const REARRANGE_MS = 1000; // sorted by what moves, rows change places no more often
 
 const entries = new Map(); // by symbol
+const bases = new Map(); // of entries before a reset
 const changed = new Set(); // since the last frame
 const choice = { q: "", sort: "symbol", way: 1, symbol: "", range: "1h" };
+const isTraced = new URLSearchParams(location.search).get("trace") === "1";
 const narrow = matchMedia("(max-width: 60rem)");
 
 let isPainting = false;
@@ -54,7 +56,7 @@ function writeChoice(isStep = false) {
       query.set(name, value);
     else
       query.delete(name);
-  const text = query.toString().replaceAll("%2F", "/");
+  const text = query.toString().replaceAll("%2F", "/").replaceAll("%2C", ",");
   history[isStep ? "pushState" : "replaceState"](null, "", text ? `?${text}` : location.pathname);
 }
 
@@ -63,7 +65,7 @@ function writeChoice(isStep = false) {
 function entryOf(symbol) {
   let entry = entries.get(symbol);
   if (!entry) {
-    entries.set(symbol, (entry = new Entry(symbol)));
+    entries.set(symbol, (entry = new Entry(symbol, bases.get(symbol))));
     isArranged = false;
   }
   return entry;
@@ -83,8 +85,10 @@ function onQuote(quote) {
     at("recorded").hidden = false;
   }
   touch(entry);
-  if (panel.symbol === quote.symbol)
+  if (panel.entry === entry)
     panel.take(quote);
+  else if (panel.symbol === quote.symbol)
+    showPanel(entry); // there was a reset
 }
 
 function onState({ symbol, state }) {
@@ -94,6 +98,8 @@ function onState({ symbol, state }) {
 }
 
 function onReset() {
+  for (const { symbol, base } of entries.values())
+    bases.set(symbol, base);
   entries.clear(); // another log: what we hold says nothing any more
   isArranged = false;
   paint();
@@ -104,6 +110,7 @@ function onLost({ feed, count, first, last }) {
 }
 
 async function onStatus(next) {
+  const wasAway = ["waiting", "refused", "resuming"].includes(status.phase);
   status = next;
   retryAt = next.retryIn === null ? 0 : Date.now() + next.retryIn * 1000;
   if (next.refusal)
@@ -112,6 +119,8 @@ async function onStatus(next) {
     notice([]);
   showPill();
   if (next.phase === "connected") {
+    if (wasAway && panel.entry && panel.entry === entries.get(panel.symbol))
+      showPanel(panel.entry); // with what happened meanwhile
     const asked = Date.now() / 1000;
     const { timestamp } = await client.ask("ping").catch(() => ({ timestamp: asked }));
     clockAhead = timestamp - (asked + Date.now() / 1000) / 2;
@@ -142,6 +151,7 @@ function showPill() {
   const isOld = status.phase === "connected" && words !== t.phases.connected;
   if (at("words").textContent !== words)
     at("words").textContent = words;
+  document.body.dataset.phase = status.phase;
   at("pill").dataset.phase = isOld ? "stale" : status.phase;
   at("retry").textContent = retryAt ? say(t.retry, left) : "";
 }
@@ -152,7 +162,7 @@ function explain({ text, refusal }) {
   const lines = translated
     ? [say(t.refusedTitle, code), say(translated, location.origin)]
     : [say(t.refusedTitle, code), reason || text, ...(hint ? [say(t.change, hint)] : [])];
-  if (setting)
+  if (setting && !lines.at(-1).includes(setting))
     lines.push(say(t.setting, setting));
   notice(lines, code);
 }
@@ -225,6 +235,26 @@ function sinceText({ base, isMiddle }) {
 const column = (id, text, more) => ({ id, label: t.columns[id], title: t.hints[id], text, ...more });
 const moves = { look: (e) => e.direction, hint: sinceText };
 
+const milliseconds = new Intl.NumberFormat(language, { maximumFractionDigits: 1, minimumFractionDigits: 1 });
+
+function latencyText({ stages }) {
+  return stages ? `${milliseconds.format(stages.reduce((a, b) => a + b))} ms` : "";
+}
+
+/* One bar per stage, as wide as it took: 2 ms fill half of the cell, whatever it took nearly all. */
+function drawLatency(cell, { stages }) {
+  const total = stages?.reduce((a, b) => a + b) ?? 0;
+  const bar = make("span", "bar", "", cell);
+  bar.ariaHidden = "true";
+  bar.style.width = `${Math.round(100 * total / (total + 2))}%`;
+  for (const stage of stages ?? [])
+    make("i", "", "", bar).style.flexGrow = Math.max(0, stage);
+}
+
+const latency = column("latency", latencyText, {
+  fill: drawLatency, hint: (e) => (e.stages ? say(t.stages, ...e.stages.map((ms) => milliseconds.format(ms))) : ""),
+});
+
 const grid = new Grid(at("quotes"), [
   column("symbol", (e) => e.symbol),
   column("last", (e) => e.quote.last ?? "", { flashes: true }),
@@ -234,6 +264,7 @@ const grid = new Grid(at("quotes"), [
   column("percent", (e) => e.percent && `${arrow(e.direction)} ${e.percent}`, moves),
   column("age", ageText),
   column("state", (e) => t.states[e.state] ?? e.state),
+  ...(isTraced ? [latency] : []),
 ], { paint, open: choose, sort: sortBy });
 
 /* --- what the reader does ------------------------------------------------------------------------ */
@@ -255,9 +286,13 @@ function choose(entry) {
 function openPanel(entry) {
   document.body.dataset.panel = "open";
   at("board").inert = narrow.matches;
+  showPanel(entry);
+  panel.focus();
+}
+
+function showPanel(entry) {
   grid.select(entry);
   panel.open(entry, choice.range);
-  panel.focus();
 }
 
 function closePanel() {
@@ -270,7 +305,7 @@ function closePanel() {
 const client = connect(new URL(`ws/cotizaciones`, root), {
   symbols: new URLSearchParams(location.search).get("symbols")?.split(",").filter(Boolean) ?? ["*"],
   token: new URLSearchParams(location.search).get("token") ?? undefined,
-  onQuote, onState, onReset, onLost, onStatus,
+  trace: isTraced, onQuote, onState, onReset, onLost, onStatus,
 });
 
 const panel = new Panel(at("panel"), client, {
@@ -282,8 +317,15 @@ const panel = new Panel(at("panel"), client, {
   range(name) {
     choice.range = name;
     writeChoice();
-    panel.open(entries.get(choice.symbol), name);
+    showPanel(entries.get(choice.symbol) ?? panel.entry);
   },
+});
+
+at("trace").ariaPressed = String(isTraced);
+at("trace").addEventListener("click", () => { // what a connection traces is said when it begins
+  const query = new URLSearchParams(location.search);
+  isTraced ? query.delete("trace") : query.set("trace", "1");
+  location.search = query;
 });
 
 at("search").addEventListener("input", () => {

@@ -318,8 +318,8 @@ def w8(b):
 
 
 # How much of the time each may take; at least one round of each is run.
-WORKS = {"W1": (w1, 0.14), "W1max": (w1_most, 0.15), "W2": (w2, 0.15), "W3": (w3, 0.06), "W4": (w4, 0.14),
-         "W5": (w5, 0.06), "W6": (w6, 0.05), "W7": (w7, 0.1), "W8": (w8, 0.15)}
+WORKS = {"W1": (w1, 0.12), "W1max": (w1_most, 0.14), "W2": (w2, 0.14), "W3": (w3, 0.06), "W4": (w4, 0.14),
+         "W5": (w5, 0.05), "W6": (w6, 0.04), "W7": (w7, 0.09), "W8": (w8, 0.15)}
 
 # What is asked of Pregón: (work, beginning of the measure) → (beside what, at most or at least, how much).
 GOALS = {

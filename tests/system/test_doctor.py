@@ -251,6 +251,17 @@ def test_a_port_that_this_user_may_not_have_is_named():
     assert "port_privileged" in report.names() and "gateway_not_running" not in report.names()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has processes that others may not see")
+def test_of_a_port_that_another_user_holds_the_user_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        env = {"PORT": str(holder.getsockname()[1])}
+        try:
+            report = examine("--env-file=/dev/null", "--patience=2", env=env, cwd="/", user=65534)
+        except PermissionError:
+            pytest.skip("nobody may not run what is built here")
+    assert "a process of user 0" in report.one("gateway_silent")["seen"]
+
+
 def test_descriptors_are_compared_with_what_is_asked_for(stage):
     setup = healthy(stage, descriptors=256, websocket_max_connections=1000)
     report = setup.examine()

@@ -6,6 +6,7 @@ import time
 import msgpack
 import pytest
 
+import metrics
 import pregon
 from fake_broker import FakeBroker
 
@@ -99,6 +100,20 @@ def test_it_can_be_turned_off_and_stays_as_it_is_when_not_named(stage):
     assert "trace" not in client.hears("quote", symbol="Y", last="2")
     feed.quote("Z", last="1")
     assert "trace" not in client.hears("quote", symbol="Z")
+
+
+def test_it_is_known_how_many_ask_for_it(stage):
+    broker, gateway = stage.play()
+    count = lambda: metrics.of(gateway)["pregon_clients_traced"]  # noqa: E731
+    one, two = (stage.client(gateway, "?symbols=X&trace=true") for _ in range(2))
+    one.hears("ack"), two.hears("ack")
+    assert count() == 2
+    one.asks("subscribe", symbols=["Y"], trace=True)
+    assert count() == 2
+    one.asks("subscribe", symbols=["Y"], trace=False)
+    assert count() == 1
+    two.abort()
+    pregon.eventually(count, lambda n: n == 0)
 
 
 @pytest.mark.parametrize("value", [1, "true", None, {}])

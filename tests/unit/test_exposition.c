@@ -47,11 +47,12 @@ static void labels_belong_to_one_sample_and_are_escaped(void **state)
 static void a_histogram_has_rising_buckets_sum_and_count(void **state)
 {
     static const struct histogram_scale scale = {{50, 1000000}, 2};
-    struct histogram h = {.scale = &scale};
+    struct histogram h;
     struct buf b = {0};
     struct exposition e = {.out = &b};
 
     (void)state;
+    histogram_init(&h, &scale);
     histogram_add(&h, 50);
     histogram_add(&h, 51);
     histogram_add(&h, 2000000);

@@ -10,9 +10,10 @@
 static void a_value_counts_in_every_bucket_whose_bound_it_does_not_exceed(void **state)
 {
     static const struct histogram_scale scale = {{10, 100, 1000}, 3};
-    struct histogram h = {.scale = &scale};
+    struct histogram h;
 
     (void)state;
+    histogram_init(&h, &scale);
     histogram_add(&h, 0);
     histogram_add(&h, 10);
     histogram_add(&h, 11);
@@ -24,6 +25,35 @@ static void a_value_counts_in_every_bucket_whose_bound_it_does_not_exceed(void *
     assert_int_equal(histogram_upto(&h, 2), 4);
     assert_int_equal(histogram_upto(&h, 3), 6);
     assert_int_equal(h.sum, 10 + 11 + 1000 + 1001 + (uint64_t)UINT32_MAX);
+}
+
+static void check_value(const struct histogram_scale *s, uint64_t value)
+{
+    struct histogram h;
+
+    histogram_init(&h, s);
+    histogram_add(&h, value);
+    for (uint32_t i = 0; i < s->count; i++)
+        assert_int_equal(histogram_upto(&h, i), value <= s->bounds[i]);
+    assert_int_equal(histogram_upto(&h, s->count), 1);
+}
+
+/* Around every bound, around every power of two, and at the ends. */
+static void every_value_finds_its_bucket(void **state)
+{
+    static const struct histogram_scale dense = {{4, 5, 6, 7, 9}, 5}, one = {{0}, 1};
+    const struct histogram_scale *scales[] = {&histogram_latency_us, &histogram_amount,
+                                              &dense, &one};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof scales / sizeof *scales; k++) {
+        for (uint32_t i = 0; i < scales[k]->count; i++)
+            for (uint64_t off = 0; off < 3; off++)
+                check_value(scales[k], scales[k]->bounds[i] + off - 1);
+        for (int bit = 0; bit < 64; bit++)
+            for (uint64_t off = 0; off < 3; off++)
+                check_value(scales[k], ((uint64_t)1 << bit) + off - 1);
+    }
 }
 
 static void check_scale(const struct histogram_scale *s)
@@ -46,6 +76,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_counts_in_every_bucket_whose_bound_it_does_not_exceed),
+        cmocka_unit_test(every_value_finds_its_bucket),
         cmocka_unit_test(the_scales_rise_and_say_how_long_they_are),
     };
 

@@ -206,6 +206,35 @@ static void in_mode_all_every_record_comes_in_order(void **state)
     assert_false(hub_has_all(hub, hub_find(hub, SPAN("A"))));
 }
 
+static void who_changes_the_mode_is_served_so_from_then_on(void **state)
+{
+    struct hub_subscriber s = {.encoding = ENCODING_JSON},
+                          other = {.encoding = ENCODING_JSON, .wants_all = true};
+
+    (void)state;
+    join(&s, "A", NO_LIMIT);
+    join(&s, "B*", NO_LIMIT);
+    join(&other, "B*", NO_LIMIT);
+    quote("A", 1, 0, "a1");
+    assert_false(hub_has_all(hub, hub_find(hub, SPAN("A"))));
+    hub_fan_out(hub);
+    assert_string_equal(take_all(&s), "quote A 1<0 live a1");
+    hub_set_mode(&s, true);
+    hub_set_mode(&s, true);
+    assert_true(hub_has_all(hub, hub_find(hub, SPAN("A"))));
+    quote("A", 2, 1, "a2");
+    quote("A", 3, 2, "a3");
+    assert_string_equal(take_all(&s), "quote A 2<1 live a2 | quote A 3<2 live a3");
+    hub_set_mode(&s, false);
+    assert_false(hub_has_all(hub, hub_find(hub, SPAN("A"))));
+    quote("B", 4, 0, "b1");
+    assert_true(hub_has_all(hub, hub_find(hub, SPAN("B"))));
+    hub_leave_all(hub, &other);
+    assert_false(hub_has_all(hub, hub_find(hub, SPAN("B"))));
+    assert_false(hub_has_anyone_in_all(hub));
+    hub_leave_all(hub, &s);
+}
+
 static void what_concerns_everybody_reaches_mode_all_once(void **state)
 {
     struct hub_subscriber all = {.encoding = ENCODING_JSON, .wants_all = true},
@@ -538,6 +567,7 @@ int main(void)
         TEST(snapshots_go_up_to_the_limit_and_the_rest_is_counted),
         TEST(in_merge_the_newest_replaces_what_was_not_sent),
         TEST(in_mode_all_every_record_comes_in_order),
+        TEST(who_changes_the_mode_is_served_so_from_then_on),
         TEST(what_concerns_everybody_reaches_mode_all_once),
         TEST(what_is_older_than_what_we_have_is_dropped),
         TEST(states_are_told_and_end_with_the_next_quote),

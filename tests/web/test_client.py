@@ -197,14 +197,17 @@ def test_a_broker_that_restarts_on_its_store_costs_nothing(stage, mode):
 def test_another_log_is_told_and_everything_begins_anew(stage, mode):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
+    call(feed, 1, 50)
     client = follow(stage, gateway, mode=mode).connected()
-    call(feed, 1, 5)
-    client.hears("quote", n=5)
+    call(feed, 51, 55)
+    client.hears("quote", n=55)
     broker.kill()
     broker.start()
     reset = client.hears("reset", reason="log_replaced")
-    call(feed, 6, 9)
-    client.hears(("quote", "snapshot"), n=9)
+    call(feed, 56, 59)
+    client.hears(("quote", "snapshot"), n=59)
+    call(feed, 1, 1, "NEW")
+    client.hears("quote", symbol="NEW")
     position = pregon.eventually(client.position, bool, "a position")
     assert position["epoch"] == reset["epoch"]
 
@@ -238,12 +241,15 @@ def test_a_program_goes_on_where_the_one_before_it_ended(stage):
 
 
 def test_a_gateway_that_stops_says_when_to_come_back(stage):
-    broker, gateway = stage.play()
+    broker, gateway = stage.play(timeout_graceful_shutdown=4)
     feed = stage.feed(broker)
+    beside = stage.client(gateway)
     client = follow(stage, gateway, mode="all").connected()
     gateway.stop()
+    slots = {0.5, 2.5}  # the first two of that window
+    slots.remove(beside.hears("going_away")["reconnect_after"])
     waits = client.hears("status", phase="waiting")
-    assert waits["text"] == "the gateway restarts"
+    assert (waits["text"], waits["retryIn"]) == ("the gateway restarts", *slots)
     gateway.start()
     client.connected()
     call(feed, 1, 1)
@@ -258,8 +264,10 @@ def test_a_record_that_is_missing_on_the_way_is_fetched(stage):
     call(feed, 1, 5)
     client.hears("quote", n=5)
     sieve.swallow(b'"n":7', times=1)
+    call(feed, 6, 7)
     call(feed, 1, 3, "Y")
-    call(feed, 6, 9)
+    client.hears("quote", symbol="Y", n=3)
+    call(feed, 8, 9)
     assert "is missing" in client.hears("status", phase="waiting")["text"]
     client.hears("quote", symbol="X", n=9)
     assert numbers(client) == list(range(1, 10))
