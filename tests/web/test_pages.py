@@ -12,6 +12,8 @@ from browser import SHOTS, VARIANTS
 #: A page → a text that is there once it works.
 PAGES = {
     "/": "USD/THB",
+    "/status": "recorded",
+    "/docs": "/cotizaciones/quotes/{symbol}/history",
 }
 
 LOAD = """
@@ -81,3 +83,86 @@ def test_the_board_paints_while_two_thousand_symbols_move(stage, browser):
     assert gateway.status()["active_connections"] == 1, "it was not left behind"
     assert page.errors() == []
     feeder.stop()
+
+
+ASK = """
+const it = document.getElementById("getQuote");
+it.open = true;
+it.addEventListener("toggle", () => {
+  it.querySelector("input").value = "X";
+  it.querySelector("input").dispatchEvent(new Event("input"));
+  it.querySelector(".output").previousElementSibling.click();
+});
+"""
+
+STREAM = """
+const box = document.getElementById("try-stream");
+box.querySelectorAll("select")[1].value = arguments[0];
+box.querySelector("form").requestSubmit();
+"""
+
+
+def test_the_api_page_asks_what_it_describes(stage, browser):
+    broker, gateway = stage.play(root_path="/precios")
+    feed = stage.feed(broker)
+    feed.quote("X", last="1034.50")
+    feed.settled()
+    page = browser.open(gateway.url + "/precios/docs")
+    page.shows("The last value of one symbol")
+    page.run(ASK)
+    page.shows('"last": "1034.50"')
+    page.shows(f"curl -s {gateway.url}/precios/cotizaciones/quotes/X")
+    assert page.errors() == []
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_the_api_page_shows_what_the_stream_says_both_ways(stage, browser, encoding):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    feed.quote("X", last="1034.50")
+    feed.settled()
+    page = browser.open(gateway.url + "/docs")
+    page.shows("Try the stream")
+    page.run(STREAM, encoding)
+    page.shows('sent {"op":"subscribe","id":1,"symbols":["*"],"mode":"merge","max_hz":5}')
+    page.shows('received {"type":"snapshot","symbol":"X"')
+    feed.quote("X", last="1034.75")
+    page.shows('"last":"1034.75"')
+    page.shows("pregon.v1." + encoding)
+
+
+def test_the_api_page_says_why_the_stream_is_refused(stage, browser):
+    broker, gateway = stage.play(websocket_token="t0ps3cret")
+    page = browser.open(gateway.url + "/docs")
+    page.shows("Try the stream")
+    page.run(STREAM, "json")
+    page.shows("Refused: 401 unauthorized. A token is needed.")
+    page.shows("WEBSOCKET_TOKEN")
+
+
+def test_the_status_page_follows_what_happens(stage, browser):
+    broker, gateway = stage.play(status_token="show-me")
+    locker = stage.locker(broker, "bot-7f3a")
+    locker.acquire("telegram-bot", ttl_ms=60000)
+    stage.handshake(gateway, headers={"Origin": "https://evil.example"})
+    client = stage.client(gateway)
+    page = browser.open(gateway.url + "/status")
+    page.shows("origin_not_allowed")
+    page.shows("CORS_ORIGINS")
+    page.shows("No feeder has ever said hello.")
+    page.shows("STATUS_TOKEN")
+    assert not page.run("return document.body.innerText.includes('bot-7f3a')")
+    page.run("document.getElementById('token').value = 'wrong'; document.querySelector('main form').requestSubmit()")
+    page.shows("The token is not the gateway's STATUS_TOKEN.")
+    page.run("document.getElementById('token').value = 'show-me'; document.querySelector('main form').requestSubmit()")
+    page.shows("bot-7f3a")
+    page.shows(f"127.0.0.1:{client.local_port}")
+    stage.feed(broker, "story")
+    page.shows("story")
+    broker.stop()
+    page.shows("Whether a lock is held cannot be told")
+    gateway.stop()
+    page.shows("The gateway does not answer since")
+    gateway.start()
+    broker.start()
+    page.is_told("!document.body.innerText.includes('does not answer') || undefined")
