@@ -12,6 +12,7 @@ from browser import SHOTS, VARIANTS
 #: A page → a text that is there once it works.
 PAGES = {
     "/": "USD/THB",
+    "/docs": "/cotizaciones/websocket_check",
 }
 
 LOAD = """
