@@ -12,12 +12,8 @@ from browser import SHOTS, VARIANTS
 #: A page → a text that is there once it works.
 PAGES = {
     "/": "USD/THB",
-<<<<<<< HEAD
     "/status": "recorded",
     "/docs": "/cotizaciones/quotes/{symbol}/history",
-=======
-    "/docs": "/cotizaciones/websocket_check",
->>>>>>> js
 }
 
 LOAD = """
