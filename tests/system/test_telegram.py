@@ -112,18 +112,21 @@ def test_each_command_is_answered_in_the_language_of_who_asks(stage, telegram):
 
 def test_a_crossing_is_told_once_and_again_only_after_the_price_went_back(stage, telegram):
     broker, feed, _ = play(stage, telegram)
+    feed.quote("EUR/USD", last="1.1")
+    feed.settled()
     telegram.hears(ANA, "/alerta BTC/USD > 50000")
-    telegram.said(ANA)
+    telegram.hears(ANA, "/alerta EUR/USD > 1")
+    assert telegram.said(ANA, 3)[2] == "Alerta 2: EUR/USD > 1. Precio: 1.1"  # so both are followed
     for last in ("49999", "50000", "50000.00000000000000000001", "50001", "49999", "50002"):
         feed.quote("BTC/USD", last=last)
     feed.settled()
-    assert telegram.said(ANA, 2)[1] == (
+    assert telegram.said(ANA, 4)[3] == (
         "Alerta 1: BTC/USD > 50000. Precio: 50000.00000000000000000001")
     feed.quote("BTC/USD", last="49950")
     feed.quote("BTC/USD", last="50003")
-    assert telegram.said(ANA, 3)[2] == "Alerta 1: BTC/USD > 50000. Precio: 50003"
+    assert telegram.said(ANA, 5)[4] == "Alerta 1: BTC/USD > 50000. Precio: 50003"
     telegram.hears(ANA, "/ayuda")
-    assert len(telegram.said(ANA, 4)) == 4
+    assert len(telegram.said(ANA, 6)) == 6
 
 
 def test_an_alert_that_is_true_already_is_told_at_once(stage, telegram):
