@@ -82,7 +82,9 @@ class Client {
   #position = null; // {epoch, seq}: complete up to there
   #epoch = "";
   #last = new Map(); // mode all: symbol → its last position, to find gaps
-  #gap = ""; // the one we have come back for
+  #gaps = new Map(); // symbol → the `prev` we have come back for
+  #hole = 0; // the end of the last range of positions that nobody has
+  #lostAt = 0; // the position of the last loss that was told
 
   constructor(url, options) {
     const { symbols = ["*"], mode = "merge", encoding = "json", since, maxHz, token } = options;
@@ -126,8 +128,10 @@ class Client {
     const gone = symbols.filter((pattern) => this.#wanted.delete(pattern));
     const ack = this.#isWelcome ? await this.ask("unsubscribe", { symbols }) : undefined;
     for (const symbol of this.#last.keys())
-      if (gone.some((p) => matches(p, symbol)) && !this.#isWanted(symbol))
+      if (gone.some((p) => matches(p, symbol)) && !this.#isWanted(symbol)) {
         this.#last.delete(symbol);
+        this.#gaps.delete(symbol);
+      }
     return ack;
   }
 
@@ -306,15 +310,15 @@ class Client {
         break;
       case "snapshot":
         if (this.#options.mode === "all")
-          this.#last.set(m.symbol, m.seq);
+          this.#last.set(m.symbol, Math.max(m.seq, this.#last.get(m.symbol) ?? 0));
         (onSnapshot ?? onQuote)?.(m);
         break;
       case "heartbeat":
         this.#complete(m.seq);
         break;
       case "lost":
-        this.#move(m.seq);
-        onLost?.(m);
+        if (this.#isNewLoss(m))
+          onLost?.(m);
         break;
       case "welcome":
         this.#welcome(m);
@@ -424,6 +428,8 @@ class Client {
     this.#epoch = epoch;
     this.#position = null;
     this.#last.clear();
+    this.#gaps.clear();
+    this.#hole = this.#lostAt = 0;
     for (const about of this.#wanted.values())
       if (about)
         about.seq = 0;
@@ -470,9 +476,9 @@ class Client {
       about = this.#subscriptions(m.symbol);
       last ??= Math.max(0, ...about.map(({ seq }) => seq)); // nothing of it lies between
     }
-    if (m.seq <= last)
-      return m.type === "state"; // of the broker's absence: no record
-    if (m.prev > last && this.#isMissing(m, last))
+    if (m.seq <= last) // of the broker's absence, so no record; or a record that comes again
+      return m.type === "state" && (m.seq === last || !this.#last.has(m.symbol));
+    if (m.prev > Math.max(last, this.#hole) && this.#isMissing(m, last))
       return false;
     if (!about.some(({ isSettled }) => isSettled))
       for (const one of about)
@@ -482,14 +488,24 @@ class Client {
     return true;
   }
 
+  /* Whoever comes back for a gap is told again of the losses that lie behind it. */
+  #isNewLoss(m) {
+    this.#move(m.seq);
+    if (m.seq <= this.#lostAt)
+      return false;
+    this.#lostAt = m.seq;
+    if (m.feed === "")
+      this.#hole = Math.max(this.#hole, m.last);
+    return true;
+  }
+
   #subscriptions(symbol) {
     return [...this.#wanted].filter(([pattern, about]) => about && matches(pattern, symbol)).map(([, about]) => about);
   }
 
   #isMissing(m, last) {
-    const gap = `${m.symbol} ${m.prev}`;
-    if (gap !== this.#gap && this.#position && last) {
-      this.#gap = gap;
+    if (this.#gaps.get(m.symbol) !== m.prev && this.#position && last) {
+      this.#gaps.set(m.symbol, m.prev);
       this.#position.seq = Math.min(this.#position.seq, last); // what comes again is known by #last
       this.#lose(1006, "", `a record of ${m.symbol} is missing before position ${m.seq}`);
       return true;
