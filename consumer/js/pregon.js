@@ -196,7 +196,13 @@ class Client {
     this.#say(...this.#purpose());
     if (this.#isGone) // onStatus may have had enough
       return;
-    const socket = new this.#Socket(this.#url.href, [`pregon.v1.${this.#options.encoding}`]);
+    let socket;
+    try {
+      socket = new this.#Socket(this.#url.href, [`pregon.v1.${this.#options.encoding}`]);
+    } catch (error) { // a page's policy forbids it, or there is no memory for it
+      this.#lose(1006, "", error.message);
+      return;
+    }
     this.#socket = socket;
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => {
@@ -244,7 +250,7 @@ class Client {
         reject(new PregonError("not_connected", `the connection was lost before the answer to ${op}`));
   }
 
-  #lose(code, reason, why = "the connection was lost") {
+  #lose(code, reason, why = this.#isWelcome ? "the connection was lost" : "the gateway cannot be reached") {
     const wasWelcome = this.#isWelcome;
     this.#end();
     let told = null;
@@ -262,7 +268,7 @@ class Client {
       this.#say(wasWelcome ? "waiting" : "refused", `${told.code}: ${told.message ?? "closed by the gateway"}`,
         { retryIn: pause, refusal: { status: code, reason: told.message ?? "", hint: "", setting: "", ...told } });
     else
-      this.#say("waiting", wasWelcome ? why : "the gateway cannot be reached", { retryIn: pause });
+      this.#say("waiting", why, { retryIn: pause });
     if (!wasWelcome && !this.#isGone)
       this.#explain((phase, text, refusal) => {
         const retryIn = Math.max(0, at - performance.now()) / 1000;

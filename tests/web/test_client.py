@@ -439,6 +439,33 @@ def test_a_gateway_that_is_not_there_is_told(stage, socket):
     assert client.hears("status", phase="waiting")["text"] == "the gateway cannot be reached"
 
 
+def test_a_socket_that_cannot_even_be_made_is_tried_again(stage):
+    broker, gateway = stage.play()
+    code = stage.path("moody.mjs", """
+        import { WebSocket } from "%s/ws/wrapper.mjs";
+        import { connect } from "%s/pregon.js";
+        let made = 0;
+        class Moody extends WebSocket {
+          constructor(...its) {
+            if (!made++) throw new Error("not today");
+            super(...its);
+          }
+        }
+        const client = connect(process.argv[2], {
+          WebSocket: Moody,
+          onStatus({ phase, text }) {
+            console.log(JSON.stringify([phase, text]));
+            if (phase === "connected") client.close();
+          },
+        });
+    """ % (MODULES, PACKAGE))
+    done = subprocess.run([shutil.which("node"), code, gateway.url], capture_output=True, text=True, check=True,
+                          timeout=pregon.PATIENCE)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told[1] == ["waiting", "not today"]
+    assert [phase for phase, _ in told][-2:] == ["connected", "closed"]
+
+
 @pytest.mark.parametrize("url,options,says", [
     ("127.0.0.1:8000", {}, "127.0.0.1:8000.* is no address of a gateway; one looks like ws://"),
     ("ftp://127.0.0.1/", {}, "no address of a gateway"),
