@@ -3,6 +3,7 @@ finds, in both languages and colours, on a phone.  Pictures for human eyes: buil
 
 import json
 import os
+import socket
 
 import pytest
 
@@ -166,3 +167,35 @@ def test_the_status_page_follows_what_happens(stage, browser):
     gateway.start()
     broker.start()
     page.is_told("!document.body.innerText.includes('does not answer') || undefined")
+
+
+class Listener:
+    """A server that never answers, and keeps what it was asked."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.socket.settimeout(pregon.PATIENCE)
+        self.host = "127.0.0.1:%d" % self.socket.getsockname()[1]
+
+    def was_asked(self):
+        near, _ = self.socket.accept()
+        with near, near.makefile() as lines:
+            return lines.readline()
+
+    def close(self):
+        self.socket.close()
+
+
+def test_the_api_page_shows_its_token_to_its_own_gateway_alone(stage, browser):
+    broker, gateway = stage.play(websocket_token="t0ps3cret")
+    stranger = stage._with(Listener())
+    page = browser.open(gateway.url + "/docs")
+    page.shows("Try the stream")
+    page.run("sessionStorage.setItem('pregon-token', 't0ps3cret')")
+    page.run(STREAM, "json")
+    page.shows("Connected")
+    page.run("document.querySelector('#try-stream form').requestSubmit()")  # and end it
+    page.run("document.querySelector('#try-stream input').value = arguments[0]", f"ws://{stranger.host}/ws/cotizaciones")
+    page.run(STREAM, "json")
+    asked = stranger.was_asked()
+    assert asked.startswith("GET /ws/cotizaciones?symbols= "), asked
