@@ -9,6 +9,7 @@ import pytest
 
 import pregon
 from browser import SHOTS, VARIANTS
+from fake_broker import FakeBroker
 
 #: A page → a text that is there once it works.
 PAGES = {
@@ -199,3 +200,49 @@ def test_the_api_page_shows_its_token_to_its_own_gateway_alone(stage, browser):
     page.run(STREAM, "json")
     asked = stranger.was_asked()
     assert asked.startswith("GET /ws/cotizaciones?symbols= "), asked
+
+
+def test_a_panel_whose_history_fails_shows_what_comes_live(stage, browser):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    beside = stage.client(gateway)
+    beside.hears("ack")
+    fake.quote("X", last="1034.50")
+    beside.hears("quote", symbol="X")
+    fake.answers["history"] = lambda question: b"\xc1"
+    page = browser.open(gateway.url + "/?symbol=X")
+    page.shows("The history cannot be shown")
+    fake.quote("X", last="1034.75")
+    page.is_told("document.querySelector('#history tbody').textContent.includes('1034.75')")
+
+
+LONG = """
+const [done] = arguments;
+(async () => {
+  const { Chart } = await import("/www/board-chart.js");
+  const { Panel } = await import("/www/board-panel.js");
+  const { Entry } = await import("/www/board-quotes.js");
+  const drawn = [], set = Chart.prototype.set;
+  Chart.prototype.set = function (quotes) {
+    drawn.push(quotes.length);
+    set.call(this, quotes);
+  };
+  const client = { history: async () => ({ records: [], gaps: [], truncated: false }) };
+  const panel = new Panel(document.body.appendChild(document.createElement("div")), client, {});
+  const entry = new Entry("X");
+  entry.take({ symbol: "X", last: "1", timestamp: 1 });
+  await panel.open(entry, "1h");
+  for (let n = 1; n <= 20001; n++)
+    panel.take({ symbol: "X", seq: n, last: "1.5", accepted: 1.6e9 + n });
+  panel.close();
+  return drawn;
+})().then(done, (error) => done(String(error)));
+"""
+
+
+def test_a_chart_that_stays_open_forgets_its_oldest_quotes(stage, browser):
+    broker, gateway = stage.play()
+    if len(gateway.get("/www/lightweight-charts.js").body) < 1000:
+        pytest.skip("no charts: make web")
+    page = browser.open(gateway.url + "/cotizaciones/live")
+    assert page.driver.execute_async_script(LONG) == [0, 18001]
