@@ -170,6 +170,17 @@ def test_the_status_page_follows_what_happens(stage, browser):
     page.is_told("!document.body.innerText.includes('does not answer') || undefined")
 
 
+def test_the_status_page_goes_on_after_an_answer_that_it_cannot_read(stage, browser):
+    broker, gateway = stage.play()
+    page = browser.open(gateway.url + "/status")
+    page.shows("No feeder has ever said hello.")
+    page.run("window.whole = fetch; window.fetch = async (url, ...its) => String(url).endsWith('health') "
+             "? new Response('{\"status\":\"ok\"}') : whole(url, ...its)")
+    page.shows("cannot be shown")
+    page.run("window.fetch = whole")
+    page.is_told("!document.body.innerText.includes('cannot be shown')")
+
+
 class Listener:
     """A server that never answers, and keeps what it was asked."""
 
