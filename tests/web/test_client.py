@@ -539,7 +539,7 @@ def test_the_package_is_whole_and_typed(stage):
                                        capture_output=True, text=True).stdout)
     packed = packed[0] if isinstance(packed, list) else packed[package["name"]]
     names = {f["path"] for f in packed["files"]}
-    assert names == {"package.json", "README.md", "pregon.js", "msgpack.js", "pregon.d.ts"}
+    assert names == {"package.json", "README.md", "pregon.js", "msgpack.js", "position.js", "pregon.d.ts"}
     tsc = os.path.join(MODULES, ".bin", "tsc")
     done = subprocess.run([tsc, "--project", HERE], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
