@@ -19,6 +19,7 @@
 #include "broker/keeper.h"
 #include "broker/registry.h"
 #include "shared/buf.h"
+#include "shared/process.h"
 #include "shared/wire.h"
 
 struct desk_out {
@@ -52,6 +53,8 @@ struct desk {
     int64_t tick_by;      /* when desk_tick was to be called again, 0: never was */
     int64_t listen_until; /* no feed is called silent before */
     int64_t started_us;
+    struct process_figures process; /* read anew once a second at most */
+    int64_t process_at;             /* monotonic, ms; 0: never */
     uint64_t accepted, refused, unknown_lines;
     struct buf scratch, answer; /* reused */
 };

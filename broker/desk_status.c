@@ -5,8 +5,9 @@
 #include "broker/desk_lock.h"
 #include "broker/desk_private.h"
 #include "shared/pack.h"
-#include "shared/process.h"
 #include "shared/version.h"
+
+#define PROCESS_EVERY_MS 1000
 
 void desk_pack_gateways(struct question *q)
 {
@@ -92,16 +93,20 @@ static void pack_store(struct question *q)
 
 static void pack_process(struct question *q)
 {
-    struct process_figures f;
+    struct desk *d = q->d;
+    const struct process_figures *f = &d->process;
 
-    process_read(&f);
+    if (!d->process_at || d->time.now - d->process_at >= PROCESS_EVERY_MS) {
+        process_read(&d->process);
+        d->process_at = d->time.now;
+    }
     pack_key(&q->pk, "process");
     msgpack_pack_map(&q->pk, 5);
-    pack_kv_u(&q->pk, "cpu_us", f.cpu_us);
-    pack_kv_u(&q->pk, "resident_bytes", f.resident_bytes);
-    pack_kv_u(&q->pk, "virtual_bytes", f.virtual_bytes);
-    pack_kv_u(&q->pk, "open_fds", f.open_fds);
-    pack_kv_u(&q->pk, "max_fds", f.max_fds);
+    pack_kv_u(&q->pk, "cpu_us", f->cpu_us);
+    pack_kv_u(&q->pk, "resident_bytes", f->resident_bytes);
+    pack_kv_u(&q->pk, "virtual_bytes", f->virtual_bytes);
+    pack_kv_u(&q->pk, "open_fds", f->open_fds);
+    pack_kv_u(&q->pk, "max_fds", f->max_fds);
 }
 
 void desk_status(struct question *q)

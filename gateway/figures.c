@@ -1,5 +1,7 @@
 #include "gateway/figures.h"
 
+#define DELAY_MAX_US 86400000000u /* a day */
+
 const char *figures_end_name(enum figures_end end)
 {
     static const char *const names[] = {
@@ -20,10 +22,13 @@ void figures_init(struct figures *f)
     histogram_init(&f->queued[1], &histogram_amount);
 }
 
+/* A feeder's stamp may be anything: of a clock that is days off no delay can be told. */
 static void add(struct histogram *h, uint64_t from_us, uint64_t to_us)
 {
-    if (from_us)
-        histogram_add(h, to_us > from_us ? to_us - from_us : 0);
+    uint64_t delay_us = to_us > from_us ? to_us - from_us : 0;
+
+    if (from_us && delay_us <= DELAY_MAX_US)
+        histogram_add(h, delay_us);
 }
 
 void figures_served(struct figures *f, int64_t wall_us)

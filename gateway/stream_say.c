@@ -124,6 +124,7 @@ void stream_lost_all(struct gateway *g, uint64_t seq, struct span body)
             continue;
         buf_add(&c->out, f->bytes, f->len);
         c->messages_out++;
+        g->figures.deliveries++;
         hub_set_due(g->hub, &c->sub);
     }
     for (int e = 0; e < ENCODING_COUNT; e++)

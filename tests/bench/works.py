@@ -218,7 +218,9 @@ def w5(b):
         b.record("W5", "processor per quote" + label, "µs", "pregon", one["loop"] + one["zmq"] + one["store"])
 
     def long(seconds):
-        one = store.stored_over(args, STORED_RATE, seconds)
+        """With all cores for all: the writer is a thread that has its own as a rule."""
+        everywhere = argparse.Namespace(**{**vars(args), "broker_cores": "", "other_cores": ""})
+        one = store.stored_over(everywhere, STORED_RATE, seconds)
         b.record("W5", f"quotes stored, over {seconds} s", "/s", "pregon", one["stored"], one)
         b.record("W5", f"the writer behind at most, over {seconds} s", "s", "pregon", max(one["lags"]))
 

@@ -54,6 +54,25 @@ static void a_clock_ahead_of_ours_counts_as_no_time_and_no_stamp_as_nothing(
     assert_int_equal(f.since_accepted.sum, 0);
 }
 
+static void a_stamp_of_another_unit_or_of_long_ago_is_not_timed(void **state)
+{
+    static const uint64_t stamps[] = {NOW / 1000, NOW / 1000000, 1, NOW - 86400000001};
+    static struct figures f;
+
+    (void)state;
+    figures_init(&f);
+    for (size_t i = 0; i < sizeof stamps / sizeof *stamps; i++) {
+        struct wire_record r = {.sent_us = stamps[i], .accepted_us = UINT64_MAX};
+
+        figures_note(&f, &r);
+    }
+    figures_served(&f, NOW);
+    assert_int_equal(count(&f.since_sent), 0);
+    assert_int_equal(f.since_sent.sum, 0);
+    assert_int_equal(count(&f.since_accepted), 4);
+    assert_int_equal(f.since_accepted.sum, 0);
+}
+
 static void what_waits_to_be_timed_is_bounded(void **state)
 {
     static struct figures f;
@@ -72,6 +91,7 @@ int main(void)
         cmocka_unit_test(a_quote_is_timed_once_when_all_have_been_served),
         cmocka_unit_test(
             a_clock_ahead_of_ours_counts_as_no_time_and_no_stamp_as_nothing),
+        cmocka_unit_test(a_stamp_of_another_unit_or_of_long_ago_is_not_timed),
         cmocka_unit_test(what_waits_to_be_timed_is_bounded),
     };
 

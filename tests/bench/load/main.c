@@ -166,7 +166,8 @@ static void mute(size_t count)
     for (size_t i = 0; i < load.count && i < count; i++) {
         struct client *c = &load.clients[i];
 
-        client_watch(c, EPOLL_CTL_MOD, 0);
+        if (c->state == OPEN)
+            client_watch(c, EPOLL_CTL_MOD, 0);
         for (uint32_t j = 0; !c->is_muted && j < c->count; j++)
             load.subscribers[c->symbols ? c->symbols[j] : j]--;
         c->is_muted = true;
