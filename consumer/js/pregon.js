@@ -8,6 +8,7 @@
  * protocol is docs/protocol.md §3; what can be asked for and heard, with types, is pregon.d.ts.
  */
 import { decode, encode } from "./msgpack.js";
+import { Position } from "./position.js";
 
 const STREAM = "/ws/cotizaciones";
 const PAGES = "/cotizaciones/";
@@ -53,9 +54,6 @@ function pagesUrl(stream) {
   return url.href;
 }
 
-const matches = (pattern, symbol) =>
-  pattern.endsWith("*") ? symbol.startsWith(pattern.slice(0, -1)) : pattern === symbol;
-
 class Client {
   #url;
   #pages;
@@ -63,7 +61,6 @@ class Client {
   #Socket;
   #socket = null; // the one we listen to
   #isWelcome = false;
-  #isAcked = false; // since then, messages move our position
   #isGone = false; // close() was called
   #heardAt = 0;
   #silence = SILENCE;
@@ -75,14 +72,7 @@ class Client {
   #status;
   #id = 0;
   #pending = new Map(); // id: {op, resolve, reject}
-  /* What we want: pattern → null until it is acknowledged, then what its subscription is about:
-   * {seq, isSettled}.  Settled: it has been told up to our position, which now speaks for it too. */
-  #wanted = new Map();
-  #isFresh = false; // one of them may not be settled
-  #position = null; // {epoch, seq}: complete up to there
-  #epoch = "";
-  #last = new Map(); // mode all: symbol → its last position, to find gaps
-  #gap = ""; // the one we have come back for
+  #position;
 
   constructor(url, options) {
     const { symbols = ["*"], mode = "merge", encoding = "json", since, maxHz, token } = options;
@@ -103,13 +93,7 @@ class Client {
       url.searchParams.set("max_hz", maxHz);
     if (token)
       url.searchParams.set("token", token);
-    this.#want(symbols);
-    if (since) {
-      this.#position = { ...since };
-      this.#epoch = since.epoch;
-      for (const pattern of symbols)
-        this.#wanted.set(pattern, { seq: since.seq, isSettled: true });
-    }
+    this.#position = new Position(mode, symbols, since, () => this.#isAsking());
     this.#status = this.#statusOf(...this.#purpose());
     queueMicrotask(() => this.#open()); // when the caller has its client
   }
@@ -118,16 +102,14 @@ class Client {
 
   /** Follow these too.  Without a connection it is done with the next one. */
   async subscribe(symbols) {
-    const news = this.#want(symbols);
+    const news = this.#position.want(symbols);
     return this.#isWelcome && news.length ? this.#subscribe(news) : undefined;
   }
 
   async unsubscribe(symbols) {
-    const gone = symbols.filter((pattern) => this.#wanted.delete(pattern));
+    const gone = this.#position.unwant(symbols);
     const ack = this.#isWelcome ? await this.ask("unsubscribe", { symbols }) : undefined;
-    for (const symbol of this.#last.keys())
-      if (gone.some((p) => matches(p, symbol)) && !this.#isWanted(symbol))
-        this.#last.delete(symbol);
+    this.#position.drop(gone);
     return ack;
   }
 
@@ -155,7 +137,8 @@ class Client {
 
   /** How far we have come, for `since`; null: nowhere that could be gone on from. */
   get position() {
-    return this.#position && { ...this.#position };
+    const { value } = this.#position;
+    return value && { ...value };
   }
 
   get status() {
@@ -186,13 +169,19 @@ class Client {
   #open() {
     if (this.#isGone)
       return;
-    this.#isWelcome = this.#isAcked = false;
+    this.#isWelcome = this.#position.isAcked = false;
     this.#appointment = null;
     this.#checking?.abort();
     this.#say(...this.#purpose());
     if (this.#isGone) // onStatus may have had enough
       return;
-    const socket = new this.#Socket(this.#url.href, [`pregon.v1.${this.#options.encoding}`]);
+    let socket;
+    try {
+      socket = new this.#Socket(this.#url.href, [`pregon.v1.${this.#options.encoding}`]);
+    } catch (error) { // a page's policy forbids it, or there is no memory for it
+      this.#lose(1006, "", error.message);
+      return;
+    }
     this.#socket = socket;
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => {
@@ -240,7 +229,7 @@ class Client {
         reject(new PregonError("not_connected", `the connection was lost before the answer to ${op}`));
   }
 
-  #lose(code, reason, why = "the connection was lost") {
+  #lose(code, reason, why = this.#isWelcome ? "the connection was lost" : "the gateway cannot be reached") {
     const wasWelcome = this.#isWelcome;
     this.#end();
     let told = null;
@@ -258,7 +247,7 @@ class Client {
       this.#say(wasWelcome ? "waiting" : "refused", `${told.code}: ${told.message ?? "closed by the gateway"}`,
         { retryIn: pause, refusal: { status: code, reason: told.message ?? "", hint: "", setting: "", ...told } });
     else
-      this.#say("waiting", wasWelcome ? why : "the gateway cannot be reached", { retryIn: pause });
+      this.#say("waiting", why, { retryIn: pause });
     if (!wasWelcome && !this.#isGone)
       this.#explain((phase, text, refusal) => {
         const retryIn = Math.max(0, at - performance.now()) / 1000;
@@ -305,16 +294,15 @@ class Client {
           onState?.(m);
         break;
       case "snapshot":
-        if (this.#options.mode === "all")
-          this.#last.set(m.symbol, m.seq);
+        this.#position.takeSnapshot(m);
         (onSnapshot ?? onQuote)?.(m);
         break;
       case "heartbeat":
-        this.#complete(m.seq);
+        this.#position.complete(m.seq);
         break;
       case "lost":
-        this.#move(m.seq);
-        onLost?.(m);
+        if (this.#position.takeLoss(m))
+          onLost?.(m);
         break;
       case "welcome":
         this.#welcome(m);
@@ -323,7 +311,7 @@ class Client {
         this.#acknowledged(m);
         break;
       case "reset":
-        this.#forget(m.epoch);
+        this.#position.forget(m.epoch);
         onReset?.(m);
         break;
       case "going_away":
@@ -342,16 +330,11 @@ class Client {
     this.#isWelcome = true;
     this.#silence = 3 * m.heartbeat;
     this.#watch();
-    /* What has not been told up to our position is asked for by itself, as if for the first time. */
-    const known = [], fresh = [];
-    for (const [pattern, about] of this.#wanted)
-      (this.#position && about?.isSettled ? known : fresh).push(pattern);
-    for (const pattern of fresh)
-      this.#wanted.set(pattern, null);
-    for (const [symbols, since] of [[known, this.#position], [fresh, undefined]])
+    const { known, fresh } = this.#position.parts();
+    for (const [symbols, since] of [[known, this.position], [fresh, undefined]])
       if (symbols.length)
         this.#subscribe(symbols, since).catch((error) => this.#warn(error));
-    if (!this.#wanted.size)
+    if (!known.length && !fresh.length)
       this.#connected();
   }
 
@@ -376,57 +359,19 @@ class Client {
   #acknowledged(m) {
     const asked = this.#answer(m, () => {});
     if (m.op === "subscribe") {
-      const isOtherLog = this.#epoch && m.epoch !== this.#epoch;
-      if (isOtherLog || m.recovered === false) {
-        this.#forget(m.epoch);
-        this.#options.onReset?.({ type: "reset", epoch: m.epoch, seq: m.seq, reason: isOtherLog ? "log_replaced" : "not_kept" });
-      }
-      this.#epoch = m.epoch;
-      const about = { seq: m.seq, isSettled: this.#options.mode === "merge" || m.recovered === true };
-      this.#isFresh ||= !about.isSettled;
-      for (const pattern of m.symbols)
-        if (this.#wanted.has(pattern))
-          this.#wanted.set(pattern, about);
-      for (const pattern of m.rejected)
-        this.#wanted.delete(pattern);
-      this.#isAcked = true;
+      const why = this.#position.acknowledged(m);
+      if (why)
+        this.#options.onReset?.({ type: "reset", epoch: m.epoch, seq: m.seq, reason: why });
       this.#connected(m.upstream === "away" ? "connected, but the broker is away: values are old" : "connected");
     }
     if (this.#options.mode === "merge")
-      this.#complete(m.seq);
+      this.#position.complete(m.seq);
     asked?.resolve(m);
-  }
-
-  /* --- our position: docs/protocol.md, "Coming back" ---------------------------------------- */
-
-  #want(symbols) {
-    if (!Array.isArray(symbols))
-      throw new TypeError('pregon: symbols are an array of texts: ["DAX", "USD*"]');
-    const news = symbols.filter((pattern) => !this.#wanted.has(pattern));
-    for (const pattern of news)
-      this.#wanted.set(pattern, null);
-    return news;
   }
 
   #subscribe(symbols, since) {
     const { trace } = this.#options;
     return this.ask("subscribe", { symbols, ...(since && { since }), ...(trace && { trace }) });
-  }
-
-  #isWanted(symbol) {
-    for (const pattern of this.#wanted.keys())
-      if (matches(pattern, symbol))
-        return true;
-    return false;
-  }
-
-  #forget(epoch) {
-    this.#epoch = epoch;
-    this.#position = null;
-    this.#last.clear();
-    for (const about of this.#wanted.values())
-      if (about)
-        about.seq = 0;
   }
 
   #isAsking() {
@@ -436,67 +381,14 @@ class Client {
     return false;
   }
 
-  /* Everything up to seq has been sent. */
-  #complete(seq) {
-    if (!this.#isAcked)
-      return;
-    if (this.#options.mode === "merge") {
-      this.#position = seq ? { epoch: this.#epoch, seq } : null;
-      return;
-    }
-    if (seq > (this.#position?.seq ?? 0))
-      this.#position = { epoch: this.#epoch, seq };
-    if (!this.#isFresh || seq !== this.#position?.seq || this.#isAsking())
-      return;
-    this.#isFresh = false;
-    for (const about of this.#wanted.values())
-      if (about)
-        about.isSettled = true;
-  }
-
-  /* A record of mode all: everything before it has been sent, unless a subscription is under way. */
-  #move(seq) {
-    if (this.#options.mode === "all" && this.#isAcked && !this.#isAsking() && seq > (this.#position?.seq ?? 0))
-      this.#position = { epoch: this.#epoch, seq };
-  }
-
-  /* Take a quote or state; false: we have had it, or come back for what is missing before it. */
+  /* A quote or state; false: it is not news, or we come back for what is missing before it. */
   #take(m) {
-    if (this.#options.mode === "merge")
-      return true;
-    let last = this.#last.get(m.symbol);
-    let about = [];
-    if (last === undefined || this.#isFresh) {
-      about = this.#subscriptions(m.symbol);
-      last ??= Math.max(0, ...about.map(({ seq }) => seq)); // nothing of it lies between
-    }
-    if (m.seq <= last)
-      return m.type === "state"; // of the broker's absence: no record
-    if (m.prev > last && this.#isMissing(m, last))
-      return false;
-    if (!about.some(({ isSettled }) => isSettled))
-      for (const one of about)
-        one.isSettled = true; // records come after all snapshots
-    this.#last.set(m.symbol, m.seq);
-    this.#move(m.seq);
-    return true;
-  }
-
-  #subscriptions(symbol) {
-    return [...this.#wanted].filter(([pattern, about]) => about && matches(pattern, symbol)).map(([, about]) => about);
-  }
-
-  #isMissing(m, last) {
-    const gap = `${m.symbol} ${m.prev}`;
-    if (gap !== this.#gap && this.#position && last) {
-      this.#gap = gap;
-      this.#position.seq = Math.min(this.#position.seq, last); // what comes again is known by #last
-      this.#lose(1006, "", `a record of ${m.symbol} is missing before position ${m.seq}`);
-      return true;
-    }
-    this.#options.onLost?.({
-      type: "lost", seq: m.seq, feed: "", first: last + 1, last: m.prev, count: m.prev - last, reason: "gap", symbol: m.symbol,
+    return this.#position.take(m, (last, isNew) => {
+      if (isNew)
+        this.#lose(1006, "", `a record of ${m.symbol} is missing before position ${m.seq}`);
+      else
+        this.#options.onLost?.({ type: "lost", seq: m.seq, feed: "", first: last + 1, last: m.prev, count: m.prev - last,
+          reason: "gap", symbol: m.symbol });
     });
-    return false;
   }
 }

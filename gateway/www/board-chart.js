@@ -71,6 +71,8 @@ export class Chart {
   /** All of them, ascending. */
   set(quotes) {
     const points = [];
+    this.#texts.clear();
+    this.#second = 0;
     for (const quote of quotes) {
       const point = this.#point(quote);
       if (points.at(-1)?.time === point.time)
@@ -78,6 +80,10 @@ export class Chart {
       points.push(point);
     }
     this.#series.setData(points);
+  }
+
+  /** Show the whole of it. */
+  fit() {
     this.#chart.timeScale().fitContent();
   }
 

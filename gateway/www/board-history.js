@@ -3,6 +3,12 @@
 const PAGES = 10; // of a thousand records each
 const MOST = 20000; // kept while it is shown
 
+function keep(quotes, quote) {
+  quotes.push(quote);
+  if (quotes.length > MOST)
+    quotes.splice(0, MOST / 10);
+}
+
 export class History {
   #client;
   #symbol;
@@ -21,36 +27,37 @@ export class History {
   async load(seconds, now, isWanted) {
     const found = [];
     let page = null;
-    for (let i = 0; i < PAGES && (!page || page.truncated); i++) {
-      page = await this.#client.history(this.#symbol, {
-        order: "newest", ...(seconds && { since: `@${(now - seconds).toFixed(3)}` }), ...(page && { next: page.next }),
-      });
-      if (!isWanted())
-        return;
-      for (const record of page.records)
-        if (record.type === "quote")
-          found.push(record);
-      for (const [first, last] of page.gaps.map((gap) => (Array.isArray(gap) ? gap : [gap.first, gap.last])))
-        this.gaps += last - first + 1;
+    try {
+      for (let i = 0; i < PAGES && (!page || page.truncated); i++) {
+        page = await this.#client.history(this.#symbol, {
+          order: "newest", ...(seconds && { since: `@${(now - seconds).toFixed(3)}` }), ...(page && { next: page.next }),
+        });
+        if (!isWanted())
+          return;
+        for (const record of page.records)
+          if (record.type === "quote")
+            found.push(record);
+        for (const [first, last] of page.gaps.map((gap) => (Array.isArray(gap) ? gap : [gap.first, gap.last])))
+          this.gaps += last - first + 1;
+      }
+    } finally { // what comes live is shown even if a page failed
+      this.records = found.reverse();
+      this.isPartial = page?.truncated ?? false;
+      this.#isLoaded = true;
+      for (const quote of this.#early.splice(0))
+        this.take(quote);
     }
-    this.records = found.reverse();
-    this.isPartial = page.truncated;
-    this.#isLoaded = true;
-    for (const quote of this.#early.splice(0))
-      this.take(quote);
   }
 
   /** A live quote; false: not now, or it is known. */
   take(quote) {
     if (!this.#isLoaded) {
-      this.#early.push(quote);
+      keep(this.#early, quote);
       return false;
     }
     if (quote.seq <= (this.records.at(-1)?.seq ?? 0))
       return false;
-    this.records.push(quote);
-    if (this.records.length > MOST)
-      this.records.splice(0, MOST / 10);
+    keep(this.records, quote);
     return true;
   }
 }

@@ -144,8 +144,10 @@ export class Panel {
       if (this.#history === history)
         this.#loaded();
     } catch (error) {
-      if (this.#history === history)
+      if (this.#history === history) {
+        this.#loaded();
         p.note.textContent = say(t.failed, error.message);
+      }
     } finally {
       if (this.#history === history)
         this.#root.dataset.loading = "false";
@@ -188,15 +190,20 @@ export class Panel {
     if (charts.createChart) {
       this.#chart = new Chart(charts, p.chart, this.#entry.decimals);
       this.#chart.set(records);
+      this.#chart.fit();
       p.chart.setAttribute("aria-label", say(t.chartOf, this.symbol));
     }
   }
 
   /** A live quote of our symbol. */
   take(quote) {
+    const before = this.#history?.records.length;
     if (!this.#history?.take(quote))
       return;
-    this.#chart?.add(quote);
+    if (this.#history.records.length < before) // the oldest have gone
+      this.#chart?.set(this.#history.records);
+    else
+      this.#chart?.add(quote);
     const { rows } = this.#parts;
     rows.prepend(rowOf(quote));
     if (rows.children.length > ROWS)

@@ -19,7 +19,7 @@ function urlToOpen(text) {
     throw new TypeError(url.protocol);
   if (!url.searchParams.has("symbols"))
     url.searchParams.set("symbols", "");
-  if (token() && !url.searchParams.has("token"))
+  if (token() && !url.searchParams.has("token") && url.origin === root.origin.replace("http", "ws"))
     url.searchParams.set("token", token());
   return url;
 }

@@ -145,7 +145,7 @@ function showFeeds(health, seconds) {
 
 function showGateways(sockets) {
   gateways.show(sockets.gateways.map((one) => ({ cells: [
-    one.name + (one.name === sockets.gateway.name ? ` (${t.answers})` : ""), { text: one.http, href: one.http },
+    one.name + (one.name === sockets.gateway.name ? ` (${t.answers})` : ""), { text: one.http, href: /^https?:/.test(one.http) && one.http },
     { text: `${count(one.active_connections)} / ${count(one.max_connections)}`,
       kind: one.active_connections >= one.max_connections ? "bad" : "" }, date(one.since),
   ] })));
@@ -310,14 +310,19 @@ async function refresh() {
   if (mine !== turn)
     return; // the reader asked for something else meanwhile
   const told = Object.fromEntries(names.map((name, i) => [name, answers[i]]));
-  if (answers.every((one) => one.isAway))
-    showDown(told.health.error);
-  else
-    show(told);
-  if (!document.hidden)
-    timer = setTimeout(refresh, EVERY_S * 1000);
-  else
-    at("when").textContent = t.paused;
+  try {
+    if (answers.every((one) => one.isAway))
+      showDown(told.health.error);
+    else
+      show(told);
+  } catch (error) { // an answer that is not as described
+    setPill("refused", say(t.noPage, t.title, error.message), "");
+  } finally {
+    if (!document.hidden)
+      timer = setTimeout(refresh, EVERY_S * 1000);
+    else
+      at("when").textContent = t.paused;
+  }
 }
 
 document.addEventListener("visibilitychange", () => {

@@ -12,6 +12,7 @@ import msgpack
 import pytest
 
 import pregon
+from fake_broker import FakeBroker
 from node import HAS_SOCKET, HERE, MODULES, PACKAGE, Follower, follow
 from sieve import Sieve
 
@@ -308,6 +309,83 @@ def test_what_a_feed_lost_is_told(stage):
     client.hears("quote", n=4)
 
 
+def with_holes(fake, reason="not_stored"):
+    """What was lost on the way is nowhere in its log, either."""
+    whole = FakeBroker.answer_replay
+
+    def answer(question):
+        told = whole(fake, question)
+        told["records"] = [r for r in told["records"] if msgpack.unpackb(r[1])[2] not in fake.holes]
+        told["gaps"] = [[n, n, reason] for n in fake.holes if n > question["after"]]
+        return told
+
+    fake.holes = []
+    fake.answers["replay"] = answer
+    return fake
+
+
+def test_a_hole_of_the_log_is_told_once_and_is_no_gap_of_its_symbols(stage):
+    fake = with_holes(FakeBroker(stage))
+    gateway = stage.gateway(fake)
+    client = follow(stage, gateway, mode="all").connected()
+    for symbol in "XY":
+        fake.quote(symbol, last="1", n=1)
+        client.hears("quote", symbol=symbol, n=1)
+    gateway.kill()
+    client.hears("status", phase="waiting")
+    with fake.changed:
+        fake.holes += [fake.quote(symbol, last="2", n=2, is_lost=True) for symbol in "XY"]
+    gateway.start()
+    client.connected()
+    client.hears("lost", feed="", reason="not_stored", last=4)
+    attempts = len(client.all("status"))
+    for symbol in "XY":
+        fake.quote(symbol, last="3", n=3)
+        client.hears("quote", symbol=symbol, n=3)
+    assert len(client.all("status")) == attempts, "it came back for what nobody has"
+    assert [(m["first"], m["last"]) for m in client.all("lost")] in ([(3, 3), (4, 4)], [(3, 4)])
+
+
+def test_what_was_told_as_lost_is_not_told_again_to_who_comes_back_for_a_gap_before_it(stage):
+    fake = with_holes(FakeBroker(stage))
+    gateway = stage.gateway(fake)
+    sieve = stage._with(Sieve(gateway))
+    client = Follower(stage, sieve.url, mode="all").connected()
+    for symbol in "XY":
+        fake.quote(symbol, last="1", n=1)
+        client.hears("quote", symbol=symbol, n=1)
+    with fake.changed:
+        fake.holes.append(fake.quote("Y", last="2", n=2, is_lost=True))
+    client.hears("lost", first=3, last=3)
+    sieve.swallow(b'"n":7', times=1)
+    for n in (7, 8):
+        fake.quote("X", last=f"{n}.1", n=n)
+    assert "is missing" in client.hears("status", phase="waiting")["text"]
+    client.hears("quote", symbol="X", n=8)
+    assert numbers(client) == [1, 7, 8]
+    assert len(client.all("lost")) == 1
+
+
+def test_a_state_that_comes_again_is_not_told_again(stage):
+    broker, gateway = stage.play()
+    feed, other = stage.feed(broker), stage.feed(broker, name="other")
+    sieve = stage._with(Sieve(gateway))
+    client = Follower(stage, sieve.url, mode="all").connected()
+    call(other, 1, 1, "Y")
+    client.hears("quote", symbol="Y", n=1)
+    call(feed, 1, 1)
+    feed.goodbye()
+    client.hears("state", symbol="X", state="stale")
+    call(stage.feed(broker, name="later"), 2, 2)
+    client.hears("quote", symbol="X", n=2)
+    sieve.swallow(b'"n":7', times=1)
+    call(other, 7, 8, "Y")
+    assert "is missing" in client.hears("status", phase="waiting")["text"]
+    client.hears("quote", symbol="Y", n=8)
+    assert numbers(client) == [1, 2]
+    assert [m["state"] for m in client.all("state", symbol="X")] == ["stale"], "and now it looks stale"
+
+
 def test_a_gateway_that_stands_still_is_noticed(stage):
     broker, gateway = stage.play(heartbeat=1)
     client = follow(stage, gateway, mode="all").connected()
@@ -359,6 +437,33 @@ def test_a_gateway_that_is_not_there_is_told(stage, socket):
     address = pregon.free_address().removeprefix("tcp://")
     client = Follower(stage, "ws://" + address, socket=socket)
     assert client.hears("status", phase="waiting")["text"] == "the gateway cannot be reached"
+
+
+def test_a_socket_that_cannot_even_be_made_is_tried_again(stage):
+    broker, gateway = stage.play()
+    code = stage.path("moody.mjs", """
+        import { WebSocket } from "%s/ws/wrapper.mjs";
+        import { connect } from "%s/pregon.js";
+        let made = 0;
+        class Moody extends WebSocket {
+          constructor(...its) {
+            if (!made++) throw new Error("not today");
+            super(...its);
+          }
+        }
+        const client = connect(process.argv[2], {
+          WebSocket: Moody,
+          onStatus({ phase, text }) {
+            console.log(JSON.stringify([phase, text]));
+            if (phase === "connected") client.close();
+          },
+        });
+    """ % (MODULES, PACKAGE))
+    done = subprocess.run([shutil.which("node"), code, gateway.url], capture_output=True, text=True, check=True,
+                          timeout=pregon.PATIENCE)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told[1] == ["waiting", "not today"]
+    assert [phase for phase, _ in told][-2:] == ["connected", "closed"]
 
 
 @pytest.mark.parametrize("url,options,says", [
@@ -434,7 +539,7 @@ def test_the_package_is_whole_and_typed(stage):
                                        capture_output=True, text=True).stdout)
     packed = packed[0] if isinstance(packed, list) else packed[package["name"]]
     names = {f["path"] for f in packed["files"]}
-    assert names == {"package.json", "README.md", "pregon.js", "msgpack.js", "pregon.d.ts"}
+    assert names == {"package.json", "README.md", "pregon.js", "msgpack.js", "position.js", "pregon.d.ts"}
     tsc = os.path.join(MODULES, ".bin", "tsc")
     done = subprocess.run([tsc, "--project", HERE], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

@@ -3,11 +3,13 @@ finds, in both languages and colours, on a phone.  Pictures for human eyes: buil
 
 import json
 import os
+import socket
 
 import pytest
 
 import pregon
 from browser import SHOTS, VARIANTS
+from fake_broker import FakeBroker
 
 #: A page → a text that is there once it works.
 PAGES = {
@@ -166,3 +168,92 @@ def test_the_status_page_follows_what_happens(stage, browser):
     gateway.start()
     broker.start()
     page.is_told("!document.body.innerText.includes('does not answer') || undefined")
+
+
+def test_the_status_page_goes_on_after_an_answer_that_it_cannot_read(stage, browser):
+    broker, gateway = stage.play()
+    page = browser.open(gateway.url + "/status")
+    page.shows("No feeder has ever said hello.")
+    page.run("window.whole = fetch; window.fetch = async (url, ...its) => String(url).endsWith('health') "
+             "? new Response('{\"status\":\"ok\"}') : whole(url, ...its)")
+    page.shows("cannot be shown")
+    page.run("window.fetch = whole")
+    page.is_told("!document.body.innerText.includes('cannot be shown')")
+
+
+class Listener:
+    """A server that never answers, and keeps what it was asked."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.socket.settimeout(pregon.PATIENCE)
+        self.host = "127.0.0.1:%d" % self.socket.getsockname()[1]
+
+    def was_asked(self):
+        near, _ = self.socket.accept()
+        with near, near.makefile() as lines:
+            return lines.readline()
+
+    def close(self):
+        self.socket.close()
+
+
+def test_the_api_page_shows_its_token_to_its_own_gateway_alone(stage, browser):
+    broker, gateway = stage.play(websocket_token="t0ps3cret")
+    stranger = stage._with(Listener())
+    page = browser.open(gateway.url + "/docs")
+    page.shows("Try the stream")
+    page.run("sessionStorage.setItem('pregon-token', 't0ps3cret')")
+    page.run(STREAM, "json")
+    page.shows("Connected")
+    page.run("document.querySelector('#try-stream form').requestSubmit()")  # and end it
+    page.run("document.querySelector('#try-stream input').value = arguments[0]", f"ws://{stranger.host}/ws/cotizaciones")
+    page.run(STREAM, "json")
+    asked = stranger.was_asked()
+    assert asked.startswith("GET /ws/cotizaciones?symbols= "), asked
+
+
+def test_a_panel_whose_history_fails_shows_what_comes_live(stage, browser):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    beside = stage.client(gateway)
+    beside.hears("ack")
+    fake.quote("X", last="1034.50")
+    beside.hears("quote", symbol="X")
+    fake.answers["history"] = lambda question: b"\xc1"
+    page = browser.open(gateway.url + "/?symbol=X")
+    page.shows("The history cannot be shown")
+    fake.quote("X", last="1034.75")
+    page.is_told("document.querySelector('#history tbody').textContent.includes('1034.75')")
+
+
+LONG = """
+const [done] = arguments;
+(async () => {
+  const { Chart } = await import("/www/board-chart.js");
+  const { Panel } = await import("/www/board-panel.js");
+  const { Entry } = await import("/www/board-quotes.js");
+  const drawn = [], set = Chart.prototype.set;
+  Chart.prototype.set = function (quotes) {
+    drawn.push(quotes.length);
+    set.call(this, quotes);
+  };
+  const client = { history: async () => ({ records: [], gaps: [], truncated: false }) };
+  const panel = new Panel(document.body.appendChild(document.createElement("div")), client, {});
+  const entry = new Entry("X");
+  entry.take({ symbol: "X", last: "1", timestamp: 1 });
+  await panel.open(entry, "1h");
+  for (let n = 1; n <= 20001; n++)
+    panel.take({ symbol: "X", seq: n, last: "1.5", accepted: 1.6e9 + n });
+  panel.close();
+  return drawn;
+})().then(done, (error) => done(String(error)));
+"""
+
+
+def test_a_chart_that_stays_open_forgets_its_oldest_quotes(stage, browser):
+    broker, gateway = stage.play()
+    if len(gateway.get("/www/lightweight-charts.js").body) < 1000:
+        pytest.skip("no charts: make web")
+    page = browser.open(gateway.url + "/cotizaciones/live")
+    assert page.driver.execute_async_script(LONG) == [0, 18001]
