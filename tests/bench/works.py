@@ -219,7 +219,8 @@ def w5(b):
 
     def long(seconds):
         """With all cores for all: the writer is a thread that has its own as a rule."""
-        everywhere = argparse.Namespace(**{**vars(args), "broker_cores": "", "other_cores": ""})
+        cores = f"{args.broker_cores},{args.other_cores}"  # they would inherit the load's
+        everywhere = argparse.Namespace(**{**vars(args), "broker_cores": cores, "other_cores": cores})
         one = store.stored_over(everywhere, STORED_RATE, seconds)
         b.record("W5", f"quotes stored, over {seconds} s", "/s", "pregon", one["stored"], one)
         b.record("W5", f"the writer behind at most, over {seconds} s", "s", "pregon", max(one["lags"]))

@@ -150,7 +150,7 @@ static void read_some(struct client *c)
     if (n <= 0) {
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
-        load.tally.closed++;
+        load.tally.closed += !c->is_muted; /* who does not read may be sent away */
         hang_up(c);
         return;
     }
