@@ -536,14 +536,13 @@ void client_drop(struct client *c, const char *why)
     g->clients[c->place] = g->clients[--g->client_count];
     g->clients[c->place]->place = c->place;
     loop_unwatch(g->loop, &c->watch);
-    if (c->has_place)
-        gate_release(g->gate); /* before the end is seen: who sees it may come back at once */
-    close(c->watch.fd);
     if (c->has_place) {
+        gate_release(g->gate);
         g->place_count--;
         g->figures.ends[end_of(c)]++;
         upstream_report_close(g->upstream, c);
     }
+    close(c->watch.fd); /* its place is free: who sees the end may come back at once */
     stream_forget(c);
     g->tracers -= client_is_traced(c);
     g->figures.merged_by_gone += c->sub.backlog.merged;

@@ -257,13 +257,19 @@ def test_a_gateway_that_stops_says_when_to_come_back(stage):
     client.hears("quote", n=1)
 
 
-def test_a_record_that_is_missing_on_the_way_is_fetched(stage):
+def behind_a_sieve(stage):
+    """A client in mode all that has had five quotes."""
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     sieve = stage._with(Sieve(gateway))
     client = Follower(stage, sieve.url, mode="all").connected()
     call(feed, 1, 5)
     client.hears("quote", n=5)
+    return feed, sieve, client
+
+
+def test_a_record_that_is_missing_on_the_way_is_fetched(stage):
+    feed, sieve, client = behind_a_sieve(stage)
     sieve.swallow(b'"n":7', times=1)
     call(feed, 6, 7)
     call(feed, 1, 3, "Y")
@@ -277,12 +283,7 @@ def test_a_record_that_is_missing_on_the_way_is_fetched(stage):
 
 
 def test_a_record_that_is_missing_again_and_again_is_told_as_lost(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    sieve = stage._with(Sieve(gateway))
-    client = Follower(stage, sieve.url, mode="all").connected()
-    call(feed, 1, 5)
-    client.hears("quote", n=5)
+    feed, sieve, client = behind_a_sieve(stage)
     sieve.swallow(b'"n":7', times=2)
     call(feed, 6, 9)
     lost = client.hears("lost", reason="gap", symbol="X")
