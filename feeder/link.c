@@ -580,8 +580,3 @@ bool link_stored(const struct link *k, uint64_t *line)
         *line = k->stored.line;
     return k->stored.is_known;
 }
-
-bool link_is_full(const struct link *k)
-{
-    return k->is_full;
-}

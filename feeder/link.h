@@ -70,7 +70,5 @@ bool link_is_granted(const struct link *k);
 /* Up to which line the broker had stored quotes when it last said `received`.  False: it keeps
  * nothing, or has not said so yet. */
 bool link_stored(const struct link *k, uint64_t *line);
-/* Is the pipe to the broker full?  Then its descriptor tells when it is not. */
-bool link_is_full(const struct link *k);
 
 #endif
