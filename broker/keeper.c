@@ -20,7 +20,7 @@
 #define EAGER_BYTES_MIN ((size_t)256 << 10)
 #define EAGER_BYTES_MAX ((size_t)4 << 20)
 #define EAGER_RING_PART 8
-#define EAGER_MS 50
+#define EAGER_MS 200
 
 struct keeper {
     struct archive *archive;
