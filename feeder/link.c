@@ -519,6 +519,7 @@ bool link_send(struct link *k, int burst)
             return false;
         }
         line_advance(k->line);
+        k->heartbeat_at = k->now + HEARTBEAT_MS; /* who sends lines is heard */
     }
     return false;
 }
