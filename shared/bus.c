@@ -1,6 +1,7 @@
 #include "shared/bus.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "shared/log.h"
@@ -10,6 +11,8 @@ void *bus_context(void)
     void *context = zmq_ctx_new();
 
     zmq_ctx_set(context, ZMQ_MAX_SOCKETS, 64);
+    /* Its thread may not interrupt the loop for every packet: docs/adr/0012. */
+    zmq_ctx_set(context, ZMQ_THREAD_SCHED_POLICY, SCHED_BATCH);
     return context;
 }
 
