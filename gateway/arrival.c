@@ -32,6 +32,7 @@ void arrival_free(struct arrival *a)
 {
     if (!a)
         return;
+    free(a->path);
     free(a->query);
     free(a);
 }

@@ -16,6 +16,7 @@ struct arrival {
     int port;      /* of the client, as the peer or the trusted proxy says */
     char host[64]; /* likewise, textual address */
     char request_id[24];
+    char *path;      /* as it was asked for; owned */
     char *query;     /* query string, undecoded, never NULL; owned */
     bool is_msgpack; /* pregon.v1.msgpack was negotiated */
     bool is_early;   /* frames came before the 101 and were lost: close with 1002 */

@@ -20,6 +20,11 @@ static enum symbol_message due_tag(uintptr_t entry)
     return (enum symbol_message)(entry & TAG_MASK);
 }
 
+static uintptr_t *due_at(struct backlog *b, uint32_t i)
+{
+    return (b->due ? b->due : &b->one_due) + b->due_first + i;
+}
+
 /* What a symbol's two bits say. */
 enum due { DUE_NOT, DUE_ONCE, DUE_STATE, DUE_IN_FULL };
 
@@ -79,27 +84,38 @@ static void make_mask(struct backlog *b)
     if (b->mask)
         return;
     for (uint32_t i = 0; i < b->due_count; i++) {
-        uintptr_t entry = b->due[b->due_first + i];
+        uintptr_t entry = *due_at(b, i);
 
         set_due(b, due_symbol(entry)->index, first_due(due_tag(entry)));
+    }
+}
+
+static void make_room(struct backlog *b)
+{
+    uint32_t cap = b->due ? b->due_cap : 1;
+
+    if (b->due_first + b->due_count < cap)
+        return;
+    if (b->due_first && b->due_first >= cap / 2) {
+        memmove(due_at(b, 0) - b->due_first, due_at(b, 0),
+                b->due_count * sizeof *b->due);
+        b->due_first = 0;
+        return;
+    }
+    b->due_cap = b->due ? cap * 2 : 4;
+    if (b->due) {
+        b->due = mem_resize(b->due, b->due_cap * sizeof *b->due);
+    } else {
+        b->due = mem_alloc(b->due_cap * sizeof *b->due);
+        b->due[0] = b->one_due;
     }
 }
 
 static void push_due(struct backlog *b, struct hub_symbol *symbol,
                      enum symbol_message tag)
 {
-    uint32_t end = b->due_first + b->due_count;
-
-    if (end == b->due_cap && b->due_first >= b->due_cap / 2 && b->due_first) {
-        memmove(b->due, b->due + b->due_first, b->due_count * sizeof *b->due);
-        b->due_first = 0;
-        end = b->due_count;
-    } else if (end == b->due_cap) {
-        b->due_cap = b->due_cap ? b->due_cap * 2 : 4;
-        b->due = mem_resize(b->due, b->due_cap * sizeof *b->due);
-    }
-    b->due[end] = (uintptr_t)symbol | (uintptr_t)tag;
-    b->due_count++;
+    make_room(b);
+    *due_at(b, b->due_count++) = (uintptr_t)symbol | (uintptr_t)tag;
 }
 
 void backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message kind,
@@ -186,12 +202,12 @@ void backlog_retain(struct backlog *b,
 
     retain_queued(b, is_kept, ctx);
     for (uint32_t i = 0; i < b->due_count; i++) {
-        uintptr_t entry = b->due[b->due_first + i];
+        uintptr_t entry = *due_at(b, i);
 
         if (b->mask && due_of(b, due_symbol(entry)->index) == DUE_IN_FULL)
             entry = (entry & ~TAG_MASK) | MESSAGE_SNAPSHOT;
         if (is_kept(ctx, due_symbol(entry)))
-            b->due[b->due_first + kept++] = entry;
+            *due_at(b, kept++) = entry;
     }
     b->due_count = kept;
     drop_mask(b);
@@ -222,7 +238,7 @@ struct frame *backlog_peek_due(struct backlog *b, enum encoding encoding,
 
     if (ahead >= b->due_count)
         return NULL;
-    entry = b->due[b->due_first + ahead];
+    entry = *due_at(b, ahead);
     symbol = due_symbol(entry);
     kind = due_tag(entry);
     if (b->mask && due_of(b, symbol->index) == DUE_IN_FULL)
@@ -247,8 +263,9 @@ static void took_queued(struct backlog *b)
 
 static void took_due(struct backlog *b)
 {
-    struct hub_symbol *symbol = due_symbol(b->due[b->due_first++]);
+    struct hub_symbol *symbol = due_symbol(*due_at(b, 0));
 
+    b->due_first++;
     if (b->mask)
         set_due(b, symbol->index, DUE_NOT);
     b->due_count--;

@@ -30,7 +30,8 @@ enum symbol_message {
 
 struct backlog {
     /* merge: symbols due, tagged with what to send; from `first` on */
-    uintptr_t *due;
+    uintptr_t *due; /* NULL: there has never been more than one, which is here: */
+    uintptr_t one_due;
     uint32_t due_first, due_count, due_cap;
     uint32_t queue_count;
     uint32_t marked_round,

@@ -88,9 +88,9 @@ static enum err read_all(struct service *s, struct request *r, char *at, size_t 
                          enum outcome *out)
 {
     struct handover_loan loan;
-    enum err e = handover_borrow(&s->handover, r->info->remote_addr,
-                                 r->info->remote_port, r->info->server_port, &loan);
-    int buffered;
+    int number = service_find_socket(s, r->info), buffered;
+    enum err e = number < 0 ? ERR_NOT_FOUND
+                            : handover_borrow(&s->handover, number, &loan);
 
     if (e)
         return e;
@@ -191,8 +191,7 @@ void body_discard(struct service *s, const struct request *r)
 
     if (r->has_body_read || !is_announced(r))
         return;
-    fd = handover_find(&s->handover, r->info->remote_addr, r->info->remote_port,
-                       r->info->server_port);
+    fd = service_find_socket(s, r->info);
     if (fd < 0 || shutdown(fd, SHUT_WR))
         return;
     while (wait_for(s, fd, until, &why)) {

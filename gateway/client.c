@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gateway/handover.h"
 #include "gateway/stream.h"
 #include "gateway/upstream.h"
 #include "shared/clock.h"
@@ -20,6 +21,7 @@
     1024 /* of one message: wslay keeps a block for each, even an empty one */
 #define CLOSE_WAIT_MS 2000 /* for the peer's close frame */
 #define SWEEP_PARTS 10     /* a sweep does a tenth; ten sweeps a second */
+#define SWEEP_ROUND_MS 1000
 #define DEFER_STEP_MS 5
 
 static const struct wslay_event_callbacks in_callbacks;
@@ -228,6 +230,13 @@ static void close_slow(struct client *c)
     client_close(c, CLOSE_SLOW, span_of(reason), "slow consumer");
 }
 
+static void say_heartbeat(struct client *c)
+{
+    c->owes_heartbeat = false;
+    c->heartbeat_at = c->g->now + c->g->config.heartbeat;
+    stream_heartbeat(c);
+}
+
 static void flush(struct client *c)
 {
     bool is_owed;
@@ -247,6 +256,8 @@ static void flush(struct client *c)
         return;
     }
     is_owed = !backlog_is_empty(&c->sub.backlog);
+    if (c->owes_heartbeat && is_owed && !c->is_closing)
+        say_heartbeat(c);
     while (result > 0 &&
            (c->out.len || (!c->is_closing && !backlog_is_empty(&c->sub.backlog))))
         result = send_batch(c);
@@ -262,6 +273,10 @@ void client_flush(struct client *c)
 {
     flush(c);
     check_muted(c);
+    if (c->is_corked && !c->is_dead) {
+        handover_uncork(c->watch.fd);
+        c->is_corked = false;
+    }
     if (!c->is_dead && c->is_deaf && !c->out.len)
         shutdown(c->watch.fd,
                  SHUT_WR); /* we cannot hear its close frame: its end will do */
@@ -472,6 +487,8 @@ struct client *client_new(struct gateway *g, const struct arrival *a)
             gate_release(g->gate);
         return NULL;
     }
+    c->is_corked = true;
+    hub_set_due(g->hub, &c->sub);
     c->id = ++g->next_client_id;
     c->host = mem_strdup(a->host);
     c->port = (uint16_t)a->port;
@@ -491,6 +508,7 @@ struct client *client_new(struct gateway *g, const struct arrival *a)
     g->place_count++;
     g->figures.opened++;
     upstream_report_open(g->upstream, c);
+    log_info("%s:%u - \"WebSocket %.200s\" [accepted]", c->host, c->port, a->path);
     log_info("%s:%u - connection open (%s:%llu)", c->host, c->port, g->name,
              (unsigned long long)c->id);
     return c;
@@ -607,23 +625,21 @@ static void check_one(struct client *c)
         c->pings++;
         hub_set_due(g->hub, &c->sub);
     }
-    if (g->now >= c->heartbeat_at) {
-        c->heartbeat_at = g->now + g->config.heartbeat;
-        if (!c->is_blocked) {
-            stream_heartbeat(c);
-            hub_set_due(g->hub, &c->sub);
-        }
+    if (g->now >= c->heartbeat_at && !c->is_blocked) {
+        say_heartbeat(c);
+        hub_set_due(g->hub, &c->sub);
+    } else if (g->now + SWEEP_ROUND_MS >= c->heartbeat_at) {
+        /* The next sweep would be too late: it goes along with a quote if one comes before. */
+        c->owes_heartbeat = true;
+        stream_settle_position(c);
     }
 }
 
 void client_sweep(struct gateway *g)
 {
-    size_t part = g->sweep_at++ % SWEEP_PARTS;
-
-    /* Backwards: dropping one moves the last into its place. */
-    for (size_t i = g->client_count; i-- > 0;)
-        if (g->clients[i]->id % SWEEP_PARTS == part)
-            check_one(g->clients[i]);
+    /* Who is dropped leaves its place to the last one, whose turn may then come a second later. */
+    for (size_t i = g->sweep_at++ % SWEEP_PARTS; i < g->client_count; i += SWEEP_PARTS)
+        check_one(g->clients[i]);
 }
 
 void client_measure(struct gateway *g)
@@ -631,11 +647,10 @@ void client_measure(struct gateway *g)
     size_t part =
         (g->sweep_at + SWEEP_PARTS - 1) % SWEEP_PARTS; /* the last one swept */
 
-    for (size_t i = 0; i < g->client_count; i++) {
+    for (size_t i = part; i < g->client_count; i += SWEEP_PARTS) {
         const struct client *c = g->clients[i];
 
-        if (c->id % SWEEP_PARTS == part)
-            histogram_add(&g->figures.queued[c->sub.wants_all],
-                          backlog_length(&c->sub.backlog));
+        histogram_add(&g->figures.queued[c->sub.wants_all],
+                      backlog_length(&c->sub.backlog));
     }
 }

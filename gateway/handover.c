@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "shared/mem.h"
+
 /* What the program opens after we counted: ZeroMQ's sockets and peers, the loop. */
 #define LATER 96
 #define QUEUE_MOST 1000
@@ -19,6 +21,7 @@
 #define CIVETWEB_OWN 8
 /* Above the capacity: clients that are only let in to be told why not. */
 #define SPARE 32
+#define LOOK_AHEAD 128
 /* Unsent bytes we let the kernel hold per client, so that a quote is not stale before
  * it leaves. */
 #define NOTSENT_LOWAT (16 * 1024)
@@ -75,6 +78,7 @@ enum err handover_open(struct handover *h, int threads)
     enum err e;
 
     h->dead = -1;
+    h->ports = NULL;
     e = handover_divide(raise_limit(), count_open() + LATER, threads, &h->budget);
     if (e)
         return e;
@@ -82,6 +86,7 @@ enum err handover_open(struct handover *h, int threads)
         return ERR_SYS;
     close(pair[1]);
     h->dead = pair[0];
+    h->ports = mem_zalloc((size_t)h->budget.floor * sizeof *h->ports);
     return OK;
 }
 
@@ -90,61 +95,94 @@ void handover_close(struct handover *h)
     if (h->dead >= 0)
         close(h->dead);
     h->dead = -1;
+    free(h->ports);
+    h->ports = NULL;
 }
 
-static bool is_peer(int fd, const struct in_addr *host, int port, int local_port)
+/* Look at a number, and keep what we see for those who look for another. */
+static bool is_connection(struct handover *h, int fd, const struct sockaddr_in *peer,
+                          int local_port)
 {
     struct sockaddr_in a;
     socklen_t len = sizeof a;
 
-    if (getpeername(fd, (struct sockaddr *)&a, &len) || a.sin_family != AF_INET ||
-        a.sin_addr.s_addr != host->s_addr || ntohs(a.sin_port) != port)
+    if (getpeername(fd, (struct sockaddr *)&a, &len) || a.sin_family != AF_INET) {
+        atomic_store_explicit(&h->ports[fd], 0, memory_order_relaxed);
+        return false;
+    }
+    atomic_store_explicit(&h->ports[fd], a.sin_port, memory_order_relaxed);
+    if (a.sin_addr.s_addr != peer->sin_addr.s_addr || a.sin_port != peer->sin_port)
         return false;
     len = sizeof a;
     return getsockname(fd, (struct sockaddr *)&a, &len) == 0 &&
            ntohs(a.sin_port) == local_port;
 }
 
-/* civetweb does not tell the descriptor (Debian's 1.15 has no IPv6, so IPv4 it is). */
-int handover_find(const struct handover *h, const char *host, int port, int local_port)
+static int find_seen(struct handover *h, const struct sockaddr_in *peer, int local_port)
 {
-    struct in_addr address;
-
-    if (inet_pton(AF_INET, host, &address) != 1)
-        return -1;
-    /* Connections come after what was opened before us, unless something of that was closed. */
-    for (int fd = h->dead + 1; fd < h->budget.floor; fd++)
-        if (is_peer(fd, &address, port, local_port))
-            return fd;
-    for (int fd = 3; fd < h->dead; fd++)
-        if (is_peer(fd, &address, port, local_port))
+    for (int fd = 3; fd < h->budget.floor; fd++)
+        if (atomic_load_explicit(&h->ports[fd], memory_order_relaxed) ==
+                peer->sin_port &&
+            is_connection(h, fd, peer, local_port))
             return fd;
     return -1;
 }
 
-static void prepare(int fd)
+/* Found, we look a bit further: those that came in a burst stand side by side. */
+static int find_new(struct handover *h, int first, int end,
+                    const struct sockaddr_in *peer, int local_port)
 {
-    int one = 1, unsent = NOTSENT_LOWAT;
+    int found = -1;
 
-    /* Neither is worth refusing a client for. */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+    for (int fd = first; fd < end && (found < 0 || fd <= found + LOOK_AHEAD); fd++)
+        if (is_connection(h, fd, peer, local_port))
+            found = fd;
+    return found;
 }
 
-enum err handover_borrow(const struct handover *h, const char *host, int port,
-                         int local_port, struct handover_loan *out)
+/* civetweb does not tell the descriptor (Debian's 1.15 has no IPv6, so IPv4 it is). */
+int handover_find(struct handover *h, const char *host, int port, int local_port)
 {
-    int old = handover_find(h, host, port, local_port), taken, error;
+    struct sockaddr_in peer = {.sin_port = htons((uint16_t)port)};
+    int fd;
 
-    if (old < 0)
-        return ERR_NOT_FOUND;
+    if (inet_pton(AF_INET, host, &peer.sin_addr) != 1)
+        return -1;
+    fd = find_seen(h, &peer, local_port);
+    /* Connections come after what was opened before us, unless something of that was closed. */
+    if (fd < 0)
+        fd = find_new(h, h->dead + 1, h->budget.floor, &peer, local_port);
+    if (fd < 0)
+        fd = find_new(h, 3, h->dead, &peer, local_port);
+    return fd;
+}
+
+void handover_cork(int number)
+{
+    int one = 1;
+
+    (void)setsockopt(number, IPPROTO_TCP, TCP_CORK, &one, sizeof one);
+}
+
+void handover_uncork(int fd)
+{
+    int zero = 0;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_CORK, &zero, sizeof zero);
+}
+
+enum err handover_borrow(const struct handover *h, int old, struct handover_loan *out)
+{
+    int taken, flags, error;
+
     taken = fcntl(old, F_DUPFD_CLOEXEC, h->budget.floor);
     if (taken < 0) {
         if (errno == EINVAL) /* what Linux says when the floor is above the limit */
             errno = EMFILE;
         return ERR_SYS;
     }
-    if (fcntl(taken, F_SETFL, fcntl(taken, F_GETFL) | O_NONBLOCK) ||
+    flags = fcntl(taken, F_GETFL); /* of civetweb's sockets most do not wait already */
+    if ((!(flags & O_NONBLOCK) && fcntl(taken, F_SETFL, flags | O_NONBLOCK)) ||
         dup3(h->dead, old, O_CLOEXEC) < 0) {
         error = errno;
         close(taken);
@@ -163,23 +201,16 @@ void handover_return(const struct handover_loan *loan)
     close(loan->fd);
 }
 
-enum err handover_take(const struct handover *h, const char *host, int port,
-                       int local_port, int *fd)
+enum err handover_take(const struct handover *h, int number, int *fd)
 {
+    int unsent = NOTSENT_LOWAT;
     struct handover_loan loan;
-    enum err e = handover_borrow(h, host, port, local_port, &loan);
+    enum err e = handover_borrow(h, number, &loan);
 
     if (e)
         return e;
-    prepare(loan.fd);
+    /* Not worth refusing a client for. */
+    (void)setsockopt(loan.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     *fd = loan.fd;
     return OK;
-}
-
-void handover_drop(const struct handover *h, const char *host, int port, int local_port)
-{
-    int fd = handover_find(h, host, port, local_port);
-
-    if (fd >= 0)
-        shutdown(fd, SHUT_RDWR);
 }

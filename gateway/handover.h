@@ -2,7 +2,7 @@
  * handover: taking an established socket away from civetweb.
  *
  * A WebSocket left inside civetweb holds a thread for life.  So right after the 101 the
- * socket is moved: its descriptor is found by the peer's address, duplicated to a
+ * socket is moved: its descriptor, found before by the peer's address, is duplicated to a
  * number above the floor, and a dead socket is put over the old number.  civetweb reads
  * end of file there and retires its side; it never knew.  Taken sockets live above the
  * floor, so the search only looks at the few numbers below.
@@ -12,6 +12,9 @@
  */
 #ifndef GATEWAY_HANDOVER_H
 #define GATEWAY_HANDOVER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
 
 #include "shared/err.h"
 
@@ -25,6 +28,8 @@ struct handover_budget {
 struct handover {
     struct handover_budget budget;
     int dead; /* a socket whose other end is closed */
+    /* By number below the floor: the peer's port when we last looked, 0: none.  Only a hint. */
+    _Atomic uint16_t *ports;
 };
 
 /*
@@ -40,13 +45,24 @@ MUST_CHECK enum err handover_open(struct handover *h, int threads);
 void handover_close(struct handover *h);
 
 /*
- * Take the connection from host:port to our local_port.  On OK *fd is ours:
- * non-blocking, close-on-exec, without delay, with little unsent data below us.
- * ERR_NOT_FOUND: no such descriptor; ERR_SYS with errno EMFILE: no number is left.  On
- * an error civetweb still has it.
+ * The number of the connection from host:port to our local_port, which is civetweb's; -1: there
+ * is none any more.
  */
-MUST_CHECK enum err handover_take(const struct handover *h, const char *host, int port,
-                                  int local_port, int *fd);
+int handover_find(struct handover *h, const char *host, int port, int local_port);
+
+/*
+ * What is written to this number stays in the kernel until the one who takes it over has
+ * something to say too (handover_uncork), or 200 ms have passed: one packet instead of four.
+ */
+void handover_cork(int number);
+void handover_uncork(int fd);
+
+/*
+ * Take the connection of this number.  On OK *fd is ours: non-blocking, close-on-exec, with little
+ * unsent data below us; without delay, as civetweb has set it, once it is uncorked.
+ * ERR_SYS, with errno EMFILE: no number is left; civetweb still has it.
+ */
+MUST_CHECK enum err handover_take(const struct handover *h, int number, int *fd);
 
 /*
  * Lent: civetweb sees a dead socket until it is given back, so that what it has read
@@ -57,16 +73,8 @@ struct handover_loan {
     int number; /* where civetweb sees it */
     int fd;     /* the real one */
 };
-MUST_CHECK enum err handover_borrow(const struct handover *h, const char *host,
-                                    int port, int local_port,
+MUST_CHECK enum err handover_borrow(const struct handover *h, int number,
                                     struct handover_loan *out);
 void handover_return(const struct handover_loan *loan);
-
-/* The descriptor, which stays civetweb's; -1: there is none any more. */
-int handover_find(const struct handover *h, const char *host, int port, int local_port);
-
-/* After a failed take: end the connection, so that civetweb reads end of file. */
-void handover_drop(const struct handover *h, const char *host, int port,
-                   int local_port);
 
 #endif

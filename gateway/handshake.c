@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -82,6 +83,15 @@ static void forget_choice(struct request *r)
     ((struct mg_request_info *)(uintptr_t)r->info)->acceptedWebSocketSubprotocol = NULL;
 }
 
+/* What civetweb says now leaves together with what the loop says first. */
+static bool let_in(struct service *s, struct request *r)
+{
+    r->socket = service_find_socket(s, r->info);
+    if (r->socket >= 0)
+        handover_cork(r->socket);
+    return true;
+}
+
 bool handshake_admit(struct service *s, struct request *r, struct handshake_path path,
                      struct reply *reply)
 {
@@ -96,7 +106,7 @@ bool handshake_admit(struct service *s, struct request *r, struct handshake_path
     admission_check(&r->policy->admission, &q, &live, &v);
     if (v.rule == ADMISSION_ADMITTED && gate_reserve(s->gate)) {
         r->has_place = true;
-        return true;
+        return let_in(s, r);
     }
     if (v.rule == ADMISSION_ADMITTED) {
         /* The last place went to somebody else since we looked. */
@@ -109,20 +119,20 @@ bool handshake_admit(struct service *s, struct request *r, struct handshake_path
     }
     refuse(s, r, &q, &v);
     if (r->explain_close)
-        return true;
+        return let_in(s, r);
     fill_refusal(r, &v, reply);
     return false;
 }
 
 /* Say so in a close frame and end it; civetweb cleans up and the place is given back.
  */
-static void drop(struct service *s, struct request *r, enum err e, int error)
+static void drop(struct service *s, struct request *r, int error)
 {
     static const char payload[] = "\x03\xf5{\"code\":\"max_connections\",\"message\":"
                                   "\"out of descriptors\"}";
 
     _Static_assert(CLOSE_TRY_AGAIN_LATER == 0x03f5, "as in the payload");
-    if (e == ERR_NOT_FOUND) /* a reset connection has no peer any more */
+    if (r->socket < 0) /* a reset connection has no peer any more */
         log_limited(&s->untaken, clock_mono_ms(), LOG_INFO,
                     "%s - gone before its WebSocket began", r->client_name);
     else
@@ -131,31 +141,26 @@ static void drop(struct service *s, struct request *r, enum err e, int error)
                     r->client_name, strerror(error), CLOSE_TRY_AGAIN_LATER);
     (void)mg_websocket_write(r->conn, MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE, payload,
                              sizeof payload - 1);
-    handover_drop(&s->handover, r->info->remote_addr, r->info->remote_port,
-                  r->info->server_port);
+    if (r->socket >= 0)
+        shutdown(r->socket, SHUT_RDWR);
 }
 
 void handshake_ready(struct service *s, struct request *r)
 {
     const char *chosen = r->info->acceptedWebSocketSubprotocol;
     struct arrival *a;
-    enum err e;
     int fd = -1;
 
-    e = handover_take(&s->handover, r->info->remote_addr, r->info->remote_port,
-                      r->info->server_port, &fd);
-    if (e) {
-        drop(s, r, e, errno);
+    if (r->socket < 0 || handover_take(&s->handover, r->socket, &fd)) {
+        drop(s, r, errno);
         return;
     }
-    if (!r->explain_close)
-        log_info("%s - \"WebSocket %.200s\" [accepted]", r->client_name,
-                 r->info->local_uri_raw);
     a = mem_zalloc(sizeof *a);
     a->fd = fd;
     a->port = r->client.port;
     snprintf(a->host, sizeof a->host, "%s", r->client.host);
     snprintf(a->request_id, sizeof a->request_id, "%s", r->id);
+    a->path = mem_strdup(r->info->local_uri_raw);
     a->query = mem_strdup(r->query);
     a->is_msgpack = chosen && strcmp(chosen, ADMISSION_SUBPROTOCOL_MSGPACK) == 0;
     a->explain_close = r->explain_close;

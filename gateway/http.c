@@ -3,7 +3,9 @@
 #include <arpa/inet.h>
 #include <civetweb.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +24,7 @@
 #include "shared/log.h"
 #include "shared/mem.h"
 
-#define REQUEST_TIMEOUT_MS \
-    "10000"                   /* of reading a request, and of writing an answer \
-                               */
+#define REQUEST_TIMEOUT_S 10 /* of reading a request, and of writing an answer */
 #define LISTEN_BACKLOG "4096" /* civetweb's default of 200 loses SYNs in a burst */
 #define STOP_WAIT_MS 1000     /* for answers under way; civetweb's stop cuts them off */
 
@@ -73,8 +73,14 @@ static struct http *http_of(const struct mg_connection *conn)
 
 static void *on_thread(const struct mg_context *context, int type)
 {
+    const struct sched_param none = {0};
+
     (void)context;
-    return type == 1 ? mem_zalloc(sizeof(struct worker)) : NULL;
+    if (type != 1)
+        return NULL;
+    /* Nor may these interrupt the loop: docs/adr/0012. */
+    (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+    return mem_zalloc(sizeof(struct worker));
 }
 
 static void on_thread_end(const struct mg_context *context, int type, void *worker)
@@ -186,7 +192,7 @@ static struct mg_context *start_civetweb(struct http *h, const struct gateway_co
         .init_thread = on_thread,
         .exit_thread = on_thread_end,
     };
-    char address[96], threads[16], queue[16];
+    char address[96], threads[16], queue[16], timeout[16];
     /* The access_control ones: by default civetweb answers preflights itself, with "*".
      */
     const char *options[] = {"listening_ports",
@@ -198,7 +204,7 @@ static struct mg_context *start_civetweb(struct http *h, const struct gateway_co
                              "listen_backlog",
                              LISTEN_BACKLOG,
                              "request_timeout_ms",
-                             REQUEST_TIMEOUT_MS,
+                             timeout,
                              "tcp_nodelay",
                              "1",
                              "enable_keep_alive",
@@ -221,6 +227,7 @@ static struct mg_context *start_civetweb(struct http *h, const struct gateway_co
     snprintf(address, sizeof address, "%s:%d", c->host, (int)c->port);
     snprintf(threads, sizeof threads, "%d", (int)c->http_threads);
     snprintf(queue, sizeof queue, "%d", h->service.handover.budget.queue);
+    snprintf(timeout, sizeof timeout, "%d", REQUEST_TIMEOUT_S * 1000);
     complaint[0] = '\0';
     start_complaint = complaint;
     context = mg_start(&callbacks, h, options);
@@ -306,6 +313,33 @@ static enum err say_cannot_listen(const struct gateway_config *c, const char *co
     return is_address ? ERR_INVALID : ERR_SYS;
 }
 
+/* civetweb does not tell; -1: not found. */
+static int find_listener(const struct http *h)
+{
+    for (int fd = 3; fd < h->service.handover.budget.floor; fd++) {
+        struct sockaddr_in a;
+        int is_listener = 0;
+        socklen_t len = sizeof is_listener, a_len = sizeof a;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listener, &len) ||
+            !is_listener || getsockname(fd, (struct sockaddr *)&a, &a_len))
+            continue;
+        if (a.sin_family == AF_INET && ntohs(a.sin_port) == h->port)
+            return fd;
+    }
+    return -1;
+}
+
+/* Who connects and says nothing waits in the kernel, and holds neither a thread nor a place. */
+static void defer_accept(const struct http *h)
+{
+    int fd = find_listener(h), seconds = REQUEST_TIMEOUT_S;
+
+    if (fd < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds))
+        log_debug("TCP_DEFER_ACCEPT could not be set: silent clients hold threads");
+}
+
 static enum err start(struct http *h, const struct gateway_config *c,
                       char error[HTTP_ERROR_MAX])
 {
@@ -335,6 +369,7 @@ static enum err start(struct http *h, const struct gateway_config *c,
     serve_websockets(h);
     if (mg_get_server_ports(h->context, 1, &port) == 1)
         h->port = port.port;
+    defer_accept(h);
     return OK;
 }
 
@@ -396,17 +431,10 @@ static void wait_for_answers(struct http *h)
  */
 static void wake_master(const struct http *h)
 {
-    for (int fd = 3; fd < h->service.handover.budget.floor; fd++) {
-        struct sockaddr_in a;
-        int is_listener = 0;
-        socklen_t len = sizeof is_listener, a_len = sizeof a;
+    int fd = find_listener(h);
 
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listener, &len) ||
-            !is_listener || getsockname(fd, (struct sockaddr *)&a, &a_len))
-            continue;
-        if (a.sin_family == AF_INET && ntohs(a.sin_port) == h->port)
-            shutdown(fd, SHUT_RDWR);
-    }
+    if (fd >= 0)
+        shutdown(fd, SHUT_RDWR);
 }
 
 void http_stop(struct http *h)

@@ -1,6 +1,6 @@
 /* The gateway's loop: what it owns is in gateway.h, the HTTP side runs on civetweb's threads. */
 #include <errno.h>
-#include <netdb.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -43,6 +43,7 @@ static void take_arrivals(struct gateway *g)
 {
     struct arrival *a;
 
+    log_hold();
     while ((a = arrival_take(g->arrivals))) {
         struct client *c = client_new(g, a);
 
@@ -55,6 +56,7 @@ static void take_arrivals(struct gateway *g)
             stream_welcome(c, a->query);
         arrival_free(a);
     }
+    log_release();
 }
 
 static void flush_due(struct gateway *g)
@@ -77,16 +79,16 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     is_sweep_due = g->now >= *sweep_at;
     take_arrivals(g);
     pages_answer(g);
+    if (is_sweep_due) { /* before there is something new to send: a heartbeat tells how far all was */
+        client_sweep(g);
+        *sweep_at = g->now + SWEEP_MS;
+    }
     upstream_drain(g->upstream);
     upstream_tick(g->upstream);
     hub_fan_out(g->hub);
     if (g->requests)
         stream_settle(
             g); /* after the fan-out: who joins now gets snapshots of all that */
-    if (is_sweep_due) {
-        client_sweep(g);
-        *sweep_at = g->now + SWEEP_MS;
-    }
     client_flush_deferred(g);
     flush_due(g);
     if (is_sweep_due)
@@ -290,6 +292,7 @@ int main(int argc, char **argv)
     int status = 1;
 
     (void)argc;
+    mallopt(M_ARENA_MAX, 2); /* not one for each of civetweb's threads: docs/adr/0010 */
     switch (config_load(&gateway_program, argv, &g.config)) {
     case CONFIG_DONE:
         return 0;
@@ -306,6 +309,7 @@ int main(int argc, char **argv)
     name_gateway(&g);
     log_info("Started pregon-gateway " PREGON_VERSION " [%d]", getpid());
     figures_init(&g.figures);
+    g.requests_end = &g.requests;
     g.json = json_new();
     g.hub = hub_new((size_t)g.config.client_queue);
     hub_set_window(g.hub, (size_t)g.config.resume_window);

@@ -3,6 +3,8 @@
 #ifndef GATEWAY_SERVICE_H
 #define GATEWAY_SERVICE_H
 
+#include <civetweb.h>
+
 #include "gateway/arrival.h"
 #include "gateway/ask.h"
 #include "gateway/gate.h"
@@ -17,5 +19,13 @@ struct service {
     struct log_limit untaken; /* sockets we could not take over */
     struct log_limit invalid; /* requests that are not HTTP */
 };
+
+/* civetweb's number of the socket a request came on; -1: its client is gone. */
+static inline int service_find_socket(struct service *s,
+                                      const struct mg_request_info *info)
+{
+    return handover_find(&s->handover, info->remote_addr, info->remote_port,
+                         info->server_port);
+}
 
 #endif

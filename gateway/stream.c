@@ -91,17 +91,31 @@ static bool is_answerable(const struct request *r)
     return true;
 }
 
+static void insert(struct gateway *g, struct request **at, struct request *r)
+{
+    r->next = *at;
+    *at = r;
+    if (!r->next)
+        g->requests_end = &r->next;
+}
+
+static struct request *take_out(struct gateway *g, struct request **at)
+{
+    struct request *r = *at;
+
+    *at = r->next;
+    if (!*at)
+        g->requests_end = at;
+    return r;
+}
+
 void stream_forget(struct client *c)
 {
-    for (struct request **at = &c->g->requests; *at;) {
-        struct request *r = *at;
-
-        if (r->client != c) {
-            at = &r->next;
-            continue;
-        }
-        *at = r->next;
-        free_request(c->g, r);
+    for (struct request **at = &c->g->requests; c->requests && *at;) {
+        if ((*at)->client == c)
+            free_request(c->g, take_out(c->g, at));
+        else
+            at = &(*at)->next;
     }
 }
 
@@ -150,12 +164,7 @@ static void request_add(struct request *r, struct span pattern)
 /* At the end of the list, or where the message that made it stood. */
 static void submit(struct gateway *g, struct request *r)
 {
-    struct request **at = g->submit_at ? g->submit_at : &g->requests;
-
-    while (!g->submit_at && *at)
-        at = &(*at)->next;
-    r->next = *at;
-    *at = r;
+    insert(g, g->submit_at ? g->submit_at : g->requests_end, r);
 }
 
 void stream_begin_anew(struct client *c)
@@ -175,8 +184,7 @@ void stream_begin_anew(struct client *c)
         r->topics[r->topic_count] = hub_topic_hold(
             g->hub, hub_topic_pattern(c->sub.topics[r->topic_count].topic));
     hub_leave_all(g->hub, &c->sub);
-    r->next = g->requests; /* before what it has asked for meanwhile */
-    g->requests = r;
+    insert(g, &g->requests, r); /* before what it has asked for meanwhile */
 }
 
 /* --- ops --------------------------------------------------------------------------------- */
@@ -560,7 +568,7 @@ void stream_settle(struct gateway *g)
             at = &r->next;
             continue;
         }
-        *at = r->next;
+        take_out(g, at);
         if (r->message.len) {
             g->submit_at = at;
             run_message(r->client, r->is_text, buf_span(&r->message));

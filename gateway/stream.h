@@ -26,6 +26,8 @@ void stream_fini(struct gateway *g);
 /* A client is going: its waiting requests go too. */
 void stream_forget(struct client *c);
 
+/* Its position is everything up to now, if nothing is owed; else what it was. */
+void stream_settle_position(struct client *c);
 void stream_heartbeat(struct client *c);
 void stream_going_away(struct client *c, int64_t reconnect_after_ms);
 /* To everyone: the log is another one. */

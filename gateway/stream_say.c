@@ -60,13 +60,20 @@ uint64_t stream_complete_seq(struct client *c)
     return c->stated_seq;
 }
 
+void stream_settle_position(struct client *c)
+{
+    /* While a subscription waits, what it asks for from `since` on is still owed. */
+    if (!c->requests)
+        (void)stream_complete_seq(c);
+}
+
 void stream_heartbeat(struct client *c)
 {
     struct message m;
 
+    stream_settle_position(c);
     message_begin(&m, c->sub.encoding, "heartbeat");
-    /* While a subscription waits, what it asks for from `since` on is still owed. */
-    message_u(&m, "seq", c->requests ? c->stated_seq : stream_complete_seq(c));
+    message_u(&m, "seq", c->stated_seq);
     if (c->sub.backlog.sent_seq < c->stated_seq && c->sub.wants_all)
         c->sub.backlog.sent_seq = c->stated_seq;
     message_u(&m, "merged", c->sub.backlog.merged);

@@ -83,14 +83,20 @@ static void add_formatted(struct buf *b, const char *format, va_list args)
     b->len--;
 }
 
+#define HELD_BYTES 4096 /* PIPE_BUF: what is written so comes whole */
+
+/* Of this thread, for standard error. */
+static _Thread_local bool is_holding;
+static _Thread_local size_t held_len;
+static _Thread_local char held[HELD_BYTES];
+
 /* One write, so that lines of several threads and programs stay whole. */
-static void put_line(int fd, struct buf *line)
+static void put(int fd, struct span lines)
 {
     size_t done = 0;
 
-    buf_addc(line, '\n');
-    while (done < line->len) {
-        ssize_t n = write(fd, line->data + done, line->len - done);
+    while (done < lines.len) {
+        ssize_t n = write(fd, lines.at + done, lines.len - done);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -98,7 +104,35 @@ static void put_line(int fd, struct buf *line)
             break;
         done += (size_t)n;
     }
-    buf_free(line);
+}
+
+static void put_held(void)
+{
+    put(STDERR_FILENO, (struct span){held, held_len});
+    held_len = 0;
+}
+
+void log_hold(void)
+{
+    is_holding = true;
+}
+
+void log_release(void)
+{
+    is_holding = false;
+    put_held();
+}
+
+static void put_error_line(enum log_level level, struct span line)
+{
+    if (held_len && (level >= LOG_ERROR || line.len > HELD_BYTES - held_len))
+        put_held();
+    if (!is_holding || level >= LOG_ERROR || line.len > HELD_BYTES) {
+        put(STDERR_FILENO, line);
+        return;
+    }
+    memcpy(held + held_len, line.at, line.len);
+    held_len += line.len;
 }
 
 static void json_begin(struct buf *line, enum log_level level)
@@ -129,7 +163,9 @@ static void put_message(enum log_level level, struct span message)
         buf_printf(&line, "%-10s", tags[level]);
         add_escaped(&line, message, "");
     }
-    put_line(STDERR_FILENO, &line);
+    buf_addc(&line, '\n');
+    put_error_line(level, buf_span(&line));
+    buf_free(&line);
     errno = saved;
 }
 
@@ -215,5 +251,7 @@ void log_access(const char *client, const char *method, const char *target,
         buf_printf(&line, "\" %d ", status);
         add_escaped(&line, span_of(status_text), "");
     }
-    put_line(STDOUT_FILENO, &line);
+    buf_addc(&line, '\n');
+    put(STDOUT_FILENO, buf_span(&line));
+    buf_free(&line);
 }

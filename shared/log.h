@@ -41,6 +41,13 @@ void log_at(enum log_level level, const char *format, ...)
 #define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
 #define log_critical(...) log_at(LOG_CRITICAL, __VA_ARGS__)
 
+/*
+ * For who has much to say at once: between the two, this thread's lines are gathered and
+ * written together.  An error is written at once, after what was said before it.
+ */
+void log_hold(void);
+void log_release(void);
+
 /* One kind of event a peer can provoke.  Zero-initialise but for burst and interval. */
 struct log_limit {
     unsigned burst; /* lines per interval */

@@ -79,15 +79,13 @@ def test_msgpack_clients_get_the_same_keys_and_values_as_json_clients(stage):
     text.hears("state"), packed.hears("state")
 
     assert isinstance(packed.raw[-1], bytes)
-    shape = [
-        {k: v for k, v in m.items() if k not in ("connection", "timestamp", "protocol")}
-        for m in text.messages
-    ]
-    other = [
-        {k: v for k, v in m.items() if k not in ("connection", "timestamp", "protocol")}
-        for m in packed.messages
-    ]
-    assert shape == other
+    def shape(client):
+        """Without what differs anyway; a welcome's seq is how far the gateway had come by then."""
+        own = ("connection", "timestamp", "protocol")
+        return [{k: v for k, v in m.items() if k not in own and (k, m["type"]) != ("seq", "welcome")}
+                for m in client.messages]
+
+    assert shape(text) == shape(packed)
     assert [list(m) for m in text.messages] == [list(m) for m in packed.messages]
 
 

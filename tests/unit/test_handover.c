@@ -1,5 +1,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <arpa/inet.h>
@@ -64,6 +65,11 @@ static int tear_down(void **state)
     return 0;
 }
 
+static int find(void)
+{
+    return handover_find(&handover, "127.0.0.1", c.client_port, c.local_port);
+}
+
 static void a_taken_socket_is_ours_and_the_old_number_reads_end_of_file(void **state)
 {
     char byte = 0;
@@ -71,8 +77,8 @@ static void a_taken_socket_is_ours_and_the_old_number_reads_end_of_file(void **s
     socklen_t len = sizeof value;
 
     (void)state;
-    assert_int_equal(
-        handover_take(&handover, "127.0.0.1", c.client_port, c.local_port, &fd), OK);
+    assert_int_equal(find(), c.server);
+    assert_int_equal(handover_take(&handover, c.server, &fd), OK);
     assert_true(fd >= handover.budget.floor);
     assert_int_equal(read(c.server, &byte, 1), 0);
     assert_int_equal(write(fd, "x", 1), 1);
@@ -81,8 +87,8 @@ static void a_taken_socket_is_ours_and_the_old_number_reads_end_of_file(void **s
     assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
     assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     assert_true(fcntl(c.server, F_GETFD) & FD_CLOEXEC);
-    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
-    assert_true(value);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len), 0);
+    assert_true(value > 0);
     close(c.server); /* as civetweb will: the connection lives on */
     c.server = -1;
     assert_int_equal(write(fd, "y", 1), 1);
@@ -98,16 +104,13 @@ static void a_lent_socket_has_nothing_to_read_until_it_is_given_back(void **stat
 
     (void)state;
     assert_int_equal(write(c.client, "x", 1), 1);
-    assert_int_equal(
-        handover_borrow(&handover, "127.0.0.1", c.client_port, c.local_port, &loan),
-        OK);
+    assert_int_equal(handover_borrow(&handover, find(), &loan), OK);
     assert_int_equal(loan.number, c.server);
     assert_true(loan.fd >= handover.budget.floor);
     assert_int_equal(read(c.server, &byte, 1), 0);
     handover_return(&loan);
     assert_int_equal(fcntl(loan.fd, F_GETFD), -1);
-    assert_int_equal(handover_find(&handover, "127.0.0.1", c.client_port, c.local_port),
-                     c.server);
+    assert_int_equal(find(), c.server);
     assert_int_equal(read(c.server, &byte, 1), 1);
     assert_int_equal(byte, 'x');
     assert_int_equal(write(c.server, "y", 1), 1);
@@ -118,19 +121,81 @@ static void a_lent_socket_has_nothing_to_read_until_it_is_given_back(void **stat
 
 static void another_peer_is_not_mistaken_for_it(void **state)
 {
+    (void)state;
+    assert_int_equal(
+        handover_find(&handover, "127.0.0.2", c.client_port, c.local_port), -1);
+    assert_int_equal(
+        handover_find(&handover, "127.0.0.1", c.client_port, c.local_port + 1), -1);
+    assert_int_equal(
+        handover_find(&handover, "127.0.0.1", c.client_port ^ 1, c.local_port), -1);
+    assert_int_equal(handover_find(&handover, "nonsense", c.client_port, c.local_port),
+                     -1);
+}
+
+static int connect_another(int *client)
+{
+    struct sockaddr_in a;
+    socklen_t len = sizeof a;
+
+    assert_int_equal(getsockname(c.listener, (struct sockaddr *)&a, &len), 0);
+    *client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(*client, (struct sockaddr *)&a, sizeof a), 0);
+    return accept(c.listener, NULL, NULL);
+}
+
+/* What was seen on a number says nothing once another connection is there. */
+static void a_number_used_again_is_found_as_what_it_is_now(void **state)
+{
+    int clients[8], servers[8], ports[8], again;
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        servers[i] = connect_another(&clients[i]);
+        ports[i] = port_of(clients[i], getsockname);
+    }
+    assert_int_equal(find(), c.server); /* and it has seen the others */
+    close(servers[3]);
+    close(clients[3]);
+    again = connect_another(&clients[3]);
+    assert_int_equal(again, servers[3] < clients[3] ? clients[3] : servers[3]);
+    assert_int_equal(handover_find(&handover, "127.0.0.1", ports[3], c.local_port), -1);
+    assert_int_equal(handover_find(&handover, "127.0.0.1",
+                                   port_of(clients[3], getsockname), c.local_port),
+                     again);
+    servers[3] = again;
+    for (int i = 7; i >= 0; i--)
+        assert_int_equal(
+            handover_find(&handover, "127.0.0.1", port_of(clients[i], getsockname),
+                          c.local_port),
+            servers[i]);
+    for (int i = 0; i < 8; i++) {
+        close(clients[i]);
+        close(servers[i]);
+    }
+}
+
+static bool is_readable(int fd)
+{
+    char byte;
+
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+static void what_is_said_to_a_corked_socket_leaves_when_it_is_uncorked(void **state)
+{
+    char bytes[8];
     int fd = -1;
 
     (void)state;
-    assert_int_equal(
-        handover_take(&handover, "127.0.0.2", c.client_port, c.local_port, &fd),
-        ERR_NOT_FOUND);
-    assert_int_equal(
-        handover_take(&handover, "127.0.0.1", c.client_port, c.local_port + 1, &fd),
-        ERR_NOT_FOUND);
-    assert_int_equal(
-        handover_take(&handover, "nonsense", c.client_port, c.local_port, &fd),
-        ERR_NOT_FOUND);
-    assert_int_equal(fd, -1);
+    handover_cork(c.server);
+    assert_int_equal(write(c.server, "one", 3), 3);
+    assert_int_equal(handover_take(&handover, c.server, &fd), OK);
+    assert_int_equal(write(fd, "two", 3), 3);
+    assert_false(is_readable(c.client));
+    handover_uncork(fd);
+    assert_int_equal(recv(c.client, bytes, sizeof bytes, 0), 6);
+    assert_memory_equal(bytes, "onetwo", 6);
+    close(fd);
 }
 
 static void a_connection_on_a_number_freed_later_is_found(void **state)
@@ -143,8 +208,8 @@ static void a_connection_on_a_number_freed_later_is_found(void **state)
     handover.dead = low;
     close(c.server);
     c.server = -1;
-    assert_int_equal(
-        handover_take(&handover, "127.0.0.1", c.client_port, c.local_port, &fd), OK);
+    assert_true(find() >= 3 && find() < handover.dead);
+    assert_int_equal(handover_take(&handover, find(), &fd), OK);
     assert_true(fd >= handover.budget.floor);
     close(fd);
 }
@@ -161,17 +226,12 @@ static void without_a_number_left_it_says_emfile_and_leaves_the_socket(void **st
     tight.rlim_cur = (rlim_t)handover.budget.floor;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
     errno = 0;
-    assert_int_equal(
-        handover_take(&handover, "127.0.0.1", c.client_port, c.local_port, &fd),
-        ERR_SYS);
+    assert_int_equal(handover_take(&handover, c.server, &fd), ERR_SYS);
     assert_int_equal(errno, EMFILE);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(fd, -1);
     assert_int_equal(write(c.server, "x", 1), 1);
     assert_int_equal(read(c.client, &byte, 1), 1);
-    handover_drop(&handover, "127.0.0.1", c.client_port, c.local_port);
-    assert_int_equal(read(c.client, &byte, 1), 0);
-    assert_int_equal(read(c.server, &byte, 1), 0);
 }
 
 static void descriptors_are_divided_without_overlap(void **state)
@@ -199,6 +259,8 @@ int main(void)
         TEST(a_taken_socket_is_ours_and_the_old_number_reads_end_of_file),
         TEST(a_lent_socket_has_nothing_to_read_until_it_is_given_back),
         TEST(another_peer_is_not_mistaken_for_it),
+        TEST(a_number_used_again_is_found_as_what_it_is_now),
+        TEST(what_is_said_to_a_corked_socket_leaves_when_it_is_uncorked),
         TEST(a_connection_on_a_number_freed_later_is_found),
         TEST(without_a_number_left_it_says_emfile_and_leaves_the_socket),
         cmocka_unit_test(descriptors_are_divided_without_overlap),

@@ -1,5 +1,7 @@
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -223,6 +225,45 @@ static void a_limit_may_be_asked_alone(void **state)
     assert_int_equal(log_limit_pass(&limit, 23), 0);
 }
 
+static bool is_something_there(void)
+{
+    struct pollfd p = {.fd = tap.out, .events = POLLIN};
+
+    return poll(&p, 1, 0) == 1;
+}
+
+static void what_is_held_is_told_together_but_an_error_at_once(void **state)
+{
+    char long_text[3001];
+
+    (void)state;
+    log_init("pregon-test", "info", "text");
+    capture(STDERR_FILENO);
+    log_hold();
+    log_info("one");
+    log_info("two");
+    assert_false(is_something_there());
+    log_error("three");
+    assert_true(is_something_there());
+    log_info("four");
+    log_release();
+    log_info("five");
+    assert_string_equal(captured(), "INFO:     one\nINFO:     two\nERROR:    three\n"
+                                    "INFO:     four\nINFO:     five\n");
+    /* More than is held is told as it comes, in order. */
+    memset(long_text, 'x', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = '\0';
+    capture(STDERR_FILENO);
+    log_hold();
+    log_info("first %s", long_text);
+    log_info("second %s", long_text);
+    assert_true(is_something_there());
+    log_release();
+    assert_int_equal(strlen(captured()), 2 * 3000 + strlen("INFO:     first \n") +
+                                             strlen("INFO:     second \n"));
+    assert_ptr_equal(strstr(tap.text, "first"), tap.text + 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +276,7 @@ int main(void)
         cmocka_unit_test(access_lines_go_to_standard_output),
         cmocka_unit_test(what_a_peer_provokes_is_told_in_bursts_with_the_rest_counted),
         cmocka_unit_test(a_limit_may_be_asked_alone),
+        cmocka_unit_test(what_is_held_is_told_together_but_an_error_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
