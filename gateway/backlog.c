@@ -20,11 +20,6 @@ static enum symbol_message due_tag(uintptr_t entry)
     return (enum symbol_message)(entry & TAG_MASK);
 }
 
-static uintptr_t *due_at(struct backlog *b, uint32_t i)
-{
-    return (b->due ? b->due : &b->one_due) + b->due_first + i;
-}
-
 /* What a symbol's two bits say. */
 enum due { DUE_NOT, DUE_ONCE, DUE_STATE, DUE_IN_FULL };
 
@@ -84,38 +79,46 @@ static void make_mask(struct backlog *b)
     if (b->mask)
         return;
     for (uint32_t i = 0; i < b->due_count; i++) {
-        uintptr_t entry = *due_at(b, i);
+        uintptr_t entry = b->due[b->due_first + i];
 
         set_due(b, due_symbol(entry)->index, first_due(due_tag(entry)));
     }
 }
 
+static void drop_due(struct backlog *b)
+{
+    if (b->due != &b->one_due)
+        free(b->due);
+    b->due = NULL;
+    b->due_cap = 0;
+}
+
 static void make_room(struct backlog *b)
 {
-    uint32_t cap = b->due ? b->due_cap : 1;
+    uint32_t cap = b->due_cap < 4 ? 4 : b->due_cap * 2;
 
-    if (b->due_first + b->due_count < cap)
-        return;
-    if (b->due_first && b->due_first >= cap / 2) {
-        memmove(due_at(b, 0) - b->due_first, due_at(b, 0),
-                b->due_count * sizeof *b->due);
+    if (!b->due) {
+        b->due = &b->one_due;
+        b->due_cap = 1;
+    } else if (b->due_first && b->due_first >= b->due_cap / 2) {
+        memmove(b->due, b->due + b->due_first, b->due_count * sizeof *b->due);
         b->due_first = 0;
-        return;
-    }
-    b->due_cap = b->due ? cap * 2 : 4;
-    if (b->due) {
-        b->due = mem_resize(b->due, b->due_cap * sizeof *b->due);
-    } else {
-        b->due = mem_alloc(b->due_cap * sizeof *b->due);
+    } else if (b->due == &b->one_due) {
+        b->due = mem_alloc(cap * sizeof *b->due);
         b->due[0] = b->one_due;
+        b->due_cap = cap;
+    } else {
+        b->due = mem_resize(b->due, cap * sizeof *b->due);
+        b->due_cap = cap;
     }
 }
 
 static void push_due(struct backlog *b, struct hub_symbol *symbol,
                      enum symbol_message tag)
 {
-    make_room(b);
-    *due_at(b, b->due_count++) = (uintptr_t)symbol | (uintptr_t)tag;
+    if (b->due_first + b->due_count == b->due_cap)
+        make_room(b);
+    b->due[b->due_first + b->due_count++] = (uintptr_t)symbol | (uintptr_t)tag;
 }
 
 void backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message kind,
@@ -202,12 +205,12 @@ void backlog_retain(struct backlog *b,
 
     retain_queued(b, is_kept, ctx);
     for (uint32_t i = 0; i < b->due_count; i++) {
-        uintptr_t entry = *due_at(b, i);
+        uintptr_t entry = b->due[b->due_first + i];
 
         if (b->mask && due_of(b, due_symbol(entry)->index) == DUE_IN_FULL)
             entry = (entry & ~TAG_MASK) | MESSAGE_SNAPSHOT;
         if (is_kept(ctx, due_symbol(entry)))
-            *due_at(b, kept++) = entry;
+            b->due[b->due_first + kept++] = entry;
     }
     b->due_count = kept;
     drop_mask(b);
@@ -219,7 +222,7 @@ void backlog_fini(struct backlog *b)
     for (uint32_t i = 0; i < b->queue_count; i++)
         frame_release(&b->queue[(b->queue_first + i) & (b->queue_cap - 1)]);
     free(b->mask);
-    free(b->due);
+    drop_due(b);
     free(b->queue);
     *b = (struct backlog){.merged = b->merged, .quote_as = b->quote_as};
 }
@@ -238,7 +241,7 @@ struct frame *backlog_peek_due(struct backlog *b, enum encoding encoding,
 
     if (ahead >= b->due_count)
         return NULL;
-    entry = *due_at(b, ahead);
+    entry = b->due[b->due_first + ahead];
     symbol = due_symbol(entry);
     kind = due_tag(entry);
     if (b->mask && due_of(b, symbol->index) == DUE_IN_FULL)
@@ -263,9 +266,8 @@ static void took_queued(struct backlog *b)
 
 static void took_due(struct backlog *b)
 {
-    struct hub_symbol *symbol = due_symbol(*due_at(b, 0));
+    struct hub_symbol *symbol = due_symbol(b->due[b->due_first++]);
 
-    b->due_first++;
     if (b->mask)
         set_due(b, symbol->index, DUE_NOT);
     b->due_count--;
@@ -285,11 +287,8 @@ void backlog_took(struct backlog *b, uint32_t count)
     }
     b->due_first = 0;
     drop_mask(b);
-    if (b->due_cap > KEEP_CAP) {
-        free(b->due);
-        b->due = NULL;
-        b->due_cap = 0;
-    }
+    if (b->due_cap > KEEP_CAP)
+        drop_due(b);
     if (!b->queue_count && b->queue_cap > KEEP_CAP) {
         free(b->queue);
         b->queue = NULL;

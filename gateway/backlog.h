@@ -30,7 +30,7 @@ enum symbol_message {
 
 struct backlog {
     /* merge: symbols due, tagged with what to send; from `first` on */
-    uintptr_t *due; /* NULL: there has never been more than one, which is here: */
+    uintptr_t *due; /* one_due, as long as there is no more than one: it does not move */
     uintptr_t one_due;
     uint32_t due_first, due_count, due_cap;
     uint32_t queue_count;

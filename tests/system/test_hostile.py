@@ -393,6 +393,15 @@ def test_headers_that_come_slowly_hold_up_no_websocket_and_are_given_up(stage):
     check_calm(gateway, observer)
 
 
+def test_who_connects_and_says_nothing_holds_up_no_page_and_is_answered_once_it_speaks(stage):
+    gateway, observer = play(stage, http_threads=4)
+    silent = [stage.connect(gateway) for _ in range(64)]  # each would hold a worker for ten seconds
+    for _ in range(4):
+        check_served(gateway, observer)
+    silent[7].sendall(b"GET /cotizaciones/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert silent[7].recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
 # --- descriptors ------------------------------------------------------------------------
 
 
