@@ -263,6 +263,8 @@ static void flush(struct client *c)
         result = send_batch(c);
     if (is_owed)
         c->flush_at = c->g->now + c->interval_ms;
+    if (c->interval_ms && result > 0)
+        stream_settle_position(c); /* sweeps hardly ever see it owed nothing */
     if (result < 0)
         client_drop(c, "connection lost");
     else if (result == 0 && !c->is_blocked)
@@ -637,9 +639,16 @@ static void check_one(struct client *c)
 
 void client_sweep(struct gateway *g)
 {
-    /* Who is dropped leaves its place to the last one, whose turn may then come a second later. */
-    for (size_t i = g->sweep_at++ % SWEEP_PARTS; i < g->client_count; i += SWEEP_PARTS)
-        check_one(g->clients[i]);
+    size_t i = g->sweep_at++ % SWEEP_PARTS;
+
+    while (i < g->client_count) {
+        struct client *c = g->clients[i];
+
+        check_one(c);
+        /* Who is dropped leaves its place to the last one, which is looked at then. */
+        if (i < g->client_count && g->clients[i] == c)
+            i += SWEEP_PARTS;
+    }
 }
 
 void client_measure(struct gateway *g)

@@ -67,6 +67,7 @@ struct client {
     int64_t heard_at;                          /* awake clock, ms */
     int64_t heartbeat_at, minute_at, close_by; /* monotonic, ms */
     uint64_t stated_seq; /* the highest complete-up-to position it was told */
+    uint64_t settled_seq; /* one the next heartbeat may tell; 0: none */
     uint64_t messages_in;
 };
 

@@ -72,7 +72,18 @@ static int raise_limit(void)
     return (int)(r.rlim_cur > most ? most : r.rlim_cur);
 }
 
-enum err handover_open(struct handover *h, int threads)
+/* Not worth a complaint: without it the first clients wait a little longer. */
+static void make_room(const struct handover *h, int clients)
+{
+    const struct handover_budget *b = &h->budget;
+    int top = b->floor + (clients < b->capacity ? clients : b->capacity);
+    int fd = fcntl(h->dead, F_DUPFD_CLOEXEC, top);
+
+    if (fd >= 0)
+        close(fd);
+}
+
+enum err handover_open(struct handover *h, int threads, int clients)
 {
     int pair[2];
     enum err e;
@@ -87,6 +98,7 @@ enum err handover_open(struct handover *h, int threads)
     close(pair[1]);
     h->dead = pair[0];
     h->ports = mem_zalloc((size_t)h->budget.floor * sizeof *h->ports);
+    make_room(h, clients);
     return OK;
 }
 
@@ -128,15 +140,19 @@ static int find_seen(struct handover *h, const struct sockaddr_in *peer, int loc
     return -1;
 }
 
-/* Found, we look a bit further: those that came in a burst stand side by side. */
+/* Found, we look a bit further: those that came in a burst stand side by side, without a hole. */
 static int find_new(struct handover *h, int first, int end,
                     const struct sockaddr_in *peer, int local_port)
 {
     int found = -1;
 
-    for (int fd = first; fd < end && (found < 0 || fd <= found + LOOK_AHEAD); fd++)
+    for (int fd = first; fd < end && (found < 0 || fd <= found + LOOK_AHEAD); fd++) {
+        errno = 0;
         if (is_connection(h, fd, peer, local_port))
             found = fd;
+        else if (found >= 0 && errno == EBADF)
+            break;
+    }
     return found;
 }
 

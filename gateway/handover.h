@@ -39,9 +39,12 @@ struct handover {
 MUST_CHECK enum err handover_divide(int limit, int in_use, int threads,
                                     struct handover_budget *out);
 
-/* Raise the soft limit to the hard one, divide it, make the dead socket.  ERR_FULL,
- * ERR_SYS. */
-MUST_CHECK enum err handover_open(struct handover *h, int threads);
+/*
+ * Raise the soft limit to the hard one, divide it, make the dead socket, and room for the numbers of
+ * so many clients: a table of descriptors that grows later holds all threads up for milliseconds.
+ * ERR_FULL, ERR_SYS.
+ */
+MUST_CHECK enum err handover_open(struct handover *h, int threads, int clients);
 void handover_close(struct handover *h);
 
 /*

@@ -78,7 +78,7 @@ static void *on_thread(const struct mg_context *context, int type)
     (void)context;
     if (type != 1)
         return NULL;
-    /* Nor may these interrupt the loop: docs/adr/0012. */
+    /* Who is woken may not interrupt the loop: docs/adr/0012. */
     (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
     return mem_zalloc(sizeof(struct worker));
 }
@@ -330,7 +330,10 @@ static int find_listener(const struct http *h)
     return -1;
 }
 
-/* Who connects and says nothing waits in the kernel, and holds neither a thread nor a place. */
+/*
+ * Who connects and says nothing waits in the kernel and holds no thread: for some 15 s (the kernel
+ * reckons in repetitions of its answer), and as many of them as the backlog holds.
+ */
 static void defer_accept(const struct http *h)
 {
     int fd = find_listener(h), seconds = REQUEST_TIMEOUT_S;
@@ -350,7 +353,8 @@ static enum err start(struct http *h, const struct gateway_config *c,
     h->policy = policy_new(c, error);
     if (!h->policy)
         return ERR_INVALID;
-    e = handover_open(&h->service.handover, (int)c->http_threads);
+    e = handover_open(&h->service.handover, (int)c->http_threads,
+                      (int)c->websocket_max_connections);
     if (e) {
         snprintf(
             error, HTTP_ERROR_MAX,

@@ -90,6 +90,7 @@ void request_init(struct request *r, struct mg_connection *conn, struct policy *
 
     memset(r, 0, sizeof *r);
     r->conn = conn;
+    r->socket = -1;
     r->info = info;
     r->policy = policy;
     snprintf(r->id, sizeof r->id, "%s", id);

@@ -36,7 +36,7 @@ struct request {
     struct buf joined[3]; /* of headers that came more than once */
 
     bool has_place;          /* in the gate, until the arrival takes it along */
-    int socket;              /* of one that is admitted; -1: its client is gone */
+    int socket;              /* of a handshake let in; -1: none, or its client is gone */
     struct arrival *arrival; /* the socket is taken, and on its way to the loop */
     int explain_close;       /* admitted only to be told why not */
     char explain_reason[124];

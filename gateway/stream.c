@@ -75,7 +75,8 @@ static void acknowledge(struct gateway *g, struct request *r, bool is_broker_awa
     seq = stream_complete_seq(c);
     count = hub_join(g->hub, &c->sub, r->topics, r->topic_count, r->snapshot_limit,
                      is_recovered ? r->since_seq : 0, &seq);
-    c->stated_seq = c->sub.backlog.sent_seq = seq;
+    stream_state_position(c, seq);
+    c->sub.backlog.sent_seq = seq;
     if (!r->is_acked && !r->is_anew)
         stream_say_subscribed(g, r, seq, is_recovered, is_broker_away);
     hub_set_due(g->hub, &c->sub);

@@ -26,7 +26,7 @@ void stream_fini(struct gateway *g);
 /* A client is going: its waiting requests go too. */
 void stream_forget(struct client *c);
 
-/* Its position is everything up to now, if nothing is owed; else what it was. */
+/* Nothing is owed: the next heartbeat may state the position of now, whatever has come by then. */
 void stream_settle_position(struct client *c);
 void stream_heartbeat(struct client *c);
 void stream_going_away(struct client *c, int64_t reconnect_after_ms);

@@ -202,7 +202,8 @@ static void acknowledge(struct gateway *g, struct request *r)
         return;
     r->is_acked = true;
     r->wait_for = r->since_seq; /* another gateway may have been ahead of this one */
-    c->stated_seq = c->sub.backlog.sent_seq = r->since_seq;
+    stream_state_position(c, r->since_seq);
+    c->sub.backlog.sent_seq = r->since_seq;
     stream_say_subscribed(g, r, r->since_seq, true, false);
 }
 

@@ -62,16 +62,17 @@ uint64_t stream_complete_seq(struct client *c)
 
 void stream_settle_position(struct client *c)
 {
-    /* While a subscription waits, what it asks for from `since` on is still owed. */
-    if (!c->requests)
-        (void)stream_complete_seq(c);
+    if (!c->requests && backlog_is_empty(&c->sub.backlog))
+        c->settled_seq = hub_seq(c->g->hub);
 }
 
 void stream_heartbeat(struct client *c)
 {
     struct message m;
 
-    stream_settle_position(c);
+    /* While a subscription waits, what it asks for from `since` on is still owed. */
+    if (!c->requests && stream_complete_seq(c) < c->settled_seq)
+        c->stated_seq = c->settled_seq;
     message_begin(&m, c->sub.encoding, "heartbeat");
     message_u(&m, "seq", c->stated_seq);
     if (c->sub.backlog.sent_seq < c->stated_seq && c->sub.wants_all)
@@ -102,7 +103,7 @@ void stream_reset_all(struct gateway *g, const char *reason)
 
         if (c->is_closing)
             continue;
-        c->stated_seq = 0;
+        stream_state_position(c, 0);
         backlog_fini(&c->sub.backlog); /* of the old log */
         if (c->sub.wants_all)
             stream_begin_anew(c);

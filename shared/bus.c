@@ -6,13 +6,24 @@
 
 #include "shared/log.h"
 
+/* ZeroMQ aborts if it is not allowed, so ask before: some sandboxes know one policy only. */
+static bool may_wait_its_turn(void)
+{
+    const struct sched_param none = {0};
+
+    return sched_getscheduler(0) == SCHED_OTHER &&
+           sched_setscheduler(0, SCHED_BATCH, &none) == 0 &&
+           sched_setscheduler(0, SCHED_OTHER, &none) == 0;
+}
+
 void *bus_context(void)
 {
     void *context = zmq_ctx_new();
 
     zmq_ctx_set(context, ZMQ_MAX_SOCKETS, 64);
     /* Its thread may not interrupt the loop for every packet: docs/adr/0012. */
-    zmq_ctx_set(context, ZMQ_THREAD_SCHED_POLICY, SCHED_BATCH);
+    if (may_wait_its_turn())
+        zmq_ctx_set(context, ZMQ_THREAD_SCHED_POLICY, SCHED_BATCH);
     return context;
 }
 

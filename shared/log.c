@@ -123,7 +123,7 @@ void log_release(void)
     put_held();
 }
 
-static void put_error_line(enum log_level level, struct span line)
+static void put_stderr(enum log_level level, struct span line)
 {
     if (held_len && (level >= LOG_ERROR || line.len > HELD_BYTES - held_len))
         put_held();
@@ -164,7 +164,7 @@ static void put_message(enum log_level level, struct span message)
         add_escaped(&line, message, "");
     }
     buf_addc(&line, '\n');
-    put_error_line(level, buf_span(&line));
+    put_stderr(level, buf_span(&line));
     buf_free(&line);
     errno = saved;
 }

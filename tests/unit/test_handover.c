@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -40,7 +41,7 @@ static int set_up(void **state)
     socklen_t len = sizeof a;
 
     (void)state;
-    assert_int_equal(handover_open(&handover, 4), OK);
+    assert_int_equal(handover_open(&handover, 4, 100), OK);
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     c.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(c.listener, (struct sockaddr *)&a, sizeof a), 0);
@@ -234,6 +235,26 @@ static void without_a_number_left_it_says_emfile_and_leaves_the_socket(void **st
     assert_int_equal(read(c.client, &byte, 1), 1);
 }
 
+/* FDSize of proc(5): how large the kernel's table is. */
+static int table_size(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    int size = 0;
+
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) && sscanf(line, "FDSize: %d", &size) != 1)
+        ;
+    fclose(f);
+    return size;
+}
+
+static void the_table_of_descriptors_need_not_grow_for_those_expected(void **state)
+{
+    (void)state;
+    assert_true(table_size() > handover.budget.floor + 100);
+}
+
 static void descriptors_are_divided_without_overlap(void **state)
 {
     static const int limits[] = {256, 1024, 20000, 1 << 30};
@@ -263,6 +284,7 @@ int main(void)
         TEST(what_is_said_to_a_corked_socket_leaves_when_it_is_uncorked),
         TEST(a_connection_on_a_number_freed_later_is_found),
         TEST(without_a_number_left_it_says_emfile_and_leaves_the_socket),
+        TEST(the_table_of_descriptors_need_not_grow_for_those_expected),
         cmocka_unit_test(descriptors_are_divided_without_overlap),
     };
 
