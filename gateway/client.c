@@ -20,9 +20,8 @@
 #define FRAGMENTS_MAX \
     1024 /* of one message: wslay keeps a block for each, even an empty one */
 #define CLOSE_WAIT_MS 2000 /* for the peer's close frame */
-#define SWEEP_PARTS 10     /* a sweep does a tenth; ten sweeps a second */
-#define SWEEP_ROUND_MS 1000
-#define DEFER_STEP_MS 5
+#define SWEEP_PARTS 10     /* a sweep does a tenth */
+#define SWEEP_ROUND_MS (SWEEP_PARTS * CLIENT_SWEEP_MS)
 
 static const struct wslay_event_callbacks in_callbacks;
 

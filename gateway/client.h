@@ -92,7 +92,8 @@ void client_close(struct client *c, uint16_t code, struct span reason_json,
 /* The connection is gone, or shall be at once. */
 void client_drop(struct client *c, const char *why);
 
-/* Pings, heartbeats and silences: call it often, it does a tenth of all clients. */
+#define CLIENT_SWEEP_MS 100 /* between two of them */
+/* Pings, heartbeats and silences, of a tenth of all clients. */
 void client_sweep(struct gateway *g);
 /* How much those just swept are owed, once what is due has been flushed. */
 void client_measure(struct gateway *g);

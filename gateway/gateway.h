@@ -49,7 +49,7 @@ struct gateway {
     size_t deferred_count, deferred_cap;
     struct client *dead;        /* closed in this turn, freed at its end */
     struct request *requests;   /* waiting for the broker, in the order they came */
-    struct request **requests_end; /* where the next one goes */
+    struct request **requests_end; /* where the next one goes, if there is one before it */
     struct request **submit_at; /* where a message that is run now puts its request */
     uint32_t settle_round;
     struct resume_group *resumes; /* what clients that came back want of the broker */

@@ -187,11 +187,11 @@ void handover_uncork(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_CORK, &zero, sizeof zero);
 }
 
-enum err handover_borrow(const struct handover *h, int old, struct handover_loan *out)
+enum err handover_borrow(const struct handover *h, int number, struct handover_loan *out)
 {
     int taken, flags, error;
 
-    taken = fcntl(old, F_DUPFD_CLOEXEC, h->budget.floor);
+    taken = fcntl(number, F_DUPFD_CLOEXEC, h->budget.floor);
     if (taken < 0) {
         if (errno == EINVAL) /* what Linux says when the floor is above the limit */
             errno = EMFILE;
@@ -199,13 +199,13 @@ enum err handover_borrow(const struct handover *h, int old, struct handover_loan
     }
     flags = fcntl(taken, F_GETFL); /* of civetweb's sockets most do not wait already */
     if ((!(flags & O_NONBLOCK) && fcntl(taken, F_SETFL, flags | O_NONBLOCK)) ||
-        dup3(h->dead, old, O_CLOEXEC) < 0) {
+        dup3(h->dead, number, O_CLOEXEC) < 0) {
         error = errno;
         close(taken);
         errno = error;
         return ERR_SYS;
     }
-    *out = (struct handover_loan){old, taken};
+    *out = (struct handover_loan){number, taken};
     return OK;
 }
 

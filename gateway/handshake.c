@@ -84,12 +84,11 @@ static void forget_choice(struct request *r)
 }
 
 /* What civetweb says now leaves together with what the loop says first. */
-static bool let_in(struct service *s, struct request *r)
+static void let_in(struct service *s, struct request *r)
 {
     r->socket = service_find_socket(s, r->info);
     if (r->socket >= 0)
         handover_cork(r->socket);
-    return true;
 }
 
 bool handshake_admit(struct service *s, struct request *r, struct handshake_path path,
@@ -106,7 +105,8 @@ bool handshake_admit(struct service *s, struct request *r, struct handshake_path
     admission_check(&r->policy->admission, &q, &live, &v);
     if (v.rule == ADMISSION_ADMITTED && gate_reserve(s->gate)) {
         r->has_place = true;
-        return let_in(s, r);
+        let_in(s, r);
+        return true;
     }
     if (v.rule == ADMISSION_ADMITTED) {
         /* The last place went to somebody else since we looked. */
@@ -118,8 +118,10 @@ bool handshake_admit(struct service *s, struct request *r, struct handshake_path
         handshake_reason(v.rule, r->explain_reason);
     }
     refuse(s, r, &q, &v);
-    if (r->explain_close)
-        return let_in(s, r);
+    if (r->explain_close) {
+        let_in(s, r);
+        return true;
+    }
     fill_refusal(r, &v, reply);
     return false;
 }

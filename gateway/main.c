@@ -20,7 +20,6 @@
 #include "shared/log.h"
 #include "shared/version.h"
 
-#define SWEEP_MS 100
 #define DEFER_MS 5
 #define READY_MS 2000     /* the ready line waits so long for a broker to be there */
 #define HTTP_STOP_MS 1000 /* civetweb may take so long beyond the deadline */
@@ -81,7 +80,7 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     pages_answer(g);
     if (is_sweep_due) { /* before there is something new to send: a heartbeat tells how far all was */
         client_sweep(g);
-        *sweep_at = g->now + SWEEP_MS;
+        *sweep_at = g->now + CLIENT_SWEEP_MS;
     }
     upstream_drain(g->upstream);
     upstream_tick(g->upstream);
@@ -309,7 +308,6 @@ int main(int argc, char **argv)
     name_gateway(&g);
     log_info("Started pregon-gateway " PREGON_VERSION " [%d]", getpid());
     figures_init(&g.figures);
-    g.requests_end = &g.requests;
     g.json = json_new();
     g.hub = hub_new((size_t)g.config.client_queue);
     hub_set_window(g.hub, (size_t)g.config.resume_window);

@@ -165,7 +165,11 @@ static void request_add(struct request *r, struct span pattern)
 /* At the end of the list, or where the message that made it stood. */
 static void submit(struct gateway *g, struct request *r)
 {
-    insert(g, g->submit_at ? g->submit_at : g->requests_end, r);
+    insert(g,
+           g->submit_at  ? g->submit_at
+           : g->requests ? g->requests_end
+                         : &g->requests,
+           r);
 }
 
 void stream_begin_anew(struct client *c)

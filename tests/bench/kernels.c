@@ -334,7 +334,6 @@ static void open_gateway(void)
     g->awake = g->now;
     g->wall_us = WALL_US;
     g->json = json_new();
-    g->requests_end = &g->requests;
     g->hub = hub_new((size_t)g->config.client_queue);
     hub_set_window(g->hub, (size_t)g->config.resume_window);
     g->gate = gate_new();

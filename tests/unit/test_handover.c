@@ -39,6 +39,7 @@ static int set_up(void **state)
 {
     struct sockaddr_in a = {.sin_family = AF_INET};
     socklen_t len = sizeof a;
+    int one = 1;
 
     (void)state;
     assert_int_equal(handover_open(&handover, 4, 100), OK);
@@ -51,6 +52,7 @@ static int set_up(void **state)
     assert_int_equal(connect(c.client, (struct sockaddr *)&a, sizeof a), 0);
     c.server = accept(c.listener, NULL, NULL);
     assert_true(c.server >= 0);
+    assert_int_equal(setsockopt(c.server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
     c.client_port = port_of(c.client, getsockname);
     c.local_port = port_of(c.listener, getsockname);
     return 0;
@@ -64,6 +66,15 @@ static int tear_down(void **state)
     close(c.server);
     handover_close(&handover);
     return 0;
+}
+
+static bool is_without_delay(int fd)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
+    return value;
 }
 
 static int find(void)
@@ -90,6 +101,7 @@ static void a_taken_socket_is_ours_and_the_old_number_reads_end_of_file(void **s
     assert_true(fcntl(c.server, F_GETFD) & FD_CLOEXEC);
     assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len), 0);
     assert_true(value > 0);
+    assert_true(is_without_delay(fd));
     close(c.server); /* as civetweb will: the connection lives on */
     c.server = -1;
     assert_int_equal(write(fd, "y", 1), 1);
@@ -194,6 +206,7 @@ static void what_is_said_to_a_corked_socket_leaves_when_it_is_uncorked(void **st
     assert_int_equal(write(fd, "two", 3), 3);
     assert_false(is_readable(c.client));
     handover_uncork(fd);
+    assert_true(is_without_delay(fd));
     assert_int_equal(recv(c.client, bytes, sizeof bytes, 0), 6);
     assert_memory_equal(bytes, "onetwo", 6);
     close(fd);
