@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store_file.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/mem.h"
@@ -228,18 +229,22 @@ enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
                      struct keeper **out, char error[KEEPER_ERROR_MAX])
 {
     struct keeper *k = mem_zalloc(sizeof *k);
-    char ring[4096];
+    char *file = store_file_plain_path(broker_config_store(config)),
+         *ring = store_file_beside(file, "-ring");
     enum err e;
 
     k->filling = store_batch_new();
     k->keep_count = (uint64_t)config->retention_count;
     k->keep_age_us = (uint64_t)config->retention_age * 1000;
-    snprintf(ring, sizeof ring, "%s-ring", broker_config_store(config));
-    e = archive_open(broker_config_store(config), &k->archive, error);
+    e = store_file_check_beside(broker_config_store(config), "-ring", error);
+    if (!e)
+        e = archive_open(file, &k->archive, error);
     if (!e)
         e = journal_open(ring, (size_t)config->journal_bytes, &k->journal, error);
     if (!e)
         e = recover(k, config, wall_us, error);
+    free(file);
+    free(ring);
     if (!e) {
         *out = k;
         return OK;

@@ -95,7 +95,7 @@ enum lease_statement {
 struct lease_store {
     sqlite3 *db;
     char *path;
-    int lock; /* descriptor of FILE-lock */
+    struct store_file_lock lock;
     sqlite3_stmt *statements[LEASE_STATEMENT_COUNT];
 };
 
@@ -376,7 +376,7 @@ enum err lease_store_open(const char *path, uint64_t wall_us, struct lease_store
     int rc;
 
     s->path = store_file_plain_path(path);
-    s->lock = -1;
+    s->lock = STORE_FILE_UNLOCKED;
     e = store_file_check(s->path, true, &is_unclean, error);
     if (!e)
         e = store_file_lock(s->path, &s->lock, error);
@@ -410,8 +410,7 @@ void lease_store_close(struct lease_store *s)
     for (size_t i = 0; i < LEASE_STATEMENT_COUNT; i++)
         sqlite3_finalize(s->statements[i]);
     sqlite3_close(s->db);
-    if (s->lock >= 0)
-        close(s->lock);
+    store_file_unlock(&s->lock);
     free(s->path);
     free(s);
 }

@@ -6,6 +6,7 @@
 
 #include "broker/desk.h"
 #include "broker/desk_lock.h"
+#include "broker/store_file.h"
 #include "shared/bus.h"
 #include "shared/check.h"
 #include "shared/clock.h"
@@ -233,12 +234,17 @@ static int back_up(const struct broker_config *config)
 
 static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
 {
-    char path[4096];
+    const char *given = broker_config_store(&b->config);
+    char *file = store_file_plain_path(given), *path = store_file_beside(file, "-locks");
+    enum err e = store_file_check_beside(given, "-locks", error);
 
-    snprintf(path, sizeof path, "%s-locks", broker_config_store(&b->config));
     /* Leases run anew from here, not from before the log was made whole. */
     b->desk.time.now = clock_mono_ms();
-    return desk_lock_open(&b->desk, path, error);
+    if (!e)
+        e = desk_lock_open(&b->desk, path, error);
+    free(file);
+    free(path);
+    return e;
 }
 
 /* The store, if there is one: opened, and what it has taken over. */

@@ -12,7 +12,8 @@
  * people: which file, what is wrong, what to do.
  *
  * Beside FILE there are FILE-wal and FILE-shm (SQLite's, part of the store while it is
- * open) and FILE-lock (the number of the process that writes it).
+ * open) and FILE-lock (the number of the process that writes it).  All of them are beside the file
+ * itself, not beside a symbolic link to it.
  */
 #ifndef BROKER_STORE_H
 #define BROKER_STORE_H

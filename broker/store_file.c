@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +16,63 @@
 
 #define CHECK_BYTES ((off_t)64 << 20) /* larger files are not read as a whole */
 
+#define LINKS_MAX 40 /* one after the other, as the kernel allows */
+
 /* SQLite would take "file:…" and ":memory:" for something else. */
-char *store_file_plain_path(const char *path)
+static char *with_folder(const char *path)
 {
     char *out = mem_alloc(strlen(path) + 3);
 
     sprintf(out, "%s%s", *path == '/' || *path == '.' ? "" : "./", path);
+    if (!strchr(out, '/')) /* "." and the like */
+        sprintf(out, "./%s", path);
+    return out;
+}
+
+/* `name` as seen from the folder of `path`, which has a slash. */
+static char *in_folder_of(const char *path, const char *name)
+{
+    size_t folder = (size_t)(strrchr(path, '/') + 1 - path);
+    char *out = mem_alloc(folder + strlen(name) + 1);
+
+    sprintf(out, "%.*s%s", (int)folder, path, name);
+    return out;
+}
+
+/* `path` is freed. */
+static char *follow_links(char *path)
+{
+    char target[PATH_MAX];
+    ssize_t len;
+
+    for (int i = 0; i < LINKS_MAX; i++) {
+        char *next;
+
+        len = readlink(path, target, sizeof target - 1);
+        if (len <= 0)
+            break;
+        target[len] = '\0';
+        next = *target == '/' ? mem_strdup(target) : in_folder_of(path, target);
+        free(path);
+        path = next;
+    }
+    return path;
+}
+
+char *store_file_plain_path(const char *path)
+{
+    char *file = follow_links(with_folder(path)), *folder = mem_strdup(file), *real,
+         *slash = strrchr(folder, '/'), *out;
+
+    slash[slash == folder] = '\0';
+    real = realpath(folder, NULL);
+    free(folder);
+    if (!real)
+        return file;
+    out = mem_alloc(strlen(real) + strlen(strrchr(file, '/')) + 1);
+    sprintf(out, "%s%s", strcmp(real, "/") == 0 ? "" : real, strrchr(file, '/'));
+    free(real);
+    free(file);
     return out;
 }
 
@@ -30,6 +82,24 @@ char *store_file_beside(const char *path, const char *suffix)
 
     sprintf(out, "%s%s", path, suffix);
     return out;
+}
+
+enum err store_file_check_beside(const char *given, const char *suffix,
+                                 char error[STORE_ERROR_MAX])
+{
+    char *file = store_file_plain_path(given), *is = store_file_beside(file, suffix),
+         *was = store_file_beside(given, suffix);
+    bool is_misplaced = access(is, F_OK) && !access(was, F_OK);
+
+    if (is_misplaced)
+        snprintf(error, STORE_ERROR_MAX,
+                 "store %s: it is a link to %s, and %s belongs beside the file: move it to "
+                 "%s (with its -wal, if there is one), then start again",
+                 given, file, was, is);
+    free(file);
+    free(is);
+    free(was);
+    return is_misplaced ? ERR_NOT_FOUND : OK;
 }
 
 static enum err check_directory(const char *path, bool is_writer,
@@ -78,9 +148,19 @@ enum err store_file_check(const char *path, bool is_writer, bool *is_unclean,
     return e ? e : check_file(path, is_writer, is_unclean, error);
 }
 
-enum err store_file_lock(const char *path, int *out, char error[STORE_ERROR_MAX])
+static enum err tell_held(const char *path, const char *who,
+                          char error[STORE_ERROR_MAX])
 {
-    char *beside = store_file_beside(path, "-lock"), who[24] = "";
+    snprintf(error, STORE_ERROR_MAX,
+             "store %s: the store is in use: another broker (%s) writes it; end that one "
+             "or choose another path",
+             path, who);
+    return ERR_HELD;
+}
+
+static enum err lock_name(const char *path, int *out, char error[STORE_ERROR_MAX])
+{
+    char *beside = store_file_beside(path, "-lock"), pid[24] = "", who[40];
     int failure = 0;
     ssize_t len;
 
@@ -89,21 +169,54 @@ enum err store_file_lock(const char *path, int *out, char error[STORE_ERROR_MAX]
         failure = errno;
     free(beside);
     if (failure == EWOULDBLOCK) {
-        len = pread(*out, who, sizeof who - 1, 0);
-        who[len > 0 ? strcspn(who, "\n") : 0] = '\0';
-        snprintf(error, STORE_ERROR_MAX,
-                 "store %s: another broker (process %s) writes it; end that one or "
-                 "choose another path",
-                 path, *who ? who : "not known");
-        return ERR_HELD;
+        len = pread(*out, pid, sizeof pid - 1, 0);
+        pid[len > 0 ? strcspn(pid, "\n") : 0] = '\0';
+        snprintf(who, sizeof who, "process %s", *pid ? pid : "not known");
+        return tell_held(path, who, error);
     }
     if (failure)
         return store_error_system(path, failure, "lock it", error);
     /* Only so that people can see it: what counts is the lock. */
-    len = snprintf(who, sizeof who, "%d\n", getpid());
-    if (ftruncate(*out, 0) || pwrite(*out, who, (size_t)len, 0) != len)
+    len = snprintf(pid, sizeof pid, "%d\n", getpid());
+    if (ftruncate(*out, 0) || pwrite(*out, pid, (size_t)len, 0) != len)
         return store_error_system(path, errno, "lock it", error);
     return OK;
+}
+
+static enum err lock_file(const char *path, int *out, char error[STORE_ERROR_MAX])
+{
+    struct stat locked, named;
+
+    *out = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+    if (*out < 0)
+        return store_error_system(path, errno, "open it", error);
+    if (flock(*out, LOCK_EX | LOCK_NB))
+        return errno == EWOULDBLOCK
+                   ? tell_held(path, "under another name of the same file", error)
+                   : store_error_system(path, errno, "lock it", error);
+    if (fstat(*out, &locked) || stat(path, &named))
+        return store_error_system(path, errno, "open it", error);
+    if (locked.st_dev != named.st_dev || locked.st_ino != named.st_ino)
+        return tell_held(path, "one that has just replaced the file", error);
+    return OK;
+}
+
+/* The name first: a second attempt of this process must not open, and so close, the file. */
+enum err store_file_lock(const char *path, struct store_file_lock *out,
+                         char error[STORE_ERROR_MAX])
+{
+    enum err e = lock_name(path, &out->name, error);
+
+    return e ? e : lock_file(path, &out->file, error);
+}
+
+void store_file_unlock(struct store_file_lock *lock)
+{
+    if (lock->file >= 0)
+        close(lock->file);
+    if (lock->name >= 0)
+        close(lock->name);
+    *lock = STORE_FILE_UNLOCKED;
 }
 
 /* Where memory cannot be shared (a network share), SQLite keeps silent and another mode. */

@@ -16,17 +16,43 @@
 
 #define STORE_FILE_WAIT_MS 2000 /* for another program's lock */
 
-/* To be freed.  The first: one that SQLite takes for nothing but a path. */
+/*
+ * To be freed.  The path of the file itself: symbolic links are followed (also one whose target is
+ * not there yet), the folder is resolved, and SQLite takes it for nothing but a path.  If the
+ * folder is not there, the path as it was given.
+ */
 char *store_file_plain_path(const char *path);
-char *store_file_beside(const char *path, const char *suffix);
+char *store_file_beside(const char *path, const char *suffix); /* to be freed */
+/*
+ * The files beside a store are beside the file itself.  ERR_NOT_FOUND: one is beside the link that was
+ * given, where earlier versions kept it, and none beside the file: it must be moved.
+ */
+MUST_CHECK enum err store_file_check_beside(const char *given, const char *suffix,
+                                            char error[STORE_ERROR_MAX]);
 
 /* Directory and file, before it is opened.  *is_unclean: nobody closed it, and it is small. */
 MUST_CHECK enum err store_file_check(const char *path, bool is_writer, bool *is_unclean,
                                      char error[STORE_ERROR_MAX]);
-/* One writer only: *out is the descriptor of FILE-lock, to be closed (also after an error, unless
- * it is -1 still). */
-MUST_CHECK enum err store_file_lock(const char *path, int *out,
+
+/* What keeps other writers away; .name and .file are -1 when they are not held. */
+struct store_file_lock {
+    int name; /* descriptor of FILE-lock, which holds the number of the process */
+    int file; /* of FILE itself */
+};
+#define STORE_FILE_UNLOCKED ((struct store_file_lock){-1, -1})
+/*
+ * One writer only, whatever name it uses for the file: FILE itself is locked, too, so that a hard
+ * link is no way around.  An empty FILE is made if there is none.  Both are flock(2), which SQLite's
+ * own locks (fcntl) do not see.  `path` is from store_file_plain_path.
+ * ERR_HELD: another program has it.  After any error *out is to be unlocked, too.
+ */
+MUST_CHECK enum err store_file_lock(const char *path, struct store_file_lock *out,
                                     char error[STORE_ERROR_MAX]);
+/*
+ * Only after every connection of this process to FILE is closed: closing any descriptor of a file
+ * drops all fcntl locks that the process has on it.
+ */
+void store_file_unlock(struct store_file_lock *lock);
 /* Ours, and not newer (a reader: exactly ours). */
 MUST_CHECK enum err store_file_check_schema(const char *path, sqlite3 *db,
                                             const struct store_schema *schema,

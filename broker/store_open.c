@@ -147,7 +147,7 @@ enum err store_open(const char *path, enum store_mode mode, struct store **out,
 
     s->path = store_file_plain_path(path);
     s->mode = mode;
-    s->lock = -1;
+    s->lock = STORE_FILE_UNLOCKED;
     e = store_file_check(s->path, mode == STORE_WRITE, &is_unclean, error);
     if (!e && mode == STORE_WRITE)
         e = store_file_lock(s->path, &s->lock, error);
@@ -171,8 +171,7 @@ void store_close(struct store *s)
     for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
         sqlite3_finalize(s->statements[i]);
     sqlite3_close(s->db);
-    if (s->lock >= 0)
-        close(s->lock);
+    store_file_unlock(&s->lock);
     free(s->names);
     free(s->feeds);
     free(s->path);

@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 
 #include "broker/store.h"
+#include "broker/store_file.h"
 
 #define STORE_BLOCK_BITS 17
 #define STORE_BLOCK_OF(seq) ((seq) >> STORE_BLOCK_BITS)
@@ -114,7 +115,7 @@ struct store {
     sqlite3 *db;
     char *path;
     enum store_mode mode;
-    int lock; /* descriptor of FILE-lock, -1: a reader */
+    struct store_file_lock lock; /* none: a reader */
     sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
     struct store_writer *writer; /* NULL: not yet needed, or no longer true */
     struct store_feed_known {

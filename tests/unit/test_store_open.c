@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "broker/store_file.h"
 #include "broker/store_schema.h"
 #include "tests/unit/store_bench.h"
 
@@ -153,6 +154,67 @@ static void one_broker_writes_and_others_are_told_who(void **state)
     open_store(STORE_WRITE);
 }
 
+/* What another process is told, whose descriptors and locks are its own. */
+static enum err opened_elsewhere(const char *file)
+{
+    pid_t child = fork();
+    int status;
+
+    if (!child) {
+        struct store *s;
+
+        _exit((int)store_open(file, STORE_WRITE, &s, error));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return (enum err)WEXITSTATUS(status);
+}
+
+static void another_name_of_the_same_file_is_held_too(void **state)
+{
+    char name[100], target[300];
+
+    (void)state;
+    make_store(1);
+    snprintf(name, sizeof name, "%s/hard.db", folder);
+    assert_int_equal(link(path, name), 0);
+    assert_int_equal(opened_elsewhere(name), ERR_HELD);
+    snprintf(name, sizeof name, "%s/soft.db", folder);
+    assert_int_equal(symlink(strrchr(path, '/') + 1, name), 0);
+    assert_int_equal(opened_elsewhere(name), ERR_HELD);
+    snprintf(name, sizeof name, "%s/folder", folder);
+    assert_int_equal(symlink(folder, name), 0);
+    snprintf(target, sizeof target, "%s%s", name, strrchr(path, '/'));
+    assert_int_equal(opened_elsewhere(target), ERR_HELD);
+    /* SQLite's own locks on the file hold all the same, and so does the store. */
+    publish(WIRE_QUOTE, 1);
+    write_batch();
+    close_store();
+    assert_int_equal(opened_elsewhere(target), OK);
+}
+
+static void the_path_of_a_link_is_that_of_its_file(void **state)
+{
+    char name[100], *plain;
+
+    (void)state;
+    snprintf(name, sizeof name, "%s/soft.db", folder);
+    assert_int_equal(symlink("log.db", name), 0);
+    plain = store_file_plain_path(name); /* whose file is not there yet */
+    assert_string_equal(strrchr(plain, '/'), "/log.db");
+    free(plain);
+    plain = store_file_plain_path("file:x");
+    assert_int_equal(plain[0], '/');
+    assert_string_equal(strrchr(plain, '/'), "/file:x");
+    free(plain);
+    plain = store_file_plain_path("/nowhere/at/all.db");
+    assert_string_equal(plain, "/nowhere/at/all.db");
+    free(plain);
+    snprintf(name, sizeof name, "%s/round.db", folder);
+    assert_int_equal(symlink("round.db", name), 0);
+    check_refused(name, STORE_WRITE, ERR_SYS, "link");
+}
+
 /* As a user who may do nothing here; root may do everything. */
 static void what_may_not_be_written_is_refused(void **state)
 {
@@ -191,6 +253,8 @@ int main(void)
         TEST(what_is_no_store_is_refused_and_left_alone),
         TEST(a_damaged_file_is_refused),
         TEST(one_broker_writes_and_others_are_told_who),
+        TEST(another_name_of_the_same_file_is_held_too),
+        TEST(the_path_of_a_link_is_that_of_its_file),
         TEST(what_may_not_be_written_is_refused),
     };
 
