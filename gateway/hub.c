@@ -3,18 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/encode.h"
 #include "gateway/window.h"
 #include "shared/mem.h"
 #include "shared/pack.h"
-
-static void *grown(void *array, size_t count, size_t *cap, size_t size)
-{
-    if (count < *cap)
-        return array;
-    *cap = *cap ? *cap * 2 : 16;
-    return mem_resize(array, *cap * size);
-}
 
 struct hub *hub_new(size_t queue_limit)
 {
@@ -32,14 +23,6 @@ void hub_set_queue_limit(struct hub *h, size_t bytes)
     h->queue_limit = bytes;
 }
 
-static void drop_frames(struct hub_symbol *s)
-{
-    for (size_t kind = 0; kind < MESSAGE_COUNT; kind++)
-        for (size_t e = 0; e < ENCODING_COUNT; e++)
-            if (s->frames[kind][e])
-                frame_release(&s->frames[kind][e]);
-}
-
 void hub_free(struct hub *h)
 {
     if (!h)
@@ -52,7 +35,7 @@ void hub_free(struct hub *h)
         free(t);
     }
     for (size_t i = 0; i < h->symbol_count; i++) {
-        drop_frames(h->symbols[i]);
+        hub_drop_frames(h->symbols[i]);
         buf_free(&h->symbols[i]->body);
         free(h->symbols[i]->topics);
         free(h->symbols[i]);
@@ -69,127 +52,6 @@ void hub_free(struct hub *h)
 void hub_watch(struct hub *h, struct hub_watcher w)
 {
     h->watcher = w;
-}
-
-/* --- symbols -------------------------------------------------------------------- */
-
-static struct hub_symbol *find_symbol(const struct hub *h, struct span name,
-                                      uint32_t hash)
-{
-    struct hub_symbol *s = h->symbol_slots[hash & (h->symbol_slot_count - 1)];
-
-    while (s && !(s->hash == hash && s->name_len == name.len &&
-                  memcmp(s->name, name.at, name.len) == 0))
-        s = s->chain;
-    return s;
-}
-
-struct hub_symbol *hub_find(const struct hub *h, struct span symbol)
-{
-    return find_symbol(h, symbol, hash_name(symbol));
-}
-
-size_t hub_symbol_count(const struct hub *h)
-{
-    return h->symbol_count;
-}
-
-struct hub_symbol *hub_symbol_at(const struct hub *h, size_t index)
-{
-    return h->symbols[index];
-}
-
-static void put_symbol_in_slot(struct hub *h, struct hub_symbol *s)
-{
-    struct hub_symbol **slot = &h->symbol_slots[s->hash & (h->symbol_slot_count - 1)];
-
-    s->chain = *slot;
-    *slot = s;
-}
-
-static void grow_symbol_slots(struct hub *h)
-{
-    if (h->symbol_count < h->symbol_slot_count)
-        return;
-    free(h->symbol_slots);
-    h->symbol_slot_count *= 2;
-    h->symbol_slots = mem_zalloc(h->symbol_slot_count * sizeof(void *));
-    for (size_t i = 0; i < h->symbol_count; i++)
-        put_symbol_in_slot(h, h->symbols[i]);
-}
-
-struct hub_symbol *hub_know(struct hub *h, struct span name)
-{
-    uint32_t hash = hash_name(name);
-    struct hub_symbol *s = find_symbol(h, name, hash);
-
-    if (s)
-        return s;
-    s = mem_zalloc(sizeof *s);
-    memcpy(s->name, name.at, name.len);
-    s->name_len = (uint8_t)name.len;
-    s->hash = hash;
-    s->index = (uint32_t)h->symbol_count;
-    grow_symbol_slots(h);
-    h->symbols = grown(h->symbols, h->symbol_count, &h->symbol_cap, sizeof(void *));
-    h->symbols[h->symbol_count++] = s;
-    put_symbol_in_slot(h, s);
-    hub_topic_match(h, s);
-    return s;
-}
-
-/* --- due lists ---------------------------------------------------------------------- */
-
-void hub_set_due(struct hub *h, struct hub_subscriber *s)
-{
-    if (s->is_due)
-        return;
-    s->is_due = true;
-    h->due = grown(h->due, h->due_count, &h->due_cap, sizeof(void *));
-    h->due[h->due_count++] = s;
-}
-
-bool hub_has_due(const struct hub *h)
-{
-    return h->due_first < h->due_count;
-}
-
-struct hub_subscriber *hub_take_due(struct hub *h)
-{
-    while (h->due_first < h->due_count) {
-        struct hub_subscriber *s = h->due[h->due_first++];
-
-        if (!s)
-            continue; /* it left meanwhile */
-        s->is_due = false;
-        return s;
-    }
-    h->due_first = h->due_count = 0;
-    return NULL;
-}
-
-/* Owe this subscriber the symbol, `updates` of which happened. */
-static void mark(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,
-                 enum symbol_message kind, uint32_t updates)
-{
-    backlog_mark(&s->backlog, symbol, kind, updates, h->round);
-    hub_set_due(h, s);
-}
-
-struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind,
-                             enum encoding encoding)
-{
-    struct frame *f = encode_symbol(s, kind, encoding);
-
-    f->symbol = s;
-    s->frames[kind][encoding] = f;
-    return f;
-}
-
-static void queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f)
-{
-    backlog_queue(&s->backlog, f, h->queue_limit);
-    hub_set_due(h, s);
 }
 
 /* --- records --------------------------------------------------------------------------- */
@@ -257,11 +119,12 @@ uint64_t hub_epoch(const struct hub *h)
 
 static void set_changed(struct hub *h, struct hub_symbol *s)
 {
-    drop_frames(s);
+    hub_drop_frames(s);
     if (s->is_changed)
         return;
     s->is_changed = true;
-    h->changed = grown(h->changed, h->changed_count, &h->changed_cap, sizeof(void *));
+    h->changed =
+        hub_grown(h->changed, h->changed_count, &h->changed_cap, sizeof(void *));
     h->changed[h->changed_count++] = s;
 }
 
@@ -277,7 +140,7 @@ static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_messag
             if (!who->wants_all)
                 continue;
             as = kind == MESSAGE_QUOTE ? who->backlog.quote_as : kind;
-            queue_frame(h, who, hub_symbol_frame(s, as, who->encoding));
+            hub_queue_frame(h, who, hub_symbol_frame(s, as, who->encoding));
         }
     }
 }
@@ -309,7 +172,8 @@ void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT])
     for (struct hub_topic *t = h->topics; t; t = t->next)
         for (uint32_t k = 0; t->all_count && k < t->member_count; k++)
             if (t->members[k].who->wants_all)
-                queue_frame(h, t->members[k].who, frames[t->members[k].who->encoding]);
+                hub_queue_frame(h, t->members[k].who,
+                                frames[t->members[k].who->encoding]);
 }
 
 static void set_state(struct hub *h, struct hub_symbol *s, enum symbol_state state)
@@ -492,19 +356,13 @@ void hub_reset(struct hub *h, uint64_t epoch)
         s->is_of_old_log = s->body.len > 0;
         if (s->state == SYMBOL_LIVE)
             s->state = SYMBOL_STALE;
-        drop_frames(s);
+        hub_drop_frames(s);
     }
-}
-
-static void begin_round(struct hub *h)
-{
-    if (++h->round == 0)
-        h->round = 1;
 }
 
 void hub_fan_out(struct hub *h)
 {
-    begin_round(h);
+    hub_begin_round(h);
     for (size_t i = 0; i < h->changed_count; i++) {
         struct hub_symbol *s = h->changed[i];
         bool is_back = s->had_state && s->state == SYMBOL_LIVE && !s->last_is_state;
@@ -518,174 +376,8 @@ void hub_fan_out(struct hub *h)
 
             for (uint32_t k = 0; k < topic->member_count; k++)
                 if (!topic->members[k].who->wants_all)
-                    mark(h, topic->members[k].who, s, tag, s->updates);
+                    hub_mark(h, topic->members[k].who, s, tag, s->updates);
         }
     }
     forget_changes(h);
-}
-
-/* --- subscribers ------------------------------------------------------------------------ */
-
-bool hub_is_member(const struct hub_subscriber *s, const struct hub_topic *t)
-{
-    for (uint32_t i = 0; i < s->topic_count; i++)
-        if (s->topics[i].topic == t)
-            return true;
-    return false;
-}
-
-static void add_member(struct hub_subscriber *s, struct hub_topic *t)
-{
-    if (t->member_count == t->member_cap) {
-        t->member_cap = t->member_cap ? t->member_cap * 2 : 4;
-        t->members = mem_resize(t->members, t->member_cap * sizeof *t->members);
-    }
-    if (s->topic_count == s->topic_cap) {
-        s->topic_cap = s->topic_cap ? s->topic_cap * 2 : 1;
-        s->topics = mem_resize(s->topics, s->topic_cap * sizeof *s->topics);
-    }
-    t->members[t->member_count] = (struct hub_member){s, s->topic_count};
-    s->topics[s->topic_count++] = (struct hub_place){t, t->member_count++};
-    t->all_count += s->wants_all;
-    t->references++;
-}
-
-static void remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i)
-{
-    struct hub_place p = s->topics[i];
-    struct hub_topic *t = p.topic;
-
-    t->all_count -= s->wants_all;
-    t->members[p.place] = t->members[--t->member_count];
-    if (p.place < t->member_count)
-        t->members[p.place].who->topics[t->members[p.place].place].place = p.place;
-    s->topics[i] = s->topics[--s->topic_count];
-    if (i < s->topic_count)
-        s->topics[i].topic->members[s->topics[i].place].place = i;
-    hub_topic_release(h, t);
-}
-
-void hub_set_mode(struct hub_subscriber *s, bool wants_all)
-{
-    for (uint32_t i = 0; i < s->topic_count; i++) {
-        s->topics[i].topic->all_count -= s->wants_all;
-        s->topics[i].topic->all_count += wants_all;
-    }
-    s->wants_all = wants_all;
-}
-
-static void owe(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,
-                enum symbol_message kind)
-{
-    if (s->wants_all)
-        queue_frame(h, s, hub_symbol_frame(symbol, kind, s->encoding));
-    else
-        mark(h, s, symbol, kind, 0);
-}
-
-static int by_position(const void *a, const void *b)
-{
-    const struct hub_symbol *x = *(struct hub_symbol *const *)a,
-                            *y = *(struct hub_symbol *const *)b;
-
-    if (x->seq == y->seq) /* both of an old log */
-        return (x->index > y->index) - (x->index < y->index);
-    return x->seq > y->seq ? 1 : -1;
-}
-
-struct hub_symbol **hub_matching(struct hub *h, struct hub_topic *const *topics,
-                                 size_t topic_count, uint64_t first, uint64_t last,
-                                 size_t *count)
-{
-    bool has_prefix = false;
-    size_t most = topic_count;
-    struct hub_symbol **found;
-
-    for (size_t i = 0; i < topic_count; i++)
-        has_prefix |= topics[i]->is_prefix;
-    if (has_prefix)
-        most = h->symbol_count;
-    hub_stamp(h, topics, topic_count);
-    found = mem_alloc((most + 1) * sizeof *found);
-    *count = 0;
-    for (size_t i = 0; i < most; i++) {
-        struct hub_symbol *s =
-            has_prefix ? h->symbols[i] : hub_know(h, hub_topic_pattern(topics[i]));
-
-        if (s->body.len && s->seq >= first && s->seq <= last && hub_is_stamped(h, s))
-            found[(*count)++] = s;
-    }
-    qsort(found, *count, sizeof *found, by_position);
-    return found;
-}
-
-size_t hub_join(struct hub *h, struct hub_subscriber *s,
-                struct hub_topic *const *topics, size_t topic_count, size_t limit,
-                uint64_t since, uint64_t *before)
-{
-    struct hub_topic **fresh = mem_alloc((topic_count + 1) * sizeof *fresh);
-    struct hub_symbol **symbols;
-    size_t fresh_count = 0, all, known = 0;
-
-    for (size_t i = 0; i < topic_count; i++)
-        if (!hub_is_member(s, topics[i])) {
-            add_member(s, topics[i]);
-            fresh[fresh_count++] = topics[i];
-        }
-    begin_round(h);
-    backlog_fall_behind(
-        &s->backlog); /* what is owed already may change again before it is sent */
-    symbols = hub_matching(h, fresh, since == HUB_SINCE_NOW ? 0 : fresh_count,
-                           since ? 1 : 0, UINT64_MAX, &all);
-    for (; known < all && symbols[known]->seq <= since && since; known++)
-        owe(h, s, symbols[known], MESSAGE_STATE);
-    if (known < all && before && *before && symbols[known]->seq <= *before)
-        *before = symbols[known]->seq ? symbols[known]->seq - 1 : 0;
-    for (size_t i = known; i < all && i - known < limit; i++)
-        owe(h, s, symbols[i], MESSAGE_SNAPSHOT);
-    backlog_fall_behind(&s->backlog);
-    free(symbols);
-    free(fresh);
-    return all - known;
-}
-
-static bool is_covered(void *ctx, const struct hub_symbol *symbol)
-{
-    const struct hub_subscriber *s = ctx;
-
-    for (uint32_t i = 0; i < s->topic_count; i++)
-        if (quote_pattern_matches(hub_topic_pattern(s->topics[i].topic),
-                                  hub_name_of(symbol)))
-            return true;
-    return false;
-}
-
-bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern)
-{
-    for (uint32_t i = 0; i < s->topic_count; i++) {
-        struct span held = hub_topic_pattern(s->topics[i].topic);
-
-        if (held.len != pattern.len || memcmp(held.at, pattern.at, held.len) != 0)
-            continue;
-        remove_member(h, s, i);
-        backlog_retain(&s->backlog, is_covered, s);
-        return true;
-    }
-    return false;
-}
-
-void hub_leave_all(struct hub *h, struct hub_subscriber *s)
-{
-    while (s->topic_count)
-        remove_member(h, s, s->topic_count - 1);
-    for (size_t i = h->due_first; s->is_due && i < h->due_count; i++)
-        if (h->due[i] == s) {
-            h->due[i] = NULL;
-            break;
-        }
-    backlog_fini(&s->backlog);
-    free(s->topics);
-    s->topics = NULL;
-    s->topic_cap = 0;
-    s->is_due = false;
 }

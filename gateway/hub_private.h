@@ -1,9 +1,10 @@
-/* hub_private: what hub.c and hub_topic.c share; nobody else includes it. */
+/* hub_private: what the files of hub share; nobody else includes it. */
 #ifndef GATEWAY_HUB_PRIVATE_H
 #define GATEWAY_HUB_PRIVATE_H
 
 #include "gateway/hub.h"
 #include "shared/hash.h"
+#include "shared/mem.h"
 
 struct hub {
     uint64_t epoch, seq, applied;
@@ -32,6 +33,22 @@ static inline struct span hub_name_of(const struct hub_symbol *s)
 {
     return (struct span){s->name, s->name_len};
 }
+
+/* Room for one more in an array of `count`. */
+static inline void *hub_grown(void *array, size_t count, size_t *cap, size_t size)
+{
+    if (count < *cap)
+        return array;
+    *cap = *cap ? *cap * 2 : 16;
+    return mem_resize(array, *cap * size);
+}
+
+void hub_drop_frames(struct hub_symbol *s);
+void hub_begin_round(struct hub *h);
+/* Owe this subscriber the symbol, `updates` of which happened. */
+void hub_mark(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,
+              enum symbol_message kind, uint32_t updates);
+void hub_queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f);
 
 /* Call `each` for every topic that matches the name: itself, or one of its prefixes and '*'. */
 void hub_topic_each(const struct hub *h, struct span name,

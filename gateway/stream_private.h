@@ -1,4 +1,4 @@
-/* stream_private: what stream.c, stream_say.c and stream_resume.c share; nobody else includes it. */
+/* stream_private: what the files of stream share; nobody else includes it. */
 #ifndef GATEWAY_STREAM_PRIVATE_H
 #define GATEWAY_STREAM_PRIVATE_H
 
@@ -36,6 +36,27 @@ struct request {
         states_upto; /* it has been given the states of symbols up to this position */
     struct resume_group *group;
 };
+
+#define STREAM_ID_MAX 64
+
+/* stream.c: a request waits for its topics, or for its turn. */
+struct request *stream_request_new(struct client *c);
+/* Add a pattern; one that is none, or one too many, is rejected by name. */
+void stream_request_add(struct request *r, struct span pattern);
+void stream_submit(struct gateway *g, struct request *r);
+void stream_request_end(struct gateway *g, struct request *r); /* frees it */
+/* Named in the answer, if need be cut short. */
+void stream_reject(struct message_texts *t, enum encoding encoding,
+                   struct span pattern);
+
+/* stream_op.c: run a message, and the settings of a connection that a URL may name, too. */
+void stream_run(struct client *c, bool is_text, struct span message);
+bool stream_set_max_hz(struct client *c, struct span text);
+bool stream_set_mode(struct client *c, struct span mode);
+void stream_set_trace(struct client *c, bool is_traced);
+void stream_set_since(struct request *r, uint64_t epoch, uint64_t seq);
+/* EPOCH:SEQ, in the URL. */
+bool stream_read_since_text(struct span text, uint64_t *epoch, uint64_t *seq);
 
 /*
  * What a client in mode all missed, as far as it can be given now.  RESUME_READY: it has all that
