@@ -14,8 +14,8 @@
     X(endpoint, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,    \
       "Where everyone asks questions.")                                                  \
     X(int, PUBLISH_QUEUE, publish_queue, "1000000", 1000, 100000000, NULL,               \
-      "Records waiting for one gateway or consumer before newer ones are dropped for "   \
-      "it (it notices, and asks for them).")                                             \
+      "Records waiting for one gateway or consumer before the broker ends its "          \
+      "connection (it connects again, and asks the log for what it missed).")                                             \
     X(text, STORE, store, "memory", 6, 4000, NULL,                                       \
       "Where the log lives: sqlite:FILE (with FILE-ring beside it), which survives a "   \
       "killed broker, or memory.")                                                       \

@@ -7,6 +7,7 @@
 #include "broker/desk.h"
 #include "broker/desk_lock.h"
 #include "broker/store_file.h"
+#include "broker/publisher.h"
 #include "shared/bus.h"
 #include "shared/check.h"
 #include "shared/clock.h"
@@ -29,6 +30,7 @@ struct broker {
     struct check *check;
     const char *state; /* for --check */
     void *context, *ingest, *publish, *control;
+    struct publisher publisher; /* of publish */
     struct inlet lines, subscriptions, questions; /* of these sockets */
     struct loop_watch store_watch, lock_watch;
     struct desk desk;
@@ -43,10 +45,8 @@ static void on_wake(struct loop_watch *w, uint32_t events)
 static void publish(void *ctx, struct span topic, struct span record)
 {
     struct broker *b = ctx;
-    struct span frames[] = {topic, record};
 
-    if (bus_send(b->publish, frames, 2))
-        log_error("publish: a record could not be sent");
+    publisher_send(&b->publisher, topic, record);
     inlet_touch(&b->subscriptions);
 }
 
@@ -97,8 +97,7 @@ static void drain_subscriptions(struct broker *b)
 
 static void forward(struct broker *b, struct bus_message *m)
 {
-    if (bus_forward(b->publish, m))
-        log_error("publish: a record could not be sent");
+    publisher_forward(&b->publisher, m);
     inlet_touch(&b->subscriptions);
 }
 
@@ -180,6 +179,7 @@ static enum err open_sockets(struct broker *b)
     if (e)
         return e;
     bus_set_welcome(b->publish, SPAN(WIRE_TOPIC_WELCOME));
+    publisher_init(&b->publisher, b->publish);
     if (bus_send(b->ingest, &everything, 1) ||
         inlet_open(&b->lines, b->loop, b->ingest) ||
         inlet_open(&b->subscriptions, b->loop, b->publish) ||

@@ -127,18 +127,17 @@ static void put_patterns(struct upstream *u, struct buf *out)
         buf_addc(out, '*');
 }
 
-void upstream_ask_page(struct upstream *u, uint64_t after)
+void upstream_ask_page(struct upstream *u)
 {
     struct question *q = question_new(u, QUESTION_CATCH_UP);
     struct buf b = {0}, patterns = {0};
     msgpack_packer pk;
 
     put_patterns(u, &patterns);
-    q->after = after;
-    q->generation = u->doubts;
+    q->generation = u->resyncs;
     begin(&b, &pk, "replay", q->id, 3);
     pack_kv_text(&pk, "pattern", buf_span(&patterns));
-    pack_kv_u(&pk, "after", after);
+    pack_kv_u(&pk, "after", u->verified_seq);
     pack_kv_u(&pk, "until", u->mark_seq);
     send_control(u, &b);
     buf_free(&patterns);
@@ -219,13 +218,17 @@ void upstream_drop_mark(struct upstream *u)
     u->mark[0] = '\0';
 }
 
-/* One mark serves all topics that are new; those that come meanwhile wait for the next. */
+/*
+ * One mark serves all topics that are new; those that come meanwhile wait for the next.  A resync
+ * needs one even if there is no topic.  While the gateway catches up to one, no other is placed:
+ * the end of the catch-up must not move.
+ */
 static void place_mark(struct upstream *u)
 {
-    bool is_wanted = u->is_halted && !u->is_asked; /* even if no topic is left */
+    bool is_wanted = !u->is_verified;
 
-    if (u->mark[0] ? u->g->now - u->mark_at < MARK_MS
-                   : !u->has_new_topics && !is_wanted)
+    if (u->is_catching_up || (u->mark[0] ? u->g->now - u->mark_at < MARK_MS
+                                         : !u->has_new_topics && !is_wanted))
         return;
     u->has_new_topics = false;
     u->generation += is_wanted;
@@ -255,12 +258,10 @@ static void on_mark(struct upstream *u, struct span topic, uint64_t seq,
         return; /* somebody else's, seen through a subscription to everything */
     upstream_drop_mark(u);
     u->mark_seq = seq;
-    if (!u->heartbeat_number) /* so that the loss of the very next one is noticed */
-        u->heartbeat_number = heartbeats;
-    if (!u->has_vouched) /* what was before, snapshots say */
-        u->vouched = seq;
-    u->has_vouched = true;
-    upstream_catch_up(u);
+    if (!u->is_verified) {
+        u->heartbeat_number = heartbeats; /* those before it were not looked at */
+        upstream_catch_up(u);
+    }
     if (u->asked_upto == u->to_ask.len) {
         buf_clear(&u->to_ask);
         u->asked_upto = 0;
@@ -276,7 +277,7 @@ static void on_mark(struct upstream *u, struct span topic, uint64_t seq,
 
 void upstream_ask_more(struct upstream *u)
 {
-    while (!u->is_halted && u->asked < ASKED_MAX && u->asked_upto < u->to_ask.len) {
+    while (u->is_verified && u->asked < ASKED_MAX && u->asked_upto < u->to_ask.len) {
         const char *pattern = u->to_ask.data + u->asked_upto;
         const struct hub_topic *t = hub_topic_find(u->g->hub, span_of(pattern));
 
@@ -298,14 +299,11 @@ void upstream_set_here(struct upstream *u, bool is_here)
     if (is_here) {
         log_info("The broker is here, log epoch %016llx",
                  (unsigned long long)hub_epoch(g->hub));
-        upstream_doubt(u);
         return;
     }
     log_warning("The broker is silent: every value is stale until it is back");
     u->is_known = u->has_met = false;
-    u->heartbeat_number = 0;
-    upstream_drop_mark(u);
-    upstream_forget_held(u); /* the log has it */
+    upstream_resync(u);
     hub_go_stale(g->hub);
 }
 
@@ -317,13 +315,10 @@ void upstream_check_epoch(struct upstream *u, uint64_t epoch)
 
     if (epoch == old)
         return;
-    upstream_forget_held(u);
-    u->vouched = u->lost_seq = 0;
-    u->has_vouched = false;
-    upstream_drop_mark(u);
-    u->heartbeat_number = 0;
+    upstream_resync(u);
+    u->verified_seq = u->lost_seq = 0;
+    u->has_verified_seq = false;
     hub_reset(g->hub, epoch);
-    u->has_new_topics = true;
     if (!old)
         return;
     log_warning(
@@ -361,7 +356,7 @@ static bool check_changed(struct upstream *u, struct span body)
         log_info("%s: the record %llu never came: asking for it", s->name,
                  (unsigned long long)seq.u);
         if (hub_has_all(hub, s)) {
-            upstream_doubt(u);
+            upstream_resync(u);
             return false;
         }
         upstream_ask_snapshot(u, QUESTION_SYMBOL, s->name, 0, 0);
@@ -380,11 +375,11 @@ static void on_heartbeat(struct upstream *u, const struct wire_record *r)
             "missing",
             (unsigned long long)r->prev);
         u->gaps++;
-        upstream_doubt(u);
+        upstream_resync(u);
     } else if (check_changed(u, r->body)) {
         hub_set_seq(u->g->hub, r->seq);
         if (!hub_is_frozen(u->g->hub))
-            u->vouched = r->seq;
+            u->verified_seq = r->seq;
     }
 }
 
@@ -398,8 +393,7 @@ static void give(struct upstream *u, struct span symbol, const struct wire_recor
         figures_note(f, r);
 }
 
-static void apply(struct upstream *u, struct span symbol, struct span topic,
-                  struct span message, const struct wire_record *r)
+static void apply(struct upstream *u, struct span symbol, const struct wire_record *r)
 {
     struct hub *hub = u->g->hub;
     struct hub_symbol *s;
@@ -411,8 +405,7 @@ static void apply(struct upstream *u, struct span symbol, struct span topic,
     s = hub_find(hub, symbol);
     u->gaps++;
     if (hub_has_all(hub, s)) {
-        upstream_doubt(u);
-        upstream_hold(u, topic, message);
+        upstream_resync(u); /* the log has this record, and the one before it */
         return;
     }
     /* In merge a quote makes up for whatever came before it; a state does not. */
@@ -430,8 +423,21 @@ void upstream_take_loss(struct upstream *u, const struct wire_record *r)
     stream_lost_all(u->g, r->seq, r->body);
 }
 
-void upstream_take(struct upstream *u, struct span topic, struct span message,
-                   const struct wire_record *r)
+/* `prev` of a loss is the loss before it. */
+static void apply_loss(struct upstream *u, const struct wire_record *r)
+{
+    if (r->prev > u->lost_seq && r->prev > u->verified_seq &&
+        hub_has_anyone_in_all(u->g->hub)) {
+        log_info("the loss at position %llu never came: asking the log",
+                 (unsigned long long)r->prev);
+        u->gaps++;
+        upstream_resync(u);
+        return;
+    }
+    upstream_take_loss(u, r);
+}
+
+void upstream_apply(struct upstream *u, struct span topic, const struct wire_record *r)
 {
     struct span symbol = wire_topic_symbol(topic);
 
@@ -440,12 +446,12 @@ void upstream_take(struct upstream *u, struct span topic, struct span message,
         on_heartbeat(u, r);
         break;
     case WIRE_LOST:
-        upstream_take_loss(u, r);
+        apply_loss(u, r);
         break;
     case WIRE_QUOTE:
     case WIRE_STATE:
         if (symbol.len && !pack_check(r->body))
-            apply(u, symbol, topic, message, r);
+            apply(u, symbol, r);
         else
             u->g->figures.malformed++;
         break;
@@ -474,21 +480,19 @@ static void on_record(struct upstream *u, struct span topic, struct span message
     }
     if (r.kind == WIRE_MARK)
         on_mark(u, topic, r.seq, r.prev);
-    else if (!upstream_hold(u, topic, message))
-        upstream_take(u, topic, message, &r);
+    else
+        upstream_deliver(u, topic, message, &r);
 }
 
 /*
- * The broker says this first on every connection, before any record: what was under way on the
- * one before may never have arrived.
+ * The broker sends this first on every connection, before any record: records that were under way
+ * on the connection before may never have arrived.
  */
 static void on_welcome(struct upstream *u)
 {
-    u->heartbeat_number = 0; /* it may be another broker, counting anew */
-    if (u->connections++ && u->is_here) {
+    if (u->connections++)
         log_info("The broker's records come over a new connection");
-        upstream_doubt(u);
-    }
+    upstream_resync(u);
 }
 
 /* --- reports ---------------------------------------------------------------------- */
@@ -638,7 +642,7 @@ void upstream_tick(struct upstream *u)
     if (g->now >= q->give_up_at)
         upstream_give_up(u, q);
     upstream_ask_more(u);
-    upstream_settle(u);
+    upstream_resync_tick(u);
     if (u->is_here && u->is_known)
         gate_set_started(g->gate);
     complain_of_silence(u);

@@ -9,19 +9,27 @@
 
 /*
  * Records come on the other socket: one that is ahead of them is no news, but about to arrive,
- * unless it is from before the mark (then it was lost, and everybody told), or the symbol was
- * not followed so far, or was asked for because its last record never came.
+ * unless it is from before the mark (then the resync could not get it, and reported it), or the
+ * symbol was not followed so far, or was asked for because its last record never came.
  */
 static bool is_about_to_come(struct upstream *u, enum question_kind kind,
                              const struct hub_symbol *s, uint64_t seq)
 {
     if (seq <= s->seq)
         return false;
-    if (u->is_halted)
+    if (!u->is_verified)
         return true;
     if (kind == QUESTION_TOPIC && seq <= u->mark_seq)
         return false;
     return hub_has_all(u->g->hub, s) || (kind == QUESTION_TOPIC && s->is_synced);
+}
+
+/* All records up to the mark have come, but not this one, which a live topic covers. */
+static bool is_missing(const struct upstream *u, const struct hub_symbol *s,
+                       uint64_t seq)
+{
+    return u->is_verified && s->is_synced && seq > s->seq && seq <= u->mark_seq &&
+           hub_has_all(u->g->hub, s);
 }
 
 static void apply_quotes(struct upstream *u, enum question_kind kind,
@@ -38,6 +46,12 @@ static void apply_quotes(struct upstream *u, enum question_kind kind,
     for (uint32_t i = 0; i < list.count && wire_take_entry(&c, &e); i++) {
         struct hub_symbol *s = hub_know(hub, e.symbol);
 
+        if (is_missing(u, s, e.seq)) {
+            log_info("%s: the record %llu never came: asking the log", s->name,
+                     (unsigned long long)e.seq);
+            u->gaps++;
+            upstream_resync(u);
+        }
         if (is_about_to_come(u, kind, s, e.seq))
             continue;
         if (kind == QUESTION_SYMBOL && e.seq > s->seq)
@@ -55,10 +69,10 @@ static void on_snapshot(struct upstream *u, const struct question *q,
     if (pack_find_u(answer, "epoch", 0) != hub_epoch(u->g->hub))
         return; /* of another log: the topics start anew anyway */
     if (q->kind == QUESTION_TOPIC && (!t || t->generation != q->generation ||
-                                      t->sync != TOPIC_SYNCING || u->is_halted))
-        return; /* asked before a doubt: it will be asked again */
+                                      t->sync != TOPIC_SYNCING || !u->is_verified))
+        return; /* asked before a resync: it will be asked again */
     apply_quotes(u, q->kind, answer);
-    if (q->kind != QUESTION_TOPIC)
+    if (q->kind != QUESTION_TOPIC || !u->is_verified)
         return;
     if (next) {
         upstream_ask_snapshot(u, QUESTION_TOPIC, q->pattern, q->generation, next);
@@ -134,9 +148,8 @@ void upstream_give_up(struct upstream *u, struct question *q)
         t->sync == TOPIC_SYNCING) {
         t->sync = TOPIC_NEW;
         u->has_new_topics = true;
-    } else if (q->kind == QUESTION_CATCH_UP && u->is_halted &&
-               q->generation == u->doubts) {
-        upstream_ask_page(u, q->after);
+    } else if (q->kind == QUESTION_CATCH_UP) {
+        upstream_on_no_page(u, q);
     } else if (q->kind == QUESTION_ASK) {
         q->on_answer(u->g, q->ctx, SPAN(""));
     }

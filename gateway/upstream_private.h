@@ -23,7 +23,6 @@ struct question {
     int64_t give_up_at;                /* monotonic, ms */
     char pattern[HUB_PATTERN_MAX + 1]; /* of a topic, or a symbol */
     uint32_t generation;
-    uint64_t after; /* of a page */
     void *ctx;
     upstream_answer *on_answer;
 };
@@ -52,27 +51,27 @@ struct upstream {
     uint64_t heartbeat_number; /* the last one, 0: none of this epoch */
     uint64_t gaps;
     uint32_t connections; /* of the records' socket: welcomes seen */
-    /*
-     * Catching up (upstream_catch.c).  Everything up to `vouched` has been applied, so what may be
-     * missing lies between it and the mark that follows a doubt.
-     */
-    uint64_t vouched;
-    bool has_vouched;  /* in this epoch */
-    uint64_t mark_seq; /* of the last mark */
-    uint64_t lost_seq; /* of the last loss that was told */
-    uint32_t doubts;   /* so far */
-    /* Somebody is in mode all: records are held until the log has filled in. */
-    bool is_halted;
-    bool is_asked;       /* the first page was */
-    bool has_overflowed; /* not all could be held */
-    struct buf held;     /* [length of topic, length of record, topic, record] … */
+    /* Whether records may be applied (upstream_resync.c). */
+    bool is_verified;
+    /* Every record up to here, of the topics with a client in mode all, was applied or reported as lost:
+     * a resync asks the log for what follows. */
+    uint64_t verified_seq;
+    bool has_verified_seq; /* in this epoch */
+    uint64_t mark_seq;     /* of the last mark */
+    uint64_t lost_seq;     /* of the last loss that was reported */
+    uint32_t resyncs;      /* so far; an answer to one before is dropped */
+    bool is_catching_up;   /* the mark has come, pages of the log are asked for */
+    bool is_page_asked;    /* one of them is under way; else: */
+    int64_t page_at;       /* when the next one is asked for */
+    struct buf held;       /* [length of topic, length of record, topic, record] … */
     struct report report;
 };
 
 /* upstream.c */
 void upstream_ask_snapshot(struct upstream *u, enum question_kind kind,
                            const char *pattern, uint32_t generation, uint64_t from);
-void upstream_ask_page(struct upstream *u, uint64_t after);
+/* Of the log, after verified_seq up to mark_seq. */
+void upstream_ask_page(struct upstream *u);
 void upstream_question_end(struct upstream *u, struct question *q);
 /* The log is another one: nothing we know of positions holds. */
 void upstream_check_epoch(struct upstream *u, uint64_t epoch);
@@ -80,25 +79,26 @@ void upstream_check_epoch(struct upstream *u, uint64_t epoch);
 void upstream_drop_mark(struct upstream *u);
 void upstream_set_here(struct upstream *u, bool is_here);
 void upstream_send_report(struct upstream *u);
-/* A loss, unless it has been told already. */
+/* Report a loss, unless it was reported already. */
 void upstream_take_loss(struct upstream *u, const struct wire_record *r);
-/* A record that is not held back. */
-void upstream_take(struct upstream *u, struct span topic, struct span message,
-                   const struct wire_record *r);
+/* Apply a record to the hub; upstream_deliver decides whether that may be done. */
+void upstream_apply(struct upstream *u, struct span topic, const struct wire_record *r);
 /* Ask for the snapshots of more topics, if there are places. */
 void upstream_ask_more(struct upstream *u);
 
-/* upstream_catch.c */
-/* Records may be missing after `vouched`: synchronise all topics, and have the log fill in. */
-void upstream_doubt(struct upstream *u);
-/* The mark after a doubt has come: what is missing lies before `mark_seq`. */
+/* upstream_resync.c */
+/* Records after verified_seq may be missing: the link is unverified from here on. */
+void upstream_resync(struct upstream *u);
+/* The one way of a live record to the clients: applied, held or dropped. */
+void upstream_deliver(struct upstream *u, struct span topic, struct span message,
+                      const struct wire_record *r);
+/* The mark of a resync has come at mark_seq. */
 void upstream_catch_up(struct upstream *u);
-/* Held back; true if it was. */
-bool upstream_hold(struct upstream *u, struct span topic, struct span message);
-void upstream_forget_held(struct upstream *u);
 void upstream_on_page(struct upstream *u, const struct question *q, struct span answer);
-/* If all that was in doubt is settled, positions move on. */
-void upstream_settle(struct upstream *u);
+/* The question for a page was not answered. */
+void upstream_on_no_page(struct upstream *u, const struct question *q);
+/* Due work: the next page; and once all topics are live again positions move on. */
+void upstream_resync_tick(struct upstream *u);
 
 /* upstream_answer.c */
 void upstream_on_answer(struct upstream *u, struct span answer);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "broker/desk.h"
+#include "broker/publisher.h"
 #include "broker/store.h"
 #include "gateway/client.h"
 #include "gateway/stream.h"
@@ -163,6 +164,7 @@ static void play_feeder(void)
 static struct broker_config broker_config;
 static struct desk desk;
 static void *publisher, *ingest, *published, *subscriber; /* on inproc, if at all */
+static struct publisher out;                              /* of published */
 static uint64_t feed_epoch, forwarded;
 
 static void on_publish(void *ctx, struct span topic, struct span record)
@@ -231,6 +233,7 @@ static void open_bus(void)
     subscriber = bus_connect(context, ZMQ_SUB, "inproc://out", 20000);
     if (!ingest || !published || !publisher || !subscriber)
         fail("inproc");
+    publisher_init(&out, published);
     if (zmq_setsockopt(subscriber, ZMQ_SUBSCRIBE, "", 0) ||
         bus_send(ingest, &everything, 1))
         fail("subscriptions");
@@ -256,8 +259,10 @@ static void play_broker(void)
     struct bus_message m;
 
     while (!bus_recv(ingest, &m)) {
-        if (m.count == 2 && desk_ingest(&desk, bus_frame(&m, 0), bus_frame(&m, 1)))
-            forwarded += bus_forward(published, &m) == OK;
+        if (m.count == 2 && desk_ingest(&desk, bus_frame(&m, 0), bus_frame(&m, 1))) {
+            publisher_forward(&out, &m);
+            forwarded++;
+        }
         bus_message_close(&m);
     }
     desk_acknowledge(&desk);
@@ -339,7 +344,7 @@ static void open_gateway(void)
     g->gate = gate_new();
     gate_set_limit(g->gate, 10000, 10000);
     upstream.g = g;
-    upstream.is_here = true;
+    upstream.is_here = upstream.is_verified = true;
     g->upstream = &upstream;
     hub_reset(g->hub, EPOCH);
     hub_thaw(g->hub);
@@ -377,8 +382,7 @@ static void play_gateway(void)
         if (wire_read(record, &r, NULL))
             fail("a record");
         upstream_check_epoch(&upstream, r.epoch);
-        if (!upstream_hold(&upstream, topic, record))
-            upstream_take(&upstream, topic, record, &r);
+        upstream_deliver(&upstream, topic, record, &r);
         if ((i + 1) % per_turn)
             continue;
         hub_fan_out(gateway.hub);
