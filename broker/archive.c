@@ -273,6 +273,11 @@ bool archive_stop(struct archive *a, int64_t deadline_ms)
     return is_in_time;
 }
 
+bool archive_has_hung(const struct archive *a)
+{
+    return a->is_lost;
+}
+
 static void free_questions(struct archive *a)
 {
     while (a->first_question) {

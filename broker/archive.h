@@ -95,6 +95,8 @@ void archive_result_clear(struct archive_result *r);
  * stored.  Results can still be taken afterwards.  No-op if not started.
  */
 bool archive_stop(struct archive *a, int64_t deadline_ms);
+/* A thread did not even come back when it was interrupted: the disk does not answer. */
+bool archive_has_hung(const struct archive *a);
 void archive_free(struct archive *a); /* after archive_stop; closes the store */
 
 #endif

@@ -257,7 +257,7 @@ static void refuse(struct desk *d, struct feed *f, struct span symbol,
     static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
 
     d->refused++;
-    f->refused[why]++;
+    feed_refuse(f, why);
     log_limited(&limit, d->time.now, LOG_WARNING,
                 "feed %s: quote of %.*s refused: %s (%s), line %llu", f->name,
                 (int)symbol.len, symbol.at, quote_refusal_name(why),
@@ -311,6 +311,7 @@ static bool take_line(struct desk *d, struct feed *f, struct wire_record *r,
         return false;
     }
     f->accepted++;
+    f->accepted_at = d->time.now;
     if (is_stampable) {
         enter(d, e, f, r, topic, record);
         return true;

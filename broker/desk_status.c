@@ -44,11 +44,11 @@ static void pack_refusals(struct question *q, const struct feed *f)
 
 static void pack_feed(struct question *q, const struct feed *f)
 {
-    uint64_t refused = 0;
+    uint64_t refused = 0, row = feed_refused_in_row(f);
 
     for (size_t i = 0; i < QUOTE_REFUSAL_COUNT; i++)
         refused += f->refused[i];
-    msgpack_pack_map(&q->pk, 14);
+    msgpack_pack_map(&q->pk, 15u + !!f->accepted + !!row);
     pack_kv_text(&q->pk, "name", span_of(f->name));
     pack_kv_text(&q->pk, "host", span_of(f->host));
     pack_kv_u(&q->pk, "stored",
@@ -62,6 +62,11 @@ static void pack_feed(struct question *q, const struct feed *f)
     pack_kv_u(&q->pk, "accepted", f->accepted);
     pack_kv_u(&q->pk, "refused", refused);
     pack_refusals(q, f);
+    pack_kv_u(&q->pk, "refused_in_row", row);
+    if (row)
+        pack_kv_text(&q->pk, "refused_why", span_of(quote_refusal_name(f->row_why)));
+    if (f->accepted)
+        pack_kv_u(&q->pk, "quote_ms", (uint64_t)(q->d->time.now - f->accepted_at));
     pack_kv_u(&q->pk, "duplicates", f->duplicates);
     pack_kv_u(&q->pk, "lost", f->lost);
 }

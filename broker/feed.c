@@ -184,6 +184,19 @@ bool feed_skip(struct feed *f, uint64_t first, uint64_t last)
     return true;
 }
 
+uint64_t feed_refused_in_row(const struct feed *f)
+{
+    return f->row_accepted == f->accepted ? f->row : 0;
+}
+
+void feed_refuse(struct feed *f, enum quote_refusal why)
+{
+    f->row = feed_refused_in_row(f) + 1;
+    f->row_accepted = f->accepted;
+    f->row_why = why;
+    f->refused[why]++;
+}
+
 void feed_release(struct feed *f)
 {
     f->is_held = false;

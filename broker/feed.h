@@ -57,7 +57,11 @@ struct feed {
     uint64_t asked_for;  /* line asked for again, 0: none */
     int64_t asked_at;
     uint64_t accepted, duplicates, gaps, lost;
+    int64_t accepted_at; /* monotonic ms, of the last accepted quote; 0: none yet */
     uint64_t refused[QUOTE_REFUSAL_COUNT];
+    /* The refusals since the last accepted quote: how many (feed_refused_in_row), and why the last. */
+    uint64_t row, row_accepted; /* row counts while `accepted` is still row_accepted */
+    enum quote_refusal row_why;
     char peer[FEED_PEER_MAX]; /* its identity on control */
     size_t peer_len;
 };
@@ -112,6 +116,11 @@ enum feed_verdict feed_judge(struct feed *f, uint64_t line);
 bool feed_should_ask(struct feed *f, int64_t now);
 /* The feeder no longer has lines first…last.  False if that is not what comes next. */
 bool feed_skip(struct feed *f, uint64_t first, uint64_t last);
+
+/* A quote was refused. */
+void feed_refuse(struct feed *f, enum quote_refusal why);
+/* Quotes refused since the last one that was accepted; the last one's reason is f->row_why. */
+uint64_t feed_refused_in_row(const struct feed *f);
 
 void feed_release(struct feed *f); /* goodbye */
 /* The next feed whose lease ran out (released here), or NULL. */

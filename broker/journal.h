@@ -83,7 +83,10 @@ struct journal_identity {
  */
 MUST_CHECK enum err journal_open(const char *path, size_t bytes, struct journal **out,
                                  char error[JOURNAL_ERROR_MAX]);
-/* is_clean: everything is stored: write all to disk and remember that.  Frees; NULL is fine. */
+/*
+ * is_clean: write all to disk and remember that, so that it is trustworthy also in another boot, what
+ * is not stored yet included.  Frees; NULL is fine.
+ */
 void journal_close(struct journal *j, bool is_clean);
 
 const struct journal_identity *journal_identity(const struct journal *j);

@@ -125,7 +125,9 @@ static struct store_batch *take_batch(struct keeper *k)
 
 /* --- start --------------------------------------------------------------------------------- */
 
-static enum err store_tail(struct keeper *k, uint64_t wall_us, char *error)
+/* *stored: how many records, gaps not counted. */
+static enum err store_tail(struct keeper *k, uint64_t wall_us, uint64_t *stored,
+                           char *error)
 {
     struct store *s = archive_store(k->archive);
     uint64_t head = journal_head(k->journal);
@@ -141,6 +143,7 @@ static enum err store_tail(struct keeper *k, uint64_t wall_us, char *error)
             continue;
         b = take_batch(k);
         e = store_write(s, b, error);
+        *stored += e ? 0 : store_batch_count(b);
         store_batch_clear(b);
         k->spare = b;
         if (e)
@@ -174,6 +177,20 @@ static const char *why_new_epoch(const struct store_state *s,
     return NULL;
 }
 
+/* The ring is emptied.  What only it had belongs to the log before and is not taken over. */
+static void tell_dropped(const struct keeper *k, const struct journal_identity *ring)
+{
+    uint64_t first = journal_first(k->journal);
+
+    if (first <= ring->stored)
+        first = ring->stored + 1;
+    if (!ring->is_new && ring->next > first)
+        log_error("Positions %llu to %llu were in the ring only and are dropped: the log "
+                  "is another one (%s)",
+                  (unsigned long long)first, (unsigned long long)ring->next - 1,
+                  k->epoch_reason);
+}
+
 static enum err begin_epoch(struct keeper *k, const struct store_state *state,
                             uint64_t wall_us, char *error)
 {
@@ -190,6 +207,7 @@ static enum err begin_epoch(struct keeper *k, const struct store_state *state,
         e = store_state(s, &fresh, error);
     if (e)
         return e;
+    tell_dropped(k, ring);
     journal_begin(k->journal, epoch, fresh.store_id, first);
     k->is_new_epoch = true;
     return OK;
@@ -208,14 +226,14 @@ static enum err recover(struct keeper *k, const struct broker_config *config,
         e = begin_epoch(k, &state, wall_us, error);
     k->copied = k->epoch_reason ? journal_head(k->journal) : state.head;
     if (!e && !k->epoch_reason) {
-        uint64_t tail = journal_head(k->journal) - state.head;
+        uint64_t stored = 0;
 
         for (uint32_t i = 0; i < JOURNAL_FEEDS; i++)
             k->copied_line[i] = journal_feed(k->journal, i)->received;
-        e = store_tail(k, wall_us, error);
-        if (!e && tail)
+        e = store_tail(k, wall_us, &stored, error);
+        if (!e && stored)
             log_info("%llu records that a broker before left in the ring are stored",
-                     (unsigned long long)tail);
+                     (unsigned long long)stored);
     }
     if (!e && journal_size(k->journal) != (size_t)config->journal_bytes)
         e = journal_resize(k->journal, (size_t)config->journal_bytes, error);
@@ -458,24 +476,39 @@ static void store_rest(struct keeper *k, int64_t deadline)
     }
 }
 
+static void tell_unstored(const struct keeper *k)
+{
+    uint64_t stored = journal_stored(k->journal), first = journal_first(k->journal),
+             head = journal_head(k->journal);
+
+    if (first > stored + 1)
+        log_error("Positions %llu to %llu are lost: the ring was too small to keep them "
+                  "until they could be stored",
+                  (unsigned long long)stored + 1, (unsigned long long)first - 1);
+    else
+        first = stored + 1;
+    if (head >= first)
+        log_warning("%llu records are not stored yet: they are in FILE-ring, and a start with "
+                    "this FILE and this FILE-ring stores them",
+                    (unsigned long long)(head - first + 1));
+}
+
 bool keeper_close(struct keeper *k, int64_t deadline_ms)
 {
-    bool is_stored;
+    bool is_stored, has_hung = false;
 
     if (k->is_started) {
         store_rest(k, deadline_ms);
         archive_stop(k->archive, deadline_ms);
+        has_hung = archive_has_hung(k->archive);
         drop_answers(k);
     }
     is_stored = is_all_stored(k);
     if (!is_stored)
-        log_warning(
-            "%llu records are not stored yet: they are in the ring, and the next "
-            "start stores them",
-            (unsigned long long)(journal_head(k->journal) -
-                                 journal_stored(k->journal)));
+        tell_unstored(k);
     archive_free(k->archive);
-    journal_close(k->journal, is_stored);
+    /* What is left is synced, so that it is still there when the machine starts again. */
+    journal_close(k->journal, !has_hung);
     store_batch_free(k->filling);
     store_batch_free(k->spare);
     free(k);

@@ -1,12 +1,14 @@
 #include "gateway/pages_private.h"
 
 #include <msgpack.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/client.h"
 #include "gateway/stream.h"
 #include "gateway/upstream.h"
 #include "shared/pack.h"
+#include "shared/quote.h"
 #include "shared/version.h"
 
 #define STATE_CONNECTED 1 /* as Starlette's WebSocketState, which the old page showed */
@@ -54,12 +56,63 @@ uint64_t pages_merged(const struct gateway *g)
 
 /* --- health -------------------------------------------------------------------------- */
 
-static bool put_feed(struct buf *b, struct span feed, bool is_first, bool has_store)
+#define REFUSED_ROW 3     /* so many refusals one after the other: it is not a single bad quote */
+#define QUIET_MS 60000u /* without an accepted quote: they do not "flow" */
+
+/* What is to be said of all feeds together. */
+struct feeds_seen {
+    uint32_t count, live, refusing;
+    bool has_recent;   /* a live feed's quote was accepted within QUIET_MS */
+    char refused[160]; /* of the first that is refusing: its name and why */
+};
+
+static const char *refusal_text(struct span name)
 {
-    uint64_t silent = pack_find_u(feed, "silent_ms", 0);
+    for (size_t i = 0; i < QUOTE_REFUSAL_COUNT; i++)
+        if (span_eq(name, quote_refusal_name((enum quote_refusal)i)))
+            return quote_refusal_text((enum quote_refusal)i);
+    return "a reason that this gateway does not know";
+}
+
+/* Every quote of it is being refused. */
+static bool is_refusing(struct span feed)
+{
+    uint64_t row = pack_find_u(feed, "refused_in_row", 0);
+
+    return row >= REFUSED_ROW || (row && !pack_find_u(feed, "accepted", 0));
+}
+
+static void see_feed(struct feeds_seen *s, struct span feed)
+{
+    struct span name = pack_find_text(feed, "name"),
+                why = pack_find_text(feed, "refused_why");
+
+    s->count++;
+    if (!pack_find_bool(feed, "live", false))
+        return;
+    s->live++;
+    /* A broker of an earlier version says neither. */
+    if (pack_find_u(feed, "quote_ms", UINT64_MAX) < QUIET_MS ||
+        !pack_find(feed, "refused_in_row", &(struct pack_value){0}, NULL))
+        s->has_recent = true;
+    if (is_refusing(feed) && !s->refusing++)
+        snprintf(s->refused, sizeof s->refused, "%.*s: %s", (int)name.len, name.at,
+                 refusal_text(why));
+}
+
+static void put_feed(struct buf *b, struct span feed, bool is_first, bool has_store)
+{
+    uint64_t silent = pack_find_u(feed, "silent_ms", 0),
+             row = pack_find_u(feed, "refused_in_row", 0),
+             quote_ms = pack_find_u(feed, "quote_ms", UINT64_MAX);
     bool is_live = pack_find_bool(feed, "live", false);
     bool has_left = pack_find_bool(feed, "left", false);
+    struct span why = pack_find_text(feed, "refused_why");
+    char refusing[160];
 
+    snprintf(refusing, sizeof refusing,
+             "lines arrive, but the last %llu quotes were refused: %s",
+             (unsigned long long)row, refusal_text(why));
     buf_printf(b, "%s{\"name\":", is_first ? "" : ",");
     buf_json(b, pack_find_text(feed, "name"));
     member_text(b, "status",
@@ -67,18 +120,21 @@ static bool put_feed(struct buf *b, struct span feed, bool is_first, bool has_st
                 : has_left ? SPAN("ended")
                            : SPAN("silent"));
     member_text(b, "reason",
-                is_live    ? SPAN("lines or heartbeats arrive")
+                is_live && is_refusing(feed) ? span_of(refusing)
+                : is_live                    ? SPAN("lines or heartbeats arrive")
                 : has_left ? SPAN("it said goodbye: its symbols are stale")
                            : SPAN("no line and no heartbeat: its symbols are stale"));
     member_seconds(b, "age", silent);
+    if (quote_ms != UINT64_MAX)
+        member_seconds(b, "quote_age", quote_ms);
     member_u(b, "received", pack_find_u(feed, "received", 0));
     if (has_store)
         member_u(b, "stored", pack_find_u(feed, "stored", 0));
     member_u(b, "accepted", pack_find_u(feed, "accepted", 0));
     member_u(b, "refused", pack_find_u(feed, "refused", 0));
+    member_u(b, "refused_in_row", row);
     member_u(b, "lost", pack_find_u(feed, "lost", 0));
     buf_addc(b, '}');
-    return is_live;
 }
 
 static void put_broker(struct gateway *g, struct buf *b, struct span answer)
@@ -146,16 +202,25 @@ static void put_keeping(struct buf *b, const struct keeping *k)
 }
 
 /* Quotes that flow unstored are a worry, but no reason to take anything out of service. */
-static void put_verdict(struct buf *b, const char *ill, const struct keeping *k)
+static void put_verdict(struct buf *b, const char *ill, const struct feeds_seen *feeds,
+                        const struct keeping *k)
 {
     struct buf reason = {0};
-    bool is_degraded = !ill && k->has_store && !k->is_durable;
+    bool is_unstored = !ill && k->has_store && !k->is_durable;
+    bool is_degraded = is_unstored || (!ill && feeds->refusing);
 
-    buf_adds(&reason, ill ? ill : "quotes flow");
-    if (is_degraded) {
+    buf_adds(&reason, ill                 ? ill
+                      : feeds->has_recent ? "quotes flow"
+                                          : "feeds are live, but no quote was accepted in "
+                                            "the last 60 s");
+    if (is_unstored) {
         buf_adds(&reason, ", but are not being stored: ");
         buf_add(&reason, k->reason.at, k->reason.len);
     }
+    if (feeds->live && feeds->refusing)
+        buf_printf(&reason, "%s every quote of %u of %u live feeds is refused (%s)",
+                   ill ? ":" : is_unstored ? "; also," : ", but", feeds->refusing,
+                   feeds->live, feeds->refused);
     buf_printf(b, "{\"status\":\"%s\"",
                ill           ? "unhealthy"
                : is_degraded ? "degraded"
@@ -170,18 +235,25 @@ static void answer_health(struct gateway *g, void *ctx, struct span answer)
     struct buf feeds = {0};
     struct span c;
     struct keeping keeping = find_keeping(answer);
-    uint32_t count = pages_enter_list(answer, "feeds", &c), live = 0;
+    uint32_t count = pages_enter_list(answer, "feeds", &c);
+    struct feeds_seen seen = {0};
     const char *ill;
 
-    for (uint32_t i = 0; i < count; i++)
-        live += put_feed(&feeds, pages_take(&c), i == 0, keeping.has_store);
+    for (uint32_t i = 0; i < count; i++) {
+        struct span feed = pages_take(&c);
+
+        see_feed(&seen, feed);
+        put_feed(&feeds, feed, i == 0, keeping.has_store);
+    }
     ill = gate_is_leaving(g->gate)    ? "this gateway is draining: SIGTERM came"
           : !gate_is_started(g->gate) ? "no broker reached since the start"
           : !answer.len               ? "the broker is away: values are stale"
-          : !count                    ? "no feeder has ever said hello"
-          : !live ? "every feed is silent or has ended: values are stale"
-                  : NULL;
-    put_verdict(&q->body, ill, &keeping);
+          : !seen.count               ? "no feeder has ever said hello"
+          : !seen.live ? "every feed is silent or has ended: values are stale"
+          : seen.refusing == seen.live
+              ? "feeds are live, but the broker accepts none of their quotes"
+              : NULL;
+    put_verdict(&q->body, ill, &seen, &keeping);
     put_broker(g, &q->body, answer);
     put_keeping(&q->body, &keeping);
     buf_adds(&q->body, ",\"feeds\":[");

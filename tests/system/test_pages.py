@@ -64,7 +64,8 @@ SHAPES = {
                    "started": is_time},
         "store": {"kind": "memory", "durable": False, "reason": is_text},
         "feeds": [{"name": "story", "status": "live", "reason": is_text, "age": is_age,
-                   "received": 1, "accepted": 1, "refused": 0, "lost": 0}],
+                   "quote_age": is_age, "received": 1, "accepted": 1, "refused": 0,
+                   "refused_in_row": 0, "lost": 0}],
         "gateway": {"name": "gw-1", "version": is_text, "started": is_time,
                     "active_connections": 2, "max_connections": 7, "websocket_enabled": True,
                     "symbols": is_count},
@@ -481,6 +482,44 @@ def test_health_names_the_reason_feed_by_feed(stage):
     assert "stale" in feeds["bad"]["reason"]
     good.goodbye()
     pregon.eventually(lambda: gateway.get("/cotizaciones/health").status, lambda s: s == 503)
+
+
+def test_health_does_not_say_that_quotes_flow_while_every_quote_is_refused(stage):
+    broker, gateway = stage.play()
+    late, other = stage.feed(broker, "late"), None
+
+    def future(n):
+        for _ in range(n):
+            late.quote("X", last="1", timestamp=time.time() + 3600)
+        late.settled()
+
+    def told(status):
+        answer = gateway.get("/cotizaciones/health")
+        assert answer.status == status, answer.body
+        return answer.json()
+
+    assert told(200)["reason"] == "feeds are live, but no quote was accepted in the last 60 s"
+    future(1)
+    health = told(503)  # not one was ever accepted
+    assert health["status"] == "unhealthy" and "quotes flow" not in health["reason"]
+    assert "late: timestamp lies in the future" in health["reason"]
+    assert health["feeds"][0]["status"] == "live" and "refused" in health["feeds"][0]["reason"]
+    late.quote("X", last="1")
+    late.settled()
+    assert (told(200)["status"], told(200)["reason"]) == ("ok", "quotes flow")
+    future(2)  # some bad ones among good ones
+    assert told(200)["status"] == "ok" and told(200)["feeds"][0]["refused_in_row"] == 2
+    future(1)
+    assert told(503)["status"] == "unhealthy"
+    other = stage.feed(broker, "other")
+    other.quote("Y", last="1")
+    other.settled()
+    health = told(200)
+    assert health["status"] == "degraded"
+    assert health["reason"] == ("quotes flow, but every quote of 1 of 2 live feeds is refused "
+                                "(late: timestamp lies in the future)")
+    late.goodbye()
+    assert pregon.eventually(lambda: told(200), lambda h: h["status"] == "ok")
 
 
 # --- the store --------------------------------------------------------------------------

@@ -382,7 +382,8 @@ static void status_tells_what_there_is(void **state)
         status, "'feeds':[{'name':'sim','host':'h','stored':0,'pid':9,"
                 "'epoch':" FEED_EPOCH ",'live':true,'left':false,'silent_ms':300,"
                 "'received':2,'accepted':1,'refused':1,"
-                "'refusals':{'bad_price':1},'duplicates':1,'lost':0}]"));
+                "'refusals':{'bad_price':1},'refused_in_row':1,"
+                "'refused_why':'bad_price','quote_ms':300,'duplicates':1,'lost':0}]"));
 }
 
 static void small_questions_have_small_answers(void **state)

@@ -3,15 +3,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "broker/journal_file.h"
 #include "broker/keeper.h"
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -187,6 +190,127 @@ static void it_is_as_far_behind_as_the_oldest_record_even_if_the_ring_has_it_no_
     assert_int_equal(behind_us(WALL_US + 3000000), 0);
 }
 
+/* --- what is said of it ---------------------------------------------------------------- */
+
+static int standard_error;
+
+static void begin_listening(void)
+{
+    char file[128];
+    int fd;
+
+    snprintf(file, sizeof file, "%s/said", folder);
+    fd = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    standard_error = dup(STDERR_FILENO);
+    assert_true(fd >= 0 && standard_error >= 0);
+    assert_true(dup2(fd, STDERR_FILENO) >= 0);
+    close(fd);
+    log_init("test", "info", "text");
+}
+
+/* What was logged since begin_listening. */
+static const char *said(void)
+{
+    static char words[8192];
+    ssize_t len = pread(STDERR_FILENO, words, sizeof words - 1, 0);
+
+    assert_true(len >= 0);
+    words[len] = '\0';
+    log_init("test", "critical", "text");
+    assert_true(dup2(standard_error, STDERR_FILENO) >= 0);
+    close(standard_error);
+    return words;
+}
+
+static void assert_said(const char *words, const char *part)
+{
+    if (!strstr(words, part))
+        fail_msg("\"%s\" lacks \"%s\"", words, part);
+}
+
+static void records_that_are_stored_at_the_start_are_counted_without_the_gap(void **state)
+{
+    char part[100];
+    uint64_t first, head;
+    const char *words;
+
+    (void)state;
+    for (int i = 0; i < 5000; i++) /* the ring keeps some of them */
+        append(0, WALL_US);
+    first = journal_first(journal);
+    head = journal_head(journal);
+    assert_true(first > 2 && first < head);
+    begin_listening();
+    assert_false(keeper_close(keeper, 0));
+    words = said();
+    snprintf(part, sizeof part, "Positions 1 to %llu are lost",
+             (unsigned long long)first - 1);
+    assert_said(words, part);
+    snprintf(part, sizeof part, " %llu records are not stored yet",
+             (unsigned long long)(head - first + 1));
+    assert_said(words, part);
+
+    begin_listening();
+    start();
+    words = said();
+    snprintf(part, sizeof part, "Positions 1 to %llu could not be stored",
+             (unsigned long long)first - 1);
+    assert_said(words, part);
+    snprintf(part, sizeof part, " %llu records that a broker before left in the ring are",
+             (unsigned long long)(head - first + 1));
+    assert_said(words, part);
+}
+
+static void move_to_another_boot(void)
+{
+    static const char other[] = "00000000-0000-0000-0000-000000000000";
+    char boot[JOURNAL_FILE_BOOT_MAX] = "", file[140];
+    struct journal_layout head;
+    int fd;
+
+    snprintf(file, sizeof file, "%s-ring", path);
+    fd = open(file, O_RDWR);
+    assert_int_equal(pread(fd, &head, sizeof head, 0), sizeof head);
+    journal_file_boot(boot);
+    assert_memory_equal(head.boot, boot, sizeof boot);
+    assert_int_equal(pwrite(fd, other, sizeof other,
+                            (off_t)offsetof(struct journal_layout, boot)),
+                     sizeof other);
+    close(fd);
+}
+
+static void what_was_not_stored_at_the_end_is_stored_after_a_reboot(void **state)
+{
+    uint64_t epoch = keeper_epoch(keeper);
+    struct keeper_status s;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        append(0, WALL_US);
+    assert_false(keeper_close(keeper, 0));
+    move_to_another_boot();
+    start();
+    assert_false(keeper_is_new_epoch(keeper));
+    assert_int_equal(keeper_epoch(keeper), epoch);
+    keeper_status(keeper, WALL_US, &s);
+    assert_int_equal(s.stored, 5);
+}
+
+static void what_a_new_log_does_not_take_over_is_named(void **state)
+{
+    (void)state;
+    append(0, WALL_US);
+    store_all();
+    append(0, WALL_US);
+    append(0, WALL_US);
+    assert_false(keeper_close(keeper, 0));
+    assert_int_equal(remove(path), 0);
+    begin_listening();
+    start();
+    assert_said(said(), "Positions 2 to 3 were in the ring only and are dropped: the log is "
+                        "another one (store_deleted)");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -195,6 +319,9 @@ int main(void)
         TEST(what_a_killed_broker_left_counts_as_stored_once_it_is),
         TEST(
             it_is_as_far_behind_as_the_oldest_record_even_if_the_ring_has_it_no_longer),
+        TEST(records_that_are_stored_at_the_start_are_counted_without_the_gap),
+        TEST(what_was_not_stored_at_the_end_is_stored_after_a_reboot),
+        TEST(what_a_new_log_does_not_take_over_is_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
