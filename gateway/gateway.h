@@ -52,6 +52,7 @@ struct gateway {
     struct request **requests_end; /* where the next one goes, if there is one before it */
     struct request **submit_at; /* where a message that is run now puts its request */
     uint32_t settle_round;
+    bool has_spare_work; /* names to forget: a slice in every turn */
     struct resume_group *resumes; /* what clients that came back want of the broker */
 
     struct figures figures;

@@ -12,7 +12,9 @@ struct hub *hub_new(size_t queue_limit)
     struct hub *h = mem_zalloc(sizeof *h);
 
     h->queue_limit = queue_limit;
-    h->symbol_slot_count = h->topic_slot_count = 1024;
+    h->symbol_slot_count = h->topic_slot_count = HUB_SLOTS_MIN;
+    h->matching = 1;
+    h->index = prefix_index_new();
     h->symbol_slots = mem_zalloc(h->symbol_slot_count * sizeof(void *));
     h->topic_slots = mem_zalloc(h->topic_slot_count * sizeof(void *));
     return h;
@@ -34,13 +36,12 @@ void hub_free(struct hub *h)
         free(t->members);
         free(t);
     }
-    for (size_t i = 0; i < h->symbol_count; i++) {
-        hub_drop_frames(h->symbols[i]);
-        buf_free(&h->symbols[i]->body);
-        free(h->symbols[i]->topics);
-        free(h->symbols[i]);
-    }
     window_free(h->window);
+    for (size_t i = 0; i < h->symbol_end; i++)
+        if (h->symbols[i])
+            hub_symbol_free(h->symbols[i]);
+    prefix_index_free(h->index);
+    free(h->free_indexes);
     free(h->symbols);
     free(h->symbol_slots);
     free(h->topic_slots);
@@ -108,8 +109,14 @@ void hub_break_window(struct hub *h, uint64_t floor)
 
 static void keep(struct hub *h, const struct window_record *r)
 {
-    if (h->window && (!r->symbol || r->symbol->topic_count))
-        window_add(h->window, r);
+    if (!h->window)
+        return;
+    if (r->symbol) {
+        hub_match(h, r->symbol);
+        if (!r->symbol->topic_count)
+            return;
+    }
+    window_add(h->window, r);
 }
 
 uint64_t hub_epoch(const struct hub *h)
@@ -130,6 +137,7 @@ static void set_changed(struct hub *h, struct hub_symbol *s)
 
 static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_message kind)
 {
+    hub_match(h, s);
     for (uint32_t i = 0; i < s->topic_count; i++) {
         struct hub_topic *t = s->topics[i];
 
@@ -150,9 +158,9 @@ bool hub_topic_has_all(const struct hub_topic *t)
     return t->all_count > 0;
 }
 
-bool hub_has_all(const struct hub *h, const struct hub_symbol *s)
+bool hub_has_all(const struct hub *h, struct hub_symbol *s)
 {
-    (void)h;
+    hub_match(h, s);
     for (uint32_t i = 0; i < s->topic_count; i++)
         if (hub_topic_has_all(s->topics[i]))
             return true;
@@ -184,10 +192,11 @@ static void set_state(struct hub *h, struct hub_symbol *s, enum symbol_state sta
 }
 
 /* Up to which position it is known: its last record, or what its topics' snapshots covered. */
-static uint64_t known_upto(const struct hub_symbol *s)
+static uint64_t known_upto(const struct hub *h, struct hub_symbol *s)
 {
     uint64_t upto = s->seq;
 
+    hub_match(h, s);
     for (uint32_t i = 0; !s->seq && i < s->topic_count; i++)
         if (s->topics[i]->sync == TOPIC_LIVE && s->topics[i]->synced_seq > upto)
             upto = s->topics[i]->synced_seq;
@@ -196,11 +205,13 @@ static uint64_t known_upto(const struct hub_symbol *s)
 
 bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r)
 {
-    const struct hub_symbol *s = hub_know(h, symbol);
+    struct hub_symbol *s = hub_know(h, symbol);
 
-    if (s->seq && r->prev > s->seq && hub_has_all(h, s))
+    if (r->prev <= s->seq)
+        return false;
+    if (s->seq && hub_has_all(h, s))
         return true;
-    return s->is_synced && r->prev > known_upto(s);
+    return hub_is_synced(h, s) && r->prev > known_upto(h, s);
 }
 
 void hub_apply_lost(struct hub *h, uint64_t seq, struct span body)
@@ -302,8 +313,6 @@ static void restart_topics(struct hub *h)
         t->sync = TOPIC_NEW;
         t->generation = 0;
     }
-    for (size_t i = 0; i < h->symbol_count; i++)
-        h->symbols[i]->is_synced = false;
 }
 
 void hub_resync(struct hub *h)
@@ -314,10 +323,10 @@ void hub_resync(struct hub *h)
 void hub_go_stale(struct hub *h)
 {
     restart_topics(h);
-    for (size_t i = 0; i < h->symbol_count; i++) {
+    for (size_t i = 0; i < h->symbol_end; i++) {
         struct hub_symbol *s = h->symbols[i];
 
-        if (s->state != SYMBOL_LIVE)
+        if (!s || s->state != SYMBOL_LIVE)
             continue;
         set_state(h, s, SYMBOL_STALE);
         queue_to_all(h, s, MESSAGE_STATE);
@@ -348,9 +357,11 @@ void hub_reset(struct hub *h, uint64_t epoch)
         for (uint32_t k = 0; k < t->member_count; k++)
             backlog_fini(&t->members[k].who->backlog);
     }
-    for (size_t i = 0; i < h->symbol_count; i++) {
+    for (size_t i = 0; i < h->symbol_end; i++) {
         struct hub_symbol *s = h->symbols[i];
 
+        if (!s)
+            continue;
         s->seq = s->prev = s->body_seq = 0;
         s->last_is_state = false;
         s->is_of_old_log = s->body.len > 0;
@@ -358,6 +369,8 @@ void hub_reset(struct hub *h, uint64_t epoch)
             s->state = SYMBOL_STALE;
         hub_drop_frames(s);
     }
+    h->may_forget = true; /* what no feed supplies to the new log */
+    h->forget_at = 0;
 }
 
 void hub_fan_out(struct hub *h)
@@ -371,6 +384,7 @@ void hub_fan_out(struct hub *h)
                                   : s->had_state                 ? MESSAGE_STATE
                                                                  : MESSAGE_QUOTE;
 
+        hub_match(h, s);
         for (uint32_t t = 0; t < s->topic_count; t++) {
             struct hub_topic *topic = s->topics[t];
 

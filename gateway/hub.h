@@ -31,7 +31,6 @@ struct hub_symbol {
     uint8_t name_len;
     uint32_t index;
     enum symbol_state state;
-    bool is_synced;     /* a live topic covers it: `seq` is complete */
     bool last_is_state; /* its last record was a state, not a quote */
     uint64_t seq, prev; /* of its last record */
     uint64_t sent_us, accepted_us, received_us; /* of it, 0: not known */
@@ -39,8 +38,10 @@ struct hub_symbol {
     uint64_t body_seq; /* position of that quote */
     /* private to the hub */
     struct frame *frames[MESSAGE_COUNT][ENCODING_COUNT];
-    struct hub_topic **topics;
+    struct hub_topic **topics; /* those that match it, if `matching` is the hub's */
     uint32_t topic_count, topic_cap;
+    uint64_t matching;
+    uint32_t holds;            /* records of windows that point to it */
     uint32_t updates;          /* quotes in this turn */
     bool is_changed;           /* on the list of changed ones */
     bool had_quote, had_state; /* in this turn */
@@ -81,6 +82,8 @@ struct hub_topic {
     uint32_t member_count, member_cap;
     uint32_t all_count; /* of them in mode all */
     uint32_t hash;
+    bool is_idle; /* on the list of those that may be removed */
+    struct hub_topic *next_idle;
     struct hub_topic *chain;
     struct hub_topic *next, **link; /* all topics */
 };
@@ -169,7 +172,7 @@ void hub_set_due(struct hub *h, struct hub_subscriber *s);
 bool hub_is_pattern(struct span pattern);
 /* Find or make; holds a reference for the caller. */
 struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern);
-/* Let go; the last reference removes the topic: `removed` (may be NULL) gets its pattern. */
+/* Let go.  Without a reference a topic stays until hub_tidy removes it. */
 void hub_topic_release(struct hub *h, struct hub_topic *t);
 /* Its last snapshot page, taken at `seq`, was applied: → TOPIC_LIVE. */
 void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq);
@@ -217,7 +220,7 @@ void hub_leave_all(struct hub *h,
 /* Queue a frame to everyone in mode all, in order (losses). */
 void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT]);
 /* Is anyone in mode all subscribed to this symbol; to anything? */
-bool hub_has_all(const struct hub *h, const struct hub_symbol *symbol);
+bool hub_has_all(const struct hub *h, struct hub_symbol *symbol);
 bool hub_topic_has_all(const struct hub_topic *t);
 bool hub_has_anyone_in_all(const struct hub *h);
 
@@ -241,8 +244,22 @@ bool hub_is_covered(const struct hub *h, struct span symbol);   /* by a live top
 bool hub_is_wanted(const struct hub *h, struct span symbol);    /* by any topic */
 /* Name a set of topics; then ask whether a symbol is matched by one of them. */
 void hub_stamp(struct hub *h, struct hub_topic *const *topics, size_t count);
-bool hub_is_stamped(const struct hub *h, const struct hub_symbol *symbol);
-size_t hub_symbol_count(const struct hub *h);
-struct hub_symbol *hub_symbol_at(const struct hub *h, size_t index);
+bool hub_is_stamped(const struct hub *h, struct hub_symbol *symbol);
+/* Is it covered by a live topic: is its `seq` complete? */
+bool hub_is_synced(const struct hub *h, struct hub_symbol *symbol);
+size_t hub_symbol_count(const struct hub *h); /* known */
+/* Indexes are below this; a symbol has its index as long as it is known. */
+size_t hub_symbol_end(const struct hub *h);
+struct hub_symbol *hub_symbol_at(const struct hub *h, size_t index); /* NULL: none */
+/* The symbols known, by name; the owner is the symbol. */
+const struct prefix_index *hub_index(const struct hub *h);
+
+/*
+ * Remove at most `most` topics that nobody holds, and look whether four times as many symbols are
+ * still wanted.  A symbol is forgotten when no topic matches it, no feed of this log has supplied it and
+ * no window points to it: the number of names kept is bounded by what clients hold and
+ * the broker knows.  Once per turn, after hub_fan_out; true: there is more to do.
+ */
+bool hub_tidy(struct hub *h, size_t most);
 
 #endif

@@ -124,29 +124,64 @@ static int by_position(const void *a, const void *b)
     return x->seq > y->seq ? 1 : -1;
 }
 
+/* In ascending order of their bytes, so that a prefix comes right before what begins with it. */
+static int by_pattern(const void *a, const void *b)
+{
+    const struct hub_topic *x = *(struct hub_topic *const *)a,
+                           *y = *(struct hub_topic *const *)b;
+    size_t x_len = (size_t)x->pattern_len - x->is_prefix,
+           y_len = (size_t)y->pattern_len - y->is_prefix;
+    int order = memcmp(x->pattern, y->pattern, x_len < y_len ? x_len : y_len);
+
+    return order            ? order
+           : x_len != y_len ? (x_len > y_len) - (x_len < y_len)
+                            : y->is_prefix - x->is_prefix;
+}
+
+static void add_found(struct hub_symbol ***found, size_t *count, size_t *cap,
+                      struct hub_symbol *s, uint64_t first, uint64_t last)
+{
+    if (!s->body.len || s->seq < first || s->seq > last)
+        return;
+    *found = hub_grown(*found, *count, cap, sizeof(void *));
+    (*found)[(*count)++] = s;
+}
+
 struct hub_symbol **hub_matching(struct hub *h, struct hub_topic *const *topics,
                                  size_t topic_count, uint64_t first, uint64_t last,
                                  size_t *count)
 {
-    bool has_prefix = false;
-    size_t most = topic_count;
-    struct hub_symbol **found;
+    struct hub_topic **sorted = mem_alloc((topic_count + 1) * sizeof *sorted);
+    const struct hub_topic *cover = NULL; /* the last prefix that was looked up */
+    struct hub_symbol **found = NULL, *s;
+    size_t cap = 0;
 
-    for (size_t i = 0; i < topic_count; i++)
-        has_prefix |= topics[i]->is_prefix;
-    if (has_prefix)
-        most = h->symbol_count;
-    hub_stamp(h, topics, topic_count);
-    found = mem_alloc((most + 1) * sizeof *found);
+    if (topic_count)
+        memcpy(sorted, topics, topic_count * sizeof *sorted);
+    qsort(sorted, topic_count, sizeof *sorted, by_pattern);
     *count = 0;
-    for (size_t i = 0; i < most; i++) {
-        struct hub_symbol *s =
-            has_prefix ? h->symbols[i] : hub_know(h, hub_topic_pattern(topics[i]));
+    for (size_t i = 0; i < topic_count; i++) {
+        struct span pattern = hub_topic_pattern(sorted[i]);
 
-        if (s->body.len && s->seq >= first && s->seq <= last && hub_is_stamped(h, s))
-            found[(*count)++] = s;
+        if (i && sorted[i] == sorted[i - 1])
+            continue;
+        if (cover && quote_pattern_matches(hub_topic_pattern(cover), pattern))
+            continue;
+        if (sorted[i]->is_prefix) {
+            struct prefix_walk w;
+
+            cover = sorted[i];
+            pattern.len--;
+            w = prefix_index_walk(h->index, pattern);
+            while ((s = prefix_walk_next(&w)))
+                add_found(&found, count, &cap, s, first, last);
+        } else if ((s = hub_find(h, pattern))) {
+            add_found(&found, count, &cap, s, first, last);
+        }
     }
-    qsort(found, *count, sizeof *found, by_position);
+    free(sorted);
+    if (*count)
+        qsort(found, *count, sizeof *found, by_position);
     return found;
 }
 

@@ -5,6 +5,9 @@
 #include "gateway/hub.h"
 #include "shared/hash.h"
 #include "shared/mem.h"
+#include "shared/prefix_index.h"
+
+#define HUB_SLOTS_MIN 1024 /* of a hash table; a power of two */
 
 struct hub {
     uint64_t epoch, seq, applied;
@@ -13,13 +16,25 @@ struct hub {
     struct window *window;
     uint32_t stamp;
     size_t queue_limit;
-    struct hub_symbol **symbols; /* by index */
-    size_t symbol_count, symbol_cap;
+    struct hub_symbol **symbols; /* by index; NULL: free */
+    size_t symbol_count;         /* known */
+    size_t symbol_end, symbol_cap;
+    uint32_t *free_indexes;
+    size_t free_index_count, free_index_cap;
+    struct prefix_index *index; /* of symbols */
+    /* A topic has gone: some symbols may be unwanted; again: since the pass began. */
+    bool may_forget, may_forget_again;
+    size_t forget_at;
+    size_t
+        dirty_count; /* subscribers whose backlog may name symbols that they have left */
     struct hub_symbol **symbol_slots;
     size_t symbol_slot_count; /* powers of two */
     struct hub_topic **topic_slots;
     size_t topic_slot_count, topic_count;
     struct hub_topic *topics; /* all */
+    struct hub_topic *idle;   /* released; some of them may be held again */
+    uint32_t prefix_lengths[HUB_PATTERN_MAX]; /* how many prefixes of each length */
+    uint64_t matching; /* counts the changes of the set of topics */
     struct hub_symbol **changed;
     size_t changed_count, changed_cap;
     struct hub_subscriber **due;
@@ -50,10 +65,19 @@ void hub_mark(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol
               enum symbol_message kind, uint32_t updates);
 void hub_queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f);
 
-/* Call `each` for every topic that matches the name: itself, or one of its prefixes and '*'. */
-void hub_topic_each(const struct hub *h, struct span name,
-                    void (*each)(void *ctx, struct hub_topic *t), void *ctx);
-/* A symbol has just become known: join it to the topics that match it. */
-void hub_topic_match(struct hub *h, struct hub_symbol *s);
+void hub_symbol_free(struct hub_symbol *s);
+/* Look at `most` symbols, forget those that nobody wants and no feed supplies.  true: go on. */
+bool hub_forget_some(struct hub *h, size_t most);
+
+/*
+ * The topics that match a symbol are looked up when they are needed: call this before reading
+ * s->topics.  So making or removing a topic costs the same however many symbols it matches.
+ */
+void hub_match_anew(const struct hub *h, struct hub_symbol *s);
+static inline void hub_match(const struct hub *h, struct hub_symbol *s)
+{
+    if (s->matching != h->matching)
+        hub_match_anew(h, s);
+}
 
 #endif

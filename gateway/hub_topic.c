@@ -35,73 +35,92 @@ struct hub_topic *hub_topic_find(const struct hub *h, struct span pattern)
     return find_topic(h, pattern, hash_name(pattern));
 }
 
-static void symbol_add_topic(struct hub_symbol *s, struct hub_topic *t)
+/* Call `each` for every topic that matches the name, until it returns false. */
+static void each_topic(const struct hub *h, struct span name,
+                       bool (*each)(void *ctx, struct hub_topic *t), void *ctx)
 {
-    if (s->topic_count == s->topic_cap) {
-        s->topic_cap = s->topic_cap ? s->topic_cap * 2 : 2;
-        s->topics = mem_resize(s->topics, s->topic_cap * sizeof(void *));
-    }
-    s->topics[s->topic_count++] = t;
-    if (t->sync == TOPIC_LIVE)
-        s->is_synced = true;
-}
+    uint64_t hash = HASH_BEGIN;
 
-static void symbol_refresh_synced(struct hub_symbol *s)
-{
-    s->is_synced = false;
-    for (uint32_t i = 0; i < s->topic_count; i++)
-        s->is_synced |= s->topics[i]->sync == TOPIC_LIVE;
-}
-
-static void symbol_remove_topic(struct hub_symbol *s, const struct hub_topic *t)
-{
-    for (uint32_t i = 0; i < s->topic_count; i++)
-        if (s->topics[i] == t) {
-            s->topics[i] = s->topics[--s->topic_count];
-            break;
-        }
-    symbol_refresh_synced(s);
-}
-
-void hub_topic_each(const struct hub *h, struct span name,
-                    void (*each)(void *ctx, struct hub_topic *t), void *ctx)
-{
-    char pattern[HUB_PATTERN_MAX + 1];
-    struct hub_topic *t = hub_topic_find(h, name);
-
-    if (t)
-        each(ctx, t);
+    if (name.len > QUOTE_SYMBOL_MAX)
+        return;
     for (size_t len = 0; len <= name.len; len++) {
-        memcpy(pattern, name.at, len);
-        pattern[len] = '*';
-        t = hub_topic_find(h, (struct span){pattern, len + 1});
+        if (h->prefix_lengths[len]) {
+            uint32_t hashed = hash_end(hash_byte(hash, '*'));
+            struct hub_topic *t = h->topic_slots[hashed & (h->topic_slot_count - 1)];
+
+            while (t &&
+                   !(t->hash == hashed && t->is_prefix && t->pattern_len == len + 1 &&
+                     memcmp(t->pattern, name.at, len) == 0))
+                t = t->chain;
+            if (t && !each(ctx, t))
+                return;
+        }
+        if (len < name.len)
+            hash = hash_byte(hash, name.at[len]);
+    }
+    if (h->topic_count) {
+        struct hub_topic *t = find_topic(h, name, hash_end(hash));
+
         if (t)
             each(ctx, t);
     }
 }
 
-static void add_to_symbol(void *ctx, struct hub_topic *t)
+static bool add_to_symbol(void *ctx, struct hub_topic *t)
 {
-    symbol_add_topic(ctx, t);
+    struct hub_symbol *s = ctx;
+
+    if (s->topic_count == s->topic_cap) {
+        s->topic_cap = s->topic_cap ? s->topic_cap * 2 : 2;
+        s->topics = mem_resize(s->topics, s->topic_cap * sizeof(void *));
+    }
+    s->topics[s->topic_count++] = t;
+    return true;
 }
 
-void hub_topic_match(struct hub *h, struct hub_symbol *s)
+void hub_match_anew(const struct hub *h, struct hub_symbol *s)
 {
-    hub_topic_each(h, hub_name_of(s), add_to_symbol, s);
+    s->topic_count = 0;
+    each_topic(h, hub_name_of(s), add_to_symbol, s);
+    s->matching = h->matching;
 }
 
-static void set_true(void *ctx, struct hub_topic *t)
+static bool set_true(void *ctx, struct hub_topic *t)
 {
     (void)t;
     *(bool *)ctx = true;
+    return false;
 }
 
 bool hub_is_wanted(const struct hub *h, struct span symbol)
 {
     bool is_wanted = false;
 
-    hub_topic_each(h, symbol, set_true, &is_wanted);
+    each_topic(h, symbol, set_true, &is_wanted);
     return is_wanted;
+}
+
+static bool set_true_if_live(void *ctx, struct hub_topic *t)
+{
+    *(bool *)ctx = t->sync == TOPIC_LIVE;
+    return !*(bool *)ctx;
+}
+
+bool hub_is_covered(const struct hub *h, struct span symbol)
+{
+    bool is_covered = false;
+
+    each_topic(h, symbol, set_true_if_live, &is_covered);
+    return is_covered;
+}
+
+bool hub_is_synced(const struct hub *h, struct hub_symbol *s)
+{
+    hub_match(h, s);
+    for (uint32_t i = 0; i < s->topic_count; i++)
+        if (s->topics[i]->sync == TOPIC_LIVE)
+            return true;
+    return false;
 }
 
 void hub_stamp(struct hub *h, struct hub_topic *const *topics, size_t count)
@@ -111,8 +130,9 @@ void hub_stamp(struct hub *h, struct hub_topic *const *topics, size_t count)
         topics[i]->stamp = h->stamp;
 }
 
-bool hub_is_stamped(const struct hub *h, const struct hub_symbol *symbol)
+bool hub_is_stamped(const struct hub *h, struct hub_symbol *symbol)
 {
+    hub_match(h, symbol);
     for (uint32_t i = 0; i < symbol->topic_count; i++)
         if (symbol->topics[i]->stamp == h->stamp)
             return true;
@@ -133,47 +153,13 @@ static void put_topic_in_slot(struct hub *h, struct hub_topic *t)
     *slot = t;
 }
 
-static void grow_topic_slots(struct hub *h)
+static void resize_topic_slots(struct hub *h, size_t count)
 {
-    if (h->topic_count < h->topic_slot_count)
-        return;
     free(h->topic_slots);
-    h->topic_slot_count *= 2;
-    h->topic_slots = mem_zalloc(h->topic_slot_count * sizeof(void *));
+    h->topic_slot_count = count;
+    h->topic_slots = mem_zalloc(count * sizeof(void *));
     for (struct hub_topic *t = h->topics; t; t = t->next)
         put_topic_in_slot(h, t);
-}
-
-/* Call `each` for every known symbol the topic matches. */
-static void each_match(struct hub *h, struct hub_topic *t,
-                       void (*each)(struct hub_symbol *s, struct hub_topic *t))
-{
-    if (!t->is_prefix) {
-        struct hub_symbol *s = hub_find(h, hub_topic_pattern(t));
-
-        if (s)
-            each(s, t);
-        return;
-    }
-    for (size_t i = 0; i < h->symbol_count; i++)
-        if (quote_pattern_matches(hub_topic_pattern(t), hub_name_of(h->symbols[i])))
-            each(h->symbols[i], t);
-}
-
-static void match_add(struct hub_symbol *s, struct hub_topic *t)
-{
-    symbol_add_topic(s, t);
-}
-
-static void match_remove(struct hub_symbol *s, struct hub_topic *t)
-{
-    symbol_remove_topic(s, t);
-}
-
-static void match_refresh(struct hub_symbol *s, struct hub_topic *t)
-{
-    (void)t;
-    symbol_refresh_synced(s);
 }
 
 struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern)
@@ -191,15 +177,18 @@ struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern)
     t->is_prefix = pattern.at[pattern.len - 1] == '*';
     t->hash = hash;
     t->references = 1;
-    grow_topic_slots(h);
+    if (h->topic_count >= h->topic_slot_count)
+        resize_topic_slots(h, h->topic_slot_count * 2);
     put_topic_in_slot(h, t);
     h->topic_count++;
+    if (t->is_prefix)
+        h->prefix_lengths[t->pattern_len - 1]++;
+    h->matching++;
     t->next = h->topics;
     t->link = &h->topics;
     if (t->next)
         t->next->link = &t->next;
     h->topics = t;
-    each_match(h, t, match_add);
     if (h->watcher.on_topic_new)
         h->watcher.on_topic_new(h->watcher.ctx, t);
     return t;
@@ -207,14 +196,20 @@ struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern)
 
 void hub_topic_release(struct hub *h, struct hub_topic *t)
 {
+    if (--t->references || t->is_idle)
+        return;
+    t->is_idle = true;
+    t->next_idle = h->idle;
+    h->idle = t;
+}
+
+static void remove_topic(struct hub *h, struct hub_topic *t)
+{
     struct hub_topic **slot = &h->topic_slots[t->hash & (h->topic_slot_count - 1)];
 
-    if (--t->references)
-        return;
     if (h->watcher.on_topic_gone)
         h->watcher.on_topic_gone(h->watcher.ctx, t);
     end_doubt(h, t);
-    each_match(h, t, match_remove);
     while (*slot != t)
         slot = &(*slot)->chain;
     *slot = t->chain;
@@ -222,8 +217,35 @@ void hub_topic_release(struct hub *h, struct hub_topic *t)
     if (t->next)
         t->next->link = t->link;
     h->topic_count--;
+    if (t->is_prefix)
+        h->prefix_lengths[t->pattern_len - 1]--;
+    h->matching++;
     free(t->members);
     free(t);
+}
+
+bool hub_tidy(struct hub *h, size_t most)
+{
+    bool has_removed = false;
+
+    for (size_t i = 0; i < most && h->idle; i++) {
+        struct hub_topic *t = h->idle;
+
+        h->idle = t->next_idle;
+        t->is_idle = false;
+        if (t->references)
+            continue; /* held again */
+        remove_topic(h, t);
+        has_removed = true;
+    }
+    if (has_removed) {
+        h->may_forget_again |= h->may_forget && h->forget_at;
+        h->may_forget = true;
+        if (h->topic_slot_count > HUB_SLOTS_MIN &&
+            h->topic_count < h->topic_slot_count / 4)
+            resize_topic_slots(h, h->topic_slot_count / 2);
+    }
+    return hub_forget_some(h, most * 4) || h->idle;
 }
 
 void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq)
@@ -231,19 +253,9 @@ void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq)
     t->sync = TOPIC_LIVE;
     t->synced_seq = seq;
     end_doubt(h, t);
-    each_match(h, t, match_refresh);
 }
 
 struct hub_topic *hub_topic_first(const struct hub *h)
 {
     return h->topics;
-}
-
-bool hub_is_covered(const struct hub *h, struct span symbol)
-{
-    for (const struct hub_topic *t = h->topics; t; t = t->next)
-        if (t->sync == TOPIC_LIVE &&
-            quote_pattern_matches(hub_topic_pattern(t), symbol))
-            return true;
-    return false;
 }

@@ -24,7 +24,9 @@
 #define READY_MS 2000     /* the ready line waits so long for a broker to be there */
 #define HTTP_STOP_MS 1000 /* civetweb may take so long beyond the deadline */
 #define COME_BACK_MS 500  /* before it nobody is asked to */
-#define FLUSH_SLICE 4096  /* clients flushed between looks at the sockets */
+#define SPARE_MS 1    /* the loop rests so long between slices of what is not urgent */
+#define TIDY_SLICE 64 /* topics removed in a turn */
+#define FLUSH_SLICE 4096 /* clients flushed between looks at the sockets */
 
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
@@ -95,6 +97,7 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     if (g->figures.pending && !hub_has_due(g->hub))
         figures_served(&g->figures, clock_wall_us());
     client_reap(g);
+    g->has_spare_work = hub_tidy(g->hub, TIDY_SLICE);
     return hub_has_due(g->hub) || upstream_has_input(g->upstream) || stream_has_more(g);
 }
 
@@ -106,6 +109,8 @@ static int64_t next_wait(const struct gateway *g, bool more, int64_t sweep_at)
         return 0;
     if (g->deferred_count && wait > DEFER_MS)
         wait = DEFER_MS;
+    if (g->has_spare_work && wait > SPARE_MS)
+        wait = SPARE_MS;
     return wait > 0 ? wait : 0;
 }
 

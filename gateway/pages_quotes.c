@@ -72,10 +72,10 @@ void pages_answer_quotes(struct gateway *g, void *ctx, struct span answer)
                    pack_find_u(answer, "next", NO_NEXT));
         return;
     }
-    for (; i < hub_symbol_count(g->hub) && put < q->limit; i++) {
+    for (; i < hub_symbol_end(g->hub) && put < q->limit; i++) {
         const struct hub_symbol *s = hub_symbol_at(g->hub, i);
 
-        if (!s->body.len ||
+        if (!s || !s->body.len ||
             !quote_patterns_match(pattern, (struct span){s->name, s->name_len}))
             continue;
         if (put++)
@@ -83,7 +83,7 @@ void pages_answer_quotes(struct gateway *g, void *ctx, struct span answer)
         put_own_quote(&q->body, s);
     }
     end_quotes(g, q, answer, hub_symbol_count(g->hub),
-               i < hub_symbol_count(g->hub) ? i : NO_NEXT);
+               i < hub_symbol_end(g->hub) ? i : NO_NEXT);
 }
 
 void pages_answer_quote(struct gateway *g, void *ctx, struct span answer)

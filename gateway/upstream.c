@@ -348,7 +348,8 @@ static bool check_changed(struct upstream *u, struct span body)
             !quote_is_symbol(symbol.text))
             return false;
         s = hub_find(hub, symbol.text);
-        if (s ? !s->is_synced || s->seq >= seq.u : !hub_is_covered(hub, symbol.text))
+        if (s ? !hub_is_synced(hub, s) || s->seq >= seq.u
+              : !hub_is_covered(hub, symbol.text))
             continue;
         is_complete = false;
         u->gaps++;

@@ -13,7 +13,7 @@
  * symbol was not followed so far, or was asked for because its last record never came.
  */
 static bool is_about_to_come(struct upstream *u, enum question_kind kind,
-                             const struct hub_symbol *s, uint64_t seq)
+                             struct hub_symbol *s, uint64_t seq)
 {
     if (seq <= s->seq)
         return false;
@@ -21,15 +21,15 @@ static bool is_about_to_come(struct upstream *u, enum question_kind kind,
         return true;
     if (kind == QUESTION_TOPIC && seq <= u->mark_seq)
         return false;
-    return hub_has_all(u->g->hub, s) || (kind == QUESTION_TOPIC && s->is_synced);
+    return hub_has_all(u->g->hub, s) ||
+           (kind == QUESTION_TOPIC && hub_is_synced(u->g->hub, s));
 }
 
 /* All records up to the mark have come, but not this one, which a live topic covers. */
-static bool is_missing(const struct upstream *u, const struct hub_symbol *s,
-                       uint64_t seq)
+static bool is_missing(const struct upstream *u, struct hub_symbol *s, uint64_t seq)
 {
-    return u->is_verified && s->is_synced && seq > s->seq && seq <= u->mark_seq &&
-           hub_has_all(u->g->hub, s);
+    return u->is_verified && hub_is_synced(u->g->hub, s) && seq > s->seq &&
+           seq <= u->mark_seq && hub_has_all(u->g->hub, s);
 }
 
 static void apply_quotes(struct upstream *u, enum question_kind kind,

@@ -43,6 +43,8 @@ static void drop_oldest(struct window *w)
     w->bytes -= size_of(r);
     w->floor = r->seq;
     free(r->body);
+    if (r->symbol)
+        r->symbol->holds--;
     for (int e = 0; e < ENCODING_COUNT; e++) {
         frame_release(&r->frames[e]);
         if (r->traced[e])
@@ -99,6 +101,8 @@ void window_add(struct window *w, const struct window_record *r)
         grow(w);
     mine = at(w, w->count++);
     *mine = *r;
+    if (mine->symbol)
+        mine->symbol->holds++;
     mine->body = mem_alloc(r->body_len + 1);
     memcpy(mine->body, r->body, r->body_len);
     memset(mine->frames, 0, sizeof mine->frames);

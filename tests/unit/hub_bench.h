@@ -104,6 +104,20 @@ static inline void note_change(const char *symbol)
         versions[s->index].changes++;
 }
 
+/* Topics nobody holds and names nobody wants go, a few at a time. */
+static inline void forget_all(void)
+{
+    bool was_known[SYMBOLS];
+
+    for (size_t i = 0; i < SYMBOLS; i++)
+        was_known[i] = i < hub_symbol_end(hub) && hub_symbol_at(hub, i);
+    while (hub_tidy(hub, 1))
+        ;
+    for (size_t i = 0; i < SYMBOLS; i++) /* another symbol may get the index */
+        versions[i].changes +=
+            was_known[i] && (i >= hub_symbol_end(hub) || !hub_symbol_at(hub, i));
+}
+
 static inline bool quote(const char *symbol, uint64_t seq, uint64_t prev,
                          const char *value)
 {

@@ -107,6 +107,54 @@ static void a_symbol_nobody_has_heard_of_may_be_joined(void **state)
     hub_leave_all(hub, &s);
 }
 
+static void a_name_that_no_feed_supplies_is_not_kept(void **state)
+{
+    struct hub_subscriber s = {0};
+
+    (void)state;
+    quote("A", 1, 0, "v");
+    for (int i = 0; i < 1000; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "NONE%d", i);
+        join(&s, name, NO_LIMIT);
+        assert_true(hub_leave(hub, &s, span_of(name)));
+    }
+    assert_int_equal(hub_symbol_count(hub), 1);
+    forget_all();
+    assert_null(hub_topic_first(hub));
+    assert_non_null(hub_find(hub, SPAN("A")));
+    assert_int_equal(hub_symbol_end(hub), 1);
+    hub_leave_all(hub, &s);
+}
+
+static void a_symbol_of_an_old_log_is_forgotten_with_its_last_topic(void **state)
+{
+    struct hub_subscriber s = {0};
+
+    (void)state;
+    join(&s, "A*", NO_LIMIT);
+    for (int i = 0; i < SYMBOLS - 1; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "A%d", i);
+        quote(name, (uint64_t)i + 1, 0, "v");
+    }
+    turn(&s);
+    hub_reset(hub, 2);
+    forget_all();
+    assert_int_equal(hub_symbol_count(hub), SYMBOLS - 1);
+    quote("A7", 1, 0, "new");
+    turn(&s);
+    hub_leave_all(hub, &s);
+    forget_all();
+    assert_int_equal(hub_symbol_count(hub), 1);
+    assert_int_equal(hub_symbol_end(hub), 8);
+    assert_non_null(hub_find(hub, SPAN("A7")));
+    quote("B", 2, 0, "v"); /* takes the index of one that was forgotten */
+    assert_true(hub_find(hub, SPAN("B"))->index < 7);
+}
+
 static void a_pattern_waits_for_symbols_that_may_come(void **state)
 {
     static const char *const waiting[] = {"*", "N*", "NE*", "NEW*", "NEW"};
@@ -456,9 +504,11 @@ static void what_was_left_is_no_longer_owed(void **state)
     assert_false(hub_leave(hub, &s, SPAN("A*")));
     assert_false(hub_leave(hub, &s, SPAN("C")));
     assert_string_equal(take_all(&s), "quote A1 1<0 live v | quote B 3<0 live v");
+    forget_all();
     assert_null(hub_topic_find(hub, SPAN("A*")));
     assert_non_null(hub_topic_find(hub, SPAN("A1")));
     hub_leave_all(hub, &s);
+    forget_all();
     assert_null(hub_topic_first(hub));
 }
 
@@ -562,6 +612,8 @@ int main(void)
         TEST(patterns_are_symbols_prefixes_and_the_star),
         TEST(a_member_gets_what_is_there_and_then_what_comes),
         TEST(a_symbol_nobody_has_heard_of_may_be_joined),
+        TEST(a_name_that_no_feed_supplies_is_not_kept),
+        TEST(a_symbol_of_an_old_log_is_forgotten_with_its_last_topic),
         TEST(a_pattern_waits_for_symbols_that_may_come),
         TEST(a_symbol_is_sent_once_whatever_matches),
         TEST(snapshots_go_up_to_the_limit_and_the_rest_is_counted),
