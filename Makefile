@@ -147,6 +147,8 @@ $(B)/%.a:
 
 LIBS := $(PROGRAMS:%=$(B)/lib%.a) $(B)/libconsumer.a $(B)/libshared.a
 
+# shared/epoll.c is in every program, though only ZeroMQ calls it.
+$(B)/bin/% $(B)/tests/unit/test_%: LDFLAGS += -Wl,-u,epoll_wait
 $(B)/bin/%:
 	@mkdir -p $(@D)
 	@echo "  LD   $@"

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -89,7 +90,8 @@ static enum err control(struct loop *l, int op, struct loop_watch *w, uint32_t e
 {
     struct epoll_event e = {.events = events, .data.ptr = w};
 
-    return epoll_ctl(l->epoll, op, w->fd, &e) ? ERR_SYS : OK;
+    /* Not epoll_ctl and epoll_wait: those are ZeroMQ's (epoll.c) and hide errors. */
+    return syscall(SYS_epoll_ctl, l->epoll, op, w->fd, &e) ? ERR_SYS : OK;
 }
 
 enum err loop_watch(struct loop *l, struct loop_watch *w, uint32_t events)
@@ -104,7 +106,7 @@ enum err loop_rewatch(struct loop *l, struct loop_watch *w, uint32_t events)
 
 void loop_unwatch(struct loop *l, struct loop_watch *w)
 {
-    epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+    syscall(SYS_epoll_ctl, l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
     /* It may stand in the batch being dispatched. */
     for (int i = 0; i < l->event_count; i++)
         if (l->events[i].data.ptr == w)
@@ -120,7 +122,7 @@ void loop_turn(struct loop *l, int64_t timeout_ms)
     if (before - l->now > LATE_MS)
         l->pauses += before - l->now;
     due = timeout < 0 ? INT64_MAX : before + timeout;
-    l->event_count = epoll_wait(l->epoll, l->events, BATCH, timeout);
+    l->event_count = epoll_pwait(l->epoll, l->events, BATCH, timeout, NULL);
     read_clock(l);
     if (due != INT64_MAX && l->now - due > LATE_MS)
         l->pauses += l->now - due;

@@ -1,0 +1,120 @@
+"""Peers that break their connection while the broker is behind with them; nobody else is the worse.
+
+On 8ba3ba6 each of them ended the broker through an assertion of libzmq: docs/adr/0013.
+"""
+
+import contextlib
+import socket
+import statistics
+import struct
+import time
+
+import msgpack
+import pytest
+
+import pregon
+
+MIB = 1024 * 1024
+ROOM = MIB * (256 if pregon.IS_SANITIZED else 64)
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\0" + bytes(31)
+RECORDS = 3000  # in the log, so that a replay takes a while
+QUOTES = 150  # in a quiet window, and during the attack
+
+
+def frame(body, flags=0):
+    if len(body) < 256:
+        return bytes((flags, len(body))) + body
+    return bytes((flags | 2,)) + len(body).to_bytes(8, "big") + body
+
+
+def command(name, body):
+    return frame(bytes((len(name),)) + name + body, 4)
+
+
+HEARTBEAT = command(b"PING", bytes(2))
+
+
+def open_dealer(address):
+    host, port = address.removeprefix("tcp://").split(":")
+    s = socket.create_connection((host, int(port)), pregon.PATIENCE)
+    s.sendall(GREETING + command(b"READY", b"\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"))
+    s.recv(len(GREETING), socket.MSG_WAITALL)
+    return s
+
+
+def replay(patterns):
+    return msgpack.packb({"op": "replay", "id": 1, "after": 0, "pattern": ",".join(patterns)})
+
+
+class ResettingAsker:
+    """Asks `count` times without reading an answer, then resets the connection."""
+
+    def __init__(self, address, request, count, has_heartbeats=False):
+        self.address, self.count = address, count
+        self.data = frame(request) + (HEARTBEAT * 20 if has_heartbeats else b"")
+
+    def attack(self):
+        with contextlib.closing(open_dealer(self.address)) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            s.settimeout(0.2)  # of a broker that has stopped reading
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                for _ in range(self.count):
+                    s.sendall(self.data)
+
+
+class Watcher:
+    """A feeder and a client in mode all, and how long a quote takes from one to the other."""
+
+    def __init__(self, stage, broker, gateway):
+        self.feed = stage.feed(broker, "good")
+        self.client = stage.client(gateway, "?symbols=GOOD&mode=all")
+        self.client.hears("ack")
+        self.sent = 0
+
+    def delays(self, count):
+        """In ms, of `count` quotes one by one; fails if one is missing or out of order."""
+        delays = []
+        for _ in range(count):
+            self.sent += 1
+            begin = time.monotonic()
+            self.feed.quote("GOOD", last=str(self.sent))
+            got = self.client.hears(("quote", "snapshot"))
+            delays.append((time.monotonic() - begin) * 1e3)
+            assert got["last"] == str(self.sent)
+        return delays
+
+
+def p99(delays):
+    return statistics.quantiles(delays, n=100)[-1]
+
+
+ATTACKS = {
+    "costly requests": dict(patterns=25, count=10000),
+    "costly requests of a peer with heartbeats": dict(patterns=25, count=10000, has_heartbeats=True),
+    "small requests of a peer with heartbeats": dict(patterns=1, count=20000, has_heartbeats=True),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_peer_that_asks_faster_than_it_is_answered_and_resets_ends_its_connection_only(
+        stage, attack):
+    how = dict(ATTACKS[attack])
+    broker, gateway = stage.play(heartbeat=1)
+    watcher = Watcher(stage, broker, gateway)
+    past = stage.feed(broker, "past")
+    for n in range(RECORDS):
+        past.quote(f"P{n % 100}", last=str(n))
+    past.settled()
+    quiet = watcher.delays(QUOTES)
+    before = broker.rss()
+    patterns = [f"S{n:04}" for n in range(how.pop("patterns"))]
+    asker = ResettingAsker(broker.ready["control"], replay(patterns), **how)
+
+    for _ in range(3):
+        asker.attack()
+        watcher.client.hears("heartbeat")  # a second
+
+    busy = watcher.delays(QUOTES)
+    assert broker.is_running and gateway.is_running
+    assert broker.rss() - before < ROOM
+    print(f"{attack}: p99 {p99(quiet):.2f} ms in a quiet window, {p99(busy):.2f} ms after the attack")
