@@ -31,7 +31,7 @@
       "nothing.")                                                                        \
     X(int, AUTO_MAX, auto_max, "2000", 1, 1000000, NULL,                                 \
       "Symbols automatic subscription sends as snapshots at most.")                      \
-    X(text, WEBSOCKET_TOKEN, websocket_token, "", 0, 256, NULL,                          \
+    X(secret, WEBSOCKET_TOKEN, websocket_token, "", 0, 256, NULL,                        \
       "If set, clients must show it as bearer or ?token=, else 401.")                    \
     X(int, WS_MAX_SIZE, ws_max_size, "65536", 125, 16777216, NULL,                       \
       "Largest message taken from a client, in bytes; larger is closed with 1009.")      \
@@ -60,9 +60,9 @@
       "Response headers page code may read.")                                            \
     X(int, CORS_MAX_AGE, cors_max_age, "600", 0, 86400, NULL,                            \
       "Seconds a browser may keep a preflight answer.")                                  \
-    X(text, STATUS_TOKEN, status_token, "", 0, 256, NULL,                                \
+    X(secret, STATUS_TOKEN, status_token, "", 0, 256, NULL,                              \
       "If set, only its bearers see clients' addresses in websocket_status.")            \
-    X(text, LOCKS_TOKEN, locks_token, "", 0, 256, NULL,                                  \
+    X(secret, LOCKS_TOKEN, locks_token, "", 0, 256, NULL,                                \
       "If set, its bearers may take, renew, release and break locks over HTTP and see " \
       "their values; empty: locks are only shown.")                                      \
     X(text, ROOT_PATH, root_path, "", 0, 200, NULL,                                      \

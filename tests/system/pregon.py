@@ -69,6 +69,11 @@ def plain_environment():
     return {k: v for k, v in os.environ.items() if k == "PATH" or k.endswith("SAN_OPTIONS")}
 
 
+def is_secret(name):
+    """Such a setting has no flag, because the list of processes shows those."""
+    return name.endswith("_token")
+
+
 class Process:
     """One of our programs.  Started again it keeps its addresses, and its log goes on."""
 
@@ -95,6 +100,8 @@ class Process:
             return list(self.command)
         args = [os.path.join(BIN, "pregon-" + self.program)]
         for name, value in self.settings.items():
+            if is_secret(name):
+                continue
             for one in value if isinstance(value, (list, tuple)) else [value]:
                 if isinstance(one, bool):
                     one = int(one)
@@ -105,6 +112,8 @@ class Process:
         # The environment of whoever runs the tests must not become a setting.
         env = plain_environment()
         env.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16")
+        env.update({name.upper(): value for name, value in self.settings.items()
+                    if is_secret(name)})
         env.update(self.env)
 
         def prepare():

@@ -312,7 +312,7 @@ def test_every_refusal_is_explained(document, heading):
     "readme,heading", [("README.md", "Settings"), ("README.es.md", "Ajustes")]
 )
 def test_the_settings_shown_have_these_defaults(readme, heading):
-    known = re.findall(r"^\| `--[\w-]+` \| `(\w+)` \| (\S+) \|", text_of("docs/config.md"), re.M)
+    known = re.findall(r"^\| (?:none|`--[\w-]+`) \| `(\w+)` \| (\S+) \|", text_of("docs/config.md"), re.M)
     for names, defaults, _ in rows(readme, heading):
         names, defaults = names.split(", "), defaults.replace("vacío", "empty").split(", ")
         assert len(names) == len(defaults)
