@@ -78,7 +78,8 @@ bool follow_is_holding(const struct follow *f)
 static void drop_told(struct follow *f)
 {
     f->held.len -= f->held_at;
-    memmove(f->held.data, f->held.data + f->held_at, f->held.len);
+    if (f->held.len) /* else there may be no memory to move */
+        memmove(f->held.data, f->held.data + f->held_at, f->held.len);
     f->held_at = 0;
 }
 

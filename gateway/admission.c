@@ -180,6 +180,11 @@ static bool judge_version(const struct admission_request *r,
 
 static bool judge_form(const struct admission_request *r, struct admission_verdict *v)
 {
+    if (r->query_fault) {
+        message(v, "%s", r->query_fault);
+        hint(v, "%s", r->query_hint);
+        return false;
+    }
     if (strcmp(r->method, "GET") != 0)
         message(v, "A WebSocket handshake is a GET, not a %.20s.", r->method);
     else if (r->http_version && strcmp(r->http_version, "1.1") != 0)
@@ -234,7 +239,8 @@ static bool judge_origin(const struct admission_policy *p,
 static bool judge_token(const struct admission_policy *p,
                         const struct admission_request *r, struct admission_verdict *v)
 {
-    if (!p->token[0] || admission_is_token(r->token, p->token))
+    if (!p->token[0] || admission_is_token(r->token, p->token) ||
+        (r->token_plain && admission_is_token(r->token_plain, p->token)))
         return true;
     message(v, r->token && r->token[0] ? "The token is wrong." : "A token is needed.");
     hint(v, "Send 'Authorization: Bearer TOKEN' or ?token=TOKEN with the value of "

@@ -53,13 +53,16 @@ struct admission_request {
     const char *path; /* decoded, without ROOT_PATH */
     bool is_stream;   /* the path is the stream's */
     bool is_http;     /* the path is there, but for plain HTTP only */
+    const char *query_fault,
+        *query_hint; /* what is wrong with the query; NULL: nothing */
     const char *method;
     const char *http_version; /* "1.1"; NULL: not to be judged */
     const char *upgrade, *connection, *version, *key;
     const char *subprotocols; /* all Sec-WebSocket-Protocol values, joined by commas */
     const char *origin;
-    const char *own_origin; /* of the gateway itself, as the client sees it */
-    const char *token;      /* the bearer's, or ?token= */
+    const char *own_origin;  /* of the gateway itself, as the client sees it */
+    const char *token;       /* the bearer's, or ?token= */
+    const char *token_plain; /* ?token= with each '+' as it stands */
 };
 
 /* How the gateway stands; see gate_live(). */

@@ -3,8 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/query.h"
+
+#define PATH_MAX_BYTES 4096
+
 struct asked {
-    char origin[300], path[REQUEST_PATH_MAX], token[256];
+    char origin[300], path[PATH_MAX_BYTES]; /* the path may have a query */
+    struct query_fault fault;               /* of the path's query */
     const char *origin_source;
     struct admission_request facts;
 };
@@ -24,26 +29,34 @@ static bool imagine(struct request *r, diagnosis_lookup *lookup, struct asked *a
                     const char **wrong)
 {
     struct handshake_path path;
-    bool given_origin, given_path, given_token;
+    bool given_origin, given_path;
+    char *query;
     const char *header = request_header(r, "Origin");
 
     if (!request_param(r, "origin", a->origin, sizeof a->origin, &given_origin))
         *wrong = "origin";
     else if (!request_param(r, "path", a->path, sizeof a->path, &given_path))
         *wrong = "path";
-    else if (!request_param(r, "token", a->token, sizeof a->token, &given_token))
-        *wrong = "token";
     if (*wrong)
         return false;
     a->origin_source = given_origin ? "parameter" : header ? "header" : "none";
     if (!given_path)
         strcpy(a->path, "/ws/cotizaciones");
+    query = strchr(a->path, '?');
+    if (query)
+        *query++ = '\0';
     request_strip_root(a->path, r->policy->root_path);
     path = lookup(a->path);
     a->facts = (struct admission_request){
         .path = a->path,
         .is_stream = path.is_stream,
         .is_http = path.is_http,
+        .query_fault =
+            query_check(r->query, DIAGNOSIS_QUERY, &a->fault) &&
+                    (!query || query_check(query, HANDSHAKE_QUERY, &a->fault))
+                ? NULL
+                : a->fault.message,
+        .query_hint = a->fault.hint,
         .method = "GET",
         .upgrade = "websocket",
         .connection = "Upgrade",
@@ -53,8 +66,9 @@ static bool imagine(struct request *r, diagnosis_lookup *lookup, struct asked *a
                   : given_origin               ? NULL
                                                : header,
         .own_origin = r->client.own_origin,
-        .token = given_token ? a->token : request_bearer(r),
     };
+    if (!handshake_take_token(r, &a->facts))
+        a->facts.token = request_bearer(r);
     return true;
 }
 
@@ -152,7 +166,8 @@ void diagnosis_answer(struct service *s, struct request *r, diagnosis_lookup *lo
     if (!imagine(r, lookup, &a, &wrong)) {
         snprintf(message, sizeof message,
                  "The parameter '%s' is malformed or too long.", wrong);
-        reply_error(reply, r, 400, "bad_request", message, "Percent-encode it.");
+        reply_error(reply, r, 400, "bad_request", message,
+                    "An origin has at most 299 bytes, a path with its query 4095.");
         return;
     }
     admission_check(&r->policy->admission, &a.facts, &live, &v);

@@ -242,10 +242,8 @@ static bool is_secure(struct span scheme)
 
 static void copy_authority(struct span from, char to[FORWARDED_AUTHORITY_MAX])
 {
-    if (from.len >= FORWARDED_AUTHORITY_MAX)
-        return;
-    memcpy(to, from.at, from.len);
-    to[from.len] = '\0';
+    if (from.len < FORWARDED_AUTHORITY_MAX)
+        span_copy(to, FORWARDED_AUTHORITY_MAX, from);
 }
 
 void forwarded_resolve(const struct forwarded_trust *t,

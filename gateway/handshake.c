@@ -5,21 +5,36 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "gateway/query.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/mem.h"
+#include "shared/redact.h"
 
 #define CLOSE_TRY_AGAIN_LATER 1013 /* IANA's registry of close codes */
 
-void handshake_facts(struct request *r, struct handshake_path path, char token[256],
-                     struct admission_request *out)
+bool handshake_take_token(struct request *r, struct admission_request *out)
 {
-    bool given;
+    if (query_get(r->query, "token", QUERY_PLUS_IS_SPACE, &r->token[0]) !=
+            QUERY_GIVEN ||
+        query_get(r->query, "token", QUERY_PLUS_IS_PLUS, &r->token[1]) != QUERY_GIVEN)
+        return false;
+    out->token = buf_text(&r->token[0]);
+    out->token_plain = buf_text(&r->token[1]);
+    return true;
+}
 
+/* What admission asks, from the request. */
+static void take_facts(struct request *r, struct handshake_path path,
+                       struct query_fault *fault, struct admission_request *out)
+{
     *out = (struct admission_request){
         .path = r->path,
         .is_stream = path.is_stream,
         .is_http = path.is_http,
+        .query_fault =
+            query_check(r->query, HANDSHAKE_QUERY, fault) ? NULL : fault->message,
+        .query_hint = fault->hint,
         .method = r->info->request_method,
         .http_version = r->info->http_version,
         .upgrade = request_header(r, "Upgrade"),
@@ -31,8 +46,8 @@ void handshake_facts(struct request *r, struct handshake_path path, char token[2
         .own_origin = r->client.own_origin,
         .token = request_bearer(r),
     };
-    if (!out->token && request_param(r, "token", token, 256, &given) && given)
-        out->token = token;
+    if (!out->token)
+        handshake_take_token(r, out);
 }
 
 void handshake_reason(enum admission_rule rule, char out[124])
@@ -50,15 +65,18 @@ void handshake_reason(enum admission_rule rule, char out[124])
 static void refuse(struct service *s, struct request *r,
                    const struct admission_request *q, const struct admission_verdict *v)
 {
-    const struct gate_refusal refusal = {
+    struct buf path = {0};
+    struct gate_refusal refusal = {
         .verdict = v,
         .client = r->client_name,
-        .path = r->info->local_uri_raw,
         .origin = q->origin,
         .is_explained = r->explain_close,
     };
 
+    redact_address(span_of(r->info->local_uri_raw), &path);
+    refusal.path = buf_text(&path);
     gate_refuse(s->gate, &refusal, clock_mono_ms(), clock_wall_us());
+    buf_free(&path);
 }
 
 static void fill_refusal(const struct request *r, const struct admission_verdict *v,
@@ -97,10 +115,10 @@ bool handshake_admit(struct service *s, struct request *r, struct handshake_path
     struct admission_request q;
     struct admission_verdict v;
     struct admission_live live;
-    char token[256];
+    struct query_fault fault;
 
     forget_choice(r);
-    handshake_facts(r, path, token, &q);
+    take_facts(r, path, &fault, &q);
     live = gate_live(s->gate);
     admission_check(&r->policy->admission, &q, &live, &v);
     if (v.rule == ADMISSION_ADMITTED && gate_reserve(s->gate)) {

@@ -19,9 +19,14 @@ struct handshake_path {
     bool is_stream, is_http;
 };
 
-/* What admission asks, from the request. */
-void handshake_facts(struct request *r, struct handshake_path path, char token[256],
-                     struct admission_request *out);
+/* The parameters of the stream's URL. */
+#define HANDSHAKE_QUERY "symbols,mode,max_hz,trace,since,token"
+
+/*
+ * Take ?token= in both readings, since its '+' may stand for a space or for itself.  False: it is
+ * not given.
+ */
+bool handshake_take_token(struct request *r, struct admission_request *out);
 
 /* True: let civetweb perform it.  False: *reply says why not. */
 bool handshake_admit(struct service *s, struct request *r, struct handshake_path path,

@@ -23,8 +23,9 @@
 #include "shared/condition.h"
 #include "shared/log.h"
 #include "shared/mem.h"
+#include "shared/redact.h"
 
-#define REQUEST_TIMEOUT_S 10 /* of reading a request, and of writing an answer */
+#define REQUEST_TIMEOUT_S 10  /* of reading a request, and of writing an answer */
 #define LISTEN_BACKLOG "4096" /* civetweb's default of 200 loses SYNs in a burst */
 #define STOP_WAIT_MS 1000     /* for answers under way; civetweb's stop cuts them off */
 
@@ -125,19 +126,23 @@ static int on_error(struct mg_connection *conn, int status, const char *message)
 {
     struct http *h = http_of(conn);
     const struct mg_request_info *info = mg_get_request_info(conn);
+    struct buf said = {0}; /* it may quote the request */
     char id[REQUEST_ID_MAX];
 
     new_id(h, id);
+    redact_address(span_of(message), &said);
     if (info)
         log_limited(&h->service.invalid, clock_mono_ms(), LOG_WARNING,
                     "%s:%d - Invalid HTTP request received: %d %.100s",
-                    info->remote_addr, info->remote_port, status, message);
+                    info->remote_addr, info->remote_port, status, buf_text(&said));
+    buf_free(&said);
     reply_send_bare(conn, status, id);
     return 0;
 }
 
 static int on_message(const struct mg_connection *conn, const char *message)
 {
+    struct buf said = {0}; /* it may quote a request */
     struct worker *w;
 
     if (start_complaint) {
@@ -150,7 +155,9 @@ static int on_message(const struct mg_connection *conn, const char *message)
      * early. */
     if (w && w->is_busy)
         handshake_early(&w->request);
-    log_debug("civetweb: %.200s", message);
+    redact_address(span_of(message), &said);
+    log_debug("civetweb: %.200s", buf_text(&said));
+    buf_free(&said);
     return 1;
 }
 

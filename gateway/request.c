@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/query.h"
+#include "shared/redact.h"
+
 static int hex(char c)
 {
     if (c >= '0' && c <= '9')
@@ -121,33 +124,22 @@ void request_fini(struct request *r)
     policy_drop(r->policy);
     for (size_t i = 0; i < sizeof r->joined / sizeof *r->joined; i++)
         buf_free(&r->joined[i]);
+    for (size_t i = 0; i < sizeof r->token / sizeof *r->token; i++)
+        buf_free(&r->token[i]);
     memset(r, 0, sizeof *r);
-}
-
-/* Find "name=value" in the query; the value, or a span with .at NULL. */
-static struct span find_param(const char *query, const char *name)
-{
-    size_t name_len = strlen(name);
-
-    while (*query) {
-        size_t len = strcspn(query, "&");
-
-        if (len > name_len && query[name_len] == '=' &&
-            strncmp(query, name, name_len) == 0)
-            return (struct span){query + name_len + 1, len - name_len - 1};
-        query += len + (query[len] == '&');
-    }
-    return (struct span){NULL, 0};
 }
 
 bool request_param(const struct request *r, const char *name, char *out, size_t size,
                    bool *given)
 {
-    struct span value = find_param(r->query, name);
+    struct buf value = {0};
+    enum query_value found = query_get(r->query, name, QUERY_PLUS_IS_SPACE, &value);
+    bool fits = found != QUERY_MALFORMED && value.len < size;
 
-    out[0] = '\0';
-    *given = value.at;
-    return !value.at || request_decode(value, out, size);
+    *given = found != QUERY_ABSENT;
+    span_copy(out, size, fits ? buf_span(&value) : SPAN(""));
+    buf_free(&value);
+    return fits;
 }
 
 bool request_number(const struct request *r, const char *name, uint64_t most,
@@ -176,17 +168,9 @@ bool request_number(const struct request *r, const char *name, uint64_t most,
 
 void request_target(const struct request *r, struct buf *out)
 {
-    struct span token = find_param(r->query, "token");
-
-    buf_adds(out, r->info->local_uri_raw);
+    redact_address(span_of(r->info->local_uri_raw), out);
     if (!r->query[0])
         return;
     buf_addc(out, '?');
-    if (!token.at) {
-        buf_adds(out, r->query);
-        return;
-    }
-    buf_add(out, r->query, (size_t)(token.at - r->query));
-    buf_adds(out, "***");
-    buf_adds(out, token.at + token.len);
+    redact_address(span_of(r->query), out);
 }

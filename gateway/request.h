@@ -34,9 +34,10 @@ struct request {
     bool is_upgrade;      /* Upgrade says websocket: an attempt at a handshake */
     bool has_body_read;   /* whole, so that nothing is left on the socket */
     struct buf joined[3]; /* of headers that came more than once */
+    struct buf token[2];  /* ?token=, '+' read as a space and as itself */
 
-    bool has_place;          /* in the gate, until the arrival takes it along */
-    int socket;              /* of a handshake let in; -1: none, or its client is gone */
+    bool has_place; /* in the gate, until the arrival takes it along */
+    int socket;     /* of a handshake let in; -1: none, or its client is gone */
     struct arrival *arrival; /* the socket is taken, and on its way to the loop */
     int explain_close;       /* admitted only to be told why not */
     char explain_reason[124];
@@ -57,9 +58,8 @@ const char *request_headers(const struct request *r, const char *name,
 const char *request_bearer(const struct request *r);
 
 /*
- * A query parameter, decoded.  False if it is malformed or does not fit; a missing one
- * is
- * "" with *given false.
+ * A query parameter, decoded.  False if it is malformed or does not fit; a missing one is
+ * "" with *given false.  The router has refused repeated and unknown ones (query_check).
  */
 bool request_param(const struct request *r, const char *name, char *out, size_t size,
                    bool *given);
@@ -67,7 +67,7 @@ bool request_param(const struct request *r, const char *name, char *out, size_t 
 bool request_number(const struct request *r, const char *name, uint64_t most,
                     uint64_t *out);
 
-/* "/path?query" as received, the value of ?token= blotted out: for logs. */
+/* "/path?query" as received, without its secrets (see redact.h): for logs. */
 void request_target(const struct request *r, struct buf *out);
 
 /* ROOT_PATH may or may not have been taken off by the proxy: take it off. */

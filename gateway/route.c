@@ -8,10 +8,12 @@
 #include "gateway/diagnosis.h"
 #include "gateway/exposition.h"
 #include "gateway/handshake.h"
+#include "gateway/query.h"
 #include "gateway/route_private.h"
 #include "gateway/www.h"
 
 #define STREAM "/ws/cotizaciones"
+#define PAGE "limit,offset"
 
 static route_handler get_file, get_health, get_ready, get_live, get_status, get_check,
     get_metrics;
@@ -21,35 +23,42 @@ static const struct route {
     route_handler *get;       /* HEAD too; NULL: the stream */
     route_handler *put, *del; /* NULL: not a method here */
     const char *tail;         /* what the path must end with, if it goes on */
-    bool has_more;            /* the path goes on after a slash */
-    bool is_open;             /* every page may read it, whatever CORS_ORIGINS says */
+    const char *query, *del_query, *put_query; /* the parameters it knows; NULL: none */
+    bool has_more;                             /* the path goes on after a slash */
+    bool is_open; /* every page may read it, whatever CORS_ORIGINS says */
 } routes[] = {
     {.path = "/metrics", .get = get_metrics},
     {.path = "/cotizaciones/health", .get = get_health},
     {.path = "/cotizaciones/ready", .get = get_ready},
     {.path = "/cotizaciones/live", .get = get_live},
-    {.path = "/cotizaciones/websocket_status", .get = get_status},
-    {.path = "/cotizaciones/websocket_check", .get = get_check, .is_open = true},
+    {.path = "/cotizaciones/websocket_status", .get = get_status, .query = PAGE},
+    {.path = "/cotizaciones/websocket_check",
+     .get = get_check,
+     .query = DIAGNOSIS_QUERY,
+     .is_open = true},
     {.path = "/cotizaciones/telegram_locks_status", .get = route_get_telegram_locks},
-    {.path = ROUTE_LOCKS, .get = route_get_locks},
+    {.path = ROUTE_LOCKS, .get = route_get_locks, .query = "prefix," PAGE},
     {.path = ROUTE_LOCKS,
      .has_more = true,
      .tail = ROUTE_LOCK_VALUE,
      .get = route_get_lock_value,
-     .put = route_put_lock_value},
+     .put = route_put_lock_value,
+     .put_query = "owner,token"},
     {.path = ROUTE_LOCKS,
      .has_more = true,
      .get = route_get_lock,
      .put = route_put_lock,
-     .del = route_delete_lock},
-    {.path = ROUTE_QUOTES, .get = route_get_quotes},
+     .del = route_delete_lock,
+     .del_query = "owner,token,break,reason"},
+    {.path = ROUTE_QUOTES, .get = route_get_quotes, .query = "symbols," PAGE},
     /* No symbol ends in "/history": they have no lower case. */
     {.path = ROUTE_QUOTES,
      .has_more = true,
      .tail = ROUTE_HISTORY,
-     .get = route_get_history},
+     .get = route_get_history,
+     .query = "order,since,until,limit,next"},
     {.path = ROUTE_QUOTES, .has_more = true, .get = route_get_quote},
-    {.path = STREAM},
+    {.path = STREAM, .query = HANDSHAKE_QUERY},
 };
 
 /* Each path that www.c lists. */
@@ -138,11 +147,13 @@ bool route_ask(struct service *s, struct request *r, struct ask *q, struct reply
     return false;
 }
 
-bool route_page(struct request *r, struct ask *q, struct reply *p)
+bool route_page(struct request *r, struct ask *q, uint64_t least, struct reply *p)
 {
     q->limit = ROUTE_PAGE_MOST;
-    if (!request_number(r, "limit", ROUTE_PAGE_MOST, &q->limit)) {
-        route_bad_parameter(p, r, "limit", "A whole number from 0 to 1000.");
+    if (!request_number(r, "limit", ROUTE_PAGE_MOST, &q->limit) || q->limit < least) {
+        route_bad_parameter(p, r, "limit",
+                            least ? "A whole number from 1 to 1000."
+                                  : "A whole number from 0 to 1000.");
         return false;
     }
     if (!request_number(r, "offset", UINT32_MAX, &q->offset)) {
@@ -235,7 +246,7 @@ static void get_status(struct service *s, struct request *r, struct reply *p)
     struct ask q = {.kind = ASK_WEBSOCKET_STATUS};
 
     q.privileged = !wanted[0] || admission_is_token(request_bearer(r), wanted);
-    if (route_page(r, &q, p))
+    if (route_page(r, &q, 0, p))
         route_ask(s, r, &q, p);
 }
 
@@ -306,6 +317,24 @@ static void refuse_method(const struct route *t, struct request *r, struct reply
                t->put ? ", PUT" : "", t->del ? ", DELETE" : "");
 }
 
+/*
+ * What pages do with their parameters is their own affair, and websocket_check judges those of a
+ * stream itself.
+ */
+static bool check_query(const struct route *t, const struct request *r, struct reply *p)
+{
+    const char *known = is_get(r)                                     ? t->query
+                        : strcmp(r->info->request_method, "PUT") == 0 ? t->put_query
+                                                                      : t->del_query;
+    struct query_fault fault;
+
+    if (t == &file_route || t->get == get_check ||
+        query_check(r->query, known ? known : "", &fault))
+        return true;
+    reply_error(p, r, 400, "bad_request", fault.message, fault.hint);
+    return false;
+}
+
 /* False: nothing to send, civetweb is to perform the handshake. */
 static bool fill(struct service *s, struct request *r, struct reply *p)
 {
@@ -325,7 +354,7 @@ static bool fill(struct service *s, struct request *r, struct reply *p)
                     "If a proxy puts a prefix in front, set ROOT_PATH to it.");
     } else if (!find_handler(t, r)) {
         refuse_method(t, r, p);
-    } else {
+    } else if ((is_get(r) || route_may_change(r, p)) && check_query(t, r, p)) {
         find_handler(t, r)(s, r, p);
     }
     return true;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/query.h"
 #include "gateway/route_private.h"
 #include "shared/quote.h"
 
@@ -24,7 +25,7 @@ void route_get_quotes(struct service *s, struct request *r, struct reply *p)
             p, r, "symbols",
             "Symbols or patterns like EUR/USD,BTC*, at most 255 characters of A-Z "
             "0-9 . _ : / = ^ - and *.");
-    else if (route_page(r, &q, p))
+    else if (route_page(r, &q, 1, p))
         route_ask(s, r, &q, p);
 }
 
@@ -61,9 +62,28 @@ void route_get_quote(struct service *s, struct request *r, struct reply *p)
                           "Is pregon-broker running?", 2);
 }
 
+#define BOUND_MAX 64
 #define BOUND                                                               \
     "A position (EPOCH:SEQ, or a whole number below 1000000000) or a time " \
     "(2026-11-25T12:00:00Z, or @ and Unix seconds); positions of one epoch only."
+
+/* A time's '+' is often sent as it stands: "…T12:00:00+01:00". */
+static bool set_bound(const struct request *r, struct timeline *t, const char *name,
+                      enum timeline_bound which)
+{
+    bool is_set = true;
+
+    for (int plus = QUERY_PLUS_IS_SPACE; plus <= QUERY_PLUS_IS_PLUS; plus++) {
+        struct buf text = {0};
+
+        if (query_get(r->query, name, (enum query_plus)plus, &text) == QUERY_GIVEN)
+            is_set = text.len <= BOUND_MAX && timeline_set(t, which, buf_span(&text));
+        buf_free(&text);
+        if (is_set)
+            return true;
+    }
+    return false;
+}
 
 /* False: the reply says what is wrong. */
 static bool timeline_of(struct request *r, struct ask *q, struct reply *p)
@@ -79,9 +99,8 @@ static bool timeline_of(struct request *r, struct ask *q, struct reply *p)
     }
     q->timeline.is_oldest_first = given && text[0] == 'o';
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
-        if (!request_param(r, bounds[i], text, sizeof text, &given) ||
-            (given && !timeline_set(&q->timeline, i ? TIMELINE_UNTIL : TIMELINE_SINCE,
-                                    span_of(text)))) {
+        if (!set_bound(r, &q->timeline, bounds[i],
+                       i ? TIMELINE_UNTIL : TIMELINE_SINCE)) {
             route_bad_parameter(p, r, bounds[i], BOUND);
             return false;
         }

@@ -58,7 +58,9 @@ static bool is_position_known(const struct gateway *g, const struct request *r)
 static void acknowledge(struct gateway *g, struct request *r, bool is_broker_away)
 {
     struct client *c = r->client;
-    bool is_recovered = !c->sub.wants_all && is_position_known(g, r);
+    /* In mode all stream_resume tells what is missing; of no symbols nothing is. */
+    bool is_recovered =
+        (!c->sub.wants_all || !r->topic_count) && is_position_known(g, r);
     uint64_t seq;
     size_t count;
 
@@ -203,14 +205,16 @@ void stream_message(struct client *c, bool is_text, struct span message)
 
 /*
  * A subscription whose topics are not live waits, for so long as the broker is there.  One
- * that is ahead waits until we have caught up, or the broker is known to be away.
+ * that is ahead waits until we have caught up, the broker says that there is no such
+ * position, or the broker is known to be away.
  */
-static bool is_patient(const struct gateway *g, const struct request *r, bool is_away)
+static bool is_patient(struct gateway *g, struct request *r, bool is_away)
 {
     if (!upstream_is_here(g->upstream))
         return false;
-    if (is_ahead(g, r))
-        return g->now < r->answer_by + UPSTREAM_SILENCE_MS;
+    if (is_ahead(g, r) && r->topic_count)
+        return g->now < r->answer_by + UPSTREAM_SILENCE_MS &&
+               !stream_resume_is_beyond(g, r);
     return is_away && g->now < r->answer_by;
 }
 
@@ -224,7 +228,7 @@ static bool settle(struct gateway *g, struct request *r)
             return false;
     } else if (is_away) {
         return false; /* in mode all nothing follows a hole, not at the beginning either */
-    } else if (r->has_since) {
+    } else if (r->has_since && r->topic_count) {
         switch (stream_resume(g, r)) {
         case RESUME_WAITS:
             return false;

@@ -12,7 +12,7 @@
 
 /* --- ops --------------------------------------------------------------------------------- */
 
-bool stream_set_max_hz(struct client *c, struct span text)
+bool stream_read_hz(struct span text, uint32_t *interval_ms)
 {
     char copy[32], *end;
     double hz;
@@ -21,31 +21,35 @@ bool stream_set_max_hz(struct client *c, struct span text)
         return false;
     memcpy(copy, text.at, text.len);
     copy[text.len] = '\0';
+    if (strspn(copy, "0123456789.eE+-") != text.len || !isdigit((unsigned char)copy[0]))
+        return false; /* strtod would take more, hexadecimal numbers say */
     hz = strtod(copy, &end);
     if (*end || !(hz >= 0.01 && hz <= MAX_HZ_MAX))
         return false;
-    c->interval_ms = (uint32_t)(1000.0 / hz);
-    if (c->flush_at > c->g->now + c->interval_ms)
-        c->flush_at = c->g->now + c->interval_ms;
+    *interval_ms = (uint32_t)(1000.0 / hz);
     return true;
 }
 
-bool stream_set_mode(struct client *c, struct span mode)
+bool stream_read_mode(struct span text, bool *wants_all)
 {
-    if (span_eq(mode, "merge"))
-        hub_set_mode(&c->sub, false);
-    else if (span_eq(mode, "all"))
-        hub_set_mode(&c->sub, true);
-    else
-        return false;
-    return true;
+    *wants_all = span_eq(text, "all");
+    return *wants_all || span_eq(text, "merge");
 }
 
-void stream_set_trace(struct client *c, bool is_traced)
+void stream_apply_wishes(struct client *c, const struct stream_wishes *w)
 {
-    c->g->tracers += is_traced;
-    c->g->tracers -= client_is_traced(c);
-    c->sub.backlog.quote_as = is_traced ? MESSAGE_TRACED : MESSAGE_QUOTE;
+    if (w->has_mode)
+        hub_set_mode(&c->sub, w->wants_all);
+    if (w->has_hz) {
+        c->interval_ms = w->interval_ms;
+        if (c->flush_at > c->g->now + c->interval_ms)
+            c->flush_at = c->g->now + c->interval_ms;
+    }
+    if (w->has_trace) {
+        c->g->tracers += w->is_traced;
+        c->g->tracers -= client_is_traced(c);
+        c->sub.backlog.quote_as = w->is_traced ? MESSAGE_TRACED : MESSAGE_QUOTE;
+    }
 }
 
 static bool has_texts(struct client *c, const struct json_value *root,
@@ -71,10 +75,12 @@ static bool read_number(struct span text, int base, uint64_t *out)
 {
     char copy[24], *end;
 
-    if (!text.len || text.len >= sizeof copy || !isxdigit((unsigned char)text.at[0]))
+    if (!text.len || text.len >= sizeof copy)
         return false;
     memcpy(copy, text.at, text.len);
     copy[text.len] = '\0';
+    if (strspn(copy, "0123456789abcdefABCDEF") != text.len)
+        return false;
     errno = 0;
     *out = strtoull(copy, &end, base);
     return !*end && !errno;
@@ -93,8 +99,7 @@ static bool read_since(const struct json_value *since, uint64_t *epoch, uint64_t
            read_number(n->text, 10, seq);
 }
 
-/* EPOCH:SEQ, in the URL. */
-bool stream_read_since_text(struct span text, uint64_t *epoch, uint64_t *seq)
+bool stream_read_since(struct span text, uint64_t *epoch, uint64_t *seq)
 {
     return text.len > 17 && text.at[16] == ':' &&
            read_number((struct span){text.at, 16}, 16, epoch) &&
@@ -108,47 +113,59 @@ void stream_set_since(struct request *r, uint64_t epoch, uint64_t seq)
     r->since_seq = r->cursor = seq;
 }
 
+static bool refuse_member(struct client *c, const struct buf *id, const char *text,
+                          const struct json_value *member)
+{
+    stream_say_error(c, id, "bad_request", text, &member->offset);
+    return false;
+}
+
+/* Everything of a subscription but its symbols.  False: the client has been told what is wrong. */
+static bool read_wishes(struct client *c, const struct json_value *root,
+                        const struct buf *id, struct stream_wishes *w)
+{
+    const struct json_value *mode = json_member(root, "mode"),
+                            *hz = json_member(root, "max_hz"),
+                            *trace = json_member(root, "trace"),
+                            *since = json_member(root, "since");
+
+    *w = (struct stream_wishes){
+        .has_mode = mode,
+        .has_hz = hz,
+        .has_trace = trace,
+        .has_since = since && since->type != JSON_NULL,
+    };
+    if (mode &&
+        (mode->type != JSON_STRING || !stream_read_mode(mode->text, &w->wants_all)))
+        return refuse_member(c, id, "'mode' must be \"merge\" or \"all\"", mode);
+    if (hz && (hz->type != JSON_NUMBER || !stream_read_hz(hz->text, &w->interval_ms)))
+        return refuse_member(c, id, "'max_hz' must be a number from 0.01 to 1000", hz);
+    if (trace && trace->type != JSON_BOOL)
+        return refuse_member(c, id, "'trace' must be true or false", trace);
+    w->is_traced = trace && span_eq(trace->text, "true");
+    if (w->has_since && !read_since(since, &w->epoch, &w->seq))
+        return refuse_member(
+            c, id, "'since' must be {\"epoch\":\"16 hex digits\",\"seq\":number}",
+            since);
+    return true;
+}
+
+/* Judged whole before any of it is done: what is refused changes nothing. */
 static void op_subscribe(struct client *c, const struct json_value *root,
                          struct buf *id)
 {
-    const struct json_value *symbols = json_member(root, "symbols"),
-                            *mode = json_member(root, "mode"),
-                            *hz = json_member(root, "max_hz"),
-                            *trace = json_member(root, "trace"),
-                            *since = json_member(root, "since"), *v;
-    uint64_t epoch = 0, seq = 0;
+    const struct json_value *symbols = json_member(root, "symbols"), *v;
+    struct stream_wishes wishes;
     struct request *r;
 
-    if (!has_texts(c, root, symbols, id))
+    if (!has_texts(c, root, symbols, id) || !read_wishes(c, root, id, &wishes))
         return;
-    if (mode && (mode->type != JSON_STRING || !stream_set_mode(c, mode->text))) {
-        stream_say_error(c, id, "bad_request", "'mode' must be \"merge\" or \"all\"",
-                         &mode->offset);
-        return;
-    }
-    if (hz && (hz->type != JSON_NUMBER || !stream_set_max_hz(c, hz->text))) {
-        stream_say_error(c, id, "bad_request",
-                         "'max_hz' must be a number from 0.01 to 1000", &hz->offset);
-        return;
-    }
-    if (trace && trace->type != JSON_BOOL) {
-        stream_say_error(c, id, "bad_request", "'trace' must be true or false",
-                         &trace->offset);
-        return;
-    }
-    if (since && since->type != JSON_NULL && !read_since(since, &epoch, &seq)) {
-        stream_say_error(c, id, "bad_request",
-                         "'since' must be {\"epoch\":\"16 hex digits\",\"seq\":number}",
-                         &since->offset);
-        return;
-    }
-    if (trace)
-        stream_set_trace(c, span_eq(trace->text, "true"));
+    stream_apply_wishes(c, &wishes);
     r = stream_request_new(c);
     r->id = *id;
     *id = (struct buf){0};
-    if (since && since->type != JSON_NULL)
-        stream_set_since(r, epoch, seq);
+    if (wishes.has_since)
+        stream_set_since(r, wishes.epoch, wishes.seq);
     for (v = symbols + 1; v < symbols + symbols->skip; v += v->skip)
         stream_request_add(r, v->text);
     stream_submit(c->g, r);
@@ -218,15 +235,49 @@ static void op_ping(struct client *c, const struct json_value *root, struct buf 
     stream_finish(c, &m);
 }
 
-static const struct {
-    const char *op;
+#define MEMBERS "op, id"
+
+static const struct op {
+    const char *name;
     void (*run)(struct client *c, const struct json_value *root, struct buf *id);
+    const char
+        *members; /* those that it may have; NULL: it has no options to misspell */
 } ops[] = {
-    {"subscribe", op_subscribe},
-    {"unsubscribe", op_unsubscribe},
-    {"list", op_list},
-    {"ping", op_ping},
+    {"subscribe", op_subscribe, MEMBERS ", symbols, mode, max_hz, trace, since"},
+    {"unsubscribe", op_unsubscribe, MEMBERS ", symbols"},
+    {"list", op_list, NULL},
+    {"ping", op_ping, NULL},
 };
+
+static bool is_listed(const char *list, struct span name)
+{
+    for (; *list; list += strspn(list, ", ")) {
+        size_t len = strcspn(list, ",");
+
+        if (len == name.len && memcmp(list, name.at, len) == 0)
+            return true;
+        list += len;
+    }
+    return false;
+}
+
+/* A misspelt member must not be as good as none.  False: the client has been told. */
+static bool has_only_members(struct client *c, const struct json_value *root,
+                             const struct op *op, const struct buf *id)
+{
+    const struct json_value *key = root + 1, *end = root + root->skip;
+    char text[256];
+
+    for (; op->members && key < end; key += 1 + key[1].skip) {
+        if (is_listed(op->members, key->text))
+            continue;
+        snprintf(text, sizeof text, "%s has no member '%.*s'; it may have %s", op->name,
+                 (int)(key->text.len < STREAM_ID_MAX ? key->text.len : STREAM_ID_MAX),
+                 key->text.at, op->members);
+        return refuse_member(c, id, text, key);
+    }
+    return true;
+}
 
 /* The request's id as it will be said back. */
 static bool take_id(struct client *c, const struct json_value *id, struct buf *out)
@@ -289,8 +340,9 @@ static void run(struct client *c, struct span text)
         return;
     }
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
-        if (span_eq(op->text, ops[i].op)) {
-            ops[i].run(c, root, &id);
+        if (span_eq(op->text, ops[i].name)) {
+            if (has_only_members(c, root, &ops[i], &id))
+                ops[i].run(c, root, &id);
             buf_free(&id);
             return;
         }

@@ -49,14 +49,26 @@ void stream_request_end(struct gateway *g, struct request *r); /* frees it */
 void stream_reject(struct message_texts *t, enum encoding encoding,
                    struct span pattern);
 
-/* stream_op.c: run a message, and the settings of a connection that a URL may name, too. */
+/* What a subscription, by message or by URL, says of itself: read whole before it is applied. */
+struct stream_wishes {
+    bool has_mode, wants_all;
+    bool has_hz;
+    uint32_t interval_ms; /* between two batches, from max_hz */
+    bool has_trace, is_traced;
+    bool has_since;
+    uint64_t epoch, seq;
+};
+
+/* stream_op.c: run a message, and what a URL may say, too. */
 void stream_run(struct client *c, bool is_text, struct span message);
-bool stream_set_max_hz(struct client *c, struct span text);
-bool stream_set_mode(struct client *c, struct span mode);
-void stream_set_trace(struct client *c, bool is_traced);
+/* False: it is no such thing, and the result is not to be used. */
+bool stream_read_mode(struct span text, bool *wants_all);
+bool stream_read_hz(struct span text, uint32_t *interval_ms);
+bool stream_read_since(struct span text, uint64_t *epoch,
+                       uint64_t *seq); /* EPOCH:SEQ */
+/* Mode, rate and trace; `since` is the request's. */
+void stream_apply_wishes(struct client *c, const struct stream_wishes *w);
 void stream_set_since(struct request *r, uint64_t epoch, uint64_t seq);
-/* EPOCH:SEQ, in the URL. */
-bool stream_read_since_text(struct span text, uint64_t *epoch, uint64_t *seq);
 
 /*
  * What a client in mode all missed, as far as it can be given now.  RESUME_READY: it has all that
@@ -71,6 +83,12 @@ bool stream_resume_has_room(const struct request *r);
 void stream_resume_ask(struct gateway *g);
 /* The request ends: it wants nothing more. */
 void stream_resume_end(struct request *r);
+
+/*
+ * Of a client in merge that is ahead of this gateway: the broker has said that its position lies
+ * beyond the head of the log.  Else the broker is asked.
+ */
+bool stream_resume_is_beyond(struct gateway *g, struct request *r);
 
 /* The ack of a subscription; `seq` is the position it states. */
 void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,

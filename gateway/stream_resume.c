@@ -44,7 +44,8 @@ static void put_key(const struct request *r, struct buf *key)
         buf_adds(key, "*");
         return;
     }
-    qsort(r->topics, r->topic_count, sizeof *r->topics, by_pattern);
+    if (r->topic_count)
+        qsort(r->topics, r->topic_count, sizeof *r->topics, by_pattern);
     for (size_t i = 0; i < r->topic_count; i++) {
         if (i)
             buf_addc(key, ',');
@@ -291,6 +292,16 @@ static bool tell_states(struct gateway *g, struct request *r)
     free(symbols);
     r->is_cut = i < count;
     return !r->is_cut;
+}
+
+bool stream_resume_is_beyond(struct gateway *g, struct request *r)
+{
+    if (!r->group)
+        r->group = group_of(g, r);
+    if (r->group->page && r->group->after <= r->since_seq)
+        return r->since_seq > r->group->head;
+    want(r);
+    return false;
 }
 
 enum resume_verdict stream_resume(struct gateway *g, struct request *r)

@@ -1,45 +1,58 @@
 /* stream_welcome: the first subscription of a client: its URL's, or the automatic one. */
 #include <string.h>
 
+#include "gateway/query.h"
 #include "gateway/stream_private.h"
 
-#define URL_PARAM_MAX 8192
-
-static int hex_digit(char c)
+/*
+ * The handshake has refused unknown, repeated and malformed parameters (HANDSHAKE_QUERY).  A value
+ * that makes no sense is an error message; the others apply.
+ */
+static void say_bad(struct client *c, const char *text)
 {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
+    const struct buf none = {0};
+
+    stream_say_error(c, &none, "bad_request", text, NULL);
 }
 
-/* A query parameter, percent-decoded, or false. */
-static bool query_param(const char *query, const char *name, struct buf *out)
+static void read_mode(struct client *c, struct span text, struct stream_wishes *w)
 {
-    size_t len = strlen(name);
-
-    while (query && *query) {
-        const char *end = strchrnul(query, '&');
-
-        if (strncmp(query, name, len) == 0 && query[len] == '=') {
-            for (const char *s = query + len + 1; s < end; s++) {
-                int high = s[0] == '%' && end - s > 2 ? hex_digit(s[1]) : -1,
-                    low = high >= 0 ? hex_digit(s[2]) : -1;
-
-                if (low >= 0) {
-                    buf_addc(out, (char)(high << 4 | low));
-                    s += 2;
-                } else {
-                    buf_addc(out, *s == '+' ? ' ' : *s);
-                }
-            }
-            buf_text(out);
-            return true;
-        }
-        query = *end ? end + 1 : NULL;
-    }
-    return false;
+    w->has_mode = stream_read_mode(text, &w->wants_all);
+    if (!w->has_mode)
+        say_bad(c, "?mode= must be merge or all");
 }
+
+static void read_hz(struct client *c, struct span text, struct stream_wishes *w)
+{
+    w->has_hz = stream_read_hz(text, &w->interval_ms);
+    if (!w->has_hz)
+        say_bad(c, "?max_hz= must be a number from 0.01 to 1000");
+}
+
+static void read_trace(struct client *c, struct span text, struct stream_wishes *w)
+{
+    w->is_traced = span_eq(text, "true");
+    w->has_trace = w->is_traced || span_eq(text, "false");
+    if (!w->has_trace)
+        say_bad(c, "?trace= must be true or false");
+}
+
+static void read_since(struct client *c, struct span text, struct stream_wishes *w)
+{
+    w->has_since = stream_read_since(text, &w->epoch, &w->seq);
+    if (!w->has_since)
+        say_bad(c, "?since= must be EPOCH:SEQ");
+}
+
+static const struct {
+    const char *name;
+    void (*read)(struct client *c, struct span text, struct stream_wishes *w);
+} parameters[] = {
+    {"mode", read_mode},
+    {"max_hz", read_hz},
+    {"trace", read_trace},
+    {"since", read_since},
+};
 
 static void add_list(struct request *r, struct span list)
 {
@@ -57,48 +70,41 @@ static void add_list(struct request *r, struct span list)
     }
 }
 
-void stream_welcome(struct client *c, const char *query)
+static void add_symbols(struct request *r, const char *query)
 {
-    struct gateway *g = c->g;
-    struct request *r = stream_request_new(c);
-    struct buf mode = {0}, hz = {0}, symbols = {0}, since = {0}, trace = {0},
-               none = {0};
-    uint64_t epoch = 0, seq = 0;
+    struct client *c = r->client;
+    struct buf symbols = {0};
 
-    stream_say_welcome(c);
-    if (query_param(query, "mode", &mode) && !stream_set_mode(c, buf_span(&mode)))
-        stream_say_error(c, &none, "bad_request", "?mode= must be merge or all", NULL);
-    if (query_param(query, "max_hz", &hz) && !stream_set_max_hz(c, buf_span(&hz)))
-        stream_say_error(c, &none, "bad_request",
-                         "?max_hz= must be a number from 0.01 to 1000", NULL);
-    if (query_param(query, "trace", &trace)) {
-        if (span_eq(buf_span(&trace), "true") || span_eq(buf_span(&trace), "false"))
-            stream_set_trace(c, span_eq(buf_span(&trace), "true"));
-        else
-            stream_say_error(c, &none, "bad_request", "?trace= must be true or false",
-                             NULL);
-    }
-    if (query_param(query, "since", &since)) {
-        if (stream_read_since_text(buf_span(&since), &epoch, &seq))
-            stream_set_since(r, epoch, seq);
-        else
-            stream_say_error(c, &none, "bad_request", "?since= must be EPOCH:SEQ",
-                             NULL);
-    }
-    if (query_param(query, "symbols", &symbols) && symbols.len <= URL_PARAM_MAX) {
+    if (query_get(query, QUERY_LIST, QUERY_PLUS_IS_SPACE, &symbols) == QUERY_GIVEN) {
         add_list(r, buf_span(&symbols));
     } else {
-        add_list(r, span_of(g->config.websocket_auto_subscribe));
+        add_list(r, span_of(c->g->config.websocket_auto_subscribe));
         r->is_auto = c->is_auto = true;
-        r->snapshot_limit = (size_t)g->config.auto_max;
+        r->snapshot_limit = (size_t)c->g->config.auto_max;
     }
-    buf_free(&mode);
-    buf_free(&hz);
     buf_free(&symbols);
-    buf_free(&since);
-    buf_free(&trace);
+}
+
+void stream_welcome(struct client *c, const char *query)
+{
+    struct request *r = stream_request_new(c);
+    struct stream_wishes wishes = {0};
+
+    stream_say_welcome(c);
+    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
+        struct buf text = {0};
+
+        if (query_get(query, parameters[i].name, QUERY_PLUS_IS_SPACE, &text) ==
+            QUERY_GIVEN)
+            parameters[i].read(c, buf_span(&text), &wishes);
+        buf_free(&text);
+    }
+    stream_apply_wishes(c, &wishes);
+    if (wishes.has_since)
+        stream_set_since(r, wishes.epoch, wishes.seq);
+    add_symbols(r, query);
     if (r->topic_count || r->rejected.count)
-        stream_submit(g, r);
+        stream_submit(c->g, r);
     else
-        stream_request_end(g, r);
+        stream_request_end(c->g, r);
 }

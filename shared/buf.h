@@ -30,7 +30,8 @@ struct span span_of(const char *text);
 /* 1 if equal.  Here because fields are found by their names in every quote. */
 static inline int span_eq(struct span a, const char *text)
 {
-    return strlen(text) == a.len && memcmp(a.at, text, a.len) == 0;
+    /* An empty one may point nowhere. */
+    return strlen(text) == a.len && (!a.len || memcmp(a.at, text, a.len) == 0);
 }
 /* As a C string into `out` of `size` bytes, cut short if need be. */
 void span_copy(char *out, size_t size, struct span s);

@@ -107,6 +107,64 @@ static bool is_loaded_by_pages(const char *path)
     return strncmp(path, FILES, sizeof FILES - 1) == 0;
 }
 
+static const char *text_of(yajl_val value)
+{
+    assert_true(YAJL_IS_STRING(value));
+    return value->u.string;
+}
+
+/* The name of a parameter of the query; "" if it is one of the path. */
+static const char *query_name(yajl_val parameter)
+{
+    yajl_val ref = member(parameter, "$ref");
+
+    if (ref) {
+        const char *path[] = {"components", "parameters",
+                              strrchr(text_of(ref), '/') + 1, NULL};
+
+        parameter = yajl_tree_get(document, path, yajl_t_object);
+    }
+    return strcmp(text_of(member(parameter, "in")), "query") == 0
+               ? text_of(member(parameter, "name"))
+               : "";
+}
+
+static void check_parameters(yajl_val item, const char *method, const char *known)
+{
+    yajl_val list = member(member(item, method), "parameters");
+    struct buf query = {0};
+    struct query_fault fault;
+    size_t count = 0, wanted = known && *known ? 1 : 0;
+
+    for (const char *c = known; c && *c; c++)
+        wanted += *c == ',';
+    for (size_t i = 0; list && i < list->u.array.len; i++) {
+        const char *name = query_name(list->u.array.values[i]);
+
+        count += *name != '\0';
+        buf_printf(&query, "&%s", name);
+    }
+    if (!query_check(buf_text(&query), known ? known : "", &fault))
+        fail_msg("%s: %s", method, fault.message);
+    assert_int_equal(count, wanted);
+    buf_free(&query);
+}
+
+static void every_parameter_is_described_and_no_other(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        char path[100];
+        yajl_val item;
+
+        path_of(&routes[i], path);
+        item = described(path);
+        check_parameters(item, "get", routes[i].query);
+        check_parameters(item, "put", routes[i].put_query);
+        check_parameters(item, "delete", routes[i].del_query);
+    }
+}
+
 static void every_file_is_described(void **state)
 {
     struct www_file f;
@@ -195,6 +253,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_is_described_with_its_methods),
+        cmocka_unit_test(every_parameter_is_described_and_no_other),
         cmocka_unit_test(every_file_is_described),
         cmocka_unit_test(nothing_else_is_described),
         cmocka_unit_test(every_rule_of_admission_is_an_answer_of_the_stream),

@@ -1,0 +1,89 @@
+#include "shared/redact.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define NAME_MAX_BYTES 64 /* of a decoded name; what is longer is no name of ours */
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* The character at `text`, decoded; *used: how many bytes it takes. */
+static char decode_one(struct span text, size_t *used)
+{
+    int high = text.len > 2 && text.at[0] == '%' ? hex_digit(text.at[1]) : -1;
+    int low = high >= 0 ? hex_digit(text.at[2]) : -1;
+
+    *used = low >= 0 ? 3 : 1;
+    return low >= 0 ? (char)(high * 16 + low) : text.at[0];
+}
+
+static bool is_secret(const char *name)
+{
+    static const char *const words[] = {"token",  "secret",  "passw",
+                                        "apikey", "api_key", "auth"};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(name, words[i]))
+            return true;
+    return false;
+}
+
+static size_t value_length(struct span text)
+{
+    size_t len = 0;
+
+    while (len < text.len && !strchr("&# \t\"", text.at[len]))
+        len++;
+    return len;
+}
+
+/* Where the '@' stands that ends the userinfo of "scheme://userinfo@host"; 0: there is none. */
+static size_t userinfo_end(struct span text)
+{
+    for (size_t i = 0; i < text.len && !strchr("/?# \t\"", text.at[i]); i++)
+        if (text.at[i] == '@')
+            return i;
+    return 0;
+}
+
+void redact_address(struct span address, struct buf *out)
+{
+    char name[NAME_MAX_BYTES + 1];
+    size_t len = 0, used;
+
+    while (address.len) {
+        char c = decode_one(address, &used);
+        size_t skip = 0;
+
+        buf_add(out, address.at, used);
+        address.at += used;
+        address.len -= used;
+        if (c == '=') {
+            name[len < NAME_MAX_BYTES ? len : NAME_MAX_BYTES] = '\0';
+            if (is_secret(name))
+                skip = value_length(address);
+            len = 0;
+        } else if (strchr("/?&;,# \t\"", c) && c) {
+            len = 0;
+            if (c == '/' && out->len > 2 &&
+                memcmp(out->data + out->len - 3, "://", 3) == 0)
+                skip = userinfo_end(address);
+        } else {
+            if (len < NAME_MAX_BYTES)
+                name[len] = (char)tolower((unsigned char)c);
+            len++;
+        }
+        if (skip) {
+            buf_adds(out, "***");
+            address.at += skip;
+            address.len -= skip;
+        }
+    }
+}
