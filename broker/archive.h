@@ -9,7 +9,7 @@
  *
  * A batch that cannot be written is kept and tried again (after 0.1 s, in the end every 2 s)
  * until it can, or until archive_abandon.  One that can never be (ERR_INVALID: a bug) comes back
- * as ABANDONED at once.
+ * as ABANDONED at once.  Pruning ends at damage, which is told once: it would only be met again.
  */
 #ifndef BROKER_ARCHIVE_H
 #define BROKER_ARCHIVE_H
@@ -64,6 +64,7 @@ enum archive_event {
     ARCHIVE_FAILED,    /* text; a failure begins (writing, pruning or checkpointing) */
     ARCHIVE_RECOVERED, /* ms since it began; comes before the WRITTEN that ends it */
     ARCHIVE_ABANDONED, /* text, batch: nothing of it is stored */
+    ARCHIVE_DAMAGED,   /* text: nothing is pruned any more, for the file is damaged */
     ARCHIVE_PRUNED,    /* first, rows; told when a pass is done, not for every chunk */
     ARCHIVE_ANSWER,    /* ticket, is_history, error (OK: page, else text), ms */
 };

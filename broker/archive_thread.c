@@ -16,7 +16,8 @@
 
 enum failing {
     FAILING_WRITE = 1,
-    FAILING_KEEP = 2, /* pruning or checkpointing */
+    FAILING_CHECKPOINT = 2,
+    FAILING_PRUNE = 4,
 };
 
 /* The writer's own. */
@@ -26,8 +27,9 @@ struct writer {
     uint64_t keep_count, keep_age_us;
     unsigned failing; /* enum failing */
     int64_t failing_since;
-    int64_t prune_at; /* monotonic ms, when nothing else happens before */
-    uint64_t pruned;  /* in the pass under way */
+    int64_t prune_at;   /* monotonic ms, when nothing else happens before */
+    uint64_t pruned;    /* in the pass under way */
+    bool is_prune_over; /* the file is damaged where it would go on */
     uint64_t first, head;
 };
 
@@ -76,7 +78,7 @@ static void checkpoint(struct writer *w, size_t over_bytes)
     char error[STORE_ERROR_MAX];
     enum err e = store_checkpoint(w->store, over_bytes, error);
 
-    report(w, FAILING_KEEP, e, error);
+    report(w, FAILING_CHECKPOINT, e, error);
 }
 
 static void end_pass(struct writer *w)
@@ -93,6 +95,18 @@ static void end_pass(struct writer *w)
     archive_put(w->archive, &r);
 }
 
+/* What is damaged cannot be removed, nor what is beside it: tell it once. */
+static void stop_pruning(struct writer *w, const char *text)
+{
+    struct archive_result r = {.event = ARCHIVE_DAMAGED};
+
+    report(w, FAILING_PRUNE, OK, NULL);
+    w->is_prune_over = true;
+    w->prune_at = INT64_MAX;
+    memcpy(r.text, text, sizeof r.text);
+    archive_put(w->archive, &r);
+}
+
 /* One chunk.  false: there is nothing more to remove for now. */
 static bool prune(struct writer *w)
 {
@@ -101,12 +115,16 @@ static bool prune(struct writer *w)
     char error[STORE_ERROR_MAX];
     enum err e;
 
-    if (!w->keep_count && !older) {
+    if (w->is_prune_over || (!w->keep_count && !older)) {
         w->prune_at = INT64_MAX;
         return false;
     }
     e = store_prune(w->store, w->keep_count, older, PRUNE_ROWS, &removed, error);
-    report(w, FAILING_KEEP, e, error);
+    if (e == ERR_MALFORMED) {
+        stop_pruning(w, error);
+        return false;
+    }
+    report(w, FAILING_PRUNE, e, error);
     w->pruned += removed;
     if (removed == PRUNE_ROWS)
         return true;

@@ -85,7 +85,7 @@ static void pack_store(struct question *q)
         return;
     }
     keeper_status(d->keeper, (uint64_t)d->time.wall_us, &s);
-    msgpack_pack_map(&q->pk, 8);
+    msgpack_pack_map(&q->pk, 10);
     pack_kv_text(&q->pk, "kind", SPAN("sqlite"));
     pack_kv_bool(&q->pk, "durable", s.is_durable);
     pack_kv_text(&q->pk, "reason", span_of(s.reason));
@@ -94,6 +94,8 @@ static void pack_store(struct question *q)
     pack_kv_u(&q->pk, "gaps", s.gaps);
     pack_kv_u(&q->pk, "behind_us", s.behind_us);
     pack_kv_u(&q->pk, "behind_max_us", s.behind_max_us);
+    pack_kv_u(&q->pk, "damaged", s.damaged);
+    pack_kv_text(&q->pk, "damage", span_of(s.damage));
 }
 
 static void pack_process(struct question *q)

@@ -40,6 +40,8 @@ struct keeper {
     uint64_t first, gaps, behind_max_us;
     uint64_t keep_count, keep_age_us;
     char reason[STORE_ERROR_MAX]; /* "" while it is durable */
+    struct damage damage;
+    char *path; /* of the store */
 };
 
 /* --- copying ------------------------------------------------------------------------- */
@@ -185,10 +187,11 @@ static void tell_dropped(const struct keeper *k, const struct journal_identity *
     if (first <= ring->stored)
         first = ring->stored + 1;
     if (!ring->is_new && ring->next > first)
-        log_error("Positions %llu to %llu were in the ring only and are dropped: the log "
-                  "is another one (%s)",
-                  (unsigned long long)first, (unsigned long long)ring->next - 1,
-                  k->epoch_reason);
+        log_error(
+            "Positions %llu to %llu were in the ring only and are dropped: the log "
+            "is another one (%s)",
+            (unsigned long long)first, (unsigned long long)ring->next - 1,
+            k->epoch_reason);
 }
 
 static enum err begin_epoch(struct keeper *k, const struct store_state *state,
@@ -240,7 +243,20 @@ static enum err recover(struct keeper *k, const struct broker_config *config,
     if (!e)
         e = store_state(archive_store(k->archive), &state, error);
     k->first = state.first;
+    if (!e && store_damaged_page(archive_store(k->archive)))
+        damage_note(&k->damage, k->path, store_damaged_page(archive_store(k->archive)),
+                    0, 0);
     return e;
+}
+
+static void keeper_free(struct keeper *k, bool is_stored)
+{
+    archive_free(k->archive);
+    journal_close(k->journal, is_stored);
+    store_batch_free(k->filling);
+    store_batch_free(k->spare);
+    free(k->path);
+    free(k);
 }
 
 enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
@@ -251,6 +267,7 @@ enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
          *ring = store_file_beside(file, "-ring");
     enum err e;
 
+    k->path = file;
     k->filling = store_batch_new();
     k->keep_count = (uint64_t)config->retention_count;
     k->keep_age_us = (uint64_t)config->retention_age * 1000;
@@ -261,18 +278,12 @@ enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
         e = journal_open(ring, (size_t)config->journal_bytes, &k->journal, error);
     if (!e)
         e = recover(k, config, wall_us, error);
-    free(file);
     free(ring);
     if (!e) {
         *out = k;
         return OK;
     }
-    if (k->journal)
-        journal_close(k->journal, false);
-    archive_free(k->archive);
-    store_batch_free(k->filling);
-    store_batch_free(k->spare);
-    free(k);
+    keeper_free(k, false);
     return e;
 }
 
@@ -329,6 +340,8 @@ static void on_written(struct keeper *k, struct archive_result *r)
 
 static void on_result(struct keeper *k, struct archive_result *r)
 {
+    char text[DAMAGE_TEXT_MAX];
+
     if (r->event == ARCHIVE_WRITTEN || r->event == ARCHIVE_ABANDONED)
         k->handed_us = 0;
     switch (r->event) {
@@ -346,6 +359,11 @@ static void on_result(struct keeper *k, struct archive_result *r)
     case ARCHIVE_PRUNED:
         k->first = r->first;
         break;
+    case ARCHIVE_DAMAGED:
+        snprintf(text, sizeof text, "Nothing is removed from the log any more: %.500s",
+                 r->text);
+        damage_note_other(&k->damage, text);
+        break;
     case ARCHIVE_ABANDONED: /* we never ask for it: the store refused what we wrote */
         snprintf(k->reason, sizeof k->reason, "%s", r->text);
         log_critical("Not durable until a restart: %s", r->text);
@@ -358,8 +376,10 @@ static void on_result(struct keeper *k, struct archive_result *r)
 bool keeper_take_answer(struct keeper *k, struct archive_result *out)
 {
     while (archive_take(k->archive, out)) {
-        if (out->event == ARCHIVE_ANSWER)
+        if (out->event == ARCHIVE_ANSWER) {
+            damage_note_page(&k->damage, k->path, &out->page);
             return true;
+        }
         on_result(k, out);
         archive_result_clear(out);
     }
@@ -423,6 +443,8 @@ void keeper_status(struct keeper *k, uint64_t wall_us, struct keeper_status *out
         .stored = journal_stored(k->journal),
         .gaps = k->gaps,
         .behind_max_us = k->behind_max_us,
+        .damaged = damage_positions(&k->damage),
+        .damage = k->damage.text,
     };
     if (out->stored < journal_head(k->journal)) {
         uint64_t oldest = oldest_us(k);
@@ -482,15 +504,17 @@ static void tell_unstored(const struct keeper *k)
              head = journal_head(k->journal);
 
     if (first > stored + 1)
-        log_error("Positions %llu to %llu are lost: the ring was too small to keep them "
-                  "until they could be stored",
-                  (unsigned long long)stored + 1, (unsigned long long)first - 1);
+        log_error(
+            "Positions %llu to %llu are lost: the ring was too small to keep them "
+            "until they could be stored",
+            (unsigned long long)stored + 1, (unsigned long long)first - 1);
     else
         first = stored + 1;
     if (head >= first)
-        log_warning("%llu records are not stored yet: they are in FILE-ring, and a start with "
-                    "this FILE and this FILE-ring stores them",
-                    (unsigned long long)(head - first + 1));
+        log_warning(
+            "%llu records are not stored yet: they are in FILE-ring, and a start with "
+            "this FILE and this FILE-ring stores them",
+            (unsigned long long)(head - first + 1));
 }
 
 bool keeper_close(struct keeper *k, int64_t deadline_ms)
@@ -506,11 +530,7 @@ bool keeper_close(struct keeper *k, int64_t deadline_ms)
     is_stored = is_all_stored(k);
     if (!is_stored)
         tell_unstored(k);
-    archive_free(k->archive);
     /* What is left is synced, so that it is still there when the machine starts again. */
-    journal_close(k->journal, !has_hung);
-    store_batch_free(k->filling);
-    store_batch_free(k->spare);
-    free(k);
+    keeper_free(k, !has_hung);
     return is_stored;
 }

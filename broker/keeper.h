@@ -17,6 +17,7 @@
 
 #include "broker/archive.h"
 #include "broker/broker_config.h"
+#include "broker/damage.h"
 #include "broker/journal.h"
 
 #define KEEPER_ERROR_MAX (STORE_ERROR_MAX + 64)
@@ -57,6 +58,8 @@ struct keeper_status {
     uint64_t gaps;      /* positions that could not be stored, since the start */
     uint64_t behind_us; /* age of the oldest record that is not stored yet */
     uint64_t behind_max_us;
+    uint64_t damaged;   /* positions that are known to be lost, for a file is damaged */
+    const char *damage; /* which and what to do, or ""; once there, it stays */
 };
 void keeper_status(struct keeper *k, uint64_t wall_us, struct keeper_status *out);
 

@@ -370,7 +370,7 @@ enum err lease_store_open(const char *path, uint64_t wall_us, struct lease_store
                           uint64_t *token_floor, char error[STORE_ERROR_MAX])
 {
     struct lease_store *s = mem_zalloc(sizeof *s);
-    uint64_t floor = 0;
+    uint64_t floor = 0, page = 0;
     bool is_unclean = false;
     enum err e;
     int rc;
@@ -385,7 +385,7 @@ enum err lease_store_open(const char *path, uint64_t wall_us, struct lease_store
     if (!e) {
         rc = prepare_all(s);
         if (!rc && is_unclean)
-            rc = store_file_check_all(s->db);
+            rc = store_file_check_all(s->db, &page);
         if (rc)
             e = store_error_tell(s->path, s->db, rc, "read it", error);
     }

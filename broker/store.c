@@ -6,6 +6,9 @@
 
 #include "shared/pack.h"
 
+/* Positions are counted up from 1: a number beyond this can only be damage. */
+#define POSITION_MAX ((uint64_t)1 << 62)
+
 sqlite3_stmt *store_statement(struct store *s, enum store_statement which)
 {
     sqlite3_reset(s->statements[which]);
@@ -39,13 +42,28 @@ int store_begin(struct store *s, enum store_statement which)
     return store_do(s, which);
 }
 
+/* A statement left in the middle of its rows would keep the transaction open. */
+static void reset_all(struct store *s)
+{
+    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
+        sqlite3_reset(s->statements[i]);
+}
+
+void store_end_read(struct store *s)
+{
+    int error_number = errno;
+
+    reset_all(s);
+    if (!sqlite3_get_autocommit(s->db))
+        store_do(s, STORE_ROLLBACK);
+    errno = error_number;
+}
+
 int store_end(struct store *s, int rc)
 {
     int error_number;
 
-    /* A statement left in the middle of its rows would keep the transaction open. */
-    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
-        sqlite3_reset(s->statements[i]);
+    reset_all(s);
     if (rc == SQLITE_OK)
         rc = store_do(s, STORE_COMMIT);
     error_number = errno;
@@ -88,19 +106,93 @@ static int read_meta(struct store *s, const char *name, uint64_t *out)
     return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
 }
 
-static int read_ends(struct store *s, struct store_state *out)
+/* One number; 0 if there is none, or if damage hides it: then *is_damaged is set. */
+static int read_number(struct store *s, enum store_statement which, uint64_t *out,
+                       bool *is_damaged)
 {
-    sqlite3_stmt *stmt = store_statement(s, STORE_LOG_ENDS);
-    uint64_t first_gap, last_gap;
+    sqlite3_stmt *stmt = store_statement(s, which);
     int rc = store_row(stmt);
 
+    *out = rc == SQLITE_ROW ? store_column_u(stmt, 0) : 0;
+    sqlite3_reset(stmt);
+    if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+        return SQLITE_OK;
+    if (!store_is_damage(rc))
+        return rc;
+    *is_damaged = true;
+    return SQLITE_OK;
+}
+
+struct ends {
+    uint64_t first, head, first_gap, last_gap, last_loss;
+};
+
+/*
+ * One after the other, for one of them is damaged.  Where the first rows are, the log begins with their
+ * block, or with the log: too low only means that more is told as lost.  Without the last rows
+ * nothing can be written, and nothing said of what comes next.
+ */
+static int read_damaged_ends(struct store *s, struct ends *out)
+{
+    bool is_first_lost = false, is_head_lost = false, is_rest_lost = false;
+    uint64_t block = 0, epoch = 0;
+    int rc = read_number(s, STORE_LOG_LAST, &out->head, &is_head_lost);
+
+    if (!rc && is_head_lost)
+        rc = SQLITE_CORRUPT;
+    if (!rc)
+        rc = read_number(s, STORE_LOG_FIRST, &out->first, &is_first_lost);
+    if (!rc)
+        rc = read_number(s, STORE_GAP_FIRST, &out->first_gap, &is_rest_lost);
+    if (!rc)
+        rc = read_number(s, STORE_GAP_LAST, &out->last_gap, &is_rest_lost);
+    if (!rc)
+        rc = read_number(s, STORE_LOSS_LAST, &out->last_loss, &is_rest_lost);
+    if (rc || !is_first_lost)
+        return rc;
+    rc = read_number(s, STORE_BLOCK_FIRST, &block, &is_rest_lost);
+    if (!rc)
+        rc = read_number(s, STORE_EPOCH_FIRST, &epoch, &is_rest_lost);
+    block <<= STORE_BLOCK_BITS;
+    out->first = block > epoch ? block : epoch;
+    if (!out->first)
+        out->first = 1;
+    return rc;
+}
+
+static int find_ends(struct store *s, struct ends *out)
+{
+    sqlite3_stmt *stmt = store_statement(s, STORE_LOG_ENDS);
+    int rc = store_row(stmt);
+
+    if (store_is_damage(rc)) {
+        sqlite3_reset(stmt);
+        return read_damaged_ends(s, out);
+    }
     if (rc != SQLITE_ROW)
         return rc;
-    out->first = store_column_u(stmt, 0);
-    out->head = store_column_u(stmt, 1);
-    first_gap = store_column_u(stmt, 2);
-    last_gap = store_column_u(stmt, 3);
-    out->last_loss = store_column_u(stmt, 4);
+    *out = (struct ends){store_column_u(stmt, 0), store_column_u(stmt, 1),
+                         store_column_u(stmt, 2), store_column_u(stmt, 3),
+                         store_column_u(stmt, 4)};
+    return SQLITE_OK;
+}
+
+static int read_ends(struct store *s, struct store_state *out)
+{
+    struct ends ends = {0};
+    uint64_t first_gap, last_gap;
+    int rc = find_ends(s, &ends);
+
+    if (rc)
+        return rc;
+    if (ends.first > ends.head || ends.head > POSITION_MAX ||
+        ends.last_gap > POSITION_MAX || out->epoch_first > POSITION_MAX)
+        return SQLITE_CORRUPT;
+    out->first = ends.first;
+    out->head = ends.head;
+    first_gap = ends.first_gap;
+    last_gap = ends.last_gap;
+    out->last_loss = ends.last_loss;
     if (first_gap && (!out->first || first_gap < out->first))
         out->first = first_gap;
     if (last_gap > out->head)
@@ -130,7 +222,10 @@ int store_read_state(struct store *s, struct store_state *out)
     } else if (rc != SQLITE_DONE) {
         return rc;
     }
-    return read_ends(s, out);
+    rc = read_ends(s, out);
+    if (!rc)
+        s->known = *out;
+    return rc;
 }
 
 enum err store_state(struct store *s, struct store_state *out,
@@ -139,8 +234,10 @@ enum err store_state(struct store *s, struct store_state *out,
     struct store_state state = {0};
     int rc = store_begin(s, STORE_BEGIN_READ);
 
-    if (!rc)
-        rc = store_end(s, store_read_state(s, &state));
+    if (!rc) {
+        rc = store_read_state(s, &state);
+        store_end_read(s);
+    }
     if (rc)
         return store_error_tell(s->path, s->db, rc, "read it", error);
     *out = state;

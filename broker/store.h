@@ -40,11 +40,17 @@ enum store_mode {
 
 /*
  * ERR_HELD: another broker writes it.  ERR_VERSION: made by a newer version.
- * ERR_MALFORMED: not our file, or damaged.  ERR_NOT_FOUND: no such directory, or (STORE_READ)
+ * ERR_MALFORMED: not our file, or so damaged that nothing can be written.  ERR_NOT_FOUND: no such directory, or (STORE_READ)
  * no such file.  ERR_FULL: the disk.  ERR_SYS: permission and the like.
  */
 MUST_CHECK enum err store_open(const char *path, enum store_mode mode,
                                struct store **out, char error[STORE_ERROR_MAX]);
+/*
+ * A page that opening the store found to be damaged, in a part that is not needed to go on: what is
+ * lost is told when it is read.  0: none; the whole file is looked at only if it is small and
+ * was not closed.
+ */
+uint64_t store_damaged_page(const struct store *s);
 /* A writer moves everything from FILE-wal into FILE first, if it can. */
 void store_close(struct store *s);
 
@@ -136,6 +142,12 @@ struct store_query {
     bool newest_first;    /* history only */
 };
 
+/*
+ * The reason of a gap that is none of the table: the file is damaged there.  Exactly the positions
+ * that cannot be read are told so, everything around them is in the page.
+ */
+#define STORE_GAP_DAMAGED "damaged"
+
 struct store_gap {
     uint64_t first, last;
     char reason[64];
@@ -155,11 +167,18 @@ struct store_page {
     /* That lie in what the page covers; there is room for one more of the asker's. */
     struct store_gap gaps[STORE_PAGE_GAPS + 1];
     size_t gap_count;
+    /*
+     * Damage was met, which may have cost time only.  The number of the first page of the file that was
+     * met so, 0: not known.
+     */
+    bool is_damaged;
+    uint64_t damaged_page;
 };
 
 /*
  * Records in ascending order; losses concern everybody and are always among them.  A list of
- * up to 32 exact symbols is found without looking at the others.
+ * up to 32 exact symbols is found without looking at the others.  Damage is no error: what cannot be
+ * read is a gap (STORE_GAP_DAMAGED), and every page comes on by at least one position.
  */
 MUST_CHECK enum err store_replay(struct store *s, const struct store_query *query,
                                  struct store_page *out, char error[STORE_ERROR_MAX]);

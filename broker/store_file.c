@@ -92,10 +92,11 @@ enum err store_file_check_beside(const char *given, const char *suffix,
     bool is_misplaced = access(is, F_OK) && !access(was, F_OK);
 
     if (is_misplaced)
-        snprintf(error, STORE_ERROR_MAX,
-                 "store %s: it is a link to %s, and %s belongs beside the file: move it to "
-                 "%s (with its -wal, if there is one), then start again",
-                 given, file, was, is);
+        snprintf(
+            error, STORE_ERROR_MAX,
+            "store %s: it is a link to %s, and %s belongs beside the file: move it to "
+            "%s (with its -wal, if there is one), then start again",
+            given, file, was, is);
     free(file);
     free(is);
     free(was);
@@ -151,10 +152,11 @@ enum err store_file_check(const char *path, bool is_writer, bool *is_unclean,
 static enum err tell_held(const char *path, const char *who,
                           char error[STORE_ERROR_MAX])
 {
-    snprintf(error, STORE_ERROR_MAX,
-             "store %s: the store is in use: another broker (%s) writes it; end that one "
-             "or choose another path",
-             path, who);
+    snprintf(
+        error, STORE_ERROR_MAX,
+        "store %s: the store is in use: another broker (%s) writes it; end that one "
+        "or choose another path",
+        path, who);
     return ERR_HELD;
 }
 
@@ -292,7 +294,7 @@ enum err store_file_migrate(const char *path, sqlite3 *db,
 }
 
 /* Reads the whole file: 60 MB take 0.06 s when they are in memory, about 0.3 s when not. */
-int store_file_check_all(sqlite3 *db)
+int store_file_check_all(sqlite3 *db, uint64_t *page)
 {
     sqlite3_stmt *stmt;
     int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
@@ -302,6 +304,15 @@ int store_file_check_all(sqlite3 *db)
     rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW)
         rc = span_eq(store_column_span(stmt, 0), "ok") ? SQLITE_OK : SQLITE_CORRUPT;
+    if (rc) {
+        /* "… Page 12: …" or "… page 12 …" */
+        const char *text = (const char *)sqlite3_column_text(stmt, 0),
+                   *at = text ? strstr(text, "age ") : NULL;
+
+        *page = at ? strtoull(at + 4, NULL, 10) : 1;
+        if (!*page)
+            *page = 1;
+    }
     sqlite3_finalize(stmt);
     return rc;
 }

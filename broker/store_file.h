@@ -64,7 +64,8 @@ MUST_CHECK enum err store_file_check_mode(const char *path, sqlite3 *db,
 MUST_CHECK enum err store_file_migrate(const char *path, sqlite3 *db,
                                        const struct store_schema *schema,
                                        char error[STORE_ERROR_MAX]);
-int store_file_check_all(sqlite3 *db); /* SQLITE_OK, or what is wrong */
+/* SQLITE_OK, or what is wrong; *page: where, if it is damaged (1 if that is not known). */
+int store_file_check_all(sqlite3 *db, uint64_t *page);
 /* Nothing would fail if the file were gone, until the next start. */
 bool store_file_has_moved(sqlite3 *db);
 enum err store_file_tell_moved(const char *path, char error[STORE_ERROR_MAX]);

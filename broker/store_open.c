@@ -80,7 +80,7 @@ static int prepare_all(struct store *s)
     return rc;
 }
 
-/* The page that is read first and the one that is written next. */
+/* The page that is written next. */
 static int read_row(struct store *s, uint64_t seq)
 {
     sqlite3_stmt *stmt = store_statement(s, STORE_ROW_AT);
@@ -97,15 +97,15 @@ static enum err check_content(struct store *s, bool is_unclean,
     int rc = prepare_all(s);
 
     if (!rc && is_unclean && s->mode == STORE_WRITE)
-        rc = store_file_check_all(s->db);
-    if (rc)
+        rc = store_file_check_all(s->db, &s->damaged_page);
+    if (rc && !store_is_damage(rc))
         return store_error_tell(s->path, s->db, rc, "read it", error);
     e = store_state(s, &state, error);
     if (e)
         return e;
-    rc = read_row(s, state.first);
-    if (!rc)
-        rc = read_row(s, state.head);
+    rc = read_row(s, state.head);
+    if (!rc && s->mode == STORE_WRITE)
+        rc = store_writer_check(s);
     return rc ? store_error_tell(s->path, s->db, rc, "read it", error) : OK;
 }
 
@@ -161,6 +161,11 @@ enum err store_open(const char *path, enum store_mode mode, struct store **out,
     }
     *out = s;
     return OK;
+}
+
+uint64_t store_damaged_page(const struct store *s)
+{
+    return s->damaged_page;
 }
 
 void store_close(struct store *s)

@@ -8,6 +8,8 @@
 #include "shared/pack.h"
 
 #define BYTES_DEFAULT (256 * 1024)
+/* An id beyond it is damage: ids are given one after the other, and a table grows up to them. */
+#define ID_MAX ((int64_t)1 << 24)
 
 void store_page_clear(struct store_page *p)
 {
@@ -23,6 +25,17 @@ static struct span name_of(struct store_reader *r, int64_t id)
     struct span text;
     sqlite3_stmt *stmt;
 
+    if (id > 0 && (size_t)id < s->name_cap && s->names[id].len)
+        return (struct span){s->names[id].text, s->names[id].len};
+    stmt = store_statement(s, STORE_SYMBOL_NAME);
+    sqlite3_bind_int64(stmt, 1, id);
+    r->rc = store_row(stmt);
+    text = store_column_span(stmt, 0);
+    if (r->rc != SQLITE_ROW || id <= 0 || id > ID_MAX || !quote_is_symbol(text)) {
+        r->rc = r->rc == SQLITE_ROW || r->rc == SQLITE_DONE ? SQLITE_CORRUPT : r->rc;
+        return SPAN("");
+    }
+    r->rc = SQLITE_OK;
     if ((size_t)id >= s->name_cap) {
         size_t cap = s->name_cap ? s->name_cap : 256;
 
@@ -33,17 +46,6 @@ static struct span name_of(struct store_reader *r, int64_t id)
         s->name_cap = cap;
     }
     name = &s->names[id];
-    if (name->len)
-        return (struct span){name->text, name->len};
-    stmt = store_statement(s, STORE_SYMBOL_NAME);
-    sqlite3_bind_int64(stmt, 1, id);
-    r->rc = store_row(stmt);
-    text = store_column_span(stmt, 0);
-    if (r->rc != SQLITE_ROW || !quote_is_symbol(text)) {
-        r->rc = r->rc == SQLITE_ROW || r->rc == SQLITE_DONE ? SQLITE_CORRUPT : r->rc;
-        return SPAN("");
-    }
-    r->rc = SQLITE_OK;
     memcpy(name->text, text.at, text.len);
     name->len = (uint8_t)text.len;
     sqlite3_reset(stmt);
@@ -60,10 +62,17 @@ static bool is_among_ids(const struct store_reader *r, int64_t id)
 
 bool store_page_wants(struct store_reader *r, int64_t id)
 {
+    struct span name;
+
     if (r->is_by_id)
         return is_among_ids(r, id);
     if (!id)
-        return true;
+        return !r->is_history;
+    if (id > 0 && (size_t)id < r->wanted_cap && r->wanted[id])
+        return r->wanted[id] == 2;
+    name = name_of(r, id);
+    if (r->rc)
+        return false;
     if ((size_t)id >= r->wanted_cap) {
         size_t cap = r->wanted_cap ? r->wanted_cap : 256;
 
@@ -73,8 +82,7 @@ bool store_page_wants(struct store_reader *r, int64_t id)
         memset(r->wanted + r->wanted_cap, 0, cap - r->wanted_cap);
         r->wanted_cap = cap;
     }
-    if (!r->wanted[id])
-        r->wanted[id] = 1 + quote_patterns_match(r->query->patterns, name_of(r, id));
+    r->wanted[id] = 1 + quote_patterns_match(r->query->patterns, name);
     return r->wanted[id] == 2;
 }
 
@@ -106,6 +114,16 @@ static void find_epoch(struct store_reader *r, uint64_t seq)
     sqlite3_reset(stmt);
 }
 
+/* What does not hold for every record that was stored, can only be damage. */
+static bool is_sane(const struct wire_record *r, int64_t id)
+{
+    bool is_loss = r->kind == WIRE_LOST;
+
+    return (r->kind == WIRE_QUOTE || r->kind == WIRE_STATE || is_loss) &&
+           is_loss == !id && r->prev < r->seq && r->body.len &&
+           r->body.len <= QUOTE_BYTES_MAX && !pack_check(r->body);
+}
+
 void store_page_add(struct store_reader *r, sqlite3_stmt *row)
 {
     struct store_page *page = &r->page;
@@ -125,7 +143,7 @@ void store_page_add(struct store_reader *r, sqlite3_stmt *row)
         name = name_of(r, id);
     if (!r->rc)
         find_epoch(r, record.seq);
-    if (!r->rc && !record.body.len)
+    if (!r->rc && !is_sane(&record, id))
         r->rc = SQLITE_CORRUPT;
     if (r->rc)
         return;
@@ -138,6 +156,19 @@ void store_page_add(struct store_reader *r, sqlite3_stmt *row)
     page->count++;
     r->is_full = (r->query->limit && page->count >= r->query->limit) ||
                  page->records.len >= max_bytes;
+}
+
+/* In the range, and beyond the one before it. */
+static bool is_gap_sane(const struct store_reader *r, const struct store_gap *gap)
+{
+    const struct store_gap *before =
+        r->page.gap_count ? &r->page.gaps[r->page.gap_count - 1] : NULL;
+
+    if (!gap->first || gap->last < gap->first || gap->first > r->high ||
+        gap->last <= r->low)
+        return false;
+    return !before ||
+           (r->is_down ? gap->last < before->first : gap->first > before->last);
 }
 
 void store_page_find_gaps(struct store_reader *r)
@@ -161,10 +192,14 @@ void store_page_find_gaps(struct store_reader *r)
         }
         gap->first = store_column_u(stmt, 0);
         gap->last = store_column_u(stmt, 1);
+        if (!is_gap_sane(r, gap))
+            continue;
         span_copy(gap->reason, sizeof gap->reason, store_column_span(stmt, 2));
         page->gap_count++;
     }
-    r->rc = r->rc == SQLITE_ROW || r->rc == SQLITE_DONE ? SQLITE_OK : r->rc;
+    /* A gap that cannot be read is told as damage: its positions have no rows. */
+    if (r->rc == SQLITE_ROW || r->rc == SQLITE_DONE || store_is_damage(r->rc))
+        r->rc = SQLITE_OK;
     sqlite3_reset(stmt);
 }
 

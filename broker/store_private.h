@@ -31,6 +31,13 @@
                 " (SELECT min(first) FROM gaps), (SELECT max(last) FROM gaps"         \
                 " WHERE first = (SELECT max(first) FROM gaps)),"                      \
                 " (SELECT seq FROM last_value WHERE symbol = 0)")                     \
+    X(LOG_FIRST, "SELECT min(seq) FROM log")                                          \
+    X(LOG_LAST, "SELECT max(seq) FROM log")                                           \
+    X(GAP_FIRST, "SELECT min(first) FROM gaps")                                       \
+    X(GAP_LAST, "SELECT last FROM gaps ORDER BY first DESC LIMIT 1")                  \
+    X(LOSS_LAST, "SELECT seq FROM last_value WHERE symbol = 0")                       \
+    X(BLOCK_FIRST, "SELECT min(block) FROM blocks")                                   \
+    X(EPOCH_FIRST, "SELECT min(first_seq) FROM epochs")                               \
     X(EPOCH_LAST, "SELECT epoch, first_seq FROM epochs"                               \
                   " ORDER BY first_seq DESC LIMIT 1")                                 \
     X(EPOCH_OF, "SELECT epoch, first_seq, (SELECT min(first_seq) FROM epochs"         \
@@ -88,8 +95,12 @@
     X(CHAIN_AT, "SELECT seq, records FROM chain WHERE block = ?1 AND symbol = ?2")    \
     X(CHAIN_BLOCK, "SELECT symbol, seq, records FROM chain WHERE block = ?1")         \
     X(ROW_AT, STORE_ROW "WHERE seq = ?1")                                             \
-    X(ROWS_UP, STORE_ROW "WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")                 \
-    X(ROWS_DOWN, STORE_ROW "WHERE seq > ?1 AND seq <= ?2 ORDER BY seq DESC")          \
+    X(ROWS_UP, STORE_ROW "WHERE seq >= ?1 AND seq <= ?2 ORDER BY seq")                \
+    X(ROWS_DOWN, STORE_ROW "WHERE seq >= ?1 AND seq <= ?2 ORDER BY seq DESC")         \
+    X(ROW_FROM, STORE_ROW "WHERE seq >= ?1 ORDER BY seq LIMIT 1")                     \
+    X(ROW_UPTO, STORE_ROW "WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1")                \
+    X(EPOCH_IN, "SELECT max(first_seq) FROM epochs"                                   \
+                " WHERE first_seq > ?1 AND first_seq <= ?2")                          \
     X(STEP_AT, "SELECT symbol, prev, accepted FROM log WHERE seq = ?1")               \
     X(PRUNE_NTH, "SELECT seq FROM log ORDER BY seq LIMIT 1 OFFSET ?1")                \
     X(PRUNE_AGE, "SELECT seq, accepted FROM log WHERE seq <= ?1 ORDER BY seq")        \
@@ -131,6 +142,8 @@ struct store {
         uint8_t len; /* 0: not looked up yet */
     } * names;
     size_t name_cap;
+    uint64_t damaged_page;    /* found at opening; 0: none */
+    struct store_state known; /* as last read; all zero: never */
 };
 
 /* Ready to bind and step. */
@@ -146,6 +159,11 @@ int store_begin(struct store *s, enum store_statement which);
 int store_read_state(struct store *s, struct store_state *out);
 /* End a transaction: commit if rc is SQLITE_OK, else roll back.  Returns the first failure. */
 int store_end(struct store *s, int rc);
+/*
+ * End a transaction that only read.  Not by COMMIT: after damage was met that fails, although all
+ * that was read is good.
+ */
+void store_end_read(struct store *s);
 
 static inline uint64_t store_column_u(sqlite3_stmt *stmt, int column)
 {
@@ -169,6 +187,14 @@ struct span store_column_span(sqlite3_stmt *stmt, int column); /* until the next
 enum err store_error_tell(const char *path, sqlite3 *db, int rc, const char *doing,
                           char error[STORE_ERROR_MAX]);
 
+/*
+ * store_damage.c.  Is this failure about what the file holds, so that trying again is of no use?  A
+ * sector that the disk does not give back is damage, too.
+ */
+bool store_is_damage(int rc);
+/* The page of FILE in which position `seq` of the log would be found and cannot; 0: not known. */
+uint64_t store_damage_page(struct store *s, uint64_t seq);
+
 /* store_feed.c: within a transaction. */
 int store_put_feeds(struct store *s, const struct store_batch *b);
 /* The id of the row; 0: never told.  store_put_feeds was called before. */
@@ -178,5 +204,7 @@ void store_forget_feeds(struct store *s);
 
 /* store_write.c */
 void store_writer_forget(struct store *s);
+/* Is all there that writing needs?  SQLITE_OK, or what is wrong. */
+int store_writer_check(struct store *s);
 
 #endif

@@ -12,7 +12,6 @@
 #include "shared/mem.h"
 
 #define CHAIN_MAX 4096 /* records of a symbol in a block worth following */
-#define SCAN_DEFAULT 200000
 
 /* The positions found in one block. */
 struct positions {
@@ -39,7 +38,7 @@ static uint64_t block_last(uint64_t block)
 
 static bool is_over(const struct store_reader *r)
 {
-    uint64_t max = r->query->max_scan ? r->query->max_scan : SCAN_DEFAULT;
+    uint64_t max = r->query->max_scan ? r->query->max_scan : STORE_PAGE_SCAN;
 
     return r->rc || r->is_full || r->scanned >= max;
 }
@@ -56,31 +55,6 @@ static bool take_row(struct store_reader *r, sqlite3_stmt *stmt)
     return false;
 }
 
-/* Look at every position above low up to high.  false: the page ends here. */
-static bool read_rows(struct store_reader *r, uint64_t low, uint64_t high)
-{
-    sqlite3_stmt *stmt =
-        store_statement(r->s, r->is_down ? STORE_ROWS_DOWN : STORE_ROWS_UP);
-    bool is_cut = false;
-
-    store_bind_u(stmt, 1, low);
-    store_bind_u(stmt, 2, high);
-    while (!is_cut && take_row(r, stmt)) {
-        r->scanned++;
-        if (store_page_wants(r, sqlite3_column_int64(stmt, 1)) &&
-            store_page_is_in_time(r, store_column_u(stmt, 5)))
-            store_page_add(r, stmt);
-        r->covered = store_column_u(stmt, 0);
-        is_cut = is_over(r);
-    }
-    sqlite3_reset(stmt);
-    if (is_cut || r->rc)
-        return false;
-    /* Where there are no rows, the page has come on even if its time was spent on the way. */
-    r->covered = r->is_down ? low + 1 : high;
-    return !is_over(r);
-}
-
 /* A symbol's last position in the block; false: it does not occur. */
 static bool find_chain(struct store_reader *r, uint64_t block, int64_t id,
                        uint64_t *seq, uint64_t *records)
@@ -94,6 +68,10 @@ static bool find_chain(struct store_reader *r, uint64_t block, int64_t id,
     if (is_there) {
         *seq = store_column_u(stmt, 0);
         *records = store_column_u(stmt, 1);
+    } else if (store_damage_forgive(r)) {
+        *seq = block_last(block);
+        *records = UINT64_MAX; /* the rows can still tell */
+        is_there = true;
     }
     sqlite3_reset(stmt);
     r->scanned++;
@@ -110,7 +88,10 @@ static bool step_to(struct store_reader *r, sqlite3_stmt *stmt, uint64_t seq,
     sqlite3_reset(stmt);
     store_bind_u(stmt, 1, seq);
     r->scanned++;
-    return take_row(r, stmt) && sqlite3_column_int64(stmt, symbol_column) == id;
+    if (take_row(r, stmt))
+        return sqlite3_column_int64(stmt, symbol_column) == id;
+    (void)store_damage_forgive(r); /* broken: the rows tell what is lost */
+    return false;
 }
 
 static void keep_position(struct positions *p, uint64_t seq)
@@ -163,11 +144,16 @@ static bool add_positions(struct store_reader *r, struct positions *p)
     if (p->count)
         qsort(p->at, p->count, sizeof *p->at, compare_positions);
     for (size_t i = 0; i < p->count && !r->rc && !r->is_full; i++) {
+        if (p->at[i] > r->high)
+            break;
         sqlite3_reset(stmt);
         store_bind_u(stmt, 1, p->at[i]);
         if (take_row(r, stmt))
             store_page_add(r, stmt);
-        r->covered = p->at[i];
+        if (store_damage_forgive(r) && !store_damage_add(r, p->at[i], p->at[i]))
+            r->is_full = true;
+        else
+            r->covered = p->at[i];
     }
     sqlite3_reset(stmt);
     return !r->rc && !r->is_full;
@@ -190,12 +176,12 @@ static bool read_block_up(struct store_reader *r, uint64_t block)
     if (r->rc)
         go_on = false;
     else if (walk == WALK_BROKEN)
-        go_on = read_rows(r, low, high);
+        go_on = store_rows_read(r, low, high);
     else
         go_on = add_positions(r, &found);
     free(found.at);
     if (go_on)
-        r->covered = high;
+        r->covered = least(high, r->high);
     return go_on && !is_over(r);
 }
 
@@ -215,9 +201,9 @@ static bool read_block_down(struct store_reader *r, uint64_t block, uint64_t *ol
         r->covered = low + 1;
         return !is_over(r);
     }
-    if (records > CHAIN_MAX && seq > high)
-        return read_rows(r, low, high);
-    while (seq > low && seq >= r->first && !is_broken) {
+    if (records > CHAIN_MAX && (seq > high || records == UINT64_MAX))
+        return store_rows_read(r, low, high);
+    while (seq > low && seq > r->low && seq >= r->first && !is_broken) {
         uint64_t prev;
 
         is_broken = !step_to(r, stmt, seq, r->ids[0], 1);
@@ -227,6 +213,8 @@ static bool read_block_down(struct store_reader *r, uint64_t block, uint64_t *ol
         if (seq <= high) {
             if (store_page_is_in_time(r, store_column_u(stmt, 5)))
                 store_page_add(r, stmt);
+            if (store_damage_forgive(r) && !store_damage_add(r, seq, seq))
+                return false;
             r->covered = seq;
             if (is_over(r))
                 break;
@@ -238,10 +226,10 @@ static bool read_block_down(struct store_reader *r, uint64_t block, uint64_t *ol
     if (r->rc || r->is_full)
         return false;
     if (is_broken)
-        return read_rows(r, low, least(seq, high));
+        return store_rows_read(r, low, least(seq, high));
     if (is_over(r) && r->covered <= high)
         return false;
-    r->covered = low + 1;
+    r->covered = (low > r->low ? low : r->low) + 1;
     *older = seq;
     return !is_over(r);
 }
@@ -272,7 +260,10 @@ static bool read_up(struct store_reader *r)
     while (next_block(r, &block))
         if (!read_block_up(r, block++))
             return false;
-    return !r->rc;
+    if (!store_damage_forgive(r))
+        return !r->rc;
+    /* The blocks cannot be read: every row, then. */
+    return store_rows_read(r, r->covered, r->high);
 }
 
 /* Where a symbol's chain begins, 0: nowhere. */
@@ -284,6 +275,8 @@ static uint64_t last_of(struct store_reader *r, int64_t id)
     sqlite3_bind_int64(stmt, 1, id);
     if (take_row(r, stmt))
         seq = store_column_u(stmt, 0);
+    else if (store_damage_forgive(r))
+        seq = r->high;
     sqlite3_reset(stmt);
     return seq;
 }
@@ -301,7 +294,9 @@ static bool read_down(struct store_reader *r)
         else if (block-- == 0)
             break;
     }
-    return !r->rc;
+    if (!store_damage_forgive(r))
+        return !r->rc;
+    return store_rows_read(r, r->low, r->covered - 1);
 }
 
 static void read_page(struct store_reader *r)
@@ -315,7 +310,7 @@ static void read_page(struct store_reader *r)
     if (r->low < r->high && r->is_by_id && r->id_count)
         is_whole = r->is_down ? read_down(r) : read_up(r);
     else if (r->low < r->high && !r->is_by_id)
-        is_whole = read_rows(r, r->low, r->high);
+        is_whole = store_rows_read(r, r->low, r->high);
     if (r->rc)
         return;
     if (is_whole)
@@ -334,6 +329,8 @@ static void add_id(struct store_reader *r, struct span symbol)
     if (take_row(r, stmt))
         id = sqlite3_column_int64(stmt, 0);
     sqlite3_reset(stmt);
+    if (store_damage_forgive(r))
+        r->is_by_id = false; /* its name may still be found row by row */
     for (size_t i = 0; i < r->id_count; i++)
         if (r->ids[i] == id)
             return;
@@ -365,6 +362,8 @@ static void resolve(struct store_reader *r, bool is_history)
             return;
         }
         add_id(r, one);
+        if (!r->is_by_id)
+            return;
     }
 }
 
@@ -381,11 +380,35 @@ static void set_range(struct store_reader *r, bool is_history)
     r->low = least(r->low, r->high);
 }
 
+/* Not even where the log begins can be read: all that was asked for is lost. */
+static void lose_all(struct store_reader *r)
+{
+    const struct store_state *known = &r->s->known;
+    const struct store_query *q = r->query;
+
+    store_page_clear(&r->page);
+    r->page.first = known->first;
+    r->page.head = known->head;
+    set_range(r, r->is_history);
+    if (!r->is_history && r->low >= r->high && q->until > q->after) {
+        r->low = q->after; /* newer than what we knew: the question says how far */
+        r->high = q->until;
+    }
+    r->page.upto = r->high;
+    r->rc = SQLITE_OK;
+    if (r->low >= r->high)
+        return;
+    r->page.is_damaged = true;
+    r->page.damaged_page = 1; /* the file's first: it leads to all others */
+    r->page.gaps[r->page.gap_count++] =
+        (struct store_gap){r->low + 1, r->high, STORE_GAP_DAMAGED};
+}
+
 static enum err read_store(struct store *s, const struct store_query *query,
                            bool is_history, struct store_page *out,
                            char error[STORE_ERROR_MAX])
 {
-    struct store_reader r = {.s = s, .query = query};
+    struct store_reader r = {.s = s, .query = query, .is_history = is_history};
     struct store_state state = {0};
 
     r.is_down = is_history && query->newest_first;
@@ -399,9 +422,11 @@ static enum err read_store(struct store *s, const struct store_query *query,
             resolve(&r, is_history);
         if (!r.rc)
             read_page(&r);
-        r.rc = store_end(s, r.rc);
+        store_end_read(s);
     }
     free(r.wanted);
+    if (store_is_damage(r.rc))
+        lose_all(&r);
     if (r.rc) {
         store_page_clear(&r.page);
         return store_error_tell(s->path, s->db, r.rc, "read the log", error);

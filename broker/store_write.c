@@ -119,6 +119,19 @@ static int load(struct store *s)
     return rc ? rc : load_block(s, w);
 }
 
+int store_writer_check(struct store *s)
+{
+    int rc = store_begin(s, STORE_BEGIN_READ);
+
+    if (rc)
+        return rc;
+    rc = load(s);
+    if (rc)
+        store_writer_forget(s);
+    store_end_read(s);
+    return rc;
+}
+
 static int put_gap(struct store *s, const struct store_batch_gap *g)
 {
     sqlite3_stmt *stmt = store_statement(s, STORE_GAP_ADD);

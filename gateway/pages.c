@@ -56,7 +56,8 @@ uint64_t pages_merged(const struct gateway *g)
 
 /* --- health -------------------------------------------------------------------------- */
 
-#define REFUSED_ROW 3     /* so many refusals one after the other: it is not a single bad quote */
+#define REFUSED_ROW \
+    3 /* so many refusals one after the other: it is not a single bad quote */
 #define QUIET_MS 60000u /* without an accepted quote: they do not "flow" */
 
 /* What is to be said of all feeds together. */
@@ -163,7 +164,7 @@ static void put_broker(struct gateway *g, struct buf *b, struct span answer)
 
 /* What the broker keeps quotes in; store.len 0: it did not say. */
 struct keeping {
-    struct span store, kind, reason;
+    struct span store, kind, reason, damage;
     bool is_durable, has_store; /* has_store: it is a file */
 };
 
@@ -178,6 +179,7 @@ static struct keeping find_keeping(struct span answer)
     k.has_store = k.kind.len && !span_eq(k.kind, "memory");
     k.is_durable = pack_find_bool(k.store, "durable", false);
     k.reason = pack_find_text(k.store, "reason");
+    k.damage = pack_find_text(k.store, "damage");
     if (!k.reason.len)
         k.reason = k.is_durable ? SPAN("quotes are stored as they come")
                                 : SPAN("the broker does not say why");
@@ -197,30 +199,45 @@ static void put_keeping(struct buf *b, const struct keeping *k)
         member_u(b, "first", pack_find_u(k->store, "first", 0));
         member_u(b, "gaps", pack_find_u(k->store, "gaps", 0));
         member_seconds(b, "behind", pack_find_u(k->store, "behind_us", 0) / 1000);
+        member_u(b, "damaged", pack_find_u(k->store, "damaged", 0));
+        if (k->damage.len)
+            member_text(b, "damage", k->damage);
     }
     buf_addc(b, '}');
 }
 
-/* Quotes that flow unstored are a worry, but no reason to take anything out of service. */
+/*
+ * Quotes that flow unstored, or a log with damage, are a worry, but no reason to take anything out of
+ * service.
+ */
 static void put_verdict(struct buf *b, const char *ill, const struct feeds_seen *feeds,
                         const struct keeping *k)
 {
     struct buf reason = {0};
     bool is_unstored = !ill && k->has_store && !k->is_durable;
-    bool is_degraded = is_unstored || (!ill && feeds->refusing);
+    bool is_damaged = !ill && k->damage.len;
+    bool is_degraded = is_unstored || is_damaged || (!ill && feeds->refusing);
 
-    buf_adds(&reason, ill                 ? ill
-                      : feeds->has_recent ? "quotes flow"
-                                          : "feeds are live, but no quote was accepted in "
-                                            "the last 60 s");
+    buf_adds(&reason, ill ? ill
+                      : feeds->has_recent
+                          ? "quotes flow"
+                          : "feeds are live, but no quote was accepted in "
+                            "the last 60 s");
     if (is_unstored) {
         buf_adds(&reason, ", but are not being stored: ");
         buf_add(&reason, k->reason.at, k->reason.len);
     }
+    if (is_damaged) {
+        buf_adds(&reason, is_unstored ? "; also, a part of the log is damaged: "
+                                      : ", but a part of the log is damaged: ");
+        buf_add(&reason, k->damage.at, k->damage.len);
+    }
     if (feeds->live && feeds->refusing)
         buf_printf(&reason, "%s every quote of %u of %u live feeds is refused (%s)",
-                   ill ? ":" : is_unstored ? "; also," : ", but", feeds->refusing,
-                   feeds->live, feeds->refused);
+                   ill                         ? ":"
+                   : is_unstored || is_damaged ? "; also,"
+                                               : ", but",
+                   feeds->refusing, feeds->live, feeds->refused);
     buf_printf(b, "{\"status\":\"%s\"",
                ill           ? "unhealthy"
                : is_degraded ? "degraded"

@@ -212,6 +212,8 @@ static const struct row broker_rows[] = {
     {"store", "stored", "pregon_store_position", "The newest position stored.", PLAIN},
     {"store", "first", "pregon_store_first_position", "The oldest position stored.",
      PLAIN},
+    {"store", "damaged", "pregon_store_damaged",
+     "Positions of the log that are known to be unreadable.", PLAIN},
     {"store", "gaps", "pregon_store_gaps_total", "Positions that could not be stored.",
      PLAIN},
     {"store", "behind_us", "pregon_store_lag_seconds",

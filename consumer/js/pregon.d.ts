@@ -57,7 +57,7 @@ export interface Lost {
   first: number;
   last: number;
   count: number;
-  reason: "ring_overflow" | "log_replaced" | "not_stored" | "retention" | "gap" | (string & {});
+  reason: "ring_overflow" | "log_replaced" | "not_stored" | "retention" | "damaged" | "gap" | (string & {});
   /** Of reason "gap": at most `count` records of this symbol did not come, the second time either. */
   symbol?: string;
 }

@@ -69,13 +69,14 @@ static void judge_store(struct exam *x, struct span status)
 {
     struct pack_value v;
     struct span store = {0};
-    char kind[20], reason[300], where[EXAM_WHERE_MAX];
+    char kind[20], reason[300], damage[600], where[EXAM_WHERE_MAX];
     bool is_memory;
 
     if (!pack_find(status, "store", &v, &store))
         return;
     span_copy(kind, sizeof kind, pack_find_text(store, "kind"));
     span_copy(reason, sizeof reason, pack_find_text(store, "reason"));
+    span_copy(damage, sizeof damage, pack_find_text(store, "damage"));
     exam_where(x, "STORE", where);
     is_memory = strcmp(kind, "memory") == 0;
     if (is_memory && broker_config_store(&x->broker))
@@ -92,6 +93,10 @@ static void judge_store(struct exam *x, struct span status)
                     "make room on the disk, and give the broker's user the right to "
                     "write there",
                     NULL, "The disk does not take the log: %.200s", reason);
+    else if (damage[0])
+        finding_add(&x->found, FINDING_store_damaged, where,
+                    "stop the broker, look at the disk and restore a backup", NULL,
+                    "%.600s", damage);
     else if (pack_find_u(store, "behind_us", 0) > BEHIND_US)
         finding_add(&x->found, FINDING_store_behind, where,
                     "a faster disk, fewer quotes, or less else on that disk", NULL,

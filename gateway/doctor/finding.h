@@ -53,6 +53,7 @@
     X(store_folder_missing, ERROR, "the folder of STORE is not there or not writable") \
     X(store_in_memory, NOTE, "the log ends with the broker")                           \
     X(store_not_durable, ERROR, "the broker's disk does not take the log")             \
+    X(store_damaged, ERROR, "a part of the stored log cannot be read")                 \
     X(store_behind, WARNING, "the store lags behind")                                  \
     X(disk_low, WARNING, "the disk of STORE is nearly full")                           \
     X(feed_none, ERROR, "no feeder has ever spoken to this broker")                    \

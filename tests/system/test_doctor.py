@@ -378,6 +378,7 @@ FEED = {"name": "f", "host": "there", "pid": 1, "live": True, "left": False, "si
 TOLD = [
     ({}, []),
     ({"store": {"kind": "sqlite", "durable": False, "reason": "disk full"}}, ["store_not_durable"]),
+    ({"store": {"kind": "sqlite", "durable": True, "damage": "page 7 is damaged"}}, ["store_damaged"]),
     ({"store": {"kind": "sqlite", "durable": True, "behind_us": 60000000}}, ["store_behind"]),
     ({"feeds": [{**FEED, "lost": 5}]}, ["lines_lost"]),
     ({"version": "0.0.1"}, ["versions_differ"]),

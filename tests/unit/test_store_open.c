@@ -113,8 +113,9 @@ static void what_is_no_store_is_refused_and_left_alone(void **state)
     assert_string_equal(sqlite_says(file, "PRAGMA journal_mode"), "delete");
 }
 
-static void a_damaged_file_is_refused(void **state)
+static void a_damaged_page_is_known_at_the_start_and_a_cut_file_refused(void **state)
 {
+    struct store *s;
     char unclean[200], wal[220], wal_copy[220];
     struct stat st;
 
@@ -131,7 +132,9 @@ static void a_damaged_file_is_refused(void **state)
     copy_file(wal, wal_copy);
     assert_int_equal(stat(unclean, &st), 0);
     overwrite(unclean, st.st_size / 8192 / 2 * 8192, 64);
-    check_refused(unclean, STORE_WRITE, ERR_MALFORMED, "damaged");
+    assert_ok(store_open(unclean, STORE_WRITE, &s, error));
+    assert_int_equal(store_damaged_page(s), st.st_size / 8192 / 2 + 1);
+    store_close(s);
     close_store();
     assert_int_equal(truncate(path, st.st_size / 8192 / 2 * 8192), 0);
     check_refused(path, STORE_WRITE, ERR_MALFORMED, "put a backup in its place");
@@ -251,7 +254,7 @@ int main(void)
         TEST(older_files_are_migrated_step_by_step),
         TEST(a_newer_file_is_refused),
         TEST(what_is_no_store_is_refused_and_left_alone),
-        TEST(a_damaged_file_is_refused),
+        TEST(a_damaged_page_is_known_at_the_start_and_a_cut_file_refused),
         TEST(one_broker_writes_and_others_are_told_who),
         TEST(another_name_of_the_same_file_is_held_too),
         TEST(the_path_of_a_link_is_that_of_its_file),
