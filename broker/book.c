@@ -11,6 +11,7 @@ struct book {
     size_t max, count, slot_count;
     struct book_entry **slots;
     struct book_entry **by_index;
+    struct prefix_index *by_symbol;
     struct book_entry **changes;
     size_t change_count, cap; /* cap of by_index and changes */
 };
@@ -22,6 +23,7 @@ struct book *book_new(size_t max_symbols)
     b->max = max_symbols;
     b->slot_count = 1024;
     b->slots = mem_zalloc(b->slot_count * sizeof *b->slots);
+    b->by_symbol = prefix_index_new();
     return b;
 }
 
@@ -33,6 +35,7 @@ void book_free(struct book *b)
         buf_free(&b->by_index[i]->record);
         free(b->by_index[i]);
     }
+    prefix_index_free(b->by_symbol);
     free(b->by_index);
     free(b->changes);
     free(b->slots);
@@ -90,7 +93,9 @@ struct book_entry *book_add(struct book *b, struct span symbol)
     memcpy(e->symbol, symbol.at, symbol.len);
     e->symbol_len = (uint8_t)symbol.len;
     e->hash = hash;
+    e->index = (uint32_t)b->count;
     b->by_index[b->count++] = e;
+    prefix_index_add(b->by_symbol, e->symbol, e);
     put_in_slot(b, e);
     return e;
 }
@@ -103,6 +108,11 @@ struct book_entry *book_at(const struct book *b, size_t index)
 size_t book_count(const struct book *b)
 {
     return b->count;
+}
+
+struct prefix_walk book_walk(const struct book *b, struct span prefix)
+{
+    return prefix_index_walk(b->by_symbol, prefix);
 }
 
 void book_touch(struct book *b, struct book_entry *e, uint64_t seq)

@@ -28,12 +28,15 @@ void desk_init(struct desk *d, uint64_t epoch)
     d->feeds = feed_table_new((uint64_t)d->time.wall_us);
     d->registry = registry_new();
     desk_lock_init(d);
+    desk_request_init(d);
+    desk_begin_turn(d);
     d->heartbeat_at = d->time.now;
     d->started_us = d->time.wall_us;
 }
 
 void desk_fini(struct desk *d)
 {
+    desk_request_fini(d);
     book_free(d->book);
     if (!d->keeper)
         journal_close(d->journal, true);

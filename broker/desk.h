@@ -46,6 +46,9 @@ struct desk {
     struct feed_table *feeds;
     struct registry *registry;
     struct desk_locks *locks;
+    struct desk_requests *requests; /* that wait, and the one that is worked on */
+    int64_t work;      /* left for control messages of this turn */
+    int64_t turn_work; /* DESK_TURN_WORK, or less in a test */
     uint64_t epoch;     /* of the log */
     uint64_t last_lost; /* position of the last `lost` record */
     uint64_t heartbeats;
@@ -74,6 +77,18 @@ void desk_fini(struct desk *d);
  * everything needed has been done.
  */
 bool desk_ingest(struct desk *d, struct span topic, struct span record);
+
+/*
+ * The work of a turn is bounded: control messages are taken while desk_may_take() says so, and
+ * requests that take longer (snapshot, replay, history, status, connections, locks) wait in
+ * a queue (request_queue.h) of which desk_work() does one slice.  Each of the two gets
+ * DESK_TURN_WORK units; a unit is an entry of log or book that is looked at, 10 to 100 ns.
+ */
+#define DESK_TURN_WORK 2000
+void desk_begin_turn(struct desk *d);
+bool desk_may_take(const struct desk *d);
+/* true: there is more to do. */
+bool desk_work(struct desk *d);
 
 /* control.c: one question or report. */
 void desk_control(struct desk *d, struct span peer, struct span message);

@@ -1,4 +1,5 @@
 /* desk_control: questions and reports on the control socket (docs/protocol.md §2). */
+#include <assert.h>
 #include <msgpack.h>
 #include <string.h>
 #include <unistd.h>
@@ -256,65 +257,20 @@ static void on_report(struct question *q)
         registry_reset(d->registry, g);
     if (pack_find(q->map, "opened", &list, &raw) && list.type == PACK_ARRAY) {
         pack_next(&raw, &list);
+        d->work -= list.count;
         for (uint32_t i = 0; i < list.count && read_connection(&raw, &c); i++)
             if (registry_open(d->registry, g, &c))
                 break;
     }
     if (pack_find(q->map, "closed", &list, &raw) && list.type == PACK_ARRAY) {
         pack_next(&raw, &list);
+        d->work -= list.count;
         for (uint32_t i = 0;
              i < list.count && pack_next(&raw, &id) && id.type == PACK_UINT; i++)
             registry_close(d->registry, g, id.u);
     }
     if (pack_find_u(q->map, "count", g->count) != g->count)
         ask_who(q);
-}
-
-static void on_snapshot(struct question *q)
-{
-    struct desk *d = q->d;
-    struct span pattern = pack_find_text(q->map, "pattern");
-    uint64_t from = pack_find_u(q->map, "from", 0),
-             limit = pack_find_u(q->map, "limit", DESK_PAGE_ENTRIES);
-    bool is_exact = quote_is_symbol(pattern);
-    struct book_entry *one = is_exact ? book_find(d->book, pattern) : NULL;
-    struct book_entry *page[DESK_PAGE_ENTRIES];
-    size_t count = 0, i = (size_t)from, end = book_count(d->book), bytes = 0;
-
-    if (limit > DESK_PAGE_ENTRIES)
-        limit = DESK_PAGE_ENTRIES;
-    if (is_exact) {
-        if (one && one->record.len)
-            page[count++] = one;
-        i = end;
-    }
-    for (size_t seen = 0;
-         i < end && count < limit && bytes < DESK_PAGE_BYTES && seen < DESK_PAGE_SCAN;
-         i++, seen++) {
-        struct book_entry *e = book_at(d->book, i);
-
-        if (!e->record.len ||
-            !quote_patterns_match(pattern, (struct span){e->symbol, e->symbol_len}))
-            continue;
-        page[count++] = e;
-        bytes += e->record.len + 64;
-    }
-    desk_answer_begin(q, i < end ? 5 : 4);
-    pack_kv_u(&q->pk, "epoch", d->epoch);
-    pack_kv_u(&q->pk, "seq", journal_head(d->journal));
-    pack_kv_u(&q->pk, "symbols", end);
-    if (i < end)
-        pack_kv_u(&q->pk, "next", i);
-    pack_key(&q->pk, "quotes");
-    msgpack_pack_array(&q->pk, count);
-    for (size_t k = 0; k < count; k++) {
-        msgpack_pack_array(&q->pk, 4);
-        pack_text(&q->pk, (struct span){page[k]->symbol, page[k]->symbol_len});
-        msgpack_pack_uint64(&q->pk, page[k]->seq);
-        pack_text(&q->pk, page[k]->is_stale ? SPAN("stale") : SPAN("live"));
-        msgpack_pack_bin_with_body(&q->pk, page[k]->record.data, page[k]->record.len);
-    }
-    desk_answer_say(q);
 }
 
 static void pack_connection(msgpack_packer *pk, const struct registry_gateway *g,
@@ -361,22 +317,49 @@ static void on_ping(struct question *q)
     desk_answer_say(q);
 }
 
+static void list_locks(struct question *q)
+{
+    (void)desk_lock_control(q->d, q->peer, q->map, q->op, q->id);
+}
+
+/* Those that wait take longer than a moment: desk_request.c answers them in their turn. */
 static const struct {
     const char *op;
-    void (*answer)(struct question *q);
+    void (*answer)(struct question *q); /* NULL: in slices */
+    bool waits;
 } ops[] = {
-    {"hello", on_hello},       {"lost", on_lost},
-    {"goodbye", on_goodbye},   {"report", on_report},
-    {"snapshot", on_snapshot}, {"replay", desk_replay},
-    {"history", desk_history}, {"connections", on_connections},
-    {"status", desk_status},   {"ping", on_ping},
+    {"hello", on_hello, false},      {"lost", on_lost, false},
+    {"goodbye", on_goodbye, false},  {"report", on_report, false},
+    {"ping", on_ping, false},        {"snapshot", NULL, true},
+    {"replay", NULL, true},          {"history", NULL, true},
+    {"status", desk_status, true},   {"connections", on_connections, true},
+    {"locks", list_locks, true},
 };
+
+static size_t find_op(struct span op)
+{
+    size_t i = 0;
+
+    while (i < sizeof ops / sizeof ops[0] && !span_eq(op, ops[i].op))
+        i++;
+    return i;
+}
+
+void desk_control_answer(struct question *q)
+{
+    size_t i = find_op(q->op);
+
+    assert(i < sizeof ops / sizeof ops[0] && ops[i].answer);
+    ops[i].answer(q);
+}
 
 void desk_control(struct desk *d, struct span peer, struct span message)
 {
     static struct log_limit limit = {.burst = 3, .interval_ms = 10000};
     struct question q = {.d = d, .peer = peer, .map = message};
+    size_t i;
 
+    d->work -= DESK_WORK_MESSAGE;
     if (pack_check(message)) {
         log_limited(&limit, d->time.now, LOG_WARNING,
                     "control: a malformed message of %zu bytes was dropped",
@@ -385,11 +368,11 @@ void desk_control(struct desk *d, struct span peer, struct span message)
     }
     q.op = pack_find_text(message, "op");
     q.id = pack_find_u(message, "id", 0);
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
-        if (span_eq(q.op, ops[i].op)) {
-            ops[i].answer(&q);
-            return;
-        }
-    if (!desk_lock_control(d, peer, message, q.op, q.id))
+    i = find_op(q.op);
+    if (i < sizeof ops / sizeof ops[0] && ops[i].waits)
+        desk_request_queue(&q);
+    else if (i < sizeof ops / sizeof ops[0])
+        ops[i].answer(&q);
+    else if (!desk_lock_control(d, peer, message, q.op, q.id))
         desk_answer_error(&q, ERR_NOT_FOUND, "no such op");
 }

@@ -1,10 +1,12 @@
 /*
  * desk_private: what the files that answer control questions share; nobody else includes it.
  *
- * desk_control.c has the table of ops and the short answers, desk_replay.c and desk_history.c
- * those that are read from the log, desk_status.c how it all stands, desk_feed.c what is said of
- * grants of feeds; desk_lock.c has a table of its own.  Loop's thread only; nothing here looks at more than some DESK_PAGE_SCAN
- * entries for one question.
+ * desk_control.c has the table of ops and the short answers, desk_request.c the queue of those
+ * that take longer, desk_snapshot.c, desk_replay.c and desk_history.c those that are worked on in
+ * slices, desk_status.c how it all stands, desk_feed.c what is said of
+ * grants of feeds; desk_lock.c has a table of its own.  Loop's thread only.  A replay or history
+ * looks at some DESK_PAGE_SCAN entries of the log at most, a snapshot at every symbol once; none of
+ * them does more than DESK_TURN_WORK in one turn.
  */
 #ifndef BROKER_DESK_PRIVATE_H
 #define BROKER_DESK_PRIVATE_H
@@ -12,10 +14,9 @@
 #include <msgpack.h>
 
 #include "broker/desk.h"
+#include "broker/desk_reading.h"
+#include "shared/patterns.h"
 
-#define DESK_PAGE_ENTRIES 2000 /* of a snapshot, replay or history answer */
-#define DESK_PAGE_BYTES (256 * 1024)
-#define DESK_PAGE_SCAN 20000 /* entries looked at for one page: some milliseconds */
 
 /* One question while it is being answered. */
 struct question {
@@ -25,7 +26,35 @@ struct question {
     msgpack_packer pk; /* writes into d->answer */
 };
 
+/*
+ * A request that is answered in slices.  `start` reads the request; false: it has been answered.
+ * `step` works until *work is used up; true: it has been answered.  `end` frees what the state owns.
+ * The state has `size` bytes and is zero before `start`.
+ */
+struct desk_slices {
+    const char *op;
+    size_t size;
+    bool (*start)(struct question *q, void *state);
+    bool (*step)(struct question *q, void *state, int64_t *work);
+    void (*end)(void *state);
+};
+
+/* Units of work: 1 for an entry of the log or the book that is looked at, and */
+#define DESK_WORK_ENTRY 4 /* for one that goes into an answer, or is packed into it, */
+#define DESK_WORK_MESSAGE 16 /* for any message */
+
+/* desk_request.c */
+void desk_request_init(struct desk *d);
+void desk_request_fini(struct desk *d);
+/* Queue the request of `q`; the error is said if that cannot be done. */
+void desk_request_queue(struct question *q);
+/* The same of a message; errors as request_queue_add. */
+MUST_CHECK enum err desk_request_add(struct desk *d, struct span peer,
+                                     struct span message);
+
 /* desk_control.c */
+/* Answer a request that `desk_request_queue` has had wait. */
+void desk_control_answer(struct question *q);
 /* Begin an answer of `members` besides "re" and "id". */
 void desk_answer_begin(struct question *q, uint32_t members);
 void desk_answer_say(struct question *q);
@@ -41,8 +70,13 @@ void desk_feed_pack_former(struct desk *d, const struct feed *f, msgpack_packer 
 /* When the name may be free, for one that asks for it in vain. */
 uint64_t desk_feed_retry_ms(const struct desk *d, const struct feed *f);
 
+/* desk_snapshot.c */
+extern const struct desk_slices desk_snapshot_slices;
+/* Read the request's patterns; false: they are refused, and the error is said. */
+bool desk_read_patterns(struct question *q, struct patterns *out);
+
 /* desk_replay.c */
-void desk_replay(struct question *q);
+extern const struct desk_slices desk_replay_slices;
 /* The oldest position that can be told of. */
 uint64_t desk_first(const struct desk *d);
 /* Begin an answer with the DESK_PAGE_MEMBERS that every page of the log has; head: the log's. */
@@ -60,7 +94,7 @@ void desk_status(struct question *q);
 void desk_pack_gateways(struct question *q);
 
 /* desk_history.c */
-void desk_history(struct question *q);
+extern const struct desk_slices desk_history_slices;
 void desk_history_answer(struct question *q, struct archive_result *r);
 
 #endif

@@ -4,12 +4,12 @@
 #include "broker/desk_private.h"
 #include "shared/pack.h"
 
-static bool topic_matches(struct span topic, struct span patterns)
+static bool topic_matches(struct span topic, const struct patterns *patterns)
 {
     struct span symbol = wire_topic_symbol(topic);
 
     return !symbol.len /* losses concern everybody */ ||
-           quote_patterns_match(patterns, symbol);
+           patterns_match(patterns, symbol);
 }
 
 uint64_t desk_first(const struct desk *d)
@@ -92,53 +92,101 @@ void desk_take_answers(struct desk *d)
     }
 }
 
-/* From the ring: what lies in (after, until]; what is missing before it is a gap. */
-static void replay_ring(struct question *q, struct span pattern, uint64_t after,
-                        uint64_t until, uint64_t limit)
-{
-    struct desk *d = q->d;
-    uint64_t seq = after + 1, first = journal_first(d->journal), seen = 0;
-    struct store_page page = {.first = desk_first(d)};
-    struct journal_entry e;
+/* A page from the ring while it is read. */
+struct replay {
+    struct patterns patterns;
+    uint64_t after, until, limit;
+    uint64_t seq;  /* the next to look at */
+    uint64_t seen; /* entries */
+    struct store_page page;
+};
 
-    if (d->keeper && seq < first)
-        page.gaps[page.gap_count++] = (struct store_gap){seq, first - 1, "not_stored"};
-    if (seq < first)
-        seq = first;
-    for (; seq <= until && page.count < limit && page.records.len < DESK_PAGE_BYTES &&
-           seen < DESK_PAGE_SCAN;
-         seq++, seen++)
-        if (!journal_read(d->journal, seq, &e) && topic_matches(e.topic, pattern))
-            desk_page_add(&page, &e);
-    page.upto = seq - 1;
-    say_replay(q, &page);
-    store_page_clear(&page);
+static bool start(struct question *q, void *state)
+{
+    uint64_t head = journal_head(q->d->journal);
+    struct replay *r = state;
+
+    if (!desk_read_patterns(q, &r->patterns))
+        return false;
+    r->after = pack_find_u(q->map, "after", 0);
+    r->until = pack_find_u(q->map, "until", head);
+    r->limit = pack_find_u(q->map, "limit", DESK_PAGE_ENTRIES);
+    if (r->limit > DESK_PAGE_ENTRIES)
+        r->limit = DESK_PAGE_ENTRIES;
+    if (r->after > head)
+        r->after = head;
+    if (r->until > head)
+        r->until = head;
+    return true;
 }
 
 /*
- * What the ring has is answered at once; what is older, by the store, later.  Between them there
- * is nothing, unless the disk did not take it in time: then that is a hole.
+ * What the ring has is answered from it, in slices; what is older, by the store, later.  Between
+ * them there is nothing, unless the disk did not take it in time: then that is a hole.
+ * false: the store answers.
  */
-void desk_replay(struct question *q)
+static bool begin_ring(struct question *q, struct replay *r)
 {
     struct desk *d = q->d;
-    struct span pattern = pack_find_text(q->map, "pattern");
-    uint64_t head = journal_head(d->journal), first = journal_first(d->journal),
-             after = pack_find_u(q->map, "after", 0),
-             until = pack_find_u(q->map, "until", head),
-             limit = pack_find_u(q->map, "limit", DESK_PAGE_ENTRIES);
+    uint64_t first = journal_first(d->journal);
 
-    if (limit > DESK_PAGE_ENTRIES)
-        limit = DESK_PAGE_ENTRIES;
-    if (after > head)
-        after = head;
-    if (until > head)
-        until = head;
-    if (d->keeper && after + 1 < first && after < journal_stored(d->journal))
-        desk_ask_store(
-            q, false,
-            &(struct store_query){
-                .patterns = pattern, .after = after, .until = until, .limit = limit});
-    else
-        replay_ring(q, pattern, after, until, limit);
+    r->seq = r->after + 1;
+    r->page.gap_count = 0;
+    if (r->seq >= first)
+        return true;
+    if (d->keeper && r->after < journal_stored(d->journal)) {
+        desk_ask_store(q, false,
+                       &(struct store_query){.patterns =
+                                                 pack_find_text(q->map, "pattern"),
+                                             .after = r->after,
+                                             .until = r->until,
+                                             .limit = r->limit});
+        return false;
+    }
+    if (d->keeper)
+        r->page.gaps[r->page.gap_count++] =
+            (struct store_gap){r->seq, first - 1, "not_stored"};
+    r->seq = first;
+    return true;
 }
+
+static bool step(struct question *q, void *state, int64_t *work)
+{
+    const struct journal *journal = q->d->journal;
+    struct replay *r = state;
+    struct store_page *page = &r->page;
+    struct journal_entry e;
+
+    if (!r->seen && !begin_ring(q, r))
+        return true;
+    /* What has left the ring between two slices is asked for with the next page. */
+    for (; r->seq <= r->until && page->count < r->limit &&
+           page->records.len < DESK_PAGE_BYTES && r->seen < DESK_PAGE_SCAN &&
+           r->seq >= journal_first(journal);
+         r->seq++, r->seen++) {
+        if (*work <= 0)
+            return false;
+        --*work;
+        if (journal_read(journal, r->seq, &e) || !topic_matches(e.topic, &r->patterns))
+            continue;
+        desk_page_add(page, &e);
+        *work -= DESK_WORK_ENTRY;
+    }
+    page->first = desk_first(q->d);
+    page->upto = r->seq - 1;
+    say_replay(q, page);
+    return true;
+}
+
+static void end(void *state)
+{
+    store_page_clear(&((struct replay *)state)->page);
+}
+
+const struct desk_slices desk_replay_slices = {
+    .op = "replay",
+    .size = sizeof(struct replay),
+    .start = start,
+    .step = step,
+    .end = end,
+};

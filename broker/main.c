@@ -65,7 +65,8 @@ static void drain_control(struct broker *b)
     struct bus_message m;
     enum err e;
 
-    for (int i = 0; i < CONTROL_BURST; i++) {
+    desk_begin_turn(&b->desk);
+    for (int i = 0; i < CONTROL_BURST && desk_may_take(&b->desk); i++) {
         e = inlet_recv(&b->questions, &m);
         if (e == ERR_AGAIN)
             return;
@@ -119,11 +120,14 @@ static void drain_ingest(struct broker *b)
 }
 
 /*
- * Signals, requests, quotes, deadlines: each bounded, so that none starves another.  Returns ms
- * until the store wants another turn, or -1.
+ * Signals, control, subscriptions, quotes, a slice of the requests that take longer, deadlines: each
+ * bounded, so that none starves another.  Returns ms until another turn is wanted, or -1.
  */
 static int64_t turn(struct broker *b, int64_t wait)
 {
+    int64_t wanted = -1;
+    bool has_work;
+
     loop_turn(b->loop, wait);
     b->desk.time = (struct desk_time){loop_now(b->loop), loop_awake(b->loop),
                                       loop_wall_us(b->loop)};
@@ -131,11 +135,13 @@ static int64_t turn(struct broker *b, int64_t wait)
     drain_subscriptions(b);
     drain_ingest(b);
     desk_acknowledge(&b->desk);
-    if (!b->desk.keeper)
-        return -1;
-    desk_take_answers(&b->desk);
-    return keeper_turn(b->desk.keeper, b->desk.time.now,
-                       (uint64_t)b->desk.time.wall_us);
+    has_work = desk_work(&b->desk);
+    if (b->desk.keeper) {
+        desk_take_answers(&b->desk);
+        wanted = keeper_turn(b->desk.keeper, b->desk.time.now,
+                             (uint64_t)b->desk.time.wall_us);
+    }
+    return has_work ? 0 : wanted;
 }
 
 /* Of a burst that was cut short, or come while we sent: no descriptor will tell. */
@@ -292,11 +298,11 @@ static int run(struct broker *b)
 
     b->state = "ready";
     while (!loop_stops(b->loop)) {
-        int64_t store_wait = turn(b, wait);
+        int64_t wanted = turn(b, wait);
 
         wait = desk_tick(&b->desk);
-        if (store_wait >= 0 && store_wait < wait)
-            wait = store_wait;
+        if (wanted >= 0 && wanted < wait)
+            wait = wanted;
         if (has_input(b))
             wait = 0;
         if (loop_take_reload(b->loop))

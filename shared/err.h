@@ -24,6 +24,8 @@
     X(ERR_FULL, "limit reached")                             \
     X(ERR_VERSION, "no wire version in common")              \
     X(ERR_UNKNOWN_PEER, "say hello first")                   \
+    X(ERR_TOO_MANY_PATTERNS, "too many patterns")            \
+    X(ERR_BAD_PATTERN, "this cannot be a pattern")           \
     X(ERR_NOT_STORED, "the disk does not take it")
 
 enum err {

@@ -119,6 +119,19 @@ static inline void live_on(int64_t ms)
     }
 }
 
+static void (*between_slices)(void); /* what goes on, if anything */
+
+/* Requests that wait are answered, in as many turns as that takes; returns how many. */
+static inline unsigned work(void)
+{
+    unsigned turns = 1;
+
+    for (; desk_work(&desk); turns++)
+        if (between_slices)
+            between_slices();
+    return turns;
+}
+
 /* A question to control; what it was answered, as JSON, "" if nothing was said. */
 static inline const char *ask(const char *peer, const char *question)
 {
@@ -128,6 +141,7 @@ static inline const char *ask(const char *peer, const char *question)
     packed(&message, question);
     desk_control(&desk, span_of(peer), buf_span(&message));
     buf_free(&message);
+    work();
     if (said_count == before)
         return "";
     assert_int_equal(said_count, before + 1);

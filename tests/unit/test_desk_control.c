@@ -90,9 +90,9 @@ static void a_long_snapshot_comes_in_pages(void **state)
         snapshot("{'op':'snapshot','id':1,'pattern':'*','limit':2,'from':4}"),
         "A3@5 live 1 | seq=5 symbols=5");
     assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'A*','limit':2}"),
-                        "A1@1 live 1 A2@3 live 1 | seq=5 symbols=5 next=3");
+                        "A1@1 live 1 A2@3 live 1 | seq=5 symbols=5 next=4");
     assert_string_equal(
-        snapshot("{'op':'snapshot','id':1,'pattern':'A*','limit':2,'from':3}"),
+        snapshot("{'op':'snapshot','id':1,'pattern':'A*','limit':2,'from':4}"),
         "A3@5 live 1 | seq=5 symbols=5");
     assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'*','from':5}"),
                         "| seq=5 symbols=5");

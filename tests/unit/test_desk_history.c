@@ -218,6 +218,7 @@ static void wait_for_answer(void)
         p.fd = keeper_fd(desk.keeper);
         assert_true(poll(&p, 1, WAIT_MS) > 0);
         desk_take_answers(&desk);
+        work();
     }
     assert_int_equal(said_count, 1);
 }
@@ -299,9 +300,18 @@ static struct history random_history(void)
     return h;
 }
 
+/* The ring moves on, at times by more than it holds, and slices are of any size. */
+static void go_on_between_slices(void)
+{
+    desk.turn_work = 20 + dice(300);
+    if (dice(3) == 0)
+        quote_random(dice(30) ? dice(5) : dice(400));
+}
+
 static void read_at_random(unsigned rounds)
 {
     is_lively = true;
+    between_slices = go_on_between_slices;
     for (unsigned i = 0; i < rounds; i++) {
         struct history h;
         int lives = 20; /* then it must come to an end */
@@ -311,8 +321,11 @@ static void read_at_random(unsigned rounds)
         while (check_page(&h))
             if (lives-- > 0)
                 go_on();
+        desk.turn_work = 20 + dice(300);
     }
     is_lively = false;
+    between_slices = NULL;
+    desk.turn_work = DESK_TURN_WORK;
 }
 
 /* Everything of every symbol, both ways, while nothing happens. */

@@ -1,0 +1,124 @@
+/* desk_request: requests that take longer than a moment, answered in slices between turns. */
+#include <stdlib.h>
+
+#include "broker/desk_private.h"
+#include "broker/request_queue.h"
+#include "shared/mem.h"
+#include "shared/pack.h"
+
+struct desk_requests {
+    struct request_queue *queue;
+    /* The one that is worked on; q.peer.at is NULL if there is none. */
+    struct request_item item;
+    struct question q; /* its spans lie in `item` */
+    const struct desk_slices *slices; /* NULL: not begun, or answered in one go */
+    void *state;
+};
+
+static const struct desk_slices *const all_slices[] = {
+    &desk_snapshot_slices, &desk_replay_slices, &desk_history_slices};
+
+void desk_request_init(struct desk *d)
+{
+    d->requests = mem_zalloc(sizeof *d->requests);
+    d->requests->queue = request_queue_new();
+    d->turn_work = DESK_TURN_WORK;
+}
+
+static void finish(struct desk_requests *r)
+{
+    if (r->slices)
+        r->slices->end(r->state);
+    free(r->state);
+    request_item_clear(&r->item);
+    r->slices = NULL;
+    r->state = NULL;
+    r->q = (struct question){0};
+}
+
+void desk_request_fini(struct desk *d)
+{
+    if (!d->requests)
+        return;
+    finish(d->requests);
+    request_queue_free(d->requests->queue);
+    free(d->requests);
+    d->requests = NULL;
+}
+
+enum err desk_request_add(struct desk *d, struct span peer, struct span message)
+{
+    return request_queue_add(d->requests->queue, peer, message);
+}
+
+void desk_request_queue(struct question *q)
+{
+    enum err e = desk_request_add(q->d, q->peer, q->map);
+    struct patterns patterns;
+
+    if (e == ERR_FULL)
+        desk_answer_error(q, e, "too many requests wait for the broker: ask again");
+    else if (e && desk_read_patterns(q, &patterns)) /* else that was what is too large */
+        desk_answer_error(q, e, "a request like this is at most 8192 bytes");
+}
+
+static bool take_next(struct desk *d)
+{
+    struct desk_requests *r = d->requests;
+
+    if (!request_queue_take(r->queue, &r->item))
+        return false;
+    r->q = (struct question){
+        .d = d, .peer = buf_span(&r->item.peer), .map = buf_span(&r->item.message)};
+    r->q.op = pack_find_text(r->q.map, "op");
+    r->q.id = pack_find_u(r->q.map, "id", 0);
+    return true;
+}
+
+static const struct desk_slices *find_slices(struct span op)
+{
+    for (size_t i = 0; i < sizeof all_slices / sizeof *all_slices; i++)
+        if (span_eq(op, all_slices[i]->op))
+            return all_slices[i];
+    return NULL;
+}
+
+/* Begin the one that was taken.  false: it has been answered. */
+static bool begin(struct desk_requests *r)
+{
+    r->slices = find_slices(r->q.op);
+    if (!r->slices) {
+        desk_control_answer(&r->q);
+        return false;
+    }
+    r->state = mem_zalloc(r->slices->size);
+    return r->slices->start(&r->q, r->state);
+}
+
+bool desk_work(struct desk *d)
+{
+    struct desk_requests *r = d->requests;
+    int64_t work = d->turn_work;
+
+    while (work > 0 && (r->slices || take_next(d))) {
+        work -= DESK_WORK_MESSAGE;
+        if (!r->slices && !begin(r)) {
+            /* Status and lists are packed in one go: not more than one of them in a turn. */
+            work -= r->slices ? 0 : d->turn_work;
+            finish(r);
+        } else if (r->slices->step(&r->q, r->state, &work)) {
+            finish(r);
+        }
+    }
+    return r->slices || request_queue_count(r->queue);
+}
+
+void desk_begin_turn(struct desk *d)
+{
+    d->work = d->turn_work;
+}
+
+bool desk_may_take(const struct desk *d)
+{
+    return d->work > 0;
+}
