@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool pattern_is_valid(struct span text)
+bool patterns_is_one(struct span text)
 {
     if (text.len && text.at[text.len - 1] == '*') {
         text.len--;
@@ -53,7 +53,7 @@ static enum err take(struct patterns *p, struct span text)
         return OK;
     if (p->count == PATTERNS_MAX)
         return ERR_TOO_MANY_PATTERNS;
-    if (!pattern_is_valid(text))
+    if (!patterns_is_one(text))
         return ERR_BAD_PATTERN;
     one->is_prefix = text.at[text.len - 1] == '*';
     one->len = (uint8_t)(text.len - one->is_prefix);

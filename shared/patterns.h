@@ -41,7 +41,7 @@ struct patterns {
     struct pattern list[PATTERNS_MAX]; /* ascending, none covers another */
 };
 
-bool pattern_is_valid(struct span text);
+bool patterns_is_one(struct span text);
 
 /*
  * ERR_TOO_MANY_PATTERNS, also for a list over PATTERNS_TEXT_MAX bytes; ERR_BAD_PATTERN.  Looks at
