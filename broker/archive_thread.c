@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/archive_private.h"
+#include "broker/steady.h"
 #include "shared/clock.h"
 #include "shared/condition.h"
 
@@ -31,6 +32,7 @@ struct writer {
     uint64_t pruned;    /* in the pass under way */
     bool is_prune_over; /* the file is damaged where it would go on */
     uint64_t first, head;
+    struct steady clock; /* what is too old must not depend on a clock that was just set */
 };
 
 static void end_thread(struct archive *a)
@@ -59,6 +61,25 @@ static void report(struct writer *w, enum failing what, enum err e, const char *
         r.ms = (uint64_t)(clock_mono_ms() - w->failing_since);
     }
     archive_put(w->archive, &r);
+}
+
+/*
+ * A clock that is wrong when we start cannot be told from a long pause; so time goes on from the newest
+ * record, and a clock that is ahead of that is believed after RETENTION_AGE.  Records are kept too
+ * long rather than not long enough; RETENTION_COUNT holds all the same.
+ */
+static void begin_clock(struct writer *w)
+{
+    char error[STORE_ERROR_MAX];
+    struct store_state state = {0};
+    int64_t boot_ms, wall_us, from;
+
+    if (store_state(w->store, &state, error))
+        state.newest_us = 0; /* the clock, then */
+    clock_pair(&boot_ms, &wall_us);
+    from = state.newest_us && state.newest_us < (uint64_t)wall_us ? (int64_t)state.newest_us
+                                                                  : wall_us;
+    steady_begin(&w->clock, boot_ms, from, 0);
 }
 
 /* If this fails, what was known before is told. */
@@ -110,11 +131,15 @@ static void stop_pruning(struct writer *w, const char *text)
 /* One chunk.  false: there is nothing more to remove for now. */
 static bool prune(struct writer *w)
 {
-    uint64_t now = (uint64_t)clock_wall_us(), removed = 0,
-             older = w->keep_age_us && now > w->keep_age_us ? now - w->keep_age_us : 0;
+    int64_t boot_ms, wall_us;
+    uint64_t removed = 0, older;
     char error[STORE_ERROR_MAX];
     enum err e;
 
+    clock_pair(&boot_ms, &wall_us);
+    w->clock.patience_ms = (int64_t)(w->keep_age_us / 1000);
+    (void)steady_look(&w->clock, boot_ms, wall_us);
+    older = steady_cut(&w->clock, boot_ms, wall_us, w->keep_age_us);
     if (w->is_prune_over || (!w->keep_count && !older)) {
         w->prune_at = INT64_MAX;
         return false;
@@ -228,6 +253,7 @@ void *archive_thread_write(void *arg)
     bool is_end = false;
 
     read_ends(&w);
+    begin_clock(&w);
     while (!is_end) {
         struct store_batch *b = wait_for_work(&w, &is_end);
 

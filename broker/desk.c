@@ -294,12 +294,20 @@ static void enter(struct desk *d, struct book_entry *e, const struct feed *f,
     d->accepted++;
 }
 
+/* A clock that was set back must not refuse what comes from peers whose clocks were not. */
+static int64_t latest_us(const struct desk *d)
+{
+    int64_t ahead = d->clock.steady.seen_us - d->clock.steady.trusted_us;
+
+    return d->time.wall_us - (ahead < 0 ? ahead : 0);
+}
+
 /* The next line of its feed: refuse it, or enter it.  Returns as desk_ingest. */
 static bool take_line(struct desk *d, struct feed *f, struct wire_record *r,
                       enum err bad, bool is_stampable, struct span topic,
                       struct span record)
 {
-    struct quote_rules rules = {.now_us = d->time.wall_us,
+    struct quote_rules rules = {.now_us = latest_us(d),
                                 .max_future_us = d->config->max_future * 1000,
                                 .allow_crossed = f->allow_crossed};
     struct span symbol = wire_topic_symbol(topic);

@@ -18,6 +18,7 @@
 #include "broker/journal.h"
 #include "broker/keeper.h"
 #include "broker/registry.h"
+#include "broker/steady.h"
 #include "shared/buf.h"
 #include "shared/process.h"
 #include "shared/wire.h"
@@ -34,6 +35,14 @@ struct desk_time {
     int64_t now;   /* monotonic, ms */
     int64_t awake; /* the same less our own pauses */
     int64_t wall_us;
+};
+
+/* The clock, and how it was set while we ran. */
+#define DESK_CLOCK_PATIENCE_MS 3600000 /* before a jump is believed */
+struct desk_clock {
+    struct steady steady;
+    uint64_t jumps; /* since the start */
+    int64_t last_jump_us;
 };
 
 struct desk {
@@ -56,6 +65,7 @@ struct desk {
     int64_t tick_by;      /* when desk_tick was to be called again, 0: never was */
     int64_t listen_until; /* no feed is called silent before */
     int64_t started_us;
+    struct desk_clock clock;
     struct process_figures process; /* read anew once a second at most */
     int64_t process_at;             /* monotonic, ms; 0: never */
     uint64_t accepted, refused, unknown_lines;
@@ -98,6 +108,13 @@ void desk_take_answers(struct desk *d);
 
 /* A subscription seen on the XPUB: frame is 1 or 0 and the topic. */
 void desk_subscription(struct desk *d, struct span frame);
+
+/*
+ * Compare the wall clock with boot time: once at the start, then at least once a second.  A jump is
+ * told, and judges no quote to lie in the future and makes no record old before it is believed.
+ */
+void desk_clock_begin(struct desk *d, int64_t boot_ms, int64_t wall_us);
+void desk_clock_look(struct desk *d, int64_t boot_ms, int64_t wall_us);
 
 /* Due work: heartbeat, expired leases, acknowledgements.  Returns ms until the next. */
 int64_t desk_tick(struct desk *d);

@@ -93,6 +93,9 @@ void desk_ask_store(struct question *q, bool is_history,
 void desk_status(struct question *q);
 void desk_pack_gateways(struct question *q);
 
+/* desk_clock.c */
+void desk_clock_pack_status(const struct desk *d, msgpack_packer *pk);
+
 /* desk_history.c */
 extern const struct desk_slices desk_history_slices;
 void desk_history_answer(struct question *q, struct archive_result *r);

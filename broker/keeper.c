@@ -33,6 +33,9 @@ struct keeper {
     int64_t filling_at;
     /* When the first record of the batch was accepted; 0: there is none. */
     uint64_t filling_us, handed_us;
+    /* What was accepted up to jump_head is of a time before the clock was set by jump_us. */
+    uint64_t jump_head;
+    int64_t jump_us;
     /* By feed: the line of the last record copied, in the batch under way, stored. */
     uint64_t copied_line[JOURNAL_FEEDS], handed_line[JOURNAL_FEEDS],
         stored_line[JOURNAL_FEEDS];
@@ -57,11 +60,14 @@ static void note_gap(struct keeper *k, uint64_t first, uint64_t last, uint64_t w
         (unsigned long long)first, (unsigned long long)last);
 }
 
-static uint64_t accepted_us(const struct journal_entry *e)
+/* By the clock as it is set now. */
+static uint64_t accepted_us(const struct keeper *k, const struct journal_entry *e)
 {
     struct wire_record r;
 
-    return wire_read_header(e->record, &r) ? 0 : r.accepted_us;
+    if (wire_read_header(e->record, &r))
+        return 0;
+    return e->seq <= k->jump_head ? r.accepted_us + (uint64_t)k->jump_us : r.accepted_us;
 }
 
 /* Copy what is new, a bounded bit of it.  Returns whether there is more. */
@@ -84,7 +90,7 @@ static bool copy_some(struct keeper *k, int64_t now, uint64_t wall_us)
         if (journal_read(j, k->copied + 1, &e))
             break;
         if (!store_batch_count(k->filling))
-            k->filling_us = accepted_us(&e);
+            k->filling_us = accepted_us(k, &e);
         store_batch_add(k->filling, e.seq,
                         e.feed < JOURNAL_FEEDS ? e.feed : STORE_FEED_NONE, e.topic,
                         e.record);
@@ -431,7 +437,7 @@ static uint64_t oldest_us(const struct keeper *k)
         return k->handed_us ? k->handed_us : k->filling_us;
     return journal_read(k->journal, k->copied + 1 > first ? k->copied + 1 : first, &e)
                ? 0
-               : accepted_us(&e);
+               : accepted_us(k, &e);
 }
 
 void keeper_status(struct keeper *k, uint64_t wall_us, struct keeper_status *out)
@@ -451,6 +457,18 @@ void keeper_status(struct keeper *k, uint64_t wall_us, struct keeper_status *out
 
         out->behind_us = oldest && oldest < wall_us ? wall_us - oldest : 0;
     }
+}
+
+void keeper_jump(struct keeper *k, int64_t jump_us)
+{
+    if (k->jump_head <= journal_stored(k->journal))
+        k->jump_us = 0; /* what an earlier jump was about is stored */
+    k->jump_us += jump_us;
+    k->jump_head = journal_head(k->journal);
+    if (k->handed_us)
+        k->handed_us += (uint64_t)jump_us;
+    if (k->filling_us)
+        k->filling_us += (uint64_t)jump_us;
 }
 
 uint64_t keeper_first(const struct keeper *k)

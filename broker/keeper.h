@@ -63,6 +63,9 @@ struct keeper_status {
 };
 void keeper_status(struct keeper *k, uint64_t wall_us, struct keeper_status *out);
 
+/* The wall clock was set by so much: what waits is no older or younger for that. */
+void keeper_jump(struct keeper *k, int64_t jump_us);
+
 uint64_t keeper_first(const struct keeper *k); /* keeper_status has it too */
 
 /* The line of this feed up to which its quotes are stored. */

@@ -22,6 +22,7 @@
 #define CONTROL_HIGH_WATER 256 /* answers a peer has not taken, pages among them */
 #define CONTROL_BURST 64
 #define STORE_MS 10000 /* to store what is left when we stop */
+#define LOOK_MS 500    /* between two looks at the clock */
 #define FLUSH_MS 500   /* for what is queued to peers when we stop */
 
 struct broker {
@@ -34,6 +35,7 @@ struct broker {
     struct inlet lines, subscriptions, questions; /* of these sockets */
     struct loop_watch store_watch, lock_watch;
     struct desk desk;
+    int64_t look_at, seen_wall_us; /* at the clock: monotonic ms; of the turn before */
 };
 
 static void on_wake(struct loop_watch *w, uint32_t events)
@@ -119,6 +121,19 @@ static void drain_ingest(struct broker *b)
     }
 }
 
+/* Twice a second, and at once when the time of day is not what may be expected. */
+static void look_at_clock(struct broker *b)
+{
+    int64_t boot_ms, wall_us = loop_wall_us(b->loop), since = wall_us - b->seen_wall_us;
+
+    b->seen_wall_us = wall_us;
+    if (since >= 0 && since < STEADY_JUMP_US / 2 && loop_now(b->loop) < b->look_at)
+        return;
+    b->look_at = loop_now(b->loop) + LOOK_MS;
+    clock_pair(&boot_ms, &wall_us);
+    desk_clock_look(&b->desk, boot_ms, wall_us);
+}
+
 /*
  * Signals, control, subscriptions, quotes, a slice of the requests that take longer, deadlines: each
  * bounded, so that none starves another.  Returns ms until another turn is wanted, or -1.
@@ -131,6 +146,7 @@ static int64_t turn(struct broker *b, int64_t wait)
     loop_turn(b->loop, wait);
     b->desk.time = (struct desk_time){loop_now(b->loop), loop_awake(b->loop),
                                       loop_wall_us(b->loop)};
+    look_at_clock(b);
     drain_control(b);
     drain_subscriptions(b);
     drain_ingest(b);
@@ -294,9 +310,12 @@ static const char *state(const void *ctx)
 
 static int run(struct broker *b)
 {
-    int64_t wait = 0, deadline = 0;
+    int64_t wait = 0, deadline = 0, boot_ms, wall_us;
 
     b->state = "ready";
+    clock_pair(&boot_ms, &wall_us);
+    desk_clock_begin(&b->desk, boot_ms, wall_us);
+    b->seen_wall_us = wall_us;
     while (!loop_stops(b->loop)) {
         int64_t wanted = turn(b, wait);
 

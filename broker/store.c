@@ -124,7 +124,7 @@ static int read_number(struct store *s, enum store_statement which, uint64_t *ou
 }
 
 struct ends {
-    uint64_t first, head, first_gap, last_gap, last_loss;
+    uint64_t first, head, first_gap, last_gap, last_loss, newest_us;
 };
 
 /*
@@ -173,7 +173,7 @@ static int find_ends(struct store *s, struct ends *out)
         return rc;
     *out = (struct ends){store_column_u(stmt, 0), store_column_u(stmt, 1),
                          store_column_u(stmt, 2), store_column_u(stmt, 3),
-                         store_column_u(stmt, 4)};
+                         store_column_u(stmt, 4), store_column_u(stmt, 5)};
     return SQLITE_OK;
 }
 
@@ -193,6 +193,7 @@ static int read_ends(struct store *s, struct store_state *out)
     first_gap = ends.first_gap;
     last_gap = ends.last_gap;
     out->last_loss = ends.last_loss;
+    out->newest_us = ends.newest_us;
     if (first_gap && (!out->first || first_gap < out->first))
         out->first = first_gap;
     if (last_gap > out->head)

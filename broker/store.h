@@ -61,6 +61,7 @@ struct store_state {
     uint64_t first;     /* oldest position kept, as record or gap; head+1: nothing */
     uint64_t head;      /* last position stored or recorded as gap, 0: none */
     uint64_t last_loss; /* position of the last WIRE_LOST record, 0: none yet */
+    uint64_t newest_us; /* when the newest record was accepted, 0: there is none */
     bool is_copy;       /* made by store_backup: begin a new epoch */
 };
 

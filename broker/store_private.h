@@ -30,7 +30,8 @@
     X(LOG_ENDS, "SELECT (SELECT min(seq) FROM log), (SELECT max(seq) FROM log),"      \
                 " (SELECT min(first) FROM gaps), (SELECT max(last) FROM gaps"         \
                 " WHERE first = (SELECT max(first) FROM gaps)),"                      \
-                " (SELECT seq FROM last_value WHERE symbol = 0)")                     \
+                " (SELECT seq FROM last_value WHERE symbol = 0),"                     \
+                " (SELECT accepted FROM log ORDER BY seq DESC LIMIT 1)")              \
     X(LOG_FIRST, "SELECT min(seq) FROM log")                                          \
     X(LOG_LAST, "SELECT max(seq) FROM log")                                           \
     X(GAP_FIRST, "SELECT min(first) FROM gaps")                                       \

@@ -24,3 +24,14 @@ int64_t clock_wall_us(void)
 {
     return read_ns(CLOCK_REALTIME) / 1000;
 }
+
+void clock_pair(int64_t *boot_ms, int64_t *wall_us)
+{
+    int64_t before;
+
+    do {
+        before = clock_boot_ms();
+        *wall_us = clock_wall_us();
+        *boot_ms = clock_boot_ms();
+    } while (*boot_ms - before > 10);
+}

@@ -23,6 +23,48 @@ static void a_feeder_is_granted_its_name_and_told_where_to_go_on(void **state)
                         ",'received':2,'lease_ms':900}");
 }
 
+/* Published or refused, by a timestamp so many seconds from the clock of the test. */
+static bool is_accepted(uint64_t number, int seconds)
+{
+    char body[80];
+    uint64_t before = desk.accepted;
+
+    snprintf(body, sizeof body, "{'last':'1','timestamp':%d.5}",
+             (int)(WALL_US / 1000000) + seconds);
+    line_of_kind(WIRE_QUOTE, FIRST_FEED_EPOCH, number, "A ", body);
+    return desk.accepted > before;
+}
+
+static void a_clock_that_is_set_back_refuses_no_quote_as_future(void **state)
+{
+    int64_t hour_us = INT64_C(3600000000);
+
+    (void)state;
+    grant();
+    desk_clock_begin(&desk, 5000, WALL_US);
+    assert_true(is_accepted(1, 0));
+    desk_clock_look(&desk, 5100, WALL_US + 100000 - hour_us);
+    desk.time.wall_us -= hour_us;
+    assert_true(is_accepted(2, 1));
+    assert_false(is_accepted(3, 3600)); /* this would be the future before, too */
+    desk_clock_look(&desk, 5100 + DESK_CLOCK_PATIENCE_MS,
+                    WALL_US + 100000 - hour_us + DESK_CLOCK_PATIENCE_MS * INT64_C(1000));
+    assert_false(is_accepted(4, 1)); /* now it is believed */
+    assert_int_equal(desk.clock.jumps, 1);
+}
+
+static void a_clock_that_is_set_ahead_takes_what_peers_stamp_then(void **state)
+{
+    int64_t hour_us = INT64_C(3600000000);
+
+    (void)state;
+    grant();
+    desk_clock_begin(&desk, 5000, WALL_US);
+    desk_clock_look(&desk, 5100, WALL_US + 100000 + hour_us);
+    desk.time.wall_us += hour_us;
+    assert_true(is_accepted(1, 3600));
+}
+
 static void a_second_feeder_of_the_name_is_told_who_holds_it(void **state)
 {
     (void)state;
@@ -572,6 +614,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_feeder_is_granted_its_name_and_told_where_to_go_on),
+        TEST(a_clock_that_is_set_back_refuses_no_quote_as_future),
+        TEST(a_clock_that_is_set_ahead_takes_what_peers_stamp_then),
         TEST(a_second_feeder_of_the_name_is_told_who_holds_it),
         TEST(a_hello_that_cannot_be_granted_is_told_why),
         TEST(newer_peers_that_still_speak_our_version_are_welcome),

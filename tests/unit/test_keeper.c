@@ -190,6 +190,30 @@ static void it_is_as_far_behind_as_the_oldest_record_even_if_the_ring_has_it_no_
     assert_int_equal(behind_us(WALL_US + 3000000), 0);
 }
 
+static void it_is_no_further_behind_when_the_clock_jumps(void **state)
+{
+    int64_t three_days = INT64_C(259200000000);
+    sqlite3 *other;
+
+    (void)state;
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    append(0, WALL_US); /* in the ring only */
+    keeper_jump(keeper, three_days);
+    assert_int_equal(behind_us(WALL_US + (uint64_t)three_days + 70), 70);
+    now += 100;
+    (void)keeper_turn(keeper, now, WALL_US + (uint64_t)three_days + 70); /* copied */
+    assert_int_equal(behind_us(WALL_US + (uint64_t)three_days + 80), 80);
+    append(0, WALL_US + (uint64_t)three_days + 90);
+    keeper_jump(keeper, -three_days);
+    assert_int_equal(behind_us(WALL_US + 100), 100);
+    assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    store_all();
+    append(0, WALL_US + 1000);
+    assert_int_equal(behind_us(WALL_US + 1010), 10);
+}
+
 /* --- what is said of it ---------------------------------------------------------------- */
 
 static int standard_error;
@@ -319,6 +343,7 @@ int main(void)
         TEST(what_a_killed_broker_left_counts_as_stored_once_it_is),
         TEST(
             it_is_as_far_behind_as_the_oldest_record_even_if_the_ring_has_it_no_longer),
+        TEST(it_is_no_further_behind_when_the_clock_jumps),
         TEST(records_that_are_stored_at_the_start_are_counted_without_the_gap),
         TEST(what_was_not_stored_at_the_end_is_stored_after_a_reboot),
         TEST(what_a_new_log_does_not_take_over_is_named),
