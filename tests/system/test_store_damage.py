@@ -68,7 +68,8 @@ def lost_ranges(client):
     return [(m["first"], m["last"]) for m in client.messages if m["type"] == "lost"]
 
 
-@pytest.mark.parametrize("end, data", [("stop", b"\0" * PAGE), ("kill", b"\xa5" * PAGE)])
+@pytest.mark.parametrize("end, data", [("stop", b"\0" * PAGE), ("kill", b"\xa5" * PAGE)],
+                         ids=["stop-zeros", "kill-noise"])
 def test_a_damaged_page_is_lost_to_clients_by_name_and_nothing_else_is(stage, path, end, data):
     broker, epoch = lived(stage, path)
     if end == "kill":
@@ -79,6 +80,7 @@ def test_a_damaged_page_is_lost_to_clients_by_name_and_nothing_else_is(stage, pa
     overwrite(path, page, data)
     broker.start()
     gateway = stage.gateway(broker, client_queue=64 << 20)
+    stage.feed(broker, name="alive")  # so that health tells of nothing but the damage
     for _ in range(2):  # and again: it is told anew to each, and logged once
         client = stage.client(gateway, f"?symbols=X&mode=all&since={epoch}:10")
         assert client.hears("ack")["recovered"] is True
