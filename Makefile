@@ -34,7 +34,7 @@ Q        := $(if $(V),,@)
 export B
 
 PKGS     := libzmq msgpack libwslay yajl sqlite3
-LDLIBS   += -lzmq -lwslay -lyajl -lcivetweb -lsqlite3 -lpthread
+LDLIBS   += -lzmq -lwslay -lyajl -lsqlite3 -lpthread
 CPPFLAGS += -I. -D_GNU_SOURCE
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wundef -Wvla \
             -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/head.h"
 #include "shared/buf.h"
 
 static const struct {
@@ -63,7 +64,7 @@ bool admission_is_token(const char *shown, const char *wanted)
     return differ == 0;
 }
 
-/* civetweb chooses the first that it knows, in the client's order: so do we. */
+/* The first that we know, in the client's order. */
 const char *admission_subprotocol(const char *offered)
 {
     static const char *const known[] = {ADMISSION_SUBPROTOCOL_JSON,
@@ -141,12 +142,15 @@ static bool judge_path(const struct admission_request *r, struct admission_verdi
 static bool judge_upgrade(const struct admission_request *r,
                           struct admission_verdict *v)
 {
-    if (r->upgrade && strcasestr(r->upgrade, "websocket") && r->connection &&
-        strcasestr(r->connection, "upgrade"))
+    bool names_it = r->upgrade && head_list_has(r->upgrade, "websocket");
+
+    if (names_it && r->connection && head_list_has(r->connection, "upgrade"))
         return true;
+    if (r->upgrade && !names_it && strcasestr(r->upgrade, "websocket"))
+        return true; /* judge_form says what is wrong with it */
     if (!r->upgrade)
         message(v, "This path is a WebSocket, and the request has no Upgrade header.");
-    else if (!strcasestr(r->upgrade, "websocket"))
+    else if (!names_it)
         message(
             v,
             "This path is a WebSocket, and the request's Upgrade header says '%.60s'.",
@@ -185,7 +189,10 @@ static bool judge_form(const struct admission_request *r, struct admission_verdi
         hint(v, "%s", r->query_hint);
         return false;
     }
-    if (strcmp(r->method, "GET") != 0)
+    if (!r->upgrade || !head_list_has(r->upgrade, "websocket"))
+        message(v, "The Upgrade header says '%.60s', which is not 'websocket'.",
+                r->upgrade ? r->upgrade : "");
+    else if (strcmp(r->method, "GET") != 0)
         message(v, "A WebSocket handshake is a GET, not a %.20s.", r->method);
     else if (r->http_version && strcmp(r->http_version, "1.1") != 0)
         message(v, "A WebSocket handshake is HTTP/1.1, not HTTP/%.10s.",
@@ -194,6 +201,8 @@ static bool judge_form(const struct admission_request *r, struct admission_verdi
         message(v, "The Sec-WebSocket-Key header is missing.");
     else if (!is_key(r->key))
         message(v, "Sec-WebSocket-Key is not the base64 of 16 bytes.");
+    else if (r->has_body)
+        message(v, "A WebSocket handshake has no body.");
     else
         return true;
     hint(v, "Use a client that speaks RFC 6455.");

@@ -57,7 +57,9 @@ struct admission_request {
         *query_hint; /* what is wrong with the query; NULL: nothing */
     const char *method;
     const char *http_version; /* "1.1"; NULL: not to be judged */
-    const char *upgrade, *connection, *version, *key;
+    bool has_body;            /* a length other than 0, or chunks */
+    const char *upgrade, *connection; /* lists, joined by commas */
+    const char *version, *key;
     const char *subprotocols; /* all Sec-WebSocket-Protocol values, joined by commas */
     const char *origin;
     const char *own_origin;  /* of the gateway itself, as the client sees it */

@@ -1,7 +1,7 @@
 /*
- * arrival: WebSockets on their way from civetweb's threads to the loop.
+ * arrival: WebSockets on their way from the HTTP workers to the loop.
  *
- * The ready handler puts an arrival in; the loop, woken through an eventfd, takes it out and owns
+ * A worker puts an arrival in; the loop, woken through an eventfd, takes it out and owns
  * the descriptor and the admission slot from then on.  Nothing is shared after that.
  */
 #ifndef GATEWAY_ARRIVAL_H

@@ -71,9 +71,10 @@ enum ask_outcome ask_post(struct ask_desk *d, struct ask *q)
     int64_t until = clock_mono_ms() + ASK_WAIT_MS;
     enum ask_outcome outcome = ASK_TIMED_OUT;
     struct ask *copy;
+    int place = q->kind != ASK_LIVE; /* a probe must not be refused because pages are busy */
 
     pthread_mutex_lock(&d->lock);
-    if (d->is_cancelled || d->waiting >= d->max_waiting) {
+    if (d->is_cancelled || (place && d->waiting >= d->max_waiting)) {
         outcome = d->is_cancelled ? ASK_CANCELLED : ASK_BUSY;
         pthread_mutex_unlock(&d->lock);
         return outcome;
@@ -91,12 +92,12 @@ enum ask_outcome ask_post(struct ask_desk *d, struct ask *q)
     else
         d->first = copy;
     d->last = copy;
-    d->waiting++;
+    d->waiting += place;
     bell_ring(&d->bell);
     while (!copy->is_done && !d->is_cancelled &&
            condition_wait(&d->answered, &d->lock, until))
         ;
-    d->waiting--;
+    d->waiting -= place;
     if (copy->is_done) {
         outcome = ASK_ANSWERED;
         q->status = copy->status;

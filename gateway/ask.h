@@ -1,12 +1,13 @@
 /*
  * ask: how an HTTP worker asks the gateway's loop, and never gets stuck.
  *
- * Workers (civetweb's threads) own nothing of the gateway's state.  A worker posts a question,
+ * Workers (HTTP's threads) own nothing of the gateway's state.  A worker posts a question,
  * the loop is woken through an eventfd, takes the questions, answers each (at once, or later when
  * the broker has answered), and the worker writes the reply.  A question is
  * reference-counted: a worker that stopped waiting (ASK_WAIT_MS) leaves it to the
  * loop, whose late answer finds nobody and harms nothing.  At most `max_waiting`
  * workers wait at once; the rest are told ASK_BUSY, so that workers are always left for handshakes.
+ * A probe (ASK_LIVE) is answered within a turn and counts nowhere.
  *
  * ask_post: any worker.  ask_take, ask_answer, ask_cancel_all: the loop's thread.
  */

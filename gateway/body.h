@@ -1,12 +1,10 @@
 /*
- * body: what a request carries, read on civetweb's worker, bounded in size and in time.
+ * body: what a request carries, bounded in size.
  *
- * civetweb waits for each piece of a body as long as for a whole request, so that who
- * sends a byte now and then would hold a worker for hours.  It is asked only for what it
- * has read along with the headers; the rest we read from the socket ourselves, BODY_WAIT_MS
- * in all.  Chunked bodies are refused: every client of ours knows its length.
- *
- * Worker's thread; the clock is read here.
+ * A handler that wants the body runs twice if the body is not there yet: body_read notes how much
+ * is wanted, the front waits for it (FRONT_BODY_MS in all, no worker is held), and the handler
+ * runs again.  So whatever a handler does before body_read must change nothing.  Chunked bodies
+ * are refused: every client of ours knows its length.
  */
 #ifndef GATEWAY_BODY_H
 #define GATEWAY_BODY_H
@@ -15,22 +13,15 @@
 
 #include "gateway/reply.h"
 #include "gateway/request.h"
-#include "gateway/service.h"
-
-#define BODY_WAIT_MS 5000    /* for all of it */
-#define BODY_DISCARD_MS 1000 /* for what nobody wants, after the answer */
 
 /*
- * Read the body, of at most `most` bytes, to the end of *out.  False: the reply says what
- * is wrong (411 length_required, 400 bad_request, 413 too_large, 408 timed_out, 503).
+ * Append the body, of at most `most` bytes, to *out.  False: r->wanted_body says that it is awaited,
+ * or else the reply says what is wrong (411 length_required, 413 too_large, 408 timed_out, 400
+ * bad_request, 503 draining).
  */
-bool body_read(struct service *s, struct request *r, size_t most, struct buf *out,
-               struct reply *p);
+bool body_read(struct request *r, size_t most, struct buf *out, struct reply *p);
 
-/*
- * After the answer: take what is left of the body off the socket for a while.  Closing on
- * unread bytes resets the connection, and the answer may be lost with it.
- */
-void body_discard(struct service *s, const struct request *r);
+/* May there be bytes on the connection that nobody has read? */
+bool body_is_left(const struct request *r);
 
 #endif

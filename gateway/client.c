@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gateway/handover.h"
 #include "gateway/stream.h"
 #include "gateway/upstream.h"
 #include "shared/clock.h"
@@ -274,10 +273,6 @@ void client_flush(struct client *c)
 {
     flush(c);
     check_muted(c);
-    if (c->is_corked && !c->is_dead) {
-        handover_uncork(c->watch.fd);
-        c->is_corked = false;
-    }
     if (!c->is_dead && c->is_deaf && !c->out.len)
         shutdown(c->watch.fd,
                  SHUT_WR); /* we cannot hear its close frame: its end will do */
@@ -488,7 +483,6 @@ struct client *client_new(struct gateway *g, const struct arrival *a)
             gate_release(g->gate);
         return NULL;
     }
-    c->is_corked = true;
     hub_set_due(g->hub, &c->sub);
     c->id = ++g->next_client_id;
     c->host = mem_strdup(a->host);

@@ -38,7 +38,6 @@ struct client {
     bool has_left;        /* and came before ours */
     bool is_deferred;     /* in g->deferred */
     bool owes_heartbeat;  /* it may go along with what is sent next */
-    bool is_corked; /* until its first flush: the 101 leaves with it */
     struct buf out; /* frames to this client alone, and the rest of one cut short */
     size_t waiting_bytes; /* stream.c: what its requests still to be run cost */
     uint64_t messages_out, bytes_out;

@@ -111,7 +111,7 @@ static void add_notes(const struct request *r, const struct asked *a, struct buf
         snprintf(note, sizeof note,
                  "X-Forwarded headers came from %.45s and were ignored: it is not in "
                  "FORWARDED_ALLOW_IPS.",
-                 r->info->remote_addr);
+                 r->conn->peer);
         add_note(b, &any, note);
     }
     if (x_for && !x_proto && r->client.peer_is_trusted)
@@ -140,13 +140,13 @@ static void add_notes(const struct request *r, const struct asked *a, struct buf
 static void add_proxy(const struct request *r, const struct asked *a, struct buf *b)
 {
     buf_adds(b, ",\"proxy\":{\"peer\":");
-    buf_jsons(b, r->info->remote_addr);
+    buf_jsons(b, r->conn->peer);
     buf_printf(b, ",\"peer_is_trusted\":%s",
                r->client.peer_is_trusted ? "true" : "false");
     add_member(b, "x_forwarded_for", request_header(r, "X-Forwarded-For"));
     add_member(b, "x_forwarded_proto", request_header(r, "X-Forwarded-Proto"));
     add_member(b, "x_forwarded_host", request_header(r, "X-Forwarded-Host"));
-    add_member(b, "host", request_header(r, "Host"));
+    add_member(b, "host", r->head->host);
     add_member(b, "own_origin", r->client.own_origin);
     add_notes(r, a, b);
     buf_addc(b, '}');

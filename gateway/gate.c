@@ -22,6 +22,7 @@ struct gate {
     atomic_int active, configured, descriptors;
     atomic_bool is_started, is_leaving, is_draining;
     atomic_uint_fast64_t refused[ADMISSION_RULE_END];
+    atomic_uint_fast64_t heads[GATE_HEAD_END];
     struct log_limit limits[ADMISSION_RULE_END];
     pthread_mutex_t lock; /* guards the ring */
     struct kept ring[GATE_REFUSALS_KEPT];
@@ -167,6 +168,27 @@ void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms,
 uint64_t gate_refused(const struct gate *g, enum admission_rule rule)
 {
     return atomic_load(&g->refused[rule]);
+}
+
+void gate_count_head(struct gate *g, enum gate_head kind)
+{
+    atomic_fetch_add(&g->heads[kind], 1);
+}
+
+uint64_t gate_heads(const struct gate *g, enum gate_head kind)
+{
+    return atomic_load(&g->heads[kind]);
+}
+
+const char *gate_head_name(enum gate_head kind)
+{
+    static const char *const names[] = {
+#define X(kind) #kind,
+        GATE_HEADS(X)
+#undef X
+    };
+
+    return names[kind];
 }
 
 static void kept_json(const struct kept *k, struct buf *out)

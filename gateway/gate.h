@@ -1,7 +1,7 @@
 /*
  * gate: how many WebSockets there are, whether more may come, and whom we refused.
  *
- * Shared by civetweb's threads (they reserve and refuse) and the loop (it releases, and
+ * Shared by HTTP's threads (they reserve and refuse) and the loop (it releases, and
  * says when it has started and when it drains).  A place is reserved before the 101
  * goes out and given back exactly once: the limit is exact however many handshakes come
  * at once. The last refusals are kept, with the setting to change, for websocket_status
@@ -30,6 +30,21 @@ struct gate_refusal {
     bool is_explained;  /* accepted in order to be told (WEBSOCKET_EXPLAIN) */
 };
 
+/* Requests that were refused before they were one, and connections that gave way to others. */
+#define GATE_HEADS(X) \
+    X(malformed)      \
+    X(late)           \
+    X(target_too_long) \
+    X(too_large)      \
+    X(pushed_out)
+
+enum gate_head {
+#define X(kind) GATE_HEAD_##kind,
+    GATE_HEADS(X)
+#undef X
+        GATE_HEAD_END
+};
+
 struct gate *gate_new(void); /* limit 0, not started */
 void gate_free(struct gate *g);
 
@@ -55,6 +70,10 @@ struct admission_live gate_live(const struct gate *g);
 void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms,
                  int64_t wall_us);
 uint64_t gate_refused(const struct gate *g, enum admission_rule rule); /* so far */
+
+void gate_count_head(struct gate *g, enum gate_head kind);
+uint64_t gate_heads(const struct gate *g, enum gate_head kind); /* so far */
+const char *gate_head_name(enum gate_head kind);
 
 /*
  * Append

@@ -3,7 +3,7 @@
  *
  * main.c owns the loop; client.c the sockets of WebSocket clients; stream.c what clients say;
  * upstream.c the broker link; pages.c answers HTTP workers' questions.  The HTTP side
- * (civetweb's threads) touches none of this: it talks through ask.h, arrival.h and gate.h.
+ * (the front and its workers) touches none of this: it talks through ask.h, arrival.h and gate.h.
  */
 #ifndef GATEWAY_GATEWAY_H
 #define GATEWAY_GATEWAY_H

@@ -76,6 +76,14 @@
       "One line per HTTP request on standard output.")                                   \
     X(int, HTTP_THREADS, http_threads, "32", 4, 256, NULL,                               \
       "Threads for HTTP and handshakes; no WebSocket holds one.")                        \
+    X(int, HTTP_MAX_CONNECTIONS, http_max_connections, "2048", 16, 1000000, NULL,        \
+      "HTTP connections at once, WebSockets not counted; the one that has waited for "   \
+      "its peer longest gives way to a new one.")                                        \
+    X(int, HTTP_MAX_PER_ADDRESS, http_max_per_address, "512", 1, 1000000, NULL,          \
+      "HTTP connections of one address that wait for their peer at once; the oldest "    \
+      "gives way.")                                                                      \
+    X(seconds, HTTP_HEAD_TIMEOUT, http_head_timeout, "10", 1, 300, NULL,                 \
+      "Seconds in which all of a request's head must arrive, else 408.")                 \
     X(seconds, DRAIN_DELAY, drain_delay, "0", 0, 600, NULL,                              \
       "Seconds after SIGTERM in which /cotizaciones/ready says 503 and everything else " \
       "goes on: what a load balancer needs to notice.")                                  \

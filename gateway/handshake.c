@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "gateway/query.h"
@@ -10,8 +12,7 @@
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/redact.h"
-
-#define CLOSE_TRY_AGAIN_LATER 1013 /* IANA's registry of close codes */
+#include "shared/sha1.h"
 
 bool handshake_take_token(struct request *r, struct admission_request *out)
 {
@@ -35,10 +36,11 @@ static void take_facts(struct request *r, struct handshake_path path,
         .query_fault =
             query_check(r->query, HANDSHAKE_QUERY, fault) ? NULL : fault->message,
         .query_hint = fault->hint,
-        .method = r->info->request_method,
-        .http_version = r->info->http_version,
-        .upgrade = request_header(r, "Upgrade"),
-        .connection = request_header(r, "Connection"),
+        .method = r->head->method,
+        .http_version = r->head->version,
+        .has_body = r->head->length || r->head->is_chunked,
+        .upgrade = request_headers(r, "Upgrade", &r->joined[3]),
+        .connection = request_headers(r, "Connection", &r->joined[4]),
         .version = request_header(r, "Sec-WebSocket-Version"),
         .key = request_header(r, "Sec-WebSocket-Key"),
         .subprotocols = request_headers(r, "Sec-WebSocket-Protocol", &r->joined[1]),
@@ -73,7 +75,7 @@ static void refuse(struct service *s, struct request *r,
         .is_explained = r->explain_close,
     };
 
-    redact_address(span_of(r->info->local_uri_raw), &path);
+    redact_address(span_of(r->head->path), &path);
     refusal.path = buf_text(&path);
     gate_refuse(s->gate, &refusal, clock_mono_ms(), clock_wall_us());
     buf_free(&path);
@@ -92,23 +94,6 @@ static void fill_refusal(const struct request *r, const struct admission_verdict
     reply->keeps_upgrade = v->status == 426;
 }
 
-/*
- * civetweb 1.15 sets what it chooses from an offer, and never unsets it: a handshake without an
- * offer would be answered with the choice of the one before on the same thread.
- */
-static void forget_choice(struct request *r)
-{
-    ((struct mg_request_info *)(uintptr_t)r->info)->acceptedWebSocketSubprotocol = NULL;
-}
-
-/* What civetweb says now leaves together with what the loop says first. */
-static void let_in(struct service *s, struct request *r)
-{
-    r->socket = service_find_socket(s, r->info);
-    if (r->socket >= 0)
-        handover_cork(r->socket);
-}
-
 bool handshake_admit(struct service *s, struct request *r, struct handshake_path path,
                      struct reply *reply)
 {
@@ -117,13 +102,11 @@ bool handshake_admit(struct service *s, struct request *r, struct handshake_path
     struct admission_live live;
     struct query_fault fault;
 
-    forget_choice(r);
     take_facts(r, path, &fault, &q);
     live = gate_live(s->gate);
     admission_check(&r->policy->admission, &q, &live, &v);
     if (v.rule == ADMISSION_ADMITTED && gate_reserve(s->gate)) {
         r->has_place = true;
-        let_in(s, r);
         return true;
     }
     if (v.rule == ADMISSION_ADMITTED) {
@@ -136,76 +119,72 @@ bool handshake_admit(struct service *s, struct request *r, struct handshake_path
         handshake_reason(v.rule, r->explain_reason);
     }
     refuse(s, r, &q, &v);
-    if (r->explain_close) {
-        let_in(s, r);
+    if (r->explain_close)
         return true;
-    }
     fill_refusal(r, &v, reply);
     return false;
 }
 
-/* Say so in a close frame and end it; civetweb cleans up and the place is given back.
- */
-static void drop(struct service *s, struct request *r, int error)
-{
-    static const char payload[] = "\x03\xf5{\"code\":\"max_connections\",\"message\":"
-                                  "\"out of descriptors\"}";
+/* Unsent bytes the kernel holds per client, so that a quote is not stale before it leaves. */
+#define NOTSENT_LOWAT (16 * 1024)
 
-    _Static_assert(CLOSE_TRY_AGAIN_LATER == 0x03f5, "as in the payload");
-    if (r->socket < 0) /* a reset connection has no peer any more */
-        log_limited(&s->untaken, clock_mono_ms(), LOG_INFO,
-                    "%s - gone before its WebSocket began", r->client_name);
-    else
-        log_limited(&s->untaken, clock_mono_ms(), LOG_ERROR,
-                    "%s - cannot take its socket over: %s; closed with %d",
-                    r->client_name, strerror(error), CLOSE_TRY_AGAIN_LATER);
-    (void)mg_websocket_write(r->conn, MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE, payload,
-                             sizeof payload - 1);
-    if (r->socket >= 0)
-        shutdown(r->socket, SHUT_RDWR);
+/* What the loop says first leaves together with it: MSG_MORE. */
+static bool send_101(const struct request *r, const char *chosen)
+{
+    struct buf b = {0};
+    char accept[29];
+    bool is_sent;
+    const int unsent = NOTSENT_LOWAT;
+    const char *key = request_header(r, "Sec-WebSocket-Key");
+
+    /* Not worth refusing a client for. */
+    (void)setsockopt(r->conn->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
+                     sizeof unsent);
+    sha1_accept(key, strlen(key), accept);
+    buf_printf(&b,
+               "HTTP/1.1 101 Switching Protocols\r\n"
+               "Upgrade: websocket\r\n"
+               "Connection: Upgrade\r\n"
+               "Sec-WebSocket-Accept: %s\r\n",
+               accept);
+    if (chosen)
+        buf_printf(&b, "Sec-WebSocket-Protocol: %s\r\n", chosen);
+    buf_adds(&b, "\r\n");
+    is_sent = send(r->conn->fd, b.data, b.len,
+                   MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE) == (ssize_t)b.len;
+    buf_free(&b);
+    return is_sent;
 }
 
-void handshake_ready(struct service *s, struct request *r)
+bool handshake_finish(struct service *s, struct front *f, struct request *r)
 {
-    const char *chosen = r->info->acceptedWebSocketSubprotocol;
+    const char *offered = request_headers(r, "Sec-WebSocket-Protocol", &r->joined[5]);
+    const char *chosen = offered ? admission_subprotocol(offered) : NULL;
     struct arrival *a;
-    int fd = -1;
 
-    if (r->socket < 0 || handover_take(&s->handover, r->socket, &fd)) {
-        drop(s, r, errno);
-        return;
+    if (!send_101(r, chosen)) {
+        log_limited(&s->gone, clock_mono_ms(), LOG_INFO,
+                    "%s - gone before its WebSocket began", r->client_name);
+        return false;
     }
     a = mem_zalloc(sizeof *a);
-    a->fd = fd;
     a->port = r->client.port;
     snprintf(a->host, sizeof a->host, "%s", r->client.host);
     snprintf(a->request_id, sizeof a->request_id, "%s", r->id);
-    a->path = mem_strdup(r->info->local_uri_raw);
+    a->path = mem_strdup(r->head->path);
     a->query = mem_strdup(r->query);
     a->is_msgpack = chosen && strcmp(chosen, ADMISSION_SUBPROTOCOL_MSGPACK) == 0;
+    a->is_early = r->conn->body.len > 0;
     a->explain_close = r->explain_close;
     memcpy(a->explain_reason, r->explain_reason, sizeof a->explain_reason);
-    r->arrival = a;
-}
-
-void handshake_early(struct request *r)
-{
-    if (r->arrival)
-        r->arrival->is_early = true;
-}
-
-void handshake_closed(struct service *s, struct request *r)
-{
-    if (!r->arrival)
-        return;
+    a->fd = front_release(f, r->conn);
     r->has_place = false; /* it goes along */
-    arrival_put(s->arrivals, r->arrival);
-    r->arrival = NULL;
+    arrival_put(s->arrivals, a);
+    return true;
 }
 
 void handshake_abandon(struct service *s, struct request *r)
 {
-    handshake_closed(s, r);
     if (r->has_place)
         gate_release(s->gate);
     r->has_place = false;

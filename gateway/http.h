@@ -1,10 +1,9 @@
 /*
- * http: the civetweb side of the gateway.
+ * http: the HTTP side of the gateway.
  *
- * civetweb accepts, parses and performs the WebSocket handshake on its own threads;
- * every request is routed by us before civetweb looks at it.  Admitted WebSockets are
- * taken away from civetweb (see handover.h) and put into the arrival queue; everything
- * about the gateway's state is asked of the loop (see ask.h).
+ * The front (front.h) accepts and waits for complete requests; HTTP_THREADS workers route and
+ * answer them.  Admitted WebSockets are put into the arrival queue; everything about the gateway's
+ * state is asked of the loop (see ask.h).  A worker waits for the loop and for nobody else.
  *
  * What an arrival brings: the descriptor and one place in the gate, both the loop's
  * from then on (gate_release() after closing).  An arrival with explain_close brings a
@@ -39,7 +38,7 @@ int http_port(const struct http *h); /* the real one */
 
 /*
  * Reload: use these settings from the next request on (all but HOST, PORT,
- * HTTP_THREADS). ERR_INVALID: *error says which setting is wrong, and the old ones
+ * HTTP_THREADS, HTTP_MAX_CONNECTIONS).  ERR_INVALID: *error says which setting is wrong, and the old ones
  * stay.
  */
 MUST_CHECK enum err http_set_policy(struct http *h, const struct gateway_config *config,

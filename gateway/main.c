@@ -1,4 +1,4 @@
-/* The gateway's loop: what it owns is in gateway.h, the HTTP side runs on civetweb's threads. */
+/* The gateway's loop: what it owns is in gateway.h, the HTTP side runs on threads of its own. */
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -22,7 +22,7 @@
 
 #define DEFER_MS 5
 #define READY_MS 2000     /* the ready line waits so long for a broker to be there */
-#define HTTP_STOP_MS 1000 /* civetweb may take so long beyond the deadline */
+#define HTTP_STOP_MS 1000 /* HTTP may take so long beyond the deadline */
 #define COME_BACK_MS 500  /* before it nobody is asked to */
 #define SPARE_MS 1    /* the loop rests so long between slices of what is not urgent */
 #define TIDY_SLICE 64 /* topics removed in a turn */
@@ -296,7 +296,7 @@ int main(int argc, char **argv)
     int status = 1;
 
     (void)argc;
-    mallopt(M_ARENA_MAX, 2); /* not one for each of civetweb's threads: docs/adr/0010 */
+    mallopt(M_ARENA_MAX, 2); /* not one for each HTTP thread: docs/adr/0010 */
     switch (config_load(&gateway_program, argv, &g.config)) {
     case CONFIG_DONE:
         return 0;

@@ -43,8 +43,53 @@ void reply_error_add(struct reply *p, struct span members)
     buf_addc(&p->body, '}');
 }
 
-static void add_head(struct buf *b, struct mg_connection *conn, int status,
-                     const char *id)
+static const char *status_text(int status)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } all[] = {
+        {101, "Switching Protocols"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {304, "Not Modified"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {416, "Range Not Satisfiable"},
+        {422, "Unprocessable Content"},
+        {426, "Upgrade Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].status == status)
+            return all[i].text;
+    return "Answer"; /* the number counts */
+}
+
+static void add_head(struct buf *b, int status, const char *id)
 {
     char date[40];
     struct tm tm;
@@ -58,7 +103,7 @@ static void add_head(struct buf *b, struct mg_connection *conn, int status,
                "Server: pregon\r\n"
                "X-Request-Id: %s\r\n"
                "X-Content-Type-Options: nosniff\r\n",
-               status, mg_get_response_code_text(conn, status), date, id);
+               status, status_text(status), date, id);
 }
 
 static void log_reply(const struct reply *p, const struct request *r)
@@ -68,80 +113,49 @@ static void log_reply(const struct reply *p, const struct request *r)
     if (!r->policy->has_access_log)
         return;
     request_target(r, &target);
-    log_access(r->client_name, r->info->request_method, buf_text(&target),
-               r->info->http_version, p->status,
-               mg_get_response_code_text(r->conn, p->status));
+    log_access(r->client_name, r->head->method, buf_text(&target), r->head->version,
+               p->status, status_text(p->status));
     buf_free(&target);
 }
 
-int reply_send(struct reply *p, const struct request *r)
+void reply_write(struct reply *p, const struct request *r, struct buf *out)
 {
-    struct buf b = {0};
     bool has_body = p->type && p->status != 304;
 
     if (p->type && strcmp(p->type, "application/json") == 0 && !p->is_exact &&
         p->body.len && p->body.data[p->body.len - 1] != '\n')
         buf_addc(&p->body, '\n');
-    add_head(&b, r->conn, p->status, r->id);
-    buf_adds(&b, p->keeps_upgrade
-                     ? "Upgrade: websocket\r\nConnection: Upgrade, close\r\n"
-                     : "Connection: close\r\n");
-    buf_printf(&b, "Cache-Control: %s\r\n", p->cache ? p->cache : "no-store");
+    add_head(out, p->status, r->id);
+    buf_adds(out, p->keeps_upgrade
+                      ? "Upgrade: websocket\r\nConnection: Upgrade, close\r\n"
+                      : "Connection: close\r\n");
+    buf_printf(out, "Cache-Control: %s\r\n", p->cache ? p->cache : "no-store");
     if (has_body)
-        buf_printf(&b, "Content-Type: %s\r\nContent-Length: %zu\r\n", p->type,
+        buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", p->type,
                    p->body.len);
     else if (p->status != 304)
-        buf_adds(&b, "Content-Length: 0\r\n");
-    buf_add(&b, p->headers.data, p->headers.len);
-    buf_adds(&b, "\r\n");
+        buf_adds(out, "Content-Length: 0\r\n");
+    buf_add(out, p->headers.data, p->headers.len);
+    buf_adds(out, "\r\n");
     if (has_body && !r->is_head)
-        buf_add(&b, p->body.data, p->body.len);
-    /* A client that has gone is civetweb's to notice. */
-    (void)mg_write(r->conn, b.data, b.len);
-    buf_free(&b);
+        buf_add(out, p->body.data, p->body.len);
     log_reply(p, r);
-    return p->status;
 }
 
-/* What may be said without knowing the request. */
-static const char *bare_code(int status)
+void reply_bare(struct buf *out, const struct head_explanation *why, const char *id)
 {
-    switch (status) {
-    case 404:
-        return "no_such_path";
-    case 408:
-        return "timed_out";
-    case 413:
-    case 414:
-    case 431:
-        return "too_large";
-    case 505:
-        return "bad_http_version";
-    default:
-        return status < 500 ? "bad_request" : "internal";
-    }
-}
+    struct buf body = {0};
 
-void reply_send_bare(struct mg_connection *conn, int status, const char *id)
-{
-    struct buf b = {0}, body = {0};
-    const char *code = bare_code(status);
-
-    error_body(&body, code,
-               status < 500 ? "The request is not HTTP as it is spoken here."
-                            : "The request could not be answered.",
-               status < 500 ? "HTTP/1.1 with headers of at most 16 KiB." : "", id);
+    error_body(&body, why->code, why->message, why->hint, id);
     buf_addc(&body, '\n');
-    add_head(&b, conn, status, id);
-    buf_printf(&b,
+    add_head(out, why->status, id);
+    buf_printf(out,
                "Connection: close\r\n"
                "Cache-Control: no-store\r\n"
                "X-Reject-Reason: %s\r\n"
                "Content-Type: application/json\r\n"
                "Content-Length: %zu\r\n\r\n",
-               code, body.len);
-    buf_add(&b, body.data, body.len);
-    (void)mg_write(conn, b.data, b.len);
-    buf_free(&b);
+               why->code, body.len);
+    buf_add(out, body.data, body.len);
     buf_free(&body);
 }

@@ -33,11 +33,10 @@ void reply_error(struct reply *p, const struct request *r, int status, const cha
 /* Members beside an error's "error", for programs: `members` is like ,"at":7 */
 void reply_error_add(struct reply *p, struct span members);
 
-/* Send, log the access, and return the status for civetweb. */
-int reply_send(struct reply *p, const struct request *r);
+/* Append the answer as it is sent, and log the access. */
+void reply_write(struct reply *p, const struct request *r, struct buf *out);
 
-/* For civetweb's own errors, when there may be no request: {"error":…} and the status
- * line. */
-void reply_send_bare(struct mg_connection *conn, int status, const char *id);
+/* The answer to what is no request: {"error":…} and its head. */
+void reply_bare(struct buf *out, const struct head_explanation *why, const char *id);
 
 #endif

@@ -44,23 +44,12 @@ bool request_decode(struct span text, char *out, size_t size)
 
 const char *request_header(const struct request *r, const char *name)
 {
-    return mg_get_header(r->conn, name);
+    return head_value(r->head, name);
 }
 
 const char *request_headers(const struct request *r, const char *name, struct buf *room)
 {
-    const char *only = NULL;
-    int count = 0;
-
-    for (int i = 0; i < r->info->num_headers; i++) {
-        if (strcasecmp(r->info->http_headers[i].name, name) != 0)
-            continue;
-        if (++count > 1)
-            buf_adds(room, ", ");
-        only = r->info->http_headers[i].value;
-        buf_adds(room, only);
-    }
-    return count > 1 ? buf_text(room) : only;
+    return head_values(r->head, name, room);
 }
 
 const char *request_bearer(const struct request *r)
@@ -84,32 +73,30 @@ void request_strip_root(char *path, const char *root)
         strcpy(path, "/");
 }
 
-void request_init(struct request *r, struct mg_connection *conn, struct policy *policy,
-                  const char *id)
+void request_init(struct request *r, struct connection *conn, struct policy *policy)
 {
-    const struct mg_request_info *info = mg_get_request_info(conn);
+    const struct head *head = &conn->head;
     const char *upgrade;
     struct forwarded_facts facts;
 
     memset(r, 0, sizeof *r);
     r->conn = conn;
-    r->socket = -1;
-    r->info = info;
+    r->head = head;
+    r->id = conn->id;
     r->policy = policy;
-    snprintf(r->id, sizeof r->id, "%s", id);
-    r->query = info->query_string ? info->query_string : "";
-    r->is_head = strcmp(info->request_method, "HEAD") == 0;
-    r->has_path = request_decode(span_of(info->local_uri_raw), r->path, sizeof r->path);
+    r->query = head->query;
+    r->is_head = strcmp(head->method, "HEAD") == 0;
+    r->has_path = request_decode(span_of(head->path), r->path, sizeof r->path);
     if (r->has_path)
         request_strip_root(r->path, policy->root_path);
     else
         r->path[0] = '\0';
-    upgrade = request_header(r, "Upgrade");
-    r->is_upgrade = upgrade && strcasestr(upgrade, "websocket");
+    upgrade = request_headers(r, "Upgrade", &r->joined[3]);
+    r->is_upgrade = upgrade && head_list_has(upgrade, "websocket");
     facts = (struct forwarded_facts){
-        .peer = info->remote_addr,
-        .peer_port = info->remote_port,
-        .host = request_header(r, "Host"),
+        .peer = conn->peer,
+        .peer_port = conn->port,
+        .host = head->host,
         .x_for = request_headers(r, "X-Forwarded-For", &r->joined[0]),
         .x_proto = request_header(r, "X-Forwarded-Proto"),
         .x_host = request_header(r, "X-Forwarded-Host"),
@@ -168,7 +155,7 @@ bool request_number(const struct request *r, const char *name, uint64_t most,
 
 void request_target(const struct request *r, struct buf *out)
 {
-    redact_address(span_of(r->info->local_uri_raw), out);
+    redact_address(span_of(r->head->path), out);
     if (!r->query[0])
         return;
     buf_addc(out, '?');

@@ -1,54 +1,49 @@
 /*
- * request: what we need to know of one HTTP request, read once from civetweb.
+ * request: what we need to know of one HTTP request, read once from its head.
  *
- * Lives in the worker's thread from the first byte to the end of the connection
- * (keep-alive is off: one request each), and carries what a WebSocket handshake holds
- * on its way: the place in the gate and the arrival.  Never shared.
+ * Lives on the worker's thread while it answers, within the life of its connection (one request
+ * each).  Never shared.
  */
 #ifndef GATEWAY_REQUEST_H
 #define GATEWAY_REQUEST_H
 
-#include <civetweb.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gateway/arrival.h"
 #include "gateway/forwarded.h"
+#include "gateway/front.h"
+#include "gateway/head.h"
 #include "gateway/policy.h"
 #include "shared/buf.h"
 
 #define REQUEST_PATH_MAX 1024
-#define REQUEST_ID_MAX 24
 
 struct request {
-    struct mg_connection *conn;
-    const struct mg_request_info *info;
-    struct policy *policy; /* held */
-    char id[REQUEST_ID_MAX];
+    struct connection *conn;
+    const struct head *head;     /* the connection's */
+    struct policy *policy;       /* held */
     char path[REQUEST_PATH_MAX]; /* decoded, without ROOT_PATH */
     bool has_path;               /* false: it could not be decoded */
     const char *query;           /* undecoded, "" if none */
+    const char *id;              /* of the request, for logs and the answer */
     struct forwarded_client client;
     char client_name[FORWARDED_HOST_MAX + 8]; /* host:port */
     bool is_head;
     bool is_upgrade;      /* Upgrade says websocket: an attempt at a handshake */
-    bool has_body_read;   /* whole, so that nothing is left on the socket */
-    struct buf joined[3]; /* of headers that came more than once */
+    size_t wanted_body;   /* the handler is to run again with so many bytes; 0: no */
+    struct buf joined[6]; /* of headers that came more than once */
     struct buf token[2];  /* ?token=, '+' read as a space and as itself */
 
-    bool has_place; /* in the gate, until the arrival takes it along */
-    int socket;     /* of a handshake let in; -1: none, or its client is gone */
-    struct arrival *arrival; /* the socket is taken, and on its way to the loop */
-    int explain_close;       /* admitted only to be told why not */
+    bool has_place;    /* in the gate, until the arrival takes it along */
+    int explain_close; /* admitted only to be told why not */
     char explain_reason[124];
 };
 
 /* Takes over the reference to the policy. */
-void request_init(struct request *r, struct mg_connection *conn, struct policy *policy,
-                  const char *id);
+void request_init(struct request *r, struct connection *conn, struct policy *policy);
 void request_fini(struct request *r);
 
-/* The one value of a header, or NULL. */
+/* The first value of a header, or NULL. */
 const char *request_header(const struct request *r, const char *name);
 /* All of them, joined by ", "; `room` owns the text. */
 const char *request_headers(const struct request *r, const char *name,

@@ -170,7 +170,7 @@ bool route_page(struct request *r, struct ask *q, uint64_t least, struct reply *
 static bool redirect_page(const struct www_file *f, const struct request *r,
                           struct reply *p)
 {
-    const char *asked = r->info->local_uri_raw, *last = strrchr(asked, '/') + 1;
+    const char *asked = r->head->path, *last = strrchr(asked, '/') + 1;
     size_t len = strlen(asked);
 
     if (!f->path[1] && *last)
@@ -278,7 +278,7 @@ static struct cors_decision add_cors(struct request *r, const struct route *t,
                                      struct reply *p)
 {
     const struct cors_request q = {
-        .method = r->info->request_method,
+        .method = r->head->method,
         .origin = request_header(r, "Origin"),
         .request_method = request_header(r, "Access-Control-Request-Method"),
         .request_headers =
@@ -292,12 +292,12 @@ static struct cors_decision add_cors(struct request *r, const struct route *t,
 
 static bool is_get(const struct request *r)
 {
-    return r->is_head || strcmp(r->info->request_method, "GET") == 0;
+    return r->is_head || strcmp(r->head->method, "GET") == 0;
 }
 
 static route_handler *find_handler(const struct route *t, const struct request *r)
 {
-    const char *method = r->info->request_method;
+    const char *method = r->head->method;
 
     return is_get(r)                       ? t->get
            : strcmp(method, "PUT") == 0    ? t->put
@@ -324,7 +324,7 @@ static void refuse_method(const struct route *t, struct request *r, struct reply
 static bool check_query(const struct route *t, const struct request *r, struct reply *p)
 {
     const char *known = is_get(r)                                     ? t->query
-                        : strcmp(r->info->request_method, "PUT") == 0 ? t->put_query
+                        : strcmp(r->head->method, "PUT") == 0 ? t->put_query
                                                                       : t->del_query;
     struct query_fault fault;
 
@@ -335,7 +335,7 @@ static bool check_query(const struct route *t, const struct request *r, struct r
     return false;
 }
 
-/* False: nothing to send, civetweb is to perform the handshake. */
+/* False: nothing to send, the handshake is admitted. */
 static bool fill(struct service *s, struct request *r, struct reply *p)
 {
     const struct route *t = r->has_path ? find(r->path) : NULL;
@@ -360,17 +360,13 @@ static bool fill(struct service *s, struct request *r, struct reply *p)
     return true;
 }
 
-int route_answer(struct service *s, struct request *r)
+bool route_answer(struct service *s, struct request *r, struct buf *out)
 {
     struct reply p = {0};
-    int status = 0;
+    bool is_answer = fill(s, r, &p) && !r->wanted_body;
 
-    if (fill(s, r, &p)) {
-        /* Else civetweb would read what is left of a body, however long it takes. */
-        mg_disable_connection_keep_alive(r->conn);
-        status = reply_send(&p, r);
-        body_discard(s, r);
-    }
+    if (is_answer)
+        reply_write(&p, r, out);
     reply_fini(&p);
-    return status;
+    return is_answer;
 }

@@ -13,9 +13,9 @@
 #include "gateway/service.h"
 
 /*
- * Answer the request; returns the status sent.  0: it is an admitted handshake, which
- * civetweb is to perform.
+ * Append the whole answer to *out.  False: there is none yet, because the handler wants the body
+ * first (r->wanted_body), or because it is an admitted handshake (handshake_finish).
  */
-int route_answer(struct service *s, struct request *r);
+bool route_answer(struct service *s, struct request *r, struct buf *out);
 
 #endif

@@ -226,7 +226,7 @@ static bool put_to_broker(struct service *s, struct request *r, struct order *o,
     *answer = p->body;
     p->body = (struct buf){0};
     if (o->ask.status == 503) {
-        bool changes = strcmp(r->info->request_method, "GET") != 0 && !r->is_head;
+        bool changes = strcmp(r->head->method, "GET") != 0 && !r->is_head;
 
         route_unavailable(p, r, "broker_away", "The broker is away, or did not answer.",
                           changes ? ASK_AGAIN : "Is pregon-broker running?", 2);
@@ -380,8 +380,7 @@ void route_get_lock_value(struct service *s, struct request *r, struct reply *p)
 
 /* --- changed ------------------------------------------------------------------------------- */
 
-static bool read_put(struct service *s, struct request *r, struct lock_body *out,
-                     struct reply *p)
+static bool read_put(struct request *r, struct lock_body *out, struct reply *p)
 {
     struct lock_body_error error;
     struct buf body = {0};
@@ -389,7 +388,7 @@ static bool read_put(struct service *s, struct request *r, struct lock_body *out
     char text[LOCK_BODY_ERROR_MAX + 40];
     bool ok;
 
-    if (!body_read(s, r, LOCK_BODY_MAX, &body, p)) {
+    if (!body_read(r, LOCK_BODY_MAX, &body, p)) {
         buf_free(&body);
         return false;
     }
@@ -449,7 +448,7 @@ void route_put_lock(struct service *s, struct request *r, struct reply *p)
     char name[LOCK_NAME_MAX + 1];
     struct lock_body b;
 
-    if (!read_name(r, "", name, p) || !read_put(s, r, &b, p))
+    if (!read_name(r, "", name, p) || !read_put(r, &b, p))
         return;
     if (b.token)
         renew_lock(s, r, name, &b, p);
@@ -529,7 +528,7 @@ void route_put_lock_value(struct service *s, struct request *r, struct reply *p)
 
     if (!read_name(r, ROUTE_LOCK_VALUE, name, p) || !read_claim(r, &claim, p))
         return;
-    if (!body_read(s, r, LOCK_VALUE_MAX, &value, p)) {
+    if (!body_read(r, LOCK_VALUE_MAX, &value, p)) {
         buf_free(&value);
         return;
     }

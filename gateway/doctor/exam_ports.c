@@ -11,7 +11,7 @@
 
 #include "gateway/doctor/exam.h"
 #include "gateway/doctor/holder.h"
-#include "gateway/handover.h"
+#include "gateway/descriptors.h"
 
 #define OWN_DESCRIPTORS 40 /* of a gateway without clients, about */
 
@@ -150,7 +150,7 @@ static void look_at_descriptors(struct exam *x)
 {
     long limit = x->gateway_pid ? holder_descriptors(x->gateway_pid) : 0;
     int wanted = (int)x->gateway.websocket_max_connections;
-    struct handover_budget b = {0};
+    struct descriptors b = {0};
     char where[EXAM_WHERE_MAX], change[80];
     struct rlimit own;
 
@@ -158,8 +158,8 @@ static void look_at_descriptors(struct exam *x)
         return; /* it is elsewhere */
     if (!limit && getrlimit(RLIMIT_NOFILE, &own) == 0)
         limit = own.rlim_max > INT32_MAX ? INT32_MAX : (long)own.rlim_max;
-    if (handover_divide((int)(limit > INT32_MAX ? INT32_MAX : limit), OWN_DESCRIPTORS,
-                        (int)x->gateway.http_threads, &b) == OK &&
+    if (descriptors_divide((int)(limit > INT32_MAX ? INT32_MAX : limit), OWN_DESCRIPTORS,
+                        (int)x->gateway.http_max_connections, &b) == OK &&
         b.capacity >= wanted)
         return;
     snprintf(change, sizeof change, "WEBSOCKET_MAX_CONNECTIONS=%d", b.capacity);

@@ -26,7 +26,7 @@
 
 #include "shared/buf.h"
 #include "shared/mem.h"
-#include "tests/bench/sha1.h"
+#include "shared/sha1.h"
 
 #define SYMBOLS_MAX 100000
 #define REQUEST_MAX 4096

@@ -484,7 +484,7 @@ HOSTILE = {
     "no length": ("", b"", 411, "length_required"),
     "chunks": ("Transfer-Encoding: chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n", 411, "length_required"),
     "chunks and a length": (
-        "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n", b"{}", 411, "length_required"),
+        "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n", b"{}", 400, "bad_request"),
     "a length with a tail": ("Content-Length: 2x\r\n", b"{}", 400, "bad_request"),
     "a length with a sign": ("Content-Length: +2\r\n", b"{}", 400, "bad_request"),
     "two lengths": ("Content-Length: 2\r\nContent-Length: 3\r\n", b"{}x", 400, "bad_request"),

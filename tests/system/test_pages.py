@@ -611,7 +611,7 @@ def test_busy_workers_are_said_to_be_busy_and_serve_again(stage):
     assert gateway.get("/cotizaciones/ready").status == 200
 
 
-# --- civetweb's own answers -------------------------------------------------------------
+# --- what no route asks for ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/cotizaciones/health", pregon.STREAM])
