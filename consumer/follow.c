@@ -447,10 +447,24 @@ struct follow *follow_new(const struct follow_settings *settings,
     f->settings = *settings;
     f->out = *out;
     f->heard_at = now;
+    follow_listen(f);
+    return f;
+}
+
+void follow_listen(struct follow *f)
+{
     f->out.listen(f->out.ctx, SPAN(WIRE_TOPIC_WELCOME), true);
     f->out.listen(f->out.ctx, SPAN(WIRE_TOPIC_HEARTBEAT), true);
     f->out.listen(f->out.ctx, SPAN(WIRE_TOPIC_LOST), true);
-    return f;
+    for (const struct follow_pattern *p = f->patterns; p; p = p->hh.next)
+        listen(f, p, true);
+    if (f->mark[0])
+        f->out.listen(f->out.ctx, span_of(f->mark), true);
+}
+
+int64_t follow_heard_at(const struct follow *f)
+{
+    return f->heard_at;
 }
 
 void follow_free(struct follow *f)

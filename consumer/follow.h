@@ -75,6 +75,8 @@ bool follow_is_pattern(struct span pattern);
 MUST_CHECK enum err follow_add(struct follow *f, struct span pattern);
 MUST_CHECK enum err follow_remove(struct follow *f, struct span pattern);
 
+/* The records' socket is a new one: subscribe to everything on it. */
+void follow_listen(struct follow *f);
 /* A message of two frames, or the one of a welcome. */
 void follow_on_record(struct follow *f, struct span topic, struct span message,
                       int64_t now);
@@ -96,5 +98,6 @@ bool follow_is_stopped(const struct follow *f);
 uint64_t follow_epoch(const struct follow *f);
 uint64_t follow_position(const struct follow *f); /* 0: none yet */
 bool follow_is_up(const struct follow *f);
+int64_t follow_heard_at(const struct follow *f); /* when the last heartbeat came */
 
 #endif

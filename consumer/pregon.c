@@ -16,8 +16,6 @@
 #include "shared/pack.h"
 
 #define BURST 256
-#define RECORDS_HIGH_WATER 20000
-#define CONTROL_HIGH_WATER 256 /* questions kept for a broker that is away */
 #define ANSWER_MS 5000
 #define TURN_MAX_MS 1000
 #define CLOSE_MS 200
@@ -111,6 +109,8 @@ static void on_answer(struct pregon *p, struct span answer)
     case QUESTION_HELLO:
         on_hello(p, answer);
         break;
+    case QUESTION_PING: /* that it came is all it says */
+        break;
     case QUESTION_FOLLOW:
         if (id == p->follow_id)
             follow_on_answer(p->follow, answer, p->now);
@@ -142,20 +142,6 @@ static void give_up(struct pregon *p)
 
 /* --- open and close --------------------------------------------------------------------------------- */
 
-static const char *address(const char *given, const char *variable, const char *usual)
-{
-    const char *set = getenv(variable);
-
-    return given ? given : set && *set ? set : usual;
-}
-
-static bool watch(struct pregon *p, int fd)
-{
-    struct epoll_event e = {.events = EPOLLIN};
-
-    return epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &e) == 0;
-}
-
 static void free_all(struct pregon *p)
 {
     struct question *q, *next;
@@ -165,8 +151,7 @@ static void free_all(struct pregon *p)
     HASH_ITER(hh, p->questions, q, next)
     pregon_question_end(p, q);
     follow_free(p->follow);
-    bus_close(p->records);
-    bus_close(p->control);
+    pregon_link_close(p);
     if (p->context)
         zmq_ctx_term(p->context);
     if (p->fd >= 0)
@@ -195,23 +180,13 @@ enum pregon_error pregon_open(const struct pregon_options *options, struct prego
     p->context = bus_context();
     if (!p->context || p->fd < 0 || p->wake < 0)
         goto fail;
-    p->records = bus_try_connect(
-        p->context, ZMQ_SUB,
-        address(p->options.publish, "BROKER_PUBLISH", "tcp://127.0.0.1:5556"),
-        RECORDS_HIGH_WATER);
-    if (p->records)
-        p->control = bus_try_connect(
-            p->context, ZMQ_DEALER,
-            address(p->options.control, "BROKER_CONTROL", "tcp://127.0.0.1:5557"),
-            CONTROL_HIGH_WATER);
-    if (!p->control) {
+    if (!pregon_link_open(p)) {
         if (errno == EINVAL || errno == EPROTONOSUPPORT || errno == ENODEV)
             e = PREGON_ERROR_INVALID;
         goto fail;
     }
     p->options.publish = p->options.control = NULL; /* the caller's */
-    if (!watch(p, bus_fd(p->records)) || !watch(p, bus_fd(p->control)) ||
-        !watch(p, p->wake))
+    if (!pregon_link_watch(p, p->wake))
         goto fail;
     pregon_follow(p);
     *out = p;
@@ -233,6 +208,7 @@ static void take_answers(struct pregon *p)
         e = bus_recv(p->control, &m);
         if (e)
             continue;
+        p->control_at = p->now;
         on_answer(p, bus_frame(&m, m.count - 1));
         bus_message_close(&m);
     }
@@ -330,6 +306,7 @@ int pregon_turn(struct pregon *p)
     if (!p->is_greeted && p->now >= p->hello_at)
         say_hello(p);
     follow_tick(p->follow, is_drained, p->now);
+    pregon_link_tick(p, is_drained);
     pregon_locks_ask(p);
     give_up(p);
     if (follow_is_stopped(p->follow) || bus_is_readable(p->records) ||

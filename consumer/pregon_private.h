@@ -11,6 +11,7 @@
 
 enum question_kind {
     QUESTION_HELLO,
+    QUESTION_PING,   /* does control still reach the broker? */
     QUESTION_FOLLOW, /* of the log or of last values */
     QUESTION_LOCK,   /* what a lock wished for */
     QUESTION_VALUE,
@@ -44,6 +45,9 @@ struct pregon_lock {
 struct pregon {
     struct pregon_options options;
     void *context, *records, *control;
+    char *publish, *questions_to;   /* the addresses of these two sockets */
+    int64_t records_at, control_at; /* something came on it, or it was opened */
+    int64_t ping_at, tick_at;
     int fd;   /* an epoll of both sockets and `wake` */
     int wake; /* an eventfd: a function called between two turns has work for the next */
     int64_t now;
@@ -70,6 +74,15 @@ bool pregon_send(struct pregon *p, struct buf *b);
 /* Have the next turn come at once. */
 void pregon_wake(struct pregon *p);
 void pregon_question_end(struct pregon *p, struct question *q);
+
+/* pregon_link.c */
+/* Open both sockets, as options and environment say.  false: neither, errno tells. */
+bool pregon_link_open(struct pregon *p);
+void pregon_link_close(struct pregon *p);
+/* Have p->fd tell of this descriptor. */
+bool pregon_link_watch(struct pregon *p, int fd);
+/* Ping, and replace a socket on which nothing has come for BUS_SILENCE_MS by a new one. */
+void pregon_link_tick(struct pregon *p, bool is_drained);
 
 /* pregon_follow.c */
 void pregon_follow(struct pregon *p); /* makes p->follow */

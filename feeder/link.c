@@ -8,6 +8,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "feeder/former.h"
+#include "feeder/link_sockets.h"
 #include "feeder/stored.h"
 #include "shared/bus.h"
 #include "shared/log.h"
@@ -31,20 +33,13 @@
 /* Lines under way at most: what a lost one makes us send again.  The broker acknowledges far oftener. */
 #define WINDOW 16384
 
-/*
- * Messages waiting for the broker.  Lines beyond stay in the ring, where a heartbeat or
- * a rewind is not behind them.
- */
-#define INGEST_HIGH_WATER 4096
-/* Hellos to a broker that is away: it gets a few at once when it comes, no flood. */
-#define CONTROL_HIGH_WATER 16
-
 #define OWNER_BYTES 16
 
 struct link {
     struct link_settings set;
     struct line *line;
-    void *ingest, *control;
+    void *context;
+    struct link_sockets bus;
     enum link_state state;
     char owner[2 * OWNER_BYTES + 1], host[65];
     uint64_t last_id;    /* of our questions */
@@ -52,6 +47,9 @@ struct link {
     uint64_t epoch;      /* of our grant, 0: none */
     int64_t now, mono, wall_us; /* of this turn */
     int64_t ask_at, heartbeat_at, silent_at, gone_at;
+    /* Unless the broker proves by then that it hears us on both sockets. */
+    int64_t broken_at;
+    bool is_unproven;    /* granted since the last proof */
     int64_t complain_at; /* if no hello is answered by then; 0: all were */
     uint64_t rewound_to;
     int64_t rewound_at;
@@ -80,10 +78,11 @@ struct link *link_open(void *context, const struct link_settings *settings,
                        struct line *line)
 {
     struct link *k = mem_zalloc(sizeof *k);
-    int one = 1;
 
     k->set = *settings;
+    k->context = context;
     k->line = line;
+    k->broken_at = INT64_MAX; /* the first hello sets it */
     k->grant_limit = (struct log_limit){.burst = 3, .interval_ms = 10000};
     k->held_limit = (struct log_limit){.burst = 1, .interval_ms = 60000};
     k->odd_limit = (struct log_limit){.burst = 5, .interval_ms = 10000};
@@ -94,14 +93,8 @@ struct link *link_open(void *context, const struct link_settings *settings,
     make_owner(k);
     if (gethostname(k->host, sizeof k->host - 1))
         k->host[0] = '\0';
-    k->control =
-        bus_connect(context, ZMQ_DEALER, settings->control, CONTROL_HIGH_WATER);
-    k->ingest = bus_connect(context, ZMQ_PUB, settings->ingest, INGEST_HIGH_WATER);
-    /* A full pipe says EAGAIN instead of dropping; an option of PUB too, see
-     * zmq_setsockopt. */
-    if (!k->control || !k->ingest ||
-        zmq_setsockopt(k->ingest, ZMQ_XPUB_NODROP, &one, sizeof one)) {
-        link_close(k);
+    if (!link_sockets_open(context, &k->set, &k->bus)) {
+        free(k);
         return NULL;
     }
     return k;
@@ -111,23 +104,22 @@ void link_close(struct link *k)
 {
     if (!k)
         return;
-    bus_close(k->ingest);
-    bus_close(k->control);
+    link_sockets_close(&k->bus);
     buf_free(&k->out);
     free(k);
 }
 
 void link_descriptors(const struct link *k, int out[2])
 {
-    out[0] = bus_fd(k->ingest);
-    out[1] = bus_fd(k->control);
+    out[0] = bus_fd(k->bus.ingest);
+    out[1] = bus_fd(k->bus.control);
 }
 
 static bool send_control(struct link *k)
 {
     struct span frame = buf_span(&k->out);
 
-    return bus_send(k->control, &frame, 1) == OK;
+    return bus_send(k->bus.control, &frame, 1) == OK;
 }
 
 /* A question's first two keys; the caller adds the other pairs. */
@@ -146,6 +138,8 @@ static void say_hello(struct link *k)
     msgpack_packer pk;
 
     k->ask_at = k->now + ASK_MS;
+    if (k->broken_at == INT64_MAX)
+        k->broken_at = k->now + BUS_SILENCE_MS;
     if (!k->complain_at)
         k->complain_at = k->now + NO_BROKER_MS;
     begin_question(k, &pk, "hello", 12);
@@ -205,34 +199,8 @@ static void send_heartbeat(struct link *k)
     frames[1] = buf_span(&k->out);
     k->heartbeat_at =
         k->now + (k->state == LINK_OPENING ? OPENING_HEARTBEAT_MS : HEARTBEAT_MS);
-    if (bus_send(k->ingest, frames, 2))
+    if (bus_send(k->bus.ingest, frames, 2))
         k->heartbeat_at = k->now + FULL_MS;
-}
-
-/* Whom we follow, if the broker says so; "" if nobody. */
-static void describe_former(struct span m, char *out, size_t size)
-{
-    struct pack_value v;
-    struct span after, host;
-
-    out[0] = '\0';
-    if (!pack_find(m, "after", &v, &after) || v.type != PACK_MAP)
-        return;
-    host = pack_find_text(after, "host");
-    if (!pack_find_u(after, "pid", 0)) { /* the broker has it from its log */
-        snprintf(out, size, "; the one before us %s after line %llu",
-                 pack_find_bool(after, "left", false) ? "left" : "fell silent",
-                 (unsigned long long)pack_find_u(after, "line", 0));
-        return;
-    }
-    if (!host.len)
-        host = SPAN("a host not known");
-    snprintf(out, size,
-             "; we follow pid %llu on %.*s, which %s %.3f s ago after line %llu",
-             (unsigned long long)pack_find_u(after, "pid", 0), (int)host.len, host.at,
-             pack_find_bool(after, "left", false) ? "left" : "was last heard",
-             (double)pack_find_u(after, "ago_ms", 0) / 1e3,
-             (unsigned long long)pack_find_u(after, "line", 0));
 }
 
 static void on_grant(struct link *k, struct span m)
@@ -249,7 +217,7 @@ static void on_grant(struct link *k, struct span m)
         k->state = LINK_REFUSED;
         return;
     }
-    describe_former(m, follows, sizeof follows);
+    former_describe(m, follows, sizeof follows);
     log_limited(
         &k->grant_limit, k->now, LOG_INFO,
         "feed %s granted by the broker at %s: epoch %llu, %llu lines received%s%s",
@@ -261,6 +229,9 @@ static void on_grant(struct link *k, struct span m)
     line_grant(k->line, epoch, received);
     stored_pause(&k->stored);
     k->silent_at = k->now + SILENCE_MS;
+    if (!k->is_unproven) /* hellos alone, again and again, prove one socket only */
+        k->broken_at = k->now + BUS_SILENCE_MS;
+    k->is_unproven = true;
     send_heartbeat(k);
 }
 
@@ -280,6 +251,7 @@ static void on_denial(struct link *k, struct span m, struct span error)
     k->ask_at = k->now + (int64_t)(retry > RETRY_MAX_MS   ? RETRY_MAX_MS
                                    : retry < RETRY_MIN_MS ? RETRY_MIN_MS
                                                           : retry);
+    k->broken_at = k->ask_at + BUS_SILENCE_MS;
     log_limited(is_held ? &k->held_limit : &k->odd_limit, k->now, LOG_WARNING,
                 "feed %s is not ours%s: %.*s: %.*s", k->set.feed,
                 is_held ? ", standing by" : "", (int)error.len, error.at, (int)text.len,
@@ -323,6 +295,8 @@ static void on_received(struct link *k, struct span m)
     line_receive(k->line, pack_find_u(m, "line", 0));
     judge_stored(k, m);
     k->silent_at = k->now + SILENCE_MS;
+    k->broken_at = k->now + BUS_SILENCE_MS;
+    k->is_unproven = false;
     if (k->state != LINK_OPENING)
         return;
     k->state = LINK_OPEN;
@@ -434,7 +408,7 @@ static void drain_control(struct link *k)
 
     k->has_more = false;
     for (int i = 0; i < DRAIN_MAX; i++) {
-        e = bus_recv(k->control, &m);
+        e = bus_recv(k->bus.control, &m);
         if (e == ERR_AGAIN)
             return;
         if (e)
@@ -470,7 +444,7 @@ void link_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us)
     judge_pause(k, mono);
     drain_control(k);
     catch_up_rewind(k);
-    (void)bus_is_readable(k->ingest); /* never, but this clears its descriptor */
+    (void)bus_is_readable(k->bus.ingest); /* never, but this clears its descriptor */
     switch (k->state) {
     case LINK_ASKING:
     case LINK_STANDBY:
@@ -503,6 +477,25 @@ void link_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us)
     }
 }
 
+bool link_is_broken(const struct link *k)
+{
+    return k->now >= k->broken_at && !k->has_more && k->state <= LINK_OPEN;
+}
+
+void link_reopen(struct link *k)
+{
+    struct link_sockets fresh;
+
+    k->broken_at = k->now + BUS_SILENCE_MS;
+    k->is_unproven = false;
+    if (!link_sockets_open(k->context, &k->set, &fresh))
+        return;
+    log_debug("nothing proves that the broker hears us: new sockets");
+    link_sockets_close(&k->bus);
+    k->bus = fresh;
+    begin_asking(k);
+}
+
 bool link_send(struct link *k, int burst)
 {
     struct span frames[2];
@@ -514,7 +507,7 @@ bool link_send(struct link *k, int burst)
            line_peek(k->line, &frames[0], &frames[1])) {
         if (!burst--)
             return true;
-        if (bus_send(k->ingest, frames, 2)) {
+        if (bus_send(k->bus.ingest, frames, 2)) {
             k->is_full = true;
             return false;
         }
@@ -533,10 +526,12 @@ int64_t link_deadline(const struct link *k)
     switch (k->state) {
     case LINK_ASKING:
     case LINK_STANDBY:
-        return k->ask_at;
+        return k->ask_at < k->broken_at ? k->ask_at : k->broken_at;
     case LINK_OPENING:
     case LINK_OPEN:
         at = k->silent_at < k->heartbeat_at ? k->silent_at : k->heartbeat_at;
+        if (k->broken_at < at)
+            at = k->broken_at;
         if (k->rewind_asked && k->rewound_at + REWIND_MS < at)
             at = k->rewound_at + REWIND_MS;
         return k->is_full && k->now + FULL_MS < at ? k->now + FULL_MS : at;

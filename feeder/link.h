@@ -55,6 +55,14 @@ void link_descriptors(const struct link *k, int out[2]);
 
 /* Take in what the broker said, and do what is due: hello, heartbeat, judge silence. */
 void link_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us);
+/*
+ * Has the broker for BUS_SILENCE_MS neither acknowledged a heartbeat nor said that another holds the
+ * name?  Then its address may have moved, or a connection hang half-open: after link_turn, stop
+ * watching the descriptors, call link_reopen and watch the new ones.  It opens new sockets and says
+ * hello; nothing is lost by that, since what was not received stays in the ring.
+ */
+bool link_is_broken(const struct link *k);
+void link_reopen(struct link *k);
 /* Send waiting lines, at most `burst`.  True if more can be sent right now. */
 bool link_send(struct link *k, int burst);
 /* When link_turn has something to do at the latest. */

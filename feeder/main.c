@@ -273,6 +273,30 @@ static int64_t idle_for(const struct feeder *f)
 }
 
 /* False: it is over. */
+static bool watch_bus(struct feeder *f)
+{
+    int fds[2];
+
+    link_descriptors(f->link, fds);
+    for (int i = 0; i < 2; i++) {
+        f->bus[i] = (struct loop_watch){.fd = fds[i], .on_ready = on_bus};
+        if (loop_watch(f->loop, &f->bus[i], EPOLLIN)) {
+            log_error("epoll: %s", strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Nothing proves that the broker hears us: with new sockets.  false: the loop takes none. */
+static bool reopen_link(struct feeder *f)
+{
+    for (int i = 0; i < 2; i++)
+        loop_unwatch(f->loop, &f->bus[i]);
+    link_reopen(f->link);
+    return watch_bus(f);
+}
+
 static bool turn(struct feeder *f)
 {
     loop_turn(f->loop, idle_for(f));
@@ -287,6 +311,10 @@ static bool turn(struct feeder *f)
     if (loop_take_reload(f->loop))
         log_info("SIGHUP: a feeder reads its settings at start only");
     link_turn(f->link, loop_awake(f->loop), loop_now(f->loop), loop_wall_us(f->loop));
+    if (link_is_broken(f->link) && !reopen_link(f)) {
+        f->has_failed = true;
+        return false;
+    }
     if (link_is_granted(f->link) && !f->has_started)
         start_sources(f);
     if (f->phase == RUNNING && link_is_granted(f->link))
@@ -405,22 +433,11 @@ static bool open_bus(struct feeder *f)
                                      .allow_crossed =
                                          strcmp(f->config.crossed, "allow") == 0,
                                      .window = (uint64_t)f->config.ring};
-    int fds[2];
 
     f->context = bus_context();
     f->line = line_new((size_t)f->config.ring, LINE_BYTES_MAX);
     f->link = link_open(f->context, &settings, f->line);
-    if (!f->link)
-        return false;
-    link_descriptors(f->link, fds);
-    for (int i = 0; i < 2; i++) {
-        f->bus[i] = (struct loop_watch){.fd = fds[i], .on_ready = on_bus};
-        if (loop_watch(f->loop, &f->bus[i], EPOLLIN)) {
-            log_error("epoll: %s", strerror(errno));
-            return false;
-        }
-    }
-    return true;
+    return f->link && watch_bus(f);
 }
 
 static void watch_inputs(struct feeder *f)

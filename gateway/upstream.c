@@ -17,7 +17,6 @@
 #include "shared/pack.h"
 
 #define BURST 256
-#define SUB_HIGH_WATER 20000
 #define HELLO_MS 500 /* between attempts */
 #define ASKED_MAX 64 /* snapshots of topics under way */
 #define MARK_MS 1000 /* before a mark is tried again */
@@ -44,9 +43,9 @@ static void send_control(struct upstream *u, const struct buf *b)
 {
     struct span frame = buf_span(b);
 
-    if (bus_send(u->control, &frame, 1))
+    if (bus_send(u->control.socket, &frame, 1))
         log_debug("control: the broker is not taking questions");
-    inlet_touch(&u->answer_inlet);
+    inlet_touch(&u->control);
 }
 
 static struct question *question_new(struct upstream *u, enum question_kind kind)
@@ -181,8 +180,8 @@ void upstream_forward(struct upstream *u, const char *op, uint32_t members,
 
 static void subscribe(struct upstream *u, int option, const char *topic, size_t len)
 {
-    zmq_setsockopt(u->records, option, topic, len);
-    inlet_touch(&u->record_inlet);
+    zmq_setsockopt(u->records.socket, option, topic, len);
+    inlet_touch(&u->records);
 }
 
 /* "EUR/USD" is subscribed as "EUR/USD ", "BTC*" as "BTC". */
@@ -209,6 +208,25 @@ static void on_topic_gone(void *ctx, const struct hub_topic *t)
     char topic[WIRE_TOPIC_MAX];
 
     subscribe(u, ZMQ_UNSUBSCRIBE, topic, zmq_topic(t, topic));
+}
+
+void upstream_subscribe_all(struct upstream *u)
+{
+    subscribe(u, ZMQ_SUBSCRIBE, WIRE_TOPIC_HEARTBEAT, sizeof WIRE_TOPIC_HEARTBEAT - 1);
+    subscribe(u, ZMQ_SUBSCRIBE, WIRE_TOPIC_LOST, sizeof WIRE_TOPIC_LOST - 1);
+    subscribe(u, ZMQ_SUBSCRIBE, WIRE_TOPIC_WELCOME, sizeof WIRE_TOPIC_WELCOME - 1);
+    for (struct hub_topic *t = hub_topic_first(u->g->hub); t; t = t->next)
+        on_topic_new(u, t);
+}
+
+void upstream_ping(struct upstream *u)
+{
+    struct buf b = {0};
+    msgpack_packer pk;
+
+    begin(&b, &pk, "ping", ++u->next_id, 0);
+    send_control(u, &b);
+    buf_free(&b);
 }
 
 void upstream_drop_mark(struct upstream *u)
@@ -535,19 +553,11 @@ struct upstream *upstream_new(struct gateway *g)
 
     u->g = g;
     u->context = bus_context();
-    u->records =
-        bus_connect(u->context, ZMQ_SUB, g->config.broker_publish, SUB_HIGH_WATER);
-    u->control = bus_connect(u->context, ZMQ_DEALER, g->config.broker_control, 10000);
-    if (getrandom(&name, sizeof name, 0) != sizeof name || !u->records || !u->control ||
-        inlet_open(&u->record_inlet, g->loop, u->records) ||
-        inlet_open(&u->answer_inlet, g->loop, u->control)) {
+    if (getrandom(&name, sizeof name, 0) != sizeof name || !upstream_link_open(u)) {
         upstream_free(u);
         return NULL;
     }
     snprintf(u->mark_name, sizeof u->mark_name, "%016llx", (unsigned long long)name);
-    subscribe(u, ZMQ_SUBSCRIBE, WIRE_TOPIC_HEARTBEAT, sizeof WIRE_TOPIC_HEARTBEAT - 1);
-    subscribe(u, ZMQ_SUBSCRIBE, WIRE_TOPIC_LOST, sizeof WIRE_TOPIC_LOST - 1);
-    subscribe(u, ZMQ_SUBSCRIBE, WIRE_TOPIC_WELCOME, sizeof WIRE_TOPIC_WELCOME - 1);
     hub_watch(g->hub, (struct hub_watcher){u, on_topic_new, on_topic_gone});
     u->heartbeat_at = g->awake;
     u->complain_at = g->now + NO_BROKER_MS;
@@ -567,13 +577,12 @@ void upstream_free(struct upstream *u)
         begin(&b, &pk, "goodbye", ++u->next_id, 0);
         send_control(u, &b);
         buf_free(&b);
-        bus_set_linger(u->control, 200);
+        bus_set_linger(u->control.socket, 200);
     }
     hub_watch(u->g->hub, (struct hub_watcher){0});
     HASH_ITER(hh, u->questions, q, next)
     upstream_question_end(u, q);
-    bus_close(u->records);
-    bus_close(u->control);
+    upstream_link_close(u);
     zmq_ctx_term(u->context);
     report_fini(&u->report);
     buf_free(&u->to_ask);
@@ -587,17 +596,19 @@ void upstream_drain(struct upstream *u)
     enum err e = OK;
 
     for (int i = 0; i < BURST && e != ERR_AGAIN; i++) {
-        e = inlet_recv(&u->answer_inlet, &m);
+        e = inlet_recv(&u->control, &m);
         if (e)
             continue;
+        u->control_at = u->g->awake;
         upstream_on_answer(u, bus_frame(&m, m.count - 1));
         bus_message_close(&m);
     }
     e = OK;
     for (int i = 0; i < BURST && e != ERR_AGAIN; i++) {
-        e = inlet_recv(&u->record_inlet, &m);
+        e = inlet_recv(&u->records, &m);
         if (e)
             continue;
+        u->records_at = u->g->awake;
         if (m.count == 2)
             on_record(u, bus_frame(&m, 0), bus_frame(&m, 1));
         else if (m.count == 1 && span_eq(bus_frame(&m, 0), WIRE_TOPIC_WELCOME))
@@ -608,7 +619,7 @@ void upstream_drain(struct upstream *u)
 
 bool upstream_has_input(struct upstream *u)
 {
-    return inlet_has_more(&u->answer_inlet) || inlet_has_more(&u->record_inlet);
+    return inlet_has_more(&u->control) || inlet_has_more(&u->records);
 }
 
 /* Heartbeats on one socket and an answer on the other: either may be missing. */
@@ -633,6 +644,7 @@ void upstream_tick(struct upstream *u)
 
     if (u->is_here && upstream_silence_ms(u) >= UPSTREAM_SILENCE_MS)
         upstream_set_here(u, false);
+    upstream_link_tick(u);
     if (!u->is_known && g->now >= u->hello_at)
         say_hello(u);
     if (u->is_here)

@@ -1,4 +1,4 @@
-/* upstream_private: what the three files of upstream share; nobody else includes it. */
+/* upstream_private: what the files of upstream share; nobody else includes it. */
 #ifndef GATEWAY_UPSTREAM_PRIVATE_H
 #define GATEWAY_UPSTREAM_PRIVATE_H
 
@@ -29,9 +29,12 @@ struct question {
 
 struct upstream {
     struct gateway *g;
-    void *context, *records, *control;
-    struct inlet record_inlet, answer_inlet; /* of these */
-    struct question *questions;              /* by id */
+    void *context;
+    struct inlet records, control; /* the sockets (upstream_link.c) */
+    /* A message came on it, or it was opened; awake clock. */
+    int64_t records_at, control_at;
+    int64_t ping_at;
+    struct question *questions; /* by id */
     uint64_t next_id;
     uint32_t generation;
     /* Patterns whose mark has come, each ended by a NUL: their snapshots are asked for a few at
@@ -85,6 +88,18 @@ void upstream_take_loss(struct upstream *u, const struct wire_record *r);
 void upstream_apply(struct upstream *u, struct span topic, const struct wire_record *r);
 /* Ask for the snapshots of more topics, if there are places. */
 void upstream_ask_more(struct upstream *u);
+
+/* The records' socket is a new one: subscribe to everything on it. */
+void upstream_subscribe_all(struct upstream *u);
+/* Ask for an answer that says only that it came. */
+void upstream_ping(struct upstream *u);
+
+/* upstream_link.c */
+/* false: what is wrong is logged; close it all the same. */
+bool upstream_link_open(struct upstream *u);
+void upstream_link_close(struct upstream *u);
+/* Ping, and replace a socket on which nothing has come for UPSTREAM_SILENCE_MS by a new one. */
+void upstream_link_tick(struct upstream *u);
 
 /* upstream_resync.c */
 /* Records after verified_seq may be missing: the link is unverified from here on. */

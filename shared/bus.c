@@ -6,6 +6,8 @@
 
 #include "shared/log.h"
 
+#define DEAD_MS 10000
+
 /* ZeroMQ aborts if it is not allowed, so ask before: some sandboxes know one policy only. */
 static bool may_wait_its_turn(void)
 {
@@ -42,9 +44,14 @@ static void *open_socket(void *context, int type, int high_water)
     set_int(s, ZMQ_LINGER, 0);
     set_int(s, ZMQ_SNDHWM, high_water);
     set_int(s, ZMQ_RCVHWM, high_water);
-    set_int(s, ZMQ_HEARTBEAT_IVL, 1000);
-    set_int(s, ZMQ_HEARTBEAT_TIMEOUT, 3000);
     set_int(s, ZMQ_CONNECT_TIMEOUT, 2000);
+    set_int(s, ZMQ_HANDSHAKE_IVL, BUS_SILENCE_MS);
+    /* The kernel drops a peer that is gone, or has not read for so long. */
+    set_int(s, ZMQ_TCP_MAXRT, DEAD_MS);
+    set_int(s, ZMQ_TCP_KEEPALIVE, 1);
+    set_int(s, ZMQ_TCP_KEEPALIVE_IDLE, 3);
+    set_int(s, ZMQ_TCP_KEEPALIVE_INTVL, 1);
+    set_int(s, ZMQ_TCP_KEEPALIVE_CNT, 3);
     set_int(s, ZMQ_RECONNECT_IVL, 100);
     set_int(s, ZMQ_RECONNECT_IVL_MAX, 2000);
     zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max);

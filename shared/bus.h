@@ -1,8 +1,10 @@
 /*
  * bus: ZeroMQ sockets, all with the same manners.
  *
- * Heartbeats on every socket (without them a silent change of address was not recovered in
- * 40 s), quick reconnects, no linger, and a message size limit.  The descriptor of a
+ * No ZMTP heartbeats, which end the process (docs/adr/0013): a receiver that hears nothing for
+ * BUS_SILENCE_MS closes its socket and opens a new one (docs/adr/0014), and the kernel drops a
+ * peer that acknowledges nothing for 10 s.  Quick reconnects, no linger, and a message size limit.
+ * The descriptor of a
  * ZeroMQ socket is edge-triggered and says only "look again": after any wake-up drain with
  * bus_recv until ERR_AGAIN.  A socket belongs to one thread.
  */
@@ -20,6 +22,8 @@
 #define BUS_FRAMES_MAX 3
 #define BUS_MESSAGE_MAX (4 * 1024 * 1024) /* bytes of a frame we take */
 #define BUS_ENDPOINT_MAX 256
+/* Without a message where one is due every second: whoever receives opens a new socket. */
+#define BUS_SILENCE_MS 3000
 
 struct bus_message {
     zmq_msg_t frames[BUS_FRAMES_MAX];

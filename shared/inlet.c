@@ -15,6 +15,13 @@ enum err inlet_open(struct inlet *in, struct loop *l, void *socket)
     return loop_watch(l, &in->watch, EPOLLIN);
 }
 
+void inlet_close(struct inlet *in, struct loop *l)
+{
+    if (in->socket)
+        loop_unwatch(l, &in->watch);
+    *in = (struct inlet){0};
+}
+
 enum err inlet_recv(struct inlet *in, struct bus_message *out)
 {
     enum err e = in->is_due ? bus_recv(in->socket, out) : ERR_AGAIN;

@@ -23,6 +23,8 @@ struct inlet {
 };
 
 MUST_CHECK enum err inlet_open(struct inlet *in, struct loop *l, void *socket);
+/* Before the socket is closed; an inlet that is not open is allowed. */
+void inlet_close(struct inlet *in, struct loop *l);
 /* The socket was sent to, or an option of it set. */
 static inline void inlet_touch(struct inlet *in)
 {

@@ -1,0 +1,12 @@
+/* former: who held the feed's name before, as the broker's grant says. */
+#ifndef FEEDER_FORMER_H
+#define FEEDER_FORMER_H
+
+#include <stddef.h>
+
+#include "shared/buf.h"
+
+/* Words that follow "granted" in the log, "" if nobody is named; at most size bytes with the NUL. */
+void former_describe(struct span grant, char *out, size_t size);
+
+#endif
