@@ -9,8 +9,6 @@
 #include "shared/log.h"
 #include "shared/pack.h"
 
-/* A heartbeat names at most this many changed symbols; more, and it says "complete":false. */
-#define CHANGES_MAX 20000
 #define LISTEN_MS 100 /* so much late, and for so long we listen before we judge */
 
 void desk_init(struct desk *d, uint64_t epoch)
@@ -128,7 +126,7 @@ static void send_heartbeat(struct desk *d)
 {
     size_t count;
     struct book_entry *const *changed = book_changes(d->book, &count);
-    size_t told = count < CHANGES_MAX ? count : CHANGES_MAX;
+    size_t told = count < WIRE_CHANGES_MAX ? count : WIRE_CHANGES_MAX;
     struct wire_record r = {
         .kind = WIRE_HEARTBEAT,
         .epoch = d->epoch,
@@ -139,6 +137,9 @@ static void send_heartbeat(struct desk *d)
     struct buf body = {0}, frame = {0};
     msgpack_packer pk;
 
+    _Static_assert(WIRE_HEADER_SIZE + 64 + WIRE_CHANGES_MAX * WIRE_CHANGE_BYTES <=
+                       WIRE_RECORD_FRAME_MAX,
+                   "a heartbeat fits into the frame that its receivers take");
     msgpack_packer_init(&pk, &body, buf_pack_write);
     msgpack_pack_map(&pk, 2);
     pack_kv_bool(&pk, "complete", told == count);

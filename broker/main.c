@@ -179,13 +179,15 @@ static enum err bind_sockets(struct broker *b)
     const struct broker_config *c = &b->config;
 
     b->ingest = bus_bind(b->context, ZMQ_XSUB, c->broker_ingest, INGEST_HIGH_WATER,
-                         "BROKER_INGEST");
+                         WIRE_LINE_FRAME_MAX, "BROKER_INGEST");
     if (b->ingest)
         b->publish = bus_bind(b->context, ZMQ_XPUB, c->broker_publish,
-                              (int)c->publish_queue, "BROKER_PUBLISH");
+                              (int)c->publish_queue, WIRE_SUBSCRIPTION_FRAME_MAX,
+                              "BROKER_PUBLISH");
     if (b->publish)
         b->control = bus_bind(b->context, ZMQ_ROUTER, c->broker_control,
-                              CONTROL_HIGH_WATER, "BROKER_CONTROL");
+                              CONTROL_HIGH_WATER, WIRE_REQUEST_FRAME_MAX,
+                              "BROKER_CONTROL");
     return b->control ? OK : ERR_INVALID;
 }
 

@@ -15,6 +15,7 @@
 
 #include "consumer/pregon_private.h"
 #include "shared/bus.h"
+#include "shared/wire.h"
 
 #define RECORDS_HIGH_WATER 20000
 #define CONTROL_HIGH_WATER 256 /* questions kept for a broker that is away */
@@ -38,9 +39,9 @@ bool pregon_link_watch(struct pregon *p, int fd)
 
 /* Opened and watched; NULL with errno. */
 static void *open_socket(struct pregon *p, int type, const char *endpoint,
-                         int high_water)
+                         int high_water, size_t frame_max)
 {
-    void *s = bus_try_connect(p->context, type, endpoint, high_water);
+    void *s = bus_try_connect(p->context, type, endpoint, high_water, frame_max);
 
     if (s && !pregon_link_watch(p, bus_fd(s))) {
         bus_close(s);
@@ -51,12 +52,14 @@ static void *open_socket(struct pregon *p, int type, const char *endpoint,
 
 static void *open_records(struct pregon *p)
 {
-    return open_socket(p, ZMQ_SUB, p->publish, RECORDS_HIGH_WATER);
+    return open_socket(p, ZMQ_SUB, p->publish, RECORDS_HIGH_WATER,
+                       WIRE_RECORD_FRAME_MAX);
 }
 
 static void *open_control(struct pregon *p)
 {
-    return open_socket(p, ZMQ_DEALER, p->questions_to, CONTROL_HIGH_WATER);
+    return open_socket(p, ZMQ_DEALER, p->questions_to, CONTROL_HIGH_WATER,
+                       WIRE_ANSWER_FRAME_MAX);
 }
 
 bool pregon_link_open(struct pregon *p)

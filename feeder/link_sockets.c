@@ -1,6 +1,7 @@
 #include "feeder/link_sockets.h"
 
 #include "shared/bus.h"
+#include "shared/wire.h"
 
 /*
  * Messages waiting for the broker.  Lines beyond stay in the ring, where a heartbeat or
@@ -16,8 +17,10 @@ bool link_sockets_open(void *context, const struct link_settings *settings,
     struct link_sockets s;
     int one = 1;
 
-    s.control = bus_connect(context, ZMQ_DEALER, settings->control, CONTROL_HIGH_WATER);
-    s.ingest = bus_connect(context, ZMQ_PUB, settings->ingest, INGEST_HIGH_WATER);
+    s.control = bus_connect(context, ZMQ_DEALER, settings->control, CONTROL_HIGH_WATER,
+                            WIRE_FEED_ANSWER_FRAME_MAX);
+    s.ingest = bus_connect(context, ZMQ_PUB, settings->ingest, INGEST_HIGH_WATER,
+                           WIRE_SUBSCRIPTION_FRAME_MAX);
     /* A full pipe says EAGAIN instead of dropping; an option of PUB too, see
      * zmq_setsockopt. */
     if (s.control && s.ingest &&

@@ -521,12 +521,16 @@ void upstream_send_report(struct upstream *u)
     struct gateway *g = u->g;
     struct buf b = {0};
     msgpack_packer pk;
+    bool is_whole;
 
     if (!u->is_known || (report_is_empty(&u->report) && g->now < u->alive_at))
         return;
-    begin(&b, &pk, "report", 0, REPORT_MEMBERS);
-    report_take(&u->report, g->place_count, &b);
-    send_control(u, &b);
+    do { /* in parts that the broker's socket takes */
+        buf_clear(&b);
+        begin(&b, &pk, "report", 0, REPORT_MEMBERS);
+        is_whole = report_take(&u->report, g->place_count, &b);
+        send_control(u, &b);
+    } while (!is_whole);
     buf_free(&b);
     u->report_at = g->now + REPORT_MS;
     u->alive_at = g->now + ALIVE_MS;

@@ -18,11 +18,11 @@
 
 /* In place of what `in` has, if there is a socket to be had. */
 static bool reopen(struct upstream *u, struct inlet *in, int type, const char *endpoint,
-                   int high_water)
+                   int high_water, size_t frame_max)
 {
     struct loop *loop = u->g->loop;
     void *old = in->socket,
-         *fresh = bus_connect(u->context, type, endpoint, high_water);
+         *fresh = bus_connect(u->context, type, endpoint, high_water, frame_max);
 
     if (!fresh)
         return false;
@@ -40,7 +40,7 @@ static bool reopen_records(struct upstream *u)
 {
     u->records_at = u->g->awake;
     if (!reopen(u, &u->records, ZMQ_SUB, u->g->config.broker_publish,
-                RECORDS_HIGH_WATER))
+                RECORDS_HIGH_WATER, WIRE_RECORD_FRAME_MAX))
         return false;
     upstream_subscribe_all(u);
     return true;
@@ -50,7 +50,7 @@ static bool reopen_control(struct upstream *u)
 {
     u->control_at = u->g->awake;
     if (!reopen(u, &u->control, ZMQ_DEALER, u->g->config.broker_control,
-                CONTROL_HIGH_WATER))
+                CONTROL_HIGH_WATER, WIRE_ANSWER_FRAME_MAX))
         return false;
     upstream_introduce(u); /* the broker must know our new address */
     return true;

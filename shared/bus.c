@@ -34,10 +34,10 @@ static void set_int(void *socket, int option, int value)
     zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
-static void *open_socket(void *context, int type, int high_water)
+static void *open_socket(void *context, int type, int high_water, size_t frame_max)
 {
     void *s = zmq_socket(context, type);
-    int64_t message_max = BUS_MESSAGE_MAX;
+    int64_t message_max = (int64_t)frame_max;
 
     if (!s)
         return NULL;
@@ -59,9 +59,9 @@ static void *open_socket(void *context, int type, int high_water)
 }
 
 static void *open_at(void *context, int type, const char *endpoint, int high_water,
-                     bool is_bind)
+                     size_t frame_max, bool is_bind)
 {
-    void *s = open_socket(context, type, high_water);
+    void *s = open_socket(context, type, high_water, frame_max);
     int error;
 
     if (s && (is_bind ? zmq_bind(s, endpoint) : zmq_connect(s, endpoint)) == 0)
@@ -73,9 +73,9 @@ static void *open_at(void *context, int type, const char *endpoint, int high_wat
 }
 
 void *bus_bind(void *context, int type, const char *endpoint, int high_water,
-               const char *setting)
+               size_t frame_max, const char *setting)
 {
-    void *s = open_at(context, type, endpoint, high_water, true);
+    void *s = open_at(context, type, endpoint, high_water, frame_max, true);
 
     if (!s && errno == EADDRINUSE)
         log_critical("another program listens on %s: end it, or set %s", endpoint,
@@ -86,18 +86,20 @@ void *bus_bind(void *context, int type, const char *endpoint, int high_water,
     return s;
 }
 
-void *bus_connect(void *context, int type, const char *endpoint, int high_water)
+void *bus_connect(void *context, int type, const char *endpoint, int high_water,
+                  size_t frame_max)
 {
-    void *s = open_at(context, type, endpoint, high_water, false);
+    void *s = open_at(context, type, endpoint, high_water, frame_max, false);
 
     if (!s)
         log_error("cannot connect to %s: %s", endpoint, zmq_strerror(errno));
     return s;
 }
 
-void *bus_try_connect(void *context, int type, const char *endpoint, int high_water)
+void *bus_try_connect(void *context, int type, const char *endpoint, int high_water,
+                      size_t frame_max)
 {
-    return open_at(context, type, endpoint, high_water, false);
+    return open_at(context, type, endpoint, high_water, frame_max, false);
 }
 
 void bus_close(void *socket)

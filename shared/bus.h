@@ -3,8 +3,8 @@
  *
  * No ZMTP heartbeats, which end the process (docs/adr/0013): a receiver that hears nothing for
  * BUS_SILENCE_MS closes its socket and opens a new one (docs/adr/0014), and the kernel drops a
- * peer that acknowledges nothing for 10 s.  Quick reconnects, no linger, and a message size limit.
- * The descriptor of a
+ * peer that acknowledges nothing for 10 s.  Quick reconnects, no linger, and a limit for
+ * the frames that a peer may send.  The descriptor of a
  * ZeroMQ socket is edge-triggered and says only "look again": after any wake-up drain with
  * bus_recv until ERR_AGAIN.  A socket belongs to one thread.
  */
@@ -20,7 +20,6 @@
 #include "shared/err.h"
 
 #define BUS_FRAMES_MAX 3
-#define BUS_MESSAGE_MAX (4 * 1024 * 1024) /* bytes of a frame we take */
 #define BUS_ENDPOINT_MAX 256
 /* Without a message where one is due every second: whoever receives opens a new socket. */
 #define BUS_SILENCE_MS 3000
@@ -34,14 +33,17 @@ void *bus_context(void); /* zmq_ctx_term() it after all sockets are closed */
 
 /*
  * Open a socket of a ZMQ_… type and bind or connect it.  high_water: messages queued per
- * peer, both ways, 0 for no limit.  NULL with what is wrong logged; `setting` is the name of the
- * one that says where to listen.
+ * peer, both ways, 0 for no limit.  frame_max: bytes of a frame that it takes, one of WIRE_…_MAX
+ * (a peer that sends a larger one is disconnected before it is read).  NULL with what is wrong
+ * logged; `setting` is the name of the one that says where to listen.
  */
 void *bus_bind(void *context, int type, const char *endpoint, int high_water,
-               const char *setting);
-void *bus_connect(void *context, int type, const char *endpoint, int high_water);
+               size_t frame_max, const char *setting);
+void *bus_connect(void *context, int type, const char *endpoint, int high_water,
+                  size_t frame_max);
 /* The same without a word about what is wrong: errno says it, for zmq_strerror(). */
-void *bus_try_connect(void *context, int type, const char *endpoint, int high_water);
+void *bus_try_connect(void *context, int type, const char *endpoint, int high_water,
+                      size_t frame_max);
 void bus_close(void *socket); /* NULL is allowed */
 /* At closing, wait up to ms for what is queued (default 0); NULL is allowed. */
 void bus_set_linger(void *socket, int ms);

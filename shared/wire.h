@@ -39,6 +39,23 @@
 #define WIRE_TOPIC_MAX 64
 #define WIRE_RECORD_MAX (WIRE_HEADER_SIZE + QUOTE_BYTES_MAX)
 
+/*
+ * The largest frame that each socket takes, its own handshake included; ZeroMQ disconnects a peer
+ * that announces more before it takes memory for it.
+ */
+/* XSUB ingest: a line; one that is too large for a quote is still read, and refused by name. */
+#define WIRE_LINE_FRAME_MAX ((size_t)64 * 1024)
+/* XPUB and PUB: a subscription; the longest that means anything is of a lock, 71 bytes. */
+#define WIRE_SUBSCRIPTION_FRAME_MAX ((size_t)512)
+/* ROUTER control: a request; the largest are a lock's value and a gateway's report. */
+#define WIRE_REQUEST_FRAME_MAX ((size_t)128 * 1024)
+/* SUB: a record; the largest is a heartbeat with WIRE_CHANGES_MAX symbols. */
+#define WIRE_RECORD_FRAME_MAX ((size_t)1024 * 1024)
+/* DEALER control of gateways and consumers: an answer; the largest is the status. */
+#define WIRE_ANSWER_FRAME_MAX ((size_t)2 * 1024 * 1024)
+/* DEALER control of feeders: no list is ever answered. */
+#define WIRE_FEED_ANSWER_FRAME_MAX ((size_t)8 * 1024)
+
 #define WIRE_TOPIC_HEARTBEAT "!heartbeat "
 #define WIRE_TOPIC_LOST "!lost "
 #define WIRE_TOPIC_LOCK "!lock/" /* + name + space; not in the log */
@@ -65,8 +82,11 @@ enum wire_kind {
 /*
  * The broker's heartbeat, every WIRE_HEARTBEAT_MS: seq is the head of the log, prev numbers
  * the heartbeats, body {"changed":[[symbol, seq],…],"complete":bool}: the last position of
- * every symbol that changed since the heartbeat before (complete false: cut for size).
+ * every symbol that changed since the heartbeat before (complete false: more than WIRE_CHANGES_MAX
+ * have changed).
  */
+#define WIRE_CHANGES_MAX 20000
+#define WIRE_CHANGE_BYTES (QUOTE_SYMBOL_MAX + 12) /* of one of them, packed */
 #define WIRE_HEARTBEAT_MS 1000
 #define WIRE_FEED_HEARTBEAT_MS \
     500 /* a feeder is heard at least so often; ours twice as often */

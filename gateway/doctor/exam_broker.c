@@ -233,7 +233,8 @@ static void judge_synchronisation(struct exam *x)
 static void hear_heartbeat(struct exam *x, void *context)
 {
     int64_t until = clock_mono_ms() + x->config.patience;
-    void *publish = bus_try_connect(context, ZMQ_SUB, x->gateway.broker_publish, 1000);
+    void *publish = bus_try_connect(context, ZMQ_SUB, x->gateway.broker_publish, 1000,
+                                    WIRE_RECORD_FRAME_MAX);
     char where[EXAM_WHERE_MAX];
     struct wire_record r = {0};
     struct bus_message m;
@@ -268,7 +269,8 @@ void exam_broker(struct exam *x)
     if (!x->is_broker_there)
         return;
     context = bus_context();
-    control = bus_try_connect(context, ZMQ_DEALER, x->gateway.broker_control, 100);
+    control = bus_try_connect(context, ZMQ_DEALER, x->gateway.broker_control, 100,
+                              WIRE_ANSWER_FRAME_MAX);
     if (!control || !ask(x, control, "status", NULL, &status)) {
         finding_add(
             &x->found, FINDING_broker_silent, exam_where(x, "BROKER_CONTROL", where),

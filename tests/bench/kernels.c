@@ -227,10 +227,10 @@ static void open_bus(void)
     struct span everything = SPAN("\x01");
     struct bus_message m;
 
-    ingest = bus_bind(context, ZMQ_XSUB, "inproc://in", 20000, "");
-    published = bus_bind(context, ZMQ_XPUB, "inproc://out", 20000, "");
-    publisher = bus_connect(context, ZMQ_PUB, "inproc://in", 20000);
-    subscriber = bus_connect(context, ZMQ_SUB, "inproc://out", 20000);
+    ingest = bus_bind(context, ZMQ_XSUB, "inproc://in", 20000, WIRE_LINE_FRAME_MAX, "");
+    published = bus_bind(context, ZMQ_XPUB, "inproc://out", 20000, WIRE_LINE_FRAME_MAX, "");
+    publisher = bus_connect(context, ZMQ_PUB, "inproc://in", 20000, WIRE_LINE_FRAME_MAX);
+    subscriber = bus_connect(context, ZMQ_SUB, "inproc://out", 20000, WIRE_LINE_FRAME_MAX);
     if (!ingest || !published || !publisher || !subscriber)
         fail("inproc");
     publisher_init(&out, published);
