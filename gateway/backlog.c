@@ -179,42 +179,68 @@ void backlog_fall_behind(struct backlog *b)
         make_mask(b);
 }
 
-static void retain_queued(struct backlog *b,
-                          bool (*is_kept)(void *ctx, const struct hub_symbol *s),
-                          void *ctx)
+void backlog_suspect(struct backlog *b)
 {
-    uint32_t kept = 0, mask = b->queue_cap - 1;
+    b->is_dirty = !backlog_is_empty(b);
+    b->verified = 0;
+}
 
-    for (uint32_t i = 0; i < b->queue_count; i++) {
+/* Those kept move up to what follows them.  Returns how many. */
+static uint32_t verify_queued(struct backlog *b,
+                              bool (*is_kept)(void *ctx, struct hub_symbol *s),
+                              void *ctx, uint32_t count)
+{
+    uint32_t mask = b->queue_cap - 1, to = count;
+
+    for (uint32_t i = count; i-- > 0;) {
         struct frame *f = b->queue[(b->queue_first + i) & mask];
 
         if (!f->symbol || is_kept(ctx, f->symbol)) {
-            b->queue[(b->queue_first + kept++) & mask] = f;
+            b->queue[(b->queue_first + --to) & mask] = f;
             continue;
         }
         b->queue_bytes -= f->len;
         frame_release(&f);
     }
-    b->queue_count = kept;
+    b->queue_first = (b->queue_first + to) & mask;
+    b->queue_count -= to;
+    return count - to;
 }
 
-void backlog_retain(struct backlog *b,
-                    bool (*is_kept)(void *ctx, const struct hub_symbol *s), void *ctx)
+static uint32_t verify_due(struct backlog *b,
+                           bool (*is_kept)(void *ctx, struct hub_symbol *s), void *ctx,
+                           uint32_t count)
 {
-    uint32_t kept = 0;
+    uint32_t to = count;
 
-    retain_queued(b, is_kept, ctx);
-    for (uint32_t i = 0; i < b->due_count; i++) {
+    for (uint32_t i = count; i-- > 0;) {
         uintptr_t entry = b->due[b->due_first + i];
 
-        if (b->mask && due_of(b, due_symbol(entry)->index) == DUE_IN_FULL)
-            entry = (entry & ~TAG_MASK) | MESSAGE_SNAPSHOT;
         if (is_kept(ctx, due_symbol(entry)))
-            b->due[b->due_first + kept++] = entry;
+            b->due[b->due_first + --to] = entry;
+        else if (b->mask)
+            set_due(b, due_symbol(entry)->index, DUE_NOT);
     }
-    b->due_count = kept;
-    drop_mask(b);
-    backlog_fall_behind(b);
+    b->due_first += to;
+    b->due_count -= to;
+    return count - to;
+}
+
+void backlog_verify(struct backlog *b, bool (*is_kept)(void *ctx, struct hub_symbol *s),
+                    void *ctx, uint32_t most)
+{
+    uint32_t queued = b->queue_count < most ? b->queue_count : most,
+             due = b->due_count < most - queued ? b->due_count : most - queued;
+    bool is_whole = queued == b->queue_count && due == b->due_count;
+
+    b->verified = queued ? verify_queued(b, is_kept, ctx, queued) : 0;
+    b->verified += due ? verify_due(b, is_kept, ctx, due) : 0;
+    b->is_dirty = !is_whole;
+    b->marked_round = 0; /* what was dropped may be marked again */
+    if (!b->due_count)
+        drop_mask(b);
+    else
+        make_mask(b);
 }
 
 void backlog_fini(struct backlog *b)
@@ -275,6 +301,8 @@ static void took_due(struct backlog *b)
 
 void backlog_took(struct backlog *b, uint32_t count)
 {
+    if (b->is_dirty)
+        b->verified -= count;
     for (; count; count--) {
         if (b->queue_count)
             took_queued(b);

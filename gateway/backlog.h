@@ -30,7 +30,8 @@ enum symbol_message {
 
 struct backlog {
     /* merge: symbols due, tagged with what to send; from `first` on */
-    uintptr_t *due; /* one_due, as long as there is no more than one: it does not move */
+    uintptr_t
+        *due; /* one_due, as long as there is no more than one: it does not move */
     uintptr_t one_due;
     uint32_t due_first, due_count, due_cap;
     uint32_t queue_count;
@@ -39,6 +40,9 @@ struct backlog {
     uint64_t *mask;   /* two bits a symbol, only while behind */
     uint32_t mask_words;
     bool has_overflowed;
+    bool
+        is_dirty; /* it may name what is not owed any more: only `verified` may be sent */
+    uint32_t verified;            /* entries from the first */
     enum symbol_message quote_as; /* MESSAGE_QUOTE or MESSAGE_TRACED */
     /* all: frames in order, queue_count of them */
     uint32_t queue_first, queue_cap; /* cap: a power of two */
@@ -60,9 +64,19 @@ void backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message k
 void backlog_queue(struct backlog *b, struct frame *f, size_t limit);
 /* It did not keep up: from now on a symbol stands in the list once. */
 void backlog_fall_behind(struct backlog *b);
-/* Drop what `is_kept` says no to. */
-void backlog_retain(struct backlog *b,
-                    bool (*is_kept)(void *ctx, const struct hub_symbol *s), void *ctx);
+/*
+ * Some entries may not be owed any more: none is sent before backlog_verify has looked at it.  It looks at
+ * the first `most` and drops those that `is_kept` says no to.
+ */
+void backlog_suspect(struct backlog *b);
+void backlog_verify(struct backlog *b, bool (*is_kept)(void *ctx, struct hub_symbol *s),
+                    void *ctx, uint32_t most);
+
+/* So many entries may be sent now; no bound if nothing is suspected. */
+static inline uint32_t backlog_sendable(const struct backlog *b)
+{
+    return b->is_dirty ? b->verified : UINT32_MAX;
+}
 
 bool backlog_is_empty(const struct backlog *b);
 static inline uint32_t backlog_length(const struct backlog *b) /* in messages */

@@ -15,7 +15,10 @@
 
 #define BATCH_BYTES 65536 /* gathered for one send */
 #define BATCH_FRAMES 1024
-#define READ_BYTES 65536 /* from one client in one turn */
+#define FLUSH_BATCHES 2  /* to one client in one turn */
+#define READ_BYTES 65536 /* from one client in one turn, */
+#define READ_MESSAGES 32 /* and no more of it once so many frames were whole */
+#define READ_CHUNK 1024  /* of it at a time: at most READ_CHUNK / 6 frames more */
 #define FRAGMENTS_MAX \
     1024 /* of one message: wslay keeps a block for each, even an empty one */
 #define CLOSE_WAIT_MS 2000 /* for the peer's close frame */
@@ -55,13 +58,13 @@ static void set_blocked(struct client *c, bool is_blocked)
 }
 
 /* What the next batch takes says that it leaves now. */
-static void stamp_batch(struct client *c)
+static void stamp_batch(struct client *c, uint32_t most)
 {
     int64_t wall_us = clock_wall_us();
     size_t len = 0;
     struct frame *f;
 
-    for (uint32_t i = 0; i < BATCH_FRAMES && len <= BATCH_BYTES &&
+    for (uint32_t i = 0; i < most && len <= BATCH_BYTES &&
                          (f = backlog_peek(&c->sub.backlog, c->sub.encoding, i));
          i++) {
         frame_stamp(f, wall_us);
@@ -70,12 +73,13 @@ static void stamp_batch(struct client *c)
 }
 
 /* Frames of what the hub owes, after `out`, until the batch is full.  Returns how many. */
-static uint32_t gather(struct client *c, char *batch, size_t *len, uint32_t *ends)
+static uint32_t gather(struct client *c, char *batch, size_t *len, uint32_t *ends,
+                       uint32_t most)
 {
     uint32_t count = 0;
     struct frame *f;
 
-    while (count < BATCH_FRAMES &&
+    while (count < most &&
            (f = backlog_peek(&c->sub.backlog, c->sub.encoding, count))) {
         if (*len + f->len > BATCH_BYTES)
             break;
@@ -146,7 +150,9 @@ static int send_batch(struct client *c)
 {
     static char batch[BATCH_BYTES]; /* loop's thread only */
     static uint32_t ends[BATCH_FRAMES];
-    struct frame *first = c->is_closing || c->out.len
+    uint32_t sendable = backlog_sendable(&c->sub.backlog),
+             most = sendable < BATCH_FRAMES ? sendable : BATCH_FRAMES;
+    struct frame *first = c->is_closing || c->out.len || !most
                               ? NULL
                               : backlog_peek(&c->sub.backlog, c->sub.encoding, 0);
     size_t len = 0;
@@ -154,8 +160,8 @@ static int send_batch(struct client *c)
     ssize_t n;
 
     if (client_is_traced(c) && !c->is_closing)
-        stamp_batch(c);
-    if (first && (first->len > BATCH_BYTES ||
+        stamp_batch(c, most);
+    if (first && (first->len > BATCH_BYTES || most == 1 ||
                   !backlog_peek(&c->sub.backlog, c->sub.encoding, 1)))
         return (int)send_single(c, first);
     if (c->out.len >
@@ -167,7 +173,7 @@ static int send_batch(struct client *c)
         memcpy(batch, c->out.data, c->out.len);
     len = c->out.len;
     if (!c->is_closing)
-        count = gather(c, batch, &len, ends);
+        count = gather(c, batch, &len, ends, most);
     if (!len)
         return 1;
     n = send_some(c, batch, len);
@@ -235,10 +241,15 @@ static void say_heartbeat(struct client *c)
     stream_heartbeat(c);
 }
 
+static bool has_output(const struct client *c)
+{
+    return c->out.len || (!c->is_closing && !backlog_is_empty(&c->sub.backlog));
+}
+
 static void flush(struct client *c)
 {
     bool is_owed;
-    int result = 1;
+    int result = 1, batches = 0;
 
     if (c->is_dead)
         return;
@@ -256,9 +267,15 @@ static void flush(struct client *c)
     is_owed = !backlog_is_empty(&c->sub.backlog);
     if (c->owes_heartbeat && is_owed && !c->is_closing)
         say_heartbeat(c);
-    while (result > 0 &&
-           (c->out.len || (!c->is_closing && !backlog_is_empty(&c->sub.backlog))))
+    while (result > 0 && has_output(c)) {
+        if (batches++ == FLUSH_BATCHES) {
+            hub_set_due(c->g->hub, &c->sub); /* the others first */
+            break;
+        }
+        if (c->sub.backlog.is_dirty)
+            hub_verify_backlog(c->g->hub, &c->sub, BATCH_FRAMES);
         result = send_batch(c);
+    }
     if (is_owed)
         c->flush_at = c->g->now + c->interval_ms;
     if (c->interval_ms && result > 0)
@@ -306,8 +323,10 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len,
     ssize_t n;
 
     (void)flags;
-    if (c->read_budget < len || !client_has_room(c) ||
-        c->waiting_bytes > CLIENT_OUT_MAX) {
+    if (len > READ_CHUNK)
+        len = READ_CHUNK;
+    if (c->read_budget < len || c->frames_read >= READ_MESSAGES ||
+        !client_has_room(c) || c->waiting_bytes > CLIENT_OUT_MAX) {
         wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK); /* the next turn goes on */
         return -1;
     }
@@ -348,6 +367,7 @@ static void on_message(wslay_event_context_ptr ctx,
     struct client *c = user;
 
     (void)ctx;
+    c->frames_read++;
     if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
         c->has_left |= !c->is_closing;
         begin_closing(c, arg->status_code ? arg->status_code : 1005, "client closed");
@@ -409,6 +429,7 @@ static void read_some(struct client *c)
     if (!make_context(c))
         return;
     c->read_budget = READ_BYTES;
+    c->frames_read = 0;
     e = wslay_event_recv(c->in);
     if (c->is_dead)
         return;

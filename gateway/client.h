@@ -5,6 +5,8 @@
  * owes it; everything due goes in one send per turn.  When the socket is full we wait for
  * EPOLLOUT and nobody waits for us.  In: wslay, with a context only while a message is
  * arriving, so that an idle client costs a few hundred bytes.
+ * In one turn a client costs at most READ_BYTES and some READ_MESSAGES frames of input, and FLUSH_BATCHES
+ * sends of BATCH_BYTES each; the rest comes in the next turn, after the others.
  * A client that is closed is freed at the end of the turn (client_reap).
  */
 #ifndef GATEWAY_CLIENT_H
@@ -52,20 +54,26 @@ struct client {
     int64_t since_us;
     wslay_event_context_ptr in; /* NULL while no message is arriving */
     struct frame_meter meter;
-    size_t read_budget; /* left in this turn */
-    bool is_lost;       /* end of file, or a socket error */
+    size_t read_budget;   /* left in this turn */
+    uint32_t frames_read; /* in this turn */
+    bool is_lost;         /* end of file, or a socket error */
     bool
         is_too_large; /* its next frame declares more than WS_MAX_SIZE, or fragments go on */
     bool has_place;      /* in the gate; false: it is only told why it may not stay */
     bool is_auto;        /* still has what it got without asking */
     uint16_t close_code; /* what the connection ended with, for the log */
     char close_why[48];
-    uint8_t pings;                             /* unanswered */
-    unsigned bad_requests;                     /* in this minute */
-    uint32_t requests, waits_in_round;         /* stream.c: requests of its that wait */
-    int64_t heard_at;                          /* awake clock, ms */
+    uint8_t pings;         /* unanswered */
+    unsigned bad_requests; /* in this minute */
+    /* stream.c: its requests that wait, the first of them at work */
+    uint32_t requests;
+    struct request *request, **request_end;
+    struct client *next_waiting, **waiting_link;
+    size_t steps;     /* of work that it may still cause in this millisecond */
+    int64_t steps_at; /* monotonic, ms: when it got them */
+    int64_t heard_at; /* awake clock, ms */
     int64_t heartbeat_at, minute_at, close_by; /* monotonic, ms */
-    uint64_t stated_seq; /* the highest complete-up-to position it was told */
+    uint64_t stated_seq;  /* the highest complete-up-to position it was told */
     uint64_t settled_seq; /* one the next heartbeat may tell; 0: none */
     uint64_t messages_in;
 };

@@ -26,7 +26,7 @@ enum opcode {
 struct hub_symbol;
 
 struct frame {
-    const struct hub_symbol *symbol; /* whose record it is, NULL: nobody's */
+    struct hub_symbol *symbol; /* whose record it is, NULL: nobody's */
     uint64_t seq; /* the position a client has come to with it; 0: none (snapshots) */
     uint32_t references;
     uint32_t len;

@@ -47,12 +47,10 @@ struct gateway {
     uint32_t goodbyes;        /* said: each has a slot of its own for coming back */
     struct client **deferred; /* held back by max_hz */
     size_t deferred_count, deferred_cap;
-    struct client *dead;        /* closed in this turn, freed at its end */
-    struct request *requests;   /* waiting for the broker, in the order they came */
-    struct request **requests_end; /* where the next one goes, if there is one before it */
-    struct request **submit_at; /* where a message that is run now puts its request */
-    uint32_t settle_round;
-    bool has_spare_work; /* names to forget: a slice in every turn */
+    struct client *dead;                   /* closed in this turn, freed at its end */
+    struct client *waiting, **waiting_end; /* those that have requests */
+    uint64_t last_request;
+    bool has_spare_work;          /* slices are left, of what is not urgent */
     struct resume_group *resumes; /* what clients that came back want of the broker */
 
     struct figures figures;

@@ -85,6 +85,11 @@ bool hub_has_doubts(const struct hub *h)
     return h->doubted > 0;
 }
 
+uint64_t hub_restarts(const struct hub *h)
+{
+    return h->restarts;
+}
+
 void hub_thaw(struct hub *h)
 {
     h->is_frozen = false;
@@ -145,7 +150,8 @@ static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_messag
             struct hub_subscriber *who = t->members[k].who;
             enum symbol_message as;
 
-            if (!who->wants_all)
+            if (!who->wants_all ||
+                (who->join && !hub_join_takes(who, s, t->members[k].is_joining)))
                 continue;
             as = kind == MESSAGE_QUOTE ? who->backlog.quote_as : kind;
             hub_queue_frame(h, who, hub_symbol_frame(s, as, who->encoding));
@@ -307,6 +313,7 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
 static void restart_topics(struct hub *h)
 {
     h->is_frozen = true;
+    h->restarts++;
     for (struct hub_topic *t = h->topics; t; t = t->next) {
         h->doubted += !t->is_doubted;
         t->is_doubted = true;
@@ -354,8 +361,10 @@ void hub_reset(struct hub *h, uint64_t epoch)
         window_clear(h->window, 0);
     for (struct hub_topic *t = h->topics; t; t = t->next) {
         t->synced_seq = 0;
-        for (uint32_t k = 0; k < t->member_count; k++)
+        for (uint32_t k = 0; k < t->member_count; k++) {
             backlog_fini(&t->members[k].who->backlog);
+            hub_join_reset(t->members[k].who);
+        }
     }
     for (size_t i = 0; i < h->symbol_end; i++) {
         struct hub_symbol *s = h->symbols[i];
@@ -369,8 +378,15 @@ void hub_reset(struct hub *h, uint64_t epoch)
             s->state = SYMBOL_STALE;
         hub_drop_frames(s);
     }
-    h->may_forget = true; /* what no feed supplies to the new log */
-    h->forget_at = 0;
+    hub_may_forget(h); /* what no feed supplies to the new log */
+}
+
+static void fan_out_to(struct hub *h, const struct hub_member *m, struct hub_symbol *s,
+                       enum symbol_message tag)
+{
+    if (!m->who->wants_all &&
+        (!m->who->join || hub_join_takes(m->who, s, m->is_joining)))
+        hub_mark(h, m->who, s, tag, s->updates);
 }
 
 void hub_fan_out(struct hub *h)
@@ -389,8 +405,7 @@ void hub_fan_out(struct hub *h)
             struct hub_topic *topic = s->topics[t];
 
             for (uint32_t k = 0; k < topic->member_count; k++)
-                if (!topic->members[k].who->wants_all)
-                    hub_mark(h, topic->members[k].who, s, tag, s->updates);
+                fan_out_to(h, &topic->members[k], s, tag);
         }
     }
     forget_changes(h);

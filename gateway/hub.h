@@ -19,6 +19,7 @@
 #include "gateway/backlog.h"
 #include "gateway/frame.h"
 #include "shared/buf.h"
+#include "shared/prefix_index.h"
 #include "shared/quote.h"
 #include "shared/wire.h"
 
@@ -58,11 +59,13 @@ enum topic_sync {
     TOPIC_LIVE,
 };
 
+struct hub_join;
 struct hub_subscriber;
 
 struct hub_member {
     struct hub_subscriber *who;
-    uint32_t place; /* in who->topics */
+    uint32_t place : 31; /* in who->topics */
+    bool is_joining : 1; /* it may not have been owed the topic's snapshots yet */
 };
 
 struct hub_topic {
@@ -76,6 +79,7 @@ struct hub_topic {
     bool is_doubted; /* it was live, and is being synchronised again */
     uint64_t synced_seq; /* position of the snapshot it became live with */
     uint32_t stamp;      /* of the last hub_stamp that named it */
+    uint64_t asked_by;   /* stream's number of the last request that named it */
     uint32_t references; /* requests waiting for it, and members */
     /* private to the hub */
     struct hub_member *members;
@@ -101,9 +105,14 @@ struct hub_subscriber {
     enum encoding encoding;
     bool wants_all; /* mode all */
     bool is_due;    /* on the hub's list of those to flush */
+    bool is_counted_dirty;
+    struct hub_join *join; /* while it joins topics, else NULL */
     struct backlog backlog;
     struct hub_place *topics;
     uint32_t topic_count, topic_cap;
+    uint32_t due_at;     /* on that list */
+    uint32_t slot_count; /* to find a topic among many */
+    uint32_t *slots;
 };
 
 struct hub;
@@ -123,6 +132,8 @@ uint64_t hub_applied(const struct hub *h); /* the newest applied, missing ones o
 void hub_set_seq(struct hub *h, uint64_t seq); /* only ever upwards */
 uint64_t hub_epoch(const struct hub *h);
 bool hub_is_frozen(const struct hub *h);
+/* How often topics started anew: what was live before may not be now. */
+uint64_t hub_restarts(const struct hub *h);
 /* Are there topics that were live before and are not yet again? */
 bool hub_has_doubts(const struct hub *h);
 void hub_thaw(struct hub *h);
@@ -164,6 +175,7 @@ void hub_fan_out(struct hub *h);
 /* Take one subscriber off the list of those to flush, or NULL. */
 struct hub_subscriber *hub_take_due(struct hub *h);
 bool hub_has_due(const struct hub *h);
+size_t hub_due_count(struct hub *h); /* at most so many */
 /* Put a subscriber on it (again). */
 void hub_set_due(struct hub *h, struct hub_subscriber *s);
 
@@ -194,28 +206,59 @@ bool hub_is_member(const struct hub_subscriber *s, const struct hub_topic *t);
 void hub_set_mode(struct hub_subscriber *s, bool wants_all);
 /*
  * Join topics (each gets a reference of the subscriber's own) and owe snapshots of at most
- * `limit` symbols of the new ones: those that changed after the position `since` (0: all), in
- * ascending order, so that whoever is cut off in between can go on from the last
- * it has.  Before them, the states of those that did not change: it has every record up to `since`,
- * but what it was told of the broker's absence is none.  HUB_SINCE_NOW: owe nothing.
- * *before, not NULL, becomes the position before the first snapshot, if that is lower.
- * Returns how many changed.
+ * `limit` symbols of the new ones: those that changed after the position `since` (0: all).  In
+ * mode all they go in ascending position, and every record after them.  Of those that did
+ * not change it is owed the states: it has every record up to `since`, but what it was told of
+ * the broker's absence is none.  HUB_SINCE_NOW: owe nothing.
+ *
+ * In slices: hub_join_begin, then hub_join_find until it returns true, then hub_join_owe until it
+ * does (then s->join is NULL).  hub_reset and hub_leave_all may come between; after the latter
+ * the join is over.  No hub_leave, hub_set_mode or other join may.  `steps` is how much work may be
+ * done, a symbol looked at each, and is lowered by what was done.  Nothing of the new topics is
+ * owed before hub_join_owe; in mode all nothing is while the subscriber has `room` bytes
+ * in its queue.
  */
 #define HUB_SINCE_NOW UINT64_MAX
+void hub_join_begin(struct hub *h, struct hub_subscriber *s,
+                    struct hub_topic *const *topics, size_t count, uint64_t since,
+                    size_t limit, size_t room);
+bool hub_join_find(struct hub *h, struct hub_subscriber *s, size_t *steps);
+/*
+ * How many symbols changed.  *before becomes the position before the first of them, if that is lower.
+ * Once all are found.
+ */
+size_t hub_join_changed(const struct hub_subscriber *s, uint64_t *before);
+bool hub_join_owe(struct hub *h, struct hub_subscriber *s, size_t *steps);
+/* All of it at once; returns how many changed.  before: NULL is allowed. */
 size_t hub_join(struct hub *h, struct hub_subscriber *s,
                 struct hub_topic *const *topics, size_t count, size_t limit,
                 uint64_t since, uint64_t *before);
+
 /*
- * The symbols with a value that one of the topics matches and whose last record lies from `first`
- * to `last`, in ascending order of it; the caller frees the list.
+ * The symbols that one of the topics matches, each once, in slices: the topics stay held, symbols may
+ * come and go.  hub_walk_next returns false if `steps` are spent; else *out is the next symbol, or
+ * NULL after the last one.  Finding a symbol among N costs O(log N), each that follows O(1).
  */
-struct hub_symbol **hub_matching(struct hub *h, struct hub_topic *const *topics,
-                                 size_t topic_count, uint64_t first, uint64_t last,
-                                 size_t *count);
-/* Leave a pattern; what is no longer covered is no longer owed.  false: not held. */
+struct hub_walk {
+    struct hub_topic **patterns; /* sorted, without those that another one covers */
+    size_t count, at;
+    bool is_within; /* a prefix's symbols */
+    struct prefix_walk place;
+};
+void hub_walk_begin(struct hub_walk *w, struct hub_topic *const *topics, size_t count);
+bool hub_walk_next(const struct hub *h, struct hub_walk *w, size_t *steps,
+                   struct hub_symbol **out);
+void hub_walk_end(struct hub_walk *w);
+
+/*
+ * Leave a pattern; what is no longer covered is no longer owed.  false: not held.  Costs O(1): the
+ * backlog is looked through when it is sent (hub_verify_backlog).
+ */
 bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern);
-void hub_leave_all(struct hub *h,
-                   struct hub_subscriber *s); /* also frees the backlog */
+/* Also frees the backlog.  Costs O(what it has). */
+void hub_leave_all(struct hub *h, struct hub_subscriber *s);
+/* Drop what it has left from the first `most` entries of its backlog: only they may be sent. */
+void hub_verify_backlog(struct hub *h, struct hub_subscriber *s, uint32_t most);
 
 /* Queue a frame to everyone in mode all, in order (losses). */
 void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT]);

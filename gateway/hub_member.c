@@ -9,9 +9,13 @@
 
 void hub_set_due(struct hub *h, struct hub_subscriber *s)
 {
-    if (s->is_due)
-        return;
+    hub_put_due(h, s);
+}
+
+void hub_enter_due(struct hub *h, struct hub_subscriber *s)
+{
     s->is_due = true;
+    s->due_at = (uint32_t)h->due_count;
     h->due = hub_grown(h->due, h->due_count, &h->due_cap, sizeof(void *));
     h->due[h->due_count++] = s;
 }
@@ -19,6 +23,19 @@ void hub_set_due(struct hub *h, struct hub_subscriber *s)
 bool hub_has_due(const struct hub *h)
 {
     return h->due_first < h->due_count;
+}
+
+size_t hub_due_count(struct hub *h)
+{
+    if (h->due_first > h->due_count / 2) {
+        h->due_count -= h->due_first;
+        memmove(h->due, h->due + h->due_first, h->due_count * sizeof(void *));
+        h->due_first = 0;
+        for (size_t i = 0; i < h->due_count; i++)
+            if (h->due[i])
+                h->due[i]->due_at = (uint32_t)i;
+    }
+    return h->due_count - h->due_first;
 }
 
 struct hub_subscriber *hub_take_due(struct hub *h)
@@ -35,38 +52,95 @@ struct hub_subscriber *hub_take_due(struct hub *h)
     return NULL;
 }
 
-/* Owe this subscriber the symbol, `updates` of which happened. */
-void hub_mark(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,
-              enum symbol_message kind, uint32_t updates)
-{
-    backlog_mark(&s->backlog, symbol, kind, updates, h->round);
-    hub_set_due(h, s);
-}
-
-void hub_queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f)
-{
-    backlog_queue(&s->backlog, f, h->queue_limit);
-    hub_set_due(h, s);
-}
-
 void hub_begin_round(struct hub *h)
 {
     if (++h->round == 0)
         h->round = 1;
 }
 
-/* --- subscribers ------------------------------------------------------------------------ */
+/* --- which topics ---------------------------------------------------------------------- */
+
+#define SLOTS_FROM 8 /* topics; fewer are looked through */
+#define NO_PLACE UINT32_MAX
+
+/* Where in s->topics a topic is, by its hash: open addressing; a slot holds the place + 1. */
+static void put_in_slot(struct hub_subscriber *s, uint32_t place)
+{
+    uint32_t mask = s->slot_count - 1, at = s->topics[place].topic->hash & mask;
+
+    while (s->slots[at])
+        at = (at + 1) & mask;
+    s->slots[at] = place + 1;
+}
+
+static void make_slots(struct hub_subscriber *s)
+{
+    uint32_t count = SLOTS_FROM * 2;
+
+    while (count < s->topic_count * 2)
+        count *= 2;
+    free(s->slots);
+    s->slots = mem_zalloc(count * sizeof *s->slots);
+    s->slot_count = count;
+    for (uint32_t i = 0; i < s->topic_count; i++)
+        put_in_slot(s, i);
+}
+
+static void drop_slots(struct hub_subscriber *s)
+{
+    free(s->slots);
+    s->slots = NULL;
+    s->slot_count = 0;
+}
+
+static uint32_t slot_of(const struct hub_subscriber *s, const struct hub_topic *t,
+                        uint32_t place)
+{
+    uint32_t mask = s->slot_count - 1, at = t->hash & mask;
+
+    while (s->slots[at] && (place == NO_PLACE ? s->topics[s->slots[at] - 1].topic != t
+                                              : s->slots[at] != place + 1))
+        at = (at + 1) & mask;
+    return at;
+}
+
+static uint32_t place_of(const struct hub_subscriber *s, const struct hub_topic *t)
+{
+    if (s->slots)
+        return s->slots[slot_of(s, t, NO_PLACE)] - 1; /* 0 - 1: NO_PLACE */
+    for (uint32_t i = 0; i < s->topic_count; i++)
+        if (s->topics[i].topic == t)
+            return i;
+    return NO_PLACE;
+}
+
+/* Empty the slot; those behind it that it stood in the way of move up. */
+static void clear_slot(struct hub_subscriber *s, uint32_t hole)
+{
+    uint32_t mask = s->slot_count - 1;
+
+    for (uint32_t at = (hole + 1) & mask; s->slots[at]; at = (at + 1) & mask) {
+        uint32_t home = s->topics[s->slots[at] - 1].topic->hash & mask;
+
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            s->slots[hole] = s->slots[at];
+            hole = at;
+        }
+    }
+    s->slots[hole] = 0;
+}
 
 bool hub_is_member(const struct hub_subscriber *s, const struct hub_topic *t)
 {
-    for (uint32_t i = 0; i < s->topic_count; i++)
-        if (s->topics[i].topic == t)
-            return true;
-    return false;
+    return place_of(s, t) != NO_PLACE;
 }
 
-static void add_member(struct hub_subscriber *s, struct hub_topic *t)
+bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,
+                    bool is_joining)
 {
+    (void)h;
+    if (hub_is_member(s, t))
+        return false;
     if (t->member_count == t->member_cap) {
         t->member_cap = t->member_cap ? t->member_cap * 2 : 4;
         t->members = mem_resize(t->members, t->member_cap * sizeof *t->members);
@@ -75,24 +149,41 @@ static void add_member(struct hub_subscriber *s, struct hub_topic *t)
         s->topic_cap = s->topic_cap ? s->topic_cap * 2 : 1;
         s->topics = mem_resize(s->topics, s->topic_cap * sizeof *s->topics);
     }
-    t->members[t->member_count] = (struct hub_member){s, s->topic_count};
+    t->members[t->member_count] =
+        (struct hub_member){s, s->topic_count & HUB_PLACE_MAX, is_joining};
     s->topics[s->topic_count++] = (struct hub_place){t, t->member_count++};
+    if (s->topic_count > SLOTS_FROM) {
+        if (s->topic_count * 2 > s->slot_count)
+            make_slots(s);
+        else
+            put_in_slot(s, s->topic_count - 1);
+    }
     t->all_count += s->wants_all;
     t->references++;
+    return true;
 }
 
 static void remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i)
 {
     struct hub_place p = s->topics[i];
     struct hub_topic *t = p.topic;
+    uint32_t last = s->topic_count - 1;
 
+    if (s->slots) {
+        clear_slot(s, slot_of(s, t, i));
+        if (i != last)
+            s->slots[slot_of(s, s->topics[last].topic, last)] = i + 1;
+    }
     t->all_count -= s->wants_all;
     t->members[p.place] = t->members[--t->member_count];
     if (p.place < t->member_count)
         t->members[p.place].who->topics[t->members[p.place].place].place = p.place;
-    s->topics[i] = s->topics[--s->topic_count];
-    if (i < s->topic_count)
-        s->topics[i].topic->members[s->topics[i].place].place = i;
+    s->topics[i] = s->topics[last];
+    s->topic_count = last;
+    if (i < last)
+        s->topics[i].topic->members[s->topics[i].place].place = i & HUB_PLACE_MAX;
+    if (s->topic_count <= SLOTS_FROM)
+        drop_slots(s);
     hub_topic_release(h, t);
 }
 
@@ -105,151 +196,74 @@ void hub_set_mode(struct hub_subscriber *s, bool wants_all)
     s->wants_all = wants_all;
 }
 
-static void owe(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,
-                enum symbol_message kind)
+/* --- leaving --------------------------------------------------------------------------- */
+
+/* Its backlog may name symbols that it has left: none of them may be forgotten meanwhile. */
+static void note_dirty(struct hub *h, struct hub_subscriber *s)
 {
-    if (s->wants_all)
-        hub_queue_frame(h, s, hub_symbol_frame(symbol, kind, s->encoding));
-    else
-        hub_mark(h, s, symbol, kind, 0);
-}
-
-static int by_position(const void *a, const void *b)
-{
-    const struct hub_symbol *x = *(struct hub_symbol *const *)a,
-                            *y = *(struct hub_symbol *const *)b;
-
-    if (x->seq == y->seq) /* both of an old log */
-        return (x->index > y->index) - (x->index < y->index);
-    return x->seq > y->seq ? 1 : -1;
-}
-
-/* In ascending order of their bytes, so that a prefix comes right before what begins with it. */
-static int by_pattern(const void *a, const void *b)
-{
-    const struct hub_topic *x = *(struct hub_topic *const *)a,
-                           *y = *(struct hub_topic *const *)b;
-    size_t x_len = (size_t)x->pattern_len - x->is_prefix,
-           y_len = (size_t)y->pattern_len - y->is_prefix;
-    int order = memcmp(x->pattern, y->pattern, x_len < y_len ? x_len : y_len);
-
-    return order            ? order
-           : x_len != y_len ? (x_len > y_len) - (x_len < y_len)
-                            : y->is_prefix - x->is_prefix;
-}
-
-static void add_found(struct hub_symbol ***found, size_t *count, size_t *cap,
-                      struct hub_symbol *s, uint64_t first, uint64_t last)
-{
-    if (!s->body.len || s->seq < first || s->seq > last)
+    if (s->is_counted_dirty == s->backlog.is_dirty)
         return;
-    *found = hub_grown(*found, *count, cap, sizeof(void *));
-    (*found)[(*count)++] = s;
+    s->is_counted_dirty = s->backlog.is_dirty;
+    if (s->is_counted_dirty)
+        h->dirty_count++;
+    else
+        h->dirty_count--;
 }
 
-struct hub_symbol **hub_matching(struct hub *h, struct hub_topic *const *topics,
-                                 size_t topic_count, uint64_t first, uint64_t last,
-                                 size_t *count)
+struct coverage {
+    const struct hub *h;
+    const struct hub_subscriber *s;
+};
+
+static bool is_covered(void *ctx, struct hub_symbol *symbol)
 {
-    struct hub_topic **sorted = mem_alloc((topic_count + 1) * sizeof *sorted);
-    const struct hub_topic *cover = NULL; /* the last prefix that was looked up */
-    struct hub_symbol **found = NULL, *s;
-    size_t cap = 0;
+    const struct coverage *c = ctx;
 
-    if (topic_count)
-        memcpy(sorted, topics, topic_count * sizeof *sorted);
-    qsort(sorted, topic_count, sizeof *sorted, by_pattern);
-    *count = 0;
-    for (size_t i = 0; i < topic_count; i++) {
-        struct span pattern = hub_topic_pattern(sorted[i]);
+    hub_match(c->h, symbol);
+    for (uint32_t i = 0; i < symbol->topic_count; i++) {
+        const struct hub_topic *t = symbol->topics[i];
+        uint32_t place = place_of(c->s, t);
 
-        if (i && sorted[i] == sorted[i - 1])
-            continue;
-        if (cover && quote_pattern_matches(hub_topic_pattern(cover), pattern))
-            continue;
-        if (sorted[i]->is_prefix) {
-            struct prefix_walk w;
-
-            cover = sorted[i];
-            pattern.len--;
-            w = prefix_index_walk(h->index, pattern);
-            while ((s = prefix_walk_next(&w)))
-                add_found(&found, count, &cap, s, first, last);
-        } else if ((s = hub_find(h, pattern))) {
-            add_found(&found, count, &cap, s, first, last);
-        }
-    }
-    free(sorted);
-    if (*count)
-        qsort(found, *count, sizeof *found, by_position);
-    return found;
-}
-
-size_t hub_join(struct hub *h, struct hub_subscriber *s,
-                struct hub_topic *const *topics, size_t topic_count, size_t limit,
-                uint64_t since, uint64_t *before)
-{
-    struct hub_topic **fresh = mem_alloc((topic_count + 1) * sizeof *fresh);
-    struct hub_symbol **symbols;
-    size_t fresh_count = 0, all, known = 0;
-
-    for (size_t i = 0; i < topic_count; i++)
-        if (!hub_is_member(s, topics[i])) {
-            add_member(s, topics[i]);
-            fresh[fresh_count++] = topics[i];
-        }
-    hub_begin_round(h);
-    backlog_fall_behind(
-        &s->backlog); /* what is owed already may change again before it is sent */
-    symbols = hub_matching(h, fresh, since == HUB_SINCE_NOW ? 0 : fresh_count,
-                           since ? 1 : 0, UINT64_MAX, &all);
-    for (; known < all && symbols[known]->seq <= since && since; known++)
-        owe(h, s, symbols[known], MESSAGE_STATE);
-    if (known < all && before && *before && symbols[known]->seq <= *before)
-        *before = symbols[known]->seq ? symbols[known]->seq - 1 : 0;
-    for (size_t i = known; i < all && i - known < limit; i++)
-        owe(h, s, symbols[i], MESSAGE_SNAPSHOT);
-    backlog_fall_behind(&s->backlog);
-    free(symbols);
-    free(fresh);
-    return all - known;
-}
-
-static bool is_covered(void *ctx, const struct hub_symbol *symbol)
-{
-    const struct hub_subscriber *s = ctx;
-
-    for (uint32_t i = 0; i < s->topic_count; i++)
-        if (quote_pattern_matches(hub_topic_pattern(s->topics[i].topic),
-                                  hub_name_of(symbol)))
+        if (place != NO_PLACE && !(t->members[c->s->topics[place].place].is_joining &&
+                                   hub_join_awaits(c->s, symbol)))
             return true;
+    }
     return false;
+}
+
+void hub_verify_backlog(struct hub *h, struct hub_subscriber *s, uint32_t most)
+{
+    struct coverage c = {h, s};
+
+    if (s->backlog.is_dirty)
+        backlog_verify(&s->backlog, is_covered, &c, most);
+    note_dirty(h, s);
 }
 
 bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern)
 {
-    for (uint32_t i = 0; i < s->topic_count; i++) {
-        struct span held = hub_topic_pattern(s->topics[i].topic);
+    const struct hub_topic *t =
+        pattern.len <= HUB_PATTERN_MAX ? hub_topic_find(h, pattern) : NULL;
+    uint32_t place = t ? place_of(s, t) : NO_PLACE;
 
-        if (held.len != pattern.len || memcmp(held.at, pattern.at, held.len) != 0)
-            continue;
-        remove_member(h, s, i);
-        backlog_retain(&s->backlog, is_covered, s);
-        return true;
-    }
-    return false;
+    if (place == NO_PLACE)
+        return false;
+    remove_member(h, s, place);
+    backlog_suspect(&s->backlog);
+    note_dirty(h, s);
+    return true;
 }
 
 void hub_leave_all(struct hub *h, struct hub_subscriber *s)
 {
+    hub_join_end(s);
+    drop_slots(s);
     while (s->topic_count)
         remove_member(h, s, s->topic_count - 1);
-    for (size_t i = h->due_first; s->is_due && i < h->due_count; i++)
-        if (h->due[i] == s) {
-            h->due[i] = NULL;
-            break;
-        }
+    if (s->is_due)
+        h->due[s->due_at] = NULL;
     backlog_fini(&s->backlog);
+    note_dirty(h, s);
     free(s->topics);
     s->topics = NULL;
     s->topic_cap = 0;

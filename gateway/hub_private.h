@@ -7,11 +7,13 @@
 #include "shared/mem.h"
 #include "shared/prefix_index.h"
 
-#define HUB_SLOTS_MIN 1024 /* of a hash table; a power of two */
+#define HUB_PLACE_MAX 0x7fffffffu /* of struct hub_member */
+#define HUB_SLOTS_MIN 1024        /* of a hash table; a power of two */
 
 struct hub {
     uint64_t epoch, seq, applied;
     bool is_frozen;
+    uint64_t restarts;
     size_t doubted; /* topics */
     struct window *window;
     uint32_t stamp;
@@ -22,7 +24,7 @@ struct hub {
     uint32_t *free_indexes;
     size_t free_index_count, free_index_cap;
     struct prefix_index *index; /* of symbols */
-    /* A topic has gone: some symbols may be unwanted; again: since the pass began. */
+    /* A pass over the symbols is due, or under way; another one after it. */
     bool may_forget, may_forget_again;
     size_t forget_at;
     size_t
@@ -60,14 +62,48 @@ static inline void *hub_grown(void *array, size_t count, size_t *cap, size_t siz
 
 void hub_drop_frames(struct hub_symbol *s);
 void hub_begin_round(struct hub *h);
+/* What every quote needs is here, to be inlined. */
+void hub_enter_due(struct hub *h, struct hub_subscriber *s);
+static inline void hub_put_due(struct hub *h, struct hub_subscriber *s)
+{
+    if (!s->is_due)
+        hub_enter_due(h, s);
+}
+
 /* Owe this subscriber the symbol, `updates` of which happened. */
-void hub_mark(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,
-              enum symbol_message kind, uint32_t updates);
-void hub_queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f);
+static inline void hub_mark(struct hub *h, struct hub_subscriber *s,
+                            struct hub_symbol *symbol, enum symbol_message kind,
+                            uint32_t updates)
+{
+    backlog_mark(&s->backlog, symbol, kind, updates, h->round);
+    hub_put_due(h, s);
+}
+
+struct backlog *hub_join_held(struct hub_subscriber *s);
+static inline void hub_queue_frame(struct hub *h, struct hub_subscriber *s,
+                                   struct frame *f)
+{
+    backlog_queue(s->join ? hub_join_held(s) : &s->backlog, f, h->queue_limit);
+    hub_put_due(h, s);
+}
 
 void hub_symbol_free(struct hub_symbol *s);
+void hub_may_forget(struct hub *h); /* some symbols may be unwanted now */
 /* Look at `most` symbols, forget those that nobody wants and no feed supplies.  true: go on. */
 bool hub_forget_some(struct hub *h, size_t most);
+
+/* A member of the topic now; false: it was already. */
+bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,
+                    bool is_joining);
+
+/* hub_join.c, of one that joins: the log is another one; the end, whatever is left to do. */
+void hub_join_reset(struct hub_subscriber *s);
+void hub_join_end(struct hub_subscriber *s); /* of none: nothing */
+/* Nothing of the symbol is owed through a new membership so far. */
+bool hub_join_awaits(const struct hub_subscriber *s, const struct hub_symbol *symbol);
+/* A record of the symbol came through a membership: is it to be told now? */
+bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,
+                    bool is_joining);
 
 /*
  * The topics that match a symbol are looked up when they are needed: call this before reading

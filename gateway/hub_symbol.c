@@ -91,10 +91,19 @@ struct hub_symbol *hub_know(struct hub *h, struct span name)
     h->symbol_count++;
     put_symbol_in_slot(h, s);
     prefix_index_add(h->index, s->name, s);
+    hub_match(h, s);
+    if (!s->topic_count)
+        hub_may_forget(h);
     return s;
 }
 
 /* --- forgetting --------------------------------------------------------------------- */
+
+void hub_may_forget(struct hub *h)
+{
+    h->may_forget_again |= h->may_forget && h->forget_at;
+    h->may_forget = true;
+}
 
 /* No feed of this log supplies it, and nothing points to it. */
 static bool is_idle(const struct hub_symbol *s)

@@ -239,8 +239,7 @@ bool hub_tidy(struct hub *h, size_t most)
         has_removed = true;
     }
     if (has_removed) {
-        h->may_forget_again |= h->may_forget && h->forget_at;
-        h->may_forget = true;
+        hub_may_forget(h);
         if (h->topic_slot_count > HUB_SLOTS_MIN &&
             h->topic_count < h->topic_slot_count / 4)
             resize_topic_slots(h, h->topic_slot_count / 2);

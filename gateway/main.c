@@ -26,6 +26,7 @@
 #define COME_BACK_MS 500  /* before it nobody is asked to */
 #define SPARE_MS 1    /* the loop rests so long between slices of what is not urgent */
 #define TIDY_SLICE 64 /* topics removed in a turn */
+#define FLUSH_BYTES 1048576
 #define FLUSH_SLICE 4096 /* clients flushed between looks at the sockets */
 
 static void on_wake(struct loop_watch *w, uint32_t events)
@@ -63,8 +64,13 @@ static void take_arrivals(struct gateway *g)
 static void flush_due(struct gateway *g)
 {
     struct hub_subscriber *s;
+    size_t most =
+        hub_due_count(g->hub); /* one that is not done comes again, in the next turn */
+    uint64_t upto = g->figures.bytes_out + FLUSH_BYTES;
 
-    for (int i = 0; i < FLUSH_SLICE && (s = hub_take_due(g->hub)); i++)
+    if (most > FLUSH_SLICE)
+        most = FLUSH_SLICE;
+    while (most-- && g->figures.bytes_out < upto && (s = hub_take_due(g->hub)))
         client_flush((struct client *)((char *)s - offsetof(struct client, sub)));
 }
 
@@ -87,7 +93,8 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     upstream_drain(g->upstream);
     upstream_tick(g->upstream);
     hub_fan_out(g->hub);
-    if (g->requests)
+    g->has_spare_work = false;
+    if (g->waiting)
         stream_settle(
             g); /* after the fan-out: who joins now gets snapshots of all that */
     client_flush_deferred(g);
@@ -97,7 +104,8 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     if (g->figures.pending && !hub_has_due(g->hub))
         figures_served(&g->figures, clock_wall_us());
     client_reap(g);
-    g->has_spare_work = hub_tidy(g->hub, TIDY_SLICE);
+    if (hub_tidy(g->hub, TIDY_SLICE))
+        g->has_spare_work = true;
     return hub_has_due(g->hub) || upstream_has_input(g->upstream) || stream_has_more(g);
 }
 

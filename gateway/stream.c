@@ -1,168 +1,119 @@
 #include "gateway/stream_private.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "gateway/upstream.h"
 #include "shared/mem.h"
 
-/* --- requests -------------------------------------------------------------------------- */
+#define MESSAGE_STEPS 8       /* what running a message costs, */
+#define MESSAGE_STEP_BYTES 16 /* and one for so many bytes of it */
 
-void stream_request_end(struct gateway *g, struct request *r)
+/* --- steps ------------------------------------------------------------------------------- */
+
+/* What its client may still cost in this millisecond.  One that overdrew waits. */
+static size_t *steps_of(struct client *c)
 {
-    stream_resume_end(r);
-    r->client->requests--;
-    r->client->waiting_bytes -= r->cost;
-    buf_free(&r->message);
-    for (size_t i = 0; i < r->topic_count; i++)
-        hub_topic_release(g->hub, r->topics[i]);
-    free(r->topics);
-    buf_free(&r->rejected.items);
-    buf_free(&r->id);
-    free(r);
-}
-
-/* The automatic subscription ends with the first that was asked for. */
-static void leave_auto(struct gateway *g, struct request *r)
-{
-    struct client *c = r->client;
-
-    if (!c->is_auto || r->is_auto)
-        return;
-    while (c->sub.topic_count)
-        hub_leave(g->hub, &c->sub, hub_topic_pattern(c->sub.topics[0].topic));
-    c->is_auto = false;
-}
-
-/* Another gateway was ahead of us, or there is no such position. */
-static bool is_ahead(const struct gateway *g, const struct request *r)
-{
-    return r->has_since && r->since_epoch == hub_epoch(g->hub) &&
-           r->since_seq > hub_applied(g->hub);
-}
-
-/*
- * All that changed since can be told.  While the broker is away a client that is ahead is believed:
- * of what came after its position we know nothing, and it will be told when we do.
- */
-static bool is_position_known(const struct gateway *g, const struct request *r)
-{
-    return r->has_since && r->since_epoch == hub_epoch(g->hub) &&
-           (!is_ahead(g, r) || !upstream_is_here(g->upstream));
-}
-
-/*
- * Join, owing what the client has not.  The ack goes before it (`out` is sent before what the hub
- * owes), and the position it states is one below everything still owed.
- */
-static void acknowledge(struct gateway *g, struct request *r, bool is_broker_away)
-{
-    struct client *c = r->client;
-    /* In mode all stream_resume tells what is missing; of no symbols nothing is. */
-    bool is_recovered =
-        (!c->sub.wants_all || !r->topic_count) && is_position_known(g, r);
-    uint64_t seq;
-    size_t count;
-
-    leave_auto(g, r);
-    seq = stream_complete_seq(c);
-    count = hub_join(g->hub, &c->sub, r->topics, r->topic_count, r->snapshot_limit,
-                     is_recovered ? r->since_seq : 0, &seq);
-    stream_state_position(c, seq);
-    c->sub.backlog.sent_seq = seq;
-    if (!r->is_acked && !r->is_anew)
-        stream_say_subscribed(g, r, seq, is_recovered, is_broker_away);
-    hub_set_due(g->hub, &c->sub);
-    if (r->is_auto && count > r->snapshot_limit)
-        stream_say_too_many(c, count, r->snapshot_limit);
-}
-
-static bool is_answerable(const struct request *r)
-{
-    for (size_t i = 0; i < r->topic_count; i++)
-        if (r->topics[i]->sync != TOPIC_LIVE)
-            return false;
-    return true;
-}
-
-static void insert(struct gateway *g, struct request **at, struct request *r)
-{
-    r->next = *at;
-    *at = r;
-    if (!r->next)
-        g->requests_end = &r->next;
-}
-
-static struct request *take_out(struct gateway *g, struct request **at)
-{
-    struct request *r = *at;
-
-    *at = r->next;
-    if (!*at)
-        g->requests_end = at;
-    return r;
-}
-
-void stream_forget(struct client *c)
-{
-    for (struct request **at = &c->g->requests; c->requests && *at;) {
-        if ((*at)->client == c)
-            stream_request_end(c->g, take_out(c->g, at));
-        else
-            at = &(*at)->next;
+    if (c->g->now > c->steps_at) {
+        c->steps = STREAM_STEPS;
+        c->steps_at = c->g->now;
     }
+    return &c->steps;
 }
+
+static void charge_message(struct client *c, size_t len)
+{
+    size_t cost = MESSAGE_STEPS + len / MESSAGE_STEP_BYTES;
+
+    if (cost > c->steps)
+        c->steps_at += (int64_t)((cost - c->steps) / STREAM_STEPS);
+    c->steps -= cost < c->steps ? cost : c->steps;
+}
+
+/* --- requests ---------------------------------------------------------------------------- */
 
 struct request *stream_request_new(struct client *c)
 {
     struct request *r = mem_zalloc(sizeof *r);
 
     r->client = c;
-    c->requests++;
+    r->number = ++c->g->last_request;
     r->snapshot_limit = SIZE_MAX;
     r->answer_by = c->g->now + STREAM_WAIT_MS;
     return r;
 }
 
-/* Named in the answer, if need be cut short. */
-void stream_reject(struct message_texts *t, enum encoding encoding, struct span pattern)
+void stream_request_end(struct gateway *g, struct request *r)
 {
-    if (pattern.len > STREAM_ID_MAX)
-        pattern.len = STREAM_ID_MAX;
-    message_texts_add(t, encoding, pattern);
-}
-
-/* Add a pattern; one that is none, or one too many, is rejected by name. */
-void stream_request_add(struct request *r, struct span pattern)
-{
-    struct gateway *g = r->client->g;
-    struct hub_topic *t;
-
-    if (!hub_is_pattern(pattern) || memchr(pattern.at, '\0', pattern.len) ||
-        r->client->sub.topic_count + r->topic_count >= (size_t)g->config.max_symbols) {
-        stream_reject(&r->rejected, r->client->sub.encoding, pattern);
-        return;
-    }
-    t = hub_topic_hold(g->hub, pattern);
+    stream_resume_end(r);
+    r->client->waiting_bytes -= r->cost;
+    buf_free(&r->message);
+    buf_free(&r->patterns);
     for (size_t i = 0; i < r->topic_count; i++)
-        if (r->topics[i] == t) {
-            hub_topic_release(g->hub, t);
-            return;
-        }
-    if ((r->topic_count & (r->topic_count - 1)) == 0) /* doubles at powers of two */
-        r->topics = mem_resize(r->topics, (r->topic_count ? r->topic_count * 2 : 1) *
-                                              sizeof *r->topics);
-    r->topics[r->topic_count++] = t;
+        hub_topic_release(g->hub, r->topics[i]);
+    free(r->topics);
+    buf_free(&r->left.items);
+    buf_free(&r->rejected.items);
+    buf_free(&r->id);
+    free(r);
 }
 
-/* At the end of the list, or where the message that made it stood. */
-void stream_submit(struct gateway *g, struct request *r)
+/* The clients that have requests are on a list. */
+static void enter(struct gateway *g, struct client *c)
 {
-    insert(g,
-           g->submit_at  ? g->submit_at
-           : g->requests ? g->requests_end
-                         : &g->requests,
-           r);
+    c->next_waiting = NULL;
+    c->waiting_link = g->waiting_end ? g->waiting_end : &g->waiting;
+    *c->waiting_link = c;
+    g->waiting_end = &c->next_waiting;
+}
+
+static void leave(struct gateway *g, struct client *c)
+{
+    *c->waiting_link = c->next_waiting;
+    if (c->next_waiting)
+        c->next_waiting->waiting_link = c->waiting_link;
+    else
+        g->waiting_end = c->waiting_link;
+    c->waiting_link = NULL;
+}
+
+/* Before its other requests, or behind them. */
+static void insert(struct client *c, struct request *r, bool is_first)
+{
+    if (!c->requests++) {
+        enter(c->g, c);
+        c->request_end = &c->request;
+    }
+    if (is_first) {
+        r->next = c->request;
+        c->request = r;
+        if (!r->next)
+            c->request_end = &r->next;
+    } else {
+        *c->request_end = r;
+        c->request_end = &r->next;
+    }
+}
+
+static struct request *take_first(struct client *c)
+{
+    struct request *r = c->request;
+
+    c->request = r->next;
+    if (!c->request)
+        c->request_end = &c->request;
+    if (!--c->requests)
+        leave(c->g, c);
+    return r;
+}
+
+void stream_submit(struct request *r)
+{
+    insert(r->client, r, true); /* the message that made it was the first */
+}
+
+void stream_forget(struct client *c)
+{
+    while (c->requests)
+        stream_request_end(c->g, take_first(c));
 }
 
 void stream_begin_anew(struct client *c)
@@ -182,14 +133,15 @@ void stream_begin_anew(struct client *c)
         r->topics[r->topic_count] = hub_topic_hold(
             g->hub, hub_topic_pattern(c->sub.topics[r->topic_count].topic));
     hub_leave_all(g->hub, &c->sub);
-    insert(g, &g->requests, r); /* before what it has asked for meanwhile */
+    insert(c, r, true); /* before what it has asked for meanwhile */
 }
 
 void stream_message(struct client *c, bool is_text, struct span message)
 {
     struct request *r;
 
-    if (!c->requests && client_has_room(c)) {
+    if (!c->requests && client_has_room(c) && *steps_of(c)) {
+        charge_message(c, message.len);
         stream_run(c, is_text, message);
         return;
     }
@@ -200,79 +152,64 @@ void stream_message(struct client *c, bool is_text, struct span message)
     r->is_text = is_text;
     r->cost = sizeof *r + r->message.len;
     c->waiting_bytes += r->cost;
-    stream_submit(c->g, r);
+    insert(c, r, false);
 }
 
-/*
- * A subscription whose topics are not live waits, for so long as the broker is there.  One
- * that is ahead waits until we have caught up, the broker says that there is no such
- * position, or the broker is known to be away.
- */
-static bool is_patient(struct gateway *g, struct request *r, bool is_away)
+/* --- settling ---------------------------------------------------------------------------- */
+
+/* Its first request goes on; true if that has ended, and the next one may. */
+static bool settle_first(struct gateway *g, struct client *c, size_t *steps)
 {
-    if (!upstream_is_here(g->upstream))
+    struct request *r = c->request;
+
+    r->is_cut = !client_has_room(c);
+    if (r->is_cut || !*steps)
         return false;
-    if (is_ahead(g, r) && r->topic_count)
-        return g->now < r->answer_by + UPSTREAM_SILENCE_MS &&
-               !stream_resume_is_beyond(g, r);
-    return is_away && g->now < r->answer_by;
-}
-
-/* Answer a subscription if that can be done now. */
-static bool settle(struct gateway *g, struct request *r)
-{
-    bool is_away = !is_answerable(r);
-
-    if (!r->client->sub.wants_all) {
-        if (is_patient(g, r, is_away))
-            return false;
-    } else if (is_away) {
-        return false; /* in mode all nothing follows a hole, not at the beginning either */
-    } else if (r->has_since && r->topic_count) {
-        switch (stream_resume(g, r)) {
-        case RESUME_WAITS:
-            return false;
-        case RESUME_READY:
-            hub_join(g->hub, &r->client->sub, r->topics, r->topic_count, 0,
-                     HUB_SINCE_NOW, NULL);
-            return true;
-        case RESUME_NOT_KEPT:
-            break;
-        }
+    if (!r->message.len && !stream_advance(g, r, steps))
+        return false;
+    if (c->request != r)
+        return false; /* it was closed over it, and its requests are gone */
+    take_first(c);
+    if (r->message.len) {
+        charge_message(c, r->message.len);
+        stream_run(c, r->is_text, buf_span(&r->message));
     }
-    acknowledge(g, r, is_away);
+    hub_set_due(g->hub, &c->sub);
+    stream_request_end(g, r);
     return true;
 }
 
 void stream_settle(struct gateway *g)
 {
-    g->settle_round++;
-    for (struct request **at = &g->requests; *at;) {
-        struct request *r = *at;
-        bool is_behind = r->client->waits_in_round == g->settle_round;
+    struct client *last = NULL;
+    size_t left = STREAM_TURN_STEPS;
 
-        r->is_cut = !is_behind && !client_has_room(r->client);
-        if (is_behind || r->is_cut || (!r->message.len && !settle(g, r))) {
-            r->client->waits_in_round = g->settle_round;
-            at = &r->next;
-            continue;
+    g->has_spare_work = false;
+    if (g->waiting)
+        last = (struct client *)((char *)g->waiting_end -
+                                 offsetof(struct client, next_waiting));
+    for (struct client *c = g->waiting, *next; c; c = next) {
+        size_t *steps = steps_of(c), before = *steps;
+
+        next = c == last ? NULL : c->next_waiting;
+        while (c->requests && settle_first(g, c, steps))
+            ;
+        if (c->requests && !*steps) { /* the others first, next time */
+            g->has_spare_work = true;
+            leave(g, c);
+            enter(g, c);
         }
-        take_out(g, at);
-        if (r->message.len) {
-            g->submit_at = at;
-            stream_run(r->client, r->is_text, buf_span(&r->message));
-            g->submit_at = NULL;
-        }
-        hub_set_due(g->hub, &r->client->sub);
-        stream_request_end(g, r);
+        left -= before - *steps < left ? before - *steps : left;
+        if (!left)
+            break;
     }
     stream_resume_ask(g);
 }
 
 bool stream_has_more(const struct gateway *g)
 {
-    for (const struct request *r = g->requests; r; r = r->next)
-        if (stream_resume_has_room(r))
+    for (const struct client *c = g->waiting; c; c = c->next_waiting)
+        if (stream_resume_has_room(c->request))
             return true;
     return false;
 }

@@ -4,7 +4,13 @@
  * A subscription is acknowledged when the gateway itself is live on every topic it names: until
  * then it waits as a request, in merge at most STREAM_WAIT_MS (then it is acknowledged with
  * what is known and says that the broker is away).  One ack or error per request, before any
- * of its data.  Whoever does not take the answers gets no more of them: its requests wait.
+ * of its data.  A client that does not take the answers gets no more of them: its requests wait.
+ *
+ * What clients ask for is done in slices.  A step is some 0.1 µs: a symbol looked at or owed, an eighth
+ * of a pattern taken, an eighth of a message run (and one for every 16 bytes of it).
+ * A client causes at most STREAM_STEPS in a millisecond, but a message is run whole, and paid by
+ * the milliseconds after it; all clients together STREAM_TURN_STEPS in a turn, and one client's
+ * rest.  Patterns held are bounded by MAX_SYMBOLS, what waits unread by CLIENT_OUT_MAX.
  */
 #ifndef GATEWAY_STREAM_H
 #define GATEWAY_STREAM_H
@@ -12,6 +18,8 @@
 #include "gateway/client.h"
 
 #define STREAM_WAIT_MS 2000
+#define STREAM_STEPS 512
+#define STREAM_TURN_STEPS 4096
 
 /* Say welcome and subscribe as the URL or the automatic setting says. */
 void stream_welcome(struct client *c, const char *query);

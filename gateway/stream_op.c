@@ -168,7 +168,7 @@ static void op_subscribe(struct client *c, const struct json_value *root,
         stream_set_since(r, wishes.epoch, wishes.seq);
     for (v = symbols + 1; v < symbols + symbols->skip; v += v->skip)
         stream_request_add(r, v->text);
-    stream_submit(c->g, r);
+    stream_submit(r);
 }
 
 static void say_patterns(struct client *c, const char *op, const struct buf *id)
@@ -194,26 +194,17 @@ static void op_unsubscribe(struct client *c, const struct json_value *root,
                            struct buf *id)
 {
     const struct json_value *symbols = json_member(root, "symbols"), *v;
-    struct message_texts left = {0}, rejected = {0};
-    struct message m;
+    struct request *r;
 
     if (!has_texts(c, root, symbols, id))
         return;
-    for (v = symbols + 1; v < symbols + symbols->skip; v += v->skip) {
-        if (hub_leave(c->g->hub, &c->sub, v->text))
-            message_texts_add(&left, c->sub.encoding, v->text);
-        else
-            stream_reject(&rejected, c->sub.encoding, v->text);
-    }
-    message_begin(&m, c->sub.encoding, "ack");
-    message_text(&m, "op", SPAN("unsubscribe"));
-    stream_put_id(&m, id);
-    message_u(&m, "seq", stream_complete_seq(c));
-    message_put_texts(&m, "symbols", &left);
-    message_put_texts(&m, "rejected", &rejected);
-    stream_finish(c, &m);
-    buf_free(&left.items);
-    buf_free(&rejected.items);
+    r = stream_request_new(c);
+    r->is_leaving = true;
+    r->id = *id;
+    *id = (struct buf){0};
+    for (v = symbols + 1; v < symbols + symbols->skip; v += v->skip)
+        stream_request_add(r, v->text);
+    stream_submit(r);
 }
 
 static void op_list(struct client *c, const struct json_value *root, struct buf *id)

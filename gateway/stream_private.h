@@ -6,24 +6,40 @@
 #include "gateway/stream.h"
 
 /*
- * A subscription on its way: it holds its topics until the client has joined them.  What the
- * client says meanwhile waits behind it, as a message still to be run: requests are
- * answered in the order they came.
+ * A subscription on its way, or the end of one: it holds its topics until the client has joined
+ * them.  What the client says meanwhile waits behind it, as a message still to be run: requests are
+ * answered in the order they came.  Each client has a list of its own.
  */
+enum request_phase {
+    REQUEST_WAITS, /* for its topics to be live; in mode all it may be told what it missed */
+    REQUEST_FINDS, /* the symbols that it will be owed */
+    REQUEST_OWES,  /* acknowledged */
+    REQUEST_DONE,
+};
+
 struct request {
     struct request *next;
     struct client *client;
-    struct buf message; /* to be run; empty: a subscription */
+    uint64_t number;
+    struct buf message; /* to be run; empty: a subscription, or the end of one */
     bool is_text;
-    size_t cost;   /* of one to be run, in its client's waiting_bytes */
-    struct buf id; /* encoded for the client; empty: none */
+    size_t cost;         /* of one to be run, in its client's waiting_bytes */
+    struct buf id;       /* encoded for the client; empty: none */
+    struct buf patterns; /* to be taken, from `patterns_at` on: [length, text] … */
+    size_t patterns_at;
+    bool is_leaving; /* an unsubscribe */
+    enum request_phase phase;
     struct hub_topic **topics;
     size_t topic_count;
-    struct message_texts rejected;
+    size_t live;      /* of them so many were live, */
+    uint64_t live_in; /* before topics started anew again */
+    struct message_texts rejected, left;
     int64_t answer_by; /* monotonic, ms */
     bool is_auto;
     bool is_anew; /* after a reset: there is no ack */
     bool is_cut;  /* its client had no room for all there was */
+    bool is_recovered, is_away;
+    uint64_t complete_seq, join_epoch; /* when it began to join */
     size_t snapshot_limit;
     /* of one with `since` */
     bool has_since;
@@ -32,22 +48,26 @@ struct request {
     bool is_acked;
     uint64_t cursor;   /* it has been given everything up to here */
     uint64_t wait_for; /* the hub must have come so far before it may join */
-    uint64_t
-        states_upto; /* it has been given the states of symbols up to this position */
+    bool is_told_states, is_telling_states;
+    struct hub_walk
+        states; /* those it has still to be told, while it is telling them */
     struct resume_group *group;
 };
 
 #define STREAM_ID_MAX 64
 
-/* stream.c: a request waits for its topics, or for its turn. */
+/* stream.c: the requests of each client. */
 struct request *stream_request_new(struct client *c);
-/* Add a pattern; one that is none, or one too many, is rejected by name. */
-void stream_request_add(struct request *r, struct span pattern);
-void stream_submit(struct gateway *g, struct request *r);
+void stream_submit(struct request *r); /* it is the first of its client now */
 void stream_request_end(struct gateway *g, struct request *r); /* frees it */
+
+/* stream_subscribe.c: add a pattern to be taken, whatever it holds. */
+void stream_request_add(struct request *r, struct span pattern);
 /* Named in the answer, if need be cut short. */
 void stream_reject(struct message_texts *t, enum encoding encoding,
                    struct span pattern);
+/* Go on with one that is not a message to be run.  true: it is answered, and everything is owed. */
+bool stream_advance(struct gateway *g, struct request *r, size_t *steps);
 
 /* What a subscription, by message or by URL, says of itself: read whole before it is applied. */
 struct stream_wishes {
@@ -76,7 +96,7 @@ void stream_set_since(struct request *r, uint64_t epoch, uint64_t seq);
  * will have to do.
  */
 enum resume_verdict { RESUME_WAITS, RESUME_READY, RESUME_NOT_KEPT };
-enum resume_verdict stream_resume(struct gateway *g, struct request *r);
+enum resume_verdict stream_resume(struct gateway *g, struct request *r, size_t *steps);
 /* There is room again for what it could not be given in this turn. */
 bool stream_resume_has_room(const struct request *r);
 /* After all requests had their turn: ask the broker for the pages they want. */

@@ -44,8 +44,9 @@ static void put_key(const struct request *r, struct buf *key)
         buf_adds(key, "*");
         return;
     }
-    if (r->topic_count)
-        qsort(r->topics, r->topic_count, sizeof *r->topics, by_pattern);
+    if (!r->topic_count)
+        return;
+    qsort(r->topics, r->topic_count, sizeof *r->topics, by_pattern);
     for (size_t i = 0; i < r->topic_count; i++) {
         if (i)
             buf_addc(key, ',');
@@ -147,7 +148,8 @@ static void ask(struct resume_group *group)
     pack_kv_u(&pk, "after", group->wanted_after);
     group->after = group->wanted_after;
     group->is_asked = true;
-    upstream_ask(group->g->upstream, "replay", 2, buf_span(&body), group, on_page);
+    pack_kv_u(&pk, "limit", UPSTREAM_PAGE);
+    upstream_ask(group->g->upstream, "replay", 3, buf_span(&body), group, on_page);
     buf_free(&body);
 }
 
@@ -179,6 +181,7 @@ void stream_fini(struct gateway *g)
 
 void stream_resume_end(struct request *r)
 {
+    hub_walk_end(&r->states);
     if (r->group && --r->group->members == 0 && !r->group->is_asked)
         group_free(r->group);
     r->group = NULL;
@@ -214,8 +217,9 @@ static void queue(struct gateway *g, struct client *c, struct frame *f)
     hub_set_due(g->hub, &c->sub);
 }
 
-/* Give it everything in (cursor, upto] of its symbols.  false: its queue is full. */
-static bool serve(struct gateway *g, struct request *r, struct window *w, uint64_t upto)
+/* Give it everything in (cursor, upto] of its symbols.  false: its queue is full, or the slice over. */
+static bool serve(struct gateway *g, struct request *r, struct window *w, uint64_t upto,
+                  size_t *steps)
 {
     struct client *c = r->client;
 
@@ -225,6 +229,11 @@ static bool serve(struct gateway *g, struct request *r, struct window *w, uint64
 
         if (record->seq > upto)
             break;
+        if (!*steps) {
+            r->cursor = record->seq - 1;
+            return false;
+        }
+        --*steps;
         if (record->symbol && !hub_is_stamped(g->hub, record->symbol))
             continue;
         if (!has_room(c)) {
@@ -275,23 +284,26 @@ static bool is_page_for(const struct resume_group *group, const struct request *
 /*
  * It has every record up to `since_seq`, but what it was told of the broker's absence is none:
  * the present states of its symbols that have no record after it.  One that changes before all
- * are told gets a record after it.  false: its queue is full.
+ * are told gets a record after it.  false: its queue is full, or the slice over.
  */
-static bool tell_states(struct gateway *g, struct request *r)
+static bool tell_states(struct gateway *g, struct request *r, size_t *steps)
 {
     struct client *c = r->client;
-    struct hub_symbol **symbols;
-    size_t count, i;
+    struct hub_symbol *s;
 
-    symbols = hub_matching(g->hub, r->topics, r->topic_count, r->states_upto + 1,
-                           r->since_seq, &count);
-    for (i = 0; i < count && has_room(c); i++) {
-        queue(g, c, hub_symbol_frame(symbols[i], MESSAGE_STATE, c->sub.encoding));
-        r->states_upto = symbols[i]->seq;
+    if (!r->is_telling_states)
+        hub_walk_begin(&r->states, r->topics, r->topic_count);
+    r->is_telling_states = true;
+    while (!r->is_told_states) {
+        r->is_cut = !has_room(c);
+        if (r->is_cut || !hub_walk_next(g->hub, &r->states, steps, &s))
+            return false;
+        if (!s)
+            r->is_told_states = true;
+        else if (s->body.len && s->seq && s->seq <= r->since_seq)
+            queue(g, c, hub_symbol_frame(s, MESSAGE_STATE, c->sub.encoding));
     }
-    free(symbols);
-    r->is_cut = i < count;
-    return !r->is_cut;
+    return true;
 }
 
 bool stream_resume_is_beyond(struct gateway *g, struct request *r)
@@ -304,7 +316,7 @@ bool stream_resume_is_beyond(struct gateway *g, struct request *r)
     return false;
 }
 
-enum resume_verdict stream_resume(struct gateway *g, struct request *r)
+enum resume_verdict stream_resume(struct gateway *g, struct request *r, size_t *steps)
 {
     if (hub_is_frozen(g->hub))
         return RESUME_WAITS;
@@ -319,7 +331,7 @@ enum resume_verdict stream_resume(struct gateway *g, struct request *r)
         acknowledge(g, r);
         if (r->cursor + 1 < r->group->first)
             tell_pruned(g, r, r->group->first - 1);
-        serve(g, r, r->group->page, r->group->upto);
+        serve(g, r, r->group->page, r->group->upto, steps);
     }
     if (!has_room(r->client))
         return RESUME_WAITS;
@@ -333,7 +345,8 @@ enum resume_verdict stream_resume(struct gateway *g, struct request *r)
     }
     acknowledge(g, r);
     if (hub_applied(g->hub) < r->wait_for ||
-        !serve(g, r, hub_window(g->hub), hub_applied(g->hub)) || !tell_states(g, r))
+        !serve(g, r, hub_window(g->hub), hub_applied(g->hub), steps) ||
+        !tell_states(g, r, steps))
         return RESUME_WAITS;
     return RESUME_READY;
 }

@@ -103,8 +103,8 @@ void stream_welcome(struct client *c, const char *query)
     if (wishes.has_since)
         stream_set_since(r, wishes.epoch, wishes.seq);
     add_symbols(r, query);
-    if (r->topic_count || r->rejected.count)
-        stream_submit(c->g, r);
+    if (r->patterns.len)
+        stream_submit(r);
     else
         stream_request_end(c->g, r);
 }

@@ -17,9 +17,10 @@
 #include "shared/pack.h"
 
 #define BURST 256
-#define HELLO_MS 500 /* between attempts */
-#define ASKED_MAX 64 /* snapshots of topics under way */
-#define MARK_MS 1000 /* before a mark is tried again */
+#define ANSWER_BYTES 65536 /* of answers in one turn, and one more */
+#define HELLO_MS 500       /* between attempts */
+#define ASKED_MAX 64       /* snapshots of topics under way */
+#define MARK_MS 1000       /* before a mark is tried again */
 #define ALIVE_MS 1000
 #define REPORT_MS 50
 #define NO_BROKER_MS 3000        /* before it is said that there is none, */
@@ -99,9 +100,10 @@ void upstream_ask_snapshot(struct upstream *u, enum question_kind kind,
 
     snprintf(q->pattern, sizeof q->pattern, "%s", pattern);
     q->generation = generation;
-    begin(&b, &pk, "snapshot", q->id, 2);
+    begin(&b, &pk, "snapshot", q->id, 3);
     pack_kv_text(&pk, "pattern", span_of(pattern));
     pack_kv_u(&pk, "from", from);
+    pack_kv_u(&pk, "limit", UPSTREAM_PAGE);
     send_control(u, &b);
     buf_free(&b);
 }
@@ -598,11 +600,13 @@ void upstream_drain(struct upstream *u)
 {
     struct bus_message m;
     enum err e = OK;
+    size_t bytes = 0; /* a page of values is worth hundreds of records */
 
-    for (int i = 0; i < BURST && e != ERR_AGAIN; i++) {
+    for (int i = 0; i < BURST && e != ERR_AGAIN && bytes < ANSWER_BYTES; i++) {
         e = inlet_recv(&u->control, &m);
         if (e)
             continue;
+        bytes += bus_frame(&m, m.count - 1).len;
         u->control_at = u->g->awake;
         upstream_on_answer(u, bus_frame(&m, m.count - 1));
         bus_message_close(&m);

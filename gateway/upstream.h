@@ -16,6 +16,8 @@
 #include "gateway/gateway.h"
 
 #define UPSTREAM_SILENCE_MS 3000
+#define UPSTREAM_PAGE \
+    500 /* entries of an answer: what is done with them is done in one turn */
 #define UPSTREAM_ANSWER_MS 1500 /* then a question counts as unanswered */
 
 /* NULL: what is wrong has been logged. */

@@ -417,9 +417,10 @@ static void measure_gateway(size_t clients, const char *query)
     open_gateway();
     for (size_t i = 0; i < clients; i++)
         add_client(query);
+    stream_settle(&gateway); /* takes the patterns, */
     for (struct hub_topic *t = hub_topic_first(gateway.hub); t; t = t->next)
         hub_topic_synced(gateway.hub, t, 0);
-    stream_settle(&gateway);
+    stream_settle(&gateway); /* joins */
     flush_due();
     read_peers();
     before = messages_out(); /* welcome and ack */

@@ -178,7 +178,7 @@ static void what_is_sent_says_all_that_changed(void **state)
     }
 }
 
-static bool is_even(void *ctx, const struct hub_symbol *s)
+static bool is_even(void *ctx, struct hub_symbol *s)
 {
     assert_ptr_equal(ctx, symbols);
     return s->index % 2 == 0;
@@ -192,7 +192,13 @@ static void what_is_not_kept_is_no_longer_owed(void **state)
     backlog_took(&b, 1);
     this_round++;
     mark(4, MESSAGE_STATE, 0);
-    backlog_retain(&b, is_even, symbols);
+    backlog_suspect(&b);
+    assert_int_equal(backlog_sendable(&b), 0); /* nothing is before it was looked at */
+    backlog_verify(&b, is_even, symbols, 2);
+    assert_string_equal(peek(0), "quote 2");
+    assert_int_equal(backlog_sendable(&b), 1);
+    backlog_verify(&b, is_even, symbols, UINT32_MAX);
+    assert_false(b.is_dirty);
     assert_string_equal(peek(0), "quote 2");
     assert_string_equal(peek(1), "snapshot 4"); /* what it had become stays */
     assert_string_equal(peek(2), "quote 6");
@@ -202,8 +208,12 @@ static void what_is_not_kept_is_no_longer_owed(void **state)
     mark(3, MESSAGE_QUOTE, 1); /* no longer, so it is owed anew */
     assert_string_equal(peek(2), "quote 6");
     assert_string_equal(peek(3), "quote 3");
-    backlog_took(&b, 4);
-    backlog_retain(&b, is_even, symbols);
+    backlog_suspect(&b);
+    backlog_verify(&b, is_even, symbols, 3);
+    assert_int_equal(backlog_sendable(&b), 3);
+    backlog_took(&b, 3);
+    backlog_verify(&b, is_even, symbols, 3);
+    assert_false(b.is_dirty);
     assert_true(backlog_is_empty(&b));
 }
 
@@ -318,7 +328,7 @@ static bool model_has(unsigned symbol)
     return false;
 }
 
-static bool is_kept_by_ctx(void *ctx, const struct hub_symbol *s)
+static bool is_kept_by_ctx(void *ctx, struct hub_symbol *s)
 {
     return s->index % *(unsigned *)ctx != 0;
 }
@@ -370,7 +380,13 @@ static void random_marking_and_taking_goes_as_in_the_model(void **state)
         if (!dice(50)) {
             size_t kept = 0;
 
-            backlog_retain(&b, is_kept_by_ctx, &divisor);
+            backlog_suspect(&b);
+            if (dice(2)) { /* a part of them first */
+                backlog_verify(&b, is_kept_by_ctx, &divisor, dice(20));
+                assert_true(!b.is_dirty || backlog_sendable(&b) <= b.due_count);
+            }
+            backlog_verify(&b, is_kept_by_ctx, &divisor, UINT32_MAX);
+            assert_false(b.is_dirty);
             for (size_t i = 0; i < model_count; i++)
                 if (model[i] % divisor)
                     model[kept++] = model[i];

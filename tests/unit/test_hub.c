@@ -28,6 +28,7 @@ static const char *take_all(struct hub_subscriber *s)
     struct frame *f;
 
     buf_clear(&out);
+    hub_verify_backlog(hub, s, UINT32_MAX);
     while ((f = backlog_peek(&s->backlog, s->encoding, count))) {
         buf_adds(&out, count ? " | " : "");
         buf_adds(&out, text_of(f));
