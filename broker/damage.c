@@ -16,12 +16,13 @@ static bool is_one(const struct damage_range *r, uint64_t page, uint64_t first,
 }
 
 /* Part of a range that is known. */
-static bool is_known(struct damage *d, uint64_t page, uint64_t first, uint64_t last)
+static bool is_known(struct damage *d, const char *file, uint64_t page, uint64_t first,
+                     uint64_t last)
 {
     for (size_t i = 0; i < d->count; i++) {
         struct damage_range *r = &d->ranges[i];
 
-        if (!is_one(r, page, first, last))
+        if (strcmp(r->file, file) != 0 || !is_one(r, page, first, last))
             continue;
         if (!r->first || (first && first < r->first))
             r->first = first;
@@ -34,7 +35,7 @@ static bool is_known(struct damage *d, uint64_t page, uint64_t first, uint64_t l
     return false;
 }
 
-static void say(struct damage *d, const char *file)
+static void say(struct damage *d)
 {
     const struct damage_range *r = &d->ranges[0];
     char page[64] = "a part", more[80] = "", what[100];
@@ -50,25 +51,26 @@ static void say(struct damage *d, const char *file)
              "%.400s: %s is damaged: %s%s; clients that ask for them are told 'lost' "
              "(damaged) and get all others. To have them again, stop the broker and "
              "restore a backup; look at the disk",
-             file, page, r->first ? what : "the positions in it cannot be read", more);
+             r->file, page, r->first ? what : "the positions in it cannot be read",
+             more);
 }
 
 void damage_note(struct damage *d, const char *file, uint64_t page, uint64_t first,
                  uint64_t last)
 {
-    struct damage one = {.count = 1, .ranges = {{first, last, page}}};
-    bool is_new = !is_known(d, page, first, last);
+    struct damage one = {.count = 1, .ranges = {{first, last, page, file}}};
+    bool is_new = !is_known(d, file, page, first, last);
 
     if (is_new && d->count < DAMAGE_RANGES)
         d->ranges[d->count++] = one.ranges[0];
     else if (is_new)
         d->has_more = true;
     if (is_new && !d->has_more) {
-        say(&one, file);
+        say(&one);
         log_error("%s", one.text);
     }
     if (d->count)
-        say(d, file);
+        say(d);
 }
 
 /* The first gap of a page is on the page of the file that is named. */

@@ -23,6 +23,7 @@ struct damage {
     struct damage_range {
         uint64_t first, last; /* positions; 0, 0: not known yet */
         uint64_t page;        /* of the file, 0: not known */
+        const char *file;     /* the caller's, good as long as this */
     } ranges[DAMAGE_RANGES];
     size_t count;
     bool has_more;

@@ -13,7 +13,8 @@
 #include "shared/pack.h"
 
 #define NOT_STORED_YET "not_stored_yet"
-#define BEGINNINGS 3 /* of one page that the ring pushes on; then it is read in one go */
+#define BEGINNINGS \
+    3 /* of one page that the ring pushes on; then it is read in one go */
 
 struct history {
     struct desk_reading reading; /* its query is the request's */
@@ -103,6 +104,15 @@ static void answer(struct question *q, struct history *h)
     struct desk_reading *r = &h->reading;
     struct store_query older = r->query;
 
+    /* The store has what is damaged here, or knows that it is lost. */
+    if (r->damaged && d->keeper && r->damaged <= journal_stored(d->journal)) {
+        if (older.newest_first) {
+            older.before = r->high + 1;
+            older.until = h->head;
+        }
+        desk_ask_store(q, true, &older);
+        return;
+    }
     r->page.first = desk_first(d);
     if (older.newest_first && !r->page.next && has_older(d, r)) {
         older.before = r->high < r->low ? r->high + 1 : r->low + 1;

@@ -17,7 +17,6 @@
 #include "broker/desk_reading.h"
 #include "shared/patterns.h"
 
-
 /* One question while it is being answered. */
 struct question {
     struct desk *d;
@@ -84,6 +83,8 @@ uint64_t desk_first(const struct desk *d);
 void desk_answer_page(struct question *q, uint32_t more_members, uint64_t head,
                       const struct store_page *page);
 /* [topic, record], the way the store's pages have them. */
+/* A gap of one position more, STORE_GAP_DAMAGED.  false: there is no room for it. */
+bool desk_page_damage(struct store_page *page, uint64_t seq);
 void desk_page_add(struct store_page *page, const struct journal_entry *e);
 /* Have the store answer later; says so if it cannot. */
 void desk_ask_store(struct question *q, bool is_history,

@@ -6,11 +6,15 @@
 #include "broker/desk_private.h"
 #include "shared/mem.h"
 
-/* The record of our symbol at this position; false: it is of another. */
-static bool read_own(const struct desk_reading *r, uint64_t seq,
-                     struct journal_entry *e, struct wire_record *record)
+/* The record of our symbol at this position; false: it is of another, or cannot be read. */
+static bool read_own(struct desk_reading *r, uint64_t seq, struct journal_entry *e,
+                     struct wire_record *record)
 {
-    return !journal_read(r->journal, seq, e) && e->topic.len == r->topic_len &&
+    enum err read = journal_read(r->journal, seq, e);
+
+    if (read == ERR_MALFORMED && desk_page_damage(&r->page, seq))
+        r->damaged = seq;
+    return !read && e->topic.len == r->topic_len &&
            memcmp(e->topic.at, r->topic, r->topic_len) == 0 &&
            !wire_read_header(e->record, record);
 }

@@ -51,6 +51,28 @@ void desk_page_add(struct store_page *page, const struct journal_entry *e)
     page->count++;
 }
 
+bool desk_page_damage(struct store_page *page, uint64_t seq)
+{
+    for (size_t i = 0; i < page->gap_count; i++) {
+        struct store_gap *gap = &page->gaps[i];
+        bool is_ours = strcmp(gap->reason, STORE_GAP_DAMAGED) == 0;
+
+        if (gap->first <= seq && seq <= gap->last)
+            return true;
+        if (is_ours && (gap->last + 1 == seq || seq + 1 == gap->first)) {
+            if (seq < gap->first)
+                gap->first = seq;
+            else
+                gap->last = seq;
+            return true;
+        }
+    }
+    if (page->gap_count >= STORE_PAGE_GAPS)
+        return false;
+    page->gaps[page->gap_count++] = (struct store_gap){seq, seq, STORE_GAP_DAMAGED};
+    return true;
+}
+
 void desk_ask_store(struct question *q, bool is_history,
                     const struct store_query *query)
 {
@@ -120,6 +142,15 @@ static bool start(struct question *q, void *state)
     return true;
 }
 
+static void ask_store(struct question *q, const struct replay *r)
+{
+    desk_ask_store(q, false,
+                   &(struct store_query){.patterns = pack_find_text(q->map, "pattern"),
+                                         .after = r->after,
+                                         .until = r->until,
+                                         .limit = r->limit});
+}
+
 /*
  * What the ring has is answered from it, in slices; what is older, by the store, later.  Between
  * them there is nothing, unless the disk did not take it in time: then that is a hole.
@@ -135,12 +166,7 @@ static bool begin_ring(struct question *q, struct replay *r)
     if (r->seq >= first)
         return true;
     if (d->keeper && r->after < journal_stored(d->journal)) {
-        desk_ask_store(q, false,
-                       &(struct store_query){.patterns =
-                                                 pack_find_text(q->map, "pattern"),
-                                             .after = r->after,
-                                             .until = r->until,
-                                             .limit = r->limit});
+        ask_store(q, r);
         return false;
     }
     if (d->keeper)
@@ -150,12 +176,23 @@ static bool begin_ring(struct question *q, struct replay *r)
     return true;
 }
 
+/*
+ * The ring's entry at r->seq is damaged.  The store has it, or knows it as lost, unless it has not come to
+ * it yet.  false: the page ends before it.
+ */
+static bool pass_damage(const struct desk *d, struct replay *r)
+{
+    return !(d->keeper && r->seq <= journal_stored(d->journal)) &&
+           desk_page_damage(&r->page, r->seq);
+}
+
 static bool step(struct question *q, void *state, int64_t *work)
 {
     const struct journal *journal = q->d->journal;
     struct replay *r = state;
     struct store_page *page = &r->page;
     struct journal_entry e;
+    enum err read;
 
     if (!r->seen && !begin_ring(q, r))
         return true;
@@ -167,10 +204,18 @@ static bool step(struct question *q, void *state, int64_t *work)
         if (*work <= 0)
             return false;
         --*work;
-        if (journal_read(journal, r->seq, &e) || !topic_matches(e.topic, &r->patterns))
+        read = journal_read(journal, r->seq, &e);
+        if (read == ERR_MALFORMED && !pass_damage(q->d, r))
+            break;
+        if (read || !topic_matches(e.topic, &r->patterns))
             continue;
         desk_page_add(page, &e);
         *work -= DESK_WORK_ENTRY;
+    }
+    if (r->seq == r->after + 1 && r->seq <= r->until &&
+        journal_read(journal, r->seq, &e) == ERR_MALFORMED) {
+        ask_store(q, r);
+        return true;
     }
     page->first = desk_first(q->d);
     page->upto = r->seq - 1;

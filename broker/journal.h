@@ -9,6 +9,9 @@
  * process, not about the machine: nothing is synced but at open, begin, resize and a clean close,
  * so after the power went (is_same_boot false, is_clean false) the ring may be of any age.
  *
+ * Every entry has a checksum, and so has every feed's slot: what the disk, or somebody, changed is found
+ * when it is read, and costs the positions that were changed and no others.
+ *
  * Positions are dense, so a record is found by its position at once.  The bytes a caller
  * gets point into the ring and stay valid until the next append, begin or resize.
  * Owned by the broker's loop; reads no clock.  journal_file.h has the file.
@@ -27,7 +30,8 @@
 #define JOURNAL_ERROR_MAX 256
 #define JOURNAL_FEEDS 1024
 #define JOURNAL_NO_FEED UINT32_MAX
-#define JOURNAL_ENTRY_MAX (32 + WIRE_TOPIC_MAX + WIRE_RECORD_MAX)
+#define JOURNAL_POSITION_MAX ((uint64_t)1 << 62) /* one beyond it can only be damage */
+#define JOURNAL_ENTRY_MAX (40 + WIRE_TOPIC_MAX + WIRE_RECORD_MAX)
 /*
  * The least a ring may have: then the newest record is never pushed out by the one that
  * follows, even if that leaves room at the end and begins again at the start.  So a ring
@@ -52,6 +56,7 @@ struct journal_entry {
 struct journal_feed {
     char name[65], owner[65];
     uint8_t has_left; /* 1: the owner said goodbye; where older versions left padding */
+    uint32_t sum;     /* ours: of all but `received` */
     uint64_t epoch;   /* fencing token of the last grant */
     uint64_t received;
     uint64_t since; /* ours: position from which entries count for `received` */
@@ -67,11 +72,13 @@ struct journal_identity {
     uint64_t epoch; /* of the log */
     uint64_t store_id;
     uint64_t stored; /* everything up to here is in the store */
-    uint64_t next;   /* position */
+    uint64_t next;   /* position; is_damaged: above all that are known, 1: none is */
     bool is_new;     /* made now, or not begun yet; then also clean and of this boot */
     bool is_clean;   /* was closed properly */
     bool is_same_boot; /* was last in use since this machine started */
-    bool is_damaged;   /* neither, and its entries make no sense: taken as empty */
+    bool
+        is_damaged; /* feeds, ends or all entries make no sense: taken as empty, begin a new log */
+    bool is_old; /* of an earlier format: to be read only, until begin or resize */
 };
 
 /*
@@ -98,7 +105,7 @@ const struct journal_identity *journal_identity(const struct journal *j);
 void journal_begin(struct journal *j, uint64_t epoch, uint64_t store_id, uint64_t next);
 
 /*
- * Another ring of that size, empty, with the same identity, feeds and next position.  The file is
+ * Another ring of that size (also the one it has) in the newest format, empty, with the same identity, feeds and next position.  The file is
  * replaced as a whole or not at all.  ERR_INVALID: not everything is stored, or
  * `bytes` is below JOURNAL_BYTES_MIN.  On any error the journal goes on as it was.
  */
@@ -117,12 +124,15 @@ uint64_t journal_first(const struct journal *j); /* oldest kept; head+1 if none 
 size_t journal_bytes(const struct journal *j);   /* in use, of */
 size_t journal_size(const struct journal *j);    /* as many; what open or resize got */
 
-/* ERR_NOT_FOUND: older than journal_first() or beyond the head. */
+/*
+ * ERR_NOT_FOUND: older than journal_first() or beyond the head.  ERR_MALFORMED: this entry is damaged;
+ * those beside it may be well.
+ */
 MUST_CHECK enum err journal_read(const struct journal *j, uint64_t seq,
                                  struct journal_entry *out);
 
 uint64_t journal_stored(const struct journal *j);
-/* Only upwards, and to the head at most. */
+/* Only upwards, and to the head at most: what is beyond it counts as the head. */
 void journal_set_stored(struct journal *j, uint64_t seq);
 
 /* The slot, index < JOURNAL_FEEDS.  The pointer is good until resize or close. */

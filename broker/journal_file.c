@@ -224,6 +224,7 @@ static void lay_out(struct journal_file *f, const struct journal_layout *old,
     m->pid = (uint64_t)getpid();
     m->begin_next = next;
     m->tail = m->head = 0;
+    m->last = next - 1;
 }
 
 /*

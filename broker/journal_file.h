@@ -19,7 +19,8 @@
 
 #define JOURNAL_FILE_MAGIC 0x6c616e72756f6a70u /* "pjournal", the byte order with it */
 #define JOURNAL_FILE_BOOT_MAX 40
-#define JOURNAL_FILE_VERSION 1 /* of everything below, and of the entries */
+#define JOURNAL_FILE_VERSION \
+    2 /* of everything below, and of the entries; 1 can be read */
 
 _Static_assert(offsetof(struct journal_feed, epoch) == 136 &&
                    sizeof(struct journal_feed) == 160,
@@ -43,6 +44,8 @@ struct journal_layout {
      */
     _Alignas(64) _Atomic uint64_t tail;
     _Atomic uint64_t head;
+    uint64_t
+        last; /* position given last, or one that was about to be; not in format 1 */
     /* A slot being written: index+1, then done again at open. */
     _Alignas(64) _Atomic uint64_t changing;
     struct journal_feed change;

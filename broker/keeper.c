@@ -44,20 +44,44 @@ struct keeper {
     uint64_t keep_count, keep_age_us;
     char reason[STORE_ERROR_MAX]; /* "" while it is durable */
     struct damage damage;
-    char *path; /* of the store */
+    char *path, *ring_path; /* of the store, and beside it */
 };
 
 /* --- copying ------------------------------------------------------------------------- */
 
-static void note_gap(struct keeper *k, uint64_t first, uint64_t last, uint64_t wall_us)
+static void note_gap(struct keeper *k, uint64_t last, const char *reason,
+                     uint64_t wall_us)
 {
-    store_batch_gap(k->filling, first, last, "not_stored", wall_us);
-    k->gaps += last - first + 1;
+    store_batch_gap(k->filling, k->copied + 1, last, reason, wall_us);
+    k->gaps += last - k->copied;
     k->copied = last;
-    log_error(
-        "Positions %llu to %llu could not be stored: the disk did not take them in "
-        "time, and JOURNAL_BYTES is full",
-        (unsigned long long)first, (unsigned long long)last);
+}
+
+/* What the ring has pushed out, or cannot read any more.  false: the next batch begins with it. */
+static bool copy_hole(struct keeper *k, uint64_t wall_us)
+{
+    struct journal *j = k->journal;
+    uint64_t first = k->copied + 1, last = first - 1;
+    struct journal_entry e;
+
+    while (last < journal_head(j) && journal_read(j, last + 1, &e) == ERR_MALFORMED)
+        last++;
+    if (journal_first(j) <= first && last < first)
+        return true;
+    if (store_batch_first(k->filling))
+        return false;
+    if (journal_first(j) > first) {
+        last = journal_first(j) - 1;
+        note_gap(k, last, "not_stored", wall_us);
+        log_error(
+            "Positions %llu to %llu could not be stored: the disk did not take them in "
+            "time, and JOURNAL_BYTES is full",
+            (unsigned long long)first, (unsigned long long)last);
+    } else {
+        note_gap(k, last, STORE_GAP_DAMAGED, wall_us);
+        damage_note(&k->damage, k->ring_path, 0, first, last);
+    }
+    return true;
 }
 
 /* By the clock as it is set now. */
@@ -67,7 +91,8 @@ static uint64_t accepted_us(const struct keeper *k, const struct journal_entry *
 
     if (wire_read_header(e->record, &r))
         return 0;
-    return e->seq <= k->jump_head ? r.accepted_us + (uint64_t)k->jump_us : r.accepted_us;
+    return e->seq <= k->jump_head ? r.accepted_us + (uint64_t)k->jump_us
+                                  : r.accepted_us;
 }
 
 /* Copy what is new, a bounded bit of it.  Returns whether there is more. */
@@ -81,11 +106,8 @@ static bool copy_some(struct keeper *k, int64_t now, uint64_t wall_us)
         enough = STORE_BATCH_BYTES;
     if (store_batch_is_empty(k->filling))
         k->filling_at = now;
-    if (journal_first(j) > k->copied + 1) {
-        if (store_batch_first(k->filling))
-            return false; /* a gap begins the next batch */
-        note_gap(k, k->copied + 1, journal_first(j) - 1, wall_us);
-    }
+    if (!copy_hole(k, wall_us))
+        return false;
     while (k->copied < journal_head(j) && store_batch_bytes(k->filling) < enough) {
         if (journal_read(j, k->copied + 1, &e))
             break;
@@ -176,12 +198,17 @@ static const char *why_new_epoch(const struct store_state *s,
         return "restored";
     if (ring->is_new)
         return "journal_deleted";
+    if (ring->is_damaged)
+        return ring->is_clean || ring->is_same_boot ? "journal_damaged"
+                                                    : "machine_stopped";
     if (ring->store_id != s->store_id || ring->epoch != s->epoch)
         return "journal_of_another_store";
     if (ring->stored > s->head)
         return "restored";
-    if (ring->is_damaged || (!ring->is_clean && !ring->is_same_boot))
+    if (!ring->is_clean && !ring->is_same_boot)
         return "machine_stopped";
+    if (ring->next <= s->head)
+        return "journal_behind";
     return NULL;
 }
 
@@ -244,7 +271,8 @@ static enum err recover(struct keeper *k, const struct broker_config *config,
             log_info("%llu records that a broker before left in the ring are stored",
                      (unsigned long long)stored);
     }
-    if (!e && journal_size(k->journal) != (size_t)config->journal_bytes)
+    if (!e && (journal_identity(k->journal)->is_old ||
+               journal_size(k->journal) != (size_t)config->journal_bytes))
         e = journal_resize(k->journal, (size_t)config->journal_bytes, error);
     if (!e)
         e = store_state(archive_store(k->archive), &state, error);
@@ -262,6 +290,7 @@ static void keeper_free(struct keeper *k, bool is_stored)
     store_batch_free(k->filling);
     store_batch_free(k->spare);
     free(k->path);
+    free(k->ring_path);
     free(k);
 }
 
@@ -274,6 +303,7 @@ enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
     enum err e;
 
     k->path = file;
+    k->ring_path = ring;
     k->filling = store_batch_new();
     k->keep_count = (uint64_t)config->retention_count;
     k->keep_age_us = (uint64_t)config->retention_age * 1000;
@@ -284,7 +314,6 @@ enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
         e = journal_open(ring, (size_t)config->journal_bytes, &k->journal, error);
     if (!e)
         e = recover(k, config, wall_us, error);
-    free(ring);
     if (!e) {
         *out = k;
         return OK;

@@ -194,7 +194,7 @@ static void a_record_is_found_by_its_position_only(void **state)
     journal_append(j, JOURNAL_FEEDS - 1, 99, SPAN("C "), SPAN("third"));
     assert_int_equal(journal_head(j), 3);
     assert_int_equal(journal_first(j), 1);
-    assert_int_equal(journal_bytes(j), 3 * 32);
+    assert_int_equal(journal_bytes(j), 3 * 40);
     check_read(j, 1, "A ", "first");
     check_read(j, 2, "B ", "");
     check_read(j, 3, "C ", "third");
@@ -214,7 +214,7 @@ static void a_full_journal_loses_its_oldest(void **state)
 {
     struct journal *j = begun_with(NULL, 32000);
     struct journal_entry e;
-    struct span record = {filler, 8000 - 24 - 2};
+    struct span record = {filler, 8000 - 32 - 2};
 
     (void)state;
     for (int i = 0; i < 4; i++) /* fills it exactly */
@@ -256,7 +256,7 @@ struct model {
 static void model_append(struct model *m, size_t topic_len, size_t record_len,
                          char fill, uint32_t feed, uint64_t line)
 {
-    size_t len = (24 + topic_len + record_len + 7) / 8;
+    size_t len = (32 + topic_len + record_len + 7) / 8;
 
     if (m->at + len > m->size) {
         memset(m->owner + m->at, 0, (m->size - m->at) * sizeof *m->owner);
@@ -563,31 +563,158 @@ static void after_a_restart_of_the_machine_only_a_clean_one_is_trusted(void **st
     journal_close(j, false);
 }
 
-static void after_the_power_went_a_damaged_ring_is_an_empty_one(void **state)
+/* Whether it is trusted or not: a new log has to begin. */
+static void a_ring_that_makes_no_sense_is_an_empty_one(void **state)
 {
+    static const struct {
+        size_t at;
+        uint64_t value;
+    } wrong[] = {
+        {AT(head), UINT64_MAX},
+        {AT(head), UINT64_MAX - 7},
+        {AT(head), 31},
+        {AT(head), 1 << 20},
+        {AT(tail), 112},
+        {AT(tail), 128},
+        {AT(begin_next), 2},
+        {AT(begin_next), 0},
+        {AT(begin_next), UINT64_MAX},
+        {AT(stored), 4},
+        {AT(changing), JOURNAL_FEEDS + 1},
+        {AT(feeds) + 64, 1},
+        {AT(feeds) + 160 * 1000, 1},
+        {AT(feeds) + 136, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct journal *j = begun();
+
+        for (int n = 0; n < 3; n++)
+            append(j, "A ", "12345");
+        journal_close(j, i % 2);
+        poke_number(wrong[i].at, wrong[i].value);
+        if (i % 3 == 0)
+            restart_machine();
+        j = opened();
+        assert_true(journal_identity(j)->is_damaged);
+        assert_int_equal(journal_identity(j)->epoch, EPOCH);
+        /* What was given is still to be seen. */
+        assert_int_equal(journal_identity(j)->next, 4);
+        assert_int_equal(journal_bytes(j), 0);
+        journal_begin(j, EPOCH + 1, STORE, 1000);
+        append(j, "A ", "3");
+        journal_close(j, false);
+        j = opened();
+        assert_false(journal_identity(j)->is_damaged);
+        check_read(j, 1000, "A ", "3");
+        journal_close(j, false);
+        unlink(path);
+    }
+}
+
+static void a_damaged_entry_costs_its_position_and_no_other(void **state)
+{
+    static const size_t places[] = {0, 8, 16, 20, 22, 24, 32, 34, 38};
+    struct journal_entry e;
+
+    (void)state;
+    for (uint64_t bad = 1; bad <= 5; bad++)
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+            for (int is_open = 0; is_open < 2; is_open++) {
+                struct journal *j = begun();
+
+                for (int n = 0; n < 5; n++)
+                    append(j, "A ", "12345");
+                if (!is_open)
+                    journal_close(j, false);
+                poke(AT(ring) + (bad - 1) * 40 + places[i], "\x5A", 1);
+                if (!is_open)
+                    j = opened();
+                assert_false(journal_identity(j)->is_damaged);
+                assert_int_equal(journal_first(j), 1);
+                assert_int_equal(journal_head(j), 5);
+                for (uint64_t seq = 1; seq <= 5; seq++)
+                    if (seq == bad)
+                        assert_int_equal(journal_read(j, seq, &e), ERR_MALFORMED);
+                    else
+                        check_read(j, seq, "A ", "12345");
+                append(j, "B ", "goes on");
+                check_read(j, 6, "B ", "goes on");
+                journal_close(j, false);
+                unlink(path);
+            }
+}
+
+/* A page of zeros looks like the rest of a round. */
+static void a_page_of_zeros_costs_what_was_in_it(void **state)
+{
+    static const char zeros[4096];
+    struct journal_entry e;
+    struct journal *j;
+    uint64_t head;
+
+    (void)state;
+    for (int round = 0; round < 2; round++)
+        for (size_t at = 0; at + sizeof zeros < JOURNAL_BYTES_MIN; at += sizeof zeros) {
+            unsigned lost = 0;
+
+            j = begun();
+            for (int n = 0; n < (round ? 700 : 300); n++)
+                append(j, "A ", "123456789 123456789 1234567");
+            head = journal_head(j);
+            journal_set_stored(j, head - 5);
+            journal_close(j, false);
+            poke(AT(ring) + at, zeros, sizeof zeros);
+            j = opened();
+            if (!journal_identity(j)->is_damaged) {
+                assert_int_equal(journal_head(j), head);
+                for (uint64_t seq = journal_first(j); seq <= head; seq++)
+                    lost += journal_read(j, seq, &e) != OK;
+                assert_true(lost <= sizeof zeros / 64 + 2);
+                for (int n = 0; n < 1000; n++)
+                    append(j, "B ", "goes on");
+                check_read(j, head + 1000, "B ", "goes on");
+            }
+            journal_close(j, false);
+            unlink(path);
+        }
+}
+
+/* As version 1 wrote it: no checksum. */
+static void a_ring_of_the_earlier_format_is_read_and_then_replaced(void **state)
+{
+    static const char entry[] =
+        "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xFF\xFF\xFF\xFF\2\0\5\0"
+        "A 12345";
+    struct journal_feed sim = {.name = "sim", .owner = "one", .epoch = 5};
     struct journal *j = begun();
 
     (void)state;
-    append(j, "A ", "1");
-    append(j, "A ", "2");
-    journal_set_stored(j, 1);
-    journal_close(j, false);
-    poke_number(AT(ring) + 32, 77);
-    check_refused(ERR_MALFORMED, "is damaged");
-    restart_machine();
+    journal_set_feed(j, 0, &sim);
+    journal_close(j, true);
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        poke(AT(ring) + (seq - 1) * 32, entry, 32);
+        poke_number(AT(ring) + (seq - 1) * 32, seq);
+    }
+    poke_number(AT(head), 96);
+    poke_number(AT(version), 1);
+    poke(AT(feeds) + offsetof(struct journal_feed, sum), "\1\2\3\4", 4);
     j = opened();
-    assert_true(journal_identity(j)->is_damaged && !journal_identity(j)->is_clean);
-    assert_int_equal(journal_identity(j)->epoch, EPOCH);
-    assert_int_equal(journal_first(j), 2);
-    assert_int_equal(journal_head(j), 1);
-    assert_int_equal(journal_bytes(j), 0);
-    journal_begin(j, EPOCH + 1, STORE, 1000);
-    append(j, "A ", "3");
+    assert_true(journal_identity(j)->is_old && !journal_identity(j)->is_damaged);
+    assert_int_equal(journal_identity(j)->next, 4);
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        check_read(j, seq, "A ", "12345");
+    journal_set_stored(j, 3);
+    assert_int_equal(journal_resize(j, journal_size(j), error), OK);
+    assert_false(journal_identity(j)->is_old);
+    append(j, "B ", "4");
     journal_close(j, false);
     j = opened();
-    assert_false(journal_identity(j)->is_damaged);
-    check_read(j, 1000, "A ", "3");
-    journal_close(j, false);
+    assert_false(journal_identity(j)->is_old || journal_identity(j)->is_damaged);
+    check_read(j, 4, "B ", "4");
+    assert_string_equal(journal_feed(j, 0)->name, "sim");
+    journal_close(j, true);
 }
 
 static void a_second_broker_is_refused(void **state)
@@ -645,27 +772,9 @@ static void what_is_not_a_whole_journal_is_refused_and_left_alone(void **state)
     } wrong[] = {
         {AT(magic), 1, ERR_MALFORMED, "is not a journal"},
         {AT(version), 0, ERR_MALFORMED, "is not a journal"},
-        {AT(version), 2, ERR_VERSION, "newer"},
+        {AT(version), 3, ERR_VERSION, "newer"},
         {AT(ring_size), 1 << 20, ERR_MALFORMED, "bytes"},
         {AT(ring_size), UINT64_MAX, ERR_MALFORMED, "bytes"},
-        {AT(head), UINT64_MAX, ERR_MALFORMED, "is damaged"},
-        {AT(head), UINT64_MAX - 7, ERR_MALFORMED, "is damaged"},
-        {AT(head), 31, ERR_MALFORMED, "is damaged"},
-        {AT(head), 40, ERR_MALFORMED, "is damaged"},
-        {AT(head), 128, ERR_MALFORMED, "is damaged"},
-        {AT(head), 1 << 20, ERR_MALFORMED, "is damaged"},
-        {AT(tail), 8, ERR_MALFORMED, "is damaged"},
-        {AT(tail), 96, ERR_MALFORMED, "is damaged"},
-        {AT(tail), 104, ERR_MALFORMED, "is damaged"},
-        {AT(begin_next), 2, ERR_MALFORMED, "is damaged"},
-        {AT(begin_next), 0, ERR_MALFORMED, "is damaged"},
-        {AT(stored), 4, ERR_MALFORMED, "is damaged"},
-        {AT(changing), JOURNAL_FEEDS + 1, ERR_MALFORMED, "is damaged"},
-        {AT(feeds) + 64, 1, ERR_MALFORMED, "is damaged"},
-        {AT(ring), 2, ERR_MALFORMED, "is damaged"},
-        {AT(ring) + 32, 0, ERR_MALFORMED, "is damaged"},
-        {AT(ring) + 32 + 16, JOURNAL_FEEDS, ERR_MALFORMED, "is damaged"},
-        {AT(ring) + 32 + 16, UINT64_MAX, ERR_MALFORMED, "is damaged"},
     };
     struct journal *j = begun();
 
@@ -695,19 +804,28 @@ static void what_is_not_a_whole_journal_is_refused_and_left_alone(void **state)
     check_left_alone(ERR_MALFORMED, "bytes");
 }
 
-/* Whatever the bytes, open answers and does not crash; this is for the sanitizers. */
+static size_t random_record(struct journal *j, unsigned i)
+{
+    char topic[8];
+    size_t len = i * 7919u % 500;
+
+    snprintf(topic, sizeof topic, "T%u ", i);
+    journal_append(j, dice(3), i, span_of(topic), (struct span){filler, len});
+    return len;
+}
+
+/* Whatever the bytes: it opens and what it then has is right, or it says what is wrong. */
 static void a_file_of_random_bytes_does_no_harm(void **state)
 {
     struct journal *j = begun();
     struct journal_entry e;
-    size_t size;
-    char *good;
+    size_t size, lens[200];
+    char *good, topic[8];
 
     (void)state;
     dice_seed();
-    for (int i = 0; i < 200; i++)
-        journal_append(j, dice(3), (uint64_t)i, SPAN("A "),
-                       (struct span){filler, dice(500)});
+    for (unsigned i = 0; i < 200; i++)
+        lens[i] = random_record(j, i);
     journal_close(j, false);
     good = contents(&size);
     for (int i = 0; i < 300; i++) {
@@ -719,8 +837,24 @@ static void a_file_of_random_bytes_does_no_harm(void **state)
                         dice(2) ? (uint64_t)random() << dice(34) : dice(100) * 8);
         if (journal_open(path, JOURNAL_BYTES_MIN, &j, error))
             continue;
-        for (uint64_t seq = journal_first(j); seq <= journal_head(j); seq++)
-            assert_int_equal(journal_read(j, seq, &e), OK);
+        for (uint64_t seq = journal_first(j); seq <= journal_head(j); seq++) {
+            enum err found = journal_read(j, seq, &e);
+
+            assert_true(found == OK || found == ERR_MALFORMED);
+            if (found)
+                continue;
+            assert_in_range(seq, 1, 200);
+            snprintf(topic, sizeof topic, "T%u ", (unsigned)seq - 1);
+            assert_true(span_eq(e.topic, topic));
+            assert_int_equal(e.record.len, lens[seq - 1]);
+            assert_memory_equal(e.record.at, filler, e.record.len);
+        }
+        if (!journal_identity(j)->is_new && !journal_identity(j)->is_damaged) {
+            assert_in_range(journal_head(j), 200, 201);
+            if (journal_identity(j)->is_clean || journal_identity(j)->is_same_boot)
+                for (int n = 0; n < 300; n++)
+                    append(j, "B ", "goes on");
+        }
         journal_close(j, false);
     }
     free(good);
@@ -1190,7 +1324,10 @@ int main(void)
         TEST(a_new_log_knows_nothing_of_the_old),
         TEST(stored_goes_up_only),
         TEST(after_a_restart_of_the_machine_only_a_clean_one_is_trusted),
-        TEST(after_the_power_went_a_damaged_ring_is_an_empty_one),
+        TEST(a_ring_that_makes_no_sense_is_an_empty_one),
+        TEST(a_damaged_entry_costs_its_position_and_no_other),
+        TEST(a_page_of_zeros_costs_what_was_in_it),
+        TEST(a_ring_of_the_earlier_format_is_read_and_then_replaced),
         TEST(a_second_broker_is_refused),
         TEST(what_is_not_a_whole_journal_is_refused_and_left_alone),
         TEST(a_file_of_random_bytes_does_no_harm),
