@@ -16,6 +16,7 @@
 
 /* Times are not here: a table has one, and it is not passed as text. */
 #define WORD_PRICE(name) {#name, #name},
+#define WORD_SIZE(name) {#name, #name},
 #define WORD_TEXT(name) {#name, #name},
 #define WORD_TIME(name)
 static const struct {
@@ -43,7 +44,7 @@ void csv_map_free(struct csv_map *m)
     free(m->symbol);
     free(m->time_format);
     free(m->wide_field);
-    *m = (struct csv_map){.symbol_column = -1, .time_column = -1};
+    *m = (struct csv_map){.symbol_column = -1, .time_column = -1, .date_column = -1};
 }
 
 static const struct csv_map_item *find(const struct csv_map_item *items, int count,
@@ -100,21 +101,77 @@ static struct span field_of(struct span header)
     return header;
 }
 
+static bool is_word(struct span cell, const char *word)
+{
+    return cell.len == strlen(word) && strncasecmp(cell.at, word, cell.len) == 0;
+}
+
+/* A date in one column and the time of day in another. */
+static void find_date_and_time(const struct csv_row *header, struct csv_map *m)
+{
+    int date = -1, time = -1;
+
+    for (int i = 0; i < header->count; i++) {
+        if (date < 0 && is_word(header->cells[i], "date"))
+            date = i;
+        else if (time < 0 && is_word(header->cells[i], "time"))
+            time = i;
+    }
+    if (date < 0 || time < 0)
+        return;
+    m->date_column = date;
+    m->time_column = time;
+}
+
+/* A column that is no symbol and no time: under its own name, or NAME_ if that is taken. */
+static enum err add_column(const char *path, struct span cell, struct span field,
+                           int column, struct csv_map *m)
+{
+    char other[FIELD_NAME_MAX + 2];
+    enum err e;
+
+    if (is_taken(field)) {
+        snprintf(other, sizeof other, "%.*s_", (int)field.len, field.at);
+        log_warning(
+            "%s: column %.*s passes as the field %s, because the record itself has "
+            "a %.*s",
+            path, (int)cell.len, cell.at, other, (int)field.len, field.at);
+        field = span_of(other);
+    }
+    e = add_field(m, field, column, NULL);
+    if (e)
+        log_error("%s: column %.*s: too many columns, or two for one field", path,
+                  (int)cell.len, cell.at);
+    return e ? ERR_INVALID : OK;
+}
+
 static enum err map_header(const char *path, const struct csv_row *header,
                            struct csv_map *m)
 {
+    find_date_and_time(header, m);
     for (int i = 0; i < header->count; i++) {
         struct span cell = header->cells[i], field = field_of(cell);
+        bool is_symbol = span_eq(field, "symbol"), is_time = span_eq(field, "time");
 
-        if (!is_field_name(cell))
-            continue; /* R's row names have an empty header, for one */
-        if (span_eq(field, "symbol") && m->symbol_column < 0)
+        if (i == m->date_column || i == m->time_column)
+            continue;
+        if (!is_field_name(cell)) { /* R's row names have an empty header, for one */
+            if (cell.len)
+                log_warning(
+                    "%s: column \"%.*s\" is left out: a field's name is 1 to %d "
+                    "letters, digits and _",
+                    path, (int)(cell.len < 60 ? cell.len : 60), cell.at,
+                    FIELD_NAME_MAX);
+        } else if (is_symbol && m->symbol_column < 0) {
             m->symbol_column = i;
-        else if (span_eq(field, "time") && m->time_column < 0)
+        } else if (is_time && m->time_column < 0) {
             m->time_column = i;
-        else if (!is_taken(field) && add_field(m, field, i, NULL)) {
-            log_error("%s: column %.*s: too many columns, or two for one field", path,
-                      (int)cell.len, cell.at);
+        } else if (is_symbol || is_time) {
+            log_error("%s: column %.*s: another column is the %s already; say which in "
+                      "a .map file beside it",
+                      path, (int)cell.len, cell.at, is_time ? "time" : "symbol");
+            return ERR_INVALID;
+        } else if (add_column(path, cell, field, i, m)) {
             return ERR_INVALID;
         }
     }
@@ -145,6 +202,10 @@ static const char *apply(struct csv_map *m, const struct csv_row *header,
 
     if (strcmp(key, "time") == 0) {
         m->time_column = column;
+        return column < 0 ? no_column : NULL;
+    }
+    if (strcmp(key, "date") == 0) {
+        m->date_column = column;
         return column < 0 ? no_column : NULL;
     }
     if (strcmp(key, "symbol_column") == 0) {
@@ -242,6 +303,8 @@ static const char *check_whole(const struct csv_map *m)
 
     if (m->time_column < 0)
         return "no column with the time (time = COLUMN)";
+    if (m->date_column == m->time_column)
+        return "date and time are one column: leave date out";
     if (ways == 0)
         return "nothing says the symbol (symbol = SYMBOL, symbol_column = COLUMN or "
                "wide.SYMBOL = COLUMN)";
@@ -264,7 +327,7 @@ enum err csv_map_load(const char *path, const struct csv_row *header,
     enum err e;
     FILE *f;
 
-    *out = (struct csv_map){.symbol_column = -1, .time_column = -1};
+    *out = (struct csv_map){.symbol_column = -1, .time_column = -1, .date_column = -1};
     out->column_count = header->count;
     out->time_format = mem_strdup("auto");
     out->wide_field = mem_strdup("last");

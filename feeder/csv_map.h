@@ -4,10 +4,12 @@
  * A table whose header uses the field's own words needs no description: symbol (or
  * ticker, instrument), time (or timestamp, date, datetime), bid, ask, last (or close,
  * price), open, high, low, bid_size, ask_size, volume, currency, source, in any case;
- * every other column passes through under its own name.  Any other table has a
- * description beside it, FILE.map, of lines `key = value`, # begins a comment:
+ * every other column passes through under its own name.  Columns Date and Time together are the
+ * time.  A column whose name the record has itself (type, seq, …) passes as NAME_; that, and each
+ * column that is left out, is logged once.  Any other table has a description beside it, FILE.map, of lines `key = value`, # begins a comment:
  *
- *   time = XDATE                 the column with the time
+ *   time = XDATE                 the column with the time, or of the time of day if there is
+ *   date = DAY                   a column with the date: both are read as "DATE TIME"
  *   time_format = %Y%m%d%H%M     see text_time.h; default auto
  *   symbol = USD/THB             the symbol of every row, or
  *   symbol_column = TICKER       the column that names it
@@ -37,6 +39,7 @@ struct csv_map {
     char *symbol;      /* of every row, or NULL */
     int symbol_column; /* or -1 */
     int time_column;
+    int date_column; /* of a time in two columns, or -1 */
     char *time_format;
     char *wide_field;
     struct csv_map_item fields[CSV_MAP_FIELDS_MAX];

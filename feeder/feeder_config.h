@@ -29,6 +29,8 @@
       "time.")                                                                           \
     X(choice, CROSSED, crossed, "refuse", 0, 8, "refuse|allow",                          \
       "What becomes of quotes whose bid is above the ask.")                              \
+    X(choice, NEGATIVE, negative, "allow", 0, 8, "refuse|allow",                         \
+      "What becomes of quotes with a price below 0 (oil in April 2020, power, spreads).")\
     X(text, SOURCE_LABEL, source_label, "", 0, 64, NULL,                                 \
       "The field source of quotes that name none; default: \"recorded data\" for csv, "  \
       "the feed's name for the others.")                                                 \

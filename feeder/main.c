@@ -403,6 +403,7 @@ static bool open_sources(struct feeder *f)
                      .loop = c->loop,
                      .tape_time = strcmp(c->timestamps, "tape") == 0,
                      .allow_crossed = strcmp(c->crossed, "allow") == 0,
+                     .refuse_negative = strcmp(c->negative, "refuse") == 0,
                      .seed = 1},
     };
 

@@ -174,7 +174,8 @@ struct quote_rules source_rules(const struct source *s, const struct source_now 
 {
     return (struct quote_rules){.now_us = now->wall_us,
                                 .max_future_us = s->set.max_future_ms * 1000,
-                                .allow_crossed = s->set.allow_crossed};
+                                .allow_crossed = s->set.allow_crossed,
+                                .refuse_negative = s->set.refuse_negative};
 }
 
 void source_refuse(struct source *s, enum quote_refusal why, uint64_t line,

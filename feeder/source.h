@@ -28,7 +28,7 @@ struct source_settings {
     const char
         *label; /* field `source` of quotes that name none; outlives the source */
     int64_t speed, rate, max_gap_ms, max_future_ms;
-    bool loop, tape_time, allow_crossed;
+    bool loop, tape_time, allow_crossed, refuse_negative;
     int64_t bytes,
         seed; /* sim only: about the size of the quote as JSON, 0: no padding */
 };

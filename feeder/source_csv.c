@@ -2,7 +2,8 @@
  * A recorded table, played at the pace of its own times.
  *
  * The tape's clock is the latest time seen: a row that lies before it is played at once
- * and does not set the clock back, so one row out of order costs no waiting.
+ * and does not set the clock back, so one row out of order costs no waiting.  A table whose newest
+ * row comes first is refused: of its first ORDER_ROWS rows, more go back in time than go on.
  */
 #include "feeder/source.h"
 
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <uthash.h>
 
 #include "feeder/csv_map.h"
 #include "feeder/reader.h"
@@ -28,6 +30,8 @@
 /* The object, its symbol and time, and a wide column's own field. */
 #define VALUES_MAX (1 + 2 * (CSV_MAP_FIELDS_MAX + 3))
 #define NO_COLUMN SIZE_MAX
+#define TIME_TEXT_MAX 100 /* of a date and a time of day */
+#define ORDER_ROWS 10000  /* looked at before the first is played */
 
 struct source_csv {
     struct source base;
@@ -37,16 +41,35 @@ struct source_csv {
     struct csv_row columns, row;
     bool has_row, has_clock;
     int behind;               /* rows in a row before the clock */
+    bool has_gone_back;       /* that has been logged */
     int wide_at;              /* next wide column of the row */
     int64_t row_us, clock_us; /* of the tape, since 1970 */
     int64_t due_us;           /* of the row, monotonic */
     uint64_t quotes_before;   /* this pass */
 };
 
-/* A price from a table may be missing; R writes NA. */
+/* A cell may be missing; R writes NA.  What else means "no number" is known to quote_from_json. */
 static bool is_empty(struct span cell)
 {
     return !cell.len || span_eq(cell, "NA");
+}
+
+/* When the row was, from one column or from two. */
+static bool read_time(const struct source_csv *c, int64_t *us)
+{
+    const struct csv_map *m = &c->map;
+    struct span time = c->row.cells[m->time_column];
+    struct span date = m->date_column < 0 ? SPAN("") : c->row.cells[m->date_column];
+    char both[TIME_TEXT_MAX];
+
+    if (m->date_column >= 0) {
+        if (date.len + time.len + 2 > sizeof both)
+            return false;
+        snprintf(both, sizeof both, "%.*s %.*s", (int)date.len, date.at, (int)time.len,
+                 time.at);
+        time = span_of(both);
+    }
+    return text_time_parse(m->time_format, time, us);
 }
 
 static struct json_value *put(struct json_value *at, const char *key,
@@ -59,37 +82,18 @@ static struct json_value *put(struct json_value *at, const char *key,
     return at;
 }
 
-static size_t digits(struct span s, size_t from)
-{
-    size_t i = from;
-
-    while (i < s.len && s.at[i] >= '0' && s.at[i] <= '9')
-        i++;
-    return i - from;
-}
-
-/* 1e+05, as R writes large numbers. */
-static bool has_exponent(struct span s)
-{
-    size_t i = digits(s, 0);
-
-    if (!i)
-        return false;
-    if (i < s.len && s.at[i] == '.')
-        i += 1 + digits(s, i + 1);
-    if (i >= s.len || (s.at[i] != 'e' && s.at[i] != 'E'))
-        return false;
-    i++;
-    if (i < s.len && (s.at[i] == '+' || s.at[i] == '-'))
-        i++;
-    return i < s.len && i + digits(s, i) == s.len;
-}
-
-/* As a JSON number an exponent is written out; all else stays the file's text. */
+/*
+ * As a JSON number what is no plain decimal is written out, like R's 1e+05 or SAS's .5; all else
+ * stays the file's text.
+ */
 static struct json_value *put_cell(struct json_value *at, const char *key,
                                    struct span cell, size_t column)
 {
-    return put(at, key, has_exponent(cell) ? JSON_NUMBER : JSON_STRING, cell, column);
+    enum quote_field kind = quote_field_kind(span_of(key));
+    bool is_number = (kind == QUOTE_FIELD_PRICE || kind == QUOTE_FIELD_SIZE) &&
+                     !quote_is_empty_word(cell);
+
+    return put(at, key, is_number ? JSON_NUMBER : JSON_STRING, cell, column);
 }
 
 /*
@@ -158,6 +162,13 @@ static void schedule(struct source_csv *c, const struct source_now *now)
     if (gap > set->max_gap_ms * 1000)
         gap = set->max_gap_ms * 1000;
     c->behind = is_behind ? c->behind + 1 : 0;
+    if (c->behind == BEHIND_MAX && !c->has_gone_back) {
+        c->has_gone_back = true;
+        log_warning("%s: at row %llu its times go back by %lld s: it is played on from "
+                    "there, without a pause",
+                    c->base.name, (unsigned long long)c->reader.number,
+                    (long long)((c->clock_us - c->row_us) / 1000000));
+    }
     if (!is_behind || c->behind == BEHIND_MAX)
         c->clock_us = c->row_us;
     c->has_clock = true;
@@ -216,8 +227,7 @@ static enum source_outcome read_row(struct source_csv *c, const struct source_no
         refuse(c, QUOTE_MALFORMED, NO_COLUMN, now);
         return SOURCE_LATER;
     }
-    if (!text_time_parse(c->map.time_format, c->row.cells[c->map.time_column],
-                         &c->row_us)) {
+    if (!read_time(c, &c->row_us)) {
         refuse(c, QUOTE_BAD_TIME, (size_t)c->map.time_column, now);
         return SOURCE_LATER;
     }
@@ -240,7 +250,7 @@ static enum source_outcome take_quote(struct source_csv *c,
     if (c->map.wide_count) {
         wide = &c->map.wide[c->wide_at++];
         c->has_row = c->wide_at < c->map.wide_count;
-        if (is_empty(c->row.cells[wide->column]))
+        if (quote_is_empty_word(c->row.cells[wide->column]))
             return SOURCE_LATER;
     } else {
         c->has_row = false;
@@ -282,14 +292,124 @@ static void csv_free(struct source *s)
     free(c);
 }
 
-/* The first line, without the mark some programs put before UTF-8. */
-static enum err read_header(struct source_csv *c, const char *path)
+/* --- opening ------------------------------------------------------------------------------ */
+
+/* The latest row of a symbol, and how often the next one was later or earlier. */
+struct seen {
+    UT_hash_handle hh; /* by symbol */
+    char symbol[QUOTE_SYMBOL_MAX + 1];
+    int64_t us;
+};
+
+struct order {
+    struct seen *symbols;
+    unsigned rows, later, earlier;
+};
+
+static void look_at_row(const struct source_csv *c, struct order *o)
 {
+    const struct csv_map *m = &c->map;
+    struct seen *s;
+    char symbol[QUOTE_SYMBOL_MAX + 1] = "";
+    int64_t us;
+
+    if (!read_time(c, &us))
+        return;
+    if (m->symbol_column >= 0)
+        span_copy(symbol, sizeof symbol, c->row.cells[m->symbol_column]);
+    o->rows++;
+    HASH_FIND_STR(o->symbols, symbol, s);
+    if (s) {
+        o->later += us > s->us;
+        o->earlier += us < s->us;
+    } else {
+        s = mem_zalloc(sizeof *s);
+        memcpy(s->symbol, symbol, sizeof symbol);
+        HASH_ADD_STR(o->symbols, symbol, s);
+    }
+    s->us = us;
+}
+
+/*
+ * Played as it stands, a table whose newest row comes first would leave the oldest value of each
+ * symbol as the last one.  Symbols one after the other are in order, each by itself.
+ */
+static enum err check_order(struct source_csv *c, const char *path)
+{
+    struct order o = {0};
+    struct seen *s, *next;
     char *line;
     size_t len;
 
-    if (reader_next(&c->reader, &line, &len) != READER_LINE) {
+    for (int i = 0; i < ORDER_ROWS; i++) {
+        enum reader_outcome got = reader_next(&c->reader, &line, &len);
+
+        if (got != READER_LINE && got != READER_TOO_LONG)
+            break;
+        if (got == READER_LINE && csv_split(line, len, &c->row) &&
+            c->row.count == c->map.column_count)
+            look_at_row(c, &o);
+    }
+    HASH_ITER(hh, o.symbols, s, next)
+    {
+        HASH_DEL(o.symbols, s);
+        free(s);
+    }
+    if (o.earlier > o.later) {
+        log_error(
+            "%s: its newest row comes first: put it in order of time, for instance "
+            "with  (head -n 1 FILE; tail -n +2 FILE | tac) > SORTED",
+            path);
+        return ERR_INVALID;
+    }
+    if (o.earlier)
+        log_warning("%s: of its first %u rows %u lie before the row before them: these "
+                    "are played at once",
+                    path, o.rows, o.earlier);
+    if (!reader_rewind(&c->reader) ||
+        reader_next(&c->reader, &line, &len) != READER_LINE) {
+        log_error("%s: cannot be read again: %s", path, strerror(errno));
+        return ERR_INVALID;
+    }
+    return OK;
+}
+
+/* What this feeder cannot read, and what it would take for a table of one long line. */
+static const char *foreign_text(const char *line, size_t len)
+{
+    if (len >= 2 &&
+        (memcmp(line, "\xFF\xFE", 2) == 0 || memcmp(line, "\xFE\xFF", 2) == 0))
+        return "it is UTF-16: make it UTF-8, for instance with iconv -f UTF-16 -t "
+               "UTF-8";
+    if (memchr(line, '\0', len))
+        return "there are zero bytes in its header: is it UTF-16, or no text at all?";
+    if (memchr(line, '\r', len))
+        return "its lines end in CR alone: make that LF, for instance with tr '\\r' "
+               "'\\n'";
+    return NULL;
+}
+
+/* The first line, without the mark some programs put before UTF-8. */
+static enum err read_header(struct source_csv *c, const char *path)
+{
+    const char *wrong;
+    char *line;
+    size_t len;
+    enum reader_outcome got = reader_next(&c->reader, &line, &len);
+
+    if (got == READER_TOO_LONG) {
+        log_error("%s: its first line has over %d bytes: it should be the header, and "
+                  "lines end in LF or CR LF",
+                  path, LINE_MAX_BYTES);
+        return ERR_INVALID;
+    }
+    if (got != READER_LINE) {
         log_error("%s: no header line in it", path);
+        return ERR_INVALID;
+    }
+    wrong = foreign_text(line, len);
+    if (wrong) {
+        log_error("%s: %s", path, wrong);
         return ERR_INVALID;
     }
     if (len >= 3 && memcmp(line, "\xEF\xBB\xBF", 3) == 0) {
@@ -302,7 +422,9 @@ static enum err read_header(struct source_csv *c, const char *path)
                   CSV_COLUMNS_MAX);
         return ERR_INVALID;
     }
-    return csv_map_load(path, &c->columns, &c->map);
+    if (csv_map_load(path, &c->columns, &c->map))
+        return ERR_INVALID;
+    return check_order(c, path);
 }
 
 struct source *source_csv_open(const char *path)

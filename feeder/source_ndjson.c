@@ -12,6 +12,7 @@
 
 /* JSON's escapes and spaces make a quote longer than its body. */
 #define LINE_MAX_BYTES (2 * QUOTE_BYTES_MAX)
+#define FIELD_SHOWN 64 /* bytes of a field's name in a message */
 #define LINES_PER_ASK \
     64 /* lines looked at for one quote, before others get their turn */
 
@@ -42,6 +43,43 @@ static void refuse(struct source_ndjson *n, enum quote_refusal why, const char *
     source_refuse(&n->base, why, n->reader.number, detail, now);
 }
 
+static void refuse_field(struct source_ndjson *n, enum quote_refusal why,
+                         struct span name, size_t at, const struct source_now *now)
+{
+    char what[FIELD_SHOWN + 16] = "";
+
+    if (name.len)
+        snprintf(what, sizeof what, "field %.*s",
+                 (int)(name.len < FIELD_SHOWN ? name.len : FIELD_SHOWN), name.at);
+    refuse(n, why, what, at, now);
+}
+
+/* The name of the member whose value begins at `where`; "" if there is none. */
+static struct span member_at(const struct json_value *object, size_t where)
+{
+    const struct json_value *k = object + 1, *end = object + object->skip;
+
+    for (; object->type == JSON_OBJECT && k < end; k += 1 + k[1].skip)
+        if (k[1].offset == where)
+            return k->text;
+    return SPAN("");
+}
+
+/* Without the byte-order mark that some programs put before a text, or each file of several. */
+static struct span without_mark(struct span line)
+{
+    if (line.len < 3 || memcmp(line.at, "\xEF\xBB\xBF", 3) != 0)
+        return line;
+    return (struct span){line.at + 3, line.len - 3};
+}
+
+static bool is_utf16(struct span line)
+{
+    return (line.len >= 2 && (memcmp(line.at, "\xFF\xFE", 2) == 0 ||
+                              memcmp(line.at, "\xFE\xFF", 2) == 0)) ||
+           (line.len && memchr(line.at, '\0', line.len));
+}
+
 static bool take_line(struct source_ndjson *n, struct span line,
                       const struct source_now *now, char symbol[QUOTE_SYMBOL_MAX + 1],
                       struct buf *body)
@@ -51,8 +89,14 @@ static bool take_line(struct source_ndjson *n, struct span line,
     enum quote_refusal why;
     size_t where;
 
+    line = without_mark(line);
     if (is_blank(line))
         return false;
+    if (is_utf16(line)) {
+        source_refuse(&n->base, QUOTE_MALFORMED, n->reader.number,
+                      "it is UTF-16, or has zero bytes: send UTF-8", now);
+        return false;
+    }
     if (json_parse(n->json, line, &root)) {
         refuse(n, QUOTE_MALFORMED, json_error(n->json), json_error_offset(n->json),
                now);
@@ -62,7 +106,7 @@ static bool take_line(struct source_ndjson *n, struct span line,
     if (why && where == root->offset) /* of the quote as a whole */
         source_refuse(&n->base, why, n->reader.number, "", now);
     else if (why)
-        refuse(n, why, "", where, now);
+        refuse_field(n, why, member_at(root, where), where, now);
     return why == QUOTE_ACCEPTED;
 }
 

@@ -5,6 +5,7 @@
 #include <msgpack.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "shared/pack.h"
 
@@ -95,6 +96,10 @@ bool quote_is_decimal(struct span text)
 
     if (text.len > QUOTE_DECIMAL_MAX)
         return false;
+    if (text.len && text.at[0] == '-') {
+        text.at++;
+        text.len--;
+    }
     while (i < text.len && text.at[i] >= '0' && text.at[i] <= '9')
         i++;
     if (!i || i == text.len)
@@ -120,7 +125,8 @@ static size_t whole_digits(struct span *d)
     return n;
 }
 
-int quote_decimal_compare(struct span a, struct span b)
+/* Both without sign. */
+static int compare_sizes(struct span a, struct span b)
 {
     size_t na = whole_digits(&a), nb = whole_digits(&b);
     int order;
@@ -131,6 +137,52 @@ int quote_decimal_compare(struct span a, struct span b)
     for (size_t i = na + 1; !order && (i < a.len || i < b.len); i++)
         order = (i < a.len ? a.at[i] : '0') - (i < b.len ? b.at[i] : '0');
     return order;
+}
+
+/* Take the sign off.  True: there was one, and the number is not zero. */
+static bool take_sign(struct span *d)
+{
+    if (d->at[0] != '-')
+        return false;
+    d->at++;
+    d->len--;
+    for (size_t i = 0; i < d->len; i++)
+        if (d->at[i] >= '1' && d->at[i] <= '9')
+            return true;
+    return false;
+}
+
+int quote_decimal_compare(struct span a, struct span b)
+{
+    bool is_a_negative = take_sign(&a), is_b_negative = take_sign(&b);
+
+    if (is_a_negative != is_b_negative)
+        return is_a_negative ? -1 : 1;
+    return is_a_negative ? compare_sizes(b, a) : compare_sizes(a, b);
+}
+
+bool quote_is_reserved(struct span name)
+{
+    return span_eq(name, "type") || span_eq(name, "symbol") || span_eq(name, "seq") ||
+           span_eq(name, "prev") || span_eq(name, "state");
+}
+
+bool quote_is_empty_word(struct span text)
+{
+    static const char *const words[] = {"null", "nan", "na", "n/a", "#n/a",
+                                        "none", "nil", "-",  "--"};
+
+    if (!text.len)
+        return true;
+    /* What nearly all texts are is told apart at a glance. */
+    if (text.len > 4 ||
+        (text.at[0] != '-' && text.at[0] != '#' && (text.at[0] | 0x20) != 'n'))
+        return false;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(words[i]) == text.len &&
+            strncasecmp(words[i], text.at, text.len) == 0)
+            return true;
+    return false;
 }
 
 /* Lengths are constants here, so that comparing is a load or two. */
@@ -149,10 +201,15 @@ enum quote_field quote_field_kind(struct span name)
     return kinds[find_field(name)];
 }
 
+static bool is_below_zero(struct span decimal)
+{
+    return take_sign(&decimal);
+}
+
 /* What the rules across fields need to know. */
 struct facts {
     struct span bid, ask;
-    bool has_price;
+    bool has_price, has_negative;
     bool has_time;
     double time;
 };
@@ -160,8 +217,10 @@ struct facts {
 static enum quote_refusal check_price(enum field field, const struct pack_value *v,
                                       struct facts *f)
 {
-    if (v->type != PACK_STR || !quote_is_decimal(v->text))
+    if (v->type != PACK_STR || !quote_is_decimal(v->text) ||
+        (kinds[field] == QUOTE_FIELD_SIZE && v->text.at[0] == '-'))
         return QUOTE_BAD_PRICE;
+    f->has_negative |= v->text.at[0] == '-' && is_below_zero(v->text);
     if (field == FIELD_bid)
         f->bid = v->text;
     else if (field == FIELD_ask)
@@ -189,6 +248,7 @@ static enum quote_refusal check_field(enum field field, struct span name,
 {
     switch (kinds[field]) {
     case QUOTE_FIELD_PRICE:
+    case QUOTE_FIELD_SIZE:
         return check_price(field, v, f);
     case QUOTE_FIELD_TEXT:
         return v->type == PACK_STR && v->text.len <= TEXT_FIELD_MAX ? QUOTE_ACCEPTED
@@ -199,10 +259,9 @@ static enum quote_refusal check_field(enum field field, struct span name,
         break;
     }
     /* Names of the frame's own members would be ambiguous in JSON. */
-    if (span_eq(name, "type") || span_eq(name, "symbol") || span_eq(name, "seq") ||
-        span_eq(name, "prev") || span_eq(name, "state") || name.len > TEXT_FIELD_MAX)
-        return QUOTE_MALFORMED;
-    return QUOTE_ACCEPTED;
+    if (quote_is_reserved(name))
+        return QUOTE_RESERVED_NAME;
+    return name.len > TEXT_FIELD_MAX ? QUOTE_MALFORMED : QUOTE_ACCEPTED;
 }
 
 /* The names seen so far: a bit each of those we know, the others as they are. */
@@ -268,6 +327,8 @@ enum quote_refusal quote_check(struct span body, const struct quote_rules *rules
     refusal = check_fields(body, &f);
     if (refusal)
         return refusal;
+    if (f.has_negative && rules->refuse_negative)
+        return QUOTE_NEGATIVE;
     if (!f.has_price)
         return QUOTE_NO_PRICE;
     if (!f.has_time)

@@ -8,67 +8,106 @@
 #include "shared/pack.h"
 #include "shared/quote.h"
 
-/* A JSON number without sign as decimal text: "1e-7" → "0.0000001".  false: it does not fit. */
-static bool plain_decimal(struct span n, char out[QUOTE_DECIMAL_MAX + 1], size_t *len)
-{
+/*
+ * A number as decimal text: "1e-7" → "0.0000001", "-.5" → "-0.5".  false: it is none, or does not
+ * fit.  `out` has room for QUOTE_DECIMAL_MAX characters.
+ */
+struct plain {
     char digits[QUOTE_DECIMAL_MAX];
-    size_t count = 0, i = 0, o = 0;
-    long point = -1, exponent = 0;
+    size_t count; /* of digits */
+    long point;   /* so many of them stand before it; may lie outside of them */
+    bool is_negative;
+};
 
-    for (; i < n.len && n.at[i] != 'e' && n.at[i] != 'E'; i++) {
-        if (n.at[i] == '.')
-            point = (long)count;
-        else if (count == sizeof digits)
-            return false;
-        else
-            digits[count++] = n.at[i];
-    }
-    if (point < 0)
-        point = (long)count;
-    if (i < n.len) {
-        char text[8];
+static bool read_exponent(struct span text, long *out)
+{
+    char copy[8], *end;
 
-        if (n.len - i - 1 >= sizeof text)
-            return false;
-        memcpy(text, n.at + i + 1, n.len - i - 1);
-        text[n.len - i - 1] = '\0';
-        exponent = strtol(text, NULL, 10);
-    }
-    point += exponent;
-    if (point < -QUOTE_DECIMAL_MAX || point > QUOTE_DECIMAL_MAX)
+    if (!text.len || text.len >= sizeof copy || text.at[text.len - 1] < '0')
         return false;
-    while (point > 1 && count > 1 && digits[0] == '0') {
-        memmove(digits, digits + 1, --count);
-        point--;
-    }
-    if (point <= 0)
-        out[o++] = '0';
-    for (long d = point < 0 ? point : 0; d < (long)count || d < point; d++) {
-        if (o + 1 + (d == point) > QUOTE_DECIMAL_MAX)
+    memcpy(copy, text.at, text.len);
+    copy[text.len] = '\0';
+    *out = strtol(copy, &end, 10);
+    return !*end;
+}
+
+static bool read_plain(struct span n, struct plain *p)
+{
+    size_t i = n.len && (n.at[0] == '-' || n.at[0] == '+'), begin = i;
+    bool has_point = false;
+    long exponent = 0;
+
+    *p = (struct plain){.is_negative = i && n.at[0] == '-'};
+    for (; i < n.len && n.at[i] != 'e' && n.at[i] != 'E'; i++) {
+        if (n.at[i] == '.' && !has_point) {
+            has_point = true;
+            p->point = (long)p->count;
+        } else if (n.at[i] >= '0' && n.at[i] <= '9' && p->count < sizeof p->digits) {
+            p->digits[p->count++] = n.at[i];
+        } else {
             return false;
-        if (d == point)
+        }
+    }
+    if (!p->count || i - begin > p->count + has_point)
+        return false;
+    if (!has_point)
+        p->point = (long)p->count;
+    if (i < n.len &&
+        !read_exponent((struct span){n.at + i + 1, n.len - i - 1}, &exponent))
+        return false;
+    p->point += exponent;
+    return true;
+}
+
+static bool plain_decimal(struct span n, char out[QUOTE_DECIMAL_MAX], size_t *len)
+{
+    struct plain p;
+    size_t o = 0, zeros = 0;
+
+    if (!read_plain(n, &p))
+        return false;
+    while (zeros + 1 < p.count && p.digits[zeros] == '0')
+        zeros++;
+    if (p.digits[zeros] == '0') { /* whatever its exponent */
+        out[0] = '0';
+        *len = 1;
+        return true;
+    }
+    if (p.point < -QUOTE_DECIMAL_MAX || p.point > QUOTE_DECIMAL_MAX + (long)zeros)
+        return false;
+    for (zeros = 0; p.point > 1 && p.digits[zeros] == '0'; zeros++)
+        p.point--;
+    if (p.is_negative)
+        out[o++] = '-';
+    if (p.point <= 0)
+        out[o++] = '0';
+    for (long d = p.point < 0 ? p.point : 0; d < (long)(p.count - zeros) || d < p.point;
+         d++) {
+        if (o + 1 + (d == p.point) > QUOTE_DECIMAL_MAX)
+            return false;
+        if (d == p.point)
             out[o++] = '.';
-        out[o++] = d >= 0 && d < (long)count ? digits[d] : '0';
+        out[o++] =
+            d >= 0 && d < (long)(p.count - zeros) ? p.digits[zeros + (size_t)d] : '0';
     }
     *len = o;
     return true;
 }
 
+/* A number's text stays as it is if it is a decimal already; a text is taken as it is. */
 static bool pack_price(msgpack_packer *pk, const struct json_value *v)
 {
-    char plain[QUOTE_DECIMAL_MAX + 1];
+    char plain[QUOTE_DECIMAL_MAX];
     struct span text = v->text;
+    size_t len = 0;
 
-    if (v->type == JSON_NUMBER &&
-        (memchr(text.at, 'e', text.len) || memchr(text.at, 'E', text.len))) {
-        size_t len = 0;
-
-        if (text.at[0] == '-' || !plain_decimal(text, plain, &len))
+    if (v->type != JSON_NUMBER && v->type != JSON_STRING)
+        return false;
+    if (!quote_is_decimal(text)) {
+        if (v->type == JSON_STRING || !plain_decimal(text, plain, &len))
             return false;
         text = (struct span){plain, len};
     }
-    if ((v->type != JSON_NUMBER && v->type != JSON_STRING) || !quote_is_decimal(text))
-        return false;
     pack_text(pk, text);
     return true;
 }
@@ -145,6 +184,7 @@ static enum quote_refusal pack_member(msgpack_packer *pk, struct span name,
     pack_text(pk, name);
     switch (quote_field_kind(name)) {
     case QUOTE_FIELD_PRICE:
+    case QUOTE_FIELD_SIZE:
         return pack_price(pk, v) ? QUOTE_ACCEPTED : QUOTE_BAD_PRICE;
     case QUOTE_FIELD_TEXT:
         if (v->type != JSON_STRING)
@@ -157,10 +197,43 @@ static enum quote_refusal pack_member(msgpack_packer *pk, struct span name,
         msgpack_pack_double(pk, t);
         return QUOTE_ACCEPTED;
     case QUOTE_FIELD_OTHER:
+        if (quote_is_reserved(name))
+            return QUOTE_RESERVED_NAME;
         break;
     }
     pack_any(pk, v);
     return QUOTE_ACCEPTED;
+}
+
+/* A field that we know, and that says of itself that it is not there. */
+static bool is_absent(struct span name, const struct json_value *v)
+{
+    enum quote_field kind;
+
+    if (v->type != JSON_NULL &&
+        (v->type != JSON_STRING || !quote_is_empty_word(v->text)))
+        return false;
+    kind = quote_field_kind(name);
+    return kind == QUOTE_FIELD_PRICE || kind == QUOTE_FIELD_SIZE ||
+           (kind != QUOTE_FIELD_OTHER && v->type == JSON_NULL);
+}
+
+static bool is_given(const struct json_value *object, const char *name)
+{
+    const struct json_value *v = json_member(object, name);
+
+    return v && !is_absent(span_of(name), v);
+}
+
+/* The members that become fields. */
+static uint32_t count_fields(const struct json_value *object)
+{
+    const struct json_value *k = object + 1, *end = object + object->skip;
+    uint32_t count = 0;
+
+    for (; k < end; k += 1 + k[1].skip)
+        count += !is_absent(k->text, k + 1);
+    return count - 1; /* the symbol is none */
 }
 
 enum quote_refusal quote_from_json(const struct json_value *object, const char *source,
@@ -169,8 +242,8 @@ enum quote_refusal quote_from_json(const struct json_value *object, const char *
                                    size_t *where)
 {
     const struct json_value *name = json_member(object, "symbol"), *k, *v, *end;
-    bool add_time = !json_member(object, "timestamp");
-    bool add_source = source && !json_member(object, "source");
+    bool add_time = !is_given(object, "timestamp");
+    bool add_source = source && !is_given(object, "source");
     size_t start = body->len;
     enum quote_refusal r = QUOTE_ACCEPTED;
     msgpack_packer pk;
@@ -184,10 +257,10 @@ enum quote_refusal quote_from_json(const struct json_value *object, const char *
     if (name->type != JSON_STRING || !quote_is_symbol(name->text))
         return QUOTE_BAD_SYMBOL;
     msgpack_packer_init(&pk, body, buf_pack_write);
-    msgpack_pack_map(&pk, object->size - 1u + add_time + add_source);
+    msgpack_pack_map(&pk, count_fields(object) + add_time + add_source);
     for (k = object + 1, end = object + object->skip; k < end && !r; k = v + v->skip) {
         v = k + 1;
-        if (v == name)
+        if (v == name || is_absent(k->text, v))
             continue;
         *where = v->offset;
         r = pack_member(&pk, k->text, v);

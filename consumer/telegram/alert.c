@@ -42,11 +42,13 @@ static bool holds(enum alert_comparison c, int order)
 static bool has_gone_back(const struct alert *a, struct span price, uint32_t margin)
 {
     char bound[DECIMAL_SCALED_MAX];
-    bool up = is_upward(a->comparison);
+    bool up = is_upward(a->comparison), is_negative = a->threshold[0] == '-';
     int order;
 
+    /* The bound lies below the threshold if the alert looks upward, on either side of 0. */
     decimal_scale(span_of(a->threshold),
-                  up ? DECIMAL_ONE - margin : DECIMAL_ONE + margin, bound);
+                  up != is_negative ? DECIMAL_ONE - margin : DECIMAL_ONE + margin,
+                  bound);
     order = quote_decimal_compare(price, span_of(bound));
     return up ? order <= 0 : order >= 0;
 }

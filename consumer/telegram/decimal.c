@@ -12,7 +12,7 @@ bool decimal_read_percent(struct span text, uint32_t *out)
     size_t decimals = 0;
     bool is_fraction = false;
 
-    if (!quote_is_decimal(text))
+    if (!quote_is_decimal(text) || text.at[0] == '-')
         return false;
     for (size_t i = 0; i < text.len; i++) {
         if (text.at[i] == '.') {
@@ -38,6 +38,10 @@ void decimal_scale(struct span value, uint32_t factor, char out[DECIMAL_SCALED_M
     size_t count = 0, scale = 0, o = 0;
     uint64_t carry = 0;
 
+    if (value.at[0] == '-') {
+        out[o++] = '-';
+        value = (struct span){value.at + 1, value.len - 1};
+    }
     for (size_t i = value.len; i-- > 0;) {
         if (value.at[i] == '.') {
             scale = value.len - 1 - i;

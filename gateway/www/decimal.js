@@ -38,13 +38,14 @@ export function difference(a, b) {
   return format(x - y, scale);
 }
 
-/** How far a is from b, in hundredths of a percent, rounded half away from zero; null if b is 0. */
+/** How far a is from b, in hundredths of a percent of b's size, rounded half away from zero; null if b is 0. */
 export function change(a, b) {
   const [x, y] = align(a, b);
   if (y === 0n)
     return null;
+  const whole = y < 0n ? -y : y;
   const size = (x < y ? y - x : x - y) * 10000n;
-  const most = (2n * size + y) / (2n * y);
+  const most = (2n * size + whole) / (2n * whole);
   return x < y ? -most : most;
 }
 

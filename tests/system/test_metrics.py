@@ -307,7 +307,7 @@ def test_feeds_are_told_one_by_one(stage):
     one, two = stage.feed(broker, "one"), stage.feed(broker, "two")
     for n in range(3):
         one.quote("A", last="1")
-    one.quote("A", last="-1")
+    one.quote("A", last="--1")
     one.quote("A", bid="2", ask="1")
     two.quote("B", last="1")
     one.settled(), two.settled()

@@ -107,7 +107,7 @@ def test_a_json_client_may_not_send_msgpack_and_a_msgpack_client_may_send_both(s
 REFUSED = {
     "crossed": ("X", {"bid": "2", "ask": "1.99"}),
     "future": ("X", {"last": "1", "timestamp": 0}),  # an hour ahead, see below
-    "a_negative_price": ("X", {"last": "-1"}),
+    "a_negative_size": ("X", {"last": "1", "volume": "-1"}),
     "a_price_that_is_a_float": ("X", {"last": 1.5}),
     "a_price_with_a_comma": ("X", {"last": "1,5"}),
     "no_price": ("X", {"volume": "1"}),
@@ -166,7 +166,7 @@ def test_a_bad_line_is_refused_with_its_number_and_reason_and_the_rest_goes_on(s
         "not json",
         "",
         '{"symbol":"a","last":"1"}',
-        '{"symbol":"A","last":"-1"}',
+        '{"symbol":"A","last":"--1"}',
         '{"symbol":"A","bid":"2","ask":"1"}',
         '{"symbol":"A","last":"2","note":"' + "x" * 300000 + '"}',
         '["A"]',
@@ -185,6 +185,41 @@ def test_a_bad_line_is_refused_with_its_number_and_reason_and_the_rest_goes_on(s
         assert f"line {number} refused: {why}" in said
     assert "refused so far: 6" in said
     assert "2 received, 0 lost" in said
+
+
+def test_a_refused_line_names_the_field_that_is_wrong(stage):
+    broker = stage.broker()
+    feeder = stage.feeder(broker, "-", feed="lines")
+    feeder.write("\ufeff" + json.dumps({"symbol": "TY", "last": 1, "type": "trade"}) + "\n")
+    feeder.says("line 1 refused: reserved_name: the record itself has a field of this name: type, "
+                "symbol, seq, prev or state, field type at byte")
+    feeder.write(json.dumps({"symbol": "TY", "last": "many"}) + "\n")
+    feeder.says("line 2 refused: bad_price: .*, field last at byte")
+    feeder.write(json.dumps({"symbol": "TY", "last": 1, "note": "x"}).encode("utf-16").decode("latin-1") + "\n")
+    feeder.says("line 3 refused: malformed: .*send UTF-8")
+    feeder.stop()
+
+
+@pytest.mark.parametrize("rule", ["allow", "refuse"])
+def test_a_negative_price_arrives_unless_its_feed_forbids_it(stage, rule):
+    broker, gateway = stage.play()
+    client = stage.client(gateway, "?mode=all")
+    feeder = stage.feeder(broker, "-", feed="lines", negative=rule)
+    for fields in ({"symbol": "CL=F", "last": -37.63}, {"symbol": "CL=F", "last": 0},
+                   {"symbol": "SPREAD", "bid": "-0.25", "ask": "-0.20"}):
+        feeder.write(json.dumps(fields) + "\n")
+    feeder.end_of_input()
+    feeder.ends(0)
+    if rule == "allow":
+        client.hears("quote", symbol="CL=F", last="-37.63")
+        client.hears("quote", symbol="CL=F", last="0")
+        client.hears("quote", symbol="SPREAD", bid="-0.25", ask="-0.20")
+        assert gateway.page("quotes/SPREAD")["bid"] == "-0.25"
+        records = gateway.page("quotes/CL=F/history?order=oldest")["records"]
+        assert [r["last"] for r in records if r["type"] == "quote"] == ["-37.63", "0"]
+    else:
+        client.hears("quote", symbol="CL=F", last="0")
+        assert feeder.logged("line 1 refused: negative") and feeder.logged("2 refused")
 
 
 def test_refused_lines_that_are_only_counted_are_told_once_and_in_the_totals(stage):

@@ -46,6 +46,24 @@ static void it_is_due_once_and_again_only_after_the_price_went_back_by_the_margi
     assert_int_equal(judged(&a, "50001"), ALERT_DUE);
 }
 
+static void below_zero_it_is_due_again_once_the_price_went_back_too(void **state)
+{
+    struct alert below = alert(ALERT_BELOW, "-30"), above = alert(ALERT_ABOVE, "-30");
+
+    (void)state;
+    assert_int_equal(judged(&below, "-29.99"), ALERT_NO_NEWS);
+    assert_int_equal(judged(&below, "-37.63"), ALERT_DUE);
+    alert_told(&below, DELIVERY_SENT);
+    assert_int_equal(judged(&below, "-29.98"), ALERT_NO_NEWS);
+    assert_int_equal(judged(&below, "-29.97"), ALERT_REARMED);
+    assert_int_equal(judged(&below, "-30.01"), ALERT_DUE);
+    assert_int_equal(judged(&above, "-30"), ALERT_NO_NEWS);
+    assert_int_equal(judged(&above, "0.5"), ALERT_DUE);
+    alert_told(&above, DELIVERY_SENT);
+    assert_int_equal(judged(&above, "-30.02"), ALERT_NO_NEWS);
+    assert_int_equal(judged(&above, "-30.03"), ALERT_REARMED);
+}
+
 static void each_comparison_holds_where_it_should(void **state)
 {
     static const struct {
@@ -151,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             it_is_due_once_and_again_only_after_the_price_went_back_by_the_margin),
+        cmocka_unit_test(below_zero_it_is_due_again_once_the_price_went_back_too),
         cmocka_unit_test(each_comparison_holds_where_it_should),
         cmocka_unit_test(downwards_the_margin_lies_above),
         cmocka_unit_test(without_a_margin_it_is_armed_as_soon_as_it_does_not_hold),

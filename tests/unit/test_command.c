@@ -109,7 +109,7 @@ static void what_is_missing_or_wrong_is_named(void **state)
         {"/alerta BTC 50", COMMAND_NO_COMPARISON},
         {"/alerta BTC = 50", COMMAND_NO_COMPARISON},
         {"/alerta BTC >", COMMAND_NO_PRICE},
-        {"/alerta BTC > -1", COMMAND_NO_PRICE},
+        {"/alerta BTC > --1", COMMAND_NO_PRICE},
         {"/alerta BTC > mucho", COMMAND_NO_PRICE},
         {"/alerta BTC > 1,000.5", COMMAND_NO_PRICE},
         {"/alerta BTC > 1.000,5", COMMAND_NO_PRICE},

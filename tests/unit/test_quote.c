@@ -63,13 +63,22 @@ static void decimals_are_digits_with_at_most_one_point_within(void **state)
         "1.0",
         "1234567890123456789012345678901234567890",
         "123456789012345678901234567890123456.890",
+        "-1",
+        "-0",
+        "-0.50",
+        "-37.63",
+        "-123456789012345678901234567890123456789",
     };
     static const char *const bad[] = {
         "",
         ".",
         ".5",
         "5.",
-        "-1",
+        "-",
+        "--1",
+        "-.5",
+        "-5.",
+        "1-",
         "+1",
         "1e5",
         "1E5",
@@ -127,6 +136,16 @@ static void decimals_compare_by_value_not_by_length(void **state)
         {"99999999999999999999.1", "99999999999999999999.2", -1},
         {"9007199254740993", "9007199254740992", 1}, /* one double for both */
         {"0.10000000000000000000000000000000000001", "0.1", 1},
+        {"-1", "1", -1},
+        {"-1", "0", -1},
+        {"-0", "0.00", 0},
+        {"-0", "-0.00", 0},
+        {"-0.01", "0", -1},
+        {"-37.63", "-37.64", 1},
+        {"-10", "-9", -1},
+        {"-0.9", "-1", 1},
+        {"-1.0", "-1", 0},
+        {"-0.1", "0.1", -1},
     };
 
     (void)state;
@@ -149,8 +168,9 @@ static void random_decimals_compare_as_their_digits_say(void **state)
 
         for (int i = 0; i < 2; i++) {
             unsigned whole = dice(dice(2) ? 1000 : 4), cents = dice(100);
-            int n =
-                snprintf(text[i], sizeof text[i], "%.*s%u", (int)dice(4), "000", whole);
+            bool is_negative = dice(2);
+            int n = snprintf(text[i], sizeof text[i], "%s%.*s%u",
+                             is_negative ? "-" : "", (int)dice(4), "000", whole);
 
             value[i] = whole * 100;
             if (dice(4)) {
@@ -158,11 +178,31 @@ static void random_decimals_compare_as_their_digits_say(void **state)
                          (int)dice(4), "000");
                 value[i] += cents;
             }
+            if (is_negative)
+                value[i] = -value[i];
         }
         if (sign(quote_decimal_compare(span_of(text[0]), span_of(text[1]))) !=
             (value[0] > value[1]) - (value[0] < value[1]))
             fail_msg("%s and %s", text[0], text[1]);
     }
+}
+
+static void a_feed_may_forbid_negative_prices(void **state)
+{
+    static const char *const bodies[] = {"{'last':'-1','timestamp':1}",
+                                         "{'last':'1','low':'-0.01','timestamp':1}"};
+    struct quote_rules strict = {.now_us = 2000000, .refuse_negative = true};
+    struct buf body = {0};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(bodies); i++) {
+        packed(&body, bodies[i]);
+        assert_int_equal(quote_check(buf_span(&body), &strict), QUOTE_NEGATIVE);
+        buf_clear(&body);
+    }
+    packed(&body, "{'last':'1','open':'-0.00','timestamp':1}");
+    assert_int_equal(quote_check(buf_span(&body), &strict), QUOTE_ACCEPTED);
+    buf_free(&body);
 }
 
 static void every_refusal_has_a_name_and_a_sentence(void **state)
@@ -210,18 +250,21 @@ static const struct {
     {"null", QUOTE_MALFORMED},
     {"[]", QUOTE_MALFORMED},
     {"'bid'", QUOTE_MALFORMED},
-    {"{'last':'1','symbol':'A',%s}", QUOTE_MALFORMED},
-    {"{'last':'1','seq':1,%s}", QUOTE_MALFORMED},
-    {"{'last':'1','prev':1,%s}", QUOTE_MALFORMED},
-    {"{'last':'1','type':'quote',%s}", QUOTE_MALFORMED},
-    {"{'last':'1','state':'live',%s}", QUOTE_MALFORMED},
+    {"{'last':'1','symbol':'A',%s}", QUOTE_RESERVED_NAME},
+    {"{'last':'1','seq':1,%s}", QUOTE_RESERVED_NAME},
+    {"{'last':'1','prev':1,%s}", QUOTE_RESERVED_NAME},
+    {"{'last':'1','type':'quote',%s}", QUOTE_RESERVED_NAME},
+    {"{'last':'1','state':'live',%s}", QUOTE_RESERVED_NAME},
     {"{'last':'1','" TEXT64 "x':1,%s}", QUOTE_MALFORMED},
 
     {"{'bid':1,%s}", QUOTE_BAD_PRICE},
     {"{'bid':1.5,%s}", QUOTE_BAD_PRICE},
     {"{'bid':null,%s}", QUOTE_BAD_PRICE},
     {"{'bid':['1'],%s}", QUOTE_BAD_PRICE},
-    {"{'bid':'-1',%s}", QUOTE_BAD_PRICE},
+    {"{'bid':'-1',%s}", QUOTE_ACCEPTED},
+    {"{'bid':'-1','ask':'-2',%s}", QUOTE_CROSSED},
+    {"{'bid':'-2.5','ask':'-2','low':'-3','open':'-0',%s}", QUOTE_ACCEPTED},
+    {"{'last':'1','volume':'-1',%s}", QUOTE_BAD_PRICE},
     {"{'bid':'',%s}", QUOTE_BAD_PRICE},
     {"{'bid':'1e5',%s}", QUOTE_BAD_PRICE},
     {"{'bid':'NaN',%s}", QUOTE_BAD_PRICE},
@@ -480,9 +523,15 @@ static void an_exponent_is_written_out(void **state)
         {"1e400", NULL},
         {"1e-400", NULL},
         {"1e99999999999999999999", NULL},
-        {"-1e5", NULL},
-        {"-1", NULL},
-        {"-0", NULL},
+        {"-1e5", "-100000"},
+        {"-1.50e1", "-15.0"},
+        {"-1e-7", "-0.0000001"},
+        {"-1", "-1"},
+        {"-0", "-0"},
+        {"0e5", "0"},
+        {"0.00e-5", "0"},
+        {"-0e1", "0"},
+        {"-1e39", NULL}, /* the sign makes it one too long */
         {"12345678901234567890123456789012345678901", NULL},
     };
     struct buf got = {0};
@@ -577,7 +626,9 @@ static void a_json_quote_that_is_refused_says_where_and_leaves_nothing(void **st
         {"{'symbol':'A','bid':'1','ask':'x'}", "bad_price@30"},
         {"{'symbol':'A','bid':'1e5'}", "bad_price@20"},
         {"{'symbol':'A','bid':true}", "bad_price@20"},
-        {"{'symbol':'A','bid':null}", "bad_price@20"},
+        {"{'symbol':'A','bid':null}", "no_price@0"},
+        {"{'symbol':'A','bid':'N/A','ask':''}", "no_price@0"},
+        {"{'symbol':'A','bid':1,'volume':-1}", "bad_price@0"},
         {"{'symbol':'A','bid':[1]}", "bad_price@20"},
         {"{'symbol':'A','last':'1','source':5}", "bad_text@34"},
         {"{'symbol':'A','last':'1','currency':'" TEXT64 "x'}", "bad_text@0"},
@@ -587,8 +638,8 @@ static void a_json_quote_that_is_refused_says_where_and_leaves_nothing(void **st
         {"{'symbol':'A','last':'1','timestamp':1640995300}", "future@0"},
         {" {'symbol':'A','open':'1'}", "no_price@1"},
         {"{'symbol':'A','bid':2,'ask':1}", "crossed@0"},
-        {"{'symbol':'A','last':'1','seq':1}", "malformed@0"},
-        {"{'symbol':'A','last':'1','state':'live'}", "malformed@0"},
+        {"{'symbol':'A','last':'1','seq':1}", "reserved_name@31"},
+        {"{'symbol':'A','last':'1','state':'live'}", "reserved_name@33"},
     };
     struct buf got = {0};
 
@@ -664,6 +715,7 @@ int main(void)
         cmocka_unit_test(decimals_are_digits_with_at_most_one_point_within),
         cmocka_unit_test(decimals_compare_by_value_not_by_length),
         cmocka_unit_test(random_decimals_compare_as_their_digits_say),
+        cmocka_unit_test(a_feed_may_forbid_negative_prices),
         cmocka_unit_test(every_refusal_has_a_name_and_a_sentence),
         cmocka_unit_test(every_rule_refuses_what_breaks_it),
         cmocka_unit_test(bytes_that_are_no_quote_are_refused),

@@ -235,7 +235,7 @@ static void bad_lines_are_refused_by_reason_and_the_rest_goes_on(void **state)
                                   "A,soon,1,2\n"
                                   "A,1,1\n"
                                   "a,1,1,2\n"
-                                  "A,1,-1,2\n"
+                                  "A,1,--1,2\n"
                                   "A,1,,NA\n"
                                   "A,1,\"1,2\n"
                                   "\n"
@@ -314,6 +314,185 @@ static void a_wide_table_is_a_quote_of_each_symbol_per_row(void **state)
     source_free(s);
 }
 
+static void prices_may_be_negative_but_no_size(void **state)
+{
+    struct source *s = open_table("time,symbol,last,volume\n"
+                                  "2020-04-20T18:00:00Z,CL=F,0.01,1\n"
+                                  "2020-04-20T18:08:00Z,CL=F,-0.06,1\n"
+                                  "2020-04-20T18:30:00Z,CL=F,-3.763e1,1\n"
+                                  "2020-04-20T18:31:00Z,POWER.DE,-83.94,-5\n",
+                                  NULL, "?speed=0");
+
+    (void)state;
+    check_has(next_at(s, 0), "\"last\":\"0.01\"");
+    check_has(next_at(s, 0), "\"last\":\"-0.06\"");
+    check_has(next_at(s, 0), "\"last\":\"-37.63\"");
+    assert_string_equal(next_at(s, 0), "ended");
+    assert_int_equal(s->refused[QUOTE_BAD_PRICE], 1);
+    source_free(s);
+}
+
+static void what_stands_for_no_number_is_no_field(void **state)
+{
+    static const char *const words[] = {"",    "NA",  "null", "NaN", "nan",
+                                        "N/A", "n/a", "NULL", "Nil", "None",
+                                        "-",   "--",  "#N/A"};
+    struct buf table = {0};
+    struct source *s;
+
+    (void)state;
+    buf_adds(&table, "symbol,date,open,high,low,close\n");
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        buf_printf(&table, "A,2021-05-16,0.5,%s,%s,0.51\n", words[i], words[i]);
+    s = open_table(buf_text(&table), NULL, "?speed=0");
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const char *got = next_at(s, 0);
+
+        check_has(got, "\"open\":\"0.5\",\"last\":\"0.51\"");
+        assert_null(strstr(got, "high"));
+    }
+    assert_int_equal(source_refused(s), 0);
+    source_free(s);
+    buf_free(&table);
+}
+
+static void numbers_are_written_out_as_decimals(void **state)
+{
+    static const struct {
+        const char *cell, *last;
+    } cells[] = {
+        {".5", "0.5"},
+        {"-.5", "-0.5"},
+        {"+1.50", "1.50"},
+        {"5.", "5"},
+        {"1E-7", "0.0000001"},
+        {"-1.25e+3", "-1250"},
+        {"0e9", "0"},
+        {"0.00e-9", "0"},
+        {"-0e1", "0"},
+        {"00012e-2", "0.12"},
+        {"1e39", "1000000000000000000000000000000000000000"},
+        {"1e40", NULL},
+        {"1e-39", NULL},
+        {"1e", NULL},
+        {"e5", NULL},
+        {"1e+", NULL},
+        {"1e5.5", NULL},
+        {".", NULL},
+        {"1e99999999999", NULL},
+        {"0x10", NULL},
+        {"inf", NULL},
+        {"1.2.3", NULL},
+        {"1,5", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
+        char table[200], wanted[80];
+        struct source *s;
+
+        snprintf(table, sizeof table, "symbol,time,last\nA,1,\"%s\"\n", cells[i].cell);
+        snprintf(wanted, sizeof wanted, "\"last\":\"%s\"", cells[i].last);
+        s = open_table(table, NULL, "");
+        check_has(next_at(s, 0), cells[i].last ? wanted : "ended");
+        assert_int_equal(s->refused[QUOTE_BAD_PRICE], !cells[i].last);
+        source_free(s);
+    }
+}
+
+static void a_date_and_a_time_of_day_are_one_time(void **state)
+{
+    static const char *const headers[] = {
+        "symbol,Date,Time,Bid,Ask\nX,2026-11-27,10:00:01.5,1.1,1.2\n",
+        "Time,Bid,symbol,Ask,DATE\n10:00:01.5,1.1,X,1.2,2026-11-27\n",
+        "symbol,Date,Time,Bid,Ask\nX,20261127,10:00:01.5,1.1,1.2\n",
+    };
+    struct source *s;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const char *got;
+
+        s = open_table(headers[i], NULL, "");
+        got = next_at(s, 0);
+        check_has(got, "\"recorded_at\":1795773601.5,");
+        assert_null(strstr(got, "\"time\""));
+        source_free(s);
+    }
+    s = open_table(headers[2], NULL, "");
+    assert_string_equal(next_at(s, 0), "ended"); /* and not at midnight */
+    assert_int_equal(s->refused[QUOTE_BAD_TIME], 1);
+    source_free(s);
+    s = open_table("d;t,d,b\n10:00,27.11.2026,1\n",
+                   "symbol = X\ndate = d\ntime = d;t\nfield.bid = b\n"
+                   "time_format = %d.%m.%Y %H:%M\n",
+                   "");
+    check_has(next_at(s, 0), "\"recorded_at\":1795773600.0,");
+    source_free(s);
+}
+
+static void a_column_with_a_name_of_the_record_passes_under_another(void **state)
+{
+    struct source *s = open_table("symbol,time,last,type,seq,State,prev,recorded_at\n"
+                                  "A,1,1,trade,7,NY,0,5\n",
+                                  NULL, "");
+
+    (void)state;
+    check_has(next_at(s, 0), "\"type_\":\"trade\",\"seq_\":\"7\",\"State\":\"NY\","
+                             "\"prev_\":\"0\",\"recorded_at_\":\"5\"");
+    source_free(s);
+}
+
+static void two_columns_for_the_time_or_the_symbol_are_refused(void **state)
+{
+    (void)state;
+    assert_null(open_table("symbol,timestamp,datetime,last\nA,1,1,1\n", NULL, ""));
+    assert_null(open_table("symbol,ticker,time,last\nA,B,1,1\n", NULL, ""));
+}
+
+static void a_table_whose_newest_row_comes_first_is_refused(void **state)
+{
+    struct buf one = {0}, by_day = {0}, by_symbol = {0}, fine = {0};
+    struct source *s;
+
+    (void)state;
+    buf_adds(&one, "date,symbol,last\n");
+    buf_adds(&by_day, "date,symbol,last\n");
+    buf_adds(&by_symbol, "date,symbol,last\n");
+    buf_adds(&fine, "date,symbol,last\n");
+    for (int day = 28; day > 0; day--) {
+        buf_printf(&one, "2026-02-%02d,IDX,%d\n", day, day);
+        for (char name = 'A'; name < 'E'; name++)
+            buf_printf(&by_day, "2026-02-%02d,%c,%d\n", day, name, day);
+    }
+    for (char name = 'A'; name < 'Z'; name++)
+        for (int day = 1; day < 10; day++) {
+            buf_printf(&by_symbol, "2026-02-%02d,%c,%d\n", 29 - day, name, day);
+            buf_printf(&fine, "2026-02-%02d,%c,%d\n", day, name, day);
+        }
+    assert_null(open_table(buf_text(&one), NULL, ""));
+    assert_null(open_table(buf_text(&by_day), NULL, ""));
+    assert_null(open_table(buf_text(&by_symbol), NULL, ""));
+    s = open_table(buf_text(&fine), NULL, "?speed=0"); /* one symbol after the other */
+    assert_non_null(s);
+    while (strcmp(next_at(s, 0), "ended") != 0)
+        ;
+    assert_int_equal(s->quotes, 25 * 9);
+    source_free(s);
+    buf_free(&one);
+    buf_free(&by_day);
+    buf_free(&by_symbol);
+    buf_free(&fine);
+}
+
+static void a_table_in_another_encoding_is_refused(void **state)
+{
+    (void)state;
+    assert_null(open_table("\xFF\xFEs", NULL, ""));
+    assert_null(open_table("\xFE\xFF", NULL, ""));
+    assert_null(open_table("symbol,time,last\rA,1,1\r", NULL, ""));
+}
+
 static void a_wrong_description_or_table_is_refused_at_start(void **state)
 {
     static const struct {
@@ -335,6 +514,8 @@ static void a_wrong_description_or_table_is_refused_at_start(void **state)
         {"t,b\n", "symbol = A\ntime = t\n"},
         {"t,b\n", "time = t\nfield.bid = b\n"},
         {"t,b\n", "symbol\n"},
+        {"t,b\n", "symbol = A\ntime = t\ndate = t\nfield.bid = b\n"},
+        {"t,b\n", "symbol = A\ntime = t\ndate = d\nfield.bid = b\n"},
         {"t,b\n", "time = t\nwide.B = b\nwide.B = b\n"},
         {"t,b\n", "time = t\nwide.B = b\nfield.last = b\n"},
     };
@@ -442,6 +623,14 @@ int main(void)
         cmocka_unit_test(a_row_longer_than_the_limit_is_skipped_to_its_end),
         cmocka_unit_test(a_description_says_what_the_columns_are),
         cmocka_unit_test(a_wide_table_is_a_quote_of_each_symbol_per_row),
+        cmocka_unit_test(prices_may_be_negative_but_no_size),
+        cmocka_unit_test(what_stands_for_no_number_is_no_field),
+        cmocka_unit_test(numbers_are_written_out_as_decimals),
+        cmocka_unit_test(a_date_and_a_time_of_day_are_one_time),
+        cmocka_unit_test(a_column_with_a_name_of_the_record_passes_under_another),
+        cmocka_unit_test(two_columns_for_the_time_or_the_symbol_are_refused),
+        cmocka_unit_test(a_table_whose_newest_row_comes_first_is_refused),
+        cmocka_unit_test(a_table_in_another_encoding_is_refused),
         cmocka_unit_test(a_wrong_description_or_table_is_refused_at_start),
         cmocka_unit_test(a_looped_tape_begins_again_after_the_longest_silence),
         cmocka_unit_test(a_looped_tape_without_a_single_quote_ends),

@@ -94,6 +94,31 @@ static void each_line_is_a_quote(void **state)
     assert_int_equal(source->refused[QUOTE_BAD_PRICE], 1); /* text is taken as it is */
 }
 
+static void a_byte_order_mark_is_no_part_of_the_first_line(void **state)
+{
+    (void)state;
+    say("\xEF\xBB\xBF{\"symbol\":\"A\",\"last\":-37.63}\n"
+        "\xEF\xBB\xBF\n"
+        "\xEF\xBB\xBF{\"symbol\":\"B\",\"last\":-1e-3}\n");
+    assert_non_null(strstr(next(), "\"last\":\"-37.63\""));
+    assert_non_null(strstr(next(), "\"last\":\"-0.001\""));
+    assert_string_equal(next(), "waiting");
+    assert_int_equal(source_refused(source), 0);
+}
+
+static void a_field_that_says_it_is_not_there_is_none(void **state)
+{
+    (void)state;
+    say("{\"symbol\":\"NH\",\"last\":1.5,\"high\":null,\"bid\":1.4,\"low\":\"NaN\","
+        "\"volume\":\"\",\"currency\":null,\"timestamp\":null,\"source\":null,\"x\":"
+        "null}\n"
+        "{\"symbol\":\"NH\",\"last\":\"n/a\",\"bid\":null}\n");
+    assert_string_equal(next(), "NH,\"last\":\"1.5\",\"bid\":\"1.4\",\"x\":null,"
+                                "\"timestamp\":1640995200.0,\"source\":\"test\"");
+    assert_string_equal(next(), "waiting");
+    assert_int_equal(source->refused[QUOTE_NO_PRICE], 1);
+}
+
 static void half_a_line_waits_for_the_other_half(void **state)
 {
     (void)state;
@@ -266,6 +291,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PIPED(each_line_is_a_quote),
+        PIPED(a_byte_order_mark_is_no_part_of_the_first_line),
+        PIPED(a_field_that_says_it_is_not_there_is_none),
         PIPED(half_a_line_waits_for_the_other_half),
         PIPED(the_last_line_counts_without_a_newline),
         PIPED(bad_lines_are_refused_by_reason_and_the_rest_goes_on),
