@@ -202,7 +202,9 @@ unit-build: $(UNIT_TESTS)
 	@:
 
 unit: $(UNIT_TESTS) ## unit tests only
-	$(Q)for t in $^; do $$t >$$t.log 2>&1 && echo "  OK   $$t" || { cat $$t.log; exit 1; }; done
+	$(Q)failed=; for t in $^; do \
+	  $$t >$$t.log 2>&1 && echo "  OK   $$t" || { cat $$t.log; failed="$$failed $$t"; }; done; \
+	  [ -z "$$failed" ] || { printf 'unit tests that failed:\n'; printf '  %s\n' $$failed; exit 1; }
 
 system: build $(DRIVER) $(BENCH) ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE_PROGRAM) B=$(B) SAN=$(SAN)' \
