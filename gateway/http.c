@@ -16,6 +16,7 @@
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/mem.h"
+#include "shared/random.h"
 
 #define STOP_WAIT_MS 1000 /* for answers under way */
 
@@ -100,6 +101,7 @@ static struct http *http_new(struct gate *gate, struct ask_desk *desk,
     struct http *h = mem_zalloc(sizeof *h);
 
     h->service = (struct service){
+        .queries = rate_new(random_u64()),
         .gate = gate,
         .desk = desk,
         .arrivals = arrivals,
@@ -119,6 +121,7 @@ static void http_free(struct http *h)
     front_free(h->front);
     free(h->workers);
     policy_drop(h->policy);
+    rate_free(h->service.queries);
     pthread_rwlock_destroy(&h->policy_lock);
     free(h);
 }

@@ -57,6 +57,8 @@ struct policy *policy_new(const struct gateway_config *c, char error[POLICY_ERRO
     p->is_explaining = c->websocket_explain;
     p->has_access_log = c->access_log;
     p->max_connections = (int)c->websocket_max_connections;
+    p->queries = (struct rate_limits){.per_address = (uint32_t)c->http_query_rate,
+                                      .all = (uint32_t)c->http_query_rate_total};
     p->admission = (struct admission_policy){
         .origins = cors_policy_origins(p->cors),
         .is_enabled = c->websocket_enabled,

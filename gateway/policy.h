@@ -14,6 +14,7 @@
 #include "gateway/cors.h"
 #include "gateway/forwarded.h"
 #include "gateway/gateway_config.h"
+#include "gateway/rate.h"
 
 #define POLICY_ERROR_MAX 400
 
@@ -27,6 +28,7 @@ struct policy {
     char *locks_token;  /* "": nobody may change locks */
     bool is_explaining, has_access_log;
     int max_connections;
+    struct rate_limits queries; /* of quotes and history, over HTTP */
     /* private */
     char *token;
     int references;

@@ -11,6 +11,8 @@
 #include "gateway/query.h"
 #include "gateway/route_private.h"
 #include "gateway/www.h"
+#include "shared/clock.h"
+#include "shared/log.h"
 
 #define STREAM "/ws/cotizaciones"
 #define PAGE "limit,offset"
@@ -25,6 +27,7 @@ static const struct route {
     const char *tail;         /* what the path must end with, if it goes on */
     const char *query, *del_query, *put_query; /* the parameters it knows; NULL: none */
     bool has_more;                             /* the path goes on after a slash */
+    bool is_query;                             /* HTTP_QUERY_RATE counts it */
     bool is_open; /* every page may read it, whatever CORS_ORIGINS says */
 } routes[] = {
     {.path = "/metrics", .get = get_metrics},
@@ -50,14 +53,18 @@ static const struct route {
      .put = route_put_lock,
      .del = route_delete_lock,
      .del_query = "owner,token,break,reason"},
-    {.path = ROUTE_QUOTES, .get = route_get_quotes, .query = "symbols," PAGE},
+    {.path = ROUTE_QUOTES,
+     .get = route_get_quotes,
+     .query = "symbols," PAGE,
+     .is_query = true},
     /* No symbol ends in "/history": they have no lower case. */
     {.path = ROUTE_QUOTES,
      .has_more = true,
      .tail = ROUTE_HISTORY,
      .get = route_get_history,
+     .is_query = true,
      .query = "order,since,until,limit,next"},
-    {.path = ROUTE_QUOTES, .has_more = true, .get = route_get_quote},
+    {.path = ROUTE_QUOTES, .has_more = true, .get = route_get_quote, .is_query = true},
     {.path = STREAM, .query = HANDSHAKE_QUERY},
 };
 
@@ -335,6 +342,35 @@ static bool check_query(const struct route *t, const struct request *r, struct r
     return false;
 }
 
+/* False: beyond HTTP_QUERY_RATE, or that of all; the reply says so. */
+static bool check_rate(struct service *s, const struct request *r, struct reply *p)
+{
+    static struct log_limit limit = {.burst = 1, .interval_ms = 60000};
+    const struct rate_limits *limits = &r->policy->queries;
+    int64_t wait_ms = 0, now = clock_mono_ms();
+    enum rate_verdict verdict =
+        rate_take(s->queries, limits, r->client.host, now, &wait_ms);
+    bool is_own = verdict == RATE_OF_ADDRESS;
+    const char *setting = is_own ? "HTTP_QUERY_RATE" : "HTTP_QUERY_RATE_TOTAL";
+    char message[160];
+
+    if (verdict == RATE_TAKEN)
+        return true;
+    log_limited(&limit, now, LOG_WARNING,
+                "queries beyond %s=%u a second are answered 429, the last one of %s",
+                setting, is_own ? limits->per_address : limits->all, r->client.host);
+    snprintf(message, sizeof message, "More than %u queries a second come from %s.",
+             is_own ? limits->per_address : limits->all,
+             is_own ? "this address" : "all clients together");
+    reply_error(p, r, 429, "too_many_requests", message,
+                is_own ? "Ask less often, follow the stream instead, or raise "
+                         "HTTP_QUERY_RATE."
+                       : "Ask again later, follow the stream instead, or raise "
+                         "HTTP_QUERY_RATE_TOTAL.");
+    buf_printf(&p->headers, "Retry-After: %d\r\n", (int)((wait_ms + 999) / 1000));
+    return false;
+}
+
 /* False: nothing to send, the handshake is admitted. */
 static bool fill(struct service *s, struct request *r, struct reply *p)
 {
@@ -354,7 +390,8 @@ static bool fill(struct service *s, struct request *r, struct reply *p)
                     "If a proxy puts a prefix in front, set ROOT_PATH to it.");
     } else if (!find_handler(t, r)) {
         refuse_method(t, r, p);
-    } else if ((is_get(r) || route_may_change(r, p)) && check_query(t, r, p)) {
+    } else if ((is_get(r) || route_may_change(r, p)) && check_query(t, r, p) &&
+               (!t->is_query || check_rate(s, r, p))) {
         find_handler(t, r)(s, r, p);
     }
     return true;

@@ -5,9 +5,11 @@
 #include "gateway/arrival.h"
 #include "gateway/ask.h"
 #include "gateway/gate.h"
+#include "gateway/rate.h"
 #include "shared/log.h"
 
 struct service {
+    struct rate *queries; /* of quotes and history */
     struct gate *gate;
     struct ask_desk *desk;
     struct arrival_queue *arrivals;
