@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Start a broker, a feeder that replays recorded quotes, and a gateway; Ctrl-C stops them.
 
-Each is a process of its own.  One that dies is started again, at first after 0.2 s and at
-most after 5 s; one that ends before it was ever ready, or says that its settings are wrong
+Each is a process of its own.  One that dies is started again after 0.2 s, or later (at most
+5 s) if it died within 2 s of its start, and twice as late each time; one that ends before it was ever ready, or says that its settings are wrong
 (exit code 2), stops all.  The programs read the environment and .env as they always do,
 for instance:
 
@@ -30,7 +30,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TAPES = {"usdthb": 60, "usdchf": 1800, "EuStockMarkets": 86400, "sp500_daily": 86400}
 
 DELAY_FIRST, DELAY_LAST = 0.2, 5.0  # seconds before a program is started again
-STEADY = 10.0  # having run so long, a death is again a first one
+STEADY = 2.0  # having run so long, a death is again a first one
 GRACE = 5.0  # seconds after SIGTERM, on top of what the programs take themselves
 
 PR_SET_PDEATHSIG = 1

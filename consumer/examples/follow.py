@@ -7,13 +7,7 @@ QUOTE, STATE, HEARTBEAT = 1, 2, 4
 
 def follow(pattern):  # symbol, position, fields: newest values, then all that follows them
     prefix = pattern[:-1] if pattern[-1] == "*" else pattern + " "
-    context, ids = zmq.Context(), itertools.count(1)
-    records, control = context.socket(zmq.SUB), context.socket(zmq.DEALER)
-    for socket, name, port in (records, "PUBLISH", 5556), (control, "CONTROL", 5557):
-        socket.heartbeat_ivl, socket.rcvtimeo = 1000, 3000
-        socket.connect(os.environ.get("BROKER_" + name, f"tcp://127.0.0.1:{port}"))
-    for topic in "!welcome ", "!heartbeat ", prefix:
-        records.subscribe(topic)
+    context, ids, records, control = zmq.Context(), itertools.count(1), None, None
 
     def receive():
         topic, *frames = records.recv_multipart()
@@ -28,6 +22,13 @@ def follow(pattern):  # symbol, position, fields: newest values, then all that f
 
     epoch, position, last = 0, 0, {}
     while True:  # once per doubt: something may be missing after `position`
+        if not records:
+            records, control = context.socket(zmq.SUB), context.socket(zmq.DEALER)
+            for socket, name, port in (records, "PUBLISH", 5556), (control, "CONTROL", 5557):
+                socket.linger, socket.rcvtimeo = 0, 3000
+                socket.connect(os.environ.get("BROKER_" + name, f"tcp://127.0.0.1:{port}"))
+            for topic in "!welcome ", "!heartbeat ", prefix:
+                records.subscribe(topic)
         mark, held, missed = f"~mark/{uuid.uuid4().hex} ", [], []
         patience = time.monotonic() + 3  # a connection that breaks may take the mark with it
         records.subscribe(mark)
@@ -63,9 +64,13 @@ def follow(pattern):  # symbol, position, fields: newest values, then all that f
                     last[topic[:-1]] = n
                     if kind == QUOTE:
                         yield topic[:-1], n, body
-        except (zmq.Again, KeyError):  # silence, or a question that was refused
+        except (zmq.Again, KeyError):  # silence, or a question that was refused: new sockets
+            records.close()
+            control.close()
+            records = None
             time.sleep(0.2)
-        records.unsubscribe(mark)
+        else:
+            records.unsubscribe(mark)
 
 
 wanted = sys.argv[1] if len(sys.argv) == 2 else sys.exit("usage: follow.py SYMBOL | 'PREFIX*'")

@@ -54,6 +54,12 @@ def interpolated():
     return dict(re.findall(r"\$\{(\w+):-([^}]*)\}", read("docker-compose.yml")))
 
 
+@pytest.mark.parametrize("name", ("broker", "feeder", "gateway", "balancer", "telegram"))
+def test_the_engine_starts_a_service_that_died_again(name):
+    assert re.search(r"^x-program: &program\n  restart: unless-stopped\n", read("docker-compose.yml"), re.M)
+    assert "<<: *program" in service(name) and "restart:" not in service(name)
+
+
 @pytest.mark.parametrize("program", sorted(tables()))
 def test_every_setting_of_a_program_reaches_its_container(program):
     name = program.removeprefix("pregon-")

@@ -1,5 +1,6 @@
 """The one command a newcomer gives: three programs that live and die together."""
 
+import importlib.util
 import os
 import re
 import signal
@@ -14,6 +15,13 @@ RUN = os.path.join(pregon.ROOT, "tools", "run.py")
 ANYWHERE = {"PORT": "0", **{f"BROKER_{key}": "tcp://127.0.0.1:0"
                             for key in ("INGEST", "PUBLISH", "CONTROL")}}
 NAMES = ("broker", "feeder", "gateway")
+
+
+def run_module():
+    spec = importlib.util.spec_from_file_location("run", RUN)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Run(pregon.Process):
@@ -152,6 +160,22 @@ def test_a_program_that_was_asked_to_end_is_said_to_have_ended(stage):
     run.says(r"^run +\| gateway ended \(exit code 0\); again in \d\.\d s$", after=here)
     run.says(r"^gateway +\| ready ", after=here)
     run.stop()
+
+
+def test_a_program_that_ran_for_a_while_is_back_in_under_a_second_however_often_it_dies():
+    program = run_module().Program("broker", "/bin/false")
+    for n in range(100):
+        program.started_at = 10.0 * n
+        assert program.die(now=program.started_at + 2.5) < 0.5
+
+
+def test_a_program_that_dies_at_once_again_and_again_is_started_ever_later_up_to_a_bound():
+    program = run_module().Program("broker", "/bin/false")
+    waits = [program.die(now=0.1) for _ in range(10)]
+    assert waits[0] < 0.5
+    assert waits == sorted(waits) and waits[-1] == waits[-2] == pytest.approx(5.0)
+    program.started_at = 0.0
+    assert program.die(now=2.5) < 0.5  # it has run
 
 
 def test_its_lines_are_whole_and_named(stage):
