@@ -29,6 +29,11 @@ struct desk_out {
     void (*publish)(void *ctx, struct span topic, struct span record);
     /* Say something to a peer on control. */
     void (*say)(void *ctx, struct span peer, struct span message);
+    /*
+     * Close the keeper, open it again with a new epoch whose positions are above `above`, and set
+     * desk.keeper and desk.journal.  It does not return if that fails.  NULL: never.
+     */
+    void (*renew)(void *ctx, const char *reason, uint64_t above);
 };
 
 struct desk_time {

@@ -77,6 +77,8 @@ static void hello_feeder(struct question *q)
         desk_answer_error(q, e, "name and owner must be 1 to 64 of A-Z a-z 0-9 . _ -");
         return;
     }
+    if (h.acked > f->received) /* of the same owner: else it counts from there */
+        desk_claim_lines(d, f, h.acked);
     if (is_new)
         desk_remember_feed(d, f);
     if (is_new) {
@@ -99,6 +101,7 @@ static void hello_other(struct question *q, bool is_gateway)
 {
     struct desk *d = q->d;
 
+    desk_claim_position(d, q->map);
     if (is_gateway) {
         struct registry_hello h = {
             .peer = q->peer,
@@ -167,10 +170,13 @@ static void on_lost(struct question *q)
 
     if (!f)
         return;
-    if (reason.len > 64 || !feed_skip(f, first, last)) {
+    if (reason.len > 64 || first != f->received + 1 || last < first) {
         desk_answer_error(q, ERR_INVALID, "not the lines that come next");
         return;
     }
+    if (span_eq(reason, "log_replaced")) /* it was acknowledged them */
+        desk_claim_lines(d, f, last);
+    (void)feed_skip(f, first, last);
     log_error("feed %s lost lines %llu to %llu: %.*s", f->name,
               (unsigned long long)first, (unsigned long long)last, (int)reason.len,
               reason.at);

@@ -94,6 +94,16 @@ void desk_ask_store(struct question *q, bool is_history,
 void desk_status(struct question *q);
 void desk_pack_gateways(struct question *q);
 
+/* desk_epoch.c: proofs that the log has lost positions. */
+#define DESK_ROLLED_BACK "rolled_back" /* the reason of the epoch that then begins */
+#define DESK_CLAIM_MAX ((uint64_t)1 << 40)
+/* The holder of f was acknowledged lines up to `last`, above f->received. */
+void desk_claim_lines(struct desk *d, const struct feed *f, uint64_t last);
+/* What position a peer knows, by its hello. */
+void desk_claim_position(struct desk *d, struct span hello);
+/* desk_request.c: the request that is worked on is not answered; who asked will ask again. */
+void desk_request_drop(struct desk *d);
+
 /* desk_clock.c */
 void desk_clock_pack_status(const struct desk *d, msgpack_packer *pk);
 

@@ -36,6 +36,12 @@ static void finish(struct desk_requests *r)
     r->q = (struct question){0};
 }
 
+void desk_request_drop(struct desk *d)
+{
+    if (d->requests)
+        finish(d->requests);
+}
+
 void desk_request_fini(struct desk *d)
 {
     if (!d->requests)

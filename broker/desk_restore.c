@@ -15,8 +15,10 @@ static void take_feed(void *ctx, const struct store_feed *stored)
     struct feed *f = feed_table_restore(d->feeds, &g, d->time.awake);
 
     /* Only a new epoch's ring knows nobody yet. */
-    if (f && !journal_feed(d->journal, f->index)->name[0])
+    if (f && !journal_feed(d->journal, f->index)->name[0]) {
         desk_remember_feed(d, f);
+        keeper_set_line(d->keeper, f->index, f->received);
+    }
 }
 
 /* Those of the ring are as of the last instant. */

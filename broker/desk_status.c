@@ -120,7 +120,7 @@ void desk_status(struct question *q)
 {
     struct desk *d = q->d;
 
-    desk_answer_begin(q, 14);
+    desk_answer_begin(q, 15);
     pack_kv_text(&q->pk, "version", span_of(PREGON_VERSION));
     pack_kv_u(&q->pk, "pid", (uint64_t)getpid());
     pack_kv_u(&q->pk, "epoch", d->epoch);
@@ -129,6 +129,10 @@ void desk_status(struct question *q)
     pack_kv_u(&q->pk, "started", (uint64_t)d->started_us);
     pack_kv_u(&q->pk, "journal_first", journal_first(d->journal));
     pack_kv_u(&q->pk, "journal_bytes", journal_bytes(d->journal));
+    pack_kv_text(&q->pk, "epoch_reason",
+                 d->keeper && keeper_is_new_epoch(d->keeper)
+                     ? span_of(keeper_epoch_reason(d->keeper))
+                     : SPAN(""));
     desk_clock_pack_status(d, &q->pk);
     pack_process(q);
     pack_store(q);

@@ -28,6 +28,7 @@ struct keeper {
     struct journal *journal;
     bool is_new_epoch, is_started;
     const char *epoch_reason;
+    uint64_t above; /* a new epoch's positions are above this one, too */
     struct store_batch *filling, *spare;
     uint64_t copied; /* everything up to here is in a batch, a gap, or stored */
     int64_t filling_at;
@@ -232,7 +233,8 @@ static enum err begin_epoch(struct keeper *k, const struct store_state *state,
 {
     const struct journal_identity *ring = journal_identity(k->journal);
     struct store *s = archive_store(k->archive);
-    uint64_t first = state->head + 1, epoch = random_u64();
+    uint64_t first = k->above < state->head ? state->head + 1 : k->above + 1,
+             epoch = random_u64();
     struct store_state fresh;
     enum err e;
 
@@ -257,7 +259,8 @@ static enum err recover(struct keeper *k, const struct broker_config *config,
 
     if (e)
         return e;
-    k->epoch_reason = why_new_epoch(&state, journal_identity(k->journal));
+    if (!k->epoch_reason)
+        k->epoch_reason = why_new_epoch(&state, journal_identity(k->journal));
     if (k->epoch_reason)
         e = begin_epoch(k, &state, wall_us, error);
     k->copied = k->epoch_reason ? journal_head(k->journal) : state.head;
@@ -297,6 +300,13 @@ static void keeper_free(struct keeper *k, bool is_stored)
 enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
                      struct keeper **out, char error[KEEPER_ERROR_MAX])
 {
+    return keeper_open_anew(config, wall_us, NULL, 0, out, error);
+}
+
+enum err keeper_open_anew(const struct broker_config *config, uint64_t wall_us,
+                          const char *reason, uint64_t above, struct keeper **out,
+                          char error[KEEPER_ERROR_MAX])
+{
     struct keeper *k = mem_zalloc(sizeof *k);
     char *file = store_file_plain_path(broker_config_store(config)),
          *ring = store_file_beside(file, "-ring");
@@ -304,6 +314,8 @@ enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
 
     k->path = file;
     k->ring_path = ring;
+    k->epoch_reason = reason;
+    k->above = above;
     k->filling = store_batch_new();
     k->keep_count = (uint64_t)config->retention_count;
     k->keep_age_us = (uint64_t)config->retention_age * 1000;
@@ -503,6 +515,12 @@ void keeper_jump(struct keeper *k, int64_t jump_us)
 uint64_t keeper_first(const struct keeper *k)
 {
     return k->first;
+}
+
+void keeper_set_line(struct keeper *k, uint32_t feed, uint64_t line)
+{
+    if (feed < JOURNAL_FEEDS)
+        k->copied_line[feed] = k->handed_line[feed] = k->stored_line[feed] = line;
 }
 
 uint64_t keeper_stored_line(const struct keeper *k, uint32_t feed)

@@ -27,6 +27,10 @@ struct keeper;
 /* Opens store and ring, or says in one sentence what is wrong and what to do. */
 MUST_CHECK enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
                                 struct keeper **out, char error[KEEPER_ERROR_MAX]);
+/* The same, but a new epoch begins for this reason (a literal), with positions above `above`. */
+MUST_CHECK enum err keeper_open_anew(const struct broker_config *config, uint64_t wall_us,
+                                     const char *reason, uint64_t above,
+                                     struct keeper **out, char error[KEEPER_ERROR_MAX]);
 /* Store what is left, until deadline_ms (monotonic); frees.  false: not all could be. */
 bool keeper_close(struct keeper *k, int64_t deadline_ms);
 
@@ -68,6 +72,8 @@ void keeper_jump(struct keeper *k, int64_t jump_us);
 
 uint64_t keeper_first(const struct keeper *k); /* keeper_status has it too */
 
+/* All up to this line of the feed is stored, or named as lost: for a log that has just begun. */
+void keeper_set_line(struct keeper *k, uint32_t feed, uint64_t line);
 /* The line of this feed up to which its quotes are stored. */
 uint64_t keeper_stored_line(const struct keeper *k, uint32_t feed);
 

@@ -21,6 +21,7 @@
 #define INGEST_HIGH_WATER 20000
 #define CONTROL_HIGH_WATER 256 /* answers a peer has not taken, pages among them */
 #define CONTROL_BURST 64
+#define RENEW_MS 5000  /* to store what is left before a new epoch */
 #define STORE_MS 10000 /* to store what is left when we stop */
 #define LOOK_MS 500    /* between two looks at the clock */
 #define FLUSH_MS 500   /* for what is queued to peers when we stop */
@@ -305,6 +306,32 @@ static enum err open_store(struct broker *b)
     return e;
 }
 
+/* As a restart would, but feeds, gateways and locks stay. */
+static void renew(void *ctx, const char *reason, uint64_t above)
+{
+    struct broker *b = ctx;
+    char error[KEEPER_ERROR_MAX] = "";
+    enum err e;
+
+    loop_unwatch(b->loop, &b->store_watch);
+    (void)keeper_close(b->desk.keeper, clock_mono_ms() + RENEW_MS);
+    b->desk.keeper = NULL;
+    b->desk.journal = NULL;
+    e = keeper_open_anew(&b->config, (uint64_t)b->desk.time.wall_us, reason, above,
+                         &b->desk.keeper, error);
+    if (!e)
+        e = keeper_start(b->desk.keeper, error);
+    if (!e) {
+        b->desk.journal = keeper_journal(b->desk.keeper);
+        b->store_watch.fd = keeper_fd(b->desk.keeper);
+        e = loop_watch(b->loop, &b->store_watch, EPOLLIN);
+    }
+    if (e) { /* there is no log to go on with: a restart tries again */
+        log_critical("%s", error[0] ? error : "the loop takes no more descriptors");
+        exit(1);
+    }
+}
+
 static const char *state(const void *ctx)
 {
     return ((const struct broker *)ctx)->state;
@@ -371,7 +398,7 @@ int main(int argc, char **argv)
     b.state = "starting";
     b.check = check_open(b.loop, broker_program.name, state, &b);
     b.desk.config = &b.config;
-    b.desk.out = (struct desk_out){&b, publish, say};
+    b.desk.out = (struct desk_out){&b, publish, say, renew};
     b.desk.time =
         (struct desk_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
     if (broker_config_store(&b.config))

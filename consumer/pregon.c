@@ -64,10 +64,13 @@ void pregon_question_end(struct pregon *p, struct question *q)
 
 static void say_hello(struct pregon *p)
 {
+    struct pregon_position known = pregon_position(p);
     struct buf b = {0};
     msgpack_packer pk;
 
-    pregon_ask(p, QUESTION_HELLO, "hello", 5, &b, &pk);
+    pregon_ask(p, QUESTION_HELLO, "hello", 7, &b, &pk);
+    pack_kv_u(&pk, "known_epoch", known.epoch);
+    pack_kv_u(&pk, "known_seq", known.seq);
     pack_kv_text(&pk, "role", SPAN("consumer"));
     pack_kv_text(&pk, "host", span_of(p->host));
     pack_kv_u(&pk, "pid", (uint64_t)getpid());
@@ -272,8 +275,11 @@ static bool take_records(struct pregon *p)
             continue;
         if (m.count == 2)
             follow_on_record(p->follow, bus_frame(&m, 0), bus_frame(&m, 1), p->now);
-        else if (m.count == 1 && span_eq(bus_frame(&m, 0), WIRE_TOPIC_WELCOME))
+        else if (m.count == 1 && span_eq(bus_frame(&m, 0), WIRE_TOPIC_WELCOME)) {
             follow_on_welcome(p->follow);
+            p->is_greeted = false; /* it may be another broker: tell it what is known */
+            p->hello_at = p->now;
+        }
         bus_message_close(&m);
     }
     return e == ERR_AGAIN;

@@ -156,6 +156,8 @@ static void put_broker(struct gateway *g, struct buf *b, struct span answer)
                (unsigned long long)upstream_gaps(g->upstream));
     if (answer.len) {
         member_text(b, "version", pack_find_text(answer, "version"));
+        if (pack_find_text(answer, "epoch_reason").len)
+            member_text(b, "epoch_reason", pack_find_text(answer, "epoch_reason"));
         member_u(b, "symbols", pack_find_u(answer, "symbols", 0));
         pages_put_time(b, "started", pack_find_u(answer, "started", 0));
     }

@@ -26,7 +26,7 @@ static void open_desk(void)
     char error[KEEPER_ERROR_MAX];
 
     desk = (struct desk){.config = &config,
-                         .out = {&desk, on_publish, on_say},
+                         .out = {&desk, on_publish, on_say, NULL},
                          .time = {5000, 5000, WALL_US}};
     assert_int_equal(keeper_open(&config, WALL_US, &desk.keeper, error), OK);
     desk.journal = keeper_journal(desk.keeper);
