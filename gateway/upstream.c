@@ -77,7 +77,7 @@ static void say_hello(struct upstream *u)
     msgpack_packer pk;
 
     gethostname(host, sizeof host - 1);
-    begin(&b, &pk, "hello", q->id, 12);
+    begin(&b, &pk, "hello", q->id, 8 + UPSTREAM_KNOWN_MEMBERS);
     pack_kv_text(&pk, "role", SPAN("gateway"));
     pack_kv_text(&pk, "name", span_of(g->name));
     pack_kv_text(&pk, "host", span_of(host));
@@ -86,10 +86,7 @@ static void say_hello(struct upstream *u)
     pack_kv_u(&pk, "limit", (uint64_t)gate_limit(g->gate));
     pack_kv_u(&pk, "oldest", WIRE_VERSION_OLDEST);
     pack_kv_u(&pk, "newest", WIRE_VERSION);
-    pack_kv_u(&pk, "known_epoch", hub_epoch(g->hub));
-    pack_kv_u(&pk, "known_seq", u->known_seq);
-    pack_kv_u(&pk, "known_record", u->known_record);
-    pack_kv_u(&pk, "known_accepted", u->known_accepted);
+    upstream_pack_known(u, &pk);
     send_control(u, &b);
     buf_free(&b);
     u->hello_at = g->now + HELLO_MS;
@@ -487,22 +484,6 @@ void upstream_apply(struct upstream *u, struct span topic, const struct wire_rec
     }
 }
 
-/* A heartbeat below what is known: the broker lost positions, and a hello proves it to the broker. */
-static void note_known(struct upstream *u, const struct wire_record *r)
-{
-    bool is_record =
-        r->kind == WIRE_QUOTE || r->kind == WIRE_STATE || r->kind == WIRE_LOST;
-
-    if (r->kind == WIRE_HEARTBEAT && r->seq < u->known_seq)
-        upstream_introduce(u);
-    if (r->kind != WIRE_LOCK && r->seq > u->known_seq)
-        u->known_seq = r->seq;
-    if (is_record && r->seq > u->known_record) {
-        u->known_record = r->seq;
-        u->known_accepted = r->accepted_us;
-    }
-}
-
 static void on_record(struct upstream *u, struct span topic, struct span message)
 {
     struct wire_record r;
@@ -516,7 +497,7 @@ static void on_record(struct upstream *u, struct span topic, struct span message
     if (u->g->tracers)
         r.received_us = (uint64_t)clock_wall_us();
     upstream_check_epoch(u, r.epoch);
-    note_known(u, &r);
+    upstream_note_known(u, &r);
     if (r.kind == WIRE_HEARTBEAT) {
         u->heartbeat_at = u->g->awake;
         upstream_set_here(u, true);

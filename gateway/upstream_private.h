@@ -2,6 +2,7 @@
 #ifndef GATEWAY_UPSTREAM_PRIVATE_H
 #define GATEWAY_UPSTREAM_PRIVATE_H
 
+#include <msgpack.h>
 #include <uthash.h>
 
 #include "gateway/report.h"
@@ -71,6 +72,11 @@ struct upstream {
     struct buf held;       /* [length of topic, length of record, topic, record] … */
     struct report report;
 };
+
+/* upstream_known.c: what is known of the log, so that a broker that has lost positions hears of it. */
+#define UPSTREAM_KNOWN_MEMBERS 4
+void upstream_note_known(struct upstream *u, const struct wire_record *r);
+void upstream_pack_known(const struct upstream *u, msgpack_packer *pk);
 
 /* upstream.c */
 void upstream_ask_snapshot(struct upstream *u, enum question_kind kind,
