@@ -525,7 +525,7 @@ def test_health_does_not_say_that_quotes_flow_while_every_quote_is_refused(stage
 
 
 STORE = {"kind": "sqlite", "durable": True, "reason": is_text, "stored": is_count,
-         "first": is_count, "gaps": 0, "behind": is_age}
+         "first": is_count, "gaps": 0, "damaged": 0, "behind": is_age}
 
 
 def test_health_tells_what_is_stored(stage):
@@ -560,7 +560,7 @@ def test_a_store_that_does_not_take_quotes_degrades_health_and_nothing_else(stag
     assert told["status"] == "degraded"
     assert told["reason"] == 'quotes flow, but are not being stored: disk "full"'
     check(told["store"], {"kind": "sqlite", "durable": False, "reason": 'disk "full"',
-                          "stored": 40, "first": 3, "gaps": 2, "behind": 12.345})
+                          "stored": 40, "first": 3, "gaps": 2, "damaged": 0, "behind": 12.345})
     assert (told["feeds"][0]["received"], told["feeds"][0]["stored"]) == (9, 5)
     assert gateway.get("/cotizaciones/ready").status == 200
     assert is_text(look(200, store={**store, "reason": ""})["store"]["reason"])
