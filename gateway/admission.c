@@ -221,15 +221,65 @@ static bool judge_subprotocol(const struct admission_request *r,
     return false;
 }
 
-static bool judge_origin(const struct admission_policy *p,
-                         const struct admission_request *r, struct admission_verdict *v)
+static bool is_own_origin(const struct admission_request *r)
 {
     struct origin origin = {0}, own = {0};
 
-    if (!r->origin || origin_list_allows(p->origins, r->origin))
+    return r->own_origin && r->origin && origin_parse(r->origin, &origin) &&
+           origin_parse(r->own_origin, &own) && origin_equals(&origin, &own);
+}
+
+/* Of the default on loopback. */
+static bool is_local_or_no_page(const struct admission_policy *p,
+                                const struct admission_request *r)
+{
+    struct host host;
+
+    if (r->is_proxied || (r->origin && origin_list_allows(p->origins, r->origin)))
         return true;
-    if (r->own_origin && origin_parse(r->origin, &origin) &&
-        origin_parse(r->own_origin, &own) && origin_equals(&origin, &own))
+    if (!r->is_page && !is_own_origin(r))
+        return true; /* no browser, or judge_origin's */
+    if (!r->host || !r->host[0])
+        return true;
+    return host_parse(r->host, &host) &&
+           (!host_is_public(host.name) || origin_list_names(p->origins, host.name));
+}
+
+static bool is_listed(const struct admission_policy *p, const char *authority)
+{
+    struct host host;
+
+    return host_parse(authority, &host) &&
+           (host_is_loopback(host.name) || host_list_allows(p->hosts, &host));
+}
+
+static bool judge_host(const struct admission_policy *p,
+                       const struct admission_request *r, struct admission_verdict *v)
+{
+    const char *host = r->host ? r->host : "";
+
+    if (p->host_rule == ADMISSION_HOSTS_ANY)
+        return true;
+    if (p->host_rule == ADMISSION_HOSTS_LOCAL && is_local_or_no_page(p, r))
+        return true;
+    if (p->host_rule == ADMISSION_HOSTS_LISTED && is_listed(p, host)) {
+        if (!r->authority || is_listed(p, r->authority))
+            return true;
+        host = r->authority;
+    }
+    message(v, "'%.120s' is not a name of this gateway.", host);
+    hint(v,
+         "If it is one, add %.120s to ALLOWED_HOSTS.  A proxy in front of a gateway "
+         "that "
+         "listens on loopback may send X-Forwarded-For instead.",
+         host[0] ? host : "it");
+    return false;
+}
+
+static bool judge_origin(const struct admission_policy *p,
+                         const struct admission_request *r, struct admission_verdict *v)
+{
+    if (!r->origin || origin_list_allows(p->origins, r->origin) || is_own_origin(r))
         return true;
     message(v, "Pages of the origin %.120s may not connect.", r->origin);
     if (strcmp(r->origin, "null") == 0)
@@ -303,6 +353,8 @@ static bool passes(enum admission_rule rule, const struct admission_policy *p,
         return judge_form(r, v);
     case ADMISSION_no_common_subprotocol:
         return judge_subprotocol(r, v);
+    case ADMISSION_host_not_allowed:
+        return judge_host(p, r, v);
     case ADMISSION_origin_not_allowed:
         return judge_origin(p, r, v);
     case ADMISSION_unauthorized:

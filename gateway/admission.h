@@ -15,23 +15,25 @@
 
 #include <stdbool.h>
 
+#include "gateway/host.h"
 #include "gateway/origin.h"
 
 #define ADMISSION_SUBPROTOCOL_JSON "pregon.v1.json"
 #define ADMISSION_SUBPROTOCOL_MSGPACK "pregon.v1.msgpack"
 
 /* In the order they are judged.  code, HTTP status, close code, setting, short text */
-#define ADMISSION_RULES(X)                                                      \
-    X(no_such_path, 404, 4404, "ROOT_PATH", "no WebSocket here")                \
-    X(upgrade_required, 426, 4426, "", "not a WebSocket handshake")             \
-    X(bad_version, 426, 4426, "", "unknown WebSocket version")                  \
-    X(malformed, 400, 4400, "", "malformed handshake")                          \
-    X(no_common_subprotocol, 400, 4400, "", "no subprotocol in common")         \
-    X(origin_not_allowed, 403, 4403, "CORS_ORIGINS", "origin not allowed")      \
-    X(unauthorized, 401, 4401, "WEBSOCKET_TOKEN", "token missing or wrong")     \
-    X(websocket_disabled, 503, 4503, "WEBSOCKET_ENABLED", "WebSockets are off") \
-    X(draining, 503, 4503, "", "this gateway is stopping")                      \
-    X(starting, 503, 4503, "BROKER_PUBLISH", "broker not reached yet")          \
+#define ADMISSION_RULES(X)                                                        \
+    X(no_such_path, 404, 4404, "ROOT_PATH", "no WebSocket here")                  \
+    X(upgrade_required, 426, 4426, "", "not a WebSocket handshake")               \
+    X(bad_version, 426, 4426, "", "unknown WebSocket version")                    \
+    X(malformed, 400, 4400, "", "malformed handshake")                            \
+    X(no_common_subprotocol, 400, 4400, "", "no subprotocol in common")           \
+    X(host_not_allowed, 403, 4403, "ALLOWED_HOSTS", "not a name of this gateway") \
+    X(origin_not_allowed, 403, 4403, "CORS_ORIGINS", "origin not allowed")        \
+    X(unauthorized, 401, 4401, "WEBSOCKET_TOKEN", "token missing or wrong")       \
+    X(websocket_disabled, 503, 4503, "WEBSOCKET_ENABLED", "WebSockets are off")   \
+    X(draining, 503, 4503, "", "this gateway is stopping")                        \
+    X(starting, 503, 4503, "BROKER_PUBLISH", "broker not reached yet")            \
     X(max_connections, 503, 4013, "WEBSOCKET_MAX_CONNECTIONS", "all places are taken")
 
 enum admission_rule {
@@ -42,7 +44,21 @@ enum admission_rule {
         ADMISSION_RULE_END
 };
 
+/* What Host may say. */
+enum admission_hosts {
+    ADMISSION_HOSTS_ANY,
+    ADMISSION_HOSTS_LISTED, /* a name listed, or one that only this machine has */
+    /*
+     * The default on loopback.  From a page: what no foreign domain can be, or a host of
+     * CORS_ORIGINS.  Other requests pass: those of programs, of listed pages, and those that a
+     * trusted proxy passes on (no page can add X-Forwarded headers to a handshake).
+     */
+    ADMISSION_HOSTS_LOCAL,
+};
+
 struct admission_policy {
+    enum admission_hosts host_rule;
+    const struct host_list *hosts; /* ALLOWED_HOSTS */
     const struct origin_list *origins;
     bool is_enabled;   /* WEBSOCKET_ENABLED */
     const char *token; /* WEBSOCKET_TOKEN; "" for none */
@@ -56,11 +72,16 @@ struct admission_request {
     const char *query_fault,
         *query_hint; /* what is wrong with the query; NULL: nothing */
     const char *method;
-    const char *http_version; /* "1.1"; NULL: not to be judged */
-    bool has_body;            /* a length other than 0, or chunks */
+    const char *http_version;         /* "1.1"; NULL: not to be judged */
+    bool has_body;                    /* a length other than 0, or chunks */
     const char *upgrade, *connection; /* lists, joined by commas */
     const char *version, *key;
     const char *subprotocols; /* all Sec-WebSocket-Protocol values, joined by commas */
+    const char *host; /* as received, of the target or of the header; NULL: neither */
+    const char
+        *authority;  /* host[:port] as the client typed it, says the proxy; or NULL */
+    bool is_proxied; /* a trusted proxy passes it on, and says for whom */
+    bool is_page;    /* no handshake: a page may ask without saying Origin */
     const char *origin;
     const char *own_origin;  /* of the gateway itself, as the client sees it */
     const char *token;       /* the bearer's, or ?token= */

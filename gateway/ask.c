@@ -71,7 +71,8 @@ enum ask_outcome ask_post(struct ask_desk *d, struct ask *q)
     int64_t until = clock_mono_ms() + ASK_WAIT_MS;
     enum ask_outcome outcome = ASK_TIMED_OUT;
     struct ask *copy;
-    int place = q->kind != ASK_LIVE; /* a probe must not be refused because pages are busy */
+    int place =
+        q->kind != ASK_LIVE; /* a probe must not be refused because pages are busy */
 
     pthread_mutex_lock(&d->lock);
     if (d->is_cancelled || (place && d->waiting >= d->max_waiting)) {

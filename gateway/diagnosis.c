@@ -65,6 +65,9 @@ static bool imagine(struct request *r, diagnosis_lookup *lookup, struct asked *a
         .origin = given_origin && a->origin[0] ? a->origin
                   : given_origin               ? NULL
                                                : header,
+        .host = r->head->host,
+        .authority = r->client.authority,
+        .is_proxied = r->client.is_proxied,
         .own_origin = r->client.own_origin,
     };
     if (!handshake_take_token(r, &a->facts))

@@ -258,6 +258,7 @@ void forwarded_resolve(const struct forwarded_trust *t,
         copy_authority(trimmed(facts->host, strlen(facts->host)), out->authority);
     out->peer_is_trusted = forwarded_is_trusted(t, facts->peer);
     if (out->peer_is_trusted) {
+        out->is_proxied = facts->x_for || facts->x_proto || facts->x_host;
         if (facts->x_for)
             walk_hops(t, facts->x_for, out);
         if (facts->x_proto && is_secure(first_of(facts->x_proto)))

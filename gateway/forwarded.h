@@ -36,6 +36,7 @@ struct forwarded_facts {
 
 struct forwarded_client {
     bool peer_is_trusted; /* so that the headers, if there, were believed */
+    bool is_proxied;      /* and one was there */
     char host[FORWARDED_HOST_MAX + 1]; /* the client's address */
     int port;                          /* 0: behind a proxy that does not tell */
     char scheme[8];                    /* "http" or "https", as the client typed it */

@@ -31,11 +31,11 @@ struct gate_refusal {
 };
 
 /* Requests that were refused before they were one, and connections that gave way to others. */
-#define GATE_HEADS(X) \
-    X(malformed)      \
-    X(late)           \
+#define GATE_HEADS(X)  \
+    X(malformed)       \
+    X(late)            \
     X(target_too_long) \
-    X(too_large)      \
+    X(too_large)       \
     X(pushed_out)
 
 enum gate_head {

@@ -55,6 +55,11 @@
       "http://localhost:3000,http://127.0.0.1:3000", 0, 8000, NULL,                      \
       "Origins of pages that may read us and open WebSockets: a comma or JSON list; one "\
       "* per entry; * alone allows all.")                                                \
+    X(list, ALLOWED_HOSTS, allowed_hosts, "", 0, 4000, NULL,                             \
+      "Names under which this gateway may be asked for, against DNS rebinding: a comma " \
+      "or JSON list of name, address or *.domain, each perhaps with :port; * for any.  " \
+      "Those of this machine alone (localhost, 127.0.0.1) always pass.  Empty: any, or " \
+      "if HOST is loopback, what no foreign domain can be.")                             \
     X(flag, CORS_ALLOW_CREDENTIALS, cors_allow_credentials, "0", 0, 1, NULL,             \
       "Let pages send cookies and authorization.")                                       \
     X(list, CORS_ALLOW_METHODS, cors_allow_methods, "GET", 0, 200, NULL,                 \

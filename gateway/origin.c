@@ -164,6 +164,14 @@ bool origin_list_is_any(const struct origin_list *l)
     return l->is_any;
 }
 
+bool origin_list_names(const struct origin_list *l, const char *host)
+{
+    for (const struct pattern *p = l->patterns; p; p = p->next)
+        if (!p->origin.is_null && matches(p->origin.host, host))
+            return true;
+    return false;
+}
+
 bool origin_list_allows(const struct origin_list *l, const char *origin)
 {
     struct origin o = {0};

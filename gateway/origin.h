@@ -41,6 +41,8 @@ struct origin_list *origin_list_new(const char *setting, const char *list,
 void origin_list_free(struct origin_list *l);
 
 bool origin_list_is_any(const struct origin_list *l); /* it holds "*" */
+/* Does an entry name this host (lower case), whatever its scheme and port? */
+bool origin_list_names(const struct origin_list *l, const char *host);
 bool origin_list_allows(const struct origin_list *l, const char *origin);
 
 #endif

@@ -64,8 +64,9 @@ static void put_asked(struct exposition *e, const struct gateway *g)
     for (int i = ADMISSION_ADMITTED + 1; i < ADMISSION_RULE_END; i++)
         put_text_and(e, "code", admission_code((enum admission_rule)i),
                      gate_refused(g->gate, (enum admission_rule)i));
-    exposition_begin(e, "pregon_http_heads_refused_total",
-                     "HTTP connections that were closed before there was a request, by reason.");
+    exposition_begin(
+        e, "pregon_http_heads_refused_total",
+        "HTTP connections that were closed before there was a request, by reason.");
     for (int i = 0; i < GATE_HEAD_END; i++)
         put_text_and(e, "reason", gate_head_name((enum gate_head)i),
                      gate_heads(g->gate, (enum gate_head)i));

@@ -24,6 +24,17 @@ static char *normal_root(const char *path)
     return root;
 }
 
+static enum admission_hosts host_rule(const char *listens_on, const struct host_list *l)
+{
+    struct host h;
+
+    if (!host_list_is_empty(l))
+        return ADMISSION_HOSTS_LISTED;
+    return host_parse(listens_on, &h) && host_is_loopback(h.name)
+               ? ADMISSION_HOSTS_LOCAL
+               : ADMISSION_HOSTS_ANY;
+}
+
 struct policy *policy_new(const struct gateway_config *c, char error[POLICY_ERROR_MAX])
 {
     const struct cors_settings listed = {
@@ -46,7 +57,9 @@ struct policy *policy_new(const struct gateway_config *c, char error[POLICY_ERRO
         p->trust =
             forwarded_trust_new("FORWARDED_ALLOW_IPS",
                                 c->proxy_headers ? c->forwarded_allow_ips : "", error);
-    if (!p->trust) {
+    if (p->trust)
+        p->hosts = host_list_new("ALLOWED_HOSTS", c->allowed_hosts, error);
+    if (!p->hosts) {
         policy_drop(p);
         return NULL;
     }
@@ -60,6 +73,8 @@ struct policy *policy_new(const struct gateway_config *c, char error[POLICY_ERRO
     p->queries = (struct rate_limits){.per_address = (uint32_t)c->http_query_rate,
                                       .all = (uint32_t)c->http_query_rate_total};
     p->admission = (struct admission_policy){
+        .host_rule = host_rule(c->host, p->hosts),
+        .hosts = p->hosts,
         .origins = cors_policy_origins(p->cors),
         .is_enabled = c->websocket_enabled,
         .token = p->token,
@@ -80,6 +95,7 @@ void policy_drop(struct policy *p)
     cors_policy_free(p->cors);
     cors_policy_free(p->open_cors);
     forwarded_trust_free(p->trust);
+    host_list_free(p->hosts);
     free(p->token);
     free(p->status_token);
     free(p->locks_token);

@@ -23,6 +23,7 @@ struct policy {
     struct cors_policy *cors;
     struct cors_policy *open_cors; /* for what every page may read */
     struct forwarded_trust *trust;
+    struct host_list *hosts;
     char *root_path;    /* "" or "/prefix", no slash at the end */
     char *status_token; /* "" for none */
     char *locks_token;  /* "": nobody may change locks */

@@ -28,12 +28,13 @@ static const struct route {
     const char *query, *del_query, *put_query; /* the parameters it knows; NULL: none */
     bool has_more;                             /* the path goes on after a slash */
     bool is_query;                             /* HTTP_QUERY_RATE counts it */
-    bool is_open; /* every page may read it, whatever CORS_ORIGINS says */
+    bool is_open;     /* every page may read it, whatever CORS_ORIGINS says */
+    bool is_any_host; /* probes ask by address, whatever ALLOWED_HOSTS says */
 } routes[] = {
-    {.path = "/metrics", .get = get_metrics},
-    {.path = "/cotizaciones/health", .get = get_health},
-    {.path = "/cotizaciones/ready", .get = get_ready},
-    {.path = "/cotizaciones/live", .get = get_live},
+    {.path = "/metrics", .get = get_metrics, .is_any_host = true},
+    {.path = "/cotizaciones/health", .get = get_health, .is_any_host = true},
+    {.path = "/cotizaciones/ready", .get = get_ready, .is_any_host = true},
+    {.path = "/cotizaciones/live", .get = get_live, .is_any_host = true},
     {.path = "/cotizaciones/websocket_status", .get = get_status, .query = PAGE},
     {.path = "/cotizaciones/websocket_check",
      .get = get_check,
@@ -330,9 +331,9 @@ static void refuse_method(const struct route *t, struct request *r, struct reply
  */
 static bool check_query(const struct route *t, const struct request *r, struct reply *p)
 {
-    const char *known = is_get(r)                                     ? t->query
+    const char *known = is_get(r)                             ? t->query
                         : strcmp(r->head->method, "PUT") == 0 ? t->put_query
-                                                                      : t->del_query;
+                                                              : t->del_query;
     struct query_fault fault;
 
     if (t == &file_route || t->get == get_check ||
@@ -371,6 +372,27 @@ static bool check_rate(struct service *s, const struct request *r, struct reply 
     return false;
 }
 
+static bool check_host(const struct route *t, const struct request *r, struct reply *p)
+{
+    const struct admission_request facts = {
+        .host = r->head->host,
+        .authority = r->client.authority,
+        .is_proxied = r->client.is_proxied,
+        .is_page = true,
+        .origin = request_header(r, "Origin"),
+        .own_origin = r->client.own_origin,
+    };
+    const struct admission_live live = {0};
+    struct admission_verdict v;
+
+    if ((t && (t->is_any_host || t->is_open)) ||
+        admission_judge(ADMISSION_host_not_allowed, &r->policy->admission, &facts,
+                        &live, &v))
+        return true;
+    reply_error(p, r, v.status, admission_code(v.rule), v.message, v.hint);
+    return false;
+}
+
 /* False: nothing to send, the handshake is admitted. */
 static bool fill(struct service *s, struct request *r, struct reply *p)
 {
@@ -385,6 +407,8 @@ static bool fill(struct service *s, struct request *r, struct reply *p)
     } else if (r->is_upgrade || (t && !t->get && is_get(r))) {
         return !handshake_admit(s, r,
                                 (struct handshake_path){t && !t->get, t && t->get}, p);
+    } else if (!check_host(t, r, p)) {
+        return true;
     } else if (!t) {
         reply_error(p, r, 404, "no_such_path", "There is nothing at this path.",
                     "If a proxy puts a prefix in front, set ROOT_PATH to it.");

@@ -82,6 +82,7 @@ const texts = {
       bad_version: "La versión del WebSocket no es la 13. Cambia el cliente.",
       malformed: "La petición de conexión está mal formada. Cambia el cliente.",
       no_common_subprotocol: "Ningún subprotocolo en común. Cambia el cliente.",
+      host_not_allowed: "Este nombre no es del gateway. Añádelo a ALLOWED_HOSTS.",
       origin_not_allowed: "Las páginas del origen {0} no pueden conectarse. Añade {0} a CORS_ORIGINS.",
       unauthorized: "Falta el token, o es otro: debe ser el de WEBSOCKET_TOKEN (?token=… en la dirección).",
       websocket_disabled: "Los WebSockets están desactivados: pon WEBSOCKET_ENABLED=1.",

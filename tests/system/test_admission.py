@@ -33,8 +33,11 @@ MATRIX = {
     "the null origin": ({"headers": {"Origin": "null"}}, 403, "origin_not_allowed"),
     "an empty origin": ({"headers": {"Origin": ""}}, 403, "origin_not_allowed"),
     "a malformed origin": ({"headers": {"Origin": "not an origin"}}, 403, "origin_not_allowed"),
-    "the page's own origin": ({"headers": {"Origin": "http://quotes.test:81"},
-                               "host": "quotes.test:81"}, 101, None),
+    "the page's own origin": ({"headers": {"Origin": "http://localhost:81"},
+                               "host": "localhost:81"}, 101, None),
+    "the origin of a domain that was made to point at us": (
+        {"headers": {"Origin": "http://quotes.test:81"}, "host": "quotes.test:81"}, 403,
+        "host_not_allowed"),
     "no origin": ({"headers": {"Origin": None}}, 101, None),
     "version 8": ({"headers": {"Sec-WebSocket-Version": "8"}}, 426, "bad_version"),
     "no version": ({"headers": {"Sec-WebSocket-Version": None}}, 426, "bad_version"),
@@ -153,8 +156,8 @@ def test_websocket_check_gives_the_verdict_the_handshake_gets(long_stage, origin
     assert verdict["origin"] == (origin or None)
     assert [r["rule"] for r in verdict["rules"]] == [
         "no_such_path", "upgrade_required", "bad_version", "malformed", "no_common_subprotocol",
-        "origin_not_allowed", "unauthorized", "websocket_disabled", "draining", "starting",
-        "max_connections",
+        "host_not_allowed", "origin_not_allowed", "unauthorized", "websocket_disabled", "draining",
+        "starting", "max_connections",
     ]
 
 

@@ -163,3 +163,69 @@ def test_a_head_that_does_not_come_in_time_is_told_so(stage):
     check_refused(answer, 408, "timed_out")
     assert "HTTP_HEAD_TIMEOUT" in answer.json()["error"]["hint"]
     assert metrics.of(gateway)["pregon_http_heads_refused_total", "late"] == 1
+
+
+# --- under which name ---------------------------------------------------------------------------
+
+
+def asks(stage, gateway, host, origin=None, **headers):
+    if origin:
+        headers["Origin"] = origin
+    return stage.handshake(gateway, host=host, headers={"Authorization": "Bearer open", **headers})
+
+
+def test_a_page_whose_domain_was_made_to_point_at_us_is_refused_with_the_setting(stage):
+    _, gateway = stage.play(websocket_token="open")
+    evil = f"evil.example:{gateway.port}"
+
+    answer = asks(stage, gateway, evil, f"http://{evil}")
+    check_refused(answer, 403, "host_not_allowed")  # the body, and X-Reject-Reason
+    assert "ALLOWED_HOSTS" in answer.json()["error"]["hint"]
+    gateway.says(r"403 host_not_allowed.*evil\.example.*\[ALLOWED_HOSTS\]")
+    told = gateway.page("websocket_status")["gateway"]["refusals"]
+    assert told["by_code"] == {"host_not_allowed": 1}
+    assert told["last"][0]["setting"] == "ALLOWED_HOSTS"
+    assert metrics.of(gateway)["pregon_refusals_total", "host_not_allowed"] == 1
+    verdict = gateway.get("/cotizaciones/websocket_check", headers={
+        "Host": evil, "Origin": f"http://{evil}", "Authorization": "Bearer open"}).json()
+    assert (verdict["allowed"], verdict["code"], verdict["setting"]) == (
+        False, "host_not_allowed", "ALLOWED_HOSTS")
+    assert verdict["hint"] == answer.json()["error"]["hint"]
+
+    for page in ("/", "/cotizaciones/quotes", "/cotizaciones/websocket_status", "/nothing"):
+        check_refused(gateway.get(page, headers={"Host": evil}), 403, "host_not_allowed")
+    for page in ("/metrics", "/cotizaciones/live", "/cotizaciones/ready", "/cotizaciones/health"):
+        assert gateway.get(page, headers={"Host": evil}).status in (200, 503)
+
+
+@pytest.mark.parametrize("host, origin, headers", [
+    ("localhost:8000", "http://localhost:8000", {}),
+    ("127.0.0.1:8000", "http://127.0.0.1:8000", {}),
+    ("[::1]:8000", "http://[::1]:8000", {}),
+    ("gateway", "http://gateway", {}),
+    ("app.localhost", "http://app.localhost", {}),
+    ("evil.example", None, {}),  # a program
+    ("evil.example", "http://localhost:3000", {}),  # a page that is listed
+    ("quotes.example", "https://quotes.example", {"X-Forwarded-Proto": "https"}),  # a proxy
+])
+def test_whoever_has_a_right_to_a_gateway_on_loopback_gets_in(long_stage, host, origin, headers):
+    gateway = play(long_stage)
+    answer = asks(long_stage, gateway, host, origin, **headers)
+    assert answer.status == 101, answer
+    answer.socket.close()
+
+
+def test_allowed_hosts_bind_every_request(stage):
+    _, gateway = stage.play(websocket_token="open",
+                            allowed_hosts="quotes.example,*.quotes.example:8000")
+    for host, status in (("quotes.example", 101), ("a.quotes.example:8000", 101),
+                         ("127.0.0.1:1", 101), ("a.quotes.example", 403), ("evil.example", 403)):
+        assert asks(stage, gateway, host).status == status, host
+    forged = {"Host": "evil.example", "X-Forwarded-Host": "quotes.example"}
+    check_refused(gateway.get("/cotizaciones/quotes", headers=forged), 403, "host_not_allowed")
+
+
+def test_an_entry_of_allowed_hosts_that_is_no_host_stops_the_start(stage):
+    broker = stage.broker()
+    gateway = stage.gateway(broker, allowed_hosts="http://quotes.example", wait=False).ends(2)
+    assert gateway.logged("ALLOWED_HOSTS: entry 'http://quotes.example' is no host")

@@ -306,6 +306,7 @@ def try_handshakes(inspector, stage, gateway):
     refused(400, "no_common_subprotocol", **{"Sec-WebSocket-Protocol": "soap"})
     refused(400, "malformed", **{"Sec-WebSocket-Key": "x"})
     refused(403, "origin_not_allowed", Origin=FOREIGN)
+    refused(403, "host_not_allowed", Host="evil.example", Origin="http://evil.example")
     refused(426, "upgrade_required", Upgrade=None)
     refused(426, "bad_version", **{"Sec-WebSocket-Version": "8"})
     answer = inspector.handshake(stage, gateway, 101,

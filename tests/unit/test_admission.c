@@ -12,6 +12,7 @@
 
 static struct origin_list *origins;
 static struct admission_policy policy;
+static struct host_list *hosts;
 static struct admission_request request;
 static struct admission_live live;
 static struct admission_verdict verdict;
@@ -23,7 +24,10 @@ static int set_up(void **state)
 
     (void)state;
     origins = origin_list_new("CORS_ORIGINS", "http://localhost:3000", error);
-    policy = (struct admission_policy){origins, true, ""};
+    hosts =
+        host_list_new("ALLOWED_HOSTS", "quotes.example,*.quotes.example:8000", error);
+    policy =
+        (struct admission_policy){.origins = origins, .is_enabled = true, .token = ""};
     request = (struct admission_request){
         .path = "/ws/cotizaciones",
         .is_stream = true,
@@ -44,6 +48,7 @@ static int tear_down(void **state)
 {
     (void)state;
     origin_list_free(origins);
+    host_list_free(hosts);
     return 0;
 }
 
@@ -169,6 +174,88 @@ static void a_foreign_origin_is_403_and_named_with_the_setting(void **state)
     assert_int_equal(check(), ADMISSION_origin_not_allowed);
 }
 
+/* A page of a domain whose name was made to point at us: Host and Origin say the same. */
+static void rebind(const char *host, const char *origin)
+{
+    request.host = request.authority = host;
+    request.origin = request.own_origin = origin;
+}
+
+static void on_loopback_a_page_must_ask_for_a_name_no_foreign_domain_can_be(
+    void **state)
+{
+    const char *const local[] = {"localhost:8000",
+                                 "127.0.0.1:8000",
+                                 "[::1]:8000",
+                                 "192.168.7.7",
+                                 "a.localhost",
+                                 "gateway:8000",
+                                 ""};
+
+    (void)state;
+    policy.host_rule = ADMISSION_HOSTS_LOCAL;
+    rebind("evil.example:8000", "http://evil.example:8000");
+    assert_int_equal(check(), ADMISSION_host_not_allowed);
+    assert_int_equal(verdict.status, 403);
+    assert_non_null(strstr(verdict.message, "evil.example:8000"));
+    assert_non_null(strstr(verdict.hint, "ALLOWED_HOSTS"));
+    assert_string_equal(admission_setting(verdict.rule), "ALLOWED_HOSTS");
+    rebind("127.0.0.1.evil.example", "http://127.0.0.1.evil.example");
+    assert_int_equal(check(), ADMISSION_host_not_allowed);
+    rebind("localhost.evil.example", "http://localhost.evil.example");
+    assert_int_equal(check(), ADMISSION_host_not_allowed);
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
+        rebind(local[i], "http://own.example");
+        assert_int_equal(check(), ADMISSION_ADMITTED);
+    }
+}
+
+static void on_loopback_programs_listed_pages_and_a_proxy_s_clients_pass(void **state)
+{
+    (void)state;
+    policy.host_rule = ADMISSION_HOSTS_LOCAL;
+    rebind("quotes.example", "http://localhost:3000");
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    rebind("quotes.example", "https://quotes.example");
+    request.is_proxied = true;
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    rebind("quotes.example", NULL);
+    request.is_proxied = false;
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    request.is_page = true; /* no handshake: a browser may leave Origin out */
+    assert_int_equal(check(), ADMISSION_host_not_allowed);
+    rebind("quotes.example", "https://foreign.example");
+    request.is_page = false;
+    request.own_origin = "http://quotes.example";
+    assert_int_equal(check(), ADMISSION_origin_not_allowed);
+}
+
+static void a_list_of_hosts_binds_everybody(void **state)
+{
+    (void)state;
+    policy.host_rule = ADMISSION_HOSTS_LISTED;
+    policy.hosts = hosts;
+    rebind("quotes.example:81", NULL);
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    rebind("a.QUOTES.example.:8000", NULL);
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    rebind("127.0.0.1:8000", NULL);
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    rebind("a.quotes.example:81", NULL);
+    assert_int_equal(check(), ADMISSION_host_not_allowed);
+    rebind("evil.example", "http://localhost:3000");
+    request.is_proxied = true;
+    assert_int_equal(check(), ADMISSION_host_not_allowed);
+    rebind("127.0.0.1:8000", NULL);
+    request.authority = "evil.example"; /* X-Forwarded-Host */
+    assert_int_equal(check(), ADMISSION_host_not_allowed);
+    rebind("evil.example", NULL);
+    request.authority = "quotes.example"; /* anybody on this machine may say so */
+    assert_int_equal(check(), ADMISSION_host_not_allowed);
+    rebind(NULL, NULL);
+    assert_int_equal(check(), ADMISSION_host_not_allowed);
+}
+
 static void a_missing_or_wrong_token_is_401(void **state)
 {
     (void)state;
@@ -222,7 +309,11 @@ static void the_first_rule_that_fails_decides(void **state)
     request = (struct admission_request){.path = "/x", .method = "GET"};
     request.subprotocols = "x";
     request.origin = "http://b";
-    policy = (struct admission_policy){origins, false, "secret"};
+    policy = (struct admission_policy){.host_rule = ADMISSION_HOSTS_LISTED,
+                                       .hosts = hosts,
+                                       .origins = origins,
+                                       .token = "secret"};
+    request.host = "evil.example";
     live = (struct admission_live){.is_draining = true};
     assert_int_equal(check(), ADMISSION_no_such_path);
     request.is_stream = true;
@@ -235,6 +326,8 @@ static void the_first_rule_that_fails_decides(void **state)
     request.key = "dGhlIHNhbXBsZSBub25jZQ==";
     assert_int_equal(check(), ADMISSION_no_common_subprotocol);
     request.subprotocols = NULL;
+    assert_int_equal(check(), ADMISSION_host_not_allowed);
+    request.host = "quotes.example";
     assert_int_equal(check(), ADMISSION_origin_not_allowed);
     request.origin = NULL;
     assert_int_equal(check(), ADMISSION_unauthorized);
@@ -286,6 +379,9 @@ int main(void)
         TEST(a_key_that_is_not_16_bytes_is_400),
         TEST(subprotocols_none_of_which_we_speak_are_400_with_both_lists),
         TEST(a_foreign_origin_is_403_and_named_with_the_setting),
+        TEST(on_loopback_a_page_must_ask_for_a_name_no_foreign_domain_can_be),
+        TEST(on_loopback_programs_listed_pages_and_a_proxy_s_clients_pass),
+        TEST(a_list_of_hosts_binds_everybody),
         TEST(a_missing_or_wrong_token_is_401),
         TEST(what_passes_with_time_is_503_with_retry_after),
         TEST(when_descriptors_are_the_limit_it_says_so),
