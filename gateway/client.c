@@ -366,8 +366,14 @@ static void on_message(wslay_event_context_ptr ctx,
 {
     struct client *c = user;
 
-    (void)ctx;
     c->frames_read++;
+    if (arg->opcode == WSLAY_CONNECTION_CLOSE && arg->msg_length == 1)
+        /* Half a code: wslay would take it for none. */
+        client_close(c, CLOSE_PROTOCOL, SPAN("{\"code\":\"bad_frame\"}"),
+                     "bad frame from client");
+    /* Its pong, or the answer to its close frame, goes before what answers later frames. */
+    if (wslay_is_ctrl_frame(arg->opcode) && !c->is_closing)
+        wslay_event_send(ctx);
     if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
         c->has_left |= !c->is_closing;
         begin_closing(c, arg->status_code ? arg->status_code : 1005, "client closed");
@@ -444,8 +450,8 @@ static void read_some(struct client *c)
         client_drop(c, c->is_closing ? c->close_why : "connection lost");
         return;
     }
-    if (!has_said_close && !e)
-        wslay_event_send(c->in); /* pongs, and the answer to a close frame */
+    if (!c->is_closing && !e)
+        wslay_event_send(c->in); /* the close frame that answers a bad frame */
     if (e || !wslay_event_get_read_enabled(c->in)) {
         /*
          * Its close frame came, or a bad frame.  After ours either is its answer: wslay
