@@ -49,7 +49,8 @@ def stop(kind):
 def stall(kind):
     def choose(world, dice):
         victim = dice.choice(world.cast[kind])
-        seconds = dice.choice((dice.uniform(0.1, 0.6), dice.uniform(0.5, 4.0)))
+        seconds = dice.choice((dice.uniform(0.1, 0.6), dice.uniform(0.5, 4.0),
+                               dice.uniform(3.0, 10.0)))
         return Deed(victim.name, f"SIGSTOP {victim.name} for {seconds:.2f} s",
                     lambda: victim.stall(seconds))
 
@@ -93,6 +94,56 @@ def shut(world, dice):
 
     return Deed(proxy.name, f"{proxy.name} forwards nothing {'/'.join(ways)} "
                 f"for {seconds:.1f} s", perform)
+
+
+def catch_up_cut(world, number):
+    """When the gateway asks the log for what it missed, its clients lose their connections."""
+    gateway = world.gateways[number]
+    mark = gateway.mark
+
+    def perform():
+        try:
+            gateway.says("Catching up", after=mark, patience=5)
+        except AssertionError:
+            return " (it did not catch up)"
+        world.proxies[number].cut_all()
+        return " (its clients are cut while it catches up)"
+
+    return perform
+
+
+def outage(world, dice):
+    """Both links of a gateway to the broker fail, and come back one after the other."""
+    number = dice.randrange(len(world.links))
+    links = list(world.links[number])
+    kind = dice.choice(("refused", "refused", "a black hole"))
+    seconds, apart = dice.uniform(3.0, 8.0), dice.choice((0.0, dice.uniform(0.1, 1.2)))
+    dice.shuffle(links)
+    is_cut = dice.random() < 0.5
+    name = f"links of gateway-{number + 1}"
+
+    def perform():
+        for link in links:
+            if kind == "refused":
+                link.refuse(True)
+                link.cut_all()
+            else:
+                link.shut(("up", "down"))
+        time.sleep(seconds)
+        follow_up = catch_up_cut(world, number) if is_cut else None
+        for link in links:
+            link.cut_all()
+            link.heal()
+            time.sleep(apart)
+        return follow_up() if follow_up else ""
+
+    return Deed(name, f"{name} are {kind} for {seconds:.1f} s, then {links[0].name} is back "
+                f"{apart:.2f} s before the other", perform)
+
+
+def link_cut(world, dice):
+    link = dice.choice([link for pair in world.links for link in pair])
+    return Deed(None, f"cut {link.name}", link.cut_all)
 
 
 def burst(world, dice):
@@ -190,6 +241,8 @@ TABLE = [
     (3, half_close, None),
     (3, delay, None),
     (4, shut, None),
+    (4, outage, None),
+    (2, link_cut, None),
     (4, burst, None),
     (3, swallow, None),
     (2, quiet, None),

@@ -50,13 +50,11 @@ import pregon
 import troupe
 import verdict
 from clients import Client
-from feeders import StdinFeeder, WireFeeder
+from feeders import Pace, StdinFeeder, WireFeeder
 from history import History, seq_of
 from proxy import Proxy
 
 GATEWAYS = 2
-SYMBOLS = 6  # of a feeder
-RATE = 80  # quotes a second of a feeder
 DEEDS_AT_ONCE = 3
 PROGRESS = 10.0
 RING_THAT_OVERFLOWS = 200
@@ -66,11 +64,27 @@ MERGE = ["*", "*", "A*,C1", "B*,D*"]
 SETTLING = 60 * (5 if pregon.IS_SANITIZED else 1)  # seconds until all must be with everybody
 
 
+class Shape:
+    """How much of everything there is: drawn, because a fault may need just the other shape."""
+
+    def __init__(self, dice):
+        self.hot = dice.choice((1, 4, 6, 12))  # symbols of a feeder
+        self.rare = dice.choice((0, 100, 500, 800))  # of a feeder, besides
+        self.rare_share = dice.choice((0.02, 0.2, 0.5))  # of the quotes
+        self.rate = dice.choice((40, 80, 125))  # quotes a second of a feeder
+        self.publish_queue = dice.choice((1000, 1000, 20000, 1000000))
+
+    def __str__(self):
+        return (f"{self.hot} hot and {self.rare} rare symbols a feeder, {self.rare_share:.0%} "
+                f"rare, {self.rate} quotes/s a feeder, PUBLISH_QUEUE {self.publish_queue}")
+
+
 class World:
     """All that runs, and what is known about it."""
 
     def __init__(self, args, seed, directory):
         self.args, self.seed, self.directory = args, seed, directory
+        self.shape = Shape(self.dice("shape"))
         self.history = History()
         self.history.is_of_old = args.store == "none"
         self.complaints = []  # (rule, text)
@@ -80,6 +94,7 @@ class World:
         self.is_over = False
         self.full_disks = []
         self.clients, self.proxies, self.feeders, self.actors = [], [], [], []
+        self.links = []  # of each gateway to the broker: proxies of publish and control
         self.disk = None
         self.is_calm = False
         threading.excepthook = self.on_thread_died
@@ -100,8 +115,12 @@ class World:
         self.where = {name: f"tcp://127.0.0.1:{port}" for name, port in zip(names, ports)}
         self.gateway_ports = ports[3:]
         self.broker = self.actor("broker", "broker", {
-            **self.where, **self.store(), "journal_bytes": JOURNAL})
+            **self.where, **self.store(), "journal_bytes": JOURNAL,
+            "publish_queue": self.shape.publish_queue})
         self.broker.start()
+        self.links = [tuple(Proxy(f"gateway-{i + 1}'s {way} link",
+                                  int(self.where[f"broker_{way}"].rsplit(":", 1)[1]))
+                            for way in ("publish", "control")) for i in range(GATEWAYS)]
         self.gateways = [self.gateway(i) for i in range(GATEWAYS)]
         for gateway in self.gateways:
             gateway.start()
@@ -127,15 +146,19 @@ class World:
 
     def gateway(self, i):
         return self.actor(f"gateway-{i + 1}", "gateway", {
-            "broker_publish": self.where["broker_publish"],
-            "broker_control": self.where["broker_control"],
+            "broker_publish": f"tcp://127.0.0.1:{self.links[i][0].port}",
+            "broker_control": f"tcp://127.0.0.1:{self.links[i][1].port}",
             "port": self.gateway_ports[i], "gateway_name": f"gw-{i + 1}", "heartbeat": 1,
             "websocket_timeout": 8, "websocket_auto_subscribe": "", "client_queue": 256 * 1024,
             "timeout_graceful_shutdown": 2, "access_log": False})
 
     def hire_feeders(self):
+        shape = self.shape
+        pace = Pace(shape.rate, shape.hot, shape.rare_share)
+
         def symbols(letter):
-            return [f"{letter}{i}" for i in range(SYMBOLS)]
+            return [f"{letter}{i}" for i in range(shape.hot)] + [
+                f"{letter}-RARE{i}" for i in range(shape.rare)]
 
         for letter in "AB":
             process = self.actor(f"feeder-{letter}", "feeder", {
@@ -143,11 +166,11 @@ class World:
                 "broker_ingest": self.where["broker_ingest"],
                 "broker_control": self.where["broker_control"]}, stdin=-1)
             self.feeders.append(StdinFeeder(self.history, f"feeder-{letter}", process,
-                                            symbols(letter), RATE, self.dice(letter)))
+                                            symbols(letter), pace, self.dice(letter)))
         for letter in "CD":
             self.feeders.append(WireFeeder(
                 self.history, f"feeder-{letter}", self.context, self.where, symbols(letter),
-                RATE, self.dice(letter), can_wait=letter == "C",
+                pace, self.dice(letter), can_wait=letter == "C",
                 ring=65536 if letter == "C" else RING_THAT_OVERFLOWS,
                 keeps_log=self.args.store != "none"))
         self.wire_feeders = self.feeders[2:]
@@ -183,6 +206,9 @@ class World:
 
     def add_client(self, mode, dice):
         self.join(mode, dice.choice(ALL), dice.random() < 0.5, dice)
+
+    def all_proxies(self):
+        return self.proxies + [link for pair in self.links for link in pair]
 
     # looking
 
@@ -303,7 +329,7 @@ class World:
     def settle(self):
         """No more chaos: all must come to everybody."""
         self.history.act("the chaos is over")()
-        for proxy in self.proxies:
+        for proxy in self.all_proxies():
             proxy.heal()
         self.disk.clear()
         for feeder in self.feeders:
@@ -470,6 +496,7 @@ def write_actions(world):
 def run(args, seed, directory):
     world = World(args, seed, directory)
     is_well = False
+    print(world.shape, flush=True)
     try:
         world.open()
         world.act(args.minutes * 60)

@@ -23,15 +23,28 @@ BATCH = 200  # quotes made in one go
 TURN = 0.02  # seconds between two looks whether a quote is due
 
 
+class Pace:
+    """How many quotes a second, of how many hot symbols, and which share is of the rare ones."""
+
+    def __init__(self, rate, hot, rare_share):
+        self.rate, self.hot, self.rare_share = rate, hot, rare_share
+
+    def choose(self, dice, count):
+        if count > self.hot and dice.random() < self.rare_share:
+            return dice.randrange(self.hot, count)
+        return dice.randrange(self.hot)
+
+
 class Feeder:
     """What both kinds have: symbols, the pace of quotes, and the end of it all."""
 
-    def __init__(self, history, name, symbols, rate, dice):
+    def __init__(self, history, name, symbols, pace, dice):
         self.history, self.name = history, name
-        self.symbols = symbols
+        self.symbols = symbols  # the hot ones first
+        self.pace = pace
         self.ids = [history.symbol(s) for s in symbols]
         self.count = [0] * len(symbols)  # n of each symbol's last quote
-        self.rate, self.dice = rate, dice
+        self.dice = dice
         self.owed = 0.0
         self.paid_at = None
         self.quiet_until = 0.0
@@ -70,14 +83,14 @@ class Feeder:
         if self.paid_at is None or now < self.quiet_until:
             self.paid_at = now
         # After a stall the pace is kept, what was not made is not made up for.
-        self.owed += min(now - self.paid_at, 1.0) * self.rate
+        self.owed += min(now - self.paid_at, 1.0) * self.pace.rate
         self.paid_at = now
         if self.last_ones is not None:
             chosen, self.last_ones = self.last_ones[:room], self.last_ones[room:]
         else:
             count = min(int(self.owed), room, BATCH)
             self.owed -= count
-            chosen = [self.dice.randrange(len(self.symbols)) for _ in range(count)]
+            chosen = [self.pace.choose(self.dice, len(self.symbols)) for _ in range(count)]
         due = []
         for i in chosen:
             self.count[i] += 1
@@ -93,8 +106,8 @@ class StdinFeeder(Feeder):
     GRANTED = re.compile(r"granted by the broker .*, (\d+) lines received")
     TOTALS = re.compile(r": (\d+) lines, (\d+) received, (\d+) lost")
 
-    def __init__(self, history, name, process, symbols, rate, dice):
-        super().__init__(history, name, symbols, rate, dice)
+    def __init__(self, history, name, process, symbols, pace, dice):
+        super().__init__(history, name, symbols, pace, dice)
         self.process = process
         self.is_writing = False
         self.thread.start()
@@ -202,9 +215,9 @@ class WireFeeder(Feeder):
     HEARTBEAT, OPENING, SILENCE, RETRY = 0.25, 0.1, 1.5, 0.5
     WINDOW = 4096  # lines under way
 
-    def __init__(self, history, name, context, broker, symbols, rate, dice, ring=65536,
+    def __init__(self, history, name, context, broker, symbols, pace, dice, ring=65536,
                  can_wait=True, keeps_log=True):
-        super().__init__(history, name, symbols, rate, dice)
+        super().__init__(history, name, symbols, pace, dice)
         self.context, self.broker = context, broker  # broker: its settings
         self.ring_size, self.can_wait = ring, can_wait
         self.keeps_log = keeps_log  # the broker must remember what it acknowledged
@@ -338,7 +351,8 @@ class WireFeeder(Feeder):
         self.changed.notify_all()
 
     def _make(self):
-        room = self.ring_size - len(self.ring) if self.can_wait else BATCH
+        waits = self.can_wait or self.last_ones is not None  # the last ones must all arrive
+        room = self.ring_size - len(self.ring) if waits else BATCH
         for symbol, n in self._due(max(0, min(room, BATCH))):
             if len(self.ring) >= self.ring_size:
                 del self.ring[self.first]

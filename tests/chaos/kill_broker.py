@@ -22,7 +22,7 @@ import pregon
 import troupe
 import verdict
 from clients import Client
-from feeders import StdinFeeder
+from feeders import Pace, StdinFeeder
 from history import History
 
 KILLS = int(os.environ.get("KILLS") or 100)
@@ -49,7 +49,7 @@ class Play:
         process = self.actor("feeder", {
             "source": "-", "feed": "kills", "broker_ingest": where["broker_ingest"],
             "broker_control": where["broker_control"]}, directory, stdin=-1)
-        self.feeder = StdinFeeder(self.history, "kills", process, SYMBOLS, RATE,
+        self.feeder = StdinFeeder(self.history, "kills", process, SYMBOLS, Pace(RATE, len(SYMBOLS), 0.0),
                                   random.Random(SEED))
         self.feeder.be_quiet(3600)
         self.feeder.start()

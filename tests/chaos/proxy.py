@@ -38,6 +38,7 @@ class Proxy:
         self.name = name
         self.target = ("127.0.0.1", port)
         self.delay = 0.0  # seconds a chunk is held
+        self.is_refusing = False
         self.links = set()
         self.server = pregon.REACTOR.run(asyncio.start_server(self._serve, "127.0.0.1", 0))
         self.port = self.server.sockets[0].getsockname()[1]
@@ -46,6 +47,13 @@ class Proxy:
 
     def cut(self, dice):
         self._call(lambda: [link.cut() for link in self._some(dice)])
+
+    def cut_all(self):
+        self._call(lambda: [link.cut() for link in list(self.links)])
+
+    def refuse(self, is_refusing):
+        """New connections are reset at once, or relayed again."""
+        self.is_refusing = is_refusing
 
     def half_close(self, dice, way):
         self._call(lambda: [link.half_close(way) for link in self._some(dice)])
@@ -59,6 +67,7 @@ class Proxy:
 
     def heal(self):
         self.delay = 0.0
+        self.is_refusing = False
         self._call(lambda: [link.gates[way].set() for link in self.links for way in WAYS])
 
     def close(self):
@@ -80,6 +89,9 @@ class Proxy:
     # the relay
 
     async def _serve(self, reader, writer):
+        if self.is_refusing:
+            writer.transport.abort()
+            return
         try:
             far_reader, far_writer = await asyncio.open_connection(*self.target, limit=CHUNK)
         except OSError:
