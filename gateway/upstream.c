@@ -449,8 +449,7 @@ void upstream_take_loss(struct upstream *u, const struct wire_record *r)
 /* `prev` of a loss is the loss before it. */
 static void apply_loss(struct upstream *u, const struct wire_record *r)
 {
-    if (r->prev > u->lost_seq && r->prev > u->verified_seq &&
-        hub_has_anyone_in_all(u->g->hub)) {
+    if (r->prev > u->lost_seq && hub_has_anyone_in_all(u->g->hub)) {
         log_info("the loss at position %llu never came: asking the log",
                  (unsigned long long)r->prev);
         u->gaps++;

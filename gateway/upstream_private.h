@@ -62,9 +62,9 @@ struct upstream {
     uint64_t verified_seq;
     bool has_verified_seq; /* in this epoch */
     uint64_t mark_seq;     /* of the last mark */
-    uint64_t lost_seq;     /* of the last loss that was reported */
     /* The newest position of this epoch that was seen, and the newest record; told in hello. */
     uint64_t known_seq, known_record, known_accepted;
+    uint64_t lost_seq;     /* every loss up to here was reported */
     uint32_t resyncs;      /* so far; an answer to one before is dropped */
     bool is_catching_up;   /* the mark has come, pages of the log are asked for */
     bool is_page_asked;    /* one of them is under way; else: */

@@ -74,6 +74,8 @@ static void verify(struct upstream *u)
     u->held = (struct buf){0};
     u->is_catching_up = false;
     u->is_verified = true;
+    if (u->mark_seq > u->lost_seq)
+        u->lost_seq = u->mark_seq;
     for (size_t at = 0; at < held.len; at += sizeof lengths + lengths[0] + lengths[1]) {
         struct span topic, message;
 

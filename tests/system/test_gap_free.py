@@ -1,0 +1,168 @@
+"""A client in mode all gets no record before an earlier one, whatever becomes of the gateway's links."""
+
+import random
+import signal
+
+import pytest
+import zmq
+
+import metrics
+import pregon
+from fake_broker import LOST, FakeBroker
+
+SEED = random.SystemRandom().randrange(10**6)
+
+
+def quotes(client):
+    return [(m["symbol"], m["n"]) for m in client.heard("quote")]
+
+
+def no_answer(question):
+    return None
+
+
+@pytest.fixture
+def broker_that_falls_silent(stage):
+    """A gateway with a client of two symbols, and the broker's heartbeats and answers away."""
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    client = stage.client(gateway, "?symbols=RARE,HOT&mode=all")
+    client.hears("ack")
+    for symbol in ("RARE", "HOT"):
+        fake.quote(symbol, last="1", n=1)
+        client.hears("quote", symbol=symbol)
+    with fake.changed:
+        fake.is_mute = True
+        fake.answers = {op: no_answer for op in ("hello", "snapshot", "replay")}
+    client.hears("state", symbol="HOT", state="stale")
+    return fake, gateway, client
+
+
+def test_a_record_that_comes_before_the_broker_is_back_waits_for_what_is_missing(
+        stage, broker_that_falls_silent):
+    fake, gateway, client = broker_that_falls_silent
+    fake.quote("RARE", last="2", n=2, is_lost=True)
+    arrived, hot = ("pregon_records_received_total", "quote"), []
+
+    def some_arrive():
+        """Not the first ones, perhaps: the gateway opens new sockets when the broker is silent."""
+        hot.append(len(hot) + 2)
+        fake.quote("HOT", last="2", n=hot[-1])
+        return metrics.of(gateway)[arrived]
+
+    pregon.eventually(some_arrive, lambda count: count > 3, str(arrived))
+    with fake.changed:
+        fake.is_mute, fake.answers = False, {}
+    fake.was_asked("replay")
+    fake.quote("HOT", last="3", n=1000000)
+    client.hears("quote", symbol="HOT", n=1000000)
+    assert quotes(client)[2:] == [("RARE", 2), *(("HOT", n) for n in hot), ("HOT", 1000000)]
+
+
+def test_a_client_that_comes_back_after_the_silence_misses_nothing(
+        stage, broker_that_falls_silent):
+    fake, gateway, client = broker_that_falls_silent
+    seen = max(m["seq"] for m in client.heard("quote"))
+    fake.quote("RARE", last="2", n=2, is_lost=True)
+    fake.quote("HOT", last="2", n=2)
+    client.close()
+    late = stage.client(gateway, f"?symbols=RARE,HOT&mode=all&since={fake.epoch:016x}:{seen}")
+    with fake.changed:
+        fake.is_mute, fake.answers = False, {}
+    assert late.hears("ack")["recovered"] is True
+    fake.quote("HOT", last="3", n=3)
+    late.hears("quote", symbol="HOT", n=3)
+    assert quotes(late) == [("RARE", 2), ("HOT", 2), ("HOT", 3)]
+
+
+def test_a_loss_that_never_came_is_asked_for_before_the_next_loss_is_reported(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    client = stage.client(gateway, "?symbols=X&mode=all")
+    client.hears("ack")
+    fake.quote("X", last="1", n=1)
+    client.hears("quote")
+    losses = []
+    for line in (10, 20):
+        with fake.changed:
+            before = losses[-1] if losses else 0
+            body = {"feed": "f", "first": line, "last": line + 1, "count": 2,
+                    "reason": "ring_overflow"}
+            record = fake.record(LOST, fake.head + 1, before, body)
+            fake.journal.append((b"!lost ", record))
+            losses.append(fake.head)
+            if len(losses) == 2:
+                fake.publisher.send_multipart([b"!lost ", record])
+    client.hears("lost", first=20)
+    assert [m["first"] for m in client.heard("lost")] == [10, 20]
+
+
+def test_a_snapshot_that_names_a_record_which_never_came_makes_the_gateway_ask_the_log(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    client = stage.client(gateway, "?symbols=X&mode=all")
+    client.hears("ack")
+    fake.quote("X", last="1", n=1)
+    client.hears("quote")
+    with fake.changed:
+        fake.is_mute = True
+    for n in (2, 3):
+        fake.quote("X", last="2", n=n, is_lost=True)
+    stage.client(gateway, "?symbols=X*").hears("snapshot", n=3)
+    client.hears("quote", n=3)
+    assert quotes(client) == [("X", 1), ("X", 2), ("X", 3)]
+    assert not client.heard("snapshot")
+
+
+def test_a_full_publish_queue_costs_a_client_no_record_and_no_order(stage):
+    """Rare symbols beside hot ones: a hole in a rare one does not show at the next record."""
+    dice = random.Random(SEED)
+    print("seed", SEED)
+    broker = stage.broker(publish_queue=1000)
+    gateway = stage.gateway(broker, client_queue=512 * 1024 * 1024)
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?symbols=*&mode=all")
+    client.hears("ack")
+    feed.quote("HOT", last="0", n=0)
+    client.hears("quote")
+    count, last = 100000, {}
+    rare = dice.choice((100, 2000))
+
+    gateway.signal(signal.SIGSTOP)
+    for n in range(1, count + 1):
+        symbol = f"RARE{dice.randrange(rare)}" if dice.random() < 0.02 else "HOT"
+        feed.quote(symbol, n=n, last="1")
+        last[symbol] = n
+        if n % 5000 == 0:
+            feed.settled(n - 4000)
+        if n == count - 2000:
+            gateway.signal(signal.SIGCONT)
+    feed.settled()
+
+    client.is_told(lambda all: any(m.get("n") == count for m in all))
+    told = [m for m in client.messages if m["type"] in ("quote", "lost")]
+    assert [m["n"] for m in told] == list(range(count + 1))
+    assert broker.logged("does not take its records"), "no queue was full"
+
+
+def test_a_subscriber_that_reads_nothing_is_cut_and_others_lose_nothing(stage):
+    broker = stage.broker(publish_queue=1000)
+    gateway = stage.gateway(broker, client_queue=512 * 1024 * 1024)
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?symbols=*&mode=all")
+    client.hears("ack")
+    idle = stage.context.socket(zmq.SUB)
+    idle.linger, idle.rcvhwm, idle.reconnect_ivl = 0, 1, -1
+    idle.subscribe(b"")
+    idle.connect(broker.settings["broker_publish"])
+    assert idle.recv() == b"!welcome "
+    count = 60000
+    for n in range(1, count + 1):
+        feed.quote("X", n=n, last="1", text="x" * 200)
+        if n % 2000 == 0:
+            feed.settled(n - 1000)
+    feed.settled()
+    client.is_told(lambda all: any(m.get("n") == count for m in all))
+    assert [m["n"] for m in client.heard("quote")] == list(range(1, count + 1))
+    assert broker.logged("does not take its records")
+    idle.close()
