@@ -134,7 +134,7 @@ static void put_upstream(struct exposition *e, const struct gateway *g)
         e, "pregon_position",
         "The log's position up to which this gateway has passed everything on.", PLAIN,
         hub_seq(g->hub));
-    exposition_one(e, "pregon_symbols", "Symbols that clients have asked for so far.",
+    exposition_one(e, "pregon_symbols", "Symbols that it knows: that clients ask for or a feed supplies.",
                    PLAIN, hub_symbol_count(g->hub));
     exposition_one(e, "pregon_upstream_gaps_total",
                    "Records found missing, and asked for again.", PLAIN,

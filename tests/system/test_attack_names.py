@@ -1,0 +1,184 @@
+"""One client names what does not exist, thousands of patterns at a time: the others notice nothing."""
+
+import json
+import random
+import threading
+import time
+
+import pregon
+from pregon import TEXT, frame_bytes
+
+SYMBOLS = 5000  # that a feed supplies
+NAMES = 900  # in one message, none of which exists
+PREFIXES = 990
+ROUNDS = 40
+MIB = 1024 * 1024
+ROOM = MIB * (64 if pregon.IS_SANITIZED else 4)  # for what the allocator keeps
+SEED = random.SystemRandom().randrange(10**6)
+
+
+class NameAttack:
+    """Subscribes to names that do not exist and unsubscribes again, `rounds` times; then asks for
+    `PREFIXES` prefixes in one request.  It reads what it is told, and ends by itself."""
+
+    def __init__(self, client, seed, rounds=ROUNDS):
+        self.client = client
+        self.dice = random.Random(seed)
+        self.rounds = rounds
+        self.acks = 0
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self):
+        self.thread.start()
+        return self
+
+    def stop(self):
+        """Wait for its end."""
+        self.thread.join(pregon.PATIENCE)
+        assert not self.thread.is_alive(), "the attack did not end"
+
+    def _ask(self, *requests):
+        text = b"".join(frame_bytes(TEXT, json.dumps(r)) for r in requests)
+        self.client.send_bytes(text)
+        for _ in requests:
+            self.client.hears("ack")
+            self.acks += 1
+        self.client.messages.clear()
+
+    def _run(self):
+        for _ in range(self.rounds):
+            names = [f"NONE{self.dice.randrange(10**9)}" for _ in range(NAMES)]
+            self._ask({"op": "subscribe", "symbols": names}, {"op": "unsubscribe", "symbols": names})
+        prefixes = [f"S{self.dice.randrange(10**6):06}"[: self.dice.randint(2, 7)] + "*" for _ in range(PREFIXES)]
+        self._ask({"op": "subscribe", "symbols": prefixes})
+
+
+class Publisher:
+    """Quotes of its own symbols, one after the other, until it is stopped."""
+
+    def __init__(self, feed):
+        self.feed = feed
+        self.count = 0
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        while not self.is_over.wait(0.001):
+            self.feed.quote(f"GOOD{self.count % 7}", last=str(self.count))
+            self.count += 1
+
+    def stop(self):
+        self.is_over.set()
+        self.thread.join()
+
+
+def supply(stage, gateway_settings=None):
+    """A broker and a gateway that follow SYMBOLS symbols."""
+    broker, gateway = stage.play(max_symbols=1000, **(gateway_settings or {}))
+    feed = stage.feed(broker)
+    for i in range(SYMBOLS):
+        feed.quote(f"S{i:06}", last=str(i))
+    feed.settled()
+    observer = stage.client(gateway, "?symbols=*", keep=False)
+    observer.is_told(lambda messages: sum(m["type"] == "snapshot" for m in messages) >= SYMBOLS, "all snapshots")
+    return gateway, feed, observer
+
+
+def symbols_known(gateway):
+    return gateway.status()["gateway"]["symbols"]
+
+
+def p99(messages):
+    delays = sorted(m["heard_at"] - m["timestamp"] for m in messages)
+    return 1000 * delays[len(delays) * 99 // 100]
+
+
+class Heard(list):
+    """Messages with the time when they came."""
+
+    def append(self, message):
+        message["heard_at"] = time.time()
+        super().append(message)
+
+
+def test_names_that_do_not_exist_neither_stay_nor_stop_the_others(stage):
+    print(f"SEED={SEED}")
+    gateway, feed, _ = supply(stage)
+    good = stage.client(gateway, "?symbols=GOOD*&mode=all", keep=False)
+    good.hears("ack")
+    good.messages = Heard(good.messages)
+    attacker = stage.raw_client(gateway, "?symbols=NONE")
+    attacker.hears("ack")
+    before = gateway.rss()
+
+    publisher = Publisher(feed)
+    good.is_told(lambda messages: sum(m["type"] == "quote" for m in messages) >= 200, "a quiet window")
+    quiet = publisher.count
+    attack = NameAttack(attacker, SEED).start()
+    attack.stop()
+    busy = publisher.count
+    publisher.stop()
+    attacker.close()
+
+    good.is_told(lambda messages: sum(m["type"] == "quote" for m in messages) >= publisher.count, "every quote")
+    quotes = good.heard("quote")
+    assert [int(q["last"]) for q in quotes] == list(range(publisher.count))
+    assert attack.acks == 2 * ROUNDS + 1
+    print(f"p99 quiet {p99(quotes[:quiet]):.2f} ms, attacked {p99(quotes[quiet:busy]):.2f} ms")
+    pregon.eventually(lambda: symbols_known(gateway), lambda n: n == SYMBOLS + 7, "only what the feed supplies")
+    pregon.eventually(gateway.rss, lambda n: n < before + ROOM, f"memory as before, {before}")
+    assert gateway.is_running
+
+
+def test_what_a_large_request_is_owed_comes_in_slices(stage):
+    gateway, feed, _ = supply(stage)
+    client = stage.raw_client(gateway, "?symbols=GOOD*")
+    client.hears("ack")
+    publisher = Publisher(feed)
+    prefixes = [f"S{i:03}*" for i in range(PREFIXES)]
+
+    def is_mixed():
+        """Quotes of what it has already come between the snapshots of what it asks for."""
+        client.messages.clear()
+        client.says(op="subscribe", id=1, symbols=prefixes)
+        client.hears("ack", id=1)
+        at = len(client.messages)
+        snapshots = set()
+        while len(snapshots) < SYMBOLS:
+            message = client.hears()
+            if message["type"] == "snapshot":
+                assert message["symbol"] not in snapshots
+                snapshots.add(message["symbol"])
+        kinds = [m["type"] for m in client.messages[at:]]
+        client.says(op="unsubscribe", id=2, symbols=prefixes)
+        client.hears("ack", id=2)
+        return "quote" in kinds[kinds.index("snapshot"):]
+
+    pregon.eventually(is_mixed, what="a quote between the snapshots")
+    publisher.stop()
+
+
+def test_in_mode_all_every_snapshot_of_a_large_request_comes_before_the_first_record(stage):
+    """Of more symbols than CLIENT_QUEUE holds, while they change."""
+    gateway, feed, _ = supply(stage, {"client_queue": 65536})
+    client = stage.raw_client(gateway, "?symbols=GOOD*&mode=all")
+    client.hears("ack")
+    changes = [f"S{i:06}" for i in range(0, SYMBOLS, 17)]
+    client.says(op="subscribe", id=1, symbols=["S*"])
+    for name in changes:
+        feed.quote(name, last="99999")
+    client.hears("ack", id=1)
+    known, records, newest, left = {}, [], 0, set(changes)
+    while len(known) < SYMBOLS or left:
+        message = client.hears(("snapshot", "quote"))
+        if message["type"] == "snapshot":
+            assert not records and message["symbol"] not in known and message["seq"] > newest
+            newest = message["seq"]
+        else:
+            assert message["symbol"] in known
+            records.append(message["seq"])
+        known[message["symbol"]] = message["last"]
+        if message["last"] == "99999":
+            left.discard(message["symbol"])
+    assert records == sorted(set(records))
