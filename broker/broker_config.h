@@ -27,8 +27,11 @@
       "Bytes of the newest records kept in memory: for replay, and until they are "      \
       "stored.")                                                                         \
     X(text, BACKUP, backup, "", 0, 4000, NULL,                                           \
-      "Copy the STORE to this file, also while a broker is writing it, and exit; a "     \
-      "broker started on the copy begins a new epoch.")                                  \
+      "Copy the STORE and its locks to this one file, also while a broker is writing, and "\
+      "exit; put back with RESTORE.")                                                    \
+    X(text, RESTORE, restore, "", 0, 4000, NULL,                                         \
+      "Check this backup, put it in the place of the STORE and its locks, and exit; what " \
+      "was there is kept beside it.  No broker may be using the STORE.")                 \
     X(int, MAX_SYMBOLS_TOTAL, max_symbols_total, "1000000", 1, 100000000, NULL,          \
       "Symbols the broker knows at most; a quote of one more is refused.")               \
     X(seconds, MAX_FUTURE, max_future, "60", 0, 86400, NULL,                             \

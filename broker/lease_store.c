@@ -61,7 +61,7 @@ static const struct store_schema_step steps_all[] = {
     {version_1},
 };
 
-static const struct store_schema schema = {
+const struct store_schema lease_store_schema = {
     0x5072656c, /* "Prel" */
     steps_all,
     sizeof steps_all / sizeof steps_all[0],
@@ -335,7 +335,7 @@ static enum err open_database(struct lease_store *s, char error[STORE_ERROR_MAX]
     sqlite3_extended_result_codes(s->db, 1);
     /* A file that is not ours is left as it is. */
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    e = store_file_check_schema(s->path, s->db, &schema, true, error);
+    e = store_file_check_schema(s->path, s->db, &lease_store_schema, true, error);
     if (e)
         return e;
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
@@ -343,7 +343,7 @@ static enum err open_database(struct lease_store *s, char error[STORE_ERROR_MAX]
     if (rc)
         return store_error_tell(s->path, s->db, rc, "open it", error);
     e = store_file_check_mode(s->path, s->db, error);
-    return e ? e : store_file_migrate(s->path, s->db, &schema, error);
+    return e ? e : store_file_migrate(s->path, s->db, &lease_store_schema, error);
 }
 
 /* Also shows that the disk takes something. */

@@ -9,8 +9,11 @@
 #ifndef BROKER_LEASE_STORE_H
 #define BROKER_LEASE_STORE_H
 
+#include <sqlite3.h>
+
 #include "broker/lease_batch.h"
 #include "broker/store.h"
+#include "broker/store_schema.h"
 
 /* Tokens reserved ahead.  Half of it must be more than can be given and not yet stored. */
 #define LEASE_STORE_RESERVE 10000
@@ -36,5 +39,17 @@ MUST_CHECK enum err lease_store_write(struct lease_store *s,
                                       const struct lease_batch *b,
                                       char error[STORE_ERROR_MAX]);
 void lease_store_interrupt(struct lease_store *s); /* any thread */
+
+extern const struct store_schema lease_store_schema; /* "Prel" */
+
+/*
+ * lease_backup.c, for backups.  Copy the locks' file `path` into tables of `copy`, a connection to another file: in
+ * STORE_BACKUP_LOCKS….  Nothing is done if there is no such file.
+ */
+MUST_CHECK enum err lease_store_copy(const char *path, sqlite3 *copy,
+                                     char error[STORE_ERROR_MAX]);
+/* The reverse: make the new file `path` out of such tables, of that version, in the file `backup`. */
+MUST_CHECK enum err lease_store_make(const char *path, int version, const char *backup,
+                                     char error[STORE_ERROR_MAX]);
 
 #endif

@@ -252,8 +252,38 @@ static int back_up(const struct broker_config *config)
         fprintf(stderr, "BACKUP: %s\n", error);
         return 1;
     }
-    printf("%s is a copy of %s; a broker started on it begins a new epoch\n",
-           config->backup, broker_config_store(config));
+    printf("%s is a copy of %s and its locks; --restore %s puts it back\n", config->backup,
+           broker_config_store(config), config->backup);
+    return 0;
+}
+
+static int restore(const struct broker_config *config)
+{
+    const char *store = broker_config_store(config);
+    char error[STORE_ERROR_MAX] = "", kept[80] = "";
+    struct store_restored r;
+    enum err e;
+
+    if (!store) {
+        fprintf(stderr, "RESTORE: STORE is memory: name the store to restore with --store "
+                        "sqlite:FILE\n");
+        return 2;
+    }
+    e = store_restore(config->restore, store, &r, error);
+    if (e) {
+        fprintf(stderr, "RESTORE: %s\n", error);
+        return e == ERR_HELD ? 2 : 1;
+    }
+    if (r.was_there)
+        snprintf(kept, sizeof kept, "; what was there ends in .old-%u", r.old);
+    if (r.has_locks)
+        printf("%s has the log of %s up to position %llu, and %llu locks%s\n", store,
+               config->restore, (unsigned long long)r.head, (unsigned long long)r.locks,
+               kept);
+    else
+        printf("%s has the log of %s up to position %llu; that has no locks, which stay as "
+               "they were%s\n",
+               store, config->restore, (unsigned long long)r.head, kept);
     return 0;
 }
 
@@ -388,8 +418,12 @@ int main(int argc, char **argv)
                 b.config.store);
         return 2;
     }
-    if (b.config.backup[0]) {
-        status = back_up(&b.config);
+    if (b.config.backup[0] && b.config.restore[0]) {
+        fprintf(stderr, "RESTORE: BACKUP is given, too: give one of them\n");
+        return 2;
+    }
+    if (b.config.backup[0] || b.config.restore[0]) {
+        status = b.config.backup[0] ? back_up(&b.config) : restore(&b.config);
         config_free(&broker_program, &b.config);
         return status;
     }

@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "broker/lease_store.h"
 #include "broker/store_file.h"
 #include "broker/store_private.h"
 #include "shared/mem.h"
@@ -148,6 +149,14 @@ static enum err mark_copy(struct backup *b, char error[STORE_ERROR_MAX])
         return e;
     rc = sqlite3_exec(b->copy, "UPDATE meta SET value = 1 WHERE name = 'is_copy'", NULL,
                       NULL, NULL);
+    if (!rc) {
+        char *locks = store_file_beside(b->source->path, "-locks");
+
+        e = lease_store_copy(locks, b->copy, error);
+        free(locks);
+        if (e)
+            return e;
+    }
     if (!rc) /* so that closing leaves one file */
         rc = sqlite3_wal_checkpoint_v2(b->copy, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
                                        NULL);
@@ -155,21 +164,6 @@ static enum err mark_copy(struct backup *b, char error[STORE_ERROR_MAX])
         return store_error_tell(b->part, b->copy, rc, "write the copy", error);
     close_copy(b);
     return OK;
-}
-
-static enum err sync_directory(const struct backup *b, char error[STORE_ERROR_MAX])
-{
-    char *directory = mem_strdup(b->target), *slash = strrchr(directory, '/');
-    int fd, failure = 0;
-
-    slash[slash == directory] = '\0';
-    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd))
-        failure = errno;
-    if (fd >= 0)
-        close(fd);
-    free(directory);
-    return failure ? fail(b, failure, error) : OK;
 }
 
 static enum err name_copy(struct backup *b, char error[STORE_ERROR_MAX])
@@ -185,7 +179,7 @@ static enum err name_copy(struct backup *b, char error[STORE_ERROR_MAX])
         if (rename(b->part, b->target))
             return fail(b, errno, error);
     }
-    return sync_directory(b, error);
+    return store_file_sync_folder(b->target, error);
 }
 
 enum err store_backup(const char *path, const char *target,

@@ -293,6 +293,21 @@ enum err store_file_migrate(const char *path, sqlite3 *db,
     return OK;
 }
 
+enum err store_file_sync_folder(const char *path, char error[STORE_ERROR_MAX])
+{
+    char *directory = mem_strdup(path), *slash = strrchr(directory, '/');
+    int fd, failure = 0;
+
+    slash[slash == directory] = '\0';
+    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd))
+        failure = errno;
+    if (fd >= 0)
+        close(fd);
+    free(directory);
+    return failure ? store_error_system(path, failure, "write its folder", error) : OK;
+}
+
 /* Reads the whole file: 60 MB take 0.06 s when they are in memory, about 0.3 s when not. */
 int store_file_check_all(sqlite3 *db, uint64_t *page)
 {

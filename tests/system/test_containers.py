@@ -12,7 +12,7 @@ import pytest
 
 # Set by the stack itself, for reasons of its own: docs/operations.md, "In containers".
 FIXED = {
-    "pregon-broker": {"BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL", "BACKUP"},
+    "pregon-broker": {"BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL", "BACKUP", "RESTORE"},
     "pregon-feeder": {"BROKER_INGEST", "BROKER_CONTROL", "FEED", "SOURCE", "LOOP"},
     "pregon-gateway": {"BROKER_PUBLISH", "BROKER_CONTROL", "HOST", "PORT", "GATEWAY_NAME"},
     "pregon-tail": {"BROKER_PUBLISH", "BROKER_CONTROL", "SYMBOLS", "FORMAT", "MODE", "SINCE", "COUNT", "SNAPSHOT"},
