@@ -73,6 +73,8 @@ enum alert_news alert_judge(struct alert *a, uint64_t seq, struct span price,
     if (!is_true)
         return ALERT_NO_NEWS;
     a->is_armed = false;
+    if (a->is_paused)
+        return ALERT_NO_NEWS;
     span_copy(place, sizeof a->owed, price);
     if (!a->delivery.is_sending)
         a->delivery = (struct delivery){0}; /* another text: nothing of it was sent */

@@ -24,11 +24,12 @@ enum alert_comparison { ALERT_ABOVE, ALERT_BELOW, ALERT_AT_LEAST, ALERT_AT_MOST 
 
 struct alert {
     char symbol[QUOTE_SYMBOL_MAX + 1];
-    int64_t chat;
-    uint32_t number; /* in its chat, from 1 */
+    int64_t chat, thread; /* thread: of a forum; 0: none */
+    uint32_t number;      /* in its chat, from 1 */
     enum alert_comparison comparison;
     bool is_spanish; /* the language it was set in */
     bool is_armed;
+    bool is_paused; /* its chat takes no messages: judged, but nothing is owed */
     char threshold[QUOTE_DECIMAL_MAX + 1];
     char owed[QUOTE_DECIMAL_MAX + 1]; /* the price to tell, "": none */
     char next[QUOTE_DECIMAL_MAX + 1]; /* it crossed again while `owed` is being sent */

@@ -228,11 +228,13 @@ bool bot_next(struct bot *b, int64_t now, struct bot_send *out)
     out->is_alert = alert != NULL;
     if (answer) {
         out->chat = answer->chat;
+        out->thread = answer->thread;
         out->update = answer->update;
         begin(b, out, &answer->delivery, answer->is_spanish, now);
         buf_add(&out->text, answer->text, answer->len);
     } else {
         out->chat = alert->chat;
+        out->thread = alert->thread;
         out->number = alert->number;
         begin(b, out, &alert->delivery, alert->is_spanish, now);
         alert->intent = out->revision;
@@ -278,6 +280,25 @@ void bot_sent(struct bot *b, const struct bot_send *s, enum delivery_outcome out
     b->counts.refused += outcome == DELIVERY_REFUSED;
     note_ended(b, s->is_alert ? end_alert(b, s, outcome)
                               : end_answer(b, s->update, outcome));
+}
+
+bool bot_pause_chat(struct bot *b, int64_t chat)
+{
+    bool has_changed = ledger_pause_chat(&b->ledger, chat, true);
+
+    bot_count_owed(b);
+    return has_changed;
+}
+
+void bot_move_chat(struct bot *b, int64_t from, int64_t to)
+{
+    ledger_move_chat(&b->ledger, from, to);
+    bot_count_owed(b);
+}
+
+void bot_forget_thread(struct bot *b, int64_t chat, int64_t thread)
+{
+    ledger_forget_thread(&b->ledger, chat, thread);
 }
 
 static int64_t sooner(int64_t a, int64_t b)

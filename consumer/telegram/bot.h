@@ -50,9 +50,9 @@ struct bot_counts {
 /* An intent: to be sent as soon as `revision` is stored. */
 struct bot_send {
     bool is_alert;
-    uint64_t update; /* answers */
-    int64_t chat;
-    uint32_t number; /* alerts */
+    uint64_t update;      /* answers */
+    int64_t chat, thread; /* thread: of a forum; 0: none */
+    uint32_t number;      /* alerts */
     uint64_t revision;
     struct buf text;
 };
@@ -91,6 +91,13 @@ bool bot_next(struct bot *b, int64_t now, struct bot_send *out);
 /* How it ended; retry_after_ms > 0: a 429. */
 void bot_sent(struct bot *b, const struct bot_send *s, enum delivery_outcome outcome,
               int64_t retry_after_ms, int64_t now);
+/* The chat takes no messages (it blocked the bot, it is gone): its alerts pause until somebody writes
+ * there.  False: it had none that ran. */
+bool bot_pause_chat(struct bot *b, int64_t chat);
+/* A group became a supergroup: what is for it goes there. */
+void bot_move_chat(struct bot *b, int64_t from, int64_t to);
+/* There is no such thread (any more): what is for it goes to the chat. */
+void bot_forget_thread(struct bot *b, int64_t chat, int64_t thread);
 /* How many ms until bot_next may have something, if nothing else happens; -1: nothing waits. */
 int64_t bot_wait(const struct bot *b, int64_t now);
 /* Messages that wait or are being sent. */

@@ -16,7 +16,7 @@
 /* What an update says, as far as we care. */
 struct message {
     uint64_t update;
-    int64_t chat;
+    int64_t chat, thread, moved_to; /* 0: none */
     bool is_private;
     struct span text, language;
 };
@@ -54,6 +54,10 @@ static bool read_message(const struct json_value *update, struct message *out)
         return true;
     out->is_private = span_eq(read_text(json_member(chat, "type")), "private");
     out->text = read_text(json_member(message, "text"));
+    if (!read_number(json_member(message, "message_thread_id"), &out->thread))
+        out->thread = 0;
+    if (!read_number(json_member(message, "migrate_to_chat_id"), &out->moved_to))
+        out->moved_to = 0;
     if (json_member(message, "from"))
         out->language =
             read_text(json_member(json_member(message, "from"), "language_code"));
@@ -97,6 +101,7 @@ static void set_alert(struct bot *b, const struct message *m, const struct comma
 {
     const struct lastprice *price = lastprice_find(b->prices, c->symbol);
     struct alert a = {.chat = m->chat,
+                      .thread = m->thread,
                       .comparison = c->comparison,
                       .is_spanish = is_spanish,
                       .is_armed = true},
@@ -202,6 +207,10 @@ bool bot_take_update(struct bot *b, const struct json_value *update)
     if (!read_message(update, &m) || is_had(l, m.update))
         return true;
     command_parse(m.text, b->name, &c);
+    if (m.moved_to)
+        bot_move_chat(b, m.chat, m.moved_to);
+    else if (m.text.len)
+        ledger_pause_chat(l, m.chat, false); /* who writes, hears again */
     if (!is_for_us(&m, &c)) {
         /* nothing to say */
     } else if (!is_allowed(b, m.chat)) {
@@ -215,7 +224,8 @@ bool bot_take_update(struct bot *b, const struct json_value *update)
         if (!ledger_has_room(l))
             return false;
         obey(b, &m, &c, is_spanish);
-        if (ledger_add_answer(l, m.update, m.chat, is_spanish, buf_span(&b->text)))
+        if (ledger_add_answer(l, m.update, m.chat, m.thread, is_spanish,
+                              buf_span(&b->text)))
             b->counts.dropped++;
     }
     l->next_update = m.update + 1;

@@ -253,7 +253,7 @@ unsigned botapi_get_updates(struct botapi *a, uint64_t offset, int wait_s, int l
     return begin(a, c, "getUpdates", timeout_ms);
 }
 
-unsigned botapi_send(struct botapi *a, int64_t chat, struct span text,
+unsigned botapi_send(struct botapi *a, int64_t chat, int64_t thread, struct span text,
                      int64_t timeout_ms)
 {
     struct call *c = new_call(a);
@@ -262,7 +262,10 @@ unsigned botapi_send(struct botapi *a, int64_t chat, struct span text,
      * is cut off without an answer; a message must not be sent twice unnoticed. */
     curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);
-    buf_printf(&c->request, "{\"chat_id\":%lld,\"text\":", (long long)chat);
+    buf_printf(&c->request, "{\"chat_id\":%lld,", (long long)chat);
+    if (thread)
+        buf_printf(&c->request, "\"message_thread_id\":%lld,", (long long)thread);
+    buf_adds(&c->request, "\"text\":");
     buf_json(&c->request, text);
     buf_adds(&c->request, ",\"disable_web_page_preview\":true}");
     return begin(a, c, "sendMessage", timeout_ms);

@@ -36,6 +36,7 @@ struct botapi_answer {
     bool is_unreadable;              /* whole, but beyond what we read of JSON */
     char why[256];                   /* Telegram's description, or what went wrong */
     int64_t retry_after_ms;          /* 0: not told */
+    int64_t moved_to;                /* the chat's new number; 0: it has none */
     const struct json_value *result; /* of BOTAPI_OK, until the next botapi_take */
     struct span body;                /* as it came */
 };
@@ -51,8 +52,8 @@ unsigned botapi_get_me(struct botapi *a, int64_t timeout_ms);
 /* offset 0: none; wait_s: how long Telegram may hold it back. */
 unsigned botapi_get_updates(struct botapi *a, uint64_t offset, int wait_s, int limit,
                             int64_t timeout_ms);
-unsigned botapi_send(struct botapi *a, int64_t chat, struct span text,
-                     int64_t timeout_ms);
+unsigned botapi_send(struct botapi *a, int64_t chat, int64_t thread, struct span text,
+                     int64_t timeout_ms); /* thread 0: none */
 /* End a call at once: its connection is closed.  0 and tickets that ended are allowed. */
 void botapi_abort(struct botapi *a, unsigned ticket);
 
@@ -62,6 +63,10 @@ void botapi_turn(struct botapi *a, int64_t now);
 bool botapi_take(struct botapi *a, struct botapi_answer *out);
 /* The verdict and all that follows from out->code, the HTTP status, and out->body. */
 void botapi_judge(struct json *json, struct botapi_answer *out);
+/* A refusal that every other message to this chat would get, too: blocked, kicked, gone. */
+bool botapi_is_chat_closed(const struct botapi_answer *a);
+/* The thread that was named is gone; the chat may be there. */
+bool botapi_is_thread_gone(const struct botapi_answer *a);
 /* In how many ms botapi_turn has something to do at the latest; -1: never. */
 int64_t botapi_wait(const struct botapi *a, int64_t now);
 

@@ -1,6 +1,7 @@
 /* What an answer of the Bot API means. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "consumer/telegram/botapi.h"
 
@@ -47,6 +48,7 @@ void botapi_judge(struct json *json, struct botapi_answer *out)
     text = json_member(root, "description");
     span_copy(out->why, sizeof out->why, text ? text->text : SPAN("no description"));
     more = json_member(root, "parameters");
+    out->moved_to = more ? number_of(json_member(more, "migrate_to_chat_id")) : 0;
     code = more ? number_of(json_member(more, "retry_after")) : 0;
     if (out->code == 429 || code > 0)
         out->retry_after_ms = 1000 * (code < 1                 ? 1
@@ -54,4 +56,34 @@ void botapi_judge(struct json *json, struct botapi_answer *out)
                                                                : code);
     if (out->code >= 400 && out->code < 500)
         out->verdict = BOTAPI_REFUSED;
+}
+
+static bool says(const struct botapi_answer *a, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcasestr(a->why, words[i]))
+            return true;
+    return false;
+}
+
+/* Telegram's descriptions are all that tells these 400s from one bad message. */
+bool botapi_is_chat_closed(const struct botapi_answer *a)
+{
+    static const char *const words[] = {
+        "chat not found", "user not found",       "deactivated",
+        "kicked",         "not a member",         "PEER_ID_INVALID",
+        "rights to send", "CHAT_WRITE_FORBIDDEN", "upgraded to a supergroup",
+    };
+
+    return a->verdict == BOTAPI_REFUSED &&
+           (a->code == 403 ||
+            (a->code == 400 && says(a, words, sizeof words / sizeof *words)));
+}
+
+bool botapi_is_thread_gone(const struct botapi_answer *a)
+{
+    static const char *const words[] = {"thread not found", "TOPIC_DELETED"};
+
+    return a->verdict == BOTAPI_REFUSED && a->code == 400 &&
+           says(a, words, sizeof words / sizeof *words);
 }

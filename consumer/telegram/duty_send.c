@@ -25,8 +25,8 @@ static void begin_stored(struct duty *d)
 
         if (s->is_used && !s->ticket && s->what.revision <= d->stored_revision &&
             is_lease_enough(d))
-            s->ticket =
-                botapi_send(d->api, s->what.chat, buf_span(&s->what.text), d->send_ms);
+            s->ticket = botapi_send(d->api, s->what.chat, s->what.thread,
+                                    buf_span(&s->what.text), d->send_ms);
     }
 }
 
@@ -65,13 +65,53 @@ static void log_failure(struct duty *d, const struct duty_send *s,
                         const struct botapi_answer *a)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
-    const char *then = a->verdict == BOTAPI_REFUSED && a->code != 429 ? "it is dropped"
-                       : a->verdict == BOTAPI_UNKNOWN ? "it may have arrived"
-                                                      : "it is sent again";
+    const char *then = "it is sent again";
 
+    if (a->verdict == BOTAPI_UNKNOWN)
+        then = "it may have arrived";
+    else if (s->what.thread && botapi_is_thread_gone(a))
+        then = "it is sent again, outside of the thread";
+    else if (a->verdict == BOTAPI_REFUSED && !a->moved_to && a->code != 429)
+        then = botapi_is_chat_closed(a)
+                   ? "it is dropped, and the alerts of this chat pause until somebody "
+                     "writes there"
+                   : "it is dropped";
     log_limited(&limit, loop_now(d->loop), LOG_WARNING,
                 "sendMessage to chat %lld: %s; %s", (long long)s->what.chat, a->why,
                 then);
+}
+
+/* A group became a supergroup, which has another number. */
+static void take_move(struct duty *d, int64_t from, int64_t to)
+{
+    bot_move_chat(d->bot, from, to);
+    log_warning("chat %lld is chat %lld now: its alerts and answers go there%s",
+                (long long)from, (long long)to,
+                d->settings.bot.chat_count ? "; put the new number into TELEGRAM_CHATS"
+                                           : "");
+}
+
+/* Telegram did not do it, and says why. */
+static void take_refusal(struct duty *d, struct duty_send *s,
+                         const struct botapi_answer *a)
+{
+    int64_t chat = s->what.chat, thread = s->what.thread;
+
+    if (a->code == 401 || a->code == 404)
+        duty_bad_token(d, a);
+    if (a->moved_to && a->moved_to != chat) {
+        end(d, s, DELIVERY_NOT_SENT, 0);
+        take_move(d, chat, a->moved_to);
+    } else if (thread && botapi_is_thread_gone(a)) {
+        end(d, s, DELIVERY_NOT_SENT, 0);
+        bot_forget_thread(d->bot, chat, thread);
+    } else if (a->code == 429 || a->code == 401 || a->code == 404) {
+        end(d, s, DELIVERY_NOT_SENT, a->retry_after_ms);
+    } else {
+        end(d, s, DELIVERY_REFUSED, a->retry_after_ms);
+        if (botapi_is_chat_closed(a))
+            bot_pause_chat(d->bot, chat);
+    }
 }
 
 bool duty_send_answer(struct duty *d, const struct botapi_answer *a)
@@ -98,12 +138,7 @@ bool duty_send_answer(struct duty *d, const struct botapi_answer *a)
         end(d, s, DELIVERY_UNKNOWN, 0);
         break;
     case BOTAPI_REFUSED:
-        if (a->code == 401 || a->code == 404)
-            duty_bad_token(d, a);
-        end(d, s,
-            a->code == 429 || a->code == 401 || a->code == 404 ? DELIVERY_NOT_SENT
-                                                               : DELIVERY_REFUSED,
-            a->retry_after_ms);
+        take_refusal(d, s, a);
         break;
     }
     return true;

@@ -6,8 +6,8 @@
 #include "shared/mem.h"
 
 /* Of msgpack around an alert's or answer's texts, numbers at full width. */
-#define ALERT_OVERHEAD 40
-#define ANSWER_OVERHEAD 32
+#define ALERT_OVERHEAD 50
+#define ANSWER_OVERHEAD 41
 
 void ledger_init(struct ledger *l)
 {
@@ -132,6 +132,70 @@ void ledger_remove_alert(struct ledger *l, struct alert *a)
     l->revision++;
 }
 
+static bool has_same(const struct ledger *l, const struct alert *a, int64_t chat)
+{
+    struct alert there = *a;
+
+    there.chat = chat;
+    for (size_t i = 0; i < l->alert_count; i++)
+        if (is_same(&l->alerts[i], &there))
+            return true;
+    return false;
+}
+
+void ledger_move_chat(struct ledger *l, int64_t from, int64_t to)
+{
+    for (size_t i = 0; i < l->alert_count && from != to;) {
+        struct alert *a = &l->alerts[i];
+
+        if (a->chat == from && has_same(l, a, to)) {
+            ledger_remove_alert(l, a);
+            continue;
+        }
+        if (a->chat == from) {
+            if (ledger_find_alert(l, to, a->number))
+                a->number = free_number(l, to);
+            a->chat = to;
+        }
+        i++;
+    }
+    for (size_t i = 0; i < l->answer_count; i++)
+        if (l->answers[i].chat == from)
+            l->answers[i].chat = to;
+    l->revision++;
+}
+
+bool ledger_pause_chat(struct ledger *l, int64_t chat, bool is_paused)
+{
+    bool has_changed = false;
+
+    for (size_t i = 0; i < l->alert_count; i++) {
+        struct alert *a = &l->alerts[i];
+
+        if (a->chat != chat || a->is_paused == is_paused)
+            continue;
+        a->is_paused = is_paused;
+        has_changed = true;
+        if (is_paused && !a->delivery.is_sending)
+            a->owed[0] = '\0';
+        if (is_paused)
+            a->next[0] = '\0';
+    }
+    l->revision += has_changed;
+    return has_changed;
+}
+
+void ledger_forget_thread(struct ledger *l, int64_t chat, int64_t thread)
+{
+    for (size_t i = 0; i < l->alert_count; i++)
+        if (l->alerts[i].chat == chat && l->alerts[i].thread == thread)
+            l->alerts[i].thread = 0;
+    for (size_t i = 0; i < l->answer_count; i++)
+        if (l->answers[i].chat == chat && l->answers[i].thread == thread)
+            l->answers[i].thread = 0;
+    l->revision++;
+}
+
 bool ledger_has_room(const struct ledger *l)
 {
     return l->answer_bytes + LEDGER_TEXT_MAX + ANSWER_OVERHEAD <=
@@ -139,7 +203,7 @@ bool ledger_has_room(const struct ledger *l)
 }
 
 enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat,
-                           bool is_spanish, struct span text)
+                           int64_t thread, bool is_spanish, struct span text)
 {
     if (text.len > LEDGER_TEXT_MAX)
         return ERR_TOO_LARGE;
@@ -152,6 +216,7 @@ enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat,
     l->answers[l->answer_count++] = (struct answer){
         .update = update,
         .chat = chat,
+        .thread = thread,
         .is_spanish = is_spanish,
         .text = mem_strndup(text.at, text.len),
         .len = text.len,

@@ -13,6 +13,7 @@
 #ifndef TELEGRAM_LEDGER_H
 #define TELEGRAM_LEDGER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,8 +31,8 @@
 #define LEDGER_VERSION 1
 
 struct answer {
-    uint64_t update; /* that it answers */
-    int64_t chat;
+    uint64_t update;      /* that it answers */
+    int64_t chat, thread; /* thread: of a forum; 0: none */
     bool is_spanish;
     struct delivery delivery;
     char *text;
@@ -63,11 +64,20 @@ size_t ledger_alerts_of(const struct ledger *l, int64_t chat); /* how many */
 size_t ledger_alerts_on(const struct ledger *l, const char *symbol,
                         struct alert **first);
 
+/* The chat has another number now: its alerts and answers go there.  An alert that is there already
+ * is kept once; a number that is taken there is replaced by the lowest free one. */
+void ledger_move_chat(struct ledger *l, int64_t from, int64_t to);
+/* Whether the chat takes messages.  False: nothing changed. */
+bool ledger_pause_chat(struct ledger *l, int64_t chat, bool is_paused);
+/* A thread of the chat is gone: what was for it goes to the chat itself. */
+void ledger_forget_thread(struct ledger *l, int64_t chat, int64_t thread);
+
 /* For an answer of any length? */
 bool ledger_has_room(const struct ledger *l);
 /* ERR_FULL, ERR_TOO_LARGE.  The text is copied. */
 MUST_CHECK enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat,
-                                      bool is_spanish, struct span text);
+                                      int64_t thread, bool is_spanish,
+                                      struct span text);
 struct answer *ledger_find_answer(const struct ledger *l, uint64_t update);
 void ledger_remove_answer(struct ledger *l, struct answer *a);
 size_t ledger_answers_of(const struct ledger *l, int64_t chat);

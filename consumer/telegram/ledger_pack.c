@@ -8,8 +8,11 @@
 #include "shared/pack.h"
 #include "shared/utf8.h"
 
+/* Those that every version writes, and those of this one: readers skip what they do not know. */
 #define ALERT_FIELDS 12
+#define ALERT_FIELDS_NOW 14
 #define ANSWER_FIELDS 6
+#define ANSWER_FIELDS_NOW 7
 
 static void put_delivery(msgpack_packer *pk, const struct delivery *d)
 {
@@ -22,7 +25,7 @@ static void put_delivery(msgpack_packer *pk, const struct delivery *d)
 
 static void put_alert(msgpack_packer *pk, const struct alert *a)
 {
-    msgpack_pack_array(pk, ALERT_FIELDS);
+    msgpack_pack_array(pk, ALERT_FIELDS_NOW);
     pack_text(pk, span_of(a->symbol));
     msgpack_pack_int64(pk, a->chat);
     msgpack_pack_uint32(pk, a->number);
@@ -34,16 +37,19 @@ static void put_alert(msgpack_packer *pk, const struct alert *a)
     pack_text(pk, span_of(a->next));
     put_delivery(pk, &a->delivery);
     msgpack_pack_uint64(pk, a->seen);
+    msgpack_pack_int64(pk, a->thread);
+    msgpack_pack_uint8(pk, a->is_paused);
 }
 
 static void put_answer(msgpack_packer *pk, const struct answer *a)
 {
-    msgpack_pack_array(pk, ANSWER_FIELDS);
+    msgpack_pack_array(pk, ANSWER_FIELDS_NOW);
     msgpack_pack_uint64(pk, a->update);
     msgpack_pack_int64(pk, a->chat);
     msgpack_pack_uint8(pk, a->is_spanish);
     put_delivery(pk, &a->delivery);
     pack_text(pk, (struct span){a->text, a->len});
+    msgpack_pack_int64(pk, a->thread);
 }
 
 void ledger_pack(const struct ledger *l, struct buf *out)
@@ -167,6 +173,11 @@ static void take_alert(struct ledger *l, struct reading *r)
     take_decimal(r, a.next, true);
     a.delivery = take_delivery(r);
     a.seen = take_u(r, UINT64_MAX);
+    if (fields >= ALERT_FIELDS_NOW) {
+        a.thread = take_i(r);
+        a.is_paused = take_u(r, 1);
+        fields -= ALERT_FIELDS_NOW - ALERT_FIELDS;
+    }
     for (; fields > ALERT_FIELDS && !r->is_bad; fields--)
         r->is_bad |= !pack_skip(&r->at);
     r->is_bad |= !number || ledger_find_alert(l, a.chat, number);
@@ -184,11 +195,13 @@ static void take_answer(struct ledger *l, struct reading *r)
     bool is_spanish = take_u(r, 1);
     struct delivery d = take_delivery(r);
     struct span text = take_text(r, LEDGER_TEXT_MAX);
+    int64_t thread = fields >= ANSWER_FIELDS_NOW ? take_i(r) : 0;
 
+    fields -= fields >= ANSWER_FIELDS_NOW;
     for (; fields > ANSWER_FIELDS && !r->is_bad; fields--)
         r->is_bad |= !pack_skip(&r->at);
     r->is_bad |= ledger_find_answer(l, update) != NULL;
-    if (r->is_bad || ledger_add_answer(l, update, chat, is_spanish, text))
+    if (r->is_bad || ledger_add_answer(l, update, chat, thread, is_spanish, text))
         r->is_bad = true;
     else
         l->answers[l->answer_count - 1].delivery = d;

@@ -58,7 +58,7 @@ class Poll:
 class Fault:
     """How a call is to misbehave.
 
-    refuse: (code, description), with retry_after as parameters of a 429
+    refuse: (code, description), with retry_after or migrate_to as its parameters
     raw:    these bytes instead of an HTTP answer; b"" cuts the connection
     body:   this body, with status 200 (or `status`), instead of JSON
     hold:   an event; the answer waits for it
@@ -66,8 +66,8 @@ class Fault:
     """
 
     def __init__(self, *, refuse=None, retry_after=None, raw=None, body=None, status=200,
-                 hold=None, after=False, chat=None):
-        self.refuse, self.retry_after = refuse, retry_after
+                 hold=None, after=False, chat=None, migrate_to=None):
+        self.refuse, self.retry_after, self.migrate_to = refuse, retry_after, migrate_to
         self.raw, self.body, self.status = raw, body, status
         self.hold, self.after, self.chat = hold, after, chat
         self.was_met = threading.Event()
@@ -275,7 +275,8 @@ class FakeTelegram:
             fault.hold.wait(PATIENCE)
         if fault.refuse:
             code, description = fault.refuse
-            more = {"retry_after": fault.retry_after} if fault.retry_after is not None else {}
+            more = {k: v for k, v in (("retry_after", fault.retry_after),
+                                      ("migrate_to_chat_id", fault.migrate_to)) if v is not None}
             raise Refusal(code, description, **more)
         if fault.raw is not None:
             request.wfile.write(fault.raw)

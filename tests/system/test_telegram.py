@@ -557,3 +557,89 @@ def test_the_token_is_in_no_log_even_if_everything_is_logged_and_everything_fail
         two.says("getMe failed: ")
         two.stop()
     one.stop()  # the fixture looks through all logs
+
+
+# --- chats that move, have threads, or take no messages ------------------------------------
+
+MIGRATED = (400, "Bad Request: group chat was upgraded to a supergroup chat")
+
+
+def test_the_alerts_of_a_group_that_became_a_supergroup_go_there(stage, telegram):
+    broker, feed, _ = play(stage, telegram)
+    feed.quote("X", last="1")
+    feed.settled()
+    telegram.hears(-300, "/alerta X > 10")
+    telegram.hears(-300, "/alerta X > 20")
+    telegram.said(-300, 2)
+    telegram.next_call("sendMessage", refuse=MIGRATED, migrate_to=-100300)
+    feed.quote("X", last="15")
+    telegram.said(-100300, 1, lambda text: "X > 10" in text)
+    feed.quote("X", last="25")
+    telegram.said(-100300, 1, lambda text: "X > 20" in text)
+    assert len(telegram.texts(-300)) == 2, "nothing more goes to the old number"
+    telegram.hears(-100300, "/alertas")
+    listed = telegram.said(-100300, 3)[-1]
+    assert "1. X > 10" in listed and "2. X > 20" in listed
+
+
+def test_a_group_that_says_it_became_a_supergroup_is_believed(stage, telegram):
+    broker, feed, _ = play(stage, telegram)
+    telegram.hears(-300, "/alerta X > 10")
+    telegram.said(-300)
+    telegram.hears(-300, None, migrate_to_chat_id=-100300)
+    telegram.is_confirmed(telegram.last_update)
+    feed.quote("X", last="15")
+    telegram.said(-100300, 1, lambda text: "X > 10" in text)
+
+
+def sends(telegram):
+    return [c.params for c in telegram.calls if c.method == "sendMessage"]
+
+
+def test_answers_and_alerts_go_to_the_thread_that_asked(stage, telegram):
+    broker, feed, _ = play(stage, telegram)
+    telegram.hears(-400, "/alerta X > 10", message_thread_id=77)
+    telegram.hears(-400, "/alerta X > 11")
+    telegram.said(-400, 2)
+    feed.quote("X", last="20")
+    telegram.said(-400, 4)
+    threads = [(p["text"].split(".")[0], p.get("message_thread_id")) for p in sends(telegram)]
+    assert [t for _, t in threads[:2]] == [77, None]
+    assert sorted(t or 0 for _, t in threads[2:]) == [0, 77]
+    telegram.next_call("sendMessage", refuse=(400, "Bad Request: message thread not found"))
+    telegram.hears(-400, "/alertas", message_thread_id=78)
+    telegram.said(-400, 5)  # outside of the thread, if there is none any more
+    assert [p.get("message_thread_id") for p in sends(telegram)[-2:]] == [78, None]
+
+
+@pytest.mark.parametrize("refusal", [
+    (403, "Forbidden: bot was blocked by the user"), (403, "Forbidden: user is deactivated"),
+    (403, "Forbidden: bot was kicked from the supergroup chat"), (400, "Bad Request: chat not found"),
+])
+def test_the_alerts_of_a_chat_that_takes_no_messages_pause_until_somebody_writes(stage, telegram, refusal):
+    broker, feed, one = play(stage, telegram)
+    telegram.hears(ANA, "/alerta X > 10")
+    telegram.hears(BEN, "/alerta X > 10")
+    telegram.said(ANA), telegram.said(BEN)
+    telegram.next_call("sendMessage", refuse=refusal, chat=ANA)
+    for n, last in enumerate(("11", "9", "12", "9", "13"), 1):
+        feed.quote("X", last=last)
+        if last != "9":
+            telegram.said(BEN, 1 + (n + 1) // 2)
+    one.says("the alerts of this chat pause until somebody writes there")
+    assert [p["chat_id"] for p in sends(telegram)].count(ANA) == 2, "tried once, and never again"
+
+    two = bot(stage, broker, telegram)  # a successor knows
+    one.kill()
+    holder(stage, broker, [two])
+    feed.quote("X", last="9")
+    feed.quote("X", last="14")
+    telegram.said(BEN, 5)
+    assert [p["chat_id"] for p in sends(telegram)].count(ANA) == 2
+
+    telegram.hears(ANA, "/alertas")
+    assert "X > 10" in telegram.said(ANA, 2)[-1]
+    feed.quote("X", last="9")
+    feed.quote("X", last="15")
+    telegram.said(ANA, 3, lambda text: True)
+    assert "15" in telegram.texts(ANA)[-1]

@@ -46,6 +46,22 @@ static void it_is_due_once_and_again_only_after_the_price_went_back_by_the_margi
     assert_int_equal(judged(&a, "50001"), ALERT_DUE);
 }
 
+static void while_its_chat_takes_no_messages_nothing_is_owed(void **state)
+{
+    struct alert a = alert(ALERT_ABOVE, "10");
+
+    (void)state;
+    a.is_paused = true;
+    assert_int_equal(judged(&a, "11"), ALERT_NO_NEWS);
+    assert_string_equal(a.owed, "");
+    assert_int_equal(judged(&a, "9"), ALERT_REARMED);
+    assert_int_equal(judged(&a, "12"), ALERT_NO_NEWS);
+    a.is_paused = false;
+    assert_int_equal(judged(&a, "13"), ALERT_NO_NEWS); /* it crossed before */
+    assert_int_equal(judged(&a, "9"), ALERT_REARMED);
+    assert_int_equal(judged(&a, "14"), ALERT_DUE);
+}
+
 static void below_zero_it_is_due_again_once_the_price_went_back_too(void **state)
 {
     struct alert below = alert(ALERT_BELOW, "-30"), above = alert(ALERT_ABOVE, "-30");
@@ -169,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             it_is_due_once_and_again_only_after_the_price_went_back_by_the_margin),
+        cmocka_unit_test(while_its_chat_takes_no_messages_nothing_is_owed),
         cmocka_unit_test(below_zero_it_is_due_again_once_the_price_went_back_too),
         cmocka_unit_test(each_comparison_holds_where_it_should),
         cmocka_unit_test(downwards_the_margin_lies_above),

@@ -131,11 +131,11 @@ static void fill(void)
     memcpy(a->next, "49998", 6);
     a->delivery = (struct delivery){2, true};
     added(7, "A", "0");
-    assert_int_equal(
-        ledger_add_answer(&ledger, 500, -1, true, SPAN("ñandú \"\n\xf0\x9f\x94\x94")),
-        OK);
+    assert_int_equal(ledger_add_answer(&ledger, 500, -1, 77, true,
+                                       SPAN("ñandú \"\n\xf0\x9f\x94\x94")),
+                     OK);
     ledger.answers[0].delivery.attempts = 1;
-    assert_int_equal(ledger_add_answer(&ledger, 501, 7, false, SPAN("x")), OK);
+    assert_int_equal(ledger_add_answer(&ledger, 501, 7, 0, false, SPAN("x")), OK);
     ledger.next_update = 502;
     ledger.epoch = 0xfedcba9876543210;
     ledger.seq = 12345;
@@ -199,6 +199,55 @@ static void a_newer_version_is_named_as_that(void **state)
     assert_int_equal(ledger_unpack(&other, SPAN("\x81\xa1v\x01")), ERR_MALFORMED);
 }
 
+static void a_chat_that_moves_takes_its_alerts_and_answers_along(void **state)
+{
+    struct alert a = alert(-300, "X", "10"), b = alert(-300, "X", "20"),
+                 there = alert(-100300, "X", "20"), *out;
+
+    (void)state;
+    ledger_fini(&ledger);
+    assert_int_equal(ledger_add_alert(&ledger, &a, &out), OK);
+    assert_int_equal(ledger_add_alert(&ledger, &b, &out), OK);
+    assert_int_equal(ledger_add_alert(&ledger, &there, &out), OK);
+    assert_int_equal(ledger_add_answer(&ledger, 5, -300, 0, true, SPAN("x")), OK);
+    ledger_move_chat(&ledger, -300, -100300);
+    assert_int_equal(ledger_alerts_of(&ledger, -300), 0);
+    assert_int_equal(ledger_alerts_of(&ledger, -100300), 2);
+    assert_string_equal(ledger_find_alert(&ledger, -100300, 1)->threshold, "20");
+    assert_string_equal(ledger_find_alert(&ledger, -100300, 2)->threshold, "10");
+    assert_int_equal(ledger_find_answer(&ledger, 5)->chat, -100300);
+    ledger_move_chat(&ledger, -100300, -100300);
+    assert_int_equal(ledger_alerts_of(&ledger, -100300), 2);
+}
+
+static void threads_and_pauses_are_kept(void **state)
+{
+    struct alert a = alert(-300, "X", "10"), *out;
+    struct ledger other;
+    struct buf value = {0};
+
+    (void)state;
+    a.thread = 77;
+    ledger_fini(&ledger);
+    assert_int_equal(ledger_add_alert(&ledger, &a, &out), OK);
+    memcpy(out->owed, "11", 3);
+    assert_int_equal(ledger_add_answer(&ledger, 5, -300, 78, true, SPAN("x")), OK);
+    assert_true(ledger_pause_chat(&ledger, -300, true));
+    assert_false(ledger_pause_chat(&ledger, -300, true));
+    assert_string_equal(out->owed, "");
+    ledger_pack(&ledger, &value);
+    ledger_init(&other);
+    assert_int_equal(ledger_unpack(&other, buf_span(&value)), OK);
+    assert_int_equal(other.alerts[0].thread, 77);
+    assert_true(other.alerts[0].is_paused);
+    assert_int_equal(other.answers[0].thread, 78);
+    ledger_forget_thread(&other, -300, 78);
+    assert_int_equal(other.answers[0].thread, 0);
+    assert_int_equal(other.alerts[0].thread, 77);
+    ledger_fini(&other);
+    buf_free(&value);
+}
+
 /* Every text as long as it can be, every alert owing, as many of them twice as may be. */
 static void a_full_ledger_fits_into_the_value(void **state)
 {
@@ -215,6 +264,7 @@ static void a_full_ledger_fits_into_the_value(void **state)
         snprintf(price, sizeof price, "%040lld", (long long)i);
         a = alert(INT64_MIN, i % 2 ? "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345" : "A", price);
         a.seen = UINT64_MAX;
+        a.thread = INT64_MIN;
         e = ledger_add_alert(&ledger, &a, &out);
         alerts += !e;
         if (!e)
@@ -225,10 +275,11 @@ static void a_full_ledger_fits_into_the_value(void **state)
     for (size_t i = 0; i < LEDGER_SENDING_MAX; i++)
         memcpy(ledger.alerts[i].next, ledger.alerts[i].owed, QUOTE_DECIMAL_MAX + 1);
     for (uint64_t i = 0; ledger_has_room(&ledger); i++)
-        assert_int_equal(ledger_add_answer(&ledger, UINT64_MAX - i, INT64_MIN, true,
+        assert_int_equal(ledger_add_answer(&ledger, UINT64_MAX - i, INT64_MIN,
+                                           INT64_MIN, true,
                                            (struct span){longest, sizeof longest}),
                          OK);
-    while (!ledger_add_answer(&ledger, 1, INT64_MIN, true, SPAN("x")))
+    while (!ledger_add_answer(&ledger, 1, INT64_MIN, INT64_MIN, true, SPAN("x")))
         ;
     ledger_pack(&ledger, &value);
     assert_in_range(value.len, LEDGER_BYTES_MAX * 8 / 10, LEDGER_BYTES_MAX);
@@ -254,7 +305,7 @@ static void every_change_is_a_new_revision(void **state)
     (void)state;
     ledger_remove_alert(&ledger, added(7, "A", "1"));
     assert_int_equal(ledger.revision, before + 2);
-    assert_int_equal(ledger_add_answer(&ledger, 1, 7, true, SPAN("x")), OK);
+    assert_int_equal(ledger_add_answer(&ledger, 1, 7, 0, true, SPAN("x")), OK);
     ledger_remove_answer(&ledger, ledger_find_answer(&ledger, 1));
     assert_int_equal(ledger.revision, before + 4);
 }
@@ -269,6 +320,8 @@ int main(void)
         T(what_is_packed_is_unpacked_the_same),
         T(a_value_that_was_cut_or_changed_is_refused_or_read_but_never_crashes),
         T(a_newer_version_is_named_as_that),
+        T(a_chat_that_moves_takes_its_alerts_and_answers_along),
+        T(threads_and_pauses_are_kept),
         T(a_full_ledger_fits_into_the_value),
         T(room_is_given_back),
         T(every_change_is_a_new_revision),
