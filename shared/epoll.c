@@ -12,8 +12,8 @@
  * stopped, for whatever reason.
  *
  * A program's own function comes before the C library's also for the libraries it uses, so
- * linking this file into it is enough (`-u epoll_wait` in the Makefile does).  It is not in libpregon,
- * which must not change its user's process.  Our own loop calls the kernel itself.
+ * linking this file into it is enough (the Makefile does).  It is not in libpregon, which must not
+ * change its user's process.  Our own loop calls the kernel itself.
  */
 #include <sys/epoll.h>
 #include <sys/syscall.h>
