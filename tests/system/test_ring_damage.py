@@ -63,6 +63,8 @@ def test_what_is_damaged_in_the_ring_and_stored_costs_nothing(stage, path):
     assert client.hears("ack")["recovered"] is True
     client.hears("quote", n=200)
     assert numbers(client) == list(range(11, 201)) and not client.heard("lost")
+    times = [m["timestamp"] for m in client.messages if m["type"] == "quote"]
+    assert times == sorted(times)  # as they came in, not as they were changed
     for order in ("oldest", "newest"):
         answer = gateway.page(f"quotes/X/history?limit=1000&order={order}")
         assert len(answer["records"]) == 200 and not answer["gaps"]
