@@ -82,9 +82,9 @@ uint64_t desk_first(const struct desk *d);
 #define DESK_PAGE_MEMBERS 5
 void desk_answer_page(struct question *q, uint32_t more_members, uint64_t head,
                       const struct store_page *page);
-/* [topic, record], the way the store's pages have them. */
 /* A gap of one position more, STORE_GAP_DAMAGED.  false: there is no room for it. */
 bool desk_page_damage(struct store_page *page, uint64_t seq);
+/* [topic, record], the way the store's pages have them. */
 void desk_page_add(struct store_page *page, const struct journal_entry *e);
 /* Have the store answer later; says so if it cannot. */
 void desk_ask_store(struct question *q, bool is_history,
