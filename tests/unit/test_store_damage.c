@@ -259,7 +259,7 @@ static void a_damaged_page_of_the_log_is_told_as_exactly_its_positions(void **st
     make_log(30000);
     pages = find_pages("log", "leaf", &count);
     for (int how = 0; how < 4; how++) {
-        unsigned number = pages[5 + dice(count - 10)];
+        unsigned number = pages[5 + 20 * (unsigned)how + dice(20)];
 
         damage_log_leaf(number, how);
         open_store(STORE_WRITE);
