@@ -7,6 +7,8 @@
 #include "shared/log.h"
 #include "shared/pack.h"
 
+#define REFUSED_MS 100 /* before a refused snapshot is asked for again */
+
 /*
  * Records come on the other socket: one that is ahead of them is no news, but about to arrive,
  * unless it is from before the mark (then the resync could not get it, and reported it), or the
@@ -107,6 +109,19 @@ static void on_hello(struct upstream *u, struct span answer)
     upstream_send_report(u);
 }
 
+/*
+ * The broker refuses it, as too many wait: asked again a little later, as if it had not been answered,
+ * and meanwhile in the way of further ones.
+ */
+static bool put_off(struct upstream *u, struct question *q, struct span answer)
+{
+    if ((q->kind != QUESTION_TOPIC && q->kind != QUESTION_SYMBOL) ||
+        !pack_find_text(answer, "error").len)
+        return false;
+    q->give_up_at = u->g->now + REFUSED_MS;
+    return true;
+}
+
 void upstream_on_answer(struct upstream *u, struct span answer)
 {
     uint64_t id = pack_find_u(answer, "id", 0);
@@ -119,8 +134,8 @@ void upstream_on_answer(struct upstream *u, struct span answer)
         return;
     }
     HASH_FIND(hh, u->questions, &id, sizeof id, q);
-    if (!q)
-        return; /* we gave up on it */
+    if (!q || put_off(u, q, answer))
+        return; /* we gave up on it, or shall */
     switch (q->kind) {
     case QUESTION_HELLO:
         on_hello(u, answer);

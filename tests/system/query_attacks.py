@@ -1,0 +1,202 @@
+"""Peers that ask for too much: each class goes on from start() to stop(), bounded in time and number.
+
+`python3 tests/system/query_attacks.py [SECONDS]` (with PREGON_BIN set) measures a client's p50 and p99
+in a quiet window and beside 80 queries of 84 patterns a second among 20,000 symbols.
+"""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import random
+import socket
+import sys
+import threading
+import time
+
+SYMBOLS = 20000
+PATTERNS = 84  # as many as ?symbols= takes, of two letters and '*'
+PONG = 10
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def symbols(count=SYMBOLS):
+    """Names whose first two letters are spread evenly."""
+    return [f"{LETTERS[i % 26]}{LETTERS[i // 26 % 26]}{i}" for i in range(count)]
+
+
+def costly_query(dice, patterns=PATTERNS):
+    """A list of patterns as long as the query may be; of a letter, a digit (matching none) or two letters."""
+    heads = (dice.choice(LETTERS) + dice.choice(LETTERS) for _ in range(patterns))
+    return "/cotizaciones/quotes?symbols=" + ",".join(head + "*" for head in heads)[:255].rstrip(",")
+
+
+def costly_history(dice, names):
+    order = dice.choice(("oldest", "newest"))
+    return f"/cotizaciones/quotes/{dice.choice(names)}/history?order={order}&limit=1000&since=@1"
+
+
+async def _ask(address, path, statuses):
+    try:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        answer = await reader.read(-1) if path else b""
+        writer.close()
+        status = int(answer[9:12])
+    except (OSError, ValueError):
+        status = 0
+    statuses[status] = statuses.get(status, 0) + 1
+
+
+async def _storm(address, paths, rate, seconds, statuses):
+    tasks, begin = set(), time.monotonic()
+    for i in range(int(rate * seconds)):
+        await asyncio.sleep(max(0, begin + i / rate - time.monotonic()))
+        task = asyncio.create_task(_ask(address, paths[i % len(paths)], statuses))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+    while tasks:
+        await asyncio.wait(tasks)
+
+
+def _run_storm(address, paths, rate, seconds, out):
+    statuses = {}
+    asyncio.run(_storm(address, paths, rate, seconds, statuses))
+    out.put(statuses)
+
+
+class QueryStorm:
+    """`rate` GETs a second of these paths, in turn, for `seconds`, from a process of its own."""
+
+    def __init__(self, address, paths, rate=80, seconds=5):
+        context = multiprocessing.get_context("fork")
+        self.out = context.SimpleQueue()
+        self.process = context.Process(
+            target=_run_storm, args=(address, paths, rate, seconds, self.out), daemon=True)
+
+    def start(self):
+        self.process.start()
+        return self
+
+    def is_running(self):
+        return self.process.is_alive()
+
+    def stop(self):
+        """How many answers had which status; 0: none."""
+        statuses = self.out.get()
+        self.process.join()
+        return statuses
+
+
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\0" + bytes(31)
+
+
+def frame(body, flags=0):
+    if len(body) < 256:
+        return bytes((flags, len(body))) + body
+    return bytes((flags | 2,)) + len(body).to_bytes(8, "big") + body
+
+
+class LargeFrames:
+    """A frame over each of `count` connections to a socket of the broker, without libzmq (which ends itself)."""
+
+    def __init__(self, address, kind, body, count=8):
+        host, port = address.removeprefix("tcp://").split(":")
+        self.address, self.count = (host, int(port)), count
+        ready = b"\x05READY\x0bSocket-Type" + len(kind).to_bytes(4, "big") + kind
+        self.data = GREETING + frame(ready, 4) + frame(body)
+
+    def start(self):
+        self.threads = [threading.Thread(target=self._send, daemon=True) for _ in range(self.count)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def _send(self):
+        with contextlib.suppress(OSError), socket.create_connection(self.address, 5) as s:
+            s.sendall(self.data)
+            while s.recv(65536):
+                pass
+
+    def stop(self):
+        for thread in self.threads:
+            thread.join(10)
+
+
+class Latency:
+    """A feeder and a client in mode all: each quote is there, in order, and how long it took in ms."""
+
+    def __init__(self, stage, broker, gateway, symbol="GOOD"):
+        self.symbol, self.sent = symbol, 0
+        self.feed = stage.feed(broker, "good")
+        self.client = stage.raw_client(gateway, f"?symbols={symbol}&mode=all")
+        self.client.hears("ack")
+
+    def one(self):
+        self.sent += 1
+        if self.sent % 100 == 0:
+            self.client.send_frame(PONG)  # it reads no pings while it waits for a quote
+        begin = time.monotonic()
+        self.feed.quote(self.symbol, last=str(self.sent), n=self.sent)
+        got = self.client.hears(where=lambda m: m["type"] in ("quote", "snapshot"))
+        assert got["n"] == self.sent, (got, self.sent)
+        return (time.monotonic() - begin) * 1e3
+
+    def many(self, count=None, until=None):
+        took = []
+        while len(took) < count if count else until():
+            took.append(self.one())
+            time.sleep(0.002)
+        return sorted(took)
+
+
+def quantile(took, part):
+    return took[min(len(took) - 1, int(len(took) * part))]
+
+
+def main():
+    import pregon
+
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10
+    stage = pregon.Stage()
+    try:
+        settings = {} if os.environ.get("WITH_RATE") else {"http_query_rate": 0, "http_query_rate_total": 0}
+        if os.environ.get("OLD"):
+            settings = {}
+        broker = stage.broker()
+        gateway = stage.gateway(broker, **settings)
+        names = symbols()
+        feed = stage.feed(broker, "many")
+        for i, name in enumerate(names):
+            feed.quote(name, last="1.5", bid="1.25", ask="1.75")
+            if i % 1000 == 999:
+                feed.settled()
+        follower = stage.client(gateway, "?symbols=*") if os.environ.get("FOLLOW") else None
+        if follower:
+            follower.hears("ack")
+            time.sleep(3)
+        watch = Latency(stage, broker, gateway)
+        watch.many(200)
+        dice = random.Random(7)
+        paths = {"quotes": [costly_query(dice) for _ in range(50)],
+                 "history": [costly_history(dice, names[:50]) for _ in range(50)],
+                 "everything": ["/cotizaciones/quotes?limit=1000"],
+                 "metrics": ["/metrics"]}
+        for kind, list_ in paths.items():
+            begin = time.monotonic()
+            quiet = watch.many(until=lambda: time.monotonic() < begin + seconds)
+            ticks = [p.ticks() for p in (broker, gateway)]
+            storm = QueryStorm(gateway.address, list_, 80, seconds).start()
+            busy = watch.many(until=storm.is_running)
+            statuses = storm.stop()
+            cost = [(p.ticks() - t) * 10 / (80 * seconds) for p, t in zip((broker, gateway), ticks)]
+            print(f"{kind}: quiet p50 {quantile(quiet, .5):.2f} p99 {quantile(quiet, .99):.2f} ms; "
+                  f"80/s p50 {quantile(busy, .5):.2f} p99 {quantile(busy, .99):.2f} max {busy[-1]:.1f} ms; "
+                  f"ratio of p99 {quantile(busy, .99) / quantile(quiet, .99):.2f}; {statuses}; "
+                  f"processor for a request: broker {cost[0]:.2f} ms, gateway {cost[1]:.2f} ms", flush=True)
+    finally:
+        stage.end()
+
+
+if __name__ == "__main__":
+    main()
