@@ -7,7 +7,7 @@
 /* clang-format off */
 #define GATEWAY_SETTINGS(X)                                                              \
     /* kind, NAME, field, default, min, max, allowed, help */                            \
-    X(text, HOST, host, "127.0.0.1", 1, 64, NULL,                                        \
+    X(address, HOST, host, "127.0.0.1", 1, 64, NULL,                                     \
       "Address to listen on; 0.0.0.0 for all.")                                          \
     X(int, PORT, port, "8000", 0, 65535, NULL,                                           \
       "Port to listen on; 0 takes a free one, told in the ready line.")                  \

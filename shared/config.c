@@ -53,7 +53,7 @@ static void complain(struct load *l, const char *format, ...)
 static bool is_text(enum config_kind kind)
 {
     return kind == CONFIG_text || kind == CONFIG_secret || kind == CONFIG_list ||
-           kind == CONFIG_choice || kind == CONFIG_endpoint;
+           kind == CONFIG_choice || kind == CONFIG_address || kind == CONFIG_endpoint;
 }
 
 static void complain_of_value(struct load *l, const struct setting *s)

@@ -29,7 +29,9 @@ typedef char *config_text; /* owned by the config; "" when empty */
 typedef char
     *config_secret;        /* text without a flag: argv is shown in the process list */
 typedef char *config_list; /* as text: entries separated by commas, or a JSON list */
-typedef char *config_choice;   /* one of the words in `allowed` */
+typedef char *config_choice; /* one of the words in `allowed` */
+typedef char
+    *config_address; /* IPv4, or a name that has one: looked up when it is read */
 typedef char *config_endpoint; /* tcp://HOST:PORT or ipc://PATH, as ZeroMQ takes them */
 typedef int64_t config_int;
 typedef bool config_flag;       /* 1/0, true/false, yes/no, on/off */
@@ -40,6 +42,7 @@ enum config_kind {
     CONFIG_secret,
     CONFIG_list,
     CONFIG_choice,
+    CONFIG_address,
     CONFIG_endpoint,
     CONFIG_int,
     CONFIG_flag,

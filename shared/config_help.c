@@ -29,6 +29,9 @@ void config_help_allowed(struct buf *b, const struct config_option *o)
         else
             buf_printf(b, "at most %lld bytes", max);
         break;
+    case CONFIG_address:
+        buf_adds(b, "an address: IPv4, or a name that has one");
+        break;
     case CONFIG_endpoint:
         buf_adds(b, "tcp://HOST:PORT or ipc://PATH");
         break;
@@ -74,9 +77,10 @@ static void put_flag(FILE *to, const struct config_program *p,
                      const struct config_option *o)
 {
     static const char *const values[] = {
-        [CONFIG_text] = "TEXT",   [CONFIG_list] = "LIST",
-        [CONFIG_choice] = "WORD", [CONFIG_endpoint] = "ENDPOINT",
-        [CONFIG_int] = "N",       [CONFIG_seconds] = "SECONDS",
+        [CONFIG_text] = "TEXT",         [CONFIG_list] = "LIST",
+        [CONFIG_choice] = "WORD",       [CONFIG_address] = "ADDRESS",
+        [CONFIG_endpoint] = "ENDPOINT", [CONFIG_int] = "N",
+        [CONFIG_seconds] = "SECONDS",
     };
     char flag[CONFIG_HELP_FLAG_MAX];
 

@@ -1,7 +1,9 @@
 #include "shared/config_value.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +89,21 @@ static void ignore_entry(void *ctx, const char *entry)
     (void)entry;
 }
 
+/* Build systems put names into HOST that are none; the setting is named before anything begins. */
+static bool is_address(const char *text)
+{
+    const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    struct in_addr number;
+
+    if (inet_pton(AF_INET, text, &number) == 1)
+        return true;
+    if (!*text || getaddrinfo(text, NULL, &hints, &found))
+        return false;
+    freeaddrinfo(found);
+    return true;
+}
+
 static bool is_endpoint(const char *text)
 {
     const char *port = strrchr(text, ':');
@@ -112,6 +129,8 @@ bool config_value_read(const struct config_option *o, const char *text, int64_t 
                config_list_each(text, ignore_entry, NULL) == OK;
     case CONFIG_choice:
         return choose(o->allowed, text, &word) != 0;
+    case CONFIG_address:
+        return within((int64_t)strlen(text), o, 1) && is_address(text);
     case CONFIG_endpoint:
         return is_endpoint(text);
     case CONFIG_int:
@@ -142,6 +161,7 @@ void config_value_store(const struct config_option *o, const char *text, int64_t
     case CONFIG_choice:
         choose(o->allowed, text, &word);
         /* fallthrough */
+    case CONFIG_address:
     case CONFIG_endpoint:
     case CONFIG_text:
     case CONFIG_secret:

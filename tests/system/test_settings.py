@@ -305,3 +305,25 @@ def test_sighup_is_no_reason_to_stop_for_anyone(stage):
         process.says("SIGHUP", after=here)
     for _ in range(20):
         client.hears("quote")
+
+
+@pytest.mark.parametrize("program, name, value, allowed", [
+    ("gateway", "HOST", "x86_64-conda-linux-gnu", "an address"),
+    ("gateway", "HOST", "aarch64-unknown-linux-gnu", "an address"),
+    ("gateway", "HOST", "", "an address"), ("gateway", "HOST", "127.0.0.1:8000", "an address"),
+    ("gateway", "HOST", "::1", "an address"),
+    ("gateway", "PORT", "tcp://10.0.0.7:8000", "a whole number"),  # as containers link them
+    ("gateway", "PORT", "65536", "a whole number"),
+    ("tail", "MODE", "production", "one of all, merge"), ("tail", "FORMAT", "%h %l", "one of auto"),
+    ("tail", "COUNT", "many", "a whole number"), ("feeder", "RATE", "1/s", "a whole number"),
+    ("feeder", "SPEED", "fast", "a whole number"), ("feeder", "LOOP", "forever", "1/0"),
+])
+def test_a_generic_name_in_the_environment_is_told_with_its_origin(stage, program, name, value, allowed):
+    one = stage.process(program, {}, wait=False, env={name: value})
+    one.says(rf"CRITICAL: {name}=.* \(environment\): must be {allowed}")
+    one.ends(2)
+
+
+def test_a_host_may_be_a_name(stage):
+    gateway = stage.gateway(stage.broker(), host="localhost")
+    assert gateway.get("/cotizaciones/live").status == 200
