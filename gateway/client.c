@@ -47,14 +47,19 @@ static void begin_closing(struct client *c, uint16_t code, const char *why)
 
 /* --- out ------------------------------------------------------------------------- */
 
-static void set_blocked(struct client *c, bool is_blocked)
+void client_rewatch(struct client *c)
 {
-    uint32_t events = (c->is_muted ? 0u : (uint32_t)EPOLLIN) | (uint32_t)EPOLLRDHUP |
-                      (is_blocked ? (uint32_t)EPOLLOUT : 0u);
+    uint32_t events = (c->is_muted || c->is_resting ? 0u : (uint32_t)EPOLLIN) |
+                      (uint32_t)EPOLLRDHUP | (c->is_blocked ? (uint32_t)EPOLLOUT : 0u);
 
-    c->is_blocked = is_blocked;
     if (loop_rewatch(c->g->loop, &c->watch, events))
         client_drop(c, "epoll refused it");
+}
+
+static void set_blocked(struct client *c, bool is_blocked)
+{
+    c->is_blocked = is_blocked;
+    client_rewatch(c);
 }
 
 /* What the next batch takes says that it leaves now. */
@@ -467,6 +472,8 @@ static void read_some(struct client *c)
     }
     if (c->is_deaf || frame_meter_is_idle(&c->meter))
         drop_context(c);
+    if (c->frames_read >= READ_MESSAGES)
+        client_rest(c);
 }
 
 static void on_ready(struct loop_watch *w, uint32_t events)
@@ -485,7 +492,8 @@ static void on_ready(struct loop_watch *w, uint32_t events)
     if (c->is_dead)
         return;
     if (events & (EPOLLERR | EPOLLHUP) ||
-        (events & EPOLLRDHUP && (c->is_muted || !(events & EPOLLIN)))) {
+        (events & EPOLLRDHUP && (c->is_muted || !(events & EPOLLIN)) &&
+         !c->is_resting)) {
         client_drop(c, c->is_closing ? c->close_why : "connection lost");
         return;
     }
@@ -573,6 +581,7 @@ void client_drop(struct client *c, const char *why)
     if (c->is_dead)
         return;
     c->is_dead = true;
+    client_rest_end(c);
     g->clients[c->place] = g->clients[--g->client_count];
     g->clients[c->place]->place = c->place;
     loop_unwatch(g->loop, &c->watch);

@@ -56,7 +56,10 @@ struct client {
     struct frame_meter meter;
     size_t read_budget;   /* left in this turn */
     uint32_t frames_read; /* in this turn */
-    bool is_lost;         /* end of file, or a socket error */
+    bool is_resting;      /* it is not read before `rested_at` */
+    int64_t rested_at;    /* monotonic, ms */
+    struct client *next_resting;
+    bool is_lost; /* end of file, or a socket error */
     bool
         is_too_large; /* its next frame declares more than WS_MAX_SIZE, or fragments go on */
     bool has_place;      /* in the gate; false: it is only told why it may not stay */
@@ -98,6 +101,13 @@ void client_close(struct client *c, uint16_t code, struct span reason_json,
                   const char *why);
 /* The connection is gone, or shall be at once. */
 void client_drop(struct client *c, const char *why);
+
+/* Watch for what it may do now. */
+void client_rewatch(struct client *c);
+/* Not to be read in this millisecond: what it sends waits in the kernel. */
+void client_rest(struct client *c);
+void client_rest_end(struct client *c); /* of one that does not: nothing */
+void client_wake(struct gateway *g);    /* those that have rested */
 
 #define CLIENT_SWEEP_MS 100 /* between two of them */
 /* Pings, heartbeats and silences, of a tenth of all clients. */

@@ -48,6 +48,7 @@ struct gateway {
     struct client **deferred; /* held back by max_hz */
     size_t deferred_count, deferred_cap;
     struct client *dead;                   /* closed in this turn, freed at its end */
+    struct client *resting;                /* they sent more than a turn takes */
     struct client *waiting, **waiting_end; /* those that have requests */
     uint64_t last_request;
     bool has_spare_work;          /* slices are left, of what is not urgent */

@@ -84,6 +84,7 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     g->awake = loop_awake(g->loop);
     g->wall_us = loop_wall_us(g->loop);
     is_sweep_due = g->now >= *sweep_at;
+    client_wake(g);
     take_arrivals(g);
     pages_answer(g);
     if (is_sweep_due) { /* before there is something new to send: a heartbeat tells how far all was */
@@ -117,7 +118,7 @@ static int64_t next_wait(const struct gateway *g, bool more, int64_t sweep_at)
         return 0;
     if (g->deferred_count && wait > DEFER_MS)
         wait = DEFER_MS;
-    if (g->has_spare_work && wait > SPARE_MS)
+    if ((g->has_spare_work || g->resting) && wait > SPARE_MS)
         wait = SPARE_MS;
     return wait > 0 ? wait : 0;
 }

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pregon
-from pregon import TEXT, frame_bytes
+from pregon import PING, PONG, TEXT, frame_bytes
 
 SYMBOLS = 5000  # that a feed supplies
 NAMES = 900  # in one message, none of which exists
@@ -182,3 +182,36 @@ def test_in_mode_all_every_snapshot_of_a_large_request_comes_before_the_first_re
         if message["last"] == "99999":
             left.discard(message["symbol"])
     assert records == sorted(set(records))
+
+
+def test_a_flood_of_small_frames_is_answered_in_order_beside_the_others(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    good = stage.client(gateway, "?symbols=GOOD*&mode=all", keep=False)
+    good.hears("ack")
+    flood = stage.raw_client(gateway, "?symbols=NONE")
+    flood.hears("ack")
+    publisher = Publisher(feed)
+    count = 4000
+
+    def send():
+        for first in range(0, count, 500):
+            flood.send_bytes(b"".join(
+                frame_bytes(PING, str(i)) + frame_bytes(TEXT, json.dumps({"op": "ping", "id": i}))
+                for i in range(first, first + 500)
+            ))
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    pongs, acks = [], []
+    while len(pongs) < count or len(acks) < count:
+        opcode, payload = flood.frame()
+        if opcode == PONG:
+            pongs.append(int(payload))
+        elif opcode == TEXT and (message := json.loads(payload))["type"] == "ack":
+            acks.append(message["id"])
+    sender.join()
+    assert pongs == acks == list(range(count))
+    publisher.stop()
+    good.is_told(lambda messages: sum(m["type"] == "quote" for m in messages) >= publisher.count, "every quote")
+    assert [int(q["last"]) for q in good.heard("quote")] == list(range(publisher.count))
