@@ -13,9 +13,18 @@
       "Where gateways and consumers subscribe.")                                         \
     X(endpoint, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,    \
       "Where everyone asks questions.")                                                  \
-    X(int, PUBLISH_QUEUE, publish_queue, "1000000", 1000, 100000000, NULL,               \
+    X(int, PUBLISH_QUEUE, publish_queue, "100000", 1000, 100000000, NULL,                \
       "Records waiting for one gateway or consumer before the broker ends its "          \
-      "connection (it connects again, and asks the log for what it missed).")                                             \
+      "connection (it connects again, and asks the log for what it missed).")            \
+    X(int, PEER_CONNECTIONS, peer_connections, "1000", 10, 1000000, NULL,                \
+      "Connections to each of the three sockets; of more, one that never sent a "        \
+      "message is closed, or else the newest.")                                          \
+    X(int, PEER_BYTES, peer_bytes, "4194304", 262144, 1073741824, NULL,                  \
+      "Bytes of answers the broker keeps for one connection that does not read them; "   \
+      "then its requests are refused (too_many_requests).")                              \
+    X(seconds, PEER_TIMEOUT, peer_timeout, "5", 1, 3600, NULL,                           \
+      "Seconds a connection may take nothing of what waits for it before the broker "    \
+      "closes it.")                                                                      \
     X(text, STORE, store, "memory", 6, 4000, NULL,                                       \
       "Where the log lives: sqlite:FILE (with FILE-ring beside it), which survives a "   \
       "killed broker, or memory.")                                                       \

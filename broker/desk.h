@@ -17,6 +17,7 @@
 #include "broker/feed.h"
 #include "broker/journal.h"
 #include "broker/keeper.h"
+#include "broker/peers.h"
 #include "broker/registry.h"
 #include "broker/steady.h"
 #include "shared/buf.h"
@@ -34,6 +35,8 @@ struct desk_out {
      * desk.keeper and desk.journal.  It does not return if that fails.  NULL: never.
      */
     void (*renew)(void *ctx, const char *reason, uint64_t above);
+    /* Does the peer read its answers?  Else its requests are refused.  NULL: all do. */
+    bool (*may_ask)(void *ctx, struct span peer);
 };
 
 struct desk_time {
@@ -60,11 +63,12 @@ struct desk {
     struct feed_table *feeds;
     struct registry *registry;
     struct desk_locks *locks;
-    struct desk_requests *requests; /* that wait, and the one that is worked on */
-    int64_t work;      /* left for control messages of this turn */
-    int64_t turn_work; /* DESK_TURN_WORK, or less in a test */
-    uint64_t epoch;     /* of the log */
-    uint64_t last_lost; /* position of the last `lost` record */
+    struct desk_requests *requests;   /* that wait, and the one that is worked on */
+    int64_t work;                     /* left for control messages of this turn */
+    int64_t turn_work;                /* DESK_TURN_WORK, or less in a test */
+    const struct peers_counts *peers; /* for the status; NULL: not counted */
+    uint64_t epoch;                   /* of the log */
+    uint64_t last_lost;               /* position of the last `lost` record */
     uint64_t heartbeats;
     int64_t heartbeat_at;
     int64_t tick_by;      /* when desk_tick was to be called again, 0: never was */

@@ -334,11 +334,11 @@ static const struct {
     void (*answer)(struct question *q); /* NULL: in slices */
     bool waits;
 } ops[] = {
-    {"hello", on_hello, false},      {"lost", on_lost, false},
-    {"goodbye", on_goodbye, false},  {"report", on_report, false},
-    {"ping", on_ping, false},        {"snapshot", NULL, true},
-    {"replay", NULL, true},          {"history", NULL, true},
-    {"status", desk_status, true},   {"connections", on_connections, true},
+    {"hello", on_hello, false},     {"lost", on_lost, false},
+    {"goodbye", on_goodbye, false}, {"report", on_report, false},
+    {"ping", on_ping, false},       {"snapshot", NULL, true},
+    {"replay", NULL, true},         {"history", NULL, true},
+    {"status", desk_status, true},  {"connections", on_connections, true},
     {"locks", list_locks, true},
 };
 
@@ -359,6 +359,17 @@ void desk_control_answer(struct question *q)
     ops[i].answer(q);
 }
 
+bool desk_refuse_deaf(struct question *q)
+{
+    struct desk *d = q->d;
+
+    if (!d->out.may_ask || d->out.may_ask(d->out.ctx, q->peer))
+        return false;
+    desk_answer_error(q, ERR_TOO_MANY_REQUESTS,
+                      "read the answers of the requests before this one first");
+    return true;
+}
+
 void desk_control(struct desk *d, struct span peer, struct span message)
 {
     static struct log_limit limit = {.burst = 3, .interval_ms = 10000};
@@ -374,6 +385,8 @@ void desk_control(struct desk *d, struct span peer, struct span message)
     }
     q.op = pack_find_text(message, "op");
     q.id = pack_find_u(message, "id", 0);
+    if (!span_eq(q.op, "report") && desk_refuse_deaf(&q)) /* a report has no answer */
+        return;
     i = find_op(q.op);
     if (i < sizeof ops / sizeof ops[0] && ops[i].waits)
         desk_request_queue(&q);

@@ -58,6 +58,8 @@ void desk_control_answer(struct question *q);
 void desk_answer_begin(struct question *q, uint32_t members);
 void desk_answer_say(struct question *q);
 void desk_answer_error(struct question *q, enum err e, const char *message);
+/* true: its peer does not read its answers; the question has been refused. */
+bool desk_refuse_deaf(struct question *q);
 
 /* desk_feed.c: what is said of a grant. */
 #define DESK_FEED_WHO_MAX 128

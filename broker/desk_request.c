@@ -10,7 +10,7 @@ struct desk_requests {
     struct request_queue *queue;
     /* The one that is worked on; q.peer.at is NULL if there is none. */
     struct request_item item;
-    struct question q; /* its spans lie in `item` */
+    struct question q;                /* its spans lie in `item` */
     const struct desk_slices *slices; /* NULL: not begun, or answered in one go */
     void *state;
 };
@@ -64,7 +64,8 @@ void desk_request_queue(struct question *q)
 
     if (e == ERR_FULL)
         desk_answer_error(q, e, "too many requests wait for the broker: ask again");
-    else if (e && desk_read_patterns(q, &patterns)) /* else that was what is too large */
+    else if (e &&
+             desk_read_patterns(q, &patterns)) /* else that was what is too large */
         desk_answer_error(q, e, "a request like this is at most 8192 bytes");
 }
 
@@ -92,6 +93,9 @@ static const struct desk_slices *find_slices(struct span op)
 /* Begin the one that was taken.  false: it has been answered. */
 static bool begin(struct desk_requests *r)
 {
+    r->slices = NULL;
+    if (desk_refuse_deaf(&r->q)) /* it may have stopped reading since it asked */
+        return false;
     r->slices = find_slices(r->q.op);
     if (!r->slices) {
         desk_control_answer(&r->q);

@@ -116,11 +116,27 @@ static void pack_process(struct question *q)
     pack_kv_u(&q->pk, "max_fds", f->max_fds);
 }
 
+static void pack_peers(struct question *q)
+{
+    static const struct peers_counts none;
+    const struct peers_counts *c = q->d->peers ? q->d->peers : &none;
+
+    pack_key(&q->pk, "peers");
+    msgpack_pack_map(&q->pk, 7);
+    pack_kv_u(&q->pk, "ingest", c->connections[PEERS_INGEST]);
+    pack_kv_u(&q->pk, "publish", c->connections[PEERS_PUBLISH]);
+    pack_kv_u(&q->pk, "control", c->connections[PEERS_CONTROL]);
+    pack_kv_u(&q->pk, "closed_unfinished", c->closed_unfinished);
+    pack_kv_u(&q->pk, "closed_deaf", c->closed_deaf);
+    pack_kv_u(&q->pk, "closed_full", c->closed_full);
+    pack_kv_u(&q->pk, "refused", c->refused);
+}
+
 void desk_status(struct question *q)
 {
     struct desk *d = q->d;
 
-    desk_answer_begin(q, 15);
+    desk_answer_begin(q, 16);
     pack_kv_text(&q->pk, "version", span_of(PREGON_VERSION));
     pack_kv_u(&q->pk, "pid", (uint64_t)getpid());
     pack_kv_u(&q->pk, "epoch", d->epoch);
@@ -137,6 +153,7 @@ void desk_status(struct question *q)
     pack_process(q);
     pack_store(q);
     desk_lock_pack_status(d, &q->pk);
+    pack_peers(q);
     desk_pack_gateways(q);
     pack_key(&q->pk, "feeds");
     msgpack_pack_array(&q->pk, feed_table_count(d->feeds));

@@ -6,8 +6,9 @@
 
 #include "broker/desk.h"
 #include "broker/desk_lock.h"
-#include "broker/store_file.h"
+#include "broker/peers.h"
 #include "broker/publisher.h"
+#include "broker/store_file.h"
 #include "shared/bus.h"
 #include "shared/check.h"
 #include "shared/clock.h"
@@ -18,7 +19,7 @@
 #include "shared/version.h"
 
 #define BURST 256
-#define INGEST_HIGH_WATER 20000
+#define INGEST_HIGH_WATER 4096 /* lines of one feeder not taken in yet */
 #define CONTROL_HIGH_WATER 256 /* answers a peer has not taken, pages among them */
 #define CONTROL_BURST 64
 #define RENEW_MS 5000  /* to store what is left before a new epoch */
@@ -32,9 +33,10 @@ struct broker {
     struct check *check;
     const char *state; /* for --check */
     void *context, *ingest, *publish, *control;
-    struct publisher publisher; /* of publish */
+    struct publisher publisher;                   /* of publish */
     struct inlet lines, subscriptions, questions; /* of these sockets */
     struct loop_watch store_watch, lock_watch;
+    struct peers *peers;
     struct desk desk;
     int64_t look_at, seen_wall_us; /* at the clock: monotonic ms; of the turn before */
 };
@@ -58,9 +60,41 @@ static void say(void *ctx, struct span peer, struct span message)
     struct broker *b = ctx;
     struct span frames[] = {peer, message};
 
+    if (!peers_is_there(b->peers, peer))
+        return;
     if (bus_send(b->control, frames, 2))
         log_debug("control: a peer is not taking answers");
+    else
+        peers_give(b->peers, peer, bus_wire_bytes(message.len));
     inlet_touch(&b->questions);
+}
+
+static bool may_ask(void *ctx, struct span peer)
+{
+    struct broker *b = ctx;
+
+    return peers_may_ask(b->peers, peer);
+}
+
+/*
+ * One message of a socket, and word of it to the peers.  `identity`: its first frame is one.
+ * ERR_AGAIN: there is none.
+ */
+static enum err take(struct broker *b, enum peers_door door, struct inlet *in,
+                     struct bus_message *m)
+{
+    enum err e = inlet_recv(in, m);
+
+    if (e == ERR_AGAIN) {
+        peers_drained(b->peers, door);
+    } else if (peers_asks_for(b->peers, door)) {
+        bool has_identity = !e && door == PEERS_CONTROL;
+        struct span identity = has_identity ? bus_frame(m, 0) : SPAN("");
+        uint64_t own = has_identity ? bus_wire_bytes(identity.len) : 0;
+
+        peers_hear(b->peers, door, bus_source(m), m->bytes - own, identity);
+    }
+    return e;
 }
 
 static void drain_control(struct broker *b)
@@ -70,7 +104,7 @@ static void drain_control(struct broker *b)
 
     desk_begin_turn(&b->desk);
     for (int i = 0; i < CONTROL_BURST && desk_may_take(&b->desk); i++) {
-        e = inlet_recv(&b->questions, &m);
+        e = take(b, PEERS_CONTROL, &b->questions, &m);
         if (e == ERR_AGAIN)
             return;
         if (e)
@@ -89,7 +123,7 @@ static void drain_subscriptions(struct broker *b)
     enum err e;
 
     for (int i = 0; i < BURST; i++) {
-        e = inlet_recv(&b->subscriptions, &m);
+        e = take(b, PEERS_PUBLISH, &b->subscriptions, &m);
         if (e == ERR_AGAIN)
             return;
         if (e)
@@ -111,7 +145,7 @@ static void drain_ingest(struct broker *b)
     enum err e;
 
     for (int i = 0; i < BURST; i++) {
-        e = inlet_recv(&b->lines, &m);
+        e = take(b, PEERS_INGEST, &b->lines, &m);
         if (e == ERR_AGAIN)
             return;
         if (e)
@@ -182,14 +216,26 @@ static enum err bind_sockets(struct broker *b)
     b->ingest = bus_bind(b->context, ZMQ_XSUB, c->broker_ingest, INGEST_HIGH_WATER,
                          WIRE_LINE_FRAME_MAX, "BROKER_INGEST");
     if (b->ingest)
-        b->publish = bus_bind(b->context, ZMQ_XPUB, c->broker_publish,
-                              (int)c->publish_queue, WIRE_SUBSCRIPTION_FRAME_MAX,
-                              "BROKER_PUBLISH");
+        b->publish =
+            bus_bind(b->context, ZMQ_XPUB, c->broker_publish, (int)c->publish_queue,
+                     WIRE_SUBSCRIPTION_FRAME_MAX, "BROKER_PUBLISH");
     if (b->publish)
-        b->control = bus_bind(b->context, ZMQ_ROUTER, c->broker_control,
-                              CONTROL_HIGH_WATER, WIRE_REQUEST_FRAME_MAX,
-                              "BROKER_CONTROL");
+        b->control =
+            bus_bind(b->context, ZMQ_ROUTER, c->broker_control, CONTROL_HIGH_WATER,
+                     WIRE_REQUEST_FRAME_MAX, "BROKER_CONTROL");
     return b->control ? OK : ERR_INVALID;
+}
+
+static void watch_peers(struct broker *b)
+{
+    int one = 1;
+
+    /* A ROUTER then says when it drops an answer, and an XPUB tells of every subscription. */
+    zmq_setsockopt(b->control, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
+    zmq_setsockopt(b->publish, ZMQ_XPUB_VERBOSER, &one, sizeof one);
+    peers_watch(b->peers, PEERS_INGEST, b->ingest, WIRE_LINE_FRAME_MAX);
+    peers_watch(b->peers, PEERS_PUBLISH, b->publish, WIRE_SUBSCRIPTION_FRAME_MAX);
+    peers_watch(b->peers, PEERS_CONTROL, b->control, WIRE_REQUEST_FRAME_MAX);
 }
 
 static enum err open_sockets(struct broker *b)
@@ -205,6 +251,7 @@ static enum err open_sockets(struct broker *b)
         return e;
     bus_set_welcome(b->publish, SPAN(WIRE_TOPIC_WELCOME));
     publisher_init(&b->publisher, b->publish);
+    watch_peers(b);
     if (bus_send(b->ingest, &everything, 1) ||
         inlet_open(&b->lines, b->loop, b->ingest) ||
         inlet_open(&b->subscriptions, b->loop, b->publish) ||
@@ -290,7 +337,8 @@ static int restore(const struct broker_config *config)
 static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
 {
     const char *given = broker_config_store(&b->config);
-    char *file = store_file_plain_path(given), *path = store_file_beside(file, "-locks");
+    char *file = store_file_plain_path(given),
+         *path = store_file_beside(file, "-locks");
     enum err e = store_file_check_beside(given, "-locks", error);
 
     /* Leases run anew from here, not from before the log was made whole. */
@@ -376,9 +424,13 @@ static int run(struct broker *b)
     desk_clock_begin(&b->desk, boot_ms, wall_us);
     b->seen_wall_us = wall_us;
     while (!loop_stops(b->loop)) {
-        int64_t wanted = turn(b, wait);
+        int64_t wanted = turn(b, wait), peers_wait;
 
         wait = desk_tick(&b->desk);
+        peers_wait =
+            peers_turn(b->peers, b->desk.time.now, journal_head(b->desk.journal));
+        if (peers_wait < wait)
+            wait = peers_wait;
         if (wanted >= 0 && wanted < wait)
             wait = wanted;
         if (has_input(b))
@@ -432,7 +484,13 @@ int main(int argc, char **argv)
     b.state = "starting";
     b.check = check_open(b.loop, broker_program.name, state, &b);
     b.desk.config = &b.config;
-    b.desk.out = (struct desk_out){&b, publish, say, renew};
+    b.desk.out = (struct desk_out){&b, publish, say, renew, may_ask};
+    b.peers = peers_new(&(struct peers_limits){
+        .connections = (uint64_t)b.config.peer_connections,
+        .answer_bytes = (uint64_t)b.config.peer_bytes,
+        .timeout_ms = b.config.peer_timeout,
+    });
+    b.desk.peers = peers_counts(b.peers);
     b.desk.time =
         (struct desk_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
     if (broker_config_store(&b.config))
@@ -456,6 +514,7 @@ int main(int argc, char **argv)
         status = 1;
     if (b.desk.feeds)
         desk_fini(&b.desk);
+    peers_free(b.peers);
     check_close(b.check);
     loop_free(b.loop);
     config_free(&broker_program, &b.config);

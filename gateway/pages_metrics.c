@@ -231,6 +231,14 @@ static const struct row broker_rows[] = {
     {"locks", "durable", "pregon_locks_durable", "1: grants are stored.", PLAIN},
     {"locks", "behind_us", "pregon_locks_lag_seconds",
      "For how long the disk has been writing what was handed to it.", US},
+    {"peers", "closed_unfinished", "pregon_broker_peers_unfinished_total",
+     "Connections closed for a message that does not end.", PLAIN},
+    {"peers", "closed_deaf", "pregon_broker_peers_deaf_total",
+     "Connections closed because they do not read.", PLAIN},
+    {"peers", "closed_full", "pregon_broker_peers_surplus_total",
+     "Connections closed above PEER_CONNECTIONS.", PLAIN},
+    {"peers", "refused", "pregon_broker_peers_refused_total",
+     "Requests refused because answers were not read.", PLAIN},
 };
 
 static const struct row feed_rows[] = {

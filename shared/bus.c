@@ -145,11 +145,24 @@ bool bus_is_readable(void *socket)
            (events & ZMQ_POLLIN);
 }
 
+/* ZMTP: flags and a size of one byte, or of eight. */
+uint64_t bus_wire_bytes(size_t size)
+{
+    return size + (size < 256 ? 2 : 9);
+}
+
+int bus_source(struct bus_message *m)
+{
+    return m->count ? zmq_msg_get(&m->frames[m->count - 1], ZMQ_SRCFD) : m->source;
+}
+
 enum err bus_recv(void *socket, struct bus_message *out)
 {
     zmq_msg_t extra;
 
     out->count = 0;
+    out->bytes = 0;
+    out->source = -1;
     for (;;) {
         zmq_msg_t *frame =
             out->count < BUS_FRAMES_MAX ? &out->frames[out->count] : &extra;
@@ -162,6 +175,7 @@ enum err bus_recv(void *socket, struct bus_message *out)
             return ERR_AGAIN;
         }
         more = zmq_msg_more(frame);
+        out->bytes += bus_wire_bytes(zmq_msg_size(frame));
         if (is_extra)
             zmq_msg_close(frame);
         else
@@ -169,6 +183,7 @@ enum err bus_recv(void *socket, struct bus_message *out)
         if (!more) {
             if (!is_extra)
                 return OK;
+            out->source = bus_source(out);
             bus_message_close(out);
             return ERR_MALFORMED;
         }

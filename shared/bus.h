@@ -27,6 +27,8 @@
 struct bus_message {
     zmq_msg_t frames[BUS_FRAMES_MAX];
     int count;
+    int source;     /* private: see bus_source */
+    uint64_t bytes; /* on the wire, all frames */
 };
 
 void *bus_context(void); /* zmq_ctx_term() it after all sockets are closed */
@@ -64,6 +66,13 @@ bool bus_is_readable(void *socket);
 MUST_CHECK enum err bus_recv(void *socket, struct bus_message *out);
 void bus_message_close(struct bus_message *m);
 struct span bus_frame(struct bus_message *m, int index);
+/*
+ * The descriptor of the connection a message came by, after OK and after ERR_MALFORMED; -1: not
+ * known.  It may be closed by now.  Costs a look-up.
+ */
+int bus_source(struct bus_message *m);
+/* Bytes of a frame of that size on the wire. */
+uint64_t bus_wire_bytes(size_t size);
 
 /* Send up to three frames without waiting.  ERR_AGAIN: full; nothing was sent. */
 MUST_CHECK enum err bus_send(void *socket, const struct span *frames, int count);

@@ -26,7 +26,8 @@
     X(ERR_UNKNOWN_PEER, "say hello first")                   \
     X(ERR_TOO_MANY_PATTERNS, "too many patterns")            \
     X(ERR_BAD_PATTERN, "this cannot be a pattern")           \
-    X(ERR_NOT_STORED, "the disk does not take it")
+    X(ERR_NOT_STORED, "the disk does not take it")           \
+    X(ERR_TOO_MANY_REQUESTS, "more requests than answers read")
 
 enum err {
 #define X(code, text) code,

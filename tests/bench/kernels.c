@@ -190,7 +190,7 @@ static void open_desk(void)
         fail("the broker's settings");
     log_init("kernels", "error", "text");
     desk.config = &broker_config;
-    desk.out = (struct desk_out){NULL, on_publish, on_say, NULL};
+    desk.out = (struct desk_out){.publish = on_publish, .say = on_say};
     desk.time = (struct desk_time){5000, 5000, WALL_US + 1000000};
     desk_init(&desk, EPOCH);
     msgpack_packer_init(&pk, &hello, buf_pack_write);

@@ -1,0 +1,143 @@
+"""Peers that fill the broker's memory, beside a client that must not notice."""
+
+import statistics
+import time
+
+import msgpack
+import pregon
+import pytest
+import zmtp
+
+MEMORY = 256 << 20  # bytes an attack may cost the broker for a moment
+AFTER = 64 << 20  # and when it is over
+
+QUIET = 20  # quotes
+
+
+class Watch:
+    """A client in mode all and the quotes it must get; measures how long each takes."""
+
+    def __init__(self, stage):
+        self.broker, gateway = stage.play()
+        self.feed = stage.feed(self.broker)
+        self.client = stage.client(gateway, "?symbols=W&mode=all")
+        self.client.hears("ack")
+        self.sent = 0
+        self.before = self.broker.rss()
+        self.peak = 0
+        self.quiet = [self.quote() for _ in range(QUIET)]
+        self.during = []
+
+    def quote(self):
+        self.sent += 1
+        began = time.monotonic()
+        self.feed.quote("W", last=str(self.sent))
+        self.client.hears("quote", symbol="W", last=str(self.sent))
+        self.peak = max(self.peak, self.broker.rss() - self.before)
+        return time.monotonic() - began
+
+    def quotes_flow_until(self, condition, what):
+        """Quote by quote, each awaited, and the bound on memory holds at each."""
+        def look():
+            self.during.append(self.quote())
+            assert pregon.IS_SANITIZED or self.peak < MEMORY, f"{self.peak >> 20} MiB"
+            return condition()
+
+        pregon.eventually(look, what=what)
+
+    def ends_well(self):
+        heard = [m["last"] for m in self.client.heard("quote", symbol="W")]
+        assert heard == [str(n + 1) for n in range(self.sent)]
+        assert not self.client.end
+        print(f"latency in ms, quiet: {statistics.median(self.quiet) * 1e3:.1f}, attacked: "
+              f"{statistics.median(self.during) * 1e3:.1f}; peak {self.peak >> 20} MiB")
+        if not pregon.IS_SANITIZED:
+            pregon.eventually(lambda: self.broker.rss() - self.before, lambda m: m < AFTER,
+                              "the memory goes back to the system")
+
+
+@pytest.mark.parametrize("door, kind, size", [("control", "DEALER", 0), ("ingest", "PUB", 0),
+                                              ("publish", "SUB", 0), ("control", "DEALER", 50000)])
+def test_a_multipart_message_that_never_ends_costs_bounded_memory(stage, door, kind, size):
+    watch = Watch(stage)
+    attack = zmtp.EndlessMultipart(watch.broker.ready[door], kind, bytes(size)).start()
+    try:
+        watch.quotes_flow_until(lambda: attack.cut, "its connection is closed")
+    finally:
+        attack.stop()
+    watch.ends_well()
+    watch.broker.says(f"{door}: closing the connection of .*a message that does not end")
+    peers = stage.control(watch.broker).ask("status")["peers"]
+    assert peers["closed_unfinished"] == 1
+
+
+def test_peers_that_ask_and_never_read_cost_bounded_memory(stage):
+    watch = Watch(stage)
+    for n in range(500):
+        watch.feed.quote(f"S{n}", last="1", note="x" * 500)
+    watch.feed.settled()
+    request = msgpack.packb({"op": "snapshot", "id": 1, "pattern": "*"})  # 300 KB each
+    attack = zmtp.DeafAsker(watch.broker.ready["control"], request, count=60).start()
+    control = stage.control(watch.broker)
+    try:
+        watch.quotes_flow_until(lambda: attack.cut == 60, "their connections are closed")
+    finally:
+        attack.stop()
+    watch.ends_well()
+    peers = control.ask("status")["peers"]
+    assert peers["refused"] > 0
+    assert peers["closed_deaf"] > 0
+
+
+def test_subscribers_that_never_read_cost_bounded_memory_and_nobody_else_a_record(stage):
+    watch = Watch(stage)
+    attack = zmtp.DeafSubscriber(watch.broker.ready["publish"], count=20).start()
+    try:
+        def burst():
+            for n in range(500):
+                watch.feed.quote(f"S{n}", last="1", note="x" * 300)
+            watch.feed.settled()
+            return attack.cut == 20
+
+        watch.quotes_flow_until(burst, "their connections are closed")
+    finally:
+        attack.stop()
+    watch.ends_well()
+    watch.broker.says("publish: closing the connection of .*data waits")
+
+
+def test_more_connections_than_allowed_do_not_keep_a_feeder_or_a_gateway_out(stage):
+    broker = stage.broker(peer_connections=10)
+    idle = [stage._with(zmtp.open_peer(broker.ready[door], kind))
+            for _ in range(30)
+            for door, kind in (("ingest", "PUB"), ("publish", "SUB"), ("control", "DEALER"))]
+    gateway = stage.gateway(broker)
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?symbols=X")
+    feed.quote("X", last="1")
+    client.hears(("quote", "snapshot"), symbol="X", last="1")
+    control = stage.control(broker)
+    peers = pregon.eventually(lambda: control.ask("status")["peers"],
+                              lambda p: p["closed_full"] >= 60, "the surplus is closed")
+    assert all(peers[door] <= 10 for door in ("ingest", "publish", "control"))
+    assert len(idle) == 90
+
+
+def test_a_peer_that_does_not_read_is_refused_and_served_again_when_it_reads(stage):
+    broker = stage.broker(peer_timeout=600, peer_bytes=262144)
+    feed = stage.feed(broker)
+    for n in range(500):
+        feed.quote(f"S{n}", last="1", note="x" * 500)
+    feed.settled()
+    request = zmtp.frame(msgpack.packb({"op": "snapshot", "id": 7, "pattern": "*"}))
+    peer = stage._with(zmtp.open_peer(broker.ready["control"], "DEALER", receive_buffer=1 << 18))
+    peer.settimeout(pregon.PATIENCE)
+    count = 60  # 15 MB of answers: more than the kernel takes
+    peer.sendall(request * count)
+    control = stage.control(broker)
+    pregon.eventually(lambda: control.ask("status")["peers"]["refused"], what="it is refused")
+    answers = [msgpack.unpackb(zmtp.read_message(peer)) for _ in range(count)]
+    assert "quotes" in answers[0]
+    assert "too_many_requests" in [a.get("error") for a in answers]
+    peer.sendall(request)
+    assert "quotes" in msgpack.unpackb(zmtp.read_message(peer))
