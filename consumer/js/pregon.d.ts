@@ -91,6 +91,8 @@ export interface Status {
   /** While waiting or refused: seconds until the next attempt, counted from this call. */
   retryIn: number | null;
   refusal: Refusal | null;
+  /** What this connection was asked for and does not get. */
+  rejected: { symbol: string; reason: string }[];
 }
 
 export interface Ack {
@@ -167,6 +169,8 @@ export interface Client {
 export class PregonError extends Error {
   code: string;
   status?: number;
+  /** Of the code `rejected`: patterns that the gateway does not take. */
+  symbols?: string[];
 }
 
 /**

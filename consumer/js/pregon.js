@@ -14,6 +14,7 @@ const STREAM = "/ws/cotizaciones";
 const PAGES = "/cotizaciones/";
 const SILENCE = 20; // seconds without a word before the welcome; then three heartbeats
 const LONGEST_PAUSE = 30; // seconds between two attempts
+const PATTERN = /^([A-Z0-9._:/=^-]{1,32}|[A-Z0-9._:/=^-]{0,31}\*)$/;
 
 export class PregonError extends Error {
   constructor(code, message, more) {
@@ -54,6 +55,14 @@ function pagesUrl(stream) {
   return url.href;
 }
 
+/* Why a gateway that holds `limit` patterns for one client did not take this one. */
+function rejectionOf(pattern, limit) {
+  if (PATTERN.test(pattern))
+    return `over the limit of ${limit} patterns, MAX_SYMBOLS`;
+  const upper = String(pattern).toUpperCase();
+  return "no symbol: 1 to 32 of A-Z 0-9 . _ : / = ^ -" + (PATTERN.test(upper) ? `; did you mean ${upper}?` : "");
+}
+
 class Client {
   #url;
   #pages;
@@ -72,6 +81,8 @@ class Client {
   #status;
   #id = 0;
   #pending = new Map(); // id: {op, resolve, reject}
+  #limit = 0; // patterns that the gateway holds for us
+  #rejected = []; // {symbol, reason}, on this connection
   #position;
 
   constructor(url, options) {
@@ -158,7 +169,7 @@ class Client {
   /* --- a connection and its end ------------------------------------------------------------ */
 
   #statusOf(phase, text, more) {
-    return { phase, text, since: null, retryIn: null, refusal: null, ...more };
+    return { phase, text, since: null, retryIn: null, refusal: null, rejected: [], ...more };
   }
 
   #say(...status) {
@@ -258,7 +269,9 @@ class Client {
   /* Nobody is shown why a handshake failed; but a page of the gateway tells. */
   async #explain(say) {
     const checking = (this.#checking = new AbortController());
-    const query = new URLSearchParams({ path: this.#url.pathname });
+    const asked = new URLSearchParams(this.#url.search);
+    asked.delete("token");
+    const query = new URLSearchParams({ path: `${this.#url.pathname}?${asked}` });
     if (globalThis.location?.origin)
       query.set("origin", location.origin);
     if (this.#url.searchParams.has("token"))
@@ -328,6 +341,8 @@ class Client {
 
   #welcome(m) {
     this.#isWelcome = true;
+    this.#limit = m.limits?.symbols;
+    this.#rejected = [];
     this.#silence = 3 * m.heartbeat;
     this.#watch();
     const { known, fresh } = this.#position.parts();
@@ -340,8 +355,10 @@ class Client {
 
   #connected(text = "connected") {
     this.#attempts = 0;
+    if (this.#rejected.length)
+      text += "; rejected: " + this.#rejected.map(({ symbol, reason }) => `${symbol} (${reason})`).join(", ");
     if (this.#status.phase !== "connected" || this.#status.text !== text)
-      this.#say("connected", text);
+      this.#say("connected", text, { rejected: [...this.#rejected] });
   }
 
   #warn(error) {
@@ -360,6 +377,8 @@ class Client {
     const asked = this.#answer(m, () => {});
     if (m.op === "subscribe") {
       const why = this.#position.acknowledged(m);
+      if (m.rejected?.length)
+        this.#takeRejected(m.rejected);
       if (why)
         this.#options.onReset?.({ type: "reset", epoch: m.epoch, seq: m.seq, reason: why });
       this.#connected(m.upstream === "away" ? "connected, but the broker is away: values are old" : "connected");
@@ -367,6 +386,14 @@ class Client {
     if (this.#options.mode === "merge")
       this.#position.complete(m.seq);
     asked?.resolve(m);
+  }
+
+  /* Nothing of these will ever come: that must not look like a quiet market. */
+  #takeRejected(symbols) {
+    const rejected = symbols.map((symbol) => ({ symbol, reason: rejectionOf(symbol, this.#limit) }));
+    this.#rejected.push(...rejected);
+    this.#warn(new PregonError("rejected", "the gateway does not take " +
+      rejected.map(({ symbol, reason }) => `${symbol}: ${reason}`).join("; "), { symbols }));
   }
 
   #subscribe(symbols, since) {

@@ -116,7 +116,7 @@ async function onStatus(next) {
   if (next.refusal)
     explain(next);
   else if (next.phase === "connected")
-    notice([]);
+    notice(next.rejected.map(({ symbol, reason }) => say(t.rejected, symbol, reason)));
   showPill();
   if (next.phase === "connected") {
     if (wasAway && panel.entry && panel.entry === entries.get(panel.symbol))
@@ -307,6 +307,7 @@ const client = connect(new URL(`ws/cotizaciones`, root), {
   symbols: new URLSearchParams(location.search).get("symbols")?.split(",").filter(Boolean) ?? ["*"],
   token: new URLSearchParams(location.search).get("token") ?? undefined,
   trace: isTraced, onQuote, onState, onReset, onLost, onStatus,
+  onError: (error) => error.code === "rejected" || console.warn(error), // onStatus shows those
 });
 
 const panel = new Panel(at("panel"), client, {

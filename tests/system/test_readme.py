@@ -256,6 +256,50 @@ def test_the_javascript_client_tells_why_it_was_refused(stage):
     client.kill()
 
 
+REJECTED = """
+import { connect } from "./consumer/js/pregon.js";
+
+connect("ws://127.0.0.1:8000", {
+  symbols: ["dax", "DAX", "A", "B", "C"],
+  onStatus: ({ phase, text, rejected }) => console.log("status", phase, text, JSON.stringify(rejected)),
+  onError: (error) => console.log("error", error.code, JSON.stringify(error.symbols), error.message),
+});
+"""
+
+
+def test_the_javascript_client_tells_what_was_rejected_and_why(stage):
+    command = node_command()
+    if not command:
+        pytest.skip("there is no node with a WebSocket")
+    broker, gateway = stage.play(max_symbols=3)
+    client = Snippet(stage, gateway, command, "rejected.mjs", REJECTED)
+    client.says(r'^error rejected \["dax","C"\] the gateway does not take dax: no symbol: 1 to 32 of .*; did you mean '
+                r"DAX\?; C: over the limit of 3 patterns, MAX_SYMBOLS$")
+    client.says(r"^status connected connected; rejected: dax \(no symbol.*\), C \(over .*\) "
+                r'\[\{"symbol":"dax","reason":"no symbol')
+    client.kill()
+
+
+MISSPELT = """
+import { connect } from "./consumer/js/pregon.js";
+
+connect("ws://127.0.0.1:8000/ws/cotizaciones?symbol=DAX&token=t0ps3cret", {
+  onStatus: ({ phase, text }) => console.log("status", phase, text),
+});
+"""
+
+
+def test_the_javascript_client_tells_which_parameter_of_its_address_does_not_exist(stage):
+    command = node_command()
+    if not command:
+        pytest.skip("there is no node with a WebSocket")
+    broker, gateway = stage.play()
+    client = Snippet(stage, gateway, command, "misspelt.mjs", MISSPELT)
+    client.says(r"^status refused malformed: The parameter 'symbol' does not exist here")
+    assert not gateway.logged("t0ps3cret")
+    client.kill()
+
+
 def test_the_javascript_client_shows_the_check_the_token_it_was_refused_with(stage):
     command = node_command()
     if not command:

@@ -77,3 +77,14 @@ def test_the_recorded_feed_that_is_installed_plays(installed, stage):
     os.symlink(pregon.DATA, prefix / "share/pregon/data")
     feeder = stage.feeder(stage.broker(), settings["SOURCE"], env={"LOOP": settings["LOOP"]})
     assert feeder.ready["feed"] == "feed"
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_document_that_a_unit_names_is_one_that_is_installed(installed, unit):
+    text = (installed[0] / unit).read_text(encoding="utf-8")
+    (name,) = re.findall(r"^Documentation=file://(\S+)$", text, re.M)
+    folder, _, document = name.partition("/share/doc/pregon/")
+    assert folder and os.path.exists(os.path.join(pregon.ROOT, document))
+    listed = subprocess.run(["make", "-n", "install", "DESTDIR=/nowhere"], cwd=pregon.ROOT, text=True,
+                            capture_output=True, check=True).stdout
+    assert re.search(rf"for f in .*\b{re.escape(document)}\b", listed), "make install copies it"
