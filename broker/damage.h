@@ -17,7 +17,7 @@
 #include "broker/store.h"
 
 #define DAMAGE_RANGES 64
-#define DAMAGE_TEXT_MAX 768
+#define DAMAGE_TEXT_MAX 896
 
 struct damage {
     struct damage_range {

@@ -72,7 +72,7 @@ static void send_line(const struct feeder *f, uint64_t epoch, uint64_t n)
     msgpack_packer pk;
 
     snprintf(topic, sizeof topic, "S%u ", symbol_of_line(n));
-    snprintf(last, sizeof last, is_good_line(n) ? "%u%03u%06llu" : "-%u%u%llu",
+    snprintf(last, sizeof last, is_good_line(n) ? "%u%03u%06llu" : "x%u%u%llu",
              (unsigned)(f - feeders) + 1, f->life, (unsigned long long)n);
     msgpack_packer_init(&pk, &body, buf_pack_write);
     msgpack_pack_map(&pk, 5);
