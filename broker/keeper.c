@@ -1,15 +1,13 @@
-#include "broker/keeper.h"
+#include "broker/keeper_private.h"
 
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/store_file.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/mem.h"
-#include "shared/random.h"
 #include "shared/wire.h"
 
 #define COPY_BYTES ((size_t)2 << 20) /* in one turn */
@@ -22,31 +20,6 @@
 #define EAGER_BYTES_MAX ((size_t)4 << 20)
 #define EAGER_RING_PART 8
 #define EAGER_MS 200
-
-struct keeper {
-    struct archive *archive;
-    struct journal *journal;
-    bool is_new_epoch, is_started;
-    const char *epoch_reason;
-    uint64_t above; /* a new epoch's positions are above this one, too */
-    struct store_batch *filling, *spare;
-    uint64_t copied; /* everything up to here is in a batch, a gap, or stored */
-    int64_t filling_at;
-    /* When the first record of the batch was accepted; 0: there is none. */
-    uint64_t filling_us, handed_us;
-    /* What was accepted up to jump_head is of a time before the clock was set by jump_us. */
-    uint64_t jump_head;
-    int64_t jump_us;
-    /* By feed: the line of the last record copied, in the batch under way, stored. */
-    uint64_t copied_line[JOURNAL_FEEDS], handed_line[JOURNAL_FEEDS],
-        stored_line[JOURNAL_FEEDS];
-    bool is_told[JOURNAL_FEEDS]; /* the store knows this feed's index */
-    uint64_t first, gaps, behind_max_us;
-    uint64_t keep_count, keep_age_us;
-    char reason[STORE_ERROR_MAX]; /* "" while it is durable */
-    struct damage damage;
-    char *path, *ring_path; /* of the store, and beside it */
-};
 
 /* --- copying ------------------------------------------------------------------------- */
 
@@ -97,7 +70,7 @@ static uint64_t accepted_us(const struct keeper *k, const struct journal_entry *
 }
 
 /* Copy what is new, a bounded bit of it.  Returns whether there is more. */
-static bool copy_some(struct keeper *k, int64_t now, uint64_t wall_us)
+bool keeper_copy_some(struct keeper *k, int64_t now, uint64_t wall_us)
 {
     struct journal *j = k->journal;
     size_t enough = store_batch_bytes(k->filling) + COPY_BYTES;
@@ -141,7 +114,7 @@ static void put_feeds(struct keeper *k)
 }
 
 /* The batch is complete: feeds and settings are put in, and another is begun. */
-static struct store_batch *take_batch(struct keeper *k)
+struct store_batch *keeper_take_batch(struct keeper *k)
 {
     struct store_batch *b = k->filling;
 
@@ -154,139 +127,7 @@ static struct store_batch *take_batch(struct keeper *k)
     return b;
 }
 
-/* --- start --------------------------------------------------------------------------------- */
-
-/* *stored: how many records, gaps not counted. */
-static enum err store_tail(struct keeper *k, uint64_t wall_us, uint64_t *stored,
-                           char *error)
-{
-    struct store *s = archive_store(k->archive);
-    uint64_t head = journal_head(k->journal);
-
-    while (k->copied < head || !store_batch_is_empty(k->filling)) {
-        struct store_batch *b;
-        uint64_t before = k->copied;
-        enum err e;
-
-        copy_some(k, 0, wall_us);
-        if (k->copied < head && k->copied > before &&
-            store_batch_bytes(k->filling) < STORE_BATCH_BYTES)
-            continue;
-        b = take_batch(k);
-        e = store_write(s, b, error);
-        *stored += e ? 0 : store_batch_count(b);
-        store_batch_clear(b);
-        k->spare = b;
-        if (e)
-            return e;
-    }
-    journal_set_stored(k->journal, k->copied);
-    /* What was received is now stored, or was refused. */
-    for (uint32_t i = 0; i < JOURNAL_FEEDS; i++)
-        k->copied_line[i] = k->handed_line[i] = k->stored_line[i] =
-            journal_feed(k->journal, i)->received;
-    k->handed_us = 0;
-    return OK;
-}
-
-/* NULL: it is the log that the store has. */
-static const char *why_new_epoch(const struct store_state *s,
-                                 const struct journal_identity *ring)
-{
-    if (!s->epoch)
-        return ring->is_new ? "new" : "store_deleted";
-    if (s->is_copy)
-        return "restored";
-    if (ring->is_new)
-        return "journal_deleted";
-    if (ring->is_damaged)
-        return ring->is_clean || ring->is_same_boot ? "journal_damaged"
-                                                    : "machine_stopped";
-    if (ring->store_id != s->store_id || ring->epoch != s->epoch)
-        return "journal_of_another_store";
-    if (ring->stored > s->head)
-        return "restored";
-    if (!ring->is_clean && !ring->is_same_boot)
-        return "machine_stopped";
-    if (ring->next <= s->head)
-        return "journal_behind";
-    return NULL;
-}
-
-/* The ring is emptied.  What only it had belongs to the log before and is not taken over. */
-static void tell_dropped(const struct keeper *k, const struct journal_identity *ring)
-{
-    uint64_t first = journal_first(k->journal);
-
-    if (first <= ring->stored)
-        first = ring->stored + 1;
-    if (!ring->is_new && ring->next > first)
-        log_error(
-            "Positions %llu to %llu were in the ring only and are dropped: the log "
-            "is another one (%s)",
-            (unsigned long long)first, (unsigned long long)ring->next - 1,
-            k->epoch_reason);
-}
-
-static enum err begin_epoch(struct keeper *k, const struct store_state *state,
-                            uint64_t wall_us, char *error)
-{
-    const struct journal_identity *ring = journal_identity(k->journal);
-    struct store *s = archive_store(k->archive);
-    uint64_t first = k->above < state->head ? state->head + 1 : k->above + 1,
-             epoch = random_u64();
-    struct store_state fresh;
-    enum err e;
-
-    if (!ring->is_new && ring->next > first)
-        first = ring->next; /* they were called out: never again */
-    e = store_begin_epoch(s, epoch, first, k->epoch_reason, wall_us, error);
-    if (!e)
-        e = store_state(s, &fresh, error);
-    if (e)
-        return e;
-    tell_dropped(k, ring);
-    journal_begin(k->journal, epoch, fresh.store_id, first);
-    k->is_new_epoch = true;
-    return OK;
-}
-
-static enum err recover(struct keeper *k, const struct broker_config *config,
-                        uint64_t wall_us, char *error)
-{
-    struct store_state state;
-    enum err e = store_state(archive_store(k->archive), &state, error);
-
-    if (e)
-        return e;
-    if (!k->epoch_reason)
-        k->epoch_reason = why_new_epoch(&state, journal_identity(k->journal));
-    if (k->epoch_reason)
-        e = begin_epoch(k, &state, wall_us, error);
-    k->copied = k->epoch_reason ? journal_head(k->journal) : state.head;
-    if (!e && !k->epoch_reason) {
-        uint64_t stored = 0;
-
-        for (uint32_t i = 0; i < JOURNAL_FEEDS; i++)
-            k->copied_line[i] = journal_feed(k->journal, i)->received;
-        e = store_tail(k, wall_us, &stored, error);
-        if (!e && stored)
-            log_info("%llu records that a broker before left in the ring are stored",
-                     (unsigned long long)stored);
-    }
-    if (!e && (journal_identity(k->journal)->is_old ||
-               journal_size(k->journal) != (size_t)config->journal_bytes))
-        e = journal_resize(k->journal, (size_t)config->journal_bytes, error);
-    if (!e)
-        e = store_state(archive_store(k->archive), &state, error);
-    k->first = state.first;
-    if (!e && store_damaged_page(archive_store(k->archive)))
-        damage_note(&k->damage, k->path, store_damaged_page(archive_store(k->archive)),
-                    0, 0);
-    return e;
-}
-
-static void keeper_free(struct keeper *k, bool is_stored)
+void keeper_free(struct keeper *k, bool is_stored)
 {
     archive_free(k->archive);
     journal_close(k->journal, is_stored);
@@ -295,43 +136,6 @@ static void keeper_free(struct keeper *k, bool is_stored)
     free(k->path);
     free(k->ring_path);
     free(k);
-}
-
-enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
-                     struct keeper **out, char error[KEEPER_ERROR_MAX])
-{
-    return keeper_open_anew(config, wall_us, NULL, 0, out, error);
-}
-
-enum err keeper_open_anew(const struct broker_config *config, uint64_t wall_us,
-                          const char *reason, uint64_t above, struct keeper **out,
-                          char error[KEEPER_ERROR_MAX])
-{
-    struct keeper *k = mem_zalloc(sizeof *k);
-    char *file = store_file_plain_path(broker_config_store(config)),
-         *ring = store_file_beside(file, "-ring");
-    enum err e;
-
-    k->path = file;
-    k->ring_path = ring;
-    k->epoch_reason = reason;
-    k->above = above;
-    k->filling = store_batch_new();
-    k->keep_count = (uint64_t)config->retention_count;
-    k->keep_age_us = (uint64_t)config->retention_age * 1000;
-    e = store_file_check_beside(broker_config_store(config), "-ring", error);
-    if (!e)
-        e = archive_open(file, &k->archive, error);
-    if (!e)
-        e = journal_open(ring, (size_t)config->journal_bytes, &k->journal, error);
-    if (!e)
-        e = recover(k, config, wall_us, error);
-    if (!e) {
-        *out = k;
-        return OK;
-    }
-    keeper_free(k, false);
-    return e;
 }
 
 struct journal *keeper_journal(struct keeper *k)
@@ -453,7 +257,7 @@ int64_t keeper_turn(struct keeper *k, int64_t now, uint64_t wall_us)
     bool more;
     struct keeper_status status;
 
-    more = copy_some(k, now, wall_us);
+    more = keeper_copy_some(k, now, wall_us);
     if (store_batch_is_empty(k->filling))
         return -1;
     keeper_status(k, wall_us, &status);
@@ -464,7 +268,7 @@ int64_t keeper_turn(struct keeper *k, int64_t now, uint64_t wall_us)
     if (store_batch_bytes(k->filling) < eager_bytes(k) &&
         now < k->filling_at + EAGER_MS)
         return more ? 0 : k->filling_at + EAGER_MS - now;
-    archive_write(k->archive, take_batch(k));
+    archive_write(k->archive, keeper_take_batch(k));
     return more ? 0 : -1;
 }
 
@@ -555,9 +359,9 @@ static void store_rest(struct keeper *k, int64_t deadline)
         drop_answers(k);
         if (now >= deadline || (is_all_stored(k) && archive_can_write(k->archive)))
             return;
-        copy_some(k, now, 0);
+        keeper_copy_some(k, now, 0);
         if (archive_can_write(k->archive) && !store_batch_is_empty(k->filling))
-            archive_write(k->archive, take_batch(k));
+            archive_write(k->archive, keeper_take_batch(k));
         else
             poll(&p, 1, (int)(deadline - now));
     }

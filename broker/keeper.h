@@ -28,9 +28,10 @@ struct keeper;
 MUST_CHECK enum err keeper_open(const struct broker_config *config, uint64_t wall_us,
                                 struct keeper **out, char error[KEEPER_ERROR_MAX]);
 /* The same, but a new epoch begins for this reason (a literal), with positions above `above`. */
-MUST_CHECK enum err keeper_open_anew(const struct broker_config *config, uint64_t wall_us,
-                                     const char *reason, uint64_t above,
-                                     struct keeper **out, char error[KEEPER_ERROR_MAX]);
+MUST_CHECK enum err keeper_open_anew(const struct broker_config *config,
+                                     uint64_t wall_us, const char *reason,
+                                     uint64_t above, struct keeper **out,
+                                     char error[KEEPER_ERROR_MAX]);
 /* Store what is left, until deadline_ms (monotonic); frees.  false: not all could be. */
 bool keeper_close(struct keeper *k, int64_t deadline_ms);
 

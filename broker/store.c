@@ -328,6 +328,11 @@ enum err store_each_feed(struct store *s,
                                   store_column_span(stmt, 1), store_column_u(stmt, 2),
                                   store_column_u(stmt, 3)};
 
+        if (!feed.name.len || feed.name.len >= sizeof s->feeds->name ||
+            feed.epoch > POSITION_MAX || feed.received > POSITION_MAX) {
+            rc = SQLITE_CORRUPT;
+            break;
+        }
         take(ctx, &feed);
     }
     sqlite3_reset(stmt);
