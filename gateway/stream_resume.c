@@ -16,6 +16,7 @@
 #include "shared/mem.h"
 #include "shared/pack.h"
 
+#define RETRY_MS 200
 #define PATTERNS_MAX 64 /* named in a question; of more, everything is asked for */
 
 struct resume_group {
@@ -24,6 +25,7 @@ struct resume_group {
     struct buf patterns;
     size_t members;
     bool is_asked, is_wanted;
+    int64_t ask_at; /* not before: the broker had no answer */
     uint64_t wanted_after;
     /* The page that has come: everything of the patterns in (after, upto]. */
     struct window *page; /* NULL: none */
@@ -129,8 +131,11 @@ static void on_page(struct gateway *g, void *ctx, struct span answer)
         group_free(group);
         return;
     }
-    if (!answer.len || pack_find_u(answer, "epoch", 0) != hub_epoch(g->hub))
-        return; /* it is asked again, or those who wanted it go another way */
+    if (!answer.len || pack_find_u(answer, "epoch", 0) != hub_epoch(g->hub)) {
+        /* It is asked again, but not in every turn; or those who wanted it go another way. */
+        group->ask_at = g->now + RETRY_MS;
+        return;
+    }
     group->page = window_new(0);
     group->upto = pack_find_u(answer, "upto", 0);
     group->head = pack_find_u(answer, "head", 0);
@@ -159,7 +164,8 @@ void stream_resume_ask(struct gateway *g)
 
     HASH_ITER(hh, g->resumes, group, next)
     {
-        bool is_due = group->is_wanted && !group->is_asked;
+        bool is_due =
+            group->is_wanted && !group->is_asked && g->now >= group->ask_at;
 
         window_free(group->page);
         group->page = NULL;
