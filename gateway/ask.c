@@ -103,6 +103,9 @@ enum ask_outcome ask_post(struct ask_desk *d, struct ask *q)
         outcome = ASK_ANSWERED;
         q->status = copy->status;
         q->body = copy->body;
+        q->epoch = copy->epoch;
+        q->answered_us = copy->answered_us;
+        q->is_complete = copy->is_complete;
         copy->body = (struct buf){0};
     } else if (d->is_cancelled) {
         outcome = ASK_CANCELLED;

@@ -50,7 +50,10 @@ struct ask {
     uint32_t members;               /* of the msgpack map whose inside is `question` */
     struct buf question;            /* ask_post copies it; the caller frees its own */
     int status;                     /* answer: HTTP status */
-    struct buf body;                /* answer: JSON */
+    struct buf body;                /* answer: JSON; of quotes and history, as the broker's */
+    uint64_t epoch;                 /* answer, of quotes: of the log, */
+    int64_t answered_us;            /* when it was given, */
+    int is_complete;                /* and whether the broker gave it */
     uint64_t serial; /* set by ask_post, unique: the loop's key for late answers */
     /* private from here */
     struct ask *next;

@@ -21,6 +21,7 @@
 #include "shared/loop.h"
 
 struct client;
+struct own_page;
 struct request;
 struct resume_group;
 struct upstream;
@@ -52,6 +53,7 @@ struct gateway {
     struct client *waiting, **waiting_end; /* those that have requests */
     uint64_t last_request;
     bool has_spare_work;          /* slices are left, of what is not urgent */
+    struct own_page *own_pages;   /* answers to workers that take several turns */
     struct resume_group *resumes; /* what clients that came back want of the broker */
 
     struct figures figures;

@@ -47,10 +47,10 @@
       "Bytes of recent records kept for clients that come back; older ones are asked of "\
       "the broker.")                                                                     \
     X(int, HTTP_QUERY_RATE, http_query_rate, "50", 0, 1000000, NULL,                     \
-      "Queries of quotes and history a second that one address gets answered (two "      \
+      "Queries of quotes and history a second that one address gets answered (ten "      \
       "seconds' worth at once); beyond, 429. 0: no limit.")                              \
     X(int, HTTP_QUERY_RATE_TOTAL, http_query_rate_total, "500", 0, 1000000, NULL,        \
-      "The same for all addresses together.")                                            \
+      "The same for all addresses together (two seconds' worth at once).")               \
     X(list, CORS_ORIGINS, cors_origins,                                                  \
       "http://localhost:3000,http://127.0.0.1:3000", 0, 8000, NULL,                      \
       "Origins of pages that may read us and open WebSockets: a comma or JSON list; one "\

@@ -77,7 +77,7 @@ static void flush_due(struct gateway *g)
 /* Signals, requests, quotes, deadlines: each bounded, so that none starves another. */
 static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
 {
-    bool is_sweep_due;
+    bool is_sweep_due, has_pages;
 
     loop_turn(g->loop, wait);
     g->now = loop_now(g->loop);
@@ -93,6 +93,7 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     }
     upstream_drain(g->upstream);
     upstream_tick(g->upstream);
+    has_pages = pages_work(g);
     hub_fan_out(g->hub);
     g->has_spare_work = false;
     if (g->waiting)
@@ -107,7 +108,7 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     client_reap(g);
     if (hub_tidy(g->hub, TIDY_SLICE))
         g->has_spare_work = true;
-    return hub_has_due(g->hub) || upstream_has_input(g->upstream) || stream_has_more(g);
+    return has_pages || hub_has_due(g->hub) || upstream_has_input(g->upstream) || stream_has_more(g);
 }
 
 static int64_t next_wait(const struct gateway *g, bool more, int64_t sweep_at)
@@ -334,6 +335,7 @@ int main(int argc, char **argv)
         status = run(&g, argv);
     upstream_free(g.upstream);
     stream_fini(&g);
+    pages_fini(&g);
     arrival_queue_free(g.arrivals);
     ask_desk_free(g.asks);
     check_close(check);

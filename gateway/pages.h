@@ -11,5 +11,8 @@
 
 /* Take all questions that wait; each is answered now or when the broker has answered. */
 void pages_answer(struct gateway *g);
+/* Go on with answers that take several turns.  true: there is more to do. */
+bool pages_work(struct gateway *g);
+void pages_fini(struct gateway *g); /* those under way are given up */
 
 #endif

@@ -65,22 +65,22 @@ static uint64_t key_of(const struct rate *r, const char *address)
     return key ? key : 1;
 }
 
-static int64_t most(uint32_t rate)
+static int64_t most(uint32_t rate, int seconds)
 {
-    return (int64_t)rate * RATE_BURST_SECONDS * TOKEN;
+    return (int64_t)rate * seconds * TOKEN;
 }
 
-static void fill(struct bucket *b, uint32_t rate, int64_t now)
+static void fill(struct bucket *b, uint32_t rate, int seconds, int64_t now)
 {
     int64_t passed = now - b->at;
 
     /* Longer than it takes to fill: the product below cannot overflow. */
-    if (passed > RATE_BURST_SECONDS * 1000)
-        passed = RATE_BURST_SECONDS * 1000;
+    if (passed > seconds * 1000)
+        passed = seconds * 1000;
     if (passed > 0)
         b->tokens += passed * rate * TOKEN / 1000;
-    if (b->tokens > most(rate))
-        b->tokens = most(rate);
+    if (b->tokens > most(rate, seconds))
+        b->tokens = most(rate, seconds);
     b->at = now;
 }
 
@@ -94,7 +94,8 @@ static struct bucket *find(struct rate *r, uint64_t key, uint32_t rate, int64_t 
         if (!set[i].key || (quiet->key && set[i].at < quiet->at))
             quiet = &set[i];
     }
-    *quiet = (struct bucket){.key = key, .tokens = most(rate), .at = now};
+    *quiet = (struct bucket){
+        .key = key, .tokens = most(rate, RATE_BURST_SECONDS), .at = now};
     return quiet;
 }
 
@@ -116,10 +117,11 @@ enum rate_verdict rate_take(struct rate *r, const struct rate_limits *limits,
 
     pthread_mutex_lock(&r->lock);
     if (!r->all.key)
-        r->all = (struct bucket){.key = 1, .tokens = most(limits->all), .at = now};
+        r->all = (struct bucket){
+            .key = 1, .tokens = most(limits->all, RATE_BURST_SECONDS_OF_ALL), .at = now};
     one = find(r, key, limits->per_address, now);
-    fill(one, limits->per_address, now);
-    fill(&r->all, limits->all, now);
+    fill(one, limits->per_address, RATE_BURST_SECONDS, now);
+    fill(&r->all, limits->all, RATE_BURST_SECONDS_OF_ALL, now);
     of_address = wait_of(one, limits->per_address);
     of_all = wait_of(&r->all, limits->all);
     if (of_address || of_all) {

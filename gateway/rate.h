@@ -2,7 +2,8 @@
  * rate: how many queries a second are answered, for one address and for all.
  *
  * A token bucket for each address and one for all: a query takes a token of both, or is refused and
- * takes none.  A bucket holds RATE_BURST_SECONDS worth of its rate.  IPv6 addresses count by their
+ * takes none.  A bucket holds what its rate gives in RATE_BURST_SECONDS (of all: in
+ * RATE_BURST_SECONDS_OF_ALL), so that a program may page through a history as fast as it can.  IPv6 addresses count by their
  * first 64 bits, because one host has all of the rest.
  *
  * The table has RATE_PLACES places and never grows (128 KB).  A new address takes the place of the
@@ -17,7 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RATE_BURST_SECONDS 2
+#define RATE_BURST_SECONDS 10
+#define RATE_BURST_SECONDS_OF_ALL 2
 #define RATE_PLACES 4096
 #define RATE_WAYS 8
 

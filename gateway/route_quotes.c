@@ -3,30 +3,44 @@
 #include <string.h>
 
 #include "gateway/query.h"
+#include "gateway/quotes_json.h"
 #include "gateway/route_private.h"
+#include "shared/patterns.h"
 #include "shared/quote.h"
 
-static bool is_pattern(const char *text)
+/* False: the loop had no answer that can be written, and the reply says so. */
+static bool ask_raw(struct service *s, struct request *r, struct ask *q,
+                    struct reply *p, struct buf *raw)
 {
-    for (const char *c = text; *c; c++)
-        if (*c != '*' && *c != ',' && !quote_is_symbol((struct span){c, 1}))
-            return false;
-    return true;
+    if (!route_ask(s, r, q, p))
+        return false;
+    *raw = p->body;
+    p->body = (struct buf){0};
+    if (q->status != 429)
+        return true;
+    buf_free(raw);
+    route_unavailable(p, r, "busy", "Too many requests wait for the broker.",
+                      "Ask again, and less often.", 1);
+    return false;
 }
 
 void route_get_quotes(struct service *s, struct request *r, struct reply *p)
 {
     struct ask q = {.kind = ASK_QUOTES};
+    struct patterns patterns;
+    struct buf raw = {0};
     bool given;
 
     if (!request_param(r, "symbols", q.text, sizeof q.text, &given) ||
-        !is_pattern(q.text))
+        patterns_parse(span_of(q.text), &patterns)) {
         route_bad_parameter(
             p, r, "symbols",
             "Symbols or patterns like EUR/USD,BTC*, at most 255 characters of A-Z "
-            "0-9 . _ : / = ^ - and *.");
-    else if (route_page(r, &q, 1, p))
-        route_ask(s, r, &q, p);
+            "0-9 . _ : / = ^ - and a * at the end of each.");
+    } else if (route_page(r, &q, 1, p) && ask_raw(s, r, &q, p, &raw)) {
+        quotes_json_list(&q, buf_span(&raw), &p->body);
+        buf_free(&raw);
+    }
 }
 
 static bool set_symbol(struct request *r, struct ask *q, struct span symbol,
@@ -50,16 +64,18 @@ static void unknown_symbol(struct reply *p, const struct request *r)
 void route_get_quote(struct service *s, struct request *r, struct reply *p)
 {
     struct ask q = {.kind = ASK_QUOTE};
+    struct buf raw = {0};
 
     if (!set_symbol(r, &q, span_of(r->path + sizeof ROUTE_QUOTES), p) ||
-        !route_ask(s, r, &q, p) || p->body.len)
+        !ask_raw(s, r, &q, p, &raw))
         return;
-    if (q.status == 404)
+    if (q.status == 200 && !quotes_json_one(buf_span(&raw), &p->body))
         unknown_symbol(p, r);
-    else
+    else if (q.status != 200)
         route_unavailable(p, r, "broker_away",
                           "The broker is away and this symbol is not known here.",
                           "Is pregon-broker running?", 2);
+    buf_free(&raw);
 }
 
 #define BOUND_MAX 64
@@ -124,13 +140,17 @@ void route_get_history(struct service *s, struct request *r, struct reply *p)
     const char *symbol = r->path + sizeof ROUTE_QUOTES;
     size_t len = strlen(symbol);
     struct ask q = {.kind = ASK_HISTORY};
+    struct buf raw = {0};
 
     len -= len && symbol[len - 1] == '/';
     len = len < sizeof ROUTE_HISTORY ? 0 : len - (sizeof ROUTE_HISTORY - 1);
     if (!set_symbol(r, &q, (struct span){symbol, len}, p) || !timeline_of(r, &q, p) ||
-        !route_ask(s, r, &q, p) || p->body.len)
+        !ask_raw(s, r, &q, p, &raw))
         return;
     switch (q.status) {
+    case 200:
+        quotes_json_history(&q, buf_span(&raw), &p->body);
+        break;
     case 404:
         unknown_symbol(p, r);
         break;
@@ -138,10 +158,6 @@ void route_get_history(struct service *s, struct request *r, struct reply *p)
         reply_error(p, r, 410, "log_replaced",
                     "This position is of another log than the broker's.",
                     "Ask without it, or by time. Its epoch is in every answer.");
-        break;
-    case 429:
-        route_unavailable(p, r, "busy", "Too many questions to the store are waiting.",
-                          "Ask again, and less often.", 1);
         break;
     case 500:
         route_unavailable(p, r, "store_failed", "The broker could not read its store.",
@@ -152,4 +168,5 @@ void route_get_history(struct service *s, struct request *r, struct reply *p)
                           "The broker is away, or did not answer in time.",
                           "Is pregon-broker running?", 2);
     }
+    buf_free(&raw);
 }

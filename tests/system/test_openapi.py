@@ -362,7 +362,7 @@ def test_every_answer_is_described_and_every_described_answer_is_given(stage):
     inspector.handshake(stage, closed_, 503, "websocket_disabled")
 
     slow = stage.gateway(broker, http_query_rate=1)
-    for path in ("", "", "", "/EUR/USD", "/EUR/USD/history"):
+    for path in 11 * [""] + ["/EUR/USD", "/EUR/USD/history"]:
         last = ask(slow, "/cotizaciones/quotes" + path)
     assert (last.status, last.code) == (429, "too_many_requests")
 
