@@ -101,15 +101,36 @@ static void add_note(struct buf *b, bool *any, const char *note)
     buf_jsons(b, note);
 }
 
+/* The page's port, if the Host that came is the page's without it; "" if not. */
+static const char *dropped_port(const char *origin, const char *authority)
+{
+    const char *at = origin ? strstr(origin, "://") : NULL;
+    size_t len = strlen(authority);
+
+    if (!at || !len || strncasecmp(at + 3, authority, len) != 0 || at[3 + len] != ':')
+        return "";
+    return at + 3 + len + 1;
+}
+
 static void add_notes(const struct request *r, const struct asked *a, struct buf *b)
 {
     const char *x_for = request_header(r, "X-Forwarded-For");
     const char *x_proto = request_header(r, "X-Forwarded-Proto");
     const char *x_host = request_header(r, "X-Forwarded-Host");
+    const char *port = dropped_port(a->facts.origin, r->client.authority);
     bool any = false;
     char note[300];
 
     buf_adds(b, ",\"notes\":[");
+    if (*port) {
+        snprintf(
+            note, sizeof note,
+            "The page's origin has the port %.5s, and the Host that came, %.100s, has "
+            "none: nginx's 'proxy_set_header Host $host' drops it. Write "
+            "'proxy_set_header Host $http_host'.",
+            port, r->client.authority);
+        add_note(b, &any, note);
+    }
     if ((x_for || x_proto || x_host) && !r->client.peer_is_trusted) {
         snprintf(note, sizeof note,
                  "X-Forwarded headers came from %.45s and were ignored: it is not in "

@@ -490,3 +490,17 @@ def test_warnings_about_refusals_are_limited_and_the_rest_counted(stage):
     assert gateway.status()["gateway"]["refusals"]["by_code"] == {"no_such_path": 200}
     assert len(warnings(gateway, "no_such_path")) < 100
     assert len(gateway.status()["gateway"]["refusals"]["last"]) <= 50
+
+
+@pytest.mark.parametrize("headers, host, told", [
+    ({"Origin": "https://quotes.test:8443", "X-Forwarded-Proto": "https"}, "quotes.test", True),
+    ({"Origin": "http://Quotes.test:81"}, "quotes.test", True),
+    ({"Origin": "http://quotes.test:81"}, "quotes.test:81", False),
+    ({"Origin": "https://quotes.test", "X-Forwarded-Proto": "https"}, "quotes.test", False),
+    ({"Origin": "http://quotes.test.evil:81"}, "quotes.test", False),
+    ({}, "quotes.test", False),
+])
+def test_a_proxy_that_drops_the_port_of_host_is_named(stage, headers, host, told):
+    broker, gateway = stage.play()
+    notes = gateway.get("/cotizaciones/websocket_check", headers={"Host": host, **headers}).json()["proxy"]["notes"]
+    assert any("$http_host" in note for note in notes) == told
