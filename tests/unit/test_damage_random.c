@@ -57,7 +57,7 @@ static enum err start_desk(void)
     char locks[200];
     enum err e;
 
-    snprintf(setting, sizeof setting, "sqlite:%s", path);
+    snprintf(setting, sizeof setting, "sqlite:%.150s", path);
     config.store = setting;
     desk = (struct desk){.config = &config,
                          .out = {&desk, on_publish_sum, on_say},
@@ -71,7 +71,7 @@ static enum err start_desk(void)
     e = desk_restore(&desk, error);
     if (!e)
         e = keeper_start(desk.keeper, error);
-    snprintf(locks, sizeof locks, "%s-locks", path);
+    snprintf(locks, sizeof locks, "%.150s-locks", path);
     if (!e)
         e = desk_lock_open(&desk, locks, error);
     return e;
@@ -113,7 +113,7 @@ static struct span request(const char *question)
 static void publish_some(unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        char topic[16], body[80];
+        char topic[16], body[100];
         struct buf bytes = {0};
         struct book_entry *e;
         unsigned symbol = dice(7);
@@ -206,7 +206,7 @@ static void check_replay(void)
     if (head >= 1 << 20)
         wrong("the head leaps", head, 0);
     while (after < head) {
-        char question[120];
+        char question[200];
         uint64_t first, upto;
         struct span answer;
 
@@ -233,7 +233,7 @@ static void check_history(const char *order)
     unsigned pages = 0;
 
     do {
-        char question[160];
+        char question[200];
 
         snprintf(question, sizeof question,
                  "{'op':'history','id':1,'symbol':'S3','order':'%s','%s':%llu}", order,
@@ -288,7 +288,7 @@ static bool damage_one(char *told, size_t size)
     struct stat st;
     int fd;
 
-    snprintf(file, sizeof file, "%s%s", path, ending);
+    snprintf(file, sizeof file, "%.150s%s", path, ending);
     if (stat(file, &st) || st.st_size < 64)
         return true;
     fd = open(file, O_RDWR | O_CLOEXEC);
@@ -324,7 +324,7 @@ static bool damage_one(char *told, size_t size)
 
 static void remember_path(const char *name)
 {
-    snprintf(path, sizeof path, "%s/%s/log.db", root, name);
+    snprintf(path, sizeof path, "%.60s/%.10s/log.db", root, name);
 }
 
 /* Some of it in FILE, some in FILE-wal, some in the ring only: as after a kill. */
@@ -334,7 +334,7 @@ static void make_files(void)
     int status;
 
     if (!child) {
-        char question[160];
+        char question[200];
 
         remember_path("good");
         if (start_desk())
