@@ -13,7 +13,7 @@ NAMES = 900  # in one message, none of which exists
 PREFIXES = 990
 ROUNDS = 40
 MIB = 1024 * 1024
-ROOM = MIB * (64 if pregon.IS_SANITIZED else 4)  # for what the allocator keeps
+ROOM = MIB * (256 if pregon.IS_SANITIZED else 4)  # for what the allocator keeps
 SEED = random.SystemRandom().randrange(10**6)
 
 
