@@ -35,13 +35,17 @@ def fed(feed, first, last):
     feed.settled()
 
 
-def copied_and_put_back(path, broker, feed, goodbye=False):
-    """Lines 1 to 50 are in the copy, 51 to 100 are not; the broker runs on the copy."""
+def copied_and_put_back(path, broker, feed, goodbye=False, seen=lambda: None):
+    """Lines 1 to 50 are in the copy, 51 to 100 are not; the broker runs on the copy.
+
+    seen: waits until a peer knows line 100.
+    """
     fed(feed, 1, 50)
     broker.stop()
     copy_folder(path)
     broker.start()
     fed(feed, 51, 100)
+    seen()
     if goodbye:
         feed.goodbye()
     broker.stop()
@@ -78,8 +82,8 @@ def test_a_gateway_that_knows_more_begins_a_new_epoch_and_tells_its_clients(stag
     client = stage.client(gateway, "?symbols=X&mode=all")
     client.hears("ack")
 
-    copied_and_put_back(path, broker, feed, goodbye=True)
-    client.hears("quote", n=100)
+    copied_and_put_back(path, broker, feed, goodbye=True,
+                        seen=lambda: client.hears("quote", n=100))
     broker.says(r"The log has lost positions: gateway \S+ knows position 1\d\d, the log goes to \d+")
     reset = client.hears("reset")
     assert reset["reason"] == "log_replaced"
@@ -104,7 +108,8 @@ def test_a_program_that_knows_more_begins_a_new_epoch(stage, path):
     tail = consumer.tail(stage, broker, "X", mode="all", format="json")
     feed.quote("X", last="1", n=0)
     tail.hears("snapshot")
-    copied_and_put_back(path, broker, feed, goodbye=True)
+    copied_and_put_back(path, broker, feed, goodbye=True,
+                        seen=lambda: tail.hears("quote", n=100))
     broker.says("The log has lost positions: consumer  knows position")
     tail.hears("reset", reason="log_replaced")
 
