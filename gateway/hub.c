@@ -257,6 +257,7 @@ bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
         s->updates++;
         s->had_quote = true;
         s->body_seq = r->seq;
+        h->valued_count += !s->body.len || s->is_of_old_log;
         buf_clear(&s->body);
         buf_add(&s->body, r->body.at, r->body.len);
         s->is_snapshot_due |= s->is_of_old_log;
@@ -302,6 +303,7 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
         s->last_is_state = seq != quote->seq;
     }
     s->body_seq = quote->seq;
+    h->valued_count += !s->body.len || s->is_of_old_log;
     s->is_of_old_log = false;
     set_changed(h, s);
     s->is_snapshot_due = true;
@@ -366,6 +368,7 @@ void hub_reset(struct hub *h, uint64_t epoch)
             hub_join_reset(t->members[k].who);
         }
     }
+    h->valued_count = 0;
     for (size_t i = 0; i < h->symbol_end; i++) {
         struct hub_symbol *s = h->symbols[i];
 

@@ -20,6 +20,7 @@
 #include "gateway/frame.h"
 #include "shared/buf.h"
 #include "shared/prefix_index.h"
+#include "shared/prefix_index.h"
 #include "shared/quote.h"
 #include "shared/wire.h"
 
@@ -190,6 +191,12 @@ void hub_topic_release(struct hub *h, struct hub_topic *t);
 void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq);
 struct hub_topic *hub_topic_first(const struct hub *h); /* then ->next */
 struct hub_topic *hub_topic_find(const struct hub *h, struct span pattern);
+/* The newest value of every symbol of the log is here: '*' is live and nothing may be missing. */
+bool hub_has_everything(const struct hub *h);
+/* Symbols with a quote of this log. */
+size_t hub_valued_count(const struct hub *h);
+/* The symbols whose names begin so: prefix_walk_next. */
+struct prefix_walk hub_walk_names(const struct hub *h, struct span prefix);
 
 /* What upstream must do: called when a topic is made and when one is removed. */
 struct hub_watcher {

@@ -20,6 +20,7 @@ struct hub {
     size_t queue_limit;
     struct hub_symbol **symbols; /* by index; NULL: free */
     size_t symbol_count;         /* known */
+    size_t valued_count;         /* of them those that have a quote of this log */
     size_t symbol_end, symbol_cap;
     uint32_t *free_indexes;
     size_t free_index_count, free_index_cap;

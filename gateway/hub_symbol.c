@@ -105,6 +105,23 @@ void hub_may_forget(struct hub *h)
     h->may_forget = true;
 }
 
+bool hub_has_everything(const struct hub *h)
+{
+    const struct hub_topic *t = hub_topic_find(h, SPAN("*"));
+
+    return t && t->sync == TOPIC_LIVE && !h->is_frozen;
+}
+
+size_t hub_valued_count(const struct hub *h)
+{
+    return h->valued_count;
+}
+
+struct prefix_walk hub_walk_names(const struct hub *h, struct span prefix)
+{
+    return prefix_index_walk(h->index, prefix);
+}
+
 /* No feed of this log supplies it, and nothing points to it. */
 static bool is_idle(const struct hub_symbol *s)
 {

@@ -441,6 +441,11 @@ static void ask_page(struct gateway *g, struct ask *q, const char *op, const cha
     buf_free(&b);
 }
 
+void pages_ask_quotes(struct gateway *g, struct ask *q)
+{
+    ask_page(g, q, "snapshot", "from", pages_answer_quotes);
+}
+
 static void ask_history(struct gateway *g, struct ask *q)
 {
     const struct timeline *t = &q->timeline;
@@ -475,7 +480,8 @@ static void take_question(struct gateway *g, struct ask *q)
         ask_page(g, q, "connections", "offset", answer_status);
         break;
     case ASK_QUOTES:
-        ask_page(g, q, "snapshot", "from", pages_answer_quotes);
+        if (!pages_take_quotes(g, q))
+            pages_ask_quotes(g, q);
         break;
     case ASK_QUOTE:
         q->offset = 0;

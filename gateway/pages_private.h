@@ -19,6 +19,9 @@ uint64_t pages_merged(const struct gateway *g);
 void pages_answer_metrics(struct gateway *g, void *ctx, struct span answer);
 
 /* pages_quotes.c; ctx is the struct ask. */
+/* Answer from what is here; false: it is not all here, or not one page. */
+bool pages_take_quotes(struct gateway *g, struct ask *q);
+void pages_ask_quotes(struct gateway *g, struct ask *q); /* pages.c: ask the broker */
 void pages_answer_quotes(struct gateway *g, void *ctx, struct span answer);
 void pages_answer_quote(struct gateway *g, void *ctx, struct span answer);
 /* Without a body: 404 unknown symbol, 410 another log, 429 busy, 500 the store, 503 away. */

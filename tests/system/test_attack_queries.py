@@ -144,3 +144,30 @@ def test_a_snapshot_that_the_broker_refuses_is_asked_for_again(stage):
         else fake.answer_snapshot(q))
     client = stage.client(stage.gateway(fake), "?symbols=X")
     assert client.hears("snapshot")["last"] == "1"
+
+
+def test_a_gateway_that_has_everything_answers_queries_without_the_broker(stage):
+    fake = FakeBroker(stage)
+    for symbol in ("AB1", "AA1", "AA2", "B"):
+        fake.quote(symbol, last="1")
+    gateway = stage.gateway(fake)
+    client = stage.client(gateway, "?symbols=*")
+    for _ in range(4):
+        client.hears("snapshot")
+    fake.quote("AA2", last="2")
+    client.hears("quote", symbol="AA2")
+
+    def asked():
+        return sum(q.get("op") == "snapshot" for q in fake.asked)
+
+    before = asked()
+    got = gateway.page("quotes?symbols=AA*,A*,B,NONE,BB*")
+    assert [(q["symbol"], q["last"], q["state"]) for q in got["quotes"]] == [
+        ("AA1", "1", "live"), ("AA2", "2", "live"), ("AB1", "1", "live"), ("B", "1", "live")]
+    assert (got["symbols"], got["truncated"], got["complete"]) == (4, False, True)
+    assert len(gateway.page("quotes")["quotes"]) == 4
+    assert asked() == before
+    gateway.page("quotes?limit=3")  # of several pages: the broker's
+    gateway.page("quotes?symbols=A*&limit=2")
+    gateway.page("quotes?offset=1")
+    assert asked() == before + 3
