@@ -10,6 +10,7 @@
 #include "shared/json.h"
 #include "shared/mem.h"
 #include "shared/version.h"
+#include "shared/redact.h"
 
 /*
  * --env-file is ours to read, because a file that is wrong is a finding and not the end.  Takes
@@ -70,14 +71,17 @@ static enum config_outcome load(char **argv, const char *env_file,
 
 static bool is_url(const char *setting, const char *value)
 {
+    struct buf shown = {0};
     char origin[300];
 
-    if (!value[0] || probe_origin(value, origin))
+    if (!value[0] || (!strpbrk(value, "?#") && probe_origin(value, origin)))
         return true;
+    redact_address(span_of(value), &shown);
     fprintf(stderr,
             "%s=%s: must be http://HOST[:PORT] or https://HOST[:PORT], and a path if "
-            "there is one\n",
-            setting, value);
+            "there is one, without a query\n",
+            setting, buf_text(&shown));
+    buf_free(&shown);
     return false;
 }
 

@@ -575,3 +575,11 @@ def test_everything_that_can_be_found_stands_in_the_manual(name):
         section = f.read().split("### Refused handshakes")[1].split("## 4. Pages")[0]
     codes = re.findall(r"^\| `([a-z_]+)` \| \d", section, re.M)
     assert len(codes) > 10 and [c for c in codes if f"`{c}`" not in text] == []
+
+
+def test_an_address_with_a_secret_in_it_is_refused_without_showing_it(stage):
+    for url in ("https://quotes.example/?token=t0ps3cret", "nonsense?%54OKEN=t0ps3cret"):
+        one = stage.process("doctor", {}, wait=False, env={"PUBLIC_URL": url})
+        one.says("^PUBLIC_URL=.*=\\*\\*\\*: must be http")
+        one.ends(2)
+        assert not one.logged("t0ps3cret")
