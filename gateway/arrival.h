@@ -12,7 +12,7 @@
 
 struct arrival {
     struct arrival *next;
-    int fd;        /* non-blocking, close-on-exec, above the hand-over floor */
+    int fd;        /* non-blocking, close-on-exec */
     int port;      /* of the client, as the peer or the trusted proxy says */
     char host[64]; /* likewise, textual address */
     char request_id[24];

@@ -1,0 +1,62 @@
+"""The documents lead where they say: links, their anchors, and the numbers of decisions."""
+
+import functools
+import os
+import re
+import subprocess
+
+import pregon
+
+
+@functools.lru_cache(maxsize=None)
+def text_of(path):
+    with open(os.path.join(pregon.ROOT, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def tracked(*patterns):
+    listed = subprocess.check_output(["git", "ls-files", "--", *patterns], cwd=pregon.ROOT, text=True)
+    return listed.split()
+
+
+@functools.lru_cache(maxsize=None)
+def anchors(path):
+    """As GitHub makes them of headings, and those that stand in the text."""
+    text = re.sub(r"^```.*?^```", "", text_of(path), flags=re.M | re.S)
+    names = set(re.findall(r'<a id="([^"]+)">', text))
+    for heading in re.findall(r"^#+ (.+)$", text, re.M):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        names.add(re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-"))
+    return names
+
+
+def test_every_link_of_the_documents_leads_to_a_file_and_a_heading_that_exist():
+    wrong = []
+    for path in tracked("*.md"):
+        for target in re.findall(r"\]\(([^)\s]+)\)", text_of(path)):
+            if re.match(r"[a-z]+:", target):
+                continue
+            file, _, anchor = target.partition("#")
+            found = os.path.normpath(os.path.join(os.path.dirname(path), file)) if file else path
+            if not os.path.exists(os.path.join(pregon.ROOT, found)):
+                wrong.append(f"{path}: {target}: there is no {found}")
+            elif anchor and found.endswith(".md") and anchor not in anchors(found):
+                wrong.append(f"{path}: {target}: {found} has no heading of that name")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_decision_has_a_number_of_its_own_and_references_name_the_right_one():
+    records = {os.path.basename(path)[:4]: path for path in tracked("docs/adr/*.md")}
+    assert len(records) == len(tracked("docs/adr/*.md")), "two decisions have one number"
+    for number, path in records.items():
+        assert text_of(path).startswith(f"# {int(number)}. "), f"{path}: another number in its title"
+    wrong = []
+    for path in tracked("*.md", "*.c", "*.h", "*.py", "Makefile"):
+        text = text_of(path)
+        names = [(n, None) for n in re.findall(r"docs/adr/(\d{4})\b", text)]
+        names += [(n.zfill(4), None) for n in re.findall(r"\bADR (\d+)\b", text)]
+        names += [(n.zfill(4), link) for n, link in re.findall(r"\[ADR (\d+)\]\(([^)]+)\)", text)]
+        for number, link in names:
+            if number not in records or link and not os.path.basename(link).startswith(number):
+                wrong.append(f"{path}: ADR {number} {link or ''}")
+    assert not wrong, "\n".join(wrong)
