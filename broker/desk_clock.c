@@ -28,10 +28,11 @@ void desk_clock_look(struct desk *d, int64_t boot_ms, int64_t wall_us)
                     "The clock jumped back to the time that it left: by %.3f s",
                     (double)jump / 1e6);
     else
-        log_limited(&limit, d->time.now, LOG_WARNING,
-                    "The clock jumped by %.3f s.  Records bear the time it tells now; none is "
-                    "pruned because of it before RETENTION_AGE has passed",
-                    (double)jump / 1e6);
+        log_limited(
+            &limit, d->time.now, LOG_WARNING,
+            "The clock jumped by %.3f s.  Records bear the time it tells now; none is "
+            "pruned because of it before RETENTION_AGE has passed",
+            (double)jump / 1e6);
 }
 
 void desk_clock_pack_status(const struct desk *d, msgpack_packer *pk)

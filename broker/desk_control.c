@@ -305,7 +305,7 @@ static void on_connections(struct question *q)
     pack_kv_u(&q->pk, "total", total);
     desk_pack_gateways(q);
     pack_key(&q->pk, "connections");
-    msgpack_pack_array(&q->pk, count);
+    msgpack_pack_array(&q->pk, (size_t)count);
     for (size_t i = 0; i < registry_gateways(r) && count; i++) {
         const struct registry_gateway *g = registry_at(r, i);
 

@@ -29,7 +29,8 @@ static bool may_begin(struct desk *d, uint64_t seq, const char *proof)
         return false;
     keeper_status(d->keeper, (uint64_t)d->time.wall_us, &s);
     if (keeper_is_new_epoch(d->keeper))
-        why = "an epoch has begun since the start, and no other one will before a restart";
+        why = "an epoch has begun since the start, and no other one will before a "
+              "restart";
     else if (seq > journal_head(d->journal) + DESK_CLAIM_MAX)
         why = "no log can have come so far";
     else if (!s.is_durable)
@@ -45,9 +46,10 @@ static void begin(struct desk *d, uint64_t seq, const char *proof)
 
     if (!may_begin(d, seq, proof))
         return;
-    log_error("The log has lost positions: %s.  Was an older data folder put back?  The log "
-              "begins a new epoch (" DESK_ROLLED_BACK "): clients will start anew",
-              proof);
+    log_error(
+        "The log has lost positions: %s.  Was an older data folder put back?  The log "
+        "begins a new epoch (" DESK_ROLLED_BACK "): clients will start anew",
+        proof);
     desk_request_drop(d); /* it reads the log that ends here */
     d->out.renew(d->out.ctx, DESK_ROLLED_BACK, seq > head ? seq : head);
     d->epoch = keeper_epoch(d->keeper);
@@ -78,13 +80,14 @@ static bool is_other_record(const struct desk *d, uint64_t seq, uint64_t accepte
     struct journal_entry e;
     struct wire_record r;
 
-    return seq && !journal_read(d->journal, seq, &e) && !wire_read_header(e.record, &r) &&
-           r.accepted_us != accepted_us;
+    return seq && !journal_read(d->journal, seq, &e) &&
+           !wire_read_header(e.record, &r) && r.accepted_us != accepted_us;
 }
 
 void desk_claim_position(struct desk *d, struct span hello)
 {
-    struct span role = pack_find_text(hello, "role"), name = pack_find_text(hello, "name");
+    struct span role = pack_find_text(hello, "role"),
+                name = pack_find_text(hello, "name");
     uint64_t seq = pack_find_u(hello, "known_seq", 0),
              record = pack_find_u(hello, "known_record", 0),
              accepted = pack_find_u(hello, "known_accepted", 0),
@@ -96,12 +99,15 @@ void desk_claim_position(struct desk *d, struct span hello)
     if (record > seq)
         seq = record;
     if (seq > head)
-        snprintf(proof, sizeof proof, "%.*s %.*s knows position %llu, the log goes to %llu",
-                 role.len < 10 ? (int)role.len : 10, role.at, name.len < 65 ? (int)name.len : 65, name.at,
-                 (unsigned long long)seq, (unsigned long long)head);
+        snprintf(proof, sizeof proof,
+                 "%.*s %.*s knows position %llu, the log goes to %llu",
+                 role.len < 10 ? (int)role.len : 10, role.at,
+                 name.len < 65 ? (int)name.len : 65, name.at, (unsigned long long)seq,
+                 (unsigned long long)head);
     else if (is_other_record(d, record, accepted))
         snprintf(proof, sizeof proof, "%.*s %.*s knows another record at position %llu",
-                 role.len < 10 ? (int)role.len : 10, role.at, name.len < 65 ? (int)name.len : 65, name.at,
+                 role.len < 10 ? (int)role.len : 10, role.at,
+                 name.len < 65 ? (int)name.len : 65, name.at,
                  (unsigned long long)record);
     else
         return;

@@ -353,7 +353,7 @@ static void on_locks(struct desk_lock_question *q)
         offset = total;
     msgpack_packer_init(&pk, &list, buf_pack_write);
     for (; offset + count < total && count < limit && list.len < PAGE_BYTES; count++)
-        desk_lock_pack_entry(&pk, lease_at(k->table, first + offset + count),
+        desk_lock_pack_entry(&pk, lease_at(k->table, (size_t)(first + offset + count)),
                              q->on.d->time.now);
     desk_answer_begin(&q->on, offset + count < total ? 5 : 4);
     pack_kv_u(&q->on.pk, "total", total);

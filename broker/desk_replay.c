@@ -36,7 +36,7 @@ void desk_answer_page(struct question *q, uint32_t more_members, uint64_t head,
         pack_text(&q->pk, span_of(page->gaps[i].reason));
     }
     pack_key(&q->pk, "records");
-    msgpack_pack_array(&q->pk, page->count);
+    msgpack_pack_array(&q->pk, (size_t)page->count);
     buf_add(&q->d->answer, page->records.data, page->records.len);
 }
 

@@ -252,12 +252,12 @@ uint64_t journal_first(const struct journal *j)
 
 size_t journal_bytes(const struct journal *j)
 {
-    return j->head - j->tail;
+    return (size_t)(j->head - j->tail);
 }
 
 size_t journal_size(const struct journal *j)
 {
-    return j->map->ring_size;
+    return (size_t)j->map->ring_size;
 }
 
 enum err journal_read(const struct journal *j, uint64_t seq, struct journal_entry *out)

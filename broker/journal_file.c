@@ -142,10 +142,11 @@ static enum err lock(int fd, const char *path, char *error)
 /* Zeros of that size, their place on disk taken. */
 static enum err allocate(int fd, size_t size, const char *path, char *error)
 {
+    uint64_t wanted = size;
     struct rlimit limit;
 
     /* Above it the kernel would send SIGXFSZ, which ends the process without a word. */
-    if (size > INT64_MAX ||
+    if (wanted > INT64_MAX ||
         (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < size)) {
         errno = EFBIG;
         return explain(error, path, size);

@@ -95,7 +95,7 @@ static inline uint64_t journal_sum(const struct entry *e, uint64_t room)
 
     memcpy(&word, &e->feed, sizeof word);
     h = hash_two(h, word, room);
-    return hash_words(h, e + 1, room - sizeof *e);
+    return hash_words(h, e + 1, (size_t)(room - sizeof *e));
 }
 
 /*

@@ -95,6 +95,8 @@ static bool is_key(const char *key)
 }
 
 static void say(char *to, size_t size, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+static void say(char *to, size_t size, const char *format, va_list args)
 {
     vsnprintf(to, size, format, args);
 }

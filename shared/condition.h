@@ -26,7 +26,8 @@ static inline void condition_init(pthread_cond_t *c)
 static inline bool condition_wait(pthread_cond_t *c, pthread_mutex_t *lock,
                                   int64_t until_ms)
 {
-    struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
+    struct timespec until = {(time_t)(until_ms / 1000),
+                             (long)(until_ms % 1000 * 1000000)};
 
     return pthread_cond_timedwait(c, lock, &until) != ETIMEDOUT;
 }

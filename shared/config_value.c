@@ -160,7 +160,7 @@ void config_value_store(const struct config_option *o, const char *text, int64_t
     switch (o->kind) {
     case CONFIG_choice:
         choose(o->allowed, text, &word);
-        /* fallthrough */
+        __attribute__((fallthrough));
     case CONFIG_address:
     case CONFIG_endpoint:
     case CONFIG_text:

@@ -24,7 +24,7 @@ static bool next(void *socket, int64_t until, struct bus_message *m)
 
         if (bus_recv(socket, m) == OK)
             return true;
-        if (left <= 0 || zmq_poll(&item, 1, left) < 0)
+        if (left <= 0 || zmq_poll(&item, 1, (long)left) < 0)
             return false;
     }
 }

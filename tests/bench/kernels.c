@@ -117,7 +117,12 @@ static struct span topic_of(const struct message *m)
 }
 
 /* Callgrind counts in this function and what it calls. */
-__attribute__((noinline, noclone)) static void measure(void (*play)(void))
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
+#define NOINLINE __attribute__((noinline, noclone))
+#endif
+NOINLINE static void measure(void (*play)(void))
 {
     play();
     __asm__ volatile(""); /* no jump in place of the call: it would not be left */

@@ -79,7 +79,7 @@ static inline int set_up(void **state)
                                     .lock_delay_max = 600000,
                                     .lock_count_max = 1000};
     desk = (struct desk){.config = &config,
-                         .out = {&desk, on_publish, on_say, NULL},
+                         .out = {.ctx = &desk, .publish = on_publish, .say = on_say},
                          .time = {5000, 5000, WALL_US}};
     desk_init(&desk, LOG_EPOCH);
     return 0;

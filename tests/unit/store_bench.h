@@ -104,7 +104,7 @@ static inline int tear_down(void **state)
 static inline struct published *next_published(void)
 {
     if (!(head & (head + 1))) { /* it doubles at 2^n - 1 */
-        published = realloc(published, (head + 1) * 2 * sizeof *published);
+        published = realloc(published, (size_t)(head + 1) * 2 * sizeof *published);
         assert_non_null(published);
     }
     published[++head] = (struct published){.accepted_us = now_us};

@@ -26,7 +26,7 @@ static int set_up_archive(void **state)
     set_up(state);
     if (archive_open(path, &archive, error))
         return -1;
-    return store_begin_epoch(archive_store(archive), epoch, 1, "test", 1, error);
+    return (int)store_begin_epoch(archive_store(archive), epoch, 1, "test", 1, error);
 }
 
 static int tear_down_archive(void **state)

@@ -401,8 +401,8 @@ static void help_tells_everything_in_lines_that_fit(void **state)
     static const char *const parts[] = {
         "usage: pregon-test ",
         "Stands in for a program.\n",
-        "  --port N\n      Port to listen on.\n"
-        "      PORT, default 8000; a whole number from -5 to 65535\n",
+        ("  --port N\n      Port to listen on.\n"
+         "      PORT, default 8000; a whole number from -5 to 65535\n"),
         "  --access-log, --no-access-log\n",
         "STATUS_TOKEN, default empty; text of at most 8 bytes\n",
         "one of critical, error, warning, info, debug, trace\n",

@@ -59,9 +59,10 @@ static enum err start_desk(void)
 
     snprintf(setting, sizeof setting, "sqlite:%.150s", path);
     config.store = setting;
-    desk = (struct desk){.config = &config,
-                         .out = {&desk, on_publish_sum, on_say},
-                         .time = {5000, 5000, WALL_US}};
+    desk =
+        (struct desk){.config = &config,
+                      .out = {.ctx = &desk, .publish = on_publish_sum, .say = on_say},
+                      .time = {5000, 5000, WALL_US}};
     error[0] = '\0';
     e = keeper_open(&config, WALL_US, &desk.keeper, error);
     if (e)
@@ -168,7 +169,7 @@ static void check_page(struct span answer, uint64_t after, uint64_t upto, char *
     struct span c;
     uint32_t count;
 
-    memset(seen, 0, upto - after + 1);
+    memset(seen, 0, (size_t)(upto - after + 1));
     if (!pack_find(answer, "records", &v, &c) || !pack_next(&c, &v))
         wrong("no records", after, upto);
     count = v.count;

@@ -569,7 +569,7 @@ static void a_heartbeat_cut_for_size_says_so(void **state)
         line(FIRST_FEED_EPOCH, n, topic, "1");
     }
     desk_tick(&desk);
-    r = published_record(count);
+    r = published_record((size_t)count);
     assert_int_equal(r.kind, WIRE_HEARTBEAT);
     assert_int_equal(r.seq, count);
     assert_false(pack_find_bool(r.body, "complete", true));
@@ -584,8 +584,8 @@ static void a_mark_is_answered_with_the_head(void **state)
         "\x01~mar",
         "\x01",
         "\x01!heartbeat ",
-        "\x01"
-        "EUR/USD ",
+        ("\x01"
+         "EUR/USD "),
         "\x02~mark/x ",
         "~mark/x ",
         "\x01~mark/0123456789012345678901234567890123456789012345678901234567890 ",

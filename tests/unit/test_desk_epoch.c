@@ -42,9 +42,10 @@ static void open_desk(void)
 {
     char error[KEEPER_ERROR_MAX];
 
-    desk = (struct desk){.config = &config,
-                         .out = {&desk, on_publish, on_say, renew},
-                         .time = {5000, 5000, WALL_US}};
+    desk = (struct desk){
+        .config = &config,
+        .out = {.ctx = &desk, .publish = on_publish, .say = on_say, .renew = renew},
+        .time = {5000, 5000, WALL_US}};
     assert_int_equal(keeper_open(&config, WALL_US, &desk.keeper, error), OK);
     desk.journal = keeper_journal(desk.keeper);
     desk_init(&desk, 0);

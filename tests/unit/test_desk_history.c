@@ -26,7 +26,7 @@ static void open_desk(void)
     char error[KEEPER_ERROR_MAX];
 
     desk = (struct desk){.config = &config,
-                         .out = {&desk, on_publish, on_say, NULL},
+                         .out = {.ctx = &desk, .publish = on_publish, .say = on_say},
                          .time = {5000, 5000, WALL_US}};
     assert_int_equal(keeper_open(&config, WALL_US, &desk.keeper, error), OK);
     desk.journal = keeper_journal(desk.keeper);
@@ -172,7 +172,7 @@ struct history {
 
 static bool is_in_history(const struct history *h, uint64_t seq)
 {
-    struct wire_record r = published_record(seq - 1);
+    struct wire_record r = published_record((size_t)(seq - 1));
     struct span symbol = wire_topic_symbol(buf_span(&published[seq - 1].to));
 
     assert_int_equal(r.seq, seq);

@@ -254,8 +254,8 @@ static void feeder_restarts(struct feeder *f)
     f->epoch = 0;
     f->next = f->send_at = 1;
     f->given_up = f->published = 0;
-    snprintf(f->owner, sizeof f->owner, "%s-%u", f->name, f->life);
-    snprintf(f->peer, sizeof f->peer, "p-%s-%u", f->name, f->life);
+    snprintf(f->owner, sizeof f->owner, "o%td-%u", f - feeders, f->life);
+    snprintf(f->peer, sizeof f->peer, "p%td-%u", f - feeders, f->life);
 }
 
 static void feeder_acts(struct feeder *f)

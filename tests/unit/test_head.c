@@ -394,8 +394,8 @@ static void random_bytes_are_judged_the_same_in_any_pieces(void **state)
         "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nOrigin: https://a\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: "
         "13\r\n\r\n",
-        "PUT http://x/cotizaciones/locks/a HTTP/1.1\r\nHost: [::1]:8000\r\n"
-        "Content-Length: 12\r\nExpect: 100-continue\r\n\r\n{\"a\":\"bcd\"} ",
+        ("PUT http://x/cotizaciones/locks/a HTTP/1.1\r\nHost: [::1]:8000\r\n"
+         "Content-Length: 12\r\nExpect: 100-continue\r\n\r\n{\"a\":\"bcd\"} "),
         "GET / HTTP/1.0\r\n\r\n",
     };
     struct buf b = {0};

@@ -628,7 +628,7 @@ static void a_damaged_entry_costs_its_position_and_no_other(void **state)
                     append(j, "A ", "12345");
                 if (!is_open)
                     journal_close(j, false);
-                poke(AT(ring) + (bad - 1) * 40 + places[i], "\x5A", 1);
+                poke(AT(ring) + (size_t)(bad - 1) * 40 + places[i], "\x5A", 1);
                 if (!is_open)
                     j = opened();
                 assert_false(journal_identity(j)->is_damaged);
@@ -694,8 +694,8 @@ static void a_ring_of_the_earlier_format_is_read_and_then_replaced(void **state)
     journal_set_feed(j, 0, &sim);
     journal_close(j, true);
     for (uint64_t seq = 1; seq <= 3; seq++) {
-        poke(AT(ring) + (seq - 1) * 32, entry, 32);
-        poke_number(AT(ring) + (seq - 1) * 32, seq);
+        poke(AT(ring) + (size_t)(seq - 1) * 32, entry, 32);
+        poke_number(AT(ring) + (size_t)(seq - 1) * 32, seq);
     }
     poke_number(AT(head), 96);
     poke_number(AT(version), 1);
@@ -916,7 +916,8 @@ static void on_a_full_disk_it_says_so(void **state)
         statvfs("/dev/shm", &space) || !space.f_blocks)
         skip();
     assert_int_equal(
-        journal_open(full, (space.f_blocks + 1) * space.f_frsize, &j, error), ERR_FULL);
+        journal_open(full, (size_t)((space.f_blocks + 1) * space.f_frsize), &j, error),
+        ERR_FULL);
     assert_non_null(strstr(error, full));
     assert_non_null(strstr(error, "no space"));
     assert_int_equal(access(full, F_OK), -1);

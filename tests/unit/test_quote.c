@@ -172,11 +172,11 @@ static void random_decimals_compare_as_their_digits_say(void **state)
             int n = snprintf(text[i], sizeof text[i], "%s%.*s%u",
                              is_negative ? "-" : "", (int)dice(4), "000", whole);
 
-            value[i] = whole * 100;
+            value[i] = (long)whole * 100;
             if (dice(4)) {
                 snprintf(text[i] + n, sizeof text[i] - (size_t)n, ".%02u%.*s", cents,
                          (int)dice(4), "000");
-                value[i] += cents;
+                value[i] += (long)cents;
             }
             if (is_negative)
                 value[i] = -value[i];

@@ -126,7 +126,7 @@ static void damage_page(unsigned number)
 
 static void start_reading(void)
 {
-    memset(fates, 0, (head + 1) * sizeof *fates);
+    memset(fates, 0, (size_t)(head + 1) * sizeof *fates);
 }
 
 static void take_page(struct store_page *page)
@@ -233,8 +233,8 @@ static void make_log(unsigned count)
 {
     make_store(count);
     close_store();
-    fates = calloc(head + 1, sizeof *fates);
-    is_hit = calloc(head + 1, sizeof *is_hit);
+    fates = calloc((size_t)head + 1, sizeof *fates);
+    is_hit = calloc((size_t)head + 1, sizeof *is_hit);
 }
 
 static int forget(void **state)
@@ -273,8 +273,8 @@ static void a_damaged_page_of_the_log_is_told_as_exactly_its_positions(void **st
         store_page_clear(&page);
         /* New records are stored all the same. */
         publish(WIRE_QUOTE, 1);
-        fates = realloc(fates, (head + 1) * sizeof *fates);
-        is_hit = realloc(is_hit, (head + 1) * sizeof *is_hit);
+        fates = realloc(fates, (size_t)(head + 1) * sizeof *fates);
+        is_hit = realloc(is_hit, (size_t)(head + 1) * sizeof *is_hit);
         is_hit[head] = false;
         write_batch();
         close_store();

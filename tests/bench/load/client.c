@@ -167,8 +167,8 @@ static void read_some(struct client *c)
 void client_turn(int64_t wait_us)
 {
     struct epoll_event events[BATCH];
-    struct timespec wait = {.tv_sec = wait_us / 1000000,
-                            .tv_nsec = wait_us % 1000000 * 1000};
+    struct timespec wait = {.tv_sec = (time_t)(wait_us / 1000000),
+                            .tv_nsec = (long)(wait_us % 1000000 * 1000)};
     int count = epoll_pwait2(load.epoll, events, BATCH, &wait, NULL);
 
     for (int i = 0; i < count; i++) {
