@@ -353,9 +353,17 @@ bool desk_ingest(struct desk *d, struct span topic, struct span record)
         forget(d, "a line of an epoch that holds no feed name");
         return false;
     }
+    if (!feed_announce(f, r.seq)) {
+        forget(d, "a line whose number no feed can have reached");
+        return false;
+    }
     if (r.kind == WIRE_HEARTBEAT) {
         take_heartbeat(d, f, r.seq);
         return false;
+    }
+    if (!f->has_published && r.seq == f->received + 1) {
+        f->has_published = true;
+        desk_remember_feed(d, f); /* before the line counts */
     }
     switch (feed_judge(f, r.seq)) {
     case FEED_DUPLICATE:

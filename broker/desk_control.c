@@ -74,12 +74,16 @@ static void hello_feeder(struct question *q)
         return;
     }
     if (e) {
-        desk_answer_error(q, e, "name and owner must be 1 to 64 of A-Z a-z 0-9 . _ -");
+        desk_answer_error(q, e,
+                          e == ERR_FULL
+                              ? "too many feeds, of this connection or in all"
+                              : "name and owner must be 1 to 64 of A-Z a-z 0-9 "
+                                ". _ -, and acked at most 2^53");
         return;
     }
     if (h.acked > f->received) /* of the same owner: else it counts from there */
         desk_claim_lines(d, f, h.acked);
-    if (is_new)
+    if (is_new && f->has_published) /* else with its first line */
         desk_remember_feed(d, f);
     if (is_new) {
         desk_feed_log_grant(d, f);
@@ -170,8 +174,9 @@ static void on_lost(struct question *q)
 
     if (!f)
         return;
-    if (reason.len > 64 || first != f->received + 1 || last < first) {
-        desk_answer_error(q, ERR_INVALID, "not the lines that come next");
+    if (reason.len > 64 || !feed_may_skip(f, first, last)) {
+        desk_answer_error(q, ERR_INVALID,
+                          "not the lines that come next, or lines never heard of");
         return;
     }
     if (span_eq(reason, "log_replaced")) /* it was acknowledged them */
@@ -208,7 +213,9 @@ static void on_goodbye(struct question *q)
                  (unsigned long long)f->received);
         feed_release(f);
         desk_mark_feed(d, f, true);
-        desk_remember_feed(d, f); /* last: killed before, we judge its symbols again */
+        if (f->has_published)
+            desk_remember_feed(d,
+                               f); /* last: killed before, we judge its symbols again */
     } else if (g) {
         log_info("gateway %s says goodbye", g->name);
         registry_remove(d->registry, g);

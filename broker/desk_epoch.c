@@ -56,6 +56,8 @@ static void begin(struct desk *d, uint64_t seq, const char *proof)
     for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
         const struct feed *f = feed_table_at(d->feeds, i);
 
+        if (!f->has_published)
+            continue;
         desk_remember_feed(d, f);
         keeper_set_line(d->keeper, f->index, f->received);
     }

@@ -24,7 +24,11 @@ static void take_feed(void *ctx, const struct store_feed *stored)
 /* Those of the ring are as of the last instant. */
 static void take_ring_feeds(struct desk *d)
 {
-    for (uint32_t i = 0; i < JOURNAL_FEEDS; i++) {
+    uint32_t count = JOURNAL_FEEDS;
+
+    while (count && !journal_feed(d->journal, count - 1)->name[0])
+        count--;
+    for (uint32_t i = 0; i < count; i++) {
         const struct journal_feed *slot = journal_feed(d->journal, i);
         struct feed_grant g = {
             .name = span_of(slot->name),
@@ -35,8 +39,11 @@ static void take_ring_feeds(struct desk *d)
             .has_left = slot->has_left == 1,
         };
 
-        if (!slot->name[0] || !feed_table_restore(d->feeds, &g, d->time.awake))
-            break;
+        if (slot->name[0])
+            (void)feed_table_restore(d->feeds, &g, d->time.awake);
+        if (feed_table_count(d->feeds) ==
+            i) /* entries of the ring name feeds by index */
+            feed_table_leave_free(d->feeds);
     }
 }
 

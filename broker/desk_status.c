@@ -135,6 +135,7 @@ static void pack_peers(struct question *q)
 void desk_status(struct question *q)
 {
     struct desk *d = q->d;
+    size_t feeds = 0;
 
     desk_answer_begin(q, 16);
     pack_kv_text(&q->pk, "version", span_of(PREGON_VERSION));
@@ -156,8 +157,11 @@ void desk_status(struct question *q)
     pack_peers(q);
     desk_pack_gateways(q);
     pack_key(&q->pk, "feeds");
-    msgpack_pack_array(&q->pk, feed_table_count(d->feeds));
     for (size_t i = 0; i < feed_table_count(d->feeds); i++)
-        pack_feed(q, feed_table_at(d->feeds, i));
+        feeds += feed_table_at(d->feeds, i)->name[0] != '\0';
+    msgpack_pack_array(&q->pk, feeds);
+    for (size_t i = 0; i < feed_table_count(d->feeds); i++)
+        if (feed_table_at(d->feeds, i)->name[0])
+            pack_feed(q, feed_table_at(d->feeds, i));
     desk_answer_say(q);
 }

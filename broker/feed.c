@@ -50,14 +50,68 @@ static struct feed *find(struct feed_table *t, struct span name)
     return NULL;
 }
 
-static struct feed *add(struct feed_table *t, struct span name)
+static struct feed *append(struct feed_table *t)
 {
     struct feed *f = mem_zalloc(sizeof *f);
 
     f->index = (uint32_t)t->count;
     t->feeds[t->count++] = f;
+    return f;
+}
+
+/* Is a better to do without than b?  Free ones first, then those that nobody holds, then the oldest. */
+static bool is_less_useful(const struct feed *a, const struct feed *b)
+{
+    if (!a->name[0] || !b->name[0])
+        return !a->name[0] && b->name[0];
+    if (a->is_held != b->is_held)
+        return !a->is_held;
+    return a->heard_at < b->heard_at;
+}
+
+/* NULL: every name there is has published. */
+static struct feed *least_useful(struct feed_table *t)
+{
+    struct feed *found = NULL;
+
+    for (size_t i = 0; i < t->count; i++)
+        if (!t->feeds[i]->has_published &&
+            (!found || is_less_useful(t->feeds[i], found)))
+            found = t->feeds[i];
+    return found;
+}
+
+/* A new name, in a place that is free, at the end, or that of one never used.  NULL: none. */
+static struct feed *add(struct feed_table *t, struct span name)
+{
+    struct feed *f = least_useful(t);
+
+    if (!f || (f->name[0] && t->count < FEED_COUNT_MAX))
+        f = t->count < FEED_COUNT_MAX ? append(t) : f;
+    if (!f)
+        return NULL;
+    *f = (struct feed){.index = f->index};
     span_copy(f->name, sizeof f->name, name);
     return f;
+}
+
+void feed_table_leave_free(struct feed_table *t)
+{
+    if (t->count < FEED_COUNT_MAX)
+        append(t);
+}
+
+static size_t names_of(const struct feed_table *t, struct span peer)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < t->count; i++) {
+        const struct feed *f = t->feeds[i];
+
+        count += f->is_held && f->peer_len == peer.len &&
+                 memcmp(f->peer, peer.at, peer.len) == 0;
+    }
+    return count;
 }
 
 static void remember_former(struct feed *f)
@@ -78,17 +132,18 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
     struct feed *f = find(t, h->name);
 
     if (!is_name(h->name) || h->owner.len < 1 || h->owner.len > FEED_OWNER_MAX ||
-        h->peer.len > FEED_PEER_MAX)
+        h->peer.len > FEED_PEER_MAX || h->acked > FEED_LINE_MAX)
         return ERR_INVALID;
     if (f && f->is_held && !span_eq(h->owner, f->owner)) {
         *out = f;
         return ERR_HELD;
     }
-    if (!f) {
-        if (t->count == FEED_COUNT_MAX)
-            return ERR_FULL;
+    if ((!f || !f->is_held) && names_of(t, h->peer) >= FEED_NAMES_PER_PEER)
+        return ERR_FULL;
+    if (!f)
         f = add(t, h->name);
-    }
+    if (!f)
+        return ERR_FULL;
     *is_new = !f->is_held;
     if (!f->is_held) {
         f->epoch = t->next_token++;
@@ -97,6 +152,7 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
             remember_former(f);
             f->received = h->acked;
         }
+        f->announced = f->received;
         span_copy(f->owner, sizeof f->owner, h->owner);
     }
     f->is_held = true;
@@ -124,10 +180,12 @@ struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g
         return f;
     if (t->count == FEED_COUNT_MAX)
         return NULL;
-    f = add(t, g->name);
+    f = append(t); /* at the place that the ring's entries name */
+    span_copy(f->name, sizeof f->name, g->name);
+    f->has_published = true;
     span_copy(f->owner, sizeof f->owner, g->owner);
     f->epoch = g->epoch;
-    f->received = f->told = g->received;
+    f->received = f->told = f->announced = g->received;
     f->is_held = g->is_held;
     f->has_left = g->has_left;
     f->heard_at = now;
@@ -175,9 +233,24 @@ bool feed_should_ask(struct feed *f, int64_t now)
     return true;
 }
 
+bool feed_announce(struct feed *f, uint64_t line)
+{
+    if (line > FEED_LINE_MAX)
+        return false;
+    if (line > f->announced)
+        f->announced = line;
+    return true;
+}
+
+bool feed_may_skip(const struct feed *f, uint64_t first, uint64_t last)
+{
+    return first == f->received + 1 && last >= first && last <= FEED_LINE_MAX &&
+           last <= f->announced + FEED_LOST_AHEAD;
+}
+
 bool feed_skip(struct feed *f, uint64_t first, uint64_t last)
 {
-    if (first != f->received + 1 || last < first)
+    if (!feed_may_skip(f, first, last))
         return false;
     f->received = last;
     f->lost += last - first + 1;

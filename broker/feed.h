@@ -25,6 +25,11 @@
 #define FEED_OWNER_MAX 64
 #define FEED_PEER_MAX 64 /* of a ROUTER identity; ZeroMQ's own are 5 bytes */
 #define FEED_COUNT_MAX 1024
+#define FEED_NAMES_PER_PEER 16 /* held by one connection to control */
+/* A line number above this is nobody's: 2^53, of one feed's lines in 285 years at a million a second. */
+#define FEED_LINE_MAX ((uint64_t)1 << 53)
+/* Lines may be lost while word of them is on its way: so many above the highest heard of. */
+#define FEED_LOST_AHEAD ((uint64_t)1 << 24)
 #define FEED_RESEND_MS 250 /* before asking for the same line again */
 #define FEED_TELL_MS 50    /* an acknowledgement waits at most so long, */
 #define FEED_TELL_LINES \
@@ -51,6 +56,8 @@ struct feed {
     struct feed_former former; /* owner "": none */
     int64_t heard_at;
     uint64_t received;   /* all lines up to this one are in */
+    uint64_t announced;  /* the highest line heard of from this owner */
+    bool has_published;  /* a quote of it was ever accepted: its name is kept */
     uint64_t tell_lines; /* acknowledge after so many */
     uint64_t told;       /* the last `received` the feeder was told, */
     int64_t told_at;     /* and when; monotonic, ms */
@@ -81,8 +88,9 @@ struct feed_hello {
 
 /*
  * Ask for the name.  OK: *out is granted, *is_new tells a new grant from the same one again.
- * ERR_HELD: *out is the holder.  ERR_INVALID: name, owner or peer out of bounds.
- * ERR_FULL: FEED_COUNT_MAX names.
+ * ERR_HELD: *out is the holder.  ERR_INVALID: name, owner, peer or acked out of bounds.
+ * ERR_FULL: FEED_NAMES_PER_PEER names of this peer, or FEED_COUNT_MAX that published.  Of those that never
+ * did, the one that is silent longest makes room, those that are held last.
  */
 MUST_CHECK enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h,
                                      int64_t now, struct feed **out, bool *is_new);
@@ -101,6 +109,9 @@ struct feed_grant {
 struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g,
                                 int64_t now);
 
+/* An index that no feed has; the next new name takes it. */
+void feed_table_leave_free(struct feed_table *t);
+
 /* The holder of this epoch, or NULL.  Hearing from it renews the lease. */
 struct feed *feed_table_hear(struct feed_table *t, uint64_t epoch, int64_t now);
 
@@ -114,7 +125,11 @@ enum feed_verdict feed_judge(struct feed *f, uint64_t line);
  * come in turns, and every other one looks like a gap.
  */
 bool feed_should_ask(struct feed *f, int64_t now);
-/* The feeder no longer has lines first…last.  False if that is not what comes next. */
+/* The feeder says that `line` was sent.  False: no line can have that number. */
+bool feed_announce(struct feed *f, uint64_t line);
+/* May lines first…last be lost?  They must come next, and have been heard of. */
+bool feed_may_skip(const struct feed *f, uint64_t first, uint64_t last);
+/* The feeder no longer has lines first…last.  False if feed_may_skip says so. */
 bool feed_skip(struct feed *f, uint64_t first, uint64_t last);
 
 /* A quote was refused. */
@@ -130,6 +145,7 @@ int64_t feed_lease_ms(const struct feed *f, int64_t now);
 /* ms until the next lease runs out, -1: none is held. */
 int64_t feed_table_wait(const struct feed_table *t, int64_t now);
 
+/* An entry with name "" is free. */
 size_t feed_table_count(const struct feed_table *t);
 struct feed *feed_table_at(const struct feed_table *t, size_t index);
 

@@ -102,8 +102,8 @@ static void put_feeds(struct keeper *k)
     for (uint32_t i = 0; i < JOURNAL_FEEDS; i++) {
         const struct journal_feed *f = journal_feed(k->journal, i);
 
-        if (!f->name[0])
-            break;
+        if (!f->name[0]) /* of a feed that never published */
+            continue;
         if (k->is_told[i] && k->copied_line[i] == k->handed_line[i])
             continue;
         k->is_told[i] = true;

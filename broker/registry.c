@@ -61,6 +61,22 @@ static struct registry_gateway *find(struct registry *r, struct span peer)
     return NULL;
 }
 
+/* One that serves nobody goes; a real one says hello again. */
+static bool make_room(struct registry *r)
+{
+    struct registry_gateway *found = NULL;
+
+    for (size_t i = 0; i < r->gateway_count; i++) {
+        struct registry_gateway *g = r->gateways[i];
+
+        if (!g->count && (!found || g->heard_at < found->heard_at))
+            found = g;
+    }
+    if (found)
+        registry_remove(r, found);
+    return found;
+}
+
 enum err registry_hello(struct registry *r, const struct registry_hello *h, int64_t now)
 {
     struct registry_gateway *g = find(r, h->peer);
@@ -73,7 +89,7 @@ enum err registry_hello(struct registry *r, const struct registry_hello *h, int6
             span_eq(h->host, r->gateways[i]->host))
             g = r->gateways[i];
     if (!g) {
-        if (r->gateway_count == REGISTRY_GATEWAYS_MAX)
+        if (r->gateway_count == REGISTRY_GATEWAYS_MAX && !make_room(r))
             return ERR_FULL;
         g = mem_zalloc(sizeof *g);
         g->since_us = h->wall_us;
@@ -86,7 +102,8 @@ enum err registry_hello(struct registry *r, const struct registry_hello *h, int6
     span_copy(g->host, sizeof g->host, h->host);
     span_copy(g->http, sizeof g->http, h->http);
     g->pid = h->pid;
-    g->limit = h->limit;
+    g->limit =
+        h->limit < REGISTRY_CONNECTIONS_MAX ? h->limit : REGISTRY_CONNECTIONS_MAX;
     g->heard_at = now;
     return OK;
 }
@@ -144,7 +161,8 @@ enum err registry_open(struct registry *r, struct registry_gateway *g,
         g->connections[s->place - 1] = *c;
         return OK;
     }
-    if (r->total == REGISTRY_CONNECTIONS_MAX)
+    if (r->total == REGISTRY_CONNECTIONS_MAX ||
+        g->count / 2 >= g->limit + REGISTRY_ABOVE_LIMIT / 2)
         return ERR_FULL;
     g->connections[g->count++] = *c;
     *s = (struct registry_slot){c->id, (uint32_t)g->count};

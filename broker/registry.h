@@ -19,7 +19,9 @@
 #include "shared/err.h"
 
 #define REGISTRY_GATEWAYS_MAX 256
-#define REGISTRY_CONNECTIONS_MAX 1000000 /* in all */
+#define REGISTRY_CONNECTIONS_MAX 250000 /* in all */
+/* Of one gateway, above twice the limit that it states: a lower one does not close those that are there. */
+#define REGISTRY_ABOVE_LIMIT 1024
 #define REGISTRY_PEER_MAX 64
 
 struct registry_connection {
@@ -54,7 +56,10 @@ struct registry_hello {
     int64_t wall_us;
 };
 
-/* A gateway presents itself; its connections are forgotten until it reports. */
+/*
+ * A gateway presents itself; its connections are forgotten until it reports.  In a full table the one
+ * without connections that is silent longest makes room.  ERR_FULL: all have some.
+ */
 MUST_CHECK enum err registry_hello(struct registry *r, const struct registry_hello *h,
                                    int64_t now);
 /* Who is this?  NULL: it must say hello.  Hearing from it keeps it alive. */
@@ -62,7 +67,7 @@ struct registry_gateway *registry_hear(struct registry *r, struct span peer,
                                        int64_t now);
 
 void registry_reset(struct registry *r, struct registry_gateway *g);
-/* A second report of the same id replaces the first.  ERR_FULL. */
+/* A second report of the same id replaces the first.  ERR_FULL: too many, of this gateway or in all. */
 enum err registry_open(struct registry *r, struct registry_gateway *g,
                        const struct registry_connection *c);
 void registry_close(struct registry *r, struct registry_gateway *g, uint64_t id);

@@ -203,6 +203,22 @@ static void send_heartbeat(struct link *k)
         k->heartbeat_at = k->now + FULL_MS;
 }
 
+/* More than was ever sent under this name: what is sent from now on would be dropped as known. */
+static bool claims_too_much(struct link *k, uint64_t received)
+{
+    if (received <= line_last(k->line))
+        return false;
+    log_error("the broker at %s says that it received line %llu of feed %s, which has "
+              "sent %llu: "
+              "its log and this feed do not belong together, or somebody else sends "
+              "under this "
+              "name; see the broker's log, then start this feeder again",
+              k->set.control, (unsigned long long)received, k->set.feed,
+              (unsigned long long)line_last(k->line));
+    k->state = LINK_REFUSED;
+    return true;
+}
+
 static void on_grant(struct link *k, struct span m)
 {
     char follows[256];
@@ -217,6 +233,8 @@ static void on_grant(struct link *k, struct span m)
         k->state = LINK_REFUSED;
         return;
     }
+    if (claims_too_much(k, received))
+        return;
     former_describe(m, follows, sizeof follows);
     log_limited(
         &k->grant_limit, k->now, LOG_INFO,
@@ -271,7 +289,8 @@ static void judge_stored(struct link *k, struct span m)
         stored_forget(&k->stored);
         return;
     }
-    switch (stored_judge(&k->stored, received, v.u, k->now)) {
+    switch (
+        stored_judge(&k->stored, received, v.u < received ? v.u : received, k->now)) {
     case STORED_NO_NEWS:
         break;
     case STORED_BEHIND:
@@ -292,7 +311,11 @@ static void judge_stored(struct link *k, struct span m)
 
 static void on_received(struct link *k, struct span m)
 {
-    line_receive(k->line, pack_find_u(m, "line", 0));
+    uint64_t line = pack_find_u(m, "line", 0);
+
+    if (claims_too_much(k, line))
+        return;
+    line_receive(k->line, line);
     judge_stored(k, m);
     k->silent_at = k->now + SILENCE_MS;
     k->broken_at = k->now + BUS_SILENCE_MS;

@@ -350,13 +350,13 @@ static void more_connections_than_a_page_holds_are_cut(void **state)
     (void)state;
     ask("g1", GATEWAY_HELLO("gw-1", "5"));
     buf_adds(&question, "{'op':'report','opened':[");
-    for (int i = 0; i < 1500; i++)
+    for (int i = 0; i < 1200; i++)
         buf_printf(&question, "%s[%d,'h',1,1,'json']", i ? "," : "", i);
-    buf_adds(&question, "],'count':1500}");
+    buf_adds(&question, "],'count':1200}");
     assert_string_equal(ask("g1", buf_text(&question)), "");
     buf_free(&question);
     ask("p", "{'op':'connections','id':1,'limit':5000}");
-    assert_int_equal(pack_find_u(last_answer(), "total", 0), 1500);
+    assert_int_equal(pack_find_u(last_answer(), "total", 0), 1200);
     assert_true(pack_find(last_answer(), "connections", &list, NULL));
     assert_int_equal(list.count, 1000);
 }

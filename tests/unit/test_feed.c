@@ -241,20 +241,78 @@ static void names_out_of_bounds_are_refused(void **state)
     assert_int_equal(feed_table_count(table), good);
 }
 
-static void there_are_only_so_many_names(void **state)
+static struct feed *fill_table(void)
+{
+    struct feed *f = NULL;
+    char name[16];
+
+    for (int i = 0; i < FEED_COUNT_MAX; i++) {
+        snprintf(name, sizeof name, "f%d", i);
+        f = granted(name, "a", i);
+        f->has_published = i != 7 && i != 8;
+        if (i != 7)
+            feed_release(f);
+    }
+    return f;
+}
+
+static void a_name_that_published_is_kept_and_one_that_never_did_makes_room(
+    void **state)
+{
+    struct feed *f;
+    bool is_new;
+
+    (void)state;
+    (void)fill_table();
+    assert_int_equal(hello("more-1", "b", 0, 2000, &f, &is_new), OK);
+    assert_int_equal(f->index, 8); /* not 7, which is held, though it is older */
+    f->has_published = true;
+    assert_int_equal(hello("more-2", "b", 0, 2000, &f, &is_new), OK);
+    assert_int_equal(f->index, 7);
+    assert_int_equal(f->received, 0);
+    f->has_published = true;
+    assert_int_equal(hello("more-3", "b", 0, 2000, &f, &is_new), ERR_FULL);
+    assert_int_equal(hello("f9", "a", 0, 2000, &f, &is_new), OK);
+    assert_int_equal(feed_table_count(table), FEED_COUNT_MAX);
+}
+
+static void a_connection_holds_only_so_many_names(void **state)
 {
     struct feed *f;
     bool is_new;
     char name[16];
 
     (void)state;
-    for (int i = 0; i < FEED_COUNT_MAX; i++) {
+    for (int i = 0; i < FEED_NAMES_PER_PEER; i++) {
         snprintf(name, sizeof name, "f%d", i);
-        feed_release(granted(name, "a", 0));
+        (void)granted(name, "a", 0);
     }
-    assert_int_equal(hello("one-more", "a", 0, 0, &f, &is_new), ERR_FULL);
-    assert_int_equal(hello("f7", "a", 0, 0, &f, &is_new), OK);
-    assert_int_equal(feed_table_count(table), FEED_COUNT_MAX);
+    assert_int_equal(hello("more", "a", 0, 0, &f, &is_new), ERR_FULL);
+    assert_int_equal(hello("f3", "a", 0, 0, &f, &is_new), OK); /* its own again */
+    assert_int_equal(hello("more", "b", 0, 0, &f, &is_new), OK);
+}
+
+static void numbers_that_no_feed_can_reach_are_refused(void **state)
+{
+    static const uint64_t absurd[] = {0, 1ull << 63, UINT64_MAX, FEED_LINE_MAX + 1};
+    struct feed *f = granted("sim", "a", 0), *other;
+    bool is_new;
+
+    (void)state;
+    assert_true(feed_announce(f, 10));
+    for (size_t i = 0; i < sizeof absurd / sizeof absurd[0]; i++) {
+        assert_false(feed_skip(f, 1, absurd[i]));
+        assert_false(feed_skip(f, absurd[i], absurd[i]));
+        if (!absurd[i])
+            continue;
+        assert_false(feed_announce(f, absurd[i]));
+        assert_int_equal(hello("sim-2", "b", absurd[i], 0, &other, &is_new),
+                         ERR_INVALID);
+    }
+    assert_false(feed_skip(f, 1, 10 + FEED_LOST_AHEAD + 1)); /* never heard of */
+    assert_int_equal(f->received, 0);
+    assert_true(feed_skip(f, 1, 9));
+    assert_int_equal(f->received, 9);
 }
 
 static void lines_are_taken_in_order_each_once(void **state)
@@ -434,7 +492,9 @@ int main(void)
         TEST(a_process_that_comes_back_goes_on_where_it_was),
         TEST(a_table_that_has_forgotten_believes_what_was_acknowledged),
         TEST(names_out_of_bounds_are_refused),
-        TEST(there_are_only_so_many_names),
+        TEST(a_name_that_published_is_kept_and_one_that_never_did_makes_room),
+        TEST(a_connection_holds_only_so_many_names),
+        TEST(numbers_that_no_feed_can_reach_are_refused),
         TEST(lines_are_taken_in_order_each_once),
         TEST(the_same_line_is_asked_for_only_so_often),
         TEST(only_the_lines_that_come_next_can_be_given_up),

@@ -37,7 +37,7 @@ static enum err hello(const char *peer, const char *name, uint64_t pid, int64_t 
                                .host = SPAN("host-1"),
                                .http = SPAN("http://127.0.0.1:8000"),
                                .pid = pid,
-                               .limit = 100,
+                               .limit = REGISTRY_CONNECTIONS_MAX,
                                .wall_us = 7};
 
     return registry_hello(r, &h, now);
@@ -64,7 +64,7 @@ static void a_gateway_is_known_by_its_peer_after_hello(void **state)
     assert_string_equal(g->name, "gw-1");
     assert_string_equal(g->host, "host-1");
     assert_string_equal(g->http, "http://127.0.0.1:8000");
-    assert_true(g->pid == 10 && g->limit == 100 && g->since_us == 7 &&
+    assert_true(g->pid == 10 && g->limit == REGISTRY_CONNECTIONS_MAX && g->since_us == 7 &&
                 g->heard_at == 5);
     assert_null(registry_hear(r, SPAN("p"), 0));
     assert_null(registry_hear(r, SPAN("p11"), 0));
@@ -127,7 +127,16 @@ static void there_are_only_so_many_gateways(void **state)
         snprintf(peer, sizeof peer, "p%u", i);
         assert_int_equal(hello(peer, "gw", i, 0), OK);
     }
-    assert_int_equal(hello("more", "gw", 9999, 0), ERR_FULL);
+    for (unsigned i = 0; i < REGISTRY_GATEWAYS_MAX; i++) {
+        snprintf(peer, sizeof peer, "p%u", i);
+        if (i != 9)
+            open_id(registry_hear(r, span_of(peer), 0), 1);
+    }
+    assert_int_equal(hello("more", "gw", 9999, 0),
+                     OK); /* in place of the one that serves nobody */
+    assert_null(registry_hear(r, SPAN("p9"), 0));
+    open_id(registry_hear(r, SPAN("more"), 0), 1);
+    assert_int_equal(hello("yet-more", "gw", 9998, 0), ERR_FULL);
     assert_int_equal(hello("p7", "gw", 7, 0), OK);
     assert_int_equal(registry_gateways(r), REGISTRY_GATEWAYS_MAX);
 }
@@ -154,6 +163,24 @@ static void there_are_only_so_many_connections_in_all(void **state)
     assert_int_equal(registry_open(r, a, &c), OK);
     registry_remove(r, a);
     assert_int_equal(registry_total(r), REGISTRY_CONNECTIONS_MAX / 2 - 1);
+}
+
+static void a_gateway_has_no_more_connections_than_its_limit_allows(void **state)
+{
+    struct registry_hello h = {
+        .peer = SPAN("p"), .name = SPAN("gw"), .host = SPAN("h"), .limit = 100};
+    struct registry_connection c = {.id = 0};
+    struct registry_gateway *g;
+
+    (void)state;
+    assert_int_equal(registry_hello(r, &h, 0), OK);
+    g = registry_hear(r, SPAN("p"), 0);
+    for (; c.id < 2 * 100 + REGISTRY_ABOVE_LIMIT; c.id++)
+        assert_int_equal(registry_open(r, g, &c), OK);
+    assert_int_equal(registry_open(r, g, &c), ERR_FULL);
+    h.limit = UINT64_MAX;
+    assert_int_equal(registry_hello(r, &h, 0), OK);
+    assert_int_equal(g->limit, REGISTRY_CONNECTIONS_MAX);
 }
 
 static void a_silent_gateway_expires_and_takes_its_connections_along(void **state)
@@ -301,6 +328,7 @@ int main(void)
         TEST(names_out_of_bounds_are_refused),
         TEST(there_are_only_so_many_gateways),
         TEST(there_are_only_so_many_connections_in_all),
+        TEST(a_gateway_has_no_more_connections_than_its_limit_allows),
         TEST(a_silent_gateway_expires_and_takes_its_connections_along),
         TEST(random_reports_leave_what_the_model_says),
     };
