@@ -281,8 +281,16 @@ static bool judge_host(const struct admission_policy *p,
 static bool judge_origin(const struct admission_policy *p,
                          const struct admission_request *r, struct admission_verdict *v)
 {
+    struct origin origin = {0};
+
     if (!r->origin || origin_list_allows(p->origins, r->origin) || is_own_origin(r))
         return true;
+    if (strcmp(r->origin, "null") != 0 && !origin_parse(r->origin, &origin)) {
+        message(v, "'%.120s' is no origin of a page.", r->origin);
+        hint(v, "An origin is a scheme, a host and perhaps a port, as in "
+                "https://my.page or http://localhost:3000.");
+        return false;
+    }
     message(v, "Pages of the origin %.120s may not connect.", r->origin);
     if (strcmp(r->origin, "null") == 0)
         hint(v, "The page is sandboxed or a local file.  Serve it over HTTP, or add "

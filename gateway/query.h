@@ -8,7 +8,7 @@
  * ignored.
  *
  * Work is one pass over the query per question; the query is bounded by the limit of a request's
- * head (16 KiB).  Pure: no I/O, no clock.  Any thread.
+ * target (HEAD_TARGET_MAX).  Pure: no I/O, no clock.  Any thread.
  */
 #ifndef GATEWAY_QUERY_H
 #define GATEWAY_QUERY_H

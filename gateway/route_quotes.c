@@ -24,19 +24,46 @@ static bool ask_raw(struct service *s, struct request *r, struct ask *q,
     return false;
 }
 
+#define SYMBOL_FORM "1 to 32 of A-Z 0-9 . _ : / = ^ -"
+
+/* Why `symbols` is refused: the first that cannot be one, or its length. */
+static void refuse_symbols(struct reply *p, const struct request *r, struct span text,
+                           bool is_too_long)
+{
+    char message[QUERY_TEXT_MAX] = "'symbols' names no symbol.";
+    const char *hint = "Leave it out for all, or name some, as in EUR/USD,BTC*.";
+
+    if (is_too_long) {
+        snprintf(message, sizeof message, "'symbols' is too long.");
+        hint = "At most 255 characters: ask in parts, or for a prefix, as in BTC*.";
+    }
+    for (size_t at = 0, len; !is_too_long && at < text.len; at += len + 1) {
+        const char *end = memchr(text.at + at, ',', text.len - at);
+
+        len = end ? (size_t)(end - text.at) - at : text.len - at;
+        if (!len || patterns_is_one((struct span){text.at + at, len}))
+            continue;
+        snprintf(message, sizeof message,
+                 "'%.*s' in 'symbols' is neither a symbol nor a pattern.",
+                 len < 100 ? (int)len : 100, text.at + at);
+        hint =
+            "A symbol is " SYMBOL_FORM " (capitals only), a pattern the beginning of "
+            "one and *; commas between them, no spaces.";
+        break;
+    }
+    reply_error(p, r, 400, "bad_request", message, hint);
+}
+
 void route_get_quotes(struct service *s, struct request *r, struct reply *p)
 {
     struct ask q = {.kind = ASK_QUOTES};
     struct patterns patterns;
     struct buf raw = {0};
-    bool given;
+    bool given, fits = request_param(r, "symbols", q.text, sizeof q.text, &given);
 
-    if (!request_param(r, "symbols", q.text, sizeof q.text, &given) ||
-        patterns_parse(span_of(q.text), &patterns)) {
-        route_bad_parameter(
-            p, r, "symbols",
-            "Symbols or patterns like EUR/USD,BTC*, at most 255 characters of A-Z "
-            "0-9 . _ : / = ^ - and a * at the end of each.");
+    if (!fits || patterns_parse(span_of(q.text), &patterns) ||
+        (given && !patterns.count)) {
+        refuse_symbols(p, r, span_of(q.text), !fits);
     } else if (route_page(r, &q, 1, p) && ask_raw(s, r, &q, p, &raw)) {
         quotes_json_list(&q, buf_span(&raw), &p->body);
         buf_free(&raw);
@@ -47,8 +74,12 @@ static bool set_symbol(struct request *r, struct ask *q, struct span symbol,
                        struct reply *p)
 {
     if (!quote_is_symbol(symbol)) {
-        reply_error(p, r, 400, "bad_symbol", "This cannot be a symbol.",
-                    "A symbol is 1 to 32 of A-Z 0-9 . _ : / = ^ -");
+        char message[QUERY_TEXT_MAX];
+
+        snprintf(message, sizeof message, "'%.*s' cannot be a symbol.",
+                 symbol.len < 100 ? (int)symbol.len : 100, symbol.at);
+        reply_error(p, r, 400, "bad_symbol", message,
+                    "A symbol is " SYMBOL_FORM ", in capitals.");
         return false;
     }
     span_copy(q->text, sizeof q->text, symbol);

@@ -127,17 +127,16 @@ static bool is_position_known(const struct gateway *g, const struct request *r)
 }
 
 /*
- * A subscription whose topics are not live waits, for so long as the broker is there.  One
- * that is ahead waits until we have caught up, the broker says that there is no such
- * position, or the broker is known to be away.
+ * A subscription whose topics are not live waits, for so long as the broker is there.  One that is
+ * ahead also waits until we have caught up or the broker says that there is no such position.
  */
 static bool is_patient(struct gateway *g, struct request *r, bool is_away)
 {
     if (!upstream_is_here(g->upstream))
         return false;
-    if (is_ahead(g, r) && r->topic_count)
-        return g->now < r->answer_by + UPSTREAM_SILENCE_MS &&
-               !stream_resume_is_beyond(g, r);
+    if (is_ahead(g, r) && r->topic_count &&
+        g->now < r->answer_by + UPSTREAM_SILENCE_MS && !stream_resume_is_beyond(g, r))
+        return true;
     return is_away && g->now < r->answer_by;
 }
 

@@ -82,6 +82,22 @@ def test_no_page_of_a_list_leads_back_to_itself(stage):
         assert "next" not in gateway.page(path)
 
 
+@pytest.mark.parametrize("text, said", [
+    ("dax", "'dax' in 'symbols' is neither"), ("DAX,,cac,X", "'cac' in"), ("D*X", "'D*X' in"),
+    ("**", "'**' in"), ("DAX, CAC", "' CAC' in"), ("DAX;CAC", "'DAX;CAC' in"), ("A" * 33, "A' in"),
+    ("%C3%B1" * 70, "ñ' in"), ("", "names no symbol"), (",", "names no symbol"), ("A" * 256, "too long"),
+])
+def test_the_message_names_the_symbol_that_is_refused(long_stage, text, said):
+    stage = long_stage
+    if not stage.processes:
+        stage.play()
+    query = "?symbols=" + text.replace(" ", "%20")
+    assert said in error(stage.processes[1].get(QUOTES + query))["message"]
+    if text and len(text) < 100 and text != ",":
+        path = "/cotizaciones/quotes/" + text.replace(" ", "%20")
+        assert f"'{text}' cannot be" in error(stage.processes[1].get(path), "bad_symbol")["message"]
+
+
 @pytest.mark.parametrize("length", [8192, 8193, 15000])
 def test_a_long_list_of_symbols_in_the_url_is_never_everything(stage, length):
     broker, gateway = stage.play(max_symbols=5000)
@@ -226,3 +242,6 @@ def test_a_position_beyond_the_head_is_answered_as_soon_as_the_broker_has_said_s
     assert client.hears("ack")["recovered"] is False
     client.hears("snapshot", symbol="X")
     assert not client.heard("heartbeat"), "it waited for longer than a heartbeat"
+    for n in range(5):
+        client = stage.client(gateway, f"?symbols=NEW{n}*&mode=merge&since={epoch}:1000000")
+        assert "upstream" not in client.hears("ack"), "the broker is there"
