@@ -44,7 +44,7 @@
  * that announces more before it takes memory for it.
  */
 /* XSUB ingest: a line; one that is too large for a quote is still read, and refused by name. */
-#define WIRE_LINE_FRAME_MAX ((size_t)64 * 1024)
+#define WIRE_LINE_FRAME_MAX ((size_t)256 * 1024)
 /* XPUB and PUB: a subscription; the longest that means anything is of a lock, 71 bytes. */
 #define WIRE_SUBSCRIPTION_FRAME_MAX ((size_t)512)
 /* ROUTER control: a request; the largest are a lock's value and a gateway's report. */

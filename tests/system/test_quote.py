@@ -204,6 +204,7 @@ def test_a_refused_line_names_the_field_that_is_wrong(stage):
 def test_a_negative_price_arrives_unless_its_feed_forbids_it(stage, rule):
     broker, gateway = stage.play()
     client = stage.client(gateway, "?mode=all")
+    client.hears("ack")
     feeder = stage.feeder(broker, "-", feed="lines", negative=rule)
     for fields in ({"symbol": "CL=F", "last": -37.63}, {"symbol": "CL=F", "last": 0},
                    {"symbol": "SPREAD", "bid": "-0.25", "ask": "-0.20"}):
