@@ -92,7 +92,7 @@ static enum err take(struct broker *b, enum peers_door door, struct inlet *in,
         struct span identity = has_identity ? bus_frame(m, 0) : SPAN("");
         uint64_t own = has_identity ? bus_wire_bytes(identity.len) : 0;
 
-        peers_hear(b->peers, door, bus_source(m), m->bytes - own, identity);
+        peers_hear(b->peers, door, bus_source(m), bus_bytes(m) - own, identity);
     }
     return e;
 }

@@ -156,17 +156,45 @@ int bus_source(struct bus_message *m)
     return m->count ? zmq_msg_get(&m->frames[m->count - 1], ZMQ_SRCFD) : m->source;
 }
 
-enum err bus_recv(void *socket, struct bus_message *out)
+uint64_t bus_bytes(const struct bus_message *m)
+{
+    uint64_t bytes = m->bytes;
+
+    for (int i = 0; i < m->count; i++)
+        bytes += bus_wire_bytes(zmq_msg_size(&m->frames[i]));
+    return bytes;
+}
+
+/* The message has too many frames: receive the rest of them and drop the message. */
+static enum err drop_message(void *socket, struct bus_message *m)
 {
     zmq_msg_t extra;
+    bool more = true;
 
+    while (more) {
+        zmq_msg_init(&extra);
+        if (zmq_msg_recv(&extra, socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&extra);
+            bus_message_close(m);
+            return ERR_AGAIN;
+        }
+        more = zmq_msg_more(&extra);
+        m->bytes += bus_wire_bytes(zmq_msg_size(&extra));
+        zmq_msg_close(&extra);
+    }
+    m->bytes = bus_bytes(m);
+    m->source = bus_source(m);
+    bus_message_close(m);
+    return ERR_MALFORMED;
+}
+
+enum err bus_recv(void *socket, struct bus_message *out)
+{
     out->count = 0;
     out->bytes = 0;
     out->source = -1;
-    for (;;) {
-        zmq_msg_t *frame =
-            out->count < BUS_FRAMES_MAX ? &out->frames[out->count] : &extra;
-        bool is_extra = frame == &extra, more;
+    while (out->count < BUS_FRAMES_MAX) {
+        zmq_msg_t *frame = &out->frames[out->count];
 
         zmq_msg_init(frame);
         if (zmq_msg_recv(frame, socket, ZMQ_DONTWAIT) < 0) {
@@ -174,20 +202,11 @@ enum err bus_recv(void *socket, struct bus_message *out)
             bus_message_close(out);
             return ERR_AGAIN;
         }
-        more = zmq_msg_more(frame);
-        out->bytes += bus_wire_bytes(zmq_msg_size(frame));
-        if (is_extra)
-            zmq_msg_close(frame);
-        else
-            out->count++;
-        if (!more) {
-            if (!is_extra)
-                return OK;
-            out->source = bus_source(out);
-            bus_message_close(out);
-            return ERR_MALFORMED;
-        }
+        out->count++;
+        if (!zmq_msg_more(frame))
+            return OK;
     }
+    return drop_message(socket, out);
 }
 
 void bus_message_close(struct bus_message *m)

@@ -28,7 +28,7 @@ struct bus_message {
     zmq_msg_t frames[BUS_FRAMES_MAX];
     int count;
     int source;     /* private: see bus_source */
-    uint64_t bytes; /* on the wire, all frames */
+    uint64_t bytes; /* private: see bus_bytes */
 };
 
 void *bus_context(void); /* zmq_ctx_term() it after all sockets are closed */
@@ -71,6 +71,8 @@ struct span bus_frame(struct bus_message *m, int index);
  * known.  It may be closed by now.  Costs a look-up.
  */
 int bus_source(struct bus_message *m);
+/* Bytes of the whole message on the wire; after OK and after ERR_MALFORMED. */
+uint64_t bus_bytes(const struct bus_message *m);
 /* Bytes of a frame of that size on the wire. */
 uint64_t bus_wire_bytes(size_t size);
 
