@@ -11,8 +11,6 @@
 #include "shared/mem.h"
 #include "shared/utf8.h"
 
-#define SPACES " \t\r\n"
-
 struct json {
     yajl_handle yajl;   /* kept from text to text; NULL after one that was refused */
     struct span source; /* only during a parse */
@@ -75,9 +73,14 @@ static int refuse(struct json *j, enum err why, size_t at, const char *what)
     return 0;
 }
 
-static size_t skip(const struct json *j, size_t at, const char *these)
+static bool is_space(char c)
 {
-    while (at < j->source.len && strchr(these, j->source.at[at]))
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static size_t skip_spaces(const struct json *j, size_t at)
+{
+    while (at < j->source.len && is_space(j->source.at[at]))
         at++;
     return at;
 }
@@ -88,7 +91,12 @@ static size_t skip(const struct json *j, size_t at, const char *these)
  */
 static size_t token_start(const struct json *j)
 {
-    return skip(j, j->end, SPACES ",:");
+    size_t at = j->end;
+
+    while (at < j->source.len && (j->source.at[at] == ',' || j->source.at[at] == ':' ||
+                                  is_space(j->source.at[at])))
+        at++;
+    return at;
 }
 
 static void grow(struct json *j)
@@ -284,10 +292,12 @@ static bool is_text(struct json *j)
     struct span s = j->source;
 
     for (size_t i = 0, len; i < s.len; i += len) {
-        len = utf8_len(s.at + i, s.len - i);
+        unsigned char c = (unsigned char)s.at[i];
+
+        len = c < 0x80 ? 1 : utf8_len(s.at + i, s.len - i);
         if (!len)
             return refuse(j, ERR_MALFORMED, i, "not UTF-8");
-        if (!s.at[i] || ((unsigned char)s.at[i] < 0x20 && !strchr(SPACES, s.at[i])))
+        if (c < 0x20 && !is_space(s.at[i]))
             return refuse(j, ERR_MALFORMED, i, "control character");
     }
     return true;
@@ -340,10 +350,10 @@ static yajl_handle open_yajl(struct json *j)
  */
 static size_t stopped_at(const struct json *j, size_t read)
 {
-    size_t at = skip(j, j->end, SPACES);
+    size_t at = skip_spaces(j, j->end);
 
-    while (at + 1 < read && strchr(",:", j->source.at[at]))
-        at = skip(j, at + 1, SPACES);
+    while (at + 1 < read && (j->source.at[at] == ',' || j->source.at[at] == ':'))
+        at = skip_spaces(j, at + 1);
     return at;
 }
 
@@ -366,7 +376,7 @@ static bool run(struct json *j)
 
     if (!is_text(j))
         return false;
-    if (skip(j, 0, SPACES) == j->source.len)
+    if (skip_spaces(j, 0) == j->source.len)
         return refuse(j, ERR_MALFORMED, j->source.len, "there is no value");
     if (!j->yajl)
         j->yajl = open_yajl(j);
@@ -376,8 +386,7 @@ static bool run(struct json *j)
         read = j->source.len + 1; /* what it stops at now is the end */
         status = yajl_complete_parse(j->yajl);
     }
-    if (status == yajl_status_ok && j->count &&
-        skip(j, j->end, SPACES) == j->source.len)
+    if (status == yajl_status_ok && j->count && skip_spaces(j, j->end) == j->source.len)
         return true;
     if (status == yajl_status_error)
         refuse_as_yajl(j, read);
