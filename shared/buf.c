@@ -33,37 +33,19 @@ void buf_clear(struct buf *b)
     b->len = 0;
 }
 
-char *buf_room(struct buf *b, size_t len)
+void buf_reserve(struct buf *b, size_t len)
 {
-    char *at;
+    size_t cap = b->cap ? b->cap : 128;
 
-    if (b->cap - b->len < len) {
-        size_t cap = b->cap ? b->cap * 2 : 128;
-
-        while (cap - b->len < len)
-            cap *= 2;
-        b->data = mem_resize(b->data, cap);
-        b->cap = cap;
-    }
-    at = b->data + b->len;
-    b->len += len;
-    return at;
-}
-
-void buf_add(struct buf *b, const void *data, size_t len)
-{
-    if (len)
-        memcpy(buf_room(b, len), data, len);
+    while (cap - b->len < len)
+        cap *= 2;
+    b->data = mem_resize(b->data, cap);
+    b->cap = cap;
 }
 
 void buf_adds(struct buf *b, const char *text)
 {
     buf_add(b, text, strlen(text));
-}
-
-void buf_addc(struct buf *b, char c)
-{
-    *buf_room(b, 1) = c;
 }
 
 void buf_printf(struct buf *b, const char *format, ...)
@@ -99,11 +81,6 @@ const char *buf_text(struct buf *b)
     *buf_room(b, 1) = '\0';
     b->len--;
     return b->data;
-}
-
-struct span buf_span(const struct buf *b)
-{
-    return (struct span){b->data ? b->data : "", b->len};
 }
 
 static void add_escaped(struct buf *b, unsigned char c)

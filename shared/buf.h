@@ -36,17 +36,45 @@ static inline int span_eq(struct span a, const char *text)
 /* As a C string into `out` of `size` bytes, cut short if need be. */
 void span_copy(char *out, size_t size, struct span s);
 
-void buf_free(struct buf *b);              /* empties it; may be used again */
-void buf_clear(struct buf *b);             /* keeps the memory */
-char *buf_room(struct buf *b, size_t len); /* grow by len, return where to write */
-void buf_add(struct buf *b, const void *data, size_t len);
+void buf_free(struct buf *b);  /* empties it; may be used again */
+void buf_clear(struct buf *b); /* keeps the memory */
+
+/* Private to buf_room: allocate memory for len more bytes. */
+void buf_reserve(struct buf *b, size_t len);
+
+/* Grow by len, return where to write.  Inline, as the next three: every quote calls them often. */
+static inline char *buf_room(struct buf *b, size_t len)
+{
+    char *at;
+
+    if (b->cap - b->len < len)
+        buf_reserve(b, len);
+    at = b->data + b->len;
+    b->len += len;
+    return at;
+}
+
+static inline void buf_add(struct buf *b, const void *data, size_t len)
+{
+    if (len)
+        memcpy(buf_room(b, len), data, len);
+}
+
+static inline void buf_addc(struct buf *b, char c)
+{
+    *buf_room(b, 1) = c;
+}
+
+static inline struct span buf_span(const struct buf *b)
+{
+    return (struct span){b->data ? b->data : "", b->len};
+}
+
 void buf_adds(struct buf *b, const char *text);
-void buf_addc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void buf_addu(struct buf *b, uint64_t n); /* decimal */
 const char *buf_text(struct buf *b);      /* NUL-terminated view of the whole */
-struct span buf_span(const struct buf *b);
 
 /* A JSON string with its quotes.  Bytes that are not UTF-8 become U+FFFD. */
 void buf_json(struct buf *b, struct span text);

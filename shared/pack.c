@@ -1,5 +1,6 @@
 #include "shared/pack.h"
 
+#include <endian.h>
 #include <math.h>
 #include <msgpack.h>
 #include <string.h>
@@ -7,21 +8,15 @@
 /* A float in this range is written as a time: exact to the microsecond. */
 #define EPOCH_SECONDS_MAX 253402300800.0 /* the year 10000 */
 
-static uint64_t big_endian(const unsigned char *s, size_t width)
+/* Take `width` bytes (1, 2, 4 or 8) as a number off the cursor. */
+static bool take_uint(struct span *c, size_t width, uint64_t *out)
 {
     uint64_t n = 0;
 
-    for (size_t i = 0; i < width; i++)
-        n = n << 8 | s[i];
-    return n;
-}
-
-/* Take `width` bytes as a number off the cursor. */
-static bool take_uint(struct span *c, size_t width, uint64_t *out)
-{
     if (c->len < width)
         return false;
-    *out = big_endian((const unsigned char *)c->at, width);
+    memcpy((char *)&n + sizeof n - width, c->at, width);
+    *out = be64toh(n);
     c->at += width;
     c->len -= width;
     return true;
@@ -81,7 +76,7 @@ static bool take_float(struct span *c, size_t width, struct pack_value *out)
     return true;
 }
 
-bool pack_next(struct span *c, struct pack_value *out)
+bool pack_next_any(struct span *c, struct pack_value *out)
 {
     unsigned head;
     uint64_t n = 0;
@@ -170,19 +165,16 @@ static enum err check_map(struct span *c, uint32_t count, int depth)
     return OK;
 }
 
-enum err pack_take(struct span *c, int depth, struct pack_value *out)
+enum err pack_take_elements(struct span *c, int depth,
+                            const struct pack_value *container)
 {
     struct pack_value element;
 
-    if (!pack_next(c, out))
-        return ERR_MALFORMED;
-    if (out->type != PACK_MAP && out->type != PACK_ARRAY)
-        return OK;
     if (depth == PACK_DEPTH_MAX)
         return ERR_TOO_DEEP;
-    if (out->type == PACK_MAP)
-        return check_map(c, out->count, depth + 1);
-    for (uint32_t i = 0; i < out->count; i++) {
+    if (container->type == PACK_MAP)
+        return check_map(c, container->count, depth + 1);
+    for (uint32_t i = 0; i < container->count; i++) {
         enum err e = pack_take(c, depth + 1, &element);
 
         if (e)

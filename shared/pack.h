@@ -48,15 +48,43 @@ struct pack_value {
 /* Is this exactly one well-formed value, within the limits above? */
 MUST_CHECK enum err pack_check(struct span bytes);
 
-/* Read one value (a container: its head) and move *cursor past it.  false: malformed. */
-bool pack_next(struct span *cursor, struct pack_value *out);
+/* Private to pack_next and pack_take: the cases that they do not handle inline. */
+bool pack_next_any(struct span *cursor, struct pack_value *out);
+MUST_CHECK enum err pack_take_elements(struct span *cursor, int depth,
+                                       const struct pack_value *container);
+
+/*
+ * Read one value (a container: its head) and move *cursor past it.  false: malformed.
+ * Inline is short text, of which most of a quote consists.
+ */
+static inline bool pack_next(struct span *cursor, struct pack_value *out)
+{
+    size_t head = cursor->len ? (unsigned char)*cursor->at : 0, len = head & 31;
+
+    if (head - len != 0xA0 || len >= cursor->len)
+        return pack_next_any(cursor, out);
+    out->type = PACK_STR;
+    out->text = (struct span){cursor->at + 1, len};
+    cursor->at += 1 + len;
+    cursor->len -= 1 + len;
+    return true;
+}
+
 /* Move past one whole value.  false: malformed. */
 bool pack_skip(struct span *cursor);
 /*
  * Read one value `depth` containers deep and move past the whole of it, checked as pack_check
  * does.  For who looks at a map's pairs and checks them in one walk.
  */
-MUST_CHECK enum err pack_take(struct span *cursor, int depth, struct pack_value *out);
+MUST_CHECK static inline enum err pack_take(struct span *cursor, int depth,
+                                            struct pack_value *out)
+{
+    if (!pack_next(cursor, out))
+        return ERR_MALFORMED;
+    return out->type != PACK_MAP && out->type != PACK_ARRAY
+               ? OK
+               : pack_take_elements(cursor, depth, out);
+}
 
 /*
  * In a map that passed pack_check: find `key`.  *raw (may be NULL) gets the value's bytes.

@@ -175,7 +175,7 @@ bool quote_is_empty_word(struct span text)
     if (!text.len)
         return true;
     /* What nearly all texts are is told apart at a glance. */
-    if (text.len > 4 ||
+    if (text.len > QUOTE_EMPTY_WORD_MAX ||
         (text.at[0] != '-' && text.at[0] != '#' && (text.at[0] | 0x20) != 'n'))
         return false;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

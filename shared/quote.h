@@ -88,6 +88,7 @@ struct quote_rules {
 bool quote_is_reserved(struct span name);
 /* What tables and programs write for a number that is not there: "", null, NaN, N/A, -, in any case. */
 bool quote_is_empty_word(struct span text);
+#define QUOTE_EMPTY_WORD_MAX 4 /* bytes */
 
 bool quote_is_symbol(struct span text);
 /* Does the symbol match "BTC*" (a prefix), "EUR/USD" (itself) or "*"? */

@@ -205,17 +205,23 @@ static enum quote_refusal pack_member(msgpack_packer *pk, struct span name,
     return QUOTE_ACCEPTED;
 }
 
-/* A field that we know, and that says of itself that it is not there. */
-static bool is_absent(struct span name, const struct json_value *v)
+static bool is_known_absent(struct span name, const struct json_value *v)
 {
     enum quote_field kind;
 
-    if (v->type != JSON_NULL &&
-        (v->type != JSON_STRING || !quote_is_empty_word(v->text)))
+    if (v->type == JSON_STRING && !quote_is_empty_word(v->text))
         return false;
     kind = quote_field_kind(name);
     return kind == QUOTE_FIELD_PRICE || kind == QUOTE_FIELD_SIZE ||
            (kind != QUOTE_FIELD_OTHER && v->type == JSON_NULL);
+}
+
+/* A field that we know, and that says of itself that it is not there. */
+static inline bool is_absent(struct span name, const struct json_value *v)
+{
+    /* The length alone rules out most values. */
+    return v->text.len <= QUOTE_EMPTY_WORD_MAX &&
+           (v->type == JSON_NULL || v->type == JSON_STRING) && is_known_absent(name, v);
 }
 
 static bool is_given(const struct json_value *object, const char *name)
