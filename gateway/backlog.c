@@ -253,11 +253,6 @@ void backlog_fini(struct backlog *b)
     *b = (struct backlog){.merged = b->merged, .quote_as = b->quote_as};
 }
 
-bool backlog_is_empty(const struct backlog *b)
-{
-    return !b->due_count && !b->queue_count;
-}
-
 struct frame *backlog_peek_due(struct backlog *b, enum encoding encoding,
                                uint32_t ahead)
 {

@@ -78,7 +78,10 @@ static inline uint32_t backlog_sendable(const struct backlog *b)
     return b->is_dirty ? b->verified : UINT32_MAX;
 }
 
-bool backlog_is_empty(const struct backlog *b);
+static inline bool backlog_is_empty(const struct backlog *b)
+{
+    return !b->due_count && !b->queue_count;
+}
 static inline uint32_t backlog_length(const struct backlog *b) /* in messages */
 {
     return b->due_count + b->queue_count;

@@ -166,8 +166,8 @@ static int send_batch(struct client *c)
 
     if (client_is_traced(c) && !c->is_closing)
         stamp_batch(c, most);
-    if (first && (first->len > BATCH_BYTES || most == 1 ||
-                  !backlog_peek(&c->sub.backlog, c->sub.encoding, 1)))
+    if (first &&
+        (first->len > BATCH_BYTES || most == 1 || backlog_length(&c->sub.backlog) == 1))
         return (int)send_single(c, first);
     if (c->out.len >
         BATCH_BYTES) { /* at most CLIENT_OUT_MAX and one answer: send it as it is */

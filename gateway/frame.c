@@ -70,13 +70,6 @@ void frame_stamp(struct frame *f, int64_t wall_us)
     }
 }
 
-void frame_release(struct frame **f)
-{
-    if (*f && --(*f)->references == 0)
-        free(*f);
-    *f = NULL;
-}
-
 void frame_append(struct buf *out, enum opcode opcode, struct span payload)
 {
     char header[HEADER_MAX];

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "shared/buf.h"
 
@@ -37,15 +38,20 @@ struct frame {
 struct frame *frame_new(enum opcode opcode, struct span payload); /* one reference */
 struct frame *frame_wrap(
     struct span bytes); /* of what frame_append wrote; one reference */
-/* Here because each delivery holds one. */
+/* Inline, because each delivery holds and releases one. */
 static inline struct frame *frame_hold(struct frame *f)
 {
     f->references++;
     return f;
 }
+static inline void frame_release(struct frame **f) /* *f may be NULL; it becomes NULL */
+{
+    if (*f && --(*f)->references == 0)
+        free(*f);
+    *f = NULL;
+}
 /* A traced quote is about to be sent: put the time where it stands; others stay as they are. */
 void frame_stamp(struct frame *f, int64_t wall_us);
-void frame_release(struct frame **f); /* *f may be NULL; it becomes NULL */
 
 /* The same bytes appended to a buffer, for messages to one client. */
 void frame_append(struct buf *out, enum opcode opcode, struct span payload);

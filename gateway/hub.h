@@ -20,7 +20,6 @@
 #include "gateway/frame.h"
 #include "shared/buf.h"
 #include "shared/prefix_index.h"
-#include "shared/prefix_index.h"
 #include "shared/quote.h"
 #include "shared/wire.h"
 
