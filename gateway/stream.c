@@ -50,6 +50,10 @@ void stream_request_end(struct gateway *g, struct request *r)
     for (size_t i = 0; i < r->topic_count; i++)
         hub_topic_release(g->hub, r->topics[i]);
     free(r->topics);
+    for (size_t i = 0; i < r->kept_count; i++)
+        hub_topic_release(g->hub, r->kept[i]);
+    free(r->kept);
+    buf_free(&r->accepted.items);
     buf_free(&r->left.items);
     buf_free(&r->rejected.items);
     buf_free(&r->id);

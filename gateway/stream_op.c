@@ -160,8 +160,10 @@ static void op_subscribe(struct client *c, const struct json_value *root,
 
     if (!has_texts(c, root, symbols, id) || !read_wishes(c, root, id, &wishes))
         return;
-    stream_apply_wishes(c, &wishes);
     r = stream_request_new(c);
+    if (wishes.has_mode && wishes.wants_all && !c->sub.wants_all)
+        stream_request_keep(r);
+    stream_apply_wishes(c, &wishes);
     r->id = *id;
     *id = (struct buf){0};
     if (wishes.has_since)

@@ -31,9 +31,11 @@ struct request {
     enum request_phase phase;
     struct hub_topic **topics;
     size_t topic_count;
+    struct hub_topic **kept; /* held in merge before, to be joined anew in mode all */
+    size_t kept_count;
     size_t live;      /* of them so many were live, */
     uint64_t live_in; /* before topics started anew again */
-    struct message_texts rejected, left;
+    struct message_texts accepted, rejected, left;
     int64_t answer_by; /* monotonic, ms */
     bool is_auto;
     bool is_anew; /* after a reset: there is no ack */
@@ -63,6 +65,12 @@ void stream_request_end(struct gateway *g, struct request *r); /* frees it */
 
 /* stream_subscribe.c: add a pattern to be taken, whatever it holds. */
 void stream_request_add(struct request *r, struct span pattern);
+/*
+ * Its client goes from merge to mode all.  If records of its symbols are still owed or may be missing,
+ * it leaves them now, and the request joins them anew together with its own: snapshots first,
+ * then every record.
+ */
+void stream_request_keep(struct request *r);
 /* Named in the answer, if need be cut short. */
 void stream_reject(struct message_texts *t, enum encoding encoding,
                    struct span pattern);

@@ -139,17 +139,6 @@ void stream_lost_all(struct gateway *g, uint64_t seq, struct span body)
         frame_release(&frames[e]);
 }
 
-static void put_patterns(struct message *m, const struct request *r)
-{
-    struct message_texts accepted = {0};
-
-    for (size_t i = 0; i < r->topic_count; i++)
-        message_texts_add(&accepted, m->encoding, hub_topic_pattern(r->topics[i]));
-    message_put_texts(m, "symbols", &accepted);
-    message_put_texts(m, "rejected", &r->rejected);
-    buf_free(&accepted.items);
-}
-
 void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
                            bool is_recovered, bool is_broker_away)
 {
@@ -163,7 +152,8 @@ void stream_say_subscribed(struct gateway *g, struct request *r, uint64_t seq,
     stream_put_id(&m, &r->id);
     message_text(&m, "epoch", span_of(epoch));
     message_u(&m, "seq", seq);
-    put_patterns(&m, r);
+    message_put_texts(&m, "symbols", &r->accepted);
+    message_put_texts(&m, "rejected", &r->rejected);
     if (r->has_since) {
         message_bool(&m, "recovered", is_recovered);
         g->figures.resumes[is_recovered]++;

@@ -43,6 +43,15 @@ static struct span next_pattern(struct request *r)
     return pattern;
 }
 
+/* r takes over the caller's reference. */
+static void add_topic(struct request *r, struct hub_topic *t)
+{
+    if ((r->topic_count & (r->topic_count - 1)) == 0) /* doubles at powers of two */
+        r->topics = mem_resize(r->topics, (r->topic_count ? r->topic_count * 2 : 1) *
+                                              sizeof *r->topics);
+    r->topics[r->topic_count++] = t;
+}
+
 /* One that is none, or one too many, is rejected by name. */
 static void hold(struct request *r, struct span pattern)
 {
@@ -50,7 +59,8 @@ static void hold(struct request *r, struct span pattern)
     struct hub_topic *t;
 
     if (!hub_is_pattern(pattern) || memchr(pattern.at, '\0', pattern.len) ||
-        r->client->sub.topic_count + r->topic_count >= (size_t)g->config.max_symbols) {
+        r->client->sub.topic_count + r->kept_count + r->topic_count >=
+            (size_t)g->config.max_symbols) {
         stream_reject(&r->rejected, r->client->sub.encoding, pattern);
         return;
     }
@@ -60,10 +70,47 @@ static void hold(struct request *r, struct span pattern)
         return;
     }
     t->asked_by = r->number;
-    if ((r->topic_count & (r->topic_count - 1)) == 0) /* doubles at powers of two */
-        r->topics = mem_resize(r->topics, (r->topic_count ? r->topic_count * 2 : 1) *
-                                              sizeof *r->topics);
-    r->topics[r->topic_count++] = t;
+    message_texts_add(&r->accepted, r->client->sub.encoding, pattern);
+    add_topic(r, t);
+}
+
+/* It has the newest record of each of its symbols, and no record was left out of these. */
+static bool has_everything(const struct client *c)
+{
+    if (!backlog_is_empty(&c->sub.backlog) || hub_is_frozen(c->g->hub))
+        return false;
+    for (uint32_t i = 0; i < c->sub.topic_count; i++)
+        if (c->sub.topics[i].topic->sync != TOPIC_LIVE)
+            return false;
+    return true;
+}
+
+void stream_request_keep(struct request *r)
+{
+    struct client *c = r->client;
+
+    if (has_everything(c))
+        return;
+    if (!c->is_auto) { /* the automatic subscription ends with this one */
+        r->kept = mem_alloc((c->sub.topic_count + 1) * sizeof *r->kept);
+        for (; r->kept_count < c->sub.topic_count; r->kept_count++)
+            r->kept[r->kept_count] = hub_topic_hold(
+                c->g->hub, hub_topic_pattern(c->sub.topics[r->kept_count].topic));
+    }
+    hub_leave_all(c->g->hub, &c->sub);
+    hub_set_due(c->g->hub, &c->sub); /* it may have answers to be sent */
+}
+
+static void add_kept(struct request *r)
+{
+    while (r->kept_count) {
+        struct hub_topic *t = r->kept[--r->kept_count];
+
+        if (t->asked_by == r->number)
+            hub_topic_release(r->client->g->hub, t);
+        else
+            add_topic(r, t);
+    }
 }
 
 static void leave(struct request *r, struct span pattern)
@@ -92,6 +139,7 @@ static bool take_patterns(struct request *r, size_t *steps)
     }
     buf_free(&r->patterns);
     r->patterns_at = 0;
+    add_kept(r);
     return true;
 }
 

@@ -166,3 +166,27 @@ def test_a_subscriber_that_reads_nothing_is_cut_and_others_lose_nothing(stage):
     assert [m["n"] for m in client.heard("quote")] == list(range(1, count + 1))
     assert broker.logged("does not take its records")
     idle.close()
+
+
+def test_a_client_that_goes_from_merge_to_all_gets_snapshots_and_then_every_record(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?symbols=X*&max_hz=0.01")
+    client.hears("ack")
+    feed.quote("X1", last="1", n=1)
+    client.hears("quote", n=1)
+    for n, symbol in ((2, "X1"), (3, "X2"), (4, "X1")):  # they wait, and n=2 is conflated
+        feed.quote(symbol, last="1", n=n)
+    witness = stage.client(gateway, "?symbols=X*&mode=all")
+    witness.is_told(lambda all: any(m.get("n") == 4 for m in all))
+    ack = client.asks("subscribe", symbols=["Y"], mode="all", max_hz=1000)
+    assert ack["symbols"] == ["Y"]
+    feed.quote("X2", last="1", n=5)
+    feed.quote("X1", last="1", n=6)
+    client.hears("quote", n=6)
+    after = client.messages[client.messages.index(ack) + 1:]
+    assert [(m["type"], m["n"]) for m in after if m["type"] in ("quote", "snapshot")] == [
+        ("snapshot", 3), ("snapshot", 4), ("quote", 5), ("quote", 6)]
+    assert ack["seq"] < min(m["seq"] for m in after if m["type"] == "snapshot")
+    listed = client.asks("list")
+    assert (listed["mode"], sorted(listed["symbols"])) == ("all", ["X*", "Y"])
