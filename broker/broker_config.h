@@ -25,7 +25,7 @@
     X(seconds, PEER_TIMEOUT, peer_timeout, "5", 1, 3600, NULL,                           \
       "Seconds a connection may take nothing of what waits for it before the broker "    \
       "closes it.")                                                                      \
-    X(text, STORE, store, "memory", 6, 4000, NULL,                                       \
+    X(text, STORE, store, "memory", 1, 4000, NULL,                                       \
       "Where the log lives: sqlite:FILE (with FILE-ring beside it), which survives a "   \
       "killed broker, or memory.")                                                       \
     X(int, RETENTION_COUNT, retention_count, "10000000", 1000, 1000000000000, NULL,      \
@@ -65,5 +65,7 @@ extern const struct config_program broker_program;
 /* The path in STORE, or NULL for memory. */
 const char *broker_config_store(const struct broker_config *config);
 bool broker_config_is_store(const char *store); /* may STORE say so? */
+/* Do the settings go together?  False: standard error says which does not, and what to change. */
+bool broker_config_check(const struct broker_config *config);
 
 #endif

@@ -299,8 +299,8 @@ static int back_up(const struct broker_config *config)
         fprintf(stderr, "BACKUP: %s\n", error);
         return 1;
     }
-    printf("%s is a copy of %s and its locks; --restore %s puts it back\n", config->backup,
-           broker_config_store(config), config->backup);
+    printf("%s is a copy of %s and its locks; --restore %s puts it back\n",
+           config->backup, broker_config_store(config), config->backup);
     return 0;
 }
 
@@ -312,8 +312,9 @@ static int restore(const struct broker_config *config)
     enum err e;
 
     if (!store) {
-        fprintf(stderr, "RESTORE: STORE is memory: name the store to restore with --store "
-                        "sqlite:FILE\n");
+        fprintf(stderr,
+                "RESTORE: STORE is memory: name the store to restore with --store "
+                "sqlite:FILE\n");
         return 2;
     }
     e = store_restore(config->restore, store, &r, error);
@@ -328,7 +329,8 @@ static int restore(const struct broker_config *config)
                config->restore, (unsigned long long)r.head, (unsigned long long)r.locks,
                kept);
     else
-        printf("%s has the log of %s up to position %llu; that has no locks, which stay as "
+        printf("%s has the log of %s up to position %llu; that has no locks, which "
+               "stay as "
                "they were%s\n",
                store, config->restore, (unsigned long long)r.head, kept);
     return 0;
@@ -465,15 +467,8 @@ int main(int argc, char **argv)
     case CONFIG_RUN:
         break;
     }
-    if (!broker_config_is_store(b.config.store)) {
-        fprintf(stderr, "STORE: '%s' is not allowed: sqlite:FILE or memory\n",
-                b.config.store);
+    if (!broker_config_check(&b.config))
         return 2;
-    }
-    if (b.config.backup[0] && b.config.restore[0]) {
-        fprintf(stderr, "RESTORE: BACKUP is given, too: give one of them\n");
-        return 2;
-    }
     if (b.config.backup[0] || b.config.restore[0]) {
         status = b.config.backup[0] ? back_up(&b.config) : restore(&b.config);
         config_free(&broker_program, &b.config);

@@ -198,6 +198,11 @@ static enum err lock_file(const char *path, int *out, char error[STORE_ERROR_MAX
                    : store_error_system(path, errno, "lock it", error);
     if (fstat(*out, &locked) || stat(path, &named))
         return store_error_system(path, errno, "open it", error);
+    if (!S_ISREG(locked.st_mode)) {
+        snprintf(error, STORE_ERROR_MAX,
+                 "store %s: it is a device or a pipe, not a file; name a file", path);
+        return ERR_SYS;
+    }
     if (locked.st_dev != named.st_dev || locked.st_ino != named.st_ino)
         return tell_held(path, "one that has just replaced the file", error);
     return OK;

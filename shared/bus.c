@@ -80,6 +80,10 @@ void *bus_bind(void *context, int type, const char *endpoint, int high_water,
     if (!s && errno == EADDRINUSE)
         log_critical("another program listens on %s: end it, or set %s", endpoint,
                      setting);
+    else if (!s && (errno == ENODEV || errno == EADDRNOTAVAIL))
+        log_critical("%s: cannot listen on %s: this machine has no such address; name "
+                     "one of its IPv4 addresses, or 0.0.0.0 for all",
+                     setting, endpoint);
     else if (!s)
         log_critical("%s: cannot listen on %s: %s", setting, endpoint,
                      zmq_strerror(errno));
@@ -92,7 +96,9 @@ void *bus_connect(void *context, int type, const char *endpoint, int high_water,
     void *s = open_at(context, type, endpoint, high_water, frame_max, false);
 
     if (!s)
-        log_error("cannot connect to %s: %s", endpoint, zmq_strerror(errno));
+        log_error(
+            "cannot connect to %s: %s; correct the BROKER_… setting that names it",
+            endpoint, zmq_strerror(errno));
     return s;
 }
 

@@ -82,6 +82,15 @@ export interface Refusal {
   setting: string;
 }
 
+export interface Rejection {
+  symbol: string;
+  code: "bad_symbol" | "too_many" | (string & {});
+  /** For people, in English. */
+  reason: string;
+  /** What was probably meant (`DAX` for `dax`), or "". */
+  suggestion: string;
+}
+
 export interface Status {
   phase: "connecting" | "connected" | "resuming" | "waiting" | "refused" | "closed";
   /** The same for people, in English. */
@@ -92,7 +101,7 @@ export interface Status {
   retryIn: number | null;
   refusal: Refusal | null;
   /** What this connection was asked for and does not get. */
-  rejected: { symbol: string; reason: string }[];
+  rejected: Rejection[];
 }
 
 export interface Ack {

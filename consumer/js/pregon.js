@@ -56,11 +56,13 @@ function pagesUrl(stream) {
 }
 
 /* Why a gateway that holds `limit` patterns for one client did not take this one. */
-function rejectionOf(pattern, limit) {
-  if (PATTERN.test(pattern))
-    return `over the limit of ${limit} patterns, MAX_SYMBOLS`;
-  const upper = String(pattern).toUpperCase();
-  return "no symbol: 1 to 32 of A-Z 0-9 . _ : / = ^ -" + (PATTERN.test(upper) ? `; did you mean ${upper}?` : "");
+function rejectionOf(symbol, limit) {
+  if (PATTERN.test(symbol))
+    return { symbol, code: "too_many", reason: `over the limit of ${limit} patterns, MAX_SYMBOLS`, suggestion: "" };
+  const upper = String(symbol).trim().toUpperCase();
+  const suggestion = PATTERN.test(upper) ? upper : "";
+  const reason = "no symbol: 1 to 32 of A-Z 0-9 . _ : / = ^ -" + (suggestion && `; did you mean ${suggestion}?`);
+  return { symbol, code: "bad_symbol", reason, suggestion };
 }
 
 class Client {
@@ -82,7 +84,7 @@ class Client {
   #id = 0;
   #pending = new Map(); // id: {op, resolve, reject}
   #limit = 0; // patterns that the gateway holds for us
-  #rejected = []; // {symbol, reason}, on this connection
+  #rejected = []; // of this connection: as in Status
   #position;
 
   constructor(url, options) {
@@ -390,7 +392,7 @@ class Client {
 
   /* Nothing of these will ever come: that must not look like a quiet market. */
   #takeRejected(symbols) {
-    const rejected = symbols.map((symbol) => ({ symbol, reason: rejectionOf(symbol, this.#limit) }));
+    const rejected = symbols.map((symbol) => rejectionOf(symbol, this.#limit));
     this.#rejected.push(...rejected);
     this.#warn(new PregonError("rejected", "the gateway does not take " +
       rejected.map(({ symbol, reason }) => `${symbol}: ${reason}`).join("; "), { symbols }));

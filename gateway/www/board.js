@@ -116,7 +116,8 @@ async function onStatus(next) {
   if (next.refusal)
     explain(next);
   else if (next.phase === "connected")
-    notice(next.rejected.map(({ symbol, reason }) => say(t.rejected, symbol, reason)));
+    notice(next.rejected.map(({ symbol, code, reason, suggestion }) =>
+      say(t.rejected, symbol, say(t.rejections[code] ?? reason, suggestion && say(t.meant, suggestion)))));
   showPill();
   if (next.phase === "connected") {
     if (wasAway && panel.entry && panel.entry === entries.get(panel.symbol))

@@ -276,7 +276,7 @@ def test_the_javascript_client_tells_what_was_rejected_and_why(stage):
     client.says(r'^error rejected \["dax","C"\] the gateway does not take dax: no symbol: 1 to 32 of .*; did you mean '
                 r"DAX\?; C: over the limit of 3 patterns, MAX_SYMBOLS$")
     client.says(r"^status connected connected; rejected: dax \(no symbol.*\), C \(over .*\) "
-                r'\[\{"symbol":"dax","reason":"no symbol')
+                r'\[\{"symbol":"dax","code":"bad_symbol","reason":"no symbol')
     client.kill()
 
 

@@ -105,6 +105,9 @@ BAD = [
     ("broker", "BROKER_INGEST", "nowhere", "tcp://"),
     ("gateway", "BROKER_PUBLISH", "nowhere", "tcp://"),
     ("feeder", "BROKER_CONTROL", "nowhere", "tcp://"),
+    ("broker", "STORE", "mem", "sqlite:data/pregon.db"),
+    ("broker", "STORE", "sqlite:", "sqlite:data/pregon.db"),
+    ("broker", "STORE", "sqlite3:pregon.db", "memory"),
     ("broker", "JOURNAL_BYTES", "1", "1048576 to 17179869184"),
     ("broker", "MAX_FUTURE", "-1", "0 to 86400"),
     ("broker", "LOG_LEVEL", "INFO!", "info"),
@@ -164,6 +167,26 @@ def test_a_taken_port_of_the_broker_is_named_once_with_what_to_do(stage, taken, 
     assert (code, out) == (2, "")
     assert complaints(err) == [f"CRITICAL: another program listens on {address}: "
                                f"end it, or set {name}"]
+
+
+@pytest.mark.parametrize("address", [
+    "tcp://192.0.2.1:0", "tcp://nowhere.invalid:0", "tcp://[::1]:0", "tcp://eth99:0"])
+def test_an_address_that_the_broker_s_machine_does_not_have_is_said_to_be_missing(stage, address):
+    free = {key: "tcp://127.0.0.1:0" for key in ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")}
+    code, out, err = run(stage, "broker", env={**free, "BROKER_CONTROL": address})
+    assert (code, out) == (2, "")
+    assert complaints(err) == [
+        f"CRITICAL: BROKER_CONTROL: cannot listen on {address}: this machine has no such address; "
+        "name one of its IPv4 addresses, or 0.0.0.0 for all"]
+
+
+def test_two_sockets_of_the_broker_at_one_address_are_both_named(stage, taken):
+    same = f"tcp://127.0.0.1:{taken}"
+    code, out, err = run(stage, "broker", env={
+        "BROKER_INGEST": same, "BROKER_PUBLISH": "tcp://127.0.0.1:0", "BROKER_CONTROL": same})
+    assert (code, out) == (2, "")
+    assert complaints(err) == [f"CRITICAL: BROKER_INGEST and BROKER_CONTROL are both {same}: "
+                               "give each a port of its own"]
 
 
 def test_an_address_that_is_not_ours_is_named_once(stage):

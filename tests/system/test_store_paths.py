@@ -126,3 +126,14 @@ def test_a_folder_that_cannot_be_written_is_named_and_nothing_changes(stage):
     assert done.returncode == 1 and folder in done.stderr and "permission" in done.stderr
     assert before == {n: os.stat(os.path.join(folder, n)).st_mtime_ns for n in os.listdir(folder)}
     os.chmod(folder, 0o755)
+
+
+def test_what_is_no_file_cannot_be_a_store_and_is_not_waited_for(stage):
+    fifo = stage.path("pipe")
+    os.mkfifo(fifo)
+    for path in (fifo, "/dev/null"):
+        done = subprocess.run([os.path.join(pregon.BIN, "pregon-broker"), "--store", f"sqlite:{path}"],
+                              capture_output=True, text=True, timeout=pregon.PATIENCE,
+                              cwd=stage.directory.name)
+        assert done.returncode == 1
+        assert f"store {path}: it is a device or a pipe, not a file; name a file" in done.stderr

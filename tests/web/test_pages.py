@@ -52,6 +52,17 @@ def test_a_page_is_whole(town, browser, path, variant):
     assert page.errors() == []
 
 
+@pytest.mark.parametrize("variant, texts", [
+    ("en-light", ["The gateway does not take “dax”: a symbol is 1 to 32", "Did you mean DAX?"]),
+    ("es-dark", ["El gateway no acepta “dax”: un símbolo es de 1 a 32", "¿Quisiste decir DAX?"]),
+])
+def test_the_board_says_in_its_language_what_is_not_taken(town, browser, variant, texts):
+    page = browser.open(town.url + "/?symbols=dax", variant)
+    for text in texts:
+        page.shows(text)
+    assert "did you mean" not in page.run("return document.body.innerText")
+
+
 def test_the_board_comes_back_to_a_killed_gateway(stage, browser):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
