@@ -95,7 +95,7 @@ AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: objects compilers all build deps web run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize test-compose test-web chaos chaos-locks bench bench-docs bench-store bench-locks \
+        test-sanitize test-compose test-web chaos chaos-locks attack bench bench-docs bench-store bench-locks \
         bench-instructions format format-check compdb install install-systemd clean help FORCE
 
 all: deps ## build the programs (default)
@@ -260,6 +260,9 @@ chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 S
 chaos-locks: build ## the same for locks and their callers: make chaos-locks MINUTES=10 SEED=7
 	$(Q)$(PYTHON) tests/chaos/locks.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
 	  $(if $(SEED),--seed $(SEED))
+
+attack: build ## a client's latency beside attacks, and memory: make attack ATTACK_ARGS='--only names'
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/attack/attack.py $(ATTACK_ARGS)
 
 bench-locks: build ## what busy locks cost quotes: make bench-locks BENCH_ARGS='--rounds 6'
 	$(Q)$(PYTHON) tests/bench/locks.py --bin $(abspath $(B)/bin) $(BENCH_ARGS)

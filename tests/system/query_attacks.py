@@ -1,16 +1,9 @@
-"""Peers that ask for too much: each class goes on from start() to stop(), bounded in time and number.
-
-`python3 tests/system/query_attacks.py [SECONDS]` (with PREGON_BIN set) measures a client's p50 and p99
-in a quiet window and beside 80 queries of 84 patterns a second among 20,000 symbols.
-"""
+"""Peers that ask for too much: each class goes on from start() to stop(), bounded in time and number."""
 
 import asyncio
 import contextlib
 import multiprocessing
-import os
-import random
 import socket
-import sys
 import threading
 import time
 
@@ -152,51 +145,3 @@ class Latency:
 
 def quantile(took, part):
     return took[min(len(took) - 1, int(len(took) * part))]
-
-
-def main():
-    import pregon
-
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10
-    stage = pregon.Stage()
-    try:
-        settings = {} if os.environ.get("WITH_RATE") else {"http_query_rate": 0, "http_query_rate_total": 0}
-        if os.environ.get("OLD"):
-            settings = {}
-        broker = stage.broker()
-        gateway = stage.gateway(broker, **settings)
-        names = symbols()
-        feed = stage.feed(broker, "many")
-        for i, name in enumerate(names):
-            feed.quote(name, last="1.5", bid="1.25", ask="1.75")
-            if i % 1000 == 999:
-                feed.settled()
-        follower = stage.client(gateway, "?symbols=*") if os.environ.get("FOLLOW") else None
-        if follower:
-            follower.hears("ack")
-            time.sleep(3)
-        watch = Latency(stage, broker, gateway)
-        watch.many(200)
-        dice = random.Random(7)
-        paths = {"quotes": [costly_query(dice) for _ in range(50)],
-                 "history": [costly_history(dice, names[:50]) for _ in range(50)],
-                 "everything": ["/cotizaciones/quotes?limit=1000"],
-                 "metrics": ["/metrics"]}
-        for kind, list_ in paths.items():
-            begin = time.monotonic()
-            quiet = watch.many(until=lambda: time.monotonic() < begin + seconds)
-            ticks = [p.ticks() for p in (broker, gateway)]
-            storm = QueryStorm(gateway.address, list_, 80, seconds).start()
-            busy = watch.many(until=storm.is_running)
-            statuses = storm.stop()
-            cost = [(p.ticks() - t) * 10 / (80 * seconds) for p, t in zip((broker, gateway), ticks)]
-            print(f"{kind}: quiet p50 {quantile(quiet, .5):.2f} p99 {quantile(quiet, .99):.2f} ms; "
-                  f"80/s p50 {quantile(busy, .5):.2f} p99 {quantile(busy, .99):.2f} max {busy[-1]:.1f} ms; "
-                  f"ratio of p99 {quantile(busy, .99) / quantile(quiet, .99):.2f}; {statuses}; "
-                  f"processor for a request: broker {cost[0]:.2f} ms, gateway {cost[1]:.2f} ms", flush=True)
-    finally:
-        stage.end()
-
-
-if __name__ == "__main__":
-    main()
