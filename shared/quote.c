@@ -169,20 +169,19 @@ bool quote_is_reserved(struct span name)
 
 bool quote_is_empty_word(struct span text)
 {
-    static const char *const words[] = {"null", "nan", "na", "n/a", "#n/a",
-                                        "none", "nil", "-",  "--"};
+    /* pandas' list, and what R, SQL, SAS, FRED and Bloomberg write. */
+    static const char *const words[] = {
+        "null",     "nan", "-nan",   "na",      "n/a",     "n.a.",    "#n/a",
+        "#n/a n/a", "#na", "<na>",   "none",    "nil",     "-",       "--",
+        ".",        "\\n", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"};
 
-    if (!text.len)
-        return true;
-    /* What nearly all texts are is told apart at a glance. */
-    if (text.len > QUOTE_EMPTY_WORD_MAX ||
-        (text.at[0] != '-' && text.at[0] != '#' && (text.at[0] | 0x20) != 'n'))
+    if (!quote_may_be_empty_word(text))
         return false;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strlen(words[i]) == text.len &&
             strncasecmp(words[i], text.at, text.len) == 0)
             return true;
-    return false;
+    return !text.len;
 }
 
 /* Lengths are constants here, so that comparing is a load or two. */

@@ -64,8 +64,8 @@ enum quote_field quote_field_kind(struct span name);
       "the record itself has a field of this name: type, symbol, seq, prev or state") \
     X(NEGATIVE, "a price is negative, and this feed is set to refuse that")           \
     X(NO_PRICE, "at least one of bid, ask, last must be there")                       \
-        X(CROSSED, "bid is above ask")                                                \
-            X(BOOK_FULL, "the broker knows as many symbols as its settings allow")
+    X(CROSSED, "bid is above ask")                                                    \
+    X(BOOK_FULL, "the broker knows as many symbols as its settings allow")
 
 enum quote_refusal {
 #define X(code, text) QUOTE_##code,
@@ -86,9 +86,38 @@ struct quote_rules {
 
 /* Names of the record's own members, which no field of a quote may have. */
 bool quote_is_reserved(struct span name);
-/* What tables and programs write for a number that is not there: "", null, NaN, N/A, -, in any case. */
+/*
+ * What tables and programs write for a number that is not there, in any case: "", null, NaN, N/A,
+ * - and others (docs/protocol.md has all).
+ */
 bool quote_is_empty_word(struct span text);
-#define QUOTE_EMPTY_WORD_MAX 4 /* bytes */
+#define QUOTE_EMPTY_WORD_MAX 9 /* bytes */
+/* Tells nearly all that are none apart at a glance: none of these words ends with a digit. */
+static inline bool quote_may_be_empty_word(struct span text)
+{
+    unsigned char last;
+
+    if (!text.len)
+        return true;
+    if (text.len > QUOTE_EMPTY_WORD_MAX)
+        return false;
+    last = (unsigned char)text.at[text.len - 1];
+    if (last >= '0' && last <= '9')
+        return false;
+    switch (text.at[0]) {
+    case 'n':
+    case 'N':
+    case '-':
+    case '#':
+    case '<':
+    case '.':
+    case '1':
+    case '\\':
+        return true;
+    default:
+        return false;
+    }
+}
 
 bool quote_is_symbol(struct span text);
 /* Does the symbol match "BTC*" (a prefix), "EUR/USD" (itself) or "*"? */

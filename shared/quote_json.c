@@ -219,9 +219,9 @@ static bool is_known_absent(struct span name, const struct json_value *v)
 /* A field that we know, and that says of itself that it is not there. */
 static inline bool is_absent(struct span name, const struct json_value *v)
 {
-    /* The length alone rules out most values. */
-    return v->text.len <= QUOTE_EMPTY_WORD_MAX &&
-           (v->type == JSON_NULL || v->type == JSON_STRING) && is_known_absent(name, v);
+    return (v->type == JSON_NULL ||
+            (v->type == JSON_STRING && quote_may_be_empty_word(v->text))) &&
+           is_known_absent(name, v);
 }
 
 static bool is_given(const struct json_value *object, const char *name)

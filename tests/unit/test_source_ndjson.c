@@ -117,6 +117,13 @@ static void a_field_that_says_it_is_not_there_is_none(void **state)
                                 "\"timestamp\":1640995200.0,\"source\":\"test\"");
     assert_string_equal(next(), "waiting");
     assert_int_equal(source->refused[QUOTE_NO_PRICE], 1);
+    say("{\"symbol\":\"NH\",\"last\":\"7\",\"bid\":\"#N/A N/A\",\"ask\":\"-NaN\","
+        "\"open\":\".\"}\n"
+        "{\"symbol\":\"NH\",\"last\":\"nothing\"}\n"
+        "{\"symbol\":\"NH\",\"last\":\"1.#INF\"}\n");
+    assert_non_null(strstr(next(), "NH,\"last\":\"7\",\"timestamp\""));
+    assert_string_equal(next(), "waiting");
+    assert_int_equal(source->refused[QUOTE_BAD_PRICE], 2);
 }
 
 static void half_a_line_waits_for_the_other_half(void **state)
