@@ -62,7 +62,7 @@ void route_get_quotes(struct service *s, struct request *r, struct reply *p)
     bool given, fits = request_param(r, "symbols", q.text, sizeof q.text, &given);
 
     if (!fits || patterns_parse(span_of(q.text), &patterns) ||
-        (given && !patterns.count)) {
+        (q.text[0] && !patterns.count)) {
         refuse_symbols(p, r, span_of(q.text), !fits);
     } else if (route_page(r, &q, 1, p) && ask_raw(s, r, &q, p, &raw)) {
         quotes_json_list(&q, buf_span(&raw), &p->body);

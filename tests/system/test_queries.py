@@ -85,7 +85,7 @@ def test_no_page_of_a_list_leads_back_to_itself(stage):
 @pytest.mark.parametrize("text, said", [
     ("dax", "'dax' in 'symbols' is neither"), ("DAX,,cac,X", "'cac' in"), ("D*X", "'D*X' in"),
     ("**", "'**' in"), ("DAX, CAC", "' CAC' in"), ("DAX;CAC", "'DAX;CAC' in"), ("A" * 33, "A' in"),
-    ("%C3%B1" * 70, "ñ' in"), ("", "names no symbol"), (",", "names no symbol"), ("A" * 256, "too long"),
+    ("%C3%B1" * 70, "ñ' in"), (",", "names no symbol"), (",,", "names no symbol"), ("A" * 256, "too long"),
 ])
 def test_the_message_names_the_symbol_that_is_refused(long_stage, text, said):
     stage = long_stage
@@ -93,7 +93,7 @@ def test_the_message_names_the_symbol_that_is_refused(long_stage, text, said):
         stage.play()
     query = "?symbols=" + text.replace(" ", "%20")
     assert said in error(stage.processes[1].get(QUOTES + query))["message"]
-    if text and len(text) < 100 and text != ",":
+    if len(text) < 100 and text.strip(","):
         path = "/cotizaciones/quotes/" + text.replace(" ", "%20")
         assert f"'{text}' cannot be" in error(stage.processes[1].get(path), "bad_symbol")["message"]
 
