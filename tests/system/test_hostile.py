@@ -610,8 +610,8 @@ def test_odd_subscriptions_are_taken_for_what_they_are(stage):
     subscriber.sndhwm = 0
     subscriber.connect(broker.ready["publish"])
     try:
-        for topic in (b"", b"\0", b"\xff" * 100, b"~mark/", b"~mark/ ", b"~mark/" + b"x" * 10000,
-                      b"~mark/\0\n\xff ", b"!heartbeat", b"x" * 100000,
+        for topic in (b"", b"\0", b"\xff" * 100, b"~mark/", b"~mark/ ", b"~mark/" + b"x" * 400,
+                      b"~mark/\0\n\xff ", b"!heartbeat", b"x" * 500,
                       *(rng.randbytes(rng.randrange(1, 300)) for _ in range(2000))):
             for kind in (b"\1", b"\0", b"\2", b"\xff", b""):
                 subscriber.send(kind + topic)
