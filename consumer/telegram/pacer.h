@@ -1,7 +1,7 @@
 /*
  * pacer: when the next message may go, by Telegram's limits.
  *
- * 30 a second in all, 1 a second to a chat, 20 a minute to a group
+ * 30 a second in all (5 of them are kept spare), 1 a second to a chat, 20 a minute to a group
  * (core.telegram.org/bots/faq; a group's id is negative).  Token buckets sized so that no window
  * of that length holds more: burst + rate × window = limit; only a single chat is allowed its
  * short burst, which Telegram documents as tolerated.  The exact limits are not

@@ -297,7 +297,7 @@ void probe_handshake(const struct probe_question *q, struct probe_answer *out)
         else
             snprintf(out->error, sizeof out->error, "the handshake could not be sent");
         if (out->is_followed && !out->close_code)
-            say_goodbye(e, until);
+            say_goodbye(e, clock_mono_ms() + q->patience_ms);
     }
     curl_easy_cleanup(e);
     buf_free(&url);

@@ -86,7 +86,7 @@ static void no_second_holds_more_than_thirty_in_all(void **state)
         for (int64_t chat = 1; chat <= 200; chat++)
             if (goes(chat, now))
                 sent[count++] = now;
-    assert_in_range(densest(count, 1000), 20, 30);
+    assert_in_range(densest(count, 1000), 20, 25);
     assert_true(count > 60 * 15);
 }
 
