@@ -1,8 +1,6 @@
 #include "broker/peers.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
-#include <fcntl.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <malloc.h>
@@ -12,17 +10,15 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <uthash.h>
 
+#include "broker/descriptor.h"
 #include "broker/peer.h"
 #include "shared/bus.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 
 #define IDENTITY_MAX 255 /* of a ROUTER */
-#define NAME_MAX_LEN (INET6_ADDRSTRLEN + 8)
 /* Of one record in one subscriber's queue: two messages of libzmq; their content is shared. */
 #define QUEUED_BYTES 128
 
@@ -36,7 +32,7 @@ struct connection {
     struct peer peer;
     uint64_t head_then;  /* of the log, when the peer's wait began */
     uint64_t sampled_in; /* by peers_may_ask: the turn */
-    char name[NAME_MAX_LEN];
+    char name[DESCRIPTOR_NAME_MAX];
     struct span identity; /* points into id; .len 0: none said yet */
     char id[IDENTITY_MAX];
     UT_hash_handle hh; /* of those with an identity */
@@ -119,59 +115,17 @@ void peers_watch(struct peers *p, enum peers_door door, void *socket, size_t fra
 
 /* --- what the kernel knows ------------------------------------------------------------- */
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-static uint16_t port_of(const union address *a)
-{
-    return ntohs(a->any.sa_family == AF_INET    ? a->v4.sin_port
-                 : a->any.sa_family == AF_INET6 ? a->v6.sin6_port
-                                                : 0);
-}
-
-static uint64_t inode_of(int fd)
-{
-    struct stat s;
-
-    return !fstat(fd, &s) && S_ISSOCK(s.st_mode) ? (uint64_t)s.st_ino : 0;
-}
-
 /* false: not a connection of one of our sockets. */
 static bool find_door(const struct peers *p, int fd, enum peers_door *out)
 {
-    union address a = {0};
-    socklen_t size = sizeof a;
-    uint16_t port;
+    uint16_t port = descriptor_port(fd);
 
-    if (getsockname(fd, &a.any, &size))
-        return false;
-    port = port_of(&a);
     for (int i = 0; port && i < PEERS_DOORS; i++)
         if (p->doors[i].port == port) {
             *out = (enum peers_door)i;
             return true;
         }
     return false;
-}
-
-/* false: it listens, or it is not connected any more. */
-static bool read_name(int fd, char out[NAME_MAX_LEN])
-{
-    union address a = {0};
-    socklen_t size = sizeof a;
-    char host[INET6_ADDRSTRLEN] = "?";
-
-    if (getpeername(fd, &a.any, &size))
-        return false;
-    if (a.any.sa_family == AF_INET)
-        inet_ntop(AF_INET, &a.v4.sin_addr, host, sizeof host);
-    else if (a.any.sa_family == AF_INET6)
-        inet_ntop(AF_INET6, &a.v6.sin6_addr, host, sizeof host);
-    snprintf(out, NAME_MAX_LEN, "%s:%u", host, port_of(&a));
-    return true;
 }
 
 static bool read_sample(int fd, struct peer_sample *out)
@@ -195,18 +149,9 @@ static bool read_sample(int fd, struct peer_sample *out)
 
 /* --- the end of a connection --------------------------------------------------------------- */
 
-/* On a duplicate: the number may be another connection's by now, the duplicate stays the same. */
 static void close_connection(struct peers *p, struct connection *c)
 {
-    struct linger none = {.l_onoff = 1, .l_linger = 0}; /* what is unsent is dropped */
-    int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
-
-    if (fd >= 0 && inode_of(fd) == c->inode) {
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-        shutdown(fd, SHUT_RDWR);
-    }
-    if (fd >= 0)
-        close(fd);
+    descriptor_shut_down(c->fd, c->inode);
     c->is_closed = true;
     p->counts.connections[c->door]--;
     p->trim_at = p->now + PEERS_TRIM_MS;
@@ -273,16 +218,16 @@ static void make_room(struct peers *p, int fd)
 /* The connection with that descriptor, known before or new; NULL: none of ours. */
 static struct connection *find_connection(struct peers *p, int fd)
 {
-    uint64_t inode = inode_of(fd);
+    uint64_t inode = descriptor_inode(fd);
     struct connection *c = fd < p->room ? p->at[fd] : NULL;
     enum peers_door door;
-    char name[NAME_MAX_LEN];
+    char name[DESCRIPTOR_NAME_MAX];
 
     if (c && c->inode == inode)
         return c;
     if (c)
         forget(p, c);
-    if (!inode || !find_door(p, fd, &door) || !read_name(fd, name))
+    if (!inode || !find_door(p, fd, &door) || !descriptor_name(fd, name))
         return NULL;
     make_room(p, fd);
     c = p->at[fd] = mem_zalloc(sizeof *c);
@@ -466,7 +411,7 @@ bool peers_may_ask(struct peers *p, struct span identity)
     if (!c || (!c->is_closed && peer_unsent(&c->peer) <= PEERS_FAIR_BYTES))
         return true;
     if (c->sampled_in != p->turns && read_sample(c->fd, &s) &&
-        inode_of(c->fd) == c->inode)
+        descriptor_inode(c->fd) == c->inode)
         peer_note_written(&c->peer, s.written);
     c->sampled_in = p->turns;
     if (!c->is_closed && peer_unsent(&c->peer) <= allowed)

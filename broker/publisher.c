@@ -1,10 +1,8 @@
 #include "broker/publisher.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <linux/sockios.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,10 +10,15 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "broker/descriptor.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 
-#define GIVE_UP_MS 5000 /* to cut as many connections as it takes */
+struct connection {
+    int fd;         /* -1: none */
+    uint64_t inode; /* so that no other connection is hit if libzmq closes this one */
+    int unsent;     /* bytes in the kernel */
+};
 
 void publisher_init(struct publisher *p, void *socket)
 {
@@ -25,89 +28,76 @@ void publisher_init(struct publisher *p, void *socket)
     zmq_setsockopt(socket, ZMQ_XPUB_NODROP, &on, sizeof on);
 }
 
-static uint16_t port_of(const struct sockaddr_storage *a)
+static bool is_local(const char *path, int fd)
 {
-    const void *at = a;
+    struct sockaddr_un own = {0};
+    socklen_t len = sizeof own - 1; /* so that the path ends */
+    bool is_abstract = path[0] == '@';
 
-    if (a->ss_family == AF_INET)
-        return ntohs(((const struct sockaddr_in *)at)->sin_port);
-    if (a->ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)at)->sin6_port);
-    return 0;
+    return !getsockname(fd, (struct sockaddr *)&own, &len) &&
+           own.sun_family == AF_UNIX && !own.sun_path[0] == is_abstract &&
+           strcmp(own.sun_path + is_abstract, path + is_abstract) == 0;
 }
 
-/* Is this the address of a connection that was accepted at the endpoint? */
-static bool is_at(const char *endpoint, const struct sockaddr_storage *own)
+/* Was this connection accepted at the endpoint? */
+static bool is_at(const char *endpoint, int fd)
 {
-    const void *at = own;
     const char *colon = strrchr(endpoint, ':');
+    uint16_t port;
 
-    if (own->ss_family == AF_UNIX)
-        return strncmp(endpoint, "ipc://", 6) == 0 &&
-               strcmp(((const struct sockaddr_un *)at)->sun_path, endpoint + 6) == 0;
-    return strncmp(endpoint, "tcp://", 6) == 0 && port_of(own) &&
-           port_of(own) == strtoul(colon + 1, NULL, 10);
+    if (strncmp(endpoint, "ipc://", 6) == 0)
+        return is_local(endpoint + 6, fd);
+    port = descriptor_port(fd);
+    return port && colon && port == strtoul(colon + 1, NULL, 10);
 }
 
-/* Bytes of this connection that wait in the kernel; -1: it is none of the endpoint's. */
-static int unsent_bytes(int fd, const char *endpoint)
-{
-    struct sockaddr_storage own = {0}, peer;
-    socklen_t own_len = sizeof own, peer_len = sizeof peer;
-    int bytes = -1;
-
-    if (getsockname(fd, (struct sockaddr *)&own, &own_len) || !is_at(endpoint, &own) ||
-        getpeername(fd, (struct sockaddr *)&peer, &peer_len) ||
-        ioctl(fd, SIOCOUTQ, &bytes))
-        return -1;
-    return bytes;
-}
-
-/* The connection with the most unsent bytes, -1: none has any. */
-static int most_behind(const struct publisher *p)
+/* Visit each connection of the publisher's socket, in no order. */
+static void each_connection(struct publisher *p,
+                            void (*visit)(struct publisher *p, struct connection c,
+                                          struct connection *out),
+                            struct connection *out)
 {
     char endpoint[BUS_ENDPOINT_MAX];
     DIR *dir = opendir("/proc/self/fd");
     const struct dirent *e;
-    int found = -1, most = 0;
 
     bus_endpoint(p->socket, endpoint);
     while (dir && (e = readdir(dir))) {
-        int fd = atoi(e->d_name), bytes = fd > 2 ? unsent_bytes(fd, endpoint) : -1;
+        struct connection c = {.fd = atoi(e->d_name)};
 
-        if (bytes > most) {
-            most = bytes;
-            found = fd;
+        if (c.fd > 2 && is_at(endpoint, c.fd) && !ioctl(c.fd, SIOCOUTQ, &c.unsent)) {
+            c.inode = descriptor_inode(c.fd);
+            visit(p, c, out);
         }
     }
     if (dir)
         closedir(dir);
-    return found;
 }
 
-static void cut(struct publisher *p, int fd)
+static void keep_most_behind(struct publisher *p, struct connection c,
+                             struct connection *out)
+{
+    (void)p;
+    if (c.unsent > out->unsent)
+        *out = c;
+}
+
+static void cut(struct publisher *p, struct connection c, struct connection *out)
 {
     static struct log_limit limit = {.burst = 10, .interval_ms = 60000};
-    struct sockaddr_storage peer = {0};
-    socklen_t len = sizeof peer;
-    char host[INET6_ADDRSTRLEN] = "a local program";
-    const void *at = &peer;
+    char name[DESCRIPTOR_NAME_MAX];
 
-    getpeername(fd, (struct sockaddr *)&peer, &len);
-    if (peer.ss_family == AF_INET6)
-        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)at)->sin6_addr, host,
-                  sizeof host);
-    else if (peer.ss_family == AF_INET)
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)at)->sin_addr, host,
-                  sizeof host);
-    shutdown(fd, SHUT_RDWR);
+    (void)out;
+    if (!descriptor_name(c.fd, name)) /* it listens, or it has ended */
+        return;
+    descriptor_shut_down(c.fd, c.inode);
     p->cuts++;
     log_limited(
         &limit, clock_mono_ms(), LOG_WARNING,
-        "%s (port %u) does not take its records and PUBLISH_QUEUE of them wait "
-        "for it: the broker ends its connection; it can connect again and ask the "
-        "log for what it missed",
-        host, port_of(&peer));
+        "%s does not take its records and PUBLISH_QUEUE of them wait for it: the "
+        "broker "
+        "ends its connection; it can connect again and ask the log for what it missed",
+        name);
 }
 
 /*
@@ -116,29 +106,37 @@ static void cut(struct publisher *p, int fd)
  */
 static void make_room(struct publisher *p, int64_t *wait_until)
 {
-    struct pollfd pfd = {.fd = most_behind(p), .events = POLLOUT};
+    struct connection c = {.fd = -1};
     int64_t now = clock_mono_ms();
-    bool is_taking = pfd.fd < 0 || poll(&pfd, 1, 0) == 1;
+    struct pollfd pfd = {.events = POLLOUT};
 
+    each_connection(p, keep_most_behind, &c);
+    pfd.fd = c.fd; /* poll ignores -1 */
     if (!*wait_until)
         *wait_until = now + PUBLISHER_WAIT_MS;
-    if (pfd.fd >= 0 && (!is_taking || now >= *wait_until)) {
-        cut(p, pfd.fd);
+    if (c.fd >= 0 && (poll(&pfd, 1, 0) != 1 || now >= *wait_until)) {
+        cut(p, c, NULL);
         *wait_until = 0;
     }
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     bus_is_readable(p->socket); /* has the socket learn what its queues have room for */
 }
 
-/* false: there is no room, and no connection left to cut. */
+/*
+ * false: this did not help for PUBLISHER_GIVE_UP_MS (or the process was stopped for so long), and
+ * every connection is cut, so that none goes on without the record.
+ */
 static bool retry(struct publisher *p, int64_t *wait_until, int64_t *give_up_at)
 {
     int64_t now = clock_mono_ms();
 
     if (!*give_up_at)
-        *give_up_at = now + GIVE_UP_MS;
+        *give_up_at = now + PUBLISHER_GIVE_UP_MS;
     if (now >= *give_up_at) {
-        log_error("publish: a record could not be sent");
+        log_error(
+            "publish: no queue has room for a record: all connections end, and can "
+            "ask the log for it");
+        each_connection(p, cut, NULL);
         return false;
     }
     make_room(p, wait_until);

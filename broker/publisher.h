@@ -11,7 +11,8 @@
  * unsent bytes in the kernel.  If the kernel would take more from that one, ZeroMQ's own thread
  * is late rather than the subscriber, and the publisher waits for it first.
  *
- * Work: each cut takes at most PUBLISHER_WAIT_MS, and ends one connection.  Loop's thread only.
+ * Work: each cut takes at most PUBLISHER_WAIT_MS, and ends one connection.  If there is no room after
+ * PUBLISHER_GIVE_UP_MS, the publisher cuts all connections.  Loop's thread only.
  */
 #ifndef BROKER_PUBLISHER_H
 #define BROKER_PUBLISHER_H
@@ -19,6 +20,7 @@
 #include "shared/bus.h"
 
 #define PUBLISHER_WAIT_MS 50
+#define PUBLISHER_GIVE_UP_MS 5000
 
 struct publisher {
     void *socket; /* XPUB, the caller's */
