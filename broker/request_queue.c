@@ -75,7 +75,8 @@ enum err request_queue_add(struct request_queue *q, struct span peer,
 
     if (message.len > REQUEST_QUEUE_BYTES)
         return ERR_TOO_LARGE;
-    if (q->count >= REQUEST_QUEUE_MAX || (p && p->count >= REQUEST_QUEUE_PEER))
+    if (p ? q->count >= REQUEST_QUEUE_MAX || p->count >= REQUEST_QUEUE_PEER
+          : q->count >= REQUEST_QUEUE_MAX + REQUEST_QUEUE_FIRST)
         return ERR_FULL;
     if (!p)
         p = add_peer(q, peer);

@@ -3,8 +3,10 @@
  *
  * Each peer has a line of its own; the peers take turns, one request each, so that a peer with
  * many requests delays the others by one request per turn only.  A peer without a waiting request
- * takes no memory.  Bounds: REQUEST_QUEUE_PEER requests of one peer, REQUEST_QUEUE_MAX of all, each
- * of at most REQUEST_QUEUE_BYTES: 16 MB in all.  No I/O, no clock; the broker's loop only.
+ * takes no memory.  Bounds: REQUEST_QUEUE_PEER requests of one peer, REQUEST_QUEUE_MAX of all, and beyond
+ * them REQUEST_QUEUE_FIRST of peers that have none waiting, so that a few peers with many requests do
+ * not lock the others out; each of at most REQUEST_QUEUE_BYTES: 24 MB in all.
+ * No I/O, no clock; the broker's loop only.
  */
 #ifndef BROKER_REQUEST_QUEUE_H
 #define BROKER_REQUEST_QUEUE_H
@@ -17,6 +19,7 @@
 
 #define REQUEST_QUEUE_PEER 256
 #define REQUEST_QUEUE_MAX 2048
+#define REQUEST_QUEUE_FIRST 1024
 #define REQUEST_QUEUE_BYTES 8192
 
 struct request_queue;

@@ -79,11 +79,30 @@ static void requests_of_one_peer_and_of_all_are_bounded(void **state)
         if (add(peer, "x") == OK)
             count++;
     }
-    assert_int_equal(count, REQUEST_QUEUE_MAX - REQUEST_QUEUE_PEER - 1);
-    assert_int_equal(request_queue_count(queue), REQUEST_QUEUE_MAX);
+    assert_int_equal(count,
+                     REQUEST_QUEUE_MAX + REQUEST_QUEUE_FIRST - REQUEST_QUEUE_PEER - 1);
+    assert_int_equal(request_queue_count(queue),
+                     REQUEST_QUEUE_MAX + REQUEST_QUEUE_FIRST);
     assert_int_equal(add("new", "x"), ERR_FULL);
     assert_string_equal(take(), "loud:x");
     assert_int_equal(add("new", "x"), OK);
+}
+
+static void a_few_peers_with_many_requests_do_not_lock_the_others_out(void **state)
+{
+    char peer[16];
+
+    (void)state;
+    for (int i = 0; i < REQUEST_QUEUE_MAX; i++) {
+        snprintf(peer, sizeof peer, "loud%d", i % 8);
+        assert_int_equal(add(peer, "x"), OK);
+    }
+    assert_int_equal(add("loud0", "x"), ERR_FULL);
+    assert_int_equal(add("other", "x"), OK);
+    assert_int_equal(add("other", "x"), ERR_FULL);
+    for (int i = 0; i < 8; i++)
+        take();
+    assert_string_equal(take(), "other:x");
 }
 
 static void a_request_that_is_too_large_is_refused(void **state)
@@ -108,6 +127,9 @@ int main(void)
             peers_take_turns_however_many_requests_one_of_them_has, set_up, tear_down),
         cmocka_unit_test_setup_teardown(requests_of_one_peer_and_of_all_are_bounded,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_few_peers_with_many_requests_do_not_lock_the_others_out, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(a_request_that_is_too_large_is_refused, set_up,
                                         tear_down),
     };
