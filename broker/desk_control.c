@@ -105,7 +105,6 @@ static void hello_other(struct question *q, bool is_gateway)
 {
     struct desk *d = q->d;
 
-    desk_claim_position(d, q->map);
     if (is_gateway) {
         struct registry_hello h = {
             .peer = q->peer,
@@ -119,12 +118,16 @@ static void hello_other(struct question *q, bool is_gateway)
         enum err e = registry_hello(d->registry, &h, d->time.awake);
 
         if (e) {
-            desk_answer_error(q, e, "a gateway needs a name of 1 to 64 characters");
+            desk_answer_error(q, e,
+                              e == ERR_FULL
+                                  ? "too many gateways, each with connections"
+                                  : "a gateway needs a name of 1 to 64 characters");
             return;
         }
         log_info("gateway %.*s is here (%.*s, pid %llu)", (int)h.name.len, h.name.at,
                  (int)h.http.len, h.http.at, (unsigned long long)h.pid);
     }
+    desk_claim_position(d, q->map);
     desk_answer_begin(q, 3);
     pack_kv_u(&q->pk, "version", WIRE_VERSION);
     pack_kv_u(&q->pk, "epoch", d->epoch);

@@ -234,6 +234,21 @@ static void what_cannot_be_or_is_of_another_log_proves_nothing(void **state)
     assert_int_equal(journal_head(desk.journal), 3);
 }
 
+static void a_hello_that_is_refused_changes_nothing(void **state)
+{
+    char question[200];
+
+    (void)state;
+    snprintf(question, sizeof question,
+             "{'op':'hello','id':1,'role':'gateway','name':'','oldest':1,'newest':1,"
+             "'known_epoch':%llu,'known_seq':10}",
+             (unsigned long long)desk.epoch);
+    ask("gw", question);
+    assert_true(pack_find_text(last_answer(), "error").len > 0);
+    assert_int_equal(renewals, 0);
+    assert_int_equal(journal_head(desk.journal), 3);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_store, tear_down_store)
@@ -243,6 +258,7 @@ int main(void)
         TEST(a_feeder_that_was_acknowledged_more_lines_proves_it),
         TEST(a_feeder_that_has_lost_acknowledged_lines_proves_it_before_the_loss),
         TEST(a_start_begins_one_epoch_at_most),
+        TEST(a_hello_that_is_refused_changes_nothing),
         TEST(what_cannot_be_or_is_of_another_log_proves_nothing),
     };
 
