@@ -15,6 +15,34 @@ static bool is_one(const struct damage_range *r, uint64_t page, uint64_t first,
     return first <= r->last + 1 && last + 1 >= r->first;
 }
 
+static void join(struct damage_range *r, uint64_t page, uint64_t first, uint64_t last)
+{
+    if (!r->first || (first && first < r->first))
+        r->first = first;
+    if (last > r->last)
+        r->last = last;
+    if (!r->page)
+        r->page = page;
+}
+
+/* The range at `at` has grown: those that it touches now become part of it. */
+static void join_touching(struct damage *d, size_t at)
+{
+    for (size_t i = 0; i < d->count;) {
+        struct damage_range *r = &d->ranges[at], other = d->ranges[i];
+
+        if (i == at || strcmp(r->file, other.file) != 0 ||
+            !is_one(r, other.page, other.first, other.last)) {
+            i++;
+            continue;
+        }
+        join(r, other.page, other.first, other.last);
+        memmove(&d->ranges[i], &d->ranges[i + 1], (--d->count - i) * sizeof *d->ranges);
+        at -= i < at;
+        i = 0;
+    }
+}
+
 /* Part of a range that is known. */
 static bool is_known(struct damage *d, const char *file, uint64_t page, uint64_t first,
                      uint64_t last)
@@ -24,12 +52,8 @@ static bool is_known(struct damage *d, const char *file, uint64_t page, uint64_t
 
         if (strcmp(r->file, file) != 0 || !is_one(r, page, first, last))
             continue;
-        if (!r->first || (first && first < r->first))
-            r->first = first;
-        if (last > r->last)
-            r->last = last;
-        if (!r->page)
-            r->page = page;
+        join(r, page, first, last);
+        join_touching(d, i);
         return true;
     }
     return false;
