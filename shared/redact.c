@@ -44,13 +44,18 @@ static size_t value_length(struct span text)
     return len;
 }
 
-/* Where the '@' stands that ends the userinfo of "scheme://userinfo@host"; 0: there is none. */
+/*
+ * Where the '@' stands that ends the userinfo of "scheme://userinfo@host"; 0: there is none.  The last
+ * one, as programs read it that let a password have an '@'.
+ */
 static size_t userinfo_end(struct span text)
 {
+    size_t end = 0;
+
     for (size_t i = 0; i < text.len && !strchr("/?# \t\"", text.at[i]); i++)
         if (text.at[i] == '@')
-            return i;
-    return 0;
+            end = i;
+    return end;
 }
 
 void redact_address(struct span address, struct buf *out)

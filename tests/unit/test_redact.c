@@ -38,6 +38,7 @@ static void secrets_are_blotted_out_wherever_they_stand(void **state)
         {"?tokenless", "?tokenless"},
         {"GET /ws?token=x1 HTTP/1.1", "GET /ws?token=*** HTTP/1.1"},
         {"https://me:x1@host/p?q=1", "https://***@host/p?q=1"},
+        {"https://me:x1@x2@host/p?q=1", "https://***@host/p?q=1"},
         {"https://host/p@q", "https://host/p@q"},
         {"%", "%"},
         {"?%zz=1", "?%zz=1"},
