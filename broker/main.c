@@ -8,6 +8,7 @@
 #include "broker/desk_lock.h"
 #include "broker/peers.h"
 #include "broker/publisher.h"
+#include "broker/store_command.h"
 #include "broker/store_file.h"
 #include "shared/bus.h"
 #include "shared/check.h"
@@ -275,67 +276,6 @@ static void close_sockets(struct broker *b)
     zmq_ctx_term(b->context);
 }
 
-static bool show_progress(void *ctx, uint64_t done, uint64_t total)
-{
-    (void)ctx;
-    fprintf(stderr, "\r%3u %%", total ? (unsigned)(done * 100 / total) : 100);
-    if (done >= total)
-        fputc('\n', stderr);
-    return true;
-}
-
-static int back_up(const struct broker_config *config)
-{
-    char error[STORE_ERROR_MAX] = "";
-
-    if (!broker_config_store(config)) {
-        fprintf(stderr,
-                "BACKUP: STORE is memory: there is nothing to copy; name the store "
-                "with --store sqlite:FILE\n");
-        return 2;
-    }
-    if (store_backup(broker_config_store(config), config->backup,
-                     isatty(STDERR_FILENO) ? show_progress : NULL, NULL, error)) {
-        fprintf(stderr, "BACKUP: %s\n", error);
-        return 1;
-    }
-    printf("%s is a copy of %s and its locks; --restore %s puts it back\n",
-           config->backup, broker_config_store(config), config->backup);
-    return 0;
-}
-
-static int restore(const struct broker_config *config)
-{
-    const char *store = broker_config_store(config);
-    char error[STORE_ERROR_MAX] = "", kept[80] = "";
-    struct store_restored r;
-    enum err e;
-
-    if (!store) {
-        fprintf(stderr,
-                "RESTORE: STORE is memory: name the store to restore with --store "
-                "sqlite:FILE\n");
-        return 2;
-    }
-    e = store_restore(config->restore, store, &r, error);
-    if (e) {
-        fprintf(stderr, "RESTORE: %s\n", error);
-        return e == ERR_HELD ? 2 : 1;
-    }
-    if (r.was_there)
-        snprintf(kept, sizeof kept, "; what was there ends in .old-%u", r.old);
-    if (r.has_locks)
-        printf("%s has the log of %s up to position %llu, and %llu locks%s\n", store,
-               config->restore, (unsigned long long)r.head, (unsigned long long)r.locks,
-               kept);
-    else
-        printf("%s has the log of %s up to position %llu; that has no locks, which "
-               "stay as "
-               "they were%s\n",
-               store, config->restore, (unsigned long long)r.head, kept);
-    return 0;
-}
-
 static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
 {
     const char *given = broker_config_store(&b->config);
@@ -470,7 +410,8 @@ int main(int argc, char **argv)
     if (!broker_config_check(&b.config))
         return 2;
     if (b.config.backup[0] || b.config.restore[0]) {
-        status = b.config.backup[0] ? back_up(&b.config) : restore(&b.config);
+        status = b.config.backup[0] ? store_command_back_up(&b.config)
+                                    : store_command_restore(&b.config);
         config_free(&broker_program, &b.config);
         return status;
     }

@@ -272,7 +272,7 @@ static int64_t idle_for(const struct feeder *f)
     return wait < 0 ? 0 : wait;
 }
 
-/* False: it is over. */
+/* false: the loop takes no more descriptors; logged. */
 static bool watch_bus(struct feeder *f)
 {
     int fds[2];
@@ -288,7 +288,7 @@ static bool watch_bus(struct feeder *f)
     return true;
 }
 
-/* Nothing proves that the broker hears us: with new sockets.  false: the loop takes none. */
+/* Nothing proves that the broker hears us: open new sockets.  false: as watch_bus. */
 static bool reopen_link(struct feeder *f)
 {
     for (int i = 0; i < 2; i++)
@@ -297,6 +297,7 @@ static bool reopen_link(struct feeder *f)
     return watch_bus(f);
 }
 
+/* False: it is over. */
 static bool turn(struct feeder *f)
 {
     loop_turn(f->loop, idle_for(f));
