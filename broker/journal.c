@@ -49,6 +49,10 @@ bool journal_is_entry(const struct journal *j, uint64_t offset, uint64_t left,
            (j->entry_size == ENTRY_SIZE_1 || e->sum == journal_sum(e, room));
 }
 
+_Static_assert(offsetof(struct journal_feed, sum) == 132 &&
+                   sizeof(struct journal_feed) == 160,
+               "a slot has no padding");
+
 uint32_t journal_feed_sum(const struct journal_feed *f)
 {
     struct journal_feed stable = {
@@ -177,12 +181,13 @@ enum err journal_resize(struct journal *j, size_t bytes, char error[JOURNAL_ERRO
                          "cannot change its size while something in it is not stored");
         return ERR_INVALID;
     }
+    /* Before they are copied: the new file is whole when it gets its name.  Format 1 ignores them. */
+    for (size_t i = 0; i < JOURNAL_FEEDS; i++)
+        j->map->feeds[i].sum = journal_feed_sum(&j->map->feeds[i]);
     e = journal_file_resize(&j->file, bytes, j->next, error);
     if (e)
         return e;
     journal_attach(j);
-    for (size_t i = 0; i < JOURNAL_FEEDS; i++)
-        j->map->feeds[i].sum = journal_feed_sum(&j->map->feeds[i]);
     journal_forget_entries(j, j->next);
     j->identity.is_old = false;
     return OK;

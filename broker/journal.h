@@ -56,7 +56,8 @@ struct journal_entry {
 struct journal_feed {
     char name[65], owner[65];
     uint8_t has_left; /* 1: the owner said goodbye; where older versions left padding */
-    uint32_t sum;     /* ours: of all but `received` */
+    uint8_t unused;   /* so that no padding, which may hold anything, is in `sum` */
+    uint32_t sum;     /* ours: of all but `received` and `unused` */
     uint64_t epoch;   /* fencing token of the last grant */
     uint64_t received;
     uint64_t since; /* ours: position from which entries count for `received` */
