@@ -148,7 +148,7 @@ def test_what_cannot_be_restored_is_refused_and_nothing_changes(stage, path, wha
     flags = [f"--store={store}", f"--restore={backup}"] + (["--backup=x.db"] if what == "both" else [])
     done = run(stage, *flags)
     assert done.returncode == (2 if what in ("memory", "both") else 1), done.stderr
-    assert done.stderr.startswith("RESTORE: ")
+    assert done.stderr.startswith("CRITICAL: BACKUP and RESTORE are both" if what == "both" else "RESTORE: ")
     assert files(path) == before
 
 
