@@ -15,6 +15,9 @@ struct span pages_take(struct span *c);
 /* Updates that clients will never see, because newer ones replaced them. */
 uint64_t pages_merged(const struct gateway *g);
 
+/* pages_health.c; ctx is the struct ask. */
+void pages_answer_health(struct gateway *g, void *ctx, struct span answer);
+
 /* pages_metrics.c; ctx is the struct ask. */
 void pages_answer_metrics(struct gateway *g, void *ctx, struct span answer);
 

@@ -109,12 +109,16 @@ static void judge_feed(struct exam *x, struct span feed)
     char name[65], where[EXAM_WHERE_MAX], at[200], host[65];
     unsigned long long silent = pack_find_u(feed, "silent_ms", 0),
                        refused = pack_find_u(feed, "refused", 0),
+                       pid = pack_find_u(feed, "pid", 0),
                        lost = pack_find_u(feed, "lost", 0);
 
     span_copy(name, sizeof name, pack_find_text(feed, "name"));
     span_copy(host, sizeof host, pack_find_text(feed, "host"));
-    snprintf(at, sizeof at, "feed %s, host %s, pid %llu", name, host,
-             (unsigned long long)pack_find_u(feed, "pid", 0));
+    /* A broker that has just started knows the name only. */
+    if (host[0] && pid)
+        snprintf(at, sizeof at, "feed %s, host %s, pid %llu", name, host, pid);
+    else
+        snprintf(at, sizeof at, "feed %s", name);
     exam_where(x, "FEED", where);
     if (pack_find_bool(feed, "left", false))
         finding_add(&x->found, FINDING_feed_ended, at,
@@ -126,7 +130,8 @@ static void judge_feed(struct exam *x, struct span feed)
             "see whether its pregon-feeder still runs, and reaches BROKER_INGEST and "
             "BROKER_CONTROL",
             NULL, "Nothing has come from it for %.1f s.", (double)silent / 1000);
-    else if (!pack_find_u(feed, "accepted", 0) && !refused)
+    else if (!pack_find_u(feed, "accepted", 0) && !pack_find_u(feed, "received", 0) &&
+             !refused) /* "accepted" counts since the broker's start */
         finding_add(&x->found, FINDING_feed_empty, at,
                     "see whether its SOURCE has anything to say", NULL,
                     "Its feeder lives, and has never sent a quote.");

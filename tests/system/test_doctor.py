@@ -320,6 +320,21 @@ def test_feeds_that_are_silent_ended_empty_or_wrong_are_named_each(stage):
     assert "feed silent" in report.one("feed_silent")["where"]
 
 
+def test_a_feed_that_sent_before_its_broker_started_again_is_not_called_empty(stage):
+    setup = healthy(stage)
+    setup.broker.kill()
+    setup.broker.start()
+    health = pregon.eventually(
+        lambda: setup.gateway.get("/cotizaciones/health").json(),
+        lambda h: [f["status"] for f in h["feeds"]] == ["live"])
+    assert health["reason"] == "feeds are live, but no quote was accepted since the broker started"
+    report = setup.examine()
+    assert report.names() == [] and "pid 0" not in report.text, report.text
+    quote = stage.peers[0].quote("EUR/USD", bid="1", ask="2")
+    stage.peers[0].settled(quote)
+    assert setup.gateway.page("health")["reason"] == "quotes flow"
+
+
 def test_a_bot_on_duty_is_no_finding(well):
     locker = well.stage.locker(well.broker, "bot")
     locker.acquire("telegram-bot", ttl_ms=600000)
