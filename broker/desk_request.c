@@ -52,9 +52,36 @@ void desk_request_fini(struct desk *d)
     d->requests = NULL;
 }
 
+static void answer_full(struct question *q)
+{
+    desk_answer_error(q, ERR_FULL, "too many requests wait for the broker: ask again");
+}
+
+static struct question read_question(struct desk *d, const struct request_item *item)
+{
+    struct question q = {
+        .d = d, .peer = buf_span(&item->peer), .map = buf_span(&item->message)};
+
+    q.op = pack_find_text(q.map, "op");
+    q.id = pack_find_u(q.map, "id", 0);
+    return q;
+}
+
 enum err desk_request_add(struct desk *d, struct span peer, struct span message)
 {
-    return request_queue_add(d->requests->queue, peer, message);
+    struct request_queue *queue = d->requests->queue;
+    enum err e = request_queue_add(queue, peer, message);
+    struct request_item evicted;
+
+    if (e == ERR_FULL && request_queue_count(queue) == REQUEST_QUEUE_MAX &&
+        request_queue_evict(queue, peer, &evicted)) {
+        struct question q = read_question(d, &evicted);
+
+        answer_full(&q);
+        request_item_clear(&evicted);
+        e = request_queue_add(queue, peer, message);
+    }
+    return e;
 }
 
 void desk_request_queue(struct question *q)
@@ -63,7 +90,7 @@ void desk_request_queue(struct question *q)
     struct patterns patterns;
 
     if (e == ERR_FULL)
-        desk_answer_error(q, e, "too many requests wait for the broker: ask again");
+        answer_full(q);
     else if (e &&
              desk_read_patterns(q, &patterns)) /* else that was what is too large */
         desk_answer_error(q, e, "a request like this is at most 8192 bytes");
@@ -75,10 +102,7 @@ static bool take_next(struct desk *d)
 
     if (!request_queue_take(r->queue, &r->item))
         return false;
-    r->q = (struct question){
-        .d = d, .peer = buf_span(&r->item.peer), .map = buf_span(&r->item.message)};
-    r->q.op = pack_find_text(r->q.map, "op");
-    r->q.id = pack_find_u(r->q.map, "id", 0);
+    r->q = read_question(d, &r->item);
     return true;
 }
 

@@ -32,6 +32,7 @@ struct connection {
     struct peer peer;
     uint64_t head_then;  /* of the log, when the peer's wait began */
     uint64_t sampled_in; /* by peers_may_ask: the turn */
+    uint32_t refused;    /* requests since the last that was not */
     char name[DESCRIPTOR_NAME_MAX];
     struct span identity; /* points into id; .len 0: none said yet */
     char id[IDENTITY_MAX];
@@ -177,6 +178,16 @@ static void close_deaf(struct peers *p, struct connection *c)
         "bytes in %lld ms",
         door_names[c->door], c->name, PEER_TAKE_MIN,
         (long long)(p->now - c->peer.waits_since));
+    close_connection(p, c);
+}
+
+static void close_flooder(struct peers *p, struct connection *c)
+{
+    p->counts.closed_deaf++;
+    log_limited(&p->limit, p->now, LOG_WARNING,
+                "%s: closing the connection of %s: it goes on asking without reading "
+                "its answers",
+                door_names[c->door], c->name);
     close_connection(p, c);
 }
 
@@ -408,15 +419,23 @@ bool peers_may_ask(struct peers *p, struct span identity)
     uint64_t allowed = is_pressed(p) ? PEERS_FAIR_BYTES : p->limits.answer_bytes;
     struct peer_sample s;
 
-    if (!c || (!c->is_closed && peer_unsent(&c->peer) <= PEERS_FAIR_BYTES))
+    if (!c)
         return true;
+    if (!c->is_closed && peer_unsent(&c->peer) <= PEERS_FAIR_BYTES) {
+        c->refused = 0;
+        return true;
+    }
     if (c->sampled_in != p->turns && read_sample(c->fd, &s) &&
         descriptor_inode(c->fd) == c->inode)
         peer_note_written(&c->peer, s.written);
     c->sampled_in = p->turns;
-    if (!c->is_closed && peer_unsent(&c->peer) <= allowed)
+    if (!c->is_closed && peer_unsent(&c->peer) <= allowed) {
+        c->refused = 0;
         return true;
+    }
     p->counts.refused++;
+    if (++c->refused > PEERS_REFUSED_MAX && !c->is_closed)
+        close_flooder(p, c);
     return false;
 }
 

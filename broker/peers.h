@@ -10,7 +10,7 @@
  *                         PEER_SUSPECT_BYTES (on publish PEERS_SUBSCRIPTIONS_MAX, of whatever
  *                         is not taken in yet), and what arrives within PEERS_EVERY_MS
  *   unread answers        answer_bytes, or PEERS_FAIR_BYTES under pressure; beyond, its requests
- *                         are refused
+ *                         are refused, and after PEERS_REFUSED_MAX in a row it is closed
  *   taking nothing        timeout_ms while data waits for it, or PEERS_PRESSED_MS under pressure
  *
  * Pressure: more than PEERS_TOTAL_BYTES wait for all connections together.  Of records a
@@ -39,6 +39,7 @@
 #define PEERS_TOTAL_BYTES (64 * 1024 * 1024)
 #define PEERS_FAIR_BYTES (256 * 1024)
 #define PEERS_PRESSED_MS 1000
+#define PEERS_REFUSED_MAX 1000
 #define PEERS_TRIM_MS 500
 
 enum peers_door { PEERS_INGEST, PEERS_PUBLISH, PEERS_CONTROL, PEERS_DOORS };

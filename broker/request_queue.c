@@ -75,8 +75,7 @@ enum err request_queue_add(struct request_queue *q, struct span peer,
 
     if (message.len > REQUEST_QUEUE_BYTES)
         return ERR_TOO_LARGE;
-    if (p ? q->count >= REQUEST_QUEUE_MAX || p->count >= REQUEST_QUEUE_PEER
-          : q->count >= REQUEST_QUEUE_MAX + REQUEST_QUEUE_FIRST)
+    if (q->count >= REQUEST_QUEUE_MAX || (p && p->count >= REQUEST_QUEUE_PEER))
         return ERR_FULL;
     if (!p)
         p = add_peer(q, peer);
@@ -88,14 +87,10 @@ enum err request_queue_add(struct request_queue *q, struct span peer,
     return OK;
 }
 
-bool request_queue_take(struct request_queue *q, struct request_item *out)
+/* Take out this request of the peer, which goes to the end of the round, or away without another. */
+static void take(struct request_queue *q, struct peer *p, struct waiting *w,
+                 struct request_item *out)
 {
-    struct peer *p = q->round;
-    struct waiting *w;
-
-    if (!p)
-        return false;
-    w = p->line;
     DL_DELETE(p->line, w);
     p->count--;
     q->count--;
@@ -105,11 +100,33 @@ bool request_queue_take(struct request_queue *q, struct request_item *out)
     if (p->line) {
         DL_APPEND(q->round, p);
         buf_add(&out->peer, p->name.data, p->name.len);
-        return true;
+        return;
     }
     HASH_DEL(q->by_name, p);
     out->peer = p->name;
     free(p);
+}
+
+bool request_queue_take(struct request_queue *q, struct request_item *out)
+{
+    if (!q->round)
+        return false;
+    take(q, q->round, q->round->line, out);
+    return true;
+}
+
+bool request_queue_evict(struct request_queue *q, struct span peer,
+                         struct request_item *out)
+{
+    const struct peer *own = find(q, peer);
+    struct peer *most = q->round, *p;
+
+    DL_FOREACH(q->round, p)
+    if (p->count > most->count)
+        most = p;
+    if (!most || most->count < (own ? own->count : 0) + 2)
+        return false;
+    take(q, most, most->line->prev, out);
     return true;
 }
 

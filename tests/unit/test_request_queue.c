@@ -79,30 +79,38 @@ static void requests_of_one_peer_and_of_all_are_bounded(void **state)
         if (add(peer, "x") == OK)
             count++;
     }
-    assert_int_equal(count,
-                     REQUEST_QUEUE_MAX + REQUEST_QUEUE_FIRST - REQUEST_QUEUE_PEER - 1);
-    assert_int_equal(request_queue_count(queue),
-                     REQUEST_QUEUE_MAX + REQUEST_QUEUE_FIRST);
+    assert_int_equal(count, REQUEST_QUEUE_MAX - REQUEST_QUEUE_PEER - 1);
+    assert_int_equal(request_queue_count(queue), REQUEST_QUEUE_MAX);
     assert_int_equal(add("new", "x"), ERR_FULL);
     assert_string_equal(take(), "loud:x");
     assert_int_equal(add("new", "x"), OK);
 }
 
-static void a_few_peers_with_many_requests_do_not_lock_the_others_out(void **state)
+static void a_full_queue_has_room_for_a_peer_with_fewer_requests(void **state)
 {
+    struct request_item item;
     char peer[16];
 
     (void)state;
-    for (int i = 0; i < REQUEST_QUEUE_MAX; i++) {
-        snprintf(peer, sizeof peer, "loud%d", i % 8);
+    assert_false(request_queue_evict(queue, SPAN("new"), &item));
+    assert_int_equal(add("loud", "first"), OK);
+    assert_int_equal(add("loud", "second"), OK);
+    assert_int_equal(add("loud", "newest"), OK);
+    for (int i = 0; request_queue_count(queue) < REQUEST_QUEUE_MAX; i++) {
+        snprintf(peer, sizeof peer, "p%d", i);
         assert_int_equal(add(peer, "x"), OK);
     }
-    assert_int_equal(add("loud0", "x"), ERR_FULL);
-    assert_int_equal(add("other", "x"), OK);
-    assert_int_equal(add("other", "x"), ERR_FULL);
-    for (int i = 0; i < 8; i++)
-        take();
-    assert_string_equal(take(), "other:x");
+    assert_int_equal(add("new", "x"), ERR_FULL);
+    assert_true(request_queue_evict(queue, SPAN("new"), &item));
+    assert_string_equal(buf_text(&item.peer), "loud");
+    assert_string_equal(buf_text(&item.message), "newest");
+    request_item_clear(&item);
+    assert_int_equal(add("new", "x"), OK);
+    assert_false(request_queue_evict(queue, SPAN("new"), &item)); /* of two to one */
+    assert_true(request_queue_evict(queue, SPAN("another"), &item));
+    assert_string_equal(buf_text(&item.message), "second");
+    request_item_clear(&item);
+    assert_false(request_queue_evict(queue, SPAN("another"), &item)); /* all have one */
 }
 
 static void a_request_that_is_too_large_is_refused(void **state)
@@ -128,8 +136,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(requests_of_one_peer_and_of_all_are_bounded,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            a_few_peers_with_many_requests_do_not_lock_the_others_out, set_up,
-            tear_down),
+            a_full_queue_has_room_for_a_peer_with_fewer_requests, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_request_that_is_too_large_is_refused, set_up,
                                         tear_down),
     };
