@@ -135,7 +135,7 @@ $(B)/packed/%.gz: %
 	@mkdir -p $(@D)
 	$(Q)gzip -9nc $< > $@
 
-# In every program by itself, not in a library: nothing of ours calls it, but ZeroMQ does.
+# In every program by itself, not in a library: it must come before the C library for ZeroMQ, too.
 EPOLL := $(B)/shared/epoll.o
 
 define program

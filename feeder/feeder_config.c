@@ -1,5 +1,7 @@
 #include "feeder/feeder_config.h"
 
+#include <string.h>
+
 #define CONFIG_STRUCT feeder_config
 static const struct config_option options[] = {
     CONFIG_COMMON(CONFIG_ROW) FEEDER_SETTINGS(CONFIG_ROW){0},
@@ -17,3 +19,10 @@ const struct config_program feeder_program = {
                 "  pregon-feeder --feed sim --source sim:500 --rate 20000\n",
     .options = options,
 };
+
+bool feeder_config_is_feed(const char *name)
+{
+    return *name &&
+           !name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                              "0123456789._-")];
+}

@@ -349,13 +349,6 @@ static const char *state(const void *ctx)
     return f->is_known ? "ready" : "has not reached its broker yet";
 }
 
-static bool is_feed_name(const char *name)
-{
-    return *name &&
-           !name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                              "0123456789._-")];
-}
-
 /* For config_list_each. */
 struct opening {
     struct feeder *f;
@@ -408,7 +401,7 @@ static bool open_sources(struct feeder *f)
                      .seed = 1},
     };
 
-    if (!is_feed_name(c->feed)) {
+    if (!feeder_config_is_feed(c->feed)) {
         log_error("FEED=\"%s\": want 1 to 64 of A-Z a-z 0-9 . _ -", c->feed);
         return false;
     }

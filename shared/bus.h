@@ -1,12 +1,13 @@
 /*
- * bus: ZeroMQ sockets, all with the same manners.
+ * bus: ZeroMQ sockets, all with the same options.
  *
- * No ZMTP heartbeats, which end the process (docs/adr/0013): a receiver that hears nothing for
- * BUS_SILENCE_MS closes its socket and opens a new one (docs/adr/0014), and the kernel drops a
- * peer that acknowledges nothing for 10 s.  Quick reconnects, no linger, and a limit for
- * the frames that a peer may send.  The descriptor of a
- * ZeroMQ socket is edge-triggered and says only "look again": after any wake-up drain with
- * bus_recv until ERR_AGAIN.  A socket belongs to one thread.
+ * ZMTP heartbeats are off, because they can end the process (docs/adr/0013).  Instead a receiver that
+ * hears nothing for BUS_SILENCE_MS closes its socket and opens a new one (docs/adr/0014), and the
+ * kernel drops a peer that acknowledges nothing for 10 s.  A socket reconnects after 0.1 to 2 s, does
+ * not linger, and takes only frames of the size it was opened with.
+ *
+ * The descriptor of a ZeroMQ socket is edge-triggered and says only "look again": after any wake-up
+ * drain with bus_recv until ERR_AGAIN.  A socket belongs to one thread.
  */
 #ifndef SHARED_BUS_H
 #define SHARED_BUS_H
@@ -21,7 +22,7 @@
 
 #define BUS_FRAMES_MAX 3
 #define BUS_ENDPOINT_MAX 256
-/* Without a message where one is due every second: whoever receives opens a new socket. */
+/* Where a message is due every second: after so long without one a receiver opens a new socket. */
 #define BUS_SILENCE_MS 3000
 
 struct bus_message {

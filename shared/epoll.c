@@ -13,7 +13,9 @@
  *
  * A program's own function comes before the C library's also for the libraries it uses, so
  * linking this file into it is enough (the Makefile does).  It is not in libpregon, which must not
- * change its user's process.  Our own loop calls the kernel itself.
+ * change its user's process.  Our own loop calls the kernel itself.  The gateway's front calls these
+ * functions, too: it asks for input or output of every connection that it waits for, so it also
+ * meets an error at its next read or write.
  */
 #include <sys/epoll.h>
 #include <sys/syscall.h>
