@@ -246,6 +246,7 @@ static struct connection *find_connection(struct peers *p, int fd)
     c->inode = inode;
     c->door = door;
     c->since = p->now;
+    c->sweep = p->sweep; /* one under way may have passed its number */
     memcpy(c->name, name, sizeof c->name);
     if (++p->counts.connections[door] > p->limits.connections)
         close_one_of_too_many(p, c);
