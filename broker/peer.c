@@ -42,6 +42,8 @@ static enum peer_verdict judge_input(struct peer *p, const struct peer_limits *l
     /* Its messages arrive, and none is left: what it sends is complete. */
     if (p->has_delivered && has_drained)
         p->unfinished = 0;
+    if (p->has_delivered)
+        p->idle_since = now;
     p->has_delivered = false;
     p->delivered = 0;
     p->consumed = consumed;
@@ -50,13 +52,13 @@ static enum peer_verdict judge_input(struct peer *p, const struct peer_limits *l
         return PEER_FINE;
     }
     if (!p->suspect_at) {
-        p->suspect_at = now;
+        p->suspect_at = p->idle_since = now;
         p->suspect_bytes = p->unfinished;
     }
     grows = p->unfinished > p->suspect_bytes + limits->unfinished_bytes &&
             now - p->suspect_at >= PEER_SUSPECT_MS;
     if (grows || (p->unfinished > limits->unfinished_bytes &&
-                  now - p->suspect_at >= PEER_SUSPECT_IDLE_MS))
+                  now - p->idle_since >= PEER_SUSPECT_IDLE_MS))
         return PEER_UNFINISHED;
     return PEER_SUSPECT;
 }

@@ -50,6 +50,7 @@ struct peer {
     int64_t sampled_at;
     int64_t suspect_at;     /* 0: is not suspect */
     uint64_t suspect_bytes; /* unfinished then */
+    int64_t idle_since;     /* a suspect: its last delivery, or when it became one */
     uint64_t delivered;     /* bytes, since the last sample */
     bool has_delivered;     /* a message, since the last sample */
     bool has_spoken;        /* ever delivered a message */

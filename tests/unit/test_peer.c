@@ -63,6 +63,22 @@ static void a_message_that_arrives_clears_its_sender(void **state)
     }
 }
 
+static void a_suspect_whose_messages_go_on_arriving_is_not_idle(void **state)
+{
+    struct peer p = {0};
+    int64_t now = 1000;
+
+    (void)state;
+    assert_int_equal(look(&p, 9 * LIMIT, false, now), PEER_SUSPECT);
+    for (; now < 5 * PEER_SUSPECT_IDLE_MS;
+         now += 100) { /* more than we take in a look */
+        peer_hear(&p, LIMIT / 100);
+        assert_int_equal(look(&p, 9 * LIMIT, false, now), PEER_SUSPECT);
+    }
+    assert_int_equal(look(&p, 9 * LIMIT, false, now + PEER_SUSPECT_IDLE_MS),
+                     PEER_UNFINISHED);
+}
+
 static void what_is_delivered_does_not_count_though_more_is_there(void **state)
 {
     struct peer p = {0};
@@ -191,6 +207,7 @@ int main(void)
         cmocka_unit_test(bytes_that_make_no_message_are_held_against_a_connection),
         cmocka_unit_test(a_new_suspect_is_looked_at_twice_before_it_is_judged),
         cmocka_unit_test(a_message_that_arrives_clears_its_sender),
+        cmocka_unit_test(a_suspect_whose_messages_go_on_arriving_is_not_idle),
         cmocka_unit_test(what_is_delivered_does_not_count_though_more_is_there),
         cmocka_unit_test(
             one_that_delivered_before_it_was_suspect_is_cleared_by_its_next_message),
