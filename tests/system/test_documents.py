@@ -60,3 +60,25 @@ def test_a_decision_has_a_number_of_its_own_and_references_name_the_right_one():
             if number not in records or link and not os.path.basename(link).startswith(number):
                 wrong.append(f"{path}: ADR {number} {link or ''}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_what_the_architecture_names_is_there():
+    """Of the promises' table: functions, files and tests; `make …` is for test_make.py."""
+    table = re.search(r"^## Promises.*?(?=^## )", text_of("ARCHITECTURE.md"), re.M | re.S)[0]
+    files = {os.path.basename(path) for path in tracked()}
+    words = set()
+    for path in tracked("*.c", "*.h", "*.py", "*.js", "*.cfg"):
+        words |= set(re.findall(r"\w+", text_of(path)))
+    stems = {name.split(".")[0] for name in files}
+    wrong = []
+    for name in re.findall(r"`([^`]+)`", table):
+        last = os.path.basename(name)
+        if " " in name or name in ("prev",) or os.path.exists(os.path.join(pregon.ROOT, name)):
+            continue
+        if last.startswith("test_") and last not in files and last + ".c" not in files:
+            wrong.append(f"there is no test {name}")
+        elif "." in last and last not in files:
+            wrong.append(f"there is no file {name}")
+        elif last not in files and last not in stems and last not in words:
+            wrong.append(f"nothing is called {name}")
+    assert not wrong, "\n".join(wrong)
