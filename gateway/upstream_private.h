@@ -64,12 +64,12 @@ struct upstream {
     uint64_t mark_seq;     /* of the last mark */
     /* The newest position of this epoch that was seen, and the newest record; told in hello. */
     uint64_t known_seq, known_record, known_accepted;
-    uint64_t lost_seq;     /* every loss up to here was reported */
-    uint32_t resyncs;      /* so far; an answer to one before is dropped */
-    bool is_catching_up;   /* the mark has come, pages of the log are asked for */
-    bool is_page_asked;    /* one of them is under way; else: */
-    int64_t page_at;       /* when the next one is asked for */
-    struct buf held;       /* [length of topic, length of record, topic, record] … */
+    uint64_t lost_seq;   /* every loss up to here was reported */
+    uint32_t resyncs;    /* so far; an answer to one before is dropped */
+    bool is_catching_up; /* the mark has come, pages of the log are asked for */
+    bool is_page_asked;  /* one of them is under way; else: */
+    int64_t page_at;     /* when the next one is asked for */
+    struct buf held;     /* [length of topic, length of record, topic, record] … */
     struct report report;
 };
 
@@ -78,29 +78,44 @@ struct upstream {
 void upstream_note_known(struct upstream *u, const struct wire_record *r);
 void upstream_pack_known(const struct upstream *u, msgpack_packer *pk);
 
-/* upstream.c */
+/* upstream_ask.c */
+void upstream_say_hello(struct upstream *u);
+void upstream_say_goodbye(struct upstream *u);
+/* Ask for an answer that says only that it came. */
+void upstream_ping(struct upstream *u);
 void upstream_ask_snapshot(struct upstream *u, enum question_kind kind,
                            const char *pattern, uint32_t generation, uint64_t from);
 /* Of the log, after verified_seq up to mark_seq. */
 void upstream_ask_page(struct upstream *u);
 void upstream_question_end(struct upstream *u, struct question *q);
-/* The log is another one: nothing we know of positions holds. */
-void upstream_check_epoch(struct upstream *u, uint64_t epoch);
+void upstream_send_report(struct upstream *u);
+
+/* upstream_topic.c */
+/* From now on the hub's topics are subscribed. */
+void upstream_watch_topics(struct upstream *u);
+/* The records' socket is a new one: subscribe to everything on it. */
+void upstream_subscribe_all(struct upstream *u);
+/* Ask for a mark if a topic is new or a resync needs one, and none is awaited. */
+void upstream_place_mark(struct upstream *u);
+/* A mark has come: `seq` is the head of the log, `heartbeats` the number of the last heartbeat. */
+void upstream_on_mark(struct upstream *u, struct span topic, uint64_t seq,
+                      uint64_t heartbeats);
 /* The private mark asked for, if any, is not waited for any more. */
 void upstream_drop_mark(struct upstream *u);
+/* Ask for the snapshots of more topics, if there are places. */
+void upstream_ask_more(struct upstream *u);
+
+/* upstream_record.c */
+void upstream_on_record(struct upstream *u, struct span topic, struct span message);
+/* The first message of every connection: records on the one before may never have arrived. */
+void upstream_on_welcome(struct upstream *u);
 void upstream_set_here(struct upstream *u, bool is_here);
-void upstream_send_report(struct upstream *u);
+/* The log is another one: nothing we know of positions holds. */
+void upstream_check_epoch(struct upstream *u, uint64_t epoch);
 /* Report a loss, unless it was reported already. */
 void upstream_take_loss(struct upstream *u, const struct wire_record *r);
 /* Apply a record to the hub; upstream_deliver decides whether that may be done. */
 void upstream_apply(struct upstream *u, struct span topic, const struct wire_record *r);
-/* Ask for the snapshots of more topics, if there are places. */
-void upstream_ask_more(struct upstream *u);
-
-/* The records' socket is a new one: subscribe to everything on it. */
-void upstream_subscribe_all(struct upstream *u);
-/* Ask for an answer that says only that it came. */
-void upstream_ping(struct upstream *u);
 
 /* upstream_link.c */
 /* false: what is wrong is logged; close it all the same. */
