@@ -64,6 +64,7 @@ struct client {
         is_too_large; /* its next frame declares more than WS_MAX_SIZE, or fragments go on */
     bool has_place;      /* in the gate; false: it is only told why it may not stay */
     bool is_auto;        /* still has what it got without asking */
+    bool is_incomplete;  /* stream.c: it joined topics that were not live */
     uint16_t close_code; /* what the connection ended with, for the log */
     char close_why[48];
     uint8_t pings;         /* unanswered */

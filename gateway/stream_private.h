@@ -142,6 +142,8 @@ void stream_say_error(struct client *c, const struct buf *id, const char *code,
  * it is still owed, then it is told what it was told before.
  */
 uint64_t stream_complete_seq(struct client *c);
+/* All topics of the client are live, and the hub's position moves. */
+bool stream_is_live(const struct client *c);
 /* It is told that it may go on from there, which may be below what it was told before. */
 static inline void stream_state_position(struct client *c, uint64_t seq)
 {

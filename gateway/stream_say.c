@@ -53,16 +53,29 @@ void stream_say_error(struct client *c, const struct buf *id, const char *code,
                      "too many bad requests");
 }
 
+/*
+ * It has been sent all that the hub's position speaks for.  Of topics that were not live when it
+ * joined them the hub does not know everything: the client's position stands still until they are.
+ */
+static bool is_complete(struct client *c)
+{
+    if (!backlog_is_empty(&c->sub.backlog))
+        return false;
+    if (c->is_incomplete)
+        c->is_incomplete = !stream_is_live(c);
+    return !c->is_incomplete;
+}
+
 uint64_t stream_complete_seq(struct client *c)
 {
-    if (backlog_is_empty(&c->sub.backlog) && hub_seq(c->g->hub) > c->stated_seq)
+    if (hub_seq(c->g->hub) > c->stated_seq && is_complete(c))
         c->stated_seq = hub_seq(c->g->hub);
     return c->stated_seq;
 }
 
 void stream_settle_position(struct client *c)
 {
-    if (!c->requests && backlog_is_empty(&c->sub.backlog))
+    if (!c->requests && is_complete(c))
         c->settled_seq = hub_seq(c->g->hub);
 }
 

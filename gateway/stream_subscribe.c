@@ -74,10 +74,9 @@ static void hold(struct request *r, struct span pattern)
     add_topic(r, t);
 }
 
-/* It has the newest record of each of its symbols, and no record was left out of these. */
-static bool has_everything(const struct client *c)
+bool stream_is_live(const struct client *c)
 {
-    if (!backlog_is_empty(&c->sub.backlog) || hub_is_frozen(c->g->hub))
+    if (hub_is_frozen(c->g->hub))
         return false;
     for (uint32_t i = 0; i < c->sub.topic_count; i++)
         if (c->sub.topics[i].topic->sync != TOPIC_LIVE)
@@ -89,8 +88,8 @@ void stream_request_keep(struct request *r)
 {
     struct client *c = r->client;
 
-    if (has_everything(c))
-        return;
+    if (backlog_is_empty(&c->sub.backlog) && stream_is_live(c))
+        return;        /* it has every record */
     if (!c->is_auto) { /* the automatic subscription ends with this one */
         r->kept = mem_alloc((c->sub.topic_count + 1) * sizeof *r->kept);
         for (; r->kept_count < c->sub.topic_count; r->kept_count++)
@@ -268,6 +267,13 @@ static void acknowledge(struct gateway *g, struct request *r)
     if (r->join_epoch != hub_epoch(g->hub)) {
         seq = 0;
         r->is_recovered = false;
+    }
+    if (r->is_away) { /* of what it did not have before, little is known here */
+        c->is_incomplete = true;
+        if (!r->is_recovered)
+            seq = 0;
+        else if (seq > r->since_seq)
+            seq = r->since_seq;
     }
     stream_state_position(c, seq);
     c->sub.backlog.sent_seq = seq;

@@ -190,3 +190,29 @@ def test_a_client_that_goes_from_merge_to_all_gets_snapshots_and_then_every_reco
     assert ack["seq"] < min(m["seq"] for m in after if m["type"] == "snapshot")
     listed = client.asks("list")
     assert (listed["mode"], sorted(listed["symbols"])) == ("all", ["X*", "Y"])
+
+
+def test_a_position_does_not_pass_over_what_the_gateway_lacks_while_the_broker_is_away(stage):
+    fake = FakeBroker(stage)
+    gateway = stage.gateway(fake)
+    fake.quote("OTHER", last="1", n=1)  # nobody here wants it yet
+    client = stage.client(gateway, "?symbols=HOT")
+    client.hears("ack")
+    fake.quote("HOT", last="1", n=1)
+    client.hears("quote", symbol="HOT")
+
+    def position():
+        return client.asks("ping")["seq"]
+
+    pregon.eventually(position, lambda seq: seq == 2, "the position")
+    with fake.changed:
+        fake.is_mute = True
+        fake.answers = {op: no_answer for op in ("hello", "snapshot", "replay")}
+    client.hears("state", symbol="HOT", state="stale")
+    ack = client.asks("subscribe", symbols=["OTHER"])
+    assert (ack["upstream"], ack["seq"]) == ("away", 0)
+    assert position() == 0
+    with fake.changed:
+        fake.is_mute, fake.answers = False, {}
+    client.hears("snapshot", symbol="OTHER", n=1)
+    pregon.eventually(position, lambda seq: seq == 2, "the position")
