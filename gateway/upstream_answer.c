@@ -27,11 +27,15 @@ static bool is_about_to_come(struct upstream *u, enum question_kind kind,
            (kind == QUESTION_TOPIC && hub_is_synced(u->g->hub, s));
 }
 
-/* All records up to the mark have come, but not this one, which a live topic covers. */
+/*
+ * All records up to the mark have come, but not this one, which a live topic covers, or which is
+ * from after the resync.
+ */
 static bool is_missing(const struct upstream *u, struct hub_symbol *s, uint64_t seq)
 {
-    return u->is_verified && hub_is_synced(u->g->hub, s) && seq > s->seq &&
-           seq <= u->mark_seq && hub_has_all(u->g->hub, s);
+    return u->is_verified && seq > s->seq && seq <= u->mark_seq &&
+           (seq > u->verified_seq || hub_is_synced(u->g->hub, s)) &&
+           hub_has_all(u->g->hub, s);
 }
 
 static void apply_quotes(struct upstream *u, enum question_kind kind,

@@ -35,6 +35,8 @@ void upstream_resync(struct upstream *u)
     u->resyncs++;
     u->heartbeat_number = 0; /* it may be another broker, counting anew */
     buf_free(&u->held);
+    buf_clear(&u->to_ask); /* topics of before: their mark proves nothing any more */
+    u->asked_upto = 0;
     hub_resync(u->g->hub);
     u->has_new_topics = true;
     upstream_drop_mark(u); /* one that was asked for before proves nothing */
@@ -106,8 +108,9 @@ void upstream_catch_up(struct upstream *u)
     if (u->verified_seq >= u->mark_seq) {
         verify(u);
     } else if (!hub_has_anyone_in_all(hub)) {
-        hub_break_window(hub,
-                         u->mark_seq); /* nobody asks the log for what it lacks now */
+        /* Snapshots will do, and nobody asks the log for what the window lacks. */
+        u->verified_seq = u->mark_seq;
+        hub_break_window(hub, u->mark_seq);
         verify(u);
     } else {
         log_info("Catching up: asking the log for positions %llu to %llu",
@@ -195,6 +198,4 @@ void upstream_resync_tick(struct upstream *u)
     if (!hub_is_frozen(hub) || !u->is_verified || !u->is_here || hub_has_doubts(hub))
         return;
     hub_thaw(hub);
-    if (u->mark_seq > u->verified_seq)
-        u->verified_seq = u->mark_seq;
 }

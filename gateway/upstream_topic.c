@@ -83,9 +83,9 @@ void upstream_place_mark(struct upstream *u)
         t->is_marked = false;
         t->generation = u->generation;
     }
+    upstream_drop_mark(u); /* if all topics that waited for it are gone, too */
     if (!is_wanted)
         return;
-    upstream_drop_mark(u);
     snprintf(u->mark, sizeof u->mark, WIRE_TOPIC_MARK "%s-%u ", u->mark_name,
              u->generation);
     subscribe(u, ZMQ_SUBSCRIBE, u->mark, strlen(u->mark));
