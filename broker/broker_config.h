@@ -21,7 +21,8 @@
       "message is closed, or else the newest.")                                          \
     X(int, PEER_BYTES, peer_bytes, "4194304", 262144, 1073741824, NULL,                  \
       "Bytes of answers the broker keeps for one connection that does not read them; "   \
-      "then its requests are refused (too_many_requests).")                              \
+      "then its requests are refused (too_many_requests). A quarter bounds what one "    \
+      "may subscribe to, in bytes of topics and 4 for each.")                            \
     X(seconds, PEER_TIMEOUT, peer_timeout, "5", 1, 3600, NULL,                           \
       "Seconds a connection may take nothing of what waits for it before the broker "    \
       "closes it.")                                                                      \

@@ -122,12 +122,13 @@ static void pack_peers(struct question *q)
     const struct peers_counts *c = q->d->peers ? q->d->peers : &none;
 
     pack_key(&q->pk, "peers");
-    msgpack_pack_map(&q->pk, 7);
+    msgpack_pack_map(&q->pk, 8);
     pack_kv_u(&q->pk, "ingest", c->connections[PEERS_INGEST]);
     pack_kv_u(&q->pk, "publish", c->connections[PEERS_PUBLISH]);
     pack_kv_u(&q->pk, "control", c->connections[PEERS_CONTROL]);
     pack_kv_u(&q->pk, "closed_unfinished", c->closed_unfinished);
     pack_kv_u(&q->pk, "closed_deaf", c->closed_deaf);
+    pack_kv_u(&q->pk, "closed_topics", c->closed_topics);
     pack_kv_u(&q->pk, "closed_full", c->closed_full);
     pack_kv_u(&q->pk, "refused", c->refused);
 }

@@ -21,6 +21,7 @@
 
 #define BURST 256
 #define INGEST_HIGH_WATER 4096 /* lines of one feeder not taken in yet */
+#define SUBSCRIPTIONS_BURST 1024 /* libzmq has taken them in already */
 #define CONTROL_HIGH_WATER 256 /* answers a peer has not taken, pages among them */
 #define CONTROL_BURST 64
 #define RENEW_MS 5000  /* to store what is left before a new epoch */
@@ -94,6 +95,8 @@ static enum err take(struct broker *b, enum peers_door door, struct inlet *in,
         uint64_t own = has_identity ? bus_wire_bytes(identity.len) : 0;
 
         peers_hear(b->peers, door, bus_source(m), bus_bytes(m) - own, identity);
+        if (!e && door == PEERS_PUBLISH)
+            peers_subscribe(b->peers, bus_source(m), bus_frame(m, 0));
     }
     return e;
 }
@@ -123,7 +126,7 @@ static void drain_subscriptions(struct broker *b)
     struct bus_message m;
     enum err e;
 
-    for (int i = 0; i < BURST; i++) {
+    for (int i = 0; i < SUBSCRIPTIONS_BURST; i++) {
         e = take(b, PEERS_PUBLISH, &b->subscriptions, &m);
         if (e == ERR_AGAIN)
             return;

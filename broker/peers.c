@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <uthash.h>
 
 #include "broker/descriptor.h"
 #include "broker/peer.h"
+#include "broker/topics.h"
 #include "shared/bus.h"
 #include "shared/log.h"
 #include "shared/mem.h"
@@ -30,9 +32,10 @@ struct connection {
     enum peers_door door;
     int64_t since;
     struct peer peer;
-    uint64_t head_then;  /* of the log, when the peer's wait began */
-    uint64_t sampled_in; /* by peers_may_ask: the turn */
-    uint32_t refused;    /* requests since the last that was not */
+    struct topics topics; /* of publish */
+    uint64_t head_then;   /* of the log, when the peer's wait began */
+    uint64_t sampled_in;  /* by peers_may_ask: the turn */
+    uint32_t refused;     /* requests since the last that was not */
     char name[DESCRIPTOR_NAME_MAX];
     struct span identity; /* points into id; .len 0: none said yet */
     char id[IDENTITY_MAX];
@@ -62,7 +65,9 @@ struct peers {
     bool has_suspects, had_suspects; /* in this sweep, in the one before */
     int64_t trim_at;                 /* 0: nothing to give back */
     int64_t now;
-    uint64_t turns; /* the first is 1 */
+    uint64_t turns;       /* the first is 1 */
+    uint64_t seed;        /* of topics */
+    uint64_t topic_bytes; /* of all connections */
     struct log_limit limit;
 };
 
@@ -73,6 +78,8 @@ struct peers *peers_new(const struct peers_limits *limits)
     struct peers *p = mem_zalloc(sizeof *p);
 
     p->limits = *limits;
+    if (getrandom(&p->seed, sizeof p->seed, 0) < 0)
+        p->seed = (uintptr_t)p;
     p->limit = (struct log_limit){.burst = 5, .interval_ms = 10000};
     return p;
 }
@@ -83,6 +90,8 @@ static void forget(struct peers *p, struct connection *c)
         HASH_DEL(p->by_identity, c);
     if (!c->is_closed)
         p->counts.connections[c->door]--;
+    p->topic_bytes -= c->topics.bytes;
+    topics_free(&c->topics);
     p->at[c->fd] = NULL;
     free(c);
 }
@@ -211,6 +220,19 @@ static void close_one_of_too_many(struct peers *p, struct connection *added)
     close_connection(p, victim);
 }
 
+static void close_subscriber(struct peers *p, struct connection *c)
+{
+    p->counts.closed_topics++;
+    log_limited(
+        &p->limit, p->now, LOG_WARNING,
+        "%s: closing the connection of %s: it subscribes to %llu bytes of topics; "
+        "PEER_BYTES bounds them",
+        door_names[c->door], c->name, (unsigned long long)c->topics.bytes);
+    close_connection(p, c);
+    p->topic_bytes -= c->topics.bytes;
+    topics_free(&c->topics); /* libzmq drops them, too */
+}
+
 /* --- looking ----------------------------------------------------------------------------------- */
 
 static void make_room(struct peers *p, int fd)
@@ -247,6 +269,7 @@ static struct connection *find_connection(struct peers *p, int fd)
     c->door = door;
     c->since = p->now;
     c->sweep = p->sweep; /* one under way may have passed its number */
+    c->topics.seed = p->seed;
     memcpy(c->name, name, sizeof c->name);
     if (++p->counts.connections[door] > p->limits.connections)
         close_one_of_too_many(p, c);
@@ -395,6 +418,32 @@ void peers_hear(struct peers *p, enum peers_door door, int fd, uint64_t bytes,
             set_identity(p, c, identity);
     }
     peer_hear(&c->peer, bytes);
+}
+
+static struct connection *largest_subscriber(const struct peers *p)
+{
+    struct connection *found = NULL;
+
+    for (int fd = 0; fd < p->room; fd++)
+        if (p->at[fd] && (!found || p->at[fd]->topics.bytes > found->topics.bytes))
+            found = p->at[fd];
+    return found;
+}
+
+void peers_subscribe(struct peers *p, int fd, struct span message)
+{
+    struct connection *c = fd >= 0 ? find_connection(p, fd) : NULL;
+    uint64_t most = p->limits.answer_bytes / 4;
+
+    if (!c || c->is_closed || c->door != PEERS_PUBLISH)
+        return;
+    p->topic_bytes -= c->topics.bytes;
+    topics_take(&c->topics, message);
+    p->topic_bytes += c->topics.bytes;
+    if (c->topics.bytes > most)
+        close_subscriber(p, c);
+    else if (p->topic_bytes > most * PEERS_SUBSCRIBERS_FULL)
+        close_subscriber(p, largest_subscriber(p));
 }
 
 void peers_drained(struct peers *p, enum peers_door door)

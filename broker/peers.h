@@ -11,6 +11,9 @@
  *                         is not taken in yet), and what arrives within PEERS_EVERY_MS
  *   unread answers        answer_bytes, or PEERS_FAIR_BYTES under pressure; beyond, its requests
  *                         are refused, and after PEERS_REFUSED_MAX in a row it is closed
+ *   topics                answer_bytes / 4 of what it subscribes to (topics.h), that is some 32 MiB of
+ *                         memory with the default; of all together PEERS_SUBSCRIBERS_FULL times as
+ *                         much, then the connection with the most is closed
  *   taking nothing        timeout_ms while data waits for it, or PEERS_PRESSED_MS under pressure
  *
  * Pressure: more than PEERS_TOTAL_BYTES wait for all connections together.  Of records a
@@ -36,6 +39,7 @@
 #define PEERS_SUSPECT_EVERY_MS 20
 /* On publish: a gateway subscribes to all its topics at once, faster than they are taken in. */
 #define PEERS_SUBSCRIPTIONS_MAX (1024 * 1024)
+#define PEERS_SUBSCRIBERS_FULL 4
 #define PEERS_TOTAL_BYTES (64 * 1024 * 1024)
 #define PEERS_FAIR_BYTES (256 * 1024)
 #define PEERS_PRESSED_MS 1000
@@ -52,7 +56,7 @@ struct peers_limits {
 
 struct peers_counts {
     uint64_t connections[PEERS_DOORS];
-    uint64_t closed_unfinished, closed_deaf,
+    uint64_t closed_unfinished, closed_deaf, closed_topics,
         closed_full;  /* connections, since the start */
     uint64_t refused; /* requests of those that do not read their answers */
 };
@@ -71,6 +75,8 @@ void peers_watch(struct peers *p, enum peers_door door, void *socket, size_t fra
  */
 void peers_hear(struct peers *p, enum peers_door door, int fd, uint64_t bytes,
                 struct span identity);
+/* A message of the publish socket came from fd: a subscription or the end of one. */
+void peers_subscribe(struct peers *p, int fd, struct span message);
 /* All messages that are there were taken from the socket. */
 void peers_drained(struct peers *p, enum peers_door door);
 /* Should the caller look up who sends on ingest?  False most of the time: a look-up costs. */

@@ -41,6 +41,9 @@
       "Seconds between heartbeat messages to a client.")                                 \
     X(int, MAX_SYMBOLS, max_symbols, "1000", 1, 1000000, NULL,                           \
       "Patterns a client may hold.")                                                     \
+    X(int, TOPIC_BYTES, topic_bytes, "983040", 4096, 1073741824, NULL,                   \
+      "Bytes of all different patterns that clients hold together, and 5 for each; "     \
+      "further ones are rejected. A quarter of the broker's PEER_BYTES must be more.")   \
     X(int, CLIENT_QUEUE, client_queue, "1048576", 16384, 1073741824, NULL,               \
       "Bytes waiting for one client in mode all before it is closed with 4008.")         \
     X(int, RESUME_WINDOW, resume_window, "4194304", 65536, 1073741824, NULL,             \

@@ -188,6 +188,9 @@ struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern);
 void hub_topic_release(struct hub *h, struct hub_topic *t);
 /* Its last snapshot page, taken at `seq`, was applied: → TOPIC_LIVE. */
 void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq);
+/* What the broker counts for them all: the bytes of each as a topic of ZeroMQ, and 4. */
+size_t hub_topic_bytes(const struct hub *h);
+size_t hub_topic_cost(struct span pattern);
 struct hub_topic *hub_topic_first(const struct hub *h); /* then ->next */
 struct hub_topic *hub_topic_find(const struct hub *h, struct span pattern);
 /* The newest value of every symbol of the log is here: '*' is live and nothing may be missing. */

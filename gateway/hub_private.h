@@ -33,7 +33,7 @@ struct hub {
     struct hub_symbol **symbol_slots;
     size_t symbol_slot_count; /* powers of two */
     struct hub_topic **topic_slots;
-    size_t topic_slot_count, topic_count;
+    size_t topic_slot_count, topic_count, topic_bytes;
     struct hub_topic *topics; /* all */
     struct hub_topic *idle;   /* released; some of them may be held again */
     uint32_t prefix_lengths[HUB_PATTERN_MAX]; /* how many prefixes of each length */

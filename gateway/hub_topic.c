@@ -181,6 +181,7 @@ struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern)
         resize_topic_slots(h, h->topic_slot_count * 2);
     put_topic_in_slot(h, t);
     h->topic_count++;
+    h->topic_bytes += hub_topic_cost(pattern);
     if (t->is_prefix)
         h->prefix_lengths[t->pattern_len - 1]++;
     h->matching++;
@@ -217,6 +218,7 @@ static void remove_topic(struct hub *h, struct hub_topic *t)
     if (t->next)
         t->next->link = t->link;
     h->topic_count--;
+    h->topic_bytes -= hub_topic_cost(hub_topic_pattern(t));
     if (t->is_prefix)
         h->prefix_lengths[t->pattern_len - 1]--;
     h->matching++;
@@ -257,4 +259,14 @@ void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq)
 struct hub_topic *hub_topic_first(const struct hub *h)
 {
     return h->topics;
+}
+
+size_t hub_topic_cost(struct span pattern)
+{
+    return pattern.len + 1 + 4;
+}
+
+size_t hub_topic_bytes(const struct hub *h)
+{
+    return h->topic_bytes;
 }

@@ -235,6 +235,8 @@ static const struct row broker_rows[] = {
      "Connections closed for a message that does not end.", PLAIN},
     {"peers", "closed_deaf", "pregon_broker_peers_deaf_total",
      "Connections closed because they do not read.", PLAIN},
+    {"peers", "closed_topics", "pregon_broker_peers_topics_total",
+     "Connections closed for the size of what they subscribe to.", PLAIN},
     {"peers", "closed_full", "pregon_broker_peers_surplus_total",
      "Connections closed above PEER_CONNECTIONS.", PLAIN},
     {"peers", "refused", "pregon_broker_peers_refused_total",

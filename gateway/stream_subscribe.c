@@ -52,6 +52,14 @@ static void add_topic(struct request *r, struct hub_topic *t)
     r->topics[r->topic_count++] = t;
 }
 
+/* A topic more must not make the broker end the gateway's connection. */
+static bool has_room_for(const struct gateway *g, struct span pattern)
+{
+    return hub_topic_find(g->hub, pattern) || pattern.len == 1 ||
+           hub_topic_bytes(g->hub) + hub_topic_cost(pattern) <=
+               (size_t)g->config.topic_bytes;
+}
+
 /* One that is none, or one too many, is rejected by name. */
 static void hold(struct request *r, struct span pattern)
 {
@@ -59,6 +67,7 @@ static void hold(struct request *r, struct span pattern)
     struct hub_topic *t;
 
     if (!hub_is_pattern(pattern) || memchr(pattern.at, '\0', pattern.len) ||
+        !has_room_for(g, pattern) ||
         r->client->sub.topic_count + r->kept_count + r->topic_count >=
             (size_t)g->config.max_symbols) {
         stream_reject(&r->rejected, r->client->sub.encoding, pattern);

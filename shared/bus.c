@@ -7,6 +7,7 @@
 #include "shared/log.h"
 
 #define DEAD_MS 10000
+#define SUBSCRIPTIONS_HIGH_WATER 16
 
 /* ZeroMQ aborts if it is not allowed, so ask before: some sandboxes know one policy only. */
 static bool may_wait_its_turn(void)
@@ -43,7 +44,10 @@ static void *open_socket(void *context, int type, int high_water, size_t frame_m
         return NULL;
     set_int(s, ZMQ_LINGER, 0);
     set_int(s, ZMQ_SNDHWM, high_water);
-    set_int(s, ZMQ_RCVHWM, high_water);
+    /* libzmq takes in all subscriptions that wait, before it returns to its caller. */
+    set_int(s, ZMQ_RCVHWM,
+            type == ZMQ_XPUB || type == ZMQ_PUB ? SUBSCRIPTIONS_HIGH_WATER
+                                                : high_water);
     set_int(s, ZMQ_CONNECT_TIMEOUT, 2000);
     set_int(s, ZMQ_HANDSHAKE_IVL, BUS_SILENCE_MS);
     /* The kernel drops a peer that is gone, or has not read for so long. */

@@ -106,6 +106,50 @@ def test_subscribers_that_never_read_cost_bounded_memory_and_nobody_else_a_recor
     watch.broker.says("publish: closing the connection of .*data waits")
 
 
+class EndlessSubscriber(zmtp.Attack):
+    """Subscribes to more and more topics."""
+
+    def work(self, s):
+        for n in range(10**6):
+            if self.has_ended.is_set():
+                return
+            self.send(s, b"".join(zmtp.frame(b"\1%015d-%050d" % (n * 100 + i, 0))
+                                  for i in range(100)))
+
+
+def test_a_peer_that_subscribes_to_more_and_more_topics_is_closed(stage):
+    watch = Watch(stage)
+    attack = EndlessSubscriber(watch.broker.ready["publish"], "SUB").start()
+    try:
+        watch.quotes_flow_until(lambda: attack.cut, "its connection is closed")
+    finally:
+        attack.stop()
+    watch.ends_well()
+    watch.broker.says("publish: closing the connection of .*of topics; PEER_BYTES")
+    assert stage.control(watch.broker).ask("status")["peers"]["closed_topics"] == 1
+
+
+def test_the_names_that_clients_invent_do_not_cost_a_gateway_its_broker(stage):
+    broker, gateway = stage.play(topic_bytes=4096)
+    feed = stage.feed(broker)
+    other = stage.client(gateway, "?symbols=X&mode=all")
+    other.hears("ack")
+    client = stage.client(gateway, "?symbols=X")
+    ack = client.asks("subscribe", symbols=["X", *(f"NAME{n:028}" for n in range(200)), "*"])
+    assert ack["symbols"][0] == "X" and ack["symbols"][-1] == "*"
+    assert len(ack["symbols"]) + len(ack["rejected"]) == 202
+    assert 80 < len(ack["rejected"]) < 100  # 37 bytes each
+    client.asks("unsubscribe", symbols=ack["symbols"])
+    again = stage.client(gateway, "?symbols=")
+
+    def is_taken():
+        return again.asks("subscribe", symbols=["ANOTHER" + "X" * 25])["symbols"]
+
+    pregon.eventually(is_taken, what="what nobody holds any more makes room")
+    feed.quote("X", last="1")
+    other.hears("quote", symbol="X", last="1")
+
+
 def test_more_connections_than_allowed_do_not_keep_a_feeder_or_a_gateway_out(stage):
     broker = stage.broker(peer_connections=10)
     idle = [stage._with(zmtp.open_peer(broker.ready[door], kind))
