@@ -174,17 +174,11 @@ static uint64_t get_varint(const unsigned char *at)
 
 static uint64_t root_of_log(struct store *s)
 {
-    sqlite3_stmt *stmt;
     uint64_t root = 0;
+    int rc = store_read_number(
+        s->db, "SELECT rootpage FROM sqlite_master WHERE name = 'log'", &root);
 
-    if (sqlite3_prepare_v2(s->db,
-                           "SELECT rootpage FROM sqlite_master WHERE name = 'log'", -1,
-                           &stmt, NULL))
-        return 0;
-    if (sqlite3_step(stmt) == SQLITE_ROW)
-        root = store_column_u(stmt, 0);
-    sqlite3_finalize(stmt);
-    return root;
+    return rc ? 0 : root;
 }
 
 /* The child that leads to `seq`; 0: this page is none that could be among those of the log. */

@@ -102,16 +102,17 @@ static enum err check_backup(const struct restore *r, char error[STORE_ERROR_MAX
     if (stat(r->backup, &st))
         return store_error_system(r->backup, errno, "read the backup", error);
     if (is_same_file(r->backup, r->log.path)) {
-        snprintf(error, STORE_ERROR_MAX, "store %s: it is the store itself; name a backup",
-                 r->backup);
+        snprintf(error, STORE_ERROR_MAX,
+                 "store %s: it is the store itself; name a backup", r->backup);
         return ERR_INVALID;
     }
     if (is_whole)
         return OK;
-    snprintf(error, STORE_ERROR_MAX,
-             "store %s: part of it is in its -wal; it is a store in use, or one that was "
-             "not closed: make a backup of it with --backup",
-             r->backup);
+    snprintf(
+        error, STORE_ERROR_MAX,
+        "store %s: part of it is in its -wal; it is a store in use, or one that was "
+        "not closed: make a backup of it with --backup",
+        r->backup);
     return ERR_INVALID;
 }
 
@@ -144,20 +145,6 @@ done:
     return e;
 }
 
-static int read_number(sqlite3 *db, const char *sql, uint64_t *out)
-{
-    sqlite3_stmt *stmt;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-
-    if (rc)
-        return rc;
-    rc = sqlite3_step(stmt);
-    if (rc == SQLITE_ROW)
-        *out = store_column_u(stmt, 0);
-    sqlite3_finalize(stmt);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
 /* It is a log, and all of it can be read; a broker begins a new epoch on it. */
 static enum err open_part(struct restore *r, char error[STORE_ERROR_MAX])
 {
@@ -173,11 +160,11 @@ static enum err open_part(struct restore *r, char error[STORE_ERROR_MAX])
         return e;
     rc = store_file_check_all(r->db, &page);
     if (!rc)
-        rc = read_number(r->db, "SELECT max(seq) FROM log", &r->out->head);
+        rc = store_read_number(r->db, "SELECT max(seq) FROM log", &r->out->head);
     if (rc)
         return store_error_tell(r->backup, r->db, rc, "read the backup", error);
-    rc = sqlite3_exec(r->db, "UPDATE meta SET value = 1 WHERE name = 'is_copy'", NULL, NULL,
-                      NULL);
+    rc = sqlite3_exec(r->db, "UPDATE meta SET value = 1 WHERE name = 'is_copy'", NULL,
+                      NULL, NULL);
     return rc ? store_error_tell(r->log.part, r->db, rc, "write it", error) : OK;
 }
 
@@ -186,17 +173,17 @@ static enum err take_locks(struct restore *r, char error[STORE_ERROR_MAX])
 {
     uint64_t has_locks = 0, version = 0;
     enum err e;
-    int rc = read_number(r->db,
-                         "SELECT count(*) FROM sqlite_master WHERE name = "
-                         "'" STORE_BACKUP_LOCKS "_version'",
-                         &has_locks);
+    int rc = store_read_number(r->db,
+                               "SELECT count(*) FROM sqlite_master WHERE name = "
+                               "'" STORE_BACKUP_LOCKS "_version'",
+                               &has_locks);
 
     if (!rc && has_locks)
-        rc = read_number(r->db, "SELECT value FROM " STORE_BACKUP_LOCKS "_version",
-                         &version);
+        rc = store_read_number(
+            r->db, "SELECT value FROM " STORE_BACKUP_LOCKS "_version", &version);
     if (!rc && has_locks)
-        rc = read_number(r->db, "SELECT count(*) FROM " STORE_BACKUP_LOCKS "_locks",
-                         &r->out->locks);
+        rc = store_read_number(
+            r->db, "SELECT count(*) FROM " STORE_BACKUP_LOCKS "_locks", &r->out->locks);
     if (rc)
         return store_error_tell(r->backup, r->db, rc, "read the backup", error);
     r->out->has_locks = has_locks;
@@ -216,7 +203,8 @@ static enum err take_locks(struct restore *r, char error[STORE_ERROR_MAX])
 
 static enum err sync_file(const char *path, char error[STORE_ERROR_MAX])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), failure = fd < 0 || fsync(fd) ? errno : 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC),
+        failure = fd < 0 || fsync(fd) ? errno : 0;
 
     if (fd >= 0)
         close(fd);
@@ -225,7 +213,8 @@ static enum err sync_file(const char *path, char error[STORE_ERROR_MAX])
 
 static enum err close_part(struct restore *r, char error[STORE_ERROR_MAX])
 {
-    int rc = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    int rc =
+        sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     enum err e;
 
     if (rc)
@@ -250,7 +239,8 @@ static char *name_old(const char *path, unsigned n, const char *suffix)
 static unsigned find_old(const struct restore *r)
 {
     for (unsigned n = 1; n < OLD_MAX; n++) {
-        char *log = name_old(r->log.path, n, ""), *locks = name_old(r->locks.path, n, "");
+        char *log = name_old(r->log.path, n, ""),
+             *locks = name_old(r->locks.path, n, "");
         bool is_free = access(log, F_OK) && access(locks, F_OK);
 
         free(log);
@@ -262,7 +252,8 @@ static unsigned find_old(const struct restore *r)
 }
 
 /* FILE-wal goes first: it must never stand beside another FILE. */
-static enum err put_aside(const struct place *p, unsigned n, char error[STORE_ERROR_MAX])
+static enum err put_aside(const struct place *p, unsigned n,
+                          char error[STORE_ERROR_MAX])
 {
     static const char *const suffixes[] = {"-wal", "-shm", "-journal", ""};
     enum err e = OK;

@@ -122,21 +122,26 @@ const struct store_schema *store_schema_log(void)
     return &schema;
 }
 
-static int read_number(sqlite3 *db, const char *sql, int *out)
+int store_read_number(sqlite3 *db, const char *sql, uint64_t *out)
 {
     sqlite3_stmt *stmt;
     int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
 
     if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-        *out = sqlite3_column_int(stmt, 0);
+        *out = (uint64_t)sqlite3_column_int64(stmt, 0);
     return rc == SQLITE_OK ? sqlite3_finalize(stmt) : rc;
 }
 
 int store_schema_read(sqlite3 *db, int *application, int *version)
 {
-    int rc = read_number(db, "PRAGMA application_id", application);
+    uint64_t a = 0, v = 0;
+    int rc = store_read_number(db, "PRAGMA application_id", &a);
 
-    return rc ? rc : read_number(db, "PRAGMA user_version", version);
+    if (!rc)
+        rc = store_read_number(db, "PRAGMA user_version", &v);
+    *application = (int)a;
+    *version = (int)v;
+    return rc;
 }
 
 static int run_step(sqlite3 *db, int application, const struct store_schema_step *step,

@@ -8,6 +8,7 @@
 #define BROKER_STORE_SCHEMA_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <sqlite3.h>
 
@@ -26,6 +27,9 @@ struct store_schema {
 };
 
 const struct store_schema *store_schema_log(void); /* "Preg" */
+
+/* One number; without a row *out stays as it was.  Returns SQLite's code. */
+int store_read_number(sqlite3 *db, const char *sql, uint64_t *out);
 
 /* What the file says.  Both 0: an empty file.  Returns SQLite's code. */
 int store_schema_read(sqlite3 *db, int *application, int *version);
