@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/percent.h"
+
 #define NAME_SHOWN 60 /* bytes of a name in an error */
 #define KNOWN_MAX 32
 
@@ -24,35 +26,15 @@ static bool next_pair(const char **rest, struct pair *p)
     return len > 0;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* Take one decoded byte from the front of *text.  False: a broken escape, or NUL. */
 static bool take_byte(struct span *text, enum query_plus plus, char *out)
 {
-    size_t used = 1;
-    char c = text->at[0];
+    bool is_space = text->at[0] == '+' && plus == QUERY_PLUS_IS_SPACE;
+    bool is_whole = percent_take(text, out);
 
-    if (c == '+' && plus == QUERY_PLUS_IS_SPACE) {
-        c = ' ';
-    } else if (c == '%') {
-        int high = text->len > 2 ? hex_digit(text->at[1]) : -1;
-        int low = high >= 0 ? hex_digit(text->at[2]) : -1;
-
-        if (low < 0)
-            return false;
-        c = (char)(high * 16 + low);
-        used = 3;
-    }
-    text->at += used;
-    text->len -= used;
-    *out = c;
-    return c != '\0';
+    if (is_space)
+        *out = ' ';
+    return is_whole && *out != '\0';
 }
 
 static bool is_encoded(struct span text)

@@ -5,36 +5,16 @@
 #include <string.h>
 
 #include "gateway/query.h"
+#include "shared/percent.h"
 #include "shared/redact.h"
-
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 bool request_decode(struct span text, char *out, size_t size)
 {
     size_t len = 0;
+    char c;
 
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.at[i];
-
-        if (c == '%') {
-            int high, low;
-
-            if (text.len - i < 3)
-                return false;
-            high = hex(text.at[i + 1]);
-            low = hex(text.at[i + 2]);
-            if (high < 0 || low < 0)
-                return false;
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        if (c == '\0' || len + 1 >= size)
+    while (text.len) {
+        if (!percent_take(&text, &c) || c == '\0' || len + 1 >= size)
             return false;
         out[len++] = c;
     }

@@ -4,25 +4,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "shared/percent.h"
+
 #define NAME_MAX_BYTES 64 /* of a decoded name; what is longer is no name of ours */
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* The character at `text`, decoded; *used: how many bytes it takes. */
-static char decode_one(struct span text, size_t *used)
-{
-    int high = text.len > 2 && text.at[0] == '%' ? hex_digit(text.at[1]) : -1;
-    int low = high >= 0 ? hex_digit(text.at[2]) : -1;
-
-    *used = low >= 0 ? 3 : 1;
-    return low >= 0 ? (char)(high * 16 + low) : text.at[0];
-}
 
 static bool is_secret(const char *name)
 {
@@ -61,15 +45,15 @@ static size_t userinfo_end(struct span text)
 void redact_address(struct span address, struct buf *out)
 {
     char name[NAME_MAX_BYTES + 1];
-    size_t len = 0, used;
+    size_t len = 0;
 
     while (address.len) {
-        char c = decode_one(address, &used);
+        const char *from = address.at;
         size_t skip = 0;
+        char c;
 
-        buf_add(out, address.at, used);
-        address.at += used;
-        address.len -= used;
+        (void)percent_take(&address, &c);
+        buf_add(out, from, (size_t)(address.at - from));
         if (c == '=') {
             name[len < NAME_MAX_BYTES ? len : NAME_MAX_BYTES] = '\0';
             if (is_secret(name))
