@@ -240,6 +240,7 @@ static void watch_listener(struct front *f, bool on)
     struct epoll_event e = {.events = on ? EPOLLIN : 0, .data.ptr = &f->listener};
 
     f->is_paused = !on;
+    f->paused_until = f->now + RETRY_MS;
     (void)epoll_ctl(f->epoll, EPOLL_CTL_MOD, f->listener, &e);
 }
 
@@ -264,9 +265,13 @@ static void accept_some(struct front *f)
         socklen_t len = sizeof peer;
         int fd;
 
-        if (atomic_load(&f->open) >= f->connections && !front_evict(f)) {
-            watch_listener(f, false);
-            return;
+        if (atomic_load(&f->open) >= f->connections) {
+            if (i > 0) /* nobody gives way before another one is known to wait */
+                return;
+            if (!front_evict(f)) {
+                watch_listener(f, false);
+                return;
+            }
         }
         fd = accept4(f->listener, (struct sockaddr *)&peer, &len,
                      SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -359,7 +364,7 @@ void *front_run(void *arg)
         }
         expire(f);
         front_reap(f);
-        if (f->is_paused && atomic_load(&f->open) < f->connections)
+        if (f->is_paused && f->now >= f->paused_until)
             watch_listener(f, true);
     }
     return NULL;

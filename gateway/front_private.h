@@ -61,6 +61,7 @@ struct front {
 
     /* the front's thread */
     int64_t now;
+    int64_t paused_until; /* nothing is accepted, if is_paused */
     size_t held;
     struct waiting *lists[WAITING_KINDS]; /* the oldest first */
     struct waiting *dead;

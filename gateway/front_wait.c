@@ -38,13 +38,13 @@ void front_settle(struct front *f, struct waiting *w)
 void front_discard(struct front *f, struct waiting *w)
 {
     front_settle(f, w);
+    if (!w->is_dead) /* first: a peer that sees the end may come back at once */
+        atomic_fetch_sub(&f->open, 1);
     if (w->c.fd >= 0)
         close(w->c.fd);
     buf_free(&w->in);
     buf_free(&w->out);
     buf_free(&w->c.body);
-    if (!w->is_dead)
-        atomic_fetch_sub(&f->open, 1);
     free(w);
 }
 

@@ -364,6 +364,7 @@ const char *head_values(const struct head *h, const char *name, struct buf *room
     const char *only = NULL;
     int count = 0;
 
+    buf_clear(room);
     for (int i = 0; i < h->count; i++) {
         if (strcasecmp(h->fields[i].name, name) != 0)
             continue;

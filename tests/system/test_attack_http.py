@@ -1,8 +1,10 @@
 """Peers that hold HTTP connections in bad ways, beside a client and a monitor that behave."""
 
+import socket
 import time
 
 import http_attacks
+import metrics
 import pytest
 
 import pregon
@@ -87,6 +89,18 @@ def test_when_all_places_are_taken_who_has_waited_longest_gives_way(stage):
     for _ in range(10):
         assert gateway.get("/cotizaciones/live").status == 200
     stage.raw_client(gateway).hears("welcome")
+    attack.stop()
+
+
+def test_nobody_gives_way_before_another_one_is_there(stage):
+    _, gateway = stage.play(http_max_connections=16, http_threads=4)
+    attack = http_attacks.HalfHeads(gateway.address, 16).start()
+    for _ in range(3):  # the first of them is the seventeenth connection, the others the sixteenth
+        with socket.create_connection(gateway.address, timeout=pregon.PATIENCE) as sock:
+            sock.sendall(b"GET /cotizaciones/live HTTP/1.0\r\n\r\n")
+            while sock.recv(4096):
+                pass
+    assert metrics.of(gateway)["pregon_http_heads_refused_total", "pushed_out"] == 1
     attack.stop()
 
 
