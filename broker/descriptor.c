@@ -2,7 +2,11 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -52,6 +56,25 @@ bool descriptor_name(int fd, char out[DESCRIPTOR_NAME_MAX])
         snprintf(out, DESCRIPTOR_NAME_MAX, "a local program");
     else
         snprintf(out, DESCRIPTOR_NAME_MAX, "%s:%u", host, port_of(&a));
+    return true;
+}
+
+bool descriptor_sample(int fd, struct peer_sample *out)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    int unread = 0, unacked = 0;
+    uint64_t received;
+
+    memset(&info, 0, sizeof info);
+    if (ioctl(fd, SIOCINQ, &unread) || ioctl(fd, SIOCOUTQ, &unacked) ||
+        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
+        return false;
+    received = info.tcpi_bytes_received;
+    out->consumed = received > (uint64_t)unread ? received - (uint64_t)unread : 0;
+    out->acked = info.tcpi_bytes_acked;
+    out->written = out->acked + (uint64_t)unacked;
+    out->not_sent = info.tcpi_notsent_bytes;
     return true;
 }
 

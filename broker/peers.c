@@ -1,16 +1,10 @@
 #include "broker/peers.h"
 
 #include <dirent.h>
-#include <linux/sockios.h>
-#include <linux/tcp.h>
 #include <malloc.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <uthash.h>
 
 #include "broker/descriptor.h"
@@ -138,25 +132,6 @@ static bool find_door(const struct peers *p, int fd, enum peers_door *out)
     return false;
 }
 
-static bool read_sample(int fd, struct peer_sample *out)
-{
-    struct tcp_info info;
-    socklen_t size = sizeof info;
-    int unread = 0, unacked = 0;
-    uint64_t received;
-
-    memset(&info, 0, sizeof info);
-    if (ioctl(fd, SIOCINQ, &unread) || ioctl(fd, SIOCOUTQ, &unacked) ||
-        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
-        return false;
-    received = info.tcpi_bytes_received;
-    out->consumed = received > (uint64_t)unread ? received - (uint64_t)unread : 0;
-    out->acked = info.tcpi_bytes_acked;
-    out->written = out->acked + (uint64_t)unacked;
-    out->not_sent = info.tcpi_notsent_bytes;
-    return true;
-}
-
 /* --- the end of a connection --------------------------------------------------------------- */
 
 static void close_connection(struct peers *p, struct connection *c)
@@ -164,6 +139,8 @@ static void close_connection(struct peers *p, struct connection *c)
     descriptor_shut_down(c->fd, c->inode);
     c->is_closed = true;
     p->counts.connections[c->door]--;
+    p->topic_bytes -= c->topics.bytes;
+    topics_free(&c->topics); /* libzmq drops them, too */
     p->trim_at = p->now + PEERS_TRIM_MS;
 }
 
@@ -229,8 +206,6 @@ static void close_subscriber(struct peers *p, struct connection *c)
         "PEER_BYTES bounds them",
         door_names[c->door], c->name, (unsigned long long)c->topics.bytes);
     close_connection(p, c);
-    p->topic_bytes -= c->topics.bytes;
-    topics_free(&c->topics); /* libzmq drops them, too */
 }
 
 /* --- looking ----------------------------------------------------------------------------------- */
@@ -299,7 +274,7 @@ static void look_at(struct peers *p, int fd)
     if (!c)
         return;
     c->sweep = p->sweep;
-    if (c->is_closed || !read_sample(fd, &s)) {
+    if (c->is_closed || !descriptor_sample(fd, &s)) {
         p->unsent_now += peer_unsent(&c->peer); /* held until libzmq has noticed */
         return;
     }
@@ -425,7 +400,8 @@ static struct connection *largest_subscriber(const struct peers *p)
     struct connection *found = NULL;
 
     for (int fd = 0; fd < p->room; fd++)
-        if (p->at[fd] && (!found || p->at[fd]->topics.bytes > found->topics.bytes))
+        if (p->at[fd] && !p->at[fd]->is_closed &&
+            (!found || p->at[fd]->topics.bytes > found->topics.bytes))
             found = p->at[fd];
     return found;
 }
@@ -475,7 +451,7 @@ bool peers_may_ask(struct peers *p, struct span identity)
         c->refused = 0;
         return true;
     }
-    if (c->sampled_in != p->turns && read_sample(c->fd, &s) &&
+    if (c->sampled_in != p->turns && descriptor_sample(c->fd, &s) &&
         descriptor_inode(c->fd) == c->inode)
         peer_note_written(&c->peer, s.written);
     c->sampled_in = p->turns;
