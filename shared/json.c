@@ -358,14 +358,18 @@ static size_t stopped_at(const struct json *j, size_t read)
 }
 
 /* yajl's "parse error: unallowed token at this point in JSON text\n", without its
- * frame. */
+ * frame and full stop. */
 static void refuse_as_yajl(struct json *j, size_t read)
 {
     unsigned char *said = yajl_get_error(j->yajl, 0, NULL, 0);
     const char *what = said ? strstr((const char *)said, ": ") : NULL;
+    size_t len;
 
     refuse(j, ERR_MALFORMED, stopped_at(j, read), what ? what + 2 : "not JSON");
     j->error[strcspn(j->error, "\n")] = '\0';
+    len = strlen(j->error);
+    if (len && j->error[len - 1] == '.') /* some of its sentences end, some do not */
+        j->error[len - 1] = '\0';
     yajl_free_error(j->yajl, said);
 }
 

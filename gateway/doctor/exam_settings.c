@@ -122,6 +122,8 @@ static void judge_secrets(struct exam *x)
 static void judge_value(struct exam *x, const struct config_program *program,
                         const struct config_fact *f, const char *where)
 {
+    bool is_around =
+        f->place == CONFIG_ENVIRONMENT; /* where a line of .env does not reach */
     struct buf allowed = {0}, change = {0};
 
     config_help_allowed(&allowed, f->option);
@@ -133,7 +135,10 @@ static void judge_value(struct exam *x, const struct config_program *program,
                     buf_text(&allowed), program->name);
     else
         finding_add(&x->found, FINDING_setting_impossible, where,
-                    "give a value that is allowed; the default is", buf_text(&change),
+                    is_around ? "unset it, since the environment counts over .env; or "
+                                "start the program with a flag, which counts over both"
+                              : "give a value that is allowed; the default is",
+                    is_around ? NULL : buf_text(&change),
                     "%s=%.100s: must be %s; %s does not start.", f->option->name,
                     f->value, buf_text(&allowed), program->name);
     buf_free(&allowed);

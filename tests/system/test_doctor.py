@@ -186,6 +186,13 @@ def test_two_mistakes_at_once_are_both_named(well):
     assert {"origin_star_with_credentials", "setting_impossible", "setting_misspelt"} <= set(report.names())
 
 
+def test_a_wrong_value_of_the_environment_is_not_to_be_mended_in_the_file_that_it_overrules(well):
+    report = well.examine(env={"HOST": "x86_64-conda-linux-gnu"}, as_json=False)
+    (said,) = [part for part in report.text.split("\n\n") if "setting_impossible" in part]
+    assert "at the environment (HOST)" in said and "x86_64-conda-linux-gnu" in said
+    assert "unset it" in said and ".env:" not in said
+
+
 def test_a_secret_is_never_told(well):
     report = well.examine(lines=["WEBSOCKET_TOKEN=" + "geheim" * 60], mode=0o644)
     assert {"setting_impossible", "secrets_readable"} <= set(report.names())

@@ -188,6 +188,7 @@ static void what_is_wrong_is_refused_with_its_place(void **state)
         assert_null(root);
         assert_true(json_error(j)[0]);
         assert_null(strchr(json_error(j), '\n'));
+        assert_int_not_equal(json_error(j)[strlen(json_error(j)) - 1], '.');
     }
     json_free(j);
 }
