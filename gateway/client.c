@@ -1,4 +1,4 @@
-#include "gateway/client.h"
+#include "gateway/client_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,24 +15,15 @@
 
 #define BATCH_BYTES 65536 /* gathered for one send */
 #define BATCH_FRAMES 1024
-#define FLUSH_BATCHES 2  /* to one client in one turn */
-#define READ_BYTES 65536 /* from one client in one turn, */
-#define READ_MESSAGES 32 /* and no more of it once so many frames were whole */
-#define READ_CHUNK 1024  /* of it at a time: at most READ_CHUNK / 6 frames more */
-#define FRAGMENTS_MAX \
-    1024 /* of one message: wslay keeps a block for each, even an empty one */
+#define FLUSH_BATCHES 2    /* to one client in one turn */
 #define CLOSE_WAIT_MS 2000 /* for the peer's close frame */
-#define SWEEP_PARTS 10     /* a sweep does a tenth */
-#define SWEEP_ROUND_MS (SWEEP_PARTS * CLIENT_SWEEP_MS)
-
-static const struct wslay_event_callbacks in_callbacks;
 
 static struct client *client_of(struct loop_watch *w)
 {
     return (struct client *)((char *)w - offsetof(struct client, watch));
 }
 
-static void begin_closing(struct client *c, uint16_t code, const char *why)
+void client_begin_closing(struct client *c, uint16_t code, const char *why)
 {
     if (c->is_closing)
         return;
@@ -239,7 +230,7 @@ static void close_slow(struct client *c)
     client_close(c, CLOSE_SLOW, span_of(reason), "slow consumer");
 }
 
-static void say_heartbeat(struct client *c)
+void client_say_heartbeat(struct client *c)
 {
     c->owes_heartbeat = false;
     c->heartbeat_at = c->g->now + c->g->config.heartbeat;
@@ -271,7 +262,7 @@ static void flush(struct client *c)
     }
     is_owed = !backlog_is_empty(&c->sub.backlog);
     if (c->owes_heartbeat && is_owed && !c->is_closing)
-        say_heartbeat(c);
+        client_say_heartbeat(c);
     while (result > 0 && has_output(c)) {
         if (batches++ == FLUSH_BATCHES) {
             hub_set_due(c->g->hub, &c->sub); /* the others first */
@@ -319,162 +310,7 @@ void client_flush_deferred(struct gateway *g)
     }
 }
 
-/* --- in ---------------------------------------------------------------------------- */
-
-static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len,
-                       int flags, void *user)
-{
-    struct client *c = user;
-    ssize_t n;
-
-    (void)flags;
-    if (len > READ_CHUNK)
-        len = READ_CHUNK;
-    if (c->read_budget < len || c->frames_read >= READ_MESSAGES ||
-        !client_has_room(c) || c->waiting_bytes > CLIENT_OUT_MAX) {
-        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK); /* the next turn goes on */
-        return -1;
-    }
-    n = recv(c->watch.fd, data, len, MSG_DONTWAIT);
-    if (n > 0) {
-        c->read_budget -= (size_t)n;
-        c->g->figures.bytes_in += (uint64_t)n;
-        c->heard_at = c->g->awake;
-        c->pings = 0;
-        c->is_too_large = frame_meter_feed(&c->meter, data, (size_t)n) >
-                              (uint64_t)c->g->config.ws_max_size ||
-                          c->meter.fragments > FRAGMENTS_MAX;
-        if (!c->is_too_large)
-            return n;
-    }
-    c->is_lost = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-    wslay_event_set_error(ctx, c->is_lost || c->is_too_large
-                                   ? WSLAY_ERR_CALLBACK_FAILURE
-                                   : WSLAY_ERR_WOULDBLOCK);
-    return -1;
-}
-
-/* wslay's own answers (pong, close) join what we say to this client. */
-static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *data, size_t len,
-                       int flags, void *user)
-{
-    struct client *c = user;
-
-    (void)ctx;
-    (void)flags;
-    buf_add(&c->out, data, len);
-    return (ssize_t)len;
-}
-
-static void on_message(wslay_event_context_ptr ctx,
-                       const struct wslay_event_on_msg_recv_arg *arg, void *user)
-{
-    struct client *c = user;
-
-    c->frames_read++;
-    if (arg->opcode == WSLAY_CONNECTION_CLOSE && arg->msg_length == 1)
-        /* Half a code: wslay would take it for none. */
-        client_close(c, CLOSE_PROTOCOL, SPAN("{\"code\":\"bad_frame\"}"),
-                     "bad frame from client");
-    /* Its pong, or the answer to its close frame, goes before what answers later frames. */
-    if (wslay_is_ctrl_frame(arg->opcode) && !c->is_closing)
-        wslay_event_send(ctx);
-    if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
-        c->has_left |= !c->is_closing;
-        begin_closing(c, arg->status_code ? arg->status_code : 1005, "client closed");
-        c->has_peer_closed = true;
-    }
-    if (wslay_is_ctrl_frame(arg->opcode) || c->is_closing)
-        return;
-    c->messages_in++;
-    c->g->figures.messages_in++;
-    stream_message(c, arg->opcode == WSLAY_TEXT_FRAME,
-                   (struct span){(const char *)arg->msg, arg->msg_length});
-}
-
-static const struct wslay_event_callbacks in_callbacks = {
-    .recv_callback = on_recv,
-    .send_callback = on_send,
-    .on_msg_recv_callback = on_message,
-};
-
-static void drop_context(struct client *c)
-{
-    if (c->in)
-        wslay_event_context_free(c->in);
-    c->in = NULL;
-}
-
-/* It may still send what it likes: only the end of it is awaited. */
-static void discard(struct client *c)
-{
-    static char waste[16384];
-    ssize_t n = recv(c->watch.fd, waste, sizeof waste, MSG_DONTWAIT);
-
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-        client_drop(c, "closed");
-}
-
-static bool make_context(struct client *c)
-{
-    if (c->in)
-        return true;
-    if (wslay_event_context_server_init(&c->in, &in_callbacks, c)) {
-        client_drop(c, "out of memory");
-        return false;
-    }
-    wslay_event_config_set_max_recv_msg_length(c->in,
-                                               (uint64_t)c->g->config.ws_max_size);
-    return true;
-}
-
-static void read_some(struct client *c)
-{
-    bool has_said_close = c->is_closing;
-    int e;
-
-    if (c->is_deaf) {
-        discard(c);
-        return;
-    }
-    if (!make_context(c))
-        return;
-    c->read_budget = READ_BYTES;
-    c->frames_read = 0;
-    e = wslay_event_recv(c->in);
-    if (c->is_dead)
-        return;
-    if (c->is_too_large) {
-        client_close(c, WSLAY_CODE_MESSAGE_TOO_BIG,
-                     SPAN("{\"code\":\"too_large\",\"setting\":\"WS_MAX_SIZE\"}"),
-                     "frame over WS_MAX_SIZE");
-        c->is_deaf = true;
-        return;
-    }
-    if (c->is_lost || (e && e != WSLAY_ERR_CALLBACK_FAILURE)) {
-        client_drop(c, c->is_closing ? c->close_why : "connection lost");
-        return;
-    }
-    if (!c->is_closing && !e)
-        wslay_event_send(c->in); /* the close frame that answers a bad frame */
-    if (e || !wslay_event_get_read_enabled(c->in)) {
-        /*
-         * Its close frame came, or a bad frame.  After ours either is its answer: wslay
-         * takes an echoed 1012 for a bad code.
-         */
-        c->is_deaf = true;
-        c->has_peer_closed |= has_said_close;
-        if (wslay_event_get_close_sent(c->in))
-            begin_closing(c, wslay_event_get_status_code_sent(c->in),
-                          "bad frame from client");
-        client_close(c, CLOSE_PROTOCOL, SPAN("{\"code\":\"bad_frame\"}"),
-                     "bad frame from client");
-    }
-    if (c->is_deaf || frame_meter_is_idle(&c->meter))
-        drop_context(c);
-    if (c->frames_read >= READ_MESSAGES)
-        client_rest(c);
-}
+/* --- life ----------------------------------------------------------------------------------- */
 
 static void on_ready(struct loop_watch *w, uint32_t events)
 {
@@ -488,7 +324,7 @@ static void on_ready(struct loop_watch *w, uint32_t events)
             return;
     }
     if (events & EPOLLIN && !c->is_muted)
-        read_some(c);
+        client_read(c);
     if (c->is_dead)
         return;
     if (events & (EPOLLERR | EPOLLHUP) ||
@@ -499,8 +335,6 @@ static void on_ready(struct loop_watch *w, uint32_t events)
     }
     client_flush(c);
 }
-
-/* --- life ---------------------------------------------------------------------------- */
 
 struct client *client_new(struct gateway *g, const struct arrival *a)
 {
@@ -549,7 +383,7 @@ void client_close(struct client *c, uint16_t code, struct span reason, const cha
     if (c->is_closing || c->is_dead)
         return;
     frame_append_close(&c->out, code, reason);
-    begin_closing(c, code, why);
+    client_begin_closing(c, code, why);
 }
 
 static enum figures_end end_of(const struct client *c)
@@ -596,7 +430,7 @@ void client_drop(struct client *c, const char *why)
     g->tracers -= client_is_traced(c);
     g->figures.merged_by_gone += c->sub.backlog.merged;
     hub_leave_all(g->hub, &c->sub);
-    drop_context(c);
+    client_drop_context(c);
     log_info(
         "%s:%u - connection closed: %s, code %u, %.1f s, %llu messages and %llu bytes "
         "sent, %llu merged, %llu messages received",
@@ -623,72 +457,5 @@ void client_reap(struct gateway *g)
         buf_free(&c->out);
         free(c->host);
         free(c);
-    }
-}
-
-/* --- silences --------------------------------------------------------------------------- */
-
-static void check_one(struct client *c)
-{
-    struct gateway *g = c->g;
-    int64_t silence = g->awake - c->heard_at, timeout = g->config.websocket_timeout,
-            interval = g->config.ws_ping_interval;
-
-    if (c->is_closing) {
-        if (g->now >= c->close_by)
-            client_drop(c, "no answer to close");
-        return;
-    }
-    if (silence >= timeout) {
-        client_close(c, CLOSE_IDLE,
-                     SPAN("{\"code\":\"idle\",\"setting\":\"WEBSOCKET_TIMEOUT\"}"),
-                     "silent for WEBSOCKET_TIMEOUT");
-        /* Most likely nobody is there: it gets one chance to take the close frame. */
-        client_flush(c);
-        if (!c->is_dead && c->is_blocked)
-            client_drop(c, "silent for WEBSOCKET_TIMEOUT");
-        return;
-    }
-    if (!interval)
-        interval = timeout / 3;
-    if (silence >= interval * (c->pings + 1) && !c->is_blocked && c->pings < 100) {
-        frame_append(&c->out, OPCODE_PING, SPAN(""));
-        c->pings++;
-        hub_set_due(g->hub, &c->sub);
-    }
-    if (g->now >= c->heartbeat_at && !c->is_blocked) {
-        say_heartbeat(c);
-        hub_set_due(g->hub, &c->sub);
-    } else if (g->now + SWEEP_ROUND_MS >= c->heartbeat_at) {
-        /* The next sweep would be too late: it goes along with a quote if one comes before. */
-        c->owes_heartbeat = true;
-        stream_settle_position(c);
-    }
-}
-
-void client_sweep(struct gateway *g)
-{
-    size_t i = g->sweep_at++ % SWEEP_PARTS;
-
-    while (i < g->client_count) {
-        struct client *c = g->clients[i];
-
-        check_one(c);
-        /* Who is dropped leaves its place to the last one, which is looked at then. */
-        if (i < g->client_count && g->clients[i] == c)
-            i += SWEEP_PARTS;
-    }
-}
-
-void client_measure(struct gateway *g)
-{
-    size_t part =
-        (g->sweep_at + SWEEP_PARTS - 1) % SWEEP_PARTS; /* the last one swept */
-
-    for (size_t i = part; i < g->client_count; i += SWEEP_PARTS) {
-        const struct client *c = g->clients[i];
-
-        histogram_add(&g->figures.queued[c->sub.wants_all],
-                      backlog_length(&c->sub.backlog));
     }
 }

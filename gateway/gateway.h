@@ -1,7 +1,7 @@
 /*
  * gateway: what the loop's side of the gateway shares: one struct, one thread.
  *
- * main.c owns the loop; client.c the sockets of WebSocket clients; stream.c what clients say;
+ * main.c owns the loop; client*.c the sockets of WebSocket clients; stream.c what clients say;
  * upstream.c the broker link; pages.c answers HTTP workers' questions.  The HTTP side
  * (the front and its workers) touches none of this: it talks through ask.h, arrival.h and gate.h.
  */
