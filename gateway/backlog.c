@@ -253,6 +253,14 @@ void backlog_fini(struct backlog *b)
     *b = (struct backlog){.merged = b->merged, .quote_as = b->quote_as};
 }
 
+bool backlog_is_ascending(const struct backlog *b)
+{
+    for (uint32_t i = 0; i < b->queue_count; i++)
+        if (b->queue[(b->queue_first + i) & (b->queue_cap - 1)]->seq <= b->sent_seq)
+            return false;
+    return true;
+}
+
 struct frame *backlog_peek_due(struct backlog *b, enum encoding encoding,
                                uint32_t ahead)
 {

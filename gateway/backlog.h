@@ -82,6 +82,11 @@ static inline bool backlog_is_empty(const struct backlog *b)
 {
     return !b->due_count && !b->queue_count;
 }
+/*
+ * All: a client that has got what was taken, and comes back from sent_seq, misses nothing.  false:
+ * snapshots are queued, or records below those taken.  Costs O(what is queued).
+ */
+bool backlog_is_ascending(const struct backlog *b);
 static inline uint32_t backlog_length(const struct backlog *b) /* in messages */
 {
     return b->due_count + b->queue_count;

@@ -216,6 +216,19 @@ static void check_muted(struct client *c)
     set_blocked(c, c->is_blocked);
 }
 
+/*
+ * From where a client in mode all can go on.  While it is still owed what one of several
+ * subscriptions asked for, that is not the highest position it was sent.
+ */
+static uint64_t resume_seq(const struct client *c)
+{
+    uint64_t sent = c->sub.backlog.sent_seq;
+
+    if (!c->requests && backlog_is_ascending(&c->sub.backlog))
+        return sent;
+    return sent < c->stated_seq ? sent : c->stated_seq;
+}
+
 /* It is told from where it can go on. */
 static void close_slow(struct client *c)
 {
@@ -226,7 +239,7 @@ static void close_slow(struct client *c)
              "016llx\","
              "\"seq\":%llu}",
              (unsigned long long)hub_epoch(c->g->hub),
-             (unsigned long long)c->sub.backlog.sent_seq);
+             (unsigned long long)resume_seq(c));
     client_close(c, CLOSE_SLOW, span_of(reason), "slow consumer");
 }
 

@@ -269,6 +269,27 @@ static void over_its_limit_a_queue_has_overflowed_for_good(void **state)
         frame_release(&f[i]);
 }
 
+static void a_queue_that_goes_back_is_not_ascending(void **state)
+{
+    const uint64_t seqs[] = {7, 9, 8, 0, 10}; /* 0: a snapshot */
+    const bool are_ascending[] = {false, false, false, false, true, true};
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        struct frame *f = frame_new(OPCODE_TEXT, SPAN("frame"));
+
+        f->seq = seqs[i];
+        backlog_queue(&b, f, 1000);
+        frame_release(&f);
+    }
+    b.sent_seq = 6;
+    for (unsigned taken = 0; taken <= 5; taken++) {
+        assert_int_equal(backlog_is_ascending(&b), are_ascending[taken]);
+        if (taken < 5)
+            backlog_took(&b, 1);
+    }
+}
+
 static void queued_frames_come_before_owed_symbols(void **state)
 {
     struct frame *f = text_frame(0, 10);
@@ -426,6 +447,7 @@ int main(void)
         TEST(what_is_not_kept_is_no_longer_owed),
         TEST(frames_are_queued_in_order_and_each_once),
         TEST(over_its_limit_a_queue_has_overflowed_for_good),
+        TEST(a_queue_that_goes_back_is_not_ascending),
         TEST(queued_frames_come_before_owed_symbols),
         TEST(a_burst_costs_no_memory_once_it_is_over),
         TEST(emptying_keeps_only_the_count_of_what_was_merged),
