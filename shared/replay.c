@@ -24,6 +24,18 @@ struct holes {
     struct pack_value first, last, reason; /* the next one */
 };
 
+static void tell_hole(uint64_t first, uint64_t last, struct span reason,
+                      replay_record *each, void *ctx)
+{
+    struct buf body = {0};
+    struct wire_record r = {.kind = WIRE_LOST, .seq = last};
+
+    replay_put_hole(&body, first, last, reason);
+    r.body = buf_span(&body);
+    each(ctx, SPAN(WIRE_TOPIC_LOST), &r);
+    buf_free(&body);
+}
+
 static bool next_hole(struct holes *h)
 {
     struct pack_value head;
@@ -46,16 +58,9 @@ static void tell_holes(struct holes *h, bool *has_one, uint64_t after, uint64_t 
                        replay_record *each, void *ctx)
 {
     while (*has_one && h->last.u < seq) {
-        struct buf body = {0};
-        struct wire_record r = {.kind = WIRE_LOST, .seq = h->last.u};
-        uint64_t first = h->first.u > after ? h->first.u : after + 1;
-
-        if (h->last.u > after) {
-            replay_put_hole(&body, first, h->last.u, h->reason.text);
-            r.body = buf_span(&body);
-            each(ctx, SPAN(WIRE_TOPIC_LOST), &r);
-            buf_free(&body);
-        }
+        if (h->last.u > after)
+            tell_hole(h->first.u > after ? h->first.u : after + 1, h->last.u,
+                      h->reason.text, each, ctx);
         *has_one = next_hole(h);
     }
 }
@@ -82,12 +87,16 @@ void replay_each(struct span answer, uint64_t after, replay_record *each, void *
             !pack_next(&c, &topic) || !pack_next(&c, &record) ||
             topic.type != PACK_STR || record.type != PACK_BIN)
             break;
-        if (wire_read(record.text, &r, NULL) || pack_check(r.body) || r.seq <= after)
+        if (wire_read_header(record.text, &r) || r.seq <= after)
             continue;
         if (!wire_topic_symbol(topic.text).len && r.kind != WIRE_LOST)
             continue;
         tell_holes(&holes, &has_hole, after, r.seq, each, ctx);
-        each(ctx, topic.text, &r);
+        /* A page of the store may be damaged where SQLite cannot see it. */
+        if (wire_read(record.text, &r, NULL) || pack_check(r.body))
+            tell_hole(r.seq, r.seq, SPAN("damaged"), each, ctx);
+        else
+            each(ctx, topic.text, &r);
     }
     tell_holes(&holes, &has_hole, after, upto + 1, each, ctx);
 }

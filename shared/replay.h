@@ -13,8 +13,8 @@
 typedef void replay_record(void *ctx, struct span topic, const struct wire_record *r);
 
 /*
- * Call `each` for every record and every hole in (after, upto] of the answer, ascending.  What
- * cannot be read is passed over.
+ * Call `each` for every record and every hole in (after, upto] of the answer, ascending.  A
+ * record whose body cannot be read is a hole (`damaged`); what has no position is passed over.
  */
 void replay_each(struct span answer, uint64_t after, replay_record *each, void *ctx);
 

@@ -18,10 +18,10 @@ struct answer {
     uint32_t record_count, gap_count;
 };
 
-static void put_record(struct answer *a, const char *topic, enum wire_kind kind,
-                       uint64_t seq)
+static void put_record_of(struct answer *a, const char *topic, enum wire_kind kind,
+                          uint64_t seq, struct span body)
 {
-    struct wire_record r = {.kind = kind, .epoch = 1, .seq = seq, .body = SPAN("\x80")};
+    struct wire_record r = {.kind = kind, .epoch = 1, .seq = seq, .body = body};
     struct buf frame = {0};
     msgpack_packer pk;
 
@@ -32,6 +32,12 @@ static void put_record(struct answer *a, const char *topic, enum wire_kind kind,
     msgpack_pack_bin_with_body(&pk, frame.data, frame.len);
     a->record_count++;
     buf_free(&frame);
+}
+
+static void put_record(struct answer *a, const char *topic, enum wire_kind kind,
+                       uint64_t seq)
+{
+    put_record_of(a, topic, kind, seq, SPAN("\x80"));
 }
 
 static void put_gap(struct answer *a, uint64_t first, uint64_t last)
@@ -138,6 +144,18 @@ static void nonsense_is_passed_over(void **state)
     assert_int_equal(out.len, 0);
 }
 
+static void a_record_whose_body_is_damaged_is_told_as_lost(void **state)
+{
+    struct answer a = {0};
+
+    (void)state;
+    put_record(&a, "A ", WIRE_QUOTE, 3);
+    put_gap(&a, 4, 5);
+    put_record_of(&a, "A ", WIRE_QUOTE, 6, SPAN("\xc1"));
+    put_record(&a, "A ", WIRE_QUOTE, 7);
+    assert_string_equal(told(&a, 2, 7), "A 3 [4-5][6-6]A 7 ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +163,7 @@ int main(void)
         cmocka_unit_test(what_is_known_already_is_passed_over),
         cmocka_unit_test(a_hole_that_the_page_does_not_reach_waits_for_the_next),
         cmocka_unit_test(nonsense_is_passed_over),
+        cmocka_unit_test(a_record_whose_body_is_damaged_is_told_as_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
