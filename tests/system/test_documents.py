@@ -82,3 +82,11 @@ def test_what_the_architecture_names_is_there():
         elif last not in files and last not in stems and last not in words:
             wrong.append(f"nothing is called {name}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_each_version_of_the_changelog_has_each_section_and_each_entry_once():
+    for version in text_of("CHANGELOG.md").split("\n## ")[1:]:
+        sections = re.findall(r"^### (.*)$", version, re.M)
+        entries = [e.strip() for e in re.split(r"^(?:- |### .*$)", version, flags=re.M)[1:] if e.strip()]
+        for found in sections, entries:
+            assert len(found) == len(set(found)), sorted(f for f in set(found) if found.count(f) > 1)
