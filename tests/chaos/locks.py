@@ -78,7 +78,8 @@ class LockClient:
         self.process.communicate()
 
     def finish(self):
-        """As it is asked to; what it complained of."""
+        """As it is asked to, not before it minds signals: one that was born a moment ago."""
+        self.process.stdout.readline()  # "ready"
         self.process.send_signal(signal.SIGTERM)
 
     def finished(self):
