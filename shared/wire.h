@@ -45,8 +45,8 @@
  */
 /* XSUB ingest: a line; one that is too large for a quote is still read, and refused by name. */
 #define WIRE_LINE_FRAME_MAX ((size_t)256 * 1024)
-/* XPUB and PUB: a subscription; the longest that means anything is of a lock, 71 bytes. */
-#define WIRE_SUBSCRIPTION_FRAME_MAX ((size_t)80)
+/* XPUB and PUB: a subscription; the longest that means anything is of a lock, 71 bytes, and ZMTP adds 10. */
+#define WIRE_SUBSCRIPTION_FRAME_MAX ((size_t)128)
 /* ROUTER control: a request; the largest are a lock's value and a gateway's report. */
 #define WIRE_REQUEST_FRAME_MAX ((size_t)128 * 1024)
 /* SUB: a record; the largest is a heartbeat with WIRE_CHANGES_MAX symbols. */
