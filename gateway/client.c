@@ -299,12 +299,14 @@ void client_flush(struct client *c)
 {
     flush(c);
     check_muted(c);
-    if (!c->is_dead && c->is_deaf && !c->out.len)
+    if (c->is_dead || c->out.len)
+        return;
+    if (c->is_closing && c->has_peer_closed)
+        /* Both close frames are through: ours to end it, and its place is free before the peer sees that. */
+        client_drop(c, c->close_why);
+    else if (c->is_deaf)
         shutdown(c->watch.fd,
                  SHUT_WR); /* we cannot hear its close frame: its end will do */
-    if (!c->is_dead && c->is_closing && c->has_peer_closed && !c->out.len)
-        client_drop(c,
-                    c->close_why); /* both close frames are through: ours to end it */
 }
 
 void client_flush_deferred(struct gateway *g)
