@@ -7,7 +7,8 @@
 Each round has a quiet window, a window under the attack, and a quiet window again.  The attack runs in a
 process of its own, on the same processors.  The ratio is that of the p99, attacked to quiet, the
 median over the rounds; a round whose two quiet windows differ by more than half is counted as
-noisy.  In each window every quote must arrive, in order.  --strict: exit code 1 if a ratio
+noisy.  `only_busy` attacks nothing: what its process costs by using a processor is the floor of all
+others on a machine of few processors.  In each window every quote must arrive, in order.  --strict: exit code 1 if a ratio
 exceeds 1.5 although its rounds were not noisy.
 """
 
@@ -16,9 +17,11 @@ import contextlib
 import json
 import os
 import random
+import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -114,7 +117,16 @@ def large_replays(where, seconds, seed):
         query_attacks.LargeFrames(where.told["control"], b"DEALER", body, 4).start().stop()
 
 
-ATTACKS = {f.__name__: f for f in (names, queries, half_heads, trickle, deaf_askers, deaf_subscribers,
+def only_busy(where, seconds, seed):
+    """The floor: nothing is attacked, a processor and a thread of the kernel's are kept busy."""
+    near, far = socket.socketpair()
+    threading.Thread(target=lambda: [None for _ in iter(lambda: far.recv(65536), b"")],
+                     daemon=True).start()
+    until(seconds, lambda: near.send(b"x" * 1000), 0)
+    near.close()
+
+
+ATTACKS = {f.__name__: f for f in (only_busy, names, queries, half_heads, trickle, deaf_askers, deaf_subscribers,
                                    endless, large_replays)}
 
 
