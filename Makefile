@@ -197,7 +197,7 @@ $(DRIVER): $(B)/tests/system/driver.o $(B)/libpregon.a
 run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 	$(Q)$(PYTHON) tools/run.py --bin $(B)/bin
 
-test: deps ## run the tests (about five minutes)
+test: deps ## run the tests (about seven minutes)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build unit-build $(DRIVER)
 	$(Q)$(MAKE) --no-print-directory check $(if $(SAN),,bench-instructions) system
 
