@@ -303,8 +303,6 @@ size_t hub_symbol_count(const struct hub *h); /* known */
 /* Indexes are below this; a symbol has its index as long as it is known. */
 size_t hub_symbol_end(const struct hub *h);
 struct hub_symbol *hub_symbol_at(const struct hub *h, size_t index); /* NULL: none */
-/* The symbols known, by name; the owner is the symbol. */
-const struct prefix_index *hub_index(const struct hub *h);
 
 /*
  * Remove at most `most` topics that nobody holds, and look whether four times as many symbols are

@@ -42,11 +42,6 @@ size_t hub_symbol_end(const struct hub *h)
     return h->symbol_end;
 }
 
-const struct prefix_index *hub_index(const struct hub *h)
-{
-    return h->index;
-}
-
 static void put_symbol_in_slot(struct hub *h, struct hub_symbol *s)
 {
     struct hub_symbol **slot = &h->symbol_slots[s->hash & (h->symbol_slot_count - 1)];

@@ -7,6 +7,8 @@ import socket
 import threading
 import time
 
+from zmtp import GREETING, command, frame
+
 SYMBOLS = 20000
 PATTERNS = 84  # as many as ?symbols= takes, of two letters and '*'
 PONG = 10
@@ -81,23 +83,14 @@ class QueryStorm:
         return statuses
 
 
-GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\0" + bytes(31)
-
-
-def frame(body, flags=0):
-    if len(body) < 256:
-        return bytes((flags, len(body))) + body
-    return bytes((flags | 2,)) + len(body).to_bytes(8, "big") + body
-
-
 class LargeFrames:
     """A frame over each of `count` connections to a socket of the broker, without libzmq (which ends itself)."""
 
     def __init__(self, address, kind, body, count=8):
         host, port = address.removeprefix("tcp://").split(":")
         self.address, self.count = (host, int(port)), count
-        ready = b"\x05READY\x0bSocket-Type" + len(kind).to_bytes(4, "big") + kind
-        self.data = GREETING + frame(ready, 4) + frame(body)
+        ready = command(b"READY", b"\x0bSocket-Type" + len(kind).to_bytes(4, "big") + kind)
+        self.data = GREETING + ready + frame(body)
 
     def start(self):
         self.threads = [threading.Thread(target=self._send, daemon=True) for _ in range(self.count)]

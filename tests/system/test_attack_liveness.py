@@ -13,22 +13,12 @@ import msgpack
 import pytest
 
 import pregon
+from zmtp import GREETING, command, frame
 
 MIB = 1024 * 1024
 ROOM = MIB * (256 if pregon.IS_SANITIZED else 64)
-GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\0" + bytes(31)
 RECORDS = 3000  # in the log, so that a replay takes a while
 QUOTES = 150  # in a quiet window, and during the attack
-
-
-def frame(body, flags=0):
-    if len(body) < 256:
-        return bytes((flags, len(body))) + body
-    return bytes((flags | 2,)) + len(body).to_bytes(8, "big") + body
-
-
-def command(name, body):
-    return frame(bytes((len(name),)) + name + body, 4)
 
 
 HEARTBEAT = command(b"PING", bytes(2))

@@ -12,16 +12,17 @@ GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\0" + bytes(
 PATIENCE = 10
 
 
-def frame(body, more=False):
-    flags = 1 if more else 0
+MORE, COMMAND = 1, 4  # flags of a frame
+
+
+def frame(body, flags=0):
     if len(body) < 256:
         return bytes((flags, len(body))) + body
     return bytes((flags | 2,)) + len(body).to_bytes(8, "big") + body
 
 
-def _command(name, body):
-    data = bytes((len(name),)) + name + body
-    return bytes((4, len(data))) + data
+def command(name, body):
+    return frame(bytes((len(name),)) + name + body, COMMAND)
 
 
 def _property(name, value):
@@ -39,7 +40,7 @@ def open_peer(address, kind, receive_buffer=None):
     properties = _property(b"Socket-Type", kind.encode())
     if kind == "DEALER":
         properties += _property(b"Identity", b"")
-    s.sendall(GREETING + _command(b"READY", properties))
+    s.sendall(GREETING + command(b"READY", properties))
     _read(s, len(GREETING))
     head = _read(s, 2)
     _read(s, head[1])
@@ -114,7 +115,7 @@ class EndlessMultipart(Attack):
 
     def __init__(self, address, kind, body=b"", **how):
         super().__init__(address, kind, **how)
-        self.data = frame(body, more=True) * max(1, 65536 // (len(body) + 2))
+        self.data = frame(body, MORE) * max(1, 65536 // (len(body) + 2))
 
     def work(self, s):
         while not self.has_ended.is_set():
