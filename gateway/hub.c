@@ -242,6 +242,8 @@ bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
     hub_set_seq(h, r->seq);
     if (r->seq <= s->seq)
         return false;
+    if (h->joining_in_all)
+        hub_join_keep(h, s);
     s->seq = r->seq;
     s->prev = r->prev;
     set_stamps(s, r);
@@ -293,6 +295,8 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
         }
         return;
     }
+    if (seq > s->seq && h->joining_in_all)
+        hub_join_keep(h, s);
     /* A state may have come before the value it is about. */
     if (seq >= s->seq)
         s->state = state;

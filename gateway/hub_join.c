@@ -3,8 +3,12 @@
  *
  * It is a member from the start.  First the symbols that its new topics match are found, then it
  * is owed a snapshot of each; until then a symbol is pending, and its records are not for this
- * subscriber: the snapshot has them.  In mode all the snapshots go in ascending position, by a heap, and
- * every record waits behind the last of them.
+ * subscriber: the snapshot has them.
+ *
+ * In mode all the snapshots are sent in ascending position, by a heap, and every record waits behind
+ * the last of them.  If a record changes a symbol whose snapshot is still pending, the snapshot is
+ * made first, from the value before the record, and the record waits like all others.  So no
+ * snapshot has a position above that of a record behind it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +21,18 @@
 enum join_status {
     JOIN_NOT_FOUND,
     JOIN_PENDING, /* it is owed a snapshot */
-    JOIN_FOLLOWS, /* mode all: it got a record through a topic that it held before */
+    JOIN_KEPT,    /* mode all: so it is, of the value before records that wait */
+    JOIN_FOLLOWS, /* mode all: it gets records only: it held the symbol before, or it is new */
+};
+
+/* A snapshot made before a record changed its symbol. */
+struct kept {
+    struct frame *frame;
+    uint64_t seq;
 };
 
 struct found {
-    uint64_t seq; /* when it was found */
+    uint64_t seq; /* that its snapshot has, as far as known when it was put here */
     struct hub_symbol *symbol;
 };
 
@@ -37,6 +48,8 @@ struct hub_join {
     uint8_t *status; /* by index of a symbol */
     size_t status_count;
     struct backlog held; /* mode all: the records that wait */
+    struct kept *kept;   /* by index of a symbol; bounded in bytes like `held` */
+    size_t kept_count, kept_bytes;
 };
 
 static enum join_status status_of(const struct hub_join *j, const struct hub_symbol *s)
@@ -66,9 +79,9 @@ static bool is_before(const struct found *x, const struct found *y)
                             : x->symbol->index < y->symbol->index;
 }
 
-static void push(struct hub_join *j, struct hub_symbol *s, bool is_heap)
+static void push(struct hub_join *j, struct hub_symbol *s, uint64_t seq, bool is_heap)
 {
-    struct found new = {s->seq, s};
+    struct found new = {seq, s};
     size_t at;
 
     j->found = hub_grown(j->found, j->found_count, &j->found_cap, sizeof *j->found);
@@ -106,7 +119,7 @@ static void add_found(struct hub_subscriber *s, struct hub_symbol *symbol)
         (j->since && !symbol->seq))
         return;
     set_status(j, symbol, JOIN_PENDING);
-    push(j, symbol, s->wants_all);
+    push(j, symbol, symbol->seq, s->wants_all);
     if (symbol->seq <= j->since && j->since)
         return;
     j->changed++;
@@ -128,6 +141,7 @@ void hub_join_begin(struct hub *h, struct hub_subscriber *s,
             fresh[fresh_count++] = topics[i];
     if (since != HUB_SINCE_NOW) {
         s->join = mem_zalloc(sizeof *s->join);
+        h->joining_in_all += s->wants_all;
         s->join->is_finding = true;
         s->join->since = since;
         s->join->limit = limit;
@@ -163,26 +177,38 @@ size_t hub_join_changed(const struct hub_subscriber *s, uint64_t *before)
 
 /* --- owing ------------------------------------------------------------------------ */
 
+static struct frame *first_frame(const struct hub_subscriber *s,
+                                 struct hub_symbol *symbol)
+{
+    bool is_known = s->join->since && symbol->seq <= s->join->since;
+
+    return hub_symbol_frame(symbol, is_known ? MESSAGE_STATE : MESSAGE_SNAPSHOT,
+                            s->encoding);
+}
+
 static void owe_frame(struct hub *h, struct hub_subscriber *s, const struct found *f)
 {
     struct hub_join *j = s->join;
-    bool is_known = j->since && f->symbol->seq <= j->since;
+    enum join_status status = status_of(j, f->symbol);
+    struct frame *frame;
+    uint64_t seq;
+    bool is_known;
 
-    if (status_of(j, f->symbol) != JOIN_PENDING)
+    if (status != JOIN_PENDING && status != JOIN_KEPT)
         return;
-    if (f->symbol->seq != f->seq) {
-        push(j, f->symbol, true); /* its turn comes later now */
+    seq = status == JOIN_KEPT ? j->kept[f->symbol->index].seq : f->symbol->seq;
+    if (seq != f->seq) { /* a new log */
+        push(j, f->symbol, seq, true);
         return;
     }
     set_status(j, f->symbol, JOIN_NOT_FOUND);
+    is_known = j->since && seq <= j->since;
     if (!is_known && !j->limit)
         return;
     j->limit -= !is_known;
-    backlog_queue(&s->backlog,
-                  hub_symbol_frame(f->symbol,
-                                   is_known ? MESSAGE_STATE : MESSAGE_SNAPSHOT,
-                                   s->encoding),
-                  h->queue_limit);
+    frame = status == JOIN_KEPT ? j->kept[f->symbol->index].frame
+                                : first_frame(s, f->symbol);
+    backlog_queue(&s->backlog, frame, h->queue_limit);
     hub_set_due(h, s);
 }
 
@@ -226,6 +252,64 @@ static bool owe_in_merge(struct hub *h, struct hub_subscriber *s, size_t *steps)
     return j->found_at == j->found_count;
 }
 
+/* --- records meanwhile ------------------------------------------------------------------ */
+
+static struct kept *kept_place(struct hub_join *j, uint32_t index)
+{
+    if (index >= j->kept_count) {
+        size_t count = (size_t)index + 64 + j->kept_count / 2;
+
+        j->kept = mem_resize(j->kept, count * sizeof *j->kept);
+        memset(j->kept + j->kept_count, 0, (count - j->kept_count) * sizeof *j->kept);
+        j->kept_count = count;
+    }
+    return &j->kept[index];
+}
+
+static void keep(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol)
+{
+    struct hub_join *j = s->join;
+    struct kept *k;
+    struct frame *f;
+
+    if (j->is_finding)
+        add_found(s, symbol);
+    if (status_of(j, symbol) != JOIN_PENDING)
+        return;
+    f = first_frame(s, symbol);
+    if (j->kept_bytes + f->len > h->queue_limit) {
+        j->held.has_overflowed = true;
+        return;
+    }
+    k = kept_place(j, symbol->index);
+    frame_release(&k->frame);
+    *k = (struct kept){frame_hold(f), symbol->seq};
+    j->kept_bytes += f->len;
+    set_status(j, symbol, JOIN_KEPT);
+}
+
+void hub_join_keep(struct hub *h, struct hub_symbol *symbol)
+{
+    hub_match(h, symbol);
+    for (uint32_t i = 0; i < symbol->topic_count; i++) {
+        const struct hub_topic *t = symbol->topics[i];
+
+        for (uint32_t k = 0; t->all_count && k < t->member_count; k++)
+            if (t->members[k].is_joining && t->members[k].who->wants_all &&
+                t->members[k].who->join)
+                keep(h, t->members[k].who, symbol);
+    }
+}
+
+static void drop_kept(struct hub_join *j)
+{
+    for (size_t i = 0; i < j->kept_count; i++)
+        frame_release(&j->kept[i].frame);
+    free(j->kept);
+    j->kept = NULL;
+    j->kept_count = j->kept_bytes = 0;
+}
+
 /* What waited goes behind the snapshots. */
 static void release_held(struct hub *h, struct hub_subscriber *s)
 {
@@ -243,11 +327,11 @@ bool hub_join_owe(struct hub *h, struct hub_subscriber *s, size_t *steps)
     if (!(s->wants_all ? owe_in_all(h, s, steps) : owe_in_merge(h, s, steps)))
         return false;
     release_held(h, s);
-    hub_join_end(s);
+    hub_join_end(h, s);
     return true;
 }
 
-void hub_join_end(struct hub_subscriber *s)
+void hub_join_end(struct hub *h, struct hub_subscriber *s)
 {
     struct hub_join *j = s->join;
 
@@ -257,6 +341,8 @@ void hub_join_end(struct hub_subscriber *s)
         s->topics[i].topic->members[s->topics[i].place].is_joining = false;
     hub_walk_end(&j->walk);
     backlog_fini(&j->held);
+    drop_kept(j);
+    h->joining_in_all -= s->wants_all;
     free(j->found);
     free(j->status);
     free(j);
@@ -269,6 +355,10 @@ void hub_join_reset(struct hub_subscriber *s)
         return;
     s->join->since = 0;
     backlog_fini(&s->join->held);
+    for (size_t i = 0; i < s->join->kept_count && i < s->join->status_count; i++)
+        if (s->join->status[i] == JOIN_KEPT)
+            s->join->status[i] = JOIN_PENDING;
+    drop_kept(s->join);
 }
 
 struct backlog *hub_join_held(struct hub_subscriber *s)
@@ -279,7 +369,8 @@ struct backlog *hub_join_held(struct hub_subscriber *s)
 bool hub_join_awaits(const struct hub_subscriber *s, const struct hub_symbol *symbol)
 {
     return s->join &&
-           (s->join->is_finding || status_of(s->join, symbol) == JOIN_PENDING);
+           (s->join->is_finding || status_of(s->join, symbol) == JOIN_PENDING ||
+            status_of(s->join, symbol) == JOIN_KEPT);
 }
 
 bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,
@@ -294,15 +385,21 @@ bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,
     }
     switch (status_of(j, symbol)) {
     case JOIN_FOLLOWS:
+    case JOIN_KEPT:
         return true;
     case JOIN_PENDING:
         return false;
     case JOIN_NOT_FOUND:
         break;
     }
-    if (j->is_finding)
-        add_found(s, symbol); /* it comes with the others: the ack is not out yet */
-    return !j->is_finding;
+    if (!j->is_finding)
+        return true;
+    if (s->wants_all) { /* it had no value: what waits is all there is */
+        set_status(j, symbol, JOIN_FOLLOWS);
+        return true;
+    }
+    add_found(s, symbol); /* it comes with the others: the ack is not out yet */
+    return false;
 }
 
 size_t hub_join(struct hub *h, struct hub_subscriber *s,

@@ -256,7 +256,7 @@ bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern)
 
 void hub_leave_all(struct hub *h, struct hub_subscriber *s)
 {
-    hub_join_end(s);
+    hub_join_end(h, s);
     drop_slots(s);
     while (s->topic_count)
         remove_member(h, s, s->topic_count - 1);

@@ -42,7 +42,8 @@ struct hub {
     size_t changed_count, changed_cap;
     struct hub_subscriber **due;
     size_t due_first, due_count,
-        due_cap; /* taken in order, from due_first up to due_count */
+        due_cap;           /* taken in order, from due_first up to due_count */
+    size_t joining_in_all; /* subscribers in mode all that join */
     struct hub_watcher watcher;
     uint32_t round; /* of fan-out and joining; never 0 */
 };
@@ -99,7 +100,9 @@ bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t
 
 /* hub_join.c, of one that joins: the log is another one; the end, whatever is left to do. */
 void hub_join_reset(struct hub_subscriber *s);
-void hub_join_end(struct hub_subscriber *s); /* of none: nothing */
+void hub_join_end(struct hub *h, struct hub_subscriber *s); /* of none: nothing */
+/* A record is about to change the symbol: make the snapshots of it that joins in mode all await. */
+void hub_join_keep(struct hub *h, struct hub_symbol *symbol);
 /* Nothing of the symbol is owed through a new membership so far. */
 bool hub_join_awaits(const struct hub_subscriber *s, const struct hub_symbol *symbol);
 /* A record of the symbol came through a membership: is it to be told now? */

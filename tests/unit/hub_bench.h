@@ -26,6 +26,8 @@ static struct {
     unsigned changes, made[MESSAGE_COUNT][ENCODING_COUNT];
 } versions[SYMBOLS];
 static unsigned frames_made;
+static uint64_t
+    applying; /* the position under way: before it the old value may be encoded */
 
 /* "quote A7 5<4 live v12": kind, symbol, seq, prev, state, body. */
 struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind,
@@ -33,15 +35,16 @@ struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind
 {
     static const char *const kinds[] = {"quote", "snapshot", "state", "traced"};
     char text[200];
+    unsigned version = versions[s->index].changes + (s->seq >= applying);
     int len = snprintf(text, sizeof text, "%s %s %llu<%llu %s %.*s", kinds[kind],
                        s->name, (unsigned long long)s->seq, (unsigned long long)s->prev,
                        encode_state_name(s->state), (int)s->body.len,
                        s->body.data ? s->body.data : "");
 
     assert_true(s->index < SYMBOLS);
-    if (versions[s->index].made[kind][encoding] == versions[s->index].changes + 1)
+    if (versions[s->index].made[kind][encoding] == version)
         fail_msg("%s is made twice", text);
-    versions[s->index].made[kind][encoding] = versions[s->index].changes + 1;
+    versions[s->index].made[kind][encoding] = version;
     frames_made++;
     return frame_new(encoding == ENCODING_JSON ? OPCODE_TEXT : OPCODE_BINARY,
                      (struct span){text, (size_t)len});
@@ -118,14 +121,24 @@ static inline void forget_all(void)
             was_known[i] && (i >= hub_symbol_end(hub) || !hub_symbol_at(hub, i));
 }
 
+static inline bool apply(const char *symbol, const struct wire_record *r)
+{
+    bool is_new;
+
+    note_change(symbol);
+    applying = r->seq;
+    is_new = hub_apply(hub, span_of(symbol), r);
+    applying = 0;
+    return is_new;
+}
+
 static inline bool quote(const char *symbol, uint64_t seq, uint64_t prev,
                          const char *value)
 {
     struct wire_record r = {
         .kind = WIRE_QUOTE, .seq = seq, .prev = prev, .body = span_of(value)};
 
-    note_change(symbol);
-    return hub_apply(hub, span_of(symbol), &r);
+    return apply(symbol, &r);
 }
 
 static inline bool state_record(const char *symbol, uint64_t seq, uint64_t prev,
@@ -141,8 +154,7 @@ static inline bool state_record(const char *symbol, uint64_t seq, uint64_t prev,
     pack_kv_text(&pk, "state", span_of(word));
     pack_kv_text(&pk, "feed", SPAN("sim"));
     r.body = buf_span(&body);
-    note_change(symbol);
-    is_new = hub_apply(hub, span_of(symbol), &r);
+    is_new = apply(symbol, &r);
     buf_free(&body);
     return is_new;
 }
@@ -156,7 +168,9 @@ static inline void snapshot(const char *symbol, uint64_t seq, bool is_stale,
         .kind = WIRE_QUOTE, .seq = quote_seq, .body = span_of(value)};
 
     note_change(symbol);
+    applying = seq;
     hub_apply_snapshot(hub, span_of(symbol), seq, is_stale, &r);
+    applying = 0;
 }
 
 #endif

@@ -42,6 +42,7 @@ static struct reader {
     bool is_acked;                          /* of it */
     uint64_t ack_seq, began_at;
     uint64_t newest_snapshot;  /* of it; mode all */
+    uint64_t newest_record;    /* of it, and of its snapshots; mode all */
     bool has_records;          /* of it: a record after its begin came; mode all */
     bool is_expected[SYMBOLS]; /* a snapshot of it comes before all else of it */
     bool is_told[SYMBOLS];     /* since it follows it */
@@ -96,11 +97,19 @@ static void is_told_in_all(struct reader *r, const char *kind, unsigned symbol,
         assert_true(r->is_acked && !r->has_records && seq >= r->newest_snapshot);
         assert_true(seq > r->ack_seq || seq == 0);
         r->newest_snapshot = seq;
+        if (r->newest_record < seq)
+            r->newest_record = seq;
         if (r->is_told[symbol])
             assert_int_equal(seq, r->told[symbol]); /* of a pattern that it had */
     } else {
         check_record(r, symbol, seq);
-        r->has_records |= seq > r->began_at;
+        if (r->is_acked && seq > r->began_at) {
+            assert_true(
+                seq >
+                r->newest_record); /* a position goes up, behind the snapshots, too */
+            r->newest_record = seq;
+            r->has_records = true;
+        }
     }
 }
 
@@ -173,8 +182,6 @@ static void a_record_comes(void)
             continue;
         if (follows(r, s, true))
             r->is_expected[s] = false; /* it follows it already, and is told of this */
-        else if (!r->is_acked && follows(r, s, false))
-            r->is_expected[s] = true; /* a new symbol comes as a snapshot, too */
     }
 }
 
@@ -205,7 +212,7 @@ static void a_join_begins(struct reader *r)
         r->holds[p] = true;
     }
     r->is_acked = r->has_records = false;
-    r->newest_snapshot = 0;
+    r->newest_snapshot = r->newest_record = 0;
     r->began_at = head;
     for (unsigned s = 0; s < symbol_count; s++)
         r->is_expected[s] |=
