@@ -237,8 +237,10 @@ static bool is_local_or_no_page(const struct admission_policy *p,
 {
     struct host host;
 
-    if (r->is_proxied || (r->origin && origin_list_allows(p->origins, r->origin)))
+    if (r->origin && origin_list_allows(p->origins, r->origin))
         return true;
+    if (r->is_proxied && !r->is_page)
+        return true; /* no page can add X-Forwarded-For to a handshake, but to a GET it can */
     if (!r->is_page && !is_own_origin(r))
         return true; /* no browser, or judge_origin's */
     if (!r->host || !r->host[0])
@@ -271,9 +273,8 @@ static bool judge_host(const struct admission_policy *p,
     }
     message(v, "'%.120s' is not a name of this gateway.", host);
     hint(v,
-         "If it is one, add %.120s to ALLOWED_HOSTS.  A proxy in front of a gateway "
-         "that "
-         "listens on loopback may send X-Forwarded-For instead.",
+         "If it is one, add %.120s to ALLOWED_HOSTS, also if a proxy stands in front "
+         "of this gateway.",
          host[0] ? host : "it");
     return false;
 }

@@ -50,8 +50,9 @@ enum admission_hosts {
     ADMISSION_HOSTS_LISTED, /* a name listed, or one that only this machine has */
     /*
      * The default on loopback.  From a page: what no foreign domain can be, or a host of
-     * CORS_ORIGINS.  Other requests pass: those of programs, of listed pages, and those that a
-     * trusted proxy passes on (no page can add X-Forwarded headers to a handshake).
+     * CORS_ORIGINS.  Other requests pass: handshakes of programs, requests of listed pages, and
+     * handshakes that a trusted proxy passes on.  A plain request that a trusted proxy passes on
+     * does not pass: a page can add X-Forwarded headers to it, but not to a handshake.
      */
     ADMISSION_HOSTS_LOCAL,
 };

@@ -194,6 +194,9 @@ def test_a_page_whose_domain_was_made_to_point_at_us_is_refused_with_the_setting
 
     for page in ("/", "/cotizaciones/quotes", "/cotizaciones/websocket_status", "/nothing"):
         check_refused(gateway.get(page, headers={"Host": evil}), 403, "host_not_allowed")
+    for header in ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"):  # a page's fetch may add it
+        forged = {"Host": evil, "Origin": f"http://{evil}", header: "10.0.0.1"}
+        check_refused(gateway.get("/cotizaciones/quotes", headers=forged), 403, "host_not_allowed")
     for page in ("/metrics", "/cotizaciones/live", "/cotizaciones/ready", "/cotizaciones/health"):
         assert gateway.get(page, headers={"Host": evil}).status in (200, 503)
 

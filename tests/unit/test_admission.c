@@ -239,6 +239,9 @@ static void on_loopback_programs_listed_pages_and_a_proxy_s_clients_pass(void **
     assert_int_equal(check(), ADMISSION_ADMITTED);
     request.is_page = true; /* no handshake: a browser may leave Origin out */
     assert_int_equal(check(), ADMISSION_host_not_allowed);
+    request.is_proxied = true; /* a page's fetch may say X-Forwarded-For */
+    assert_int_equal(check(), ADMISSION_host_not_allowed);
+    request.is_proxied = false;
     rebind("quotes.example", "https://foreign.example");
     request.is_page = false;
     request.own_origin = "http://quotes.example";
