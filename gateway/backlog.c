@@ -121,11 +121,11 @@ static void push_due(struct backlog *b, struct hub_symbol *symbol,
     b->due[b->due_first + b->due_count++] = (uintptr_t)symbol | (uintptr_t)tag;
 }
 
-void backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message kind,
-                  uint32_t updates, uint32_t round)
+uint32_t backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message kind,
+                      uint32_t updates, uint32_t round)
 {
     if (b->marked_round == round && b->marked_index == s->index)
-        return; /* two of its patterns match */
+        return 0; /* two of its patterns match */
     if (b->marked_round != round)
         backlog_fall_behind(b); /* what an earlier round owed is still here */
     b->marked_round = round;
@@ -136,13 +136,15 @@ void backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message k
         if (due) {
             b->merged += updates;
             set_due(b, s->index, next_due(due, kind));
-            return;
+            return updates;
         }
         set_due(b, s->index, first_due(kind));
     }
     push_due(b, s, kind);
-    if (updates > 1)
-        b->merged += updates - 1;
+    if (updates <= 1)
+        return 0;
+    b->merged += updates - 1;
+    return updates - 1;
 }
 
 void backlog_queue(struct backlog *b, struct frame *f, size_t limit)

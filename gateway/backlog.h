@@ -56,10 +56,10 @@ void backlog_fini(struct backlog *b); /* empties it; `merged`, `quote_as` stay *
 
 /*
  * Owe a symbol of which `updates` happened.  `round` names the fan-out: a second marking in
- * the same round (two patterns match) is ignored.
+ * the same round (two patterns match) is ignored.  Returns by how many `merged` rose.
  */
-void backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message kind,
-                  uint32_t updates, uint32_t round);
+uint32_t backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message kind,
+                      uint32_t updates, uint32_t round);
 /* Queue a frame (a reference is taken), unless it is the last one queued, or over `limit`. */
 void backlog_queue(struct backlog *b, struct frame *f, size_t limit);
 /* It did not keep up: from now on a symbol stands in the list once. */

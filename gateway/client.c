@@ -49,6 +49,8 @@ void client_rewatch(struct client *c)
 
 static void set_blocked(struct client *c, bool is_blocked)
 {
+    c->g->blocked_count += is_blocked;
+    c->g->blocked_count -= c->is_blocked;
     c->is_blocked = is_blocked;
     client_rewatch(c);
 }
@@ -385,12 +387,22 @@ struct client *client_new(struct gateway *g, const struct arrival *a)
     if (!c->has_place)
         return c;
     g->place_count++;
+    g->place_counts[c->sub.wants_all][c->sub.encoding]++;
     g->figures.opened++;
     upstream_report_open(g->upstream, c);
     log_info("%s:%u - \"WebSocket %.200s\" [accepted]", c->host, c->port, a->path);
     log_info("%s:%u - connection open (%s:%llu)", c->host, c->port, g->name,
              (unsigned long long)c->id);
     return c;
+}
+
+void client_set_mode(struct client *c, bool wants_all)
+{
+    uint64_t(*counts)[ENCODING_COUNT] = c->g->place_counts;
+
+    counts[wants_all][c->sub.encoding] += c->has_place;
+    counts[c->sub.wants_all][c->sub.encoding] -= c->has_place;
+    hub_set_mode(&c->sub, wants_all);
 }
 
 void client_close(struct client *c, uint16_t code, struct span reason, const char *why)
@@ -437,13 +449,14 @@ void client_drop(struct client *c, const char *why)
     if (c->has_place) {
         gate_release(g->gate);
         g->place_count--;
+        g->place_counts[c->sub.wants_all][c->sub.encoding]--;
         g->figures.ends[end_of(c)]++;
         upstream_report_close(g->upstream, c);
     }
     close(c->watch.fd); /* its place is free: who sees the end may come back at once */
     stream_forget(c);
     g->tracers -= client_is_traced(c);
-    g->figures.merged_by_gone += c->sub.backlog.merged;
+    g->blocked_count -= c->is_blocked;
     hub_leave_all(g->hub, &c->sub);
     client_drop_context(c);
     log_info(

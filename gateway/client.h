@@ -103,6 +103,9 @@ void client_close(struct client *c, uint16_t code, struct span reason_json,
 /* The connection is gone, or shall be at once. */
 void client_drop(struct client *c, const char *why);
 
+/* Its mode, and what is counted of it (place_counts). */
+void client_set_mode(struct client *c, bool wants_all);
+
 /* Watch for what it may do now. */
 void client_rewatch(struct client *c);
 /* Not to be read in this millisecond: what it sends waits in the kernel. */

@@ -42,9 +42,8 @@ struct figures {
     uint64_t deliveries; /* quotes, snapshots, states and losses, to each client */
     uint64_t sends;      /* system calls */
     uint64_t bytes_out, bytes_in, messages_in;
-    uint64_t merged_by_gone; /* by clients that are gone */
-    uint64_t errors;         /* told to clients */
-    uint64_t resumes[2];     /* with `since`: not recovered, recovered */
+    uint64_t errors;     /* told to clients */
+    uint64_t resumes[2]; /* with `since`: not recovered, recovered */
     struct histogram since_sent, since_accepted; /* us */
     struct histogram queued[2]; /* messages, by client and second: merge, all */
     /* of quotes applied and not yet served */

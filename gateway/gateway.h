@@ -43,7 +43,9 @@ struct gateway {
     struct client **clients; /* dense */
     size_t client_count, client_cap, sweep_at;
     size_t tracers;       /* those who asked when quotes passed where */
-    uint64_t place_count; /* those with a place in the gate */
+    uint64_t place_count; /* those with a place in the gate, */
+    uint64_t place_counts[2][ENCODING_COUNT]; /* and by mode (1: all) and encoding */
+    size_t blocked_count;                     /* those whose socket is full */
     uint64_t next_client_id;
     uint32_t goodbyes;        /* said: each has a slot of its own for coming back */
     struct client **deferred; /* held back by max_hz */

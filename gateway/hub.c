@@ -388,6 +388,11 @@ void hub_reset(struct hub *h, uint64_t epoch)
     hub_may_forget(h); /* what no feed supplies to the new log */
 }
 
+uint64_t hub_merged(const struct hub *h)
+{
+    return h->merged;
+}
+
 static void fan_out_to(struct hub *h, const struct hub_member *m, struct hub_symbol *s,
                        enum symbol_message tag)
 {

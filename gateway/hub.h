@@ -172,6 +172,8 @@ void hub_break_window(struct hub *h, uint64_t floor);
 
 /* Mark the subscribers of everything that changed.  Once per turn, then flush those due. */
 void hub_fan_out(struct hub *h);
+/* Updates that subscribers, present and gone, never got, because newer ones replaced them. */
+uint64_t hub_merged(const struct hub *h);
 /* Take one subscriber off the list of those to flush, or NULL. */
 struct hub_subscriber *hub_take_due(struct hub *h);
 bool hub_has_due(const struct hub *h);

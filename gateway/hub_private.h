@@ -43,6 +43,7 @@ struct hub {
     struct hub_subscriber **due;
     size_t due_first, due_count,
         due_cap;           /* taken in order, from due_first up to due_count */
+    uint64_t merged;       /* of all backlogs there ever were */
     size_t joining_in_all; /* subscribers in mode all that join */
     struct hub_watcher watcher;
     uint32_t round; /* of fan-out and joining; never 0 */
@@ -77,7 +78,7 @@ static inline void hub_mark(struct hub *h, struct hub_subscriber *s,
                             struct hub_symbol *symbol, enum symbol_message kind,
                             uint32_t updates)
 {
-    backlog_mark(&s->backlog, symbol, kind, updates, h->round);
+    h->merged += backlog_mark(&s->backlog, symbol, kind, updates, h->round);
     hub_put_due(h, s);
 }
 

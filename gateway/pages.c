@@ -43,15 +43,6 @@ struct span pages_take(struct span *c)
     return (struct span){start.at, start.len - c->len};
 }
 
-uint64_t pages_merged(const struct gateway *g)
-{
-    uint64_t merged = g->figures.merged_by_gone;
-
-    for (size_t i = 0; i < g->client_count; i++)
-        merged += g->clients[i]->sub.backlog.merged;
-    return merged;
-}
-
 /* --- websocket_status ------------------------------------------------------------------ */
 
 static void put_connection(struct buf *b, const struct ask *q, bool is_first,
@@ -89,17 +80,20 @@ static uint32_t put_all_connections(struct ask *q, struct span answer)
     return count;
 }
 
+/*
+ * While the broker is away.  A page begins at the client of that number and looks at no client
+ * before it.  Clients without a place, which stay for a moment only, are numbered, too: a page
+ * may repeat a connection of the page before, but leaves none out.
+ */
 static uint32_t put_own_connections(struct gateway *g, struct ask *q)
 {
     uint32_t count = 0;
-    uint64_t skip = q->offset;
 
-    for (size_t i = 0; i < g->client_count && count < q->limit; i++) {
+    for (uint64_t i = q->offset; i < g->client_count && count < q->limit; i++) {
         const struct client *c = g->clients[i];
 
-        if (!c->has_place || skip-- > 0)
+        if (!c->has_place)
             continue;
-        skip = 0;
         put_connection(&q->body, q, count++ == 0, span_of(g->name), span_of(c->host),
                        c->port, (uint64_t)c->since_us,
                        c->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack")
@@ -164,7 +158,7 @@ static void answer_status(struct gateway *g, void *ctx, struct span answer)
                (long long)g->config.websocket_timeout % 1000);
     member_u(b, "symbols", hub_symbol_count(g->hub));
     member_u(b, "bytes_sent", g->figures.bytes_out);
-    member_u(b, "merged", pages_merged(g));
+    member_u(b, "merged", hub_merged(g->hub));
     member_u(b, "upstream_gaps", upstream_gaps(g->upstream));
     buf_adds(b, ",\"refusals\":");
     gate_refusals_json(g->gate, b);

@@ -28,25 +28,19 @@ static const char *const mode_names[] = {"merge", "all"};
 static void put_clients(struct exposition *e, const struct gateway *g)
 {
     static const char *const encodings[] = {"json", "msgpack"};
-    uint64_t counts[2][ENCODING_COUNT] = {{0}}, blocked = 0;
 
-    for (size_t i = 0; i < g->client_count; i++) {
-        const struct client *c = g->clients[i];
-
-        counts[c->sub.wants_all][c->sub.encoding] += c->has_place;
-        blocked += c->is_blocked;
-    }
     exposition_begin(e, "pregon_clients", "WebSocket clients connected.");
     for (int mode = 0; mode < 2; mode++)
         for (int encoding = 0; encoding < ENCODING_COUNT; encoding++) {
             exposition_label(e, "mode", span_of(mode_names[mode]));
-            put_text_and(e, "encoding", encodings[encoding], counts[mode][encoding]);
+            put_text_and(e, "encoding", encodings[encoding],
+                         g->place_counts[mode][encoding]);
         }
     exposition_one(e, "pregon_clients_limit", "How many there may be.", PLAIN,
                    (uint64_t)gate_limit(g->gate));
     exposition_one(e, "pregon_clients_blocked",
                    "Clients whose socket is full: they do not read fast enough.", PLAIN,
-                   blocked);
+                   g->blocked_count);
     exposition_one(e, "pregon_clients_traced",
                    "Clients that asked when quotes passed where.", PLAIN, g->tracers);
     exposition_one(e, "pregon_clients_opened_total", "Connections that began.", PLAIN,
@@ -99,7 +93,7 @@ static void put_traffic(struct exposition *e, const struct gateway *g)
     exposition_one(e, "pregon_merged_total",
                    "Quotes that clients in mode merge did not get, because newer ones "
                    "replaced them first.",
-                   PLAIN, pages_merged(g));
+                   PLAIN, hub_merged(g->hub));
     exposition_one(e, "pregon_sends_total", "System calls that sent to clients.", PLAIN,
                    f->sends);
     exposition_one(e, "pregon_sent_bytes_total", "Bytes sent to WebSocket clients.",
@@ -134,7 +128,8 @@ static void put_upstream(struct exposition *e, const struct gateway *g)
         e, "pregon_position",
         "The log's position up to which this gateway has passed everything on.", PLAIN,
         hub_seq(g->hub));
-    exposition_one(e, "pregon_symbols", "Symbols that it knows: that clients ask for or a feed supplies.",
+    exposition_one(e, "pregon_symbols",
+                   "Symbols that it knows: that clients ask for or a feed supplies.",
                    PLAIN, hub_symbol_count(g->hub));
     exposition_one(e, "pregon_upstream_gaps_total",
                    "Records found missing, and asked for again.", PLAIN,

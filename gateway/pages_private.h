@@ -12,8 +12,6 @@ void pages_put_time(struct buf *b, const char *key, uint64_t wall_us);
 uint32_t pages_enter_list(struct span answer, const char *key, struct span *c);
 /* Take what stands at the cursor of a list, whole. */
 struct span pages_take(struct span *c);
-/* Updates that clients will never see, because newer ones replaced them. */
-uint64_t pages_merged(const struct gateway *g);
 
 /* pages_health.c; ctx is the struct ask. */
 void pages_answer_health(struct gateway *g, void *ctx, struct span answer);

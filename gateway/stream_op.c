@@ -39,7 +39,7 @@ bool stream_read_mode(struct span text, bool *wants_all)
 void stream_apply_wishes(struct client *c, const struct stream_wishes *w)
 {
     if (w->has_mode)
-        hub_set_mode(&c->sub, w->wants_all);
+        client_set_mode(c, w->wants_all);
     if (w->has_hz) {
         c->interval_ms = w->interval_ms;
         if (c->flush_at > c->g->now + c->interval_ms)

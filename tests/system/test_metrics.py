@@ -283,6 +283,27 @@ def test_who_reads_too_slowly_shows_in_the_queue(stage):
         lambda told: told["pregon_client_queue_messages_count", "merge"]
         > told["pregon_client_queue_messages_bucket", "merge", "30"])
     assert metrics.of(gateway)["pregon_clients_blocked"] == 1
+    slow.socket.close()
+    becomes(gateway, "pregon_clients_blocked", 0)
+
+
+def test_clients_are_counted_by_the_mode_they_are_in_now(stage):
+    _, gateway = stage.play()
+    first = stage.client(gateway, "?symbols=X")
+    second = stage.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.msgpack")
+    first.hears("ack"), second.hears("ack")
+    for n, mode in enumerate(("all", "all", "merge", "all")):
+        for client in (first, second):
+            client.says(op="subscribe", symbols=["Y"], mode=mode, id=n)
+            client.hears("ack", id=n)
+        told = metrics.of(gateway)
+        other = "all" if mode == "merge" else "merge"
+        assert [told["pregon_clients", mode, "json"], told["pregon_clients", mode, "msgpack"]] == [1, 1]
+        assert [told["pregon_clients", other, "json"], told["pregon_clients", other, "msgpack"]] == [0, 0]
+    first.close()
+    second.abort()
+    for encoding in ("json", "msgpack"):
+        becomes(gateway, ("pregon_clients", "all", encoding), 0)
 
 
 def test_who_comes_back_counts_by_whether_it_could_go_on(stage):

@@ -234,6 +234,7 @@ static void in_merge_the_newest_replaces_what_was_not_sent(void **state)
     assert_string_equal(turn(&s), "quote B 6<5 live b3");
     assert_int_equal(s.backlog.merged, 3);
     hub_leave_all(hub, &s);
+    assert_int_equal(hub_merged(hub), 3); /* of all subscribers, also of those gone */
 }
 
 static void in_mode_all_every_record_comes_in_order(void **state)
@@ -526,6 +527,7 @@ static void whoever_was_not_flushed_in_its_turn_has_fallen_behind(void **state)
     hub_fan_out(hub);
     assert_string_equal(take_all(&s), "quote A 2<1 live a2 | quote B 3<0 live b1");
     assert_int_equal(s.backlog.merged, 1);
+    assert_int_equal(hub_merged(hub), 1);
     hub_leave_all(hub, &s);
 }
 
