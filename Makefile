@@ -22,7 +22,6 @@ PYTHON  ?= /usr/bin/python3
 PROGRAMS := doctor broker gateway feeder tail telegram
 DIR_tail := consumer/tail
 DIR_telegram := consumer/telegram
-DIR_doctor := gateway/doctor
 # It judges with the programs' own tables and rules.
 USES_doctor := gateway broker feeder tail telegram
 LIBS_telegram := -lcurl
@@ -63,16 +62,16 @@ endif
 # A program lives in the folder of its name, or in DIR_name; one under consumer/ is built on
 # libpregon.  LIBS_name: what it alone needs; USES_name: whose parts.
 DIR         = $(or $(DIR_$(1)),$(1))
-DIRS       := shared consumer $(foreach p,$(PROGRAMS),$(call DIR,$(p)))
+DIRS       := shared consumer/lib $(foreach p,$(PROGRAMS),$(call DIR,$(p)))
 
 # Does the file hold another line than this?
 differs     = $(subst <$(strip $(file < $(1)))>,,<$(strip $(2))>)
 
 # Everything but main.c goes into one library per folder, which tests link too.
-LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
-UNIT_SRC   := $(wildcard tests/unit/test_*.c)
-ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) tests/system/*.c tests/bench/*.c tests/bench/load/*.c) $(UNIT_SRC)
-HEADERS    := $(wildcard $(DIRS:%=%/*.h))
+LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c $(1)/*/*.c))
+UNIT_SRC   := $(wildcard $(foreach d,* */* */*/*,tests/unit/$(d)/test_*.c))
+ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) $(DIRS:%=%/*/*.c) tests/system/*.c tests/bench/*.c tests/bench/load/*.c) $(UNIT_SRC)
+HEADERS    := $(wildcard $(DIRS:%=%/*.h) $(DIRS:%=%/*/*.h))
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
@@ -123,11 +122,11 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC   $@";)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-# What the gateway embeds (the list is in gateway/www.c), each also packed.  .incbin is
+# What the gateway embeds (the list is in gateway/routes/www.c), each also packed.  .incbin is
 # invisible to -MMD, and so is a file of `make web` that was not there: hence the list of names.
 WWW := $(wildcard gateway/www/* consumer/js/*.js build/web/*)
-$(B)/gateway/www.o: CPPFLAGS += -DWWW_PACKED='"$(B)/packed"'
-$(B)/gateway/www.o: $(B)/packed/names $(WWW) $(WWW:%=$(B)/packed/%.gz)
+$(B)/gateway/routes/www.o: CPPFLAGS += -DWWW_PACKED='"$(B)/packed"'
+$(B)/gateway/routes/www.o: $(B)/packed/names $(WWW) $(WWW:%=$(B)/packed/%.gz)
 $(B)/packed/names: $(if $(call differs,$(B)/packed/names,$(WWW)),FORCE)
 	@mkdir -p $(@D)
 	$(Q)echo '$(WWW)' > $@
@@ -136,7 +135,7 @@ $(B)/packed/%.gz: %
 	$(Q)gzip -9nc $< > $@
 
 # In every program by itself, not in a library: it must come before the C library for ZeroMQ, too.
-EPOLL := $(B)/shared/epoll.o
+EPOLL := $(B)/shared/base/epoll.o
 
 define program
 $(B)/lib$(1).a: $(call OBJ,$(call LIB_SRC,$(call DIR,$(1))))
@@ -146,7 +145,7 @@ $(B)/bin/pregon-$(1): LDLIBS += $(LIBS_$(1))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 $(B)/libshared.a: $(filter-out $(EPOLL),$(call OBJ,$(call LIB_SRC,shared)))
-$(B)/libconsumer.a: $(call OBJ,$(call LIB_SRC,consumer))
+$(B)/libconsumer.a: $(call OBJ,$(call LIB_SRC,consumer/lib))
 
 $(B)/%.a:
 	@echo "  AR   $@"
@@ -159,7 +158,7 @@ $(B)/bin/%:
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(EPOLL) $(LIBS)
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(EPOLL) $(LIBS)
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
 
@@ -176,8 +175,10 @@ $(B)/tests/bench/load/load $(B)/tests/bench/kernels:
 
 # libpregon: the consumer's objects and what they use of shared/, as one object in which only
 # pregon_… can be seen, so that nothing of it meets a name in somebody's program.
-PREGON_OBJ := $(call OBJ,$(call LIB_SRC,consumer) \
-  $(addprefix shared/,buf.c bus.c clock.c lock_name.c log.c mem.c pack.c quote.c random.c replay.c utf8.c wire.c))
+PREGON_OBJ := $(call OBJ,$(call LIB_SRC,consumer/lib) \
+  $(wildcard shared/sync/*.c) \
+  $(addprefix shared/base/,buf.c clock.c log.c mem.c random.c utf8.c) \
+  $(addprefix shared/wire/,bus.c lock_name.c pack.c quote.c replay.c wire.c))
 
 $(B)/libpregon.o: $(PREGON_OBJ)
 	@echo "  LD   $@"
@@ -314,7 +315,7 @@ compile_commands.json: Makefile $(ALL_SRC)
 
 # Documents lie as they do here, so that their links lead somewhere.
 DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE .env.example docker-compose.yml \
-             consumer/pregon.h feeder/data/README.md \
+             consumer/lib/pregon.h feeder/data/README.md \
              $(wildcard docs/*.md docs/*.svg docs/adr/*.md consumer/examples/*.* consumer/js/*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
 
@@ -322,12 +323,12 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pregon/data \
 	  $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 consumer/pregon.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 consumer/lib/pregon.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(B)/libpregon.a $(B)/$(SONAME) $(DESTDIR)$(PREFIX)/lib
 	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libpregon.so
 	sed -e 's|@PREFIX@|$(PREFIX)|' \
-	  -e "s|@VERSION@|$$(sed -n 's/.*PREGON_VERSION "\(.*\)"/\1/p' shared/version.h)|" \
-	  consumer/pregon.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/pregon.pc
+	  -e "s|@VERSION@|$$(sed -n 's/.*PREGON_VERSION "\(.*\)"/\1/p' shared/base/version.h)|" \
+	  consumer/lib/pregon.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/pregon.pc
 	install -m 644 feeder/data/* $(DESTDIR)$(PREFIX)/share/pregon/data
 	$(Q)for f in $(DOCUMENTS); do install -D -m 644 $$f $(DOC)/$$f || exit 1; done
 	$(if $(DESTDIR),,$(Q)[ "$$(id -u)" != 0 ] || PATH="$$PATH:/usr/sbin:/sbin" ldconfig)

@@ -1,28 +1,28 @@
-/* The broker's sockets and loop; what the messages mean is in desk.c and desk_control.c. */
+/* The broker's sockets and loop; what the messages mean is in core.c and core_control.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "broker/desk.h"
-#include "broker/desk_lock.h"
-#include "broker/peers.h"
-#include "broker/publisher.h"
-#include "broker/store_command.h"
-#include "broker/store_file.h"
-#include "shared/bus.h"
-#include "shared/check.h"
-#include "shared/clock.h"
-#include "shared/inlet.h"
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/random.h"
-#include "shared/version.h"
+#include "broker/core/core.h"
+#include "broker/locks/lock_core.h"
+#include "broker/net/peers.h"
+#include "broker/net/publisher.h"
+#include "broker/backup/store_command.h"
+#include "broker/log/store_file.h"
+#include "shared/wire/bus.h"
+#include "shared/base/check.h"
+#include "shared/base/clock.h"
+#include "shared/wire/readiness.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/random.h"
+#include "shared/base/version.h"
 
 #define BURST 256
-#define INGEST_HIGH_WATER 4096 /* lines of one feeder not taken in yet */
+#define INGEST_HIGH_WATER 4096   /* lines of one feeder not taken in yet */
 #define SUBSCRIPTIONS_BURST 1024 /* libzmq has taken them in already */
-#define CONTROL_HIGH_WATER 256 /* answers a peer has not taken, pages among them */
+#define CONTROL_HIGH_WATER 256   /* answers a peer has not taken, pages among them */
 #define CONTROL_BURST 64
 #define RENEW_MS 5000  /* to store what is left before a new epoch */
 #define STORE_MS 10000 /* to store what is left when we stop */
@@ -35,11 +35,11 @@ struct broker {
     struct check *check;
     const char *state; /* for --check */
     void *context, *ingest, *publish, *control;
-    struct publisher publisher;                   /* of publish */
-    struct inlet lines, subscriptions, questions; /* of these sockets */
+    struct publisher publisher;                       /* of publish */
+    struct readiness lines, subscriptions, questions; /* of these sockets */
     struct loop_watch store_watch, lock_watch;
     struct peers *peers;
-    struct desk desk;
+    struct core core;
     int64_t look_at, seen_wall_us; /* at the clock: monotonic ms; of the turn before */
 };
 
@@ -54,7 +54,7 @@ static void publish(void *ctx, struct span topic, struct span record)
     struct broker *b = ctx;
 
     publisher_send(&b->publisher, topic, record);
-    inlet_touch(&b->subscriptions);
+    readiness_touch(&b->subscriptions);
 }
 
 static void say(void *ctx, struct span peer, struct span message)
@@ -68,7 +68,7 @@ static void say(void *ctx, struct span peer, struct span message)
         log_debug("control: a peer is not taking answers");
     else
         peers_give(b->peers, peer, bus_wire_bytes(message.len));
-    inlet_touch(&b->questions);
+    readiness_touch(&b->questions);
 }
 
 static bool may_ask(void *ctx, struct span peer)
@@ -82,10 +82,10 @@ static bool may_ask(void *ctx, struct span peer)
  * One message of a socket, and word of it to the peers.  `identity`: its first frame is one.
  * ERR_AGAIN: there is none.
  */
-static enum err take(struct broker *b, enum peers_door door, struct inlet *in,
+static enum err take(struct broker *b, enum peers_door door, struct readiness *in,
                      struct bus_message *m)
 {
-    enum err e = inlet_recv(in, m);
+    enum err e = readiness_recv(in, m);
 
     if (e == ERR_AGAIN) {
         peers_drained(b->peers, door);
@@ -106,17 +106,17 @@ static void drain_control(struct broker *b)
     struct bus_message m;
     enum err e;
 
-    desk_begin_turn(&b->desk);
-    for (int i = 0; i < CONTROL_BURST && desk_may_take(&b->desk); i++) {
+    core_begin_turn(&b->core);
+    for (int i = 0; i < CONTROL_BURST && core_may_take(&b->core); i++) {
         e = take(b, PEERS_CONTROL, &b->questions, &m);
         if (e == ERR_AGAIN)
             return;
         if (e)
             continue;
         /* Of now, not of the turn's start: a lease must not begin before it was asked for. */
-        b->desk.time.now = clock_mono_ms();
+        b->core.time.now = clock_mono_ms();
         if (m.count == 2)
-            desk_control(&b->desk, bus_frame(&m, 0), bus_frame(&m, 1));
+            core_control(&b->core, bus_frame(&m, 0), bus_frame(&m, 1));
         bus_message_close(&m);
     }
 }
@@ -132,7 +132,7 @@ static void drain_subscriptions(struct broker *b)
             return;
         if (e)
             continue;
-        desk_subscription(&b->desk, bus_frame(&m, 0));
+        core_subscription(&b->core, bus_frame(&m, 0));
         bus_message_close(&m);
     }
 }
@@ -140,7 +140,7 @@ static void drain_subscriptions(struct broker *b)
 static void forward(struct broker *b, struct bus_message *m)
 {
     publisher_forward(&b->publisher, m);
-    inlet_touch(&b->subscriptions);
+    readiness_touch(&b->subscriptions);
 }
 
 static void drain_ingest(struct broker *b)
@@ -154,7 +154,7 @@ static void drain_ingest(struct broker *b)
             return;
         if (e)
             continue;
-        if (m.count == 2 && desk_ingest(&b->desk, bus_frame(&m, 0), bus_frame(&m, 1)))
+        if (m.count == 2 && core_ingest(&b->core, bus_frame(&m, 0), bus_frame(&m, 1)))
             forward(b, &m);
         bus_message_close(&m);
     }
@@ -170,7 +170,7 @@ static void look_at_clock(struct broker *b)
         return;
     b->look_at = loop_now(b->loop) + LOOK_MS;
     clock_pair(&boot_ms, &wall_us);
-    desk_clock_look(&b->desk, boot_ms, wall_us);
+    core_clock_look(&b->core, boot_ms, wall_us);
 }
 
 /*
@@ -183,18 +183,18 @@ static int64_t turn(struct broker *b, int64_t wait)
     bool has_work;
 
     loop_turn(b->loop, wait);
-    b->desk.time = (struct desk_time){loop_now(b->loop), loop_awake(b->loop),
+    b->core.time = (struct core_time){loop_now(b->loop), loop_awake(b->loop),
                                       loop_wall_us(b->loop)};
     look_at_clock(b);
     drain_control(b);
     drain_subscriptions(b);
     drain_ingest(b);
-    desk_acknowledge(&b->desk);
-    has_work = desk_work(&b->desk);
-    if (b->desk.keeper) {
-        desk_take_answers(&b->desk);
-        wanted = keeper_turn(b->desk.keeper, b->desk.time.now,
-                             (uint64_t)b->desk.time.wall_us);
+    core_acknowledge(&b->core);
+    has_work = core_work(&b->core);
+    if (b->core.log_writer) {
+        core_take_answers(&b->core);
+        wanted = log_writer_turn(b->core.log_writer, b->core.time.now,
+                                 (uint64_t)b->core.time.wall_us);
     }
     return has_work ? 0 : wanted;
 }
@@ -202,14 +202,14 @@ static int64_t turn(struct broker *b, int64_t wait)
 /* Of a burst that was cut short, or come while we sent: no descriptor will tell. */
 static bool has_input(struct broker *b)
 {
-    return inlet_has_more(&b->questions) || inlet_has_more(&b->subscriptions) ||
-           inlet_has_more(&b->lines);
+    return readiness_has_more(&b->questions) || readiness_has_more(&b->subscriptions) ||
+           readiness_has_more(&b->lines);
 }
 
 static bool has_lines(struct broker *b)
 {
-    inlet_touch(&b->lines);
-    return inlet_has_more(&b->lines);
+    readiness_touch(&b->lines);
+    return readiness_has_more(&b->lines);
 }
 
 /* ERR_INVALID: an address is taken or cannot be had; said. */
@@ -257,9 +257,9 @@ static enum err open_sockets(struct broker *b)
     publisher_init(&b->publisher, b->publish);
     watch_peers(b);
     if (bus_send(b->ingest, &everything, 1) ||
-        inlet_open(&b->lines, b->loop, b->ingest) ||
-        inlet_open(&b->subscriptions, b->loop, b->publish) ||
-        inlet_open(&b->questions, b->loop, b->control))
+        readiness_open(&b->lines, b->loop, b->ingest) ||
+        readiness_open(&b->subscriptions, b->loop, b->publish) ||
+        readiness_open(&b->questions, b->loop, b->control))
         return ERR_SYS;
     bus_endpoint(b->ingest, ingest);
     bus_endpoint(b->publish, published);
@@ -287,9 +287,9 @@ static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
     enum err e = store_file_check_beside(given, "-locks", error);
 
     /* Leases run anew from here, not from before the log was made whole. */
-    b->desk.time.now = clock_mono_ms();
+    b->core.time.now = clock_mono_ms();
     if (!e)
-        e = desk_lock_open(&b->desk, path, error);
+        e = lock_core_open(&b->core, path, error);
     free(file);
     free(path);
     return e;
@@ -298,33 +298,33 @@ static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
 /* The store, if there is one: opened, and what it has taken over. */
 static enum err open_store(struct broker *b)
 {
-    char error[KEEPER_ERROR_MAX] = "";
-    enum err e =
-        keeper_open(&b->config, (uint64_t)b->desk.time.wall_us, &b->desk.keeper, error);
+    char error[LOG_WRITER_ERROR_MAX] = "";
+    enum err e = log_writer_open(&b->config, (uint64_t)b->core.time.wall_us,
+                                 &b->core.log_writer, error);
 
     if (!e) {
-        b->desk.journal = keeper_journal(b->desk.keeper);
-        desk_init(&b->desk, 0);
-        e = desk_restore(&b->desk, error);
+        b->core.journal = log_writer_journal(b->core.log_writer);
+        core_init(&b->core, 0);
+        e = core_restore(&b->core, error);
     }
     if (!e)
-        e = keeper_start(b->desk.keeper, error);
+        e = log_writer_start(b->core.log_writer, error);
     if (!e)
         e = open_locks(b, error);
     if (e) {
         log_critical("%s", error);
         return e;
     }
-    b->store_watch.fd = keeper_fd(b->desk.keeper);
+    b->store_watch.fd = log_writer_fd(b->core.log_writer);
     b->store_watch.on_ready = on_wake;
-    b->lock_watch.fd = desk_lock_fd(&b->desk);
+    b->lock_watch.fd = lock_core_fd(&b->core);
     b->lock_watch.on_ready = on_wake;
     e = loop_watch(b->loop, &b->store_watch, EPOLLIN);
     if (!e)
         e = loop_watch(b->loop, &b->lock_watch, EPOLLIN);
     if (e) {
         log_critical("the loop takes no more descriptors");
-        (void)desk_lock_close(&b->desk, 0);
+        (void)lock_core_close(&b->core, 0);
     }
     return e;
 }
@@ -333,20 +333,20 @@ static enum err open_store(struct broker *b)
 static void renew(void *ctx, const char *reason, uint64_t above)
 {
     struct broker *b = ctx;
-    char error[KEEPER_ERROR_MAX] = "";
+    char error[LOG_WRITER_ERROR_MAX] = "";
     enum err e;
 
     loop_unwatch(b->loop, &b->store_watch);
-    (void)keeper_close(b->desk.keeper, clock_mono_ms() + RENEW_MS);
-    b->desk.keeper = NULL;
-    b->desk.journal = NULL;
-    e = keeper_open_anew(&b->config, (uint64_t)b->desk.time.wall_us, reason, above,
-                         &b->desk.keeper, error);
+    (void)log_writer_close(b->core.log_writer, clock_mono_ms() + RENEW_MS);
+    b->core.log_writer = NULL;
+    b->core.journal = NULL;
+    e = log_writer_open_anew(&b->config, (uint64_t)b->core.time.wall_us, reason, above,
+                             &b->core.log_writer, error);
     if (!e)
-        e = keeper_start(b->desk.keeper, error);
+        e = log_writer_start(b->core.log_writer, error);
     if (!e) {
-        b->desk.journal = keeper_journal(b->desk.keeper);
-        b->store_watch.fd = keeper_fd(b->desk.keeper);
+        b->core.journal = log_writer_journal(b->core.log_writer);
+        b->store_watch.fd = log_writer_fd(b->core.log_writer);
         e = loop_watch(b->loop, &b->store_watch, EPOLLIN);
     }
     if (e) { /* there is no log to go on with: a restart tries again */
@@ -366,14 +366,14 @@ static int run(struct broker *b)
 
     b->state = "ready";
     clock_pair(&boot_ms, &wall_us);
-    desk_clock_begin(&b->desk, boot_ms, wall_us);
+    core_clock_begin(&b->core, boot_ms, wall_us);
     b->seen_wall_us = wall_us;
     while (!loop_stops(b->loop)) {
         int64_t wanted = turn(b, wait), peers_wait;
 
-        wait = desk_tick(&b->desk);
+        wait = core_tick(&b->core);
         peers_wait =
-            peers_turn(b->peers, b->desk.time.now, journal_head(b->desk.journal));
+            peers_turn(b->peers, b->core.time.now, journal_head(b->core.journal));
         if (peers_wait < wait)
             wait = peers_wait;
         if (wanted >= 0 && wanted < wait)
@@ -385,7 +385,7 @@ static int run(struct broker *b)
     }
     b->state = "stopping";
     log_info("Shutting down");
-    desk_lock_stop(&b->desk);
+    lock_core_stop(&b->core);
     /* What has come in goes out; feeders keep what we have not acknowledged. */
     deadline = loop_now(b->loop) + b->config.timeout_graceful_shutdown;
     while (loop_stops(b->loop) < 2 && loop_now(b->loop) < deadline && has_lines(b))
@@ -422,37 +422,37 @@ int main(int argc, char **argv)
     b.loop = loop_new();
     b.state = "starting";
     b.check = check_open(b.loop, broker_program.name, state, &b);
-    b.desk.config = &b.config;
-    b.desk.out = (struct desk_out){&b, publish, say, renew, may_ask};
+    b.core.config = &b.config;
+    b.core.out = (struct core_out){&b, publish, say, renew, may_ask};
     b.peers = peers_new(&(struct peers_limits){
         .connections = (uint64_t)b.config.peer_connections,
         .answer_bytes = (uint64_t)b.config.peer_bytes,
         .timeout_ms = b.config.peer_timeout,
     });
-    b.desk.peers = peers_counts(b.peers);
-    b.desk.time =
-        (struct desk_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
+    b.core.peers = peers_counts(b.peers);
+    b.core.time =
+        (struct core_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
     if (broker_config_store(&b.config))
         e = open_store(&b);
     else
-        desk_init(&b.desk, random_u64());
+        core_init(&b.core, random_u64());
     if (e == ERR_HELD) {
         status = 2; /* by another broker: settings name a store of our own */
     } else if (!e) {
         log_info("Started pregon-broker " PREGON_VERSION " [%d], log epoch %016llx",
-                 getpid(), (unsigned long long)b.desk.epoch);
+                 getpid(), (unsigned long long)b.core.epoch);
         e = open_sockets(&b);
         status = !e ? run(&b) : e == ERR_INVALID ? 2 : 1;
         deadline = clock_mono_ms() + (loop_stops(b.loop) < 2 ? STORE_MS : 0);
-        is_stored = desk_lock_close(&b.desk, deadline);
+        is_stored = lock_core_close(&b.core, deadline);
         close_sockets(&b);
     }
-    if (b.desk.keeper && !keeper_close(b.desk.keeper, deadline))
+    if (b.core.log_writer && !log_writer_close(b.core.log_writer, deadline))
         is_stored = false;
     if (!is_stored && !status)
         status = 1;
-    if (b.desk.feeds)
-        desk_fini(&b.desk);
+    if (b.core.feeds)
+        core_fini(&b.core);
     peers_free(b.peers);
     check_close(b.check);
     loop_free(b.loop);

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 
 #define CSV_COLUMNS_MAX 256
 

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "shared/text_time.h"
-#include "shared/log.h"
-#include "shared/mem.h"
-#include "shared/quote.h"
+#include "shared/base/text_time.h"
+#include "shared/base/log.h"
+#include "shared/base/mem.h"
+#include "shared/wire/quote.h"
 
 #define FIELD_NAME_MAX 32
 

@@ -25,7 +25,7 @@
 #define FEEDER_CSV_MAP_H
 
 #include "feeder/csv.h"
-#include "shared/err.h"
+#include "shared/base/err.h"
 
 #define CSV_MAP_FIELDS_MAX 48 /* per quote, constants among them */
 

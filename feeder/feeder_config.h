@@ -2,7 +2,7 @@
 #ifndef FEEDER_CONFIG_H
 #define FEEDER_CONFIG_H
 
-#include "shared/config.h"
+#include "shared/config/config.h"
 
 /* clang-format off */
 #define FEEDER_SETTINGS(X)                                                               \

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "shared/pack.h"
+#include "shared/wire/pack.h"
 
 void former_describe(struct span m, char *out, size_t size)
 {

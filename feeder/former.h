@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 
 /* Words that follow "granted" in the log, "" if nobody is named; at most size bytes with the NUL. */
 void former_describe(struct span grant, char *out, size_t size);

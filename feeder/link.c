@@ -11,11 +11,11 @@
 #include "feeder/former.h"
 #include "feeder/link_sockets.h"
 #include "feeder/stored.h"
-#include "shared/bus.h"
-#include "shared/log.h"
-#include "shared/mem.h"
-#include "shared/pack.h"
-#include "shared/wire.h"
+#include "shared/wire/bus.h"
+#include "shared/base/log.h"
+#include "shared/base/mem.h"
+#include "shared/wire/pack.h"
+#include "shared/wire/wire.h"
 
 #define ASK_MS 1000              /* between hellos nobody answers */
 #define NO_BROKER_MS 3000        /* without any answer, before it is said, */
@@ -37,7 +37,7 @@
 
 struct link {
     struct link_settings set;
-    struct line *line;
+    struct outbox *line;
     void *context;
     struct link_sockets bus;
     enum link_state state;
@@ -75,7 +75,7 @@ static void make_owner(struct link *k)
 }
 
 struct link *link_open(void *context, const struct link_settings *settings,
-                       struct line *line)
+                       struct outbox *line)
 {
     struct link *k = mem_zalloc(sizeof *k);
 
@@ -148,7 +148,7 @@ static void say_hello(struct link *k)
     pack_kv_text(&pk, "owner", span_of(k->owner));
     pack_kv_u(&pk, "oldest", WIRE_VERSION_OLDEST);
     pack_kv_u(&pk, "newest", WIRE_VERSION);
-    pack_kv_u(&pk, "acked", line_received(k->line));
+    pack_kv_u(&pk, "acked", outbox_received(k->line));
     pack_kv_u(&pk, "window", k->set.window);
     pack_kv_bool(&pk, "allow_crossed", k->set.allow_crossed);
     pack_kv_text(&pk, "host", span_of(k->host));
@@ -164,7 +164,7 @@ static void begin_asking(struct link *k)
     say_hello(k);
 }
 
-static void say_lost(struct link *k, const struct line_range *lost)
+static void say_lost(struct link *k, const struct outbox_range *lost)
 {
     msgpack_packer pk;
 
@@ -191,7 +191,7 @@ static void send_heartbeat(struct link *k)
     struct span frames[2] = {SPAN(WIRE_TOPIC_HEARTBEAT)};
     struct wire_record r = {.kind = WIRE_HEARTBEAT,
                             .epoch = k->epoch,
-                            .seq = line_sent(k->line),
+                            .seq = outbox_sent(k->line),
                             .sent_us = (uint64_t)k->wall_us};
 
     buf_clear(&k->out);
@@ -206,7 +206,7 @@ static void send_heartbeat(struct link *k)
 /* More than was ever sent under this name: what is sent from now on would be dropped as known. */
 static bool claims_too_much(struct link *k, uint64_t received)
 {
-    if (received <= line_last(k->line))
+    if (received <= outbox_last(k->line))
         return false;
     log_error("the broker at %s says that it received line %llu of feed %s, which has "
               "sent %llu: "
@@ -214,7 +214,7 @@ static bool claims_too_much(struct link *k, uint64_t received)
               "under this "
               "name; see the broker's log, then start this feeder again",
               k->set.control, (unsigned long long)received, k->set.feed,
-              (unsigned long long)line_last(k->line));
+              (unsigned long long)outbox_last(k->line));
     k->state = LINK_REFUSED;
     return true;
 }
@@ -244,7 +244,7 @@ static void on_grant(struct link *k, struct span m)
     k->epoch = epoch;
     k->state = LINK_OPENING;
     k->rewound_to = k->rewind_asked = 0;
-    line_grant(k->line, epoch, received);
+    outbox_grant(k->line, epoch, received);
     stored_pause(&k->stored);
     k->silent_at = k->now + SILENCE_MS;
     if (!k->is_unproven) /* hellos alone, again and again, prove one socket only */
@@ -282,7 +282,7 @@ static void on_denial(struct link *k, struct span m, struct span error)
 
 static void judge_stored(struct link *k, struct span m)
 {
-    uint64_t received = line_received(k->line);
+    uint64_t received = outbox_received(k->line);
     struct pack_value v;
 
     if (!pack_find(m, "stored", &v, NULL) || v.type != PACK_UINT) {
@@ -315,7 +315,7 @@ static void on_received(struct link *k, struct span m)
 
     if (claims_too_much(k, line))
         return;
-    line_receive(k->line, line);
+    outbox_receive(k->line, line);
     judge_stored(k, m);
     k->silent_at = k->now + SILENCE_MS;
     k->broken_at = k->now + BUS_SILENCE_MS;
@@ -329,18 +329,18 @@ static void on_received(struct link *k, struct span m)
 
 static void rewind_to(struct link *k, uint64_t from)
 {
-    uint64_t sent = line_sent(k->line);
-    struct line_range lost;
+    uint64_t sent = outbox_sent(k->line);
+    struct outbox_range lost;
 
     k->rewind_asked = 0;
-    if (!line_rewind(k->line, from, &lost))
+    if (!outbox_rewind(k->line, from, &lost))
         return;
     k->rewound_to = from;
     k->rewound_at = k->now;
     log_limited(&k->resend_limit, k->now, LOG_INFO,
                 "the broker misses line %llu: sending %llu lines again",
                 (unsigned long long)from,
-                (unsigned long long)(sent - line_sent(k->line)));
+                (unsigned long long)(sent - outbox_sent(k->line)));
     if (lost.count)
         say_lost(k, &lost);
 }
@@ -364,7 +364,7 @@ static void catch_up_rewind(struct link *k)
 {
     if (!k->rewind_asked || k->now < k->rewound_at + REWIND_MS)
         return;
-    if (k->rewind_asked > line_received(k->line))
+    if (k->rewind_asked > outbox_received(k->line))
         rewind_to(k, k->rewind_asked);
     k->rewind_asked = 0;
 }
@@ -526,15 +526,15 @@ bool link_send(struct link *k, int burst)
     if (k->state != LINK_OPEN || k->rewind_asked)
         return false;
     k->is_full = false;
-    while (line_sent(k->line) - line_received(k->line) < WINDOW &&
-           line_peek(k->line, &frames[0], &frames[1])) {
+    while (outbox_sent(k->line) - outbox_received(k->line) < WINDOW &&
+           outbox_peek(k->line, &frames[0], &frames[1])) {
         if (!burst--)
             return true;
         if (bus_send(k->bus.ingest, frames, 2)) {
             k->is_full = true;
             return false;
         }
-        line_advance(k->line);
+        outbox_advance(k->line);
         k->heartbeat_at = k->now + HEARTBEAT_MS; /* who sends lines is heard */
     }
     return false;

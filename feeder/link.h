@@ -2,7 +2,7 @@
  * link: the feeder's side of the conversation with the broker.
  *
  * Takes the feed's name on the control socket (hello), keeps it with heartbeats, sends
- * the lines of a `struct line` on the ingest socket, and moves that line by the
+ * the lines of a `struct outbox` on the ingest socket, and moves that line by the
  * broker's `received` and `resend`.  docs/protocol.md §2 is the authority.  The link
  * never gives up on a broker that is away: it says hello until one answers, so the
  * order of starting does not matter, and a restarted broker gets everything it has not
@@ -22,7 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "feeder/line.h"
+#include "feeder/outbox.h"
 
 enum link_state {
     LINK_ASKING,  /* hello is out, no answer yet */
@@ -47,7 +47,7 @@ struct link;
 /* NULL with what is wrong logged: an endpoint that cannot be.  The line must outlive
  * it. */
 struct link *link_open(void *context, const struct link_settings *settings,
-                       struct line *line);
+                       struct outbox *line);
 void link_close(struct link *k); /* NULL is allowed */
 
 /* Descriptors to watch (ingest, control); on any news call link_turn(). */

@@ -1,7 +1,7 @@
 #include "feeder/link_sockets.h"
 
-#include "shared/bus.h"
-#include "shared/wire.h"
+#include "shared/wire/bus.h"
+#include "shared/wire/wire.h"
 
 /*
  * Messages waiting for the broker.  Lines beyond stay in the ring, where a heartbeat or

@@ -13,15 +13,15 @@
 #include <unistd.h>
 
 #include "feeder/feeder_config.h"
-#include "feeder/line.h"
+#include "feeder/outbox.h"
 #include "feeder/link.h"
 #include "feeder/pace.h"
 #include "feeder/source.h"
-#include "shared/bus.h"
-#include "shared/check.h"
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/version.h"
+#include "shared/wire/bus.h"
+#include "shared/base/check.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/version.h"
 
 #define BURST 256       /* quotes of one source per turn */
 #define SEND_BURST 2048 /* lines to the broker per turn */
@@ -40,7 +40,7 @@ struct feeder {
     struct loop *loop;
     struct check *check;
     void *context;
-    struct line *line;
+    struct outbox *line;
     struct link *link;
     struct loop_watch bus[2];
     struct slot slots[SOURCES_MAX];
@@ -92,8 +92,8 @@ static void log_totals(const struct feeder *f)
         snprintf(stored, sizeof stored, "; %llu stored when the broker last said",
                  ull(line));
     log_info("feed %s: %llu lines, %llu received, %llu lost%s%s", f->config.feed,
-             ull(line_last(f->line)), ull(line_received(f->line)),
-             ull(line_overflowed(f->line)), refusals, stored);
+             ull(outbox_last(f->line)), ull(outbox_received(f->line)),
+             ull(outbox_overflowed(f->line)), refusals, stored);
 }
 
 /* The name is ours for the first time: from now on sources have a schedule. */
@@ -116,15 +116,15 @@ static bool take_from(struct feeder *f, struct source *s, const struct source_no
     for (int i = 0; i < BURST; i++) {
         if (s->has_ended || s->due_ms > now->ms)
             return false;
-        if (!line_has_room(f->line)) {
+        if (!outbox_has_room(f->line)) {
             *is_full = true;
             return false;
         }
         buf_clear(&f->body);
         switch (source_next(s, now, symbol, &f->body)) {
         case SOURCE_QUOTE:
-            line_add(f->line, span_of(symbol), buf_span(&f->body),
-                     (uint64_t)now->wall_us);
+            outbox_add(f->line, span_of(symbol), buf_span(&f->body),
+                       (uint64_t)now->wall_us);
             break;
         case SOURCE_LATER:
             return s->due_ms <= now->ms;
@@ -156,7 +156,7 @@ static void judge_pace(struct feeder *f, bool is_full, int64_t now)
         log_warning(
             "back-pressure: the broker is away or behind, sources wait: %llu lines "
             "unacknowledged, behind by %.1f s",
-            ull(line_last(f->line) - line_received(f->line)), (double)late / 1e3);
+            ull(outbox_last(f->line) - outbox_received(f->line)), (double)late / 1e3);
         break;
     case PACE_TOO_SLOW:
         log_warning(
@@ -202,9 +202,9 @@ static void leave(struct feeder *f)
 static void drain(struct feeder *f)
 {
     int64_t now = loop_awake(f->loop);
-    uint64_t received = line_received(f->line);
+    uint64_t received = outbox_received(f->line);
 
-    if (received == line_last(f->line)) {
+    if (received == outbox_last(f->line)) {
         leave(f);
         return;
     }
@@ -217,7 +217,7 @@ static void drain(struct feeder *f)
     log_error(
         "gave up after %.1f s: lines %llu to %llu were not acknowledged by the broker",
         (double)f->config.timeout_graceful_shutdown / 1e3, ull(received + 1),
-        ull(line_last(f->line)));
+        ull(outbox_last(f->line)));
     f->has_failed |= !f->is_asked_to_stop;
     leave(f);
 }
@@ -227,7 +227,7 @@ static void begin_stop(struct feeder *f)
     if (f->is_asked_to_stop)
         return;
     log_info("stopping: %llu lines unacknowledged",
-             ull(line_last(f->line) - line_received(f->line)));
+             ull(outbox_last(f->line) - outbox_received(f->line)));
     f->is_asked_to_stop = true;
     f->drain_until = loop_awake(f->loop) + f->config.timeout_graceful_shutdown;
     if (f->phase == RUNNING)
@@ -236,13 +236,13 @@ static void begin_stop(struct feeder *f)
 
 static void report(struct feeder *f)
 {
-    uint64_t last = line_last(f->line);
+    uint64_t last = outbox_last(f->line);
 
     f->report_at = loop_awake(f->loop) + REPORT_MS;
     log_info(
         "feed %s: %llu quotes in the last minute, %llu in all, %llu unacknowledged",
         f->config.feed, ull(last - f->reported), ull(last),
-        ull(last - line_received(f->line)));
+        ull(last - outbox_received(f->line)));
     f->reported = last;
     for (size_t i = 0; i < f->count; i++)
         source_log_refused(f->slots[i].source);
@@ -265,7 +265,7 @@ static int64_t idle_for(const struct feeder *f)
         wait = earlier(wait, f->drain_until - now);
     if (f->has_started)
         wait = earlier(wait, f->report_at - now);
-    if (f->phase == RUNNING && link_is_granted(f->link) && line_has_room(f->line))
+    if (f->phase == RUNNING && link_is_granted(f->link) && outbox_has_room(f->line))
         for (size_t i = 0; i < f->count; i++)
             if (!f->slots[i].source->has_ended)
                 wait = earlier(wait, f->slots[i].source->due_ms - now);
@@ -430,7 +430,7 @@ static bool open_bus(struct feeder *f)
                                      .window = (uint64_t)f->config.ring};
 
     f->context = bus_context();
-    f->line = line_new((size_t)f->config.ring, LINE_BYTES_MAX);
+    f->line = outbox_new((size_t)f->config.ring, LINE_BYTES_MAX);
     f->link = link_open(f->context, &settings, f->line);
     return f->link && watch_bus(f);
 }
@@ -453,7 +453,7 @@ static void watch_inputs(struct feeder *f)
 static void close_all(struct feeder *f)
 {
     link_close(f->link);
-    line_free(f->line);
+    outbox_free(f->line);
     if (f->context)
         zmq_ctx_term(f->context);
     for (size_t i = 0; i < f->count; i++)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "shared/mem.h"
+#include "shared/base/mem.h"
 
 #define CHUNK ((size_t)64 << 10)
 

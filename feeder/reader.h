@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 
 enum reader_outcome {
     READER_LINE,     /* *line is set, without its newline or CR LF; valid until the next

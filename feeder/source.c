@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "shared/mem.h"
+#include "shared/base/mem.h"
 
 enum kind { KIND_CSV, KIND_NDJSON, KIND_SIM, KIND_COUNT };
 

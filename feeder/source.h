@@ -17,10 +17,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "shared/buf.h"
-#include "shared/err.h"
-#include "shared/log.h"
-#include "shared/quote.h"
+#include "shared/base/buf.h"
+#include "shared/base/err.h"
+#include "shared/base/log.h"
+#include "shared/wire/quote.h"
 
 #define SOURCE_NEVER INT64_MAX
 

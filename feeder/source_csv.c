@@ -17,9 +17,9 @@
 
 #include "feeder/csv_map.h"
 #include "feeder/reader.h"
-#include "shared/text_time.h"
-#include "shared/json.h"
-#include "shared/mem.h"
+#include "shared/base/text_time.h"
+#include "shared/base/json.h"
+#include "shared/base/mem.h"
 
 #define LINE_MAX_BYTES 65536
 #define ROWS_PER_ASK \

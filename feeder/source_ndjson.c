@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "feeder/reader.h"
-#include "shared/json.h"
-#include "shared/mem.h"
+#include "shared/base/json.h"
+#include "shared/base/mem.h"
 
 /* JSON's escapes and spaces make a quote longer than its body. */
 #define LINE_MAX_BYTES (2 * QUOTE_BYTES_MAX)

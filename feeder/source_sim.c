@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/mem.h"
+#include "shared/base/mem.h"
 
 #define SYMBOLS_MAX 1000000
 #define TICKS_START 100000 /* 1000.00 */

@@ -3,7 +3,7 @@
  *
  * main.c owns the loop; client*.c the sockets of WebSocket clients; stream.c what clients say;
  * upstream.c the broker link; pages.c answers HTTP workers' questions.  The HTTP side
- * (the front and its workers) touches none of this: it talks through ask.h, arrival.h and gate.h.
+ * (the front and its workers) touches none of this: it talks through ask.h, accepted.h and gate.h.
  */
 #ifndef GATEWAY_GATEWAY_H
 #define GATEWAY_GATEWAY_H
@@ -11,14 +11,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gateway/arrival.h"
-#include "gateway/ask.h"
-#include "gateway/figures.h"
-#include "gateway/gate.h"
-#include "gateway/gateway_config.h"
-#include "gateway/hub.h"
-#include "shared/json.h"
-#include "shared/loop.h"
+#include "gateway/session/accept_queue.h"
+#include "gateway/routes/loop_request.h"
+#include "gateway/fanout/counters.h"
+#include "gateway/access/gate.h"
+#include "gateway/config/gateway_config.h"
+#include "gateway/fanout/hub.h"
+#include "shared/base/json.h"
+#include "shared/base/loop.h"
 
 struct client;
 struct own_page;
@@ -34,8 +34,8 @@ struct gateway {
     struct hub *hub;
     struct upstream *upstream;
     struct gate *gate;
-    struct ask_desk *asks;
-    struct arrival_queue *arrivals;
+    struct loop_request_queue *asks;
+    struct accept_queue *accepted;
     struct json *json;           /* reused by every request of a client */
     int64_t now, awake, wall_us; /* of this turn */
     int64_t started_us;
@@ -58,7 +58,7 @@ struct gateway {
     struct own_page *own_pages;   /* answers to workers that take several turns */
     struct resume_group *resumes; /* what clients that came back want of the broker */
 
-    struct figures figures;
+    struct counters figures;
 };
 
 #endif

@@ -9,16 +9,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "gateway/client.h"
-#include "gateway/http.h"
-#include "gateway/pages.h"
-#include "gateway/slot.h"
-#include "gateway/stream.h"
-#include "gateway/upstream.h"
-#include "shared/check.h"
-#include "shared/clock.h"
-#include "shared/log.h"
-#include "shared/version.h"
+#include "gateway/session/client.h"
+#include "gateway/routes/http.h"
+#include "gateway/routes/handlers.h"
+#include "gateway/fanout/slot.h"
+#include "gateway/session/stream.h"
+#include "gateway/upstream/upstream.h"
+#include "shared/base/check.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/base/version.h"
 
 #define DEFER_MS 5
 #define READY_MS 2000     /* the ready line waits so long for a broker to be there */
@@ -35,7 +35,7 @@ static void on_wake(struct loop_watch *w, uint32_t events)
     (void)events; /* every turn takes what has come */
 }
 
-static void tell_and_close(struct client *c, const struct arrival *a)
+static void tell_and_close(struct client *c, const struct accepted *a)
 {
     client_close(c, (uint16_t)a->explain_close, span_of(a->explain_reason), "refused");
     client_flush(c);
@@ -43,10 +43,10 @@ static void tell_and_close(struct client *c, const struct arrival *a)
 
 static void take_arrivals(struct gateway *g)
 {
-    struct arrival *a;
+    struct accepted *a;
 
     log_hold();
-    while ((a = arrival_take(g->arrivals))) {
+    while ((a = accept_queue_take(g->accepted))) {
         struct client *c = client_new(g, a);
 
         if (c && a->is_early) /* what it said before the 101 is lost, so it must go */
@@ -56,7 +56,7 @@ static void take_arrivals(struct gateway *g)
             tell_and_close(c, a);
         else if (c)
             stream_welcome(c, a->query);
-        arrival_free(a);
+        accept_free(a);
     }
     log_release();
 }
@@ -86,14 +86,14 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     is_sweep_due = g->now >= *sweep_at;
     client_wake(g);
     take_arrivals(g);
-    pages_answer(g);
+    handlers_answer(g);
     if (is_sweep_due) { /* before there is something new to send: a heartbeat tells how far all was */
         client_sweep(g);
         *sweep_at = g->now + CLIENT_SWEEP_MS;
     }
     upstream_drain(g->upstream);
     upstream_tick(g->upstream);
-    has_pages = pages_work(g);
+    has_pages = handlers_work(g);
     hub_fan_out(g->hub);
     g->has_spare_work = false;
     if (g->waiting)
@@ -104,11 +104,12 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     if (is_sweep_due)
         client_measure(g);
     if (g->figures.pending && !hub_has_due(g->hub))
-        figures_served(&g->figures, clock_wall_us());
+        counters_served(&g->figures, clock_wall_us());
     client_reap(g);
     if (hub_tidy(g->hub, TIDY_SLICE))
         g->has_spare_work = true;
-    return has_pages || hub_has_due(g->hub) || upstream_has_input(g->upstream) || stream_has_more(g);
+    return has_pages || hub_has_due(g->hub) || upstream_has_input(g->upstream) ||
+           stream_has_more(g);
 }
 
 static int64_t next_wait(const struct gateway *g, bool more, int64_t sweep_at)
@@ -165,7 +166,7 @@ static void *stop_http(void *arg)
     return NULL;
 }
 
-/* Everyone gets a slot of their own for coming back, late arrivals too. */
+/* Everyone gets a slot of their own for coming back, late accepted too. */
 static void say_goodbye(struct gateway *g)
 {
     int64_t window_ms = g->config.timeout_graceful_shutdown;
@@ -189,7 +190,7 @@ static void see_clients_off(struct gateway *g, int64_t deadline, int64_t *sweep_
     say_goodbye(g);
     while (loop_stops(g->loop) < 2 && g->now < deadline && g->client_count) {
         turn(g, next_wait(g, hub_has_due(g->hub), *sweep_at), sweep_at);
-        say_goodbye(g); /* late arrivals */
+        say_goodbye(g); /* late accepted */
     }
 }
 
@@ -217,7 +218,7 @@ static int drain(struct gateway *g, struct http *http, int64_t *sweep_at)
     gate_set_draining(g->gate);
     deadline = g->now + g->config.timeout_graceful_shutdown;
     see_clients_off(g, deadline, sweep_at);
-    ask_cancel_all(g->asks);
+    loop_request_cancel_all(g->asks);
     s.watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     s.watch.on_ready = on_wake;
     if (s.watch.fd < 0 || loop_watch(g->loop, &s.watch, EPOLLIN) ||
@@ -245,21 +246,22 @@ static int drain(struct gateway *g, struct http *http, int64_t *sweep_at)
 
 static int run(struct gateway *g, char *const *argv)
 {
-    struct loop_watch asks = {.fd = ask_desk_fd(g->asks), .on_ready = on_wake};
-    struct loop_watch arrivals = {.fd = arrival_queue_fd(g->arrivals),
+    struct loop_watch asks = {.fd = loop_request_queue_fd(g->asks),
+                              .on_ready = on_wake};
+    struct loop_watch accepted = {.fd = accept_queue_fd(g->accepted),
                                   .on_ready = on_wake};
     char error[HTTP_ERROR_MAX] = "";
     int64_t sweep_at = 0, ready_by = g->now + READY_MS;
     bool more = true, is_ready = false;
     struct http *http = NULL;
-    enum err e = http_start(&g->config, g->gate, g->asks, g->arrivals, &http, error);
+    enum err e = http_start(&g->config, g->gate, g->asks, g->accepted, &http, error);
 
     if (e) {
         log_critical("%s", error);
         return e == ERR_INVALID ? 2 : 1;
     }
     if (loop_watch(g->loop, &asks, EPOLLIN) ||
-        loop_watch(g->loop, &arrivals, EPOLLIN)) {
+        loop_watch(g->loop, &accepted, EPOLLIN)) {
         log_critical("epoll: %s", strerror(errno));
         return 1;
     }
@@ -322,22 +324,22 @@ int main(int argc, char **argv)
     g.wall_us = g.started_us = loop_wall_us(g.loop);
     name_gateway(&g);
     log_info("Started pregon-gateway " PREGON_VERSION " [%d]", getpid());
-    figures_init(&g.figures);
+    counters_init(&g.figures);
     g.json = json_new();
     g.hub = hub_new((size_t)g.config.client_queue);
     hub_set_window(g.hub, (size_t)g.config.resume_window);
     g.gate = gate_new();
     check = check_open(g.loop, gateway_program.name, state, g.gate);
-    g.asks = ask_desk_new(http_max_waiting(&g.config));
-    g.arrivals = arrival_queue_new();
+    g.asks = loop_request_queue_new(http_max_waiting(&g.config));
+    g.accepted = accept_queue_new();
     g.upstream = upstream_new(&g);
     if (g.upstream)
         status = run(&g, argv);
     upstream_free(g.upstream);
     stream_fini(&g);
-    pages_fini(&g);
-    arrival_queue_free(g.arrivals);
-    ask_desk_free(g.asks);
+    handlers_fini(&g);
+    accept_queue_free(g.accepted);
+    loop_request_queue_free(g.asks);
     check_close(check);
     gate_free(g.gate);
     hub_free(g.hub);

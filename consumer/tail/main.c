@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "consumer/pregon.h"
+#include "consumer/lib/pregon.h"
 #include "consumer/tail/print.h"
 #include "consumer/tail/tail_config.h"
-#include "shared/log.h"
-#include "shared/loop.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
 
 #define BLOCKED_MS 1000
 #define WRITE_BYTES 4096 /* what a pipe takes whole once it says that it is writable */

@@ -9,8 +9,8 @@
 
 #include <stdbool.h>
 
-#include "consumer/pregon.h"
-#include "shared/buf.h"
+#include "consumer/lib/pregon.h"
+#include "shared/base/buf.h"
 
 struct print {
     bool is_table, has_color;

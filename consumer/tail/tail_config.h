@@ -2,7 +2,7 @@
 #ifndef CONSUMER_TAIL_CONFIG_H
 #define CONSUMER_TAIL_CONFIG_H
 
-#include "shared/config.h"
+#include "shared/config/config.h"
 
 /* clang-format off */
 #define TAIL_SETTINGS(X)                                                                 \

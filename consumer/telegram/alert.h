@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 #include "consumer/telegram/delivery.h"
-#include "shared/buf.h"
-#include "shared/quote.h"
+#include "shared/base/buf.h"
+#include "shared/wire/quote.h"
 
 enum alert_comparison { ALERT_ABOVE, ALERT_BELOW, ALERT_AT_LEAST, ALERT_AT_MOST };
 #define ALERT_COMPARISONS 4

@@ -6,7 +6,7 @@
 #include "consumer/telegram/alert.h"
 #include "consumer/telegram/bot_private.h"
 #include "consumer/telegram/phrase.h"
-#include "shared/mem.h"
+#include "shared/base/mem.h"
 
 struct bot *bot_new(const struct bot_settings *settings)
 {

@@ -21,7 +21,7 @@
 #include "consumer/telegram/delivery.h"
 #include "consumer/telegram/lastprice.h"
 #include "consumer/telegram/ledger.h"
-#include "shared/json.h"
+#include "shared/base/json.h"
 
 #define BOT_ANSWERS_PER_CHAT 10
 

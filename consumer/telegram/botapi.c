@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/log.h"
-#include "shared/mem.h"
-#include "shared/version.h"
+#include "shared/base/log.h"
+#include "shared/base/mem.h"
+#include "shared/base/version.h"
 
 #define URL_MAX 512
 #define JSON_DEPTH 32 /* a message that answers a message with a poll nests deep */
@@ -23,11 +23,11 @@ struct call {
 };
 
 /* A socket of libcurl's. */
-struct line {
+struct outbox {
     struct loop_watch watch; /* first: see on_ready */
     curl_socket_t fd;
     int ready; /* CURL_CSELECT_… since the last turn */
-    struct line *next;
+    struct outbox *next;
 };
 
 struct botapi {
@@ -36,7 +36,7 @@ struct botapi {
     struct curl_slist *headers;
     struct json *json;
     struct call calls[BOTAPI_CALLS_MAX];
-    struct line *lines;
+    struct outbox *lines;
     unsigned last_ticket;
     int64_t due; /* libcurl's timer, by `now`; -1: none */
     int64_t now; /* of the last turn */
@@ -46,7 +46,7 @@ struct botapi {
 
 static void on_ready(struct loop_watch *w, uint32_t events)
 {
-    struct line *line = (struct line *)w;
+    struct outbox *line = (struct outbox *)w;
 
     if (events & (EPOLLIN | EPOLLHUP))
         line->ready |= CURL_CSELECT_IN;
@@ -56,9 +56,9 @@ static void on_ready(struct loop_watch *w, uint32_t events)
         line->ready |= CURL_CSELECT_ERR;
 }
 
-static void drop_line(struct botapi *a, struct line *line)
+static void drop_line(struct botapi *a, struct outbox *line)
 {
-    struct line **at = &a->lines;
+    struct outbox **at = &a->lines;
 
     while (*at != line)
         at = &(*at)->next;
@@ -70,7 +70,7 @@ static void drop_line(struct botapi *a, struct line *line)
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *of_fd)
 {
     struct botapi *a = ctx;
-    struct line *line = of_fd;
+    struct outbox *line = of_fd;
     uint32_t events =
         (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
 
@@ -282,9 +282,9 @@ void botapi_abort(struct botapi *a, unsigned ticket)
 }
 
 /* libcurl may change the list while it works: mark, then look anew after each. */
-static struct line *next_ready(const struct botapi *a)
+static struct outbox *next_ready(const struct botapi *a)
 {
-    struct line *line = a->lines;
+    struct outbox *line = a->lines;
 
     while (line && !line->ready)
         line = line->next;
@@ -293,7 +293,7 @@ static struct line *next_ready(const struct botapi *a)
 
 void botapi_turn(struct botapi *a, int64_t now)
 {
-    struct line *line;
+    struct outbox *line;
     int running;
 
     a->now = now;

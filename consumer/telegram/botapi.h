@@ -15,9 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "shared/buf.h"
-#include "shared/json.h"
-#include "shared/loop.h"
+#include "shared/base/buf.h"
+#include "shared/base/json.h"
+#include "shared/base/loop.h"
 
 #define BOTAPI_CALLS_MAX 16
 #define BOTAPI_ANSWER_MAX (8 * 1024 * 1024)

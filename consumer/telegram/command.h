@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 #include "consumer/telegram/alert.h"
-#include "shared/buf.h"
-#include "shared/quote.h"
+#include "shared/base/buf.h"
+#include "shared/wire/quote.h"
 
 enum command_kind {
     COMMAND_NONE,  /* no command, or one for another bot */

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "shared/buf.h"
-#include "shared/quote.h"
+#include "shared/base/buf.h"
+#include "shared/wire/quote.h"
 
 #define DECIMAL_ONE 100000000u /* factors are in hundred-millionths */
 #define DECIMAL_SCALED_MAX (QUOTE_DECIMAL_MAX + 24)

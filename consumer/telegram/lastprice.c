@@ -4,7 +4,7 @@
 #include <string.h>
 #include <uthash.h>
 
-#include "shared/mem.h"
+#include "shared/base/mem.h"
 
 struct entry {
     struct lastprice price;

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "shared/buf.h"
-#include "shared/quote.h"
+#include "shared/base/buf.h"
+#include "shared/wire/quote.h"
 
 #define LASTPRICE_CURRENCY_MAX 16 /* bytes we show */
 

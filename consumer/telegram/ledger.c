@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/mem.h"
+#include "shared/base/mem.h"
 
 /* Of msgpack around an alert's or answer's texts, numbers at full width. */
 #define ALERT_OVERHEAD 50

@@ -19,8 +19,8 @@
 
 #include "consumer/telegram/alert.h"
 #include "consumer/telegram/delivery.h"
-#include "shared/buf.h"
-#include "shared/err.h"
+#include "shared/base/buf.h"
+#include "shared/base/err.h"
 
 #define LEDGER_BYTES_MAX 65536
 #define LEDGER_ALERT_BYTES_MAX (46 * 1024)  /* all alerts */

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/pack.h"
-#include "shared/utf8.h"
+#include "shared/wire/pack.h"
+#include "shared/base/utf8.h"
 
 /* Those that every version writes, and those of this one: readers skip what they do not know. */
 #define ALERT_FIELDS 12

@@ -2,7 +2,7 @@
  * pregon-telegram: a bot that answers with prices and tells when one crosses a threshold.
  *
  * One thread, one loop: libpregon's connections and libcurl's sockets are descriptors of
- * it. What is done is in duty.h; here are only the settings.
+ * it. What is done is in active.h; here are only the settings.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,12 +12,12 @@
 
 #include "consumer/telegram/bottoken.h"
 #include "consumer/telegram/decimal.h"
-#include "consumer/telegram/duty.h"
+#include "consumer/telegram/active.h"
 #include "consumer/telegram/telegram_config.h"
-#include "shared/check.h"
-#include "shared/log.h"
-#include "shared/mem.h"
-#include "shared/version.h"
+#include "shared/base/check.h"
+#include "shared/base/log.h"
+#include "shared/base/mem.h"
+#include "shared/base/version.h"
 
 #define CHATS_MAX 1000
 
@@ -95,11 +95,11 @@ static bool is_url(const char *text)
 }
 
 static bool read_settings(const struct telegram_config *c, struct chats *chats,
-                          char token[BOTTOKEN_MAX + 2], struct duty_settings *out)
+                          char token[BOTTOKEN_MAX + 2], struct active_settings *out)
 {
     size_t len = strlen(c->telegram_api_base_url);
 
-    *out = (struct duty_settings){
+    *out = (struct active_settings){
         .publish = c->broker_publish,
         .control = c->broker_control,
         .base_url = c->telegram_api_base_url,
@@ -139,26 +139,26 @@ static bool read_settings(const struct telegram_config *c, struct chats *chats,
 /* For --check.  One that stands by is ready. */
 static const char *state(const void *ctx)
 {
-    const struct duty *d = ctx;
+    const struct active *d = ctx;
 
-    if (d->phase == DUTY_LEAVING)
+    if (d->phase == ACTIVE_LEAVING)
         return "stopping";
     return d->is_ready ? "ready" : "has not reached Telegram and its broker yet";
 }
 
-static int run(struct duty *d, struct loop *loop)
+static int run(struct active *d, struct loop *loop)
 {
-    while (d->phase != DUTY_GONE) {
-        loop_turn(loop, duty_wait(d));
+    while (d->phase != ACTIVE_GONE) {
+        loop_turn(loop, active_wait(d));
         if (loop_stops(loop) > 1) {
             log_warning("stopped at once by a second signal");
             return 1;
         }
         if (loop_stops(loop))
-            duty_leave(d);
+            active_leave(d);
         if (loop_take_reload(loop))
             log_info("SIGHUP: the bot reads its settings at start only");
-        duty_turn(d);
+        active_turn(d);
     }
     return d->code;
 }
@@ -166,10 +166,10 @@ static int run(struct duty *d, struct loop *loop)
 int main(int argc, char **argv)
 {
     static struct telegram_config config;
-    static struct duty duty;
+    static struct active active;
     static struct chats chats;
     static char token[BOTTOKEN_MAX + 2];
-    struct duty_settings settings;
+    struct active_settings settings;
     struct check *check;
     struct loop *loop;
     int code = 2;
@@ -189,12 +189,12 @@ int main(int argc, char **argv)
         return 2;
     }
     loop = loop_new();
-    check = check_open(loop, telegram_program.name, state, &duty);
+    check = check_open(loop, telegram_program.name, state, &active);
     log_info("Started %s " PREGON_VERSION " [%d]", telegram_program.name,
              (int)getpid());
-    if (duty_open(&duty, loop, &settings))
-        code = run(&duty, loop);
-    duty_close(&duty);
+    if (active_open(&active, loop, &settings))
+        code = run(&active, loop);
+    active_close(&active);
     log_info("Finished %s [%d]", telegram_program.name, (int)getpid());
     explicit_bzero(token, sizeof token);
     check_close(check);

@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "shared/mem.h"
+#include "shared/base/mem.h"
 
 /* In sixty-thousandths: what a rate per minute adds in a ms is a whole number. */
 #define TOKEN 60000
@@ -15,8 +15,8 @@ struct rate {
 
 /* ≤ 25 in any second, of 30: a network that stalls for 0.25 s hands in 5 more at once. */
 static const struct rate RATE_ALL = {5, 20 * 60};
-static const struct rate RATE_CHAT = {3, 60};      /* 1 a second, a burst of 3 */
-static const struct rate RATE_GROUP = {5, 15};     /* ≤ 20 in any minute */
+static const struct rate RATE_CHAT = {3, 60};  /* 1 a second, a burst of 3 */
+static const struct rate RATE_GROUP = {5, 15}; /* ≤ 20 in any minute */
 
 struct bucket {
     int64_t chat;

@@ -13,7 +13,7 @@
 #include "consumer/telegram/alert.h"
 #include "consumer/telegram/command.h"
 #include "consumer/telegram/lastprice.h"
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 
 void phrase_help(struct buf *b, bool is_spanish);
 void phrase_unknown_command(struct buf *b, bool is_spanish);

@@ -2,7 +2,7 @@
 #ifndef TELEGRAM_CONFIG_H
 #define TELEGRAM_CONFIG_H
 
-#include "shared/config.h"
+#include "shared/config/config.h"
 
 /* clang-format off */
 #define TELEGRAM_SETTINGS(X)                                                             \

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 
 #define READ_BYTES 65536
 

@@ -24,9 +24,9 @@
 
 #include <zmq.h>
 
-#include "shared/buf.h"
-#include "shared/mem.h"
-#include "shared/sha1.h"
+#include "shared/base/buf.h"
+#include "shared/base/mem.h"
+#include "shared/base/sha1.h"
 
 #define SYMBOLS_MAX 100000
 #define REQUEST_MAX 4096

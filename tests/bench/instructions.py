@@ -73,7 +73,7 @@ def measure(kernels):
         simple = {
             "feeder: a line of JSON becomes a record": pool.submit(count, kernels, "feeder"),
             "broker: a quote received, judged, put in the log, forwarded": pool.submit(count, kernels, "broker"),
-            "broker: of that judged and put in the log": pool.submit(count, kernels, "desk"),
+            "broker: of that judged and put in the log": pool.submit(count, kernels, "core"),
             "broker: a record written to SQLite": pool.submit(count, kernels, "store", "pregon.db"),
         }
         turns = {

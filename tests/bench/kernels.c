@@ -3,7 +3,7 @@
  *
  *   kernels feeder                    JSON lines to records
  *   kernels broker                    messages received, judged, put in the log, forwarded
- *   kernels desk                      of that the desk's part alone: no ZeroMQ
+ *   kernels core                      of that the core's part alone: no ZeroMQ
  *   kernels store FILE                records written to SQLite
  *   kernels gateway CLIENTS PER_TURN MODE SUBPROTOCOL
  *                                     records received and sent to everybody, so many in a turn
@@ -21,16 +21,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "broker/desk.h"
-#include "broker/publisher.h"
-#include "broker/store.h"
-#include "gateway/client.h"
-#include "gateway/stream.h"
-#include "gateway/upstream_private.h"
-#include "shared/bus.h"
-#include "shared/log.h"
-#include "shared/mem.h"
-#include "shared/pack.h"
+#include "broker/core/core.h"
+#include "broker/net/publisher.h"
+#include "broker/log/store.h"
+#include "gateway/session/client.h"
+#include "gateway/session/stream.h"
+#include "gateway/upstream/upstream_private.h"
+#include "shared/wire/bus.h"
+#include "shared/base/log.h"
+#include "shared/base/mem.h"
+#include "shared/wire/pack.h"
 
 #define SYMBOLS 200
 #define ROUND 200 /* quotes */
@@ -167,7 +167,7 @@ static void play_feeder(void)
 /* --- broker ------------------------------------------------------------------------------- */
 
 static struct broker_config broker_config;
-static struct desk desk;
+static struct core core;
 static void *publisher, *ingest, *published, *subscriber; /* on inproc, if at all */
 static struct publisher out;                              /* of published */
 static uint64_t feed_epoch, forwarded;
@@ -184,7 +184,7 @@ static void on_say(void *ctx, struct span peer, struct span message)
         feed_epoch = pack_find_u(message, "epoch", 0);
 }
 
-static void open_desk(void)
+static void open_core(void)
 {
     char name[] = "kernels", *arguments[] = {name, NULL};
     struct buf hello = {0};
@@ -194,10 +194,10 @@ static void open_desk(void)
     if (config_load(&broker_program, arguments, &broker_config) != CONFIG_RUN)
         fail("the broker's settings");
     log_init("kernels", "error", "text");
-    desk.config = &broker_config;
-    desk.out = (struct desk_out){.publish = on_publish, .say = on_say};
-    desk.time = (struct desk_time){5000, 5000, WALL_US + 1000000};
-    desk_init(&desk, EPOCH);
+    core.config = &broker_config;
+    core.out = (struct core_out){.publish = on_publish, .say = on_say};
+    core.time = (struct core_time){5000, 5000, WALL_US + 1000000};
+    core_init(&core, EPOCH);
     msgpack_packer_init(&pk, &hello, buf_pack_write);
     msgpack_pack_map(&pk, 7);
     pack_kv_text(&pk, "op", SPAN("hello"));
@@ -207,23 +207,23 @@ static void open_desk(void)
     pack_kv_text(&pk, "owner", SPAN("bench"));
     pack_kv_u(&pk, "oldest", WIRE_VERSION_OLDEST);
     pack_kv_u(&pk, "newest", WIRE_VERSION);
-    desk_control(&desk, SPAN("peer"), buf_span(&hello));
+    core_control(&core, SPAN("peer"), buf_span(&hello));
     buf_free(&hello);
     if (!feed_epoch)
         fail("the feed was not granted");
 }
 
-static void prepare_desk(void)
+static void prepare_core(void)
 {
     make_round(feed_epoch);
 }
 
-static void play_desk(void)
+static void play_core(void)
 {
     for (size_t i = 0; i < ROUND; i++)
         forwarded +=
-            desk_ingest(&desk, topic_of(&messages[i]), buf_span(&messages[i].record));
-    desk_acknowledge(&desk);
+            core_ingest(&core, topic_of(&messages[i]), buf_span(&messages[i].record));
+    core_acknowledge(&core);
 }
 
 static void open_bus(void)
@@ -233,9 +233,12 @@ static void open_bus(void)
     struct bus_message m;
 
     ingest = bus_bind(context, ZMQ_XSUB, "inproc://in", 20000, WIRE_LINE_FRAME_MAX, "");
-    published = bus_bind(context, ZMQ_XPUB, "inproc://out", 20000, WIRE_LINE_FRAME_MAX, "");
-    publisher = bus_connect(context, ZMQ_PUB, "inproc://in", 20000, WIRE_LINE_FRAME_MAX);
-    subscriber = bus_connect(context, ZMQ_SUB, "inproc://out", 20000, WIRE_LINE_FRAME_MAX);
+    published =
+        bus_bind(context, ZMQ_XPUB, "inproc://out", 20000, WIRE_LINE_FRAME_MAX, "");
+    publisher =
+        bus_connect(context, ZMQ_PUB, "inproc://in", 20000, WIRE_LINE_FRAME_MAX);
+    subscriber =
+        bus_connect(context, ZMQ_SUB, "inproc://out", 20000, WIRE_LINE_FRAME_MAX);
     if (!ingest || !published || !publisher || !subscriber)
         fail("inproc");
     publisher_init(&out, published);
@@ -264,13 +267,13 @@ static void play_broker(void)
     struct bus_message m;
 
     while (!bus_recv(ingest, &m)) {
-        if (m.count == 2 && desk_ingest(&desk, bus_frame(&m, 0), bus_frame(&m, 1))) {
+        if (m.count == 2 && core_ingest(&core, bus_frame(&m, 0), bus_frame(&m, 1))) {
             publisher_forward(&out, &m);
             forwarded++;
         }
         bus_message_close(&m);
     }
-    desk_acknowledge(&desk);
+    core_acknowledge(&core);
 }
 
 static void drain_bus(void)
@@ -285,7 +288,7 @@ static void check_broker(void)
 {
     uint64_t all = (uint64_t)ROUND * (WARM + ROUNDS);
 
-    if (desk.accepted != all || forwarded != all)
+    if (core.accepted != all || forwarded != all)
         fail("not every quote was accepted and forwarded");
 }
 
@@ -357,7 +360,7 @@ static void open_gateway(void)
 
 static void add_client(const char *query)
 {
-    struct arrival a = {.host = "127.0.0.1", .port = 1, .is_msgpack = is_msgpack};
+    struct accepted a = {.host = "127.0.0.1", .port = 1, .is_msgpack = is_msgpack};
     int pair[2];
 
     if (!gate_reserve(gateway.gate) ||
@@ -442,12 +445,12 @@ int main(int argc, char **argv)
     json = json_new();
     if (!strcmp(what, "feeder")) {
         run(prepare_lines, play_feeder, NULL);
-    } else if (!strcmp(what, "desk")) {
-        open_desk();
-        run(prepare_desk, play_desk, NULL);
+    } else if (!strcmp(what, "core")) {
+        open_core();
+        run(prepare_core, play_core, NULL);
         check_broker();
     } else if (!strcmp(what, "broker")) {
-        open_desk();
+        open_core();
         open_bus();
         run(prepare_bus, play_broker, drain_bus);
         check_broker();

@@ -13,7 +13,7 @@
 
 #include <zmq.h>
 
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #define LINE_MAX_BYTES 65536
 

@@ -12,7 +12,7 @@
 
 #include <zmq.h>
 
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #define BURST 1000
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "consumer/pregon.h"
+#include "consumer/lib/pregon.h"
 
 #define LOCKS_MAX 8
 

@@ -342,7 +342,7 @@ def test_a_feed_that_sent_before_its_broker_started_again_is_not_called_empty(st
     assert setup.gateway.page("health")["reason"] == "quotes flow"
 
 
-def test_a_bot_on_duty_is_no_finding(well):
+def test_a_bot_on_active_is_no_finding(well):
     locker = well.stage.locker(well.broker, "bot")
     locker.acquire("telegram-bot", ttl_ms=600000)
     assert well.examine(lines=["TELEGRAM_TOKEN=123:abc"]).names() == []

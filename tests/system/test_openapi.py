@@ -1,6 +1,6 @@
 """What /openapi.json says of every route and message, held against what the gateway answers.
 
-tests/unit/test_openapi.c compares it with the gateway's tables.  Here each answer must be
+tests/unit/gateway/routes/test_openapi.c compares it with the gateway's tables.  Here each answer must be
 described: its status, its type, its error code and every member of its body.
 """
 
@@ -124,7 +124,7 @@ def test_every_operation_is_complete():
 def codes_of_the_source():
     """Every code that a C file of the gateway gives to an error body, with its status."""
     found = set()
-    for path in glob.glob(os.path.join(pregon.ROOT, "gateway", "*.c")):
+    for path in glob.glob(os.path.join(pregon.ROOT, "gateway", "*", "*.c")):
         with open(path, encoding="utf-8") as source:
             text = source.read()
         found |= set(re.findall(r'reply_error\(\s*\w+, r, \d+,\s*"(\w+)"', text))
@@ -132,9 +132,9 @@ def codes_of_the_source():
         found |= set(re.findall(r'^    \{"\w+", "(\w+)", "[^}]*\d{3}\},?$', text, re.M))
         found |= set(re.findall(r'\.code = "(\w+)"', text))
         found |= set(re.findall(r'head_explanation why = \{\d+, "(\w+)"', text))
-    with open(os.path.join(pregon.ROOT, "gateway", "head.h"), encoding="utf-8") as source:
+    with open(os.path.join(pregon.ROOT, "gateway", "http", "head.h"), encoding="utf-8") as source:
         found |= set(re.findall(r'X\(\w+, \d{3}, "(\w+)"', source.read()))
-    with open(os.path.join(pregon.ROOT, "gateway", "admission.h"), encoding="utf-8") as source:
+    with open(os.path.join(pregon.ROOT, "gateway", "access", "admission.h"), encoding="utf-8") as source:
         found |= set(re.findall(r"X\((\w+), \d{3}, \d{4},", source.read()))
     return found
 

@@ -1,5 +1,6 @@
 """Settings: where they come from, what a wrong one says, and which change while running."""
 
+import glob
 import os
 import re
 import signal
@@ -224,7 +225,7 @@ def test_what_is_no_flag_is_wrong_usage(stage, program):
 def test_help_lists_every_setting_with_its_default(stage, program):
     code, out, err = run(stage, program, "--help")
     assert (code, err) == (0, "")
-    header = os.path.join(pregon.ROOT, program, f"{program}_config.h")
+    (header,) = glob.glob(os.path.join(pregon.ROOT, program, "**", f"{program}_config.h"), recursive=True)
     with open(header, encoding="utf-8") as f:
         names = re.findall(r"^\s*X\((\w+), ([A-Z_]+),", f.read(), re.M)
     assert len(names) > 5

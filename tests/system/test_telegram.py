@@ -52,7 +52,7 @@ def locks(stage, broker, prefix=LOCK):
 
 
 def holder(stage, broker, bots):
-    """The instance on duty, as the broker sees it."""
+    """The instance active, as the broker sees it."""
     def look():
         entry = locks(stage, broker).get("")
         pid = entry["pid"] if entry and entry["state"] == "held" else 0
@@ -193,7 +193,7 @@ def test_whoever_is_killed_every_update_is_answered_and_every_alert_told_once(st
             ask(chats[n % 4], f"R{n}")
             broker.start()
         ask(chats[n % 4], f"S{n}")
-        feed.quote("SPIKE", last=f"20{n}")  # crossed while nobody is on duty, and back again
+        feed.quote("SPIKE", last=f"20{n}")  # crossed while nobody is active, and back again
         feed.quote("SPIKE", last="1")
         crossed.append(f"SPIKE > 100. Precio: 20{n}")
         feed.settled()
@@ -221,7 +221,7 @@ def test_an_instance_that_stops_hands_over_at_once_and_forgets_nothing(stage, te
     first.says("stopping")
     hold.set()  # what was being sent ends well
     first.ends(0)
-    second.says("on duty with token .*: 1 alerts, 0 answers")  # though the delay is 50 s
+    second.says("active with token .*: 1 alerts, 0 answers")  # though the delay is 50 s
     feed.quote("BTC", last="101")
     assert telegram.said(ANA, 3) == ["Alerta 1: BTC > 100.\nAhora: De BTC no ha llegado ninguna "
                                      "cotización.", "Alertas:\n1. BTC > 100",
@@ -233,7 +233,7 @@ def test_an_instance_that_stops_soon_after_its_start_hands_over_too(stage, teleg
     broker = stage.broker(store="sqlite:" + stage.path("store"))
     stage.feeder(broker, "sim:8?rate=20")  # so that there is a first record when the link comes up
     first = bot(stage, broker, telegram, telegram_poll_timeout=50)
-    pregon.eventually(lambda: locks(stage, broker)[""]["held_ms"], lambda ms: ms > 1500, "a while on duty")
+    pregon.eventually(lambda: locks(stage, broker)[""]["held_ms"], lambda ms: ms > 1500, "a while active")
     first.stop()
     assert locks(stage, broker)[""]["state"] == "free"
 
@@ -280,7 +280,7 @@ def test_an_instance_that_slept_past_its_lease_sends_nothing(stage, telegram):
     telegram.hears(ANA, "/ayuda")
     first.says("sendMessage to chat 7: Too Many Requests")
     first.signal(signal.SIGSTOP)  # with an answer to send, as soon as the two seconds are over
-    second.says("on duty")
+    second.says("active")
     telegram.said(ANA)
     here, log = telegram.here(), first.here()
     first.signal(signal.SIGCONT)

@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/buf.h"
-#include "shared/json.h"
-#include "shared/pack.h"
+#include "shared/base/buf.h"
+#include "shared/base/json.h"
+#include "shared/wire/pack.h"
 
 static inline const struct json_value *packed_value(msgpack_packer *pk,
                                                     const struct json_value *v)

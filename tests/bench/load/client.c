@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "shared/mem.h"
+#include "shared/base/mem.h"
 #include "tests/bench/load/load.h"
 
 #define SOURCES 64 /* addresses */

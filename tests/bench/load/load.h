@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include "tests/bench/load/tally.h"
 
 #define PORTS_MAX 16

@@ -3,7 +3,7 @@
  *
  * One thread, one epoll.  Quotes are written to descriptor 3 as JSON lines; clients come from
  * addresses 127.0.0.2 and up, read, check every frame and each symbol's numbers `n`, and take the
- * time from a quote's `timestamp` to its arrival.  Source and clients share one clock: this process.
+ * time from a quote's `timestamp` to its accepted.  Source and clients share one clock: this process.
  *
  *   load --ports P[,P…] [--path /…?] --symbols S --each K (0: all, as *) --bytes N [--bare]
  *        [--mode all] [--acks] [--protocol websocket|mqtt|nats]
@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "shared/mem.h"
+#include "shared/base/mem.h"
 #include "tests/bench/load/load.h"
 
 #define FEED 3

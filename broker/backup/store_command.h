@@ -1,0 +1,16 @@
+/*
+ * store_command: what pregon-broker does and ends, when BACKUP or RESTORE is set.
+ *
+ * Each prints one sentence: what it did on standard output, what is wrong on standard error.
+ */
+#ifndef BROKER_STORE_COMMAND_H
+#define BROKER_STORE_COMMAND_H
+
+#include "broker/config/broker_config.h"
+
+/* Copy STORE and its locks to the file that BACKUP names.  The exit code. */
+int store_command_back_up(const struct broker_config *config);
+/* Put the backup that RESTORE names in the place of STORE and its locks.  The exit code. */
+int store_command_restore(const struct broker_config *config);
+
+#endif

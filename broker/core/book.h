@@ -1,0 +1,55 @@
+/*
+ * book: the last record of every symbol.
+ *
+ * Symbols are never forgotten, so each has an index that snapshots page by, and a pointer
+ * to an entry stays valid for the book's life.  The symbols of a prefix are found without looking
+ * at the others.  The book also collects which symbols
+ * changed since the last heartbeat.  Owned by the broker's loop; no I/O, no clock.
+ */
+#ifndef BROKER_BOOK_H
+#define BROKER_BOOK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/base/buf.h"
+#include "shared/base/prefix_index.h"
+#include "shared/wire/quote.h"
+
+struct book;
+
+struct book_entry {
+    char symbol[QUOTE_SYMBOL_MAX + 1];
+    uint8_t symbol_len;
+    bool is_stale;
+    uint32_t index;    /* in the book, in the order in which symbols came */
+    uint32_t feed;     /* index of the feed that quoted it last */
+    uint64_t seq;      /* position of its last record, of any kind; 0: none yet */
+    struct buf record; /* its last quote, header and body, as published */
+    /* private to the book */
+    bool is_changed;
+    struct book_entry *chain;
+    uint32_t hash;
+};
+
+struct book *book_new(size_t max_symbols);
+void book_free(struct book *b);
+
+/* NULL if unknown. */
+struct book_entry *book_find(const struct book *b, struct span symbol);
+/* Find or add; NULL if the book is full. */
+struct book_entry *book_add(struct book *b, struct span symbol);
+/* By index, 0 … book_count()-1. */
+struct book_entry *book_at(const struct book *b, size_t index);
+size_t book_count(const struct book *b);
+/* The entries whose symbols begin with the prefix, in order of symbol: prefix_walk_next. */
+struct prefix_walk book_walk(const struct book *b, struct span prefix);
+
+/* This symbol has a new last record at `seq`. */
+void book_touch(struct book *b, struct book_entry *e, uint64_t seq);
+/* The symbols touched since the last book_clear_changes. */
+struct book_entry *const *book_changes(const struct book *b, size_t *count);
+void book_clear_changes(struct book *b);
+
+#endif

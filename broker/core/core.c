@@ -1,0 +1,426 @@
+#include "broker/core/core.h"
+#include "broker/locks/lock_core.h"
+#include "broker/core/core_private.h"
+
+#include <msgpack.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/log.h"
+#include "shared/wire/pack.h"
+
+#define LISTEN_MS 100 /* so much late, and for so long we listen before we judge */
+
+void core_init(struct core *d, uint64_t epoch)
+{
+    char error[JOURNAL_ERROR_MAX];
+
+    d->epoch = d->log_writer ? log_writer_epoch(d->log_writer) : epoch;
+    d->book = book_new((size_t)d->config->max_symbols_total);
+    if (!d->log_writer) {
+        if (journal_open(NULL, (size_t)d->config->journal_bytes, &d->journal, error))
+            abort(); /* out of memory, or a size that the settings forbid */
+        journal_begin(d->journal, epoch, 0, 1);
+    }
+    /* Tokens must outgrow those of earlier runs: the clock does it, and core_restore. */
+    d->feeds = feed_table_new((uint64_t)d->time.wall_us);
+    d->registry = registry_new();
+    lock_core_init(d);
+    core_request_init(d);
+    core_begin_turn(d);
+    d->heartbeat_at = d->time.now;
+    d->started_us = d->time.wall_us;
+}
+
+void core_fini(struct core *d)
+{
+    core_request_fini(d);
+    book_free(d->book);
+    if (!d->log_writer)
+        journal_close(d->journal, true);
+    feed_table_free(d->feeds);
+    registry_free(d->registry);
+    lock_core_fini(d);
+    buf_free(&d->scratch);
+    buf_free(&d->answer);
+}
+
+uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic,
+                      uint64_t prev, struct span body, const struct feed *f)
+{
+    struct wire_record r = {
+        .kind = kind,
+        .epoch = d->epoch,
+        .seq = journal_head(d->journal) + 1,
+        .prev = prev,
+        .accepted_us = (uint64_t)d->time.wall_us,
+        .body = body,
+    };
+    struct buf frame = {0};
+
+    wire_put(&frame, &r);
+    journal_append(d->journal, f ? f->index : JOURNAL_NO_FEED, f ? f->received : 0,
+                   topic, buf_span(&frame));
+    d->out.publish(d->out.ctx, topic, buf_span(&frame));
+    buf_free(&frame);
+    return r.seq;
+}
+
+void core_remember_feed(struct core *d, const struct feed *f)
+{
+    struct journal_feed slot = {
+        .epoch = f->epoch,
+        .received = f->received,
+        .has_left = f->has_left,
+    };
+
+    span_copy(slot.name, sizeof slot.name, span_of(f->name));
+    span_copy(slot.owner, sizeof slot.owner, span_of(f->owner));
+    journal_set_feed(d->journal, f->index, &slot);
+}
+
+void core_mark_feed(struct core *d, const struct feed *f, bool is_stale)
+{
+    struct buf body = {0};
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, &body, buf_pack_write);
+    msgpack_pack_map(&pk, 2);
+    pack_kv_text(&pk, "state", is_stale ? SPAN("stale") : SPAN("live"));
+    pack_kv_text(&pk, "feed", span_of(f->name));
+    for (size_t i = 0; i < book_count(d->book); i++) {
+        struct book_entry *e = book_at(d->book, i);
+        char topic[WIRE_TOPIC_MAX];
+        size_t len;
+
+        if (e->feed != f->index || e->is_stale == is_stale || !e->seq)
+            continue;
+        e->is_stale = is_stale;
+        len = wire_topic(topic, (struct span){e->symbol, e->symbol_len});
+        book_touch(d->book, e,
+                   core_publish(d, WIRE_STATE, (struct span){topic, len}, e->seq,
+                                buf_span(&body), NULL));
+    }
+    buf_free(&body);
+}
+
+void core_subscription(struct core *d, struct span frame)
+{
+    struct wire_record r = {.kind = WIRE_MARK, .epoch = d->epoch};
+    size_t prefix = sizeof WIRE_TOPIC_MARK - 1;
+    struct span topic = {frame.at + 1, frame.len ? frame.len - 1 : 0};
+    struct buf mark = {0};
+
+    if (!frame.len || frame.at[0] != 1 || topic.len <= prefix ||
+        topic.len > WIRE_TOPIC_MAX || memcmp(topic.at, WIRE_TOPIC_MARK, prefix) != 0)
+        return;
+    r.seq = journal_head(d->journal);
+    r.prev = d->heartbeats;
+    r.accepted_us = (uint64_t)d->time.wall_us;
+    wire_put(&mark, &r);
+    d->out.publish(d->out.ctx, topic, buf_span(&mark));
+    buf_free(&mark);
+}
+
+static void send_heartbeat(struct core *d)
+{
+    size_t count;
+    struct book_entry *const *changed = book_changes(d->book, &count);
+    size_t told = count < WIRE_CHANGES_MAX ? count : WIRE_CHANGES_MAX;
+    struct wire_record r = {
+        .kind = WIRE_HEARTBEAT,
+        .epoch = d->epoch,
+        .seq = journal_head(d->journal),
+        .prev = ++d->heartbeats,
+        .accepted_us = (uint64_t)d->time.wall_us,
+    };
+    struct buf body = {0}, frame = {0};
+    msgpack_packer pk;
+
+    _Static_assert(WIRE_HEADER_SIZE + 64 + WIRE_CHANGES_MAX * WIRE_CHANGE_BYTES <=
+                       WIRE_RECORD_FRAME_MAX,
+                   "a heartbeat fits into the frame that its receivers take");
+    msgpack_packer_init(&pk, &body, buf_pack_write);
+    msgpack_pack_map(&pk, 2);
+    pack_kv_bool(&pk, "complete", told == count);
+    pack_key(&pk, "changed");
+    msgpack_pack_array(&pk, told);
+    for (size_t i = 0; i < told; i++) {
+        msgpack_pack_array(&pk, 2);
+        pack_text(&pk, (struct span){changed[i]->symbol, changed[i]->symbol_len});
+        msgpack_pack_uint64(&pk, changed[i]->seq);
+    }
+    r.body = buf_span(&body);
+    wire_put(&frame, &r);
+    d->out.publish(d->out.ctx, SPAN(WIRE_TOPIC_HEARTBEAT), buf_span(&frame));
+    book_clear_changes(d->book);
+    buf_free(&body);
+    buf_free(&frame);
+}
+
+/* After a stop of ours what feeders said meanwhile may still lie in the kernel. */
+static void judge_feeds(struct core *d)
+{
+    struct feed *f;
+
+    if (d->tick_by && d->time.now - d->tick_by > LISTEN_MS)
+        d->listen_until = d->time.now + LISTEN_MS;
+    if (d->time.now < d->listen_until)
+        return;
+    while ((f = feed_table_expire(d->feeds, d->time.awake))) {
+        char who[CORE_FEED_WHO_MAX];
+
+        log_warning("feed %s (%s) is silent: its name is free, its symbols are stale",
+                    f->name, core_feed_who(f->pid, f->host, who));
+        core_mark_feed(d, f, true);
+    }
+}
+
+/* Let go of feeds and gateways that fell silent. */
+static void expire(struct core *d)
+{
+    struct registry_gateway *g;
+
+    judge_feeds(d);
+    while ((g = registry_expired(d->registry, d->time.awake))) {
+        log_warning(
+            "gateway %s (%s, pid %llu) is silent: %zu connections are gone with it",
+            g->name, g->host, (unsigned long long)g->pid, g->count);
+        registry_remove(d->registry, g);
+    }
+}
+
+static void begin_word(struct core *d, const struct feed *f, const char *op,
+                       uint32_t members, msgpack_packer *pk)
+{
+    buf_clear(&d->answer);
+    msgpack_packer_init(pk, &d->answer, buf_pack_write);
+    msgpack_pack_map(pk, members + 2);
+    pack_kv_text(pk, "op", span_of(op));
+    pack_kv_u(pk, "epoch", f->epoch);
+}
+
+static void say_word(struct core *d, const struct feed *f)
+{
+    if (f->peer_len) /* restored, and not heard on control yet */
+        d->out.say(d->out.ctx, (struct span){f->peer, f->peer_len},
+                   buf_span(&d->answer));
+}
+
+static void say_received(struct core *d, struct feed *f)
+{
+    msgpack_packer pk;
+
+    f->told = f->received;
+    f->told_at = d->time.now;
+    begin_word(d, f, "received", d->log_writer ? 2 : 1, &pk);
+    pack_kv_u(&pk, "line", f->received);
+    if (d->log_writer)
+        pack_kv_u(&pk, "stored", log_writer_stored_line(d->log_writer, f->index));
+    say_word(d, f);
+}
+
+void core_acknowledge(struct core *d)
+{
+    for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
+        struct feed *f = feed_table_at(d->feeds, i);
+
+        if (f->is_held && f->told != f->received &&
+            (f->received - f->told >= f->tell_lines ||
+             d->time.now - f->told_at >= FEED_TELL_MS))
+            say_received(d, f);
+    }
+}
+
+/* Lines beyond a gap are dropped; the feeder is asked to go on from the missing one. */
+static void ask_again(struct core *d, struct feed *f, uint64_t line)
+{
+    static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
+    msgpack_packer pk;
+
+    if (!feed_should_ask(f, d->time.now))
+        return;
+    log_limited(&limit, d->time.now, LOG_INFO,
+                "feed %s: line %llu came, %llu is next: asking for it again", f->name,
+                (unsigned long long)line, (unsigned long long)f->received + 1);
+    begin_word(d, f, "resend", 1, &pk);
+    pack_kv_u(&pk, "from", f->received + 1);
+    say_word(d, f);
+}
+
+static void take_heartbeat(struct core *d, struct feed *f, uint64_t last)
+{
+    if (last > f->received)
+        ask_again(d, f, last);
+    say_received(d, f);
+}
+
+static void refuse(struct core *d, struct feed *f, struct span symbol,
+                   enum quote_refusal why)
+{
+    static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
+
+    d->refused++;
+    feed_refuse(f, why);
+    log_limited(&limit, d->time.now, LOG_WARNING,
+                "feed %s: quote of %.*s refused: %s (%s), line %llu", f->name,
+                (int)symbol.len, symbol.at, quote_refusal_name(why),
+                quote_refusal_text(why), (unsigned long long)f->received);
+}
+
+static void forget(struct core *d, const char *what)
+{
+    static struct log_limit limit = {.burst = 3, .interval_ms = 10000};
+
+    d->unknown_lines++;
+    log_limited(&limit, d->time.now, LOG_WARNING, "ingest: %s: dropped", what);
+}
+
+/* Stamp the header and enter the record into book and journal. */
+static void enter(struct core *d, struct book_entry *e, const struct feed *f,
+                  struct wire_record *r, struct span topic, struct span record)
+{
+    r->epoch = d->epoch;
+    r->seq = journal_head(d->journal) + 1;
+    r->prev = e->seq;
+    r->accepted_us = (uint64_t)d->time.wall_us;
+    /* The message is ours: we received it and nobody else has seen it. */
+    wire_put_header((char *)(uintptr_t)record.at, r);
+    journal_append(d->journal, f->index, f->received, topic, record);
+    e->feed = f->index;
+    e->is_stale = false;
+    buf_clear(&e->record);
+    buf_add(&e->record, record.at, record.len);
+    book_touch(d->book, e, r->seq);
+    d->accepted++;
+}
+
+/* A clock that was set back must not refuse what comes from peers whose clocks were not. */
+static int64_t latest_us(const struct core *d)
+{
+    int64_t ahead = d->clock.steady.seen_us - d->clock.steady.trusted_us;
+
+    return d->time.wall_us - (ahead < 0 ? ahead : 0);
+}
+
+/* The next line of its feed: refuse it, or enter it.  Returns as core_ingest. */
+static bool take_line(struct core *d, struct feed *f, struct wire_record *r,
+                      enum err bad, bool is_stampable, struct span topic,
+                      struct span record)
+{
+    struct quote_rules rules = {.now_us = latest_us(d),
+                                .max_future_us = d->config->max_future * 1000,
+                                .allow_crossed = f->allow_crossed};
+    struct span symbol = wire_topic_symbol(topic);
+    enum quote_refusal why = bad == ERR_TOO_LARGE           ? QUOTE_OVERSIZED
+                             : bad || r->kind != WIRE_QUOTE ? QUOTE_MALFORMED
+                             : !symbol.len                  ? QUOTE_BAD_SYMBOL
+                                           : quote_check(r->body, &rules);
+    struct book_entry *e = why ? NULL : book_add(d->book, symbol);
+
+    if (!e) {
+        refuse(d, f, symbol, why ? why : QUOTE_BOOK_FULL);
+        return false;
+    }
+    f->accepted++;
+    f->accepted_at = d->time.now;
+    if (is_stampable) {
+        enter(d, e, f, r, topic, record);
+        return true;
+    }
+    /* Written by somebody else's packer: give it our layout first. */
+    buf_clear(&d->scratch);
+    wire_put(&d->scratch, r);
+    enter(d, e, f, r, topic, buf_span(&d->scratch));
+    d->out.publish(d->out.ctx, topic, buf_span(&d->scratch));
+    return false;
+}
+
+bool core_ingest(struct core *d, struct span topic, struct span record)
+{
+    struct wire_record r;
+    struct feed *f;
+    bool stampable = false, is_to_forward;
+    enum err bad = wire_open(record, &r, &stampable);
+
+    /* A line whose body is no good is still a line: it is refused, and the next one comes. */
+    if (bad && wire_read_header(record, &r)) {
+        forget(d, "a message that is no record");
+        return false;
+    }
+    f = feed_table_hear(d->feeds, r.epoch, d->time.awake);
+    if (!f) {
+        forget(d, "a line of an epoch that holds no feed name");
+        return false;
+    }
+    if (!feed_announce(f, r.seq)) {
+        forget(d, "a line whose number no feed can have reached");
+        return false;
+    }
+    if (r.kind == WIRE_HEARTBEAT) {
+        take_heartbeat(d, f, r.seq);
+        return false;
+    }
+    if (!f->has_published && r.seq == f->received + 1) {
+        f->has_published = true;
+        core_remember_feed(d, f); /* before the line counts */
+    }
+    switch (feed_judge(f, r.seq)) {
+    case FEED_DUPLICATE:
+        return false;
+    case FEED_GAP:
+        ask_again(d, f, r.seq);
+        return false;
+    case FEED_TAKE:
+        break;
+    }
+    is_to_forward = take_line(d, f, &r, bad, stampable, topic, record);
+    /* Only now: killed before it was in the ring, the line must be asked for again. */
+    journal_feed(d->journal, f->index)->received = f->received;
+    return is_to_forward;
+}
+
+static bool owes_acknowledgement(const struct core *d)
+{
+    for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
+        const struct feed *f = feed_table_at(d->feeds, i);
+
+        if (f->is_held && f->told != f->received)
+            return true;
+    }
+    return false;
+}
+
+/* The sooner of two times to wait; below 0: never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return b < 0 || (a >= 0 && a < b) ? a : b;
+}
+
+static int64_t feed_wait(const struct core *d)
+{
+    int64_t wait = feed_table_wait(d->feeds, d->time.awake),
+            listen = d->listen_until - d->time.now;
+
+    return wait >= 0 && wait < listen ? listen : wait;
+}
+
+int64_t core_tick(struct core *d)
+{
+    int64_t wait, lock_wait;
+
+    expire(d);
+    lock_wait = lock_core_tick(d);
+    if (d->time.now >= d->heartbeat_at) {
+        send_heartbeat(d);
+        d->heartbeat_at += WIRE_HEARTBEAT_MS;
+        if (d->heartbeat_at <= d->time.now)
+            d->heartbeat_at = d->time.now + WIRE_HEARTBEAT_MS;
+    }
+    wait = sooner(d->heartbeat_at - d->time.now, lock_wait);
+    wait = sooner(wait, feed_wait(d));
+    if (wait > FEED_TELL_MS && owes_acknowledgement(d))
+        wait = FEED_TELL_MS;
+    d->tick_by = d->time.now + wait;
+    return wait;
+}

@@ -1,0 +1,145 @@
+/*
+ * core: the broker's state, and what it does with one message.
+ *
+ * main.c owns the sockets and the loop; it hands every message to the core, and the core says
+ * what to send through the three functions of its `out` (so that a test can stand in for the
+ * sockets).  This is the one numbering point: publish() below gives every record its position,
+ * and there is no path around it.
+ */
+#ifndef BROKER_CORE_H
+#define BROKER_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/core/book.h"
+#include "broker/config/broker_config.h"
+#include "broker/core/feed.h"
+#include "broker/log/journal.h"
+#include "broker/log/log_writer.h"
+#include "broker/net/peers.h"
+#include "broker/core/registry.h"
+#include "shared/base/steady.h"
+#include "shared/base/buf.h"
+#include "shared/base/process.h"
+#include "shared/wire/wire.h"
+
+struct core_out {
+    void *ctx;
+    /* Publish two frames. */
+    void (*publish)(void *ctx, struct span topic, struct span record);
+    /* Say something to a peer on control. */
+    void (*say)(void *ctx, struct span peer, struct span message);
+    /*
+     * Close the log writer, open it again with a new epoch whose positions are above `above`, and set
+     * core.log_writer and core.journal.  It does not return if that fails.  NULL: never.
+     */
+    void (*renew)(void *ctx, const char *reason, uint64_t above);
+    /* Does the peer read its answers?  Else its requests are refused.  NULL: all do. */
+    bool (*may_ask)(void *ctx, struct span peer);
+};
+
+struct core_time {
+    int64_t now;   /* monotonic, ms */
+    int64_t awake; /* the same less our own pauses */
+    int64_t wall_us;
+};
+
+/* The clock, and how it was set while we ran. */
+#define CORE_CLOCK_PATIENCE_MS 3600000 /* before a jump is believed */
+struct core_clock {
+    struct steady steady;
+    uint64_t jumps; /* since the start */
+    int64_t last_jump_us;
+};
+
+struct core {
+    const struct broker_config *config;
+    struct core_out out;
+    struct core_time time; /* of this turn, set by main */
+    struct book *book;
+    struct journal *journal;
+    struct log_writer *log_writer; /* NULL: the log is in memory only */
+    struct feed_table *feeds;
+    struct registry *registry;
+    struct lock_core *locks;
+    struct core_requests *requests;   /* that wait, and the one that is worked on */
+    int64_t work;                     /* left for control messages of this turn */
+    int64_t turn_work;                /* CORE_TURN_WORK, or less in a test */
+    const struct peers_counts *peers; /* for the status; NULL: not counted */
+    uint64_t epoch;                   /* of the log */
+    uint64_t last_lost;               /* position of the last `lost` record */
+    uint64_t heartbeats;
+    int64_t heartbeat_at;
+    int64_t tick_by;      /* when core_tick was to be called again, 0: never was */
+    int64_t listen_until; /* no feed is called silent before */
+    int64_t started_us;
+    struct core_clock clock;
+    struct process_usage process; /* read anew once a second at most */
+    int64_t process_at;           /* monotonic, ms; 0: never */
+    uint64_t accepted, refused, unknown_lines;
+    struct buf scratch, answer; /* reused */
+};
+
+/*
+ * The caller has set config, out and time; with a store also log_writer and journal, whose log goes
+ * on.  Without, the log is a new one in memory, of the given epoch (not 0).
+ */
+void core_init(struct core *d, uint64_t epoch);
+/* Take over last values and feeds from the store, before it is started. */
+MUST_CHECK enum err core_restore(struct core *d, char error[LOG_WRITER_ERROR_MAX]);
+void core_fini(struct core *d);
+
+/*
+ * One line from a feeder.  If it is a quote to publish, the record is stamped in place
+ * and true is returned: the caller forwards the two frames as they are.  Else
+ * everything needed has been done.
+ */
+bool core_ingest(struct core *d, struct span topic, struct span record);
+
+/*
+ * The work of a turn is bounded: control messages are taken while core_may_take() says so, and
+ * requests that take longer (snapshot, replay, history, status, connections, locks) wait in
+ * a queue (request_queue.h) of which core_work() does one slice.  Each of the two gets
+ * CORE_TURN_WORK units; a unit is an entry of log or book that is looked at, 10 to 100 ns.
+ */
+#define CORE_TURN_WORK 2000
+void core_begin_turn(struct core *d);
+bool core_may_take(const struct core *d);
+/* true: there is more to do. */
+bool core_work(struct core *d);
+
+/* control.c: one question or report. */
+void core_control(struct core *d, struct span peer, struct span message);
+
+/* Answers from the store have come. */
+void core_take_answers(struct core *d);
+
+/* A subscription seen on the XPUB: frame is 1 or 0 and the topic. */
+void core_subscription(struct core *d, struct span frame);
+
+/*
+ * Compare the wall clock with boot time: once at the start, then at least once a second.  A jump is
+ * told, and judges no quote to lie in the future and makes no record old before it is believed.
+ */
+void core_clock_begin(struct core *d, int64_t boot_ms, int64_t wall_us);
+void core_clock_look(struct core *d, int64_t boot_ms, int64_t wall_us);
+
+/* Due work: heartbeat, expired leases, acknowledgements.  Returns ms until the next. */
+int64_t core_tick(struct core *d);
+
+/* Tell feeds what has been received, if it is time (FEED_TELL_MS, FEED_TELL_LINES). */
+void core_acknowledge(struct core *d);
+
+/*
+ * Append and publish a record that we make ourselves.  Returns its position.  f: the feed
+ * whose lines it accounts for up to f->received, or NULL.
+ */
+uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic,
+                      uint64_t prev, struct span body, const struct feed *f);
+/* The ring remembers who holds the feed, from which line on. */
+void core_remember_feed(struct core *d, const struct feed *f);
+/* All symbols a feed quoted last become stale (or live again); published. */
+void core_mark_feed(struct core *d, const struct feed *f, bool is_stale);
+
+#endif

@@ -1,0 +1,239 @@
+/*
+ * core_history: the records of one symbol, from store and ring as one (docs/protocol.md §2).
+ *
+ * A page comes from one of them, and `next` leads over the seam.  What is in the ring is
+ * read from it in slices (core_reading.c); a question that goes below it is the store's, from the
+ * position where the ring begins now.  A position that has left the ring is never in it again: if
+ * the store, when it was read, did not reach up to it either, it is a gap, until the disk has taken
+ * it.
+ */
+#include <string.h>
+
+#include "broker/core/core_private.h"
+#include "shared/wire/pack.h"
+
+#define NOT_STORED_YET "not_stored_yet"
+#define BEGINNINGS \
+    3 /* of one page that the ring pushes on; then it is read in one go */
+
+struct history {
+    struct core_reading reading; /* its query is the request's */
+    uint64_t head;               /* of the log when the reading began */
+    unsigned beginnings;
+};
+
+/* The store has left room for it. */
+static void put_gap_first(struct store_page *page, uint64_t first, uint64_t last)
+{
+    if (first > last)
+        return;
+    memmove(page->gaps + 1, page->gaps, page->gap_count * sizeof *page->gaps);
+    page->gaps[0] = (struct store_gap){first, last, NOT_STORED_YET};
+    page->gap_count++;
+}
+
+static void say_page(struct question *q, struct span symbol, uint64_t head,
+                     const struct store_page *page)
+{
+    const struct book_entry *b = book_find(q->d->book, symbol);
+
+    answer_page(q, 2, head, page);
+    pack_kv_u(&q->pk, "last", b ? b->seq : 0);
+    pack_kv_u(&q->pk, "next", page->next);
+    answer_send(q);
+}
+
+static uint64_t highest(const struct core *d, const struct store_query *query)
+{
+    uint64_t head = journal_head(d->journal);
+
+    return query->before && query->before <= head ? query->before - 1 : head;
+}
+
+/* What the store has pruned may still be in the ring. */
+static bool is_in_store(const struct core *d, const struct store_query *query)
+{
+    uint64_t first = journal_first(d->journal), low = query->after;
+
+    return d->log_writer && low + 1 < first && low < highest(d, query) &&
+           low < journal_stored(d->journal) && log_writer_first(d->log_writer) < first;
+}
+
+/* Set out to read what the ring has.  false: the store has been asked instead. */
+static bool begin(struct question *q, struct history *h)
+{
+    struct core *d = q->d;
+    struct core_reading *r = &h->reading;
+    struct span symbol = r->query.patterns;
+    const struct book_entry *b = book_find(d->book, symbol);
+    uint64_t first = journal_first(d->journal);
+
+    if (!r->query.newest_first && is_in_store(d, &r->query)) {
+        core_ask_store(q, true, &r->query);
+        return false;
+    }
+    r->journal = d->journal;
+    r->low = r->query.after;
+    r->high = highest(d, &r->query);
+    r->is_cut = false;
+    h->head = journal_head(d->journal);
+    h->beginnings++;
+    if (r->low + 1 < first) {
+        if (!r->query.newest_first && d->log_writer &&
+            r->low >= journal_stored(d->journal))
+            put_gap_first(&r->page, r->low + 1,
+                          first - 1 < r->high ? first - 1 : r->high);
+        r->low = first - 1;
+    }
+    if (b)
+        core_reading_begin(r, symbol, b->seq);
+    return true;
+}
+
+/* Newest first: what lies below the ring is the store's. */
+static bool has_older(const struct core *d, const struct core_reading *r)
+{
+    uint64_t low = r->query.after, first = r->low + 1;
+
+    return d->log_writer && low + 1 < first && low < r->high &&
+           (log_writer_first(d->log_writer) < first ||
+            journal_stored(d->journal) + 1 < first);
+}
+
+static void answer(struct question *q, struct history *h)
+{
+    struct core *d = q->d;
+    struct core_reading *r = &h->reading;
+    struct store_query older = r->query;
+
+    /* The store has what is damaged here, or knows that it is lost. */
+    if (r->damaged && d->log_writer && r->damaged <= journal_stored(d->journal)) {
+        if (older.newest_first) {
+            older.before = r->high + 1;
+            older.until = h->head;
+        }
+        core_ask_store(q, true, &older);
+        return;
+    }
+    r->page.first = core_first(d);
+    if (older.newest_first && !r->page.next && has_older(d, r)) {
+        older.before = r->high < r->low ? r->high + 1 : r->low + 1;
+        /* What was read may have left the ring since: it is not told again. */
+        if (r->covered && r->covered < older.before)
+            older.before = r->covered;
+        r->page.next = older.before;
+        older.until = h->head; /* the store ignores it; see below */
+        if (!r->page.count) {
+            core_ask_store(q, true, &older);
+            return;
+        }
+    }
+    say_page(q, older.patterns, h->head, &r->page);
+}
+
+static bool step(struct question *q, void *state, int64_t *work)
+{
+    struct history *h = state;
+    struct core_reading *r = &h->reading;
+    int64_t all = INT64_MAX;
+    bool is_done = core_reading_step(r, h->beginnings > BEGINNINGS ? &all : work);
+
+    /* The oldest that were asked for have left the ring meanwhile: the store has them now. */
+    if (r->is_cut && !r->query.newest_first && q->d->log_writer) {
+        core_reading_end(r);
+        r->page = (struct store_page){0};
+        r->count = r->put = 0;
+        return !begin(q, h);
+    }
+    if (is_done)
+        answer(q, h);
+    return is_done;
+}
+
+static void end(void *state)
+{
+    core_reading_end(&((struct history *)state)->reading);
+}
+
+static bool start(struct question *q, void *state)
+{
+    uint64_t head = journal_head(q->d->journal);
+    struct history *h = state;
+    struct store_query query = {
+        .patterns = pack_find_text(q->map, "symbol"),
+        .after = pack_find_u(q->map, "after", 0),
+        .before = pack_find_u(q->map, "before", 0),
+        .since_us = pack_find_u(q->map, "since", 0),
+        .until_us = pack_find_u(q->map, "until", 0),
+        .limit = pack_find_u(q->map, "limit", CORE_PAGE_ENTRIES),
+        .newest_first = !span_eq(pack_find_text(q->map, "order"), "oldest"),
+    };
+
+    if (!quote_is_symbol(query.patterns)) {
+        answer_error(q, ERR_INVALID, "symbol must be one symbol");
+        return false;
+    }
+    if (query.after > head)
+        query.after = head;
+    if (!query.limit || query.limit > CORE_PAGE_ENTRIES)
+        query.limit = CORE_PAGE_ENTRIES;
+    h->reading.query = query;
+    return begin(q, h);
+}
+
+const struct core_slices core_history_slices = {
+    .op = "history",
+    .size = sizeof(struct history),
+    .start = start,
+    .step = step,
+    .end = end,
+};
+
+/* The same request again, to be answered from the ring.  false: too many wait. */
+static bool ask_ring(struct question *q, const struct store_query *query)
+{
+    struct buf b = {0};
+    msgpack_packer pk;
+    enum err e;
+
+    msgpack_packer_init(&pk, &b, buf_pack_write);
+    msgpack_pack_map(&pk, 9);
+    pack_kv_text(&pk, "op", SPAN("history"));
+    pack_kv_u(&pk, "id", q->id);
+    pack_kv_text(&pk, "symbol", query->patterns);
+    pack_kv_text(&pk, "order", SPAN("oldest"));
+    pack_kv_u(&pk, "after", query->after);
+    pack_kv_u(&pk, "before", query->before);
+    pack_kv_u(&pk, "since", query->since_us);
+    pack_kv_u(&pk, "until", query->until_us);
+    pack_kv_u(&pk, "limit", query->limit);
+    e = core_request_add(q->d, q->peer, buf_span(&b));
+    buf_free(&b);
+    return !e;
+}
+
+/* The store's part: up to page.head, as it was when the page was read. */
+void core_history_answer(struct question *q, struct archive_result *r)
+{
+    struct store_query query = r->query;
+    struct store_page *page = &r->page;
+    uint64_t high = highest(q->d, &query), head = journal_head(q->d->journal);
+
+    query.patterns = span_of(r->symbol);
+    if (query.newest_first) {
+        /* We looked at the ring when it was asked, and not at what has come since. */
+        head = query.until;
+        /* What lies above page->head had left it by then. */
+        put_gap_first(page, page->head > query.after ? page->head + 1 : query.after + 1,
+                      query.before - 1);
+    } else if (!page->next && page->head < high) {
+        page->next = page->head;
+        if (!page->count &&
+            !page->gap_count) { /* the ring may have something to tell */
+            query.after = page->head;
+            if (ask_ring(q, &query))
+                return;
+        }
+    }
+    say_page(q, query.patterns, head, page);
+}

@@ -1,0 +1,158 @@
+/* core_request: requests that take longer than a moment, answered in slices between turns. */
+#include <stdlib.h>
+
+#include "broker/core/core_private.h"
+#include "broker/core/request_queue.h"
+#include "shared/base/mem.h"
+#include "shared/wire/pack.h"
+
+struct core_requests {
+    struct request_queue *queue;
+    /* The one that is worked on; q.peer.at is NULL if there is none. */
+    struct request_item item;
+    struct question q;                /* its spans lie in `item` */
+    const struct core_slices *slices; /* NULL: not begun, or answered in one go */
+    void *state;
+};
+
+static const struct core_slices *const all_slices[] = {
+    &core_snapshot_slices, &core_replay_slices, &core_history_slices};
+
+void core_request_init(struct core *d)
+{
+    d->requests = mem_zalloc(sizeof *d->requests);
+    d->requests->queue = request_queue_new();
+    d->turn_work = CORE_TURN_WORK;
+}
+
+static void finish(struct core_requests *r)
+{
+    if (r->slices)
+        r->slices->end(r->state);
+    free(r->state);
+    request_item_clear(&r->item);
+    r->slices = NULL;
+    r->state = NULL;
+    r->q = (struct question){0};
+}
+
+void core_request_drop(struct core *d)
+{
+    if (d->requests)
+        finish(d->requests);
+}
+
+void core_request_fini(struct core *d)
+{
+    if (!d->requests)
+        return;
+    finish(d->requests);
+    request_queue_free(d->requests->queue);
+    free(d->requests);
+    d->requests = NULL;
+}
+
+static void answer_full(struct question *q)
+{
+    answer_error(q, ERR_FULL, "too many requests wait for the broker: ask again");
+}
+
+static struct question read_question(struct core *d, const struct request_item *item)
+{
+    struct question q = {
+        .d = d, .peer = buf_span(&item->peer), .map = buf_span(&item->message)};
+
+    q.op = pack_find_text(q.map, "op");
+    q.id = pack_find_u(q.map, "id", 0);
+    return q;
+}
+
+enum err core_request_add(struct core *d, struct span peer, struct span message)
+{
+    struct request_queue *queue = d->requests->queue;
+    enum err e = request_queue_add(queue, peer, message);
+    struct request_item evicted;
+
+    if (e == ERR_FULL && request_queue_count(queue) == REQUEST_QUEUE_MAX &&
+        request_queue_evict(queue, peer, &evicted)) {
+        struct question q = read_question(d, &evicted);
+
+        answer_full(&q);
+        request_item_clear(&evicted);
+        e = request_queue_add(queue, peer, message);
+    }
+    return e;
+}
+
+void core_request_queue(struct question *q)
+{
+    enum err e = core_request_add(q->d, q->peer, q->map);
+    struct patterns patterns;
+
+    if (e == ERR_FULL)
+        answer_full(q);
+    else if (e &&
+             core_read_patterns(q, &patterns)) /* else that was what is too large */
+        answer_error(q, e, "a request like this is at most 8192 bytes");
+}
+
+static bool take_next(struct core *d)
+{
+    struct core_requests *r = d->requests;
+
+    if (!request_queue_take(r->queue, &r->item))
+        return false;
+    r->q = read_question(d, &r->item);
+    return true;
+}
+
+static const struct core_slices *find_slices(struct span op)
+{
+    for (size_t i = 0; i < sizeof all_slices / sizeof *all_slices; i++)
+        if (span_eq(op, all_slices[i]->op))
+            return all_slices[i];
+    return NULL;
+}
+
+/* Begin the one that was taken.  false: it has been answered. */
+static bool begin(struct core_requests *r)
+{
+    r->slices = NULL;
+    if (core_refuse_deaf(&r->q)) /* it may have stopped reading since it asked */
+        return false;
+    r->slices = find_slices(r->q.op);
+    if (!r->slices) {
+        core_control_answer(&r->q);
+        return false;
+    }
+    r->state = mem_zalloc(r->slices->size);
+    return r->slices->start(&r->q, r->state);
+}
+
+bool core_work(struct core *d)
+{
+    struct core_requests *r = d->requests;
+    int64_t work = d->turn_work;
+
+    while (work > 0 && (r->slices || take_next(d))) {
+        work -= CORE_WORK_MESSAGE;
+        if (!r->slices && !begin(r)) {
+            /* Status and lists are packed in one go: not more than one of them in a turn. */
+            work -= r->slices ? 0 : d->turn_work;
+            finish(r);
+        } else if (r->slices->step(&r->q, r->state, &work)) {
+            finish(r);
+        }
+    }
+    return r->slices || request_queue_count(r->queue);
+}
+
+void core_begin_turn(struct core *d)
+{
+    d->work = d->turn_work;
+}
+
+bool core_may_take(const struct core *d)
+{
+    return d->work > 0;
+}

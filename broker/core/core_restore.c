@@ -1,0 +1,95 @@
+/* core_restore: last values and feeds as the broker before left them. */
+#include "broker/core/core.h"
+#include "shared/base/log.h"
+
+static void take_feed(void *ctx, const struct store_feed *stored)
+{
+    struct core *d = ctx;
+    struct feed_grant g = {
+        .name = stored->name,
+        .owner = stored->owner,
+        .epoch = stored->epoch,
+        .received = stored->received,
+        .is_held = false,
+    };
+    struct feed *f = feed_table_restore(d->feeds, &g, d->time.awake);
+
+    /* Only a new epoch's ring knows nobody yet. */
+    if (f && !journal_feed(d->journal, f->index)->name[0]) {
+        core_remember_feed(d, f);
+        log_writer_set_line(d->log_writer, f->index, f->received);
+    }
+}
+
+/* Those of the ring are as of the last instant. */
+static void take_ring_feeds(struct core *d)
+{
+    uint32_t count = JOURNAL_FEEDS;
+
+    while (count && !journal_feed(d->journal, count - 1)->name[0])
+        count--;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct journal_feed *slot = journal_feed(d->journal, i);
+        struct feed_grant g = {
+            .name = span_of(slot->name),
+            .owner = span_of(slot->owner),
+            .epoch = slot->epoch,
+            .received = slot->received,
+            .is_held = slot->has_left != 1,
+            .has_left = slot->has_left == 1,
+        };
+
+        if (slot->name[0])
+            (void)feed_table_restore(d->feeds, &g, d->time.awake);
+        if (feed_table_count(d->feeds) ==
+            i) /* entries of the ring name feeds by index */
+            feed_table_leave_free(d->feeds);
+    }
+}
+
+static uint32_t feed_index(const struct core *d, struct span name)
+{
+    for (size_t i = 0; i < feed_table_count(d->feeds); i++)
+        if (span_eq(name, feed_table_at(d->feeds, i)->name))
+            return (uint32_t)i;
+    return UINT32_MAX;
+}
+
+static void take_last(void *ctx, const struct store_last *l)
+{
+    struct core *d = ctx;
+    struct book_entry *e = book_add(d->book, l->symbol);
+
+    if (!e)
+        return;
+    e->seq = l->seq;
+    e->feed = feed_index(d, l->feed);
+    e->is_stale = l->is_stale || log_writer_is_new_epoch(d->log_writer);
+    buf_clear(&e->record);
+    buf_add(&e->record, l->record.at, l->record.len);
+}
+
+enum err core_restore(struct core *d, char error[LOG_WRITER_ERROR_MAX])
+{
+    struct store *s = log_writer_store(d->log_writer);
+    struct store_state state;
+    enum err e;
+
+    take_ring_feeds(d);
+    e = store_each_feed(s, take_feed, d, error);
+    if (!e)
+        e = store_each_last(s, take_last, d, error);
+    if (!e)
+        e = store_state(s, &state, error);
+    if (e)
+        return e;
+    d->last_lost = state.last_loss;
+    if (log_writer_is_new_epoch(d->log_writer))
+        log_info("The log begins a new epoch (%s): clients will start anew",
+                 log_writer_epoch_reason(d->log_writer));
+    if (state.head >= state.first)
+        log_info("The store has positions %llu to %llu, %zu symbols, %zu feeds",
+                 (unsigned long long)state.first, (unsigned long long)state.head,
+                 book_count(d->book), feed_table_count(d->feeds));
+    return OK;
+}

@@ -1,0 +1,177 @@
+/* core_snapshot: last values of the symbols that match, in slices (docs/protocol.md §2). */
+#include <msgpack.h>
+#include <stdlib.h>
+
+#include "broker/core/core_private.h"
+#include "shared/base/mem.h"
+#include "shared/wire/pack.h"
+
+/*
+ * First the symbols that match are marked, pattern by pattern, then they are packed in the order of
+ * the book.  Symbols that come meanwhile are not looked at: `seq` is from before.
+ */
+struct snapshot {
+    struct patterns patterns;
+    uint64_t seq;   /* head of the log as the request was begun */
+    uint64_t limit; /* entries */
+    size_t total;   /* symbols of the book at that time */
+    size_t next;    /* index in the book of the next that may be packed */
+    size_t marked;  /* patterns that are done */
+    bool is_walking;
+    struct prefix_walk walk;
+    uint64_t *marks; /* a bit for each index; NULL: all match */
+    struct buf rows;
+    size_t count;
+};
+
+bool core_read_patterns(struct question *q, struct patterns *out)
+{
+    enum err e = patterns_parse(pack_find_text(q->map, "pattern"), out);
+
+    if (e)
+        answer_error(q, e, patterns_error_text(e));
+    return !e;
+}
+
+static bool start(struct question *q, void *state)
+{
+    struct snapshot *s = state;
+    struct core *d = q->d;
+    uint64_t from = pack_find_u(q->map, "from", 0);
+
+    if (!core_read_patterns(q, &s->patterns))
+        return false;
+    s->limit = pack_find_u(q->map, "limit", CORE_PAGE_ENTRIES);
+    if (s->limit > CORE_PAGE_ENTRIES)
+        s->limit = CORE_PAGE_ENTRIES;
+    s->seq = journal_head(d->journal);
+    s->total = book_count(d->book);
+    s->next = from < s->total ? (size_t)from : s->total;
+    if (patterns_match_all(&s->patterns))
+        s->marked = s->patterns.count;
+    else
+        s->marks = mem_zalloc((s->total / 64 + 1) * sizeof *s->marks);
+    return true;
+}
+
+static void mark(struct snapshot *s, const struct book_entry *e)
+{
+    if (e->index < s->total)
+        s->marks[e->index / 64] |= UINT64_C(1) << e->index % 64;
+}
+
+/* Mark what the next pattern matches, as far as *work allows. */
+static void mark_some(const struct core *d, struct snapshot *s, int64_t *work)
+{
+    const struct pattern *p = &s->patterns.list[s->marked];
+    struct span text = {p->text, p->len};
+    const struct book_entry *e;
+
+    --*work;
+    if (!p->is_prefix) {
+        e = book_find(d->book, text);
+        if (e)
+            mark(s, e);
+        s->marked++;
+        return;
+    }
+    if (!s->is_walking)
+        s->walk = book_walk(d->book, text);
+    s->is_walking = true;
+    while (*work > 0 && (e = prefix_walk_next(&s->walk))) {
+        mark(s, e);
+        --*work;
+    }
+    if (*work > 0) {
+        s->is_walking = false;
+        s->marked++;
+    }
+}
+
+/* Go to the next index that is marked, or to the end. */
+static void skip_unmarked(struct snapshot *s, int64_t *work)
+{
+    while (s->marks && s->next < s->total) {
+        uint64_t rest = s->marks[s->next / 64] >> s->next % 64;
+
+        if (rest) {
+            s->next += (size_t)__builtin_ctzll(rest);
+            return;
+        }
+        s->next += 64 - s->next % 64;
+        --*work;
+    }
+    if (s->next > s->total)
+        s->next = s->total;
+}
+
+static void pack_entry(struct snapshot *s, const struct book_entry *e)
+{
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, &s->rows, buf_pack_write);
+    msgpack_pack_array(&pk, 4);
+    pack_text(&pk, (struct span){e->symbol, e->symbol_len});
+    msgpack_pack_uint64(&pk, e->seq);
+    pack_text(&pk, e->is_stale ? SPAN("stale") : SPAN("live"));
+    msgpack_pack_bin_with_body(&pk, e->record.data, e->record.len);
+    s->count++;
+}
+
+static void answer(struct question *q, const struct snapshot *s)
+{
+    bool has_more = s->next < s->total;
+
+    answer_begin(q, has_more ? 5 : 4);
+    pack_kv_u(&q->pk, "epoch", q->d->epoch);
+    pack_kv_u(&q->pk, "seq", s->seq);
+    pack_kv_u(&q->pk, "symbols", s->total);
+    if (has_more)
+        pack_kv_u(&q->pk, "next", s->next);
+    pack_key(&q->pk, "quotes");
+    msgpack_pack_array(&q->pk, s->count);
+    buf_add(&q->d->answer, s->rows.data, s->rows.len);
+    answer_send(q);
+}
+
+static bool step(struct question *q, void *state, int64_t *work)
+{
+    const struct core *d = q->d;
+    struct snapshot *s = state;
+
+    while (*work > 0 && s->marked < s->patterns.count)
+        mark_some(d, s, work);
+    while (*work > 0) {
+        const struct book_entry *e;
+
+        skip_unmarked(s, work);
+        if (s->next == s->total || s->count >= s->limit ||
+            s->rows.len >= CORE_PAGE_BYTES) {
+            answer(q, s);
+            return true;
+        }
+        e = book_at(d->book, s->next++);
+        --*work;
+        if (!e->record.len)
+            continue;
+        pack_entry(s, e);
+        *work -= CORE_WORK_ENTRY;
+    }
+    return false;
+}
+
+static void end(void *state)
+{
+    struct snapshot *s = state;
+
+    free(s->marks);
+    buf_free(&s->rows);
+}
+
+const struct core_slices core_snapshot_slices = {
+    .op = "snapshot",
+    .size = sizeof(struct snapshot),
+    .start = start,
+    .step = step,
+    .end = end,
+};

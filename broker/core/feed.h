@@ -1,0 +1,152 @@
+/*
+ * feed: who may publish, and which of its lines come next.
+ *
+ * A feed name is a lease: taken at hello, renewed by every line and heartbeat, free again
+ * after WIRE_FEED_LEASE_MS of silence or a goodbye.  The fencing token of the grant is the feed's
+ * epoch, larger with every grant of any feed: lines with another epoch than the current
+ * one are nobody's.  Lines are taken in order, each once: a repeated one is a
+ * duplicate, a missing one is asked for again (the feeder rewinds and sends
+ * everything from there), so nothing is held back here.
+ *
+ * `now` is the loop's awake clock in ms.  Owned by the broker's loop; no I/O.
+ */
+#ifndef BROKER_FEED_H
+#define BROKER_FEED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/base/buf.h"
+#include "shared/base/err.h"
+#include "shared/wire/quote.h"
+
+#define FEED_NAME_MAX 64
+#define FEED_OWNER_MAX 64
+#define FEED_PEER_MAX 64 /* of a ROUTER identity; ZeroMQ's own are 5 bytes */
+#define FEED_COUNT_MAX 1024
+#define FEED_NAMES_PER_PEER 16 /* held by one connection to control */
+/* A line number above this is nobody's: 2^53, of one feed's lines in 285 years at a million a second. */
+#define FEED_LINE_MAX ((uint64_t)1 << 53)
+/* Lines may be lost while word of them is on its way: so many above the highest heard of. */
+#define FEED_LOST_AHEAD ((uint64_t)1 << 24)
+#define FEED_RESEND_MS 250 /* before asking for the same line again */
+#define FEED_TELL_MS 50    /* an acknowledgement waits at most so long, */
+#define FEED_TELL_LINES \
+    1024               /* or for so many lines, or a quarter of the feed's window */
+#define FEED_ASK_MS 50 /* before asking for any line again */
+
+/* The owner before the current one. */
+struct feed_former {
+    char owner[FEED_OWNER_MAX + 1], host[65];
+    uint64_t pid;
+    uint64_t received; /* its last line */
+    int64_t heard_at;
+    bool has_left; /* it said goodbye; else it fell silent */
+};
+
+struct feed {
+    uint32_t index; /* stable */
+    char name[FEED_NAME_MAX + 1], owner[FEED_OWNER_MAX + 1], host[65];
+    uint64_t pid;
+    uint64_t epoch; /* fencing token of the current grant */
+    bool is_held;   /* the lease runs */
+    bool allow_crossed;
+    bool has_left;             /* it ended with a goodbye */
+    struct feed_former former; /* owner "": none */
+    int64_t heard_at;
+    uint64_t received;   /* all lines up to this one are in */
+    uint64_t announced;  /* the highest line heard of from this owner */
+    bool has_published;  /* a quote of it was ever accepted: its name is kept */
+    uint64_t tell_lines; /* acknowledge after so many */
+    uint64_t told;       /* the last `received` the feeder was told, */
+    int64_t told_at;     /* and when; monotonic, ms */
+    uint64_t asked_for;  /* line asked for again, 0: none */
+    int64_t asked_at;
+    uint64_t accepted, duplicates, gaps, lost;
+    int64_t accepted_at; /* monotonic ms, of the last accepted quote; 0: none yet */
+    uint64_t refused[QUOTE_REFUSAL_COUNT];
+    /* The refusals since the last accepted quote: how many (feed_refused_in_row), and why the last. */
+    uint64_t row, row_accepted; /* row counts while `accepted` is still row_accepted */
+    enum quote_refusal row_why;
+    char peer[FEED_PEER_MAX]; /* its identity on control */
+    size_t peer_len;
+};
+
+struct feed_table;
+
+/* Tokens start above `token_floor`, which must exceed those of earlier runs. */
+struct feed_table *feed_table_new(uint64_t token_floor);
+void feed_table_free(struct feed_table *t);
+
+struct feed_hello {
+    struct span name, owner, host, peer;
+    uint64_t pid, acked;
+    uint64_t window; /* lines it can keep unacknowledged, 0: many */
+    bool allow_crossed;
+};
+
+/*
+ * Ask for the name.  OK: *out is granted, *is_new tells a new grant from the same one again.
+ * ERR_HELD: *out is the holder.  ERR_INVALID: name, owner, peer or acked out of bounds.
+ * ERR_FULL: FEED_NAMES_PER_PEER names of this peer, or FEED_COUNT_MAX that published.  Of those that never
+ * did, the one that is silent longest makes room, those that are held last.
+ */
+MUST_CHECK enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h,
+                                     int64_t now, struct feed **out, bool *is_new);
+
+struct feed_grant {
+    struct span name, owner;
+    uint64_t epoch, received;
+    bool is_held; /* its lease runs from now */
+    bool has_left;
+};
+
+/*
+ * As a broker before us granted it: at the next index.  A name that is there already stays as it
+ * is; NULL if there are too many.  Tokens to come are above this one's.
+ */
+struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g,
+                                int64_t now);
+
+/* An index that no feed has; the next new name takes it. */
+void feed_table_leave_free(struct feed_table *t);
+
+/* The holder of this epoch, or NULL.  Hearing from it renews the lease. */
+struct feed *feed_table_hear(struct feed_table *t, uint64_t epoch, int64_t now);
+
+enum feed_verdict { FEED_TAKE, FEED_DUPLICATE, FEED_GAP };
+
+/* Is `line` the next one?  FEED_TAKE counts it as received. */
+enum feed_verdict feed_judge(struct feed *f, uint64_t line);
+/*
+ * After a gap: is it time to ask for received+1?  Once per FEED_RESEND_MS for the same line, and once
+ * per FEED_ASK_MS in all: after a reconnect the lines of the old and the new connection
+ * come in turns, and every other one looks like a gap.
+ */
+bool feed_should_ask(struct feed *f, int64_t now);
+/* The feeder says that `line` was sent.  False: no line can have that number. */
+bool feed_announce(struct feed *f, uint64_t line);
+/* May lines first…last be lost?  They must come next, and have been heard of. */
+bool feed_may_skip(const struct feed *f, uint64_t first, uint64_t last);
+/* The feeder no longer has lines first…last.  False if feed_may_skip says so. */
+bool feed_skip(struct feed *f, uint64_t first, uint64_t last);
+
+/* A quote was refused. */
+void feed_refuse(struct feed *f, enum quote_refusal why);
+/* Quotes refused since the last one that was accepted; the last one's reason is f->row_why. */
+uint64_t feed_refused_in_row(const struct feed *f);
+
+void feed_release(struct feed *f); /* goodbye */
+/* The next feed whose lease ran out (released here), or NULL. */
+struct feed *feed_table_expire(struct feed_table *t, int64_t now);
+/* ms until the lease runs out, at least 0; it must be held. */
+int64_t feed_lease_ms(const struct feed *f, int64_t now);
+/* ms until the next lease runs out, -1: none is held. */
+int64_t feed_table_wait(const struct feed_table *t, int64_t now);
+
+/* An entry with name "" is free. */
+size_t feed_table_count(const struct feed_table *t);
+struct feed *feed_table_at(const struct feed_table *t, size_t index);
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * registry: the gateways that are there, and who is connected to them.
+ *
+ * Fed by what gateways report: a reset with everything, then what opened and closed, and a
+ * heartbeat with a count.  A count that differs from ours means a report was missed: the
+ * gateway is asked to report all again.  A gateway silent for WIRE_GATEWAY_LEASE_MS takes
+ * its connections with it.
+ *
+ * `now` is the loop's awake clock in ms.  Owned by the broker's loop; no I/O.
+ */
+#ifndef BROKER_REGISTRY_H
+#define BROKER_REGISTRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/base/buf.h"
+#include "shared/base/err.h"
+
+#define REGISTRY_GATEWAYS_MAX 256
+#define REGISTRY_CONNECTIONS_MAX 250000 /* in all */
+/* Of one gateway, above twice the limit that it states: a lower one does not close those that are there. */
+#define REGISTRY_ABOVE_LIMIT 1024
+#define REGISTRY_PEER_MAX 64
+
+struct registry_connection {
+    uint64_t id; /* of its gateway */
+    int64_t since_us;
+    uint16_t port;
+    bool is_msgpack;
+    char host[47]; /* textual address */
+};
+
+struct registry_gateway {
+    char name[65], host[65], http[80];
+    uint64_t pid, limit;
+    char peer[REGISTRY_PEER_MAX];
+    size_t peer_len;
+    int64_t heard_at;
+    int64_t since_us;
+    struct registry_connection *connections; /* dense, in no order */
+    size_t count, cap;
+    struct registry_slot *index; /* private: id → place in connections */
+    size_t index_cap;
+};
+
+struct registry;
+
+struct registry *registry_new(void);
+void registry_free(struct registry *r);
+
+struct registry_hello {
+    struct span peer, name, host, http;
+    uint64_t pid, limit;
+    int64_t wall_us;
+};
+
+/*
+ * A gateway presents itself; its connections are forgotten until it reports.  In a full table the one
+ * without connections that is silent longest makes room.  ERR_FULL: all have some.
+ */
+MUST_CHECK enum err registry_hello(struct registry *r, const struct registry_hello *h,
+                                   int64_t now);
+/* Who is this?  NULL: it must say hello.  Hearing from it keeps it alive. */
+struct registry_gateway *registry_hear(struct registry *r, struct span peer,
+                                       int64_t now);
+
+void registry_reset(struct registry *r, struct registry_gateway *g);
+/* A second report of the same id replaces the first.  ERR_FULL: too many, of this gateway or in all. */
+enum err registry_open(struct registry *r, struct registry_gateway *g,
+                       const struct registry_connection *c);
+void registry_close(struct registry *r, struct registry_gateway *g, uint64_t id);
+
+void registry_remove(struct registry *r, struct registry_gateway *g);
+/* A gateway that fell silent, or NULL.  The caller logs it and calls registry_remove. */
+struct registry_gateway *registry_expired(struct registry *r, int64_t now);
+
+size_t registry_total(const struct registry *r); /* connections */
+size_t registry_gateways(const struct registry *r);
+const struct registry_gateway *registry_at(const struct registry *r, size_t index);
+
+#endif

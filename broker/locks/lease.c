@@ -1,0 +1,563 @@
+#include "broker/locks/lease_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "shared/base/mem.h"
+
+const char *lease_end_name(enum lease_end e)
+{
+    static const char *const names[] = {"", "released", "expired", "broken", "taken"};
+
+    return names[e];
+}
+
+struct lease_table *lease_table_new(const struct lease_limits *limits,
+                                    uint64_t token_floor)
+{
+    struct lease_table *t = mem_zalloc(sizeof *t);
+
+    t->limits = *limits;
+    t->token = token_floor;
+    t->stored = UINT64_MAX;
+    t->may_grant = true;
+    return t;
+}
+
+void lease_set_floor(struct lease_table *t, uint64_t token_floor)
+{
+    t->token = token_floor;
+}
+
+static void free_lease(struct lease *l)
+{
+    struct lease_place *p, *next;
+
+    HASH_ITER(hh, l->line, p, next)
+    {
+        HASH_DEL(l->line, p);
+        free(p);
+    }
+    buf_free(&l->value);
+    free(l);
+}
+
+void lease_table_free(struct lease_table *t)
+{
+    if (!t)
+        return;
+    HASH_CLEAR(hh, t->by_name);
+    for (size_t i = 0; i < t->count; i++)
+        free_lease(t->in_order[i]);
+    free(t->in_order);
+    due_free(&t->dues);
+    free(t);
+}
+
+void lease_allow_grants(struct lease_table *t, bool may_grant)
+{
+    t->may_grant = may_grant;
+}
+
+/* --- names ------------------------------------------------------------------------------ */
+
+struct lease *lease_find(const struct lease_table *t, struct span name)
+{
+    struct lease *l;
+
+    if (name.len > LOCK_NAME_MAX)
+        return NULL;
+    HASH_FIND(hh, t->by_name, name.at, name.len, l);
+    return l;
+}
+
+/* <0, 0, >0: the name, or only as many bytes of it as the key has. */
+static int compare(const struct lease *l, struct span key, bool is_prefix)
+{
+    size_t len = strlen(l->name), common = len < key.len ? len : key.len;
+    int order = memcmp(l->name, key.at, common);
+
+    if (order)
+        return order;
+    return len < key.len ? -1 : len > key.len && !is_prefix;
+}
+
+/* The first whose name is not below the key; with after_prefix, the first beyond all with it. */
+static size_t lower_bound(const struct lease_table *t, struct span key,
+                          bool after_prefix)
+{
+    size_t low = 0, high = t->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (compare(t->in_order[middle], key, after_prefix) < (after_prefix ? 1 : 0))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+size_t lease_range(const struct lease_table *t, struct span prefix, size_t *first)
+{
+    *first = lower_bound(t, prefix, false);
+    return lower_bound(t, prefix, true) - *first;
+}
+
+static struct lease *add(struct lease_table *t, struct span name)
+{
+    struct lease *l = mem_zalloc(sizeof *l);
+    size_t at = lower_bound(t, name, false);
+
+    memcpy(l->name, name.at, name.len);
+    l->due.owner = l;
+    l->due.kind = LEASE_DUE_LEASE;
+    if (t->count == t->cap) {
+        t->cap = t->cap ? t->cap * 2 : 64;
+        t->in_order = mem_resize(t->in_order, t->cap * sizeof *t->in_order);
+    }
+    memmove(t->in_order + at + 1, t->in_order + at,
+            (t->count - at) * sizeof *t->in_order);
+    t->in_order[at] = l;
+    t->count++;
+    HASH_ADD_KEYPTR(hh, t->by_name, l->name, name.len, l);
+    return l;
+}
+
+void lease_forget(struct lease_table *t, struct lease *l)
+{
+    size_t at = lower_bound(t, span_of(l->name), false);
+
+    memmove(t->in_order + at, t->in_order + at + 1,
+            (t->count - at - 1) * sizeof *t->in_order);
+    t->count--;
+    HASH_DEL(t->by_name, l);
+    DL_DELETE2(t->idle, l, prev_idle, next_idle);
+    free_lease(l);
+}
+
+/* --- what is to be stored ----------------------------------------------------------------- */
+
+void lease_note_later(struct lease_table *t, struct lease *l)
+{
+    if (l->is_unstored)
+        return;
+    l->is_unstored = true;
+    l->next_unstored = NULL;
+    if (t->last_unstored)
+        t->last_unstored->next_unstored = l;
+    else
+        t->first_unstored = l;
+    t->last_unstored = l;
+}
+
+void lease_note(struct lease_table *t, struct lease *l)
+{
+    l->change = ++t->change;
+    lease_note_later(t, l);
+}
+
+void lease_set_stored(struct lease_table *t, uint64_t change)
+{
+    t->stored = change;
+}
+
+uint64_t lease_stored(const struct lease_table *t)
+{
+    return t->stored;
+}
+
+/* What a broker after us would lend at least. */
+static int64_t sure_ttl(const struct lease_table *t, const struct lease *l)
+{
+    return l->change <= t->stored ? l->ttl_ms : l->sure_ttl_ms;
+}
+
+struct lease *lease_take_unstored(struct lease_table *t, bool *has_new_value)
+{
+    struct lease *l = t->first_unstored;
+
+    if (!l)
+        return NULL;
+    t->first_unstored = l->next_unstored;
+    if (!t->first_unstored)
+        t->last_unstored = NULL;
+    l->is_unstored = false;
+    *has_new_value = l->is_value_unstored;
+    l->is_value_unstored = false;
+    return l;
+}
+
+bool lease_has_unstored(const struct lease_table *t)
+{
+    return t->first_unstored != NULL;
+}
+
+/* --- states -------------------------------------------------------------------------------- */
+
+static void set_held(struct lease_table *t, struct lease *l, int64_t ttl_ms,
+                     int64_t now)
+{
+    if (l->state != LEASE_HELD)
+        t->held++;
+    l->state = LEASE_HELD;
+    l->ended = LEASE_RUNS;
+    /* One more, because the clock is cut to whole ms: never before the holder's own count. */
+    l->until = now + ttl_ms + 1;
+    due_set(&t->dues, &l->due, l->until);
+}
+
+static void leave_held(struct lease_table *t, struct lease *l)
+{
+    if (l->state == LEASE_HELD)
+        t->held--;
+    due_unset(&t->dues, &l->due);
+}
+
+void lease_set_free(struct lease_table *t, struct lease *l, int64_t now)
+{
+    leave_held(t, l);
+    l->state = LEASE_FREE;
+    lease_judge(t, l, now);
+}
+
+void lease_set_closed(struct lease_table *t, struct lease *l, int64_t since,
+                      int64_t now, enum lease_end why)
+{
+    l->ended = why;
+    memcpy(l->lost.owner, l->owner, sizeof l->lost.owner);
+    l->lost.token = l->token;
+    l->lost.at = since;
+    l->lost.reason = why;
+    if (since + l->delay_ms <= now) {
+        lease_set_free(t, l, now);
+        return;
+    }
+    leave_held(t, l);
+    l->state = LEASE_CLOSED;
+    l->until = since + l->delay_ms;
+    due_set(&t->dues, &l->due, l->until);
+}
+
+void lease_grant(struct lease_table *t, struct lease *l, const struct lease_place *to,
+                 int64_t now)
+{
+    memcpy(l->owner, to->owner, sizeof l->owner);
+    memcpy(l->host, to->host, sizeof l->host);
+    l->pid = to->pid;
+    l->token = ++t->token;
+    l->ttl_ms = l->sure_ttl_ms = to->ttl_ms;
+    l->delay_ms = to->delay_ms;
+    l->granted_at = now;
+    set_held(t, l, l->ttl_ms, now);
+    lease_note(t, l);
+    lease_judge(t, l, now);
+}
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+static const char *judge_ask(const struct lease_table *t, const struct lease_ask *ask)
+{
+    if (!lock_is_name(ask->name))
+        return "name must be 1 to 64 of A-Z a-z 0-9 . _ : -";
+    if (!lock_is_owner(ask->owner))
+        return "owner must be 1 to 128 printable ASCII characters without spaces";
+    if (ask->ttl_ms < LOCK_TTL_MIN_MS || ask->ttl_ms > (uint64_t)t->limits.ttl_max_ms)
+        return "ttl_ms must be from 1000 to LOCK_TTL_MAX";
+    if (ask->delay_ms > (uint64_t)t->limits.delay_max_ms)
+        return "delay_ms must be at most LOCK_DELAY_MAX";
+    if (ask->peer.len > LEASE_PEER_MAX)
+        return "peer identity too long";
+    return NULL;
+}
+
+static bool is_holder(const struct lease *l, struct span owner)
+{
+    return l->state == LEASE_HELD && span_eq(owner, l->owner);
+}
+
+/* The same grant: what is stored must be as long as what is told. */
+static enum err extend(struct lease_table *t, struct lease *l,
+                       const struct lease_ask *ask, int64_t now)
+{
+    bool is_changed =
+        (uint64_t)l->ttl_ms != ask->ttl_ms || (uint64_t)l->delay_ms != ask->delay_ms;
+
+    if (is_changed && !t->may_grant)
+        return ERR_AGAIN;
+    l->sure_ttl_ms = sure_ttl(t, l);
+    if (l->sure_ttl_ms > (int64_t)ask->ttl_ms)
+        l->sure_ttl_ms = (int64_t)ask->ttl_ms;
+    l->ttl_ms = (int64_t)ask->ttl_ms;
+    l->delay_ms = (int64_t)ask->delay_ms;
+    set_held(t, l, l->ttl_ms, now);
+    if (is_changed)
+        lease_note(t, l);
+    return OK;
+}
+
+static void grant_asker(struct lease_table *t, struct lease *l,
+                        const struct lease_ask *ask, struct lease_place *place,
+                        int64_t now)
+{
+    struct lease_place to = {.pid = ask->pid,
+                             .ttl_ms = (int64_t)ask->ttl_ms,
+                             .delay_ms = (int64_t)ask->delay_ms};
+
+    span_copy(to.owner, sizeof to.owner, ask->owner);
+    span_copy(to.host, sizeof to.host, ask->host);
+    if (place)
+        lease_place_leave(t, place);
+    lease_grant(t, l, &to, now);
+}
+
+/* Not now: a place, if one is wanted or there is one. */
+static enum err queue(struct lease_table *t, struct lease *l,
+                      const struct lease_ask *ask, struct lease_place *place,
+                      int64_t now, int64_t awake, struct lease_answer *out)
+{
+    if (!place && !ask->wait_ms && !ask->is_to_keep) {
+        out->place = l->waiters + 1;
+        return OK;
+    }
+    if (!place && l->waiters >= LEASE_LINE_MAX) {
+        out->why = "the line of this lock is full";
+        return ERR_FULL;
+    }
+    if (!place && t->places >= LEASE_PLACES_MAX) {
+        out->why = "the lines of all locks are full";
+        return ERR_FULL;
+    }
+    place = lease_place_ask(t, l, ask, now, awake);
+    out->place = lease_place_number(l, place);
+    out->is_waiting = ask->wait_ms > 0;
+    return OK;
+}
+
+static enum err ask_known(struct lease_table *t, struct lease *l,
+                          const struct lease_ask *ask, int64_t now, int64_t awake,
+                          struct lease_answer *out)
+{
+    struct lease_place *place = lease_place_find(l, ask->owner);
+    bool is_next = !l->line || l->line == place, is_free = l->state == LEASE_FREE;
+    enum err e;
+
+    out->lease = l;
+    if (is_holder(l, ask->owner))
+        return extend(t, l, ask, now);
+    if (is_free && is_next && t->may_grant) {
+        out->is_new = true;
+        grant_asker(t, l, ask, place, now);
+        return OK;
+    }
+    e = queue(t, l, ask, place, now, awake, out);
+    if (e)
+        return e;
+    lease_judge(t, l, now);
+    if (!is_free || !is_next)
+        return ERR_HELD;
+    return out->is_waiting ? ERR_HELD : ERR_AGAIN;
+}
+
+enum err lease_ask(struct lease_table *t, const struct lease_ask *ask, int64_t now,
+                   int64_t awake, struct lease_answer *out)
+{
+    struct lease *l;
+
+    *out = (struct lease_answer){.why = judge_ask(t, ask)};
+    if (out->why)
+        return ERR_INVALID;
+    l = lease_find(t, ask->name);
+    if (l)
+        return ask_known(t, l, ask, now, awake, out);
+    if (!t->may_grant)
+        return ERR_AGAIN;
+    if (t->count >= t->limits.count) {
+        out->why = "there are LOCK_COUNT_MAX locks already";
+        return ERR_FULL;
+    }
+    out->lease = add(t, ask->name);
+    out->is_new = true;
+    grant_asker(t, out->lease, ask, NULL, now);
+    return OK;
+}
+
+/* --- with a grant -------------------------------------------------------------------------- */
+
+enum lease_end lease_ended(const struct lease *l, uint64_t token)
+{
+    return token == l->token ? l->ended : LEASE_TAKEN;
+}
+
+static bool is_current(const struct lease *l, struct span owner, uint64_t token)
+{
+    return is_holder(l, owner) && token == l->token;
+}
+
+enum err lease_renew(struct lease_table *t, struct lease *l, struct span owner,
+                     uint64_t token, uint64_t ttl_ms, int64_t now)
+{
+    int64_t most;
+
+    if (!is_current(l, owner, token))
+        return ERR_STALE;
+    if (ttl_ms && ttl_ms < LOCK_TTL_MIN_MS)
+        return ERR_INVALID;
+    most = sure_ttl(t, l);
+    set_held(t, l, ttl_ms && ttl_ms < (uint64_t)most ? (int64_t)ttl_ms : most, now);
+    return OK;
+}
+
+enum err lease_release(struct lease_table *t, struct lease *l, struct span owner,
+                       uint64_t token, int64_t now)
+{
+    if (token == l->token && l->ended == LEASE_RELEASED && span_eq(owner, l->owner))
+        return OK;
+    if (!is_current(l, owner, token))
+        return ERR_STALE;
+    l->ended = LEASE_RELEASED;
+    lease_note(t, l);
+    lease_set_free(t, l, now);
+    return OK;
+}
+
+enum err lease_break(struct lease_table *t, struct lease *l, uint64_t token,
+                     int64_t now)
+{
+    if (token == l->token && l->ended == LEASE_BROKEN)
+        return OK;
+    if (l->state != LEASE_HELD || token != l->token)
+        return ERR_STALE;
+    lease_note(t, l);
+    lease_set_closed(t, l, now, now, LEASE_BROKEN);
+    return OK;
+}
+
+enum err lease_put(struct lease_table *t, struct lease *l, struct span owner,
+                   uint64_t token, struct span value)
+{
+    if (!is_current(l, owner, token))
+        return ERR_STALE;
+    if (value.len > LOCK_VALUE_MAX)
+        return ERR_TOO_LARGE;
+    if (t->value_bytes - l->value.len + value.len > LEASE_VALUES_MAX)
+        return ERR_FULL;
+    l->sure_ttl_ms = sure_ttl(t, l);
+    t->value_bytes += value.len - l->value.len;
+    buf_free(&l->value); /* a short one does not keep a long one's memory */
+    if (value.len)
+        buf_add(&l->value, value.at, value.len);
+    l->value_token = token;
+    l->version++;
+    l->is_value_unstored = true;
+    lease_note(t, l);
+    return OK;
+}
+
+/* --- looking --------------------------------------------------------------------------------- */
+
+size_t lease_count(const struct lease_table *t)
+{
+    return t->count;
+}
+
+size_t lease_count_held(const struct lease_table *t)
+{
+    return t->held;
+}
+
+size_t lease_count_places(const struct lease_table *t)
+{
+    return t->places;
+}
+
+uint64_t lease_last_token(const struct lease_table *t)
+{
+    return t->token;
+}
+
+uint64_t lease_last_change(const struct lease_table *t)
+{
+    return t->change;
+}
+
+struct lease *lease_at(const struct lease_table *t, size_t index)
+{
+    return t->in_order[index];
+}
+
+int64_t lease_expires_ms(const struct lease *l, int64_t now)
+{
+    int64_t left = l->until - 1 - now;
+
+    return l->state == LEASE_HELD && left > 0 ? left : 0;
+}
+
+int64_t lease_closed_ms(const struct lease *l, int64_t now)
+{
+    int64_t left = l->until - now;
+
+    return l->state == LEASE_CLOSED && left > 0 ? left : 0;
+}
+
+size_t lease_waiters(const struct lease *l)
+{
+    return l->waiters;
+}
+
+/* --- as stored --------------------------------------------------------------------------------- */
+
+static bool is_restorable(const struct lease_table *t, const struct lease_stored *s)
+{
+    return lock_is_name(s->name) && !lease_find(t, s->name) &&
+           (!s->token || lock_is_owner(s->owner)) && s->value.len <= LOCK_VALUE_MAX &&
+           s->ttl_ms <= INT32_MAX && s->delay_ms <= INT32_MAX &&
+           s->held_ms <= INT64_MAX / 2 && s->lost_ago_ms <= INT64_MAX / 2;
+}
+
+static void restore_value(struct lease_table *t, struct lease *l,
+                          const struct lease_stored *s)
+{
+    if (s->value.len)
+        buf_add(&l->value, s->value.at, s->value.len);
+    t->value_bytes += s->value.len;
+    l->value_token = s->value_token;
+    l->version = s->version;
+}
+
+enum err lease_restore(struct lease_table *t, const struct lease_stored *s, int64_t now)
+{
+    struct lease *l;
+
+    if (!is_restorable(t, s))
+        return ERR_INVALID;
+    l = add(t, s->name);
+    span_copy(l->owner, sizeof l->owner, s->owner);
+    span_copy(l->host, sizeof l->host, s->host);
+    l->pid = s->pid;
+    l->token = s->token;
+    l->ended = s->ended;
+    l->ttl_ms = l->sure_ttl_ms = (int64_t)s->ttl_ms;
+    l->delay_ms = (int64_t)s->delay_ms;
+    l->granted_at = now - (int64_t)s->held_ms;
+    span_copy(l->lost.owner, sizeof l->lost.owner, s->lost_owner);
+    l->lost.token = s->lost_token;
+    l->lost.at = now - (int64_t)s->lost_ago_ms;
+    l->lost.reason = s->lost_reason;
+    restore_value(t, l, s);
+    if (t->token < s->token)
+        t->token = s->token;
+    if (s->state == LEASE_HELD) {
+        set_held(t, l, l->ttl_ms, now);
+    } else if (s->state == LEASE_CLOSED) {
+        l->state = LEASE_CLOSED;
+        l->until = now + l->delay_ms;
+        due_set(&t->dues, &l->due, l->until);
+    } else {
+        lease_judge(t, l, now);
+    }
+    return OK;
+}

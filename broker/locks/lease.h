@@ -1,0 +1,235 @@
+/*
+ * lease: locks as leases; who holds which, who waits for it, what its value is.
+ *
+ * A grant lends a name to an owner for a time, under a fencing token that is larger with every
+ * grant of any name.  A grant that ran out or was broken leaves its lock closed for the delay the
+ * owner asked for; one that was released does not.  A free lock goes to the first in line.  A place
+ * in line is kept LEASE_PLACE_MS after its owner last asked.
+ *
+ * `now` is monotonic ms, read after the question came, and is not pushed by our own pauses; places
+ * alone are judged by `awake`, which is: a broker that was stopped shall not forget who came first.
+ * Before every call with a `now`, lease_next must have returned false for it.
+ * What is to be stored is on a list (lease_take_unstored); `change` numbers what an answer must
+ * wait for.  Owned by the broker's loop; no I/O.  Bounded: names, places, bytes of values.
+ */
+#ifndef BROKER_LEASE_H
+#define BROKER_LEASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uthash.h>
+
+#include "broker/locks/due.h"
+#include "shared/base/buf.h"
+#include "shared/base/err.h"
+#include "shared/wire/lock_name.h"
+
+#define LEASE_PEER_MAX 64 /* of a ROUTER identity; ZeroMQ's own are 5 bytes */
+#define LEASE_PLACE_MS 10000
+#define LEASE_LINE_MAX 1000                 /* places of one lock, */
+#define LEASE_PLACES_MAX 100000             /* and of all */
+#define LEASE_VALUES_MAX ((size_t)64 << 20) /* bytes of all values */
+#define LEASE_FORGET_MS \
+    600000 /* a free lock without a value is forgotten after so long */
+
+enum lease_state {
+    LEASE_FREE,
+    LEASE_HELD,
+    LEASE_CLOSED, /* until the delay is over */
+};
+
+/* How the last grant ended. */
+enum lease_end {
+    LEASE_RUNS, /* it has not, or there was none */
+    LEASE_RELEASED,
+    LEASE_EXPIRED,
+    LEASE_BROKEN,
+    LEASE_TAKEN, /* in answers only: there was another grant since */
+};
+
+const char *lease_end_name(enum lease_end e); /* "expired", as on the wire */
+
+struct lease_place;
+
+struct lease {
+    char name[LOCK_NAME_MAX + 1];
+    enum lease_state state;
+    enum lease_end ended;
+    /* Of the last grant; owner "" and token 0: there was none. */
+    char owner[LOCK_OWNER_MAX + 1], host[LOCK_HOST_MAX + 1];
+    uint64_t pid, token;
+    int64_t ttl_ms, delay_ms;
+    int64_t
+        sure_ttl_ms; /* the shortest one the file may have until `change` is stored */
+    int64_t granted_at;
+    int64_t until; /* held: it ends then; closed: free from then on */
+    /* The last grant that expired or was broken; token 0: none. */
+    struct lease_lost {
+        char owner[LOCK_OWNER_MAX + 1];
+        uint64_t token;
+        int64_t at;
+        enum lease_end reason;
+    } lost;
+    struct buf value;
+    uint64_t value_token, version; /* version 0: never put */
+    uint64_t change; /* answers about it must not be told before this one is stored */
+    uint64_t told;   /* the caller's: number of the last word about it to watchers */
+    /* private from here */
+    struct lease_place *line; /* in order of coming */
+    size_t waiters;
+    bool is_unstored, is_value_unstored, is_ready, is_idle;
+    int64_t idle_since;
+    struct due due;
+    struct lease *next_unstored, *prev_ready, *next_ready, *prev_idle, *next_idle;
+    UT_hash_handle hh;
+};
+
+struct lease_limits {
+    size_t count; /* names */
+    int64_t ttl_max_ms, delay_max_ms;
+};
+
+struct lease_table;
+
+/* Tokens begin above the floor, which must not be below one ever given. */
+struct lease_table *lease_table_new(const struct lease_limits *limits,
+                                    uint64_t token_floor);
+void lease_table_free(struct lease_table *t);
+void lease_set_floor(struct lease_table *t,
+                     uint64_t token_floor); /* before any grant */
+
+/* false: nothing is granted any more (or for now); what is held goes on. */
+void lease_allow_grants(struct lease_table *t, bool may_grant);
+
+struct lease *lease_find(const struct lease_table *t, struct span name);
+
+/* Who is to be answered. */
+struct lease_asker {
+    char peer[LEASE_PEER_MAX];
+    size_t peer_len; /* 0: nobody waits for an answer */
+    uint64_t id;
+};
+
+struct lease_ask {
+    struct span name, owner, host, peer;
+    uint64_t pid, id;
+    uint64_t ttl_ms, delay_ms;
+    uint64_t wait_ms; /* over LEASE_PLACE_MS counts as that */
+    bool is_to_keep;  /* a place, also without waiting */
+};
+
+struct lease_answer {
+    struct lease *lease; /* NULL: there is none of that name, nor was one made */
+    bool is_new;         /* not the same grant again */
+    bool is_waiting;     /* no answer now: lease_next tells */
+    size_t place;        /* from 1; where the asker stands or would stand */
+    const char *why;     /* for ERR_INVALID and ERR_FULL */
+};
+
+/*
+ * Ask for a lock.  OK: granted, or the same owner's grant again, whose time begins anew.
+ * ERR_HELD: not now.  ERR_AGAIN: it could be granted, but lease_allow_grants forbids.
+ * ERR_INVALID, ERR_FULL.
+ */
+MUST_CHECK enum err lease_ask(struct lease_table *t, const struct lease_ask *ask,
+                              int64_t now, int64_t awake, struct lease_answer *out);
+/* Give up a place; true if there was one. */
+bool lease_cancel(struct lease_table *t, struct lease *l, struct span owner,
+                  int64_t now);
+
+/*
+ * For these the grant must be the current one: ERR_STALE if not, and lease_ended tells how it
+ * ended.
+ */
+/*
+ * ttl_ms 0: the grant's; more counts as that.  Never more than is surely stored: a broker that
+ * is killed lends what is stored anew, and no renewal waits for the disk.
+ */
+MUST_CHECK enum err lease_renew(struct lease_table *t, struct lease *l,
+                                struct span owner, uint64_t token, uint64_t ttl_ms,
+                                int64_t now);
+/* Also OK if it was released before. */
+MUST_CHECK enum err lease_release(struct lease_table *t, struct lease *l,
+                                  struct span owner, uint64_t token, int64_t now);
+/* Also OK if it was broken before.  The delay holds. */
+MUST_CHECK enum err lease_break(struct lease_table *t, struct lease *l, uint64_t token,
+                                int64_t now);
+/* ERR_TOO_LARGE; ERR_FULL: LEASE_VALUES_MAX. */
+MUST_CHECK enum err lease_put(struct lease_table *t, struct lease *l, struct span owner,
+                              uint64_t token, struct span value);
+enum lease_end lease_ended(const struct lease *l, uint64_t token);
+
+/* What happens by itself. */
+enum lease_event_kind {
+    LEASE_EVENT_GRANTED,   /* to the first in line, who waited for it */
+    LEASE_EVENT_WAIT_OVER, /* the asker is to be told that it is held */
+    LEASE_EVENT_DROPPED,   /* a place; if there is an asker, it is to be told as well */
+    LEASE_EVENT_EXPIRED,   /* now closed, or free if it has no delay */
+    LEASE_EVENT_OPENED,    /* closed no longer */
+    LEASE_EVENT_FORGOTTEN, /* name only: the lease is gone */
+};
+
+struct lease_event {
+    enum lease_event_kind kind;
+    struct lease *lease;
+    struct lease_asker asker;
+    char name[LOCK_NAME_MAX + 1];   /* of a forgotten one */
+    char owner[LOCK_OWNER_MAX + 1]; /* of the place */
+    size_t place;
+    int64_t waited_ms; /* since the question */
+};
+
+/* The next thing that is due; false: nothing more. */
+bool lease_next(struct lease_table *t, int64_t now, int64_t awake,
+                struct lease_event *out);
+/* ms until lease_next has something, -1: nothing is to come. */
+int64_t lease_wait(const struct lease_table *t, int64_t now, int64_t awake);
+
+/* --- looking --------------------------------------------------------------------------- */
+
+size_t lease_count(const struct lease_table *t);
+size_t lease_count_held(const struct lease_table *t);
+size_t lease_count_places(const struct lease_table *t);
+uint64_t lease_last_token(const struct lease_table *t); /* given, or the floor */
+/* The number of the last change. */
+uint64_t lease_last_change(const struct lease_table *t);
+/* Those with the prefix are the indexes *first … *first + result - 1, in order of name. */
+size_t lease_range(const struct lease_table *t, struct span prefix, size_t *first);
+struct lease *lease_at(const struct lease_table *t, size_t index);
+int64_t lease_expires_ms(const struct lease *l, int64_t now); /* 0 unless held */
+int64_t lease_closed_ms(const struct lease *l, int64_t now);  /* 0 unless closed */
+size_t lease_waiters(const struct lease *l);
+/* The owners first in line, at most `max`; how many. */
+size_t lease_waiting(const struct lease *l, const char **owners, size_t max);
+
+/* --- storing --------------------------------------------------------------------------- */
+
+/* The next lock that must be stored anew, taken off the list; NULL: all are. */
+struct lease *lease_take_unstored(struct lease_table *t, bool *has_new_value);
+bool lease_has_unstored(const struct lease_table *t);
+/* All changes up to this one are stored.  A table without a file: UINT64_MAX, as at first. */
+void lease_set_stored(struct lease_table *t, uint64_t change);
+uint64_t lease_stored(const struct lease_table *t);
+
+/* As it was stored.  Held: its whole time runs from now; closed: its whole delay. */
+struct lease_stored {
+    struct span name, owner, host;
+    uint64_t pid, token;
+    enum lease_state state;
+    enum lease_end ended;
+    uint64_t ttl_ms, delay_ms;
+    uint64_t held_ms; /* since it was granted */
+    struct span lost_owner;
+    uint64_t lost_token, lost_ago_ms;
+    enum lease_end lost_reason;
+    struct span value;
+    uint64_t value_token, version;
+};
+
+/* ERR_INVALID: the name or owner cannot be one, or it is there already. */
+MUST_CHECK enum err lease_restore(struct lease_table *t, const struct lease_stored *s,
+                                  int64_t now);
+
+#endif

@@ -1,0 +1,58 @@
+/* lease_private: what lease.c (grants, values) and lease_waiting.c (waiting, time) share. */
+#ifndef BROKER_LEASE_PRIVATE_H
+#define BROKER_LEASE_PRIVATE_H
+
+#include "broker/locks/lease.h"
+
+enum lease_due { LEASE_DUE_LEASE, LEASE_DUE_PLACE };
+
+struct lease_place {
+    char owner[LOCK_OWNER_MAX + 1], host[LOCK_HOST_MAX + 1];
+    uint64_t pid;
+    int64_t ttl_ms, delay_ms;
+    struct lease *lease;
+    struct lease_asker asker;
+    int64_t asked_at;    /* now, */
+    int64_t asked_awake; /* and awake */
+    struct due due;      /* when the asker is to be told */
+    struct lease_place *prev_asked, *next_asked;
+    UT_hash_handle hh; /* in the line, by owner; uthash keeps the order of coming */
+};
+
+struct lease_table {
+    struct lease_limits limits;
+    struct lease *by_name;
+    struct lease **in_order; /* of name */
+    size_t count, cap, held, places, value_bytes;
+    uint64_t token, change, stored;
+    bool may_grant;
+    struct due_heap dues;
+    struct lease *first_unstored, *last_unstored;
+    struct lease *ready;       /* free, with somebody in line: to be looked at */
+    struct lease *idle;        /* free, without line or value; longest first */
+    struct lease_place *asked; /* all places, by when their owner last asked */
+};
+
+/* lease.c */
+void lease_grant(struct lease_table *t, struct lease *l, const struct lease_place *to,
+                 int64_t now);
+/* An answer about it must wait until this is stored. */
+void lease_note(struct lease_table *t, struct lease *l);
+/* To be stored, but nobody has to wait: a crash would only make it last longer. */
+void lease_note_later(struct lease_table *t, struct lease *l);
+void lease_set_closed(struct lease_table *t, struct lease *l, int64_t since,
+                      int64_t now, enum lease_end why);
+void lease_set_free(struct lease_table *t, struct lease *l, int64_t now);
+void lease_forget(struct lease_table *t, struct lease *l);
+
+/* lease_waiting.c */
+struct lease_place *lease_place_find(const struct lease *l, struct span owner);
+size_t lease_place_number(const struct lease *l, const struct lease_place *p);
+struct lease_place *lease_place_ask(struct lease_table *t, struct lease *l,
+                                    const struct lease_ask *ask, int64_t now,
+                                    int64_t awake);
+void lease_place_leave(struct lease_table *t, struct lease_place *p);
+/* After any change of state or line. */
+void lease_judge(struct lease_table *t, struct lease *l, int64_t now);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * lock_writer: the thread that writes the locks' file, so that the loop never waits for a disk.
+ *
+ * Batches change owner: the loop gives one away, and takes it back when it is stored.  One that
+ * cannot be written is tried again (after 0.1 s, in the end every 2 s) until it can.  What happens
+ * is a result; lock_writer_fd is readable when there is one.  All functions belong to the loop's
+ * thread and return at once, except open, start and stop.
+ */
+#ifndef BROKER_LEASE_LOG_WRITER_H
+#define BROKER_LEASE_LOG_WRITER_H
+
+#include "broker/locks/lease_store.h"
+
+struct lock_writer;
+
+/* Errors as lease_store_open. */
+MUST_CHECK enum err lock_writer_open(const char *path, uint64_t wall_us,
+                                     struct lock_writer **out, uint64_t *token_floor,
+                                     char error[STORE_ERROR_MAX]);
+/* Before lock_writer_start only: after it the store belongs to the thread. */
+struct lease_store *lock_writer_store(struct lock_writer *k);
+MUST_CHECK enum err lock_writer_start(struct lock_writer *k,
+                                      char error[STORE_ERROR_MAX]);
+
+int lock_writer_fd(const struct lock_writer *k);
+bool lock_writer_can_write(const struct lock_writer *k);
+/* Takes the batch.  Only when lock_writer_can_write. */
+void lock_writer_write(struct lock_writer *k, struct lease_batch *b);
+
+enum lock_writer_event {
+    LEASE_LOG_WRITER_WRITTEN, /* batch: what was written, the caller's again */
+    LEASE_LOG_WRITER_FAILED,  /* text; it is tried again */
+};
+
+struct lock_writer_result {
+    enum lock_writer_event event;
+    struct lease_batch *batch;
+    char text[STORE_ERROR_MAX];
+};
+
+/* false: nothing new. */
+bool lock_writer_take(struct lock_writer *k, struct lock_writer_result *out);
+
+/*
+ * End the thread and close the file; a batch still under way at deadline_ms (monotonic) is given
+ * up.  No-op if not started.
+ */
+void lock_writer_stop(struct lock_writer *k, int64_t deadline_ms);
+void lock_writer_free(struct lock_writer *k); /* after lock_writer_stop */
+
+#endif

@@ -1,0 +1,121 @@
+/*
+ * journal_private: the ring from inside, for journal.c (records are taken and read) and journal_load.c
+ * (what a broker before left is found again).  Nobody else includes it.
+ */
+#ifndef BROKER_JOURNAL_PRIVATE_H
+#define BROKER_JOURNAL_PRIVATE_H
+
+#include <string.h>
+
+#include "broker/log/journal.h"
+#include "broker/log/journal_file.h"
+#include "shared/base/hash.h"
+
+/*
+ * An entry in the ring, at a multiple of 8, its topic and record right behind it, zeros up to the next
+ * multiple.  It never wraps: where one no longer fits, a seq of 0 says that the rest of the round is
+ * empty.  `sum` is of all the rest.
+ */
+struct entry {
+    uint64_t seq, line;
+    uint32_t feed;
+    uint16_t topic_len, record_len;
+    uint64_t sum; /* not in format 1: there topic and record begin here */
+};
+
+#define ENTRY_SIZE_1 offsetof(struct entry, sum)
+
+_Static_assert(sizeof(struct entry) == 32 && ENTRY_SIZE_1 == 24,
+               "the layout has a version");
+_Static_assert(WIRE_TOPIC_MAX <= UINT16_MAX && WIRE_RECORD_MAX <= UINT16_MAX,
+               "the lengths fit");
+
+/* An offset with this bit is where the entry would be: what is there is damaged. */
+#define OFFSET_DAMAGED ((uint64_t)1)
+
+/*
+ * Offsets only grow, as in the file; the place in the ring is the remainder.  The file's
+ * tail and head are the truth, what is here follows them.
+ */
+struct journal {
+    struct journal_file file;
+    struct journal_layout *map;
+    struct journal_identity identity;
+    size_t entry_size; /* of what comes before the topic, in this file's format */
+    uint64_t size;     /* the ring's, down to a multiple of 8 */
+    uint64_t round;    /* offset of the ring's first byte in the head's round */
+    uint64_t tail, head;
+    uint64_t *offsets; /* by position, modulo offset_cap (a power of two) */
+    size_t offset_cap;
+    uint64_t first, next; /* positions */
+    bool is_begun;        /* we may append */
+};
+
+/*
+ * A killed process has done all instructions before some point of its one thread and none after.  So
+ * only the compiler could bring our stores out of order.
+ */
+static inline void keep_order(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void set(_Atomic uint64_t *word, uint64_t value)
+{
+    keep_order();
+    atomic_store_explicit(word, value, memory_order_release);
+    keep_order();
+}
+
+static inline uint64_t get(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_acquire);
+}
+
+static inline uint64_t *journal_offset(const struct journal *j, uint64_t seq)
+{
+    return &j->offsets[seq & (j->offset_cap - 1)];
+}
+
+static inline struct entry *journal_entry_at(const struct journal *j, uint64_t offset)
+{
+    return (struct entry *)(void *)(j->map->ring + offset % j->size);
+}
+
+static inline uint64_t journal_room(size_t entry_size, uint64_t topic_len,
+                                    uint64_t record_len)
+{
+    return (entry_size + topic_len + record_len + 7) & ~(uint64_t)7;
+}
+
+/* Of an entry of this format that takes `room` bytes. */
+static inline uint64_t journal_sum(const struct entry *e, uint64_t room)
+{
+    uint64_t h = hash_two(0, e->seq, e->line), word;
+
+    memcpy(&word, &e->feed, sizeof word);
+    h = hash_two(h, word, room);
+    return hash_words(h, e + 1, (size_t)(room - sizeof *e));
+}
+
+/*
+ * Is there a whole entry of this position at `offset`, in at most `left` bytes?  What it says of itself is
+ * not believed before it was checked.
+ */
+bool journal_is_entry(const struct journal *j, uint64_t offset, uint64_t left,
+                      uint64_t seq);
+
+/* Of a slot, but for what is written without care. */
+uint32_t journal_feed_sum(const struct journal_feed *f);
+
+void journal_add_offset(struct journal *j, uint64_t offset);
+void journal_forget_entries(struct journal *j, uint64_t next);
+void journal_finish_change(struct journal_layout *m);
+/* The file was mapped. */
+void journal_attach(struct journal *j);
+
+/* journal_load.c: what the file says; errors as journal_open. */
+MUST_CHECK enum err journal_load(struct journal *j, const char *path,
+                                 char error[JOURNAL_ERROR_MAX]);
+
+#endif

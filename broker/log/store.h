@@ -1,0 +1,222 @@
+/*
+ * store: the log on disk, one SQLite file that people can read too (`sqlite3 FILE .schema`).
+ *
+ * Every record that was published stands in it by its position, with the last value of
+ * every symbol, the feeds, the epochs of the log and the positions that could not be stored.
+ * Writing is one transaction per batch, all or nothing.  Committed batches survive the death
+ * of the process; when the power fails, those since the last checkpoint may be missing at the
+ * end, never in the middle.
+ *
+ * One handle is one connection and belongs to one thread at a time; any number of readers may
+ * be open beside the one writer.  Reads no clock.  What fails is told in one sentence for
+ * people: which file, what is wrong, what to do.
+ *
+ * Beside FILE there are FILE-wal and FILE-shm (SQLite's, part of the store while it is
+ * open) and FILE-lock (the number of the process that writes it).  All of them are beside the file
+ * itself, not beside a symbolic link to it.
+ */
+#ifndef BROKER_STORE_H
+#define BROKER_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/log/store_batch.h"
+#include "shared/base/buf.h"
+#include "shared/base/err.h"
+#include "shared/wire/wire.h"
+
+#define STORE_ERROR_MAX 512 /* bytes of a sentence */
+#define STORE_PAGE_GAPS \
+    64 /* gaps told with one page; with more, the page ends before */
+
+struct store;
+
+enum store_mode {
+    STORE_WRITE, /* makes the file if there is none; only one at a time */
+    STORE_READ,  /* changes nothing; the file must be there */
+};
+
+/*
+ * ERR_HELD: another broker writes it.  ERR_VERSION: made by a newer version.
+ * ERR_MALFORMED: not our file, or so damaged that nothing can be written.  ERR_NOT_FOUND: no such directory, or (STORE_READ)
+ * no such file.  ERR_FULL: the disk.  ERR_SYS: permission and the like.
+ */
+MUST_CHECK enum err store_open(const char *path, enum store_mode mode,
+                               struct store **out, char error[STORE_ERROR_MAX]);
+/*
+ * A page that opening the store found to be damaged, in a part that is not needed to go on: what is
+ * lost is told when it is read.  0: none; the whole file is looked at only if it is small and
+ * was not closed.
+ */
+uint64_t store_damaged_page(const struct store *s);
+/* A writer moves everything from FILE-wal into FILE first, if it can. */
+void store_close(struct store *s);
+
+struct store_state {
+    uint64_t store_id; /* random, never 0; new when a copy begins its own epoch */
+    uint64_t epoch;    /* of the log; 0: none yet, call store_begin_epoch */
+    uint64_t epoch_first;
+    uint64_t first;     /* oldest position kept, as record or gap; head+1: nothing */
+    uint64_t head;      /* last position stored or recorded as gap, 0: none */
+    uint64_t last_loss; /* position of the last WIRE_LOST record, 0: none yet */
+    uint64_t newest_us; /* when the newest record was accepted, 0: there is none */
+    bool is_copy;       /* made by store_backup: begin a new epoch */
+};
+
+/* As committed now. */
+MUST_CHECK enum err store_state(struct store *s, struct store_state *out,
+                                char error[STORE_ERROR_MAX]);
+
+/*
+ * Positions from first_seq on belong to `epoch`.  first_seq is above the head (else
+ * ERR_INVALID), and the head becomes first_seq-1.  An epoch that has no positions
+ * is replaced.  A copy becomes a store of its own.
+ */
+MUST_CHECK enum err store_begin_epoch(struct store *s, uint64_t epoch,
+                                      uint64_t first_seq, const char *reason,
+                                      uint64_t wall_us, char error[STORE_ERROR_MAX]);
+
+/* Spans are valid during the call only. */
+struct store_last {
+    struct span symbol;
+    uint64_t seq; /* of its last record of any kind */
+    bool is_stale;
+    struct span feed;         /* that quoted it last; .len 0: not known */
+    struct span record;       /* its last quote, frame 2 exactly; .len 0: none */
+    struct wire_record quote; /* the same, read */
+};
+struct store_feed {
+    struct span name, owner;
+    uint64_t epoch, received;
+};
+
+/* In the order in which the symbols (feeds) were first seen. */
+MUST_CHECK enum err store_each_last(struct store *s,
+                                    void (*take)(void *ctx, const struct store_last *),
+                                    void *ctx, char error[STORE_ERROR_MAX]);
+MUST_CHECK enum err store_each_feed(struct store *s,
+                                    void (*take)(void *ctx, const struct store_feed *),
+                                    void *ctx, char error[STORE_ERROR_MAX]);
+
+/*
+ * One transaction.  ERR_INVALID: the batch does not begin at head+1, or no epoch has begun.
+ * ERR_FULL: the disk.  ERR_MALFORMED: the file is damaged.  ERR_AGAIN: interrupted.
+ * ERR_HELD: another program locks it.  ERR_NOT_FOUND: the file was moved or deleted.
+ * After any error nothing of it is stored and the same batch may be tried again.
+ */
+MUST_CHECK enum err store_write(struct store *s, const struct store_batch *b,
+                                char error[STORE_ERROR_MAX]);
+
+/*
+ * Move what was committed from FILE-wal into FILE if there are more than `over_bytes` of it.
+ * Nobody needs to call this for correctness; without, FILE-wal grows.
+ */
+MUST_CHECK enum err store_checkpoint(struct store *s, size_t over_bytes,
+                                     char error[STORE_ERROR_MAX]);
+
+/*
+ * Delete the oldest records, at most max_rows (so that it never takes long), as far as they lie
+ * max_count positions behind the head (0: no limit) or were accepted before older_than_us
+ * (0: none).
+ * The record at the head stays, and so do the last values.  *removed < max_rows: done for now.
+ */
+MUST_CHECK enum err store_prune(struct store *s, uint64_t max_count,
+                                uint64_t older_than_us, uint64_t max_rows,
+                                uint64_t *removed, char error[STORE_ERROR_MAX]);
+
+/* Stop what another thread is doing with this handle; it returns ERR_AGAIN. */
+void store_interrupt(struct store *s);
+
+/* What to read.  Zeroed: everything, from the oldest on. */
+struct store_query {
+    struct span patterns; /* as quote_patterns_match wants; history: one symbol */
+    uint64_t after;       /* positions above this; newest first: 0 is no bound */
+    uint64_t before;      /* history only: positions below this; 0: no bound */
+    uint64_t until;       /* replay only: up to and with this; 0: the head */
+    uint64_t since_us;    /* history only: accepted then or later */
+    uint64_t until_us;    /* history only: accepted before this; 0: no bound */
+    uint64_t limit;       /* records, 0: as many as max_bytes allows */
+    uint64_t max_bytes;   /* the page ends when it has so many, 0: 256 KiB */
+    uint64_t max_scan;    /* rows looked at, 0: 200000 */
+    bool newest_first;    /* history only */
+};
+
+/*
+ * The reason of a gap that is none of the table: the file is damaged there.  Exactly the positions
+ * that cannot be read are told so, everything around them is in the page.
+ */
+#define STORE_GAP_DAMAGED "damaged"
+
+struct store_gap {
+    uint64_t first, last;
+    char reason[64];
+};
+
+struct store_page {
+    struct buf records; /* `count` times [topic, frame 2 as bin] in msgpack */
+    uint64_t count;
+    uint64_t first, head; /* of the store, when the page was read */
+    /*
+     * Replay: all that matches from `after` up to this is in the page (a next page begins
+     * after it); what was pruned and the gaps are missing.
+     */
+    uint64_t upto;
+    /* History: go on with this as `after`, or (newest first) as `before`; 0: that was all. */
+    uint64_t next;
+    /* That lie in what the page covers; there is room for one more of the asker's. */
+    struct store_gap gaps[STORE_PAGE_GAPS + 1];
+    size_t gap_count;
+    /*
+     * Damage was met, which may have cost time only.  The number of the first page of the file that was
+     * met so, 0: not known.
+     */
+    bool is_damaged;
+    uint64_t damaged_page;
+};
+
+/*
+ * Records in ascending order; losses concern everybody and are always among them.  A list of
+ * up to 32 exact symbols is found without looking at the others.  Damage is no error: what cannot be
+ * read is a gap (STORE_GAP_DAMAGED), and every page comes on by at least one position.
+ */
+MUST_CHECK enum err store_replay(struct store *s, const struct store_query *query,
+                                 struct store_page *out, char error[STORE_ERROR_MAX]);
+
+/* The records of one symbol (any kind), without losses.  An unknown symbol has none. */
+MUST_CHECK enum err store_history(struct store *s, const struct store_query *query,
+                                  struct store_page *out, char error[STORE_ERROR_MAX]);
+
+void store_page_clear(struct store_page *p); /* frees; a zeroed page is an empty one */
+
+/*
+ * Copy the store, while a broker may be writing it, to `target`, which must not exist
+ * (ERR_HELD).  It grows as target.part and gets its name when it is whole and on disk.
+ * FILE-locks, if it is there, is in the copy, too, in tables of its own (STORE_BACKUP_LOCKS…).
+ * `progress` may be NULL; it returns false to give up (ERR_AGAIN).  The copy has is_copy set.
+ */
+#define STORE_BACKUP_LOCKS "backup" /* and _version, _meta, _locks, _lock_values */
+MUST_CHECK enum err store_backup(const char *path, const char *target,
+                                 bool (*progress)(void *ctx, uint64_t done,
+                                                  uint64_t total),
+                                 void *ctx, char error[STORE_ERROR_MAX]);
+
+struct store_restored {
+    uint64_t head;  /* newest position of the backup */
+    uint64_t locks; /* in it, */
+    bool has_locks; /* if it has any table of them; else FILE-locks stays as it is */
+    bool was_there; /* a store, which is now FILE.old-N and FILE-locks.old-N */
+    unsigned old;   /* N */
+};
+/*
+ * Put a backup (or a store that was closed) in the place of the store `path` and its locks, when all
+ * of it was read and checked.  The ring stays: it knows which positions were given.  ERR_HELD: a broker
+ * uses the store.  After an error the store is as it was, unless the error is about a
+ * rename.  The next start begins a new epoch, `restored`.
+ */
+MUST_CHECK enum err store_restore(const char *backup, const char *path,
+                                  struct store_restored *out,
+                                  char error[STORE_ERROR_MAX]);
+
+#endif

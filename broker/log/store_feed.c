@@ -1,0 +1,54 @@
+/* store_feed: the feeds of a batch, and which row stands for the caller's index. */
+#include <string.h>
+
+#include "broker/log/store_private.h"
+#include "shared/base/mem.h"
+
+void store_forget_feeds(struct store *s)
+{
+    for (size_t i = 0; s->feeds && i < STORE_FEED_MAX; i++)
+        s->feeds[i].id = 0;
+}
+
+static int put_feed(struct store *s, const struct store_batch_feed *f)
+{
+    sqlite3_stmt *stmt = store_statement(s, STORE_FEED_PUT);
+    struct store_feed_known *known = &s->feeds[f->index];
+
+    if (strcmp(known->name, f->name) != 0) {
+        memcpy(known->name, f->name, sizeof known->name);
+        known->id = 0;
+    }
+    store_bind_text(stmt, 1, span_of(f->name));
+    store_bind_text(stmt, 2, span_of(f->owner));
+    store_bind_u(stmt, 3, f->epoch);
+    store_bind_u(stmt, 4, f->received);
+    return store_run(stmt);
+}
+
+int store_put_feeds(struct store *s, const struct store_batch *b)
+{
+    size_t count;
+    const struct store_batch_feed *feeds = store_batch_feeds(b, &count);
+    int rc = SQLITE_OK;
+
+    if (!s->feeds)
+        s->feeds = mem_zalloc(STORE_FEED_MAX * sizeof *s->feeds);
+    for (size_t i = 0; i < count && !rc; i++)
+        rc = put_feed(s, &feeds[i]);
+    return rc;
+}
+
+int64_t store_feed_id(struct store *s, uint32_t index)
+{
+    struct store_feed_known *known = &s->feeds[index];
+    sqlite3_stmt *stmt;
+
+    if (!known->id && *known->name) {
+        stmt = store_statement(s, STORE_FEED_ID);
+        store_bind_text(stmt, 1, span_of(known->name));
+        if (store_row(stmt) == SQLITE_ROW)
+            known->id = sqlite3_column_int64(stmt, 0);
+    }
+    return known->id;
+}

@@ -1,0 +1,52 @@
+/*
+ * store_symbols: what the writer knows of every symbol while it fills a transaction.
+ *
+ * A chained hash table by name, and lists of those with something to write at the batch's
+ * end.  Part of the store; nobody else includes it.
+ */
+#ifndef BROKER_STORE_SYMBOLS_H
+#define BROKER_STORE_SYMBOLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/base/buf.h"
+#include "shared/wire/quote.h"
+
+struct store_symbol {
+    struct store_symbol *chain;
+    uint32_t hash;
+    uint8_t len;
+    char name[QUOTE_SYMBOL_MAX + 1];
+    bool is_stale;
+    bool is_changed; /* on the list of last values to write */
+    bool is_linked;  /* on the list of chain rows to write */
+    int64_t id;
+    int64_t feed; /* feeds.id of this batch's last record with one, 0: none */
+    uint64_t seq; /* its last record in the batch, */
+    uint64_t quote_seq;
+    struct span quote;                  /* its last quote there, .len 0: none */
+    uint64_t block, block_seq, records; /* its last one in the block, and how many */
+};
+
+struct store_symbol_list {
+    struct store_symbol **at;
+    size_t count, cap;
+};
+
+struct store_symbols;
+
+struct store_symbols *store_symbols_new(void);
+void store_symbols_free(struct store_symbols *t);
+
+struct store_symbol *store_symbols_find(const struct store_symbols *t,
+                                        struct span name);
+struct store_symbol *store_symbols_add(struct store_symbols *t, struct span name,
+                                       int64_t id);
+
+void store_symbols_push(struct store_symbol_list *l, struct store_symbol *symbol);
+/* By id: neighbours in the tables are then written one after the other. */
+void store_symbols_sort(struct store_symbol_list *l);
+
+#endif

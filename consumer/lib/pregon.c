@@ -1,0 +1,378 @@
+#include "consumer/lib/pregon_private.h"
+
+#include <errno.h>
+#include <msgpack.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "shared/wire/bus.h"
+#include "shared/base/clock.h"
+#include "shared/base/mem.h"
+#include "shared/wire/pack.h"
+
+#define BURST 256
+#define ANSWER_MS 5000
+#define TURN_MAX_MS 1000
+#define CLOSE_MS 200
+
+/* --- questions -------------------------------------------------------------------------------- */
+
+struct question *pregon_ask(struct pregon *p, enum question_kind kind, const char *op,
+                            uint32_t members, struct buf *b, msgpack_packer *pk)
+{
+    struct question *q = mem_zalloc(sizeof *q);
+
+    q->id = ++p->next_id;
+    q->kind = kind;
+    q->sent_at = clock_boot_ms();
+    q->give_up_at = q->sent_at + ANSWER_MS;
+    HASH_ADD(hh, p->questions, id, sizeof q->id, q);
+    msgpack_packer_init(pk, b, buf_pack_write);
+    msgpack_pack_map(pk, members + 2);
+    pack_kv_text(pk, "op", span_of(op));
+    pack_kv_u(pk, "id", q->id);
+    return q;
+}
+
+bool pregon_send(struct pregon *p, struct buf *b)
+{
+    struct span frame = buf_span(b);
+    bool is_sent = bus_send(p->control, &frame, 1) == OK;
+
+    buf_free(b);
+    return is_sent;
+}
+
+void pregon_wake(struct pregon *p)
+{
+    uint64_t one = 1;
+
+    if (write(p->wake, &one, sizeof one) < 0)
+        return; /* it is full of wakes */
+}
+
+void pregon_question_end(struct pregon *p, struct question *q)
+{
+    HASH_DEL(p->questions, q);
+    free(q);
+}
+
+static void say_hello(struct pregon *p)
+{
+    struct pregon_position known = pregon_position(p);
+    struct buf b = {0};
+    msgpack_packer pk;
+
+    pregon_ask(p, QUESTION_HELLO, "hello", 7, &b, &pk);
+    pack_kv_u(&pk, "known_epoch", known.epoch);
+    pack_kv_u(&pk, "known_seq", known.seq);
+    pack_kv_text(&pk, "role", SPAN("consumer"));
+    pack_kv_text(&pk, "host", span_of(p->host));
+    pack_kv_u(&pk, "pid", (uint64_t)getpid());
+    pack_kv_u(&pk, "oldest", WIRE_VERSION_OLDEST);
+    pack_kv_u(&pk, "newest", WIRE_VERSION);
+    pregon_send(p, &b);
+    p->hello_at = p->now + ANSWER_MS;
+}
+
+static void on_hello(struct pregon *p, struct span answer)
+{
+    struct span error = pack_find_text(answer, "error"),
+                message = pack_find_text(answer, "message");
+    char text[256];
+
+    if (!error.len) {
+        p->is_known = p->is_greeted = true;
+        return;
+    }
+    snprintf(text, sizeof text, "The broker refuses us: %.*s (%.*s).", (int)error.len,
+             error.at, (int)message.len, message.at);
+    pregon_note(p, text);
+}
+
+static void on_answer(struct pregon *p, struct span answer)
+{
+    struct question *q;
+    uint64_t id;
+
+    if (pack_check(answer))
+        return;
+    id = pack_find_u(answer, "id", 0);
+    HASH_FIND(hh, p->questions, &id, sizeof id, q);
+    if (!q) { /* given up, or the broker speaks unasked */
+        pregon_lock_answered_late(p, answer);
+        return;
+    }
+    switch (q->kind) {
+    case QUESTION_HELLO:
+        on_hello(p, answer);
+        break;
+    case QUESTION_PING: /* that it came is all it says */
+        break;
+    case QUESTION_FOLLOW:
+        if (id == p->follow_id)
+            receiver_on_answer(p->follow, answer, p->now);
+        break;
+    case QUESTION_LOCK:
+        pregon_lock_answered(p, q, answer);
+        break;
+    case QUESTION_VALUE:
+        pregon_value_answered(p, q, answer, PREGON_OK);
+        break;
+    }
+    pregon_question_end(p, q);
+}
+
+static void give_up(struct pregon *p)
+{
+    struct question *q, *next;
+
+    HASH_ITER(hh, p->questions, q, next)
+    {
+        if (p->now < q->give_up_at)
+            continue;
+        HASH_DEL(p->questions, q);
+        if (q->kind == QUESTION_VALUE)
+            pregon_value_answered(p, q, SPAN(""), PREGON_ERROR_AWAY);
+        free(q);
+    }
+}
+
+/* --- open and close --------------------------------------------------------------------------------- */
+
+static void free_all(struct pregon *p)
+{
+    struct question *q, *next;
+    int error = errno;
+
+    pregon_locks_free(p);
+    HASH_ITER(hh, p->questions, q, next)
+    pregon_question_end(p, q);
+    receiver_free(p->follow);
+    pregon_link_close(p);
+    if (p->context)
+        zmq_ctx_term(p->context);
+    if (p->fd >= 0)
+        close(p->fd);
+    if (p->wake >= 0)
+        close(p->wake);
+    buf_free(&p->json);
+    free(p);
+    errno = error;
+}
+
+enum pregon_error pregon_open(const struct pregon_options *options, struct pregon **out)
+{
+    struct pregon *p;
+    enum pregon_error e = PREGON_ERROR_SYSTEM;
+
+    if (!options || !options->size)
+        return PREGON_ERROR_INVALID;
+    p = mem_zalloc(sizeof *p);
+    memcpy(&p->options, options,
+           options->size < sizeof *options ? options->size : sizeof *options);
+    p->now = clock_boot_ms();
+    gethostname(p->host, sizeof p->host - 1);
+    p->fd = epoll_create1(EPOLL_CLOEXEC);
+    p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    p->context = bus_context();
+    if (!p->context || p->fd < 0 || p->wake < 0)
+        goto fail;
+    if (!pregon_link_open(p)) {
+        if (errno == EINVAL || errno == EPROTONOSUPPORT || errno == ENODEV)
+            e = PREGON_ERROR_INVALID;
+        goto fail;
+    }
+    p->options.publish = p->options.control = NULL; /* the caller's */
+    if (!pregon_link_watch(p, p->wake))
+        goto fail;
+    pregon_follow(p);
+    *out = p;
+    return PREGON_OK;
+
+fail:
+    free_all(p);
+    return e;
+}
+
+static void take_answers(struct pregon *p)
+{
+    struct bus_message m;
+    enum err e = OK;
+
+    for (int i = 0; i < BURST && e != ERR_AGAIN; i++) {
+        if (receiver_is_stopped(p->follow))
+            return;
+        e = bus_recv(p->control, &m);
+        if (e)
+            continue;
+        p->control_at = p->now;
+        on_answer(p, bus_frame(&m, m.count - 1));
+        bus_message_close(&m);
+    }
+}
+
+/* So that whoever waits for them has them as soon as we are gone. */
+static void wait_for_locks(struct pregon *p, int64_t until)
+{
+    zmq_pollitem_t item = {.socket = p->control, .events = ZMQ_POLLIN};
+
+    p->now = clock_boot_ms();
+    while (p->is_known && pregon_locks_are_leaving(p) && p->now < until) {
+        pregon_locks_ask(p);
+        zmq_poll(&item, 1, (long)(until - p->now));
+        take_answers(p);
+        p->now = clock_boot_ms();
+    }
+}
+
+void pregon_close(struct pregon **pp)
+{
+    struct pregon *p = *pp;
+    struct question *q, *next;
+    struct buf b = {0};
+    msgpack_packer pk;
+    int64_t until = clock_boot_ms() + CLOSE_MS;
+
+    *pp = NULL;
+    if (!p)
+        return;
+    p->is_closing = true;
+    receiver_go_on(p->follow);
+    pregon_locks_leave(p);
+    HASH_ITER(hh, p->questions, q, next)
+    if (q->kind == QUESTION_VALUE) {
+        pregon_value_answered(p, q, SPAN(""), PREGON_ERROR_CLOSED);
+        pregon_question_end(p, q);
+    }
+    wait_for_locks(p, until);
+    if (p->is_known) {
+        pregon_ask(p, QUESTION_HELLO, "goodbye", 0, &b, &pk);
+        pregon_send(p, &b);
+        bus_set_linger(p->control, until > p->now ? (int)(until - p->now) : 0);
+    }
+    free_all(p);
+}
+
+/* --- turns ---------------------------------------------------------------------------------------- */
+
+/* false: there may be more. */
+static bool take_records(struct pregon *p)
+{
+    struct bus_message m;
+    enum err e = OK;
+
+    for (int i = 0; i < BURST && e != ERR_AGAIN; i++) {
+        if (receiver_is_stopped(p->follow))
+            return false;
+        e = bus_recv(p->records, &m);
+        if (e)
+            continue;
+        if (m.count == 2)
+            receiver_on_record(p->follow, bus_frame(&m, 0), bus_frame(&m, 1), p->now);
+        else if (m.count == 1 && span_eq(bus_frame(&m, 0), WIRE_TOPIC_WELCOME)) {
+            receiver_on_welcome(p->follow);
+            p->is_greeted = false; /* it may be another broker: tell it what is known */
+            p->hello_at = p->now;
+        }
+        bus_message_close(&m);
+    }
+    return e == ERR_AGAIN;
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int pregon_turn(struct pregon *p)
+{
+    uint64_t wakes;
+    int64_t due;
+    bool is_drained;
+
+    if (read(p->wake, &wakes, sizeof wakes) < 0)
+        wakes = 0;
+    p->now = clock_boot_ms();
+    receiver_go_on(p->follow);
+    pregon_locks_check(p); /* first of all: what follows may take it for held */
+    take_answers(p);
+    if (!receiver_is_stopped(p->follow))
+        receiver_flush(p->follow); /* what a stop left over */
+    is_drained = take_records(p);
+    if (receiver_is_stopped(p->follow))
+        return 0;
+    receiver_flush(p->follow);
+    p->now = clock_boot_ms();
+    if (!p->is_greeted && p->now >= p->hello_at)
+        say_hello(p);
+    receiver_tick(p->follow, is_drained, p->now);
+    pregon_link_tick(p, is_drained);
+    pregon_locks_ask(p);
+    give_up(p);
+    if (receiver_is_stopped(p->follow) || bus_is_readable(p->records) ||
+        bus_is_readable(p->control))
+        return 0;
+    due = earliest(receiver_deadline(p->follow), pregon_locks_deadline(p));
+    due = earliest(due - clock_boot_ms(), TURN_MAX_MS);
+    return due < 0 ? 0 : (int)due;
+}
+
+void pregon_run(struct pregon *p, int timeout_ms)
+{
+    int64_t until = timeout_ms < 0 ? INT64_MAX : clock_boot_ms() + timeout_ms;
+
+    for (;;) {
+        struct pollfd item = {.fd = p->fd, .events = POLLIN};
+        int wait = pregon_turn(p);
+        int64_t left = until - clock_boot_ms();
+
+        if (receiver_is_stopped(p->follow) || left <= 0)
+            return;
+        if (wait && poll(&item, 1, (int)earliest(wait, left)) < 0)
+            return; /* a signal */
+    }
+}
+
+void pregon_stop(struct pregon *p)
+{
+    receiver_stop(p->follow);
+}
+
+int pregon_fd(const struct pregon *p)
+{
+    return p->fd;
+}
+
+bool pregon_is_up(const struct pregon *p)
+{
+    return receiver_is_up(p->follow);
+}
+
+enum pregon_error pregon_subscribe(struct pregon *p, const char *pattern)
+{
+    if (!pattern || receiver_add(p->follow, span_of(pattern)))
+        return PREGON_ERROR_INVALID;
+    pregon_wake(p);
+    return PREGON_OK;
+}
+
+enum pregon_error pregon_unsubscribe(struct pregon *p, const char *pattern)
+{
+    if (!pattern || receiver_remove(p->follow, span_of(pattern)))
+        return PREGON_ERROR_NOT_FOUND;
+    pregon_wake(p);
+    return PREGON_OK;
+}
+
+struct pregon_position pregon_position(const struct pregon *p)
+{
+    uint64_t seq = receiver_position(p->follow);
+
+    return (struct pregon_position){seq ? receiver_epoch(p->follow) : 0, seq};
+}

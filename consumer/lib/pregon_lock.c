@@ -1,0 +1,376 @@
+/* pregon_lock: locks; `hold` decides, this asks and tells. */
+#include <msgpack.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "consumer/lib/pregon_private.h"
+#include "shared/base/clock.h"
+#include "shared/base/hash.h"
+#include "shared/wire/lock_name.h"
+#include "shared/base/mem.h"
+#include "shared/wire/pack.h"
+#include "shared/base/random.h"
+
+#define TTL_USUAL_MS 30000
+
+_Static_assert(PREGON_LOCK_NAME_MAX == LOCK_NAME_MAX &&
+                   PREGON_LOCK_OWNER_MAX == LOCK_OWNER_MAX &&
+                   PREGON_VALUE_MAX == LOCK_VALUE_MAX,
+               "pregon.h says what the broker says");
+
+/* --- opening, closing ------------------------------------------------------------------- */
+
+static bool is_allowed(const struct pregon_lock_options *o)
+{
+    return (!o->ttl_ms ||
+            (o->ttl_ms >= LOCK_TTL_MIN_MS && o->ttl_ms <= LOCK_TTL_MAX_MS)) &&
+           o->delay_ms >= 0 && o->delay_ms <= LOCK_TTL_MAX_MS &&
+           (!o->owner || lock_is_owner(span_of(o->owner)));
+}
+
+enum pregon_error pregon_lock_open(struct pregon *p, const char *name,
+                                   const struct pregon_lock_options *options,
+                                   struct pregon_lock **out)
+{
+    struct pregon_lock_options o = {0};
+    struct pregon_lock *l;
+
+    if (!name || !lock_is_name(span_of(name)) || !options || !options->size)
+        return PREGON_ERROR_INVALID;
+    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (!is_allowed(&o))
+        return PREGON_ERROR_INVALID;
+    if (p->is_closing)
+        return PREGON_ERROR_CLOSED;
+    l = mem_zalloc(sizeof *l);
+    l->p = p;
+    l->options = o;
+    snprintf(l->name, sizeof l->name, "%s", name);
+    if (o.owner)
+        snprintf(l->owner, sizeof l->owner, "%s", o.owner);
+    else
+        snprintf(l->owner, sizeof l->owner, "%016llx%016llx",
+                 (unsigned long long)random_u64(), (unsigned long long)random_u64());
+    l->options.owner = NULL;
+    lock_client_init(&l->hold, o.ttl_ms ? o.ttl_ms : TTL_USUAL_MS, clock_boot_ms());
+    l->next = p->locks;
+    p->locks = l;
+    pregon_wake(p);
+    *out = l;
+    return PREGON_OK;
+}
+
+static void leave(struct pregon_lock *l)
+{
+    l->options.on_held = NULL;
+    l->options.on_lost = NULL;
+    l->options.on_waiting = NULL;
+    if (l->hold.phase != HOLD_LEAVING && l->hold.phase != HOLD_GONE)
+        lock_client_leave(&l->hold, clock_boot_ms());
+}
+
+void pregon_lock_close(struct pregon_lock **l)
+{
+    if (!*l)
+        return;
+    leave(*l);
+    pregon_wake((*l)->p);
+    *l = NULL;
+}
+
+static void lock_free(struct pregon *p, struct pregon_lock *l)
+{
+    for (struct question *q = p->questions; q; q = q->hh.next)
+        if (q->lock == l)
+            q->lock = NULL;
+    free(l);
+}
+
+void pregon_locks_leave(struct pregon *p)
+{
+    for (struct pregon_lock *l = p->locks; l; l = l->next)
+        leave(l);
+}
+
+bool pregon_locks_are_leaving(const struct pregon *p)
+{
+    for (const struct pregon_lock *l = p->locks; l; l = l->next)
+        if (lock_client_is_leaving(&l->hold))
+            return true;
+    return false;
+}
+
+static void sweep(struct pregon *p, bool is_all)
+{
+    struct pregon_lock **at = &p->locks;
+
+    while (*at) {
+        struct pregon_lock *l = *at;
+
+        if (!is_all && l->hold.phase != HOLD_GONE) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        lock_free(p, l);
+    }
+}
+
+void pregon_locks_free(struct pregon *p)
+{
+    sweep(p, true);
+}
+
+/* --- telling ---------------------------------------------------------------------------------- */
+
+static void tell_lost(struct pregon_lock *l)
+{
+    static const enum pregon_lost_reason reasons[] = {
+        [HOLD_UNANSWERED] = PREGON_LOST_UNANSWERED,
+        [HOLD_EXPIRED] = PREGON_LOST_EXPIRED,
+        [HOLD_TAKEN] = PREGON_LOST_TAKEN,
+        [HOLD_BROKEN] = PREGON_LOST_BROKEN,
+        [HOLD_RELEASED] = PREGON_LOST_RELEASED,
+    };
+
+    l->told = 0;
+    if (l->options.on_lost)
+        l->options.on_lost(l->options.ctx, l, reasons[l->hold.reason]);
+}
+
+static void tell_waiting(struct pregon_lock *l, const struct pregon_lock_wait *w)
+{
+    char text[256];
+    uint32_t news;
+
+    snprintf(text, sizeof text, "%s %s %llu %u", w->reason, w->holder,
+             (unsigned long long)w->token, w->place);
+    news = hash_name(span_of(text));
+    if (news == l->told)
+        return;
+    l->told = news;
+    if (l->options.on_waiting)
+        l->options.on_waiting(l->options.ctx, l, w);
+}
+
+static void tell_refusal(struct pregon_lock *l, struct span answer)
+{
+    char error[32], message[256], holder[PREGON_LOCK_OWNER_MAX + 1];
+    struct pregon_lock_wait w = {
+        .reason = error,
+        .message = message,
+        .holder = holder,
+        .token = pack_find_u(answer, "token", 0),
+        .place = (uint32_t)pack_find_u(answer, "place", 0),
+        .waiters = (uint32_t)pack_find_u(answer, "waiters", 0),
+        .expires_ms = (int64_t)pack_find_u(answer, "expires_ms", 0),
+        .closed_ms = (int64_t)pack_find_u(answer, "closed_ms", 0),
+    };
+
+    span_copy(error, sizeof error, pack_find_text(answer, "error"));
+    span_copy(message, sizeof message, pack_find_text(answer, "message"));
+    span_copy(holder, sizeof holder, pack_find_text(answer, "owner"));
+    if (strcmp(error, "held") == 0 && !holder[0])
+        w.reason = w.closed_ms ? "closed" : "kept";
+    tell_waiting(l, &w);
+}
+
+static void tell_away(struct pregon_lock *l)
+{
+    struct pregon_lock_wait w = {
+        .reason = "away", .message = "The broker does not answer.", .holder = ""};
+
+    tell_waiting(l, &w);
+}
+
+void pregon_locks_check(struct pregon *p)
+{
+    for (struct pregon_lock *l = p->locks; l && !receiver_is_stopped(p->follow);
+         l = l->next)
+        if (lock_client_check(&l->hold, clock_boot_ms()) == HOLD_NOW_LOST)
+            tell_lost(l);
+}
+
+/* --- asking ------------------------------------------------------------------------------------ */
+
+/* l NULL: of a lock that is gone. */
+static struct question *begin(struct pregon *p, struct pregon_lock *l,
+                              enum lock_client_wish wish, struct span name,
+                              struct span owner, struct buf *b, msgpack_packer *pk)
+{
+    static const struct {
+        const char *op;
+        uint32_t members;
+    } ops[] = {
+        [HOLD_WISH_LOCK] = {"lock", 8},
+        [HOLD_WISH_RENEW] = {"renew", 3},
+        [HOLD_WISH_RELEASE] = {"release", 3},
+        [HOLD_WISH_CANCEL] = {"lock_cancel", 2},
+    };
+    struct question *q =
+        pregon_ask(p, QUESTION_LOCK, ops[wish].op, ops[wish].members, b, pk);
+
+    q->lock = l;
+    q->wish = wish;
+    pack_kv_text(pk, "name", name);
+    pack_kv_text(pk, "owner", owner);
+    return q;
+}
+
+static void ask(struct pregon_lock *l, enum lock_client_wish wish)
+{
+    struct buf b = {0};
+    msgpack_packer pk;
+    struct question *q =
+        begin(l->p, l, wish, span_of(l->name), span_of(l->owner), &b, &pk);
+
+    if (wish == HOLD_WISH_LOCK) {
+        pack_kv_u(&pk, "ttl_ms", (uint64_t)l->hold.ttl_ms);
+        pack_kv_u(&pk, "delay_ms", (uint64_t)l->options.delay_ms);
+        pack_kv_u(&pk, "wait_ms", (uint64_t)l->hold.wait_ms);
+        pack_kv_bool(&pk, "keep", true);
+        pack_kv_text(&pk, "host", span_of(l->p->host));
+        pack_kv_u(&pk, "pid", (uint64_t)getpid());
+    } else if (wish != HOLD_WISH_CANCEL) {
+        q->token = l->hold.token;
+        pack_kv_u(&pk, "token", q->token);
+    }
+    lock_client_asked(&l->hold, wish, q->sent_at);
+    pregon_send(l->p, &b);
+}
+
+void pregon_locks_ask(struct pregon *p)
+{
+    for (struct pregon_lock *l = p->locks; l && !receiver_is_stopped(p->follow);
+         l = l->next) {
+        enum lock_client_wish wish;
+
+        if (lock_client_is_newly_unanswered(&l->hold, p->now))
+            tell_away(l);
+        wish = lock_client_wish(&l->hold, p->now);
+        if (wish != HOLD_WISH_NOTHING)
+            ask(l, wish);
+    }
+    sweep(p, false);
+}
+
+int64_t pregon_locks_deadline(const struct pregon *p)
+{
+    int64_t due = INT64_MAX;
+
+    for (const struct pregon_lock *l = p->locks; l; l = l->next) {
+        int64_t d = lock_client_deadline(&l->hold);
+
+        due = d < due ? d : due;
+    }
+    return due;
+}
+
+/* When the lease surely had not begun yet: the broker may have let us wait for it. */
+static int64_t begun_at(const struct question *q, struct span answer)
+{
+    uint64_t waited = pack_find_u(answer, "waited_ms", 0);
+    int64_t now = clock_boot_ms();
+
+    return waited < (uint64_t)(now - q->sent_at) ? q->sent_at + (int64_t)waited : now;
+}
+
+/* Those that wait for it ask again, and have the same grant; those that leave do not. */
+static bool is_wanted(const struct pregon *p, struct span name, struct span owner)
+{
+    for (const struct pregon_lock *l = p->locks; l; l = l->next)
+        if ((l->hold.phase == HOLD_WAITING || l->hold.phase == HOLD_HELD) &&
+            span_eq(name, l->name) && span_eq(owner, l->owner))
+            return true;
+    return false;
+}
+
+/*
+ * A question for a broker that is away waits in the socket for longer than we wait for its
+ * answer, and is granted when the broker is back: to somebody who may have closed the lock since.
+ */
+void pregon_lock_answered_late(struct pregon *p, struct span answer)
+{
+    struct span name = pack_find_text(answer, "name"),
+                owner = pack_find_text(answer, "owner");
+    uint64_t token = pack_find_u(answer, "token", 0);
+    struct buf b = {0};
+    msgpack_packer pk;
+
+    if (!span_eq(pack_find_text(answer, "re"), "lock") ||
+        pack_find_text(answer, "error").len || !token || is_wanted(p, name, owner))
+        return;
+    begin(p, NULL, HOLD_WISH_RELEASE, name, owner, &b, &pk);
+    pack_kv_u(&pk, "token", token);
+    pregon_send(p, &b);
+}
+
+void pregon_lock_answered(struct pregon *p, struct question *q, struct span answer)
+{
+    struct pregon_lock *l = q->lock;
+    struct lock_client_answer a = {
+        .to = q->wish,
+        .sent_at = begun_at(q, answer),
+        .asked_token = q->token,
+        .error = pack_find_text(answer, "error"),
+        .reason = pack_find_text(answer, "reason"),
+        .token = pack_find_u(answer, "token", 0),
+        .ttl_ms =
+            l ? (int64_t)pack_find_u(answer, "ttl_ms", (uint64_t)l->hold.ttl_ms) : 0,
+    };
+
+    if (!l) {
+        pregon_lock_answered_late(p, answer);
+        return;
+    }
+    switch (lock_client_on_answer(&l->hold, &a, clock_boot_ms())) {
+    case HOLD_NO_NEWS:
+        break;
+    case HOLD_NOW_HELD:
+        l->told = 0;
+        if (l->options.on_held)
+            l->options.on_held(l->options.ctx, l, l->hold.token);
+        break;
+    case HOLD_NOW_LOST:
+        tell_lost(l);
+        break;
+    case HOLD_STILL_WAITING:
+        tell_refusal(l, answer);
+        break;
+    }
+}
+
+/* --- questions ------------------------------------------------------------------------------------ */
+
+uint64_t pregon_lock_token(const struct pregon_lock *l)
+{
+    return pregon_lock_remaining_ms(l) ? l->hold.token : 0;
+}
+
+int64_t pregon_lock_remaining_ms(const struct pregon_lock *l)
+{
+    return lock_client_remaining_ms(&l->hold, clock_boot_ms());
+}
+
+const char *pregon_lock_name(const struct pregon_lock *l)
+{
+    return l->name;
+}
+
+const char *pregon_lock_owner(const struct pregon_lock *l)
+{
+    return l->owner;
+}
+
+const char *pregon_lost_reason_name(enum pregon_lost_reason r)
+{
+    static const char *const names[] = {
+        [PREGON_LOST_UNANSWERED] = "unanswered", [PREGON_LOST_EXPIRED] = "expired",
+        [PREGON_LOST_TAKEN] = "taken",           [PREGON_LOST_BROKEN] = "broken",
+        [PREGON_LOST_RELEASED] = "released",
+    };
+
+    return (size_t)r < sizeof names / sizeof names[0] ? names[r] : "unknown";
+}

@@ -1,0 +1,99 @@
+/*
+ * checks: one look at a whole set-up, from causes to consequences.
+ *
+ * Settings first, then ports, broker, gateway, handshakes, and what stands in between; each part
+ * adds what it finds to the list, and a part whose ground is missing is passed over, so that
+ * one mistake is not told ten times.  Changes nothing anywhere.  Blocks.  One thread.
+ */
+#ifndef GATEWAY_DOCTOR_EXAM_H
+#define GATEWAY_DOCTOR_EXAM_H
+
+#include "broker/config/broker_config.h"
+#include "consumer/telegram/telegram_config.h"
+#include "feeder/feeder_config.h"
+#include "doctor/doctor_config.h"
+#include "doctor/finding.h"
+#include "gateway/config/gateway_config.h"
+#include "shared/config/config_audit.h"
+
+#define CHECKS_FOREIGN_ORIGIN "https://foreign.invalid" /* RFC 2606: nobody's */
+#define CHECKS_WHERE_MAX 300
+
+struct json;
+
+/* One setting's place, kept to say where it stands. */
+struct checks_place {
+    const char *name;
+    enum config_place place;
+    unsigned line;
+    const char *value;
+    bool is_wrong, is_secret;
+};
+
+/* One handshake, as told at the end. */
+struct checks_handshake {
+    char *origin;        /* "": without an Origin */
+    const char *through; /* "gateway" or "public_url" */
+    bool is_admitted, is_expected;
+    int status;
+    char code[40]; /* of the refusal, or "admitted" */
+};
+
+struct checks {
+    struct doctor_config config;
+    struct finding_list found;
+    struct config_file file;
+    char env_file[CHECKS_WHERE_MAX];
+    struct gateway_config gateway;
+    struct broker_config broker;
+    struct feeder_config feeder;
+    struct telegram_config telegram;
+    struct checks_place *places;
+    size_t place_count;
+    struct checks_handshake *handshakes;
+    size_t handshake_count;
+    struct json *json;
+    char url[400];         /* of the gateway, without a proxy */
+    long gateway_pid;      /* 0: not known */
+    char holder[100];      /* who has its port, in words, or "" */
+    bool has_policy;       /* the gateway would take its settings */
+    bool is_gateway_there; /* nothing speaks against asking it */
+    bool is_broker_there;  /* likewise */
+    bool has_answered;     /* the gateway did */
+    uint64_t broker_epoch; /* 0: the broker has not answered */
+    char broker_version[40];
+    bool has_admitted;  /* the gateway let somebody in … */
+    char admitted[300]; /* … of this origin, "": none */
+};
+
+/* Fill in the settings, which are looked at first.  The config of the checks is set before. */
+void checks_settings(struct checks *x, const char *env_file, bool is_default);
+void checks_ports(struct checks *x);
+void checks_broker(struct checks *x);
+void checks_gateway(struct checks *x);
+void checks_pages(struct checks *x); /* handshakes as pages would make them */
+void checks_proxy(struct checks *x);
+void checks_free(struct checks *x);
+
+/* Where a setting stands: ".env:4 (PORT)", "environment (PORT)", "default (PORT)". */
+const char *checks_where(const struct checks *x, const char *name,
+                         char out[CHECKS_WHERE_MAX]);
+
+/* Shake hands as a page of that origin ("": as a program); noted, and judged by the caller. */
+struct probe_answer;
+struct checks_handshake *checks_shake(struct checks *x, const char *base,
+                                      const char *through, const char *origin,
+                                      struct probe_answer *answer);
+
+/* A member of the JSON object in an answer, by the names on the way to it; "" if not there. */
+const char *checks_member(struct checks *x, const struct buf *body,
+                          const char *const *path, char *out, size_t size);
+#define CHECKS_MEMBER(x, body, out, ...) \
+    checks_member(x, body, (const char *const[]){__VA_ARGS__, NULL}, out, sizeof(out))
+
+/* tcp://HOST:PORT apart.  False: it is ipc. */
+bool checks_endpoint(const char *endpoint, char host[256], int *port);
+bool checks_is_local(
+    const char *host); /* an address of this machine, as far as can be told */
+
+#endif

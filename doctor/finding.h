@@ -1,0 +1,133 @@
+/*
+ * finding: what can be found, each with a name that stays, and the list of what was.
+ *
+ * Names are for programs and for docs/troubleshooting.md; a finding's words are for people:
+ * what was seen, where it stands, what to do, and the line of .env if one is to change.
+ * The codes of refused handshakes (admission.h) are names too.  One owner, one thread.
+ */
+#ifndef GATEWAY_DOCTOR_FINDING_H
+#define GATEWAY_DOCTOR_FINDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "gateway/access/admission.h"
+#include "shared/base/buf.h"
+
+/* name, severity, what it means */
+#define FINDING_LIST(X)                                                                \
+    X(env_file_unreadable, ERROR, "the .env file cannot be read as NAME=VALUE lines")  \
+    X(setting_misspelt, ERROR,                                                         \
+      "a name in .env is nearly a setting's, and does nothing")                        \
+    X(setting_impossible, ERROR, "a value is not allowed: the program does not start") \
+    X(setting_twice, WARNING, "a name stands twice in .env; the last one counts")      \
+    X(setting_overridden, WARNING, "the environment says something else than .env")    \
+    X(settings_not_in_force, ERROR, "what runs was started with other settings")       \
+    X(secrets_readable, WARNING, ".env holds secrets and everybody may read it")       \
+    X(origin_star_with_credentials, ERROR,                                             \
+      "CORS_ORIGINS * and credentials exclude each "                                   \
+      "other")                                                                         \
+    X(origin_malformed, ERROR, "an entry of CORS_ORIGINS is no origin")                \
+    X(origin_star, NOTE, "CORS_ORIGINS is *: pages from everywhere may connect")       \
+    X(ping_after_timeout, ERROR, "quiet clients are dropped before they are pinged")   \
+    X(trusts_everybody, WARNING, "anybody can pretend to be any client")               \
+    X(ports_collide, ERROR, "two settings name the same port")                         \
+    X(source_missing, ERROR, "a file of SOURCE is not there")                          \
+    X(telegram_token_malformed, ERROR,                                                 \
+      "the bot's token is not NUMBER:SECRET, or stands "                               \
+      "in two places")                                                                 \
+    X(host_not_here, ERROR, "HOST is no address of this machine")                      \
+    X(port_privileged, ERROR, "the port needs rights that this user has not")          \
+    X(port_taken, ERROR, "another program holds a port")                               \
+    X(gateway_not_running, ERROR, "nobody listens where the gateway should")           \
+    X(gateway_silent, ERROR,                                                           \
+      "something listens there, and does not answer as a gateway")                     \
+    X(broker_not_running, ERROR, "nobody listens where the broker should")             \
+    X(broker_silent, ERROR, "the broker does not answer at BROKER_CONTROL")            \
+    X(publish_silent, ERROR, "no heartbeat of the broker comes from BROKER_PUBLISH")   \
+    X(another_broker, ERROR, "the gateway follows another broker than .env names")     \
+    X(gateway_without_broker, ERROR, "the gateway does not hear its broker")           \
+    X(versions_differ, WARNING, "programs of different versions run together")         \
+    X(descriptors_too_few, ERROR,                                                      \
+      "fewer WebSockets fit than WEBSOCKET_MAX_CONNECTIONS")                           \
+    X(store_folder_missing, ERROR, "the folder of STORE is not there or not writable") \
+    X(store_in_memory, NOTE, "the log ends with the broker")                           \
+    X(store_not_durable, ERROR, "the broker's disk does not take the log")             \
+    X(store_damaged, ERROR, "a part of the stored log cannot be read")                 \
+    X(store_behind, WARNING, "the store lags behind")                                  \
+    X(disk_low, WARNING, "the disk of STORE is nearly full")                           \
+    X(feed_none, ERROR, "no feeder has ever spoken to this broker")                    \
+    X(feed_silent, ERROR, "a feeder went silent: its symbols are stale")               \
+    X(feed_ended, WARNING, "a feeder said goodbye: its symbols are stale")             \
+    X(feed_empty, WARNING, "a feeder lives, and has never sent a quote")               \
+    X(quotes_refused, WARNING, "the broker refused quotes of a feed")                  \
+    X(lines_lost, WARNING, "lines of a feed are lost")                                 \
+    X(telegram_nobody_on_duty, WARNING, "a bot is configured, and none is active")     \
+    X(clock_skew, ERROR, "clocks differ: ages and staleness are wrong")                \
+    X(clock_unsynchronised, WARNING, "this machine's clock follows no time server")    \
+    X(foreign_origin_admitted, ERROR,                                                  \
+      "a page from anywhere gets in, though it is not "                                \
+      "listed")                                                                        \
+    X(public_url_unreachable, ERROR, "nobody answers at PUBLIC_URL")                   \
+    X(public_url_tls, ERROR, "the certificate or TLS of PUBLIC_URL is wrong")          \
+    X(public_url_elsewhere, ERROR, "what answers at PUBLIC_URL is no gateway")         \
+    X(proxy_redirects, ERROR,                                                          \
+      "the proxy answers with a redirect, which WebSockets do "                        \
+      "not follow")                                                                    \
+    X(proxy_refuses, ERROR, "the proxy itself refuses")                                \
+    X(proxy_cannot_reach_gateway, ERROR, "the proxy does not reach the gateway")       \
+    X(proxy_changes_path, ERROR, "the gateway gets another path through the proxy")    \
+    X(proxy_drops_upgrade, ERROR, "the proxy does not forward Upgrade and Connection") \
+    X(proxy_buffers, ERROR, "the proxy holds back what the gateway sends")             \
+    X(proxy_changes_origin, ERROR, "the proxy changes or drops the Origin header")     \
+    X(proxy_changes_cors, ERROR, "the proxy changes the CORS headers of answers")      \
+    X(proxy_not_trusted, WARNING, "the proxy's forwarded headers are ignored")         \
+    X(proxy_hides_client, WARNING, "the proxy does not tell who the client is")        \
+    X(proxy_scheme_lost, ERROR, "the gateway takes https for http behind the proxy")   \
+    X(proxy_host_lost, ERROR, "the gateway is not told the host that browsers typed")
+
+enum finding_name {
+#define X(name, severity, meaning) FINDING_##name,
+    FINDING_LIST(X)
+#undef X
+#define X(code, status, close, setting, text) FINDING_##code,
+        ADMISSION_RULES(X)
+#undef X
+            FINDING_END
+};
+
+enum finding_severity { FINDING_ERROR, FINDING_WARNING, FINDING_NOTE };
+
+struct finding {
+    enum finding_name name;
+    char *seen;   /* a sentence or two */
+    char *where;  /* ".env:4", "environment", "pid 4711 (nginx)"; may be "" */
+    char *todo;   /* what to do, in words */
+    char *change; /* the line of .env as it should be, or "" */
+};
+
+struct finding_list {
+    struct finding *items;
+    size_t count;
+};
+
+const char *finding_text(enum finding_name name); /* "port_taken" */
+enum finding_severity finding_severity(enum finding_name name);
+const char *finding_meaning(enum finding_name name);
+
+/* Add one; the last text may be formatted.  `change` may be NULL. */
+void finding_add(struct finding_list *l, enum finding_name name, const char *where,
+                 const char *todo, const char *change, const char *seen, ...)
+    __attribute__((format(printf, 6, 7)));
+bool finding_has(const struct finding_list *l, enum finding_name name);
+size_t finding_count(const struct finding_list *l, enum finding_severity severity);
+void finding_free(struct finding_list *l);
+
+/* Append text without what could move a terminal's cursor: it may come from a network. */
+void finding_put_clean(struct buf *out, const char *text);
+
+/* One of them for people, or as a JSON object. */
+void finding_put_text(const struct finding *f, struct buf *out);
+void finding_put_json(const struct finding *f, struct buf *out);
+
+#endif

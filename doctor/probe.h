@@ -1,0 +1,53 @@
+/*
+ * probe: what an HTTP server answers, as a browser would ask it: pages, and real handshakes.
+ *
+ * libcurl connects (names, TLS); pages are asked by it, a handshake is written and read by us, so
+ * that not only the status is seen but every header, and whether anything follows the 101.
+ * Blocks up to the patience given.  Environment's proxies are not used.  One thread.
+ */
+#ifndef GATEWAY_DOCTOR_PROBE_H
+#define GATEWAY_DOCTOR_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/base/buf.h"
+
+#define PROBE_ERROR_MAX 300
+
+struct probe_answer {
+    int status;                  /* of the last answer; 0: none came */
+    bool is_tls_fault;           /* no answer because of a certificate or the like */
+    char error[PROBE_ERROR_MAX]; /* why there is none */
+    struct buf head, body;       /* as received */
+    char local[64];              /* our address and port, as ADDRESS:PORT */
+    /* Of a handshake: */
+    bool is_followed; /* a frame came after the 101 */
+    int close_code;   /* that frame closed the connection at once; else 0 */
+    char close_reason[128];
+};
+
+struct probe_question {
+    const char *base;   /* http(s)://HOST[:PORT][/PREFIX] */
+    const char *path;   /* "/cotizaciones/live" */
+    const char *origin; /* NULL: no Origin header */
+    const char *token;  /* NULL or "": no bearer */
+    int patience_ms;
+};
+
+/* Both fill *out, which probe_free must release. */
+void probe_get(const struct probe_question *q, struct probe_answer *out);
+void probe_handshake(const struct probe_question *q, struct probe_answer *out);
+void probe_free(struct probe_answer *a);
+
+/* How often a header stands in the answer; its first value into `out` ("" if none). */
+int probe_header(const struct probe_answer *a, const char *name, char *out,
+                 size_t size);
+
+/* Did a gateway of ours say this, whatever stands in between? */
+bool probe_is_pregon(const struct probe_answer *a);
+
+/* "scheme://authority" of a URL, lower case, default ports left out; false: it is none. */
+bool probe_origin(const char *url, char out[300]);
+
+#endif

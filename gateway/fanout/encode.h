@@ -1,0 +1,36 @@
+/*
+ * encode: messages about symbols, in JSON and in MessagePack with the same keys.
+ *
+ * They become shared frames, one per record and encoding.  docs/protocol.md §3 is the authority
+ * for what they hold.  Loop's thread only.
+ */
+#ifndef GATEWAY_ENCODE_H
+#define GATEWAY_ENCODE_H
+
+#include "gateway/fanout/frame.h"
+#include "gateway/fanout/hub.h"
+
+/* One record, when it is not the newest of its symbol. */
+struct encode_record {
+    struct span name;
+    uint64_t seq, prev;
+    uint64_t sent_us, accepted_us, received_us; /* 0: not known */
+    enum symbol_state state;
+    struct span body; /* msgpack map, of a quote */
+};
+
+/* Only the JSON object, appended. */
+void encode_json(const struct encode_record *r, enum symbol_message kind,
+                 struct buf *out);
+struct frame *encode_record(const struct encode_record *r, enum symbol_message kind,
+                            enum encoding encoding);
+/* The newest of a symbol. */
+struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind,
+                            enum encoding encoding);
+
+/* body: the msgpack map of a `lost` record. */
+struct frame *encode_lost(uint64_t seq, struct span body, enum encoding encoding);
+
+const char *encode_state_name(enum symbol_state s); /* "live", "stale", "unknown" */
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * window: the records applied last, in ascending position, ready to be sent again.
+ *
+ * A client that comes back with a position gets what it missed from here, if the window reaches
+ * back far enough (window_floor); older records are asked of the broker, page by page, and a page
+ * is a window too, without a limit.  Frames are made once per record and encoding,
+ * when the first client needs one.  Memory is bounded in bytes: the oldest go first.
+ * No I/O, no clock.  Loop's thread only.
+ */
+#ifndef GATEWAY_WINDOW_H
+#define GATEWAY_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/fanout/hub.h"
+
+struct window;
+
+struct window_record {
+    uint64_t seq, prev;
+    uint64_t sent_us, accepted_us, received_us; /* 0: not known */
+    struct hub_symbol *symbol;                  /* NULL: a loss, of everybody */
+    enum symbol_message kind;                   /* of a symbol's */
+    enum symbol_state state;
+    char *body; /* msgpack */
+    uint32_t body_len;
+    struct frame *frames[ENCODING_COUNT], *traced[ENCODING_COUNT];
+};
+
+struct window *window_new(size_t bytes); /* 0: no limit */
+void window_free(struct window *w);      /* NULL is allowed */
+
+/* Add a record, of a position above all before it; else the window begins anew after it. */
+void window_add(struct window *w, const struct window_record *r);
+/* Forget all; what is above `floor` will be complete from now on. */
+void window_clear(struct window *w, uint64_t floor);
+
+/* Every record above this position that was added is still here. */
+uint64_t window_floor(const struct window *w);
+size_t window_count(const struct window *w);
+/* Index of the first record above `seq`; window_count() if none. */
+size_t window_after(const struct window *w, uint64_t seq);
+const struct window_record *window_at(const struct window *w, size_t index);
+/* The window's own; hold it to keep it. */
+struct frame *window_frame(struct window *w, size_t index, enum encoding encoding,
+                           enum symbol_message quote_as);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * body: what a request carries, bounded in size.
+ *
+ * A handler that wants the body runs twice if the body is not there yet: body_read notes how much
+ * is wanted, the front waits for it (FRONT_BODY_MS in all, no worker is held), and the handler
+ * runs again.  So whatever a handler does before body_read must change nothing.  Chunked bodies
+ * are refused: every client of ours knows its length.
+ */
+#ifndef GATEWAY_BODY_H
+#define GATEWAY_BODY_H
+
+#include <stdbool.h>
+
+#include "gateway/http/reply.h"
+#include "gateway/http/request.h"
+
+/*
+ * Append the body, of at most `most` bytes, to *out.  False: r->wanted_body says that it is awaited,
+ * or else the reply says what is wrong (411 length_required, 413 too_large, 408 timed_out, 400
+ * bad_request, 503 draining).
+ */
+bool body_read(struct request *r, size_t most, struct buf *out, struct reply *p);
+
+/* May there be bytes on the connection that nobody has read? */
+bool body_is_left(const struct request *r);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * front: every HTTP connection while it waits for its peer.
+ *
+ * One thread accepts, reads heads and bodies, writes what a worker's answer could not send at
+ * once, and takes what a refused peer still sends.  A worker gets a connection only with a
+ * complete, well-formed head (and, if it asked for one, a complete body), so that no peer can hold
+ * a worker: not one that sends slowly, and not one that reads slowly.  Heads that are not HTTP are
+ * answered here (head.h).
+ *
+ * Bounds.  There are at most `connections` connections, and at most `per_address` of one address
+ * wait here; the one that has waited longest gives way to a new one, first those that were
+ * answered already.  What waits holds at most FRONT_HELD_MOST bytes.  A head has `head_ms`, a body
+ * FRONT_BODY_MS, an answer FRONT_WRITE_MS, what follows an answer FRONT_LINGER_MS: in all, however
+ * often a byte comes.  One turn accepts at most 64 connections and reads at most one head from each.
+ * Who connects and says nothing waits in the kernel for some 15 s (TCP_DEFER_ACCEPT) and counts
+ * nowhere.
+ *
+ * front_open, front_start, front_stop and front_free on one thread; front_take and what gives a
+ * connection back on any worker's.
+ */
+#ifndef GATEWAY_FRONT_H
+#define GATEWAY_FRONT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gateway/access/gate.h"
+#include "gateway/http/head.h"
+#include "shared/base/buf.h"
+#include "shared/base/err.h"
+
+#define FRONT_HELD_MOST ((size_t)64 * 1024 * 1024)
+#define FRONT_BODY_MS 5000
+#define FRONT_WRITE_MS 10000
+#define FRONT_LINGER_MS 1000
+#define FRONT_PEER_MAX 16 /* an IPv4 address */
+#define FRONT_ID_MAX 24
+#define FRONT_ERROR_MAX 512
+
+enum front_body {
+    FRONT_BODY_UNREAD, /* nobody has asked for it yet */
+    FRONT_BODY_WHOLE,
+    FRONT_BODY_LATE,    /* FRONT_BODY_MS are over */
+    FRONT_BODY_CUT_OFF, /* its peer is gone */
+    FRONT_BODY_STOPPED, /* the gateway drains */
+};
+
+/* A request, as a worker gets it; the worker's until it is given back. */
+struct connection {
+    int fd; /* non-blocking, close-on-exec, no delay */
+    char peer[FRONT_PEER_MAX];
+    int port; /* the peer's */
+    char id[FRONT_ID_MAX];
+    struct head head;
+    struct buf body; /* what came behind the head, perhaps more than the body */
+    enum front_body outcome;
+
+    struct waiting *waiting; /* private */
+};
+
+struct front_limits {
+    int connections; /* fixed at start */
+    int per_address;
+    int64_t head_ms;
+};
+
+struct front;
+
+/*
+ * Listen on an address (or a name for one) and port; 0: a free one.  The gate counts what is
+ * refused, and says when to stop waiting for bodies; it must outlive the front.  ERR_INVALID:
+ * *error names the setting; ERR_SYS.
+ */
+MUST_CHECK enum err front_open(const char *host, int port,
+                               const struct front_limits *limits, struct gate *gate,
+                               struct front **out, char error[FRONT_ERROR_MAX]);
+int front_port(const struct front *f);
+MUST_CHECK enum err front_start(struct front *f); /* ERR_SYS: no thread */
+void front_set_limits(struct front *f, const struct front_limits *limits);
+
+/* The next request; waits for one.  NULL: the front stops. */
+struct connection *front_take(struct front *f);
+
+/* Give it back until `len` bytes of body are there, or will not be: then it is taken again. */
+void front_await_body(struct front *f, struct connection *c, size_t len);
+
+/*
+ * Send the answer and close.  Takes the bytes.  lingers: more may come than was read, and
+ * closing on unread bytes would reset the connection, and the answer with it.
+ */
+void front_answer(struct front *f, struct connection *c, struct buf *answer,
+                  bool lingers);
+
+/* The descriptor is the caller's from now on. */
+int front_release(struct front *f, struct connection *c);
+
+/* Wait until every request taken so far is answered, or until_ms (monotonic) is over. */
+void front_wait_idle(struct front *f, int64_t until_ms);
+/* No request is taken any more; workers get NULL.  Join them before front_free. */
+void front_stop(struct front *f);
+void front_free(struct front *f); /* closes every connection; NULL is allowed */
+
+#endif

@@ -1,0 +1,264 @@
+/*
+ * handlers_quotes: last values, and the history of one symbol.
+ *
+ * A worker writes the JSON (quotes_json.h); the loop hands over the broker's answer, or one of its
+ * own, of the same form, read from the hub in slices of OWN_SLICE symbols a turn: with the broker away
+ * from whatever is there, else if the hub has everything and the answer is one page (the `next` of
+ * further pages is the broker's).
+ */
+#include <msgpack.h>
+#include <stdlib.h>
+
+#include "gateway/routes/handlers_private.h"
+#include "gateway/upstream/upstream.h"
+#include "shared/base/log.h"
+#include "shared/base/mem.h"
+#include "shared/wire/pack.h"
+#include "shared/wire/patterns.h"
+
+#define OWN_SLICE 500 /* symbols looked at in a turn */
+
+/* An answer of our own while it is being written; each holds a question of a worker. */
+struct own_page {
+    struct loop_request *q;
+    struct patterns patterns;
+    size_t next, count; /* index in the hub; quotes so far */
+    bool is_complete;   /* by the index of names, else by that of the hub */
+    size_t pattern;     /* next to look at, if is_complete */
+    bool is_walking;
+    struct prefix_walk walk;
+    struct buf rows;
+    struct own_page *after;
+};
+
+static void give(struct gateway *g, struct loop_request *q, int status)
+{
+    q->epoch = hub_epoch(g->hub);
+    q->answered_us = g->wall_us;
+    loop_request_answer(g->asks, q, status);
+}
+
+static void give_broker(struct gateway *g, struct loop_request *q, struct span answer)
+{
+    struct span error = pack_find_text(answer, "error");
+
+    if (error.len) { /* too many wait */
+        give(g, q, 429);
+        return;
+    }
+    q->is_complete = 1;
+    buf_add(&q->body, answer.at, answer.len);
+    give(g, q, 200);
+}
+
+/* --- our own --------------------------------------------------------------------------- */
+
+static void pack_row(struct buf *rows, uint64_t epoch, const struct hub_symbol *s,
+                     bool is_complete)
+{
+    struct wire_record r = {.kind = WIRE_QUOTE,
+                            .epoch = epoch,
+                            .seq = s->body_seq,
+                            .body = buf_span(&s->body)};
+    struct buf record = {0};
+    msgpack_packer pk;
+
+    wire_put(&record, &r);
+    msgpack_packer_init(&pk, rows, buf_pack_write);
+    msgpack_pack_array(&pk, 4);
+    pack_text(&pk, (struct span){s->name, s->name_len});
+    msgpack_pack_uint64(&pk, s->seq);
+    pack_text(&pk,
+              is_complete && s->state == SYMBOL_LIVE ? SPAN("live") : SPAN("stale"));
+    msgpack_pack_bin_with_body(&pk, record.data, record.len);
+    buf_free(&record);
+}
+
+/* Rows in the form in which the broker answers `snapshot`. */
+static void give_rows(struct gateway *g, struct loop_request *q, const struct buf *rows,
+                      size_t count, size_t next)
+{
+    bool has_more = !q->is_complete && next < hub_symbol_end(g->hub);
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, &q->body, buf_pack_write);
+    msgpack_pack_map(&pk, has_more ? 4 : 3);
+    pack_kv_u(&pk, "seq", hub_seq(g->hub));
+    pack_kv_u(&pk, "symbols",
+              q->is_complete ? hub_valued_count(g->hub) : hub_symbol_count(g->hub));
+    if (has_more)
+        pack_kv_u(&pk, "next", next);
+    pack_key(&pk, "quotes");
+    msgpack_pack_array(&pk, count);
+    buf_add(&q->body, rows->data, rows->len);
+    give(g, q, 200);
+}
+
+static void begin_own(struct gateway *g, struct loop_request *q, bool is_complete)
+{
+    struct own_page *o = mem_zalloc(sizeof *o), **end = &g->own_pages;
+
+    o->q = q;
+    o->is_complete = is_complete;
+    o->next = (size_t)q->offset;
+    if (patterns_parse(span_of(q->text[0] ? q->text : "*"), &o->patterns))
+        o->patterns.count = 0; /* the worker has judged them: nothing matches */
+    while (*end)
+        end = &(*end)->after;
+    *end = o;
+}
+
+/* Look at one more symbol.  false: that was all. */
+static bool look_at_next(struct gateway *g, struct own_page *o)
+{
+    const struct hub_symbol *s;
+
+    if (o->next >= hub_symbol_end(g->hub) || o->count >= o->q->limit)
+        return false;
+    s = hub_symbol_at(g->hub, o->next++);
+    if (s && s->body.len &&
+        patterns_match(&o->patterns, (struct span){s->name, s->name_len})) {
+        pack_row(&o->rows, hub_epoch(g->hub), s, false);
+        o->count++;
+    }
+    return true;
+}
+
+/* Of the patterns in turn, by name; NULL: that was all. */
+static const struct hub_symbol *next_by_name(struct gateway *g, struct own_page *o)
+{
+    while (o->pattern < o->patterns.count) {
+        const struct pattern *p = &o->patterns.list[o->pattern];
+        struct span text = {p->text, p->len};
+        const struct hub_symbol *s;
+
+        if (!o->is_walking && p->is_prefix)
+            o->walk = hub_walk_names(g->hub, text);
+        o->is_walking = p->is_prefix;
+        s = p->is_prefix ? prefix_walk_next(&o->walk) : hub_find(g->hub, text);
+        if (!s || !p->is_prefix) {
+            o->pattern++;
+            o->is_walking = false;
+        }
+        if (s)
+            return s;
+    }
+    return NULL;
+}
+
+/* The same where all are known: sets `next` to SIZE_MAX if they are more than a page. */
+static bool look_at_next_name(struct gateway *g, struct own_page *o)
+{
+    const struct hub_symbol *s = next_by_name(g, o);
+
+    if (!s)
+        return false;
+    if (!s->body.len || s->is_of_old_log)
+        return true;
+    if (o->count == o->q->limit) {
+        o->next = SIZE_MAX;
+        return false;
+    }
+    pack_row(&o->rows, hub_epoch(g->hub), s, true);
+    o->count++;
+    return true;
+}
+
+bool handlers_work(struct gateway *g)
+{
+    struct own_page *o;
+    size_t left = OWN_SLICE;
+
+    while (left && (o = g->own_pages)) {
+        while (left && (o->is_complete ? look_at_next_name(g, o) : look_at_next(g, o)))
+            left--;
+        if (!left)
+            break;
+        g->own_pages = o->after; /* first: asking may begin another one */
+        if (o->is_complete && (o->next == SIZE_MAX || !hub_has_everything(g->hub))) {
+            handlers_ask_quotes(g, o->q);
+        } else {
+            o->q->is_complete = o->is_complete;
+            give_rows(g, o->q, &o->rows, o->count, o->next);
+        }
+        buf_free(&o->rows);
+        free(o);
+    }
+    return g->own_pages;
+}
+
+void handlers_fini(struct gateway *g)
+{
+    struct own_page *o;
+
+    while ((o = g->own_pages)) {
+        g->own_pages = o->after;
+        loop_request_answer(g->asks, o->q, 503);
+        buf_free(&o->rows);
+        free(o);
+    }
+}
+
+/* --- answers ----------------------------------------------------------------------------- */
+
+void handlers_answer_quotes(struct gateway *g, void *ctx, struct span answer)
+{
+    if (answer.len)
+        give_broker(g, ctx, answer);
+    else
+        begin_own(g, ctx, false);
+}
+
+bool handlers_take_quotes(struct gateway *g, struct loop_request *q)
+{
+    if (q->offset || !upstream_is_here(g->upstream) || !hub_has_everything(g->hub) ||
+        ((!q->text[0] || span_eq(span_of(q->text), "*")) &&
+         hub_valued_count(g->hub) > q->limit))
+        return false;
+    begin_own(g, q, true);
+    return true;
+}
+
+void handlers_answer_quote(struct gateway *g, void *ctx, struct span answer)
+{
+    struct loop_request *q = ctx;
+    const struct hub_symbol *s = hub_find(g->hub, span_of(q->text));
+    struct buf row = {0};
+
+    if (answer.len) {
+        give_broker(g, q, answer);
+    } else if (s && s->body.len) {
+        pack_row(&row, hub_epoch(g->hub), s, false);
+        give_rows(g, q, &row, 1, SIZE_MAX);
+        buf_free(&row);
+    } else {
+        give(g, q, 503); /* the worker writes the error */
+    }
+}
+
+void handlers_answer_history(struct gateway *g, void *ctx, struct span answer)
+{
+    static struct log_limit limit = {.burst = 3, .interval_ms = 10000};
+    struct loop_request *q = ctx;
+    struct span error = pack_find_text(answer, "error"),
+                message = pack_find_text(answer, "message");
+    int status = 200;
+
+    if (!answer.len)
+        status = 503;
+    else if (span_eq(error, "full"))
+        status = 429;
+    else if (error.len)
+        status = 500;
+    else if (q->timeline.has_epoch &&
+             q->timeline.epoch != pack_find_u(answer, "epoch", 0))
+        status = 410;
+    else if (!pack_find_u(answer, "last", 0))
+        status = 404;
+    if (status == 500)
+        log_limited(&limit, g->now, LOG_ERROR, "history of %s: the broker says: %.*s",
+                    q->text, (int)message.len, message.at);
+    if (status == 200)
+        buf_add(&q->body, answer.at, answer.len);
+    give(g, q, status); /* else the worker writes the error */
+}

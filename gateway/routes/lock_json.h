@@ -1,0 +1,35 @@
+/*
+ * lock_json: what the broker says of locks, as the JSON of docs/protocol.md §4.
+ *
+ * Milliseconds become seconds with three decimals.  Answers have passed pack_check; what
+ * is missing or of another type is 0, "" or null, so that nothing odd is passed on.
+ * `shows_owners` false: who holds, waits or lost is left out, all the rest is told.
+ *
+ * Pure: no I/O, no clock.  Any thread.
+ */
+#ifndef GATEWAY_LOCK_JSON_H
+#define GATEWAY_LOCK_JSON_H
+
+#include <stdbool.h>
+
+#include "shared/base/buf.h"
+
+/* {"name":…,"state":…,…} */
+void lock_json_entry(struct buf *out, struct span entry, bool shows_owners);
+
+/* [entry,…] of an answer to `locks`.  Returns how many; -1: it has no such list. */
+int lock_json_list(struct buf *out, struct span answer, bool shows_owners);
+
+/* The first of them, which is `name`'s own; false: it is not there. */
+bool lock_json_find(struct span answer, struct span name, struct span *entry);
+
+/* {"name":…,"owner":…,"token":…,…} of an answer to `lock`, or of one to `renew`. */
+void lock_json_grant(struct buf *out, struct span answer);
+void lock_json_renewal(struct buf *out, struct span answer, struct span owner);
+
+/* ,"holder":…,"closed_for":…,"place":…,"waiters":… of a `lock` that was refused. */
+void lock_json_held(struct buf *out, struct span answer);
+/* ,"owner":…,"token":…,"reason":… of what ended a grant. */
+void lock_json_stale(struct buf *out, struct span answer);
+
+#endif

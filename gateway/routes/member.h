@@ -1,0 +1,19 @@
+/*
+ * member: members of a JSON object that is being written, each with a comma before it.
+ * Any thread; nothing is kept.
+ */
+#ifndef GATEWAY_MEMBER_H
+#define GATEWAY_MEMBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/base/buf.h"
+
+void member_text(struct buf *b, const char *key, struct span text);
+void member_u(struct buf *b, const char *key, uint64_t n);
+void member_flag(struct buf *b, const char *key, bool value);
+/* Seconds with three decimals. */
+void member_seconds(struct buf *b, const char *key, uint64_t ms);
+
+#endif

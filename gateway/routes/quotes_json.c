@@ -1,0 +1,186 @@
+#include "gateway/routes/quotes_json.h"
+
+#include "gateway/fanout/encode.h"
+#include "gateway/routes/handlers_private.h"
+#include "gateway/session/stream.h"
+#include "shared/wire/pack.h"
+#include "shared/wire/wire.h"
+
+#define NO_NEXT UINT64_MAX
+
+static void put_timestamp(const struct loop_request *q, struct buf *b)
+{
+    handlers_put_time(b, "timestamp", (uint64_t)q->answered_us);
+    buf_adds(b, "}\n");
+}
+
+static void put_quote(struct buf *b, struct span symbol, uint64_t seq,
+                      struct span state, struct span body)
+{
+    buf_adds(b, "{\"symbol\":");
+    buf_json(b, symbol);
+    member_u(b, "seq", seq);
+    member_text(b, "state", state);
+    quote_to_json(body, b);
+    buf_addc(b, '}');
+}
+
+static bool put_entry(struct buf *b, struct span *c, bool is_first)
+{
+    struct wire_entry e;
+
+    if (!wire_take_entry(c, &e))
+        return false;
+    if (!is_first)
+        buf_addc(b, ',');
+    put_quote(b, e.symbol, e.seq, e.is_stale ? SPAN("stale") : SPAN("live"),
+              e.quote.body);
+    return true;
+}
+
+void quotes_json_list(const struct loop_request *q, struct span answer, struct buf *b)
+{
+    struct span c;
+    uint32_t count = handlers_enter_list(answer, "quotes", &c), put = 0;
+    uint64_t next = pack_find_u(answer, "next", NO_NEXT);
+    char epoch[17];
+
+    stream_epoch_text(q->epoch, epoch);
+    buf_adds(b, "{\"quotes\":[");
+    while (put < count && put_entry(b, &c, put == 0))
+        put++;
+    buf_addc(b, ']');
+    member_text(b, "epoch", span_of(epoch));
+    member_u(b, "seq", pack_find_u(answer, "seq", 0));
+    member_u(b, "symbols", pack_find_u(answer, "symbols", 0));
+    if (next != NO_NEXT)
+        member_u(b, "next", next);
+    member_flag(b, "truncated", next != NO_NEXT);
+    member_flag(b, "complete", q->is_complete);
+    put_timestamp(q, b);
+}
+
+bool quotes_json_one(struct span answer, struct buf *b)
+{
+    struct span c;
+
+    if (!handlers_enter_list(answer, "quotes", &c) || !put_entry(b, &c, true))
+        return false;
+    buf_addc(b, '\n');
+    return true;
+}
+
+/* --- history --------------------------------------------------------------------- */
+
+/* A field of the quote's own that has this name stays what it was. */
+static bool has_field(const struct wire_record *r, const char *name)
+{
+    struct pack_value value;
+
+    return r->kind == WIRE_QUOTE && pack_find(r->body, name, &value, NULL);
+}
+
+/* As the stream tells it, and when it was accepted. */
+static void put_record(struct buf *b, struct span symbol, const struct wire_record *r,
+                       uint64_t epoch)
+{
+    struct encode_record e = {
+        .name = symbol,
+        .seq = r->seq,
+        .prev = r->prev,
+        .state = span_eq(pack_find_text(r->body, "state"), "live") ? SYMBOL_LIVE
+                                                                   : SYMBOL_STALE,
+        .body = r->body,
+    };
+    char text[17];
+
+    encode_json(&e, r->kind == WIRE_STATE ? MESSAGE_STATE : MESSAGE_QUOTE, b);
+    b->len--; /* its brace */
+    if (!has_field(r, "accepted"))
+        handlers_put_time(b, "accepted", r->accepted_us);
+    if (r->epoch != epoch && !has_field(r, "epoch")) {
+        stream_epoch_text(r->epoch, text);
+        member_text(b, "epoch", span_of(text));
+    }
+    buf_addc(b, '}');
+}
+
+static void put_records(const struct loop_request *q, struct span answer, struct buf *b)
+{
+    struct span c;
+    uint32_t count = handlers_enter_list(answer, "records", &c), put = 0;
+    uint64_t epoch = pack_find_u(answer, "epoch", 0);
+
+    buf_adds(b, ",\"records\":[");
+    for (uint32_t i = 0; i < count; i++) {
+        struct pack_value pair, topic, record;
+        struct wire_record r;
+
+        if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
+            !pack_next(&c, &topic) || !pack_next(&c, &record) ||
+            topic.type != PACK_STR || record.type != PACK_BIN)
+            break;
+        if (wire_read(record.text, &r, NULL) || pack_check(r.body) ||
+            (r.kind != WIRE_QUOTE && r.kind != WIRE_STATE))
+            continue;
+        if (put++)
+            buf_addc(b, ',');
+        put_record(b, span_of(q->text), &r, epoch);
+    }
+    buf_addc(b, ']');
+}
+
+/* Returns how many. */
+static uint32_t put_gaps(struct buf *b, struct span answer)
+{
+    struct span c;
+    uint32_t count = handlers_enter_list(answer, "gaps", &c), put = 0;
+    struct pack_value gap, first, last, reason;
+
+    buf_adds(b, ",\"gaps\":[");
+    for (; put < count; put++) {
+        if (!pack_next(&c, &gap) || gap.type != PACK_ARRAY || gap.count != 3 ||
+            !pack_next(&c, &first) || !pack_next(&c, &last) ||
+            !pack_next(&c, &reason) || first.type != PACK_UINT ||
+            last.type != PACK_UINT || reason.type != PACK_STR)
+            break;
+        buf_adds(b, put ? ",{\"first\":" : "{\"first\":");
+        buf_addu(b, first.u);
+        member_u(b, "last", last.u);
+        member_text(b, "reason", reason.text);
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
+    return put;
+}
+
+void quotes_json_history(const struct loop_request *q, struct span answer,
+                         struct buf *b)
+{
+    const struct timeline *t = &q->timeline;
+    uint64_t epoch = pack_find_u(answer, "epoch", 0),
+             first = pack_find_u(answer, "first", 0),
+             next = pack_find_u(answer, "next", 0);
+    bool is_kept = !t->has_since || t->after + 1 >= first;
+    struct buf cursor = {0};
+    char text[17];
+    uint32_t gaps;
+
+    stream_epoch_text(epoch, text);
+    buf_adds(b, "{\"symbol\":");
+    buf_jsons(b, q->text);
+    member_text(b, "order", t->is_oldest_first ? SPAN("oldest") : SPAN("newest"));
+    put_records(q, answer, b);
+    gaps = put_gaps(b, answer);
+    member_text(b, "epoch", span_of(text));
+    member_u(b, "first", first);
+    member_u(b, "head", pack_find_u(answer, "head", 0));
+    if (next) {
+        timeline_put_next(&cursor, epoch, next);
+        member_text(b, "next", buf_span(&cursor));
+        buf_free(&cursor);
+    }
+    member_flag(b, "truncated", next != 0);
+    member_flag(b, "complete", !gaps && is_kept);
+    put_timestamp(q, b);
+}

@@ -1,0 +1,21 @@
+/*
+ * route: which path answers what, and how each answer is made.
+ *
+ * One table.  What needs the gateway's state is asked of the loop (ask.h); the worker
+ * only checks the parameters and writes the reply.  To add a route, add a row and a
+ * handler.
+ */
+#ifndef GATEWAY_ROUTE_H
+#define GATEWAY_ROUTE_H
+
+#include "gateway/http/reply.h"
+#include "gateway/http/request.h"
+#include "gateway/routes/service.h"
+
+/*
+ * Append the whole answer to *out.  False: there is none yet, because the handler wants the body
+ * first (r->wanted_body), or because it is an admitted handshake (handshake_finish).
+ */
+bool route_answer(struct service *s, struct request *r, struct buf *out);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * lock_name: what names and owners of locks may be, and the bounds of locks that broker, gateway
+ * and consumers agree on (docs/protocol.md §2).  Pure; any thread.
+ */
+#ifndef SHARED_LOCK_NAME_H
+#define SHARED_LOCK_NAME_H
+
+#include <stdbool.h>
+
+#include "shared/base/buf.h"
+
+#define LOCK_NAME_MAX 64     /* bytes of A-Z a-z 0-9 . _ : - */
+#define LOCK_OWNER_MAX 128   /* bytes of ASCII from ! to ~ */
+#define LOCK_HOST_MAX 64     /* bytes */
+#define LOCK_VALUE_MAX 65536 /* bytes */
+#define LOCK_TTL_MIN_MS 1000
+#define LOCK_TTL_MAX_MS 600000 /* a broker may have it lower; of the delay, too */
+
+bool lock_is_name(struct span text);
+bool lock_is_owner(struct span text);
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * pack: reading msgpack that came from a socket.
+ *
+ * msgpack-c writes (through buf_pack_write); reading is done here, because msgpack-c builds
+ * a tree in memory before anyone can refuse it.  This reader allocates nothing: a cursor
+ * over the bytes.  pack_check() once at the door; after it, walking cannot fail.
+ *
+ * Refused: depth over PACK_DEPTH_MAX, counts larger than the bytes left, trailing bytes, a
+ * key twice in one map, maps with other than text keys, ext types, maps of over
+ * PACK_KEYS_MAX keys.  Source: github.com/msgpack/msgpack/blob/master/spec.md
+ */
+#ifndef SHARED_PACK_H
+#define SHARED_PACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/base/buf.h"
+#include "shared/base/err.h"
+
+#define PACK_DEPTH_MAX 8
+#define PACK_KEYS_MAX 64
+
+enum pack_type {
+    PACK_NIL,
+    PACK_BOOL,
+    PACK_UINT,
+    PACK_INT, /* negative ones only */
+    PACK_FLOAT,
+    PACK_STR,
+    PACK_BIN,
+    PACK_ARRAY,
+    PACK_MAP,
+};
+
+struct pack_value {
+    enum pack_type type;
+    union {
+        bool boolean;
+        uint64_t u;
+        int64_t i;
+        double f;
+        uint32_t count; /* array: elements, map: pairs; they follow at the cursor */
+    };
+    struct span text; /* STR and BIN */
+};
+
+/* Is this exactly one well-formed value, within the limits above? */
+MUST_CHECK enum err pack_check(struct span bytes);
+
+/* Private to pack_next and pack_take: the cases that they do not handle inline. */
+bool pack_next_any(struct span *cursor, struct pack_value *out);
+MUST_CHECK enum err pack_take_elements(struct span *cursor, int depth,
+                                       const struct pack_value *container);
+
+/*
+ * Read one value (a container: its head) and move *cursor past it.  false: malformed.
+ * Inline is short text, of which most of a quote consists.
+ */
+static inline bool pack_next(struct span *cursor, struct pack_value *out)
+{
+    size_t head = cursor->len ? (unsigned char)*cursor->at : 0, len = head & 31;
+
+    if (head - len != 0xA0 || len >= cursor->len)
+        return pack_next_any(cursor, out);
+    out->type = PACK_STR;
+    out->text = (struct span){cursor->at + 1, len};
+    cursor->at += 1 + len;
+    cursor->len -= 1 + len;
+    return true;
+}
+
+/* Move past one whole value.  false: malformed. */
+bool pack_skip(struct span *cursor);
+/*
+ * Read one value `depth` containers deep and move past the whole of it, checked as pack_check
+ * does.  For who looks at a map's pairs and checks them in one walk.
+ */
+MUST_CHECK static inline enum err pack_take(struct span *cursor, int depth,
+                                            struct pack_value *out)
+{
+    if (!pack_next(cursor, out))
+        return ERR_MALFORMED;
+    return out->type != PACK_MAP && out->type != PACK_ARRAY
+               ? OK
+               : pack_take_elements(cursor, depth, out);
+}
+
+/*
+ * In a map that passed pack_check: find `key`.  *raw (may be NULL) gets the value's bytes.
+ * false if there is no such key, or `map` is not a map.
+ */
+bool pack_find(struct span map, const char *key, struct pack_value *out,
+               struct span *raw);
+
+/* The same with a type: the value, or the fallback if missing or of another type. */
+uint64_t pack_find_u(struct span map, const char *key, uint64_t fallback);
+struct span pack_find_text(struct span map, const char *key); /* .len 0 if missing */
+bool pack_find_bool(struct span map, const char *key, bool fallback);
+
+/*
+ * Write the value at the cursor as JSON and move past it.  The bytes have passed pack_check.
+ * Floats are written with at most six decimals (they are times); NaN becomes null.
+ */
+void pack_to_json(struct span *cursor, struct buf *out);
+
+/* Writing, in one call each, for maps with literal keys. */
+struct msgpack_packer;
+void pack_key(struct msgpack_packer *pk, const char *key);
+void pack_text(struct msgpack_packer *pk, struct span text);
+void pack_kv_text(struct msgpack_packer *pk, const char *key, struct span text);
+void pack_kv_u(struct msgpack_packer *pk, const char *key, uint64_t n);
+void pack_kv_bool(struct msgpack_packer *pk, const char *key, bool value);
+
+#endif

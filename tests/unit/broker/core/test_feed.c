@@ -1,0 +1,505 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/core/feed.h"
+#include "shared/wire/wire.h"
+#include "tests/unit/dice.h"
+
+#define FLOOR 1000
+
+static struct feed_table *table;
+
+static int set_up(void **state)
+{
+    (void)state;
+    table = feed_table_new(FLOOR);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    feed_table_free(table);
+    feed_table_free(NULL);
+    return 0;
+}
+
+static enum err hello(const char *name, const char *owner, uint64_t acked, int64_t now,
+                      struct feed **out, bool *is_new)
+{
+    struct feed_hello h = {.name = span_of(name),
+                           .owner = span_of(owner),
+                           .host = SPAN("host-1"),
+                           .peer = span_of(owner),
+                           .pid = 42,
+                           .acked = acked};
+
+    return feed_table_hello(table, &h, now, out, is_new);
+}
+
+static struct feed *granted(const char *name, const char *owner, int64_t now)
+{
+    struct feed *f = NULL;
+    bool is_new = false;
+
+    assert_int_equal(hello(name, owner, 0, now, &f, &is_new), OK);
+    assert_true(is_new);
+    return f;
+}
+
+static void a_free_name_is_granted_with_a_token_above_the_floor(void **state)
+{
+    struct feed *f = granted("sim", "a", 0);
+
+    (void)state;
+    assert_true(f->epoch > FLOOR);
+    assert_true(f->is_held);
+    assert_string_equal(f->name, "sim");
+    assert_string_equal(f->owner, "a");
+    assert_string_equal(f->host, "host-1");
+    assert_int_equal(f->pid, 42);
+    assert_int_equal(f->peer_len, 1);
+    assert_memory_equal(f->peer, "a", 1);
+    assert_int_equal(f->received, 0);
+    assert_int_equal(feed_table_count(table), 1);
+    assert_ptr_equal(feed_table_at(table, f->index), f);
+}
+
+static void a_held_name_is_refused_to_others_and_they_learn_the_holder(void **state)
+{
+    struct feed *f = granted("sim", "a", 0), *holder = NULL;
+    bool is_new = true;
+    uint64_t epoch = f->epoch;
+
+    (void)state;
+    assert_int_equal(hello("sim", "b", 0, 10, &holder, &is_new), ERR_HELD);
+    assert_ptr_equal(holder, f);
+    assert_string_equal(f->owner, "a");
+    assert_int_equal(f->epoch, epoch);
+    assert_int_equal(f->heard_at, 0); /* another's asking keeps no lease alive */
+}
+
+static void the_same_owner_asking_again_has_the_same_grant(void **state)
+{
+    struct feed *f = granted("sim", "a", 0), *again;
+    uint64_t epoch = f->epoch;
+    bool is_new = true;
+
+    (void)state;
+    assert_int_equal(feed_judge(f, 1), FEED_TAKE);
+    assert_int_equal(hello("sim", "a", 0, 500, &again, &is_new), OK);
+    assert_ptr_equal(again, f);
+    assert_false(is_new);
+    assert_int_equal(f->epoch, epoch);
+    assert_int_equal(f->received, 1);
+    assert_int_equal(f->heard_at, 500);
+}
+
+static void every_grant_of_any_name_has_a_larger_token(void **state)
+{
+    uint64_t last = FLOOR;
+    int64_t now = 0;
+
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        char name[16];
+        struct feed *f;
+
+        snprintf(name, sizeof name, "feed-%d", i % 7);
+        f = granted(name, i % 2 ? "a" : "b", now);
+        assert_true(f->epoch > last);
+        last = f->epoch;
+        feed_release(f);
+        now += 10;
+    }
+}
+
+static void a_lease_runs_out_after_silence_and_not_before(void **state)
+{
+    struct feed *f = granted("sim", "a", 0);
+    uint64_t epoch = f->epoch;
+
+    (void)state;
+    assert_null(feed_table_expire(table, WIRE_FEED_LEASE_MS - 1));
+    assert_ptr_equal(feed_table_hear(table, epoch, 1500), f);
+    assert_null(feed_table_expire(table, WIRE_FEED_LEASE_MS));
+    assert_null(feed_table_expire(table, 1500 + WIRE_FEED_LEASE_MS - 1));
+    assert_ptr_equal(feed_table_expire(table, 1500 + WIRE_FEED_LEASE_MS), f);
+    assert_false(f->is_held);
+    assert_null(feed_table_expire(table, 1500 + WIRE_FEED_LEASE_MS)); /* once */
+    assert_null(feed_table_hear(table, epoch, 4000)); /* its lines are nobody's now */
+}
+
+static void after_a_goodbye_the_name_is_free_at_once(void **state)
+{
+    struct feed *f = granted("sim", "a", 0);
+    uint64_t epoch = f->epoch;
+
+    (void)state;
+    feed_release(f);
+    assert_null(feed_table_hear(table, epoch, 1));
+    assert_ptr_equal(granted("sim", "b", 1), f); /* the index stays the name's */
+    assert_string_equal(f->owner, "b");
+}
+
+static void only_the_current_token_is_heard(void **state)
+{
+    struct feed *a = granted("a", "x", 0), *b = granted("b", "y", 0);
+    uint64_t old = a->epoch;
+
+    (void)state;
+    feed_release(a);
+    granted("a", "x", 1);
+    assert_null(feed_table_hear(table, old, 2));
+    assert_ptr_equal(feed_table_hear(table, a->epoch, 3), a);
+    assert_ptr_equal(feed_table_hear(table, b->epoch, 4), b);
+    assert_ptr_equal(feed_table_hear(table, a->epoch, 5), a);
+    assert_null(feed_table_hear(table, 0, 6));
+    assert_null(feed_table_hear(table, UINT64_MAX, 6));
+    assert_int_equal(a->heard_at, 5);
+    assert_int_equal(b->heard_at, 4);
+}
+
+static void a_process_that_comes_back_goes_on_where_it_was(void **state)
+{
+    struct feed *f = granted("sim", "a", 0);
+    bool is_new;
+
+    (void)state;
+    for (uint64_t n = 1; n <= 9; n++)
+        assert_int_equal(feed_judge(f, n), FEED_TAKE);
+    feed_release(f);
+    assert_int_equal(hello("sim", "a", 7, 1, &f, &is_new), OK); /* 8 and 9 are here */
+    assert_true(is_new);
+    assert_int_equal(f->received, 9);
+    feed_release(f);
+    assert_int_equal(hello("sim", "b", 0, 2, &f, &is_new),
+                     OK); /* another counts anew */
+    assert_int_equal(f->received, 0);
+}
+
+static void a_table_that_has_forgotten_believes_what_was_acknowledged(void **state)
+{
+    struct feed *f;
+    bool is_new;
+
+    (void)state;
+    assert_int_equal(hello("sim", "a", 77, 0, &f, &is_new), OK);
+    assert_int_equal(f->received, 77);
+    assert_int_equal(feed_judge(f, 77), FEED_DUPLICATE);
+    assert_int_equal(feed_judge(f, 78), FEED_TAKE);
+}
+
+static void names_out_of_bounds_are_refused(void **state)
+{
+    static const char longest[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
+    static const struct {
+        struct span name, owner, peer;
+        enum err want;
+    } rows[] = {
+        {SPAN("a"), SPAN("o"), SPAN("p"), OK},
+        {SPAN("sim-1_x.Y"), SPAN("o"), SPAN("p"), OK},
+        {{longest, 64}, {longest, 64}, {longest, 64}, OK},
+        {SPAN(""), SPAN("o"), SPAN("p"), ERR_INVALID},
+        {SPAN("a b"), SPAN("o"), SPAN("p"), ERR_INVALID},
+        {SPAN("a\0b"), SPAN("o"), SPAN("p"), ERR_INVALID},
+        {SPAN("a/b"), SPAN("o"), SPAN("p"), ERR_INVALID},
+        {SPAN("\xC3\xA9"), SPAN("o"), SPAN("p"), ERR_INVALID},
+        {SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
+         SPAN("o"), SPAN("p"), ERR_INVALID},
+        {SPAN("b"), SPAN(""), SPAN("p"), ERR_INVALID},
+        {SPAN("b"),
+         SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
+         SPAN("p"), ERR_INVALID},
+        {SPAN("b"), SPAN("o"),
+         SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
+         ERR_INVALID},
+    };
+    size_t good = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct feed_hello h = {
+            .name = rows[i].name, .owner = rows[i].owner, .peer = rows[i].peer};
+        struct feed *f = NULL;
+        bool is_new;
+
+        h.host = (struct span){longest, 64};
+        if (feed_table_hello(table, &h, 0, &f, &is_new) != rows[i].want)
+            fail_msg("row %zu", i);
+        good += rows[i].want == OK;
+        assert_true(rows[i].want == OK ? f != NULL : f == NULL);
+    }
+    assert_int_equal(feed_table_count(table), good);
+}
+
+static struct feed *fill_table(void)
+{
+    struct feed *f = NULL;
+    char name[16];
+
+    for (int i = 0; i < FEED_COUNT_MAX; i++) {
+        snprintf(name, sizeof name, "f%d", i);
+        f = granted(name, "a", i);
+        f->has_published = i != 7 && i != 8;
+        if (i != 7)
+            feed_release(f);
+    }
+    return f;
+}
+
+static void a_name_that_published_is_kept_and_one_that_never_did_makes_room(
+    void **state)
+{
+    struct feed *f;
+    bool is_new;
+
+    (void)state;
+    (void)fill_table();
+    assert_int_equal(hello("more-1", "b", 0, 2000, &f, &is_new), OK);
+    assert_int_equal(f->index, 8); /* not 7, which is held, though it is older */
+    f->has_published = true;
+    assert_int_equal(hello("more-2", "b", 0, 2000, &f, &is_new), OK);
+    assert_int_equal(f->index, 7);
+    assert_int_equal(f->received, 0);
+    f->has_published = true;
+    assert_int_equal(hello("more-3", "b", 0, 2000, &f, &is_new), ERR_FULL);
+    assert_int_equal(hello("f9", "a", 0, 2000, &f, &is_new), OK);
+    assert_int_equal(feed_table_count(table), FEED_COUNT_MAX);
+}
+
+static void a_connection_holds_only_so_many_names(void **state)
+{
+    struct feed *f;
+    bool is_new;
+    char name[16];
+
+    (void)state;
+    for (int i = 0; i < FEED_NAMES_PER_PEER; i++) {
+        snprintf(name, sizeof name, "f%d", i);
+        (void)granted(name, "a", 0);
+    }
+    assert_int_equal(hello("more", "a", 0, 0, &f, &is_new), ERR_FULL);
+    assert_int_equal(hello("f3", "a", 0, 0, &f, &is_new), OK); /* its own again */
+    assert_int_equal(hello("more", "b", 0, 0, &f, &is_new), OK);
+}
+
+static void numbers_that_no_feed_can_reach_are_refused(void **state)
+{
+    static const uint64_t absurd[] = {0, 1ull << 63, UINT64_MAX, FEED_LINE_MAX + 1};
+    struct feed *f = granted("sim", "a", 0), *other;
+    bool is_new;
+
+    (void)state;
+    assert_true(feed_announce(f, 10));
+    for (size_t i = 0; i < sizeof absurd / sizeof absurd[0]; i++) {
+        assert_false(feed_skip(f, 1, absurd[i]));
+        assert_false(feed_skip(f, absurd[i], absurd[i]));
+        if (!absurd[i])
+            continue;
+        assert_false(feed_announce(f, absurd[i]));
+        assert_int_equal(hello("sim-2", "b", absurd[i], 0, &other, &is_new),
+                         ERR_INVALID);
+    }
+    assert_false(feed_skip(f, 1, 10 + FEED_LOST_AHEAD + 1)); /* never heard of */
+    assert_int_equal(f->received, 0);
+    assert_true(feed_skip(f, 1, 9));
+    assert_int_equal(f->received, 9);
+}
+
+static void lines_are_taken_in_order_each_once(void **state)
+{
+    struct feed *f = granted("sim", "a", 0);
+
+    (void)state;
+    assert_int_equal(feed_judge(f, 1), FEED_TAKE);
+    assert_int_equal(feed_judge(f, 1), FEED_DUPLICATE);
+    assert_int_equal(feed_judge(f, 3), FEED_GAP);
+    assert_int_equal(feed_judge(f, 2), FEED_TAKE);
+    assert_int_equal(feed_judge(f, 3), FEED_TAKE);
+    assert_int_equal(feed_judge(f, 0), FEED_DUPLICATE);
+    assert_int_equal(feed_judge(f, UINT64_MAX), FEED_GAP);
+    assert_int_equal(f->received, 3);
+    assert_int_equal(f->duplicates, 2);
+}
+
+static void the_same_line_is_asked_for_only_so_often(void **state)
+{
+    struct feed *f = granted("sim", "a", 0);
+
+    (void)state;
+    assert_true(feed_should_ask(f, 100));
+    assert_false(feed_should_ask(f, 100));
+    assert_false(feed_should_ask(f, 100 + FEED_RESEND_MS - 1));
+    assert_true(feed_should_ask(f, 100 + FEED_RESEND_MS));
+    assert_int_equal(f->gaps, 1); /* one gap, asked for twice */
+    assert_int_equal(feed_judge(f, 1), FEED_TAKE);
+    /* Another line, but lines of two connections may just be coming in turns. */
+    assert_false(feed_should_ask(f, 100 + FEED_RESEND_MS + FEED_ASK_MS - 1));
+    assert_true(feed_should_ask(f, 100 + FEED_RESEND_MS + FEED_ASK_MS));
+    assert_int_equal(f->gaps, 2);
+    /* A new grant may be asked at once. */
+    feed_release(f);
+    granted("sim", "a", 101 + FEED_RESEND_MS + FEED_ASK_MS);
+    assert_true(feed_should_ask(f, 101 + FEED_RESEND_MS + FEED_ASK_MS));
+}
+
+static void only_the_lines_that_come_next_can_be_given_up(void **state)
+{
+    struct feed *f = granted("sim", "a", 0);
+
+    (void)state;
+    assert_int_equal(feed_judge(f, 1), FEED_TAKE);
+    assert_false(feed_skip(f, 1, 5)); /* 1 is here */
+    assert_false(feed_skip(f, 3, 5)); /* 2 is not told of */
+    assert_false(feed_skip(f, 2, 1));
+    assert_false(feed_skip(f, 0, 0));
+    assert_int_equal(f->received, 1);
+    assert_int_equal(f->lost, 0);
+    assert_true(feed_skip(f, 2, 2));
+    assert_true(feed_skip(f, 3, 5));
+    assert_int_equal(f->received, 5);
+    assert_int_equal(f->lost, 4);
+    assert_int_equal(feed_judge(f, 4), FEED_DUPLICATE);
+    assert_int_equal(feed_judge(f, 6), FEED_TAKE);
+}
+
+/* The model of one name. */
+struct model {
+    bool exists, is_held;
+    int owner;
+    uint64_t epoch, received;
+    int64_t heard_at;
+};
+
+#define NAMES 5
+#define OWNERS 3
+
+static void check_model(const struct model *m)
+{
+    for (size_t i = 0; i < feed_table_count(table); i++) {
+        const struct feed *f = feed_table_at(table, i);
+        const struct model *own = &m[f->name[0] - 'a'];
+
+        assert_int_equal(f->index, i);
+        assert_true(own->exists);
+        assert_true(f->is_held == own->is_held);
+        assert_int_equal(f->owner[0], 'A' + own->owner);
+        assert_int_equal(f->epoch, own->epoch);
+        assert_int_equal(f->received, own->received);
+    }
+}
+
+static void at_any_time_a_name_has_one_holder_as_in_the_model(void **state)
+{
+    struct model m[NAMES] = {0};
+    uint64_t last_epoch = FLOOR;
+    int64_t now = 0;
+
+    (void)state;
+    dice_seed();
+    for (int step = 0; step < 50000; step++) {
+        int n = (int)dice(NAMES), owner = (int)dice(OWNERS);
+        char name[2] = {(char)('a' + n)}, who[2] = {(char)('A' + owner)};
+        struct model *own = &m[n];
+        struct feed *f = NULL, *heard;
+        bool is_new = false;
+        uint64_t acked, line;
+
+        now += dice(4) ? dice(50) : dice(1500);
+        switch (dice(6)) {
+        case 0:
+            acked = dice(20);
+            if (own->is_held && own->owner != owner) {
+                assert_int_equal(hello(name, who, acked, now, &f, &is_new), ERR_HELD);
+                break;
+            }
+            assert_int_equal(hello(name, who, acked, now, &f, &is_new), OK);
+            assert_true(is_new == !own->is_held);
+            if (is_new) {
+                assert_true(f->epoch > last_epoch);
+                last_epoch = f->epoch;
+            }
+            if (!own->exists || own->owner != owner)
+                own->received = acked;
+            *own = (struct model){true, true, owner, f->epoch, own->received, now};
+            break;
+        case 1:
+        case 2:
+        case 3: /* a line, now and then of an older grant */
+            line = own->epoch - !dice(5);
+            heard = feed_table_hear(table, line, now);
+            for (int i = 0; i < NAMES && !heard; i++)
+                assert_false(m[i].is_held && m[i].epoch == line);
+            if (!heard)
+                break;
+            own = &m[heard->name[0] - 'a'];
+            assert_true(own->is_held && own->epoch == line);
+            own->heard_at = now;
+            line = own->received + dice(4);
+            switch (feed_judge(heard, line)) {
+            case FEED_TAKE:
+                assert_int_equal(line, ++own->received);
+                break;
+            case FEED_DUPLICATE:
+                assert_true(line <= own->received);
+                break;
+            case FEED_GAP:
+                assert_true(line > own->received + 1);
+                break;
+            }
+            break;
+        case 4:
+            if (!own->is_held || dice(3))
+                break;
+            feed_release(feed_table_hear(table, own->epoch, now));
+            assert_null(feed_table_hear(table, own->epoch, now));
+            own->is_held = false;
+            break;
+        case 5:
+            while ((f = feed_table_expire(table, now))) {
+                own = &m[f->name[0] - 'a'];
+                assert_true(own->is_held && now - own->heard_at >= WIRE_FEED_LEASE_MS);
+                own->is_held = false;
+            }
+            for (int i = 0; i < NAMES; i++)
+                assert_false(m[i].is_held && now - m[i].heard_at >= WIRE_FEED_LEASE_MS);
+            break;
+        }
+        check_model(m);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_free_name_is_granted_with_a_token_above_the_floor),
+        TEST(a_held_name_is_refused_to_others_and_they_learn_the_holder),
+        TEST(the_same_owner_asking_again_has_the_same_grant),
+        TEST(every_grant_of_any_name_has_a_larger_token),
+        TEST(a_lease_runs_out_after_silence_and_not_before),
+        TEST(after_a_goodbye_the_name_is_free_at_once),
+        TEST(only_the_current_token_is_heard),
+        TEST(a_process_that_comes_back_goes_on_where_it_was),
+        TEST(a_table_that_has_forgotten_believes_what_was_acknowledged),
+        TEST(names_out_of_bounds_are_refused),
+        TEST(a_name_that_published_is_kept_and_one_that_never_did_makes_room),
+        TEST(a_connection_holds_only_so_many_names),
+        TEST(numbers_that_no_feed_can_reach_are_refused),
+        TEST(lines_are_taken_in_order_each_once),
+        TEST(the_same_line_is_asked_for_only_so_often),
+        TEST(only_the_lines_that_come_next_can_be_given_up),
+        TEST(at_any_time_a_name_has_one_holder_as_in_the_model),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,305 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "broker/locks/lock_core_private.h"
+#include "shared/base/clock.h"
+#include "tests/unit/broker/core/core_bench.h"
+
+#define WAIT_MS 20000
+
+static char folder[64], path[128], error[STORE_ERROR_MAX];
+
+static int remove_one(const char *name, const struct stat *st, int type,
+                      struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(name);
+}
+
+static void begin(void)
+{
+    set_up(NULL);
+    if (lock_core_open(&core, path, error))
+        fail_msg("%s", error);
+}
+
+static bool end(int64_t patience_ms)
+{
+    return lock_core_close(&core, clock_mono_ms() + patience_ms);
+}
+
+static int set_up_file(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    strcpy(folder, "/tmp/test-core-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/locks", folder);
+    begin();
+    return 0;
+}
+
+static int tear_down_file(void **state)
+{
+    end(WAIT_MS);
+    tear_down(state);
+    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Until something (more) is said; its text. */
+static const char *next_said(void)
+{
+    struct pollfd p = {.fd = lock_core_fd(&core), .events = POLLIN};
+
+    while (!said_count) {
+        lock_core_tick(&core);
+        if (!said_count)
+            assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+    }
+    unpacked(&text, buf_span(&said[0].message));
+    buf_free(&said[0].to);
+    buf_free(&said[0].message);
+    memmove(said, said + 1, --said_count * sizeof *said);
+    return buf_text(&text);
+}
+
+static uint64_t token_in(const char *answer)
+{
+    const char *at = strstr(answer, "'token':");
+
+    if (!at)
+        fail_msg("no token in %s", answer);
+    return strtoull(at + 8, NULL, 10);
+}
+
+static const char *with_token(const char *op, uint64_t token)
+{
+    static char question[200];
+
+    snprintf(question, sizeof question,
+             "{'op':'%s','id':2,'name':'a','owner':'x','token':%llu,'value':'v'}", op,
+             (unsigned long long)token);
+    return question;
+}
+
+#define LOCK "{'op':'lock','id':1,'name':'a','owner':'x','ttl_ms':9000}"
+#define LOCK_B "{'op':'lock','id':1,'name':'b','owner':'x','ttl_ms':9000}"
+
+static void has(const char *answer, const char *words)
+{
+    if (!strstr(answer, words))
+        fail_msg("%s lacks %s", answer, words);
+}
+
+static uint64_t granted(void)
+{
+    assert_string_equal(ask("p", LOCK), "");
+    return token_in(next_said());
+}
+
+static void limit_files(rlim_t bytes)
+{
+    static struct rlimit before;
+    struct rlimit limit;
+
+    if (!before.rlim_max)
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    if (bytes)
+        limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_grant_is_told_when_it_is_stored_and_not_before(void **state)
+{
+    (void)state;
+    assert_string_equal(ask("p", LOCK), "");
+    assert_string_equal(ask("q", "{'op':'locks','id':2}"), "");
+    assert_string_equal(
+        ask("r", "{'op':'lock','id':3,'name':'a','owner':'y','ttl_ms':1000}"), "");
+    assert_int_equal(published_count, 0);
+    has(next_said(), "'durable':true}");
+    has(next_said(), "'re':'locks'");
+    has(next_said(), "'error':'held'");
+    assert_int_equal(published_count, 1);
+    has(published_text(0), "!lock/a lock 1<0 {'name':'a','state':'held'");
+    /* Once it is stored, what is asked about it is answered at once. */
+    has(ask("q", "{'op':'locks','id':2}"), "'durable':true");
+    forget_sent(said, &said_count);
+}
+
+static void a_renewal_waits_for_nothing(void **state)
+{
+    uint64_t token = granted();
+
+    (void)state;
+    assert_string_equal(ask("p", with_token("value_put", token)), "");
+    has(ask("p", with_token("renew", token)), "'expires_ms':9000}");
+    forget_sent(said, &said_count);
+    has(next_said(), "'version':1}");
+}
+
+static void what_was_told_goes_on_after_a_restart_and_tokens_rise(void **state)
+{
+    uint64_t token = granted();
+
+    ask("p", with_token("value_put", token));
+    has(next_said(), "'version':1}");
+    assert_true(end(WAIT_MS));
+    tear_down(state);
+    begin();
+    has(ask("p", with_token("renew", token)), "'expires_ms':9000}");
+    forget_sent(said, &said_count);
+    has(ask("p", "{'op':'value_get','id':2,'name':'a'}"), "'value':'v'");
+    forget_sent(said, &said_count);
+    ask("p", LOCK_B);
+    assert_true(token_in(next_said()) > token);
+}
+
+static void what_is_asked_before_the_end_is_stored_and_answered(void **state)
+{
+    uint64_t token = granted();
+
+    ask("p", with_token("release", token));
+    assert_true(end(WAIT_MS));
+    has(next_said(), "'re':'release'");
+    tear_down(state);
+    begin();
+    has(ask("p", "{'op':'locks','id':2}"), "'state':'free','owner':'x'");
+    forget_sent(said, &said_count);
+}
+
+static void while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_on(
+    void **state)
+{
+    uint64_t token = granted();
+
+    (void)state;
+    limit_files(4096);
+    assert_string_equal(ask("p", LOCK_B), "");
+    has(next_said(), "'error':'not_stored','message':'store ");
+    has(ask("p", LOCK_B), "it may still take effect: ask again with the same owner'");
+    forget_sent(said, &said_count);
+    has(ask("p", "{'op':'lock','id':1,'name':'c','owner':'x','ttl_ms':9000}"),
+        "'error':'not_stored'");
+    forget_sent(said, &said_count);
+    has(ask("p", with_token("renew", token)), "'expires_ms':9000}");
+    forget_sent(said, &said_count);
+    has(ask("p", LOCK), "'is_new':false,'durable':false}");
+    forget_sent(said, &said_count);
+    has(ask("p", with_token("value_put", token)), "'error':'not_stored'");
+    forget_sent(said, &said_count);
+    has(ask("p", "{'op':'locks','id':2}"), "'durable':false,'reason':'store ");
+    forget_sent(said, &said_count);
+    has(ask("p", "{'op':'status','id':2}"),
+        "'locks':{'kind':'sqlite','durable':false,");
+    forget_sent(said, &said_count);
+    has(ask("p", with_token("release", token)), "'error':'not_stored'");
+    forget_sent(said, &said_count);
+
+    limit_files(0);
+    /* What was not answered took effect: the same owner is told so. */
+    while (strstr(ask("p", LOCK_B), "not_stored")) {
+        struct pollfd p = {.fd = lock_core_fd(&core), .events = POLLIN};
+
+        forget_sent(said, &said_count);
+        poll(&p, 1, WAIT_MS);
+        lock_core_tick(&core);
+    }
+    has(next_said(), "'is_new':false,'durable':true}");
+    ask("p", with_token("release", token));
+    has(next_said(), "'re':'release','id':2,'name':'a'");
+}
+
+static void a_disk_that_does_not_answer_counts_as_failing(void **state)
+{
+    uint64_t token = granted();
+    sqlite3 *other; /* its lock is waited for in the thread, as a slow disk would be */
+
+    (void)state;
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
+                     SQLITE_OK);
+    ask("p", LOCK_B);
+    lock_core_tick(&core);
+    pass_time(1999);
+    lock_core_tick(&core);
+    assert_int_equal(said_count, 0);
+    pass_time(1);
+    lock_core_tick(&core);
+    has(next_said(), "'message':'the disk has not answered for 2 s; it may still");
+    has(ask("p", with_token("renew", token)), "'expires_ms':9000}");
+    forget_sent(said, &said_count);
+    sqlite3_close(other);
+    while (strstr(ask("p", LOCK_B), "not_stored")) {
+        forget_sent(said, &said_count);
+        lock_core_tick(&core);
+    }
+    has(next_said(), "'is_new':false,'durable':true}");
+}
+
+static void what_waits_for_a_slow_disk_is_bounded(void **state)
+{
+    uint64_t token = granted();
+    size_t waiting = 0;
+    sqlite3 *other;
+
+    (void)state;
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
+                     SQLITE_OK);
+    ask("p", with_token("value_put", token));
+    lock_core_tick(&core);
+    while (waiting < 100000 && !*ask("q", "{'op':'value_get','id':2,'name':'a'}"))
+        waiting++;
+    assert_true(waiting > 0 && waiting < CORE_LOCK_BACK_MAX);
+    has(next_said(), "'error':'again'");
+    has(ask("p", with_token("release", token)), "'error':'again'");
+    forget_sent(said, &said_count);
+    lock_core_drop_words(core.locks); /* nobody is left to hear them */
+    sqlite3_close(other);
+}
+
+static void a_broker_that_stops_does_not_wait_longer_than_it_may(void **state)
+{
+    (void)state;
+    granted();
+    limit_files(4096);
+    ask("p", LOCK_B);
+    has(next_said(), "not_stored");
+    assert_false(end(0));
+    limit_files(0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up_file, tear_down_file)
+        T(a_grant_is_told_when_it_is_stored_and_not_before),
+        T(a_renewal_waits_for_nothing),
+        T(what_was_told_goes_on_after_a_restart_and_tokens_rise),
+        T(what_is_asked_before_the_end_is_stored_and_answered),
+        T(while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_on),
+        T(a_disk_that_does_not_answer_counts_as_failing),
+        T(what_waits_for_a_slow_disk_is_bounded),
+        T(a_broker_that_stops_does_not_wait_longer_than_it_may),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,519 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "shared/base/buf.h"
+#include "shared/config/config.h"
+#include "shared/base/version.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof(array)[0])
+#define ARGS(...) \
+    ((const char *const[]){"pregon-test", __VA_ARGS__ __VA_OPT__(, ) NULL})
+
+/* clang-format off */
+#define TEST_SETTINGS(X)                                                                 \
+    X(text, HOST, host, "127.0.0.1", 1, 20, NULL, "Address to listen on.")               \
+    X(int, PORT, port, "8000", -5, 65535, NULL, "Port to listen on.")                    \
+    X(seconds, WEBSOCKET_TIMEOUT, websocket_timeout, "30", 0, 60, NULL,                  \
+      "Seconds of silence before a client is dropped; this sentence is here to be long " \
+      "enough that it must be folded, and is folded between two words.")                 \
+    X(flag, ACCESS_LOG, access_log, "1", 0, 1, NULL, "One line | per request.")          \
+    X(list, ORIGINS, origins, "http://a,http://b", 0, 60, NULL, "Origins.")              \
+    X(text, STATUS_TOKEN, status_token, "", 0, 8, NULL, "Secret.")                       \
+    X(secret, BOT_KEY, bot_key, "", 0, 8, NULL, "Never a flag.")
+/* clang-format on */
+
+struct test_config {
+    CONFIG_COMMON(CONFIG_FIELD)
+    TEST_SETTINGS(CONFIG_FIELD)
+};
+
+#define CONFIG_STRUCT test_config
+static const struct config_option options[] = {
+    CONFIG_COMMON(CONFIG_ROW) TEST_SETTINGS(CONFIG_ROW){0},
+};
+
+static struct config_program program = {
+    .name = "pregon-test",
+    .about = "Stands in for a program.",
+    .examples = "  pregon-test --port 1\n",
+    .options = options,
+};
+
+static struct test_config config;
+static char said[16384]; /* on standard error, or on standard output */
+
+/* Run config_load with what it writes to a descriptor caught in `said`. */
+static enum config_outcome load_catching(int fd, const char *const *argv)
+{
+    FILE *file = tmpfile();
+    int real = dup(fd);
+    enum config_outcome outcome;
+    size_t n;
+
+    assert_non_null(file);
+    fflush(stdout);
+    dup2(fileno(file), fd);
+    config_free(&program, &config);
+    memset(&config, 0, sizeof config);
+    outcome = config_load(&program, (char *const *)argv, &config);
+    dup2(real, fd);
+    close(real);
+    rewind(file);
+    n = fread(said, 1, sizeof said - 1, file);
+    said[n] = '\0';
+    fclose(file);
+    return outcome;
+}
+
+static enum config_outcome load(const char *const *argv)
+{
+    return load_catching(STDERR_FILENO, argv);
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void flag_beats_environment_beats_file_beats_default(void **state)
+{
+    (void)state;
+    assert_int_equal(load(ARGS()), CONFIG_RUN);
+    assert_int_equal(config.port, 8000);
+    write_file(".env", "PORT=1\nUNKNOWN_HERE=x\n");
+    assert_int_equal(load(ARGS()), CONFIG_RUN);
+    assert_int_equal(config.port, 1);
+    setenv("PORT", "2", 1);
+    assert_int_equal(load(ARGS()), CONFIG_RUN);
+    assert_int_equal(config.port, 2);
+    assert_int_equal(load(ARGS("--port", "3")), CONFIG_RUN);
+    assert_int_equal(config.port, 3);
+    assert_int_equal(load(ARGS("--port=4", "--port=5")), CONFIG_RUN);
+    assert_int_equal(config.port, 5);
+    assert_string_equal(said, "");
+}
+
+static void a_secret_has_no_flag_and_is_never_said(void **state)
+{
+    (void)state;
+    setenv("BOT_KEY", "1:abc", 1);
+    assert_int_equal(load(ARGS()), CONFIG_RUN);
+    assert_string_equal(config.bot_key, "1:abc");
+    assert_int_equal(load(ARGS("--bot-key=2:xyz")), CONFIG_WRONG);
+    assert_non_null(strstr(said, "--bot-key is refused"));
+    assert_non_null(strstr(said, "environment variable BOT_KEY"));
+    assert_null(strstr(said, "xyz"));
+    assert_int_equal(load(ARGS("--bot-key", "2:xyz")), CONFIG_WRONG);
+    assert_null(strstr(said, "xyz"));
+    setenv("BOT_KEY", "far too long", 1);
+    assert_int_equal(load(ARGS()), CONFIG_WRONG);
+    assert_non_null(strstr(said, "BOT_KEY (environment): must be text of"));
+    assert_null(strstr(said, "far too long"));
+    unsetenv("BOT_KEY");
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--help")), CONFIG_DONE);
+    assert_null(strstr(said, "--bot-key"));
+    assert_non_null(strstr(said, "BOT_KEY in the environment; no flag"));
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--settings-doc")), CONFIG_DONE);
+    assert_non_null(strstr(said, "| none | `BOT_KEY` |"));
+}
+
+/* Only what counts is judged: a flag can mend what the environment has wrong. */
+static void what_is_overridden_is_not_judged(void **state)
+{
+    (void)state;
+    setenv("PORT", "abc", 1);
+    assert_int_equal(load(ARGS("--port", "3")), CONFIG_RUN);
+    assert_int_equal(load(ARGS()), CONFIG_WRONG);
+}
+
+static void every_kind_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(load(ARGS("--host=::1", "--port", "-5", "--websocket-timeout",
+                               "0.5", "--log-level", "WARNING", "--status-token", "",
+                               "--origins", " [\"x\" ]")),
+                     CONFIG_RUN);
+    assert_string_equal(config.host, "::1");
+    assert_int_equal(config.port, -5);
+    assert_int_equal(config.websocket_timeout, 500);
+    assert_string_equal(config.log_level, "warning");
+    assert_string_equal(config.log_format, "text");
+    assert_string_equal(config.status_token, "");
+    assert_string_equal(config.origins, " [\"x\" ]");
+}
+
+static void a_bool_is_told_by_flag_word_or_its_no(void **state)
+{
+    static const struct {
+        const char *word;
+        bool value;
+    } words[] = {
+        {"1", true},   {"0", false},  {"true", true}, {"False", false},
+        {"YES", true}, {"no", false}, {"On", true},   {"off", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(words); i++) {
+        setenv("ACCESS_LOG", words[i].word, 1);
+        assert_int_equal(load(ARGS()), CONFIG_RUN);
+        assert_int_equal(config.access_log, words[i].value);
+        assert_int_equal(load(ARGS("--access-log", words[i].word)), CONFIG_RUN);
+        assert_int_equal(config.access_log, words[i].value);
+    }
+    setenv("ACCESS_LOG", "0", 1);
+    assert_int_equal(load(ARGS("--access-log")), CONFIG_RUN);
+    assert_true(config.access_log);
+    assert_int_equal(load(ARGS("--access-log", "--port", "1")), CONFIG_RUN);
+    assert_true(config.access_log);
+    assert_int_equal(load(ARGS("--access-log", "--no-access-log")), CONFIG_RUN);
+    assert_false(config.access_log);
+}
+
+static void seconds_are_held_as_milliseconds(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } good[] = {
+        {"0", 0},       {"30", 30000}, {"0.3", 300},
+        {"1.25", 1250}, {"0.001", 1},  {"60.000", 60000},
+    };
+    static const char *const bad[] = {
+        "",
+        "-1",
+        "60.001",
+        "61",
+        "1.",
+        ".5",
+        "1.2345",
+        "1e3",
+        "1s",
+        "0x1",
+        " 1",
+        "1 ",
+        "99999999999999999999",
+        "1.5.5",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(good); i++) {
+        assert_int_equal(load(ARGS("--websocket-timeout", good[i].text)), CONFIG_RUN);
+        assert_int_equal(config.websocket_timeout, good[i].ms);
+    }
+    for (size_t i = 0; i < LENGTH(bad); i++)
+        assert_int_equal(load(ARGS("--websocket-timeout", bad[i])), CONFIG_WRONG);
+}
+
+static void a_wrong_value_is_told_with_name_origin_and_what_is_allowed(void **state)
+{
+    static const struct {
+        const char *flag, *value, *said;
+    } cases[] = {
+        {"--port", "65536",
+         "PORT=\"65536\" (flag --port): must be a whole number from -5 to 65535"},
+        {"--port", "-6", "PORT=\"-6\" (flag"},
+        {"--port", "", "PORT=\"\" (flag"},
+        {"--port", "80x", "PORT=\"80x\" (flag"},
+        {"--port", " 80", "PORT=\" 80\" (flag"},
+        {"--port", "99999999999999999999", "PORT=\"9999"},
+        {"--port", "1\n2", "PORT=\"1\\n2\" (flag"},
+        {"--host", "", "HOST=\"\" (flag --host): must be text of 1 to 20 bytes"},
+        {"--host", "123456789012345678901", "must be text of 1 to 20 bytes"},
+        {"--websocket-timeout", "soon",
+         "must be seconds from 0 to 60, with up to 3 decimals"},
+        {"--access-log", "maybe",
+         "ACCESS_LOG=\"maybe\" (flag --access-log): must be 1/0, true/false, yes/no or "
+         "on/off"},
+        {"--log-level", "loud",
+         "must be one of critical, error, warning, info, debug, trace"},
+        {"--log-level", "inf", "LOG_LEVEL=\"inf\""},
+        {"--log-level", "", "LOG_LEVEL=\"\""},
+        {"--log-level", "text|json", "LOG_LEVEL=\"text|json\""},
+        {"--origins", "[\"a\"",
+         "ORIGINS=\"[\\\"a\\\"\" (flag --origins): must be a comma list "
+         "or JSON list of at most 60 bytes"},
+        {"--origins", "[1]", "ORIGINS="},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        assert_int_equal(load(ARGS(cases[i].flag, cases[i].value)), CONFIG_WRONG);
+        assert_memory_equal(said, "CRITICAL: ", 10);
+        if (!strstr(said, cases[i].said))
+            fail_msg("%s", said);
+    }
+    setenv("PORT", "x", 1);
+    assert_int_equal(load(ARGS()), CONFIG_WRONG);
+    assert_non_null(strstr(said, "PORT=\"x\" (environment): must be"));
+    unsetenv("PORT");
+    write_file("other.env", "# first\nPORT=y\n");
+    assert_int_equal(load(ARGS("--env-file", "other.env")), CONFIG_WRONG);
+    assert_non_null(strstr(said, "PORT=\"y\" (other.env:2): must be"));
+}
+
+static void every_mistake_is_told_at_once_and_nothing_is_filled(void **state)
+{
+    (void)state;
+    assert_int_equal(load(ARGS("--port", "x", "--hots", "y", "--websocket-timeout=z")),
+                     CONFIG_WRONG);
+    assert_non_null(strstr(said, "PORT="));
+    assert_non_null(strstr(said, "--hots"));
+    assert_non_null(strstr(said, "WEBSOCKET_TIMEOUT="));
+    assert_null(config.host);
+    assert_int_equal(config.port, 0);
+}
+
+static void a_secret_is_never_told(void **state)
+{
+    (void)state;
+    assert_int_equal(load(ARGS("--status-token", "hunter2hunter2")), CONFIG_WRONG);
+    assert_non_null(strstr(
+        said, "STATUS_TOKEN (flag --status-token): must be text of at most 8 bytes"));
+    assert_null(strstr(said, "hunter2"));
+    assert_int_equal(load(ARGS("--status-tokn=hunter2")), CONFIG_WRONG);
+    assert_non_null(strstr(said, "did you mean --status-token?"));
+    assert_null(strstr(said, "hunter2"));
+    assert_int_equal(load(ARGS("--status-tokn", "hunter2")), CONFIG_WRONG);
+    assert_null(strstr(said, "hunter2"));
+}
+
+static void an_unknown_flag_is_told_with_the_nearest_known_one(void **state)
+{
+    static const struct {
+        const char *flag, *said;
+    } cases[] = {
+        {"--prot", "unknown flag --prot: did you mean --port?"},
+        {"--websocket-time", "did you mean --websocket-timeout?"},
+        {"--websocket_timeout", "did you mean --websocket-timeout?"},
+        {"--PORT", "unknown flag --PORT"},
+        {"--no-acces-log", "did you mean --no-access-log?"},
+        {"--no-port", "unknown flag --no-port"},
+        {"--hepl", "did you mean --help?"},
+        {"--envfile", "did you mean --env-file?"},
+        {"--entirely-else", "unknown flag --entirely-else: see --help"},
+        {"--", "unknown flag --: see --help"},
+        {"-p", "\"-p\" is not a flag: settings are given as --name value"},
+        {"8000", "\"8000\" is not a flag"},
+        {"", "\"\" is not a flag"},
+        {"--port", "flag --port needs a value"},
+        {"--env-file", "flag --env-file needs a value"},
+        {"--no-access-log=1", "flag --no-access-log takes no value"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        assert_int_equal(load(ARGS(cases[i].flag)), CONFIG_WRONG);
+        if (!strstr(said, cases[i].said))
+            fail_msg("%s: %s", cases[i].flag, said);
+    }
+    assert_int_equal(load(ARGS("--host", "--port", "1")), CONFIG_WRONG);
+    assert_non_null(strstr(said, "flag --host needs a value"));
+    assert_int_equal(load(ARGS("--host=--port")), CONFIG_RUN);
+}
+
+static void the_env_file_is_named_or_there_by_chance(void **state)
+{
+    (void)state;
+    write_file("mine.env", "\xEF\xBB\xBF"
+                           "export HOST='10.0.0.1' # ours\r\nPORT=\"7\"\r\n");
+    assert_int_equal(load(ARGS("--env-file=mine.env")), CONFIG_RUN);
+    assert_string_equal(config.host, "10.0.0.1");
+    assert_int_equal(config.port, 7);
+
+    assert_int_equal(load(ARGS("--env-file", "not-there.env")), CONFIG_WRONG);
+    assert_non_null(strstr(said, "not-there.env: cannot be read: No such file"));
+    assert_int_equal(load(ARGS("--env-file", ".")), CONFIG_WRONG);
+    assert_non_null(strstr(said, ".: cannot be read"));
+
+    write_file(".env", "PORT=1\nnonsense\n");
+    assert_int_equal(load(ARGS()), CONFIG_WRONG);
+    assert_non_null(strstr(said, ".env:2: expected NAME=VALUE"));
+    assert_int_equal(load(ARGS("--env-file", "/dev/null")), CONFIG_RUN);
+    assert_int_equal(config.port, 8000);
+}
+
+static void a_list_flag_given_again_adds_to_it(void **state)
+{
+    (void)state;
+    setenv("ORIGINS", "http://env", 1);
+    assert_int_equal(
+        load(ARGS("--origins", "http://a , http://b", "--origins", "http://c")),
+        CONFIG_RUN);
+    assert_string_equal(config.origins, "http://a,http://b,http://c");
+    assert_int_equal(load(ARGS("--origins", "a", "--origins", "[\"b\",\"c\"]")),
+                     CONFIG_RUN);
+    assert_string_equal(config.origins, "a,b,c");
+    assert_int_equal(load(ARGS("--origins", "a", "--origins", "[\"b\"")), CONFIG_WRONG);
+}
+
+static void gather(void *ctx, const char *entry)
+{
+    buf_printf(ctx, "<%s>", entry);
+}
+
+static void a_list_is_comma_or_json(void **state)
+{
+    static const struct {
+        const char *list, *entries;
+        enum err e;
+    } cases[] = {
+        {"", "", OK},
+        {" , ,", "", OK},
+        {"a", "<a>", OK},
+        {" a , b c,", "<a><b c>", OK},
+        {"[]", "", OK},
+        {" [ \"a\", \" b,c \", \"\" ] ", "<a><b,c>", OK},
+        {"[\"a\"", "", ERR_MALFORMED},
+        {"[\"a\"],b", "", ERR_MALFORMED},
+        {"[\"a\",1]", "", ERR_MALFORMED},
+        {"[\"a\",[]]", "", ERR_MALFORMED},
+        {"[[\"a\"]]", "", ERR_MALFORMED},
+        {"[\"a\\u0000b\"]", "", ERR_MALFORMED},
+        {"[[[[[[[[[[]", "", ERR_MALFORMED},
+        {"{\"a\":1}", "<{\"a\":1}>", OK},
+    };
+    struct buf got = {0};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        buf_clear(&got);
+        assert_int_equal(config_list_each(cases[i].list, gather, &got), cases[i].e);
+        assert_string_equal(buf_text(&got), cases[i].entries);
+    }
+    buf_free(&got);
+}
+
+static void help_tells_everything_in_lines_that_fit(void **state)
+{
+    static const char *const parts[] = {
+        "usage: pregon-test ",
+        "Stands in for a program.\n",
+        ("  --port N\n      Port to listen on.\n"
+         "      PORT, default 8000; a whole number from -5 to 65535\n"),
+        "  --access-log, --no-access-log\n",
+        "STATUS_TOKEN, default empty; text of at most 8 bytes\n",
+        "one of critical, error, warning, info, debug, trace\n",
+        "--env-file PATH",
+        "examples:\n  pregon-test --port 1\n",
+    };
+
+    (void)state;
+    setenv("PORT", "wrong", 1);
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--nonsense", "--help")),
+                     CONFIG_DONE);
+    for (size_t i = 0; i < LENGTH(parts); i++)
+        if (!strstr(said, parts[i]))
+            fail_msg("not in the help: %s\n%s", parts[i], said);
+    for (const char *line = said; *line; line += strcspn(line, "\n") + 1)
+        assert_true(strcspn(line, "\n") <= 88);
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("-h")), CONFIG_DONE);
+
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--version")), CONFIG_DONE);
+    assert_string_equal(said, "pregon-test " PREGON_VERSION "\n");
+}
+
+static void the_settings_page_is_a_table(void **state)
+{
+    (void)state;
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--settings-doc")), CONFIG_DONE);
+    assert_memory_equal(said, "## pregon-test\n\n| flag | variable | default |", 40);
+    assert_non_null(strstr(said,
+                           "\n| `--port` | `PORT` | `8000` | a whole number from -5 to "
+                           "65535 | Port to listen on. |\n"));
+    assert_non_null(strstr(said, "| `--status-token` | `STATUS_TOKEN` | empty | "));
+    assert_non_null(strstr(said, "One line \\| per request."));
+}
+
+/* Every story begins in an empty folder with an environment that says nothing. */
+static int begin(void **state)
+{
+    (void)state;
+    for (const struct config_option *o = options; o->name; o++)
+        unsetenv(o->name);
+    unlink(".env");
+    unlink("mine.env");
+    unlink("other.env");
+    return 0;
+}
+
+static int enter_folder(void **state)
+{
+    static char folder[] = "/tmp/test_config.XXXXXX";
+
+    *state = folder;
+    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
+}
+
+static int leave_folder(void **state)
+{
+    begin(state);
+    config_free(&program, &config);
+    config_free(&program, &config);
+    return rmdir(*state);
+}
+
+static void words_without_a_flag_go_into_the_list_that_takes_them(void **state)
+{
+    (void)state;
+    program.words = "ORIGINS";
+    program.word_name = "ORIGIN";
+    assert_int_equal(load(ARGS("a", "--port", "3", "b=c", "--origins=d")), CONFIG_RUN);
+    assert_string_equal(config.origins, "a,b=c,d");
+    assert_int_equal(config.port, 3);
+    /* A flag without a value takes none of them, unless it is one. */
+    assert_int_equal(load(ARGS("--access-log", "a", "--no-access-log", "b")),
+                     CONFIG_RUN);
+    assert_string_equal(config.origins, "a,b");
+    assert_int_equal(load(ARGS("--access-log", "0", "a")), CONFIG_RUN);
+    assert_false(config.access_log);
+    assert_string_equal(config.origins, "a");
+    assert_int_equal(load(ARGS("--port", "3", "--", "--help", "-x")), CONFIG_RUN);
+    assert_string_equal(config.origins, "--help,-x");
+    assert_int_equal(load(ARGS("--")), CONFIG_RUN);
+    assert_string_equal(config.origins, "http://a,http://b");
+    assert_int_equal(load(ARGS("-x")), CONFIG_WRONG);
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--help")), CONFIG_DONE);
+    assert_non_null(strstr(said, "usage: pregon-test [--NAME VALUE]... [ORIGIN]...\n"));
+    assert_non_null(strstr(said, "--origins LIST, ORIGIN...\n"));
+    program.words = NULL;
+    assert_int_equal(load(ARGS("a")), CONFIG_WRONG);
+    assert_int_equal(load(ARGS("--")), CONFIG_WRONG);
+}
+
+int main(void)
+{
+#define STORY(name) cmocka_unit_test_setup(name, begin)
+    const struct CMUnitTest tests[] = {
+        STORY(flag_beats_environment_beats_file_beats_default),
+        STORY(a_secret_has_no_flag_and_is_never_said),
+        STORY(what_is_overridden_is_not_judged),
+        STORY(every_kind_is_read),
+        STORY(a_bool_is_told_by_flag_word_or_its_no),
+        STORY(seconds_are_held_as_milliseconds),
+        STORY(a_wrong_value_is_told_with_name_origin_and_what_is_allowed),
+        STORY(every_mistake_is_told_at_once_and_nothing_is_filled),
+        STORY(a_secret_is_never_told),
+        STORY(an_unknown_flag_is_told_with_the_nearest_known_one),
+        STORY(the_env_file_is_named_or_there_by_chance),
+        STORY(a_list_flag_given_again_adds_to_it),
+        STORY(a_list_is_comma_or_json),
+        STORY(words_without_a_flag_go_into_the_list_that_takes_them),
+        STORY(help_tells_everything_in_lines_that_fit),
+        STORY(the_settings_page_is_a_table),
+    };
+
+    return cmocka_run_group_tests(tests, enter_folder, leave_folder);
+}

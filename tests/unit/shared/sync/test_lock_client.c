@@ -1,0 +1,333 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "shared/sync/lock_client.h"
+#include "tests/unit/dice.h"
+
+#define TTL 30000
+
+static struct lock_client wanted(int64_t now)
+{
+    struct lock_client h;
+
+    lock_client_init(&h, TTL, now);
+    return h;
+}
+
+static void asks(struct lock_client *h, enum lock_client_wish wish, int64_t now)
+{
+    assert_int_equal(lock_client_wish(h, now), wish);
+    lock_client_asked(h, wish, now);
+}
+
+static enum lock_client_news granted(struct lock_client *h, uint64_t token,
+                                     int64_t sent, int64_t now)
+{
+    return lock_client_on_answer(
+        h,
+        &(struct lock_client_answer){
+            .to = HOLD_WISH_LOCK, .sent_at = sent, .token = token, .ttl_ms = TTL},
+        now);
+}
+
+static enum lock_client_news refused(struct lock_client *h, const char *error,
+                                     int64_t sent, int64_t now)
+{
+    return lock_client_on_answer(h,
+                                 &(struct lock_client_answer){.to = HOLD_WISH_LOCK,
+                                                              .sent_at = sent,
+                                                              .error = span_of(error)},
+                                 now);
+}
+
+static enum lock_client_news answered(struct lock_client *h, enum lock_client_wish to,
+                                      const char *error, int64_t sent, int64_t now)
+{
+    return lock_client_on_answer(h,
+                                 &(struct lock_client_answer){.to = to,
+                                                              .sent_at = sent,
+                                                              .asked_token = h->token,
+                                                              .error = span_of(error),
+                                                              .reason = SPAN("taken"),
+                                                              .ttl_ms = TTL},
+                                 now);
+}
+
+static struct lock_client held(uint64_t token, int64_t now)
+{
+    struct lock_client h = wanted(now);
+
+    asks(&h, HOLD_WISH_LOCK, now);
+    assert_int_equal(granted(&h, token, now, now), HOLD_NOW_HELD);
+    return h;
+}
+
+static void a_lease_counts_from_before_it_was_asked_for_and_two_thirds_of_it(
+    void **state)
+{
+    struct lock_client h = wanted(1000);
+
+    (void)state;
+    asks(&h, HOLD_WISH_LOCK, 1000);
+    assert_int_equal(granted(&h, 7, 1000, 4000), HOLD_NOW_HELD);
+    assert_int_equal(lock_client_remaining_ms(&h, 4000), 17000);
+    assert_int_equal(lock_client_check(&h, 20999), HOLD_NO_NEWS);
+    assert_int_equal(lock_client_remaining_ms(&h, 21000), 0);
+    assert_int_equal(lock_client_check(&h, 21000), HOLD_NOW_LOST);
+    assert_int_equal(h.reason, HOLD_UNANSWERED);
+    assert_int_equal(lock_client_check(&h, 21000), HOLD_NO_NEWS);
+}
+
+static void it_renews_at_a_third_and_again_until_it_is_answered(void **state)
+{
+    struct lock_client h = held(7, 0);
+
+    (void)state;
+    assert_int_equal(lock_client_wish(&h, 9999), HOLD_WISH_NOTHING);
+    assert_int_equal(lock_client_deadline(&h), 10000);
+    asks(&h, HOLD_WISH_RENEW, 10000);
+    assert_int_equal(lock_client_wish(&h, 10500), HOLD_WISH_NOTHING);
+    asks(&h, HOLD_WISH_RENEW, 11000);
+    assert_int_equal(answered(&h, HOLD_WISH_RENEW, "", 10000, 11500), HOLD_NO_NEWS);
+    assert_int_equal(lock_client_remaining_ms(&h, 11500), 18500);
+    /* The answer to the later one is better; the earlier one, late, takes nothing away. */
+    answered(&h, HOLD_WISH_RENEW, "", 11000, 11600);
+    answered(&h, HOLD_WISH_RENEW, "", 10000, 11700);
+    assert_int_equal(lock_client_remaining_ms(&h, 11600), 19400);
+}
+
+static void a_renewal_that_is_refused_is_a_loss_with_its_reason(void **state)
+{
+    struct lock_client h = held(7, 0);
+
+    (void)state;
+    asks(&h, HOLD_WISH_RENEW, 10000);
+    assert_int_equal(answered(&h, HOLD_WISH_RENEW, "stale", 10000, 10001),
+                     HOLD_NOW_LOST);
+    assert_int_equal(h.reason, HOLD_TAKEN);
+    asks(&h, HOLD_WISH_LOCK, 10001);
+    /* A disk that does not take things has nothing to do with renewals. */
+    h = held(8, 0);
+    asks(&h, HOLD_WISH_RENEW, 10000);
+    assert_int_equal(answered(&h, HOLD_WISH_RENEW, "not_stored", 10000, 10001),
+                     HOLD_NO_NEWS);
+    assert_int_equal(h.phase, HOLD_HELD);
+}
+
+static void in_line_it_asks_again_and_lets_the_answer_wait_for_the_grant(void **state)
+{
+    struct lock_client h = wanted(0);
+
+    (void)state;
+    assert_int_equal(h.wait_ms, 0); /* how things stand, at once */
+    asks(&h, HOLD_WISH_LOCK, 0);
+    assert_int_equal(refused(&h, "held", 0, 5), HOLD_STILL_WAITING);
+    asks(&h, HOLD_WISH_LOCK, 5);
+    assert_int_equal(h.wait_ms, HOLD_WAIT_MS);
+    assert_int_equal(lock_client_wish(&h, 3100), HOLD_WISH_NOTHING);
+    assert_int_equal(refused(&h, "held", 5, 3005), HOLD_STILL_WAITING);
+    asks(&h, HOLD_WISH_LOCK, 3005);
+    /* A broker that does not wait is not asked in a circle. */
+    refused(&h, "held", 3005, 3006);
+    assert_int_equal(lock_client_wish(&h, 3900), HOLD_WISH_NOTHING);
+    asks(&h, HOLD_WISH_LOCK, 4005);
+    assert_int_equal(granted(&h, 9, 4005, 5000), HOLD_NOW_HELD);
+}
+
+static void a_grant_that_is_nearly_over_when_it_is_heard_of_is_asked_for_anew(
+    void **state)
+{
+    struct lock_client h = wanted(0);
+
+    (void)state;
+    asks(&h, HOLD_WISH_LOCK, 0);
+    assert_int_equal(granted(&h, 7, 0, 20000), HOLD_NO_NEWS);
+    assert_int_equal(lock_client_remaining_ms(&h, 20000), 0);
+    asks(&h, HOLD_WISH_LOCK, 20000);
+    assert_int_equal(granted(&h, 7, 20000, 20001), HOLD_NOW_HELD);
+}
+
+static void a_broker_that_does_not_answer_is_said_to_be_away_once(void **state)
+{
+    struct lock_client h = wanted(0);
+
+    (void)state;
+    asks(&h, HOLD_WISH_LOCK, 0);
+    assert_false(lock_client_is_newly_unanswered(&h, 1499));
+    assert_true(lock_client_is_newly_unanswered(&h, 1500));
+    asks(&h, HOLD_WISH_LOCK, 1500);
+    assert_false(lock_client_is_newly_unanswered(&h, 3000));
+    asks(&h, HOLD_WISH_LOCK, 3000);
+    refused(&h, "held", 3000, 3100);
+    asks(&h, HOLD_WISH_LOCK, 3100);
+    assert_true(lock_client_is_newly_unanswered(&h, 3100 + HOLD_WAIT_MS + 1500));
+}
+
+static void leaving_releases_what_is_held_until_it_is_heard(void **state)
+{
+    struct lock_client h = held(7, 0);
+
+    (void)state;
+    lock_client_leave(&h, 100);
+    assert_true(lock_client_is_leaving(&h));
+    asks(&h, HOLD_WISH_RELEASE, 100);
+    asks(&h, HOLD_WISH_RELEASE, 600);
+    answered(&h, HOLD_WISH_RELEASE, "", 100, 700);
+    assert_int_equal(h.phase, HOLD_GONE);
+    /* Unheard, it ends when the lease has. */
+    h = held(7, 0);
+    lock_client_leave(&h, 100);
+    assert_int_equal(lock_client_wish(&h, TTL), HOLD_WISH_NOTHING);
+    assert_int_equal(h.phase, HOLD_GONE);
+}
+
+static void what_was_lost_here_but_perhaps_not_there_is_released_too(void **state)
+{
+    struct lock_client h = held(7, 0);
+
+    (void)state;
+    assert_int_equal(lock_client_check(&h, 20000), HOLD_NOW_LOST);
+    lock_client_leave(&h, 20000);
+    asks(&h, HOLD_WISH_RELEASE, 20000);
+    answered(&h, HOLD_WISH_RELEASE, "stale", 20000, 20100);
+    assert_int_equal(h.phase, HOLD_GONE);
+}
+
+static void leaving_the_line_gives_back_a_grant_that_was_on_its_way(void **state)
+{
+    struct lock_client h = wanted(0);
+
+    (void)state;
+    asks(&h, HOLD_WISH_LOCK, 0);
+    lock_client_leave(&h, 10);
+    asks(&h, HOLD_WISH_CANCEL, 10);
+    answered(&h, HOLD_WISH_CANCEL, "", 10, 20);
+    assert_false(lock_client_is_leaving(&h)); /* the broker has heard it */
+    assert_int_equal(h.phase, HOLD_LEAVING);
+    assert_int_equal(granted(&h, 7, 0, 30), HOLD_NO_NEWS);
+    asks(&h, HOLD_WISH_RELEASE, 30);
+    answered(&h, HOLD_WISH_RELEASE, "", 30, 40);
+    assert_int_equal(h.phase, HOLD_GONE);
+    h = wanted(0);
+    lock_client_leave(&h, 0);
+    assert_int_equal(h.phase, HOLD_GONE); /* nobody ever heard of it */
+}
+
+/* --- against a broker, at random ------------------------------------------------------------ */
+
+/* One lock at a broker that counts exactly; answers come late, or never. */
+struct broker {
+    uint64_t token;
+    bool is_held;
+    int64_t until;
+};
+
+struct message {
+    bool is_there;
+    struct lock_client_answer a;
+};
+
+static void serve(struct broker *b, struct message *m, bool is_others, int64_t now)
+{
+    if (b->is_held && now >= b->until)
+        b->is_held = false;
+    switch (m->a.to) {
+    case HOLD_WISH_LOCK:
+        if (is_others && b->is_held) {
+            m->a.error = SPAN("held");
+            break;
+        }
+        b->token += !b->is_held;
+        b->is_held = true;
+        b->until = now + TTL;
+        m->a.token = b->token;
+        m->a.ttl_ms = TTL;
+        break;
+    case HOLD_WISH_RENEW:
+        if (!b->is_held || m->a.asked_token != b->token)
+            m->a.error = SPAN("stale");
+        else
+            b->until = now + TTL;
+        break;
+    case HOLD_WISH_RELEASE:
+        if (b->is_held && m->a.asked_token == b->token)
+            b->is_held = false;
+        break;
+    case HOLD_WISH_NOTHING:
+    case HOLD_WISH_CANCEL:
+        break;
+    }
+}
+
+/* What we take for held is held at the broker, under that token, for a third of ttl longer. */
+static void at_random_it_never_holds_what_the_broker_would_give_away(void **state)
+{
+    int helds = 0;
+
+    (void)state;
+    dice_seed();
+    for (int game = 0; game < 300; game++) {
+        struct broker b = {.token = 1};
+        struct message way[16] = {0}, back[16] = {0};
+        struct lock_client h = wanted(0);
+
+        for (int64_t now = 0; now < 600000; now += 1 + dice(dice(20) ? 400 : 40000)) {
+            unsigned i = dice(16), k = dice(16);
+            enum lock_client_wish wish;
+
+            lock_client_check(&h, now);
+            if (back[k].is_there && dice(3)) {
+                back[k].is_there = false;
+                helds += lock_client_on_answer(&h, &back[k].a, now) == HOLD_NOW_HELD;
+            }
+            lock_client_is_newly_unanswered(&h, now);
+            wish = lock_client_wish(&h, now);
+            if (wish) {
+                way[i] = (struct message){
+                    true, {.to = wish, .sent_at = now, .asked_token = h.token}};
+                lock_client_asked(&h, wish, now);
+            }
+            if (way[k].is_there && dice(4)) {
+                way[k].is_there = false;
+                serve(&b, &way[k], b.token % 2, now);
+                back[i] = way[k];
+                back[i].is_there = dice(5) != 0;
+            }
+            if (dice(10) == 0 && b.is_held && now >= b.until) {
+                b.token += 2; /* somebody had it in between */
+                b.is_held = false;
+            }
+            if (!lock_client_remaining_ms(&h, now))
+                continue;
+            assert_true(b.is_held && b.token == h.token);
+            assert_true(b.until - now >= lock_client_remaining_ms(&h, now) + TTL / 3);
+        }
+    }
+    assert_true(helds > 300);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            a_lease_counts_from_before_it_was_asked_for_and_two_thirds_of_it),
+        cmocka_unit_test(it_renews_at_a_third_and_again_until_it_is_answered),
+        cmocka_unit_test(a_renewal_that_is_refused_is_a_loss_with_its_reason),
+        cmocka_unit_test(in_line_it_asks_again_and_lets_the_answer_wait_for_the_grant),
+        cmocka_unit_test(
+            a_grant_that_is_nearly_over_when_it_is_heard_of_is_asked_for_anew),
+        cmocka_unit_test(a_broker_that_does_not_answer_is_said_to_be_away_once),
+        cmocka_unit_test(leaving_releases_what_is_held_until_it_is_heard),
+        cmocka_unit_test(what_was_lost_here_but_perhaps_not_there_is_released_too),
+        cmocka_unit_test(leaving_the_line_gives_back_a_grant_that_was_on_its_way),
+        cmocka_unit_test(at_random_it_never_holds_what_the_broker_would_give_away),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
