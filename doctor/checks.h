@@ -5,8 +5,8 @@
  * adds what it finds to the list, and a part whose ground is missing is passed over, so that
  * one mistake is not told ten times.  Changes nothing anywhere.  Blocks.  One thread.
  */
-#ifndef GATEWAY_DOCTOR_EXAM_H
-#define GATEWAY_DOCTOR_EXAM_H
+#ifndef DOCTOR_CHECKS_H
+#define DOCTOR_CHECKS_H
 
 #include "broker/config/broker_config.h"
 #include "consumer/telegram/telegram_config.h"

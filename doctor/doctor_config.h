@@ -1,6 +1,6 @@
 /* doctor_config: every setting of pregon-doctor; the only place to add one. */
-#ifndef GATEWAY_DOCTOR_CONFIG_H
-#define GATEWAY_DOCTOR_CONFIG_H
+#ifndef DOCTOR_DOCTOR_CONFIG_H
+#define DOCTOR_DOCTOR_CONFIG_H
 
 #include "shared/config/config.h"
 

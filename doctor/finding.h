@@ -5,8 +5,8 @@
  * what was seen, where it stands, what to do, and the line of .env if one is to change.
  * The codes of refused handshakes (admission.h) are names too.  One owner, one thread.
  */
-#ifndef GATEWAY_DOCTOR_FINDING_H
-#define GATEWAY_DOCTOR_FINDING_H
+#ifndef DOCTOR_FINDING_H
+#define DOCTOR_FINDING_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * The kernel tells everybody that a port is held and by which user; by which process only
  * to that user and to root.
  */
-#ifndef GATEWAY_DOCTOR_HOLDER_H
-#define GATEWAY_DOCTOR_HOLDER_H
+#ifndef DOCTOR_HOLDER_H
+#define DOCTOR_HOLDER_H
 
 #include <stdbool.h>
 

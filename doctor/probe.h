@@ -5,8 +5,8 @@
  * that not only the status is seen but every header, and whether anything follows the 101.
  * Blocks up to the patience given.  Environment's proxies are not used.  One thread.
  */
-#ifndef GATEWAY_DOCTOR_PROBE_H
-#define GATEWAY_DOCTOR_PROBE_H
+#ifndef DOCTOR_PROBE_H
+#define DOCTOR_PROBE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* feeder_config: every setting of the feeder; the only place to add one. */
-#ifndef FEEDER_CONFIG_H
-#define FEEDER_CONFIG_H
+#ifndef FEEDER_FEEDER_CONFIG_H
+#define FEEDER_FEEDER_CONFIG_H
 
 #include "shared/config/config.h"
 

@@ -12,8 +12,8 @@
  *
  * No I/O, no clock; one owner, one thread.
  */
-#ifndef FEEDER_LINE_H
-#define FEEDER_LINE_H
+#ifndef FEEDER_OUTBOX_H
+#define FEEDER_OUTBOX_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  *
  * Each prints one sentence: what it did on standard output, what is wrong on standard error.
  */
-#ifndef BROKER_STORE_COMMAND_H
-#define BROKER_STORE_COMMAND_H
+#ifndef BROKER_BACKUP_STORE_COMMAND_H
+#define BROKER_BACKUP_STORE_COMMAND_H
 
 #include "broker/config/broker_config.h"
 

@@ -1,6 +1,6 @@
 /* broker_config: every setting of the broker; the only place to add one. */
-#ifndef BROKER_CONFIG_H
-#define BROKER_CONFIG_H
+#ifndef BROKER_CONFIG_BROKER_CONFIG_H
+#define BROKER_CONFIG_BROKER_CONFIG_H
 
 #include "shared/config/config.h"
 

@@ -6,8 +6,8 @@
  * at the others.  The book also collects which symbols
  * changed since the last heartbeat.  Owned by the broker's loop; no I/O, no clock.
  */
-#ifndef BROKER_BOOK_H
-#define BROKER_BOOK_H
+#ifndef BROKER_CORE_BOOK_H
+#define BROKER_CORE_BOOK_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,8 +6,8 @@
  * sockets).  This is the one numbering point: publish() below gives every record its position,
  * and there is no path around it.
  */
-#ifndef BROKER_CORE_H
-#define BROKER_CORE_H
+#ifndef BROKER_CORE_CORE_H
+#define BROKER_CORE_CORE_H
 
 #include <stdbool.h>
 #include <stdint.h>

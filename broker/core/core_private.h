@@ -8,8 +8,8 @@
  * looks at some CORE_PAGE_SCAN entries of the log at most, a snapshot at every symbol once; none of
  * them does more than CORE_TURN_WORK in one turn.
  */
-#ifndef BROKER_CORE_PRIVATE_H
-#define BROKER_CORE_PRIVATE_H
+#ifndef BROKER_CORE_CORE_PRIVATE_H
+#define BROKER_CORE_CORE_PRIVATE_H
 
 #include <msgpack.h>
 

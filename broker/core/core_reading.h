@@ -7,8 +7,8 @@
  * either way.  Between two slices the ring may lose its oldest entries: then `low` rises.
  * No I/O, no clock; the broker's loop only.
  */
-#ifndef BROKER_CORE_READING_H
-#define BROKER_CORE_READING_H
+#ifndef BROKER_CORE_CORE_READING_H
+#define BROKER_CORE_CORE_READING_H
 
 #include <stdbool.h>
 #include <stddef.h>

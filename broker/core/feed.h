@@ -10,8 +10,8 @@
  *
  * `now` is the loop's awake clock in ms.  Owned by the broker's loop; no I/O.
  */
-#ifndef BROKER_FEED_H
-#define BROKER_FEED_H
+#ifndef BROKER_CORE_FEED_H
+#define BROKER_CORE_FEED_H
 
 #include <stdbool.h>
 #include <stddef.h>

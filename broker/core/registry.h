@@ -8,8 +8,8 @@
  *
  * `now` is the loop's awake clock in ms.  Owned by the broker's loop; no I/O.
  */
-#ifndef BROKER_REGISTRY_H
-#define BROKER_REGISTRY_H
+#ifndef BROKER_CORE_REGISTRY_H
+#define BROKER_CORE_REGISTRY_H
 
 #include <stdbool.h>
 #include <stddef.h>

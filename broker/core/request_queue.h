@@ -7,8 +7,8 @@
  * takes no memory.  Bounds: REQUEST_QUEUE_PEER requests of one peer, REQUEST_QUEUE_MAX of all, each
  * of at most REQUEST_QUEUE_BYTES: 16 MB in all.  No I/O, no clock; the broker's loop only.
  */
-#ifndef BROKER_REQUEST_QUEUE_H
-#define BROKER_REQUEST_QUEUE_H
+#ifndef BROKER_CORE_REQUEST_QUEUE_H
+#define BROKER_CORE_REQUEST_QUEUE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * A binary heap of pointers to `struct due`, embedded in their owners.  Setting, moving and
  * removing one costs the logarithm of their number.  Times are the caller's.  One thread.
  */
-#ifndef BROKER_DUE_H
-#define BROKER_DUE_H
+#ifndef BROKER_LOCKS_DUE_H
+#define BROKER_LOCKS_DUE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -12,8 +12,8 @@
  * What is to be stored is on a list (lease_take_unstored); `change` numbers what an answer must
  * wait for.  Owned by the broker's loop; no I/O.  Bounded: names, places, bytes of values.
  */
-#ifndef BROKER_LEASE_H
-#define BROKER_LEASE_H
+#ifndef BROKER_LOCKS_LEASE_H
+#define BROKER_LOCKS_LEASE_H
 
 #include <stdbool.h>
 #include <stddef.h>

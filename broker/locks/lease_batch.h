@@ -5,8 +5,8 @@
  * at most once, as it is when the batch is given away, so a batch is never larger than the table.
  * Names to be removed are removed first.  No I/O, no clock.  One owner at a time.
  */
-#ifndef BROKER_LEASE_BATCH_H
-#define BROKER_LEASE_BATCH_H
+#ifndef BROKER_LOCKS_LEASE_BATCH_H
+#define BROKER_LOCKS_LEASE_BATCH_H
 
 #include <stdbool.h>
 #include <stddef.h>

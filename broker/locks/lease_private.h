@@ -1,6 +1,6 @@
 /* lease_private: what lease.c (grants, values) and lease_waiting.c (waiting, time) share. */
-#ifndef BROKER_LEASE_PRIVATE_H
-#define BROKER_LEASE_PRIVATE_H
+#ifndef BROKER_LOCKS_LEASE_PRIVATE_H
+#define BROKER_LOCKS_LEASE_PRIVATE_H
 
 #include "broker/locks/lease.h"
 

@@ -6,8 +6,8 @@
  * a disk that takes nothing is found out at the start.
  * Used by one thread at a time, but for lease_store_interrupt.  Reads no clock.
  */
-#ifndef BROKER_LEASE_STORE_H
-#define BROKER_LEASE_STORE_H
+#ifndef BROKER_LOCKS_LEASE_STORE_H
+#define BROKER_LOCKS_LEASE_STORE_H
 
 #include <sqlite3.h>
 

@@ -6,8 +6,8 @@
  * Renewals are not stored and never wait.  While the file cannot be written nothing new is granted,
  * and those who wait for it are told so.  Owned by the broker's loop.
  */
-#ifndef BROKER_CORE_LOCK_H
-#define BROKER_CORE_LOCK_H
+#ifndef BROKER_LOCKS_LOCK_CORE_H
+#define BROKER_LOCKS_LOCK_CORE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
  * lock_core_private: what lock_core.c (questions), lock_core_send.c (answers, watchers) and
  * lock_core_store.c (the file) share.
  */
-#ifndef BROKER_CORE_LOCK_PRIVATE_H
-#define BROKER_CORE_LOCK_PRIVATE_H
+#ifndef BROKER_LOCKS_LOCK_CORE_PRIVATE_H
+#define BROKER_LOCKS_LOCK_CORE_PRIVATE_H
 
 #include "broker/locks/lock_core.h"
 #include "broker/core/core_private.h"

@@ -6,8 +6,8 @@
  * is a result; lock_writer_fd is readable when there is one.  All functions belong to the loop's
  * thread and return at once, except open, start and stop.
  */
-#ifndef BROKER_LEASE_LOG_WRITER_H
-#define BROKER_LEASE_LOG_WRITER_H
+#ifndef BROKER_LOCKS_LOCK_WRITER_H
+#define BROKER_LOCKS_LOCK_WRITER_H
 
 #include "broker/locks/lease_store.h"
 

@@ -11,8 +11,8 @@
  * until it can, or until archive_abandon.  One that can never be (ERR_INVALID: a bug) comes back
  * as ABANDONED at once.  Pruning ends at damage, which is told once: it would only be met again.
  */
-#ifndef BROKER_ARCHIVE_H
-#define BROKER_ARCHIVE_H
+#ifndef BROKER_LOG_ARCHIVE_H
+#define BROKER_LOG_ARCHIVE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
  * archive_private: what archive.c (the loop's side) and archive_thread.c (the threads)
  * share.  Everything below `lock` is touched only while holding it.
  */
-#ifndef BROKER_ARCHIVE_PRIVATE_H
-#define BROKER_ARCHIVE_PRIVATE_H
+#ifndef BROKER_LOG_ARCHIVE_PRIVATE_H
+#define BROKER_LOG_ARCHIVE_PRIVATE_H
 
 #include <pthread.h>
 

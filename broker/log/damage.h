@@ -7,8 +7,8 @@
  * forgotten, so what is told about it does not change back and forth: a restart forgets.
  * A value, all zero: nothing is damaged.  No I/O but the log, no clock.
  */
-#ifndef BROKER_DAMAGE_H
-#define BROKER_DAMAGE_H
+#ifndef BROKER_LOG_DAMAGE_H
+#define BROKER_LOG_DAMAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>

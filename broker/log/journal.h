@@ -16,8 +16,8 @@
  * gets point into the ring and stay valid until the next append, begin or resize.
  * Owned by the broker's loop; reads no clock.  journal_file.h has the file.
  */
-#ifndef BROKER_JOURNAL_H
-#define BROKER_JOURNAL_H
+#ifndef BROKER_LOG_JOURNAL_H
+#define BROKER_LOG_JOURNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,8 +6,8 @@
  * is never half a journal.  The lock (flock) is the file's and goes with the process.
  * The only part of the journal that does I/O; none of it while records are taken.
  */
-#ifndef BROKER_JOURNAL_FILE_H
-#define BROKER_JOURNAL_FILE_H
+#ifndef BROKER_LOG_JOURNAL_FILE_H
+#define BROKER_LOG_JOURNAL_FILE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

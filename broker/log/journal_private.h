@@ -2,8 +2,8 @@
  * journal_private: the ring from inside, for journal.c (records are taken and read) and journal_load.c
  * (what a broker before left is found again).  Nobody else includes it.
  */
-#ifndef BROKER_JOURNAL_PRIVATE_H
-#define BROKER_JOURNAL_PRIVATE_H
+#ifndef BROKER_LOG_JOURNAL_PRIVATE_H
+#define BROKER_LOG_JOURNAL_PRIVATE_H
 
 #include <string.h>
 

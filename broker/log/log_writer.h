@@ -9,8 +9,8 @@
  * what a killed broker left in the ring, before any socket is open.
  * Owned by the broker's loop, but for the threads of archive.h.
  */
-#ifndef BROKER_LOG_WRITER_H
-#define BROKER_LOG_WRITER_H
+#ifndef BROKER_LOG_LOG_WRITER_H
+#define BROKER_LOG_LOG_WRITER_H
 
 #include <stdbool.h>
 #include <stdint.h>

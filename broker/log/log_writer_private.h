@@ -2,8 +2,8 @@
  * log_writer_private: the log writer from inside, for log_writer.c (while it runs, and its end) and log_writer_open.c (its
  * start).  Nobody else includes it.
  */
-#ifndef BROKER_LOG_WRITER_PRIVATE_H
-#define BROKER_LOG_WRITER_PRIVATE_H
+#ifndef BROKER_LOG_LOG_WRITER_PRIVATE_H
+#define BROKER_LOG_LOG_WRITER_PRIVATE_H
 
 #include "broker/log/log_writer.h"
 

@@ -15,8 +15,8 @@
  * open) and FILE-lock (the number of the process that writes it).  All of them are beside the file
  * itself, not beside a symbolic link to it.
  */
-#ifndef BROKER_STORE_H
-#define BROKER_STORE_H
+#ifndef BROKER_LOG_STORE_H
+#define BROKER_LOG_STORE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
  * dense positions: first an optional gap, then records.  No I/O, no clock; the records are not
  * looked at here (that is the writer's time, not the loop's).  One owner at a time.
  */
-#ifndef BROKER_STORE_BATCH_H
-#define BROKER_STORE_BATCH_H
+#ifndef BROKER_LOG_STORE_BATCH_H
+#define BROKER_LOG_STORE_BATCH_H
 
 #include <stdbool.h>
 #include <stddef.h>

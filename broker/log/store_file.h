@@ -4,8 +4,8 @@
  * What is wrong with a file is found out when it is opened, and said in one sentence with what to do;
  * nothing is changed then.  Any thread; nothing is kept here.
  */
-#ifndef BROKER_STORE_FILE_H
-#define BROKER_STORE_FILE_H
+#ifndef BROKER_LOG_STORE_FILE_H
+#define BROKER_LOG_STORE_FILE_H
 
 #include <stdbool.h>
 

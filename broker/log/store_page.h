@@ -2,8 +2,8 @@
  * store_page: a page of records while it is being read.  Part of the store; nobody else
  * includes it.
  */
-#ifndef BROKER_STORE_PAGE_H
-#define BROKER_STORE_PAGE_H
+#ifndef BROKER_LOG_STORE_PAGE_H
+#define BROKER_LOG_STORE_PAGE_H
 
 #include "broker/log/store_private.h"
 

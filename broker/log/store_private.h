@@ -4,8 +4,8 @@
  * SQLite's codes stay int and are called rc; store_error_tell makes an enum err and a
  * sentence of one where a public function returns.
  */
-#ifndef BROKER_STORE_PRIVATE_H
-#define BROKER_STORE_PRIVATE_H
+#ifndef BROKER_LOG_STORE_PRIVATE_H
+#define BROKER_LOG_STORE_PRIVATE_H
 
 #include <sqlite3.h>
 

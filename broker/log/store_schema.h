@@ -4,8 +4,8 @@
  * The version stands in PRAGMA user_version: how many steps the file has been through.
  * A step is never changed once released; what changes the tables is a new step at the end.
  */
-#ifndef BROKER_STORE_SCHEMA_H
-#define BROKER_STORE_SCHEMA_H
+#ifndef BROKER_LOG_STORE_SCHEMA_H
+#define BROKER_LOG_STORE_SCHEMA_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * A chained hash table by name, and lists of those with something to write at the batch's
  * end.  Part of the store; nobody else includes it.
  */
-#ifndef BROKER_STORE_SYMBOLS_H
-#define BROKER_STORE_SYMBOLS_H
+#ifndef BROKER_LOG_STORE_SYMBOLS_H
+#define BROKER_LOG_STORE_SYMBOLS_H
 
 #include <stdbool.h>
 #include <stddef.h>

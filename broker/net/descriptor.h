@@ -5,8 +5,8 @@
  * any time.  A connection is therefore known by its number and its inode, which no other socket has
  * while it is open.
  */
-#ifndef BROKER_DESCRIPTOR_H
-#define BROKER_DESCRIPTOR_H
+#ifndef BROKER_NET_DESCRIPTOR_H
+#define BROKER_NET_DESCRIPTOR_H
 
 #include <netinet/in.h>
 #include <stdbool.h>

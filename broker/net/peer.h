@@ -16,8 +16,8 @@
  *
  * Times are the loop's monotonic milliseconds.  No I/O, no clock, one thread.
  */
-#ifndef BROKER_PEER_H
-#define BROKER_PEER_H
+#ifndef BROKER_NET_PEER_H
+#define BROKER_NET_PEER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -26,8 +26,8 @@
  *
  * Only TCP is watched: peers of ipc:// are processes of this machine.  Owned by the loop's thread.
  */
-#ifndef BROKER_PEERS_H
-#define BROKER_PEERS_H
+#ifndef BROKER_NET_PEERS_H
+#define BROKER_NET_PEERS_H
 
 #include <stdbool.h>
 #include <stdint.h>

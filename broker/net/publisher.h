@@ -14,8 +14,8 @@
  * Work: each cut takes at most PUBLISHER_WAIT_MS, and ends one connection.  If there is no room after
  * PUBLISHER_GIVE_UP_MS, the publisher cuts all connections.  Loop's thread only.
  */
-#ifndef BROKER_PUBLISHER_H
-#define BROKER_PUBLISHER_H
+#ifndef BROKER_NET_PUBLISHER_H
+#define BROKER_NET_PUBLISHER_H
 
 #include "shared/wire/bus.h"
 

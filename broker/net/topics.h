@@ -5,8 +5,8 @@
  * not bound them.  So the broker counts: the bytes of each different topic, and TOPIC_BYTES for
  * itself.  An own entry of some 90 bytes is kept for each.  No I/O, no clock, one thread.
  */
-#ifndef BROKER_TOPICS_H
-#define BROKER_TOPICS_H
+#ifndef BROKER_NET_TOPICS_H
+#define BROKER_NET_TOPICS_H
 
 #include <stdint.h>
 

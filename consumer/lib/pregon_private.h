@@ -1,6 +1,6 @@
 /* pregon_private: what the files behind pregon.h share; nobody else includes it. */
-#ifndef CONSUMER_PREGON_PRIVATE_H
-#define CONSUMER_PREGON_PRIVATE_H
+#ifndef CONSUMER_LIB_PREGON_PRIVATE_H
+#define CONSUMER_LIB_PREGON_PRIVATE_H
 
 #include <uthash.h>
 

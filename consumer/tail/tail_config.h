@@ -1,6 +1,6 @@
 /* tail_config: every setting of pregon-tail; the only place to add one. */
-#ifndef CONSUMER_TAIL_CONFIG_H
-#define CONSUMER_TAIL_CONFIG_H
+#ifndef CONSUMER_TAIL_TAIL_CONFIG_H
+#define CONSUMER_TAIL_TAIL_CONFIG_H
 
 #include "shared/config/config.h"
 

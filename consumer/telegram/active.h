@@ -14,8 +14,8 @@
  *
  * Private to consumer/telegram/active*.c and main.c.  One thread, the loop's clock (ms).
  */
-#ifndef TELEGRAM_DUTY_H
-#define TELEGRAM_DUTY_H
+#ifndef CONSUMER_TELEGRAM_ACTIVE_H
+#define CONSUMER_TELEGRAM_ACTIVE_H
 
 #include <stdbool.h>
 #include <stdint.h>

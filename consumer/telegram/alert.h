@@ -9,8 +9,8 @@
  * What is owed to the chat is a price, not a queue: a newer crossing replaces one that
  * has not been sent.  Pure values; no I/O, no clock.
  */
-#ifndef TELEGRAM_ALERT_H
-#define TELEGRAM_ALERT_H
+#ifndef CONSUMER_TELEGRAM_ALERT_H
+#define CONSUMER_TELEGRAM_ALERT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * From BACKOFF_MIN_MS to BACKOFF_MAX_MS, of which a random half is taken off, so that many
  * do not come back at once.  `now` is monotonic ms.  Pure.
  */
-#ifndef TELEGRAM_BACKOFF_H
-#define TELEGRAM_BACKOFF_H
+#ifndef CONSUMER_TELEGRAM_BACKOFF_H
+#define CONSUMER_TELEGRAM_BACKOFF_H
 
 #include <stdint.h>
 

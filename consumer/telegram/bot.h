@@ -12,8 +12,8 @@
  * Bounds: answers waiting per chat, alerts per chat, and the ledger's.  What is dropped is
  * counted.  No I/O, no clock: `now` is monotonic ms.  One owner, one thread.
  */
-#ifndef TELEGRAM_BOT_H
-#define TELEGRAM_BOT_H
+#ifndef CONSUMER_TELEGRAM_BOT_H
+#define CONSUMER_TELEGRAM_BOT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* bot_private: what bot.c and bot_update.c share; for nobody else. */
-#ifndef TELEGRAM_BOT_PRIVATE_H
-#define TELEGRAM_BOT_PRIVATE_H
+#ifndef CONSUMER_TELEGRAM_BOT_PRIVATE_H
+#define CONSUMER_TELEGRAM_BOT_PRIVATE_H
 
 #include <stddef.h>
 

@@ -9,8 +9,8 @@
  * ever logged or handed out; what went wrong is told by curl_easy_strerror's fixed texts.
  * Answers over BOTAPI_ANSWER_MAX are cut off.  One thread; times are monotonic ms.
  */
-#ifndef TELEGRAM_BOTAPI_H
-#define TELEGRAM_BOTAPI_H
+#ifndef CONSUMER_TELEGRAM_BOTAPI_H
+#define CONSUMER_TELEGRAM_BOTAPI_H
 
 #include <stdbool.h>
 #include <stdint.h>

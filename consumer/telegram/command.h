@@ -8,8 +8,8 @@
  * comparison is one of > < >= <= (or ≥ ≤), with or without spaces; a price may have a decimal
  * comma.  Pure; reads text that came from anybody.
  */
-#ifndef TELEGRAM_COMMAND_H
-#define TELEGRAM_COMMAND_H
+#ifndef CONSUMER_TELEGRAM_COMMAND_H
+#define CONSUMER_TELEGRAM_COMMAND_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,8 +5,8 @@
  * thing more that hysteresis needs.  No floating point, no rounding: 8 digits are added behind
  * the point.  No I/O, no clock.
  */
-#ifndef TELEGRAM_DECIMAL_H
-#define TELEGRAM_DECIMAL_H
+#ifndef CONSUMER_TELEGRAM_DECIMAL_H
+#define CONSUMER_TELEGRAM_DECIMAL_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
  * once more, marked as possibly repeated; after two sends of unknown outcome it is given
  * up, and that is told in the log.  Pure.
  */
-#ifndef TELEGRAM_DELIVERY_H
-#define TELEGRAM_DELIVERY_H
+#ifndef CONSUMER_TELEGRAM_DELIVERY_H
+#define CONSUMER_TELEGRAM_DELIVERY_H
 
 #include <stdbool.h>
 #include <stdint.h>

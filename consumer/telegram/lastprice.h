@@ -4,8 +4,8 @@
  * Filled by quotes, which may come over two connections: of one log the higher position
  * wins.  Bounded by the symbols the broker knows.  No I/O, no clock; one owner.
  */
-#ifndef TELEGRAM_LASTPRICE_H
-#define TELEGRAM_LASTPRICE_H
+#ifndef CONSUMER_TELEGRAM_LASTPRICE_H
+#define CONSUMER_TELEGRAM_LASTPRICE_H
 
 #include <stdbool.h>
 #include <stdint.h>

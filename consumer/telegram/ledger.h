@@ -10,8 +10,8 @@
  * Alerts are sorted by symbol.  Every change counts `revision` up; whoever puts the value
  * knows by it what is stored.  No I/O, no clock; one owner.
  */
-#ifndef TELEGRAM_LEDGER_H
-#define TELEGRAM_LEDGER_H
+#ifndef CONSUMER_TELEGRAM_LEDGER_H
+#define CONSUMER_TELEGRAM_LEDGER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,8 +11,8 @@
  * A chat is forgotten when its bucket is full again, so memory is bounded by the overall rate.
  * `now` is monotonic ms.  No I/O, no clock; one owner.
  */
-#ifndef TELEGRAM_PACER_H
-#define TELEGRAM_PACER_H
+#ifndef CONSUMER_TELEGRAM_PACER_H
+#define CONSUMER_TELEGRAM_PACER_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * Every function appends to a buffer.  The only file to change for a wording, and the one
  * to read for a third language.  Pure.
  */
-#ifndef TELEGRAM_PHRASE_H
-#define TELEGRAM_PHRASE_H
+#ifndef CONSUMER_TELEGRAM_PHRASE_H
+#define CONSUMER_TELEGRAM_PHRASE_H
 
 #include <stdbool.h>
 #include <stddef.h>

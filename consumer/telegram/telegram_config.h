@@ -1,6 +1,6 @@
 /* telegram_config: every setting of the bot; the only place to add one. */
-#ifndef TELEGRAM_CONFIG_H
-#define TELEGRAM_CONFIG_H
+#ifndef CONSUMER_TELEGRAM_TELEGRAM_CONFIG_H
+#define CONSUMER_TELEGRAM_TELEGRAM_CONFIG_H
 
 #include "shared/config/config.h"
 

@@ -10,8 +10,8 @@
  * Pure: no I/O, no clock, no memory of its own.  Policy and facts are handed in, the
  * verdict is filled in.  Any thread.
  */
-#ifndef GATEWAY_ADMISSION_H
-#define GATEWAY_ADMISSION_H
+#ifndef GATEWAY_ACCESS_ADMISSION_H
+#define GATEWAY_ACCESS_ADMISSION_H
 
 #include <stdbool.h>
 

@@ -10,8 +10,8 @@
  *
  * Pure: any thread, no I/O.
  */
-#ifndef GATEWAY_CORS_H
-#define GATEWAY_CORS_H
+#ifndef GATEWAY_ACCESS_CORS_H
+#define GATEWAY_ACCESS_CORS_H
 
 #include <stdbool.h>
 

@@ -3,8 +3,8 @@
  *
  * Once, at start, on the main thread.
  */
-#ifndef GATEWAY_DESCRIPTORS_H
-#define GATEWAY_DESCRIPTORS_H
+#ifndef GATEWAY_ACCESS_DESCRIPTORS_H
+#define GATEWAY_ACCESS_DESCRIPTORS_H
 
 #include "shared/base/err.h"
 

@@ -8,8 +8,8 @@
  *
  * No I/O.  The trust is immutable once made: any thread may read it.
  */
-#ifndef GATEWAY_FORWARDED_H
-#define GATEWAY_FORWARDED_H
+#ifndef GATEWAY_ACCESS_FORWARDED_H
+#define GATEWAY_ACCESS_FORWARDED_H
 
 #include <stdbool.h>
 

@@ -9,8 +9,8 @@
  *
  * Any thread may call anything but gate_new and gate_free.
  */
-#ifndef GATEWAY_GATE_H
-#define GATEWAY_GATE_H
+#ifndef GATEWAY_ACCESS_GATE_H
+#define GATEWAY_ACCESS_GATE_H
 
 #include <stdbool.h>
 #include <stdint.h>

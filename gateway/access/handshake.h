@@ -5,8 +5,8 @@
  * descriptor from the front and puts it into the queue.  Frames that came with the request, before
  * the 101, are lost: the accepted connection is marked early.  Worker threads; one handshake per request.
  */
-#ifndef GATEWAY_HANDSHAKE_H
-#define GATEWAY_HANDSHAKE_H
+#ifndef GATEWAY_ACCESS_HANDSHAKE_H
+#define GATEWAY_ACCESS_HANDSHAKE_H
 
 #include "gateway/http/reply.h"
 #include "gateway/http/request.h"

@@ -8,8 +8,8 @@
  *
  * Pure: no I/O.  A list is immutable once made: any thread may read it.
  */
-#ifndef GATEWAY_HOST_H
-#define GATEWAY_HOST_H
+#ifndef GATEWAY_ACCESS_HOST_H
+#define GATEWAY_ACCESS_HOST_H
 
 #include <stdbool.h>
 

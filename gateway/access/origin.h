@@ -9,8 +9,8 @@
  *
  * No I/O.  A list is immutable once made: any thread may read it.
  */
-#ifndef GATEWAY_ORIGIN_H
-#define GATEWAY_ORIGIN_H
+#ifndef GATEWAY_ACCESS_ORIGIN_H
+#define GATEWAY_ACCESS_ORIGIN_H
 
 #include <stdbool.h>
 

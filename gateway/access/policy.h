@@ -5,8 +5,8 @@
  * Immutable and counted: a request holds the policy it began with until it is answered,
  * whatever is reloaded meanwhile.  policy_new and policy_drop from any thread.
  */
-#ifndef GATEWAY_POLICY_H
-#define GATEWAY_POLICY_H
+#ifndef GATEWAY_ACCESS_POLICY_H
+#define GATEWAY_ACCESS_POLICY_H
 
 #include <stdbool.h>
 

@@ -12,8 +12,8 @@
  *
  * No I/O, no clock: `now` is monotonic ms.  Any thread may call anything but rate_new and rate_free.
  */
-#ifndef GATEWAY_RATE_H
-#define GATEWAY_RATE_H
+#ifndef GATEWAY_ACCESS_RATE_H
+#define GATEWAY_ACCESS_RATE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* gateway_config: every setting of the gateway; the only place to add one. */
-#ifndef GATEWAY_CONFIG_H
-#define GATEWAY_CONFIG_H
+#ifndef GATEWAY_CONFIG_GATEWAY_CONFIG_H
+#define GATEWAY_CONFIG_GATEWAY_CONFIG_H
 
 #include "shared/config/config.h"
 

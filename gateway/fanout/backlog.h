@@ -8,8 +8,8 @@
  * In mode all it is a queue of frames, bounded in bytes; over the bound it has overflowed.
  * No I/O, no clock.  Loop's thread only.  Zero-initialise.
  */
-#ifndef GATEWAY_BACKLOG_H
-#define GATEWAY_BACKLOG_H
+#ifndef GATEWAY_FANOUT_BACKLOG_H
+#define GATEWAY_FANOUT_BACKLOG_H
 
 #include <stdbool.h>
 #include <stddef.h>

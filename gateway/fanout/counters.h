@@ -6,8 +6,8 @@
  * is due has been served, one reading of the clock does for all of them.
  * No I/O, no clock.  Loop's thread only.
  */
-#ifndef GATEWAY_FIGURES_H
-#define GATEWAY_FIGURES_H
+#ifndef GATEWAY_FANOUT_COUNTERS_H
+#define GATEWAY_FANOUT_COUNTERS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * They become shared frames, one per record and encoding.  docs/protocol.md §3 is the authority
  * for what they hold.  Loop's thread only.
  */
-#ifndef GATEWAY_ENCODE_H
-#define GATEWAY_ENCODE_H
+#ifndef GATEWAY_FANOUT_ENCODE_H
+#define GATEWAY_FANOUT_ENCODE_H
 
 #include "gateway/fanout/frame.h"
 #include "gateway/fanout/hub.h"

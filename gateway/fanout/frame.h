@@ -5,8 +5,8 @@
  * encoding; a frame is shared by reference and never changed, but for the time in a traced one
  * (frame_stamp).  Loop's thread only.
  */
-#ifndef GATEWAY_FRAME_H
-#define GATEWAY_FRAME_H
+#ifndef GATEWAY_FANOUT_FRAME_H
+#define GATEWAY_FANOUT_FRAME_H
 
 #include <stdbool.h>
 #include <stddef.h>

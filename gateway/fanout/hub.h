@@ -9,8 +9,8 @@
  * Frames are made at most once per record and encoding, when the first subscriber needs one.
  * No I/O, no clock.  Loop's thread only.
  */
-#ifndef GATEWAY_HUB_H
-#define GATEWAY_HUB_H
+#ifndef GATEWAY_FANOUT_HUB_H
+#define GATEWAY_FANOUT_HUB_H
 
 #include <stdbool.h>
 #include <stddef.h>

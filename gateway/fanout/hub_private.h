@@ -1,6 +1,6 @@
 /* hub_private: what the files of hub share; nobody else includes it. */
-#ifndef GATEWAY_HUB_PRIVATE_H
-#define GATEWAY_HUB_PRIVATE_H
+#ifndef GATEWAY_FANOUT_HUB_PRIVATE_H
+#define GATEWAY_FANOUT_HUB_PRIVATE_H
 
 #include "gateway/fanout/hub.h"
 #include "shared/base/hash.h"

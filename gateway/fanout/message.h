@@ -4,8 +4,8 @@
  * Begin, members, end: the same calls yield JSON or MessagePack with the same keys, so that each
  * message is described in one place.  docs/protocol.md §3 is the authority for what they hold.
  */
-#ifndef GATEWAY_MESSAGE_H
-#define GATEWAY_MESSAGE_H
+#ifndef GATEWAY_FANOUT_MESSAGE_H
+#define GATEWAY_FANOUT_MESSAGE_H
 
 #include <msgpack.h>
 #include <stdbool.h>

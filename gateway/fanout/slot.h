@@ -9,8 +9,8 @@
  *
  * Pure: no I/O, no clock.  Any thread.
  */
-#ifndef GATEWAY_SLOT_H
-#define GATEWAY_SLOT_H
+#ifndef GATEWAY_FANOUT_SLOT_H
+#define GATEWAY_FANOUT_SLOT_H
 
 #include <stdint.h>
 

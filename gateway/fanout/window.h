@@ -7,8 +7,8 @@
  * when the first client needs one.  Memory is bounded in bytes: the oldest go first.
  * No I/O, no clock.  Loop's thread only.
  */
-#ifndef GATEWAY_WINDOW_H
-#define GATEWAY_WINDOW_H
+#ifndef GATEWAY_FANOUT_WINDOW_H
+#define GATEWAY_FANOUT_WINDOW_H
 
 #include <stdbool.h>
 #include <stddef.h>

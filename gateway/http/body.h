@@ -6,8 +6,8 @@
  * runs again.  So whatever a handler does before body_read must change nothing.  Chunked bodies
  * are refused: every client of ours knows its length.
  */
-#ifndef GATEWAY_BODY_H
-#define GATEWAY_BODY_H
+#ifndef GATEWAY_HTTP_BODY_H
+#define GATEWAY_HTTP_BODY_H
 
 #include <stdbool.h>
 

@@ -18,8 +18,8 @@
  * front_open, front_start, front_stop and front_free on one thread; front_take and what gives a
  * connection back on any worker's.
  */
-#ifndef GATEWAY_FRONT_H
-#define GATEWAY_FRONT_H
+#ifndef GATEWAY_HTTP_FRONT_H
+#define GATEWAY_HTTP_FRONT_H
 
 #include <stdbool.h>
 #include <stdint.h>

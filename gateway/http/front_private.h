@@ -1,6 +1,6 @@
 /* front_private: what the files of front share; nobody else includes it. */
-#ifndef GATEWAY_FRONT_PRIVATE_H
-#define GATEWAY_FRONT_PRIVATE_H
+#ifndef GATEWAY_HTTP_FRONT_PRIVATE_H
+#define GATEWAY_HTTP_FRONT_PRIVATE_H
 
 #include <pthread.h>
 #include <stdatomic.h>

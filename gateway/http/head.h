@@ -11,8 +11,8 @@
  *
  * Pure: no I/O, no clock, no memory of its own.  One owner, one thread.
  */
-#ifndef GATEWAY_HEAD_H
-#define GATEWAY_HEAD_H
+#ifndef GATEWAY_HTTP_HEAD_H
+#define GATEWAY_HTTP_HEAD_H
 
 #include <stdbool.h>
 #include <stddef.h>

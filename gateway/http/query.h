@@ -10,8 +10,8 @@
  * Work is one pass over the query per question; the query is bounded by the limit of a request's
  * target (HEAD_TARGET_MAX).  Pure: no I/O, no clock.  Any thread.
  */
-#ifndef GATEWAY_QUERY_H
-#define GATEWAY_QUERY_H
+#ifndef GATEWAY_HTTP_QUERY_H
+#define GATEWAY_HTTP_QUERY_H
 
 #include <stdbool.h>
 

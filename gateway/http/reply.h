@@ -6,8 +6,8 @@
  * with the code as X-Reject-Reason too.  They tell what the asker can change, and
  * nothing of our insides.  Every answer carries X-Request-Id and closes the connection.
  */
-#ifndef GATEWAY_REPLY_H
-#define GATEWAY_REPLY_H
+#ifndef GATEWAY_HTTP_REPLY_H
+#define GATEWAY_HTTP_REPLY_H
 
 #include "gateway/http/request.h"
 #include "shared/base/buf.h"

@@ -4,8 +4,8 @@
  * Lives on the worker's thread while it answers, within the life of its connection (one request
  * each).  Never shared.
  */
-#ifndef GATEWAY_REQUEST_H
-#define GATEWAY_REQUEST_H
+#ifndef GATEWAY_HTTP_REQUEST_H
+#define GATEWAY_HTTP_REQUEST_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
  * about the proxy in between.  ?origin= and ?path= ask about another page or path; the stream's own
  * parameters may stand there, too, and are judged as the stream would judge them.
  */
-#ifndef GATEWAY_DIAGNOSIS_H
-#define GATEWAY_DIAGNOSIS_H
+#ifndef GATEWAY_ROUTES_DIAGNOSIS_H
+#define GATEWAY_ROUTES_DIAGNOSIS_H
 
 #include "gateway/access/handshake.h"
 #include "gateway/http/reply.h"

@@ -6,8 +6,8 @@
  * (whole microseconds) as decimal seconds.
  * Source: prometheus.io/docs/instrumenting/exposition_formats.  Any thread; one owner.
  */
-#ifndef GATEWAY_EXPOSITION_H
-#define GATEWAY_EXPOSITION_H
+#ifndef GATEWAY_ROUTES_EXPOSITION_H
+#define GATEWAY_ROUTES_EXPOSITION_H
 
 #include <stdbool.h>
 #include <stdint.h>

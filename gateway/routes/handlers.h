@@ -4,8 +4,8 @@
  * What only the broker knows is asked there; a broker that is away or silent is said in the
  * answer ("complete": false, or 503), never guessed.  JSON shapes: docs/protocol.md §4.
  */
-#ifndef GATEWAY_PAGES_H
-#define GATEWAY_PAGES_H
+#ifndef GATEWAY_ROUTES_HANDLERS_H
+#define GATEWAY_ROUTES_HANDLERS_H
 
 #include "gateway/gateway.h"
 

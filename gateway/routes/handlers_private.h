@@ -1,6 +1,6 @@
 /* handlers_private: what the files of pages share; nobody else includes it.  Loop's thread only. */
-#ifndef GATEWAY_PAGES_PRIVATE_H
-#define GATEWAY_PAGES_PRIVATE_H
+#ifndef GATEWAY_ROUTES_HANDLERS_PRIVATE_H
+#define GATEWAY_ROUTES_HANDLERS_PRIVATE_H
 
 #include "gateway/routes/member.h"
 #include "gateway/routes/handlers.h"

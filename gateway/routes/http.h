@@ -12,8 +12,8 @@
  * http_start before the loop turns, on the main thread.  http_stop may block for some
  * seconds: call it from another thread while the loop goes on answering.
  */
-#ifndef GATEWAY_HTTP_H
-#define GATEWAY_HTTP_H
+#ifndef GATEWAY_ROUTES_HTTP_H
+#define GATEWAY_ROUTES_HTTP_H
 
 #include "gateway/session/accept_queue.h"
 #include "gateway/routes/loop_request.h"

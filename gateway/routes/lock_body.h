@@ -10,8 +10,8 @@
  *
  * Pure: no I/O, no clock.  Any thread.
  */
-#ifndef GATEWAY_LOCK_BODY_H
-#define GATEWAY_LOCK_BODY_H
+#ifndef GATEWAY_ROUTES_LOCK_BODY_H
+#define GATEWAY_ROUTES_LOCK_BODY_H
 
 #include <stdbool.h>
 #include <stdint.h>

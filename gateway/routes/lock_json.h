@@ -7,8 +7,8 @@
  *
  * Pure: no I/O, no clock.  Any thread.
  */
-#ifndef GATEWAY_LOCK_JSON_H
-#define GATEWAY_LOCK_JSON_H
+#ifndef GATEWAY_ROUTES_LOCK_JSON_H
+#define GATEWAY_ROUTES_LOCK_JSON_H
 
 #include <stdbool.h>
 

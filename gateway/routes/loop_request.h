@@ -11,8 +11,8 @@
  *
  * loop_request_post: any worker.  loop_request_take, loop_request_answer, loop_request_cancel_all: the loop's thread.
  */
-#ifndef GATEWAY_ASK_H
-#define GATEWAY_ASK_H
+#ifndef GATEWAY_ROUTES_LOOP_REQUEST_H
+#define GATEWAY_ROUTES_LOOP_REQUEST_H
 
 #include <stdint.h>
 

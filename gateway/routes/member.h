@@ -2,8 +2,8 @@
  * member: members of a JSON object that is being written, each with a comma before it.
  * Any thread; nothing is kept.
  */
-#ifndef GATEWAY_MEMBER_H
-#define GATEWAY_MEMBER_H
+#ifndef GATEWAY_ROUTES_MEMBER_H
+#define GATEWAY_ROUTES_MEMBER_H
 
 #include <stdbool.h>
 #include <stdint.h>

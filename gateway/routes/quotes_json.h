@@ -5,8 +5,8 @@
  * loop, which only hands over the bytes.  `answer` has passed pack_check.  No I/O, no clock; any
  * thread.
  */
-#ifndef GATEWAY_QUOTES_JSON_H
-#define GATEWAY_QUOTES_JSON_H
+#ifndef GATEWAY_ROUTES_QUOTES_JSON_H
+#define GATEWAY_ROUTES_QUOTES_JSON_H
 
 #include "gateway/routes/loop_request.h"
 #include "shared/base/buf.h"

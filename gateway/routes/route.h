@@ -5,8 +5,8 @@
  * only checks the parameters and writes the reply.  To add a route, add a row and a
  * handler.
  */
-#ifndef GATEWAY_ROUTE_H
-#define GATEWAY_ROUTE_H
+#ifndef GATEWAY_ROUTES_ROUTE_H
+#define GATEWAY_ROUTES_ROUTE_H
 
 #include "gateway/http/reply.h"
 #include "gateway/http/request.h"

@@ -1,6 +1,6 @@
 /* route_private: what the files of route share; nobody else includes it. */
-#ifndef GATEWAY_ROUTE_PRIVATE_H
-#define GATEWAY_ROUTE_PRIVATE_H
+#ifndef GATEWAY_ROUTES_ROUTE_PRIVATE_H
+#define GATEWAY_ROUTES_ROUTE_PRIVATE_H
 
 #include "gateway/http/reply.h"
 #include "gateway/http/request.h"

@@ -1,6 +1,6 @@
 /* service: what the workers share while they answer; made and owned by http.c. */
-#ifndef GATEWAY_SERVICE_H
-#define GATEWAY_SERVICE_H
+#ifndef GATEWAY_ROUTES_SERVICE_H
+#define GATEWAY_ROUTES_SERVICE_H
 
 #include "gateway/session/accept_queue.h"
 #include "gateway/routes/loop_request.h"

@@ -6,8 +6,8 @@
  * is written 2026-11-25T12:00:00Z or @1795382037.25.  docs/protocol.md §4 is the authority.
  * No I/O, no clock, any thread.
  */
-#ifndef GATEWAY_TIMELINE_H
-#define GATEWAY_TIMELINE_H
+#ifndef GATEWAY_ROUTES_TIMELINE_H
+#define GATEWAY_ROUTES_TIMELINE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  *
  * One list, in www.c: to add a page, a script or a style, add a line there.  No state.
  */
-#ifndef GATEWAY_WWW_H
-#define GATEWAY_WWW_H
+#ifndef GATEWAY_ROUTES_WWW_H
+#define GATEWAY_ROUTES_WWW_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * A worker puts an accepted connection in; the loop, woken through an eventfd, takes it out and owns
  * the descriptor and the admission slot from then on.  Nothing is shared after that.
  */
-#ifndef GATEWAY_ARRIVAL_H
-#define GATEWAY_ARRIVAL_H
+#ifndef GATEWAY_SESSION_ACCEPT_QUEUE_H
+#define GATEWAY_SESSION_ACCEPT_QUEUE_H
 
 #include <stdbool.h>
 #include <stdint.h>

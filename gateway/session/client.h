@@ -9,8 +9,8 @@
  * sends of BATCH_BYTES each; the rest comes in the next turn, after the others.
  * A client that is closed is freed at the end of the turn (client_reap).
  */
-#ifndef GATEWAY_CLIENT_H
-#define GATEWAY_CLIENT_H
+#ifndef GATEWAY_SESSION_CLIENT_H
+#define GATEWAY_SESSION_CLIENT_H
 
 #include <wslay/wslay.h>
 

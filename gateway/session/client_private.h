@@ -1,6 +1,6 @@
 /* client_private: what the files of client share; nobody else includes it. */
-#ifndef GATEWAY_CLIENT_PRIVATE_H
-#define GATEWAY_CLIENT_PRIVATE_H
+#ifndef GATEWAY_SESSION_CLIENT_PRIVATE_H
+#define GATEWAY_SESSION_CLIENT_PRIVATE_H
 
 #include "gateway/session/client.h"
 

@@ -12,8 +12,8 @@
  * the milliseconds after it; all clients together STREAM_TURN_STEPS in a turn, and one client's
  * rest.  Patterns held are bounded by MAX_SYMBOLS, what waits unread by CLIENT_OUT_MAX.
  */
-#ifndef GATEWAY_STREAM_H
-#define GATEWAY_STREAM_H
+#ifndef GATEWAY_SESSION_STREAM_H
+#define GATEWAY_SESSION_STREAM_H
 
 #include "gateway/session/client.h"
 

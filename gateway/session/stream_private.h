@@ -1,6 +1,6 @@
 /* stream_private: what the files of stream share; nobody else includes it. */
-#ifndef GATEWAY_STREAM_PRIVATE_H
-#define GATEWAY_STREAM_PRIVATE_H
+#ifndef GATEWAY_SESSION_STREAM_PRIVATE_H
+#define GATEWAY_SESSION_STREAM_PRIVATE_H
 
 #include "gateway/fanout/message.h"
 #include "gateway/session/stream.h"

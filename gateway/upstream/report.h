@@ -6,8 +6,8 @@
  * REPORT_PART_MAX rows each, and the last one carries the total.  Loop's thread only.
  * Zero-initialise.
  */
-#ifndef GATEWAY_REPORT_H
-#define GATEWAY_REPORT_H
+#ifndef GATEWAY_UPSTREAM_REPORT_H
+#define GATEWAY_UPSTREAM_REPORT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -10,8 +10,8 @@
  * is back all topics are synchronised anew.
  * Loop's thread only.
  */
-#ifndef GATEWAY_UPSTREAM_H
-#define GATEWAY_UPSTREAM_H
+#ifndef GATEWAY_UPSTREAM_UPSTREAM_H
+#define GATEWAY_UPSTREAM_UPSTREAM_H
 
 #include "gateway/gateway.h"
 

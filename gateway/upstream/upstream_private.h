@@ -1,6 +1,6 @@
 /* upstream_private: what the files of upstream share; nobody else includes it. */
-#ifndef GATEWAY_UPSTREAM_PRIVATE_H
-#define GATEWAY_UPSTREAM_PRIVATE_H
+#ifndef GATEWAY_UPSTREAM_UPSTREAM_PRIVATE_H
+#define GATEWAY_UPSTREAM_UPSTREAM_PRIVATE_H
 
 #include <msgpack.h>
 #include <uthash.h>

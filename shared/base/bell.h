@@ -4,8 +4,8 @@
  * Whoever rings or hushes it holds the lock of what it tells of; so a loop that looks in vain makes
  * no system call.
  */
-#ifndef SHARED_BELL_H
-#define SHARED_BELL_H
+#ifndef SHARED_BASE_BELL_H
+#define SHARED_BASE_BELL_H
 
 #include <stdbool.h>
 

@@ -6,8 +6,8 @@
  * JSON is written by appending: no tree, so a price is copied, never parsed.
  * One owner, one thread.
  */
-#ifndef SHARED_BUF_H
-#define SHARED_BUF_H
+#ifndef SHARED_BASE_BUF_H
+#define SHARED_BASE_BUF_H
 
 #include <stddef.h>
 #include <stdint.h>

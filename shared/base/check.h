@@ -9,8 +9,8 @@
  *
  * The side that answers belongs to the loop's thread.  The side that asks blocks.
  */
-#ifndef SHARED_CHECK_H
-#define SHARED_CHECK_H
+#ifndef SHARED_BASE_CHECK_H
+#define SHARED_BASE_CHECK_H
 
 #include <stdio.h>
 

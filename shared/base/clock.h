@@ -5,8 +5,8 @@
  * since 1970 only for what people and peers read.  Only main loops call these;
  * state modules are handed `now`.
  */
-#ifndef SHARED_CLOCK_H
-#define SHARED_CLOCK_H
+#ifndef SHARED_BASE_CLOCK_H
+#define SHARED_BASE_CLOCK_H
 
 #include <stdint.h>
 

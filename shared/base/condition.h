@@ -3,8 +3,8 @@
  *
  * pthread's conditions wait by the wall clock unless told otherwise when they are made.
  */
-#ifndef SHARED_CONDITION_H
-#define SHARED_CONDITION_H
+#ifndef SHARED_BASE_CONDITION_H
+#define SHARED_BASE_CONDITION_H
 
 #include <errno.h>
 #include <pthread.h>

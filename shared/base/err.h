@@ -6,8 +6,8 @@
  * The names (not the numbers) travel on the wire, in lower case without the
  * prefix ("not_found"): entries may be reordered but never renamed.
  */
-#ifndef SHARED_ERR_H
-#define SHARED_ERR_H
+#ifndef SHARED_BASE_ERR_H
+#define SHARED_BASE_ERR_H
 
 #define ERR_MAP(X)                                           \
     X(OK, "ok")                                              \

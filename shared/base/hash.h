@@ -2,8 +2,8 @@
  * hash: FNV-1a over a name of a few bytes, folded, for our tables of symbols and topics; and a checksum
  * of 64 bits over whole words, against damage, not against people.
  */
-#ifndef SHARED_HASH_H
-#define SHARED_HASH_H
+#ifndef SHARED_BASE_HASH_H
+#define SHARED_BASE_HASH_H
 
 #include <stdint.h>
 #include <string.h>

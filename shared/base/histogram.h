@@ -7,8 +7,8 @@
  * rule evenly spaced on a logarithmic scale.  Counts only ever rise.
  * No I/O, no clock, no memory of its own; one thread.
  */
-#ifndef SHARED_HISTOGRAM_H
-#define SHARED_HISTOGRAM_H
+#ifndef SHARED_BASE_HISTOGRAM_H
+#define SHARED_BASE_HISTOGRAM_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -12,8 +12,8 @@
  * object, invalid UTF-8 (or half a surrogate pair, escaped), anything after the value.
  * One owner, one thread.
  */
-#ifndef SHARED_JSON_H
-#define SHARED_JSON_H
+#ifndef SHARED_BASE_JSON_H
+#define SHARED_BASE_JSON_H
 
 #include <stddef.h>
 #include <stdint.h>

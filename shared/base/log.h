@@ -11,8 +11,8 @@
  * `interval_ms`, then one line saying how many were suppressed.
  * Any thread may log; log_init is called once, before threads.
  */
-#ifndef SHARED_LOG_H
-#define SHARED_LOG_H
+#ifndef SHARED_BASE_LOG_H
+#define SHARED_BASE_LOG_H
 
 #include <stdbool.h>
 #include <stdint.h>

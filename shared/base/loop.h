@@ -10,8 +10,8 @@
  * Watches are embedded in their owners; a watch may be removed, and its owner freed, from
  * any callback of the same turn only through loop_unwatch() first.
  */
-#ifndef SHARED_LOOP_H
-#define SHARED_LOOP_H
+#ifndef SHARED_BASE_LOOP_H
+#define SHARED_BASE_LOOP_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
  * for and end the process (abort, so that a core tells where).  What a peer can make
  * us allocate is bounded where it enters, not here.
  */
-#ifndef SHARED_MEM_H
-#define SHARED_MEM_H
+#ifndef SHARED_BASE_MEM_H
+#define SHARED_BASE_MEM_H
 
 #include <stddef.h>
 

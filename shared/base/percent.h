@@ -1,6 +1,6 @@
 /* percent: the escapes of URLs, %XX.  Pure: no I/O, no clock.  Any thread. */
-#ifndef SHARED_PERCENT_H
-#define SHARED_PERCENT_H
+#ifndef SHARED_BASE_PERCENT_H
+#define SHARED_BASE_PERCENT_H
 
 #include <stdbool.h>
 

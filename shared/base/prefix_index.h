@@ -11,8 +11,8 @@
  * unchanged, until it is removed.  A name is at most PREFIX_INDEX_NAME_MAX bytes long (a longer one
  * is a bug of the caller).  No I/O, no clock; one thread.
  */
-#ifndef SHARED_PREFIX_INDEX_H
-#define SHARED_PREFIX_INDEX_H
+#ifndef SHARED_BASE_PREFIX_INDEX_H
+#define SHARED_BASE_PREFIX_INDEX_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * Reads /proc/self; counting descriptors takes the longer the more there are, so a process with
  * thousands of them asks from a thread that nobody waits for.  Any thread.
  */
-#ifndef SHARED_PROCESS_H
-#define SHARED_PROCESS_H
+#ifndef SHARED_BASE_PROCESS_H
+#define SHARED_BASE_PROCESS_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* random: numbers nobody can guess, for names that must not meet (epochs, marks). */
-#ifndef SHARED_RANDOM_H
-#define SHARED_RANDOM_H
+#ifndef SHARED_BASE_RANDOM_H
+#define SHARED_BASE_RANDOM_H
 
 #include <stdint.h>
 

@@ -8,8 +8,8 @@
  *
  * Pure: no I/O, no clock.  Any thread.  Work is linear in the length of the text.
  */
-#ifndef SHARED_REDACT_H
-#define SHARED_REDACT_H
+#ifndef SHARED_BASE_REDACT_H
+#define SHARED_BASE_REDACT_H
 
 #include "shared/base/buf.h"
 

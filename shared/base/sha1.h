@@ -1,6 +1,6 @@
 /* sha1: the answer to the key of a WebSocket handshake (RFC 6455, 4.2.2), and no more.  Pure. */
-#ifndef SHARED_SHA1_H
-#define SHARED_SHA1_H
+#ifndef SHARED_BASE_SHA1_H
+#define SHARED_BASE_SHA1_H
 
 #include <stdint.h>
 #include <string.h>

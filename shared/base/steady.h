@@ -7,8 +7,8 @@
  * `patience_ms`; if the clock goes back before, nothing has happened.
  * A value; reads no clock: `boot_ms` and `wall_us` are of the same instant.
  */
-#ifndef BROKER_STEADY_H
-#define BROKER_STEADY_H
+#ifndef SHARED_BASE_STEADY_H
+#define SHARED_BASE_STEADY_H
 
 #include <stdbool.h>
 #include <stdint.h>

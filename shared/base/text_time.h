@@ -9,8 +9,8 @@
  *   decimal_year  1991.5 is the middle of 1991
  * Times are UTC unless they say otherwise.  No clock, no state.
  */
-#ifndef SHARED_TEXT_TIME_H
-#define SHARED_TEXT_TIME_H
+#ifndef SHARED_BASE_TEXT_TIME_H
+#define SHARED_BASE_TEXT_TIME_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,8 +5,8 @@
  * passes here may be sent in a WebSocket text message, which browsers close when it
  * is not UTF-8.
  */
-#ifndef SHARED_UTF8_H
-#define SHARED_UTF8_H
+#ifndef SHARED_BASE_UTF8_H
+#define SHARED_BASE_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -15,8 +15,8 @@
  * Its values may stand in '…' (as they are) or "…" (with \n \r \t \" \\), nothing is
  * expanded.
  */
-#ifndef SHARED_CONFIG_H
-#define SHARED_CONFIG_H
+#ifndef SHARED_CONFIG_CONFIG_H
+#define SHARED_CONFIG_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
  * Flags are not looked at, only the environment, the .env file and the defaults.  Nothing is
  * logged and nothing ends.  Reads environ; else pure.
  */
-#ifndef SHARED_CONFIG_AUDIT_H
-#define SHARED_CONFIG_AUDIT_H
+#ifndef SHARED_CONFIG_CONFIG_AUDIT_H
+#define SHARED_CONFIG_CONFIG_AUDIT_H
 
 #include "shared/config/config_file.h"
 #include "shared/config/config.h"

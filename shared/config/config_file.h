@@ -1,8 +1,8 @@
 /*
  * config_file: the .env file as a list of its lines.  No setting is looked for here.
  */
-#ifndef SHARED_CONFIG_FILE_H
-#define SHARED_CONFIG_FILE_H
+#ifndef SHARED_CONFIG_CONFIG_FILE_H
+#define SHARED_CONFIG_CONFIG_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
  * config_help: settings in words, for config.c: --help, docs/config.md and the
  * sentences of its complaints all come from the one table.
  */
-#ifndef SHARED_CONFIG_HELP_H
-#define SHARED_CONFIG_HELP_H
+#ifndef SHARED_CONFIG_CONFIG_HELP_H
+#define SHARED_CONFIG_CONFIG_HELP_H
 
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
 /*
  * config_near: which name was meant by one that is nearly it.
  */
-#ifndef SHARED_CONFIG_NEAR_H
-#define SHARED_CONFIG_NEAR_H
+#ifndef SHARED_CONFIG_CONFIG_NEAR_H
+#define SHARED_CONFIG_CONFIG_NEAR_H
 
 #include "shared/config/config.h"
 #include "shared/config/config_help.h"

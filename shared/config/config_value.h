@@ -1,8 +1,8 @@
 /*
  * config_value: what the text of one setting means, for config.c and config_audit.c.
  */
-#ifndef SHARED_CONFIG_VALUE_H
-#define SHARED_CONFIG_VALUE_H
+#ifndef SHARED_CONFIG_CONFIG_VALUE_H
+#define SHARED_CONFIG_CONFIG_VALUE_H
 
 #include "shared/config/config.h"
 

@@ -5,8 +5,8 @@
  * in '…' is taken as it is, in "…" with \n \r \t \" \\; both may go on over lines.
  * Nothing is expanded.  Lines may end in CR LF.  No I/O: reads a text.
  */
-#ifndef SHARED_DOTENV_H
-#define SHARED_DOTENV_H
+#ifndef SHARED_CONFIG_DOTENV_H
+#define SHARED_CONFIG_DOTENV_H
 
 #include "shared/base/buf.h"
 #include "shared/base/err.h"

@@ -8,8 +8,8 @@
  *
  * No I/O, no clock: `now` is ms of a clock that also counts while the machine is suspended.
  */
-#ifndef CONSUMER_HOLD_H
-#define CONSUMER_HOLD_H
+#ifndef SHARED_SYNC_LOCK_CLIENT_H
+#define SHARED_SYNC_LOCK_CLIENT_H
 
 #include <stdbool.h>
 #include <stdint.h>

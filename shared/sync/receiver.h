@@ -16,8 +16,8 @@
  * remove patterns and stop, but not hand in records or answers.  Held records are bounded
  * to 64 MiB, symbols by what the broker has.
  */
-#ifndef CONSUMER_FOLLOW_H
-#define CONSUMER_FOLLOW_H
+#ifndef SHARED_SYNC_RECEIVER_H
+#define SHARED_SYNC_RECEIVER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* receiver_private: what the files of follow share; nobody else includes it. */
-#ifndef CONSUMER_FOLLOW_PRIVATE_H
-#define CONSUMER_FOLLOW_PRIVATE_H
+#ifndef SHARED_SYNC_RECEIVER_PRIVATE_H
+#define SHARED_SYNC_RECEIVER_PRIVATE_H
 
 #include <uthash.h>
 

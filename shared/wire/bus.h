@@ -9,8 +9,8 @@
  * The descriptor of a ZeroMQ socket is edge-triggered and says only "look again": after any wake-up
  * drain with bus_recv until ERR_AGAIN.  A socket belongs to one thread.
  */
-#ifndef SHARED_BUS_H
-#define SHARED_BUS_H
+#ifndef SHARED_WIRE_BUS_H
+#define SHARED_WIRE_BUS_H
 
 #include <stdbool.h>
 #include <stddef.h>

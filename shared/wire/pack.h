@@ -9,8 +9,8 @@
  * key twice in one map, maps with other than text keys, ext types, maps of over
  * PACK_KEYS_MAX keys.  Source: github.com/msgpack/msgpack/blob/master/spec.md
  */
-#ifndef SHARED_PACK_H
-#define SHARED_PACK_H
+#ifndef SHARED_WIRE_PACK_H
+#define SHARED_WIRE_PACK_H
 
 #include <stdbool.h>
 #include <stdint.h>

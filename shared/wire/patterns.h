@@ -8,8 +8,8 @@
  *
  * A value of some 4 KB that owns nothing.  No I/O, no clock.
  */
-#ifndef SHARED_PATTERNS_H
-#define SHARED_PATTERNS_H
+#ifndef SHARED_WIRE_PATTERNS_H
+#define SHARED_WIRE_PATTERNS_H
 
 #include <stdbool.h>
 #include <stddef.h>

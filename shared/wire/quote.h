@@ -11,8 +11,8 @@
  *
  * No I/O, no clock: `now` is an argument.
  */
-#ifndef SHARED_QUOTE_H
-#define SHARED_QUOTE_H
+#ifndef SHARED_WIRE_QUOTE_H
+#define SHARED_WIRE_QUOTE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
  * so, and the next message in it makes the descriptor readable, until the socket is called.)
  * The struct belongs to the loop's thread and stays where it is while it is watched.
  */
-#ifndef SHARED_READINESS_H
-#define SHARED_READINESS_H
+#ifndef SHARED_WIRE_READINESS_H
+#define SHARED_WIRE_READINESS_H
 
 #include <stdbool.h>
 

@@ -4,8 +4,8 @@
  * What the log does not have (its `gaps`) is handed out as a `lost` record in its place, so
  * that whoever reads records in order learns of a hole in order too.  No I/O, no clock.
  */
-#ifndef SHARED_REPLAY_H
-#define SHARED_REPLAY_H
+#ifndef SHARED_WIRE_REPLAY_H
+#define SHARED_WIRE_REPLAY_H
 
 #include "shared/base/buf.h"
 #include "shared/wire/wire.h"

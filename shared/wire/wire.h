@@ -22,8 +22,8 @@
  * Control: one frame, a msgpack map with text keys: "op" in a question and in an
  * unasked word, "re" (the op) in an answer, "id" echoed.  Unknown keys are ignored.
  */
-#ifndef SHARED_WIRE_H
-#define SHARED_WIRE_H
+#ifndef SHARED_WIRE_WIRE_H
+#define SHARED_WIRE_WIRE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * main.c has commands and the clock's work, client.c the connections, quote.c what quotes say, and
  * websocket.c, mqtt.c and nats.c how a server is spoken to.
  */
-#ifndef BENCH_LOAD_H
-#define BENCH_LOAD_H
+#ifndef TESTS_BENCH_LOAD_LOAD_H
+#define TESTS_BENCH_LOAD_LOAD_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * Times go into a histogram of 64 steps per power of two: 1.6 % at most beside the truth, one
  * size, nothing allocated.  Microseconds.
  */
-#ifndef BENCH_TALLY_H
-#define BENCH_TALLY_H
+#ifndef TESTS_BENCH_LOAD_TALLY_H
+#define TESTS_BENCH_LOAD_TALLY_H
 
 #include <stdint.h>
 #include <string.h>

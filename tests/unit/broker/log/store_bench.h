@@ -4,8 +4,8 @@
  * publish() puts a record into a batch and into `published`, the naive log; write_batch()
  * stores the batch.  Include it after <cmocka.h>.
  */
-#ifndef TESTS_UNIT_STORE_BENCH_H
-#define TESTS_UNIT_STORE_BENCH_H
+#ifndef TESTS_UNIT_BROKER_LOG_STORE_BENCH_H
+#define TESTS_UNIT_BROKER_LOG_STORE_BENCH_H
 
 #include <ftw.h>
 #include <stdbool.h>

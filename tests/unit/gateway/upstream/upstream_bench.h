@@ -5,8 +5,8 @@
  * Time is the bench's.  Records lie in `wire` until they are delivered; requests stand in the
  * gateway's own table until they are answered.
  */
-#ifndef TESTS_UNIT_UPSTREAM_BENCH_H
-#define TESTS_UNIT_UPSTREAM_BENCH_H
+#ifndef TESTS_UNIT_GATEWAY_UPSTREAM_UPSTREAM_BENCH_H
+#define TESTS_UNIT_GATEWAY_UPSTREAM_UPSTREAM_BENCH_H
 
 #include <msgpack.h>
 #include <stdio.h>

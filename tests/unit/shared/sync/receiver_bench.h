@@ -2,8 +2,8 @@
  * receiver_bench: a broker in memory for the tests of follow: a log, a socket that may drop, answers
  * that may get lost; and what was told, checked as it is told.  Include it after <cmocka.h>.
  */
-#ifndef TESTS_UNIT_FOLLOW_BENCH_H
-#define TESTS_UNIT_FOLLOW_BENCH_H
+#ifndef TESTS_UNIT_SHARED_SYNC_RECEIVER_BENCH_H
+#define TESTS_UNIT_SHARED_SYNC_RECEIVER_BENCH_H
 
 #include <msgpack.h>
 
