@@ -65,7 +65,7 @@ static void say(void *ctx, struct span peer, struct span message)
     if (!peers_is_there(b->peers, peer))
         return;
     if (bus_send(b->control, frames, 2))
-        log_debug("control: a peer is not taking answers");
+        peers_drop(b->peers, peer);
     else
         peers_give(b->peers, peer, bus_wire_bytes(message.len));
     readiness_touch(&b->questions);
@@ -76,6 +76,20 @@ static bool may_ask(void *ctx, struct span peer)
     struct broker *b = ctx;
 
     return peers_may_ask(b->peers, peer);
+}
+
+static bool is_behind(void *ctx, struct span peer)
+{
+    struct broker *b = ctx;
+
+    return peers_is_behind(b->peers, peer);
+}
+
+static void refused(void *ctx, struct span peer)
+{
+    struct broker *b = ctx;
+
+    peers_refuse(b->peers, peer);
 }
 
 /*
@@ -423,7 +437,8 @@ int main(int argc, char **argv)
     b.state = "starting";
     b.check = check_open(b.loop, broker_program.name, state, &b);
     b.core.config = &b.config;
-    b.core.out = (struct core_out){&b, publish, say, renew, may_ask};
+    b.core.out =
+        (struct core_out){&b, publish, say, renew, may_ask, is_behind, refused};
     b.peers = peers_new(&(struct peers_limits){
         .connections = (uint64_t)b.config.peer_connections,
         .answer_bytes = (uint64_t)b.config.peer_bytes,

@@ -421,6 +421,8 @@ int64_t core_tick(struct core *d)
     wait = sooner(wait, feed_wait(d));
     if (wait > FEED_TELL_MS && owes_acknowledgement(d))
         wait = FEED_TELL_MS;
+    if (wait > CORE_BEHIND_MS && core_request_waits(d))
+        wait = CORE_BEHIND_MS;
     d->tick_by = d->time.now + wait;
     return wait;
 }

@@ -37,6 +37,10 @@ struct core_out {
     void (*renew)(void *ctx, const char *reason, uint64_t above);
     /* Does the peer read its answers?  Else its requests are refused.  NULL: all do. */
     bool (*may_ask)(void *ctx, struct span peer);
+    /* Are there answers it has to read before its next request is worked on?  NULL: never. */
+    bool (*is_behind)(void *ctx, struct span peer);
+    /* A request of the peer was refused because too many wait.  NULL: nobody counts. */
+    void (*refused)(void *ctx, struct span peer);
 };
 
 struct core_time {
@@ -102,11 +106,14 @@ bool core_ingest(struct core *d, struct span topic, struct span record);
  * requests that take longer (snapshot, replay, history, status, connections, locks) wait in
  * a queue (request_queue.h) of which core_work() does one slice.  Each of the two gets
  * CORE_TURN_WORK units; a unit is an entry of log or book that is looked at, 10 to 100 ns.
+ * The requests of a peer that is behind with reading wait, and delay no other peer's; core_tick
+ * has the caller look every CORE_BEHIND_MS whether it has read.
  */
 #define CORE_TURN_WORK 2000
+#define CORE_BEHIND_MS 2
 void core_begin_turn(struct core *d);
 bool core_may_take(const struct core *d);
-/* true: there is more to do. */
+/* true: there is more to do at once. */
 bool core_work(struct core *d);
 
 /* control.c: one question or report. */

@@ -45,6 +45,8 @@ struct core_slices {
 /* core_request.c */
 void core_request_init(struct core *d);
 void core_request_fini(struct core *d);
+/* Does a request wait? */
+bool core_request_waits(const struct core *d);
 /* Queue the request of `q`; the error is said if that cannot be done. */
 void core_request_queue(struct question *q);
 /* The same of a message; errors as request_queue_add. */
@@ -58,7 +60,7 @@ void core_control_answer(struct question *q);
 void answer_begin(struct question *q, uint32_t members);
 void answer_send(struct question *q);
 void answer_error(struct question *q, enum err e, const char *message);
-/* true: its peer does not read its answers; the question has been refused. */
+/* true: its peer does not read its answers, or has gone; the question has been refused. */
 bool core_refuse_deaf(struct question *q);
 
 /* core_feed.c: what is said of a grant. */

@@ -6,8 +6,11 @@
 #include "shared/base/mem.h"
 #include "shared/wire/pack.h"
 
+#define BEHIND_LOOKS 64 /* in one turn */
+
 struct core_requests {
     struct request_queue *queue;
+    size_t skipped; /* peers one after the other that are behind */
     /* The one that is worked on; q.peer.at is NULL if there is none. */
     struct request_item item;
     struct question q;                /* its spans lie in `item` */
@@ -54,6 +57,8 @@ void core_request_fini(struct core *d)
 
 static void answer_full(struct question *q)
 {
+    if (q->d->out.refused)
+        q->d->out.refused(q->d->out.ctx, q->peer);
     answer_error(q, ERR_FULL, "too many requests wait for the broker: ask again");
 }
 
@@ -81,6 +86,8 @@ enum err core_request_add(struct core *d, struct span peer, struct span message)
         request_item_clear(&evicted);
         e = request_queue_add(queue, peer, message);
     }
+    if (!e)
+        d->requests->skipped = 0; /* this peer may not be behind */
     return e;
 }
 
@@ -96,11 +103,33 @@ void core_request_queue(struct question *q)
         answer_error(q, e, "a request like this is at most 8192 bytes");
 }
 
+static bool are_all_behind(const struct core_requests *r)
+{
+    return r->skipped >= request_queue_peers(r->queue);
+}
+
+/* Looks at BEHIND_LOOKS peers at most.  false: all of them have answers to read first. */
+static bool skip_those_behind(struct core *d)
+{
+    struct core_requests *r = d->requests;
+
+    for (int i = 0; i < BEHIND_LOOKS && !are_all_behind(r); i++) {
+        if (!d->out.is_behind ||
+            !d->out.is_behind(d->out.ctx, request_queue_turn(r->queue))) {
+            r->skipped = 0;
+            return true;
+        }
+        request_queue_skip(r->queue);
+        r->skipped++;
+    }
+    return false;
+}
+
 static bool take_next(struct core *d)
 {
     struct core_requests *r = d->requests;
 
-    if (!request_queue_take(r->queue, &r->item))
+    if (!skip_those_behind(d) || !request_queue_take(r->queue, &r->item))
         return false;
     r->q = read_question(d, &r->item);
     return true;
@@ -134,6 +163,8 @@ bool core_work(struct core *d)
     struct core_requests *r = d->requests;
     int64_t work = d->turn_work;
 
+    if (are_all_behind(r))
+        r->skipped = 0; /* that was a while ago */
     while (work > 0 && (r->slices || take_next(d))) {
         work -= CORE_WORK_MESSAGE;
         if (!r->slices && !begin(r)) {
@@ -144,7 +175,12 @@ bool core_work(struct core *d)
             finish(r);
         }
     }
-    return r->slices || request_queue_count(r->queue);
+    return r->slices || !are_all_behind(r);
+}
+
+bool core_request_waits(const struct core *d)
+{
+    return request_queue_count(d->requests->queue);
 }
 
 void core_begin_turn(struct core *d)

@@ -115,6 +115,21 @@ bool request_queue_take(struct request_queue *q, struct request_item *out)
     return true;
 }
 
+struct span request_queue_turn(const struct request_queue *q)
+{
+    return q->round ? buf_span(&q->round->name) : (struct span){0};
+}
+
+void request_queue_skip(struct request_queue *q)
+{
+    struct peer *p = q->round;
+
+    if (!p)
+        return;
+    DL_DELETE(q->round, p);
+    DL_APPEND(q->round, p);
+}
+
 bool request_queue_evict(struct request_queue *q, struct span peer,
                          struct request_item *out)
 {
@@ -133,4 +148,9 @@ bool request_queue_evict(struct request_queue *q, struct span peer,
 size_t request_queue_count(const struct request_queue *q)
 {
     return q->count;
+}
+
+size_t request_queue_peers(const struct request_queue *q)
+{
+    return HASH_COUNT(q->by_name);
 }

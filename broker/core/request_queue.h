@@ -35,6 +35,10 @@ MUST_CHECK enum err request_queue_add(struct request_queue *q, struct span peer,
                                       struct span message);
 /* The next one, in fair order.  false: none waits. */
 bool request_queue_take(struct request_queue *q, struct request_item *out);
+/* The peer whose turn it is; an empty span: none. */
+struct span request_queue_turn(const struct request_queue *q);
+/* That peer goes to the end of the round with all its requests. */
+void request_queue_skip(struct request_queue *q);
 void request_item_clear(struct request_item *item);
 
 /*
@@ -46,5 +50,6 @@ bool request_queue_evict(struct request_queue *q, struct span peer,
                          struct request_item *out);
 
 size_t request_queue_count(const struct request_queue *q);
+size_t request_queue_peers(const struct request_queue *q); /* with a request */
 
 #endif

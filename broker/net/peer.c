@@ -21,11 +21,17 @@ uint64_t peer_unsent(const struct peer *p)
     return less(p->given, p->written);
 }
 
-void peer_note_written(struct peer *p, uint64_t written)
+uint64_t peer_untaken(const struct peer *p)
 {
-    p->written = written;
-    if (p->given < written)
-        p->given = written;
+    return peer_unsent(p) + p->not_sent;
+}
+
+void peer_note_written(struct peer *p, const struct peer_sample *s)
+{
+    p->written = s->written;
+    p->not_sent = s->not_sent;
+    if (p->given < s->written)
+        p->given = s->written;
 }
 
 static enum peer_verdict judge_input(struct peer *p, const struct peer_limits *limits,
@@ -69,7 +75,7 @@ static enum peer_verdict judge_output(struct peer *p, const struct peer_limits *
     uint64_t in_flight = less(s->written, s->acked + s->not_sent),
              taken = less(s->acked, p->acked_then);
 
-    peer_note_written(p, s->written);
+    peer_note_written(p, s);
     if (!s->not_sent && !in_flight) {
         p->waits_since = 0;
         return PEER_FINE;

@@ -56,6 +56,7 @@ struct peer {
     bool has_spoken;        /* ever delivered a message */
     uint64_t given;         /* bytes of answers, on the kernel's scale */
     uint64_t written;
+    uint64_t not_sent;   /* of the last sample */
     uint64_t acked_then; /* when the wait below began */
     int64_t waits_since; /* 0: nothing waits for it */
 };
@@ -79,8 +80,11 @@ enum peer_verdict peer_judge(struct peer *p, const struct peer_limits *limits,
 void peer_hear(struct peer *p, uint64_t bytes);
 /* An answer of that many bytes on the wire was given to libzmq. */
 void peer_give(struct peer *p, uint64_t bytes);
-/* Bytes of answers libzmq holds, as of the last sample or `written`. */
+/* Bytes of answers that libzmq holds, as of the last sample. */
 uint64_t peer_unsent(const struct peer *p);
-void peer_note_written(struct peer *p, uint64_t written);
+/* The same, and bytes that wait in our kernel for room at the other side. */
+uint64_t peer_untaken(const struct peer *p);
+/* The part of a sample about answers, without a verdict. */
+void peer_note_written(struct peer *p, const struct peer_sample *s);
 
 #endif

@@ -1,69 +1,15 @@
-#include "broker/net/peers.h"
+#include "broker/net/peers_private.h"
 
-#include <dirent.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <uthash.h>
 
-#include "broker/net/descriptor.h"
-#include "broker/net/peer.h"
-#include "broker/net/topics.h"
-#include "shared/wire/bus.h"
-#include "shared/base/log.h"
 #include "shared/base/mem.h"
+#include "shared/wire/bus.h"
 
-#define IDENTITY_MAX 255 /* of a ROUTER */
 /* Of one record in one subscriber's queue: two messages of libzmq; their content is shared. */
 #define QUEUED_BYTES 128
-
-struct connection {
-    int fd;
-    uint64_t inode;
-    uint64_t sweep; /* it was seen in */
-    bool is_closed; /* by us; libzmq has yet to notice */
-    enum peers_door door;
-    int64_t since;
-    struct peer peer;
-    struct topics topics; /* of publish */
-    uint64_t head_then;   /* of the log, when the peer's wait began */
-    uint64_t sampled_in;  /* by peers_may_ask: the turn */
-    uint32_t refused;     /* requests since the last that was not */
-    char name[DESCRIPTOR_NAME_MAX];
-    struct span identity; /* points into id; .len 0: none said yet */
-    char id[IDENTITY_MAX];
-    UT_hash_handle hh; /* of those with an identity */
-};
-
-struct door {
-    uint16_t port; /* 0: not watched */
-    uint64_t unfinished_max;
-    uint64_t drains,
-        drains_seen; /* times it was empty; at the end of the sweep before */
-};
-
-struct peers {
-    struct peers_limits limits;
-    struct peers_counts counts;
-    struct door doors[PEERS_DOORS];
-    struct connection **at; /* by descriptor; NULL: never one of ours */
-    int room;
-    struct connection *by_identity;
-    uint64_t head; /* of the log */
-    /* Bytes that wait for all connections: as of the sweep before, and of this one so far. */
-    uint64_t unsent, unsent_now, queued, queued_now;
-    DIR *listing; /* of a sweep under way */
-    uint64_t sweep;
-    int64_t sweep_at, sweep_began;
-    bool has_suspects, had_suspects; /* in this sweep, in the one before */
-    int64_t trim_at;                 /* 0: nothing to give back */
-    int64_t now;
-    uint64_t turns;       /* the first is 1 */
-    uint64_t seed;        /* of topics */
-    uint64_t topic_bytes; /* of all connections */
-    struct log_limit limit;
-};
 
 static const char *const door_names[] = {"ingest", "publish", "control"};
 
@@ -167,7 +113,7 @@ static void close_deaf(struct peers *p, struct connection *c)
     close_connection(p, c);
 }
 
-static void close_flooder(struct peers *p, struct connection *c)
+void peers_close_flooder(struct peers *p, struct connection *c)
 {
     p->counts.closed_deaf++;
     log_limited(&p->limit, p->now, LOG_WARNING,
@@ -259,7 +205,7 @@ static bool has_drained(const struct peers *p, const struct connection *c)
     return c->door == PEERS_INGEST || d->drains != d->drains_seen;
 }
 
-static bool is_pressed(const struct peers *p)
+bool peers_is_pressed(const struct peers *p)
 {
     return p->unsent + p->queued > PEERS_TOTAL_BYTES;
 }
@@ -279,7 +225,7 @@ static void look_at(struct peers *p, int fd)
         return;
     }
     limits.unfinished_bytes = p->doors[c->door].unfinished_max;
-    if (is_pressed(p) && limits.timeout_ms > PEERS_PRESSED_MS)
+    if (peers_is_pressed(p) && limits.timeout_ms > PEERS_PRESSED_MS)
         limits.timeout_ms = PEERS_PRESSED_MS;
     verdict = peer_judge(&c->peer, &limits, &s, has_drained(p, c), p->now);
     if (!c->peer.waits_since || c->peer.waits_since == p->now)
@@ -359,7 +305,7 @@ int64_t peers_turn(struct peers *p, int64_t now, uint64_t head)
 
 /* --- what passes through our hands ---------------------------------------------------------------- */
 
-static struct connection *find_identity(struct peers *p, struct span identity)
+struct connection *peers_find(const struct peers *p, struct span identity)
 {
     struct connection *c = NULL;
 
@@ -380,7 +326,7 @@ static void set_identity(struct peers *p, struct connection *c, struct span iden
 void peers_hear(struct peers *p, enum peers_door door, int fd, uint64_t bytes,
                 struct span identity)
 {
-    struct connection *c = find_identity(p, identity);
+    struct connection *c = peers_find(p, identity);
 
     if (!c) {
         c = fd >= 0 && fd < p->room ? p->at[fd] : NULL;
@@ -430,49 +376,6 @@ void peers_drained(struct peers *p, enum peers_door door)
 bool peers_asks_for(const struct peers *p, enum peers_door door)
 {
     return door != PEERS_INGEST || p->had_suspects || p->has_suspects;
-}
-
-bool peers_is_there(struct peers *p, struct span identity)
-{
-    const struct connection *c = find_identity(p, identity);
-
-    return !c || !c->is_closed;
-}
-
-bool peers_may_ask(struct peers *p, struct span identity)
-{
-    struct connection *c = find_identity(p, identity);
-    uint64_t allowed = is_pressed(p) ? PEERS_FAIR_BYTES : p->limits.answer_bytes;
-    struct peer_sample s;
-
-    if (!c)
-        return true;
-    if (!c->is_closed && peer_unsent(&c->peer) <= PEERS_FAIR_BYTES) {
-        c->refused = 0;
-        return true;
-    }
-    if (c->sampled_in != p->turns && descriptor_sample(c->fd, &s) &&
-        descriptor_inode(c->fd) == c->inode)
-        peer_note_written(&c->peer, s.written);
-    c->sampled_in = p->turns;
-    if (!c->is_closed && peer_unsent(&c->peer) <= allowed) {
-        c->refused = 0;
-        return true;
-    }
-    p->counts.refused++;
-    if (++c->refused > PEERS_REFUSED_MAX && !c->is_closed)
-        close_flooder(p, c);
-    return false;
-}
-
-void peers_give(struct peers *p, struct span identity, uint64_t bytes)
-{
-    struct connection *c = find_identity(p, identity);
-
-    if (!c)
-        return;
-    peer_give(&c->peer, bytes);
-    p->unsent += bytes; /* the sweep corrects it */
 }
 
 const struct peers_counts *peers_counts(const struct peers *p)

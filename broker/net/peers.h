@@ -9,8 +9,12 @@
  *   unfinished messages   the largest message of the socket (BUS_FRAMES_MAX frames) and
  *                         PEER_SUSPECT_BYTES (on publish PEERS_SUBSCRIPTIONS_MAX, of whatever
  *                         is not taken in yet), and what arrives within PEERS_EVERY_MS
- *   unread answers        answer_bytes, or PEERS_FAIR_BYTES under pressure; beyond, its requests
- *                         are refused, and after PEERS_REFUSED_MAX in a row it is closed
+ *   unread answers        PEERS_FAIR_BYTES: beyond, its requests wait until it has read.  Beyond
+ *                         answer_bytes (or, under pressure, PEERS_FAIR_BYTES in libzmq's memory) they
+ *                         are refused
+ *   refusals              PEERS_REFUSED_MAX within PEERS_REFUSED_MS, counted only while the peer does
+ *                         not read: requests refused, and answers dropped because libzmq's queue
+ *                         for it is full; beyond, it is closed
  *   topics                answer_bytes / 4 of what it subscribes to (topics.h), that is some 32 MiB of
  *                         memory with the default; of all together PEERS_SUBSCRIBERS_FULL times as
  *                         much, then the connection with the most is closed
@@ -43,7 +47,9 @@
 #define PEERS_TOTAL_BYTES (64 * 1024 * 1024)
 #define PEERS_FAIR_BYTES (256 * 1024)
 #define PEERS_PRESSED_MS 1000
-#define PEERS_REFUSED_MAX 1000
+#define PEERS_REFUSED_MAX 256
+#define PEERS_REFUSED_MS 10000
+#define PEERS_LOOK_MS 16 /* at most, between two samples of a peer that does not read */
 #define PEERS_TRIM_MS 500
 
 enum peers_door { PEERS_INGEST, PEERS_PUBLISH, PEERS_CONTROL, PEERS_DOORS };
@@ -58,7 +64,7 @@ struct peers_counts {
     uint64_t connections[PEERS_DOORS];
     uint64_t closed_unfinished, closed_deaf, closed_topics,
         closed_full;  /* connections, since the start */
-    uint64_t refused; /* requests of those that do not read their answers */
+    uint64_t refused; /* requests of peers that do not read their answers */
 };
 
 struct peers;
@@ -82,10 +88,19 @@ void peers_drained(struct peers *p, enum peers_door door);
 /* Should the caller look up who sends on ingest?  False most of the time: a look-up costs. */
 bool peers_asks_for(const struct peers *p, enum peers_door door);
 
-/* May this identity make another request?  False: it does not read its answers; counted. */
+/*
+ * May this identity make another request?  False: it does not read its answers (counted), or its
+ * connection has ended.
+ */
 bool peers_may_ask(struct peers *p, struct span identity);
-/* False: the connection of this identity was closed here; what it is sent only costs memory. */
-bool peers_is_there(struct peers *p, struct span identity);
+/* Has it answers to read, more than PEERS_FAIR_BYTES, before its next request is worked on? */
+bool peers_is_behind(struct peers *p, struct span identity);
+/* A request of this identity was refused because too many wait; counted if it is behind. */
+void peers_refuse(struct peers *p, struct span identity);
+/* An answer was dropped: libzmq's queue is full; counted if the kernel waits for the peer. */
+void peers_drop(struct peers *p, struct span identity);
+/* False: the connection of this identity has ended; what it is sent only costs memory. */
+bool peers_is_there(const struct peers *p, struct span identity);
 /* An answer of `bytes` on the wire was given to libzmq. */
 void peers_give(struct peers *p, struct span identity, uint64_t bytes);
 

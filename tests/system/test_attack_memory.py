@@ -17,8 +17,9 @@ QUIET = 20  # quotes
 class Watch:
     """A client in mode all and the quotes it must get; measures how long each takes."""
 
-    def __init__(self, stage):
-        self.broker, gateway = stage.play()
+    def __init__(self, stage, **settings):
+        self.broker = stage.broker(**settings)
+        gateway = stage.gateway(self.broker)
         self.feed = stage.feed(self.broker)
         self.client = stage.client(gateway, "?symbols=W&mode=all")
         self.client.hears("ack")
@@ -87,6 +88,43 @@ def test_peers_that_ask_and_never_read_cost_bounded_memory(stage):
     peers = control.ask("status")["peers"]
     assert peers["refused"] > 0
     assert peers["closed_deaf"] > 0
+
+
+@pytest.mark.parametrize("op", ["ping", "snapshot"])
+def test_peers_that_go_on_asking_and_do_not_read_are_closed_before_their_time_is_up(stage, op):
+    watch = Watch(stage, peer_timeout=600)
+    for n in range(500):
+        watch.feed.quote(f"S{n}", last="1", note="x" * 500)
+    watch.feed.settled()
+    request = msgpack.packb({"op": op, "id": 1, "pattern": "*"})
+    attack = zmtp.DeafAsker(watch.broker.ready["control"], request, count=8).start()
+    try:
+        watch.quotes_flow_until(lambda: attack.cut == 8, "their connections are closed")
+    finally:
+        attack.stop()
+    watch.ends_well()
+    watch.broker.says("control: closing the connection of .*goes on asking without reading")
+
+
+def test_a_peer_with_many_requests_that_reads_late_is_served_to_the_end(stage):
+    broker = stage.broker()
+    feed = stage.feed(broker)
+    for n in range(500):
+        feed.quote(f"S{n}", last="1", note="x" * 500)
+    feed.settled()
+    peer = stage._with(zmtp.open_peer(broker.ready["control"], "DEALER", receive_buffer=1 << 16))
+    peer.settimeout(pregon.PATIENCE)
+    count = 200  # 50 MB of answers
+    peer.sendall(b"".join(zmtp.frame(msgpack.packb({"op": "snapshot", "id": n, "pattern": "*"}))
+                          for n in range(count)))
+    control = stage.control(broker)
+    for _ in range(20):  # meanwhile others are served, and what waits is bounded
+        assert control.ask("status")["process"]["resident_bytes"] < 64 << 20 or pregon.IS_SANITIZED
+    for n in range(count):
+        answer = msgpack.unpackb(zmtp.read_message(peer))
+        assert answer["id"] == n and answer["quotes"], answer.get("error")
+    peers = control.ask("status")["peers"]
+    assert (peers["refused"], peers["closed_deaf"]) == (0, 0)
 
 
 def test_subscribers_that_never_read_cost_bounded_memory_and_nobody_else_a_record(stage):

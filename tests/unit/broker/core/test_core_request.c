@@ -245,6 +245,45 @@ static void requests_that_are_too_many_are_refused(void **state)
     assert_int_equal(core_work(&core), false);
 }
 
+static const char *behind; /* a peer with answers to read, or NULL */
+static int refusals;       /* of requests of that peer */
+
+static bool is_behind(void *ctx, struct span peer)
+{
+    (void)ctx;
+    return behind && span_eq(peer, behind);
+}
+
+static void count_refusal(void *ctx, struct span peer)
+{
+    refusals += is_behind(ctx, peer);
+}
+
+static void requests_of_a_peer_wait_until_it_has_read_and_delay_no_other(void **state)
+{
+    (void)state;
+    core.out.is_behind = is_behind;
+    core.out.refused = count_refusal;
+    behind = "deaf";
+    refusals = 0;
+    for (int i = 0; i <= REQUEST_QUEUE_PEER; i++)
+        put("deaf", "{'op':'status','id':1}");
+    assert_int_equal(refusals, 1);
+    assert_int_equal(said_count, 1);
+    put("quiet", "{'op':'status','id':2}");
+    assert_int_equal(work(), 2);
+    assert_int_equal(said_count, 2);
+    assert_true(span_eq(buf_span(&said[1].to), "quiet"));
+    assert_int_equal(core_work(&core), false); /* there is no hurry */
+    (void)core_tick(&core);
+    assert_true(core_tick(&core) <= CORE_BEHIND_MS);
+    behind = NULL;
+    work();
+    assert_int_equal(said_count, 2 + REQUEST_QUEUE_PEER);
+    (void)core_tick(&core);
+    assert_true(core_tick(&core) > CORE_BEHIND_MS);
+}
+
 static const char *refusal(const char *op, const char *list, size_t len)
 {
     struct buf message = {0};
@@ -298,6 +337,7 @@ int main(void)
         T(a_replay_in_slices_leaves_out_nothing_that_it_covers),
         T(quotes_and_leases_do_not_wait_for_requests),
         T(requests_that_are_too_many_are_refused),
+        T(requests_of_a_peer_wait_until_it_has_read_and_delay_no_other),
         T(patterns_that_are_too_many_or_none_are_refused_by_name),
 #undef T
     };

@@ -64,6 +64,25 @@ static void peers_take_turns_however_many_requests_one_of_them_has(void **state)
     assert_int_equal(request_queue_count(queue), 97);
 }
 
+static void a_peer_that_is_skipped_keeps_its_requests_and_delays_no_other(void **state)
+{
+    (void)state;
+    assert_int_equal(request_queue_turn(queue).len, 0);
+    request_queue_skip(queue);
+    assert_int_equal(add("slow", "1"), OK);
+    assert_int_equal(add("slow", "2"), OK);
+    assert_int_equal(add("a", "1"), OK);
+    assert_int_equal(request_queue_peers(queue), 2);
+    assert_true(span_eq(request_queue_turn(queue), "slow"));
+    request_queue_skip(queue);
+    assert_string_equal(take(), "a:1");
+    assert_int_equal(request_queue_peers(queue), 1);
+    request_queue_skip(queue); /* it is alone: its turn again */
+    assert_string_equal(take(), "slow:1");
+    assert_string_equal(take(), "slow:2");
+    assert_int_equal(request_queue_peers(queue), 0);
+}
+
 static void requests_of_one_peer_and_of_all_are_bounded(void **state)
 {
     char peer[16];
@@ -133,6 +152,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             peers_take_turns_however_many_requests_one_of_them_has, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_peer_that_is_skipped_keeps_its_requests_and_delays_no_other, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(requests_of_one_peer_and_of_all_are_bounded,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(

@@ -184,21 +184,31 @@ static void one_to_whom_nothing_is_owed_may_be_quiet_for_ever(void **state)
         assert_int_equal(waits(&p, 500, 0, 0, now), PEER_FINE);
 }
 
+static void note_written(struct peer *p, uint64_t written, uint64_t not_sent)
+{
+    peer_note_written(p,
+                      &(struct peer_sample){.written = written, .not_sent = not_sent});
+}
+
 static void answers_count_as_unsent_until_libzmq_wrote_them(void **state)
 {
     struct peer p = {0};
 
     (void)state;
-    peer_note_written(&p, 100); /* the handshake */
+    note_written(&p, 100, 0); /* the handshake */
     assert_int_equal(peer_unsent(&p), 0);
     peer_give(&p, 5000);
     assert_int_equal(peer_unsent(&p), 5000);
-    peer_note_written(&p, 1100);
+    note_written(&p, 1100, 0);
     assert_int_equal(peer_unsent(&p), 4000);
-    peer_note_written(&p, 5107); /* and a heartbeat */
+    note_written(&p, 5107, 0); /* and a heartbeat */
     assert_int_equal(peer_unsent(&p), 0);
+    assert_int_equal(peer_untaken(&p), 0);
     peer_give(&p, 10);
     assert_int_equal(peer_unsent(&p), 10);
+    note_written(&p, 5112, 1000); /* that the other side has no room for */
+    assert_int_equal(peer_unsent(&p), 5);
+    assert_int_equal(peer_untaken(&p), 1005);
 }
 
 int main(void)
