@@ -25,7 +25,7 @@
 #define HTTP_STOP_MS 1000 /* HTTP may take so long beyond the deadline */
 #define COME_BACK_MS 500  /* before it nobody is asked to */
 #define SPARE_MS 1    /* the loop rests so long between slices of what is not urgent */
-#define TIDY_SLICE 64 /* topics removed in a turn */
+#define TIDY_SLICE 16 /* topics removed in a turn */
 #define FLUSH_BYTES 1048576
 #define FLUSH_SLICE 4096 /* clients flushed between looks at the sockets */
 

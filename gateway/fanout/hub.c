@@ -324,6 +324,7 @@ static void restart_topics(struct hub *h)
         h->doubted += !t->is_doubted;
         t->is_doubted = true;
         t->sync = TOPIC_NEW;
+        hub_topic_set_pending(h, t);
         t->generation = 0;
     }
 }

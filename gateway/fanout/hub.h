@@ -89,7 +89,8 @@ struct hub_topic {
     bool is_idle; /* on the list of those that may be removed */
     struct hub_topic *next_idle;
     struct hub_topic *chain;
-    struct hub_topic *next, **link; /* all topics */
+    struct hub_topic *next, **link;                 /* all topics */
+    struct hub_topic *next_pending, **pending_link; /* those not live; NULL: live */
 };
 
 struct hub_place {
@@ -194,6 +195,8 @@ void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq);
 size_t hub_topic_bytes(const struct hub *h);
 size_t hub_topic_cost(struct span pattern);
 struct hub_topic *hub_topic_first(const struct hub *h); /* then ->next */
+/* Those that are not live, then ->next_pending: a mark costs no look at all topics. */
+struct hub_topic *hub_topic_first_pending(const struct hub *h);
 struct hub_topic *hub_topic_find(const struct hub *h, struct span pattern);
 /* The newest value of every symbol of the log is here: '*' is live and nothing may be missing. */
 bool hub_has_everything(const struct hub *h);

@@ -34,8 +34,9 @@ struct hub {
     size_t symbol_slot_count; /* powers of two */
     struct hub_topic **topic_slots;
     size_t topic_slot_count, topic_count, topic_bytes;
-    struct hub_topic *topics; /* all */
-    struct hub_topic *idle;   /* released; some of them may be held again */
+    struct hub_topic *topics;  /* all */
+    struct hub_topic *pending; /* those not live */
+    struct hub_topic *idle;    /* released; some of them may be held again */
     uint32_t prefix_lengths[HUB_PATTERN_MAX]; /* how many prefixes of each length */
     uint64_t matching; /* counts the changes of the set of topics */
     struct hub_symbol **changed;
@@ -94,6 +95,8 @@ void hub_symbol_free(struct hub_symbol *s);
 void hub_may_forget(struct hub *h); /* some symbols may be unwanted now */
 /* Look at `most` symbols, forget those that nobody wants and no feed supplies.  true: go on. */
 bool hub_forget_some(struct hub *h, size_t most);
+
+void hub_topic_set_pending(struct hub *h, struct hub_topic *t);
 
 /* A member of the topic now; false: it was already. */
 bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,

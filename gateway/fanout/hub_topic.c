@@ -145,6 +145,27 @@ static void end_doubt(struct hub *h, struct hub_topic *t)
     t->is_doubted = false;
 }
 
+void hub_topic_set_pending(struct hub *h, struct hub_topic *t)
+{
+    if (t->pending_link)
+        return;
+    t->next_pending = h->pending;
+    t->pending_link = &h->pending;
+    if (t->next_pending)
+        t->next_pending->pending_link = &t->next_pending;
+    h->pending = t;
+}
+
+static void end_pending(struct hub_topic *t)
+{
+    if (!t->pending_link)
+        return;
+    *t->pending_link = t->next_pending;
+    if (t->next_pending)
+        t->next_pending->pending_link = t->pending_link;
+    t->pending_link = NULL;
+}
+
 static void put_topic_in_slot(struct hub *h, struct hub_topic *t)
 {
     struct hub_topic **slot = &h->topic_slots[t->hash & (h->topic_slot_count - 1)];
@@ -190,6 +211,7 @@ struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern)
     if (t->next)
         t->next->link = &t->next;
     h->topics = t;
+    hub_topic_set_pending(h, t);
     if (h->watcher.on_topic_new)
         h->watcher.on_topic_new(h->watcher.ctx, t);
     return t;
@@ -211,6 +233,7 @@ static void remove_topic(struct hub *h, struct hub_topic *t)
     if (h->watcher.on_topic_gone)
         h->watcher.on_topic_gone(h->watcher.ctx, t);
     end_doubt(h, t);
+    end_pending(t);
     while (*slot != t)
         slot = &(*slot)->chain;
     *slot = t->chain;
@@ -252,8 +275,14 @@ bool hub_tidy(struct hub *h, size_t most)
 void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq)
 {
     t->sync = TOPIC_LIVE;
+    end_pending(t);
     t->synced_seq = seq;
     end_doubt(h, t);
+}
+
+struct hub_topic *hub_topic_first_pending(const struct hub *h)
+{
+    return h->pending;
 }
 
 struct hub_topic *hub_topic_first(const struct hub *h)

@@ -15,6 +15,7 @@
 #include <wslay/wslay.h>
 
 #include "gateway/gateway.h"
+#include "gateway/session/bucket.h"
 
 #define CLOSE_NORMAL 1000
 #define CLOSE_PROTOCOL 1002
@@ -73,9 +74,10 @@ struct client {
     uint32_t requests;
     struct request *request, **request_end;
     struct client *next_waiting, **waiting_link;
-    size_t steps;     /* of work that it may still cause in this millisecond */
-    int64_t steps_at; /* monotonic, ms: when it got them */
-    int64_t heard_at; /* awake clock, ms */
+    struct bucket topics; /* that it may still make */
+    size_t steps;         /* of work that it may still cause in this millisecond */
+    int64_t steps_at;     /* monotonic, ms: when it got them */
+    int64_t heard_at;     /* awake clock, ms */
     int64_t heartbeat_at, minute_at, close_by; /* monotonic, ms */
     uint64_t stated_seq;  /* the highest complete-up-to position it was told */
     uint64_t settled_seq; /* one the next heartbeat may tell; 0: none */

@@ -10,7 +10,9 @@
  * of a pattern taken, an eighth of a message run (and one for every 16 bytes of it).
  * A client causes at most STREAM_STEPS in a millisecond, but a message is run whole, and paid by
  * the milliseconds after it; all clients together STREAM_TURN_STEPS in a turn, and one client's
- * rest.  Patterns held are bounded by MAX_SYMBOLS, what waits unread by CLIENT_OUT_MAX.
+ * rest.  A pattern that nobody holds is a new topic, and costs the gateway and the broker far more:
+ * a client makes MAX_SYMBOLS of them at once, in slices, and then STREAM_TOPICS every
+ * STREAM_TOPICS_MS.  Patterns held are bounded by MAX_SYMBOLS, what waits unread by CLIENT_OUT_MAX.
  */
 #ifndef GATEWAY_SESSION_STREAM_H
 #define GATEWAY_SESSION_STREAM_H
@@ -20,6 +22,8 @@
 #define STREAM_WAIT_MS 2000
 #define STREAM_STEPS 512
 #define STREAM_TURN_STEPS 4096
+#define STREAM_TOPICS 16
+#define STREAM_TOPICS_MS 4
 
 /* Say welcome and subscribe as the URL or the automatic setting says. */
 void stream_welcome(struct client *c, const char *query);

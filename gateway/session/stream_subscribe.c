@@ -12,7 +12,8 @@
 #include "gateway/upstream/upstream.h"
 #include "shared/base/mem.h"
 
-#define PATTERN_STEPS 8 /* what taking a pattern costs */
+#define PATTERN_STEPS 8 /* what taking a pattern costs, */
+#define TOPIC_STEPS 64  /* and one that nobody holds */
 
 /* --- patterns ---------------------------------------------------------------------------- */
 
@@ -32,15 +33,13 @@ void stream_request_add(struct request *r, struct span pattern)
     buf_add(&r->patterns, pattern.at, pattern.len);
 }
 
-static struct span next_pattern(struct request *r)
+/* The next to be taken. */
+static struct span next_pattern(const struct request *r)
 {
-    struct span pattern;
     uint32_t len;
 
     memcpy(&len, r->patterns.data + r->patterns_at, sizeof len);
-    pattern = (struct span){r->patterns.data + r->patterns_at + sizeof len, len};
-    r->patterns_at += sizeof len + len;
-    return pattern;
+    return (struct span){r->patterns.data + r->patterns_at + sizeof len, len};
 }
 
 /* r takes over the caller's reference. */
@@ -131,19 +130,38 @@ static void leave(struct request *r, struct span pattern)
         stream_reject(&r->rejected, c->sub.encoding, pattern);
 }
 
+/* It may be taken now: it is held already, or its client may make one more topic. */
+static bool may_take(struct request *r, struct span pattern, size_t *steps)
+{
+    struct gateway *g = r->client->g;
+    const struct bucket_rate rate = {.capacity = (uint32_t)g->config.max_symbols +
+                                                 STREAM_TOPICS,
+                                     .count = STREAM_TOPICS,
+                                     .period_ms = STREAM_TOPICS_MS};
+    bool is_new = !r->is_leaving && !hub_topic_find(g->hub, pattern);
+    size_t cost = is_new ? TOPIC_STEPS : PATTERN_STEPS;
+
+    if (*steps < cost || (is_new && !bucket_take(&r->client->topics, &rate, g->now))) {
+        *steps = 0;
+        return false;
+    }
+    *steps -= cost;
+    return true;
+}
+
 /* false: the slice is over. */
 static bool take_patterns(struct request *r, size_t *steps)
 {
     while (r->patterns_at < r->patterns.len) {
-        if (*steps < PATTERN_STEPS) {
-            *steps = 0;
+        struct span pattern = next_pattern(r);
+
+        if (!may_take(r, pattern, steps))
             return false;
-        }
-        *steps -= PATTERN_STEPS;
+        r->patterns_at += sizeof(uint32_t) + pattern.len;
         if (r->is_leaving)
-            leave(r, next_pattern(r));
+            leave(r, pattern);
         else
-            hold(r, next_pattern(r));
+            hold(r, pattern);
     }
     buf_free(&r->patterns);
     r->patterns_at = 0;

@@ -73,9 +73,10 @@ void upstream_place_mark(struct upstream *u)
         return;
     u->has_new_topics = false;
     u->generation += is_wanted;
-    for (struct hub_topic *t = hub_topic_first(u->g->hub); t; t = t->next) {
-        if (t->sync == TOPIC_LIVE || (t->sync == TOPIC_SYNCING && t->is_marked))
-            continue; /* live, or its snapshot is under way */
+    for (struct hub_topic *t = hub_topic_first_pending(u->g->hub); t;
+         t = t->next_pending) {
+        if (t->sync == TOPIC_SYNCING && t->is_marked)
+            continue; /* its snapshot is under way */
         if (!is_wanted)
             u->generation++;
         is_wanted = true;
@@ -107,7 +108,8 @@ void upstream_on_mark(struct upstream *u, struct span topic, uint64_t seq,
         buf_clear(&u->to_ask);
         u->asked_upto = 0;
     }
-    for (struct hub_topic *t = hub_topic_first(u->g->hub); t; t = t->next) {
+    for (struct hub_topic *t = hub_topic_first_pending(u->g->hub); t;
+         t = t->next_pending) {
         if (t->sync != TOPIC_SYNCING || t->generation != u->generation)
             continue;
         t->is_marked = true;

@@ -11,6 +11,7 @@ from pregon import PING, PONG, TEXT, frame_bytes
 SYMBOLS = 5000  # that a feed supplies
 NAMES = 900  # in one message, none of which exists
 PREFIXES = 990
+TOPICS, TOPICS_MS = 16, 4  # new ones of a client, beyond MAX_SYMBOLS: gateway/stream.h
 ROUNDS = 40
 MIB = 1024 * 1024
 ROOM = MIB * (256 if pregon.IS_SANITIZED else 4)  # for what the allocator keeps
@@ -115,8 +116,10 @@ def test_names_that_do_not_exist_neither_stay_nor_stop_the_others(stage):
     publisher = Publisher(feed)
     good.is_told(lambda messages: sum(m["type"] == "quote" for m in messages) >= 200, "a quiet window")
     quiet = publisher.count
+    begin = time.monotonic()
     attack = NameAttack(attacker, SEED).start()
     attack.stop()
+    elapsed_ms = 1000 * (time.monotonic() - begin)
     busy = publisher.count
     publisher.stop()
     attacker.close()
@@ -125,10 +128,21 @@ def test_names_that_do_not_exist_neither_stay_nor_stop_the_others(stage):
     quotes = good.heard("quote")
     assert [int(q["last"]) for q in quotes] == list(range(publisher.count))
     assert attack.acks == 2 * ROUNDS + 1
+    assert ROUNDS * NAMES <= 1000 + TOPICS + elapsed_ms * TOPICS / TOPICS_MS  # new ones of one client
     print(f"p99 quiet {p99(quotes[:quiet]):.2f} ms, attacked {p99(quotes[quiet:busy]):.2f} ms")
     pregon.eventually(lambda: symbols_known(gateway), lambda n: n == SYMBOLS + 7, "only what the feed supplies")
     pregon.eventually(gateway.rss, lambda n: n < before + ROOM, f"memory as before, {before}")
     assert gateway.is_running
+
+
+def test_a_thousand_names_nobody_has_asked_for_are_served_at_once(stage):
+    _, gateway = stage.play(max_symbols=1000)
+    client = stage.raw_client(gateway, "?symbols=GOOD")
+    client.hears("ack")
+    names = [f"NEW{i}" for i in range(999)]
+    client.says(op="subscribe", id=1, symbols=names)
+    ack = client.hears("ack", id=1)
+    assert (ack["symbols"], ack["rejected"], ack.get("upstream")) == (names, [], None)
 
 
 def test_what_a_large_request_is_owed_comes_in_slices(stage):
