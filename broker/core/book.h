@@ -15,6 +15,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/prefix_index.h"
+#include "shared/base/table.h"
 #include "shared/wire/quote.h"
 
 struct book;
@@ -29,8 +30,7 @@ struct book_entry {
     struct buf record; /* its last quote, header and body, as published */
     /* private to the book */
     bool is_changed;
-    struct book_entry *chain;
-    uint32_t hash;
+    struct table_node node;
 };
 
 struct book *book_new(size_t max_symbols);

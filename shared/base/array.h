@@ -1,0 +1,40 @@
+/*
+ * array: the one way in which our arrays grow.
+ *
+ * An array is three variables of its owner: a pointer, the number of elements in use and the number
+ * of elements that fit (its capacity).  ARRAY_RESERVE makes the capacity at least as large as the
+ * caller needs, and at least doubles it, so that adding one element at a time costs a constant on
+ * average.  Memory never runs out here (mem.h): the caller bounds the number of elements.  New
+ * elements are not initialised.  free() releases the array.
+ */
+#ifndef SHARED_BASE_ARRAY_H
+#define SHARED_BASE_ARRAY_H
+
+#include <stddef.h>
+
+#include "shared/base/mem.h"
+
+/* The new capacity of an array that must hold `count` elements; `cap`: its present one. */
+static inline size_t array_capacity(size_t cap, size_t count)
+{
+    if (count <= cap)
+        return cap;
+    return cap > count / 2 ? cap * 2 : count;
+}
+
+/*
+ * Make room for `count` elements in all.  `array` and `cap` are variables (lvalues without side
+ * effects) of any element and unsigned type; a zeroed pair is an empty array.  To add one element:
+ *
+ *     ARRAY_RESERVE(list->items, list->cap, list->count + 1);
+ *     list->items[list->count++] = item;
+ */
+#define ARRAY_RESERVE(array, cap, count)                                    \
+    do {                                                                    \
+        if ((count) > (cap)) {                                              \
+            (cap) = (__typeof__(cap))array_capacity((cap), (count));        \
+            (array) = mem_resize((array), (size_t)(cap) * sizeof *(array)); \
+        }                                                                   \
+    } while (0)
+
+#endif
