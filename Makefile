@@ -72,6 +72,7 @@ LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c $(1)/*/*.c))
 UNIT_SRC   := $(wildcard $(foreach d,* */* */*/*,tests/unit/$(d)/test_*.c))
 ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) $(DIRS:%=%/*/*.c) tests/system/*.c tests/bench/*.c tests/bench/load/*.c) $(UNIT_SRC)
 HEADERS    := $(wildcard $(DIRS:%=%/*.h) $(DIRS:%=%/*/*.h))
+TEST_HEADERS := $(wildcard tests/*/*.h tests/*/*/*.h tests/*/*/*/*.h)
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
@@ -303,9 +304,9 @@ docs-check: $(BINARIES) ## docs/config.md and .env.example match the programs
 	$(Q)tools/env-example docs/config.md | diff .env.example - || { echo 'run: make docs'; exit 1; }
 
 format: ## rewrite the sources with clang-format
-	$(Q)clang-format -i $(ALL_SRC) $(HEADERS)
+	$(Q)clang-format -i $(ALL_SRC) $(HEADERS) $(TEST_HEADERS)
 format-check:
-	$(Q)clang-format --dry-run -Werror $(ALL_SRC) $(HEADERS)
+	$(Q)clang-format --dry-run -Werror $(ALL_SRC) $(HEADERS) $(TEST_HEADERS)
 
 compdb: compile_commands.json ## for clangd and clang-tidy
 compile_commands.json: Makefile $(ALL_SRC)

@@ -5,77 +5,11 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "feeder/csv.h"
 #include "feeder/source.h"
-#include "shared/base/log.h"
-
-#define NOW_US ((int64_t)1640995200 * 1000000)
-
-static char folder[] = "/tmp/test_source_csv.XXXXXX";
-static char path[64], map_path[72];
-
-static void write_file(const char *name, const char *text)
-{
-    FILE *f = fopen(name, "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-/* A table, and its description or NULL, as a source; NULL if it is refused. */
-static struct source *open_table(const char *table, const char *map,
-                                 const char *options)
-{
-    struct source_settings set = {.speed = 1, .max_gap_ms = 2000};
-    struct source *s = NULL;
-    char spec[200];
-
-    write_file(path, table);
-    unlink(map_path);
-    if (map)
-        write_file(map_path, map);
-    snprintf(spec, sizeof spec, "csv:%s%s", path, options);
-    return source_open(spec, &set, "test", &s) ? NULL : s;
-}
-
-/* The next quote at `ms` as text, "SYMBOL{…}"; "later" or "ended". */
-static const char *next_at(struct source *s, int64_t ms)
-{
-    static struct buf text;
-    struct source_now now = {.ms = ms, .wall_us = NOW_US};
-    char symbol[QUOTE_SYMBOL_MAX + 1];
-    struct buf body = {0};
-    enum source_outcome got;
-
-    do
-        got = source_next(s, &now, symbol, &body);
-    while (got == SOURCE_LATER && s->due_ms <= ms);
-    buf_clear(&text);
-    if (got == SOURCE_QUOTE) {
-        buf_adds(&text, symbol);
-        quote_to_json(buf_span(&body), &text);
-    } else {
-        buf_adds(&text, got == SOURCE_LATER ? "later" : "ended");
-    }
-    buf_free(&body);
-    return buf_text(&text);
-}
-
-static void check_has(const char *text, const char *part)
-{
-    if (!strstr(text, part))
-        fail_msg("%s is not in %s", part, text);
-}
-
-#define TWO_ROWS                                \
-    "symbol,time,bid,ask\n"                     \
-    "EUR/USD,2020-01-01 00:00:00,1.0840,1.08\n" \
-    "EUR/USD,2020-01-01 00:00:01,1.0841,1.09\n"
+#include "tests/unit/feeder/source_csv_fixture.h"
 
 static void cells_are_split_as_rfc_4180_says(void **state)
 {
@@ -126,105 +60,6 @@ static void prices_stay_the_text_of_the_file_but_an_exponent_is_written_out(
     check_has(got, "\"bid\":\"1.10\",\"ask\":\"1.1000\",\"volume\":\"100000\"");
     assert_string_equal(next_at(s, 0), "ended");
     assert_int_equal(s->refused[QUOTE_BAD_PRICE], 1);
-    source_free(s);
-}
-
-static void the_tape_time_is_kept_beside_now_or_instead_of_it(void **state)
-{
-    struct source *s = open_table(TWO_ROWS, NULL, "");
-    const char *got;
-
-    (void)state;
-    s->set.allow_crossed = true;
-    got = next_at(s, 0);
-    check_has(got, "\"recorded_at\":1577836800.0");
-    check_has(got, "\"timestamp\":1640995200.0");
-    source_free(s);
-    s = open_table(TWO_ROWS, NULL, "");
-    s->set.allow_crossed = s->set.tape_time = true;
-    got = next_at(s, 0);
-    check_has(got, "\"timestamp\":1577836800.0");
-    assert_null(strstr(got, "recorded_at"));
-    source_free(s);
-}
-
-static void rows_come_at_the_pace_of_their_own_times(void **state)
-{
-    struct source *s = open_table("symbol,time,last\nA,100,1\nA,110,2\nA,110.5,3\n",
-                                  NULL, "?speed=10&max_gap=5");
-
-    (void)state;
-    check_has(next_at(s, 5000), "\"last\":\"1\"");
-    assert_string_equal(next_at(s, 5000), "later");
-    assert_int_equal(s->due_ms, 6000);
-    assert_string_equal(next_at(s, 5999), "later");
-    check_has(next_at(s, 6000), "\"last\":\"2\"");
-    assert_string_equal(next_at(s, 6000), "later");
-    assert_int_equal(s->due_ms, 6050);
-    check_has(next_at(s, 6050), "\"last\":\"3\"");
-    source_free(s);
-}
-
-static void a_long_silence_is_cut_and_speed_0_never_waits(void **state)
-{
-    const char *table = "symbol,time,last\nA,100,1\nA,100000,2\n";
-    struct source *s = open_table(table, NULL, "?max_gap=1.5");
-
-    (void)state;
-    check_has(next_at(s, 0), "\"last\":\"1\"");
-    assert_string_equal(next_at(s, 0), "later");
-    assert_int_equal(s->due_ms, 1500);
-    source_free(s);
-    s = open_table(table, NULL, "?speed=0");
-    check_has(next_at(s, 0), "\"last\":\"1\"");
-    check_has(next_at(s, 0), "\"last\":\"2\"");
-    assert_false(s->is_paced);
-    source_free(s);
-}
-
-static void a_row_out_of_order_is_played_without_waiting(void **state)
-{
-    struct source *s =
-        open_table("symbol,time,last\nA,100,1\nA,40,2\nA,41,3\nA,101,4\n", NULL, "");
-
-    (void)state;
-    check_has(next_at(s, 0), "\"last\":\"1\"");
-    check_has(next_at(s, 0), "\"last\":\"2\"");
-    check_has(next_at(s, 0), "\"last\":\"3\"");
-    assert_string_equal(next_at(s, 0), "later");
-    assert_int_equal(s->due_ms, 1000);
-    source_free(s);
-}
-
-static void a_row_from_the_far_future_does_not_end_the_pace(void **state)
-{
-    struct buf table = {0};
-    struct source *s;
-    int64_t ms = 0;
-
-    (void)state;
-    buf_adds(&table, "symbol,time,last\nA,1,1\nA,9999999999,1\n");
-    for (int i = 2; i < 100; i++)
-        buf_printf(&table, "A,%d,1\n", i);
-    s = open_table(buf_text(&table), NULL, "");
-    for (; strcmp(next_at(s, ms), "ended") != 0; ms++)
-        ;
-    assert_in_range(ms, 60000, 100000);
-    source_free(s);
-    buf_free(&table);
-}
-
-static void a_tape_held_up_goes_on_at_its_pace_and_does_not_rush(void **state)
-{
-    struct source *s =
-        open_table("symbol,time,last\nA,1,1\nA,2,2\nA,3,3\nA,4,4\n", NULL, "");
-
-    (void)state;
-    check_has(next_at(s, 0), "\"last\":\"1\"");
-    assert_string_equal(next_at(s, 0), "later");
-    check_has(next_at(s, 60000), "\"last\":\"2\"");
-    assert_string_equal(next_at(s, 60000), "later");
-    assert_int_equal(s->due_ms, 61000);
     source_free(s);
 }
 
@@ -530,32 +365,6 @@ static void a_wrong_description_or_table_is_refused_at_start(void **state)
     assert_null(open_table(TWO_ROWS, NULL, "?max_gap=1.2345"));
 }
 
-static void a_looped_tape_begins_again_after_the_longest_silence(void **state)
-{
-    struct source *s =
-        open_table("symbol,time,last\nA,100,1\nA,101,2\n", NULL, "?loop=1&max_gap=3");
-
-    (void)state;
-    for (int64_t pass = 0; pass < 3; pass++) {
-        check_has(next_at(s, pass * 4000), "\"last\":\"1\"");
-        check_has(next_at(s, pass * 4000 + 1000), "\"last\":\"2\"");
-        assert_string_equal(next_at(s, pass * 4000 + 1000), "later");
-        assert_int_equal(s->due_ms, (pass + 1) * 4000);
-    }
-    source_free(s);
-}
-
-static void a_looped_tape_without_a_single_quote_ends(void **state)
-{
-    struct source *s =
-        open_table("symbol,time,last\nA,100,x\n", NULL, "?loop=1&max_gap=0");
-
-    (void)state;
-    assert_string_equal(next_at(s, 0), "ended");
-    assert_int_equal(s->refused[QUOTE_BAD_PRICE], 1);
-    source_free(s);
-}
-
 /* Counts of shipped data, so that a changed file or map is noticed. */
 static void the_recorded_tables_play_with_their_descriptions(void **state)
 {
@@ -587,25 +396,6 @@ static void the_recorded_tables_play_with_their_descriptions(void **state)
     }
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    log_init("test", "critical", "text");
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof path, "%s/t.csv", folder);
-    snprintf(map_path, sizeof map_path, "%s.map", path);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    unlink(path);
-    unlink(map_path);
-    return rmdir(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -613,12 +403,6 @@ int main(void)
         cmocka_unit_test(a_table_with_our_own_words_needs_no_description),
         cmocka_unit_test(
             prices_stay_the_text_of_the_file_but_an_exponent_is_written_out),
-        cmocka_unit_test(the_tape_time_is_kept_beside_now_or_instead_of_it),
-        cmocka_unit_test(rows_come_at_the_pace_of_their_own_times),
-        cmocka_unit_test(a_long_silence_is_cut_and_speed_0_never_waits),
-        cmocka_unit_test(a_row_out_of_order_is_played_without_waiting),
-        cmocka_unit_test(a_row_from_the_far_future_does_not_end_the_pace),
-        cmocka_unit_test(a_tape_held_up_goes_on_at_its_pace_and_does_not_rush),
         cmocka_unit_test(bad_lines_are_refused_by_reason_and_the_rest_goes_on),
         cmocka_unit_test(a_row_longer_than_the_limit_is_skipped_to_its_end),
         cmocka_unit_test(a_description_says_what_the_columns_are),
@@ -632,8 +416,6 @@ int main(void)
         cmocka_unit_test(a_table_whose_newest_row_comes_first_is_refused),
         cmocka_unit_test(a_table_in_another_encoding_is_refused),
         cmocka_unit_test(a_wrong_description_or_table_is_refused_at_start),
-        cmocka_unit_test(a_looped_tape_begins_again_after_the_longest_silence),
-        cmocka_unit_test(a_looped_tape_without_a_single_quote_ends),
         cmocka_unit_test(the_recorded_tables_play_with_their_descriptions),
     };
 

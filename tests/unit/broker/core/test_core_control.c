@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/broker/core/core_bench.h"
+#include "tests/unit/broker/core/core_fixture.h"
 
 /* The answer to a snapshot: "A@3 live 1.5 | seq=3 symbols=2 next=1". */
 static const char *snapshot(const char *question)

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "shared/base/clock.h"
-#include "tests/unit/broker/core/core_bench.h"
+#include "tests/unit/broker/core/core_fixture.h"
 #include "tests/unit/dice.h"
 
 #define WAIT_MS 20000

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/broker/core/core_bench.h"
+#include "tests/unit/broker/core/core_fixture.h"
 #include "tests/unit/dice.h"
 
 #define FEEDERS 3

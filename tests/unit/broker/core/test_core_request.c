@@ -11,7 +11,7 @@
 
 #include "broker/core/request_queue.h"
 #include "shared/wire/patterns.h"
-#include "tests/unit/broker/core/core_bench.h"
+#include "tests/unit/broker/core/core_fixture.h"
 #include "tests/unit/dice.h"
 
 #define SYMBOLS 5000

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "broker/locks/lock_core.h"
-#include "tests/unit/broker/core/core_bench.h"
+#include "tests/unit/broker/core/core_fixture.h"
 
 #define TOKEN(n) "164099520000000" #n /* the n-th grant: above the wall clock */
 #define LOCK_AS(owner, ttl, delay, more)                                \

@@ -17,7 +17,7 @@
 
 #include "broker/locks/lock_core_private.h"
 #include "shared/base/clock.h"
-#include "tests/unit/broker/core/core_bench.h"
+#include "tests/unit/broker/core/core_fixture.h"
 
 #define WAIT_MS 20000
 

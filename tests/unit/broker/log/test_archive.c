@@ -11,7 +11,7 @@
 #include "broker/log/archive.h"
 #include "shared/base/clock.h"
 #include "tests/unit/dice.h"
-#include "tests/unit/broker/log/store_bench.h"
+#include "tests/unit/broker/log/store_fixture.h"
 
 #define WAIT_MS 20000
 

@@ -19,7 +19,7 @@
 #include "broker/locks/lock_core.h"
 #include "shared/base/clock.h"
 #include "shared/base/hash.h"
-#include "tests/unit/broker/core/core_bench.h"
+#include "tests/unit/broker/core/core_fixture.h"
 #include "tests/unit/dice.h"
 
 #define ROUNDS 40        /* or as DAMAGE_ROUNDS says */

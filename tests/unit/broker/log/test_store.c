@@ -10,7 +10,7 @@
 #include <sqlite3.h>
 
 #include "tests/unit/dice.h"
-#include "tests/unit/broker/log/store_bench.h"
+#include "tests/unit/broker/log/store_fixture.h"
 
 /* The whole log as one page after the other: how many records it has. */
 static uint64_t count_records(void)

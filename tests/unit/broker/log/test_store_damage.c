@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 
 #include "tests/unit/dice.h"
-#include "tests/unit/broker/log/store_bench.h"
+#include "tests/unit/broker/log/store_fixture.h"
 
 #define PAGE 8192
 

@@ -11,7 +11,7 @@
 
 #include "broker/log/store_file.h"
 #include "broker/log/store_schema.h"
-#include "tests/unit/broker/log/store_bench.h"
+#include "tests/unit/broker/log/store_fixture.h"
 
 /* Opening must fail so, and say so. */
 static void check_refused(const char *file, enum store_mode mode, enum err expected,

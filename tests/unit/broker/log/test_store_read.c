@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/dice.h"
-#include "tests/unit/broker/log/store_bench.h"
+#include "tests/unit/broker/log/store_fixture.h"
 
 static struct span symbol_of(uint64_t seq)
 {

@@ -1,135 +1,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "consumer/telegram/bot.h"
-#include "tests/unit/dice.h"
-
-#define EPOCH 99
-
-static struct bot *bot;
-static struct json *json;
-static struct bot_send sending;
-static uint64_t update, seq;
-
-static void begin(enum bot_language language)
-{
-    const struct bot_settings settings = {
-        .language = language, .margin = 100000, .alerts_per_chat = 3};
-
-    bot_free(bot);
-    bot = bot_new(&settings);
-    bot_set_name(bot, "pregon_bot");
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    json = json_new();
-    update = 1000;
-    seq = 0;
-    begin(BOT_AUTO);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    buf_free(&sending.text);
-    bot_free(bot);
-    bot = NULL;
-    json_free(json);
-    return 0;
-}
-
-static bool take(const char *text)
-{
-    const struct json_value *root;
-
-    assert_int_equal(json_parse(json, span_of(text), &root), OK);
-    return bot_take_update(bot, root);
-}
-
-/* Chat `chat` writes; language NULL: it does not say. */
-static bool writes_in(const char *language, int64_t chat, const char *text)
-{
-    struct buf b = {0};
-    bool taken;
-
-    buf_printf(
-        &b, "{\"update_id\":%llu,\"message\":{\"chat\":{\"id\":%lld,\"type\":\"%s\"}",
-        (unsigned long long)update, (long long)chat, chat < 0 ? "group" : "private");
-    if (language)
-        buf_printf(&b, ",\"from\":{\"language_code\":\"%s\"}", language);
-    buf_adds(&b, ",\"text\":");
-    buf_jsons(&b, text);
-    buf_adds(&b, "}}");
-    taken = take(buf_text(&b));
-    update += taken;
-    buf_free(&b);
-    return taken;
-}
-
-static void writes(int64_t chat, const char *text)
-{
-    assert_true(writes_in("es-MX", chat, text));
-}
-
-static struct lastprice price(const char *symbol, const char *last)
-{
-    struct lastprice p = {.epoch = EPOCH, .seq = ++seq};
-
-    span_copy(p.symbol, sizeof p.symbol, span_of(symbol));
-    span_copy(p.last, sizeof p.last, span_of(last));
-    return p;
-}
-
-static void quoted(const char *symbol, const char *last)
-{
-    struct lastprice p = price(symbol, last);
-
-    bot_take_record(bot, &p);
-}
-
-/* The next message is sent; "" if there is none. */
-static const char *says_at(int64_t now)
-{
-    if (!bot_next(bot, now, &sending))
-        return "";
-    bot_sent(bot, &sending, DELIVERY_SENT, 0, now);
-    return buf_text(&sending.text);
-}
-
-static int64_t far = 1000000;
-
-static const char *says(void)
-{
-    return says_at(far += 100000);
-}
-
-static bool holds(const char *text, const char *part)
-{
-    if (!strstr(text, part))
-        print_error("\"%s\" is not in \"%s\"\n", part, text);
-    return strstr(text, part) != NULL;
-}
-
-/* What a successor would find now. */
-static void takes_over(void)
-{
-    struct buf value = {0};
-
-    ledger_pack(bot_ledger(bot), &value);
-    begin(BOT_AUTO);
-    assert_int_equal(bot_load(bot, buf_span(&value)), OK);
-    buf_free(&value);
-}
+#include "tests/unit/consumer/telegram/bot_fixture.h"
 
 static void each_command_is_answered_in_the_language_of_who_asks(void **state)
 {
@@ -288,71 +166,6 @@ static void records_a_successor_is_told_again_are_not_judged_again(void **state)
     assert_true(holds(says(), "Precio: 50002"));
 }
 
-static void what_was_being_sent_is_sent_once_more_with_a_mark_and_then_given_up(
-    void **state)
-{
-    (void)state;
-    writes(7, "/alerta BTC > 50000");
-    writes_in("en", 8, "/help");
-    quoted("BTC", "50001");
-    /* 7's answer, 8's answer; 7's alert waits for its answer. */
-    assert_true(bot_next(bot, far, &sending));
-    assert_true(bot_next(bot, far, &sending));
-    assert_false(bot_next(bot, far, &sending));
-    takes_over();
-    assert_true(holds(says(), "(posiblemente repetido) Alerta 1"));
-    assert_true(bot_next(bot, far, &sending));
-    assert_true(holds(buf_text(&sending.text), "(possibly repeated) Pregón"));
-    far += 100000;
-    assert_true(bot_next(bot, far, &sending));
-    assert_string_equal(buf_text(&sending.text),
-                        "Alerta 1: BTC > 50000. Precio: 50001");
-    takes_over();
-    assert_int_equal(bot_counts(bot)->given_up, 1);
-    assert_string_equal(says(),
-                        "(posiblemente repetido) Alerta 1: BTC > 50000. Precio: 50001");
-    assert_string_equal(says(), "");
-}
-
-static void what_was_not_sent_waits_as_long_as_telegram_says(void **state)
-{
-    (void)state;
-    writes(7, "/ayuda");
-    assert_true(bot_next(bot, 1000, &sending));
-    assert_int_equal(bot_wait(bot, 1000), -1);
-    bot_sent(bot, &sending, DELIVERY_NOT_SENT, 5000, 1000);
-    assert_int_equal(bot_wait(bot, 1000), 5000);
-    assert_string_equal(says_at(5999), "");
-    assert_true(holds(says_at(6000), "Pregón"));
-    assert_int_equal(bot_wait(bot, 6000), -1);
-    assert_int_equal(bot_backlog(bot), 0);
-}
-
-static void what_is_refused_for_good_is_dropped_and_counted(void **state)
-{
-    (void)state;
-    writes(7, "/ayuda");
-    assert_true(bot_next(bot, far, &sending));
-    bot_sent(bot, &sending, DELIVERY_REFUSED, 0, far);
-    assert_string_equal(says(), "");
-    assert_int_equal(bot_counts(bot)->refused, 1);
-}
-
-static void one_chat_gets_its_messages_in_order_one_at_a_time(void **state)
-{
-    struct bot_send second = {0};
-
-    (void)state;
-    writes(7, "/alerta A > 1");
-    writes(7, "/alerta B > 1");
-    assert_true(bot_next(bot, far, &sending));
-    assert_false(bot_next(bot, far, &second));
-    bot_sent(bot, &sending, DELIVERY_SENT, 0, far);
-    assert_true(bot_next(bot, far, &second));
-    assert_true(holds(buf_text(&second.text), "B > 1"));
-    buf_free(&second.text);
-}
-
 static void commands_of_a_chat_that_floods_are_dropped_and_counted(void **state)
 {
     (void)state;
@@ -361,21 +174,6 @@ static void commands_of_a_chat_that_floods_are_dropped_and_counted(void **state)
     writes(8, "/alertas");
     assert_int_equal(bot_counts(bot)->dropped, 5);
     assert_int_equal(bot_backlog(bot), BOT_ANSWERS_PER_CHAT + 1);
-}
-
-static void updates_wait_when_there_is_no_room_for_answers(void **state)
-{
-    int64_t chat = 1;
-
-    (void)state;
-    while (writes_in("es", chat, "/ayuda"))
-        chat++;
-    assert_true(chat > 20);
-    assert_int_equal(bot_ledger(bot)->next_update, update);
-    while (*says())
-        ;
-    assert_int_equal(bot_counts(bot)->answered, chat - 1);
-    assert_true(writes_in("es", chat, "/ayuda"));
 }
 
 static void alerts_per_chat_are_bounded_and_the_chat_is_told(void **state)
@@ -500,12 +298,7 @@ int main(void)
         T(a_new_numbering_of_updates_is_not_taken_for_repetition),
         T(a_successor_goes_on_where_the_value_ends),
         T(records_a_successor_is_told_again_are_not_judged_again),
-        T(what_was_being_sent_is_sent_once_more_with_a_mark_and_then_given_up),
-        T(what_was_not_sent_waits_as_long_as_telegram_says),
-        T(what_is_refused_for_good_is_dropped_and_counted),
-        T(one_chat_gets_its_messages_in_order_one_at_a_time),
         T(commands_of_a_chat_that_floods_are_dropped_and_counted),
-        T(updates_wait_when_there_is_no_room_for_answers),
         T(alerts_per_chat_are_bounded_and_the_chat_is_told),
         T(chats_that_are_not_listed_are_not_answered),
         T(updates_of_every_shape_are_taken_and_only_messages_answered),

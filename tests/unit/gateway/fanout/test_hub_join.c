@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/dice.h"
-#include "tests/unit/gateway/fanout/hub_bench.h"
+#include "tests/unit/gateway/fanout/hub_fixture.h"
 
 #define PATTERNS 24
 #define SUBSCRIBERS 5

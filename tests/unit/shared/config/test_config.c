@@ -5,79 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "shared/base/buf.h"
-#include "shared/config/config.h"
-#include "shared/base/version.h"
-
-#define LENGTH(array) (sizeof(array) / sizeof(array)[0])
-#define ARGS(...) \
-    ((const char *const[]){"pregon-test", __VA_ARGS__ __VA_OPT__(, ) NULL})
-
-/* clang-format off */
-#define TEST_SETTINGS(X)                                                                 \
-    X(text, HOST, host, "127.0.0.1", 1, 20, NULL, "Address to listen on.")               \
-    X(int, PORT, port, "8000", -5, 65535, NULL, "Port to listen on.")                    \
-    X(seconds, WEBSOCKET_TIMEOUT, websocket_timeout, "30", 0, 60, NULL,                  \
-      "Seconds of silence before a client is dropped; this sentence is here to be long " \
-      "enough that it must be folded, and is folded between two words.")                 \
-    X(flag, ACCESS_LOG, access_log, "1", 0, 1, NULL, "One line | per request.")          \
-    X(list, ORIGINS, origins, "http://a,http://b", 0, 60, NULL, "Origins.")              \
-    X(text, STATUS_TOKEN, status_token, "", 0, 8, NULL, "Secret.")                       \
-    X(secret, BOT_KEY, bot_key, "", 0, 8, NULL, "Never a flag.")
-/* clang-format on */
-
-struct test_config {
-    CONFIG_COMMON(CONFIG_FIELD)
-    TEST_SETTINGS(CONFIG_FIELD)
-};
-
-#define CONFIG_STRUCT test_config
-static const struct config_option options[] = {
-    CONFIG_COMMON(CONFIG_ROW) TEST_SETTINGS(CONFIG_ROW){0},
-};
-
-static struct config_program program = {
-    .name = "pregon-test",
-    .about = "Stands in for a program.",
-    .examples = "  pregon-test --port 1\n",
-    .options = options,
-};
-
-static struct test_config config;
-static char said[16384]; /* on standard error, or on standard output */
-
-/* Run config_load with what it writes to a descriptor caught in `said`. */
-static enum config_outcome load_catching(int fd, const char *const *argv)
-{
-    FILE *file = tmpfile();
-    int real = dup(fd);
-    enum config_outcome outcome;
-    size_t n;
-
-    assert_non_null(file);
-    fflush(stdout);
-    dup2(fileno(file), fd);
-    config_free(&program, &config);
-    memset(&config, 0, sizeof config);
-    outcome = config_load(&program, (char *const *)argv, &config);
-    dup2(real, fd);
-    close(real);
-    rewind(file);
-    n = fread(said, 1, sizeof said - 1, file);
-    said[n] = '\0';
-    fclose(file);
-    return outcome;
-}
-
-static enum config_outcome load(const char *const *argv)
-{
-    return load_catching(STDERR_FILENO, argv);
-}
+#include "tests/unit/shared/config/config_fixture.h"
 
 static void write_file(const char *path, const char *text)
 {
@@ -345,154 +276,6 @@ static void the_env_file_is_named_or_there_by_chance(void **state)
     assert_int_equal(config.port, 8000);
 }
 
-static void a_list_flag_given_again_adds_to_it(void **state)
-{
-    (void)state;
-    setenv("ORIGINS", "http://env", 1);
-    assert_int_equal(
-        load(ARGS("--origins", "http://a , http://b", "--origins", "http://c")),
-        CONFIG_RUN);
-    assert_string_equal(config.origins, "http://a,http://b,http://c");
-    assert_int_equal(load(ARGS("--origins", "a", "--origins", "[\"b\",\"c\"]")),
-                     CONFIG_RUN);
-    assert_string_equal(config.origins, "a,b,c");
-    assert_int_equal(load(ARGS("--origins", "a", "--origins", "[\"b\"")), CONFIG_WRONG);
-}
-
-static void gather(void *ctx, const char *entry)
-{
-    buf_printf(ctx, "<%s>", entry);
-}
-
-static void a_list_is_comma_or_json(void **state)
-{
-    static const struct {
-        const char *list, *entries;
-        enum err e;
-    } cases[] = {
-        {"", "", OK},
-        {" , ,", "", OK},
-        {"a", "<a>", OK},
-        {" a , b c,", "<a><b c>", OK},
-        {"[]", "", OK},
-        {" [ \"a\", \" b,c \", \"\" ] ", "<a><b,c>", OK},
-        {"[\"a\"", "", ERR_MALFORMED},
-        {"[\"a\"],b", "", ERR_MALFORMED},
-        {"[\"a\",1]", "", ERR_MALFORMED},
-        {"[\"a\",[]]", "", ERR_MALFORMED},
-        {"[[\"a\"]]", "", ERR_MALFORMED},
-        {"[\"a\\u0000b\"]", "", ERR_MALFORMED},
-        {"[[[[[[[[[[]", "", ERR_MALFORMED},
-        {"{\"a\":1}", "<{\"a\":1}>", OK},
-    };
-    struct buf got = {0};
-
-    (void)state;
-    for (size_t i = 0; i < LENGTH(cases); i++) {
-        buf_clear(&got);
-        assert_int_equal(config_list_each(cases[i].list, gather, &got), cases[i].e);
-        assert_string_equal(buf_text(&got), cases[i].entries);
-    }
-    buf_free(&got);
-}
-
-static void help_tells_everything_in_lines_that_fit(void **state)
-{
-    static const char *const parts[] = {
-        "usage: pregon-test ",
-        "Stands in for a program.\n",
-        ("  --port N\n      Port to listen on.\n"
-         "      PORT, default 8000; a whole number from -5 to 65535\n"),
-        "  --access-log, --no-access-log\n",
-        "STATUS_TOKEN, default empty; text of at most 8 bytes\n",
-        "one of critical, error, warning, info, debug, trace\n",
-        "--env-file PATH",
-        "examples:\n  pregon-test --port 1\n",
-    };
-
-    (void)state;
-    setenv("PORT", "wrong", 1);
-    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--nonsense", "--help")),
-                     CONFIG_DONE);
-    for (size_t i = 0; i < LENGTH(parts); i++)
-        if (!strstr(said, parts[i]))
-            fail_msg("not in the help: %s\n%s", parts[i], said);
-    for (const char *line = said; *line; line += strcspn(line, "\n") + 1)
-        assert_true(strcspn(line, "\n") <= 88);
-    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("-h")), CONFIG_DONE);
-
-    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--version")), CONFIG_DONE);
-    assert_string_equal(said, "pregon-test " PREGON_VERSION "\n");
-}
-
-static void the_settings_page_is_a_table(void **state)
-{
-    (void)state;
-    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--settings-doc")), CONFIG_DONE);
-    assert_memory_equal(said, "## pregon-test\n\n| flag | variable | default |", 40);
-    assert_non_null(strstr(said,
-                           "\n| `--port` | `PORT` | `8000` | a whole number from -5 to "
-                           "65535 | Port to listen on. |\n"));
-    assert_non_null(strstr(said, "| `--status-token` | `STATUS_TOKEN` | empty | "));
-    assert_non_null(strstr(said, "One line \\| per request."));
-}
-
-/* Every story begins in an empty folder with an environment that says nothing. */
-static int begin(void **state)
-{
-    (void)state;
-    for (const struct config_option *o = options; o->name; o++)
-        unsetenv(o->name);
-    unlink(".env");
-    unlink("mine.env");
-    unlink("other.env");
-    return 0;
-}
-
-static int enter_folder(void **state)
-{
-    static char folder[] = "/tmp/test_config.XXXXXX";
-
-    *state = folder;
-    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
-}
-
-static int leave_folder(void **state)
-{
-    begin(state);
-    config_free(&program, &config);
-    config_free(&program, &config);
-    return rmdir(*state);
-}
-
-static void words_without_a_flag_go_into_the_list_that_takes_them(void **state)
-{
-    (void)state;
-    program.words = "ORIGINS";
-    program.word_name = "ORIGIN";
-    assert_int_equal(load(ARGS("a", "--port", "3", "b=c", "--origins=d")), CONFIG_RUN);
-    assert_string_equal(config.origins, "a,b=c,d");
-    assert_int_equal(config.port, 3);
-    /* A flag without a value takes none of them, unless it is one. */
-    assert_int_equal(load(ARGS("--access-log", "a", "--no-access-log", "b")),
-                     CONFIG_RUN);
-    assert_string_equal(config.origins, "a,b");
-    assert_int_equal(load(ARGS("--access-log", "0", "a")), CONFIG_RUN);
-    assert_false(config.access_log);
-    assert_string_equal(config.origins, "a");
-    assert_int_equal(load(ARGS("--port", "3", "--", "--help", "-x")), CONFIG_RUN);
-    assert_string_equal(config.origins, "--help,-x");
-    assert_int_equal(load(ARGS("--")), CONFIG_RUN);
-    assert_string_equal(config.origins, "http://a,http://b");
-    assert_int_equal(load(ARGS("-x")), CONFIG_WRONG);
-    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--help")), CONFIG_DONE);
-    assert_non_null(strstr(said, "usage: pregon-test [--NAME VALUE]... [ORIGIN]...\n"));
-    assert_non_null(strstr(said, "--origins LIST, ORIGIN...\n"));
-    program.words = NULL;
-    assert_int_equal(load(ARGS("a")), CONFIG_WRONG);
-    assert_int_equal(load(ARGS("--")), CONFIG_WRONG);
-}
-
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup(name, begin)
@@ -508,11 +291,6 @@ int main(void)
         STORY(a_secret_is_never_told),
         STORY(an_unknown_flag_is_told_with_the_nearest_known_one),
         STORY(the_env_file_is_named_or_there_by_chance),
-        STORY(a_list_flag_given_again_adds_to_it),
-        STORY(a_list_is_comma_or_json),
-        STORY(words_without_a_flag_go_into_the_list_that_takes_them),
-        STORY(help_tells_everything_in_lines_that_fit),
-        STORY(the_settings_page_is_a_table),
     };
 
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);

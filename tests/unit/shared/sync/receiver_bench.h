@@ -403,7 +403,8 @@ static inline bool is_excused(struct bench *b, int symbol, uint64_t after,
     return true;
 }
 
-static inline void check_next(struct bench *b, int symbol, const struct receiver_told *t)
+static inline void check_next(struct bench *b, int symbol,
+                              const struct receiver_told *t)
 {
     struct told *told = &b->told[symbol];
     uint64_t seq = t->record->seq, last = told->last;

@@ -1,11 +1,11 @@
 /*
- * core_bench: a broker's core without sockets, for tests.
+ * core_fixture: a broker's core without sockets, for tests.
  *
  * A recorder stands in for the sockets; questions and answers are written as JSON
  * (packed.h), so that a test reads like a conversation.  Include it after <cmocka.h>.
  */
-#ifndef TESTS_UNIT_BROKER_CORE_CORE_BENCH_H
-#define TESTS_UNIT_BROKER_CORE_CORE_BENCH_H
+#ifndef TESTS_UNIT_BROKER_CORE_CORE_FIXTURE_H
+#define TESTS_UNIT_BROKER_CORE_CORE_FIXTURE_H
 
 #include <stdbool.h>
 #include <stdio.h>

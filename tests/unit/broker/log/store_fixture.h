@@ -1,11 +1,11 @@
 /*
- * store_bench: a real store in a folder of its own, and a naive log beside it, for tests.
+ * store_fixture: a real store in a folder of its own, and a naive log beside it, for tests.
  *
  * publish() puts a record into a batch and into `published`, the naive log; write_batch()
  * stores the batch.  Include it after <cmocka.h>.
  */
-#ifndef TESTS_UNIT_BROKER_LOG_STORE_BENCH_H
-#define TESTS_UNIT_BROKER_LOG_STORE_BENCH_H
+#ifndef TESTS_UNIT_BROKER_LOG_STORE_FIXTURE_H
+#define TESTS_UNIT_BROKER_LOG_STORE_FIXTURE_H
 
 #include <ftw.h>
 #include <stdbool.h>

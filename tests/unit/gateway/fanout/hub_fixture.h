@@ -1,11 +1,11 @@
 /*
- * hub_bench: a hub whose frames are plain text, for tests.
+ * hub_fixture: a hub whose frames are plain text, for tests.
  *
  * encode_symbol is defined here, in place of gateway/fanout/encode.c, and sees to it that no
  * record is encoded twice.  Include it after <cmocka.h>, in one file of a program.
  */
-#ifndef TESTS_UNIT_GATEWAY_FANOUT_HUB_BENCH_H
-#define TESTS_UNIT_GATEWAY_FANOUT_HUB_BENCH_H
+#ifndef TESTS_UNIT_GATEWAY_FANOUT_HUB_FIXTURE_H
+#define TESTS_UNIT_GATEWAY_FANOUT_HUB_FIXTURE_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,0 +1,156 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/broker/core/core_fixture.h"
+
+static void a_feeder_is_granted_its_name_and_told_where_to_go_on(void **state)
+{
+    (void)state;
+    grant();
+    line(FIRST_FEED_EPOCH, 1, "A ", "1");
+    line(FIRST_FEED_EPOCH, 2, "A ", "2");
+    assert_string_equal(ask("peer", HELLO_AS("sim", "one")),
+                        "{'re':'hello','id':1,'version':1,'epoch':" FEED_EPOCH
+                        ",'received':2,'lease_ms':900}");
+}
+
+static void a_second_feeder_of_the_name_is_told_who_holds_it(void **state)
+{
+    (void)state;
+    grant();
+    assert_string_equal(ask("other", HELLO_AS("sim", "two")),
+                        "{'re':'hello','id':1,'error':'held',"
+                        "'message':'feed sim is held by pid 9 on h','retry_ms':900}");
+}
+
+static void a_hello_that_cannot_be_granted_is_told_why(void **state)
+{
+    static const struct {
+        const char *hello, *begins;
+    } table[] = {
+        {"{'op':'hello','id':5,'role':'feeder','name':'sim','owner':'o','oldest':2,'"
+         "newest':3}",
+         "{'re':'hello','id':5,'error':'version',"},
+        {"{'op':'hello','id':5,'role':'feeder','name':'sim','owner':'o','oldest':0,'"
+         "newest':0}",
+         "{'re':'hello','id':5,'error':'version',"},
+        {"{'op':'hello','id':5,'role':'gateway','name':'gw'}",
+         "{'re':'hello','id':5,'error':'version',"},
+        {"{'op':'hello','id':5,'role':'consumer','oldest':2,'newest':9}",
+         "{'re':'hello','id':5,'error':'version',"},
+        {"{'op':'hello','id':5,'role':'feeder','name':'','owner':'o','oldest':1,'"
+         "newest':1}",
+         "{'re':'hello','id':5,'error':'invalid',"},
+        {"{'op':'hello','id':5,'role':'feeder','name':'a "
+         "b','owner':'o','oldest':1,'newest':1}",
+         "{'re':'hello','id':5,'error':'invalid',"},
+        {"{'op':'hello','id':5,'role':'feeder','name':'a','oldest':1,'newest':1}",
+         "{'re':'hello','id':5,'error':'invalid',"},
+        {"{'op':'hello','id':5,'role':'gateway','oldest':1,'newest':1}",
+         "{'re':'hello','id':5,'error':'invalid',"},
+        {"{'op':'hello','id':5,'role':'king','name':'a','owner':'o','oldest':1,'newest'"
+         ":1}",
+         "{'re':'hello','id':5,'error':'invalid',"},
+        {"{'op':'hello','id':5,'name':'a','owner':'o','oldest':1,'newest':1}",
+         "{'re':'hello','id':5,'error':'invalid',"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(table); i++) {
+        const char *answer = ask("peer", table[i].hello);
+
+        if (strncmp(answer, table[i].begins, strlen(table[i].begins)) != 0 ||
+            !strstr(answer, ",'message':'"))
+            fail_msg("%s: %s", table[i].hello, answer);
+    }
+    assert_int_equal(feed_table_count(core.feeds), 0);
+    assert_int_equal(registry_gateways(core.registry), 0);
+}
+
+static void newer_peers_that_still_speak_our_version_are_welcome(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(ask("p", "{'op':'hello','id':3,'role':'consumer','oldest':1,"
+                                    "'newest':7,'colour':'blue'}"),
+                           "'version':1,'epoch':7777,'seq':0"));
+}
+
+static void lines_of_an_ended_grant_are_nobodys(void **state)
+{
+    (void)state;
+    grant();
+    line(FIRST_FEED_EPOCH, 1, "A ", "1");
+    assert_string_equal(ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}"),
+                        "{'re':'goodbye','id':2}");
+    forget_sent(published, &published_count);
+    line(FIRST_FEED_EPOCH, 2, "A ", "2"); /* still on its way */
+    assert_non_null(
+        strstr(ask("new", HELLO_AS("sim", "two")), "'epoch':1640995200000002,"));
+    line(FIRST_FEED_EPOCH, 3, "A ", "3");
+    line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, 3, WIRE_TOPIC_HEARTBEAT, NULL);
+    assert_int_equal(published_count, 0);
+    assert_int_equal(core.unknown_lines, 3);
+    line(FIRST_FEED_EPOCH + 1, 1, "A ", "43");
+    assert_string_equal(published_text(0), quote_text("A", 3, 2, "43"));
+}
+
+static void who_stands_by_is_told_when_the_name_may_be_free_and_then_whom_it_follows(
+    void **state)
+{
+    (void)state;
+    grant();
+    line(FIRST_FEED_EPOCH, 1, "A ", "1");
+    live_on(300);
+    assert_non_null(strstr(ask("other", HELLO_AS("sim", "two")), "'retry_ms':600}"));
+    live_on(599);
+    assert_non_null(strstr(ask("other", HELLO_AS("sim", "two")), "'retry_ms':10}"));
+    live_on(1);
+    assert_string_equal(ask("other", HELLO_AS("sim", "two")),
+                        "{'re':'hello','id':1,'version':1,'epoch':1640995200000002,"
+                        "'received':0,'lease_ms':900,'after':{'host':'h','pid':9,"
+                        "'line':1,'ago_ms':900,'left':false}}");
+    /* The same grant again, should the answer be lost. */
+    assert_non_null(
+        strstr(ask("other", HELLO_AS("sim", "two")), "'line':1,'ago_ms':900"));
+    ask("other", "{'op':'goodbye','id':2,'epoch':1640995200000002}");
+    assert_non_null(strstr(ask("third", HELLO_AS("sim", "three")),
+                           "'line':0,'ago_ms':0,'left':true}"));
+    /* Who gets back what was its own follows nobody. */
+    ask("third", "{'op':'goodbye','id':2,'epoch':1640995200000003}");
+    assert_null(strstr(ask("third", HELLO_AS("sim", "three")), "after"));
+}
+
+static void a_feed_that_comes_back_vouches_for_what_it_said(void **state)
+{
+    (void)state;
+    grant();
+    line(FIRST_FEED_EPOCH, 1, "A ", "1");
+    ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
+    assert_string_equal(published_text(1),
+                        "A state 2<1 {'state':'stale','feed':'sim'}");
+    ask("peer", HELLO_AS("sim", "one"));
+    assert_string_equal(published_text(2), "A state 3<2 {'state':'live','feed':'sim'}");
+    assert_int_equal(published_count, 3);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_feeder_is_granted_its_name_and_told_where_to_go_on),
+        TEST(a_second_feeder_of_the_name_is_told_who_holds_it),
+        TEST(a_hello_that_cannot_be_granted_is_told_why),
+        TEST(newer_peers_that_still_speak_our_version_are_welcome),
+        TEST(lines_of_an_ended_grant_are_nobodys),
+        TEST(who_stands_by_is_told_when_the_name_may_be_free_and_then_whom_it_follows),
+        TEST(a_feed_that_comes_back_vouches_for_what_it_said),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
