@@ -16,51 +16,10 @@
 #include "shared/wire/pack.h"
 
 #define BURST 256
-#define ANSWER_MS 5000
 #define TURN_MAX_MS 1000
 #define CLOSE_MS 200
 
-/* --- questions -------------------------------------------------------------------------------- */
-
-struct question *pregon_ask(struct pregon *p, enum question_kind kind, const char *op,
-                            uint32_t members, struct buf *b, msgpack_packer *pk)
-{
-    struct question *q = mem_zalloc(sizeof *q);
-
-    q->id = ++p->next_id;
-    q->kind = kind;
-    q->sent_at = clock_boot_ms();
-    q->give_up_at = q->sent_at + ANSWER_MS;
-    HASH_ADD(hh, p->questions, id, sizeof q->id, q);
-    msgpack_packer_init(pk, b, buf_pack_write);
-    msgpack_pack_map(pk, members + 2);
-    pack_kv_text(pk, "op", span_of(op));
-    pack_kv_u(pk, "id", q->id);
-    return q;
-}
-
-bool pregon_send(struct pregon *p, struct buf *b)
-{
-    struct span frame = buf_span(b);
-    bool is_sent = bus_send(p->control, &frame, 1) == OK;
-
-    buf_free(b);
-    return is_sent;
-}
-
-void pregon_wake(struct pregon *p)
-{
-    uint64_t one = 1;
-
-    if (write(p->wake, &one, sizeof one) < 0)
-        return; /* it is full of wakes */
-}
-
-void pregon_question_end(struct pregon *p, struct question *q)
-{
-    HASH_DEL(p->questions, q);
-    free(q);
-}
+/* --- requests ------------------------------------------------------------------------------- */
 
 static void say_hello(struct pregon *p)
 {
@@ -68,7 +27,7 @@ static void say_hello(struct pregon *p)
     struct buf b = {0};
     msgpack_packer pk;
 
-    pregon_ask(p, QUESTION_HELLO, "hello", 7, &b, &pk);
+    pregon_request_begin(p, REQUEST_HELLO, "hello", 7, &b, &pk);
     pack_kv_u(&pk, "known_epoch", known.epoch);
     pack_kv_u(&pk, "known_seq", known.seq);
     pack_kv_text(&pk, "role", SPAN("consumer"));
@@ -76,7 +35,7 @@ static void say_hello(struct pregon *p)
     pack_kv_u(&pk, "pid", (uint64_t)getpid());
     pack_kv_u(&pk, "oldest", WIRE_VERSION_OLDEST);
     pack_kv_u(&pk, "newest", WIRE_VERSION);
-    pregon_send(p, &b);
+    pregon_request_send(p, &b);
     p->hello_at = p->now + ANSWER_MS;
 }
 
@@ -97,49 +56,49 @@ static void on_hello(struct pregon *p, struct span answer)
 
 static void on_answer(struct pregon *p, struct span answer)
 {
-    struct question *q;
+    struct request *r;
     uint64_t id;
 
     if (pack_check(answer))
         return;
     id = pack_find_u(answer, "id", 0);
-    HASH_FIND(hh, p->questions, &id, sizeof id, q);
-    if (!q) { /* given up, or the broker speaks unasked */
+    HASH_FIND(hh, p->requests, &id, sizeof id, r);
+    if (!r) { /* given up, or the broker speaks unasked */
         pregon_lock_answered_late(p, answer);
         return;
     }
-    switch (q->kind) {
-    case QUESTION_HELLO:
+    switch (r->kind) {
+    case REQUEST_HELLO:
         on_hello(p, answer);
         break;
-    case QUESTION_PING: /* that it came is all it says */
+    case REQUEST_PING: /* that it came is all it says */
         break;
-    case QUESTION_FOLLOW:
+    case REQUEST_FOLLOW:
         if (id == p->follow_id)
             receiver_on_answer(p->follow, answer, p->now);
         break;
-    case QUESTION_LOCK:
-        pregon_lock_answered(p, q, answer);
+    case REQUEST_LOCK:
+        pregon_lock_answered(p, r, answer);
         break;
-    case QUESTION_VALUE:
-        pregon_value_answered(p, q, answer, PREGON_OK);
+    case REQUEST_VALUE:
+        pregon_value_answered(p, r, answer, PREGON_OK);
         break;
     }
-    pregon_question_end(p, q);
+    pregon_request_end(p, r);
 }
 
 static void give_up(struct pregon *p)
 {
-    struct question *q, *next;
+    struct request *r, *next;
 
-    HASH_ITER(hh, p->questions, q, next)
+    HASH_ITER(hh, p->requests, r, next)
     {
-        if (p->now < q->give_up_at)
+        if (p->now < r->give_up_at)
             continue;
-        HASH_DEL(p->questions, q);
-        if (q->kind == QUESTION_VALUE)
-            pregon_value_answered(p, q, SPAN(""), PREGON_ERROR_AWAY);
-        free(q);
+        HASH_DEL(p->requests, r);
+        if (r->kind == REQUEST_VALUE)
+            pregon_value_answered(p, r, SPAN(""), PREGON_ERROR_AWAY);
+        free(r);
     }
 }
 
@@ -147,12 +106,12 @@ static void give_up(struct pregon *p)
 
 static void free_all(struct pregon *p)
 {
-    struct question *q, *next;
+    struct request *r, *next;
     int error = errno;
 
     pregon_locks_free(p);
-    HASH_ITER(hh, p->questions, q, next)
-    pregon_question_end(p, q);
+    HASH_ITER(hh, p->requests, r, next)
+    pregon_request_end(p, r);
     receiver_free(p->follow);
     pregon_link_close(p);
     if (p->context)
@@ -234,7 +193,7 @@ static void wait_for_locks(struct pregon *p, int64_t until)
 void pregon_close(struct pregon **pp)
 {
     struct pregon *p = *pp;
-    struct question *q, *next;
+    struct request *r, *next;
     struct buf b = {0};
     msgpack_packer pk;
     int64_t until = clock_boot_ms() + CLOSE_MS;
@@ -245,15 +204,15 @@ void pregon_close(struct pregon **pp)
     p->is_closing = true;
     receiver_go_on(p->follow);
     pregon_locks_leave(p);
-    HASH_ITER(hh, p->questions, q, next)
-    if (q->kind == QUESTION_VALUE) {
-        pregon_value_answered(p, q, SPAN(""), PREGON_ERROR_CLOSED);
-        pregon_question_end(p, q);
+    HASH_ITER(hh, p->requests, r, next)
+    if (r->kind == REQUEST_VALUE) {
+        pregon_value_answered(p, r, SPAN(""), PREGON_ERROR_CLOSED);
+        pregon_request_end(p, r);
     }
     wait_for_locks(p, until);
     if (p->is_known) {
-        pregon_ask(p, QUESTION_HELLO, "goodbye", 0, &b, &pk);
-        pregon_send(p, &b);
+        pregon_request_begin(p, REQUEST_HELLO, "goodbye", 0, &b, &pk);
+        pregon_request_send(p, &b);
         bus_set_linger(p->control, until > p->now ? (int)(until - p->now) : 0);
     }
     free_all(p);

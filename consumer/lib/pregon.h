@@ -444,7 +444,7 @@ typedef void pregon_value_fn(void *ctx, enum pregon_error error, const char *mes
 /*
  * Put a value under our grant: the broker takes it only if the token is still the
  * current one, and has stored it when it answers.  PREGON_ERROR_STALE at once if we do
- * not hold the lock; PREGON_ERROR_TOO_LARGE; PREGON_ERROR_AWAY if too many questions
+ * not hold the lock; PREGON_ERROR_TOO_LARGE; PREGON_ERROR_AWAY if too many requests
  * wait for a broker that is away; then `fn` (may be NULL) is not called.  Else it is, at
  * the latest 5 s later: PREGON_OK, _STALE, _NOT_STORED, _AWAY or _CLOSED.
  *

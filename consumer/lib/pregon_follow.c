@@ -26,10 +26,10 @@ static void ask_snapshot(void *ctx, struct span patterns, uint64_t from)
     struct buf b = {0};
     msgpack_packer pk;
 
-    p->follow_id = pregon_ask(p, QUESTION_FOLLOW, "snapshot", 2, &b, &pk)->id;
+    p->follow_id = pregon_request_begin(p, REQUEST_FOLLOW, "snapshot", 2, &b, &pk)->id;
     pack_kv_text(&pk, "pattern", patterns);
     pack_kv_u(&pk, "from", from);
-    pregon_send(p, &b);
+    pregon_request_send(p, &b);
 }
 
 static void ask_replay(void *ctx, struct span patterns, uint64_t after, uint64_t until)
@@ -38,11 +38,11 @@ static void ask_replay(void *ctx, struct span patterns, uint64_t after, uint64_t
     struct buf b = {0};
     msgpack_packer pk;
 
-    p->follow_id = pregon_ask(p, QUESTION_FOLLOW, "replay", 3, &b, &pk)->id;
+    p->follow_id = pregon_request_begin(p, REQUEST_FOLLOW, "replay", 3, &b, &pk)->id;
     pack_kv_text(&pk, "pattern", patterns);
     pack_kv_u(&pk, "after", after);
     pack_kv_u(&pk, "until", until);
-    pregon_send(p, &b);
+    pregon_request_send(p, &b);
 }
 
 static struct pregon_span span_out(struct span s)

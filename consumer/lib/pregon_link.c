@@ -5,7 +5,7 @@
  * nothing has come for BUS_SILENCE_MS is closed and a new one opened, because the old one's
  * connection may hang: the broker may have moved to another machine of the same name.  What was
  * under way is made up for as after any new connection: `!welcome ` makes `follow` ask the log,
- * and unanswered questions are asked again or given up.
+ * and unanswered requests are asked again or given up.
  */
 #include <errno.h>
 #include <msgpack.h>
@@ -18,7 +18,7 @@
 #include "shared/wire/wire.h"
 
 #define RECORDS_HIGH_WATER 20000
-#define CONTROL_HIGH_WATER 256 /* questions kept for a broker that is away */
+#define CONTROL_HIGH_WATER 256 /* requests kept for a broker that is away */
 #define PING_MS 1000
 #define LATE_MS \
     2000 /* between two turns: we paused, and others' silence means nothing */
@@ -58,16 +58,16 @@ static void *open_records(struct pregon *p)
 
 static void *open_control(struct pregon *p)
 {
-    return open_socket(p, ZMQ_DEALER, p->questions_to, CONTROL_HIGH_WATER,
+    return open_socket(p, ZMQ_DEALER, p->requests_to, CONTROL_HIGH_WATER,
                        WIRE_ANSWER_FRAME_MAX);
 }
 
 bool pregon_link_open(struct pregon *p)
 {
     p->publish = address(p->options.publish, "BROKER_PUBLISH", "tcp://127.0.0.1:5556");
-    p->questions_to =
+    p->requests_to =
         address(p->options.control, "BROKER_CONTROL", "tcp://127.0.0.1:5557");
-    if (!p->publish || !p->questions_to)
+    if (!p->publish || !p->requests_to)
         return false;
     p->records = open_records(p);
     if (p->records)
@@ -90,7 +90,7 @@ void pregon_link_close(struct pregon *p)
     bus_close(p->records);
     bus_close(p->control);
     free(p->publish);
-    free(p->questions_to);
+    free(p->requests_to);
     errno = error;
 }
 
@@ -122,8 +122,8 @@ static void ping(struct pregon *p)
     struct buf b = {0};
     msgpack_packer pk;
 
-    pregon_ask(p, QUESTION_PING, "ping", 0, &b, &pk);
-    pregon_send(p, &b);
+    pregon_request_begin(p, REQUEST_PING, "ping", 0, &b, &pk);
+    pregon_request_send(p, &b);
     p->ping_at = p->now + PING_MS;
 }
 

@@ -82,9 +82,9 @@ void pregon_lock_close(struct pregon_lock **l)
 
 static void lock_free(struct pregon *p, struct pregon_lock *l)
 {
-    for (struct question *q = p->questions; q; q = q->hh.next)
-        if (q->lock == l)
-            q->lock = NULL;
+    for (struct request *r = p->requests; r; r = r->hh.next)
+        if (r->lock == l)
+            r->lock = NULL;
     free(l);
 }
 
@@ -196,9 +196,9 @@ void pregon_locks_check(struct pregon *p)
 /* --- asking ------------------------------------------------------------------------------------ */
 
 /* l NULL: of a lock that is gone. */
-static struct question *begin(struct pregon *p, struct pregon_lock *l,
-                              enum lock_client_wish wish, struct span name,
-                              struct span owner, struct buf *b, msgpack_packer *pk)
+static struct request *begin(struct pregon *p, struct pregon_lock *l,
+                             enum lock_client_wish wish, struct span name,
+                             struct span owner, struct buf *b, msgpack_packer *pk)
 {
     static const struct {
         const char *op;
@@ -209,21 +209,21 @@ static struct question *begin(struct pregon *p, struct pregon_lock *l,
         [HOLD_WISH_RELEASE] = {"release", 3},
         [HOLD_WISH_CANCEL] = {"lock_cancel", 2},
     };
-    struct question *q =
-        pregon_ask(p, QUESTION_LOCK, ops[wish].op, ops[wish].members, b, pk);
+    struct request *r =
+        pregon_request_begin(p, REQUEST_LOCK, ops[wish].op, ops[wish].members, b, pk);
 
-    q->lock = l;
-    q->wish = wish;
+    r->lock = l;
+    r->wish = wish;
     pack_kv_text(pk, "name", name);
     pack_kv_text(pk, "owner", owner);
-    return q;
+    return r;
 }
 
 static void ask(struct pregon_lock *l, enum lock_client_wish wish)
 {
     struct buf b = {0};
     msgpack_packer pk;
-    struct question *q =
+    struct request *r =
         begin(l->p, l, wish, span_of(l->name), span_of(l->owner), &b, &pk);
 
     if (wish == HOLD_WISH_LOCK) {
@@ -234,11 +234,11 @@ static void ask(struct pregon_lock *l, enum lock_client_wish wish)
         pack_kv_text(&pk, "host", span_of(l->p->host));
         pack_kv_u(&pk, "pid", (uint64_t)getpid());
     } else if (wish != HOLD_WISH_CANCEL) {
-        q->token = l->hold.token;
-        pack_kv_u(&pk, "token", q->token);
+        r->token = l->hold.token;
+        pack_kv_u(&pk, "token", r->token);
     }
-    lock_client_asked(&l->hold, wish, q->sent_at);
-    pregon_send(l->p, &b);
+    lock_client_asked(&l->hold, wish, r->sent_at);
+    pregon_request_send(l->p, &b);
 }
 
 void pregon_locks_ask(struct pregon *p)
@@ -269,12 +269,12 @@ int64_t pregon_locks_deadline(const struct pregon *p)
 }
 
 /* When the lease surely had not begun yet: the broker may have let us wait for it. */
-static int64_t begun_at(const struct question *q, struct span answer)
+static int64_t begun_at(const struct request *r, struct span answer)
 {
     uint64_t waited = pack_find_u(answer, "waited_ms", 0);
     int64_t now = clock_boot_ms();
 
-    return waited < (uint64_t)(now - q->sent_at) ? q->sent_at + (int64_t)waited : now;
+    return waited < (uint64_t)(now - r->sent_at) ? r->sent_at + (int64_t)waited : now;
 }
 
 /* Those that wait for it ask again, and have the same grant; those that leave do not. */
@@ -288,7 +288,7 @@ static bool is_wanted(const struct pregon *p, struct span name, struct span owne
 }
 
 /*
- * A question for a broker that is away waits in the socket for longer than we wait for its
+ * A request for a broker that is away waits in the socket for longer than we wait for its
  * answer, and is granted when the broker is back: to somebody who may have closed the lock since.
  */
 void pregon_lock_answered_late(struct pregon *p, struct span answer)
@@ -304,16 +304,16 @@ void pregon_lock_answered_late(struct pregon *p, struct span answer)
         return;
     begin(p, NULL, HOLD_WISH_RELEASE, name, owner, &b, &pk);
     pack_kv_u(&pk, "token", token);
-    pregon_send(p, &b);
+    pregon_request_send(p, &b);
 }
 
-void pregon_lock_answered(struct pregon *p, struct question *q, struct span answer)
+void pregon_lock_answered(struct pregon *p, struct request *r, struct span answer)
 {
-    struct pregon_lock *l = q->lock;
+    struct pregon_lock *l = r->lock;
     struct lock_client_answer a = {
-        .to = q->wish,
-        .sent_at = begun_at(q, answer),
-        .asked_token = q->token,
+        .to = r->wish,
+        .sent_at = begun_at(r, answer),
+        .asked_token = r->token,
         .error = pack_find_text(answer, "error"),
         .reason = pack_find_text(answer, "reason"),
         .token = pack_find_u(answer, "token", 0),
@@ -342,7 +342,7 @@ void pregon_lock_answered(struct pregon *p, struct question *q, struct span answ
     }
 }
 
-/* --- questions ------------------------------------------------------------------------------------ */
+/* --- requests ------------------------------------------------------------------------------------ */
 
 uint64_t pregon_lock_token(const struct pregon_lock *l)
 {

@@ -1,4 +1,4 @@
-/* pregon_private: what the files behind pregon.h share; nobody else includes it. */
+/* pregon_private: what the files behind pregon.h share; only they include this header. */
 #ifndef CONSUMER_LIB_PREGON_PRIVATE_H
 #define CONSUMER_LIB_PREGON_PRIVATE_H
 
@@ -9,23 +9,23 @@
 #include "consumer/lib/pregon.h"
 #include "shared/base/err.h"
 
-enum question_kind {
-    QUESTION_HELLO,
-    QUESTION_PING,   /* does control still reach the broker? */
-    QUESTION_FOLLOW, /* of the log or of last values */
-    QUESTION_LOCK,   /* what a lock wished for */
-    QUESTION_VALUE,
+enum request_kind {
+    REQUEST_HELLO,
+    REQUEST_PING,   /* does control still reach the broker? */
+    REQUEST_FOLLOW, /* of the log or of last values */
+    REQUEST_LOCK,   /* what a lock wished for */
+    REQUEST_VALUE,
 };
 
-struct question {
+struct request {
     UT_hash_handle hh;
     uint64_t id;
-    enum question_kind kind;
+    enum request_kind kind;
     int64_t sent_at, give_up_at;
-    struct pregon_lock *lock; /* QUESTION_LOCK; NULL: it is gone */
+    struct pregon_lock *lock; /* REQUEST_LOCK; NULL: it is gone */
     enum lock_client_wish wish;
     uint64_t token;
-    /* QUESTION_VALUE */
+    /* REQUEST_VALUE */
     char name[PREGON_LOCK_NAME_MAX + 1];
     pregon_value_fn *fn;
     void *ctx;
@@ -45,16 +45,16 @@ struct pregon_lock {
 struct pregon {
     struct pregon_options options;
     void *context, *records, *control;
-    char *publish, *questions_to;   /* the addresses of these two sockets */
+    char *publish, *requests_to;    /* the addresses of these two sockets */
     int64_t records_at, control_at; /* something came on it, or it was opened */
     int64_t ping_at, tick_at;
     int fd;   /* an epoll of both sockets and `wake` */
     int wake; /* an eventfd: a function called between two turns has work for the next */
     int64_t now;
     struct receiver *follow;
-    struct question *questions; /* by id */
+    struct request *requests; /* by id */
     uint64_t next_id;
-    uint64_t follow_id; /* of follow's newest question */
+    uint64_t follow_id; /* of follow's newest request */
     int64_t hello_at;
     bool is_closing;
     bool is_known; /* a hello was answered: who leaves has somebody to tell */
@@ -65,15 +65,18 @@ struct pregon {
     struct buf json; /* what pregon_quote_json last wrote */
 };
 
-/* A question of `members` besides op and id, which the caller packs into b: then pregon_send. */
+/* pregon_request.c */
+#define ANSWER_MS 5000 /* without an answer the library gives a request up */
+/* A request of `members` besides op and id, which the caller packs into b: then pregon_request_send. */
 struct msgpack_packer;
-struct question *pregon_ask(struct pregon *p, enum question_kind kind, const char *op,
-                            uint32_t members, struct buf *b, struct msgpack_packer *pk);
-/* Sends and frees b.  false: too much waits already; the question will go unanswered. */
-bool pregon_send(struct pregon *p, struct buf *b);
+struct request *pregon_request_begin(struct pregon *p, enum request_kind kind,
+                                     const char *op, uint32_t members, struct buf *b,
+                                     struct msgpack_packer *pk);
+/* Sends and frees b.  false: too much waits already; the request will go unanswered. */
+bool pregon_request_send(struct pregon *p, struct buf *b);
 /* Have the next turn come at once. */
 void pregon_wake(struct pregon *p);
-void pregon_question_end(struct pregon *p, struct question *q);
+void pregon_request_end(struct pregon *p, struct request *r);
 
 /* pregon_link.c */
 /* Open both sockets, as options and environment say.  false: neither, errno tells. */
@@ -92,8 +95,8 @@ void pregon_note(struct pregon *p, const char *text);
 void pregon_locks_check(struct pregon *p);
 void pregon_locks_ask(struct pregon *p);
 int64_t pregon_locks_deadline(const struct pregon *p);
-void pregon_lock_answered(struct pregon *p, struct question *q, struct span answer);
-/* To a question that was given up: what it grants and nobody wants any more goes back. */
+void pregon_lock_answered(struct pregon *p, struct request *r, struct span answer);
+/* To a request that was given up: what it grants and nobody wants any more goes back. */
 void pregon_lock_answered_late(struct pregon *p, struct span answer);
 /* Are there locks that the broker has not yet heard we leave? */
 bool pregon_locks_are_leaving(const struct pregon *p);
@@ -101,7 +104,7 @@ void pregon_locks_leave(struct pregon *p);
 void pregon_locks_free(struct pregon *p);
 
 /* pregon_value.c; .len 0: unanswered, for that reason. */
-void pregon_value_answered(struct pregon *p, struct question *q, struct span answer,
+void pregon_value_answered(struct pregon *p, struct request *r, struct span answer,
                            enum pregon_error unanswered);
 
 #endif

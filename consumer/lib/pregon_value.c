@@ -6,22 +6,22 @@
 #include "shared/wire/lock_name.h"
 #include "shared/wire/pack.h"
 
-static struct question *ask(struct pregon *p, const char *op, uint32_t members,
-                            const char *name, struct buf *b, msgpack_packer *pk)
+static struct request *ask(struct pregon *p, const char *op, uint32_t members,
+                           const char *name, struct buf *b, msgpack_packer *pk)
 {
-    struct question *q = pregon_ask(p, QUESTION_VALUE, op, members, b, pk);
+    struct request *r = pregon_request_begin(p, REQUEST_VALUE, op, members, b, pk);
 
-    snprintf(q->name, sizeof q->name, "%s", name);
-    pack_kv_text(pk, "name", span_of(q->name));
-    return q;
+    snprintf(r->name, sizeof r->name, "%s", name);
+    pack_kv_text(pk, "name", span_of(r->name));
+    return r;
 }
 
-static enum pregon_error send_off(struct pregon *p, struct question *q, struct buf *b)
+static enum pregon_error send_off(struct pregon *p, struct request *r, struct buf *b)
 {
     pregon_wake(p);
-    if (pregon_send(p, b))
+    if (pregon_request_send(p, b))
         return PREGON_OK;
-    pregon_question_end(p, q);
+    pregon_request_end(p, r);
     return PREGON_ERROR_AWAY;
 }
 
@@ -31,21 +31,21 @@ enum pregon_error pregon_value_put_as(struct pregon_lock *l, uint64_t token,
 {
     struct buf b = {0};
     msgpack_packer pk;
-    struct question *q;
+    struct request *r;
 
     if (len > PREGON_VALUE_MAX)
         return PREGON_ERROR_TOO_LARGE;
     if (l->p->is_closing)
         return PREGON_ERROR_CLOSED;
-    q = ask(l->p, "value_put", 4, l->name, &b, &pk);
-    q->fn = fn;
-    q->ctx = ctx;
-    q->token = token;
+    r = ask(l->p, "value_put", 4, l->name, &b, &pk);
+    r->fn = fn;
+    r->ctx = ctx;
+    r->token = token;
     pack_kv_text(&pk, "owner", span_of(l->owner));
     pack_kv_u(&pk, "token", token);
     pack_key(&pk, "value");
     msgpack_pack_bin_with_body(&pk, len ? data : "", len);
-    return send_off(l->p, q, &b);
+    return send_off(l->p, r, &b);
 }
 
 enum pregon_error pregon_value_put(struct pregon_lock *l, const void *data, size_t len,
@@ -63,16 +63,16 @@ enum pregon_error pregon_value_get(struct pregon *p, const char *name,
 {
     struct buf b = {0};
     msgpack_packer pk;
-    struct question *q;
+    struct request *r;
 
     if (!name || !lock_is_name(span_of(name)))
         return PREGON_ERROR_INVALID;
     if (p->is_closing)
         return PREGON_ERROR_CLOSED;
-    q = ask(p, "value_get", 1, name, &b, &pk);
-    q->fn = fn;
-    q->ctx = ctx;
-    return send_off(p, q, &b);
+    r = ask(p, "value_get", 1, name, &b, &pk);
+    r->fn = fn;
+    r->ctx = ctx;
+    return send_off(p, r, &b);
 }
 
 static enum pregon_error error_of(struct span name)
@@ -88,17 +88,17 @@ static enum pregon_error error_of(struct span name)
     return PREGON_ERROR_REFUSED;
 }
 
-void pregon_value_answered(struct pregon *p, struct question *q, struct span answer,
+void pregon_value_answered(struct pregon *p, struct request *r, struct span answer,
                            enum pregon_error unanswered)
 {
     struct span error = pack_find_text(answer, "error");
-    struct pregon_value v = {.name = q->name};
+    struct pregon_value v = {.name = r->name};
     enum pregon_error e = unanswered;
     struct pack_value data;
     char message[256];
 
     (void)p;
-    if (!q->fn)
+    if (!r->fn)
         return;
     snprintf(message, sizeof message, "%s", pregon_error_text(e));
     if (error.len) {
@@ -111,5 +111,5 @@ void pregon_value_answered(struct pregon *p, struct question *q, struct span ans
             (data.type == PACK_BIN || data.type == PACK_STR))
             v.data = (struct pregon_span){data.text.at, data.text.len};
     }
-    q->fn(q->ctx, e, message, &v);
+    r->fn(r->ctx, e, message, &v);
 }
