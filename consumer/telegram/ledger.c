@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/array.h"
 #include "shared/base/mem.h"
 
 /* Of msgpack around an alert's or answer's texts, numbers at full width. */
@@ -87,10 +88,7 @@ static void insert(struct ledger *l, const struct alert *a, struct alert **out)
 {
     size_t at = lower_bound(l, a->symbol);
 
-    if (l->alert_count == l->alert_cap) {
-        l->alert_cap = l->alert_cap ? l->alert_cap * 2 : 16;
-        l->alerts = mem_resize(l->alerts, l->alert_cap * sizeof *l->alerts);
-    }
+    ARRAY_RESERVE(l->alerts, l->alert_cap, l->alert_count + 1);
     memmove(&l->alerts[at + 1], &l->alerts[at], (l->alert_count - at) * sizeof *a);
     l->alerts[at] = *a;
     l->alert_count++;
@@ -209,10 +207,7 @@ enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat,
         return ERR_TOO_LARGE;
     if (l->answer_bytes + text.len + ANSWER_OVERHEAD > LEDGER_ANSWER_BYTES_MAX)
         return ERR_FULL;
-    if (l->answer_count == l->answer_cap) {
-        l->answer_cap = l->answer_cap ? l->answer_cap * 2 : 16;
-        l->answers = mem_resize(l->answers, l->answer_cap * sizeof *l->answers);
-    }
+    ARRAY_RESERVE(l->answers, l->answer_cap, l->answer_count + 1);
     l->answers[l->answer_count++] = (struct answer){
         .update = update,
         .chat = chat,

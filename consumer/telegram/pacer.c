@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "shared/base/array.h"
 #include "shared/base/mem.h"
 
 /* In sixty-thousandths: what a rate per minute adds in a ms is a whole number. */
@@ -95,10 +96,7 @@ static struct bucket *find_or_add(struct pacer *p, int64_t chat, int64_t now)
         if (!is_forgettable(&p->chats[i], rate_of(p->chats[i].chat), now))
             p->chats[kept++] = p->chats[i];
     p->count = kept;
-    if (p->count == p->cap) {
-        p->cap = p->cap ? p->cap * 2 : 16;
-        p->chats = mem_resize(p->chats, p->cap * sizeof *p->chats);
-    }
+    ARRAY_RESERVE(p->chats, p->cap, p->count + 1);
     b = &p->chats[p->count++];
     *b =
         (struct bucket){.chat = chat, .level = rate_of(chat)->burst * TOKEN, .at = now};

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/fanout/window.h"
+#include "shared/base/array.h"
 #include "shared/base/mem.h"
 #include "shared/wire/pack.h"
 
@@ -135,8 +136,7 @@ static void set_changed(struct hub *h, struct hub_symbol *s)
     if (s->is_changed)
         return;
     s->is_changed = true;
-    h->changed =
-        hub_grown(h->changed, h->changed_count, &h->changed_cap, sizeof(void *));
+    ARRAY_RESERVE(h->changed, h->changed_cap, h->changed_count + 1);
     h->changed[h->changed_count++] = s;
 }
 

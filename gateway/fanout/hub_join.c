@@ -15,6 +15,8 @@
 
 #include "gateway/fanout/hub_private.h"
 
+#include "shared/base/array.h"
+
 #define FRAME_STEPS 2 /* of a snapshot in mode all, whose frame may have to be made */
 
 /* What the subscriber knows of a symbol while it joins, by index. */
@@ -84,7 +86,7 @@ static void push(struct hub_join *j, struct hub_symbol *s, uint64_t seq, bool is
     struct found new = {seq, s};
     size_t at;
 
-    j->found = hub_grown(j->found, j->found_count, &j->found_cap, sizeof *j->found);
+    ARRAY_RESERVE(j->found, j->found_cap, j->found_count + 1);
     at = j->found_count++;
     for (; is_heap && at && is_before(&new, &j->found[(at - 1) / 2]); at = (at - 1) / 2)
         j->found[at] = j->found[(at - 1) / 2];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "gateway/fanout/hub_private.h"
+#include "shared/base/array.h"
 #include "shared/base/mem.h"
 
 /* --- due lists ---------------------------------------------------------------------- */
@@ -16,7 +17,7 @@ void hub_enter_due(struct hub *h, struct hub_subscriber *s)
 {
     s->is_due = true;
     s->due_at = (uint32_t)h->due_count;
-    h->due = hub_grown(h->due, h->due_count, &h->due_cap, sizeof(void *));
+    ARRAY_RESERVE(h->due, h->due_cap, h->due_count + 1);
     h->due[h->due_count++] = s;
 }
 
@@ -141,14 +142,8 @@ bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t
     (void)h;
     if (hub_is_member(s, t))
         return false;
-    if (t->member_count == t->member_cap) {
-        t->member_cap = t->member_cap ? t->member_cap * 2 : 4;
-        t->members = mem_resize(t->members, t->member_cap * sizeof *t->members);
-    }
-    if (s->topic_count == s->topic_cap) {
-        s->topic_cap = s->topic_cap ? s->topic_cap * 2 : 1;
-        s->topics = mem_resize(s->topics, s->topic_cap * sizeof *s->topics);
-    }
+    ARRAY_RESERVE(t->members, t->member_cap, t->member_count + 1);
+    ARRAY_RESERVE(s->topics, s->topic_cap, s->topic_count + 1);
     t->members[t->member_count] =
         (struct hub_member){s, s->topic_count & HUB_PLACE_MAX, is_joining};
     s->topics[s->topic_count++] = (struct hub_place){t, t->member_count++};

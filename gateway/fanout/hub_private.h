@@ -55,15 +55,6 @@ static inline struct span hub_name_of(const struct hub_symbol *s)
     return (struct span){s->name, s->name_len};
 }
 
-/* Room for one more in an array of `count`. */
-static inline void *hub_grown(void *array, size_t count, size_t *cap, size_t size)
-{
-    if (count < *cap)
-        return array;
-    *cap = *cap ? *cap * 2 : 16;
-    return mem_resize(array, *cap * size);
-}
-
 void hub_drop_frames(struct hub_symbol *s);
 void hub_begin_round(struct hub *h);
 /* What every quote needs is here, to be inlined. */

@@ -9,6 +9,7 @@
 
 #include "gateway/fanout/encode.h"
 #include "gateway/fanout/hub_private.h"
+#include "shared/base/array.h"
 #include "shared/base/mem.h"
 
 static struct hub_symbol *find_symbol(const struct hub *h, struct span name,
@@ -64,7 +65,7 @@ static uint32_t take_index(struct hub *h)
 {
     if (h->free_index_count)
         return h->free_indexes[--h->free_index_count];
-    h->symbols = hub_grown(h->symbols, h->symbol_end, &h->symbol_cap, sizeof(void *));
+    ARRAY_RESERVE(h->symbols, h->symbol_cap, h->symbol_end + 1);
     return (uint32_t)h->symbol_end++;
 }
 
@@ -132,8 +133,7 @@ static void forget(struct hub *h, struct hub_symbol *s)
     *slot = s->chain;
     prefix_index_remove(h->index, hub_name_of(s));
     h->symbols[s->index] = NULL;
-    h->free_indexes = hub_grown(h->free_indexes, h->free_index_count,
-                                &h->free_index_cap, sizeof *h->free_indexes);
+    ARRAY_RESERVE(h->free_indexes, h->free_index_cap, h->free_index_count + 1);
     h->free_indexes[h->free_index_count++] = s->index;
     h->symbol_count--;
     hub_begin_round(h); /* backlogs take two marks of an index in one round for one */

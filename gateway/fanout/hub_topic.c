@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "gateway/fanout/hub_private.h"
+#include "shared/base/array.h"
 #include "shared/base/mem.h"
 
 struct span hub_topic_pattern(const struct hub_topic *t)
@@ -70,10 +71,7 @@ static bool add_to_symbol(void *ctx, struct hub_topic *t)
 {
     struct hub_symbol *s = ctx;
 
-    if (s->topic_count == s->topic_cap) {
-        s->topic_cap = s->topic_cap ? s->topic_cap * 2 : 2;
-        s->topics = mem_resize(s->topics, s->topic_cap * sizeof(void *));
-    }
+    ARRAY_RESERVE(s->topics, s->topic_cap, s->topic_count + 1);
     s->topics[s->topic_count++] = t;
     return true;
 }

@@ -1,3 +1,4 @@
+#include "shared/base/array.h"
 #include "shared/base/prefix_index.h"
 
 #include <assert.h>
@@ -94,10 +95,7 @@ static size_t find_block(const struct prefix_index *x, struct span name)
 
 static void insert_block(struct prefix_index *x, size_t at, struct block *b)
 {
-    if (x->block_count == x->block_cap) {
-        x->block_cap = x->block_cap ? x->block_cap * 2 : 16;
-        x->blocks = mem_resize(x->blocks, x->block_cap * sizeof(void *));
-    }
+    ARRAY_RESERVE(x->blocks, x->block_cap, x->block_count + 1);
     memmove(x->blocks + at + 1, x->blocks + at, (x->block_count - at) * sizeof(void *));
     x->blocks[at] = b;
     x->block_count++;
