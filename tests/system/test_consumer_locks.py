@@ -46,11 +46,11 @@ def test_two_instances_take_turns_and_a_clean_stop_hands_over_at_once(stage, bro
 
 
 def test_a_lock_is_kept_for_longer_than_its_ttl(stage, broker):
-    driver, held = holding(stage, broker, ttl=1000)
+    driver, held = holding(stage, broker, ttl=3000)  # a busy machine may stop us for a second
     control = stage.locker(broker, "somebody")
     since = time.monotonic()
-    eventually(lambda: control.entry("a")["held_ms"], lambda ms: ms > 3000, "three lives")
-    assert time.monotonic() - since > 2
+    eventually(lambda: control.entry("a")["held_ms"], lambda ms: ms > 6000, "two lives")
+    assert time.monotonic() - since > 5
     assert control.entry("a")["token"] == held["token"]
     assert not driver.heard("lock_lost")
 
