@@ -3,7 +3,7 @@
  *
  * Takes the feed's name on the control socket (hello), keeps it with heartbeats, sends
  * the lines of a `struct outbox` on the ingest socket, and moves that line by the
- * broker's `received` and `resend`.  docs/protocol.md §2 is the authority.  The link
+ * broker's `received` and `resend`.  docs/protocol/wire.md is the authority.  The link
  * never gives up on a broker that is away: it says hello until one answers, so the
  * order of starting does not matter, and a restarted broker gets everything it has not
  * received.

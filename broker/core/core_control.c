@@ -1,4 +1,4 @@
-/* core_control: questions and reports on the control socket (docs/protocol.md §2). */
+/* core_control: questions and reports on the control socket (docs/protocol/wire.md). */
 #include <assert.h>
 #include <msgpack.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /*
- * core_history: the records of one symbol, from store and ring as one (docs/protocol.md §2).
+ * core_history: the records of one symbol, from store and ring as one (docs/protocol/wire.md).
  *
  * A page comes from one of them, and `next` leads over the seam.  What is in the ring is
  * read from it in slices (core_reading.c); a question that goes below it is the store's, from the

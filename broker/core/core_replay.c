@@ -1,4 +1,4 @@
-/* core_replay: what lies in the log between two positions (docs/protocol.md §2). */
+/* core_replay: what lies in the log between two positions (docs/protocol/wire.md). */
 #include <string.h>
 
 #include "broker/core/core_private.h"

@@ -1,4 +1,4 @@
-/* core_snapshot: last values of the symbols that match, in slices (docs/protocol.md §2). */
+/* core_snapshot: last values of the symbols that match, in slices (docs/protocol/wire.md). */
 #include <msgpack.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /*
- * lock_core: the core's part that answers for locks (docs/protocol.md §2).
+ * lock_core: the core's part that answers for locks (docs/protocol/locks.md).
  *
  * The table (lease.h) changes at once; what is said about a change, to the asker and to watchers,
  * waits until it is stored, so that nobody is told of a grant that a crash could undo.

@@ -1,5 +1,5 @@
 /*
- * position.js: what a client wants and how far it has come: docs/protocol.md §3, "Coming back".
+ * position.js: what a client wants and how far it has come: docs/protocol/stream.md, "Resuming".
  *
  * In mode all it also knows how far each symbol has come, to find what is missing and what comes again.
  */

@@ -1,4 +1,4 @@
-/** Types of pregon.js.  What the messages mean: docs/protocol.md §3. */
+/** Types of pregon.js.  What the messages mean: docs/protocol/stream.md. */
 
 /** Complete up to there: what `since` takes and `position` gives. */
 export interface Position {
@@ -71,7 +71,7 @@ export interface Reset {
 }
 
 export interface Refusal {
-  /** `origin_not_allowed`, `unauthorized`, …: docs/protocol.md, "Refused handshakes". */
+  /** `origin_not_allowed`, `unauthorized`, …: docs/protocol/stream.md, "Refused handshakes". */
   code: string;
   /** Of the handshake, or a close code. */
   status: number;

@@ -5,7 +5,7 @@
  *
  * It comes back by itself, to the moment the gateway gave it or spread at random, and says how far it
  * had come: in mode "all" no quote is missed and none comes twice.  Prices stay the text they are.  The
- * protocol is docs/protocol.md §3; what can be asked for and heard, with types, is pregon.d.ts.
+ * protocol is docs/protocol/stream.md; what can be asked for and heard, with types, is pregon.d.ts.
  */
 import { decode, encode } from "./msgpack.js";
 import { Position } from "./position.js";

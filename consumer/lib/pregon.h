@@ -160,7 +160,7 @@ struct pregon_field {
 
 /*
  * A field by its name ("bid", "ask", "last", "volume", "currency", "timestamp", …;
- * docs/protocol.md §0). false: the quote has none of that name; *out is untouched.
+ * docs/protocol/README.md). false: the quote has none of that name; *out is untouched.
  * `out->text` may point into *out: do not copy the struct.
  */
 PREGON_API bool pregon_quote_field(const struct pregon_quote *q, const char *name,

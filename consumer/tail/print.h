@@ -1,7 +1,7 @@
 /*
  * print: a line for each thing that pregon-tail is told, as JSON or in a table.
  *
- * Lines are appended to a buffer; JSON ones are those of docs/protocol.md §3.  No I/O, no clock.  What a
+ * Lines are appended to a buffer; JSON ones are those of docs/protocol/stream.md.  No I/O, no clock.  What a
  * feed put into a value cannot reach a terminal as a control sequence.
  */
 #ifndef CONSUMER_TAIL_PRINT_H

@@ -1,7 +1,7 @@
 /*
  * encode: messages about symbols, in JSON and in MessagePack with the same keys.
  *
- * They become shared frames, one per record and encoding.  docs/protocol.md §3 is the authority
+ * They become shared frames, one per record and encoding.  docs/protocol/stream.md is the authority
  * for what they hold.  Loop's thread only.
  */
 #ifndef GATEWAY_FANOUT_ENCODE_H

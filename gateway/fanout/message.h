@@ -2,7 +2,7 @@
  * message: a message to one client, written once for both encodings.
  *
  * Begin, members, end: the same calls yield JSON or MessagePack with the same keys, so that each
- * message is described in one place.  docs/protocol.md §3 is the authority for what they hold.
+ * message is described in one place.  docs/protocol/stream.md is the authority for what they hold.
  */
 #ifndef GATEWAY_FANOUT_MESSAGE_H
 #define GATEWAY_FANOUT_MESSAGE_H

@@ -2,7 +2,7 @@
  * pages: the loop's answers to the questions of HTTP workers.
  *
  * What only the broker knows is asked there; a broker that is away or silent is said in the
- * answer ("complete": false, or 503), never guessed.  JSON shapes: docs/protocol.md §4.
+ * answer ("complete": false, or 503), never guessed.  JSON shapes: docs/protocol/http.md.
  */
 #ifndef GATEWAY_ROUTES_HANDLERS_H
 #define GATEWAY_ROUTES_HANDLERS_H

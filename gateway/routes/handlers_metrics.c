@@ -1,6 +1,6 @@
 /*
  * handlers_metrics: /metrics, for Prometheus: this gateway's own figures, and those of the broker and
- * its feeds, as it tells them.  docs/protocol.md §4 lists every family.
+ * its feeds, as it tells them.  docs/protocol/http.md lists every family.
  */
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /*
- * lock_json: what the broker says of locks, as the JSON of docs/protocol.md §4.
+ * lock_json: what the broker says of locks, as the JSON of docs/protocol/locks.md.
  *
  * Milliseconds become seconds with three decimals.  Answers have passed pack_check; what
  * is missing or of another type is 0, "" or null, so that nothing odd is passed on.

@@ -1,5 +1,5 @@
 /*
- * stream: what clients say and what they are told (docs/protocol.md §3).
+ * stream: what clients say and what they are told (docs/protocol/stream.md).
  *
  * A subscription is acknowledged when the gateway itself is live on every topic it names: until
  * then it waits as a request, in merge at most STREAM_WAIT_MS (then it is acknowledged with

@@ -4,7 +4,7 @@
  * Records come on a SUB socket, only of topics somebody here wants; questions go over a DEALER.
  * Two sockets have no common order, so a new topic is subscribed first, then a private mark; when the
  * mark comes back the subscription is known to be live, and only then the snapshot is asked for:
- * what is not newer than what we have is dropped (docs/protocol.md §2).  A heartbeat names
+ * what is not newer than what we have is dropped (docs/protocol/wire.md).  A heartbeat names
  * what changed: a symbol of ours that is behind it lost its last record, and is asked for again.
  * No heartbeat for UPSTREAM_SILENCE_MS: the broker is away, every value is stale; when it
  * is back all topics are synchronised anew.

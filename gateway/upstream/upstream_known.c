@@ -1,4 +1,4 @@
-/* upstream_known: what the gateway knows of the log, for the broker (docs/protocol.md, lost positions). */
+/* upstream_known: what the gateway knows of the log, for the broker (docs/protocol/wire.md, "Lost positions"). */
 #include "gateway/upstream/upstream_private.h"
 
 #include "shared/wire/pack.h"

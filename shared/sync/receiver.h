@@ -1,7 +1,7 @@
 /*
  * follow: the records of some patterns, told in order and without a gap.
  *
- * The receiver of docs/protocol.md §1.  It is handed what comes from the broker, and says
+ * The receiver of docs/protocol/wire.md.  It is handed what comes from the broker, and says
  * what to ask and what to tell through the functions of its `out`.  Whenever something may
  * be missing (a new pattern, a new connection, a heartbeat or `prev` that does not fit) it
  * begins a *round*: a mark, then what the log has between the position that is vouched for

@@ -1,6 +1,6 @@
 /*
  * lock_name: what names and owners of locks may be, and the bounds of locks that broker, gateway
- * and consumers agree on (docs/protocol.md §2).  Pure; any thread.
+ * and consumers agree on (docs/protocol/locks.md).  Pure; any thread.
  */
 #ifndef SHARED_WIRE_LOCK_NAME_H
 #define SHARED_WIRE_LOCK_NAME_H

@@ -50,7 +50,7 @@ enum quote_field {
 };
 enum quote_field quote_field_kind(struct span name);
 
-/* Why a quote was refused: names are counted and logged, and stand in docs/protocol.md. */
+/* Why a quote was refused: names are counted and logged, and listed in docs/protocol/README.md. */
 #define QUOTE_REFUSALS(X)                                                             \
     X(ACCEPTED, "accepted")                                                           \
     X(MALFORMED, "not a well-formed quote object")                                    \
@@ -88,7 +88,7 @@ struct quote_rules {
 bool quote_is_reserved(struct span name);
 /*
  * What tables and programs write for a number that is not there, in any case: "", null, NaN, N/A,
- * - and others (docs/protocol.md has all).
+ * - and others (docs/protocol/README.md has all).
  */
 bool quote_is_empty_word(struct span text);
 #define QUOTE_EMPTY_WORD_MAX 9 /* bytes */

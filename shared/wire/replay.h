@@ -1,5 +1,5 @@
 /*
- * replay: the broker's answers to "replay" (docs/protocol.md §2), record by record.
+ * replay: the broker's answers to "replay" (docs/protocol/wire.md), record by record.
  *
  * What the log does not have (its `gaps`) is handed out as a `lost` record in its place, so
  * that whoever reads records in order learns of a hole in order too.  No I/O, no clock.

@@ -1,7 +1,7 @@
 /*
  * wire: the layout of every message that crosses one of our ZeroMQ sockets.
  *
- * docs/protocol.md says the same for people; tests/unit/shared/wire/test_wire.c holds golden bytes.
+ * docs/protocol/wire.md says the same for people; tests/unit/shared/wire/test_wire.c holds golden bytes.
  *
  * Ingest and publish: two frames.  Frame 1, the topic, is the symbol and one space ("BTC" as a
  * prefix matches all of BTC…, "BTC/USD " exactly one); topics of our own begin with '!' or '~'.

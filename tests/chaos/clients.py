@@ -1,6 +1,6 @@
 """WebSocket clients that come back whenever they are thrown out, and write down what they hear.
 
-A client knows its position by docs/protocol.md: in `all` the newest of any message since the
+A client knows its position by docs/protocol/stream.md: in `all` the newest of any message since the
 ack, in `merge` only what heartbeats say; a new connection asks to go on from there.
 """
 

@@ -210,7 +210,7 @@ class StdinFeeder(Feeder):
 
 
 class WireFeeder(Feeder):
-    """A feeder after docs/protocol.md §2: numbered lines, a ring, resend, lost."""
+    """A feeder after docs/protocol/wire.md: numbered lines, a ring, resend, lost."""
 
     HEARTBEAT, OPENING, SILENCE, RETRY = 0.25, 0.1, 1.5, 0.5
     WINDOW = 4096  # lines under way

@@ -2,7 +2,7 @@
 
 Every call is one entry of the history: who asked what, the moment before it was sent, the moment
 after it was answered (None: never), and the answer; all moments on one monotonic clock.  The judge
-knows the promises of docs/protocol.md and nothing of the broker.  Seconds everywhere, but for
+knows the promises of docs/protocol/locks.md and nothing of the broker.  Seconds everywhere, but for
 members of the wire, which are named …_ms.
 """
 

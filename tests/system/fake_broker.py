@@ -1,4 +1,4 @@
-"""A broker after docs/protocol.md that does what a story tells it, also what no broker does.
+"""A broker after docs/protocol/wire.md that does what a story tells it, also what no broker does.
 
     fake = FakeBroker(stage)
     gateway = stage.gateway(fake)

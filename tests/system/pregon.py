@@ -349,7 +349,7 @@ class Control:
 
 
 class Locker:
-    """One owner of locks; speaks to the broker as docs/protocol.md §2 says."""
+    """One owner of locks; speaks to the broker as docs/protocol/wire.md says."""
 
     def __init__(self, context, broker, owner):
         self.owner = owner
@@ -407,7 +407,7 @@ class Locker:
 
 
 class Feed:
-    """A feeder after docs/protocol.md, in a thread that keeps its name alive.
+    """A feeder after docs/protocol/wire.md, in a thread that keeps its name alive.
 
     A quote is sent as it is said; `received` tells how far the broker has come.  Lines are
     kept, and sent again when the broker asks.

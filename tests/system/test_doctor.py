@@ -593,8 +593,8 @@ def test_everything_that_can_be_found_stands_in_the_manual(name):
     with open(os.path.join(pregon.ROOT, "docs", name), encoding="utf-8") as f:
         text = f.read()
     assert [n for n in listed() if f"`{n}`" not in text] == []
-    with open(os.path.join(pregon.ROOT, "docs", "protocol.md"), encoding="utf-8") as f:
-        section = f.read().split("### Refused handshakes")[1].split("## 4. Pages")[0]
+    with open(os.path.join(pregon.ROOT, "docs", "protocol", "stream.md"), encoding="utf-8") as f:
+        section = f.read().split("## Refused handshakes")[1].split("\n### ")[0]
     codes = re.findall(r"^\| `([a-z_]+)` \| \d", section, re.M)
     assert len(codes) > 10 and [c for c in codes if f"`{c}`" not in text] == []
 

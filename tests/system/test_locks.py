@@ -1,4 +1,4 @@
-"""Locks at the real broker: what docs/protocol.md §2 promises, also across kill -9."""
+"""Locks at the real broker: what docs/protocol/locks.md promises, also across kill -9."""
 
 import os
 import signal

@@ -60,7 +60,7 @@ def test_promtool_finds_nothing_to_say(scene):
 
 
 def test_the_protocol_lists_every_family_with_its_type_and_labels(scene):
-    with open(os.path.join(pregon.ROOT, "docs", "protocol.md"), encoding="utf-8") as f:
+    with open(os.path.join(pregon.ROOT, "docs", "protocol", "http.md"), encoding="utf-8") as f:
         rows = re.findall(r"^\| `(pregon_\w+|process_\w+)` \| (\w+) \|([^|]*)\|", f.read(), re.M)
     documented = {name: (kind, {*re.findall(r"`(\w+)`", labels)}) for name, kind, labels in rows}
     told = {f.name: (f.type, f.labels) for f in metrics.of(scene).families.values()}

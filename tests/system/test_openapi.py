@@ -139,15 +139,20 @@ def codes_of_the_source():
     return found
 
 
+def page_of_the_protocol(name):
+    with open(os.path.join(pregon.ROOT, "docs", "protocol", name), encoding="utf-8") as f:
+        return f.read()
+
+
 def test_the_error_codes_are_those_of_the_source_and_of_the_protocol():
     described = {c["const"] for c in DOCUMENT["components"]["schemas"]["ErrorCode"]["oneOf"]}
     assert described == codes_of_the_source()
-    with open(os.path.join(pregon.ROOT, "docs", "protocol.md"), encoding="utf-8") as f:
-        text = f.read()
-    table = text[text.index("### Errors"):text.index("### /cotizaciones/health")]
+    text = page_of_the_protocol("http.md")
+    table = text[text.index("## Errors"):text.index("## /cotizaciones/health")]
     told = {code for line in re.findall(r"^\| \d{3}.*?\|(.*?)\|", table, re.M)
             for code in re.findall(r"`(\w+)`", line)}
-    table = text[text.index("### Refused handshakes"):text.index("## 4. Pages")]
+    text = page_of_the_protocol("stream.md")
+    table = text[text.index("## Refused handshakes"):text.index("### Names of the gateway")]
     told |= set(re.findall(r"^\| `(\w+)` \| \d{3}", table, re.M))
     assert told <= described
     assert told == described

@@ -380,7 +380,7 @@ def test_the_line_of_shell_feeds(stage, readme):
     [
         ("README.md", "Why was I refused\\?"),
         ("README.es.md", "¿Por qué me rechazó\\?"),
-        ("docs/protocol.md", "Refused handshakes"),
+        ("docs/protocol/stream.md", "Refused handshakes"),
     ],
 )
 def test_every_refusal_is_explained(document, heading):

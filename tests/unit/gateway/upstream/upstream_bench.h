@@ -1,5 +1,5 @@
 /*
- * upstream_bench: a gateway without sockets to a broker, and a broker after docs/protocol.md that
+ * upstream_bench: a gateway without sockets to a broker, and a broker after docs/protocol/wire.md that
  * loses connections, answers and its log.  Include it after <cmocka.h>, in one file of a program.
  *
  * Time is the bench's.  Records lie in `wire` until they are delivered; requests stand in the
