@@ -1,12 +1,12 @@
 """Who may open a WebSocket; every refusal says why, in every place where one may look."""
 
-import concurrent.futures
 import json
 import urllib.parse
 
 import pytest
 
 import pregon
+from handshakes import agree, check_refusal
 
 OURS = "http://localhost:3000"  # in CORS_ORIGINS by default
 FOREIGN = "https://evil.example"
@@ -70,28 +70,6 @@ MATRIX = {
                                                          "Sec-WebSocket-Version": "8"}}, 404,
                             "no_such_path"),
 }
-
-
-def check_refusal(gateway, answer, status, code):
-    """All that a refusal must say."""
-    assert answer.status == status
-    assert answer.headers["X-Reject-Reason"] == code
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert (status == 503) == ("Retry-After" in answer.headers)
-    if code == "bad_version":
-        assert answer.headers["Sec-WebSocket-Version"] == "13"
-    if status == 426:
-        assert "websocket" in answer.headers["Upgrade"].lower()
-    if status == 401:
-        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    if not answer.body:
-        return
-    assert answer.headers["Content-Type"].startswith("application/json")
-    error = answer.json()["error"]
-    assert set(error) == {"code", "message", "hint", "request_id"}
-    assert error["code"] == code
-    assert error["message"] and error["hint"]
-    assert error["request_id"] == answer.headers["X-Request-Id"]
 
 
 def warnings(gateway, code):
@@ -175,22 +153,6 @@ def test_a_page_of_any_origin_may_ask_why_it_is_refused(stage):
     assert gateway.status()["gateway"]["refusals"]["total"] == 0  # asking is no refusal
 
 
-def agree(stage, gateway, status, code, headers=None):
-    """Handshake, websocket_check, log and counters say the same."""
-    here = gateway.here()
-    answer = stage.handshake(gateway, headers=headers)
-    check_refusal(gateway, answer, status, code)
-    shown = {k: v for k, v in (headers or {}).items() if k in ("Authorization", "Origin")}
-    verdict = gateway.get("/cotizaciones/websocket_check", headers=shown).json()
-    assert (verdict["status"], verdict["code"], verdict["allowed"]) == (status, code, False)
-    assert verdict["message"] == answer.json()["error"]["message"]
-    gateway.says(rf"^WARNING: .*\b{status} {code}\b", after=here)
-    refusals = gateway.status()["gateway"]["refusals"]
-    assert refusals["by_code"][code] >= 1
-    assert verdict["setting"] == refusals["last"][0]["setting"]
-    return answer
-
-
 def test_with_websockets_disabled_http_works_and_handshakes_are_told(stage):
     broker, gateway = stage.play(websocket_enabled=False)
     answer = agree(stage, gateway, 503, "websocket_disabled")
@@ -243,21 +205,6 @@ def test_with_a_token_only_those_who_show_it_come_in(stage):
     assert not gateway.logged("s3cret"), "a secret in the log"
 
 
-def test_the_limit_is_told_with_its_numbers(stage):
-    broker, gateway = stage.play(websocket_max_connections=2)
-    inside = [stage.raw_client(gateway) for _ in range(2)]
-    answer = agree(stage, gateway, 503, "max_connections")
-    assert "2 of 2" in answer.json()["error"]["message"]
-    assert "WEBSOCKET_MAX_CONNECTIONS" in answer.json()["error"]["hint"]
-    assert inside[0].hears("welcome")
-
-
-def test_a_limit_of_zero_lets_nobody_in(stage):
-    broker, gateway = stage.play(websocket_max_connections=0)
-    answer = agree(stage, gateway, 503, "max_connections")
-    assert answer.json()["error"]["message"] == "The limit of connections is 0: nobody is let in."
-
-
 def test_a_draining_gateway_says_so_until_it_ends(stage):
     broker, gateway = stage.play(timeout_graceful_shutdown=60)
     mute = stage.raw_client(gateway)  # it does not answer the close, so the drain lasts
@@ -273,9 +220,6 @@ def test_a_draining_gateway_says_so_until_it_ends(stage):
     assert mute.hears("going_away")
     assert mute.closed() == 1012
     gateway.ends(0)
-
-
-# --- explaining ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -313,120 +257,6 @@ def test_explaining_does_not_let_foreign_pages_in(stage):
 def test_explaining_a_starting_gateway(stage):
     gateway = stage.gateway(websocket_explain=True)
     assert stage.client(gateway).closed()[0] == 4503
-
-
-# --- the limit, exactly ------------------------------------------------------------------
-
-
-def burst(stage, gateway, count):
-    """That many handshakes at once; the answers."""
-
-    def one(_):
-        sock = pregon.connect(gateway)
-        sock.sendall(pregon.handshake_bytes())
-        return pregon.read_answer(sock)
-
-    with concurrent.futures.ThreadPoolExecutor(count) as pool:
-        answers = list(pool.map(one, range(count)))
-    for a in answers:
-        if a.socket:
-            stage.peers.append(a.socket)
-    return answers
-
-
-def test_the_limit_is_exact_under_a_burst_of_handshakes(stage):
-    broker, gateway = stage.play(websocket_max_connections=50, http_threads=16,
-                                 log_level="error")
-    answers = burst(stage, gateway, 200)
-    inside = [a for a in answers if a.status == 101]
-    assert len(inside) == 50
-    assert {a.status for a in answers} == {101, 503}
-    for a in inside:
-        a.socket.hears("welcome")
-    status = gateway.status()
-    assert status["active_connections"] == 50
-    assert status["gateway"]["refusals"]["by_code"] == {"max_connections": 150}
-
-    for a in inside:
-        a.socket.reset()
-    pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 0)
-    assert sum(a.status == 101 for a in burst(stage, gateway, 60)) == 50
-
-
-WAYS_OUT = {
-    "a clean close": lambda c: (c.send_frame(pregon.CLOSE, b"\x03\xe8"), c.closed(), c.close()),
-    "FIN": lambda c: c.close(),
-    "RST": lambda c: c.reset(),
-    "a bad frame": lambda c: (c.send_frame(3, b"x"), c.closed(), c.close()),
-    "an unmasked frame": lambda c: (c.send_frame(pregon.TEXT, b"{}", masked=False), c.closed(),
-                                    c.close()),
-    "a frame too large": lambda c: (c.send_frame(pregon.TEXT, b"", declared=2**40), c.closed(),
-                                    c.close()),
-    "half a frame and FIN": lambda c: (c.send_bytes(b"\x81"), c.close()),
-    "silence": lambda c: c.closed(),
-}
-
-
-@pytest.mark.parametrize("way", WAYS_OUT)
-def test_a_place_is_free_again_after(stage, way):
-    broker, gateway = stage.play(websocket_max_connections=1,
-                                 websocket_timeout=1 if way == "silence" else 30)
-    client = stage.raw_client(gateway)
-    client.hears("welcome")
-    assert stage.handshake(gateway).code == "max_connections"
-    WAYS_OUT[way](client)
-    again = pregon.eventually(lambda: stage.handshake(gateway), lambda a: a.status == 101,
-                              "a place")
-    again.socket.hears("welcome")
-    assert stage.handshake(gateway).code == "max_connections"
-    pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 1)
-
-
-@pytest.mark.parametrize(
-    "leave",
-    [
-        # Their frames or their end may come before the gateway has said 101.
-        lambda s: s.close(),
-        lambda s: (s.setsockopt(1, 13, b"\1\0\0\0\0\0\0\0"), s.close()),
-        lambda s: (s.sendall(b"\x81\x80abcd" * 3), s.close()),
-    ],
-    ids=["FIN", "RST", "frames"],
-)
-def test_places_are_free_again_after_handshakes_nobody_waits_for(stage, leave):
-    broker, gateway = stage.play(websocket_max_connections=5, log_level="error")
-    for _ in range(200):
-        sock = pregon.connect(gateway)
-        sock.sendall(pregon.handshake_bytes())
-        leave(sock)
-    kept = []
-
-    def fill():
-        answer = stage.handshake(gateway)
-        if answer.status == 101:
-            kept.append(answer.socket)
-        return len(kept)
-
-    pregon.eventually(fill, lambda n: n == 5, "all five places being free")
-    assert stage.handshake(gateway).code == "max_connections"
-    for client in kept:
-        client.hears("welcome")
-    pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 5)
-
-
-def test_frames_sent_along_with_the_handshake_are_heard_or_end_it_with_1002(stage):
-    broker, gateway = stage.play(websocket_max_connections=1000)
-    for _ in range(20):
-        sock = stage.connect(gateway)
-        frame = pregon.frame_bytes(pregon.TEXT, b'{"op":"ping","id":1}')
-        sock.sendall(pregon.handshake_bytes(path=pregon.STREAM + "?symbols=X") + frame)
-        client = pregon.read_answer(sock).socket
-        try:
-            assert client.hears("ack", op="ping")["id"] == 1
-        except EOFError:
-            assert client.close_code == 1002
-
-
-# --- what a proxy does -----------------------------------------------------------------------
 
 
 def test_a_root_path_is_understood_with_and_without_its_prefix(stage):

@@ -1,97 +1,21 @@
 """pregon-doctor names every mistake that is planted, and nothing else."""
 
-import json
 import os
 import re
-import shutil
 import socket
-import subprocess
 import threading
 import time
 
 import msgpack
-import pregon
 import pytest
 import zmq
+
+import pregon
+from doctor_setup import IN_BETWEEN, LISTED, PAGE, Setup, examine, healthy, well  # noqa: F401 (fixtures)
 from fake_broker import FakeBroker
-from meddler import Elsewhere, Meddler
+from meddler import Meddler
 
-PAGE = "https://page.example"
-LISTED = f"{PAGE},https://*.wild.example,http://localhost:*"
 ENDPOINTS = ("broker_ingest", "broker_publish", "broker_control")
-
-
-class Report:
-    def __init__(self, process):
-        self.code = process.returncode
-        self.text = process.stdout
-        self.stderr = process.stderr
-
-    @property
-    def json(self):
-        return json.loads(self.text)
-
-    @property
-    def findings(self):
-        return self.json["findings"]
-
-    def names(self, *severities):
-        return sorted({f["name"] for f in self.findings if not severities or f["severity"] in severities})
-
-    def one(self, name):
-        (finding,) = [f for f in self.findings if f["name"] == name]
-        return finding
-
-
-def examine(*flags, env=None, cwd=None, as_json=True, user=None):
-    process = subprocess.run(
-        [os.path.join(pregon.BIN, "pregon-doctor"), *(["--json"] if as_json else []), *flags],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, check=False,
-        timeout=pregon.PATIENCE * 4, user=user, env={**pregon.plain_environment(), **(env or {})})
-    assert not pregon.SANITIZER.search(process.stderr), process.stderr
-    return Report(process)
-
-
-class Setup:
-    """Real processes, the .env file they were started with, and mistakes planted in it."""
-
-    def __init__(self, stage, broker, gateway):
-        self.stage, self.broker, self.gateway = stage, broker, gateway
-        self.settings = {"CORS_ORIGINS": LISTED}
-        for process in (broker, gateway):
-            self.settings.update({k.upper(): v for k, v in process.settings.items()} if process else {})
-        if gateway:
-            self.settings["PORT"] = gateway.port
-
-    def env_file(self, mode=0o600, lines=(), **changes):
-        settings = {**self.settings, **changes}
-        text = "".join(f"{k}={int(v) if isinstance(v, bool) else v}\n" for k, v in settings.items() if v is not None)
-        path = self.stage.path("some.env", text + "".join(line + "\n" for line in lines))
-        os.chmod(path, mode)
-        return path
-
-    def examine(self, *flags, env=None, as_json=True, **changes):
-        path = self.env_file(**changes)
-        return examine("--env-file", path, *flags, env=env, cwd=self.stage.directory.name, as_json=as_json)
-
-
-def healthy(stage, feed=True, **gateway_settings):
-    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
-    gateway = stage.gateway(broker, **{"cors_origins": LISTED, **gateway_settings})
-    if feed:
-        stage.feed(broker).settled(stage.peers[-1].quote("EUR/USD", bid="1", ask="2"))
-    pregon.eventually(lambda: gateway.get("/cotizaciones/ready").status, lambda s: s == 200)
-    pregon.eventually(lambda: gateway.page("health")["broker"]["status"], lambda s: s == "up")
-    return Setup(stage, broker, gateway)
-
-
-@pytest.fixture(scope="module")
-def well(long_stage):
-    """One set-up without a mistake, for stories that plant theirs in .env or in between."""
-    return healthy(long_stage)
-
-
-# --- nothing ---------------------------------------------------------------------------------------
 
 
 def test_a_healthy_set_up_has_no_findings_and_every_origin_gets_what_it_should(well):
@@ -124,9 +48,6 @@ def test_people_are_told_in_words_which_line_to_change(well):
     assert "refuses https://foreign.invalid: HTTP 403 origin_not_allowed\n" in report.text
     assert "refuses https://my.page: HTTP 403 origin_not_allowed, which is not as it should be\n" in report.text
     assert "1 error, 0 warnings" in report.text
-
-
-# --- mistakes in .env, while all else is well -----------------------------------------------------------
 
 
 IN_FILE = [
@@ -203,9 +124,6 @@ def test_a_file_that_is_not_there_is_a_finding_if_it_was_named_and_none_if_not(s
     report = examine("--env-file=/nowhere/.env", cwd=stage.directory.name)
     assert "env_file_unreadable" in report.names()
     assert "env_file_unreadable" not in examine(cwd=stage.directory.name).names()
-
-
-# --- ports, descriptors, broker, feeds --------------------------------------------------------------------
 
 
 def nothing_runs(stage, **changes):
@@ -418,157 +336,6 @@ def test_what_a_broker_says_that_is_hard_to_plant_is_named(stage, well, told, fo
         fake.control.bind(control)
         fake.publisher.bind(publish)
     assert well.examine(BROKER_CONTROL=control, BROKER_PUBLISH=publish).names() == found
-
-
-# --- who would be refused ---------------------------------------------------------------------------------
-
-
-def test_a_page_that_is_not_listed_is_told_the_line_that_lists_it(well):
-    finding = well.examine("--origin=https://my.page").one("origin_not_allowed")
-    assert finding["change"] == f"CORS_ORIGINS={LISTED},https://my.page"
-
-
-def test_a_list_that_the_gateway_has_not_read_yet_is_named(well):
-    finding = well.examine(CORS_ORIGINS="https://new.page").one("settings_not_in_force")
-    assert "https://new.page" in finding["seen"] and "SIGHUP" in finding["do"]
-
-
-def test_a_foreign_page_that_gets_in_is_named(stage):
-    setup = healthy(stage, cors_origins="*")
-    assert setup.examine().names() == ["origin_star"]
-    assert setup.examine(CORS_ORIGINS=LISTED).names() == ["foreign_origin_admitted"]
-
-
-def test_a_token_that_is_another_one_is_named_and_the_right_one_is_shown(stage):
-    setup = healthy(stage, websocket_token="right")
-    assert setup.examine().names() == []
-    assert setup.examine(WEBSOCKET_TOKEN="wrong").names() == ["unauthorized"]
-
-
-def test_websockets_that_are_off_are_named_once(stage):
-    setup = healthy(stage, websocket_enabled=False)
-    finding = setup.examine().one("websocket_disabled")
-    assert finding["change"] == "WEBSOCKET_ENABLED=1"
-
-
-@pytest.mark.parametrize("explain", [0, 1])
-def test_a_gateway_that_is_full_is_named_explaining_or_not(stage, explain):
-    setup = healthy(stage, websocket_max_connections=1, websocket_explain=explain)
-    stage.client(setup.gateway).hears("welcome")
-    report = setup.examine()
-    assert report.names() == ["max_connections"], report.text
-    assert report.one("max_connections")["change"] == "WEBSOCKET_MAX_CONNECTIONS=2"
-
-
-def test_a_single_place_is_enough_to_look(stage):
-    assert healthy(stage, websocket_max_connections=1).examine().names() == []
-
-
-def test_a_gateway_that_drains_is_named(stage):
-    setup = healthy(stage, timeout_graceful_shutdown=60)
-    mute = stage.raw_client(setup.gateway)  # it does not answer the close, so the drain lasts
-    mute.hears("welcome")
-    setup.gateway.signal(15)
-    setup.gateway.says("Waiting for connections to close")
-    assert setup.examine().names() == ["draining"]
-    assert mute.closed() == 1012
-    setup.gateway.ends(0)
-
-
-# --- what stands in between -----------------------------------------------------------------------------
-
-
-IN_BETWEEN = [
-    ({"drop": ("Upgrade", "Connection")}, ["proxy_drops_upgrade"]),
-    ({"drop": ("Sec-WebSocket-Key",)}, ["proxy_drops_upgrade"]),
-    ({"answers": ("/ws/", "403 Forbidden")}, ["proxy_refuses"]),
-    ({"answers": ("", "401 Unauthorized")}, ["proxy_refuses"]),
-    ({"answers": ("/ws/", "502 Bad Gateway")}, ["proxy_cannot_reach_gateway"]),
-    ({"answers": ("", "301 Moved\r\nLocation: https://there.example/")}, ["proxy_redirects"]),
-    ({"answers": ("", "200 OK")}, ["public_url_elsewhere"]),
-    ({"answers": ("/ws/", "404 Not Found")}, ["public_url_elsewhere"]),
-    ({"path": lambda p: "/api" + p}, ["proxy_changes_path"]),
-    ({"path": lambda p: p.replace("/ws/", "/websocket/")}, ["proxy_changes_path"]),
-    ({"swallows": True}, ["proxy_buffers"]),
-    ({"replace": {"Origin": "http://inside"}}, ["proxy_changes_origin"]),
-    ({"drop": ("Origin",)}, ["proxy_changes_origin"]),
-    ({"add_to_answers": "Access-Control-Allow-Origin: *"}, ["proxy_changes_cors"]),
-    ({"forwards": False}, ["proxy_hides_client"]),
-    ({"host": "gateway.internal"}, ["proxy_host_lost"]),
-    ({"scheme": "https"}, ["proxy_scheme_lost"]),
-    ({"drop": ("Upgrade", "Connection"), "forwards": False}, ["proxy_drops_upgrade", "proxy_hides_client"]),
-]
-
-
-@pytest.mark.parametrize("how,found", IN_BETWEEN, ids=[str(f) + str(i) for i, (_, f) in enumerate(IN_BETWEEN)])
-def test_what_a_proxy_does_wrong_is_named(well, how, found):
-    report = well.examine("--patience=2", PUBLIC_URL=Meddler(well.stage, well.gateway, **how).url)
-    assert report.names() == found, report.text
-    assert report.code == 1
-
-
-def test_a_proxy_that_is_not_believed_is_named_with_the_line_that_trusts_it(stage):
-    setup = healthy(stage, forwarded_allow_ips="192.0.2.9")
-    report = setup.examine(PUBLIC_URL=Meddler(stage, setup.gateway).url)
-    assert report.names() == ["proxy_not_trusted"]
-    assert report.one("proxy_not_trusted")["change"] == "FORWARDED_ALLOW_IPS=192.0.2.9,127.0.0.1"
-
-
-def test_a_public_url_where_nobody_is_or_without_tls_is_named(well):
-    nobody = pregon.free_address().replace("tcp", "http")
-    assert well.examine(PUBLIC_URL=nobody).names() == ["public_url_unreachable"]
-    plain = well.gateway.url.replace("http", "https")
-    assert well.examine(PUBLIC_URL=plain).names() == ["public_url_tls"]
-
-
-def test_another_web_server_where_the_gateway_should_be_is_named(well):
-    report = well.examine(GATEWAY_URL=Elsewhere(well.stage).url)
-    assert report.names() == ["gateway_silent"]
-
-
-NGINX = """
-daemon off; master_process off; pid {dir}/nginx.pid; error_log stderr;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f;
-  uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://127.0.0.1:{gateway};
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      {upgrade}
-    }}
-  }}
-}}
-"""
-UPGRADE = 'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
-
-
-@pytest.mark.skipif(not shutil.which("nginx"), reason="there is no nginx")
-@pytest.mark.parametrize("upgrade,found", [("", ["proxy_drops_upgrade"]), (UPGRADE, [])])
-def test_a_real_nginx_is_seen_through(well, upgrade, found):
-    port = int(pregon.free_address().rsplit(":", 1)[1])
-    config = well.stage.path("nginx.conf", NGINX.format(dir=well.stage.directory.name, port=port,
-                                                        gateway=well.gateway.port, upgrade=upgrade))
-    nginx = subprocess.Popen([shutil.which("nginx"), "-c", config, "-p", well.stage.directory.name],
-                             stderr=subprocess.DEVNULL)
-    try:
-        def answers():
-            with socket.socket() as s:
-                return s.connect_ex(("127.0.0.1", port)) == 0
-
-        pregon.eventually(answers)
-        assert well.examine(PUBLIC_URL=f"http://127.0.0.1:{port}").names() == found
-    finally:
-        nginx.terminate()
-        nginx.wait(pregon.PATIENCE)
-
-
-# --- usage ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flags", [["--no-such-flag"], ["--public-url=ws://x"], ["--gateway-url=x"], ["--patience=0"]])

@@ -1,76 +1,15 @@
 """Locks over HTTP: what a script does with them, and what it is told when it does it wrong."""
 
-import concurrent.futures
-import json
-import os
 import re
 import signal
-import socket
-import threading
 
 import pytest
 
 import pregon
-from fake_broker import FakeBroker
-from test_pages import check, is_count, is_text, is_time
+from locks_http import BEARER, LOCKS, Locks, SECRET, STATUS, locks, play, refused  # noqa: F401 (fixtures)
+from page_shapes import check, is_count, is_text, is_time
 
-SECRET, STATUS = "sesame-open", "show-me"
-BEARER = {"Authorization": "Bearer " + SECRET}
-LOCKS = "/cotizaciones/locks"
 OURS = "http://localhost:3000"
-
-
-class Locks:
-    """The lock service through one gateway, as one who may change it."""
-
-    def __init__(self, gateway, bearer=BEARER):
-        self.gateway = gateway
-        self.bearer = bearer
-
-    def ask(self, method, path, body=None):
-        return self.gateway.get(LOCKS + path, method, self.bearer, body)
-
-    def put(self, name, **body):
-        return self.ask("PUT", f"/{name}", json.dumps(body))
-
-    def take(self, name, owner, ttl=30, **body):
-        """The token; the lock must be free or ours."""
-        answer = self.put(name, owner=owner, ttl=ttl, **body)
-        assert answer.status == 200, answer.body
-        return answer.json()["token"]
-
-    def release(self, name, owner, token):
-        return self.ask("DELETE", f"/{name}?owner={owner}&token={token}")
-
-    def shatter(self, name, token, reason=""):
-        return self.ask("DELETE", f"/{name}?break=1&token={token}&reason={reason}")
-
-    def value(self, name, owner, token, value):
-        return self.ask("PUT", f"/{name}/value?owner={owner}&token={token}", value)
-
-    def look(self, name):
-        return self.ask("GET", f"/{name}").json()
-
-
-def play(stage, **settings):
-    broker, gateway = stage.play(locks_token=SECRET, **settings)
-    return broker, gateway, Locks(gateway)
-
-
-@pytest.fixture(scope="module")
-def locks(long_stage):
-    """For stories that each have a lock of their own."""
-    return play(long_stage)[2]
-
-
-def refused(answer, status, code):
-    assert (answer.status, answer.code) == (status, code), answer.body
-    check(answer.json()["error"], {"code": code, "message": is_text, "request_id": is_text,
-                                   "hint": lambda t: isinstance(t, str)})
-    assert answer.headers["X-Reject-Reason"] == code
-    if status == 503:
-        assert int(answer.headers["Retry-After"]) > 0
-    return answer.json()
 
 
 def is_within(most):
@@ -84,9 +23,6 @@ ENTRY = {
     "line": lambda v: isinstance(v, list), "value_bytes": is_count, "version": is_count,
     "last_lost": None,
 }
-
-
-# --- taking, keeping, giving back ------------------------------------------------------------------------
 
 
 def test_a_lock_is_taken_extended_renewed_and_released(locks):
@@ -211,9 +147,6 @@ def test_a_broken_lock_is_taken_from_its_holder_and_stays_closed_for_its_delay(s
     assert refused(locks.put("bot", owner="b", ttl=30), 409, "held")["closed_for"] > 0
 
 
-# --- values ------------------------------------------------------------------------
-
-
 def test_a_value_comes_back_byte_by_byte_with_its_version_and_token(locks):
     token = locks.take("store", "a")
     refused(locks.ask("GET", "/store/value"), 404, "no_value")
@@ -246,9 +179,6 @@ def test_a_value_outlives_its_holder(locks):
     locks.release("legacy", "a", token)
     got = locks.ask("GET", "/legacy/value")
     assert (got.body, got.headers["X-Lock-Token"]) == (b"update 7", str(token))
-
-
-# --- lists ------------------------------------------------------------------------
 
 
 def test_locks_are_listed_in_order_by_prefix_and_in_pages(stage):
@@ -295,9 +225,6 @@ def test_two_gateways_of_one_broker_see_one_lock(stage):
     assert second.release("shared", "a", token).status == 200
     assert second.take("shared", "b") > token
     assert one.page("telegram_locks_status")["count"] == 0
-
-
-# --- who may ------------------------------------------------------------------------
 
 
 def test_without_a_token_in_the_settings_locks_are_only_shown(stage):
@@ -372,356 +299,6 @@ def test_no_log_holds_a_secret(stage):
     for process in (gateway, broker):
         text = "\n".join(process.log())
         assert SECRET not in text and STATUS not in text and "a value of mine" not in text
-
-
-# --- asked wrongly ------------------------------------------------------------------------
-
-GOOD = '{"owner":"a","ttl":30}'
-OBJECTS = {
-    "": 0, "{": 1, "[1]": 0, "7": 0, '{"owner":"a"}': 0, '{"ttl":30}': 0,
-    '{"owner":"a","ttl":"30"}': 19, '{"owner":"a","ttl":1e1}': 19, '{"owner":"a","ttl":0.9}': 19,
-    '{"owner":"a","ttl":600.001}': 19, '{"owner":"a","ttl":30.0001}': 19,
-    '{"owner":"a","ttl":30,"tll":1}': 22, '{"owner":"a b","ttl":30}': 9,
-    '{"owner":"a","ttl":30,"ttl":30}': 22, '{"owner":7,"ttl":30}': 9,
-    '{"owner":"a","ttl":30}x': 22, '{"owner":"\ud800","ttl":30}': 10,
-    '{"owner":"a","token":-1}': 21, '{"owner":"a","token":"x"}': 21,
-    '{"owner":"a","x":' + "[" * 9 + "]" * 9 + "}": 24,
-    '{"owner":"a",' + " " * 1000 + "}": 1013,
-}
-
-
-@pytest.mark.parametrize("text", OBJECTS)
-def test_a_body_that_is_wrong_is_refused_with_the_byte_where(locks, text):
-    data = text.encode("utf-8", "surrogatepass")
-    told = refused(locks.ask("PUT", "/wrong", data), 400, "bad_request")
-    assert told["at"] == OBJECTS[text], told
-    refused(locks.ask("GET", "/wrong"), 404, "unknown_lock")
-
-
-WRONG = {
-    "GET /": (200, None),
-    "GET /unknown": (404, "unknown_lock"),
-    "GET /unknown/": (404, "unknown_lock"),
-    "GET /unknown/value": (404, "unknown_lock"),
-    "GET /value": (404, "unknown_lock"),
-    "GET /value/value": (404, "unknown_lock"),
-    "GET //value": (400, "bad_name"),
-    "GET /a/b": (400, "bad_name"),
-    "GET /a%2Fb": (400, "bad_name"),
-    "GET /a%20b": (400, "bad_name"),
-    "GET /a%00b": (400, "bad_request"),
-    "GET /" + "a" * 64: (404, "unknown_lock"),
-    "GET /" + "a" * 65: (400, "bad_name"),
-    "PUT /a/b/value": (400, "bad_name"),
-    "DELETE /a": (400, "bad_request"),
-    "DELETE /a?owner=x": (400, "bad_request"),
-    "DELETE /a?token=7": (400, "bad_request"),
-    "DELETE /a?owner=x&token=0": (400, "bad_request"),
-    "DELETE /a?owner=x&token=-1": (400, "bad_request"),
-    "DELETE /a?owner=x&token=18446744073709551616": (400, "bad_request"),
-    "DELETE /a?owner=x%20y&token=7": (400, "bad_request"),
-    "DELETE /a?owner=" + "x" * 129 + "&token=7": (400, "bad_request"),
-    "DELETE /a?owner=" + "x" * 128 + "&token=18446744073709551615": (404, "unknown_lock"),
-    "DELETE /a?break=1": (400, "bad_request"),
-    "DELETE /a?break=2&token=7": (400, "bad_request"),
-    "DELETE /a?break=1&token=7&reason=" + "x" * 201: (400, "bad_request"),
-    "DELETE /a?break=1&token=7": (404, "unknown_lock"),
-    "PUT /a/value?owner=x": (400, "bad_request"),
-    "GET ?limit=1001": (400, "bad_request"),
-    "GET ?offset=x": (400, "bad_request"),
-    "GET ?prefix=a%20b": (400, "bad_request"),
-    "POST /a": (405, "GET, HEAD, PUT, DELETE"),
-    "PATCH /a": (405, "GET, HEAD, PUT, DELETE"),
-    "OPTIONS /a": (405, "GET, HEAD, PUT, DELETE"),
-    "DELETE /a/value": (405, "GET, HEAD, PUT"),
-    "POST /a/value": (405, "GET, HEAD, PUT"),
-    "PUT ": (405, "GET, HEAD"),
-    "DELETE /": (405, "GET, HEAD"),
-}
-
-
-@pytest.mark.parametrize("line", WRONG)
-def test_a_path_or_a_parameter_that_is_wrong_is_refused_by_name(locks, line):
-    method, path = line.split(" ")
-    status, code = WRONG[line]
-    answer = locks.ask(method, path)
-    if status == 405:
-        refused(answer, 405, "method_not_allowed")
-        assert answer.headers["Allow"] == code
-    elif status == 200:
-        assert answer.status == 200
-    else:
-        refused(answer, status, code)
-
-
-def test_the_brokers_own_bounds_are_told(stage):
-    broker = stage.broker(lock_ttl_max=20, lock_delay_max=5, lock_count_max=2)
-    locks = Locks(stage.gateway(broker, locks_token=SECRET))
-    told = refused(locks.put("a", owner="a", ttl=30), 400, "bad_request")
-    assert "LOCK_TTL_MAX" in told["error"]["message"]
-    refused(locks.put("a", owner="a", ttl=20, lock_delay=6), 400, "bad_request")
-    for name in ("a", "b"):
-        locks.take(name, "a", ttl=20)
-    refused(locks.put("c", owner="a", ttl=20), 503, "full")
-
-
-# --- bodies nobody sane sends ------------------------------------------------------------------------
-
-HEAD = f"PUT {LOCKS}/hostile HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
-
-
-def raw(gateway, text, *pieces):
-    sock = pregon.connect(gateway)
-    sock.sendall(text.encode("latin-1") if isinstance(text, str) else text)
-    for piece in pieces:
-        sock.sendall(piece)
-    return sock
-
-
-GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-HOSTILE = {
-    "no length": ("", b"", 411, "length_required"),
-    "chunks": ("Transfer-Encoding: chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n", 411, "length_required"),
-    "chunks and a length": (
-        "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n", b"{}", 400, "bad_request"),
-    "a length with a tail": ("Content-Length: 2x\r\n", b"{}", 400, "bad_request"),
-    "a length with a sign": ("Content-Length: +2\r\n", b"{}", 400, "bad_request"),
-    "two lengths": ("Content-Length: 2\r\nContent-Length: 3\r\n", b"{}x", 400, "bad_request"),
-    "a length beyond 64 bits": (
-        "Content-Length: 99999999999999999999\r\n", b"{}", 400, "bad_request"),
-    "one byte too many": ("Content-Length: 16385\r\n", b" " * 16385, 413, "too_large"),
-    "a terabyte, begun": (
-        "Content-Length: 1099511627776\r\n", b" " * 1048576, 413, "too_large"),
-    "nothing but spaces": ("Content-Length: 16384\r\n", b" " * 16384, 400, "bad_request"),
-    "a deep one": ("Content-Length: 16384\r\n", b"[" * 16384, 400, "bad_request"),
-    "zeros": ("Content-Length: 16384\r\n", bytes(16384), 400, "bad_request"),
-    "one long number": ("Content-Length: 16384\r\n", b"1" * 16384, 400, "bad_request"),
-    "many members": ("Content-Length: 16384\r\n",
-                     b"{" + b",".join(b'"%06d":0' % i for i in range(1489)) + b"}" + b" " * 4,
-                     400, "bad_request"),
-}
-
-
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_body_is_refused_and_the_answer_arrives(locks, kind):
-    headers, body, status, code = HOSTILE[kind]
-    answer = pregon.read_answer(raw(locks.gateway, HEAD + headers + "\r\n", body))
-    refused(answer, status, code)
-    assert locks.gateway.get("/cotizaciones/live").status == 200
-
-
-def test_a_large_body_is_not_waited_for_where_nobody_wants_one(locks):
-    for path in ("/cotizaciones/health", LOCKS, "/nothing", LOCKS + "/x"):
-        sock = raw(locks.gateway,
-                   f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n", bytes(65536))
-        answer = pregon.read_answer(sock)
-        assert answer.status in (401, 404, 405)
-        answer.json()
-
-
-def test_a_body_may_come_in_pieces_and_a_client_may_ask_before_it_sends(locks):
-    body = GOOD.encode()
-    sock = raw(locks.gateway, HEAD + f"Content-Length: {len(body)}\r\n\r\n{GOOD[:3]}")
-    for byte in body[3:]:
-        sock.sendall(bytes([byte]))
-    assert pregon.read_answer(sock).status == 200
-
-    sock = raw(locks.gateway,
-               HEAD + f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n")
-    assert sock.recv(len(GO_ON), socket.MSG_WAITALL) == GO_ON
-    sock.sendall(body)
-    assert pregon.read_answer(sock).status == 200
-
-    sock = raw(locks.gateway, HEAD + "Content-Length: 99999\r\nExpect: 100-continue\r\n\r\n")
-    refused(pregon.read_answer(sock), 413, "too_large")  # and not asked for it first
-
-
-def test_a_body_that_never_ends_is_given_up(locks):
-    stalled = raw(locks.gateway, HEAD + "Content-Length: 22\r\n\r\n" + GOOD[:10])
-    trickling = raw(locks.gateway, HEAD + "Content-Length: 16384\r\n\r\n")
-    trickling.settimeout(0.1)
-    sent, head = 0, b""
-    while sent < 16384 and not head:
-        trickling.sendall(b" ")
-        sent += 1
-        try:
-            head = trickling.recv(12)
-        except TimeoutError:
-            pass
-    assert head == b"HTTP/1.1 408"
-    refused(pregon.read_answer(stalled), 408, "timed_out")
-    cut = raw(locks.gateway, HEAD + "Content-Length: 22\r\n\r\n" + GOOD[:10])
-    cut.shutdown(socket.SHUT_WR)
-    refused(pregon.read_answer(cut), 400, "bad_request")
-
-
-def test_bodies_that_never_come_do_not_hold_the_threads(stage):
-    broker, gateway, locks = play(stage, http_threads=4)
-    sockets = [raw(gateway, HEAD + "Content-Length: 22\r\n\r\n") for _ in range(4)]
-    assert gateway.get("/cotizaciones/live").status == 200
-    for sock in sockets:
-        sock.close()
-
-
-def trickle(sock, is_over):
-    """A byte now and then, whatever the answer."""
-    while not is_over.wait(0.1):
-        try:
-            sock.sendall(b" ")
-        except ConnectionError:
-            break
-    sock.close()
-
-
-def test_a_body_that_nobody_wants_does_not_hold_a_thread_however_it_trickles(stage):
-    broker, gateway, locks = play(stage, http_threads=4)
-    is_over = threading.Event()
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        try:
-            for _ in range(4):
-                pool.submit(trickle, raw(
-                    gateway, f"PUT {LOCKS}/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n"),
-                    is_over)
-            gateway.says("401", stream="out")
-            assert gateway.get("/cotizaciones/live").status == 200
-        finally:
-            is_over.set()
-
-
-def test_a_gateway_that_stops_does_not_wait_for_a_body(stage):
-    broker, gateway, locks = play(stage)
-    sock = raw(gateway, HEAD + "Content-Length: 22\r\nExpect: 100-continue\r\n\r\n")
-    assert sock.recv(len(GO_ON), socket.MSG_WAITALL) == GO_ON
-    gateway.signal(signal.SIGTERM)
-    refused(pregon.read_answer(sock), 503, "draining")
-    gateway.ends()
-
-
-# --- the broker away ------------------------------------------------------------------------
-
-
-def test_an_answer_that_was_lost_is_told_and_asking_again_is_the_same_grant(stage):
-    broker, gateway, locks = play(stage)
-    broker.signal(signal.SIGSTOP)
-    told = refused(locks.put("once", owner="a", ttl=30), 503, "broker_away")
-    assert "same owner" in told["error"]["hint"]
-    broker.signal(signal.SIGCONT)
-    token = pregon.eventually(lambda: locks.put("once", owner="a", ttl=30),
-                              lambda a: a.status == 200).json()["token"]
-    assert locks.look("once")["token"] == token
-    assert locks.take("once", "a") == token
-
-
-def test_a_broker_killed_before_it_answers_costs_a_503_and_then_all_goes_on(stage):
-    broker, gateway, locks = play(stage)
-    before = locks.take("killed", "a")
-    broker.signal(signal.SIGSTOP)
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        asked = [pool.submit(locks.put, "killed", owner="b", ttl=30),
-                 pool.submit(locks.release, "killed", "a", before),
-                 pool.submit(gateway.get, "/cotizaciones/telegram_locks_status")]
-        broker.kill()
-        put, release, status = [f.result() for f in asked]
-    refused(put, 503, "broker_away")
-    refused(release, 503, "broker_away")
-    assert (status.status, status.json()["status"], status.json()["locks"]) == (503, "unknown", None)
-    broker.start()
-    after = pregon.eventually(lambda: locks.put("killed", owner="c", ttl=30),
-                              lambda a: a.status != 503)
-    if after.status == 409:  # b's question was still on its way
-        assert after.json()["holder"]["owner"] == "b"
-    seen = pregon.eventually(lambda: locks.ask("GET", "/killed"), lambda a: a.status == 200)
-    assert seen.json()["token"] > before
-
-
-def test_with_a_file_grants_and_values_outlive_a_killed_broker(stage):
-    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
-    gateway = stage.gateway(broker, locks_token=SECRET)
-    locks = Locks(gateway)
-    taken = locks.put("kept", owner="a", ttl=60, lock_delay=5)
-    token = taken.json()["token"]
-    assert taken.json()["durable"] is True
-    assert locks.value("kept", "a", token, b"\0update 7").status == 200
-    gone = locks.take("gone", "a")
-    assert locks.release("gone", "a", gone).status == 200
-    listed = gateway.page("locks")
-    assert listed["durable"] is True and not listed.get("reason")
-
-    broker.kill()
-    broker.start()
-    again = pregon.eventually(lambda: locks.put("kept", owner="a", token=token),
-                              lambda a: a.status != 503)
-    assert (again.status, again.json()["token"]) == (200, token)
-    assert refused(locks.put("kept", owner="b", ttl=30), 409, "held")["holder"]["token"] == token
-    value = locks.ask("GET", "/kept/value")
-    assert (value.body, value.headers["X-Lock-Version"]) == (b"\0update 7", "1")
-    assert locks.take("gone", "b") > token
-
-
-def test_what_the_disk_does_not_take_is_told_and_renewals_go_on(stage):
-    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
-    gateway = stage.gateway(broker, locks_token=SECRET)
-    locks = Locks(gateway)
-    token = locks.take("telegram-bot", "a")
-    file = stage.path("log.db-locks")
-    os.rename(file, file + ".away")
-    told = pregon.eventually(lambda: locks.put("other", owner="a", ttl=30),
-                             lambda a: a.status == 503 and a.code == "not_stored")
-    assert "same owner" in refused(told, 503, "not_stored")["error"]["hint"]
-    refused(locks.value("telegram-bot", "a", token, b"x"), 503, "not_stored")
-    assert locks.put("telegram-bot", owner="a", token=token).status == 200
-    for page in (gateway.page("locks"), gateway.page("telegram_locks_status")):
-        assert page["durable"] is False and "deleted" in page["reason"]
-        assert page["locks"][-1]["name"] == "telegram-bot"
-    os.rename(file + ".away", file)
-    pregon.eventually(lambda: locks.put("other", owner="a", ttl=30), lambda a: a.status == 200)
-    assert gateway.page("telegram_locks_status")["durable"] is True
-
-
-def test_with_the_broker_away_every_route_says_so_and_none_says_free(stage):
-    gateway = stage.gateway(locks_token=SECRET)
-    locks = Locks(gateway)
-    for answer in (locks.put("x", owner="a", ttl=30), locks.put("x", owner="a", token=7),
-                   locks.release("x", "a", 7), locks.shatter("x", 7),
-                   locks.value("x", "a", 7, b"x"), locks.ask("GET", "/x"),
-                   locks.ask("GET", "/x/value"), locks.ask("GET", "")):
-        refused(answer, 503, "broker_away")
-    status = gateway.get("/cotizaciones/telegram_locks_status")
-    assert status.status == 503
-    check(status.json(), {"status": "unknown", "reason": is_text, "locks": None,
-                          "timestamp": is_time})
-
-
-ODD = {
-    "only an id": {}, "lists that are none": {"locks": 7, "token": "x", "version": []},
-    "another error": {"error": "frob", "message": "\x1b[31m"},
-    "an error that is none": {"error": 7},
-    "not now": {"error": "again", "message": "the broker is stopping"},
-    "not stored": {"error": "not_stored", "message": "disk is full"},
-}
-
-
-@pytest.mark.parametrize("kind", ODD)
-def test_a_broker_that_answers_oddly_or_cannot_store_is_never_taken_for_a_grant(stage, kind):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake, locks_token=SECRET)
-    locks = Locks(gateway)
-    for op in ("lock", "renew", "release", "lock_break", "value_put", "value_get", "locks"):
-        fake.answers[op] = lambda q: ODD[kind]
-    code = {"not now": "busy", "not stored": "not_stored"}.get(kind, "bad_answer")
-    for answer in (locks.put("x", owner="a", ttl=30), locks.put("x", owner="a", token=7),
-                   locks.release("x", "a", 7), locks.shatter("x", 7),
-                   locks.value("x", "a", 7, b"x"), locks.ask("GET", "/x/value"),
-                   locks.ask("GET", "")):
-        if kind == "lists that are none" and answer.status in (200, 404):
-            continue
-        refused(answer, 503, code)
-    status = gateway.page("telegram_locks_status")
-    assert (status["status"], status["locks"]) == ("unknown", None)
-
-
-# --- pages from elsewhere ------------------------------------------------------------------------
 
 
 def preflight(gateway, method, headers="Authorization, Content-Type"):

@@ -4,6 +4,7 @@ import json
 import re
 import time
 
+import msgpack
 import pytest
 
 import pregon
@@ -158,7 +159,7 @@ def test_nothing_a_peer_says_can_forge_or_break_a_line(stage, log_format):
         pregon.read_answer(sock)
         control = stage.control(broker)
         for key in ("name", "host", "http"):
-            control.send(pregon.msgpack.packb(
+            control.send(msgpack.packb(
                 {"op": "hello", "id": 1, "role": "gateway", "oldest": 1, "newest": 1, "name": "g",
                  key: text}, use_bin_type=False))
         control.ask("ping")

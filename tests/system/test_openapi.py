@@ -16,30 +16,12 @@ import jsonschema
 import pytest
 
 import pregon
+from openapi import DOCUMENT, STRICT, as_described, scene  # noqa: F401 (fixtures)
 
-PATH = os.path.join(pregon.ROOT, "gateway", "www", "openapi.json")
 LOCKS = "/cotizaciones/locks"
 OURS, FOREIGN = "http://localhost:3000", "https://evil.example"
 PREFIX = "/precios"
 METHODS = ("get", "put", "post", "delete", "patch")
-
-with open(PATH, encoding="utf-8") as f:
-    DOCUMENT = json.load(f)
-
-
-def closed(node):
-    """The document as a strict one: no object may have members that are not described."""
-    if isinstance(node, list):
-        return [closed(n) for n in node]
-    if not isinstance(node, dict):
-        return node
-    strict = {key: closed(value) for key, value in node.items()}
-    if node.get("type") == "object" and "properties" in node:
-        strict.setdefault("additionalProperties", False)
-    return strict
-
-
-STRICT = closed(DOCUMENT)
 
 
 def resolve(node, document=STRICT):
@@ -51,29 +33,11 @@ def resolve(node, document=STRICT):
     return node
 
 
-def errors(value, schema, document=STRICT):
-    resolver = jsonschema.RefResolver.from_schema(document)
-    validator = jsonschema.Draft202012Validator(schema, resolver=resolver)
-    return [f"{e.json_path}: {e.message[:300]}" for e in validator.iter_errors(value)]
-
-
-def as_described(value, schema, what):
-    """Strictly, and also as those who know of no later members will check it."""
-    if isinstance(schema, str):
-        schema = {"$ref": "#/components/schemas/" + schema}
-    for document in (STRICT, DOCUMENT):
-        wrong = errors(value, schema, document)
-        assert not wrong, f"{what}: {wrong}\n{json.dumps(value)[:2000]}"
-
-
 def walk(node, where=()):
     yield where, node
     for key, value in node.items() if isinstance(node, dict) else enumerate(
             node if isinstance(node, list) else ()):
         yield from walk(value, (*where, key))
-
-
-# --- the document ---------------------------------------------------------------------------
 
 
 def test_every_reference_leads_somewhere_and_everything_is_referred_to():
@@ -156,9 +120,6 @@ def test_the_error_codes_are_those_of_the_source_and_of_the_protocol():
     told |= set(re.findall(r"^\| `(\w+)` \| \d{3}", table, re.M))
     assert told <= described
     assert told == described
-
-
-# --- answers ----------------------------------------------------------------------------------
 
 
 def template_of(path):
@@ -390,11 +351,6 @@ def test_every_answer_is_described_and_every_described_answer_is_given(stage):
     assert codes - inspector.codes - CODES_NOT_PROVOKED == set()
 
 
-@pytest.fixture(scope="module")
-def scene(long_stage):
-    return long_stage.play()
-
-
 @pytest.mark.parametrize("path", DOCUMENT["paths"])
 def test_a_path_knows_the_methods_that_are_described_and_no_others(scene, path):
     item = DOCUMENT["paths"][path]
@@ -411,125 +367,3 @@ def test_the_document_s_server_is_where_it_came_from_below_a_root_path_too():
     for base in ("http://a/openapi.json", "https://a/precios/openapi.json"):
         url = urllib.parse.urljoin(base, server["url"])
         assert url == base.removesuffix("openapi.json")
-
-
-# --- the stream ---------------------------------------------------------------------------------
-
-SERVER = [ref["$ref"].rsplit("/", 1)[1]
-          for ref in DOCUMENT["components"]["schemas"]["ServerMessage"]["oneOf"]]
-
-
-def hold(seen, *clients):
-    """Every message they heard is described by exactly one schema."""
-    for client in clients:
-        for message in list(client.messages):
-            fits = [n for n in SERVER
-                    if not errors(message, {"$ref": "#/components/schemas/" + n})]
-            assert len(fits) == 1, f"{message} is {fits or 'not described'}"
-            as_described(message, "ServerMessage", "a message")
-            seen.add(fits[0])
-
-
-def test_every_message_of_the_stream_is_described_and_every_described_one_is_said(stage):
-    seen = set()
-    broker, gateway = stage.play(heartbeat=1, auto_max=1)
-    feed = stage.feed(broker, "story", window=100)
-    feed.quote("EUR/USD", bid="1.0842", ask="1.0843", venue="XSTO")
-    feed.quote("BTC/USD", last="64000.10")
-    feed.settled()
-    everybody = []
-    for protocol in ("pregon.v1.json", "pregon.v1.msgpack"):
-        auto = stage.client(gateway, subprotocol=protocol)
-        auto.hears("error", code="auto_max")
-        one = stage.client(gateway, "?symbols=EUR/USD&max_hz=100", subprotocol=protocol)
-        one.hears("snapshot")
-        everything = stage.client(gateway, "?symbols=*,bad symbol&mode=all".replace(" ", "%20"),
-                                  subprotocol=protocol)
-        told = everything.hears("ack")
-        everything.hears("heartbeat")
-        back = stage.client(
-            gateway, f"?symbols=*&since={told['epoch']}:{told['seq']}", subprotocol=protocol)
-        assert back.hears("ack")["recovered"] is True
-        for op, members in (("list", {}), ("ping", {"id": "a"}),
-                            ("unsubscribe", {"symbols": ["EUR/USD", "NOT"]}),
-                            ("subscribe", {"symbols": ["EUR/USD"], "mode": "merge", "max_hz": 5,
-                                           "since": {"epoch": told["epoch"], "seq": 0}}),
-                            ("dance", {}), ("subscribe", {"symbols": "EUR/USD"})):
-            one.asks(op, **members)
-        one.asks("subscribe", symbols=["EUR/USD"], trace=True)
-        one.asks("list")
-        one.send("{" if protocol.endswith("json") else b"\xc1")
-        everybody += [auto, one, everything, back]
-    feed.quote("EUR/USD", bid="1.0843", ask="1.0844")
-    for client in everybody[1::4]:
-        as_described(client.hears("quote")["trace"], "Trace", "a trace")
-    lost = {"op": "lost", "id": 7, "epoch": feed.epoch, "first": 4, "last": 6,
-            "reason": "ring_overflow"}
-    feed.settled()
-    with feed.changed:
-        feed.control.send(pregon.msgpack.packb(lost))
-    for client in everybody:
-        client.hears("lost", first=4, last=6)
-    feed.goodbye()
-    for client in everybody[2:3]:
-        client.hears("state", state="stale")
-    broker.kill()
-    broker.start()
-    for client in everybody:
-        client.hears("reset")
-    gateway.signal(pregon.signal.SIGTERM)
-    for client in everybody:
-        client.hears("going_away")
-        code, reason = client.closed()
-        assert str(code) in DOCUMENT["paths"][pregon.STREAM]["get"]["x-stream"]["closeCodes"]
-        if reason:
-            as_described(json.loads(reason), "CloseReason", "a close frame")
-    hold(seen, *everybody)
-    assert seen == set(SERVER)
-
-
-GOOD = [
-    {"op": "subscribe", "symbols": ["EUR/USD", "BTC*", "*"], "mode": "all", "max_hz": 0.01},
-    {"op": "subscribe", "id": "x" * 64, "symbols": [], "since": None},
-    {"op": "subscribe", "id": 7, "symbols": ["A"],
-     "since": {"epoch": "0efc6f433b8d1fa2", "seq": 980}},
-    {"op": "unsubscribe", "id": 1.5, "symbols": ["A"]},
-    {"op": "list"},
-    {"op": "subscribe", "symbols": ["A"], "trace": False},
-    {"op": "ping", "id": 9007199254740993},
-]
-WRONG = [
-    {"op": "subscribe"},
-    {"op": "subscribe", "symbols": "A"},
-    {"op": "subscribe", "symbols": [1]},
-    {"op": "subscribe", "symbols": ["A"], "mode": "fast"},
-    {"op": "subscribe", "symbols": ["A"], "max_hz": 0},
-    {"op": "subscribe", "symbols": ["A"], "max_hz": 1001},
-    {"op": "subscribe", "symbols": ["A"], "since": {"epoch": "1", "seq": 1}},
-    {"op": "subscribe", "symbols": ["A"], "since": {"epoch": "0efc6f433b8d1fa2"}},
-    {"op": "subscribe", "symbols": ["A"], "trace": 1},
-    {"op": "unsubscribe"},
-    {"op": "ping", "id": "x" * 65},
-    {"op": "ping", "id": [1]},
-    {"op": "dance"},
-    {},
-]
-
-
-def test_a_request_is_taken_exactly_if_the_document_says_so(stage, scene):
-    client = stage.client(scene[1], "?symbols=NONE")
-    client.hears("ack")
-    for requests, answer in ((GOOD, "ack"), (WRONG, "error")):
-        for request in requests:
-            wrong = errors(request, {"$ref": "#/components/schemas/ClientMessage"})
-            assert bool(wrong) == (answer == "error"), (request, wrong)
-            client.says(**request)
-            told = client.hears(("ack", "error"))
-            assert told["type"] == answer, (request, told)
-
-
-def test_the_check_of_the_stories_sees_a_member_that_is_not_described():
-    gaps = {"first": 1, "last": 2, "reason": "retention"}
-    assert not errors(gaps, {"$ref": "#/components/schemas/Gap"})
-    assert errors({**gaps, "more": 1}, {"$ref": "#/components/schemas/Gap"})
-    assert errors({**gaps, "first": "1"}, {"$ref": "#/components/schemas/Gap"})

@@ -446,7 +446,7 @@ def test_lines_that_cannot_be_sent_again_are_named_as_lost_and_the_rest_goes_on(
 
     def take(message, take=feed._take):
         if message.get("op") == "resend" and message["from"] < 5:
-            feed.control.send(pregon.msgpack.packb({
+            feed.control.send(msgpack.packb({
                 "op": "lost", "id": 7, "epoch": feed.epoch, "first": message["from"], "last": 4,
                 "reason": "ring_overflow"}))
         else:

@@ -5,10 +5,13 @@ import os
 import shutil
 import subprocess
 
+import pytest
+
 import pregon
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ANSWERS = ("answer", "refusal")
+SOCKETS = pytest.mark.parametrize("socket", ["own", "ws"])  # which WebSocket pregon.js uses
 PACKAGE = os.path.join(pregon.ROOT, "consumer", "js")
 MODULES = os.path.join(pregon.ROOT, "build", "npm-tests", "node_modules")
 

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import shutil
-import signal
 import subprocess
 import time
 
@@ -13,11 +12,11 @@ import pytest
 
 import pregon
 from fake_broker import FakeBroker
-from node import HAS_SOCKET, HERE, MODULES, PACKAGE, Follower, follow
+from node import HERE, MODULES, PACKAGE, Follower, follow, SOCKETS
 from sieve import Sieve
 
 MODES = pytest.mark.parametrize("mode", ["all", "merge"])
-SOCKETS = pytest.mark.parametrize("socket", ["own", "ws"])
+
 ENCODINGS = pytest.mark.parametrize("encoding", ["json", "msgpack"])
 
 
@@ -29,9 +28,6 @@ def call(feed, first, last, symbol="X"):
 
 def numbers(client, kind="quote", symbol="X"):
     return [m["n"] for m in client.all(kind, symbol=symbol)]
-
-
-# --- what it is told ------------------------------------------------------------------------
 
 
 @MODES
@@ -135,9 +131,6 @@ def test_history_is_a_page_away(stage):
     assert [r["n"] for r in client.call("history", "USD/X", {"limit": "2"})["records"]] == [3, 2]
     client.begin("history", "NEVER")
     assert client.hears("refusal")["code"] == "unknown_symbol"
-
-
-# --- coming back -----------------------------------------------------------------------------
 
 
 @SOCKETS
@@ -387,105 +380,6 @@ def test_a_state_that_comes_again_is_not_told_again(stage):
     assert [m["state"] for m in client.all("state", symbol="X")] == ["stale"], "and now it looks stale"
 
 
-def test_a_gateway_that_stands_still_is_noticed(stage):
-    broker, gateway = stage.play(heartbeat=1)
-    client = follow(stage, gateway, mode="all").connected()
-    gateway.signal(signal.SIGSTOP)
-    assert client.hears("status", phase="waiting")["text"] == "nothing was heard for 3 s"
-    gateway.signal(signal.SIGCONT)
-    client.connected()
-
-
-# --- refusals ----------------------------------------------------------------------------------
-
-
-REFUSALS = [
-    ({"websocket_token": "t0ps3cret"}, "unauthorized", 401, "WEBSOCKET_TOKEN"),
-    ({"websocket_max_connections": 0}, "max_connections", 503, "WEBSOCKET_MAX_CONNECTIONS"),
-    ({"websocket_enabled": 0}, "websocket_disabled", 503, "WEBSOCKET_ENABLED"),
-]
-
-
-@SOCKETS
-@pytest.mark.parametrize("explain", [0, 1])
-@pytest.mark.parametrize("settings,code,status,setting", REFUSALS)
-def test_a_refusal_is_told_with_its_reason(stage, settings, code, status, setting, explain, socket):
-    broker, gateway = stage.play(websocket_explain=explain, **settings)
-    client = follow(stage, gateway, token="wrong", socket=socket)
-    told = client.hears("status", lambda s: s["refusal"] and s["refusal"]["hint"], phase="refused")
-    refusal = told["refusal"]
-    assert (refusal["code"], refusal["status"], refusal["setting"]) == (code, status, setting)
-    assert refusal["reason"] in told["text"]
-
-
-def test_who_was_refused_gets_in_when_it_is_let(stage):
-    broker, gateway = stage.play(websocket_max_connections=1)
-    first = follow(stage, gateway).connected()
-    second = follow(stage, gateway)
-    second.hears("status", phase="refused", where=lambda s: s["refusal"]["code"] == "max_connections")
-    first.begin("close")
-    second.connected()
-
-
-def test_a_wrong_path_is_told(stage):
-    broker, gateway = stage.play()
-    client = Follower(stage, f"ws://127.0.0.1:{gateway.port}/ws/quotes")
-    assert client.hears("status", phase="refused")["refusal"]["code"] == "no_such_path"
-
-
-@SOCKETS
-def test_a_gateway_that_is_not_there_is_told(stage, socket):
-    address = pregon.free_address().removeprefix("tcp://")
-    client = Follower(stage, "ws://" + address, socket=socket)
-    assert client.hears("status", phase="waiting")["text"] == "the gateway cannot be reached"
-
-
-def test_a_socket_that_cannot_even_be_made_is_tried_again(stage):
-    broker, gateway = stage.play()
-    code = stage.path("moody.mjs", """
-        import { WebSocket } from "%s/ws/wrapper.mjs";
-        import { connect } from "%s/pregon.js";
-        let made = 0;
-        class Moody extends WebSocket {
-          constructor(...its) {
-            if (!made++) throw new Error("not today");
-            super(...its);
-          }
-        }
-        const client = connect(process.argv[2], {
-          WebSocket: Moody,
-          onStatus({ phase, text }) {
-            console.log(JSON.stringify([phase, text]));
-            if (phase === "connected") client.close();
-          },
-        });
-    """ % (MODULES, PACKAGE))
-    done = subprocess.run([shutil.which("node"), code, gateway.url], capture_output=True, text=True, check=True,
-                          timeout=pregon.PATIENCE)
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert told[1] == ["waiting", "not today"]
-    assert [phase for phase, _ in told][-2:] == ["connected", "closed"]
-
-
-@pytest.mark.parametrize("url,options,says", [
-    ("127.0.0.1:8000", {}, "127.0.0.1:8000.* is no address of a gateway; one looks like ws://"),
-    ("ftp://127.0.0.1/", {}, "no address of a gateway"),
-    ("ws://127.0.0.1", {"mode": "both"}, 'mode is "merge" or "all", not "both"'),
-    ("ws://127.0.0.1", {"encoding": "xml"}, 'encoding is "json" or "msgpack", not "xml"'),
-    ("ws://127.0.0.1", {"symbols": "DAX"}, "symbols are an array"),
-    ("ws://127.0.0.1", {"WebSocket": None}, "no WebSocket here.*npm install ws"),
-])
-def test_what_makes_no_sense_is_said_at_once(stage, url, options, says):
-    if "WebSocket" in options and HAS_SOCKET:
-        pytest.skip("this Node has a WebSocket")
-    client = Follower(stage, url, socket="ws", **options)
-    client.says("TypeError: pregon: .*" + says, stream="err")
-    client.ends(1)
-
-
-# --- msgpack -----------------------------------------------------------------------------------
-
-
 def test_its_msgpack_reads_and_writes_what_everybody_elses_does(stage):
     values = [None, True, False, 0, 127, 128, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**53 - 1, -1, -32, -33, -128,
               -129, -32768, -32769, -(2**31), -(2**31) - 1, -(2**53) + 1, 1.5, -0.1, 1e300, "", "é", "a" * 31, "a" * 32,
@@ -509,25 +403,6 @@ def test_its_msgpack_reads_and_writes_what_everybody_elses_does(stage):
     read, written = json.loads(line)
     assert json.loads(read) == values
     assert msgpack.unpackb(base64.b64decode(written)) == values
-
-
-# --- an end, and the package ------------------------------------------------------------------
-
-
-@SOCKETS
-@pytest.mark.parametrize("when", ["connected", "waiting"])
-def test_a_client_that_is_closed_lets_its_program_end(stage, when, socket):
-    broker, gateway = stage.play()
-    client = follow(stage, gateway, socket=socket).connected()
-    if when == "waiting":
-        gateway.kill()
-        client.hears("status", phase="waiting")
-    client.begin("close")
-    client.hears("status", phase="closed")
-    client.end_of_input()
-    client.ends(0)
-    if when == "connected":
-        pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 0)
 
 
 def test_the_package_is_whole_and_typed(stage):

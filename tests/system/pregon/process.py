@@ -1,0 +1,240 @@
+"""One of the programs as a process: its settings, log, pages, costs and end."""
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import threading
+
+from .basics import BIN, Lost, PATIENCE
+from .http_client import Answer
+
+
+def plain_environment():
+    return {k: v for k, v in os.environ.items() if k == "PATH" or k.endswith("SAN_OPTIONS")}
+
+
+def is_secret(name):
+    """Such a setting has no flag, because the list of processes shows those."""
+    return name.endswith("_token")
+
+
+class Process:
+    """One of our programs.  Started again it keeps its addresses, and its log goes on."""
+
+    def __init__(self, name, program, settings, *, cwd, env=None, stdin=None, flags=(),
+                 descriptors=None, command=None):
+        self.name = name
+        self.program = program
+        self.settings = dict(settings)
+        self.command = command
+        self.flags = list(flags)
+        self.cwd = cwd
+        self.env = dict(env or {})
+        self.stdin = stdin
+        self.descriptors = descriptors
+        self.lines = []  # (stream, text), of all its lives
+        self.ready = {}
+        self.process = None
+        self.changed = threading.Condition()
+        self.expected = {0}  # exit codes that are right for this life
+        self.readers = []
+
+    def arguments(self):
+        if self.command:
+            return list(self.command)
+        args = [os.path.join(BIN, "pregon-" + self.program)]
+        for name, value in self.settings.items():
+            if is_secret(name):
+                continue
+            for one in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(one, bool):
+                    one = int(one)
+                args.append(f"--{name.replace('_', '-')}={one}")
+        return args + self.flags
+
+    def start(self, wait=True):
+        # The environment of whoever runs the tests must not become a setting.
+        env = plain_environment()
+        env.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16")
+        env.update({name.upper(): value for name, value in self.settings.items()
+                    if is_secret(name)})
+        env.update(self.env)
+
+        def prepare():
+            if self.descriptors:
+                import resource
+
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors,) * 2)
+
+        self.ready = {}
+        self.is_ready = False
+        self.mark = len(self.lines)
+        self.expected = {0}
+        self.process = subprocess.Popen(
+            self.arguments(),
+            cwd=self.cwd,
+            env=env,
+            stdin=self.stdin if self.stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=prepare if self.descriptors else None,
+        )
+        self.readers = [
+            threading.Thread(target=self._read, args=(name, file), daemon=True)
+            for name, file in (("out", self.process.stdout), ("err", self.process.stderr))
+        ]
+        for reader in self.readers:
+            reader.start()
+        if wait:
+            self.wait_ready()
+        return self
+
+    def _read(self, stream, file):
+        for raw in file:
+            text = raw.decode(errors="backslashreplace").rstrip("\n")
+            with self.changed:
+                self.lines.append((stream, text))
+                if stream == "out" and text.startswith("ready "):
+                    self.ready = dict(w.split("=", 1) for w in text.split()[1:])
+                    self.is_ready = True
+                self.changed.notify_all()
+        file.close()
+        with self.changed:
+            self.changed.notify_all()
+
+    def wait_ready(self):
+        with self.changed:
+            self.changed.wait_for(
+                lambda: self.is_ready or not any(r.is_alive() for r in self.readers), PATIENCE
+            )
+        if not self.is_ready:
+            raise Lost(f"{self.name} did not get ready")
+        if self.program == "broker":
+            for key in ("ingest", "publish", "control"):
+                self.settings["broker_" + key] = self.ready[key]
+        elif self.program == "gateway":
+            self.settings["port"] = self.port
+        return self
+
+    # what it says
+
+    def log(self, stream=None):
+        with self.changed:
+            return [text for s, text in self.lines if stream in (None, s)]
+
+    def logged(self, pattern, stream=None):
+        return [m for m in (re.search(pattern, text) for text in self.log(stream)) if m]
+
+    def says(self, pattern, after=0, stream=None, patience=None):
+        """Wait for a line; the first after the given number of lines."""
+        found = None
+
+        def look():
+            nonlocal found
+            for s, text in self.lines[after:]:
+                found = re.search(pattern, text) if stream in (None, s) else None
+                if found:
+                    return True
+            return False
+
+        with self.changed:
+            if not self.changed.wait_for(look, patience or PATIENCE):
+                raise Lost(f"{self.name} never said {pattern!r}")
+        return found
+
+    def here(self):
+        """How much it has said: for `says(…, after=)`."""
+        with self.changed:
+            return len(self.lines)
+
+    # how it ends
+
+    @property
+    def pid(self):
+        """None if it was never started."""
+        return self.process and self.process.pid
+
+    @property
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def ends(self, code=0):
+        """Wait until it ends by itself."""
+        self.expected = {code}
+        try:
+            self.process.wait(PATIENCE + 15)
+        except subprocess.TimeoutExpired:
+            raise Lost(f"{self.name} did not end") from None
+        for reader in self.readers:
+            reader.join(PATIENCE)
+        got = self.process.returncode
+        assert got == code, f"{self.name} ended with {got}, not {code}"
+        return self
+
+    def stop(self, code=0):
+        self.signal(signal.SIGTERM)
+        return self.ends(code)
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        return self.ends(-signal.SIGKILL)
+
+    def write(self, data):
+        self.process.stdin.write(data.encode() if isinstance(data, str) else data)
+        self.process.stdin.flush()
+
+    def end_of_input(self):
+        self.process.stdin.close()
+
+    # what it costs
+
+    def rss(self):
+        """Bytes in memory."""
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def ticks(self):
+        """Processor time used so far; the kernel's unit, a hundred a second."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    def descriptors_open(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    # where it is
+
+    @property
+    def url(self):
+        return self.ready["http"]
+
+    @property
+    def port(self):
+        return int(self.ready["http"].rsplit(":", 1)[1])
+
+    @property
+    def address(self):
+        return "127.0.0.1", self.port
+
+    # what its pages say
+
+    def get(self, path, method="GET", headers=None, body=None):
+        connection = http.client.HTTPConnection(*self.address, timeout=PATIENCE)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.reason, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def page(self, name, **headers):
+        """A page under /cotizaciones/ as a dict."""
+        return self.get("/cotizaciones/" + name, headers=headers).json()
+
+    def status(self):
+        return self.page("websocket_status")

@@ -1,0 +1,120 @@
+"""pregon.js where a gateway refuses, is silent or is not there."""
+
+import json
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+import pregon
+from node import HAS_SOCKET, MODULES, PACKAGE, Follower, follow, SOCKETS
+
+
+def test_a_gateway_that_stands_still_is_noticed(stage):
+    broker, gateway = stage.play(heartbeat=1)
+    client = follow(stage, gateway, mode="all").connected()
+    gateway.signal(signal.SIGSTOP)
+    assert client.hears("status", phase="waiting")["text"] == "nothing was heard for 3 s"
+    gateway.signal(signal.SIGCONT)
+    client.connected()
+
+
+REFUSALS = [
+    ({"websocket_token": "t0ps3cret"}, "unauthorized", 401, "WEBSOCKET_TOKEN"),
+    ({"websocket_max_connections": 0}, "max_connections", 503, "WEBSOCKET_MAX_CONNECTIONS"),
+    ({"websocket_enabled": 0}, "websocket_disabled", 503, "WEBSOCKET_ENABLED"),
+]
+
+
+@SOCKETS
+@pytest.mark.parametrize("explain", [0, 1])
+@pytest.mark.parametrize("settings,code,status,setting", REFUSALS)
+def test_a_refusal_is_told_with_its_reason(stage, settings, code, status, setting, explain, socket):
+    broker, gateway = stage.play(websocket_explain=explain, **settings)
+    client = follow(stage, gateway, token="wrong", socket=socket)
+    told = client.hears("status", lambda s: s["refusal"] and s["refusal"]["hint"], phase="refused")
+    refusal = told["refusal"]
+    assert (refusal["code"], refusal["status"], refusal["setting"]) == (code, status, setting)
+    assert refusal["reason"] in told["text"]
+
+
+def test_who_was_refused_gets_in_when_it_is_let(stage):
+    broker, gateway = stage.play(websocket_max_connections=1)
+    first = follow(stage, gateway).connected()
+    second = follow(stage, gateway)
+    second.hears("status", phase="refused", where=lambda s: s["refusal"]["code"] == "max_connections")
+    first.begin("close")
+    second.connected()
+
+
+def test_a_wrong_path_is_told(stage):
+    broker, gateway = stage.play()
+    client = Follower(stage, f"ws://127.0.0.1:{gateway.port}/ws/quotes")
+    assert client.hears("status", phase="refused")["refusal"]["code"] == "no_such_path"
+
+
+@SOCKETS
+def test_a_gateway_that_is_not_there_is_told(stage, socket):
+    address = pregon.free_address().removeprefix("tcp://")
+    client = Follower(stage, "ws://" + address, socket=socket)
+    assert client.hears("status", phase="waiting")["text"] == "the gateway cannot be reached"
+
+
+def test_a_socket_that_cannot_even_be_made_is_tried_again(stage):
+    broker, gateway = stage.play()
+    code = stage.path("moody.mjs", """
+        import { WebSocket } from "%s/ws/wrapper.mjs";
+        import { connect } from "%s/pregon.js";
+        let made = 0;
+        class Moody extends WebSocket {
+          constructor(...its) {
+            if (!made++) throw new Error("not today");
+            super(...its);
+          }
+        }
+        const client = connect(process.argv[2], {
+          WebSocket: Moody,
+          onStatus({ phase, text }) {
+            console.log(JSON.stringify([phase, text]));
+            if (phase === "connected") client.close();
+          },
+        });
+    """ % (MODULES, PACKAGE))
+    done = subprocess.run([shutil.which("node"), code, gateway.url], capture_output=True, text=True, check=True,
+                          timeout=pregon.PATIENCE)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told[1] == ["waiting", "not today"]
+    assert [phase for phase, _ in told][-2:] == ["connected", "closed"]
+
+
+@pytest.mark.parametrize("url,options,says", [
+    ("127.0.0.1:8000", {}, "127.0.0.1:8000.* is no address of a gateway; one looks like ws://"),
+    ("ftp://127.0.0.1/", {}, "no address of a gateway"),
+    ("ws://127.0.0.1", {"mode": "both"}, 'mode is "merge" or "all", not "both"'),
+    ("ws://127.0.0.1", {"encoding": "xml"}, 'encoding is "json" or "msgpack", not "xml"'),
+    ("ws://127.0.0.1", {"symbols": "DAX"}, "symbols are an array"),
+    ("ws://127.0.0.1", {"WebSocket": None}, "no WebSocket here.*npm install ws"),
+])
+def test_what_makes_no_sense_is_said_at_once(stage, url, options, says):
+    if "WebSocket" in options and HAS_SOCKET:
+        pytest.skip("this Node has a WebSocket")
+    client = Follower(stage, url, socket="ws", **options)
+    client.says("TypeError: pregon: .*" + says, stream="err")
+    client.ends(1)
+
+
+@SOCKETS
+@pytest.mark.parametrize("when", ["connected", "waiting"])
+def test_a_client_that_is_closed_lets_its_program_end(stage, when, socket):
+    broker, gateway = stage.play()
+    client = follow(stage, gateway, socket=socket).connected()
+    if when == "waiting":
+        gateway.kill()
+        client.hears("status", phase="waiting")
+    client.begin("close")
+    client.hears("status", phase="closed")
+    client.end_of_input()
+    client.ends(0)
+    if when == "connected":
+        pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 0)
