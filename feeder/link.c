@@ -1,87 +1,27 @@
-#include "feeder/link.h"
+#include "feeder/link_private.h"
 
-#include <errno.h>
 #include <msgpack.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
-#include "feeder/former.h"
-#include "feeder/link_sockets.h"
-#include "feeder/stored.h"
-#include "shared/wire/bus.h"
-#include "shared/base/log.h"
 #include "shared/base/mem.h"
 #include "shared/wire/pack.h"
-#include "shared/wire/wire.h"
 
-#define ASK_MS 1000              /* between hellos nobody answers */
 #define NO_BROKER_MS 3000        /* without any answer, before it is said, */
 #define NO_BROKER_AGAIN_MS 60000 /* and again */
 #define OPENING_HEARTBEAT_MS 100
-/* Of `received`, before saying hello again: then the name may be another's already. */
-#define SILENCE_MS WIRE_FEED_LEASE_MS
-#define HEARTBEAT_MS (WIRE_FEED_HEARTBEAT_MS / 2) /* one may come late */
-#define GOODBYE_MS 1000                           /* to wait for its answer */
-#define REWIND_MS 50                              /* between rewinds, see on_resend */
-#define RETRY_MIN_MS 10
-#define RETRY_MAX_MS 10000
-#define FULL_MS 10    /* to look again at a full pipe, should its edge be missed */
-#define DRAIN_MAX 256 /* messages of the broker per turn */
+#define GOODBYE_MS 1000 /* to wait for its answer */
+#define FULL_MS 10      /* to look again at a full pipe, should its edge be missed */
 /* Lines under way at most: what a lost one makes us send again.  The broker acknowledges far oftener. */
 #define WINDOW 16384
 
-#define OWNER_BYTES 16
-
-struct link {
-    struct link_settings set;
-    struct outbox *line;
-    void *context;
-    struct link_sockets bus;
-    enum link_state state;
-    char owner[2 * OWNER_BYTES + 1], host[65];
-    uint64_t last_id;    /* of our questions */
-    uint64_t asked_from; /* first hello of this round: answers to older ones are void */
-    uint64_t epoch;      /* of our grant, 0: none */
-    int64_t now, mono, wall_us; /* of this turn */
-    int64_t ask_at, heartbeat_at, silent_at, gone_at;
-    /* Unless the broker proves by then that it hears us on both sockets. */
-    int64_t broken_at;
-    bool is_unproven;    /* granted since the last proof */
-    int64_t complain_at; /* if no hello is answered by then; 0: all were */
-    uint64_t rewound_to;
-    int64_t rewound_at;
-    uint64_t rewind_asked; /* waits until REWIND_MS after the last one; 0: none */
-    bool is_full, was_open;
-    bool has_more; /* the broker said more than a turn takes in */
-    struct stored stored;
-    struct log_limit grant_limit, held_limit, odd_limit, resend_limit, silence_limit,
-        behind_limit, caught_up_limit;
-    struct buf out;
-};
-
-static void make_owner(struct link *k)
-{
-    unsigned char random[OWNER_BYTES];
-
-    if (getrandom(random, sizeof random, 0) != sizeof random) {
-        log_critical("no random bytes: %s", strerror(errno));
-        abort();
-    }
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(k->owner + 2 * i, 3, "%02x", random[i]);
-}
-
-struct link *link_open(void *context, const struct link_settings *settings,
-                       struct outbox *line)
+struct link *link_new(const struct link_settings *settings, struct outbox *outbox,
+                      const struct link_out *out)
 {
     struct link *k = mem_zalloc(sizeof *k);
 
     k->set = *settings;
-    k->context = context;
-    k->line = line;
+    k->outbox = outbox;
+    k->out = *out;
     k->broken_at = INT64_MAX; /* the first hello sets it */
     k->grant_limit = (struct log_limit){.burst = 3, .interval_ms = 10000};
     k->held_limit = (struct log_limit){.burst = 1, .interval_ms = 60000};
@@ -90,81 +30,68 @@ struct link *link_open(void *context, const struct link_settings *settings,
     k->silence_limit = (struct log_limit){.burst = 2, .interval_ms = 10000};
     k->behind_limit = k->caught_up_limit =
         (struct log_limit){.burst = 1, .interval_ms = 60000};
-    make_owner(k);
-    if (gethostname(k->host, sizeof k->host - 1))
-        k->host[0] = '\0';
-    if (!link_sockets_open(context, &k->set, &k->bus)) {
-        free(k);
-        return NULL;
-    }
     return k;
 }
 
-void link_close(struct link *k)
+void link_free(struct link *k)
 {
     if (!k)
         return;
-    link_sockets_close(&k->bus);
-    buf_free(&k->out);
+    buf_free(&k->message);
     free(k);
 }
 
-void link_descriptors(const struct link *k, int out[2])
+/* Send the request that was packed.  false: the socket takes no more. */
+static bool send_request(struct link *k)
 {
-    out[0] = bus_fd(k->bus.ingest);
-    out[1] = bus_fd(k->bus.control);
+    if (!k->out.control(k->out.ctx, buf_span(&k->message)))
+        return false;
+    k->last_id++;
+    return true;
 }
 
-static bool send_control(struct link *k)
+/* The first two keys of a request; the caller adds the other pairs. */
+static void begin_request(struct link *k, msgpack_packer *pk, const char *op,
+                          uint32_t pairs)
 {
-    struct span frame = buf_span(&k->out);
-
-    return bus_send(k->bus.control, &frame, 1) == OK;
-}
-
-/* A question's first two keys; the caller adds the other pairs. */
-static void begin_question(struct link *k, msgpack_packer *pk, const char *op,
-                           uint32_t pairs)
-{
-    buf_clear(&k->out);
-    msgpack_packer_init(pk, &k->out, buf_pack_write);
+    buf_clear(&k->message);
+    msgpack_packer_init(pk, &k->message, buf_pack_write);
     msgpack_pack_map(pk, pairs);
     pack_kv_text(pk, "op", span_of(op));
     pack_kv_u(pk, "id", k->last_id + 1);
 }
 
-static void say_hello(struct link *k)
+static void send_hello(struct link *k)
 {
     msgpack_packer pk;
 
     k->ask_at = k->now + ASK_MS;
     if (k->broken_at == INT64_MAX)
-        k->broken_at = k->now + BUS_SILENCE_MS;
+        k->broken_at = k->now + LINK_SILENCE_MS;
     if (!k->complain_at)
         k->complain_at = k->now + NO_BROKER_MS;
-    begin_question(k, &pk, "hello", 12);
+    begin_request(k, &pk, "hello", 12);
     pack_kv_text(&pk, "role", SPAN("feeder"));
     pack_kv_text(&pk, "name", span_of(k->set.feed));
-    pack_kv_text(&pk, "owner", span_of(k->owner));
+    pack_kv_text(&pk, "owner", span_of(k->set.owner));
     pack_kv_u(&pk, "oldest", WIRE_VERSION_OLDEST);
     pack_kv_u(&pk, "newest", WIRE_VERSION);
-    pack_kv_u(&pk, "acked", outbox_received(k->line));
+    pack_kv_u(&pk, "acked", outbox_received(k->outbox));
     pack_kv_u(&pk, "window", k->set.window);
     pack_kv_bool(&pk, "allow_crossed", k->set.allow_crossed);
-    pack_kv_text(&pk, "host", span_of(k->host));
-    pack_kv_u(&pk, "pid", (uint64_t)getpid());
-    if (send_control(k))
-        k->last_id++;
+    pack_kv_text(&pk, "host", span_of(k->set.host));
+    pack_kv_u(&pk, "pid", k->set.pid);
+    send_request(k);
 }
 
-static void begin_asking(struct link *k)
+void link_begin_asking(struct link *k)
 {
     k->state = LINK_ASKING;
     k->asked_from = k->last_id + 1;
-    say_hello(k);
+    send_hello(k);
 }
 
-static void say_lost(struct link *k, const struct outbox_range *lost)
+static void send_lost(struct link *k, const struct outbox_range *lost)
 {
     msgpack_packer pk;
 
@@ -176,270 +103,57 @@ static void say_lost(struct link *k, const struct outbox_range *lost)
               "back, or one that lost its end; the old one may have them"
             : "left the ring before the broker received them; a larger RING keeps "
               "more");
-    begin_question(k, &pk, "lost", 6);
+    begin_request(k, &pk, "lost", 6);
     pack_kv_u(&pk, "epoch", k->epoch);
     pack_kv_u(&pk, "first", lost->first);
     pack_kv_u(&pk, "last", lost->last);
     pack_kv_text(&pk, "reason",
                  lost->was_received ? SPAN("log_replaced") : SPAN("ring_overflow"));
-    if (send_control(k))
-        k->last_id++; /* else the broker asks again */
+    send_request(k); /* if this fails, the broker asks again */
 }
 
-static void send_heartbeat(struct link *k)
+void link_send_heartbeat(struct link *k)
 {
     struct span frames[2] = {SPAN(WIRE_TOPIC_HEARTBEAT)};
     struct wire_record r = {.kind = WIRE_HEARTBEAT,
                             .epoch = k->epoch,
-                            .seq = outbox_sent(k->line),
+                            .seq = outbox_sent(k->outbox),
                             .sent_us = (uint64_t)k->wall_us};
 
-    buf_clear(&k->out);
-    wire_put(&k->out, &r);
-    frames[1] = buf_span(&k->out);
+    buf_clear(&k->message);
+    wire_put(&k->message, &r);
+    frames[1] = buf_span(&k->message);
     k->heartbeat_at =
         k->now + (k->state == LINK_OPENING ? OPENING_HEARTBEAT_MS : HEARTBEAT_MS);
-    if (bus_send(k->bus.ingest, frames, 2))
+    if (!k->out.ingest(k->out.ctx, frames))
         k->heartbeat_at = k->now + FULL_MS;
 }
 
-/* More than was ever sent under this name: what is sent from now on would be dropped as known. */
-static bool claims_too_much(struct link *k, uint64_t received)
+void link_rewind_to(struct link *k, uint64_t from)
 {
-    if (received <= outbox_last(k->line))
-        return false;
-    log_error("the broker at %s says that it received line %llu of feed %s, which has "
-              "sent %llu: "
-              "its log and this feed do not belong together, or somebody else sends "
-              "under this "
-              "name; see the broker's log, then start this feeder again",
-              k->set.control, (unsigned long long)received, k->set.feed,
-              (unsigned long long)outbox_last(k->line));
-    k->state = LINK_REFUSED;
-    return true;
-}
-
-static void on_grant(struct link *k, struct span m)
-{
-    char follows[256];
-    uint64_t version = pack_find_u(m, "version", 0);
-    uint64_t epoch = pack_find_u(m, "epoch", 0),
-             received = pack_find_u(m, "received", 0);
-
-    if (version < WIRE_VERSION_OLDEST || version > WIRE_VERSION || !epoch) {
-        log_error(
-            "the broker answered hello with wire version %llu and feed epoch %llu",
-            (unsigned long long)version, (unsigned long long)epoch);
-        k->state = LINK_REFUSED;
-        return;
-    }
-    if (claims_too_much(k, received))
-        return;
-    former_describe(m, follows, sizeof follows);
-    log_limited(
-        &k->grant_limit, k->now, LOG_INFO,
-        "feed %s granted by the broker at %s: epoch %llu, %llu lines received%s%s",
-        k->set.feed, k->set.control, (unsigned long long)epoch,
-        (unsigned long long)received, k->was_open ? ", going on" : "", follows);
-    k->epoch = epoch;
-    k->state = LINK_OPENING;
-    k->rewound_to = k->rewind_asked = 0;
-    outbox_grant(k->line, epoch, received);
-    stored_pause(&k->stored);
-    k->silent_at = k->now + SILENCE_MS;
-    if (!k->is_unproven) /* hellos alone, again and again, prove one socket only */
-        k->broken_at = k->now + BUS_SILENCE_MS;
-    k->is_unproven = true;
-    send_heartbeat(k);
-}
-
-static void on_denial(struct link *k, struct span m, struct span error)
-{
-    struct span text = pack_find_text(m, "message");
-    uint64_t retry = pack_find_u(m, "retry_ms", ASK_MS);
-    bool is_held = span_eq(error, err_name(ERR_HELD));
-
-    if (span_eq(error, err_name(ERR_VERSION)) ||
-        span_eq(error, err_name(ERR_INVALID))) {
-        log_error("the broker refused the feed %s: %.*s: %.*s", k->set.feed,
-                  (int)error.len, error.at, (int)text.len, text.at);
-        k->state = LINK_REFUSED;
-        return;
-    }
-    k->ask_at = k->now + (int64_t)(retry > RETRY_MAX_MS   ? RETRY_MAX_MS
-                                   : retry < RETRY_MIN_MS ? RETRY_MIN_MS
-                                                          : retry);
-    k->broken_at = k->ask_at + BUS_SILENCE_MS;
-    log_limited(is_held ? &k->held_limit : &k->odd_limit, k->now, LOG_WARNING,
-                "feed %s is not ours%s: %.*s: %.*s", k->set.feed,
-                is_held ? ", standing by" : "", (int)error.len, error.at, (int)text.len,
-                text.at);
-    if (is_held) {
-        k->state = LINK_STANDBY;
-        k->epoch = 0;
-    }
-}
-
-static void judge_stored(struct link *k, struct span m)
-{
-    uint64_t received = outbox_received(k->line);
-    struct pack_value v;
-
-    if (!pack_find(m, "stored", &v, NULL) || v.type != PACK_UINT) {
-        stored_forget(&k->stored);
-        return;
-    }
-    switch (
-        stored_judge(&k->stored, received, v.u < received ? v.u : received, k->now)) {
-    case STORED_NO_NEWS:
-        break;
-    case STORED_BEHIND:
-        log_limited(
-            &k->behind_limit, k->now, LOG_WARNING,
-            "received but not stored for %d s: lines %llu to %llu; the log of the "
-            "broker at %s says why",
-            STORED_LATE_MS / 1000, (unsigned long long)k->stored.line + 1,
-            (unsigned long long)received, k->set.control);
-        break;
-    case STORED_CAUGHT_UP:
-        log_limited(&k->caught_up_limit, k->now, LOG_INFO,
-                    "the broker's store has caught up: stored up to line %llu of %llu",
-                    (unsigned long long)k->stored.line, (unsigned long long)received);
-        break;
-    }
-}
-
-static void on_received(struct link *k, struct span m)
-{
-    uint64_t line = pack_find_u(m, "line", 0);
-
-    if (claims_too_much(k, line))
-        return;
-    outbox_receive(k->line, line);
-    judge_stored(k, m);
-    k->silent_at = k->now + SILENCE_MS;
-    k->broken_at = k->now + BUS_SILENCE_MS;
-    k->is_unproven = false;
-    if (k->state != LINK_OPENING)
-        return;
-    k->state = LINK_OPEN;
-    k->was_open = true;
-    k->heartbeat_at = k->now + HEARTBEAT_MS;
-}
-
-static void rewind_to(struct link *k, uint64_t from)
-{
-    uint64_t sent = outbox_sent(k->line);
+    uint64_t sent = outbox_sent(k->outbox);
     struct outbox_range lost;
 
     k->rewind_asked = 0;
-    if (!outbox_rewind(k->line, from, &lost))
+    if (!outbox_rewind(k->outbox, from, &lost))
         return;
     k->rewound_to = from;
     k->rewound_at = k->now;
     log_limited(&k->resend_limit, k->now, LOG_INFO,
                 "the broker misses line %llu: sending %llu lines again",
                 (unsigned long long)from,
-                (unsigned long long)(sent - outbox_sent(k->line)));
+                (unsigned long long)(sent - outbox_sent(k->outbox)));
     if (lost.count)
-        say_lost(k, &lost);
-}
-
-/*
- * After a reconnect the broker reads the old connection's lines and the new one's in
- * turns, and every other line looks like a gap.  So a rewind waits a while after the
- * one before, sending pauses meanwhile, and what has arrived by then is not sent again.
- */
-static void on_resend(struct link *k, struct span m)
-{
-    uint64_t from = pack_find_u(m, "from", 0);
-
-    if (!k->rewound_to || k->now >= k->rewound_at + REWIND_MS)
-        rewind_to(k, from);
-    else if (from != k->rewound_to)
-        k->rewind_asked = from;
+        send_lost(k, &lost);
 }
 
 static void catch_up_rewind(struct link *k)
 {
     if (!k->rewind_asked || k->now < k->rewound_at + REWIND_MS)
         return;
-    if (k->rewind_asked > outbox_received(k->line))
-        rewind_to(k, k->rewind_asked);
+    if (k->rewind_asked > outbox_received(k->outbox))
+        link_rewind_to(k, k->rewind_asked);
     k->rewind_asked = 0;
-}
-
-static void on_answer(struct link *k, struct span re, struct span m)
-{
-    struct span error = pack_find_text(m, "error");
-
-    if (span_eq(re, "goodbye")) {
-        if (k->state == LINK_LEAVING)
-            k->state = LINK_GONE;
-        return;
-    }
-    if (span_eq(re, "hello")) {
-        bool is_asking = k->state == LINK_ASKING || k->state == LINK_STANDBY;
-
-        if (!is_asking || pack_find_u(m, "id", 0) < k->asked_from)
-            return;
-        k->complain_at = 0;
-        if (error.len)
-            on_denial(k, m, error);
-        else
-            on_grant(k, m);
-        return;
-    }
-    /* A broker that restarted in between knows neither us nor our epoch. */
-    if (error.len && (k->state == LINK_OPENING || k->state == LINK_OPEN)) {
-        log_limited(&k->odd_limit, k->now, LOG_WARNING,
-                    "the broker answered %.*s with %.*s: saying hello again",
-                    (int)re.len, re.at, (int)error.len, error.at);
-        begin_asking(k);
-    }
-}
-
-static void on_message(struct link *k, struct span m)
-{
-    struct span op, re;
-
-    if (pack_check(m)) {
-        log_limited(&k->odd_limit, k->now, LOG_WARNING,
-                    "a malformed message of %zu bytes from the broker was dropped",
-                    m.len);
-        return;
-    }
-    re = pack_find_text(m, "re");
-    if (re.len) {
-        on_answer(k, re, m);
-        return;
-    }
-    op = pack_find_text(m, "op");
-    if (!k->epoch || pack_find_u(m, "epoch", 0) != k->epoch ||
-        (k->state != LINK_OPENING && k->state != LINK_OPEN))
-        return;
-    if (span_eq(op, "received"))
-        on_received(k, m);
-    else if (span_eq(op, "resend"))
-        on_resend(k, m);
-}
-
-static void drain_control(struct link *k)
-{
-    struct bus_message m;
-    enum err e;
-
-    k->has_more = false;
-    for (int i = 0; i < DRAIN_MAX; i++) {
-        e = bus_recv(k->bus.control, &m);
-        if (e == ERR_AGAIN)
-            return;
-        if (e)
-            continue;
-        on_message(k, bus_frame(&m, m.count - 1));
-        bus_message_close(&m);
-    }
-    k->has_more = true;
 }
 
 /*
@@ -457,22 +171,26 @@ static void judge_pause(struct link *k, int64_t mono)
     log_limited(&k->silence_limit, k->now, LOG_WARNING,
                 "stopped for %.1f s: asking the broker whether feed %s is still ours",
                 (double)pause / 1e3, k->set.feed);
-    begin_asking(k);
+    link_begin_asking(k);
 }
 
-void link_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us)
+void link_begin_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us)
 {
     k->now = now;
     k->wall_us = wall_us;
     judge_pause(k, mono);
-    drain_control(k);
+}
+
+void link_tick(struct link *k)
+{
+    int64_t now = k->now;
+
     catch_up_rewind(k);
-    (void)bus_is_readable(k->bus.ingest); /* never, but this clears its descriptor */
     switch (k->state) {
     case LINK_ASKING:
     case LINK_STANDBY:
         if (now >= k->ask_at)
-            say_hello(k);
+            send_hello(k);
         if (now >= k->complain_at) {
             k->complain_at = now + NO_BROKER_AGAIN_MS;
             log_warning("no broker at %s and %s%s: is pregon-broker running?",
@@ -485,9 +203,9 @@ void link_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us)
             log_limited(&k->silence_limit, now, LOG_WARNING,
                         "nothing from the broker at %s for %.1f s: saying hello again",
                         k->set.control, SILENCE_MS / 1e3);
-            begin_asking(k);
+            link_begin_asking(k);
         } else if (now >= k->heartbeat_at) {
-            send_heartbeat(k);
+            link_send_heartbeat(k);
         }
         break;
     case LINK_LEAVING:
@@ -502,21 +220,15 @@ void link_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us)
 
 bool link_is_broken(const struct link *k)
 {
-    return k->now >= k->broken_at && !k->has_more && k->state <= LINK_OPEN;
+    return k->now >= k->broken_at && k->state <= LINK_OPEN;
 }
 
-void link_reopen(struct link *k)
+void link_reopened(struct link *k, bool is_new)
 {
-    struct link_sockets fresh;
-
-    k->broken_at = k->now + BUS_SILENCE_MS;
+    k->broken_at = k->now + LINK_SILENCE_MS;
     k->is_unproven = false;
-    if (!link_sockets_open(k->context, &k->set, &fresh))
-        return;
-    log_debug("nothing proves that the broker hears us: new sockets");
-    link_sockets_close(&k->bus);
-    k->bus = fresh;
-    begin_asking(k);
+    if (is_new)
+        link_begin_asking(k);
 }
 
 bool link_send(struct link *k, int burst)
@@ -526,16 +238,17 @@ bool link_send(struct link *k, int burst)
     if (k->state != LINK_OPEN || k->rewind_asked)
         return false;
     k->is_full = false;
-    while (outbox_sent(k->line) - outbox_received(k->line) < WINDOW &&
-           outbox_peek(k->line, &frames[0], &frames[1])) {
+    while (outbox_sent(k->outbox) - outbox_received(k->outbox) < WINDOW &&
+           outbox_peek(k->outbox, &frames[0], &frames[1])) {
         if (!burst--)
             return true;
-        if (bus_send(k->bus.ingest, frames, 2)) {
+        if (!k->out.ingest(k->out.ctx, frames)) {
             k->is_full = true;
             return false;
         }
-        outbox_advance(k->line);
-        k->heartbeat_at = k->now + HEARTBEAT_MS; /* who sends lines is heard */
+        outbox_advance(k->outbox);
+        k->heartbeat_at =
+            k->now + HEARTBEAT_MS; /* a line proves as much as a heartbeat */
     }
     return false;
 }
@@ -544,8 +257,6 @@ int64_t link_deadline(const struct link *k)
 {
     int64_t at;
 
-    if (k->has_more)
-        return k->now;
     switch (k->state) {
     case LINK_ASKING:
     case LINK_STANDBY:
@@ -577,10 +288,9 @@ void link_leave(struct link *k, int64_t now)
         k->state = LINK_GONE;
         return;
     }
-    begin_question(k, &pk, "goodbye", 3);
+    begin_request(k, &pk, "goodbye", 3);
     pack_kv_u(&pk, "epoch", k->epoch);
-    k->state = send_control(k) ? LINK_LEAVING : LINK_GONE;
-    k->last_id++;
+    k->state = send_request(k) ? LINK_LEAVING : LINK_GONE;
 }
 
 enum link_state link_state(const struct link *k)

@@ -1,20 +1,19 @@
 /*
- * link: the feeder's side of the conversation with the broker.
+ * link: the feeder's side of the conversation with the broker, without sockets.
  *
- * Takes the feed's name on the control socket (hello), keeps it with heartbeats, sends
- * the lines of a `struct outbox` on the ingest socket, and moves that line by the
- * broker's `received` and `resend`.  docs/protocol/wire.md is the authority.  The link
- * never gives up on a broker that is away: it says hello until one answers, so the
- * order of starting does not matter, and a restarted broker gets everything it has not
- * received.
+ * Requests the feed's name with `hello`, keeps the name with heartbeats, sends the lines of an
+ * outbox, and moves that outbox by the broker's `received` and `resend`.  docs/protocol/wire.md
+ * describes the messages.  The link never gives up on a broker that is away: it sends hello until a
+ * broker answers, so the order of starting does not matter, and a restarted broker gets everything
+ * that it has not received.
  *
  *   ASKING → OPENING → OPEN → LEAVING → GONE      STANDBY: another owner holds the name
  *      ↑   a lease of silence, or stopped so long  REFUSED: no use asking again
  *      +------------+-------+
  *
- * `now` is the loop's awake clock in ms: our own pauses are not the broker's silence.  `mono` is the
- * monotonic one: our lease runs on while we are stopped.
- * Owns both sockets and borrows the line; one thread.
+ * No I/O and no clock: broker_link.h hands in messages and times, and sends what `struct link_out` gets.
+ * `now` is the loop's awake clock in ms: a pause of this process is not the broker's silence.  `mono`
+ * is the monotonic clock: the lease runs on while this process is stopped.  One thread.
  */
 #ifndef FEEDER_LINK_H
 #define FEEDER_LINK_H
@@ -23,6 +22,10 @@
 #include <stdint.h>
 
 #include "feeder/outbox.h"
+#include "shared/wire/bus.h"
+
+/* How long the broker may prove nothing before the sockets are replaced. */
+#define LINK_SILENCE_MS BUS_SILENCE_MS
 
 enum link_state {
     LINK_ASKING,  /* hello is out, no answer yet */
@@ -35,37 +38,46 @@ enum link_state {
 };
 
 struct link_settings {
-    const char *feed;             /* outlive the link, as the two below */
-    const char *ingest, *control; /* endpoints of the broker */
+    const char *feed;             /* the strings outlive the link */
+    const char *ingest, *control; /* endpoints of the broker, for log lines */
+    const char *owner;            /* 32 hex digits, drawn once per process */
+    const char *host;
+    uint64_t pid;
     bool allow_crossed;
     uint64_t
-        window; /* lines it can keep unacknowledged: how often the broker must answer */
+        window; /* lines the outbox keeps unacknowledged: how often the broker must answer */
+};
+
+/* Where the link sends.  false: the socket takes no more, and nothing was sent. */
+struct link_out {
+    void *ctx;
+    bool (*control)(void *ctx, struct span message);
+    bool (*ingest)(void *ctx, const struct span frames[2]); /* topic, record */
 };
 
 struct link;
 
-/* NULL with what is wrong logged: an endpoint that cannot be.  The line must outlive
- * it. */
-struct link *link_open(void *context, const struct link_settings *settings,
-                       struct outbox *line);
-void link_close(struct link *k); /* NULL is allowed */
+/* The outbox must outlive the link. */
+struct link *link_new(const struct link_settings *settings, struct outbox *outbox,
+                      const struct link_out *out);
+void link_free(struct link *k); /* NULL is allowed */
 
-/* Descriptors to watch (ingest, control); on any news call link_turn(). */
-void link_descriptors(const struct link *k, int out[2]);
-
-/* Take in what the broker said, and do what is due: hello, heartbeat, judge silence. */
-void link_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us);
+/* A turn: begin it, take every message of the broker, then tick: hello, heartbeat, judge silence. */
+void link_begin_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us);
+/* A message on the control socket; anything may stand in it. */
+void link_take(struct link *k, struct span message);
+void link_tick(struct link *k);
 /*
- * Has the broker for BUS_SILENCE_MS neither acknowledged a heartbeat nor said that another holds the
- * name?  Then its address may have moved, or a connection hang half-open: after link_turn, stop
- * watching the descriptors, call link_reopen and watch the new ones.  It opens new sockets and says
- * hello; nothing is lost by that, since what was not received stays in the ring.
+ * Has the broker for LINK_SILENCE_MS neither acknowledged a heartbeat nor answered that another owner
+ * holds the name?  Then its address may have moved, or a connection hang half-open.  The caller, which
+ * has taken in every message, opens new sockets and calls link_reopened (is_new: that worked).  Nothing
+ * is lost by that: the outbox keeps what was not received.
  */
 bool link_is_broken(const struct link *k);
-void link_reopen(struct link *k);
+void link_reopened(struct link *k, bool is_new);
 /* Send waiting lines, at most `burst`.  True if more can be sent right now. */
 bool link_send(struct link *k, int burst);
-/* When link_turn has something to do at the latest. */
+/* When link_tick has something to do at the latest. */
 int64_t link_deadline(const struct link *k);
 
 /* Stop sending and give the name back; LINK_GONE follows within a second. */

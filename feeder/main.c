@@ -14,7 +14,7 @@
 
 #include "feeder/feeder_config.h"
 #include "feeder/outbox.h"
-#include "feeder/link.h"
+#include "feeder/broker_link.h"
 #include "feeder/pace.h"
 #include "feeder/source.h"
 #include "shared/wire/bus.h"
@@ -40,9 +40,9 @@ struct feeder {
     struct loop *loop;
     struct check *check;
     void *context;
-    struct outbox *line;
-    struct link *link;
-    struct loop_watch bus[2];
+    struct outbox *outbox;
+    struct broker_link *broker;
+    struct link *link; /* of broker */
     struct slot slots[SOURCES_MAX];
     size_t count, first; /* first: the source whose turn it is to be asked first */
     struct buf body;
@@ -63,12 +63,6 @@ struct feeder {
 static unsigned long long ull(uint64_t n)
 {
     return n;
-}
-
-static void on_bus(struct loop_watch *w, uint32_t events)
-{
-    (void)w; /* every turn looks at both sockets anyway */
-    (void)events;
 }
 
 static void on_input(struct loop_watch *w, uint32_t events)
@@ -92,8 +86,8 @@ static void log_totals(const struct feeder *f)
         snprintf(stored, sizeof stored, "; %llu stored when the broker last said",
                  ull(line));
     log_info("feed %s: %llu lines, %llu received, %llu lost%s%s", f->config.feed,
-             ull(outbox_last(f->line)), ull(outbox_received(f->line)),
-             ull(outbox_overflowed(f->line)), refusals, stored);
+             ull(outbox_last(f->outbox)), ull(outbox_received(f->outbox)),
+             ull(outbox_overflowed(f->outbox)), refusals, stored);
 }
 
 /* The name is ours for the first time: from now on sources have a schedule. */
@@ -116,14 +110,14 @@ static bool take_from(struct feeder *f, struct source *s, const struct source_no
     for (int i = 0; i < BURST; i++) {
         if (s->has_ended || s->due_ms > now->ms)
             return false;
-        if (!outbox_has_room(f->line)) {
+        if (!outbox_has_room(f->outbox)) {
             *is_full = true;
             return false;
         }
         buf_clear(&f->body);
         switch (source_next(s, now, symbol, &f->body)) {
         case SOURCE_QUOTE:
-            outbox_add(f->line, span_of(symbol), buf_span(&f->body),
+            outbox_add(f->outbox, span_of(symbol), buf_span(&f->body),
                        (uint64_t)now->wall_us);
             break;
         case SOURCE_LATER:
@@ -156,7 +150,8 @@ static void judge_pace(struct feeder *f, bool is_full, int64_t now)
         log_warning(
             "back-pressure: the broker is away or behind, sources wait: %llu lines "
             "unacknowledged, behind by %.1f s",
-            ull(outbox_last(f->line) - outbox_received(f->line)), (double)late / 1e3);
+            ull(outbox_last(f->outbox) - outbox_received(f->outbox)),
+            (double)late / 1e3);
         break;
     case PACE_TOO_SLOW:
         log_warning(
@@ -202,9 +197,9 @@ static void leave(struct feeder *f)
 static void drain(struct feeder *f)
 {
     int64_t now = loop_awake(f->loop);
-    uint64_t received = outbox_received(f->line);
+    uint64_t received = outbox_received(f->outbox);
 
-    if (received == outbox_last(f->line)) {
+    if (received == outbox_last(f->outbox)) {
         leave(f);
         return;
     }
@@ -217,7 +212,7 @@ static void drain(struct feeder *f)
     log_error(
         "gave up after %.1f s: lines %llu to %llu were not acknowledged by the broker",
         (double)f->config.timeout_graceful_shutdown / 1e3, ull(received + 1),
-        ull(outbox_last(f->line)));
+        ull(outbox_last(f->outbox)));
     f->has_failed |= !f->is_asked_to_stop;
     leave(f);
 }
@@ -227,7 +222,7 @@ static void begin_stop(struct feeder *f)
     if (f->is_asked_to_stop)
         return;
     log_info("stopping: %llu lines unacknowledged",
-             ull(outbox_last(f->line) - outbox_received(f->line)));
+             ull(outbox_last(f->outbox) - outbox_received(f->outbox)));
     f->is_asked_to_stop = true;
     f->drain_until = loop_awake(f->loop) + f->config.timeout_graceful_shutdown;
     if (f->phase == RUNNING)
@@ -236,13 +231,13 @@ static void begin_stop(struct feeder *f)
 
 static void report(struct feeder *f)
 {
-    uint64_t last = outbox_last(f->line);
+    uint64_t last = outbox_last(f->outbox);
 
     f->report_at = loop_awake(f->loop) + REPORT_MS;
     log_info(
         "feed %s: %llu quotes in the last minute, %llu in all, %llu unacknowledged",
         f->config.feed, ull(last - f->reported), ull(last),
-        ull(last - outbox_received(f->line)));
+        ull(last - outbox_received(f->outbox)));
     f->reported = last;
     for (size_t i = 0; i < f->count; i++)
         source_log_refused(f->slots[i].source);
@@ -260,41 +255,16 @@ static int64_t idle_for(const struct feeder *f)
 
     if (f->has_more)
         return 0;
-    wait = link_deadline(f->link) - now;
+    wait = broker_link_deadline(f->broker) - now;
     if (f->phase == DRAINING)
         wait = earlier(wait, f->drain_until - now);
     if (f->has_started)
         wait = earlier(wait, f->report_at - now);
-    if (f->phase == RUNNING && link_is_granted(f->link) && outbox_has_room(f->line))
+    if (f->phase == RUNNING && link_is_granted(f->link) && outbox_has_room(f->outbox))
         for (size_t i = 0; i < f->count; i++)
             if (!f->slots[i].source->has_ended)
                 wait = earlier(wait, f->slots[i].source->due_ms - now);
     return wait < 0 ? 0 : wait;
-}
-
-/* false: the loop takes no more descriptors; logged. */
-static bool watch_bus(struct feeder *f)
-{
-    int fds[2];
-
-    link_descriptors(f->link, fds);
-    for (int i = 0; i < 2; i++) {
-        f->bus[i] = (struct loop_watch){.fd = fds[i], .on_ready = on_bus};
-        if (loop_watch(f->loop, &f->bus[i], EPOLLIN)) {
-            log_error("epoll: %s", strerror(errno));
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Nothing proves that the broker hears us: open new sockets.  false: as watch_bus. */
-static bool reopen_link(struct feeder *f)
-{
-    for (int i = 0; i < 2; i++)
-        loop_unwatch(f->loop, &f->bus[i]);
-    link_reopen(f->link);
-    return watch_bus(f);
 }
 
 /* False: it is over. */
@@ -311,8 +281,7 @@ static bool turn(struct feeder *f)
         begin_stop(f);
     if (loop_take_reload(f->loop))
         log_info("SIGHUP: a feeder reads its settings at start only");
-    link_turn(f->link, loop_awake(f->loop), loop_now(f->loop), loop_wall_us(f->loop));
-    if (link_is_broken(f->link) && !reopen_link(f)) {
+    if (!broker_link_turn(f->broker)) {
         f->has_failed = true;
         return false;
     }
@@ -430,9 +399,12 @@ static bool open_bus(struct feeder *f)
                                      .window = (uint64_t)f->config.ring};
 
     f->context = bus_context();
-    f->line = outbox_new((size_t)f->config.ring, LINE_BYTES_MAX);
-    f->link = link_open(f->context, &settings, f->line);
-    return f->link && watch_bus(f);
+    f->outbox = outbox_new((size_t)f->config.ring, LINE_BYTES_MAX);
+    f->broker = broker_link_open(f->context, f->loop, &settings, f->outbox);
+    if (!f->broker)
+        return false;
+    f->link = broker_link_state(f->broker);
+    return true;
 }
 
 static void watch_inputs(struct feeder *f)
@@ -452,8 +424,8 @@ static void watch_inputs(struct feeder *f)
 
 static void close_all(struct feeder *f)
 {
-    link_close(f->link);
-    outbox_free(f->line);
+    broker_link_close(f->broker);
+    outbox_free(f->outbox);
     if (f->context)
         zmq_ctx_term(f->context);
     for (size_t i = 0; i < f->count; i++)

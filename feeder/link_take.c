@@ -1,0 +1,199 @@
+/* link_take: what the broker sends, and what it changes. */
+#include "feeder/link_private.h"
+
+#include "feeder/former.h"
+#include "shared/wire/pack.h"
+
+/* More than was ever sent under this name: what is sent from now on would be dropped as known. */
+static bool claims_too_much(struct link *k, uint64_t received)
+{
+    if (received <= outbox_last(k->outbox))
+        return false;
+    log_error("the broker at %s says that it received line %llu of feed %s, which has "
+              "sent %llu: "
+              "its log and this feed do not belong together, or somebody else sends "
+              "under this "
+              "name; see the broker's log, then start this feeder again",
+              k->set.control, (unsigned long long)received, k->set.feed,
+              (unsigned long long)outbox_last(k->outbox));
+    k->state = LINK_REFUSED;
+    return true;
+}
+
+static void on_grant(struct link *k, struct span m)
+{
+    char follows[256];
+    uint64_t version = pack_find_u(m, "version", 0);
+    uint64_t epoch = pack_find_u(m, "epoch", 0),
+             received = pack_find_u(m, "received", 0);
+
+    if (version < WIRE_VERSION_OLDEST || version > WIRE_VERSION || !epoch) {
+        log_error(
+            "the broker answered hello with wire version %llu and feed epoch %llu",
+            (unsigned long long)version, (unsigned long long)epoch);
+        k->state = LINK_REFUSED;
+        return;
+    }
+    if (claims_too_much(k, received))
+        return;
+    former_describe(m, follows, sizeof follows);
+    log_limited(
+        &k->grant_limit, k->now, LOG_INFO,
+        "feed %s granted by the broker at %s: epoch %llu, %llu lines received%s%s",
+        k->set.feed, k->set.control, (unsigned long long)epoch,
+        (unsigned long long)received, k->was_open ? ", going on" : "", follows);
+    k->epoch = epoch;
+    k->state = LINK_OPENING;
+    k->rewound_to = k->rewind_asked = 0;
+    outbox_grant(k->outbox, epoch, received);
+    stored_pause(&k->stored);
+    k->silent_at = k->now + SILENCE_MS;
+    if (!k->is_unproven) /* hellos alone, again and again, prove one socket only */
+        k->broken_at = k->now + LINK_SILENCE_MS;
+    k->is_unproven = true;
+    link_send_heartbeat(k);
+}
+
+static void on_denial(struct link *k, struct span m, struct span error)
+{
+    struct span text = pack_find_text(m, "message");
+    uint64_t retry = pack_find_u(m, "retry_ms", ASK_MS);
+    bool is_held = span_eq(error, err_name(ERR_HELD));
+
+    if (span_eq(error, err_name(ERR_VERSION)) ||
+        span_eq(error, err_name(ERR_INVALID))) {
+        log_error("the broker refused the feed %s: %.*s: %.*s", k->set.feed,
+                  (int)error.len, error.at, (int)text.len, text.at);
+        k->state = LINK_REFUSED;
+        return;
+    }
+    k->ask_at = k->now + (int64_t)(retry > RETRY_MAX_MS   ? RETRY_MAX_MS
+                                   : retry < RETRY_MIN_MS ? RETRY_MIN_MS
+                                                          : retry);
+    k->broken_at = k->ask_at + LINK_SILENCE_MS;
+    log_limited(is_held ? &k->held_limit : &k->odd_limit, k->now, LOG_WARNING,
+                "feed %s is not ours%s: %.*s: %.*s", k->set.feed,
+                is_held ? ", standing by" : "", (int)error.len, error.at, (int)text.len,
+                text.at);
+    if (is_held) {
+        k->state = LINK_STANDBY;
+        k->epoch = 0;
+    }
+}
+
+static void judge_stored(struct link *k, struct span m)
+{
+    uint64_t received = outbox_received(k->outbox);
+    struct pack_value v;
+
+    if (!pack_find(m, "stored", &v, NULL) || v.type != PACK_UINT) {
+        stored_forget(&k->stored);
+        return;
+    }
+    switch (
+        stored_judge(&k->stored, received, v.u < received ? v.u : received, k->now)) {
+    case STORED_NO_NEWS:
+        break;
+    case STORED_BEHIND:
+        log_limited(
+            &k->behind_limit, k->now, LOG_WARNING,
+            "received but not stored for %d s: lines %llu to %llu; the log of the "
+            "broker at %s says why",
+            STORED_LATE_MS / 1000, (unsigned long long)k->stored.line + 1,
+            (unsigned long long)received, k->set.control);
+        break;
+    case STORED_CAUGHT_UP:
+        log_limited(&k->caught_up_limit, k->now, LOG_INFO,
+                    "the broker's store has caught up: stored up to line %llu of %llu",
+                    (unsigned long long)k->stored.line, (unsigned long long)received);
+        break;
+    }
+}
+
+static void on_received(struct link *k, struct span m)
+{
+    uint64_t line = pack_find_u(m, "line", 0);
+
+    if (claims_too_much(k, line))
+        return;
+    outbox_receive(k->outbox, line);
+    judge_stored(k, m);
+    k->silent_at = k->now + SILENCE_MS;
+    k->broken_at = k->now + LINK_SILENCE_MS;
+    k->is_unproven = false;
+    if (k->state != LINK_OPENING)
+        return;
+    k->state = LINK_OPEN;
+    k->was_open = true;
+    k->heartbeat_at = k->now + HEARTBEAT_MS;
+}
+
+/*
+ * After a reconnect the broker reads the old connection's lines and the new one's in
+ * turns, and every other line looks like a gap.  So a rewind waits a while after the
+ * one before, sending pauses meanwhile, and what has arrived by then is not sent again.
+ */
+static void on_resend(struct link *k, struct span m)
+{
+    uint64_t from = pack_find_u(m, "from", 0);
+
+    if (!k->rewound_to || k->now >= k->rewound_at + REWIND_MS)
+        link_rewind_to(k, from);
+    else if (from != k->rewound_to)
+        k->rewind_asked = from;
+}
+
+static void on_answer(struct link *k, struct span re, struct span m)
+{
+    struct span error = pack_find_text(m, "error");
+
+    if (span_eq(re, "goodbye")) {
+        if (k->state == LINK_LEAVING)
+            k->state = LINK_GONE;
+        return;
+    }
+    if (span_eq(re, "hello")) {
+        bool is_asking = k->state == LINK_ASKING || k->state == LINK_STANDBY;
+
+        if (!is_asking || pack_find_u(m, "id", 0) < k->asked_from)
+            return;
+        k->complain_at = 0;
+        if (error.len)
+            on_denial(k, m, error);
+        else
+            on_grant(k, m);
+        return;
+    }
+    /* A broker that restarted in between knows neither us nor our epoch. */
+    if (error.len && (k->state == LINK_OPENING || k->state == LINK_OPEN)) {
+        log_limited(&k->odd_limit, k->now, LOG_WARNING,
+                    "the broker answered %.*s with %.*s: saying hello again",
+                    (int)re.len, re.at, (int)error.len, error.at);
+        link_begin_asking(k);
+    }
+}
+
+void link_take(struct link *k, struct span m)
+{
+    struct span op, re;
+
+    if (pack_check(m)) {
+        log_limited(&k->odd_limit, k->now, LOG_WARNING,
+                    "a malformed message of %zu bytes from the broker was dropped",
+                    m.len);
+        return;
+    }
+    re = pack_find_text(m, "re");
+    if (re.len) {
+        on_answer(k, re, m);
+        return;
+    }
+    op = pack_find_text(m, "op");
+    if (!k->epoch || pack_find_u(m, "epoch", 0) != k->epoch ||
+        (k->state != LINK_OPENING && k->state != LINK_OPEN))
+        return;
+    if (span_eq(op, "received"))
+        on_received(k, m);
+    else if (span_eq(op, "resend"))
+        on_resend(k, m);
+}
