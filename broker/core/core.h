@@ -109,7 +109,7 @@ bool core_ingest(struct core *d, struct span topic, struct span record);
  * The requests of a peer that is behind with reading wait, and delay no other peer's; core_tick
  * has the caller look every CORE_BEHIND_MS whether it has read.
  */
-#define CORE_TURN_WORK 2000
+#define CORE_TURN_WORK 500
 #define CORE_BEHIND_MS 2
 void core_begin_turn(struct core *d);
 bool core_may_take(const struct core *d);

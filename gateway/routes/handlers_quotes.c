@@ -16,7 +16,7 @@
 #include "shared/wire/pack.h"
 #include "shared/wire/patterns.h"
 
-#define OWN_SLICE 500 /* symbols looked at in a turn */
+#define OWN_SLICE 128 /* symbols looked at in a turn */
 
 /* An answer of our own while it is being written; each holds a question of a worker. */
 struct own_page {

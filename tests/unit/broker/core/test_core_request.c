@@ -157,6 +157,16 @@ static void the_work_of_a_turn_is_bounded(void **state)
     }
 }
 
+/* A quote that comes meanwhile waits for one turn. */
+static void a_turn_as_it_is_set_packs_a_hundred_values_at_most(void **state)
+{
+    (void)state;
+    quote_all(SYMBOLS);
+    put("p", "{'op':'snapshot','id':1,'pattern':'*','limit':2000}");
+    assert_true(work() >= 2000 / 100);
+    assert_int_equal(said_count, 1);
+}
+
 /* The ring loses its oldest entries while a replay reads it: what is missing is never skipped. */
 static void a_replay_in_slices_leaves_out_nothing_that_it_covers(void **state)
 {
@@ -334,6 +344,7 @@ int main(void)
         T(a_snapshot_in_slices_has_every_symbol_that_matches_once),
         T(patterns_that_match_little_cost_little),
         T(the_work_of_a_turn_is_bounded),
+        T(a_turn_as_it_is_set_packs_a_hundred_values_at_most),
         T(a_replay_in_slices_leaves_out_nothing_that_it_covers),
         T(quotes_and_leases_do_not_wait_for_requests),
         T(requests_that_are_too_many_are_refused),
