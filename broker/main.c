@@ -9,7 +9,7 @@
 #include "broker/net/peers.h"
 #include "broker/net/publisher.h"
 #include "broker/backup/store_command.h"
-#include "broker/log/store_file.h"
+#include "broker/sqlite/store_file.h"
 #include "shared/wire/bus.h"
 #include "shared/base/check.h"
 #include "shared/base/clock.h"

@@ -1,12 +1,14 @@
-/* lease_backup: the locks as tables in a backup of the log, and back. */
+#include "broker/backup/lease_backup.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/backup/store_backup.h"
 #include "broker/locks/lease_store.h"
-#include "broker/log/store_file.h"
-#include "broker/log/store_private.h"
+#include "broker/sqlite/statement.h"
+#include "broker/sqlite/store_file.h"
 
 static int attach(sqlite3 *db, const char *path)
 {
@@ -15,7 +17,7 @@ static int attach(sqlite3 *db, const char *path)
 
     if (rc)
         return rc;
-    store_bind_text(stmt, 1, span_of(path));
+    statement_bind_text(stmt, 1, span_of(path));
     rc = sqlite3_step(stmt);
     sqlite3_finalize(stmt);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
@@ -30,7 +32,7 @@ static int run(sqlite3 *db, const char *sql)
     return rc;
 }
 
-enum err lease_store_copy(const char *path, sqlite3 *copy, char error[STORE_ERROR_MAX])
+enum err lease_backup_copy(const char *path, sqlite3 *copy, char error[STORE_ERROR_MAX])
 {
     uint64_t application = 0, version = 0;
     int rc;
@@ -43,9 +45,9 @@ enum err lease_store_copy(const char *path, sqlite3 *copy, char error[STORE_ERRO
     if (!rc)
         rc = sqlite3_busy_timeout(copy, STORE_FILE_WAIT_MS);
     if (!rc)
-        rc = store_read_number(copy, "PRAGMA other.application_id", &application);
+        rc = statement_number(copy, "PRAGMA other.application_id", &application);
     if (!rc)
-        rc = store_read_number(copy, "PRAGMA other.user_version", &version);
+        rc = statement_number(copy, "PRAGMA other.user_version", &version);
     if (!rc && !application && !version)
         return run(copy, "DETACH other") ? ERR_SYS
                                          : OK; /* empty: nothing was locked yet */
@@ -70,13 +72,13 @@ enum err lease_store_copy(const char *path, sqlite3 *copy, char error[STORE_ERRO
                  "CREATE TABLE " STORE_BACKUP_LOCKS
                  "_lock_values AS SELECT * FROM other.lock_values;"
                  "COMMIT; DETACH other");
-    return rc ? store_error_tell(path, copy, rc, "copy it", error) : OK;
+    return rc ? store_error_sqlite(path, copy, rc, "copy it", error) : OK;
 }
 
-enum err lease_store_make(const char *path, int version, const char *backup,
-                          char error[STORE_ERROR_MAX])
+enum err lease_backup_make(const char *path, int version, const char *backup,
+                           char error[STORE_ERROR_MAX])
 {
-    struct store_schema then = lease_store_schema;
+    struct schema then = lease_store_schema;
     sqlite3 *db = NULL;
     int code = 0, made = 0, rc;
     enum err e = OK;
@@ -94,7 +96,7 @@ enum err lease_store_make(const char *path, int version, const char *backup,
     rc = sqlite3_open_v2(
         path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
         NULL);
-    if (!rc && store_schema_migrate(db, &then, &made, &code))
+    if (!rc && schema_migrate(db, &then, &made, &code))
         rc = code ? code : SQLITE_ERROR;
     if (!rc)
         rc = attach(db, backup);
@@ -109,7 +111,7 @@ enum err lease_store_make(const char *path, int version, const char *backup,
             "_lock_values;"
             "COMMIT; DETACH other");
     if (rc)
-        e = store_error_tell(path, db, rc, "make it", error);
+        e = store_error_sqlite(path, db, rc, "make it", error);
     sqlite3_close(db);
     return e;
 }

@@ -7,8 +7,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "broker/locks/lease_store.h"
-#include "broker/log/store_file.h"
+#include "broker/backup/lease_backup.h"
+#include "broker/backup/store_backup.h"
 #include "broker/log/store_private.h"
 #include "shared/base/mem.h"
 
@@ -79,7 +79,7 @@ static enum err open_copy(struct backup *b, int flags, char error[STORE_ERROR_MA
     errno = 0;
     rc = sqlite3_open_v2(b->part, &b->copy,
                          SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | flags, NULL);
-    return rc ? store_error_tell(b->part, b->copy, rc, "write the copy", error) : OK;
+    return rc ? store_error_sqlite(b->part, b->copy, rc, "write the copy", error) : OK;
 }
 
 static void close_copy(struct backup *b)
@@ -109,15 +109,16 @@ static enum err copy_pages(struct backup *b, char error[STORE_ERROR_MAX])
         return e;
     /* Nobody else sees the file yet, and it is synced at the end. */
     (void)sqlite3_exec(b->copy, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
-    rc = store_begin(s, STORE_BEGIN_READ);
+    rc = database_begin(&s->file, false);
     if (!rc)
-        rc = store_do(s, STORE_EPOCH_LAST); /* the transaction begins with a read */
+        rc = statement_run(store_statement(
+            s, STORE_EPOCH_LAST)); /* the transaction begins with a read */
     if (rc)
-        return store_error_tell(s->path, s->db, rc, "read it", error);
-    pages = sqlite3_backup_init(b->copy, "main", s->db, "main");
+        return database_error(&s->file, rc, "read it", error);
+    pages = sqlite3_backup_init(b->copy, "main", s->file.db, "main");
     if (!pages)
-        return store_error_tell(b->part, b->copy, sqlite3_errcode(b->copy),
-                                "write the copy", error);
+        return store_error_sqlite(b->part, b->copy, sqlite3_errcode(b->copy),
+                                  "write the copy", error);
     while ((rc = sqlite3_backup_step(pages, STEP_PAGES)) == SQLITE_OK && !e) {
         uint64_t total = (uint64_t)sqlite3_backup_pagecount(pages),
                  left = (uint64_t)sqlite3_backup_remaining(pages);
@@ -130,12 +131,12 @@ static enum err copy_pages(struct backup *b, char error[STORE_ERROR_MAX])
         }
     }
     sqlite3_backup_finish(pages);
-    (void)store_end(s, SQLITE_OK);
+    (void)database_end(&s->file, SQLITE_OK);
     if (e || rc == SQLITE_DONE)
         return e;
     return is_of_source(rc)
-               ? store_error_tell(s->path, s->db, rc, "read it", error)
-               : store_error_tell(b->part, b->copy, rc, "write the copy", error);
+               ? database_error(&s->file, rc, "read it", error)
+               : store_error_sqlite(b->part, b->copy, rc, "write the copy", error);
 }
 
 static enum err mark_copy(struct backup *b, char error[STORE_ERROR_MAX])
@@ -150,9 +151,9 @@ static enum err mark_copy(struct backup *b, char error[STORE_ERROR_MAX])
     rc = sqlite3_exec(b->copy, "UPDATE meta SET value = 1 WHERE name = 'is_copy'", NULL,
                       NULL, NULL);
     if (!rc) {
-        char *locks = store_file_beside(b->source->path, "-locks");
+        char *locks = store_file_beside(b->source->file.path, "-locks");
 
-        e = lease_store_copy(locks, b->copy, error);
+        e = lease_backup_copy(locks, b->copy, error);
         free(locks);
         if (e)
             return e;
@@ -161,7 +162,7 @@ static enum err mark_copy(struct backup *b, char error[STORE_ERROR_MAX])
         rc = sqlite3_wal_checkpoint_v2(b->copy, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
                                        NULL);
     if (rc)
-        return store_error_tell(b->part, b->copy, rc, "write the copy", error);
+        return store_error_sqlite(b->part, b->copy, rc, "write the copy", error);
     close_copy(b);
     return OK;
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "broker/log/store_file.h"
+#include "broker/backup/store_backup.h"
 
 static bool show_progress(void *ctx, uint64_t done, uint64_t total)
 {

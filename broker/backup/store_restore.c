@@ -12,9 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/locks/lease_store.h"
-#include "broker/log/store_file.h"
+#include "broker/backup/lease_backup.h"
+#include "broker/backup/store_backup.h"
 #include "broker/log/store_private.h"
+#include "broker/log/store_schema.h"
 #include "shared/base/mem.h"
 
 #define OLD_MAX 10000 /* names tried for what was there before */
@@ -154,18 +155,18 @@ static enum err open_part(struct restore *r, char error[STORE_ERROR_MAX])
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
     if (rc)
-        return store_error_tell(r->log.part, r->db, rc, "open it", error);
+        return store_error_sqlite(r->log.part, r->db, rc, "open it", error);
     e = store_file_check_schema(r->backup, r->db, store_schema_log(), true, error);
     if (e)
         return e;
     rc = store_file_check_all(r->db, &page);
     if (!rc)
-        rc = store_read_number(r->db, "SELECT max(seq) FROM log", &r->out->head);
+        rc = statement_number(r->db, "SELECT max(seq) FROM log", &r->out->head);
     if (rc)
-        return store_error_tell(r->backup, r->db, rc, "read the backup", error);
+        return store_error_sqlite(r->backup, r->db, rc, "read the backup", error);
     rc = sqlite3_exec(r->db, "UPDATE meta SET value = 1 WHERE name = 'is_copy'", NULL,
                       NULL, NULL);
-    return rc ? store_error_tell(r->log.part, r->db, rc, "write it", error) : OK;
+    return rc ? store_error_sqlite(r->log.part, r->db, rc, "write it", error) : OK;
 }
 
 /* The locks' own file, out of the backup's tables, which the log does not need. */
@@ -173,23 +174,23 @@ static enum err take_locks(struct restore *r, char error[STORE_ERROR_MAX])
 {
     uint64_t has_locks = 0, version = 0;
     enum err e;
-    int rc = store_read_number(r->db,
-                               "SELECT count(*) FROM sqlite_master WHERE name = "
-                               "'" STORE_BACKUP_LOCKS "_version'",
-                               &has_locks);
+    int rc = statement_number(r->db,
+                              "SELECT count(*) FROM sqlite_master WHERE name = "
+                              "'" STORE_BACKUP_LOCKS "_version'",
+                              &has_locks);
 
     if (!rc && has_locks)
-        rc = store_read_number(
-            r->db, "SELECT value FROM " STORE_BACKUP_LOCKS "_version", &version);
+        rc = statement_number(r->db, "SELECT value FROM " STORE_BACKUP_LOCKS "_version",
+                              &version);
     if (!rc && has_locks)
-        rc = store_read_number(
+        rc = statement_number(
             r->db, "SELECT count(*) FROM " STORE_BACKUP_LOCKS "_locks", &r->out->locks);
     if (rc)
-        return store_error_tell(r->backup, r->db, rc, "read the backup", error);
+        return store_error_sqlite(r->backup, r->db, rc, "read the backup", error);
     r->out->has_locks = has_locks;
     if (!has_locks)
         return OK;
-    e = lease_store_make(r->locks.part, (int)version, r->log.part, error);
+    e = lease_backup_make(r->locks.part, (int)version, r->log.part, error);
     if (e)
         return e;
     rc = sqlite3_exec(r->db,
@@ -198,7 +199,7 @@ static enum err take_locks(struct restore *r, char error[STORE_ERROR_MAX])
                       "DROP TABLE " STORE_BACKUP_LOCKS "_locks;"
                       "DROP TABLE " STORE_BACKUP_LOCKS "_lock_values",
                       NULL, NULL, NULL);
-    return rc ? store_error_tell(r->log.part, r->db, rc, "write it", error) : OK;
+    return rc ? store_error_sqlite(r->log.part, r->db, rc, "write it", error) : OK;
 }
 
 static enum err sync_file(const char *path, char error[STORE_ERROR_MAX])
@@ -218,7 +219,7 @@ static enum err close_part(struct restore *r, char error[STORE_ERROR_MAX])
     enum err e;
 
     if (rc)
-        return store_error_tell(r->log.part, r->db, rc, "write it", error);
+        return store_error_sqlite(r->log.part, r->db, rc, "write it", error);
     sqlite3_close(r->db);
     r->db = NULL;
     e = sync_file(r->log.part, error);

@@ -320,7 +320,7 @@ static void on_connections(struct question *q)
 
         for (size_t k = skip < g->count ? (size_t)skip : g->count;
              k < g->count && count; k++, count--)
-            pack_connection(&q->pk, g, &g->connections[k]);
+            pack_connection(&q->pk, g, g->connections[k]);
         skip -= skip < g->count ? skip : g->count;
     }
     answer_send(q);

@@ -3,14 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/array.h"
 #include "shared/base/mem.h"
 #include "shared/wire/wire.h"
-
-/* Open addressing, place 0 means empty; deletions shift back, so there are no tombstones. */
-struct registry_slot {
-    uint64_t id;
-    uint32_t place; /* 1 + index into connections */
-};
 
 struct registry {
     struct registry_gateway *gateways[REGISTRY_GATEWAYS_MAX];
@@ -25,11 +20,12 @@ struct registry *registry_new(void)
 static void forget_connections(struct registry *r, struct registry_gateway *g)
 {
     r->total -= g->count;
+    for (size_t i = 0; i < g->count; i++)
+        free(g->connections[i]);
     free(g->connections);
-    free(g->index);
     g->connections = NULL;
-    g->index = NULL;
-    g->count = g->cap = g->index_cap = 0;
+    g->count = g->cap = 0;
+    table_free(&g->by_id);
 }
 
 void registry_remove(struct registry *r, struct registry_gateway *g)
@@ -123,87 +119,60 @@ void registry_reset(struct registry *r, struct registry_gateway *g)
     forget_connections(r, g);
 }
 
-static size_t home_of(const struct registry_gateway *g, uint64_t id)
+static uint32_t hash_id(uint64_t id)
 {
-    return (size_t)(id * 0x9E3779B97F4A7C15u >> 20) & (g->index_cap - 1);
+    return (uint32_t)(id * 0x9E3779B97F4A7C15u >> 32);
 }
 
-static struct registry_slot *slot_of(const struct registry_gateway *g, uint64_t id)
+static struct registry_connection *find_id(const struct registry_gateway *g,
+                                           uint64_t id)
 {
-    size_t i = home_of(g, id);
+    for (struct table_node *n = table_first(&g->by_id, hash_id(id)); n;
+         n = table_next(n)) {
+        struct registry_connection *c =
+            TABLE_OWNER(n, struct registry_connection, node);
 
-    while (g->index[i].place && g->index[i].id != id)
-        i = (i + 1) & (g->index_cap - 1);
-    return &g->index[i];
-}
-
-static void grow(struct registry_gateway *g)
-{
-    g->cap = g->cap ? g->cap * 2 : 64;
-    g->connections = mem_resize(g->connections, g->cap * sizeof *g->connections);
-    free(g->index);
-    g->index_cap = g->cap * 2;
-    g->index = mem_zalloc(g->index_cap * sizeof *g->index);
-    for (size_t i = 0; i < g->count; i++)
-        *slot_of(g, g->connections[i].id) =
-            (struct registry_slot){g->connections[i].id, (uint32_t)i + 1};
+        if (c->id == id)
+            return c;
+    }
+    return NULL;
 }
 
 enum err registry_open(struct registry *r, struct registry_gateway *g,
                        const struct registry_connection *c)
 {
-    struct registry_slot *s;
+    struct registry_connection *own = find_id(g, c->id);
+    size_t place = own ? own->place : g->count;
 
-    if (g->count == g->cap)
-        grow(g);
-    s = slot_of(g, c->id);
-    if (s->place) {
-        g->connections[s->place - 1] = *c;
-        return OK;
+    if (!own) {
+        if (r->total == REGISTRY_CONNECTIONS_MAX ||
+            g->count / 2 >= g->limit + REGISTRY_ABOVE_LIMIT / 2)
+            return ERR_FULL;
+        own = mem_zalloc(sizeof *own);
+        ARRAY_RESERVE(g->connections, g->cap, g->count + 1);
+        g->connections[g->count++] = own;
+        r->total++;
+    } else {
+        table_remove(&g->by_id, &own->node);
     }
-    if (r->total == REGISTRY_CONNECTIONS_MAX ||
-        g->count / 2 >= g->limit + REGISTRY_ABOVE_LIMIT / 2)
-        return ERR_FULL;
-    g->connections[g->count++] = *c;
-    *s = (struct registry_slot){c->id, (uint32_t)g->count};
-    r->total++;
+    *own = *c;
+    own->place = place;
+    table_add(&g->by_id, &own->node, hash_id(own->id));
     return OK;
-}
-
-static void remove_slot(struct registry_gateway *g, struct registry_slot *s)
-{
-    size_t mask = g->index_cap - 1, hole = (size_t)(s - g->index), i = hole;
-
-    for (;;) {
-        size_t home;
-
-        i = (i + 1) & mask;
-        if (!g->index[i].place)
-            break;
-        home = home_of(g, g->index[i].id);
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            g->index[hole] = g->index[i];
-            hole = i;
-        }
-    }
-    g->index[hole].place = 0;
 }
 
 void registry_close(struct registry *r, struct registry_gateway *g, uint64_t id)
 {
-    struct registry_slot *s = g->index ? slot_of(g, id) : NULL;
-    size_t place;
+    struct registry_connection *c = find_id(g, id);
 
-    if (!s || !s->place)
+    if (!c)
         return;
-    place = s->place - 1;
-    remove_slot(g, s);
+    table_remove(&g->by_id, &c->node);
     g->count--;
     r->total--;
-    if (place != g->count) {
-        g->connections[place] = g->connections[g->count];
-        slot_of(g, g->connections[place].id)->place = (uint32_t)place + 1;
-    }
+    g->connections[c->place] = g->connections[g->count];
+    g->connections[c->place]->place = c->place;
+    free(c);
 }
 
 struct registry_gateway *registry_expired(struct registry *r, int64_t now)

@@ -17,6 +17,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/err.h"
+#include "shared/base/table.h"
 
 #define REGISTRY_GATEWAYS_MAX 256
 #define REGISTRY_CONNECTIONS_MAX 250000 /* in all */
@@ -30,6 +31,9 @@ struct registry_connection {
     uint16_t port;
     bool is_msgpack;
     char host[47]; /* textual address */
+    /* private to the registry */
+    size_t place; /* in its gateway's connections */
+    struct table_node node;
 };
 
 struct registry_gateway {
@@ -39,10 +43,9 @@ struct registry_gateway {
     size_t peer_len;
     int64_t heard_at;
     int64_t since_us;
-    struct registry_connection *connections; /* dense, in no order */
+    struct registry_connection **connections; /* dense, in no order */
     size_t count, cap;
-    struct registry_slot *index; /* private: id → place in connections */
-    size_t index_cap;
+    struct table by_id; /* private */
 };
 
 struct registry;

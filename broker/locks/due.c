@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "shared/base/mem.h"
+#include "shared/base/array.h"
 
 void due_free(struct due_heap *h)
 {
@@ -48,10 +48,7 @@ static void settle(struct due_heap *h, struct due *d)
 void due_set(struct due_heap *h, struct due *d, int64_t at)
 {
     if (!d->slot) {
-        if (h->count + 1 >= h->cap) {
-            h->cap = h->cap ? h->cap * 2 : 64;
-            h->slots = mem_resize(h->slots, h->cap * sizeof *h->slots);
-        }
+        ARRAY_RESERVE(h->slots, h->cap, h->count + 2);
         put(h, ++h->count, d);
     }
     d->at = at;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/array.h"
 #include "shared/base/mem.h"
 
 /* A batch that once held large values does not keep their memory. */
@@ -48,10 +49,7 @@ void lease_batch_add(struct lease_batch *b, const struct lease *l, bool has_new_
 {
     struct lease_row *r;
 
-    if (b->count == b->cap) {
-        b->cap = b->cap ? b->cap * 2 : 16;
-        b->rows = mem_resize(b->rows, b->cap * sizeof *b->rows);
-    }
+    ARRAY_RESERVE(b->rows, b->cap, b->count + 1);
     r = &b->rows[b->count++];
     *r = (struct lease_row){.state = l->state,
                             .ended = l->ended,
@@ -81,10 +79,6 @@ void lease_batch_add(struct lease_batch *b, const struct lease *l, bool has_new_
 
 void lease_batch_forget(struct lease_batch *b, const char *name)
 {
-    if (b->forgotten_count == b->forgotten_cap) {
-        b->forgotten_cap = b->forgotten_cap ? b->forgotten_cap * 2 : 16;
-        b->forgotten =
-            mem_resize(b->forgotten, b->forgotten_cap * sizeof *b->forgotten);
-    }
+    ARRAY_RESERVE(b->forgotten, b->forgotten_cap, b->forgotten_count + 1);
     span_copy(b->forgotten[b->forgotten_count++], sizeof *b->forgotten, span_of(name));
 }

@@ -1,4 +1,8 @@
-/* lease_private: what lease.c (grants, values) and lease_waiting.c (waiting, time) share. */
+/*
+ * lease_private: what the files of the table share; no other file includes it.  From the top:
+ * lease_next.c (events), lease.c (requests, grants), lease_waiters.c (waiting owners) and
+ * lease_table.c (names, what must be stored); each calls only those below it.
+ */
 #ifndef BROKER_LOCKS_LEASE_PRIVATE_H
 #define BROKER_LOCKS_LEASE_PRIVATE_H
 
@@ -33,19 +37,15 @@ struct lease_table {
     struct lease_place *asked; /* all places, by when their owner last asked */
 };
 
-/* lease.c */
-void lease_grant(struct lease_table *t, struct lease *l, const struct lease_place *to,
-                 int64_t now);
+/* lease_table.c */
+struct lease *lease_add(struct lease_table *t, struct span name); /* a free one */
+void lease_forget(struct lease_table *t, struct lease *l);
 /* An answer about it must wait until this is stored. */
 void lease_note(struct lease_table *t, struct lease *l);
 /* To be stored, but nobody has to wait: a crash would only make it last longer. */
 void lease_note_later(struct lease_table *t, struct lease *l);
-void lease_set_closed(struct lease_table *t, struct lease *l, int64_t since,
-                      int64_t now, enum lease_end why);
-void lease_set_free(struct lease_table *t, struct lease *l, int64_t now);
-void lease_forget(struct lease_table *t, struct lease *l);
 
-/* lease_waiting.c */
+/* lease_waiters.c */
 struct lease_place *lease_place_find(const struct lease *l, struct span owner);
 size_t lease_place_number(const struct lease *l, const struct lease_place *p);
 struct lease_place *lease_place_ask(struct lease_table *t, struct lease *l,
@@ -54,5 +54,12 @@ struct lease_place *lease_place_ask(struct lease_table *t, struct lease *l,
 void lease_place_leave(struct lease_table *t, struct lease_place *p);
 /* After any change of state or line. */
 void lease_judge(struct lease_table *t, struct lease *l, int64_t now);
+
+/* lease.c */
+void lease_grant(struct lease_table *t, struct lease *l, const struct lease_place *to,
+                 int64_t now);
+void lease_set_closed(struct lease_table *t, struct lease *l, int64_t since,
+                      int64_t now, enum lease_end why);
+void lease_set_free(struct lease_table *t, struct lease *l, int64_t now);
 
 #endif

@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "broker/log/store_file.h"
-#include "broker/log/store_private.h"
+#include "broker/sqlite/database.h"
+#include "broker/sqlite/statement.h"
 #include "shared/base/mem.h"
 
 /* The comments stand inside the statements, so that `sqlite3 FILE-locks .schema` shows them. */
@@ -57,20 +56,17 @@ static const char version_1[] =
 
     "INSERT INTO meta VALUES ('token_floor', 0);\n";
 
-static const struct store_schema_step steps_all[] = {
+static const struct schema_step steps_all[] = {
     {version_1},
 };
 
-const struct store_schema lease_store_schema = {
+const struct schema lease_store_schema = {
     0x5072656c, /* "Prel" */
     steps_all,
     sizeof steps_all / sizeof steps_all[0],
 };
 
 #define LEASE_STATEMENTS(X)                                                            \
-    X(BEGIN, "BEGIN IMMEDIATE")                                                        \
-    X(COMMIT, "COMMIT")                                                                \
-    X(ROLLBACK, "ROLLBACK")                                                            \
     X(FLOOR, "SELECT value FROM meta WHERE name = 'token_floor'")                      \
     X(FLOOR_PUT, "UPDATE meta SET value = ?1 WHERE name = 'token_floor'")              \
     X(ALL, "SELECT locks.name, state, locks.token, owner, host, pid, granted, ttl_ms," \
@@ -93,53 +89,29 @@ enum lease_statement {
 };
 
 struct lease_store {
-    sqlite3 *db;
-    char *path;
-    struct store_file_lock lock;
-    sqlite3_stmt *statements[LEASE_STATEMENT_COUNT];
+    struct database file;
 };
 
 static const char *const state_names[] = {"free", "held", "closed"};
 
-/* --- transactions ------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------ */
 
 static sqlite3_stmt *statement(struct lease_store *s, enum lease_statement which)
 {
-    sqlite3_reset(s->statements[which]);
-    return s->statements[which];
-}
-
-static int begin(struct lease_store *s)
-{
-    /* SQLite does not keep it when a commit fails: see store_error_tell. */
-    errno = 0;
-    return store_run(statement(s, LEASE_BEGIN));
-}
-
-static int end(struct lease_store *s, int rc)
-{
-    int error_number;
-
-    if (rc == SQLITE_OK)
-        rc = store_run(statement(s, LEASE_COMMIT));
-    error_number = errno;
-    if (!sqlite3_get_autocommit(s->db))
-        store_run(statement(s, LEASE_ROLLBACK));
-    errno = error_number;
-    return rc;
+    return database_statement(&s->file, which);
 }
 
 static void bind_name(sqlite3_stmt *stmt, int parameter, const char *text)
 {
-    store_bind_text(stmt, parameter, span_of(text));
+    statement_bind_text(stmt, parameter, span_of(text));
 }
 
 static int put_floor(struct lease_store *s, uint64_t floor)
 {
     sqlite3_stmt *stmt = statement(s, LEASE_FLOOR_PUT);
 
-    store_bind_u(stmt, 1, floor);
-    return store_run(stmt);
+    statement_bind_u(stmt, 1, floor);
+    return statement_run(stmt);
 }
 
 static int put_value(struct lease_store *s, const struct lease_batch *b,
@@ -148,13 +120,13 @@ static int put_value(struct lease_store *s, const struct lease_batch *b,
     sqlite3_stmt *stmt = statement(s, LEASE_VALUE_PUT);
 
     bind_name(stmt, 1, r->name);
-    store_bind_u(stmt, 2, r->version);
-    store_bind_u(stmt, 3, r->value_token);
-    store_bind_blob(stmt, 4,
-                    r->value_len
-                        ? (struct span){b->values.data + r->value_at, r->value_len}
-                        : SPAN(""));
-    return store_run(stmt);
+    statement_bind_u(stmt, 2, r->version);
+    statement_bind_u(stmt, 3, r->value_token);
+    statement_bind_blob(stmt, 4,
+                        r->value_len
+                            ? (struct span){b->values.data + r->value_at, r->value_len}
+                            : SPAN(""));
+    return statement_run(stmt);
 }
 
 static int put_row(struct lease_store *s, const struct lease_row *r)
@@ -163,19 +135,19 @@ static int put_row(struct lease_store *s, const struct lease_row *r)
 
     bind_name(stmt, 1, r->name);
     bind_name(stmt, 2, state_names[r->state]);
-    store_bind_u(stmt, 3, r->token);
+    statement_bind_u(stmt, 3, r->token);
     bind_name(stmt, 4, r->owner);
     bind_name(stmt, 5, r->host);
-    store_bind_u(stmt, 6, r->pid);
-    store_bind_u(stmt, 7, r->granted_us);
-    store_bind_u(stmt, 8, r->ttl_ms);
-    store_bind_u(stmt, 9, r->delay_ms);
+    statement_bind_u(stmt, 6, r->pid);
+    statement_bind_u(stmt, 7, r->granted_us);
+    statement_bind_u(stmt, 8, r->ttl_ms);
+    statement_bind_u(stmt, 9, r->delay_ms);
     bind_name(stmt, 10, lease_end_name(r->ended));
-    store_bind_u(stmt, 11, r->lost_us);
+    statement_bind_u(stmt, 11, r->lost_us);
     bind_name(stmt, 12, r->lost_owner);
-    store_bind_u(stmt, 13, r->lost_token);
+    statement_bind_u(stmt, 13, r->lost_token);
     bind_name(stmt, 14, lease_end_name(r->lost_reason));
-    return store_run(stmt);
+    return statement_run(stmt);
 }
 
 static int forget(struct lease_store *s, const char *name)
@@ -183,7 +155,7 @@ static int forget(struct lease_store *s, const char *name)
     sqlite3_stmt *stmt = statement(s, LEASE_FORGET); /* it never had a value */
 
     bind_name(stmt, 1, name);
-    return store_run(stmt);
+    return statement_run(stmt);
 }
 
 static int put_batch(struct lease_store *s, const struct lease_batch *b)
@@ -205,17 +177,17 @@ enum err lease_store_write(struct lease_store *s, const struct lease_batch *b,
 {
     int rc;
 
-    if (store_file_has_moved(s->db))
-        return store_file_tell_moved(s->path, error);
-    rc = begin(s);
+    if (store_file_has_moved(s->file.db))
+        return store_file_error_moved(s->file.path, error);
+    rc = database_begin(&s->file, true);
     if (!rc)
-        rc = end(s, put_batch(s, b));
-    return rc ? store_error_tell(s->path, s->db, rc, "write it", error) : OK;
+        rc = database_end(&s->file, put_batch(s, b));
+    return rc ? database_error(&s->file, rc, "write it", error) : OK;
 }
 
 void lease_store_interrupt(struct lease_store *s)
 {
-    sqlite3_interrupt(s->db);
+    database_interrupt(&s->file);
 }
 
 /* --- reading -------------------------------------------------------------------------------- */
@@ -248,24 +220,24 @@ static uint64_t ms_since(uint64_t us, uint64_t wall_us)
 static bool read_row(sqlite3_stmt *stmt, uint64_t wall_us, struct lease_stored *out)
 {
     *out = (struct lease_stored){
-        .name = store_column_span(stmt, 0),
-        .token = store_column_u(stmt, 2),
-        .owner = store_column_span(stmt, 3),
-        .host = store_column_span(stmt, 4),
-        .pid = store_column_u(stmt, 5),
-        .held_ms = ms_since(store_column_u(stmt, 6), wall_us),
-        .ttl_ms = store_column_u(stmt, 7),
-        .delay_ms = store_column_u(stmt, 8),
-        .lost_ago_ms = ms_since(store_column_u(stmt, 10), wall_us),
-        .lost_owner = store_column_span(stmt, 11),
-        .lost_token = store_column_u(stmt, 12),
-        .version = store_column_u(stmt, 14),
-        .value_token = store_column_u(stmt, 15),
-        .value = store_column_span(stmt, 16),
+        .name = statement_column_span(stmt, 0),
+        .token = statement_column_u(stmt, 2),
+        .owner = statement_column_span(stmt, 3),
+        .host = statement_column_span(stmt, 4),
+        .pid = statement_column_u(stmt, 5),
+        .held_ms = ms_since(statement_column_u(stmt, 6), wall_us),
+        .ttl_ms = statement_column_u(stmt, 7),
+        .delay_ms = statement_column_u(stmt, 8),
+        .lost_ago_ms = ms_since(statement_column_u(stmt, 10), wall_us),
+        .lost_owner = statement_column_span(stmt, 11),
+        .lost_token = statement_column_u(stmt, 12),
+        .version = statement_column_u(stmt, 14),
+        .value_token = statement_column_u(stmt, 15),
+        .value = statement_column_span(stmt, 16),
     };
-    return read_state(store_column_span(stmt, 1), &out->state) &&
-           read_end(store_column_span(stmt, 9), &out->ended) &&
-           read_end(store_column_span(stmt, 13), &out->lost_reason);
+    return read_state(statement_column_span(stmt, 1), &out->state) &&
+           read_end(statement_column_span(stmt, 9), &out->ended) &&
+           read_end(statement_column_span(stmt, 13), &out->lost_reason);
 }
 
 static enum err tell_row(const struct lease_store *s, struct span name,
@@ -275,7 +247,8 @@ static enum err tell_row(const struct lease_store *s, struct span name,
         error, STORE_ERROR_MAX,
         "store %s: the row of lock '%.*s' makes no sense; correct it with sqlite3, or "
         "put a backup in its place",
-        s->path, (int)(name.len < LOCK_NAME_MAX ? name.len : LOCK_NAME_MAX), name.at);
+        s->file.path, (int)(name.len < LOCK_NAME_MAX ? name.len : LOCK_NAME_MAX),
+        name.at);
     return ERR_MALFORMED;
 }
 
@@ -293,77 +266,47 @@ enum err lease_store_each(struct lease_store *s, uint64_t wall_us,
         if (!read_row(stmt, wall_us, &l) || !take(ctx, &l))
             e = tell_row(s, l.name, error);
     if (!e && rc != SQLITE_DONE)
-        e = store_error_tell(s->path, s->db, rc, "read it", error);
+        e = database_error(&s->file, rc, "read it", error);
     sqlite3_reset(stmt);
     return e;
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
 
-static int prepare_all(struct lease_store *s)
-{
-    static const char *const sql[] = {
+static const char settings[] = "PRAGMA temp_store = MEMORY;"
+                               "PRAGMA trusted_schema = OFF;"
+                               "PRAGMA journal_mode = WAL;"
+                               "PRAGMA synchronous = FULL;"
+                               "PRAGMA journal_size_limit = 16777216;";
+static const char *const sql[] = {
 #define X(name, text) text,
-        LEASE_STATEMENTS(X)
+    LEASE_STATEMENTS(X)
 #undef X
-    };
-    int rc = SQLITE_OK;
-
-    for (size_t i = 0; i < LEASE_STATEMENT_COUNT && !rc; i++)
-        rc = sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                &s->statements[i], NULL);
-    return rc;
-}
-
-static enum err open_database(struct lease_store *s, char error[STORE_ERROR_MAX])
-{
-    static const char settings[] = "PRAGMA temp_store = MEMORY;"
-                                   "PRAGMA trusted_schema = OFF;"
-                                   "PRAGMA journal_mode = WAL;"
-                                   "PRAGMA synchronous = FULL;"
-                                   "PRAGMA journal_size_limit = 16777216;";
-    enum err e;
-    int rc;
-
-    errno = 0;
-    rc = sqlite3_open_v2(
-        s->path, &s->db,
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc)
-        return store_error_tell(s->path, s->db, rc, "open it", error);
-    sqlite3_busy_timeout(s->db, STORE_FILE_WAIT_MS);
-    sqlite3_extended_result_codes(s->db, 1);
-    /* A file that is not ours is left as it is. */
-    sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    e = store_file_check_schema(s->path, s->db, &lease_store_schema, true, error);
-    if (e)
-        return e;
-    sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
-    rc = sqlite3_exec(s->db, settings, NULL, NULL, NULL);
-    if (rc)
-        return store_error_tell(s->path, s->db, rc, "open it", error);
-    e = store_file_check_mode(s->path, s->db, error);
-    return e ? e : store_file_migrate(s->path, s->db, &lease_store_schema, error);
-}
+};
+static const struct database_kind kind = {.schema = &lease_store_schema,
+                                          .settings = settings,
+                                          .sql = sql,
+                                          .count = LEASE_STATEMENT_COUNT,
+                                          .is_writer = true};
 
 /* Also shows that the disk takes something. */
 static int reserve(struct lease_store *s, uint64_t wall_us, uint64_t *floor)
 {
     sqlite3_stmt *stmt;
-    int rc = begin(s);
+    int rc = database_begin(&s->file, true);
 
     if (rc)
         return rc;
     stmt = statement(s, LEASE_FLOOR);
     rc = sqlite3_step(stmt);
-    *floor = rc == SQLITE_ROW ? store_column_u(stmt, 0) : 0;
+    *floor = rc == SQLITE_ROW ? statement_column_u(stmt, 0) : 0;
     sqlite3_reset(stmt);
     if (*floor < wall_us)
         *floor = wall_us;
     rc = rc == SQLITE_ROW    ? put_floor(s, *floor + LEASE_STORE_RESERVE)
          : rc == SQLITE_DONE ? SQLITE_CORRUPT
                              : rc;
-    return end(s, rc);
+    return database_end(&s->file, rc);
 }
 
 enum err lease_store_open(const char *path, uint64_t wall_us, struct lease_store **out,
@@ -375,24 +318,16 @@ enum err lease_store_open(const char *path, uint64_t wall_us, struct lease_store
     enum err e;
     int rc;
 
-    s->path = store_file_plain_path(path);
-    s->lock = STORE_FILE_UNLOCKED;
-    e = store_file_check(s->path, true, &is_unclean, error);
-    if (!e)
-        e = store_file_lock(s->path, &s->lock, error);
-    if (!e)
-        e = open_database(s, error);
-    if (!e) {
-        rc = prepare_all(s);
-        if (!rc && is_unclean)
-            rc = store_file_check_all(s->db, &page);
+    e = database_open(&s->file, path, &kind, &is_unclean, error);
+    if (!e && is_unclean) {
+        rc = store_file_check_all(s->file.db, &page);
         if (rc)
-            e = store_error_tell(s->path, s->db, rc, "read it", error);
+            e = database_error(&s->file, rc, "read it", error);
     }
     if (!e) {
         rc = reserve(s, wall_us, &floor);
         if (rc)
-            e = store_error_tell(s->path, s->db, rc, "write it", error);
+            e = database_error(&s->file, rc, "write it", error);
     }
     if (e) {
         lease_store_close(s);
@@ -407,10 +342,6 @@ void lease_store_close(struct lease_store *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < LEASE_STATEMENT_COUNT; i++)
-        sqlite3_finalize(s->statements[i]);
-    sqlite3_close(s->db);
-    store_file_unlock(&s->lock);
-    free(s->path);
+    database_close(&s->file);
     free(s);
 }

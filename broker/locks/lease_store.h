@@ -12,8 +12,8 @@
 #include <sqlite3.h>
 
 #include "broker/locks/lease_batch.h"
-#include "broker/log/store.h"
-#include "broker/log/store_schema.h"
+#include "broker/sqlite/schema.h"
+#include "broker/sqlite/store_error.h"
 
 /* Tokens reserved ahead.  Half of it must be more than can be given and not yet stored. */
 #define LEASE_STORE_RESERVE 10000
@@ -40,16 +40,6 @@ MUST_CHECK enum err lease_store_write(struct lease_store *s,
                                       char error[STORE_ERROR_MAX]);
 void lease_store_interrupt(struct lease_store *s); /* any thread */
 
-extern const struct store_schema lease_store_schema; /* "Prel" */
-
-/*
- * lease_backup.c, for backups.  Copy the locks' file `path` into tables of `copy`, a connection to another file: in
- * STORE_BACKUP_LOCKS….  Nothing is done if there is no such file.
- */
-MUST_CHECK enum err lease_store_copy(const char *path, sqlite3 *copy,
-                                     char error[STORE_ERROR_MAX]);
-/* The reverse: make the new file `path` out of such tables, of that version, in the file `backup`. */
-MUST_CHECK enum err lease_store_make(const char *path, int version, const char *backup,
-                                     char error[STORE_ERROR_MAX]);
+extern const struct schema lease_store_schema; /* "Prel" */
 
 #endif

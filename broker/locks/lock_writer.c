@@ -1,5 +1,5 @@
 #include "broker/locks/lock_writer.h"
-#include "broker/log/store_file.h"
+#include "broker/sqlite/store_file.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 #include "broker/log/archive_private.h"
-#include "broker/log/store_file.h"
+#include "broker/sqlite/store_file.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,6 +1,7 @@
 /*
- * journal_private: the ring from inside, for journal.c (records are taken and read) and journal_load.c
- * (what a broker before left is found again).  Nobody else includes it.
+ * journal_private: the ring from inside, for journal.c (it takes records), journal_load.c (it finds
+ * the entries that an earlier broker left) and, below both, journal_ring.c.  No other file includes
+ * it.
  */
 #ifndef BROKER_LOG_JOURNAL_PRIVATE_H
 #define BROKER_LOG_JOURNAL_PRIVATE_H

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/log/store_file.h"
+#include "broker/sqlite/store_file.h"
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
 #include "shared/base/random.h"

@@ -1,107 +1,19 @@
 #include "broker/log/store_private.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <stdio.h>
-
 #include "shared/wire/pack.h"
 
 /* Positions are counted up from 1: a number beyond this can only be damage. */
 #define POSITION_MAX ((uint64_t)1 << 62)
-
-sqlite3_stmt *store_statement(struct store *s, enum store_statement which)
-{
-    sqlite3_reset(s->statements[which]);
-    return s->statements[which];
-}
-
-int store_row(sqlite3_stmt *stmt)
-{
-    return sqlite3_step(stmt);
-}
-
-int store_run(sqlite3_stmt *stmt)
-{
-    int rc = sqlite3_step(stmt);
-
-    while (rc == SQLITE_ROW)
-        rc = sqlite3_step(stmt);
-    sqlite3_reset(stmt);
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
-int store_do(struct store *s, enum store_statement which)
-{
-    return store_run(store_statement(s, which));
-}
-
-int store_begin(struct store *s, enum store_statement which)
-{
-    /* SQLite does not keep it when a commit fails: see store_error_tell. */
-    errno = 0;
-    return store_do(s, which);
-}
-
-/* A statement left in the middle of its rows would keep the transaction open. */
-static void reset_all(struct store *s)
-{
-    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
-        sqlite3_reset(s->statements[i]);
-}
-
-void store_end_read(struct store *s)
-{
-    int error_number = errno;
-
-    reset_all(s);
-    if (!sqlite3_get_autocommit(s->db))
-        store_do(s, STORE_ROLLBACK);
-    errno = error_number;
-}
-
-int store_end(struct store *s, int rc)
-{
-    int error_number;
-
-    reset_all(s);
-    if (rc == SQLITE_OK)
-        rc = store_do(s, STORE_COMMIT);
-    error_number = errno;
-    if (!sqlite3_get_autocommit(s->db))
-        store_do(s, STORE_ROLLBACK);
-    errno = error_number;
-    return rc;
-}
-
-void store_bind_text(sqlite3_stmt *stmt, int parameter, struct span text)
-{
-    if (text.at)
-        sqlite3_bind_text(stmt, parameter, text.at, (int)text.len, SQLITE_STATIC);
-    else
-        sqlite3_bind_null(stmt, parameter);
-}
-
-void store_bind_blob(sqlite3_stmt *stmt, int parameter, struct span bytes)
-{
-    sqlite3_bind_blob(stmt, parameter, bytes.at, (int)bytes.len, SQLITE_STATIC);
-}
-
-struct span store_column_span(sqlite3_stmt *stmt, int column)
-{
-    const char *at = sqlite3_column_blob(stmt, column);
-
-    return (struct span){at ? at : "", (size_t)sqlite3_column_bytes(stmt, column)};
-}
 
 static int read_meta(struct store *s, const char *name, uint64_t *out)
 {
     sqlite3_stmt *stmt = store_statement(s, STORE_META);
     int rc;
 
-    store_bind_text(stmt, 1, span_of(name));
-    rc = store_row(stmt);
+    statement_bind_text(stmt, 1, span_of(name));
+    rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW)
-        *out = store_column_u(stmt, 0);
+        *out = statement_column_u(stmt, 0);
     /* A store without its meta is not whole. */
     return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
 }
@@ -111,13 +23,13 @@ static int read_number(struct store *s, enum store_statement which, uint64_t *ou
                        bool *is_damaged)
 {
     sqlite3_stmt *stmt = store_statement(s, which);
-    int rc = store_row(stmt);
+    int rc = sqlite3_step(stmt);
 
-    *out = rc == SQLITE_ROW ? store_column_u(stmt, 0) : 0;
+    *out = rc == SQLITE_ROW ? statement_column_u(stmt, 0) : 0;
     sqlite3_reset(stmt);
     if (rc == SQLITE_ROW || rc == SQLITE_DONE)
         return SQLITE_OK;
-    if (!store_is_damage(rc))
+    if (!store_error_is_damage(rc))
         return rc;
     *is_damaged = true;
     return SQLITE_OK;
@@ -163,17 +75,17 @@ static int read_damaged_ends(struct store *s, struct ends *out)
 static int find_ends(struct store *s, struct ends *out)
 {
     sqlite3_stmt *stmt = store_statement(s, STORE_LOG_ENDS);
-    int rc = store_row(stmt);
+    int rc = sqlite3_step(stmt);
 
-    if (store_is_damage(rc)) {
+    if (store_error_is_damage(rc)) {
         sqlite3_reset(stmt);
         return read_damaged_ends(s, out);
     }
     if (rc != SQLITE_ROW)
         return rc;
-    *out = (struct ends){store_column_u(stmt, 0), store_column_u(stmt, 1),
-                         store_column_u(stmt, 2), store_column_u(stmt, 3),
-                         store_column_u(stmt, 4), store_column_u(stmt, 5)};
+    *out = (struct ends){statement_column_u(stmt, 0), statement_column_u(stmt, 1),
+                         statement_column_u(stmt, 2), statement_column_u(stmt, 3),
+                         statement_column_u(stmt, 4), statement_column_u(stmt, 5)};
     return SQLITE_OK;
 }
 
@@ -216,10 +128,10 @@ int store_read_state(struct store *s, struct store_state *out)
     if (rc)
         return rc;
     out->is_copy = is_copy;
-    rc = store_row(stmt);
+    rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW) {
-        out->epoch = store_column_u(stmt, 0);
-        out->epoch_first = store_column_u(stmt, 1);
+        out->epoch = statement_column_u(stmt, 0);
+        out->epoch_first = statement_column_u(stmt, 1);
     } else if (rc != SQLITE_DONE) {
         return rc;
     }
@@ -233,58 +145,16 @@ enum err store_state(struct store *s, struct store_state *out,
                      char error[STORE_ERROR_MAX])
 {
     struct store_state state = {0};
-    int rc = store_begin(s, STORE_BEGIN_READ);
+    int rc = database_begin(&s->file, false);
 
     if (!rc) {
         rc = store_read_state(s, &state);
-        store_end_read(s);
+        database_end_read(&s->file);
     }
     if (rc)
-        return store_error_tell(s->path, s->db, rc, "read it", error);
+        return database_error(&s->file, rc, "read it", error);
     *out = state;
     return OK;
-}
-
-static int begin_epoch(struct store *s, uint64_t epoch, uint64_t first_seq,
-                       const char *reason, uint64_t wall_us)
-{
-    sqlite3_stmt *stmt = store_statement(s, STORE_EPOCH_ADD);
-
-    store_bind_u(stmt, 1, epoch);
-    store_bind_u(stmt, 2, first_seq);
-    store_bind_text(stmt, 3, span_of(reason));
-    store_bind_u(stmt, 4, wall_us);
-    return store_run(stmt);
-}
-
-enum err store_begin_epoch(struct store *s, uint64_t epoch, uint64_t first_seq,
-                           const char *reason, uint64_t wall_us,
-                           char error[STORE_ERROR_MAX])
-{
-    struct store_state state = {0};
-    int rc = store_begin(s, STORE_BEGIN_WRITE);
-
-    assert(s->mode == STORE_WRITE && epoch);
-    store_writer_forget(s);
-    if (!rc) {
-        rc = store_read_state(s, &state);
-        if (!rc && first_seq <= state.head)
-            rc = SQLITE_MISUSE;
-        if (!rc)
-            rc = begin_epoch(s, epoch, first_seq, reason, wall_us);
-        if (!rc)
-            rc = store_do(s, STORE_OWN_COPY);
-        rc = store_end(s, rc);
-    }
-    if (rc == SQLITE_MISUSE) {
-        snprintf(error, STORE_ERROR_MAX,
-                 "store %s: an epoch cannot begin at %llu, the log goes to %llu",
-                 s->path, (unsigned long long)first_seq,
-                 (unsigned long long)state.head);
-        return ERR_INVALID;
-    }
-    return rc ? store_error_tell(s->path, s->db, rc, "begin an epoch in it", error)
-              : OK;
 }
 
 enum err store_each_last(struct store *s,
@@ -294,12 +164,12 @@ enum err store_each_last(struct store *s,
     sqlite3_stmt *stmt = store_statement(s, STORE_LAST_ALL);
     int rc;
 
-    while ((rc = store_row(stmt)) == SQLITE_ROW) {
-        struct store_last last = {.symbol = store_column_span(stmt, 0),
-                                  .seq = store_column_u(stmt, 1),
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct store_last last = {.symbol = statement_column_span(stmt, 0),
+                                  .seq = statement_column_u(stmt, 1),
                                   .is_stale = sqlite3_column_int(stmt, 2),
-                                  .feed = store_column_span(stmt, 3),
-                                  .record = store_column_span(stmt, 4)};
+                                  .feed = statement_column_span(stmt, 3),
+                                  .record = statement_column_span(stmt, 4)};
 
         /* These go into the broker's book, and from there to everybody. */
         if (!quote_is_symbol(last.symbol) ||
@@ -313,7 +183,7 @@ enum err store_each_last(struct store *s,
     sqlite3_reset(stmt);
     return rc == SQLITE_DONE
                ? OK
-               : store_error_tell(s->path, s->db, rc, "read the last values", error);
+               : database_error(&s->file, rc, "read the last values", error);
 }
 
 enum err store_each_feed(struct store *s,
@@ -323,10 +193,10 @@ enum err store_each_feed(struct store *s,
     sqlite3_stmt *stmt = store_statement(s, STORE_FEED_ALL);
     int rc;
 
-    while ((rc = store_row(stmt)) == SQLITE_ROW) {
-        struct store_feed feed = {store_column_span(stmt, 0),
-                                  store_column_span(stmt, 1), store_column_u(stmt, 2),
-                                  store_column_u(stmt, 3)};
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct store_feed feed = {
+            statement_column_span(stmt, 0), statement_column_span(stmt, 1),
+            statement_column_u(stmt, 2), statement_column_u(stmt, 3)};
 
         if (!feed.name.len || feed.name.len >= sizeof s->feeds->name ||
             feed.epoch > POSITION_MAX || feed.received > POSITION_MAX) {
@@ -336,12 +206,11 @@ enum err store_each_feed(struct store *s,
         take(ctx, &feed);
     }
     sqlite3_reset(stmt);
-    return rc == SQLITE_DONE
-               ? OK
-               : store_error_tell(s->path, s->db, rc, "read the feeds", error);
+    return rc == SQLITE_DONE ? OK
+                             : database_error(&s->file, rc, "read the feeds", error);
 }
 
 void store_interrupt(struct store *s)
 {
-    sqlite3_interrupt(s->db);
+    database_interrupt(&s->file);
 }

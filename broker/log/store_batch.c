@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/array.h"
 #include "shared/base/mem.h"
 
 /* In front of every record's bytes. */
@@ -75,10 +76,7 @@ void store_batch_feed(struct store_batch *b, uint32_t feed, struct span name,
     struct store_batch_feed *f;
 
     assert(feed < STORE_FEED_MAX);
-    if (b->feed_count == b->feed_cap) {
-        b->feed_cap = b->feed_cap ? b->feed_cap * 2 : 16;
-        b->feeds = mem_resize(b->feeds, b->feed_cap * sizeof *b->feeds);
-    }
+    ARRAY_RESERVE(b->feeds, b->feed_cap, b->feed_count + 1);
     f = &b->feeds[b->feed_count++];
     *f = (struct store_batch_feed){feed, "", "", epoch, received};
     span_copy(f->name, sizeof f->name, name);

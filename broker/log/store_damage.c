@@ -5,31 +5,17 @@
 #include "broker/log/store_page.h"
 #include "shared/base/mem.h"
 
-bool store_is_damage(int rc)
-{
-    switch (rc & 0xFF) {
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return true;
-    case SQLITE_IOERR:
-        return rc == SQLITE_IOERR_READ || rc == SQLITE_IOERR_SHORT_READ ||
-               rc == SQLITE_IOERR_CORRUPTFS || rc == SQLITE_IOERR_DATA;
-    default:
-        return false;
-    }
-}
-
 bool store_damage_forgive(struct store_reader *r)
 {
-    bool is_damage = store_is_damage(r->rc);
+    bool is_damage = store_error_is_damage(r->rc);
 
     if (is_damage) {
         r->rc = SQLITE_OK;
         r->page.is_damaged = true;
     }
     /* A sector that cannot be read ends the transaction, a page that makes no sense does not. */
-    if (is_damage && sqlite3_get_autocommit(r->s->db))
-        r->rc = store_do(r->s, STORE_BEGIN_READ);
+    if (is_damage && sqlite3_get_autocommit(r->s->file.db))
+        r->rc = database_begin(&r->s->file, false);
     return is_damage;
 }
 
@@ -175,8 +161,8 @@ static uint64_t get_varint(const unsigned char *at)
 static uint64_t root_of_log(struct store *s)
 {
     uint64_t root = 0;
-    int rc = store_read_number(
-        s->db, "SELECT rootpage FROM sqlite_master WHERE name = 'log'", &root);
+    int rc = statement_number(
+        s->file.db, "SELECT rootpage FROM sqlite_master WHERE name = 'log'", &root);
 
     return rc ? 0 : root;
 }
@@ -211,7 +197,7 @@ uint64_t store_damage_page(struct store *s, uint64_t seq)
     uint64_t number = root_of_log(s), found = 0;
     unsigned char *page;
 
-    if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) ||
+    if (sqlite3_file_control(s->file.db, "main", SQLITE_FCNTL_FILE_POINTER, &file) ||
         !file || !file->pMethods || file->pMethods->xFileSize(file, &bytes) ||
         s->page_size < 512)
         return 0;

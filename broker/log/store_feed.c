@@ -19,11 +19,11 @@ static int put_feed(struct store *s, const struct store_batch_feed *f)
         memcpy(known->name, f->name, sizeof known->name);
         known->id = 0;
     }
-    store_bind_text(stmt, 1, span_of(f->name));
-    store_bind_text(stmt, 2, span_of(f->owner));
-    store_bind_u(stmt, 3, f->epoch);
-    store_bind_u(stmt, 4, f->received);
-    return store_run(stmt);
+    statement_bind_text(stmt, 1, span_of(f->name));
+    statement_bind_text(stmt, 2, span_of(f->owner));
+    statement_bind_u(stmt, 3, f->epoch);
+    statement_bind_u(stmt, 4, f->received);
+    return statement_run(stmt);
 }
 
 int store_put_feeds(struct store *s, const struct store_batch *b)
@@ -46,8 +46,8 @@ int64_t store_feed_id(struct store *s, uint32_t index)
 
     if (!known->id && *known->name) {
         stmt = store_statement(s, STORE_FEED_ID);
-        store_bind_text(stmt, 1, span_of(known->name));
-        if (store_row(stmt) == SQLITE_ROW)
+        statement_bind_text(stmt, 1, span_of(known->name));
+        if (sqlite3_step(stmt) == SQLITE_ROW)
             known->id = sqlite3_column_int64(stmt, 0);
     }
     return known->id;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/base/mem.h"
+#include "shared/base/array.h"
 #include "shared/wire/pack.h"
 
 #define BYTES_DEFAULT (256 * 1024)
@@ -29,22 +29,14 @@ static struct span name_of(struct store_reader *r, int64_t id)
         return (struct span){s->names[id].text, s->names[id].len};
     stmt = store_statement(s, STORE_SYMBOL_NAME);
     sqlite3_bind_int64(stmt, 1, id);
-    r->rc = store_row(stmt);
-    text = store_column_span(stmt, 0);
+    r->rc = sqlite3_step(stmt);
+    text = statement_column_span(stmt, 0);
     if (r->rc != SQLITE_ROW || id <= 0 || id > ID_MAX || !quote_is_symbol(text)) {
         r->rc = r->rc == SQLITE_ROW || r->rc == SQLITE_DONE ? SQLITE_CORRUPT : r->rc;
         return SPAN("");
     }
     r->rc = SQLITE_OK;
-    if ((size_t)id >= s->name_cap) {
-        size_t cap = s->name_cap ? s->name_cap : 256;
-
-        while (cap <= (size_t)id)
-            cap *= 2;
-        s->names = mem_resize(s->names, cap * sizeof *s->names);
-        memset(s->names + s->name_cap, 0, (cap - s->name_cap) * sizeof *s->names);
-        s->name_cap = cap;
-    }
+    ARRAY_RESERVE_ZEROED(s->names, s->name_cap, (size_t)id + 1);
     name = &s->names[id];
     memcpy(name->text, text.at, text.len);
     name->len = (uint8_t)text.len;
@@ -73,15 +65,7 @@ bool store_page_wants(struct store_reader *r, int64_t id)
     name = name_of(r, id);
     if (r->rc)
         return false;
-    if ((size_t)id >= r->wanted_cap) {
-        size_t cap = r->wanted_cap ? r->wanted_cap : 256;
-
-        while (cap <= (size_t)id)
-            cap *= 2;
-        r->wanted = mem_resize(r->wanted, cap);
-        memset(r->wanted + r->wanted_cap, 0, cap - r->wanted_cap);
-        r->wanted_cap = cap;
-    }
+    ARRAY_RESERVE_ZEROED(r->wanted, r->wanted_cap, (size_t)id + 1);
     r->wanted[id] = 1 + quote_patterns_match(r->query->patterns, name);
     return r->wanted[id] == 2;
 }
@@ -99,12 +83,12 @@ static void find_epoch(struct store_reader *r, uint64_t seq)
     if (r->epoch && seq >= r->epoch_first && seq < r->epoch_end)
         return;
     stmt = store_statement(r->s, STORE_EPOCH_OF);
-    store_bind_u(stmt, 1, seq);
-    r->rc = store_row(stmt);
+    statement_bind_u(stmt, 1, seq);
+    r->rc = sqlite3_step(stmt);
     if (r->rc == SQLITE_ROW) {
-        r->epoch = store_column_u(stmt, 0);
-        r->epoch_first = store_column_u(stmt, 1);
-        r->epoch_end = store_column_u(stmt, 2);
+        r->epoch = statement_column_u(stmt, 0);
+        r->epoch_first = statement_column_u(stmt, 1);
+        r->epoch_end = statement_column_u(stmt, 2);
         if (!r->epoch_end)
             r->epoch_end = UINT64_MAX;
         r->rc = SQLITE_OK;
@@ -128,12 +112,12 @@ void store_page_add(struct store_reader *r, sqlite3_stmt *row)
 {
     struct store_page *page = &r->page;
     int64_t id = sqlite3_column_int64(row, 1);
-    struct wire_record record = {.seq = store_column_u(row, 0),
+    struct wire_record record = {.seq = statement_column_u(row, 0),
                                  .kind = (enum wire_kind)sqlite3_column_int(row, 2),
-                                 .prev = store_column_u(row, 3),
-                                 .sent_us = store_column_u(row, 4),
-                                 .accepted_us = store_column_u(row, 5),
-                                 .body = store_column_span(row, 6)};
+                                 .prev = statement_column_u(row, 3),
+                                 .sent_us = statement_column_u(row, 4),
+                                 .accepted_us = statement_column_u(row, 5),
+                                 .body = statement_column_span(row, 6)};
     char topic[WIRE_TOPIC_MAX];
     struct span name = {"", 0}, loss = SPAN(WIRE_TOPIC_LOST);
     uint64_t max_bytes = r->query->max_bytes ? r->query->max_bytes : BYTES_DEFAULT;
@@ -177,28 +161,28 @@ void store_page_find_gaps(struct store_reader *r)
         store_statement(r->s, r->is_down ? STORE_GAPS_DOWN : STORE_GAPS_UP);
     struct store_page *page = &r->page;
 
-    store_bind_u(stmt, 1, r->low);
-    store_bind_u(stmt, 2, r->high);
-    while ((r->rc = store_row(stmt)) == SQLITE_ROW) {
+    statement_bind_u(stmt, 1, r->low);
+    statement_bind_u(stmt, 2, r->high);
+    while ((r->rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct store_gap *gap = &page->gaps[page->gap_count];
 
         if (page->gap_count == STORE_PAGE_GAPS) {
             if (r->is_down)
-                r->low = store_column_u(stmt, 1);
+                r->low = statement_column_u(stmt, 1);
             else
-                r->high = store_column_u(stmt, 0) - 1;
+                r->high = statement_column_u(stmt, 0) - 1;
             r->is_cut = true;
             break;
         }
-        gap->first = store_column_u(stmt, 0);
-        gap->last = store_column_u(stmt, 1);
+        gap->first = statement_column_u(stmt, 0);
+        gap->last = statement_column_u(stmt, 1);
         if (!is_gap_sane(r, gap))
             continue;
-        span_copy(gap->reason, sizeof gap->reason, store_column_span(stmt, 2));
+        span_copy(gap->reason, sizeof gap->reason, statement_column_span(stmt, 2));
         page->gap_count++;
     }
     /* A gap that cannot be read is told as damage: its positions have no rows. */
-    if (r->rc == SQLITE_ROW || r->rc == SQLITE_DONE || store_is_damage(r->rc))
+    if (r->rc == SQLITE_ROW || r->rc == SQLITE_DONE || store_error_is_damage(r->rc))
         r->rc = SQLITE_OK;
     sqlite3_reset(stmt);
 }

@@ -1,16 +1,12 @@
-/*
- * store_private: what the files of the store share, and nobody else includes.
- *
- * SQLite's codes stay int and are called rc; store_error_tell makes an enum err and a
- * sentence of one where a public function returns.
- */
+/* store_private: what the files of the store share, and nobody else includes. */
 #ifndef BROKER_LOG_STORE_PRIVATE_H
 #define BROKER_LOG_STORE_PRIVATE_H
 
 #include <sqlite3.h>
 
 #include "broker/log/store.h"
-#include "broker/log/store_file.h"
+#include "broker/sqlite/database.h"
+#include "broker/sqlite/statement.h"
 
 #define STORE_BLOCK_BITS 17
 #define STORE_BLOCK_OF(seq) ((seq) >> STORE_BLOCK_BITS)
@@ -19,10 +15,6 @@
 
 /* Prepared once at opening, which also shows that the tables are there. */
 #define STORE_STATEMENTS(X)                                                           \
-    X(BEGIN_READ, "BEGIN")                                                            \
-    X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                 \
-    X(COMMIT, "COMMIT")                                                               \
-    X(ROLLBACK, "ROLLBACK")                                                           \
     X(META, "SELECT value FROM meta WHERE name = ?1")                                 \
     X(OWN_COPY, "UPDATE meta SET value = CASE name WHEN 'is_copy' THEN 0 ELSE"        \
                 " (random() & 0x7ffffffffffffffe) + 1 END"                            \
@@ -124,11 +116,8 @@ enum store_statement {
 struct store_writer; /* store_write.c's */
 
 struct store {
-    sqlite3 *db;
-    char *path;
+    struct database file;
     enum store_mode mode;
-    struct store_file_lock lock; /* none: a reader */
-    sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
     struct store_writer *writer; /* NULL: not yet needed, or no longer true */
     struct store_feed_known {
         char name[65];
@@ -148,52 +137,15 @@ struct store {
 };
 
 /* Ready to bind and step. */
-sqlite3_stmt *store_statement(struct store *s, enum store_statement which);
-/* Run to the end and reset; SQLITE_OK or what went wrong. */
-int store_run(sqlite3_stmt *stmt);
-/* Run one that yields at most one row: SQLITE_ROW (columns can be read), DONE, or an error. */
-int store_row(sqlite3_stmt *stmt);
-int store_do(struct store *s, enum store_statement which); /* without parameters */
-/* Begin a transaction (BEGIN_READ or BEGIN_WRITE). */
-int store_begin(struct store *s, enum store_statement which);
+static inline sqlite3_stmt *store_statement(struct store *s, enum store_statement which)
+{
+    return database_statement(&s->file, which);
+}
+
 /* Within a transaction. */
 int store_read_state(struct store *s, struct store_state *out);
-/* End a transaction: commit if rc is SQLITE_OK, else roll back.  Returns the first failure. */
-int store_end(struct store *s, int rc);
-/*
- * End a transaction that only read.  Not by COMMIT: after damage was met that fails, although all
- * that was read is good.
- */
-void store_end_read(struct store *s);
 
-static inline uint64_t store_column_u(sqlite3_stmt *stmt, int column)
-{
-    return (uint64_t)sqlite3_column_int64(stmt, column);
-}
-
-static inline void store_bind_u(sqlite3_stmt *stmt, int parameter, uint64_t value)
-{
-    sqlite3_bind_int64(stmt, parameter, (sqlite3_int64)value);
-}
-
-/* The bytes must outlive the statement's run. */
-void store_bind_text(sqlite3_stmt *stmt, int parameter, struct span text);
-void store_bind_blob(sqlite3_stmt *stmt, int parameter, struct span bytes);
-struct span store_column_span(sqlite3_stmt *stmt, int column); /* until the next step */
-
-/*
- * "store PATH: cannot DOING: what is wrong; what to do".  rc is not OK; when it is about input
- * or output, errno is still what the system call left.
- */
-enum err store_error_tell(const char *path, sqlite3 *db, int rc, const char *doing,
-                          char error[STORE_ERROR_MAX]);
-
-/*
- * store_damage.c.  Is this failure about what the file holds, so that trying again is of no use?  A
- * sector that the disk does not give back is damage, too.
- */
-bool store_is_damage(int rc);
-/* The page of FILE in which position `seq` of the log would be found and cannot; 0: not known. */
+/* store_damage.c: the page of FILE in which position `seq` of the log would be found and cannot; 0: not known. */
 uint64_t store_damage_page(struct store *s, uint64_t seq);
 
 /* store_feed.c: within a transaction. */

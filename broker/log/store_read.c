@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "broker/log/store_page.h"
-#include "shared/base/mem.h"
+#include "shared/base/array.h"
 
 #define CHAIN_MAX 4096 /* records of a symbol in a block worth following */
 
@@ -46,7 +46,7 @@ static bool is_over(const struct store_reader *r)
 /* One row; false if there is none, or r->rc is set. */
 static bool take_row(struct store_reader *r, sqlite3_stmt *stmt)
 {
-    int rc = store_row(stmt);
+    int rc = sqlite3_step(stmt);
 
     if (rc == SQLITE_ROW)
         return true;
@@ -62,12 +62,12 @@ static bool find_chain(struct store_reader *r, uint64_t block, int64_t id,
     sqlite3_stmt *stmt = store_statement(r->s, STORE_CHAIN_AT);
     bool is_there;
 
-    store_bind_u(stmt, 1, block);
+    statement_bind_u(stmt, 1, block);
     sqlite3_bind_int64(stmt, 2, id);
     is_there = take_row(r, stmt);
     if (is_there) {
-        *seq = store_column_u(stmt, 0);
-        *records = store_column_u(stmt, 1);
+        *seq = statement_column_u(stmt, 0);
+        *records = statement_column_u(stmt, 1);
     } else if (store_damage_forgive(r)) {
         *seq = block_last(block);
         *records = UINT64_MAX; /* the rows can still tell */
@@ -86,7 +86,7 @@ static bool step_to(struct store_reader *r, sqlite3_stmt *stmt, uint64_t seq,
                     int64_t id, int symbol_column)
 {
     sqlite3_reset(stmt);
-    store_bind_u(stmt, 1, seq);
+    statement_bind_u(stmt, 1, seq);
     r->scanned++;
     if (take_row(r, stmt))
         return sqlite3_column_int64(stmt, symbol_column) == id;
@@ -96,10 +96,7 @@ static bool step_to(struct store_reader *r, sqlite3_stmt *stmt, uint64_t seq,
 
 static void keep_position(struct positions *p, uint64_t seq)
 {
-    if (p->count == p->cap) {
-        p->cap = p->cap ? p->cap * 2 : 256;
-        p->at = mem_resize(p->at, p->cap * sizeof *p->at);
-    }
+    ARRAY_RESERVE(p->at, p->cap, p->count + 1);
     p->at[p->count++] = seq;
 }
 
@@ -117,9 +114,9 @@ static enum walk walk_chain(struct store_reader *r, int64_t id, uint64_t seq,
             walk = WALK_BROKEN;
             break;
         }
-        if (seq <= high && store_page_is_in_time(r, store_column_u(stmt, 2)))
+        if (seq <= high && store_page_is_in_time(r, statement_column_u(stmt, 2)))
             keep_position(p, seq);
-        prev = store_column_u(stmt, 1);
+        prev = statement_column_u(stmt, 1);
         if (prev >= seq) {
             walk = WALK_BROKEN;
             break;
@@ -139,7 +136,7 @@ static int compare_positions(const void *a, const void *b)
 
 static bool add_positions(struct store_reader *r, struct positions *p)
 {
-    sqlite3_stmt *stmt = r->s->statements[STORE_ROW_AT];
+    sqlite3_stmt *stmt = r->s->file.statements[STORE_ROW_AT];
 
     if (p->count)
         qsort(p->at, p->count, sizeof *p->at, compare_positions);
@@ -147,7 +144,7 @@ static bool add_positions(struct store_reader *r, struct positions *p)
         if (p->at[i] > r->high)
             break;
         sqlite3_reset(stmt);
-        store_bind_u(stmt, 1, p->at[i]);
+        statement_bind_u(stmt, 1, p->at[i]);
         if (take_row(r, stmt))
             store_page_add(r, stmt);
         if (store_damage_forgive(r) && !store_damage_add(r, p->at[i], p->at[i]))
@@ -209,9 +206,9 @@ static bool read_block_down(struct store_reader *r, uint64_t block, uint64_t *ol
         is_broken = !step_to(r, stmt, seq, r->ids[0], 1);
         if (is_broken)
             break;
-        prev = store_column_u(stmt, 3);
+        prev = statement_column_u(stmt, 3);
         if (seq <= high) {
-            if (store_page_is_in_time(r, store_column_u(stmt, 5)))
+            if (store_page_is_in_time(r, statement_column_u(stmt, 5)))
                 store_page_add(r, stmt);
             if (store_damage_forgive(r) && !store_damage_add(r, seq, seq))
                 return false;
@@ -242,13 +239,13 @@ static bool next_block(struct store_reader *r, uint64_t *block)
         store_statement(r->s, r->is_down ? STORE_BLOCK_DOWN : STORE_BLOCK_UP);
     bool is_there;
 
-    store_bind_u(stmt, 1, r->is_down ? STORE_BLOCK_OF(r->low + 1) : *block);
-    store_bind_u(stmt, 2, r->is_down ? *block : STORE_BLOCK_OF(r->high));
-    store_bind_u(stmt, 3, least(q->since_us, INT64_MAX));
-    store_bind_u(stmt, 4, q->until_us ? least(q->until_us, INT64_MAX) : INT64_MAX);
+    statement_bind_u(stmt, 1, r->is_down ? STORE_BLOCK_OF(r->low + 1) : *block);
+    statement_bind_u(stmt, 2, r->is_down ? *block : STORE_BLOCK_OF(r->high));
+    statement_bind_u(stmt, 3, least(q->since_us, INT64_MAX));
+    statement_bind_u(stmt, 4, q->until_us ? least(q->until_us, INT64_MAX) : INT64_MAX);
     is_there = take_row(r, stmt);
     if (is_there)
-        *block = store_column_u(stmt, 0);
+        *block = statement_column_u(stmt, 0);
     sqlite3_reset(stmt);
     return is_there;
 }
@@ -274,7 +271,7 @@ static uint64_t last_of(struct store_reader *r, int64_t id)
 
     sqlite3_bind_int64(stmt, 1, id);
     if (take_row(r, stmt))
-        seq = store_column_u(stmt, 0);
+        seq = statement_column_u(stmt, 0);
     else if (store_damage_forgive(r))
         seq = r->high;
     sqlite3_reset(stmt);
@@ -325,7 +322,7 @@ static void add_id(struct store_reader *r, struct span symbol)
     sqlite3_stmt *stmt = store_statement(r->s, STORE_SYMBOL_ID);
     int64_t id = 0;
 
-    store_bind_text(stmt, 1, symbol);
+    statement_bind_text(stmt, 1, symbol);
     if (take_row(r, stmt))
         id = sqlite3_column_int64(stmt, 0);
     sqlite3_reset(stmt);
@@ -412,7 +409,7 @@ static enum err read_store(struct store *s, const struct store_query *query,
     struct store_state state = {0};
 
     r.is_down = is_history && query->newest_first;
-    r.rc = store_begin(s, STORE_BEGIN_READ);
+    r.rc = database_begin(&s->file, false);
     if (!r.rc) {
         r.rc = store_read_state(s, &state);
         r.first = r.page.first = state.first;
@@ -422,14 +419,14 @@ static enum err read_store(struct store *s, const struct store_query *query,
             resolve(&r, is_history);
         if (!r.rc)
             read_page(&r);
-        store_end_read(s);
+        database_end_read(&s->file);
     }
     free(r.wanted);
-    if (store_is_damage(r.rc))
+    if (store_error_is_damage(r.rc))
         lose_all(&r);
     if (r.rc) {
         store_page_clear(&r.page);
-        return store_error_tell(s->path, s->db, r.rc, "read the log", error);
+        return database_error(&s->file, r.rc, "read the log", error);
     }
     *out = r.page;
     return OK;

@@ -25,10 +25,10 @@ enum err store_checkpoint(struct store *s, size_t over_bytes,
     if (s->wal_frames > WAL_PATIENCE * over)
         mode = SQLITE_CHECKPOINT_RESTART;
     errno = 0;
-    rc = sqlite3_wal_checkpoint_v2(s->db, "main", mode, NULL, NULL);
+    rc = sqlite3_wal_checkpoint_v2(s->file.db, "main", mode, NULL, NULL);
     /* A reader in the way is no failure: later, then. */
     if (rc && (rc & 0xFF) != SQLITE_BUSY)
-        return store_error_tell(s->path, s->db, rc, "move FILE-wal into it", error);
+        return database_error(&s->file, rc, "move FILE-wal into it", error);
     s->wal_moved = s->wal_frames;
     return OK;
 }
@@ -40,11 +40,11 @@ static int cut_by_age(struct store *s, uint64_t limit, uint64_t older_than_us,
     sqlite3_stmt *stmt = store_statement(s, STORE_PRUNE_AGE);
     int rc;
 
-    store_bind_u(stmt, 1, limit);
-    while ((rc = store_row(stmt)) == SQLITE_ROW &&
-           store_column_u(stmt, 1) < older_than_us)
-        if (store_column_u(stmt, 0) > *cut)
-            *cut = store_column_u(stmt, 0);
+    statement_bind_u(stmt, 1, limit);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW &&
+           statement_column_u(stmt, 1) < older_than_us)
+        if (statement_column_u(stmt, 0) > *cut)
+            *cut = statement_column_u(stmt, 0);
     sqlite3_reset(stmt);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
@@ -55,9 +55,9 @@ static int limit_of(struct store *s, uint64_t head, uint64_t max_rows, uint64_t 
     sqlite3_stmt *stmt = store_statement(s, STORE_PRUNE_NTH);
     int rc;
 
-    store_bind_u(stmt, 1, max_rows - 1);
-    rc = store_row(stmt);
-    *limit = rc == SQLITE_ROW ? store_column_u(stmt, 0) : head;
+    statement_bind_u(stmt, 1, max_rows - 1);
+    rc = sqlite3_step(stmt);
+    *limit = rc == SQLITE_ROW ? statement_column_u(stmt, 0) : head;
     if (*limit >= head)
         *limit = head ? head - 1 : 0;
     sqlite3_reset(stmt);
@@ -68,18 +68,18 @@ static int prune_chain(struct store *s, uint64_t keep_block, uint64_t max_rows)
 {
     sqlite3_stmt *stmt = store_statement(s, STORE_PRUNE_CHAIN_FROM);
     uint64_t block;
-    int rc = store_row(stmt);
+    int rc = sqlite3_step(stmt);
 
     if (rc != SQLITE_ROW)
         return rc == SQLITE_DONE ? SQLITE_OK : rc;
-    block = store_column_u(stmt, 0);
+    block = statement_column_u(stmt, 0);
     sqlite3_reset(stmt);
     if (block >= keep_block)
         return SQLITE_OK;
     stmt = store_statement(s, STORE_PRUNE_CHAIN);
-    store_bind_u(stmt, 1, block);
-    store_bind_u(stmt, 2, max_rows);
-    return store_run(stmt);
+    statement_bind_u(stmt, 1, block);
+    statement_bind_u(stmt, 2, max_rows);
+    return statement_run(stmt);
 }
 
 static int prune_to(struct store *s, uint64_t cut, uint64_t max_rows, uint64_t *removed)
@@ -87,20 +87,20 @@ static int prune_to(struct store *s, uint64_t cut, uint64_t max_rows, uint64_t *
     sqlite3_stmt *stmt = store_statement(s, STORE_PRUNE_LOG);
     int rc;
 
-    store_bind_u(stmt, 1, cut);
-    rc = store_run(stmt);
+    statement_bind_u(stmt, 1, cut);
+    rc = statement_run(stmt);
     if (rc)
         return rc;
-    *removed = (uint64_t)sqlite3_changes(s->db);
+    *removed = (uint64_t)sqlite3_changes(s->file.db);
     stmt = store_statement(s, STORE_PRUNE_GAPS);
-    store_bind_u(stmt, 1, cut);
-    store_bind_u(stmt, 2, max_rows);
-    rc = store_run(stmt);
+    statement_bind_u(stmt, 1, cut);
+    statement_bind_u(stmt, 2, max_rows);
+    rc = statement_run(stmt);
     if (rc)
         return rc;
     stmt = store_statement(s, STORE_PRUNE_BLOCKS);
-    store_bind_u(stmt, 1, STORE_BLOCK_OF(cut + 1));
-    rc = store_run(stmt);
+    statement_bind_u(stmt, 1, STORE_BLOCK_OF(cut + 1));
+    rc = statement_run(stmt);
     return rc ? rc : prune_chain(s, STORE_BLOCK_OF(cut + 1), max_rows);
 }
 
@@ -129,11 +129,12 @@ enum err store_prune(struct store *s, uint64_t max_count, uint64_t older_than_us
     int rc;
 
     assert(s->mode == STORE_WRITE && max_rows);
-    rc = store_begin(s, STORE_BEGIN_WRITE);
+    rc = database_begin(&s->file, true);
     if (!rc)
-        rc = store_end(s, prune(s, max_count, older_than_us, max_rows, &count));
+        rc = database_end(&s->file,
+                          prune(s, max_count, older_than_us, max_rows, &count));
     if (rc)
-        return store_error_tell(s->path, s->db, rc, "prune it", error);
+        return database_error(&s->file, rc, "prune it", error);
     *removed = count;
     return OK;
 }

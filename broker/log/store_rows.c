@@ -51,10 +51,10 @@ static uint64_t after_epochs(struct store_reader *r, uint64_t first, uint64_t la
     sqlite3_stmt *stmt = store_statement(r->s, STORE_EPOCH_IN);
     uint64_t begin = 0;
 
-    store_bind_u(stmt, 1, first);
-    store_bind_u(stmt, 2, last + 1);
-    if (store_row(stmt) == SQLITE_ROW)
-        begin = store_column_u(stmt, 0);
+    statement_bind_u(stmt, 1, first);
+    statement_bind_u(stmt, 2, last + 1);
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        begin = statement_column_u(stmt, 0);
     sqlite3_reset(stmt);
     return begin > first ? begin : first;
 }
@@ -74,7 +74,7 @@ static bool miss(struct store_reader *r, struct range *todo, uint64_t first,
 /* The row at the cursor.  false: the page ends before it, or it tells that there is damage. */
 static bool take(struct store_reader *r, struct range *todo, sqlite3_stmt *stmt)
 {
-    uint64_t seq = store_column_u(stmt, 0),
+    uint64_t seq = statement_column_u(stmt, 0),
              expected = r->is_down ? todo->high : todo->low + 1;
 
     if (seq <= todo->low || seq > todo->high) {
@@ -85,7 +85,7 @@ static bool take(struct store_reader *r, struct range *todo, sqlite3_stmt *stmt)
                                         : miss(r, todo, expected, seq - 1)))
         return false;
     if (store_page_wants(r, sqlite3_column_int64(stmt, 1)) &&
-        store_page_is_in_time(r, store_column_u(stmt, 5)))
+        store_page_is_in_time(r, statement_column_u(stmt, 5)))
         store_page_add(r, stmt);
     if (r->rc)
         return false;
@@ -102,11 +102,11 @@ static bool scan(struct store_reader *r, struct range *todo)
     bool is_cut = false;
     int rc = SQLITE_ROW;
 
-    store_bind_u(stmt, 1, todo->low + 1);
-    store_bind_u(stmt, 2, todo->high);
+    statement_bind_u(stmt, 1, todo->low + 1);
+    statement_bind_u(stmt, 2, todo->high);
     /* With another end of the range, another statement. */
     while (!is_cut && low == r->low && high == r->high &&
-           (rc = store_row(stmt)) == SQLITE_ROW) {
+           (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         r->scanned++;
         is_cut = !take(r, todo, stmt) || is_over(r);
     }
@@ -126,12 +126,12 @@ static bool probe(struct store_reader *r, uint64_t seq)
     bool is_well;
     int rc;
 
-    store_bind_u(stmt, 1, seq);
-    rc = store_row(stmt);
+    statement_bind_u(stmt, 1, seq);
+    rc = sqlite3_step(stmt);
     r->scanned++;
     is_well = rc == SQLITE_DONE ||
-              (rc == SQLITE_ROW && (r->is_down ? store_column_u(stmt, 0) <= seq
-                                               : store_column_u(stmt, 0) >= seq));
+              (rc == SQLITE_ROW && (r->is_down ? statement_column_u(stmt, 0) <= seq
+                                               : statement_column_u(stmt, 0) >= seq));
     sqlite3_reset(stmt);
     return is_well;
 }

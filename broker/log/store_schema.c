@@ -1,9 +1,5 @@
 #include "broker/log/store_schema.h"
 
-#include <stdio.h>
-
-#include "shared/base/buf.h"
-
 /* The comments stand inside the statements, so that `sqlite3 FILE .schema` shows them. */
 static const char version_1[] =
     "CREATE TABLE meta (\n"
@@ -110,75 +106,14 @@ static const char version_1[] =
     "INSERT INTO meta VALUES"
     " ('store_id', (random() & 0x7ffffffffffffffe) + 1), ('is_copy', 0);\n";
 
-static const struct store_schema_step steps_all[] = {
+static const struct schema_step steps_all[] = {
     {version_1},
 };
 
-const struct store_schema *store_schema_log(void)
+const struct schema *store_schema_log(void)
 {
-    static const struct store_schema schema = {0x50726567, steps_all,
-                                               sizeof steps_all / sizeof steps_all[0]};
+    static const struct schema schema = {0x50726567, steps_all,
+                                         sizeof steps_all / sizeof steps_all[0]};
 
     return &schema;
-}
-
-int store_read_number(sqlite3 *db, const char *sql, uint64_t *out)
-{
-    sqlite3_stmt *stmt;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-
-    if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-        *out = (uint64_t)sqlite3_column_int64(stmt, 0);
-    return rc == SQLITE_OK ? sqlite3_finalize(stmt) : rc;
-}
-
-int store_schema_read(sqlite3 *db, int *application, int *version)
-{
-    uint64_t a = 0, v = 0;
-    int rc = store_read_number(db, "PRAGMA application_id", &a);
-
-    if (!rc)
-        rc = store_read_number(db, "PRAGMA user_version", &v);
-    *application = (int)a;
-    *version = (int)v;
-    return rc;
-}
-
-static int run_step(sqlite3 *db, int application, const struct store_schema_step *step,
-                    int version)
-{
-    char close[128];
-    int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-
-    snprintf(close, sizeof close,
-             "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-             application, version);
-    if (!rc)
-        rc = sqlite3_exec(db, step->sql, NULL, NULL, NULL);
-    if (!rc)
-        rc = sqlite3_exec(db, close, NULL, NULL, NULL);
-    if (!sqlite3_get_autocommit(db))
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return rc;
-}
-
-enum err store_schema_migrate(sqlite3 *db, const struct store_schema *schema,
-                              int *version, int *code)
-{
-    int application, rc = store_schema_read(db, &application, version);
-
-    if (rc) {
-        *code = rc;
-        return ERR_SYS;
-    }
-    if (*version < 0 || (size_t)*version > schema->count)
-        return ERR_VERSION;
-    while ((size_t)*version < schema->count) {
-        *code =
-            run_step(db, schema->application, &schema->steps[*version], *version + 1);
-        if (*code)
-            return ERR_SYS;
-        ++*version;
-    }
-    return OK;
 }

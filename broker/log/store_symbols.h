@@ -1,7 +1,7 @@
 /*
  * store_symbols: what the writer knows of every symbol while it fills a transaction.
  *
- * A chained hash table by name, and lists of those with something to write at the batch's
+ * A table by name, and lists of those with something to write at the batch's
  * end.  Part of the store; nobody else includes it.
  */
 #ifndef BROKER_LOG_STORE_SYMBOLS_H
@@ -12,11 +12,11 @@
 #include <stdint.h>
 
 #include "shared/base/buf.h"
+#include "shared/base/table.h"
 #include "shared/wire/quote.h"
 
 struct store_symbol {
-    struct store_symbol *chain;
-    uint32_t hash;
+    struct table_node node;
     uint8_t len;
     char name[QUOTE_SYMBOL_MAX + 1];
     bool is_stale;
@@ -35,9 +35,13 @@ struct store_symbol_list {
     size_t count, cap;
 };
 
-struct store_symbols;
+/* Zero-initialise. */
+struct store_symbols {
+    struct store_symbol **all; /* as they were added */
+    size_t count, cap;
+    struct table by_name;
+};
 
-struct store_symbols *store_symbols_new(void);
 void store_symbols_free(struct store_symbols *t);
 
 struct store_symbol *store_symbols_find(const struct store_symbols *t,

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/log/store_file.h"
 #include "broker/log/store_private.h"
 #include "broker/log/store_symbols.h"
 #include "shared/base/mem.h"
@@ -15,7 +14,7 @@
  * thrown away and read again, so nothing has to be taken back.
  */
 struct store_writer {
-    struct store_symbols *symbols;
+    struct store_symbols symbols;
     struct store_symbol *loss; /* stands for symbol 0 */
     struct store_symbol_list changed, linked;
     uint64_t head, epoch;
@@ -33,7 +32,7 @@ void store_writer_forget(struct store *s)
 
     if (!w)
         return;
-    store_symbols_free(w->symbols);
+    store_symbols_free(&w->symbols);
     free(w->loss);
     free(w->changed.at);
     free(w->linked.at);
@@ -47,12 +46,12 @@ static int load_symbols(struct store *s, struct store_writer *w)
     sqlite3_stmt *stmt = store_statement(s, STORE_SYMBOL_ALL);
     int rc;
 
-    while ((rc = store_row(stmt)) == SQLITE_ROW) {
-        struct span name = store_column_span(stmt, 1);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct span name = statement_column_span(stmt, 1);
 
         if (!quote_is_symbol(name))
             return SQLITE_CORRUPT;
-        store_symbols_add(w->symbols, name, sqlite3_column_int64(stmt, 0));
+        store_symbols_add(&w->symbols, name, sqlite3_column_int64(stmt, 0));
     }
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
@@ -64,8 +63,8 @@ static struct store_symbol *by_id(struct store *s, struct store_writer *w, int64
     if (!id)
         return w->loss;
     sqlite3_bind_int64(stmt, 1, id);
-    return store_row(stmt) == SQLITE_ROW
-               ? store_symbols_find(w->symbols, store_column_span(stmt, 0))
+    return sqlite3_step(stmt) == SQLITE_ROW
+               ? store_symbols_find(&w->symbols, statement_column_span(stmt, 0))
                : NULL;
 }
 
@@ -76,25 +75,25 @@ static int load_block(struct store *s, struct store_writer *w)
 
     w->block = STORE_BLOCK_OF(w->head + 1);
     w->oldest = UINT64_MAX;
-    store_bind_u(stmt, 1, w->block);
-    rc = store_row(stmt);
+    statement_bind_u(stmt, 1, w->block);
+    rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW) {
-        w->oldest = store_column_u(stmt, 0);
-        w->newest = store_column_u(stmt, 1);
-        w->records = store_column_u(stmt, 2);
+        w->oldest = statement_column_u(stmt, 0);
+        w->newest = statement_column_u(stmt, 1);
+        w->records = statement_column_u(stmt, 2);
     } else if (rc != SQLITE_DONE) {
         return rc;
     }
     stmt = store_statement(s, STORE_CHAIN_BLOCK);
-    store_bind_u(stmt, 1, w->block);
-    while ((rc = store_row(stmt)) == SQLITE_ROW) {
+    statement_bind_u(stmt, 1, w->block);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct store_symbol *symbol = by_id(s, w, sqlite3_column_int64(stmt, 0));
 
         if (!symbol)
             return SQLITE_CORRUPT;
         symbol->block = w->block;
-        symbol->block_seq = store_column_u(stmt, 1);
-        symbol->records = store_column_u(stmt, 2);
+        symbol->block_seq = statement_column_u(stmt, 1);
+        symbol->records = statement_column_u(stmt, 2);
     }
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
@@ -111,7 +110,6 @@ static int load(struct store *s)
     if (rc)
         return rc;
     s->writer = w = mem_zalloc(sizeof *w);
-    w->symbols = store_symbols_new();
     w->loss = mem_zalloc(sizeof *w->loss);
     w->head = state.head;
     w->epoch = state.epoch;
@@ -121,14 +119,14 @@ static int load(struct store *s)
 
 int store_writer_check(struct store *s)
 {
-    int rc = store_begin(s, STORE_BEGIN_READ);
+    int rc = database_begin(&s->file, false);
 
     if (rc)
         return rc;
     rc = load(s);
     if (rc)
         store_writer_forget(s);
-    store_end_read(s);
+    database_end_read(&s->file);
     return rc;
 }
 
@@ -136,11 +134,11 @@ static int put_gap(struct store *s, const struct store_batch_gap *g)
 {
     sqlite3_stmt *stmt = store_statement(s, STORE_GAP_ADD);
 
-    store_bind_u(stmt, 1, g->first);
-    store_bind_u(stmt, 2, g->last);
-    store_bind_text(stmt, 3, span_of(g->reason));
-    store_bind_u(stmt, 4, g->wall_us);
-    return store_run(stmt);
+    statement_bind_u(stmt, 1, g->first);
+    statement_bind_u(stmt, 2, g->last);
+    statement_bind_text(stmt, 3, span_of(g->reason));
+    statement_bind_u(stmt, 4, g->wall_us);
+    return statement_run(stmt);
 }
 
 /* The value at the cursor; past a container as a whole. */
@@ -195,28 +193,28 @@ static void bind_id(sqlite3_stmt *stmt, int parameter, int64_t id)
 /* Bid, ask and last, from this parameter on. */
 static void bind_prices(sqlite3_stmt *stmt, int parameter, const struct prices *p)
 {
-    store_bind_text(stmt, parameter, p->bid);
-    store_bind_text(stmt, parameter + 1, p->ask);
-    store_bind_text(stmt, parameter + 2, p->last);
+    statement_bind_text(stmt, parameter, p->bid);
+    statement_bind_text(stmt, parameter + 1, p->ask);
+    statement_bind_text(stmt, parameter + 2, p->last);
 }
 
 static int put_log(struct store *s, const struct store_symbol *symbol,
                    const struct wire_record *r)
 {
-    sqlite3_stmt *stmt = s->statements[STORE_LOG_ADD];
+    sqlite3_stmt *stmt = s->file.statements[STORE_LOG_ADD];
     struct prices p = {0};
 
     if (r->kind == WIRE_QUOTE)
         p = prices_of(r->body);
-    store_bind_u(stmt, 1, r->seq);
+    statement_bind_u(stmt, 1, r->seq);
     bind_id(stmt, 2, symbol->id);
     sqlite3_bind_int(stmt, 3, (int)r->kind);
-    store_bind_u(stmt, 4, r->prev);
-    store_bind_u(stmt, 5, r->sent_us);
-    store_bind_u(stmt, 6, r->accepted_us);
+    statement_bind_u(stmt, 4, r->prev);
+    statement_bind_u(stmt, 5, r->sent_us);
+    statement_bind_u(stmt, 6, r->accepted_us);
     bind_prices(stmt, 7, &p);
-    store_bind_blob(stmt, 10, r->body);
-    return store_run(stmt);
+    statement_bind_blob(stmt, 10, r->body);
+    return statement_run(stmt);
 }
 
 static int put_chain(struct store *s)
@@ -230,11 +228,11 @@ static int put_chain(struct store *s)
         struct store_symbol *symbol = w->linked.at[i];
 
         symbol->is_linked = false;
-        store_bind_u(stmt, 1, symbol->block);
+        statement_bind_u(stmt, 1, symbol->block);
         sqlite3_bind_int64(stmt, 2, symbol->id);
-        store_bind_u(stmt, 3, symbol->block_seq);
-        store_bind_u(stmt, 4, symbol->records);
-        rc = store_run(stmt);
+        statement_bind_u(stmt, 3, symbol->block_seq);
+        statement_bind_u(stmt, 4, symbol->records);
+        rc = statement_run(stmt);
     }
     w->linked.count = 0;
     return rc;
@@ -248,11 +246,11 @@ static int put_block(struct store *s)
     if (!w->is_block_changed)
         return SQLITE_OK;
     w->is_block_changed = false;
-    store_bind_u(stmt, 1, w->block);
-    store_bind_u(stmt, 2, w->oldest);
-    store_bind_u(stmt, 3, w->newest);
-    store_bind_u(stmt, 4, w->records);
-    return store_run(stmt);
+    statement_bind_u(stmt, 1, w->block);
+    statement_bind_u(stmt, 2, w->oldest);
+    statement_bind_u(stmt, 3, w->newest);
+    statement_bind_u(stmt, 4, w->records);
+    return statement_run(stmt);
 }
 
 static int enter_block(struct store *s, uint64_t block)
@@ -322,14 +320,15 @@ static int symbol_of(struct store *s, struct span topic, struct store_symbol **o
     sqlite3_stmt *stmt;
     int rc;
 
-    *out = name.len ? store_symbols_find(w->symbols, name) : w->loss;
+    *out = name.len ? store_symbols_find(&w->symbols, name) : w->loss;
     if (*out)
         return SQLITE_OK;
     stmt = store_statement(s, STORE_SYMBOL_ADD);
-    store_bind_text(stmt, 1, name);
-    rc = store_run(stmt);
+    statement_bind_text(stmt, 1, name);
+    rc = statement_run(stmt);
     if (!rc)
-        *out = store_symbols_add(w->symbols, name, sqlite3_last_insert_rowid(s->db));
+        *out =
+            store_symbols_add(&w->symbols, name, sqlite3_last_insert_rowid(s->file.db));
     return rc;
 }
 
@@ -373,18 +372,18 @@ static int put_last(struct store *s, const struct store_symbol *symbol)
     struct prices p;
 
     sqlite3_bind_int64(stmt, 1, symbol->id);
-    store_bind_u(stmt, 2, symbol->seq);
+    statement_bind_u(stmt, 2, symbol->seq);
     sqlite3_bind_int(stmt, 3, symbol->is_stale);
     bind_id(stmt, 4, symbol->feed);
     if (!is_quote)
-        return store_run(stmt);
+        return statement_run(stmt);
     if (wire_read(symbol->quote, &r, NULL))
         return SQLITE_MISUSE;
     p = prices_of(r.body);
-    store_bind_u(stmt, 5, symbol->quote_seq);
+    statement_bind_u(stmt, 5, symbol->quote_seq);
     bind_prices(stmt, 6, &p);
-    store_bind_blob(stmt, 9, symbol->quote);
-    return store_run(stmt);
+    statement_bind_blob(stmt, 9, symbol->quote);
+    return statement_run(stmt);
 }
 
 static int put_changed(struct store *s)
@@ -428,7 +427,7 @@ static enum err tell_invalid(const struct store *s, const struct store_batch *b,
     snprintf(error, STORE_ERROR_MAX,
              "store %s: cannot write positions %llu to %llu: they do not go on from "
              "%llu in epoch %016llx; please report this",
-             s->path, (unsigned long long)store_batch_first(b),
+             s->file.path, (unsigned long long)store_batch_first(b),
              (unsigned long long)store_batch_last(b),
              (unsigned long long)s->writer->head, (unsigned long long)s->writer->epoch);
     return ERR_INVALID;
@@ -441,14 +440,14 @@ enum err store_write(struct store *s, const struct store_batch *b,
     int rc;
 
     assert(s->mode == STORE_WRITE);
-    if (store_file_has_moved(s->db))
-        return store_file_tell_moved(s->path, error);
-    rc = store_begin(s, STORE_BEGIN_WRITE);
+    if (store_file_has_moved(s->file.db))
+        return store_file_error_moved(s->file.path, error);
+    rc = database_begin(&s->file, true);
     if (!rc) {
         rc = load(s);
         if (!rc)
             rc = put_batch(s, b);
-        rc = store_end(s, rc);
+        rc = database_end(&s->file, rc);
     }
     if (!rc) {
         if (store_batch_last(b))
@@ -457,7 +456,7 @@ enum err store_write(struct store *s, const struct store_batch *b,
     }
     e = rc == SQLITE_MISUSE && s->writer
             ? tell_invalid(s, b, error)
-            : store_error_tell(s->path, s->db, rc, "write it", error);
+            : database_error(&s->file, rc, "write it", error);
     store_writer_forget(s);
     return e;
 }

@@ -11,6 +11,7 @@
 #define SHARED_BASE_ARRAY_H
 
 #include <stddef.h>
+#include <string.h>
 
 #include "shared/base/mem.h"
 
@@ -35,6 +36,16 @@ static inline size_t array_capacity(size_t cap, size_t count)
             (cap) = (__typeof__(cap))array_capacity((cap), (count));        \
             (array) = mem_resize((array), (size_t)(cap) * sizeof *(array)); \
         }                                                                   \
+    } while (0)
+
+/* The same, and the new elements are zeroed. */
+#define ARRAY_RESERVE_ZEROED(array, cap, count)                     \
+    do {                                                            \
+        size_t array_cap_before = (cap);                            \
+                                                                    \
+        ARRAY_RESERVE(array, cap, count);                           \
+        memset((array) + array_cap_before, 0,                       \
+               ((size_t)(cap)-array_cap_before) * sizeof *(array)); \
     } while (0)
 
 #endif

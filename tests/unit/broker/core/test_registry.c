@@ -234,7 +234,7 @@ static void check_gateway(unsigned i, const struct registry_gateway *g)
     memset(seen, 0, sizeof seen);
     assert_int_equal(g->count, model[i].count);
     for (size_t k = 0; k < g->count; k++) {
-        const struct registry_connection *c = &g->connections[k];
+        const struct registry_connection *c = g->connections[k];
         unsigned id = 0;
 
         while (id < IDS && id_of(id) != c->id)

@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 
 #include "tests/unit/dice.h"
+#include "broker/backup/store_backup.h"
 #include "tests/unit/broker/log/store_fixture.h"
 
 /* The whole log as one page after the other: how many records it has. */

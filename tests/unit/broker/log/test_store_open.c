@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "broker/log/store_file.h"
+#include "broker/sqlite/store_file.h"
 #include "broker/log/store_schema.h"
 #include "tests/unit/broker/log/store_fixture.h"
 
@@ -46,7 +46,7 @@ static void copy_file(const char *from, const char *to)
 
 static void older_files_are_migrated_step_by_step(void **state)
 {
-    static const struct store_schema_step steps[] = {
+    static const struct schema_step steps[] = {
         {"CREATE TABLE t (a); INSERT INTO t VALUES (1)"},
         {"ALTER TABLE t ADD COLUMN b DEFAULT 5"},
         {"INSERT INTO t VALUES (2, 6); INSERT INTO missing VALUES (1)"},
@@ -56,29 +56,24 @@ static void older_files_are_migrated_step_by_step(void **state)
 
     (void)state;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(
-        store_schema_migrate(db, &(struct store_schema){7, steps, 1}, &version, &code),
-        OK);
+    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 1}, &version, &code),
+                     OK);
     assert_int_equal(version, 1);
-    assert_int_equal(
-        store_schema_migrate(db, &(struct store_schema){7, steps, 2}, &version, &code),
-        OK);
+    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 2}, &version, &code),
+                     OK);
     assert_int_equal(version, 2);
-    assert_int_equal(
-        store_schema_migrate(db, &(struct store_schema){7, steps, 2}, &version, &code),
-        OK);
+    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 2}, &version, &code),
+                     OK);
     /* A step that fails leaves nothing of it. */
-    assert_int_equal(
-        store_schema_migrate(db, &(struct store_schema){7, steps, 3}, &version, &code),
-        ERR_SYS);
+    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 3}, &version, &code),
+                     ERR_SYS);
     assert_int_equal(code, SQLITE_ERROR);
-    assert_int_equal(store_schema_read(db, &application, &version), SQLITE_OK);
+    assert_int_equal(schema_read(db, &application, &version), SQLITE_OK);
     assert_int_equal(version, 2);
     assert_int_equal(application, 7);
     assert_string_equal(sqlite_says(path, "SELECT group_concat(a || b) FROM t"), "15");
-    assert_int_equal(
-        store_schema_migrate(db, &(struct store_schema){7, steps, 1}, &version, &code),
-        ERR_VERSION);
+    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 1}, &version, &code),
+                     ERR_VERSION);
     sqlite3_close(db);
 }
 

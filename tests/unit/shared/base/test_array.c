@@ -68,6 +68,27 @@ static void a_large_reservation_is_exact_and_a_small_one_doubles(void **state)
     assert_int_equal(array_capacity(8, 100), 100);
 }
 
+static void new_elements_are_zeroed_if_the_caller_wants_that(void **state)
+{
+    struct {
+        int a, b;
+    } *items = NULL;
+    size_t cap = 0, zeros = 0;
+
+    (void)state;
+    for (size_t need = 1; need < 300; need++) {
+        size_t before = cap;
+
+        ARRAY_RESERVE_ZEROED(items, cap, need);
+        for (size_t i = before; i < cap; i++) {
+            zeros += items[i].a == 0 && items[i].b == 0;
+            items[i].a = items[i].b = -1;
+        }
+    }
+    assert_int_equal(zeros, cap);
+    free(items);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -75,6 +96,7 @@ int main(void)
         cmocka_unit_test(
             capacity_doubles_and_so_1000_additions_move_the_array_10_times),
         cmocka_unit_test(a_reservation_that_fits_changes_nothing),
+        cmocka_unit_test(new_elements_are_zeroed_if_the_caller_wants_that),
         cmocka_unit_test(a_large_reservation_is_exact_and_a_small_one_doubles),
     };
 

@@ -4,15 +4,16 @@
  * What is wrong with a file is found out when it is opened, and said in one sentence with what to do;
  * nothing is changed then.  Any thread; nothing is kept here.
  */
-#ifndef BROKER_LOG_STORE_FILE_H
-#define BROKER_LOG_STORE_FILE_H
+#ifndef BROKER_SQLITE_STORE_FILE_H
+#define BROKER_SQLITE_STORE_FILE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <sqlite3.h>
 
-#include "broker/log/store.h"
-#include "broker/log/store_schema.h"
+#include "broker/sqlite/schema.h"
+#include "broker/sqlite/store_error.h"
 
 #define STORE_FILE_WAIT_MS 2000 /* for another program's lock */
 
@@ -55,14 +56,13 @@ MUST_CHECK enum err store_file_lock(const char *path, struct store_file_lock *ou
 void store_file_unlock(struct store_file_lock *lock);
 /* Ours, and not newer (a reader: exactly ours). */
 MUST_CHECK enum err store_file_check_schema(const char *path, sqlite3 *db,
-                                            const struct store_schema *schema,
-                                            bool is_writer,
+                                            const struct schema *schema, bool is_writer,
                                             char error[STORE_ERROR_MAX]);
 /* After journal_mode was set to WAL. */
 MUST_CHECK enum err store_file_check_mode(const char *path, sqlite3 *db,
                                           char error[STORE_ERROR_MAX]);
 MUST_CHECK enum err store_file_migrate(const char *path, sqlite3 *db,
-                                       const struct store_schema *schema,
+                                       const struct schema *schema,
                                        char error[STORE_ERROR_MAX]);
 /* That a name in its folder has changed is on disk. */
 MUST_CHECK enum err store_file_sync_folder(const char *path,
@@ -71,13 +71,6 @@ MUST_CHECK enum err store_file_sync_folder(const char *path,
 int store_file_check_all(sqlite3 *db, uint64_t *page);
 /* Nothing would fail if the file were gone, until the next start. */
 bool store_file_has_moved(sqlite3 *db);
-enum err store_file_tell_moved(const char *path, char error[STORE_ERROR_MAX]);
-
-/* store_error.c: as a sentence with what to do, for a system call's errno, */
-enum err store_error_system(const char *path, int error_number, const char *doing,
-                            char error[STORE_ERROR_MAX]);
-/* and for a thread that could not be started. */
-enum err store_error_thread(const char *path, int error_number,
-                            char error[STORE_ERROR_MAX]);
+enum err store_file_error_moved(const char *path, char error[STORE_ERROR_MAX]);
 
 #endif

@@ -1,13 +1,11 @@
-/* store_error: SQLite's codes and errno as sentences for people. */
+#include "broker/sqlite/store_error.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/log/store_private.h"
-#include "broker/log/store_file.h"
-
-static void tell(char error[STORE_ERROR_MAX], const char *path, const char *doing,
-                 const char *what, const char *advice)
+static void write_error(char error[STORE_ERROR_MAX], const char *path,
+                        const char *doing, const char *what, const char *advice)
 {
     snprintf(error, STORE_ERROR_MAX, "store %s: cannot %s: %s; %s", path, doing, what,
              advice);
@@ -52,7 +50,7 @@ enum err store_error_system(const char *path, int error_number, const char *doin
     default:
         break;
     }
-    tell(error, path, doing, text, advice);
+    write_error(error, path, doing, text, advice);
     return e;
 }
 
@@ -66,8 +64,8 @@ enum err store_error_thread(const char *path, int error_number,
     return ERR_SYS;
 }
 
-enum err store_error_tell(const char *path, sqlite3 *db, int rc, const char *doing,
-                          char error[STORE_ERROR_MAX])
+enum err store_error_sqlite(const char *path, sqlite3 *db, int rc, const char *doing,
+                            char error[STORE_ERROR_MAX])
 {
     int error_number = errno;
     /* A rollback in between has forgotten the better one. */
@@ -83,29 +81,44 @@ enum err store_error_tell(const char *path, sqlite3 *db, int rc, const char *doi
     case SQLITE_PERM:
         if (error_number)
             return store_error_system(path, error_number, doing, error);
-        tell(error, path, doing, message, "look at the disk and the system's log");
+        write_error(error, path, doing, message,
+                    "look at the disk and the system's log");
         return ERR_SYS;
     case SQLITE_READONLY:
-        tell(error, path, doing, "the file or its file system is read-only",
-             "give this user write permission to the file and its directory");
+        write_error(error, path, doing, "the file or its file system is read-only",
+                    "give this user write permission to the file and its directory");
         return ERR_SYS;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        tell(error, path, doing, "another program holds a lock on it",
-             "end the other program (an open sqlite3 transaction?)");
+        write_error(error, path, doing, "another program holds a lock on it",
+                    "end the other program (an open sqlite3 transaction?)");
         return ERR_HELD;
     case SQLITE_INTERRUPT:
     case SQLITE_ABORT:
-        tell(error, path, doing, "it was interrupted", "try again");
+        write_error(error, path, doing, "it was interrupted", "try again");
         return ERR_AGAIN;
     case SQLITE_NOTADB:
-        tell(error, path, doing, "it is not a SQLite file",
-             "correct the path or move the file away");
+        write_error(error, path, doing, "it is not a SQLite file",
+                    "correct the path or move the file away");
         return ERR_MALFORMED;
     default:
         snprintf(what, sizeof what, "it is damaged (%s)", message);
-        tell(error, path, doing, what,
-             "put a backup in its place, or move it away to begin anew");
+        write_error(error, path, doing, what,
+                    "put a backup in its place, or move it away to begin anew");
         return ERR_MALFORMED;
+    }
+}
+
+bool store_error_is_damage(int rc)
+{
+    switch (rc & 0xFF) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return true;
+    case SQLITE_IOERR:
+        return rc == SQLITE_IOERR_READ || rc == SQLITE_IOERR_SHORT_READ ||
+               rc == SQLITE_IOERR_CORRUPTFS || rc == SQLITE_IOERR_DATA;
+    default:
+        return false;
     }
 }

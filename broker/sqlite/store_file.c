@@ -1,5 +1,5 @@
 /* store_file: what is wrong with a file is found out at the start, not later. */
-#include "broker/log/store_file.h"
+#include "broker/sqlite/store_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/log/store_private.h"
+#include "broker/sqlite/statement.h"
 #include "shared/base/mem.h"
 
 #define CHECK_BYTES ((off_t)64 << 20) /* larger files are not read as a whole */
@@ -233,7 +233,7 @@ enum err store_file_check_mode(const char *path, sqlite3 *db,
     sqlite3_stmt *stmt;
     int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &stmt, NULL);
     bool is_wal = !rc && sqlite3_step(stmt) == SQLITE_ROW &&
-                  span_eq(store_column_span(stmt, 0), "wal");
+                  span_eq(statement_column_span(stmt, 0), "wal");
 
     sqlite3_finalize(stmt);
     if (is_wal)
@@ -261,11 +261,11 @@ static enum err tell_version(const char *path, int version, size_t ours,
 }
 
 enum err store_file_check_schema(const char *path, sqlite3 *db,
-                                 const struct store_schema *schema, bool is_writer,
+                                 const struct schema *schema, bool is_writer,
                                  char error[STORE_ERROR_MAX])
 {
     int application = 0, version = 0;
-    int rc = store_schema_read(db, &application, &version);
+    int rc = schema_read(db, &application, &version);
     sqlite3_stmt *stmt = NULL;
     bool is_empty = false;
 
@@ -275,7 +275,7 @@ enum err store_file_check_schema(const char *path, sqlite3 *db,
         sqlite3_finalize(stmt);
     }
     if (rc)
-        return store_error_tell(path, db, rc, "read it", error);
+        return store_error_sqlite(path, db, rc, "read it", error);
     if (application != schema->application && !(is_empty && is_writer)) {
         snprintf(error, STORE_ERROR_MAX,
                  "store %s: it is %s; correct the path or move the file away", path,
@@ -287,14 +287,13 @@ enum err store_file_check_schema(const char *path, sqlite3 *db,
     return OK;
 }
 
-enum err store_file_migrate(const char *path, sqlite3 *db,
-                            const struct store_schema *schema,
+enum err store_file_migrate(const char *path, sqlite3 *db, const struct schema *schema,
                             char error[STORE_ERROR_MAX])
 {
     int version = 0, rc = 0;
 
-    if (store_schema_migrate(db, schema, &version, &rc))
-        return store_error_tell(path, db, rc, "make its tables", error);
+    if (schema_migrate(db, schema, &version, &rc))
+        return store_error_sqlite(path, db, rc, "make its tables", error);
     return OK;
 }
 
@@ -323,7 +322,7 @@ int store_file_check_all(sqlite3 *db, uint64_t *page)
         return rc;
     rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW)
-        rc = span_eq(store_column_span(stmt, 0), "ok") ? SQLITE_OK : SQLITE_CORRUPT;
+        rc = span_eq(statement_column_span(stmt, 0), "ok") ? SQLITE_OK : SQLITE_CORRUPT;
     if (rc) {
         /* "… Page 12: …" or "… page 12 …" */
         const char *text = (const char *)sqlite3_column_text(stmt, 0),
@@ -344,7 +343,7 @@ bool store_file_has_moved(sqlite3 *db)
     return !sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) && moved;
 }
 
-enum err store_file_tell_moved(const char *path, char error[STORE_ERROR_MAX])
+enum err store_file_error_moved(const char *path, char error[STORE_ERROR_MAX])
 {
     snprintf(error, STORE_ERROR_MAX,
              "store %s: cannot write it: the file was moved or deleted; put it "
