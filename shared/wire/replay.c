@@ -46,21 +46,24 @@ static bool next_hole(struct holes *h)
     if (!pack_next(&h->c, &head) || head.type != PACK_ARRAY || head.count != 3 ||
         !pack_next(&h->c, &h->first) || !pack_next(&h->c, &h->last) ||
         !pack_next(&h->c, &h->reason) || h->first.type != PACK_UINT ||
-        h->last.type != PACK_UINT || h->reason.type != PACK_STR)
+        h->last.type != PACK_UINT || h->reason.type != PACK_STR ||
+        h->first.u > h->last.u)
         h->left = 0;
     else
         return true;
     return false;
 }
 
-/* Tell of all holes that end before `seq`. */
-static void tell_holes(struct holes *h, bool *has_one, uint64_t after, uint64_t seq,
+/* Hand out all holes that end before `seq`, and move *after behind them. */
+static void tell_holes(struct holes *h, bool *has_one, uint64_t *after, uint64_t seq,
                        replay_record *each, void *ctx)
 {
     while (*has_one && h->last.u < seq) {
-        if (h->last.u > after)
-            tell_hole(h->first.u > after ? h->first.u : after + 1, h->last.u,
+        if (h->last.u > *after) {
+            tell_hole(h->first.u > *after ? h->first.u : *after + 1, h->last.u,
                       h->reason.text, each, ctx);
+            *after = h->last.u;
+        }
         *has_one = next_hole(h);
     }
 }
@@ -91,12 +94,13 @@ void replay_each(struct span answer, uint64_t after, replay_record *each, void *
             continue;
         if (!wire_topic_symbol(topic.text).len && r.kind != WIRE_LOST)
             continue;
-        tell_holes(&holes, &has_hole, after, r.seq, each, ctx);
+        tell_holes(&holes, &has_hole, &after, r.seq, each, ctx);
+        after = r.seq;
         /* A page of the store may be damaged where SQLite cannot see it. */
         if (wire_read(record.text, &r, NULL) || pack_check(r.body))
             tell_hole(r.seq, r.seq, SPAN("damaged"), each, ctx);
         else
             each(ctx, topic.text, &r);
     }
-    tell_holes(&holes, &has_hole, after, upto + 1, each, ctx);
+    tell_holes(&holes, &has_hole, &after, upto + 1, each, ctx);
 }

@@ -13,8 +13,9 @@
 typedef void replay_record(void *ctx, struct span topic, const struct wire_record *r);
 
 /*
- * Call `each` for every record and every hole in (after, upto] of the answer, ascending.  A
- * record whose body cannot be read is a hole (`damaged`); what has no position is passed over.
+ * Call `each` for every record and every hole in (after, upto] of the answer, ascending.  One whose
+ * position is not above those before it is skipped, and so is what has no position.  A record
+ * whose body cannot be read is a hole (`damaged`).
  */
 void replay_each(struct span answer, uint64_t after, replay_record *each, void *ctx);
 

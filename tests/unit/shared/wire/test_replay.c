@@ -156,6 +156,22 @@ static void a_record_whose_body_is_damaged_is_told_as_lost(void **state)
     assert_string_equal(told(&a, 2, 7), "A 3 [4-5][6-6]A 7 ");
 }
 
+static void an_answer_that_does_not_ascend_is_handed_out_ascending(void **state)
+{
+    struct answer a = {0};
+
+    (void)state;
+    put_record(&a, "A ", WIRE_QUOTE, 5);
+    put_record(&a, "A ", WIRE_QUOTE, 5);
+    put_record(&a, "A ", WIRE_QUOTE, 3);
+    put_record(&a, "A ", WIRE_QUOTE, 10);
+    put_gap(&a, 4, 6);
+    put_gap(&a, 8, 12);
+    put_gap(&a, 11, 13);
+    put_gap(&a, 20, 15); /* no range: nor is what follows it */
+    assert_string_equal(told(&a, 0, 30), "A 5 [6-6]A 10 [11-12][13-13]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +180,7 @@ int main(void)
         cmocka_unit_test(a_hole_that_the_page_does_not_reach_waits_for_the_next),
         cmocka_unit_test(nonsense_is_passed_over),
         cmocka_unit_test(a_record_whose_body_is_damaged_is_told_as_lost),
+        cmocka_unit_test(an_answer_that_does_not_ascend_is_handed_out_ascending),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
