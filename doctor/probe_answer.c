@@ -14,7 +14,7 @@ void probe_free(struct probe_answer *a)
 
 int probe_header(const struct probe_answer *a, const char *name, char *out, size_t size)
 {
-    const char *at = a->head.data, *end = at + a->head.len;
+    const char *at = a->head.data, *end = at ? at + a->head.len : NULL;
     size_t len = strlen(name);
     int count = 0;
 

@@ -21,6 +21,8 @@ struct host_list {
 
 static bool copy_name(const char *from, size_t len, struct host *out)
 {
+    if (memmem(from, len, "..", 2))
+        return false;
     if (len && from[len - 1] == '.') /* the same name, said to be complete */
         len--;
     if (len == 0 || len > HOST_NAME_LEN)

@@ -23,9 +23,9 @@ static void an_authority_is_a_name_and_perhaps_a_port(void **state)
         {"[2001:DB8::1]:8000", "[2001:db8::1]", 8000},
         {"127.0.0.1:1", "127.0.0.1", 1},
     };
-    const char *const wrong[] = {"",      ":80",  "a:b",    "a:0", "a:65536",
-                                 "a:1:2", "[::1", "[::1]x", "a b", "a/b",
-                                 "u@a",   ".",    "a,b",    "::1"};
+    const char *const wrong[] = {"",     ":80",    "a:b", "a:0", "a:65536", "a:1:2",
+                                 "[::1", "[::1]x", "a b", "a/b", "u@a",     ".",
+                                 "a,b",  "::1",    "a..", "a..b"};
     struct host h;
 
     (void)state;
