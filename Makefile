@@ -70,12 +70,13 @@ differs     = $(subst <$(strip $(file < $(1)))>,,<$(strip $(2))>)
 # Everything but main.c goes into one library per folder, which tests link too.
 LIB_SRC     = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c $(1)/*/*.c))
 UNIT_SRC   := $(wildcard $(foreach d,* */* */*/*,tests/unit/$(d)/test_*.c))
-ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) $(DIRS:%=%/*/*.c) tests/system/*.c tests/bench/*.c tests/bench/load/*.c) $(UNIT_SRC)
+ALL_SRC    := $(wildcard $(DIRS:%=%/*.c) $(DIRS:%=%/*/*.c) tests/system/*.c tests/bench/*.c tests/bench/load/*.c tests/fuzz/*.c) $(UNIT_SRC)
 HEADERS    := $(wildcard $(DIRS:%=%/*.h) $(DIRS:%=%/*/*.h))
 TEST_HEADERS := $(wildcard tests/*/*.h tests/*/*/*.h tests/*/*/*/*.h)
 OBJ         = $(patsubst %.c,$(B)/%.o,$(1))
 BINARIES   := $(PROGRAMS:%=$(B)/bin/pregon-%)
 UNIT_TESTS := $(UNIT_SRC:%.c=$(B)/%)
+FUZZ       := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH      := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c)) $(B)/tests/bench/load/load
 SONAME     := libpregon.so.0
 LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
@@ -95,7 +96,7 @@ AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: objects compilers all build deps web run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize test-compose test-web chaos chaos-locks attack bench bench-docs bench-store bench-locks \
+        test-sanitize coverage fuzz fuzz-build test-compose test-web chaos chaos-locks attack bench bench-docs bench-store bench-locks \
         bench-instructions format format-check compdb install install-systemd clean help FORCE
 
 all: deps ## build the programs (default)
@@ -167,6 +168,11 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# Built by `make fuzz`: clang's libFuzzer brings the main function.
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(LIBS)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -lcurl -lm -o $@
+
 # The load is several files; kernels is the programs' insides.
 $(B)/tests/bench/load/load: $(call OBJ,$(wildcard tests/bench/load/*.c)) $(B)/libshared.a
 $(B)/tests/bench/kernels: $(B)/tests/bench/kernels.o $(LIBS)
@@ -236,7 +242,7 @@ unit: $(UNIT_TESTS) ## unit tests only
 
 system: build $(DRIVER) $(BENCH) ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE_PROGRAM) B=$(B) SAN=$(SAN)' \
-	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%)' $(PYTHON) -m pytest -q \
+	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%) $(filter --coverage,$(CFLAGS))' $(PYTHON) -m pytest -q \
 	  -n $(AT_ONCE) --dist loadfile $(STORIES) $(PYTEST_ARGS)
 
 NPM_TESTS := build/npm-tests/node_modules/.package-lock.json
@@ -285,6 +291,28 @@ bench-store: build $(B)/tests/bench/sink ## what storing costs: make bench-store
 test-sanitize: ## all tests under address, undefined and thread sanitizers
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined test
 	$(Q)$(MAKE) --no-print-directory SAN=thread test
+
+# clang's libFuzzer under address and undefined, in build/fuzz.
+FUZZ_CC ?= clang
+fuzz: ## parsers fed with made-up bytes, all in so long: make fuzz MINUTES=60 FUZZ_ARGS='--only json'
+	$(Q)tools/install-deps build test compilers
+	$(Q)$(MAKE) --no-print-directory $(JOBS) CC='$(FUZZ_CC)' B=build/fuzz \
+	  SAN=fuzzer-no-link,address,undefined fuzz-build
+	$(Q)$(PYTHON) tests/fuzz/fuzz.py --build build/fuzz --minutes $(or $(MINUTES),2) $(FUZZ_ARGS)
+
+fuzz-build: $(FUZZ)
+	@:
+
+# GCC's counters: each process adds its own to the .gcda files when it exits.
+coverage: ## lines of ours that the tests run; build/coverage/report.txt, and lines in html/
+	$(Q)tools/install-deps build test lint
+	$(Q)mkdir -p build/coverage && find build/coverage -name '*.gcda' -delete
+	$(Q)LDFLAGS=--coverage $(MAKE) --no-print-directory $(JOBS) CC=gcc B=build/coverage SAN= \
+	  CFLAGS='-O1 -g --coverage -fprofile-update=atomic' build unit-build $(DRIVER:$(B)/%=build/coverage/%) \
+	  build/coverage/tests/bench/feed
+	$(Q)LDFLAGS=--coverage $(MAKE) --no-print-directory CC=gcc B=build/coverage SAN= \
+	  CFLAGS='-O1 -g --coverage -fprofile-update=atomic' unit system
+	$(Q)tools/coverage build/coverage
 
 hdr-check: $(HEADERS:%=$(B)/%.ok) ## every header compiles on its own
 $(B)/%.h.ok: %.h Makefile

@@ -1,0 +1,192 @@
+/*
+ * The broker's core: whatever its three sockets bring, in any order.
+ *
+ * Each line of the input is a message.  One that is JSON is packed; its "peer" names the sender, and
+ * these are not requests: {"op":"!line","topic":…,"epoch":…,"seq":…,"kind":…,"body":…},
+ * {"op":"!subscribe","topic":…} and {"op":"!time","ms":…}.  Any other line goes to all three sockets
+ * as it is.
+ */
+#include "broker/core/core.h"
+#include "shared/wire/pack.h"
+#include "tests/fuzz/fuzz.h"
+
+/* packed.h is written for cmocka. */
+#define assert_true(condition) MUST(condition)
+#define assert_non_null(pointer) MUST(pointer)
+#define assert_int_equal(a, b) MUST((a) == (b))
+#define fail_msg(...) abort()
+#include "tests/unit/packed.h"
+
+#define WALL_US 1640995200000000
+#define MESSAGES_MAX 300
+#define PASSED_MAX_MS 3600000
+
+static const struct broker_config config = {.journal_bytes = 1 << 16,
+                                            .max_symbols_total = 50,
+                                            .max_future = 60000,
+                                            .lock_ttl_max = 600000,
+                                            .lock_delay_max = 600000,
+                                            .lock_count_max = 20};
+static struct core core;
+static uint64_t last_seq;
+
+/* Records are numbered without a gap; heartbeats, marks and locks have no position of their own. */
+static void on_publish(void *ctx, struct span topic, struct span record)
+{
+    struct wire_record r;
+
+    (void)ctx;
+    MUST(topic.len > 0 && topic.len <= WIRE_TOPIC_MAX + 16);
+    MUST(wire_read(record, &r, NULL) == OK);
+    if (r.kind != WIRE_QUOTE && r.kind != WIRE_STATE && r.kind != WIRE_LOST)
+        return;
+    MUST(r.seq == last_seq + 1 && r.prev < r.seq);
+    last_seq = r.seq;
+}
+
+static void on_say(void *ctx, struct span peer, struct span message)
+{
+    (void)ctx;
+    MUST(peer.len > 0);
+    MUST(pack_check(message) == OK);
+    MUST(message.len < WIRE_ANSWER_FRAME_MAX);
+}
+
+static uint64_t number(const struct json_value *object, const char *name)
+{
+    const struct json_value *v = json_member(object, name);
+
+    return v && v->type == JSON_NUMBER && v->text.len < 24
+               ? strtoull(v->text.at, NULL, 10)
+               : 0;
+}
+
+static struct span text(const struct json_value *object, const char *name,
+                        const char *fallback)
+{
+    const struct json_value *v = json_member(object, name);
+
+    return v && v->type == JSON_STRING && v->text.len ? v->text : span_of(fallback);
+}
+
+static void ingest(struct span topic, struct span message)
+{
+    char *own_topic = fuzz_text(topic), *own = fuzz_text(message);
+    struct span t = {own_topic, topic.len}, m = {own, message.len};
+
+    if (core_ingest(&core, t, m))
+        on_publish(NULL, t, m);
+    free(own_topic);
+    free(own);
+}
+
+static void pack(const struct json_value *v, struct buf *out)
+{
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, out, buf_pack_write);
+    packed_value(&pk, v);
+}
+
+static void take_line(const struct json_value *v)
+{
+    const struct json_value *body = json_member(v, "body");
+    struct buf bytes = {0}, message = {0};
+    struct wire_record r = {.kind = (enum wire_kind)(number(v, "kind") % 256),
+                            .epoch = number(v, "epoch"),
+                            .seq = number(v, "seq"),
+                            .sent_us = 1};
+
+    if (body)
+        pack(body, &bytes);
+    r.body = buf_span(&bytes);
+    wire_put(&message, &r);
+    ingest(text(v, "topic", "EUR/USD "), buf_span(&message));
+    buf_free(&bytes);
+    buf_free(&message);
+}
+
+static void pass_time(int64_t ms)
+{
+    core.time.now += ms;
+    core.time.awake += ms;
+    core.time.wall_us += 1000 * ms;
+}
+
+static void subscribe(struct span topic)
+{
+    struct buf frame = {0};
+
+    buf_addc(&frame, 1);
+    buf_add(&frame, topic.at, topic.len);
+    core_subscription(&core, buf_span(&frame));
+    buf_free(&frame);
+}
+
+static void take_json(const struct json_value *v)
+{
+    struct span op = text(v, "op", "");
+    struct buf message = {0};
+
+    if (span_eq(op, "!line")) {
+        take_line(v);
+    } else if (span_eq(op, "!subscribe")) {
+        subscribe(text(v, "topic", WIRE_TOPIC_MARK "a "));
+    } else if (span_eq(op, "!time")) {
+        pass_time((int64_t)(number(v, "ms") % PASSED_MAX_MS));
+    } else {
+        pack(v, &message);
+        core_control(&core, text(v, "peer", "a"), buf_span(&message));
+        buf_free(&message);
+    }
+}
+
+/* packed_value takes numbers of up to 63 characters. */
+static bool is_packable(const struct json_value *root)
+{
+    for (uint32_t i = 0; i < root->skip; i++)
+        if (root[i].type == JSON_NUMBER && root[i].text.len > 60)
+            return false;
+    return true;
+}
+
+static void take_message(struct json *j, struct span message)
+{
+    const struct json_value *root;
+
+    core_begin_turn(&core);
+    if (json_parse(j, message, &root) == OK && is_packable(root)) {
+        take_json(root);
+    } else if (message.len) {
+        core_control(&core, SPAN("raw"), message);
+        core_subscription(&core, message);
+        ingest(SPAN("BTC "), message);
+    }
+    core_acknowledge(&core);
+    (void)core_work(&core);
+    MUST(core_tick(&core) >= 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct span rest = fuzz_span(data, size);
+    struct json *j = json_new();
+    int turns = 0;
+
+    fuzz_quiet();
+    last_seq = 0;
+    core = (struct core){.config = &config,
+                         .out = {.publish = on_publish, .say = on_say},
+                         .time = {5000, 5000, WALL_US}};
+    core_init(&core, 7777);
+    for (int i = 0; i < MESSAGES_MAX && rest.len; i++)
+        take_message(j, fuzz_part(&rest, "\n"));
+    /* Requests that wait end, in a bounded number of turns. */
+    do {
+        core_begin_turn(&core);
+        MUST(turns++ < 10000);
+    } while (core_work(&core));
+    core_fini(&core);
+    json_free(j);
+    return 0;
+}
