@@ -61,7 +61,8 @@ static void take_arrivals(struct gateway *g)
     log_release();
 }
 
-static void flush_due(struct gateway *g)
+/* `only_free`: clients that have no request at work. */
+static void flush_due(struct gateway *g, bool only_free)
 {
     struct hub_subscriber *s;
     size_t most =
@@ -70,8 +71,14 @@ static void flush_due(struct gateway *g)
 
     if (most > FLUSH_SLICE)
         most = FLUSH_SLICE;
-    while (most-- && g->figures.bytes_out < upto && (s = hub_take_due(g->hub)))
-        client_flush((struct client *)((char *)s - offsetof(struct client, sub)));
+    while (most-- && g->figures.bytes_out < upto && (s = hub_take_due(g->hub))) {
+        struct client *c = (struct client *)((char *)s - offsetof(struct client, sub));
+
+        if (only_free && c->requests)
+            hub_set_due(g->hub, s);
+        else
+            client_flush(c);
+    }
 }
 
 /* Signals, requests, quotes, deadlines: each bounded, so that none starves another. */
@@ -96,11 +103,12 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     has_pages = handlers_work(g);
     hub_fan_out(g->hub);
     g->has_spare_work = false;
-    if (g->waiting)
-        stream_settle(
-            g); /* after the fan-out: who joins now gets snapshots of all that */
+    if (g->waiting) { /* after the fan-out: who joins now gets snapshots of all that */
+        flush_due(g, true); /* quotes do not wait for what others ask for */
+        stream_settle(g);
+    }
     client_flush_deferred(g);
-    flush_due(g);
+    flush_due(g, false);
     if (is_sweep_due)
         client_measure(g);
     if (g->figures.pending && !hub_has_due(g->hub))

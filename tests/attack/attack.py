@@ -8,7 +8,7 @@ Each round has a quiet window, a window under the attack, and a quiet window aga
 process of its own, on the same processors.  The ratio is that of the p99, attacked to quiet, the
 median over the rounds; a round whose two quiet windows differ by more than half is counted as
 noisy.  `only_busy` attacks nothing: what its process costs by using a processor is the floor of all
-others on a machine of few processors.  In each window every quote must arrive, in order.  --strict: exit code 1 if a ratio
+others on a machine of few processors; `only_frames` is that of large_replays.  In each window every quote must arrive, in order.  --strict: exit code 1 if a ratio
 exceeds 1.5 although its rounds were not noisy.
 """
 
@@ -126,7 +126,20 @@ def only_busy(where, seconds, seed):
     near.close()
 
 
-ATTACKS = {f.__name__: f for f in (only_busy, names, queries, half_heads, trickle, deaf_askers, deaf_subscribers,
+def only_frames(where, seconds, seed):
+    """The floor of large_replays: the same frames, to a listener of its own that reads their head and closes."""
+    def refuse(listener):
+        while True:
+            with contextlib.suppress(OSError), listener.accept()[0] as s:
+                s.recv(200)
+
+    listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+    threading.Thread(target=refuse, args=(listener,), daemon=True).start()
+    where.told["control"] = "tcp://127.0.0.1:%d" % listener.getsockname()[1]
+    large_replays(where, seconds, seed)
+
+
+ATTACKS = {f.__name__: f for f in (only_busy, only_frames, names, queries, half_heads, trickle, deaf_askers, deaf_subscribers,
                                    endless, large_replays)}
 
 
