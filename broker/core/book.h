@@ -20,12 +20,14 @@
 
 struct book;
 
+#define BOOK_NO_FEED UINT32_MAX
+
 struct book_entry {
     char symbol[QUOTE_SYMBOL_MAX + 1];
     uint8_t symbol_len;
     bool is_stale;
     uint32_t index;    /* in the book, in the order in which symbols came */
-    uint32_t feed;     /* index of the feed that quoted it last */
+    uint32_t feed;     /* index of the feed that quoted it last, or BOOK_NO_FEED */
     uint64_t seq;      /* position of its last record, of any kind; 0: none yet */
     struct buf record; /* its last quote, header and body, as published */
     /* private to the book */

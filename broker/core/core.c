@@ -377,6 +377,7 @@ bool core_ingest(struct core *d, struct span topic, struct span record)
     is_to_forward = take_line(d, f, &r, bad, stampable, topic, record);
     /* Only now: killed before it was in the ring, the line must be asked for again. */
     journal_feed(d->journal, f->index)->received = f->received;
+    f->last_seq = journal_head(d->journal);
     return is_to_forward;
 }
 

@@ -61,8 +61,9 @@ static void hello_feeder(struct question *q)
     char text[256], who[CORE_FEED_WHO_MAX];
     enum err e;
 
+    if (feed_table_lacks_room(d->feeds, &h))
+        (void)core_feed_make_room(d);
     e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
-
     if (e == ERR_HELD) {
         snprintf(text, sizeof text, "feed %s is held by %s", f->name,
                  core_feed_who(f->pid, f->host, who));
@@ -197,6 +198,7 @@ static void on_lost(struct question *q)
     d->last_lost = core_publish(d, WIRE_LOST, SPAN(WIRE_TOPIC_LOST), d->last_lost,
                                 buf_span(&body), f);
     journal_feed(d->journal, f->index)->received = f->received;
+    f->last_seq = journal_head(d->journal);
     buf_free(&body);
     answer_begin(q, 1);
     pack_kv_u(&q->pk, "received", f->received);

@@ -1,4 +1,4 @@
-/* core_feed: what is said of a feed's grant, to its log and to its holder. */
+/* core_feed: what is said of a feed's grant, to its log and to its holder; room for a new name. */
 #include <stdio.h>
 
 #include "broker/core/core_private.h"
@@ -64,4 +64,61 @@ uint64_t core_feed_retry_ms(const struct core *d, const struct feed *f)
     uint64_t left = (uint64_t)feed_lease_ms(f, d->time.awake);
 
     return left > RETRY_LEAST_MS ? left : RETRY_LEAST_MS;
+}
+
+/* Is everything that the ring has of it in the store, so that its index may become another's? */
+static bool is_stored(const struct core *d, const struct feed *f)
+{
+    return !d->log_writer || journal_stored(d->journal) >= f->last_seq;
+}
+
+/* The one whose last quotes are the fewest symbols' is given up; of several, the one silent longest. */
+static struct feed *find_least_used(const struct core *d)
+{
+    uint32_t symbols[FEED_COUNT_MAX] = {0};
+    struct feed *found = NULL;
+
+    for (size_t i = 0; i < book_count(d->book); i++) {
+        uint32_t feed = book_at(d->book, i)->feed;
+
+        if (feed < FEED_COUNT_MAX)
+            symbols[feed]++;
+    }
+    for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
+        struct feed *f = feed_table_at(d->feeds, i);
+
+        if (f->is_held || !f->name[0] || !is_stored(d, f))
+            continue;
+        if (!found || symbols[f->index] < symbols[found->index] ||
+            (symbols[f->index] == symbols[found->index] &&
+             f->heard_at < found->heard_at))
+            found = f;
+    }
+    return found;
+}
+
+bool core_feed_make_room(struct core *d)
+{
+    static struct log_limit limit = {.burst = 5, .interval_ms = 60000};
+    static const struct journal_feed none;
+    struct feed *f = find_least_used(d);
+
+    d->work -= 2 * (int64_t)book_count(d->book);
+    if (!f)
+        return false;
+    log_limited(&limit, d->time.now, LOG_WARNING,
+                "feed %s is forgotten after line %llu: %d feeds have published, and a "
+                "new one needs a place",
+                f->name, (unsigned long long)f->received, FEED_COUNT_MAX);
+    for (size_t i = 0; i < book_count(d->book); i++) {
+        struct book_entry *e = book_at(d->book, i);
+
+        if (e->feed == f->index)
+            e->feed = BOOK_NO_FEED;
+    }
+    journal_set_feed(d->journal, f->index, &none);
+    if (d->log_writer)
+        log_writer_forget_feed(d->log_writer, f->index);
+    feed_forget(f);
+    return true;
 }

@@ -70,6 +70,11 @@ const char *core_feed_who(uint64_t pid, const char *host, char out[CORE_FEED_WHO
 void core_feed_log_grant(struct core *d, const struct feed *f);
 /* "after" and who had the name before. */
 void core_feed_pack_former(struct core *d, const struct feed *f, msgpack_packer *pk);
+/*
+ * Forget the least used of the feeds that nobody holds and whose lines are all stored.  Looks at every
+ * symbol.  false: there is none.
+ */
+bool core_feed_make_room(struct core *d);
 /* When the name may be free, for one that asks for it in vain. */
 uint64_t core_feed_retry_ms(const struct core *d, const struct feed *f);
 

@@ -2,6 +2,16 @@
 #include "broker/core/core.h"
 #include "shared/base/log.h"
 
+/* NULL: there is no place for it. */
+static struct feed *restore_feed(struct core *d, const struct feed_grant *g)
+{
+    struct feed *f = feed_table_restore(d->feeds, g, d->time.awake);
+
+    if (f)
+        f->last_seq = journal_head(d->journal);
+    return f;
+}
+
 static void take_feed(void *ctx, const struct store_feed *stored)
 {
     struct core *d = ctx;
@@ -12,7 +22,7 @@ static void take_feed(void *ctx, const struct store_feed *stored)
         .received = stored->received,
         .is_held = false,
     };
-    struct feed *f = feed_table_restore(d->feeds, &g, d->time.awake);
+    struct feed *f = restore_feed(d, &g);
 
     /* Only a new epoch's ring knows nobody yet. */
     if (f && !journal_feed(d->journal, f->index)->name[0]) {
@@ -40,7 +50,7 @@ static void take_ring_feeds(struct core *d)
         };
 
         if (slot->name[0])
-            (void)feed_table_restore(d->feeds, &g, d->time.awake);
+            (void)restore_feed(d, &g);
         if (feed_table_count(d->feeds) ==
             i) /* entries of the ring name feeds by index */
             feed_table_leave_free(d->feeds);
@@ -52,7 +62,7 @@ static uint32_t feed_index(const struct core *d, struct span name)
     for (size_t i = 0; i < feed_table_count(d->feeds); i++)
         if (span_eq(name, feed_table_at(d->feeds, i)->name))
             return (uint32_t)i;
-    return UINT32_MAX;
+    return BOOK_NO_FEED;
 }
 
 static void take_last(void *ctx, const struct store_last *l)

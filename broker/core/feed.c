@@ -126,13 +126,34 @@ static void remember_former(struct feed *f)
     former->has_left = f->has_left;
 }
 
+static bool is_valid(const struct feed_hello *h)
+{
+    return is_name(h->name) && h->owner.len >= 1 && h->owner.len <= FEED_OWNER_MAX &&
+           h->peer.len <= FEED_PEER_MAX && h->acked <= FEED_LINE_MAX;
+}
+
+bool feed_table_lacks_room(struct feed_table *t, const struct feed_hello *h)
+{
+    const struct feed *f;
+
+    if (t->count < FEED_COUNT_MAX || !is_valid(h) || find(t, h->name) ||
+        names_of(t, h->peer) >= FEED_NAMES_PER_PEER)
+        return false;
+    f = least_useful(t);
+    return !f || f->is_held;
+}
+
+void feed_forget(struct feed *f)
+{
+    *f = (struct feed){.index = f->index};
+}
+
 enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int64_t now,
                           struct feed **out, bool *is_new)
 {
     struct feed *f = find(t, h->name);
 
-    if (!is_name(h->name) || h->owner.len < 1 || h->owner.len > FEED_OWNER_MAX ||
-        h->peer.len > FEED_PEER_MAX || h->acked > FEED_LINE_MAX)
+    if (!is_valid(h))
         return ERR_INVALID;
     if (f && f->is_held && !span_eq(h->owner, f->owner)) {
         *out = f;

@@ -55,9 +55,11 @@ struct feed {
     bool has_left;             /* it ended with a goodbye */
     struct feed_former former; /* owner "": none */
     int64_t heard_at;
-    uint64_t received;   /* all lines up to this one are in */
-    uint64_t announced;  /* the highest line heard of from this owner */
-    bool has_published;  /* a quote of it was ever accepted: its name is kept */
+    uint64_t received;  /* all lines up to this one are in */
+    uint64_t announced; /* the highest line heard of from this owner */
+    bool has_published; /* a line of it ever came: its name is kept */
+    uint64_t
+        last_seq; /* head of the log after its last line; restored: at the restart */
     uint64_t tell_lines; /* acknowledge after so many */
     uint64_t told;       /* the last `received` the feeder was told, */
     int64_t told_at;     /* and when; monotonic, ms */
@@ -89,7 +91,8 @@ struct feed_hello {
 /*
  * Ask for the name.  OK: *out is granted, *is_new tells a new grant from the same one again.
  * ERR_HELD: *out is the holder.  ERR_INVALID: name, owner, peer or acked out of bounds.
- * ERR_FULL: FEED_NAMES_PER_PEER names of this peer, or FEED_COUNT_MAX that published.  Of those that never
+ * ERR_FULL: FEED_NAMES_PER_PEER names of this peer, or FEED_COUNT_MAX that published (the caller may
+ * feed_forget one first: feed_table_lacks_room).  Of those that never
  * did, the one that is silent longest makes room, those that are held last.
  */
 MUST_CHECK enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h,
@@ -108,6 +111,11 @@ struct feed_grant {
  */
 struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g,
                                 int64_t now);
+
+/* Would feed_table_hello grant a new name, but for the places that feeds which published, or are held, have? */
+bool feed_table_lacks_room(struct feed_table *t, const struct feed_hello *h);
+/* Its name is forgotten, and its index is free.  It must not be held. */
+void feed_forget(struct feed *f);
 
 /* An index that no feed has; the next new name takes it. */
 void feed_table_leave_free(struct feed_table *t);

@@ -329,6 +329,13 @@ void log_writer_set_line(struct log_writer *k, uint32_t feed, uint64_t line)
         k->copied_line[feed] = k->handed_line[feed] = k->stored_line[feed] = line;
 }
 
+void log_writer_forget_feed(struct log_writer *k, uint32_t feed)
+{
+    log_writer_set_line(k, feed, 0);
+    if (feed < JOURNAL_FEEDS)
+        k->is_told[feed] = false;
+}
+
 uint64_t log_writer_stored_line(const struct log_writer *k, uint32_t feed)
 {
     return feed < JOURNAL_FEEDS ? k->stored_line[feed] : 0;

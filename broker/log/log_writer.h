@@ -80,6 +80,8 @@ uint64_t log_writer_first(
 
 /* All up to this line of the feed is stored, or named as lost: for a log that has just begun. */
 void log_writer_set_line(struct log_writer *k, uint32_t feed, uint64_t line);
+/* The index is nobody's any more; everything of the feed that had it is stored. */
+void log_writer_forget_feed(struct log_writer *k, uint32_t feed);
 /* The line of this feed up to which its quotes are stored. */
 uint64_t log_writer_stored_line(const struct log_writer *k, uint32_t feed);
 

@@ -1,6 +1,8 @@
 """Peers that report numbers nobody can have: they harm themselves at most, and no later than that."""
 
 import random
+import struct
+import time
 
 import msgpack
 import pregon
@@ -59,6 +61,59 @@ def test_invented_feeds_keep_no_real_one_out_and_are_forgotten_at_a_restart(stag
     control = stage.control(broker)
     assert [f["name"] for f in control.ask("status")["feeds"]] == ["real"]
     check_quotes_flow(stage.feed(broker, "real"), control, "2")
+
+
+def publish_invented(stage, broker, control, round_number, publisher):
+    """Sixteen invented feeds that leave after one line, which the broker has taken."""
+    liar = stage.control(broker)
+    epochs = {}
+    for n in range(16):
+        answer = hello(liar, f"invented-{round_number}-{n}")
+        assert "error" not in answer, answer
+        epochs[f"invented-{round_number}-{n}"] = answer["epoch"]
+
+    def say_lines():
+        for epoch in epochs.values():
+            head = struct.pack(">BBBQBQBQBQBQ", 0x97, 1, 0xCF, epoch, 0xCF, 1, 0xCF, 0,
+                               0xCF, int(time.time() * 1e6), 0xCF, 0)
+            publisher.send_multipart([b"LIE ", head + msgpack.packb({"last": "1", "timestamp": 1.0})])
+        return sum(f["received"] for f in control.ask("status")["feeds"] if f["name"] in epochs)
+
+    pregon.eventually(say_lines, lambda count: count == 16, "their lines are taken")
+    for epoch in epochs.values():
+        liar.ask("goodbye", epoch=epoch)
+    liar.close()
+
+
+def test_invented_feeds_that_published_keep_no_real_one_out_not_even_after_a_restart(stage):
+    broker = stage.broker(store=f"sqlite:{stage.path('log.db')}")
+    control, live, away = stage.control(broker), stage.feed(broker, "live"), stage.feed(broker, "away")
+    check_quotes_flow(live, control, "1")
+    for n in range(5):
+        away.quote(f"AWAY{n}", last="1")
+    away.settled()
+    away.goodbye()
+    publisher = stage.context.socket(zmq.PUB)
+    try:
+        publisher.linger = 0
+        publisher.connect(broker.ready["ingest"])
+        for number in range(66):  # 1,056 names
+            publish_invented(stage, broker, control, number, publisher)
+    finally:
+        publisher.close()
+    feeds = control.ask("status")["feeds"]
+    assert len(feeds) == 1024 and {"live", "away"} <= {f["name"] for f in feeds}
+    check_quotes_flow(live, control, "2")
+    real = stage.feed(broker, "real")
+    check_quotes_flow(real, control, "3")
+    for feed in (live, real):
+        feed.close()
+    broker.kill()
+    broker.start()
+    control = stage.control(broker)
+    feeds = {f["name"]: f["received"] for f in control.ask("status")["feeds"]}
+    assert (feeds["live"], feeds["away"], feeds["real"]) == (2, 5, 1)
+    check_quotes_flow(stage.feed(broker, "new"), control, "4")
 
 
 def test_invented_gateways_keep_no_real_one_out(stage):

@@ -139,6 +139,80 @@ static void a_feed_that_comes_back_vouches_for_what_it_said(void **state)
     assert_int_equal(published_count, 3);
 }
 
+static uint64_t let_in(const char *name)
+{
+    char hello[200];
+
+    snprintf(hello, sizeof hello,
+             "{'op':'hello','id':1,'role':'feeder','name':'%s','owner':'%s','oldest':1,"
+             "'newest':1,'acked':0,'host':'h','pid':9}",
+             name, name);
+    ask("peer", hello);
+    assert_int_equal(pack_find_text(last_answer(), "error").len, 0);
+    return pack_find_u(last_answer(), "epoch", 0);
+}
+
+static void leave(uint64_t epoch)
+{
+    char goodbye[100];
+
+    snprintf(goodbye, sizeof goodbye, "{'op':'goodbye','id':2,'epoch':%llu}",
+             (unsigned long long)epoch);
+    ask("peer", goodbye);
+}
+
+static void invent_feeds(int begin, int end)
+{
+    char name[32];
+
+    for (int i = begin; i < end; i++) {
+        uint64_t epoch;
+
+        snprintf(name, sizeof name, "invented-%d", i);
+        epoch = let_in(name);
+        line(epoch, 1, "S ", "1");
+        leave(epoch);
+        forget_sent(said, &said_count);
+        forget_sent(published, &published_count);
+        pass_time(1);
+    }
+}
+
+static uint64_t received_of(const char *name)
+{
+    for (size_t i = 0; i < feed_table_count(core.feeds); i++)
+        if (strcmp(feed_table_at(core.feeds, i)->name, name) == 0)
+            return feed_table_at(core.feeds, i)->received;
+    return 0;
+}
+
+static void feeds_that_published_little_make_room_for_new_ones(void **state)
+{
+    uint64_t epoch;
+
+    (void)state;
+    epoch = let_in("used");
+    line(epoch, 1, "A ", "1");
+    line(epoch, 2, "B ", "1");
+    leave(epoch);
+    epoch = let_in("live");
+    line(epoch, 1, "C ", "1");
+    invent_feeds(0, FEED_COUNT_MAX - 2);
+    assert_int_equal(feed_table_count(core.feeds), FEED_COUNT_MAX);
+    assert_int_equal(received_of("invented-0"), 1);
+    line(let_in("real"), 1, "A ", "2"); /* of the feed that is away */
+    assert_int_equal(received_of("real"), 1);
+    assert_int_equal(received_of("invented-0"), 0);
+    assert_int_equal(received_of("invented-1"), 1);
+    invent_feeds(FEED_COUNT_MAX, 3 * FEED_COUNT_MAX);
+    assert_int_equal(feed_table_count(core.feeds), FEED_COUNT_MAX);
+    assert_int_equal(received_of("used"), 2);
+    assert_int_equal(received_of("live"), 1);
+    assert_int_equal(received_of("real"), 1);
+    line(epoch, 2, "C ", "2");
+    assert_int_equal(received_of("live"), 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -150,6 +224,7 @@ int main(void)
         TEST(lines_of_an_ended_grant_are_nobodys),
         TEST(who_stands_by_is_told_when_the_name_may_be_free_and_then_whom_it_follows),
         TEST(a_feed_that_comes_back_vouches_for_what_it_said),
+        TEST(feeds_that_published_little_make_room_for_new_ones),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
