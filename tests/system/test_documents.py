@@ -1,9 +1,12 @@
 """The documents lead where they say: links, their anchors, and the numbers of decisions."""
 
+import ast
 import functools
 import os
 import re
 import subprocess
+
+import pytest
 
 import pregon
 
@@ -62,26 +65,68 @@ def test_a_decision_has_a_number_of_its_own_and_references_name_the_right_one():
     assert not wrong, "\n".join(wrong)
 
 
-def test_what_the_architecture_names_is_there():
-    """Of the promises' table: functions, files and tests; `make …` is for test_make.py."""
-    table = re.search(r"^## Promises.*?(?=^## )", text_of("ARCHITECTURE.md"), re.M | re.S)[0]
-    files = {os.path.basename(path) for path in tracked()}
+@functools.lru_cache(maxsize=None)
+def words_of_the_sources():
     words = set()
-    for path in tracked("*.c", "*.h", "*.py", "*.js", "*.cfg"):
+    for path in tracked("*.c", "*.h", "*.py", "*.js", "*.cfg", "Makefile"):
         words |= set(re.findall(r"\w+", text_of(path)))
+    return words
+
+
+def what_is_missing(names):
+    """Of files, folders, tests and functions: `make …` is for test_make.py."""
+    files = {os.path.basename(path) for path in tracked()}
     stems = {name.split(".")[0] for name in files}
-    wrong = []
-    for name in re.findall(r"`([^`]+)`", table):
+    for name in names:
+        name = name.rstrip("…_")
         last = os.path.basename(name)
-        if " " in name or name in ("prev",) or os.path.exists(os.path.join(pregon.ROOT, name)):
+        if " " in name or os.path.exists(os.path.join(pregon.ROOT, name)):
             continue
         if last.startswith("test_") and last not in files and last + ".c" not in files:
-            wrong.append(f"there is no test {name}")
-        elif "." in last and last not in files:
-            wrong.append(f"there is no file {name}")
-        elif last not in files and last not in stems and last not in words:
-            wrong.append(f"nothing is called {name}")
-    assert not wrong, "\n".join(wrong)
+            yield f"there is no test {name}"
+        elif re.fullmatch(r"\w+\.\w+", last) and last.split(".")[1] in ("c", "h", "md", "py", "js", "cfg", "yml") and last not in files:
+            yield f"there is no file {name}"
+        elif re.fullmatch(r"[\w/]+", name) and last not in files | stems | words_of_the_sources():
+            yield f"nothing is called {name}"
+
+
+@pytest.mark.parametrize("path", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_what_these_documents_name_is_there(path):
+    text = re.sub(r"^```.*?^```", "", text_of(path), flags=re.M | re.S)
+    names = [n for n in re.findall(r"`([^`\n]+)`", text) if n not in ("_t", "module_verb_noun")]
+    names = [n for n in names if not re.search(r"NAME|[*&()<>=…]\w|~", n)]
+    assert len(names) > 40
+    assert list(what_is_missing(names)) == []
+
+
+def layers():
+    """LAYERS of tools/arch-check: {folder: folders it uses}."""
+    return ast.literal_eval(re.search(r"^LAYERS = (\{.*?^\})", text_of("tools/arch-check"), re.M | re.S)[1])
+
+
+def test_the_architecture_has_the_layers_that_are_checked():
+    section = re.search(r"^## Folders and layers.*?(?=^## )", text_of("ARCHITECTURE.md"), re.M | re.S)[0]
+    rows = re.findall(r"^\| `([^`]+)` \| [^|]+ \|([^|]*)\|$", section, re.M)
+    assert {folder: re.findall(r"`([^`]+)`", uses) for folder, uses in rows} == layers()
+
+
+def test_what_the_architecture_calls_a_state_module_has_no_io_and_no_clock():
+    text = re.search(r"\*\*State modules\*\*(.*?)One exception", text_of("ARCHITECTURE.md"), re.S)[1]
+    names = set(re.findall(r"`([\w…]+)`", text)) - {"now"}
+    folders = set(re.findall(r"in `([\w/]+)`", text))
+    names -= folders
+    paths = [p for p in tracked("*.c") if any(p.startswith(f + "/") for f in folders)]
+    found = {}
+    for path in paths:
+        stem = os.path.basename(path)[:-2]
+        for name in names:
+            if stem == name or name.endswith("_…") and stem.startswith(name[:-1]):
+                found.setdefault(name, []).append(path)
+    assert names - set(found) == set()
+    calls = r"\b(?:clock_\w+|gettimeofday|time|recv(?:msg|from)?|send(?:msg|to)?|read|write|f?open|zmq_\w+|e?poll(?:_\w+)?|sqlite3_\w+|mmap|msync)\("
+    for path in {p for listed in found.values() for p in listed}:
+        code = re.sub(r"/\*.*?\*/|//[^\n]*|\"(?:[^\"\\]|\\.)*\"", "", text_of(path), flags=re.S)
+        assert re.findall(r"(?<![\w>.])" + calls, code) == [], path
 
 
 def test_each_version_of_the_changelog_has_each_section_and_each_entry_once():
