@@ -85,12 +85,12 @@ LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # Two minutes of chaos and a hundred killed brokers, which take longest and so come first; under
-# the sanitizers the stories do.  `make chaos` is the chaos by itself.
-STORIES := $(if $(SAN),,tests/chaos/test_chaos.py) tests/system tests/chaos/test_verdict.py \
+# the sanitizers the tests do.  `make chaos` is the chaos by itself.
+SYSTEM_TESTS := $(if $(SAN),,tests/chaos/test_chaos.py) tests/system tests/chaos/test_verdict.py \
            tests/chaos/test_lock_verdict.py tests/chaos/test_locks_history.py
 # By another name, or make -n would run them.
 MAKE_PROGRAM := $(MAKE)
-# Most stories wait for something: two files of them for each processor.
+# Most tests wait for something: two files of them for each processor.
 AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 
 .DELETE_ON_ERROR:
@@ -196,7 +196,7 @@ $(B)/$(SONAME): $(B)/libpregon.o
 	$(Q)$(CC) -shared -Wl,-soname,$(SONAME) $(filter-out -pie,$(LDFLAGS)) \
 	  $(if $(SAN),,-Wl,-z,defs) $^ -lzmq -o $@
 
-# What the stories of libpregon tell what to do; built on the library as it is installed.
+# The program that the tests of libpregon drive; built on the library as it is installed.
 DRIVER := $(B)/tests/system/driver
 $(DRIVER): $(B)/tests/system/driver.o $(B)/libpregon.a
 	@echo "  LD   $@"
@@ -243,7 +243,7 @@ unit: $(UNIT_TESTS) ## unit tests only
 system: build $(DRIVER) $(BENCH) ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE_PROGRAM) B=$(B) SAN=$(SAN)' \
 	  PREGON_CFLAGS='$(SAN:%=-fsanitize=%) $(filter --coverage,$(CFLAGS))' $(PYTHON) -m pytest -q \
-	  -n $(AT_ONCE) --dist loadfile $(STORIES) $(PYTEST_ARGS)
+	  -n $(AT_ONCE) --dist loadfile $(SYSTEM_TESTS) $(PYTEST_ARGS)
 
 NPM_TESTS := build/npm-tests/node_modules/.package-lock.json
 $(NPM_TESTS): tests/web/package.json tests/web/package-lock.json

@@ -107,15 +107,15 @@ class Play:
 
 
 def judge(play, missing):
-    """All that is wrong; tells the story of it."""
+    """All that is wrong, with the events around it."""
     faults = verdict.judge(play.history)
     found = [f for several in faults.values() for f in several]
     for rule in faults:
         for fault in faults[rule][:1]:
-            print("\n".join(verdict.story(play.history, fault)))
+            print("\n".join(verdict.events_around(play.history, fault)))
     reports = [t for a in play.actors for t in a.log() if pregon.SANITIZER.search(t)]
     if len(play.clients[0].hearing) <= KILLS:
-        reports.append("nothing flowed: no story")
+        reports.append("nothing flowed: nothing was tested")
     return missing + reports + [f"{f.rule}: {f.who}: {f.text}" for f in found]
 
 

@@ -54,7 +54,7 @@ def print_faults(world, faults):
     for rule in ("hole", "twice", "rising", "unique", "resume", "taken", "newest", "back", "odd"):
         for fault in faults[rule][:2]:
             print()
-            print("\n".join(verdict.story(world.history, fault)))
+            print("\n".join(verdict.events_around(world.history, fault)))
 
 
 def write_actions(world):

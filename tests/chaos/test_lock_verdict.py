@@ -52,7 +52,7 @@ class Tale:
         return set(found)
 
 
-def test_a_whole_story_is_found_whole():
+def test_a_history_without_faults_is_found_without_faults():
     tale = Tale()
     tale.lock("x", 0, 1).renew("x", 0.5, 1).put("x", 0.6, 1, 1, "x1").release("x", 0.9, 1)
     tale.held("y", 0.2).lock("y", 0.3, 2, took=0.7, waited=600).get(1.1, 1, "x1")
@@ -85,7 +85,7 @@ def test_time_spent_in_line_is_added():
     assert tale.lock("y", 3.5, 2).faults() == {"two holders"}
 
 
-def test_who_said_that_it_releases_holds_no_longer_even_if_nobody_heard():
+def test_an_owner_that_sent_a_release_no_longer_holds_even_if_the_release_was_lost():
     assert Tale().lock("x", 0, 1).release("x", 0.4, 1, answer=False).lock("y", 0.5, 2).faults() == set()
 
 
@@ -158,7 +158,7 @@ def overtaken():
     return tale.lock("y", 3, 2, ms=500).release("y", 3.2, 2)
 
 
-def test_who_comes_later_and_is_served_first_is_found():
+def test_an_owner_that_came_later_and_was_served_first_is_found():
     assert overtaken().held("w", 3.5).faults() == {"line"}
     assert overtaken().lock("w", 3.5, 3).faults() == {"line"}
 
@@ -187,6 +187,6 @@ def test_lines_end_with_the_broker():
     assert overtaken().kill(2.7).held("w", 3.5).faults() == set()
 
 
-def test_who_came_first_may_be_served_first():
+def test_the_first_in_line_may_be_served_first():
     tale = Tale().lock("x", 0, 1, ms=9000).held("y", 0.5).held("w", 1).release("x", 2.5, 1)
     assert tale.lock("y", 3, 2).held("w", 3.5).faults() == set()

@@ -3,7 +3,7 @@
 import pytest
 
 from history import HEARTBEAT, LOST, QUOTE, SNAPSHOT, Connection, History, Loss
-from verdict import judge, story
+from verdict import events_around, judge
 
 
 class Tale:
@@ -29,7 +29,7 @@ class Tale:
         found = judge(self.h)
         for faults in found.values():
             for fault in faults:
-                assert story(self.h, fault)
+                assert events_around(self.h, fault)
         return {rule for rule, faults in found.items() if faults}
 
 
@@ -62,7 +62,7 @@ class Listener:
         return self
 
 
-def test_a_whole_story_is_found_whole():
+def test_a_history_without_faults_is_found_without_faults():
     tale = Tale()
     tale.client().hears(1, 2, 3).connects(3, 6, True).hears(4, 5, 6)
     tale.client("merge", "merge").hears(2, 5).connects(2, 6, True).hears(6)

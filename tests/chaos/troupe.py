@@ -71,7 +71,7 @@ class Actor(pregon.Process):
         return self
 
     def stop(self, code=0):
-        """Not before it minds signals: the kernel's own answer to SIGTERM is no story."""
+        """Not before it minds signals: the kernel's own answer to SIGTERM is no clean end."""
         self.says("Started pregon-", after=self.mark)
         return super().stop(code)
 

@@ -319,10 +319,7 @@ class Judge:
                 f"(connection {e.connection}, entry {i})")
 
 
-# --- the story around a fault -------------------------------------------------------------
-
-
-def story(history, fault, width=6, seconds=6.0):
+def events_around(history, fault, width=6, seconds=6.0):
     """Lines that tell what happened around a fault of a client."""
     lines = [f"{fault.who}: {RULES.get(fault.rule, fault.rule)}", f"  {fault.text}"]
     at = fault.at

@@ -15,11 +15,11 @@ import time
 
 from engine import ROOT, run
 
-PATIENCE = 60  # seconds until a story counts as lost
+PATIENCE = 60  # seconds until a test counts as lost
 
 
 class Lost(AssertionError):
-    """What a story waited for did not come."""
+    """What a test waited for did not come."""
 
 
 def eventually(look, until=bool, what="it", patience=PATIENCE):

@@ -1,6 +1,6 @@
 """docker-compose.yml on a real engine, through the balancer on loopback, clients counting.
 
-The stories share one stack, in this order; each begins by saying how many gateways it wants.
+The tests share one stack, in this order; each begins by saying how many gateways it wants.
 """
 
 import json
@@ -14,7 +14,7 @@ from fake_telegram import FakeTelegram
 from stack import PATIENCE, eventually
 
 ORIGIN = {"Origin": "http://localhost:3000"}
-PLACES = 12  # WEBSOCKET_MAX_CONNECTIONS in the story of a full gateway
+PLACES = 12  # WEBSOCKET_MAX_CONNECTIONS in the test of a full gateway
 
 # Holds connections to its own gateway that the balancer does not know of.
 OCCUPY = r"""
@@ -217,7 +217,7 @@ def test_a_restarted_balancer_is_resumed_without_loss(stack, feed, crowd):
     eventually(lambda: sum(stack.gateways().values()), lambda n: n == 6, "all are back, once each")
 
 
-def test_a_client_whom_one_gateway_has_no_place_for_gets_the_next_one(stack, feed, crowd):
+def test_a_client_that_a_full_gateway_refuses_gets_the_next_gateway(stack, feed, crowd):
     stack.env["WEBSOCKET_MAX_CONNECTIONS"] = str(PLACES)
     try:
         stack.scale(2)

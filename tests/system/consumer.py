@@ -1,4 +1,4 @@
-"""Programs on libpregon: the driver that does what a story says, and pregon-tail.
+"""Programs on libpregon: the driver that does what a test says, and pregon-tail.
 
     consumer = consumers.driver(stage, broker, "EUR/USD")
     consumer.hears("synced")

@@ -78,7 +78,7 @@ def healthy(stage, feed=True, **gateway_settings):
 
 @pytest.fixture(scope="module")
 def well(long_stage):
-    """One set-up without a mistake, for stories that plant theirs in .env or in between."""
+    """One set-up without a mistake, for tests that plant theirs in .env or in between."""
     return healthy(long_stage)
 
 

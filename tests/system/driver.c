@@ -1,5 +1,5 @@
 /*
- * driver: a program on libpregon that does what a story tells it on standard input, and
+ * driver: a program on libpregon that does what a test tells it on standard input, and
  * writes what it is told as a line of JSON each.
  *   usage: driver PUBLISH CONTROL all|newest SINCE|-  PATTERN...
  * It waits in a poll of its own, as a program with a loop does.

@@ -1,4 +1,4 @@
-"""A broker after docs/protocol/wire.md that does what a story tells it, also what no broker does.
+"""A broker after docs/protocol/wire.md that does what a test tells it, also what no broker does.
 
     fake = FakeBroker(stage)
     gateway = stage.gateway(fake)
@@ -59,7 +59,7 @@ class FakeBroker:
         self.control.close()
         self.publisher.close()
 
-    # what a story says
+    # what a test says
 
     @property
     def head(self):

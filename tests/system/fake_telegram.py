@@ -1,4 +1,4 @@
-"""A Bot API server on loopback, for stories: real HTTP, and the manners of the real one.
+"""A Bot API server on loopback, for tests: real HTTP, and the manners of the real one.
 
     telegram = FakeTelegram()
     telegram.hears(7, "/precio BTC/USD")          # a person writes to the bot
@@ -25,7 +25,7 @@ import threading
 import time
 import urllib.parse
 
-TOKEN = "4242:AAsecret-of-a-story_0123456789abcde"
+TOKEN = "4242:AAsecret-of-a-tests_0123456789abcde"
 
 TERMINATED = ("Conflict: terminated by other getUpdates request; make sure that only one bot "
               "instance is running")
@@ -35,7 +35,7 @@ WEBHOOK = ("Conflict: can't use getUpdates method while webhook is active; use d
 CONFLICT_PAUSE = 3.0
 REPEAT_PAUSE = 3.0
 POLL_MAX = 50
-PATIENCE = 60  # of a story; only decides when it is lost
+PATIENCE = 60  # of a test; only decides when it is lost
 
 Sent = collections.namedtuple("Sent", "chat text at via")
 Call = collections.namedtuple("Call", "method params at via")
@@ -74,7 +74,7 @@ class Fault:
 
 
 class FakeTelegram:
-    def __init__(self, token=TOKEN, username="pregon_story_bot", limits=None, port=0,
+    def __init__(self, token=TOKEN, username="pregon_test_bot", limits=None, port=0,
                  host="127.0.0.1"):
         """limits: {"all": (count, seconds), "chat": …, "group": …}, or None for none."""
         self.token = token
@@ -167,7 +167,7 @@ class FakeTelegram:
             self.pending.insert(0, again)
             self.changed.notify_all()
 
-    # what a story asks
+    # what a test asks
 
     def texts(self, chat=None):
         with self.changed:

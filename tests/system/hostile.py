@@ -7,7 +7,7 @@ import msgpack
 import pregon
 
 MIB = 1024 * 1024
-ROOM = MIB * (256 if pregon.IS_SANITIZED else 24)  # what a story may cost a process
+ROOM = MIB * (256 if pregon.IS_SANITIZED else 24)  # what a test may cost a process
 
 LIMIT = 4096  # of a message here, in bytes
 SEED = random.SystemRandom().randrange(10**6)
@@ -38,7 +38,7 @@ def only(gateway, count):
 
 
 def play(stage, **settings):
-    """A broker, a gateway and a client who behaves; once for all stories of a shared stage."""
+    """A broker, a gateway and a client who behaves; once for all tests of a shared stage."""
     if not stage.processes:
         broker, gateway = stage.play(heartbeat=1, ws_max_size=LIMIT, **settings)
         stage.observer = stage.client(gateway, "?symbols=X")

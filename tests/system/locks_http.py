@@ -50,7 +50,7 @@ def play(stage, **settings):
 
 @pytest.fixture(scope="module")
 def locks(long_stage):
-    """For stories that each have a lock of their own."""
+    """For tests that each have a lock of their own."""
     return play(long_stage)[2]
 
 

@@ -1,4 +1,4 @@
-"""The stage as a fixture, and the logs of what a failing story had started; for conftest.py."""
+"""The stage as a fixture, and the logs of what a failing test had started; for conftest.py."""
 
 import os
 
@@ -32,7 +32,7 @@ def stage():
 
 @pytest.fixture(scope="module")
 def long_stage():
-    """For stories that only look: one set of processes for all of a file."""
+    """For tests that only look: one set of processes for all of a file."""
     yield from _staged()
 
 

@@ -19,7 +19,7 @@ def telegram(stage):
 
 
 def bot(stage, broker, telegram, wait=True, env=None, via="", **settings):
-    """An instance, with times short enough for a story."""
+    """An instance, with times short enough for a test."""
     defaults = {"telegram_lock_ttl": 4, "telegram_poll_timeout": 3, "telegram_poll_margin": 0.5,
                 "telegram_api_base_url": telegram.url + (via and "/" + via),
                 **{k: broker.settings[k] for k in ("broker_publish", "broker_control")}}

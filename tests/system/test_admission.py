@@ -185,7 +185,7 @@ def test_a_broker_that_goes_away_later_is_no_reason_to_refuse(stage):
     assert gateway.get("/cotizaciones/ready").status == 200
 
 
-def test_with_a_token_only_those_who_show_it_come_in(stage):
+def test_with_a_token_only_clients_that_send_it_are_admitted(stage):
     broker, gateway = stage.play(websocket_token="s3cret/+&=", websocket_max_connections=1000)
     agree(stage, gateway, 401, "unauthorized")
     agree(stage, gateway, 401, "unauthorized", {"Authorization": "Bearer s3cret"})

@@ -83,7 +83,7 @@ def test_peers_that_hold_connections_hold_up_nobody_else(stage, kind):
           f"slowest page, probe or handshake {1000 * max(served):.0f} ms")
 
 
-def test_when_all_places_are_taken_who_has_waited_longest_gives_way(stage):
+def test_when_all_places_are_taken_the_connection_that_has_waited_longest_is_closed(stage):
     _, gateway = stage.play(http_max_connections=16, http_threads=4)
     attack = http_attacks.HalfHeads(gateway.address, 100).start()
     for _ in range(10):

@@ -35,7 +35,7 @@ def test_two_instances_take_turns_and_a_clean_stop_hands_over_at_once(stage, bro
     waiting = second.hears("waiting")
     assert (waiting["reason"], waiting["place"]) == ("held", 1)
     assert waiting["holder"] == entry(stage, broker)["owner"]
-    first.leaves()  # neither its ttl nor its delay is over within this story
+    first.leaves()  # neither its ttl nor its delay is over within this test
     assert second.hears("held")["token"] > held["token"]
     third = consumer.driver(stage, broker)
     third.obeys("lock", "a", LONG)
@@ -55,7 +55,7 @@ def test_a_lock_is_kept_for_longer_than_its_ttl(stage, broker):
     assert not driver.heard("lock_lost")
 
 
-def test_who_is_not_answered_is_told_of_the_loss_while_the_broker_still_counts_it(stage, broker):
+def test_an_owner_without_an_answer_loses_the_lock_while_the_broker_still_counts_its_grant(stage, broker):
     driver, held = holding(stage, broker)
     broker.signal(signal.SIGSTOP)
     lost = driver.hears("lock_lost")
@@ -129,7 +129,7 @@ def test_a_lock_closed_while_the_broker_is_away_is_free_when_it_returns(stage, b
 def test_a_broken_lock_is_a_loss_with_its_reason(stage, broker):
     driver, held = holding(stage, broker)
     control = stage.control(broker)
-    assert "error" not in control.ask("lock_break", name="a", token=held["token"], by="story",
+    assert "error" not in control.ask("lock_break", name="a", token=held["token"], by="test",
                                       reason="test")
     assert driver.hears("lock_lost")["reason"] == "broken"
     assert driver.hears("held")["token"] > held["token"]

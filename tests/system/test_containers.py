@@ -118,7 +118,7 @@ ORIGINS = (
 
 
 @pytest.mark.parametrize("origins", LISTS)
-def test_the_balancer_lets_read_whom_the_gateways_let_read(stage, origins):
+def test_the_balancer_lets_an_origin_read_exactly_if_the_gateways_do(stage, origins):
     gateway = stage.gateway(**({} if origins is None else {"cors_origins": origins}))
     patterns = [re.compile(e) for e in expressions(origins)]
     for origin in ORIGINS:

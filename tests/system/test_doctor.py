@@ -151,7 +151,7 @@ def test_ports_that_are_named_twice_are_named(stage):
 
 
 @pytest.mark.parametrize("setting", ["PORT", "BROKER_CONTROL", "BROKER_INGEST"])
-def test_who_holds_a_port_is_told_with_pid_and_name(well, setting):
+def test_the_process_that_holds_a_port_is_named_with_its_pid(well, setting):
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         report = well.examine(**{setting: port if setting == "PORT" else f"tcp://127.0.0.1:{port}"})

@@ -5,7 +5,7 @@ import signal
 
 import pregon
 
-DELAY = 2 * (3 if pregon.IS_SANITIZED else 1)  # seconds in which a story acts
+DELAY = 2 * (3 if pregon.IS_SANITIZED else 1)  # seconds in which a test acts
 FIRST, ALL = 0.5, 0.5 + 8  # seconds between which clients of a window of 8 are to come back
 
 

@@ -1,4 +1,4 @@
-"""The Bot API server of the stories has the manners of the real one."""
+"""The Bot API server of the tests has the manners of the real one."""
 
 import http.client
 import json

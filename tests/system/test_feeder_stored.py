@@ -11,7 +11,7 @@ from fake_broker import HEARTBEAT, QUOTE, FakeBroker
 
 
 class Receiver(FakeBroker):
-    """Grants every feed and acknowledges every line; `stored` is what a story says."""
+    """Grants every feed and acknowledges every line; `stored` is what a test says."""
 
     def __init__(self, stage):
         self.stored = None  # None: it keeps nothing; else up to which line
@@ -47,7 +47,7 @@ class Receiver(FakeBroker):
 
 
 def feeding(stage, broker, lines=5):
-    feeder = stage.feeder(broker, "-", feed="story")
+    feeder = stage.feeder(broker, "-", feed="test")
     for n in range(lines):
         feeder.write('{"symbol":"X","last":"%d"}\n' % n)
     pregon.eventually(lambda: broker.received, lambda n: n == lines, "the lines")
@@ -57,7 +57,7 @@ def feeding(stage, broker, lines=5):
 def totals(feeder):
     """What it says at its end, by the names it gives them."""
     feeder.ends(0)
-    (text,) = [t for t in feeder.log("err") if re.search(r"feed story: \d+ lines", t)]
+    (text,) = [t for t in feeder.log("err") if re.search(r"feed test: \d+ lines", t)]
     return {name: int(n) for n, name in re.findall(r"(\d+) (lines|received|lost|stored)", text)}
 
 
@@ -93,7 +93,7 @@ def test_it_warns_once_when_the_store_falls_behind_and_says_when_that_is_over(st
 
 def test_the_brokers_own_word_is_understood(stage):
     broker = stage.broker(store="sqlite:" + stage.path("pregon.db"))
-    feeder = stage.feeder(broker, "-", feed="story")
+    feeder = stage.feeder(broker, "-", feed="test")
     feeder.write('{"symbol":"X","last":"1"}\n' * 3)
     status = stage.control(broker)
     pregon.eventually(lambda: status.ask("status")["feeds"][0]["stored"], lambda n: n == 3, "stored")

@@ -180,7 +180,7 @@ def test_a_flood_nobody_reads_the_answers_of_harms_nobody_else(long_stage, kind)
     only(gateway, 1)
 
 
-def test_requests_of_who_takes_no_answers_wait_and_are_then_answered_in_order(stage):
+def test_requests_of_a_client_that_does_not_read_wait_and_are_then_answered_in_order(stage):
     broker, gateway = stage.play(max_symbols=1100)
     observer = stage.client(gateway, "?symbols=X")
     observer.hears("ack")
@@ -203,7 +203,7 @@ def test_requests_of_who_takes_no_answers_wait_and_are_then_answered_in_order(st
         assert client.hears("ack")["id"] == i
 
 
-def test_who_has_flooded_and_stays_costs_no_processor_time(stage):
+def test_a_client_that_flooded_and_stays_connected_costs_no_processor_time(stage):
     gateway, observer = play(stage)
     feed = stage.feed(stage.processes[0])
     before = gateway.rss()

@@ -157,7 +157,7 @@ def test_odd_subscriptions_are_taken_for_what_they_are(stage):
             for kind in (b"\1", b"\0", b"\2", b"\xff", b""):
                 subscriber.send(kind + topic)
         subscriber.send_multipart([b"\1x", b"\1y", b"z"] * 20)
-        subscriber.send(b"\1~mark/story ")
+        subscriber.send(b"\1~mark/test ")
         subscriber.send(b"\1X ")
 
         welcomes = []
@@ -171,7 +171,7 @@ def test_odd_subscriptions_are_taken_for_what_they_are(stage):
                 assert len(welcomes) < 2, "its connection was closed"
             raise pregon.Lost(topic)
 
-        assert next_record(b"~mark/story ")[0] == MARK
+        assert next_record(b"~mark/test ")[0] == MARK
         feed.quote("X", last="5")
         assert next_record(b"X ")[6]["last"] == "5"
         assert broker.rss() - before < ROOM

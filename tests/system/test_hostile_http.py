@@ -129,7 +129,7 @@ def test_headers_that_come_slowly_hold_up_no_websocket_and_are_given_up(stage):
     check_calm(gateway, observer)
 
 
-def test_who_connects_and_says_nothing_holds_up_no_page_and_is_answered_once_it_speaks(stage):
+def test_a_silent_connection_holds_up_no_page_and_is_answered_once_it_sends_a_request(stage):
     gateway, observer = play(stage, http_threads=4)
     silent = [stage.connect(gateway) for _ in range(64)]  # each would hold a worker for ten seconds
     for _ in range(4):

@@ -13,7 +13,7 @@ FILLERS = "".join(f"X-Filler-{i}: {i}\r\n" for i in range(70))
 
 
 def play(stage, **settings):
-    """A broker and a gateway; once for all stories of a shared stage."""
+    """A broker and a gateway; once for all tests of a shared stage."""
     if not stage.processes:
         stage.play(websocket_token="open", **settings)
     return stage.processes[1]
@@ -211,7 +211,7 @@ def test_a_page_whose_domain_was_made_to_point_at_us_is_refused_with_the_setting
     ("evil.example", "http://localhost:3000", {}),  # a page that is listed
     ("quotes.example", "https://quotes.example", {"X-Forwarded-Proto": "https"}),  # a proxy
 ])
-def test_whoever_has_a_right_to_a_gateway_on_loopback_gets_in(long_stage, host, origin, headers):
+def test_every_permitted_client_of_a_gateway_on_loopback_gets_in(long_stage, host, origin, headers):
     gateway = play(long_stage)
     answer = asks(long_stage, gateway, host, origin, **headers)
     assert answer.status == 101, answer

@@ -11,7 +11,7 @@ import zmq
 import pregon
 from pregon import eventually
 
-LONG = 60000  # ms; no story takes so long
+LONG = 60000  # ms; no test takes so long
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_waiters_are_served_first_come_first_served(stage, broker):
         assert is_granted(w.release("a"))
 
 
-def test_a_place_is_kept_for_who_asks_again(stage, broker):
+def test_a_place_is_kept_for_an_owner_that_asks_again(stage, broker):
     x, y, z = (stage.locker(broker, name) for name in "xyz")
     x.lock("a", LONG)
     assert y.lock("a", keep=True)["place"] == 1
@@ -243,7 +243,7 @@ def test_in_memory_it_works_and_says_that_it_is_not_durable(stage):
     assert x.lock("a", LONG)["token"] > first["token"]
 
 
-def test_who_watches_is_told_of_every_change(stage, broker):
+def test_a_watching_client_receives_every_change(stage, broker):
     watcher = stage.context.socket(zmq.SUB)
     watcher.connect(broker.ready["publish"])
     for topic in (b"!lock/a ", b"!welcome "):
@@ -290,7 +290,7 @@ def test_what_was_answered_before_a_stop_is_stored_and_the_rest_is_answered(stag
     assert granted <= held
 
 
-def test_sqlite3_shows_who_holds_what(stage, broker):
+def test_sqlite3_shows_the_holder_of_each_lock(stage, broker):
     x = stage.locker(broker, "x")
     token = x.lock("a", LONG, host="here", pid=7)["token"]
     with sqlite3.connect(f"file:{stage.path('pregon.db-locks')}?mode=ro", uri=True) as db:

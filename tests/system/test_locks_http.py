@@ -58,7 +58,7 @@ def test_a_lock_is_taken_extended_renewed_and_released(locks):
     assert locks.take("life", "b") > token
 
 
-def test_who_is_refused_is_told_holder_and_place(locks):
+def test_a_refused_owner_receives_the_holder_and_its_place(locks):
     token = locks.take("busy", "a", host="web1")
 
     answer = locks.put("busy", owner="b", ttl=30)
@@ -242,7 +242,7 @@ def test_without_a_token_in_the_settings_locks_are_only_shown(stage):
     {"Authorization": f"Bearer {SECRET}x"}, {"Authorization": f"Basic {SECRET}"},
     {"Authorization": SECRET},
 ])
-def test_who_does_not_show_the_token_changes_nothing_and_sees_no_value(locks, bearer):
+def test_a_request_without_the_token_changes_nothing_and_sees_no_value(locks, bearer):
     other = Locks(locks.gateway, bearer)
     for answer in (other.put("guarded", owner="a", ttl=30), other.release("guarded", "a", 1),
                    other.shatter("guarded", 1), other.value("guarded", "a", 1, b"x"),
@@ -253,7 +253,7 @@ def test_who_does_not_show_the_token_changes_nothing_and_sees_no_value(locks, be
     refused(other.ask("GET", "/guarded"), 404, "unknown_lock")
 
 
-def test_with_a_status_token_only_its_bearers_see_who_holds(stage):
+def test_with_a_status_token_only_its_bearers_see_holders(stage):
     broker, gateway, locks = play(stage, status_token=STATUS)
     locks.take("telegram-bot", "holder-x", host="web1", pid=4711, ttl=30)
     locks.put("telegram-bot", owner="waiter-y", ttl=30)

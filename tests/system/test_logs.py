@@ -14,7 +14,7 @@ LINE = re.compile(r"(?:%s):\s+\S.*" % "|".join(LEVELS))
 ACCESS = re.compile(r'INFO:     127\.0\.0\.1:\d+ - "[A-Z]+ \S+ HTTP/1\.[01]" \d{3} [A-Za-z\' -]+')
 
 
-def story(stage, **settings):
+def scene(stage, **settings):
     """A bit of everything that is logged."""
     broker, gateway = stage.play(gateway_name="gw-1", **settings)
     feed = stage.feed(broker)
@@ -31,7 +31,7 @@ def story(stage, **settings):
 
 
 def test_lines_have_the_shape_uvicorns_have(stage):
-    broker, gateway, client = story(stage)
+    broker, gateway, client = scene(stage)
     gateway.stop()
     broker.stop()
     for process in (broker, gateway):
@@ -51,7 +51,7 @@ def test_lines_have_the_shape_uvicorns_have(stage):
 
 
 def test_access_lines_go_to_standard_output_and_all_others_to_standard_error(stage):
-    broker, gateway, client = story(stage)
+    broker, gateway, client = scene(stage)
     gateway.says('"GET /cotizaciones/websocket_status ', stream="out")  # written after the answer
     access = gateway.log("out")[1:]
     assert [t.split(" - ")[1] for t in access[:4]] == [
@@ -63,8 +63,8 @@ def test_access_lines_go_to_standard_output_and_all_others_to_standard_error(sta
     assert not gateway.logged("HTTP/1.1", "err")
 
 
-def test_a_connections_lines_tell_who_how_long_how_much_and_why(stage):
-    broker, gateway, client = story(stage)
+def test_a_connection_is_logged_with_its_client_duration_counts_and_reason(stage):
+    broker, gateway, client = scene(stage)
     who = re.escape(f"127.0.0.1:{client.local_port}")
     accepted = rf'^INFO:     {who} - "WebSocket /ws/cotizaciones(\?symbols=X)?" \[accepted\]$'
     opened = rf"^INFO:     {who} - connection open \(gw-1:1\)$"
@@ -81,7 +81,7 @@ def test_a_connections_lines_tell_who_how_long_how_much_and_why(stage):
 
 
 def test_a_refusal_is_a_warning_that_names_client_origin_rule_and_setting(stage):
-    broker, gateway, client = story(stage)
+    broker, gateway, client = scene(stage)
     (line,) = [t for t in gateway.log("err") if t.startswith("WARNING")]
     assert re.match(r"WARNING:  127\.0\.0\.1:\d+ - ", line)
     for part in ("/ws/cotizaciones", "https://evil.example", "403", "origin_not_allowed",
@@ -90,7 +90,7 @@ def test_a_refusal_is_a_warning_that_names_client_origin_rule_and_setting(stage)
 
 
 def test_as_json_every_line_is_one_object(stage):
-    broker, gateway, client = story(stage, log_format="json")
+    broker, gateway, client = scene(stage, log_format="json")
     gateway.stop()
     ready, *access = gateway.log("out")
     assert ready.startswith("ready http=")
@@ -111,7 +111,7 @@ def test_as_json_every_line_is_one_object(stage):
 
 
 def test_without_access_log_only_the_ready_line_is_on_standard_output(stage):
-    broker, gateway, client = story(stage, access_log=False)
+    broker, gateway, client = scene(stage, access_log=False)
     assert len(gateway.log("out")) == 1
     assert gateway.logged("connection open")
     quiet = stage.gateway(broker, flags=["--no-access-log"])
@@ -121,7 +121,7 @@ def test_without_access_log_only_the_ready_line_is_on_standard_output(stage):
 
 
 def test_at_level_warning_refusals_are_told_and_the_rest_is_not(stage):
-    broker, gateway, client = story(stage, log_level="warning")
+    broker, gateway, client = scene(stage, log_level="warning")
     assert len(gateway.log("out")) == 1
     (line,) = gateway.log("err")
     assert "origin_not_allowed" in line

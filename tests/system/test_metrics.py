@@ -27,18 +27,18 @@ def becomes(gateway, key, number, **how):
 
 @pytest.fixture(scope="module")
 def scene(long_stage):
-    """All that can be told is there to be told; the stories only look."""
+    """All that can be told is there to be told; the tests only look."""
     broker = long_stage.broker(store=f"sqlite:{long_stage.path('log')}")
     gateway = long_stage.gateway(broker, gateway_name="gw-1", websocket_max_connections=7,
                                  cors_origins=OURS, root_path="/precios")
-    feed = long_stage.feed(broker, "story")
+    feed = long_stage.feed(broker, "test")
     client = long_stage.client(gateway, "?symbols=X")
     client.hears("ack")
     feed.quote("X", last="1")
     feed.quote("X", last="one")
     feed.settled()
     client.hears(("quote", "snapshot"), last="1")
-    becomes(gateway, ("pregon_feed_quotes_refused_total", "story", "bad_price"), 1)
+    becomes(gateway, ("pregon_feed_quotes_refused_total", "test", "bad_price"), 1)
     return gateway
 
 
@@ -108,7 +108,7 @@ def test_it_is_a_page_like_the_others(scene):
     assert scene.get("/metrics/more").status == 404
 
 
-def test_it_tells_of_no_client_who_it_is(stage):
+def test_metrics_name_no_client(stage):
     broker, gateway = stage.play(status_token="s3cret")
     client = stage.client(gateway, "?symbols=X")
     client.hears("ack")
@@ -268,7 +268,7 @@ def test_records_that_are_none_and_old_ones_are_counted_as_dropped(stage):
     becomes(gateway, ("pregon_records_dropped_total", "malformed"), 2)
 
 
-def test_who_reads_too_slowly_shows_in_the_queue(stage):
+def test_a_client_that_reads_too_slowly_shows_in_the_queue(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     slow = stage.raw_client(gateway, "?symbols=S*", receive_buffer=4096)
@@ -306,7 +306,7 @@ def test_clients_are_counted_by_the_mode_they_are_in_now(stage):
         becomes(gateway, ("pregon_clients", "all", encoding), 0)
 
 
-def test_who_comes_back_counts_by_whether_it_could_go_on(stage):
+def test_reconnecting_clients_are_counted_as_recovered_or_not(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     first = stage.client(gateway, "?symbols=X")

@@ -176,7 +176,7 @@ class Inspector:
         return answer
 
 
-# What no story can bring about at will: a gateway too busy or stuck, or in its last second.
+# What no test can bring about at will: a gateway too busy or stuck, or in its last second.
 NOT_PROVOKED = {("/cotizaciones/live", "503"), ("/cotizaciones/quotes", "503"),
                 ("/cotizaciones/websocket_status", "503"), ("/metrics", "503")}
 CODES_NOT_PROVOKED = {"busy", "loop_stalled", "draining", "internal", "store_failed", "bad_answer",
@@ -252,7 +252,7 @@ def use_locks(ask, gateway, bearer):
     release("x")
     release(token)
     token = put({"owner": "a", "ttl": 30, "lock_delay": 1}, "broken").json()["token"]
-    release(token, "broken", "&break=1&reason=a+story")
+    release(token, "broken", "&break=1&reason=a+test")
     release(1, "unknown")
     assert ask(gateway, LOCKS + "/broken").json()["last_lost"]["reason"] == "broken"
 
@@ -289,7 +289,7 @@ def test_every_answer_is_described_and_every_described_answer_is_given(stage):
     ask = inspector.ask
     broker = stage.broker(store="sqlite:" + stage.path("log.db"))
     gateway = stage.gateway(broker, locks_token="sesame-open", root_path=PREFIX)
-    feed = stage.feed(broker, "story")
+    feed = stage.feed(broker, "test")
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843", currency="USD", venue={"mic": "XSTO"})
     feed.quote("EUR/USD", bid="1.0843", ask="1.0844")
     feed.quote("BTC/USD", last="64000.10")

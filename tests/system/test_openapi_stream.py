@@ -26,7 +26,7 @@ def hold(seen, *clients):
 def test_every_message_of_the_stream_is_described_and_every_described_one_is_said(stage):
     seen = set()
     broker, gateway = stage.play(heartbeat=1, auto_max=1)
-    feed = stage.feed(broker, "story", window=100)
+    feed = stage.feed(broker, "test", window=100)
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843", venue="XSTO")
     feed.quote("BTC/USD", last="64000.10")
     feed.settled()
@@ -121,7 +121,7 @@ def test_a_request_is_taken_exactly_if_the_document_says_so(stage, scene):
             assert told["type"] == answer, (request, told)
 
 
-def test_the_check_of_the_stories_sees_a_member_that_is_not_described():
+def test_the_check_of_the_tests_sees_a_member_that_is_not_described():
     gaps = {"first": 1, "last": 2, "reason": "retention"}
     assert not errors(gaps, {"$ref": "#/components/schemas/Gap"})
     assert errors({**gaps, "more": 1}, {"$ref": "#/components/schemas/Gap"})

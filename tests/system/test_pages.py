@@ -23,7 +23,7 @@ SHAPES = {
                    "seq": is_count, "gaps": 0, "version": is_text, "symbols": 1,
                    "started": is_time},
         "store": {"kind": "memory", "durable": False, "reason": is_text},
-        "feeds": [{"name": "story", "status": "live", "reason": is_text, "age": is_age,
+        "feeds": [{"name": "test", "status": "live", "reason": is_text, "age": is_age,
                    "quote_age": is_age, "received": 1, "accepted": 1, "refused": 0,
                    "refused_in_row": 0, "lost": 0}],
         "gateway": {"name": "gw-1", "version": is_text, "started": is_time,
@@ -72,10 +72,10 @@ SHAPES = {
 
 @pytest.fixture(scope="module")
 def scene(long_stage):
-    """A gateway with two clients, one quote and one refusal; the stories only look."""
+    """A gateway with two clients, one quote and one refusal; the tests only look."""
     broker, gateway = long_stage.play(gateway_name="gw-1", websocket_max_connections=7,
                                       websocket_timeout=41.5, root_path="/precios/")
-    feed = long_stage.feed(broker, "story")
+    feed = long_stage.feed(broker, "test")
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843")
     feed.settled()
     for protocol in ("pregon.v1.json", "pregon.v1.msgpack"):

@@ -153,7 +153,7 @@ def test_health_tells_what_is_stored(stage):
 def test_a_store_that_does_not_take_quotes_degrades_health_and_nothing_else(stage):
     fake = FakeBroker(stage)
     gateway = stage.gateway(fake)
-    feed = {"name": "story", "live": True, "silent_ms": 40, "received": 9, "accepted": 8,
+    feed = {"name": "test", "live": True, "silent_ms": 40, "received": 9, "accepted": 8,
             "refused": 1, "lost": 0, "stored": 5}
     store = {"kind": "sqlite", "durable": False, "reason": 'disk "full"', "first": 3,
              "stored": 40, "gaps": 2, "behind_us": 12345678, "behind_max_us": 99}

@@ -19,7 +19,7 @@ def test_a_price_arrives_with_every_digit_it_left_with(stage):
     now = time.time()
 
     feed.quote("GOLD", bid="1034.50", ask="1034.60", bid_size="0.00", currency="USD",
-               source="story", timestamp=now)
+               source="test", timestamp=now)
 
     quote = client.hears("quote")
     assert quote["bid"] == "1034.50"

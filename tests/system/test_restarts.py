@@ -18,7 +18,7 @@ def troupe(stage, **settings):
     """All three programs, quotes that do not end, and a client."""
     broker = stage.broker()
     gateway = stage.gateway(broker, heartbeat=1, **settings)
-    feeder = stage.feeder(broker, f"sim:{SYMBOLS}", feed="story", rate=100)
+    feeder = stage.feeder(broker, f"sim:{SYMBOLS}", feed="test", rate=100)
     client = stage.client(gateway)
     client.is_told(
         lambda heard: len({m["symbol"] for m in heard if m["type"] == "quote"}) == SYMBOLS,
@@ -38,7 +38,7 @@ def check_pages_tell_the_truth(gateway, connections, gateways=(1,)):
                                lambda a: a.status == 200, "health")
     told = health.json()
     assert (told["status"], told["broker"]["status"]) == ("ok", "up")
-    assert [(f["name"], f["status"]) for f in told["feeds"]] == [("story", "live")]
+    assert [(f["name"], f["status"]) for f in told["feeds"]] == [("test", "live")]
     status = pregon.eventually(
         gateway.status,
         lambda s: (s["complete"] and s["active_connections"] == connections
@@ -205,7 +205,7 @@ def test_the_programs_start_in_any_order(stage, order):
         "broker": ("broker", broker_at),
         "gateway": ("gateway", {"port": 0, "heartbeat": 1, "broker_publish": broker_at[
             "broker_publish"], "broker_control": broker_at["broker_control"]}),
-        "feeder": ("feeder", {"source": f"sim:{SYMBOLS}", "feed": "story", "rate": 100,
+        "feeder": ("feeder", {"source": f"sim:{SYMBOLS}", "feed": "test", "rate": 100,
                               "broker_ingest": broker_at["broker_ingest"],
                               "broker_control": broker_at["broker_control"]}),
     }

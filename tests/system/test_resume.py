@@ -182,7 +182,7 @@ def test_while_the_broker_is_away_a_client_in_merge_that_is_ahead_keeps_what_it_
     assert all(m.get("n", 2) >= 2 for m in client.messages), "an older value than it had"
 
 
-def test_who_was_told_that_the_broker_is_away_is_told_that_it_is_back(stage):
+def test_a_client_that_received_broker_away_receives_that_it_is_back(stage):
     fake = FakeBroker(stage)
     gateway = stage.gateway(fake)
     clients = {mode: stage.client(gateway, f"?symbols=*,X&mode={mode}") for mode in ("all", "merge")}
@@ -256,7 +256,7 @@ def test_what_is_missed_may_be_larger_than_the_clients_queue(stage):
     assert numbers(client) == list(range(4, 4011))
 
 
-def test_many_who_come_back_at_once_share_the_questions(stage):
+def test_many_clients_that_reconnect_at_once_share_the_requests_to_the_broker(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     epoch, seq = first_visit(stage, gateway, feed, "?symbols=X*&mode=all", count=3)

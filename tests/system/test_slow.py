@@ -7,7 +7,7 @@ import pytest
 import pregon
 
 MIB = 1024 * 1024
-ROOM = MIB * (64 if pregon.IS_SANITIZED else 12)  # what a story may cost the gateway
+ROOM = MIB * (64 if pregon.IS_SANITIZED else 12)  # what a test may cost the gateway
 
 
 def active(gateway):
@@ -54,7 +54,7 @@ def test_a_client_that_stops_reading_delays_nobody_and_costs_bounded_memory(stag
 
 
 @pytest.mark.parametrize("mode", ["merge", "all"])
-def test_who_comes_back_and_does_not_read_costs_marks_and_no_copies(stage, mode):
+def test_a_reconnecting_client_that_does_not_read_costs_marks_and_no_copies(stage, mode):
     broker, gateway = stage.play(client_queue=65536)
     feed = stage.feed(broker)
     names = [f"SYMBOL-{i:04}" for i in range(3000)]
@@ -100,7 +100,7 @@ def test_a_client_that_reads_again_gets_only_the_newest_values(stage):
     assert merged >= 4000 - len(seen)
 
 
-def test_who_answers_no_ping_is_dropped_and_who_does_stays(stage):
+def test_a_client_that_answers_no_ping_is_dropped_and_one_that_does_stays(stage):
     broker, gateway = stage.play(websocket_timeout=2)
     feed = stage.feed(broker)
     present = stage.client(gateway, "?symbols=X")

@@ -31,7 +31,7 @@ class Caller(threading.Thread):
 
 
 def check(client, last, mode):
-    """What it has been told must be one story per symbol and subscription."""
+    """What it has been told must be consistent for each symbol and subscription."""
     held = set()  # patterns it holds, by its acks
     at = {}  # symbol -> (seq, n)
     newest = 0
@@ -158,4 +158,4 @@ def test_a_record_lost_between_broker_and_gateway_is_found_and_mended(stage):
     assert last == count
     # A gateway that slept for longer than its connection lives asks for all that came meanwhile.
     assert gateway.status()["gateway"]["upstream_gaps"] > 0 or gateway.logged("Catching up"), \
-        "nothing was lost: no story"
+        "nothing was lost: nothing was tested"

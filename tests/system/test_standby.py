@@ -50,7 +50,7 @@ def trio(stage):
     return Trio(stage)
 
 
-def test_a_killed_feeder_is_followed_and_its_successor_says_by_whom_and_from_where(trio):
+def test_a_killed_feeder_has_a_successor_whose_host_and_pid_are_logged(trio):
     one = trio.feeders[0]
     for _ in range(3):
         trio.check_called_out(one)
@@ -125,7 +125,7 @@ def test_one_after_the_other_until_nobody_is_left_and_the_tokens_rise(trio):
     assert len(epochs) == 3 and epochs == sorted(set(epochs))
 
 
-def test_a_broker_that_was_stopped_does_not_take_the_name_from_who_holds_it(trio):
+def test_a_broker_that_was_stopped_does_not_take_a_name_from_its_holder(trio):
     one = trio.feeders[0]
     trio.check_called_out(one)
     here = trio.broker.here()
@@ -190,7 +190,7 @@ def test_the_same_owner_loses_no_count_by_a_goodbye_and_a_broker_started_anew(st
     assert answer["received"] == 3 and "after" not in answer, answer
 
 
-def test_who_held_the_name_of_a_killed_broker_is_never_called_pid_0(stage):
+def test_the_holder_of_a_name_is_never_logged_as_pid_0_after_its_broker_was_killed(stage):
     broker = stored_broker(stage)
     first = stage.feed(broker, "main")
     first.quote("X", last="1")

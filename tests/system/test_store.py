@@ -225,7 +225,7 @@ def test_what_a_broker_with_another_log_had_received_is_not_blamed_on_the_ring(s
     gateway = stage.gateway(broker)
     client = stage.client(gateway, "?symbols=X&mode=all")
     client.hears("ack")
-    feeder = stage.feeder(broker, "-", feed="story")
+    feeder = stage.feeder(broker, "-", feed="test")
     control = stage.control(broker)
 
     def says(first, last):
@@ -248,10 +248,10 @@ def test_what_a_broker_with_another_log_had_received_is_not_blamed_on_the_ring(s
     client.hears("reset")
     feeder.write('{"symbol":"X","last":"21","n":21}\n')
     lost = client.hears("lost")
-    assert (lost["feed"], lost["first"], lost["last"]) == ("story", 11, 20)
+    assert (lost["feed"], lost["first"], lost["last"]) == ("test", 11, 20)
     assert lost["reason"] == "log_replaced"
     client.hears("quote", n=21)
-    broker.says("feed story lost lines 11 to 20: log_replaced")
+    broker.says("feed test lost lines 11 to 20: log_replaced")
     feeder.says("lines 11 to 20 .10. were received, but the broker's log is another one")
 
 

@@ -201,7 +201,7 @@ def test_a_mistake_in_the_url_is_told_and_the_rest_holds(stage):
     assert client.hears("ack")["symbols"] == ["X"]
 
 
-def test_who_says_nothing_gets_everything_until_the_first_subscribe(stage):
+def test_a_client_that_sends_nothing_gets_everything_until_its_first_subscribe(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     feed.quote("A", last="1")
@@ -407,7 +407,7 @@ def test_a_position_of_another_log_is_not_recovered(stage):
     assert query.hears("ack")["recovered"] is False
 
 
-def test_who_offers_no_subprotocol_gets_json_whoever_came_before(stage):
+def test_a_client_that_offers_no_subprotocol_gets_json_after_any_other_client(stage):
     broker, gateway = stage.play(http_threads=4)
     for _ in range(8):
         stage.client(gateway, "?symbols=X", subprotocol="pregon.v1.msgpack").hears("welcome")

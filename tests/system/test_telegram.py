@@ -111,7 +111,7 @@ def test_only_listed_chats_are_answered_in_the_language_that_is_set(stage, teleg
     one.says("1 messages of chats not in TELEGRAM_CHATS")
 
 
-def test_whoever_is_killed_every_update_is_answered_and_every_alert_told_once(stage, telegram):
+def test_whatever_instance_is_killed_every_update_is_answered_and_every_alert_sent_once(stage, telegram):
     """Or twice, where a kill fell between a send and its record, and the second says so."""
     broker, feed, _ = play(stage, telegram, telegram_lock_ttl=2)
     bots = stage.processes[1:] + [bot(stage, broker, telegram, telegram_lock_ttl=2)

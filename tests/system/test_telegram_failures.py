@@ -102,7 +102,7 @@ def poll(telegram, **params):
     except urllib.error.HTTPError as e:
         return json.load(e)
     except OSError:
-        return None  # the story is over
+        return None  # the test is over
 
 
 def test_a_foreign_poller_is_named_seen_in_the_locks_and_takes_no_update_from_us(stage, telegram):

@@ -58,7 +58,7 @@ def test_the_url_asks_for_it_too(stage, protocol, mode):
     check(client.hears("quote"))
 
 
-def test_who_did_not_ask_gets_the_same_bytes_as_if_nobody_had(stage):
+def test_a_client_that_did_not_ask_for_traces_gets_the_same_bytes_as_without_traces(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     plain = [stage.client(gateway, f"?symbols=X&mode={mode}", subprotocol=protocol)
@@ -130,7 +130,7 @@ def test_another_value_is_refused(stage, value):
 
 @BOTH
 @pytest.mark.parametrize("source", ["window", "log"])
-def test_who_comes_back_is_told_what_is_known_of_what_it_missed(stage, protocol, source):
+def test_a_reconnecting_client_receives_what_is_known_of_the_records_it_missed(stage, protocol, source):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     watch = stage.client(gateway, "?symbols=X&mode=all&trace=true")

@@ -1,10 +1,10 @@
-"""Chromium, as a story sees it.
+"""Chromium, as a test sees it.
 
     page = browser.open(gateway.url + "/", variant)
     page.shows("USD/THB")
     page.is_told('heard.filter((h) => h[0] === "quote").length > 9')
 
-It is Debian's, driven by its chromedriver, one for all stories; each begins in a tab of its own.
+It is Debian's, driven by its chromedriver, one for all tests; each begins in a tab of its own.
 """
 
 import http.server
@@ -121,7 +121,7 @@ class Browser:
         return Page(self.driver)
 
     def clear(self):
-        """Close all tabs of a story."""
+        """Close all tabs of a test."""
         for handle in self.driver.window_handles:
             if handle != self.first:
                 self.driver.switch_to.window(handle)

@@ -1,5 +1,5 @@
 /*
- * A program on pregon.js that a story tells what to do.  What it hears and what it is answered goes to
+ * A program on pregon.js that a test tells what to do.  What it hears and what it is answered goes to
  * standard output, a JSON line each; standard input has a JSON array a line: a method and what it takes.
  * WS is where npm's ws is, for a Node without a WebSocket.
  *   usage: node follow.mjs URL OPTIONS

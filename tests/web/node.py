@@ -1,4 +1,4 @@
-"""Programs on pregon.js under Node, told what to do and listened to by a story."""
+"""Programs on pregon.js under Node, told what to do and listened to by a test."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Follower(pregon.Process):
         count = sum(p.program == "follow" for p in stage.processes)
         super().__init__(f"follow{count + 1}", "follow", {}, cwd=stage.directory.name,
                          env={"WS": os.path.join(MODULES, "ws", "wrapper.mjs")}, command=command, stdin=subprocess.PIPE)
-        self.at = dict.fromkeys((None, *ANSWERS), 0)  # up to where the story has listened
+        self.at = dict.fromkeys((None, *ANSWERS), 0)  # up to where the test has listened
         stage.processes.append(self)
         self.start(wait=False)
 

@@ -340,7 +340,7 @@ def test_a_hole_of_the_log_is_told_once_and_is_no_gap_of_its_symbols(stage):
     assert [(m["first"], m["last"]) for m in client.all("lost")] in ([(3, 3), (4, 4)], [(3, 4)])
 
 
-def test_what_was_told_as_lost_is_not_told_again_to_who_comes_back_for_a_gap_before_it(stage):
+def test_a_reported_loss_is_not_reported_again_to_a_client_that_reconnects_for_an_earlier_gap(stage):
     fake = with_holes(FakeBroker(stage))
     gateway = stage.gateway(fake)
     sieve = stage._with(Sieve(gateway))

@@ -39,7 +39,7 @@ def test_a_refusal_is_told_with_its_reason(stage, settings, code, status, settin
     assert refusal["reason"] in told["text"]
 
 
-def test_who_was_refused_gets_in_when_it_is_let(stage):
+def test_a_refused_client_connects_once_the_gateway_admits_it(stage):
     broker, gateway = stage.play(websocket_max_connections=1)
     first = follow(stage, gateway).connected()
     second = follow(stage, gateway)

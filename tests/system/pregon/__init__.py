@@ -1,4 +1,4 @@
-"""The real programs, a feeder and clients, so that a story reads like a conversation.
+"""The real programs, a feeder and clients, so that a test reads like a conversation.
 
     broker, gateway = stage.play()
     feed = stage.feed(broker)
@@ -8,7 +8,7 @@
 
 Nothing here sleeps for a guess: every wait is for an event (a ready line, a log line, a
 message, an exit) or polls a page, and has a deadline that is generous, because it only
-decides when a story is lost.  Processes are ended by their own id.
+decides when a test is lost.  Processes are ended by their own id.
 """
 
 from .basics import (

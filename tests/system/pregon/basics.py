@@ -11,7 +11,7 @@ BIN = os.environ.get("PREGON_BIN") or os.path.join(ROOT, "build", "release", "bi
 DATA = os.path.join(ROOT, "feeder", "data")
 
 IS_SANITIZED = bool(re.search(r"address|thread|undefined|san\b", BIN))
-PATIENCE = 15 * (5 if IS_SANITIZED else 1)  # seconds until a story counts as lost
+PATIENCE = 15 * (5 if IS_SANITIZED else 1)  # seconds until a test counts as lost
 POLL = 0.02  # seconds between two looks at a page
 
 STREAM = "/ws/cotizaciones"
@@ -21,7 +21,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 class Lost(AssertionError):
-    """What a story waited for did not come."""
+    """What a test waited for did not come."""
 
 
 def eventually(look, until=bool, what="it", patience=None):

@@ -69,7 +69,7 @@ class Locker:
         return answer
 
     def acquire(self, name, ttl_ms=1000, **members):
-        """Granted sooner or later, or the story is lost; the token."""
+        """Granted sooner or later, or the test is lost; the token."""
         eventually(lambda: self.lock(name, ttl_ms, keep=True, **members),
                    lambda a: "error" not in a, f"{self.owner} gets {name}")
         return self.tokens[name]

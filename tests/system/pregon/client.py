@@ -46,7 +46,7 @@ class Client:
         self.messages = []  # decoded, in order
         self.raw = []
         self.keep = keep
-        self.at = 0  # up to where the story has listened
+        self.at = 0  # up to where the test has listened
         self.end = None  # (code, reason)
         self.changed = threading.Condition()
         self.id = 0

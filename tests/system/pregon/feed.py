@@ -47,7 +47,7 @@ class Feed:
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
-    # what a story says
+    # what a test says
 
     def opened(self):
         with self.changed:
@@ -122,7 +122,7 @@ class Feed:
                     "oldest": 1,
                     "newest": 1,
                     "acked": self.received,
-                    "host": "story",
+                    "host": "test",
                     "pid": os.getpid(),
                     **self.hello,
                 }

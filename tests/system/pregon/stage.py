@@ -17,9 +17,9 @@ from .proxy import Proxy
 
 
 class Stage:
-    """All that one story starts; leaving it ends everything and checks how it ended."""
+    """All that one test starts; leaving it ends everything and checks how it ended."""
 
-    all = []  # of the running test, for the logs of a failing story
+    all = []  # of the running test, for the logs of a failing test
 
     def __init__(self):
         Stage.all.append(self)
@@ -125,7 +125,7 @@ class Stage:
         for p in sorted(self.processes, key=lambda p: order.get(p.program, 0)):
             try:
                 if p.is_running:
-                    p.signal(signal.SIGCONT)  # a story may have stopped it
+                    p.signal(signal.SIGCONT)  # a test may have stopped it
                     p.stop()
             except AssertionError as e:
                 wrong.append(str(e))

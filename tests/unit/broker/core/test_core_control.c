@@ -228,7 +228,7 @@ static void a_replay_tells_from_where_the_journal_still_has_it(void **state)
     "','host':'h','http':'http://x',"                     \
     "'pid':" pid ",'limit':100,'oldest':1,'newest':1}"
 
-static void a_gateway_reports_and_is_asked_who_it_is_when_counts_differ(void **state)
+static void a_gateway_reports_again_when_the_broker_counts_differently(void **state)
 {
     (void)state;
     assert_string_equal(ask("g1", "{'op':'report','count':0}"), "{'op':'who'}");
@@ -432,7 +432,7 @@ int main(void)
         TEST(a_replay_has_every_record_after_a_position),
         TEST(after_a_position_beyond_the_head_there_is_nothing),
         TEST(a_replay_tells_from_where_the_journal_still_has_it),
-        TEST(a_gateway_reports_and_is_asked_who_it_is_when_counts_differ),
+        TEST(a_gateway_reports_again_when_the_broker_counts_differently),
         TEST(a_report_with_nonsense_in_it_counts_what_made_sense),
         TEST(a_silent_gateway_is_gone_with_its_connections),
         TEST(connections_are_paged_across_gateways),

@@ -20,7 +20,7 @@ static void a_feeder_is_granted_its_name_and_told_where_to_go_on(void **state)
                         ",'received':2,'lease_ms':900}");
 }
 
-static void a_second_feeder_of_the_name_is_told_who_holds_it(void **state)
+static void a_second_feeder_of_a_name_is_refused_with_the_holder(void **state)
 {
     (void)state;
     grant();
@@ -81,7 +81,7 @@ static void newer_peers_that_still_speak_our_version_are_welcome(void **state)
                            "'version':1,'epoch':7777,'seq':0"));
 }
 
-static void lines_of_an_ended_grant_are_nobodys(void **state)
+static void lines_of_an_ended_grant_are_dropped(void **state)
 {
     (void)state;
     grant();
@@ -100,7 +100,7 @@ static void lines_of_an_ended_grant_are_nobodys(void **state)
     assert_string_equal(published_text(0), quote_text("A", 3, 2, "43"));
 }
 
-static void who_stands_by_is_told_when_the_name_may_be_free_and_then_whom_it_follows(
+static void a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_predecessor(
     void **state)
 {
     (void)state;
@@ -218,11 +218,12 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_feeder_is_granted_its_name_and_told_where_to_go_on),
-        TEST(a_second_feeder_of_the_name_is_told_who_holds_it),
+        TEST(a_second_feeder_of_a_name_is_refused_with_the_holder),
         TEST(a_hello_that_cannot_be_granted_is_told_why),
         TEST(newer_peers_that_still_speak_our_version_are_welcome),
-        TEST(lines_of_an_ended_grant_are_nobodys),
-        TEST(who_stands_by_is_told_when_the_name_may_be_free_and_then_whom_it_follows),
+        TEST(lines_of_an_ended_grant_are_dropped),
+        TEST(
+            a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_predecessor),
         TEST(a_feed_that_comes_back_vouches_for_what_it_said),
         TEST(feeds_that_published_little_make_room_for_new_ones),
     };

@@ -153,7 +153,8 @@ static void a_process_that_comes_back_goes_on_where_it_was(void **state)
     assert_int_equal(f->received, 0);
 }
 
-static void a_table_that_has_forgotten_believes_what_was_acknowledged(void **state)
+static void a_table_without_the_name_takes_the_acknowledged_line_from_the_feeder(
+    void **state)
 {
     struct feed *f;
     bool is_new;
@@ -352,7 +353,7 @@ int main(void)
         TEST(after_a_goodbye_the_name_is_free_at_once),
         TEST(only_the_current_token_is_heard),
         TEST(a_process_that_comes_back_goes_on_where_it_was),
-        TEST(a_table_that_has_forgotten_believes_what_was_acknowledged),
+        TEST(a_table_without_the_name_takes_the_acknowledged_line_from_the_feeder),
         TEST(names_out_of_bounds_are_refused),
         TEST(a_name_that_published_is_kept_and_one_that_never_did_makes_room),
         TEST(a_connection_holds_only_so_many_names),

@@ -100,7 +100,7 @@ static void a_longer_time_of_the_same_grant_must_be_stored_and_a_renewal_not(
     assert_true(lease_has_unstored(table));
 }
 
-static void what_ends_by_itself_is_stored_but_nobody_waits_for_that(void **state)
+static void an_end_by_timeout_is_stored_and_no_answer_waits_for_it(void **state)
 {
     bool has_value;
     struct lease *l = granted("a", "x");
@@ -347,7 +347,7 @@ int main(void)
         T(a_grant_never_ends_before_its_holder_counts),
         T(every_grant_has_a_token_above_all_before_whatever_the_lock),
         T(a_longer_time_of_the_same_grant_must_be_stored_and_a_renewal_not),
-        T(what_ends_by_itself_is_stored_but_nobody_waits_for_that),
+        T(an_end_by_timeout_is_stored_and_no_answer_waits_for_it),
         T(a_new_value_is_stored_once),
         T(all_values_together_are_bounded),
         T(names_are_bounded_and_idle_ones_make_room),

@@ -286,7 +286,7 @@ static void try_something(void)
     }
 }
 
-static void at_random_it_is_as_a_naive_model_says(void **state)
+static void random_operations_agree_with_a_naive_model(void **state)
 {
     bool has_value;
 
@@ -345,7 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        T(at_random_it_is_as_a_naive_model_says),
+        T(random_operations_agree_with_a_naive_model),
         T(deadlines_come_in_order),
     };
 

@@ -157,7 +157,8 @@ static void a_waiter_is_answered_when_the_lock_is_released(void **state)
     assert_non_null(strstr(heard("w2"), "'owner':'z','token':" TOKEN(3)));
 }
 
-static void who_has_waited_long_enough_is_told_and_keeps_its_place(void **state)
+static void an_owner_that_has_waited_its_time_is_answered_and_keeps_its_place(
+    void **state)
 {
     (void)state;
     says(LOCK_AS("x", 60000, 0, ""), GRANTED("x", 1, 60000, 0, "true"));
@@ -454,7 +455,7 @@ int main(void)
         T(a_renewal_needs_the_owner_and_the_token_of_a_grant_that_runs),
         T(a_release_may_be_said_again_until_the_lock_passes_on),
         T(a_waiter_is_answered_when_the_lock_is_released),
-        T(who_has_waited_long_enough_is_told_and_keeps_its_place),
+        T(an_owner_that_has_waited_its_time_is_answered_and_keeps_its_place),
         T(a_free_lock_is_kept_for_the_first_in_line),
         T(a_place_can_be_given_up),
         T(an_operator_breaks_a_grant_and_its_delay_holds),

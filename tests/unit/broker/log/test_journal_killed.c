@@ -100,7 +100,7 @@ static uint64_t kill_after(unsigned count)
     return last;
 }
 
-static void a_killed_broker_loses_nothing_it_told(void **state)
+static void a_killed_broker_loses_no_record_it_has_sent(void **state)
 {
     uint64_t told, head = 0;
     struct journal *j = begun();
@@ -292,7 +292,7 @@ static unsigned lead(const struct walk *w)
     return steps;
 }
 
-static void it_is_whole_between_any_two_instructions(void **state)
+static void a_journal_is_whole_between_any_two_instructions(void **state)
 {
     static const struct walk walks[] = {
         {"append", nearly_fill, append_made_up, has_another},
@@ -322,8 +322,8 @@ static void it_is_whole_between_any_two_instructions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_killed_broker_loses_nothing_it_told),
-        TEST(it_is_whole_between_any_two_instructions),
+        TEST(a_killed_broker_loses_no_record_it_has_sent),
+        TEST(a_journal_is_whole_between_any_two_instructions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -375,7 +375,7 @@ static void check_nothing_was_made(void)
     assert_int_equal(access(being_made, F_OK), -1);
 }
 
-static void where_none_can_be_made_it_says_why(void **state)
+static void where_no_journal_can_be_made_the_error_says_why(void **state)
 {
     struct rlimit limit, low;
     struct journal *j;
@@ -412,7 +412,7 @@ static void where_none_can_be_made_it_says_why(void **state)
     check_nothing_was_made();
 }
 
-static void on_a_full_disk_it_says_so(void **state)
+static void on_a_full_disk_the_error_says_so(void **state)
 {
     static const char full[] = "/dev/shm/pregon-journal-of-a-test";
     struct statvfs space;
@@ -432,7 +432,7 @@ static void on_a_full_disk_it_says_so(void **state)
     assert_int_equal(access(full, F_OK), -1);
 }
 
-static void what_a_killed_maker_left_is_in_nobodys_way(void **state)
+static void a_file_that_a_killed_process_left_unfinished_is_replaced(void **state)
 {
     int fd = open(being_made, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
     struct stat status;
@@ -448,7 +448,7 @@ static void what_a_killed_maker_left_is_in_nobodys_way(void **state)
     assert_true((size_t)status.st_blocks * 512 >= JOURNAL_BYTES_MIN);
 }
 
-static void a_long_path_is_told_from_its_end(void **state)
+static void an_error_shows_the_end_of_a_long_path(void **state)
 {
     char longer[300];
     struct journal *j;
@@ -476,10 +476,10 @@ int main(void)
         TEST(a_second_broker_is_refused),
         TEST(what_is_not_a_whole_journal_is_refused_and_left_alone),
         TEST(a_file_of_random_bytes_does_no_harm),
-        TEST(where_none_can_be_made_it_says_why),
-        TEST(on_a_full_disk_it_says_so),
-        TEST(what_a_killed_maker_left_is_in_nobodys_way),
-        TEST(a_long_path_is_told_from_its_end),
+        TEST(where_no_journal_can_be_made_the_error_says_why),
+        TEST(on_a_full_disk_the_error_says_so),
+        TEST(a_file_that_a_killed_process_left_unfinished_is_replaced),
+        TEST(an_error_shows_the_end_of_a_long_path),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

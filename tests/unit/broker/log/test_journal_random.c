@@ -183,7 +183,7 @@ static void random_operations(const char *at, size_t size, size_t record_max,
         unlink(at);
 }
 
-static void it_keeps_the_newest_as_many_as_fit(void **state)
+static void a_journal_keeps_as_many_of_the_newest_records_as_fit(void **state)
 {
     (void)state;
     dice_seed();
@@ -196,7 +196,7 @@ static void it_keeps_the_newest_as_many_as_fit(void **state)
     random_operations(NULL, 160000, 30, 6000);
 }
 
-static void it_keeps_them_across_restarts(void **state)
+static void a_journal_keeps_its_records_across_restarts(void **state)
 {
     (void)state;
     dice_seed();
@@ -212,8 +212,8 @@ static void it_keeps_them_across_restarts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(it_keeps_the_newest_as_many_as_fit),
-        TEST(it_keeps_them_across_restarts),
+        TEST(a_journal_keeps_as_many_of_the_newest_records_as_fit),
+        TEST(a_journal_keeps_its_records_across_restarts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,7 +175,7 @@ static void a_link_that_is_cut_somewhere_counts_as_deaf(void **state)
     assert_int_equal(waits(&p, 500, 300, 0, 1000 + TIMEOUT), PEER_DEAF);
 }
 
-static void one_to_whom_nothing_is_owed_may_be_quiet_for_ever(void **state)
+static void a_connection_without_unsent_data_may_be_quiet_for_ever(void **state)
 {
     struct peer p = {0};
 
@@ -226,7 +226,7 @@ int main(void)
         cmocka_unit_test(one_that_takes_a_byte_now_and_then_is_deaf_too),
         cmocka_unit_test(a_slow_link_is_not_deaf_while_its_data_moves),
         cmocka_unit_test(a_link_that_is_cut_somewhere_counts_as_deaf),
-        cmocka_unit_test(one_to_whom_nothing_is_owed_may_be_quiet_for_ever),
+        cmocka_unit_test(a_connection_without_unsent_data_may_be_quiet_for_ever),
         cmocka_unit_test(answers_count_as_unsent_until_libzmq_wrote_them),
     };
 

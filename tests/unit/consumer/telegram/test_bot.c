@@ -9,7 +9,7 @@
 #include "consumer/telegram/bot.h"
 #include "tests/unit/consumer/telegram/bot_fixture.h"
 
-static void each_command_is_answered_in_the_language_of_who_asks(void **state)
+static void each_command_is_answered_in_the_language_of_its_sender(void **state)
 {
     (void)state;
     quoted("BTC/USD", "1034.50");
@@ -289,7 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-        T(each_command_is_answered_in_the_language_of_who_asks),
+        T(each_command_is_answered_in_the_language_of_its_sender),
         T(the_language_may_be_settled_by_the_settings),
         T(in_a_group_only_our_commands_are_answered),
         T(a_crossing_is_told_once_and_not_before_the_price_went_back),

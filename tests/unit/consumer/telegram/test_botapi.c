@@ -52,7 +52,7 @@ static void a_wait_is_as_long_as_told_but_a_second_at_least_and_a_day_at_most(
     }
 }
 
-static void only_who_is_refused_or_told_so_waits(void **state)
+static void only_a_refused_client_or_one_with_retry_after_waits(void **state)
 {
     (void)state;
     assert_int_equal(judged(429, "{\"ok\":false}").retry_after_ms, 1000);
@@ -83,7 +83,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             a_wait_is_as_long_as_told_but_a_second_at_least_and_a_day_at_most),
-        cmocka_unit_test(only_who_is_refused_or_told_so_waits),
+        cmocka_unit_test(only_a_refused_client_or_one_with_retry_after_waits),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

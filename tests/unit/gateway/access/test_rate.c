@@ -114,7 +114,8 @@ static void zero_is_no_limit(void **state)
     assert_int_equal(take_many("192.0.2.1", 1000), 20);
 }
 
-static void many_addresses_take_no_further_memory_and_spare_who_is_busy(void **state)
+static void many_addresses_take_no_further_memory_and_a_busy_address_keeps_its_place(
+    void **state)
 {
     char address[32];
 
@@ -142,7 +143,7 @@ int main(void)
         T(all_addresses_together_have_a_rate_too),
         T(a_host_has_all_of_an_ipv6_network_and_one_rate),
         T(zero_is_no_limit),
-        T(many_addresses_take_no_further_memory_and_spare_who_is_busy),
+        T(many_addresses_take_no_further_memory_and_a_busy_address_keeps_its_place),
 #undef T
     };
 

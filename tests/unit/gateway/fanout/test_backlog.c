@@ -354,7 +354,7 @@ static bool is_kept_by_ctx(void *ctx, struct hub_symbol *s)
     return s->index % *(unsigned *)ctx != 0;
 }
 
-static void who_asked_for_it_gets_quotes_traced_and_all_else_as_it_is(void **state)
+static void a_client_that_asked_for_traces_gets_only_quotes_with_them(void **state)
 {
     (void)state;
     b.quote_as = MESSAGE_TRACED;
@@ -451,7 +451,7 @@ int main(void)
         TEST(queued_frames_come_before_owed_symbols),
         TEST(a_burst_costs_no_memory_once_it_is_over),
         TEST(emptying_keeps_only_the_count_of_what_was_merged),
-        TEST(who_asked_for_it_gets_quotes_traced_and_all_else_as_it_is),
+        TEST(a_client_that_asked_for_traces_gets_only_quotes_with_them),
         TEST(random_marking_and_taking_goes_as_in_the_model),
     };
 

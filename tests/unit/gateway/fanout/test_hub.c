@@ -217,7 +217,8 @@ static void in_mode_all_every_record_comes_in_order(void **state)
     assert_false(hub_has_all(hub, hub_find(hub, SPAN("A"))));
 }
 
-static void who_changes_the_mode_is_served_so_from_then_on(void **state)
+static void a_subscriber_that_changes_its_mode_is_served_in_it_from_then_on(
+    void **state)
 {
     struct hub_subscriber s = {.encoding = ENCODING_JSON},
                           other = {.encoding = ENCODING_JSON, .wants_all = true};
@@ -246,7 +247,7 @@ static void who_changes_the_mode_is_served_so_from_then_on(void **state)
     hub_leave_all(hub, &s);
 }
 
-static void what_concerns_everybody_reaches_mode_all_once(void **state)
+static void a_record_for_every_symbol_reaches_mode_all_once(void **state)
 {
     struct hub_subscriber all = {.encoding = ENCODING_JSON, .wants_all = true},
                           pack = {.encoding = ENCODING_MSGPACK, .wants_all = true},
@@ -271,7 +272,7 @@ static void what_concerns_everybody_reaches_mode_all_once(void **state)
     hub_leave_all(hub, &merge);
 }
 
-static void what_was_left_is_no_longer_owed(void **state)
+static void records_of_a_pattern_that_was_left_are_no_longer_sent(void **state)
 {
     struct hub_subscriber s = {.encoding = ENCODING_JSON};
 
@@ -296,7 +297,8 @@ static void what_was_left_is_no_longer_owed(void **state)
     assert_null(hub_topic_first(hub));
 }
 
-static void whoever_was_not_flushed_in_its_turn_has_fallen_behind(void **state)
+static void a_subscriber_that_was_not_flushed_in_its_turn_has_fallen_behind(
+    void **state)
 {
     struct hub_subscriber s = {.encoding = ENCODING_JSON};
 
@@ -373,7 +375,8 @@ static void a_record_is_encoded_once_however_many_want_it(void **state)
         hub_leave_all(hub, &many[i]);
 }
 
-static void a_traced_quote_is_another_frame_for_those_who_asked_only(void **state)
+static void a_traced_quote_is_another_frame_only_for_clients_that_asked_for_traces(
+    void **state)
 {
     struct hub_subscriber who[4] = {{.wants_all = true}, {.wants_all = true}};
 
@@ -400,7 +403,7 @@ static void a_traced_quote_is_another_frame_for_those_who_asked_only(void **stat
         hub_leave_all(hub, &who[i]);
 }
 
-static void somebody_due_is_flushed_once_and_in_turn(void **state)
+static void a_subscriber_with_unsent_records_is_flushed_once_and_in_turn(void **state)
 {
     struct hub_subscriber a = {0}, b = {0}, c = {0};
 
@@ -441,14 +444,14 @@ int main(void)
         TEST(snapshots_go_up_to_the_limit_and_the_rest_is_counted),
         TEST(in_merge_the_newest_replaces_what_was_not_sent),
         TEST(in_mode_all_every_record_comes_in_order),
-        TEST(who_changes_the_mode_is_served_so_from_then_on),
-        TEST(what_concerns_everybody_reaches_mode_all_once),
-        TEST(what_was_left_is_no_longer_owed),
-        TEST(whoever_was_not_flushed_in_its_turn_has_fallen_behind),
+        TEST(a_subscriber_that_changes_its_mode_is_served_in_it_from_then_on),
+        TEST(a_record_for_every_symbol_reaches_mode_all_once),
+        TEST(records_of_a_pattern_that_was_left_are_no_longer_sent),
+        TEST(a_subscriber_that_was_not_flushed_in_its_turn_has_fallen_behind),
         TEST(a_mark_looks_at_the_topics_that_are_not_live_only),
         TEST(a_record_is_encoded_once_however_many_want_it),
-        TEST(a_traced_quote_is_another_frame_for_those_who_asked_only),
-        TEST(somebody_due_is_flushed_once_and_in_turn),
+        TEST(a_traced_quote_is_another_frame_only_for_clients_that_asked_for_traces),
+        TEST(a_subscriber_with_unsent_records_is_flushed_once_and_in_turn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

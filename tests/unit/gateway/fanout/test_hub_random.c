@@ -280,7 +280,8 @@ static void make_names(void)
                      i % 3 ? i % 3 > 1 ? "AB" : "B" : "C", i + 20);
 }
 
-static void in_the_end_everybody_knows_the_newest_of_what_he_holds(void **state)
+static void in_the_end_every_subscriber_has_the_newest_value_of_each_symbol_it_holds(
+    void **state)
 {
     (void)state;
     dice_seed();
@@ -334,7 +335,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(in_the_end_everybody_knows_the_newest_of_what_he_holds),
+        TEST(in_the_end_every_subscriber_has_the_newest_value_of_each_symbol_it_holds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,7 +96,7 @@ static void a_record_is_told_as_it_was_when_it_came(void **state)
     window_free(w);
 }
 
-static void a_quote_is_told_with_its_trace_to_those_who_asked(void **state)
+static void a_quote_carries_its_trace_for_clients_that_asked_for_traces(void **state)
 {
     struct window *w = window_new(0);
     struct window_record r = {.seq = 7,
@@ -135,7 +135,7 @@ int main(void)
         cmocka_unit_test(the_oldest_go_first_and_the_floor_tells),
         cmocka_unit_test(one_that_is_not_newer_breaks_the_window),
         cmocka_unit_test(a_record_is_told_as_it_was_when_it_came),
-        cmocka_unit_test(a_quote_is_told_with_its_trace_to_those_who_asked),
+        cmocka_unit_test(a_quote_carries_its_trace_for_clients_that_asked_for_traces),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,7 +157,8 @@ static void no_more_wait_than_may(void **state)
     assert_int_equal(end(&b), ASK_ANSWERED);
 }
 
-static void shutdown_frees_all_who_wait_and_a_late_answer_harms_nothing(void **state)
+static void shutdown_frees_all_waiting_workers_and_a_late_answer_harms_nothing(
+    void **state)
 {
     struct worker taken, waiting;
     struct loop_request late = {.kind = ASK_LIVE}, *q;
@@ -250,7 +251,7 @@ int main(void)
         TEST(what_goes_to_the_broker_is_copied_for_the_loop),
         TEST(questions_come_in_order_and_may_be_answered_in_another),
         TEST(no_more_wait_than_may),
-        TEST(shutdown_frees_all_who_wait_and_a_late_answer_harms_nothing),
+        TEST(shutdown_frees_all_waiting_workers_and_a_late_answer_harms_nothing),
         TEST(a_worker_stops_waiting_and_its_answer_finds_nobody),
         TEST(every_worker_gets_its_own_answer_under_load),
     };

@@ -72,7 +72,7 @@ static void a_file_is_fresh_only_by_its_own_tag(void **state)
     assert_false(www_is_fresh(tag, NULL));
 }
 
-static void packed_goes_to_those_who_take_it(void **state)
+static void a_packed_file_is_sent_only_to_clients_that_accept_gzip(void **state)
 {
     (void)state;
     assert_true(www_takes_gzip("gzip"));
@@ -90,7 +90,7 @@ int main(void)
         cmocka_unit_test(our_scripts_make_no_markup_of_text),
         cmocka_unit_test(every_file_is_found_by_its_path_and_has_a_type),
         cmocka_unit_test(a_file_is_fresh_only_by_its_own_tag),
-        cmocka_unit_test(packed_goes_to_those_who_take_it),
+        cmocka_unit_test(a_packed_file_is_sent_only_to_clients_that_accept_gzip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

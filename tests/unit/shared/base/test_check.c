@@ -17,7 +17,7 @@
 
 #include "shared/base/check.h"
 
-#define PATIENCE_MS 20000 /* long: only a story that is lost waits for it */
+#define PATIENCE_MS 20000 /* long: only a test that is lost waits for it */
 #define SHORT_MS 50       /* for what never answers */
 
 static struct loop *loop;
@@ -123,7 +123,7 @@ static void none_at_all_is_not_ready(void **state)
     assert_int_equal(a.code, 1);
 }
 
-static void who_asked_and_left_harms_nobody(void **state)
+static void a_worker_that_asked_and_left_harms_nobody(void **state)
 {
     struct check *c = check_open(loop, program, text_of, "ready");
     struct asked a;
@@ -181,7 +181,7 @@ int main(void)
         TEST(one_that_is_not_ready_says_why),
         TEST(one_that_hangs_is_said_not_to_answer),
         TEST(none_at_all_is_not_ready),
-        TEST(who_asked_and_left_harms_nobody),
+        TEST(a_worker_that_asked_and_left_harms_nobody),
         TEST(what_it_says_cannot_forge_a_line),
         TEST(names_that_only_begin_alike_are_not_asked),
     };

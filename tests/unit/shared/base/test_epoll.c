@@ -1,6 +1,6 @@
 /*
  * Peers written by hand fill a ROUTER until ZeroMQ stops reading, then reset their connection.
- * Without shared/base/epoll.c libzmq 4.3.4 ends the process in both stories.
+ * Without shared/base/epoll.c libzmq 4.3.4 ends the process in both tests.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -77,7 +77,7 @@ static inline enum config_outcome load(const char *const *argv)
     return load_catching(STDERR_FILENO, argv);
 }
 
-/* Every story begins in an empty folder with an environment that says nothing. */
+/* Every test begins in an empty folder with an environment that says nothing. */
 static inline int begin(void **state)
 {
     (void)state;

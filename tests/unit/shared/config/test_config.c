@@ -278,19 +278,19 @@ static void the_env_file_is_named_or_there_by_chance(void **state)
 
 int main(void)
 {
-#define STORY(name) cmocka_unit_test_setup(name, begin)
+#define TEST(name) cmocka_unit_test_setup(name, begin)
     const struct CMUnitTest tests[] = {
-        STORY(flag_beats_environment_beats_file_beats_default),
-        STORY(a_secret_has_no_flag_and_is_never_said),
-        STORY(what_is_overridden_is_not_judged),
-        STORY(every_kind_is_read),
-        STORY(a_bool_is_told_by_flag_word_or_its_no),
-        STORY(seconds_are_held_as_milliseconds),
-        STORY(a_wrong_value_is_told_with_name_origin_and_what_is_allowed),
-        STORY(every_mistake_is_told_at_once_and_nothing_is_filled),
-        STORY(a_secret_is_never_told),
-        STORY(an_unknown_flag_is_told_with_the_nearest_known_one),
-        STORY(the_env_file_is_named_or_there_by_chance),
+        TEST(flag_beats_environment_beats_file_beats_default),
+        TEST(a_secret_has_no_flag_and_is_never_said),
+        TEST(what_is_overridden_is_not_judged),
+        TEST(every_kind_is_read),
+        TEST(a_bool_is_told_by_flag_word_or_its_no),
+        TEST(seconds_are_held_as_milliseconds),
+        TEST(a_wrong_value_is_told_with_name_origin_and_what_is_allowed),
+        TEST(every_mistake_is_told_at_once_and_nothing_is_filled),
+        TEST(a_secret_is_never_told),
+        TEST(an_unknown_flag_is_told_with_the_nearest_known_one),
+        TEST(the_env_file_is_named_or_there_by_chance),
     };
 
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);

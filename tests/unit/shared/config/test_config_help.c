@@ -54,10 +54,10 @@ static void the_settings_page_is_a_table(void **state)
 
 int main(void)
 {
-#define STORY(name) cmocka_unit_test_setup(name, begin)
+#define TEST(name) cmocka_unit_test_setup(name, begin)
     const struct CMUnitTest tests[] = {
-        STORY(help_tells_everything_in_lines_that_fit),
-        STORY(the_settings_page_is_a_table),
+        TEST(help_tells_everything_in_lines_that_fit),
+        TEST(the_settings_page_is_a_table),
     };
 
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);

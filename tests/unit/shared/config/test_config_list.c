@@ -93,11 +93,11 @@ static void words_without_a_flag_go_into_the_list_that_takes_them(void **state)
 
 int main(void)
 {
-#define STORY(name) cmocka_unit_test_setup(name, begin)
+#define TEST(name) cmocka_unit_test_setup(name, begin)
     const struct CMUnitTest tests[] = {
-        STORY(a_list_flag_given_again_adds_to_it),
-        STORY(a_list_is_comma_or_json),
-        STORY(words_without_a_flag_go_into_the_list_that_takes_them),
+        TEST(a_list_flag_given_again_adds_to_it),
+        TEST(a_list_is_comma_or_json),
+        TEST(words_without_a_flag_go_into_the_list_that_takes_them),
     };
 
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);

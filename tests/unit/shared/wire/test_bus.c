@@ -25,7 +25,7 @@ static void no_socket_has_zmtp_heartbeats(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        void *s = bus_bind(context, types[i], "tcp://127.0.0.1:*", 1, 1024, "STORY");
+        void *s = bus_bind(context, types[i], "tcp://127.0.0.1:*", 1, 1024, "TEST");
 
         assert_non_null(s);
         assert_int_equal(option(s, ZMQ_HEARTBEAT_IVL), 0);
@@ -37,7 +37,7 @@ static void no_socket_has_zmtp_heartbeats(void **state)
 static void the_kernel_drops_dead_peers_of_every_socket(void **state)
 {
     void *context = bus_context();
-    void *s = bus_bind(context, ZMQ_ROUTER, "tcp://127.0.0.1:*", 1, 1024, "STORY");
+    void *s = bus_bind(context, ZMQ_ROUTER, "tcp://127.0.0.1:*", 1, 1024, "TEST");
 
     (void)state;
     assert_non_null(s);
@@ -64,7 +64,7 @@ static void the_bytes_of_every_frame_count_also_of_a_dropped_message(void **stat
 {
     static const char large[300];
     void *context = bus_context();
-    void *to = bus_bind(context, ZMQ_PULL, "inproc://bytes", 10, 1024, "STORY");
+    void *to = bus_bind(context, ZMQ_PULL, "inproc://bytes", 10, 1024, "TEST");
     void *from = bus_connect(context, ZMQ_PUSH, "inproc://bytes", 10, 1024);
     struct span frames[] = {SPAN("one"), {large, sizeof large}};
     struct bus_message m;
