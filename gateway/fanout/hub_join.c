@@ -111,6 +111,46 @@ static struct found pop(struct hub_join *j)
     return first;
 }
 
+/* --- what a backlog may name ------------------------------------------------------- */
+
+/* Nothing of the symbol is owed through a new membership so far. */
+static bool awaits(const struct hub_subscriber *s, const struct hub_symbol *symbol)
+{
+    return s->join &&
+           (s->join->is_finding || status_of(s->join, symbol) == JOIN_PENDING ||
+            status_of(s->join, symbol) == JOIN_KEPT);
+}
+
+struct coverage {
+    const struct hub *h;
+    const struct hub_subscriber *s;
+};
+
+static bool is_covered(void *ctx, struct hub_symbol *symbol)
+{
+    const struct coverage *c = ctx;
+
+    hub_match(c->h, symbol);
+    for (uint32_t i = 0; i < symbol->topic_count; i++) {
+        const struct hub_topic *t = symbol->topics[i];
+        uint32_t place = hub_member_place(c->s, t);
+
+        if (place != HUB_NO_PLACE &&
+            !(t->members[c->s->topics[place].place].is_joining && awaits(c->s, symbol)))
+            return true;
+    }
+    return false;
+}
+
+void hub_verify_backlog(struct hub *h, struct hub_subscriber *s, uint32_t most)
+{
+    struct coverage c = {h, s};
+
+    if (s->backlog.is_dirty)
+        backlog_verify(&s->backlog, is_covered, &c, most);
+    hub_note_dirty(h, s);
+}
+
 /* --- finding ---------------------------------------------------------------------- */
 
 static void add_found(struct hub_subscriber *s, struct hub_symbol *symbol)
@@ -366,13 +406,6 @@ void hub_join_reset(struct hub_subscriber *s)
 struct backlog *hub_join_held(struct hub_subscriber *s)
 {
     return &s->join->held;
-}
-
-bool hub_join_awaits(const struct hub_subscriber *s, const struct hub_symbol *symbol)
-{
-    return s->join &&
-           (s->join->is_finding || status_of(s->join, symbol) == JOIN_PENDING ||
-            status_of(s->join, symbol) == JOIN_KEPT);
 }
 
 bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,

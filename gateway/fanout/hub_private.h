@@ -83,23 +83,34 @@ static inline void hub_queue_frame(struct hub *h, struct hub_subscriber *s,
 }
 
 void hub_symbol_free(struct hub_symbol *s);
-void hub_may_forget(struct hub *h); /* some symbols may be unwanted now */
-/* Look at `most` symbols, forget those that nobody wants and no feed supplies.  true: go on. */
-bool hub_forget_some(struct hub *h, size_t most);
+void hub_resize_symbols(struct hub *h, size_t slot_count); /* a power of two */
+/* Some symbols may be unwanted now: hub_tidy looks. */
+static inline void hub_may_forget(struct hub *h)
+{
+    h->may_forget_again |= h->may_forget && h->forget_at;
+    h->may_forget = true;
+}
 
 void hub_topic_set_pending(struct hub *h, struct hub_topic *t);
+void hub_topic_remove(struct hub *h, struct hub_topic *t); /* it has no references */
+void hub_topic_resize(struct hub *h, size_t slot_count);   /* a power of two */
 
 /* A member of the topic now; false: it was already. */
 bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,
                     bool is_joining);
+#define HUB_NO_PLACE UINT32_MAX
+/* Where in s->topics the topic is. */
+uint32_t hub_member_place(const struct hub_subscriber *s, const struct hub_topic *t);
+void hub_remove_member(struct hub *h, struct hub_subscriber *s, uint32_t place);
+void hub_drop_slots(struct hub_subscriber *s);
+/* Count the subscriber as one whose backlog may name symbols that it has left, or no longer. */
+void hub_note_dirty(struct hub *h, struct hub_subscriber *s);
 
 /* hub_join.c, of one that joins: the log is another one; the end, whatever is left to do. */
 void hub_join_reset(struct hub_subscriber *s);
 void hub_join_end(struct hub *h, struct hub_subscriber *s); /* of none: nothing */
 /* A record is about to change the symbol: make the snapshots of it that joins in mode all await. */
 void hub_join_keep(struct hub *h, struct hub_symbol *symbol);
-/* Nothing of the symbol is owed through a new membership so far. */
-bool hub_join_awaits(const struct hub_subscriber *s, const struct hub_symbol *symbol);
 /* A record of the symbol came through a membership: is it to be told now? */
 bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,
                     bool is_joining);

@@ -172,7 +172,7 @@ static void put_topic_in_slot(struct hub *h, struct hub_topic *t)
     *slot = t;
 }
 
-static void resize_topic_slots(struct hub *h, size_t count)
+void hub_topic_resize(struct hub *h, size_t count)
 {
     free(h->topic_slots);
     h->topic_slot_count = count;
@@ -197,7 +197,7 @@ struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern)
     t->hash = hash;
     t->references = 1;
     if (h->topic_count >= h->topic_slot_count)
-        resize_topic_slots(h, h->topic_slot_count * 2);
+        hub_topic_resize(h, h->topic_slot_count * 2);
     put_topic_in_slot(h, t);
     h->topic_count++;
     h->topic_bytes += hub_topic_cost(pattern);
@@ -224,7 +224,7 @@ void hub_topic_release(struct hub *h, struct hub_topic *t)
     h->idle = t;
 }
 
-static void remove_topic(struct hub *h, struct hub_topic *t)
+void hub_topic_remove(struct hub *h, struct hub_topic *t)
 {
     struct hub_topic **slot = &h->topic_slots[t->hash & (h->topic_slot_count - 1)];
 
@@ -245,29 +245,6 @@ static void remove_topic(struct hub *h, struct hub_topic *t)
     h->matching++;
     free(t->members);
     free(t);
-}
-
-bool hub_tidy(struct hub *h, size_t most)
-{
-    bool has_removed = false;
-
-    for (size_t i = 0; i < most && h->idle; i++) {
-        struct hub_topic *t = h->idle;
-
-        h->idle = t->next_idle;
-        t->is_idle = false;
-        if (t->references)
-            continue; /* held again */
-        remove_topic(h, t);
-        has_removed = true;
-    }
-    if (has_removed) {
-        hub_may_forget(h);
-        if (h->topic_slot_count > HUB_SLOTS_MIN &&
-            h->topic_count < h->topic_slot_count / 4)
-            resize_topic_slots(h, h->topic_slot_count / 2);
-    }
-    return hub_forget_some(h, most * 4) || h->idle;
 }
 
 void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq)
@@ -296,4 +273,11 @@ size_t hub_topic_cost(struct span pattern)
 size_t hub_topic_bytes(const struct hub *h)
 {
     return h->topic_bytes;
+}
+
+bool hub_has_everything(const struct hub *h)
+{
+    const struct hub_topic *t = hub_topic_find(h, SPAN("*"));
+
+    return t && t->sync == TOPIC_LIVE && !h->is_frozen;
 }
