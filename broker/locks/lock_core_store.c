@@ -100,7 +100,7 @@ static void take_results(struct core *d)
     struct lock_writer_result r;
 
     while (lock_writer_take(k->log_writer, &r)) {
-        if (r.event == LEASE_LOG_WRITER_WRITTEN)
+        if (r.event == LOCK_WRITER_WRITTEN)
             on_written(d, r.batch);
         else
             fail(d, r.text);

@@ -28,8 +28,8 @@ bool lock_writer_can_write(const struct lock_writer *k);
 void lock_writer_write(struct lock_writer *k, struct lease_batch *b);
 
 enum lock_writer_event {
-    LEASE_LOG_WRITER_WRITTEN, /* batch: what was written, the caller's again */
-    LEASE_LOG_WRITER_FAILED,  /* text; it is tried again */
+    LOCK_WRITER_WRITTEN, /* batch: what was written, the caller's again */
+    LOCK_WRITER_FAILED,  /* text; it is tried again */
 };
 
 struct lock_writer_result {

@@ -1,27 +1,77 @@
-#include "broker/log/archive_private.h"
-#include "broker/sqlite/store_file.h"
+#include "broker/log/archive.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/log/archive_result.h"
+#include "broker/log/archive_writer.h"
 #include "shared/base/clock.h"
-#include "shared/base/condition.h"
 #include "shared/base/mem.h"
 
-#define LATE_MS 1000 /* after the deadline, for what was interrupted to come back */
-#define NUDGE_MS 20  /* an interrupt only reaches a statement that runs */
+struct archive_question {
+    struct mail mail;
+    bool is_history;
+    struct store_query query;
+    struct archive_ticket ticket;
+    char patterns[]; /* query.patterns points here */
+};
 
-static void init_sync(struct archive *a)
+/* A reader's own, while its thread runs. */
+struct reader {
+    struct store *store;
+    struct mailbox *results;
+};
+
+struct archive {
+    char *path;
+    bool is_started, has_hung;
+    size_t asked; /* questions without an answer taken */
+    struct mailbox results;
+    struct archive_writer write;
+    struct batch_writer *writer;
+    struct reader reads[ARCHIVE_READERS];
+    struct worker *readers;
+};
+
+_Static_assert(ARCHIVE_READERS <= WORKER_THREADS_MAX, "a thread for each reader");
+
+/* --- the readers ------------------------------------------------------------------------ */
+
+static int64_t answer(void *ctx, struct mail *mail)
 {
-    pthread_mutex_init(&a->lock, NULL);
-    condition_init(&a->has_work);
-    condition_init(&a->has_question);
-    condition_init(&a->has_ended);
+    struct reader *reader = ctx;
+    struct archive_question *q = (struct archive_question *)mail;
+    struct archive_result r = {.event = ARCHIVE_ANSWER,
+                               .ticket = q->ticket,
+                               .is_history = q->is_history,
+                               .query = q->query};
+    int64_t began = clock_mono_ms();
+
+    r.query.patterns = SPAN("");
+    if (q->is_history)
+        span_copy(r.symbol, sizeof r.symbol, q->query.patterns);
+    r.error = (q->is_history ? store_history : store_replay)(reader->store, &q->query,
+                                                             &r.page, r.text);
+    r.ms = (uint64_t)(clock_mono_ms() - began);
+    r.first = r.page.first;
+    r.upto = r.page.head;
+    archive_put(reader->results, &r);
+    free(q);
+    return WORKER_NEVER;
 }
+
+static void interrupt_reader(void *ctx)
+{
+    store_interrupt(((struct reader *)ctx)->store);
+}
+
+static const struct worker_kind reader_kind = {.work = answer,
+                                               .interrupt = interrupt_reader};
+
+/* --- the loop's side -------------------------------------------------------------------- */
 
 enum err archive_open(const char *path, struct archive **out,
                       char error[STORE_ERROR_MAX])
@@ -29,19 +79,13 @@ enum err archive_open(const char *path, struct archive **out,
     struct archive *a = mem_zalloc(sizeof *a);
     enum err e;
 
-    init_sync(a);
     a->path = mem_strdup(path);
-    if (!bell_open(&a->bell)) {
-        snprintf(
-            error, STORE_ERROR_MAX,
-            "store %s: no descriptor left (errno %d); raise the limit of open files",
-            path, errno);
-        archive_free(a);
-        return ERR_SYS;
-    }
-    for (size_t i = 0; i < ARCHIVE_THREADS; i++)
-        a->threads[i].archive = a;
-    e = store_open(path, STORE_WRITE, &a->threads[0].store, error);
+    a->writer = batch_writer_new(&archive_writer_kind, &a->write);
+    a->readers = worker_new(&reader_kind);
+    a->write.results = &a->results;
+    e = mailbox_open(&a->results)
+            ? store_open(path, STORE_WRITE, &a->write.store, error)
+            : store_error_system(path, errno, "watch it", error);
     if (e) {
         archive_free(a);
         return e;
@@ -53,100 +97,83 @@ enum err archive_open(const char *path, struct archive **out,
 struct store *archive_store(struct archive *a)
 {
     assert(!a->is_started);
-    return a->threads[0].store;
-}
-
-static enum err start_thread(struct archive *a, struct archive_thread *t,
-                             bool is_writer, char error[STORE_ERROR_MAX])
-{
-    int failure;
-
-    pthread_mutex_lock(&a->lock);
-    failure = pthread_create(&t->id, NULL,
-                             is_writer ? archive_thread_write : archive_thread_read, t);
-    if (!failure)
-        a->running++;
-    pthread_mutex_unlock(&a->lock);
-    if (!failure)
-        return OK;
-    return store_error_thread(a->path, failure, error);
-}
-
-static void join_all(struct archive *a, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        pthread_join(a->threads[i].id, NULL);
+    return a->write.store;
 }
 
 static void close_readers(struct archive *a)
 {
-    for (size_t i = 1; i < ARCHIVE_THREADS; i++) {
-        store_close(a->threads[i].store);
-        a->threads[i].store = NULL;
+    for (size_t i = 0; i < ARCHIVE_READERS; i++) {
+        store_close(a->reads[i].store);
+        a->reads[i].store = NULL;
     }
 }
 
-static void tell_to_stop(struct archive *a)
+static void drop_questions(struct archive *a)
 {
-    pthread_mutex_lock(&a->lock);
-    a->must_stop = true;
-    pthread_cond_broadcast(&a->has_work);
-    pthread_cond_broadcast(&a->has_question);
-    pthread_mutex_unlock(&a->lock);
+    struct mail *mail;
+
+    while ((mail = worker_withdraw(a->readers)))
+        free(mail);
+}
+
+/* false: not in time, and a->has_hung if a thread did not come back at all. */
+static bool end_threads(struct archive *a, int64_t deadline_ms)
+{
+    bool is_in_time;
+
+    drop_questions(a);
+    batch_writer_stop(a->writer);
+    worker_stop(a->readers);
+    is_in_time = batch_writer_join(a->writer, deadline_ms);
+    is_in_time = worker_join(a->readers, deadline_ms) && is_in_time;
+    a->has_hung = batch_writer_has_hung(a->writer) || worker_has_hung(a->readers);
+    return is_in_time;
 }
 
 enum err archive_start(struct archive *a, char error[STORE_ERROR_MAX])
 {
-    sigset_t all, before;
-    size_t started = 0;
     enum err e = OK;
+    int failure;
 
     assert(!a->is_started);
-    for (size_t i = 1; i < ARCHIVE_THREADS && !e; i++)
-        e = store_open(a->path, STORE_READ, &a->threads[i].store, error);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (; started < ARCHIVE_THREADS && !e; started += !e)
-        e = start_thread(a, &a->threads[started], started == 0, error);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    for (size_t i = 0; i < ARCHIVE_READERS && !e; i++) {
+        a->reads[i].results = &a->results;
+        e = store_open(a->path, STORE_READ, &a->reads[i].store, error);
+    }
     if (e) {
-        tell_to_stop(a);
-        join_all(a, started);
         close_readers(a);
-        a->must_stop = false;
         return e;
     }
+    archive_writer_begin(&a->write);
+    failure = batch_writer_start(a->writer);
+    for (size_t i = 0; i < ARCHIVE_READERS && !failure; i++)
+        failure = worker_start(a->readers, &a->reads[i]);
     a->is_started = true;
+    if (failure) {
+        (void)archive_stop(a, INT64_MAX / 2);
+        return store_error_thread(a->path, failure, error);
+    }
     return OK;
 }
 
 int archive_fd(const struct archive *a)
 {
-    return a->bell.fd;
+    return mailbox_fd(&a->results);
 }
 
 bool archive_can_write(const struct archive *a)
 {
-    return a->is_started && !a->is_writing;
+    return batch_writer_can_write(a->writer);
 }
 
 void archive_write(struct archive *a, struct store_batch *b)
 {
-    assert(archive_can_write(a));
-    a->is_writing = true;
-    pthread_mutex_lock(&a->lock);
-    a->batch = b;
-    a->must_abandon = false;
-    pthread_cond_signal(&a->has_work);
-    pthread_mutex_unlock(&a->lock);
+    batch_writer_write(a->writer, b);
 }
 
 void archive_abandon(struct archive *a)
 {
-    pthread_mutex_lock(&a->lock);
-    a->must_abandon = a->is_writing;
-    pthread_cond_signal(&a->has_work);
-    pthread_mutex_unlock(&a->lock);
+    batch_writer_give_up(a->writer);
 }
 
 enum err archive_ask(struct archive *a, bool is_history,
@@ -165,52 +192,20 @@ enum err archive_ask(struct archive *a, bool is_history,
         memcpy(q->patterns, query->patterns.at, query->patterns.len);
     q->query.patterns.at = q->patterns;
     a->asked++;
-    pthread_mutex_lock(&a->lock);
-    if (a->last_question)
-        a->last_question->next = q;
-    else
-        a->first_question = q;
-    a->last_question = q;
-    pthread_cond_signal(&a->has_question);
-    pthread_mutex_unlock(&a->lock);
+    worker_send(a->readers, &q->mail);
     return OK;
-}
-
-void archive_put(struct archive *a, const struct archive_result *result)
-{
-    struct archive_note *note = mem_zalloc(sizeof *note);
-
-    note->result = *result;
-    pthread_mutex_lock(&a->lock);
-    if (a->last_note)
-        a->last_note->next = note;
-    else
-        a->first_note = note;
-    a->last_note = note;
-    bell_ring(&a->bell);
-    pthread_mutex_unlock(&a->lock);
 }
 
 bool archive_take(struct archive *a, struct archive_result *out)
 {
-    struct archive_note *note;
+    struct mail *mail = mailbox_take(&a->results);
 
-    pthread_mutex_lock(&a->lock);
-    note = a->first_note;
-    if (note) {
-        a->first_note = note->next;
-        if (!a->first_note)
-            a->last_note = NULL;
-    } else {
-        bell_hush(&a->bell);
-    }
-    pthread_mutex_unlock(&a->lock);
-    if (!note)
+    if (!mail)
         return false;
-    *out = note->result;
-    free(note);
+    *out = ((struct archive_note *)mail)->result;
+    free(mail);
     if (out->event == ARCHIVE_WRITTEN || out->event == ARCHIVE_ABANDONED)
-        a->is_writing = false;
+        batch_writer_returned(a->writer);
     if (out->event == ARCHIVE_ANSWER)
         a->asked--;
     return true;
@@ -223,88 +218,40 @@ void archive_result_clear(struct archive_result *r)
     store_page_clear(&r->page);
 }
 
-/* Until all threads have ended or deadline_ms. */
-static bool wait_for_end(struct archive *a, int64_t deadline_ms)
-{
-    bool is_over;
-
-    pthread_mutex_lock(&a->lock);
-    while (a->running && condition_wait(&a->has_ended, &a->lock, deadline_ms))
-        ;
-    is_over = !a->running;
-    pthread_mutex_unlock(&a->lock);
-    return is_over;
-}
-
-static bool interrupt_all(struct archive *a)
-{
-    int64_t end = clock_mono_ms() + LATE_MS, now;
-
-    pthread_mutex_lock(&a->lock);
-    a->is_late = true;
-    pthread_cond_broadcast(&a->has_work);
-    pthread_mutex_unlock(&a->lock);
-    while ((now = clock_mono_ms()) < end) {
-        for (size_t i = 0; i < ARCHIVE_THREADS; i++)
-            store_interrupt(a->threads[i].store);
-        if (wait_for_end(a, now + NUDGE_MS))
-            return true;
-    }
-    return false;
-}
-
 bool archive_stop(struct archive *a, int64_t deadline_ms)
 {
     bool is_in_time;
 
     if (!a->is_started)
         return true;
-    tell_to_stop(a);
-    is_in_time = wait_for_end(a, deadline_ms);
+    is_in_time = end_threads(a, deadline_ms);
     a->is_started = false;
-    if (!is_in_time && !interrupt_all(a)) {
-        a->is_lost = true; /* a thread hangs in the kernel: leave it all to it */
+    if (a->has_hung)
         return false;
-    }
-    join_all(a, ARCHIVE_THREADS);
     close_readers(a);
-    store_close(a->threads[0].store);
-    a->threads[0].store = NULL;
+    store_close(a->write.store);
+    a->write.store = NULL;
     return is_in_time;
 }
 
 bool archive_has_hung(const struct archive *a)
 {
-    return a->is_lost;
-}
-
-static void free_questions(struct archive *a)
-{
-    while (a->first_question) {
-        struct archive_question *q = a->first_question;
-
-        a->first_question = q->next;
-        free(q);
-    }
+    return a->has_hung;
 }
 
 void archive_free(struct archive *a)
 {
     struct archive_result r;
 
-    if (!a || a->is_lost)
+    if (!a || a->has_hung)
         return;
     assert(!a->is_started);
-    while (a->bell.fd >= 0 && archive_take(a, &r))
+    while (archive_take(a, &r))
         archive_result_clear(&r);
-    free_questions(a);
-    store_batch_free(a->batch);
-    store_close(a->threads[0].store);
-    bell_close(&a->bell);
-    pthread_cond_destroy(&a->has_work);
-    pthread_cond_destroy(&a->has_question);
-    pthread_cond_destroy(&a->has_ended);
-    pthread_mutex_destroy(&a->lock);
+    store_close(a->write.store);
+    batch_writer_free(a->writer);
+    worker_free(a->readers);
+    mailbox_close(&a->results);
     free(a->path);
     free(a);
 }

@@ -426,7 +426,7 @@ static void a_batch_is_written_by_the_thread_and_given_back(void **state)
     lock_writer_write(log_writer, batch);
     assert_false(lock_writer_can_write(log_writer));
     r = next_result();
-    assert_int_equal(r.event, LEASE_LOG_WRITER_WRITTEN);
+    assert_int_equal(r.event, LOCK_WRITER_WRITTEN);
     assert_ptr_equal(r.batch, batch);
     assert_int_equal(r.batch->change, 3);
     assert_true(lock_writer_can_write(log_writer));
@@ -449,12 +449,12 @@ static void what_cannot_be_written_is_tried_again_until_it_can(void **state)
     add(&a, false);
     lock_writer_write(log_writer, batch);
     r = next_result();
-    assert_int_equal(r.event, LEASE_LOG_WRITER_FAILED);
+    assert_int_equal(r.event, LOCK_WRITER_FAILED);
     assert_non_null(strstr(r.text, "make room"));
     assert_false(lock_writer_can_write(log_writer));
     limit_files(0);
     r = next_result();
-    assert_int_equal(r.event, LEASE_LOG_WRITER_WRITTEN);
+    assert_int_equal(r.event, LOCK_WRITER_WRITTEN);
     assert_ptr_equal(r.batch, batch);
     end_log_writer();
 }
@@ -471,7 +471,7 @@ static void at_the_deadline_a_batch_that_cannot_be_written_is_given_up(void **st
     add(&a, false);
     lock_writer_write(log_writer, batch);
     batch = lease_batch_new();
-    assert_int_equal(next_result().event, LEASE_LOG_WRITER_FAILED);
+    assert_int_equal(next_result().event, LOCK_WRITER_FAILED);
     lock_writer_stop(log_writer, clock_mono_ms());
     lock_writer_free(log_writer);
     limit_files(0);

@@ -1,0 +1,36 @@
+/*
+ * mailbox: results on their way from threads to the loop.
+ *
+ * A message is a struct of the caller with a `struct mail` as its first member.  It changes owner:
+ * who puts it in gives it away, who takes it out has it.  The descriptor is readable while there is
+ * a message, so the loop polls it and then takes messages until there are none.  Unbounded: what
+ * asks for results bounds them.
+ */
+#ifndef BROKER_SQLITE_MAILBOX_H
+#define BROKER_SQLITE_MAILBOX_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "shared/base/bell.h"
+
+struct mail {
+    struct mail *next; /* the mailbox's, or the worker's that it was sent to */
+};
+
+struct mailbox {
+    pthread_mutex_t lock;
+    struct bell bell;
+    struct mail *first, *last;
+};
+
+/* false: no descriptor is left, errno says why; the mailbox can be closed all the same. */
+bool mailbox_open(struct mailbox *m);
+/* Messages that are still in it are the caller's to take out before. */
+void mailbox_close(struct mailbox *m);
+
+int mailbox_fd(const struct mailbox *m);
+void mailbox_put(struct mailbox *m, struct mail *mail); /* any thread */
+struct mail *mailbox_take(struct mailbox *m); /* the oldest; NULL: there is none */
+
+#endif
