@@ -28,6 +28,10 @@
  * compared on a duplicate before the connection is closed, so that no other one is hit.
  * Freed memory is given back to the system once, PEERS_TRIM_MS after the last such end.
  *
+ * Not bounded (docs/operations.md, "What libzmq leaves without a bound"): connections to control with a
+ * routing id that is taken, which libzmq never delivers from, and floods of subscriptions inside one call
+ * of libzmq.
+ *
  * Only TCP is watched: peers of ipc:// are processes of this machine.  Owned by the loop's thread.
  */
 #ifndef BROKER_NET_PEERS_H
