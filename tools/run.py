@@ -2,9 +2,9 @@
 """Start a broker, a feeder that replays recorded quotes, and a gateway; Ctrl-C stops them.
 
 Each is a process of its own.  One that dies is started again after 0.2 s, or later (at most
-5 s) if it died within 2 s of its start, and twice as late each time; one that ends before it was ever ready, or says that its settings are wrong
-(exit code 2), stops all.  The programs read the environment and .env as they always do,
-for instance:
+5 s) if it died within 2 s of its start, and twice as late each time; one that ends before it was
+ever ready, or says that its settings are wrong (exit code 2), stops all.  The programs read the
+environment and .env as they always do, for instance:
 
   HOST, PORT         where the gateway listens (127.0.0.1, 8000)
   SPEED              multiplies the speed of the replay (1)

@@ -42,8 +42,18 @@ def follow(pattern):  # symbol, position, fields: newest values, then all that f
                 last = {}
                 while "next" in page:
                     page = ask("snapshot", **{"from": page["next"]})
-                    missed += [(symbol + " ", *msgpack.unpackb(record)[:2], n, 0, 0, 0,
-                                msgpack.unpackb(record)[6]) for symbol, n, _, record in page["quotes"]]
+                    missed += [
+                        (
+                            symbol + " ",
+                            *msgpack.unpackb(record)[:2],
+                            n,
+                            0,
+                            0,
+                            0,
+                            msgpack.unpackb(record)[6],
+                        )
+                        for symbol, n, _, record in page["quotes"]
+                    ]
             while page.get("upto", head) < head:  # the same: what lies between, from the log
                 page = ask("replay", after=page["upto"], until=head)
                 missed += [(t, *msgpack.unpackb(record)[:7]) for t, record in page["records"]]

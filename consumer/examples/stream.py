@@ -1,8 +1,10 @@
 """Follow quotes over WebSocket, reconnect after every interruption, and resume where it was.
 
 usage: /usr/bin/python3 stream.py    (python3-websockets of Debian 12, or a newer one)
-Add &mode=all to the query at the end to receive every quote; without, a slow client gets the newest values.
+Add &mode=all to the query at the end to receive every quote; without, a slow client gets the newest
+values.
 """
+
 import asyncio
 import json
 import random
@@ -15,7 +17,9 @@ GATEWAY = "127.0.0.1:8000"
 
 def why(query):  # the gateway explains why it refuses a handshake
     try:
-        with urllib.request.urlopen(f"http://{GATEWAY}/cotizaciones/websocket_check?{query}", timeout=5) as answer:
+        with urllib.request.urlopen(
+            f"http://{GATEWAY}/cotizaciones/websocket_check?{query}", timeout=5
+        ) as answer:
             check = json.load(answer)
     except (OSError, ValueError):
         return None
@@ -45,7 +49,10 @@ async def follow(query, take):
                     elif is_all and kind in ("quote", "state"):
                         known = last.get(symbol, base)
                         if m["seq"] > known and m["prev"] > known and m["prev"] != gap:
-                            seq, gap = min(seq, known), m["prev"]  # a record is missing: reconnect for it, once
+                            seq, gap = (
+                                min(seq, known),
+                                m["prev"],
+                            )  # a record is missing: reconnect for it, once
                             break
                         if kind == "quote" and m["seq"] <= known:
                             continue  # we already have it
@@ -69,7 +76,9 @@ def show(m):
     elif m["type"] == "reset":
         quotes.clear()
     if q := quotes.get(m.get("symbol")):
-        print(q["symbol"], q.get("last") or f"{q.get('bid')} / {q.get('ask')}", q["state"], flush=True)
+        print(
+            q["symbol"], q.get("last") or f"{q.get('bid')} / {q.get('ask')}", q["state"], flush=True
+        )
     elif m["type"] in ("ack", "error", "lost", "reset"):
         print(m, flush=True)
 

@@ -4,12 +4,13 @@
     make attack                            (all attacks, three rounds)
     make attack ATTACK_ARGS='--only names --rounds 5 --seconds 6'
 
-Each round has a quiet window, a window under the attack, and a quiet window again.  The attack runs in a
-process of its own, on the same processors.  The ratio is that of the p99, attacked to quiet, the
-median over the rounds; a round whose two quiet windows differ by more than half is counted as
+Each round has a quiet window, a window under the attack, and a quiet window again.  The attack runs
+in a process of its own, on the same processors.  The ratio is that of the p99, attacked to quiet,
+the median over the rounds; a round whose two quiet windows differ by more than half is counted as
 noisy.  `only_busy` attacks nothing: what its process costs by using a processor is the floor of all
-others on a machine of few processors; `only_frames` is that of large_replays.  In each window every quote must arrive, in order.  --strict: exit code 1 if a ratio
-exceeds 1.5 although its rounds were not noisy.
+others on a machine of few processors; `only_frames` is that of large_replays.  In each window every
+quote must arrive, in order.  --strict: exit code 1 if a ratio exceeds 1.5 although its rounds were
+not noisy.
 """
 
 import argparse
@@ -111,7 +112,9 @@ def endless(where, seconds, seed):
 
 
 def large_replays(where, seconds, seed):
-    body = msgpack.packb({"op": "replay", "id": 1, "pattern": ",".join(["A*"] * 300000), "after": 0})
+    body = msgpack.packb(
+        {"op": "replay", "id": 1, "pattern": ",".join(["A*"] * 300000), "after": 0}
+    )
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         query_attacks.LargeFrames(where.told["control"], b"DEALER", body, 4).start().stop()
@@ -127,7 +130,8 @@ def only_busy(where, seconds, seed):
 
 
 def only_frames(where, seconds, seed):
-    """The floor of large_replays: the same frames, to a listener of its own that reads their head and closes."""
+    """The floor of large_replays: the same frames, to a listener of its own that reads their head
+    and closes."""
     def refuse(listener):
         while True:
             with contextlib.suppress(OSError), listener.accept()[0] as s:
@@ -139,8 +143,21 @@ def only_frames(where, seconds, seed):
     large_replays(where, seconds, seed)
 
 
-ATTACKS = {f.__name__: f for f in (only_busy, only_frames, names, queries, half_heads, trickle, deaf_askers, deaf_subscribers,
-                                   endless, large_replays)}
+ATTACKS = {
+    f.__name__: f
+    for f in (
+        only_busy,
+        only_frames,
+        names,
+        queries,
+        half_heads,
+        trickle,
+        deaf_askers,
+        deaf_subscribers,
+        endless,
+        large_replays,
+    )
+}
 
 
 def window(watch, seconds):
@@ -150,9 +167,22 @@ def window(watch, seconds):
 
 @contextlib.contextmanager
 def attacked(name, told, seconds, seed):
-    process = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--perform", name, "--at",
-                                json.dumps(told), "--seconds", str(seconds), "--seed", str(seed)],
-                               stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            os.path.abspath(__file__),
+            "--perform",
+            name,
+            "--at",
+            json.dumps(told),
+            "--seconds",
+            str(seconds),
+            "--seed",
+            str(seed),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         yield
     finally:
@@ -202,8 +232,11 @@ def run(args):
         watch.many(300)
         told = {"port": gateway.port, "control": broker.ready["control"],
                 "publish": broker.ready["publish"], "ingest": broker.ready["ingest"]}
-        print(f"seed {args.seed}; ms of the last round; MiB that broker and gateway grew\n"
-              f"{'attack':17} {'quiet p50':>7} {'p99':>5} {'attacked p50':>9} {'p99':>6} {'ratio':>7} noisy  MiB")
+        print(
+            f"seed {args.seed}; ms of the last round; MiB that broker and gateway grew\n"
+            f"{'attack':17} {'quiet p50':>7} {'p99':>5} {'attacked p50':>9} {'p99':>6} "
+            f"{'ratio':>7} noisy  MiB"
+        )
         return all([measure(args, name, watch, (broker, gateway), told)
                     for name in args.only or ATTACKS])
     finally:

@@ -47,12 +47,19 @@ class Bench:
         for number in range(self.max_runs):
             yield number
             took = time.monotonic() - began
-            if took + (took - self.first_only_s) / (number + 1) > works.WORKS[work][1] * self.budget:
+            if (
+                took + (took - self.first_only_s) / (number + 1)
+                > works.WORKS[work][1] * self.budget
+            ):
                 break
 
     def names(self, *wanted):
         for name in wanted:
-            if name in self.servers and name not in self.broken and not servers.SERVERS[name].missing:
+            if (
+                name in self.servers
+                and name not in self.broken
+                and not servers.SERVERS[name].missing
+            ):
                 yield name
 
     def first(self, number, names):
@@ -63,11 +70,21 @@ class Bench:
     def guard(self, work, name, measure):
         """A server that fails costs its own figures and nobody else's."""
         if time.monotonic() > self.give_up_at:
-            self.note(f"{work} and what follows: the time was over (--minutes {self.budget / 60:g}), figures are missing")
+            self.note(
+                f"{work} and what follows: the time was over (--minutes {self.budget / 60:g}), "
+                f"figures are missing"
+            )
             return
         try:
             measure()
-        except (RuntimeError, OSError, ValueError, ArithmeticError, AssertionError, subprocess.SubprocessError) as e:
+        except (
+            RuntimeError,
+            OSError,
+            ValueError,
+            ArithmeticError,
+            AssertionError,
+            subprocess.SubprocessError,
+        ) as e:
             self.note(f"{work} {name} failed, and is left out from here on: {e!r}")
             self.has_failed |= name == "pregon"
             if name != "pregon":
@@ -101,7 +118,8 @@ def shown(value):
 
 
 def ratio(values, beside):
-    """Of runs that took turns the median of the pairs' ratios: what else the machine did falls on both."""
+    """Of runs that took turns the median of the pairs' ratios: what else the machine did falls on
+    both."""
     if len(values) == len(beside):
         return statistics.median(v / b if b else float("inf") for v, b in zip(values, beside))
     return statistics.median(values) / statistics.median(beside)
@@ -127,7 +145,11 @@ def growth(figures):
     rows = {}
     for (work, measure, _), by_server in figures.items():
         if work == "W8":
-            kind = "gateways" if "gateways" in measure else "symbols" if "symbols" in measure else "clients"
+            kind = (
+                "gateways"
+                if "gateways" in measure
+                else "symbols" if "symbols" in measure else "clients"
+            )
             for name, values in by_server.items():
                 rows.setdefault(kind, {}).setdefault(name, []).append(statistics.median(values))
     for kind, by_server in rows.items():
@@ -154,7 +176,9 @@ def table(figures):
         cells = [shown(times[name]) if name in times else "" for name in order]
         if "pregon" in times:
             cells += ["≤ 1.3", shown(times["pregon"]), "" if times["pregon"] <= 1.3 else "missed"]
-        yield f"| W8 | growth of {kind}: dearest beside cheapest, times | " + " | ".join(cells) + " |"
+        yield f"| W8 | growth of {kind}: dearest beside cheapest, times | " + " | ".join(
+            cells
+        ) + " |"
 
 
 def git(*words):
@@ -166,7 +190,9 @@ def git(*words):
 
 def machine():
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
-        model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "?")
+        model = next(
+            (line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "?"
+        )
     return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}"
 
 
@@ -194,15 +220,25 @@ def write_page(lines):
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    p.add_argument("--quick", action="store_true", help="one short run of each: does it work, not how fast")
-    p.add_argument("--minutes", type=float, default=9,
-                   help="to take, more or less: runs are repeated while there is time (%(default)s)")
-    p.add_argument("--runs", type=int, default=0, help="at most, of each server and work (5; quick: 1)")
+    p.add_argument(
+        "--quick", action="store_true", help="one short run of each: does it work, not how fast"
+    )
+    p.add_argument(
+        "--minutes",
+        type=float,
+        default=9,
+        help="to take, more or less: runs are repeated while there is time (%(default)s)",
+    )
+    p.add_argument(
+        "--runs", type=int, default=0, help="at most, of each server and work (5; quick: 1)"
+    )
     p.add_argument("--seconds", type=float, default=0, help="of each measurement (1.5; quick: 0.5)")
     p.add_argument("--works", default=",".join(works.WORKS), help="some of: %(default)s")
     p.add_argument("--servers", default="", help="some of: " + ",".join(servers.SERVERS))
     p.add_argument("--json", default="", metavar="FILE", help="append figures as JSON lines")
-    p.add_argument("--docs", action="store_true", help="put the tables and charts into docs/benchmarks.md")
+    p.add_argument(
+        "--docs", action="store_true", help="put the tables and charts into docs/benchmarks.md"
+    )
     args = p.parse_args()
     for what, known in (("works", works.WORKS), ("servers", servers.SERVERS)):
         unknown = [name for name in getattr(args, what).split(",") if name and name not in known]
@@ -228,15 +264,32 @@ def main():
     began, load_before = time.time(), os.getloadavg()[0]
     missing = {n: s.missing for n, s in servers.SERVERS.items() if s.missing and n in b.servers}
     for name, packages in missing.items():
-        b.note(f"{name} is left out: not installed (apt-get install {packages}; all: tools/install-deps bench)")
+        b.note(
+            f"{name} is left out: not installed (apt-get install {packages}; all: "
+            f"tools/install-deps bench)"
+        )
     run(b, args.works.split(","))
-    about = {"commit": git("describe", "--always", "--dirty"), "machine": machine(),
-             "options": " ".join(sys.argv[1:]), "began": round(began), "seconds": round(time.time() - began),
-             "load_before": load_before}
-    when = datetime.datetime.fromtimestamp(began, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    lines = [f"`bench.py {about['options']}`, commit {about['commit']}, {when}, {about['seconds']} s; {about['machine']}, "
-             f"load average {load_before:.1f} when it began. Medians, of more than one run with (lowest–highest).", "",
-             *table(b.figures), *([""] if b.notes else []), *(f"- {n}" for n in b.notes)]
+    about = {
+        "commit": git("describe", "--always", "--dirty"),
+        "machine": machine(),
+        "options": " ".join(sys.argv[1:]),
+        "began": round(began),
+        "seconds": round(time.time() - began),
+        "load_before": load_before,
+    }
+    when = datetime.datetime.fromtimestamp(began, datetime.timezone.utc).strftime(
+        "%Y-%m-%d %H:%M UTC"
+    )
+    lines = [
+        f"`bench.py {about['options']}`, commit {about['commit']}, {when}, {about['seconds']} s; "
+        f"{about['machine']}, "
+        f"load average {load_before:.1f} when it began. Medians, of more than one run with "
+        f"(lowest–highest).",
+        "",
+        *table(b.figures),
+        *([""] if b.notes else []),
+        *(f"- {n}" for n in b.notes),
+    ]
     print("\n" + "\n".join(lines))
     if args.json:
         os.makedirs(os.path.dirname(os.path.abspath(args.json)), exist_ok=True)

@@ -1,4 +1,5 @@
-"""Instructions and system calls per quote and per delivery, counted by callgrind: make bench-instructions.
+"""Instructions and system calls per quote and per delivery, counted by callgrind: make bench-
+instructions.
 
 What runs is tests/bench/kernels.c, the same work every time, so that a regression shows without a
 clock.  Figures are compared with those in instructions.json, which has also what they were made
@@ -36,21 +37,34 @@ SAME_EVERYWHERE = "glibc.cpu.hwcaps=-AVX2,-AVX,-ERMS,-FSRM,-AVX512F,-AVX512VL"
 
 
 def count(kernels, *words):
-    """(instructions, system calls) per quote: of the rounds the median, because a table may grow in one."""
+    """(instructions, system calls) per quote: of the rounds the median, because a table may grow in
+    one."""
     with tempfile.TemporaryDirectory(prefix="pregon-kernels-") as folder:
         out = os.path.join(folder, "callgrind")
-        done = subprocess.run([*CALLGRIND, f"--callgrind-out-file={out}", kernels, *map(str, words)],
-                              cwd=folder, capture_output=True, text=True, check=False,
-                              env={"PATH": os.environ["PATH"], "GLIBC_TUNABLES": SAME_EVERYWHERE})
+        done = subprocess.run(
+            [*CALLGRIND, f"--callgrind-out-file={out}", kernels, *map(str, words)],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": os.environ["PATH"], "GLIBC_TUNABLES": SAME_EVERYWHERE},
+        )
         if done.returncode:
-            sys.exit(f"bench-instructions: kernels {' '.join(map(str, words))}: {done.stderr}{done.stdout}")
+            sys.exit(
+                f"bench-instructions: kernels {' '.join(map(str, words))}: "
+                f"{done.stderr}{done.stdout}"
+            )
         rounds = []
         for name in glob.glob(f"{out}.*"):
             with open(name, encoding="ascii", errors="replace") as f:
-                found = re.search(r"^events: Ir sysCount.*?^summary: (\d+)(?: (\d+))?", f.read(), re.M | re.S)
+                found = re.search(
+                    r"^events: Ir sysCount.*?^summary: (\d+)(?: (\d+))?", f.read(), re.M | re.S
+                )
             rounds.append([int(n or 0) for n in found.groups()])  # zeros at the end are left out
     if not rounds:
-        sys.exit("bench-instructions: callgrind wrote no dump: is there a function measure() in kernels?")
+        sys.exit(
+            "bench-instructions: callgrind wrote no dump: is there a function measure() in kernels?"
+        )
     return [statistics.median(r[i] for r in rounds) / int(done.stdout) for i in (0, 1)]
 
 
@@ -61,7 +75,8 @@ def gateway(kernels, pool, per_turn, mode, subprotocol):
 
 
 def measure(kernels):
-    """{figure: {"instructions": …, "system calls": …}}; the latter where they are ours, not a library's."""
+    """{figure: {"instructions": …, "system calls": …}}; the latter where they are ours, not a
+    library's."""
     found = {}
 
     def put(name, one):
@@ -72,13 +87,17 @@ def measure(kernels):
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         simple = {
             "feeder: a line of JSON becomes a record": pool.submit(count, kernels, "feeder"),
-            "broker: a quote received, judged, put in the log, forwarded": pool.submit(count, kernels, "broker"),
+            "broker: a quote received, judged, put in the log, forwarded": pool.submit(
+                count, kernels, "broker"
+            ),
             "broker: of that judged and put in the log": pool.submit(count, kernels, "core"),
             "broker: a record written to SQLite": pool.submit(count, kernels, "store", "pregon.db"),
         }
         turns = {
             "merge, one quote in a turn": gateway(kernels, pool, 1, "merge", "json"),
-            f"merge, {PER_TURN} quotes in a turn": gateway(kernels, pool, PER_TURN, "merge", "json"),
+            f"merge, {PER_TURN} quotes in a turn": gateway(
+                kernels, pool, PER_TURN, "merge", "json"
+            ),
             f"all, {PER_TURN} quotes in a turn": gateway(kernels, pool, PER_TURN, "all", "json"),
         }
         packed = pool.submit(count, kernels, "gateway", FEW, 1, "merge", "msgpack")
@@ -100,9 +119,15 @@ def made_with(compiler, flags):
     version = subprocess.run([*compiler.split(), "--version"], capture_output=True, text=True,
                              check=True).stdout.splitlines()[0]
     number = re.search(r" (\d+)\.\d+", version)
-    return {"compiler": f"{'clang' if 'clang' in version else 'gcc'} {number.group(1) if number else '?'}",
-            "flags": flags, "machine": platform.machine(), "libc": platform.libc_ver()[1],
-            "ZeroMQ": zmq.zmq_version(), "SQLite": sqlite3.sqlite_version}
+    return {
+        "compiler": f"{'clang' if 'clang' in version else 'gcc'} "
+        f"{number.group(1) if number else '?'}",
+        "flags": flags,
+        "machine": platform.machine(),
+        "libc": platform.libc_ver()[1],
+        "ZeroMQ": zmq.zmq_version(),
+        "SQLite": sqlite3.sqlite_version,
+    }
 
 
 def compare(found, recorded):
@@ -118,7 +143,9 @@ def compare(found, recorded):
             if before is None:
                 off.append(f"{name}: {kind} were never recorded")
             elif abs(now - before) > WITHIN * before:
-                off.append(f"{name}: {now:,} {kind}, recorded are {before:,} ({now / before - 1:+.1%})")
+                off.append(
+                    f"{name}: {now:,} {kind}, recorded are {before:,} ({now / before - 1:+.1%})"
+                )
         print(f"{name:{width}}{cells}")
     return off
 
@@ -139,7 +166,10 @@ def main():
     others = [f"{key} is {here[key]}, not {recorded['made with'].get(key)}"
               for key in here if here[key] != recorded["made with"].get(key)]
     if others and not args.record:
-        print(f"bench-instructions: skipped: what is recorded was made with something else: {'; '.join(others)}")
+        print(
+            f"bench-instructions: skipped: what is recorded was made with something else: "
+            f"{'; '.join(others)}"
+        )
         return 0
     found = measure(os.path.abspath(args.kernels))
     off = compare(found, recorded["figures"])
@@ -152,8 +182,12 @@ def main():
     for line in off:
         print(f"bench-instructions: {line}", file=sys.stderr)
     if off:
-        print(f"bench-instructions: more than {WITHIN:.0%} beside what is recorded. On purpose, or better than "
-              "it was? make bench-instructions RECORD=1", file=sys.stderr)
+        print(
+            f"bench-instructions: more than {WITHIN:.0%} beside what is recorded. On purpose, or "
+            f"better than "
+            "it was? make bench-instructions RECORD=1",
+            file=sys.stderr,
+        )
     return bool(off)
 
 

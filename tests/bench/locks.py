@@ -144,8 +144,11 @@ def main():
     quotes = out.get()
     for h in helpers:
         h.join()
-    print("| | quotes/s | renewals answered/s | sent → received, µs: p50 | p99 | accepted → received, "
-          "µs: p50 | p99 | broker's processor |\n|---|---|---|---|---|---|---|---|")
+    print(
+        "| | quotes/s | renewals answered/s | sent → received, µs: p50 | p99 | accepted → "
+        "received, "
+        "µs: p50 | p99 | broker's processor |\n|---|---|---|---|---|---|---|---|"
+    )
     print(row("no renewals", quotes, stretches[False], renewals[False], cpu[False]))
     print(row(f"{ARGUMENTS.locks:,} locks renewed", quotes, stretches[True], renewals[True],
               cpu[True]))

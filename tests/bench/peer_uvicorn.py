@@ -18,7 +18,9 @@ subscribers = {}  # symbol, or *: set of clients
 
 @app.on_event("startup")
 async def start():
-    app.state.reader = asyncio.get_running_loop().create_task(read())  # tasks nobody holds are collected
+    app.state.reader = asyncio.get_running_loop().create_task(
+        read()
+    )  # tasks nobody holds are collected
     print("ready", flush=True)
 
 

@@ -1,4 +1,5 @@
-"""What else one would take: each as it comes, but for the number of connections and what costs nothing."""
+"""What else one would take: each as it comes, but for the number of connections and what costs
+nothing."""
 
 import os
 import shutil
@@ -45,11 +46,22 @@ class Daemon(Server):
         self.folder = tempfile.TemporaryDirectory(prefix="pregon-bench-")
         path = os.path.join(self.folder.name, "config")
         with open(path, "w", encoding="utf-8") as f:
-            f.write(self.config.replace("@PORT@", str(self.ports[0])).replace("@FOLDER@", self.folder.name))
+            f.write(
+                self.config.replace("@PORT@", str(self.ports[0])).replace(
+                    "@FOLDER@", self.folder.name
+                )
+            )
         with servers.on(servers.SERVER_CORES), \
                 open(os.path.join(self.folder.name, "log"), "w", encoding="utf-8") as log:
-            self.processes.append(subprocess.Popen([*self.program, path], stdin=subprocess.PIPE, stderr=log,
-                                                   stdout=subprocess.PIPE, text=True))
+            self.processes.append(
+                subprocess.Popen(
+                    [*self.program, path],
+                    stdin=subprocess.PIPE,
+                    stderr=log,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
         try:
             self.wait()
             self.start_feeder("feed", self.feed_protocol, self.ports[0])
@@ -80,8 +92,10 @@ class Nats(Daemon):
 
 class Mosquitto(Daemon):
     program = ("mosquitto", "-c")
-    config = ("listener @PORT@ 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nlog_type error\n"
-              "user root\n")
+    config = (
+        "listener @PORT@ 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nlog_type error\n"
+        "user root\n"
+    )
     protocol = feed_protocol = "mqtt"
 
 
@@ -128,14 +142,20 @@ def look():
     if subprocess.run(["/usr/bin/python3", "-c", "import fastapi, uvicorn, websockets"],
                       stderr=subprocess.DEVNULL, check=False).returncode:
         Uvicorn.missing = "uvicorn python3-fastapi python3-websockets"
-    if not shutil.which("node") or subprocess.run(
-            ["node", "-e", "require('ws')"], stderr=subprocess.DEVNULL, env=NODE, check=False).returncode:
+    if (
+        not shutil.which("node")
+        or subprocess.run(
+            ["node", "-e", "require('ws')"], stderr=subprocess.DEVNULL, env=NODE, check=False
+        ).returncode
+    ):
         Node.missing = "nodejs node-ws"
     if not shutil.which("nats-server"):
         Nats.missing = "nats-server"
     if not shutil.which("mosquitto"):
         Mosquitto.missing = "mosquitto"
-    if not shutil.which("nginx") or not os.path.exists("/usr/lib/nginx/modules/ngx_nchan_module.so"):
+    if not shutil.which("nginx") or not os.path.exists(
+        "/usr/lib/nginx/modules/ngx_nchan_module.so"
+    ):
         Nchan.missing = "nginx libnginx-mod-nchan"
 
 

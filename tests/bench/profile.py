@@ -1,4 +1,5 @@
-"""Where broker and gateway spend their time: perf's cpu-clock while W2 runs, as a table for docs/benchmarks.md.
+"""Where broker and gateway spend their time: perf's cpu-clock while W2 runs, as a table for
+docs/benchmarks.md.
 
     PREGON_BIN=build/release/bin tests/bench/profile.py [--rate 2000] [--seconds 5]
 
@@ -30,8 +31,12 @@ def scheduled(pid):
 
 def samples(path):
     """{(where, function): count}"""
-    out = subprocess.run(["perf", "script", "-i", path, "-F", "comm,ip,sym,dso"], capture_output=True, text=True,
-                         check=True).stdout
+    out = subprocess.run(
+        ["perf", "script", "-i", path, "-F", "comm,ip,sym,dso"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     found = collections.Counter()
     for line in out.splitlines():
         m = re.match(r"\s*(.+?)\s+[0-9a-f]+ (.*) \((.*)\)$", line)
@@ -66,8 +71,25 @@ def main():
         load.publish(200, 1)
         names = ["broker", "gateway"]
         paths = [os.path.join(folder, name) for name in names]
-        perfs = [subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock", "-F", "999", "-p", str(pid), "-o", path],
-                                  stderr=subprocess.DEVNULL) for pid, path in zip(server.pids, paths)]
+        perfs = [
+            subprocess.Popen(
+                [
+                    "perf",
+                    "record",
+                    "-q",
+                    "-e",
+                    "cpu-clock",
+                    "-F",
+                    "999",
+                    "-p",
+                    str(pid),
+                    "-o",
+                    path,
+                ],
+                stderr=subprocess.DEVNULL,
+            )
+            for pid, path in zip(server.pids, paths)
+        ]
         time.sleep(1)
         before, began = [scheduled(pid) for pid in server.pids], time.monotonic()
         a = load.publish(args.rate, args.seconds)
@@ -76,10 +98,16 @@ def main():
         for perf in perfs:
             perf.terminate()
             perf.wait()
-        print(f"{a['delivered']:,} deliveries of {a['sent']:,} quotes in {took:.1f} s, load average {os.getloadavg()[0]:.1f}")
+        print(
+            f"{a['delivered']:,} deliveries of {a['sent']:,} quotes in {took:.1f} s, load average "
+            f"{os.getloadavg()[0]:.1f}"
+        )
         for name, path, b, e in zip(names, paths, before, after):
             table(name, samples(path))
-            print(f"\nOn a processor {(e[0] - b[0]) / took:.0%} of the time, waiting for one {(e[1] - b[1]) / took:.0%} (all threads).")
+            print(
+                f"\nOn a processor {(e[0] - b[0]) / took:.0%} of the time, waiting for one "
+                f"{(e[1] - b[1]) / took:.0%} (all threads)."
+            )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORES = {CORES[0]}
 LOAD_CORES = {CORES[1 % len(CORES)]}
 DESCRIPTORS = 20000
-PATIENCE = 75  # seconds for an answer of the load, which itself waits for at most 30 beyond its work
+PATIENCE = (
+    75  # seconds for an answer of the load, which itself waits for at most 30 beyond its work
+)
 
 
 @contextlib.contextmanager
@@ -47,8 +49,8 @@ def free_port():
 
 
 def seconds_of(pids):
-    """Processor time, user and system, of all their threads: what /proc/PID/stat tells in hundredths,
-    in nanoseconds."""
+    """Processor time, user and system, of all their threads: what /proc/PID/stat tells in
+    hundredths, in nanoseconds."""
     total = 0
     for pid in pids:
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -187,7 +189,12 @@ class Pregon(Server):
         self.stage.end()
 
 
-SERVERS = {"pregon": Pregon, "floor B": Floor, "floor A": FloorA, "hops": Hops}  # and those of peers.py
+SERVERS = {
+    "pregon": Pregon,
+    "floor B": Floor,
+    "floor A": FloorA,
+    "hops": Hops,
+}  # and those of peers.py
 
 
 class Load:
@@ -196,9 +203,21 @@ class Load:
     def __init__(self, server, symbols=1, each=1, size=120, mode="merge"):
         self.server = server
         self.mode = mode if server.is_bare else "all"
-        command = [os.path.join(PROGRAMS, "load", "load"), "--ports", ",".join(map(str, server.ports)),
-                   "--symbols", str(symbols), "--each", str(each), "--bytes", str(size),
-                   "--mode", mode, "--protocol", server.protocol]
+        command = [
+            os.path.join(PROGRAMS, "load", "load"),
+            "--ports",
+            ",".join(map(str, server.ports)),
+            "--symbols",
+            str(symbols),
+            "--each",
+            str(each),
+            "--bytes",
+            str(size),
+            "--mode",
+            mode,
+            "--protocol",
+            server.protocol,
+        ]
         command += ["--bare"] * server.is_bare + ["--acks"] * server.has_acks
 
         def wire():
@@ -228,7 +247,9 @@ class Load:
     def connect(self, count, flight=128):
         answer = self.ask("connect", count, flight)
         if answer["refused"]:
-            raise RuntimeError(f"{type(self.server).__name__} refused {answer['refused']} of {count}")
+            raise RuntimeError(
+                f"{type(self.server).__name__} refused {answer['refused']} of {count}"
+            )
         return answer
 
     def publish(self, rate, seconds):

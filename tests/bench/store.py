@@ -43,7 +43,8 @@ class Sink:
 
 
 def seconds_of(pid):
-    """By kind of thread (the loop's, ZeroMQ's, the store's): seconds with a processor, waiting for one."""
+    """By kind of thread (the loop's, ZeroMQ's, the store's): seconds with a processor, waiting for
+    one."""
     found = {kind: [0.0, 0.0] for kind in ("loop", "zmq", "store")}
     for task in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{task}/comm", encoding="ascii") as f:
@@ -111,14 +112,19 @@ def compare(args):
     medians = {s: statistics.median(r["rate"] for r in runs) for s, runs in found.items()}
     loops = {s: statistics.median(r["loop"] for r in runs) for s, runs in found.items()}
     ratios = sorted(b["rate"] / a["rate"] for a, b in zip(found["memory"], found["sqlite"]))
-    print(f"forwarded, median of {args.runs}: memory {medians['memory']:.0f}/s, "
-          f"sqlite {medians['sqlite']:.0f}/s, ratio {medians['sqlite'] / medians['memory']:.2f} "
-          f"(of pairs {statistics.median(ratios):.2f}: {', '.join(f'{r:.2f}' for r in ratios)}); the loop alone could: "
-          f"{loops['memory'] / loops['sqlite']:.2f}", flush=True)
+    print(
+        f"forwarded, median of {args.runs}: memory {medians['memory']:.0f}/s, "
+        f"sqlite {medians['sqlite']:.0f}/s, ratio {medians['sqlite'] / medians['memory']:.2f} "
+        f"(of pairs {statistics.median(ratios):.2f}: {', '.join(f'{r:.2f}' for r in ratios)}); the "
+        f"loop alone could: "
+        f"{loops['memory'] / loops['sqlite']:.2f}",
+        flush=True,
+    )
 
 
 def stored_over(args, rate, seconds):
-    """A steady stream into SQLite: quotes stored per second, what was not, and how far behind the writer was."""
+    """A steady stream into SQLite: quotes stored per second, what was not, and how far behind the
+    writer was."""
     run = Run(args, "sqlite", rate, "bench")
     lags = []
     try:
@@ -127,16 +133,24 @@ def stored_over(args, rate, seconds):
         after, took = run.control.ask("status")["store"], time.monotonic() - began
     finally:
         run.end()
-    return {**one, "stored": (after["stored"] - before["stored"] - after["gaps"]) / took, "gaps": after["gaps"],
-            "lags": lags}
+    return {
+        **one,
+        "stored": (after["stored"] - before["stored"] - after["gaps"]) / took,
+        "gaps": after["gaps"],
+        "lags": lags,
+    }
 
 
 def sustain(args):
     one = stored_over(args, args.rate, args.long)
     print(f"  {tell(one)}")
-    print(f"stored, {args.long:.0f} s at rate {args.rate or 'as fast as it goes'}: {one['stored']:.0f} quotes/s "
-          f"(called out: {one['rate']:.0f}/s), {one['gaps']} not stored; lag "
-          f"{one['lags'][-1]:.2f} s at the end, {max(one['lags']):.2f} s at most", flush=True)
+    print(
+        f"stored, {args.long:.0f} s at rate {args.rate or 'as fast as it goes'}: "
+        f"{one['stored']:.0f} quotes/s "
+        f"(called out: {one['rate']:.0f}/s), {one['gaps']} not stored; lag "
+        f"{one['lags'][-1]:.2f} s at the end, {max(one['lags']):.2f} s at most",
+        flush=True,
+    )
 
 
 def main():

@@ -20,7 +20,10 @@ def publish_into(b, work, load, name, rate, seconds):
         b.note(f"{work} {name} at {rate}/s: {a['delivered']} of {a['expected']} came, "
                f"{a['missed']} left out, {a['errors']} wrong, {a['closed']} closed")
     elif a["missed"]:
-        b.note(f"{work} {name} at {rate}/s: {a['missed']} of {a['expected']} were replaced by newer ones")
+        b.note(
+            f"{work} {name} at {rate}/s: {a['missed']} of {a['expected']} were replaced by newer "
+            f"ones"
+        )
     b.record(work, f"processor per delivery, {rate}/s", "µs", name, a["cpu_us"], a)
     b.record(work, f"p50, {rate}/s", "ms", name, a["p50_us"] / 1e3)
     b.record(work, f"p99, {rate}/s", "ms", name, a["p99_us"] / 1e3)
@@ -91,7 +94,10 @@ def w1_most(b):
                 continue
             known[name] = most / 1000 * 0.8  # the next round begins nearby
             if search.best["load_busy"] > 0.9:
-                b.note(f"W1 {name}: the load was at its own limit ({search.best['load_busy']:.0%} busy): no less than that")
+                b.note(
+                    f"W1 {name}: the load was at its own limit ({search.best['load_busy']:.0%} "
+                    f"busy): no less than that"
+                )
             b.record("W1", "most deliveries without loss, p99 < 1 s", "/s", name, most, search.best)
 
 
@@ -117,16 +123,29 @@ def w3(b):
         load.connect(count)
         load.publish(1, 1)  # each has had a quote, and time passes
         rss = servers.rss_of(pids)
-        b.record("W3", f"gateway's memory per client, whole process, {count:,}", "KB", name, rss / count / 1024)
-        b.record("W3", f"what each client adds, broker included, {count:,}", "KB", name,
-                 (servers.rss_of(server.pids) - all_before) / count / 1024, {"rss": rss, "before": before})
+        b.record(
+            "W3",
+            f"gateway's memory per client, whole process, {count:,}",
+            "KB",
+            name,
+            rss / count / 1024,
+        )
+        b.record(
+            "W3",
+            f"what each client adds, broker included, {count:,}",
+            "KB",
+            name,
+            (servers.rss_of(server.pids) - all_before) / count / 1024,
+            {"rss": rss, "before": before},
+        )
 
     for name in b.names(*JUDGED, *peers.PEERS):
         for count in (2000,) if b.is_quick else (5000, 18000) if name in JUDGED else (5000,):
             b.attempt("W3", name, lambda s, l, n, count=count: one(s, l, n, count))
 
 
-SLICE_S = 1  # p99 of each, then the median: a second in which the machine did something else decides nothing
+# p99 of each, then the median: a second in which the machine did something else decides nothing
+SLICE_S = 1
 
 
 def p99_of(load, rate, seconds):
@@ -142,7 +161,9 @@ def w4(b):
         load.connect(1000)
         load.publish(20, 1)
         pids = server.pids[-1:]  # a gateway also keeps the newest records for those who come back
-        for stall in (1, 1) if b.is_quick else (30, calm_s) if name == "pregon" else (calm_s, calm_s):
+        for stall in (
+            (1, 1) if b.is_quick else (30, calm_s) if name == "pregon" else (calm_s, calm_s)
+        ):
             rss.append(servers.rss_of(pids))
             some, is_whole = p99_of(load, 20, calm_s)
             calm += some
@@ -156,11 +177,23 @@ def w4(b):
                 b.note(f"W4 {name}: the others did not get everything")
             if len(rss) == 3:
                 growth = (rss[1] - rss[0]) * stall / calm_s
-                b.record("W4", "memory per stalled client, beyond what the same time cost without", "KB", name,
-                         max(rss[2] - rss[1] - growth, 0) / 10 / 1024, {"rss": rss, "seconds": stall})
+                b.record(
+                    "W4",
+                    "memory per stalled client, beyond what the same time cost without",
+                    "KB",
+                    name,
+                    max(rss[2] - rss[1] - growth, 0) / 10 / 1024,
+                    {"rss": rss, "seconds": stall},
+                )
         calm += p99_of(load, 20, calm_s)[0]
-        b.record("W4", "the others' p99, beside it without a stall", "times", name,
-                 statistics.median(stalled) / statistics.median(calm), {"calm": calm, "stalled": stalled})
+        b.record(
+            "W4",
+            "the others' p99, beside it without a stall",
+            "times",
+            name,
+            statistics.median(stalled) / statistics.median(calm),
+            {"calm": calm, "stalled": stalled},
+        )
 
     for name in b.names(*JUDGED):
         b.attempt("W4", name, one, size=4000)
@@ -199,8 +232,12 @@ def w5(b):
     """The broker at full speed, beside a bare loop; then what is stored of a steady stream."""
     import store
 
-    args = argparse.Namespace(symbols=1000, warm=0.5, broker_cores=",".join(map(str, servers.SERVER_CORES)),
-                              other_cores=",".join(map(str, servers.LOAD_CORES)))
+    args = argparse.Namespace(
+        symbols=1000,
+        warm=0.5,
+        broker_cores=",".join(map(str, servers.SERVER_CORES)),
+        other_cores=",".join(map(str, servers.LOAD_CORES)),
+    )
 
     def bare():
         rate, cost = forward_bare(b.seconds)
@@ -215,15 +252,25 @@ def w5(b):
             run.end()
         label = "" if kind == "memory" else ", stored in SQLite"
         b.record("W5", "quotes forwarded" + label, "/s", "pregon", one["rate"], one)
-        b.record("W5", "processor per quote" + label, "µs", "pregon", one["loop"] + one["zmq"] + one["store"])
+        b.record(
+            "W5",
+            "processor per quote" + label,
+            "µs",
+            "pregon",
+            one["loop"] + one["zmq"] + one["store"],
+        )
 
     def long(seconds):
         """With all cores for all: the writer is a thread that has its own as a rule."""
         cores = f"{args.broker_cores},{args.other_cores}"  # they would inherit the load's
-        everywhere = argparse.Namespace(**{**vars(args), "broker_cores": cores, "other_cores": cores})
+        everywhere = argparse.Namespace(
+            **{**vars(args), "broker_cores": cores, "other_cores": cores}
+        )
         one = store.stored_over(everywhere, STORED_RATE, seconds)
         b.record("W5", f"quotes stored, over {seconds} s", "/s", "pregon", one["stored"], one)
-        b.record("W5", f"the writer behind at most, over {seconds} s", "s", "pregon", max(one["lags"]))
+        b.record(
+            "W5", f"the writer behind at most, over {seconds} s", "s", "pregon", max(one["lags"])
+        )
 
     for _ in b.rounds("W5"):
         if "floor B" in b.servers:
@@ -267,9 +314,15 @@ def w7(b):
         after = load.publish(2, 1)
         b.record("W7", f"{count:,} back with since, each with what it missed", "s", "pregon",
                  a["acked_seconds"], a)
-        b.record("W7", "of them told of a loss, or left without", "clients", "pregon",
-                 sum(a[k] + after[k] for k in ("lost", "unrecovered", "resets", "missed", "refused"))
-                 + count - a["open"])
+        b.record(
+            "W7",
+            "of them told of a loss, or left without",
+            "clients",
+            "pregon",
+            sum(a[k] + after[k] for k in ("lost", "unrecovered", "resets", "missed", "refused"))
+            + count
+            - a["open"],
+        )
 
     for number in b.rounds("W7"):
         talk_websocket = [n for n in peers.PEERS if peers.PEERS[n].protocol == "websocket"]
@@ -298,7 +351,14 @@ def w8(b):
             load.connect(20)
             load.publish(GROWTH / 20, 0.5)
             a = load.publish(GROWTH / 20, b.seconds)
-            b.record("W8", f"processor per delivery, 20 clients, {count:,} symbols", "µs", name, a["cpu_us"], a)
+            b.record(
+                "W8",
+                f"processor per delivery, 20 clients, {count:,} symbols",
+                "µs",
+                name,
+                a["cpu_us"],
+                a,
+            )
         return one
 
     def gateways(count):
@@ -306,7 +366,14 @@ def w8(b):
             load.connect(1000)
             load.publish(GROWTH / 1000, 0.5)
             a = load.publish(GROWTH / 1000, b.seconds)
-            b.record("W8", f"processor per delivery, 1,000 clients on {count} gateways", "µs", name, a["cpu_us"], a)
+            b.record(
+                "W8",
+                f"processor per delivery, 1,000 clients on {count} gateways",
+                "µs",
+                name,
+                a["cpu_us"],
+                a,
+            )
         return one
 
     for _ in b.rounds("W8"):
@@ -321,10 +388,20 @@ def w8(b):
 
 
 # How much of the time each may take; at least one round of each is run.
-WORKS = {"W1": (w1, 0.12), "W1max": (w1_most, 0.14), "W2": (w2, 0.14), "W3": (w3, 0.06), "W4": (w4, 0.14),
-         "W5": (w5, 0.05), "W6": (w6, 0.04), "W7": (w7, 0.09), "W8": (w8, 0.15)}
+WORKS = {
+    "W1": (w1, 0.12),
+    "W1max": (w1_most, 0.14),
+    "W2": (w2, 0.14),
+    "W3": (w3, 0.06),
+    "W4": (w4, 0.14),
+    "W5": (w5, 0.05),
+    "W6": (w6, 0.04),
+    "W7": (w7, 0.09),
+    "W8": (w8, 0.15),
+}
 
-# What is asked of Pregón: (work, beginning of the measure) → (beside what, at most or at least, how much).
+# What is asked of Pregón: (work, beginning of the measure) → (beside what, at most or at least, how
+# much).
 GOALS = {
     ("W1", "processor"): ("floor B", "<=", 1.10),
     ("W1", "most"): ("floor B", ">=", 0.9),

@@ -49,8 +49,14 @@ class Play:
         process = self.actor("feeder", {
             "source": "-", "feed": "kills", "broker_ingest": where["broker_ingest"],
             "broker_control": where["broker_control"]}, directory, stdin=-1)
-        self.feeder = StdinFeeder(self.history, "kills", process, SYMBOLS, Pace(RATE, len(SYMBOLS), 0.0),
-                                  random.Random(SEED))
+        self.feeder = StdinFeeder(
+            self.history,
+            "kills",
+            process,
+            SYMBOLS,
+            Pace(RATE, len(SYMBOLS), 0.0),
+            random.Random(SEED),
+        )
         self.feeder.be_quiet(3600)
         self.feeder.start()
         process.wait_ready()

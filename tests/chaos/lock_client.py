@@ -83,7 +83,9 @@ class Owner:
 
     def work(self, lock, token, end, ttl):
         """What a holder does; whether it goes on when its lease is over is up to the dice."""
-        leave = time.monotonic() + self.dice.choice((0.01, 0.1, self.dice.uniform(0, 2.5 * ttl / 1000)))
+        leave = time.monotonic() + self.dice.choice(
+            (0.01, 0.1, self.dice.uniform(0, 2.5 * ttl / 1000))
+        )
         puts = 0
         while time.monotonic() < min(leave, end):
             deed = self.dice.choice(("renew", "renew", "put", "get", "rest"))

@@ -47,7 +47,9 @@ class Call:
     def __str__(self):
         when = "never" if self.answered is None else f"{self.answered:.3f}"
         said = {k: v for k, v in (self.answer or {}).items() if k not in ("re", "id", "message")}
-        return f"{self.sent:.3f}…{when} {self.owner}: {self.op} {self.name} {self.request} -> {said}"
+        return (
+            f"{self.sent:.3f}…{when} {self.owner}: {self.op} {self.name} {self.request} -> {said}"
+        )
 
 
 @dataclasses.dataclass
@@ -259,7 +261,8 @@ def sessions_of(history):
 
 
 def first_asked_of(sessions):
-    """Of each grant: since when its owner may have had a place, questions that were lost included."""
+    """Of each grant: since when its owner may have had a place, questions that were lost
+    included."""
     table = {}
     for calls in sessions:
         begun = last = None

@@ -77,7 +77,9 @@ def test_a_renewal_that_was_never_answered_does_not():
 
 def test_a_holder_counts_from_before_it_asked():
     assert Tale().lock("x", 0, 1, took=0.9).lock("y", 0.95, 2, took=0.1).faults() == set()
-    assert Tale().lock("x", 0, 1, took=0.9).lock("y", 0.95, 2, took=0.01).faults() == {"two holders"}
+    assert Tale().lock("x", 0, 1, took=0.9).lock("y", 0.95, 2, took=0.01).faults() == {
+        "two holders"
+    }
 
 
 def test_time_spent_in_line_is_added():
@@ -86,7 +88,10 @@ def test_time_spent_in_line_is_added():
 
 
 def test_an_owner_that_sent_a_release_no_longer_holds_even_if_the_release_was_lost():
-    assert Tale().lock("x", 0, 1).release("x", 0.4, 1, answer=False).lock("y", 0.5, 2).faults() == set()
+    assert (
+        Tale().lock("x", 0, 1).release("x", 0.4, 1, answer=False).lock("y", 0.5, 2).faults()
+        == set()
+    )
 
 
 def test_a_broken_grant_holds_no_longer():
@@ -106,7 +111,9 @@ def test_asking_again_may_make_it_shorter():
 def test_a_grant_before_the_delay_is_over_is_found():
     assert Tale().lock("x", 0, 1, delay=1000).lock("y", 1.5, 2).faults() == {"delay"}
     assert Tale().lock("x", 0, 1, delay=1000).lock("y", 2.0, 2).faults() == set()
-    assert Tale().lock("x", 0, 1, delay=1000).release("x", 0.5, 1).lock("y", 0.6, 2).faults() == set()
+    assert (
+        Tale().lock("x", 0, 1, delay=1000).release("x", 0.5, 1).lock("y", 0.6, 2).faults() == set()
+    )
 
 
 @pytest.mark.parametrize("name", ["a", "b"])

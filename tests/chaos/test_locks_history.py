@@ -1,4 +1,5 @@
-"""Locks under kill -9 of broker and clients, stops and cuts: what everybody saw must be possible."""
+"""Locks under kill -9 of broker and clients, stops and cuts: what everybody saw must be
+possible."""
 
 import os
 import random

@@ -21,7 +21,9 @@ def docker():
         pytest.skip(str(e))
     yield ours
     if ours.process:
-        notes.append(f"the engine started for this has been stopped; its images stay in {engine.STATE}")
+        notes.append(
+            f"the engine started for this has been stopped; its images stay in {engine.STATE}"
+        )
     else:
         notes.append("the images pregon-*:test stay with the engine that was there")
     ours.stop()
@@ -40,8 +42,10 @@ def stack(docker):
     try:
         ours.compose("up", "-d", "--no-build")
         stacks.eventually(lambda: ours.page("health"), what="health")
-        notes.append(f"images built in {built - began:.0f} s; from `up` until quotes flow through the "
-                     f"balancer {time.monotonic() - built:.1f} s")
+        notes.append(
+            f"images built in {built - began:.0f} s; from `up` until quotes flow through the "
+            f"balancer {time.monotonic() - built:.1f} s"
+        )
         yield ours
     finally:
         ours.down()
@@ -67,12 +71,18 @@ def pytest_runtest_makereport(item, call):
     if report.failed and ours:
         report.sections.append(("containers", ours.logs()[-30000:]))
         for fed in ours.feeds:
-            report.sections.append(("the counting feeder", fed.said.decode(errors="replace")[-4000:]))
+            report.sections.append(
+                ("the counting feeder", fed.said.decode(errors="replace")[-4000:])
+            )
 
 
 def pytest_terminal_summary(terminalreporter):
     for note in notes:
         terminalreporter.write_line(note)
-    count = {k: len(terminalreporter.stats.get(k, [])) for k in ("passed", "failed", "error", "skipped")}
+    count = {
+        k: len(terminalreporter.stats.get(k, [])) for k in ("passed", "failed", "error", "skipped")
+    }
     skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
-    terminalreporter.write_line(f"{count['passed']} passed, {count['failed'] + count['error']} failed{skipped}")
+    terminalreporter.write_line(
+        f"{count['passed']} passed, {count['failed'] + count['error']} failed{skipped}"
+    )

@@ -91,9 +91,12 @@ class Crowd:
         """All that has been fed until now, by everybody."""
         number = feed.number
         for client in self.clients:
-            eventually(lambda c=client: c.values[-1] if c.values else 0, lambda n: n >= number,
-                       f"quote {number} at a client of {client.gateways[-1:]}, closed {client.closes}, "
-                       f"refused {client.refusals[-3:]}")
+            eventually(
+                lambda c=client: c.values[-1] if c.values else 0,
+                lambda n: n >= number,
+                f"quote {number} at a client of {client.gateways[-1:]}, closed {client.closes}, "
+                f"refused {client.refusals[-3:]}",
+            )
             client.check()
         return number
 

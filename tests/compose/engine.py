@@ -32,7 +32,9 @@ def run(*command, patience=60, check=True, env=None, **how):
         check=False, errors="replace", env={**os.environ, **(env or {})}, **how,
     )
     if check and done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-4000:]}")
+        raise RuntimeError(
+            f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-4000:]}"
+        )
     return done.stdout
 
 
@@ -57,7 +59,9 @@ class Engine:
                 raise NotHere("neither `docker compose` nor docker-compose is here")
             self.start()
         elif not self.find_compose():
-            raise NotHere("a Docker engine answers, but neither `docker compose` nor docker-compose is here")
+            raise NotHere(
+                "a Docker engine answers, but neither `docker compose` nor docker-compose is here"
+            )
 
     def find_compose(self):
         for command in (["docker", "compose"], ["docker-compose"]):

@@ -79,14 +79,18 @@ class Stack:
         filters = [f"label=com.docker.compose.project={self.name}",
                    f"label=com.docker.compose.service={service}",
                    "label=com.docker.compose.oneoff=False"]
-        out = run("docker", "ps", "-q", "--no-trunc", *(x for f in filters for x in ("--filter", f)))
+        out = run(
+            "docker", "ps", "-q", "--no-trunc", *(x for f in filters for x in ("--filter", f))
+        )
         return out.split()[::-1]
 
     def inspect(self, container):
         return json.loads(run("docker", "inspect", container))[0]
 
     def address(self, container, network):
-        return self.inspect(container)["NetworkSettings"]["Networks"][f"{self.name}_{network}"]["IPAddress"]
+        return self.inspect(container)["NetworkSettings"]["Networks"][f"{self.name}_{network}"][
+            "IPAddress"
+        ]
 
     def inside(self, container, *command, check=True, patience=60):
         return run("docker", "exec", container, *command, check=check, patience=patience)
@@ -112,7 +116,9 @@ class Stack:
             connection = http.client.HTTPSConnection("127.0.0.1", self.tls_port, timeout=patience,
                                                      context=tls)
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=patience)
+            connection = http.client.HTTPConnection(
+                "127.0.0.1", port or self.port, timeout=patience
+            )
         try:
             connection.request(method, path, headers=headers or {})
             answer = connection.getresponse()
@@ -136,8 +142,16 @@ class Stack:
 
     def get_inside(self, container, host, path, *headers):
         """The body of a page, asked by bash in a container: the images have no other client."""
-        request = "".join(f"{line}\\r\\n" for line in
-                          (f"GET {path} HTTP/1.1", f"Host: {host}:8000", *headers, "Connection: close", ""))
+        request = "".join(
+            f"{line}\\r\\n"
+            for line in (
+                f"GET {path} HTTP/1.1",
+                f"Host: {host}:8000",
+                *headers,
+                "Connection: close",
+                "",
+            )
+        )
         out = self.inside(container, "bash", "-c",
                           f"exec 3<>/dev/tcp/{host}/8000; printf '{request}' >&3; cat <&3")
         return json.loads(out.split("\n\n", 1)[1])
@@ -152,8 +166,11 @@ class Stack:
     def wait_usable(self, count):
         """The balancer sends clients to each of them."""
         (balancer,) = self.containers("balancer")
-        eventually(lambda: self.inside(balancer, "/usr/local/lib/balancer/check", check=False),
-                   lambda out: out.startswith(f"{count} gateways"), f"{count} gateways in the balancer")
+        eventually(
+            lambda: self.inside(balancer, "/usr/local/lib/balancer/check", check=False),
+            lambda out: out.startswith(f"{count} gateways"),
+            f"{count} gateways in the balancer",
+        )
 
     def feed(self):
         """A second feeder that counts: `run feeder --source -`."""

@@ -20,7 +20,9 @@ PLACES = 12  # WEBSOCKET_MAX_CONNECTIONS in the test of a full gateway
 OCCUPY = r"""
 for i in $(seq %d); do
     exec {fd}<>/dev/tcp/127.0.0.1/8000
-    printf 'GET /ws/cotizaciones?symbols=NONE HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n' >&$fd
+    printf '%%s\r\n' 'GET /ws/cotizaciones?symbols=NONE HTTP/1.1' 'Host: x' 'Upgrade: websocket' \
+        'Connection: Upgrade' 'Sec-WebSocket-Version: 13' \
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' '' >&$fd
 done
 exec sleep 25
 """
@@ -75,14 +77,20 @@ def test_a_container_can_do_little_and_holds_little(stack, service):
     assert "CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status
     tools = "for t in gcc cc make ld curl wget python3; do command -v $t; done; true"
     assert not stack.inside(seen["Id"], "sh", "-c", tools).strip()
-    packages = stack.inside(seen["Id"], "dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\\n")
+    packages = stack.inside(
+        seen["Id"], "dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\\n"
+    )
     assert "installed libc6" in packages
-    assert not [p for p in packages.splitlines() if p.startswith("installed") and p.endswith("-dev")]
+    assert not [
+        p for p in packages.splitlines() if p.startswith("installed") and p.endswith("-dev")
+    ]
     assert "Read-only" in stack.inside(seen["Id"], "sh", "-c", "echo > /usr/x || echo > /etc/x",
                                        check=False)
 
 
-@pytest.mark.parametrize("name", ["broker", "feeder", "gateway", "balancer", "tail", "telegram", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["broker", "feeder", "gateway", "balancer", "tail", "telegram", "doctor"]
+)
 def test_an_image_is_its_base_the_program_and_its_libraries(stack, name):
     def size(image):
         return int(run("docker", "image", "inspect", "-f", "{{.Size}}", image)) / 1e6
@@ -171,7 +179,9 @@ def test_a_broker_restarted_killed_or_moved_costs_no_websocket(stack, feed, crow
     run("docker", "rm", "-f", squatter)
 
     assert crowd.connections() == [1] * 6 and all(c.is_open for c in crowd.clients)
-    assert eventually(lambda: stack.page("health"))["broker"]["epoch"] == epoch, "the volume kept the log"
+    assert (
+        eventually(lambda: stack.page("health"))["broker"]["epoch"] == epoch
+    ), "the volume kept the log"
 
 
 def test_a_feeder_restarted_or_killed_costs_no_websocket(stack, feed, crowd):
@@ -252,8 +262,11 @@ def test_the_balancers_own_errors_look_like_a_gateways(stack):
               "perl", "pregon-balancer:test", "-e", MAD).split()[-1]
     try:
         eventually(lambda: stack.get("/cotizaciones/ready")[0], lambda s: s == 200, "the mad one")
-        for path, status, code in (("/nonsense", 502, "gateway_failed"), ("/empty", 502, "gateway_failed"),
-                                   ("/silence", 504, "gateway_timed_out")):
+        for path, status, code in (
+            ("/nonsense", 502, "gateway_failed"),
+            ("/empty", 502, "gateway_failed"),
+            ("/silence", 504, "gateway_timed_out"),
+        ):
             check_error(stack, path, status, code, ours)
     finally:
         run("docker", "rm", "-f", mad)
@@ -274,7 +287,9 @@ def check_error(stack, path, status, code, ours):
     for name in ("Access-Control-Allow-Origin", "Vary", "Content-Type", "Cache-Control",
                  "X-Content-Type-Options"):
         assert headers[name] == ours[name], name
-    _, headers, _ = stack.get(path if status == 503 else "/nonsense", {"Origin": "http://evil.example"})
+    _, headers, _ = stack.get(
+        path if status == 503 else "/nonsense", {"Origin": "http://evil.example"}
+    )
     assert "Access-Control-Allow-Origin" not in headers and headers["Vary"] == "Origin"
 
 
@@ -295,7 +310,9 @@ def test_gateways_know_the_clients_address_and_believe_the_balancer_alone(stack)
         assert not seen["proxy"]["peer_is_trusted"]
     finally:
         run("docker", "network", "disconnect", f"{stack.name}_edge", asker)
-    assert f'{mine}:0 - "GET /cotizaciones/websocket_check' in run("docker", "logs", "--tail", "100", gateway)
+    assert f'{mine}:0 - "GET /cotizaciones/websocket_check' in run(
+        "docker", "logs", "--tail", "100", gateway
+    )
 
 
 def test_a_second_feeder_run_beside_the_first_is_a_feed_of_its_own(stack, feed):
@@ -304,9 +321,16 @@ def test_a_second_feeder_run_beside_the_first_is_a_feed_of_its_own(stack, feed):
 
 
 def test_tail_shows_what_it_is_asked_for(stack, feed):
-    out = subprocess.run(stack.command("run", "--rm", "-T", "tail", "COU*", "--count", "5"), env=stack.env,
-                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                         timeout=PATIENCE, check=True, text=True).stdout
+    out = subprocess.run(
+        stack.command("run", "--rm", "-T", "tail", "COU*", "--count", "5"),
+        env=stack.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=PATIENCE,
+        check=True,
+        text=True,
+    ).stdout
     quotes = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
     assert [q["symbol"] for q in quotes] == ["COUNT"] * 5
     assert [int(q["last"]) for q in quotes] == [int(quotes[0]["last"]) + i for i in range(5)]
@@ -327,13 +351,22 @@ def test_two_telegram_bots_are_one_and_the_second_goes_on(stack, feed):
         for number in (1, 2):
             telegram.hears(7, "/price COUNT")
             assert "COUNT" in telegram.said(7, count=number)[-1]
-            (lock,) = [k for k in stack.page("telegram_locks_status")["locks"] if k["state"] == "held"]
+            (lock,) = [
+                k for k in stack.page("telegram_locks_status")["locks"] if k["state"] == "held"
+            ]
             holder = [c for c in stack.containers("telegram") if c.startswith(lock["host"])]
             run("docker", "stop", *holder)
-        assert stack.get(f"/cotizaciones/locks/{lock['name']}/value")[0] in (401, 403), "it names chats"
+        assert stack.get(f"/cotizaciones/locks/{lock['name']}/value")[0] in (
+            401,
+            403,
+        ), "it names chats"
         assert len(telegram.sent) == 2, "each command is answered once"
     finally:
-        run(*stack.command("--profile", "telegram", "rm", "-s", "-f", "telegram"), env=stack.env, check=False)
+        run(
+            *stack.command("--profile", "telegram", "rm", "-s", "-f", "telegram"),
+            env=stack.env,
+            check=False,
+        )
         telegram.close()
         del stack.env["TELEGRAM_TOKEN"], stack.env["TELEGRAM_API_BASE_URL"]
 
@@ -350,7 +383,9 @@ def test_with_a_certificate_https_and_wss_are_served_and_http_is_redirected(stac
         assert json.loads(body)["proxy"]["own_origin"] == f"https://127.0.0.1:{stack.tls_port}"
         status, headers, _ = stack.get("/cotizaciones/quotes?limit=1")
         assert status == 308
-        assert headers["Location"] == f"https://127.0.0.1:{stack.tls_port}/cotizaciones/quotes?limit=1"
+        assert (
+            headers["Location"] == f"https://127.0.0.1:{stack.tls_port}/cotizaciones/quotes?limit=1"
+        )
         crowd.join(3, f"wss://127.0.0.1:{stack.tls_port}/ws/cotizaciones", trust)
         crowd.goes_on(feed)
     finally:

@@ -3,8 +3,9 @@
 
 usage: tests/fuzz/fuzz.py --build build/fuzz [--minutes 2] [--only NAME]… [--seed N]
 
-Each target begins with tests/fuzz/seeds/NAME/ and what earlier runs found worth keeping (BUILD/corpus/NAME/).  An input that ends a
-target is kept in BUILD/found/, and its path is printed with the command that repeats it.  Exit code 1: there is one.
+Each target begins with tests/fuzz/seeds/NAME/ and what earlier runs found worth keeping
+(BUILD/corpus/NAME/).  An input that ends a target is kept in BUILD/found/, and its path is printed
+with the command that repeats it.  Exit code 1: there is one.
 """
 
 import argparse
@@ -18,7 +19,13 @@ import sys
 
 MOST_MB = 1024  # memory of one target
 LONGEST_S = 20  # for one input
-LENGTH = {"head": 30000, "control": 8192, "csv": 8192, "lines": 40000, "body": 9000}  # bytes of an input; else 4096
+LENGTH = {
+    "head": 30000,
+    "control": 8192,
+    "csv": 8192,
+    "lines": 40000,
+    "body": 9000,
+}  # bytes of an input; else 4096
 
 
 def command(binary, *arguments):
@@ -33,41 +40,75 @@ def run(build, name, seconds, seed):
     os.makedirs(found, exist_ok=True)
     if not glob.glob(f"{seeds}/*"):
         return False, f"{name}: there are no seed inputs in {seeds}/"
-    arguments = [f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={LENGTH.get(name, 4096)}", "-print_final_stats=1",
-                 f"-artifact_prefix={found}/{name}-", "-reload=0", corpus, seeds]
+    arguments = [
+        f"-max_total_time={seconds}",
+        f"-seed={seed}",
+        f"-max_len={LENGTH.get(name, 4096)}",
+        "-print_final_stats=1",
+        f"-artifact_prefix={found}/{name}-",
+        "-reload=0",
+        corpus,
+        seeds,
+    ]
     words = f"tests/fuzz/words/{name}.dict"
     if os.path.exists(words):
         arguments.insert(0, f"-dict={words}")
-    done = subprocess.run(command(binary, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace", check=False)
+    done = subprocess.run(
+        command(binary, *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        errors="replace",
+        check=False,
+    )
     with open(f"{build}/{name}.log", "w", encoding="utf-8") as log:
         log.write(done.stdout)
     if done.returncode == 0:
         runs = re.search(r"number_of_executed_units: (\d+)", done.stdout)
         covered = re.findall(r" cov: (\d+)", done.stdout)
-        return True, f"{name}: {runs[1] if runs else '?'} inputs in {seconds} s, {covered[-1] if covered else '?'} places reached"
+        return (
+            True,
+            f"{name}: {runs[1] if runs else '?'} inputs in {seconds} s, "
+            f"{covered[-1] if covered else '?'} places reached",
+        )
     kept = re.search(r"Test unit written to (\S+)", done.stdout)
     lines = [line for line in done.stdout.split("\n") if not re.match(r"#\d+\s", line)]
     repeat = " ".join(command(binary, kept[1])) if kept else f"see {build}/{name}.log"
-    return False, "\n".join([f"{name}: exit code {done.returncode}; seed {seed}", *lines[-60:], f"The input: {kept[1] if kept else 'none'}", f"Repeat it: {repeat}"])
+    return False, "\n".join(
+        [
+            f"{name}: exit code {done.returncode}; seed {seed}",
+            *lines[-60:],
+            f"The input: {kept[1] if kept else 'none'}",
+            f"Repeat it: {repeat}",
+        ]
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--build", default="build/fuzz")
     parser.add_argument("--minutes", type=float, default=2)
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--seed", type=int, default=random.randrange(1, 2**31))
     options = parser.parse_args()
-    names = sorted(re.search(r"fuzz_(\w+)\.c$", path)[1] for path in glob.glob("tests/fuzz/fuzz_*.c"))
+    names = sorted(
+        re.search(r"fuzz_(\w+)\.c$", path)[1] for path in glob.glob("tests/fuzz/fuzz_*.c")
+    )
     names = [name for name in names if not options.only or name in options.only]
     if not names:
         parser.error("no such target")
     at_once = min(len(names), os.cpu_count() or 1)
     seconds = max(1, int(options.minutes * 60 * at_once / len(names)))
-    print(f"{len(names)} targets, {at_once} at a time, {seconds} s each, seed {options.seed}", flush=True)
+    print(
+        f"{len(names)} targets, {at_once} at a time, {seconds} s each, seed {options.seed}",
+        flush=True,
+    )
     failed = []
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        jobs = {pool.submit(run, options.build, name, seconds, options.seed): name for name in names}
+        jobs = {
+            pool.submit(run, options.build, name, seconds, options.seed): name for name in names
+        }
         for job in concurrent.futures.as_completed(jobs):
             is_good, text = job.result()
             print(("  OK   " if is_good else "") + text, flush=True)

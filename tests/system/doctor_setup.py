@@ -27,7 +27,9 @@ class Report:
         return self.json["findings"]
 
     def names(self, *severities):
-        return sorted({f["name"] for f in self.findings if not severities or f["severity"] in severities})
+        return sorted(
+            {f["name"] for f in self.findings if not severities or f["severity"] in severities}
+        )
 
     def one(self, name):
         (finding,) = [f for f in self.findings if f["name"] == name]
@@ -50,20 +52,28 @@ class Setup:
         self.stage, self.broker, self.gateway = stage, broker, gateway
         self.settings = {"CORS_ORIGINS": LISTED}
         for process in (broker, gateway):
-            self.settings.update({k.upper(): v for k, v in process.settings.items()} if process else {})
+            self.settings.update(
+                {k.upper(): v for k, v in process.settings.items()} if process else {}
+            )
         if gateway:
             self.settings["PORT"] = gateway.port
 
     def env_file(self, mode=0o600, lines=(), **changes):
         settings = {**self.settings, **changes}
-        text = "".join(f"{k}={int(v) if isinstance(v, bool) else v}\n" for k, v in settings.items() if v is not None)
+        text = "".join(
+            f"{k}={int(v) if isinstance(v, bool) else v}\n"
+            for k, v in settings.items()
+            if v is not None
+        )
         path = self.stage.path("some.env", text + "".join(line + "\n" for line in lines))
         os.chmod(path, mode)
         return path
 
     def examine(self, *flags, env=None, as_json=True, **changes):
         path = self.env_file(**changes)
-        return examine("--env-file", path, *flags, env=env, cwd=self.stage.directory.name, as_json=as_json)
+        return examine(
+            "--env-file", path, *flags, env=env, cwd=self.stage.directory.name, as_json=as_json
+        )
 
 
 def healthy(stage, feed=True, **gateway_settings):
@@ -100,5 +110,8 @@ IN_BETWEEN = [
     ({"forwards": False}, ["proxy_hides_client"]),
     ({"host": "gateway.internal"}, ["proxy_host_lost"]),
     ({"scheme": "https"}, ["proxy_scheme_lost"]),
-    ({"drop": ("Upgrade", "Connection"), "forwards": False}, ["proxy_drops_upgrade", "proxy_hides_client"]),
+    (
+        {"drop": ("Upgrade", "Connection"), "forwards": False},
+        ["proxy_drops_upgrade", "proxy_hides_client"],
+    ),
 ]

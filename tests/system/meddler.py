@@ -13,8 +13,23 @@ import threading
 
 
 class Meddler:
-    def __init__(self, stage, target, *, drop=(), replace=None, forwards=True, scheme="http", path=None,
-                 add_to_answers="", answers=None, swallows=False, shift=0, host=None):
+
+    def __init__(
+        self,
+        stage,
+        target,
+        *,
+        drop=(),
+        replace=None,
+        forwards=True,
+        scheme="http",
+        path=None,
+        add_to_answers="",
+        answers=None,
+        swallows=False,
+        shift=0,
+        host=None,
+    ):
         """drop, replace: headers of requests; forwards: X-Forwarded-For and -Proto are sent;
         path: a function of the request's path; answers: what it says itself to the paths that a
         pattern matches, ("/ws/", "403 Forbidden"); swallows: nothing passes after a 101; shift:
@@ -119,5 +134,3 @@ class Elsewhere:
     def __init__(self, stage, answer="200 OK"):
         self.meddler = Meddler(stage, None, answers=("", answer))
         self.url, self.port = self.meddler.url, self.meddler.port
-
-

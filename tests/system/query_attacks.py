@@ -1,4 +1,5 @@
-"""Peers that ask for too much: each class goes on from start() to stop(), bounded in time and number."""
+"""Peers that ask for too much: each class goes on from start() to stop(), bounded in time and
+number."""
 
 import asyncio
 import contextlib
@@ -21,9 +22,12 @@ def symbols(count=SYMBOLS):
 
 
 def costly_query(dice, patterns=PATTERNS):
-    """A list of patterns as long as the query may be; of a letter, a digit (matching none) or two letters."""
+    """A list of patterns as long as the query may be; of a letter, a digit (matching none) or two
+    letters."""
     heads = (dice.choice(LETTERS) + dice.choice(LETTERS) for _ in range(patterns))
-    return "/cotizaciones/quotes?symbols=" + ",".join(head + "*" for head in heads)[:255].rstrip(",")
+    return "/cotizaciones/quotes?symbols=" + ",".join(head + "*" for head in heads)[:255].rstrip(
+        ","
+    )
 
 
 def costly_history(dice, names):
@@ -84,7 +88,8 @@ class QueryStorm:
 
 
 class LargeFrames:
-    """A frame over each of `count` connections to a socket of the broker, without libzmq (which ends itself)."""
+    """A frame over each of `count` connections to a socket of the broker, without libzmq (which
+    ends itself)."""
 
     def __init__(self, address, kind, body, count=8):
         host, port = address.removeprefix("tcp://").split(":")
@@ -110,7 +115,8 @@ class LargeFrames:
 
 
 class Latency:
-    """A feeder and a client in mode all: each quote is there, in order, and how long it took in ms."""
+    """A feeder and a client in mode all: each quote is there, in order, and how long it took in
+    ms."""
 
     def __init__(self, stage, broker, gateway, symbol="GOOD"):
         self.symbol, self.sent = symbol, 0

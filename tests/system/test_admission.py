@@ -332,5 +332,7 @@ def test_warnings_about_refusals_are_limited_and_the_rest_counted(stage):
 ])
 def test_a_proxy_that_drops_the_port_of_host_is_named(stage, headers, host, told):
     broker, gateway = stage.play()
-    notes = gateway.get("/cotizaciones/websocket_check", headers={"Host": host, **headers}).json()["proxy"]["notes"]
+    notes = gateway.get("/cotizaciones/websocket_check", headers={"Host": host, **headers}).json()[
+        "proxy"
+    ]["notes"]
     assert any("$http_host" in note for note in notes) == told

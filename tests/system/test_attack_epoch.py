@@ -1,4 +1,5 @@
-"""A peer that claims positions, records and lines the log does not have, beside a client that behaves."""
+"""A peer that claims positions, records and lines the log does not have, beside a client that
+behaves."""
 
 import threading
 import time
@@ -48,13 +49,18 @@ class Liar:
             if control.poll(1000):
                 answer = msgpack.unpackb(control.recv(), strict_map_key=False)
                 if "seq" in answer:
-                    self.epoch, self.head = answer["epoch"], answer["seq"]  # a new epoch is claimed, too
+                    self.epoch, self.head = (
+                        answer["epoch"],
+                        answer["seq"],
+                    )  # a new epoch is claimed, too
             self.claims += 1
         control.close()
         context.term()
 
 
-@pytest.mark.parametrize("has_begun", [False, True], ids=["a log that goes on", "a log that has begun"])
+@pytest.mark.parametrize(
+    "has_begun", [False, True], ids=["a log that goes on", "a log that has begun"]
+)
 def test_false_claims_begin_one_epoch_at_most_and_cost_a_client_nothing(stage, has_begun):
     broker = stage.broker(store="sqlite:" + stage.path("pregon.db"))
     if not has_begun:
@@ -98,4 +104,7 @@ def test_false_claims_begin_one_epoch_at_most_and_cost_a_client_nothing(stage, h
         m["n"] for m in client.messages if m["type"] in ("quote", "snapshot") and "n" in m}
     assert broker.rss() - before < 32 * MIB * (8 if pregon.IS_SANITIZED else 1)
     assert control.ask("status")["seq"] < 10**6
-    print(f"p99 of a quote {1000 * quiet[-2]:.2f} ms, with {liar.claims} claims {1000 * attacked[-2]:.2f} ms")
+    print(
+        f"p99 of a quote {1000 * quiet[-2]:.2f} ms, with {liar.claims} claims "
+        f"{1000 * attacked[-2]:.2f} ms"
+    )

@@ -80,7 +80,9 @@ def p99(delays):
 
 ATTACKS = {
     "costly requests": dict(patterns=25, count=10000),
-    "costly requests of a peer with heartbeats": dict(patterns=25, count=10000, has_heartbeats=True),
+    "costly requests of a peer with heartbeats": dict(
+        patterns=25, count=10000, has_heartbeats=True
+    ),
     "small requests of a peer with heartbeats": dict(patterns=1, count=20000, has_heartbeats=True),
 }
 
@@ -107,4 +109,6 @@ def test_a_peer_that_asks_faster_than_it_is_answered_and_resets_ends_its_connect
     busy = watcher.delays(QUOTES)
     assert broker.is_running and gateway.is_running
     assert broker.rss() - before < ROOM
-    print(f"{attack}: p99 {p99(quiet):.2f} ms in a quiet window, {p99(busy):.2f} ms after the attack")
+    print(
+        f"{attack}: p99 {p99(quiet):.2f} ms in a quiet window, {p99(busy):.2f} ms after the attack"
+    )

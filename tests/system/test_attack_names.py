@@ -1,4 +1,5 @@
-"""One client names what does not exist, thousands of patterns at a time: the others notice nothing."""
+"""One client names what does not exist, thousands of patterns at a time: the others notice
+nothing."""
 
 import json
 import random
@@ -49,8 +50,13 @@ class NameAttack:
     def _run(self):
         for _ in range(self.rounds):
             names = [f"NONE{self.dice.randrange(10**9)}" for _ in range(NAMES)]
-            self._ask({"op": "subscribe", "symbols": names}, {"op": "unsubscribe", "symbols": names})
-        prefixes = [f"S{self.dice.randrange(10**6):06}"[: self.dice.randint(2, 7)] + "*" for _ in range(PREFIXES)]
+            self._ask(
+                {"op": "subscribe", "symbols": names}, {"op": "unsubscribe", "symbols": names}
+            )
+        prefixes = [
+            f"S{self.dice.randrange(10**6):06}"[: self.dice.randint(2, 7)] + "*"
+            for _ in range(PREFIXES)
+        ]
         self._ask({"op": "subscribe", "symbols": prefixes})
 
 
@@ -82,7 +88,9 @@ def supply(stage, gateway_settings=None):
         feed.quote(f"S{i:06}", last=str(i))
     feed.settled()
     observer = stage.client(gateway, "?symbols=*", keep=False)
-    observer.is_told(lambda messages: sum(m["type"] == "snapshot" for m in messages) >= SYMBOLS, "all snapshots")
+    observer.is_told(
+        lambda messages: sum(m["type"] == "snapshot" for m in messages) >= SYMBOLS, "all snapshots"
+    )
     return gateway, feed, observer
 
 
@@ -114,7 +122,9 @@ def test_names_that_do_not_exist_neither_stay_nor_stop_the_others(stage):
     before = gateway.rss()
 
     publisher = Publisher(feed)
-    good.is_told(lambda messages: sum(m["type"] == "quote" for m in messages) >= 200, "a quiet window")
+    good.is_told(
+        lambda messages: sum(m["type"] == "quote" for m in messages) >= 200, "a quiet window"
+    )
     quiet = publisher.count
     begin = time.monotonic()
     attack = NameAttack(attacker, SEED).start()
@@ -124,13 +134,20 @@ def test_names_that_do_not_exist_neither_stay_nor_stop_the_others(stage):
     publisher.stop()
     attacker.close()
 
-    good.is_told(lambda messages: sum(m["type"] == "quote" for m in messages) >= publisher.count, "every quote")
+    good.is_told(
+        lambda messages: sum(m["type"] == "quote" for m in messages) >= publisher.count,
+        "every quote",
+    )
     quotes = good.heard("quote")
     assert [int(q["last"]) for q in quotes] == list(range(publisher.count))
     assert attack.acks == 2 * ROUNDS + 1
-    assert ROUNDS * NAMES <= 1000 + TOPICS + elapsed_ms * TOPICS / TOPICS_MS  # new ones of one client
+    assert (
+        ROUNDS * NAMES <= 1000 + TOPICS + elapsed_ms * TOPICS / TOPICS_MS
+    )  # new ones of one client
     print(f"p99 quiet {p99(quotes[:quiet]):.2f} ms, attacked {p99(quotes[quiet:busy]):.2f} ms")
-    pregon.eventually(lambda: symbols_known(gateway), lambda n: n == SYMBOLS + 7, "only what the feed supplies")
+    pregon.eventually(
+        lambda: symbols_known(gateway), lambda n: n == SYMBOLS + 7, "only what the feed supplies"
+    )
     pregon.eventually(gateway.rss, lambda n: n < before + ROOM, f"memory as before, {before}")
     assert gateway.is_running
 
@@ -227,5 +244,8 @@ def test_a_flood_of_small_frames_is_answered_in_order_beside_the_others(stage):
     sender.join()
     assert pongs == acks == list(range(count))
     publisher.stop()
-    good.is_told(lambda messages: sum(m["type"] == "quote" for m in messages) >= publisher.count, "every quote")
+    good.is_told(
+        lambda messages: sum(m["type"] == "quote" for m in messages) >= publisher.count,
+        "every quote",
+    )
     assert [int(q["last"]) for q in good.heard("quote")] == list(range(publisher.count))

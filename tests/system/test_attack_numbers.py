@@ -1,4 +1,5 @@
-"""Peers that report numbers nobody can have: they harm themselves at most, and no later than that."""
+"""Peers that report numbers nobody can have: they harm themselves at most, and no later than
+that."""
 
 import random
 import struct
@@ -76,7 +77,9 @@ def publish_invented(stage, broker, control, round_number, publisher):
         for epoch in epochs.values():
             head = struct.pack(">BBBQBQBQBQBQ", 0x97, 1, 0xCF, epoch, 0xCF, 1, 0xCF, 0,
                                0xCF, int(time.time() * 1e6), 0xCF, 0)
-            publisher.send_multipart([b"LIE ", head + msgpack.packb({"last": "1", "timestamp": 1.0})])
+            publisher.send_multipart(
+                [b"LIE ", head + msgpack.packb({"last": "1", "timestamp": 1.0})]
+            )
         return sum(f["received"] for f in control.ask("status")["feeds"] if f["name"] in epochs)
 
     pregon.eventually(say_lines, lambda count: count == 16, "their lines are taken")
@@ -87,7 +90,11 @@ def publish_invented(stage, broker, control, round_number, publisher):
 
 def test_invented_feeds_that_published_keep_no_real_one_out_not_even_after_a_restart(stage):
     broker = stage.broker(store=f"sqlite:{stage.path('log.db')}")
-    control, live, away = stage.control(broker), stage.feed(broker, "live"), stage.feed(broker, "away")
+    control, live, away = (
+        stage.control(broker),
+        stage.feed(broker, "live"),
+        stage.feed(broker, "away"),
+    )
     check_quotes_flow(live, control, "1")
     for n in range(5):
         away.quote(f"AWAY{n}", last="1")

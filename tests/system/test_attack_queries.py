@@ -125,7 +125,10 @@ def test_requests_that_are_too_many_are_refused_and_others_answered(stage):
     broker, gateway = play(stage, 2000)
     watch = query_attacks.Latency(stage, broker, gateway)
     flood = stage.control(broker)
-    message = {"op": "snapshot", "pattern": ",".join(letter + "*" for letter in query_attacks.LETTERS)}
+    message = {
+        "op": "snapshot",
+        "pattern": ",".join(letter + "*" for letter in query_attacks.LETTERS),
+    }
     for i in range(2000):
         flood.send(msgpack.packb({**message, "id": i + 1}))
     watch.many(QUOTES)

@@ -30,7 +30,9 @@ def published(name, count, *injected):
     with servers.play(name) as (server, load):
         load.connect(CLIENTS)
         if not injected:  # until then subscriptions may be on their way
-            pregon.eventually(lambda: load.publish(1000, 0.001)["delivered"], lambda n: n == CLIENTS)
+            pregon.eventually(
+                lambda: load.publish(1000, 0.001)["delivered"], lambda n: n == CLIENTS
+            )
         for line in injected:
             os.write(server.feed, line.encode() + b"\n")
         return load.publish(1000, count / 1000)
@@ -72,7 +74,9 @@ def test_a_server_that_fails_costs_only_its_own_figures(tmp_path):
     broken.write_text("#!/bin/sh\necho no such setting >&2\nexit 1\n")
     broken.chmod(0o755)
     figures = tmp_path / "figures.jsonl"
-    status, told = bench("--servers", "nats,floor B", "--json", str(figures), path=f"{tmp_path}:{os.environ['PATH']}")
+    status, told = bench(
+        "--servers", "nats,floor B", "--json", str(figures), path=f"{tmp_path}:{os.environ['PATH']}"
+    )
     assert status == 0, told
     assert "W1 nats failed" in told and "no such setting" in told
     lines = [json.loads(line) for line in figures.read_text().splitlines()]

@@ -55,7 +55,9 @@ def test_a_lock_is_kept_for_longer_than_its_ttl(stage, broker):
     assert not driver.heard("lock_lost")
 
 
-def test_an_owner_without_an_answer_loses_the_lock_while_the_broker_still_counts_its_grant(stage, broker):
+def test_an_owner_without_an_answer_loses_the_lock_while_the_broker_still_counts_its_grant(
+    stage, broker
+):
     driver, held = holding(stage, broker)
     broker.signal(signal.SIGSTOP)
     lost = driver.hears("lock_lost")

@@ -15,7 +15,16 @@ FIXED = {
     "pregon-broker": {"BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL", "BACKUP", "RESTORE"},
     "pregon-feeder": {"BROKER_INGEST", "BROKER_CONTROL", "FEED", "SOURCE", "LOOP"},
     "pregon-gateway": {"BROKER_PUBLISH", "BROKER_CONTROL", "HOST", "PORT", "GATEWAY_NAME"},
-    "pregon-tail": {"BROKER_PUBLISH", "BROKER_CONTROL", "SYMBOLS", "FORMAT", "MODE", "SINCE", "COUNT", "SNAPSHOT"},
+    "pregon-tail": {
+        "BROKER_PUBLISH",
+        "BROKER_CONTROL",
+        "SYMBOLS",
+        "FORMAT",
+        "MODE",
+        "SINCE",
+        "COUNT",
+        "SNAPSHOT",
+    },
     "pregon-doctor": {"GATEWAY_URL", "DISK_FREE_MIN", "JSON", "LIST"},
     "pregon-telegram": {"BROKER_PUBLISH", "BROKER_CONTROL", "TELEGRAM_TOKEN_FILE"},
 }
@@ -41,7 +50,9 @@ def tables():
 
 def service(name):
     """Its part of docker-compose.yml."""
-    return re.search(rf"^  {name}:\n((?:    .*\n|\n|  #.*\n)+)", read("docker-compose.yml"), re.M)[1]
+    return re.search(rf"^  {name}:\n((?:    .*\n|\n|  #.*\n)+)", read("docker-compose.yml"), re.M)[
+        1
+    ]
 
 
 def environment(name):
@@ -56,7 +67,9 @@ def interpolated():
 
 @pytest.mark.parametrize("name", ("broker", "feeder", "gateway", "balancer", "telegram"))
 def test_the_engine_starts_a_service_that_died_again(name):
-    assert re.search(r"^x-program: &program\n  restart: unless-stopped\n", read("docker-compose.yml"), re.M)
+    assert re.search(
+        r"^x-program: &program\n  restart: unless-stopped\n", read("docker-compose.yml"), re.M
+    )
     assert "<<: *program" in service(name) and "restart:" not in service(name)
 
 
@@ -78,7 +91,9 @@ def test_what_the_compose_file_asks_for_is_in_the_example_with_its_default():
 
 
 def test_a_gateway_drains_longer_than_the_balancer_needs_and_is_not_killed_before():
-    inter, fall = re.search(r"check inter (\d+)s fall (\d+)", read("balancer", "haproxy.cfg")).groups()
+    inter, fall = re.search(
+        r"check inter (\d+)s fall (\d+)", read("balancer", "haproxy.cfg")
+    ).groups()
     delay = float(interpolated()["DRAIN_DELAY"])
     assert delay >= int(inter) * int(fall) + 2
     goodbye = float(tables()["pregon-gateway"]["TIMEOUT_GRACEFUL_SHUTDOWN"])
@@ -92,8 +107,13 @@ def expressions(origins=None):
     env = dict(pregon.plain_environment())
     if origins is not None:
         env["CORS_ORIGINS"] = origins
-    out = subprocess.run(["awk", "-f", os.path.join(pregon.ROOT, "balancer", "origins.awk")], env=env,
-                         stdout=subprocess.PIPE, check=True, text=True)
+    out = subprocess.run(
+        ["awk", "-f", os.path.join(pregon.ROOT, "balancer", "origins.awk")],
+        env=env,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
     return out.stdout.splitlines()
 
 
@@ -109,11 +129,29 @@ LISTS = (
     "",
 )
 ORIGINS = (
-    "https://a.example", "https://A.EXAMPLE", "https://a.example:443", "https://a.example:444", "http://a.example",
-    "https://x.a.example", "https://x.y.a.example", "https://xa.example", "https://a.example.evil.example",
-    "http://b.example:8080", "http://b.example", "http://localhost:3000", "http://localhost", "http://localhost:80x",
-    "http://127.0.0.1:3000", "http://127a0.0.1:3000", "null", "http://a.b.example", "http://a-b.example",
-    "https://[::1]:3000", "http://[::1]", "https://evil.example/https://a.example", "https://a.example@evil.example",
+    "https://a.example",
+    "https://A.EXAMPLE",
+    "https://a.example:443",
+    "https://a.example:444",
+    "http://a.example",
+    "https://x.a.example",
+    "https://x.y.a.example",
+    "https://xa.example",
+    "https://a.example.evil.example",
+    "http://b.example:8080",
+    "http://b.example",
+    "http://localhost:3000",
+    "http://localhost",
+    "http://localhost:80x",
+    "http://127.0.0.1:3000",
+    "http://127a0.0.1:3000",
+    "null",
+    "http://a.b.example",
+    "http://a-b.example",
+    "https://[::1]:3000",
+    "http://[::1]",
+    "https://evil.example/https://a.example",
+    "https://a.example@evil.example",
 )
 
 

@@ -11,7 +11,15 @@ import pytest
 import zmq
 
 import pregon
-from doctor_setup import IN_BETWEEN, LISTED, PAGE, Setup, examine, healthy, well  # noqa: F401 (fixtures)
+from doctor_setup import (
+    IN_BETWEEN,
+    LISTED,
+    PAGE,
+    Setup,
+    examine,
+    healthy,
+    well,
+)  # noqa: F401 (fixtures)
 from fake_broker import FakeBroker
 from meddler import Meddler
 
@@ -22,15 +30,21 @@ def test_a_healthy_set_up_has_no_findings_and_every_origin_gets_what_it_should(w
     report = well.examine()
     assert report.names() == [] and report.code == 0, report.text
     shaken = {h["origin"]: h["code"] for h in report.json["handshakes"]}
-    assert shaken == {PAGE: "admitted", "https://doctor.wild.example": "admitted",
-                      "http://localhost:8080": "admitted", "https://foreign.invalid": "origin_not_allowed"}
+    assert shaken == {
+        PAGE: "admitted",
+        "https://doctor.wild.example": "admitted",
+        "http://localhost:8080": "admitted",
+        "https://foreign.invalid": "origin_not_allowed",
+    }
     assert all(h["expected"] for h in report.json["handshakes"])
 
 
 def test_a_proxy_that_does_its_work_is_no_finding(well):
     report = well.examine(PUBLIC_URL=Meddler(well.stage, well.gateway).url)
     assert report.names() == [] and report.code == 0, report.text
-    assert ("public_url", PAGE, True) in {(h["through"], h["origin"], h["admitted"]) for h in report.json["handshakes"]}
+    assert ("public_url", PAGE, True) in {
+        (h["through"], h["origin"], h["admitted"]) for h in report.json["handshakes"]
+    }
 
 
 def test_a_gateway_without_a_proxy_may_be_the_public_url(well):
@@ -46,7 +60,10 @@ def test_people_are_told_in_words_which_line_to_change(well):
     assert f"origin_not_allowed  at {path}:{number} (CORS_ORIGINS)" in report.text
     assert f".env:   CORS_ORIGINS={LISTED},https://my.page\n" in report.text
     assert "refuses https://foreign.invalid: HTTP 403 origin_not_allowed\n" in report.text
-    assert "refuses https://my.page: HTTP 403 origin_not_allowed, which is not as it should be\n" in report.text
+    assert (
+        "refuses https://my.page: HTTP 403 origin_not_allowed, which is not as it should be\n"
+        in report.text
+    )
     assert "1 error, 0 warnings" in report.text
 
 
@@ -63,7 +80,10 @@ IN_FILE = [
     ({"CORS_ORIGINS": "https://page.example/app"}, ["origin_malformed"]),
     ({"CORS_ORIGINS": "page.example"}, ["origin_malformed"]),
     ({"lines": ["WS_PING_INTERVAL=45"]}, ["ping_after_timeout"]),
-    ({"lines": ["FORWARDED_ALLOW_IPS=*"], "HOST": "0.0.0.0"}, ["gateway_not_running", "trusts_everybody"]),
+    (
+        {"lines": ["FORWARDED_ALLOW_IPS=*"], "HOST": "0.0.0.0"},
+        ["gateway_not_running", "trusts_everybody"],
+    ),
     ({"lines": ["LOCKS_TOKEN=secret"], "mode": 0o644}, ["secrets_readable"]),
     ({"lines": ["SOURCE=csv:nowhere.csv?speed=60"]}, ["source_missing"]),
     ({"lines": ["TELEGRAM_TOKEN=abc"]}, ["telegram_nobody_on_duty", "telegram_token_malformed"]),
@@ -91,7 +111,10 @@ def test_a_mistake_in_the_file_is_named(well, planted, found):
 
 def test_a_misspelt_name_is_told_with_its_line_and_the_right_one(well):
     finding = well.examine(lines=["WEBSOCKT_TIMEOUT=60"]).one("setting_misspelt")
-    assert re.search(r"some\.env:\d+$", finding["where"]) and finding["change"] == "WEBSOCKET_TIMEOUT=…"
+    assert (
+        re.search(r"some\.env:\d+$", finding["where"])
+        and finding["change"] == "WEBSOCKET_TIMEOUT=…"
+    )
     assert "did you mean WEBSOCKET_TIMEOUT" in finding["seen"]
 
 
@@ -102,9 +125,15 @@ def test_what_the_environment_says_otherwise_is_named(well):
 
 
 def test_two_mistakes_at_once_are_both_named(well):
-    report = well.examine("--origin=https://my.page", lines=["WEBSOCKT_TIMEOUT=1", "HTTP_THREADS=many"],
-                          CORS_ALLOW_CREDENTIALS=1, CORS_ORIGINS="*")
-    assert {"origin_star_with_credentials", "setting_impossible", "setting_misspelt"} <= set(report.names())
+    report = well.examine(
+        "--origin=https://my.page",
+        lines=["WEBSOCKT_TIMEOUT=1", "HTTP_THREADS=many"],
+        CORS_ALLOW_CREDENTIALS=1,
+        CORS_ORIGINS="*",
+    )
+    assert {"origin_star_with_credentials", "setting_impossible", "setting_misspelt"} <= set(
+        report.names()
+    )
 
 
 def test_a_wrong_value_of_the_environment_is_not_to_be_mended_in_the_file_that_it_overrules(well):
@@ -170,7 +199,9 @@ def privileged():
 def test_a_port_that_this_user_may_not_have_is_named():
     nobody = 65534 if os.geteuid() == 0 else None
     try:
-        report = examine("--env-file=/dev/null", env={"PORT": str(privileged())}, cwd="/", user=nobody)
+        report = examine(
+            "--env-file=/dev/null", env={"PORT": str(privileged())}, cwd="/", user=nobody
+        )
     except PermissionError:
         pytest.skip("nobody may not run what is built here")
     assert "port_privileged" in report.names() and "gateway_not_running" not in report.names()
@@ -207,7 +238,9 @@ def test_a_gateway_of_another_broker_is_named(stage):
     setup = healthy(stage)
     other = stage.broker(store="sqlite:" + stage.path("other.db"))
     stage.feed(other).settled(stage.peers[-1].quote("X", last="1"))
-    assert setup.examine(**{k.upper(): other.settings[k] for k in ENDPOINTS}).names() == ["another_broker"]
+    assert setup.examine(**{k.upper(): other.settings[k] for k in ENDPOINTS}).names() == [
+        "another_broker"
+    ]
 
 
 def test_a_wrong_address_of_the_publish_socket_is_named(well):
@@ -239,7 +272,9 @@ def test_feeds_that_are_silent_ended_empty_or_wrong_are_named_each(stage):
     silent = stage.feed(setup.broker, "silent")
     silent.settled(silent.quote("Z", last="1"))
     silent.fall_silent()
-    pregon.eventually(lambda: feeds(setup), lambda f: f["silent"] == "silent" and f["gone"] == "ended")
+    pregon.eventually(
+        lambda: feeds(setup), lambda f: f["silent"] == "silent" and f["gone"] == "ended"
+    )
     report = setup.examine()
     assert report.names() == ["feed_empty", "feed_ended", "feed_silent", "quotes_refused"]
     assert "feed silent" in report.one("feed_silent")["where"]
@@ -310,15 +345,32 @@ def test_a_broker_whose_clock_is_wrong_is_named(well):
 
 
 def status_of(feeds=(), **members):
-    return {"version": "0.1.0", "feeds": list(feeds), "store": {"kind": "sqlite", "durable": True}, **members}
+    return {
+        "version": "0.1.0",
+        "feeds": list(feeds),
+        "store": {"kind": "sqlite", "durable": True},
+        **members,
+    }
 
 
-FEED = {"name": "f", "host": "there", "pid": 1, "live": True, "left": False, "silent_ms": 1, "accepted": 9,
-        "refused": 0, "lost": 0}
+FEED = {
+    "name": "f",
+    "host": "there",
+    "pid": 1,
+    "live": True,
+    "left": False,
+    "silent_ms": 1,
+    "accepted": 9,
+    "refused": 0,
+    "lost": 0,
+}
 TOLD = [
     ({}, []),
     ({"store": {"kind": "sqlite", "durable": False, "reason": "disk full"}}, ["store_not_durable"]),
-    ({"store": {"kind": "sqlite", "durable": True, "damage": "page 7 is damaged"}}, ["store_damaged"]),
+    (
+        {"store": {"kind": "sqlite", "durable": True, "damage": "page 7 is damaged"}},
+        ["store_damaged"],
+    ),
     ({"store": {"kind": "sqlite", "durable": True, "behind_us": 60000000}}, ["store_behind"]),
     ({"feeds": [{**FEED, "lost": 5}]}, ["lines_lost"]),
     ({"version": "0.0.1"}, ["versions_differ"]),
@@ -338,7 +390,9 @@ def test_what_a_broker_says_that_is_hard_to_plant_is_named(stage, well, told, fo
     assert well.examine(BROKER_CONTROL=control, BROKER_PUBLISH=publish).names() == found
 
 
-@pytest.mark.parametrize("flags", [["--no-such-flag"], ["--public-url=ws://x"], ["--gateway-url=x"], ["--patience=0"]])
+@pytest.mark.parametrize(
+    "flags", [["--no-such-flag"], ["--public-url=ws://x"], ["--gateway-url=x"], ["--patience=0"]]
+)
 def test_wrong_usage_is_exit_code_2(flags):
     report = examine(*flags, "--env-file=/dev/null")
     assert report.code == 2 and report.stderr

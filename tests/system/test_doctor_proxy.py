@@ -1,4 +1,5 @@
-"""pregon-doctor names mistakes in what a page may do, and in what stands between it and a gateway."""
+"""pregon-doctor names mistakes in what a page may do, and in what stands between it and a
+gateway."""
 
 import shutil
 import socket
@@ -63,7 +64,9 @@ def test_a_gateway_that_drains_is_named(stage):
     setup.gateway.ends(0)
 
 
-@pytest.mark.parametrize("how,found", IN_BETWEEN, ids=[str(f) + str(i) for i, (_, f) in enumerate(IN_BETWEEN)])
+@pytest.mark.parametrize(
+    "how,found", IN_BETWEEN, ids=[str(f) + str(i) for i, (_, f) in enumerate(IN_BETWEEN)]
+)
 def test_what_a_proxy_does_wrong_is_named(well, how, found):
     report = well.examine("--patience=2", PUBLIC_URL=Meddler(well.stage, well.gateway, **how).url)
     assert report.names() == found, report.text
@@ -108,7 +111,10 @@ http {{
   }}
 }}
 """
-UPGRADE = 'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+UPGRADE = (
+    'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; '
+    'proxy_set_header Connection "upgrade";'
+)
 
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="there is no nginx")

@@ -18,7 +18,9 @@ def text_of(path):
 
 
 def tracked(*patterns):
-    listed = subprocess.check_output(["git", "ls-files", "--", *patterns], cwd=pregon.ROOT, text=True)
+    listed = subprocess.check_output(
+        ["git", "ls-files", "--", *patterns], cwd=pregon.ROOT, text=True
+    )
     return listed.split()
 
 
@@ -52,7 +54,9 @@ def test_a_decision_has_a_number_of_its_own_and_references_name_the_right_one():
     records = {os.path.basename(path)[:4]: path for path in tracked("docs/adr/*.md")}
     assert len(records) == len(tracked("docs/adr/*.md")), "two decisions have one number"
     for number, path in records.items():
-        assert text_of(path).startswith(f"# {int(number)}. "), f"{path}: another number in its title"
+        assert text_of(path).startswith(
+            f"# {int(number)}. "
+        ), f"{path}: another number in its title"
     wrong = []
     for path in tracked("*.md", "*.c", "*.h", "*.py", "Makefile"):
         text = text_of(path)
@@ -84,7 +88,11 @@ def what_is_missing(names):
             continue
         if last.startswith("test_") and last not in files and last + ".c" not in files:
             yield f"there is no test {name}"
-        elif re.fullmatch(r"\w+\.\w+", last) and last.split(".")[1] in ("c", "h", "md", "py", "js", "cfg", "yml") and last not in files:
+        elif (
+            re.fullmatch(r"\w+\.\w+", last)
+            and last.split(".")[1] in ("c", "h", "md", "py", "js", "cfg", "yml")
+            and last not in files
+        ):
             yield f"there is no file {name}"
         elif re.fullmatch(r"[\w/]+", name) and last not in files | stems | words_of_the_sources():
             yield f"nothing is called {name}"
@@ -101,17 +109,23 @@ def test_what_these_documents_name_is_there(path):
 
 def layers():
     """LAYERS of tools/arch-check: {folder: folders it uses}."""
-    return ast.literal_eval(re.search(r"^LAYERS = (\{.*?^\})", text_of("tools/arch-check"), re.M | re.S)[1])
+    return ast.literal_eval(
+        re.search(r"^LAYERS = (\{.*?^\})", text_of("tools/arch-check"), re.M | re.S)[1]
+    )
 
 
 def test_the_architecture_has_the_layers_that_are_checked():
-    section = re.search(r"^## Folders and layers.*?(?=^## )", text_of("ARCHITECTURE.md"), re.M | re.S)[0]
+    section = re.search(
+        r"^## Folders and layers.*?(?=^## )", text_of("ARCHITECTURE.md"), re.M | re.S
+    )[0]
     rows = re.findall(r"^\| `([^`]+)` \| [^|]+ \|([^|]*)\|$", section, re.M)
     assert {folder: re.findall(r"`([^`]+)`", uses) for folder, uses in rows} == layers()
 
 
 def test_what_the_architecture_calls_a_state_module_has_no_io_and_no_clock():
-    text = re.search(r"\*\*State modules\*\*(.*?)One exception", text_of("ARCHITECTURE.md"), re.S)[1]
+    text = re.search(r"\*\*State modules\*\*(.*?)One exception", text_of("ARCHITECTURE.md"), re.S)[
+        1
+    ]
     names = set(re.findall(r"`([\w…]+)`", text)) - {"now"}
     folders = set(re.findall(r"in `([\w/]+)`", text))
     names -= folders
@@ -123,7 +137,10 @@ def test_what_the_architecture_calls_a_state_module_has_no_io_and_no_clock():
             if stem == name or name.endswith("_…") and stem.startswith(name[:-1]):
                 found.setdefault(name, []).append(path)
     assert names - set(found) == set()
-    calls = r"\b(?:clock_\w+|gettimeofday|time|recv(?:msg|from)?|send(?:msg|to)?|read|write|f?open|zmq_\w+|e?poll(?:_\w+)?|sqlite3_\w+|mmap|msync)\("
+    calls = (
+        r"\b(?:clock_\w+|gettimeofday|time|recv(?:msg|from)?|send(?:msg|to)?|read|write|f?open"
+        r"|zmq_\w+|e?poll(?:_\w+)?|sqlite3_\w+|mmap|msync)\("
+    )
     for path in {p for listed in found.values() for p in listed}:
         code = re.sub(r"/\*.*?\*/|//[^\n]*|\"(?:[^\"\\]|\\.)*\"", "", text_of(path), flags=re.S)
         assert re.findall(r"(?<![\w>.])" + calls, code) == [], path
@@ -132,6 +149,10 @@ def test_what_the_architecture_calls_a_state_module_has_no_io_and_no_clock():
 def test_each_version_of_the_changelog_has_each_section_and_each_entry_once():
     for version in text_of("CHANGELOG.md").split("\n## ")[1:]:
         sections = re.findall(r"^### (.*)$", version, re.M)
-        entries = [e.strip() for e in re.split(r"^(?:- |### .*$)", version, flags=re.M)[1:] if e.strip()]
+        entries = [
+            e.strip() for e in re.split(r"^(?:- |### .*$)", version, flags=re.M)[1:] if e.strip()
+        ]
         for found in sections, entries:
-            assert len(found) == len(set(found)), sorted(f for f in set(found) if found.count(f) > 1)
+            assert len(found) == len(set(found)), sorted(
+                f for f in set(found) if found.count(f) > 1
+            )

@@ -34,7 +34,10 @@ def follow_through_everything(stage, command, name, code):
 
 def asking(code, name, value):
     """The client with one more parameter."""
-    for there, more in (("symbols=DAX,USD*", f"&{name}={value}"), ('["DAX", "USD*"],', f' {name}: "{value}",')):
+    for there, more in (
+        ("symbols=DAX,USD*", f"&{name}={value}"),
+        ('["DAX", "USD*"],', f' {name}: "{value}",'),
+    ):
         if code.count(there) == 1:
             return code.replace(there, there + more)
     raise AssertionError("it does not say what it asks for")
@@ -134,7 +137,9 @@ def test_the_python_client_tells_why_it_was_refused(stage, version):
     code = (AS_NEWER if version == "newer" else "") + example("stream.py")
     client = Client(stage, gateway, [NEWEST if version == "newest" else sys.executable, "-u"],
                      "client.py", code)
-    client.says(r"^refused: websocket_disabled: WebSockets are turned off here\. Set WEBSOCKET_ENABLED=1")
+    client.says(
+        r"^refused: websocket_disabled: WebSockets are turned off here\. Set WEBSOCKET_ENABLED=1"
+    )
     client.kill()
 
 
@@ -182,8 +187,10 @@ import { connect } from "./consumer/js/pregon.js";
 
 connect("ws://127.0.0.1:8000", {
   symbols: ["dax", "DAX", "A", "B", "C"],
-  onStatus: ({ phase, text, rejected }) => console.log("status", phase, text, JSON.stringify(rejected)),
-  onError: (error) => console.log("error", error.code, JSON.stringify(error.symbols), error.message),
+  onStatus: ({ phase, text, rejected }) =>
+    console.log("status", phase, text, JSON.stringify(rejected)),
+  onError: (error) =>
+    console.log("error", error.code, JSON.stringify(error.symbols), error.message),
 });
 """
 
@@ -194,8 +201,11 @@ def test_the_javascript_client_tells_what_was_rejected_and_why(stage):
         pytest.skip("there is no node with a WebSocket")
     broker, gateway = stage.play(max_symbols=3)
     client = Client(stage, gateway, command, "rejected.mjs", REJECTED)
-    client.says(r'^error rejected \["dax","C"\] the gateway does not take dax: no symbol: 1 to 32 of .*; did you mean '
-                r"DAX\?; C: over the limit of 3 patterns, MAX_SYMBOLS$")
+    client.says(
+        r'^error rejected \["dax","C"\] the gateway does not take dax: no symbol: 1 to 32 of .*; '
+        r'did you mean '
+        r"DAX\?; C: over the limit of 3 patterns, MAX_SYMBOLS$"
+    )
     client.says(r"^status connected connected; rejected: dax \(no symbol.*\), C \(over .*\) "
                 r'\[\{"symbol":"dax","code":"bad_symbol","reason":"no symbol')
     client.kill()
@@ -239,7 +249,9 @@ def test_the_javascript_client_shows_the_check_the_token_it_was_refused_with(sta
 
 def test_the_python_client_backs_off_when_it_is_refused_by_close_code(stage):
     broker, gateway = stage.play(websocket_max_connections=0, websocket_explain=1)
-    code = example("stream.py").replace("await asyncio.sleep(pause ", "print('attempt', attempt) or await asyncio.sleep(0 ")
+    code = example("stream.py").replace(
+        "await asyncio.sleep(pause ", "print('attempt', attempt) or await asyncio.sleep(0 "
+    )
     client = Client(stage, gateway, [sys.executable, "-u"], "client.py", code)
     client.says("^attempt 4$")
     client.kill()
@@ -249,7 +261,9 @@ def test_the_bot_takes_its_lock_renews_it_and_releases_it(stage):
     broker, gateway = stage.play(locks_token="open-sesame")
     bot = Client(stage, gateway, [sys.executable], "bot.py", example("lock.py"))
     bot.ends()
-    done = [m[1] for m in gateway.logged(r'"(PUT|DELETE) /cotizaciones/locks/telegram-bot.* 200 OK')]
+    done = [
+        m[1] for m in gateway.logged(r'"(PUT|DELETE) /cotizaciones/locks/telegram-bot.* 200 OK')
+    ]
     assert done == ["PUT", "PUT", "DELETE"]
     (lock,) = gateway.page("telegram_locks_status")["locks"]
     assert (lock["name"], lock["state"], lock["token"] > 0) == ("telegram-bot", "free", True)

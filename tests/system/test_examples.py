@@ -68,14 +68,26 @@ def test_the_c_example_follows_quotes_from_an_installed_library(stage, installed
 
 def test_links_of_the_installed_documents_lead_somewhere(installed):
     top = os.path.join(installed[0], "share", "doc", "pregon")
-    for name in ("README.md", "README.es.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/operations.md",
-                 "docs/protocol/README.md", "docs/protocol/stream.md", "docs/protocol/http.md", "docs/protocol/locks.md",
-                 "docs/protocol/wire.md"):
+    for name in (
+        "README.md",
+        "README.es.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "docs/operations.md",
+        "docs/protocol/README.md",
+        "docs/protocol/stream.md",
+        "docs/protocol/http.md",
+        "docs/protocol/locks.md",
+        "docs/protocol/wire.md",
+    ):
         with open(os.path.join(top, name), encoding="utf-8") as f:
             targets = re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", f.read())
         for target in targets:
             if "://" not in target:
-                assert os.path.exists(os.path.join(top, os.path.dirname(name), target)), (name, target)
+                assert os.path.exists(os.path.join(top, os.path.dirname(name), target)), (
+                    name,
+                    target,
+                )
 
 
 def test_the_library_shows_its_own_names_only(installed):

@@ -68,7 +68,11 @@ def test_an_offset_confirms_what_lies_below_it_and_nothing_else_does(telegram):
     assert ids(call(telegram, "getUpdates", offset=second)) == [second]
     assert ids(call(telegram, "getUpdates")) == [second]
     message = call(telegram, "getUpdates")[1]["result"][0]["message"]
-    assert (message["text"], message["chat"]["id"], message["from"]["language_code"]) == ("b", 7, "es")
+    assert (message["text"], message["chat"]["id"], message["from"]["language_code"]) == (
+        "b",
+        7,
+        "es",
+    )
 
 
 def test_a_poll_waits_for_an_update(telegram):

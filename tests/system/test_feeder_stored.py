@@ -96,7 +96,9 @@ def test_the_brokers_own_word_is_understood(stage):
     feeder = stage.feeder(broker, "-", feed="test")
     feeder.write('{"symbol":"X","last":"1"}\n' * 3)
     status = stage.control(broker)
-    pregon.eventually(lambda: status.ask("status")["feeds"][0]["stored"], lambda n: n == 3, "stored")
+    pregon.eventually(
+        lambda: status.ask("status")["feeds"][0]["stored"], lambda n: n == 3, "stored"
+    )
     feeder.end_of_input()
     told = totals(feeder)
     assert (told["received"], told["lost"]) == (3, 0)

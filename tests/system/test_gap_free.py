@@ -1,4 +1,5 @@
-"""A client in mode all gets no record before an earlier one, whatever becomes of the gateway's links."""
+"""A client in mode all gets no record before an earlier one, whatever becomes of the gateway's
+links."""
 
 import random
 import signal

@@ -257,8 +257,11 @@ def test_what_was_pruned_is_told_by_first(stage):
     gateway = stage.gateway(broker)
     feed = stage.feed(broker)
     fed(feed, "X", 1, 3000, note="x" * 500)
-    pregon.eventually(lambda: rows(path, "SELECT count(*), max(seq) FROM log")[0],
-                      lambda log: log[0] <= 1000 and log[1] == 6000, "that all is stored and pruned")
+    pregon.eventually(
+        lambda: rows(path, "SELECT count(*), max(seq) FROM log")[0],
+        lambda log: log[0] <= 1000 and log[1] == 6000,
+        "that all is stored and pruned",
+    )
     found = pages(gateway, "X", order="oldest")
     assert found[0]["first"] > 1000 and found[0]["complete"] is True
     assert records(found)[-1]["n"] == 3000
@@ -284,7 +287,7 @@ def test_a_position_of_another_log_is_not_believed(stage):
     assert page(gateway, "X", since=0)["epoch"] != old["epoch"]
 
 
-# --- refusals ---------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

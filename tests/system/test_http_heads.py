@@ -63,11 +63,16 @@ HANDSHAKES = {
     "HTTP/2": (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
     "HTTP/0.9": (b"GET /\r\n\r\n", 400),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
-    "a length twice": (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
-                       400),
+    "a length twice": (
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+        400,
+    ),
     "a negative length": (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
-    "a length and chunks": (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
-                            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    "a length and chunks": (
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
 }
 CODES = {400: "bad_request", 414: "too_large", 431: "too_large", 505: "bad_http_version"}
 
@@ -194,7 +199,11 @@ def test_a_page_whose_domain_was_made_to_point_at_us_is_refused_with_the_setting
 
     for page in ("/", "/cotizaciones/quotes", "/cotizaciones/websocket_status", "/nothing"):
         check_refused(gateway.get(page, headers={"Host": evil}), 403, "host_not_allowed")
-    for header in ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"):  # a page's fetch may add it
+    for header in (
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+    ):  # a page's fetch may add it
         forged = {"Host": evil, "Origin": f"http://{evil}", header: "10.0.0.1"}
         check_refused(gateway.get("/cotizaciones/quotes", headers=forged), 403, "host_not_allowed")
     for page in ("/metrics", "/cotizaciones/live", "/cotizaciones/ready", "/cotizaciones/health"):

@@ -1,4 +1,5 @@
-"""A peer that is there no more, and says nothing: connections hang, and new sockets go around them."""
+"""A peer that is there no more, and says nothing: connections hang, and new sockets go around
+them."""
 
 import contextlib
 import socket
@@ -58,7 +59,9 @@ class Road:
                 far = socket.create_connection(self.target)
                 self.sockets.append(far)
                 for ends in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(*ends, self.life), daemon=True).start()
+                    threading.Thread(
+                        target=self._pump, args=(*ends, self.life), daemon=True
+                    ).start()
 
     def _pump(self, source, sink, life):
         with contextlib.suppress(OSError):
@@ -78,8 +81,12 @@ class Play:
     def __init__(self, stage):
         broker = stage.broker()
         self.roads = {name: roads(stage, broker) for name in ("feeder", "gateway", "consumer")}
-        self.gateway = stage.gateway(broker, heartbeat=1, **self.where("gateway", "publish", "control"))
-        self.feeder = stage.feeder(broker, "-", feed="near", **self.where("feeder", "ingest", "control"))
+        self.gateway = stage.gateway(
+            broker, heartbeat=1, **self.where("gateway", "publish", "control")
+        )
+        self.feeder = stage.feeder(
+            broker, "-", feed="near", **self.where("feeder", "ingest", "control")
+        )
         self.client = stage.client(self.gateway, "?symbols=X&mode=all")
         self.client.hears("ack")
         self.driver = consumer.driver(

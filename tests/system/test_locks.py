@@ -302,7 +302,9 @@ def test_sqlite3_shows_the_holder_of_each_lock(stage, broker):
 
 def test_a_broker_does_not_start_on_a_file_it_cannot_use(stage):
     store = stage.path("pregon.db")
-    stage.path("pregon.db-locks", "this is no database, and longer than a hundred bytes: " + "x" * 99)
+    stage.path(
+        "pregon.db-locks", "this is no database, and longer than a hundred bytes: " + "x" * 99
+    )
     broker = stage.broker(store=f"sqlite:{store}", wait=False)
     broker.ends(1)
     assert broker.logged(r"CRITICAL.*pregon\.db-locks: cannot read it: it is not a SQLite file")

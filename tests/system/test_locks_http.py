@@ -6,7 +6,16 @@ import signal
 import pytest
 
 import pregon
-from locks_http import BEARER, LOCKS, Locks, SECRET, STATUS, locks, play, refused  # noqa: F401 (fixtures)
+from locks_http import (
+    BEARER,
+    LOCKS,
+    Locks,
+    SECRET,
+    STATUS,
+    locks,
+    play,
+    refused,
+)  # noqa: F401 (fixtures)
 from page_shapes import check, is_count, is_text, is_time
 
 OURS = "http://localhost:3000"

@@ -145,8 +145,11 @@ def test_a_hostile_body_is_refused_and_the_answer_arrives(locks, kind):
 
 def test_a_large_body_is_not_waited_for_where_nobody_wants_one(locks):
     for path in ("/cotizaciones/health", LOCKS, "/nothing", LOCKS + "/x"):
-        sock = raw(locks.gateway,
-                   f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n", bytes(65536))
+        sock = raw(
+            locks.gateway,
+            f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n",
+            bytes(65536),
+        )
         answer = pregon.read_answer(sock)
         assert answer.status in (401, 404, 405)
         answer.json()

@@ -36,7 +36,11 @@ def test_a_broker_killed_before_it_answers_costs_a_503_and_then_all_goes_on(stag
         put, release, status = [f.result() for f in asked]
     refused(put, 503, "broker_away")
     refused(release, 503, "broker_away")
-    assert (status.status, status.json()["status"], status.json()["locks"]) == (503, "unknown", None)
+    assert (status.status, status.json()["status"], status.json()["locks"]) == (
+        503,
+        "unknown",
+        None,
+    )
     broker.start()
     after = pregon.eventually(lambda: locks.put("killed", owner="c", ttl=30),
                               lambda a: a.status != 503)

@@ -298,8 +298,14 @@ def test_clients_are_counted_by_the_mode_they_are_in_now(stage):
             client.hears("ack", id=n)
         told = metrics.of(gateway)
         other = "all" if mode == "merge" else "merge"
-        assert [told["pregon_clients", mode, "json"], told["pregon_clients", mode, "msgpack"]] == [1, 1]
-        assert [told["pregon_clients", other, "json"], told["pregon_clients", other, "msgpack"]] == [0, 0]
+        assert [told["pregon_clients", mode, "json"], told["pregon_clients", mode, "msgpack"]] == [
+            1,
+            1,
+        ]
+        assert [
+            told["pregon_clients", other, "json"],
+            told["pregon_clients", other, "msgpack"],
+        ] == [0, 0]
     first.close()
     second.abort()
     for encoding in ("json", "msgpack"):

@@ -1,7 +1,7 @@
 """What /openapi.json says of every route and message, held against what the gateway answers.
 
-tests/unit/gateway/routes/test_openapi.c compares it with the gateway's tables.  Here each answer must be
-described: its status, its type, its error code and every member of its body.
+tests/unit/gateway/routes/test_openapi.c compares it with the gateway's tables.  Here each answer
+must be described: its status, its type, its error code and every member of its body.
 """
 
 import glob
@@ -98,7 +98,9 @@ def codes_of_the_source():
         found |= set(re.findall(r'head_explanation why = \{\d+, "(\w+)"', text))
     with open(os.path.join(pregon.ROOT, "gateway", "http", "head.h"), encoding="utf-8") as source:
         found |= set(re.findall(r'X\(\w+, \d{3}, "(\w+)"', source.read()))
-    with open(os.path.join(pregon.ROOT, "gateway", "access", "admission.h"), encoding="utf-8") as source:
+    with open(
+        os.path.join(pregon.ROOT, "gateway", "access", "admission.h"), encoding="utf-8"
+    ) as source:
         found |= set(re.findall(r"X\((\w+), \d{3}, \d{4},", source.read()))
     return found
 
@@ -228,7 +230,9 @@ def use_locks(ask, gateway, bearer):
     def release(token, name="telegram-bot", more=""):
         return ask(gateway, f"{LOCKS}/{name}?owner=a&token={token}{more}", "DELETE", bearer)
 
-    token = put({"owner": "a", "ttl": 30, "lock_delay": 1, "host": "web1", "pid": 7}).json()["token"]
+    token = put({"owner": "a", "ttl": 30, "lock_delay": 1, "host": "web1", "pid": 7}).json()[
+        "token"
+    ]
     put({"owner": "a", "token": token})
     assert put({"owner": "b", "ttl": 30}).code == "held"
     assert put({"owner": "a", "token": token + 1}).code == "stale"

@@ -174,7 +174,9 @@ def test_a_store_that_does_not_take_quotes_degrades_health_and_nothing_else(stag
     assert is_text(look(200, store={**store, "reason": ""})["store"]["reason"])
 
     assert look(200, store={**store, "durable": True, "reason": ""})["status"] == "ok"
-    assert look(200, store={"kind": "memory", "durable": False, "reason": "it is"})["status"] == "ok"
+    assert (
+        look(200, store={"kind": "memory", "durable": False, "reason": "it is"})["status"] == "ok"
+    )
     for older in ({}, {"store": None}, {"store": "sqlite"}, {"store": {}}):  # and odd ones
         told = look(200, **older)
         assert (told["status"], "stored" in told["feeds"][0]) == ("ok", False)

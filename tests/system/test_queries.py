@@ -1,4 +1,5 @@
-"""Parameters of URLs and members of requests: nothing misspelt is ignored, nothing too long is cut."""
+"""Parameters of URLs and members of requests: nothing misspelt is ignored, nothing too long is
+cut."""
 
 import json
 import urllib.parse
@@ -58,14 +59,20 @@ def test_a_list_may_be_repeated_and_nothing_else(stage):
     assert [q["symbol"] for q in got["quotes"]] == ["A", "B"]
     client = stage.client(gateway, "?symbols=A&mode=all&symbols=C,%42")
     assert client.hears("ack")["symbols"] == ["A", "C", "B"]
-    for path in ("quotes?limit=1&limit=1", "quotes?limit=1&%6cimit=2", "quotes/A/history?since=1&since=2"):
+    for path in (
+        "quotes?limit=1&limit=1",
+        "quotes?limit=1&%6cimit=2",
+        "quotes/A/history?since=1&since=2",
+    ):
         assert "more than once" in error(gateway.get("/cotizaciones/" + path))["message"]
     for query in ("mode=all&mode=all", "token=a&token=b", "since=x&since=y"):
         answer = stage.handshake(gateway, path=f"{pregon.STREAM}?{query}")
         assert "more than once" in error(answer, "malformed")["message"]
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "1001", "99999999999999999999999", "ten", "", "1.5", "+5", "0x10"])
+@pytest.mark.parametrize(
+    "limit", ["0", "-1", "1001", "99999999999999999999999", "ten", "", "1.5", "+5", "0x10"]
+)
 def test_a_limit_that_makes_no_sense_is_refused(long_stage, limit):
     stage = long_stage
     if not stage.processes:
@@ -82,11 +89,22 @@ def test_no_page_of_a_list_leads_back_to_itself(stage):
         assert "next" not in gateway.page(path)
 
 
-@pytest.mark.parametrize("text, said", [
-    ("dax", "'dax' in 'symbols' is neither"), ("DAX,,cac,X", "'cac' in"), ("D*X", "'D*X' in"),
-    ("**", "'**' in"), ("DAX, CAC", "' CAC' in"), ("DAX;CAC", "'DAX;CAC' in"), ("A" * 33, "A' in"),
-    ("%C3%B1" * 70, "ñ' in"), (",", "names no symbol"), (",,", "names no symbol"), ("A" * 256, "too long"),
-])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("dax", "'dax' in 'symbols' is neither"),
+        ("DAX,,cac,X", "'cac' in"),
+        ("D*X", "'D*X' in"),
+        ("**", "'**' in"),
+        ("DAX, CAC", "' CAC' in"),
+        ("DAX;CAC", "'DAX;CAC' in"),
+        ("A" * 33, "A' in"),
+        ("%C3%B1" * 70, "ñ' in"),
+        (",", "names no symbol"),
+        (",,", "names no symbol"),
+        ("A" * 256, "too long"),
+    ],
+)
 def test_the_message_names_the_symbol_that_is_refused(long_stage, text, said):
     stage = long_stage
     if not stage.processes:
@@ -159,7 +177,9 @@ def test_a_secret_in_an_address_is_in_no_log_and_on_no_page(long_stage, query):
     query = query.format("t0ps3cret")
     for path in (pregon.STREAM, "/cotizaciones/health", QUOTES, "/nothing", "/"):
         gateway.get(path + query)
-        stage.handshake(gateway, path=path + query, headers={"Referer": "http://x/?token=t0ps3cret"})
+        stage.handshake(
+            gateway, path=path + query, headers={"Referer": "http://x/?token=t0ps3cret"}
+        )
     sock = stage.connect(gateway)
     sock.sendall(f"GET /{query} HTTP/9.9\r\n\r\n".encode())
     pregon.read_answer(sock)

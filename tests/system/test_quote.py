@@ -67,7 +67,9 @@ def test_msgpack_clients_get_the_same_keys_and_values_as_json_clients(stage):
     feed = stage.feed(broker)
     feed.quote("X", bid="1", ask="2", venue={"name": "ñ", "ids": [1, 2]})
     feed.settled()
-    stage.client(gateway, "?symbols=X").hears("snapshot")  # so that both are welcomed at its position
+    stage.client(gateway, "?symbols=X").hears(
+        "snapshot"
+    )  # so that both are welcomed at its position
     text = stage.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.json")
     packed = stage.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.msgpack")
     assert packed.subprotocol == "pregon.v1.msgpack"
@@ -195,7 +197,10 @@ def test_a_refused_line_names_the_field_that_is_wrong(stage):
                 "symbol, seq, prev or state, field type at byte")
     feeder.write(json.dumps({"symbol": "TY", "last": "many"}) + "\n")
     feeder.says("line 2 refused: bad_price: .*, field last at byte")
-    feeder.write(json.dumps({"symbol": "TY", "last": 1, "note": "x"}).encode("utf-16").decode("latin-1") + "\n")
+    feeder.write(
+        json.dumps({"symbol": "TY", "last": 1, "note": "x"}).encode("utf-16").decode("latin-1")
+        + "\n"
+    )
     feeder.says("line 3 refused: malformed: .*send UTF-8")
     feeder.stop()
 
@@ -230,7 +235,10 @@ def test_refused_lines_that_are_only_counted_are_told_once_and_in_the_totals(sta
     feeder.end_of_input()
     feeder.ends(0)
     assert len(feeder.logged("line [0-9]+ refused: malformed")) < 300
-    assert len(feeder.logged("standard input: of the refused lines that follow most are only counted")) == 1
+    assert (
+        len(feeder.logged("standard input: of the refused lines that follow most are only counted"))
+        == 1
+    )
     assert feeder.logged("feed lines: 1 lines, 1 received, 0 lost, 300 refused")
 
 

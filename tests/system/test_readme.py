@@ -42,7 +42,9 @@ def test_it_is_short_and_links_to_every_example_which_a_test_runs(readme):
     assert len(text_of(readme).splitlines()) < 250
     folder = os.path.join("consumer", "examples")
     here = os.path.join(pregon.ROOT, "tests", "system")
-    tests = text_of(os.path.join(here, "test_examples.py")) + text_of(os.path.join(here, "test_example_clients.py"))
+    tests = text_of(os.path.join(here, "test_examples.py")) + text_of(
+        os.path.join(here, "test_example_clients.py")
+    )
     for name in set(os.listdir(os.path.join(pregon.ROOT, folder))) - {"README.md"}:
         assert f"({folder}/{name})" in text_of(readme), name
         assert f'"{name}"' in tests, name
@@ -125,7 +127,9 @@ def test_every_refusal_is_explained(document, heading):
     "readme,heading", [("README.md", "Settings"), ("README.es.md", "Ajustes")]
 )
 def test_the_settings_shown_have_these_defaults(readme, heading):
-    known = re.findall(r"^\| (?:none|`--[\w-]+`) \| `(\w+)` \| (\S+) \|", text_of("docs/config.md"), re.M)
+    known = re.findall(
+        r"^\| (?:none|`--[\w-]+`) \| `(\w+)` \| (\S+) \|", text_of("docs/config.md"), re.M
+    )
     for names, defaults, _ in rows(readme, heading):
         names, defaults = names.split(", "), defaults.replace("vacío", "empty").split(", ")
         assert len(names) == len(defaults)
@@ -142,7 +146,15 @@ def anchors(text):
 
 
 @pytest.mark.parametrize(
-    "document", [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md", "docs/troubleshooting.md", "docs/troubleshooting.es.md"]
+    "document",
+    [
+        *READMES,
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/operations.md",
+        "docs/troubleshooting.md",
+        "docs/troubleshooting.es.md",
+    ],
 )
 def test_links_lead_somewhere(document):
     here = os.path.dirname(document)

@@ -25,7 +25,9 @@ def numbers(client, symbol="X", kind="quote"):
 
 def left(client):
     """Its position, as its rule says; it is closed."""
-    position = max(m["seq"] for m in client.messages if m["type"] in ("quote", "state", "heartbeat"))
+    position = max(
+        m["seq"] for m in client.messages if m["type"] in ("quote", "state", "heartbeat")
+    )
     epoch = client.heard("ack")[0]["epoch"]
     client.close()
     return epoch, position
@@ -185,7 +187,9 @@ def test_while_the_broker_is_away_a_client_in_merge_that_is_ahead_keeps_what_it_
 def test_a_client_that_received_broker_away_receives_that_it_is_back(stage):
     fake = FakeBroker(stage)
     gateway = stage.gateway(fake)
-    clients = {mode: stage.client(gateway, f"?symbols=*,X&mode={mode}") for mode in ("all", "merge")}
+    clients = {
+        mode: stage.client(gateway, f"?symbols=*,X&mode={mode}") for mode in ("all", "merge")
+    }
     for symbol in "XYZ":
         fake.quote(symbol, last="1", n=1)
     head = fake.head

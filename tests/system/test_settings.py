@@ -50,22 +50,31 @@ def test_a_flag_counts_over_the_environment_over_the_env_file_over_the_default(s
 def test_a_name_in_the_env_file_that_is_nearly_ours_is_warned_of_with_its_line(stage):
     stage.path(".env", "OTHER_PROGRAMS_SETTING=x\nWEBSOCKT_TOKEN=s3cret\n")
     gateway = stage.gateway(stage.broker())
-    gateway.says(r"^WARNING: +\.env:2: WEBSOCKT_TOKEN is no setting of ours: did you mean WEBSOCKET_TOKEN\?$")
+    gateway.says(
+        r"^WARNING: +\.env:2: WEBSOCKT_TOKEN is no setting of ours: did you mean WEBSOCKET_TOKEN\?$"
+    )
     here = gateway.here()
     stage.path(".env", "\n\nheartbeat=1\n")
     gateway.signal(signal.SIGHUP)
-    gateway.says(r"^WARNING: +\.env:3: heartbeat is no setting of ours: did you mean HEARTBEAT\?$", after=here)
+    gateway.says(
+        r"^WARNING: +\.env:3: heartbeat is no setting of ours: did you mean HEARTBEAT\?$",
+        after=here,
+    )
     gateway.says("settings reloaded", after=here)
     assert not gateway.logged("OTHER_PROGRAMS|s3cret")
 
 
 def test_without_a_broker_gateway_and_feeder_name_the_addresses_they_ask(stage):
     broker = stage.broker()
-    ingest, publish, control = (re.escape(broker.ready[k]) for k in ("ingest", "publish", "control"))
+    ingest, publish, control = (
+        re.escape(broker.ready[k]) for k in ("ingest", "publish", "control")
+    )
     broker.stop()
     gateway = stage.gateway(broker)
     feeder = stage.feeder(broker, "sim:1", wait=False)
-    gateway.says(rf"^WARNING: +no broker at {publish} and {control} yet: is pregon-broker running\?$")
+    gateway.says(
+        rf"^WARNING: +no broker at {publish} and {control} yet: is pregon-broker running\?$"
+    )
     feeder.says(rf"^WARNING: +no broker at {ingest} and {control} yet: is pregon-broker running\?$")
     broker.start()
     gateway.says("The broker is here")
@@ -163,7 +172,9 @@ def test_a_taken_port_of_the_gateway_is_named_once_with_what_to_do(stage, taken)
 @pytest.mark.parametrize("name", ["BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL"])
 def test_a_taken_port_of_the_broker_is_named_once_with_what_to_do(stage, taken, name):
     address = f"tcp://127.0.0.1:{taken}"
-    free = {key: "tcp://127.0.0.1:0" for key in ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")}
+    free = {
+        key: "tcp://127.0.0.1:0" for key in ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")
+    }
     code, out, err = run(stage, "broker", env={**free, name: address})
     assert (code, out) == (2, "")
     assert complaints(err) == [f"CRITICAL: another program listens on {address}: "
@@ -173,7 +184,9 @@ def test_a_taken_port_of_the_broker_is_named_once_with_what_to_do(stage, taken, 
 @pytest.mark.parametrize("address", [
     "tcp://192.0.2.1:0", "tcp://nowhere.invalid:0", "tcp://[::1]:0", "tcp://eth99:0"])
 def test_an_address_that_the_broker_s_machine_does_not_have_is_said_to_be_missing(stage, address):
-    free = {key: "tcp://127.0.0.1:0" for key in ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")}
+    free = {
+        key: "tcp://127.0.0.1:0" for key in ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")
+    }
     code, out, err = run(stage, "broker", env={**free, "BROKER_CONTROL": address})
     assert (code, out) == (2, "")
     assert complaints(err) == [
@@ -225,7 +238,9 @@ def test_what_is_no_flag_is_wrong_usage(stage, program):
 def test_help_lists_every_setting_with_its_default(stage, program):
     code, out, err = run(stage, program, "--help")
     assert (code, err) == (0, "")
-    (header,) = glob.glob(os.path.join(pregon.ROOT, program, "**", f"{program}_config.h"), recursive=True)
+    (header,) = glob.glob(
+        os.path.join(pregon.ROOT, program, "**", f"{program}_config.h"), recursive=True
+    )
     with open(header, encoding="utf-8") as f:
         names = re.findall(r"^\s*X\((\w+), ([A-Z_]+),", f.read(), re.M)
     assert len(names) > 5
@@ -342,7 +357,9 @@ def test_sighup_is_no_reason_to_stop_for_anyone(stage):
     ("tail", "COUNT", "many", "a whole number"), ("feeder", "RATE", "1/s", "a whole number"),
     ("feeder", "SPEED", "fast", "a whole number"), ("feeder", "LOOP", "forever", "1/0"),
 ])
-def test_a_generic_name_in_the_environment_is_told_with_its_origin(stage, program, name, value, allowed):
+def test_a_generic_name_in_the_environment_is_told_with_its_origin(
+    stage, program, name, value, allowed
+):
     one = stage.process(program, {}, wait=False, env={name: value})
     one.says(rf"CRITICAL: {name}=.* \(environment\): must be {allowed}")
     one.ends(2)

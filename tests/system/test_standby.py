@@ -1,4 +1,5 @@
-"""Three feeders of one name: one calls out, two stand by; and whatever ends the one, the next goes on."""
+"""Three feeders of one name: one calls out, two stand by; and whatever ends the one, the next goes
+on."""
 
 import re
 import signal
@@ -41,8 +42,10 @@ class Trio:
                           what="somebody takes over")[0]
 
     def grants(self):
-        return self.broker.logged(r"feed trio granted to pid (\d+) .*?(?:; it follows pid (\d+) on \S+, "
-                                  r"which (left|was last heard) ([0-9.]+) s ago after line (\d+))?$")
+        return self.broker.logged(
+            r"feed trio granted to pid (\d+) .*?(?:; it follows pid (\d+) on \S+, "
+            r"which (left|was last heard) ([0-9.]+) s ago after line (\d+))?$"
+        )
 
 
 @pytest.fixture
@@ -58,10 +61,17 @@ def test_a_killed_feeder_has_a_successor_whose_host_and_pid_are_logged(trio):
     one.kill()
     heir = trio.successor(one)
     trio.check_called_out(heir)
-    said = heir.says(r"we follow pid (\d+) on \S+, which was last heard ([0-9.]+) s ago after line (\d+)")
+    said = heir.says(
+        r"we follow pid (\d+) on \S+, which was last heard ([0-9.]+) s ago after line (\d+)"
+    )
     assert (int(said[1]), int(said[3])) == (pid, 3)
     last = trio.grants()[-1]
-    assert (int(last[1]), int(last[2]), last[3], int(last[5])) == (heir.pid, pid, "was last heard", 3)
+    assert (int(last[1]), int(last[2]), last[3], int(last[5])) == (
+        heir.pid,
+        pid,
+        "was last heard",
+        3,
+    )
     # By the broker's own clock: from the last sign of life to the grant, two heartbeats.
     assert 0.9 <= float(last[4])
     if not pregon.IS_SANITIZED:
@@ -88,7 +98,9 @@ def test_a_feeder_that_was_paused_longer_than_its_lease_is_fenced_and_stands_by(
     here = one.here()
     late = trio.speak(one)  # it lies in the pipe until it wakes up
     one.signal(signal.SIGCONT)
-    one.says(r"stopped for [0-9.]+ s: asking the broker whether feed trio is still ours", after=here)
+    one.says(
+        r"stopped for [0-9.]+ s: asking the broker whether feed trio is still ours", after=here
+    )
     one.says("standing by", after=here)
     for _ in range(3):
         trio.check_called_out(heir)

@@ -118,8 +118,11 @@ def test_what_retention_pruned_is_not_recovered(stage, path):
     gateway = stage.gateway(broker)
     feed = stage.feed(broker)
     fed(feed, "X", 1, 5000, note="x" * 500)
-    pregon.eventually(lambda: rows(path, "SELECT count(*), max(seq) FROM log")[0],
-                      lambda log: log[0] <= 1000 and log[1] == 5000, "that all is stored and pruned")
+    pregon.eventually(
+        lambda: rows(path, "SELECT count(*), max(seq) FROM log")[0],
+        lambda log: log[0] <= 1000 and log[1] == 5000,
+        "that all is stored and pruned",
+    )
     client = stage.client(gateway, f"?symbols=X&mode=all&since={epoch_of(broker)}:2")
     assert client.hears("ack")["recovered"] is False
     client.hears("snapshot", n=5000)
@@ -204,7 +207,9 @@ def test_a_backup_made_while_quotes_flow_is_whole_and_begins_its_own_epoch(stage
     broker = started(stage, path)
     feeder = stage.feeder(broker, "sim:20?rate=5000", feed="sim")
     control = stage.control(broker)
-    pregon.eventually(lambda: control.ask("status")["store"]["stored"], lambda n: n > 3000, "quotes")
+    pregon.eventually(
+        lambda: control.ask("status")["store"]["stored"], lambda n: n > 3000, "quotes"
+    )
     copy = stage.path("copy.db")
     command = [os.path.join(pregon.BIN, "pregon-broker"), "--store", f"sqlite:{path}",
                "--backup", copy]

@@ -1,4 +1,5 @@
-"""The wall clock is set while the broker runs: nothing is pruned, refused or called late because of it."""
+"""The wall clock is set while the broker runs: nothing is pruned, refused or called late because of
+it."""
 
 import os
 import sqlite3
@@ -92,7 +93,9 @@ def test_a_clock_three_days_ahead_prunes_nothing_and_is_reported(stage):
         fed(feed, "X", n, n)
         is_stored(n)
     status = control.ask("status")
-    assert status["clock"]["jumps"] == 1 and status["clock"]["ahead_us"] // 1000000 in range(3 * DAY - 2, 3 * DAY + 2)
+    assert status["clock"]["jumps"] == 1 and status["clock"]["ahead_us"] // 1000000 in range(
+        3 * DAY - 2, 3 * DAY + 2
+    )
     clock.set(0)
     broker.says(r"The clock jumped back to the time that it left")
     fed(feed, "X", 104, 120)

@@ -75,7 +75,9 @@ def test_a_log_goes_on_whether_it_is_opened_by_a_link_or_by_its_own_name(stage):
     token = locker.acquire("L", ttl_ms=60000)
     fed(stage.feed(broker), "X", 1, 3)
     broker.kill()
-    assert {"pregon.db", "pregon.db-ring", "pregon.db-locks"} <= set(os.listdir(os.path.dirname(path)))
+    assert {"pregon.db", "pregon.db-ring", "pregon.db-locks"} <= set(
+        os.listdir(os.path.dirname(path))
+    )
     assert not [n for n in os.listdir(os.path.dirname(link)) if n.startswith("pregon.db-")]
     broker = started(stage, path)
     assert epoch_of(broker) == epoch
@@ -132,8 +134,12 @@ def test_what_is_no_file_cannot_be_a_store_and_is_not_waited_for(stage):
     fifo = stage.path("pipe")
     os.mkfifo(fifo)
     for path in (fifo, "/dev/null"):
-        done = subprocess.run([os.path.join(pregon.BIN, "pregon-broker"), "--store", f"sqlite:{path}"],
-                              capture_output=True, text=True, timeout=pregon.PATIENCE,
-                              cwd=stage.directory.name)
+        done = subprocess.run(
+            [os.path.join(pregon.BIN, "pregon-broker"), "--store", f"sqlite:{path}"],
+            capture_output=True,
+            text=True,
+            timeout=pregon.PATIENCE,
+            cwd=stage.directory.name,
+        )
         assert done.returncode == 1
         assert f"store {path}: it is a device or a pipe, not a file; name a file" in done.stderr

@@ -70,7 +70,9 @@ def test_the_documented_commands_bring_back_log_locks_and_values(stage, path):
     locker.put("L", b"kept")
     old = epoch_of(broker)
     fed(feed, 1, 10)
-    pregon.eventually(lambda: stage.control(broker).ask("status")["store"]["stored"], lambda n: n == 10)
+    pregon.eventually(
+        lambda: stage.control(broker).ask("status")["store"]["stored"], lambda n: n == 10
+    )
     env = {**os.environ, "PATH": pregon.BIN + ":" + os.environ["PATH"]}
     ran = []
     for line in documented():
@@ -83,7 +85,9 @@ def test_the_documented_commands_bring_back_log_locks_and_values(stage, path):
             broker.start()
             broker.says(re.search('"(.*)"', line)[1].replace("(", ".").replace(")", "."))
         else:
-            subprocess.run(["bash", "-ec", line], check=True, cwd=stage.directory.name, env=env, timeout=60)
+            subprocess.run(
+                ["bash", "-ec", line], check=True, cwd=stage.directory.name, env=env, timeout=60
+            )
             ran.append(line)
     assert ["--backup" in line for line in ran] == [True, False] and "--restore" in ran[1]
     assert epoch_of(broker) != old
@@ -120,7 +124,9 @@ def test_a_store_in_use_is_not_restored_under_any_of_its_names(stage, path):
     assert not broker.logged("restored")
 
 
-@pytest.mark.parametrize("what", ["nothing", "text", "damaged", "cut", "other", "store", "memory", "both"])
+@pytest.mark.parametrize(
+    "what", ["nothing", "text", "damaged", "cut", "other", "store", "memory", "both"]
+)
 def test_what_cannot_be_restored_is_refused_and_nothing_changes(stage, path, what):
     broker = stage.broker(store=f"sqlite:{path}")
     fed(stage.feed(broker), 1, 500)
@@ -145,10 +151,14 @@ def test_what_cannot_be_restored_is_refused_and_nothing_changes(stage, path, wha
     elif what == "memory":
         store = "memory"
     before = files(path)
-    flags = [f"--store={store}", f"--restore={backup}"] + (["--backup=x.db"] if what == "both" else [])
+    flags = [f"--store={store}", f"--restore={backup}"] + (
+        ["--backup=x.db"] if what == "both" else []
+    )
     done = run(stage, *flags)
     assert done.returncode == (2 if what in ("memory", "both") else 1), done.stderr
-    assert done.stderr.startswith("CRITICAL: BACKUP and RESTORE are both" if what == "both" else "RESTORE: ")
+    assert done.stderr.startswith(
+        "CRITICAL: BACKUP and RESTORE are both" if what == "both" else "RESTORE: "
+    )
     assert files(path) == before
 
 
@@ -157,7 +167,9 @@ def test_a_machine_without_the_store_gets_log_and_locks_from_the_backup(stage, p
     locker = stage.locker(broker, "me")
     token = locker.acquire("L", ttl_ms=60000)
     fed(stage.feed(broker), 1, 10)
-    pregon.eventually(lambda: stage.control(broker).ask("status")["store"]["stored"], lambda n: n == 10)
+    pregon.eventually(
+        lambda: stage.control(broker).ask("status")["store"]["stored"], lambda n: n == 10
+    )
     backup = backed_up(stage, path)
     broker.stop()
     os.mkdir(stage.path("ñew disk"))

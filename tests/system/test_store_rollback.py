@@ -84,7 +84,9 @@ def test_a_gateway_that_knows_more_begins_a_new_epoch_and_tells_its_clients(stag
 
     copied_and_put_back(path, broker, feed, goodbye=True,
                         seen=lambda: client.hears("quote", n=100))
-    broker.says(r"The log has lost positions: gateway \S+ knows position 1\d\d, the log goes to \d+")
+    broker.says(
+        r"The log has lost positions: gateway \S+ knows position 1\d\d, the log goes to \d+"
+    )
     reset = client.hears("reset")
     assert reset["reason"] == "log_replaced"
     client.hears("snapshot", n=50)

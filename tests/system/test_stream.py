@@ -261,7 +261,11 @@ def test_unsubscribe_takes_away_patterns_as_written(stage):
 
     ack = client.asks("unsubscribe", symbols=["A*", "AB*", "D", "C"])
 
-    assert (ack["op"], ack["symbols"], ack["rejected"]) == ("unsubscribe", ["A*", "C"], ["AB*", "D"])
+    assert (ack["op"], ack["symbols"], ack["rejected"]) == (
+        "unsubscribe",
+        ["A*", "C"],
+        ["AB*", "D"],
+    )
     assert client.asks("list")["symbols"] == ["AB"]
     for symbol in ("A", "C", "AB"):
         feed.quote(symbol, last="1")

@@ -8,8 +8,17 @@ import threading
 import pytest
 
 import pregon
-from telegram_bots import ANA, BEN, EN, ES, GROUP, bot, locks, play, telegram  # noqa: F401 (fixtures)
-
+from telegram_bots import (
+    ANA,
+    BEN,
+    EN,
+    ES,
+    GROUP,
+    bot,
+    locks,
+    play,
+    telegram,
+)  # noqa: F401 (fixtures)
 
 def holder(stage, broker, bots):
     """The instance active, as the broker sees it."""
@@ -111,7 +120,9 @@ def test_only_listed_chats_are_answered_in_the_language_that_is_set(stage, teleg
     one.says("1 messages of chats not in TELEGRAM_CHATS")
 
 
-def test_whatever_instance_is_killed_every_update_is_answered_and_every_alert_sent_once(stage, telegram):
+def test_whatever_instance_is_killed_every_update_is_answered_and_every_alert_sent_once(
+    stage, telegram
+):
     """Or twice, where a kill fell between a send and its record, and the second says so."""
     broker, feed, _ = play(stage, telegram, telegram_lock_ttl=2)
     bots = stage.processes[1:] + [bot(stage, broker, telegram, telegram_lock_ttl=2)
@@ -190,7 +201,9 @@ def test_an_instance_that_stops_soon_after_its_start_hands_over_too(stage, teleg
     broker = stage.broker(store="sqlite:" + stage.path("store"))
     stage.feeder(broker, "sim:8?rate=20")  # so that there is a first record when the link comes up
     first = bot(stage, broker, telegram, telegram_poll_timeout=50)
-    pregon.eventually(lambda: locks(stage, broker)[""]["held_ms"], lambda ms: ms > 1500, "a while active")
+    pregon.eventually(
+        lambda: locks(stage, broker)[""]["held_ms"], lambda ms: ms > 1500, "a while active"
+    )
     first.stop()
     assert locks(stage, broker)[""]["state"] == "free"
 
@@ -361,11 +374,18 @@ def test_answers_and_alerts_go_to_the_thread_that_asked(stage, telegram):
     assert [p.get("message_thread_id") for p in sends(telegram)[-2:]] == [78, None]
 
 
-@pytest.mark.parametrize("refusal", [
-    (403, "Forbidden: bot was blocked by the user"), (403, "Forbidden: user is deactivated"),
-    (403, "Forbidden: bot was kicked from the supergroup chat"), (400, "Bad Request: chat not found"),
-])
-def test_the_alerts_of_a_chat_that_takes_no_messages_pause_until_somebody_writes(stage, telegram, refusal):
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (403, "Forbidden: bot was blocked by the user"),
+        (403, "Forbidden: user is deactivated"),
+        (403, "Forbidden: bot was kicked from the supergroup chat"),
+        (400, "Bad Request: chat not found"),
+    ],
+)
+def test_the_alerts_of_a_chat_that_takes_no_messages_pause_until_somebody_writes(
+    stage, telegram, refusal
+):
     broker, feed, one = play(stage, telegram)
     telegram.hears(ANA, "/alerta X > 10")
     telegram.hears(BEN, "/alerta X > 10")

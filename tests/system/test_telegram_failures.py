@@ -9,8 +9,19 @@ import pytest
 
 import pregon
 from fake_telegram import TERMINATED, TOKEN, FakeTelegram
-from telegram_bots import ANA, BEN, EN, ES, GROUP, LOCK, SECRET, bot, locks, play, telegram  # noqa: F401 (fixtures)
-
+from telegram_bots import (
+    ANA,
+    BEN,
+    EN,
+    ES,
+    GROUP,
+    LOCK,
+    SECRET,
+    bot,
+    locks,
+    play,
+    telegram,
+)  # noqa: F401 (fixtures)
 
 def test_a_429_is_obeyed_and_what_it_refused_is_sent_once_and_unmarked(stage, telegram):
     broker, feed, _ = play(stage, telegram)

@@ -130,7 +130,9 @@ def test_another_value_is_refused(stage, value):
 
 @BOTH
 @pytest.mark.parametrize("source", ["window", "log"])
-def test_a_reconnecting_client_receives_what_is_known_of_the_records_it_missed(stage, protocol, source):
+def test_a_reconnecting_client_receives_what_is_known_of_the_records_it_missed(
+    stage, protocol, source
+):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     watch = stage.client(gateway, "?symbols=X&mode=all&trace=true")

@@ -43,8 +43,19 @@ def test_a_unit_is_well_locked_up(installed, unit):
         pytest.skip("systemd-analyze is not here")
     units, _ = installed
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager", str(units / unit)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        [
+            "systemd-analyze",
+            "security",
+            "--offline=yes",
+            "--threshold=20",
+            "--no-pager",
+            str(units / unit),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-300:]
 
 
@@ -85,6 +96,11 @@ def test_the_document_that_a_unit_names_is_one_that_is_installed(installed, unit
     (name,) = re.findall(r"^Documentation=file://(\S+)$", text, re.M)
     folder, _, document = name.partition("/share/doc/pregon/")
     assert folder and os.path.exists(os.path.join(pregon.ROOT, document))
-    listed = subprocess.run(["make", "-n", "install", "DESTDIR=/nowhere"], cwd=pregon.ROOT, text=True,
-                            capture_output=True, check=True).stdout
+    listed = subprocess.run(
+        ["make", "-n", "install", "DESTDIR=/nowhere"],
+        cwd=pregon.ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout
     assert re.search(rf"for f in .*\b{re.escape(document)}\b", listed), "make install copies it"

@@ -1,7 +1,7 @@
 """Frames as RFC 6455 has them: the cases of the public conformance suites that apply here.
 
-The client is a socket and frames made by hand.  A message is a request of ours or no JSON at all: either way
-it has exactly one answer, so what was received is known by what is answered.
+The client is a socket and frames made by hand.  A message is a request of ours or no JSON at all:
+either way it has exactly one answer, so what was received is known by what is answered.
 """
 
 import json
@@ -138,11 +138,17 @@ def test_no_answer_overtakes_one_that_was_due_before_it_whatever_arrives_at_once
         sent = sent[size:]
     got = answers(client, len(wanted))
     for kind in ("ack", "pong"):
-        assert [a for a in got if a[0] == kind] == [a for a in wanted if a[0] == kind], f"seed {seed}"
-    for at, answer in enumerate(got):  # a pong may be early: messages wait for each other, it does not
+        assert [a for a in got if a[0] == kind] == [
+            a for a in wanted if a[0] == kind
+        ], f"seed {seed}"
+    for at, answer in enumerate(
+        got
+    ):  # a pong may be early: messages wait for each other, it does not
         if answer[0] == "pong":
             due = wanted[:wanted.index(answer)]
-            assert all(a in due for a in got[:at] if a[0] == "ack"), f"seed {seed}: {answer} is late"
+            assert all(
+                a in due for a in got[:at] if a[0] == "ack"
+            ), f"seed {seed}: {answer} is late"
     client.close()
 
 
@@ -170,7 +176,9 @@ def test_nothing_is_answered_behind_a_close_frame(long_stage):
     assert kinds[-1] == "close" and kinds.count("close") == 1
     client.close()
     client = connected(long_stage)
-    client.send_bytes(bye(1000) + frame_bytes(PING, b"x") + frame_bytes(TEXT, request(1)) + bye(1000))
+    client.send_bytes(
+        bye(1000) + frame_bytes(PING, b"x") + frame_bytes(TEXT, request(1)) + bye(1000)
+    )
     assert answers(client) == [("close", 1000)]
     client.close()
 
@@ -204,10 +212,13 @@ def test_a_message_may_begin_and_end_with_empty_fragments(long_stage):
 WRONG_ORDER = {
     "a continuation of nothing": frame_bytes(CONTINUATION, b"x"),
     "a continuation of nothing, unfinished": frame_bytes(CONTINUATION, b"x", fin=False),
-    "a continuation after a whole message": frame_bytes(TEXT, request(1)) + frame_bytes(CONTINUATION, b"x"),
+    "a continuation after a whole message": frame_bytes(TEXT, request(1))
+    + frame_bytes(CONTINUATION, b"x"),
     "text within fragments": frame_bytes(TEXT, b"{", fin=False) + frame_bytes(TEXT, b"}"),
-    "binary within fragments of text": frame_bytes(TEXT, b"{", fin=False) + frame_bytes(BINARY, b"}"),
-    "fragments twice begun": frame_bytes(TEXT, b"{", fin=False) + frame_bytes(TEXT, b"}", fin=False),
+    "binary within fragments of text": frame_bytes(TEXT, b"{", fin=False)
+    + frame_bytes(BINARY, b"}"),
+    "fragments twice begun": frame_bytes(TEXT, b"{", fin=False)
+    + frame_bytes(TEXT, b"}", fin=False),
     "a ping in fragments": frame_bytes(PING, b"x", fin=False) + frame_bytes(CONTINUATION, b"x"),
     "a pong in fragments": frame_bytes(PONG, b"x", fin=False),
     "a close in fragments": frame_bytes(CLOSE, b"\x03\xe8", fin=False),
@@ -240,7 +251,9 @@ def test_reserved_bits_are_a_protocol_error(long_stage, opcode, rsv):
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_a_reserved_opcode_is_a_protocol_error(long_stage, opcode, payload):
     client = connected(long_stage)
-    client.send_bytes(frame_bytes(TEXT, request(5)) + frame_bytes(opcode, payload) + frame_bytes(PING))
+    client.send_bytes(
+        frame_bytes(TEXT, request(5)) + frame_bytes(opcode, payload) + frame_bytes(PING)
+    )
     assert answers(client) == [("ack", 5), ("close", 1002)]
     client.close()
 
@@ -290,14 +303,49 @@ def test_a_message_over_the_limit_is_closed_with_1009(long_stage, frames):
 
 # --- UTF-8 ------------------------------------------------------------------------------------
 
-GOOD_TEXT = [b"\x00", b"\x7f", b"\xc2\x80", b"\xdf\xbf", b"\xe0\xa0\x80", b"\xed\x9f\xbf", b"\xee\x80\x80",
-             b"\xef\xbf\xbd", b"\xef\xbf\xbf", b"\xf0\x90\x80\x80", b"\xf4\x8f\xbf\xbf",
-             "κόσμε".encode(), "\ufdd0\ufffe".encode()]
-BAD_TEXT = [b"\x80", b"\xbf", b"\xc0\x80", b"\xc0\xaf", b"\xc1\xbf", b"\xc2", b"\xc2\x20", b"\xdf",
-            b"\xe0\x80\xaf", b"\xe0\x9f\xbf", b"\xe1\x80", b"\xe1\x80\x20", b"\xed\xa0\x80", b"\xed\xad\xbf\xed\xb0\x80",
-            b"\xed\xbf\xbf", b"\xf0\x80\x80\xaf", b"\xf0\x8f\xbf\xbf", b"\xf0\x90\x80", b"\xf1\x80\x80\x20",
-            b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xf8\x88\x80\x80\x80", b"\xfc\x84\x80\x80\x80\x80",
-            b"\xfe", b"\xff", b"\xfe\xff"]
+GOOD_TEXT = [
+    b"\x00",
+    b"\x7f",
+    b"\xc2\x80",
+    b"\xdf\xbf",
+    b"\xe0\xa0\x80",
+    b"\xed\x9f\xbf",
+    b"\xee\x80\x80",
+    b"\xef\xbf\xbd",
+    b"\xef\xbf\xbf",
+    b"\xf0\x90\x80\x80",
+    b"\xf4\x8f\xbf\xbf",
+    "κόσμε".encode(),
+    "\ufdd0\ufffe".encode(),
+]
+BAD_TEXT = [
+    b"\x80",
+    b"\xbf",
+    b"\xc0\x80",
+    b"\xc0\xaf",
+    b"\xc1\xbf",
+    b"\xc2",
+    b"\xc2\x20",
+    b"\xdf",
+    b"\xe0\x80\xaf",
+    b"\xe0\x9f\xbf",
+    b"\xe1\x80",
+    b"\xe1\x80\x20",
+    b"\xed\xa0\x80",
+    b"\xed\xad\xbf\xed\xb0\x80",
+    b"\xed\xbf\xbf",
+    b"\xf0\x80\x80\xaf",
+    b"\xf0\x8f\xbf\xbf",
+    b"\xf0\x90\x80",
+    b"\xf1\x80\x80\x20",
+    b"\xf4\x90\x80\x80",
+    b"\xf5\x80\x80\x80",
+    b"\xf8\x88\x80\x80\x80",
+    b"\xfc\x84\x80\x80\x80\x80",
+    b"\xfe",
+    b"\xff",
+    b"\xfe\xff",
+]
 
 
 def test_text_that_is_utf_8_is_received_whole_and_in_pieces(long_stage):
@@ -313,9 +361,18 @@ def test_text_that_is_utf_8_is_received_whole_and_in_pieces(long_stage):
 
 @pytest.mark.parametrize("text", BAD_TEXT, ids=bytes.hex)
 def test_text_that_is_not_utf_8_is_closed_with_1007(long_stage, text):
-    for frames in ([frame_bytes(TEXT, b"ok " + text)], [frame_bytes(TEXT, byte, fin=False) if i == 0 else
-                    frame_bytes(CONTINUATION, byte, fin=False) for i, byte in enumerate(pieces(text, 1))] +
-                   [frame_bytes(CONTINUATION, b"")]):
+    for frames in (
+        [frame_bytes(TEXT, b"ok " + text)],
+        [
+            (
+                frame_bytes(TEXT, byte, fin=False)
+                if i == 0
+                else frame_bytes(CONTINUATION, byte, fin=False)
+            )
+            for i, byte in enumerate(pieces(text, 1))
+        ]
+        + [frame_bytes(CONTINUATION, b"")],
+    ):
         client = connected(long_stage)
         client.send_bytes(b"".join(frames))
         assert answers(client) == [("close", 1007)]
@@ -358,7 +415,9 @@ def test_binary_may_be_any_bytes(long_stage):
 # --- close ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999])
+@pytest.mark.parametrize(
+    "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999]
+)
 def test_a_close_is_answered_with_its_own_code(long_stage, code):
     for reason in (b"", "adiós".encode(), b"x" * 123):
         client = connected(long_stage)
@@ -374,7 +433,9 @@ def test_a_close_without_a_code_is_answered_without_one(long_stage):
     client.close()
 
 
-@pytest.mark.parametrize("code", [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535])
+@pytest.mark.parametrize(
+    "code", [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535]
+)
 def test_a_code_that_nobody_may_send_is_a_protocol_error(long_stage, code):
     client = connected(long_stage)
     client.send_frame(CLOSE, struct.pack(">H", code))
@@ -396,7 +457,9 @@ def test_a_close_frame_that_is_none_is_an_error(long_stage, payload, codes):
 
 def test_a_close_within_fragments_ends_the_connection(long_stage):
     client = connected(long_stage)
-    client.send_bytes(frame_bytes(TEXT, b"{", fin=False) + bye(1001) + frame_bytes(CONTINUATION, b"}"))
+    client.send_bytes(
+        frame_bytes(TEXT, b"{", fin=False) + bye(1001) + frame_bytes(CONTINUATION, b"}")
+    )
     assert answers(client) == [("close", 1001)]
     client.close()
 

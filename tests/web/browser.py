@@ -37,7 +37,8 @@ import(options.module ?? "/www/pregon.js").then(({ connect }) => {
   window.heard = [];
   const tell = (kind) => (what) => heard.push([kind, what]);
   window.client = connect(url, {
-    onQuote: tell("quote"), onSnapshot: tell("snapshot"), onState: tell("state"), onLost: tell("lost"),
+    onQuote: tell("quote"), onSnapshot: tell("snapshot"), onState: tell("state"),
+    onLost: tell("lost"),
     onReset: tell("reset"), onStatus: tell("status"), onError: tell("error"), ...options,
   });
   done(null);
@@ -54,7 +55,9 @@ class Page:
 
     def is_told(self, expression, patience=None):
         """Wait until an expression of JavaScript is true; what it is then."""
-        return pregon.eventually(lambda: self.run(f"return {expression}"), what=expression, patience=patience)
+        return pregon.eventually(
+            lambda: self.run(f"return {expression}"), what=expression, patience=patience
+        )
 
     def shows(self, text):
         """Wait until a text can be read on it."""
@@ -84,7 +87,9 @@ class Page:
         with open(os.path.join(MODULES, "axe-core", "axe.min.js"), encoding="utf-8") as f:
             self.run(f.read())
         found = self.driver.execute_async_script(
-            "axe.run().then((r) => arguments[0](r.violations), (e) => arguments[0]([{ id: String(e), nodes: [] }]))")
+            "axe.run().then((r) => arguments[0](r.violations), (e) => arguments[0]([{ id: "
+            "String(e), nodes: [] }]))"
+        )
         return [f"{v['id']}: {v.get('help')} {[n['html'] for n in v['nodes']][:5]}" for v in found]
 
     def screenshot(self, name):
@@ -99,10 +104,18 @@ class Browser:
         options = Options()
         options.binary_location = shutil.which("chromium")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-background-networking",
-                     "hide-scrollbars", "force-prefers-reduced-motion"):
+        for flag in (
+            "headless=new",
+            "no-sandbox",
+            "disable-dev-shm-usage",
+            "disable-background-networking",
+            "hide-scrollbars",
+            "force-prefers-reduced-motion",
+        ):
             options.add_argument("--" + flag)
-        self.driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
+        self.driver = webdriver.Chrome(
+            service=Service(shutil.which("chromedriver")), options=options
+        )
         self.driver.set_script_timeout(pregon.PATIENCE)
         self.agent = self.driver.execute_script("return navigator.userAgent")
         self.first = self.driver.current_window_handle
@@ -111,10 +124,18 @@ class Browser:
         language, colours, width = VARIANTS[variant]
         self.driver.switch_to.new_window("tab")
         for command, how in (
-            ("Emulation.setUserAgentOverride", {"userAgent": self.agent, "acceptLanguage": language}),
-            ("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": colours}]}),
-            ("Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1,
-                                                    "mobile": width < 800}),
+            (
+                "Emulation.setUserAgentOverride",
+                {"userAgent": self.agent, "acceptLanguage": language},
+            ),
+            (
+                "Emulation.setEmulatedMedia",
+                {"features": [{"name": "prefers-color-scheme", "value": colours}]},
+            ),
+            (
+                "Emulation.setDeviceMetricsOverride",
+                {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 800},
+            ),
         ):
             self.driver.execute_cdp_cmd(command, how)
         self.driver.get(url)

@@ -17,7 +17,9 @@ MODULES = os.path.join(pregon.ROOT, "build", "npm-tests", "node_modules")
 
 
 def has_socket(*flags):
-    seen = subprocess.run([NODE, *flags, "-p", "typeof WebSocket"], capture_output=True, text=True, check=False)
+    seen = subprocess.run(
+        [NODE, *flags, "-p", "typeof WebSocket"], capture_output=True, text=True, check=False
+    )
     return seen.stdout.strip() == "function"
 
 
@@ -35,8 +37,15 @@ class Follower(pregon.Process):
         node = OWN if socket == "own" else [NODE]
         command = [*node, os.path.join(HERE, "follow.mjs"), url, json.dumps(options)]
         count = sum(p.program == "follow" for p in stage.processes)
-        super().__init__(f"follow{count + 1}", "follow", {}, cwd=stage.directory.name,
-                         env={"WS": os.path.join(MODULES, "ws", "wrapper.mjs")}, command=command, stdin=subprocess.PIPE)
+        super().__init__(
+            f"follow{count + 1}",
+            "follow",
+            {},
+            cwd=stage.directory.name,
+            env={"WS": os.path.join(MODULES, "ws", "wrapper.mjs")},
+            command=command,
+            stdin=subprocess.PIPE,
+        )
         self.at = dict.fromkeys((None, *ANSWERS), 0)  # up to where the test has listened
         stage.processes.append(self)
         self.start(wait=False)
@@ -63,7 +72,11 @@ class Follower(pregon.Process):
             while self.at[ear] < len(lines):
                 k, what = json.loads(lines[self.at[ear]])
                 self.at[ear] += 1
-                if k in kinds and (not fields or fields.items() <= what.items()) and (not where or where(what)):
+                if (
+                    k in kinds
+                    and (not fields or fields.items() <= what.items())
+                    and (not where or where(what))
+                ):
                     return [what]
             return is_over and "over"
 

@@ -32,14 +32,20 @@ def test_a_page_comes_back_to_a_killed_gateway_without_a_hole_or_a_repeat(stage,
     assert not page.heard("lost") and not page.heard("reset")
 
 
-def test_a_page_of_a_foreign_origin_is_told_why_it_may_not_connect_and_gets_in_when_it_may(stage, browser):
+def test_a_page_of_a_foreign_origin_is_told_why_it_may_not_connect_and_gets_in_when_it_may(
+    stage, browser
+):
     site = stage._with(ForeignSite())
     broker, gateway = stage.play(cors_origins="http://else.example")
     page = browser.open(site.origin + "/README.md")
     page.follow(gateway.url, module="/pregon.js")
     status = page.hears("status", phase="refused")
     refusal = status["refusal"]
-    assert (refusal["code"], refusal["status"], refusal["setting"]) == ("origin_not_allowed", 403, "CORS_ORIGINS")
+    assert (refusal["code"], refusal["status"], refusal["setting"]) == (
+        "origin_not_allowed",
+        403,
+        "CORS_ORIGINS",
+    )
     assert site.origin in refusal["reason"] and site.origin in refusal["hint"]
     assert refusal["reason"] in status["text"]
 

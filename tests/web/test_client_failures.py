@@ -43,7 +43,9 @@ def test_a_refused_client_connects_once_the_gateway_admits_it(stage):
     broker, gateway = stage.play(websocket_max_connections=1)
     first = follow(stage, gateway).connected()
     second = follow(stage, gateway)
-    second.hears("status", phase="refused", where=lambda s: s["refusal"]["code"] == "max_connections")
+    second.hears(
+        "status", phase="refused", where=lambda s: s["refusal"]["code"] == "max_connections"
+    )
     first.begin("close")
     second.connected()
 
@@ -81,8 +83,13 @@ def test_a_socket_that_cannot_even_be_made_is_tried_again(stage):
           },
         });
     """ % (MODULES, PACKAGE))
-    done = subprocess.run([shutil.which("node"), code, gateway.url], capture_output=True, text=True, check=True,
-                          timeout=pregon.PATIENCE)
+    done = subprocess.run(
+        [shutil.which("node"), code, gateway.url],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=pregon.PATIENCE,
+    )
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert told[1] == ["waiting", "not today"]
     assert [phase for phase, _ in told][-2:] == ["connected", "closed"]

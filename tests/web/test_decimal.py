@@ -15,7 +15,8 @@ const d = await import("data:text/javascript;base64," + process.argv[1]);
 const text = require("fs").readFileSync(0, "utf8");
 console.log(JSON.stringify(JSON.parse(text).map(([a, b]) => {
   const x = d.parse(a), y = d.parse(b), change = d.change(x, y);
-  return [d.difference(x, y), d.compare(x, y), d.middle(x, y), change === null ? null : d.percent(change)];
+  const percent = change === null ? null : d.percent(change);
+  return [d.difference(x, y), d.compare(x, y), d.middle(x, y), percent];
 })));
 """
 
@@ -28,21 +29,37 @@ def price(rng):
 
 def computed(pairs):
     with open(MODULE, "rb") as f:
-        source = subprocess.run(["base64", "-w0"], stdin=f, capture_output=True, text=True, check=True).stdout
-    run = subprocess.run([NODE, "--input-type=commonjs", "-e", f"(async () => {{{PROGRAM}}})()", source],
-                         input=json.dumps(pairs), capture_output=True, text=True, check=True)
+        source = subprocess.run(
+            ["base64", "-w0"], stdin=f, capture_output=True, text=True, check=True
+        ).stdout
+    run = subprocess.run(
+        [NODE, "--input-type=commonjs", "-e", f"(async () => {{{PROGRAM}}})()", source],
+        input=json.dumps(pairs),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return json.loads(run.stdout)
 
 
 def test_differences_middles_and_changes_are_exact():
     getcontext().prec = 80
     rng = random.Random(7)
-    pairs = [("0.3", "0.1"), ("1034.50", "1034.5"), ("0.005", "1"), ("1", "0"), ("0.99995", "1"), ("100.005", "100")]
+    pairs = [
+        ("0.3", "0.1"),
+        ("1034.50", "1034.5"),
+        ("0.005", "1"),
+        ("1", "0"),
+        ("0.99995", "1"),
+        ("100.005", "100"),
+    ]
     pairs += [(price(rng), price(rng)) for _ in range(2000)]
     for (a, b), (difference, order, middle, percent) in zip(pairs, computed(pairs), strict=True):
         x, y = Decimal(a), Decimal(b)
         assert Decimal(difference) == x - y, (a, b)
-        assert len(difference.partition(".")[2]) == max(len(a.partition(".")[2]), len(b.partition(".")[2])), (a, b)
+        assert len(difference.partition(".")[2]) == max(
+            len(a.partition(".")[2]), len(b.partition(".")[2])
+        ), (a, b)
         assert order == (x > y) - (x < y), (a, b)
         assert Decimal(middle) == (x + y) / 2, (a, b)
         if y == 0:

@@ -1,5 +1,7 @@
-"""Every page, as everybody may look at it: without an error on the console, without a fault that axe
-finds, in both languages and colours, on a phone.  Pictures for human eyes: build/web-screenshots/."""
+"""Every page, as everybody may look at it: without an error on the console, without a fault that
+axe finds, in both languages and colours, on a phone.  Pictures for human eyes: build/web-
+screenshots/.
+"""
 
 import json
 import os
@@ -31,7 +33,9 @@ new PerformanceObserver((list) => {
 def town(long_stage):
     """A gateway with quotes to show."""
     broker, gateway = long_stage.play()
-    tables = [f"csv:{os.path.join(pregon.DATA, name)}" for name in ("usdthb.csv", "EuStockMarkets.csv")]
+    tables = [
+        f"csv:{os.path.join(pregon.DATA, name)}" for name in ("usdthb.csv", "EuStockMarkets.csv")
+    ]
     long_stage.feeder(broker, tables, feed="recorded", loop=1)
     return gateway
 
@@ -47,7 +51,9 @@ def test_a_page_is_whole(town, browser, path, variant):
     page.shows(PAGES[path])
     page.screenshot(f"{name_of(path)}-{variant}")
     assert page.run("return document.documentElement.lang") == variant[:2]
-    assert page.run("return document.documentElement.scrollWidth - innerWidth") <= 0, "it must be moved sideways"
+    assert (
+        page.run("return document.documentElement.scrollWidth - innerWidth") <= 0
+    ), "it must be moved sideways"
     assert page.violations() == []
     assert page.errors() == []
 
@@ -84,12 +90,19 @@ def test_the_board_paints_while_two_thousand_symbols_move(stage, browser):
     page.run(LOAD)
     feeder = stage.feeder(broker, "sim:2000", rate=2000)
     page.is_told("document.body.innerText.includes('SIM') || undefined")
-    page.run("frames = 0; longest = 0; window.began = performance.now(); window.before = document.body.innerText")
+    page.run(
+        "frames = 0; longest = 0; window.began = performance.now(); window.before = "
+        "document.body.innerText"
+    )
     seconds = 60 * float(os.environ.get("WEB_MINUTES") or 0.1)
     page.is_told("frames > 30 && document.body.innerText !== before", patience=pregon.PATIENCE * 2)
-    page.is_told(f"performance.now() - began > {1000 * seconds}", patience=pregon.PATIENCE + seconds)
-    cost = page.run("return { seconds: (performance.now() - began) / 1000, frames, longest_task_ms: longest, "
-                    "heap_bytes: performance.memory?.usedJSHeapSize }")
+    page.is_told(
+        f"performance.now() - began > {1000 * seconds}", patience=pregon.PATIENCE + seconds
+    )
+    cost = page.run(
+        "return { seconds: (performance.now() - began) / 1000, frames, longest_task_ms: longest, "
+        "heap_bytes: performance.memory?.usedJSHeapSize }"
+    )
     page.screenshot("board-under-load")
     with open(os.path.join(SHOTS, "board-under-load.json"), "w", encoding="utf-8") as f:
         json.dump(cost, f, indent=1)
@@ -165,9 +178,15 @@ def test_the_status_page_follows_what_happens(stage, browser):
     page.shows("No feeder has ever said hello.")
     page.shows("STATUS_TOKEN")
     assert not page.run("return document.body.innerText.includes('bot-7f3a')")
-    page.run("document.getElementById('token').value = 'wrong'; document.querySelector('main form').requestSubmit()")
+    page.run(
+        "document.getElementById('token').value = 'wrong'; document.querySelector('main "
+        "form').requestSubmit()"
+    )
     page.shows("The token is not the gateway's STATUS_TOKEN.")
-    page.run("document.getElementById('token').value = 'show-me'; document.querySelector('main form').requestSubmit()")
+    page.run(
+        "document.getElementById('token').value = 'show-me'; document.querySelector('main "
+        "form').requestSubmit()"
+    )
     page.shows("bot-7f3a")
     page.shows(f"127.0.0.1:{client.local_port}")
     stage.feed(broker, "test")
@@ -185,8 +204,11 @@ def test_the_status_page_goes_on_after_an_answer_that_it_cannot_read(stage, brow
     broker, gateway = stage.play()
     page = browser.open(gateway.url + "/status")
     page.shows("No feeder has ever said hello.")
-    page.run("window.whole = fetch; window.fetch = async (url, ...its) => String(url).endsWith('health') "
-             "? new Response('{\"status\":\"ok\"}') : whole(url, ...its)")
+    page.run(
+        "window.whole = fetch; window.fetch = async (url, ...its) => "
+        "String(url).endsWith('health') "
+        "? new Response('{\"status\":\"ok\"}') : whole(url, ...its)"
+    )
     page.shows("cannot be shown")
     page.run("window.fetch = whole")
     page.is_told("!document.body.innerText.includes('cannot be shown')")
@@ -218,7 +240,10 @@ def test_the_api_page_shows_its_token_to_its_own_gateway_alone(stage, browser):
     page.run(STREAM, "json")
     page.shows("Connected")
     page.run("document.querySelector('#try-stream form').requestSubmit()")  # and end it
-    page.run("document.querySelector('#try-stream input').value = arguments[0]", f"ws://{stranger.host}/ws/cotizaciones")
+    page.run(
+        "document.querySelector('#try-stream input').value = arguments[0]",
+        f"ws://{stranger.host}/ws/cotizaciones",
+    )
     page.run(STREAM, "json")
     asked = stranger.was_asked()
     assert asked.startswith("GET /ws/cotizaciones?symbols= "), asked

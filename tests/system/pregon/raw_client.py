@@ -98,7 +98,9 @@ class RawClient:
                 if opcode == CLOSE:
                     self.send_frame(CLOSE, payload[:2])
                 elif opcode in (TEXT, BINARY):
-                    self.messages.append((json.loads if opcode == TEXT else msgpack.unpackb)(payload))
+                    self.messages.append(
+                        (json.loads if opcode == TEXT else msgpack.unpackb)(payload)
+                    )
         except (EOFError, ConnectionError):
             return self.close_code
 

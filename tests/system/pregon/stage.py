@@ -49,7 +49,9 @@ class Stage:
         return process.start(wait)
 
     def broker(self, wait=True, env=None, flags=(), descriptors=None, **settings):
-        anywhere = {f"broker_{key}": "tcp://127.0.0.1:0" for key in ("ingest", "publish", "control")}
+        anywhere = {
+            f"broker_{key}": "tcp://127.0.0.1:0" for key in ("ingest", "publish", "control")
+        }
         return self.process("broker", {**anywhere, **settings}, wait, env=env, flags=flags,
                             descriptors=descriptors)
 
