@@ -96,7 +96,7 @@ AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: objects compilers all build deps web run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize coverage fuzz fuzz-build test-compose test-web chaos chaos-locks attack bench bench-docs bench-store bench-locks \
+        test-sanitize coverage fuzz fuzz-build mutation test-compose test-web chaos chaos-locks attack bench bench-docs bench-store bench-locks \
         bench-instructions format format-check compdb install install-systemd clean help FORCE
 
 all: deps ## build the programs (default)
@@ -302,6 +302,9 @@ fuzz: ## parsers fed with made-up bytes, all in so long: make fuzz MINUTES=60 FU
 
 fuzz-build: $(FUZZ)
 	@:
+
+mutation: ## change the code, see whether unit tests notice: make mutation ARGS='--files "broker/*" --count 60 --seed 1'
+	$(Q)$(PYTHON) tests/mutation/mutate.py $(ARGS)
 
 # GCC's counters: each process adds its own to the .gcda files when it exits.
 coverage: ## lines of ours that the tests run; build/coverage/report.txt, and lines in html/
