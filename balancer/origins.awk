@@ -1,5 +1,5 @@
 # CORS_ORIGINS as regular expressions for lower-case origins, one a line; "*" for the entry "*".
-# What gateway/access/origin.c compares: scheme, host and effective port, one '*' in one of them.
+# What gateway/policy/origin.c compares: scheme, host and effective port, one '*' in one of them.
 # A list that is wrong stops the gateways; here its entries just match nothing.
 
 function quote(text) {

@@ -11,7 +11,7 @@
 
 #include "doctor/checks.h"
 #include "doctor/holder.h"
-#include "gateway/access/descriptors.h"
+#include "gateway/limits/descriptors.h"
 
 #define OWN_DESCRIPTORS 40 /* of a gateway without clients, about */
 

@@ -9,7 +9,7 @@
 #include "consumer/tail/tail_config.h"
 #include "consumer/telegram/bottoken.h"
 #include "doctor/checks.h"
-#include "gateway/access/policy.h"
+#include "gateway/policy/policy.h"
 #include "shared/config/config_help.h"
 #include "shared/config/config_near.h"
 #include "shared/config/config_value.h"

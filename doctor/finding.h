@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "gateway/access/admission.h"
+#include "gateway/policy/admission.h"
 #include "shared/base/buf.h"
 
 /* name, severity, what it means */

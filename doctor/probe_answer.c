@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "doctor/probe.h"
-#include "gateway/access/origin.h"
+#include "gateway/policy/origin.h"
 
 void probe_free(struct probe_answer *a)
 {

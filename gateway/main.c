@@ -1,4 +1,4 @@
-/* The gateway's loop: what it owns is in gateway.h, the HTTP side runs on threads of its own. */
+/* The gateway's loop; the HTTP side runs on threads of its own. */
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -9,11 +9,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "gateway/session/client.h"
-#include "gateway/routes/http.h"
+#include "gateway/gateway.h"
 #include "gateway/routes/handlers.h"
-#include "gateway/fanout/slot.h"
-#include "gateway/session/stream.h"
+#include "gateway/routes/http.h"
+#include "gateway/session/client.h"
+#include "gateway/session/sessions.h"
 #include "gateway/upstream/upstream.h"
 #include "shared/base/check.h"
 #include "shared/base/clock.h"
@@ -23,7 +23,6 @@
 #define DEFER_MS 5
 #define READY_MS 2000     /* the ready line waits so long for a broker to be there */
 #define HTTP_STOP_MS 1000 /* HTTP may take so long beyond the deadline */
-#define COME_BACK_MS 500  /* before it nobody is asked to */
 #define SPARE_MS 1    /* the loop rests so long between slices of what is not urgent */
 #define TIDY_SLICE 16 /* topics removed in a turn */
 #define FLUSH_BYTES 1048576
@@ -35,50 +34,25 @@ static void on_wake(struct loop_watch *w, uint32_t events)
     (void)events; /* every turn takes what has come */
 }
 
-static void tell_and_close(struct client *c, const struct accepted *a)
-{
-    client_close(c, (uint16_t)a->explain_close, span_of(a->explain_reason), "refused");
-    client_flush(c);
-}
-
-static void take_arrivals(struct gateway *g)
+static void take_accepted(struct gateway *g)
 {
     struct accepted *a;
 
     log_hold();
     while ((a = accept_queue_take(g->accepted))) {
-        struct client *c = client_new(g, a);
-
-        if (c && a->is_early) /* what it said before the 101 is lost, so it must go */
-            client_close(c, CLOSE_PROTOCOL, SPAN("{\"code\":\"too_early\"}"),
-                         "frames before the handshake's answer");
-        else if (c && a->explain_close)
-            tell_and_close(c, a);
-        else if (c)
-            stream_welcome(c, a->query);
+        if (!client_accept(g->sessions, a) && !a->explain_close)
+            gate_release(g->gate);
         accept_free(a);
     }
     log_release();
 }
 
-/* `only_free`: clients that have no request at work. */
-static void flush_due(struct gateway *g, bool only_free)
+static void read_clock(struct gateway *g)
 {
-    struct hub_subscriber *s;
-    size_t most =
-        hub_due_count(g->hub); /* one that is not done comes again, in the next turn */
-    uint64_t upto = g->figures.bytes_out + FLUSH_BYTES;
-
-    if (most > FLUSH_SLICE)
-        most = FLUSH_SLICE;
-    while (most-- && g->figures.bytes_out < upto && (s = hub_take_due(g->hub))) {
-        struct client *c = (struct client *)((char *)s - offsetof(struct client, sub));
-
-        if (only_free && c->requests)
-            hub_set_due(g->hub, s);
-        else
-            client_flush(c);
-    }
+    g->now = loop_now(g->loop);
+    g->awake = loop_awake(g->loop);
+    g->wall_us = loop_wall_us(g->loop);
+    sessions_set_time(g->sessions, g->now, g->awake, g->wall_us);
 }
 
 /* Signals, requests, quotes, deadlines: each bounded, so that none starves another. */
@@ -87,37 +61,32 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     bool is_sweep_due, has_pages;
 
     loop_turn(g->loop, wait);
-    g->now = loop_now(g->loop);
-    g->awake = loop_awake(g->loop);
-    g->wall_us = loop_wall_us(g->loop);
+    read_clock(g);
     is_sweep_due = g->now >= *sweep_at;
-    client_wake(g);
-    take_arrivals(g);
-    handlers_answer(g);
-    if (is_sweep_due) { /* before there is something new to send: a heartbeat tells how far all was */
-        client_sweep(g);
-        *sweep_at = g->now + CLIENT_SWEEP_MS;
+    sessions_unthrottle(g->sessions);
+    take_accepted(g);
+    handlers_answer(&g->handlers);
+    if (is_sweep_due) { /* before there is something new to send: a heartbeat states how far all was */
+        sessions_sweep(g->sessions);
+        *sweep_at = g->now + SESSIONS_SWEEP_MS;
     }
     upstream_drain(g->upstream);
     upstream_tick(g->upstream);
-    has_pages = handlers_work(g);
+    has_pages = handlers_work(&g->handlers);
     hub_fan_out(g->hub);
-    g->has_spare_work = false;
-    if (g->waiting) { /* after the fan-out: who joins now gets snapshots of all that */
-        flush_due(g, true); /* quotes do not wait for what others ask for */
-        stream_settle(g);
-    }
-    client_flush_deferred(g);
-    flush_due(g, false);
+    if (g->sessions->waiting) /* quotes do not wait for what other clients request */
+        sessions_flush_due(g->sessions, FLUSH_SLICE, FLUSH_BYTES, true);
+    sessions_settle(g->sessions);
+    sessions_flush_deferred(g->sessions);
+    sessions_flush_due(g->sessions, FLUSH_SLICE, FLUSH_BYTES, false);
     if (is_sweep_due)
-        client_measure(g);
-    if (g->figures.pending && !hub_has_due(g->hub))
-        counters_served(&g->figures, clock_wall_us());
-    client_reap(g);
-    if (hub_tidy(g->hub, TIDY_SLICE))
-        g->has_spare_work = true;
+        sessions_measure(g->sessions);
+    if (g->counters.pending && !hub_has_due(g->hub))
+        counters_served(&g->counters, clock_wall_us());
+    sessions_reap(g->sessions);
+    g->is_tidy_due = hub_tidy(g->hub, TIDY_SLICE);
     return has_pages || hub_has_due(g->hub) || upstream_has_input(g->upstream) ||
-           stream_has_more(g);
+           sessions_have_more(g->sessions);
 }
 
 static int64_t next_wait(const struct gateway *g, bool more, int64_t sweep_at)
@@ -126,9 +95,10 @@ static int64_t next_wait(const struct gateway *g, bool more, int64_t sweep_at)
 
     if (more)
         return 0;
-    if (g->deferred_count && wait > DEFER_MS)
+    if (g->sessions->deferred_count && wait > DEFER_MS)
         wait = DEFER_MS;
-    if ((g->has_spare_work || g->resting) && wait > SPARE_MS)
+    if ((g->is_tidy_due || g->sessions->has_spare_work || g->sessions->throttled) &&
+        wait > SPARE_MS)
         wait = SPARE_MS;
     return wait > 0 ? wait : 0;
 }
@@ -174,31 +144,20 @@ static void *stop_http(void *arg)
     return NULL;
 }
 
-/* Everyone gets a slot of their own for coming back, late accepted too. */
-static void say_goodbye(struct gateway *g)
+static void send_away(struct gateway *g)
 {
-    int64_t window_ms = g->config.timeout_graceful_shutdown;
-
-    for (size_t i = g->client_count; i-- > 0;) {
-        struct client *c = g->clients[i];
-
-        if (c->is_closing)
-            continue;
-        stream_going_away(c, COME_BACK_MS + slot_at(g->goodbyes++, window_ms));
-        client_close(c, CLOSE_RESTART, SPAN("{\"code\":\"restart\"}"),
-                     "gateway restarts");
-    }
+    sessions_send_away(g->sessions, g->config.timeout_graceful_shutdown);
 }
 
-/* Clients first: until they are gone HTTP goes on saying 503 draining to whoever comes. */
+/* Clients first: until they are gone HTTP goes on answering 503 draining. */
 static void see_clients_off(struct gateway *g, int64_t deadline, int64_t *sweep_at)
 {
-    if (g->client_count)
+    if (g->sessions->count)
         log_info("Waiting for connections to close. (CTRL+C to force quit)");
-    say_goodbye(g);
-    while (loop_stops(g->loop) < 2 && g->now < deadline && g->client_count) {
+    send_away(g);
+    while (loop_stops(g->loop) < 2 && g->now < deadline && g->sessions->count) {
         turn(g, next_wait(g, hub_has_due(g->hub), *sweep_at), sweep_at);
-        say_goodbye(g); /* late accepted */
+        send_away(g); /* those accepted late, too */
     }
 }
 
@@ -226,7 +185,7 @@ static int drain(struct gateway *g, struct http *http, int64_t *sweep_at)
     gate_set_draining(g->gate);
     deadline = g->now + g->config.timeout_graceful_shutdown;
     see_clients_off(g, deadline, sweep_at);
-    loop_request_cancel_all(g->asks);
+    loop_request_cancel_all(g->requests);
     s.watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     s.watch.on_ready = on_wake;
     if (s.watch.fd < 0 || loop_watch(g->loop, &s.watch, EPOLLIN) ||
@@ -234,7 +193,7 @@ static int drain(struct gateway *g, struct http *http, int64_t *sweep_at)
         return 1;
     while (loop_stops(g->loop) < 2 && g->now < deadline + HTTP_STOP_MS &&
            !atomic_load(&s.is_done)) {
-        say_goodbye(g);
+        send_away(g);
         turn(g, next_wait(g, false, *sweep_at), sweep_at);
     }
     if (!atomic_load(&s.is_done)) {
@@ -244,31 +203,30 @@ static int drain(struct gateway *g, struct http *http, int64_t *sweep_at)
     pthread_join(s.thread, NULL);
     loop_unwatch(g->loop, &s.watch);
     close(s.watch.fd);
-    if (g->client_count)
-        log_warning("Stopped with %zu connections open", g->client_count);
-    while (g->client_count)
-        client_drop(g->clients[0], "gateway stopped");
-    client_reap(g);
+    if (g->sessions->count)
+        log_warning("Stopped with %zu connections open", g->sessions->count);
+    sessions_drop_all(g->sessions, "gateway stopped");
     return loop_stops(g->loop) < 2 ? 0 : 1;
 }
 
 static int run(struct gateway *g, char *const *argv)
 {
-    struct loop_watch asks = {.fd = loop_request_queue_fd(g->asks),
-                              .on_ready = on_wake};
+    struct loop_watch requests = {.fd = loop_request_queue_fd(g->requests),
+                                  .on_ready = on_wake};
     struct loop_watch accepted = {.fd = accept_queue_fd(g->accepted),
                                   .on_ready = on_wake};
     char error[HTTP_ERROR_MAX] = "";
     int64_t sweep_at = 0, ready_by = g->now + READY_MS;
     bool more = true, is_ready = false;
     struct http *http = NULL;
-    enum err e = http_start(&g->config, g->gate, g->asks, g->accepted, &http, error);
+    enum err e =
+        http_start(&g->config, g->gate, g->requests, g->accepted, &http, error);
 
     if (e) {
         log_critical("%s", error);
         return e == ERR_INVALID ? 2 : 1;
     }
-    if (loop_watch(g->loop, &asks, EPOLLIN) ||
+    if (loop_watch(g->loop, &requests, EPOLLIN) ||
         loop_watch(g->loop, &accepted, EPOLLIN)) {
         log_critical("epoll: %s", strerror(errno));
         return 1;
@@ -287,6 +245,49 @@ static int run(struct gateway *g, char *const *argv)
     }
     return drain(g, http, &sweep_at);
 }
+
+/* --- what sessions need --------------------------------------------------------------------- */
+
+static void on_opened(void *ctx, const struct session *s)
+{
+    struct gateway *g = ctx;
+
+    upstream_report_open(g->upstream, s);
+}
+
+static void on_closed(void *ctx, const struct session *s)
+{
+    struct gateway *g = ctx;
+
+    gate_release(g->gate);
+    upstream_report_close(g->upstream, s);
+}
+
+static bool is_broker_here(void *ctx)
+{
+    struct gateway *g = ctx;
+
+    return upstream_is_here(g->upstream);
+}
+
+static void request(void *ctx, const char *op, uint32_t members, struct span body,
+                    void *answer_ctx, session_answer *on_answer)
+{
+    struct gateway *g = ctx;
+
+    upstream_request(g->upstream, op, members, body, answer_ctx, on_answer);
+}
+
+static void open_sessions(struct gateway *g)
+{
+    const struct session_out out = {g, on_opened, on_closed, is_broker_here, request};
+
+    g->sessions = sessions_new(&g->config, g->name, g->hub, &g->counters, &out);
+    g->sessions->io = client_io(g->loop);
+    read_clock(g);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void name_gateway(struct gateway *g)
 {
@@ -327,33 +328,38 @@ int main(int argc, char **argv)
     }
     log_init("pregon-gateway", g.config.log_level, g.config.log_format);
     g.loop = loop_new();
-    g.now = loop_now(g.loop);
-    g.awake = loop_awake(g.loop);
-    g.wall_us = g.started_us = loop_wall_us(g.loop);
     name_gateway(&g);
     log_info("Started pregon-gateway " PREGON_VERSION " [%d]", getpid());
-    counters_init(&g.figures);
-    g.json = json_new();
+    counters_init(&g.counters);
     g.hub = hub_new((size_t)g.config.client_queue);
     hub_set_window(g.hub, (size_t)g.config.resume_window);
+    open_sessions(&g);
     g.gate = gate_new();
     check = check_open(g.loop, gateway_program.name, state, g.gate);
-    g.asks = loop_request_queue_new(http_max_waiting(&g.config));
+    g.requests = loop_request_queue_new(http_max_waiting(&g.config));
     g.accepted = accept_queue_new();
     g.upstream = upstream_new(&g);
+    g.handlers = (struct handlers){
+        .config = &g.config,
+        .name = g.name,
+        .http_address = g.http_address,
+        .started_us = g.wall_us,
+        .hub = g.hub,
+        .gate = g.gate,
+        .upstream = g.upstream,
+        .sessions = g.sessions,
+        .requests = g.requests,
+    };
     if (g.upstream)
         status = run(&g, argv);
     upstream_free(g.upstream);
-    stream_fini(&g);
-    handlers_fini(&g);
+    handlers_fini(&g.handlers);
+    sessions_free(g.sessions);
     accept_queue_free(g.accepted);
-    loop_request_queue_free(g.asks);
+    loop_request_queue_free(g.requests);
     check_close(check);
     gate_free(g.gate);
     hub_free(g.hub);
-    json_free(g.json);
-    free(g.clients);
-    free(g.deferred);
     loop_free(g.loop);
     config_free(&gateway_program, &g.config);
     log_info("Finished pregon-gateway [%d]", getpid());

@@ -67,7 +67,7 @@ void handshake_reason(enum admission_rule rule, char out[124])
         snprintf(out, 124, "{\"code\":\"%s\"}", admission_code(rule));
 }
 
-static void refuse(struct service *s, struct request *r,
+static void refuse(struct handshake_service *s, struct request *r,
                    const struct admission_request *q, const struct admission_verdict *v)
 {
     struct buf path = {0};
@@ -97,8 +97,8 @@ static void fill_refusal(const struct request *r, const struct admission_verdict
     reply->keeps_upgrade = v->status == 426;
 }
 
-bool handshake_admit(struct service *s, struct request *r, struct handshake_path path,
-                     struct reply *reply)
+bool handshake_admit(struct handshake_service *s, struct request *r,
+                     struct handshake_path path, struct reply *reply)
 {
     struct admission_request q;
     struct admission_verdict v;
@@ -159,7 +159,7 @@ static bool send_101(const struct request *r, const char *chosen)
     return is_sent;
 }
 
-bool handshake_finish(struct service *s, struct front *f, struct request *r)
+bool handshake_finish(struct handshake_service *s, struct front *f, struct request *r)
 {
     const char *offered = request_headers(r, "Sec-WebSocket-Protocol", &r->joined[5]);
     const char *chosen = offered ? admission_subprotocol(offered) : NULL;
@@ -186,7 +186,7 @@ bool handshake_finish(struct service *s, struct front *f, struct request *r)
     return true;
 }
 
-void handshake_abandon(struct service *s, struct request *r)
+void handshake_abandon(struct handshake_service *s, struct request *r)
 {
     if (r->has_place)
         gate_release(s->gate);

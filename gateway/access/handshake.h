@@ -10,7 +10,18 @@
 
 #include "gateway/http/reply.h"
 #include "gateway/http/request.h"
-#include "gateway/routes/service.h"
+#include "gateway/limits/gate.h"
+#include "gateway/policy/admission.h"
+#include "gateway/session/accept_queue.h"
+#include "shared/base/log.h"
+
+/* What all handshakes share. */
+struct handshake_service {
+    struct gate *gate;
+    struct accept_queue *accepted;
+    struct log_limit
+        gone; /* clients that did not wait for the answer to their handshake */
+};
 
 struct handshake_path {
     bool is_stream, is_http;
@@ -26,8 +37,8 @@ struct handshake_path {
 bool handshake_take_token(struct request *r, struct admission_request *out);
 
 /* True: go on with handshake_finish.  False: *reply says why not. */
-bool handshake_admit(struct service *s, struct request *r, struct handshake_path path,
-                     struct reply *reply);
+bool handshake_admit(struct handshake_service *s, struct request *r,
+                     struct handshake_path path, struct reply *reply);
 
 /* {"code":…,"message":…,"setting":…}, at most 123 bytes, as a close frame takes. */
 void handshake_reason(enum admission_rule rule, char out[124]);
@@ -36,8 +47,8 @@ void handshake_reason(enum admission_rule rule, char out[124]);
  * Of an admitted handshake.  True: the connection is the loop's.  False: its client is gone, and
  * the connection is still the caller's.
  */
-bool handshake_finish(struct service *s, struct front *f, struct request *r);
+bool handshake_finish(struct handshake_service *s, struct front *f, struct request *r);
 /* Give back what the request still holds, however it ended. */
-void handshake_abandon(struct service *s, struct request *r);
+void handshake_abandon(struct handshake_service *s, struct request *r);
 
 #endif

@@ -24,7 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gateway/access/gate.h"
+#include "gateway/limits/gate.h"
 #include "gateway/http/head.h"
 #include "shared/base/buf.h"
 #include "shared/base/err.h"

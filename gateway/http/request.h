@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gateway/access/forwarded.h"
+#include "gateway/policy/forwarded.h"
 #include "gateway/http/front.h"
 #include "gateway/http/head.h"
-#include "gateway/access/policy.h"
+#include "gateway/policy/policy.h"
 #include "shared/base/buf.h"
 
 #define REQUEST_PATH_MAX 1024

@@ -176,10 +176,10 @@ static void add_proxy(const struct request *r, const struct asked *a, struct buf
     buf_addc(b, '}');
 }
 
-void diagnosis_answer(struct service *s, struct request *r, diagnosis_lookup *lookup,
+void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lookup,
                       struct reply *reply)
 {
-    struct admission_live live = gate_live(s->gate);
+    struct admission_live live = gate_live(gate);
     struct admission_verdict v;
     struct buf *b = &reply->body;
     const char *wrong = NULL;

@@ -17,7 +17,7 @@
 /* Which kind of path is it?  Handed in by the router, which knows. */
 typedef struct handshake_path diagnosis_lookup(const char *path);
 
-void diagnosis_answer(struct service *s, struct request *r, diagnosis_lookup *lookup,
+void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lookup,
                       struct reply *reply);
 
 #endif

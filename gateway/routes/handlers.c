@@ -1,47 +1,10 @@
 #include "gateway/routes/handlers_private.h"
 
-#include <msgpack.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "gateway/session/client.h"
-#include "gateway/session/stream.h"
-#include "gateway/upstream/upstream.h"
+#include "gateway/limits/gate.h"
 #include "shared/wire/pack.h"
 
-#define STATE_CONNECTED 1 /* as Starlette's WebSocketState, which the old page showed */
-
-void handlers_put_timestamp(struct gateway *g, struct buf *b)
-{
-    buf_adds(b, ",\"timestamp\":");
-    buf_json_time(b, g->wall_us);
-    buf_adds(b, "}\n");
-}
-
-void handlers_put_time(struct buf *b, const char *key, uint64_t wall_us)
-{
-    buf_printf(b, ",\"%s\":", key);
-    buf_json_time(b, (int64_t)wall_us);
-}
-
-/* Enter the list `key` of an answer; returns its length, *c stands at its first element. */
-uint32_t handlers_enter_list(struct span answer, const char *key, struct span *c)
-{
-    struct pack_value list;
-
-    if (!pack_find(answer, key, &list, c) || list.type != PACK_ARRAY)
-        return 0;
-    pack_next(c, &list);
-    return list.count;
-}
-
-struct span handlers_take(struct span *c)
-{
-    struct span start = *c;
-
-    pack_skip(c);
-    return (struct span){start.at, start.len - c->len};
-}
+#define STATE_CONNECTED \
+    1 /* as Starlette's WebSocketState, which the first page showed */
 
 /* --- websocket_status ------------------------------------------------------------------ */
 
@@ -54,7 +17,7 @@ static void put_connection(struct buf *b, const struct loop_request *q, bool is_
     member_u(b, "port", q->privileged ? port : 0);
     member_u(b, "state", STATE_CONNECTED);
     member_text(b, "gateway", gateway);
-    handlers_put_time(b, "since", since_us);
+    member_time(b, "since", since_us);
     member_text(b, "protocol", protocol);
     buf_addc(b, '}');
 }
@@ -62,7 +25,7 @@ static void put_connection(struct buf *b, const struct loop_request *q, bool is_
 static uint32_t put_all_connections(struct loop_request *q, struct span answer)
 {
     struct span c;
-    uint32_t count = handlers_enter_list(answer, "connections", &c);
+    uint32_t count = broker_answer_list(answer, "connections", &c);
 
     for (uint32_t i = 0; i < count; i++) {
         struct pack_value head, gateway, host, port, since, protocol;
@@ -85,179 +48,137 @@ static uint32_t put_all_connections(struct loop_request *q, struct span answer)
  * before it.  Clients without a place, which stay for a moment only, are numbered, too: a page
  * may repeat a connection of the page before, but leaves none out.
  */
-static uint32_t put_own_connections(struct gateway *g, struct loop_request *q)
+static uint32_t put_own_connections(struct handlers *h, struct loop_request *q)
 {
     uint32_t count = 0;
 
-    for (uint64_t i = q->offset; i < g->client_count && count < q->limit; i++) {
-        const struct client *c = g->clients[i];
+    for (uint64_t i = q->offset; i < h->sessions->count && count < q->limit; i++) {
+        const struct session *s = h->sessions->list[i];
 
-        if (!c->has_place)
+        if (!s->has_place)
             continue;
-        put_connection(&q->body, q, count++ == 0, span_of(g->name), span_of(c->host),
-                       c->port, (uint64_t)c->since_us,
-                       c->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack")
+        put_connection(&q->body, q, count++ == 0, span_of(h->name), span_of(s->host),
+                       s->port, (uint64_t)s->since_us,
+                       s->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack")
                                                            : SPAN("json"));
     }
     return count;
 }
 
-static void put_gateways(struct gateway *g, struct buf *b, struct span answer)
+static void put_gateways(struct handlers *h, struct buf *b, struct span answer)
 {
     struct span c;
-    uint32_t count = handlers_enter_list(answer, "gateways", &c);
+    uint32_t count = broker_answer_list(answer, "gateways", &c);
 
     buf_adds(b, ",\"gateways\":[");
     for (uint32_t i = 0; i < count; i++) {
-        struct span gateway = handlers_take(&c);
+        struct span gateway = broker_answer_take(&c);
 
         buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
         buf_json(b, pack_find_text(gateway, "name"));
         member_text(b, "http", pack_find_text(gateway, "http"));
         member_u(b, "active_connections", pack_find_u(gateway, "connections", 0));
         member_u(b, "max_connections", pack_find_u(gateway, "limit", 0));
-        handlers_put_time(b, "since", pack_find_u(gateway, "since", 0));
+        member_time(b, "since", pack_find_u(gateway, "since", 0));
         buf_addc(b, '}');
     }
     if (!answer.len) {
         buf_adds(b, "{\"name\":");
-        buf_jsons(b, g->name);
-        member_text(b, "http", span_of(g->http_address));
-        member_u(b, "active_connections", g->place_count);
-        member_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
-        handlers_put_time(b, "since", (uint64_t)g->started_us);
+        buf_jsons(b, h->name);
+        member_text(b, "http", span_of(h->http_address));
+        member_u(b, "active_connections", h->sessions->place_count);
+        member_u(b, "max_connections", (uint64_t)gate_limit(h->gate));
+        member_time(b, "since", (uint64_t)h->started_us);
         buf_addc(b, '}');
     }
     buf_addc(b, ']');
 }
 
-static void answer_status(struct gateway *g, void *ctx, struct span answer)
+static void answer_status(void *ctx, struct span answer)
 {
     struct loop_request *q = ctx;
-    uint64_t total = answer.len ? pack_find_u(answer, "total", 0) : g->place_count;
+    struct handlers *h = q->handlers;
+    uint64_t total =
+        answer.len ? pack_find_u(answer, "total", 0) : h->sessions->place_count;
     struct buf *b = &q->body;
     uint32_t shown;
 
     buf_adds(b, "{\"active_connections\":");
     buf_addu(b, total);
     buf_adds(b, ",\"connections\":[");
-    shown = answer.len ? put_all_connections(q, answer) : put_own_connections(g, q);
+    shown = answer.len ? put_all_connections(q, answer) : put_own_connections(h, q);
     buf_addc(b, ']');
     member_u(b, "offset", q->offset);
     member_u(b, "limit", q->limit);
     member_flag(b, "truncated", q->offset + shown < total);
     member_flag(b, "complete", answer.len > 0);
-    member_flag(b, "websocket_enabled", g->config.websocket_enabled);
-    put_gateways(g, b, answer);
+    member_flag(b, "websocket_enabled", h->config->websocket_enabled);
+    put_gateways(h, b, answer);
     buf_adds(b, ",\"gateway\":{\"name\":");
-    buf_jsons(b, g->name);
-    member_u(b, "active_connections", g->place_count);
-    member_u(b, "max_connections", (uint64_t)gate_limit(g->gate));
+    buf_jsons(b, h->name);
+    member_u(b, "active_connections", h->sessions->place_count);
+    member_u(b, "max_connections", (uint64_t)gate_limit(h->gate));
     buf_printf(b, ",\"timeout\":%lld.%03lld",
-               (long long)g->config.websocket_timeout / 1000,
-               (long long)g->config.websocket_timeout % 1000);
-    member_u(b, "symbols", hub_symbol_count(g->hub));
-    member_u(b, "bytes_sent", g->figures.bytes_out);
-    member_u(b, "merged", hub_merged(g->hub));
-    member_u(b, "upstream_gaps", upstream_gaps(g->upstream));
+               (long long)h->config->websocket_timeout / 1000,
+               (long long)h->config->websocket_timeout % 1000);
+    member_u(b, "symbols", hub_symbol_count(h->hub));
+    member_u(b, "bytes_sent", h->sessions->counters->bytes_out);
+    member_u(b, "merged", hub_merged(h->hub));
+    member_u(b, "upstream_gaps", upstream_gaps(h->upstream));
     buf_adds(b, ",\"refusals\":");
-    gate_refusals_json(g->gate, b);
+    gate_refusals_json(h->gate, b);
     buf_addc(b, '}');
-    handlers_put_timestamp(g, b);
-    loop_request_answer(g->asks, q, 200);
+    handlers_put_timestamp(h, b);
+    loop_request_answer(h->requests, q, 200);
 }
 
 /* --- what workers ask of the broker itself -------------------------------------------------- */
 
-static void answer_forwarded(struct gateway *g, void *ctx, struct span answer)
+static void answer_forwarded(void *ctx, struct span answer)
 {
     struct loop_request *q = ctx;
 
     buf_add(&q->body, answer.at, answer.len);
-    loop_request_answer(g->asks, q, answer.len ? 200 : 503);
+    loop_request_answer(q->handlers->requests, q, answer.len ? 200 : 503);
 }
 
-/* --- asking --------------------------------------------------------------------------------- */
-
-static void ask_page(struct gateway *g, struct loop_request *q, const char *op,
-                     const char *key, upstream_answer *on_answer)
+static void take_request(struct handlers *h, struct loop_request *q)
 {
-    struct buf b = {0};
-    msgpack_packer pk;
-    bool is_snapshot = strcmp(op, "snapshot") == 0;
-
-    msgpack_packer_init(&pk, &b, buf_pack_write);
-    if (is_snapshot)
-        pack_kv_text(&pk, "pattern", span_of(q->text[0] ? q->text : "*"));
-    pack_kv_u(&pk, key, q->offset);
-    pack_kv_u(&pk, "limit", q->limit);
-    upstream_request(g->upstream, op, is_snapshot ? 3 : 2, buf_span(&b), q, on_answer);
-    buf_free(&b);
-}
-
-void handlers_ask_quotes(struct gateway *g, struct loop_request *q)
-{
-    ask_page(g, q, "snapshot", "from", handlers_answer_quotes);
-}
-
-static void ask_history(struct gateway *g, struct loop_request *q)
-{
-    const struct timeline *t = &q->timeline;
-    struct buf b = {0};
-    msgpack_packer pk;
-
-    msgpack_packer_init(&pk, &b, buf_pack_write);
-    pack_kv_text(&pk, "symbol", span_of(q->text));
-    pack_kv_text(&pk, "order", t->is_oldest_first ? SPAN("oldest") : SPAN("newest"));
-    pack_kv_u(&pk, "after", t->after);
-    pack_kv_u(&pk, "before", t->before);
-    pack_kv_u(&pk, "since", t->since_us);
-    pack_kv_u(&pk, "until", t->until_us);
-    pack_kv_u(&pk, "limit", q->limit);
-    upstream_request(g->upstream, "history", 7, buf_span(&b), q,
-                     handlers_answer_history);
-    buf_free(&b);
-}
-
-static void take_question(struct gateway *g, struct loop_request *q)
-{
+    q->handlers = h;
     switch (q->kind) {
-    case ASK_LIVE:
-        loop_request_answer(g->asks, q, 200);
+    case LOOP_REQUEST_LIVE:
+        loop_request_answer(h->requests, q, 200);
         break;
-    case ASK_HEALTH:
-        upstream_request(g->upstream, "status", 0, SPAN(""), q, handlers_answer_health);
+    case LOOP_REQUEST_HEALTH:
+        upstream_request(h->upstream, "status", 0, SPAN(""), q, handlers_answer_health);
         break;
-    case ASK_METRICS:
-        upstream_request(g->upstream, "status", 0, SPAN(""), q,
+    case LOOP_REQUEST_METRICS:
+        upstream_request(h->upstream, "status", 0, SPAN(""), q,
                          handlers_answer_metrics);
         break;
-    case ASK_WEBSOCKET_STATUS:
-        ask_page(g, q, "connections", "offset", answer_status);
+    case LOOP_REQUEST_WEBSOCKET_STATUS:
+        handlers_ask_page(q, "connections", NULL, "offset", answer_status);
         break;
-    case ASK_QUOTES:
-        if (!handlers_take_quotes(g, q))
-            handlers_ask_quotes(g, q);
+    case LOOP_REQUEST_QUOTES:
+        handlers_ask_quotes(q);
         break;
-    case ASK_QUOTE:
-        q->offset = 0;
-        q->limit = 1;
-        ask_page(g, q, "snapshot", "from", handlers_answer_quote);
+    case LOOP_REQUEST_QUOTE:
+        handlers_ask_quote(q);
         break;
-    case ASK_HISTORY:
-        ask_history(g, q);
+    case LOOP_REQUEST_HISTORY:
+        handlers_ask_history(q);
         break;
-    case ASK_BROKER:
-        upstream_forward(g->upstream, q->op, q->members, buf_span(&q->question), q,
+    case LOOP_REQUEST_BROKER:
+        upstream_forward(h->upstream, q->op, q->members, buf_span(&q->arguments), q,
                          answer_forwarded);
         break;
     }
 }
 
-void handlers_answer(struct gateway *g)
+void handlers_answer(struct handlers *h)
 {
     struct loop_request *q;
 
-    while ((q = loop_request_take(g->asks)))
-        take_question(g, q);
+    while ((q = loop_request_take(h->requests)))
+        take_request(h, q);
 }

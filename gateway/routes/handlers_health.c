@@ -1,9 +1,8 @@
 /* handlers_health: /cotizaciones/health, what is well and what is not, each part with a reason. */
 #include <stdio.h>
 
+#include "gateway/limits/gate.h"
 #include "gateway/routes/handlers_private.h"
-#include "gateway/session/stream.h"
-#include "gateway/upstream/upstream.h"
 #include "shared/wire/pack.h"
 #include "shared/wire/quote.h"
 #include "shared/base/version.h"
@@ -91,28 +90,27 @@ static void put_feed(struct buf *b, struct span feed, bool is_first, bool has_st
     buf_addc(b, '}');
 }
 
-static void put_broker(struct gateway *g, struct buf *b, struct span answer)
+static void put_broker(const struct handlers *h, struct buf *b, struct span answer)
 {
-    int64_t silence = upstream_silence_ms(g->upstream);
-    char epoch[17];
+    int64_t silence = upstream_silence_ms(h->upstream);
 
-    stream_epoch_text(hub_epoch(g->hub), epoch);
     buf_printf(b,
                ",\"broker\":{\"status\":\"%s\",\"reason\":\"%s\",\"age\":%lld.%03lld,"
-               "\"epoch\":\"%s\",\"seq\":%llu,\"gaps\":%llu",
+               "\"epoch\":\"%016llx\",\"seq\":%llu,\"gaps\":%llu",
                answer.len ? "up" : "away",
                answer.len ? "heartbeats and answers arrive"
                           : "no heartbeat or no answer: is pregon-broker running at "
                             "BROKER_PUBLISH and BROKER_CONTROL?",
-               (long long)silence / 1000, (long long)silence % 1000, epoch,
-               (unsigned long long)hub_seq(g->hub),
-               (unsigned long long)upstream_gaps(g->upstream));
+               (long long)silence / 1000, (long long)silence % 1000,
+               (unsigned long long)hub_epoch(h->hub),
+               (unsigned long long)hub_seq(h->hub),
+               (unsigned long long)upstream_gaps(h->upstream));
     if (answer.len) {
         member_text(b, "version", pack_find_text(answer, "version"));
         if (pack_find_text(answer, "epoch_reason").len)
             member_text(b, "epoch_reason", pack_find_text(answer, "epoch_reason"));
         member_u(b, "symbols", pack_find_u(answer, "symbols", 0));
-        handlers_put_time(b, "started", pack_find_u(answer, "started", 0));
+        member_time(b, "started", pack_find_u(answer, "started", 0));
     }
     buf_addc(b, '}');
 }
@@ -204,27 +202,28 @@ static void put_verdict(struct buf *b, const char *ill, const struct feeds_seen 
     buf_free(&reason);
 }
 
-void handlers_answer_health(struct gateway *g, void *ctx, struct span answer)
+void handlers_answer_health(void *ctx, struct span answer)
 {
     struct loop_request *q = ctx;
+    struct handlers *h = q->handlers;
     struct buf feeds = {0};
     struct span c;
     struct keeping keeping = find_keeping(answer);
-    uint32_t count = handlers_enter_list(answer, "feeds", &c);
+    uint32_t count = broker_answer_list(answer, "feeds", &c);
     struct feeds_seen seen = {0};
     const char *ill;
 
     for (uint32_t i = 0; i < count; i++) {
-        struct span feed = handlers_take(&c);
+        struct span feed = broker_answer_take(&c);
 
         see_feed(&seen, feed);
         put_feed(&feeds, feed, i == 0, keeping.has_store);
     }
-    seen.is_restarted =
-        pack_find_u(answer, "seq", 0) &&
-        pack_find_u(answer, "started", 0) + QUIET_MS * 1000ull > (uint64_t)g->wall_us;
-    ill = gate_is_leaving(g->gate)    ? "this gateway is draining: SIGTERM came"
-          : !gate_is_started(g->gate) ? "no broker reached since the start"
+    seen.is_restarted = pack_find_u(answer, "seq", 0) &&
+                        pack_find_u(answer, "started", 0) + QUIET_MS * 1000ull >
+                            (uint64_t)h->sessions->wall_us;
+    ill = gate_is_leaving(h->gate)    ? "this gateway is draining: SIGTERM came"
+          : !gate_is_started(h->gate) ? "no broker reached since the start"
           : !answer.len               ? "the broker is away: values are stale"
           : !seen.count               ? "no feeder has ever said hello"
           : !seen.live ? "every feed is silent or has ended: values are stale"
@@ -232,21 +231,21 @@ void handlers_answer_health(struct gateway *g, void *ctx, struct span answer)
               ? "feeds are live, but the broker accepts none of their quotes"
               : NULL;
     put_verdict(&q->body, ill, &seen, &keeping);
-    put_broker(g, &q->body, answer);
+    put_broker(h, &q->body, answer);
     put_keeping(&q->body, &keeping);
     buf_adds(&q->body, ",\"feeds\":[");
     buf_add(&q->body, feeds.data, feeds.len);
     buf_addc(&q->body, ']');
     buf_free(&feeds);
     buf_adds(&q->body, ",\"gateway\":{\"name\":");
-    buf_jsons(&q->body, g->name);
+    buf_jsons(&q->body, h->name);
     member_text(&q->body, "version", SPAN(PREGON_VERSION));
-    handlers_put_time(&q->body, "started", (uint64_t)g->started_us);
-    member_u(&q->body, "active_connections", g->place_count);
-    member_u(&q->body, "max_connections", (uint64_t)gate_limit(g->gate));
-    member_flag(&q->body, "websocket_enabled", g->config.websocket_enabled);
-    member_u(&q->body, "symbols", hub_symbol_count(g->hub));
+    member_time(&q->body, "started", (uint64_t)h->started_us);
+    member_u(&q->body, "active_connections", h->sessions->place_count);
+    member_u(&q->body, "max_connections", (uint64_t)gate_limit(h->gate));
+    member_flag(&q->body, "websocket_enabled", h->config->websocket_enabled);
+    member_u(&q->body, "symbols", hub_symbol_count(h->hub));
     buf_addc(&q->body, '}');
-    handlers_put_timestamp(g, &q->body);
-    loop_request_answer(g->asks, q, ill ? 503 : 200);
+    handlers_put_timestamp(h, &q->body);
+    loop_request_answer(h->requests, q, ill ? 503 : 200);
 }

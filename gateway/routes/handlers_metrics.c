@@ -1,13 +1,12 @@
 /*
- * handlers_metrics: /metrics, for Prometheus: this gateway's own figures, and those of the broker and
- * its feeds, as it tells them.  docs/protocol/http.md lists every family.
+ * handlers_metrics: /metrics, for Prometheus: this gateway's own counters, and those of the
+ * broker and its feeds, from the broker's status.  docs/protocol/http.md lists every family.
  */
 #include <string.h>
 
-#include "gateway/session/client.h"
+#include "gateway/limits/gate.h"
 #include "gateway/routes/exposition.h"
 #include "gateway/routes/handlers_private.h"
-#include "gateway/upstream/upstream.h"
 #include "shared/wire/pack.h"
 #include "shared/base/version.h"
 
@@ -25,7 +24,7 @@ static void put_text_and(struct exposition *e, const char *key, const char *text
 
 static const char *const mode_names[] = {"merge", "all"};
 
-static void put_clients(struct exposition *e, const struct gateway *g)
+static void put_clients(struct exposition *e, const struct handlers *h)
 {
     static const char *const encodings[] = {"json", "msgpack"};
 
@@ -34,50 +33,51 @@ static void put_clients(struct exposition *e, const struct gateway *g)
         for (int encoding = 0; encoding < ENCODING_COUNT; encoding++) {
             exposition_label(e, "mode", span_of(mode_names[mode]));
             put_text_and(e, "encoding", encodings[encoding],
-                         g->place_counts[mode][encoding]);
+                         h->sessions->place_counts[mode][encoding]);
         }
     exposition_one(e, "pregon_clients_limit", "How many there may be.", PLAIN,
-                   (uint64_t)gate_limit(g->gate));
+                   (uint64_t)gate_limit(h->gate));
     exposition_one(e, "pregon_clients_blocked",
                    "Clients whose socket is full: they do not read fast enough.", PLAIN,
-                   g->blocked_count);
+                   h->sessions->blocked_count);
     exposition_one(e, "pregon_clients_traced",
-                   "Clients that asked when quotes passed where.", PLAIN, g->tracers);
+                   "Clients that asked when quotes passed where.", PLAIN,
+                   h->sessions->traced_count);
     exposition_one(e, "pregon_clients_opened_total", "Connections that began.", PLAIN,
-                   g->figures.opened);
+                   h->sessions->counters->opened);
     exposition_begin(e, "pregon_clients_closed_total",
                      "Connections that ended, by reason.");
     for (int i = 0; i < COUNTERS_END_COUNT; i++)
         put_text_and(e, "reason", counters_end_name((enum counters_end)i),
-                     g->figures.ends[i]);
+                     h->sessions->counters->ends[i]);
 }
 
-static void put_asked(struct exposition *e, const struct gateway *g)
+static void put_refusals(struct exposition *e, const struct handlers *h)
 {
     exposition_begin(e, "pregon_refusals_total", "Handshakes refused, by code.");
     for (int i = ADMISSION_ADMITTED + 1; i < ADMISSION_RULE_END; i++)
         put_text_and(e, "code", admission_code((enum admission_rule)i),
-                     gate_refused(g->gate, (enum admission_rule)i));
+                     gate_refused(h->gate, (enum admission_rule)i));
     exposition_begin(
         e, "pregon_http_heads_refused_total",
         "HTTP connections that were closed before there was a request, by reason.");
     for (int i = 0; i < GATE_HEAD_END; i++)
         put_text_and(e, "reason", gate_head_name((enum gate_head)i),
-                     gate_heads(g->gate, (enum gate_head)i));
+                     gate_heads(h->gate, (enum gate_head)i));
     exposition_begin(
         e, "pregon_resumes_total",
         "Subscriptions with a position, by whether it could be gone on from.");
-    put_text_and(e, "recovered", "false", g->figures.resumes[false]);
-    put_text_and(e, "recovered", "true", g->figures.resumes[true]);
+    put_text_and(e, "recovered", "false", h->sessions->counters->resumes[false]);
+    put_text_and(e, "recovered", "true", h->sessions->counters->resumes[true]);
     exposition_one(e, "pregon_client_errors_total", "Errors told to clients.", PLAIN,
-                   g->figures.errors);
+                   h->sessions->counters->errors);
 }
 
-static void put_traffic(struct exposition *e, const struct gateway *g)
+static void put_traffic(struct exposition *e, const struct handlers *h)
 {
     static const char *const kinds[] = {NULL,        "quote", "state", "lost",
                                         "heartbeat", "mark",  "lock"};
-    const struct counters *f = &g->figures;
+    const struct counters *f = h->sessions->counters;
 
     exposition_begin(e, "pregon_records_received_total",
                      "Records that came from the broker, by kind.");
@@ -93,7 +93,7 @@ static void put_traffic(struct exposition *e, const struct gateway *g)
     exposition_one(e, "pregon_merged_total",
                    "Quotes that clients in mode merge did not get, because newer ones "
                    "replaced them first.",
-                   PLAIN, hub_merged(g->hub));
+                   PLAIN, hub_merged(h->hub));
     exposition_one(e, "pregon_sends_total", "System calls that sent to clients.", PLAIN,
                    f->sends);
     exposition_one(e, "pregon_sent_bytes_total", "Bytes sent to WebSocket clients.",
@@ -120,23 +120,23 @@ static void put_traffic(struct exposition *e, const struct gateway *g)
     exposition_histogram(e, US, &f->since_accepted);
 }
 
-static void put_upstream(struct exposition *e, const struct gateway *g)
+static void put_upstream(struct exposition *e, const struct handlers *h)
 {
-    int64_t silence = upstream_silence_ms(g->upstream);
+    int64_t silence = upstream_silence_ms(h->upstream);
 
     exposition_one(
         e, "pregon_position",
         "The log's position up to which this gateway has passed everything on.", PLAIN,
-        hub_seq(g->hub));
+        hub_seq(h->hub));
     exposition_one(e, "pregon_symbols",
                    "Symbols that it knows: that clients ask for or a feed supplies.",
-                   PLAIN, hub_symbol_count(g->hub));
+                   PLAIN, hub_symbol_count(h->hub));
     exposition_one(e, "pregon_upstream_gaps_total",
                    "Records found missing, and asked for again.", PLAIN,
-                   upstream_gaps(g->upstream));
+                   upstream_gaps(h->upstream));
     exposition_one(e, "pregon_upstream_connections_total",
                    "Connections to the broker's records.", PLAIN,
-                   upstream_connections(g->upstream));
+                   upstream_connections(h->upstream));
     exposition_one(e, "pregon_upstream_silence_seconds",
                    "Since the broker's last heartbeat.", US,
                    silence > 0 ? (uint64_t)silence * 1000 : 0);
@@ -144,11 +144,11 @@ static void put_upstream(struct exposition *e, const struct gateway *g)
 
 /* --- both processes ------------------------------------------------------------------ */
 
-struct told {
+struct broker_status {
     struct span status, process; /* the broker's; .len 0: it is away */
 };
 
-static void put_build(struct exposition *e, const struct told *t)
+static void put_build(struct exposition *e, const struct broker_status *t)
 {
     exposition_begin(e, "pregon_build_info", "Versions; always 1.");
     exposition_label(e, "process", SPAN("gateway"));
@@ -175,8 +175,9 @@ static void put_both(struct exposition *e, const char *name, const char *help,
     exposition_sample(e, unit, others);
 }
 
-static void put_processes(struct exposition *e, const struct gateway *g,
-                          const struct process_usage *own, const struct told *t)
+static void put_processes(struct exposition *e, const struct handlers *h,
+                          const struct process_usage *own,
+                          const struct broker_status *t)
 {
     put_both(e, "process_cpu_seconds_total", "Processor time, user and system.", US,
              own->cpu_us, t->process, "cpu_us");
@@ -189,7 +190,7 @@ static void put_processes(struct exposition *e, const struct gateway *g,
     put_both(e, "process_max_fds", "Descriptors that may be open.", PLAIN, own->max_fds,
              t->process, "max_fds");
     put_both(e, "process_start_time_seconds", "Unix time of the start.", US,
-             (uint64_t)g->started_us, t->status, "started");
+             (uint64_t)h->started_us, t->status, "started");
 }
 
 /* --- the broker ------------------------------------------------------------------------ */
@@ -274,7 +275,7 @@ static struct span find_map(struct span map, const char *key)
     return raw;
 }
 
-static void put_broker(struct exposition *e, const struct told *t)
+static void put_broker(struct exposition *e, const struct broker_status *t)
 {
     struct span list;
     uint64_t n;
@@ -286,7 +287,7 @@ static void put_broker(struct exposition *e, const struct told *t)
             exposition_one(e, r->name, r->help, r->unit, n);
     }
     exposition_one(e, "pregon_broker_gateways", "Gateways that the broker hears.",
-                   PLAIN, handlers_enter_list(t->status, "gateways", &list));
+                   PLAIN, broker_answer_list(t->status, "gateways", &list));
 }
 
 static void put_feed_refusals(struct exposition *e, struct span feed)
@@ -306,10 +307,11 @@ static void put_feed_refusals(struct exposition *e, struct span feed)
     }
 }
 
-static void put_feeds(struct exposition *e, const struct told *t, bool has_store)
+static void put_feeds(struct exposition *e, const struct broker_status *t,
+                      bool has_store)
 {
     struct span list, c;
-    uint32_t count = handlers_enter_list(t->status, "feeds", &list);
+    uint32_t count = broker_answer_list(t->status, "feeds", &list);
     uint64_t n;
 
     for (size_t i = 0; count && i < sizeof feed_rows / sizeof *feed_rows; i++) {
@@ -320,7 +322,7 @@ static void put_feeds(struct exposition *e, const struct told *t, bool has_store
         exposition_begin(e, r->name, r->help);
         c = list;
         for (uint32_t k = 0; k < count; k++) {
-            struct span feed = handlers_take(&c);
+            struct span feed = broker_answer_take(&c);
 
             if (!find_number(feed, r->key, &n))
                 continue;
@@ -334,31 +336,32 @@ static void put_feeds(struct exposition *e, const struct told *t, bool has_store
                      "Quotes refused at the broker's door, by reason.");
     c = list;
     for (uint32_t k = 0; k < count; k++)
-        put_feed_refusals(e, handlers_take(&c));
+        put_feed_refusals(e, broker_answer_take(&c));
 }
 
-void handlers_answer_metrics(struct gateway *g, void *ctx, struct span answer)
+void handlers_answer_metrics(void *ctx, struct span answer)
 {
     struct loop_request *q = ctx;
+    struct handlers *h = q->handlers;
     struct exposition e = {.out = &q->body};
-    struct told t = {answer, find_map(answer, "process")};
+    struct broker_status t = {answer, find_map(answer, "process")};
     uint64_t stored;
     bool has_store = find_number(find_map(answer, "store"), "stored", &stored);
 
     put_build(&e, &t);
     exposition_one(&e, "pregon_ready", "1: /cotizaciones/ready says so.", PLAIN,
-                   gate_is_started(g->gate) && !gate_is_leaving(g->gate));
+                   gate_is_started(h->gate) && !gate_is_leaving(h->gate));
     exposition_one(&e, "pregon_broker_up", "1: the broker answers.", PLAIN,
                    answer.len > 0);
-    put_processes(&e, g, &q->process, &t);
-    put_clients(&e, g);
-    put_asked(&e, g);
-    put_traffic(&e, g);
-    put_upstream(&e, g);
+    put_processes(&e, h, &q->process, &t);
+    put_clients(&e, h);
+    put_refusals(&e, h);
+    put_traffic(&e, h);
+    put_upstream(&e, h);
     if (answer.len) {
         put_broker(&e, &t);
         put_feeds(&e, &t, has_store);
     }
     exposition_end(&e);
-    loop_request_answer(g->asks, q, 200);
+    loop_request_answer(h->requests, q, 200);
 }

@@ -8,9 +8,9 @@
  */
 #include <msgpack.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/routes/handlers_private.h"
-#include "gateway/upstream/upstream.h"
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
 #include "shared/wire/pack.h"
@@ -31,24 +31,26 @@ struct own_page {
     struct own_page *after;
 };
 
-static void give(struct gateway *g, struct loop_request *q, int status)
+static void give(struct loop_request *q, int status)
 {
-    q->epoch = hub_epoch(g->hub);
-    q->answered_us = g->wall_us;
-    loop_request_answer(g->asks, q, status);
+    struct handlers *h = q->handlers;
+
+    q->epoch = hub_epoch(h->hub);
+    q->answered_us = h->sessions->wall_us;
+    loop_request_answer(h->requests, q, status);
 }
 
-static void give_broker(struct gateway *g, struct loop_request *q, struct span answer)
+static void give_broker(struct loop_request *q, struct span answer)
 {
     struct span error = pack_find_text(answer, "error");
 
     if (error.len) { /* too many wait */
-        give(g, q, 429);
+        give(q, 429);
         return;
     }
     q->is_complete = 1;
     buf_add(&q->body, answer.at, answer.len);
-    give(g, q, 200);
+    give(q, 200);
 }
 
 /* --- our own --------------------------------------------------------------------------- */
@@ -75,28 +77,29 @@ static void pack_row(struct buf *rows, uint64_t epoch, const struct hub_symbol *
 }
 
 /* Rows in the form in which the broker answers `snapshot`. */
-static void give_rows(struct gateway *g, struct loop_request *q, const struct buf *rows,
-                      size_t count, size_t next)
+static void give_rows(struct loop_request *q, const struct buf *rows, size_t count,
+                      size_t next)
 {
-    bool has_more = !q->is_complete && next < hub_symbol_end(g->hub);
+    struct hub *hub = q->handlers->hub;
+    bool has_more = !q->is_complete && next < hub_symbol_end(hub);
     msgpack_packer pk;
 
     msgpack_packer_init(&pk, &q->body, buf_pack_write);
     msgpack_pack_map(&pk, has_more ? 4 : 3);
-    pack_kv_u(&pk, "seq", hub_seq(g->hub));
+    pack_kv_u(&pk, "seq", hub_seq(hub));
     pack_kv_u(&pk, "symbols",
-              q->is_complete ? hub_valued_count(g->hub) : hub_symbol_count(g->hub));
+              q->is_complete ? hub_valued_count(hub) : hub_symbol_count(hub));
     if (has_more)
         pack_kv_u(&pk, "next", next);
     pack_key(&pk, "quotes");
     msgpack_pack_array(&pk, count);
     buf_add(&q->body, rows->data, rows->len);
-    give(g, q, 200);
+    give(q, 200);
 }
 
-static void begin_own(struct gateway *g, struct loop_request *q, bool is_complete)
+static void begin_own(struct loop_request *q, bool is_complete)
 {
-    struct own_page *o = mem_zalloc(sizeof *o), **end = &g->own_pages;
+    struct own_page *o = mem_zalloc(sizeof *o), **end = &q->handlers->own_pages;
 
     o->q = q;
     o->is_complete = is_complete;
@@ -109,23 +112,23 @@ static void begin_own(struct gateway *g, struct loop_request *q, bool is_complet
 }
 
 /* Look at one more symbol.  false: that was all. */
-static bool look_at_next(struct gateway *g, struct own_page *o)
+static bool look_at_next(const struct hub *hub, struct own_page *o)
 {
     const struct hub_symbol *s;
 
-    if (o->next >= hub_symbol_end(g->hub) || o->count >= o->q->limit)
+    if (o->next >= hub_symbol_end(hub) || o->count >= o->q->limit)
         return false;
-    s = hub_symbol_at(g->hub, o->next++);
+    s = hub_symbol_at(hub, o->next++);
     if (s && s->body.len &&
         patterns_match(&o->patterns, (struct span){s->name, s->name_len})) {
-        pack_row(&o->rows, hub_epoch(g->hub), s, false);
+        pack_row(&o->rows, hub_epoch(hub), s, false);
         o->count++;
     }
     return true;
 }
 
 /* Of the patterns in turn, by name; NULL: that was all. */
-static const struct hub_symbol *next_by_name(struct gateway *g, struct own_page *o)
+static const struct hub_symbol *next_by_name(const struct hub *hub, struct own_page *o)
 {
     while (o->pattern < o->patterns.count) {
         const struct pattern *p = &o->patterns.list[o->pattern];
@@ -133,9 +136,9 @@ static const struct hub_symbol *next_by_name(struct gateway *g, struct own_page 
         const struct hub_symbol *s;
 
         if (!o->is_walking && p->is_prefix)
-            o->walk = hub_walk_names(g->hub, text);
+            o->walk = hub_walk_names(hub, text);
         o->is_walking = p->is_prefix;
-        s = p->is_prefix ? prefix_walk_next(&o->walk) : hub_find(g->hub, text);
+        s = p->is_prefix ? prefix_walk_next(&o->walk) : hub_find(hub, text);
         if (!s || !p->is_prefix) {
             o->pattern++;
             o->is_walking = false;
@@ -147,9 +150,9 @@ static const struct hub_symbol *next_by_name(struct gateway *g, struct own_page 
 }
 
 /* The same where all are known: sets `next` to SIZE_MAX if they are more than a page. */
-static bool look_at_next_name(struct gateway *g, struct own_page *o)
+static bool look_at_next_name(const struct hub *hub, struct own_page *o)
 {
-    const struct hub_symbol *s = next_by_name(g, o);
+    const struct hub_symbol *s = next_by_name(hub, o);
 
     if (!s)
         return false;
@@ -159,84 +162,75 @@ static bool look_at_next_name(struct gateway *g, struct own_page *o)
         o->next = SIZE_MAX;
         return false;
     }
-    pack_row(&o->rows, hub_epoch(g->hub), s, true);
+    pack_row(&o->rows, hub_epoch(hub), s, true);
     o->count++;
     return true;
 }
 
-bool handlers_work(struct gateway *g)
-{
-    struct own_page *o;
-    size_t left = OWN_SLICE;
+/* --- requests and their answers ---------------------------------------------------------- */
 
-    while (left && (o = g->own_pages)) {
-        while (left && (o->is_complete ? look_at_next_name(g, o) : look_at_next(g, o)))
-            left--;
-        if (!left)
-            break;
-        g->own_pages = o->after; /* first: asking may begin another one */
-        if (o->is_complete && (o->next == SIZE_MAX || !hub_has_everything(g->hub))) {
-            handlers_ask_quotes(g, o->q);
-        } else {
-            o->q->is_complete = o->is_complete;
-            give_rows(g, o->q, &o->rows, o->count, o->next);
-        }
-        buf_free(&o->rows);
-        free(o);
-    }
-    return g->own_pages;
-}
-
-void handlers_fini(struct gateway *g)
-{
-    struct own_page *o;
-
-    while ((o = g->own_pages)) {
-        g->own_pages = o->after;
-        loop_request_answer(g->asks, o->q, 503);
-        buf_free(&o->rows);
-        free(o);
-    }
-}
-
-/* --- answers ----------------------------------------------------------------------------- */
-
-void handlers_answer_quotes(struct gateway *g, void *ctx, struct span answer)
+static void answer_quotes(void *ctx, struct span answer)
 {
     if (answer.len)
-        give_broker(g, ctx, answer);
+        give_broker(ctx, answer);
     else
-        begin_own(g, ctx, false);
+        begin_own(ctx, false);
 }
 
-bool handlers_take_quotes(struct gateway *g, struct loop_request *q)
+static const char *pattern_of(const struct loop_request *q)
 {
-    if (q->offset || !upstream_is_here(g->upstream) || !hub_has_everything(g->hub) ||
-        ((!q->text[0] || span_eq(span_of(q->text), "*")) &&
-         hub_valued_count(g->hub) > q->limit))
-        return false;
-    begin_own(g, q, true);
-    return true;
+    return q->text[0] ? q->text : "*";
 }
 
-void handlers_answer_quote(struct gateway *g, void *ctx, struct span answer)
+static void ask_quotes(struct loop_request *q)
+{
+    handlers_ask_page(q, "snapshot", pattern_of(q), "from", answer_quotes);
+}
+
+/* All of it is here, and it is one page. */
+static bool is_here(const struct loop_request *q)
+{
+    const struct handlers *h = q->handlers;
+    bool is_all = strcmp(pattern_of(q), "*") == 0;
+
+    return !q->offset && upstream_is_here(h->upstream) && hub_has_everything(h->hub) &&
+           (!is_all || hub_valued_count(h->hub) <= q->limit);
+}
+
+void handlers_ask_quotes(struct loop_request *q)
+{
+    if (is_here(q))
+        begin_own(q, true);
+    else
+        ask_quotes(q);
+}
+
+static void answer_quote(void *ctx, struct span answer)
 {
     struct loop_request *q = ctx;
-    const struct hub_symbol *s = hub_find(g->hub, span_of(q->text));
+    struct hub *hub = q->handlers->hub;
+    const struct hub_symbol *s = hub_find(hub, span_of(q->text));
     struct buf row = {0};
 
     if (answer.len) {
-        give_broker(g, q, answer);
+        give_broker(q, answer);
     } else if (s && s->body.len) {
-        pack_row(&row, hub_epoch(g->hub), s, false);
-        give_rows(g, q, &row, 1, SIZE_MAX);
+        pack_row(&row, hub_epoch(hub), s, false);
+        give_rows(q, &row, 1, SIZE_MAX);
         buf_free(&row);
     } else {
-        give(g, q, 503); /* the worker writes the error */
+        give(q, 503); /* the worker writes the error */
     }
 }
 
-void handlers_answer_history(struct gateway *g, void *ctx, struct span answer)
+void handlers_ask_quote(struct loop_request *q)
+{
+    q->offset = 0;
+    q->limit = 1;
+    handlers_ask_page(q, "snapshot", pattern_of(q), "from", answer_quote);
+}
+
+static void answer_history(void *ctx, struct span answer)
 {
     static struct log_limit limit = {.burst = 3, .interval_ms = 10000};
     struct loop_request *q = ctx;
@@ -256,9 +250,67 @@ void handlers_answer_history(struct gateway *g, void *ctx, struct span answer)
     else if (!pack_find_u(answer, "last", 0))
         status = 404;
     if (status == 500)
-        log_limited(&limit, g->now, LOG_ERROR, "history of %s: the broker says: %.*s",
-                    q->text, (int)message.len, message.at);
+        log_limited(&limit, q->handlers->sessions->now, LOG_ERROR,
+                    "history of %s: the broker answers: %.*s", q->text,
+                    (int)message.len, message.at);
     if (status == 200)
         buf_add(&q->body, answer.at, answer.len);
-    give(g, q, status); /* else the worker writes the error */
+    give(q, status); /* else the worker writes the error */
+}
+
+void handlers_ask_history(struct loop_request *q)
+{
+    const struct timeline *t = &q->timeline;
+    struct buf b = {0};
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, &b, buf_pack_write);
+    pack_kv_text(&pk, "symbol", span_of(q->text));
+    pack_kv_text(&pk, "order", t->is_oldest_first ? SPAN("oldest") : SPAN("newest"));
+    pack_kv_u(&pk, "after", t->after);
+    pack_kv_u(&pk, "before", t->before);
+    pack_kv_u(&pk, "since", t->since_us);
+    pack_kv_u(&pk, "until", t->until_us);
+    pack_kv_u(&pk, "limit", q->limit);
+    upstream_request(q->handlers->upstream, "history", 7, buf_span(&b), q,
+                     answer_history);
+    buf_free(&b);
+}
+
+/* --- in the loop ---------------------------------------------------------------------------- */
+
+bool handlers_work(struct handlers *h)
+{
+    struct own_page *o;
+    size_t left = OWN_SLICE;
+
+    while (left && (o = h->own_pages)) {
+        while (left && (o->is_complete ? look_at_next_name(h->hub, o)
+                                       : look_at_next(h->hub, o)))
+            left--;
+        if (!left)
+            break;
+        h->own_pages = o->after; /* first: asking may begin another one */
+        if (o->is_complete && (o->next == SIZE_MAX || !hub_has_everything(h->hub))) {
+            ask_quotes(o->q);
+        } else {
+            o->q->is_complete = o->is_complete;
+            give_rows(o->q, &o->rows, o->count, o->next);
+        }
+        buf_free(&o->rows);
+        free(o);
+    }
+    return h->own_pages;
+}
+
+void handlers_fini(struct handlers *h)
+{
+    struct own_page *o;
+
+    while ((o = h->own_pages)) {
+        h->own_pages = o->after;
+        loop_request_answer(h->requests, o->q, 503);
+        buf_free(&o->rows);
+        free(o);
+    }
 }

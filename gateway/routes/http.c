@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 #include "gateway/http/body.h"
-#include "gateway/access/descriptors.h"
+#include "gateway/limits/descriptors.h"
 #include "gateway/http/front.h"
 #include "gateway/access/handshake.h"
-#include "gateway/access/policy.h"
+#include "gateway/policy/policy.h"
 #include "gateway/http/request.h"
 #include "gateway/routes/route.h"
 #include "gateway/routes/service.h"
@@ -50,9 +50,9 @@ static void serve(struct http *h, struct connection *c)
         front_answer(h->front, c, &answer, body_is_left(&r));
     else if (r.wanted_body)
         front_await_body(h->front, c, r.wanted_body);
-    else if (!handshake_finish(&h->service, h->front, &r))
+    else if (!handshake_finish(&h->service.handshakes, h->front, &r))
         front_answer(h->front, c, &answer, false);
-    handshake_abandon(&h->service, &r);
+    handshake_abandon(&h->service.handshakes, &r);
     request_fini(&r);
 }
 
@@ -104,8 +104,7 @@ static struct http *http_new(struct gate *gate, struct loop_request_queue *core,
         .queries = rate_new(random_u64()),
         .gate = gate,
         .core = core,
-        .accepted = accepted,
-        .gone = limit,
+        .handshakes = {.gate = gate, .accepted = accepted, .gone = limit},
     };
     pthread_rwlock_init(&h->policy_lock, NULL);
     return h;

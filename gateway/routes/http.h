@@ -17,7 +17,7 @@
 
 #include "gateway/session/accept_queue.h"
 #include "gateway/routes/loop_request.h"
-#include "gateway/access/gate.h"
+#include "gateway/limits/gate.h"
 #include "gateway/config/gateway_config.h"
 #include "shared/base/err.h"
 

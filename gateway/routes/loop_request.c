@@ -41,7 +41,7 @@ static void let_go(struct loop_request *q)
     if (--q->references)
         return;
     buf_free(&q->body);
-    buf_free(&q->question);
+    buf_free(&q->arguments);
     free(q);
 }
 
@@ -69,22 +69,23 @@ int loop_request_queue_fd(const struct loop_request_queue *d)
 enum loop_request_outcome loop_request_post(struct loop_request_queue *d,
                                             struct loop_request *q)
 {
-    int64_t until = clock_mono_ms() + ASK_WAIT_MS;
-    enum loop_request_outcome outcome = ASK_TIMED_OUT;
+    int64_t until = clock_mono_ms() + LOOP_REQUEST_WAIT_MS;
+    enum loop_request_outcome outcome = LOOP_REQUEST_TIMED_OUT;
     struct loop_request *copy;
     int place =
-        q->kind != ASK_LIVE; /* a probe must not be refused because pages are busy */
+        q->kind !=
+        LOOP_REQUEST_LIVE; /* a probe must not be refused because pages are busy */
 
     pthread_mutex_lock(&d->lock);
     if (d->is_cancelled || (place && d->waiting >= d->max_waiting)) {
-        outcome = d->is_cancelled ? ASK_CANCELLED : ASK_BUSY;
+        outcome = d->is_cancelled ? LOOP_REQUEST_CANCELLED : LOOP_REQUEST_BUSY;
         pthread_mutex_unlock(&d->lock);
         return outcome;
     }
     copy = mem_alloc(sizeof *copy);
     *copy = *q;
-    copy->body = copy->question = (struct buf){0};
-    buf_add(&copy->question, q->question.data, q->question.len);
+    copy->body = copy->arguments = (struct buf){0};
+    buf_add(&copy->arguments, q->arguments.data, q->arguments.len);
     copy->next = NULL;
     copy->references = 2;
     copy->is_done = 0;
@@ -101,7 +102,7 @@ enum loop_request_outcome loop_request_post(struct loop_request_queue *d,
         ;
     d->waiting -= place;
     if (copy->is_done) {
-        outcome = ASK_ANSWERED;
+        outcome = LOOP_REQUEST_ANSWERED;
         q->status = copy->status;
         q->body = copy->body;
         q->epoch = copy->epoch;
@@ -109,7 +110,7 @@ enum loop_request_outcome loop_request_post(struct loop_request_queue *d,
         q->is_complete = copy->is_complete;
         copy->body = (struct buf){0};
     } else if (d->is_cancelled) {
-        outcome = ASK_CANCELLED;
+        outcome = LOOP_REQUEST_CANCELLED;
     }
     let_go(copy);
     pthread_mutex_unlock(&d->lock);

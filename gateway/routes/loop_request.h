@@ -4,10 +4,10 @@
  * Workers (HTTP's threads) own nothing of the gateway's state.  A worker posts a question,
  * the loop is woken through an eventfd, takes the questions, answers each (at once, or later when
  * the broker has answered), and the worker writes the reply.  A question is
- * reference-counted: a worker that stopped waiting (ASK_WAIT_MS) leaves it to the
+ * reference-counted: a worker that stopped waiting (LOOP_REQUEST_WAIT_MS) leaves it to the
  * loop, whose late answer finds nobody and harms nothing.  At most `max_waiting`
- * workers wait at once; the rest are told ASK_BUSY, so that workers are always left for handshakes.
- * A probe (ASK_LIVE) is answered within a turn and counts nowhere.
+ * workers wait at once; the rest are told LOOP_REQUEST_BUSY, so that workers are always left for handshakes.
+ * A probe (LOOP_REQUEST_LIVE) is answered within a turn and counts nowhere.
  *
  * loop_request_post: any worker.  loop_request_take, loop_request_answer, loop_request_cancel_all: the loop's thread.
  */
@@ -21,41 +21,48 @@
 #include "shared/base/process.h"
 #include "shared/wire/quote.h"
 
-#define ASK_WAIT_MS 2000
-#define ASK_TEXT_MAX 256
+#define LOOP_REQUEST_WAIT_MS 2000
+#define LOOP_REQUEST_TEXT_MAX 256
 
 enum loop_request_kind {
-    ASK_LIVE, /* does the loop turn? empty body */
-    ASK_HEALTH,
-    ASK_METRICS,          /* uses process; body: text */
-    ASK_WEBSOCKET_STATUS, /* uses offset, limit, privileged */
-    ASK_QUOTES,           /* uses text (a pattern, "" for all), offset, limit */
-    ASK_QUOTE,            /* uses text (a symbol) */
-    ASK_HISTORY,          /* uses text (a symbol), timeline, limit */
-    ASK_BROKER, /* uses op, members, question; body: the broker's answer, or 503 */
+    LOOP_REQUEST_LIVE, /* does the loop turn? empty body */
+    LOOP_REQUEST_HEALTH,
+    LOOP_REQUEST_METRICS,          /* uses process; body: text */
+    LOOP_REQUEST_WEBSOCKET_STATUS, /* uses offset, limit, privileged */
+    LOOP_REQUEST_QUOTES,  /* uses text (a pattern, "" for all), offset, limit */
+    LOOP_REQUEST_QUOTE,   /* uses text (a symbol) */
+    LOOP_REQUEST_HISTORY, /* uses text (a symbol), timeline, limit */
+    LOOP_REQUEST_BROKER, /* uses op, members, question; body: the broker's answer, or 503 */
 };
 
-enum loop_request_outcome { ASK_ANSWERED, ASK_BUSY, ASK_TIMED_OUT, ASK_CANCELLED };
+enum loop_request_outcome {
+    LOOP_REQUEST_ANSWERED,
+    LOOP_REQUEST_BUSY,
+    LOOP_REQUEST_TIMED_OUT,
+    LOOP_REQUEST_CANCELLED
+};
 
+struct handlers;
 struct loop_request_queue;
 
 struct loop_request {
     enum loop_request_kind kind;
-    char text[ASK_TEXT_MAX];
+    char text[LOOP_REQUEST_TEXT_MAX];
     uint64_t offset, limit;
     struct timeline timeline;
     int privileged;               /* the caller showed STATUS_TOKEN, or none is set */
     const char *op;               /* static */
     struct process_usage process; /* the gateway's own */
     uint32_t members;             /* of the msgpack map whose inside is `question` */
-    struct buf question; /* loop_request_post copies it; the caller frees its own */
-    int status;          /* answer: HTTP status */
-    struct buf body;     /* answer: JSON; of quotes and history, as the broker's */
-    uint64_t epoch;      /* answer, of quotes: of the log, */
-    int64_t answered_us; /* when it was given, */
-    int is_complete;     /* and whether the broker gave it */
+    struct buf arguments; /* loop_request_post copies it; the caller frees its own */
+    int status;           /* answer: HTTP status */
+    struct buf body;      /* answer: JSON; of quotes and history, as the broker's */
+    uint64_t epoch;       /* answer, of quotes: of the log, */
+    int64_t answered_us;  /* when it was given, */
+    int is_complete;      /* and whether the broker gave it */
     uint64_t
         serial; /* set by loop_request_post, unique: the loop's key for late answers */
+    struct handlers *handlers; /* the loop's, while it answers */
     /* private from here */
     struct loop_request *next;
     int references;
@@ -69,7 +76,7 @@ int loop_request_queue_fd(
     const struct loop_request_queue *d); /* readable when there is a question */
 
 /*
- * Worker: ask and wait.  Copies the question; on ASK_ANSWERED q->status and q->body are the
+ * Worker: ask and wait.  Copies the question; on LOOP_REQUEST_ANSWERED q->status and q->body are the
  * answer, and the caller frees the body.
  */
 enum loop_request_outcome loop_request_post(struct loop_request_queue *d,
@@ -80,7 +87,7 @@ struct loop_request *loop_request_take(struct loop_request_queue *d);
 /* Loop: give the answer and let go of the question; every question taken is given back once. */
 void loop_request_answer(struct loop_request_queue *d, struct loop_request *q,
                          int status);
-/* Loop, at shutdown: everyone waiting or coming later is told ASK_CANCELLED. */
+/* Loop, at shutdown: everyone waiting or coming later is told LOOP_REQUEST_CANCELLED. */
 void loop_request_cancel_all(struct loop_request_queue *d);
 
 #endif

@@ -12,6 +12,17 @@ void member_u(struct buf *b, const char *key, uint64_t n)
     buf_addu(b, n);
 }
 
+void member_epoch(struct buf *b, const char *key, uint64_t epoch)
+{
+    buf_printf(b, ",\"%s\":\"%016llx\"", key, (unsigned long long)epoch);
+}
+
+void member_time(struct buf *b, const char *key, uint64_t wall_us)
+{
+    buf_printf(b, ",\"%s\":", key);
+    buf_json_time(b, (int64_t)wall_us);
+}
+
 void member_flag(struct buf *b, const char *key, bool value)
 {
     buf_printf(b, ",\"%s\":%s", key, value ? "true" : "false");

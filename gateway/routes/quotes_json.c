@@ -1,8 +1,8 @@
 #include "gateway/routes/quotes_json.h"
 
 #include "gateway/fanout/encode.h"
-#include "gateway/routes/handlers_private.h"
-#include "gateway/session/stream.h"
+#include "gateway/routes/broker_answer.h"
+#include "gateway/routes/member.h"
 #include "shared/wire/pack.h"
 #include "shared/wire/wire.h"
 
@@ -10,7 +10,7 @@
 
 static void put_timestamp(const struct loop_request *q, struct buf *b)
 {
-    handlers_put_time(b, "timestamp", (uint64_t)q->answered_us);
+    member_time(b, "timestamp", (uint64_t)q->answered_us);
     buf_adds(b, "}\n");
 }
 
@@ -41,16 +41,14 @@ static bool put_entry(struct buf *b, struct span *c, bool is_first)
 void quotes_json_list(const struct loop_request *q, struct span answer, struct buf *b)
 {
     struct span c;
-    uint32_t count = handlers_enter_list(answer, "quotes", &c), put = 0;
+    uint32_t count = broker_answer_list(answer, "quotes", &c), put = 0;
     uint64_t next = pack_find_u(answer, "next", NO_NEXT);
-    char epoch[17];
 
-    stream_epoch_text(q->epoch, epoch);
     buf_adds(b, "{\"quotes\":[");
     while (put < count && put_entry(b, &c, put == 0))
         put++;
     buf_addc(b, ']');
-    member_text(b, "epoch", span_of(epoch));
+    member_epoch(b, "epoch", q->epoch);
     member_u(b, "seq", pack_find_u(answer, "seq", 0));
     member_u(b, "symbols", pack_find_u(answer, "symbols", 0));
     if (next != NO_NEXT)
@@ -64,7 +62,7 @@ bool quotes_json_one(struct span answer, struct buf *b)
 {
     struct span c;
 
-    if (!handlers_enter_list(answer, "quotes", &c) || !put_entry(b, &c, true))
+    if (!broker_answer_list(answer, "quotes", &c) || !put_entry(b, &c, true))
         return false;
     buf_addc(b, '\n');
     return true;
@@ -92,23 +90,20 @@ static void put_record(struct buf *b, struct span symbol, const struct wire_reco
                                                                    : SYMBOL_STALE,
         .body = r->body,
     };
-    char text[17];
 
     encode_json(&e, r->kind == WIRE_STATE ? MESSAGE_STATE : MESSAGE_QUOTE, b);
     b->len--; /* its brace */
     if (!has_field(r, "accepted"))
-        handlers_put_time(b, "accepted", r->accepted_us);
-    if (r->epoch != epoch && !has_field(r, "epoch")) {
-        stream_epoch_text(r->epoch, text);
-        member_text(b, "epoch", span_of(text));
-    }
+        member_time(b, "accepted", r->accepted_us);
+    if (r->epoch != epoch && !has_field(r, "epoch"))
+        member_epoch(b, "epoch", r->epoch);
     buf_addc(b, '}');
 }
 
 static void put_records(const struct loop_request *q, struct span answer, struct buf *b)
 {
     struct span c;
-    uint32_t count = handlers_enter_list(answer, "records", &c), put = 0;
+    uint32_t count = broker_answer_list(answer, "records", &c), put = 0;
     uint64_t epoch = pack_find_u(answer, "epoch", 0);
 
     buf_adds(b, ",\"records\":[");
@@ -134,7 +129,7 @@ static void put_records(const struct loop_request *q, struct span answer, struct
 static uint32_t put_gaps(struct buf *b, struct span answer)
 {
     struct span c;
-    uint32_t count = handlers_enter_list(answer, "gaps", &c), put = 0;
+    uint32_t count = broker_answer_list(answer, "gaps", &c), put = 0;
     struct pack_value gap, first, last, reason;
 
     buf_adds(b, ",\"gaps\":[");
@@ -163,16 +158,14 @@ void quotes_json_history(const struct loop_request *q, struct span answer,
              next = pack_find_u(answer, "next", 0);
     bool is_kept = !t->has_since || t->after + 1 >= first;
     struct buf cursor = {0};
-    char text[17];
     uint32_t gaps;
 
-    stream_epoch_text(epoch, text);
     buf_adds(b, "{\"symbol\":");
     buf_jsons(b, q->text);
     member_text(b, "order", t->is_oldest_first ? SPAN("oldest") : SPAN("newest"));
     put_records(q, answer, b);
     gaps = put_gaps(b, answer);
-    member_text(b, "epoch", span_of(text));
+    member_epoch(b, "epoch", epoch);
     member_u(b, "first", first);
     member_u(b, "head", pack_find_u(answer, "head", 0));
     if (next) {

@@ -11,11 +11,11 @@
 #include "gateway/routes/loop_request.h"
 #include "shared/base/buf.h"
 
-/* ASK_QUOTES: an answer to `snapshot`, whole. */
+/* LOOP_REQUEST_QUOTES: an answer to `snapshot`, whole. */
 void quotes_json_list(const struct loop_request *q, struct span answer, struct buf *b);
-/* ASK_QUOTE: its only element; false: it has none. */
+/* LOOP_REQUEST_QUOTE: its only element; false: it has none. */
 bool quotes_json_one(struct span answer, struct buf *b);
-/* ASK_HISTORY: an answer to `history`, whole. */
+/* LOOP_REQUEST_HISTORY: an answer to `history`, whole. */
 void quotes_json_history(const struct loop_request *q, struct span answer,
                          struct buf *b);
 

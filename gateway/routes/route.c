@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "gateway/http/body.h"
-#include "gateway/access/cors.h"
+#include "gateway/policy/cors.h"
 #include "gateway/routes/diagnosis.h"
 #include "gateway/routes/exposition.h"
 #include "gateway/access/handshake.h"
@@ -135,21 +135,21 @@ bool route_ask(struct service *s, struct request *r, struct loop_request *q,
                struct reply *p)
 {
     switch (loop_request_post(s->core, q)) {
-    case ASK_ANSWERED:
+    case LOOP_REQUEST_ANSWERED:
         reply_json(p, q->status);
         buf_free(&p->body);
         p->body = q->body;
         return true;
-    case ASK_BUSY:
+    case LOOP_REQUEST_BUSY:
         route_unavailable(p, r, "busy", "Too many requests are waiting for an answer.",
                           "Ask less often, or raise HTTP_THREADS.", 1);
         return false;
-    case ASK_TIMED_OUT:
+    case LOOP_REQUEST_TIMED_OUT:
         route_unavailable(
             p, r, "loop_stalled", "The gateway did not answer itself in time.",
             "If this lasts, the machine is overloaded or the process is stuck.", 2);
         return false;
-    case ASK_CANCELLED:
+    case LOOP_REQUEST_CANCELLED:
         say_draining(p, r);
         return false;
     }
@@ -221,7 +221,7 @@ static void get_file(struct service *s, struct request *r, struct reply *p)
 
 static void get_health(struct service *s, struct request *r, struct reply *p)
 {
-    struct loop_request q = {.kind = ASK_HEALTH};
+    struct loop_request q = {.kind = LOOP_REQUEST_HEALTH};
 
     route_ask(s, r, &q, p);
 }
@@ -244,7 +244,7 @@ static void get_ready(struct service *s, struct request *r, struct reply *p)
 
 static void get_live(struct service *s, struct request *r, struct reply *p)
 {
-    struct loop_request q = {.kind = ASK_LIVE};
+    struct loop_request q = {.kind = LOOP_REQUEST_LIVE};
 
     if (route_ask(s, r, &q, p) && p->body.len == 0)
         buf_adds(&p->body, "{\"status\":\"live\"}");
@@ -253,7 +253,7 @@ static void get_live(struct service *s, struct request *r, struct reply *p)
 static void get_status(struct service *s, struct request *r, struct reply *p)
 {
     const char *wanted = r->policy->status_token;
-    struct loop_request q = {.kind = ASK_WEBSOCKET_STATUS};
+    struct loop_request q = {.kind = LOOP_REQUEST_WEBSOCKET_STATUS};
 
     q.privileged = !wanted[0] || admission_is_token(request_bearer(r), wanted);
     if (route_page(r, &q, 0, p))
@@ -262,7 +262,7 @@ static void get_status(struct service *s, struct request *r, struct reply *p)
 
 static void get_metrics(struct service *s, struct request *r, struct reply *p)
 {
-    struct loop_request q = {.kind = ASK_METRICS};
+    struct loop_request q = {.kind = LOOP_REQUEST_METRICS};
 
     process_read(&q.process); /* here, because the loop is not to wait for the kernel */
     if (route_ask(s, r, &q, p))
@@ -271,7 +271,7 @@ static void get_metrics(struct service *s, struct request *r, struct reply *p)
 
 static void get_check(struct service *s, struct request *r, struct reply *p)
 {
-    diagnosis_answer(s, r, look_up, p);
+    diagnosis_answer(s->gate, r, look_up, p);
 }
 
 static bool answer_preflight(const struct cors_decision *d, struct reply *p)
@@ -349,10 +349,11 @@ static bool check_query(const struct route *t, const struct request *r, struct r
 static bool check_rate(struct service *s, const struct request *r, struct reply *p)
 {
     static struct log_limit limit = {.burst = 1, .interval_ms = 60000};
-    const struct rate_limits *limits = &r->policy->queries;
+    const struct rate_limits limits = {.per_address = r->policy->query_rate,
+                                       .all = r->policy->query_rate_total};
     int64_t wait_ms = 0, now = clock_mono_ms();
     enum rate_verdict verdict =
-        rate_take(s->queries, limits, r->client.host, now, &wait_ms);
+        rate_take(s->queries, &limits, r->client.host, now, &wait_ms);
     bool is_own = verdict == RATE_OF_ADDRESS;
     const char *setting = is_own ? "HTTP_QUERY_RATE" : "HTTP_QUERY_RATE_TOTAL";
     char message[160];
@@ -361,9 +362,9 @@ static bool check_rate(struct service *s, const struct request *r, struct reply 
         return true;
     log_limited(&limit, now, LOG_WARNING,
                 "queries beyond %s=%u a second are answered 429, the last one of %s",
-                setting, is_own ? limits->per_address : limits->all, r->client.host);
+                setting, is_own ? limits.per_address : limits.all, r->client.host);
     snprintf(message, sizeof message, "More than %u queries a second come from %s.",
-             is_own ? limits->per_address : limits->all,
+             is_own ? limits.per_address : limits.all,
              is_own ? "this address" : "all clients together");
     reply_error(p, r, 429, "too_many_requests", message,
                 is_own ? "Ask less often, follow the stream instead, or raise "
@@ -407,7 +408,7 @@ static bool fill(struct service *s, struct request *r, struct reply *p)
         reply_error(p, r, 400, "bad_request", "The path is malformed or too long.",
                     "Percent-encode it; at most 1000 characters.");
     } else if (r->is_upgrade || (t && !t->get && is_get(r))) {
-        return !handshake_admit(s, r,
+        return !handshake_admit(&s->handshakes, r,
                                 (struct handshake_path){t && !t->get, t && t->get}, p);
     } else if (!check_host(t, r, p)) {
         return true;

@@ -108,8 +108,8 @@ struct order {
 
 static void order_init(struct order *o, const char *op)
 {
-    *o = (struct order){.ask = {.kind = ASK_BROKER, .op = op}};
-    msgpack_packer_init(&o->pk, &o->ask.question, buf_pack_write);
+    *o = (struct order){.ask = {.kind = LOOP_REQUEST_BROKER, .op = op}};
+    msgpack_packer_init(&o->pk, &o->ask.arguments, buf_pack_write);
 }
 
 static void add_text(struct order *o, const char *key, const char *text)
@@ -220,7 +220,7 @@ static bool put_to_broker(struct service *s, struct request *r, struct order *o,
     struct pack_value v;
     bool was_asked = route_ask(s, r, &o->ask, p);
 
-    buf_free(&o->ask.question);
+    buf_free(&o->ask.arguments);
     if (!was_asked)
         return false;
     *answer = p->body;
@@ -275,10 +275,10 @@ void route_get_telegram_locks(struct service *s, struct request *r, struct reply
     add_text(&o, "prefix", TELEGRAM);
     add_u(&o, "limit", ROUTE_PAGE_MOST);
     if (!route_ask(s, r, &o.ask, p)) {
-        buf_free(&o.ask.question);
+        buf_free(&o.ask.arguments);
         return;
     }
-    buf_free(&o.ask.question);
+    buf_free(&o.ask.arguments);
     answer = *b;
     *b = (struct buf){0};
     buf_adds(b, "{\"status\":\"ok\",\"locks\":");

@@ -56,7 +56,7 @@ static void refuse_symbols(struct reply *p, const struct request *r, struct span
 
 void route_get_quotes(struct service *s, struct request *r, struct reply *p)
 {
-    struct loop_request q = {.kind = ASK_QUOTES};
+    struct loop_request q = {.kind = LOOP_REQUEST_QUOTES};
     struct patterns patterns;
     struct buf raw = {0};
     bool given, fits = request_param(r, "symbols", q.text, sizeof q.text, &given);
@@ -94,7 +94,7 @@ static void unknown_symbol(struct reply *p, const struct request *r)
 
 void route_get_quote(struct service *s, struct request *r, struct reply *p)
 {
-    struct loop_request q = {.kind = ASK_QUOTE};
+    struct loop_request q = {.kind = LOOP_REQUEST_QUOTE};
     struct buf raw = {0};
 
     if (!set_symbol(r, &q, span_of(r->path + sizeof ROUTE_QUOTES), p) ||
@@ -170,7 +170,7 @@ void route_get_history(struct service *s, struct request *r, struct reply *p)
 {
     const char *symbol = r->path + sizeof ROUTE_QUOTES;
     size_t len = strlen(symbol);
-    struct loop_request q = {.kind = ASK_HISTORY};
+    struct loop_request q = {.kind = LOOP_REQUEST_HISTORY};
     struct buf raw = {0};
 
     len -= len && symbol[len - 1] == '/';

@@ -2,30 +2,30 @@
 
 #include <msgpack.h>
 
-#include "gateway/session/client.h"
+#include "gateway/session/session.h"
 #include "shared/wire/pack.h"
 
-void report_open(struct report *r, const struct client *c)
+void report_open(struct report *r, const struct session *s)
 {
     msgpack_packer pk;
 
     msgpack_packer_init(&pk, &r->opened, buf_pack_write);
     msgpack_pack_array(&pk, 5);
-    msgpack_pack_uint64(&pk, c->id);
-    pack_text(&pk, span_of(c->host));
-    msgpack_pack_uint64(&pk, c->port);
-    msgpack_pack_uint64(&pk, (uint64_t)c->since_us);
+    msgpack_pack_uint64(&pk, s->id);
+    pack_text(&pk, span_of(s->host));
+    msgpack_pack_uint64(&pk, s->port);
+    msgpack_pack_uint64(&pk, (uint64_t)s->since_us);
     pack_text(&pk,
-              c->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack") : SPAN("json"));
+              s->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack") : SPAN("json"));
     r->opened_count++;
 }
 
-void report_close(struct report *r, const struct client *c)
+void report_close(struct report *r, const struct session *s)
 {
     msgpack_packer pk;
 
     msgpack_packer_init(&pk, &r->closed, buf_pack_write);
-    msgpack_pack_uint64(&pk, c->id);
+    msgpack_pack_uint64(&pk, s->id);
     r->closed_count++;
 }
 

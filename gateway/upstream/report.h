@@ -17,7 +17,7 @@
 #define REPORT_MEMBERS 3     /* of the message, that report_take writes */
 #define REPORT_PART_MAX 1000 /* rows of either kind; 100 bytes each at most */
 
-struct client;
+struct session;
 
 struct report {
     struct buf opened, closed; /* msgpack elements */
@@ -25,8 +25,8 @@ struct report {
     size_t opened_taken, closed_taken; /* bytes, of the parts taken so far */
 };
 
-void report_open(struct report *r, const struct client *c);
-void report_close(struct report *r, const struct client *c);
+void report_open(struct report *r, const struct session *c);
+void report_close(struct report *r, const struct session *c);
 bool report_is_empty(const struct report *r);
 /*
  * Append count, opened and closed to a msgpack map, and start anew.  false: that was a part, without

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "gateway/session/client.h"
 #include "shared/wire/bus.h"
 #include "shared/base/log.h"
 #include "shared/base/mem.h"

@@ -13,7 +13,14 @@
 #ifndef GATEWAY_UPSTREAM_UPSTREAM_H
 #define GATEWAY_UPSTREAM_UPSTREAM_H
 
-#include "gateway/gateway.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/base/buf.h"
+
+struct gateway;
+struct session;
+struct upstream;
 
 #define UPSTREAM_SILENCE_MS 3000
 #define UPSTREAM_PAGE \
@@ -40,15 +47,15 @@ uint32_t upstream_connections(const struct upstream *u); /* of records, so far *
 void upstream_introduce(struct upstream *u);
 
 /* A client came or went: the broker is told soon, at the latest before the next question. */
-void upstream_report_open(struct upstream *u, const struct client *c);
-void upstream_report_close(struct upstream *u, const struct client *c);
+void upstream_report_open(struct upstream *u, const struct session *s);
+void upstream_report_close(struct upstream *u, const struct session *s);
 
 /*
  * Ask the broker.  `request` is a msgpack map without "op" and "id" members: `members` of
  * them in `body`.  on_answer is called exactly once: with the answer's bytes, or with
  * .len 0 when the broker is away or did not answer.
  */
-typedef void upstream_answer(struct gateway *g, void *ctx, struct span answer);
+typedef void upstream_answer(void *ctx, struct span answer);
 void upstream_request(struct upstream *u, const char *op, uint32_t members,
                       struct span body, void *ctx, upstream_answer *on_answer);
 /* The same for what has nothing to do with our clients: also while we introduce

@@ -1,8 +1,7 @@
 /* upstream_answer: what the broker's answers on control do to the hub. */
 #include <msgpack.h>
 
-#include "gateway/session/client.h"
-#include "gateway/session/stream.h"
+#include "gateway/session/sessions.h"
 #include "gateway/upstream/upstream_private.h"
 #include "shared/base/log.h"
 #include "shared/wire/pack.h"
@@ -107,9 +106,9 @@ static void on_hello(struct upstream *u, struct span answer)
     upstream_check_epoch(u, pack_find_u(answer, "epoch", 0));
     upstream_set_here(u, true);
     report_fini(&u->report);
-    for (size_t i = 0; i < g->client_count; i++)
-        if (g->clients[i]->has_place)
-            upstream_report_open(u, g->clients[i]);
+    for (size_t i = 0; i < g->sessions->count; i++)
+        if (g->sessions->list[i]->has_place)
+            upstream_report_open(u, g->sessions->list[i]);
     upstream_send_report(u);
 }
 
@@ -152,7 +151,7 @@ void upstream_on_answer(struct upstream *u, struct span answer)
         upstream_on_page(u, q, answer);
         break;
     case QUESTION_ASK:
-        q->on_answer(u->g, q->ctx, answer);
+        q->on_answer(q->ctx, answer);
         break;
     }
     upstream_question_end(u, q);
@@ -170,7 +169,7 @@ void upstream_give_up(struct upstream *u, struct question *q)
     } else if (q->kind == QUESTION_CATCH_UP) {
         upstream_on_no_page(u, q);
     } else if (q->kind == QUESTION_ASK) {
-        q->on_answer(u->g, q->ctx, SPAN(""));
+        q->on_answer(q->ctx, SPAN(""));
     }
     upstream_question_end(u, q);
 }

@@ -5,6 +5,7 @@
 #include <msgpack.h>
 #include <uthash.h>
 
+#include "gateway/gateway.h"
 #include "gateway/upstream/report.h"
 #include "gateway/upstream/upstream.h"
 #include "shared/wire/readiness.h"

@@ -3,7 +3,7 @@
  *
  * Every record passes upstream_deliver (upstream_resync.c), which decides whether it is applied.
  */
-#include "gateway/session/stream.h"
+#include "gateway/session/sessions.h"
 #include "gateway/upstream/upstream_private.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
@@ -45,7 +45,7 @@ void upstream_check_epoch(struct upstream *u, uint64_t epoch)
     log_warning(
         "The broker has a new log (epoch %016llx): clients are told to start anew",
         (unsigned long long)epoch);
-    stream_reset_all(g, "log_replaced");
+    sessions_reset(g->sessions, "log_replaced");
 }
 
 /*
@@ -123,7 +123,7 @@ static void on_heartbeat(struct upstream *u, const struct wire_record *r)
 
 static void give(struct upstream *u, struct span symbol, const struct wire_record *r)
 {
-    struct counters *f = &u->g->figures;
+    struct counters *f = &u->g->counters;
 
     if (!hub_apply(u->g->hub, symbol, r))
         f->not_newer++;
@@ -158,7 +158,7 @@ void upstream_take_loss(struct upstream *u, const struct wire_record *r)
     if (r->seq <= u->lost_seq || pack_check(r->body))
         return;
     u->lost_seq = r->seq;
-    stream_lost_all(u->g, r->seq, r->body);
+    sessions_report_loss(u->g->sessions, r->seq, r->body);
 }
 
 /* `prev` of a loss is the loss before it. */
@@ -190,7 +190,7 @@ void upstream_apply(struct upstream *u, struct span topic, const struct wire_rec
         if (symbol.len && !pack_check(r->body))
             apply(u, symbol, r);
         else
-            u->g->figures.malformed++;
+            u->g->counters.malformed++;
         break;
     case WIRE_MARK:
     case WIRE_LOCK: /* no topic of ours */
@@ -204,11 +204,11 @@ void upstream_on_record(struct upstream *u, struct span topic, struct span messa
 
     if (wire_read(message, &r, NULL)) {
         log_debug("upstream: a message that is no record");
-        u->g->figures.malformed++;
+        u->g->counters.malformed++;
         return;
     }
-    u->g->figures.records[r.kind]++;
-    if (u->g->tracers)
+    u->g->counters.records[r.kind]++;
+    if (u->g->sessions->traced_count)
         r.received_us = (uint64_t)clock_wall_us();
     upstream_check_epoch(u, r.epoch);
     upstream_note_known(u, &r);

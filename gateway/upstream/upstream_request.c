@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gateway/session/sessions.h"
 #include "gateway/upstream/upstream_private.h"
 #include "shared/wire/bus.h"
 #include "shared/base/log.h"
@@ -145,7 +146,7 @@ static void ask(struct upstream *u, bool is_possible, const char *op, uint32_t m
     msgpack_packer pk;
 
     if (!is_possible) {
-        on_answer(u->g, ctx, SPAN(""));
+        on_answer(ctx, SPAN(""));
         return;
     }
     upstream_send_report(u); /* the answer must know of everybody here */
@@ -205,7 +206,7 @@ void upstream_send_report(struct upstream *u)
     do { /* in parts that the broker's socket takes */
         buf_clear(&b);
         begin(&b, &pk, "report", 0, REPORT_MEMBERS);
-        is_whole = report_take(&u->report, g->place_count, &b);
+        is_whole = report_take(&u->report, g->sessions->place_count, &b);
         send_control(u, &b);
     } while (!is_whole);
     buf_free(&b);
@@ -213,14 +214,14 @@ void upstream_send_report(struct upstream *u)
     u->alive_at = g->now + ALIVE_MS;
 }
 
-void upstream_report_open(struct upstream *u, const struct client *c)
+void upstream_report_open(struct upstream *u, const struct session *s)
 {
     if (u->is_known) /* else the report after hello has everybody */
-        report_open(&u->report, c);
+        report_open(&u->report, s);
 }
 
-void upstream_report_close(struct upstream *u, const struct client *c)
+void upstream_report_close(struct upstream *u, const struct session *s)
 {
     if (u->is_known)
-        report_close(&u->report, c);
+        report_close(&u->report, s);
 }

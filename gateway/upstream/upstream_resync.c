@@ -19,7 +19,7 @@
  */
 #include <string.h>
 
-#include "gateway/session/stream.h"
+#include "gateway/session/sessions.h"
 #include "gateway/upstream/upstream_private.h"
 #include "shared/base/log.h"
 #include "shared/wire/pack.h"
@@ -126,7 +126,7 @@ static void take_one(void *ctx, struct span topic, const struct wire_record *r)
     struct span symbol = wire_topic_symbol(topic);
 
     if (!r->epoch) /* a hole of the log itself */
-        stream_lost_all(u->g, r->seq, r->body);
+        sessions_report_loss(u->g->sessions, r->seq, r->body);
     else if (r->kind == WIRE_LOST)
         upstream_take_loss(u, r);
     else if (hub_is_wanted(u->g->hub, symbol))
@@ -142,7 +142,7 @@ static void report_pruned(struct upstream *u, uint64_t first, uint64_t last)
         "them any more: clients in mode all are told",
         (unsigned long long)first, (unsigned long long)last);
     replay_put_hole(&body, first, last, SPAN("retention"));
-    stream_lost_all(u->g, last, buf_span(&body));
+    sessions_report_loss(u->g->sessions, last, buf_span(&body));
     buf_free(&body);
 }
 

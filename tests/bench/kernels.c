@@ -25,7 +25,7 @@
 #include "broker/net/publisher.h"
 #include "broker/log/store.h"
 #include "gateway/session/client.h"
-#include "gateway/session/stream.h"
+#include "gateway/session/sessions.h"
 #include "gateway/upstream/upstream_private.h"
 #include "shared/wire/bus.h"
 #include "shared/base/log.h"
@@ -334,8 +334,22 @@ static int *peers;
 static size_t peer_count, per_turn;
 static bool is_msgpack;
 
+static void ignore(void *ctx, const struct session *s)
+{
+    (void)ctx;
+    (void)s;
+}
+
+static bool is_broker_here(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
 static void open_gateway(void)
 {
+    const struct session_out no_broker = {
+        .opened = ignore, .closed = ignore, .is_broker_here = is_broker_here};
     struct gateway *g = &gateway;
     char name[] = "kernels", *arguments[] = {name, NULL};
 
@@ -346,11 +360,11 @@ static void open_gateway(void)
     g->now = loop_now(g->loop);
     g->awake = g->now;
     g->wall_us = WALL_US;
-    g->json = json_new();
     g->hub = hub_new((size_t)g->config.client_queue);
     hub_set_window(g->hub, (size_t)g->config.resume_window);
-    g->gate = gate_new();
-    gate_set_limit(g->gate, 10000, 10000);
+    g->sessions = sessions_new(&g->config, "kernels", g->hub, &g->counters, &no_broker);
+    g->sessions->io = client_io(g->loop);
+    sessions_set_time(g->sessions, g->now, g->awake, g->wall_us);
     upstream.g = g;
     upstream.is_here = upstream.is_verified = true;
     g->upstream = &upstream;
@@ -360,15 +374,18 @@ static void open_gateway(void)
 
 static void add_client(const char *query)
 {
-    struct accepted a = {.host = "127.0.0.1", .port = 1, .is_msgpack = is_msgpack};
+    char text[64];
+    struct accepted a = {
+        .host = "127.0.0.1", .port = 1, .query = text, .is_msgpack = is_msgpack};
     int pair[2];
 
-    if (!gate_reserve(gateway.gate) ||
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair))
+    snprintf(text, sizeof text, "%s", query);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair))
         fail("a client");
     a.fd = pair[0];
     peers[peer_count++] = pair[1];
-    stream_welcome(client_new(&gateway, &a), query);
+    if (!client_accept(gateway.sessions, &a))
+        fail("a session");
 }
 
 static void flush_due(void)
@@ -376,7 +393,7 @@ static void flush_due(void)
     struct hub_subscriber *s;
 
     while ((s = hub_take_due(gateway.hub)))
-        client_flush((struct client *)((char *)s - offsetof(struct client, sub)));
+        session_flush(session_of(s));
 }
 
 /* What upstream does with a record, and the gateway's turn with what is due after it. */
@@ -395,7 +412,7 @@ static void play_gateway(void)
             continue;
         hub_fan_out(gateway.hub);
         flush_due();
-        client_reap(&gateway);
+        sessions_reap(gateway.sessions);
     }
 }
 
@@ -412,8 +429,8 @@ static uint64_t messages_out(void)
 {
     uint64_t sum = 0;
 
-    for (size_t i = 0; i < gateway.client_count; i++)
-        sum += gateway.clients[i]->messages_out;
+    for (size_t i = 0; i < gateway.sessions->count; i++)
+        sum += gateway.sessions->list[i]->messages_out;
     return sum;
 }
 
@@ -425,10 +442,10 @@ static void measure_gateway(size_t clients, const char *query)
     open_gateway();
     for (size_t i = 0; i < clients; i++)
         add_client(query);
-    stream_settle(&gateway); /* takes the patterns, */
+    sessions_settle(gateway.sessions); /* takes the patterns, */
     for (struct hub_topic *t = hub_topic_first(gateway.hub); t; t = t->next)
         hub_topic_synced(gateway.hub, t, 0);
-    stream_settle(&gateway); /* joins */
+    sessions_settle(gateway.sessions); /* joins */
     flush_due();
     read_peers();
     before = messages_out(); /* welcome and ack */

@@ -1,6 +1,6 @@
 /* X-Forwarded-…: five lines (peer, Host, For, Proto, Host), and FORWARDED_ALLOW_IPS behind them. */
-#include "gateway/access/forwarded.h"
-#include "gateway/access/origin.h"
+#include "gateway/policy/forwarded.h"
+#include "gateway/policy/origin.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char *or_none(const char *text)

@@ -1,5 +1,5 @@
 /* A Host header, and ALLOWED_HOSTS on the second line. */
-#include "gateway/access/host.h"
+#include "gateway/policy/host.h"
 #include "tests/fuzz/fuzz.h"
 
 /* What was read and is written again is the same host. */

@@ -1,6 +1,6 @@
 /* Origin and the headers of a preflight, one a line; then CORS_ORIGINS. */
-#include "gateway/access/cors.h"
-#include "gateway/access/origin.h"
+#include "gateway/policy/cors.h"
+#include "gateway/policy/origin.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_round(const struct origin *o)

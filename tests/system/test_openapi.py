@@ -99,7 +99,7 @@ def codes_of_the_source():
     with open(os.path.join(pregon.ROOT, "gateway", "http", "head.h"), encoding="utf-8") as source:
         found |= set(re.findall(r'X\(\w+, \d{3}, "(\w+)"', source.read()))
     with open(
-        os.path.join(pregon.ROOT, "gateway", "access", "admission.h"), encoding="utf-8"
+        os.path.join(pregon.ROOT, "gateway", "policy", "admission.h"), encoding="utf-8"
     ) as source:
         found |= set(re.findall(r"X\((\w+), \d{3}, \d{4},", source.read()))
     return found

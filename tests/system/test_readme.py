@@ -117,7 +117,7 @@ def test_the_line_of_shell_feeds(stage, readme):
     ],
 )
 def test_every_refusal_is_explained(document, heading):
-    with open(os.path.join(pregon.ROOT, "gateway", "access", "admission.h"), encoding="utf-8") as f:
+    with open(os.path.join(pregon.ROOT, "gateway", "policy", "admission.h"), encoding="utf-8") as f:
         rules = re.findall(r"X\((\w+), (\d+), (\d+),", f.read())
     told = [(row[0].strip("`"), row[1]) for row in rows(document, heading)]
     assert told == [(code, status) for code, status, _ in rules]

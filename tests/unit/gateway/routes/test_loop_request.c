@@ -80,14 +80,14 @@ static void the_loop_sees_the_question_and_the_worker_the_answer(void **state)
     struct pollfd p = {.fd = loop_request_queue_fd(core), .events = POLLIN};
 
     (void)state;
-    begin(&w, ASK_QUOTE, "EUR/USD");
+    begin(&w, LOOP_REQUEST_QUOTE, "EUR/USD");
     q = wait_for_question();
-    assert_int_equal(q->kind, ASK_QUOTE);
+    assert_int_equal(q->kind, LOOP_REQUEST_QUOTE);
     assert_string_equal(q->text, "EUR/USD");
     assert_true(q->serial > 0);
     buf_adds(&q->body, "{}");
     loop_request_answer(core, q, 404);
-    assert_int_equal(end(&w), ASK_ANSWERED);
+    assert_int_equal(end(&w), LOOP_REQUEST_ANSWERED);
     assert_int_equal(w.q.status, 404);
     assert_string_equal(buf_text(&w.q.body), "{}");
     buf_free(&w.q.body);
@@ -97,24 +97,24 @@ static void the_loop_sees_the_question_and_the_worker_the_answer(void **state)
 
 static void what_goes_to_the_broker_is_copied_for_the_loop(void **state)
 {
-    struct worker w = {.q = {.kind = ASK_BROKER, .op = "renew", .members = 1}};
+    struct worker w = {.q = {.kind = LOOP_REQUEST_BROKER, .op = "renew", .members = 1}};
     struct loop_request *q;
 
     (void)state;
-    buf_adds(&w.q.question, "packed");
+    buf_adds(&w.q.arguments, "packed");
     assert_int_equal(pthread_create(&w.thread, NULL, ask_once, &w), 0);
     q = wait_for_question();
     assert_string_equal(q->op, "renew");
     assert_int_equal(q->members, 1);
-    assert_ptr_not_equal(q->question.data, w.q.question.data);
-    assert_string_equal(buf_text(&q->question), "packed");
+    assert_ptr_not_equal(q->arguments.data, w.q.arguments.data);
+    assert_string_equal(buf_text(&q->arguments), "packed");
     loop_request_answer(core, q, 200);
-    assert_int_equal(end(&w), ASK_ANSWERED);
-    assert_string_equal(buf_text(&w.q.question), "packed");
-    buf_free(&w.q.question);
+    assert_int_equal(end(&w), LOOP_REQUEST_ANSWERED);
+    assert_string_equal(buf_text(&w.q.arguments), "packed");
+    buf_free(&w.q.arguments);
     loop_request_cancel_all(core);
-    w.q.kind = ASK_BROKER; /* one that is not let in costs nothing */
-    assert_int_equal(loop_request_post(core, &w.q), ASK_CANCELLED);
+    w.q.kind = LOOP_REQUEST_BROKER; /* one that is not let in costs nothing */
+    assert_int_equal(loop_request_post(core, &w.q), LOOP_REQUEST_CANCELLED);
 }
 
 static void questions_come_in_order_and_may_be_answered_in_another(void **state)
@@ -123,17 +123,17 @@ static void questions_come_in_order_and_may_be_answered_in_another(void **state)
     struct loop_request *first, *second;
 
     (void)state;
-    begin(&a, ASK_QUOTE, "A");
+    begin(&a, LOOP_REQUEST_QUOTE, "A");
     first = wait_for_question();
-    begin(&b, ASK_QUOTE, "B");
+    begin(&b, LOOP_REQUEST_QUOTE, "B");
     second = wait_for_question();
     assert_true(first->serial < second->serial);
     buf_adds(&second->body, "b");
     loop_request_answer(core, second, 200);
-    assert_int_equal(end(&b), ASK_ANSWERED);
+    assert_int_equal(end(&b), LOOP_REQUEST_ANSWERED);
     buf_adds(&first->body, "a");
     loop_request_answer(core, first, 200);
-    assert_int_equal(end(&a), ASK_ANSWERED);
+    assert_int_equal(end(&a), LOOP_REQUEST_ANSWERED);
     assert_string_equal(buf_text(&a.q.body), "a");
     assert_string_equal(buf_text(&b.q.body), "b");
     buf_free(&a.q.body);
@@ -143,37 +143,37 @@ static void questions_come_in_order_and_may_be_answered_in_another(void **state)
 static void no_more_wait_than_may(void **state)
 {
     struct worker a, b;
-    struct loop_request more = {.kind = ASK_HEALTH}, *first, *second;
+    struct loop_request more = {.kind = LOOP_REQUEST_HEALTH}, *first, *second;
 
     (void)state;
-    begin(&a, ASK_HEALTH, "");
+    begin(&a, LOOP_REQUEST_HEALTH, "");
     first = wait_for_question();
-    begin(&b, ASK_HEALTH, "");
+    begin(&b, LOOP_REQUEST_HEALTH, "");
     second = wait_for_question();
-    assert_int_equal(loop_request_post(core, &more), ASK_BUSY);
+    assert_int_equal(loop_request_post(core, &more), LOOP_REQUEST_BUSY);
     loop_request_answer(core, first, 200);
     loop_request_answer(core, second, 200);
-    assert_int_equal(end(&a), ASK_ANSWERED);
-    assert_int_equal(end(&b), ASK_ANSWERED);
+    assert_int_equal(end(&a), LOOP_REQUEST_ANSWERED);
+    assert_int_equal(end(&b), LOOP_REQUEST_ANSWERED);
 }
 
 static void shutdown_frees_all_waiting_workers_and_a_late_answer_harms_nothing(
     void **state)
 {
     struct worker taken, waiting;
-    struct loop_request late = {.kind = ASK_LIVE}, *q;
+    struct loop_request late = {.kind = LOOP_REQUEST_LIVE}, *q;
     struct pollfd p = {.fd = loop_request_queue_fd(core), .events = POLLIN};
 
     (void)state;
-    begin(&taken, ASK_HEALTH, "");
+    begin(&taken, LOOP_REQUEST_HEALTH, "");
     q = wait_for_question();
     assert_null(loop_request_take(core));
-    begin(&waiting, ASK_HEALTH, "");
+    begin(&waiting, LOOP_REQUEST_HEALTH, "");
     assert_int_equal(poll(&p, 1, 10000), 1); /* it has asked, and is not taken */
     loop_request_cancel_all(core);
-    assert_int_equal(end(&taken), ASK_CANCELLED);
-    assert_int_equal(end(&waiting), ASK_CANCELLED);
-    assert_int_equal(loop_request_post(core, &late), ASK_CANCELLED);
+    assert_int_equal(end(&taken), LOOP_REQUEST_CANCELLED);
+    assert_int_equal(end(&waiting), LOOP_REQUEST_CANCELLED);
+    assert_int_equal(loop_request_post(core, &late), LOOP_REQUEST_CANCELLED);
     buf_adds(&q->body, "nobody reads this");
     loop_request_answer(core, q, 200);
     assert_null(loop_request_take(core)); /* the other one's asker has gone */
@@ -185,9 +185,9 @@ static void a_worker_stops_waiting_and_its_answer_finds_nobody(void **state)
     struct loop_request *q;
 
     (void)state;
-    begin(&w, ASK_LIVE, "");
+    begin(&w, LOOP_REQUEST_LIVE, "");
     q = wait_for_question();
-    assert_int_equal(end(&w), ASK_TIMED_OUT); /* takes ASK_WAIT_MS */
+    assert_int_equal(end(&w), LOOP_REQUEST_TIMED_OUT); /* takes LOOP_REQUEST_WAIT_MS */
     buf_adds(&q->body, "too late");
     loop_request_answer(core, q, 200);
 }
@@ -199,20 +199,20 @@ static void *ask_many(void *arg)
 {
     (void)arg;
     for (uint64_t i = 0; i < ROUNDS; i++) {
-        struct loop_request q = {.kind = ASK_QUOTES, .offset = i};
+        struct loop_request q = {.kind = LOOP_REQUEST_QUOTES, .offset = i};
 
         switch (loop_request_post(core, &q)) {
-        case ASK_ANSWERED:
+        case LOOP_REQUEST_ANSWERED:
             assert_int_equal(q.body.len, sizeof i);
             assert_memory_equal(q.body.data, &i, sizeof i);
             buf_free(&q.body);
             atomic_fetch_add(&answered, 1);
             break;
-        case ASK_BUSY:
+        case LOOP_REQUEST_BUSY:
             atomic_fetch_add(&busy, 1);
             break;
-        case ASK_TIMED_OUT:
-        case ASK_CANCELLED:
+        case LOOP_REQUEST_TIMED_OUT:
+        case LOOP_REQUEST_CANCELLED:
             fail();
         }
     }

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <msgpack.h>
 
-#include "gateway/session/client.h"
+#include "gateway/session/session.h"
 #include "gateway/upstream/report.h"
 #include "shared/wire/pack.h"
 #include "shared/wire/wire.h"
@@ -43,7 +43,7 @@ static bool take(struct buf *out, uint32_t *opened, uint32_t *closed)
 static void a_report_of_many_comes_in_parts_that_the_broker_takes(void **state)
 {
     char host[] = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255";
-    struct client c = {.id = UINT64_MAX};
+    struct session c = {.id = UINT64_MAX};
     struct buf message = {0};
     uint32_t opened, closed, parts = 0, all_opened = 0, all_closed = 0;
     bool is_last;

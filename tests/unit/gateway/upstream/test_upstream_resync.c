@@ -7,13 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "gateway/session/client.h"
-#include "gateway/session/stream.h"
 #include "tests/unit/gateway/upstream/upstream_bench.h"
 
 #define PEERS 5
@@ -26,8 +22,7 @@ static const char *const choices[] = {"*",   "A*", "AB*", "A1", "A2",
 
 /* What a client has been told. */
 static struct peer {
-    struct client *c;
-    int fd;
+    struct session *s;
     struct buf in;
     struct json *json;
     uint64_t epoch;
@@ -239,16 +234,31 @@ static void on_message(struct peer *p, struct span text)
     }
 }
 
+static struct peer *peer_of(const struct session *s)
+{
+    for (size_t i = 0; i < PEERS; i++)
+        if (peers[i].json && peers[i].s == s)
+            return &peers[i];
+    return NULL;
+}
+
+/* The connection of a session: what it sends is in its peer's `in`; its peer sends nothing. */
+static ssize_t io_send(struct session *s, const void *bytes, size_t len)
+{
+    struct peer *p = peer_of(s);
+
+    if (p)
+        buf_add(&p->in, bytes, len);
+    return (ssize_t)len;
+}
+
+static const struct session_io io = {
+    .send = io_send, .watch = io_watch, .close = io_nothing, .free = io_free};
+
 static void hear(struct peer *p)
 {
     size_t at = 0;
 
-    for (ssize_t n = 1; n > 0;) {
-        char *to = buf_room(&p->in, 65536);
-
-        n = recv(p->fd, to, 65536, MSG_DONTWAIT);
-        p->in.len -= 65536 - (size_t)(n > 0 ? n : 0);
-    }
     while (p->in.len - at >= 2) {
         const unsigned char *b = (const unsigned char *)p->in.data + at;
         size_t len = b[1], from = 2;
@@ -278,19 +288,16 @@ static void come(struct peer *p)
 {
     struct accepted a = {.host = "127.0.0.1", .port = 1};
     struct buf query = {0};
-    int pair[2];
 
-    assert_true(gate_reserve(g.gate));
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    a.fd = pair[0];
-    *p = (struct peer){.fd = pair[1], .json = json_new(), .is_asking = true};
+    *p = (struct peer){
+        .s = mem_zalloc(sizeof *p->s), .json = json_new(), .is_asking = true};
     p->will_want_all = shape.is_leaky || dice(3) > 0;
     buf_printf(&query, "mode=%s&symbols=", p->will_want_all ? "all" : "merge");
     put_choices(&query, "");
     buf_addc(&query, '\0');
-    a.path = query.data;
-    p->c = client_new(&g, &a);
-    stream_welcome(p->c, query.data);
+    a.path = a.query = query.data;
+    session_open(g.sessions, p->s, &a);
+    session_begin(p->s, &a);
     p->wants_all = false; /* until it is acknowledged nothing of it is judged so */
     buf_free(&query);
 }
@@ -299,8 +306,7 @@ static void go(struct peer *p)
 {
     if (!p->json)
         return;
-    client_drop(p->c, "gone");
-    close(p->fd);
+    session_drop(p->s, "gone");
     json_free(p->json);
     buf_free(&p->in);
     p->json = NULL;
@@ -326,7 +332,7 @@ static void say_something(struct peer *p)
     put_choices(&b, "\"");
     buf_adds(&b, "]}");
     p->is_asking = true;
-    stream_message(p->c, true, buf_span(&b));
+    session_message(p->s, true, buf_span(&b));
     buf_free(&b);
 }
 
@@ -339,7 +345,7 @@ static void do_something(struct peer *p)
     else if (dice(3) == 0)
         say_something(p);
     else
-        stream_heartbeat(p->c);
+        session_send_heartbeat(p->s);
 }
 
 /* --- turns ---------------------------------------------------------------------------------------- */
@@ -347,8 +353,6 @@ static void do_something(struct peer *p)
 /* As in the gateway's loop. */
 static void turn(size_t deliveries, size_t answers)
 {
-    struct hub_subscriber *s;
-
     for (; deliveries && wire_first < wire_end; deliveries--)
         deliver_one();
     while (answers-- && answer_one())
@@ -357,11 +361,9 @@ static void turn(size_t deliveries, size_t answers)
     upstream_tick(&u);
     note_pages();
     hub_fan_out(g.hub);
-    if (g.waiting)
-        stream_settle(&g);
-    while ((s = hub_take_due(g.hub)))
-        client_flush((struct client *)((char *)s - offsetof(struct client, sub)));
-    client_reap(&g);
+    sessions_settle(g.sessions);
+    sessions_flush_due(g.sessions, SIZE_MAX, UINT64_MAX / 2, false);
+    sessions_reap(g.sessions);
     hub_tidy(g.hub, shape.is_leaky ? 100 : 2);
     for (size_t i = 0; i < PEERS; i++)
         if (peers[i].json)
@@ -372,6 +374,7 @@ static void pass(int64_t ms)
 {
     g.now += ms;
     g.awake += ms;
+    sessions_set_time(g.sessions, g.now, g.awake, 0);
 }
 
 static void go_on(void)
@@ -455,13 +458,14 @@ static void play(void)
 {
     draw_shape();
     open_bench();
+    g.sessions->io = io;
     for (int i = 0; i < TURNS; i++)
         go_on();
     settle();
     check_end();
     for (size_t i = 0; i < PEERS; i++)
         go(&peers[i]);
-    client_reap(&g);
+    sessions_reap(g.sessions);
     close_bench();
 }
 

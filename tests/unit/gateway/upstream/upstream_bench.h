@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/session/session_private.h"
+#include "gateway/session/sessions.h"
 #include "gateway/upstream/upstream_private.h"
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
@@ -413,9 +415,48 @@ static void deliver_one(void)
 
 /* --- life ----------------------------------------------------------------------------------- */
 
+/* --- of sessions, what the bench does not look at ------------------------------------- */
+
+static bool io_watch(struct session *s)
+{
+    (void)s;
+    return true;
+}
+
+static void io_nothing(struct session *s)
+{
+    (void)s;
+}
+
+static void io_free(struct session *s)
+{
+    free(s);
+}
+
+static void reserve_nothing(void *ctx, const struct session *s)
+{
+    (void)ctx;
+    (void)s;
+}
+
+static bool is_broker_here(void *ctx)
+{
+    (void)ctx;
+    return upstream_is_here(&u);
+}
+
+static void request(void *ctx, const char *op, uint32_t members, struct span body,
+                    void *answer_ctx, session_answer *on_answer)
+{
+    (void)ctx;
+    upstream_request(&u, op, members, body, answer_ctx, on_answer);
+}
+
 static void open_bench(void)
 {
     static char no_auto[] = "";
+    const struct session_out out = {NULL, reserve_nothing, reserve_nothing,
+                                    is_broker_here, request};
 
     g = (struct gateway){.name = "bench", .now = 1000, .awake = 1000};
     u = (struct upstream){.g = &g, .mark_name = "bench", .complain_at = INT64_MAX};
@@ -425,13 +466,14 @@ static void open_bench(void)
     g.config.auto_max = 1000;
     g.config.heartbeat = g.config.websocket_timeout = 1000000;
     g.config.websocket_auto_subscribe = no_auto;
-    g.loop = loop_new();
-    g.json = json_new();
+    counters_init(&g.counters);
     g.gate = gate_new();
     gate_set_limit(g.gate, 1000, 1000);
     g.hub = hub_new((size_t)g.config.client_queue);
     hub_set_window(g.hub, dice(2) ? 2000 : 1 << 20);
     g.upstream = &u;
+    g.sessions = sessions_new(&g.config, g.name, g.hub, &g.counters, &out);
+    sessions_set_time(g.sessions, g.now, g.awake, 0);
     u.heartbeat_at = g.awake;
     asked.id = 0;
     upstream_watch_topics(&u);
@@ -445,11 +487,9 @@ static void close_bench(void)
         upstream_question_end(&u, u.questions);
     clear_wire();
     begin_log();
+    sessions_free(g.sessions);
     hub_free(g.hub);
     gate_free(g.gate);
-    json_free(g.json);
-    loop_free(g.loop);
-    free(g.clients);
     report_fini(&u.report);
     buf_free(&u.to_ask);
     buf_free(&u.held);

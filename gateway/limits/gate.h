@@ -1,0 +1,85 @@
+/*
+ * gate: how many WebSockets there are, whether more may come, and whom we refused.
+ *
+ * Shared by HTTP's threads (they reserve and refuse) and the loop (it releases, and
+ * says when it has started and when it drains).  A place is reserved before the 101
+ * goes out and given back exactly once: the limit is exact however many handshakes come
+ * at once. The last refusals are kept, with the setting to change, for websocket_status
+ * and for the person who asks why; every one is logged, rate-limited per code.
+ *
+ * Any thread may call anything but gate_new and gate_free.
+ */
+#ifndef GATEWAY_LIMITS_GATE_H
+#define GATEWAY_LIMITS_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gateway/policy/admission.h"
+#include "shared/base/buf.h"
+
+#define GATE_REFUSALS_KEPT 50
+
+struct gate;
+
+struct gate_refusal {
+    const struct admission_verdict *verdict;
+    const char *client; /* host:port */
+    const char *path;
+    const char *origin; /* NULL: none sent */
+    bool is_explained;  /* accepted in order to be told (WEBSOCKET_EXPLAIN) */
+};
+
+/* Requests that were refused before they were one, and connections that gave way to others. */
+#define GATE_HEADS(X)  \
+    X(malformed)       \
+    X(late)            \
+    X(target_too_long) \
+    X(too_large)       \
+    X(pushed_out)
+
+enum gate_head {
+#define X(kind) GATE_HEAD_##kind,
+    GATE_HEADS(X)
+#undef X
+        GATE_HEAD_END
+};
+
+struct gate *gate_new(void); /* limit 0, not started */
+void gate_free(struct gate *g);
+
+/* WEBSOCKET_MAX_CONNECTIONS, and how many descriptors allow; the lower one holds. */
+void gate_set_limit(struct gate *g, int configured, int descriptors);
+void gate_set_started(struct gate *g);  /* the loop: a broker was reached */
+void gate_set_leaving(struct gate *g);  /* the loop: SIGTERM came; not ready any more */
+void gate_set_draining(struct gate *g); /* the loop: DRAIN_DELAY is over; refuses */
+
+bool gate_is_started(const struct gate *g);
+bool gate_is_leaving(const struct gate *g); /* draining or about to */
+bool gate_is_draining(const struct gate *g);
+
+/* Take a place.  False: none is free, and nothing changed. */
+bool gate_reserve(struct gate *g);
+void gate_release(struct gate *g);
+
+int gate_active(const struct gate *g);
+int gate_limit(const struct gate *g);
+struct admission_live gate_live(const struct gate *g);
+
+/* Count, remember and log a refusal. */
+void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms,
+                 int64_t wall_us);
+uint64_t gate_refused(const struct gate *g, enum admission_rule rule); /* so far */
+
+void gate_count_head(struct gate *g, enum gate_head kind);
+uint64_t gate_heads(const struct gate *g, enum gate_head kind); /* so far */
+const char *gate_head_name(enum gate_head kind);
+
+/*
+ * Append
+ * {"total":3,"by_code":{"origin_not_allowed":3},"last":[{"code","status","origin",
+ * "path","setting","timestamp"},…]}, the newest first.  No client addresses.
+ */
+void gate_refusals_json(struct gate *g, struct buf *out);
+
+#endif

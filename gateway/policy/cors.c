@@ -1,0 +1,262 @@
+#include "gateway/policy/cors.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/config/config.h"
+#include "shared/base/mem.h"
+
+/* What "*" means for methods, in Starlette's order. */
+#define ALL_METHODS "DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT"
+/* Headers any page may send without asking; Starlette lists them too. */
+#define SAFE_HEADERS "Accept,Accept-Language,Content-Language,Content-Type"
+
+struct names {
+    char **at;
+    size_t count;
+    bool is_any;
+    char *joined; /* "GET, POST" */
+};
+
+struct cors_policy {
+    struct origin_list *origins;
+    struct names methods, headers, expose;
+    bool allow_credentials;
+    int max_age;
+};
+
+static bool is_token(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+
+        if (c >= 0x80 || (!isalnum(c) && (c == 0 || !strchr("!#$%&'*+-.^_`|~", c))))
+            return false;
+    }
+    return text.len > 0;
+}
+
+struct building {
+    const char *setting;
+    struct names *names;
+    bool star_allowed;
+    char *error;
+};
+
+static void add_name(void *ctx, const char *entry)
+{
+    struct building *b = ctx;
+    struct names *n = b->names;
+
+    if (b->error[0])
+        return;
+    if (b->star_allowed && strcmp(entry, "*") == 0) {
+        n->is_any = true;
+        return;
+    }
+    if (!is_token(span_of(entry)) || strchr(entry, '*')) {
+        snprintf(b->error, CORS_ERROR_MAX,
+                 "%s: entry '%.100s' is no name.  Allowed: names like GET or "
+                 "X-Request-Id%s",
+                 b->setting, entry, b->star_allowed ? ", or * for all" : "");
+        return;
+    }
+    n->at = mem_resize(n->at, (n->count + 1) * sizeof *n->at);
+    n->at[n->count++] = mem_strdup(entry);
+}
+
+static void read_names(const char *setting, const char *list, bool star_allowed,
+                       struct names *names, char error[CORS_ERROR_MAX])
+{
+    struct building b = {setting, names, star_allowed, error};
+
+    if (!error[0] && config_list_each(list, add_name, &b))
+        snprintf(error, CORS_ERROR_MAX,
+                 "%s: '%.100s' begins with [ but is no JSON list of strings", setting,
+                 list);
+}
+
+/* Names of our own, so that nothing can be wrong with them. */
+static void add_names(struct names *names, const char *list)
+{
+    char ignored[CORS_ERROR_MAX] = "";
+
+    read_names("", list, false, names, ignored);
+}
+
+static void join_names(struct names *n)
+{
+    struct buf b = {0};
+
+    for (size_t i = 0; i < n->count; i++) {
+        if (i)
+            buf_adds(&b, ", ");
+        buf_adds(&b, n->at[i]);
+    }
+    n->joined = mem_strdup(buf_text(&b));
+    buf_free(&b);
+}
+
+static void free_names(struct names *n)
+{
+    for (size_t i = 0; i < n->count; i++)
+        free(n->at[i]);
+    free(n->at);
+    free(n->joined);
+}
+
+static bool has_name(const struct names *n, struct span name, bool any_case)
+{
+    for (size_t i = 0; i < n->count; i++)
+        if (strlen(n->at[i]) == name.len &&
+            (any_case ? strncasecmp(n->at[i], name.at, name.len)
+                      : strncmp(n->at[i], name.at, name.len)) == 0)
+            return true;
+    return false;
+}
+
+struct cors_policy *cors_policy_new(const struct cors_settings *s,
+                                    char error[CORS_ERROR_MAX])
+{
+    struct cors_policy *p = mem_zalloc(sizeof *p);
+
+    error[0] = '\0';
+    p->origins = origin_list_new("CORS_ORIGINS", s->origins, error);
+    read_names("CORS_ALLOW_METHODS", s->methods, true, &p->methods, error);
+    if (p->methods.is_any)
+        add_names(&p->methods, ALL_METHODS);
+    add_names(&p->headers, SAFE_HEADERS);
+    read_names("CORS_ALLOW_HEADERS", s->headers, true, &p->headers, error);
+    read_names("CORS_EXPOSE_HEADERS", s->expose, false, &p->expose, error);
+    p->allow_credentials = s->allow_credentials;
+    p->max_age = s->max_age;
+    if (!error[0] && p->allow_credentials && origin_list_is_any(p->origins))
+        snprintf(
+            error, CORS_ERROR_MAX,
+            "CORS_ALLOW_CREDENTIALS: '1' together with '*' in CORS_ORIGINS would hand "
+            "every site its visitors' answers.  Allowed: list the origins, or 0");
+    if (error[0]) {
+        cors_policy_free(p);
+        return NULL;
+    }
+    join_names(&p->methods);
+    join_names(&p->headers);
+    join_names(&p->expose);
+    return p;
+}
+
+void cors_policy_free(struct cors_policy *p)
+{
+    if (!p)
+        return;
+    origin_list_free(p->origins);
+    free_names(&p->methods);
+    free_names(&p->headers);
+    free_names(&p->expose);
+    free(p);
+}
+
+const struct origin_list *cors_policy_origins(const struct cors_policy *p)
+{
+    return p->origins;
+}
+
+static bool is_allowed(const struct cors_policy *p, const struct cors_request *r)
+{
+    struct origin origin = {0}, own = {0};
+
+    if (origin_list_allows(p->origins, r->origin))
+        return true;
+    return r->own_origin && origin_parse(r->origin, &origin) &&
+           origin_parse(r->own_origin, &own) && origin_equals(&origin, &own);
+}
+
+/* Are all the requested headers allowed?  With "*" they still must be names: we echo
+ * them. */
+static bool headers_pass(const struct cors_policy *p, const char *requested)
+{
+    while (*requested) {
+        size_t len = strcspn(requested, ",");
+        struct span name = {requested, len};
+
+        while (name.len && isspace((unsigned char)name.at[0]))
+            name.at++, name.len--;
+        while (name.len && isspace((unsigned char)name.at[name.len - 1]))
+            name.len--;
+        if (name.len && (!is_token(name) ||
+                         (!p->headers.is_any && !has_name(&p->headers, name, true))))
+            return false;
+        requested += len + (requested[len] == ',');
+    }
+    return true;
+}
+
+static void add_origin(const struct cors_policy *p, const struct cors_request *r,
+                       bool allowed, struct buf *headers)
+{
+    if (allowed && origin_list_is_any(p->origins))
+        buf_adds(headers, "Access-Control-Allow-Origin: *\r\n");
+    else if (allowed)
+        buf_printf(headers, "Access-Control-Allow-Origin: %s\r\n", r->origin);
+    if (allowed && p->allow_credentials)
+        buf_adds(headers, "Access-Control-Allow-Credentials: true\r\n");
+}
+
+static void answer_preflight(const struct cors_policy *p, const struct cors_request *r,
+                             struct cors_decision *d, struct buf *headers)
+{
+    bool method = has_name(&p->methods, span_of(r->request_method), false);
+    bool names = !r->request_headers || headers_pass(p, r->request_headers);
+    const char *separator = " ";
+
+    if (d->is_allowed && method && names) {
+        d->status = 200;
+        strcpy(d->body, "OK");
+    } else {
+        d->status = 400;
+        strcpy(d->body, "Disallowed CORS");
+        if (!d->is_allowed) {
+            strcat(strcat(d->body, separator), "origin");
+            separator = ", ";
+        }
+        if (!method) {
+            strcat(strcat(d->body, separator), "method");
+            separator = ", ";
+        }
+        if (!names)
+            strcat(strcat(d->body, separator), "headers");
+    }
+    if (!d->is_allowed)
+        return;
+    buf_printf(headers, "Access-Control-Allow-Methods: %s\r\n", p->methods.joined);
+    buf_printf(headers, "Access-Control-Max-Age: %d\r\n", p->max_age);
+    if (!p->headers.is_any)
+        buf_printf(headers, "Access-Control-Allow-Headers: %s\r\n", p->headers.joined);
+    else if (r->request_headers && names)
+        buf_printf(headers, "Access-Control-Allow-Headers: %s\r\n", r->request_headers);
+}
+
+struct cors_decision cors_decide(const struct cors_policy *p,
+                                 const struct cors_request *r, struct buf *headers)
+{
+    struct cors_decision d = {0};
+
+    d.is_preflight =
+        r->origin && r->request_method && strcmp(r->method, "OPTIONS") == 0;
+    d.is_allowed = r->origin && is_allowed(p, r);
+    if (!origin_list_is_any(p->origins))
+        buf_printf(headers, "Vary: Origin%s\r\n",
+                   d.is_preflight ? ", Access-Control-Request-Method, "
+                                    "Access-Control-Request-Headers"
+                                  : "");
+    if (!r->origin)
+        return d;
+    add_origin(p, r, d.is_allowed, headers);
+    if (d.is_preflight)
+        answer_preflight(p, r, &d, headers);
+    else if (d.is_allowed && p->expose.count)
+        buf_printf(headers, "Access-Control-Expose-Headers: %s\r\n", p->expose.joined);
+    return d;
+}

@@ -1,0 +1,55 @@
+/*
+ * cors: what a page from elsewhere may read, and what its browser is told.
+ *
+ * Starlette's statuses and texts, which its users know, without two of its habits: here
+ * Vary: Origin stands on every answer that could have been another one (else a shared
+ * cache hands one page's answer to the next), and Allow-Credentials only where the
+ * origin is allowed.  Source: github.com/encode/starlette starlette/middleware/cors.py,
+ * github.com/rs/cors.  "*" with credentials is refused when the policy is made, so
+ * Starlette's special case for cookies cannot arise.
+ *
+ * Pure: any thread, no I/O.
+ */
+#ifndef GATEWAY_POLICY_CORS_H
+#define GATEWAY_POLICY_CORS_H
+
+#include <stdbool.h>
+
+#include "gateway/policy/origin.h"
+#include "shared/base/buf.h"
+
+#define CORS_ERROR_MAX 400
+
+struct cors_settings {
+    const char *origins, *methods, *headers, *expose; /* lists */
+    bool allow_credentials;
+    int max_age; /* seconds */
+};
+
+struct cors_policy;
+
+/* NULL: *error names the setting, its value and what is allowed. */
+struct cors_policy *cors_policy_new(const struct cors_settings *settings,
+                                    char error[CORS_ERROR_MAX]);
+void cors_policy_free(struct cors_policy *p);
+const struct origin_list *cors_policy_origins(const struct cors_policy *p);
+
+/* Texts as received; NULL: the header was not there. */
+struct cors_request {
+    const char *method, *origin;
+    const char *request_method, *request_headers; /* Access-Control-Request-… */
+    const char *own_origin; /* the gateway's, always allowed; "" if not known */
+};
+
+struct cors_decision {
+    bool is_preflight; /* answer it with status and body; else only add the headers */
+    bool is_allowed;   /* the origin is */
+    int status;        /* of a preflight: 200 or 400 */
+    char body[64];     /* "OK", or "Disallowed CORS origin, method, headers" */
+};
+
+/* Decide, and append the headers to send, each "Name: value\r\n". */
+struct cors_decision cors_decide(const struct cors_policy *p,
+                                 const struct cors_request *r, struct buf *headers);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * host: under which names the gateway may be asked for (ALLOWED_HOSTS).
+ *
+ * A page of evil.example whose name is made to point at 127.0.0.1 (DNS rebinding) is a page of the
+ * gateway's own origin to the browser: Origin and Host say the same.  Only a list of the gateway's
+ * names tells it from a real one.  An entry is a name, an address, "*.domain" (not the domain
+ * itself) or "*", each perhaps with a port; without one any port will do.
+ *
+ * Pure: no I/O.  A list is immutable once made: any thread may read it.
+ */
+#ifndef GATEWAY_POLICY_HOST_H
+#define GATEWAY_POLICY_HOST_H
+
+#include <stdbool.h>
+
+#define HOST_ERROR_MAX 400
+#define HOST_NAME_LEN 253
+
+struct host {
+    char name[HOST_NAME_LEN +
+              1]; /* lower case, no dot at the end; IPv6 with its brackets */
+    int port;     /* 0: none was given */
+};
+
+/* "name", "name:port", "[::1]:port".  False: it is none, *out untouched. */
+bool host_parse(const char *authority, struct host *out);
+
+/* Does only this machine have it: localhost, *.localhost, 127.0.0.0/8, [::1]? */
+bool host_is_loopback(const char *name);
+
+/*
+ * May a foreign domain's owner make this name point at us?  Not so an address, a name without a
+ * dot (none is in the public DNS) and *.localhost.
+ */
+bool host_is_public(const char *name);
+
+struct host_list;
+
+/*
+ * A list from a setting (comma or JSON list).  NULL: *error names the setting, the entry and
+ * what is allowed.
+ */
+struct host_list *host_list_new(const char *setting, const char *list,
+                                char error[HOST_ERROR_MAX]);
+void host_list_free(struct host_list *l);
+
+bool host_list_is_empty(const struct host_list *l);
+bool host_list_allows(const struct host_list *l, const struct host *host);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * policy: the settings HTTP looks at per request, parsed once, replaced as a whole by
+ * SIGHUP.
+ *
+ * Immutable and counted: a request holds the policy it began with until it is answered,
+ * whatever is reloaded meanwhile.  policy_new and policy_drop from any thread.
+ */
+#ifndef GATEWAY_POLICY_POLICY_H
+#define GATEWAY_POLICY_POLICY_H
+
+#include <stdbool.h>
+
+#include "gateway/policy/admission.h"
+#include "gateway/policy/cors.h"
+#include "gateway/policy/forwarded.h"
+#include "gateway/config/gateway_config.h"
+
+#define POLICY_ERROR_MAX 400
+
+struct policy {
+    struct admission_policy admission;
+    struct cors_policy *cors;
+    struct cors_policy *open_cors; /* for what every page may read */
+    struct forwarded_trust *trust;
+    struct host_list *hosts;
+    char *root_path;    /* "" or "/prefix", no slash at the end */
+    char *status_token; /* "" for none */
+    char *locks_token;  /* "": nobody may change locks */
+    bool is_explaining, has_access_log;
+    int max_connections;
+    /* Queries of quotes and history a second, of one address and of all; 0: no limit. */
+    uint32_t query_rate, query_rate_total;
+    /* private */
+    char *token;
+    int references;
+};
+
+/* With one reference.  NULL: *error tells the setting, its value and what is allowed.
+ */
+struct policy *policy_new(const struct gateway_config *config,
+                          char error[POLICY_ERROR_MAX]);
+struct policy *policy_hold(struct policy *p);
+void policy_drop(struct policy *p); /* NULL is allowed */
+
+#endif
