@@ -8,12 +8,13 @@
 #define DOCTOR_SETTINGS(X)                                                               \
     /* kind, NAME, field, default, min, max, allowed, help */                            \
     X(text, PUBLIC_URL, public_url, "", 0, 400, NULL,                                    \
-      "The address that browsers use (https://quotes.example), if a proxy stands in "    \
-      "between: what comes through it is compared with what the gateway says itself.")   \
+      "The address that browsers use (https://quotes.example), if there is a proxy: "    \
+      "the doctor compares the answers through the proxy with those of the gateway.")    \
     X(text, GATEWAY_URL, gateway_url, "", 0, 400, NULL,                                  \
-      "Where the gateway answers without a proxy; empty: http://HOST:PORT.")             \
+      "Address of the gateway without a proxy; empty: http://HOST:PORT.")                \
     X(list, ORIGIN, origin, "", 0, 8000, NULL,                                           \
-      "Origins of pages to try beside those in CORS_ORIGINS; may be given again.")       \
+      "Origins of pages to try in addition to those in CORS_ORIGINS; may be given "      \
+      "more than once.")                                                                 \
     X(seconds, PATIENCE, patience, "5", 2, 60, NULL,                                     \
       "Seconds to wait for one answer.")                                                 \
     X(seconds, MAX_SKEW, max_skew, "2", 0, 3600, NULL,                                   \
@@ -23,7 +24,7 @@
     X(flag, JSON, json, "0", 0, 1, NULL,                                                 \
       "One JSON object instead of text.")                                                \
     X(flag, LIST, list, "0", 0, 1, NULL,                                                 \
-      "Write down the name and meaning of everything that can be found, and end.")
+      "Print the name and meaning of every finding, and exit.")
 /* clang-format on */
 
 struct doctor_config {

@@ -10,9 +10,9 @@ static const struct config_option options[] = {
 const struct config_program feeder_program = {
     .name = "pregon-feeder",
     .about =
-        "Takes quotes from tables, programs or a simulation and publishes them to the "
-        "broker, losing none: what the broker has not received is kept and sent "
-        "again, and the sources wait when it falls behind.",
+        "Reads quotes from tables, programs or a simulation and sends them to the "
+        "broker. It loses none: it keeps the quotes that the broker has not received, "
+        "sends them again if needed, and pauses its sources while it has no room.",
     .examples = "  pregon-feeder --feed tape --source "
                 "'csv:feeder/data/usdthb.csv?speed=60' --loop\n"
                 "  my-quotes | pregon-feeder --feed mine --source -\n"

@@ -8,42 +8,47 @@
 #define FEEDER_SETTINGS(X)                                                               \
     /* kind, NAME, field, default, min, max, allowed, help */                            \
     X(text, FEED, feed, "feed", 1, 64, NULL,                                             \
-      "Name of the feed, of A-Z a-z 0-9 . _ -; a second feeder of that name stands by.") \
+      "Name of the feed: A-Z a-z 0-9 . _ -. A second feeder of that name waits as a "    \
+      "standby.")                                                                        \
     X(list, SOURCE, source, "", 0, 8000, NULL,                                           \
-      "Where quotes come from; may be given again. csv:FILE plays a recorded table, - "  \
-      "reads one JSON object per line from standard input, sim:N makes up N symbols. "   \
-      "Own values for one source: csv:FILE?speed=60&loop=1&max_gap=2, "                  \
-      "sim:N?rate=1000&bytes=120&seed=1. A path with a comma needs a JSON list.")        \
+      "Where quotes come from; may be given more than once. csv:FILE replays a "         \
+      "recorded table, - reads one JSON object per line from standard input, sim:N "     \
+      "simulates N symbols. Values for one source alone: "                               \
+      "csv:FILE?speed=60&loop=1&max_gap=2, sim:N?rate=1000&bytes=120&seed=1. A path "    \
+      "with a comma needs a JSON list.")                                                 \
     X(int, SPEED, speed, "1", 0, 1000000000, NULL,                                       \
-      "How many times faster than recorded a table is played; 0: without waiting.")      \
+      "How many times faster than recorded a table is replayed; 0: without pauses.")     \
     X(flag, LOOP, loop, "0", 0, 1, NULL,                                                 \
-      "Play a table again when it ends, after a silence of MAX_GAP.")                    \
+      "Replay a table again when it ends, after a pause of MAX_GAP.")                    \
     X(int, RATE, rate, "1000", 0, 100000000, NULL,                                       \
-      "Quotes per second of a simulation; 0: as fast as it goes.")                       \
+      "Quotes per second of a simulation; 0: as fast as possible.")                      \
     X(seconds, MAX_GAP, max_gap, "2", 0, 86400, NULL,                                    \
-      "Seconds; a longer silence of a table (already divided by SPEED) is cut to this.") \
+      "Longest pause of a replayed table in seconds (after division by SPEED); longer "  \
+      "ones are shortened to this.")                                                     \
     X(seconds, MAX_FUTURE, max_future, "60", 0, 86400, NULL,                             \
-      "Seconds a quote's timestamp may lie ahead of our clock; the broker has the same.")\
+      "Seconds by which a quote's timestamp may be ahead of the feeder's clock; the "    \
+      "broker has the same setting.")                                                    \
     X(choice, TIMESTAMPS, timestamps, "now", 0, 8, "now|tape",                           \
-      "Timestamp of a recorded quote: now, with its own time as recorded_at; or its own "\
-      "time.")                                                                           \
+      "Timestamp of a recorded quote. now: the present time, with its original time "    \
+      "as recorded_at; tape: its original time.")                                        \
     X(choice, CROSSED, crossed, "refuse", 0, 8, "refuse|allow",                          \
-      "What becomes of quotes whose bid is above the ask.")                              \
+      "Whether quotes whose bid is above the ask are accepted.")                         \
     X(choice, NEGATIVE, negative, "allow", 0, 8, "refuse|allow",                         \
-      "What becomes of quotes with a price below 0 (oil in April 2020, power, spreads).")\
+      "Whether quotes with a price below 0 are accepted (oil in April 2020, power, "     \
+      "spreads).")                                                                       \
     X(text, SOURCE_LABEL, source_label, "", 0, 64, NULL,                                 \
       "The field source of quotes that name none; default: \"recorded data\" for csv, "  \
       "the feed's name for the others.")                                                 \
     X(int, RING, ring, "65536", 16, 16777216, NULL,                                      \
-      "Quotes kept until the broker has received them (and 64 MiB at most); full, the "  \
-      "sources wait.")                                                                   \
+      "Quotes that the feeder keeps until the broker has received them (64 MiB at "      \
+      "most); when full, the sources wait.")                                             \
     X(endpoint, BROKER_INGEST, broker_ingest, "tcp://127.0.0.1:5555", 6, 200, NULL,      \
-      "Where the broker takes quotes.")                                                  \
+      "Address at which the broker receives quotes.")                                    \
     X(endpoint, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,    \
-      "Where the broker answers questions.")                                             \
+      "Address at which the broker answers requests.")                                   \
     X(seconds, TIMEOUT_GRACEFUL_SHUTDOWN, timeout_graceful_shutdown, "5", 0, 600, NULL,  \
-      "Seconds to wait for the broker to receive what was sent, after SIGTERM in all, "  \
-      "at the end of input without progress; a second signal ends it at once.")
+      "Seconds to wait until the broker has received all lines: after SIGTERM in "       \
+      "total, at the end of input without progress. A second signal ends it at once.")
 /* clang-format on */
 
 struct feeder_config {

@@ -12,9 +12,9 @@ static const struct config_option options[] = {
 
 const struct config_program broker_program = {
     .name = "pregon-broker",
-    .about =
-        "Takes quotes from feeders, gives each its position, keeps the last value of "
-        "every symbol, and publishes to gateways and consumers.",
+    .about = "Receives quotes from feeders, numbers them in one log, keeps the last "
+             "value of "
+             "every symbol, and publishes to gateways and consumers.",
     .examples = "  pregon-broker\n"
                 "  pregon-broker --broker-publish tcp://0.0.0.0:5556\n",
     .options = options,

@@ -8,52 +8,57 @@
 #define BROKER_SETTINGS(X)                                                               \
     /* kind, NAME, field, default, min, max, allowed, help */                            \
     X(endpoint, BROKER_INGEST, broker_ingest, "tcp://127.0.0.1:5555", 6, 200, NULL,      \
-      "Where feeders publish to; port 0 takes a free one, told in the ready line.")      \
+      "Address to which feeders publish; port 0 takes a free port, which the ready "     \
+      "line shows.")                                                                     \
     X(endpoint, BROKER_PUBLISH, broker_publish, "tcp://127.0.0.1:5556", 6, 200, NULL,    \
-      "Where gateways and consumers subscribe.")                                         \
+      "Address at which gateways and consumers subscribe.")                              \
     X(endpoint, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,    \
-      "Where everyone asks questions.")                                                  \
+      "Address at which all programs send requests.")                                    \
     X(int, PUBLISH_QUEUE, publish_queue, "100000", 1000, 100000000, NULL,                \
-      "Records waiting for one gateway or consumer before the broker ends its "          \
-      "connection (it connects again, and asks the log for what it missed).")            \
+      "Records that may wait for one gateway or consumer; beyond that the broker "       \
+      "closes its connection (the peer reconnects and requests what it missed from "     \
+      "the log).")                                                                       \
     X(int, PEER_CONNECTIONS, peer_connections, "1000", 10, 1000000, NULL,                \
-      "Connections to each of the three sockets; of more, one that never sent a "        \
-      "message is closed, or else the newest.")                                          \
+      "Connections to each of the three sockets. Beyond that the broker closes one "     \
+      "that never sent a message, or else the newest.")                                  \
     X(int, PEER_BYTES, peer_bytes, "4194304", 262144, 1073741824, NULL,                  \
-      "Bytes of answers the broker keeps for one connection that does not read them; "   \
-      "then its requests are refused (too_many_requests). A quarter bounds what one "    \
-      "may subscribe to, in bytes of topics and 4 for each.")                            \
+      "Bytes of answers that the broker keeps for one connection that does not read "    \
+      "them; beyond that it refuses the connection's requests (too_many_requests). A "   \
+      "quarter of this limits the topics that one connection may subscribe to (each "    \
+      "counts its bytes plus 4).")                                                       \
     X(seconds, PEER_TIMEOUT, peer_timeout, "5", 1, 3600, NULL,                           \
-      "Seconds a connection may take nothing of what waits for it before the broker "    \
-      "closes it.")                                                                      \
+      "Seconds after which the broker closes a connection that reads nothing although "  \
+      "data waits for it.")                                                              \
     X(text, STORE, store, "memory", 1, 4000, NULL,                                       \
-      "Where the log lives: sqlite:FILE (with FILE-ring beside it), which survives a "   \
-      "killed broker, or memory.")                                                       \
+      "Where the broker keeps the log: sqlite:FILE (with FILE-ring beside it), which "   \
+      "survives a killed broker, or memory.")                                            \
     X(int, RETENTION_COUNT, retention_count, "10000000", 1000, 1000000000000, NULL,      \
-      "Records the store keeps at most.")                                                \
+      "Records that the store keeps at most.")                                           \
     X(seconds, RETENTION_AGE, retention_age, "86400", 1, 3153600000, NULL,               \
-      "Seconds the store keeps a record; last values are kept for ever.")                \
+      "Seconds for which the store keeps a record; it keeps last values for ever.")      \
     X(int, JOURNAL_BYTES, journal_bytes, "134217728", 1048576, 17179869184, NULL,        \
-      "Bytes of the newest records kept in memory: for replay, and until they are "      \
-      "stored.")                                                                         \
+      "Bytes of the newest records that the broker keeps in memory: for replay, and "    \
+      "until they are stored.")                                                          \
     X(text, BACKUP, backup, "", 0, 4000, NULL,                                           \
-      "Copy the STORE and its locks to this one file, also while a broker is writing, and "\
-      "exit; put back with RESTORE.")                                                    \
+      "Copy the STORE and its locks to this one file, also while a broker is writing, "  \
+      "and exit; RESTORE puts it back.")                                                 \
     X(text, RESTORE, restore, "", 0, 4000, NULL,                                         \
-      "Check this backup, put it in the place of the STORE and its locks, and exit; what " \
-      "was there is kept beside it.  No broker may be using the STORE.")                 \
+      "Check this backup, put it in the place of the STORE and its locks, and exit; "    \
+      "the previous files are kept beside it.  No broker may be using the STORE.")       \
     X(int, MAX_SYMBOLS_TOTAL, max_symbols_total, "1000000", 1, 100000000, NULL,          \
-      "Symbols the broker knows at most; a quote of one more is refused.")               \
+      "Symbols that the broker knows at most; it refuses a quote of one more.")          \
     X(seconds, MAX_FUTURE, max_future, "60", 0, 86400, NULL,                             \
-      "Seconds a quote's timestamp may lie ahead of the broker's clock.")                \
+      "Seconds by which a quote's timestamp may be ahead of the broker's clock.")        \
     X(seconds, LOCK_TTL_MAX, lock_ttl_max, "600", 1, 600, NULL,                          \
-      "Seconds a lock is lent at most before it must be renewed.")                       \
+      "Seconds for which the broker grants a lock at most; then the holder must renew "  \
+      "it.")                                                                             \
     X(seconds, LOCK_DELAY_MAX, lock_delay_max, "600", 0, 600, NULL,                      \
-      "Seconds a lock may stay closed at most after a holder that fell silent.")         \
+      "Seconds for which a lock may stay closed at most after its holder fell silent.")  \
     X(int, LOCK_COUNT_MAX, lock_count_max, "10000", 1, 1000000, NULL,                    \
-      "Locks the broker knows at most.")                                                 \
+      "Locks that the broker knows at most.")                                            \
     X(seconds, TIMEOUT_GRACEFUL_SHUTDOWN, timeout_graceful_shutdown, "5", 0, 600, NULL,  \
-      "Seconds to pass on what has come in after SIGTERM; a second signal ends it.")
+      "Seconds after SIGTERM in which the broker publishes what has arrived; a second "  \
+      "signal ends it at once.")
 /* clang-format on */
 
 struct broker_config {

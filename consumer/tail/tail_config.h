@@ -8,26 +8,26 @@
 #define TAIL_SETTINGS(X)                                                                 \
     /* kind, NAME, field, default, min, max, allowed, help */                            \
     X(list, SYMBOLS, symbols, "*", 0, 65536, NULL,                                       \
-      "What to follow: symbols, or prefixes and a star (BTC*); may stand without the "   \
-      "flag. Put a star in quotes, for the shell.")                                      \
+      "What to follow: symbols, or prefixes with a star (BTC*); also without the "       \
+      "flag. Put a star in quotes because of the shell.")                                \
     X(choice, FORMAT, format, "auto", 0, 8, "auto|json|table",                           \
       "json: one object a line, as browsers get them; table: aligned columns; auto: a "  \
       "table on a terminal, else json. NO_COLOR, set to anything, keeps it plain.")      \
     X(choice, MODE, mode, "all", 0, 8, "all|merge",                                      \
-      "all: every record; merge: only the newest of each symbol when there is more than "\
-      "can be written.")                                                                 \
+      "all: every record; merge: only the newest value of each symbol, if more "         \
+      "arrives than can be written.")                                                    \
     X(text, SINCE, since, "", 0, 64, NULL,                                               \
-      "Go on after this position, EPOCH:SEQ, as told at the end of an earlier run. What "\
-      "was written within the last second before that end may come again. EPOCH:0 is "   \
-      "all that the log has.")                                                           \
+      "Continue after this position, EPOCH:SEQ, as printed at the end of an earlier "    \
+      "run. Records that were written within the last second before that end may come "  \
+      "again. EPOCH:0: everything in the log.")                                          \
     X(int, COUNT, count, "0", 0, INT64_MAX, NULL,                                        \
-      "End after so many quotes (snapshots count); 0: go on until stopped.")             \
+      "End after this many quotes (snapshots count); 0: continue until stopped.")        \
     X(flag, SNAPSHOT, snapshot, "1", 0, 1, NULL,                                         \
       "Begin with the newest value of each symbol.")                                     \
     X(endpoint, BROKER_PUBLISH, broker_publish, "tcp://127.0.0.1:5556", 6, 200, NULL,    \
-      "Where the broker publishes records.")                                             \
+      "Address at which the broker publishes records.")                                  \
     X(endpoint, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,    \
-      "Where the broker answers questions.")
+      "Address at which the broker answers requests.")
 /* clang-format on */
 
 struct tail_config {

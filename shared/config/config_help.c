@@ -122,14 +122,13 @@ void config_help_put(const struct config_program *p, FILE *to)
         config_help_allowed(&line, o);
         put_wrapped(to, 6, buf_text(&line));
     }
-    fprintf(
-        to,
-        "\n  --env-file PATH\n      Where the .env file is; default %s, if it is "
-        "there.\n\n  --help, --version\n\n"
-        "  --check\n      Ask the one that runs here whether it is ready; exit code 0 "
-        "if so, else 1.\n\n"
-        "  --settings-doc\n      These settings as a page of Markdown.\n",
-        CONFIG_HELP_ENV_FILE);
+    fprintf(to,
+            "\n  --env-file PATH\n      Path of the .env file; default %s, if it "
+            "exists.\n\n  --help, --version\n\n"
+            "  --check\n      Ask the running process whether it is ready; exit code 0 "
+            "if it is, else 1.\n\n"
+            "  --settings-doc\n      These settings as a page of Markdown.\n",
+            CONFIG_HELP_ENV_FILE);
     if (p->examples)
         fprintf(to, "\nexamples:\n%s", p->examples);
     buf_free(&line);
