@@ -57,7 +57,7 @@ static void publish(void *ctx, struct span topic, struct span record)
     readiness_touch(&b->subscriptions);
 }
 
-static void say(void *ctx, struct span peer, struct span message)
+static void send_message(void *ctx, struct span peer, struct span message)
 {
     struct broker *b = ctx;
     struct span frames[] = {peer, message};
@@ -69,6 +69,11 @@ static void say(void *ctx, struct span peer, struct span message)
     else
         peers_give(b->peers, peer, bus_wire_bytes(message.len));
     readiness_touch(&b->questions);
+}
+
+static void pack_peers(void *ctx, msgpack_packer *pk)
+{
+    peers_pack_status(((const struct broker *)ctx)->peers, pk);
 }
 
 static bool may_ask(void *ctx, struct span peer)
@@ -197,7 +202,7 @@ static int64_t turn(struct broker *b, int64_t wait)
     bool has_work;
 
     loop_turn(b->loop, wait);
-    b->core.time = (struct core_time){loop_now(b->loop), loop_awake(b->loop),
+    b->core.time = (struct turn_time){loop_now(b->loop), loop_awake(b->loop),
                                       loop_wall_us(b->loop)};
     look_at_clock(b);
     drain_control(b);
@@ -303,7 +308,7 @@ static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
     /* Leases run anew from here, not from before the log was made whole. */
     b->core.time.now = clock_mono_ms();
     if (!e)
-        e = lock_core_open(&b->core, path, error);
+        e = lock_core_open(b->core.locks, path, &b->core.time, error);
     free(file);
     free(path);
     return e;
@@ -331,14 +336,14 @@ static enum err open_store(struct broker *b)
     }
     b->store_watch.fd = log_writer_fd(b->core.log_writer);
     b->store_watch.on_ready = on_wake;
-    b->lock_watch.fd = lock_core_fd(&b->core);
+    b->lock_watch.fd = lock_core_fd(b->core.locks);
     b->lock_watch.on_ready = on_wake;
     e = loop_watch(b->loop, &b->store_watch, EPOLLIN);
     if (!e)
         e = loop_watch(b->loop, &b->lock_watch, EPOLLIN);
     if (e) {
         log_critical("the loop takes no more descriptors");
-        (void)lock_core_close(&b->core, 0);
+        (void)lock_core_close(b->core.locks, 0);
     }
     return e;
 }
@@ -399,7 +404,7 @@ static int run(struct broker *b)
     }
     b->state = "stopping";
     log_info("Shutting down");
-    lock_core_stop(&b->core);
+    lock_core_stop(b->core.locks);
     /* What has come in goes out; feeders keep what we have not acknowledged. */
     deadline = loop_now(b->loop) + b->config.timeout_graceful_shutdown;
     while (loop_stops(b->loop) < 2 && loop_now(b->loop) < deadline && has_lines(b))
@@ -437,16 +442,21 @@ int main(int argc, char **argv)
     b.state = "starting";
     b.check = check_open(b.loop, broker_program.name, state, &b);
     b.core.config = &b.config;
-    b.core.out =
-        (struct core_out){&b, publish, say, renew, may_ask, is_behind, refused};
+    b.core.out = (struct core_out){.ctx = &b,
+                                   .publish = publish,
+                                   .send = send_message,
+                                   .renew = renew,
+                                   .may_ask = may_ask,
+                                   .is_behind = is_behind,
+                                   .refused = refused,
+                                   .pack_peers = pack_peers};
     b.peers = peers_new(&(struct peers_limits){
         .connections = (uint64_t)b.config.peer_connections,
         .answer_bytes = (uint64_t)b.config.peer_bytes,
         .timeout_ms = b.config.peer_timeout,
     });
-    b.core.peers = peers_counts(b.peers);
     b.core.time =
-        (struct core_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
+        (struct turn_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
     if (broker_config_store(&b.config))
         e = open_store(&b);
     else
@@ -459,7 +469,7 @@ int main(int argc, char **argv)
         e = open_sockets(&b);
         status = !e ? run(&b) : e == ERR_INVALID ? 2 : 1;
         deadline = clock_mono_ms() + (loop_stops(b.loop) < 2 ? STORE_MS : 0);
-        is_stored = lock_core_close(&b.core, deadline);
+        is_stored = lock_core_close(b.core.locks, deadline);
         close_sockets(&b);
     }
     if (b.core.log_writer && !log_writer_close(b.core.log_writer, deadline))

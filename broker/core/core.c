@@ -11,6 +11,17 @@
 
 #define LISTEN_MS 100 /* so much late, and for so long we listen before we judge */
 
+static struct lock_core *new_locks(struct core *d)
+{
+    struct lease_limits limits = {.count = (size_t)d->config->lock_count_max,
+                                  .ttl_max_ms = d->config->lock_ttl_max,
+                                  .delay_max_ms = d->config->lock_delay_max};
+    struct lock_core_out out = {
+        .answers = &d->answers, .ctx = d, .publish = core_publish_lock};
+
+    return lock_core_new(&limits, &out, &d->time);
+}
+
 void core_init(struct core *d, uint64_t epoch)
 {
     char error[JOURNAL_ERROR_MAX];
@@ -25,8 +36,9 @@ void core_init(struct core *d, uint64_t epoch)
     /* Tokens must outgrow those of earlier runs: the clock does it, and core_restore. */
     d->feeds = feed_table_new((uint64_t)d->time.wall_us);
     d->registry = registry_new();
-    lock_core_init(d);
-    core_request_init(d);
+    d->answers = (struct answers){.send = d->out.send, .ctx = d->out.ctx};
+    d->locks = new_locks(d);
+    core_request_init(d, core_control_find);
     core_begin_turn(d);
     d->heartbeat_at = d->time.now;
     d->started_us = d->time.wall_us;
@@ -40,122 +52,10 @@ void core_fini(struct core *d)
         journal_close(d->journal, true);
     feed_table_free(d->feeds);
     registry_free(d->registry);
-    lock_core_fini(d);
+    lock_core_free(d->locks);
+    d->locks = NULL;
     buf_free(&d->scratch);
-    buf_free(&d->answer);
-}
-
-uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic,
-                      uint64_t prev, struct span body, const struct feed *f)
-{
-    struct wire_record r = {
-        .kind = kind,
-        .epoch = d->epoch,
-        .seq = journal_head(d->journal) + 1,
-        .prev = prev,
-        .accepted_us = (uint64_t)d->time.wall_us,
-        .body = body,
-    };
-    struct buf frame = {0};
-
-    wire_put(&frame, &r);
-    journal_append(d->journal, f ? f->index : JOURNAL_NO_FEED, f ? f->received : 0,
-                   topic, buf_span(&frame));
-    d->out.publish(d->out.ctx, topic, buf_span(&frame));
-    buf_free(&frame);
-    return r.seq;
-}
-
-void core_remember_feed(struct core *d, const struct feed *f)
-{
-    struct journal_feed slot = {
-        .epoch = f->epoch,
-        .received = f->received,
-        .has_left = f->has_left,
-    };
-
-    span_copy(slot.name, sizeof slot.name, span_of(f->name));
-    span_copy(slot.owner, sizeof slot.owner, span_of(f->owner));
-    journal_set_feed(d->journal, f->index, &slot);
-}
-
-void core_mark_feed(struct core *d, const struct feed *f, bool is_stale)
-{
-    struct buf body = {0};
-    msgpack_packer pk;
-
-    msgpack_packer_init(&pk, &body, buf_pack_write);
-    msgpack_pack_map(&pk, 2);
-    pack_kv_text(&pk, "state", is_stale ? SPAN("stale") : SPAN("live"));
-    pack_kv_text(&pk, "feed", span_of(f->name));
-    for (size_t i = 0; i < book_count(d->book); i++) {
-        struct book_entry *e = book_at(d->book, i);
-        char topic[WIRE_TOPIC_MAX];
-        size_t len;
-
-        if (e->feed != f->index || e->is_stale == is_stale || !e->seq)
-            continue;
-        e->is_stale = is_stale;
-        len = wire_topic(topic, (struct span){e->symbol, e->symbol_len});
-        book_touch(d->book, e,
-                   core_publish(d, WIRE_STATE, (struct span){topic, len}, e->seq,
-                                buf_span(&body), NULL));
-    }
-    buf_free(&body);
-}
-
-void core_subscription(struct core *d, struct span frame)
-{
-    struct wire_record r = {.kind = WIRE_MARK, .epoch = d->epoch};
-    size_t prefix = sizeof WIRE_TOPIC_MARK - 1;
-    struct span topic = {frame.at + 1, frame.len ? frame.len - 1 : 0};
-    struct buf mark = {0};
-
-    if (!frame.len || frame.at[0] != 1 || topic.len <= prefix ||
-        topic.len > WIRE_TOPIC_MAX || memcmp(topic.at, WIRE_TOPIC_MARK, prefix) != 0)
-        return;
-    r.seq = journal_head(d->journal);
-    r.prev = d->heartbeats;
-    r.accepted_us = (uint64_t)d->time.wall_us;
-    wire_put(&mark, &r);
-    d->out.publish(d->out.ctx, topic, buf_span(&mark));
-    buf_free(&mark);
-}
-
-static void send_heartbeat(struct core *d)
-{
-    size_t count;
-    struct book_entry *const *changed = book_changes(d->book, &count);
-    size_t told = count < WIRE_CHANGES_MAX ? count : WIRE_CHANGES_MAX;
-    struct wire_record r = {
-        .kind = WIRE_HEARTBEAT,
-        .epoch = d->epoch,
-        .seq = journal_head(d->journal),
-        .prev = ++d->heartbeats,
-        .accepted_us = (uint64_t)d->time.wall_us,
-    };
-    struct buf body = {0}, frame = {0};
-    msgpack_packer pk;
-
-    _Static_assert(WIRE_HEADER_SIZE + 64 + WIRE_CHANGES_MAX * WIRE_CHANGE_BYTES <=
-                       WIRE_RECORD_FRAME_MAX,
-                   "a heartbeat fits into the frame that its receivers take");
-    msgpack_packer_init(&pk, &body, buf_pack_write);
-    msgpack_pack_map(&pk, 2);
-    pack_kv_bool(&pk, "complete", told == count);
-    pack_key(&pk, "changed");
-    msgpack_pack_array(&pk, told);
-    for (size_t i = 0; i < told; i++) {
-        msgpack_pack_array(&pk, 2);
-        pack_text(&pk, (struct span){changed[i]->symbol, changed[i]->symbol_len});
-        msgpack_pack_uint64(&pk, changed[i]->seq);
-    }
-    r.body = buf_span(&body);
-    wire_put(&frame, &r);
-    d->out.publish(d->out.ctx, SPAN(WIRE_TOPIC_HEARTBEAT), buf_span(&frame));
-    book_clear_changes(d->book);
-    buf_free(&body);
-    buf_free(&frame);
+    answer_fini(&d->answers);
 }
 
 /* After a stop of ours what feeders said meanwhile may still lie in the kernel. */
@@ -190,34 +90,30 @@ static void expire(struct core *d)
     }
 }
 
-static void begin_word(struct core *d, const struct feed *f, const char *op,
-                       uint32_t members, msgpack_packer *pk)
+static void begin_op(struct core *d, const struct feed *f, const char *op,
+                     uint32_t members, msgpack_packer *pk)
 {
-    buf_clear(&d->answer);
-    msgpack_packer_init(pk, &d->answer, buf_pack_write);
-    msgpack_pack_map(pk, members + 2);
-    pack_kv_text(pk, "op", span_of(op));
+    answer_begin_op(&d->answers, op, members + 1, pk);
     pack_kv_u(pk, "epoch", f->epoch);
 }
 
-static void say_word(struct core *d, const struct feed *f)
+static void send_op(struct core *d, const struct feed *f)
 {
     if (f->peer_len) /* restored, and not heard on control yet */
-        d->out.say(d->out.ctx, (struct span){f->peer, f->peer_len},
-                   buf_span(&d->answer));
+        answer_send_op(&d->answers, (struct span){f->peer, f->peer_len});
 }
 
-static void say_received(struct core *d, struct feed *f)
+static void send_received(struct core *d, struct feed *f)
 {
     msgpack_packer pk;
 
     f->told = f->received;
     f->told_at = d->time.now;
-    begin_word(d, f, "received", d->log_writer ? 2 : 1, &pk);
+    begin_op(d, f, "received", d->log_writer ? 2 : 1, &pk);
     pack_kv_u(&pk, "line", f->received);
     if (d->log_writer)
         pack_kv_u(&pk, "stored", log_writer_stored_line(d->log_writer, f->index));
-    say_word(d, f);
+    send_op(d, f);
 }
 
 void core_acknowledge(struct core *d)
@@ -228,7 +124,7 @@ void core_acknowledge(struct core *d)
         if (f->is_held && f->told != f->received &&
             (f->received - f->told >= f->tell_lines ||
              d->time.now - f->told_at >= FEED_TELL_MS))
-            say_received(d, f);
+            send_received(d, f);
     }
 }
 
@@ -243,16 +139,16 @@ static void ask_again(struct core *d, struct feed *f, uint64_t line)
     log_limited(&limit, d->time.now, LOG_INFO,
                 "feed %s: line %llu came, %llu is next: asking for it again", f->name,
                 (unsigned long long)line, (unsigned long long)f->received + 1);
-    begin_word(d, f, "resend", 1, &pk);
+    begin_op(d, f, "resend", 1, &pk);
     pack_kv_u(&pk, "from", f->received + 1);
-    say_word(d, f);
+    send_op(d, f);
 }
 
 static void take_heartbeat(struct core *d, struct feed *f, uint64_t last)
 {
     if (last > f->received)
         ask_again(d, f, last);
-    say_received(d, f);
+    send_received(d, f);
 }
 
 static void refuse(struct core *d, struct feed *f, struct span symbol,
@@ -411,9 +307,9 @@ int64_t core_tick(struct core *d)
     int64_t wait, lock_wait;
 
     expire(d);
-    lock_wait = lock_core_tick(d);
+    lock_wait = lock_core_tick(d->locks, &d->time);
     if (d->time.now >= d->heartbeat_at) {
-        send_heartbeat(d);
+        core_send_heartbeat(d);
         d->heartbeat_at += WIRE_HEARTBEAT_MS;
         if (d->heartbeat_at <= d->time.now)
             d->heartbeat_at = d->time.now + WIRE_HEARTBEAT_MS;

@@ -12,12 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/answer/answer.h"
+#include "broker/answer/turn_time.h"
 #include "broker/core/book.h"
 #include "broker/config/broker_config.h"
 #include "broker/core/feed.h"
 #include "broker/log/journal.h"
 #include "broker/log/log_writer.h"
-#include "broker/net/peers.h"
 #include "broker/core/registry.h"
 #include "shared/base/steady.h"
 #include "shared/base/buf.h"
@@ -28,8 +29,8 @@ struct core_out {
     void *ctx;
     /* Publish two frames. */
     void (*publish)(void *ctx, struct span topic, struct span record);
-    /* Say something to a peer on control. */
-    void (*say)(void *ctx, struct span peer, struct span message);
+    /* Send a message to a peer on control. */
+    void (*send)(void *ctx, struct span peer, struct span message);
     /*
      * Close the log writer, open it again with a new epoch whose positions are above `above`, and set
      * core.log_writer and core.journal.  It does not return if that fails.  NULL: never.
@@ -41,12 +42,8 @@ struct core_out {
     bool (*is_behind)(void *ctx, struct span peer);
     /* A request of the peer was refused because too many wait.  NULL: nobody counts. */
     void (*refused)(void *ctx, struct span peer);
-};
-
-struct core_time {
-    int64_t now;   /* monotonic, ms */
-    int64_t awake; /* the same less our own pauses */
-    int64_t wall_us;
+    /* Pack "peers" and its map, of the connections, into the answer to status.  NULL: no such member. */
+    void (*pack_peers)(void *ctx, msgpack_packer *pk);
 };
 
 /* The clock, and how it was set while we ran. */
@@ -60,19 +57,18 @@ struct core_clock {
 struct core {
     const struct broker_config *config;
     struct core_out out;
-    struct core_time time; /* of this turn, set by main */
+    struct turn_time time; /* of this turn, set by main */
     struct book *book;
     struct journal *journal;
     struct log_writer *log_writer; /* NULL: the log is in memory only */
     struct feed_table *feeds;
     struct registry *registry;
     struct lock_core *locks;
-    struct core_requests *requests;   /* that wait, and the one that is worked on */
-    int64_t work;                     /* left for control messages of this turn */
-    int64_t turn_work;                /* CORE_TURN_WORK, or less in a test */
-    const struct peers_counts *peers; /* for the status; NULL: not counted */
-    uint64_t epoch;                   /* of the log */
-    uint64_t last_lost;               /* position of the last `lost` record */
+    struct core_requests *requests; /* that wait, and the one that is worked on */
+    int64_t work;                   /* left for control messages of this turn */
+    int64_t turn_work;              /* CORE_TURN_WORK, or less in a test */
+    uint64_t epoch;                 /* of the log */
+    uint64_t last_lost;             /* position of the last `lost` record */
     uint64_t heartbeats;
     int64_t heartbeat_at;
     int64_t tick_by;      /* when core_tick was to be called again, 0: never was */
@@ -82,7 +78,8 @@ struct core {
     struct process_usage process; /* read anew once a second at most */
     int64_t process_at;           /* monotonic, ms; 0: never */
     uint64_t accepted, refused, unknown_lines;
-    struct buf scratch, answer; /* reused */
+    struct answers answers; /* builds them, and sends with out.send */
+    struct buf scratch;     /* reused */
 };
 
 /*

@@ -10,32 +10,7 @@
 #include "shared/wire/pack.h"
 #include "shared/base/version.h"
 
-#define PAGE_CONNECTIONS 1000
-
-/* Begin an answer of `members` besides "re" and "id". */
-void answer_begin(struct question *q, uint32_t members)
-{
-    buf_clear(&q->d->answer);
-    msgpack_packer_init(&q->pk, &q->d->answer, buf_pack_write);
-    msgpack_pack_map(&q->pk, members + 2);
-    pack_kv_text(&q->pk, "re", q->op);
-    pack_kv_u(&q->pk, "id", q->id);
-}
-
-void answer_send(struct question *q)
-{
-    q->d->out.say(q->d->out.ctx, q->peer, buf_span(&q->d->answer));
-}
-
-void answer_error(struct question *q, enum err e, const char *message)
-{
-    answer_begin(q, 2);
-    pack_kv_text(&q->pk, "error", span_of(err_name(e)));
-    pack_kv_text(&q->pk, "message", span_of(message));
-    answer_send(q);
-}
-
-static bool speaks_our_version(struct question *q)
+static bool speaks_our_version(struct control_request *q)
 {
     uint64_t oldest = pack_find_u(q->map, "oldest", 0),
              newest = pack_find_u(q->map, "newest", 0);
@@ -43,9 +18,8 @@ static bool speaks_our_version(struct question *q)
     return oldest <= WIRE_VERSION && newest >= WIRE_VERSION_OLDEST;
 }
 
-static void hello_feeder(struct question *q)
+static void hello_feeder(struct core *d, struct control_request *q)
 {
-    struct core *d = q->d;
     struct feed_hello h = {
         .name = pack_find_text(q->map, "name"),
         .owner = pack_find_text(q->map, "owner"),
@@ -101,9 +75,8 @@ static void hello_feeder(struct question *q)
     answer_send(q);
 }
 
-static void hello_other(struct question *q, bool is_gateway)
+static void hello_other(struct core *d, struct control_request *q, bool is_gateway)
 {
-    struct core *d = q->d;
 
     if (is_gateway) {
         struct registry_hello h = {
@@ -135,7 +108,7 @@ static void hello_other(struct question *q, bool is_gateway)
     answer_send(q);
 }
 
-static void on_hello(struct question *q)
+static void on_hello(struct core *d, struct control_request *q)
 {
     struct span role = pack_find_text(q->map, "role");
 
@@ -146,29 +119,28 @@ static void on_hello(struct question *q)
                  WIRE_VERSION_OLDEST, WIRE_VERSION);
         answer_error(q, ERR_VERSION, text);
     } else if (span_eq(role, "feeder")) {
-        hello_feeder(q);
+        hello_feeder(d, q);
     } else if (span_eq(role, "gateway") || span_eq(role, "consumer")) {
-        hello_other(q, span_eq(role, "gateway"));
+        hello_other(d, q, span_eq(role, "gateway"));
     } else {
         answer_error(q, ERR_INVALID, "role must be feeder, gateway or consumer");
     }
 }
 
 /* The feed this question speaks for, by its epoch; answers unknown_peer if none. */
-static struct feed *asking_feed(struct question *q)
+static struct feed *asking_feed(struct core *d, struct control_request *q)
 {
     struct feed *f =
-        feed_table_hear(q->d->feeds, pack_find_u(q->map, "epoch", 0), q->d->time.awake);
+        feed_table_hear(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
 
     if (!f)
         answer_error(q, ERR_UNKNOWN_PEER, "this epoch holds no feed: say hello");
     return f;
 }
 
-static void on_lost(struct question *q)
+static void on_lost(struct core *d, struct control_request *q)
 {
-    struct core *d = q->d;
-    struct feed *f = asking_feed(q);
+    struct feed *f = asking_feed(d, q);
     uint64_t first = pack_find_u(q->map, "first", 0),
              last = pack_find_u(q->map, "last", 0);
     struct span reason = pack_find_text(q->map, "reason");
@@ -205,9 +177,8 @@ static void on_lost(struct question *q)
     answer_send(q);
 }
 
-static void on_goodbye(struct question *q)
+static void on_goodbye(struct core *d, struct control_request *q)
 {
-    struct core *d = q->d;
     struct feed *f =
         feed_table_hear(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
     struct registry_gateway *g = registry_hear(d->registry, q->peer, d->time.awake);
@@ -228,164 +199,46 @@ static void on_goodbye(struct question *q)
     answer_send(q);
 }
 
-static bool read_connection(struct span *c, struct registry_connection *out)
+static void on_ping(struct core *d, struct control_request *q)
 {
-    struct pack_value head, id, host, port, since, protocol;
-
-    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 5 ||
-        !pack_next(c, &id) || !pack_next(c, &host) || !pack_next(c, &port) ||
-        !pack_next(c, &since) || !pack_next(c, &protocol) || id.type != PACK_UINT ||
-        host.type != PACK_STR || host.text.len >= sizeof out->host ||
-        port.type != PACK_UINT || port.u > 65535 || since.type != PACK_UINT ||
-        protocol.type != PACK_STR)
-        return false;
-    *out =
-        (struct registry_connection){.id = id.u,
-                                     .since_us = (int64_t)since.u,
-                                     .port = (uint16_t)port.u,
-                                     .is_msgpack = span_eq(protocol.text, "msgpack")};
-    memcpy(out->host, host.text.at, host.text.len);
-    return true;
-}
-
-static void ask_who(struct question *q)
-{
-    buf_clear(&q->d->answer);
-    msgpack_packer_init(&q->pk, &q->d->answer, buf_pack_write);
-    msgpack_pack_map(&q->pk, 1);
-    pack_kv_text(&q->pk, "op", SPAN("who"));
-    answer_send(q);
-}
-
-/* No answer but "who" if we do not know it, or if its count is not ours. */
-static void on_report(struct question *q)
-{
-    struct core *d = q->d;
-    struct registry_gateway *g = registry_hear(d->registry, q->peer, d->time.awake);
-    struct registry_connection c;
-    struct pack_value list, id;
-    struct span raw;
-
-    if (!g) {
-        ask_who(q);
-        return;
-    }
-    if (pack_find_bool(q->map, "reset", false))
-        registry_reset(d->registry, g);
-    if (pack_find(q->map, "opened", &list, &raw) && list.type == PACK_ARRAY) {
-        pack_next(&raw, &list);
-        d->work -= list.count;
-        for (uint32_t i = 0; i < list.count && read_connection(&raw, &c); i++)
-            if (registry_open(d->registry, g, &c))
-                break;
-    }
-    if (pack_find(q->map, "closed", &list, &raw) && list.type == PACK_ARRAY) {
-        pack_next(&raw, &list);
-        d->work -= list.count;
-        for (uint32_t i = 0;
-             i < list.count && pack_next(&raw, &id) && id.type == PACK_UINT; i++)
-            registry_close(d->registry, g, id.u);
-    }
-    if (pack_find_u(q->map, "count", g->count) != g->count)
-        ask_who(q);
-}
-
-static void pack_connection(msgpack_packer *pk, const struct registry_gateway *g,
-                            const struct registry_connection *c)
-{
-    msgpack_pack_array(pk, 5);
-    pack_text(pk, span_of(g->name));
-    pack_text(pk, span_of(c->host));
-    msgpack_pack_uint64(pk, c->port);
-    msgpack_pack_uint64(pk, (uint64_t)c->since_us);
-    pack_text(pk, c->is_msgpack ? SPAN("msgpack") : SPAN("json"));
-}
-
-static void on_connections(struct question *q)
-{
-    struct registry *r = q->d->registry;
-    uint64_t skip = pack_find_u(q->map, "offset", 0),
-             limit = pack_find_u(q->map, "limit", PAGE_CONNECTIONS), count = 0;
-    size_t total = registry_total(r);
-
-    if (limit > PAGE_CONNECTIONS)
-        limit = PAGE_CONNECTIONS;
-    if (skip < total)
-        count = total - skip < limit ? total - skip : limit;
-    answer_begin(q, 3);
-    pack_kv_u(&q->pk, "total", total);
-    core_pack_gateways(q);
-    pack_key(&q->pk, "connections");
-    msgpack_pack_array(&q->pk, (size_t)count);
-    for (size_t i = 0; i < registry_gateways(r) && count; i++) {
-        const struct registry_gateway *g = registry_at(r, i);
-
-        for (size_t k = skip < g->count ? (size_t)skip : g->count;
-             k < g->count && count; k++, count--)
-            pack_connection(&q->pk, g, g->connections[k]);
-        skip -= skip < g->count ? skip : g->count;
-    }
-    answer_send(q);
-}
-
-static void on_ping(struct question *q)
-{
+    (void)d;
     answer_begin(q, 0);
     answer_send(q);
 }
 
-static void list_locks(struct question *q)
+static void on_locks(struct core *d, struct control_request *q)
 {
-    (void)lock_core_control(q->d, q->peer, q->map, q->op, q->id);
+    (void)lock_core_control(d->locks, q, &d->time);
 }
 
 /* Those that wait take longer than a moment: core_request.c answers them in their turn. */
-static const struct {
-    const char *op;
-    void (*answer)(struct question *q); /* NULL: in slices */
-    bool waits;
-} ops[] = {
-    {"hello", on_hello, false},     {"lost", on_lost, false},
-    {"goodbye", on_goodbye, false}, {"report", on_report, false},
-    {"ping", on_ping, false},       {"snapshot", NULL, true},
-    {"replay", NULL, true},         {"history", NULL, true},
-    {"status", core_status, true},  {"connections", on_connections, true},
-    {"locks", list_locks, true},
+static const struct core_op ops[] = {
+    {"hello", on_hello, NULL, false},
+    {"lost", on_lost, NULL, false},
+    {"goodbye", on_goodbye, NULL, false},
+    {"report", core_on_report, NULL, false},
+    {"ping", on_ping, NULL, false},
+    {"snapshot", NULL, &core_snapshot_slices, true},
+    {"replay", NULL, &core_replay_slices, true},
+    {"history", NULL, &core_history_slices, true},
+    {"status", core_status, NULL, true},
+    {"connections", core_on_connections, NULL, true},
+    {"locks", on_locks, NULL, true},
 };
 
-static size_t find_op(struct span op)
+const struct core_op *core_control_find(struct span op)
 {
-    size_t i = 0;
-
-    while (i < sizeof ops / sizeof ops[0] && !span_eq(op, ops[i].op))
-        i++;
-    return i;
-}
-
-void core_control_answer(struct question *q)
-{
-    size_t i = find_op(q->op);
-
-    assert(i < sizeof ops / sizeof ops[0] && ops[i].answer);
-    ops[i].answer(q);
-}
-
-bool core_refuse_deaf(struct question *q)
-{
-    struct core *d = q->d;
-
-    if (!d->out.may_ask || d->out.may_ask(d->out.ctx, q->peer))
-        return false;
-    answer_error(q, ERR_TOO_MANY_REQUESTS,
-                 "read the answers of the requests before this one first");
-    return true;
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
+        if (span_eq(op, ops[i].op))
+            return &ops[i];
+    return NULL;
 }
 
 void core_control(struct core *d, struct span peer, struct span message)
 {
     static struct log_limit limit = {.burst = 3, .interval_ms = 10000};
-    struct question q = {.d = d, .peer = peer, .map = message};
-    size_t i;
+    struct control_request q;
+    const struct core_op *op;
 
     d->work -= CORE_WORK_MESSAGE;
     if (pack_check(message)) {
@@ -394,15 +247,36 @@ void core_control(struct core *d, struct span peer, struct span message)
                     message.len);
         return;
     }
-    q.op = pack_find_text(message, "op");
-    q.id = pack_find_u(message, "id", 0);
-    if (!span_eq(q.op, "report") && core_refuse_deaf(&q)) /* a report has no answer */
+    q = answer_request(&d->answers, peer, message);
+    if (!span_eq(q.op, "report") &&
+        core_request_refuse(d, &q)) /* a report has no answer */
         return;
-    i = find_op(q.op);
-    if (i < sizeof ops / sizeof ops[0] && ops[i].waits)
-        core_request_queue(&q);
-    else if (i < sizeof ops / sizeof ops[0])
-        ops[i].answer(&q);
-    else if (!lock_core_control(d, peer, message, q.op, q.id))
+    op = core_control_find(q.op);
+    if (op && op->waits)
+        core_request_queue(d, &q);
+    else if (op)
+        op->answer(d, &q);
+    else if (!lock_core_control(d->locks, &q, &d->time))
         answer_error(&q, ERR_NOT_FOUND, "no such op");
+}
+
+void core_take_answers(struct core *d)
+{
+    struct archive_result r;
+
+    while (log_writer_take_answer(d->log_writer, &r)) {
+        struct control_request q = {.answers = &d->answers,
+                                    .peer = {r.ticket.peer, r.ticket.peer_len},
+                                    .id = r.ticket.id,
+                                    .op = r.is_history ? SPAN("history")
+                                                       : SPAN("replay")};
+
+        if (r.error)
+            answer_error(&q, r.error, r.text);
+        else if (r.is_history)
+            core_history_answer(d, &q, &r);
+        else
+            core_replay_send(d, &q, &r.page);
+        archive_result_clear(&r);
+    }
 }

@@ -32,12 +32,12 @@ static void put_gap_first(struct store_page *page, uint64_t first, uint64_t last
     page->gap_count++;
 }
 
-static void say_page(struct question *q, struct span symbol, uint64_t head,
-                     const struct store_page *page)
+static void send_page(struct core *d, struct control_request *q, struct span symbol,
+                      uint64_t head, const struct store_page *page)
 {
-    const struct book_entry *b = book_find(q->d->book, symbol);
+    const struct book_entry *b = book_find(d->book, symbol);
 
-    answer_page(q, 2, head, page);
+    core_page_begin(d, q, 2, head, page);
     pack_kv_u(&q->pk, "last", b ? b->seq : 0);
     pack_kv_u(&q->pk, "next", page->next);
     answer_send(q);
@@ -60,16 +60,15 @@ static bool is_in_store(const struct core *d, const struct store_query *query)
 }
 
 /* Set out to read what the ring has.  false: the store has been asked instead. */
-static bool begin(struct question *q, struct history *h)
+static bool begin(struct core *d, struct control_request *q, struct history *h)
 {
-    struct core *d = q->d;
     struct core_reading *r = &h->reading;
     struct span symbol = r->query.patterns;
     const struct book_entry *b = book_find(d->book, symbol);
     uint64_t first = journal_first(d->journal);
 
     if (!r->query.newest_first && is_in_store(d, &r->query)) {
-        core_ask_store(q, true, &r->query);
+        core_ask_store(d, q, true, &r->query);
         return false;
     }
     r->journal = d->journal;
@@ -100,9 +99,8 @@ static bool has_older(const struct core *d, const struct core_reading *r)
             journal_stored(d->journal) + 1 < first);
 }
 
-static void answer(struct question *q, struct history *h)
+static void answer(struct core *d, struct control_request *q, struct history *h)
 {
-    struct core *d = q->d;
     struct core_reading *r = &h->reading;
     struct store_query older = r->query;
 
@@ -112,7 +110,7 @@ static void answer(struct question *q, struct history *h)
             older.before = r->high + 1;
             older.until = h->head;
         }
-        core_ask_store(q, true, &older);
+        core_ask_store(d, q, true, &older);
         return;
     }
     r->page.first = core_first(d);
@@ -124,14 +122,14 @@ static void answer(struct question *q, struct history *h)
         r->page.next = older.before;
         older.until = h->head; /* the store ignores it; see below */
         if (!r->page.count) {
-            core_ask_store(q, true, &older);
+            core_ask_store(d, q, true, &older);
             return;
         }
     }
-    say_page(q, older.patterns, h->head, &r->page);
+    send_page(d, q, older.patterns, h->head, &r->page);
 }
 
-static bool step(struct question *q, void *state, int64_t *work)
+static bool step(struct core *d, struct control_request *q, void *state, int64_t *work)
 {
     struct history *h = state;
     struct core_reading *r = &h->reading;
@@ -139,14 +137,14 @@ static bool step(struct question *q, void *state, int64_t *work)
     bool is_done = core_reading_step(r, h->beginnings > BEGINNINGS ? &all : work);
 
     /* The oldest that were asked for have left the ring meanwhile: the store has them now. */
-    if (r->is_cut && !r->query.newest_first && q->d->log_writer) {
+    if (r->is_cut && !r->query.newest_first && d->log_writer) {
         core_reading_end(r);
         r->page = (struct store_page){0};
         r->count = r->put = 0;
-        return !begin(q, h);
+        return !begin(d, q, h);
     }
     if (is_done)
-        answer(q, h);
+        answer(d, q, h);
     return is_done;
 }
 
@@ -155,9 +153,9 @@ static void end(void *state)
     core_reading_end(&((struct history *)state)->reading);
 }
 
-static bool start(struct question *q, void *state)
+static bool start(struct core *d, struct control_request *q, void *state)
 {
-    uint64_t head = journal_head(q->d->journal);
+    uint64_t head = journal_head(d->journal);
     struct history *h = state;
     struct store_query query = {
         .patterns = pack_find_text(q->map, "symbol"),
@@ -178,11 +176,10 @@ static bool start(struct question *q, void *state)
     if (!query.limit || query.limit > CORE_PAGE_ENTRIES)
         query.limit = CORE_PAGE_ENTRIES;
     h->reading.query = query;
-    return begin(q, h);
+    return begin(d, q, h);
 }
 
 const struct core_slices core_history_slices = {
-    .op = "history",
     .size = sizeof(struct history),
     .start = start,
     .step = step,
@@ -190,7 +187,8 @@ const struct core_slices core_history_slices = {
 };
 
 /* The same request again, to be answered from the ring.  false: too many wait. */
-static bool ask_ring(struct question *q, const struct store_query *query)
+static bool ask_ring(struct core *d, struct control_request *q,
+                     const struct store_query *query)
 {
     struct buf b = {0};
     msgpack_packer pk;
@@ -207,17 +205,18 @@ static bool ask_ring(struct question *q, const struct store_query *query)
     pack_kv_u(&pk, "since", query->since_us);
     pack_kv_u(&pk, "until", query->until_us);
     pack_kv_u(&pk, "limit", query->limit);
-    e = core_request_add(q->d, q->peer, buf_span(&b));
+    e = core_request_add(d, q->peer, buf_span(&b));
     buf_free(&b);
     return !e;
 }
 
 /* The store's part: up to page.head, as it was when the page was read. */
-void core_history_answer(struct question *q, struct archive_result *r)
+void core_history_answer(struct core *d, struct control_request *q,
+                         struct archive_result *r)
 {
     struct store_query query = r->query;
     struct store_page *page = &r->page;
-    uint64_t high = highest(q->d, &query), head = journal_head(q->d->journal);
+    uint64_t high = highest(d, &query), head = journal_head(d->journal);
 
     query.patterns = span_of(r->symbol);
     if (query.newest_first) {
@@ -231,9 +230,9 @@ void core_history_answer(struct question *q, struct archive_result *r)
         if (!page->count &&
             !page->gap_count) { /* the ring may have something to tell */
             query.after = page->head;
-            if (ask_ring(q, &query))
+            if (ask_ring(d, q, &query))
                 return;
         }
     }
-    say_page(q, query.patterns, head, page);
+    send_page(d, q, query.patterns, head, page);
 }

@@ -1,4 +1,5 @@
 /* core_request: requests that take longer than a moment, answered in slices between turns. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "broker/core/core_private.h"
@@ -13,18 +14,17 @@ struct core_requests {
     size_t skipped; /* peers one after the other that are behind */
     /* The one that is worked on; q.peer.at is NULL if there is none. */
     struct request_item item;
-    struct question q;                /* its spans lie in `item` */
+    struct control_request q;         /* its spans lie in `item` */
     const struct core_slices *slices; /* NULL: not begun, or answered in one go */
     void *state;
+    const struct core_op *(*find)(struct span op);
 };
 
-static const struct core_slices *const all_slices[] = {
-    &core_snapshot_slices, &core_replay_slices, &core_history_slices};
-
-void core_request_init(struct core *d)
+void core_request_init(struct core *d, const struct core_op *(*find)(struct span op))
 {
     d->requests = mem_zalloc(sizeof *d->requests);
     d->requests->queue = request_queue_new();
+    d->requests->find = find;
     d->turn_work = CORE_TURN_WORK;
 }
 
@@ -36,7 +36,7 @@ static void finish(struct core_requests *r)
     request_item_clear(&r->item);
     r->slices = NULL;
     r->state = NULL;
-    r->q = (struct question){0};
+    r->q = (struct control_request){0};
 }
 
 void core_request_drop(struct core *d)
@@ -55,21 +55,17 @@ void core_request_fini(struct core *d)
     d->requests = NULL;
 }
 
-static void answer_full(struct question *q)
+static void answer_full(struct core *d, struct control_request *q)
 {
-    if (q->d->out.refused)
-        q->d->out.refused(q->d->out.ctx, q->peer);
+    if (d->out.refused)
+        d->out.refused(d->out.ctx, q->peer);
     answer_error(q, ERR_FULL, "too many requests wait for the broker: ask again");
 }
 
-static struct question read_question(struct core *d, const struct request_item *item)
+static struct control_request read_request(struct core *d,
+                                           const struct request_item *item)
 {
-    struct question q = {
-        .d = d, .peer = buf_span(&item->peer), .map = buf_span(&item->message)};
-
-    q.op = pack_find_text(q.map, "op");
-    q.id = pack_find_u(q.map, "id", 0);
-    return q;
+    return answer_request(&d->answers, buf_span(&item->peer), buf_span(&item->message));
 }
 
 enum err core_request_add(struct core *d, struct span peer, struct span message)
@@ -80,9 +76,9 @@ enum err core_request_add(struct core *d, struct span peer, struct span message)
 
     if (e == ERR_FULL && request_queue_count(queue) == REQUEST_QUEUE_MAX &&
         request_queue_evict(queue, peer, &evicted)) {
-        struct question q = read_question(d, &evicted);
+        struct control_request q = read_request(d, &evicted);
 
-        answer_full(&q);
+        answer_full(d, &q);
         request_item_clear(&evicted);
         e = request_queue_add(queue, peer, message);
     }
@@ -91,13 +87,13 @@ enum err core_request_add(struct core *d, struct span peer, struct span message)
     return e;
 }
 
-void core_request_queue(struct question *q)
+void core_request_queue(struct core *d, struct control_request *q)
 {
-    enum err e = core_request_add(q->d, q->peer, q->map);
+    enum err e = core_request_add(d, q->peer, q->map);
     struct patterns patterns;
 
     if (e == ERR_FULL)
-        answer_full(q);
+        answer_full(d, q);
     else if (e &&
              core_read_patterns(q, &patterns)) /* else that was what is too large */
         answer_error(q, e, "a request like this is at most 8192 bytes");
@@ -131,31 +127,35 @@ static bool take_next(struct core *d)
 
     if (!skip_those_behind(d) || !request_queue_take(r->queue, &r->item))
         return false;
-    r->q = read_question(d, &r->item);
+    r->q = read_request(d, &r->item);
     return true;
 }
 
-static const struct core_slices *find_slices(struct span op)
+bool core_request_refuse(struct core *d, struct control_request *q)
 {
-    for (size_t i = 0; i < sizeof all_slices / sizeof *all_slices; i++)
-        if (span_eq(op, all_slices[i]->op))
-            return all_slices[i];
-    return NULL;
+    if (!d->out.may_ask || d->out.may_ask(d->out.ctx, q->peer))
+        return false;
+    answer_error(q, ERR_TOO_MANY_REQUESTS,
+                 "read the answers of the requests before this one first");
+    return true;
 }
 
 /* Begin the one that was taken.  false: it has been answered. */
-static bool begin(struct core_requests *r)
+static bool begin(struct core *d, struct core_requests *r)
 {
+    const struct core_op *op = r->find(r->q.op);
+
     r->slices = NULL;
-    if (core_refuse_deaf(&r->q)) /* it may have stopped reading since it asked */
+    if (core_request_refuse(d, &r->q)) /* it may have stopped reading since it asked */
         return false;
-    r->slices = find_slices(r->q.op);
-    if (!r->slices) {
-        core_control_answer(&r->q);
+    assert(op && op->waits); /* or it would not have been queued */
+    if (!op->slices) {
+        op->answer(d, &r->q);
         return false;
     }
+    r->slices = op->slices;
     r->state = mem_zalloc(r->slices->size);
-    return r->slices->start(&r->q, r->state);
+    return r->slices->start(d, &r->q, r->state);
 }
 
 bool core_work(struct core *d)
@@ -167,11 +167,11 @@ bool core_work(struct core *d)
         r->skipped = 0; /* that was a while ago */
     while (work > 0 && (r->slices || take_next(d))) {
         work -= CORE_WORK_MESSAGE;
-        if (!r->slices && !begin(r)) {
+        if (!r->slices && !begin(d, r)) {
             /* Status and lists are packed in one go: not more than one of them in a turn. */
             work -= r->slices ? 0 : d->turn_work;
             finish(r);
-        } else if (r->slices->step(&r->q, r->state, &work)) {
+        } else if (r->slices->step(d, &r->q, r->state, &work)) {
             finish(r);
         }
     }

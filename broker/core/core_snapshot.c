@@ -24,19 +24,9 @@ struct snapshot {
     size_t count;
 };
 
-bool core_read_patterns(struct question *q, struct patterns *out)
-{
-    enum err e = patterns_parse(pack_find_text(q->map, "pattern"), out);
-
-    if (e)
-        answer_error(q, e, patterns_error_text(e));
-    return !e;
-}
-
-static bool start(struct question *q, void *state)
+static bool start(struct core *d, struct control_request *q, void *state)
 {
     struct snapshot *s = state;
-    struct core *d = q->d;
     uint64_t from = pack_find_u(q->map, "from", 0);
 
     if (!core_read_patterns(q, &s->patterns))
@@ -118,25 +108,24 @@ static void pack_entry(struct snapshot *s, const struct book_entry *e)
     s->count++;
 }
 
-static void answer(struct question *q, const struct snapshot *s)
+static void answer(struct core *d, struct control_request *q, const struct snapshot *s)
 {
     bool has_more = s->next < s->total;
 
     answer_begin(q, has_more ? 5 : 4);
-    pack_kv_u(&q->pk, "epoch", q->d->epoch);
+    pack_kv_u(&q->pk, "epoch", d->epoch);
     pack_kv_u(&q->pk, "seq", s->seq);
     pack_kv_u(&q->pk, "symbols", s->total);
     if (has_more)
         pack_kv_u(&q->pk, "next", s->next);
     pack_key(&q->pk, "quotes");
     msgpack_pack_array(&q->pk, s->count);
-    buf_add(&q->d->answer, s->rows.data, s->rows.len);
+    answer_add(q, buf_span(&s->rows));
     answer_send(q);
 }
 
-static bool step(struct question *q, void *state, int64_t *work)
+static bool step(struct core *d, struct control_request *q, void *state, int64_t *work)
 {
-    const struct core *d = q->d;
     struct snapshot *s = state;
 
     while (*work > 0 && s->marked < s->patterns.count)
@@ -147,7 +136,7 @@ static bool step(struct question *q, void *state, int64_t *work)
         skip_unmarked(s, work);
         if (s->next == s->total || s->count >= s->limit ||
             s->rows.len >= CORE_PAGE_BYTES) {
-            answer(q, s);
+            answer(d, q, s);
             return true;
         }
         e = book_at(d->book, s->next++);
@@ -169,7 +158,6 @@ static void end(void *state)
 }
 
 const struct core_slices core_snapshot_slices = {
-    .op = "snapshot",
     .size = sizeof(struct snapshot),
     .start = start,
     .step = step,

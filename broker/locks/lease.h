@@ -75,7 +75,8 @@ struct lease {
     struct buf value;
     uint64_t value_token, version; /* version 0: never put */
     uint64_t change; /* answers about it must not be told before this one is stored */
-    uint64_t told;   /* the caller's: number of the last word about it to watchers */
+    uint64_t
+        watch_seq; /* the caller's: number of the last record about it to watchers */
     /* private from here */
     struct lease_place *line; /* in order of coming */
     size_t waiters;

@@ -11,55 +11,41 @@
 
 #define PAGE_LOCKS 1000
 #define PAGE_BYTES (256 * 1024)
-#define BY_MAX 128 /* of who breaks a lock and why, in the log */
+#define BY_MAX 128 /* bytes of "by" and "reason" of a lock_break, in the log */
 
-void lock_core_init(struct core *d)
+struct lock_core *lock_core_new(const struct lease_limits *limits,
+                                const struct lock_core_out *out,
+                                const struct turn_time *time)
 {
-    struct lease_limits limits = {.count = (size_t)d->config->lock_count_max,
-                                  .ttl_max_ms = d->config->lock_ttl_max,
-                                  .delay_max_ms = d->config->lock_delay_max};
+    struct lock_core *k = mem_zalloc(sizeof *k);
 
-    d->locks = mem_zalloc(sizeof *d->locks);
+    k->out = *out;
     /* Tokens must outgrow those of earlier runs: the clock does it. */
-    d->locks->table = lease_table_new(&limits, (uint64_t)d->time.wall_us);
+    k->table = lease_table_new(limits, (uint64_t)time->wall_us);
+    return k;
 }
 
-void lock_core_fini(struct core *d)
+void lock_core_free(struct lock_core *k)
 {
-    if (!d->locks)
+    if (!k)
         return;
-    lock_core_drop_words(d->locks);
-    lock_core_free_store(d->locks);
-    lease_table_free(d->locks->table);
-    buf_free(&d->locks->entry);
-    free(d->locks);
-    d->locks = NULL;
-}
-
-void lock_core_judge(struct core *d)
-{
-    struct lock_core *k = d->locks;
-
-    lease_allow_grants(k->table,
-                       !k->is_stopping && !k->reason[0] && !lock_core_is_behind(k));
-}
-
-void lock_core_stop(struct core *d)
-{
-    d->locks->is_stopping = true;
-    lock_core_judge(d);
+    lock_core_drop_unsent(k);
+    lock_core_free_store(k);
+    lease_table_free(k->table);
+    buf_free(&k->entry);
+    free(k);
 }
 
 /* --- what happens by itself ------------------------------------------------------------------ */
 
-static void answer_asker(struct core *d, const struct lease_event *e)
+static void answer_asker(struct lock_core *k, const struct lease_event *e)
 {
-    struct lock_core_question q = {
-        .on = {.d = d,
+    struct lock_core_request q = {
+        .on = {.answers = k->out.answers,
                .op = SPAN("lock"),
                .peer = {e->asker.peer, e->asker.peer_len},
                .id = e->asker.id},
-        .k = d->locks,
+        .k = k,
         .lease = e->lease,
     };
 
@@ -71,59 +57,59 @@ static void answer_asker(struct core *d, const struct lease_event *e)
         lock_core_send_held(&q, e->place);
 }
 
-static void log_event(struct core *d, const struct lease_event *e)
+static void log_event(struct lock_core *k, const struct lease_event *e)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
     const struct lease *l = e->lease;
-    char who[CORE_LOCK_WHO_MAX];
+    char owner[LOCK_CORE_OWNER_MAX];
 
     if (e->kind == LEASE_EVENT_GRANTED)
         log_debug("lock %s granted to %s after %lld ms in line, token %llu", l->name,
                   l->owner, (long long)e->waited_ms, (unsigned long long)l->token);
     else if (e->kind == LEASE_EVENT_EXPIRED)
-        log_limited(&limit, d->time.now, LOG_INFO,
+        log_limited(&limit, k->time.now, LOG_INFO,
                     "lock %s: the grant of %s, token %llu, ran out; closed for %lld ms",
-                    l->name, lock_core_who(l, who), (unsigned long long)l->token,
-                    (long long)lease_closed_ms(l, d->time.now));
+                    l->name, lock_core_owner(l, owner), (unsigned long long)l->token,
+                    (long long)lease_closed_ms(l, k->time.now));
 }
 
 /* Until the table is as of now. */
-static void let_happen(struct core *d)
+static void let_happen(struct lock_core *k)
 {
-    struct lock_core *k = d->locks;
     struct lease_event e;
 
-    lock_core_judge(d);
-    while (lease_next(k->table, d->time.now, d->time.awake, &e)) {
+    lock_core_judge(k);
+    while (lease_next(k->table, k->time.now, k->time.awake, &e)) {
         if (e.kind == LEASE_EVENT_FORGOTTEN) {
-            lock_core_forget(d, e.name);
+            lock_core_forget(k, e.name);
             continue;
         }
         if (e.asker.peer_len)
-            answer_asker(d, &e);
-        log_event(d, &e);
+            answer_asker(k, &e);
+        log_event(k, &e);
         if (e.kind != LEASE_EVENT_WAIT_OVER)
-            lock_core_watch(d, e.lease);
-        lock_core_judge(d);
+            lock_core_watch(k, e.lease);
+        lock_core_judge(k);
     }
 }
 
-int64_t lock_core_tick(struct core *d)
+int64_t lock_core_tick(struct lock_core *k, const struct turn_time *time)
 {
     int64_t store_wait, wait;
 
-    lock_core_take_results(d);
-    let_happen(d);
-    store_wait = lock_core_store(d);
-    wait = lease_wait(d->locks->table, d->time.now, d->time.awake);
+    k->time = *time;
+    lock_core_take_results(k);
+    let_happen(k);
+    store_wait = lock_core_store(k);
+    wait = lease_wait(k->table, k->time.now, k->time.awake);
     return wait < 0 || (store_wait >= 0 && store_wait < wait) ? store_wait : wait;
 }
 
-/* --- questions ---------------------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------------------------------- */
 
-static void on_lock(struct lock_core_question *q)
+static void on_lock(struct lock_core_request *q)
 {
-    struct core *d = q->on.d;
+    struct lock_core *k = q->k;
     struct lease_ask ask = {
         .name = q->name,
         .owner = q->owner,
@@ -138,7 +124,7 @@ static void on_lock(struct lock_core_question *q)
     };
     size_t before = q->lease ? lease_waiters(q->lease) : 0;
     struct lease_answer a;
-    enum err e = lease_ask(q->k->table, &ask, d->time.now, d->time.awake, &a);
+    enum err e = lease_ask(q->k->table, &ask, k->time.now, k->time.awake, &a);
 
     q->lease = a.lease;
     if (e == OK)
@@ -153,26 +139,26 @@ static void on_lock(struct lock_core_question *q)
         log_debug("lock %s granted to %s, token %llu", a.lease->name, a.lease->owner,
                   (unsigned long long)a.lease->token);
     if (a.lease && (a.is_new || lease_waiters(a.lease) != before))
-        lock_core_watch(d, a.lease);
+        lock_core_watch(k, a.lease);
 }
 
-static void on_cancel(struct lock_core_question *q)
+static void on_cancel(struct lock_core_request *q)
 {
-    if (q->lease && lease_cancel(q->k->table, q->lease, q->owner, q->on.d->time.now))
-        lock_core_watch(q->on.d, q->lease);
+    if (q->lease && lease_cancel(q->k->table, q->lease, q->owner, q->k->time.now))
+        lock_core_watch(q->k, q->lease);
     answer_begin(&q->on, 0);
     answer_send(&q->on);
 }
 
-/* The lock, or not_found is said. */
-static bool is_known(struct lock_core_question *q)
+/* The lock, or the answer is not_found. */
+static bool is_known(struct lock_core_request *q)
 {
     if (!q->lease)
         answer_error(&q->on, ERR_NOT_FOUND, "no such lock");
     return q->lease;
 }
 
-static void say_stale(struct lock_core_question *q)
+static void send_stale(struct lock_core_request *q)
 {
     const struct lease *l = q->lease;
     enum lease_end ended = lease_ended(l, q->token);
@@ -197,15 +183,15 @@ static void say_stale(struct lock_core_question *q)
     lock_core_send(q, l->change);
 }
 
-static void say_failed(struct lock_core_question *q, enum err e, const char *message)
+static void send_failed(struct lock_core_request *q, enum err e, const char *message)
 {
     if (e == ERR_STALE)
-        say_stale(q);
+        send_stale(q);
     else
         answer_error(&q->on, e, message);
 }
 
-static void on_renew(struct lock_core_question *q)
+static void on_renew(struct lock_core_request *q)
 {
     const struct lease *l = q->lease;
     enum err e;
@@ -213,20 +199,19 @@ static void on_renew(struct lock_core_question *q)
     if (!is_known(q))
         return;
     e = lease_renew(q->k->table, q->lease, q->owner, q->token,
-                    pack_find_u(q->on.map, "ttl_ms", 0), q->on.d->time.now);
+                    pack_find_u(q->on.map, "ttl_ms", 0), q->k->time.now);
     if (e) {
-        say_failed(q, e, "ttl_ms must be at least 1000");
+        send_failed(q, e, "ttl_ms must be at least 1000");
         return;
     }
     answer_begin(&q->on, 3);
     pack_kv_text(&q->on.pk, "name", span_of(l->name));
     pack_kv_u(&q->on.pk, "token", l->token);
-    pack_kv_u(&q->on.pk, "expires_ms",
-              (uint64_t)lease_expires_ms(l, q->on.d->time.now));
+    pack_kv_u(&q->on.pk, "expires_ms", (uint64_t)lease_expires_ms(l, q->k->time.now));
     answer_send(&q->on);
 }
 
-static void on_release(struct lock_core_question *q)
+static void on_release(struct lock_core_request *q)
 {
     struct lease *l = q->lease;
     uint64_t change;
@@ -235,9 +220,9 @@ static void on_release(struct lock_core_question *q)
     if (!is_known(q))
         return;
     change = l->change;
-    e = lease_release(q->k->table, l, q->owner, q->token, q->on.d->time.now);
+    e = lease_release(q->k->table, l, q->owner, q->token, q->k->time.now);
     if (e) {
-        say_failed(q, e, "");
+        send_failed(q, e, "");
         return;
     }
     answer_begin(&q->on, 2);
@@ -245,10 +230,10 @@ static void on_release(struct lock_core_question *q)
     pack_kv_u(&q->on.pk, "token", l->token);
     lock_core_send(q, l->change);
     if (l->change != change)
-        lock_core_watch(q->on.d, l);
+        lock_core_watch(q->k, l);
 }
 
-static void on_break(struct lock_core_question *q)
+static void on_break(struct lock_core_request *q)
 {
     static struct log_limit limit = {.burst = 20, .interval_ms = 10000};
     struct span by = pack_find_text(q->on.map, "by"),
@@ -256,35 +241,35 @@ static void on_break(struct lock_core_question *q)
     struct lease *l = q->lease;
     uint64_t change;
     enum err e;
-    char who[CORE_LOCK_WHO_MAX];
+    char owner[LOCK_CORE_OWNER_MAX];
 
     if (!is_known(q))
         return;
     change = l->change;
-    e = lease_break(q->k->table, l, q->token, q->on.d->time.now);
+    e = lease_break(q->k->table, l, q->token, q->k->time.now);
     if (e) {
-        say_failed(q, e, "");
+        send_failed(q, e, "");
         return;
     }
     if (l->change != change)
         log_limited(
-            &limit, q->on.d->time.now, LOG_WARNING,
+            &limit, q->k->time.now, LOG_WARNING,
             "lock %s: the grant of %s, token %llu, is broken by %.*s: %.*s; closed for "
             "%lld ms",
-            l->name, lock_core_who(l, who), (unsigned long long)l->token,
+            l->name, lock_core_owner(l, owner), (unsigned long long)l->token,
             (int)(by.len < BY_MAX ? by.len : BY_MAX), by.at,
             (int)(reason.len < BY_MAX ? reason.len : BY_MAX), reason.at,
-            (long long)lease_closed_ms(l, q->on.d->time.now));
+            (long long)lease_closed_ms(l, q->k->time.now));
     answer_begin(&q->on, 3);
     pack_kv_text(&q->on.pk, "name", span_of(l->name));
     pack_kv_u(&q->on.pk, "token", l->token);
-    pack_kv_u(&q->on.pk, "closed_ms", (uint64_t)lease_closed_ms(l, q->on.d->time.now));
+    pack_kv_u(&q->on.pk, "closed_ms", (uint64_t)lease_closed_ms(l, q->k->time.now));
     lock_core_send(q, l->change);
     if (l->change != change)
-        lock_core_watch(q->on.d, l);
+        lock_core_watch(q->k, l);
 }
 
-static void on_put(struct lock_core_question *q)
+static void on_put(struct lock_core_request *q)
 {
     struct pack_value v;
     enum err e;
@@ -302,9 +287,9 @@ static void on_put(struct lock_core_question *q)
     }
     e = lease_put(q->k->table, q->lease, q->owner, q->token, v.text);
     if (e) {
-        say_failed(q, e,
-                   e == ERR_TOO_LARGE ? "a value is at most 65536 bytes"
-                                      : "all values together are at most 64 MiB");
+        send_failed(q, e,
+                    e == ERR_TOO_LARGE ? "a value is at most 65536 bytes"
+                                       : "all values together are at most 64 MiB");
         return;
     }
     answer_begin(&q->on, 3);
@@ -312,10 +297,10 @@ static void on_put(struct lock_core_question *q)
     pack_kv_u(&q->on.pk, "token", q->lease->value_token);
     pack_kv_u(&q->on.pk, "version", q->lease->version);
     lock_core_send(q, q->lease->change);
-    lock_core_watch(q->on.d, q->lease);
+    lock_core_watch(q->k, q->lease);
 }
 
-static void on_get(struct lock_core_question *q)
+static void on_get(struct lock_core_request *q)
 {
     const struct lease *l = q->lease;
 
@@ -333,9 +318,9 @@ static void on_get(struct lock_core_question *q)
 
 /* --- the list --------------------------------------------------------------------------------------- */
 
-static void on_locks(struct lock_core_question *q)
+static void on_locks(struct lock_core_request *q)
 {
-    struct lock_core *k = q->on.d->locks;
+    struct lock_core *k = q->k;
     uint64_t offset = pack_find_u(q->on.map, "offset", 0),
              limit = pack_find_u(q->on.map, "limit", PAGE_LOCKS);
     size_t first, total, count = 0;
@@ -354,16 +339,16 @@ static void on_locks(struct lock_core_question *q)
     msgpack_packer_init(&pk, &list, buf_pack_write);
     for (; offset + count < total && count < limit && list.len < PAGE_BYTES; count++)
         lock_core_pack_entry(&pk, lease_at(k->table, (size_t)(first + offset + count)),
-                             q->on.d->time.now);
+                             q->k->time.now);
     answer_begin(&q->on, offset + count < total ? 5 : 4);
     pack_kv_u(&q->on.pk, "total", total);
     if (offset + count < total)
         pack_kv_u(&q->on.pk, "next", offset + count);
-    pack_kv_bool(&q->on.pk, "durable", lock_core_is_durable(q->on.d));
-    pack_kv_text(&q->on.pk, "reason", span_of(lock_core_reason(q->on.d)));
+    pack_kv_bool(&q->on.pk, "durable", lock_core_is_durable(q->k));
+    pack_kv_text(&q->on.pk, "reason", span_of(lock_core_reason(q->k)));
     pack_key(&q->on.pk, "locks");
     msgpack_pack_array(&q->on.pk, count);
-    buf_add(&q->on.d->answer, list.data, list.len);
+    answer_add(&q->on, buf_span(&list));
     buf_free(&list);
     /* While it fails: with that said, people want to see what is there. */
     lock_core_send(q, k->reason[0] ? 0 : lease_last_change(k->table));
@@ -371,29 +356,29 @@ static void on_locks(struct lock_core_question *q)
 
 static const struct {
     const char *op;
-    void (*answer)(struct lock_core_question *q);
+    void (*answer)(struct lock_core_request *q);
 } ops[] = {
     {"renew", on_renew},        {"lock", on_lock},        {"release", on_release},
     {"lock_cancel", on_cancel}, {"lock_break", on_break}, {"value_put", on_put},
     {"value_get", on_get},      {"locks", on_locks},
 };
 
-bool lock_core_control(struct core *d, struct span peer, struct span map,
-                       struct span op, uint64_t id)
+bool lock_core_control(struct lock_core *k, const struct control_request *request,
+                       const struct turn_time *time)
 {
-    struct lock_core_question q = {
-        .on = {.d = d, .peer = peer, .map = map, .op = op, .id = id}, .k = d->locks};
+    struct lock_core_request q = {.on = *request, .k = k};
     size_t i = 0;
 
-    while (i < sizeof ops / sizeof ops[0] && !span_eq(op, ops[i].op))
+    while (i < sizeof ops / sizeof ops[0] && !span_eq(q.on.op, ops[i].op))
         i++;
     if (i == sizeof ops / sizeof ops[0])
         return false;
-    let_happen(d);
-    q.name = pack_find_text(map, "name");
-    q.owner = pack_find_text(map, "owner");
-    q.token = pack_find_u(map, "token", 0);
-    q.lease = lease_find(d->locks->table, q.name);
+    k->time = *time;
+    let_happen(k);
+    q.name = pack_find_text(q.on.map, "name");
+    q.owner = pack_find_text(q.on.map, "owner");
+    q.token = pack_find_u(q.on.map, "token", 0);
+    q.lease = lease_find(k->table, q.name);
     ops[i].answer(&q);
     return true;
 }

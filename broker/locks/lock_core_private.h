@@ -1,20 +1,20 @@
 /*
- * lock_core_private: what lock_core.c (questions), lock_core_send.c (answers, watchers) and
- * lock_core_store.c (the file) share.
+ * lock_core_private: what the files of lock_core share; no other file includes it.  From the top:
+ * lock_core.c (requests), lock_core_store.c (the file) and lock_core_send.c (answers, watchers);
+ * each calls only those below it.
  */
 #ifndef BROKER_LOCKS_LOCK_CORE_PRIVATE_H
 #define BROKER_LOCKS_LOCK_CORE_PRIVATE_H
 
 #include "broker/locks/lock_core.h"
-#include "broker/core/core_private.h"
 #include "broker/locks/lock_writer.h"
 
-#define CORE_LOCK_BACK_MAX 4096 /* words held back until what they tell is stored, */
-#define CORE_LOCK_BACK_BYTES ((size_t)16 << 20)
+#define LOCK_CORE_UNSENT_MAX 4096 /* messages that wait until a change is stored, */
+#define LOCK_CORE_UNSENT_BYTES ((size_t)16 << 20)
 
-/* A word that waits until a change is stored. */
-struct lock_core_word {
-    struct lock_core_word *prev, *next;
+/* A message that waits until a change is stored. */
+struct lock_core_unsent {
+    struct lock_core_unsent *prev, *next;
     uint64_t change;
     bool is_answer;      /* else for watchers */
     struct buf to;       /* a peer, or the name of a lock */
@@ -23,62 +23,69 @@ struct lock_core_word {
 };
 
 struct lock_core {
+    struct lock_core_out out;
+    struct turn_time time; /* of the call from outside that is under way */
     struct lease_table *table;
-    struct lock_writer *log_writer; /* NULL: in memory only */
+    struct lock_writer *writer; /* NULL: in memory only */
     struct lease_batch *filling, *spare;
     int64_t handed_at;    /* awake: when the batch under way was given away */
     uint64_t token_floor; /* reserved in the file */
     bool is_stopping, is_closed;
     char reason[STORE_ERROR_MAX]; /* "" while the file can be written */
-    struct lock_core_word *back;
-    size_t back_count, back_bytes;
+    struct lock_core_unsent *unsent;
+    size_t unsent_count, unsent_bytes;
     uint64_t watch_seq;
     struct buf entry; /* reused */
 };
 
-/* One question about locks while it is being answered. */
-struct lock_core_question {
-    struct question on;
+/* One request about locks while it is being answered. */
+struct lock_core_request {
+    struct control_request on;
     struct lock_core *k;
     struct span name, owner;
     uint64_t token;
     struct lease *lease; /* NULL: no such lock */
 };
 
+/* Is a change durable when it was answered? */
+static inline bool lock_core_is_durable(const struct lock_core *k)
+{
+    return k->writer && !k->reason[0];
+}
+
 /* lock_core_send.c */
 
-/* Say what was begun with answer_begin once the change is stored. */
-void lock_core_send(struct lock_core_question *q, uint64_t change);
-/* Why nothing is granted now. */
-void lock_core_send_closed(struct lock_core_question *q);
-void lock_core_send_granted(struct lock_core_question *q, bool is_new,
+/* Send the answer that was begun once the change is stored. */
+void lock_core_send(struct lock_core_request *q, uint64_t change);
+/* The error that says why nothing is granted now. */
+void lock_core_send_closed(struct lock_core_request *q);
+void lock_core_send_granted(struct lock_core_request *q, bool is_new,
                             int64_t waited_ms);
-void lock_core_send_held(struct lock_core_question *q, size_t place);
+void lock_core_send_held(struct lock_core_request *q, size_t place);
 void lock_core_pack_entry(msgpack_packer *pk, const struct lease *l, int64_t now);
-/* Its entry has changed. */
-void lock_core_watch(struct core *d, struct lease *l);
-/* Is so much held back that nothing more should be asked? */
+/* The lock's entry has changed: publish it for watchers. */
+void lock_core_watch(struct lock_core *k, struct lease *l);
+/* Do so many messages wait that no request should be taken? */
 bool lock_core_is_behind(const struct lock_core *k);
-/* Whom the last grant was: "bot-1 (pid 7 on web1)", as far as it said. */
-#define CORE_LOCK_WHO_MAX 256
-const char *lock_core_who(const struct lease *l, char out[CORE_LOCK_WHO_MAX]);
+/* Grants are made only while the file, the messages that wait and a stop allow them. */
+void lock_core_judge(struct lock_core *k);
+/* The owner of the last grant: "bot-1 (pid 7 on web1)", as far as it said. */
+#define LOCK_CORE_OWNER_MAX 256
+const char *lock_core_owner(const struct lease *l, char out[LOCK_CORE_OWNER_MAX]);
 
-/* Say what is stored by now. */
-void lock_core_send_stored(struct core *d);
-/* Tell those who wait that it is not stored. */
-void lock_core_send_failed(struct core *d);
-void lock_core_drop_words(struct lock_core *k);
+/* Send what waits for changes that are stored by now. */
+void lock_core_send_stored(struct lock_core *k);
+/* Answer the peers that wait with the error that their change is not stored. */
+void lock_core_send_failed(struct lock_core *k);
+void lock_core_drop_unsent(struct lock_core *k);
 
 /* lock_core_store.c */
-bool lock_core_is_durable(const struct core *d);
-const char *lock_core_reason(const struct core *d); /* why not */
-void lock_core_forget(struct core *d, const char *name);
-void lock_core_take_results(struct core *d);
+const char *lock_core_reason(
+    const struct lock_core *k); /* why changes are not durable */
+void lock_core_forget(struct lock_core *k, const char *name);
+void lock_core_take_results(struct lock_core *k);
 /* Give away what is to be stored.  Returns ms until it wants to be called again, or -1. */
-int64_t lock_core_store(struct core *d);
+int64_t lock_core_store(struct lock_core *k);
 void lock_core_free_store(struct lock_core *k);
-
-/* lock_core.c: grants are made only while these allow it. */
-void lock_core_judge(struct core *d);
 
 #endif

@@ -1,4 +1,4 @@
-/* lock_core_send: what is said of locks, and when. */
+/* lock_core_send: answers about locks, and when they are sent. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,28 +9,28 @@
 #include "shared/base/mem.h"
 #include "shared/wire/pack.h"
 
-#define ENTRY_LINE 10      /* owners in line that an entry names */
-#define RETRY_MS 3000      /* who stands in line asks again at least so often, */
-#define RETRY_KEPT_MS 1000 /* or a free lock is kept for somebody else */
+#define ENTRY_WAITERS 10   /* waiting owners that an entry names */
+#define RETRY_MS 3000      /* a waiting owner asks again at least so often, */
+#define RETRY_KEPT_MS 1000 /* or so often while a free lock is kept for another one */
 #define RETRY_LEAST_MS 50
 
-/* --- words that wait -------------------------------------------------------------------- */
+/* --- messages that wait -------------------------------------------------------------------- */
 
-static void free_word(struct lock_core *k, struct lock_core_word *w)
+static void free_unsent(struct lock_core *k, struct lock_core_unsent *w)
 {
-    DL_DELETE(k->back, w);
-    k->back_count--;
-    k->back_bytes -= w->text.len;
+    DL_DELETE(k->unsent, w);
+    k->unsent_count--;
+    k->unsent_bytes -= w->text.len;
     buf_free(&w->to);
     buf_free(&w->op);
     buf_free(&w->text);
     free(w);
 }
 
-static void hold_back(struct lock_core *k, uint64_t change, bool is_answer,
-                      struct span to, struct span op, uint64_t id, struct span text)
+static void send_later(struct lock_core *k, uint64_t change, bool is_answer,
+                       struct span to, struct span op, uint64_t id, struct span text)
 {
-    struct lock_core_word *w = mem_zalloc(sizeof *w);
+    struct lock_core_unsent *w = mem_zalloc(sizeof *w);
 
     w->change = change;
     w->is_answer = is_answer;
@@ -38,59 +38,58 @@ static void hold_back(struct lock_core *k, uint64_t change, bool is_answer,
     buf_add(&w->to, to.at, to.len);
     buf_add(&w->op, op.at, op.len);
     buf_add(&w->text, text.at, text.len);
-    DL_APPEND(k->back, w);
-    k->back_count++;
-    k->back_bytes += text.len;
+    DL_APPEND(k->unsent, w);
+    k->unsent_count++;
+    k->unsent_bytes += text.len;
 }
 
 bool lock_core_is_behind(const struct lock_core *k)
 {
-    return k->back_count >= CORE_LOCK_BACK_MAX || k->back_bytes >= CORE_LOCK_BACK_BYTES;
+    return k->unsent_count >= LOCK_CORE_UNSENT_MAX ||
+           k->unsent_bytes >= LOCK_CORE_UNSENT_BYTES;
 }
 
-static void publish(struct core *d, struct span name, struct span entry)
+void lock_core_judge(struct lock_core *k)
 {
-    struct lock_core *k = d->locks;
+    lease_allow_grants(k->table,
+                       !k->is_stopping && !k->reason[0] && !lock_core_is_behind(k));
+}
+
+static void publish(struct lock_core *k, struct span name, struct span entry)
+{
     struct lease *l = lease_find(k->table, name);
-    struct wire_record r = {
-        .kind = WIRE_LOCK,
-        .epoch = d->epoch,
-        .seq = ++k->watch_seq,
-        .prev = l ? l->told : 0,
-        .accepted_us = (uint64_t)d->time.wall_us,
-        .body = entry,
-    };
-    struct buf topic = {0}, frame = {0};
+    struct wire_record r = {.kind = WIRE_LOCK,
+                            .seq = ++k->watch_seq,
+                            .prev = l ? l->watch_seq : 0,
+                            .body = entry};
+    struct buf topic = {0};
 
     if (l)
-        l->told = r.seq;
+        l->watch_seq = r.seq;
     buf_adds(&topic, WIRE_TOPIC_LOCK);
     buf_add(&topic, name.at, name.len);
     buf_addc(&topic, ' ');
-    wire_put(&frame, &r);
-    d->out.publish(d->out.ctx, buf_span(&topic), buf_span(&frame));
+    k->out.publish(k->out.ctx, buf_span(&topic), &r);
     buf_free(&topic);
-    buf_free(&frame);
 }
 
-void lock_core_send_stored(struct core *d)
+void lock_core_send_stored(struct lock_core *k)
 {
-    struct lock_core *k = d->locks;
-    struct lock_core_word *w, *next;
+    struct lock_core_unsent *w, *next;
 
-    DL_FOREACH_SAFE(k->back, w, next)
+    DL_FOREACH_SAFE(k->unsent, w, next)
     {
         if (w->change > lease_stored(k->table))
             continue;
         if (w->is_answer)
-            d->out.say(d->out.ctx, buf_span(&w->to), buf_span(&w->text));
+            answer_send_to(k->out.answers, buf_span(&w->to), buf_span(&w->text));
         else
-            publish(d, buf_span(&w->to), buf_span(&w->text));
-        free_word(k, w);
+            publish(k, buf_span(&w->to), buf_span(&w->text));
+        free_unsent(k, w);
     }
 }
 
-static void say_not_stored(struct lock_core_question *q)
+static void send_not_stored(struct lock_core_request *q)
 {
     char text[STORE_ERROR_MAX + 100];
 
@@ -100,52 +99,49 @@ static void say_not_stored(struct lock_core_question *q)
     answer_error(&q->on, ERR_NOT_STORED, text);
 }
 
-void lock_core_send_failed(struct core *d)
+void lock_core_send_failed(struct lock_core *k)
 {
-    struct lock_core *k = d->locks;
-    struct lock_core_word *w, *next;
+    struct lock_core_unsent *w, *next;
 
-    DL_FOREACH_SAFE(k->back, w, next)
+    DL_FOREACH_SAFE(k->unsent, w, next)
     {
-        struct lock_core_question q = {.on = {.d = d,
-                                              .peer = buf_span(&w->to),
-                                              .op = buf_span(&w->op),
-                                              .id = w->id},
-                                       .k = k};
+        struct lock_core_request q = {.on = {.answers = k->out.answers,
+                                             .peer = buf_span(&w->to),
+                                             .op = buf_span(&w->op),
+                                             .id = w->id},
+                                      .k = k};
 
         if (!w->is_answer)
-            continue; /* watchers are told when it is stored after all */
-        say_not_stored(&q);
-        free_word(k, w);
+            continue; /* watchers get it when it is stored after all */
+        send_not_stored(&q);
+        free_unsent(k, w);
     }
 }
 
-void lock_core_drop_words(struct lock_core *k)
+void lock_core_drop_unsent(struct lock_core *k)
 {
-    while (k->back)
-        free_word(k, k->back);
+    while (k->unsent)
+        free_unsent(k, k->unsent);
 }
 
 /* --- answers ------------------------------------------------------------------------------ */
 
-void lock_core_send(struct lock_core_question *q, uint64_t change)
+void lock_core_send(struct lock_core_request *q, uint64_t change)
 {
-    struct core *d = q->on.d;
-
     if (change <= lease_stored(q->k->table))
-        d->out.say(d->out.ctx, q->on.peer, buf_span(&d->answer));
+        answer_send(&q->on);
     else if (q->k->reason[0])
-        say_not_stored(q);
+        send_not_stored(q);
     else if (lock_core_is_behind(q->k))
         answer_error(&q->on, ERR_AGAIN,
                      "the file of locks is behind; it may still take effect: ask "
                      "again with the same owner");
     else
-        hold_back(q->k, change, true, q->on.peer, q->on.op, q->on.id,
-                  buf_span(&d->answer));
+        send_later(q->k, change, true, q->on.peer, q->on.op, q->on.id,
+                   answer_message(&q->on));
 }
 
-void lock_core_send_closed(struct lock_core_question *q)
+void lock_core_send_closed(struct lock_core_request *q)
 {
     if (q->k->reason[0])
         answer_error(&q->on, ERR_NOT_STORED, q->k->reason);
@@ -155,8 +151,7 @@ void lock_core_send_closed(struct lock_core_question *q)
         answer_error(&q->on, ERR_AGAIN, "the file of locks is behind: ask again");
 }
 
-void lock_core_send_granted(struct lock_core_question *q, bool is_new,
-                            int64_t waited_ms)
+void lock_core_send_granted(struct lock_core_request *q, bool is_new, int64_t waited_ms)
 {
     const struct lease *l = q->lease;
 
@@ -166,11 +161,10 @@ void lock_core_send_granted(struct lock_core_question *q, bool is_new,
     pack_kv_u(&q->on.pk, "token", l->token);
     pack_kv_u(&q->on.pk, "ttl_ms", (uint64_t)l->ttl_ms);
     pack_kv_u(&q->on.pk, "delay_ms", (uint64_t)l->delay_ms);
-    pack_kv_u(&q->on.pk, "expires_ms",
-              (uint64_t)lease_expires_ms(l, q->on.d->time.now));
+    pack_kv_u(&q->on.pk, "expires_ms", (uint64_t)lease_expires_ms(l, q->k->time.now));
     pack_kv_u(&q->on.pk, "waited_ms", (uint64_t)waited_ms);
     pack_kv_bool(&q->on.pk, "is_new", is_new);
-    pack_kv_bool(&q->on.pk, "durable", lock_core_is_durable(q->on.d));
+    pack_kv_bool(&q->on.pk, "durable", lock_core_is_durable(q->k));
     lock_core_send(q, l->change);
 }
 
@@ -186,10 +180,10 @@ static uint64_t retry_ms(const struct lease *l, int64_t now)
                                               : left);
 }
 
-const char *lock_core_who(const struct lease *l, char out[CORE_LOCK_WHO_MAX])
+const char *lock_core_owner(const struct lease *l, char out[LOCK_CORE_OWNER_MAX])
 {
-    int len = snprintf(out, CORE_LOCK_WHO_MAX, "%s", l->owner);
-    size_t left = CORE_LOCK_WHO_MAX - (size_t)len;
+    int len = snprintf(out, LOCK_CORE_OWNER_MAX, "%s", l->owner);
+    size_t left = LOCK_CORE_OWNER_MAX - (size_t)len;
 
     if (l->pid && l->host[0])
         snprintf(out + len, left, " (pid %llu on %s)", (unsigned long long)l->pid,
@@ -203,10 +197,11 @@ const char *lock_core_who(const struct lease *l, char out[CORE_LOCK_WHO_MAX])
 
 static void describe(const struct lease *l, int64_t now, char *text, size_t size)
 {
-    char who[CORE_LOCK_WHO_MAX];
+    char owner[LOCK_CORE_OWNER_MAX];
 
     if (l->state == LEASE_HELD)
-        snprintf(text, size, "lock %s is held by %s", l->name, lock_core_who(l, who));
+        snprintf(text, size, "lock %s is held by %s", l->name,
+                 lock_core_owner(l, owner));
     else if (l->state == LEASE_CLOSED)
         snprintf(text, size, "lock %s stays closed for %lld ms more: its last grant %s",
                  l->name, (long long)lease_closed_ms(l, now),
@@ -215,10 +210,10 @@ static void describe(const struct lease *l, int64_t now, char *text, size_t size
         snprintf(text, size, "lock %s is free and kept for the first in line", l->name);
 }
 
-void lock_core_send_held(struct lock_core_question *q, size_t place)
+void lock_core_send_held(struct lock_core_request *q, size_t place)
 {
     const struct lease *l = q->lease;
-    int64_t now = q->on.d->time.now;
+    int64_t now = q->k->time.now;
     char text[512];
 
     describe(l, now, text, sizeof text);
@@ -241,8 +236,8 @@ void lock_core_send_held(struct lock_core_question *q, size_t place)
 
 static void pack_line(msgpack_packer *pk, const struct lease *l)
 {
-    const char *owners[ENTRY_LINE];
-    size_t count = lease_waiting(l, owners, ENTRY_LINE);
+    const char *owners[ENTRY_WAITERS];
+    size_t count = lease_waiting(l, owners, ENTRY_WAITERS);
 
     pack_key(pk, "line");
     msgpack_pack_array(pk, count);
@@ -288,9 +283,8 @@ void lock_core_pack_entry(msgpack_packer *pk, const struct lease *l, int64_t now
     pack_lost(pk, l, now);
 }
 
-void lock_core_watch(struct core *d, struct lease *l)
+void lock_core_watch(struct lock_core *k, struct lease *l)
 {
-    struct lock_core *k = d->locks;
     struct span name = span_of(l->name);
     msgpack_packer pk;
 
@@ -298,9 +292,9 @@ void lock_core_watch(struct core *d, struct lease *l)
         return; /* watchers look for themselves now and then */
     buf_clear(&k->entry);
     msgpack_packer_init(&pk, &k->entry, buf_pack_write);
-    lock_core_pack_entry(&pk, l, d->time.now);
+    lock_core_pack_entry(&pk, l, k->time.now);
     if (l->change <= lease_stored(k->table))
-        publish(d, name, buf_span(&k->entry));
+        publish(k, name, buf_span(&k->entry));
     else
-        hold_back(k, l->change, false, name, SPAN(""), 0, buf_span(&k->entry));
+        send_later(k, l->change, false, name, SPAN(""), 0, buf_span(&k->entry));
 }

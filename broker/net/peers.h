@@ -115,5 +115,8 @@ void peers_give(struct peers *p, struct span identity, uint64_t bytes);
 int64_t peers_turn(struct peers *p, int64_t now, uint64_t head);
 
 const struct peers_counts *peers_counts(const struct peers *p);
+struct msgpack_packer;
+/* "peers" and its map, for the answer to `status`. */
+void peers_pack_status(const struct peers *p, struct msgpack_packer *pk);
 
 #endif

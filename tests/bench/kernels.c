@@ -195,8 +195,8 @@ static void open_core(void)
         fail("the broker's settings");
     log_init("kernels", "error", "text");
     core.config = &broker_config;
-    core.out = (struct core_out){.publish = on_publish, .say = on_say};
-    core.time = (struct core_time){5000, 5000, WALL_US + 1000000};
+    core.out = (struct core_out){.publish = on_publish, .send = on_say};
+    core.time = (struct turn_time){5000, 5000, WALL_US + 1000000};
     core_init(&core, EPOCH);
     msgpack_packer_init(&pk, &hello, buf_pack_write);
     msgpack_pack_map(&pk, 7);

@@ -79,7 +79,7 @@ static inline int set_up(void **state)
                                     .lock_delay_max = 600000,
                                     .lock_count_max = 1000};
     core = (struct core){.config = &config,
-                         .out = {.ctx = &core, .publish = on_publish, .say = on_say},
+                         .out = {.ctx = &core, .publish = on_publish, .send = on_say},
                          .time = {5000, 5000, WALL_US}};
     core_init(&core, LOG_EPOCH);
     return 0;

@@ -45,7 +45,7 @@ static void open_core(void)
 
     core = (struct core){
         .config = &config,
-        .out = {.ctx = &core, .publish = on_publish, .say = on_say, .renew = renew},
+        .out = {.ctx = &core, .publish = on_publish, .send = on_say, .renew = renew},
         .time = {5000, 5000, WALL_US}};
     assert_int_equal(log_writer_open(&config, WALL_US, &core.log_writer, error), OK);
     core.journal = log_writer_journal(core.log_writer);

@@ -27,7 +27,7 @@
 static void tick(int64_t ms)
 {
     pass_time(ms);
-    lock_core_tick(&core);
+    lock_core_tick(core.locks, &core.time);
 }
 
 static void says(const char *question, const char *want)
@@ -148,7 +148,7 @@ static void a_waiter_is_answered_when_the_lock_is_released(void **state)
     SAYS_OF(LOCK_AS("q", 1000, 0, ""), "place", "3");
     says(WITH("release", "x", 1),
          "{'re':'release','id':2,'name':'a','token':" TOKEN(1) "}");
-    lock_core_tick(&core);
+    lock_core_tick(core.locks, &core.time);
     assert_string_equal(
         heard("w1"), "{'re':'lock','id':1,'name':'a','owner':'y','token':" TOKEN(
                          2) ",'ttl_ms':1000,'delay_ms':0,'expires_ms':1000,'waited_ms':"
@@ -420,7 +420,7 @@ static void a_broker_that_stops_grants_nothing_and_renews(void **state)
     (void)state;
     says(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
     assert_string_equal(ask("w", LOCK_AS("y", 1000, 0, ",'wait_ms':3000")), "");
-    lock_core_stop(&core);
+    lock_core_stop(core.locks);
     SAYS_OF("{'op':'lock','id':1,'name':'b','owner':'x','ttl_ms':1000}", "error",
             "\"again\"");
     SAYS_OF(WITH("renew", "x", 1), "expires_ms", "1000");

@@ -35,13 +35,13 @@ static int remove_one(const char *name, const struct stat *st, int type,
 static void begin(void)
 {
     set_up(NULL);
-    if (lock_core_open(&core, path, error))
+    if (lock_core_open(core.locks, path, &core.time, error))
         fail_msg("%s", error);
 }
 
 static bool end(int64_t patience_ms)
 {
-    return lock_core_close(&core, clock_mono_ms() + patience_ms);
+    return lock_core_close(core.locks, clock_mono_ms() + patience_ms);
 }
 
 static int set_up_file(void **state)
@@ -65,10 +65,10 @@ static int tear_down_file(void **state)
 /* Until something (more) is said; its text. */
 static const char *next_said(void)
 {
-    struct pollfd p = {.fd = lock_core_fd(&core), .events = POLLIN};
+    struct pollfd p = {.fd = lock_core_fd(core.locks), .events = POLLIN};
 
     while (!said_count) {
-        lock_core_tick(&core);
+        lock_core_tick(core.locks, &core.time);
         if (!said_count)
             assert_int_equal(poll(&p, 1, WAIT_MS), 1);
     }
@@ -216,11 +216,11 @@ static void while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_
     limit_files(0);
     /* What was not answered took effect: the same owner is told so. */
     while (strstr(ask("p", LOCK_B), "not_stored")) {
-        struct pollfd p = {.fd = lock_core_fd(&core), .events = POLLIN};
+        struct pollfd p = {.fd = lock_core_fd(core.locks), .events = POLLIN};
 
         forget_sent(said, &said_count);
         poll(&p, 1, WAIT_MS);
-        lock_core_tick(&core);
+        lock_core_tick(core.locks, &core.time);
     }
     has(next_said(), "'is_new':false,'durable':true}");
     ask("p", with_token("release", token));
@@ -237,19 +237,19 @@ static void a_disk_that_does_not_answer_counts_as_failing(void **state)
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
                      SQLITE_OK);
     ask("p", LOCK_B);
-    lock_core_tick(&core);
+    lock_core_tick(core.locks, &core.time);
     pass_time(1999);
-    lock_core_tick(&core);
+    lock_core_tick(core.locks, &core.time);
     assert_int_equal(said_count, 0);
     pass_time(1);
-    lock_core_tick(&core);
+    lock_core_tick(core.locks, &core.time);
     has(next_said(), "'message':'the disk has not answered for 2 s; it may still");
     has(ask("p", with_token("renew", token)), "'expires_ms':9000}");
     forget_sent(said, &said_count);
     sqlite3_close(other);
     while (strstr(ask("p", LOCK_B), "not_stored")) {
         forget_sent(said, &said_count);
-        lock_core_tick(&core);
+        lock_core_tick(core.locks, &core.time);
     }
     has(next_said(), "'is_new':false,'durable':true}");
 }
@@ -265,14 +265,14 @@ static void what_waits_for_a_slow_disk_is_bounded(void **state)
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
                      SQLITE_OK);
     ask("p", with_token("value_put", token));
-    lock_core_tick(&core);
+    lock_core_tick(core.locks, &core.time);
     while (waiting < 100000 && !*ask("q", "{'op':'value_get','id':2,'name':'a'}"))
         waiting++;
-    assert_true(waiting > 0 && waiting < CORE_LOCK_BACK_MAX);
+    assert_true(waiting > 0 && waiting < LOCK_CORE_UNSENT_MAX);
     has(next_said(), "'error':'again'");
     has(ask("p", with_token("release", token)), "'error':'again'");
     forget_sent(said, &said_count);
-    lock_core_drop_words(core.locks); /* nobody is left to hear them */
+    lock_core_drop_unsent(core.locks); /* nobody is left to hear them */
     sqlite3_close(other);
 }
 

@@ -61,7 +61,7 @@ static enum err start_core(void)
     config.store = setting;
     core =
         (struct core){.config = &config,
-                      .out = {.ctx = &core, .publish = on_publish_sum, .say = on_say},
+                      .out = {.ctx = &core, .publish = on_publish_sum, .send = on_say},
                       .time = {5000, 5000, WALL_US}};
     error[0] = '\0';
     e = log_writer_open(&config, WALL_US, &core.log_writer, error);
@@ -74,7 +74,7 @@ static enum err start_core(void)
         e = log_writer_start(core.log_writer, error);
     snprintf(locks, sizeof locks, "%.150s-locks", path);
     if (!e)
-        e = lock_core_open(&core, locks, error);
+        e = lock_core_open(core.locks, locks, &core.time, error);
     return e;
 }
 
@@ -82,7 +82,7 @@ static enum err start_core(void)
 static void turn(int wait_ms)
 {
     struct pollfd p[] = {{.fd = log_writer_fd(core.log_writer), .events = POLLIN},
-                         {.fd = lock_core_fd(&core), .events = POLLIN}};
+                         {.fd = lock_core_fd(core.locks), .events = POLLIN}};
 
     poll(p, 2, wait_ms);
     pass_time(wait_ms + 50);
@@ -90,7 +90,7 @@ static void turn(int wait_ms)
     (void)core_work(&core);
     core_take_answers(&core);
     (void)log_writer_turn(core.log_writer, core.time.now, (uint64_t)core.time.wall_us);
-    (void)lock_core_tick(&core);
+    (void)lock_core_tick(core.locks, &core.time);
 }
 
 static struct span request(const char *question)
@@ -147,7 +147,7 @@ static bool store_all(void)
 
 static void stop_core(void)
 {
-    (void)lock_core_close(&core, clock_mono_ms() + STOP_MS);
+    (void)lock_core_close(core.locks, clock_mono_ms() + STOP_MS);
     (void)log_writer_close(core.log_writer, clock_mono_ms() + STOP_MS);
     core.journal = NULL;
 }

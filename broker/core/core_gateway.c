@@ -1,0 +1,126 @@
+/* core_gateway: reports of gateways, and the lists of gateways and connections. */
+#include <msgpack.h>
+#include <string.h>
+
+#include "broker/core/core_private.h"
+#include "shared/wire/pack.h"
+
+#define PAGE_CONNECTIONS 1000
+
+void core_pack_gateways(struct core *d, struct control_request *q)
+{
+    struct registry *r = d->registry;
+
+    pack_key(&q->pk, "gateways");
+    msgpack_pack_array(&q->pk, registry_gateways(r));
+    for (size_t i = 0; i < registry_gateways(r); i++) {
+        const struct registry_gateway *g = registry_at(r, i);
+
+        msgpack_pack_map(&q->pk, 7);
+        pack_kv_text(&q->pk, "name", span_of(g->name));
+        pack_kv_text(&q->pk, "host", span_of(g->host));
+        pack_kv_text(&q->pk, "http", span_of(g->http));
+        pack_kv_u(&q->pk, "pid", g->pid);
+        pack_kv_u(&q->pk, "connections", g->count);
+        pack_kv_u(&q->pk, "limit", g->limit);
+        pack_kv_u(&q->pk, "since", (uint64_t)g->since_us);
+    }
+}
+
+static bool read_connection(struct span *c, struct registry_connection *out)
+{
+    struct pack_value head, id, host, port, since, protocol;
+
+    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 5 ||
+        !pack_next(c, &id) || !pack_next(c, &host) || !pack_next(c, &port) ||
+        !pack_next(c, &since) || !pack_next(c, &protocol) || id.type != PACK_UINT ||
+        host.type != PACK_STR || host.text.len >= sizeof out->host ||
+        port.type != PACK_UINT || port.u > 65535 || since.type != PACK_UINT ||
+        protocol.type != PACK_STR)
+        return false;
+    *out =
+        (struct registry_connection){.id = id.u,
+                                     .since_us = (int64_t)since.u,
+                                     .port = (uint16_t)port.u,
+                                     .is_msgpack = span_eq(protocol.text, "msgpack")};
+    memcpy(out->host, host.text.at, host.text.len);
+    return true;
+}
+
+static void ask_who(struct core *d, struct control_request *q)
+{
+    msgpack_packer pk;
+
+    answer_begin_op(&d->answers, "who", 0, &pk);
+    answer_send_op(&d->answers, q->peer);
+}
+
+/* No answer but "who" if we do not know it, or if its count is not ours. */
+void core_on_report(struct core *d, struct control_request *q)
+{
+    struct registry_gateway *g = registry_hear(d->registry, q->peer, d->time.awake);
+    struct registry_connection c;
+    struct pack_value list, id;
+    struct span raw;
+
+    if (!g) {
+        ask_who(d, q);
+        return;
+    }
+    if (pack_find_bool(q->map, "reset", false))
+        registry_reset(d->registry, g);
+    if (pack_find(q->map, "opened", &list, &raw) && list.type == PACK_ARRAY) {
+        pack_next(&raw, &list);
+        d->work -= list.count;
+        for (uint32_t i = 0; i < list.count && read_connection(&raw, &c); i++)
+            if (registry_open(d->registry, g, &c))
+                break;
+    }
+    if (pack_find(q->map, "closed", &list, &raw) && list.type == PACK_ARRAY) {
+        pack_next(&raw, &list);
+        d->work -= list.count;
+        for (uint32_t i = 0;
+             i < list.count && pack_next(&raw, &id) && id.type == PACK_UINT; i++)
+            registry_close(d->registry, g, id.u);
+    }
+    if (pack_find_u(q->map, "count", g->count) != g->count)
+        ask_who(d, q);
+}
+
+static void pack_connection(msgpack_packer *pk, const struct registry_gateway *g,
+                            const struct registry_connection *c)
+{
+    msgpack_pack_array(pk, 5);
+    pack_text(pk, span_of(g->name));
+    pack_text(pk, span_of(c->host));
+    msgpack_pack_uint64(pk, c->port);
+    msgpack_pack_uint64(pk, (uint64_t)c->since_us);
+    pack_text(pk, c->is_msgpack ? SPAN("msgpack") : SPAN("json"));
+}
+
+void core_on_connections(struct core *d, struct control_request *q)
+{
+    struct registry *r = d->registry;
+    uint64_t skip = pack_find_u(q->map, "offset", 0),
+             limit = pack_find_u(q->map, "limit", PAGE_CONNECTIONS), count = 0;
+    size_t total = registry_total(r);
+
+    if (limit > PAGE_CONNECTIONS)
+        limit = PAGE_CONNECTIONS;
+    if (skip < total)
+        count = total - skip < limit ? total - skip : limit;
+    answer_begin(q, 3);
+    pack_kv_u(&q->pk, "total", total);
+    core_pack_gateways(d, q);
+    pack_key(&q->pk, "connections");
+    msgpack_pack_array(&q->pk, (size_t)count);
+    for (size_t i = 0; i < registry_gateways(r) && count; i++) {
+        const struct registry_gateway *g = registry_at(r, i);
+
+        for (size_t k = skip < g->count ? (size_t)skip : g->count;
+             k < g->count && count; k++, count--)
+            pack_connection(&q->pk, g, g->connections[k]);
+        skip -= skip < g->count ? skip : g->count;
+    }
+    answer_send(q);
+}
