@@ -186,6 +186,8 @@ static void a_ring_filled_to_its_last_byte_keeps_every_line(void **state)
     outbox_grant(l, 7, 0);
     for (; n <= 1024; n++)
         add(l, n, len);
+    outbox_receive(l, 1); /* room for exactly one, at the start */
+    add(l, n++, len);
     outbox_receive(l, 512);
     for (; n <= 1024 + 512; n++)
         add(l, n, len);

@@ -49,6 +49,25 @@ static void what_was_not_sent_waits_as_long_as_telegram_says(void **state)
     assert_int_equal(bot_backlog(bot), 0);
 }
 
+/* A message to a chat that is being sent holds up that chat only. */
+static void an_alert_that_is_being_sent_holds_up_its_own_chat_only(void **state)
+{
+    (void)state;
+    writes(7, "/alerta BTC > 50000");
+    assert_true(holds(says(), "Alerta 1"));
+    writes(8, "/alerta BTC > 60000");
+    assert_true(holds(says(), "Alerta 1"));
+    far += 100000;
+    quoted("BTC", "50001");
+    assert_true(bot_next(bot, far, &sending));
+    assert_int_equal(sending.chat, 7);
+    writes(7, "/ayuda");
+    assert_false(bot_next(bot, far, &sending));
+    writes(8, "/ayuda");
+    assert_true(bot_next(bot, far, &sending));
+    assert_int_equal(sending.chat, 8);
+}
+
 static void what_is_refused_for_good_is_dropped_and_counted(void **state)
 {
     (void)state;
@@ -95,6 +114,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         T(what_was_being_sent_is_sent_once_more_with_a_mark_and_then_given_up),
         T(what_was_not_sent_waits_as_long_as_telegram_says),
+        T(an_alert_that_is_being_sent_holds_up_its_own_chat_only),
         T(what_is_refused_for_good_is_dropped_and_counted),
         T(one_chat_gets_its_messages_in_order_one_at_a_time),
         T(updates_wait_when_there_is_no_room_for_answers),

@@ -73,6 +73,30 @@ static void a_stamp_of_another_unit_or_of_long_ago_is_not_timed(void **state)
     assert_int_equal(f.since_accepted.sum, 0);
 }
 
+static void a_delay_of_exactly_a_day_is_timed(void **state)
+{
+    static struct counters f;
+
+    (void)state;
+    counters_init(&f);
+    note(&f, 86400000000, 86400000001);
+    counters_served(&f, NOW);
+    assert_int_equal(count(&f.since_sent), 1);
+    assert_int_equal(count(&f.since_accepted), 0);
+}
+
+static void amounts_and_delays_have_scales_from_the_start(void **state)
+{
+    static struct counters f;
+
+    (void)state;
+    counters_init(&f);
+    assert_ptr_equal(f.since_sent.scale, &histogram_latency_us);
+    assert_ptr_equal(f.since_accepted.scale, &histogram_latency_us);
+    assert_ptr_equal(f.queued[0].scale, &histogram_amount);
+    assert_ptr_equal(f.queued[1].scale, &histogram_amount);
+}
+
 static void what_waits_to_be_timed_is_bounded(void **state)
 {
     static struct counters f;
@@ -92,6 +116,8 @@ int main(void)
         cmocka_unit_test(
             a_clock_ahead_of_ours_counts_as_no_time_and_no_stamp_as_nothing),
         cmocka_unit_test(a_stamp_of_another_unit_or_of_long_ago_is_not_timed),
+        cmocka_unit_test(a_delay_of_exactly_a_day_is_timed),
+        cmocka_unit_test(amounts_and_delays_have_scales_from_the_start),
         cmocka_unit_test(what_waits_to_be_timed_is_bounded),
     };
 

@@ -95,6 +95,14 @@ static void the_number_of_patterns_is_bounded(void **state)
     memset(large, 'A', 1 << 20);
     assert_int_equal(patterns_parse((struct span){large, 1 << 20}, &p),
                      ERR_BAD_PATTERN);
+    /* A first pattern of the longest kind, or one that is a byte too long. */
+    large[PATTERN_MAX] = ',';
+    assert_int_equal(patterns_parse((struct span){large, 1 << 20}, &p),
+                     ERR_TOO_MANY_PATTERNS);
+    large[PATTERN_MAX] = 'A';
+    large[PATTERN_MAX + 1] = ',';
+    assert_int_equal(patterns_parse((struct span){large, 1 << 20}, &p),
+                     ERR_BAD_PATTERN);
     free(large);
 }
 
