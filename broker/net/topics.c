@@ -46,6 +46,8 @@ void topics_free(struct topics *t)
 {
     struct topic *topic, *next;
 
+    if (!t)
+        return;
     HASH_ITER(hh, t->all, topic, next)
     {
         HASH_DEL(t->all, topic);

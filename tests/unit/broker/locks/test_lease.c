@@ -115,6 +115,25 @@ static void an_end_by_timeout_is_stored_and_no_answer_waits_for_it(void **state)
     assert_false(has_value);
 }
 
+static void a_release_and_a_break_are_stored(void **state)
+{
+    bool has_value;
+    struct lease *l = granted("a", "x");
+    uint64_t change = l->change;
+
+    (void)state;
+    lease_take_unstored(table, &has_value);
+    assert_int_equal(lease_break(table, l, l->token, now), OK);
+    assert_true(l->change > change);
+    assert_ptr_equal(lease_take_unstored(table, &has_value), l);
+    l = granted("b", "x");
+    change = l->change;
+    lease_take_unstored(table, &has_value);
+    assert_int_equal(lease_release(table, l, SPAN("x"), l->token, now), OK);
+    assert_true(l->change > change);
+    assert_ptr_equal(lease_take_unstored(table, &has_value), l);
+}
+
 static void a_new_value_is_stored_once(void **state)
 {
     bool has_value;
@@ -348,6 +367,7 @@ int main(void)
         T(every_grant_has_a_token_above_all_before_whatever_the_lock),
         T(a_longer_time_of_the_same_grant_must_be_stored_and_a_renewal_not),
         T(an_end_by_timeout_is_stored_and_no_answer_waits_for_it),
+        T(a_release_and_a_break_are_stored),
         T(a_new_value_is_stored_once),
         T(all_values_together_are_bounded),
         T(names_are_bounded_and_idle_ones_make_room),

@@ -244,6 +244,11 @@ static void threads_and_pauses_are_kept(void **state)
     ledger_forget_thread(&other, -300, 78);
     assert_int_equal(other.answers[0].thread, 0);
     assert_int_equal(other.alerts[0].thread, 77);
+    ledger_forget_thread(&other, -301, 77);
+    ledger_forget_thread(&other, -300, 76);
+    assert_int_equal(other.alerts[0].thread, 77);
+    ledger_forget_thread(&other, -300, 77);
+    assert_int_equal(other.alerts[0].thread, 0);
     ledger_fini(&other);
     buf_free(&value);
 }

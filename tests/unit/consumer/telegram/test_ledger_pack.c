@@ -141,6 +141,9 @@ static void a_value_with_one_wrong_field_is_refused_as_a_whole(void **state)
     assert_int_equal(unpack(&l, "{'v':0,'alerts':[],'answers':[]}"), ERR_MALFORMED);
     assert_int_equal(unpack(&l, "{'alerts':[],'answers':[]}"), ERR_MALFORMED);
     assert_int_equal(unpack(&l, "{'v':1,'alerts':[],'answers':[]}"), OK);
+    assert_int_equal(l.next_update, 0);
+    assert_int_equal(l.epoch, 0);
+    assert_int_equal(l.seq, 0);
 }
 
 /* The largest texts and numbers that are allowed. */

@@ -69,6 +69,7 @@ static void scalars(struct message *m)
     message_time(m, "time", 1640995200123456);
     message_seconds(m, "whole", 5000);
     message_seconds(m, "part", 3700);
+    message_seconds(m, "day", 86400000);
 }
 
 static void texts(struct message *m)
@@ -126,7 +127,7 @@ static void both_encodings_have_the_same_keys_and_values(void **state)
     assert_string_equal(in_both(scalars, &text),
                         "{'type':'test','text':'a\\nb\xE2\x82\xAC','empty':'','zero':0,"
                         "'most':18446744073709551615,'yes':true,'no':false,"
-                        "'time':1640995200.123456,'whole':5,'part':3.7}");
+                        "'time':1640995200.123456,'whole':5,'part':3.7,'day':86400}");
     assert_string_equal(
         in_both(texts, &text),
         "{'type':'test','symbols':['EUR/USD','BTC*','\\\\'],'rejected':[],"

@@ -72,11 +72,29 @@ static void the_scales_rise_and_say_how_long_they_are(void **state)
     check_scale(&histogram_amount);
 }
 
+/* As docs/protocol lists them, and dashboards know them. */
+static void the_bounds_are_those_that_are_documented(void **state)
+{
+    static const uint64_t latency[] = {50,      100,     250,    500,     1000,
+                                       2500,    5000,    10000,  25000,   50000,
+                                       100000,  250000,  500000, 1000000, 2500000,
+                                       5000000, 10000000},
+                          amount[] = {0,   1,    3,    10,    30,    100,
+                                      300, 1000, 3000, 10000, 30000, 100000};
+
+    (void)state;
+    assert_int_equal(histogram_latency_us.count, sizeof latency / sizeof *latency);
+    assert_memory_equal(histogram_latency_us.bounds, latency, sizeof latency);
+    assert_int_equal(histogram_amount.count, sizeof amount / sizeof *amount);
+    assert_memory_equal(histogram_amount.bounds, amount, sizeof amount);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_counts_in_every_bucket_whose_bound_it_does_not_exceed),
         cmocka_unit_test(every_value_finds_its_bucket),
+        cmocka_unit_test(the_bounds_are_those_that_are_documented),
         cmocka_unit_test(the_scales_rise_and_say_how_long_they_are),
     };
 
