@@ -378,21 +378,3 @@ const char *head_values(const struct head *h, const char *name, struct buf *room
     }
     return count > 1 ? buf_text(room) : only;
 }
-
-bool head_list_has(const char *list, const char *word)
-{
-    size_t len = strlen(word);
-
-    while (*list) {
-        size_t size;
-
-        list += strspn(list, " \t,");
-        size = strcspn(list, ",");
-        while (size && (list[size - 1] == ' ' || list[size - 1] == '\t'))
-            size--;
-        if (size == len && strncasecmp(list, word, len) == 0)
-            return true;
-        list += strcspn(list, ",");
-    }
-    return false;
-}

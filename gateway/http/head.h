@@ -131,7 +131,4 @@ const char *head_value(const struct head *h, const char *name);
 /* All values of that name, joined by ", "; `room` owns a joined text.  NULL: none. */
 const char *head_values(const struct head *h, const char *name, struct buf *room);
 
-/* Is the word, in any case, a member of this comma-separated list? */
-bool head_list_has(const char *list, const char *word);
-
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/http/query.h"
+#include "gateway/policy/list.h"
 #include "shared/base/percent.h"
 #include "shared/base/redact.h"
 
@@ -72,7 +73,7 @@ void request_init(struct request *r, struct connection *conn, struct policy *pol
     else
         r->path[0] = '\0';
     upgrade = request_headers(r, "Upgrade", &r->joined[3]);
-    r->is_upgrade = upgrade && head_list_has(upgrade, "websocket");
+    r->is_upgrade = upgrade && list_has(upgrade, "websocket");
     facts = (struct forwarded_facts){
         .peer = conn->peer,
         .peer_port = conn->port,

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/http/head.h"
+#include "gateway/policy/list.h"
 #include "shared/base/buf.h"
 
 static const struct {
@@ -144,9 +144,9 @@ static bool judge_path(const struct admission_request *r, struct admission_verdi
 static bool judge_upgrade(const struct admission_request *r,
                           struct admission_verdict *v)
 {
-    bool names_it = r->upgrade && head_list_has(r->upgrade, "websocket");
+    bool names_it = r->upgrade && list_has(r->upgrade, "websocket");
 
-    if (names_it && r->connection && head_list_has(r->connection, "upgrade"))
+    if (names_it && r->connection && list_has(r->connection, "upgrade"))
         return true;
     if (r->upgrade && !names_it && strcasestr(r->upgrade, "websocket"))
         return true; /* judge_form says what is wrong with it */
@@ -191,7 +191,7 @@ static bool judge_form(const struct admission_request *r, struct admission_verdi
         hint(v, "%s", r->query_hint);
         return false;
     }
-    if (!r->upgrade || !head_list_has(r->upgrade, "websocket"))
+    if (!r->upgrade || !list_has(r->upgrade, "websocket"))
         message(v, "The Upgrade header says '%.60s', which is not 'websocket'.",
                 r->upgrade ? r->upgrade : "");
     else if (strcmp(r->method, "GET") != 0)

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/config/config.h"
 #include "shared/base/mem.h"
 
 /* What "*" means for methods, in Starlette's order. */
@@ -16,8 +15,8 @@
 struct names {
     char **at;
     size_t count;
-    bool is_any;
-    char *joined; /* "GET, POST" */
+    bool may_be_any, is_any; /* "*" */
+    char *joined;            /* "GET, POST" */
 };
 
 struct cors_policy {
@@ -38,44 +37,33 @@ static bool is_token(struct span text)
     return text.len > 0;
 }
 
-struct building {
-    const char *setting;
-    struct names *names;
-    bool star_allowed;
-    char *error;
-};
-
-static void add_name(void *ctx, const char *entry)
+static void add_name(struct names *n, const char *name)
 {
-    struct building *b = ctx;
-    struct names *n = b->names;
-
-    if (b->error[0])
-        return;
-    if (b->star_allowed && strcmp(entry, "*") == 0) {
-        n->is_any = true;
-        return;
-    }
-    if (!is_token(span_of(entry)) || strchr(entry, '*')) {
-        snprintf(b->error, CORS_ERROR_MAX,
-                 "%s: entry '%.100s' is no name.  Allowed: names like GET or "
-                 "X-Request-Id%s",
-                 b->setting, entry, b->star_allowed ? ", or * for all" : "");
-        return;
-    }
     n->at = mem_resize(n->at, (n->count + 1) * sizeof *n->at);
-    n->at[n->count++] = mem_strdup(entry);
+    n->at[n->count++] = mem_strdup(name);
 }
 
-static void read_names(const char *setting, const char *list, bool star_allowed,
-                       struct names *names, char error[CORS_ERROR_MAX])
+static void add_entry(void *into, const char *entry, const char *setting,
+                      char error[LIST_ERROR_MAX])
 {
-    struct building b = {setting, names, star_allowed, error};
+    struct names *n = into;
 
-    if (!error[0] && config_list_each(list, add_name, &b))
-        snprintf(error, CORS_ERROR_MAX,
-                 "%s: '%.100s' begins with [ but is no JSON list of strings", setting,
-                 list);
+    if (n->may_be_any && strcmp(entry, "*") == 0)
+        n->is_any = true;
+    else if (is_token(span_of(entry)) && !strchr(entry, '*'))
+        add_name(n, entry);
+    else
+        snprintf(error, LIST_ERROR_MAX,
+                 "%s: entry '%.100s' is no name.  Allowed: names like GET or "
+                 "X-Request-Id%s",
+                 setting, entry, n->may_be_any ? ", or * for all" : "");
+}
+
+static void read_names(const char *setting, const char *list, struct names *names,
+                       char error[CORS_ERROR_MAX])
+{
+    if (!error[0])
+        (void)list_read(setting, list, NULL, add_entry, names, error);
 }
 
 /* Names of our own, so that nothing can be wrong with them. */
@@ -83,7 +71,7 @@ static void add_names(struct names *names, const char *list)
 {
     char ignored[CORS_ERROR_MAX] = "";
 
-    read_names("", list, false, names, ignored);
+    read_names("", list, names, ignored);
 }
 
 static void join_names(struct names *n)
@@ -124,12 +112,13 @@ struct cors_policy *cors_policy_new(const struct cors_settings *s,
 
     error[0] = '\0';
     p->origins = origin_list_new("CORS_ORIGINS", s->origins, error);
-    read_names("CORS_ALLOW_METHODS", s->methods, true, &p->methods, error);
+    p->methods.may_be_any = p->headers.may_be_any = true;
+    read_names("CORS_ALLOW_METHODS", s->methods, &p->methods, error);
     if (p->methods.is_any)
         add_names(&p->methods, ALL_METHODS);
     add_names(&p->headers, SAFE_HEADERS);
-    read_names("CORS_ALLOW_HEADERS", s->headers, true, &p->headers, error);
-    read_names("CORS_EXPOSE_HEADERS", s->expose, false, &p->expose, error);
+    read_names("CORS_ALLOW_HEADERS", s->headers, &p->headers, error);
+    read_names("CORS_EXPOSE_HEADERS", s->expose, &p->expose, error);
     p->allow_credentials = s->allow_credentials;
     p->max_age = s->max_age;
     if (!error[0] && p->allow_credentials && origin_list_is_any(p->origins))
@@ -177,19 +166,12 @@ static bool is_allowed(const struct cors_policy *p, const struct cors_request *r
  * them. */
 static bool headers_pass(const struct cors_policy *p, const char *requested)
 {
-    while (*requested) {
-        size_t len = strcspn(requested, ",");
-        struct span name = {requested, len};
+    struct span name;
 
-        while (name.len && isspace((unsigned char)name.at[0]))
-            name.at++, name.len--;
-        while (name.len && isspace((unsigned char)name.at[name.len - 1]))
-            name.len--;
+    while (list_next(&requested, &name))
         if (name.len && (!is_token(name) ||
                          (!p->headers.is_any && !has_name(&p->headers, name, true))))
             return false;
-        requested += len + (requested[len] == ',');
-    }
     return true;
 }
 

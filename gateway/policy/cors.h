@@ -15,10 +15,11 @@
 
 #include <stdbool.h>
 
+#include "gateway/policy/list.h"
 #include "gateway/policy/origin.h"
 #include "shared/base/buf.h"
 
-#define CORS_ERROR_MAX 400
+#define CORS_ERROR_MAX LIST_ERROR_MAX
 
 struct cors_settings {
     const char *origins, *methods, *headers, *expose; /* lists */

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "shared/base/buf.h"
-#include "shared/config/config.h"
 #include "shared/base/mem.h"
 
 /* Every address as 16 bytes, IPv4 as ::ffff:a.b.c.d, so that one comparison does. */
@@ -80,52 +79,39 @@ static bool parse_network(const char *text, struct network *out)
     return true;
 }
 
-struct building {
-    const char *setting;
-    struct forwarded_trust *trust;
-    char *error;
-};
-
-static void add_entry(void *ctx, const char *entry)
+static void add_entry(void *into, const char *entry, const char *setting,
+                      char error[LIST_ERROR_MAX])
 {
-    struct building *b = ctx;
-    struct network n = {0};
-    struct network *copy;
+    struct forwarded_trust *trust = into;
+    struct network n = {0}, *copy;
 
-    if (b->error[0])
-        return;
     if (strcmp(entry, "*") == 0) {
-        b->trust->is_any = true;
+        trust->is_any = true;
         return;
     }
     if (!parse_network(entry, &n)) {
-        snprintf(b->error, FORWARDED_ERROR_MAX,
+        snprintf(error, LIST_ERROR_MAX,
                  "%s: entry '%.100s' is neither an address nor a network.  Allowed: "
                  "addresses (10.1.2.3, ::1), networks (10.0.0.0/8), or * for all",
-                 b->setting, entry);
+                 setting, entry);
         return;
     }
     copy = mem_alloc(sizeof *copy);
     *copy = n;
-    copy->next = b->trust->networks;
-    b->trust->networks = copy;
+    copy->next = trust->networks;
+    trust->networks = copy;
 }
 
 struct forwarded_trust *forwarded_trust_new(const char *setting, const char *list,
                                             char error[FORWARDED_ERROR_MAX])
 {
-    struct building b = {setting, mem_zalloc(sizeof *b.trust), error};
+    struct forwarded_trust *t = mem_zalloc(sizeof *t);
 
     error[0] = '\0';
-    if (config_list_each(list, add_entry, &b))
-        snprintf(error, FORWARDED_ERROR_MAX,
-                 "%s: '%.100s' begins with [ but is no JSON list of strings", setting,
-                 list);
-    if (error[0]) {
-        forwarded_trust_free(b.trust);
-        return NULL;
-    }
-    return b.trust;
+    if (list_read(setting, list, NULL, add_entry, t, error))
+        return t;
+    forwarded_trust_free(t);
+    return NULL;
 }
 
 void forwarded_trust_free(struct forwarded_trust *t)
@@ -153,20 +139,6 @@ bool forwarded_is_trusted(const struct forwarded_trust *t, const char *address)
         if (contains(n, &a))
             return true;
     return false;
-}
-
-static struct span trimmed(const char *at, size_t len)
-{
-    while (len && (at[0] == ' ' || at[0] == '\t'))
-        at++, len--;
-    while (len && (at[len - 1] == ' ' || at[len - 1] == '\t'))
-        len--;
-    return (struct span){at, len};
-}
-
-static struct span first_of(const char *list)
-{
-    return trimmed(list, strcspn(list, ","));
 }
 
 /* "1.2.3.4", "1.2.3.4:5", "::1", "[::1]:5", each perhaps in quotes. */
@@ -224,7 +196,8 @@ static void walk_hops(const struct forwarded_trust *t, const char *hops,
 
         while (start && hops[start - 1] != ',')
             start--;
-        if (!parse_hop(trimmed(hops + start, end - start), host, &port))
+        if (!parse_hop(list_trim((struct span){hops + start, end - start}), host,
+                       &port))
             return;
         strcpy(out->host, host);
         out->port = port;
@@ -255,16 +228,16 @@ void forwarded_resolve(const struct forwarded_trust *t,
     out->port = facts->peer_port;
     strcpy(out->scheme, "http");
     if (facts->host)
-        copy_authority(trimmed(facts->host, strlen(facts->host)), out->authority);
+        copy_authority(list_trim(span_of(facts->host)), out->authority);
     out->peer_is_trusted = forwarded_is_trusted(t, facts->peer);
     if (out->peer_is_trusted) {
         out->is_proxied = facts->x_for || facts->x_proto || facts->x_host;
         if (facts->x_for)
             walk_hops(t, facts->x_for, out);
-        if (facts->x_proto && is_secure(first_of(facts->x_proto)))
+        if (facts->x_proto && is_secure(list_first(facts->x_proto)))
             strcpy(out->scheme, "https");
-        if (facts->x_host && first_of(facts->x_host).len)
-            copy_authority(first_of(facts->x_host), out->authority);
+        if (facts->x_host && list_first(facts->x_host).len)
+            copy_authority(list_first(facts->x_host), out->authority);
     }
     if (out->authority[0])
         snprintf(out->own_origin, sizeof out->own_origin, "%s://%s", out->scheme,

@@ -13,7 +13,9 @@
 
 #include <stdbool.h>
 
-#define FORWARDED_ERROR_MAX 400
+#include "gateway/policy/list.h"
+
+#define FORWARDED_ERROR_MAX LIST_ERROR_MAX
 #define FORWARDED_HOST_MAX 63
 #define FORWARDED_AUTHORITY_MAX 270
 

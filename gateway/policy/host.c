@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/config/config.h"
 #include "shared/base/mem.h"
 
 struct entry {
@@ -89,12 +88,6 @@ bool host_is_public(const char *name)
            inet_pton(AF_INET, name, &a) != 1;
 }
 
-struct building {
-    const char *setting;
-    struct host_list *list;
-    char *error; /* "" while all is well */
-};
-
 static bool read_entry(const char *text, struct entry *e)
 {
     const char *rest = text;
@@ -110,40 +103,32 @@ static bool read_entry(const char *text, struct entry *e)
     return !strchr(rest, '*') && host_parse(rest, &e->host);
 }
 
-static void add_entry(void *ctx, const char *text)
+static void add_entry(void *into, const char *text, const char *setting,
+                      char error[LIST_ERROR_MAX])
 {
-    struct building *b = ctx;
-    struct entry *e;
+    struct host_list *list = into;
+    struct entry *e = mem_zalloc(sizeof *e);
 
-    if (b->error[0])
-        return;
-    e = mem_zalloc(sizeof *e);
-    e->next = b->list->entries;
-    b->list->entries = e;
+    e->next = list->entries;
+    list->entries = e;
     if (!read_entry(text, e))
-        snprintf(b->error, HOST_ERROR_MAX,
+        snprintf(error, LIST_ERROR_MAX,
                  "%s: entry '%.100s' is no host: allowed are a name or an address, "
                  "*.domain, each perhaps with :port, like quotes.example or "
                  "*.example:8000; or * alone",
-                 b->setting, text);
+                 setting, text);
 }
 
 struct host_list *host_list_new(const char *setting, const char *list,
                                 char error[HOST_ERROR_MAX])
 {
-    struct building b = {setting, mem_zalloc(sizeof *b.list), error};
+    struct host_list *l = mem_zalloc(sizeof *l);
 
     error[0] = '\0';
-    if (config_list_each(list, add_entry, &b))
-        snprintf(error, HOST_ERROR_MAX,
-                 "%s: '%.100s' begins with [ but is no JSON list of strings, like "
-                 "[\"quotes.example\"]",
-                 setting, list);
-    if (error[0]) {
-        host_list_free(b.list);
-        return NULL;
-    }
-    return b.list;
+    if (list_read(setting, list, "quotes.example", add_entry, l, error))
+        return l;
+    host_list_free(l);
+    return NULL;
 }
 
 void host_list_free(struct host_list *l)

@@ -13,7 +13,9 @@
 
 #include <stdbool.h>
 
-#define HOST_ERROR_MAX 400
+#include "gateway/policy/list.h"
+
+#define HOST_ERROR_MAX LIST_ERROR_MAX
 #define HOST_NAME_LEN 253
 
 struct host {

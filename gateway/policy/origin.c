@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "shared/base/buf.h"
-#include "shared/config/config.h"
 #include "shared/base/mem.h"
 
 #define ANY_PORT (-1) /* a pattern's "*" */
@@ -193,12 +192,6 @@ bool origin_list_allows(const struct origin_list *l, const char *origin)
     return false;
 }
 
-struct building {
-    const char *setting;
-    struct origin_list *list;
-    char *error; /* "" while all is well */
-};
-
 static const char *complaint(const char *entry, struct origin *o)
 {
     size_t stars = 0;
@@ -219,51 +212,44 @@ static const char *complaint(const char *entry, struct origin *o)
     return NULL;
 }
 
-static void add_entry(void *ctx, const char *entry)
+static void add_entry(void *into, const char *entry, const char *setting,
+                      char error[LIST_ERROR_MAX])
 {
-    struct building *b = ctx;
+    struct origin_list *list = into;
     struct origin o = {0};
     const char *wrong;
     struct pattern *p;
 
-    if (b->error[0])
-        return;
     if (strcmp(entry, "*") == 0) {
-        b->list->is_any = true;
+        list->is_any = true;
         return;
     }
     wrong = complaint(entry, &o);
     if (wrong) {
         snprintf(
-            b->error, ORIGIN_ERROR_MAX,
+            error, LIST_ERROR_MAX,
             "%s: entry '%.100s' is no origin: %s.  Allowed: scheme://host[:port] with "
             "at most one '*', like https://app.example or http://localhost:*; null; "
             "or * alone",
-            b->setting, entry, wrong);
+            setting, entry, wrong);
         return;
     }
     p = mem_zalloc(sizeof *p);
     p->origin = o;
-    p->next = b->list->patterns;
-    b->list->patterns = p;
+    p->next = list->patterns;
+    list->patterns = p;
 }
 
 struct origin_list *origin_list_new(const char *setting, const char *list,
                                     char error[ORIGIN_ERROR_MAX])
 {
-    struct building b = {setting, mem_zalloc(sizeof *b.list), error};
+    struct origin_list *l = mem_zalloc(sizeof *l);
 
     error[0] = '\0';
-    if (config_list_each(list, add_entry, &b))
-        snprintf(error, ORIGIN_ERROR_MAX,
-                 "%s: '%.100s' begins with [ but is no JSON list of strings, like "
-                 "[\"https://app.example\"]",
-                 setting, list);
-    if (error[0]) {
-        origin_list_free(b.list);
-        return NULL;
-    }
-    return b.list;
+    if (list_read(setting, list, "https://app.example", add_entry, l, error))
+        return l;
+    origin_list_free(l);
+    return NULL;
 }
 
 void origin_list_free(struct origin_list *l)

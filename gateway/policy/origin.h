@@ -14,9 +14,11 @@
 
 #include <stdbool.h>
 
+#include "gateway/policy/list.h"
+
 #define ORIGIN_HOST_MAX 253
 #define ORIGIN_SCHEME_MAX 31
-#define ORIGIN_ERROR_MAX 400
+#define ORIGIN_ERROR_MAX LIST_ERROR_MAX
 
 struct origin {
     char scheme[ORIGIN_SCHEME_MAX + 1]; /* lower case */

@@ -15,7 +15,7 @@
 #include "gateway/policy/forwarded.h"
 #include "gateway/config/gateway_config.h"
 
-#define POLICY_ERROR_MAX 400
+#define POLICY_ERROR_MAX LIST_ERROR_MAX
 
 struct policy {
     struct admission_policy admission;

@@ -108,71 +108,6 @@ static struct handshake_path look_up(const char *path)
     return (struct handshake_path){.is_stream = t && !t->get, .is_http = t && t->get};
 }
 
-void route_bad_parameter(struct reply *p, const struct request *r, const char *name,
-                         const char *allowed)
-{
-    char message[80];
-
-    snprintf(message, sizeof message, "The parameter '%s' is not what it should be.",
-             name);
-    reply_error(p, r, 400, "bad_request", message, allowed);
-}
-
-void route_unavailable(struct reply *p, const struct request *r, const char *code,
-                       const char *message, const char *hint, int retry_after)
-{
-    reply_error(p, r, 503, code, message, hint);
-    buf_printf(&p->headers, "Retry-After: %d\r\n", retry_after);
-}
-
-static void say_draining(struct reply *p, const struct request *r)
-{
-    route_unavailable(p, r, "draining", "This gateway is stopping.",
-                      "Ask another gateway, or this one once it has restarted.", 2);
-}
-
-bool route_ask(struct service *s, struct request *r, struct loop_request *q,
-               struct reply *p)
-{
-    switch (loop_request_post(s->core, q)) {
-    case LOOP_REQUEST_ANSWERED:
-        reply_json(p, q->status);
-        buf_free(&p->body);
-        p->body = q->body;
-        return true;
-    case LOOP_REQUEST_BUSY:
-        route_unavailable(p, r, "busy", "Too many requests are waiting for an answer.",
-                          "Ask less often, or raise HTTP_THREADS.", 1);
-        return false;
-    case LOOP_REQUEST_TIMED_OUT:
-        route_unavailable(
-            p, r, "loop_stalled", "The gateway did not answer itself in time.",
-            "If this lasts, the machine is overloaded or the process is stuck.", 2);
-        return false;
-    case LOOP_REQUEST_CANCELLED:
-        say_draining(p, r);
-        return false;
-    }
-    return false;
-}
-
-bool route_page(struct request *r, struct loop_request *q, uint64_t least,
-                struct reply *p)
-{
-    q->limit = ROUTE_PAGE_MOST;
-    if (!request_number(r, "limit", ROUTE_PAGE_MOST, &q->limit) || q->limit < least) {
-        route_bad_parameter(p, r, "limit",
-                            least ? "A whole number from 1 to 1000."
-                                  : "A whole number from 0 to 1000.");
-        return false;
-    }
-    if (!request_number(r, "offset", UINT32_MAX, &q->offset)) {
-        route_bad_parameter(p, r, "offset", "A whole number from 0 to 4294967295.");
-        return false;
-    }
-    return true;
-}
-
 /*
  * A page's links are relative, so that it works under any prefix: the browser must have
  * asked for it with a slash at the end if it is "/", and without one if it is not.
@@ -223,13 +158,13 @@ static void get_health(struct service *s, struct request *r, struct reply *p)
 {
     struct loop_request q = {.kind = LOOP_REQUEST_HEALTH};
 
-    route_ask(s, r, &q, p);
+    route_request(s, r, &q, p);
 }
 
 static void get_ready(struct service *s, struct request *r, struct reply *p)
 {
     if (gate_is_leaving(s->gate)) {
-        say_draining(p, r);
+        route_draining(p, r);
     } else if (!gate_is_started(s->gate)) {
         route_unavailable(
             p, r, "starting", "This gateway has not reached its broker yet.",
@@ -246,7 +181,7 @@ static void get_live(struct service *s, struct request *r, struct reply *p)
 {
     struct loop_request q = {.kind = LOOP_REQUEST_LIVE};
 
-    if (route_ask(s, r, &q, p) && p->body.len == 0)
+    if (route_request(s, r, &q, p) && p->body.len == 0)
         buf_adds(&p->body, "{\"status\":\"live\"}");
 }
 
@@ -257,7 +192,7 @@ static void get_status(struct service *s, struct request *r, struct reply *p)
 
     q.privileged = !wanted[0] || admission_is_token(request_bearer(r), wanted);
     if (route_page(r, &q, 0, p))
-        route_ask(s, r, &q, p);
+        route_request(s, r, &q, p);
 }
 
 static void get_metrics(struct service *s, struct request *r, struct reply *p)
@@ -265,7 +200,7 @@ static void get_metrics(struct service *s, struct request *r, struct reply *p)
     struct loop_request q = {.kind = LOOP_REQUEST_METRICS};
 
     process_read(&q.process); /* here, because the loop is not to wait for the kernel */
-    if (route_ask(s, r, &q, p))
+    if (route_request(s, r, &q, p))
         p->type = EXPOSITION_TYPE;
 }
 

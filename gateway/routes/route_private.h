@@ -10,14 +10,17 @@
 
 typedef void route_handler(struct service *s, struct request *r, struct reply *p);
 
-/* route.c */
+/* route_reply.c */
 void route_bad_parameter(struct reply *p, const struct request *r, const char *name,
                          const char *allowed);
 void route_unavailable(struct reply *p, const struct request *r, const char *code,
                        const char *message, const char *hint, int retry_after);
-/* Ask the loop.  False: it had no answer, and the reply says so. */
-bool route_ask(struct service *s, struct request *r, struct loop_request *q,
-               struct reply *p);
+void route_draining(struct reply *p, const struct request *r);
+/* Does it show LOCKS_TOKEN?  Needed by any PUT or DELETE; else the reply says why not. */
+bool route_may_change(const struct request *r, struct reply *p);
+/* Send a request to the loop and wait.  False: there is no answer, and the reply says so. */
+bool route_request(struct service *s, struct request *r, struct loop_request *q,
+                   struct reply *p);
 /* ?limit= from `least` on, and ?offset=.  False: one of them is wrong, and the reply says so. */
 bool route_page(struct request *r, struct loop_request *q, uint64_t least,
                 struct reply *p);
@@ -30,8 +33,6 @@ route_handler route_get_quotes, route_get_quote, route_get_history;
 /* route_locks.c */
 #define ROUTE_LOCKS "/cotizaciones/locks"
 #define ROUTE_LOCK_VALUE "/value"
-/* Does it show LOCKS_TOKEN?  Asked before any PUT or DELETE; else the reply says why not. */
-bool route_may_change(const struct request *r, struct reply *p);
 route_handler route_get_telegram_locks, route_get_locks, route_get_lock, route_put_lock,
     route_delete_lock, route_get_lock_value, route_put_lock_value;
 

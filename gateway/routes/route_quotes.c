@@ -9,10 +9,10 @@
 #include "shared/wire/quote.h"
 
 /* False: the loop had no answer that can be written, and the reply says so. */
-static bool ask_raw(struct service *s, struct request *r, struct loop_request *q,
-                    struct reply *p, struct buf *raw)
+static bool request_raw(struct service *s, struct request *r, struct loop_request *q,
+                        struct reply *p, struct buf *raw)
 {
-    if (!route_ask(s, r, q, p))
+    if (!route_request(s, r, q, p))
         return false;
     *raw = p->body;
     p->body = (struct buf){0};
@@ -64,7 +64,7 @@ void route_get_quotes(struct service *s, struct request *r, struct reply *p)
     if (!fits || patterns_parse(span_of(q.text), &patterns) ||
         (q.text[0] && !patterns.count)) {
         refuse_symbols(p, r, span_of(q.text), !fits);
-    } else if (route_page(r, &q, 1, p) && ask_raw(s, r, &q, p, &raw)) {
+    } else if (route_page(r, &q, 1, p) && request_raw(s, r, &q, p, &raw)) {
         quotes_json_list(&q, buf_span(&raw), &p->body);
         buf_free(&raw);
     }
@@ -98,7 +98,7 @@ void route_get_quote(struct service *s, struct request *r, struct reply *p)
     struct buf raw = {0};
 
     if (!set_symbol(r, &q, span_of(r->path + sizeof ROUTE_QUOTES), p) ||
-        !ask_raw(s, r, &q, p, &raw))
+        !request_raw(s, r, &q, p, &raw))
         return;
     if (q.status == 200 && !quotes_json_one(buf_span(&raw), &p->body))
         unknown_symbol(p, r);
@@ -176,7 +176,7 @@ void route_get_history(struct service *s, struct request *r, struct reply *p)
     len -= len && symbol[len - 1] == '/';
     len = len < sizeof ROUTE_HISTORY ? 0 : len - (sizeof ROUTE_HISTORY - 1);
     if (!set_symbol(r, &q, (struct span){symbol, len}, p) || !timeline_of(r, &q, p) ||
-        !ask_raw(s, r, &q, p, &raw))
+        !request_raw(s, r, &q, p, &raw))
         return;
     switch (q.status) {
     case 200:

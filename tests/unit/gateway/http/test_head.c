@@ -224,18 +224,6 @@ static void every_header_is_read_with_its_value_trimmed(void **state)
     buf_free(&room);
 }
 
-static void a_list_has_whole_words_only(void **state)
-{
-    (void)state;
-    assert_true(head_list_has("websocket", "websocket"));
-    assert_true(head_list_has("h2c, WebSocket", "websocket"));
-    assert_true(head_list_has(" ,\t,websocket \t, x", "websocket"));
-    assert_false(head_list_has("notwebsocket", "websocket"));
-    assert_false(head_list_has("websocket2, web socket", "websocket"));
-    assert_false(head_list_has("", "websocket"));
-    assert_false(head_list_has(",", "websocket"));
-}
-
 static void add_fillers(struct buf *b, int count)
 {
     buf_adds(b, GET HOST);
@@ -429,7 +417,6 @@ int main(void)
         TEST(what_rfc_9110_and_9112_allow_is_accepted),
         TEST(a_target_in_absolute_form_replaces_host),
         TEST(every_header_is_read_with_its_value_trimmed),
-        TEST(a_list_has_whole_words_only),
         TEST(a_header_beyond_the_64th_is_refused_and_the_64th_is_read),
         TEST(limits_are_exact_and_known_before_the_end),
         TEST(random_bytes_are_judged_the_same_in_any_pieces),

@@ -1,0 +1,34 @@
+/*
+ * list: lists separated by commas, in settings and in the headers of requests.
+ *
+ * Pure: no I/O, no clock.  Any thread.
+ */
+#ifndef GATEWAY_POLICY_LIST_H
+#define GATEWAY_POLICY_LIST_H
+
+#include <stdbool.h>
+
+#include "shared/base/buf.h"
+
+#define LIST_ERROR_MAX 400
+
+/*
+ * Read the list of a setting: call `add` with each entry (NUL-terminated, valid during the call), until
+ * one writes an error.  False: *error, which was "", names the setting, its value and what is wrong.
+ * example: an entry, for the error about the list's form; NULL: none.
+ */
+bool list_read(const char *setting, const char *text, const char *example,
+               void (*add)(void *into, const char *entry, const char *setting,
+                           char error[LIST_ERROR_MAX]),
+               void *into, char error[LIST_ERROR_MAX]);
+
+/* Without the spaces and tabs around it. */
+struct span list_trim(struct span text);
+/* The first item of a header's list, trimmed. */
+struct span list_first(const char *list);
+/* The next item, trimmed; *list moves behind it.  False: there is none. */
+bool list_next(const char **list, struct span *item);
+/* Is the word, in any case, an item? */
+bool list_has(const char *list, const char *word);
+
+#endif
