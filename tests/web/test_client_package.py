@@ -87,7 +87,7 @@ def test_its_msgpack_reads_and_writes_what_everybody_elses_does(stage):
 def test_the_package_is_whole_and_typed(stage):
     with open(os.path.join(PACKAGE, "package.json"), encoding="utf-8") as f:
         package = json.load(f)
-    with open(os.path.join(pregon.ROOT, "shared", "version.h"), encoding="utf-8") as f:
+    with open(os.path.join(pregon.ROOT, "shared", "base", "version.h"), encoding="utf-8") as f:
         assert f'"{package["version"]}"' in f.read()
     assert "dependencies" not in package
     packed = json.loads(

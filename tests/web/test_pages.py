@@ -175,7 +175,7 @@ def test_the_status_page_follows_what_happens(stage, browser):
     page = browser.open(gateway.url + "/status")
     page.shows("origin_not_allowed")
     page.shows("CORS_ORIGINS")
-    page.shows("No feeder has ever said hello.")
+    page.shows("No feeder has ever connected.")
     page.shows("STATUS_TOKEN")
     assert not page.run("return document.body.innerText.includes('bot-7f3a')")
     page.run(
@@ -192,9 +192,9 @@ def test_the_status_page_follows_what_happens(stage, browser):
     stage.feed(broker, "test")
     page.shows("test")
     broker.stop()
-    page.shows("Whether a lock is held cannot be told")
+    page.shows("The gateway does not know which locks are held")
     gateway.stop()
-    page.shows("The gateway does not answer since")
+    page.shows("The gateway has not answered since")
     gateway.start()
     broker.start()
     page.is_told("!document.body.innerText.includes('does not answer') || undefined")
@@ -203,7 +203,7 @@ def test_the_status_page_follows_what_happens(stage, browser):
 def test_the_status_page_goes_on_after_an_answer_that_it_cannot_read(stage, browser):
     broker, gateway = stage.play()
     page = browser.open(gateway.url + "/status")
-    page.shows("No feeder has ever said hello.")
+    page.shows("No feeder has ever connected.")
     page.run(
         "window.whole = fetch; window.fetch = async (url, ...its) => "
         "String(url).endsWith('health') "
