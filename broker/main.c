@@ -35,8 +35,8 @@ struct broker {
     struct check *check;
     const char *state; /* for --check */
     void *context, *ingest, *publish, *control;
-    struct publisher publisher;                       /* of publish */
-    struct readiness lines, subscriptions, questions; /* of these sockets */
+    struct publisher publisher;                      /* of publish */
+    struct readiness lines, subscriptions, requests; /* of these sockets */
     struct loop_watch store_watch, lock_watch;
     struct peers *peers;
     struct core core;
@@ -68,7 +68,7 @@ static void send_message(void *ctx, struct span peer, struct span message)
         peers_drop(b->peers, peer);
     else
         peers_give(b->peers, peer, bus_wire_bytes(message.len));
-    readiness_touch(&b->questions);
+    readiness_touch(&b->requests);
 }
 
 static void pack_peers(void *ctx, msgpack_packer *pk)
@@ -127,7 +127,7 @@ static void drain_control(struct broker *b)
 
     core_begin_turn(&b->core);
     for (int i = 0; i < CONTROL_BURST && core_may_take(&b->core); i++) {
-        e = take(b, PEERS_CONTROL, &b->questions, &m);
+        e = take(b, PEERS_CONTROL, &b->requests, &m);
         if (e == ERR_AGAIN)
             return;
         if (e)
@@ -221,7 +221,7 @@ static int64_t turn(struct broker *b, int64_t wait)
 /* Of a burst that was cut short, or come while we sent: no descriptor will tell. */
 static bool has_input(struct broker *b)
 {
-    return readiness_has_more(&b->questions) || readiness_has_more(&b->subscriptions) ||
+    return readiness_has_more(&b->requests) || readiness_has_more(&b->subscriptions) ||
            readiness_has_more(&b->lines);
 }
 
@@ -278,7 +278,7 @@ static enum err open_sockets(struct broker *b)
     if (bus_send(b->ingest, &everything, 1) ||
         readiness_open(&b->lines, b->loop, b->ingest) ||
         readiness_open(&b->subscriptions, b->loop, b->publish) ||
-        readiness_open(&b->questions, b->loop, b->control))
+        readiness_open(&b->requests, b->loop, b->control))
         return ERR_SYS;
     bus_endpoint(b->ingest, ingest);
     bus_endpoint(b->publish, published);

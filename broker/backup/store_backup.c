@@ -30,8 +30,8 @@ static enum err fail(const struct backup *b, int error_number,
     return store_error_system(b->part, error_number, "write the copy", error);
 }
 
-static enum err tell_held(const char *path, const char *what,
-                          char error[STORE_ERROR_MAX])
+static enum err error_held(const char *path, const char *what,
+                           char error[STORE_ERROR_MAX])
 {
     snprintf(error, STORE_ERROR_MAX, "store %s: cannot copy to it: %s", path, what);
     return ERR_HELD;
@@ -55,7 +55,7 @@ static enum err open_part(struct backup *b, char error[STORE_ERROR_MAX])
     int failure;
 
     if (!access(b->target, F_OK))
-        return tell_held(b->target, "it is already there; choose another name", error);
+        return error_held(b->target, "it is already there; choose another name", error);
     b->lock = open(b->part, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (b->lock < 0)
         return fail(b, errno, error);
@@ -64,8 +64,8 @@ static enum err open_part(struct backup *b, char error[STORE_ERROR_MAX])
         close(b->lock);
         b->lock = -1;
         return failure == EWOULDBLOCK
-                   ? tell_held(b->part, "another backup is writing it; let it finish",
-                               error)
+                   ? error_held(b->part, "another backup is writing it; let it finish",
+                                error)
                    : fail(b, failure, error);
     }
     remove_beside(b);
@@ -174,8 +174,8 @@ static enum err name_copy(struct backup *b, char error[STORE_ERROR_MAX])
     /* Not rename: it would take the place of a file that has come meanwhile. */
     if (link(b->part, b->target)) {
         if (errno == EEXIST)
-            return tell_held(b->target, "it is already there; choose another name",
-                             error);
+            return error_held(b->target, "it is already there; choose another name",
+                              error);
         /* A file system without hard links. */
         if (rename(b->part, b->target))
             return fail(b, errno, error);

@@ -68,10 +68,10 @@ static void judge_feeds(struct core *d)
     if (d->time.now < d->listen_until)
         return;
     while ((f = feed_table_expire(d->feeds, d->time.awake))) {
-        char who[CORE_FEED_WHO_MAX];
+        char owner[CORE_FEED_OWNER_MAX];
 
         log_warning("feed %s (%s) is silent: its name is free, its symbols are stale",
-                    f->name, core_feed_who(f->pid, f->host, who));
+                    f->name, core_feed_owner(f->pid, f->host, owner));
         core_mark_feed(d, f, true);
     }
 }
@@ -107,8 +107,8 @@ static void send_received(struct core *d, struct feed *f)
 {
     msgpack_packer pk;
 
-    f->told = f->received;
-    f->told_at = d->time.now;
+    f->acknowledged = f->received;
+    f->acknowledged_at = d->time.now;
     begin_op(d, f, "received", d->log_writer ? 2 : 1, &pk);
     pack_kv_u(&pk, "line", f->received);
     if (d->log_writer)
@@ -121,20 +121,20 @@ void core_acknowledge(struct core *d)
     for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
         struct feed *f = feed_table_at(d->feeds, i);
 
-        if (f->is_held && f->told != f->received &&
-            (f->received - f->told >= f->tell_lines ||
-             d->time.now - f->told_at >= FEED_TELL_MS))
+        if (f->is_held && f->acknowledged != f->received &&
+            (f->received - f->acknowledged >= f->ack_lines ||
+             d->time.now - f->acknowledged_at >= FEED_ACK_MS))
             send_received(d, f);
     }
 }
 
 /* Lines beyond a gap are dropped; the feeder is asked to go on from the missing one. */
-static void ask_again(struct core *d, struct feed *f, uint64_t line)
+static void request_resend(struct core *d, struct feed *f, uint64_t line)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
     msgpack_packer pk;
 
-    if (!feed_should_ask(f, d->time.now))
+    if (!feed_should_resend(f, d->time.now))
         return;
     log_limited(&limit, d->time.now, LOG_INFO,
                 "feed %s: line %llu came, %llu is next: asking for it again", f->name,
@@ -147,7 +147,7 @@ static void ask_again(struct core *d, struct feed *f, uint64_t line)
 static void take_heartbeat(struct core *d, struct feed *f, uint64_t last)
 {
     if (last > f->received)
-        ask_again(d, f, last);
+        request_resend(d, f, last);
     send_received(d, f);
 }
 
@@ -244,7 +244,7 @@ bool core_ingest(struct core *d, struct span topic, struct span record)
         forget(d, "a message that is no record");
         return false;
     }
-    f = feed_table_hear(d->feeds, r.epoch, d->time.awake);
+    f = feed_table_renew(d->feeds, r.epoch, d->time.awake);
     if (!f) {
         forget(d, "a line of an epoch that holds no feed name");
         return false;
@@ -265,7 +265,7 @@ bool core_ingest(struct core *d, struct span topic, struct span record)
     case FEED_DUPLICATE:
         return false;
     case FEED_GAP:
-        ask_again(d, f, r.seq);
+        request_resend(d, f, r.seq);
         return false;
     case FEED_TAKE:
         break;
@@ -277,12 +277,12 @@ bool core_ingest(struct core *d, struct span topic, struct span record)
     return is_to_forward;
 }
 
-static bool owes_acknowledgement(const struct core *d)
+static bool has_unacknowledged(const struct core *d)
 {
     for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
         const struct feed *f = feed_table_at(d->feeds, i);
 
-        if (f->is_held && f->told != f->received)
+        if (f->is_held && f->acknowledged != f->received)
             return true;
     }
     return false;
@@ -316,8 +316,8 @@ int64_t core_tick(struct core *d)
     }
     wait = sooner(d->heartbeat_at - d->time.now, lock_wait);
     wait = sooner(wait, feed_wait(d));
-    if (wait > FEED_TELL_MS && owes_acknowledgement(d))
-        wait = FEED_TELL_MS;
+    if (wait > FEED_ACK_MS && has_unacknowledged(d))
+        wait = FEED_ACK_MS;
     if (wait > CORE_BEHIND_MS && core_request_waits(d))
         wait = CORE_BEHIND_MS;
     d->tick_by = d->time.now + wait;

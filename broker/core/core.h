@@ -132,7 +132,7 @@ void core_clock_look(struct core *d, int64_t boot_ms, int64_t wall_us);
 /* Due work: heartbeat, expired leases, acknowledgements.  Returns ms until the next. */
 int64_t core_tick(struct core *d);
 
-/* Tell feeds what has been received, if it is time (FEED_TELL_MS, FEED_TELL_LINES). */
+/* Tell feeds what has been received, if it is time (FEED_ACK_MS, FEED_ACK_LINES). */
 void core_acknowledge(struct core *d);
 
 /*

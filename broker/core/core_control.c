@@ -32,7 +32,7 @@ static void hello_feeder(struct core *d, struct control_request *q)
     };
     struct feed *f = NULL;
     bool is_new = false;
-    char text[256], who[CORE_FEED_WHO_MAX];
+    char text[256], owner[CORE_FEED_OWNER_MAX];
     enum err e;
 
     if (feed_table_lacks_room(d->feeds, &h))
@@ -40,7 +40,7 @@ static void hello_feeder(struct core *d, struct control_request *q)
     e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
     if (e == ERR_HELD) {
         snprintf(text, sizeof text, "feed %s is held by %s", f->name,
-                 core_feed_who(f->pid, f->host, who));
+                 core_feed_owner(f->pid, f->host, owner));
         answer_begin(q, 3);
         pack_kv_text(&q->pk, "error", span_of(err_name(e)));
         pack_kv_text(&q->pk, "message", span_of(text));
@@ -128,10 +128,10 @@ static void on_hello(struct core *d, struct control_request *q)
 }
 
 /* The feed this question speaks for, by its epoch; answers unknown_peer if none. */
-static struct feed *asking_feed(struct core *d, struct control_request *q)
+static struct feed *requesting_feed(struct core *d, struct control_request *q)
 {
     struct feed *f =
-        feed_table_hear(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
+        feed_table_renew(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
 
     if (!f)
         answer_error(q, ERR_UNKNOWN_PEER, "this epoch holds no feed: say hello");
@@ -140,7 +140,7 @@ static struct feed *asking_feed(struct core *d, struct control_request *q)
 
 static void on_lost(struct core *d, struct control_request *q)
 {
-    struct feed *f = asking_feed(d, q);
+    struct feed *f = requesting_feed(d, q);
     uint64_t first = pack_find_u(q->map, "first", 0),
              last = pack_find_u(q->map, "last", 0);
     struct span reason = pack_find_text(q->map, "reason");
@@ -180,8 +180,8 @@ static void on_lost(struct core *d, struct control_request *q)
 static void on_goodbye(struct core *d, struct control_request *q)
 {
     struct feed *f =
-        feed_table_hear(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
-    struct registry_gateway *g = registry_hear(d->registry, q->peer, d->time.awake);
+        feed_table_renew(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
+    struct registry_gateway *g = registry_renew(d->registry, q->peer, d->time.awake);
 
     if (f) {
         log_info("feed %s says goodbye after line %llu", f->name,

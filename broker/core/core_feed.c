@@ -15,25 +15,26 @@ static uint64_t former_ago_ms(const struct core *d, const struct feed *f)
     return ago > 0 ? (uint64_t)ago : 0;
 }
 
-const char *core_feed_who(uint64_t pid, const char *host, char out[CORE_FEED_WHO_MAX])
+const char *core_feed_owner(uint64_t pid, const char *host,
+                            char out[CORE_FEED_OWNER_MAX])
 {
     if (pid)
-        snprintf(out, CORE_FEED_WHO_MAX, "pid %llu on %s", (unsigned long long)pid,
+        snprintf(out, CORE_FEED_OWNER_MAX, "pid %llu on %s", (unsigned long long)pid,
                  host[0] ? host : "a host not known");
     else
-        snprintf(out, CORE_FEED_WHO_MAX, "a feeder whose pid is not known");
+        snprintf(out, CORE_FEED_OWNER_MAX, "a feeder whose pid is not known");
     return out;
 }
 
 void core_feed_log_grant(struct core *d, const struct feed *f)
 {
     const struct feed_former *former = &f->former;
-    char who[CORE_FEED_WHO_MAX], follows[256] = "";
+    char owner[CORE_FEED_OWNER_MAX], follows[256] = "";
 
     if (former->owner[0] && former->pid)
         snprintf(follows, sizeof follows,
                  "; it follows %s, which %s %.3f s ago after line %llu",
-                 core_feed_who(former->pid, former->host, who),
+                 core_feed_owner(former->pid, former->host, owner),
                  former->has_left ? "left" : "was last heard",
                  (double)former_ago_ms(d, f) / 1e3,
                  (unsigned long long)former->received);
@@ -42,7 +43,7 @@ void core_feed_log_grant(struct core *d, const struct feed *f)
                  former->has_left ? "left" : "fell silent",
                  (unsigned long long)former->received);
     log_info("feed %s granted to %s, epoch %llu, after line %llu%s", f->name,
-             core_feed_who(f->pid, f->host, who), (unsigned long long)f->epoch,
+             core_feed_owner(f->pid, f->host, owner), (unsigned long long)f->epoch,
              (unsigned long long)f->received, follows);
 }
 

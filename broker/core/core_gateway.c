@@ -47,7 +47,7 @@ static bool read_connection(struct span *c, struct registry_connection *out)
     return true;
 }
 
-static void ask_who(struct core *d, struct control_request *q)
+static void request_report(struct core *d, struct control_request *q)
 {
     msgpack_packer pk;
 
@@ -58,13 +58,13 @@ static void ask_who(struct core *d, struct control_request *q)
 /* No answer but "who" if we do not know it, or if its count is not ours. */
 void core_on_report(struct core *d, struct control_request *q)
 {
-    struct registry_gateway *g = registry_hear(d->registry, q->peer, d->time.awake);
+    struct registry_gateway *g = registry_renew(d->registry, q->peer, d->time.awake);
     struct registry_connection c;
     struct pack_value list, id;
     struct span raw;
 
     if (!g) {
-        ask_who(d, q);
+        request_report(d, q);
         return;
     }
     if (pack_find_bool(q->map, "reset", false))
@@ -84,7 +84,7 @@ void core_on_report(struct core *d, struct control_request *q)
             registry_close(d->registry, g, id.u);
     }
     if (pack_find_u(q->map, "count", g->count) != g->count)
-        ask_who(d, q);
+        request_report(d, q);
 }
 
 static void pack_connection(msgpack_packer *pk, const struct registry_gateway *g,

@@ -68,7 +68,7 @@ static bool begin(struct core *d, struct control_request *q, struct history *h)
     uint64_t first = journal_first(d->journal);
 
     if (!r->query.newest_first && is_in_store(d, &r->query)) {
-        core_ask_store(d, q, true, &r->query);
+        core_store_request(d, q, true, &r->query);
         return false;
     }
     r->journal = d->journal;
@@ -110,7 +110,7 @@ static void answer(struct core *d, struct control_request *q, struct history *h)
             older.before = r->high + 1;
             older.until = h->head;
         }
-        core_ask_store(d, q, true, &older);
+        core_store_request(d, q, true, &older);
         return;
     }
     r->page.first = core_first(d);
@@ -122,7 +122,7 @@ static void answer(struct core *d, struct control_request *q, struct history *h)
         r->page.next = older.before;
         older.until = h->head; /* the store ignores it; see below */
         if (!r->page.count) {
-            core_ask_store(d, q, true, &older);
+            core_store_request(d, q, true, &older);
             return;
         }
     }
@@ -187,8 +187,8 @@ const struct core_slices core_history_slices = {
 };
 
 /* The same request again, to be answered from the ring.  false: too many wait. */
-static bool ask_ring(struct core *d, struct control_request *q,
-                     const struct store_query *query)
+static bool request_ring(struct core *d, struct control_request *q,
+                         const struct store_query *query)
 {
     struct buf b = {0};
     msgpack_packer pk;
@@ -230,7 +230,7 @@ void core_history_answer(struct core *d, struct control_request *q,
         if (!page->count &&
             !page->gap_count) { /* the ring may have something to tell */
             query.after = page->head;
-            if (ask_ring(d, q, &query))
+            if (request_ring(d, q, &query))
                 return;
         }
     }

@@ -75,8 +75,8 @@ bool core_page_damage(struct store_page *page, uint64_t seq)
     return true;
 }
 
-void core_ask_store(struct core *d, struct control_request *q, bool is_history,
-                    const struct store_query *query)
+void core_store_request(struct core *d, struct control_request *q, bool is_history,
+                        const struct store_query *query)
 {
     struct archive_ticket ticket = {.peer_len = q->peer.len, .id = q->id};
 
@@ -85,6 +85,6 @@ void core_ask_store(struct core *d, struct control_request *q, bool is_history,
         return;
     }
     memcpy(ticket.peer, q->peer.at, q->peer.len);
-    if (log_writer_ask(d->log_writer, is_history, query, &ticket))
+    if (log_writer_request(d->log_writer, is_history, query, &ticket))
         answer_error(q, ERR_FULL, "too many questions to the store: ask again");
 }

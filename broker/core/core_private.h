@@ -59,9 +59,10 @@ MUST_CHECK enum err core_request_add(struct core *d, struct span peer,
                                      struct span message);
 
 /* core_feed.c: what is said of a grant. */
-#define CORE_FEED_WHO_MAX 128
+#define CORE_FEED_OWNER_MAX 128
 /* "pid 7 on host", in `out`; what is known of one from before our start is neither. */
-const char *core_feed_who(uint64_t pid, const char *host, char out[CORE_FEED_WHO_MAX]);
+const char *core_feed_owner(uint64_t pid, const char *host,
+                            char out[CORE_FEED_OWNER_MAX]);
 void core_feed_log_grant(struct core *d, const struct feed *f);
 /* "after" and who had the name before. */
 void core_feed_pack_former(struct core *d, const struct feed *f, msgpack_packer *pk);
@@ -87,8 +88,8 @@ bool core_page_damage(struct store_page *page, uint64_t seq);
 /* [topic, record], the way the store's pages have them. */
 void core_page_add(struct store_page *page, const struct journal_entry *e);
 /* Have the store answer later; the error is sent if it cannot. */
-void core_ask_store(struct core *d, struct control_request *q, bool is_history,
-                    const struct store_query *query);
+void core_store_request(struct core *d, struct control_request *q, bool is_history,
+                        const struct store_query *query);
 
 /* core_snapshot.c, core_replay.c, core_history.c */
 extern const struct core_slices core_snapshot_slices, core_replay_slices,

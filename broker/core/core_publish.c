@@ -89,7 +89,7 @@ void core_send_heartbeat(struct core *d)
 {
     size_t count;
     struct book_entry *const *changed = book_changes(d->book, &count);
-    size_t told = count < WIRE_CHANGES_MAX ? count : WIRE_CHANGES_MAX;
+    size_t listed = count < WIRE_CHANGES_MAX ? count : WIRE_CHANGES_MAX;
     struct wire_record r = {
         .kind = WIRE_HEARTBEAT,
         .epoch = d->epoch,
@@ -105,10 +105,10 @@ void core_send_heartbeat(struct core *d)
                    "a heartbeat fits into the frame that its receivers take");
     msgpack_packer_init(&pk, &body, buf_pack_write);
     msgpack_pack_map(&pk, 2);
-    pack_kv_bool(&pk, "complete", told == count);
+    pack_kv_bool(&pk, "complete", listed == count);
     pack_key(&pk, "changed");
-    msgpack_pack_array(&pk, told);
-    for (size_t i = 0; i < told; i++) {
+    msgpack_pack_array(&pk, listed);
+    for (size_t i = 0; i < listed; i++) {
         msgpack_pack_array(&pk, 2);
         pack_text(&pk, (struct span){changed[i]->symbol, changed[i]->symbol_len});
         msgpack_pack_uint64(&pk, changed[i]->seq);

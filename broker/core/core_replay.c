@@ -48,13 +48,15 @@ static bool start(struct core *d, struct control_request *q, void *state)
     return true;
 }
 
-static void ask_store(struct core *d, struct control_request *q, const struct replay *r)
+static void request_store(struct core *d, struct control_request *q,
+                          const struct replay *r)
 {
-    core_ask_store(d, q, false,
-                   &(struct store_query){.patterns = pack_find_text(q->map, "pattern"),
-                                         .after = r->after,
-                                         .until = r->until,
-                                         .limit = r->limit});
+    core_store_request(
+        d, q, false,
+        &(struct store_query){.patterns = pack_find_text(q->map, "pattern"),
+                              .after = r->after,
+                              .until = r->until,
+                              .limit = r->limit});
 }
 
 /*
@@ -71,7 +73,7 @@ static bool begin_ring(struct core *d, struct control_request *q, struct replay 
     if (r->seq >= first)
         return true;
     if (d->log_writer && r->after < journal_stored(d->journal)) {
-        ask_store(d, q, r);
+        request_store(d, q, r);
         return false;
     }
     if (d->log_writer)
@@ -119,7 +121,7 @@ static bool step(struct core *d, struct control_request *q, void *state, int64_t
     }
     if (r->seq == r->after + 1 && r->seq <= r->until &&
         journal_read(journal, r->seq, &e) == ERR_MALFORMED) {
-        ask_store(d, q, r);
+        request_store(d, q, r);
         return true;
     }
     page->first = core_first(d);

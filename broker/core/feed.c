@@ -181,10 +181,10 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
     f->heard_at = now;
     f->allow_crossed = h->allow_crossed;
     f->pid = h->pid;
-    f->asked_for = 0;
-    f->tell_lines = h->window / 4;
-    if (!h->window || f->tell_lines > FEED_TELL_LINES)
-        f->tell_lines = FEED_TELL_LINES;
+    f->resend_from = 0;
+    f->ack_lines = h->window / 4;
+    if (!h->window || f->ack_lines > FEED_ACK_LINES)
+        f->ack_lines = FEED_ACK_LINES;
     span_copy(f->host, sizeof f->host, h->host);
     memcpy(f->peer, h->peer.at, h->peer.len);
     f->peer_len = h->peer.len;
@@ -206,17 +206,17 @@ struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g
     f->has_published = true;
     span_copy(f->owner, sizeof f->owner, g->owner);
     f->epoch = g->epoch;
-    f->received = f->told = f->announced = g->received;
+    f->received = f->acknowledged = f->announced = g->received;
     f->is_held = g->is_held;
     f->has_left = g->has_left;
     f->heard_at = now;
-    f->tell_lines = FEED_TELL_LINES;
+    f->ack_lines = FEED_ACK_LINES;
     if (t->next_token <= g->epoch)
         t->next_token = g->epoch + 1;
     return f;
 }
 
-struct feed *feed_table_hear(struct feed_table *t, uint64_t epoch, int64_t now)
+struct feed *feed_table_renew(struct feed_table *t, uint64_t epoch, int64_t now)
 {
     struct feed *f = t->recent;
 
@@ -241,16 +241,17 @@ enum feed_verdict feed_judge(struct feed *f, uint64_t line)
     return FEED_TAKE;
 }
 
-bool feed_should_ask(struct feed *f, int64_t now)
+bool feed_should_resend(struct feed *f, int64_t now)
 {
-    int64_t pause = f->asked_for == f->received + 1 ? FEED_RESEND_MS : FEED_ASK_MS;
+    int64_t pause =
+        f->resend_from == f->received + 1 ? FEED_RESEND_MS : FEED_RESEND_ANY_MS;
 
-    if (f->asked_for && now - f->asked_at < pause)
+    if (f->resend_from && now - f->resend_at < pause)
         return false;
-    if (f->asked_for != f->received + 1)
+    if (f->resend_from != f->received + 1)
         f->gaps++;
-    f->asked_for = f->received + 1;
-    f->asked_at = now;
+    f->resend_from = f->received + 1;
+    f->resend_at = now;
     return true;
 }
 

@@ -31,10 +31,10 @@
 /* Lines may be lost while word of them is on its way: so many above the highest heard of. */
 #define FEED_LOST_AHEAD ((uint64_t)1 << 24)
 #define FEED_RESEND_MS 250 /* before asking for the same line again */
-#define FEED_TELL_MS 50    /* an acknowledgement waits at most so long, */
-#define FEED_TELL_LINES \
-    1024               /* or for so many lines, or a quarter of the feed's window */
-#define FEED_ASK_MS 50 /* before asking for any line again */
+#define FEED_ACK_MS 50     /* an acknowledgement waits at most so long, */
+#define FEED_ACK_LINES \
+    1024 /* or for so many lines, or a quarter of the feed's window */
+#define FEED_RESEND_ANY_MS 50 /* before asking for any line again */
 
 /* The owner before the current one. */
 struct feed_former {
@@ -60,11 +60,11 @@ struct feed {
     bool has_published; /* a line of it ever came: its name is kept */
     uint64_t
         last_seq; /* head of the log after its last line; restored: at the restart */
-    uint64_t tell_lines; /* acknowledge after so many */
-    uint64_t told;       /* the last `received` the feeder was told, */
-    int64_t told_at;     /* and when; monotonic, ms */
-    uint64_t asked_for;  /* line asked for again, 0: none */
-    int64_t asked_at;
+    uint64_t ack_lines;      /* acknowledge after so many */
+    uint64_t acknowledged;   /* the last `received` the feeder was told, */
+    int64_t acknowledged_at; /* and when; monotonic, ms */
+    uint64_t resend_from;    /* line asked for again, 0: none */
+    int64_t resend_at;
     uint64_t accepted, duplicates, gaps, lost;
     int64_t accepted_at; /* monotonic ms, of the last accepted quote; 0: none yet */
     uint64_t refused[QUOTE_REFUSAL_COUNT];
@@ -121,7 +121,7 @@ void feed_forget(struct feed *f);
 void feed_table_leave_free(struct feed_table *t);
 
 /* The holder of this epoch, or NULL.  Hearing from it renews the lease. */
-struct feed *feed_table_hear(struct feed_table *t, uint64_t epoch, int64_t now);
+struct feed *feed_table_renew(struct feed_table *t, uint64_t epoch, int64_t now);
 
 enum feed_verdict { FEED_TAKE, FEED_DUPLICATE, FEED_GAP };
 
@@ -129,10 +129,10 @@ enum feed_verdict { FEED_TAKE, FEED_DUPLICATE, FEED_GAP };
 enum feed_verdict feed_judge(struct feed *f, uint64_t line);
 /*
  * After a gap: is it time to ask for received+1?  Once per FEED_RESEND_MS for the same line, and once
- * per FEED_ASK_MS in all: after a reconnect the lines of the old and the new connection
+ * per FEED_RESEND_ANY_MS in all: after a reconnect the lines of the old and the new connection
  * come in turns, and every other one looks like a gap.
  */
-bool feed_should_ask(struct feed *f, int64_t now);
+bool feed_should_resend(struct feed *f, int64_t now);
 /* The feeder says that `line` was sent.  False: no line can have that number. */
 bool feed_announce(struct feed *f, uint64_t line);
 /* May lines first…last be lost?  They must come next, and have been heard of. */

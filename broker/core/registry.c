@@ -104,8 +104,8 @@ enum err registry_hello(struct registry *r, const struct registry_hello *h, int6
     return OK;
 }
 
-struct registry_gateway *registry_hear(struct registry *r, struct span peer,
-                                       int64_t now)
+struct registry_gateway *registry_renew(struct registry *r, struct span peer,
+                                        int64_t now)
 {
     struct registry_gateway *g = find(r, peer);
 

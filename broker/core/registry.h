@@ -66,8 +66,8 @@ struct registry_hello {
 MUST_CHECK enum err registry_hello(struct registry *r, const struct registry_hello *h,
                                    int64_t now);
 /* Who is this?  NULL: it must say hello.  Hearing from it keeps it alive. */
-struct registry_gateway *registry_hear(struct registry *r, struct span peer,
-                                       int64_t now);
+struct registry_gateway *registry_renew(struct registry *r, struct span peer,
+                                        int64_t now);
 
 void registry_reset(struct registry *r, struct registry_gateway *g);
 /* A second report of the same id replaces the first.  ERR_FULL: too many, of this gateway or in all. */

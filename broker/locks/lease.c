@@ -83,17 +83,19 @@ void lease_grant(struct lease_table *t, struct lease *l, const struct lease_plac
 
 /* --- asking --------------------------------------------------------------------------------- */
 
-static const char *judge_ask(const struct lease_table *t, const struct lease_ask *ask)
+static const char *check_request(const struct lease_table *t,
+                                 const struct lease_request *request)
 {
-    if (!lock_is_name(ask->name))
+    if (!lock_is_name(request->name))
         return "name must be 1 to 64 of A-Z a-z 0-9 . _ : -";
-    if (!lock_is_owner(ask->owner))
+    if (!lock_is_owner(request->owner))
         return "owner must be 1 to 128 printable ASCII characters without spaces";
-    if (ask->ttl_ms < LOCK_TTL_MIN_MS || ask->ttl_ms > (uint64_t)t->limits.ttl_max_ms)
+    if (request->ttl_ms < LOCK_TTL_MIN_MS ||
+        request->ttl_ms > (uint64_t)t->limits.ttl_max_ms)
         return "ttl_ms must be from 1000 to LOCK_TTL_MAX";
-    if (ask->delay_ms > (uint64_t)t->limits.delay_max_ms)
+    if (request->delay_ms > (uint64_t)t->limits.delay_max_ms)
         return "delay_ms must be at most LOCK_DELAY_MAX";
-    if (ask->peer.len > LEASE_PEER_MAX)
+    if (request->peer.len > LEASE_PEER_MAX)
         return "peer identity too long";
     return NULL;
 }
@@ -105,34 +107,34 @@ static bool is_holder(const struct lease *l, struct span owner)
 
 /* The same grant: what is stored must be as long as what is told. */
 static enum err extend(struct lease_table *t, struct lease *l,
-                       const struct lease_ask *ask, int64_t now)
+                       const struct lease_request *request, int64_t now)
 {
-    bool is_changed =
-        (uint64_t)l->ttl_ms != ask->ttl_ms || (uint64_t)l->delay_ms != ask->delay_ms;
+    bool is_changed = (uint64_t)l->ttl_ms != request->ttl_ms ||
+                      (uint64_t)l->delay_ms != request->delay_ms;
 
     if (is_changed && !t->may_grant)
         return ERR_AGAIN;
     l->sure_ttl_ms = sure_ttl(t, l);
-    if (l->sure_ttl_ms > (int64_t)ask->ttl_ms)
-        l->sure_ttl_ms = (int64_t)ask->ttl_ms;
-    l->ttl_ms = (int64_t)ask->ttl_ms;
-    l->delay_ms = (int64_t)ask->delay_ms;
+    if (l->sure_ttl_ms > (int64_t)request->ttl_ms)
+        l->sure_ttl_ms = (int64_t)request->ttl_ms;
+    l->ttl_ms = (int64_t)request->ttl_ms;
+    l->delay_ms = (int64_t)request->delay_ms;
     set_held(t, l, l->ttl_ms, now);
     if (is_changed)
         lease_note(t, l);
     return OK;
 }
 
-static void grant_asker(struct lease_table *t, struct lease *l,
-                        const struct lease_ask *ask, struct lease_place *place,
-                        int64_t now)
+static void grant_request(struct lease_table *t, struct lease *l,
+                          const struct lease_request *request,
+                          struct lease_place *place, int64_t now)
 {
-    struct lease_place to = {.pid = ask->pid,
-                             .ttl_ms = (int64_t)ask->ttl_ms,
-                             .delay_ms = (int64_t)ask->delay_ms};
+    struct lease_place to = {.pid = request->pid,
+                             .ttl_ms = (int64_t)request->ttl_ms,
+                             .delay_ms = (int64_t)request->delay_ms};
 
-    span_copy(to.owner, sizeof to.owner, ask->owner);
-    span_copy(to.host, sizeof to.host, ask->host);
+    span_copy(to.owner, sizeof to.owner, request->owner);
+    span_copy(to.host, sizeof to.host, request->host);
     if (place)
         lease_place_leave(t, place);
     lease_grant(t, l, &to, now);
@@ -140,10 +142,10 @@ static void grant_asker(struct lease_table *t, struct lease *l,
 
 /* Not now: a place, if one is wanted or there is one. */
 static enum err queue(struct lease_table *t, struct lease *l,
-                      const struct lease_ask *ask, struct lease_place *place,
+                      const struct lease_request *request, struct lease_place *place,
                       int64_t now, int64_t awake, struct lease_answer *out)
 {
-    if (!place && !ask->wait_ms && !ask->is_to_keep) {
+    if (!place && !request->wait_ms && !request->is_to_keep) {
         out->place = l->waiters + 1;
         return OK;
     }
@@ -155,29 +157,29 @@ static enum err queue(struct lease_table *t, struct lease *l,
         out->why = "the lines of all locks are full";
         return ERR_FULL;
     }
-    place = lease_place_ask(t, l, ask, now, awake);
+    place = lease_place_take(t, l, request, now, awake);
     out->place = lease_place_number(l, place);
-    out->is_waiting = ask->wait_ms > 0;
+    out->is_waiting = request->wait_ms > 0;
     return OK;
 }
 
-static enum err ask_known(struct lease_table *t, struct lease *l,
-                          const struct lease_ask *ask, int64_t now, int64_t awake,
-                          struct lease_answer *out)
+static enum err acquire_known(struct lease_table *t, struct lease *l,
+                              const struct lease_request *request, int64_t now,
+                              int64_t awake, struct lease_answer *out)
 {
-    struct lease_place *place = lease_place_find(l, ask->owner);
+    struct lease_place *place = lease_place_find(l, request->owner);
     bool is_next = !l->line || l->line == place, is_free = l->state == LEASE_FREE;
     enum err e;
 
     out->lease = l;
-    if (is_holder(l, ask->owner))
-        return extend(t, l, ask, now);
+    if (is_holder(l, request->owner))
+        return extend(t, l, request, now);
     if (is_free && is_next && t->may_grant) {
         out->is_new = true;
-        grant_asker(t, l, ask, place, now);
+        grant_request(t, l, request, place, now);
         return OK;
     }
-    e = queue(t, l, ask, place, now, awake, out);
+    e = queue(t, l, request, place, now, awake, out);
     if (e)
         return e;
     lease_judge(t, l, now);
@@ -186,26 +188,26 @@ static enum err ask_known(struct lease_table *t, struct lease *l,
     return out->is_waiting ? ERR_HELD : ERR_AGAIN;
 }
 
-enum err lease_ask(struct lease_table *t, const struct lease_ask *ask, int64_t now,
-                   int64_t awake, struct lease_answer *out)
+enum err lease_acquire(struct lease_table *t, const struct lease_request *request,
+                       int64_t now, int64_t awake, struct lease_answer *out)
 {
     struct lease *l;
 
-    *out = (struct lease_answer){.why = judge_ask(t, ask)};
+    *out = (struct lease_answer){.why = check_request(t, request)};
     if (out->why)
         return ERR_INVALID;
-    l = lease_find(t, ask->name);
+    l = lease_find(t, request->name);
     if (l)
-        return ask_known(t, l, ask, now, awake, out);
+        return acquire_known(t, l, request, now, awake, out);
     if (!t->may_grant)
         return ERR_AGAIN;
     if (t->count >= t->limits.count) {
         out->why = "there are LOCK_COUNT_MAX locks already";
         return ERR_FULL;
     }
-    out->lease = lease_add(t, ask->name);
+    out->lease = lease_add(t, request->name);
     out->is_new = true;
-    grant_asker(t, out->lease, ask, NULL, now);
+    grant_request(t, out->lease, request, NULL, now);
     return OK;
 }
 

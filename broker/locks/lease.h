@@ -107,13 +107,13 @@ void lease_allow_grants(struct lease_table *t, bool may_grant);
 struct lease *lease_find(const struct lease_table *t, struct span name);
 
 /* Who is to be answered. */
-struct lease_asker {
+struct lease_reply_to {
     char peer[LEASE_PEER_MAX];
     size_t peer_len; /* 0: nobody waits for an answer */
     uint64_t id;
 };
 
-struct lease_ask {
+struct lease_request {
     struct span name, owner, host, peer;
     uint64_t pid, id;
     uint64_t ttl_ms, delay_ms;
@@ -134,8 +134,9 @@ struct lease_answer {
  * ERR_HELD: not now.  ERR_AGAIN: it could be granted, but lease_allow_grants forbids.
  * ERR_INVALID, ERR_FULL.
  */
-MUST_CHECK enum err lease_ask(struct lease_table *t, const struct lease_ask *ask,
-                              int64_t now, int64_t awake, struct lease_answer *out);
+MUST_CHECK enum err lease_acquire(struct lease_table *t,
+                                  const struct lease_request *request, int64_t now,
+                                  int64_t awake, struct lease_answer *out);
 /* Give up a place; true if there was one. */
 bool lease_cancel(struct lease_table *t, struct lease *l, struct span owner,
                   int64_t now);
@@ -175,7 +176,7 @@ enum lease_event_kind {
 struct lease_event {
     enum lease_event_kind kind;
     struct lease *lease;
-    struct lease_asker asker;
+    struct lease_reply_to reply_to;
     char name[LOCK_NAME_MAX + 1];   /* of a forgotten one */
     char owner[LOCK_OWNER_MAX + 1]; /* of the place */
     size_t place;

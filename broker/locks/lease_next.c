@@ -3,22 +3,22 @@
 
 #include "broker/locks/lease_private.h"
 
-static void tell_place(struct lease_place *p, enum lease_event_kind kind, int64_t now,
+static void fill_event(struct lease_place *p, enum lease_event_kind kind, int64_t now,
                        struct lease_event *out)
 {
     out->kind = kind;
     out->lease = p->lease;
-    out->asker = p->asker;
+    out->reply_to = p->reply_to;
     out->place = lease_place_number(p->lease, p);
-    out->waited_ms = now - p->asked_at;
+    out->waited_ms = now - p->requested_at;
     memcpy(out->owner, p->owner, sizeof out->owner);
 }
 
 static void end_wait(struct lease_table *t, struct lease_place *p, int64_t now,
                      struct lease_event *out)
 {
-    tell_place(p, LEASE_EVENT_WAIT_OVER, now, out);
-    p->asker.peer_len = 0;
+    fill_event(p, LEASE_EVENT_WAIT_OVER, now, out);
+    p->reply_to.peer_len = 0;
     due_unset(&t->dues, &p->due);
     lease_judge(t, p->lease, now);
 }
@@ -42,7 +42,7 @@ static void drop(struct lease_table *t, struct lease_place *p, int64_t now,
 {
     struct lease *l = p->lease;
 
-    tell_place(p, LEASE_EVENT_DROPPED, now, out);
+    fill_event(p, LEASE_EVENT_DROPPED, now, out);
     lease_place_leave(t, p);
     lease_judge(t, l, now);
 }
@@ -52,7 +52,7 @@ static void grant_first(struct lease_table *t, struct lease *l, int64_t now,
 {
     struct lease_place to = *l->line;
 
-    tell_place(l->line, LEASE_EVENT_GRANTED, now, out);
+    fill_event(l->line, LEASE_EVENT_GRANTED, now, out);
     lease_place_leave(t, l->line);
     lease_grant(t, l, &to, now);
 }
@@ -83,8 +83,8 @@ bool lease_next(struct lease_table *t, int64_t now, int64_t awake,
             end_lease(t, first->owner, now, out);
         return true;
     }
-    if (t->asked && awake - t->asked->asked_awake >= LEASE_PLACE_MS) {
-        drop(t, t->asked, now, out);
+    if (t->by_request && awake - t->by_request->requested_awake >= LEASE_PLACE_MS) {
+        drop(t, t->by_request, now, out);
         return true;
     }
     if (t->ready && t->may_grant) {
@@ -114,8 +114,8 @@ int64_t lease_wait(const struct lease_table *t, int64_t now, int64_t awake)
 
     if (first)
         wait = sooner(wait, first->at - now);
-    if (t->asked)
-        wait = sooner(wait, t->asked->asked_awake + LEASE_PLACE_MS - awake);
+    if (t->by_request)
+        wait = sooner(wait, t->by_request->requested_awake + LEASE_PLACE_MS - awake);
     if (t->idle && !t->idle->is_unstored)
         wait = sooner(wait, t->idle->idle_since + LEASE_FORGET_MS - now);
     if ((t->ready && t->may_grant) || to_forget(t, now))

@@ -15,11 +15,11 @@ struct lease_place {
     uint64_t pid;
     int64_t ttl_ms, delay_ms;
     struct lease *lease;
-    struct lease_asker asker;
-    int64_t asked_at;    /* now, */
-    int64_t asked_awake; /* and awake */
-    struct due due;      /* when the asker is to be told */
-    struct lease_place *prev_asked, *next_asked;
+    struct lease_reply_to reply_to;
+    int64_t requested_at;    /* now, */
+    int64_t requested_awake; /* and awake */
+    struct due due;          /* when the asker is to be told */
+    struct lease_place *prev_request, *next_request;
     UT_hash_handle hh; /* in the line, by owner; uthash keeps the order of coming */
 };
 
@@ -32,9 +32,9 @@ struct lease_table {
     bool may_grant;
     struct due_heap dues;
     struct lease *first_unstored, *last_unstored;
-    struct lease *ready;       /* free, with somebody in line: to be looked at */
-    struct lease *idle;        /* free, without line or value; longest first */
-    struct lease_place *asked; /* all places, by when their owner last asked */
+    struct lease *ready;            /* free, with somebody in line: to be looked at */
+    struct lease *idle;             /* free, without line or value; longest first */
+    struct lease_place *by_request; /* all places, by when their owner last asked */
 };
 
 /* lease_table.c */
@@ -48,9 +48,9 @@ void lease_note_later(struct lease_table *t, struct lease *l);
 /* lease_waiters.c */
 struct lease_place *lease_place_find(const struct lease *l, struct span owner);
 size_t lease_place_number(const struct lease *l, const struct lease_place *p);
-struct lease_place *lease_place_ask(struct lease_table *t, struct lease *l,
-                                    const struct lease_ask *ask, int64_t now,
-                                    int64_t awake);
+struct lease_place *lease_place_take(struct lease_table *t, struct lease *l,
+                                     const struct lease_request *request, int64_t now,
+                                     int64_t awake);
 void lease_place_leave(struct lease_table *t, struct lease_place *p);
 /* After any change of state or line. */
 void lease_judge(struct lease_table *t, struct lease *l, int64_t now);

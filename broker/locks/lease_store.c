@@ -240,8 +240,8 @@ static bool read_row(sqlite3_stmt *stmt, uint64_t wall_us, struct lease_stored *
            read_end(statement_column_span(stmt, 13), &out->lost_reason);
 }
 
-static enum err tell_row(const struct lease_store *s, struct span name,
-                         char error[STORE_ERROR_MAX])
+static enum err error_row(const struct lease_store *s, struct span name,
+                          char error[STORE_ERROR_MAX])
 {
     snprintf(
         error, STORE_ERROR_MAX,
@@ -264,7 +264,7 @@ enum err lease_store_each(struct lease_store *s, uint64_t wall_us,
     errno = 0;
     while (!e && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
         if (!read_row(stmt, wall_us, &l) || !take(ctx, &l))
-            e = tell_row(s, l.name, error);
+            e = error_row(s, l.name, error);
     if (!e && rc != SQLITE_DONE)
         e = database_error(&s->file, rc, "read it", error);
     sqlite3_reset(stmt);

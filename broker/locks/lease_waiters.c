@@ -44,35 +44,36 @@ static struct lease_place *add_place(struct lease_table *t, struct lease *l,
     p->due.owner = p;
     p->due.kind = LEASE_DUE_PLACE;
     HASH_ADD_KEYPTR(hh, l->line, p->owner, owner.len, p);
-    DL_APPEND2(t->asked, p, prev_asked, next_asked);
+    DL_APPEND2(t->by_request, p, prev_request, next_request);
     l->waiters++;
     t->places++;
     return p;
 }
 
-struct lease_place *lease_place_ask(struct lease_table *t, struct lease *l,
-                                    const struct lease_ask *ask, int64_t now,
-                                    int64_t awake)
+struct lease_place *lease_place_take(struct lease_table *t, struct lease *l,
+                                     const struct lease_request *request, int64_t now,
+                                     int64_t awake)
 {
-    struct lease_place *p = lease_place_find(l, ask->owner);
-    uint64_t wait_ms = ask->wait_ms < LEASE_PLACE_MS ? ask->wait_ms : LEASE_PLACE_MS;
+    struct lease_place *p = lease_place_find(l, request->owner);
+    uint64_t wait_ms =
+        request->wait_ms < LEASE_PLACE_MS ? request->wait_ms : LEASE_PLACE_MS;
 
     if (!p)
-        p = add_place(t, l, ask->owner);
-    span_copy(p->host, sizeof p->host, ask->host);
-    p->pid = ask->pid;
-    p->ttl_ms = (int64_t)ask->ttl_ms;
-    p->delay_ms = (int64_t)ask->delay_ms;
-    p->asked_at = now;
-    p->asked_awake = awake;
-    DL_DELETE2(t->asked, p, prev_asked, next_asked);
-    DL_APPEND2(t->asked, p, prev_asked, next_asked);
-    p->asker.peer_len = 0;
+        p = add_place(t, l, request->owner);
+    span_copy(p->host, sizeof p->host, request->host);
+    p->pid = request->pid;
+    p->ttl_ms = (int64_t)request->ttl_ms;
+    p->delay_ms = (int64_t)request->delay_ms;
+    p->requested_at = now;
+    p->requested_awake = awake;
+    DL_DELETE2(t->by_request, p, prev_request, next_request);
+    DL_APPEND2(t->by_request, p, prev_request, next_request);
+    p->reply_to.peer_len = 0;
     due_unset(&t->dues, &p->due);
     if (wait_ms) {
-        memcpy(p->asker.peer, ask->peer.at, ask->peer.len);
-        p->asker.peer_len = ask->peer.len;
-        p->asker.id = ask->id;
+        memcpy(p->reply_to.peer, request->peer.at, request->peer.len);
+        p->reply_to.peer_len = request->peer.len;
+        p->reply_to.id = request->id;
         due_set(&t->dues, &p->due, now + (int64_t)wait_ms);
     }
     return p;
@@ -83,7 +84,7 @@ void lease_place_leave(struct lease_table *t, struct lease_place *p)
     struct lease *l = p->lease;
 
     due_unset(&t->dues, &p->due);
-    DL_DELETE2(t->asked, p, prev_asked, next_asked);
+    DL_DELETE2(t->by_request, p, prev_request, next_request);
     HASH_DEL(l->line, p);
     l->waiters--;
     t->places--;
@@ -105,7 +106,7 @@ bool lease_cancel(struct lease_table *t, struct lease *l, struct span owner,
 void lease_judge(struct lease_table *t, struct lease *l, int64_t now)
 {
     bool is_free = l->state == LEASE_FREE;
-    bool is_ready = is_free && l->line && l->line->asker.peer_len;
+    bool is_ready = is_free && l->line && l->line->reply_to.peer_len;
     bool is_idle = is_free && !l->line && !l->version;
 
     if (is_ready && !l->is_ready)

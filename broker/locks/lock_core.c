@@ -38,13 +38,13 @@ void lock_core_free(struct lock_core *k)
 
 /* --- what happens by itself ------------------------------------------------------------------ */
 
-static void answer_asker(struct lock_core *k, const struct lease_event *e)
+static void answer_peer(struct lock_core *k, const struct lease_event *e)
 {
     struct lock_core_request q = {
         .on = {.answers = k->out.answers,
                .op = SPAN("lock"),
-               .peer = {e->asker.peer, e->asker.peer_len},
-               .id = e->asker.id},
+               .peer = {e->reply_to.peer, e->reply_to.peer_len},
+               .id = e->reply_to.id},
         .k = k,
         .lease = e->lease,
     };
@@ -84,8 +84,8 @@ static void let_happen(struct lock_core *k)
             lock_core_forget(k, e.name);
             continue;
         }
-        if (e.asker.peer_len)
-            answer_asker(k, &e);
+        if (e.reply_to.peer_len)
+            answer_peer(k, &e);
         log_event(k, &e);
         if (e.kind != LEASE_EVENT_WAIT_OVER)
             lock_core_watch(k, e.lease);
@@ -110,7 +110,7 @@ int64_t lock_core_tick(struct lock_core *k, const struct turn_time *time)
 static void on_lock(struct lock_core_request *q)
 {
     struct lock_core *k = q->k;
-    struct lease_ask ask = {
+    struct lease_request request = {
         .name = q->name,
         .owner = q->owner,
         .host = pack_find_text(q->on.map, "host"),
@@ -124,7 +124,7 @@ static void on_lock(struct lock_core_request *q)
     };
     size_t before = q->lease ? lease_waiters(q->lease) : 0;
     struct lease_answer a;
-    enum err e = lease_ask(q->k->table, &ask, k->time.now, k->time.awake, &a);
+    enum err e = lease_acquire(q->k->table, &request, k->time.now, k->time.awake, &a);
 
     q->lease = a.lease;
     if (e == OK)

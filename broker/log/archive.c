@@ -11,7 +11,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/mem.h"
 
-struct archive_question {
+struct archive_request {
     struct mail mail;
     bool is_history;
     struct store_query query;
@@ -28,7 +28,7 @@ struct reader {
 struct archive {
     char *path;
     bool is_started, has_hung;
-    size_t asked; /* questions without an answer taken */
+    size_t requests; /* questions without an answer taken */
     struct mailbox results;
     struct archive_writer write;
     struct batch_writer *writer;
@@ -43,7 +43,7 @@ _Static_assert(ARCHIVE_READERS <= WORKER_THREADS_MAX, "a thread for each reader"
 static int64_t answer(void *ctx, struct mail *mail)
 {
     struct reader *reader = ctx;
-    struct archive_question *q = (struct archive_question *)mail;
+    struct archive_request *q = (struct archive_request *)mail;
     struct archive_result r = {.event = ARCHIVE_ANSWER,
                                .ticket = q->ticket,
                                .is_history = q->is_history,
@@ -108,7 +108,7 @@ static void close_readers(struct archive *a)
     }
 }
 
-static void drop_questions(struct archive *a)
+static void drop_requests(struct archive *a)
 {
     struct mail *mail;
 
@@ -121,7 +121,7 @@ static bool end_threads(struct archive *a, int64_t deadline_ms)
 {
     bool is_in_time;
 
-    drop_questions(a);
+    drop_requests(a);
     batch_writer_stop(a->writer);
     worker_stop(a->readers);
     is_in_time = batch_writer_join(a->writer, deadline_ms);
@@ -176,13 +176,13 @@ void archive_abandon(struct archive *a)
     batch_writer_give_up(a->writer);
 }
 
-enum err archive_ask(struct archive *a, bool is_history,
-                     const struct store_query *query,
-                     const struct archive_ticket *ticket)
+enum err archive_request(struct archive *a, bool is_history,
+                         const struct store_query *query,
+                         const struct archive_ticket *ticket)
 {
-    struct archive_question *q;
+    struct archive_request *q;
 
-    if (!a->is_started || a->asked == ARCHIVE_QUESTIONS)
+    if (!a->is_started || a->requests == ARCHIVE_REQUESTS_MAX)
         return ERR_FULL;
     q = mem_zalloc(sizeof *q + query->patterns.len);
     q->is_history = is_history;
@@ -191,7 +191,7 @@ enum err archive_ask(struct archive *a, bool is_history,
     if (query->patterns.len)
         memcpy(q->patterns, query->patterns.at, query->patterns.len);
     q->query.patterns.at = q->patterns;
-    a->asked++;
+    a->requests++;
     worker_send(a->readers, &q->mail);
     return OK;
 }
@@ -207,7 +207,7 @@ bool archive_take(struct archive *a, struct archive_result *out)
     if (out->event == ARCHIVE_WRITTEN || out->event == ARCHIVE_ABANDONED)
         batch_writer_returned(a->writer);
     if (out->event == ARCHIVE_ANSWER)
-        a->asked--;
+        a->requests--;
     return true;
 }
 

@@ -23,7 +23,7 @@
 #include "shared/base/err.h"
 
 #define ARCHIVE_READERS 2
-#define ARCHIVE_QUESTIONS 64 /* asked and not yet answered */
+#define ARCHIVE_REQUESTS_MAX 64 /* asked and not yet answered */
 #define ARCHIVE_PEER_MAX 64
 
 struct archive;
@@ -54,10 +54,10 @@ struct archive_ticket {
     uint64_t id;
 };
 
-/* The patterns are copied.  ERR_FULL: ARCHIVE_QUESTIONS are waiting. */
-MUST_CHECK enum err archive_ask(struct archive *a, bool is_history,
-                                const struct store_query *query,
-                                const struct archive_ticket *ticket);
+/* The patterns are copied.  ERR_FULL: ARCHIVE_REQUESTS_MAX are waiting. */
+MUST_CHECK enum err archive_request(struct archive *a, bool is_history,
+                                    const struct store_query *query,
+                                    const struct archive_ticket *ticket);
 
 enum archive_event {
     ARCHIVE_WRITTEN,   /* upto, first, rows, ms, batch */

@@ -59,7 +59,7 @@ static bool is_known(struct damage *d, const char *file, uint64_t page, uint64_t
     return false;
 }
 
-static void say(struct damage *d)
+static void report(struct damage *d)
 {
     const struct damage_range *r = &d->ranges[0];
     char page[64] = "a part", more[80] = "", what[100];
@@ -90,11 +90,11 @@ void damage_note(struct damage *d, const char *file, uint64_t page, uint64_t fir
     else if (is_new)
         d->has_more = true;
     if (is_new && !d->has_more) {
-        say(&one);
+        report(&one);
         log_error("%s", one.text);
     }
     if (d->count)
-        say(d);
+        report(d);
 }
 
 /* The first gap of a page is on the page of the file that is named. */

@@ -11,9 +11,9 @@ static enum err check_size(size_t bytes, const char *path, char *error)
 {
     if (bytes >= JOURNAL_BYTES_MIN && bytes <= SIZE_MAX / 4)
         return OK;
-    journal_file_say(error, path ? path : "journal in memory",
-                     "cannot have %zu bytes: %zu is the least it may have", bytes,
-                     JOURNAL_BYTES_MIN);
+    journal_file_error(error, path ? path : "journal in memory",
+                       "cannot have %zu bytes: %zu is the least it may have", bytes,
+                       JOURNAL_BYTES_MIN);
     return ERR_INVALID;
 }
 
@@ -102,8 +102,9 @@ enum err journal_resize(struct journal *j, size_t bytes, char error[JOURNAL_ERRO
     if (e)
         return e;
     if (!j->is_begun || journal_stored(j) != journal_head(j)) {
-        journal_file_say(error, path ? path : "journal in memory",
-                         "cannot change its size while something in it is not stored");
+        journal_file_error(
+            error, path ? path : "journal in memory",
+            "cannot change its size while something in it is not stored");
         return ERR_INVALID;
     }
     /* Before they are copied: the new file is whole when it gets its name.  Format 1 ignores them. */

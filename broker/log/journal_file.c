@@ -32,8 +32,8 @@ struct start {
     uint64_t magic, version, ring_size, pid;
 };
 
-void journal_file_say(char error[JOURNAL_ERROR_MAX], const char *path,
-                      const char *format, ...)
+void journal_file_error(char error[JOURNAL_ERROR_MAX], const char *path,
+                        const char *format, ...)
 {
     size_t len = strlen(path);
     bool is_long = len > PATH_SHOWN;
@@ -56,45 +56,46 @@ static enum err explain(char *error, const char *path, size_t size)
     switch (errno) {
     case EACCES:
     case EPERM:
-        journal_file_say(error, path,
-                         "permission denied: the broker's user must be able to write "
-                         "it, and to make files in its folder");
+        journal_file_error(error, path,
+                           "permission denied: the broker's user must be able to write "
+                           "it, and to make files in its folder");
         break;
     case EROFS:
-        journal_file_say(error, path,
-                         "its file system is read-only: give a path on another one");
+        journal_file_error(error, path,
+                           "its file system is read-only: give a path on another one");
         break;
     case ENOENT:
     case ENOTDIR:
-        journal_file_say(error, path, "its folder does not exist: make it first");
+        journal_file_error(error, path, "its folder does not exist: make it first");
         e = ERR_NOT_FOUND;
         break;
     case EISDIR:
-        journal_file_say(error, path, "is a folder: give the path of a file in it");
+        journal_file_error(error, path, "is a folder: give the path of a file in it");
         break;
     case ENOSPC:
     case EDQUOT:
-        journal_file_say(error, path,
-                         "no space for its %zu bytes (%s): make some, give a path on "
-                         "another file system, or ask for a smaller journal",
-                         size, strerror(errno));
+        journal_file_error(error, path,
+                           "no space for its %zu bytes (%s): make some, give a path on "
+                           "another file system, or ask for a smaller journal",
+                           size, strerror(errno));
         e = ERR_FULL;
         break;
     case EFBIG:
-        journal_file_say(error, path,
-                         "a file of %zu bytes is too large here: raise the limit "
-                         "(ulimit -f), or ask for a smaller journal",
-                         size);
+        journal_file_error(error, path,
+                           "a file of %zu bytes is too large here: raise the limit "
+                           "(ulimit -f), or ask for a smaller journal",
+                           size);
         e = ERR_FULL;
         break;
     case ENOMEM:
-        journal_file_say(error, path,
-                         "no memory to map its %zu bytes: raise the limit (ulimit -v), "
-                         "or ask for a smaller journal",
-                         size);
+        journal_file_error(
+            error, path,
+            "no memory to map its %zu bytes: raise the limit (ulimit -v), "
+            "or ask for a smaller journal",
+            size);
         break;
     default:
-        journal_file_say(error, path, "cannot be used: %s", strerror(errno));
+        journal_file_error(error, path, "cannot be used: %s", strerror(errno));
     }
     return e;
 }
@@ -128,14 +129,15 @@ static enum err lock(int fd, const char *path, char *error)
         return explain(error, path, 0);
     if (pread(fd, &start, sizeof start, 0) == sizeof start &&
         start.magic == JOURNAL_FILE_MAGIC && start.pid)
-        journal_file_say(error, path,
-                         "is in use by another broker (pid %llu): stop that one, or "
-                         "give another path",
-                         (unsigned long long)start.pid);
+        journal_file_error(error, path,
+                           "is in use by another broker (pid %llu): stop that one, or "
+                           "give another path",
+                           (unsigned long long)start.pid);
     else
-        journal_file_say(error, path,
-                         "is in use by another process: stop that one, or give another "
-                         "path");
+        journal_file_error(
+            error, path,
+            "is in use by another process: stop that one, or give another "
+            "path");
     return ERR_HELD;
 }
 
@@ -285,21 +287,22 @@ static enum err check_start(int fd, size_t size, const char *path, char *error)
     if (pread(fd, &start, sizeof start, 0) < 0)
         return explain(error, path, size);
     if (start.magic != JOURNAL_FILE_MAGIC || !start.version) {
-        journal_file_say(error, path,
-                         "is not a journal of pregon-broker on this kind of machine: "
-                         "give another path, or remove it if nobody needs it");
+        journal_file_error(error, path,
+                           "is not a journal of pregon-broker on this kind of machine: "
+                           "give another path, or remove it if nobody needs it");
         return ERR_MALFORMED;
     }
     if (start.version > JOURNAL_FILE_VERSION) {
-        journal_file_say(error, path,
-                         "is of a newer pregon-broker (format %llu, known is %d): run "
-                         "that one, or give another path",
-                         (unsigned long long)start.version, JOURNAL_FILE_VERSION);
+        journal_file_error(
+            error, path,
+            "is of a newer pregon-broker (format %llu, known is %d): run "
+            "that one, or give another path",
+            (unsigned long long)start.version, JOURNAL_FILE_VERSION);
         return ERR_VERSION;
     }
     if (size < head || start.ring_size != size - head ||
         start.ring_size < JOURNAL_BYTES_MIN) {
-        journal_file_say(
+        journal_file_error(
             error, path,
             "has %zu bytes instead of %llu: restore it, or move it away and lose "
             "what is not stored",
@@ -324,7 +327,7 @@ static enum err adopt(struct journal_file *out, const char *path, char *error)
         goto done;
     }
     if (!S_ISREG(status.st_mode)) {
-        journal_file_say(error, path, "is not a regular file: give another path");
+        journal_file_error(error, path, "is not a regular file: give another path");
         e = ERR_MALFORMED;
         goto done;
     }
@@ -376,7 +379,7 @@ enum err journal_file_open(struct journal_file *out, const char *path, size_t ri
 
     if (!path)
         return make_anonymous(out, ring_size, NULL, 1, error);
-    journal_file_say(error, path, "is being replaced all the time");
+    journal_file_error(error, path, "is being replaced all the time");
     for (int i = 0; e == ERR_AGAIN && i < TRIES; i++) {
         e = adopt(out, path, error);
         if (e == ERR_NOT_FOUND)
@@ -399,7 +402,7 @@ enum err journal_file_resize(struct journal_file *f, size_t ring_size, uint64_t 
                            : make(&made, f->path, ring_size, f->map, next, error);
 
     if (e == ERR_AGAIN) {
-        journal_file_say(error, f->path, "is being replaced by another process");
+        journal_file_error(error, f->path, "is being replaced by another process");
         e = ERR_HELD;
     }
     if (e)

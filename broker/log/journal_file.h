@@ -78,7 +78,7 @@ MUST_CHECK enum err journal_file_sync(struct journal_file *f, bool is_all);
 void journal_file_boot(char out[static JOURNAL_FILE_BOOT_MAX]);
 
 /* "PATH: …" into error; a long path is cut at its front. */
-void journal_file_say(char error[JOURNAL_ERROR_MAX], const char *path,
-                      const char *format, ...) __attribute__((format(printf, 3, 4)));
+void journal_file_error(char error[JOURNAL_ERROR_MAX], const char *path,
+                        const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

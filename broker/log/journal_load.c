@@ -198,7 +198,7 @@ enum err journal_load(struct journal *j, const char *path,
         memcpy(m->boot, boot, sizeof m->boot);
         set(&m->is_clean, 0);
         if (journal_file_sync(&j->file, false)) {
-            journal_file_say(error, path, "cannot be written: look at its disk");
+            journal_file_error(error, path, "cannot be written: look at its disk");
             return ERR_SYS;
         }
     }

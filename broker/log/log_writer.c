@@ -104,9 +104,9 @@ static void put_feeds(struct log_writer *k)
 
         if (!f->name[0]) /* of a feed that never published */
             continue;
-        if (k->is_told[i] && k->copied_line[i] == k->handed_line[i])
+        if (k->is_known_to_store[i] && k->copied_line[i] == k->handed_line[i])
             continue;
-        k->is_told[i] = true;
+        k->is_known_to_store[i] = true;
         k->handed_line[i] = k->copied_line[i];
         store_batch_feed(k->filling, i, span_of(f->name), span_of(f->owner), f->epoch,
                          k->copied_line[i]);
@@ -237,11 +237,11 @@ bool log_writer_take_answer(struct log_writer *k, struct archive_result *out)
     return false;
 }
 
-enum err log_writer_ask(struct log_writer *k, bool is_history,
-                        const struct store_query *query,
-                        const struct archive_ticket *ticket)
+enum err log_writer_request(struct log_writer *k, bool is_history,
+                            const struct store_query *query,
+                            const struct archive_ticket *ticket)
 {
-    return archive_ask(k->archive, is_history, query, ticket);
+    return archive_request(k->archive, is_history, query, ticket);
 }
 
 static size_t eager_bytes(const struct log_writer *k)
@@ -333,7 +333,7 @@ void log_writer_forget_feed(struct log_writer *k, uint32_t feed)
 {
     log_writer_set_line(k, feed, 0);
     if (feed < JOURNAL_FEEDS)
-        k->is_told[feed] = false;
+        k->is_known_to_store[feed] = false;
 }
 
 uint64_t log_writer_stored_line(const struct log_writer *k, uint32_t feed)
@@ -376,7 +376,7 @@ static void store_rest(struct log_writer *k, int64_t deadline)
     }
 }
 
-static void tell_unstored(const struct log_writer *k)
+static void log_unstored(const struct log_writer *k)
 {
     uint64_t stored = journal_stored(k->journal), first = journal_first(k->journal),
              head = journal_head(k->journal);
@@ -407,7 +407,7 @@ bool log_writer_close(struct log_writer *k, int64_t deadline_ms)
     }
     is_stored = is_all_stored(k);
     if (!is_stored)
-        tell_unstored(k);
+        log_unstored(k);
     /* What is left is synced, so that it is still there when the machine starts again. */
     log_writer_free(k, !has_hung);
     return is_stored;

@@ -48,15 +48,15 @@ int log_writer_fd(
     const struct log_writer *k); /* readable when there is something to take */
 
 /*
- * Take what the threads have to say.  true: an answer to log_writer_ask, archive_result_clear it and
+ * Take what the threads have to say.  true: an answer to log_writer_request, archive_result_clear it and
  * ask again.  false: that was all; now log_writer_turn knows what was written.
  */
 bool log_writer_take_answer(struct log_writer *k, struct archive_result *out);
 /* Copy and hand over what is due.  Returns ms until it wants to be called again, or -1. */
 int64_t log_writer_turn(struct log_writer *k, int64_t now, uint64_t wall_us);
-MUST_CHECK enum err log_writer_ask(struct log_writer *k, bool is_history,
-                                   const struct store_query *query,
-                                   const struct archive_ticket *ticket);
+MUST_CHECK enum err log_writer_request(struct log_writer *k, bool is_history,
+                                       const struct store_query *query,
+                                       const struct archive_ticket *ticket);
 
 struct log_writer_status {
     bool is_durable;    /* what is called out is stored soon after */

@@ -68,8 +68,7 @@ static const char *why_new_epoch(const struct store_state *s,
 }
 
 /* The ring is emptied.  What only it had belongs to the log before and is not taken over. */
-static void tell_dropped(const struct log_writer *k,
-                         const struct journal_identity *ring)
+static void log_dropped(const struct log_writer *k, const struct journal_identity *ring)
 {
     uint64_t first = journal_first(k->journal);
 
@@ -100,7 +99,7 @@ static enum err begin_epoch(struct log_writer *k, const struct store_state *stat
         e = store_state(s, &fresh, error);
     if (e)
         return e;
-    tell_dropped(k, ring);
+    log_dropped(k, ring);
     journal_begin(k->journal, epoch, fresh.store_id, first);
     k->is_new_epoch = true;
     return OK;

@@ -421,8 +421,8 @@ static int put_batch(struct store *s, const struct store_batch *b)
     return rc ? rc : put_changed(s);
 }
 
-static enum err tell_invalid(const struct store *s, const struct store_batch *b,
-                             char error[STORE_ERROR_MAX])
+static enum err error_invalid(const struct store *s, const struct store_batch *b,
+                              char error[STORE_ERROR_MAX])
 {
     snprintf(error, STORE_ERROR_MAX,
              "store %s: cannot write positions %llu to %llu: they do not go on from "
@@ -455,7 +455,7 @@ enum err store_write(struct store *s, const struct store_batch *b,
         return OK;
     }
     e = rc == SQLITE_MISUSE && s->writer
-            ? tell_invalid(s, b, error)
+            ? error_invalid(s, b, error)
             : database_error(&s->file, rc, "write it", error);
     store_writer_forget(s);
     return e;

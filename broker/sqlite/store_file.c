@@ -149,20 +149,20 @@ enum err store_file_check(const char *path, bool is_writer, bool *is_unclean,
     return e ? e : check_file(path, is_writer, is_unclean, error);
 }
 
-static enum err tell_held(const char *path, const char *who,
-                          char error[STORE_ERROR_MAX])
+static enum err error_held(const char *path, const char *holder,
+                           char error[STORE_ERROR_MAX])
 {
     snprintf(
         error, STORE_ERROR_MAX,
         "store %s: the store is in use: another broker (%s) writes it; end that one "
         "or choose another path",
-        path, who);
+        path, holder);
     return ERR_HELD;
 }
 
 static enum err lock_name(const char *path, int *out, char error[STORE_ERROR_MAX])
 {
-    char *beside = store_file_beside(path, "-lock"), pid[24] = "", who[40];
+    char *beside = store_file_beside(path, "-lock"), pid[24] = "", holder[40];
     int failure = 0;
     ssize_t len;
 
@@ -173,8 +173,8 @@ static enum err lock_name(const char *path, int *out, char error[STORE_ERROR_MAX
     if (failure == EWOULDBLOCK) {
         len = pread(*out, pid, sizeof pid - 1, 0);
         pid[len > 0 ? strcspn(pid, "\n") : 0] = '\0';
-        snprintf(who, sizeof who, "process %s", *pid ? pid : "not known");
-        return tell_held(path, who, error);
+        snprintf(holder, sizeof holder, "process %s", *pid ? pid : "not known");
+        return error_held(path, holder, error);
     }
     if (failure)
         return store_error_system(path, failure, "lock it", error);
@@ -194,7 +194,7 @@ static enum err lock_file(const char *path, int *out, char error[STORE_ERROR_MAX
         return store_error_system(path, errno, "open it", error);
     if (flock(*out, LOCK_EX | LOCK_NB))
         return errno == EWOULDBLOCK
-                   ? tell_held(path, "under another name of the same file", error)
+                   ? error_held(path, "under another name of the same file", error)
                    : store_error_system(path, errno, "lock it", error);
     if (fstat(*out, &locked) || stat(path, &named))
         return store_error_system(path, errno, "open it", error);
@@ -204,7 +204,7 @@ static enum err lock_file(const char *path, int *out, char error[STORE_ERROR_MAX
         return ERR_SYS;
     }
     if (locked.st_dev != named.st_dev || locked.st_ino != named.st_ino)
-        return tell_held(path, "one that has just replaced the file", error);
+        return error_held(path, "one that has just replaced the file", error);
     return OK;
 }
 
@@ -246,8 +246,8 @@ enum err store_file_check_mode(const char *path, sqlite3 *db,
     return ERR_SYS;
 }
 
-static enum err tell_version(const char *path, int version, size_t ours,
-                             char error[STORE_ERROR_MAX])
+static enum err error_version(const char *path, int version, size_t ours,
+                              char error[STORE_ERROR_MAX])
 {
     bool is_newer = (size_t)version > ours;
 
@@ -283,7 +283,7 @@ enum err store_file_check_schema(const char *path, sqlite3 *db,
         return ERR_MALFORMED;
     }
     if (!is_writer ? (size_t)version != schema->count : (size_t)version > schema->count)
-        return tell_version(path, version, schema->count, error);
+        return error_version(path, version, schema->count, error);
     return OK;
 }
 

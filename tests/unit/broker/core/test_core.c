@@ -137,15 +137,15 @@ static void what_was_received_is_acknowledged_once(void **state)
     assert_int_equal(said_count, 0);
     for (uint64_t n = 1; n <= 20; n++)
         line(FIRST_FEED_EPOCH, n, "A ", "1");
-    assert_true(core_tick(&core) <= FEED_TELL_MS);
-    pass_time(FEED_TELL_MS);
+    assert_true(core_tick(&core) <= FEED_ACK_MS);
+    pass_time(FEED_ACK_MS);
     core_acknowledge(&core);
     assert_string_equal(heard("peer"),
                         "{'op':'received','epoch':" FEED_EPOCH ",'line':20}");
-    pass_time(FEED_TELL_MS);
+    pass_time(FEED_ACK_MS);
     core_acknowledge(&core);
     assert_int_equal(said_count, 0);
-    for (uint64_t n = 21; n <= 20 + FEED_TELL_LINES; n++)
+    for (uint64_t n = 21; n <= 20 + FEED_ACK_LINES; n++)
         line(FIRST_FEED_EPOCH, n, "A ", "1");
     core_acknowledge(&core); /* so many are told at once */
     assert_non_null(strstr(heard("peer"), ",'line':1044}"));

@@ -96,13 +96,13 @@ static void a_lease_runs_out_after_silence_and_not_before(void **state)
 
     (void)state;
     assert_null(feed_table_expire(table, WIRE_FEED_LEASE_MS - 1));
-    assert_ptr_equal(feed_table_hear(table, epoch, 1500), f);
+    assert_ptr_equal(feed_table_renew(table, epoch, 1500), f);
     assert_null(feed_table_expire(table, WIRE_FEED_LEASE_MS));
     assert_null(feed_table_expire(table, 1500 + WIRE_FEED_LEASE_MS - 1));
     assert_ptr_equal(feed_table_expire(table, 1500 + WIRE_FEED_LEASE_MS), f);
     assert_false(f->is_held);
     assert_null(feed_table_expire(table, 1500 + WIRE_FEED_LEASE_MS)); /* once */
-    assert_null(feed_table_hear(table, epoch, 4000)); /* its lines are nobody's now */
+    assert_null(feed_table_renew(table, epoch, 4000)); /* its lines are nobody's now */
 }
 
 static void after_a_goodbye_the_name_is_free_at_once(void **state)
@@ -112,7 +112,7 @@ static void after_a_goodbye_the_name_is_free_at_once(void **state)
 
     (void)state;
     feed_release(f);
-    assert_null(feed_table_hear(table, epoch, 1));
+    assert_null(feed_table_renew(table, epoch, 1));
     assert_ptr_equal(granted("sim", "b", 1), f); /* the index stays the name's */
     assert_string_equal(f->owner, "b");
 }
@@ -125,12 +125,12 @@ static void only_the_current_token_is_heard(void **state)
     (void)state;
     feed_release(a);
     granted("a", "x", 1);
-    assert_null(feed_table_hear(table, old, 2));
-    assert_ptr_equal(feed_table_hear(table, a->epoch, 3), a);
-    assert_ptr_equal(feed_table_hear(table, b->epoch, 4), b);
-    assert_ptr_equal(feed_table_hear(table, a->epoch, 5), a);
-    assert_null(feed_table_hear(table, 0, 6));
-    assert_null(feed_table_hear(table, UINT64_MAX, 6));
+    assert_null(feed_table_renew(table, old, 2));
+    assert_ptr_equal(feed_table_renew(table, a->epoch, 3), a);
+    assert_ptr_equal(feed_table_renew(table, b->epoch, 4), b);
+    assert_ptr_equal(feed_table_renew(table, a->epoch, 5), a);
+    assert_null(feed_table_renew(table, 0, 6));
+    assert_null(feed_table_renew(table, UINT64_MAX, 6));
     assert_int_equal(a->heard_at, 5);
     assert_int_equal(b->heard_at, 4);
 }
@@ -305,20 +305,20 @@ static void the_same_line_is_asked_for_only_so_often(void **state)
     struct feed *f = granted("sim", "a", 0);
 
     (void)state;
-    assert_true(feed_should_ask(f, 100));
-    assert_false(feed_should_ask(f, 100));
-    assert_false(feed_should_ask(f, 100 + FEED_RESEND_MS - 1));
-    assert_true(feed_should_ask(f, 100 + FEED_RESEND_MS));
+    assert_true(feed_should_resend(f, 100));
+    assert_false(feed_should_resend(f, 100));
+    assert_false(feed_should_resend(f, 100 + FEED_RESEND_MS - 1));
+    assert_true(feed_should_resend(f, 100 + FEED_RESEND_MS));
     assert_int_equal(f->gaps, 1); /* one gap, asked for twice */
     assert_int_equal(feed_judge(f, 1), FEED_TAKE);
     /* Another line, but lines of two connections may just be coming in turns. */
-    assert_false(feed_should_ask(f, 100 + FEED_RESEND_MS + FEED_ASK_MS - 1));
-    assert_true(feed_should_ask(f, 100 + FEED_RESEND_MS + FEED_ASK_MS));
+    assert_false(feed_should_resend(f, 100 + FEED_RESEND_MS + FEED_RESEND_ANY_MS - 1));
+    assert_true(feed_should_resend(f, 100 + FEED_RESEND_MS + FEED_RESEND_ANY_MS));
     assert_int_equal(f->gaps, 2);
     /* A new grant may be asked at once. */
     feed_release(f);
-    granted("sim", "a", 101 + FEED_RESEND_MS + FEED_ASK_MS);
-    assert_true(feed_should_ask(f, 101 + FEED_RESEND_MS + FEED_ASK_MS));
+    granted("sim", "a", 101 + FEED_RESEND_MS + FEED_RESEND_ANY_MS);
+    assert_true(feed_should_resend(f, 101 + FEED_RESEND_MS + FEED_RESEND_ANY_MS));
 }
 
 static void only_the_lines_that_come_next_can_be_given_up(void **state)

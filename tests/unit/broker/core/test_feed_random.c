@@ -77,7 +77,7 @@ static void at_any_time_a_name_has_one_holder_as_in_the_model(void **state)
         case 2:
         case 3: /* a line, now and then of an older grant */
             line = own->epoch - !dice(5);
-            heard = feed_table_hear(table, line, now);
+            heard = feed_table_renew(table, line, now);
             for (int i = 0; i < NAMES && !heard; i++)
                 assert_false(m[i].is_held && m[i].epoch == line);
             if (!heard)
@@ -101,8 +101,8 @@ static void at_any_time_a_name_has_one_holder_as_in_the_model(void **state)
         case 4:
             if (!own->is_held || dice(3))
                 break;
-            feed_release(feed_table_hear(table, own->epoch, now));
-            assert_null(feed_table_hear(table, own->epoch, now));
+            feed_release(feed_table_renew(table, own->epoch, now));
+            assert_null(feed_table_renew(table, own->epoch, now));
             own->is_held = false;
             break;
         case 5:

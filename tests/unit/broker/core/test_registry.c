@@ -56,9 +56,9 @@ static void a_gateway_is_known_by_its_peer_after_hello(void **state)
     struct registry_gateway *g;
 
     (void)state;
-    assert_null(registry_hear(r, SPAN("p1"), 0));
+    assert_null(registry_renew(r, SPAN("p1"), 0));
     assert_int_equal(hello("p1", "gw-1", 10, 0), OK);
-    g = registry_hear(r, SPAN("p1"), 5);
+    g = registry_renew(r, SPAN("p1"), 5);
     assert_non_null(g);
     assert_ptr_equal(registry_at(r, 0), g);
     assert_string_equal(g->name, "gw-1");
@@ -66,8 +66,8 @@ static void a_gateway_is_known_by_its_peer_after_hello(void **state)
     assert_string_equal(g->http, "http://127.0.0.1:8000");
     assert_true(g->pid == 10 && g->limit == REGISTRY_CONNECTIONS_MAX &&
                 g->since_us == 7 && g->heard_at == 5);
-    assert_null(registry_hear(r, SPAN("p"), 0));
-    assert_null(registry_hear(r, SPAN("p11"), 0));
+    assert_null(registry_renew(r, SPAN("p"), 0));
+    assert_null(registry_renew(r, SPAN("p11"), 0));
 }
 
 static void saying_hello_again_forgets_its_connections(void **state)
@@ -77,11 +77,11 @@ static void saying_hello_again_forgets_its_connections(void **state)
     (void)state;
     assert_int_equal(hello("p1", "gw-1", 10, 0), OK);
     assert_int_equal(hello("p2", "gw-2", 11, 0), OK);
-    g = registry_hear(r, SPAN("p1"), 0);
+    g = registry_renew(r, SPAN("p1"), 0);
     open_id(g, 1);
-    open_id(registry_hear(r, SPAN("p2"), 0), 1);
+    open_id(registry_renew(r, SPAN("p2"), 0), 1);
     assert_int_equal(hello("p1", "gw-1", 10, 1), OK);
-    assert_ptr_equal(registry_hear(r, SPAN("p1"), 1), g);
+    assert_ptr_equal(registry_renew(r, SPAN("p1"), 1), g);
     assert_int_equal(g->count, 0);
     assert_int_equal(registry_total(r), 1);
     assert_int_equal(registry_gateways(r), 2);
@@ -91,12 +91,12 @@ static void a_gateway_behind_a_new_connection_is_the_same_one(void **state)
 {
     (void)state;
     assert_int_equal(hello("p1", "gw-1", 10, 0), OK);
-    open_id(registry_hear(r, SPAN("p1"), 0), 1);
+    open_id(registry_renew(r, SPAN("p1"), 0), 1);
     assert_int_equal(hello("p2", "gw-1", 10, 1), OK);
     assert_int_equal(registry_gateways(r), 1);
     assert_int_equal(registry_total(r), 0);
-    assert_null(registry_hear(r, SPAN("p1"), 1));
-    assert_non_null(registry_hear(r, SPAN("p2"), 1));
+    assert_null(registry_renew(r, SPAN("p1"), 1));
+    assert_non_null(registry_renew(r, SPAN("p2"), 1));
     /* The same name in another process is another gateway. */
     assert_int_equal(hello("p3", "gw-1", 11, 1), OK);
     assert_int_equal(registry_gateways(r), 2);
@@ -130,12 +130,12 @@ static void there_are_only_so_many_gateways(void **state)
     for (unsigned i = 0; i < REGISTRY_GATEWAYS_MAX; i++) {
         snprintf(peer, sizeof peer, "p%u", i);
         if (i != 9)
-            open_id(registry_hear(r, span_of(peer), 0), 1);
+            open_id(registry_renew(r, span_of(peer), 0), 1);
     }
     assert_int_equal(hello("more", "gw", 9999, 0),
                      OK); /* in place of the one that serves nobody */
-    assert_null(registry_hear(r, SPAN("p9"), 0));
-    open_id(registry_hear(r, SPAN("more"), 0), 1);
+    assert_null(registry_renew(r, SPAN("p9"), 0));
+    open_id(registry_renew(r, SPAN("more"), 0), 1);
     assert_int_equal(hello("yet-more", "gw", 9998, 0), ERR_FULL);
     assert_int_equal(hello("p7", "gw", 7, 0), OK);
     assert_int_equal(registry_gateways(r), REGISTRY_GATEWAYS_MAX);
@@ -149,8 +149,8 @@ static void there_are_only_so_many_connections_in_all(void **state)
     (void)state;
     assert_int_equal(hello("a", "a", 1, 0), OK);
     assert_int_equal(hello("b", "b", 2, 0), OK);
-    a = registry_hear(r, SPAN("a"), 0);
-    b = registry_hear(r, SPAN("b"), 0);
+    a = registry_renew(r, SPAN("a"), 0);
+    b = registry_renew(r, SPAN("b"), 0);
     for (c.id = 1; c.id <= REGISTRY_CONNECTIONS_MAX; c.id++)
         if (registry_open(r, c.id % 2 ? a : b, &c))
             fail_msg("%llu was refused", (unsigned long long)c.id);
@@ -174,7 +174,7 @@ static void a_gateway_has_no_more_connections_than_its_limit_allows(void **state
 
     (void)state;
     assert_int_equal(registry_hello(r, &h, 0), OK);
-    g = registry_hear(r, SPAN("p"), 0);
+    g = registry_renew(r, SPAN("p"), 0);
     for (; c.id < 2 * 100 + REGISTRY_ABOVE_LIMIT; c.id++)
         assert_int_equal(registry_open(r, g, &c), OK);
     assert_int_equal(registry_open(r, g, &c), ERR_FULL);
@@ -190,10 +190,10 @@ static void a_silent_gateway_expires_and_takes_its_connections_along(void **stat
     (void)state;
     assert_int_equal(hello("p1", "gw-1", 1, 0), OK);
     assert_int_equal(hello("p2", "gw-2", 2, 0), OK);
-    g = registry_hear(r, SPAN("p1"), 0);
+    g = registry_renew(r, SPAN("p1"), 0);
     open_id(g, 1);
     open_id(g, 2);
-    registry_hear(r, SPAN("p2"), 1);
+    registry_renew(r, SPAN("p2"), 1);
     assert_null(registry_expired(r, WIRE_GATEWAY_LEASE_MS - 1));
     assert_ptr_equal(registry_expired(r, WIRE_GATEWAY_LEASE_MS), g);
     assert_ptr_equal(registry_expired(r, WIRE_GATEWAY_LEASE_MS), g); /* until removed */
@@ -263,13 +263,13 @@ static void random_reports_leave_what_the_model_says(void **state)
 
         snprintf(peer, sizeof peer, "p%u", i);
         if (!model[i].is_here) {
-            assert_null(registry_hear(r, span_of(peer), now));
+            assert_null(registry_renew(r, span_of(peer), now));
             assert_int_equal(hello(peer, peer, i, now), OK);
             model[i].is_here = true;
             model[i].heard_at = now;
         }
         now += dice(3);
-        g = registry_hear(r, span_of(peer), now);
+        g = registry_renew(r, span_of(peer), now);
         assert_non_null(g);
         model[i].heard_at = now;
         switch (dice(2000) ? dice(20) : 20 + dice(3)) {

@@ -37,14 +37,14 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-static inline struct lease_ask ask_of(const char *name, const char *owner,
-                                      uint64_t ttl_ms)
+static inline struct lease_request ask_of(const char *name, const char *owner,
+                                          uint64_t ttl_ms)
 {
-    return (struct lease_ask){.name = span_of(name),
-                              .owner = span_of(owner),
-                              .peer = SPAN("peer"),
-                              .id = 7,
-                              .ttl_ms = ttl_ms};
+    return (struct lease_request){.name = span_of(name),
+                                  .owner = span_of(owner),
+                                  .peer = SPAN("peer"),
+                                  .id = 7,
+                                  .ttl_ms = ttl_ms};
 }
 
 #endif

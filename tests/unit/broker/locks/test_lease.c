@@ -36,10 +36,10 @@ static size_t happen(enum lease_event_kind kind, struct lease_event *last)
 static enum err ask(const char *name, const char *owner, uint64_t wait_ms,
                     struct lease_answer *a)
 {
-    struct lease_ask q = ask_of(name, owner, 1000);
+    struct lease_request q = ask_of(name, owner, 1000);
 
     q.wait_ms = wait_ms;
-    return lease_ask(table, &q, now, awake, a);
+    return lease_acquire(table, &q, now, awake, a);
 }
 
 static struct lease *granted(const char *name, const char *owner)
@@ -80,7 +80,7 @@ static void every_grant_has_a_token_above_all_before_whatever_the_lock(void **st
 static void a_longer_time_of_the_same_grant_must_be_stored_and_a_renewal_not(
     void **state)
 {
-    struct lease_ask q = ask_of("a", "x", 1000);
+    struct lease_request q = ask_of("a", "x", 1000);
     struct lease_answer a;
     bool has_value;
     struct lease *l = granted("a", "x");
@@ -89,12 +89,12 @@ static void a_longer_time_of_the_same_grant_must_be_stored_and_a_renewal_not(
     (void)state;
     assert_int_equal(change, lease_last_change(table));
     assert_ptr_equal(lease_take_unstored(table, &has_value), l);
-    assert_int_equal(lease_ask(table, &q, now, awake, &a), OK);
+    assert_int_equal(lease_acquire(table, &q, now, awake, &a), OK);
     assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
     assert_int_equal(l->change, change);
     assert_false(lease_has_unstored(table));
     q.ttl_ms = 2000;
-    assert_int_equal(lease_ask(table, &q, now, awake, &a), OK);
+    assert_int_equal(lease_acquire(table, &q, now, awake, &a), OK);
     assert_false(a.is_new);
     assert_true(l->change > change);
     assert_true(lease_has_unstored(table));
@@ -204,12 +204,13 @@ static void names_are_bounded_and_idle_ones_make_room(void **state)
 static void a_renewal_lends_no_longer_time_than_is_stored(void **state)
 {
     struct lease *l = granted("a", "x");
-    struct lease_ask longer = ask_of("a", "x", 60000), shorter = ask_of("a", "x", 5000);
+    struct lease_request longer = ask_of("a", "x", 60000),
+                         shorter = ask_of("a", "x", 5000);
     struct lease_answer a;
 
     (void)state;
     lease_set_stored(table, lease_last_change(table));
-    assert_int_equal(lease_ask(table, &longer, now, awake, &a), OK);
+    assert_int_equal(lease_acquire(table, &longer, now, awake, &a), OK);
     assert_int_equal(lease_put(table, l, SPAN("x"), l->token, SPAN("v")), OK);
     assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
     assert_in_range(lease_expires_ms(l, now), 1000, 1001);
@@ -219,8 +220,8 @@ static void a_renewal_lends_no_longer_time_than_is_stored(void **state)
     assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
     assert_in_range(lease_expires_ms(l, now), 60000, 60001);
     /* Shorter, and longer again: the file may have any of them. */
-    assert_int_equal(lease_ask(table, &shorter, now, awake, &a), OK);
-    assert_int_equal(lease_ask(table, &longer, now, awake, &a), OK);
+    assert_int_equal(lease_acquire(table, &shorter, now, awake, &a), OK);
+    assert_int_equal(lease_acquire(table, &longer, now, awake, &a), OK);
     assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
     assert_in_range(lease_expires_ms(l, now), 5000, 5001);
 }
@@ -286,7 +287,7 @@ static void a_place_outlives_a_pause_of_ours(void **state)
 
 static void where_nothing_may_be_granted_what_is_held_goes_on(void **state)
 {
-    struct lease_ask longer = ask_of("a", "x", 5000);
+    struct lease_request longer = ask_of("a", "x", 5000);
     struct lease_answer a;
     struct lease *l = granted("a", "x");
 
@@ -295,7 +296,7 @@ static void where_nothing_may_be_granted_what_is_held_goes_on(void **state)
     assert_int_equal(ask("b", "x", 0, &a), ERR_AGAIN);
     assert_null(a.lease);
     assert_int_equal(ask("a", "x", 0, &a), OK);
-    assert_int_equal(lease_ask(table, &longer, now, awake, &a), ERR_AGAIN);
+    assert_int_equal(lease_acquire(table, &longer, now, awake, &a), ERR_AGAIN);
     assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
     assert_int_equal(ask("a", "y", 5000, &a), ERR_HELD);
     assert_int_equal(lease_release(table, l, SPAN("x"), l->token, now), OK);

@@ -19,7 +19,7 @@
 
 struct model_place {
     int owner;
-    int64_t asked_awake, told_at; /* told_at 0: nobody waits */
+    int64_t requested_awake, told_at; /* told_at 0: nobody waits */
 };
 
 static struct model {
@@ -109,7 +109,7 @@ static void model_take(const struct lease_event *e)
         m->line[at].told_at = 0;
         break;
     case LEASE_EVENT_DROPPED:
-        assert_true(at >= 0 && awake - m->line[at].asked_awake >= LEASE_PLACE_MS);
+        assert_true(at >= 0 && awake - m->line[at].requested_awake >= LEASE_PLACE_MS);
         model_leave(m, at);
         break;
     case LEASE_EVENT_EXPIRED:
@@ -148,7 +148,7 @@ static void check_model(void)
         assert_int_equal(m->waiters, lease_waiting(l, line, OWNERS));
         for (int k = 0; k < m->waiters; k++) {
             assert_string_equal(line[k], owners[m->line[k].owner]);
-            assert_true(awake - m->line[k].asked_awake < LEASE_PLACE_MS);
+            assert_true(awake - m->line[k].requested_awake < LEASE_PLACE_MS);
             assert_false(m->line[k].told_at && m->line[k].told_at <= now);
         }
         assert_false(model_is_ready(m));
@@ -178,7 +178,7 @@ static void model_happen(void)
 static void try_lock(struct model *m, int name, int owner)
 {
     int place = model_place(m, owner);
-    struct lease_ask q = ask_of(names[name], owners[owner], 1000 + dice(3) * 1000);
+    struct lease_request q = ask_of(names[name], owners[owner], 1000 + dice(3) * 1000);
     bool is_holder = m->state == LEASE_HELD && m->owner == owner && m->is_there,
          is_next = !m->waiters || place == 0,
          could = !m->is_there || (m->state == LEASE_FREE && is_next);
@@ -188,7 +188,7 @@ static void try_lock(struct model *m, int name, int owner)
     q.delay_ms = dice(2) * 700;
     q.wait_ms = dice(2) * dice(15000);
     q.is_to_keep = dice(2);
-    e = lease_ask(table, &q, now, awake, &a);
+    e = lease_acquire(table, &q, now, awake, &a);
     if (is_holder) {
         bool is_same = m->ttl == (int64_t)q.ttl_ms && m->delay == (int64_t)q.delay_ms;
 

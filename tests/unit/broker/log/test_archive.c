@@ -141,7 +141,7 @@ static void answers_come_with_their_ticket(void **state)
     publish(WIRE_QUOTE, 2);
     hand_over();
     wait_and_drop(ARCHIVE_WRITTEN);
-    assert_int_equal(archive_ask(archive, false, &q, &ticket), OK);
+    assert_int_equal(archive_request(archive, false, &q, &ticket), OK);
     memset(patterns, 'x', sizeof patterns); /* it has its own copy */
     r = wait_for(ARCHIVE_ANSWER);
     assert_int_equal(r.error, OK);
@@ -154,7 +154,7 @@ static void answers_come_with_their_ticket(void **state)
     archive_result_clear(&r);
     q = (struct store_query){.patterns = SPAN("S3"), .newest_first = true};
     ticket.id = 2;
-    assert_int_equal(archive_ask(archive, true, &q, &ticket), OK);
+    assert_int_equal(archive_request(archive, true, &q, &ticket), OK);
     r = wait_for(ARCHIVE_ANSWER);
     assert_true(r.is_history && r.ticket.id == 2 && r.page.count == 1);
     archive_result_clear(&r);
@@ -166,13 +166,13 @@ static void only_so_many_questions_wait(void **state)
     struct archive_ticket ticket = ticket_of(1);
 
     (void)state;
-    assert_int_equal(archive_ask(archive, false, &q, &ticket), ERR_FULL);
+    assert_int_equal(archive_request(archive, false, &q, &ticket), ERR_FULL);
     start();
-    for (int i = 0; i < ARCHIVE_QUESTIONS; i++)
-        assert_int_equal(archive_ask(archive, false, &q, &ticket), OK);
-    assert_int_equal(archive_ask(archive, false, &q, &ticket), ERR_FULL);
+    for (int i = 0; i < ARCHIVE_REQUESTS_MAX; i++)
+        assert_int_equal(archive_request(archive, false, &q, &ticket), OK);
+    assert_int_equal(archive_request(archive, false, &q, &ticket), ERR_FULL);
     wait_and_drop(ARCHIVE_ANSWER);
-    assert_int_equal(archive_ask(archive, false, &q, &ticket), OK);
+    assert_int_equal(archive_request(archive, false, &q, &ticket), OK);
 }
 
 static void a_full_disk_is_told_once_and_waited_out(void **state)
@@ -229,7 +229,7 @@ static void what_is_abandoned_can_be_a_gap_of_the_next_batch(void **state)
     r = wait_for(ARCHIVE_WRITTEN);
     assert_true(r.upto == lost + 10 && r.rows == 10);
     archive_result_clear(&r);
-    assert_int_equal(archive_ask(archive, false, &q, &ticket), OK);
+    assert_int_equal(archive_request(archive, false, &q, &ticket), OK);
     r = wait_for(ARCHIVE_ANSWER);
     assert_true(r.page.count == 10 && r.page.gap_count == 1);
     assert_true(r.page.gaps[0].first == 1 && r.page.gaps[0].last == lost);
@@ -316,7 +316,7 @@ static void readers_read_while_the_writer_writes(void **state)
             struct archive_ticket ticket = ticket_of(dice((unsigned)head));
 
             q.after = ticket.id;
-            assert_int_equal(archive_ask(archive, false, &q, &ticket), OK);
+            assert_int_equal(archive_request(archive, false, &q, &ticket), OK);
             waiting++;
         }
         r = next_result();
