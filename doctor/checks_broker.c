@@ -92,7 +92,7 @@ static void judge_store(struct checks *x, struct span status)
         finding_add(&x->found, FINDING_store_not_durable, where,
                     "make room on the disk, and give the broker's user the right to "
                     "write there",
-                    NULL, "The disk does not take the log: %.200s", reason);
+                    NULL, "The broker cannot store the log: %.200s", reason);
     else if (damage[0])
         finding_add(&x->found, FINDING_store_damaged, where,
                     "stop the broker, look at the disk and restore a backup", NULL,
@@ -123,7 +123,7 @@ static void judge_feed(struct checks *x, struct span feed)
     if (pack_find_bool(feed, "left", false))
         finding_add(&x->found, FINDING_feed_ended, at,
                     "start its feeder again; a table that has ended needs LOOP=1", NULL,
-                    "The feed said goodbye.");
+                    "The feeder ended in order.");
     else if (!pack_find_bool(feed, "live", false))
         finding_add(
             &x->found, FINDING_feed_silent, at,
@@ -132,9 +132,8 @@ static void judge_feed(struct checks *x, struct span feed)
             NULL, "Nothing has come from it for %.1f s.", (double)silent / 1000);
     else if (!pack_find_u(feed, "accepted", 0) && !pack_find_u(feed, "received", 0) &&
              !refused) /* "accepted" counts since the broker's start */
-        finding_add(&x->found, FINDING_feed_empty, at,
-                    "see whether its SOURCE has anything to say", NULL,
-                    "Its feeder lives, and has never sent a quote.");
+        finding_add(&x->found, FINDING_feed_empty, at, "check what its SOURCE prints",
+                    NULL, "Its feeder runs, but has never sent a quote.");
     if (refused)
         finding_add(&x->found, FINDING_quotes_refused, at,
                     "the broker's log says why, and so does the feeder's", NULL,
@@ -157,8 +156,7 @@ static void judge_feeds(struct checks *x, struct span status)
         finding_add(
             &x->found, FINDING_feed_none, "",
             "start a feeder; its BROKER_INGEST and BROKER_CONTROL are the broker's",
-            NULL,
-            "No feeder has ever spoken to this broker: there is nothing to send.");
+            NULL, "No feeder has ever connected to this broker: there are no quotes.");
     for (uint32_t i = v.count; i > 0; i--) {
         struct span feed = at;
 
@@ -199,7 +197,7 @@ static void judge_active(struct checks *x, void *control)
                     "start pregon-telegram; after one that was killed the lock stays "
                     "closed for "
                     "a minute",
-                    NULL, "A bot is configured, and no lock of telegram… is held.");
+                    NULL, "A bot is configured, but no lock named telegram… is held.");
 out:
     buf_free(&answer);
 }

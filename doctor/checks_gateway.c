@@ -47,7 +47,7 @@ static void judge_broker_link(struct checks *x, const struct buf *health)
                         ? "the broker answers here: start the gateway with the same "
                           "BROKER_PUBLISH and BROKER_CONTROL as it has"
                         : "start the broker, or let the gateway reach it",
-                    NULL, "The gateway does not hear its broker: %s.", reason);
+                    NULL, "The gateway has no contact with its broker: %s.", reason);
     else if (x->broker_epoch && epoch[0] &&
              strtoull(epoch, NULL, 16) != x->broker_epoch)
         finding_add(
@@ -70,7 +70,7 @@ static void judge_versions(struct checks *x, const struct buf *health)
         (!x->broker_version[0] || strcmp(x->broker_version, version) == 0))
         return;
     finding_add(&x->found, FINDING_versions_differ, x->url,
-                "start those again that are older", NULL,
+                "restart the programs of the older version", NULL,
                 "gateway %s, broker %s, pregon-doctor " PREGON_VERSION ".", version,
                 x->broker_version[0] ? x->broker_version : "not heard");
 }
@@ -131,7 +131,7 @@ void checks_gateway(struct checks *x)
             &x->found, FINDING_gateway_silent,
             checks_where(x, x->config.gateway_url[0] ? "GATEWAY_URL" : "PORT", where),
             "end that program, or take another port", NULL,
-            "What answers at %s is no gateway of Pregón: HTTP %d%s%s.", x->url,
+            "The server at %s is not a gateway of Pregón: HTTP %d%s%s.", x->url,
             a.status, x->holder[0] ? ", " : "", x->holder);
     } else {
         finding_add(
@@ -260,7 +260,7 @@ static void try_origin(struct handlers *p, const char *origin)
                     "for the flag or environment it was started with",
                     NULL,
                     "A page of " CHECKS_FOREIGN_ORIGIN
-                    " gets in, though it is not listed.");
+                    " may connect, although its origin is not listed.");
     else if (h->is_admitted ||
              (is_foreign && strcmp(h->code, "origin_not_allowed") == 0))
         ;

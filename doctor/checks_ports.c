@@ -100,7 +100,7 @@ static void look_at_gateway(struct checks *x)
                            "on another "
                            "port, say so: PORT=… pregon-doctor"
                          : "PORT 0 takes a free port: give --gateway-url",
-                    NULL, "Nobody listens on %s.", address);
+                    NULL, "No program listens on %s.", address);
     }
 }
 
@@ -143,7 +143,7 @@ static void look_at_broker(struct checks *x)
                 "start pregon-broker and read its first lines; if it runs elsewhere, "
                 "set BROKER_INGEST, BROKER_PUBLISH and BROKER_CONTROL to those of its "
                 "ready line",
-                NULL, "Nobody listens on %s (%s).", text, addresses[i].setting);
+                NULL, "No program listens on %s (%s).", text, addresses[i].setting);
         }
     }
 }

@@ -114,7 +114,7 @@ static void judge_handshake(struct checks *x)
             "nginx: proxy_buffering off; others: turn off what buffers, compresses or "
             "scans answers",
             NULL,
-            "The handshake passes, and then nothing comes; directly the welcome "
+            "The handshake passes, but no message follows; directly the welcome "
             "comes at once.");
     else if (!a.status)
         finding_add(&x->found, FINDING_proxy_drops_upgrade, AT,
@@ -200,15 +200,16 @@ static void judge_trust(struct checks *x, const struct buf *check, const char *l
         finding_add(
             &x->found, FINDING_proxy_not_trusted, where,
             "if that is your proxy, trust it", change,
-            "The proxy %s says who the client is (X-Forwarded-For: %s), and is not "
-            "believed.",
+            "The proxy %s sends the client's address (X-Forwarded-For: %s), but the "
+            "gateway does not trust it.",
             peer, x_for);
     else if (!x_for[0] && strcmp(client, local) != 0)
         finding_add(&x->found, FINDING_proxy_hides_client, AT,
                     "nginx: proxy_set_header X-Forwarded-For "
                     "$proxy_add_x_forwarded_for; others: "
                     "let it send X-Forwarded-For",
-                    NULL, "Everybody who comes through the proxy looks like %s.", peer);
+                    NULL, "All clients behind the proxy appear with the address %s.",
+                    peer);
 }
 
 /* Does the gateway know the address that browsers typed?  Its own pages depend on it. */
@@ -221,22 +222,24 @@ static void judge_own_origin(struct checks *x, const struct buf *check)
         strcmp(wanted, own) == 0 || finding_has(&x->found, FINDING_proxy_not_trusted))
         return;
     if (strcmp(strstr(wanted, "://"), strstr(own, "://")) == 0)
-        finding_add(&x->found, FINDING_proxy_scheme_lost, AT,
-                    "let the proxy send X-Forwarded-Proto (nginx: proxy_set_header "
-                    "X-Forwarded-Proto $scheme)",
-                    NULL,
-                    "Browsers type %s, and the gateway believes it is %s: the pages it "
-                    "serves itself get 403.",
-                    wanted, own);
+        finding_add(
+            &x->found, FINDING_proxy_scheme_lost, AT,
+            "let the proxy send X-Forwarded-Proto (nginx: proxy_set_header "
+            "X-Forwarded-Proto $scheme)",
+            NULL,
+            "Browsers use %s, but the gateway takes its address for %s: pages that it "
+            "serves itself get 403.",
+            wanted, own);
     else
-        finding_add(&x->found, FINDING_proxy_host_lost, AT,
-                    "let the proxy pass Host (nginx: proxy_set_header Host "
-                    "$http_host), or send "
-                    "X-Forwarded-Host",
-                    NULL,
-                    "Browsers type %s, and the gateway believes it is %s: the pages it "
-                    "serves itself get 403.",
-                    wanted, own);
+        finding_add(
+            &x->found, FINDING_proxy_host_lost, AT,
+            "let the proxy pass Host (nginx: proxy_set_header Host "
+            "$http_host), or send "
+            "X-Forwarded-Host",
+            NULL,
+            "Browsers use %s, but the gateway takes its address for %s: pages that it "
+            "serves itself get 403.",
+            wanted, own);
 }
 
 static void judge_headers(struct checks *x)

@@ -77,7 +77,7 @@ static void judge_name(struct checks *x, const struct config_line *line)
     snprintf(where, sizeof where, "%.200s:%u", x->env_file, line->number);
     snprintf(change, sizeof change, "%s=…", best);
     finding_add(&x->found, FINDING_setting_misspelt, where,
-                "write the name as it is, with the value it has", change,
+                "correct the name and keep the value", change,
                 "%.60s is no setting: did you mean %s?", line->name, best);
 }
 
@@ -93,7 +93,7 @@ static void judge_file(struct checks *x)
             judge_name(x, line);
         } else if (last != line) {
             snprintf(where, sizeof where, "%.200s:%u", x->env_file, line->number);
-            finding_add(&x->found, FINDING_setting_twice, where, "take this line out",
+            finding_add(&x->found, FINDING_setting_twice, where, "remove this line",
                         NULL, "%.60s stands again in line %u, and that one counts.",
                         line->name, last->number);
         }
@@ -114,7 +114,7 @@ static void judge_secrets(struct checks *x)
     if (name && stat(x->env_file, &s) == 0 && (s.st_mode & S_IROTH))
         finding_add(&x->found, FINDING_secrets_readable, x->env_file,
                     "chmod 600 it, owned by the user the programs run as", NULL,
-                    "It holds %s, and everybody on this machine may read it.", name);
+                    "It has %s, and every user of this machine may read it.", name);
 }
 
 /* --- one setting ------------------------------------------------------------------------ */
@@ -169,12 +169,12 @@ static void take_fact(void *ctx, const struct config_program *program,
              f->option->name);
     if (is_secret)
         finding_add(&x->found, FINDING_setting_overridden, where,
-                    "take it out of one of the two", NULL,
+                    "remove it from one of the two", NULL,
                     "The environment has another %s, and that one counts.",
                     f->option->name);
     else
         finding_add(&x->found, FINDING_setting_overridden, where,
-                    "take it out of one of the two", NULL,
+                    "remove it from one of the two", NULL,
                     "The environment says %s=%.100s, and that counts, not %.100s.",
                     f->option->name, f->value, f->line->value);
 }
@@ -228,7 +228,7 @@ static void judge_policy(struct checks *x)
         finding_add(&x->found, FINDING_origin_star, where,
                     "if that is not meant, name the origins of your pages",
                     "CORS_ORIGINS=https://your.page",
-                    "Pages from everywhere may read quotes and connect.");
+                    "Pages of every origin may read quotes and connect.");
     }
     origin_list_free(origins);
     p = policy_new(&c, error);
@@ -257,7 +257,7 @@ static void judge_websockets(struct checks *x)
     if (c->websocket_max_connections == 0)
         finding_add(&x->found, FINDING_max_connections,
                     checks_where(x, "WEBSOCKET_MAX_CONNECTIONS", where),
-                    "allow as many as you expect", "WEBSOCKET_MAX_CONNECTIONS=100",
+                    "allow as many as you need", "WEBSOCKET_MAX_CONNECTIONS=100",
                     "The limit of connections is 0: every handshake gets 503.");
     if (c->ws_ping_interval >= c->websocket_timeout) {
         snprintf(change, sizeof change, "WS_PING_INTERVAL=%lld",
@@ -267,7 +267,7 @@ static void judge_websockets(struct checks *x)
             checks_where(x, "WS_PING_INTERVAL", where),
             "ping three times within WEBSOCKET_TIMEOUT; 0 does that by itself", change,
             "WS_PING_INTERVAL is %.3f s and WEBSOCKET_TIMEOUT %.3f s: a browser that "
-            "only listens is closed with 4001 before it is pinged.",
+            "only listens is closed with 4001 before it gets a ping.",
             (double)c->ws_ping_interval / 1000, (double)c->websocket_timeout / 1000);
     }
 }
@@ -287,14 +287,14 @@ static void judge_trust(struct checks *x)
         return;
     if (is_everybody && x->gateway.proxy_headers &&
         strncmp(x->gateway.host, "127.", 4) != 0)
-        finding_add(
-            &x->found, FINDING_trusts_everybody,
-            checks_where(x, "FORWARDED_ALLOW_IPS", where),
-            "name the proxy's address, or let HOST be 127.0.0.1",
-            "FORWARDED_ALLOW_IPS=127.0.0.1",
-            "Everybody's X-Forwarded headers are believed, and HOST is %.64s: who "
-            "reaches it directly can pretend to be anybody.",
-            x->gateway.host);
+        finding_add(&x->found, FINDING_trusts_everybody,
+                    checks_where(x, "FORWARDED_ALLOW_IPS", where),
+                    "name the proxy's address, or let HOST be 127.0.0.1",
+                    "FORWARDED_ALLOW_IPS=127.0.0.1",
+                    "The gateway trusts X-Forwarded headers of every peer, and HOST is "
+                    "%.64s: a "
+                    "peer that connects directly can claim any client address.",
+                    x->gateway.host);
 }
 
 struct port {
@@ -345,7 +345,7 @@ static void judge_source(void *ctx, const char *entry)
     if (access(path, R_OK) != 0)
         finding_add(
             &x->found, FINDING_source_missing, checks_where(x, "SOURCE", where),
-            "name a file that is there; a path without / at its beginning counts from "
+            "name a file that exists; a path without / at its beginning counts from "
             "the folder in which the feeder is started",
             NULL, "%.300s cannot be read: %s.", path, strerror(errno));
 }
@@ -358,7 +358,7 @@ static void judge_telegram(struct checks *x)
     if (c->telegram_token[0] && c->telegram_token_file[0])
         finding_add(&x->found, FINDING_telegram_token_malformed,
                     checks_where(x, "TELEGRAM_TOKEN_FILE", where),
-                    "take one of the two out", NULL,
+                    "remove one of the two", NULL,
                     "TELEGRAM_TOKEN and TELEGRAM_TOKEN_FILE are both set.");
     else if (c->telegram_token[0] && !bottoken_is_right(c->telegram_token))
         finding_add(&x->found, FINDING_telegram_token_malformed,
@@ -394,10 +394,11 @@ void checks_settings(struct checks *x, const char *env_file, bool is_default)
 
     snprintf(x->env_file, sizeof x->env_file, "%s", env_file);
     if (!config_file_read(env_file, is_default, &x->file, error))
-        finding_add(&x->found, FINDING_env_file_unreadable, env_file,
-                    "mend that line, or the path or rights of the file; every line is "
-                    "NAME=VALUE or begins with #",
-                    NULL, "%s", error);
+        finding_add(
+            &x->found, FINDING_env_file_unreadable, env_file,
+            "correct that line, or the file's path or permissions; every line is "
+            "NAME=VALUE or begins with #",
+            NULL, "%s", error);
     judge_file(x);
     judge_secrets(x);
     config_audit(&gateway_program, &x->file, take_fact, x, g);

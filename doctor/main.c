@@ -117,7 +117,7 @@ static void put_text(const struct checks *x, struct buf *out)
         buf_printf(out, "%s\n", h->is_expected ? "" : ", which is not as it should be");
     }
     if (!errors && !warnings)
-        buf_adds(out, "All is well.\n");
+        buf_adds(out, "Everything works.\n");
     buf_printf(out, "%zu error%s, %zu warning%s, %zu note%s\n", errors,
                errors == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s", notes,
                notes == 1 ? "" : "s");

@@ -1,6 +1,6 @@
 /** Types of pregon.js.  What the messages mean: docs/protocol/stream.md. */
 
-/** Complete up to there: what `since` takes and `position` gives. */
+/** Everything up to this position has been received.  `position` returns it, `since` takes it. */
 export interface Position {
   epoch: string;
   seq: number;
@@ -8,7 +8,7 @@ export interface Position {
 
 export type State = "live" | "stale" | "unknown";
 
-/** What a quote says.  Prices and sizes are decimal text; a feed may add members of its own. */
+/** The fields of a quote.  Prices and sizes are decimal text; a feed may add members of its own. */
 export interface Fields {
   bid?: string;
   ask?: string;
@@ -49,7 +49,7 @@ export interface SymbolState {
   state: State;
 }
 
-/** What nobody has any more: lines of a feed, or, with feed "", positions of the log. */
+/** Lost lines of a feed, or, with feed "", lost positions of the log. */
 export interface Lost {
   type: "lost";
   seq: number;
@@ -58,11 +58,11 @@ export interface Lost {
   last: number;
   count: number;
   reason: "ring_overflow" | "log_replaced" | "not_stored" | "retention" | "damaged" | "gap" | (string & {});
-  /** Of reason "gap": at most `count` records of this symbol did not come, the second time either. */
+  /** With reason "gap": at most `count` records of this symbol did not arrive, also after a reconnect. */
   symbol?: string;
 }
 
-/** Everything begins anew with snapshots.  "not_kept": the log does not reach back to our position. */
+/** Everything begins anew with snapshots.  "not_kept": the log does not reach back to the client's position. */
 export interface Reset {
   type: "reset";
   epoch: string;
@@ -73,7 +73,7 @@ export interface Reset {
 export interface Refusal {
   /** `origin_not_allowed`, `unauthorized`, …: docs/protocol/stream.md, "Refused handshakes". */
   code: string;
-  /** Of the handshake, or a close code. */
+  /** HTTP status of the handshake, or a close code. */
   status: number;
   reason: string;
   /** What to change, in words; "" if there is nothing. */
@@ -95,12 +95,12 @@ export interface Status {
   phase: "connecting" | "connected" | "resuming" | "waiting" | "refused" | "closed";
   /** The same for people, in English. */
   text: string;
-  /** While resuming: the position we go on from. */
+  /** While resuming: the position after which the client resumes. */
   since: Position | null;
   /** While waiting or refused: seconds until the next attempt, counted from this call. */
   retryIn: number | null;
   refusal: Refusal | null;
-  /** What this connection was asked for and does not get. */
+  /** Symbols that the gateway rejected on this connection. */
   rejected: Rejection[];
 }
 
@@ -131,34 +131,34 @@ export interface History {
 export interface Options {
   /** Symbols, and patterns that end in `*`.  Default: all. */
   symbols?: string[];
-  /** `merge` (default): newest values, as fast as we take them.  `all`: every record. */
+  /** `merge` (default): newest values, as fast as the client reads.  `all`: every record. */
   mode?: "merge" | "all";
   encoding?: "json" | "msgpack";
-  /** A position of before, to go on from. */
+  /** Resume after this position of an earlier connection. */
   since?: Position | null;
   /** The gateway's WEBSOCKET_TOKEN. */
   token?: string;
   /** At most so many updates a second. */
   maxHz?: number;
-  /** Ask for times of travel with every quote. */
+  /** Request with every quote the times at which it passed feeder, broker and gateway. */
   trace?: boolean;
-  /** For Node before 22: the one of npm's `ws`. */
+  /** For Node before 22: the WebSocket of npm's `ws`. */
   WebSocket?: unknown;
   onQuote?(quote: Quote | Snapshot): void;
-  /** Without it snapshots go to onQuote. */
+  /** If absent, snapshots go to onQuote. */
   onSnapshot?(snapshot: Snapshot): void;
   onState?(state: SymbolState): void;
   onLost?(lost: Lost): void;
   onReset?(reset: Reset): void;
   onStatus?(status: Status): void;
-  /** Errors that answer no request; without it they are warned of on the console. */
+  /** Errors that answer no request; if absent, they are printed on the console. */
   onError?(error: PregonError): void;
 }
 
 export interface Client {
-  /** Resolves to the gateway's ack; to undefined if it is done with the next connection. */
+  /** Resolves to the gateway's ack, or to undefined if there is no connection: then the next one subscribes. */
   subscribe(symbols: string[]): Promise<Ack | undefined>;
-  /** `symbols` as they were written; nothing of them follows the ack. */
+  /** `symbols` as they were written; no message of them follows the ack. */
   unsubscribe(symbols: string[]): Promise<Ack | undefined>;
   /** `ping` or `list`; rejects with a PregonError. */
   ask(op: string, members?: Record<string, unknown>): Promise<Ack>;
@@ -171,19 +171,19 @@ export interface Client {
   }): Promise<History>;
   readonly position: Position | null;
   readonly status: Status;
-  /** For good: no timer or socket is left, so that a program can end. */
+  /** Ends the client: no timer or socket is left, so that a program can end. */
   close(): void;
 }
 
 export class PregonError extends Error {
   code: string;
   status?: number;
-  /** Of the code `rejected`: patterns that the gateway does not take. */
+  /** With code `rejected`: patterns that the gateway rejected. */
   symbols?: string[];
 }
 
 /**
  * Follow quotes of a gateway.  `url`: `ws://127.0.0.1:8000`, with or without the stream's path; in a
- * page also one relative to it.  Throws a TypeError if it or an option makes no sense.
+ * page also one relative to it.  Throws a TypeError if the URL or an option is wrong.
  */
 export function connect(url: string | URL, options?: Options): Client;

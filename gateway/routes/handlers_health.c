@@ -225,7 +225,7 @@ void handlers_answer_health(void *ctx, struct span answer)
     ill = gate_is_leaving(h->gate)    ? "this gateway is draining: SIGTERM came"
           : !gate_is_started(h->gate) ? "no broker reached since the start"
           : !answer.len               ? "the broker is away: values are stale"
-          : !seen.count               ? "no feeder has ever said hello"
+          : !seen.count               ? "no feeder has ever connected"
           : !seen.live ? "every feed is silent or has ended: values are stale"
           : seen.refusing == seen.live
               ? "feeds are live, but the broker accepts none of their quotes"

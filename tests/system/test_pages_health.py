@@ -77,7 +77,7 @@ def test_a_gateway_that_never_met_its_broker_knows_nothing_and_says_so(stage):
 def test_health_names_the_reason_feed_by_feed(stage):
     broker, gateway = stage.play()
     answer = gateway.get("/cotizaciones/health")
-    assert (answer.status, answer.json()["reason"]) == (503, "no feeder has ever said hello")
+    assert (answer.status, answer.json()["reason"]) == (503, "no feeder has ever connected")
     good, bad = stage.feed(broker, "good"), stage.feed(broker, "bad")
     bad.quote("X", last="1")
     bad.line(b"X ", {"last": "-1"})
