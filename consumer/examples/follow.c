@@ -1,4 +1,8 @@
-/* Prints the prices of what is named: cc follow.c -o follow $(pkg-config --cflags --libs pregon) */
+/*
+ * Print the prices of the symbols on the command line.
+ *
+ * Build: cc follow.c -o follow $(pkg-config --cflags --libs pregon)
+ */
 #include <err.h>
 #include <pregon.h>
 #include <signal.h>
@@ -34,10 +38,10 @@ int main(int argc, char **argv)
         errx(2, "usage: follow SYMBOL | 'PREFIX*' ...");
     options.on_quote = on_quote;
     if (pregon_open(&options, &p))
-        errx(1, "BROKER_PUBLISH or BROKER_CONTROL is no address");
+        errx(1, "BROKER_PUBLISH or BROKER_CONTROL is not an address");
     for (int i = 1; i < argc; i++)
         if (pregon_subscribe(p, argv[i]))
-            warnx("%s is no symbol", argv[i]);
+            warnx("%s is not a symbol", argv[i]);
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     while (!is_over)

@@ -20,7 +20,7 @@ def checked(answer):
 grant = checked(bot.put(LOCK, json={"owner": me, "ttl": 30, "lock_delay": 60}, timeout=5))
 # 409: another owner has it; repeat the request after Retry-After
 mine = {"owner": me, "token": grant["token"]}
-checked(
-    bot.put(LOCK, json=mine, timeout=5)
-)  # renew every 10 s; 409: the lock is lost, stop at once
-checked(bot.delete(LOCK, params=mine, timeout=5))  # done: the next owner may begin
+# renew every 10 s; 409: the lock is lost, stop at once
+checked(bot.put(LOCK, json=mine, timeout=5))
+# done: the next owner may begin
+checked(bot.delete(LOCK, params=mine, timeout=5))

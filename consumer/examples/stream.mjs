@@ -1,5 +1,5 @@
 // Follow quotes, reconnect after every interruption, and resume at the last position.
-// usage: node stream.mjs    (Node 22; Node 20 needs --experimental-websocket, an older one npm's ws)
+// usage: node stream.mjs    (Node 22; Node 20 with --experimental-websocket)
 import { connect } from "../js/pregon.js"; // a page imports "http://127.0.0.1:8000/www/pregon.js"
 
 const quotes = new Map(); // symbol -> its newest quote

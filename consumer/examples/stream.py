@@ -49,11 +49,8 @@ async def follow(query, take):
                     elif is_all and kind in ("quote", "state"):
                         known = last.get(symbol, base)
                         if m["seq"] > known and m["prev"] > known and m["prev"] != gap:
-                            seq, gap = (
-                                min(seq, known),
-                                m["prev"],
-                            )  # a record is missing: reconnect for it, once
-                            break
+                            seq, gap = min(seq, known), m["prev"]
+                            break  # a record is missing: reconnect for it, once
                         if kind == "quote" and m["seq"] <= known:
                             continue  # we already have it
                         last[symbol] = max(m["seq"], known)
@@ -76,9 +73,8 @@ def show(m):
     elif m["type"] == "reset":
         quotes.clear()
     if q := quotes.get(m.get("symbol")):
-        print(
-            q["symbol"], q.get("last") or f"{q.get('bid')} / {q.get('ask')}", q["state"], flush=True
-        )
+        price = q.get("last") or f"{q.get('bid')} / {q.get('ask')}"
+        print(q["symbol"], price, q["state"], flush=True)
     elif m["type"] in ("ack", "error", "lost", "reset"):
         print(m, flush=True)
 

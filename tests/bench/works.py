@@ -316,7 +316,7 @@ def w7(b):
                  a["acked_seconds"], a)
         b.record(
             "W7",
-            "of them told of a loss, or left without",
+            "of them with a reported or unreported loss",
             "clients",
             "pregon",
             sum(a[k] + after[k] for k in ("lost", "unrecovered", "resets", "missed", "refused"))
