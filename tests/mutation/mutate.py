@@ -8,7 +8,7 @@ A mutation is one of: && for || and the reverse, < for <=, > for >=, == for !=, 
 one higher or lower, a negation left out, a statement left out.  The tool works on a copy of the
 tree in build/mutation and never touches the checkout.  It rebuilds one object for each mutation,
 links it into the unit tests that contain that object, and runs them until one fails; a test that
-takes five times its usual time has failed, too.
+leaks memory or takes five times its usual time has failed, too.
 
 Not counted: mutations that do not compile, those that compile to the same code, and those listed in
 tests/mutation/equivalent, with a reason, because no test can tell them from the original.  Asserts
@@ -156,7 +156,9 @@ def run(*command, timeout=None, env=None, log=None):
 
 
 def make(*arguments):
-    return ["make", "--no-print-directory", "SAN=", f"B={B}", "CFLAGS=-O1", *arguments]
+    """Linked so that a test that leaks memory fails, as it does in make test-sanitize."""
+    variables = ["SAN=", f"B={B}", "CFLAGS=-O1"]
+    return ["env", "LDFLAGS=-fsanitize=leak", "make", "--no-print-directory", *variables, *arguments]
 
 
 def make_would(target, newer):

@@ -192,6 +192,28 @@ static void alerts_per_chat_are_bounded_and_the_chat_is_told(void **state)
     assert_int_equal(bot_ledger(bot)->alert_count, 3);
 }
 
+/* 46 KiB of alerts are all that a bot keeps. */
+static void a_bot_that_is_full_says_so_and_takes_no_alert(void **state)
+{
+    const struct bot_settings settings = {
+        .language = BOT_AUTO, .margin = 100000, .alerts_per_chat = 100000};
+    size_t count;
+    char command[100];
+
+    (void)state;
+    bot_free(bot);
+    bot = bot_new(&settings);
+    for (unsigned i = 0; !bot_backlog(bot) || !holds(says(), "está lleno"); i++) {
+        count = bot_ledger(bot)->alert_count;
+        assert_true(i < 5000);
+        far += 100000;
+        snprintf(command, sizeof command, "/alerta ABCDEFGHIJKLMNOPQRST > %u.5", i + 1);
+        writes(7, command);
+    }
+    assert_int_equal(bot_ledger(bot)->alert_count, count);
+    assert_true(count > 100);
+}
+
 static void chats_that_are_not_listed_are_not_answered(void **state)
 {
     static const int64_t chats[] = {7, -8};
@@ -300,6 +322,7 @@ int main(void)
         T(records_a_successor_is_told_again_are_not_judged_again),
         T(commands_of_a_chat_that_floods_are_dropped_and_counted),
         T(alerts_per_chat_are_bounded_and_the_chat_is_told),
+        T(a_bot_that_is_full_says_so_and_takes_no_alert),
         T(chats_that_are_not_listed_are_not_answered),
         T(updates_of_every_shape_are_taken_and_only_messages_answered),
         T(a_deleted_alert_is_not_told_and_its_send_ends_nothing_else),

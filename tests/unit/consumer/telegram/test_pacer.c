@@ -48,6 +48,23 @@ static void a_chat_gets_a_burst_of_three_and_then_one_a_second(void **state)
     assert_false(goes(7, 2000));
 }
 
+/* Several chats, so that each is found among others. */
+static void every_chat_has_a_pace_of_its_own(void **state)
+{
+    (void)state;
+    for (int64_t chat = 1; chat <= 3; chat++) {
+        int64_t now = 1000 + 250 * (chat - 1); /* all chats together have a pace, too */
+
+        for (int i = 0; i < 3; i++)
+            assert_true(goes(chat, now));
+        assert_int_equal(pacer_wait(pacer, chat, now), 1000);
+    }
+    pacer_refused(pacer, 2, 5000, 1600);
+    assert_int_equal(pacer_wait(pacer, 1, 1600), 400);
+    assert_int_equal(pacer_wait(pacer, 2, 1600), 5000);
+    assert_int_equal(pacer_wait(pacer, 3, 1600), 900);
+}
+
 #define LOG_MAX 20000
 static int64_t sent[LOG_MAX];
 
@@ -144,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         T(a_chat_gets_a_burst_of_three_and_then_one_a_second),
+        T(every_chat_has_a_pace_of_its_own),
         T(no_minute_of_a_group_holds_more_than_twenty),
         T(no_second_holds_more_than_thirty_in_all),
         T(the_wait_it_tells_is_enough_and_not_a_millisecond_too_long),
