@@ -128,7 +128,7 @@ static bool is_gap(const char *symbol, uint64_t seq, uint64_t prev)
 
 static void a_gap_is_a_previous_record_that_never_came(void **state)
 {
-    struct hub_topic *t = hub_topic_hold(hub, SPAN("A*"));
+    struct hub_topic *t = hub_topic_hold(hub, SPAN("A*")), *all;
 
     (void)state;
     quote("A1", 10, 0, "v");
@@ -139,6 +139,11 @@ static void a_gap_is_a_previous_record_that_never_came(void **state)
     assert_false(is_gap("A1", 30, 10));
     assert_false(is_gap("A1", 11, 9)); /* what we have is newer */
     assert_false(is_gap("B", 30, 20)); /* nobody asked for it */
+    all = hub_topic_hold(hub, SPAN("*"));
+    hub_topic_synced(hub, all, 15);
+    assert_false(is_gap("A1", 30, 10)); /* the one before is the one we have */
+    assert_true(is_gap("A1", 30, 11));
+    hub_topic_release(hub, all);
     hub_resync(hub);
     assert_false(is_gap("A1", 30, 20));
     hub_topic_release(hub, t);

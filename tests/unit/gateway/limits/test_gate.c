@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -165,6 +166,31 @@ static void refusals_are_counted_by_code_and_the_last_fifty_kept(void **state)
     buf_free(&out);
 }
 
+static void every_rule_has_a_count_of_its_own(void **state)
+{
+    struct buf out = {0};
+    struct json *j = json_new();
+    const struct json_value *root, *by_code;
+    int total = 0;
+
+    (void)state;
+    for (int rule = 0; rule < ADMISSION_RULE_END; rule++)
+        for (int i = 0; i <= rule; i++, total++)
+            refuse((enum admission_rule)rule, NULL, "/ws", 1000000);
+    gate_refusals_json(gate, &out);
+    assert_int_equal(json_parse(j, buf_span(&out), &root), OK);
+    assert_int_equal(atoi(json_member(root, "total")->text.at), total);
+    by_code = json_member(root, "by_code");
+    assert_int_equal(by_code->size, ADMISSION_RULE_END);
+    for (int rule = 0; rule < ADMISSION_RULE_END; rule++)
+        assert_int_equal(
+            atoi(json_member(by_code, admission_code((enum admission_rule)rule))
+                     ->text.at),
+            rule + 1);
+    json_free(j);
+    buf_free(&out);
+}
+
 static void overlong_origins_are_cut_at_a_whole_character(void **state)
 {
     char origin[400] = "";
@@ -211,6 +237,7 @@ int main(void)
         TEST(the_lower_of_setting_and_descriptors_is_the_limit),
         TEST(it_starts_once_and_drains_once),
         TEST(refusals_are_counted_by_code_and_the_last_fifty_kept),
+        TEST(every_rule_has_a_count_of_its_own),
         TEST(overlong_origins_are_cut_at_a_whole_character),
         TEST(refusals_from_many_threads_are_all_counted),
     };

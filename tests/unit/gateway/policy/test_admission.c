@@ -298,18 +298,18 @@ static void what_passes_with_time_is_503_with_retry_after(void **state)
     live.active = 100;
     assert_int_equal(check(), ADMISSION_max_connections);
     assert_int_equal(verdict.status, 503);
-    assert_true(verdict.retry_after > 0);
+    assert_int_equal(verdict.retry_after, 5);
     assert_non_null(strstr(verdict.message, "100 of 100"));
     assert_non_null(strstr(verdict.hint, "WEBSOCKET_MAX_CONNECTIONS"));
     live.is_started = false;
     assert_int_equal(check(), ADMISSION_starting);
-    assert_true(verdict.retry_after > 0);
+    assert_int_equal(verdict.retry_after, 1);
     live.is_draining = true;
     assert_int_equal(check(), ADMISSION_draining);
-    assert_true(verdict.retry_after > 0);
+    assert_int_equal(verdict.retry_after, 2);
     policy.is_enabled = false;
     assert_int_equal(check(), ADMISSION_websocket_disabled);
-    assert_true(verdict.retry_after > 0);
+    assert_int_equal(verdict.retry_after, 60);
 }
 
 static void when_descriptors_are_the_limit_it_says_so(void **state)

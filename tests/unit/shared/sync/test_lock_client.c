@@ -219,6 +219,48 @@ static void leaving_the_line_gives_back_a_grant_that_was_on_its_way(void **state
     assert_int_equal(h.phase, HOLD_GONE); /* nobody ever heard of it */
 }
 
+/* After it gave up its place a grant may still come: so it listens for a while, and no longer. */
+static void leaving_the_line_waits_for_a_late_grant_and_no_longer(void **state)
+{
+    struct lock_client h = wanted(0);
+
+    (void)state;
+    asks(&h, HOLD_WISH_LOCK, 0);
+    lock_client_leave(&h, 10);
+    asks(&h, HOLD_WISH_CANCEL, 10);
+    assert_int_equal(lock_client_deadline(&h), 510); /* it asks again */
+    answered(&h, HOLD_WISH_CANCEL, "", 10, 20);
+    assert_int_equal(lock_client_deadline(&h), 2020);
+    assert_int_equal(lock_client_wish(&h, 2019), HOLD_WISH_NOTHING);
+    assert_int_equal(h.phase, HOLD_LEAVING);
+    assert_int_equal(lock_client_wish(&h, 2020), HOLD_WISH_NOTHING);
+    assert_int_equal(h.phase, HOLD_GONE);
+    assert_int_equal(lock_client_deadline(&h), INT64_MAX);
+}
+
+/* The answer that its place is given up may be older than the answer to what it asked for. */
+static void an_error_ends_leaving_only_after_the_place_was_given_up(void **state)
+{
+    struct lock_client h = wanted(0);
+
+    (void)state;
+    asks(&h, HOLD_WISH_LOCK, 0);
+    lock_client_leave(&h, 10);
+    assert_int_equal(refused(&h, "held", 0, 15), HOLD_NO_NEWS);
+    assert_int_equal(h.phase, HOLD_LEAVING); /* it may stand in line now */
+    asks(&h, HOLD_WISH_CANCEL, 20);
+    answered(&h, HOLD_WISH_CANCEL, "", 20, 30);
+    assert_int_equal(h.phase, HOLD_GONE); /* nothing else is on its way */
+    h = wanted(0);
+    asks(&h, HOLD_WISH_LOCK, 0);
+    lock_client_leave(&h, 10);
+    asks(&h, HOLD_WISH_CANCEL, 10);
+    answered(&h, HOLD_WISH_CANCEL, "", 10, 20);
+    assert_int_equal(h.phase, HOLD_LEAVING);
+    assert_int_equal(refused(&h, "held", 0, 30), HOLD_NO_NEWS);
+    assert_int_equal(h.phase, HOLD_GONE);
+}
+
 /* --- against a broker, at random ------------------------------------------------------------ */
 
 /* One lock at a broker that counts exactly; answers come late, or never. */
@@ -326,6 +368,8 @@ int main(void)
         cmocka_unit_test(leaving_releases_what_is_held_until_it_is_heard),
         cmocka_unit_test(what_was_lost_here_but_perhaps_not_there_is_released_too),
         cmocka_unit_test(leaving_the_line_gives_back_a_grant_that_was_on_its_way),
+        cmocka_unit_test(leaving_the_line_waits_for_a_late_grant_and_no_longer),
+        cmocka_unit_test(an_error_ends_leaving_only_after_the_place_was_given_up),
         cmocka_unit_test(at_random_it_never_holds_what_the_broker_would_give_away),
     };
 

@@ -57,6 +57,8 @@ static void every_type_of_the_specification_is_read(void **state)
         {"cb 7ff8000000000000", "null"},
         {"ca 7fc00000", "null"},
         {"cc 00", "0"},
+        {"d0 00", "0"},
+        {"d1 0000", "0"},
         {"cc ff", "255"},
         {"cd 0100", "256"},
         {"cd ffff", "65535"},
