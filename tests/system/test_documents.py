@@ -127,7 +127,7 @@ def test_what_the_architecture_calls_a_state_module_has_no_io_and_no_clock():
         1
     ]
     names = set(re.findall(r"`([\w…]+)`", text)) - {"now"}
-    folders = set(re.findall(r"in `([\w/]+)`", text))
+    folders = set(re.findall(r"in\s`([\w/]+)`", text))
     names -= folders
     paths = [p for p in tracked("*.c") if any(p.startswith(f + "/") for f in folders)]
     found = {}
