@@ -50,6 +50,17 @@ def test_it_is_short_and_links_to_every_example_which_a_test_runs(readme):
         assert f'"{name}"' in tests, name
 
 
+@pytest.mark.parametrize("readme,picture", zip(READMES, ["board.svg", "board.es.svg"]))
+def test_its_picture_shows_the_board_with_its_own_words(readme, picture):
+    assert f"(docs/{picture})" in text_of(readme)
+    texts = text_of("gateway/www/board-texts.js").split("  es: {")[picture == "board.es.svg"]
+    columns = re.search(r"columns: \{(.*?)\}", texts, re.S)[1]
+    words = re.findall(r': "([^"]+)"', columns)
+    words += re.findall(r'(?:board|status|docs|search|latency|recorded): "([^"]+)"', texts)
+    assert len(words) > 10
+    assert [word for word in words if word not in text_of(f"docs/{picture}")] == []
+
+
 @pytest.mark.parametrize("readme", READMES)
 def test_its_client_shows_quotes_and_states_through_a_restart(stage, readme):
     command = node_command()
