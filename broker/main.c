@@ -98,7 +98,7 @@ static void refused(void *ctx, struct span peer)
 }
 
 /*
- * One message of a socket, and word of it to the peers.  `identity`: its first frame is one.
+ * One message of a socket, which is reported to the peers.  `identity`: its first frame is one.
  * ERR_AGAIN: there is none.
  */
 static enum err take(struct broker *b, enum peers_door door, struct readiness *in,
@@ -132,7 +132,10 @@ static void drain_control(struct broker *b)
             return;
         if (e)
             continue;
-        /* Of now, not of the turn's start: a lease must not begin before it was asked for. */
+        /*
+         * Use the current time, not the turn's start: else a lease could start before its
+         * request came.
+         */
         b->core.time.now = clock_mono_ms();
         if (m.count == 2)
             core_control(&b->core, bus_frame(&m, 0), bus_frame(&m, 1));
@@ -193,8 +196,8 @@ static void look_at_clock(struct broker *b)
 }
 
 /*
- * Signals, control, subscriptions, quotes, a slice of the requests that take longer, deadlines: each
- * bounded, so that none starves another.  Returns ms until another turn is wanted, or -1.
+ * Signals, control, subscriptions, quotes, a slice of the requests that take longer, deadlines:
+ * each bounded, so that none starves another.  Returns ms until another turn is wanted, or -1.
  */
 static int64_t turn(struct broker *b, int64_t wait)
 {
@@ -218,7 +221,7 @@ static int64_t turn(struct broker *b, int64_t wait)
     return has_work ? 0 : wanted;
 }
 
-/* Of a burst that was cut short, or come while we sent: no descriptor will tell. */
+/* Input of a burst that was cut short, or that came while we sent: no descriptor shows it. */
 static bool has_input(struct broker *b)
 {
     return readiness_has_more(&b->requests) || readiness_has_more(&b->subscriptions) ||
@@ -231,7 +234,7 @@ static bool has_lines(struct broker *b)
     return readiness_has_more(&b->lines);
 }
 
-/* ERR_INVALID: an address is taken or cannot be had; said. */
+/* ERR_INVALID: an address is taken or cannot be had; logged. */
 static enum err bind_sockets(struct broker *b)
 {
     const struct broker_config *c = &b->config;
@@ -253,7 +256,7 @@ static void watch_peers(struct broker *b)
 {
     int one = 1;
 
-    /* A ROUTER then says when it drops an answer, and an XPUB tells of every subscription. */
+    /* A ROUTER then reports a dropped answer, and an XPUB passes on every subscription. */
     zmq_setsockopt(b->control, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
     zmq_setsockopt(b->publish, ZMQ_XPUB_VERBOSER, &one, sizeof one);
     peers_watch(b->peers, PEERS_INGEST, b->ingest, WIRE_LINE_FRAME_MAX);

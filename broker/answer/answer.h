@@ -1,12 +1,12 @@
 /*
  * answer: the one way in which the broker builds what it sends on its control socket.
  *
- * broker/answer/ is used by every module that answers requests: broker/core and broker/locks.  It
- * knows what an answer looks like (docs/protocol, "re", "id", "error"), and nothing of what it is
- * about.
+ * broker/answer/ is used by every module that answers requests: broker/core and broker/locks.
+ * It knows what an answer looks like (docs/protocol, "re", "id", "error"), and nothing of what
+ * it is about.
  *
- * A message is built in one buffer that is used again for the next: begin, pack the members with the
- * msgpack packer, send.  The loop's thread only; no clock.
+ * A message is built in one buffer that is used again for the next: begin, pack the members
+ * with the msgpack packer, send.  The loop's thread only; no clock.
  */
 #ifndef BROKER_ANSWER_ANSWER_H
 #define BROKER_ANSWER_ANSWER_H

@@ -1,4 +1,7 @@
-/* turn_time: the clocks, as the loop read them for this turn; handed to everything that needs one. */
+/*
+ * turn_time: the clocks, as the loop read them for this turn; handed to everything that needs
+ * one.
+ */
 #ifndef BROKER_ANSWER_TURN_TIME_H
 #define BROKER_ANSWER_TURN_TIME_H
 

@@ -107,7 +107,7 @@ static enum err copy_pages(struct backup *b, char error[STORE_ERROR_MAX])
 
     if (e)
         return e;
-    /* Nobody else sees the file yet, and it is synced at the end. */
+    /* No other program uses the file yet, and it is synced at the end. */
     (void)sqlite3_exec(b->copy, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
     rc = database_begin(&s->file, false);
     if (!rc)

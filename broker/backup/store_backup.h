@@ -32,10 +32,10 @@ struct store_restored {
     unsigned old;   /* N */
 };
 /*
- * Put a backup (or a store that was closed) in the place of the store `path` and its locks, when all
- * of it was read and checked.  The ring stays: it knows which positions were given.  ERR_HELD: a broker
- * uses the store.  After an error the store is as it was, unless the error is about a
- * rename.  The next start begins a new epoch, `restored`.
+ * Put a backup (or a store that was closed) in the place of the store `path` and its locks,
+ * when all of it was read and checked.  The ring stays: it knows which positions were given.
+ * ERR_HELD: a broker uses the store.  After an error the store is as it was, unless the error
+ * is about a rename.  The next start begins a new epoch, `restored`.
  */
 MUST_CHECK enum err store_restore(const char *backup, const char *path,
                                   struct store_restored *out,

@@ -1,8 +1,8 @@
 /*
  * store_restore: a backup is put in the place of a store that no broker uses.
  *
- * All the work is done beside the store, in FILE.restore; then files are renamed, and what was there
- * before is kept as FILE.old-N.  Killed in between, the same command can be given again.
+ * All the work is done beside the store, in FILE.restore; then files are renamed, and what was
+ * there before is kept as FILE.old-N.  Killed in between, the same command can be given again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -83,7 +83,7 @@ static void leave_place(struct place *p)
     free(p->part);
 }
 
-/* --- the copy ------------------------------------------------------------------------ */
+/* --- the copy ----------------------------------------------------------------------- */
 
 static bool is_same_file(const char *a, const char *b)
 {
@@ -226,7 +226,7 @@ static enum err close_part(struct restore *r, char error[STORE_ERROR_MAX])
     return e || !r->out->has_locks ? e : sync_file(r->locks.part, error);
 }
 
-/* --- taking the place -------------------------------------------------------------------- */
+/* --- taking the place --------------------------------------------------------------- */
 
 static char *name_old(const char *path, unsigned n, const char *suffix)
 {

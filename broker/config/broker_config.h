@@ -70,8 +70,8 @@ extern const struct config_program broker_program;
 
 /* The path in STORE, or NULL for memory. */
 const char *broker_config_store(const struct broker_config *config);
-bool broker_config_is_store(const char *store); /* may STORE say so? */
-/* Do the settings go together?  False: standard error says which does not, and what to change. */
+bool broker_config_is_store(const char *store); /* is this a valid STORE? */
+/* Do the settings go together?  False: standard error has which do not, and what to change. */
 bool broker_config_check(const struct broker_config *config);
 
 #endif

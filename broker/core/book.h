@@ -1,10 +1,10 @@
 /*
  * book: the last record of every symbol.
  *
- * Symbols are never forgotten, so each has an index that snapshots page by, and a pointer
- * to an entry stays valid for the book's life.  The symbols of a prefix are found without looking
- * at the others.  The book also collects which symbols
- * changed since the last heartbeat.  Owned by the broker's loop; no I/O, no clock.
+ * Symbols are never forgotten, so each has an index that snapshots page by, and a pointer to an
+ * entry stays valid for the book's life.  The symbols of a prefix are found without looking at
+ * the others.  The book also collects which symbols changed since the last heartbeat.  Owned by
+ * the broker's loop; no I/O, no clock.
  */
 #ifndef BROKER_CORE_BOOK_H
 #define BROKER_CORE_BOOK_H

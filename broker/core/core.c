@@ -9,7 +9,8 @@
 #include "shared/base/log.h"
 #include "shared/wire/pack.h"
 
-#define LISTEN_MS 100 /* so much late, and for so long we listen before we judge */
+/* A tick that comes so late makes the core listen for so long before it judges feeds. */
+#define LISTEN_MS 100
 
 static struct lock_core *new_locks(struct core *d)
 {
@@ -58,7 +59,7 @@ void core_fini(struct core *d)
     answer_fini(&d->answers);
 }
 
-/* After a stop of ours what feeders said meanwhile may still lie in the kernel. */
+/* After a pause of the broker, lines that feeders sent meanwhile may still be in the kernel. */
 static void judge_feeds(struct core *d)
 {
     struct feed *f;
@@ -99,7 +100,7 @@ static void begin_op(struct core *d, const struct feed *f, const char *op,
 
 static void send_op(struct core *d, const struct feed *f)
 {
-    if (f->peer_len) /* restored, and not heard on control yet */
+    if (f->peer_len) /* restored, and has sent nothing on control yet */
         answer_send_op(&d->answers, (struct span){f->peer, f->peer_len});
 }
 
@@ -128,7 +129,7 @@ void core_acknowledge(struct core *d)
     }
 }
 
-/* Lines beyond a gap are dropped; the feeder is asked to go on from the missing one. */
+/* Lines beyond a gap are dropped; the feeder is to send again from the missing one on. */
 static void request_resend(struct core *d, struct feed *f, uint64_t line)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
@@ -137,7 +138,7 @@ static void request_resend(struct core *d, struct feed *f, uint64_t line)
     if (!feed_should_resend(f, d->time.now))
         return;
     log_limited(&limit, d->time.now, LOG_INFO,
-                "feed %s: line %llu came, %llu is next: asking for it again", f->name,
+                "feed %s: line %llu came, %llu is next: requesting a resend", f->name,
                 (unsigned long long)line, (unsigned long long)f->received + 1);
     begin_op(d, f, "resend", 1, &pk);
     pack_kv_u(&pk, "from", f->received + 1);
@@ -180,7 +181,7 @@ static void enter(struct core *d, struct book_entry *e, const struct feed *f,
     r->seq = journal_head(d->journal) + 1;
     r->prev = e->seq;
     r->accepted_us = (uint64_t)d->time.wall_us;
-    /* The message is ours: we received it and nobody else has seen it. */
+    /* The message may be written: it was received, and no other code has it. */
     wire_put_header((char *)(uintptr_t)record.at, r);
     journal_append(d->journal, f->index, f->received, topic, record);
     e->feed = f->index;
@@ -224,7 +225,7 @@ static bool take_line(struct core *d, struct feed *f, struct wire_record *r,
         enter(d, e, f, r, topic, record);
         return true;
     }
-    /* Written by somebody else's packer: give it our layout first. */
+    /* Written by another packer: give it our layout first. */
     buf_clear(&d->scratch);
     wire_put(&d->scratch, r);
     enter(d, e, f, r, topic, buf_span(&d->scratch));
@@ -239,7 +240,7 @@ bool core_ingest(struct core *d, struct span topic, struct span record)
     bool stampable = false, is_to_forward;
     enum err bad = wire_open(record, &r, &stampable);
 
-    /* A line whose body is no good is still a line: it is refused, and the next one comes. */
+    /* A line with a bad body is still a line: it is refused, and the next one comes. */
     if (bad && wire_read_header(record, &r)) {
         forget(d, "a message that is no record");
         return false;
@@ -271,7 +272,10 @@ bool core_ingest(struct core *d, struct span topic, struct span record)
         break;
     }
     is_to_forward = take_line(d, f, &r, bad, stampable, topic, record);
-    /* Only now: killed before it was in the ring, the line must be asked for again. */
+    /*
+     * Only now: of a broker killed before the line was in the ring, the feeder must send it
+     * again.
+     */
     journal_feed(d->journal, f->index)->received = f->received;
     f->last_seq = journal_head(d->journal);
     return is_to_forward;

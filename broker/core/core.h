@@ -1,10 +1,13 @@
 /*
  * core: the broker's state, and what it does with one message.
  *
- * main.c owns the sockets and the loop; it hands every message to the core, and the core says
- * what to send through the three functions of its `out` (so that a test can stand in for the
- * sockets).  This is the one numbering point: publish() below gives every record its position,
- * and there is no path around it.
+ * broker/core/ decides what every message means.  Only main.c calls it; broker/log,
+ * broker/locks and broker/answer are below it.
+ *
+ * main.c owns the sockets and the loop.  It hands every message to the core, and the core sends
+ * through the functions of its `out`, so that a test can take the place of the sockets.  The
+ * core is the one numbering point: core_ingest and core_publish give every record its position,
+ * and there is no path around them.
  */
 #ifndef BROKER_CORE_CORE_H
 #define BROKER_CORE_CORE_H
@@ -32,17 +35,21 @@ struct core_out {
     /* Send a message to a peer on control. */
     void (*send)(void *ctx, struct span peer, struct span message);
     /*
-     * Close the log writer, open it again with a new epoch whose positions are above `above`, and set
-     * core.log_writer and core.journal.  It does not return if that fails.  NULL: never.
+     * Close the log writer, open it again with a new epoch whose positions are above `above`,
+     * and set core.log_writer and core.journal.  It does not return if that fails.  NULL:
+     * never.
      */
     void (*renew)(void *ctx, const char *reason, uint64_t above);
     /* Does the peer read its answers?  Else its requests are refused.  NULL: all do. */
     bool (*may_ask)(void *ctx, struct span peer);
     /* Are there answers it has to read before its next request is worked on?  NULL: never. */
     bool (*is_behind)(void *ctx, struct span peer);
-    /* A request of the peer was refused because too many wait.  NULL: nobody counts. */
+    /* A request of the peer was refused because too many wait.  NULL: not counted. */
     void (*refused)(void *ctx, struct span peer);
-    /* Pack "peers" and its map, of the connections, into the answer to status.  NULL: no such member. */
+    /*
+     * Pack "peers" and its map, of the connections, into the answer to status.  NULL: no such
+     * member.
+     */
     void (*pack_peers)(void *ctx, msgpack_packer *pk);
 };
 
@@ -64,7 +71,7 @@ struct core {
     struct feed_table *feeds;
     struct registry *registry;
     struct lock_core *locks;
-    struct core_requests *requests; /* that wait, and the one that is worked on */
+    struct core_requests *requests; /* that wait, and the one that is being answered */
     int64_t work;                   /* left for control messages of this turn */
     int64_t turn_work;              /* CORE_TURN_WORK, or less in a test */
     uint64_t epoch;                 /* of the log */
@@ -99,7 +106,7 @@ void core_fini(struct core *d);
 bool core_ingest(struct core *d, struct span topic, struct span record);
 
 /*
- * The work of a turn is bounded: control messages are taken while core_may_take() says so, and
+ * The work of a turn is bounded: control messages are taken while core_may_take() is true, and
  * requests that take longer (snapshot, replay, history, status, connections, locks) wait in
  * a queue (request_queue.h) of which core_work() does one slice.  Each of the two gets
  * CORE_TURN_WORK units; a unit is an entry of log or book that is looked at, 10 to 100 ns.
@@ -113,7 +120,7 @@ bool core_may_take(const struct core *d);
 /* true: there is more to do at once. */
 bool core_work(struct core *d);
 
-/* control.c: one question or report. */
+/* One request or report on the control socket. */
 void core_control(struct core *d, struct span peer, struct span message);
 
 /* Answers from the store have come. */
@@ -123,8 +130,9 @@ void core_take_answers(struct core *d);
 void core_subscription(struct core *d, struct span frame);
 
 /*
- * Compare the wall clock with boot time: once at the start, then at least once a second.  A jump is
- * told, and judges no quote to lie in the future and makes no record old before it is believed.
+ * Compare the wall clock with boot time: once at the start, then at least once a second.  A
+ * jump is logged; before the core believes it, it refuses no quote as of the future and makes
+ * no record old.
  */
 void core_clock_begin(struct core *d, int64_t boot_ms, int64_t wall_us);
 void core_clock_look(struct core *d, int64_t boot_ms, int64_t wall_us);
@@ -132,7 +140,7 @@ void core_clock_look(struct core *d, int64_t boot_ms, int64_t wall_us);
 /* Due work: heartbeat, expired leases, acknowledgements.  Returns ms until the next. */
 int64_t core_tick(struct core *d);
 
-/* Tell feeds what has been received, if it is time (FEED_ACK_MS, FEED_ACK_LINES). */
+/* Acknowledge received lines to the feeders, if it is time (FEED_ACK_MS, FEED_ACK_LINES). */
 void core_acknowledge(struct core *d);
 
 /*
@@ -141,7 +149,7 @@ void core_acknowledge(struct core *d);
  */
 uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic,
                       uint64_t prev, struct span body, const struct feed *f);
-/* The ring remembers who holds the feed, from which line on. */
+/* The ring remembers the owner of the feed, from which line on. */
 void core_remember_feed(struct core *d, const struct feed *f);
 /* All symbols a feed quoted last become stale (or live again); published. */
 void core_mark_feed(struct core *d, const struct feed *f, bool is_stale);

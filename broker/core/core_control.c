@@ -1,4 +1,4 @@
-/* core_control: questions and reports on the control socket (docs/protocol/wire.md). */
+/* core_control: requests and reports on the control socket (docs/protocol/wire.md). */
 #include <assert.h>
 #include <msgpack.h>
 #include <string.h>
@@ -55,13 +55,13 @@ static void hello_feeder(struct core *d, struct control_request *q)
                                      ". _ -, and acked at most 2^53");
         return;
     }
-    if (h.acked > f->received) /* of the same owner: else it counts from there */
+    if (h.acked > f->received) /* of the same owner: another one counts from there */
         core_claim_lines(d, f, h.acked);
     if (is_new && f->has_published) /* else with its first line */
         core_remember_feed(d, f);
     if (is_new) {
         core_feed_log_grant(d, f);
-        /* It held the name before, and vouches for what it said then. */
+        /* It held the name before: its earlier quotes are valid again. */
         if (f->received)
             core_mark_feed(d, f, false);
     }
@@ -127,7 +127,7 @@ static void on_hello(struct core *d, struct control_request *q)
     }
 }
 
-/* The feed this question speaks for, by its epoch; answers unknown_peer if none. */
+/* The feed of this request, by its epoch; answers unknown_peer if there is none. */
 static struct feed *requesting_feed(struct core *d, struct control_request *q)
 {
     struct feed *f =
@@ -151,10 +151,10 @@ static void on_lost(struct core *d, struct control_request *q)
         return;
     if (reason.len > 64 || !feed_may_skip(f, first, last)) {
         answer_error(q, ERR_INVALID,
-                     "not the lines that come next, or lines never heard of");
+                     "not the lines that come next, or lines never announced");
         return;
     }
-    if (span_eq(reason, "log_replaced")) /* it was acknowledged them */
+    if (span_eq(reason, "log_replaced")) /* the broker had acknowledged them */
         core_claim_lines(d, f, last);
     (void)feed_skip(f, first, last);
     log_error("feed %s lost lines %llu to %llu: %.*s", f->name,
@@ -188,9 +188,9 @@ static void on_goodbye(struct core *d, struct control_request *q)
                  (unsigned long long)f->received);
         feed_release(f);
         core_mark_feed(d, f, true);
+        /* Last: a broker that is killed before marks its symbols again. */
         if (f->has_published)
-            core_remember_feed(d,
-                               f); /* last: killed before, we judge its symbols again */
+            core_remember_feed(d, f);
     } else if (g) {
         log_info("gateway %s says goodbye", g->name);
         registry_remove(d->registry, g);

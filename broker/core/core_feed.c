@@ -1,11 +1,11 @@
-/* core_feed: what is said of a feed's grant, to its log and to its holder; room for a new name. */
+/* core_feed: log lines and answers about the grant of a feed; room for a new name. */
 #include <stdio.h>
 
 #include "broker/core/core_private.h"
 #include "shared/base/log.h"
 #include "shared/wire/pack.h"
 
-/* Its lease is over, but what it may have said is still to be read in this turn. */
+/* The lease is over, but lines of the owner may still be read in this turn. */
 #define RETRY_LEAST_MS 10
 
 static uint64_t former_ago_ms(const struct core *d, const struct feed *f)
@@ -73,7 +73,10 @@ static bool is_stored(const struct core *d, const struct feed *f)
     return !d->log_writer || journal_stored(d->journal) >= f->last_seq;
 }
 
-/* The one whose last quotes are the fewest symbols' is given up; of several, the one silent longest. */
+/*
+ * The one whose last quotes are the fewest symbols' is given up; of several, the one silent
+ * longest.
+ */
 static struct feed *find_least_used(const struct core *d)
 {
     uint32_t symbols[FEED_COUNT_MAX] = {0};

@@ -55,7 +55,10 @@ static void request_report(struct core *d, struct control_request *q)
     answer_send_op(&d->answers, q->peer);
 }
 
-/* No answer but "who" if we do not know it, or if its count is not ours. */
+/*
+ * No answer; but the op "who" if the gateway is not known, or if its count differs from the
+ * registry's.
+ */
 void core_on_report(struct core *d, struct control_request *q)
 {
     struct registry_gateway *g = registry_renew(d->registry, q->peer, d->time.awake);

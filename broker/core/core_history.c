@@ -2,7 +2,7 @@
  * core_history: the records of one symbol, from store and ring as one (docs/protocol/wire.md).
  *
  * A page comes from one of them, and `next` leads over the seam.  What is in the ring is
- * read from it in slices (core_reading.c); a question that goes below it is the store's, from the
+ * read from it in slices (core_reading.c); a request that goes below it is the store's, from the
  * position where the ring begins now.  A position that has left the ring is never in it again: if
  * the store, when it was read, did not reach up to it either, it is a gap, until the disk has taken
  * it.
@@ -59,7 +59,7 @@ static bool is_in_store(const struct core *d, const struct store_query *query)
            low < journal_stored(d->journal) && log_writer_first(d->log_writer) < first;
 }
 
-/* Set out to read what the ring has.  false: the store has been asked instead. */
+/* Begin to read what the ring has.  false: the request went to the store instead. */
 static bool begin(struct core *d, struct control_request *q, struct history *h)
 {
     struct core_reading *r = &h->reading;
@@ -116,7 +116,7 @@ static void answer(struct core *d, struct control_request *q, struct history *h)
     r->page.first = core_first(d);
     if (older.newest_first && !r->page.next && has_older(d, r)) {
         older.before = r->high < r->low ? r->high + 1 : r->low + 1;
-        /* What was read may have left the ring since: it is not told again. */
+        /* What was read may have left the ring since: it is not sent again. */
         if (r->covered && r->covered < older.before)
             older.before = r->covered;
         r->page.next = older.before;
@@ -136,7 +136,7 @@ static bool step(struct core *d, struct control_request *q, void *state, int64_t
     int64_t all = INT64_MAX;
     bool is_done = core_reading_step(r, h->beginnings > BEGINNINGS ? &all : work);
 
-    /* The oldest that were asked for have left the ring meanwhile: the store has them now. */
+    /* The oldest requested records have left the ring meanwhile: the store has them now. */
     if (r->is_cut && !r->query.newest_first && d->log_writer) {
         core_reading_end(r);
         r->page = (struct store_page){0};
@@ -220,15 +220,14 @@ void core_history_answer(struct core *d, struct control_request *q,
 
     query.patterns = span_of(r->symbol);
     if (query.newest_first) {
-        /* We looked at the ring when it was asked, and not at what has come since. */
+        /* The ring was looked at when the request came, and not since. */
         head = query.until;
         /* What lies above page->head had left it by then. */
         put_gap_first(page, page->head > query.after ? page->head + 1 : query.after + 1,
                       query.before - 1);
     } else if (!page->next && page->head < high) {
         page->next = page->head;
-        if (!page->count &&
-            !page->gap_count) { /* the ring may have something to tell */
+        if (!page->count && !page->gap_count) { /* the ring may have records */
             query.after = page->head;
             if (request_ring(d, q, &query))
                 return;

@@ -1,16 +1,19 @@
 /*
- * core_private: what the files of the core share; no other file includes it.  From the top, each
- * calls only those below it:
+ * core_private: what the files of the core share; no other file includes it.  From the top,
+ * each calls only those below it:
  *
- *   core.c                 the core's state, lines of feeders, deadlines
- *   core_control.c         the table of ops, and the answers to feeders and other peers
- *   core_status.c, core_gateway.c, core_snapshot.c, core_replay.c, core_history.c    other answers
- *   core_epoch.c           proofs that the log has lost positions
- *   core_request.c         the queue of requests that are answered in slices, between turns
- *   core_publish.c, core_page.c, core_reading.c, core_feed.c, core_clock.c            parts of these
+ *   core.c           the core's state, lines of feeders, deadlines
+ *   core_control.c   the table of ops, and the answers to feeders and other peers
+ *   core_status.c, core_gateway.c, core_snapshot.c, core_replay.c, core_history.c
+ *                    other answers
+ *   core_epoch.c     proofs that the log has lost positions
+ *   core_request.c   the queue of requests that are answered in slices, between turns
+ *   core_publish.c, core_page.c, core_reading.c, core_feed.c, core_clock.c
+ *                    parts of these
  *
- * Loop's thread only.  A replay or history looks at some CORE_PAGE_SCAN entries of the log at most, a
- * snapshot at every symbol once; none of them does more than CORE_TURN_WORK in one turn.
+ * Loop's thread only.  A replay or history looks at some CORE_PAGE_SCAN entries of the log at
+ * most, a snapshot at every symbol once; none of them does more than CORE_TURN_WORK in one
+ * turn.
  */
 #ifndef BROKER_CORE_CORE_PRIVATE_H
 #define BROKER_CORE_CORE_PRIVATE_H
@@ -22,9 +25,9 @@
 #include "shared/wire/patterns.h"
 
 /*
- * A request that is answered in slices.  `start` reads the request; false: it has been answered.
- * `step` works until *work is used up; true: it has been answered.  `end` frees what the state owns.
- * The state has `size` bytes and is zero before `start`.
+ * A request that is answered in slices.  `start` reads the request; false: it has been
+ * answered.  `step` works until *work is used up; true: it has been answered.  `end` frees what
+ * the state owns.  The state has `size` bytes and is zero before `start`.
  */
 struct core_slices {
     size_t size;
@@ -58,20 +61,20 @@ bool core_request_refuse(struct core *d, struct control_request *q);
 MUST_CHECK enum err core_request_add(struct core *d, struct span peer,
                                      struct span message);
 
-/* core_feed.c: what is said of a grant. */
+/* core_feed.c: log lines and answers about grants. */
 #define CORE_FEED_OWNER_MAX 128
-/* "pid 7 on host", in `out`; what is known of one from before our start is neither. */
+/* "pid 7 on host", in `out`; of an owner from before the start neither is known. */
 const char *core_feed_owner(uint64_t pid, const char *host,
                             char out[CORE_FEED_OWNER_MAX]);
 void core_feed_log_grant(struct core *d, const struct feed *f);
-/* "after" and who had the name before. */
+/* "after" and its map: the owner before. */
 void core_feed_pack_former(struct core *d, const struct feed *f, msgpack_packer *pk);
 /*
- * Forget the least used of the feeds that nobody holds and whose lines are all stored.  Looks at every
- * symbol.  false: there is none.
+ * Forget the least used of the feeds that nobody holds and whose lines are all stored.  Looks
+ * at every symbol.  false: there is none.
  */
 bool core_feed_make_room(struct core *d);
-/* When the name may be free, for one that asks for it in vain. */
+/* When the name may be free, for a feeder that requested it in vain. */
 uint64_t core_feed_retry_ms(const struct core *d, const struct feed *f);
 
 /* core_page.c */
@@ -123,7 +126,7 @@ void core_send_heartbeat(struct core *d);
 void core_claim_lines(struct core *d, const struct feed *f, uint64_t last);
 /* What position a peer knows, by its hello. */
 void core_claim_position(struct core *d, struct span hello);
-/* core_request.c: the request that is worked on is not answered; who asked will ask again. */
+/* core_request.c: the request that is being answered gets no answer; its peer requests again. */
 void core_request_drop(struct core *d);
 
 /* core_clock.c */

@@ -1,6 +1,6 @@
 /*
- * core_publish: every record that the broker publishes without a line of a feeder; the one numbering
- * point beside core_ingest.
+ * core_publish: every record that the broker publishes without a line of a feeder; the one
+ * numbering point beside core_ingest.
  */
 #include <msgpack.h>
 #include <string.h>

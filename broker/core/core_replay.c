@@ -8,7 +8,7 @@ static bool topic_matches(struct span topic, const struct patterns *patterns)
 {
     struct span symbol = wire_topic_symbol(topic);
 
-    return !symbol.len /* losses concern everybody */ ||
+    return !symbol.len /* losses concern every receiver */ ||
            patterns_match(patterns, symbol);
 }
 
@@ -84,8 +84,8 @@ static bool begin_ring(struct core *d, struct control_request *q, struct replay 
 }
 
 /*
- * The ring's entry at r->seq is damaged.  The store has it, or knows it as lost, unless it has not come to
- * it yet.  false: the page ends before it.
+ * The ring's entry at r->seq is damaged.  The store has it, or knows it as lost, unless it has
+ * not come to it yet.  false: the page ends before it.
  */
 static bool pass_damage(const struct core *d, struct replay *r)
 {
@@ -103,7 +103,7 @@ static bool step(struct core *d, struct control_request *q, void *state, int64_t
 
     if (!r->seen && !begin_ring(d, q, r))
         return true;
-    /* What has left the ring between two slices is asked for with the next page. */
+    /* What has left the ring between two slices comes with the next page. */
     for (; r->seq <= r->until && page->count < r->limit &&
            page->records.len < CORE_PAGE_BYTES && r->seen < CORE_PAGE_SCAN &&
            r->seq >= journal_first(journal);

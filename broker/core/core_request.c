@@ -146,7 +146,8 @@ static bool begin(struct core *d, struct core_requests *r)
     const struct core_op *op = r->find(r->q.op);
 
     r->slices = NULL;
-    if (core_request_refuse(d, &r->q)) /* it may have stopped reading since it asked */
+    if (core_request_refuse(d,
+                            &r->q)) /* it may have stopped reading since its request */
         return false;
     assert(op && op->waits); /* or it would not have been queued */
     if (!op->slices) {
@@ -164,7 +165,7 @@ bool core_work(struct core *d)
     int64_t work = d->turn_work;
 
     if (are_all_behind(r))
-        r->skipped = 0; /* that was a while ago */
+        r->skipped = 0; /* as of an earlier turn */
     while (work > 0 && (r->slices || take_next(d))) {
         work -= CORE_WORK_MESSAGE;
         if (!r->slices && !begin(d, r)) {

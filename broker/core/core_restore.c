@@ -1,4 +1,4 @@
-/* core_restore: last values and feeds as the broker before left them. */
+/* core_restore: last values and feeds as an earlier broker left them. */
 #include "broker/core/core.h"
 #include "shared/base/log.h"
 
@@ -24,7 +24,7 @@ static void take_feed(void *ctx, const struct store_feed *stored)
     };
     struct feed *f = restore_feed(d, &g);
 
-    /* Only a new epoch's ring knows nobody yet. */
+    /* Only a new epoch's ring knows no feed yet. */
     if (f && !journal_feed(d->journal, f->index)->name[0]) {
         core_remember_feed(d, f);
         log_writer_set_line(d->log_writer, f->index, f->received);

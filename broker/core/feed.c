@@ -59,7 +59,10 @@ static struct feed *append(struct feed_table *t)
     return f;
 }
 
-/* Is a better to do without than b?  Free ones first, then those that nobody holds, then the oldest. */
+/*
+ * Is a better to do without than b?  Free ones first, then those that nobody holds, then the
+ * oldest.
+ */
 static bool is_less_useful(const struct feed *a, const struct feed *b)
 {
     if (!a->name[0] || !b->name[0])

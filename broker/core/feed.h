@@ -1,12 +1,12 @@
 /*
- * feed: who may publish, and which of its lines come next.
+ * feed: which feeder may publish under a name, and which of its lines come next.
  *
- * A feed name is a lease: taken at hello, renewed by every line and heartbeat, free again
- * after WIRE_FEED_LEASE_MS of silence or a goodbye.  The fencing token of the grant is the feed's
- * epoch, larger with every grant of any feed: lines with another epoch than the current
- * one are nobody's.  Lines are taken in order, each once: a repeated one is a
- * duplicate, a missing one is asked for again (the feeder rewinds and sends
- * everything from there), so nothing is held back here.
+ * A feed name is a lease: taken at hello, renewed by every line and heartbeat, free again after
+ * WIRE_FEED_LEASE_MS of silence or a goodbye.  The fencing token of the grant is the feed's
+ * epoch, larger with every grant of any feed: a line with another epoch than the current one is
+ * dropped.  Lines are taken in order, each once: a repeated line is a duplicate; for a missing
+ * line the broker requests a resend (the feeder rewinds and sends everything from there), so
+ * that no line waits here.
  *
  * `now` is the loop's awake clock in ms.  Owned by the broker's loop; no I/O.
  */
@@ -26,15 +26,15 @@
 #define FEED_PEER_MAX 64 /* of a ROUTER identity; ZeroMQ's own are 5 bytes */
 #define FEED_COUNT_MAX 1024
 #define FEED_NAMES_PER_PEER 16 /* held by one connection to control */
-/* A line number above this is nobody's: 2^53, of one feed's lines in 285 years at a million a second. */
+/* No feed has a line number above this: it would take 285 years at a million lines a second. */
 #define FEED_LINE_MAX ((uint64_t)1 << 53)
-/* Lines may be lost while word of them is on its way: so many above the highest heard of. */
+/* A feeder may report lines as lost that were never announced: so many above the highest. */
 #define FEED_LOST_AHEAD ((uint64_t)1 << 24)
-#define FEED_RESEND_MS 250 /* before asking for the same line again */
+#define FEED_RESEND_MS 250 /* between two resend requests for the same line */
 #define FEED_ACK_MS 50     /* an acknowledgement waits at most so long, */
 #define FEED_ACK_LINES \
     1024 /* or for so many lines, or a quarter of the feed's window */
-#define FEED_RESEND_ANY_MS 50 /* before asking for any line again */
+#define FEED_RESEND_ANY_MS 50 /* between two resend requests for any line */
 
 /* The owner before the current one. */
 struct feed_former {
@@ -42,7 +42,7 @@ struct feed_former {
     uint64_t pid;
     uint64_t received; /* its last line */
     int64_t heard_at;
-    bool has_left; /* it said goodbye; else it fell silent */
+    bool has_left; /* the feeder sent a goodbye; else it fell silent */
 };
 
 struct feed {
@@ -56,19 +56,22 @@ struct feed {
     struct feed_former former; /* owner "": none */
     int64_t heard_at;
     uint64_t received;  /* all lines up to this one are in */
-    uint64_t announced; /* the highest line heard of from this owner */
+    uint64_t announced; /* the highest line that this owner sent or announced */
     bool has_published; /* a line of it ever came: its name is kept */
     uint64_t
         last_seq; /* head of the log after its last line; restored: at the restart */
     uint64_t ack_lines;      /* acknowledge after so many */
-    uint64_t acknowledged;   /* the last `received` the feeder was told, */
+    uint64_t acknowledged;   /* the last `received` that was sent to the feeder, */
     int64_t acknowledged_at; /* and when; monotonic, ms */
-    uint64_t resend_from;    /* line asked for again, 0: none */
+    uint64_t resend_from;    /* line of the last resend request, 0: none */
     int64_t resend_at;
     uint64_t accepted, duplicates, gaps, lost;
     int64_t accepted_at; /* monotonic ms, of the last accepted quote; 0: none yet */
     uint64_t refused[QUOTE_REFUSAL_COUNT];
-    /* The refusals since the last accepted quote: how many (feed_refused_in_row), and why the last. */
+    /*
+     * The refusals since the last accepted quote: how many (feed_refused_in_row), and why the
+     * last.
+     */
     uint64_t row, row_accepted; /* row counts while `accepted` is still row_accepted */
     enum quote_refusal row_why;
     char peer[FEED_PEER_MAX]; /* its identity on control */
@@ -89,11 +92,11 @@ struct feed_hello {
 };
 
 /*
- * Ask for the name.  OK: *out is granted, *is_new tells a new grant from the same one again.
+ * Request the name.  OK: *out is granted; *is_new: it is a new grant, not the same one again.
  * ERR_HELD: *out is the holder.  ERR_INVALID: name, owner, peer or acked out of bounds.
- * ERR_FULL: FEED_NAMES_PER_PEER names of this peer, or FEED_COUNT_MAX that published (the caller may
- * feed_forget one first: feed_table_lacks_room).  Of those that never
- * did, the one that is silent longest makes room, those that are held last.
+ * ERR_FULL: FEED_NAMES_PER_PEER names of this peer, or FEED_COUNT_MAX that published (the
+ * caller may feed_forget one first: feed_table_lacks_room).  Of those that never did, the one
+ * that is silent longest makes room, those that are held last.
  */
 MUST_CHECK enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h,
                                      int64_t now, struct feed **out, bool *is_new);
@@ -112,7 +115,10 @@ struct feed_grant {
 struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g,
                                 int64_t now);
 
-/* Would feed_table_hello grant a new name, but for the places that feeds which published, or are held, have? */
+/*
+ * Would feed_table_hello grant a new name, but for the places that feeds which published, or
+ * are held, have?
+ */
 bool feed_table_lacks_room(struct feed_table *t, const struct feed_hello *h);
 /* Its name is forgotten, and its index is free.  It must not be held. */
 void feed_forget(struct feed *f);
@@ -120,7 +126,7 @@ void feed_forget(struct feed *f);
 /* An index that no feed has; the next new name takes it. */
 void feed_table_leave_free(struct feed_table *t);
 
-/* The holder of this epoch, or NULL.  Hearing from it renews the lease. */
+/* The holder of this epoch, or NULL.  Renews its lease. */
 struct feed *feed_table_renew(struct feed_table *t, uint64_t epoch, int64_t now);
 
 enum feed_verdict { FEED_TAKE, FEED_DUPLICATE, FEED_GAP };
@@ -128,16 +134,16 @@ enum feed_verdict { FEED_TAKE, FEED_DUPLICATE, FEED_GAP };
 /* Is `line` the next one?  FEED_TAKE counts it as received. */
 enum feed_verdict feed_judge(struct feed *f, uint64_t line);
 /*
- * After a gap: is it time to ask for received+1?  Once per FEED_RESEND_MS for the same line, and once
- * per FEED_RESEND_ANY_MS in all: after a reconnect the lines of the old and the new connection
- * come in turns, and every other one looks like a gap.
+ * After a gap: is it time to request a resend from received+1?  Once per FEED_RESEND_MS for the
+ * same line, and once per FEED_RESEND_ANY_MS in all: after a reconnect the lines of the old and
+ * the new connection come in turns, and every other one looks like a gap.
  */
 bool feed_should_resend(struct feed *f, int64_t now);
-/* The feeder says that `line` was sent.  False: no line can have that number. */
+/* The feeder announces that it sent `line`.  False: no line can have that number. */
 bool feed_announce(struct feed *f, uint64_t line);
-/* May lines first…last be lost?  They must come next, and have been heard of. */
+/* May lines first…last be lost?  They must come next, and have been announced. */
 bool feed_may_skip(const struct feed *f, uint64_t first, uint64_t last);
-/* The feeder no longer has lines first…last.  False if feed_may_skip says so. */
+/* The feeder no longer has lines first…last.  False: feed_may_skip forbids it. */
 bool feed_skip(struct feed *f, uint64_t first, uint64_t last);
 
 /* A quote was refused. */

@@ -57,7 +57,7 @@ static struct registry_gateway *find(struct registry *r, struct span peer)
     return NULL;
 }
 
-/* One that serves nobody goes; a real one says hello again. */
+/* A gateway without connections makes room; a real one sends a hello again. */
 static bool make_room(struct registry *r)
 {
     struct registry_gateway *found = NULL;

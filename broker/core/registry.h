@@ -1,10 +1,10 @@
 /*
- * registry: the gateways that are there, and who is connected to them.
+ * registry: the gateways that are there, and their connections.
  *
  * Fed by what gateways report: a reset with everything, then what opened and closed, and a
- * heartbeat with a count.  A count that differs from ours means a report was missed: the
- * gateway is asked to report all again.  A gateway silent for WIRE_GATEWAY_LEASE_MS takes
- * its connections with it.
+ * heartbeat with a count.  A count that differs from the broker's means that a report was
+ * missed: the gateway gets a request to report all again.  A gateway silent for
+ * WIRE_GATEWAY_LEASE_MS takes its connections with it.
  *
  * `now` is the loop's awake clock in ms.  Owned by the broker's loop; no I/O.
  */
@@ -21,7 +21,10 @@
 
 #define REGISTRY_GATEWAYS_MAX 256
 #define REGISTRY_CONNECTIONS_MAX 250000 /* in all */
-/* Of one gateway, above twice the limit that it states: a lower one does not close those that are there. */
+/*
+ * Of one gateway, above twice the limit that it states: a lower one does not close those that
+ * are there.
+ */
 #define REGISTRY_ABOVE_LIMIT 1024
 #define REGISTRY_PEER_MAX 64
 
@@ -60,17 +63,20 @@ struct registry_hello {
 };
 
 /*
- * A gateway presents itself; its connections are forgotten until it reports.  In a full table the one
- * without connections that is silent longest makes room.  ERR_FULL: all have some.
+ * A gateway presents itself; its connections are forgotten until it reports.  In a full table
+ * the one without connections that is silent longest makes room.  ERR_FULL: all have some.
  */
 MUST_CHECK enum err registry_hello(struct registry *r, const struct registry_hello *h,
                                    int64_t now);
-/* Who is this?  NULL: it must say hello.  Hearing from it keeps it alive. */
+/* The gateway of this peer, which counts as alive.  NULL: not known, it must send a hello. */
 struct registry_gateway *registry_renew(struct registry *r, struct span peer,
                                         int64_t now);
 
 void registry_reset(struct registry *r, struct registry_gateway *g);
-/* A second report of the same id replaces the first.  ERR_FULL: too many, of this gateway or in all. */
+/*
+ * A second report of the same id replaces the first.  ERR_FULL: too many, of this gateway or in
+ * all.
+ */
 enum err registry_open(struct registry *r, struct registry_gateway *g,
                        const struct registry_connection *c);
 void registry_close(struct registry *r, struct registry_gateway *g, uint64_t id);

@@ -87,7 +87,10 @@ enum err request_queue_add(struct request_queue *q, struct span peer,
     return OK;
 }
 
-/* Take out this request of the peer, which goes to the end of the round, or away without another. */
+/*
+ * Take out this request of the peer, which goes to the end of the round, or away without
+ * another.
+ */
 static void take(struct request_queue *q, struct peer *p, struct waiting *w,
                  struct request_item *out)
 {

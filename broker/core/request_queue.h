@@ -3,9 +3,10 @@
  *
  * Each peer has a line of its own; the peers take turns, one request each, so that a peer with
  * many requests delays the others by one request per turn only.  When all places are taken, the
- * peer with the most gives one up for a peer with fewer (request_queue_evict).  A peer without a waiting request
- * takes no memory.  Bounds: REQUEST_QUEUE_PEER requests of one peer, REQUEST_QUEUE_MAX of all, each
- * of at most REQUEST_QUEUE_BYTES: 16 MB in all.  No I/O, no clock; the broker's loop only.
+ * peer with the most gives one up for a peer with fewer (request_queue_evict).  A peer without
+ * a waiting request takes no memory.  Bounds: REQUEST_QUEUE_PEER requests of one peer,
+ * REQUEST_QUEUE_MAX of all, each of at most REQUEST_QUEUE_BYTES: 16 MB in all.  No I/O, no
+ * clock; the broker's loop only.
  */
 #ifndef BROKER_CORE_REQUEST_QUEUE_H
 #define BROKER_CORE_REQUEST_QUEUE_H
@@ -42,9 +43,9 @@ void request_queue_skip(struct request_queue *q);
 void request_item_clear(struct request_item *item);
 
 /*
- * Make room for a request of this peer: take the newest one of the peer with the most, if that has at
- * least two more than this peer.  Looks at every peer with a request, so only call it when the
- * queue is full.  false: there is none to take.
+ * Make room for a request of this peer: take the newest one of the peer with the most, if that
+ * has at least two more than this peer.  Looks at every peer with a request, so only call it
+ * when the queue is full.  false: there is none to take.
  */
 bool request_queue_evict(struct request_queue *q, struct span peer,
                          struct request_item *out);

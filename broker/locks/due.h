@@ -14,7 +14,7 @@ struct due {
     int64_t at;
     size_t slot; /* from 1; 0: not set */
     void *owner;
-    int kind; /* the caller's, to tell owners apart */
+    int kind; /* the caller's, to distinguish owners */
 };
 
 struct due_heap {

@@ -20,7 +20,7 @@ static int64_t sure_ttl(const struct lease_table *t, const struct lease *l)
     return l->change <= t->stored ? l->ttl_ms : l->sure_ttl_ms;
 }
 
-/* --- states -------------------------------------------------------------------------------- */
+/* --- states ------------------------------------------------------------------------- */
 
 static void set_held(struct lease_table *t, struct lease *l, int64_t ttl_ms,
                      int64_t now)
@@ -81,7 +81,7 @@ void lease_grant(struct lease_table *t, struct lease *l, const struct lease_plac
     lease_judge(t, l, now);
 }
 
-/* --- asking --------------------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------------------- */
 
 static const char *check_request(const struct lease_table *t,
                                  const struct lease_request *request)
@@ -105,7 +105,7 @@ static bool is_holder(const struct lease *l, struct span owner)
     return l->state == LEASE_HELD && span_eq(owner, l->owner);
 }
 
-/* The same grant: what is stored must be as long as what is told. */
+/* The same grant: the stored time must be as long as the one in the answer. */
 static enum err extend(struct lease_table *t, struct lease *l,
                        const struct lease_request *request, int64_t now)
 {
@@ -211,7 +211,7 @@ enum err lease_acquire(struct lease_table *t, const struct lease_request *reques
     return OK;
 }
 
-/* --- with a grant -------------------------------------------------------------------------- */
+/* --- with a grant ------------------------------------------------------------------- */
 
 enum lease_end lease_ended(const struct lease *l, uint64_t token)
 {
@@ -283,7 +283,7 @@ enum err lease_put(struct lease_table *t, struct lease *l, struct span owner,
     return OK;
 }
 
-/* --- looking --------------------------------------------------------------------------------- */
+/* --- looking ------------------------------------------------------------------------ */
 
 int64_t lease_expires_ms(const struct lease *l, int64_t now)
 {
@@ -304,7 +304,7 @@ size_t lease_waiters(const struct lease *l)
     return l->waiters;
 }
 
-/* --- as stored --------------------------------------------------------------------------------- */
+/* --- as stored ---------------------------------------------------------------------- */
 
 static bool is_restorable(const struct lease_table *t, const struct lease_stored *s)
 {

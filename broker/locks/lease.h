@@ -1,14 +1,14 @@
 /*
- * lease: locks as leases; who holds which, who waits for it, what its value is.
+ * lease: locks as leases: the owner that holds each, the owners that wait, its value.
  *
  * A grant lends a name to an owner for a time, under a fencing token that is larger with every
- * grant of any name.  A grant that ran out or was broken leaves its lock closed for the delay the
- * owner asked for; one that was released does not.  A free lock goes to the first in line.  A place
- * in line is kept LEASE_PLACE_MS after its owner last asked.
+ * grant of any name.  A grant that ran out or was broken leaves its lock closed for the delay
+ * the owner asked for; one that was released does not.  A free lock goes to the first in line.
+ * A place in line is kept for LEASE_PLACE_MS after its owner's last request.
  *
- * `now` is monotonic ms, read after the question came, and is not pushed by our own pauses; places
- * alone are judged by `awake`, which is: a broker that was stopped shall not forget who came first.
- * Before every call with a `now`, lease_next must have returned false for it.
+ * `now` is monotonic ms, read after the request came, and goes on during pauses of the process;
+ * only places are judged by `awake`, which does not: a broker that was stopped keeps the
+ * waiting line.  Before every call with a `now`, lease_next must have returned false for it.
  * What is to be stored is on a list (lease_take_unstored); `change` numbers what an answer must
  * wait for.  Owned by the broker's loop; no I/O.  Bounded: names, places, bytes of values.
  */
@@ -74,7 +74,7 @@ struct lease {
     } lost;
     struct buf value;
     uint64_t value_token, version; /* version 0: never put */
-    uint64_t change; /* answers about it must not be told before this one is stored */
+    uint64_t change; /* answers about it must not be sent before this one is stored */
     uint64_t
         watch_seq; /* the caller's: number of the last record about it to watchers */
     /* private from here */
@@ -106,10 +106,10 @@ void lease_allow_grants(struct lease_table *t, bool may_grant);
 
 struct lease *lease_find(const struct lease_table *t, struct span name);
 
-/* Who is to be answered. */
+/* The request that waits for an answer. */
 struct lease_reply_to {
     char peer[LEASE_PEER_MAX];
-    size_t peer_len; /* 0: nobody waits for an answer */
+    size_t peer_len; /* 0: no request waits for an answer */
     uint64_t id;
 };
 
@@ -124,13 +124,13 @@ struct lease_request {
 struct lease_answer {
     struct lease *lease; /* NULL: there is none of that name, nor was one made */
     bool is_new;         /* not the same grant again */
-    bool is_waiting;     /* no answer now: lease_next tells */
-    size_t place;        /* from 1; where the asker stands or would stand */
+    bool is_waiting;     /* no answer now: lease_next gives it */
+    size_t place;        /* from 1; the place of the owner, or the one it would get */
     const char *why;     /* for ERR_INVALID and ERR_FULL */
 };
 
 /*
- * Ask for a lock.  OK: granted, or the same owner's grant again, whose time begins anew.
+ * Request a lock.  OK: granted, or the same owner's grant again, whose time begins anew.
  * ERR_HELD: not now.  ERR_AGAIN: it could be granted, but lease_allow_grants forbids.
  * ERR_INVALID, ERR_FULL.
  */
@@ -142,7 +142,7 @@ bool lease_cancel(struct lease_table *t, struct lease *l, struct span owner,
                   int64_t now);
 
 /*
- * For these the grant must be the current one: ERR_STALE if not, and lease_ended tells how it
+ * For these the grant must be the current one: ERR_STALE if not, and lease_ended has how it
  * ended.
  */
 /*
@@ -163,13 +163,13 @@ MUST_CHECK enum err lease_put(struct lease_table *t, struct lease *l, struct spa
                               uint64_t token, struct span value);
 enum lease_end lease_ended(const struct lease *l, uint64_t token);
 
-/* What happens by itself. */
+/* What happens without a request. */
 enum lease_event_kind {
-    LEASE_EVENT_GRANTED,   /* to the first in line, who waited for it */
-    LEASE_EVENT_WAIT_OVER, /* the asker is to be told that it is held */
-    LEASE_EVENT_DROPPED,   /* a place; if there is an asker, it is to be told as well */
-    LEASE_EVENT_EXPIRED,   /* now closed, or free if it has no delay */
-    LEASE_EVENT_OPENED,    /* closed no longer */
+    LEASE_EVENT_GRANTED,   /* to the first in line, which waited for it */
+    LEASE_EVENT_WAIT_OVER, /* the request is to be answered: the lock is held */
+    LEASE_EVENT_DROPPED, /* a place; if its request waits, it is to be answered, too */
+    LEASE_EVENT_EXPIRED, /* now closed, or free if it has no delay */
+    LEASE_EVENT_OPENED,  /* closed no longer */
     LEASE_EVENT_FORGOTTEN, /* name only: the lease is gone */
 };
 
@@ -180,7 +180,7 @@ struct lease_event {
     char name[LOCK_NAME_MAX + 1];   /* of a forgotten one */
     char owner[LOCK_OWNER_MAX + 1]; /* of the place */
     size_t place;
-    int64_t waited_ms; /* since the question */
+    int64_t waited_ms; /* since the request */
 };
 
 /* The next thing that is due; false: nothing more. */
@@ -189,7 +189,7 @@ bool lease_next(struct lease_table *t, int64_t now, int64_t awake,
 /* ms until lease_next has something, -1: nothing is to come. */
 int64_t lease_wait(const struct lease_table *t, int64_t now, int64_t awake);
 
-/* --- looking --------------------------------------------------------------------------- */
+/* --- looking ------------------------------------------------------------------------ */
 
 size_t lease_count(const struct lease_table *t);
 size_t lease_count_held(const struct lease_table *t);
@@ -206,7 +206,7 @@ size_t lease_waiters(const struct lease *l);
 /* The owners first in line, at most `max`; how many. */
 size_t lease_waiting(const struct lease *l, const char **owners, size_t max);
 
-/* --- storing --------------------------------------------------------------------------- */
+/* --- storing ------------------------------------------------------------------------ */
 
 /* The next lock that must be stored anew, taken off the list; NULL: all are. */
 struct lease *lease_take_unstored(struct lease_table *t, bool *has_new_value);

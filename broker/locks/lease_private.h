@@ -18,7 +18,7 @@ struct lease_place {
     struct lease_reply_to reply_to;
     int64_t requested_at;    /* now, */
     int64_t requested_awake; /* and awake */
-    struct due due;          /* when the asker is to be told */
+    struct due due;          /* when the request is to be answered */
     struct lease_place *prev_request, *next_request;
     UT_hash_handle hh; /* in the line, by owner; uthash keeps the order of coming */
 };
@@ -32,9 +32,9 @@ struct lease_table {
     bool may_grant;
     struct due_heap dues;
     struct lease *first_unstored, *last_unstored;
-    struct lease *ready;            /* free, with somebody in line: to be looked at */
+    struct lease *ready;            /* free, and an owner is in line */
     struct lease *idle;             /* free, without line or value; longest first */
-    struct lease_place *by_request; /* all places, by when their owner last asked */
+    struct lease_place *by_request; /* all places, by their last request */
 };
 
 /* lease_table.c */
@@ -42,7 +42,7 @@ struct lease *lease_add(struct lease_table *t, struct span name); /* a free one 
 void lease_forget(struct lease_table *t, struct lease *l);
 /* An answer about it must wait until this is stored. */
 void lease_note(struct lease_table *t, struct lease *l);
-/* To be stored, but nobody has to wait: a crash would only make it last longer. */
+/* To be stored, but no answer waits for it: a crash would only make it last longer. */
 void lease_note_later(struct lease_table *t, struct lease *l);
 
 /* lease_waiters.c */

@@ -94,7 +94,7 @@ struct lease_store {
 
 static const char *const state_names[] = {"free", "held", "closed"};
 
-/* --- writing ------------------------------------------------------------------------------ */
+/* --- writing ------------------------------------------------------------------------ */
 
 static sqlite3_stmt *statement(struct lease_store *s, enum lease_statement which)
 {
@@ -190,7 +190,7 @@ void lease_store_interrupt(struct lease_store *s)
     database_interrupt(&s->file);
 }
 
-/* --- reading -------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------ */
 
 static bool read_state(struct span text, enum lease_state *out)
 {
@@ -271,7 +271,7 @@ enum err lease_store_each(struct lease_store *s, uint64_t wall_us,
     return e;
 }
 
-/* --- opening --------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------ */
 
 static const char settings[] = "PRAGMA temp_store = MEMORY;"
                                "PRAGMA trusted_schema = OFF;"

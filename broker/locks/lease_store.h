@@ -1,10 +1,10 @@
 /*
  * lease_store: the locks' file, SQLite, beside the log's but of its own.
  *
- * Every transaction is on the disk when it returns (synchronous = FULL), for what is answered then
- * must hold.  One broker has it (FILE-lock); people may read it with sqlite3.  Opening it writes:
- * a disk that takes nothing is found out at the start.
- * Used by one thread at a time, but for lease_store_interrupt.  Reads no clock.
+ * Every transaction is on the disk when it returns (synchronous = FULL), because the answers
+ * sent then must hold.  One broker has it (FILE-lock); an operator may read it with sqlite3.
+ * Opening it writes: a disk that takes nothing is found out at the start.  Used by one thread
+ * at a time, but for lease_store_interrupt.  Reads no clock.
  */
 #ifndef BROKER_LOCKS_LEASE_STORE_H
 #define BROKER_LOCKS_LEASE_STORE_H
@@ -29,7 +29,7 @@ MUST_CHECK enum err lease_store_open(const char *path, uint64_t wall_us,
                                      char error[STORE_ERROR_MAX]);
 void lease_store_close(struct lease_store *s);
 
-/* Every lock as it was stored; take says false to a row that makes no sense. */
+/* Every lock as it was stored; take returns false for a row that makes no sense. */
 MUST_CHECK enum err lease_store_each(struct lease_store *s, uint64_t wall_us,
                                      bool (*take)(void *ctx,
                                                   const struct lease_stored *l),

@@ -50,7 +50,7 @@ void lease_table_free(struct lease_table *t)
     free(t);
 }
 
-/* --- names ------------------------------------------------------------------------------ */
+/* --- names -------------------------------------------------------------------------- */
 
 struct lease *lease_find(const struct lease_table *t, struct span name)
 {
@@ -125,7 +125,7 @@ void lease_forget(struct lease_table *t, struct lease *l)
     free_lease(l);
 }
 
-/* --- what is to be stored ----------------------------------------------------------------- */
+/* --- what is to be stored ----------------------------------------------------------- */
 
 void lease_note_later(struct lease_table *t, struct lease *l)
 {

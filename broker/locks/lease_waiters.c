@@ -1,4 +1,7 @@
-/* lease_waiters: the owners that wait for a lock, and which free locks are to be granted or forgotten. */
+/*
+ * lease_waiters: the owners that wait for a lock, and which free locks are to be granted or
+ * forgotten.
+ */
 #include <stdlib.h>
 #include <string.h>
 

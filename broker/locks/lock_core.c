@@ -36,7 +36,7 @@ void lock_core_free(struct lock_core *k)
     free(k);
 }
 
-/* --- what happens by itself ------------------------------------------------------------------ */
+/* --- what happens without a request ------------------------------------------------- */
 
 static void answer_peer(struct lock_core *k, const struct lease_event *e)
 {
@@ -105,7 +105,7 @@ int64_t lock_core_tick(struct lock_core *k, const struct turn_time *time)
     return wait < 0 || (store_wait >= 0 && store_wait < wait) ? store_wait : wait;
 }
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------------------- */
 
 static void on_lock(struct lock_core_request *q)
 {
@@ -316,7 +316,7 @@ static void on_get(struct lock_core_request *q)
     lock_core_send(q, l->change);
 }
 
-/* --- the list --------------------------------------------------------------------------------------- */
+/* --- the list ----------------------------------------------------------------------- */
 
 static void on_locks(struct lock_core_request *q)
 {
@@ -350,7 +350,7 @@ static void on_locks(struct lock_core_request *q)
     msgpack_pack_array(&q->on.pk, count);
     answer_add(&q->on, buf_span(&list));
     buf_free(&list);
-    /* While it fails: with that said, people want to see what is there. */
+    /* While the file fails the list is sent all the same: it says so, and is there to look at. */
     lock_core_send(q, k->reason[0] ? 0 : lease_last_change(k->table));
 }
 

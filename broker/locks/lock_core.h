@@ -1,14 +1,15 @@
 /*
  * lock_core: answers the requests about locks (docs/protocol/locks.md).
  *
- * broker/locks/ keeps the locks: their table (lease.h), their file (lease_store.h, lock_writer.h) and
- * the answers.  Only main.c and broker/core call it; it knows neither, and sends through the answers
- * and the `publish` that it is given.
+ * broker/locks/ keeps the locks: their table (lease.h), their file (lease_store.h,
+ * lock_writer.h) and the answers.  Only main.c and broker/core call it; it knows neither, and
+ * sends through the answers and the `publish` that it is given.
  *
- * The table changes at once; what is sent about a change, to the peer that made the request and to
- * watchers, waits until the change is stored, so that no peer learns of a grant that a crash could
- * undo.  Renewals are not stored and never wait.  While the file cannot be written nothing new is
- * granted, and the peers that wait for an answer get an error.  Owned by the broker's loop.
+ * The table changes at once; what is sent about a change, to the peer that made the request and
+ * to watchers, waits until the change is stored, so that no peer learns of a grant that a crash
+ * could undo.  Renewals are not stored and never wait.  While the file cannot be written
+ * nothing new is granted, and the peers that wait for an answer get an error.  Owned by the
+ * broker's loop.
  */
 #ifndef BROKER_LOCKS_LOCK_CORE_H
 #define BROKER_LOCKS_LOCK_CORE_H
@@ -55,8 +56,8 @@ int64_t lock_core_tick(struct lock_core *k, const struct turn_time *time);
 void lock_core_stop(struct lock_core *k);
 
 /*
- * Store what is left and send the answers that wait for it, until deadline_ms (monotonic); true: all
- * is stored.  Before the sockets are closed.
+ * Store what is left and send the answers that wait for it, until deadline_ms (monotonic);
+ * true: all is stored.  Before the sockets are closed.
  */
 bool lock_core_close(struct lock_core *k, int64_t deadline_ms);
 

@@ -69,7 +69,7 @@ void lock_core_watch(struct lock_core *k, struct lease *l);
 bool lock_core_is_behind(const struct lock_core *k);
 /* Grants are made only while the file, the messages that wait and a stop allow them. */
 void lock_core_judge(struct lock_core *k);
-/* The owner of the last grant: "bot-1 (pid 7 on web1)", as far as it said. */
+/* The owner of the last grant: "bot-1 (pid 7 on web1)", as far as it is known. */
 #define LOCK_CORE_OWNER_MAX 256
 const char *lock_core_owner(const struct lease *l, char out[LOCK_CORE_OWNER_MAX]);
 

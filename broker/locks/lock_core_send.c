@@ -14,7 +14,7 @@
 #define RETRY_KEPT_MS 1000 /* or so often while a free lock is kept for another one */
 #define RETRY_LEAST_MS 50
 
-/* --- messages that wait -------------------------------------------------------------------- */
+/* --- messages that wait ------------------------------------------------------------- */
 
 static void free_unsent(struct lock_core *k, struct lock_core_unsent *w)
 {
@@ -124,7 +124,7 @@ void lock_core_drop_unsent(struct lock_core *k)
         free_unsent(k, k->unsent);
 }
 
-/* --- answers ------------------------------------------------------------------------------ */
+/* --- answers ------------------------------------------------------------------------ */
 
 void lock_core_send(struct lock_core_request *q, uint64_t change)
 {
@@ -232,7 +232,7 @@ void lock_core_send_held(struct lock_core_request *q, size_t place)
     lock_core_send(q, l->change);
 }
 
-/* --- entries ---------------------------------------------------------------------------------- */
+/* --- entries ------------------------------------------------------------------------ */
 
 static void pack_line(msgpack_packer *pk, const struct lease *l)
 {

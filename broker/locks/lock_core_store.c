@@ -16,7 +16,7 @@
 static_assert(LOCK_CORE_UNSENT_MAX < LEASE_STORE_RESERVE / 2,
               "a token must be reserved before it can be given");
 
-/* --- start ------------------------------------------------------------------------------ */
+/* --- start -------------------------------------------------------------------------- */
 
 static bool restore(void *ctx, const struct lease_stored *l)
 {
@@ -55,7 +55,7 @@ int lock_core_fd(const struct lock_core *k)
     return lock_writer_fd(k->writer);
 }
 
-/* --- running ------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------ */
 
 const char *lock_core_reason(const struct lock_core *k)
 {
@@ -180,7 +180,7 @@ void lock_core_pack_status(const struct lock_core *k, const struct turn_time *ti
                   is_behind ? (uint64_t)(time->awake - k->handed_at) * 1000 : 0);
 }
 
-/* --- end --------------------------------------------------------------------------------------- */
+/* --- end ---------------------------------------------------------------------------- */
 
 void lock_core_stop(struct lock_core *k)
 {

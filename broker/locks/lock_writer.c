@@ -23,7 +23,7 @@ struct lock_writer {
     char reported[STORE_ERROR_MAX]; /* the failure of the batch under way; "": none */
 };
 
-/* --- the thread ------------------------------------------------------------------------- */
+/* --- the thread --------------------------------------------------------------------- */
 
 static void put(struct lock_writer *k, const struct lock_writer_result *r)
 {
@@ -60,7 +60,7 @@ static int64_t take_back(void *ctx, void *batch, enum err e, const char *text)
 
     (void)text;
     k->reported[0] = '\0';
-    if (e) /* too late for another try, and nobody waits for it */
+    if (e) /* too late for another try, and no answer waits for it */
         lease_batch_free(batch);
     else
         put(k,
@@ -78,7 +78,7 @@ static const struct batch_writer_kind kind = {.write = write_batch,
                                               .take_back = take_back,
                                               .interrupt = interrupt};
 
-/* --- the loop's side -------------------------------------------------------------------- */
+/* --- the loop's side ---------------------------------------------------------------- */
 
 enum err lock_writer_open(const char *path, uint64_t wall_us, struct lock_writer **out,
                           uint64_t *token_floor, char error[STORE_ERROR_MAX])

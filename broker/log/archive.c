@@ -28,7 +28,7 @@ struct reader {
 struct archive {
     char *path;
     bool is_started, has_hung;
-    size_t requests; /* questions without an answer taken */
+    size_t requests; /* whose answers were not taken yet */
     struct mailbox results;
     struct archive_writer write;
     struct batch_writer *writer;
@@ -38,7 +38,7 @@ struct archive {
 
 _Static_assert(ARCHIVE_READERS <= WORKER_THREADS_MAX, "a thread for each reader");
 
-/* --- the readers ------------------------------------------------------------------------ */
+/* --- the readers -------------------------------------------------------------------- */
 
 static int64_t answer(void *ctx, struct mail *mail)
 {
@@ -71,7 +71,7 @@ static void interrupt_reader(void *ctx)
 static const struct worker_kind reader_kind = {.work = answer,
                                                .interrupt = interrupt_reader};
 
-/* --- the loop's side -------------------------------------------------------------------- */
+/* --- the loop's side ---------------------------------------------------------------- */
 
 enum err archive_open(const char *path, struct archive **out,
                       char error[STORE_ERROR_MAX])

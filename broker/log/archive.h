@@ -1,15 +1,16 @@
 /*
  * archive: the threads that write and read the store, so that the loop never waits for a disk.
  *
- * One thread writes batches and prunes between them, two answer questions, each with a
- * connection of its own.  Nothing is shared: batches, questions and results change owner.
- * All functions here belong to the loop's thread and return at once, except archive_open,
- * archive_start and archive_stop.  The threads block all signals and log nothing: what
- * happens is a result, and archive_fd is readable when there is one.
+ * One thread writes batches and prunes between them, two answer requests, each with a
+ * connection of its own.  Nothing is shared: batches, requests and results change owner.  All
+ * functions here belong to the loop's thread and return at once, except archive_open,
+ * archive_start and archive_stop.  The threads block all signals and log nothing: what happens
+ * is a result, and archive_fd is readable when there is one.
  *
  * A batch that cannot be written is kept and tried again (after 0.1 s, in the end every 2 s)
- * until it can, or until archive_abandon.  One that can never be (ERR_INVALID: a bug) comes back
- * as ABANDONED at once.  Pruning ends at damage, which is told once: it would only be met again.
+ * until it can, or until archive_abandon.  One that can never be (ERR_INVALID: a bug) comes
+ * back as ABANDONED at once.  Pruning ends at damage, which is reported once: it would only be
+ * met again.
  */
 #ifndef BROKER_LOG_ARCHIVE_H
 #define BROKER_LOG_ARCHIVE_H
@@ -23,7 +24,7 @@
 #include "shared/base/err.h"
 
 #define ARCHIVE_READERS 2
-#define ARCHIVE_REQUESTS_MAX 64 /* asked and not yet answered */
+#define ARCHIVE_REQUESTS_MAX 64 /* sent and not yet answered */
 #define ARCHIVE_PEER_MAX 64
 
 struct archive;
@@ -47,14 +48,14 @@ void archive_write(struct archive *a, struct store_batch *b);
  */
 void archive_abandon(struct archive *a);
 
-/* Whose question this is; comes back with the answer. */
+/* The peer and the number of a request; they come back with the answer. */
 struct archive_ticket {
     char peer[ARCHIVE_PEER_MAX];
     size_t peer_len;
     uint64_t id;
 };
 
-/* The patterns are copied.  ERR_FULL: ARCHIVE_REQUESTS_MAX are waiting. */
+/* The patterns are copied.  ERR_FULL: ARCHIVE_REQUESTS_MAX wait. */
 MUST_CHECK enum err archive_request(struct archive *a, bool is_history,
                                     const struct store_query *query,
                                     const struct archive_ticket *ticket);
@@ -65,8 +66,8 @@ enum archive_event {
     ARCHIVE_RECOVERED, /* ms since it began; comes before the WRITTEN that ends it */
     ARCHIVE_ABANDONED, /* text, batch: nothing of it is stored */
     ARCHIVE_DAMAGED,   /* text: nothing is pruned any more, for the file is damaged */
-    ARCHIVE_PRUNED,    /* first, rows; told when a pass is done, not for every chunk */
-    ARCHIVE_ANSWER,    /* ticket, is_history, error (OK: page, else text), ms */
+    ARCHIVE_PRUNED, /* first, rows; reported when a pass is done, not for every chunk */
+    ARCHIVE_ANSWER, /* ticket, is_history, error (OK: page, else text), ms */
 };
 
 struct archive_result {
@@ -79,8 +80,8 @@ struct archive_result {
     struct store_batch *batch;
     struct archive_ticket ticket;
     bool is_history;
-    struct store_query query;          /* as it was asked, without patterns; */
-    char symbol[QUOTE_SYMBOL_MAX + 1]; /* of a history's question */
+    struct store_query query;          /* of the request, without patterns; */
+    char symbol[QUOTE_SYMBOL_MAX + 1]; /* of a history request */
     enum err error;
     struct store_page page;
     char text[STORE_ERROR_MAX];
@@ -91,7 +92,7 @@ bool archive_take(struct archive *a, struct archive_result *out);
 void archive_result_clear(struct archive_result *r);
 
 /*
- * Finish the batch under way, checkpoint, end the threads; questions not begun are dropped.
+ * Finish the batch under way, checkpoint, end the threads; requests not begun are dropped.
  * What is not done at deadline_ms (monotonic) is interrupted; false then: the batch may not be
  * stored.  Results can still be taken afterwards.  No-op if not started.
  */

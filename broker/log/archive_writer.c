@@ -39,7 +39,7 @@ static void report(struct archive_writer *w, enum failing what, enum err e,
 }
 
 /*
- * A clock that is wrong when we start cannot be told from a long pause; so time goes on from the newest
+ * At the start a wrong clock looks like a long pause; so time goes on from the newest
  * record, and a clock that is ahead of that is believed after RETENTION_AGE.  Records are kept too
  * long rather than not long enough; RETENTION_COUNT holds all the same.
  */

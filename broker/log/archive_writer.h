@@ -1,6 +1,6 @@
 /*
- * archive_writer: what the archive's batch writer does with the store: write, prune between batches,
- * and checkpoint.  Part of the archive; no other file includes it.
+ * archive_writer: what the archive's batch writer does with the store: write, prune between
+ * batches, and checkpoint.  Part of the archive; no other file includes it.
  */
 #ifndef BROKER_LOG_ARCHIVE_WRITER_H
 #define BROKER_LOG_ARCHIVE_WRITER_H

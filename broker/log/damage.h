@@ -1,11 +1,11 @@
 /*
  * damage: what of the store's files is known to be unreadable, for the log and for health.
  *
- * Damage is met when something is read, by any number of requests, often in parts; it is told once.
- * Ranges of one page, and ranges that touch, are one.  At most DAMAGE_RANGES are remembered and
- * logged, one line each: what is met beyond them is only told as "and more".  Nothing is ever
- * forgotten, so what is told about it does not change back and forth: a restart forgets.
- * A value, all zero: nothing is damaged.  No I/O but the log, no clock.
+ * Damage is met when something is read, by any number of requests, often in parts; it is
+ * reported once.  Ranges of one page, and ranges that touch, are one.  At most DAMAGE_RANGES
+ * are remembered and logged, one line each: what is met beyond them is only reported as "and
+ * more".  Nothing is ever forgotten, so the report does not change back and forth: a restart
+ * forgets.  A value, all zero: nothing is damaged.  No I/O but the log, no clock.
  */
 #ifndef BROKER_LOG_DAMAGE_H
 #define BROKER_LOG_DAMAGE_H
@@ -28,12 +28,12 @@ struct damage {
     size_t count;
     bool has_more;
     char text
-        [DAMAGE_TEXT_MAX]; /* a sentence for people, with advice; "": nothing is damaged */
+        [DAMAGE_TEXT_MAX]; /* a sentence for the operator, with advice; "": nothing is damaged */
 };
 
 /*
- * Positions first … last (0, 0: not known yet) cannot be read from `file`, for this page (0: not known)
- * is damaged.  Logs, if that is news.
+ * Positions first … last (0, 0: not known yet) cannot be read from `file`, for this page (0:
+ * not known) is damaged.  Logs, if that is news.
  */
 void damage_note(struct damage *d, const char *file, uint64_t page, uint64_t first,
                  uint64_t last);

@@ -107,7 +107,10 @@ enum err journal_resize(struct journal *j, size_t bytes, char error[JOURNAL_ERRO
             "cannot change its size while something in it is not stored");
         return ERR_INVALID;
     }
-    /* Before they are copied: the new file is whole when it gets its name.  Format 1 ignores them. */
+    /*
+     * Before they are copied: the new file is whole when it gets its name.  Format 1 ignores
+     * them.
+     */
     for (size_t i = 0; i < JOURNAL_FEEDS; i++)
         j->map->feeds[i].sum = journal_feed_sum(&j->map->feeds[i]);
     e = journal_file_resize(&j->file, bytes, j->next, error);

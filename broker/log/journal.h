@@ -2,19 +2,19 @@
  * journal: the most recent records of the log, by position, in memory that outlives us.
  *
  * A ring of bytes of one fixed size, mapped from a file (or anonymous memory without one); what
- * no longer fits pushes the oldest records out, stored or not: nothing here ever waits.
- * Once journal_append has returned, a `kill -9` at any instant neither loses the
- * record nor lets its position be given twice: the file is consistent between any two
- * instructions, and there is no system call per record.  That is a promise about the
- * process, not about the machine: nothing is synced but at open, begin, resize and a clean close,
- * so after the power went (is_same_boot false, is_clean false) the ring may be of any age.
+ * no longer fits pushes the oldest records out, stored or not: nothing here ever waits.  Once
+ * journal_append has returned, a `kill -9` at any instant neither loses the record nor lets its
+ * position be given twice: the file is consistent between any two instructions, and there is no
+ * system call per record.  That is a promise about the process, not about the machine: nothing
+ * is synced but at open, begin, resize and a clean close, so after the power went (is_same_boot
+ * false, is_clean false) the ring may be of any age.
  *
- * Every entry has a checksum, and so has every feed's slot: what the disk, or somebody, changed is found
- * when it is read, and costs the positions that were changed and no others.
+ * Every entry has a checksum, and so has every feed's slot: what the disk, or another program,
+ * changed is found when it is read, and costs the positions that were changed and no others.
  *
- * Positions are dense, so a record is found by its position at once.  The bytes a caller
- * gets point into the ring and stay valid until the next append, begin or resize.
- * Owned by the broker's loop; reads no clock.  journal_file.h has the file.
+ * Positions are dense, so a record is found by its position at once.  The bytes a caller gets
+ * point into the ring and stay valid until the next append, begin or resize.  Owned by the
+ * broker's loop; reads no clock.  journal_file.h has the file.
  */
 #ifndef BROKER_LOG_JOURNAL_H
 #define BROKER_LOG_JOURNAL_H
@@ -55,10 +55,11 @@ struct journal_entry {
  */
 struct journal_feed {
     char name[65], owner[65];
-    uint8_t has_left; /* 1: the owner said goodbye; where older versions left padding */
-    uint8_t unused;   /* so that no padding, which may hold anything, is in `sum` */
-    uint32_t sum;     /* ours: of all but `received` and `unused` */
-    uint64_t epoch;   /* fencing token of the last grant */
+    uint8_t
+        has_left;   /* 1: the owner sent a goodbye; where older versions left padding */
+    uint8_t unused; /* so that no padding, which may hold anything, is in `sum` */
+    uint32_t sum;   /* ours: of all but `received` and `unused` */
+    uint64_t epoch; /* fencing token of the last grant */
     uint64_t received;
     uint64_t since; /* ours: position from which entries count for `received` */
 };
@@ -87,13 +88,13 @@ struct journal_identity {
  * keeps its size (see journal_size).  Whatever is not a whole journal of ours is refused
  * and left alone: ERR_MALFORMED, of a newer version ERR_VERSION, open elsewhere ERR_HELD.
  * ERR_NOT_FOUND: no such folder.  ERR_FULL: the disk.  ERR_INVALID: `bytes`.  ERR_SYS: the rest.
- * `error` then names the path, says what is wrong and what to do.
+ * `error` then has the path, what is wrong and what to do.
  */
 MUST_CHECK enum err journal_open(const char *path, size_t bytes, struct journal **out,
                                  char error[JOURNAL_ERROR_MAX]);
 /*
- * is_clean: write all to disk and remember that, so that it is trustworthy also in another boot, what
- * is not stored yet included.  Frees; NULL is fine.
+ * is_clean: write all to disk and remember that, so that it is trustworthy also in another
+ * boot, what is not stored yet included.  Frees; NULL is fine.
  */
 void journal_close(struct journal *j, bool is_clean);
 
@@ -106,9 +107,10 @@ const struct journal_identity *journal_identity(const struct journal *j);
 void journal_begin(struct journal *j, uint64_t epoch, uint64_t store_id, uint64_t next);
 
 /*
- * Another ring of that size (also the one it has) in the newest format, empty, with the same identity, feeds and next position.  The file is
- * replaced as a whole or not at all.  ERR_INVALID: not everything is stored, or
- * `bytes` is below JOURNAL_BYTES_MIN.  On any error the journal goes on as it was.
+ * Another ring of that size (also the one it has) in the newest format, empty, with the same
+ * identity, feeds and next position.  The file is replaced as a whole or not at all.
+ * ERR_INVALID: not everything is stored, or `bytes` is below JOURNAL_BYTES_MIN.  On any error
+ * the journal goes on as it was.
  */
 MUST_CHECK enum err journal_resize(struct journal *j, size_t bytes,
                                    char error[JOURNAL_ERROR_MAX]);
@@ -126,8 +128,8 @@ size_t journal_bytes(const struct journal *j);   /* in use, of */
 size_t journal_size(const struct journal *j);    /* as many; what open or resize got */
 
 /*
- * ERR_NOT_FOUND: older than journal_first() or beyond the head.  ERR_MALFORMED: this entry is damaged;
- * those beside it may be well.
+ * ERR_NOT_FOUND: older than journal_first() or beyond the head.  ERR_MALFORMED: this entry is
+ * damaged; those beside it may be well.
  */
 MUST_CHECK enum err journal_read(const struct journal *j, uint64_t seq,
                                  struct journal_entry *out);

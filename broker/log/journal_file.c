@@ -48,7 +48,7 @@ void journal_file_error(char error[JOURNAL_ERROR_MAX], const char *path,
              JOURNAL_ERROR_MAX - PATH_SHOWN - 6, what);
 }
 
-/* What errno means for somebody who gave this path. */
+/* What errno means for this path, and what to do. */
 static enum err explain(char *error, const char *path, size_t size)
 {
     enum err e = ERR_SYS;
@@ -76,14 +76,14 @@ static enum err explain(char *error, const char *path, size_t size)
     case EDQUOT:
         journal_file_error(error, path,
                            "no space for its %zu bytes (%s): make some, give a path on "
-                           "another file system, or ask for a smaller journal",
+                           "another file system, or set a smaller JOURNAL_BYTES",
                            size, strerror(errno));
         e = ERR_FULL;
         break;
     case EFBIG:
         journal_file_error(error, path,
                            "a file of %zu bytes is too large here: raise the limit "
-                           "(ulimit -f), or ask for a smaller journal",
+                           "(ulimit -f), or set a smaller JOURNAL_BYTES",
                            size);
         e = ERR_FULL;
         break;
@@ -91,7 +91,7 @@ static enum err explain(char *error, const char *path, size_t size)
         journal_file_error(
             error, path,
             "no memory to map its %zu bytes: raise the limit (ulimit -v), "
-            "or ask for a smaller journal",
+            "or set a smaller JOURNAL_BYTES",
             size);
         break;
     default:
@@ -147,7 +147,7 @@ static enum err allocate(int fd, size_t size, const char *path, char *error)
     uint64_t wanted = size;
     struct rlimit limit;
 
-    /* Above it the kernel would send SIGXFSZ, which ends the process without a word. */
+    /* Above it the kernel would send SIGXFSZ, which ends the process without a log line. */
     if (wanted > INT64_MAX ||
         (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < size)) {
         errno = EFBIG;
@@ -232,7 +232,7 @@ static void lay_out(struct journal_file *f, const struct journal_layout *old,
 
 /*
  * Make a file, complete and locked, and give it the name `path`.  Without `old` nothing may have
- * that name yet: ERR_AGAIN if somebody was quicker.
+ * that name yet: ERR_AGAIN if another process was quicker.
  */
 static enum err make(struct journal_file *out, const char *path, size_t ring_size,
                      const struct journal_layout *old, uint64_t next, char *error)
@@ -289,7 +289,7 @@ static enum err check_start(int fd, size_t size, const char *path, char *error)
     if (start.magic != JOURNAL_FILE_MAGIC || !start.version) {
         journal_file_error(error, path,
                            "is not a journal of pregon-broker on this kind of machine: "
-                           "give another path, or remove it if nobody needs it");
+                           "give another path, or remove it if it is not needed");
         return ERR_MALFORMED;
     }
     if (start.version > JOURNAL_FILE_VERSION) {

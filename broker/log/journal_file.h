@@ -31,7 +31,7 @@ struct journal_layout {
     uint64_t magic;
     uint64_t version;
     uint64_t ring_size;
-    uint64_t pid; /* who has it open */
+    uint64_t pid; /* of the process that has it open */
     char boot[JOURNAL_FILE_BOOT_MAX];
     uint64_t epoch, store_id;
     uint64_t begin_next;       /* position of the first entry since journal_begin */
@@ -74,7 +74,7 @@ void journal_file_close(struct journal_file *f);
 /* To disk: all of it, or only what is before the ring. */
 MUST_CHECK enum err journal_file_sync(struct journal_file *f, bool is_all);
 
-/* Of the running kernel; "" if it does not say. */
+/* Of the running kernel; "" if it is not known. */
 void journal_file_boot(char out[static JOURNAL_FILE_BOOT_MAX]);
 
 /* "PATH: …" into error; a long path is cut at its front. */

@@ -1,4 +1,4 @@
-/* journal_load: the entries of a ring that a broker before left, found again. */
+/* journal_load: finds the entries of a ring that an earlier broker left. */
 #include <stdlib.h>
 
 #include "broker/log/journal_private.h"
@@ -10,9 +10,9 @@ static bool is_near(const struct journal *j, uint64_t seq, uint64_t next)
 }
 
 /*
- * Behind damage: the next offset below `end` at which there is a whole entry, of position `next` or one
- * that is near (any, if `next` is 0).  Entries begin at multiples of 8, and a checksum is not
- * right by chance.  `end`: there is none.
+ * Behind damage: the next offset below `end` at which there is a whole entry, of position
+ * `next` or one that is near (any, if `next` is 0).  Entries begin at multiples of 8, and a
+ * checksum is not right by chance.  `end`: there is none.
  */
 static uint64_t find_entry(const struct journal *j, uint64_t offset, uint64_t end,
                            uint64_t next)
@@ -49,7 +49,7 @@ static uint64_t skip_round(const struct journal *j, uint64_t offset)
                : offset;
 }
 
-/* The oldest entry.  If it is damaged, nothing says which position it had. */
+/* The oldest entry.  If it is damaged, its position is not known. */
 static bool begin_scan(struct journal *j)
 {
     const struct journal_layout *m = j->map;
@@ -67,7 +67,7 @@ static bool begin_scan(struct journal *j)
     seq = journal_entry_at(j, found)->seq;
     if (seq < m->begin_next)
         return false;
-    /* What is stored need not be told as damaged. */
+    /* What is stored need not be reported as damaged. */
     j->first = j->tail ? seq : m->begin_next;
     if (stored < seq && is_near(j, seq, stored + 1))
         j->first = stored + 1;
@@ -108,7 +108,7 @@ static bool scan(struct journal *j)
         journal_add_offset(j, at);
         offset = at + journal_room(j->entry_size, e->topic_len, e->record_len);
     }
-    /* The newest are damaged: how many there are, the file says besides. */
+    /* The newest are damaged: the file has their number besides. */
     if (offset < head && (is_old || !is_near(j, m->last, j->next)))
         return false;
     if (offset < head)

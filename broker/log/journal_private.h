@@ -13,9 +13,9 @@
 #include "shared/base/hash.h"
 
 /*
- * An entry in the ring, at a multiple of 8, its topic and record right behind it, zeros up to the next
- * multiple.  It never wraps: where one no longer fits, a seq of 0 says that the rest of the round is
- * empty.  `sum` is of all the rest.
+ * An entry in the ring, at a multiple of 8, its topic and record right behind it, zeros up to
+ * the next multiple.  It never wraps: where one no longer fits, a seq of 0 marks the rest of
+ * the round as empty.  `sum` is of all the rest.
  */
 struct entry {
     uint64_t seq, line;
@@ -53,8 +53,8 @@ struct journal {
 };
 
 /*
- * A killed process has done all instructions before some point of its one thread and none after.  So
- * only the compiler could bring our stores out of order.
+ * A killed process has done all instructions before some point of its one thread and none
+ * after.  So only the compiler could bring our stores out of order.
  */
 static inline void keep_order(void)
 {
@@ -100,8 +100,8 @@ static inline uint64_t journal_sum(const struct entry *e, uint64_t room)
 }
 
 /*
- * Is there a whole entry of this position at `offset`, in at most `left` bytes?  What it says of itself is
- * not believed before it was checked.
+ * Is there a whole entry of this position at `offset`, in at most `left` bytes?  Its own
+ * lengths are checked before they are used.
  */
 bool journal_is_entry(const struct journal *j, uint64_t offset, uint64_t left,
                       uint64_t seq);

@@ -12,16 +12,16 @@
 
 #define COPY_BYTES ((size_t)2 << 20) /* in one turn */
 /*
- * Worth a transaction of their own, and so is what has waited so long.  Every transaction writes the
- * last values of its symbols: few large ones cost a fifth less.  But what waits must still be
- * in the ring when we are killed.
+ * Worth a transaction of their own, and so is what has waited so long.  Every transaction
+ * writes the last values of its symbols: few large ones cost a fifth less.  But what waits must
+ * still be in the ring when we are killed.
  */
 #define EAGER_BYTES_MIN ((size_t)256 << 10)
 #define EAGER_BYTES_MAX ((size_t)4 << 20)
 #define EAGER_RING_PART 8
 #define EAGER_MS 200
 
-/* --- copying ------------------------------------------------------------------------- */
+/* --- copying ------------------------------------------------------------------------ */
 
 static void note_gap(struct log_writer *k, uint64_t last, const char *reason,
                      uint64_t wall_us)
@@ -176,7 +176,7 @@ int log_writer_fd(const struct log_writer *k)
     return archive_fd(k->archive);
 }
 
-/* --- running ---------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------ */
 
 static void on_written(struct log_writer *k, struct archive_result *r)
 {
@@ -201,7 +201,7 @@ static void on_result(struct log_writer *k, struct archive_result *r)
         break;
     case ARCHIVE_FAILED:
         snprintf(k->reason, sizeof k->reason, "%s", r->text);
-        log_error("Not durable: %s; quotes are called out all the same", r->text);
+        log_error("Not durable: %s; quotes are published all the same", r->text);
         break;
     case ARCHIVE_RECOVERED:
         k->reason[0] = '\0';
@@ -215,7 +215,7 @@ static void on_result(struct log_writer *k, struct archive_result *r)
                  r->text);
         damage_note_other(&k->damage, text);
         break;
-    case ARCHIVE_ABANDONED: /* we never ask for it: the store refused what we wrote */
+    case ARCHIVE_ABANDONED: /* never requested: the store refused the batch */
         snprintf(k->reason, sizeof k->reason, "%s", r->text);
         log_critical("Not durable until a restart: %s", r->text);
         break;
@@ -341,14 +341,14 @@ uint64_t log_writer_stored_line(const struct log_writer *k, uint32_t feed)
     return feed < JOURNAL_FEEDS ? k->stored_line[feed] : 0;
 }
 
-/* --- end ------------------------------------------------------------------------------------------- */
+/* --- end ---------------------------------------------------------------------------- */
 
 static bool is_all_stored(const struct log_writer *k)
 {
     return journal_stored(k->journal) >= journal_head(k->journal);
 }
 
-/* What has come from the threads; nobody waits for answers any more. */
+/* Results of the threads; no peer waits for answers any more. */
 static void drop_answers(struct log_writer *k)
 {
     struct archive_result answer;

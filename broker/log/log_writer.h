@@ -1,13 +1,16 @@
 /*
  * log_writer: brings the log from the ring into the store, and back at start.
  *
- * The loop calls log_writer_turn: what is new in the ring is copied into a batch, and the batch given
- * to the archive's writer when that is free.  The loop never waits: while the disk does not
- * take it, batch and ring fill up, and what the ring pushes out before it was copied
- * becomes a gap, told in the store, by replay and by history.
- * At start it decides whether this is still the same log (else a new epoch begins), and stores
- * what a killed broker left in the ring, before any socket is open.
- * Owned by the broker's loop, but for the threads of archive.h.
+ * broker/log/ keeps the log: the ring (journal.h), the store (store.h) and the threads that
+ * write and read it (archive.h).  broker/core, broker/backup and main.c call it.
+ *
+ * The loop calls log_writer_turn: what is new in the ring is copied into a batch, and the batch
+ * given to the archive's writer when that is free.  The loop never waits: while the disk does
+ * not take it, batch and ring fill up, and what the ring pushes out before it was copied
+ * becomes a gap, which the store records and which replay and history report.  At start it
+ * decides whether this is still the same log (else a new epoch begins), and stores what a
+ * killed broker left in the ring, before any socket is open.  Owned by the broker's loop, but
+ * for the threads of archive.h.
  */
 #ifndef BROKER_LOG_LOG_WRITER_H
 #define BROKER_LOG_LOG_WRITER_H
@@ -24,7 +27,7 @@
 
 struct log_writer;
 
-/* Opens store and ring, or says in one sentence what is wrong and what to do. */
+/* Opens store and ring; else `error` has one sentence: what is wrong and what to do. */
 MUST_CHECK enum err log_writer_open(const struct broker_config *config,
                                     uint64_t wall_us, struct log_writer **out,
                                     char error[LOG_WRITER_ERROR_MAX]);
@@ -48,8 +51,8 @@ int log_writer_fd(
     const struct log_writer *k); /* readable when there is something to take */
 
 /*
- * Take what the threads have to say.  true: an answer to log_writer_request, archive_result_clear it and
- * ask again.  false: that was all; now log_writer_turn knows what was written.
+ * Take the results of the threads.  true: an answer to log_writer_request; archive_result_clear
+ * it and call again.  false: that was all; now log_writer_turn knows what was written.
  */
 bool log_writer_take_answer(struct log_writer *k, struct archive_result *out);
 /* Copy and hand over what is due.  Returns ms until it wants to be called again, or -1. */
@@ -59,7 +62,7 @@ MUST_CHECK enum err log_writer_request(struct log_writer *k, bool is_history,
                                        const struct archive_ticket *ticket);
 
 struct log_writer_status {
-    bool is_durable;    /* what is called out is stored soon after */
+    bool is_durable;    /* what is published is stored soon after */
     const char *reason; /* why not, or "" */
     uint64_t first;     /* oldest position the store has */
     uint64_t stored;    /* newest */
@@ -80,7 +83,7 @@ uint64_t log_writer_first(
 
 /* All up to this line of the feed is stored, or named as lost: for a log that has just begun. */
 void log_writer_set_line(struct log_writer *k, uint32_t feed, uint64_t line);
-/* The index is nobody's any more; everything of the feed that had it is stored. */
+/* No feed has the index any more; everything of the feed that had it is stored. */
 void log_writer_forget_feed(struct log_writer *k, uint32_t feed);
 /* The line of this feed up to which its quotes are stored. */
 uint64_t log_writer_stored_line(const struct log_writer *k, uint32_t feed);

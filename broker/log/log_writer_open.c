@@ -1,4 +1,7 @@
-/* log_writer_open: is it still the same log?  And what a killed broker left in the ring is stored. */
+/*
+ * log_writer_open: is it still the same log?  And what a killed broker left in the ring is
+ * stored.
+ */
 #include "broker/log/log_writer_private.h"
 
 #include <stdio.h>
@@ -93,7 +96,7 @@ static enum err begin_epoch(struct log_writer *k, const struct store_state *stat
     enum err e;
 
     if (!ring->is_new && ring->next > first)
-        first = ring->next; /* they were called out: never again */
+        first = ring->next; /* they were published: never again */
     e = store_begin_epoch(s, epoch, first, k->epoch_reason, wall_us, error);
     if (!e)
         e = store_state(s, &fresh, error);
@@ -125,7 +128,7 @@ static enum err recover(struct log_writer *k, const struct broker_config *config
             k->copied_line[i] = journal_feed(k->journal, i)->received;
         e = store_tail(k, wall_us, &stored, error);
         if (!e && stored)
-            log_info("%llu records that a broker before left in the ring are stored",
+            log_info("%llu records that an earlier broker left in the ring are stored",
                      (unsigned long long)stored);
     }
     if (!e && (journal_identity(k->journal)->is_old ||

@@ -1,6 +1,6 @@
 /*
- * log_writer_private: the log writer from inside, for log_writer.c (while it runs, and its end) and log_writer_open.c (its
- * start).  Nobody else includes it.
+ * log_writer_private: the log writer from inside, for log_writer.c (while it runs, and its end)
+ * and log_writer_open.c (its start).  No other file includes it.
  */
 #ifndef BROKER_LOG_LOG_WRITER_PRIVATE_H
 #define BROKER_LOG_LOG_WRITER_PRIVATE_H

@@ -40,9 +40,9 @@ struct ends {
 };
 
 /*
- * One after the other, for one of them is damaged.  Where the first rows are, the log begins with their
- * block, or with the log: too low only means that more is told as lost.  Without the last rows
- * nothing can be written, and nothing said of what comes next.
+ * One after the other, for one of them is damaged.  Where the first rows are, the log begins
+ * with their block, or with the log: too low only means that more is reported as lost.  Without
+ * the last rows nothing can be written, and what comes next is not known.
  */
 static int read_damaged_ends(struct store *s, struct ends *out)
 {
@@ -171,7 +171,7 @@ enum err store_each_last(struct store *s,
                                   .feed = statement_column_span(stmt, 3),
                                   .record = statement_column_span(stmt, 4)};
 
-        /* These go into the broker's book, and from there to everybody. */
+        /* These go into the broker's book, and from there to every receiver. */
         if (!quote_is_symbol(last.symbol) ||
             (last.record.len && (wire_read(last.record, &last.quote, NULL) ||
                                  pack_check(last.quote.body)))) {

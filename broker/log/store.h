@@ -1,5 +1,5 @@
 /*
- * store: the log on disk, one SQLite file that people can read too (`sqlite3 FILE .schema`).
+ * store: the log on disk, one SQLite file that an operator can read, too (`sqlite3 FILE .schema`).
  *
  * Every record that was published stands in it by its position, with the last value of
  * every symbol, the feeds, the epochs of the log and the positions that could not be stored.
@@ -8,8 +8,8 @@
  * end, never in the middle.
  *
  * One handle is one connection and belongs to one thread at a time; any number of readers may
- * be open beside the one writer.  Reads no clock.  What fails is told in one sentence for
- * people: which file, what is wrong, what to do.
+ * be open beside the one writer.  Reads no clock.  A failure comes with one sentence for
+ * the operator: which file, what is wrong, what to do.
  *
  * Beside FILE there are FILE-wal and FILE-shm (SQLite's, part of the store while it is
  * open) and FILE-lock (the number of the process that writes it).  All of them are beside the file
@@ -28,8 +28,7 @@
 #include "shared/base/err.h"
 #include "shared/wire/wire.h"
 
-#define STORE_PAGE_GAPS \
-    64 /* gaps told with one page; with more, the page ends before */
+#define STORE_PAGE_GAPS 64 /* gaps of one page; with more, the page ends before */
 
 struct store;
 
@@ -39,15 +38,15 @@ enum store_mode {
 };
 
 /*
- * ERR_HELD: another broker writes it.  ERR_VERSION: made by a newer version.
- * ERR_MALFORMED: not our file, or so damaged that nothing can be written.  ERR_NOT_FOUND: no such directory, or (STORE_READ)
- * no such file.  ERR_FULL: the disk.  ERR_SYS: permission and the like.
+ * ERR_HELD: another broker writes it.  ERR_VERSION: made by a newer version.  ERR_MALFORMED:
+ * not our file, or so damaged that nothing can be written.  ERR_NOT_FOUND: no such directory,
+ * or (STORE_READ) no such file.  ERR_FULL: the disk.  ERR_SYS: permission and the like.
  */
 MUST_CHECK enum err store_open(const char *path, enum store_mode mode,
                                struct store **out, char error[STORE_ERROR_MAX]);
 /*
  * A page that opening the store found to be damaged, in a part that is not needed to go on: what is
- * lost is told when it is read.  0: none; the whole file is looked at only if it is small and
+ * lost is reported when it is read.  0: none; the whole file is looked at only if it is small and
  * was not closed.
  */
 uint64_t store_damaged_page(const struct store *s);
@@ -111,7 +110,7 @@ MUST_CHECK enum err store_write(struct store *s, const struct store_batch *b,
 
 /*
  * Move what was committed from FILE-wal into FILE if there are more than `over_bytes` of it.
- * Nobody needs to call this for correctness; without, FILE-wal grows.
+ * Correctness does not need this; without it, FILE-wal grows.
  */
 MUST_CHECK enum err store_checkpoint(struct store *s, size_t over_bytes,
                                      char error[STORE_ERROR_MAX]);
@@ -145,7 +144,7 @@ struct store_query {
 
 /*
  * The reason of a gap that is none of the table: the file is damaged there.  Exactly the positions
- * that cannot be read are told so, everything around them is in the page.
+ * that cannot be read are in it, everything around them is in the page.
  */
 #define STORE_GAP_DAMAGED "damaged"
 
@@ -165,21 +164,22 @@ struct store_page {
     uint64_t upto;
     /* History: go on with this as `after`, or (newest first) as `before`; 0: that was all. */
     uint64_t next;
-    /* That lie in what the page covers; there is room for one more of the asker's. */
+    /* That lie in what the page covers; there is room for one more of the caller's. */
     struct store_gap gaps[STORE_PAGE_GAPS + 1];
     size_t gap_count;
     /*
-     * Damage was met, which may have cost time only.  The number of the first page of the file that was
-     * met so, 0: not known.
+     * Damage was met, which may have cost time only.  The number of the first page of the file
+     * that was met so, 0: not known.
      */
     bool is_damaged;
     uint64_t damaged_page;
 };
 
 /*
- * Records in ascending order; losses concern everybody and are always among them.  A list of
- * up to 32 exact symbols is found without looking at the others.  Damage is no error: what cannot be
- * read is a gap (STORE_GAP_DAMAGED), and every page comes on by at least one position.
+ * Records in ascending order; losses concern every receiver and are always among them.  A list
+ * of up to 32 exact symbols is found without looking at the others.  Damage is no error: what
+ * cannot be read is a gap (STORE_GAP_DAMAGED), and every page comes on by at least one
+ * position.
  */
 MUST_CHECK enum err store_replay(struct store *s, const struct store_query *query,
                                  struct store_page *out, char error[STORE_ERROR_MAX]);

@@ -38,7 +38,7 @@ void store_batch_gap(struct store_batch *b, uint64_t first, uint64_t last,
 /*
  * One record as published: topic and frame 2.  `seq` is the position before plus 1.
  * `feed` is the index of the feed that quotes the symbol (STORE_FEED_NONE: not known, what is
- * stored stays); the index is the caller's own and must have been told by store_batch_feed in
+ * stored stays); the index is the caller's own and must have been given by store_batch_feed in
  * this batch or an earlier one written through the same store.
  */
 void store_batch_add(struct store_batch *b, uint64_t seq, uint32_t feed,
@@ -80,7 +80,7 @@ bool store_batch_next(const struct store_batch *b, size_t *offset,
 const struct store_batch_gap *store_batch_gap_of(const struct store_batch *b);
 const struct store_batch_feed *store_batch_feeds(const struct store_batch *b,
                                                  size_t *count);
-/* false: nothing was said. */
+/* false: store_batch_keep was not called. */
 bool store_batch_kept(const struct store_batch *b, uint64_t *max_count,
                       uint64_t *max_age_us);
 

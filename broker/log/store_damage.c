@@ -19,7 +19,7 @@ bool store_damage_forgive(struct store_reader *r)
     return is_damage;
 }
 
-/* --- gaps ------------------------------------------------------------------------------------ */
+/* --- gaps --------------------------------------------------------------------------- */
 
 /* The gap of the page that this position is in, or NULL and the next one in *next, if any. */
 static const struct store_gap *gap_at(const struct store_reader *r, uint64_t seq,
@@ -129,14 +129,14 @@ bool store_damage_add(struct store_reader *r, uint64_t first, uint64_t last)
     return r->is_down ? add_down(r, first, last) : add_up(r, first, last);
 }
 
-/* --- pages --------------------------------------------------------------------------------------- */
+/* --- pages -------------------------------------------------------------------------- */
 
 #define HEADER 100 /* of the file, on its first page */
 #define DEPTH_MAX 20
 #define TABLE_INTERIOR 5
 #define VARINT_MAX 9
 
-/* https://www.sqlite.org/fileformat2.html#b_tree_pages: how a page is told from another. */
+/* https://www.sqlite.org/fileformat2.html#b_tree_pages: how kinds of pages differ. */
 static uint64_t get_number(const unsigned char *at, int bytes)
 {
     uint64_t n = 0;
@@ -187,8 +187,9 @@ static uint64_t child_for(const unsigned char *page, size_t size, size_t start,
 }
 
 /*
- * The way that SQLite goes, in FILE only: what is newer in FILE-wal is not looked at, for old pages of the
- * log do not change.  FILE must not be opened anew: closing it would drop SQLite's locks.
+ * The way that SQLite goes, in FILE only: what is newer in FILE-wal is not looked at, for old
+ * pages of the log do not change.  FILE must not be opened anew: closing it would drop SQLite's
+ * locks.
  */
 uint64_t store_damage_page(struct store *s, uint64_t seq)
 {

@@ -181,7 +181,7 @@ void store_page_find_gaps(struct store_reader *r)
         span_copy(gap->reason, sizeof gap->reason, statement_column_span(stmt, 2));
         page->gap_count++;
     }
-    /* A gap that cannot be read is told as damage: its positions have no rows. */
+    /* A gap that cannot be read is reported as damage: its positions have no rows. */
     if (r->rc == SQLITE_ROW || r->rc == SQLITE_DONE || store_error_is_damage(r->rc))
         r->rc = SQLITE_OK;
     sqlite3_reset(stmt);

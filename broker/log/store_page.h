@@ -1,13 +1,13 @@
 /*
- * store_page: a page of records while it is being read.  Part of the store; nobody else
- * includes it.
+ * store_page: a page of records while it is being read.  Part of the store; no other
+ * file includes it.
  */
 #ifndef BROKER_LOG_STORE_PAGE_H
 #define BROKER_LOG_STORE_PAGE_H
 
 #include "broker/log/store_private.h"
 
-#define STORE_PAGE_SCAN 200000 /* rows looked at, if the question does not say */
+#define STORE_PAGE_SCAN 200000 /* rows looked at, if the request has no bound */
 #define STORE_PAGE_IDS 33      /* 32 symbols, and the losses */
 
 struct store_reader {
@@ -22,7 +22,7 @@ struct store_reader {
     uint64_t scanned;   /* rows looked at */
     bool is_full;       /* no further record goes into the page */
     bool is_cut;        /* the range was made shorter: too many gaps */
-    bool is_by_id;      /* ids say what is wanted, else the patterns */
+    bool is_by_id;      /* ids select the records, else the patterns */
     int64_t ids[STORE_PAGE_IDS];
     size_t id_count;
     uint8_t *wanted; /* by symbol id: 0 not known yet, 1 no, 2 yes */
@@ -31,7 +31,7 @@ struct store_reader {
     int rc;                                 /* what went wrong */
 };
 
-/* Is a record of this symbol (0: a loss) asked for? */
+/* Is a record of this symbol (0: a loss) requested? */
 bool store_page_wants(struct store_reader *r, int64_t id);
 bool store_page_is_in_time(const struct store_reader *r, uint64_t accepted_us);
 /* Append the record in this row of STORE_ROW. */
@@ -45,8 +45,9 @@ void store_page_add(struct store_reader *r, sqlite3_stmt *row);
 bool store_rows_read(struct store_reader *r, uint64_t low, uint64_t high);
 
 /*
- * store_damage.c: positions first … last cannot be read.  What no gap of the page covers becomes one.
- * false: there is no room for it, and `covered` ends before it.  May shorten the range.
+ * store_damage.c: positions first … last cannot be read.  What no gap of the page covers
+ * becomes one.  false: there is no room for it, and `covered` ends before it.  May shorten the
+ * range.
  */
 bool store_damage_add(struct store_reader *r, uint64_t first, uint64_t last);
 /* Was r->rc damage?  Then it is OK again: the caller finds another way, or adds what is lost. */

@@ -1,4 +1,4 @@
-/* store_private: what the files of the store share, and nobody else includes. */
+/* store_private: what the files of the store share, and no other file includes. */
 #ifndef BROKER_LOG_STORE_PRIVATE_H
 #define BROKER_LOG_STORE_PRIVATE_H
 
@@ -122,7 +122,7 @@ struct store {
     struct store_feed_known {
         char name[65];
         int64_t id; /* in feeds, 0: to be looked up */
-    } * feeds;      /* the caller's, by its index; NULL: none told yet */
+    } * feeds;      /* the caller's, by its index; NULL: none known yet */
     /* Frames in FILE-wal after the last commit, and when we last moved them. */
     size_t wal_frames, wal_moved;
     size_t page_size;
@@ -145,12 +145,15 @@ static inline sqlite3_stmt *store_statement(struct store *s, enum store_statemen
 /* Within a transaction. */
 int store_read_state(struct store *s, struct store_state *out);
 
-/* store_damage.c: the page of FILE in which position `seq` of the log would be found and cannot; 0: not known. */
+/*
+ * store_damage.c: the page of FILE in which position `seq` of the log would be found and
+ * cannot; 0: not known.
+ */
 uint64_t store_damage_page(struct store *s, uint64_t seq);
 
 /* store_feed.c: within a transaction. */
 int store_put_feeds(struct store *s, const struct store_batch *b);
-/* The id of the row; 0: never told.  store_put_feeds was called before. */
+/* The id of the row; 0: not known.  store_put_feeds was called before. */
 int64_t store_feed_id(struct store *s, uint32_t index);
 /* The names stay known; their rows may be gone with a transaction. */
 void store_forget_feeds(struct store *s);

@@ -70,7 +70,7 @@ static bool find_chain(struct store_reader *r, uint64_t block, int64_t id,
         *records = statement_column_u(stmt, 1);
     } else if (store_damage_forgive(r)) {
         *seq = block_last(block);
-        *records = UINT64_MAX; /* the rows can still tell */
+        *records = UINT64_MAX; /* the rows still have it */
         is_there = true;
     }
     sqlite3_reset(stmt);
@@ -90,7 +90,7 @@ static bool step_to(struct store_reader *r, sqlite3_stmt *stmt, uint64_t seq,
     r->scanned++;
     if (take_row(r, stmt))
         return sqlite3_column_int64(stmt, symbol_column) == id;
-    (void)store_damage_forgive(r); /* broken: the rows tell what is lost */
+    (void)store_damage_forgive(r); /* broken: the rows show what is lost */
     return false;
 }
 
@@ -231,7 +231,7 @@ static bool read_block_down(struct store_reader *r, uint64_t block, uint64_t *ol
     return !is_over(r);
 }
 
-/* The next block at or beyond *block that has records of the time asked for. */
+/* The next block at or beyond *block that has records of the requested time. */
 static bool next_block(struct store_reader *r, uint64_t *block)
 {
     const struct store_query *q = r->query;
@@ -347,7 +347,7 @@ static void resolve(struct store_reader *r, bool is_history)
             add_id(r, rest);
         return;
     }
-    r->ids[r->id_count++] = 0; /* losses concern everybody */
+    r->ids[r->id_count++] = 0; /* losses concern every receiver */
     while (rest.len) {
         const char *comma = memchr(rest.at, ',', rest.len);
         struct span one = {rest.at, comma ? (size_t)(comma - rest.at) : rest.len};
@@ -377,7 +377,7 @@ static void set_range(struct store_reader *r, bool is_history)
     r->low = least(r->low, r->high);
 }
 
-/* Not even where the log begins can be read: all that was asked for is lost. */
+/* Not even where the log begins can be read: everything requested is lost. */
 static void lose_all(struct store_reader *r)
 {
     const struct store_state *known = &r->s->known;
@@ -388,7 +388,7 @@ static void lose_all(struct store_reader *r)
     r->page.head = known->head;
     set_range(r, r->is_history);
     if (!r->is_history && r->low >= r->high && q->until > q->after) {
-        r->low = q->after; /* newer than what we knew: the question says how far */
+        r->low = q->after; /* newer than what we knew: the request has the end */
         r->high = q->until;
     }
     r->page.upto = r->high;

@@ -6,7 +6,7 @@
 
 #define WAL_FRAME_HEADER 24
 /*
- * FILE-wal begins anew when all of it was moved and nobody reads it.  If that did not come
+ * FILE-wal begins anew when all of it was moved and no connection reads it.  If that did not come
  * about for so long, wait for the readers (as long as the busy timeout).
  */
 #define WAL_PATIENCE 4

@@ -4,8 +4,8 @@
 /* After so many probes that failed one after the other, the steps grow. */
 #define PROBES_MAX 4096
 /*
- * Rows that one probe may pass by.  A page that can be read between two damaged ones is found if it has
- * so many rows: a page of 8 KiB has 16 of 500 bytes.
+ * Rows that one probe may pass by.  A page that can be read between two damaged ones is found
+ * if it has so many rows: a page of 8 KiB has 16 of 500 bytes.
  */
 #define STEP_MAX 16
 
@@ -71,7 +71,7 @@ static bool miss(struct store_reader *r, struct range *todo, uint64_t first,
     return true;
 }
 
-/* The row at the cursor.  false: the page ends before it, or it tells that there is damage. */
+/* The row at the cursor.  false: the page ends before it, or it is damaged. */
 static bool take(struct store_reader *r, struct range *todo, sqlite3_stmt *stmt)
 {
     uint64_t seq = statement_column_u(stmt, 0),

@@ -2,7 +2,7 @@
  * store_symbols: what the writer knows of every symbol while it fills a transaction.
  *
  * A table by name, and lists of those with something to write at the batch's
- * end.  Part of the store; nobody else includes it.
+ * end.  Part of the store; no other file includes it.
  */
 #ifndef BROKER_LOG_STORE_SYMBOLS_H
 #define BROKER_LOG_STORE_SYMBOLS_H

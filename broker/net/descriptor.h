@@ -21,11 +21,11 @@ uint64_t descriptor_inode(int fd); /* 0: no socket */
 uint16_t descriptor_port(int fd);
 /* "ADDRESS:PORT" of the other side, or "a local program".  false: it is not connected. */
 bool descriptor_name(int fd, char out[DESCRIPTOR_NAME_MAX]);
-/* What the kernel counted for a TCP connection.  false: it cannot say. */
+/* What the kernel counted for a TCP connection.  false: not known. */
 bool descriptor_sample(int fd, struct peer_sample *out);
 /*
- * Shut the connection down and drop what is unsent; libzmq notices and closes it.  Does nothing if the
- * number is another connection's by now.
+ * Shut the connection down and drop what is unsent; libzmq notices and closes it.  Does nothing
+ * if the number is another connection's by now.
  */
 void descriptor_shut_down(int fd, uint64_t inode);
 

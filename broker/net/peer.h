@@ -1,18 +1,18 @@
 /*
  * peer: what one connection makes the broker hold, and whether that is too much.
  *
- * libzmq bounds a queue by whole messages only.  It holds an unfinished multipart message of any
- * length, and answers of any size.  So the broker compares what the kernel counted for a
+ * libzmq bounds a queue by whole messages only.  It holds an unfinished multipart message of
+ * any length, and answers of any size.  So the broker compares what the kernel counted for a
  * connection with what it received from and gave to libzmq itself:
  *
  *   unfinished = bytes libzmq read from the connection − bytes of messages delivered to us
  *   unsent     = bytes of answers given to libzmq       − bytes libzmq wrote to the connection
  *
- * A suspect may have delivered before anybody counted its messages: so it counts what comes from then
- * on, and a peer that is well-behaved delivers a heartbeat or more before long.
+ * A suspect may have delivered before anybody counted its messages: so it counts what comes
+ * from then on, and a peer that is well-behaved delivers a heartbeat or more before long.
  *
- * Handshakes and heartbeats of libzmq are in the kernel's numbers only.  They are forgiven: both
- * differences return to zero whenever libzmq cannot be holding anything.
+ * Handshakes and heartbeats of libzmq are in the kernel's numbers only.  They are forgiven:
+ * both differences return to zero whenever libzmq cannot be holding anything.
  *
  * Times are the loop's monotonic milliseconds.  No I/O, no clock, one thread.
  */

@@ -63,7 +63,7 @@ void peers_watch(struct peers *p, enum peers_door door, void *socket, size_t fra
                               : PEER_SUSPECT_BYTES + frame_max * BUS_FRAMES_MAX;
 }
 
-/* --- what the kernel knows ------------------------------------------------------------- */
+/* --- what the kernel knows ---------------------------------------------------------- */
 
 /* false: not a connection of one of our sockets. */
 static bool find_door(const struct peers *p, int fd, enum peers_door *out)
@@ -78,7 +78,7 @@ static bool find_door(const struct peers *p, int fd, enum peers_door *out)
     return false;
 }
 
-/* --- the end of a connection --------------------------------------------------------------- */
+/* --- the end of a connection -------------------------------------------------------- */
 
 static void close_connection(struct peers *p, struct connection *c)
 {
@@ -154,7 +154,7 @@ static void close_subscriber(struct peers *p, struct connection *c)
     close_connection(p, c);
 }
 
-/* --- looking ----------------------------------------------------------------------------------- */
+/* --- looking ------------------------------------------------------------------------ */
 
 static void make_room(struct peers *p, int fd)
 {
@@ -303,7 +303,7 @@ int64_t peers_turn(struct peers *p, int64_t now, uint64_t head)
     return p->listing ? 0 : p->sweep_at > now ? p->sweep_at - now : 0;
 }
 
-/* --- what passes through our hands ---------------------------------------------------------------- */
+/* --- what passes through our hands -------------------------------------------------- */
 
 struct connection *peers_find(const struct peers *p, struct span identity)
 {

@@ -1,38 +1,44 @@
 /*
  * peers: the connections of the broker's sockets, and the end of those that harm.
  *
+ * broker/net/ bounds what a peer can cost, below libzmq: connections, topics, unread answers. 
+ * Only main.c calls it; it knows nothing of the messages.
+ *
  * Three sockets, each with at most `connections` of them.  A turn looks at PEERS_PER_TURN
- * descriptors of the process, asks the kernel what each connection sent and took, and lets peer.h
- * judge.  Every descriptor is looked at each PEERS_EVERY_MS, one under suspicion each
+ * descriptors of the process, asks the kernel what each connection sent and took, and lets
+ * peer.h judge.  Every descriptor is looked at each PEERS_EVERY_MS, one under suspicion each
  * PEERS_SUSPECT_EVERY_MS.  Bounds for one connection:
  *
  *   unfinished messages   the largest message of the socket (BUS_FRAMES_MAX frames) and
  *                         PEER_SUSPECT_BYTES (on publish PEERS_SUBSCRIPTIONS_MAX, of whatever
  *                         is not taken in yet), and what arrives within PEERS_EVERY_MS
- *   unread answers        PEERS_FAIR_BYTES: beyond, its requests wait until it has read.  Beyond
- *                         answer_bytes (or, under pressure, PEERS_FAIR_BYTES in libzmq's memory) they
- *                         are refused
- *   refusals              PEERS_REFUSED_MAX within PEERS_REFUSED_MS, counted only while the peer does
- *                         not read: requests refused, and answers dropped because libzmq's queue
- *                         for it is full; beyond, it is closed
- *   topics                answer_bytes / 4 of what it subscribes to (topics.h), that is some 32 MiB of
- *                         memory with the default; of all together PEERS_SUBSCRIBERS_FULL times as
- *                         much, then the connection with the most is closed
- *   taking nothing        timeout_ms while data waits for it, or PEERS_PRESSED_MS under pressure
+ *   unread answers        PEERS_FAIR_BYTES: beyond, its requests wait until it has read.
+ *                         Beyond answer_bytes (or, under pressure, PEERS_FAIR_BYTES in
+ *                         libzmq's memory) they are refused
+ *   refusals              PEERS_REFUSED_MAX within PEERS_REFUSED_MS, counted only while the
+ *                         peer does not read: requests refused, and answers dropped because
+ *                         libzmq's queue for it is full; beyond, it is closed
+ *   topics                answer_bytes / 4 of what it subscribes to (topics.h), that is some
+ *                         32 MiB of memory with the default; of all together
+ *                         PEERS_SUBSCRIBERS_FULL times as much, then the connection with the
+ *                         most is closed
+ *   taking nothing        timeout_ms while data waits for it, or PEERS_PRESSED_MS under
+ *                         pressure
  *
  * Pressure: more than PEERS_TOTAL_BYTES wait for all connections together.  Of records a
  * connection's queue has PUBLISH_QUEUE at most (publisher.h).
  *
  * A connection beyond a bound is closed with shutdown(2), and libzmq frees what it held; a
- * well-behaved program connects anew.  Descriptors are known by number and inode, and the inode is
- * compared on a duplicate before the connection is closed, so that no other one is hit.
+ * well-behaved program connects anew.  Descriptors are known by number and inode, and the inode
+ * is compared on a duplicate before the connection is closed, so that no other one is hit. 
  * Freed memory is given back to the system once, PEERS_TRIM_MS after the last such end.
  *
- * Not bounded (docs/operations.md, "What libzmq leaves without a bound"): connections to control with a
- * routing id that is taken, which libzmq never delivers from, and floods of subscriptions inside one call
- * of libzmq.
+ * Not bounded (docs/operations.md, "What libzmq leaves without a bound"): connections to
+ * control with a routing id that is taken, which libzmq never delivers from, and floods of
+ * subscriptions inside one call of libzmq.
  *
- * Only TCP is watched: peers of ipc:// are processes of this machine.  Owned by the loop's thread.
+ * Only TCP is watched: peers of ipc:// are processes of this machine.  Owned by the loop's
+ * thread.
  */
 #ifndef BROKER_NET_PEERS_H
 #define BROKER_NET_PEERS_H
@@ -89,7 +95,7 @@ void peers_hear(struct peers *p, enum peers_door door, int fd, uint64_t bytes,
 void peers_subscribe(struct peers *p, int fd, struct span message);
 /* All messages that are there were taken from the socket. */
 void peers_drained(struct peers *p, enum peers_door door);
-/* Should the caller look up who sends on ingest?  False most of the time: a look-up costs. */
+/* Should the caller look up the sender on ingest?  False most of the time: a look-up costs. */
 bool peers_asks_for(const struct peers *p, enum peers_door door);
 
 /*

@@ -1,4 +1,4 @@
-/* peers_answers: may a peer on control ask, and does it read what it is answered? */
+/* peers_answers: may a peer on control make requests, and does it read its answers? */
 #include "broker/net/descriptor.h"
 #include "broker/net/peers_private.h"
 

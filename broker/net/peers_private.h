@@ -1,8 +1,8 @@
 /*
- * peers_private: what peers.c and peers_answers.c share; nobody else includes it.
+ * peers_private: what peers.c and peers_answers.c share; no other file includes it.
  *
- * peers.c knows the connections, looks at them and closes them; peers_answers.c judges whether a peer
- * on control reads its answers.  Loop's thread only.
+ * peers.c knows the connections, looks at them and closes them; peers_answers.c judges whether
+ * a peer on control reads its answers.  Loop's thread only.
  */
 #ifndef BROKER_NET_PEERS_PRIVATE_H
 #define BROKER_NET_PEERS_PRIVATE_H
@@ -33,7 +33,7 @@ struct connection {
     int64_t refused_since;       /* the count below began */
     uint32_t refused;
     char name[DESCRIPTOR_NAME_MAX];
-    struct span identity; /* points into id; .len 0: none said yet */
+    struct span identity; /* points into id; .len 0: not known yet */
     char id[IDENTITY_MAX];
     UT_hash_handle hh; /* of those with an identity */
 };
@@ -67,7 +67,7 @@ struct peers {
     struct log_limit limit;
 };
 
-/* NULL: no connection has said that it has this identity. */
+/* NULL: no connection is known to have this identity. */
 struct connection *peers_find(const struct peers *p, struct span identity);
 bool peers_is_pressed(const struct peers *p);
 void peers_close_flooder(struct peers *p, struct connection *c);

@@ -101,8 +101,8 @@ static void cut(struct publisher *p, struct connection c, struct connection *out
 }
 
 /*
- * A queue is full.  Wait while ZeroMQ's thread may be what is late, else cut one connection; then look
- * whether there is room.
+ * A queue is full.  Wait while ZeroMQ's thread may be what is late, else cut one connection;
+ * then look whether there is room.
  */
 static void make_room(struct publisher *p, int64_t *wait_until)
 {

@@ -1,18 +1,18 @@
 /*
  * publisher: the socket to gateways and consumers, which drops no record inside a connection.
  *
- * By itself ZeroMQ drops a record for a subscriber whose queue is full, and says nothing: the
- * subscriber gets the next one and cannot know of the hole.  So the queue (PUBLISH_QUEUE records
- * a connection) refuses instead, and the publisher cuts a connection.  The subscriber
- * connects again, gets `!welcome ` first, and asks the log for what it missed: receivers may
- * rely on a connection without holes.
+ * By itself ZeroMQ drops a record for a subscriber whose queue is full, and reports nothing:
+ * the subscriber gets the next one and cannot know of the hole.  So the queue (PUBLISH_QUEUE
+ * records a connection) refuses instead, and the publisher cuts a connection.  The subscriber
+ * connects again, gets `!welcome ` first, and requests from the log what it missed: receivers
+ * may rely on a connection without holes.
  *
- * ZeroMQ does not say whose queue is full.  The publisher cuts the connection that holds the most
- * unsent bytes in the kernel.  If the kernel would take more from that one, ZeroMQ's own thread
- * is late rather than the subscriber, and the publisher waits for it first.
+ * ZeroMQ does not report which queue is full.  The publisher cuts the connection that holds the
+ * most unsent bytes in the kernel.  If the kernel would take more from that one, ZeroMQ's own
+ * thread is late rather than the subscriber, and the publisher waits for it first.
  *
- * Work: each cut takes at most PUBLISHER_WAIT_MS, and ends one connection.  If there is no room after
- * PUBLISHER_GIVE_UP_MS, the publisher cuts all connections.  Loop's thread only.
+ * Work: each cut takes at most PUBLISHER_WAIT_MS, and ends one connection.  If there is no room
+ * after PUBLISHER_GIVE_UP_MS, the publisher cuts all connections.  Loop's thread only.
  */
 #ifndef BROKER_NET_PUBLISHER_H
 #define BROKER_NET_PUBLISHER_H

@@ -1,9 +1,10 @@
 /*
  * topics: what one connection subscribes to, and how large that is.
  *
- * libzmq keeps every topic in a trie, some 32 bytes for each byte of it and 112 for the topic, and does
- * not bound them.  So the broker counts: the bytes of each different topic, and TOPIC_BYTES for
- * itself.  An own entry of some 90 bytes is kept for each.  No I/O, no clock, one thread.
+ * libzmq keeps every topic in a trie, some 32 bytes for each byte of it and 112 for the topic,
+ * and does not bound them.  So the broker counts: the bytes of each different topic, and
+ * TOPIC_BYTES for itself.  An own entry of some 90 bytes is kept for each.  No I/O, no clock,
+ * one thread.
  */
 #ifndef BROKER_NET_TOPICS_H
 #define BROKER_NET_TOPICS_H
@@ -16,7 +17,7 @@
 
 struct topic;
 
-/* Zero-initialise; `seed` is random, so that nobody can choose two topics that count as one. */
+/* Zero-initialise; `seed` is random, so that no peer can choose two topics that count as one. */
 struct topics {
     struct topic *all;
     uint64_t bytes;

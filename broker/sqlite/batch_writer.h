@@ -1,11 +1,11 @@
 /*
  * batch_writer: the thread that writes batches into a file, for the log and for the locks.
  *
- * The loop gives a batch away, one at a time.  A batch that cannot be written is tried again (after
- * 0.1 s, in the end every 2 s) until it can, or until it is given up: batch_writer_give_up, a
- * deadline that is over when the thread shall end, or ERR_INVALID, which no try can mend.  The
- * functions of the kind put results into a mailbox; batch_writer_returned says that the one was
- * taken which ends the batch under way.
+ * The loop gives a batch away, one at a time.  A batch that cannot be written is tried again
+ * (after 0.1 s, in the end every 2 s) until it can, or until it is given up:
+ * batch_writer_give_up, a deadline that is over when the thread shall end, or ERR_INVALID,
+ * which no further try can change.  The functions of the kind put results into a mailbox;
+ * batch_writer_returned notes that the loop took the result which ends the batch under way.
  *
  * All functions belong to the loop's thread and return at once, except batch_writer_join.
  */
@@ -23,8 +23,8 @@ struct batch_writer_kind {
                       char error[STORE_ERROR_MAX]);
     void (*failed)(void *ctx, enum err e, const char *text); /* a try */
     /*
-     * Take the batch back: it is written (e is OK), or given up, and `text` says why.  Returns as
-     * worker_kind's `work`.
+     * Take the batch back: it is written (e is OK), or given up, and `text` has the reason.
+     * Returns as worker_kind's `work`.
      */
     int64_t (*take_back)(void *ctx, void *batch, enum err e, const char *text);
     int64_t (*idle)(void *ctx); /* as worker_kind's, and so are these */

@@ -12,7 +12,7 @@ enum err database_error(const struct database *d, int rc, const char *doing,
     return store_error_sqlite(d->path, d->db, rc, doing, error);
 }
 
-/* --- opening ---------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------ */
 
 static enum err open_file(struct database *d, const struct database_kind *kind,
                           char error[STORE_ERROR_MAX])
@@ -102,7 +102,7 @@ void database_close(struct database *d)
     *d = (struct database){0};
 }
 
-/* --- transactions ----------------------------------------------------------------------- */
+/* --- transactions ------------------------------------------------------------------- */
 
 sqlite3_stmt *database_statement(struct database *d, size_t index)
 {

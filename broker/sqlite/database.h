@@ -39,7 +39,7 @@ struct database {
 
 /*
  * Check the file, lock it (a writer), open it, bring its tables up to date (a writer) and prepare
- * all statements.  *is_unclean: the file is small and nobody closed it, so that the caller can
+ * all statements.  *is_unclean: the file is small and was not closed, so that the caller can
  * check all of it (store_file_check_all).
  * ERR_HELD: another broker writes it.  ERR_VERSION: made by a newer version.
  * ERR_MALFORMED: not our file, or damaged.  ERR_NOT_FOUND: no such directory, or (a reader) no such
@@ -65,7 +65,10 @@ int database_end(struct database *d, int rc);
  */
 void database_end_read(struct database *d);
 
-/* Stop what another thread is doing on this connection: its statement ends with SQLITE_INTERRUPT. */
+/*
+ * Stop what another thread is doing on this connection: its statement ends with
+ * SQLITE_INTERRUPT.
+ */
 void database_interrupt(struct database *d);
 
 /* The sentence for what went wrong on this connection. */

@@ -1,10 +1,10 @@
 /*
  * mailbox: results on their way from threads to the loop.
  *
- * A message is a struct of the caller with a `struct mail` as its first member.  It changes owner:
- * who puts it in gives it away, who takes it out has it.  The descriptor is readable while there is
- * a message, so the loop polls it and then takes messages until there are none.  Unbounded: what
- * asks for results bounds them.
+ * A message is a struct of the caller with a `struct mail` as its first member.  It changes
+ * owner: mailbox_put gives it away, and the caller of mailbox_take has it.  The descriptor is
+ * readable while there is a message, so the loop polls it and then takes messages until there
+ * are none.  Unbounded: the requests that lead to results are bounded.
  */
 #ifndef BROKER_SQLITE_MAILBOX_H
 #define BROKER_SQLITE_MAILBOX_H
@@ -24,7 +24,7 @@ struct mailbox {
     struct mail *first, *last;
 };
 
-/* false: no descriptor is left, errno says why; the mailbox can be closed all the same. */
+/* false: no descriptor is left, errno has the reason; the mailbox can be closed all the same. */
 bool mailbox_open(struct mailbox *m);
 /* Messages that are still in it are the caller's to take out before. */
 void mailbox_close(struct mailbox *m);

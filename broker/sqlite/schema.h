@@ -20,7 +20,7 @@ struct schema_step {
 
 /* The tables that a kind of file has. */
 struct schema {
-    int application; /* PRAGMA application_id, which tells kinds apart */
+    int application; /* PRAGMA application_id, which distinguishes kinds */
     const struct schema_step *steps;
     size_t count;
 };
@@ -30,7 +30,7 @@ int schema_read(sqlite3 *db, int *application, int *version);
 
 /*
  * Bring the file to the newest version, every step in its own transaction.  ERR_VERSION: it
- * is newer.  ERR_SYS: SQLite refused, *code says why and *version how far it came.
+ * is newer.  ERR_SYS: SQLite refused, *code is why and *version how far it came.
  */
 MUST_CHECK enum err schema_migrate(sqlite3 *db, const struct schema *schema,
                                    int *version, int *code);

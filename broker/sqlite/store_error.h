@@ -1,5 +1,5 @@
 /*
- * store_error: what went wrong with a SQLite file of ours, as one sentence for people.
+ * store_error: what went wrong with a SQLite file of ours, as one sentence for the operator.
  *
  * The sentence names the file, what is wrong and what to do.  Each function writes it into `error`
  * and returns the matching enum err, so that a caller can return both at once.  Any thread.
@@ -29,7 +29,7 @@ enum err store_error_thread(const char *path, int error_number,
                             char error[STORE_ERROR_MAX]);
 
 /*
- * Does SQLite's code say that the file's content is damaged, so that trying again is of no use?  A
+ * Does SQLite's code mean that the file's content is damaged, so that trying again is of no use?  A
  * sector that the disk does not give back is damage, too.
  */
 bool store_error_is_damage(int rc);

@@ -178,7 +178,7 @@ static enum err lock_name(const char *path, int *out, char error[STORE_ERROR_MAX
     }
     if (failure)
         return store_error_system(path, failure, "lock it", error);
-    /* Only so that people can see it: what counts is the lock. */
+    /* Only for an operator to see: what counts is the lock. */
     len = snprintf(pid, sizeof pid, "%d\n", getpid());
     if (ftruncate(*out, 0) || pwrite(*out, pid, (size_t)len, 0) != len)
         return store_error_system(path, errno, "lock it", error);

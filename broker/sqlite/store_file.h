@@ -1,8 +1,8 @@
 /*
  * store_file: the care that every SQLite file of ours gets, the log's and the locks'.
  *
- * What is wrong with a file is found out when it is opened, and said in one sentence with what to do;
- * nothing is changed then.  Any thread; nothing is kept here.
+ * What is wrong with a file is found out when it is opened, and reported in one sentence with
+ * what to do; nothing is changed then.  Any thread; nothing is kept here.
  */
 #ifndef BROKER_SQLITE_STORE_FILE_H
 #define BROKER_SQLITE_STORE_FILE_H
@@ -25,13 +25,13 @@
 char *store_file_plain_path(const char *path);
 char *store_file_beside(const char *path, const char *suffix); /* to be freed */
 /*
- * The files beside a store are beside the file itself.  ERR_NOT_FOUND: one is beside the link that was
- * given, where earlier versions kept it, and none beside the file: it must be moved.
+ * The files beside a store are beside the file itself.  ERR_NOT_FOUND: one is beside the link
+ * that was given, where earlier versions kept it, and none beside the file: it must be moved.
  */
 MUST_CHECK enum err store_file_check_beside(const char *given, const char *suffix,
                                             char error[STORE_ERROR_MAX]);
 
-/* Directory and file, before it is opened.  *is_unclean: nobody closed it, and it is small. */
+/* Directory and file, before it is opened.  *is_unclean: it was not closed, and it is small. */
 MUST_CHECK enum err store_file_check(const char *path, bool is_writer, bool *is_unclean,
                                      char error[STORE_ERROR_MAX]);
 
@@ -42,9 +42,9 @@ struct store_file_lock {
 };
 #define STORE_FILE_UNLOCKED ((struct store_file_lock){-1, -1})
 /*
- * One writer only, whatever name it uses for the file: FILE itself is locked, too, so that a hard
- * link is no way around.  An empty FILE is made if there is none.  Both are flock(2), which SQLite's
- * own locks (fcntl) do not see.  `path` is from store_file_plain_path.
+ * One writer only, whatever name it uses for the file: FILE itself is locked, too, so that a
+ * hard link is no way around.  An empty FILE is made if there is none.  Both are flock(2),
+ * which SQLite's own locks (fcntl) do not see.  `path` is from store_file_plain_path.
  * ERR_HELD: another program has it.  After any error *out is to be unlocked, too.
  */
 MUST_CHECK enum err store_file_lock(const char *path, struct store_file_lock *out,

@@ -43,7 +43,7 @@ struct worker *worker_new(const struct worker_kind *kind)
     return w;
 }
 
-/* --- the thread ------------------------------------------------------------------------- */
+/* --- the thread --------------------------------------------------------------------- */
 
 static struct mail *take(struct worker *w)
 {
@@ -111,7 +111,7 @@ bool worker_pause(struct worker *w, int64_t until_ms)
     return goes_on;
 }
 
-/* --- the loop's side -------------------------------------------------------------------- */
+/* --- the loop's side ---------------------------------------------------------------- */
 
 int worker_start(struct worker *w, void *ctx)
 {

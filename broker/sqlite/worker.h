@@ -1,12 +1,14 @@
 /*
- * worker: threads that do the slow work of a SQLite file, so that the loop never waits for a disk.
+ * worker: threads that do the slow work of a SQLite file, so that the loop never waits for a
+ * disk.
  *
- * The loop sends mail; a thread takes it, works on it, and puts a result into a mailbox.  Nothing is
- * shared: mail changes owner.  The threads block all signals and log nothing.  Each thread has a
- * context of its own, which belongs to it from worker_start to the end of worker_join.
+ * The loop sends mail; a thread takes it, works on it, and puts a result into a mailbox.
+ * Nothing is shared: mail changes owner.  The threads block all signals and log nothing.  Each
+ * thread has a context of its own, which belongs to it from worker_start to the end of
+ * worker_join.
  *
- * All functions belong to the loop's thread and return at once, except worker_join; worker_pause is
- * for the thread itself.
+ * All functions belong to the loop's thread and return at once, except worker_join;
+ * worker_pause is for the thread itself.
  */
 #ifndef BROKER_SQLITE_WORKER_H
 #define BROKER_SQLITE_WORKER_H
@@ -22,7 +24,10 @@
 
 /* What the threads do.  All but `interrupt` run on the thread. */
 struct worker_kind {
-    /* Take this mail.  Returns when to call `idle` (monotonic ms), WORKER_NEVER: not before the next. */
+    /*
+     * Take this mail.  Returns when to call `idle` (monotonic ms), WORKER_NEVER: not before the
+     * next.
+     */
     int64_t (*work)(void *ctx, struct mail *mail);
     int64_t (*idle)(
         void *ctx); /* there is no mail; returns as `work`; NULL: never called */
@@ -52,8 +57,8 @@ void worker_give_up(struct worker *w);
 /* The threads shall end when they have worked on all mail. */
 void worker_stop(struct worker *w);
 /*
- * After worker_stop: wait until they have ended.  Those that have not at deadline_ms (monotonic) are
- * interrupted, and false is returned.
+ * After worker_stop: wait until they have ended.  Those that have not at deadline_ms
+ * (monotonic) are interrupted, and false is returned.
  */
 bool worker_join(struct worker *w, int64_t deadline_ms);
 /* A thread did not even come back when it was interrupted: the disk does not answer. */

@@ -19,7 +19,7 @@ static char folder[64], store_setting[128];
 static uint64_t feed_epoch, lines; /* of the feed that quotes everything */
 static bool is_lively;             /* quotes come while a question is asked */
 
-/* --- a core with a store, in a folder of its own -------------------------------------- */
+/* --- a core with a store, in a folder of its own ------------------------------------ */
 
 static void open_core(void)
 {
@@ -159,7 +159,7 @@ static void go_on(void)
         keep_all();
 }
 
-/* --- the naive log --------------------------------------------------------------------- */
+/* --- the naive log ------------------------------------------------------------------ */
 
 /* A question as the reader goes on with it; after and before move. */
 struct history {
@@ -341,7 +341,7 @@ static void read_all(uint64_t missing)
     }
 }
 
-/* --- promises ------------------------------------------------------------------------------ */
+/* --- promises ----------------------------------------------------------------------- */
 
 static void store_and_ring_are_read_as_one(void **state)
 {

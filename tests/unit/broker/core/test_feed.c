@@ -278,7 +278,7 @@ static void numbers_that_no_feed_can_reach_are_refused(void **state)
         assert_int_equal(hello("sim-2", "b", absurd[i], 0, &other, &is_new),
                          ERR_INVALID);
     }
-    assert_false(feed_skip(f, 1, 10 + FEED_LOST_AHEAD + 1)); /* never heard of */
+    assert_false(feed_skip(f, 1, 10 + FEED_LOST_AHEAD + 1)); /* never announced */
     assert_int_equal(f->received, 0);
     assert_true(feed_skip(f, 1, 9));
     assert_int_equal(f->received, 9);

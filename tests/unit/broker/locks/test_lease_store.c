@@ -308,7 +308,7 @@ static void a_disk_without_room_is_said_at_the_start(void **state)
     open_at(0);
 }
 
-/* --- killed between write and answer ---------------------------------------------------------- */
+/* --- killed between write and answer ------------------------------------------------ */
 
 /* Stores grant after grant, and tells each number once it is stored. */
 static _Noreturn void grant_until_killed(int told)
@@ -391,7 +391,7 @@ static void what_was_told_is_there_after_a_kill_and_no_token_comes_again(void **
     }
 }
 
-/* --- the thread ------------------------------------------------------------------------------------ */
+/* --- the thread --------------------------------------------------------------------- */
 
 static struct lock_writer *log_writer;
 

@@ -1,6 +1,7 @@
 /*
- * Random damage to the four files of a store: a broker's modules started on them say what is wrong, or go
- * on and account for every position.  No crash, no hang.  Each round is a process of its own.
+ * Random damage to the four files of a store: a broker's modules started on them say what is
+ * wrong, or go on and account for every position.  No crash, no hang.  Each round is a process
+ * of its own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,7 +41,7 @@ static uint64_t
     boundary;          /* a new epoch began above it: what lies before may be missing */
 static bool is_strict; /* what is damaged shows by itself: what is read must be right */
 
-/* --- a broker without sockets ---------------------------------------------------------------- */
+/* --- a broker without sockets ------------------------------------------------------- */
 
 static void on_publish_sum(void *ctx, struct span topic, struct span record)
 {
@@ -152,7 +153,7 @@ static void stop_core(void)
     core.journal = NULL;
 }
 
-/* --- what is checked -------------------------------------------------------------------------- */
+/* --- what is checked ---------------------------------------------------------------- */
 
 static void wrong(const char *what, uint64_t a, uint64_t b)
 {
@@ -269,7 +270,7 @@ static int live_on_damaged_files(void)
     return CHILD_WELL;
 }
 
-/* --- files --------------------------------------------------------------------------------------- */
+/* --- files -------------------------------------------------------------------------- */
 
 static void copy_good(void)
 {

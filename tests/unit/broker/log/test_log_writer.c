@@ -217,7 +217,7 @@ static void it_is_no_further_behind_when_the_clock_jumps(void **state)
     assert_int_equal(behind_us(WALL_US + 1010), 10);
 }
 
-/* --- what is said of it ---------------------------------------------------------------- */
+/* --- what is said of it ------------------------------------------------------------- */
 
 static int standard_error;
 
@@ -285,7 +285,7 @@ static void records_that_are_stored_at_the_start_are_counted_without_the_gap(
              (unsigned long long)first - 1);
     assert_said(words, part);
     snprintf(part, sizeof part,
-             " %llu records that a broker before left in the ring are",
+             " %llu records that an earlier broker left in the ring are",
              (unsigned long long)(head - first + 1));
     assert_said(words, part);
 }

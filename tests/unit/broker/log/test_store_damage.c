@@ -18,7 +18,7 @@ enum fate { FATE_NONE, FATE_READ, FATE_LOST };
 static enum fate *fates; /* [1 … head] */
 static bool *is_hit;     /* [1 … head]: in a damaged page */
 
-/* --- damage ---------------------------------------------------------------------------------- */
+/* --- damage ------------------------------------------------------------------------- */
 
 /* The pages of a table or index, in order, while nothing is damaged yet. */
 static unsigned *find_pages(const char *table, const char *type, unsigned *count)
@@ -122,7 +122,7 @@ static void damage_page(unsigned number)
     use_page(number, page, true);
 }
 
-/* --- what is read ------------------------------------------------------------------------------ */
+/* --- what is read ------------------------------------------------------------------- */
 
 static void start_reading(void)
 {
@@ -246,7 +246,7 @@ static int forget(void **state)
     return tear_down(state);
 }
 
-/* --- tests --------------------------------------------------------------------------------------- */
+/* --- tests -------------------------------------------------------------------------- */
 
 static void a_damaged_page_of_the_log_is_told_as_exactly_its_positions(void **state)
 {
