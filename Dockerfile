@@ -59,11 +59,11 @@ COPY balancer /usr/local/lib/balancer/
 USER 10001:10001
 EXPOSE 8000 8443
 HEALTHCHECK --interval=3s --timeout=3s --start-period=60s CMD ["/usr/local/lib/balancer/check"]
-# Finish the requests under way; SIGTERM would cut them.
+# SIGUSR1 lets HAProxy finish its requests; SIGTERM would cut them.
 STOPSIGNAL SIGUSR1
 ENTRYPOINT ["/usr/local/lib/balancer/start"]
 
-# For those that speak HTTPS to others.
+# For the programs that make HTTPS requests.
 FROM runtime AS runtime-curl
 COPY --from=build /curl-packages /tmp/
 USER root

@@ -22,7 +22,7 @@ PYTHON  ?= /usr/bin/python3
 PROGRAMS := doctor broker gateway feeder tail telegram
 DIR_tail := consumer/tail
 DIR_telegram := consumer/telegram
-# It judges with the programs' own tables and rules.
+# It checks with the programs' own tables and rules.
 USES_doctor := gateway broker feeder tail telegram
 LIBS_telegram := -lcurl
 LIBS_doctor := -lcurl -lm
@@ -105,7 +105,7 @@ all: deps ## build the programs (default)
 build: $(BINARIES) $(LIBPREGON)
 	@:
 
-deps: ## install what is missing from Debian's packages (asks nothing when all is there)
+deps: ## install what is missing from Debian's packages (no question if all is installed)
 	$(Q)tools/install-deps
 
 # In build/, so that nothing of others lies among the sources; embedded by the next build.
@@ -205,7 +205,7 @@ $(DRIVER): $(B)/tests/system/driver.o $(B)/libpregon.a
 run: all ## start broker, feeder (recorded data) and gateway; Ctrl-C stops them
 	$(Q)$(PYTHON) tools/run.py --bin $(B)/bin
 
-test: deps ## run the tests (about seven minutes)
+test: deps ## run the tests (about six minutes)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build unit-build $(DRIVER)
 	$(Q)$(MAKE) --no-print-directory check $(if $(SAN),,bench-instructions) system
 
@@ -224,7 +224,7 @@ build/cross-include: Makefile
 	  grep -o '[^ ]*/curl/curl.h' | head -n 1))" $@/curl
 	@touch $@
 
-compilers: | build/cross-include ## all compiles with clang, gcc -O3, and for 64- and 32-bit ARM
+compilers: | build/cross-include ## compile everything with clang, gcc -O3, and for 64- and 32-bit ARM
 	$(Q)tools/install-deps build test compilers
 	$(Q)$(MAKE) --no-print-directory $(JOBS) CC=clang B=build/clang SAN= build unit-build
 	$(Q)$(MAKE) --no-print-directory $(JOBS) CFLAGS='-O3 -g' B=build/O3 SAN= build unit
@@ -272,20 +272,20 @@ chaos-locks: build ## the same for locks and their callers: make chaos-locks MIN
 attack: build ## a client's latency beside attacks, and memory: make attack ATTACK_ARGS='--only names'
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/attack/attack.py $(ATTACK_ARGS)
 
-bench-locks: build ## what busy locks cost quotes: make bench-locks BENCH_ARGS='--rounds 6'
+bench-locks: build ## latency of quotes beside busy locks: make bench-locks BENCH_ARGS='--rounds 6'
 	$(Q)$(PYTHON) tests/bench/locks.py --bin $(abspath $(B)/bin) $(BENCH_ARGS)
 
-bench-instructions: $(B)/tests/bench/kernels ## counted per quote, against what is recorded; RECORD=1 writes that anew
+bench-instructions: $(B)/tests/bench/kernels ## instructions per quote, compared with the recorded ones; RECORD=1 records them
 	$(Q)$(PYTHON) tests/bench/instructions.py $< --compiler '$(CC)' --flags '$(CFLAGS)' $(if $(RECORD),--record)
 
-bench: build $(BENCH) ## Pregón beside the least that could do it: make bench QUICK=1 BENCH_ARGS='--works W1'
+bench: build $(BENCH) ## Pregón next to a minimal broadcaster and others: make bench QUICK=1 BENCH_ARGS='--works W1'
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/bench.py --json build/bench.jsonl \
 	  $(if $(QUICK),--quick) $(BENCH_ARGS)
 
-bench-docs: ## the same, and its table goes into docs/benchmarks.md
+bench-docs: ## the same, and write its table into docs/benchmarks.md
 	$(Q)$(MAKE) --no-print-directory bench BENCH_ARGS='--docs $(BENCH_ARGS)'
 
-bench-store: build $(B)/tests/bench/sink ## what storing costs: make bench-store BENCH_ARGS='--runs 5'
+bench-store: build $(B)/tests/bench/sink ## speed with and without a store: make bench-store BENCH_ARGS='--runs 5'
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) tests/bench/store.py $(BENCH_ARGS)
 
 test-sanitize: ## all tests under address, undefined and thread sanitizers
@@ -294,7 +294,7 @@ test-sanitize: ## all tests under address, undefined and thread sanitizers
 
 # clang's libFuzzer under address and undefined, in build/fuzz.
 FUZZ_CC ?= clang
-fuzz: ## parsers fed with made-up bytes, all in so long: make fuzz MINUTES=60 FUZZ_ARGS='--only json'
+fuzz: ## run the fuzz targets, in this time together: make fuzz MINUTES=60 FUZZ_ARGS='--only json'
 	$(Q)tools/install-deps build test compilers
 	$(Q)$(MAKE) --no-print-directory $(JOBS) CC='$(FUZZ_CC)' B=build/fuzz \
 	  SAN=fuzzer-no-link,address,undefined fuzz-build
@@ -303,11 +303,11 @@ fuzz: ## parsers fed with made-up bytes, all in so long: make fuzz MINUTES=60 FU
 fuzz-build: $(FUZZ)
 	@:
 
-mutation: ## change the code, see whether unit tests notice: make mutation ARGS='--files "broker/*" --count 60 --seed 1'
+mutation: ## change the code at random and count what unit tests notice: make mutation ARGS='--files "broker/*" --count 60 --seed 1'
 	$(Q)$(PYTHON) tests/mutation/mutate.py $(ARGS)
 
 # GCC's counters: each process adds its own to the .gcda files when it exits.
-coverage: ## lines of ours that the tests run; build/coverage/report.txt, and lines in html/
+coverage: ## lines of our code that the tests run: build/coverage/report.txt, html/
 	$(Q)tools/install-deps build test lint
 	$(Q)mkdir -p build/coverage && find build/coverage -name '*.gcda' -delete
 	$(Q)LDFLAGS=--coverage $(MAKE) --no-print-directory $(JOBS) CC=gcc B=build/coverage SAN= \

@@ -1,13 +1,13 @@
 # CORS_ORIGINS as regular expressions for lower-case origins, one a line; "*" for the entry "*".
-# What gateway/policy/origin.c compares: scheme, host and effective port, one '*' in one of them.
-# A list that is wrong stops the gateways; here its entries just match nothing.
+# The same comparison as gateway/policy/origin.c: scheme, host and effective port, one '*' in one of them.
+# A wrong list stops the gateways; here its entries match nothing.
 
 function quote(text) {
     gsub(/[^a-z0-9*]/, "\\\\&", text)
     return text
 }
 
-# A port as it may be written after this scheme, whose own need not be.
+# The port as it may be written after this scheme; the scheme's default may be left out.
 function port_after(scheme, port) {
     if (port == "*")
         return "(:[0-9]+)?"

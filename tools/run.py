@@ -26,12 +26,12 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-# How many times faster than recorded, so that something moves every second.
+# How many times faster than recorded each table is replayed, so that some price changes every second.
 TAPES = {"usdthb": 60, "usdchf": 1800, "EuStockMarkets": 86400, "sp500_daily": 86400}
 
 DELAY_FIRST, DELAY_LAST = 0.2, 5.0  # seconds before a program is started again
-STEADY = 2.0  # having run so long, a death is again a first one
-GRACE = 5.0  # seconds after SIGTERM, on top of what the programs take themselves
+STEADY = 2.0  # after running so long, the next end counts as the first one again
+GRACE = 5.0  # seconds after SIGTERM, added to the programs' own time
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -49,15 +49,15 @@ class Program:
     def __init__(self, name, path, *args):
         self.name = name
         self.command = [path, *args]
-        self.env = {}  # what we add to the environment
+        self.env = {}  # added to the environment
         self.process = None
         self.pidfd = None
-        self.line = b""  # the beginning of one
+        self.line = b""  # an incomplete line of output
         self.started_at = 0.0
-        self.start_at = None  # when it is to be started again
+        self.start_at = None  # when to start it again
         self.delay = DELAY_FIRST
         self.was_ready = False  # ever
-        self.hint = None  # what to try, by what it said
+        self.hint = None  # advice, taken from its output
 
     def start(self):
         parent = os.getpid()
@@ -109,7 +109,7 @@ class Supervisor:
         self.programs = [broker, feeder, gateway]
         self.selector = selectors.DefaultSelector()
         self.is_stopping = False
-        self.leaving = None  # who was told to stop and has not yet
+        self.leaving = None  # the program that got SIGTERM and still runs
         self.kill_at = None
         self.code = 0
         self.url = None
@@ -121,7 +121,7 @@ class Supervisor:
             prefix = f"\033[{COLORS[name]}m{prefix}\033[0m"
         try:
             print(prefix, text, flush=True)
-        except OSError:  # whoever read us has gone; the programs are not to blame
+        except OSError:  # our output is closed; the programs did not fail
             sys.stdout = open(os.devnull, "w")
 
     def start(self, program):
@@ -155,7 +155,7 @@ class Supervisor:
         if program is self.broker:
             for key in ("ingest", "publish", "control"):
                 name, address = "BROKER_" + key.upper(), values[key]
-                # Started again, it must be where the others look for it.
+                # After a restart it must listen at the same address.
                 self.broker.env[name] = address
                 address = address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
                 self.feeder.env[name] = self.gateway.env[name] = address
@@ -230,7 +230,7 @@ class Supervisor:
         for program in self.programs:
             program.start_at = None
             if program.process:
-                self.leaving = program  # in the end, the last that is there
+                self.leaving = program  # the last program that still runs
         if self.leaving:
             self.leaving.process.terminate()
             self.kill_at = time.monotonic() + GRACE + own_grace()
@@ -256,7 +256,7 @@ class Supervisor:
             elif key.fileobj == key.data.pidfd:
                 self.on_exit(key.data)
             elif not self.show(key.data):
-                self.forget(key.fileobj)  # closed: the exit follows
+                self.forget(key.fileobj)  # the pipe is closed: the program is ending
         now = time.monotonic()
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_late()

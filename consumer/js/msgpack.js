@@ -1,11 +1,11 @@
 /*
- * msgpack: reads every value of the format and writes those of a request.  Texts stay texts, so prices
- * do; integers become numbers, exact up to 2^53, as they are after JSON.parse.
+ * msgpack: decodes every value of the format and encodes the values of a request.  Texts stay texts, and so do
+ * prices.  Integers become numbers, exact up to 2^53, as with JSON.parse.
  */
 
 const utf8 = new TextDecoder();
 
-/** The value that `bytes`, a Uint8Array, begin with; throws if they end too early. */
+/** Decodes the value at the start of `bytes`, a Uint8Array; throws if they end too early. */
 export function decode(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
@@ -20,7 +20,7 @@ export function decode(bytes) {
       throw new RangeError("msgpack: the bytes end too early");
     return bytes.subarray(at, (at += count));
   }
-  function text(count) { // short and plain, most of them: faster than a TextDecoder
+  function text(count) { // most texts are short ASCII: faster than a TextDecoder
     const it = raw(count);
     let said = "";
     for (let i = 0; i < count && count < 32; i++) {
@@ -40,10 +40,10 @@ export function decode(bytes) {
     const members = [];
     for (let i = 0; i < count; i++)
       members.push([value(), value()]);
-    return Object.fromEntries(members); // which makes an own member of "__proto__"
+    return Object.fromEntries(members); // makes "__proto__" an ordinary member
   }
   function extension(count) {
-    skip(1); // its type
+    skip(1); // the type of the extension
     return raw(count);
   }
   function value() {
@@ -78,7 +78,7 @@ export function decode(bytes) {
   return value();
 }
 
-/** Bytes of null, booleans, numbers, texts, arrays and plain objects. */
+/** Encodes null, booleans, numbers, texts, arrays and plain objects. */
 export function encode(value) {
   const out = [];
   put(value, out);

@@ -1,7 +1,7 @@
 /*
- * position.js: what a client wants and how far it has come: docs/protocol/stream.md, "Resuming".
+ * position.js: the patterns and the position of a client: docs/protocol/stream.md, "Resuming".
  *
- * In mode all it also knows how far each symbol has come, to find what is missing and what comes again.
+ * In mode all it also keeps the last position of each symbol, to find missing and repeated records.
  */
 const matches = (pattern, symbol) =>
   pattern.endsWith("*") ? symbol.startsWith(pattern.slice(0, -1)) : pattern === symbol;
@@ -9,19 +9,19 @@ const matches = (pattern, symbol) =>
 export class Position {
   #isAll;
   #isAsking;
-  /* What is wanted: pattern → null until it is acknowledged, then what its subscription is about:
-   * {seq, isSettled}.  Settled: it has been told up to our position, which now speaks for it too. */
+  /* Wanted patterns: pattern → null until its subscription is acknowledged, then {seq, isSettled}.
+   * Settled: everything of it up to our position has been received. */
   #wanted = new Map();
-  #isFresh = false; // one of them may not be settled
+  #isFresh = false; // a pattern may not be settled yet
   #epoch = "";
   #last = new Map(); // mode all: symbol → its last position, to find gaps
-  #gaps = new Map(); // symbol → the `prev` we have come back for
-  #hole = 0; // the end of the last range of positions that nobody has
-  #lostAt = 0; // the position of the last loss that was told
-  value = null; // {epoch, seq}: complete up to there
-  isAcked = false; // on this connection: since then, messages move it
+  #gaps = new Map(); // symbol → the `prev` for which the client has reconnected
+  #hole = 0; // end of the last range of lost positions
+  #lostAt = 0; // position of the last loss that was reported
+  value = null; // {epoch, seq}: everything up to here was received
+  isAcked = false; // acknowledged on this connection: from then on messages move the position
 
-  /** `isAsking()`: is a subscription under way? */
+  /** `isAsking()`: whether a subscription is unanswered. */
   constructor(mode, symbols, since, isAsking) {
     this.#isAll = mode === "all";
     this.#isAsking = isAsking;
@@ -34,9 +34,9 @@ export class Position {
     }
   }
 
-  /* --- what is wanted ---------------------------------------------------------------------- */
+  /* --- patterns ---------------------------------------------------------------------- */
 
-  /** Those of them that were not before. */
+  /** Adds patterns; returns those that are new. */
   want(symbols) {
     if (!Array.isArray(symbols))
       throw new TypeError('pregon: symbols are an array of texts: ["DAX", "USD*"]');
@@ -46,12 +46,12 @@ export class Position {
     return news;
   }
 
-  /** Those of them that were. */
+  /** Removes patterns; returns those that existed. */
   unwant(symbols) {
     return symbols.filter((pattern) => this.#wanted.delete(pattern));
   }
 
-  /** No more comes of these patterns. */
+  /** The gateway sends no more of these patterns. */
   drop(patterns) {
     for (const symbol of this.#last.keys())
       if (patterns.some((p) => matches(p, symbol)) && !this.#isWanted(symbol)) {
@@ -60,7 +60,7 @@ export class Position {
       }
   }
 
-  /** For a new connection: what has been told up to our position, and what is asked for as if for the first time. */
+  /** For a new connection: the patterns to resume, and those to subscribe to as new ones. */
   parts() {
     const known = [], fresh = [];
     for (const [pattern, about] of this.#wanted)
@@ -81,9 +81,9 @@ export class Position {
     return [...this.#wanted].filter(([pattern, about]) => about && matches(pattern, symbol)).map(([, about]) => about);
   }
 
-  /* --- what is heard ------------------------------------------------------------------------ */
+  /* --- messages ------------------------------------------------------------------------ */
 
-  /** Of a subscription; why everything begins anew, if it does. */
+  /** The ack of a subscription; returns the reason if everything begins anew. */
   acknowledged(m) {
     const why = this.#epoch && m.epoch !== this.#epoch ? "log_replaced" : m.recovered === false ? "not_kept" : "";
     if (why)
@@ -129,7 +129,7 @@ export class Position {
         about.isSettled = true;
   }
 
-  /* A record of mode all: everything before it has been sent, unless a subscription is under way. */
+  /* A record in mode all: everything before it has been sent, unless a subscription is unanswered. */
   #move(seq) {
     if (this.#isAll && this.isAcked && !this.#isAsking() && seq > (this.value?.seq ?? 0))
       this.value = { epoch: this.#epoch, seq };
@@ -140,7 +140,7 @@ export class Position {
       this.#last.set(symbol, Math.max(seq, this.#last.get(symbol) ?? 0));
   }
 
-  /** false: it has been told; whoever comes back for a gap hears again what was lost behind it. */
+  /** false: already reported; after a reconnect for a gap, later losses are sent again. */
   takeLoss(m) {
     this.#move(m.seq);
     if (m.seq <= this.#lostAt)
@@ -152,8 +152,8 @@ export class Position {
   }
 
   /**
-   * A quote or state; false: we have had it.  `onGap(last, isNew)` hears that something is missing behind
-   * the position `last`; new: coming back may bring it.  Then the record is not taken.
+   * A quote or state; false: already received.  Calls `onGap(last, isNew)` if records after the position
+   * `last` are missing; new: a reconnect may bring them, and the record is not taken.
    */
   take(m, onGap) {
     if (!this.#isAll)
@@ -162,15 +162,15 @@ export class Position {
     let about = [];
     if (last === undefined || this.#isFresh) {
       about = this.#subscriptions(m.symbol);
-      last ??= Math.max(0, ...about.map(({ seq }) => seq)); // nothing of it lies between
+      last ??= Math.max(0, ...about.map(({ seq }) => seq)); // the symbol has no record between
     }
-    if (m.seq <= last) // of the broker's absence, so no record; or a record that comes again
+    if (m.seq <= last) // a state because the broker is away (no record), or a repeated record
       return m.type === "state" && (m.seq === last || !this.#last.has(m.symbol));
     if (m.prev > Math.max(last, this.#hole)) {
       const isNew = this.#gaps.get(m.symbol) !== m.prev && this.value !== null && last > 0;
       if (isNew) {
         this.#gaps.set(m.symbol, m.prev);
-        this.value.seq = Math.min(this.value.seq, last); // what comes again is known by #last
+        this.value.seq = Math.min(this.value.seq, last); // #last recognises repeated records
       }
       onGap(last, isNew);
       if (isNew)
@@ -178,7 +178,7 @@ export class Position {
     }
     if (!about.some(({ isSettled }) => isSettled))
       for (const one of about)
-        one.isSettled = true; // records come after all snapshots
+        one.isSettled = true; // records follow all snapshots
     this.#last.set(m.symbol, m.seq);
     this.#move(m.seq);
     return true;

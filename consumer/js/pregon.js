@@ -3,16 +3,16 @@
  *
  *     const client = connect("ws://127.0.0.1:8000", { symbols: ["DAX", "USD*"], onQuote: console.log });
  *
- * It comes back by itself, to the moment the gateway gave it or spread at random, and says how far it
- * had come: in mode "all" no quote is missed and none comes twice.  Prices stay the text they are.  The
- * protocol is docs/protocol/stream.md; what can be asked for and heard, with types, is pregon.d.ts.
+ * The client reconnects by itself, at the time that the gateway named or after a random pause, and resumes:
+ * in mode "all" it receives every quote exactly once.  Prices are text.  docs/protocol/stream.md describes
+ * the protocol, pregon.d.ts the options and messages with their types.
  */
 import { decode, encode } from "./msgpack.js";
 import { Position } from "./position.js";
 
 const STREAM = "/ws/cotizaciones";
 const PAGES = "/cotizaciones/";
-const SILENCE = 20; // seconds without a word before the welcome; then three heartbeats
+const SILENCE = 20; // seconds without a message before the welcome; later three heartbeats
 const LONGEST_PAUSE = 30; // seconds between two attempts
 const PATTERN = /^([A-Z0-9._:/=^-]{1,32}|[A-Z0-9._:/=^-]{0,31}\*)$/;
 
@@ -25,7 +25,7 @@ export class PregonError extends Error {
   }
 }
 
-/** Begin to follow; throws if `url` or an option makes no sense. */
+/** Starts a client; throws if `url` or an option is wrong. */
 export function connect(url, options = {}) {
   return new Client(streamUrl(url), options);
 }
@@ -46,7 +46,7 @@ function streamUrl(given) {
   return url;
 }
 
-/* Where the gateway's pages are: before the stream's path there may be a prefix. */
+/* The address of the gateway's pages; there may be a prefix before the stream's path. */
 function pagesUrl(stream) {
   const url = new URL(stream.href.replace(/^ws/, "http"));
   const at = url.pathname.lastIndexOf("/ws/");
@@ -55,7 +55,7 @@ function pagesUrl(stream) {
   return url.href;
 }
 
-/* Why a gateway that holds `limit` patterns for one client did not take this one. */
+/* Why a gateway that allows `limit` patterns per client rejected this one. */
 function rejectionOf(symbol, limit) {
   if (PATTERN.test(symbol))
     return { symbol, code: "too_many", reason: `over the limit of ${limit} patterns, MAX_SYMBOLS`, suggestion: "" };
@@ -70,7 +70,7 @@ class Client {
   #pages;
   #options;
   #Socket;
-  #socket = null; // the one we listen to
+  #socket = null; // the current socket; events of others are ignored
   #isWelcome = false;
   #isGone = false; // close() was called
   #heardAt = 0;
@@ -78,13 +78,13 @@ class Client {
   #watchdog;
   #retry;
   #attempts = 0;
-  #appointment = null; // seconds, of going_away
+  #appointment = null; // seconds, from going_away
   #checking = null; // an AbortController
   #status;
   #id = 0;
-  #pending = new Map(); // id: {op, resolve, reject}
-  #limit = 0; // patterns that the gateway holds for us
-  #rejected = []; // of this connection: as in Status
+  #pending = new Map(); // id -> {op, resolve, reject}
+  #limit = 0; // patterns that the gateway allows
+  #rejected = []; // rejected on this connection, as in Status
   #position;
 
   constructor(url, options) {
@@ -100,7 +100,7 @@ class Client {
         'npm install ws, import WebSocket from "ws", and connect(url, { WebSocket })');
     this.#pages = pagesUrl(url);
     this.#url = url;
-    url.searchParams.set("symbols", ""); // nothing, until we subscribe
+    url.searchParams.set("symbols", ""); // no symbols until the client subscribes
     url.searchParams.set("mode", mode);
     if (maxHz)
       url.searchParams.set("max_hz", maxHz);
@@ -108,12 +108,12 @@ class Client {
       url.searchParams.set("token", token);
     this.#position = new Position(mode, symbols, since, () => this.#isAsking());
     this.#status = this.#statusOf(...this.#purpose());
-    queueMicrotask(() => this.#open()); // when the caller has its client
+    queueMicrotask(() => this.#open()); // after the caller has received the client
   }
 
-  /* --- what a program says ------------------------------------------------------------- */
+  /* --- calls of the program ------------------------------------------------------------- */
 
-  /** Follow these too.  Without a connection it is done with the next one. */
+  /** Subscribes to more symbols; without a connection, the next one does it. */
   async subscribe(symbols) {
     const news = this.#position.want(symbols);
     return this.#isWelcome && news.length ? this.#subscribe(news) : undefined;
@@ -126,7 +126,7 @@ class Client {
     return ack;
   }
 
-  /** Ask the gateway over the stream (`ping`, `list`); its ack. */
+  /** Sends a request over the stream (`ping`, `list`); resolves to its ack. */
   ask(op, members = {}) {
     return new Promise((resolve, reject) => {
       if (!this.#isWelcome)
@@ -138,7 +138,7 @@ class Client {
     });
   }
 
-  /** A page of what a symbol was before: {records, gaps, next, …}. */
+  /** One page of a symbol's history: {records, gaps, next, …}. */
   async history(symbol, parameters = {}) {
     const query = new URLSearchParams(parameters);
     const answer = await fetch(`${this.#pages}quotes/${encodeURIComponent(symbol)}/history?${query}`);
@@ -148,7 +148,7 @@ class Client {
     return body;
   }
 
-  /** How far we have come, for `since`; null: nowhere that could be gone on from. */
+  /** The position for `since`; null: there is none to resume from. */
   get position() {
     const { value } = this.#position;
     return value && { ...value };
@@ -186,12 +186,12 @@ class Client {
     this.#appointment = null;
     this.#checking?.abort();
     this.#say(...this.#purpose());
-    if (this.#isGone) // onStatus may have had enough
+    if (this.#isGone) // onStatus may have called close()
       return;
     let socket;
     try {
       socket = new this.#Socket(this.#url.href, [`pregon.v1.${this.#options.encoding}`]);
-    } catch (error) { // a page's policy forbids it, or there is no memory for it
+    } catch (error) { // forbidden by the page's policy, or out of memory
       this.#lose(1006, "", error.message);
       return;
     }
@@ -203,7 +203,7 @@ class Client {
         this.#hear(typeof data === "string" ? JSON.parse(data) : decode(new Uint8Array(data)));
     };
     socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lose(code, reason);
-    socket.onerror = () => socket === this.#socket && this.#lose(1006, ""); // Node 20 lets no close follow
+    socket.onerror = () => socket === this.#socket && this.#lose(1006, ""); // in Node 20 no close event follows
     this.#heardAt = performance.now();
     this.#silence = SILENCE;
     this.#watch();
@@ -216,7 +216,7 @@ class Client {
       : ["connecting", "connecting"];
   }
 
-  /* A network that died says nothing, so silence must be noticed. */
+  /* A dead network sends nothing, so watch for silence. */
   #watch() {
     clearTimeout(this.#watchdog);
     const left = this.#silence * 1000 - (performance.now() - this.#heardAt);
@@ -226,7 +226,7 @@ class Client {
       this.#lose(1006, "", `nothing was heard for ${this.#silence} s`);
   }
 
-  /* From here on we do not listen to this socket any more. */
+  /* Ignores all later events of this socket. */
   #end(code) {
     const socket = this.#socket;
     this.#socket = null;
@@ -237,7 +237,7 @@ class Client {
     this.#pending.clear();
     for (const { op, resolve, reject } of pending)
       if (op === "subscribe" || op === "unsubscribe")
-        resolve(); // what is wanted is asked for anew
+        resolve(); // the next connection subscribes again
       else
         reject(new PregonError("not_connected", `the connection was lost before the answer to ${op}`));
   }
@@ -249,7 +249,7 @@ class Client {
     try {
       told = JSON.parse(reason);
     } catch {
-      // most closes have none
+      // most closes have no JSON
     }
     const pause = this.#appointment ?? Math.random() * Math.min(LONGEST_PAUSE, 2 ** this.#attempts++);
     const at = performance.now() + pause * 1000;
@@ -268,7 +268,7 @@ class Client {
       });
   }
 
-  /* Nobody is shown why a handshake failed; but a page of the gateway tells. */
+  /* A client cannot see why a handshake failed, so ask the gateway's websocket_check. */
   async #explain(say) {
     const checking = (this.#checking = new AbortController());
     const asked = new URLSearchParams(this.#url.search);
@@ -291,11 +291,11 @@ class Client {
         say("waiting", "the WebSocket failed, though the gateway would accept it now; if this stays so, " +
           "a proxy in between does not forward Upgrade and Connection", null);
     } catch {
-      // it cannot be reached: that has been said
+      // the gateway cannot be reached; onStatus has reported that
     }
   }
 
-  /* --- what the gateway says --------------------------------------------------------------- */
+  /* --- messages of the gateway --------------------------------------------------------------- */
 
   #hear(m) {
     const { onSnapshot, onQuote, onState, onLost, onReset } = this.#options;
@@ -390,7 +390,7 @@ class Client {
     asked?.resolve(m);
   }
 
-  /* Nothing of these will ever come: that must not look like a quiet market. */
+  /* These symbols will never arrive; report that, because it would look like a quiet market. */
   #takeRejected(symbols) {
     const rejected = symbols.map((symbol) => rejectionOf(symbol, this.#limit));
     this.#rejected.push(...rejected);
@@ -410,7 +410,7 @@ class Client {
     return false;
   }
 
-  /* A quote or state; false: it is not news, or we come back for what is missing before it. */
+  /* A quote or state; false: repeated, or the client reconnects for missing records before it. */
   #take(m) {
     return this.#position.take(m, (last, isNew) => {
       if (isNew)

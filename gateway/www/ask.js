@@ -1,7 +1,7 @@
-/* ask.js: asks our gateway, with the token that the reader gave. */
+/* ask.js: requests to our gateway, with the token that the reader entered. */
 import { root } from "./page.js";
 
-const TOKEN = "pregon-token"; // for this tab only: never in the address, never on the disk
+const TOKEN = "pregon-token"; // kept for this tab only: never in the address, never on the disk
 
 export function token() {
   return sessionStorage.getItem(TOKEN) ?? "";

@@ -1,8 +1,8 @@
 /*
  * board-chart.js: a line of quotes over time, by lightweight-charts.
  *
- * One point a second, its last quote: here alone prices become binary numbers, to be drawn.  What the
- * crosshair says is the text of the quote.
+ * One point per second: the last quote of that second.  Only here prices become binary numbers, because
+ * a canvas needs them.  The crosshair shows the text of the quote.
  */
 import { language } from "./page.js";
 
@@ -22,7 +22,7 @@ const ticks = [
 export class Chart {
   #chart;
   #series;
-  #texts = new Map(); // second: the quote's text
+  #texts = new Map(); // second -> text of the quote
   #second = 0;
   #legend;
 
@@ -30,7 +30,7 @@ export class Chart {
     element.replaceChildren();
     this.#chart = charts.createChart(element, {
       autoSize: true,
-      layout: { attributionLogo: false }, // it would bring a style of its own; the panel's footer has the link
+      layout: { attributionLogo: false }, // it would add its own style; the panel's footer has the link
       localization: { locale: language, timeFormatter: moment },
       timeScale: {
         timeVisible: true, secondsVisible: true, rightOffset: 2, tickMarkFormatter: (time, type) => ticks[type](time),
@@ -68,7 +68,7 @@ export class Chart {
     this.#series.applyOptions({ lineColor: line, topColor: `${line}40`, bottomColor: `${line}05` });
   };
 
-  /** All of them, ascending. */
+  /** Replaces all quotes; ascending. */
   set(quotes) {
     const points = [];
     this.#texts.clear();
@@ -82,7 +82,7 @@ export class Chart {
     this.#series.setData(points);
   }
 
-  /** Show the whole of it. */
+  /** Shows the whole range. */
   fit() {
     this.#chart.timeScale().fitContent();
   }
@@ -94,7 +94,7 @@ export class Chart {
   #point(quote) {
     const { last, bid, ask } = quote;
     const second = Math.floor(quote.accepted ?? quote.timestamp);
-    this.#second = Math.max(this.#second, second); // clocks may disagree; time does not go back
+    this.#second = Math.max(this.#second, second); // clocks may differ, but the chart's time must not go back
     this.#texts.set(this.#second, last ?? [bid, ask].filter(Boolean).join(" / "));
     return { time: this.#second, value: last ? Number(last) : bid && ask ? (Number(bid) + Number(ask)) / 2 : Number(bid ?? ask) };
   }

@@ -1,12 +1,12 @@
 /*
- * board-grid.js: the table: thousands of symbols, but only rows for those in sight.
+ * board-grid.js: the table of thousands of symbols, with row elements only for the visible ones.
  *
- * Rows are as high as --row says and are used again as the table scrolls; a cell is touched when its
- * text changes.  Nothing is painted here unless paint() is called, once per frame.
+ * Rows have the height --row and are reused when the table scrolls.  A cell is changed only when its
+ * text changes.  Only paint() changes the page; the caller calls it once per frame.
  */
 import { make } from "./page.js";
 
-const MARGIN = 4; // rows above and below what is in sight
+const MARGIN = 4; // rows above and below the visible ones
 const FLASH_MS = 700;
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -16,10 +16,10 @@ export class Grid {
   #body;
   #columns;
   #entries = [];
-  #rows = []; // by index modulo their number
-  #height = 0; // of a row, pixels
+  #rows = []; // row elements, by entry index modulo their number
+  #height = 0; // pixels per row
   #selected = null; // an entry
-  #isMoved = true; // rows may belong elsewhere
+  #isMoved = true; // the rows must be placed again
 
   /** `columns`: {id, label, hint, text(entry), look?(entry), hint?(entry), fill?(cell, entry), flashes?}.
    *  `on`: {paint(), open(entry), sort(column)}. */
@@ -87,7 +87,7 @@ export class Grid {
 
   /* --- what is shown -------------------------------------------------------------------- */
 
-  /** These, in this order. */
+  /** Shows these entries, in this order. */
   arrange(entries) {
     if (entries.length !== this.#entries.length)
       this.#body.style.height = `${entries.length * this.#height}px`;
@@ -104,7 +104,7 @@ export class Grid {
         head.removeAttribute("aria-sort");
   }
 
-  /** `changed`: the entries with something new, or null: any may have. */
+  /** `changed`: the entries that have changed, or null: any entry may have. */
   paint(changed) {
     if (this.#isMoved)
       this.#place();
@@ -130,7 +130,7 @@ export class Grid {
         row.entry = entry;
         row.element.hidden = !entry;
         row.element.dataset.symbol = entry?.symbol ?? "";
-        row.shown.length = 0; // another symbol's value is no change
+        row.shown.length = 0; // another symbol: do not show its value as a change
       }
       const isSelected = entry !== null && entry === this.#selected;
       row.element.setAttribute("aria-selected", isSelected);
@@ -207,7 +207,7 @@ export class Grid {
     this.reveal(to);
   }
 
-  /** Scrolls until the row of this index is in sight. */
+  /** Scrolls until the row of this index is visible. */
   reveal(index) {
     const top = index * this.#height, heads = this.#body.offsetTop;
     const bottom = top + this.#height - (this.#root.clientHeight - heads);
@@ -218,7 +218,7 @@ export class Grid {
   }
 }
 
-/* Only the colour looks at the number; what is shown is the text. */
+/* The number decides only the colour; the cell shows the text. */
 function flash(cell, before, now) {
   if (calm.matches)
     return;

@@ -1,7 +1,7 @@
-/* board-history.js: what a symbol was before, in pages, and what comes live behind it. */
+/* board-history.js: the past quotes of a symbol, fetched in pages, and then the live ones. */
 
-const PAGES = 10; // of a thousand records each
-const MOST = 20000; // kept while it is shown
+const PAGES = 10; // pages fetched at most, of a thousand records each
+const MOST = 20000; // records kept while the symbol is shown
 
 function keep(quotes, quote) {
   quotes.push(quote);
@@ -12,18 +12,18 @@ function keep(quotes, quote) {
 export class History {
   #client;
   #symbol;
-  #early = []; // live ones that came while pages were fetched
+  #early = []; // live quotes that arrived while pages were fetched
   #isLoaded = false;
   records = []; // quotes, ascending
-  isPartial = false; // the range holds more
-  gaps = 0; // positions the log does not have
+  isPartial = false; // the range has more records
+  gaps = 0; // positions missing from the log
 
   constructor(client, symbol) {
     this.#client = client;
     this.#symbol = symbol;
   }
 
-  /** Those of the last `seconds` (0: all there are); `isWanted` says whether to go on. */
+  /** Fetches the quotes of the last `seconds` (0: all); `isWanted` returns false to stop. */
   async load(seconds, now, isWanted) {
     const found = [];
     let page = null;
@@ -40,7 +40,7 @@ export class History {
         for (const [first, last] of page.gaps.map((gap) => (Array.isArray(gap) ? gap : [gap.first, gap.last])))
           this.gaps += last - first + 1;
       }
-    } finally { // what comes live is shown even if a page failed
+    } finally { // show live quotes even if a page failed
       this.records = found.reverse();
       this.isPartial = page?.truncated ?? false;
       this.#isLoaded = true;
@@ -49,7 +49,7 @@ export class History {
     }
   }
 
-  /** A live quote; false: not now, or it is known. */
+  /** Adds a live quote; false: pages are being fetched, or the quote is known. */
   take(quote) {
     if (!this.#isLoaded) {
       keep(this.#early, quote);

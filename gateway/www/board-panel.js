@@ -1,8 +1,8 @@
 /*
- * board-panel.js: one symbol at large: its chart, or its history as a table, and all its fields.
+ * board-panel.js: the panel of one symbol: its chart, or its history as a table, and all its fields.
  *
- * The chart draws with binary numbers, as every canvas does; what is written anywhere is the text that
- * came.  lightweight-charts is there if the gateway was built after `make web`.
+ * The chart draws with binary numbers, as every canvas does; all texts show the quote's own text.
+ * lightweight-charts exists if the gateway was built after `make web`.
  */
 import * as charts from "./lightweight-charts.js";
 import { Chart } from "./board-chart.js";
@@ -12,7 +12,7 @@ import t from "./board-texts.js";
 
 export const ranges = { "5m": [300, t.minutes], "1h": [3600, t.hour], "1d": [86400, t.day], all: [0, t.all] };
 
-const ROWS = 300; // of the table
+const ROWS = 300; // rows of the table
 const KNOWN = ["last", "bid", "ask", "bid_size", "ask_size", "volume", "open", "high", "low", "currency", "source"];
 const HIDDEN = ["type", "symbol", "seq", "prev", "state", "trace"];
 
@@ -93,7 +93,7 @@ export class Panel {
     p.fields = make("dl", "facts", "", this.#root);
     p.fields.id = "fields";
     p.fields.setAttribute("aria-label", t.fields);
-    p.fields.tabIndex = 0; // it may have to scroll
+    p.fields.tabIndex = 0; // the fields may need to scroll
     const footer = make("footer", "", "", this.#root);
     if (charts.createChart) {
       const link = make("a", "", t.attribution, footer);
@@ -195,12 +195,12 @@ export class Panel {
     }
   }
 
-  /** A live quote of our symbol. */
+  /** Shows a live quote of the open symbol. */
   take(quote) {
     const before = this.#history?.records.length;
     if (!this.#history?.take(quote))
       return;
-    if (this.#history.records.length < before) // the oldest have gone
+    if (this.#history.records.length < before) // the oldest records were dropped
       this.#chart?.set(this.#history.records);
     else
       this.#chart?.add(quote);
@@ -210,7 +210,7 @@ export class Panel {
       rows.lastChild.remove();
   }
 
-  /** Once per frame, if our entry has changed. */
+  /** Called once per frame if the entry has changed. */
   show() {
     const { quote, price, change, percent, direction } = this.#entry, p = this.#parts;
     write(p.price, price);

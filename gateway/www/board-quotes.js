@@ -1,27 +1,27 @@
 /*
- * board-quotes.js: what the board knows of each symbol, and how it is compared.
+ * board-quotes.js: the state of each symbol on the board, and how symbols are sorted.
  *
- * What is shown is the text that came; sorting and changes are exact (decimal.js).
+ * The board shows the quote's own text; sorting and changes are exact (decimal.js).
  */
 import * as decimal from "./decimal.js";
 
-/** One symbol: its last quote, and what it is compared with. */
+/** One symbol: its last quote, and the price it is compared with. */
 export class Entry {
-  /** `base`: as of an entry of before, if it is to be gone on with. */
+  /** `base`: that of the symbol's entry before a reset, to keep the comparison. */
   constructor(symbol, base = null) {
     this.symbol = symbol;
     this.quote = {};
     this.state = "unknown";
     this.price = ""; // last, or the middle of bid and ask
     this.isMiddle = false;
-    this.base = base; // {text, kind, at}: what `change` is since
+    this.base = base; // {text, kind, at}: the price that `change` refers to
     this.change = ""; // "+1.25"
     this.percent = ""; // "+0.12"
-    this.hundredths = null; // of a percent, for sorting
-    this.decimals = 0; // the most that were seen
+    this.hundredths = null; // hundredths of a percent, for sorting
+    this.decimals = 0; // the most decimals seen so far
   }
 
-  /** A quote or a snapshot; `now` in Unix seconds. */
+  /** Takes a quote or a snapshot; `now` in Unix seconds. */
   take(quote, now) {
     const { last, bid, ask } = quote;
     this.quote = quote;
@@ -50,7 +50,7 @@ export class Entry {
     return sent && received ? [accepted - sent, received - accepted, written - received].map((us) => us / 1000) : null;
   }
 
-  /** 1, 0 or -1. */
+  /** Direction of the change: 1, 0 or -1. */
   get direction() {
     return this.change.startsWith("+") ? 1 : this.change.startsWith("-") ? -1 : 0;
   }
@@ -59,10 +59,10 @@ export class Entry {
 
 const isZero = (text) => /^[-0.]*$/.test(text);
 
-/* With a sign unless it is nothing; a minus sign is as wide as a plus. */
+/* With a sign unless it is zero; the minus sign is as wide as a plus. */
 const signed = (text) => (isZero(text) ? text.replace("-", "") : text.startsWith("-") ? text : "+" + text);
 
-/* What cannot be compared comes last, whichever way it is sorted. */
+/* Entries without a value come last in both directions. */
 function byValue(value, compare) {
   return (a, b, way) => {
     const x = value(a), y = value(b);
@@ -88,7 +88,7 @@ const comparisons = {
   latency: byValue((e) => e.stages?.reduce((a, b) => a + b) ?? null, order),
 };
 
-/** Those whose symbol has the text in it, by a column, up (1) or down (-1). */
+/** The entries whose symbol contains the text, sorted by a column: ascending (1) or descending (-1). */
 export function arrange(entries, text, column, way) {
   const compare = comparisons[column], bySymbol = comparisons.symbol;
   return [...entries]

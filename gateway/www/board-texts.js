@@ -1,4 +1,4 @@
-/* The quote board's words, in the reader's language. */
+/* Texts of the quote board, in the reader's language. */
 import { language } from "./page.js";
 
 const texts = {

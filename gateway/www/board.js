@@ -1,8 +1,8 @@
 /*
- * board.js: the quote board: what comes over the stream, painted once per frame.
+ * board.js: the quote board: takes the stream's messages and paints once per frame.
  *
- * The choice stands in the URL, so that a board can be shared: ?q= search, &sort=-percent, &symbol=,
- * &range=, &trace=1; &symbols= says what is subscribed to at all, &token= and &lang= what they say.
+ * The URL keeps the reader's choice, so that a board can be shared: ?q= search, &sort=-percent, &symbol=,
+ * &range=, &trace=1.  &symbols= limits the subscription, &token= is WEBSOCKET_TOKEN, &lang= the language.
  */
 import { connect } from "./pregon.js";
 import { Entry, arrange, columns } from "./board-quotes.js";
@@ -11,11 +11,11 @@ import { Panel, arrow, ranges } from "./board-panel.js";
 import { at, fill, language, make, root, say } from "./page.js";
 import t from "./board-texts.js";
 
-const REARRANGE_MS = 1000; // sorted by what moves, rows change places no more often
+const REARRANGE_MS = 1000; // rows change places at most so often
 
-const entries = new Map(); // by symbol
-const bases = new Map(); // of entries before a reset
-const changed = new Set(); // since the last frame
+const entries = new Map(); // symbol -> entry
+const bases = new Map(); // symbol -> base, of the entries before a reset
+const changed = new Set(); // entries changed since the last frame
 const choice = { q: "", sort: "symbol", way: 1, symbol: "", range: "1h" };
 const isTraced = new URLSearchParams(location.search).get("trace") === "1";
 const narrow = matchMedia("(max-width: 60rem)");
@@ -24,8 +24,8 @@ let isPainting = false;
 let isArranged = false;
 let status = { phase: "connecting" };
 let retryAt = 0;
-let clockAhead = 0; // the gateway's clock less ours, seconds
-let heard = 0; // quotes since the last tick
+let clockAhead = 0; // seconds by which the gateway's clock is ahead of this page's
+let heard = 0; // quotes received since the last tick
 let rate = 0;
 let isRecorded = false;
 let shownCount = 0;
@@ -60,7 +60,7 @@ function writeChoice(isStep = false) {
   history[isStep ? "pushState" : "replaceState"](null, "", text ? `?${text}` : location.pathname);
 }
 
-/* --- what comes ---------------------------------------------------------------------------- */
+/* --- messages of the stream ---------------------------------------------------------------------------- */
 
 function entryOf(symbol) {
   let entry = entries.get(symbol);
@@ -88,7 +88,7 @@ function onQuote(quote) {
   if (panel.entry === entry)
     panel.take(quote);
   else if (panel.symbol === quote.symbol)
-    showPanel(entry); // there was a reset
+    showPanel(entry); // the log was replaced
 }
 
 function onState({ symbol, state }) {
@@ -100,7 +100,7 @@ function onState({ symbol, state }) {
 function onReset() {
   for (const { symbol, base } of entries.values())
     bases.set(symbol, base);
-  entries.clear(); // another log: what we hold says nothing any more
+  entries.clear(); // another log: the old values are invalid
   isArranged = false;
   paint();
 }
@@ -121,14 +121,14 @@ async function onStatus(next) {
   showPill();
   if (next.phase === "connected") {
     if (wasAway && panel.entry && panel.entry === entries.get(panel.symbol))
-      showPanel(panel.entry); // with what happened meanwhile
+      showPanel(panel.entry); // with the quotes that arrived meanwhile
     const asked = Date.now() / 1000;
     const { timestamp } = await client.ask("ping").catch(() => ({ timestamp: asked }));
     clockAhead = timestamp - (asked + Date.now() / 1000) / 2;
   }
 }
 
-/* --- what is said about the connection ------------------------------------------------------- */
+/* --- texts about the connection ------------------------------------------------------- */
 
 function phaseText() {
   if (status.phase === "resuming")
@@ -243,7 +243,7 @@ function latencyText({ stages }) {
   return stages ? `${milliseconds.format(stages.reduce((a, b) => a + b))} ms` : "";
 }
 
-/* One bar per stage, as wide as it took: 2 ms fill half of the cell, whatever it took nearly all. */
+/* One bar per stage.  A total of 2 ms fills half of the cell; longer ones approach its full width. */
 function drawLatency(cell, { stages }) {
   const total = stages?.reduce((a, b) => a + b) ?? 0;
   const bar = make("span", "bar", "", cell);
@@ -269,7 +269,7 @@ const grid = new Grid(at("quotes"), [
   ...(isTraced ? [latency] : []),
 ], { paint, open: choose, sort: sortBy });
 
-/* --- what the reader does ------------------------------------------------------------------------ */
+/* --- input of the reader ------------------------------------------------------------------------ */
 
 function sortBy(id) {
   choice.way = choice.sort === id ? -choice.way : id === "symbol" || id === "state" ? 1 : -1;
@@ -308,7 +308,7 @@ const client = connect(new URL(`ws/cotizaciones`, root), {
   symbols: new URLSearchParams(location.search).get("symbols")?.split(",").filter(Boolean) ?? ["*"],
   token: new URLSearchParams(location.search).get("token") ?? undefined,
   trace: isTraced, onQuote, onState, onReset, onLost, onStatus,
-  onError: (error) => error.code === "rejected" || console.warn(error), // onStatus shows those
+  onError: (error) => error.code === "rejected" || console.warn(error), // onStatus shows rejected symbols
 });
 
 const panel = new Panel(at("panel"), client, {
@@ -325,7 +325,7 @@ const panel = new Panel(at("panel"), client, {
 });
 
 at("trace").ariaPressed = String(isTraced);
-at("trace").addEventListener("click", () => { // what a connection traces is said when it begins
+at("trace").addEventListener("click", () => { // a connection sets its trace when it begins
   const query = new URLSearchParams(location.search);
   isTraced ? query.delete("trace") : query.set("trace", "1");
   location.search = query;
@@ -389,7 +389,7 @@ setInterval(() => {
   showCounts();
   if (choice.sort !== "symbol" && ticks % 2 === 0)
     isArranged = false;
-  for (const entry of entries.values()) // ages
+  for (const entry of entries.values()) // their ages change
     changed.add(entry);
   paint();
 }, REARRANGE_MS / 2);

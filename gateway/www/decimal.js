@@ -1,11 +1,11 @@
 /*
  * decimal.js: arithmetic on prices, which are decimal text and stay exact.
  *
- * A price never becomes a binary fraction: 0.1 is not one.  Whole units and how many of their digits
- * stand behind the point are integers of any size.
+ * A price never becomes a binary fraction, because 0.1 has no exact one.  A decimal is a BigInt of units
+ * and the number of digits after the point.
  */
 
-/** {units, scale} of "1034.50": 103450n and 2; null if it is no decimal. */
+/** {units, scale} of "1034.50": 103450n and 2; null if it is not a decimal. */
 export function parse(text) {
   const found = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text ?? "");
   if (!found)
@@ -51,7 +51,7 @@ export function change(a, b) {
 
 export const percent = (hundredths) => format(hundredths, 2);
 
-/** What lies between two prices, as text: exact, with one more digit if it must be. */
+/** The middle of two prices, as text: exact, with one more digit if needed. */
 export function middle(a, b) {
   const [x, y, scale] = align(a, b);
   return (x + y) % 2n ? format((x + y) * 5n, scale + 1) : format((x + y) / 2n, scale);

@@ -21,7 +21,7 @@ export function resolve(document, node) {
 const nameOf = (schema) => (schema.$ref ? schema.$ref.slice(schema.$ref.lastIndexOf("/") + 1) : "");
 const choices = (schema) => schema.oneOf || schema.anyOf;
 
-/** What a value is, in a few words: "integer from 0", "live | stale", "list of Feed". */
+/** The type of a value, in a few words: "integer from 0", "live | stale", "list of Feed". */
 export function kindOf(document, schema, t) {
   const s = resolve(document, schema), name = nameOf(schema);
   const limits = [
@@ -43,7 +43,7 @@ export function kindOf(document, schema, t) {
   return words(name && s.type === "object" ? name : type || "");
 }
 
-/** The schemas within one that are worth opening. */
+/** The schemas inside a schema that have members of their own. */
 function inner(document, schema) {
   const s = resolve(document, schema);
   if (s.type === "array")
@@ -77,7 +77,7 @@ function content(document, schema, t) {
   return element("dl", { class: "members" }, rows);
 }
 
-/** A schema to be opened; its content is made when it is. */
+/** A schema that can be opened; its content is created at that moment. */
 export function fold(document, schema, t) {
   const s = resolve(document, schema), name = nameOf(schema) || t.members;
   const details = element("details", { class: "schema" }, element("summary", {}, name));
@@ -89,7 +89,7 @@ export function fold(document, schema, t) {
   return details;
 }
 
-/** All that may come, each to be opened. */
+/** A list of schemas that can be opened. */
 export function folds(document, schema, t) {
   return inner(document, schema).map((one) => fold(document, one, t));
 }

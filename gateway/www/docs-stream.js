@@ -1,4 +1,4 @@
-/* docs_stream: the box that opens a WebSocket and shows every message both ways. */
+/* docs_stream: opens a WebSocket and shows every message sent and received. */
 import { token } from "./ask.js";
 import { element } from "./element.js";
 import { root, say } from "./page.js";
@@ -12,7 +12,7 @@ function streamUrl() {
   return url.href;
 }
 
-/* Every connection begins with no symbols of its own, so that the first request is one that can be seen. */
+/* A connection begins without symbols, so that the reader sees the first request. */
 function urlToOpen(text) {
   const url = new URL(text, root);
   if (url.protocol !== "ws:" && url.protocol !== "wss:")
@@ -87,7 +87,7 @@ export function streamBox(t) {
     log("sent", text);
   }
 
-  /* Page code sees nothing of a failed handshake: ask the gateway what it would have said. */
+  /* The code of a page cannot read a failed handshake, so ask websocket_check for the verdict. */
   async function explain(opened) {
     const wrong = [];
     if (opened.host === root.host) {

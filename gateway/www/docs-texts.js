@@ -1,4 +1,4 @@
-/* What the page /docs says, in the reader's language. */
+/* Texts of the page /docs, in the reader's language. */
 import { language } from "./page.js";
 
 const texts = {

@@ -1,4 +1,4 @@
-/* docs: shows openapi.json, lets one ask what it describes, and try the stream. */
+/* docs: shows openapi.json, sends requests that the reader fills in, and tries the stream. */
 import { ask, setToken, token } from "./ask.js";
 import { element } from "./element.js";
 import { at, fill as fillIn, root, say } from "./page.js";
@@ -11,9 +11,9 @@ let api; /* openapi.json */
 
 const shell = (text) => (/^[\w./:=@%,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-/* --- asking ---------------------------------------------------------------------------------------- */
+/* --- requests ---------------------------------------------------------------------------------------- */
 
-/** The address of an operation with what was filled in; `missing` names what must be and is not. */
+/** The address of an operation with the reader's values; `missing` names required ones that are empty. */
 function fill(path, parameters, inputs) {
   const query = new URLSearchParams();
   let missing = null, filled = path;
@@ -67,7 +67,7 @@ async function show(output, target) {
   }
 }
 
-/* Indented without reading its numbers, which may be larger than ours can be. */
+/* Indents JSON without parsing numbers, which may exceed 2^53. */
 function pretty(text) {
   let depth = 0, isText = false, out = "";
   const line = () => "\n" + "  ".repeat(depth);
@@ -272,7 +272,7 @@ function settings() {
     element("label", { class: "field" }, element("span", {}, t.token), secret, element("small", { class: "soft" }, t.tokenNote)));
 }
 
-/* The address may name an operation, and a link within the page may. */
+/* The address, or a link within the page, may name an operation. */
 function openNamed() {
   const it = location.hash && document.getElementById(location.hash.slice(1));
   if (it && it.tagName === "DETAILS") {

@@ -1,4 +1,4 @@
-/* exposition: reads Prometheus' text, and what a page makes of two readings. */
+/* exposition: parses Prometheus' text, and calculates rates and quantiles from two readings. */
 
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
@@ -27,7 +27,7 @@ export function sum(samples, name, labels = {}) {
   return all.length ? all.reduce((total, s) => total + s.value, 0) : null;
 }
 
-/** The quantile of what a histogram counted between two readings, as Prometheus reckons it; null: nothing. */
+/** The quantile of a histogram between two readings, as Prometheus calculates it; null: no samples. */
 export function quantile(before, after, name, labels, q) {
   const buckets = after.filter((s) => fits(s, name + "_bucket", labels)).map((s) => {
     const was = before.find((b) => fits(b, s.name, s.labels));

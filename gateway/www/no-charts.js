@@ -1,2 +1,2 @@
-/* Stands in for lightweight-charts.js where `make web` was not run: the board shows tables instead. */
+/* Replaces lightweight-charts.js if `make web` was not run: the board then shows tables. */
 export const createChart = null;

@@ -1,19 +1,19 @@
-/* page.js: what all pages share: the reader's language, and where the gateway is. */
+/* page.js: shared by all pages: the reader's language, and the gateway's address. */
 
 const query = new URLSearchParams(location.search);
 const wanted = query.get("lang") ?? navigator.language ?? "en";
 
 export const language = wanted.toLowerCase().startsWith("es") ? "es" : "en";
 
-/* A proxy may have put a prefix in front of us; every page lies right below it. */
+/* A proxy may add a prefix; every page is directly below it. */
 export const root = new URL("./", location.href.replace(/[?#].*$/, ""));
 
-/** "{0} of {1}" with the values put in. */
+/** Replaces {0}, {1}, … by the values. */
 export const say = (text, ...values) => text.replace(/\{(\d)\}/g, (_, i) => values[i]);
 
 export const at = (id) => document.getElementById(id);
 
-/** A new element: its class, its text, its parent. */
+/** Creates an element with class, text and parent. */
 export function make(name, className = "", text = "", parent = null) {
   const element = document.createElement(name);
   element.className = className;
@@ -22,7 +22,7 @@ export function make(name, className = "", text = "", parent = null) {
   return element;
 }
 
-/** Puts the words into the page: `data-text="key"`, `data-label` for aria-label, `data-hint` for title. */
+/** Writes the texts into the page: `data-text="key"`, `data-label` for aria-label, `data-hint` for title. */
 export function fill(texts) {
   document.documentElement.lang = language;
   for (const element of document.querySelectorAll("[data-text]"))

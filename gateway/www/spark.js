@@ -1,4 +1,4 @@
-/* spark: a small plot of the newest values of one number. */
+/* spark: a small plot of a number's newest values. */
 import { element } from "./element.js";
 
 const KEPT = 120, WIDTH = 240, HEIGHT = 40;
@@ -12,8 +12,8 @@ function svg(tag, attributes) {
 }
 
 /**
- * A figure with its name, the newest value and a plot.  `add(value)`: one more; null where there is none,
- * which leaves a hole.  `format` writes a value, `describe(least, most)` says the plot for those who do not see it.
+ * A figure with its name, the newest value and a plot.  `add(value)` adds a value; null leaves a gap.
+ * `format` formats a value; `describe(least, most)` is the text for screen readers.
  */
 export function spark(name, format, describe) {
   const line = svg("path", { class: "line", "vector-effect": "non-scaling-stroke" });

@@ -1,4 +1,4 @@
-/* What the page /status says, in the reader's language. */
+/* Texts of the page /status, in the reader's language. */
 import { language } from "./page.js";
 
 const texts = {

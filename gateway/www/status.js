@@ -1,4 +1,4 @@
-/* status.js: asks the gateway's pages again and again, and shows what they say. */
+/* status.js: requests the gateway's routes every few seconds and shows their answers. */
 import { ask, setToken, token } from "./ask.js";
 import { element } from "./element.js";
 import { quantile, read, sum } from "./exposition.js";
@@ -9,7 +9,7 @@ import t from "./status-texts.js";
 import { table } from "./table.js";
 
 const EVERY_S = 2;
-const PAGE = 1000; // connections asked for at once, the most there are in one answer
+const PAGE = 1000; // connections per request, the most that one answer has
 const DELIVERY = "pregon_delivery_seconds";
 const PAGES = {
   health: () => "cotizaciones/health",
@@ -18,10 +18,10 @@ const PAGES = {
   metrics: () => "metrics",
 };
 
-let offset = 0; // of the connections shown
-let before = null; // what the turn before told: {health, metrics, at}
+let offset = 0; // offset of the connections shown
+let before = null; // the previous answers: {health, metrics, at}
 let downSince = 0; // Unix seconds; 0: the gateway answers
-let turn = 0; // a number for the one under way: answers to an older one are nobody's
+let turn = 0; // number of the current round of requests: answers to an older one are ignored
 
 /* --- the parts of the page -------------------------------------------------------------------- */
 
@@ -104,7 +104,7 @@ const sections = {
   connections.element),
 };
 
-/* --- what they say -------------------------------------------------------------------------------- */
+/* --- showing the answers -------------------------------------------------------------------------------- */
 
 const state = (word) => t.states[word] ?? word;
 const kindOf = (word) => ({ live: "good", up: "good", held: "good", free: "", ended: "soft" })[word] ?? "warn";
@@ -201,7 +201,7 @@ function go(by) {
   refresh();
 }
 
-/* Who does not show STATUS_TOKEN gets empty names. */
+/* Without STATUS_TOKEN the gateway returns empty names. */
 function showToken(sockets, lockList) {
   const isHidden = sockets?.connections.some((one) => !one.host) ||
     lockList?.locks.some((lock) => lock.state === "held" && !lock.holder);
@@ -228,7 +228,7 @@ function showFigures(health, metrics, seconds) {
 
 /* --- turns ------------------------------------------------------------------------------------------- */
 
-/* {status, value} of a page, or {error}: the gateway said something else, or nothing (then isAway). */
+/* {status, value} of a route, or {error}: not JSON, or no answer (then isAway). */
 async function get(path) {
   let answer;
   try {
@@ -295,7 +295,7 @@ function show({ health, sockets, locks: lockList, metrics }) {
   }
   showToken(sockets.value, lockList.value);
   if (before && seconds < EVERY_S / 2)
-    return; // the reader pressed a button: too short a time to reckon by
+    return; // the reader pressed a button: the time is too short for a rate
   showFigures(health.value, metrics.value, seconds);
   before = { health: health.value, metrics: metrics.value, at: now, wall: Date.now() / 1000 };
 }
@@ -308,14 +308,14 @@ async function refresh() {
   const names = Object.keys(PAGES);
   const answers = await Promise.all(names.map((name) => get(PAGES[name]())));
   if (mine !== turn)
-    return; // the reader asked for something else meanwhile
+    return; // the reader has requested something else meanwhile
   const told = Object.fromEntries(names.map((name, i) => [name, answers[i]]));
   try {
     if (answers.every((one) => one.isAway))
       showDown(told.health.error);
     else
       show(told);
-  } catch (error) { // an answer that is not as described
+  } catch (error) { // the answer has another form than expected
     setPill("refused", say(t.noPage, t.title, error.message), "");
   } finally {
     if (!document.hidden)

@@ -1,8 +1,8 @@
-/* table: a live table; rows are written over, so that a selection or the focus in it stays. */
+/* table: a live table; rows are updated in place, so that selection and focus stay. */
 import { element } from "./element.js";
 
 /**
- * `columns`: {name, isText, sort}; `sort(row)` gives what to sort by, without it the column cannot be.
+ * `columns`: {name, isText, sort}; `sort(row)` returns the sort key; a column without it cannot be sorted.
  * A row is {cells, kind, key…}; a cell is a text, or {text, href, kind}.
  */
 export function table(label, columns, empty) {
