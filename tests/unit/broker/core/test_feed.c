@@ -166,6 +166,37 @@ static void a_table_without_the_name_takes_the_acknowledged_line_from_the_feeder
     assert_int_equal(feed_judge(f, 78), FEED_TAKE);
 }
 
+static void a_restored_grant_goes_on_and_the_next_token_is_above_it(void **state)
+{
+    const struct feed_grant sim = {.name = SPAN("sim"),
+                                   .owner = SPAN("one"),
+                                   .epoch = FLOOR + 50,
+                                   .received = 77,
+                                   .is_held = true},
+                            old = {.name = SPAN("old"),
+                                   .owner = SPAN("two"),
+                                   .epoch = FLOOR + 20,
+                                   .received = 5,
+                                   .has_left = true};
+    struct feed *f = feed_table_restore(table, &sim, 1000), *other;
+    bool is_new;
+
+    (void)state;
+    assert_non_null(f);
+    assert_int_equal(feed_judge(f, 77), FEED_DUPLICATE);
+    assert_int_equal(feed_judge(f, 78), FEED_TAKE);
+    other = feed_table_restore(table, &old, 1000);
+    assert_false(other->is_held);
+    assert_true(other->has_left && other->has_published);
+    assert_ptr_equal(feed_table_restore(table, &old, 1000), other);
+    assert_int_equal(hello("new", "three", 0, 1000, &other, &is_new), OK);
+    assert_int_equal(other->epoch, FLOOR + 51);
+    assert_int_equal(hello("sim", "else", 0, 1000, &other, &is_new), ERR_HELD);
+    assert_int_equal(hello("sim", "one", 0, 1000, &other, &is_new), OK);
+    assert_ptr_equal(other, f);
+    assert_false(is_new);
+}
+
 static void names_out_of_bounds_are_refused(void **state)
 {
     static const char longest[] =
@@ -354,6 +385,7 @@ int main(void)
         TEST(only_the_current_token_is_heard),
         TEST(a_process_that_comes_back_goes_on_where_it_was),
         TEST(a_table_without_the_name_takes_the_acknowledged_line_from_the_feeder),
+        TEST(a_restored_grant_goes_on_and_the_next_token_is_above_it),
         TEST(names_out_of_bounds_are_refused),
         TEST(a_name_that_published_is_kept_and_one_that_never_did_makes_room),
         TEST(a_connection_holds_only_so_many_names),

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "broker/log/journal.h"
+#include "broker/log/journal_private.h"
 #include "tests/unit/broker/log/journal_fixture.h"
 #include "tests/unit/dice.h"
 
@@ -117,6 +117,30 @@ static void a_ring_that_makes_no_sense_is_an_empty_one(void **state)
         j = opened();
         assert_false(journal_identity(j)->is_damaged);
         check_read(j, 1000, "A ", "3");
+        journal_close(j, false);
+        unlink(path);
+    }
+}
+
+/* Their checksum is right: a name and an owner must end all the same. */
+static void a_feed_without_an_end_of_its_name_is_damage(void **state)
+{
+    const struct journal_feed sim = {.name = "sim", .owner = "one", .epoch = 5};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct journal *j = begun();
+        struct journal_feed f = sim;
+
+        journal_set_feed(j, 1, &sim);
+        append(j, "A ", "1");
+        journal_close(j, true);
+        if (i < 2)
+            memset(i ? f.owner : f.name, 'x', i ? sizeof f.owner : sizeof f.name);
+        f.sum = journal_feed_sum(&f);
+        poke(AT(feeds) + sizeof f, &f, sizeof f);
+        j = opened();
+        assert_int_equal(journal_identity(j)->is_damaged, i < 2);
         journal_close(j, false);
         unlink(path);
     }
@@ -470,6 +494,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(after_a_restart_of_the_machine_only_a_clean_one_is_trusted),
         TEST(a_ring_that_makes_no_sense_is_an_empty_one),
+        TEST(a_feed_without_an_end_of_its_name_is_damage),
         TEST(a_damaged_entry_costs_its_position_and_no_other),
         TEST(a_page_of_zeros_costs_what_was_in_it),
         TEST(a_ring_of_the_earlier_format_is_read_and_then_replaced),

@@ -244,6 +244,11 @@ static void threads_and_pauses_are_kept(void **state)
     ledger_forget_thread(&other, -300, 78);
     assert_int_equal(other.answers[0].thread, 0);
     assert_int_equal(other.alerts[0].thread, 77);
+    ledger_forget_thread(&other, -301, 78);
+    assert_int_equal(ledger_add_answer(&other, 6, -300, 79, true, SPAN("y")), OK);
+    ledger_forget_thread(&other, -300, 77777);
+    assert_int_equal(other.answers[1].thread, 79);
+    assert_int_equal(ledger_add_answer(&other, 7, -301, 77, true, SPAN("z")), OK);
     ledger_forget_thread(&other, -301, 77);
     ledger_forget_thread(&other, -300, 76);
     assert_int_equal(other.alerts[0].thread, 77);
