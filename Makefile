@@ -162,7 +162,7 @@ $(B)/bin/%:
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(EPOLL) $(LIBS)
 	@echo "  LD   $@"
-	$(Q)$(CC) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ -lcmocka -lm $(LDLIBS) -o $@
 
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
 	@echo "  LD   $@"
