@@ -1,9 +1,9 @@
 /*
- * checks: one look at a whole set-up, from causes to consequences.
+ * checks: checks a whole set-up, from causes to consequences.
  *
- * Settings first, then ports, broker, gateway, handshakes, and what stands in between; each part
- * adds what it finds to the list, and a part whose ground is missing is passed over, so that
- * one mistake is not told ten times.  Changes nothing anywhere.  Blocks.  One thread.
+ * Settings first, then ports, broker, gateway, handshakes and the proxy.  Each part adds its
+ * findings to the list.  A part whose precondition fails is skipped, so that one mistake is not
+ * reported ten times.  Changes nothing.  Blocks.  One thread.
  */
 #ifndef DOCTOR_CHECKS_H
 #define DOCTOR_CHECKS_H
@@ -16,12 +16,13 @@
 #include "gateway/config/gateway_config.h"
 #include "shared/config/config_audit.h"
 
-#define CHECKS_FOREIGN_ORIGIN "https://foreign.invalid" /* RFC 2606: nobody's */
+#define CHECKS_FOREIGN_ORIGIN \
+    "https://foreign.invalid" /* RFC 2606: this domain never exists */
 #define CHECKS_WHERE_MAX 300
 
 struct json;
 
-/* One setting's place, kept to say where it stands. */
+/* Where a setting comes from. */
 struct checks_place {
     const char *name;
     enum config_place place;
@@ -30,7 +31,7 @@ struct checks_place {
     bool is_wrong, is_secret;
 };
 
-/* One handshake, as told at the end. */
+/* One handshake, for the summary at the end. */
 struct checks_handshake {
     char *origin;        /* "": without an Origin */
     const char *through; /* "gateway" or "public_url" */
@@ -55,27 +56,27 @@ struct checks {
     struct json *json;
     char url[400];         /* of the gateway, without a proxy */
     long gateway_pid;      /* 0: not known */
-    char holder[100];      /* who has its port, in words, or "" */
+    char holder[100];      /* the process that holds its port, or "" */
     bool has_policy;       /* the gateway would take its settings */
-    bool is_gateway_there; /* nothing speaks against asking it */
-    bool is_broker_there;  /* likewise */
-    bool has_answered;     /* the gateway did */
+    bool is_gateway_there; /* its port is open: send it requests */
+    bool is_broker_there;  /* the same for the broker */
+    bool has_answered;     /* the gateway answered a request */
     uint64_t broker_epoch; /* 0: the broker has not answered */
     char broker_version[40];
-    bool has_admitted;  /* the gateway let somebody in … */
+    bool has_admitted;  /* the gateway admitted a handshake … */
     char admitted[300]; /* … of this origin, "": none */
 };
 
-/* Fill in the settings, which are looked at first.  The config of the checks is set before. */
+/* Read and check the settings; call it first.  x->config must be set. */
 void checks_settings(struct checks *x, const char *env_file, bool is_default);
 void checks_ports(struct checks *x);
 void checks_broker(struct checks *x);
 void checks_gateway(struct checks *x);
-void checks_pages(struct checks *x); /* handshakes as pages would make them */
+void checks_pages(struct checks *x); /* handshakes as pages make them */
 void checks_proxy(struct checks *x);
 void checks_free(struct checks *x);
 
-/* Where a setting stands: ".env:4 (PORT)", "environment (PORT)", "default (PORT)". */
+/* Where a setting comes from: ".env:4 (PORT)", "environment (PORT)", "default (PORT)". */
 const char *checks_where(const struct checks *x, const char *name,
                          char out[CHECKS_WHERE_MAX]);
 

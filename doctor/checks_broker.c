@@ -1,4 +1,4 @@
-/* What the broker says: of itself, its store, its feeds, its clock. */
+/* checks_broker: the broker's answers about its store, feeds, locks and clock. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "shared/base/version.h"
 #include "shared/wire/wire.h"
 
-#define BEHIND_US 10000000 /* a feeder warns of the same */
+#define BEHIND_US 10000000 /* a feeder warns at the same age */
 
 /* Wait for a message, until `until` (monotonic). */
 static bool next(void *socket, int64_t until, struct bus_message *m)
@@ -29,7 +29,7 @@ static bool next(void *socket, int64_t until, struct bus_message *m)
     }
 }
 
-/* Ask; the answer's bytes into `out`.  False: none came in time. */
+/* Send a request and put the answer's bytes into `out`.  False: no answer in time. */
 static bool ask(struct checks *x, void *control, const char *op, const char *prefix,
                 struct buf *out)
 {
@@ -114,7 +114,7 @@ static void judge_feed(struct checks *x, struct span feed)
 
     span_copy(name, sizeof name, pack_find_text(feed, "name"));
     span_copy(host, sizeof host, pack_find_text(feed, "host"));
-    /* A broker that has just started knows the name only. */
+    /* A broker that has just started knows only the name. */
     if (host[0] && pid)
         snprintf(at, sizeof at, "feed %s, host %s, pid %llu", name, host, pid);
     else
@@ -216,7 +216,7 @@ static void judge_clock(struct checks *x, const char *whose, int64_t skew_us)
                 seconds < 0 ? -seconds : seconds, seconds < 0 ? "behind" : "ahead of");
 }
 
-/* Between processes of one machine it does not matter. */
+/* Processes of one machine share its clock. */
 static void judge_synchronisation(struct checks *x)
 {
     char host[256];

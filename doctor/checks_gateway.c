@@ -1,4 +1,4 @@
-/* What the gateway says of itself, and whom it lets in. */
+/* checks_gateway: the gateway's state, and which origins it admits. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ static struct probe_question question(const struct checks *x, const char *path)
         .base = x->url, .path = path, .patience_ms = (int)x->config.patience};
 }
 
-/* --- itself ------------------------------------------------------------------------------ */
+/* --- the gateway's state ----------------------------------------------------------------- */
 
 static void judge_clock(struct checks *x, const struct buf *health, int64_t asked_us)
 {
@@ -75,7 +75,7 @@ static void judge_versions(struct checks *x, const struct buf *health)
                 x->broker_version[0] ? x->broker_version : "not heard");
 }
 
-/* Numbers that the gateway tells: are they those of the settings? */
+/* Compare the numbers that the gateway reports with the settings. */
 static void judge_settings(struct checks *x)
 {
     struct probe_question q = question(x, "/cotizaciones/websocket_status?limit=0");
@@ -145,9 +145,9 @@ void checks_gateway(struct checks *x)
     probe_free(&a);
 }
 
-/* --- whom it lets in ---------------------------------------------------------------------- */
+/* --- which origins it admits ------------------------------------------------------- */
 
-/* What the refused was told: the gateway's own words. */
+/* A refusal, with the gateway's own message. */
 static void tell_refusal(struct checks *x, enum finding_name name,
                          const struct probe_answer *a, const struct checks_handshake *h)
 {
@@ -214,10 +214,10 @@ static void tell_other_origins(struct checks *x, const char *origin)
 struct handlers {
     struct checks *x;
     struct origin_list *listed;
-    bool has_failed; /* for a reason that is nobody's origin */
+    bool has_failed; /* for a reason other than an origin */
 };
 
-/* Whatever the origin: is it a refusal of everybody? */
+/* Does the gateway refuse every origin? */
 static void judge_refusal(struct handlers *p, const struct probe_answer *a,
                           const struct checks_handshake *h)
 {
@@ -273,7 +273,7 @@ static void try_origin(struct handlers *p, const char *origin)
     probe_free(&a);
 }
 
-/* One origin for an entry of the list: a star becomes something it allows. */
+/* One origin for an entry of the list: replace a star by a text that it allows. */
 static void try_entry(void *ctx, const char *entry)
 {
     const char *star = strchr(entry, '*');
@@ -296,7 +296,7 @@ static void try_entry(void *ctx, const char *entry)
     try_origin(ctx, origin);
 }
 
-/* Without a gateway that answers the list alone is asked. */
+/* If no gateway answers, check the list itself. */
 static void judge_entry(void *ctx, const char *entry)
 {
     struct handlers *p = ctx;
@@ -313,7 +313,7 @@ void checks_pages(struct checks *x)
 
     if (!finding_has(&x->found, FINDING_origin_star_with_credentials))
         p.listed = origin_list_new("CORS_ORIGINS", x->gateway.cors_origins, error);
-    if (!p.listed) /* said already */
+    if (!p.listed) /* already reported */
         p.listed = own = origin_list_new("CORS_ORIGINS", "", error);
     if (x->has_answered) {
         if (!own && config_list_each(x->gateway.cors_origins, try_entry, &p))

@@ -1,4 +1,4 @@
-/* Ports, who holds them, descriptors, and where the store is to be. */
+/* checks_ports: ports and their holders, descriptors, and the folder of the store. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -13,9 +13,9 @@
 #include "doctor/holder.h"
 #include "gateway/limits/descriptors.h"
 
-#define OWN_DESCRIPTORS 40 /* of a gateway without clients, about */
+#define OWN_DESCRIPTORS 40 /* of a gateway without clients, roughly */
 
-/* Could our program listen there?  Only asked if nobody does. */
+/* Could our program listen there?  Call only if no program does. */
 static int try_to_listen(const char *host, int port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -35,7 +35,7 @@ static int try_to_listen(const char *host, int port)
     return reason;
 }
 
-/* Nobody listens: could one? */
+/* No program listens: could ours? */
 static bool can_listen(struct checks *x, const char *setting, const char *host,
                        int port)
 {
@@ -62,7 +62,7 @@ static bool can_listen(struct checks *x, const char *setting, const char *host,
     }
 }
 
-/* Does another program than ours hold it?  One that may not be seen is asked later. */
+/* Does another program hold it?  A process that the kernel does not show is checked later. */
 static bool is_taken(struct checks *x, const char *setting, const char *program,
                      const struct holder *h, const char *address)
 {
@@ -108,7 +108,7 @@ struct address {
     const char *setting, *endpoint;
 };
 
-/* A broker that is not there is one finding, not three. */
+/* A missing broker is one finding, not three. */
 static void look_at_broker(struct checks *x)
 {
     enum { CONTROL, INGEST, PUBLISH };
@@ -124,7 +124,7 @@ static void look_at_broker(struct checks *x)
     x->is_broker_there = true;
     if (!checks_endpoint(x->broker.broker_control, host, &port) ||
         !checks_is_local(host))
-        return; /* on another machine, whose ports we do not see */
+        return; /* on another machine, whose ports are not visible */
     for (int i = 0; i < 3; i++) {
         if (!checks_endpoint(addresses[i].endpoint, host, &port) || !port)
             continue;
@@ -135,7 +135,7 @@ static void look_at_broker(struct checks *x)
         } else if (!can_listen(x, addresses[i].setting, host, port)) {
             x->is_broker_there = false;
         } else if (x->is_broker_there &&
-                   i != PUBLISH) { /* which is listened to later */
+                   i != PUBLISH) { /* checked later by listening to it */
             x->is_broker_there = i != CONTROL;
             finding_add(
                 &x->found, FINDING_broker_not_running,
@@ -157,7 +157,7 @@ static void look_at_descriptors(struct checks *x)
     struct rlimit own;
 
     if (!limit && x->config.gateway_url[0])
-        return; /* it is elsewhere */
+        return; /* it is on another machine */
     if (!limit && getrlimit(RLIMIT_NOFILE, &own) == 0)
         limit = own.rlim_max > INT32_MAX ? INT32_MAX : (long)own.rlim_max;
     if (descriptors_divide((int)(limit > INT32_MAX ? INT32_MAX : limit),
@@ -180,7 +180,7 @@ static void look_at_descriptors(struct checks *x)
         b.capacity);
 }
 
-/* --- where the store is to be ------------------------------------------------------------- */
+/* --- the folder of the store ------------------------------------------------------------- */
 
 static void folder_of(const char *path, char out[4000])
 {
@@ -206,7 +206,7 @@ static void look_at_disk(struct checks *x)
         return;
     folder_of(path, folder);
     if (access(folder, W_OK) != 0) {
-        /* A running broker may have another user and folder; it is asked itself. */
+        /* A running broker may have another user and folder; its status is checked instead. */
         if (finding_has(&x->found, FINDING_broker_not_running))
             finding_add(
                 &x->found, FINDING_store_folder_missing,

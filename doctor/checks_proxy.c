@@ -1,4 +1,4 @@
-/* What lies between browsers and the gateway: the same questions through PUBLIC_URL. */
+/* checks_proxy: the same requests through PUBLIC_URL, to find what a proxy changes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +53,7 @@ static void tell_answer_of_proxy(struct checks *x, const struct probe_answer *a,
                     a->status);
 }
 
-/* Answers through the proxy are the gateway's. */
+/* Do answers through the proxy come from the gateway? */
 static bool leads_to_gateway(struct checks *x)
 {
     struct probe_question q = question(x, x->config.public_url, "/cotizaciones/live");
@@ -212,7 +212,7 @@ static void judge_trust(struct checks *x, const struct buf *check, const char *l
                     peer);
 }
 
-/* Does the gateway know the address that browsers typed?  Its own pages depend on it. */
+/* Does the gateway know the address that browsers use?  Its own pages depend on it. */
 static void judge_own_origin(struct checks *x, const struct buf *check)
 {
     char wanted[300], told[300], own[300] = "";

@@ -1,4 +1,4 @@
-/* The settings, as each program would take them. */
+/* checks_settings: the settings as each program would read them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "shared/config/config_value.h"
 #include "shared/base/mem.h"
 
-/* What docker-compose.yml alone reads out of .env. */
+/* Names of .env that only docker-compose.yml uses. */
 static const struct config_option compose[] = {
     {.name = "BASE"},
     {.name = "IMAGE_TAG"},
@@ -122,8 +122,7 @@ static void judge_secrets(struct checks *x)
 static void judge_value(struct checks *x, const struct config_program *program,
                         const struct config_fact *f, const char *where)
 {
-    bool is_around =
-        f->place == CONFIG_ENVIRONMENT; /* where a line of .env does not reach */
+    bool is_around = f->place == CONFIG_ENVIRONMENT; /* takes precedence over .env */
     struct buf allowed = {0}, change = {0};
 
     config_help_allowed(&allowed, f->option);
@@ -154,7 +153,7 @@ static void take_fact(void *ctx, const struct config_program *program,
 
     for (size_t i = 0; i < x->place_count; i++)
         if (strcmp(x->places[i].name, f->option->name) == 0)
-            return; /* another program has it too */
+            return; /* already reported for another program */
     x->places = mem_resize(x->places, (x->place_count + 1) * sizeof *x->places);
     x->places[x->place_count++] = (struct checks_place){
         f->option->name, f->place,    f->line ? f->line->number : 0,
@@ -197,7 +196,7 @@ static bool is_wrong(const struct checks *x, const char *name)
 
 /* --- settings that do not fit together ---------------------------------------------------- */
 
-/* What the gateway says of the settings of HTTP; one that is wrong does not hide the next. */
+/* The gateway's checks of its HTTP settings; a wrong setting does not hide the next one. */
 static void judge_policy(struct checks *x)
 {
     struct gateway_config c = x->gateway;
@@ -410,7 +409,7 @@ void checks_settings(struct checks *x, const char *env_file, bool is_default)
     judge_trust(x);
     judge_ports(x);
     judge_store(x);
-    /* Of another machine's files, or another container's, nothing is known here. */
+    /* Files of another machine or container are not visible. */
     if (is_given(x, "SOURCE") && checks_endpoint(g->broker_control, host, &port) &&
         checks_is_local(host) && config_list_each(x->feeder.source, judge_source, x))
         return;

@@ -1,8 +1,8 @@
 /*
- * finding: what can be found, each with a name that stays, and the list of what was.
+ * finding: the faults that the doctor can find, each with a permanent name, and a list of them.
  *
- * Names are for programs and for docs/troubleshooting.md; a finding's words are for people:
- * what was seen, where it stands, what to do, and the line of .env if one is to change.
+ * Names are for programs and for docs/troubleshooting.md; the texts are for people: what was seen,
+ * where, what to do, and the line of .env to change if there is one.
  * The codes of refused handshakes (admission.h) are names too.  One owner, one thread.
  */
 #ifndef DOCTOR_FINDING_H

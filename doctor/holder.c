@@ -10,7 +10,7 @@
 
 #define LISTENING 0x0A /* the kernel's TCP_LISTEN */
 
-/* Does a line of /proc/net/tcp or tcp6 listen on that address?  A listener on all has every one. */
+/* Does a line of /proc/net/tcp or tcp6 listen on that address?  0.0.0.0 means every address. */
 static bool is_ours(const char *line, in_addr_t address, int port, unsigned *user,
                     unsigned long *inode)
 {

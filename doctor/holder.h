@@ -1,8 +1,8 @@
 /*
- * holder: who listens on a TCP port of this machine, out of /proc.
+ * holder: finds in /proc the process that listens on a TCP port of this machine.
  *
- * The kernel tells everybody that a port is held and by which user; by which process only
- * to that user and to root.
+ * Every user can see that a port is held, and by which user.  Only that user and root can see by
+ * which process.
  */
 #ifndef DOCTOR_HOLDER_H
 #define DOCTOR_HOLDER_H
@@ -11,14 +11,14 @@
 
 struct holder {
     unsigned user;    /* id */
-    long pid;         /* 0: another user's process, which we may not see */
+    long pid;         /* 0: a process of another user, which the kernel does not show */
     char program[64]; /* its name, "" if the pid is 0 */
 };
 
-/* Who listens on host:port (IPv4, or "0.0.0.0")?  False: nobody. */
+/* Find the listener of host:port (IPv4, or "0.0.0.0").  False: there is none. */
 bool holder_find(const char *host, int port, struct holder *out);
 
-/* How many descriptors a process may open, its hard limit; 0: not to be seen. */
+/* The hard limit of a process's descriptors; 0: the kernel does not show it. */
 long holder_descriptors(long pid);
 
 /* "pid 4711 (nginx)", or "a process of user 33". */

@@ -1,4 +1,4 @@
-/* pregon-doctor: looks, tells, and ends; checks.h says in which order. */
+/* pregon-doctor: checks the set-up, prints the findings and ends; the order is in checks.h. */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +13,8 @@
 #include "shared/base/redact.h"
 
 /*
- * --env-file is ours to read, because a file that is wrong is a finding and not the end.  Takes
- * it out of argv; NULL: it is not there.
+ * The doctor reads --env-file itself, because a wrong file is a finding and must not end it.
+ * Removes the flag from argv; NULL: there is none.
  */
 static const char *take_env_file(char **argv)
 {
@@ -33,7 +33,7 @@ static const char *take_env_file(char **argv)
     return path;
 }
 
-/* Our own settings may stand in .env too; what the environment has already is left. */
+/* The doctor's own settings may be in .env too; variables of the environment take precedence. */
 static void lend_environment(const char *path)
 {
     char error[CONFIG_FILE_ERROR_MAX];

@@ -18,7 +18,7 @@ static size_t on_head(char *data, size_t size, size_t count, void *ctx)
     struct probe_answer *a = ctx;
 
     if (size * count > 5 && memcmp(data, "HTTP/", 5) == 0)
-        buf_clear(&a->head); /* of an interim answer */
+        buf_clear(&a->head); /* the head of an interim answer */
     if (a->head.len + size * count > HEAD_MAX)
         return 0;
     buf_add(&a->head, data, size * count);
@@ -121,7 +121,7 @@ void probe_get(const struct probe_question *q, struct probe_answer *out)
 
 /* --- a handshake ---------------------------------------------------------------------- */
 
-/* More bytes, until `until` (monotonic).  False: none came, or the other end closed. */
+/* Read more bytes, until `until` (monotonic).  False: none arrived, or the peer closed. */
 static bool read_more(CURL *e, struct buf *in, int64_t until)
 {
     curl_socket_t fd = CURL_SOCKET_BAD;
@@ -150,7 +150,7 @@ static const char *end_of_head(struct buf *in)
     return end ? end + 4 : NULL;
 }
 
-/* The first frame after a 101: that one came, and whether it closes. */
+/* The first frame after a 101: whether there is one, and whether it closes the connection. */
 static void read_frame(CURL *e, struct buf *in, size_t at, int64_t until,
                        struct probe_answer *out)
 {
@@ -229,7 +229,7 @@ static bool send_all(CURL *e, struct buf *bytes, int64_t until)
     return true;
 }
 
-/* Say goodbye, so that the place is free again and no log speaks of a lost connection. */
+/* Send a close frame, so that the place is free again and no log reports a lost connection. */
 static void say_goodbye(CURL *e, int64_t until)
 {
     /* A close frame with 1000, masked by zeros. */
@@ -242,7 +242,7 @@ static void say_goodbye(CURL *e, int64_t until)
     buf_free(&ignored);
 }
 
-/* "Host: …" and the target of the request line, out of the URL. */
+/* "Host: …" and the target of the request line, from the URL. */
 static bool take_apart(const char *url, char host[300], struct buf *target)
 {
     CURLU *u = curl_url();

@@ -1,9 +1,9 @@
 /*
- * probe: what an HTTP server answers, as a browser would ask it: pages, and real handshakes.
+ * probe: sends an HTTP server the requests of a browser: pages and real handshakes.
  *
- * libcurl connects (names, TLS); pages are asked by it, a handshake is written and read by us, so
- * that not only the status is seen but every header, and whether anything follows the 101.
- * Blocks up to the patience given.  Environment's proxies are not used.  One thread.
+ * libcurl connects (names, TLS) and requests pages.  The probe itself writes and reads a handshake,
+ * so that it sees every header, and whether a frame follows the 101.  Blocks for at most the
+ * patience given.  Ignores the environment's proxies.  One thread.
  */
 #ifndef DOCTOR_PROBE_H
 #define DOCTOR_PROBE_H
@@ -18,11 +18,11 @@
 struct probe_answer {
     int status;                  /* of the last answer; 0: none came */
     bool is_tls_fault;           /* no answer because of a certificate or the like */
-    char error[PROBE_ERROR_MAX]; /* why there is none */
+    char error[PROBE_ERROR_MAX]; /* why there is no answer */
     struct buf head, body;       /* as received */
     char local[64];              /* our address and port, as ADDRESS:PORT */
     /* Of a handshake: */
-    bool is_followed; /* a frame came after the 101 */
+    bool is_followed; /* a frame followed the 101 */
     int close_code;   /* that frame closed the connection at once; else 0 */
     char close_reason[128];
 };
@@ -40,14 +40,14 @@ void probe_get(const struct probe_question *q, struct probe_answer *out);
 void probe_handshake(const struct probe_question *q, struct probe_answer *out);
 void probe_free(struct probe_answer *a);
 
-/* How often a header stands in the answer; its first value into `out` ("" if none). */
+/* How often the answer has a header; its first value goes into `out` ("" if none). */
 int probe_header(const struct probe_answer *a, const char *name, char *out,
                  size_t size);
 
-/* Did a gateway of ours say this, whatever stands in between? */
+/* Does the answer come from a gateway of ours, also through a proxy? */
 bool probe_is_pregon(const struct probe_answer *a);
 
-/* "scheme://authority" of a URL, lower case, default ports left out; false: it is none. */
+/* "scheme://authority" of a URL, lower case, default ports left out; false: not a URL. */
 bool probe_origin(const char *url, char out[300]);
 
 #endif

@@ -1,4 +1,4 @@
-/* Reading what came; asking is in probe.c. */
+/* probe_answer: reading an answer; probe.c sends the requests. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,7 +42,7 @@ bool probe_is_pregon(const struct probe_answer *a)
 {
     char server[40], id[40];
 
-    /* A proxy may put its own name over Server, and leaves what it does not know. */
+    /* A proxy may overwrite Server, but passes on headers that it does not know. */
     if (probe_header(a, "Server", server, sizeof server) &&
         strcmp(server, "pregon") == 0)
         return true;
