@@ -120,4 +120,15 @@ static inline bool is_filled(struct span s, char fill)
     return true;
 }
 
+static inline void check_refused(enum err want, const char *text)
+{
+    struct journal *j = (struct journal *)(uintptr_t)1;
+    enum err e = journal_open(path, JOURNAL_BYTES_MIN, &j, error);
+
+    assert_int_equal(e, want);
+    assert_ptr_equal(j, (void *)(uintptr_t)1);
+    if (!strstr(error, text) || !strstr(error, path))
+        fail_msg("\"%s\" has no \"%s\" or no path", error, text);
+}
+
 #endif
