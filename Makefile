@@ -96,8 +96,9 @@ AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: objects compilers all build deps web run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize coverage fuzz fuzz-build mutation test-compose test-web chaos chaos-locks attack bench bench-docs bench-store bench-locks \
-        bench-instructions format format-check compdb install install-systemd clean help FORCE
+        test-sanitize coverage fuzz fuzz-build mutation test-compose test-web chaos chaos-locks attack bench bench-docs \
+        bench-store bench-locks bench-instructions format format-check lint compdb install install-systemd clean help \
+        FORCE
 
 all: deps ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build
@@ -338,6 +339,15 @@ format: ## rewrite the sources with clang-format
 	$(Q)clang-format -i $(ALL_SRC) $(HEADERS) $(TEST_HEADERS)
 format-check:
 	$(Q)clang-format --dry-run -Werror $(ALL_SRC) $(HEADERS) $(TEST_HEADERS)
+
+# cppcheck reads every folder at once, clang-tidy (.clang-tidy) each source of the programs.
+lint: ## cppcheck and clang-tidy; both report nothing
+	$(Q)tools/install-deps build test compilers lint
+	$(Q)cppcheck -q -j $$(nproc) --enable=warning,performance,portability --std=c11 $(CPPFLAGS) \
+	  -D__linux__ --include=tools/cppcheck.h --suppressions-list=tools/cppcheck-known \
+	  --template='{file}:{line}: {message} [{id}]' --error-exitcode=1 $(DIRS) tests
+	$(Q)printf '%s\n' $(filter-out tests/unit/% tests/system/%,$(ALL_SRC)) | \
+	  xargs -P $$(nproc) -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu17 $(CPPFLAGS) -DWWW_PACKED=\"packed\" 2>/dev/null' tidy
 
 compdb: compile_commands.json ## for clangd and clang-tidy
 compile_commands.json: Makefile $(ALL_SRC)

@@ -63,7 +63,7 @@ bool probe_origin(const char *url, char out[300])
     snprintf(text, sizeof text, "%.*s",
              (int)(rest + 3 - url + (int)strcspn(rest + 3, "/?#")), url);
     if (!origin_parse(text, &o) ||
-        (strcmp(o.scheme, "http") && strcmp(o.scheme, "https")))
+        (strcmp(o.scheme, "http") != 0 && strcmp(o.scheme, "https") != 0))
         return false;
     usual = strcmp(o.scheme, "http") == 0 ? 80 : 443;
     if (o.port == usual)

@@ -36,7 +36,7 @@ struct log_writer {
 bool log_writer_copy_some(struct log_writer *k, int64_t now, uint64_t wall_us);
 /* The batch is complete: feeds and settings are put in, and another is begun. */
 struct store_batch *log_writer_take_batch(struct log_writer *k);
-/* is_kept: what the ring has is written to disk and trusted at the next start. */
-void log_writer_free(struct log_writer *k, bool is_kept);
+/* is_stored: what the ring has is written to disk and trusted at the next start. */
+void log_writer_free(struct log_writer *k, bool is_stored);
 
 #endif

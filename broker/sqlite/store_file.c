@@ -111,11 +111,9 @@ static enum err check_directory(const char *path, bool is_writer,
     int failure = 0;
 
     slash[slash == directory] = '\0';
-    if (stat(directory, &st))
-        failure = errno;
-    else if (!S_ISDIR(st.st_mode))
+    if (stat(directory, &st) == 0 && !S_ISDIR(st.st_mode))
         failure = ENOTDIR;
-    else if (is_writer && access(directory, W_OK | X_OK))
+    else if (access(directory, is_writer ? W_OK | X_OK : F_OK))
         failure = errno;
     free(directory);
     return failure ? store_error_system(path, failure, "open it", error) : OK;

@@ -296,9 +296,9 @@ static inline struct frame *hub_symbol_frame(struct hub_symbol *s,
 /* --- questions ------------------------------------------------------------------ */
 
 struct hub_symbol *hub_find(const struct hub *h, struct span symbol);
-struct hub_symbol *hub_know(struct hub *h, struct span symbol); /* find or add */
-bool hub_is_covered(const struct hub *h, struct span symbol);   /* by a live topic */
-bool hub_is_wanted(const struct hub *h, struct span symbol);    /* by any topic */
+struct hub_symbol *hub_know(struct hub *h, struct span name); /* find or add */
+bool hub_is_covered(const struct hub *h, struct span symbol); /* by a live topic */
+bool hub_is_wanted(const struct hub *h, struct span symbol);  /* by any topic */
 /* Name a set of topics; then ask whether a symbol is matched by one of them. */
 void hub_stamp(struct hub *h, struct hub_topic *const *topics, size_t count);
 bool hub_is_stamped(const struct hub *h, struct hub_symbol *symbol);

@@ -90,7 +90,7 @@ int front_timeout(const struct front *f);
 void front_discard(struct front *f, struct waiting *w);
 
 /* front_loop.c */
-void *front_run(void *front);
+void *front_run(void *arg);
 /* Bytes sent, or -1: the peer is gone.  Any thread. */
 ssize_t front_send(int fd, const char *at, size_t len);
 

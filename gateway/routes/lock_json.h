@@ -15,21 +15,21 @@
 #include "shared/base/buf.h"
 
 /* {"name":…,"state":…,…} */
-void lock_json_entry(struct buf *out, struct span entry, bool shows_owners);
+void lock_json_entry(struct buf *b, struct span entry, bool shows_owners);
 
 /* [entry,…] of an answer to `locks`.  Returns how many; -1: it has no such list. */
-int lock_json_list(struct buf *out, struct span answer, bool shows_owners);
+int lock_json_list(struct buf *b, struct span answer, bool shows_owners);
 
 /* The first of them, which is `name`'s own; false: it is not there. */
 bool lock_json_find(struct span answer, struct span name, struct span *entry);
 
 /* {"name":…,"owner":…,"token":…,…} of an answer to `lock`, or of one to `renew`. */
-void lock_json_grant(struct buf *out, struct span answer);
-void lock_json_renewal(struct buf *out, struct span answer, struct span owner);
+void lock_json_grant(struct buf *b, struct span answer);
+void lock_json_renewal(struct buf *b, struct span answer, struct span owner);
 
 /* ,"holder":…,"closed_for":…,"place":…,"waiters":… of a `lock` that was refused. */
-void lock_json_held(struct buf *out, struct span answer);
+void lock_json_held(struct buf *b, struct span answer);
 /* ,"owner":…,"token":…,"reason":… of what ended a grant. */
-void lock_json_stale(struct buf *out, struct span answer);
+void lock_json_stale(struct buf *b, struct span answer);
 
 #endif

@@ -48,7 +48,7 @@ void resume_group_join(struct session_request *r)
     if (r->group)
         return;
     put_key(r, &key);
-    HASH_FIND(hh, all->resumes, key.data, key.len, group);
+    HASH_FIND(hh, all->resumes, buf_text(&key), key.len, group);
     if (group) {
         buf_free(&key);
     } else {

@@ -68,7 +68,7 @@ static bool read_options(struct session *s, const struct json_value *root,
     if (trace && trace->type != JSON_BOOL)
         return refuse_member(s, id, "'trace' must be true or false", trace);
     o->is_traced = trace && span_eq(trace->text, "true");
-    if (o->has_since && !read_since(since, &o->epoch, &o->seq))
+    if (since && o->has_since && !read_since(since, &o->epoch, &o->seq))
         return refuse_member(
             s, id, "'since' must be {\"epoch\":\"16 hex digits\",\"seq\":number}",
             since);

@@ -23,7 +23,7 @@
 
 #define VISIBLE __attribute__((visibility("default")))
 
-VISIBLE int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
+VISIBLE int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
     struct epoll_event quiet;
 
@@ -33,12 +33,12 @@ VISIBLE int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
         quiet.events |= EPOLLET;
         event = &quiet;
     }
-    return (int)syscall(SYS_epoll_ctl, epoll, op, fd, event);
+    return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
 }
 
-VISIBLE int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)
+VISIBLE int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout)
 {
-    int count = epoll_pwait(epoll, events, max, timeout_ms, NULL), kept = 0;
+    int count = epoll_pwait(epfd, events, maxevents, timeout, NULL), kept = 0;
 
     for (int i = 0; i < count; i++) {
         struct epoll_event e = events[i];

@@ -98,7 +98,7 @@ static void quote(unsigned symbol)
 
     snprintf(topic, sizeof topic, "S%u ", symbol);
     snprintf(price, sizeof price, "%llu%0*u", (unsigned long long)lines + 1,
-             (int)dice(20), 1);
+             (int)dice(20), 1u);
     line(feed_epoch, ++lines, topic, price);
 }
 

@@ -197,7 +197,7 @@ static void on_ack(struct peer *p, const struct json_value *m)
     for (unsigned s = 0; s < SYMBOLS; s++)
         if (!covers(p, s))
             p->have[s] = 0;
-    if (!memchr(p->holds, true, sizeof p->holds))
+    if (!memchr(p->holds, 1, sizeof p->holds))
         p->has_losses_from = false; /* a client without symbols is told of none */
 }
 
