@@ -156,3 +156,22 @@ def test_each_version_of_the_changelog_has_each_section_and_each_entry_once():
             assert len(found) == len(set(found)), sorted(
                 f for f in set(found) if found.count(f) > 1
             )
+
+
+FIRST_CHECKED = "98b84eb156e9"
+SUBJECT_MAX = 72
+
+
+def test_the_first_line_of_each_commit_has_at_most_72_characters():
+    """Of those after FIRST_CHECKED; in a clone that does not reach back to it, of the newest."""
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", *arguments], cwd=pregon.ROOT, capture_output=True, text=True, check=False
+        )
+
+    is_known = git("merge-base", "--is-ancestor", FIRST_CHECKED, "HEAD").returncode == 0
+    commits = [f"{FIRST_CHECKED}..HEAD"] if is_known else ["-1"]
+    lines = git("log", "--format=%h %s", *commits).stdout.split("\n")
+    long = [line for line in lines if len(line.partition(" ")[2]) > SUBJECT_MAX]
+    assert not long, "\n".join(long)
