@@ -232,6 +232,8 @@ static void a_broker_that_knows_of_more_lines_than_we_moves_our_numbers_above(
     assert_int_equal(add(l, 1, 20), 101);
     outbox_grant(l, 8, 500);
     check_next(l, 8, 501, 1, 20);
+    outbox_grant(l, 9, 502); /* by one line */
+    check_next(l, 9, 503, 1, 20);
     outbox_free(l);
 }
 

@@ -77,6 +77,7 @@ static void an_alert_has_a_symbol_a_comparison_and_a_price(void **state)
         {"/alerta\tEURUSD=X  <=  1034.50 ", "EURUSD=X", ALERT_AT_MOST, "1034.50"},
         {"/alerta X \xe2\x89\xa5 1", "X", ALERT_AT_LEAST, "1"},
         {"/alerta X\xe2\x89\xa4 1", "X", ALERT_AT_MOST, "1"},
+        {"/alerta\rX > 1\r\n", "X", ALERT_ABOVE, "1"},
     };
 
     (void)state;

@@ -101,11 +101,37 @@ static void memberships_agree_with_a_naive_model(void **state)
         hub_topic_release(hub, topics[p]);
 }
 
+static void a_symbol_is_stamped_with_any_of_its_topics(void **state)
+{
+    struct hub_topic *all[] = {hub_topic_hold(hub, SPAN("A1")),
+                               hub_topic_hold(hub, SPAN("B*")),
+                               hub_topic_hold(hub, SPAN("C1"))};
+    struct hub_symbol *a, *b, *c;
+
+    (void)state;
+    quote("A1", 1, 0, "v");
+    quote("B7", 2, 0, "v");
+    quote("C1", 3, 0, "v");
+    a = hub_find(hub, SPAN("A1"));
+    b = hub_find(hub, SPAN("B7"));
+    c = hub_find(hub, SPAN("C1"));
+    hub_stamp(hub, all, 2);
+    assert_true(hub_is_stamped(hub, a) && hub_is_stamped(hub, b));
+    assert_false(hub_is_stamped(hub, c));
+    hub_stamp(hub, all + 2, 1); /* the stamp before counts no more */
+    assert_false(hub_is_stamped(hub, a) || hub_is_stamped(hub, b));
+    assert_true(hub_is_stamped(hub, c));
+    for (int i = 0; i < 3; i++)
+        hub_topic_release(hub, all[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(memberships_agree_with_a_naive_model, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_symbol_is_stamped_with_any_of_its_topics,
+                                        set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

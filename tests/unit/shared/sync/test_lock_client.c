@@ -98,8 +98,10 @@ static void it_renews_at_a_third_and_again_until_it_is_answered(void **state)
     assert_int_equal(lock_client_remaining_ms(&h, 11500), 18500);
     /* The answer to the later one is better; the earlier one, late, takes nothing away. */
     answered(&h, HOLD_WISH_RENEW, "", 11000, 11600);
+    assert_int_equal(lock_client_deadline(&h), 21000);
     answered(&h, HOLD_WISH_RENEW, "", 10000, 11700);
     assert_int_equal(lock_client_remaining_ms(&h, 11600), 19400);
+    assert_int_equal(lock_client_deadline(&h), 20000);
 }
 
 static void a_renewal_that_is_refused_is_a_loss_with_its_reason(void **state)
