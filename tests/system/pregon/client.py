@@ -175,6 +175,8 @@ class Client:
             return
 
         async def cut():
+            if self.socket.transport.is_closing():  # the gateway's close came meanwhile
+                return
             sock = self.socket.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.socket.transport.abort()
