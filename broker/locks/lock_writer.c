@@ -5,66 +5,50 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/sqlite/batch_writer.h"
+#include "broker/sqlite/worker.h"
 #include "shared/base/mem.h"
-
-struct note {
-    struct mail mail;
-    struct lock_writer_result result;
-};
 
 struct lock_writer {
     char *path;
-    struct mailbox results;
-    struct batch_writer *writer;
-    bool is_started;
+    struct worker *worker;
+    bool is_started, is_writing;
     /* The thread's, from the start to the end. */
     struct lease_store *store;
-    char reported[STORE_ERROR_MAX]; /* the failure of the batch under way; "": none */
+    struct lease_batch *batch;      /* under way */
+    char reported[STORE_ERROR_MAX]; /* its failure; "": none */
 };
 
 /* --- the thread --------------------------------------------------------------------- */
 
-static void put(struct lock_writer *k, const struct lock_writer_result *r)
-{
-    struct note *note = mem_alloc(sizeof *note);
-
-    note->result = *r;
-    mailbox_put(&k->results, &note->mail);
-}
-
-static enum err write_batch(void *ctx, void *batch, bool is_retry,
-                            char error[STORE_ERROR_MAX])
-{
-    (void)is_retry;
-    return lease_store_write(((struct lock_writer *)ctx)->store, batch, error);
-}
-
 /* A failure that lasts is reported once. */
-static void failed(void *ctx, enum err e, const char *text)
+static enum err try_to_write(void *ctx, bool is_retry, char error[STORE_ERROR_MAX])
 {
     struct lock_writer *k = ctx;
+    enum err e = lease_store_write(k->store, k->batch, error);
     struct lock_writer_result r = {.event = LOCK_WRITER_FAILED};
 
-    (void)e;
-    if (strcmp(text, k->reported) == 0)
-        return;
-    memcpy(k->reported, text, sizeof k->reported);
-    memcpy(r.text, text, sizeof r.text);
-    put(k, &r);
+    if (!is_retry)
+        k->reported[0] = '\0';
+    if (e && strcmp(error, k->reported) != 0) {
+        memcpy(k->reported, error, sizeof k->reported);
+        memcpy(r.text, error, sizeof r.text);
+        worker_put(k->worker, &r, sizeof r);
+    }
+    return e;
 }
 
-static int64_t take_back(void *ctx, void *batch, enum err e, const char *text)
+static int64_t write_batch(void *ctx, void *task)
 {
     struct lock_writer *k = ctx;
+    struct lock_writer_result r = {.event = LOCK_WRITER_WRITTEN,
+                                   .batch = *(struct lease_batch **)task};
+    char error[STORE_ERROR_MAX] = "";
 
-    (void)text;
-    k->reported[0] = '\0';
-    if (e) /* too late for another try, and no answer waits for it */
-        lease_batch_free(batch);
+    k->batch = r.batch;
+    if (worker_retry(k->worker, WORKER_WRITE, try_to_write, k, error))
+        lease_batch_free(r.batch); /* it is too late, and no answer waits for it */
     else
-        put(k,
-            &(struct lock_writer_result){.event = LOCK_WRITER_WRITTEN, .batch = batch});
+        worker_put(k->worker, &r, sizeof r);
     return WORKER_NEVER;
 }
 
@@ -72,11 +56,6 @@ static void interrupt(void *ctx)
 {
     lease_store_interrupt(((struct lock_writer *)ctx)->store);
 }
-
-static const struct batch_writer_kind kind = {.write = write_batch,
-                                              .failed = failed,
-                                              .take_back = take_back,
-                                              .interrupt = interrupt};
 
 /* --- the loop's side ---------------------------------------------------------------- */
 
@@ -87,10 +66,9 @@ enum err lock_writer_open(const char *path, uint64_t wall_us, struct lock_writer
     enum err e;
 
     k->path = mem_strdup(path);
-    k->writer = batch_writer_new(&kind, k);
-    e = mailbox_open(&k->results)
-            ? lease_store_open(path, wall_us, &k->store, token_floor, error)
-            : store_error_system(path, errno, "watch it", error);
+    k->worker = worker_new();
+    e = k->worker ? lease_store_open(path, wall_us, &k->store, token_floor, error)
+                  : store_error_system(path, errno, "watch it", error);
     if (e) {
         lock_writer_free(k);
         return e;
@@ -107,7 +85,9 @@ struct lease_store *lock_writer_store(struct lock_writer *k)
 
 enum err lock_writer_start(struct lock_writer *k, char error[STORE_ERROR_MAX])
 {
-    int failure = batch_writer_start(k->writer);
+    static const struct worker_kind kind = {
+        .lane = WORKER_WRITE, .work = write_batch, .interrupt = interrupt};
+    int failure = worker_start(k->worker, &kind, k);
 
     k->is_started = !failure;
     return failure ? store_error_thread(k->path, failure, error) : OK;
@@ -115,30 +95,28 @@ enum err lock_writer_start(struct lock_writer *k, char error[STORE_ERROR_MAX])
 
 int lock_writer_fd(const struct lock_writer *k)
 {
-    return mailbox_fd(&k->results);
+    return worker_fd(k->worker);
 }
 
 bool lock_writer_can_write(const struct lock_writer *k)
 {
-    return batch_writer_can_write(k->writer);
+    return k->is_started && !k->is_writing;
 }
 
 void lock_writer_write(struct lock_writer *k, struct lease_batch *b)
 {
-    batch_writer_write(k->writer, b);
+    assert(lock_writer_can_write(k));
+    k->is_writing = true;
+    worker_send(k->worker, WORKER_WRITE, &b, sizeof b);
 }
 
 bool lock_writer_take(struct lock_writer *k, struct lock_writer_result *out)
 {
-    struct mail *mail = mailbox_take(&k->results);
+    bool is_new = worker_take(k->worker, out, sizeof *out);
 
-    if (!mail)
-        return false;
-    *out = ((struct note *)mail)->result;
-    free(mail);
-    if (out->event == LOCK_WRITER_WRITTEN)
-        batch_writer_returned(k->writer);
-    return true;
+    if (is_new && out->event == LOCK_WRITER_WRITTEN)
+        k->is_writing = false;
+    return is_new;
 }
 
 void lock_writer_stop(struct lock_writer *k, int64_t deadline_ms)
@@ -146,9 +124,8 @@ void lock_writer_stop(struct lock_writer *k, int64_t deadline_ms)
     if (!k->is_started)
         return;
     k->is_started = false;
-    batch_writer_stop(k->writer);
-    (void)batch_writer_join(k->writer, deadline_ms);
-    if (batch_writer_has_hung(k->writer))
+    (void)worker_stop(k->worker, deadline_ms);
+    if (worker_has_hung(k->worker))
         return;
     lease_store_close(k->store);
     k->store = NULL;
@@ -158,14 +135,13 @@ void lock_writer_free(struct lock_writer *k)
 {
     struct lock_writer_result r;
 
-    if (!k || batch_writer_has_hung(k->writer))
+    if (!k || (k->worker && worker_has_hung(k->worker)))
         return;
     assert(!k->is_started);
-    while (lock_writer_take(k, &r))
+    while (k->worker && lock_writer_take(k, &r))
         lease_batch_free(r.batch);
     lease_store_close(k->store);
-    batch_writer_free(k->writer);
-    mailbox_close(&k->results);
+    worker_free(k->worker);
     free(k->path);
     free(k);
 }

@@ -2,54 +2,49 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/log/archive_result.h"
 #include "broker/log/archive_writer.h"
 #include "shared/base/clock.h"
 #include "shared/base/mem.h"
 
-struct archive_request {
-    struct mail mail;
+/* A task of the readers; the patterns are behind it. */
+struct request {
     bool is_history;
     struct store_query query;
     struct archive_ticket ticket;
-    char patterns[]; /* query.patterns points here */
 };
 
-/* A reader's own, while its thread runs. */
 struct reader {
+    struct worker *worker;
     struct store *store;
-    struct mailbox *results;
 };
 
 struct archive {
     char *path;
-    bool is_started, has_hung;
+    bool is_started, is_writing;
     size_t requests; /* whose answers were not taken yet */
-    struct mailbox results;
-    struct archive_writer write;
-    struct batch_writer *writer;
-    struct reader reads[ARCHIVE_READERS];
-    struct worker *readers;
+    struct worker *worker;
+    struct archive_writer writer;
+    struct reader readers[ARCHIVE_READERS];
 };
 
-_Static_assert(ARCHIVE_READERS <= WORKER_THREADS_MAX, "a thread for each reader");
+_Static_assert(1 + ARCHIVE_READERS <= WORKER_THREADS_MAX, "a thread for each");
 
-/* --- the readers -------------------------------------------------------------------- */
+/* --- the readers' threads ----------------------------------------------------------- */
 
-static int64_t answer(void *ctx, struct mail *mail)
+static int64_t answer(void *ctx, void *task)
 {
     struct reader *reader = ctx;
-    struct archive_request *q = (struct archive_request *)mail;
+    struct request *q = task;
     struct archive_result r = {.event = ARCHIVE_ANSWER,
                                .ticket = q->ticket,
                                .is_history = q->is_history,
                                .query = q->query};
     int64_t began = clock_mono_ms();
 
+    q->query.patterns.at = (const char *)(q + 1);
     r.query.patterns = SPAN("");
     if (q->is_history)
         span_copy(r.symbol, sizeof r.symbol, q->query.patterns);
@@ -58,18 +53,22 @@ static int64_t answer(void *ctx, struct mail *mail)
     r.ms = (uint64_t)(clock_mono_ms() - began);
     r.first = r.page.first;
     r.upto = r.page.head;
-    archive_put(reader->results, &r);
-    free(q);
+    worker_put(reader->worker, &r, sizeof r);
     return WORKER_NEVER;
 }
 
-static void interrupt_reader(void *ctx)
+static void interrupt(void *ctx)
 {
     store_interrupt(((struct reader *)ctx)->store);
 }
 
-static const struct worker_kind reader_kind = {.work = answer,
-                                               .interrupt = interrupt_reader};
+static int start_reader(struct reader *reader)
+{
+    static const struct worker_kind kind = {
+        .lane = WORKER_READ, .work = answer, .interrupt = interrupt};
+
+    return worker_start(reader->worker, &kind, reader);
+}
 
 /* --- the loop's side ---------------------------------------------------------------- */
 
@@ -80,12 +79,9 @@ enum err archive_open(const char *path, struct archive **out,
     enum err e;
 
     a->path = mem_strdup(path);
-    a->writer = batch_writer_new(&archive_writer_kind, &a->write);
-    a->readers = worker_new(&reader_kind);
-    a->write.results = &a->results;
-    e = mailbox_open(&a->results)
-            ? store_open(path, STORE_WRITE, &a->write.store, error)
-            : store_error_system(path, errno, "watch it", error);
+    a->worker = a->writer.worker = worker_new();
+    e = a->worker ? store_open(path, STORE_WRITE, &a->writer.store, error)
+                  : store_error_system(path, errno, "watch it", error);
     if (e) {
         archive_free(a);
         return e;
@@ -97,37 +93,15 @@ enum err archive_open(const char *path, struct archive **out,
 struct store *archive_store(struct archive *a)
 {
     assert(!a->is_started);
-    return a->write.store;
+    return a->writer.store;
 }
 
 static void close_readers(struct archive *a)
 {
     for (size_t i = 0; i < ARCHIVE_READERS; i++) {
-        store_close(a->reads[i].store);
-        a->reads[i].store = NULL;
+        store_close(a->readers[i].store);
+        a->readers[i].store = NULL;
     }
-}
-
-static void drop_requests(struct archive *a)
-{
-    struct mail *mail;
-
-    while ((mail = worker_withdraw(a->readers)))
-        free(mail);
-}
-
-/* false: not in time, and a->has_hung if a thread did not come back at all. */
-static bool end_threads(struct archive *a, int64_t deadline_ms)
-{
-    bool is_in_time;
-
-    drop_requests(a);
-    batch_writer_stop(a->writer);
-    worker_stop(a->readers);
-    is_in_time = batch_writer_join(a->writer, deadline_ms);
-    is_in_time = worker_join(a->readers, deadline_ms) && is_in_time;
-    a->has_hung = batch_writer_has_hung(a->writer) || worker_has_hung(a->readers);
-    return is_in_time;
 }
 
 enum err archive_start(struct archive *a, char error[STORE_ERROR_MAX])
@@ -137,17 +111,16 @@ enum err archive_start(struct archive *a, char error[STORE_ERROR_MAX])
 
     assert(!a->is_started);
     for (size_t i = 0; i < ARCHIVE_READERS && !e; i++) {
-        a->reads[i].results = &a->results;
-        e = store_open(a->path, STORE_READ, &a->reads[i].store, error);
+        a->readers[i].worker = a->worker;
+        e = store_open(a->path, STORE_READ, &a->readers[i].store, error);
     }
     if (e) {
         close_readers(a);
         return e;
     }
-    archive_writer_begin(&a->write);
-    failure = batch_writer_start(a->writer);
+    failure = archive_writer_start(&a->writer);
     for (size_t i = 0; i < ARCHIVE_READERS && !failure; i++)
-        failure = worker_start(a->readers, &a->reads[i]);
+        failure = start_reader(&a->readers[i]);
     a->is_started = true;
     if (failure) {
         (void)archive_stop(a, INT64_MAX / 2);
@@ -158,54 +131,50 @@ enum err archive_start(struct archive *a, char error[STORE_ERROR_MAX])
 
 int archive_fd(const struct archive *a)
 {
-    return mailbox_fd(&a->results);
+    return worker_fd(a->worker);
 }
 
 bool archive_can_write(const struct archive *a)
 {
-    return batch_writer_can_write(a->writer);
+    return a->is_started && !a->is_writing;
 }
 
 void archive_write(struct archive *a, struct store_batch *b)
 {
-    batch_writer_write(a->writer, b);
+    assert(archive_can_write(a));
+    a->is_writing = true;
+    worker_send(a->worker, WORKER_WRITE, &b, sizeof b);
 }
 
 void archive_abandon(struct archive *a)
 {
-    batch_writer_give_up(a->writer);
+    if (a->is_writing)
+        worker_give_up(a->worker);
 }
 
 enum err archive_request(struct archive *a, bool is_history,
                          const struct store_query *query,
                          const struct archive_ticket *ticket)
 {
-    struct archive_request *q;
+    struct request q = {.is_history = is_history, .query = *query, .ticket = *ticket};
+    struct buf task = {0};
 
     if (!a->is_started || a->requests == ARCHIVE_REQUESTS_MAX)
         return ERR_FULL;
-    q = mem_zalloc(sizeof *q + query->patterns.len);
-    q->is_history = is_history;
-    q->query = *query;
-    q->ticket = *ticket;
-    if (query->patterns.len)
-        memcpy(q->patterns, query->patterns.at, query->patterns.len);
-    q->query.patterns.at = q->patterns;
     a->requests++;
-    worker_send(a->readers, &q->mail);
+    buf_add(&task, &q, sizeof q);
+    buf_add(&task, query->patterns.at, query->patterns.len);
+    worker_send(a->worker, WORKER_READ, task.data, task.len);
+    buf_free(&task);
     return OK;
 }
 
 bool archive_take(struct archive *a, struct archive_result *out)
 {
-    struct mail *mail = mailbox_take(&a->results);
-
-    if (!mail)
+    if (!worker_take(a->worker, out, sizeof *out))
         return false;
-    *out = ((struct archive_note *)mail)->result;
-    free(mail);
     if (out->event == ARCHIVE_WRITTEN || out->event == ARCHIVE_ABANDONED)
-        batch_writer_returned(a->writer);
+        a->is_writing = false;
     if (out->event == ARCHIVE_ANSWER)
         a->requests--;
     return true;
@@ -224,34 +193,32 @@ bool archive_stop(struct archive *a, int64_t deadline_ms)
 
     if (!a->is_started)
         return true;
-    is_in_time = end_threads(a, deadline_ms);
+    is_in_time = worker_stop(a->worker, deadline_ms);
     a->is_started = false;
-    if (a->has_hung)
+    if (worker_has_hung(a->worker))
         return false;
     close_readers(a);
-    store_close(a->write.store);
-    a->write.store = NULL;
+    store_close(a->writer.store);
+    a->writer.store = NULL;
     return is_in_time;
 }
 
 bool archive_has_hung(const struct archive *a)
 {
-    return a->has_hung;
+    return worker_has_hung(a->worker);
 }
 
 void archive_free(struct archive *a)
 {
     struct archive_result r;
 
-    if (!a || a->has_hung)
+    if (!a || (a->worker && archive_has_hung(a)))
         return;
     assert(!a->is_started);
-    while (archive_take(a, &r))
+    while (a->worker && archive_take(a, &r))
         archive_result_clear(&r);
-    store_close(a->write.store);
-    batch_writer_free(a->writer);
-    worker_free(a->readers);
-    mailbox_close(&a->results);
+    store_close(a->writer.store);
+    worker_free(a->worker);
     free(a->path);
     free(a);
 }

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "broker/log/archive_result.h"
 #include "shared/base/clock.h"
 
 #define PRUNE_ROWS 5000
@@ -35,7 +34,7 @@ static void report(struct archive_writer *w, enum failing what, enum err e,
         r.event = ARCHIVE_RECOVERED;
         r.ms = (uint64_t)(clock_mono_ms() - w->failing_since);
     }
-    archive_put(w->results, &r);
+    worker_put(w->worker, &r, sizeof r);
 }
 
 /*
@@ -89,7 +88,7 @@ static void end_pass(struct archive_writer *w)
     read_ends(w);
     r.first = w->first;
     r.upto = w->head;
-    archive_put(w->results, &r);
+    worker_put(w->worker, &r, sizeof r);
 }
 
 /* What is damaged cannot be removed, nor what is beside it: report it once. */
@@ -101,7 +100,7 @@ static void stop_pruning(struct archive_writer *w, const char *text)
     w->is_prune_over = true;
     w->prune_at = WORKER_NEVER;
     memcpy(r.text, text, sizeof r.text);
-    archive_put(w->results, &r);
+    worker_put(w->worker, &r, sizeof r);
 }
 
 /* One chunk.  false: there is nothing more to remove for now. */
@@ -145,8 +144,7 @@ static void keep_house(struct archive_writer *w, uint64_t rows)
         w->prune_at = 0;
 }
 
-static enum err write_batch(void *ctx, void *batch, bool is_retry,
-                            char error[STORE_ERROR_MAX])
+static enum err try_to_write(void *ctx, bool is_retry, char error[STORE_ERROR_MAX])
 {
     struct archive_writer *w = ctx;
     int64_t began;
@@ -155,42 +153,39 @@ static enum err write_batch(void *ctx, void *batch, bool is_retry,
     if (is_retry) { /* on a full disk this is what can make room */
         checkpoint(w, 0);
         (void)prune(w);
-    } else {
-        (void)store_batch_kept(batch, &w->keep_count, &w->keep_age_us);
     }
     began = clock_mono_ms();
-    e = store_write(w->store, batch, error);
+    e = store_write(w->store, w->batch, error);
     w->write_ms = clock_mono_ms() - began;
+    report(w, FAILING_WRITE, e, error);
     return e;
 }
 
-static void failed(void *ctx, enum err e, const char *text)
-{
-    report(ctx, FAILING_WRITE, e, text);
-}
-
-static int64_t take_back(void *ctx, void *batch, enum err e, const char *text)
+static int64_t write_batch(void *ctx, void *task)
 {
     struct archive_writer *w = ctx;
-    struct archive_result r = {
-        .event = e ? ARCHIVE_ABANDONED : ARCHIVE_WRITTEN, .error = e, .batch = batch};
-    uint64_t rows = store_batch_count(batch), last = store_batch_last(batch);
+    struct archive_result r = {.batch = *(struct store_batch **)task};
+    uint64_t last = store_batch_last(r.batch), rows = store_batch_count(r.batch);
 
-    if (e) {
-        memcpy(r.text, text, sizeof r.text);
+    w->batch = r.batch;
+    (void)store_batch_kept(r.batch, &w->keep_count, &w->keep_age_us);
+    r.error = worker_retry(w->worker, WORKER_WRITE, try_to_write, w, r.text);
+    if (r.error) {
+        r.event = ARCHIVE_ABANDONED;
     } else {
+        r.event = ARCHIVE_WRITTEN;
+        r.text[0] = '\0';
         r.rows = rows;
         r.ms = (uint64_t)w->write_ms;
-        report(w, FAILING_WRITE, OK, NULL);
         if (last)
             w->head = last;
     }
     read_ends(w);
     r.first = w->first;
     r.upto = w->head;
-    store_batch_clear(batch);
-    archive_put(w->results, &r);
-    if (!e)
+    store_batch_clear(r.batch);
+    worker_put(w->worker, &r, sizeof r);
+    if (!r.error)
         keep_house(w, rows);
     return w->prune_at;
 }
@@ -213,16 +208,16 @@ static void interrupt(void *ctx)
     store_interrupt(((struct archive_writer *)ctx)->store);
 }
 
-const struct batch_writer_kind archive_writer_kind = {.write = write_batch,
-                                                      .failed = failed,
-                                                      .take_back = take_back,
-                                                      .idle = be_idle,
-                                                      .end = end,
-                                                      .interrupt = interrupt};
-
-void archive_writer_begin(struct archive_writer *w)
+int archive_writer_start(struct archive_writer *w)
 {
+    static const struct worker_kind kind = {.lane = WORKER_WRITE,
+                                            .work = write_batch,
+                                            .idle = be_idle,
+                                            .end = end,
+                                            .interrupt = interrupt};
+
     w->prune_at = WORKER_NEVER;
     read_ends(w);
     begin_clock(w);
+    return worker_start(w->worker, &kind, w);
 }

@@ -1,14 +1,14 @@
 /*
- * worker: threads that do the slow work of a SQLite file, so that the loop never waits for a
- * disk.
+ * worker: threads that do the slow work of a SQLite file, so that the loop never waits for a disk.
  *
- * The loop sends mail; a thread takes it, works on it, and puts a result into a mailbox.
- * Nothing is shared: mail changes owner.  The threads block all signals and log nothing.  Each
- * thread has a context of its own, which belongs to it from worker_start to the end of
- * worker_join.
+ * The loop sends tasks to a lane; a thread of that lane takes one, works on it and puts results,
+ * which the loop takes.  Tasks and results are copied; what they point to changes owner with them,
+ * and nothing else is shared.  The threads block all signals and log nothing.  Each has a context of
+ * its own, which belongs to it from worker_start to worker_stop.  Neither tasks nor results are
+ * bounded here: the caller bounds its tasks.
  *
- * All functions belong to the loop's thread and return at once, except worker_join;
- * worker_pause is for the thread itself.
+ * All functions belong to the loop's thread and return at once, except worker_stop; worker_put and
+ * worker_retry are for the threads.
  */
 #ifndef BROKER_SQLITE_WORKER_H
 #define BROKER_SQLITE_WORKER_H
@@ -17,53 +17,61 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "broker/sqlite/mailbox.h"
+#include "broker/sqlite/store_error.h"
 
-#define WORKER_THREADS_MAX 2
+#define WORKER_THREADS_MAX 3
 #define WORKER_NEVER INT64_MAX
 
-/* What the threads do.  All but `interrupt` run on the thread. */
+/* Tasks that the loop waits for are in another lane than those that may be dropped at the end. */
+enum worker_lane { WORKER_WRITE, WORKER_READ, WORKER_LANES };
+
+/* The work of a thread.  All but `interrupt` run on it. */
 struct worker_kind {
-    /*
-     * Take this mail.  Returns when to call `idle` (monotonic ms), WORKER_NEVER: not before the
-     * next.
-     */
-    int64_t (*work)(void *ctx, struct mail *mail);
+    enum worker_lane lane;
+    /* Do this task.  Returns when to call `idle` (monotonic ms); WORKER_NEVER: not before another. */
+    int64_t (*work)(void *ctx, void *task);
     int64_t (*idle)(
-        void *ctx); /* there is no mail; returns as `work`; NULL: never called */
-    void (*end)(void *ctx); /* the last call of the thread; NULL: none */
-    void (*interrupt)(
-        void *ctx); /* the loop's thread: make `work`, `idle` or `end` return soon */
+        void *ctx); /* there is no task; returns as `work`; NULL: never called */
+    void (*end)(void *ctx);       /* the last call of the thread; NULL: none */
+    void (*interrupt)(void *ctx); /* the loop's thread: make the others return soon */
 };
 
 struct worker;
 
-struct worker *worker_new(const struct worker_kind *kind);
-/* One thread more, with this context.  0, or the errno why there is none. */
-int worker_start(struct worker *w, void *ctx);
+/* NULL: no descriptor is left, errno says why. */
+struct worker *worker_new(void);
+/* One thread more.  0, or the errno why there is none. */
+int worker_start(struct worker *w, const struct worker_kind *kind, void *ctx);
 
-void worker_send(struct worker *w, struct mail *mail);
-/* Mail that no thread has taken yet, back; NULL: there is none. */
-struct mail *worker_withdraw(struct worker *w);
+void worker_send(struct worker *w, enum worker_lane lane, const void *task,
+                 size_t size);
+
+int worker_fd(const struct worker *w); /* readable: call worker_take until false */
+/* The oldest result, of this size; false: there is none. */
+bool worker_take(struct worker *w, void *result, size_t size);
+void worker_put(struct worker *w, const void *result, size_t size); /* a thread */
 
 /*
- * On the one thread of a worker: wait until then, before another try of something that failed.
- * false: it is to be given up (worker_give_up was called, or the thread is late at its end).
+ * The one thread of a lane: call `attempt` until it is OK (after 0.1 s, in the end every 2 s), or
+ * until it is given up: worker_give_up, a stop whose deadline is over, or ERR_INVALID, which no
+ * further attempt can change.  `error` has the last failure.
  */
-bool worker_pause(struct worker *w, int64_t until_ms);
-/* The next worker_pause, or the one under way, is false; until more mail is sent. */
+enum err worker_retry(struct worker *w, enum worker_lane lane,
+                      enum err (*attempt)(void *ctx, bool is_retry,
+                                          char error[STORE_ERROR_MAX]),
+                      void *ctx, char error[STORE_ERROR_MAX]);
+/* Give up what fails, or will at its next attempt, until another task is sent. */
 void worker_give_up(struct worker *w);
 
-/* The threads shall end when they have worked on all mail. */
-void worker_stop(struct worker *w);
 /*
- * After worker_stop: wait until they have ended.  Those that have not at deadline_ms
- * (monotonic) are interrupted, and false is returned.
+ * End the threads: tasks of WORKER_READ that no thread has begun are dropped, all others are done
+ * first.  Those that have not ended at deadline_ms (monotonic) are interrupted, and false is
+ * returned.
  */
-bool worker_join(struct worker *w, int64_t deadline_ms);
+bool worker_stop(struct worker *w, int64_t deadline_ms);
 /* A thread did not even come back when it was interrupted: the disk does not answer. */
 bool worker_has_hung(const struct worker *w);
-/* After worker_join; NULL is allowed.  A worker that hangs is left alone, with its contexts. */
+/* After worker_stop; NULL is allowed.  A worker that hangs is left alone, with its contexts. */
 void worker_free(struct worker *w);
 
 #endif
