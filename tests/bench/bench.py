@@ -1,8 +1,8 @@
-"""Pregón beside the least that could do the same, and beside what else one would take: make bench.
+"""Pregón next to a minimal broadcaster and next to other servers: make bench.
 
-Every work starts its servers anew, pinned to one core, with the load (clients, source of quotes,
-feeder) on another; runs of the servers take turns, and medians are told.  docs/benchmarks.md says
-how to read it.
+Every row starts its servers anew, pinned to one core, with the load (clients, source of quotes,
+feeder) on another. Servers take turns, and the result is the median. docs/benchmarks.md explains
+the table.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Bench:
         self.records = []
 
     def rounds(self, work):
-        """Numbers of runs, as many as fit into what the work may take; one in any case."""
+        """Run numbers: as many as fit into the row's time, at least one."""
         began = time.monotonic()
         self.first_only, self.first_only_s = set(), 0
         for number in range(self.max_runs):
@@ -63,12 +63,12 @@ class Bench:
                 yield name
 
     def first(self, number, names):
-        """Those that are measured in the first round only."""
+        """Servers that are measured in the first round only."""
         self.first_only = set(names)
         return names if number == 0 else ()
 
     def guard(self, work, name, measure):
-        """A server that fails costs its own figures and nobody else's."""
+        """If a server fails, only its own figures are missing."""
         if time.monotonic() > self.give_up_at:
             self.note(
                 f"{work} and what follows: the time was over (--minutes {self.budget / 60:g}), "
@@ -126,7 +126,7 @@ def ratio(values, beside):
 
 
 def judge(work, measure, by_server):
-    """(what is asked, what it is, is it met), or None where nothing is asked."""
+    """(goal, result, whether the goal is met), or None if there is no goal."""
     for (w, begins), (beside, how, limit) in works.GOALS.items():
         if w == work and measure.startswith(begins) and "pregon" in by_server:
             value = statistics.median(by_server["pregon"])
@@ -197,7 +197,7 @@ def machine():
 
 
 def counted():
-    """What make bench-instructions recorded, as lines of markdown."""
+    """The figures of make bench-instructions, as lines of markdown."""
     with open(os.path.join(servers.HERE, "instructions.json"), encoding="utf-8") as f:
         recorded = json.load(f)
     yield "Counted by `make bench-instructions` with " + ", ".join(

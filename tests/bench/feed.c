@@ -1,11 +1,11 @@
 /*
- * feed: standard input's JSON lines to a server that takes them over a connection of its own.
+ * feed: sends the JSON lines of standard input to a server over one connection.
  *
  *   feed nats PORT        PUB, the symbol is the subject
  *   feed mqtt PORT        PUBLISH with quality 0, the symbol is the topic
  *   feed nchan PORT       POST /publish?symbol=…
  *
- * What the server answers is read and not looked at, but that it goes away ends this.
+ * It reads the server's answers and ignores them; it ends when the server closes the connection.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -93,7 +93,7 @@ static void hear(void)
         fail("the server went");
 }
 
-/* All of it, hearing the answers meanwhile: it may wait for that. */
+/* Send all of it, and read answers meanwhile: the server may wait until they are read. */
 static void say(void)
 {
     struct pollfd p = {.fd = server, .events = POLLIN | POLLOUT};

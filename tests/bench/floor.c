@@ -1,5 +1,5 @@
 /*
- * floor: the least a WebSocket broadcaster can do, to hold against a gateway's figures.
+ * floor: a minimal WebSocket broadcaster, to compare a gateway's figures with.
  *
  * One thread, one epoll, no checks: JSON lines come in, each goes as one text frame to every
  * client whose `?symbols=` names its symbol (S00000 and up, or *).
@@ -8,8 +8,8 @@
  *   floor PORT turn            floor B: one send per client per turn of the loop
  *   floor PORT turn ENDPOINT   the lines come from a ZeroMQ publisher (tests/bench/relay.c)
  *
- * Lines come on standard input.  Says "ready" when it listens; ends with its input.  A client that
- * does not read has its bytes kept, without bound.
+ * Lines come on standard input.  Prints "ready" when it listens; ends with its input.  It keeps the
+ * bytes for a client that does not read, without a limit.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,7 +35,8 @@
 struct client {
     int fd;
     bool is_open, is_blocked, is_touched, is_dead;
-    struct buf in, out; /* the request, later nothing; what the socket did not take */
+    struct buf in,
+        out; /* first the request, later unused; bytes that the socket did not take */
 };
 
 struct list {

@@ -1,10 +1,10 @@
 """Instructions and system calls per quote and per delivery, counted by callgrind: make bench-
 instructions.
 
-What runs is tests/bench/kernels.c, the same work every time, so that a regression shows without a
-clock.  Figures are compared with those in instructions.json, which has also what they were made
-with: another compiler or library makes other code, and then nothing is compared, and that is said.
-What the kernel does for a system call is not counted; how many there are is.
+It runs tests/bench/kernels.c, the same work every time, so that a regression shows without a clock.
+It compares the figures with instructions.json, which also names the compiler and libraries: with
+others nothing is compared, and the output says so. It counts system calls, but not the kernel's
+instructions.
 """
 
 import argparse
@@ -37,8 +37,7 @@ SAME_EVERYWHERE = "glibc.cpu.hwcaps=-AVX2,-AVX,-ERMS,-FSRM,-AVX512F,-AVX512VL"
 
 
 def count(kernels, *words):
-    """(instructions, system calls) per quote: of the rounds the median, because a table may grow in
-    one."""
+    """(instructions, system calls) per quote: the median, because a table may grow in one round."""
     with tempfile.TemporaryDirectory(prefix="pregon-kernels-") as folder:
         out = os.path.join(folder, "callgrind")
         done = subprocess.run(
@@ -75,8 +74,7 @@ def gateway(kernels, pool, per_turn, mode, subprotocol):
 
 
 def measure(kernels):
-    """{figure: {"instructions": …, "system calls": …}}; the latter where they are ours, not a
-    library's."""
+    """{figure: {"instructions": …, "system calls": …}}; system calls only if our code makes them."""
     found = {}
 
     def put(name, one):
@@ -131,7 +129,7 @@ def made_with(compiler, flags):
 
 
 def compare(found, recorded):
-    """Print the table; returns what is off."""
+    """Print the table; return the figures that differ too much."""
     off = [f"{name}: recorded, but not measured any more" for name in recorded if name not in found]
     width = max(map(len, found))
     print(f"{'':{width}}{'instructions':>14}{'recorded':>10}{'system calls':>14}{'recorded':>10}")

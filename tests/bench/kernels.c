@@ -1,12 +1,12 @@
 /*
- * kernels: what a quote runs through, on one thread and without a clock, to count instructions.
+ * kernels: the code on a quote's path, on one thread and without a clock, to count instructions.
  *
  *   kernels feeder                    JSON lines to records
- *   kernels broker                    messages received, judged, put in the log, forwarded
- *   kernels core                      of that the core's part alone: no ZeroMQ
+ *   kernels broker                    messages received, checked, put in the log, forwarded
+ *   kernels core                      only the core's part of that: no ZeroMQ
  *   kernels store FILE                records written to SQLite
  *   kernels gateway CLIENTS PER_TURN MODE SUBPROTOCOL
- *                                     records received and sent to everybody, so many in a turn
+ *                                     records received and sent to all clients, PER_TURN in a turn
  *
  * tests/bench/instructions.py runs these under callgrind, which counts what each call of measure()
  * does: ROUNDS rounds of ROUND quotes, the same work every time, after WARM others.  ZeroMQ is on
@@ -125,7 +125,8 @@ static struct span topic_of(const struct message *m)
 NOINLINE static void measure(void (*play)(void))
 {
     play();
-    __asm__ volatile(""); /* no jump in place of the call: it would not be left */
+    __asm__ volatile(
+        ""); /* a real call, not a jump: callgrind must see the function end */
 }
 
 static void run(void (*prepare)(void), void (*play)(void), void (*clean)(void))
@@ -168,7 +169,7 @@ static void play_feeder(void)
 
 static struct broker_config broker_config;
 static struct core core;
-static void *publisher, *ingest, *published, *subscriber; /* on inproc, if at all */
+static void *publisher, *ingest, *published, *subscriber; /* on inproc, or NULL */
 static struct publisher out;                              /* of published */
 static uint64_t feed_epoch, forwarded;
 
@@ -329,7 +330,7 @@ static void prepare_records(void)
 /* --- gateway ------------------------------------------------------------------------------ */
 
 static struct gateway gateway;
-static struct upstream upstream; /* without sockets: records are handed to it */
+static struct upstream upstream; /* without sockets: the kernel passes records to it */
 static int *peers;
 static size_t peer_count, per_turn;
 static bool is_msgpack;
@@ -396,7 +397,7 @@ static void flush_due(void)
         session_flush(session_of(s));
 }
 
-/* What upstream does with a record, and the gateway's turn with what is due after it. */
+/* Upstream's work for a record, and then the gateway's turn. */
 static void play_gateway(void)
 {
     for (size_t i = 0; i < ROUND; i++) {

@@ -3,10 +3,10 @@
 
     tests/bench/locks.py --bin build/release/bin --rounds 6 --seconds 5
 
-A feeder calls out quotes at a steady rate, a subscriber takes the time from a quote's stamps to
-its receipt; in every other stretch 1,000 held locks are renewed 10,000 times a second over several
-sockets.  The stretches alternate, so that what else the machine does falls on both.  Measures and
-prints a table; it judges nothing.
+A feeder publishes quotes at a steady rate, and a subscriber measures the time from a quote's stamps
+to its receipt. In every other stretch 1,000 held locks are renewed 10,000 times a second over
+several sockets. The stretches alternate, so that other work of the machine affects both kinds.
+Prints a table and asserts nothing.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def listen(address, out, is_over):
 
 
 def renew(address, tokens, rate, is_on, is_over, counts):
-    """Renew in batches while it is on; what is late is made up for."""
+    """Renew in batches while switched on; a late batch is followed by more."""
     context = zmq.Context()
     sockets = [context.socket(zmq.DEALER) for _ in range(SOCKETS)]
     for s in sockets:

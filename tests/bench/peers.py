@@ -1,5 +1,5 @@
-"""What else one would take: each as it comes, but for the number of connections and what costs
-nothing."""
+"""Other servers, each with its default settings except the number of connections and settings
+that cost nothing."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ LISTEN_S = 10
 
 
 class Uvicorn(Server):
-    """FastAPI, a page of code."""
+    """FastAPI, one page of code."""
 
     def __init__(self, **_):
         super().__init__()
@@ -34,7 +34,7 @@ class Node(Server):
 
 
 class Daemon(Server):
-    """One with a configuration file, that is there when its port is; fed by tests/bench/feed.c."""
+    """A server with a configuration file; ready when its port is open; fed by tests/bench/feed.c."""
 
     program = ()  # and its words, before the file's name
     config = ""
@@ -138,7 +138,7 @@ http {
 
 
 def look():
-    """Say of each whether it is here, and how to get it."""
+    """Find out which servers are installed, and how to install the others."""
     if subprocess.run(["/usr/bin/python3", "-c", "import fastapi, uvicorn, websockets"],
                       stderr=subprocess.DEVNULL, check=False).returncode:
         Uvicorn.missing = "uvicorn python3-fastapi python3-websockets"

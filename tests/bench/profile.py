@@ -3,7 +3,7 @@ docs/benchmarks.md.
 
     PREGON_BIN=build/release/bin tests/bench/profile.py [--rate 2000] [--seconds 5]
 
-What they do not spend on a processor is told by the scheduler: asleep, or waiting for one.
+The scheduler's counters show the rest of the time: asleep, or waiting for a processor.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 /*
- * relay: the bare hops of ZeroMQ that a quote makes, to hold against feeder and broker.
+ * relay: bare ZeroMQ in place of feeder and broker, to compare their figures with.
  *
  *   relay lines ENDPOINT       standard input's lines to a publisher that connects there
- *   relay proxy                XSUB to XPUB, both on free ports, told as "ready IN OUT"
- *   relay flood ENDPOINT SIZE  a publisher of quotes with a body of that size, as fast as it goes
+ *   relay proxy                XSUB to XPUB, both on free ports; prints "ready IN OUT"
+ *   relay flood ENDPOINT SIZE  a publisher of quotes with a body of that size, as fast as possible
  *
- * Nothing is dropped: a full queue holds the one before it up.
+ * Nothing is dropped: a full queue blocks its sender.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +59,7 @@ static void flood(const char *endpoint, size_t size)
     }
 }
 
-/* Pass on what there is, until one side says EAGAIN. */
+/* Forward messages until one side returns EAGAIN. */
 static void forward(void *from, void *to)
 {
     zmq_msg_t m;

@@ -1,11 +1,11 @@
 /*
- * sends: what it costs to send a message of 120 bytes to each of 1,000 connections, by ways of doing it.
+ * sends: compares ways to send a message of 120 bytes to each of 1,000 connections.
  *
  *   sends [ROUNDS]
  *
- * One thread sends, pinned to the first core; a child on the second reads.  Ways take turns, ROUNDS
- * times, and the median is told: processor time of the sending thread, user and system, per
- * message and connection.  For docs/adr: batching, io_uring, socket buffers.
+ * One thread sends, pinned to the first core; a child process on the second reads.  The ways take
+ * turns ROUNDS times.  The result is the median of the sending thread's processor time, user and
+ * system, per message and connection.  For docs/adr: batching, io_uring, socket buffers.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -241,7 +241,7 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Fresh connections for each way, for a buffer once set stays as it is. */
+/* New connections for each way, because a buffer size once set stays. */
 static double measure(size_t way)
 {
     double began;

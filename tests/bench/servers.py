@@ -1,4 +1,4 @@
-"""What is measured, and the load: started, pinned, sampled and ended."""
+"""Starts, pins, samples and ends the measured servers and the load."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ PATIENCE = (
 
 @contextlib.contextmanager
 def on(cores):
-    """What is started here runs there."""
+    """Run the processes started in this block on these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -36,7 +36,7 @@ def on(cores):
 
 
 def keep_off_the_servers():
-    """We read logs in threads, which were started where the servers were."""
+    """Move our log-reading threads away from the servers' core."""
     for task in os.listdir("/proc/self/task"):
         with contextlib.suppress(ProcessLookupError):
             os.sched_setaffinity(int(task), LOAD_CORES)
@@ -49,8 +49,8 @@ def free_port():
 
 
 def seconds_of(pids):
-    """Processor time, user and system, of all their threads: what /proc/PID/stat tells in
-    hundredths, in nanoseconds."""
+    """Processor time, user and system, of all threads, in nanoseconds (/proc/PID/stat has only
+    hundredths of a second)."""
     total = 0
     for pid in pids:
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -68,7 +68,7 @@ def rss_of(pids):
 
 
 class Server:
-    """Something that takes JSON lines at `feed` and has clients at `ports`."""
+    """A server that takes JSON lines at `feed` and clients at `ports`."""
 
     is_bare = False  # adds type, seq and prev itself
     has_acks = False
@@ -141,7 +141,7 @@ class Hops(Server):
 
 
 class Pregon(Server):
-    """Everything as `make run` has it, but for the number of connections and free ports."""
+    """As `make run` starts it, except the number of connections and free ports."""
 
     is_bare = True
     has_acks = True
@@ -165,7 +165,7 @@ class Pregon(Server):
         self.gateways[0].kill()
 
     def start_gateway(self):
-        """A fresh one at the address of the one killed."""
+        """Start a new gateway at the address of the killed one."""
         with on(SERVER_CORES):
             self.gateways = [self.gateway()]
         keep_off_the_servers()
@@ -183,7 +183,7 @@ class Pregon(Server):
         return self.feeder.process.stdin.fileno()
 
     def end(self):
-        for gateway in self.gateways:  # thousands of goodbyes are not what is measured
+        for gateway in self.gateways:  # thousands of close frames would be measured too
             if gateway.is_running:
                 gateway.kill()
         self.stage.end()
@@ -198,7 +198,7 @@ SERVERS = {
 
 
 class Load:
-    """tests/bench/load, wired to a server."""
+    """tests/bench/load, connected to a server."""
 
     def __init__(self, server, symbols=1, each=1, size=120, mode="merge"):
         self.server = server

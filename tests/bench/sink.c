@@ -1,9 +1,9 @@
 /*
  * sink: a consumer that counts, for benchmarks.
  *
- * Subscribes to everything at the endpoint it is given.  For every line on standard input it
- * answers one: how many quotes have come, how many positions were missed, and the newest
- * position.  Ends with its input.
+ * Subscribes to everything at the endpoint on its command line.  It answers every line on standard
+ * input with a line: the number of quotes, of missed positions, and the newest position.  Ends with
+ * its input.
  */
 #include <stdbool.h>
 #include <stdio.h>

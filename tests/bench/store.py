@@ -58,7 +58,7 @@ def seconds_of(pid):
 
 
 class Run:
-    """Everything is started, and warm."""
+    """Start everything and warm up."""
 
     def __init__(self, args, store, rate, name):
         self.stage = stage = pregon.Stage()
@@ -123,8 +123,8 @@ def compare(args):
 
 
 def stored_over(args, rate, seconds):
-    """A steady stream into SQLite: quotes stored per second, what was not, and how far behind the
-    writer was."""
+    """A steady stream into SQLite: quotes stored per second, quotes not stored, and the writer's
+    highest delay."""
     run = Run(args, "sqlite", rate, "bench")
     lags = []
     try:

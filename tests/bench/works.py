@@ -1,4 +1,4 @@
-"""What is measured: each work is a function that records figures by (work, measure, server)."""
+"""The rows of the benchmark: each is a function that records figures by (work, measure, server)."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ BESIDE = ("floor A", "hops", *peers.PEERS)
 
 
 def publish_into(b, work, load, name, rate, seconds):
-    """Publish, and record what it cost; what was lost is told."""
+    """Publish and record the cost; losses are noted."""
     a = load.publish(rate, seconds)
     if not a["is_whole"]:
         b.note(f"{work} {name} at {rate}/s: {a['delivered']} of {a['expected']} came, "
@@ -47,7 +47,7 @@ FIRST_RATE = {"uvicorn": 10, "node ws": 50, "mosquitto": 50, "nchan": 100, "nats
 
 class Search:
     """The highest rate at which nothing is lost and p99 stays under a second: steps upwards, then
-    halvings in between.  A server that was asked too much is started anew."""
+    halvings in between.  A server that was overloaded is started anew."""
 
     def __init__(self, b, name, first):
         self.b, self.name = b, name
@@ -160,7 +160,7 @@ def w4(b):
         calm, stalled, rss, calm_s = [], [], [], 1 if b.is_quick else 5
         load.connect(1000)
         load.publish(20, 1)
-        pids = server.pids[-1:]  # a gateway also keeps the newest records for those who come back
+        pids = server.pids[-1:]  # a gateway also keeps the newest records for clients that reconnect
         for stall in (
             (1, 1) if b.is_quick else (30, calm_s) if name == "pregon" else (calm_s, calm_s)
         ):
@@ -225,7 +225,7 @@ def forward_bare(seconds):
         sink.close()
 
 
-STORED_RATE = 210000  # asked of the feeder in the long run
+STORED_RATE = 210000  # requested of the feeder in the long run
 
 
 def w5(b):
@@ -261,7 +261,7 @@ def w5(b):
         )
 
     def long(seconds):
-        """With all cores for all: the writer is a thread that has its own as a rule."""
+        """All programs on all cores: usually the writer thread has a core of its own."""
         cores = f"{args.broker_cores},{args.other_cores}"  # they would inherit the load's
         everywhere = argparse.Namespace(
             **{**vars(args), "broker_cores": cores, "other_cores": cores}
@@ -296,7 +296,7 @@ def w6(b):
 
 
 def w7(b):
-    """Handshakes, and everybody coming back at once."""
+    """Handshakes, and all clients reconnecting at once."""
     def shake(_server, load, name):
         count = 1000 if b.is_quick or name == "uvicorn" else 5000
         a = load.connect(count)
@@ -336,7 +336,7 @@ GROWTH = 20000  # deliveries a second, however they come about
 
 
 def w8(b):
-    """The same deliveries a second from more clients, symbols, gateways: does one cost the same?"""
+    """The same deliveries per second with more clients, symbols or gateways: does one cost the same?"""
     def clients(count):
         def one(_server, load, name):
             load.connect(count)
@@ -387,7 +387,7 @@ def w8(b):
                 b.attempt("W8", name, gateways(count), gateways=count)
 
 
-# How much of the time each may take; at least one round of each is run.
+# Share of the time for each row; each runs at least one round.
 WORKS = {
     "W1": (w1, 0.12),
     "W1max": (w1_most, 0.14),

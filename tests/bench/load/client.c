@@ -1,4 +1,4 @@
-/* Connections: made, read, ended. */
+/* client: opens, reads and closes connections. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -150,7 +150,8 @@ static void read_some(struct client *c)
     if (n <= 0) {
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
-        load.tally.closed += !c->is_muted; /* who does not read may be sent away */
+        load.tally.closed +=
+            !c->is_muted; /* a server may close a client that does not read */
         hang_up(c);
         return;
     }

@@ -1,8 +1,8 @@
 /*
- * load: what its files share: one thread, one epoll, one struct.
+ * load: shared by the files of the load program: one thread, one epoll, one struct.
  *
- * main.c has commands and the clock's work, client.c the connections, quote.c what quotes say, and
- * websocket.c, mqtt.c and nats.c how a server is spoken to.
+ * main.c has the commands and the timing, client.c the connections, quote.c the quotes, and
+ * websocket.c, mqtt.c and nats.c the protocols of the servers.
  */
 #ifndef TESTS_BENCH_LOAD_LOAD_H
 #define TESTS_BENCH_LOAD_LOAD_H
@@ -31,13 +31,13 @@ struct client {
     uint64_t seq;
 };
 
-/* All that is to be said to a server is said at once, then it answers, then there are messages. */
+/* A client sends its whole request, then reads the answer, then messages. */
 struct protocol {
     const char *name;
     void (*put_hello)(const struct client *c, struct buf *out);
-    /* Bytes of the whole answer, 0: there is more to come.  *is_refused: it is no. */
+    /* Bytes of the whole answer, 0: it is incomplete.  *is_refused: the server refuses. */
     size_t (*take_answer)(const char *data, size_t len, bool *is_refused);
-    /* Bytes of the whole messages that were taken. */
+    /* Bytes of the complete messages that were read. */
     size_t (*take_messages)(struct client *c, const char *data, size_t len);
 };
 extern const struct protocol protocol_websocket, protocol_mqtt, protocol_nats;

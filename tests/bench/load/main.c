@@ -1,9 +1,9 @@
 /*
  * load: thousands of clients and the source of the quotes, for benchmarks.
  *
- * One thread, one epoll.  Quotes are written to descriptor 3 as JSON lines; clients come from
- * addresses 127.0.0.2 and up, read, check every frame and each symbol's numbers `n`, and take the
- * time from a quote's `timestamp` to its accepted.  Source and clients share one clock: this process.
+ * One thread, one epoll.  It writes quotes to descriptor 3 as JSON lines.  Clients come from addresses
+ * 127.0.0.2 and up, check every frame and each symbol's numbers `n`, and measure the time from a
+ * quote's `timestamp` to its arrival.  Source and clients share one clock: that of this process.
  *
  *   load --ports P[,P…] [--path /…?] --symbols S --each K (0: all, as *) --bytes N [--bare]
  *        [--mode all] [--acks] [--protocol websocket|mqtt|nats]
@@ -110,7 +110,7 @@ static bool is_everybody_here(void)
     return true;
 }
 
-/* All that are not there begin, so many at a time. */
+/* Connect all missing clients, a limited number at a time. */
 static void gather(const char *op, size_t flight)
 {
     int64_t began = load_clock_us(CLOCK_MONOTONIC), opened = 0, now = began;
@@ -130,7 +130,8 @@ static void gather(const char *op, size_t flight)
 
 static void add_clients(size_t more)
 {
-    if (load.count + more > load.cap) /* epoll holds their addresses: they never move */
+    if (load.count + more >
+        load.cap) /* epoll keeps their addresses, so they must not move */
         fprintf(stderr, "load: at most %zu clients\n", load.cap), exit(2);
     for (size_t i = 0; i < more; i++)
         client_choose_symbols(&load.clients[load.count], load.count), load.count++;
@@ -194,7 +195,7 @@ static void wait_closed(void)
     tell("down", now - began, 0);
 }
 
-/* Pings are answered while nobody asks for anything. */
+/* Answer pings while there is no command. */
 static bool next_line(char *line, size_t size)
 {
     static char have[256];

@@ -1,4 +1,4 @@
-/* MQTT 3.1.1, as far as subscribing with quality 0 takes it (docs.oasis-open.org/mqtt/mqtt/v3.1.1). */
+/* The part of MQTT 3.1.1 that subscribing with quality 0 needs (docs.oasis-open.org/mqtt/mqtt/v3.1.1). */
 #include <stdio.h>
 
 #include "tests/bench/load/load.h"
@@ -62,7 +62,7 @@ static size_t packet_size(const char *data, size_t len, size_t *head)
     return 0;
 }
 
-/* CONNACK and SUBACK; a value of the former that is already there waits in the messages. */
+/* CONNACK and SUBACK; a retained message that arrives before is left for mqtt's messages. */
 static size_t take_answer(const char *data, size_t len, bool *is_refused)
 {
     size_t head, first = packet_size(data, len, &head), second;

@@ -13,7 +13,7 @@ static void put_hello(const struct client *c, struct buf *b)
     buf_adds(b, "PING\r\n");
 }
 
-/* INFO {…}, which it says without being asked, and PONG: all before it has been done. */
+/* INFO {…}, which the server sends first, and PONG: all earlier commands have been carried out. */
 static size_t take_answer(const char *data, size_t len, bool *is_refused)
 {
     const char *end = memmem(data, len, "\r\nPONG\r\n", 8);

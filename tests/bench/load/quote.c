@@ -1,4 +1,4 @@
-/* The quotes that are sent, and what messages say when they come back. */
+/* quote: writes the quotes, and parses the messages that arrive. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

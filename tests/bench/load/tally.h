@@ -1,8 +1,8 @@
 /*
- * tally: what a load client counts, and how long quotes took.
+ * tally: counters of a load client, and the delays of quotes.
  *
- * Times go into a histogram of 64 steps per power of two: 1.6 % at most beside the truth, one
- * size, nothing allocated.  Microseconds.
+ * Delays go into a histogram with 64 steps per power of two: an error of at most 1.6 %, a fixed size,
+ * no allocation.  Microseconds.
  */
 #ifndef TESTS_BENCH_LOAD_TALLY_H
 #define TESTS_BENCH_LOAD_TALLY_H
@@ -38,7 +38,7 @@ static inline void tally_time(struct tally *t, int64_t us)
         t->worst_us = us;
 }
 
-/* The time that `part` of the deliveries did not exceed. */
+/* The delay that `part` (0 to 1) of the deliveries did not exceed. */
 static inline int64_t tally_quantile(const struct tally *t, double part)
 {
     uint64_t count = 0, sum = 0;
