@@ -26,7 +26,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-# How many times faster than recorded each table is replayed, so that some price changes every second.
+# Speed of the replay of each table, so that some price changes every second.
 TAPES = {"usdthb": 60, "usdchf": 1800, "EuStockMarkets": 86400, "sp500_daily": 86400}
 
 DELAY_FIRST, DELAY_LAST = 0.2, 5.0  # seconds before a program is started again
@@ -39,7 +39,7 @@ COLORS = {"broker": 35, "feeder": 33, "gateway": 36}
 
 
 def die_with(parent):
-    """In the child: be killed when the parent dies, which may have happened already."""
+    """In the child: ask to be killed when the parent dies; the parent may be dead already."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
@@ -56,7 +56,7 @@ class Program:
         self.started_at = 0.0
         self.start_at = None  # when to start it again
         self.delay = DELAY_FIRST
-        self.was_ready = False  # ever
+        self.was_ready = False  # it was ready once
         self.hint = None  # advice, taken from its output
 
     def start(self):
@@ -77,7 +77,7 @@ class Program:
         os.set_blocking(self.process.stdout.fileno(), False)
 
     def read_lines(self):
-        """The whole lines there are."""
+        """The complete lines so far."""
         try:
             data = os.read(self.process.stdout.fileno(), 65536)
         except BlockingIOError:
@@ -88,7 +88,7 @@ class Program:
         return [line.decode(errors="replace") for line in lines]
 
     def end(self):
-        """It has exited: its code, negative for a signal."""
+        """The exit code, negative for a signal, or None."""
         code = self.process.wait()
         os.close(self.pidfd)
         self.process.stdout.close()
@@ -140,7 +140,7 @@ class Supervisor:
                 self.start(program)
 
     def show(self, program):
-        """Show what the program has written; whether there was something."""
+        """Show the program's new output; return whether there was any."""
         lines = program.read_lines()
         for line in lines or []:
             self.say(program.name, line)
@@ -225,7 +225,8 @@ class Supervisor:
             self.stop_next()
 
     def stop_next(self):
-        """Against the flow, one by one: so the broker still hears the others' goodbye."""
+        """Stop one by one against the flow, so that the broker still receives the others'
+        goodbye."""
         self.leaving = self.kill_at = None
         for program in self.programs:
             program.start_at = None
@@ -273,7 +274,7 @@ class Supervisor:
 
 
 def hint(line):
-    """What to type if the line says that a port is taken."""
+    """The command to type if the line reports a taken port."""
     found = re.search(r"another program listens on .*, or set (\w+)", line)
     if not found:
         return None
@@ -285,7 +286,7 @@ def hint(line):
 
 
 def own_grace():
-    """What the programs may take to stop; the gateway's default is the longest."""
+    """The time in which programs must stop; the gateway's default is the longest."""
     try:
         return float(os.environ["TIMEOUT_GRACEFUL_SHUTDOWN"])
     except (KeyError, ValueError):
@@ -309,7 +310,7 @@ def sources(data, speed):
 
 
 def is_set(name):
-    """In the environment or in .env, where the programs look themselves."""
+    """Whether a setting is in the environment or in .env, as the programs read them."""
     if os.environ.get(name):
         return True
     try:

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What attacks cost a client that behaves: its latency in quiet windows and beside each attack.
+"""What attacks cost a well-behaved client: its latency in quiet windows and beside each attack.
 
     make attack                            (all attacks, three rounds)
     make attack ATTACK_ARGS='--only names --rounds 5 --seconds 6'
@@ -43,7 +43,7 @@ SETTINGS = {"http_query_rate": 50}
 
 
 class Where:
-    """The addresses of the programs that are attacked; what an attack needs of a stage."""
+    """The addresses of the attacked programs, as far as an attack needs them."""
 
     def __init__(self, told):
         self.told = told
@@ -59,7 +59,7 @@ def until(seconds, turn, pause=0.01):
 
 
 def hold(attack, seconds):
-    """An attack that only needs to stay."""
+    """An attack that only keeps its connections."""
     attack.start()
     try:
         until(seconds, lambda: None)
@@ -121,7 +121,7 @@ def large_replays(where, seconds, seed):
 
 
 def only_busy(where, seconds, seed):
-    """The floor: nothing is attacked, a processor and a thread of the kernel's are kept busy."""
+    """The baseline: it attacks nothing, but keeps a processor and a kernel thread busy."""
     near, far = socket.socketpair()
     threading.Thread(target=lambda: [None for _ in iter(lambda: far.recv(65536), b"")],
                      daemon=True).start()
@@ -130,8 +130,8 @@ def only_busy(where, seconds, seed):
 
 
 def only_frames(where, seconds, seed):
-    """The floor of large_replays: the same frames, to a listener of its own that reads their head
-    and closes."""
+    """The baseline of large_replays: sends the same frames to its own listener, which reads their
+    head and closes."""
     def refuse(listener):
         while True:
             with contextlib.suppress(OSError), listener.accept()[0] as s:
@@ -197,7 +197,7 @@ def attacked(name, told, seconds, seed):
 
 
 def measure(args, name, watch, programs, told):
-    """A line of the table; is the ratio within the limit, or not to be had?"""
+    """One row of the table, and whether the ratio is within the limit (or unknown)."""
     ratios, noisy, shown = [], 0, None
     before = [p.rss() for p in programs]
     for n in range(args.rounds):

@@ -1,9 +1,9 @@
-"""What can be done to the running programs, and how often.
+"""The actions that a chaos run performs on the running programs, and how often.
 
-An action is chosen in the run's own thread, with everything it needs from the run's dice, so
-that a seed always makes the same choices; it is then performed in a thread, because several
-things go wrong at once in life, too.  One victim suffers one action at a time: an action whose
-victim is busy is passed over.
+The run's own thread chooses an action and all its parameters with the run's random numbers, so
+that a seed always makes the same choices. A thread then performs it, because in reality several
+faults happen at once. A program suffers one action at a time: an action on a busy program is
+skipped.
 """
 
 import collections
@@ -97,7 +97,7 @@ def shut(world, dice):
 
 
 def catch_up_cut(world, number):
-    """When the gateway asks the log for what it missed, its clients lose their connections."""
+    """While the gateway fetches missed records from the log, its clients lose their connections."""
     gateway = world.gateways[number]
     mark = gateway.mark
 
@@ -190,7 +190,8 @@ def deaf(world, dice):
 
 
 def disk_full(world, dice):
-    """The broker goes on calling, says that nothing is written down, and then is well again."""
+    """The store fails: the broker keeps publishing, reports that it cannot store, and recovers
+    later."""
     seconds = dice.uniform(2.0, 6.0)
     feeder = dice.choice(world.cast["feeder"])
 
@@ -222,7 +223,7 @@ def disk_full(world, dice):
 
 
 def dice_of(dice):
-    """Dice for the action itself, so that how long it takes changes nothing for the others."""
+    """Random numbers for the action itself, so that its duration does not change later choices."""
     return type(dice)(dice.getrandbits(64))
 
 
@@ -253,7 +254,7 @@ TABLE = [
 
 
 def choose(world, dice):
-    """The next deed."""
+    """The next action."""
     table = [(weight, what) for weight, what, needs in TABLE if not needs or needs in world.has]
     (what,) = dice.choices([what for _, what in table], [weight for weight, _ in table])
     return what(world, dice)

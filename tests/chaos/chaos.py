@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""The chaos run: everything is killed, stopped, stalled and cut at random for some minutes, and
-at the end no quote may be missing, none twice, none out of order.
+"""The chaos run kills, stops, stalls and cuts everything at random for some minutes. At the end
+no quote may be missing, come twice, or come out of order.
 
     tests/chaos/chaos.py --bin build/release/bin --minutes 2 --seed 7
 
-The seed decides what is done and how; when it takes effect is the machine's affair.  Prints
-the seed, then a line every ten seconds, then the verdict; exit code 0 if all is well.
+The seed determines the actions, but not the exact moment of their effect. Prints the seed, a line
+every ten seconds, and the verdict; exit code 0 if no rule is broken.
 """
 
 import argparse
@@ -67,7 +67,7 @@ SETTLING = 60 * (5 if pregon.IS_SANITIZED else 1)  # seconds until all must be w
 
 
 class Shape:
-    """How much of everything there is: drawn, because a fault may need just the other shape."""
+    """How many of everything: random, because a fault may need a certain configuration."""
 
     def __init__(self, dice):
         self.hot = dice.choice((1, 4, 6, 12))  # symbols of a feeder
@@ -82,7 +82,7 @@ class Shape:
 
 
 class World:
-    """All that runs, and what is known about it."""
+    """All running programs, and what the run knows about them."""
 
     def __init__(self, args, seed, directory):
         self.args, self.seed, self.directory = args, seed, directory
@@ -219,7 +219,7 @@ class World:
             self.complaints.append((rule, f"{self.history.now():.1f} s: {text}"))
 
     def head(self):
-        """The newest position anybody has heard of."""
+        """The newest position that any client has received."""
         return max((c.position or 0) for c in self.clients)
 
     def durability(self):
@@ -230,7 +230,8 @@ class World:
         return None
 
     def watch(self):
-        """Once a second: nobody has ended by itself; what is kept, what it costs."""
+        """Once a second: check that no program has ended by itself; record what is stored and
+        what it costs."""
         broker = Asker(self.context, self.where["broker_control"])
         while not self.is_over:
             self.costs.look()
@@ -329,7 +330,7 @@ class World:
     # the end
 
     def settle(self):
-        """No more chaos: all must come to everybody."""
+        """End of the chaos: every client must receive everything."""
         self.history.act("the chaos is over")()
         for proxy in self.all_proxies():
             proxy.heal()
@@ -354,7 +355,7 @@ class World:
             self.complain("settles", str(e))
 
     def measure(self):
-        """Rows of the verdict about what it costs."""
+        """Rows of the verdict about processor time and memory."""
         rows = [("memory", *row) for row in self.costs.judge_memory()]
         for client in self.clients:
             client.close()
@@ -364,7 +365,7 @@ class World:
         return rows
 
     def close(self):
-        """All feeders hand in what they have, then everybody leaves in order."""
+        """All feeders send their remaining lines, then all programs stop in order."""
         self.is_calm = True
         for feeder in self.feeders:
             with self.complaining("feeder's end"):
@@ -385,7 +386,7 @@ class World:
             self.complain("ends", f"{what}: {e}")
 
     def abandon(self):
-        """Whatever happened: nobody is left behind."""
+        """End every process, whatever happened."""
         self.is_calm = self.is_over = True
         for feeder in self.feeders:
             feeder.close()
@@ -402,7 +403,7 @@ class World:
 
 
 class Asker:
-    """Questions to a broker that may not be there."""
+    """Requests to a broker that may be away."""
 
     def __init__(self, context, where):
         self.context, self.where = context, where

@@ -1,7 +1,7 @@
-"""WebSocket clients that come back whenever they are thrown out, and write down what they hear.
+"""WebSocket clients that reconnect whenever they are disconnected, and record what they receive.
 
-A client knows its position by docs/protocol/stream.md: in `all` the newest of any message since the
-ack, in `merge` only what heartbeats say; a new connection asks to go on from there.
+A client knows its position by docs/protocol/stream.md: in `all` the newest of any message since
+the ack, in `merge` only that of heartbeats; a new connection resumes there.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Client:
         self.deaf_until = self.history.now() + seconds
 
     def shows(self, finals):
-        """Has it heard those last quotes of its symbols?"""
+        """Has it received the last quotes of its symbols?"""
         return all(self.newest.get(s) == n for s, n in finals.items()
                    if self.history.is_of(self.hearing, s))
 
@@ -91,7 +91,8 @@ class Client:
             await asyncio.sleep(self.dice.uniform(0.02, 0.4))  # all at once would be no chaos
 
     def _request(self):
-        """How this connection asks: path's query, and the subscription to be said, if any."""
+        """How this connection subscribes: the query of the path, and the request to send, if
+        any."""
         since = None
         if self.position is not None and self.epoch is not None:
             since = self.position
@@ -137,7 +138,7 @@ class Client:
             ws.transport.abort()
 
     async def _watch(self, loop, ws):
-        """A network that died says nothing."""
+        """A dead network sends nothing, so silence is an error."""
         while loop.time() - self.heard_at < SILENCE:
             await asyncio.sleep(0.5)
             if self.history.now() < self.deaf_until:
@@ -163,7 +164,7 @@ class Client:
         return self.connection.end or f"{ws.close_code} {ws.close_reason}".strip()
 
     def _be_slow(self, reason):
-        """Closed as too slow: the reason says from where to go on."""
+        """Closed as too slow: the reason has the position to resume from."""
         self.is_slow += 1
         try:
             told = json.loads(reason)

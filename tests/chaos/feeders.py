@@ -1,8 +1,8 @@
-"""Feeders that number their quotes, so that the run knows what was sent.
+"""Feeders that number their quotes, so that the run knows which quotes were sent.
 
 `StdinFeeder` writes to a real pregon-feeder's standard input; `WireFeeder` speaks the feeder's
-protocol itself.  Both have a thread that makes quotes, and are killed, stopped and stalled by
-others' threads.
+protocol itself.  Both have a thread that makes quotes; threads of the run kill, stop and stall
+them.
 """
 
 import json
@@ -24,7 +24,7 @@ TURN = 0.02  # seconds between two looks whether a quote is due
 
 
 class Pace:
-    """How many quotes a second, of how many hot symbols, and which share is of the rare ones."""
+    """Quotes per second, number of frequent symbols, and the share of the rare symbols."""
 
     def __init__(self, rate, hot, rare_share):
         self.rate, self.hot, self.rare_share = rate, hot, rare_share
@@ -36,7 +36,7 @@ class Pace:
 
 
 class Feeder:
-    """What both kinds have: symbols, the pace of quotes, and the end of it all."""
+    """Shared by both kinds: symbols, the rate of quotes, and the end."""
 
     def __init__(self, history, name, symbols, pace, dice):
         self.history, self.name = history, name
@@ -78,7 +78,7 @@ class Feeder:
         return dict(zip(self.ids, self.count))
 
     def _due(self, room):
-        """The next quotes: [(symbol, n)], written down as sent."""
+        """The next quotes: [(symbol, n)], recorded as sent."""
         now = time.monotonic()
         if self.paid_at is None or now < self.quiet_until:
             self.paid_at = now
@@ -101,7 +101,7 @@ class Feeder:
 
 
 class StdinFeeder(Feeder):
-    """A pregon-feeder that reads what we write."""
+    """A pregon-feeder that reads our output."""
 
     GRANTED = re.compile(r"granted by the broker .*, (\d+) lines received")
     TOTALS = re.compile(r": (\d+) lines, (\d+) received, (\d+) lost")
@@ -145,7 +145,7 @@ class StdinFeeder(Feeder):
         return self.process.is_running
 
     def settle(self):
-        """All that was written has been received, or it says so."""
+        """Wait until the broker has received everything, or report that it has not."""
         life, mark = self._retire(), self.process.mark
         self.process.end_of_input()
         self.process.ends(0)
@@ -265,7 +265,7 @@ class WireFeeder(Feeder):
         time.sleep(seconds)
 
     def swallow(self, count):
-        """So many lines get lost on the way to the broker."""
+        """Lose this many lines on the way to the broker."""
         with self.changed:
             self.to_swallow += count
             self.owed += 2 * count

@@ -1,8 +1,8 @@
-"""What was sent and what was heard, and when: the material of the verdict.
+"""What was sent and received, and when: the input of the verdict.
 
-Quotes are numbered per symbol (`n`).  What clients hear is kept in columns, because an hour of
-it must fit in memory.  A position is one number here, epoch and seq together, so that positions
-of all epochs can be compared and be keys: see `position()`.
+Quotes are numbered per symbol (`n`).  What clients receive is kept in columns, so that an hour of
+it fits in memory.  A position is one number here, epoch and seq together, so that positions of
+all epochs can be compared and be keys: see `position()`.
 """
 
 import collections
@@ -36,7 +36,7 @@ def covers(patterns, symbol):
 
 
 class Life:
-    """One life of a feeder: what it was given to send, in that order."""
+    """One life of a feeder: the quotes that it was given to send, in that order."""
 
     def __init__(self, feed, born):
         self.feed = feed
@@ -69,7 +69,7 @@ class Connection:
 
 
 class Hearing:
-    """What one client was told, connection after connection."""
+    """What one client received, connection after connection."""
 
     def __init__(self, name, mode, patterns):
         self.name, self.mode, self.patterns = name, mode, patterns
@@ -145,7 +145,7 @@ class History:
         return hearing
 
     def act(self, text):
-        """An action begins; returns what to call when it is over."""
+        """An action begins; returns the function to call at its end."""
         entry = [self.now(), None, text]
         with self.lock:
             self.actions.append(entry)

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""A hundred times kill -9 of the broker under load: nothing is lost, nothing comes twice.
+"""Kill the broker (kill -9) a hundred times under load: nothing is lost, nothing comes twice.
 
     CHAOS_SEED=7 KILLS=100 tests/chaos/kill_broker.py
 
-Exit code 0 if all is well; PREGON_BIN is where the programs are.
+Exit code 0 if nothing is wrong; PREGON_BIN is the folder of the programs.
 """
 
 import os
@@ -71,11 +71,11 @@ class Play:
         return self.actors[-1]
 
     def heard(self):
-        """How far the client in mode all has come."""
+        """The position of the client in mode all."""
         return self.clients[0].position or 0
 
     def kill_at_random(self, dice, may_wait):
-        """The moment is random after ready, or, now and then, after quotes flow again."""
+        """Kill at a random moment after ready, or sometimes after quotes flow again."""
         if may_wait:
             before = self.heard()
             try:
@@ -113,7 +113,7 @@ class Play:
 
 
 def judge(play, missing):
-    """All that is wrong, with the events around it."""
+    """All faults, with the events around them."""
     faults = verdict.judge(play.history)
     found = [f for several in faults.values() for f in several]
     for rule in faults:

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""One process of the chaos of locks: several owners that acquire, hold, renew, put and let go.
+"""One process of the lock chaos: several owners that acquire, hold, renew, write values and
+release.
 
     lock_client.py ENDPOINT FILE NAME SEED OWNERS LOCK…
 
-Every question is written to FILE before it is sent, and its answer after it has come.  After
+It writes every request to FILE before sending it, and the answer after receiving it.  After
 SIGTERM each owner takes every lock once more, and then the process ends with 0.
 """
 
@@ -40,7 +41,7 @@ class Owner:
         self.count = 0
 
     def call(self, op, lock, patience=PATIENCE, **request):
-        """The answer, or None; and the moment before it was sent."""
+        """The answer, or None; and the time just before the request was sent."""
         self.count += 1
         number = next(NUMBERS)
         message = {"op": op, "id": self.count, "name": lock, "owner": self.name, **request}
@@ -82,7 +83,7 @@ class Owner:
         time.sleep(self.dice.uniform(0, 2 * seconds))  # the rhythm of the chaos
 
     def work(self, lock, token, end, ttl):
-        """What a holder does; whether it goes on when its lease is over is up to the dice."""
+        """The actions of a holder; whether it continues after its lease ended is random."""
         leave = time.monotonic() + self.dice.choice(
             (0.01, 0.1, self.dice.uniform(0, 2.5 * ttl / 1000))
         )

@@ -1,9 +1,9 @@
-"""What callers of the lock service saw, and whether it can all be true at once.
+"""Checks whether everything that callers of the lock service observed is possible together.
 
-Every call is one entry of the history: who asked what, the moment before it was sent, the moment
-after it was answered (None: never), and the answer; all moments on one monotonic clock.  The judge
-knows the promises of docs/protocol/locks.md and nothing of the broker.  Seconds everywhere, but for
-members of the wire, which are named …_ms.
+Every call is one entry of the history: the owner and its request, the time before it was sent,
+the time after it was answered (None: never), and the answer; all times on one monotonic clock.
+The check knows the promises of docs/protocol/locks.md and nothing of the broker.  Seconds
+everywhere, but for members of the wire, which are named …_ms.
 """
 
 import bisect
@@ -40,7 +40,7 @@ class Call:
 
     @property
     def lasts_until(self):
-        """By the holder's own count: from before it asked."""
+        """By the holder's own clock, from before its request."""
         ms = self.answer.get("waited_ms", 0) + self.answer["expires_ms"]
         return self.sent + ms / 1000
 
@@ -54,7 +54,7 @@ class Call:
 
 @dataclasses.dataclass
 class Grant:
-    """One token in the hands of one owner, as far as it was told."""
+    """One token of one owner, as far as the owner knows."""
 
     name: str
     owner: str
@@ -69,17 +69,17 @@ class Grant:
 
     @property
     def ends(self):
-        """It may believe so long."""
+        """Until when the owner may believe that it holds the lock."""
         return min(self.until, self.released, self.broken)
 
     def take(self, call):
-        """The newest answer counts: asking again may also make the time shorter."""
+        """The newest answer counts: a repeated request may also shorten the time."""
         self.until = call.lasts_until
         self.delay = call.request.get("delay_ms", 0) / 1000
         self.calls.append(call)
 
     def doubt(self, call):
-        """Asked again, and who knows: the shorter of both."""
+        """A repeated request without an answer: use the shorter time."""
         self.until = min(self.until, call.sent + call.request.get("ttl_ms", 0) / 1000)
         self.delay = min(self.delay, call.request.get("delay_ms", 0) / 1000)
         self.calls.append(call)
@@ -176,7 +176,7 @@ def judge_holders(table):
 
 
 def judge_tokens(grants):
-    """Who asks after somebody was told of a token gets a larger one, whatever the lock."""
+    """A request after a token was granted gets a larger token, of whatever lock."""
     told = sorted(grants.values(), key=lambda g: g.first.answered)
     moments, largest, owners = [], [], []
     for g in told:
@@ -196,7 +196,8 @@ def judge_tokens(grants):
 
 
 def judge_early_ends(history, grants):
-    """Nobody is told that it is over before its time, unless somebody ended it."""
+    """No holder is told before its time that its grant ended, unless an owner or operator ended
+    it."""
     for call in history.calls:
         if call.op != "renew" or not call.answer or call.answer.get("error") != "stale":
             continue
@@ -294,7 +295,7 @@ def waits_of(sessions):
 
 
 def judge_lines(history, grants):
-    """Who came later, and knew so, is not served before."""
+    """An owner that joined the line later, and knew so, is not served first."""
     sessions = sessions_of(history)
     first_asked = first_asked_of(sessions)
     table = by_lock(grants)
@@ -314,7 +315,7 @@ def judge_lines(history, grants):
 
 
 def judge(history):
-    """{rule: [Fault, …]}; empty if all is well."""
+    """{rule: [Fault, …]}; empty if no rule is broken."""
     grants, faults = grants_of(history)
     table = by_lock(grants)
     faults += judge_holders(table)

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""The chaos of locks: broker and clients are killed, stopped and cut off at random for some
-minutes, and at the end what every caller saw must be possible at once.
+"""The lock chaos kills, stops and cuts off broker and clients at random for some minutes. At the
+end everything that the callers observed must be possible together.
 
     tests/chaos/locks.py --bin build/release/bin --minutes 2 --seed 7
 
-The seed decides what is done; when it takes effect is the machine's affair.  Prints the seed, a
-line every ten seconds, the verdict; exit code 0 if all is well.
+The seed determines the actions, but not the exact moment of their effect. Prints the seed, a line
+every ten seconds, and the verdict; exit code 0 if no rule is broken.
 """
 
 import argparse
@@ -56,7 +56,7 @@ from proxy import Proxy
 
 
 class LockClient:
-    """A process with several owners; born again it is somebody else."""
+    """A process with several owners; after a restart it has other owners."""
 
     def __init__(self, name, endpoint, directory, seed):
         self.name, self.endpoint, self.directory, self.seed = name, endpoint, directory, seed
@@ -172,7 +172,7 @@ class World:
         self.proxy.cut(self.dice)
 
     def deafen(self):
-        """Nothing passes one way for a while."""
+        """Block one direction for a while."""
         self.proxy.shut([self.dice.choice(("up", "down"))])
         time.sleep(self.dice.uniform(0.2, 1.5))  # the chaos itself
         self.proxy.heal()
@@ -181,7 +181,7 @@ class World:
         return self.operator.break_lock(self.dice.choice(LOCKS))
 
     def hide_file(self):
-        """The disk does not take it; the broker lives, or it would find no file."""
+        """The disk fails while the broker runs; a broker that starts would find no file."""
         file = self.store + "-locks"
         os.rename(file, file + ".away")
         time.sleep(self.dice.uniform(0.1, 1.0))  # the chaos itself
@@ -215,7 +215,7 @@ class World:
         return count
 
     def settle(self):
-        """No more chaos: everybody gets every lock once more."""
+        """End of the chaos: every owner gets every lock once more."""
         self.proxy.heal()
         for client in self.clients:
             client.finish()
@@ -228,7 +228,7 @@ class World:
         self.complaints += [t for t in self.broker.log() if pregon.SANITIZER.search(t)]
 
     def judge(self):
-        """Sentences about what is wrong, the worst of each kind with its calls."""
+        """Sentences about the faults; the worst of each kind with its calls."""
         found = lock_verdict.judge(self.history)
         wrong = list(self.complaints)
         for rule, faults in sorted(found.items()):

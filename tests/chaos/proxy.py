@@ -62,7 +62,7 @@ class Proxy:
         self.delay = seconds
 
     def shut(self, ways):
-        """Forward nothing more in those directions."""
+        """Stop forwarding in these directions."""
         self._call(lambda: [link.gates[way].clear() for link in self.links for way in ways])
 
     def heal(self):
@@ -82,7 +82,7 @@ class Proxy:
         pregon.REACTOR.loop.call_soon_threadsafe(function)
 
     def _some(self, dice):
-        """About half of the links, at least one."""
+        """About half of the connections, at least one."""
         links = [link for link in self.links if link.pumps]
         return [k for k in links if dice.random() < 0.5] or links[:1]
 

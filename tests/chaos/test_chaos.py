@@ -1,4 +1,4 @@
-"""The chaos as tests: another seed each time, which is said at the end of the session.
+"""The chaos runs as tests, each time with another seed, which the end of the session prints.
 
 CHAOS_SEED repeats one, CHAOS_MINUTES makes it longer or shorter, CHAOS_KEEP is where logs go.
 """
@@ -18,7 +18,7 @@ KEEP = ["--keep", os.environ["CHAOS_KEEP"]] if os.environ.get("CHAOS_KEEP") else
 
 
 def verdict(program, *arguments, seconds):
-    """Its exit code; what it said is shown if the test fails."""
+    """Its exit code; its output is shown if the test fails."""
     process = subprocess.Popen([sys.executable, os.path.join(HERE, program), *arguments])
     try:
         return process.wait(seconds)

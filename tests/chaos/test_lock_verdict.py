@@ -1,4 +1,4 @@
-"""The judge of locks finds what it is there to find: invented histories with one thing wrong."""
+"""The check of lock histories finds the fault in invented histories that have exactly one."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""Locks under kill -9 of broker and clients, stops and cuts: what everybody saw must be
-possible."""
+"""Locks while broker and clients are killed, stopped and cut off: what the clients observed must
+be possible."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""The verdict finds what it is there to find: invented histories with one thing wrong."""
+"""The verdict finds the fault in invented histories that have exactly one."""
 
 import pytest
 

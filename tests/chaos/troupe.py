@@ -1,4 +1,4 @@
-"""The processes of a chaos run: where they listen, how they end and come back, what they cost."""
+"""The processes of a chaos run: their addresses, ends and restarts, and their resource use."""
 
 import contextlib
 import json
@@ -18,8 +18,7 @@ MIB = 1 << 20
 
 
 def free_ports(count):
-    """Ports nobody has, below those the kernel gives away by itself: they stay free while their
-    program is down."""
+    """Free ports below the kernel's ephemeral range: they stay free while their program is down."""
     low = 10000
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
         high = min(int(f.read().split()[0]), 32768)
@@ -37,7 +36,7 @@ def free_ports(count):
 
 
 class Actor(pregon.Process):
-    """A process that can be killed, stopped, stalled and started again at the same place."""
+    """A process that can be killed, stopped, stalled and started again at the same address."""
 
     def __init__(self, name, program, settings, *, directory, **how):
         super().__init__(name, program, settings, cwd=directory, **how)
@@ -61,7 +60,7 @@ class Actor(pregon.Process):
         super()._read(stream, Lines(told(), file))
 
     def wait_ready(self):
-        """As pregon's, but where it listens is already known."""
+        """As in pregon, but with a known address."""
         with self.changed:
             self.changed.wait_for(
                 lambda: self.is_ready or not any(r.is_alive() for r in self.readers),
@@ -71,7 +70,7 @@ class Actor(pregon.Process):
         return self
 
     def stop(self, code=0):
-        """Not before it minds signals: the kernel's own answer to SIGTERM is no clean end."""
+        """Wait until it handles signals: the kernel's default for SIGTERM is not a clean end."""
         self.says("Started pregon-", after=self.mark)
         return super().stop(code)
 
@@ -95,7 +94,7 @@ class Actor(pregon.Process):
 
 
 class Lines:
-    """Lines of a file that are written down as they pass."""
+    """Lines of a file, recorded as they arrive."""
 
     def __init__(self, lines, file):
         self.lines, self.file = lines, file
@@ -122,7 +121,7 @@ def page(port, name, timeout=3.0):
 
 
 def durability(health):
-    """What the health page says about what is written down: True, False, or None (nothing)."""
+    """Whether quotes are stored according to the health page; None if unknown."""
     broker = health.get("broker", {})
     for part in (broker, broker.get("store") or {}, health.get("store") or {}, health):
         if isinstance(part, dict) and isinstance(part.get("durable"), bool):
@@ -137,7 +136,7 @@ MARK = "PREGON_CHAOS_MOUNTS"
 
 
 def enter_own_mounts():
-    """Begin again where mounts are our own: they are gone when we are, however we end."""
+    """Run in a mount namespace of our own: its mounts end with this process."""
     if os.environ.get(MARK) or os.geteuid() != 0 or not shutil.which("unshare"):
         return
     unshare = ["unshare", "--mount", "--propagation", "private"]
@@ -207,7 +206,7 @@ class Costs:
                     self.warm[key] = a.rss()
 
     def judge_memory(self):
-        """[(name, text, is well)]"""
+        """[(name, text, is within the limit)]"""
         rows = []
         for a in self.actors:
             spare = self.SPARE_MEMORY[a.program] * (4 if pregon.IS_SANITIZED else 1)

@@ -1,4 +1,4 @@
-"""Judges a history: each rule is a promise, and finds the faults against it.
+"""Checks a history: each rule is a promise, and finds the faults against it.
 
 No process, no clock, no socket here: test_verdict.py feeds it with invented histories.
 """
@@ -26,7 +26,7 @@ Fault = collections.namedtuple("Fault", "rule who text position at")
 
 
 class Ranges:
-    """What a client was told to be missing: (after, up to), for all symbols or for one."""
+    """What was reported to a client as missing: (after, up to), for all symbols or for one."""
 
     def __init__(self):
         self.every, self.by_symbol = [], collections.defaultdict(list)
@@ -39,7 +39,7 @@ class Ranges:
             a < where <= b for a, b in self.by_symbol.get(symbol, ()))
 
     def meets(self, low, high, symbol):
-        """Could a position between the two have been told?"""
+        """Could a position between the two have been reported?"""
         return any(a < high - 1 and b > low for a, b in
                    self.every + self.by_symbol.get(symbol, []))
 
@@ -167,7 +167,7 @@ class Judge:
         return low, high
 
     def is_hidden(self, life, i):
-        """It may stand where every client that wanted it was told of a gap."""
+        """The quote may be missing where a gap was reported to every client that wanted it."""
         low, high = self.neighbours(life, i)
         symbol = life.symbols[i]
         return all(self.told[h.name].meets(low, high, symbol) for h in self.h.hearings
@@ -197,7 +197,7 @@ class Judge:
         return told
 
     def before_joining(self, hearing):
-        """Where losses were not owed yet to a client that begins anew.
+        """Up to where losses need not be reported to a client that begins anew.
 
         Of what was before it joins it gets the snapshots only, and the ack's position lies below
         them, far below if one of the symbols is quiet.  Where it joined, the first record
@@ -320,7 +320,7 @@ class Judge:
 
 
 def events_around(history, fault, width=6, seconds=6.0):
-    """Lines that tell what happened around a fault of a client."""
+    """Lines about the events around a client's fault."""
     lines = [f"{fault.who}: {RULES.get(fault.rule, fault.rule)}", f"  {fault.text}"]
     at = fault.at
     hearing = next((h for h in history.hearings if h.name == fault.who), None)

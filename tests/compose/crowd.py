@@ -1,4 +1,4 @@
-"""Clients in mode all that count: each must have been told 1, 2, 3, … once, in order."""
+"""Clients in mode all that count: each must receive 1, 2, 3, … once, in order."""
 
 import asyncio
 import json
@@ -79,7 +79,7 @@ class Crowd:
         self.clients, self.tasks = [], []
 
     def join(self, count, url, tls=None):
-        """So many more, and they are all there."""
+        """Connect this many more clients, and wait until all are connected."""
         new = [Client(url, tls) for _ in range(count)]
         self.clients += new
         self.tasks += [asyncio.run_coroutine_threadsafe(c.live(), self.loop) for c in new]
@@ -88,7 +88,7 @@ class Crowd:
         return new
 
     def hear_all(self, feed):
-        """All that has been fed until now, by everybody."""
+        """Wait until every client has received everything sent so far."""
         number = feed.number
         for client in self.clients:
             eventually(
@@ -101,7 +101,7 @@ class Crowd:
         return number
 
     def goes_on(self, feed):
-        """What is fed from now on is heard too."""
+        """Wait until clients also receive what is sent from now on."""
         before = feed.number
         eventually(lambda: feed.number, lambda n: n > before + 20, "feeding")
         return self.hear_all(feed)

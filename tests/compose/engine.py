@@ -1,4 +1,4 @@
-"""A Docker engine, Compose and a base image: those that are there, or our own for this run.
+"""A Docker engine, Compose and a base image: the installed ones, or our own for this run.
 
 An engine of our own keeps everything under STATE and a directory of the run, so that neither
 its images nor a pid file of a killed one get in the way of another engine's.  What it changed
@@ -22,11 +22,11 @@ PR_SET_PDEATHSIG = 1
 
 
 class NotHere(Exception):
-    """No engine can be had, and why."""
+    """There is no engine, with the reason."""
 
 
 def run(*command, patience=60, check=True, env=None, **how):
-    """Its output.  Nothing waits for ever."""
+    """Run a command and return its output, with a timeout."""
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=patience,
         check=False, errors="replace", env={**os.environ, **(env or {})}, **how,
@@ -109,7 +109,7 @@ class Engine:
             time.sleep(0.1)
 
     def stop(self):
-        """Only the one we started."""
+        """End the engine, only if we started it."""
         if not self.process:
             return
         # What older sources were built to; newer layers make the next run quick.

@@ -1,4 +1,4 @@
-"""The stack under a name, ports and addresses of its own; it never touches what it did not make."""
+"""The stack with its own name, ports and addresses; it never touches what it did not create."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ PATIENCE = 60  # seconds until a test counts as lost
 
 
 class Lost(AssertionError):
-    """What a test waited for did not come."""
+    """A condition that a test waited for did not become true."""
 
 
 def eventually(look, until=bool, what="it", patience=PATIENCE):
@@ -96,7 +96,7 @@ class Stack:
         return run("docker", "exec", container, *command, check=check, patience=patience)
 
     def kill_inside(self, container):
-        """What a crash is: everything in it but the init that it has."""
+        """Kill everything in the container except its init, like a crash."""
         self.inside(container, "sh", "-c", "kill -s KILL -- -1", check=False)
 
     def is_healthy(self, service):
@@ -183,7 +183,7 @@ class Stack:
                    env=self.env)
 
     def labelled(self):
-        """Everything that bears our name."""
+        """Everything with our name."""
         label = f"label=com.docker.compose.project={self.name}"
         return {
             kind: run("docker", *command, "--filter", label, "-q").split()

@@ -54,18 +54,18 @@ class Page:
         return self.driver.execute_script(script, *arguments)
 
     def is_told(self, expression, patience=None):
-        """Wait until an expression of JavaScript is true; what it is then."""
+        """Wait until a JavaScript expression is true, and return it."""
         return pregon.eventually(
             lambda: self.run(f"return {expression}"), what=expression, patience=patience
         )
 
     def shows(self, text):
-        """Wait until a text can be read on it."""
+        """Wait until the page shows a text."""
         what = json.dumps(text)
         return self.is_told(f"document.body.innerText.includes({what}) || undefined")
 
     def follow(self, url, **options):
-        """Begin to follow with pregon.js; what it hears is in `heard`."""
+        """Start a client of pregon.js; its events are in `heard`."""
         error = self.driver.execute_async_script(LISTEN, url, options)
         assert not error, error
 
@@ -79,11 +79,11 @@ class Page:
             f"Object.entries({wanted}).every(([k, v]) => what[k] === v)) ?? [])[1]")
 
     def errors(self):
-        """What the console has said since the last look, if it was an error."""
+        """Errors on the console since the last call."""
         return [e["message"] for e in self.driver.get_log("browser") if e["level"] == "SEVERE"]
 
     def violations(self):
-        """What axe-core finds wrong for those who see, hear or move less well."""
+        """Accessibility faults that axe-core finds."""
         with open(os.path.join(MODULES, "axe-core", "axe.min.js"), encoding="utf-8") as f:
             self.run(f.read())
         found = self.driver.execute_async_script(
@@ -155,7 +155,7 @@ class Browser:
 
 
 class ForeignSite:
-    """A web server that has nothing to do with ours but a copy of pregon.js."""
+    """Another web server, which serves a copy of pregon.js."""
 
     def __init__(self):
         class Handler(http.server.SimpleHTTPRequestHandler):

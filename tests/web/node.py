@@ -1,4 +1,4 @@
-"""Programs on pregon.js under Node, told what to do and listened to by a test."""
+"""Programs on pregon.js under Node, controlled by a test."""
 
 import json
 import os
@@ -52,7 +52,7 @@ class Follower(pregon.Process):
 
     @property
     def told(self):
-        """All so far: (kind, what)."""
+        """All events so far: (kind, value)."""
         return [tuple(json.loads(text)) for text in self.log("out")]
 
     def all(self, kind, **fields):
@@ -86,11 +86,11 @@ class Follower(pregon.Process):
         return found[0]
 
     def begin(self, method, *its):
-        """Tell it to call a method of its client."""
+        """Call a method of its client."""
         self.write(json.dumps([method, *its]) + "\n")
 
     def call(self, method, *its):
-        """… and return what it was answered."""
+        """Call a method and return the answer."""
         self.begin(method, *its)
         return self.hears("answer")
 

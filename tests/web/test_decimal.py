@@ -1,4 +1,4 @@
-"""The board's arithmetic on prices, held against Python's decimals."""
+"""The board's arithmetic on prices, compared with Python's decimals."""
 
 import json
 import os

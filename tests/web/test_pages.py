@@ -1,6 +1,5 @@
-"""Every page, as everybody may look at it: without an error on the console, without a fault that
-axe finds, in both languages and colours, on a phone.  Pictures for human eyes: build/web-
-screenshots/.
+"""Every page, in both languages, light and dark, and on a phone: no error on the console, and no
+accessibility fault that axe finds. Screenshots for people: build/web-screenshots/.
 """
 
 import json
@@ -84,7 +83,7 @@ def test_the_board_comes_back_to_a_killed_gateway(stage, browser):
 
 
 def test_the_board_paints_while_two_thousand_symbols_move(stage, browser):
-    """What it costs is written down beside the pictures; WEB_MINUTES makes it longer."""
+    """Records its cost next to the screenshots; WEB_MINUTES sets the duration."""
     broker, gateway = stage.play()
     page = browser.open(gateway.url + "/")
     page.run(LOAD)
