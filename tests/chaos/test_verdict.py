@@ -98,7 +98,7 @@ def test_a_quote_that_comes_again_on_the_next_connection_is_found():
 
 @pytest.mark.parametrize("first, last, faults", [(3, 4, set()), (3, 3, {"hole"}),
                                                  (4, 4, {"hole"}), (1, 6, set())])
-def test_a_range_that_was_told_is_no_hole_and_no_more_than_that(first, last, faults):
+def test_a_range_that_was_reported_is_no_hole_and_no_more_than_that(first, last, faults):
     tale = Tale()
     tale.client().hears(1, 2).is_told("", first, last, last).hears(5, 6)
     assert tale.faults() == faults
@@ -170,7 +170,7 @@ def test_lines_a_feeder_names_as_lost_are_no_fault(feed, first, last, faults):
     assert tale.faults() == faults
 
 
-def test_a_client_that_was_not_told_of_lost_lines_is_found():
+def test_a_client_that_never_received_a_loss_of_lines_is_found():
     tale = Tale(count=0)
     for n in (1, 2):
         tale.life.add(tale.x, n)
@@ -187,7 +187,9 @@ def test_a_client_that_was_not_told_of_lost_lines_is_found():
     ((2, 2), [(4, 3), (5, 4)], set()),  # it may have joined after the loss
     ((1, 1), [(2, 2), (4, 3), (5, 4)], {"hole"}),  # it had joined before
 ])
-def test_a_loss_is_owed_from_the_first_record_on_however_low_the_ack(snapshot, quotes, faults):
+def test_a_loss_must_be_reported_from_the_first_record_on_however_low_the_ack(
+    snapshot, quotes, faults
+):
     tale = Tale(count=0)
     for n in (1, 2, 99, 3, 4):  # 99 is lost: line 3, told at position 3
         tale.life.add(tale.x, n)

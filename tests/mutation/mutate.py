@@ -63,7 +63,8 @@ STATEMENT = re.compile(
 UNTESTED = re.compile(r"\b(assert|static_assert|_Static_assert|log_\w+|LOG\w*)\s*\(")
 # How many elements an array has, and how often a line is logged.
 UNSEEN = re.compile(
-    r"^[ \t]+(?:\w+[ \t]+)+\**\w+(?:\[[^\]\n]*\])+(?=[ \t]*[;,=])|^[^\n]*struct log_limit[^\n]*", re.M
+    r"^[ \t]+(?:\w+[ \t]+)+\**\w+(?:\[[^\]\n]*\])+(?=[ \t]*[;,=])|^[^\n]*struct log_limit[^\n]*",
+    re.M,
 )
 FINISH = 5  # times the usual duration of a test, at least two seconds
 
@@ -158,7 +159,14 @@ def run(*command, timeout=None, env=None, log=None):
 def make(*arguments):
     """Linked so that a test that leaks memory fails, as it does in make test-sanitize."""
     variables = ["SAN=", f"B={B}", "CFLAGS=-O1"]
-    return ["env", "LDFLAGS=-fsanitize=leak", "make", "--no-print-directory", *variables, *arguments]
+    return [
+        "env",
+        "LDFLAGS=-fsanitize=leak",
+        "make",
+        "--no-print-directory",
+        *variables,
+        *arguments,
+    ]
 
 
 def make_would(target, newer):

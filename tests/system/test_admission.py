@@ -153,7 +153,7 @@ def test_a_page_of_any_origin_may_ask_why_it_is_refused(stage):
     assert gateway.status()["gateway"]["refusals"]["total"] == 0  # asking is no refusal
 
 
-def test_with_websockets_disabled_http_works_and_handshakes_are_told(stage):
+def test_with_websockets_disabled_http_works_and_handshakes_are_reported(stage):
     broker, gateway = stage.play(websocket_enabled=False)
     answer = agree(stage, gateway, 503, "websocket_disabled")
     assert "WEBSOCKET_ENABLED" in answer.json()["error"]["hint"]

@@ -8,7 +8,7 @@ import pregon
 from handshakes import agree
 
 
-def test_the_limit_is_told_with_its_numbers(stage):
+def test_the_limit_is_reported_with_its_numbers(stage):
     broker, gateway = stage.play(websocket_max_connections=2)
     inside = [stage.raw_client(gateway) for _ in range(2)]
     answer = agree(stage, gateway, 503, "max_connections")

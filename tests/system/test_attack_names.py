@@ -162,7 +162,7 @@ def test_a_thousand_names_nobody_has_asked_for_are_served_at_once(stage):
     assert (ack["symbols"], ack["rejected"], ack.get("upstream")) == (names, [], None)
 
 
-def test_what_a_large_request_is_owed_comes_in_slices(stage):
+def test_the_answer_to_a_large_request_comes_in_slices(stage):
     gateway, feed, _ = supply(stage)
     client = stage.raw_client(gateway, "?symbols=GOOD*")
     client.hears("ack")

@@ -165,5 +165,5 @@ def test_the_balancer_lets_an_origin_read_exactly_if_the_gateways_do(stage, orig
         assert any(p.search(origin.lower()) for p in patterns) == allowed, origin
 
 
-def test_everybody_is_everybody_for_the_balancer_too():
+def test_a_star_in_a_list_is_a_star_for_the_balancer_too():
     assert "*" in expressions("https://a.example,*")

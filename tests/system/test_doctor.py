@@ -51,7 +51,7 @@ def test_a_gateway_without_a_proxy_may_be_the_public_url(well):
     assert well.examine(PUBLIC_URL=well.gateway.url).names() == []
 
 
-def test_people_are_told_in_words_which_line_to_change(well):
+def test_the_report_for_people_names_the_line_to_change(well):
     path = well.env_file()
     with open(path, encoding="utf-8") as f:
         number = 1 + [line.split("=")[0] for line in f].index("CORS_ORIGINS")
@@ -109,7 +109,7 @@ def test_a_mistake_in_the_file_is_named(well, planted, found):
     assert report.code == (1 if wanted else 0)
 
 
-def test_a_misspelt_name_is_told_with_its_line_and_the_right_one(well):
+def test_a_misspelt_name_is_reported_with_its_line_and_the_right_one(well):
     finding = well.examine(lines=["WEBSOCKT_TIMEOUT=60"]).one("setting_misspelt")
     assert (
         re.search(r"some\.env:\d+$", finding["where"])
@@ -143,7 +143,7 @@ def test_a_wrong_value_of_the_environment_is_not_to_be_mended_in_the_file_that_i
     assert "unset it" in said and ".env:" not in said
 
 
-def test_a_secret_is_never_told(well):
+def test_a_secret_is_never_shown(well):
     report = well.examine(lines=["WEBSOCKET_TOKEN=" + "geheim" * 60], mode=0o644)
     assert {"setting_impossible", "secrets_readable"} <= set(report.names())
     assert "geheim" not in report.text
@@ -208,7 +208,7 @@ def test_a_port_that_this_user_may_not_have_is_named():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has processes that others may not see")
-def test_of_a_port_that_another_user_holds_the_user_is_told():
+def test_a_port_that_another_user_holds_is_reported_with_that_user():
     with socket.create_server(("127.0.0.1", 0)) as holder:
         env = {"PORT": str(holder.getsockname()[1])}
         try:

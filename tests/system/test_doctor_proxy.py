@@ -12,7 +12,7 @@ from doctor_setup import IN_BETWEEN, LISTED, healthy, well  # noqa: F401 (fixtur
 from meddler import Elsewhere, Meddler
 
 
-def test_a_page_that_is_not_listed_is_told_the_line_that_lists_it(well):
+def test_a_page_that_is_not_listed_is_reported_with_the_line_that_lists_it(well):
     finding = well.examine("--origin=https://my.page").one("origin_not_allowed")
     assert finding["change"] == f"CORS_ORIGINS={LISTED},https://my.page"
 

@@ -109,7 +109,7 @@ def test_a_webhook_refuses_polls_until_it_is_deleted(telegram):
     assert call(telegram, "getUpdates")[0] == 200
 
 
-def test_what_is_sent_is_recorded_and_limits_are_told_with_when_to_come_back():
+def test_what_is_sent_is_recorded_and_limits_are_answered_with_retry_after():
     telegram = FakeTelegram(limits={"chat": (2, 60), "group": (1, 60)})
     try:
         assert call(telegram, "sendMessage", chat_id=7, text="a")[0] == 200
@@ -124,7 +124,7 @@ def test_what_is_sent_is_recorded_and_limits_are_told_with_when_to_come_back():
         telegram.close()
 
 
-def test_it_misbehaves_when_it_is_told_to_and_only_then(telegram):
+def test_the_fake_telegram_misbehaves_on_request_and_only_then(telegram):
     telegram.next_call("sendMessage", refuse=(429, "Too Many Requests: retry after 5"),
                        retry_after=5)
     telegram.next_call("sendMessage", raw=b"")

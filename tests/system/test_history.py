@@ -251,7 +251,7 @@ def rows(path, query):
         return db.execute(query).fetchall()
 
 
-def test_what_was_pruned_is_told_by_first(stage):
+def test_what_was_pruned_is_reported_by_first(stage):
     path = stage.path("pregon.db")
     broker = stage.broker(store=f"sqlite:{path}", journal_bytes=SMALL, retention_count=1000)
     gateway = stage.gateway(broker)

@@ -160,7 +160,7 @@ def test_a_head_in_single_bytes_is_read(long_stage):
     answer.socket.close()
 
 
-def test_a_head_that_does_not_come_in_time_is_told_so(stage):
+def test_a_head_that_does_not_come_in_time_is_answered_with_408(stage):
     _, gateway = stage.play(http_head_timeout=1)
     sock = stage.connect(gateway)
     sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")

@@ -43,7 +43,7 @@ def test_a_lost_answer_loses_nothing_asking_again_is_the_same_grant(stage, broke
     assert is_granted(answer) and not answer["is_new"]
 
 
-def test_one_holder_at_a_time_and_the_others_learn_who(stage, broker):
+def test_one_holder_at_a_time_and_the_others_learn_its_name(stage, broker):
     x, y = stage.locker(broker, "x"), stage.locker(broker, "y")
     x.lock("a", LONG, host="here", pid=7)
     refused = y.lock("a", LONG)

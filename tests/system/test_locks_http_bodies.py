@@ -88,7 +88,7 @@ def test_a_path_or_a_parameter_that_is_wrong_is_refused_by_name(locks, line):
         refused(answer, status, code)
 
 
-def test_the_brokers_own_bounds_are_told(stage):
+def test_the_brokers_own_bounds_are_reported(stage):
     broker = stage.broker(lock_ttl_max=20, lock_delay_max=5, lock_count_max=2)
     locks = Locks(stage.gateway(broker, locks_token=SECRET))
     told = refused(locks.put("a", owner="a", ttl=30), 400, "bad_request")

@@ -12,7 +12,7 @@ from locks_http import Locks, SECRET, locks, play, refused  # noqa: F401 (fixtur
 from page_shapes import check, is_text, is_time
 
 
-def test_an_answer_that_was_lost_is_told_and_asking_again_is_the_same_grant(stage):
+def test_an_answer_that_was_lost_is_reported_and_asking_again_is_the_same_grant(stage):
     broker, gateway, locks = play(stage)
     broker.signal(signal.SIGSTOP)
     told = refused(locks.put("once", owner="a", ttl=30), 503, "broker_away")
@@ -74,7 +74,7 @@ def test_with_a_file_grants_and_values_outlive_a_killed_broker(stage):
     assert locks.take("gone", "b") > token
 
 
-def test_what_the_disk_does_not_take_is_told_and_renewals_go_on(stage):
+def test_what_the_disk_does_not_take_is_reported_and_renewals_go_on(stage):
     broker = stage.broker(store="sqlite:" + stage.path("log.db"))
     gateway = stage.gateway(broker, locks_token=SECRET)
     locks = Locks(gateway)

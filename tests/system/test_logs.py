@@ -120,7 +120,7 @@ def test_without_access_log_only_the_ready_line_is_on_standard_output(stage):
     assert len(quiet.log("out")) == 1
 
 
-def test_at_level_warning_refusals_are_told_and_the_rest_is_not(stage):
+def test_at_level_warning_refusals_are_reported_and_the_rest_is_not(stage):
     broker, gateway, client = scene(stage, log_level="warning")
     assert len(gateway.log("out")) == 1
     (line,) = gateway.log("err")

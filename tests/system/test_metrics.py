@@ -74,7 +74,7 @@ def alarms():
     return re.findall(r"^\| [^|]+ \| `(.+)` \| (\w*) ?\|$", text, re.M)
 
 
-def test_every_alarm_is_about_a_family_that_is_told(scene):
+def test_every_alarm_is_about_a_family_that_is_exported(scene):
     told = metrics.of(scene)
     assert len(alarms()) > 5
     for expression, _ in alarms():
@@ -116,7 +116,7 @@ def test_metrics_name_no_client(stage):
     assert "127.0.0.1" not in text and str(client.local_port) not in text
 
 
-def test_both_processes_tell_what_they_cost(stage):
+def test_both_processes_export_what_they_cost(stage):
     broker, gateway = stage.play()
     start = time.time()
     told = becomes(gateway, "pregon_broker_up", 1)
@@ -329,7 +329,7 @@ def test_reconnecting_clients_are_counted_as_recovered_or_not(stage):
     assert told["pregon_resumes_total", "false"] == 2
 
 
-def test_feeds_are_told_one_by_one(stage):
+def test_feeds_are_reported_one_by_one(stage):
     broker, gateway = stage.play()
     one, two = stage.feed(broker, "one"), stage.feed(broker, "two")
     for n in range(3):

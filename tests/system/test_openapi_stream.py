@@ -23,7 +23,7 @@ def hold(seen, *clients):
             seen.add(fits[0])
 
 
-def test_every_message_of_the_stream_is_described_and_every_described_one_is_said(stage):
+def test_every_message_of_the_stream_is_described_and_every_described_one_is_sent(stage):
     seen = set()
     broker, gateway = stage.play(heartbeat=1, auto_max=1)
     feed = stage.feed(broker, "test", window=100)

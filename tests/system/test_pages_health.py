@@ -186,7 +186,7 @@ def test_a_store_that_does_not_take_quotes_degrades_health_and_nothing_else(stag
     assert "silent" in told["reason"]
 
 
-def test_busy_workers_are_said_to_be_busy_and_serve_again(stage):
+def test_busy_workers_are_reported_to_be_busy_and_serve_again(stage):
     fake = FakeBroker(stage)
     gateway = stage.gateway(fake, http_threads=4)
     pregon.eventually(lambda: gateway.get("/cotizaciones/ready").status, lambda s: s == 200)

@@ -58,7 +58,9 @@ def test_every_message_of_the_stream_has_a_section_and_all_its_members():
     assert set(messages) - headings("stream.md") == set()
     for kind, members in messages.items():
         section = re.search(rf"^### {kind}\n(.*?)(?=^##)", page, re.M | re.S)[1]
-        fields = set(re.findall(r'"bid"|"ask"|"(\w+)"', section)) | set(re.findall(r"`(\w+)`", section))
+        fields = set(re.findall(r'"bid"|"ask"|"(\w+)"', section)) | set(
+            re.findall(r"`(\w+)`", section)
+        )
         quote = set(schemas["Quote"]["properties"]) - {"trace"}
         missing = members - fields - (quote if kind in ("quote", "snapshot") else set())
         assert missing == set(), kind
@@ -71,7 +73,9 @@ def test_every_route_of_the_openapi_document_is_in_the_specification():
     assert [path for path in written if f"`{path.replace('FILE', 'NAME')}`" not in pages] == []
 
 
-@pytest.mark.parametrize("list_of,file", [("QUOTE_REFUSALS", "quote.h"), ("QUOTE_FIELDS", "quote.h")])
+@pytest.mark.parametrize(
+    "list_of,file", [("QUOTE_REFUSALS", "quote.h"), ("QUOTE_FIELDS", "quote.h")]
+)
 def test_every_field_of_a_quote_and_every_reason_to_refuse_one_is_listed(list_of, file):
     text = text_of("shared", "wire", file)
     names = re.search(rf"#define {list_of}\(X\)(.*?[^\\])\n", text, re.S)[1]

@@ -228,7 +228,7 @@ def test_a_negative_price_arrives_unless_its_feed_forbids_it(stage, rule):
         assert feeder.logged("line 1 refused: negative") and feeder.logged("2 refused")
 
 
-def test_refused_lines_that_are_only_counted_are_told_once_and_in_the_totals(stage):
+def test_refused_lines_that_are_only_counted_are_reported_once_and_in_the_totals(stage):
     broker = stage.broker()
     feeder = stage.feeder(broker, "-", feed="lines")
     feeder.write("not json\n" * 300 + '{"symbol":"A","last":"1"}\n')

@@ -59,7 +59,7 @@ def end(process, how):
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
-def test_a_broker_that_comes_back_finds_clients_told_to_start_anew_and_goes_on(stage, how):
+def test_a_broker_that_comes_back_finds_clients_reset_and_goes_on(stage, how):
     broker, gateway, feeder, client = troupe(stage)
     old = client.heard("welcome")[0]["epoch"]
     flows(client)
@@ -463,7 +463,7 @@ def test_lines_that_cannot_be_sent_again_are_named_as_lost_and_the_rest_goes_on(
     assert json.loads(gateway.get("/cotizaciones/health").body)["feeds"][0]["lost"] == 3
 
 
-def test_a_loss_in_a_new_log_is_told_though_its_position_is_lower(stage):
+def test_a_loss_in_a_new_log_is_reported_though_its_position_is_lower(stage):
     broker, gateway = stage.play()
     clients = [stage.client(gateway, f"?symbols=X&mode={mode}") for mode in ("all", "merge")]
     for life, before in enumerate((50, 1)):

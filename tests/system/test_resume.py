@@ -137,7 +137,9 @@ def test_what_a_client_has_from_a_faster_gateway_does_not_come_again(stage):
     assert numbers(client) == [3]
 
 
-def test_in_mode_all_nothing_is_told_before_the_snapshots_of_what_a_gateway_did_not_know(stage):
+def test_in_mode_all_nothing_is_delivered_before_the_snapshots_of_what_a_gateway_did_not_know(
+    stage,
+):
     fake = FakeBroker(stage)
     gateway = stage.gateway(fake)
     stays = stage.client(gateway, "?symbols=A")
@@ -236,7 +238,7 @@ def test_a_position_that_is_no_longer_kept_is_not_recovered(stage):
     client.hears("quote", n=3001)
 
 
-def test_positions_that_are_none_are_told(stage):
+def test_positions_that_are_none_are_reported(stage):
     broker, gateway = stage.play()
     client = stage.client(gateway, "?symbols=X&since=12")
     assert "EPOCH:SEQ" in client.hears("error")["message"]

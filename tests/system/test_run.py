@@ -153,7 +153,7 @@ def test_a_program_that_ends_before_it_was_ever_ready_is_not_started_again(stage
     assert not run.logged(r"again in")
 
 
-def test_a_program_that_was_asked_to_end_is_said_to_have_ended(stage):
+def test_a_program_that_was_asked_to_end_is_reported_to_have_ended(stage):
     run = Run(stage).up()
     here = run.here()
     os.kill(run.child("gateway"), signal.SIGTERM)

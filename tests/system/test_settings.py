@@ -183,7 +183,9 @@ def test_a_taken_port_of_the_broker_is_named_once_with_what_to_do(stage, taken, 
 
 @pytest.mark.parametrize("address", [
     "tcp://192.0.2.1:0", "tcp://nowhere.invalid:0", "tcp://[::1]:0", "tcp://eth99:0"])
-def test_an_address_that_the_broker_s_machine_does_not_have_is_said_to_be_missing(stage, address):
+def test_an_address_that_the_broker_s_machine_does_not_have_is_reported_to_be_missing(
+    stage, address
+):
     free = {
         key: "tcp://127.0.0.1:0" for key in ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")
     }
@@ -357,7 +359,7 @@ def test_sighup_is_no_reason_to_stop_for_anyone(stage):
     ("tail", "COUNT", "many", "a whole number"), ("feeder", "RATE", "1/s", "a whole number"),
     ("feeder", "SPEED", "fast", "a whole number"), ("feeder", "LOOP", "forever", "1/0"),
 ])
-def test_a_generic_name_in_the_environment_is_told_with_its_origin(
+def test_a_generic_name_in_the_environment_is_reported_with_its_origin(
     stage, program, name, value, allowed
 ):
     one = stage.process(program, {}, wait=False, env={name: value})

@@ -192,7 +192,7 @@ def test_the_url_subscribes_as_a_request_would(stage):
     assert (listed["mode"], listed["symbols"]) == ("all", ["EUR/USD", "BTC*"])
 
 
-def test_a_mistake_in_the_url_is_told_and_the_rest_holds(stage):
+def test_a_mistake_in_the_url_is_reported_and_the_rest_holds(stage):
     broker, gateway = stage.play()
     client = stage.client(gateway, "?symbols=X&mode=some&max_hz=-1")
     client.hears("welcome")
@@ -382,7 +382,7 @@ def test_merged_values_are_counted_and_nothing_else_is(stage):
     assert client.hears("heartbeat")["merged"] == 0
 
 
-def test_a_range_lost_before_the_broker_is_told_to_everyone(stage):
+def test_a_range_lost_before_the_broker_is_reported_to_every_client(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     client = silent(stage, gateway, "?symbols=X")

@@ -73,7 +73,7 @@ def test_symbols_are_words_and_only_they_are_followed(stage, broker):
     (["-x"], "\"-x\" is not a flag"),
     (["--broker-publish", "nowhere"], "BROKER_PUBLISH"),
 ])
-def test_what_is_wrong_is_said_with_code_2(stage, broker, words, said):
+def test_what_is_wrong_is_reported_with_code_2(stage, broker, words, said):
     result = ran(broker, *words)
     assert result.returncode == 2
     assert said in result.stderr and not result.stdout
@@ -86,7 +86,7 @@ def test_help_names_the_words_and_their_flag():
     assert "--symbols LIST, SYMBOL...\n" in result.stdout
 
 
-def test_it_goes_on_from_the_position_it_told_also_after_a_killed_broker(stage, broker):
+def test_tail_goes_on_from_the_position_it_printed_also_after_a_killed_broker(stage, broker):
     feed = stage.feed(broker)
     fed(feed, "X", 1, 100)
     epoch = f"{stage.control(broker).ask('status')['epoch']:016x}"
@@ -169,7 +169,7 @@ def test_a_reader_that_sleeps_holds_up_nothing_and_misses_nothing(stage, broker)
     process.stderr.close()
 
 
-def test_the_broker_s_absence_is_said_on_standard_error_once(stage, broker):
+def test_the_broker_s_absence_is_reported_on_standard_error_once(stage, broker):
     tail = consumer.tail(stage, broker)
     fed(stage.feed(broker), "X", 1, 1)
     tail.hears(n=1)

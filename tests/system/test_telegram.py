@@ -79,7 +79,7 @@ def test_each_command_is_answered_in_the_language_of_who_asks(stage, telegram):
     telegram.is_confirmed(telegram.last_update)
 
 
-def test_a_crossing_is_told_once_and_again_only_after_the_price_went_back(stage, telegram):
+def test_a_crossing_is_sent_once_and_again_only_after_the_price_went_back(stage, telegram):
     broker, feed, _ = play(stage, telegram)
     feed.quote("EUR/USD", last="1.1")
     feed.settled()
@@ -98,7 +98,7 @@ def test_a_crossing_is_told_once_and_again_only_after_the_price_went_back(stage,
     assert len(telegram.said(ANA, 6)) == 6
 
 
-def test_an_alert_that_is_true_already_is_told_at_once(stage, telegram):
+def test_an_alert_that_is_true_already_is_sent_at_once(stage, telegram):
     broker, feed, _ = play(stage, telegram)
     feed.quote("EUR/USD", bid="1.08", ask="1.09")
     feed.settled()

@@ -36,7 +36,7 @@ def test_a_429_is_obeyed_and_what_it_refused_is_sent_once_and_unmarked(stage, te
     assert calls[1].at - calls[0].at >= 1.99, "it came back before it might"
 
 
-def test_a_group_is_never_told_more_than_telegram_allows(stage):
+def test_a_group_never_receives_more_messages_than_telegram_allows(stage):
     telegram = stage._with(FakeTelegram(limits={"all": (30, 1), "group": (20, 60)}))
     broker, feed, _ = play(stage, telegram)
     for n in range(10):
@@ -95,7 +95,7 @@ def test_a_message_that_was_taken_without_an_answer_is_repeated_once_and_says_so
     assert len(telegram.said(ANA, 3)) == 3
 
 
-def test_what_telegram_will_never_take_is_dropped_and_told(stage, telegram):
+def test_what_telegram_will_never_take_is_dropped_and_reported(stage, telegram):
     broker, feed, one = play(stage, telegram)
     telegram.next_call("sendMessage", refuse=(403, "Forbidden: bot was blocked by the user"))
     telegram.hears(ANA, "/ayuda")

@@ -69,7 +69,7 @@ def test_a_gateway_that_stops_is_gone_at_once(stage):
     assert (status["active_connections"], status["connections"]) == (0, [])
 
 
-def test_both_tell_the_same_quotes_in_the_same_order(stage):
+def test_both_print_the_same_quotes_in_the_same_order(stage):
     broker, gateways = both(stage)
     feed = stage.feed(broker)
     feed.quote("X", last="0")

@@ -32,7 +32,7 @@ def test_a_page_comes_back_to_a_killed_gateway_without_a_hole_or_a_repeat(stage,
     assert not page.heard("lost") and not page.heard("reset")
 
 
-def test_a_page_of_a_foreign_origin_is_told_why_it_may_not_connect_and_gets_in_when_it_may(
+def test_a_page_of_a_foreign_origin_shows_why_it_may_not_connect_and_connects_once_it_may(
     stage, browser
 ):
     site = stage._with(ForeignSite())
@@ -55,7 +55,7 @@ def test_a_page_of_a_foreign_origin_is_told_why_it_may_not_connect_and_gets_in_w
     page.hears("status", phase="connected")
 
 
-def test_a_page_that_shows_the_wrong_token_is_told(stage, browser):
+def test_a_page_with_the_wrong_token_shows_the_refusal(stage, browser):
     broker, gateway = stage.play(websocket_token="t0ps3cret")
     page = browser.open(gateway.url + PLAIN)
     page.follow("/", token="wrong")

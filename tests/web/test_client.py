@@ -42,7 +42,7 @@ def test_the_last_values_come_first_then_what_follows(stage, mode, encoding):
     assert not client.all("quote", symbol="OTHER")
 
 
-def test_both_encodings_tell_the_same(stage):
+def test_both_encodings_have_the_same_values(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     now = int(time.time()) - 1  # of a fraction JSON has microseconds
@@ -88,7 +88,7 @@ def test_it_asks_and_is_answered(stage, encoding):
 
 
 @MODES
-def test_it_follows_more_and_less_when_told(stage, mode):
+def test_subscriptions_can_be_added_and_removed(stage, mode):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     feed.quote("B1", last="1", n=1)
@@ -196,7 +196,7 @@ def test_a_broker_that_restarts_on_its_store_costs_nothing(stage, mode):
 
 
 @MODES
-def test_another_log_is_told_and_everything_begins_anew(stage, mode):
+def test_another_log_is_reported_and_everything_begins_anew(stage, mode):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     call(feed, 1, 50)
@@ -214,7 +214,7 @@ def test_another_log_is_told_and_everything_begins_anew(stage, mode):
     assert position["epoch"] == reset["epoch"]
 
 
-def test_a_position_that_is_not_kept_is_told_and_everything_begins_anew(stage):
+def test_a_position_that_is_not_kept_is_reported_and_everything_begins_anew(stage):
     broker, gateway = stage.play()
     call(stage.feed(broker), 1, 3)
     client = follow(stage, gateway, mode="all", since={"epoch": "00000000000000ff", "seq": 2})
@@ -283,7 +283,7 @@ def test_a_record_that_is_missing_on_the_way_is_fetched(stage):
     assert not client.all("lost")
 
 
-def test_a_record_that_is_missing_again_and_again_is_told_as_lost(stage):
+def test_a_record_that_is_missing_again_and_again_is_reported_as_lost(stage):
     feed, sieve, client = behind_a_sieve(stage)
     sieve.swallow(b'"n":7', times=2)
     call(feed, 6, 9)
@@ -293,7 +293,7 @@ def test_a_record_that_is_missing_again_and_again_is_told_as_lost(stage):
     assert numbers(client) == [1, 2, 3, 4, 5, 6, 8, 9]
 
 
-def test_what_a_feed_lost_is_told(stage):
+def test_what_a_feed_lost_is_reported(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)
     client = follow(stage, gateway, mode="all").connected()
@@ -339,7 +339,7 @@ def with_holes(fake, reason="not_stored"):
     return fake
 
 
-def test_a_hole_of_the_log_is_told_once_and_is_no_gap_of_its_symbols(stage):
+def test_a_hole_of_the_log_is_reported_once_and_is_no_gap_of_its_symbols(stage):
     fake = with_holes(FakeBroker(stage))
     gateway = stage.gateway(fake)
     client = follow(stage, gateway, mode="all").connected()

@@ -30,7 +30,9 @@ REFUSALS = [
 @SOCKETS
 @pytest.mark.parametrize("explain", [0, 1])
 @pytest.mark.parametrize("settings,code,status,setting", REFUSALS)
-def test_a_refusal_is_told_with_its_reason(stage, settings, code, status, setting, explain, socket):
+def test_a_refusal_is_reported_with_its_reason(
+    stage, settings, code, status, setting, explain, socket
+):
     broker, gateway = stage.play(websocket_explain=explain, **settings)
     client = follow(stage, gateway, token="wrong", socket=socket)
     told = client.hears("status", lambda s: s["refusal"] and s["refusal"]["hint"], phase="refused")
@@ -50,14 +52,14 @@ def test_a_refused_client_connects_once_the_gateway_admits_it(stage):
     second.connected()
 
 
-def test_a_wrong_path_is_told(stage):
+def test_a_wrong_path_is_reported(stage):
     broker, gateway = stage.play()
     client = Follower(stage, f"ws://127.0.0.1:{gateway.port}/ws/quotes")
     assert client.hears("status", phase="refused")["refusal"]["code"] == "no_such_path"
 
 
 @SOCKETS
-def test_a_gateway_that_is_not_there_is_told(stage, socket):
+def test_a_gateway_that_is_not_there_is_reported(stage, socket):
     address = pregon.free_address().removeprefix("tcp://")
     client = Follower(stage, "ws://" + address, socket=socket)
     assert client.hears("status", phase="waiting")["text"] == "the gateway cannot be reached"
@@ -103,7 +105,7 @@ def test_a_socket_that_cannot_even_be_made_is_tried_again(stage):
     ("ws://127.0.0.1", {"symbols": "DAX"}, "symbols are an array"),
     ("ws://127.0.0.1", {"WebSocket": None}, "no WebSocket here.*npm install ws"),
 ])
-def test_what_makes_no_sense_is_said_at_once(stage, url, options, says):
+def test_what_makes_no_sense_is_reported_at_once(stage, url, options, says):
     if "WebSocket" in options and HAS_SOCKET:
         pytest.skip("this Node has a WebSocket")
     client = Follower(stage, url, socket="ws", **options)

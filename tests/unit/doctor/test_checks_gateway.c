@@ -82,7 +82,7 @@ static void a_gateway_as_it_should_be_is_no_finding(void **state)
     check("");
 }
 
-static void what_is_not_a_gateway_is_told_from_silence(void **state)
+static void another_server_and_a_silent_gateway_are_reported_differently(void **state)
 {
     (void)state;
     begin();
@@ -209,7 +209,7 @@ static void listed_pages_get_in_and_foreign_ones_do_not(void **state)
     assert_string_equal(checks.admitted, "");
 }
 
-static void a_page_that_is_refused_is_told_which_list_lacks_it(void **state)
+static void a_page_that_is_refused_is_reported_with_the_list_that_lacks_it(void **state)
 {
     (void)state;
     begin();
@@ -278,12 +278,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gateway_as_it_should_be_is_no_finding),
-        cmocka_unit_test(what_is_not_a_gateway_is_told_from_silence),
+        cmocka_unit_test(another_server_and_a_silent_gateway_are_reported_differently),
         cmocka_unit_test(a_clock_that_differs_is_found_on_either_side),
         cmocka_unit_test(a_gateway_of_another_broker_or_of_none_is_found),
         cmocka_unit_test(other_versions_and_other_settings_are_found),
         cmocka_unit_test(listed_pages_get_in_and_foreign_ones_do_not),
-        cmocka_unit_test(a_page_that_is_refused_is_told_which_list_lacks_it),
+        cmocka_unit_test(
+            a_page_that_is_refused_is_reported_with_the_list_that_lacks_it),
         cmocka_unit_test(a_refusal_of_everybody_is_found_once),
     };
 

@@ -71,7 +71,7 @@ static void a_proxy_that_does_its_work_is_no_finding(void **state)
     check("");
 }
 
-static void an_answer_that_is_not_the_gateways_is_told_by_its_status(void **state)
+static void an_answer_that_is_not_the_gateways_is_judged_by_its_status(void **state)
 {
     static const struct {
         int status;
@@ -211,7 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_proxy_that_does_its_work_is_no_finding),
-        cmocka_unit_test(an_answer_that_is_not_the_gateways_is_told_by_its_status),
+        cmocka_unit_test(an_answer_that_is_not_the_gateways_is_judged_by_its_status),
         cmocka_unit_test(what_a_proxy_does_to_handshakes_is_found),
         cmocka_unit_test(what_a_proxy_does_to_headers_is_found),
         cmocka_unit_test(changed_cors_headers_are_found),

@@ -31,7 +31,7 @@ static void an_origin_is_what_a_browser_would_send(void **state)
     }
 }
 
-static void headers_are_counted_in_any_case_and_the_first_is_told(void **state)
+static void headers_are_counted_in_any_case_and_the_first_is_returned(void **state)
 {
     struct probe_answer a = {0};
     char out[20];
@@ -78,7 +78,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_origin_is_what_a_browser_would_send),
-        cmocka_unit_test(headers_are_counted_in_any_case_and_the_first_is_told),
+        cmocka_unit_test(headers_are_counted_in_any_case_and_the_first_is_returned),
         cmocka_unit_test(
             a_gateway_is_known_by_its_headers_even_if_a_proxy_puts_its_name_over_them),
     };

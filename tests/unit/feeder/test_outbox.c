@@ -237,7 +237,8 @@ static void a_broker_that_knows_of_more_lines_than_we_moves_our_numbers_above(
     outbox_free(l);
 }
 
-static void a_broker_that_forgot_what_it_acknowledged_is_told_it_is_lost(void **state)
+static void lines_that_a_broker_acknowledged_and_forgot_are_reported_to_it_as_lost(
+    void **state)
 {
     struct outbox *l = outbox_new(8, 1 << 20);
     struct outbox_range lost;
@@ -444,7 +445,8 @@ int main(void)
         cmocka_unit_test(a_new_grant_restamps_what_is_kept_and_begins_after_received),
         cmocka_unit_test(
             a_broker_that_knows_of_more_lines_than_we_moves_our_numbers_above),
-        cmocka_unit_test(a_broker_that_forgot_what_it_acknowledged_is_told_it_is_lost),
+        cmocka_unit_test(
+            lines_that_a_broker_acknowledged_and_forgot_are_reported_to_it_as_lost),
         cmocka_unit_test(
             what_was_received_once_and_what_never_was_are_lost_for_different_reasons),
         cmocka_unit_test(random_operations_agree_with_a_naive_model),

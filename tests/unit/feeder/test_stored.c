@@ -33,7 +33,7 @@ static void a_store_that_is_always_a_moment_behind_is_no_news(void **state)
     assert_false(s.is_behind);
 }
 
-static void a_store_that_stands_still_is_told_once_and_once_when_it_is_over(
+static void a_store_that_stands_still_is_reported_once_and_once_when_it_is_over(
     void **state)
 {
     (void)state;
@@ -116,7 +116,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
     const struct CMUnitTest tests[] = {
         TEST(a_store_that_is_always_a_moment_behind_is_no_news),
-        TEST(a_store_that_stands_still_is_told_once_and_once_when_it_is_over),
+        TEST(a_store_that_stands_still_is_reported_once_and_once_when_it_is_over),
         TEST(a_quiet_feed_is_behind_too),
         TEST(one_that_moves_on_but_stays_too_late_has_not_caught_up),
         TEST(while_the_broker_is_away_no_time_passes),

@@ -439,7 +439,7 @@ static void a_rare_symbol_is_found_at_once_a_common_one_in_bounded_pages(void **
     assert_in_range(pages, 1, 3);
 }
 
-static void questions_that_make_no_sense_are_told_so(void **state)
+static void requests_that_make_no_sense_are_answered_with_an_error(void **state)
 {
     static const char *const bad[] = {
         "{'op':'history','id':1}",
@@ -480,7 +480,7 @@ int main(void)
         TEST(what_is_neither_in_the_ring_nor_stored_is_named, store),
         TEST(in_memory_it_reaches_back_as_far_as_the_ring, memory),
         TEST(a_rare_symbol_is_found_at_once_a_common_one_in_bounded_pages, memory),
-        TEST(questions_that_make_no_sense_are_told_so, memory),
+        TEST(requests_that_make_no_sense_are_answered_with_an_error, memory),
         TEST(an_unknown_symbol_has_no_last_position, memory),
     };
 

@@ -9,7 +9,7 @@
 
 #include "tests/unit/broker/core/core_fixture.h"
 
-static void a_feeder_is_granted_its_name_and_told_where_to_go_on(void **state)
+static void a_feeder_gets_its_name_and_the_line_after_which_it_goes_on(void **state)
 {
     (void)state;
     grant();
@@ -29,7 +29,7 @@ static void a_second_feeder_of_a_name_is_refused_with_the_holder(void **state)
                         "'message':'feed sim is held by pid 9 on h','retry_ms':900}");
 }
 
-static void a_hello_that_cannot_be_granted_is_told_why(void **state)
+static void a_hello_that_cannot_be_granted_is_answered_with_the_reason(void **state)
 {
     static const struct {
         const char *hello, *begins;
@@ -126,7 +126,7 @@ static void a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_prede
     assert_null(strstr(ask("third", HELLO_AS("sim", "three")), "after"));
 }
 
-static void a_feed_that_comes_back_vouches_for_what_it_said(void **state)
+static void a_feed_that_reconnects_makes_its_symbols_live_again(void **state)
 {
     (void)state;
     grant();
@@ -217,14 +217,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_feeder_is_granted_its_name_and_told_where_to_go_on),
+        TEST(a_feeder_gets_its_name_and_the_line_after_which_it_goes_on),
         TEST(a_second_feeder_of_a_name_is_refused_with_the_holder),
-        TEST(a_hello_that_cannot_be_granted_is_told_why),
+        TEST(a_hello_that_cannot_be_granted_is_answered_with_the_reason),
         TEST(newer_peers_that_still_speak_our_version_are_welcome),
         TEST(lines_of_an_ended_grant_are_dropped),
         TEST(
             a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_predecessor),
-        TEST(a_feed_that_comes_back_vouches_for_what_it_said),
+        TEST(a_feed_that_reconnects_makes_its_symbols_live_again),
         TEST(feeds_that_published_little_make_room_for_new_ones),
     };
 

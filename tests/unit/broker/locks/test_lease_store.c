@@ -295,7 +295,7 @@ static void limit_files(rlim_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-static void a_disk_without_room_is_said_at_the_start(void **state)
+static void a_disk_without_room_is_reported_at_the_start(void **state)
 {
     (void)state;
     open_at(0);
@@ -368,7 +368,7 @@ static bool find_highest(void *ctx, const struct lease_stored *l)
     return true;
 }
 
-static void what_was_told_is_there_after_a_kill_and_no_token_comes_again(void **state)
+static void after_a_kill_what_was_acknowledged_is_there_and_no_token_again(void **state)
 {
     uint64_t before = 0;
 
@@ -489,8 +489,8 @@ int main(void)
         T(a_file_that_is_not_ours_or_newer_or_damaged_is_refused),
         T(a_row_that_makes_no_sense_is_named),
         T(two_brokers_cannot_have_one_file),
-        T(a_disk_without_room_is_said_at_the_start),
-        T(what_was_told_is_there_after_a_kill_and_no_token_comes_again),
+        T(a_disk_without_room_is_reported_at_the_start),
+        T(after_a_kill_what_was_acknowledged_is_there_and_no_token_again),
         T(a_batch_is_written_by_the_thread_and_given_back),
         T(what_cannot_be_written_is_tried_again_until_it_can),
         T(at_the_deadline_a_batch_that_cannot_be_written_is_given_up),

@@ -379,7 +379,7 @@ static const char *watched(void)
     return buf_text(&text);
 }
 
-static void watchers_are_told_of_every_change_and_of_no_renewal(void **state)
+static void watchers_receive_every_change_and_no_renewal(void **state)
 {
     (void)state;
     ask("p", LOCK_AS("x", 1000, 500, ""));
@@ -463,7 +463,7 @@ int main(void)
         T(a_value_is_at_most_64_kib),
         T(what_cannot_be_a_lock_is_refused_with_what_is_allowed),
         T(the_list_comes_in_order_of_name_by_prefix_and_in_pages),
-        T(watchers_are_told_of_every_change_and_of_no_renewal),
+        T(watchers_receive_every_change_and_no_renewal),
         T(a_lost_grant_is_remembered),
         T(a_broker_that_stops_grants_nothing_and_renews),
         T(status_tells_how_many_locks_there_are),

@@ -126,7 +126,7 @@ static void limit_files(rlim_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-static void a_grant_is_told_when_it_is_stored_and_not_before(void **state)
+static void a_grant_is_answered_when_it_is_stored_and_not_before(void **state)
 {
     (void)state;
     assert_string_equal(ask("p", LOCK), "");
@@ -155,7 +155,8 @@ static void a_renewal_waits_for_nothing(void **state)
     has(next_said(), "'version':1}");
 }
 
-static void what_was_told_goes_on_after_a_restart_and_tokens_rise(void **state)
+static void answered_grants_go_on_after_a_restart_and_tokens_rise(
+    void **state)
 {
     uint64_t token = granted();
 
@@ -291,9 +292,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up_file, tear_down_file)
-        T(a_grant_is_told_when_it_is_stored_and_not_before),
+        T(a_grant_is_answered_when_it_is_stored_and_not_before),
         T(a_renewal_waits_for_nothing),
-        T(what_was_told_goes_on_after_a_restart_and_tokens_rise),
+        T(answered_grants_go_on_after_a_restart_and_tokens_rise),
         T(what_is_asked_before_the_end_is_stored_and_answered),
         T(while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_on),
         T(a_disk_that_does_not_answer_counts_as_failing),

@@ -175,7 +175,7 @@ static void only_so_many_questions_wait(void **state)
     assert_int_equal(archive_request(archive, false, &q, &ticket), OK);
 }
 
-static void a_full_disk_is_told_once_and_waited_out(void **state)
+static void a_full_disk_is_reported_once_and_waited_out(void **state)
 {
     struct archive_result r;
 
@@ -423,7 +423,7 @@ int main(void)
         TEST(a_batch_is_written_and_given_back_empty),
         TEST(answers_come_with_their_ticket),
         TEST(only_so_many_questions_wait),
-        TEST(a_full_disk_is_told_once_and_waited_out),
+        TEST(a_full_disk_is_reported_once_and_waited_out),
         TEST(what_is_abandoned_can_be_a_gap_of_the_next_batch),
         TEST(what_can_never_be_written_comes_back),
         TEST(old_records_are_pruned_between_batches_and_when_idle),

@@ -19,7 +19,7 @@ static void append_of(struct journal *j, uint32_t feed, uint64_t line)
     journal_append(j, feed, line, SPAN("A "), SPAN("x"));
 }
 
-static void an_empty_journal_begins_where_it_is_told(void **state)
+static void an_empty_journal_begins_at_the_position_it_is_given(void **state)
 {
     struct journal *j = opened_with(NULL, JOURNAL_BYTES_MIN);
     const struct journal_identity *id = journal_identity(j);
@@ -270,7 +270,7 @@ static void resize_in_memory_and_through_a_link(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_empty_journal_begins_where_it_is_told),
+        TEST(an_empty_journal_begins_at_the_position_it_is_given),
         TEST(a_record_is_found_by_its_position_only),
         TEST(a_full_journal_loses_its_oldest),
         TEST(a_line_counts_as_received_once_its_entry_is_in),

@@ -247,7 +247,7 @@ static void pruning_takes_the_oldest_in_small_steps(void **state)
     assert_string_equal(sqlite_says(path, "SELECT count(*) FROM gaps"), "0");
 }
 
-static void another_programs_lock_is_told(void **state)
+static void another_programs_lock_is_reported(void **state)
 {
     sqlite3 *other;
 
@@ -318,7 +318,7 @@ static void write_for_ever(int fd)
     }
 }
 
-static void after_a_kill_all_that_was_told_is_there(void **state)
+static void after_a_kill_everything_that_was_acknowledged_is_there(void **state)
 {
     uint64_t told = 0, now;
     int ends[2], status;
@@ -442,10 +442,10 @@ int main(void)
         TEST(an_epoch_begins_above_the_head_and_an_empty_one_is_replaced),
         TEST(feeds_and_last_values_are_remembered),
         TEST(pruning_takes_the_oldest_in_small_steps),
-        TEST(another_programs_lock_is_told),
+        TEST(another_programs_lock_is_reported),
         TEST(a_full_disk_is_survived),
         TEST(a_file_that_was_moved_is_not_written),
-        TEST(after_a_kill_all_that_was_told_is_there),
+        TEST(after_a_kill_everything_that_was_acknowledged_is_there),
         TEST(a_backup_is_the_store_at_one_moment),
         TEST(a_backup_that_is_given_up_leaves_nothing),
     };

@@ -248,7 +248,7 @@ static int forget(void **state)
 
 /* --- tests -------------------------------------------------------------------------- */
 
-static void a_damaged_page_of_the_log_is_told_as_exactly_its_positions(void **state)
+static void a_damaged_page_of_the_log_is_reported_as_exactly_its_positions(void **state)
 {
     struct store_query q = {.patterns = SPAN("*"), .limit = 1};
     struct store_page page;
@@ -408,7 +408,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, forget)
     const struct CMUnitTest tests[] = {
-        TEST(a_damaged_page_of_the_log_is_told_as_exactly_its_positions),
+        TEST(a_damaged_page_of_the_log_is_reported_as_exactly_its_positions),
         TEST(many_damaged_pages_leave_what_lies_between_them),
         TEST(the_first_page_of_the_log_may_be_the_damaged_one),
         TEST(an_inner_page_takes_its_part_of_the_log_and_no_more),

@@ -137,7 +137,7 @@ static void a_damaged_page_is_known_at_the_start_and_a_cut_file_refused(void **s
     check_refused(path, STORE_WRITE, ERR_MALFORMED, "not a SQLite file");
 }
 
-static void one_broker_writes_and_others_are_told_who(void **state)
+static void one_broker_writes_and_others_are_refused_with_its_pid(void **state)
 {
     struct store *other;
     char who[60];
@@ -250,7 +250,7 @@ int main(void)
         TEST(a_newer_file_is_refused),
         TEST(what_is_no_store_is_refused_and_left_alone),
         TEST(a_damaged_page_is_known_at_the_start_and_a_cut_file_refused),
-        TEST(one_broker_writes_and_others_are_told_who),
+        TEST(one_broker_writes_and_others_are_refused_with_its_pid),
         TEST(another_name_of_the_same_file_is_held_too),
         TEST(the_path_of_a_link_is_that_of_its_file),
         TEST(what_may_not_be_written_is_refused),

@@ -125,7 +125,7 @@ static void without_a_margin_it_is_armed_as_soon_as_it_does_not_hold(void **stat
     assert_int_equal(alert_judge(&a, 3, SPAN("99.9"), 0), ALERT_REARMED);
 }
 
-static void a_record_that_is_told_again_is_not_judged_again(void **state)
+static void a_record_that_comes_again_is_not_judged_again(void **state)
 {
     struct alert a = alert(ALERT_ABOVE, "10");
 
@@ -150,7 +150,7 @@ static void a_newer_crossing_replaces_what_was_not_sent(void **state)
     assert_string_equal(a.next, "");
 }
 
-static void a_crossing_while_the_one_before_is_being_sent_is_told_after_it(void **state)
+static void a_crossing_while_the_one_before_is_being_sent_is_sent_after_it(void **state)
 {
     struct alert a = alert(ALERT_ABOVE, "10");
 
@@ -190,10 +190,10 @@ int main(void)
         cmocka_unit_test(each_comparison_holds_where_it_should),
         cmocka_unit_test(downwards_the_margin_lies_above),
         cmocka_unit_test(without_a_margin_it_is_armed_as_soon_as_it_does_not_hold),
-        cmocka_unit_test(a_record_that_is_told_again_is_not_judged_again),
+        cmocka_unit_test(a_record_that_comes_again_is_not_judged_again),
         cmocka_unit_test(a_newer_crossing_replaces_what_was_not_sent),
         cmocka_unit_test(
-            a_crossing_while_the_one_before_is_being_sent_is_told_after_it),
+            a_crossing_while_the_one_before_is_being_sent_is_sent_after_it),
         cmocka_unit_test(the_price_is_last_or_what_one_could_trade_at),
     };
 

@@ -33,7 +33,7 @@ static void each_failure_waits_longer_up_to_the_most(void **state)
     }
 }
 
-static void it_is_never_shorter_than_was_told(void **state)
+static void a_wait_is_never_shorter_than_requested(void **state)
 {
     struct backoff b = {0};
 
@@ -47,7 +47,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_failure_waits_longer_up_to_the_most),
-        cmocka_unit_test(it_is_never_shorter_than_was_told),
+        cmocka_unit_test(a_wait_is_never_shorter_than_requested),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

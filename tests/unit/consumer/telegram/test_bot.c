@@ -67,7 +67,7 @@ static void in_a_group_only_our_commands_are_answered(void **state)
     assert_int_equal(bot_ledger(bot)->next_update, update);
 }
 
-static void a_crossing_is_told_once_and_not_before_the_price_went_back(void **state)
+static void a_crossing_is_sent_once_and_not_before_the_price_went_back(void **state)
 {
     (void)state;
     writes(7, "/alerta BTC/USD > 50000");
@@ -88,7 +88,7 @@ static void a_crossing_is_told_once_and_not_before_the_price_went_back(void **st
     assert_string_equal(says(), "Alerta 1: BTC/USD > 50000. Precio: 50004");
 }
 
-static void an_alert_that_is_true_already_is_told_at_once_and_once(void **state)
+static void an_alert_that_is_true_already_is_sent_at_once_and_once(void **state)
 {
     struct lastprice p;
 
@@ -146,7 +146,7 @@ static void a_successor_goes_on_where_the_value_ends(void **state)
     assert_string_equal(says(), "");
 }
 
-static void records_a_successor_is_told_again_are_not_judged_again(void **state)
+static void records_that_a_successor_receives_again_are_not_judged_again(void **state)
 {
     struct lastprice up, down;
 
@@ -176,7 +176,7 @@ static void commands_of_a_chat_that_floods_are_dropped_and_counted(void **state)
     assert_int_equal(bot_backlog(bot), BOT_ANSWERS_PER_CHAT + 1);
 }
 
-static void alerts_per_chat_are_bounded_and_the_chat_is_told(void **state)
+static void alerts_per_chat_are_bounded_and_the_answer_says_so(void **state)
 {
     (void)state;
     writes(7, "/alerta A > 1");
@@ -314,14 +314,14 @@ int main(void)
         T(each_command_is_answered_in_the_language_of_its_sender),
         T(the_language_may_be_settled_by_the_settings),
         T(in_a_group_only_our_commands_are_answered),
-        T(a_crossing_is_told_once_and_not_before_the_price_went_back),
-        T(an_alert_that_is_true_already_is_told_at_once_and_once),
+        T(a_crossing_is_sent_once_and_not_before_the_price_went_back),
+        T(an_alert_that_is_true_already_is_sent_at_once_and_once),
         T(an_update_that_comes_again_is_answered_once),
         T(a_new_numbering_of_updates_is_not_taken_for_repetition),
         T(a_successor_goes_on_where_the_value_ends),
-        T(records_a_successor_is_told_again_are_not_judged_again),
+        T(records_that_a_successor_receives_again_are_not_judged_again),
         T(commands_of_a_chat_that_floods_are_dropped_and_counted),
-        T(alerts_per_chat_are_bounded_and_the_chat_is_told),
+        T(alerts_per_chat_are_bounded_and_the_answer_says_so),
         T(a_bot_that_is_full_says_so_and_takes_no_alert),
         T(chats_that_are_not_listed_are_not_answered),
         T(updates_of_every_shape_are_taken_and_only_messages_answered),

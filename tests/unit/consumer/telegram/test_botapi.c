@@ -19,7 +19,7 @@ static struct botapi_answer judged(int status, const char *body)
     return a;
 }
 
-static void a_wait_is_as_long_as_told_but_a_second_at_least_and_a_day_at_most(
+static void a_wait_is_as_long_as_telegram_says_but_a_second_at_least_and_a_day_at_most(
     void **state)
 {
     static const struct {
@@ -82,7 +82,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
-            a_wait_is_as_long_as_told_but_a_second_at_least_and_a_day_at_most),
+            a_wait_is_as_long_as_telegram_says_but_a_second_at_least_and_a_day_at_most),
         cmocka_unit_test(only_a_refused_client_or_one_with_retry_after_waits),
     };
 

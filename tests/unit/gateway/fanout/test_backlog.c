@@ -102,7 +102,7 @@ static void a_second_marking_in_one_round_is_ignored(void **state)
     assert_int_equal(b.merged, 2);
 }
 
-static void behind_a_symbol_is_owed_once_and_keeps_its_place(void **state)
+static void behind_a_symbol_is_pending_once_and_keeps_its_place(void **state)
 {
     (void)state;
     mark(1, MESSAGE_QUOTE, 1);
@@ -290,7 +290,7 @@ static void a_queue_that_goes_back_is_not_ascending(void **state)
     }
 }
 
-static void queued_frames_come_before_owed_symbols(void **state)
+static void queued_frames_come_before_pending_symbols(void **state)
 {
     struct frame *f = text_frame(0, 10);
 
@@ -441,14 +441,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_owed_comes_in_the_order_it_was_marked),
         TEST(a_second_marking_in_one_round_is_ignored),
-        TEST(behind_a_symbol_is_owed_once_and_keeps_its_place),
+        TEST(behind_a_symbol_is_pending_once_and_keeps_its_place),
         TEST(once_a_snapshot_went_quotes_are_quotes_again),
         TEST(what_is_sent_says_all_that_changed),
         TEST(what_is_not_kept_is_no_longer_owed),
         TEST(frames_are_queued_in_order_and_each_once),
         TEST(over_its_limit_a_queue_has_overflowed_for_good),
         TEST(a_queue_that_goes_back_is_not_ascending),
-        TEST(queued_frames_come_before_owed_symbols),
+        TEST(queued_frames_come_before_pending_symbols),
         TEST(a_burst_costs_no_memory_once_it_is_over),
         TEST(emptying_keeps_only_the_count_of_what_was_merged),
         TEST(a_client_that_asked_for_traces_gets_only_quotes_with_them),

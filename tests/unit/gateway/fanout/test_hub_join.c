@@ -346,7 +346,8 @@ static void draw_shape(void)
     }
 }
 
-static void whatever_comes_between_everybody_is_told_once_and_in_order(void **state)
+static void during_joins_every_subscriber_receives_each_record_once_and_in_order(
+    void **state)
 {
     (void)state;
     dice_seed();
@@ -395,7 +396,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(whatever_comes_between_everybody_is_told_once_and_in_order),
+        TEST(during_joins_every_subscriber_receives_each_record_once_and_in_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

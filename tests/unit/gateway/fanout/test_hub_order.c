@@ -33,7 +33,7 @@ static void what_is_older_than_what_we_have_is_dropped(void **state)
     hub_leave_all(hub, &all);
 }
 
-static void states_are_told_and_end_with_the_next_quote(void **state)
+static void states_are_sent_and_end_with_the_next_quote(void **state)
 {
     struct hub_subscriber s = {.encoding = ENCODING_JSON};
 
@@ -200,7 +200,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_is_older_than_what_we_have_is_dropped),
-        TEST(states_are_told_and_end_with_the_next_quote),
+        TEST(states_are_sent_and_end_with_the_next_quote),
         TEST(values_are_stale_while_the_broker_is_away),
         TEST(a_new_log_forgets_positions_and_keeps_values),
         TEST(the_position_only_rises),

@@ -77,7 +77,7 @@ static void one_that_is_not_newer_breaks_the_window(void **state)
     window_free(w);
 }
 
-static void a_record_is_told_as_it_was_when_it_came(void **state)
+static void a_record_is_sent_as_it_was_when_it_came(void **state)
 {
     struct window *w = window_new(0);
     struct frame *f;
@@ -134,7 +134,7 @@ int main(void)
         cmocka_unit_test(what_was_added_is_found_by_position),
         cmocka_unit_test(the_oldest_go_first_and_the_floor_tells),
         cmocka_unit_test(one_that_is_not_newer_breaks_the_window),
-        cmocka_unit_test(a_record_is_told_as_it_was_when_it_came),
+        cmocka_unit_test(a_record_is_sent_as_it_was_when_it_came),
         cmocka_unit_test(a_quote_carries_its_trace_for_clients_that_asked_for_traces),
     };
 

@@ -175,7 +175,7 @@ static void a_foreign_origin_is_403_and_named_with_the_setting(void **state)
 }
 
 /* A page of a domain whose name was made to point at us: Host and Origin say the same. */
-static void what_is_no_origin_is_said_to_be_none(void **state)
+static void what_is_no_origin_is_reported_to_be_none(void **state)
 {
     static const char *const texts[] = {"", "my.page", "https//my.page", "https://",
                                         " "};
@@ -397,7 +397,7 @@ int main(void)
         TEST(a_key_that_is_not_16_bytes_is_400),
         TEST(subprotocols_none_of_which_we_speak_are_400_with_both_lists),
         TEST(a_foreign_origin_is_403_and_named_with_the_setting),
-        TEST(what_is_no_origin_is_said_to_be_none),
+        TEST(what_is_no_origin_is_reported_to_be_none),
         TEST(on_loopback_a_page_must_ask_for_a_name_no_foreign_domain_can_be),
         TEST(on_loopback_programs_listed_pages_and_a_proxy_s_clients_pass),
         TEST(a_list_of_hosts_binds_everybody),

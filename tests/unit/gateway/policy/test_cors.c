@@ -101,7 +101,7 @@ static void every_cell_of_the_table_is_answered_so(void **state)
     }
 }
 
-static void what_page_code_may_read_is_told_with_plain_answers(void **state)
+static void headers_that_page_code_may_read_come_with_plain_answers(void **state)
 {
     const struct cors_settings s = {"http://a", "GET", "", "X-Request-Id, Retry-After",
                                     false,      600};
@@ -151,7 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_of_the_table_is_answered_so),
-        cmocka_unit_test(what_page_code_may_read_is_told_with_plain_answers),
+        cmocka_unit_test(headers_that_page_code_may_read_come_with_plain_answers),
         cmocka_unit_test(settings_that_cannot_be_meant_are_refused),
     };
 

@@ -21,7 +21,7 @@ static struct forwarded_trust *trust(const char *list)
     return t;
 }
 
-static void addresses_and_networks_are_told_apart_to_the_bit(void **state)
+static void addresses_and_networks_are_distinguished_to_the_bit(void **state)
 {
     static const struct {
         const char *list, *address;
@@ -167,7 +167,7 @@ static void overlong_headers_are_ignored(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_and_networks_are_told_apart_to_the_bit),
+        cmocka_unit_test(addresses_and_networks_are_distinguished_to_the_bit),
         cmocka_unit_test(a_bad_entry_stops_the_start),
         cmocka_unit_test(the_client_is_the_first_hop_we_do_not_trust),
         cmocka_unit_test(our_own_origin_is_what_the_client_typed),

@@ -39,7 +39,8 @@ static void an_authority_is_a_name_and_perhaps_a_port(void **state)
             fail_msg("%s", wrong[i]);
 }
 
-static void what_only_this_machine_has_is_told_from_what_others_may_name(void **state)
+static void names_of_this_machine_are_distinguished_from_names_that_others_may_use(
+    void **state)
 {
     const char *const loopback[] = {"localhost", "a.localhost", "127.0.0.1",
                                     "127.9.9.9", "[::1]"};
@@ -108,7 +109,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_authority_is_a_name_and_perhaps_a_port),
-        cmocka_unit_test(what_only_this_machine_has_is_told_from_what_others_may_name),
+        cmocka_unit_test(
+            names_of_this_machine_are_distinguished_from_names_that_others_may_use),
         cmocka_unit_test(a_list_allows_names_domains_and_ports),
         cmocka_unit_test(what_is_no_host_is_named_with_the_setting),
     };

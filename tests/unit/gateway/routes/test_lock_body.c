@@ -107,7 +107,7 @@ static void seconds_are_taken_from_their_digits(void **state)
     }
 }
 
-static void what_is_wrong_is_said_with_the_byte_where(void **state)
+static void what_is_wrong_is_reported_with_the_byte_where(void **state)
 {
     static const struct {
         const char *text, *message;
@@ -194,7 +194,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(seconds_are_taken_from_their_digits, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(what_is_wrong_is_said_with_the_byte_where,
+        cmocka_unit_test_setup_teardown(what_is_wrong_is_reported_with_the_byte_where,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             owners_are_bounded_and_so_is_what_an_error_repeats, set_up, tear_down),

@@ -55,7 +55,7 @@ static const char *written(void)
     "'last_lost':{'owner':'bot-0','token':1795382003911254,'ago_ms':99,"              \
     "'reason':'expired'},'of_a_newer_broker':1}"
 
-static void an_entry_is_told_in_seconds_with_all_it_has(void **state)
+static void an_entry_is_written_in_seconds_with_all_its_members(void **state)
 {
     (void)state;
     lock_json_entry(&out, pack(HELD), true);
@@ -133,7 +133,7 @@ static void odd_answers_are_still_json_and_no_list_is_not_an_empty_one(void **st
         assert_int_equal(lock_json_list(&out, pack(none[i]), true), -1);
 }
 
-static void a_grant_a_renewal_and_their_refusals_are_told(void **state)
+static void a_grant_a_renewal_and_their_refusals_are_answered(void **state)
 {
     (void)state;
     lock_json_grant(&out, pack("{'name':'a','owner':'x','token':7,'ttl_ms':30000,"
@@ -175,8 +175,8 @@ static void a_grant_a_renewal_and_their_refusals_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(an_entry_is_told_in_seconds_with_all_it_has,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            an_entry_is_written_in_seconds_with_all_its_members, set_up, tear_down),
         cmocka_unit_test_setup_teardown(owners_are_hidden_wherever_they_stand, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(nobody_holds_a_lock_that_is_closed_or_free,
@@ -186,8 +186,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             odd_answers_are_still_json_and_no_list_is_not_an_empty_one, set_up,
             tear_down),
-        cmocka_unit_test_setup_teardown(a_grant_a_renewal_and_their_refusals_are_told,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_grant_a_renewal_and_their_refusals_are_answered, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

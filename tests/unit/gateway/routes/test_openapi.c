@@ -240,7 +240,7 @@ static void every_rule_of_admission_is_an_answer_of_the_stream(void **state)
     }
 }
 
-static void it_is_of_this_version(void **state)
+static void the_library_is_of_this_version(void **state)
 {
     yajl_val version = member(member(document, "info"), "version");
 
@@ -257,7 +257,7 @@ int main(void)
         cmocka_unit_test(every_file_is_described),
         cmocka_unit_test(nothing_else_is_described),
         cmocka_unit_test(every_rule_of_admission_is_an_answer_of_the_stream),
-        cmocka_unit_test(it_is_of_this_version),
+        cmocka_unit_test(the_library_is_of_this_version),
     };
 
     return cmocka_run_group_tests(tests, read_document, free_document);

@@ -100,7 +100,7 @@ static void one_that_is_not_ready_says_why(void **state)
     check_close(c);
 }
 
-static void one_that_hangs_is_said_not_to_answer(void **state)
+static void one_that_hangs_is_reported_as_not_answering(void **state)
 {
     struct check *c = check_open(loop, program, text_of, "ready");
     struct asked a = asked(false, SHORT_MS);
@@ -179,7 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(one_that_is_ready_says_so),
         TEST(one_that_is_not_ready_says_why),
-        TEST(one_that_hangs_is_said_not_to_answer),
+        TEST(one_that_hangs_is_reported_as_not_answering),
         TEST(none_at_all_is_not_ready),
         TEST(a_worker_that_asked_and_left_harms_nobody),
         TEST(what_it_says_cannot_forge_a_line),

@@ -198,7 +198,7 @@ static void reset_under_our_own_heartbeats_ends_the_connection_only(void **state
     reset_after_pings_ends_the_connection_only(state);
 }
 
-static void an_error_nobody_asked_for_is_told_with_the_next_input(void **state)
+static void an_error_nobody_asked_for_is_reported_with_the_next_input(void **state)
 {
     int epoll = epoll_create1(EPOLL_CLOEXEC), fd, accepted, bound;
     struct sockaddr_in a = {.sin_family = AF_INET,
@@ -243,7 +243,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             reset_under_our_own_heartbeats_ends_the_connection_only, setup, teardown),
         cmocka_unit_test_setup_teardown(
-            an_error_nobody_asked_for_is_told_with_the_next_input, setup, teardown),
+            an_error_nobody_asked_for_is_reported_with_the_next_input, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,7 +126,7 @@ static void no_value_can_forge_a_line_or_steer_a_terminal(void **state)
     }
 }
 
-static void a_long_message_is_told_whole(void **state)
+static void a_long_message_is_logged_whole(void **state)
 {
     char text[5000];
 
@@ -190,7 +190,7 @@ static void access_lines_go_to_standard_output(void **state)
     json_free(j);
 }
 
-static void what_a_peer_provokes_is_told_in_bursts_with_the_rest_counted(void **state)
+static void what_a_peer_provokes_is_logged_in_bursts_with_the_rest_counted(void **state)
 {
     struct log_limit limit = {.burst = 2, .interval_ms = 1000};
 
@@ -232,7 +232,8 @@ static bool is_something_there(void)
     return poll(&p, 1, 0) == 1;
 }
 
-static void what_is_held_is_told_together_but_an_error_at_once(void **state)
+static void log_lines_that_are_held_back_are_written_together_but_an_error_at_once(
+    void **state)
 {
     char long_text[3001];
 
@@ -271,12 +272,14 @@ int main(void)
         cmocka_unit_test(a_line_is_the_level_in_ten_columns_and_the_message),
         cmocka_unit_test(what_is_below_the_level_is_not_told),
         cmocka_unit_test(no_value_can_forge_a_line_or_steer_a_terminal),
-        cmocka_unit_test(a_long_message_is_told_whole),
+        cmocka_unit_test(a_long_message_is_logged_whole),
         cmocka_unit_test(json_lines_are_json_with_the_time_as_unix_seconds),
         cmocka_unit_test(access_lines_go_to_standard_output),
-        cmocka_unit_test(what_a_peer_provokes_is_told_in_bursts_with_the_rest_counted),
+        cmocka_unit_test(
+            what_a_peer_provokes_is_logged_in_bursts_with_the_rest_counted),
         cmocka_unit_test(a_limit_may_be_asked_alone),
-        cmocka_unit_test(what_is_held_is_told_together_but_an_error_at_once),
+        cmocka_unit_test(
+            log_lines_that_are_held_back_are_written_together_but_an_error_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,7 +178,7 @@ static void a_descriptor_that_cannot_be_watched_is_an_error(void **state)
     assert_int_equal(loop_rewatch(loop, &ends[0].watch, EPOLLIN), ERR_SYS);
 }
 
-static void the_other_end_closing_is_told(void **state)
+static void the_other_end_closing_is_reported(void **state)
 {
     (void)state;
     close(ends[2].write_fd);
@@ -346,7 +346,7 @@ static void assert_notified(const char *path)
     unlink(path);
 }
 
-static void systemd_is_told_where_it_asked_to_be(void **state)
+static void systemd_is_notified_at_the_socket_it_named(void **state)
 {
     char path[64];
 
@@ -366,14 +366,14 @@ int main(void)
         TEST(a_watch_may_remove_itself_and_come_back),
         TEST(the_events_asked_for_can_change),
         TEST(a_descriptor_that_cannot_be_watched_is_an_error),
-        TEST(the_other_end_closing_is_told),
+        TEST(the_other_end_closing_is_reported),
         TEST(requests_to_stop_are_counted),
         TEST(a_hangup_asks_once_to_reload_and_never_to_stop),
         TEST(a_broken_pipe_ends_nobody),
         TEST(the_clocks_are_read_once_a_turn),
         TEST(our_own_pauses_are_nobodys_silence),
         TEST(readiness_is_one_line),
-        TEST(systemd_is_told_where_it_asked_to_be),
+        TEST(systemd_is_notified_at_the_socket_it_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,7 @@ static void flag_beats_environment_beats_file_beats_default(void **state)
     assert_string_equal(said, "");
 }
 
-static void a_secret_has_no_flag_and_is_never_said(void **state)
+static void a_secret_has_no_flag_and_is_never_shown(void **state)
 {
     (void)state;
     setenv("BOT_KEY", "1:abc", 1);
@@ -86,7 +86,7 @@ static void every_kind_is_read(void **state)
     assert_string_equal(config.origins, " [\"x\" ]");
 }
 
-static void a_bool_is_told_by_flag_word_or_its_no(void **state)
+static void a_bool_is_set_by_its_flag_a_word_or_its_negation(void **state)
 {
     static const struct {
         const char *word;
@@ -148,7 +148,7 @@ static void seconds_are_held_as_milliseconds(void **state)
         assert_int_equal(load(ARGS("--websocket-timeout", bad[i])), CONFIG_WRONG);
 }
 
-static void a_wrong_value_is_told_with_name_origin_and_what_is_allowed(void **state)
+static void a_wrong_value_is_reported_with_name_origin_and_what_is_allowed(void **state)
 {
     static const struct {
         const char *flag, *value, *said;
@@ -195,7 +195,7 @@ static void a_wrong_value_is_told_with_name_origin_and_what_is_allowed(void **st
     assert_non_null(strstr(said, "PORT=\"y\" (other.env:2): must be"));
 }
 
-static void every_mistake_is_told_at_once_and_nothing_is_filled(void **state)
+static void every_mistake_is_reported_at_once_and_nothing_is_filled(void **state)
 {
     (void)state;
     assert_int_equal(load(ARGS("--port", "x", "--hots", "y", "--websocket-timeout=z")),
@@ -207,7 +207,7 @@ static void every_mistake_is_told_at_once_and_nothing_is_filled(void **state)
     assert_int_equal(config.port, 0);
 }
 
-static void a_secret_is_never_told(void **state)
+static void a_secret_is_never_shown(void **state)
 {
     (void)state;
     assert_int_equal(load(ARGS("--status-token", "hunter2hunter2")), CONFIG_WRONG);
@@ -221,7 +221,7 @@ static void a_secret_is_never_told(void **state)
     assert_null(strstr(said, "hunter2"));
 }
 
-static void an_unknown_flag_is_told_with_the_nearest_known_one(void **state)
+static void an_unknown_flag_is_reported_with_the_nearest_known_one(void **state)
 {
     static const struct {
         const char *flag, *said;
@@ -281,15 +281,15 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, begin)
     const struct CMUnitTest tests[] = {
         TEST(flag_beats_environment_beats_file_beats_default),
-        TEST(a_secret_has_no_flag_and_is_never_said),
+        TEST(a_secret_has_no_flag_and_is_never_shown),
         TEST(what_is_overridden_is_not_judged),
         TEST(every_kind_is_read),
-        TEST(a_bool_is_told_by_flag_word_or_its_no),
+        TEST(a_bool_is_set_by_its_flag_a_word_or_its_negation),
         TEST(seconds_are_held_as_milliseconds),
-        TEST(a_wrong_value_is_told_with_name_origin_and_what_is_allowed),
-        TEST(every_mistake_is_told_at_once_and_nothing_is_filled),
-        TEST(a_secret_is_never_told),
-        TEST(an_unknown_flag_is_told_with_the_nearest_known_one),
+        TEST(a_wrong_value_is_reported_with_name_origin_and_what_is_allowed),
+        TEST(every_mistake_is_reported_at_once_and_nothing_is_filled),
+        TEST(a_secret_is_never_shown),
+        TEST(an_unknown_flag_is_reported_with_the_nearest_known_one),
         TEST(the_env_file_is_named_or_there_by_chance),
     };
 

@@ -109,7 +109,7 @@ static void the_environment_beats_the_file_which_is_shown_all_the_same(void **st
     assert_int_equal(config.audit_port, 3);
 }
 
-static void what_is_wrong_is_said_and_the_default_goes_on(void **state)
+static void what_is_wrong_is_reported_and_the_default_goes_on(void **state)
 {
     (void)state;
     assert_true(audit("AUDIT_PORT=70000\nAUDIT_WAIT=0.5\nAUDIT_HOST=\n"));
@@ -147,7 +147,7 @@ int main(void)
         TEST(without_a_line_the_default_counts),
         TEST(the_last_line_of_a_name_counts_and_has_its_number),
         TEST(the_environment_beats_the_file_which_is_shown_all_the_same),
-        TEST(what_is_wrong_is_said_and_the_default_goes_on),
+        TEST(what_is_wrong_is_reported_and_the_default_goes_on),
         TEST(lines_before_one_that_is_malformed_are_read),
         TEST(a_file_that_is_not_there_is_wrong_unless_it_need_not_be),
     };

@@ -56,7 +56,7 @@ static void the_forms_people_write_are_understood(void **state)
     buf_free(&got);
 }
 
-static void what_is_wrong_is_told_with_its_line(void **state)
+static void what_is_wrong_is_reported_with_its_line(void **state)
 {
     static const struct {
         const char *text, *entries;
@@ -82,7 +82,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_forms_people_write_are_understood),
-        cmocka_unit_test(what_is_wrong_is_told_with_its_line),
+        cmocka_unit_test(what_is_wrong_is_reported_with_its_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

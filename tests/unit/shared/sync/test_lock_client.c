@@ -155,7 +155,7 @@ static void a_grant_that_is_nearly_over_when_it_is_heard_of_is_asked_for_anew(
     assert_int_equal(granted(&h, 7, 20000, 20001), HOLD_NOW_HELD);
 }
 
-static void a_broker_that_does_not_answer_is_said_to_be_away_once(void **state)
+static void a_broker_that_does_not_answer_is_reported_as_away_once(void **state)
 {
     struct lock_client h = wanted(0);
 
@@ -366,7 +366,7 @@ int main(void)
         cmocka_unit_test(in_line_it_asks_again_and_lets_the_answer_wait_for_the_grant),
         cmocka_unit_test(
             a_grant_that_is_nearly_over_when_it_is_heard_of_is_asked_for_anew),
-        cmocka_unit_test(a_broker_that_does_not_answer_is_said_to_be_away_once),
+        cmocka_unit_test(a_broker_that_does_not_answer_is_reported_as_away_once),
         cmocka_unit_test(leaving_releases_what_is_held_until_it_is_heard),
         cmocka_unit_test(what_was_lost_here_but_perhaps_not_there_is_released_too),
         cmocka_unit_test(leaving_the_line_gives_back_a_grant_that_was_on_its_way),

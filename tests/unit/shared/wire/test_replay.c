@@ -144,7 +144,7 @@ static void nonsense_is_passed_over(void **state)
     assert_int_equal(out.len, 0);
 }
 
-static void a_record_whose_body_is_damaged_is_told_as_lost(void **state)
+static void a_record_whose_body_is_damaged_is_reported_as_lost(void **state)
 {
     struct answer a = {0};
 
@@ -179,7 +179,7 @@ int main(void)
         cmocka_unit_test(what_is_known_already_is_passed_over),
         cmocka_unit_test(a_hole_that_the_page_does_not_reach_waits_for_the_next),
         cmocka_unit_test(nonsense_is_passed_over),
-        cmocka_unit_test(a_record_whose_body_is_damaged_is_told_as_lost),
+        cmocka_unit_test(a_record_whose_body_is_damaged_is_reported_as_lost),
         cmocka_unit_test(an_answer_that_does_not_ascend_is_handed_out_ascending),
     };
 
