@@ -155,8 +155,7 @@ static void a_renewal_waits_for_nothing(void **state)
     has(next_said(), "'version':1}");
 }
 
-static void answered_grants_go_on_after_a_restart_and_tokens_rise(
-    void **state)
+static void answered_grants_go_on_after_a_restart_and_tokens_rise(void **state)
 {
     uint64_t token = granted();
 
