@@ -210,7 +210,7 @@ test: deps ## run the tests (about six minutes)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build unit-build $(DRIVER)
 	$(Q)$(MAKE) --no-print-directory check $(if $(SAN),,bench-instructions) system
 
-check: unit hdr-check arch-check docs-check $(BENCH)
+check: unit hdr-check arch-check docs-check $(BENCH) $(call OBJ,$(wildcard tests/fuzz/*.c))
 
 # Every object of ours, also those of tests and benchmarks.
 objects: $(call OBJ,$(ALL_SRC))

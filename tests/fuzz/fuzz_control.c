@@ -44,7 +44,7 @@ static void on_publish(void *ctx, struct span topic, struct span record)
     last_seq = r.seq;
 }
 
-static void on_say(void *ctx, struct span peer, struct span message)
+static void on_send(void *ctx, struct span peer, struct span message)
 {
     (void)ctx;
     MUST(peer.len > 0);
@@ -176,7 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_quiet();
     last_seq = 0;
     core = (struct core){.config = &config,
-                         .out = {.publish = on_publish, .say = on_say},
+                         .out = {.publish = on_publish, .send = on_send},
                          .time = {5000, 5000, WALL_US}};
     core_init(&core, 7777);
     for (int i = 0; i < MESSAGES_MAX && rest.len; i++)

@@ -1,5 +1,6 @@
 /* The head of an HTTP request, whole and as it arrives byte by byte. */
 #include "gateway/http/head.h"
+#include "gateway/policy/list.h"
 #include "tests/fuzz/fuzz.h"
 
 static bool has_control(const char *text)
@@ -31,7 +32,7 @@ static void check_head(const struct head *h, struct buf *room)
     }
     (void)head_values(h, "X-Forwarded-For", room);
     if (head_values(h, "Connection", room))
-        (void)head_list_has(head_values(h, "Connection", room), "upgrade");
+        (void)list_has(head_values(h, "Connection", room), "upgrade");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
