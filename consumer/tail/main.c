@@ -1,9 +1,9 @@
 /*
  * pregon-tail: quotes on standard output.
  *
- * One thread.  A turn: what libpregon has is made into lines, the lines are written; as long as not all
- * of them could be, libpregon is not asked for more, and its broker's queue and log do the
- * waiting.
+ * One thread.  In a turn it takes records from libpregon, makes them into lines and writes these.
+ * While the output does not take all of them, it takes no more from libpregon: the records wait in
+ * the broker's queue and log.
  */
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +18,7 @@
 #include "shared/base/loop.h"
 
 #define BLOCKED_MS 1000
-#define WRITE_BYTES 4096 /* what a pipe takes whole once it says that it is writable */
+#define WRITE_BYTES 4096 /* a writable pipe takes this many bytes at once */
 
 struct tail {
     struct tail_config config;
@@ -27,9 +27,9 @@ struct tail {
     struct loop_watch quotes, output;
     struct print print;
     struct buf out;
-    size_t written;  /* of out */
+    size_t written;  /* bytes of `out` already written */
     int64_t count;   /* quotes so far */
-    bool is_blocked; /* the output is not taken: quotes have to wait */
+    bool is_blocked; /* the output takes no bytes: quotes must wait */
     bool is_over, is_broken, has_failed, was_down;
 };
 
@@ -86,7 +86,7 @@ static void on_note(void *ctx, const char *text)
 
 /* --- writing -------------------------------------------------------------------------- */
 
-/* Only what is taken at once: a signal must get through while a reader is asleep. */
+/* Write only what the output takes at once: signals must arrive while the reader is stopped. */
 static void write_out(struct tail *t)
 {
     while (t->written < t->out.len) {
@@ -116,11 +116,11 @@ static void write_out(struct tail *t)
 
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
-    (void)w; /* every turn looks at both anyway */
+    (void)w; /* every turn checks both anyway */
     (void)events;
 }
 
-/* A pipe says so when its last reader has gone, even if there is nothing to write. */
+/* Notice that the pipe's last reader is gone, even if there is nothing to write. */
 static void on_output(struct loop_watch *w, uint32_t events)
 {
     struct tail *t = (struct tail *)((char *)w - offsetof(struct tail, output));
@@ -149,7 +149,7 @@ static void subscribe(void *ctx, const char *pattern)
     s->is_wrong = true;
 }
 
-/* false: what is wrong has been said. */
+/* false: the error has been logged. */
 static bool open_all(struct tail *t)
 {
     struct pregon_options o = PREGON_OPTIONS;
@@ -187,12 +187,12 @@ static bool watch_all(struct tail *t)
 {
     t->quotes = (struct loop_watch){pregon_fd(t->pregon), on_wake};
     t->output = (struct loop_watch){STDOUT_FILENO, on_output};
-    /* A file cannot be watched and need not be: writing to it never waits. */
+    /* epoll cannot watch a file, and need not: writing to a file never waits. */
     return !loop_watch(t->loop, &t->quotes, EPOLLIN) &&
            (!loop_watch(t->loop, &t->output, 0) || errno == EPERM);
 }
 
-/* Look at one of the two only: a readable one that is not read would wake us for ever. */
+/* Watch only one of the two: a readable descriptor that is not read would wake us for ever. */
 static void set_blocked(struct tail *t, bool is_blocked)
 {
     if (t->is_blocked == is_blocked)
@@ -217,7 +217,7 @@ static void run(struct tail *t)
         }
         set_blocked(t, t->out.len > 0);
     }
-    /* What has been made into lines is written, as long as somebody takes it. */
+    /* Write the remaining lines, as long as the output takes them. */
     while (!t->is_broken && !t->has_failed && t->out.len && loop_stops(t->loop) < 2) {
         set_blocked(t, true);
         loop_turn(t->loop, BLOCKED_MS);

@@ -51,7 +51,7 @@ static void format_time(int64_t us, char out[32])
              tm.tm_sec % 100, (int)(us / 1000 % 1000));
 }
 
-/* A price is digits, a reason a word; whatever else a feed says must not reach the terminal. */
+/* A price is digits, a reason a word; no other text of a feed may reach the terminal. */
 static void clean(char *text)
 {
     for (char *c = text; *c; c++)

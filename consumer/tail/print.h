@@ -1,8 +1,8 @@
 /*
- * print: a line for each thing that pregon-tail is told, as JSON or in a table.
+ * print: a line for each event that pregon-tail gets from libpregon, as JSON or in a table.
  *
- * Lines are appended to a buffer; JSON ones are those of docs/protocol/stream.md.  No I/O, no clock.  What a
- * feed put into a value cannot reach a terminal as a control sequence.
+ * Lines are appended to a buffer; JSON lines have the form of docs/protocol/stream.md.  No I/O, no
+ * clock.  A control sequence in a feed's value never reaches a terminal.
  */
 #ifndef CONSUMER_TAIL_PRINT_H
 #define CONSUMER_TAIL_PRINT_H
@@ -17,7 +17,7 @@ struct print {
     struct buf *out;
 };
 
-void print_head(struct print *t); /* of a table; nothing for JSON */
+void print_head(struct print *t); /* the heading of the table; nothing for JSON */
 void print_quote(struct print *t, struct pregon *p, const struct pregon_quote *q);
 void print_state(struct print *t, const struct pregon_state_change *s);
 void print_lost(struct print *t, const struct pregon_loss *l);

@@ -21,8 +21,8 @@ struct setting {
     char *flag;        /* as typed on the command line, or NULL */
     const char *file;  /* as in the .env file, or NULL */
     unsigned line;     /* of the .env file */
-    const char *value; /* the one that counts */
-    int64_t number;    /* what it means, unless it is text */
+    const char *value; /* the value that takes effect */
+    int64_t number;    /* the parsed value, unless it is text */
 };
 
 struct load {
@@ -34,7 +34,7 @@ struct load {
     bool wrong;
 };
 
-/* Every mistake is said, not only the first: who starts us fixes them in one go. */
+/* Report every mistake, not only the first, so that the user can correct all of them at once. */
 static void complain(struct load *l, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -91,7 +91,7 @@ static void add_entry(void *list, const char *entry)
     buf_adds(b, entry);
 }
 
-/* A comma list of both; what is malformed is left for check() to find. */
+/* Join both as a comma list; check() finds malformed entries. */
 static char *join(const char *a, const char *b)
 {
     struct buf list = {0};
@@ -169,12 +169,12 @@ static struct setting *find_flag(struct load *l, const char *word, bool *is_no)
     return NULL;
 }
 
-/* Take the flag at *argv and, if that stands apart, its value. */
+/* Read the flag at *argv and, if it is the next argument, its value. */
 static void take_flag(struct load *l, char *const **argv)
 {
     const char *typed = **argv, *next = (*argv)[1];
     const char *value = strchr(typed, '=');
-    /* Only up to the '=': what follows may be a secret. */
+    /* Only up to the '=': the text after it may be a secret. */
     char *word = mem_strndup(typed, value ? (size_t)(value++ - typed) : strlen(typed));
     bool is_no = false, is_env_file = strcmp(word, "--env-file") == 0;
     int64_t yes;
@@ -187,7 +187,7 @@ static void take_flag(struct load *l, char *const **argv)
     } else if (!s && !is_env_file) {
         complain_of_flag(l, word);
         if (!value && next && strncmp(next, "--", 2) != 0)
-            ++*argv; /* its value, and so not a second mistake */
+            ++*argv; /* the value of the unknown flag: do not report it as a second mistake */
     } else if (s && s->option->kind == CONFIG_secret) {
         complain(l,
                  "flag %s is refused, because the list of processes shows it to "
@@ -246,7 +246,7 @@ static void read_env_file(struct load *l)
     }
 }
 
-/* Has its own exit code, so it ends here; settings are not looked at. */
+/* --check has its own exit codes, so it ends here, before settings are read. */
 static void answer_check(const struct config_program *p, char *const *args)
 {
     for (; *args; args++)
@@ -254,7 +254,7 @@ static void answer_check(const struct config_program *p, char *const *args)
             exit(check_ask(p->name, CHECK_PATIENCE_MS, stdout));
 }
 
-/* --help and the like are answered wherever they stand, whatever else is wrong. */
+/* Answer --help and --version at any place, whatever else is wrong. */
 static bool answer(const struct config_program *p, char *const *args)
 {
     for (; *args && strcmp(*args, "--") != 0; args++) {

@@ -3,17 +3,17 @@
  *
  * Every program lists its settings once, as an X-macro (see gateway/config/gateway_config.h).
  * A setting WEBSOCKET_TIMEOUT is that environment variable, that line of the .env file,
- * the flag --websocket-timeout, and a row of docs/config.md.  Flag over environment
- * over .env over default.  A bad value stops the program at start, with the
- * name, where it came from, the value and what is allowed; never later.
+ * the flag --websocket-timeout, and a row of docs/config.md.  A flag takes precedence over the
+ * environment, which takes precedence over .env, and .env over the default.  A wrong value stops
+ * the program at start, never later; the message has the name, its origin, the value and the
+ * allowed values.
  *
  * Flags take `--name value` or `--name=value`; a bool also `--name` and `--no-name`.
- * A LIST flag may be given again: values are joined.  A program may name one LIST setting whose
- * values also stand without a flag (after `--` whatever they look like).  --help, --version,
- * --check (see check.h) and --env-file PATH (default: .env if it is there) are known to every program.
- * The .env file holds settings of several programs: names not in our table are skipped.
- * Its values may stand in '…' (as they are) or "…" (with \n \r \t \" \\), nothing is
- * expanded.
+ * A LIST flag may be given more than once: the values are joined.  A program may name one LIST
+ * setting whose values need no flag (after `--` even if they begin with a dash).  Every program
+ * knows --help, --version, --check (see check.h) and --env-file PATH (default: .env if it exists).
+ * The .env file may have settings of several programs: names that are not in the table are skipped.
+ * Its values may be in '…' (unchanged) or "…" (with \n \r \t \" \\); nothing is expanded.
  */
 #ifndef SHARED_CONFIG_CONFIG_H
 #define SHARED_CONFIG_CONFIG_H
@@ -27,15 +27,17 @@
 
 typedef char *config_text; /* owned by the config; "" when empty */
 typedef char
-    *config_secret;        /* text without a flag: argv is shown in the process list */
-typedef char *config_list; /* as text: entries separated by commas, or a JSON list */
-typedef char *config_choice; /* one of the words in `allowed` */
+    *config_secret; /* text without a flag, because the process list shows argv */
 typedef char
-    *config_address; /* IPv4, or a name that has one: looked up when it is read */
-typedef char *config_endpoint; /* tcp://HOST:PORT or ipc://PATH, as ZeroMQ takes them */
+    *config_list; /* kept as text: entries separated by commas, or a JSON list */
+typedef char *config_choice; /* one of the words in `allowed` */
+typedef char *
+    config_address; /* IPv4, or a name with an IPv4 address: resolved when it is read */
+typedef char *config_endpoint; /* tcp://HOST:PORT or ipc://PATH, as in ZeroMQ */
 typedef int64_t config_int;
-typedef bool config_flag;       /* 1/0, true/false, yes/no, on/off */
-typedef int64_t config_seconds; /* typed as seconds with up to 3 decimals, held as ms */
+typedef bool config_flag; /* 1/0, true/false, yes/no, on/off */
+typedef int64_t
+    config_seconds; /* written as seconds with up to 3 decimals, kept as ms */
 
 enum config_kind {
     CONFIG_text,
@@ -52,9 +54,10 @@ enum config_kind {
 struct config_option {
     const char *name; /* upper case; NULL ends the table */
     enum config_kind kind;
-    size_t offset;     /* of the field in the program's struct */
-    const char *value; /* the default, as one would type it */
-    int64_t min, max; /* of the number (seconds: in seconds), or of the text's length */
+    size_t offset;     /* offset of the field in the program's struct */
+    const char *value; /* the default, as a user would write it */
+    int64_t min,
+        max; /* bounds of the number (seconds: in seconds), or of the text's length */
     const char *allowed; /* choice: "critical|error|…"; else NULL */
     const char *help;    /* one or two sentences, unit included */
 };
@@ -69,7 +72,7 @@ struct config_option {
     {#NAME,   CONFIG_##kind, offsetof(struct CONFIG_STRUCT, field), value, min, max, \
      allowed, help},
 
-/* The settings every program has. */
+/* The settings that every program has. */
 #define CONFIG_COMMON(X)                                                \
     X(choice, LOG_LEVEL, log_level, "info", 0, 16,                      \
       "critical|error|warning|info|debug|trace", "How much is logged.") \
@@ -81,39 +84,39 @@ struct config_program {
     const char *about;    /* one paragraph for --help */
     const char *examples; /* lines for the end of --help, or NULL */
     const struct config_option *options;
-    const char *words;     /* the LIST that arguments without a flag are for, or NULL */
-    const char *word_name; /* of one of them, in --help: "SYMBOL" */
+    const char *words;     /* the LIST setting of arguments without a flag, or NULL */
+    const char *word_name; /* name of such an argument in --help: "SYMBOL" */
 };
 
 enum config_outcome {
     CONFIG_RUN,   /* *out is filled */
-    CONFIG_DONE,  /* --help or the like was answered on stdout: exit 0 */
-    CONFIG_WRONG, /* what is wrong has been said on stderr: exit 2; *out untouched */
+    CONFIG_DONE,  /* --help or --version was answered on stdout: exit 0 */
+    CONFIG_WRONG, /* the mistakes are on stderr: exit 2; *out is untouched */
 };
 
 /*
  * Fill *out (a struct of the program's fields) from argv as main() got it (the
  * program's name first), environ, .env and defaults. Also used to reload: load into a
- * fresh struct, compare, free the old one.  With --check it asks and exits.
+ * fresh struct, compare, free the old one.  With --check it asks the running process and exits.
  */
 MUST_CHECK enum config_outcome config_load(const struct config_program *program,
                                            char *const *argv, void *out);
 void config_free(const struct config_program *program, void *config);
 
-/* docs/config.md: a heading and a table for the program (also: --settings-doc). */
+/* Print the program's heading and table of docs/config.md (--settings-doc). */
 void config_markdown(const struct config_program *program, FILE *to);
 
 /*
  * Entries of a LIST: a comma list or a JSON list of strings, spaces trimmed, empty ones
  * skipped.  Calls `each` for every entry (NUL-terminated, valid during the call).
- * ERR_MALFORMED if it begins with '[' and is not such a JSON list.
+ * ERR_MALFORMED if the text begins with '[' and is not such a JSON list.
  */
 enum err config_list_each(const char *list, void (*each)(void *ctx, const char *entry),
                           void *ctx);
 
 /*
  * Seconds with up to three decimals as milliseconds: "0.5" is 500, by digits, so that no
- * rounding turns 0.3 into 299.  False: it is not written so, and *out is untouched.
+ * rounding turns 0.3 into 299.  False: the text has another form, and *out is untouched.
  */
 bool config_read_ms(const char *text, int64_t *out);
 

@@ -1,5 +1,5 @@
 /*
- * config_file: the .env file as a list of its lines.  No setting is looked for here.
+ * config_file: the .env file as a list of its lines.  It knows no settings.
  */
 #ifndef SHARED_CONFIG_CONFIG_FILE_H
 #define SHARED_CONFIG_CONFIG_FILE_H
@@ -11,7 +11,7 @@
 
 struct config_line {
     char *name, *value;
-    unsigned number; /* of the line, from 1 */
+    unsigned number; /* number of the line, from 1 */
 };
 
 struct config_file {
@@ -20,14 +20,14 @@ struct config_file {
 };
 
 /*
- * Read the file.  is_optional: it need not be there.  False: *error says what is wrong, with the
- * path and, if it is one line, its number; the lines before it are there all the same.
+ * Read the file.  is_optional: it may be missing.  False: *error states the fault with the path
+ * and, if it is in one line, the number; the lines before it are in the list.
  */
 bool config_file_read(const char *path, bool is_optional, struct config_file *out,
                       char error[CONFIG_FILE_ERROR_MAX]);
 void config_file_free(struct config_file *f);
 
-/* The line that counts (the last of that name), or NULL. */
+/* The line that takes effect (the last with that name), or NULL. */
 const struct config_line *config_file_find(const struct config_file *f,
                                            const char *name);
 

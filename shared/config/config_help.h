@@ -1,6 +1,6 @@
 /*
- * config_help: settings in words, for config.c: --help, docs/config.md and the
- * sentences of its complaints all come from the one table.
+ * config_help: texts about settings for config.c.  --help, docs/config.md and the messages about
+ * wrong values all come from the one table.
  */
 #ifndef SHARED_CONFIG_CONFIG_HELP_H
 #define SHARED_CONFIG_CONFIG_HELP_H
@@ -17,7 +17,7 @@
  * out. */
 const char *config_help_flag(const struct config_option *o, const char *dashes,
                              char out[CONFIG_HELP_FLAG_MAX]);
-/* Append what a value may be, in words that follow "must be". */
+/* Append the allowed values, as words that follow "must be". */
 void config_help_allowed(struct buf *b, const struct config_option *o);
 
 void config_help_put(const struct config_program *p, FILE *to); /* all of --help */

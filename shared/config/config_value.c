@@ -66,7 +66,7 @@ static bool within(int64_t n, const struct config_option *o, int64_t unit)
     return n >= o->min * unit && n <= o->max * unit;
 }
 
-/* The word of "a|b|c" that `text` is, whatever its case; its length, or 0. */
+/* Find `text` among the words of "a|b|c", in any case; its length, or 0. */
 static size_t choose(const char *allowed, const char *text, const char **word)
 {
     size_t len = strlen(text);
@@ -89,7 +89,7 @@ static void ignore_entry(void *ctx, const char *entry)
     (void)entry;
 }
 
-/* Build systems put names into HOST that are none; the setting is named before anything begins. */
+/* Build systems put other texts into HOST; resolve it now, so that the error names the setting. */
 static bool is_address(const char *text)
 {
     const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};

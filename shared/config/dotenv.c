@@ -37,7 +37,7 @@ static const char *take_quoted(struct dotenv *d, struct buf *value)
                : NULL;
 }
 
-/* To the end of the line or to a comment, which begins after a blank. */
+/* Read up to the end of the line or up to a comment, which begins after a blank. */
 static void take_plain(struct dotenv *d, struct buf *value)
 {
     const char *start = d->at, *end;
