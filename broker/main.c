@@ -213,9 +213,9 @@ static int64_t turn(struct broker *b, int64_t wait)
     drain_ingest(b);
     core_acknowledge(&b->core);
     has_work = core_work(&b->core);
-    if (b->core.log_writer) {
+    if (b->core.log.log_writer) {
         core_take_answers(&b->core);
-        wanted = log_writer_turn(b->core.log_writer, b->core.time.now,
+        wanted = log_writer_turn(b->core.log.log_writer, b->core.time.now,
                                  (uint64_t)b->core.time.wall_us);
     }
     return has_work ? 0 : wanted;
@@ -322,22 +322,22 @@ static enum err open_store(struct broker *b)
 {
     char error[LOG_WRITER_ERROR_MAX] = "";
     enum err e = log_writer_open(&b->config, (uint64_t)b->core.time.wall_us,
-                                 &b->core.log_writer, error);
+                                 &b->core.log.log_writer, error);
 
     if (!e) {
-        b->core.journal = log_writer_journal(b->core.log_writer);
+        b->core.log.journal = log_writer_journal(b->core.log.log_writer);
         core_init(&b->core, 0);
         e = core_restore(&b->core, error);
     }
     if (!e)
-        e = log_writer_start(b->core.log_writer, error);
+        e = log_writer_start(b->core.log.log_writer, error);
     if (!e)
         e = open_locks(b, error);
     if (e) {
         log_critical("%s", error);
         return e;
     }
-    b->store_watch.fd = log_writer_fd(b->core.log_writer);
+    b->store_watch.fd = log_writer_fd(b->core.log.log_writer);
     b->store_watch.on_ready = on_wake;
     b->lock_watch.fd = lock_core_fd(b->core.locks);
     b->lock_watch.on_ready = on_wake;
@@ -359,16 +359,16 @@ static void renew(void *ctx, const char *reason, uint64_t above)
     enum err e;
 
     loop_unwatch(b->loop, &b->store_watch);
-    (void)log_writer_close(b->core.log_writer, clock_mono_ms() + RENEW_MS);
-    b->core.log_writer = NULL;
-    b->core.journal = NULL;
+    (void)log_writer_close(b->core.log.log_writer, clock_mono_ms() + RENEW_MS);
+    b->core.log.log_writer = NULL;
+    b->core.log.journal = NULL;
     e = log_writer_open_anew(&b->config, (uint64_t)b->core.time.wall_us, reason, above,
-                             &b->core.log_writer, error);
+                             &b->core.log.log_writer, error);
     if (!e)
-        e = log_writer_start(b->core.log_writer, error);
+        e = log_writer_start(b->core.log.log_writer, error);
     if (!e) {
-        b->core.journal = log_writer_journal(b->core.log_writer);
-        b->store_watch.fd = log_writer_fd(b->core.log_writer);
+        b->core.log.journal = log_writer_journal(b->core.log.log_writer);
+        b->store_watch.fd = log_writer_fd(b->core.log.log_writer);
         e = loop_watch(b->loop, &b->store_watch, EPOLLIN);
     }
     if (e) { /* there is no log to go on with: a restart tries again */
@@ -395,7 +395,7 @@ static int run(struct broker *b)
 
         wait = core_tick(&b->core);
         peers_wait =
-            peers_turn(b->peers, b->core.time.now, journal_head(b->core.journal));
+            peers_turn(b->peers, b->core.time.now, journal_head(b->core.log.journal));
         if (peers_wait < wait)
             wait = peers_wait;
         if (wanted >= 0 && wanted < wait)
@@ -468,14 +468,14 @@ int main(int argc, char **argv)
         status = 2; /* by another broker: settings name a store of our own */
     } else if (!e) {
         log_info("Started pregon-broker " PREGON_VERSION " [%d], log epoch %016llx",
-                 getpid(), (unsigned long long)b.core.epoch);
+                 getpid(), (unsigned long long)b.core.log.epoch);
         e = open_sockets(&b);
         status = !e ? run(&b) : e == ERR_INVALID ? 2 : 1;
         deadline = clock_mono_ms() + (loop_stops(b.loop) < 2 ? STORE_MS : 0);
         is_stored = lock_core_close(b.core.locks, deadline);
         close_sockets(&b);
     }
-    if (b.core.log_writer && !log_writer_close(b.core.log_writer, deadline))
+    if (b.core.log.log_writer && !log_writer_close(b.core.log.log_writer, deadline))
         is_stored = false;
     if (!is_stored && !status)
         status = 1;

@@ -27,12 +27,13 @@ void core_init(struct core *d, uint64_t epoch)
 {
     char error[JOURNAL_ERROR_MAX];
 
-    d->epoch = d->log_writer ? log_writer_epoch(d->log_writer) : epoch;
-    d->book = book_new((size_t)d->config->max_symbols_total);
-    if (!d->log_writer) {
-        if (journal_open(NULL, (size_t)d->config->journal_bytes, &d->journal, error))
+    d->log.epoch = d->log.log_writer ? log_writer_epoch(d->log.log_writer) : epoch;
+    d->log.book = book_new((size_t)d->config->max_symbols_total);
+    if (!d->log.log_writer) {
+        if (journal_open(NULL, (size_t)d->config->journal_bytes, &d->log.journal,
+                         error))
             abort(); /* out of memory, or a size that the settings forbid */
-        journal_begin(d->journal, epoch, 0, 1);
+        journal_begin(d->log.journal, epoch, 0, 1);
     }
     /* Tokens must outgrow those of earlier runs: the clock does it, and core_restore. */
     d->feeds = feed_table_new((uint64_t)d->time.wall_us);
@@ -48,9 +49,9 @@ void core_init(struct core *d, uint64_t epoch)
 void core_fini(struct core *d)
 {
     core_request_fini(d);
-    book_free(d->book);
-    if (!d->log_writer)
-        journal_close(d->journal, true);
+    book_free(d->log.book);
+    if (!d->log.log_writer)
+        journal_close(d->log.journal, true);
     feed_table_free(d->feeds);
     registry_free(d->registry);
     lock_core_free(d->locks);
@@ -110,10 +111,10 @@ static void send_received(struct core *d, struct feed *f)
 
     f->acknowledged = f->received;
     f->acknowledged_at = d->time.now;
-    begin_op(d, f, "received", d->log_writer ? 2 : 1, &pk);
+    begin_op(d, f, "received", d->log.log_writer ? 2 : 1, &pk);
     pack_kv_u(&pk, "line", f->received);
-    if (d->log_writer)
-        pack_kv_u(&pk, "stored", log_writer_stored_line(d->log_writer, f->index));
+    if (d->log.log_writer)
+        pack_kv_u(&pk, "stored", log_writer_stored_line(d->log.log_writer, f->index));
     send_op(d, f);
 }
 
@@ -177,18 +178,18 @@ static void forget(struct core *d, const char *what)
 static void enter(struct core *d, struct book_entry *e, const struct feed *f,
                   struct wire_record *r, struct span topic, struct span record)
 {
-    r->epoch = d->epoch;
-    r->seq = journal_head(d->journal) + 1;
+    r->epoch = d->log.epoch;
+    r->seq = journal_head(d->log.journal) + 1;
     r->prev = e->seq;
     r->accepted_us = (uint64_t)d->time.wall_us;
     /* The message may be written: it was received, and no other code has it. */
     wire_put_header((char *)(uintptr_t)record.at, r);
-    journal_append(d->journal, f->index, f->received, topic, record);
+    journal_append(d->log.journal, f->index, f->received, topic, record);
     e->feed = f->index;
     e->is_stale = false;
     buf_clear(&e->record);
     buf_add(&e->record, record.at, record.len);
-    book_touch(d->book, e, r->seq);
+    book_touch(d->log.book, e, r->seq);
     d->accepted++;
 }
 
@@ -213,7 +214,7 @@ static bool take_line(struct core *d, struct feed *f, struct wire_record *r,
                              : bad || r->kind != WIRE_QUOTE ? QUOTE_MALFORMED
                              : !symbol.len                  ? QUOTE_BAD_SYMBOL
                                            : quote_check(r->body, &rules);
-    struct book_entry *e = why ? NULL : book_add(d->book, symbol);
+    struct book_entry *e = why ? NULL : book_add(d->log.book, symbol);
 
     if (!e) {
         refuse(d, f, symbol, why ? why : QUOTE_BOOK_FULL);
@@ -276,8 +277,8 @@ bool core_ingest(struct core *d, struct span topic, struct span record)
      * Only now: of a broker killed before the line was in the ring, the feeder must send it
      * again.
      */
-    journal_feed(d->journal, f->index)->received = f->received;
-    f->last_seq = journal_head(d->journal);
+    journal_feed(d->log.journal, f->index)->received = f->received;
+    f->last_seq = journal_head(d->log.journal);
     return is_to_forward;
 }
 

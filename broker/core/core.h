@@ -36,7 +36,7 @@ struct core_out {
     void (*send)(void *ctx, struct span peer, struct span message);
     /*
      * Close the log writer, open it again with a new epoch whose positions are above `above`,
-     * and set core.log_writer and core.journal.  It does not return if that fails.  NULL:
+     * and set core.log.log_writer and core.log.journal.  It does not return if that fails.  NULL:
      * never.
      */
     void (*renew)(void *ctx, const char *reason, uint64_t above);
@@ -61,20 +61,25 @@ struct core_clock {
     int64_t last_jump_us;
 };
 
+/* The log and what follows from it: all that requests about records read. */
+struct core_log {
+    struct book *book;
+    struct journal *journal;
+    struct log_writer *log_writer; /* NULL: the log is in memory only */
+    uint64_t epoch;                /* of the log */
+};
+
 struct core {
     const struct broker_config *config;
     struct core_out out;
     struct turn_time time; /* of this turn, set by main */
-    struct book *book;
-    struct journal *journal;
-    struct log_writer *log_writer; /* NULL: the log is in memory only */
+    struct core_log log;
     struct feed_table *feeds;
     struct registry *registry;
     struct lock_core *locks;
     struct core_requests *requests; /* that wait, and the one that is being answered */
     int64_t work;                   /* left for control messages of this turn */
     int64_t turn_work;              /* CORE_TURN_WORK, or less in a test */
-    uint64_t epoch;                 /* of the log */
     uint64_t last_lost;             /* position of the last `lost` record */
     uint64_t heartbeats;
     int64_t heartbeat_at;
@@ -90,7 +95,7 @@ struct core {
 };
 
 /*
- * The caller has set config, out and time; with a store also log_writer and journal, whose log goes
+ * The caller has set config, out and time; with a store also the log's log_writer and journal, which goes
  * on.  Without, the log is a new one in memory, of the given epoch (not 0).
  */
 void core_init(struct core *d, uint64_t epoch);

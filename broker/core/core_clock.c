@@ -21,8 +21,8 @@ void core_clock_look(struct core *d, int64_t boot_ms, int64_t wall_us)
         return;
     c->jumps++;
     c->last_jump_us = jump;
-    if (d->log_writer)
-        log_writer_jump(d->log_writer, jump);
+    if (d->log.log_writer)
+        log_writer_jump(d->log.log_writer, jump);
     if (was_apart && !c->steady.is_apart)
         log_limited(&limit, d->time.now, LOG_WARNING,
                     "The clock jumped back to the time that it left: by %.3f s",

@@ -103,8 +103,8 @@ static void hello_other(struct core *d, struct control_request *q, bool is_gatew
     core_claim_position(d, q->map);
     answer_begin(q, 3);
     pack_kv_u(&q->pk, "version", WIRE_VERSION);
-    pack_kv_u(&q->pk, "epoch", d->epoch);
-    pack_kv_u(&q->pk, "seq", journal_head(d->journal));
+    pack_kv_u(&q->pk, "epoch", d->log.epoch);
+    pack_kv_u(&q->pk, "seq", journal_head(d->log.journal));
     answer_send(q);
 }
 
@@ -169,8 +169,8 @@ static void on_lost(struct core *d, struct control_request *q)
     pack_kv_text(&pk, "reason", reason);
     d->last_lost = core_publish(d, WIRE_LOST, SPAN(WIRE_TOPIC_LOST), d->last_lost,
                                 buf_span(&body), f);
-    journal_feed(d->journal, f->index)->received = f->received;
-    f->last_seq = journal_head(d->journal);
+    journal_feed(d->log.journal, f->index)->received = f->received;
+    f->last_seq = journal_head(d->log.journal);
     buf_free(&body);
     answer_begin(q, 1);
     pack_kv_u(&q->pk, "received", f->received);
@@ -260,11 +260,22 @@ void core_control(struct core *d, struct span peer, struct span message)
         answer_error(&q, ERR_NOT_FOUND, "no such op");
 }
 
+static void answer_history(struct core *d, struct control_request *q,
+                           struct archive_result *r)
+{
+    struct buf again = {0};
+
+    if (!core_history_answer(&d->log, q, r, &again) &&
+        core_request_add(d, q->peer, buf_span(&again))) /* too many wait */
+        (void)core_history_answer(&d->log, q, r, NULL);
+    buf_free(&again);
+}
+
 void core_take_answers(struct core *d)
 {
     struct archive_result r;
 
-    while (log_writer_take_answer(d->log_writer, &r)) {
+    while (log_writer_take_answer(d->log.log_writer, &r)) {
         struct control_request q = {.answers = &d->answers,
                                     .peer = {r.ticket.peer, r.ticket.peer_len},
                                     .id = r.ticket.id,
@@ -274,9 +285,9 @@ void core_take_answers(struct core *d)
         if (r.error)
             answer_error(&q, r.error, r.text);
         else if (r.is_history)
-            core_history_answer(d, &q, &r);
+            answer_history(d, &q, &r);
         else
-            core_replay_send(d, &q, &r.page);
+            core_replay_send(&d->log, &q, &r.page);
         archive_result_clear(&r);
     }
 }

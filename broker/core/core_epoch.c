@@ -25,13 +25,13 @@ static bool may_begin(struct core *d, uint64_t seq, const char *proof)
     const char *why = NULL;
     struct log_writer_status s;
 
-    if (!d->log_writer || !d->out.renew)
+    if (!d->log.log_writer || !d->out.renew)
         return false;
-    log_writer_status(d->log_writer, (uint64_t)d->time.wall_us, &s);
-    if (log_writer_is_new_epoch(d->log_writer))
+    log_writer_status(d->log.log_writer, (uint64_t)d->time.wall_us, &s);
+    if (log_writer_is_new_epoch(d->log.log_writer))
         why = "an epoch has begun since the start, and no other one will before a "
               "restart";
-    else if (seq > journal_head(d->journal) + CORE_CLAIM_MAX)
+    else if (seq > journal_head(d->log.journal) + CORE_CLAIM_MAX)
         why = "no log can have come so far";
     else if (!s.is_durable)
         why = "no epoch can begin before the store takes records again";
@@ -42,7 +42,7 @@ static bool may_begin(struct core *d, uint64_t seq, const char *proof)
 
 static void begin(struct core *d, uint64_t seq, const char *proof)
 {
-    uint64_t head = journal_head(d->journal);
+    uint64_t head = journal_head(d->log.journal);
 
     if (!may_begin(d, seq, proof))
         return;
@@ -52,18 +52,19 @@ static void begin(struct core *d, uint64_t seq, const char *proof)
         proof);
     core_request_drop(d); /* it reads the log that ends here */
     d->out.renew(d->out.ctx, CORE_ROLLED_BACK, seq > head ? seq : head);
-    d->epoch = log_writer_epoch(d->log_writer);
+    d->log.epoch = log_writer_epoch(d->log.log_writer);
     for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
         const struct feed *f = feed_table_at(d->feeds, i);
 
         if (!f->has_published)
             continue;
         core_remember_feed(d, f);
-        log_writer_set_line(d->log_writer, f->index, f->received);
+        log_writer_set_line(d->log.log_writer, f->index, f->received);
     }
     d->heartbeat_at = d->time.now; /* so that all receivers learn of it at once */
-    log_info("Log epoch %016llx from position %llu on", (unsigned long long)d->epoch,
-             (unsigned long long)journal_head(d->journal) + 1);
+    log_info("Log epoch %016llx from position %llu on",
+             (unsigned long long)d->log.epoch,
+             (unsigned long long)journal_head(d->log.journal) + 1);
 }
 
 void core_claim_lines(struct core *d, const struct feed *f, uint64_t last)
@@ -82,7 +83,7 @@ static bool is_other_record(const struct core *d, uint64_t seq, uint64_t accepte
     struct journal_entry e;
     struct wire_record r;
 
-    return seq && !journal_read(d->journal, seq, &e) &&
+    return seq && !journal_read(d->log.journal, seq, &e) &&
            !wire_read_header(e.record, &r) && r.accepted_us != accepted_us;
 }
 
@@ -93,10 +94,10 @@ void core_claim_position(struct core *d, struct span hello)
     uint64_t seq = pack_find_u(hello, "known_seq", 0),
              record = pack_find_u(hello, "known_record", 0),
              accepted = pack_find_u(hello, "known_accepted", 0),
-             head = journal_head(d->journal);
+             head = journal_head(d->log.journal);
     char proof[200];
 
-    if (pack_find_u(hello, "known_epoch", 0) != d->epoch)
+    if (pack_find_u(hello, "known_epoch", 0) != d->log.epoch)
         return;
     if (record > seq)
         seq = record;

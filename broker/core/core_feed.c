@@ -70,7 +70,7 @@ uint64_t core_feed_retry_ms(const struct core *d, const struct feed *f)
 /* Is everything that the ring has of it in the store, so that its index may become another's? */
 static bool is_stored(const struct core *d, const struct feed *f)
 {
-    return !d->log_writer || journal_stored(d->journal) >= f->last_seq;
+    return !d->log.log_writer || journal_stored(d->log.journal) >= f->last_seq;
 }
 
 /*
@@ -82,8 +82,8 @@ static struct feed *find_least_used(const struct core *d)
     uint32_t symbols[FEED_COUNT_MAX] = {0};
     struct feed *found = NULL;
 
-    for (size_t i = 0; i < book_count(d->book); i++) {
-        uint32_t feed = book_at(d->book, i)->feed;
+    for (size_t i = 0; i < book_count(d->log.book); i++) {
+        uint32_t feed = book_at(d->log.book, i)->feed;
 
         if (feed < FEED_COUNT_MAX)
             symbols[feed]++;
@@ -107,22 +107,22 @@ bool core_feed_make_room(struct core *d)
     static const struct journal_feed none;
     struct feed *f = find_least_used(d);
 
-    d->work -= 2 * (int64_t)book_count(d->book);
+    d->work -= 2 * (int64_t)book_count(d->log.book);
     if (!f)
         return false;
     log_limited(&limit, d->time.now, LOG_WARNING,
                 "feed %s is forgotten after line %llu: %d feeds have published, and a "
                 "new one needs a place",
                 f->name, (unsigned long long)f->received, FEED_COUNT_MAX);
-    for (size_t i = 0; i < book_count(d->book); i++) {
-        struct book_entry *e = book_at(d->book, i);
+    for (size_t i = 0; i < book_count(d->log.book); i++) {
+        struct book_entry *e = book_at(d->log.book, i);
 
         if (e->feed == f->index)
             e->feed = BOOK_NO_FEED;
     }
-    journal_set_feed(d->journal, f->index, &none);
-    if (d->log_writer)
-        log_writer_forget_feed(d->log_writer, f->index);
+    journal_set_feed(d->log.journal, f->index, &none);
+    if (d->log.log_writer)
+        log_writer_forget_feed(d->log.log_writer, f->index);
     feed_forget(f);
     return true;
 }

@@ -32,54 +32,56 @@ static void put_gap_first(struct store_page *page, uint64_t first, uint64_t last
     page->gap_count++;
 }
 
-static void send_page(struct core *d, struct control_request *q, struct span symbol,
-                      uint64_t head, const struct store_page *page)
+static void send_page(const struct core_log *log, struct control_request *q,
+                      struct span symbol, uint64_t head, const struct store_page *page)
 {
-    const struct book_entry *b = book_find(d->book, symbol);
+    const struct book_entry *b = book_find(log->book, symbol);
 
-    core_page_begin(d, q, 2, head, page);
+    core_page_begin(log, q, 2, head, page);
     pack_kv_u(&q->pk, "last", b ? b->seq : 0);
     pack_kv_u(&q->pk, "next", page->next);
     answer_send(q);
 }
 
-static uint64_t highest(const struct core *d, const struct store_query *query)
+static uint64_t highest(const struct core_log *log, const struct store_query *query)
 {
-    uint64_t head = journal_head(d->journal);
+    uint64_t head = journal_head(log->journal);
 
     return query->before && query->before <= head ? query->before - 1 : head;
 }
 
 /* What the store has pruned may still be in the ring. */
-static bool is_in_store(const struct core *d, const struct store_query *query)
+static bool is_in_store(const struct core_log *log, const struct store_query *query)
 {
-    uint64_t first = journal_first(d->journal), low = query->after;
+    uint64_t first = journal_first(log->journal), low = query->after;
 
-    return d->log_writer && low + 1 < first && low < highest(d, query) &&
-           low < journal_stored(d->journal) && log_writer_first(d->log_writer) < first;
+    return log->log_writer && low + 1 < first && low < highest(log, query) &&
+           low < journal_stored(log->journal) &&
+           log_writer_first(log->log_writer) < first;
 }
 
 /* Begin to read what the ring has.  false: the request went to the store instead. */
-static bool begin(struct core *d, struct control_request *q, struct history *h)
+static bool begin(const struct core_log *log, struct control_request *q,
+                  struct history *h)
 {
     struct core_reading *r = &h->reading;
     struct span symbol = r->query.patterns;
-    const struct book_entry *b = book_find(d->book, symbol);
-    uint64_t first = journal_first(d->journal);
+    const struct book_entry *b = book_find(log->book, symbol);
+    uint64_t first = journal_first(log->journal);
 
-    if (!r->query.newest_first && is_in_store(d, &r->query)) {
-        core_store_request(d, q, true, &r->query);
+    if (!r->query.newest_first && is_in_store(log, &r->query)) {
+        core_store_request(log, q, true, &r->query);
         return false;
     }
-    r->journal = d->journal;
+    r->journal = log->journal;
     r->low = r->query.after;
-    r->high = highest(d, &r->query);
+    r->high = highest(log, &r->query);
     r->is_cut = false;
-    h->head = journal_head(d->journal);
+    h->head = journal_head(log->journal);
     h->beginnings++;
     if (r->low + 1 < first) {
-        if (!r->query.newest_first && d->log_writer &&
-            r->low >= journal_stored(d->journal))
+        if (!r->query.newest_first && log->log_writer &&
+            r->low >= journal_stored(log->journal))
             put_gap_first(&r->page, r->low + 1,
                           first - 1 < r->high ? first - 1 : r->high);
         r->low = first - 1;
@@ -90,31 +92,32 @@ static bool begin(struct core *d, struct control_request *q, struct history *h)
 }
 
 /* Newest first: what lies below the ring is the store's. */
-static bool has_older(const struct core *d, const struct core_reading *r)
+static bool has_older(const struct core_log *log, const struct core_reading *r)
 {
     uint64_t low = r->query.after, first = r->low + 1;
 
-    return d->log_writer && low + 1 < first && low < r->high &&
-           (log_writer_first(d->log_writer) < first ||
-            journal_stored(d->journal) + 1 < first);
+    return log->log_writer && low + 1 < first && low < r->high &&
+           (log_writer_first(log->log_writer) < first ||
+            journal_stored(log->journal) + 1 < first);
 }
 
-static void answer(struct core *d, struct control_request *q, struct history *h)
+static void answer(const struct core_log *log, struct control_request *q,
+                   struct history *h)
 {
     struct core_reading *r = &h->reading;
     struct store_query older = r->query;
 
     /* The store has what is damaged here, or knows that it is lost. */
-    if (r->damaged && d->log_writer && r->damaged <= journal_stored(d->journal)) {
+    if (r->damaged && log->log_writer && r->damaged <= journal_stored(log->journal)) {
         if (older.newest_first) {
             older.before = r->high + 1;
             older.until = h->head;
         }
-        core_store_request(d, q, true, &older);
+        core_store_request(log, q, true, &older);
         return;
     }
-    r->page.first = core_first(d);
-    if (older.newest_first && !r->page.next && has_older(d, r)) {
+    r->page.first = core_first(log);
+    if (older.newest_first && !r->page.next && has_older(log, r)) {
         older.before = r->high < r->low ? r->high + 1 : r->low + 1;
         /* What was read may have left the ring since: it is not sent again. */
         if (r->covered && r->covered < older.before)
@@ -122,14 +125,15 @@ static void answer(struct core *d, struct control_request *q, struct history *h)
         r->page.next = older.before;
         older.until = h->head; /* the store ignores it; see below */
         if (!r->page.count) {
-            core_store_request(d, q, true, &older);
+            core_store_request(log, q, true, &older);
             return;
         }
     }
-    send_page(d, q, older.patterns, h->head, &r->page);
+    send_page(log, q, older.patterns, h->head, &r->page);
 }
 
-static bool step(struct core *d, struct control_request *q, void *state, int64_t *work)
+static bool step(const struct core_log *log, struct control_request *q, void *state,
+                 int64_t *work)
 {
     struct history *h = state;
     struct core_reading *r = &h->reading;
@@ -137,14 +141,14 @@ static bool step(struct core *d, struct control_request *q, void *state, int64_t
     bool is_done = core_reading_step(r, h->beginnings > BEGINNINGS ? &all : work);
 
     /* The oldest requested records have left the ring meanwhile: the store has them now. */
-    if (r->is_cut && !r->query.newest_first && d->log_writer) {
+    if (r->is_cut && !r->query.newest_first && log->log_writer) {
         core_reading_end(r);
         r->page = (struct store_page){0};
         r->count = r->put = 0;
-        return !begin(d, q, h);
+        return !begin(log, q, h);
     }
     if (is_done)
-        answer(d, q, h);
+        answer(log, q, h);
     return is_done;
 }
 
@@ -153,9 +157,9 @@ static void end(void *state)
     core_reading_end(&((struct history *)state)->reading);
 }
 
-static bool start(struct core *d, struct control_request *q, void *state)
+static bool start(const struct core_log *log, struct control_request *q, void *state)
 {
-    uint64_t head = journal_head(d->journal);
+    uint64_t head = journal_head(log->journal);
     struct history *h = state;
     struct store_query query = {
         .patterns = pack_find_text(q->map, "symbol"),
@@ -176,7 +180,7 @@ static bool start(struct core *d, struct control_request *q, void *state)
     if (!query.limit || query.limit > CORE_PAGE_ENTRIES)
         query.limit = CORE_PAGE_ENTRIES;
     h->reading.query = query;
-    return begin(d, q, h);
+    return begin(log, q, h);
 }
 
 const struct core_slices core_history_slices = {
@@ -186,18 +190,15 @@ const struct core_slices core_history_slices = {
     .end = end,
 };
 
-/* The same request again, to be answered from the ring.  false: too many wait. */
-static bool request_ring(struct core *d, struct control_request *q,
-                         const struct store_query *query)
+/* The same request again, to be answered from the ring. */
+static void pack_request(struct buf *out, uint64_t id, const struct store_query *query)
 {
-    struct buf b = {0};
     msgpack_packer pk;
-    enum err e;
 
-    msgpack_packer_init(&pk, &b, buf_pack_write);
+    msgpack_packer_init(&pk, out, buf_pack_write);
     msgpack_pack_map(&pk, 9);
     pack_kv_text(&pk, "op", SPAN("history"));
-    pack_kv_u(&pk, "id", q->id);
+    pack_kv_u(&pk, "id", id);
     pack_kv_text(&pk, "symbol", query->patterns);
     pack_kv_text(&pk, "order", SPAN("oldest"));
     pack_kv_u(&pk, "after", query->after);
@@ -205,18 +206,15 @@ static bool request_ring(struct core *d, struct control_request *q,
     pack_kv_u(&pk, "since", query->since_us);
     pack_kv_u(&pk, "until", query->until_us);
     pack_kv_u(&pk, "limit", query->limit);
-    e = core_request_add(d, q->peer, buf_span(&b));
-    buf_free(&b);
-    return !e;
 }
 
 /* The store's part: up to page.head, as it was when the page was read. */
-void core_history_answer(struct core *d, struct control_request *q,
-                         struct archive_result *r)
+bool core_history_answer(const struct core_log *log, struct control_request *q,
+                         struct archive_result *r, struct buf *again)
 {
     struct store_query query = r->query;
     struct store_page *page = &r->page;
-    uint64_t high = highest(d, &query), head = journal_head(d->journal);
+    uint64_t high = highest(log, &query), head = journal_head(log->journal);
 
     query.patterns = span_of(r->symbol);
     if (query.newest_first) {
@@ -227,11 +225,12 @@ void core_history_answer(struct core *d, struct control_request *q,
                       query.before - 1);
     } else if (!page->next && page->head < high) {
         page->next = page->head;
-        if (!page->count && !page->gap_count) { /* the ring may have records */
+        if (again && !page->count && !page->gap_count) {
             query.after = page->head;
-            if (request_ring(d, q, &query))
-                return;
+            pack_request(again, q->id, &query);
+            return false;
         }
     }
-    send_page(d, q, query.patterns, head, page);
+    send_page(log, q, query.patterns, head, page);
+    return true;
 }

@@ -14,19 +14,20 @@ bool core_read_patterns(struct control_request *q, struct patterns *out)
     return !e;
 }
 
-uint64_t core_first(const struct core *d)
+uint64_t core_first(const struct core_log *log)
 {
-    uint64_t stored = d->log_writer ? log_writer_first(d->log_writer) : 0;
-    uint64_t first = journal_first(d->journal);
+    uint64_t stored = log->log_writer ? log_writer_first(log->log_writer) : 0;
+    uint64_t first = journal_first(log->journal);
 
     return stored && stored < first ? stored : first;
 }
 
-void core_page_begin(struct core *d, struct control_request *q, uint32_t more_members,
-                     uint64_t head, const struct store_page *page)
+void core_page_begin(const struct core_log *log, struct control_request *q,
+                     uint32_t more_members, uint64_t head,
+                     const struct store_page *page)
 {
     answer_begin(q, CORE_PAGE_MEMBERS + more_members);
-    pack_kv_u(&q->pk, "epoch", d->epoch);
+    pack_kv_u(&q->pk, "epoch", log->epoch);
     pack_kv_u(&q->pk, "first", page->first);
     pack_kv_u(&q->pk, "head", head);
     pack_key(&q->pk, "gaps");
@@ -75,8 +76,8 @@ bool core_page_damage(struct store_page *page, uint64_t seq)
     return true;
 }
 
-void core_store_request(struct core *d, struct control_request *q, bool is_history,
-                        const struct store_query *query)
+void core_store_request(const struct core_log *log, struct control_request *q,
+                        bool is_history, const struct store_query *query)
 {
     struct archive_ticket ticket = {.peer_len = q->peer.len, .id = q->id};
 
@@ -85,6 +86,6 @@ void core_store_request(struct core *d, struct control_request *q, bool is_histo
         return;
     }
     memcpy(ticket.peer, q->peer.at, q->peer.len);
-    if (log_writer_request(d->log_writer, is_history, query, &ticket))
+    if (log_writer_request(log->log_writer, is_history, query, &ticket))
         answer_error(q, ERR_FULL, "too many questions to the store: ask again");
 }

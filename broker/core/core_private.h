@@ -31,8 +31,9 @@
  */
 struct core_slices {
     size_t size;
-    bool (*start)(struct core *d, struct control_request *q, void *state);
-    bool (*step)(struct core *d, struct control_request *q, void *state, int64_t *work);
+    bool (*start)(const struct core_log *log, struct control_request *q, void *state);
+    bool (*step)(const struct core_log *log, struct control_request *q, void *state,
+                 int64_t *work);
     void (*end)(void *state);
 };
 
@@ -81,27 +82,33 @@ uint64_t core_feed_retry_ms(const struct core *d, const struct feed *f);
 /* Read the request's patterns; false: they are refused, and the error is sent. */
 bool core_read_patterns(struct control_request *q, struct patterns *out);
 /* The oldest position that an answer can have. */
-uint64_t core_first(const struct core *d);
+uint64_t core_first(const struct core_log *log);
 /* Begin an answer with the CORE_PAGE_MEMBERS that every page of the log has; head: the log's. */
 #define CORE_PAGE_MEMBERS 5
-void core_page_begin(struct core *d, struct control_request *q, uint32_t more_members,
-                     uint64_t head, const struct store_page *page);
+void core_page_begin(const struct core_log *log, struct control_request *q,
+                     uint32_t more_members, uint64_t head,
+                     const struct store_page *page);
 /* A gap of one position more, STORE_GAP_DAMAGED.  false: there is no room for it. */
 bool core_page_damage(struct store_page *page, uint64_t seq);
 /* [topic, record], the way the store's pages have them. */
 void core_page_add(struct store_page *page, const struct journal_entry *e);
 /* Have the store answer later; the error is sent if it cannot. */
-void core_store_request(struct core *d, struct control_request *q, bool is_history,
-                        const struct store_query *query);
+void core_store_request(const struct core_log *log, struct control_request *q,
+                        bool is_history, const struct store_query *query);
 
 /* core_snapshot.c, core_replay.c, core_history.c */
 extern const struct core_slices core_snapshot_slices, core_replay_slices,
     core_history_slices;
-/* The store has answered. */
-void core_replay_send(struct core *d, struct control_request *q,
+/* Send a page that the store has read. */
+void core_replay_send(const struct core_log *log, struct control_request *q,
                       const struct store_page *page);
-void core_history_answer(struct core *d, struct control_request *q,
-                         struct archive_result *r);
+/*
+ * The same for a history.  false: the page is empty, and the ring may have the records.  Then nothing
+ * is sent, and `again` is the request that reads the ring, to be queued for the same peer.  With
+ * `again` NULL the page is sent in any case, and leads on by itself.
+ */
+bool core_history_answer(const struct core_log *log, struct control_request *q,
+                         struct archive_result *r, struct buf *again);
 
 /* core_status.c */
 void core_status(struct core *d, struct control_request *q);

@@ -13,8 +13,8 @@ uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic,
 {
     struct wire_record r = {
         .kind = kind,
-        .epoch = d->epoch,
-        .seq = journal_head(d->journal) + 1,
+        .epoch = d->log.epoch,
+        .seq = journal_head(d->log.journal) + 1,
         .prev = prev,
         .accepted_us = (uint64_t)d->time.wall_us,
         .body = body,
@@ -22,7 +22,7 @@ uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic,
     struct buf frame = {0};
 
     wire_put(&frame, &r);
-    journal_append(d->journal, f ? f->index : JOURNAL_NO_FEED, f ? f->received : 0,
+    journal_append(d->log.journal, f ? f->index : JOURNAL_NO_FEED, f ? f->received : 0,
                    topic, buf_span(&frame));
     d->out.publish(d->out.ctx, topic, buf_span(&frame));
     buf_free(&frame);
@@ -39,7 +39,7 @@ void core_remember_feed(struct core *d, const struct feed *f)
 
     span_copy(slot.name, sizeof slot.name, span_of(f->name));
     span_copy(slot.owner, sizeof slot.owner, span_of(f->owner));
-    journal_set_feed(d->journal, f->index, &slot);
+    journal_set_feed(d->log.journal, f->index, &slot);
 }
 
 void core_mark_feed(struct core *d, const struct feed *f, bool is_stale)
@@ -51,8 +51,8 @@ void core_mark_feed(struct core *d, const struct feed *f, bool is_stale)
     msgpack_pack_map(&pk, 2);
     pack_kv_text(&pk, "state", is_stale ? SPAN("stale") : SPAN("live"));
     pack_kv_text(&pk, "feed", span_of(f->name));
-    for (size_t i = 0; i < book_count(d->book); i++) {
-        struct book_entry *e = book_at(d->book, i);
+    for (size_t i = 0; i < book_count(d->log.book); i++) {
+        struct book_entry *e = book_at(d->log.book, i);
         char topic[WIRE_TOPIC_MAX];
         size_t len;
 
@@ -60,7 +60,7 @@ void core_mark_feed(struct core *d, const struct feed *f, bool is_stale)
             continue;
         e->is_stale = is_stale;
         len = wire_topic(topic, (struct span){e->symbol, e->symbol_len});
-        book_touch(d->book, e,
+        book_touch(d->log.book, e,
                    core_publish(d, WIRE_STATE, (struct span){topic, len}, e->seq,
                                 buf_span(&body), NULL));
     }
@@ -69,7 +69,7 @@ void core_mark_feed(struct core *d, const struct feed *f, bool is_stale)
 
 void core_subscription(struct core *d, struct span frame)
 {
-    struct wire_record r = {.kind = WIRE_MARK, .epoch = d->epoch};
+    struct wire_record r = {.kind = WIRE_MARK, .epoch = d->log.epoch};
     size_t prefix = sizeof WIRE_TOPIC_MARK - 1;
     struct span topic = {frame.at + 1, frame.len ? frame.len - 1 : 0};
     struct buf mark = {0};
@@ -77,7 +77,7 @@ void core_subscription(struct core *d, struct span frame)
     if (!frame.len || frame.at[0] != 1 || topic.len <= prefix ||
         topic.len > WIRE_TOPIC_MAX || memcmp(topic.at, WIRE_TOPIC_MARK, prefix) != 0)
         return;
-    r.seq = journal_head(d->journal);
+    r.seq = journal_head(d->log.journal);
     r.prev = d->heartbeats;
     r.accepted_us = (uint64_t)d->time.wall_us;
     wire_put(&mark, &r);
@@ -88,12 +88,12 @@ void core_subscription(struct core *d, struct span frame)
 void core_send_heartbeat(struct core *d)
 {
     size_t count;
-    struct book_entry *const *changed = book_changes(d->book, &count);
+    struct book_entry *const *changed = book_changes(d->log.book, &count);
     size_t listed = count < WIRE_CHANGES_MAX ? count : WIRE_CHANGES_MAX;
     struct wire_record r = {
         .kind = WIRE_HEARTBEAT,
-        .epoch = d->epoch,
-        .seq = journal_head(d->journal),
+        .epoch = d->log.epoch,
+        .seq = journal_head(d->log.journal),
         .prev = ++d->heartbeats,
         .accepted_us = (uint64_t)d->time.wall_us,
     };
@@ -116,7 +116,7 @@ void core_send_heartbeat(struct core *d)
     r.body = buf_span(&body);
     wire_put(&frame, &r);
     d->out.publish(d->out.ctx, SPAN(WIRE_TOPIC_HEARTBEAT), buf_span(&frame));
-    book_clear_changes(d->book);
+    book_clear_changes(d->log.book);
     buf_free(&body);
     buf_free(&frame);
 }
@@ -126,7 +126,7 @@ void core_publish_lock(void *ctx, struct span topic, struct wire_record *r)
     struct core *d = ctx;
     struct buf frame = {0};
 
-    r->epoch = d->epoch;
+    r->epoch = d->log.epoch;
     r->accepted_us = (uint64_t)d->time.wall_us;
     wire_put(&frame, r);
     d->out.publish(d->out.ctx, topic, buf_span(&frame));

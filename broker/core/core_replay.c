@@ -12,10 +12,10 @@ static bool topic_matches(struct span topic, const struct patterns *patterns)
            patterns_match(patterns, symbol);
 }
 
-void core_replay_send(struct core *d, struct control_request *q,
+void core_replay_send(const struct core_log *log, struct control_request *q,
                       const struct store_page *page)
 {
-    core_page_begin(d, q, 1, journal_head(d->journal), page);
+    core_page_begin(log, q, 1, journal_head(log->journal), page);
     pack_kv_u(&q->pk, "upto", page->upto);
     answer_send(q);
 }
@@ -29,9 +29,9 @@ struct replay {
     struct store_page page;
 };
 
-static bool start(struct core *d, struct control_request *q, void *state)
+static bool start(const struct core_log *log, struct control_request *q, void *state)
 {
-    uint64_t head = journal_head(d->journal);
+    uint64_t head = journal_head(log->journal);
     struct replay *r = state;
 
     if (!core_read_patterns(q, &r->patterns))
@@ -48,11 +48,11 @@ static bool start(struct core *d, struct control_request *q, void *state)
     return true;
 }
 
-static void request_store(struct core *d, struct control_request *q,
+static void request_store(const struct core_log *log, struct control_request *q,
                           const struct replay *r)
 {
     core_store_request(
-        d, q, false,
+        log, q, false,
         &(struct store_query){.patterns = pack_find_text(q->map, "pattern"),
                               .after = r->after,
                               .until = r->until,
@@ -64,19 +64,20 @@ static void request_store(struct core *d, struct control_request *q,
  * them there is nothing, unless the disk did not take it in time: then that is a hole.
  * false: the store answers.
  */
-static bool begin_ring(struct core *d, struct control_request *q, struct replay *r)
+static bool begin_ring(const struct core_log *log, struct control_request *q,
+                       struct replay *r)
 {
-    uint64_t first = journal_first(d->journal);
+    uint64_t first = journal_first(log->journal);
 
     r->seq = r->after + 1;
     r->page.gap_count = 0;
     if (r->seq >= first)
         return true;
-    if (d->log_writer && r->after < journal_stored(d->journal)) {
-        request_store(d, q, r);
+    if (log->log_writer && r->after < journal_stored(log->journal)) {
+        request_store(log, q, r);
         return false;
     }
-    if (d->log_writer)
+    if (log->log_writer)
         r->page.gaps[r->page.gap_count++] =
             (struct store_gap){r->seq, first - 1, "not_stored"};
     r->seq = first;
@@ -87,21 +88,22 @@ static bool begin_ring(struct core *d, struct control_request *q, struct replay 
  * The ring's entry at r->seq is damaged.  The store has it, or knows it as lost, unless it has
  * not come to it yet.  false: the page ends before it.
  */
-static bool pass_damage(const struct core *d, struct replay *r)
+static bool pass_damage(const struct core_log *log, struct replay *r)
 {
-    return !(d->log_writer && r->seq <= journal_stored(d->journal)) &&
+    return !(log->log_writer && r->seq <= journal_stored(log->journal)) &&
            core_page_damage(&r->page, r->seq);
 }
 
-static bool step(struct core *d, struct control_request *q, void *state, int64_t *work)
+static bool step(const struct core_log *log, struct control_request *q, void *state,
+                 int64_t *work)
 {
-    const struct journal *journal = d->journal;
+    const struct journal *journal = log->journal;
     struct replay *r = state;
     struct store_page *page = &r->page;
     struct journal_entry e;
     enum err read;
 
-    if (!r->seen && !begin_ring(d, q, r))
+    if (!r->seen && !begin_ring(log, q, r))
         return true;
     /* What has left the ring between two slices comes with the next page. */
     for (; r->seq <= r->until && page->count < r->limit &&
@@ -112,7 +114,7 @@ static bool step(struct core *d, struct control_request *q, void *state, int64_t
             return false;
         --*work;
         read = journal_read(journal, r->seq, &e);
-        if (read == ERR_MALFORMED && !pass_damage(d, r))
+        if (read == ERR_MALFORMED && !pass_damage(log, r))
             break;
         if (read || !topic_matches(e.topic, &r->patterns))
             continue;
@@ -121,12 +123,12 @@ static bool step(struct core *d, struct control_request *q, void *state, int64_t
     }
     if (r->seq == r->after + 1 && r->seq <= r->until &&
         journal_read(journal, r->seq, &e) == ERR_MALFORMED) {
-        request_store(d, q, r);
+        request_store(log, q, r);
         return true;
     }
-    page->first = core_first(d);
+    page->first = core_first(log);
     page->upto = r->seq - 1;
-    core_replay_send(d, q, page);
+    core_replay_send(log, q, page);
     return true;
 }
 

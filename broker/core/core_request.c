@@ -156,7 +156,7 @@ static bool begin(struct core *d, struct core_requests *r)
     }
     r->slices = op->slices;
     r->state = mem_zalloc(r->slices->size);
-    return r->slices->start(d, &r->q, r->state);
+    return r->slices->start(&d->log, &r->q, r->state);
 }
 
 bool core_work(struct core *d)
@@ -172,7 +172,7 @@ bool core_work(struct core *d)
             /* Status and lists are packed in one go: not more than one of them in a turn. */
             work -= r->slices ? 0 : d->turn_work;
             finish(r);
-        } else if (r->slices->step(d, &r->q, r->state, &work)) {
+        } else if (r->slices->step(&d->log, &r->q, r->state, &work)) {
             finish(r);
         }
     }

@@ -8,7 +8,7 @@ static struct feed *restore_feed(struct core *d, const struct feed_grant *g)
     struct feed *f = feed_table_restore(d->feeds, g, d->time.awake);
 
     if (f)
-        f->last_seq = journal_head(d->journal);
+        f->last_seq = journal_head(d->log.journal);
     return f;
 }
 
@@ -25,9 +25,9 @@ static void take_feed(void *ctx, const struct store_feed *stored)
     struct feed *f = restore_feed(d, &g);
 
     /* Only a new epoch's ring knows no feed yet. */
-    if (f && !journal_feed(d->journal, f->index)->name[0]) {
+    if (f && !journal_feed(d->log.journal, f->index)->name[0]) {
         core_remember_feed(d, f);
-        log_writer_set_line(d->log_writer, f->index, f->received);
+        log_writer_set_line(d->log.log_writer, f->index, f->received);
     }
 }
 
@@ -36,10 +36,10 @@ static void take_ring_feeds(struct core *d)
 {
     uint32_t count = JOURNAL_FEEDS;
 
-    while (count && !journal_feed(d->journal, count - 1)->name[0])
+    while (count && !journal_feed(d->log.journal, count - 1)->name[0])
         count--;
     for (uint32_t i = 0; i < count; i++) {
-        const struct journal_feed *slot = journal_feed(d->journal, i);
+        const struct journal_feed *slot = journal_feed(d->log.journal, i);
         struct feed_grant g = {
             .name = span_of(slot->name),
             .owner = span_of(slot->owner),
@@ -68,20 +68,20 @@ static uint32_t feed_index(const struct core *d, struct span name)
 static void take_last(void *ctx, const struct store_last *l)
 {
     struct core *d = ctx;
-    struct book_entry *e = book_add(d->book, l->symbol);
+    struct book_entry *e = book_add(d->log.book, l->symbol);
 
     if (!e)
         return;
     e->seq = l->seq;
     e->feed = feed_index(d, l->feed);
-    e->is_stale = l->is_stale || log_writer_is_new_epoch(d->log_writer);
+    e->is_stale = l->is_stale || log_writer_is_new_epoch(d->log.log_writer);
     buf_clear(&e->record);
     buf_add(&e->record, l->record.at, l->record.len);
 }
 
 enum err core_restore(struct core *d, char error[LOG_WRITER_ERROR_MAX])
 {
-    struct store *s = log_writer_store(d->log_writer);
+    struct store *s = log_writer_store(d->log.log_writer);
     struct store_state state;
     enum err e;
 
@@ -94,12 +94,12 @@ enum err core_restore(struct core *d, char error[LOG_WRITER_ERROR_MAX])
     if (e)
         return e;
     d->last_lost = state.last_loss;
-    if (log_writer_is_new_epoch(d->log_writer))
+    if (log_writer_is_new_epoch(d->log.log_writer))
         log_info("The log begins a new epoch (%s): clients will start anew",
-                 log_writer_epoch_reason(d->log_writer));
+                 log_writer_epoch_reason(d->log.log_writer));
     if (state.head >= state.first)
         log_info("The store has positions %llu to %llu, %zu symbols, %zu feeds",
                  (unsigned long long)state.first, (unsigned long long)state.head,
-                 book_count(d->book), feed_table_count(d->feeds));
+                 book_count(d->log.book), feed_table_count(d->feeds));
     return OK;
 }

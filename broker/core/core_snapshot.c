@@ -24,7 +24,7 @@ struct snapshot {
     size_t count;
 };
 
-static bool start(struct core *d, struct control_request *q, void *state)
+static bool start(const struct core_log *log, struct control_request *q, void *state)
 {
     struct snapshot *s = state;
     uint64_t from = pack_find_u(q->map, "from", 0);
@@ -34,8 +34,8 @@ static bool start(struct core *d, struct control_request *q, void *state)
     s->limit = pack_find_u(q->map, "limit", CORE_PAGE_ENTRIES);
     if (s->limit > CORE_PAGE_ENTRIES)
         s->limit = CORE_PAGE_ENTRIES;
-    s->seq = journal_head(d->journal);
-    s->total = book_count(d->book);
+    s->seq = journal_head(log->journal);
+    s->total = book_count(log->book);
     s->next = from < s->total ? (size_t)from : s->total;
     if (patterns_match_all(&s->patterns))
         s->marked = s->patterns.count;
@@ -51,7 +51,7 @@ static void mark(struct snapshot *s, const struct book_entry *e)
 }
 
 /* Mark what the next pattern matches, as far as *work allows. */
-static void mark_some(const struct core *d, struct snapshot *s, int64_t *work)
+static void mark_some(const struct core_log *log, struct snapshot *s, int64_t *work)
 {
     const struct pattern *p = &s->patterns.list[s->marked];
     struct span text = {p->text, p->len};
@@ -59,14 +59,14 @@ static void mark_some(const struct core *d, struct snapshot *s, int64_t *work)
 
     --*work;
     if (!p->is_prefix) {
-        e = book_find(d->book, text);
+        e = book_find(log->book, text);
         if (e)
             mark(s, e);
         s->marked++;
         return;
     }
     if (!s->is_walking)
-        s->walk = book_walk(d->book, text);
+        s->walk = book_walk(log->book, text);
     s->is_walking = true;
     while (*work > 0 && (e = prefix_walk_next(&s->walk))) {
         mark(s, e);
@@ -108,12 +108,13 @@ static void pack_entry(struct snapshot *s, const struct book_entry *e)
     s->count++;
 }
 
-static void answer(struct core *d, struct control_request *q, const struct snapshot *s)
+static void answer(const struct core_log *log, struct control_request *q,
+                   const struct snapshot *s)
 {
     bool has_more = s->next < s->total;
 
     answer_begin(q, has_more ? 5 : 4);
-    pack_kv_u(&q->pk, "epoch", d->epoch);
+    pack_kv_u(&q->pk, "epoch", log->epoch);
     pack_kv_u(&q->pk, "seq", s->seq);
     pack_kv_u(&q->pk, "symbols", s->total);
     if (has_more)
@@ -124,22 +125,23 @@ static void answer(struct core *d, struct control_request *q, const struct snaps
     answer_send(q);
 }
 
-static bool step(struct core *d, struct control_request *q, void *state, int64_t *work)
+static bool step(const struct core_log *log, struct control_request *q, void *state,
+                 int64_t *work)
 {
     struct snapshot *s = state;
 
     while (*work > 0 && s->marked < s->patterns.count)
-        mark_some(d, s, work);
+        mark_some(log, s, work);
     while (*work > 0) {
         const struct book_entry *e;
 
         skip_unmarked(s, work);
         if (s->next == s->total || s->count >= s->limit ||
             s->rows.len >= CORE_PAGE_BYTES) {
-            answer(d, q, s);
+            answer(log, q, s);
             return true;
         }
-        e = book_at(d->book, s->next++);
+        e = book_at(log->book, s->next++);
         --*work;
         if (!e->record.len)
             continue;

@@ -32,7 +32,8 @@ static void pack_feed(struct core *d, struct control_request *q, const struct fe
     pack_kv_text(&q->pk, "name", span_of(f->name));
     pack_kv_text(&q->pk, "host", span_of(f->host));
     pack_kv_u(&q->pk, "stored",
-              d->log_writer ? log_writer_stored_line(d->log_writer, f->index) : 0);
+              d->log.log_writer ? log_writer_stored_line(d->log.log_writer, f->index)
+                                : 0);
     pack_kv_u(&q->pk, "pid", f->pid);
     pack_kv_u(&q->pk, "epoch", f->epoch);
     pack_kv_bool(&q->pk, "live", f->is_held);
@@ -56,14 +57,14 @@ static void pack_store(struct core *d, struct control_request *q)
     struct log_writer_status s;
 
     pack_key(&q->pk, "store");
-    if (!d->log_writer) {
+    if (!d->log.log_writer) {
         msgpack_pack_map(&q->pk, 3);
         pack_kv_text(&q->pk, "kind", SPAN("memory"));
         pack_kv_bool(&q->pk, "durable", false);
         pack_kv_text(&q->pk, "reason", SPAN("STORE is memory: nothing is kept"));
         return;
     }
-    log_writer_status(d->log_writer, (uint64_t)d->time.wall_us, &s);
+    log_writer_status(d->log.log_writer, (uint64_t)d->time.wall_us, &s);
     msgpack_pack_map(&q->pk, 10);
     pack_kv_text(&q->pk, "kind", SPAN("sqlite"));
     pack_kv_bool(&q->pk, "durable", s.is_durable);
@@ -101,15 +102,15 @@ void core_status(struct core *d, struct control_request *q)
     answer_begin(q, d->out.pack_peers ? 16 : 15);
     pack_kv_text(&q->pk, "version", span_of(PREGON_VERSION));
     pack_kv_u(&q->pk, "pid", (uint64_t)getpid());
-    pack_kv_u(&q->pk, "epoch", d->epoch);
-    pack_kv_u(&q->pk, "seq", journal_head(d->journal));
-    pack_kv_u(&q->pk, "symbols", book_count(d->book));
+    pack_kv_u(&q->pk, "epoch", d->log.epoch);
+    pack_kv_u(&q->pk, "seq", journal_head(d->log.journal));
+    pack_kv_u(&q->pk, "symbols", book_count(d->log.book));
     pack_kv_u(&q->pk, "started", (uint64_t)d->started_us);
-    pack_kv_u(&q->pk, "journal_first", journal_first(d->journal));
-    pack_kv_u(&q->pk, "journal_bytes", journal_bytes(d->journal));
+    pack_kv_u(&q->pk, "journal_first", journal_first(d->log.journal));
+    pack_kv_u(&q->pk, "journal_bytes", journal_bytes(d->log.journal));
     pack_kv_text(&q->pk, "epoch_reason",
-                 d->log_writer && log_writer_is_new_epoch(d->log_writer)
-                     ? span_of(log_writer_epoch_reason(d->log_writer))
+                 d->log.log_writer && log_writer_is_new_epoch(d->log.log_writer)
+                     ? span_of(log_writer_epoch_reason(d->log.log_writer))
                      : SPAN(""));
     core_clock_pack_status(d, &q->pk);
     pack_process(d, q);

@@ -201,8 +201,8 @@ static void a_refused_quote_is_counted_by_reason_and_not_published(void **state)
     }
     assert_int_equal(published_count, 0);
     assert_int_equal(core.refused, LENGTH(table));
-    assert_int_equal(book_count(core.book), 0);
-    assert_int_equal(journal_head(core.journal), 0);
+    assert_int_equal(book_count(core.log.book), 0);
+    assert_int_equal(journal_head(core.log.journal), 0);
 }
 
 static void a_feed_that_may_cross_does(void **state)

@@ -213,7 +213,7 @@ static void a_replay_tells_from_where_the_journal_still_has_it(void **state)
     grant();
     for (uint64_t n = 1; n <= 20000; n++)
         line(FIRST_FEED_EPOCH, n, n % 2 ? "A " : "B ", "1");
-    first = journal_first(core.journal);
+    first = journal_first(core.log.journal);
     assert_true(first > 1);
     snprintf(want, sizeof want, "%c %llu<%llu, | first=%llu head=20000 upto=%llu",
              first % 2 ? 'A' : 'B', (unsigned long long)first,

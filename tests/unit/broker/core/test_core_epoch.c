@@ -22,8 +22,8 @@ static void attach(void)
 {
     char error[LOG_WRITER_ERROR_MAX];
 
-    assert_int_equal(log_writer_start(core.log_writer, error), OK);
-    core.journal = log_writer_journal(core.log_writer);
+    assert_int_equal(log_writer_start(core.log.log_writer, error), OK);
+    core.log.journal = log_writer_journal(core.log.log_writer);
 }
 
 static void renew(void *ctx, const char *reason, uint64_t above)
@@ -32,10 +32,10 @@ static void renew(void *ctx, const char *reason, uint64_t above)
 
     (void)ctx;
     renewals++;
-    assert_true(log_writer_close(core.log_writer, clock_mono_ms() + WAIT_MS));
-    assert_int_equal(
-        log_writer_open_anew(&config, WALL_US, reason, above, &core.log_writer, error),
-        OK);
+    assert_true(log_writer_close(core.log.log_writer, clock_mono_ms() + WAIT_MS));
+    assert_int_equal(log_writer_open_anew(&config, WALL_US, reason, above,
+                                          &core.log.log_writer, error),
+                     OK);
     attach();
 }
 
@@ -47,8 +47,9 @@ static void open_core(void)
         .config = &config,
         .out = {.ctx = &core, .publish = on_publish, .send = on_say, .renew = renew},
         .time = {5000, 5000, WALL_US}};
-    assert_int_equal(log_writer_open(&config, WALL_US, &core.log_writer, error), OK);
-    core.journal = log_writer_journal(core.log_writer);
+    assert_int_equal(log_writer_open(&config, WALL_US, &core.log.log_writer, error),
+                     OK);
+    core.log.journal = log_writer_journal(core.log.log_writer);
     core_init(&core, 0);
     assert_int_equal(core_restore(&core, error), OK);
     attach();
@@ -57,7 +58,7 @@ static void open_core(void)
 
 static void close_core(void)
 {
-    assert_true(log_writer_close(core.log_writer, clock_mono_ms() + WAIT_MS));
+    assert_true(log_writer_close(core.log.log_writer, clock_mono_ms() + WAIT_MS));
     core_fini(&core);
 }
 
@@ -81,13 +82,13 @@ static int set_up_store(void **state)
                                     .max_future = 60000,
                                     .lock_count_max = 10};
     open_core();
-    assert_true(log_writer_is_new_epoch(core.log_writer));
+    assert_true(log_writer_is_new_epoch(core.log.log_writer));
     say_hello();
     for (uint64_t n = 1; n <= 3; n++)
         line(feed_epoch, n, "A ", "1");
     close_core();
     open_core();
-    assert_false(log_writer_is_new_epoch(core.log_writer));
+    assert_false(log_writer_is_new_epoch(core.log.log_writer));
     return 0;
 }
 
@@ -131,32 +132,32 @@ static void says_known(const char *role, uint64_t epoch, uint64_t seq, uint64_t 
 static void check_renewed(uint64_t old, uint64_t head)
 {
     assert_int_equal(renewals, 1);
-    assert_true(core.epoch != old);
-    assert_string_equal(log_writer_epoch_reason(core.log_writer), "rolled_back");
-    assert_int_equal(journal_head(core.journal), head);
-    assert_string_equal(journal_feed(core.journal, 0)->name, "sim");
-    assert_int_equal(log_writer_stored_line(core.log_writer, 0),
+    assert_true(core.log.epoch != old);
+    assert_string_equal(log_writer_epoch_reason(core.log.log_writer), "rolled_back");
+    assert_int_equal(journal_head(core.log.journal), head);
+    assert_string_equal(journal_feed(core.log.journal, 0)->name, "sim");
+    assert_int_equal(log_writer_stored_line(core.log.log_writer, 0),
                      feed_table_at(core.feeds, 0)->received);
 }
 
 static void a_position_beyond_the_head_begins_one_above_it(void **state)
 {
-    uint64_t old = core.epoch;
+    uint64_t old = core.log.epoch;
 
     (void)state;
     says_known("gateway", old, 10, 0, 0);
     check_renewed(old, 10);
-    assert_int_equal(pack_find_u(last_answer(), "epoch", 0), core.epoch);
+    assert_int_equal(pack_find_u(last_answer(), "epoch", 0), core.log.epoch);
     assert_int_equal(pack_find_u(last_answer(), "seq", 0), 10);
     line(feed_epoch, 4, "A ", "2"); /* the feed goes on as if nothing had been */
-    assert_int_equal(published_record(published_count - 1).epoch, core.epoch);
+    assert_int_equal(published_record(published_count - 1).epoch, core.log.epoch);
     assert_int_equal(published_record(published_count - 1).seq, 11);
     assert_true(core_tick(&core) >= 0);
 }
 
 static void another_record_at_a_position_proves_it_too(void **state)
 {
-    uint64_t old = core.epoch;
+    uint64_t old = core.log.epoch;
 
     (void)state;
     says_known("consumer", old, 3, 3, WALL_US); /* the same one */
@@ -167,7 +168,7 @@ static void another_record_at_a_position_proves_it_too(void **state)
 
 static void a_feeder_that_was_acknowledged_more_lines_proves_it(void **state)
 {
-    uint64_t old = core.epoch;
+    uint64_t old = core.log.epoch;
 
     (void)state;
     ask("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one',"
@@ -184,7 +185,7 @@ static void a_feeder_that_was_acknowledged_more_lines_proves_it(void **state)
 static void a_feeder_that_has_lost_acknowledged_lines_proves_it_before_the_loss(
     void **state)
 {
-    uint64_t old = core.epoch;
+    uint64_t old = core.log.epoch;
     char question[200];
 
     (void)state;
@@ -194,9 +195,9 @@ static void a_feeder_that_has_lost_acknowledged_lines_proves_it_before_the_loss(
              (unsigned long long)feed_epoch);
     ask("peer", question);
     assert_int_equal(renewals, 1);
-    assert_true(core.epoch != old);
+    assert_true(core.log.epoch != old);
     assert_int_equal(published_record(published_count - 1).kind, WIRE_LOST);
-    assert_int_equal(published_record(published_count - 1).epoch, core.epoch);
+    assert_int_equal(published_record(published_count - 1).epoch, core.log.epoch);
     assert_int_equal(pack_find_u(last_answer(), "received", 0), 9);
 }
 
@@ -205,8 +206,8 @@ static void a_start_begins_one_epoch_at_most(void **state)
     uint64_t epoch;
 
     (void)state;
-    says_known("gateway", core.epoch, 10, 0, 0);
-    epoch = core.epoch;
+    says_known("gateway", core.log.epoch, 10, 0, 0);
+    epoch = core.log.epoch;
     for (uint64_t n = 1; n < 100; n++) {
         says_known("gateway", epoch, 10 + n, 0, 0);
         says_known("consumer", epoch, 10, 10, n);
@@ -214,13 +215,13 @@ static void a_start_begins_one_epoch_at_most(void **state)
     ask("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one',"
                 "'oldest':1,'newest':1,'acked':500}");
     assert_int_equal(renewals, 1);
-    assert_int_equal(core.epoch, epoch);
-    assert_int_equal(journal_head(core.journal), 10);
+    assert_int_equal(core.log.epoch, epoch);
+    assert_int_equal(journal_head(core.log.journal), 10);
 }
 
 static void what_cannot_be_or_is_of_another_log_proves_nothing(void **state)
 {
-    uint64_t epoch = core.epoch;
+    uint64_t epoch = core.log.epoch;
 
     (void)state;
     says_known("gateway", epoch ^ 1, 1000, 0, 0);
@@ -232,7 +233,7 @@ static void what_cannot_be_or_is_of_another_log_proves_nothing(void **state)
     ask("gw", "{'op':'hello','id':1,'role':'gateway','name':'gw','oldest':1,'newest':1,"
               "'known_epoch':'x','known_seq':[1]}");
     assert_int_equal(renewals, 0);
-    assert_int_equal(journal_head(core.journal), 3);
+    assert_int_equal(journal_head(core.log.journal), 3);
 }
 
 static void a_hello_that_is_refused_changes_nothing(void **state)
@@ -243,11 +244,11 @@ static void a_hello_that_is_refused_changes_nothing(void **state)
     snprintf(question, sizeof question,
              "{'op':'hello','id':1,'role':'gateway','name':'','oldest':1,'newest':1,"
              "'known_epoch':%llu,'known_seq':10}",
-             (unsigned long long)core.epoch);
+             (unsigned long long)core.log.epoch);
     ask("gw", question);
     assert_true(pack_find_text(last_answer(), "error").len > 0);
     assert_int_equal(renewals, 0);
-    assert_int_equal(journal_head(core.journal), 3);
+    assert_int_equal(journal_head(core.log.journal), 3);
 }
 
 int main(void)

@@ -49,8 +49,8 @@ static void a_silent_feed_makes_its_symbols_stale(void **state)
     assert_int_equal(published_count, 2);
     line(FIRST_FEED_EPOCH + 1, 1, "A ", "9");
     assert_string_equal(published_text(2), quote_text("A", 5, 3, "9"));
-    assert_false(book_find(core.book, SPAN("A"))->is_stale);
-    assert_true(book_find(core.book, SPAN("B"))->is_stale);
+    assert_false(book_find(core.log.book, SPAN("A"))->is_stale);
+    assert_true(book_find(core.log.book, SPAN("B"))->is_stale);
 }
 
 static void a_broker_that_comes_late_listens_before_it_judges(void **state)

@@ -28,11 +28,12 @@ static void open_core(void)
     core = (struct core){.config = &config,
                          .out = {.ctx = &core, .publish = on_publish, .send = on_say},
                          .time = {5000, 5000, WALL_US}};
-    assert_int_equal(log_writer_open(&config, WALL_US, &core.log_writer, error), OK);
-    core.journal = log_writer_journal(core.log_writer);
+    assert_int_equal(log_writer_open(&config, WALL_US, &core.log.log_writer, error),
+                     OK);
+    core.log.journal = log_writer_journal(core.log.log_writer);
     core_init(&core, 0);
     assert_int_equal(core_restore(&core, error), OK);
-    assert_int_equal(log_writer_start(core.log_writer, error), OK);
+    assert_int_equal(log_writer_start(core.log.log_writer, error), OK);
 }
 
 static void say_hello(void)
@@ -44,7 +45,7 @@ static void say_hello(void)
 
 static void close_core(void)
 {
-    assert_true(log_writer_close(core.log_writer, clock_mono_ms() + WAIT_MS));
+    assert_true(log_writer_close(core.log.log_writer, clock_mono_ms() + WAIT_MS));
     core_fini(&core);
 }
 
@@ -76,7 +77,7 @@ static int remove_one(const char *name, const struct stat *st, int type,
 
 static int tear_down_store(void **state)
 {
-    (void)log_writer_close(core.log_writer, clock_mono_ms() + WAIT_MS);
+    (void)log_writer_close(core.log.log_writer, clock_mono_ms() + WAIT_MS);
     tear_down(state);
     return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
@@ -118,15 +119,16 @@ static void quote_random(unsigned count)
 
 static int64_t keep(void)
 {
-    return log_writer_turn(core.log_writer, core.time.now, (uint64_t)core.time.wall_us);
+    return log_writer_turn(core.log.log_writer, core.time.now,
+                           (uint64_t)core.time.wall_us);
 }
 
 /* Until all is stored; answers are said meanwhile. */
 static void keep_all(void)
 {
-    struct pollfd p = {.fd = log_writer_fd(core.log_writer), .events = POLLIN};
+    struct pollfd p = {.fd = log_writer_fd(core.log.log_writer), .events = POLLIN};
 
-    while (journal_stored(core.journal) < journal_head(core.journal)) {
+    while (journal_stored(core.log.journal) < journal_head(core.log.journal)) {
         pass_time(100);
         if (keep() < 0)
             assert_true(poll(&p, 1, WAIT_MS) > 0);
@@ -147,7 +149,7 @@ static void go_on(void)
         ask("peer", goodbye);
         say_hello();
     }
-    if (!core.log_writer)
+    if (!core.log.log_writer)
         return;
     if (dice(3)) {
         pass_time(dice(100));
@@ -214,8 +216,8 @@ static void wait_for_answer(void)
     struct pollfd p = {.fd = -1, .events = POLLIN};
 
     while (!said_count) {
-        assert_non_null(core.log_writer);
-        p.fd = log_writer_fd(core.log_writer);
+        assert_non_null(core.log.log_writer);
+        p.fd = log_writer_fd(core.log.log_writer);
         assert_true(poll(&p, 1, WAIT_MS) > 0);
         core_take_answers(&core);
         work();
@@ -352,7 +354,7 @@ static void store_and_ring_are_read_as_one(void **state)
     for (int life = 0; life < 3; life++) {
         read_at_random(40);
         keep_all();
-        log_writer_status(core.log_writer, (uint64_t)core.time.wall_us, &status);
+        log_writer_status(core.log.log_writer, (uint64_t)core.time.wall_us, &status);
         if (!life) /* it counts those of its own life */
             read_all(status.gaps);
         close_core();
@@ -375,7 +377,7 @@ static void in_memory_it_reaches_back_as_far_as_the_ring(void **state)
         while (check_page(&h))
             ;
     }
-    assert_true(journal_first(core.journal) > 1);
+    assert_true(journal_first(core.log.journal) > 1);
     read_all(0);
 }
 
@@ -390,10 +392,10 @@ static void what_is_neither_in_the_ring_nor_stored_is_named(void **state)
     for (int i = 0; i < 100; i++)
         quote(1);
     keep_all();
-    kept = journal_head(core.journal);
+    kept = journal_head(core.log.journal);
     for (int i = 0; i < 2000; i++)
         quote((unsigned)i % 3);
-    first = journal_first(core.journal);
+    first = journal_first(core.log.journal);
     assert_true(first > kept + 1);
     while (check_page(&newest))
         ;

@@ -371,9 +371,9 @@ static void a_laggard_asks_for_a_replay(void)
         ask("late", question);
         assert_int_equal(pack_find_u(last_answer(), "head", 0), receiver.seq);
         assert_int_equal(pack_find_u(last_answer(), "first", 0),
-                         journal_first(core.journal));
-        after = after + 1 < journal_first(core.journal)
-                    ? journal_first(core.journal) - 1
+                         journal_first(core.log.journal));
+        after = after + 1 < journal_first(core.log.journal)
+                    ? journal_first(core.log.journal) - 1
                     : after;
         upto = pack_find_u(last_answer(), "upto", 0);
         assert_true(pack_find(last_answer(), "records", &list, &c));
@@ -475,8 +475,8 @@ static void whatever_happens_receivers_see_unbroken_chains(void **state)
     }
     everything_arrives_in_the_end();
     a_newcomer_takes_a_snapshot();
-    assert_int_equal(journal_head(core.journal), receiver.seq);
-    assert_true(receiver.seq > 10000 && journal_first(core.journal) > 1);
+    assert_int_equal(journal_head(core.log.journal), receiver.seq);
+    assert_true(receiver.seq > 10000 && journal_first(core.log.journal) > 1);
     for (uint64_t seq = 1; seq <= receiver.seq; seq++) {
         buf_free(&receiver.log[seq][0]);
         buf_free(&receiver.log[seq][1]);

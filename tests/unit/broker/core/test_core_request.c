@@ -73,7 +73,7 @@ static uint64_t check_snapshot(const char *list, bool *seen)
 
         assert_true(wire_take_entry(&c, &e));
         assert_true(quote_patterns_match(span_of(list), e.symbol));
-        b = book_find(core.book, e.symbol);
+        b = book_find(core.log.book, e.symbol);
         assert_false(seen[b->index]);
         seen[b->index] = true;
     }
@@ -92,7 +92,7 @@ static void a_snapshot_in_slices_has_every_symbol_that_matches_once(void **state
     between_slices = quote_some;
     for (size_t i = 0; i < LENGTH(lists) * 4; i++) {
         const char *list = lists[i % LENGTH(lists)];
-        size_t known = book_count(core.book);
+        size_t known = book_count(core.log.book);
         uint64_t from = 0;
         char request[200];
 
@@ -109,7 +109,7 @@ static void a_snapshot_in_slices_has_every_symbol_that_matches_once(void **state
             forget_sent(published, &published_count);
         } while (from);
         for (size_t k = 0; k < known; k++) {
-            const struct book_entry *e = book_at(core.book, k);
+            const struct book_entry *e = book_at(core.log.book, k);
             struct span symbol = {e->symbol, e->symbol_len};
 
             assert_int_equal(seen[k], quote_patterns_match(span_of(list), symbol));
@@ -208,7 +208,7 @@ static void a_replay_in_slices_leaves_out_nothing_that_it_covers(void **state)
         }
         assert_int_equal(upto, after > upto ? 0 : upto);
         assert_true(!list.count || after == upto);
-        after = dice(3) ? upto : journal_first(core.journal);
+        after = dice(3) ? upto : journal_first(core.log.journal);
         forget_sent(said, &said_count);
         forget_sent(published, &published_count);
     }

@@ -65,14 +65,14 @@ static enum err start_core(void)
                       .out = {.ctx = &core, .publish = on_publish_sum, .send = on_say},
                       .time = {5000, 5000, WALL_US}};
     error[0] = '\0';
-    e = log_writer_open(&config, WALL_US, &core.log_writer, error);
+    e = log_writer_open(&config, WALL_US, &core.log.log_writer, error);
     if (e)
         return e;
-    core.journal = log_writer_journal(core.log_writer);
+    core.log.journal = log_writer_journal(core.log.log_writer);
     core_init(&core, 0);
     e = core_restore(&core, error);
     if (!e)
-        e = log_writer_start(core.log_writer, error);
+        e = log_writer_start(core.log.log_writer, error);
     snprintf(locks, sizeof locks, "%.150s-locks", path);
     if (!e)
         e = lock_core_open(core.locks, locks, &core.time, error);
@@ -82,7 +82,7 @@ static enum err start_core(void)
 /* One turn of the loop, as in main. */
 static void turn(int wait_ms)
 {
-    struct pollfd p[] = {{.fd = log_writer_fd(core.log_writer), .events = POLLIN},
+    struct pollfd p[] = {{.fd = log_writer_fd(core.log.log_writer), .events = POLLIN},
                          {.fd = lock_core_fd(core.locks), .events = POLLIN}};
 
     poll(p, 2, wait_ms);
@@ -90,7 +90,8 @@ static void turn(int wait_ms)
     core_begin_turn(&core);
     (void)core_work(&core);
     core_take_answers(&core);
-    (void)log_writer_turn(core.log_writer, core.time.now, (uint64_t)core.time.wall_us);
+    (void)log_writer_turn(core.log.log_writer, core.time.now,
+                          (uint64_t)core.time.wall_us);
     (void)lock_core_tick(core.locks, &core.time);
 }
 
@@ -124,7 +125,7 @@ static void publish_some(unsigned count)
         snprintf(body, sizeof body, "{'last':'%u.5','note':'%.*s'}", i, (int)dice(50),
                  "..................................................");
         packed(&bytes, body);
-        e = book_add(core.book, (struct span){topic, strlen(topic) - 1});
+        e = book_add(core.log.book, (struct span){topic, strlen(topic) - 1});
         if (e)
             e->seq = core_publish(&core, WIRE_QUOTE, span_of(topic), e->seq,
                                   buf_span(&bytes), NULL);
@@ -137,8 +138,8 @@ static bool store_all(void)
     int64_t end = clock_mono_ms() + WAIT_MS;
     struct log_writer_status s;
 
-    while (journal_stored(core.journal) < journal_head(core.journal)) {
-        log_writer_status(core.log_writer, (uint64_t)core.time.wall_us, &s);
+    while (journal_stored(core.log.journal) < journal_head(core.log.journal)) {
+        log_writer_status(core.log.log_writer, (uint64_t)core.time.wall_us, &s);
         if (!s.is_durable || clock_mono_ms() > end)
             return false;
         turn(2);
@@ -149,8 +150,8 @@ static bool store_all(void)
 static void stop_core(void)
 {
     (void)lock_core_close(core.locks, clock_mono_ms() + STOP_MS);
-    (void)log_writer_close(core.log_writer, clock_mono_ms() + STOP_MS);
-    core.journal = NULL;
+    (void)log_writer_close(core.log.log_writer, clock_mono_ms() + STOP_MS);
+    core.log.journal = NULL;
 }
 
 /* --- what is checked ---------------------------------------------------------------- */
@@ -201,7 +202,7 @@ static void check_page(struct span answer, uint64_t after, uint64_t upto, char *
 
 static void check_replay(void)
 {
-    uint64_t head = journal_head(core.journal), after = 0;
+    uint64_t head = journal_head(core.log.journal), after = 0;
     char *seen = calloc(1 << 20, 1);
     unsigned pages = 0;
 
@@ -255,8 +256,8 @@ static int live_on_damaged_files(void)
             wrong("refused without a word", (uint64_t)e, 0);
         return CHILD_REFUSED;
     }
-    if (log_writer_is_new_epoch(core.log_writer))
-        boundary = journal_head(core.journal);
+    if (log_writer_is_new_epoch(core.log.log_writer))
+        boundary = journal_head(core.log.journal);
     check_replay();
     check_history("newest");
     check_history("oldest");
