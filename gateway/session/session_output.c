@@ -7,6 +7,8 @@
 
 #define BATCH_FRAMES 1024
 #define FLUSH_BATCHES 2 /* to one session in one turn */
+/* What a session with one frame to send does not need: it must not pay for its registers. */
+#define SELDOM __attribute__((noinline))
 
 void session_set_blocked(struct session *s, bool is_blocked)
 {
@@ -17,13 +19,14 @@ void session_set_blocked(struct session *s, bool is_blocked)
 }
 
 /* The traced quotes of the next batch state the time of this send. */
-static void stamp_batch(struct session *s, uint32_t most)
+static SELDOM void stamp_batch(struct session *s)
 {
     int64_t wall_us = s->all->io.wall_us(s->all->io.ctx);
+    uint32_t most = backlog_sendable(&s->sub.backlog);
     size_t len = 0;
     struct frame *f;
 
-    for (uint32_t i = 0; i < most && len <= SESSION_BATCH_BYTES &&
+    for (uint32_t i = 0; i < most && i < BATCH_FRAMES && len <= SESSION_BATCH_BYTES &&
                          (f = backlog_peek(&s->sub.backlog, s->sub.encoding, i));
          i++) {
         frame_stamp(f, wall_us);
@@ -64,7 +67,7 @@ static ssize_t send_some(struct session *s, const char *data, size_t len)
 }
 
 /* One frame larger than a batch goes by itself; what is left of it goes to `out`. */
-static ssize_t send_single(struct session *s, struct frame *f)
+static int send_single(struct session *s, struct frame *f)
 {
     size_t len = f->len;
     ssize_t n = send_some(s, f->bytes, len);
@@ -103,32 +106,39 @@ static bool settle(struct session *s, size_t n, const char *batch, size_t len,
     return n == len;
 }
 
-/* 1: all of it went, 0: the socket is full, -1: the connection is gone. */
-static int send_batch(struct session *s)
+/* The frame that is pending, if it goes by itself: it is the only one, or is larger than a batch. */
+static struct frame *single_frame(struct session *s)
+{
+    struct backlog *b = &s->sub.backlog;
+    struct frame *f;
+
+    if (s->is_closing || s->out.len || !backlog_sendable(b))
+        return NULL;
+    f = backlog_peek(b, s->sub.encoding, 0);
+    if (f && (backlog_length(b) == 1 || f->len > SESSION_BATCH_BYTES ||
+              backlog_sendable(b) == 1))
+        return f;
+    return NULL;
+}
+
+/*
+ * `out` and frames, gathered.  1: all of it went, 0: the socket is full, -1: the connection is gone.
+ */
+static SELDOM int send_batch(struct session *s)
 {
     static char batch[SESSION_BATCH_BYTES]; /* loop's thread only */
     static uint32_t ends[BATCH_FRAMES];
     uint32_t sendable = backlog_sendable(&s->sub.backlog),
-             most = sendable < BATCH_FRAMES ? sendable : BATCH_FRAMES;
-    struct frame *first = s->is_closing || s->out.len || !most
-                              ? NULL
-                              : backlog_peek(&s->sub.backlog, s->sub.encoding, 0);
-    size_t len = 0;
-    uint32_t count = 0;
+             most = sendable < BATCH_FRAMES ? sendable : BATCH_FRAMES, count = 0;
+    size_t len = s->out.len;
     ssize_t n;
 
-    if (session_is_traced(s) && !s->is_closing)
-        stamp_batch(s, most);
-    if (first && (first->len > SESSION_BATCH_BYTES || most == 1 ||
-                  backlog_length(&s->sub.backlog) == 1))
-        return (int)send_single(s, first);
-    if (s->out.len > SESSION_BATCH_BYTES) { /* at most SESSION_OUT_MAX and one answer */
-        n = send_some(s, s->out.data, s->out.len);
-        return n < 0 ? -1 : settle(s, (size_t)n, NULL, s->out.len, NULL, 0);
+    if (len > SESSION_BATCH_BYTES) { /* at most SESSION_OUT_MAX and one answer */
+        n = send_some(s, s->out.data, len);
+        return n < 0 ? -1 : settle(s, (size_t)n, NULL, len, NULL, 0);
     }
-    if (s->out.len)
-        memcpy(batch, s->out.data, s->out.len);
-    len = s->out.len;
+    if (len)
+        memcpy(batch, s->out.data, len);
     if (!s->is_closing)
         count = gather(s, batch, &len, ends, most);
     if (!len)
@@ -137,12 +147,22 @@ static int send_batch(struct session *s)
     return n < 0 ? -1 : settle(s, (size_t)n, batch, len, ends, count);
 }
 
-static bool is_held_back(struct session *s)
+/* The same of what goes next. */
+static int send_next(struct session *s)
+{
+    struct frame *f;
+
+    if (session_is_traced(s) && !s->is_closing)
+        stamp_batch(s);
+    f = single_frame(s);
+    return f ? send_single(s, f) : send_batch(s);
+}
+
+static SELDOM bool is_held_back(struct session *s)
 {
     struct sessions *all = s->all;
 
-    if (!s->interval_ms || s->is_closing || backlog_is_empty(&s->sub.backlog) ||
-        all->now >= s->flush_at)
+    if (s->is_closing || backlog_is_empty(&s->sub.backlog) || all->now >= s->flush_at)
         return false;
     backlog_fall_behind(&s->sub.backlog);
     if (!s->is_deferred) {
@@ -153,7 +173,7 @@ static bool is_held_back(struct session *s)
     return true;
 }
 
-static void send_out_only(struct session *s)
+static SELDOM void send_out_only(struct session *s)
 {
     ssize_t n = s->out.len ? send_some(s, s->out.data, s->out.len) : 0;
 
@@ -188,7 +208,7 @@ static uint64_t resume_seq(const struct session *s)
 }
 
 /* The close frame states from where the client can go on. */
-static void close_slow(struct session *s)
+static SELDOM void close_slow(struct session *s)
 {
     char reason[128];
 
@@ -219,7 +239,7 @@ static void flush(struct session *s)
         backlog_fall_behind(&s->sub.backlog);
         return;
     }
-    if (is_held_back(s)) {
+    if (s->interval_ms && is_held_back(s)) {
         if (s->out.len)
             send_out_only(s);
         return;
@@ -234,7 +254,7 @@ static void flush(struct session *s)
         }
         if (s->sub.backlog.is_dirty)
             hub_verify_backlog(s->all->hub, &s->sub, BATCH_FRAMES);
-        result = send_batch(s);
+        result = send_next(s);
     }
     if (has_pending)
         s->flush_at = s->all->now + s->interval_ms;
