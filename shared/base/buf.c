@@ -17,7 +17,7 @@ void span_copy(char *out, size_t size, struct span s)
 {
     size_t len = s.len < size ? s.len : size - 1;
 
-    if (len) /* an empty one may point nowhere */
+    if (len) /* `at` of an empty span may be NULL */
         memcpy(out, s.at, len);
     out[len] = '\0';
 }
@@ -101,7 +101,7 @@ static void add_escaped(struct buf *b, unsigned char c)
     buf_addc(b, hex[c & 15]);
 }
 
-/* Of U+0080 to U+009F, U+2028 and U+2029: no line and no terminal is to take them for real. */
+/* Escapes U+0080 to U+009F, U+2028 and U+2029, which a terminal or a reader of lines may act on. */
 static void add_separator(struct buf *b, const char *s, size_t len)
 {
     unsigned code =

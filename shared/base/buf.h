@@ -1,10 +1,9 @@
 /*
- * buf: bytes that grow, and the two ways we write text into them.
+ * buf: a growing byte buffer, and the functions that append numbers, text and JSON to it.
  *
- * A zeroed struct is an empty buffer.  Adding never fails (see mem.h); callers
- * bound what they add.  `data` is not NUL-terminated unless buf_text() was asked.
- * JSON is written by appending: no tree, so a price is copied, never parsed.
- * One owner, one thread.
+ * A zeroed struct is an empty buffer. Adding never fails (see mem.h); callers bound what they add.
+ * `data` ends with a NUL byte only after buf_text(). JSON is written by appending text: there is no
+ * tree, so a price is copied and never parsed. A buffer has one owner and one thread.
  */
 #ifndef SHARED_BASE_BUF_H
 #define SHARED_BASE_BUF_H
@@ -13,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Bytes somebody else owns. */
+/* Bytes that another object owns. */
 struct span {
     const char *at;
     size_t len;
@@ -27,22 +26,28 @@ struct buf {
 #define SPAN(literal) ((struct span){(literal), sizeof(literal) - 1})
 
 struct span span_of(const char *text);
-/* 1 if equal.  Here because fields are found by their names in every quote. */
+/*
+ * Returns 1 if both are equal. Inline, because a quote's fields are found by name for every quote.
+ */
 static inline int span_eq(struct span a, const char *text)
 {
-    /* An empty one may point nowhere. */
+    /* `at` of an empty span may be NULL, which memcmp must not get. */
     return strlen(text) == a.len && (!a.len || memcmp(a.at, text, a.len) == 0);
 }
-/* As a C string into `out` of `size` bytes, cut short if need be. */
+/* Copies the span as a C string into `out` of `size` bytes; a longer span is cut. */
 void span_copy(char *out, size_t size, struct span s);
 
-void buf_free(struct buf *b);  /* empties it; may be used again */
-void buf_clear(struct buf *b); /* keeps the memory */
+/* frees the memory; the empty buffer may be used again */
+void buf_free(struct buf *b);
+void buf_clear(struct buf *b); /* empties the buffer and keeps its memory */
 
-/* Private to buf_room: allocate memory for len more bytes. */
+/* Private to buf_room: allocates memory for `len` more bytes. */
 void buf_reserve(struct buf *b, size_t len);
 
-/* Grow by len, return where to write.  Inline, as the next three: every quote calls them often. */
+/*
+ * Grows the buffer by `len` bytes and returns where to write them. This function and the next three
+ * are inline, because every quote calls them often.
+ */
 static inline char *buf_room(struct buf *b, size_t len)
 {
     char *at;
@@ -74,15 +79,16 @@ void buf_adds(struct buf *b, const char *text);
 void buf_printf(struct buf *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void buf_addu(struct buf *b, uint64_t n); /* decimal */
-const char *buf_text(struct buf *b);      /* NUL-terminated view of the whole */
+/* the whole content with a NUL byte behind it */
+const char *buf_text(struct buf *b);
 
-/* A JSON string with its quotes.  Bytes that are not UTF-8 become U+FFFD. */
+/* Appends a JSON string with its quotes.  Bytes that are not UTF-8 become U+FFFD. */
 void buf_json(struct buf *b, struct span text);
 void buf_jsons(struct buf *b, const char *text);
-/* Microseconds since 1970 as Unix seconds with up to six decimals. */
+/* Appends microseconds since 1970 as Unix seconds with up to six decimals. */
 void buf_json_time(struct buf *b, int64_t wall_us);
 
-/* For msgpack_packer_init(&pk, buf, buf_pack_write). */
+/* The write function for msgpack_packer_init(&pk, buf, buf_pack_write). */
 int buf_pack_write(void *buf, const char *data, size_t len);
 
 #endif

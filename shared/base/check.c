@@ -13,17 +13,18 @@
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
 
-#define BURST 16 /* answers per turn */
+#define BURST 16 /* answers sent per turn */
 #define READY "ready"
 
 struct check {
-    struct loop_watch watch; /* first: the callback casts back */
+    /* must be first: the callback casts the watch to the check */
+    struct loop_watch watch;
     struct loop *loop;
     check_state_fn *state;
     const void *ctx;
 };
 
-/* "@program/pid" of the abstract namespace; its length for bind and connect. */
+/* Fills in "@program/pid" in the abstract namespace; returns the length for bind and connect. */
 static socklen_t name(struct sockaddr_un *a, const char *program, long pid)
 {
     int len;
@@ -84,7 +85,7 @@ void check_close(struct check *c)
     free(c);
 }
 
-/* False: it is gone, or not as fast as it should be. */
+/* Returns false if the program is gone or does not answer in time. */
 static bool ask(const char *program, long pid, int patience_ms,
                 char answer[CHECK_STATE_MAX])
 {
@@ -94,7 +95,7 @@ static bool ask(const char *program, long pid, int patience_ms,
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     ssize_t size = -1;
 
-    /* Bound to no name of ours: the kernel gives a free one. */
+    /* bind without a name: the kernel chooses a free one. */
     if (fd >= 0 && bind(fd, (struct sockaddr *)&self, sizeof self.sun_family) == 0 &&
         connect(fd, (struct sockaddr *)&a, len) == 0 &&
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&

@@ -1,13 +1,13 @@
 /*
- * check: `--check` asks a running program whether it is ready, and the program says so itself.
+ * check: `--check` asks a running program whether it is ready, and that program answers.
  *
- * The program answers from its loop, so one that hangs does not answer.  Question and
- * answer are datagrams on a socket in the abstract namespace, "@pregon-feeder/PID": it needs no
- * port, no file that could be stale or not writable, and no descriptor for who asks.
- * The kernel lists them per network namespace: in a container that is the one program in it,
- * on a host all of that name.  Any local user may ask; nothing but the state is told.
+ * The program answers from its event loop, so a program that hangs does not answer. Request and
+ * answer are datagrams on a socket in the abstract namespace, "@pregon-feeder/PID". Such a socket
+ * needs no port and no file that could be stale or read-only. The kernel lists these sockets per
+ * network namespace: in a container that is the one program in the container, on a host all
+ * programs of that name. Any local user may send a request; the answer contains only the state.
  *
- * The side that answers belongs to the loop's thread.  The side that asks blocks.
+ * check_open belongs to the loop's thread. check_ask blocks its caller.
  */
 #ifndef SHARED_BASE_CHECK_H
 #define SHARED_BASE_CHECK_H
@@ -21,20 +21,20 @@
 
 struct check;
 
-/* "ready", or in a few words why not; valid until the next turn. */
+/* Returns "ready", or the reason why the program is not ready; valid until the next turn. */
 typedef const char *check_state_fn(const void *ctx);
 
 /*
- * Answer from now on; `l` and `ctx` must outlive it.  NULL with a warning logged: it runs without,
- * and whoever asks is told that it is not there.
+ * Answers requests from now on; `l` and `ctx` must outlive the check. On failure it logs a warning
+ * and returns NULL: the program then runs without, and `--check` reports that it is not running.
  */
 struct check *check_open(struct loop *l, const char *program, check_state_fn *state,
                          const void *ctx);
 void check_close(struct check *c); /* NULL is allowed */
 
 /*
- * Ask every running `program`, print a line for each ("pregon-feeder 7: ready").
- * Returns the exit code: 0 if there is one and all are ready, else 1.
+ * Asks every running `program` and prints a line for each ("pregon-feeder 7: ready"). Returns the
+ * exit code: 0 if at least one runs and all are ready, else 1.
  */
 int check_ask(const char *program, int patience_ms, FILE *to);
 

@@ -1,9 +1,9 @@
 /*
- * clock: the two clocks, read in one place.
+ * clock: the only functions that read the system's clocks.
  *
- * Monotonic milliseconds for every deadline and silence; wall-clock microseconds
- * since 1970 only for what people and peers read.  Only main loops call these;
- * state modules are handed `now`.
+ * Deadlines and silences use monotonic milliseconds. Wall-clock microseconds since 1970 are only
+ * for what people and peers read. Only main loops and threads call these functions; state modules
+ * get `now` as an argument.
  */
 #ifndef SHARED_BASE_CLOCK_H
 #define SHARED_BASE_CLOCK_H
@@ -11,10 +11,15 @@
 #include <stdint.h>
 
 int64_t clock_mono_ms(void);
-/* The same, but it goes on while the machine is suspended: for leases held elsewhere. */
+/*
+ * Monotonic, but counts on while the machine is suspended: for leases that another machine holds.
+ */
 int64_t clock_boot_ms(void);
 int64_t clock_wall_us(void);
-/* Both of the same instant, to within a few ms, also if we are stopped in between. */
+/*
+ * Reads both clocks at the same instant, to within a few ms, even if the process is stopped between
+ * the two readings.
+ */
 void clock_pair(int64_t *boot_ms, int64_t *wall_us);
 
 #endif

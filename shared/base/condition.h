@@ -1,7 +1,7 @@
 /*
- * condition: waiting for another thread, with deadlines on the monotonic clock.
+ * condition: waits for another thread, with deadlines on the monotonic clock.
  *
- * pthread's conditions wait by the wall clock unless told otherwise when they are made.
+ * pthread conditions use the wall clock unless their creator chooses another one.
  */
 #ifndef SHARED_BASE_CONDITION_H
 #define SHARED_BASE_CONDITION_H
@@ -22,7 +22,10 @@ static inline void condition_init(pthread_cond_t *c)
     pthread_condattr_destroy(&monotonic);
 }
 
-/* Holding the lock.  false: until_ms (as clock_mono_ms) is over; true: look again. */
+/*
+ * Call it with the lock held. Returns false when until_ms (of clock_mono_ms) has passed; after
+ * true, the caller must look at its condition again.
+ */
 static inline bool condition_wait(pthread_cond_t *c, pthread_mutex_t *lock,
                                   int64_t until_ms)
 {

@@ -1,21 +1,21 @@
 /*
- * epoll: the epoll_ctl and epoll_wait that ZeroMQ calls in our programs.
+ * epoll: replaces, in our programs, the epoll_ctl and epoll_wait that ZeroMQ calls.
  *
- * libzmq 4.3.4 asks for nothing of a connection whose pipe is full, but Linux reports an error
- * (EPOLLERR, EPOLLHUP) unasked.  libzmq then calls its engine for input that it had stopped, the
- * engine marks itself broken and waits to be resumed, and a heartbeat's timer, or a PING among the
- * bytes it has already read, ends the process by an assertion: docs/adr/0013 has the path.
+ * libzmq 4.3.4 requests no events for a connection whose pipe is full, but Linux reports errors
+ * (EPOLLERR, EPOLLHUP) even when nothing is requested. libzmq then calls its engine for input that
+ * the engine had stopped. The engine marks itself broken and waits to be resumed; then a
+ * heartbeat's timer, or a PING among the bytes that the engine has already read, ends the process
+ * by an assertion. docs/adr/0013 shows the path.
  *
- * Here an error is reported only together with the input or output that was asked for.  Nothing
- * is lost by that: a connection that has failed is readable and writable as well, so ZeroMQ
- * meets the error at its next read.  The engine is therefore never called while its input is
- * stopped, for whatever reason.
+ * The functions here report an error only together with input or output that the caller requested.
+ * No error is lost: a failed connection is also readable and writable, so ZeroMQ meets the error at
+ * its next read. Therefore libzmq never calls an engine while its input is stopped.
  *
- * A program's own function comes before the C library's also for the libraries it uses, so
- * linking this file into it is enough (the Makefile does).  It is not in libpregon, which must not
- * change its user's process.  Our own loop calls the kernel itself.  The gateway's front calls these
- * functions, too: it asks for input or output of every connection that it waits for, so it also
- * meets an error at its next read or write.
+ * A function in a program takes precedence over the C library's for all libraries the program uses,
+ * so linking this file into the program is enough (the Makefile does). This file is not in
+ * libpregon, which must not change its user's process. Our own loop calls the kernel directly. The
+ * gateway's front also calls these functions: it requests input or output for every connection that
+ * it waits for, so it also meets an error at its next read or write.
  */
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -27,7 +27,7 @@ VISIBLE int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
     struct epoll_event quiet;
 
-    /* Asked for nothing: tell of an error once, not again at every wait; see below. */
+    /* A watch without events reports an error once, not at every wait; see epoll_wait below. */
     if (op != EPOLL_CTL_DEL && event && !(event->events & (EPOLLIN | EPOLLOUT))) {
         quiet = *event;
         quiet.events |= EPOLLET;

@@ -1,10 +1,9 @@
 /*
- * err: the one set of error codes used by every module and on the wire.
+ * err: the one set of error codes, used by every module and on the wire.
  *
- * A function that can fail returns `enum err`: OK is 0, so `if (e)` reads "if it
- * failed".  ERR_SYS alone means "look at errno", left as the system call set it.
- * The names (not the numbers) travel on the wire, in lower case without the
- * prefix ("not_found"): entries may be reordered but never renamed.
+ * A function that can fail returns `enum err`: OK is 0, so `if (e)` reads "if it failed". After
+ * ERR_SYS, errno holds the system call's error. The names (not the numbers) are sent on the wire,
+ * in lower case without the prefix ("not_found"): entries may be reordered but never renamed.
  */
 #ifndef SHARED_BASE_ERR_H
 #define SHARED_BASE_ERR_H

@@ -1,6 +1,6 @@
 /*
- * hash: FNV-1a over a name of a few bytes, folded, for our tables of symbols and topics; and a checksum
- * of 64 bits over whole words, against damage, not against people.
+ * hash: FNV-1a, folded to 32 bits, for our tables of symbols and topics; and a 64-bit checksum over
+ * whole words, which detects damage but not manipulation.
  */
 #ifndef SHARED_BASE_HASH_H
 #define SHARED_BASE_HASH_H
@@ -10,7 +10,7 @@
 
 #include "shared/base/buf.h"
 
-/* The hash of a name byte by byte, for callers that also need those of its prefixes. */
+/* Hashes a name byte by byte, for callers that also need the hash of every prefix. */
 #define HASH_BEGIN 14695981039346656037u
 static inline uint64_t hash_byte(uint64_t h, char c)
 {
@@ -23,8 +23,9 @@ static inline uint32_t hash_end(uint64_t h)
 }
 
 /*
- * One step of the checksum.  For any two of its arguments it is a permutation of the third, so one
- * changed word always changes the result; with more of them, 1 in 2^64 goes unseen.
+ * One step of the checksum. With two arguments fixed, the result is a permutation of the third, so
+ * one changed word always changes the result. Of several changed words, 1 in 2^64 remains
+ * unnoticed.
  */
 static inline uint64_t hash_two(uint64_t h, uint64_t a, uint64_t b)
 {

@@ -1,11 +1,10 @@
 /*
- * histogram: how often a value lay below which bound.
+ * histogram: counts how many values were at most each of a list of bounds.
  *
- * Values are whole numbers of one unit (microseconds, messages), and nothing is ever rounded.
- * Adding one takes a dozen instructions: its highest bit says where among the bounds it lies, give
- * or take one.  Bounds are the caller's, static, ascending and as a
- * rule evenly spaced on a logarithmic scale.  Counts only ever rise.
- * No I/O, no clock, no memory of its own; one thread.
+ * Values are whole numbers of one unit (microseconds, messages) and are never rounded. Adding a
+ * value takes a dozen instructions: the value's highest bit selects the bound, or the one beside
+ * it. The caller owns the bounds; they are static, ascending and usually spaced evenly on a
+ * logarithmic scale. Counts only rise. No I/O, no clock, no memory of its own; one thread.
  */
 #ifndef SHARED_BASE_HISTOGRAM_H
 #define SHARED_BASE_HISTOGRAM_H
@@ -22,10 +21,11 @@ struct histogram_scale {
 
 struct histogram {
     const struct histogram_scale *scale;
-    uint64_t
-        counts[HISTOGRAM_BOUNDS_MAX + 1]; /* by bucket; the last is above all bounds */
+    /* one per bound; the last counts values above all bounds */
+    uint64_t counts[HISTOGRAM_BOUNDS_MAX + 1];
     uint64_t sum;
-    uint8_t first[65]; /* by bits of a value: the first bound that it may not exceed */
+    /* by the number of bits of a value: the first bound that can hold it */
+    uint8_t first[65];
 };
 
 void histogram_init(struct histogram *h, const struct histogram_scale *scale);
@@ -45,7 +45,10 @@ static inline void histogram_add(struct histogram *h, uint64_t value)
     h->sum += value;
 }
 
-/* How many values were at most bounds[i]; of i == scale->count: how many there were. */
+/*
+ * Returns how many values were at most bounds[i]; for i == scale->count, how many there were in
+ * all.
+ */
 uint64_t histogram_upto(const struct histogram *h, uint32_t i);
 
 #endif

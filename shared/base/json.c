@@ -12,16 +12,16 @@
 #include "shared/base/utf8.h"
 
 struct json {
-    yajl_handle yajl;   /* kept from text to text; NULL after one that was refused */
-    struct span source; /* only during a parse */
-    size_t end;         /* in source, after the last token yajl told us of */
+    yajl_handle yajl;   /* reused for every text; NULL after a refused one */
+    struct span source; /* valid only during a parse */
+    size_t end;         /* in source, behind the last token that yajl reported */
 
     struct json_value *values;
-    const struct json_value **keys; /* scratch: one object's, to be sorted */
+    const struct json_value **keys; /* scratch: the keys of one object, to be sorted */
     size_t count, cap;
-    size_t open[JSON_DEPTH_LIMIT]; /* values whose end has not come yet */
+    size_t open[JSON_DEPTH_LIMIT]; /* containers whose end has not come yet */
     size_t depth, depth_max;
-    struct buf text; /* what the values' spans point into */
+    struct buf text; /* the bytes that the values' spans point into */
 
     enum err why;
     size_t error_at;
@@ -64,7 +64,7 @@ size_t json_error_offset(const struct json *j)
     return j->error_at;
 }
 
-/* Returns what makes yajl stop when a callback returns it. */
+/* Records the error; returns the value with which a callback stops yajl. */
 static int refuse(struct json *j, enum err why, size_t at, const char *what)
 {
     j->why = why;
@@ -86,8 +86,9 @@ static size_t skip_spaces(const struct json *j, size_t at)
 }
 
 /*
- * yajl does not say where a token began, and an unescaped string is shorter than its
- * source.  But between two tokens of valid JSON stand only spaces, commas and colons.
+ * The offset of the current token. yajl does not report it, and a token can be shorter than its
+ * source because of escapes. Only white space, commas and colons can be between two tokens of valid
+ * JSON.
  */
 static size_t token_start(const struct json *j)
 {
@@ -152,7 +153,7 @@ static int on_number(void *ctx, const char *text, size_t len)
     return add(ctx, JSON_NUMBER, (struct span){text, len}, len, false);
 }
 
-/* The 16 bits of a \uXXXX at s, or 0 if there is none. */
+/* The 16 bits of the \uXXXX at `s`; 0: there is none. */
 static unsigned escape_at(const char *s, const char *end)
 {
     char digits[5] = {0};
@@ -164,8 +165,8 @@ static unsigned escape_at(const char *s, const char *end)
 }
 
 /*
- * yajl lets half a surrogate pair through, as '?' or as bytes that are not UTF-8.
- * Returns where in the source the first one stands, or NULL.
+ * yajl accepts half a surrogate pair, as '?' or as bytes that are not UTF-8. Returns where the
+ * first one is in the source, or NULL.
  */
 static const char *lone_surrogate(const char *s, const char *end)
 {
@@ -263,8 +264,10 @@ static int compare_keys(const void *left, const void *right)
     return order ? order : a->offset < b->offset ? -1 : 1;
 }
 
-/* Sorted, so that a peer's object of ten thousand keys costs no hundred million
- * compares. */
+/*
+ * The keys are sorted before they are compared, so that an object of ten thousand keys does not
+ * cost a hundred million comparisons.
+ */
 static int on_close_object(void *ctx)
 {
     struct json *j = ctx;
@@ -286,7 +289,7 @@ static int on_close_object(void *ctx)
     return 1;
 }
 
-/* What yajl lets pass: other control characters as space, and loose UTF-8. */
+/* yajl accepts control characters as white space, and invalid UTF-8; this function finds both. */
 static bool is_text(struct json *j)
 {
     struct span s = j->source;
@@ -337,16 +340,15 @@ static yajl_handle open_yajl(struct json *j)
     yajl_alloc_funcs memory = {take, retake, give_back, NULL};
     yajl_handle h = yajl_alloc(&callbacks, &memory, j);
 
-    /* So that the handle can be used for the next text; add() refuses a second value.
-     */
+    /* The handle is used again for the next text; add() refuses a second value. */
     yajl_config(h, yajl_allow_multiple_values, 1);
     yajl_config(h, yajl_dont_validate_strings, 1);
     return h;
 }
 
 /*
- * Where the token stands that yajl stopped at, having read up to `read`: it may itself
- * be a comma or colon in the wrong place.
+ * The offset of the token at which yajl stopped after it had read up to `read`. That token may
+ * itself be a comma or colon in the wrong place.
  */
 static size_t stopped_at(const struct json *j, size_t read)
 {
@@ -357,8 +359,10 @@ static size_t stopped_at(const struct json *j, size_t read)
     return at;
 }
 
-/* yajl's "parse error: unallowed token at this point in JSON text\n", without its
- * frame and full stop. */
+/*
+ * Refuses with yajl's message, "parse error: unallowed token at this point in JSON text\n", without
+ * its prefix and full stop.
+ */
 static void refuse_as_yajl(struct json *j, size_t read)
 {
     unsigned char *said = yajl_get_error(j->yajl, 0, NULL, 0);
@@ -368,7 +372,8 @@ static void refuse_as_yajl(struct json *j, size_t read)
     refuse(j, ERR_MALFORMED, stopped_at(j, read), what ? what + 2 : "not JSON");
     j->error[strcspn(j->error, "\n")] = '\0';
     len = strlen(j->error);
-    if (len && j->error[len - 1] == '.') /* some of its sentences end, some do not */
+    /* only some of yajl's messages end with a full stop */
+    if (len && j->error[len - 1] == '.')
         j->error[len - 1] = '\0';
     yajl_free_error(j->yajl, said);
 }
@@ -387,15 +392,15 @@ static bool run(struct json *j)
     status = yajl_parse(j->yajl, (const unsigned char *)j->source.at, j->source.len);
     read = yajl_get_bytes_consumed(j->yajl);
     if (status == yajl_status_ok) {
-        read = j->source.len + 1; /* what it stops at now is the end */
+        read = j->source.len + 1; /* yajl stopped at the end of the text */
         status = yajl_complete_parse(j->yajl);
     }
     if (status == yajl_status_ok && j->count && skip_spaces(j, j->end) == j->source.len)
         return true;
     if (status == yajl_status_error)
         refuse_as_yajl(j, read);
-    else if (status ==
-             yajl_status_ok) /* between values yajl overlooks an open string */
+    /* yajl does not report a string that the end of the text cuts */
+    else if (status == yajl_status_ok)
         refuse(j, ERR_MALFORMED, stopped_at(j, read), "premature EOF");
     yajl_free(j->yajl);
     j->yajl = NULL;
@@ -409,7 +414,7 @@ enum err json_parse(struct json *j, struct span text, const struct json_value **
     j->source = text;
     j->end = j->count = j->depth = j->error_at = 0;
     j->error[0] = '\0';
-    /* No text is longer than its source: room once, and no span moves. */
+    /* Unescaped text is never longer than its source: reserve once, so that no span moves. */
     buf_clear(&j->text);
     buf_room(&j->text, text.len + 1);
     buf_clear(&j->text);

@@ -21,7 +21,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/err.h"
 
-#define JSON_DEPTH_MAX 8 /* unless json_set_depth said otherwise */
+#define JSON_DEPTH_MAX 8 /* unless json_set_depth has set another depth */
 #define JSON_DEPTH_LIMIT 32
 #define JSON_VALUES_MAX 20000
 
@@ -36,26 +36,25 @@ enum json_type {
 
 struct json_value {
     enum json_type type;
-    uint32_t size; /* array: elements; object: members; else 0 */
+    uint32_t size; /* array: its elements; object: its members; else 0 */
     uint32_t
-        skip; /* values in this subtree, itself included: v + v->skip is the next */
-    size_t offset; /* bytes from the start of the text, of its first character */
+        skip; /* values in this subtree, this one included: v + v->skip is the next */
+    /* of the value's first character, in bytes from the start of the text */
+    size_t offset;
     struct span text;
 };
 
-struct json; /* a parsed document; reusable, so that parsing allocates nothing in time
-              */
+struct json; /* a parsed document; reused, so that parsing soon allocates nothing */
 
 struct json *json_new(void);
 void json_free(struct json *j);
-/* For documents of others that nest deeper: 1 to JSON_DEPTH_LIMIT. */
+/* For documents of other producers, which nest deeper: 1 to JSON_DEPTH_LIMIT. */
 void json_set_depth(struct json *j, size_t depth);
 
 /*
- * Parse `text`.  On OK *root is the first value, valid until the next parse or free.
- * Else ERR_MALFORMED, ERR_TOO_DEEP, ERR_TOO_LARGE or ERR_DUPLICATE_KEY, *root is
- * untouched, json_error() says what in one short sentence and json_error_offset()
- * where.
+ * Parse `text`. On OK, *root is the first value, valid until the next parse or free. Else the
+ * result is ERR_MALFORMED, ERR_TOO_DEEP, ERR_TOO_LARGE or ERR_DUPLICATE_KEY, *root is untouched,
+ * json_error() describes the error in one short sentence and json_error_offset() gives its place.
  */
 MUST_CHECK enum err json_parse(struct json *j, struct span text,
                                const struct json_value **root);

@@ -17,7 +17,7 @@ static const char *const names[] = {"trace",   "debug", "info",
 static const char *const tags[] = {
     "TRACE:", "DEBUG:", "INFO:", "WARNING:", "ERROR:", "CRITICAL:"};
 
-/* A reload changes level and format while other threads log. */
+/* Guards level and format, which a reload changes while other threads log. */
 static struct {
     const char *_Atomic program;
     _Atomic enum log_level level;
@@ -40,7 +40,7 @@ bool log_is_on(enum log_level level)
     return level >= settings.level;
 }
 
-/* Appends text so that it can neither end the line nor speak to the terminal. */
+/* Appends text so that it can neither end the line nor control the terminal. */
 static void add_escaped(struct buf *b, struct span text, const char *also)
 {
     for (size_t i = 0; i < text.len;) {
@@ -83,14 +83,15 @@ static void add_formatted(struct buf *b, const char *format, va_list args)
     b->len--;
 }
 
-#define HELD_BYTES 4096 /* PIPE_BUF: what is written so comes whole */
+/* PIPE_BUF: the kernel keeps a write up to this size together */
+#define HELD_BYTES 4096
 
-/* Of this thread, for standard error. */
+/* The lines that this thread has collected for standard error. */
 static _Thread_local bool is_holding;
 static _Thread_local size_t held_len;
 static _Thread_local char held[HELD_BYTES];
 
-/* One write, so that lines of several threads and programs stay whole. */
+/* One write, so that lines of several threads and programs do not mix. */
 static void put(int fd, struct span lines)
 {
     size_t done = 0;
@@ -239,7 +240,7 @@ void log_access(const char *client, const char *method, const char *target,
         json_member_text(&line, "version", version);
         buf_printf(&line, ",\"status\":%d}", status);
     } else {
-        /* A quote in the target must not end the quoted request line. */
+        /* '"' in the target must not end the quoted request line. */
         buf_printf(&line, "%-10s", tags[LOG_INFO]);
         add_escaped(&line, span_of(client), "");
         buf_adds(&line, " - \"");

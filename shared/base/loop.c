@@ -23,7 +23,7 @@ struct loop {
     int epoll;
     struct loop_watch signals;
     int64_t now, wall_us;
-    int64_t pauses; /* ms we were not running, in all */
+    int64_t pauses; /* total ms of pauses of this process */
     unsigned stops;
     bool reload;
     struct epoll_event events[BATCH];
@@ -90,7 +90,10 @@ static enum err control(struct loop *l, int op, struct loop_watch *w, uint32_t e
 {
     struct epoll_event e = {.events = events, .data.ptr = w};
 
-    /* Not epoll_ctl and epoll_wait: those are ZeroMQ's (epoll.c) and hide errors. */
+    /*
+     * epoll.c replaces epoll_ctl and epoll_wait for ZeroMQ and hides errors, so the loop calls the
+     * kernel.
+     */
     return syscall(SYS_epoll_ctl, l->epoll, op, w->fd, &e) ? ERR_SYS : OK;
 }
 
@@ -107,7 +110,7 @@ enum err loop_rewatch(struct loop *l, struct loop_watch *w, uint32_t events)
 void loop_unwatch(struct loop *l, struct loop_watch *w)
 {
     syscall(SYS_epoll_ctl, l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
-    /* It may stand in the batch being dispatched. */
+    /* The watch may be in the batch of events that is being dispatched. */
     for (int i = 0; i < l->event_count; i++)
         if (l->events[i].data.ptr == w)
             l->events[i].data.ptr = NULL;
@@ -118,7 +121,7 @@ void loop_turn(struct loop *l, int64_t timeout_ms)
     int timeout = timeout_ms < 0 ? -1 : timeout_ms > 60000 ? 60000 : (int)timeout_ms;
     int64_t due, before = clock_mono_ms();
 
-    /* Both a pause inside the last turn and one inside the wait are ours. */
+    /* A pause of this process can fall into the last turn or into the wait. */
     if (before - l->now > LATE_MS)
         l->pauses += before - l->now;
     due = timeout < 0 ? INT64_MAX : before + timeout;
@@ -163,7 +166,7 @@ bool loop_take_reload(struct loop *l)
     return asked;
 }
 
-/* What sd_notify(3) does, without its library: one datagram to $NOTIFY_SOCKET. */
+/* sends one datagram to $NOTIFY_SOCKET, as sd_notify(3) does, without its library */
 static void notify_systemd(void)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -199,6 +202,6 @@ void loop_ready(const char *format, ...)
         len = (int)sizeof line - 8;
     line[6 + len] = '\n';
     if (write(STDOUT_FILENO, line, (size_t)len + 7) < 0)
-        errno = 0; /* nobody reads our standard output: not a reason to stop */
+        errno = 0; /* a closed standard output is no reason to stop */
     notify_systemd();
 }

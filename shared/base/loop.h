@@ -1,14 +1,14 @@
 /*
- * loop: one thread, one epoll, signals as a descriptor.
+ * loop: one thread's event loop: one epoll, and signals as a descriptor.
  *
- * A program's main is: compute when the next deadline is, loop_turn(), drain its ZeroMQ sockets,
- * act on deadlines, again.  The clock is read once per turn; `loop_now()` is handed down.
- * A turn that begins over a second late (SIGSTOP, a suspended laptop) is lateness of ours
- * and not silence of others: loop_awake() is the monotonic clock less all such
- * lateness, and every judgement of silence uses it.
+ * A program's main loop computes its next deadline, calls loop_turn(), drains its ZeroMQ sockets,
+ * acts on due deadlines and repeats. The clock is read once per turn; the program passes
+ * `loop_now()` on. A turn that begins over a second late (SIGSTOP, a suspended laptop) means that
+ * this process was paused, not that its peers were silent: loop_awake() is the monotonic clock less
+ * all such pauses, and every judgement of a peer's silence uses it.
  *
- * Watches are embedded in their owners; a watch may be removed, and its owner freed, from
- * any callback of the same turn only through loop_unwatch() first.
+ * Watches are embedded in their owners. A callback may remove any watch and free its owner in the
+ * same turn, but only after loop_unwatch().
  */
 #ifndef SHARED_BASE_LOOP_H
 #define SHARED_BASE_LOOP_H
@@ -26,26 +26,31 @@ struct loop_watch {
     void (*on_ready)(struct loop_watch *w, uint32_t events); /* EPOLLIN, EPOLLOUT, … */
 };
 
-/* Blocks SIGTERM, SIGINT, SIGHUP and ignores SIGPIPE: call it before threads start. */
+/* Blocks SIGTERM, SIGINT and SIGHUP and ignores SIGPIPE; call it before threads start. */
 struct loop *loop_new(void);
 void loop_free(struct loop *l);
 
-/* `events` as for epoll_ctl, EPOLLET allowed.  ERR_SYS. */
+/* `events` as for epoll_ctl, EPOLLET allowed.  Fails with ERR_SYS. */
 MUST_CHECK enum err loop_watch(struct loop *l, struct loop_watch *w, uint32_t events);
 MUST_CHECK enum err loop_rewatch(struct loop *l, struct loop_watch *w, uint32_t events);
 void loop_unwatch(struct loop *l, struct loop_watch *w);
 
-/* Wait at most timeout_ms (0: only look, <0: until something comes), run callbacks. */
+/* Wait at most timeout_ms (0: do not wait; <0: without a limit), then run the callbacks. */
 void loop_turn(struct loop *l, int64_t timeout_ms);
 
 int64_t loop_now(const struct loop *l); /* monotonic ms, as read at the turn's start */
-int64_t loop_awake(const struct loop *l);   /* the same less our own pauses */
+/* monotonic ms at the turn's start, less the process's pauses */
+int64_t loop_awake(const struct loop *l);
 int64_t loop_wall_us(const struct loop *l); /* wall clock at the turn's start */
 
-unsigned loop_stops(const struct loop *l); /* SIGTERM and SIGINT so far */
-bool loop_take_reload(struct loop *l);     /* SIGHUP since the last call? */
+/* how often SIGTERM and SIGINT have come so far */
+unsigned loop_stops(const struct loop *l);
+bool loop_take_reload(struct loop *l); /* has SIGHUP come since the last call? */
 
-/* Print "ready name=value …\n" (one write) on standard output, and tell systemd if it asked. */
+/*
+ * Print "ready name=value …\n" on standard output with one write, and notify systemd if it waits
+ * for that.
+ */
 void loop_ready(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

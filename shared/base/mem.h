@@ -1,10 +1,9 @@
 /*
- * mem: memory that is there.
+ * mem: allocation that never returns NULL.
  *
- * Running out of memory is not something a quote server can carry on from in a
- * way anybody has tested, so these never return NULL: they say how much was asked
- * for and end the process (abort, so that a core tells where).  What a peer can make
- * us allocate is bounded where it enters, not here.
+ * No test covers a quote server that continues after memory ran out. These functions therefore log
+ * the size of the request and end the process (with abort, so that a core dump shows where). Each
+ * parser bounds what a peer can make the process allocate; this module does not.
  */
 #ifndef SHARED_BASE_MEM_H
 #define SHARED_BASE_MEM_H

@@ -7,8 +7,9 @@
 #include "shared/base/buf.h"
 
 /*
- * Take the first character of *text, which has one: *out is it, decoded, and *text moves behind it.
- * False: it is a '%' without two hexadecimal digits; it was taken as it stands.
+ * Take the first character of *text, which is not empty: *out is the decoded character, and *text
+ * then begins behind it. Returns false for a '%' without two hexadecimal digits; *out is then that
+ * '%'.
  */
 bool percent_take(struct span *text, char *out);
 

@@ -8,7 +8,7 @@
 
 #include "shared/base/mem.h"
 
-#define NO_NAME SIZE_MAX /* prefix_len of a walk that returns nothing */
+#define NO_NAME SIZE_MAX /* prefix_len of a walk that matches no name */
 
 struct entry {
     const char *name;
@@ -16,7 +16,7 @@ struct entry {
 };
 
 struct block {
-    size_t count; /* at least 1 */
+    size_t count; /* never 0 */
     struct entry entries[PREFIX_INDEX_BLOCK];
 };
 
@@ -24,7 +24,8 @@ struct prefix_index {
     struct block **blocks;
     size_t block_count, block_cap;
     size_t count;
-    size_t version; /* of the places: raised by every change */
+    /* changes with every addition or removal, so that walks notice that places moved */
+    size_t version;
 };
 
 struct prefix_index *prefix_index_new(void)
@@ -47,7 +48,7 @@ size_t prefix_index_count(const struct prefix_index *x)
     return x->count;
 }
 
-/* <0, 0, >0: the name lies before, at, after `other`, which may hold any bytes. */
+/* <0, 0, >0: `name` is before, equal to, after `other`, which may contain any bytes. */
 static int compare(const char *name, struct span other)
 {
     size_t len = strnlen(name, other.len);
@@ -61,7 +62,7 @@ static bool begins_with(const char *name, const char *prefix, size_t len)
     return strnlen(name, len) == len && memcmp(name, prefix, len) == 0;
 }
 
-/* The place of the first entry that is not before the name; block->count if there is none. */
+/* The place of the first entry that is not before `name`; block->count if there is none. */
 static size_t find_place(const struct block *b, struct span name)
 {
     size_t low = 0, high = b->count;
@@ -77,7 +78,7 @@ static size_t find_place(const struct block *b, struct span name)
     return low;
 }
 
-/* The last block whose first name is not after the name; 0 if there is none. */
+/* The last block whose first name is not after `name`; 0 if there is none. */
 static size_t find_block(const struct prefix_index *x, struct span name)
 {
     size_t low = 0, high = x->block_count;
@@ -108,7 +109,7 @@ static void remove_block(struct prefix_index *x, size_t at)
     memmove(x->blocks + at, x->blocks + at + 1, (x->block_count - at) * sizeof(void *));
 }
 
-/* Move the upper half of a full block into a new one behind it. */
+/* Moves the upper half of a full block into a new block behind it. */
 static void split(struct prefix_index *x, size_t at)
 {
     struct block *full = x->blocks[at], *upper = mem_alloc(sizeof *upper);
@@ -152,7 +153,9 @@ bool prefix_index_add(struct prefix_index *x, const char *name, void *owner)
     return true;
 }
 
-/* Blocks that have become small are joined, so that their number follows the number of names. */
+/*
+ * Joins a small block with its neighbour, so that the number of blocks follows the number of names.
+ */
 static void join(struct prefix_index *x, size_t at)
 {
     struct block *b = x->blocks[at], *next;
@@ -196,7 +199,7 @@ void *prefix_index_remove(struct prefix_index *x, struct span name)
     return owner;
 }
 
-/* Stand at the first name that is not before `name`. */
+/* Moves the walk to the first name that is not before `name`. */
 static void seek(struct prefix_walk *w, struct span name)
 {
     const struct prefix_index *x = w->index;

@@ -26,30 +26,30 @@ struct prefix_index;
 
 struct prefix_index *prefix_index_new(void);
 void prefix_index_free(
-    struct prefix_index *x); /* NULL is allowed; names and owners stay */
+    struct prefix_index *x); /* NULL is allowed; names and owners are not freed */
 
 size_t prefix_index_count(const struct prefix_index *x);
-/* owner is not NULL.  false: the name is there already; nothing is changed. */
+/* `owner` is not NULL.  Returns false if the name is in the index already; nothing changes then. */
 bool prefix_index_add(struct prefix_index *x, const char *name, void *owner);
-/* The owner of the name that was removed; NULL: it is not there. */
+/* Returns the owner of the removed name; NULL: the name is not in the index. */
 void *prefix_index_remove(struct prefix_index *x, struct span name);
 
 /*
- * A walk over the names that begin with a prefix, in ascending order.  Names may be added and
- * removed while it is under way, also the one it returned last: it goes on with the first name
- * after that one.  A value: copy it or drop it at any time.
+ * A walk over the names that begin with a prefix, in ascending order. Names may be added and
+ * removed between two steps, even the name that the walk returned last: the walk continues with the
+ * first name after that one. A value: it may be copied or dropped at any time.
  */
 struct prefix_walk {
     const struct prefix_index *index;
     char prefix[PREFIX_INDEX_NAME_MAX], last[PREFIX_INDEX_NAME_MAX];
     size_t prefix_len, last_len;
-    /* private: where `last` stands, if the index has this version */
+    /* private: where `last` is, valid while the index has this version */
     size_t block, place, version;
 };
 
-/* All names if prefix.len is 0; none if it is longer than a name may be. */
+/* An empty prefix matches all names; a prefix longer than PREFIX_INDEX_NAME_MAX matches none. */
 struct prefix_walk prefix_index_walk(const struct prefix_index *x, struct span prefix);
-/* The next owner, or NULL: there is no further name with this prefix. */
+/* Returns the next owner, or NULL when no further name has this prefix. */
 void *prefix_walk_next(struct prefix_walk *w);
 
 #endif

@@ -36,7 +36,7 @@ static uint64_t count_fds(void)
     while ((e = readdir(d)))
         count += e->d_name[0] != '.';
     closedir(d);
-    return count - 1; /* the directory's own */
+    return count - 1; /* less the descriptor that reads the directory */
 }
 
 void process_read(struct process_usage *out)

@@ -1,8 +1,8 @@
 /*
- * process: what this process costs, as the kernel counts it.
+ * process: CPU time, memory and descriptors of this process, as the kernel counts them.
  *
- * Reads /proc/self; counting descriptors takes the longer the more there are, so a process with
- * thousands of them asks from a thread that nobody waits for.  Any thread.
+ * Reads /proc/self. Counting thousands of descriptors takes time, so the gateway calls it from an
+ * HTTP worker and not from its event loop. Any thread.
  */
 #ifndef SHARED_BASE_PROCESS_H
 #define SHARED_BASE_PROCESS_H
@@ -15,7 +15,7 @@ struct process_usage {
     uint64_t open_fds, max_fds;
 };
 
-/* What cannot be read is 0. */
+/* A value that cannot be read is 0. */
 void process_read(struct process_usage *out);
 
 #endif

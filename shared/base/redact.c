@@ -6,7 +6,7 @@
 
 #include "shared/base/percent.h"
 
-#define NAME_MAX_BYTES 64 /* of a decoded name; what is longer is no name of ours */
+#define NAME_MAX_BYTES 64 /* of a decoded name; a longer name is not one of ours */
 
 static bool is_secret(const char *name)
 {
@@ -29,8 +29,8 @@ static size_t value_length(struct span text)
 }
 
 /*
- * Where the '@' stands that ends the userinfo of "scheme://userinfo@host"; 0: there is none.  The last
- * one, as programs read it that let a password have an '@'.
+ * The offset of the '@' that ends the userinfo of "scheme://userinfo@host"; 0: there is none. The
+ * last '@' counts, because programs that allow an '@' in a password read it so.
  */
 static size_t userinfo_end(struct span text)
 {

@@ -1,4 +1,4 @@
-/* sha1: the answer to the key of a WebSocket handshake (RFC 6455, 4.2.2), and no more.  Pure. */
+/* sha1: computes the Sec-WebSocket-Accept value of a handshake (RFC 6455, 4.2.2).  Pure. */
 #ifndef SHARED_BASE_SHA1_H
 #define SHARED_BASE_SHA1_H
 

@@ -28,7 +28,7 @@ int64_t steady_look(struct steady *s, int64_t boot_ms, int64_t wall_us)
         s->trusted_us = offset;
         s->is_apart = false;
     } else if (!has_jumped) {
-        s->trusted_us += step; /* drift */
+        s->trusted_us += step; /* drift, not a jump */
     }
     return has_jumped ? step : 0;
 }

@@ -1,9 +1,9 @@
 /*
- * table: the hash table of our own, for the paths that every quote takes.
+ * table: the hash table on the paths that every quote takes; all other tables use uthash.
  *
- * A node is embedded in its owner, so a look-up reads one slot and then the owner itself.  The table
+ * A node is embedded in its owner, so a look-up reads one slot and then the owner itself. The table
  * knows only hashes: the caller computes them (hash.h), walks the nodes with the same hash and
- * compares the keys.  The table allocates and frees only its slots, never a node.
+ * compares the keys. The table allocates and frees only its slots, never a node.
  *
  *     for (n = table_first(&book->by_symbol, hash); n; n = table_next(n)) {
  *         struct entry *e = TABLE_OWNER(n, struct entry, node);
@@ -12,8 +12,8 @@
  *     }
  *
  * The number of slots doubles when there are more nodes than slots, and halves when fewer than an
- * eighth of them are used: an addition or removal costs a constant on average, one of them the
- * number of nodes.  Elsewhere (tables of peers, of requests, of locks) uthash does.  One thread.
+ * eighth of them are used. So an addition or removal costs a constant on average; the one that
+ * resizes the table costs time proportional to the number of nodes. One thread.
  */
 #ifndef SHARED_BASE_TABLE_H
 #define SHARED_BASE_TABLE_H
@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 struct table_node {
-    struct table_node *chain; /* the next one in the same slot; private */
+    struct table_node *chain; /* private: the next node in the same slot */
     uint32_t hash;
 };
 
@@ -45,7 +45,7 @@ void table_add(struct table *t, struct table_node *n, uint32_t hash);
 /* The node must be in this table. */
 void table_remove(struct table *t, struct table_node *n);
 
-/* The first node from `n` on, along its slot, with this hash. */
+/* The first node with this hash among `n` and the nodes behind it in its slot. */
 static inline struct table_node *table_same(struct table_node *n, uint32_t hash)
 {
     while (n && n->hash != hash)

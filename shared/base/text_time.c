@@ -54,7 +54,7 @@ static bool from_tm(struct tm *t, int64_t *seconds)
     struct tm given = *t;
     int64_t s = timegm(t);
 
-    /* timegm turns 31 February into March; a table that says so is wrong. */
+    /* timegm turns 31 February into March; a text with such a date is not a valid time. */
     if (t->tm_mday != given.tm_mday || t->tm_hour != given.tm_hour || !in_range(s))
         return false;
     *seconds = s;
@@ -84,7 +84,7 @@ static bool parse_letters(const char *format, const char *text, int64_t *us)
     const char *rest = strptime(text, format, &t);
     int64_t seconds;
 
-    /* %s and %z fill this in; timegm ignores it. */
+    /* strptime fills this in for %s and %z; timegm ignores it. */
     long offset = t.tm_gmtoff;
 
     if (!rest || *rest || !from_tm(&t, &seconds) || !in_range(seconds - offset))
@@ -93,7 +93,7 @@ static bool parse_letters(const char *format, const char *text, int64_t *us)
     return true;
 }
 
-/* Z, +hh, +hhmm or +hh:mm to the end. */
+/* Reads Z, +hh, +hhmm or +hh:mm up to the end of the text. */
 static bool parse_zone(const char *at, int64_t *offset)
 {
     int hours = 0, minutes = 0, used = 0;

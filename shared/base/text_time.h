@@ -18,7 +18,10 @@
 #include "shared/base/buf.h"
 
 bool text_time_is_format(const char *format);
-/* false: not a time in this format, or before 1970 or after 9999; *us is untouched. */
+/*
+ * Returns false if the text is not a time in this format, or before 1970 or after 9999; *us is then
+ * untouched.
+ */
 bool text_time_parse(const char *format, struct span text, int64_t *us);
 
 #endif

@@ -3,7 +3,7 @@
 size_t utf8_len(const char *at, size_t left)
 {
     const unsigned char *s = (const unsigned char *)at;
-    unsigned char low = 0x80, high = 0xBF; /* what the second byte may be */
+    unsigned char low = 0x80, high = 0xBF; /* the range of the second byte */
     size_t len;
 
     if (s[0] < 0x80)

@@ -1,4 +1,4 @@
-/* version: of the product, as --version and status pages say it. */
+/* version: the product's version, for --version and status pages. */
 #ifndef SHARED_BASE_VERSION_H
 #define SHARED_BASE_VERSION_H
 

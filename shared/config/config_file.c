@@ -54,7 +54,7 @@ bool config_file_read(const char *path, bool is_optional, struct config_file *ou
     } while (n && text.len <= SIZE_MAX_BYTES);
     start = buf_text(&text);
     if (strncmp(start, "\xEF\xBB\xBF", 3) == 0)
-        start += 3; /* some editors begin a file with U+FEFF */
+        start += 3; /* some editors write U+FEFF at the start of a file */
     if (ferror(f))
         snprintf(error, CONFIG_FILE_ERROR_MAX, "%s: cannot be read: %s", path,
                  strerror(errno));

@@ -9,7 +9,10 @@
 #define DEAD_MS 10000
 #define SUBSCRIPTIONS_HIGH_WATER 16
 
-/* ZeroMQ aborts if it is not allowed, so ask before: some sandboxes know one policy only. */
+/*
+ * ZeroMQ aborts if the kernel refuses a scheduling policy, so try it first: some sandboxes allow
+ * one policy only.
+ */
 static bool may_wait_its_turn(void)
 {
     const struct sched_param none = {0};
@@ -24,7 +27,7 @@ void *bus_context(void)
     void *context = zmq_ctx_new();
 
     zmq_ctx_set(context, ZMQ_MAX_SOCKETS, 64);
-    /* Its thread may not interrupt the loop for every packet: docs/adr/0012. */
+    /* ZeroMQ's thread must not interrupt the loop for every packet: docs/adr/0012. */
     if (may_wait_its_turn())
         zmq_ctx_set(context, ZMQ_THREAD_SCHED_POLICY, SCHED_BATCH);
     return context;
@@ -44,13 +47,13 @@ static void *open_socket(void *context, int type, int high_water, size_t frame_m
         return NULL;
     set_int(s, ZMQ_LINGER, 0);
     set_int(s, ZMQ_SNDHWM, high_water);
-    /* libzmq takes in all subscriptions that wait, before it returns to its caller. */
+    /* libzmq takes in all waiting subscriptions before it returns to its caller. */
     set_int(s, ZMQ_RCVHWM,
             type == ZMQ_XPUB || type == ZMQ_PUB ? SUBSCRIPTIONS_HIGH_WATER
                                                 : high_water);
     set_int(s, ZMQ_CONNECT_TIMEOUT, 2000);
     set_int(s, ZMQ_HANDSHAKE_IVL, BUS_SILENCE_MS);
-    /* The kernel drops a peer that is gone, or has not read for so long. */
+    /* The kernel drops a peer that is gone, or has not read for DEAD_MS. */
     set_int(s, ZMQ_TCP_MAXRT, DEAD_MS);
     set_int(s, ZMQ_TCP_KEEPALIVE, 1);
     set_int(s, ZMQ_TCP_KEEPALIVE_IDLE, 3);
@@ -155,7 +158,7 @@ bool bus_is_readable(void *socket)
            (events & ZMQ_POLLIN);
 }
 
-/* ZMTP: flags and a size of one byte, or of eight. */
+/* In ZMTP a frame has a byte of flags and a size of one byte or of eight. */
 uint64_t bus_wire_bytes(size_t size)
 {
     return size + (size < 256 ? 2 : 9);
@@ -175,7 +178,7 @@ uint64_t bus_bytes(const struct bus_message *m)
     return bytes;
 }
 
-/* The message has too many frames: receive the rest of them and drop the message. */
+/* Drops a message with too many frames: receives the rest of its frames. */
 static enum err drop_message(void *socket, struct bus_message *m)
 {
     zmq_msg_t extra;
@@ -237,7 +240,7 @@ enum err bus_send(void *socket, const struct span *frames, int count)
         int flags = ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0);
 
         if (zmq_send(socket, frames[i].at, frames[i].len, flags) < 0)
-            return ERR_AGAIN; /* whole messages are refused at their first frame */
+            return ERR_AGAIN; /* ZeroMQ refuses a whole message at its first frame */
     }
     return OK;
 }

@@ -1,6 +1,6 @@
 /*
- * lock_name: what names and owners of locks may be, and the bounds of locks that broker, gateway
- * and consumers agree on (docs/protocol/locks.md).  Pure; any thread.
+ * lock_name: which names and owners of locks are valid, and the limits of locks that broker,
+ * gateway and consumers share (docs/protocol/locks.md). Pure; any thread.
  */
 #ifndef SHARED_WIRE_LOCK_NAME_H
 #define SHARED_WIRE_LOCK_NAME_H
@@ -14,7 +14,8 @@
 #define LOCK_HOST_MAX 64     /* bytes */
 #define LOCK_VALUE_MAX 65536 /* bytes */
 #define LOCK_TTL_MIN_MS 1000
-#define LOCK_TTL_MAX_MS 600000 /* a broker may have it lower; of the delay, too */
+/* of the lease and of the lock delay; a broker may have a lower limit */
+#define LOCK_TTL_MAX_MS 600000
 
 bool lock_is_name(struct span text);
 bool lock_is_owner(struct span text);

@@ -8,7 +8,7 @@
 /* A float in this range is written as a time: exact to the microsecond. */
 #define EPOCH_SECONDS_MAX 253402300800.0 /* the year 10000 */
 
-/* Take `width` bytes (1, 2, 4 or 8) as a number off the cursor. */
+/* Takes a number of `width` bytes (1, 2, 4 or 8) off the cursor. */
 static bool take_uint(struct span *c, size_t width, uint64_t *out)
 {
     uint64_t n = 0;
@@ -37,7 +37,7 @@ static bool take_text(struct span *c, enum pack_type type, uint64_t len,
 static bool take_count(struct span *c, enum pack_type type, uint64_t count,
                        struct pack_value *out)
 {
-    /* Every element is at least one byte, every pair two. */
+    /* Every element takes at least one byte, every pair two. */
     if (count > c->len / (type == PACK_MAP ? 2 : 1))
         return false;
     out->type = type;
@@ -191,7 +191,7 @@ enum err pack_check(struct span bytes)
     return e ? e : bytes.len ? ERR_MALFORMED : OK;
 }
 
-/* Iterative: what is still owed is a count, so hostile nesting costs no stack. */
+/* Iterative: the number of values left is a counter, so hostile nesting uses no stack. */
 bool pack_skip(struct span *c)
 {
     uint64_t owed = 1;

@@ -1,13 +1,14 @@
 /*
- * pack: reading msgpack that came from a socket.
+ * pack: reads msgpack that came from a socket.
  *
- * msgpack-c writes (through buf_pack_write); reading is done here, because msgpack-c builds
- * a tree in memory before anyone can refuse it.  This reader allocates nothing: a cursor
- * over the bytes.  pack_check() once at the door; after it, walking cannot fail.
+ * msgpack-c writes (through buf_pack_write); this module reads, because msgpack-c builds a tree in
+ * memory before the caller can refuse the message. This reader allocates nothing: it is a cursor
+ * over the bytes. The caller calls pack_check() once when the message arrives; after it, walking
+ * cannot fail.
  *
- * Refused: depth over PACK_DEPTH_MAX, counts larger than the bytes left, trailing bytes, a
- * key twice in one map, maps with other than text keys, ext types, maps of over
- * PACK_KEYS_MAX keys.  Source: github.com/msgpack/msgpack/blob/master/spec.md
+ * Refused: depth over PACK_DEPTH_MAX, counts larger than the bytes left, trailing bytes, a key
+ * twice in one map, maps with keys that are not text, ext types, maps of over PACK_KEYS_MAX keys.
+ * Source: github.com/msgpack/msgpack/blob/master/spec.md
  */
 #ifndef SHARED_WIRE_PACK_H
 #define SHARED_WIRE_PACK_H
@@ -25,7 +26,7 @@ enum pack_type {
     PACK_NIL,
     PACK_BOOL,
     PACK_UINT,
-    PACK_INT, /* negative ones only */
+    PACK_INT, /* negative numbers only */
     PACK_FLOAT,
     PACK_STR,
     PACK_BIN,
@@ -40,12 +41,13 @@ struct pack_value {
         uint64_t u;
         int64_t i;
         double f;
-        uint32_t count; /* array: elements, map: pairs; they follow at the cursor */
+        /* array: elements, map: pairs; the cursor is at the first of them */
+        uint32_t count;
     };
-    struct span text; /* STR and BIN */
+    struct span text; /* of STR and BIN */
 };
 
-/* Is this exactly one well-formed value, within the limits above? */
+/* Are the bytes exactly one well-formed value, within the limits above? */
 MUST_CHECK enum err pack_check(struct span bytes);
 
 /* Private to pack_next and pack_take: the cases that they do not handle inline. */
@@ -54,8 +56,8 @@ MUST_CHECK enum err pack_take_elements(struct span *cursor, int depth,
                                        const struct pack_value *container);
 
 /*
- * Read one value (a container: its head) and move *cursor past it.  false: malformed.
- * Inline is short text, of which most of a quote consists.
+ * Read one value (of a container only its head) and move *cursor past it. Returns false if
+ * malformed. Short text is read inline, because most of a quote is short text.
  */
 static inline bool pack_next(struct span *cursor, struct pack_value *out)
 {
@@ -70,11 +72,11 @@ static inline bool pack_next(struct span *cursor, struct pack_value *out)
     return true;
 }
 
-/* Move past one whole value.  false: malformed. */
+/* Move past one whole value.  Returns false if malformed. */
 bool pack_skip(struct span *cursor);
 /*
- * Read one value `depth` containers deep and move past the whole of it, checked as pack_check
- * does.  For who looks at a map's pairs and checks them in one walk.
+ * Read one value `depth` containers deep and move past the whole of it, checked as pack_check does:
+ * for callers that read a map's pairs and check them in one walk.
  */
 MUST_CHECK static inline enum err pack_take(struct span *cursor, int depth,
                                             struct pack_value *out)
@@ -87,24 +89,24 @@ MUST_CHECK static inline enum err pack_take(struct span *cursor, int depth,
 }
 
 /*
- * In a map that passed pack_check: find `key`.  *raw (may be NULL) gets the value's bytes.
- * false if there is no such key, or `map` is not a map.
+ * Find `key` in a map that has passed pack_check. *raw (may be NULL) gets the value's bytes.
+ * Returns false if there is no such key, or `map` is not a map.
  */
 bool pack_find(struct span map, const char *key, struct pack_value *out,
                struct span *raw);
 
-/* The same with a type: the value, or the fallback if missing or of another type. */
+/* The unsigned value of `key`, or the fallback if it is missing or of another type. */
 uint64_t pack_find_u(struct span map, const char *key, uint64_t fallback);
 struct span pack_find_text(struct span map, const char *key); /* .len 0 if missing */
 bool pack_find_bool(struct span map, const char *key, bool fallback);
 
 /*
- * Write the value at the cursor as JSON and move past it.  The bytes have passed pack_check.
- * Floats are written with at most six decimals (they are times); NaN becomes null.
+ * Write the value at the cursor as JSON and move past it. The bytes have passed pack_check. Floats
+ * are written with at most six decimals (they are times); NaN becomes null.
  */
 void pack_to_json(struct span *cursor, struct buf *out);
 
-/* Writing, in one call each, for maps with literal keys. */
+/* Write one member with a literal key. */
 struct msgpack_packer;
 void pack_key(struct msgpack_packer *pk, const char *key);
 void pack_text(struct msgpack_packer *pk, struct span text);

@@ -13,7 +13,7 @@ bool patterns_is_one(struct span text)
     return quote_is_symbol(text);
 }
 
-/* By text; of the same text the prefix first, because it covers the symbol. */
+/* Sorts by text; of the same text the prefix comes first, because it covers the symbol. */
 static int by_text(const void *a, const void *b)
 {
     const struct pattern *x = a, *y = b;
@@ -31,8 +31,8 @@ static bool covers(const struct pattern *p, const char *text, size_t len)
 }
 
 /*
- * In this order everything that a pattern covers follows it at once, so looking at the last one
- * kept is enough.
+ * In this order everything that a pattern covers follows the pattern at once, so comparing with the
+ * last one kept is enough.
  */
 static void drop_covered(struct patterns *p)
 {

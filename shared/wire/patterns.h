@@ -1,12 +1,12 @@
 /*
  * patterns: the list of patterns in a request ("EUR/USD,BTC*"), bounded and ready to match.
  *
- * A pattern is a symbol, a prefix of one and '*', or '*' alone.  A list has at most PATTERNS_MAX of
- * them, separated by commas; nothing between two commas is no pattern.  Parsing sorts the patterns
- * and drops those that another one covers, so that a symbol matches at most one of them and is
- * matched by a binary search: some 7 comparisons for a full list.
+ * A pattern is a symbol, a prefix of one and '*', or '*' alone. A list has at most PATTERNS_MAX
+ * patterns, separated by commas; an empty entry is ignored. Parsing sorts the patterns and drops
+ * those that another one covers, so that a symbol matches at most one of them and a binary search
+ * finds it: some 7 comparisons for a full list.
  *
- * A value of some 4 KB that owns nothing.  No I/O, no clock.
+ * A value of some 4 KB that owns no memory. No I/O, no clock.
  */
 #ifndef SHARED_WIRE_PATTERNS_H
 #define SHARED_WIRE_PATTERNS_H
@@ -23,7 +23,7 @@
 #define PATTERNS_MAX 128
 #define PATTERNS_TEXT_MAX (PATTERNS_MAX * (PATTERN_MAX + 1)) /* bytes of a list */
 
-/* What a person is told who sent a list that is refused. */
+/* The error text for the sender of a list that is refused. */
 #define PATTERNS_TOO_MANY_TEXT \
     "at most 128 patterns of 33 bytes, separated by commas, are taken: ask in parts"
 #define PATTERNS_BAD_TEXT                                                        \
@@ -44,15 +44,15 @@ struct patterns {
 bool patterns_is_one(struct span text);
 
 /*
- * ERR_TOO_MANY_PATTERNS, also for a list over PATTERNS_TEXT_MAX bytes; ERR_BAD_PATTERN.  Looks at
- * no more than PATTERNS_TEXT_MAX bytes.  Untouched on failure.  An empty list is valid and matches
- * nothing.
+ * Fails with ERR_TOO_MANY_PATTERNS (also for a list over PATTERNS_TEXT_MAX bytes) or
+ * ERR_BAD_PATTERN. Reads no more than PATTERNS_TEXT_MAX bytes. `out` is untouched on failure. An
+ * empty list is valid and matches nothing.
  */
 MUST_CHECK enum err patterns_parse(struct span text, struct patterns *out);
-/* The sentence for either error. */
+/* The error text for either error. */
 const char *patterns_error_text(enum err e);
 
 bool patterns_match(const struct patterns *p, struct span symbol);
-bool patterns_match_all(const struct patterns *p); /* '*' is one of them */
+bool patterns_match_all(const struct patterns *p); /* is one of them '*'? */
 
 #endif

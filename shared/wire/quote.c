@@ -12,7 +12,7 @@
 #define TEXT_FIELD_MAX 64
 #define TIME_MAX 253402300800.0 /* the year 10000 */
 
-/* The known fields by themselves, then by kind. */
+/* Each known field has its own value; its kind follows from the value. */
 enum field {
 #define X(name, kind) FIELD_##name,
     QUOTE_FIELDS(X)
@@ -125,7 +125,7 @@ static size_t whole_digits(struct span *d)
     return n;
 }
 
-/* Both without sign. */
+/* Compares two decimals without sign. */
 static int compare_sizes(struct span a, struct span b)
 {
     size_t na = whole_digits(&a), nb = whole_digits(&b);
@@ -139,7 +139,7 @@ static int compare_sizes(struct span a, struct span b)
     return order;
 }
 
-/* Take the sign off.  True: there was one, and the number is not zero. */
+/* Removes the sign.  Returns true if there was one and the number is not zero. */
 static bool take_sign(struct span *d)
 {
     if (d->at[0] != '-')
@@ -169,7 +169,7 @@ bool quote_is_reserved(struct span name)
 
 bool quote_is_empty_word(struct span text)
 {
-    /* pandas' list, and what R, SQL, SAS, FRED and Bloomberg write. */
+    /* The list of pandas, and what R, SQL, SAS, FRED and Bloomberg write. */
     static const char *const words[] = {
         "null",     "nan", "-nan",   "na",      "n/a",     "n.a.",    "#n/a",
         "#n/a n/a", "#na", "<na>",   "none",    "nil",     "-",       "--",
@@ -184,7 +184,7 @@ bool quote_is_empty_word(struct span text)
     return !text.len;
 }
 
-/* Lengths are constants here, so that comparing is a load or two. */
+/* The compiler knows the lengths, so a comparison costs one or two loads. */
 static enum field find_field(struct span name)
 {
 #define X(text, kind)                                                                  \
@@ -205,7 +205,7 @@ static bool is_below_zero(struct span decimal)
     return take_sign(&decimal);
 }
 
-/* What the rules across fields need to know. */
+/* What the rules across fields need. */
 struct facts {
     struct span bid, ask;
     bool has_price, has_negative;
@@ -257,13 +257,13 @@ static enum quote_refusal check_field(enum field field, struct span name,
     case QUOTE_FIELD_OTHER:
         break;
     }
-    /* Names of the frame's own members would be ambiguous in JSON. */
+    /* A field with the name of a member of the WebSocket message would be ambiguous in JSON. */
     if (quote_is_reserved(name))
         return QUOTE_RESERVED_NAME;
     return name.len > TEXT_FIELD_MAX ? QUOTE_MALFORMED : QUOTE_ACCEPTED;
 }
 
-/* The names seen so far: a bit each of those we know, the others as they are. */
+/* The names seen so far: one bit for each known name, the text of the others. */
 struct names {
     uint32_t known;
     uint32_t count;
@@ -290,8 +290,9 @@ static bool is_named_twice(struct names *n, enum field field, struct span name)
 }
 
 /*
- * One walk, as every quote takes it: what pack_check would refuse, and the first field that is
- * not as it must be.  A body that is malformed further on is malformed, whatever its fields.
+ * Checks a body in one walk, because every quote takes it: what pack_check would refuse, and the
+ * first field that breaks a rule. A body that is malformed further on counts as malformed, whatever
+ * its fields.
  */
 static enum quote_refusal check_fields(struct span c, struct facts *f)
 {

@@ -1,13 +1,12 @@
 /*
- * quote: what a quote is, where it is refused, and its JSON.
+ * quote: defines what a valid quote is, and converts quotes from and to JSON.
  *
- * A quote is a symbol and a map ("body") of fields.  On our sockets the symbol travels
- * in the topic and the body as a msgpack map, without the symbol.  Prices and sizes are decimal
- * text from end to end ("1034.50" stays "1034.50"): compared as text, never a double.  A price may
- * be negative (oil in April 2020, power, spreads), a size may not.
- * `timestamp` (and `recorded_at`) are Unix seconds, float64 on the wire, a JSON number.
- * Fields we do not know pass through; a number among them that is no integer
- * becomes its source text, for the same reason.
+ * A quote is a symbol and a map ("body") of fields. On our sockets the symbol travels in the topic
+ * and the body as a msgpack map, without the symbol. Prices and sizes are decimal text from end to
+ * end ("1034.50" stays "1034.50"): compared as text, never a double. A price may be negative (oil
+ * in April 2020, power, spreads), a size may not. `timestamp` (and `recorded_at`) are Unix seconds,
+ * float64 on the wire, a JSON number. Fields that we do not know pass through; a number among them
+ * that is not an integer becomes its source text, so that it does not pass through a double either.
  *
  * No I/O, no clock: `now` is an argument.
  */
@@ -23,7 +22,7 @@
 
 #define QUOTE_SYMBOL_MAX 32
 #define QUOTE_DECIMAL_MAX 40 /* characters of a price */
-#define QUOTE_BYTES_MAX 8192 /* of the body */
+#define QUOTE_BYTES_MAX 8192 /* of the body, in bytes */
 
 /* The known fields: name and kind. */
 #define QUOTE_FIELDS(X) \
@@ -46,11 +45,14 @@ enum quote_field {
     QUOTE_FIELD_SIZE,  /* decimal text, not negative */
     QUOTE_FIELD_TEXT,
     QUOTE_FIELD_TIME,
-    QUOTE_FIELD_OTHER, /* none that we know: it passes through */
+    QUOTE_FIELD_OTHER, /* not a known field: it passes through */
 };
 enum quote_field quote_field_kind(struct span name);
 
-/* Why a quote was refused: names are counted and logged, and listed in docs/protocol/README.md. */
+/*
+ * The reasons for refusing a quote: their names are counted, logged, and listed in
+ * docs/protocol/README.md.
+ */
 #define QUOTE_REFUSALS(X)                                                             \
     X(ACCEPTED, "accepted")                                                           \
     X(MALFORMED, "not a well-formed quote object")                                    \
@@ -81,18 +83,18 @@ struct quote_rules {
     int64_t now_us;        /* wall clock */
     int64_t max_future_us; /* how far ahead of now a timestamp may lie */
     bool allow_crossed;
-    bool refuse_negative; /* prices below 0; sizes never may be */
+    bool refuse_negative; /* refuse prices below 0; sizes below 0 are always refused */
 };
 
 /* Names of the record's own members, which no field of a quote may have. */
 bool quote_is_reserved(struct span name);
 /*
- * What tables and programs write for a number that is not there, in any case: "", null, NaN, N/A,
- * - and others (docs/protocol/README.md has all).
+ * Is the text a word that tables and programs write for a missing number, in any case: "", null,
+ * NaN, N/A, - and others? docs/protocol/README.md lists all of them.
  */
 bool quote_is_empty_word(struct span text);
 #define QUOTE_EMPTY_WORD_MAX 9 /* bytes */
-/* Tells nearly all that are none apart at a glance: none of these words ends with a digit. */
+/* A quick test that rules out nearly all other texts: none of these words ends with a digit. */
 static inline bool quote_may_be_empty_word(struct span text)
 {
     unsigned char last;
@@ -122,19 +124,19 @@ static inline bool quote_may_be_empty_word(struct span text)
 bool quote_is_symbol(struct span text);
 /* Does the symbol match "BTC*" (a prefix), "EUR/USD" (itself) or "*"? */
 bool quote_pattern_matches(struct span pattern, struct span symbol);
-/* The same for patterns separated by commas: any of them. */
+/* The same for patterns separated by commas: true if one of them matches. */
 bool quote_patterns_match(struct span patterns, struct span symbol);
 
-/* Is this body (msgpack, from a socket) a quote by these rules? */
+/* Is this body (msgpack, from a socket) a valid quote by these rules? */
 enum quote_refusal quote_check(struct span body, const struct quote_rules *rules);
 
 /*
- * A quote from a JSON object.  On QUOTE_ACCEPTED, symbol (NUL-terminated) and body (appended,
- * msgpack) are filled and the result has passed quote_check.  A missing timestamp is set
- * to now, a missing source to `source` (if not NULL).  A number as price is taken as its
- * source text, an exponent is written out ("1e-7" becomes "0.0000001").  A known field that is null,
- * and a price or size that is an empty word, is as good as missing.
- * On refusal both are untouched and *where is the offset of the offending value.
+ * Reads a quote from a JSON object. On QUOTE_ACCEPTED, `symbol` (NUL-terminated) and `body`
+ * (appended, msgpack) are filled and the result has passed quote_check. A missing timestamp becomes
+ * now, a missing source becomes `source` (if not NULL). A number as price is taken as its source
+ * text, an exponent is written out ("1e-7" becomes "0.0000001"). A known field that is null, and a
+ * price or size that is an empty word, count as missing. On refusal both are untouched and *where
+ * is the offset of the offending value.
  */
 enum quote_refusal quote_from_json(const struct json_value *object, const char *source,
                                    const struct quote_rules *rules,
@@ -144,7 +146,7 @@ enum quote_refusal quote_from_json(const struct json_value *object, const char *
 /* Append the body's fields as JSON members, each with a leading comma: `,"bid":"1.08"`. */
 void quote_to_json(struct span body, struct buf *out);
 
-/* Compare two decimals as text: <0, 0, >0.  Both must be decimals by our rule. */
+/* Compares two decimals as text: <0, 0, >0.  Both must pass quote_is_decimal. */
 int quote_decimal_compare(struct span a, struct span b);
 /* -?[0-9]+(\.[0-9]+)?, up to QUOTE_DECIMAL_MAX characters. */
 bool quote_is_decimal(struct span text);

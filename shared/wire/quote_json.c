@@ -1,4 +1,4 @@
-/* quote_json: a quote from a JSON object, where it enters. */
+/* quote_json: reads a quote from a JSON object, where it enters the system. */
 #include <ctype.h>
 #include <math.h>
 #include <msgpack.h>
@@ -9,13 +9,13 @@
 #include "shared/wire/quote.h"
 
 /*
- * A number as decimal text: "1e-7" → "0.0000001", "-.5" → "-0.5".  false: it is none, or does not
- * fit.  `out` has room for QUOTE_DECIMAL_MAX characters.
+ * Writes a number as decimal text: "1e-7" → "0.0000001", "-.5" → "-0.5". Returns false if it is not
+ * a number or does not fit. `out` has room for QUOTE_DECIMAL_MAX characters.
  */
 struct plain {
     char digits[QUOTE_DECIMAL_MAX];
     size_t count; /* of digits */
-    long point;   /* so many of them stand before it; may lie outside of them */
+    long point;   /* digits before the decimal point; may be below 0 or above `count` */
     bool is_negative;
 };
 
@@ -68,7 +68,7 @@ static bool plain_decimal(struct span n, char out[QUOTE_DECIMAL_MAX], size_t *le
         return false;
     while (zeros + 1 < p.count && p.digits[zeros] == '0')
         zeros++;
-    if (p.digits[zeros] == '0') { /* whatever its exponent */
+    if (p.digits[zeros] == '0') { /* zero, whatever its exponent */
         out[0] = '0';
         *len = 1;
         return true;
@@ -94,7 +94,7 @@ static bool plain_decimal(struct span n, char out[QUOTE_DECIMAL_MAX], size_t *le
     return true;
 }
 
-/* A number's text stays as it is if it is a decimal already; a text is taken as it is. */
+/* A number that is a decimal already keeps its text; a string is taken as it is. */
 static bool pack_price(msgpack_packer *pk, const struct json_value *v)
 {
     char plain[QUOTE_DECIMAL_MAX];
@@ -216,7 +216,7 @@ static bool is_known_absent(struct span name, const struct json_value *v)
            (kind != QUOTE_FIELD_OTHER && v->type == JSON_NULL);
 }
 
-/* A field that we know, and that says of itself that it is not there. */
+/* A known field whose value means that the field is missing. */
 static inline bool is_absent(struct span name, const struct json_value *v)
 {
     return (v->type == JSON_NULL ||
@@ -231,7 +231,7 @@ static bool is_given(const struct json_value *object, const char *name)
     return v && !is_absent(span_of(name), v);
 }
 
-/* The members that become fields. */
+/* The number of members that become fields. */
 static uint32_t count_fields(const struct json_value *object)
 {
     const struct json_value *k = object + 1, *end = object + object->skip;
@@ -239,7 +239,7 @@ static uint32_t count_fields(const struct json_value *object)
 
     for (; k < end; k += 1 + k[1].skip)
         count += !is_absent(k->text, k + 1);
-    return count - 1; /* the symbol is none */
+    return count - 1; /* the symbol is not a field */
 }
 
 enum quote_refusal quote_from_json(const struct json_value *object, const char *source,

@@ -1,12 +1,13 @@
 /*
- * readiness: a ZeroMQ socket that a loop reads, and whether it may have something.
+ * readiness: remembers whether a ZeroMQ socket, which a loop watches, may have a message.
  *
- * A look at an empty ZeroMQ socket costs a poll and two getpid, and a quote that comes alone would
- * pay for every socket of its process.  So a socket is looked at when its descriptor has told, until
- * it has been read to its end.  Every other call on it may take in what woke the descriptor:
- * say readiness_touch after it.  (Why the rest is safe: a pipe that was found empty tells its writer
- * so, and the next message in it makes the descriptor readable, until the socket is called.)
- * The struct belongs to the loop's thread and stays where it is while it is watched.
+ * Reading an empty ZeroMQ socket costs a poll and two getpid calls, and one quote would pay that
+ * for every socket of its process. So readiness_recv reads a socket only after the socket's
+ * descriptor became readable, until the socket is empty. Every other call on the socket may consume
+ * the event that made the descriptor readable: call readiness_touch after it. (The rest is safe: a
+ * reader that finds a pipe empty tells the pipe's writer, and the next message then makes the
+ * descriptor readable until the socket is called.) The struct belongs to the loop's thread and must
+ * not move while it is watched.
  */
 #ifndef SHARED_WIRE_READINESS_H
 #define SHARED_WIRE_READINESS_H
@@ -19,20 +20,22 @@
 struct readiness {
     struct loop_watch watch;
     void *socket;
-    bool is_due; /* to be looked at */
+    bool is_due; /* the socket may have a message */
 };
 
 MUST_CHECK enum err readiness_open(struct readiness *in, struct loop *l, void *socket);
-/* Before the socket is closed; an readiness that is not open is allowed. */
+/* Call it before the socket is closed; a readiness that is not open is allowed. */
 void readiness_close(struct readiness *in, struct loop *l);
-/* The socket was sent to, or an option of it set. */
+/* Call it after sending on the socket or setting an option of it. */
 static inline void readiness_touch(struct readiness *in)
 {
     in->is_due = true;
 }
-/* bus_recv, if there may be something. */
+/* Calls bus_recv if the socket may have a message. */
 MUST_CHECK enum err readiness_recv(struct readiness *in, struct bus_message *out);
-/* Is there more, which no descriptor will tell of?  For who is about to sleep. */
+/*
+ * Does the socket have a message that no descriptor will announce? Call it before the loop waits.
+ */
 bool readiness_has_more(struct readiness *in);
 
 #endif

@@ -17,11 +17,11 @@ void replay_put_hole(struct buf *out, uint64_t first, uint64_t last, struct span
     pack_kv_text(&pk, "reason", reason);
 }
 
-/* The holes of an answer, [first, last, reason] each, ascending. */
+/* The holes of an answer, each [first, last, reason], ascending. */
 struct holes {
     struct span c;
     uint32_t left;
-    struct pack_value first, last, reason; /* the next one */
+    struct pack_value first, last, reason; /* the next hole */
 };
 
 static void tell_hole(uint64_t first, uint64_t last, struct span reason,
@@ -54,7 +54,7 @@ static bool next_hole(struct holes *h)
     return false;
 }
 
-/* Hand out all holes that end before `seq`, and move *after behind them. */
+/* Passes on all holes that end before `seq`, and moves *after behind them. */
 static void tell_holes(struct holes *h, bool *has_one, uint64_t *after, uint64_t seq,
                        replay_record *each, void *ctx)
 {
@@ -96,7 +96,7 @@ void replay_each(struct span answer, uint64_t after, replay_record *each, void *
             continue;
         tell_holes(&holes, &has_hole, &after, r.seq, each, ctx);
         after = r.seq;
-        /* A page of the store may be damaged where SQLite cannot see it. */
+        /* A page of the store may be damaged where SQLite cannot detect it. */
         if (wire_read(record.text, &r, NULL) || pack_check(r.body))
             tell_hole(r.seq, r.seq, SPAN("damaged"), each, ctx);
         else

@@ -47,7 +47,7 @@ static bool take_u64(struct span *c, uint64_t *out)
     return true;
 }
 
-/* The one layout that writers of ours have.  false: it is another. */
+/* Reads the fixed layout that our writers use.  Returns false if the header has another layout. */
 static bool take_our_header(struct span *c, struct wire_record *out)
 {
     uint64_t n[5];
@@ -74,7 +74,7 @@ static bool take_our_header(struct span *c, struct wire_record *out)
     return true;
 }
 
-/* Read the head and the six integers; *c then stands at the body. */
+/* Reads the head and the six integers; *c is then at the body. */
 static enum err take_header(struct span *c, struct wire_record *out, uint32_t *count)
 {
     struct pack_value head;
@@ -105,7 +105,7 @@ enum err wire_read_header(struct span message, struct wire_record *out)
     return take_header(&message, out, &count);
 }
 
-/* The body's end is found by walking over it, unless that is left to a look at its content. */
+/* Finds the body's end by walking over it, unless the caller will check its content anyway. */
 static enum err read_record(struct span message, bool is_walked,
                             struct wire_record *out, bool *stampable)
 {
