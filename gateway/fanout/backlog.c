@@ -6,9 +6,9 @@
 #include "gateway/fanout/hub.h"
 #include "shared/base/mem.h"
 
-/* What to send of a due symbol stands in the low bits of its pointer. */
+/* The low bits of the pointer to a due symbol hold the kind of message. */
 #define TAG_MASK ((uintptr_t)3)
-#define KEEP_CAP 16 /* a burst must not cost memory for ever */
+#define KEEP_CAP 16 /* capacity kept after a burst */
 
 static struct hub_symbol *due_symbol(uintptr_t entry)
 {
@@ -20,7 +20,7 @@ static enum symbol_message due_tag(uintptr_t entry)
     return (enum symbol_message)(entry & TAG_MASK);
 }
 
-/* What a symbol's two bits say. */
+/* The two bits of a symbol in the mask. */
 enum due { DUE_NOT, DUE_ONCE, DUE_STATE, DUE_IN_FULL };
 
 static uint64_t *mask_word(struct backlog *b, uint32_t index, unsigned *shift)
@@ -59,7 +59,7 @@ static enum due first_due(enum symbol_message kind)
     return kind == MESSAGE_STATE ? DUE_STATE : DUE_ONCE;
 }
 
-/* A state does for several of them; with anything else only a snapshot says it all. */
+/* One state message replaces several; a mix of quotes and states needs a snapshot. */
 static enum due next_due(enum due due, enum symbol_message kind)
 {
     if (due == DUE_STATE)
@@ -125,9 +125,9 @@ uint32_t backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_messa
                       uint32_t updates, uint32_t round)
 {
     if (b->marked_round == round && b->marked_index == s->index)
-        return 0; /* two of its patterns match */
+        return 0; /* a second pattern of the subscriber matches the symbol */
     if (b->marked_round != round)
-        backlog_fall_behind(b); /* what an earlier round owed is still here */
+        backlog_fall_behind(b); /* an earlier round's entries have not been sent */
     b->marked_round = round;
     b->marked_index = s->index;
     if (b->mask) {
@@ -154,7 +154,7 @@ void backlog_queue(struct backlog *b, struct frame *f, size_t limit)
     if (b->has_overflowed)
         return;
     if (b->queue_count && b->queue[(b->queue_first + b->queue_count - 1) & mask] == f)
-        return; /* two of its patterns match */
+        return; /* a second pattern of the subscriber matches the record */
     if (b->queue_bytes + f->len > limit) {
         b->has_overflowed = true;
         return;
@@ -187,7 +187,7 @@ void backlog_suspect(struct backlog *b)
     b->verified = 0;
 }
 
-/* Those kept move up to what follows them.  Returns how many. */
+/* Moves the kept entries together.  Returns how many there are. */
 static uint32_t verify_queued(struct backlog *b,
                               bool (*is_kept)(void *ctx, struct hub_symbol *s),
                               void *ctx, uint32_t count)
@@ -238,7 +238,7 @@ void backlog_verify(struct backlog *b, bool (*is_kept)(void *ctx, struct hub_sym
     b->verified = queued ? verify_queued(b, is_kept, ctx, queued) : 0;
     b->verified += due ? verify_due(b, is_kept, ctx, due) : 0;
     b->is_dirty = !is_whole;
-    b->marked_round = 0; /* what was dropped may be marked again */
+    b->marked_round = 0; /* a dropped symbol may be marked again in this round */
     if (!b->due_count)
         drop_mask(b);
     else
@@ -277,7 +277,7 @@ struct frame *backlog_peek_due(struct backlog *b, enum encoding encoding,
     kind = due_tag(entry);
     if (b->mask && due_of(b, symbol->index) == DUE_IN_FULL)
         kind = MESSAGE_SNAPSHOT;
-    /* Its newest record may be of another kind than the one it was marked for. */
+    /* The symbol's newest record may be of another kind than the record that marked it. */
     if (kind == MESSAGE_QUOTE)
         kind = symbol->last_is_state ? MESSAGE_SNAPSHOT : b->quote_as;
     return hub_symbol_frame(symbol, kind, encoding);

@@ -22,7 +22,7 @@ void counters_init(struct counters *f)
     histogram_init(&f->queued[1], &histogram_amount);
 }
 
-/* A feeder's stamp may be anything: of a clock that is days off no delay can be told. */
+/* A feeder's time stamp may be wrong by days: such a delay is not counted. */
 static void add(struct histogram *h, uint64_t from_us, uint64_t to_us)
 {
     uint64_t delay_us = to_us > from_us ? to_us - from_us : 0;

@@ -1,10 +1,10 @@
 /*
- * figures: what this gateway counts since its start, for /metrics.
+ * counters: what this gateway counts since its start, for /metrics.
  *
- * Plain numbers that the loop adds to where it happens.  Latency is counted once per quote and
- * gateway, not per delivery: a quote that is applied leaves its two stamps, and when everybody who
- * is due has been served, one reading of the clock does for all of them.
- * No I/O, no clock.  Loop's thread only.
+ * The loop adds to plain numbers. Latency is counted once per quote and gateway, not per delivery:
+ * counters_note stores the two time stamps of an applied quote, and when all due subscribers have
+ * been sent the quote, counters_served reads the clock once for all stored quotes. No I/O, no
+ * clock. Loop's thread only; the HTTP workers get a copy.
  */
 #ifndef GATEWAY_FANOUT_COUNTERS_H
 #define GATEWAY_FANOUT_COUNTERS_H
@@ -18,14 +18,14 @@
 #define COUNTERS_PENDING_MAX 1024
 
 /* How a connection ended. */
-#define COUNTERS_ENDS(X)                                        \
-    X(left)            /* its own close frame came first */     \
-    X(lost)            /* no close frame from either side */    \
-    X(idle)            /* silent for WEBSOCKET_TIMEOUT */       \
-    X(slow_consumer)   /* mode all, over CLIENT_QUEUE */        \
-    X(bad_frame)       /* what it sent was no WebSocket */      \
-    X(too_large)       /* over WS_MAX_SIZE */                   \
-    X(too_many_errors) /* a hundred bad requests in a minute */ \
+#define COUNTERS_ENDS(X)                                                         \
+    X(left)            /* the client sent its close frame first */               \
+    X(lost)            /* no close frame from either side */                     \
+    X(idle)            /* silent for WEBSOCKET_TIMEOUT */                        \
+    X(slow_consumer)   /* mode all, over CLIENT_QUEUE */                         \
+    X(bad_frame)       /* the client's bytes were not a valid WebSocket frame */ \
+    X(too_large)       /* over WS_MAX_SIZE */                                    \
+    X(too_many_errors) /* a hundred bad requests in a minute */                  \
     X(restart)         /* the gateway stopped */
 
 enum counters_end {
@@ -37,16 +37,17 @@ enum counters_end {
 
 struct counters {
     uint64_t records[WIRE_LOCK + 1]; /* from the broker, by kind */
-    uint64_t malformed, not_newer;   /* of them, not applied */
+    uint64_t malformed, not_newer;   /* records that were not applied */
     uint64_t opened, ends[COUNTERS_END_COUNT];
     uint64_t deliveries; /* quotes, snapshots, states and losses, to each client */
-    uint64_t sends;      /* system calls */
+    uint64_t sends;      /* send calls on sockets */
     uint64_t bytes_out, bytes_in, messages_in;
-    uint64_t errors;     /* told to clients */
-    uint64_t resumes[2]; /* with `since`: not recovered, recovered */
-    struct histogram since_sent, since_accepted; /* us */
-    struct histogram queued[2]; /* messages, by client and second: merge, all */
-    /* of quotes applied and not yet served */
+    uint64_t errors;     /* errors sent to clients */
+    uint64_t resumes[2]; /* resumes with `since`: [0] not recovered, [1] recovered */
+    struct histogram since_sent, since_accepted; /* latency in microseconds */
+    /* messages queued per client, sampled each second: [0] merge, [1] all */
+    struct histogram queued[2];
+    /* stamps of quotes that were applied and not yet sent to all */
     uint32_t pending;
     uint64_t sent_us[COUNTERS_PENDING_MAX], accepted_us[COUNTERS_PENDING_MAX];
 };
@@ -54,7 +55,7 @@ struct counters {
 void counters_init(struct counters *f);
 const char *counters_end_name(enum counters_end end); /* "slow_consumer" */
 
-/* A quote was applied.  More than COUNTERS_PENDING_MAX at once are not timed. */
+/* A quote was applied.  At most COUNTERS_PENDING_MAX of them are timed at once. */
 static inline void counters_note(struct counters *f, const struct wire_record *r)
 {
     if (f->pending == COUNTERS_PENDING_MAX)
@@ -63,7 +64,10 @@ static inline void counters_note(struct counters *f, const struct wire_record *r
     f->accepted_us[f->pending++] = r->accepted_us;
 }
 
-/* Everybody due was served: how long it took.  A clock that lies behind another counts as 0. */
+/*
+ * All due subscribers were sent the stored quotes: counts how long that took. A negative time (of
+ * two clocks that differ) counts as 0.
+ */
 void counters_served(struct counters *f, int64_t wall_us);
 
 #endif

@@ -8,12 +8,15 @@
 
 static const char *const type_names[] = {"quote", "snapshot", "state", "quote"};
 
-/* What frame_stamp fills in: digits in JSON, a 64-bit integer in msgpack. */
+/* Room for frame_stamp: digits in JSON, a 64-bit integer in msgpack. */
 #define STAMP_BLANK "               0"
 #define STAMP_DIGITS ((uint32_t)sizeof STAMP_BLANK - 1)
 #define STAMP_BYTES ((uint32_t)sizeof(uint64_t))
 
-/* Sources may have a field of that name: then theirs is told, and nothing of ours. */
+/*
+ * A source may send a field with the name `trace`: then the client gets the source's field and no
+ * times of ours.
+ */
 static bool is_traced(const struct encode_record *r, enum symbol_message kind)
 {
     struct pack_value theirs;
@@ -37,7 +40,9 @@ static void stamp_json(struct buf *out, const char *key, uint64_t us)
         buf_printf(out, "\"%s\":%llu,", key, (unsigned long long)us);
 }
 
-/* Whole microseconds, the last of a fixed width: it is written when the frame is sent. */
+/*
+ * Whole microseconds; the last one has a fixed width, because it is written when the frame is sent.
+ */
 static void trace_json(const struct encode_record *r, struct buf *out)
 {
     buf_adds(out, ",\"trace\":{");
@@ -114,7 +119,7 @@ static void symbol_pack(const struct encode_record *r, enum symbol_message kind,
 struct frame *encode_record(const struct encode_record *r, enum symbol_message kind,
                             enum encoding encoding)
 {
-    static struct buf scratch; /* loop's thread only; keeps its memory */
+    static struct buf scratch; /* loop's thread only; keeps its memory between calls */
     struct frame *f;
 
     buf_clear(&scratch);
@@ -127,7 +132,7 @@ struct frame *encode_record(const struct encode_record *r, enum symbol_message k
     }
     if (kind != MESSAGE_SNAPSHOT)
         f->seq = r->seq;
-    if (is_traced(r, kind)) /* at the end, before the braces */
+    if (is_traced(r, kind)) /* the sending time is at the end, before the braces */
         f->stamp_at =
             f->len - (encoding == ENCODING_JSON ? STAMP_DIGITS + 2u : STAMP_BYTES);
     return f;

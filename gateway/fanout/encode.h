@@ -1,8 +1,8 @@
 /*
  * encode: messages about symbols, in JSON and in MessagePack with the same keys.
  *
- * They become shared frames, one per record and encoding.  docs/protocol/stream.md is the authority
- * for what they hold.  Loop's thread only.
+ * Each becomes a shared frame, made once per record and encoding. docs/protocol/stream.md defines
+ * the content. Used by hub, window and session. Loop's thread only.
  */
 #ifndef GATEWAY_FANOUT_ENCODE_H
 #define GATEWAY_FANOUT_ENCODE_H
@@ -10,21 +10,21 @@
 #include "gateway/fanout/frame.h"
 #include "gateway/fanout/hub.h"
 
-/* One record, when it is not the newest of its symbol. */
+/* A record that need not be the newest of its symbol. */
 struct encode_record {
     struct span name;
     uint64_t seq, prev;
     uint64_t sent_us, accepted_us, received_us; /* 0: not known */
     enum symbol_state state;
-    struct span body; /* msgpack map, of a quote */
+    struct span body; /* msgpack map of a quote */
 };
 
-/* Only the JSON object, appended. */
+/* Appends only the JSON object. */
 void encode_json(const struct encode_record *r, enum symbol_message kind,
                  struct buf *out);
 struct frame *encode_record(const struct encode_record *r, enum symbol_message kind,
                             enum encoding encoding);
-/* The newest of a symbol. */
+/* The frame of a symbol's newest record. */
 struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind,
                             enum encoding encoding);
 

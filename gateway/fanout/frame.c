@@ -58,7 +58,7 @@ void frame_stamp(struct frame *f, int64_t wall_us)
 
     if (!f->stamp_at)
         return;
-    /* Up to 16 digits (until 2286) after blanks, or the eight bytes of an integer. */
+    /* JSON: up to 16 digits (until 2286) after blanks; msgpack: the eight bytes of an integer. */
     for (uint32_t width = is_text ? 16 : 8, i = width; i-- > 0;) {
         char *to = &f->bytes[f->stamp_at + i];
 
@@ -127,7 +127,7 @@ uint64_t frame_meter_feed(struct frame_meter *m, const uint8_t *data, size_t len
         m->have = 0;
         if (m->left > largest)
             largest = m->left;
-        if (!(m->head[0] & 8)) { /* control frames may stand between fragments */
+        if (!(m->head[0] & 8)) { /* control frames may come between fragments */
             m->is_in_message = !(m->head[0] & 128);
             m->fragments = m->is_in_message ? m->fragments + 1 : 0;
         }

@@ -197,7 +197,10 @@ static void set_state(struct hub *h, struct hub_symbol *s, enum symbol_state sta
     s->had_state = true;
 }
 
-/* Up to which position it is known: its last record, or what its topics' snapshots covered. */
+/*
+ * The position up to which the symbol is complete: that of its last record, or of its topics'
+ * snapshots.
+ */
 static uint64_t known_upto(const struct hub *h, struct hub_symbol *s)
 {
     uint64_t upto = s->seq;
@@ -288,7 +291,7 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
     enum symbol_state state = is_stale ? SYMBOL_STALE : SYMBOL_LIVE;
 
     if (seq <= s->seq && s->body.len && quote->seq <= s->body_seq) {
-        /* Nothing new, but it may have been declared stale by ourselves. */
+        /* The snapshot has no newer record, but hub_go_stale may have changed the state. */
         if (seq == s->seq && s->state != state) {
             set_state(h, s, state);
             queue_to_all(h, s, MESSAGE_STATE);
@@ -297,7 +300,7 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
     }
     if (seq > s->seq && h->joining_in_all)
         hub_join_keep(h, s);
-    /* A state may have come before the value it is about. */
+    /* A state may have come before the quote it follows. */
     if (seq >= s->seq)
         s->state = state;
     if (seq > s->seq) {
@@ -386,7 +389,7 @@ void hub_reset(struct hub *h, uint64_t epoch)
             s->state = SYMBOL_STALE;
         hub_drop_frames(s);
     }
-    hub_may_forget(h); /* what no feed supplies to the new log */
+    hub_may_forget(h); /* symbols that no feed supplies to the new log */
 }
 
 uint64_t hub_merged(const struct hub *h)

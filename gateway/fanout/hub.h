@@ -1,13 +1,14 @@
 /*
- * hub: who wants which symbol, and what each subscriber is still owed.
+ * hub: knows which subscriber wants which symbol, and marks what each one must be sent. upstream
+ * applies the broker's records here; sessions join and leave topics and send the backlogs.
  *
- * A topic is a pattern some client holds ("EUR/USD", or a prefix "BTC*"); it has the list of its
- * subscribers, and every symbol has the list of topics that match it.  A record changes its
- * symbol and puts it on the list of changed ones; once per turn hub_fan_out() walks that
- * list and marks each subscriber's backlog (backlog.h).
+ * A topic is a pattern that some client subscribed to ("EUR/USD", or a prefix "BTC*"). It has the
+ * list of its subscribers, and every symbol has the list of topics that match it. A record changes
+ * its symbol and puts the symbol on the list of changed ones; once per turn hub_fan_out() walks
+ * that list and marks each subscriber's backlog (backlog.h).
  *
- * Frames are made at most once per record and encoding, when the first subscriber needs one.
- * No I/O, no clock.  Loop's thread only.
+ * Frames are made at most once per record and encoding, when the first subscriber needs one. No
+ * I/O, no clock. Loop's thread only.
  */
 #ifndef GATEWAY_FANOUT_HUB_H
 #define GATEWAY_FANOUT_HUB_H
@@ -34,28 +35,29 @@ struct hub_symbol {
     enum symbol_state state;
     bool last_is_state; /* its last record was a state, not a quote */
     uint64_t seq, prev; /* of its last record */
-    uint64_t sent_us, accepted_us, received_us; /* of it, 0: not known */
-    struct buf body;   /* of its last quote, msgpack; empty: none yet */
-    uint64_t body_seq; /* position of that quote */
+    uint64_t sent_us, accepted_us, received_us; /* times of that record, 0: not known */
+    struct buf body;   /* its last quote, msgpack; empty: none yet */
+    uint64_t body_seq; /* position of that last quote */
     /* private to the hub */
     struct frame *frames[MESSAGE_COUNT][ENCODING_COUNT];
-    struct hub_topic **topics; /* those that match it, if `matching` is the hub's */
+    /* topics that match it; valid while `matching` equals the hub's */
+    struct hub_topic **topics;
     uint32_t topic_count, topic_cap;
     uint64_t matching;
-    uint32_t holds;            /* records of windows that point to it */
+    uint32_t holds;            /* number of window records that point to it */
     uint32_t updates;          /* quotes in this turn */
-    bool is_changed;           /* on the list of changed ones */
+    bool is_changed;           /* on the hub's list of changed symbols */
     bool had_quote, had_state; /* in this turn */
-    bool
-        is_of_old_log; /* the next quote is the first of this log: sent as a snapshot */
-    bool is_snapshot_due; /* resynchronised: send a snapshot, not a quote */
+    /* its value is of the previous log: its next quote is sent as a snapshot */
+    bool is_of_old_log;
+    bool is_snapshot_due; /* after a resync: its next quote is sent as a snapshot */
     uint32_t hash;
     struct hub_symbol *chain;
 };
 
 enum topic_sync {
-    TOPIC_NEW,     /* somebody wants it, the broker has not been asked */
-    TOPIC_SYNCING, /* subscribed, waiting for mark and snapshot */
+    TOPIC_NEW,     /* a client wants it; it has not been requested from the broker */
+    TOPIC_SYNCING, /* subscribed; mark or snapshot have not come yet */
     TOPIC_LIVE,
 };
 
@@ -64,8 +66,9 @@ struct hub_subscriber;
 
 struct hub_member {
     struct hub_subscriber *who;
-    uint32_t place : 31; /* in who->topics */
-    bool is_joining : 1; /* it may not have been owed the topic's snapshots yet */
+    uint32_t place : 31; /* index in subscriber->topics */
+    /* the snapshots of the topic's symbols may not be queued yet */
+    bool is_joining : 1;
 };
 
 struct hub_topic {
@@ -73,46 +76,48 @@ struct hub_topic {
     uint8_t pattern_len;
     bool is_prefix;
     enum topic_sync sync;
-    uint32_t
-        generation;  /* upstream's number of the synchronisation under way, 0: none */
-    bool is_marked;  /* upstream's: its mark has come, its snapshot may be asked for */
-    bool is_doubted; /* it was live, and is being synchronised again */
-    uint64_t synced_seq; /* position of the snapshot it became live with */
-    uint32_t stamp;      /* of the last hub_stamp that named it */
-    uint64_t asked_by;   /* stream's number of the last request that named it */
-    uint32_t references; /* requests waiting for it, and members */
+    uint32_t generation; /* upstream's number of the resync under way, 0: none */
+    /* set by upstream: the mark has come, the snapshot may be requested */
+    bool is_marked;
+    bool is_doubted;     /* the topic was live and a resync of it is pending */
+    uint64_t synced_seq; /* position of the snapshot that made it live */
+    uint32_t stamp;      /* number of the last hub_stamp that named it */
+    uint64_t asked_by;   /* stream's number of the last client request that named it */
+    uint32_t references; /* its members, and requests that wait for it */
     /* private to the hub */
     struct hub_member *members;
     uint32_t member_count, member_cap;
-    uint32_t all_count; /* of them in mode all */
+    uint32_t all_count; /* number of members in mode all */
     uint32_t hash;
-    bool is_idle; /* on the list of those that may be removed */
+    bool is_idle; /* on the list of topics that hub_tidy may remove */
     struct hub_topic *next_idle;
     struct hub_topic *chain;
-    struct hub_topic *next, **link;                 /* all topics */
-    struct hub_topic *next_pending, **pending_link; /* those not live; NULL: live */
+    struct hub_topic *next, **link; /* list of all topics */
+    /* list of the topics that are not live; NULL: live */
+    struct hub_topic *next_pending, **pending_link;
 };
 
 struct hub_place {
     struct hub_topic *topic;
-    uint32_t place; /* in topic->members */
+    uint32_t place; /* index in topic->members */
 };
 
 /*
- * Embedded in a client.  Zero-initialise, then set encoding and mode; once it has topics,
- * hub_set_mode sets the mode.  What every quote needs stands together, the rest at the end.
+ * Embedded in a client. Zero-initialise, then set encoding and mode; hub_set_mode changes the mode
+ * of a subscriber that has topics. The members that every quote needs are first, the rest at the
+ * end.
  */
 struct hub_subscriber {
     enum encoding encoding;
     bool wants_all; /* mode all */
-    bool is_due;    /* on the hub's list of those to flush */
+    bool is_due;    /* on the hub's list of due subscribers */
     bool is_counted_dirty;
-    struct hub_join *join; /* while it joins topics, else NULL */
+    struct hub_join *join; /* set while it joins topics, else NULL */
     struct backlog backlog;
     struct hub_place *topics;
     uint32_t topic_count, topic_cap;
-    uint32_t due_at;     /* on that list */
-    uint32_t slot_count; /* to find a topic among many */
+    uint32_t due_at;     /* index in that list */
+    uint32_t slot_count; /* hash slots that find a topic among many */
     uint32_t *slots;
 };
 
@@ -120,92 +125,108 @@ struct hub;
 
 struct hub *hub_new(size_t queue_limit);
 void hub_free(struct hub *h);
-void hub_set_queue_limit(struct hub *h, size_t bytes); /* of subscribers in mode all */
+/* limit of each backlog in mode all */
+void hub_set_queue_limit(struct hub *h, size_t bytes);
 
 /* --- records from upstream ------------------------------------------------- */
 
 /*
- * The position up to which everything our topics cover has been applied.  It stands still while
- * something may be missing: from hub_resync, hub_go_stale or hub_reset until hub_thaw.
+ * The position up to which every record of our topics has been applied. It does not change while a
+ * record may be missing: from hub_resync, hub_go_stale or hub_reset until hub_thaw.
  */
 uint64_t hub_seq(const struct hub *h);
-uint64_t hub_applied(const struct hub *h); /* the newest applied, missing ones or not */
-void hub_set_seq(struct hub *h, uint64_t seq); /* only ever upwards */
+/* the newest position applied, even if earlier records are missing */
+uint64_t hub_applied(const struct hub *h);
+void hub_set_seq(struct hub *h, uint64_t seq); /* never lowers it */
 uint64_t hub_epoch(const struct hub *h);
 bool hub_is_frozen(const struct hub *h);
-/* How often topics started anew: what was live before may not be now. */
+/* Counts resyncs of all topics: a topic that was live before one may not be live now. */
 uint64_t hub_restarts(const struct hub *h);
-/* Are there topics that were live before and are not yet again? */
+/* Were there live topics whose resync is still pending? */
 bool hub_has_doubts(const struct hub *h);
 void hub_thaw(struct hub *h);
 
 /*
- * The record of this symbol before r never came: true.  Only for symbols whose position is
- * known to be complete, or that someone follows in mode all; for one not seen yet (from now on hub_find finds it), what its topics'
- * snapshots covered counts.
+ * True if the record of this symbol before r never came. Call it only for a symbol whose position
+ * is known to be complete, or that a subscriber in mode all follows. A symbol not seen before
+ * counts as complete up to its topics' snapshots; from this call on, hub_find finds it.
  */
 bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r);
 
 /*
- * A new log: every position is forgotten, every value becomes stale, nothing is owed any more,
- * topics start anew.
+ * A new log: the hub forgets every position, sets every value stale, empties every backlog and
+ * starts a resync of all topics.
  */
 void hub_reset(struct hub *h, uint64_t epoch);
-/* The broker is away: every value becomes stale and is announced; topics start anew. */
+/*
+ * The broker is away: the hub sets every value stale, announces that, and starts a resync of all
+ * topics.
+ */
 void hub_go_stale(struct hub *h);
-/* Positions may have a hole: topics start anew, values stay. */
+/* Records may be missing: the hub starts a resync of all topics; values stay. */
 void hub_resync(struct hub *h);
 
-/* Apply a published quote or state.  false: not newer, dropped. */
+/*
+ * Apply a published quote or state. Returns false if it is not newer than the symbol's last record;
+ * nothing changes then.
+ */
 bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r);
-/* A loss; its subscribers are told by hub_queue_all. */
+/* Apply a loss; hub_queue_all sends it to subscribers. */
 void hub_apply_lost(struct hub *h, uint64_t seq, struct span body);
 
 /* Apply one entry of a snapshot taken at or after the mark. */
 void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is_stale,
                         const struct wire_record *quote);
 
-/* Records kept for clients that come back; without this call none are. */
+/* The window of records for reconnecting clients; without this call there is none. */
 void hub_set_window(struct hub *h, size_t bytes);
 struct window *hub_window(const struct hub *h);
-/* Records were leapt over: what the window has from now on is not complete before `floor`. */
+/* Records were skipped: the window's records from now on are complete only above `floor`. */
 void hub_break_window(struct hub *h, uint64_t floor);
 
-/* Mark the subscribers of everything that changed.  Once per turn, then flush those due. */
+/*
+ * Mark the subscribers of every symbol that changed. Call it once per turn, then flush the due
+ * subscribers.
+ */
 void hub_fan_out(struct hub *h);
-/* Updates that subscribers, present and gone, never got, because newer ones replaced them. */
+/*
+ * Updates that were never sent to their subscribers, present and past, because newer ones replaced
+ * them.
+ */
 uint64_t hub_merged(const struct hub *h);
-/* Take one subscriber off the list of those to flush, or NULL. */
+/* Take one subscriber off the list of due subscribers; NULL: it is empty. */
 struct hub_subscriber *hub_take_due(struct hub *h);
 bool hub_has_due(const struct hub *h);
-size_t hub_due_count(struct hub *h); /* at most so many */
-/* Put a subscriber on it (again). */
+size_t hub_due_count(struct hub *h); /* an upper bound */
+/* Put a subscriber on the list of due subscribers, if it is not there. */
 void hub_set_due(struct hub *h, struct hub_subscriber *s);
 
 /* --- topics ------------------------------------------------------------------ */
 
 bool hub_is_pattern(struct span pattern);
-/* Find or make; holds a reference for the caller. */
+/* Find the topic or make it; the caller gets a reference. */
 struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern);
-/* Let go.  Without a reference a topic stays until hub_tidy removes it. */
+/* Release a reference.  A topic without references stays until hub_tidy removes it. */
 void hub_topic_release(struct hub *h, struct hub_topic *t);
-/* Its last snapshot page, taken at `seq`, was applied: → TOPIC_LIVE. */
+/* The last page of its snapshot, taken at `seq`, was applied: the topic becomes TOPIC_LIVE. */
 void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq);
-/* What the broker counts for them all: the bytes of each as a topic of ZeroMQ, and 4. */
+/* The broker counts the same for this gateway: the bytes of each topic as a ZeroMQ topic, and 4. */
 size_t hub_topic_bytes(const struct hub *h);
 size_t hub_topic_cost(struct span pattern);
 struct hub_topic *hub_topic_first(const struct hub *h); /* then ->next */
-/* Those that are not live, then ->next_pending: a mark costs no look at all topics. */
+/* The topics that are not live (then ->next_pending): a mark need not look at all topics. */
 struct hub_topic *hub_topic_first_pending(const struct hub *h);
 struct hub_topic *hub_topic_find(const struct hub *h, struct span pattern);
-/* The newest value of every symbol of the log is here: '*' is live and nothing may be missing. */
+/*
+ * True if every symbol of the log has its newest value: '*' is live and no record may be missing.
+ */
 bool hub_has_everything(const struct hub *h);
-/* Symbols with a quote of this log. */
+/* Number of symbols with a quote of this log. */
 size_t hub_valued_count(const struct hub *h);
-/* The symbols whose names begin so: prefix_walk_next. */
+/* The symbols whose names begin with `prefix`; prefix_walk_next returns each of them. */
 struct prefix_walk hub_walk_names(const struct hub *h, struct span prefix);
 
-/* What upstream must do: called when a topic is made and when one is removed. */
+/* Calls to upstream when a topic is made and when one is removed. */
 struct hub_watcher {
     void *ctx;
     void (*on_topic_new)(void *ctx, struct hub_topic *t);
@@ -219,18 +240,19 @@ struct span hub_topic_pattern(const struct hub_topic *t);
 bool hub_is_member(const struct hub_subscriber *s, const struct hub_topic *t);
 void hub_set_mode(struct hub_subscriber *s, bool wants_all);
 /*
- * Join topics (each gets a reference of the subscriber's own) and owe snapshots of at most
- * `limit` symbols of the new ones: those that changed after the position `since` (0: all).  In
- * mode all they go in ascending position, and every record after them.  Of those that did
- * not change it is owed the states: it has every record up to `since`, but what it was told of
- * the broker's absence is none.  HUB_SINCE_NOW: owe nothing.
+ * Join topics (the subscriber gets a reference of its own to each) and queue snapshots of at most
+ * `limit` symbols of the new topics, of those that changed after the position `since` (0: all). In
+ * mode all the snapshots are queued in ascending position, and every record behind them. Of symbols
+ * that did not change, only the state is queued: the client has every record up to `since`, but a
+ * state that the gateway sent while the broker was away is not a record. HUB_SINCE_NOW: queue
+ * nothing.
  *
- * In slices: hub_join_begin, then hub_join_find until it returns true, then hub_join_owe until it
- * does (then s->join is NULL).  hub_reset and hub_leave_all may come between; after the latter
- * the join is over.  No hub_leave, hub_set_mode or other join may.  `steps` is how much work may be
- * done, a symbol looked at each, and is lowered by what was done.  Nothing of the new topics is
- * owed before hub_join_owe; in mode all nothing is while the subscriber has `room` bytes
- * in its queue.
+ * A join works in slices: hub_join_begin, then hub_join_find until it returns true, then
+ * hub_join_queue until it returns true (then s->join is NULL). hub_reset and hub_leave_all may be
+ * called in between; the latter ends the join. hub_leave, hub_set_mode and another join may not.
+ * `steps` limits the work, one step per symbol, and is lowered by the work done. Nothing of the new
+ * topics is queued before hub_join_queue; in mode all, hub_join_queue adds nothing while the
+ * subscriber has `room` bytes in its queue.
  */
 #define HUB_SINCE_NOW UINT64_MAX
 void hub_join_begin(struct hub *h, struct hub_subscriber *s,
@@ -238,25 +260,26 @@ void hub_join_begin(struct hub *h, struct hub_subscriber *s,
                     size_t limit, size_t room);
 bool hub_join_find(struct hub *h, struct hub_subscriber *s, size_t *steps);
 /*
- * How many symbols changed.  *before becomes the position before the first of them, if that is lower.
- * Once all are found.
+ * Returns how many symbols changed, after hub_join_find has found all. *before becomes the position
+ * before the first change, if that is lower.
  */
 size_t hub_join_changed(const struct hub_subscriber *s, uint64_t *before);
 bool hub_join_owe(struct hub *h, struct hub_subscriber *s, size_t *steps);
-/* All of it at once; returns how many changed.  before: NULL is allowed. */
+/* The whole join at once; returns how many symbols changed.  `before` may be NULL. */
 size_t hub_join(struct hub *h, struct hub_subscriber *s,
                 struct hub_topic *const *topics, size_t count, size_t limit,
                 uint64_t since, uint64_t *before);
 
 /*
- * The symbols that one of the topics matches, each once, in slices: the topics stay held, symbols may
- * come and go.  hub_walk_next returns false if `steps` are spent; else *out is the next symbol, or
- * NULL after the last one.  Finding a symbol among N costs O(log N), each that follows O(1).
+ * Walks over the symbols that one of the topics matches, each once, in slices. The caller keeps its
+ * references to the topics; symbols may be added and removed in between. hub_walk_next returns
+ * false if `steps` are used up; else *out is the next symbol, or NULL after the last one. Finding
+ * the first symbol of a pattern among N costs O(log N), each further one O(1).
  */
 struct hub_walk {
-    struct hub_topic **patterns; /* sorted, without those that another one covers */
+    struct hub_topic **patterns; /* sorted, without those that another pattern covers */
     size_t count, at;
-    bool is_within; /* a prefix's symbols */
+    bool is_within; /* inside the symbols of a prefix */
     struct prefix_walk place;
 };
 void hub_walk_begin(struct hub_walk *w, struct hub_topic *const *topics, size_t count);
@@ -265,23 +288,26 @@ bool hub_walk_next(const struct hub *h, struct hub_walk *w, size_t *steps,
 void hub_walk_end(struct hub_walk *w);
 
 /*
- * Leave a pattern; what is no longer covered is no longer owed.  false: not held.  Costs O(1): the
- * backlog is looked through when it is sent (hub_verify_backlog).
+ * Leave a pattern: symbols that no other pattern covers are no longer sent. Returns false if the
+ * subscriber had not joined it. Costs O(1): hub_verify_backlog checks the backlog when it is sent.
  */
 bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern);
-/* Also frees the backlog.  Costs O(what it has). */
+/* Leave all topics and free the backlog.  Costs O(length of the backlog). */
 void hub_leave_all(struct hub *h, struct hub_subscriber *s);
-/* Drop what it has left from the first `most` entries of its backlog: only they may be sent. */
+/*
+ * Drop symbols that the subscriber left from the first `most` entries of its backlog; only checked
+ * entries may be sent.
+ */
 void hub_verify_backlog(struct hub *h, struct hub_subscriber *s, uint32_t most);
 
-/* Queue a frame to everyone in mode all, in order (losses). */
+/* Queue a frame (a loss) to every subscriber in mode all, in order. */
 void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT]);
-/* Is anyone in mode all subscribed to this symbol; to anything? */
+/* Is a subscriber in mode all subscribed to this symbol (hub_has_anyone_in_all: to any symbol)? */
 bool hub_has_all(const struct hub *h, struct hub_symbol *symbol);
 bool hub_topic_has_all(const struct hub_topic *t);
 bool hub_has_anyone_in_all(const struct hub *h);
 
-/* The frame of a symbol's newest record, made once per kind and encoding; the hub's own. */
+/* The frame of a symbol's newest record, made once per kind and encoding; the hub owns it. */
 struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind,
                              enum encoding encoding);
 static inline struct frame *hub_symbol_frame(struct hub_symbol *s,
@@ -296,24 +322,29 @@ static inline struct frame *hub_symbol_frame(struct hub_symbol *s,
 /* --- questions ------------------------------------------------------------------ */
 
 struct hub_symbol *hub_find(const struct hub *h, struct span symbol);
-struct hub_symbol *hub_know(struct hub *h, struct span name); /* find or add */
-bool hub_is_covered(const struct hub *h, struct span symbol); /* by a live topic */
-bool hub_is_wanted(const struct hub *h, struct span symbol);  /* by any topic */
-/* Name a set of topics; then ask whether a symbol is matched by one of them. */
+/* adds the symbol if it is not known */
+struct hub_symbol *hub_know(struct hub *h, struct span name);
+/* does a live topic match it? */
+bool hub_is_covered(const struct hub *h, struct span symbol);
+/* does any topic match it? */
+bool hub_is_wanted(const struct hub *h, struct span symbol);
+/* Name a set of topics; hub_is_stamped then tells whether one of them matches a symbol. */
 void hub_stamp(struct hub *h, struct hub_topic *const *topics, size_t count);
 bool hub_is_stamped(const struct hub *h, struct hub_symbol *symbol);
-/* Is it covered by a live topic: is its `seq` complete? */
+/* Does a live topic match the symbol, so that its `seq` is complete? */
 bool hub_is_synced(const struct hub *h, struct hub_symbol *symbol);
-size_t hub_symbol_count(const struct hub *h); /* known */
-/* Indexes are below this; a symbol has its index as long as it is known. */
+size_t hub_symbol_count(const struct hub *h); /* number of known symbols */
+/* All indexes are below this; a symbol keeps its index while it is known. */
 size_t hub_symbol_end(const struct hub *h);
-struct hub_symbol *hub_symbol_at(const struct hub *h, size_t index); /* NULL: none */
+/* NULL: the index is free */
+struct hub_symbol *hub_symbol_at(const struct hub *h, size_t index);
 
 /*
- * Remove at most `most` topics that nobody holds, and look whether four times as many symbols are
- * still wanted.  A symbol is forgotten when no topic matches it, no feed of this log has supplied it and
- * no window points to it: the number of names kept is bounded by what clients hold and
- * the broker knows.  Once per turn, after hub_fan_out; true: there is more to do.
+ * Remove at most `most` topics without references, and check for four times as many symbols whether
+ * they are still wanted. A symbol is forgotten when no topic matches it, no feed of this log has
+ * supplied it and no window record points to it. So the number of names in memory is bounded by the
+ * clients' patterns and the broker's symbols. Call it once per turn, after hub_fan_out; it returns
+ * true while there is more to do.
  */
 bool hub_tidy(struct hub *h, size_t most);
 

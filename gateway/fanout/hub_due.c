@@ -1,4 +1,4 @@
-/* hub_due: the subscribers that have something to send, in order, and the rounds of a fan-out. */
+/* hub_due: the list of due subscribers, in order, and the rounds of a fan-out. */
 #include <string.h>
 
 #include "gateway/fanout/hub_private.h"
@@ -41,7 +41,7 @@ struct hub_subscriber *hub_take_due(struct hub *h)
         struct hub_subscriber *s = h->due[h->due_first++];
 
         if (!s)
-            continue; /* it left meanwhile */
+            continue; /* the subscriber left meanwhile */
         s->is_due = false;
         return s;
     }

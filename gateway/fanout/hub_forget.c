@@ -1,10 +1,13 @@
-/* hub_forget: gives up topics that no subscriber holds, and symbols that none wants and no feed supplies. */
+/*
+ * hub_forget: removes topics without references, and symbols that no subscriber wants and no feed
+ * supplies.
+ */
 #include <stdlib.h>
 
 #include "gateway/fanout/hub_private.h"
 #include "shared/base/array.h"
 
-/* No feed of this log supplies it, and nothing points to it. */
+/* True if no feed of this log supplies the symbol and nothing points to it. */
 static bool is_idle(const struct hub_symbol *s)
 {
     return !s->holds && !s->is_changed && (!s->body.len || s->is_of_old_log);
@@ -22,11 +25,15 @@ static void forget(struct hub *h, struct hub_symbol *s)
     ARRAY_RESERVE(h->free_indexes, h->free_index_cap, h->free_index_count + 1);
     h->free_indexes[h->free_index_count++] = s->index;
     h->symbol_count--;
-    hub_begin_round(h); /* backlogs take two marks of an index in one round for one */
+    /*
+     * the index may be given to another symbol, and a backlog ignores a second mark of an index in
+     * one round
+     */
+    hub_begin_round(h);
     hub_symbol_free(s);
 }
 
-/* A pass is over: give back what the tables do not need any more. */
+/* After a pass over all symbols: release memory that the tables no longer need. */
 static void shrink(struct hub *h)
 {
     size_t end = h->symbol_end, slots = h->symbol_slot_count;
@@ -87,7 +94,7 @@ bool hub_tidy(struct hub *h, size_t most)
         h->idle = t->next_idle;
         t->is_idle = false;
         if (t->references)
-            continue; /* held again */
+            continue; /* the topic is in use again */
         hub_topic_remove(h, t);
         has_removed = true;
     }

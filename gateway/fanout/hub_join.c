@@ -1,14 +1,14 @@
 /*
  * hub_join: a subscriber joins topics in slices.
  *
- * It is a member from the start.  First the symbols that its new topics match are found, then it
- * is owed a snapshot of each; until then a symbol is pending, and its records are not for this
- * subscriber: the snapshot has them.
+ * The subscriber is a member of the topics from the start. First the join finds the symbols that
+ * its new topics match, then it queues a snapshot of each. Until then a symbol is pending, and
+ * records of that symbol are not queued for this subscriber: the snapshot contains them.
  *
- * In mode all the snapshots are sent in ascending position, by a heap, and every record waits behind
- * the last of them.  If a record changes a symbol whose snapshot is still pending, the snapshot is
- * made first, from the value before the record, and the record waits like all others.  So no
- * snapshot has a position above that of a record behind it.
+ * In mode all a heap orders the snapshots by position, and every record waits in `records` until
+ * the last snapshot is queued. If a record changes a symbol whose snapshot is still pending, the
+ * snapshot is made first, from the value before the record; the record then waits like the others.
+ * So no snapshot has a position above that of a record behind it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +17,17 @@
 
 #include "shared/base/array.h"
 
-#define FRAME_STEPS 2 /* of a snapshot in mode all, whose frame may have to be made */
+/* cost of a snapshot in mode all, whose frame may have to be made */
+#define FRAME_STEPS 2
 
-/* What the subscriber knows of a symbol while it joins, by index. */
+/* The status of a symbol, by its index, while the subscriber joins. */
 enum join_status {
     JOIN_NOT_FOUND,
-    JOIN_PENDING, /* it is owed a snapshot */
-    JOIN_KEPT,    /* mode all: so it is, of the value before records that wait */
-    JOIN_FOLLOWS, /* mode all: it gets records only: it held the symbol before, or it is new */
+    JOIN_PENDING, /* its snapshot must still be queued */
+    /* mode all: as pending, but the snapshot is made: records of the symbol wait */
+    JOIN_KEPT,
+    /* mode all: only its records are queued; the symbol is new, or the subscriber had it before */
+    JOIN_FOLLOWS,
 };
 
 /* A snapshot made before a record changed its symbol. */
@@ -34,7 +37,7 @@ struct kept {
 };
 
 struct found {
-    uint64_t seq; /* that its snapshot has, as far as known when it was put here */
+    uint64_t seq; /* position of the symbol when it was found */
     struct hub_symbol *symbol;
 };
 
@@ -43,14 +46,16 @@ struct hub_join {
     bool is_finding;
     size_t limit, room;
     uint64_t since;
-    size_t changed; /* found, with a position above `since` */
+    size_t changed; /* symbols found with a position above `since` */
     uint64_t before;
-    struct found *found; /* mode all: a heap; merge: the next is `found_at` */
+    /* mode all: a heap; merge: a list, whose next entry is `found_at` */
+    struct found *found;
     size_t found_count, found_cap, found_at;
-    uint8_t *status; /* by index of a symbol */
+    uint8_t *status; /* by index of a symbol; enum join_status */
     size_t status_count;
-    struct backlog held; /* mode all: the records that wait */
-    struct kept *kept;   /* by index of a symbol; bounded in bytes like `held` */
+    struct backlog held; /* mode all: the records that wait for the snapshots */
+    /* by index of a symbol; bounded in bytes together with `records` */
+    struct kept *kept;
     size_t kept_count, kept_bytes;
 };
 
@@ -77,7 +82,7 @@ static void set_status(struct hub_join *j, const struct hub_symbol *s,
 
 static bool is_before(const struct found *x, const struct found *y)
 {
-    return x->seq != y->seq ? x->seq < y->seq /* equal: both of an old log */
+    return x->seq != y->seq ? x->seq < y->seq /* both positions are of an old log */
                             : x->symbol->index < y->symbol->index;
 }
 
@@ -113,7 +118,7 @@ static struct found pop(struct hub_join *j)
 
 /* --- what a backlog may name ------------------------------------------------------- */
 
-/* Nothing of the symbol is owed through a new membership so far. */
+/* True if nothing of the symbol was queued through a new membership so far. */
 static bool awaits(const struct hub_subscriber *s, const struct hub_symbol *symbol)
 {
     return s->join &&
@@ -176,7 +181,7 @@ void hub_join_begin(struct hub *h, struct hub_subscriber *s,
     struct hub_topic **fresh = mem_alloc((count + 1) * sizeof *fresh);
     size_t fresh_count = 0;
 
-    if (s->wants_all) /* frames of what it left must not come behind the ack */
+    if (s->wants_all) /* frames of topics that it left must not follow the ack */
         hub_verify_backlog(h, s, UINT32_MAX);
     for (size_t i = 0; i < count; i++)
         if (hub_add_member(h, s, topics[i], since != HUB_SINCE_NOW))
@@ -239,7 +244,7 @@ static void owe_frame(struct hub *h, struct hub_subscriber *s, const struct foun
     if (status != JOIN_PENDING && status != JOIN_KEPT)
         return;
     seq = status == JOIN_KEPT ? j->kept[f->symbol->index].seq : f->symbol->seq;
-    if (seq != f->seq) { /* a new log */
+    if (seq != f->seq) { /* a new log began meanwhile */
         push(j, f->symbol, seq, true);
         return;
     }
@@ -279,7 +284,7 @@ static bool owe_in_merge(struct hub *h, struct hub_subscriber *s, size_t *steps)
     struct hub_join *j = s->join;
 
     hub_begin_round(h);
-    backlog_fall_behind(&s->backlog); /* what is owed may change before it is sent */
+    backlog_fall_behind(&s->backlog); /* entries may change before they are sent */
     for (; j->found_at < j->found_count && *steps; --*steps) {
         struct hub_symbol *symbol = j->found[j->found_at++].symbol;
         bool is_known = j->since && symbol->seq <= j->since;
@@ -352,7 +357,7 @@ static void drop_kept(struct hub_join *j)
     j->kept_count = j->kept_bytes = 0;
 }
 
-/* What waited goes behind the snapshots. */
+/* Queues the waiting records behind the snapshots. */
 static void release_held(struct hub *h, struct hub_subscriber *s)
 {
     struct backlog *held = &s->join->held;
@@ -429,11 +434,13 @@ bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,
     }
     if (!j->is_finding)
         return true;
-    if (s->wants_all) { /* it had no value: what waits is all there is */
+    /* the symbol had no value: it needs no snapshot, the waiting records are complete */
+    if (s->wants_all) {
         set_status(j, symbol, JOIN_FOLLOWS);
         return true;
     }
-    add_found(s, symbol); /* it comes with the others: the ack is not out yet */
+    /* its snapshot is queued with the others, because the ack is not sent yet */
+    add_found(s, symbol);
     return false;
 }
 

@@ -1,4 +1,4 @@
-/* hub_leave: a subscriber leaves one topic, or all. */
+/* hub_leave: a subscriber leaves one topic or all topics. */
 #include <stdlib.h>
 
 #include "gateway/fanout/hub_private.h"

@@ -1,4 +1,4 @@
-/* hub_member: which topics each subscriber is in. */
+/* hub_member: the topics of each subscriber, and the members of each topic. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,9 +6,10 @@
 #include "shared/base/array.h"
 #include "shared/base/mem.h"
 
-#define SLOTS_FROM 8 /* topics; fewer are looked through */
+/* with fewer topics a subscriber has no slots; a search looks at all of them */
+#define SLOTS_FROM 8
 
-/* Where in s->topics a topic is, by its hash: open addressing; a slot holds the place + 1. */
+/* A hash table from topic to index in s->topics: open addressing; a slot holds the index + 1. */
 static void put_in_slot(struct hub_subscriber *s, uint32_t place)
 {
     uint32_t mask = s->slot_count - 1, at = s->topics[place].topic->hash & mask;
@@ -52,15 +53,16 @@ static uint32_t slot_of(const struct hub_subscriber *s, const struct hub_topic *
 
 uint32_t hub_member_place(const struct hub_subscriber *s, const struct hub_topic *t)
 {
+    /* an empty slot: 0 - 1 is HUB_NO_PLACE */
     if (s->slots)
-        return s->slots[slot_of(s, t, HUB_NO_PLACE)] - 1; /* 0 - 1: HUB_NO_PLACE */
+        return s->slots[slot_of(s, t, HUB_NO_PLACE)] - 1;
     for (uint32_t i = 0; i < s->topic_count; i++)
         if (s->topics[i].topic == t)
             return i;
     return HUB_NO_PLACE;
 }
 
-/* Empty the slot; those behind it that it stood in the way of move up. */
+/* Empties the slot and moves up the entries that it had displaced. */
 static void clear_slot(struct hub_subscriber *s, uint32_t hole)
 {
     uint32_t mask = s->slot_count - 1;
@@ -136,7 +138,7 @@ void hub_set_mode(struct hub_subscriber *s, bool wants_all)
     s->wants_all = wants_all;
 }
 
-/* Its backlog may name symbols that it has left: none of them may be forgotten meanwhile. */
+/* While a backlog may contain symbols that its subscriber left, hub_tidy forgets no symbol. */
 void hub_note_dirty(struct hub *h, struct hub_subscriber *s)
 {
     if (s->is_counted_dirty == s->backlog.is_dirty)

@@ -1,4 +1,4 @@
-/* hub_private: what the files of hub share; nobody else includes it. */
+/* hub_private: shared by the files of hub; no other file includes it. */
 #ifndef GATEWAY_FANOUT_HUB_PRIVATE_H
 #define GATEWAY_FANOUT_HUB_PRIVATE_H
 
@@ -8,46 +8,51 @@
 #include "shared/base/prefix_index.h"
 
 #define HUB_PLACE_MAX 0x7fffffffu /* of struct hub_member */
-#define HUB_SLOTS_MIN 1024        /* of a hash table; a power of two */
+#define HUB_SLOTS_MIN 1024        /* slots of a hash table; a power of two */
 
 struct hub {
     uint64_t epoch, seq, applied;
     bool is_frozen;
     uint64_t restarts;
-    size_t doubted; /* topics */
+    size_t doubted; /* topics with is_resyncing */
     struct window *window;
     uint32_t stamp;
     size_t queue_limit;
-    struct hub_symbol **symbols; /* by index; NULL: free */
-    size_t symbol_count;         /* known */
-    size_t valued_count;         /* of them those that have a quote of this log */
+    struct hub_symbol **symbols; /* by index; NULL: the index is free */
+    size_t symbol_count;         /* known symbols */
+    size_t valued_count;         /* known symbols with a quote of this log */
     size_t symbol_end, symbol_cap;
     uint32_t *free_indexes;
     size_t free_index_count, free_index_cap;
-    struct prefix_index *index; /* of symbols */
-    /* A pass over the symbols is due, or under way; another one after it. */
+    struct prefix_index *index; /* names of the symbols */
+    /*
+     * may_forget: a pass over all symbols is due or under way; may_forget_again: another one must
+     * follow.
+     */
     bool may_forget, may_forget_again;
     size_t forget_at;
-    size_t
-        dirty_count; /* subscribers whose backlog may name symbols that they have left */
+    /* subscribers whose backlog may contain symbols that they have left */
+    size_t dirty_count;
     struct hub_symbol **symbol_slots;
     size_t symbol_slot_count; /* powers of two */
     struct hub_topic **topic_slots;
     size_t topic_slot_count, topic_count, topic_bytes;
-    struct hub_topic *topics;  /* all */
-    struct hub_topic *pending; /* those not live */
-    struct hub_topic *idle;    /* released; some of them may be held again */
-    uint32_t prefix_lengths[HUB_PATTERN_MAX]; /* how many prefixes of each length */
-    uint64_t matching; /* counts the changes of the set of topics */
+    struct hub_topic *topics;  /* all topics */
+    struct hub_topic *pending; /* topics that are not live */
+    /* topics whose references were all released; some may be in use again */
+    struct hub_topic *idle;
+    uint32_t prefix_lengths[HUB_PATTERN_MAX]; /* number of prefixes of each length */
+    uint64_t matching; /* rises with every change of the set of topics */
     struct hub_symbol **changed;
     size_t changed_count, changed_cap;
     struct hub_subscriber **due;
     size_t due_first, due_count,
-        due_cap;           /* taken in order, from due_first up to due_count */
-    uint64_t merged;       /* of all backlogs there ever were */
-    size_t joining_in_all; /* subscribers in mode all that join */
+        /* the due subscribers, in order, are from due_first to due_count */
+        due_cap;
+    uint64_t merged;       /* sum over all backlogs, present and past */
+    size_t joining_in_all; /* number of joins under way in mode all */
     struct hub_watcher watcher;
-    uint32_t round; /* of fan-out and joining; never 0 */
+    uint32_t round; /* number of the fan-out or join slice; never 0 */
 };
 
 static inline struct span hub_name_of(const struct hub_symbol *s)
@@ -57,7 +62,7 @@ static inline struct span hub_name_of(const struct hub_symbol *s)
 
 void hub_drop_frames(struct hub_symbol *s);
 void hub_begin_round(struct hub *h);
-/* What every quote needs is here, to be inlined. */
+/* Inline, because every quote needs it. */
 void hub_enter_due(struct hub *h, struct hub_subscriber *s);
 static inline void hub_put_due(struct hub *h, struct hub_subscriber *s)
 {
@@ -65,7 +70,7 @@ static inline void hub_put_due(struct hub *h, struct hub_subscriber *s)
         hub_enter_due(h, s);
 }
 
-/* Owe this subscriber the symbol, `updates` of which happened. */
+/* Adds the symbol, with `updates` updates, to the subscriber's backlog. */
 static inline void hub_mark(struct hub *h, struct hub_subscriber *s,
                             struct hub_symbol *symbol, enum symbol_message kind,
                             uint32_t updates)
@@ -84,7 +89,7 @@ static inline void hub_queue_frame(struct hub *h, struct hub_subscriber *s,
 
 void hub_symbol_free(struct hub_symbol *s);
 void hub_resize_symbols(struct hub *h, size_t slot_count); /* a power of two */
-/* Some symbols may be unwanted now: hub_tidy looks. */
+/* Some symbols may no longer be wanted: hub_tidy will check all. */
 static inline void hub_may_forget(struct hub *h)
 {
     h->may_forget_again |= h->may_forget && h->forget_at;
@@ -92,32 +97,36 @@ static inline void hub_may_forget(struct hub *h)
 }
 
 void hub_topic_set_pending(struct hub *h, struct hub_topic *t);
-void hub_topic_remove(struct hub *h, struct hub_topic *t); /* it has no references */
+void hub_topic_remove(struct hub *h, struct hub_topic *t); /* t has no references */
 void hub_topic_resize(struct hub *h, size_t slot_count);   /* a power of two */
 
-/* A member of the topic now; false: it was already. */
+/* Returns false if the subscriber was a member of the topic already. */
 bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,
                     bool is_joining);
 #define HUB_NO_PLACE UINT32_MAX
-/* Where in s->topics the topic is. */
+/* The index of the topic in s->topics. */
 uint32_t hub_member_place(const struct hub_subscriber *s, const struct hub_topic *t);
 void hub_remove_member(struct hub *h, struct hub_subscriber *s, uint32_t place);
 void hub_drop_slots(struct hub_subscriber *s);
-/* Count the subscriber as one whose backlog may name symbols that it has left, or no longer. */
+/* Keeps dirty_count true: is the subscriber's backlog one that may contain symbols it has left? */
 void hub_note_dirty(struct hub *h, struct hub_subscriber *s);
 
-/* hub_join.c, of one that joins: the log is another one; the end, whatever is left to do. */
+/* hub_join.c: a new log begins, so a join under way starts again from position 0. */
 void hub_join_reset(struct hub_subscriber *s);
-void hub_join_end(struct hub *h, struct hub_subscriber *s); /* of none: nothing */
-/* A record is about to change the symbol: make the snapshots of it that joins in mode all await. */
+/* does nothing if no join is under way */
+void hub_join_end(struct hub *h, struct hub_subscriber *s);
+/*
+ * Call it before a record changes the symbol: it makes the snapshots that joins in mode all still
+ * need.
+ */
 void hub_join_keep(struct hub *h, struct hub_symbol *symbol);
-/* A record of the symbol came through a membership: is it to be told now? */
+/* A record of the symbol came through a membership: may it be queued for the subscriber now? */
 bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,
                     bool is_joining);
 
 /*
- * The topics that match a symbol are looked up when they are needed: call this before reading
- * s->topics.  So making or removing a topic costs the same however many symbols it matches.
+ * The topics that match a symbol are looked up only when they are needed: call hub_match before
+ * reading s->topics. So making or removing a topic costs the same, however many symbols it matches.
  */
 void hub_match_anew(const struct hub *h, struct hub_symbol *s);
 static inline void hub_match(const struct hub *h, struct hub_symbol *s)

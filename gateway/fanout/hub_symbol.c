@@ -1,7 +1,7 @@
 /*
  * hub_symbol: the symbols that a hub knows, by name and by index.
  *
- * A symbol keeps its index as long as it is known; the index of a forgotten one is given again.
+ * A symbol keeps its index while it is known; the index of a forgotten symbol is used again.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,17 +1,17 @@
-/* hub_walk: the symbols that a set of topics matches, each once, in slices. */
+/* hub_walk: walks over the symbols that a set of topics matches, each once, in slices. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/fanout/hub_private.h"
 
-#define SEEK_STEPS 4 /* what finding the first symbol of a pattern costs */
+#define SEEK_STEPS 4 /* cost of finding the first symbol of a pattern */
 
 static size_t name_len(const struct hub_topic *t)
 {
     return (size_t)t->pattern_len - t->is_prefix;
 }
 
-/* In ascending order of their bytes: a prefix comes right before what begins with it. */
+/* Ascending order of bytes: a prefix comes right before the patterns that begin with it. */
 static int by_pattern(const void *a, const void *b)
 {
     const struct hub_topic *x = *(struct hub_topic *const *)a,
@@ -39,7 +39,7 @@ void hub_walk_begin(struct hub_walk *w, struct hub_topic *const *topics, size_t 
         if (cover &&
             (t == cover || (cover->is_prefix && name_len(t) >= name_len(cover) &&
                             memcmp(t->pattern, cover->pattern, name_len(cover)) == 0)))
-            continue; /* what it matches is found with the other */
+            continue; /* the other pattern finds its symbols, too */
         cover = w->patterns[w->count++] = t;
     }
 }

@@ -110,7 +110,7 @@ void message_put_texts(struct message *m, const char *key,
         buf_addc(&m->text, ']');
 }
 
-/* A map's own members are counted by the caller and not among the message's. */
+/* The caller counts the members of an inner map; they are not members of the message. */
 void message_map(struct message *m, const char *key, uint32_t count)
 {
     put_key(m, key);

@@ -1,8 +1,8 @@
 /*
- * message: a message to one client, written once for both encodings.
+ * message: a message to one client, described once for both encodings. sessions use it.
  *
- * Begin, members, end: the same calls yield JSON or MessagePack with the same keys, so that each
- * message is described in one place.  docs/protocol/stream.md is the authority for what they hold.
+ * The calls begin, members, end produce JSON or MessagePack with the same keys, so that the code
+ * describes each message in one place. docs/protocol/stream.md defines the content.
  */
 #ifndef GATEWAY_FANOUT_MESSAGE_H
 #define GATEWAY_FANOUT_MESSAGE_H
@@ -17,7 +17,8 @@ struct message {
     enum encoding encoding;
     struct buf text; /* the payload so far */
     msgpack_packer pk;
-    uint32_t members; /* of the map, counted; its head is patched at the end */
+    /* number of the map's members; message_end writes it into the map's head */
+    uint32_t members;
     bool is_first;
 };
 
@@ -36,15 +37,15 @@ void message_u(struct message *m, const char *key, uint64_t value);
 void message_bool(struct message *m, const char *key, bool value);
 void message_time(struct message *m, const char *key, int64_t wall_us);
 void message_seconds(struct message *m, const char *key, int64_t ms);
-/* A member already encoded in this encoding: the text of a JSON value, or msgpack bytes. */
+/* Adds a member that is already encoded: the text of a JSON value, or msgpack bytes. */
 void message_raw(struct message *m, const char *key, struct span value);
-/* A list of texts, gathered first because the message must know how many. */
+/* A list of texts; they are collected first because msgpack needs the count in front. */
 void message_put_texts(struct message *m, const char *key,
                        const struct message_texts *t);
-/* A map of `count` members follows (message_text and so on), then message_map_end(). */
+/* Begins a map of `count` members (message_text and so on); message_map_end() ends it. */
 void message_map(struct message *m, const char *key, uint32_t count);
 void message_map_end(struct message *m);
-/* The whole as a WebSocket frame appended to `out`; frees the message. */
+/* Appends the message to `out` as a WebSocket frame, and frees it. */
 void message_end(struct message *m, struct buf *out);
 
 #endif

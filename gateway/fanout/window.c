@@ -9,7 +9,7 @@
 struct window {
     size_t limit, bytes;
     uint64_t floor;
-    struct window_record *records; /* a ring */
+    struct window_record *records; /* a ring buffer */
     size_t first, count, cap;      /* cap: a power of two */
 };
 
