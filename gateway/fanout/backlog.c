@@ -171,7 +171,7 @@ void backlog_queue(struct backlog *b, struct frame *f, size_t limit)
         b->queue_first = 0;
         mask = cap - 1;
     }
-    b->queue[(b->queue_first + b->queue_count++) & mask] = frame_hold(f);
+    b->queue[(b->queue_first + b->queue_count++) & mask] = frame_retain(f);
     b->queue_bytes += f->len;
 }
 

@@ -41,7 +41,7 @@ struct frame *frame_new(enum opcode opcode, struct span payload);
 /* bytes that frame_append wrote; the caller gets one reference */
 struct frame *frame_wrap(struct span bytes);
 /* Inline, because each delivery adds and releases a reference. */
-static inline struct frame *frame_hold(struct frame *f)
+static inline struct frame *frame_retain(struct frame *f)
 {
     f->references++;
     return f;

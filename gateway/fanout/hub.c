@@ -81,9 +81,9 @@ bool hub_is_frozen(const struct hub *h)
     return h->is_frozen;
 }
 
-bool hub_has_doubts(const struct hub *h)
+bool hub_is_resyncing(const struct hub *h)
 {
-    return h->doubted > 0;
+    return h->resyncing > 0;
 }
 
 uint64_t hub_restarts(const struct hub *h)
@@ -147,14 +147,16 @@ static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_messag
         struct hub_topic *t = s->topics[i];
 
         for (uint32_t k = 0; t->all_count && k < t->member_count; k++) {
-            struct hub_subscriber *who = t->members[k].who;
+            struct hub_subscriber *subscriber = t->members[k].subscriber;
             enum symbol_message as;
 
-            if (!who->wants_all ||
-                (who->join && !hub_join_takes(who, s, t->members[k].is_joining)))
+            if (!subscriber->wants_all ||
+                (subscriber->join &&
+                 !hub_join_takes(subscriber, s, t->members[k].is_joining)))
                 continue;
-            as = kind == MESSAGE_QUOTE ? who->backlog.quote_as : kind;
-            hub_queue_frame(h, who, hub_symbol_frame(s, as, who->encoding));
+            as = kind == MESSAGE_QUOTE ? subscriber->backlog.quote_as : kind;
+            hub_queue_frame(h, subscriber,
+                            hub_symbol_frame(s, as, subscriber->encoding));
         }
     }
 }
@@ -185,9 +187,9 @@ void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT])
 {
     for (struct hub_topic *t = h->topics; t; t = t->next)
         for (uint32_t k = 0; t->all_count && k < t->member_count; k++)
-            if (t->members[k].who->wants_all)
-                hub_queue_frame(h, t->members[k].who,
-                                frames[t->members[k].who->encoding]);
+            if (t->members[k].subscriber->wants_all)
+                hub_queue_frame(h, t->members[k].subscriber,
+                                frames[t->members[k].subscriber->encoding]);
 }
 
 static void set_state(struct hub *h, struct hub_symbol *s, enum symbol_state state)
@@ -246,7 +248,7 @@ bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
     if (r->seq <= s->seq)
         return false;
     if (h->joining_in_all)
-        hub_join_keep(h, s);
+        hub_join_keep_snapshot(h, s);
     s->seq = r->seq;
     s->prev = r->prev;
     set_stamps(s, r);
@@ -299,7 +301,7 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
         return;
     }
     if (seq > s->seq && h->joining_in_all)
-        hub_join_keep(h, s);
+        hub_join_keep_snapshot(h, s);
     /* A state may have come before the quote it follows. */
     if (seq >= s->seq)
         s->state = state;
@@ -324,8 +326,8 @@ static void restart_topics(struct hub *h)
     h->is_frozen = true;
     h->restarts++;
     for (struct hub_topic *t = h->topics; t; t = t->next) {
-        h->doubted += !t->is_doubted;
-        t->is_doubted = true;
+        h->resyncing += !t->is_resyncing;
+        t->is_resyncing = true;
         t->sync = TOPIC_NEW;
         hub_topic_set_pending(h, t);
         t->generation = 0;
@@ -372,8 +374,8 @@ void hub_reset(struct hub *h, uint64_t epoch)
     for (struct hub_topic *t = h->topics; t; t = t->next) {
         t->synced_seq = 0;
         for (uint32_t k = 0; k < t->member_count; k++) {
-            backlog_fini(&t->members[k].who->backlog);
-            hub_join_reset(t->members[k].who);
+            backlog_fini(&t->members[k].subscriber->backlog);
+            hub_join_reset(t->members[k].subscriber);
         }
     }
     h->valued_count = 0;
@@ -400,9 +402,9 @@ uint64_t hub_merged(const struct hub *h)
 static void fan_out_to(struct hub *h, const struct hub_member *m, struct hub_symbol *s,
                        enum symbol_message tag)
 {
-    if (!m->who->wants_all &&
-        (!m->who->join || hub_join_takes(m->who, s, m->is_joining)))
-        hub_mark(h, m->who, s, tag, s->updates);
+    if (!m->subscriber->wants_all &&
+        (!m->subscriber->join || hub_join_takes(m->subscriber, s, m->is_joining)))
+        hub_mark(h, m->subscriber, s, tag, s->updates);
 }
 
 void hub_fan_out(struct hub *h)

@@ -44,7 +44,7 @@ struct hub_symbol {
     struct hub_topic **topics;
     uint32_t topic_count, topic_cap;
     uint64_t matching;
-    uint32_t holds;            /* number of window records that point to it */
+    uint32_t references;       /* number of window records that point to it */
     uint32_t updates;          /* quotes in this turn */
     bool is_changed;           /* on the hub's list of changed symbols */
     bool had_quote, had_state; /* in this turn */
@@ -65,7 +65,7 @@ struct hub_join;
 struct hub_subscriber;
 
 struct hub_member {
-    struct hub_subscriber *who;
+    struct hub_subscriber *subscriber;
     uint32_t place : 31; /* index in subscriber->topics */
     /* the snapshots of the topic's symbols may not be queued yet */
     bool is_joining : 1;
@@ -79,10 +79,11 @@ struct hub_topic {
     uint32_t generation; /* upstream's number of the resync under way, 0: none */
     /* set by upstream: the mark has come, the snapshot may be requested */
     bool is_marked;
-    bool is_doubted;     /* the topic was live and a resync of it is pending */
+    bool is_resyncing;   /* the topic was live and a resync of it is pending */
     uint64_t synced_seq; /* position of the snapshot that made it live */
     uint32_t stamp;      /* number of the last hub_stamp that named it */
-    uint64_t asked_by;   /* stream's number of the last client request that named it */
+    uint64_t
+        requested_by;    /* stream's number of the last client request that named it */
     uint32_t references; /* its members, and requests that wait for it */
     /* private to the hub */
     struct hub_member *members;
@@ -143,7 +144,7 @@ bool hub_is_frozen(const struct hub *h);
 /* Counts resyncs of all topics: a topic that was live before one may not be live now. */
 uint64_t hub_restarts(const struct hub *h);
 /* Were there live topics whose resync is still pending? */
-bool hub_has_doubts(const struct hub *h);
+bool hub_is_resyncing(const struct hub *h);
 void hub_thaw(struct hub *h);
 
 /*
@@ -205,7 +206,7 @@ void hub_set_due(struct hub *h, struct hub_subscriber *s);
 
 bool hub_is_pattern(struct span pattern);
 /* Find the topic or make it; the caller gets a reference. */
-struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern);
+struct hub_topic *hub_topic_retain(struct hub *h, struct span pattern);
 /* Release a reference.  A topic without references stays until hub_tidy removes it. */
 void hub_topic_release(struct hub *h, struct hub_topic *t);
 /* The last page of its snapshot, taken at `seq`, was applied: the topic becomes TOPIC_LIVE. */
@@ -264,7 +265,7 @@ bool hub_join_find(struct hub *h, struct hub_subscriber *s, size_t *steps);
  * before the first change, if that is lower.
  */
 size_t hub_join_changed(const struct hub_subscriber *s, uint64_t *before);
-bool hub_join_owe(struct hub *h, struct hub_subscriber *s, size_t *steps);
+bool hub_join_queue(struct hub *h, struct hub_subscriber *s, size_t *steps);
 /* The whole join at once; returns how many symbols changed.  `before` may be NULL. */
 size_t hub_join(struct hub *h, struct hub_subscriber *s,
                 struct hub_topic *const *topics, size_t count, size_t limit,

@@ -10,7 +10,7 @@
 /* True if no feed of this log supplies the symbol and nothing points to it. */
 static bool is_idle(const struct hub_symbol *s)
 {
-    return !s->holds && !s->is_changed && (!s->body.len || s->is_of_old_log);
+    return !s->references && !s->is_changed && (!s->body.len || s->is_of_old_log);
 }
 
 static void forget(struct hub *h, struct hub_symbol *s)

@@ -53,7 +53,7 @@ struct hub_join {
     size_t found_count, found_cap, found_at;
     uint8_t *status; /* by index of a symbol; enum join_status */
     size_t status_count;
-    struct backlog held; /* mode all: the records that wait for the snapshots */
+    struct backlog records; /* mode all: the records that wait for the snapshots */
     /* by index of a symbol; bounded in bytes together with `records` */
     struct kept *kept;
     size_t kept_count, kept_bytes;
@@ -222,7 +222,7 @@ size_t hub_join_changed(const struct hub_subscriber *s, uint64_t *before)
     return s->join->changed;
 }
 
-/* --- owing ------------------------------------------------------------------------ */
+/* --- queueing ------------------------------------------------------------------------ */
 
 static struct frame *first_frame(const struct hub_subscriber *s,
                                  struct hub_symbol *symbol)
@@ -233,7 +233,8 @@ static struct frame *first_frame(const struct hub_subscriber *s,
                             s->encoding);
 }
 
-static void owe_frame(struct hub *h, struct hub_subscriber *s, const struct found *f)
+static void queue_snapshot(struct hub *h, struct hub_subscriber *s,
+                           const struct found *f)
 {
     struct hub_join *j = s->join;
     enum join_status status = status_of(j, f->symbol);
@@ -259,7 +260,7 @@ static void owe_frame(struct hub *h, struct hub_subscriber *s, const struct foun
     hub_set_due(h, s);
 }
 
-static bool owe_in_all(struct hub *h, struct hub_subscriber *s, size_t *steps)
+static bool queue_in_all(struct hub *h, struct hub_subscriber *s, size_t *steps)
 {
     struct hub_join *j = s->join;
 
@@ -274,12 +275,12 @@ static bool owe_in_all(struct hub *h, struct hub_subscriber *s, size_t *steps)
         }
         *steps -= FRAME_STEPS;
         f = pop(j);
-        owe_frame(h, s, &f);
+        queue_snapshot(h, s, &f);
     }
     return true;
 }
 
-static bool owe_in_merge(struct hub *h, struct hub_subscriber *s, size_t *steps)
+static bool queue_in_merge(struct hub *h, struct hub_subscriber *s, size_t *steps)
 {
     struct hub_join *j = s->join;
 
@@ -313,7 +314,8 @@ static struct kept *kept_place(struct hub_join *j, uint32_t index)
     return &j->kept[index];
 }
 
-static void keep(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol)
+static void keep_snapshot(struct hub *h, struct hub_subscriber *s,
+                          struct hub_symbol *symbol)
 {
     struct hub_join *j = s->join;
     struct kept *k;
@@ -325,26 +327,26 @@ static void keep(struct hub *h, struct hub_subscriber *s, struct hub_symbol *sym
         return;
     f = first_frame(s, symbol);
     if (j->kept_bytes + f->len > h->queue_limit) {
-        j->held.has_overflowed = true;
+        j->records.has_overflowed = true;
         return;
     }
     k = kept_place(j, symbol->index);
     frame_release(&k->frame);
-    *k = (struct kept){frame_hold(f), symbol->seq};
+    *k = (struct kept){frame_retain(f), symbol->seq};
     j->kept_bytes += f->len;
     set_status(j, symbol, JOIN_KEPT);
 }
 
-void hub_join_keep(struct hub *h, struct hub_symbol *symbol)
+void hub_join_keep_snapshot(struct hub *h, struct hub_symbol *symbol)
 {
     hub_match(h, symbol);
     for (uint32_t i = 0; i < symbol->topic_count; i++) {
         const struct hub_topic *t = symbol->topics[i];
 
         for (uint32_t k = 0; t->all_count && k < t->member_count; k++)
-            if (t->members[k].is_joining && t->members[k].who->wants_all &&
-                t->members[k].who->join)
-                keep(h, t->members[k].who, symbol);
+            if (t->members[k].is_joining && t->members[k].subscriber->wants_all &&
+                t->members[k].subscriber->join)
+                keep_snapshot(h, t->members[k].subscriber, symbol);
     }
 }
 
@@ -358,22 +360,22 @@ static void drop_kept(struct hub_join *j)
 }
 
 /* Queues the waiting records behind the snapshots. */
-static void release_held(struct hub *h, struct hub_subscriber *s)
+static void release_records(struct hub *h, struct hub_subscriber *s)
 {
-    struct backlog *held = &s->join->held;
+    struct backlog *records = &s->join->records;
 
-    for (uint32_t i = 0; i < held->queue_count; i++)
-        backlog_queue(&s->backlog, backlog_peek(held, s->encoding, i), SIZE_MAX);
-    s->backlog.has_overflowed |= held->has_overflowed;
-    if (held->queue_count || held->has_overflowed)
+    for (uint32_t i = 0; i < records->queue_count; i++)
+        backlog_queue(&s->backlog, backlog_peek(records, s->encoding, i), SIZE_MAX);
+    s->backlog.has_overflowed |= records->has_overflowed;
+    if (records->queue_count || records->has_overflowed)
         hub_set_due(h, s);
 }
 
-bool hub_join_owe(struct hub *h, struct hub_subscriber *s, size_t *steps)
+bool hub_join_queue(struct hub *h, struct hub_subscriber *s, size_t *steps)
 {
-    if (!(s->wants_all ? owe_in_all(h, s, steps) : owe_in_merge(h, s, steps)))
+    if (!(s->wants_all ? queue_in_all(h, s, steps) : queue_in_merge(h, s, steps)))
         return false;
-    release_held(h, s);
+    release_records(h, s);
     hub_join_end(h, s);
     return true;
 }
@@ -387,7 +389,7 @@ void hub_join_end(struct hub *h, struct hub_subscriber *s)
     for (uint32_t i = 0; i < s->topic_count; i++)
         s->topics[i].topic->members[s->topics[i].place].is_joining = false;
     hub_walk_end(&j->walk);
-    backlog_fini(&j->held);
+    backlog_fini(&j->records);
     drop_kept(j);
     h->joining_in_all -= s->wants_all;
     free(j->found);
@@ -401,16 +403,16 @@ void hub_join_reset(struct hub_subscriber *s)
     if (!s->join)
         return;
     s->join->since = 0;
-    backlog_fini(&s->join->held);
+    backlog_fini(&s->join->records);
     for (size_t i = 0; i < s->join->kept_count && i < s->join->status_count; i++)
         if (s->join->status[i] == JOIN_KEPT)
             s->join->status[i] = JOIN_PENDING;
     drop_kept(s->join);
 }
 
-struct backlog *hub_join_held(struct hub_subscriber *s)
+struct backlog *hub_join_records(struct hub_subscriber *s)
 {
-    return &s->join->held;
+    return &s->join->records;
 }
 
 bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,
@@ -456,6 +458,6 @@ size_t hub_join(struct hub *h, struct hub_subscriber *s,
         return 0;
     hub_join_find(h, s, &steps);
     changed = hub_join_changed(s, before ? before : &none);
-    hub_join_owe(h, s, &steps);
+    hub_join_queue(h, s, &steps);
     return changed;
 }

@@ -119,7 +119,8 @@ void hub_remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i)
     t->all_count -= s->wants_all;
     t->members[p.place] = t->members[--t->member_count];
     if (p.place < t->member_count)
-        t->members[p.place].who->topics[t->members[p.place].place].place = p.place;
+        t->members[p.place].subscriber->topics[t->members[p.place].place].place =
+            p.place;
     s->topics[i] = s->topics[last];
     s->topic_count = last;
     if (i < last)

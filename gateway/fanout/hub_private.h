@@ -14,7 +14,7 @@ struct hub {
     uint64_t epoch, seq, applied;
     bool is_frozen;
     uint64_t restarts;
-    size_t doubted; /* topics with is_resyncing */
+    size_t resyncing; /* topics with is_resyncing */
     struct window *window;
     uint32_t stamp;
     size_t queue_limit;
@@ -79,11 +79,11 @@ static inline void hub_mark(struct hub *h, struct hub_subscriber *s,
     hub_put_due(h, s);
 }
 
-struct backlog *hub_join_held(struct hub_subscriber *s);
+struct backlog *hub_join_records(struct hub_subscriber *s);
 static inline void hub_queue_frame(struct hub *h, struct hub_subscriber *s,
                                    struct frame *f)
 {
-    backlog_queue(s->join ? hub_join_held(s) : &s->backlog, f, h->queue_limit);
+    backlog_queue(s->join ? hub_join_records(s) : &s->backlog, f, h->queue_limit);
     hub_put_due(h, s);
 }
 
@@ -119,7 +119,7 @@ void hub_join_end(struct hub *h, struct hub_subscriber *s);
  * Call it before a record changes the symbol: it makes the snapshots that joins in mode all still
  * need.
  */
-void hub_join_keep(struct hub *h, struct hub_symbol *symbol);
+void hub_join_keep_snapshot(struct hub *h, struct hub_symbol *symbol);
 /* A record of the symbol came through a membership: may it be queued for the subscriber now? */
 bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,
                     bool is_joining);

@@ -139,8 +139,8 @@ bool hub_is_stamped(const struct hub *h, struct hub_symbol *symbol)
 
 static void end_doubt(struct hub *h, struct hub_topic *t)
 {
-    h->doubted -= t->is_doubted;
-    t->is_doubted = false;
+    h->resyncing -= t->is_resyncing;
+    t->is_resyncing = false;
 }
 
 void hub_topic_set_pending(struct hub *h, struct hub_topic *t)
@@ -181,7 +181,7 @@ void hub_topic_resize(struct hub *h, size_t count)
         put_topic_in_slot(h, t);
 }
 
-struct hub_topic *hub_topic_hold(struct hub *h, struct span pattern)
+struct hub_topic *hub_topic_retain(struct hub *h, struct span pattern)
 {
     uint32_t hash = hash_name(pattern);
     struct hub_topic *t = find_topic(h, pattern, hash);

@@ -44,7 +44,7 @@ static void drop_oldest(struct window *w)
     w->floor = r->seq;
     free(r->body);
     if (r->symbol)
-        r->symbol->holds--;
+        r->symbol->references--;
     for (int e = 0; e < ENCODING_COUNT; e++) {
         frame_release(&r->frames[e]);
         if (r->traced[e])
@@ -102,7 +102,7 @@ void window_add(struct window *w, const struct window_record *r)
     mine = at(w, w->count++);
     *mine = *r;
     if (mine->symbol)
-        mine->symbol->holds++;
+        mine->symbol->references++;
     mine->body = mem_alloc(r->body_len + 1);
     memcpy(mine->body, r->body, r->body_len);
     memset(mine->frames, 0, sizeof mine->frames);

@@ -138,7 +138,7 @@ void session_request_join_anew(struct session *s)
     ARRAY_RESERVE(r->topics, r->topic_cap, s->sub.topic_count);
     for (; r->topic_count < s->sub.topic_count; r->topic_count++)
         r->topics[r->topic_count] =
-            hub_topic_hold(hub, hub_topic_pattern(s->sub.topics[r->topic_count].topic));
+            hub_topic_retain(hub, hub_topic_pattern(s->sub.topics[r->topic_count].topic));
     hub_leave_all(hub, &s->sub);
     insert_first(s, r);
 }

@@ -63,12 +63,12 @@ static void hold(struct session_request *r, struct span pattern)
         session_reject(&r->rejected, r->session->sub.encoding, pattern);
         return;
     }
-    t = hub_topic_hold(all->hub, pattern);
-    if (t->asked_by == r->number) { /* named twice */
+    t = hub_topic_retain(all->hub, pattern);
+    if (t->requested_by == r->number) { /* named twice */
         hub_topic_release(all->hub, t);
         return;
     }
-    t->asked_by = r->number;
+    t->requested_by = r->number;
     message_texts_add(&r->accepted, r->session->sub.encoding, pattern);
     add_topic(r, t);
 }
@@ -82,7 +82,7 @@ void session_request_keep(struct session_request *r)
     if (!s->is_auto) { /* the automatic subscription ends with this one */
         r->kept = mem_alloc((s->sub.topic_count + 1) * sizeof *r->kept);
         for (; r->kept_count < s->sub.topic_count; r->kept_count++)
-            r->kept[r->kept_count] = hub_topic_hold(
+            r->kept[r->kept_count] = hub_topic_retain(
                 s->all->hub, hub_topic_pattern(s->sub.topics[r->kept_count].topic));
     }
     hub_leave_all(s->all->hub, &s->sub);
@@ -94,7 +94,7 @@ static void add_kept(struct session_request *r)
     while (r->kept_count) {
         struct hub_topic *t = r->kept[--r->kept_count];
 
-        if (t->asked_by == r->number)
+        if (t->requested_by == r->number)
             hub_topic_release(r->session->all->hub, t);
         else
             add_topic(r, t);
@@ -343,7 +343,7 @@ bool session_advance(struct session_request *r, size_t *steps)
         if (s->is_closing)
             return true; /* it was one error too many: the request is gone */
     }
-    if (r->phase == REQUEST_QUEUEING && sub->join && !hub_join_owe(hub, sub, steps)) {
+    if (r->phase == REQUEST_QUEUEING && sub->join && !hub_join_queue(hub, sub, steps)) {
         r->is_cut = *steps > 0; /* no room, then */
         return false;
     }

@@ -195,7 +195,7 @@ void upstream_resync_tick(struct upstream *u)
 
     if (u->is_catching_up && !u->is_page_asked && u->g->now >= u->page_at)
         ask_page(u);
-    if (!hub_is_frozen(hub) || !u->is_verified || !u->is_here || hub_has_doubts(hub))
+    if (!hub_is_frozen(hub) || !u->is_verified || !u->is_here || hub_is_resyncing(hub))
         return;
     hub_thaw(hub);
 }

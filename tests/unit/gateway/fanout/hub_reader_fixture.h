@@ -10,7 +10,7 @@
 
 static inline size_t join(struct hub_subscriber *s, const char *pattern, size_t limit)
 {
-    struct hub_topic *t = hub_topic_hold(hub, span_of(pattern));
+    struct hub_topic *t = hub_topic_retain(hub, span_of(pattern));
     size_t count = hub_join(hub, s, &t, 1, limit, 0, NULL);
 
     hub_topic_release(hub, t);

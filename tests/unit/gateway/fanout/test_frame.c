@@ -114,7 +114,7 @@ static void a_close_frame_never_exceeds_what_a_control_frame_may_carry(void **st
 
 static void a_frame_lives_as_long_as_somebody_holds_it(void **state)
 {
-    struct frame *f = frame_new(OPCODE_TEXT, SPAN("shared")), *other = frame_hold(f),
+    struct frame *f = frame_new(OPCODE_TEXT, SPAN("shared")), *other = frame_retain(f),
                  *none = NULL;
 
     (void)state;

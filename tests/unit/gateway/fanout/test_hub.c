@@ -332,7 +332,7 @@ static void a_mark_looks_at_the_topics_that_are_not_live_only(void **state)
     (void)state;
     for (int i = 0; i < 4; i++)
         topics[i] =
-            hub_topic_hold(hub, span_of((const char *[]){"A", "B", "C*", "D"}[i]));
+            hub_topic_retain(hub, span_of((const char *[]){"A", "B", "C*", "D"}[i]));
     assert_int_equal(pending_count(), 4);
     hub_topic_synced(hub, topics[1], 5);
     hub_topic_synced(hub, topics[3], 5);

@@ -207,7 +207,7 @@ static void a_join_begins(struct reader *r)
     for (size_t i = 0; i < count; i++) {
         unsigned p = dice(pattern_count);
 
-        topics[i] = hub_topic_hold(hub, span_of(patterns[p]));
+        topics[i] = hub_topic_retain(hub, span_of(patterns[p]));
         r->is_new[p] |= !r->holds[p];
         r->holds[p] = true;
     }
@@ -235,7 +235,7 @@ static void a_join_goes_on(struct reader *r)
         r->ack_seq = head;
         hub_join_changed(&r->sub, &r->ack_seq);
     }
-    if (hub_join_owe(hub, &r->sub, &steps))
+    if (hub_join_queue(hub, &r->sub, &steps))
         assert_null(r->sub.join);
 }
 

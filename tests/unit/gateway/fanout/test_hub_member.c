@@ -46,8 +46,9 @@ static void check(void)
             count++;
             members[p]++;
             in_all[p] += readers[r].wants_all;
-            assert_ptr_equal(topics[p]->members[readers[r].topics[place].place].who,
-                             &readers[r]);
+            assert_ptr_equal(
+                topics[p]->members[readers[r].topics[place].place].subscriber,
+                &readers[r]);
             assert_int_equal(topics[p]->members[readers[r].topics[place].place].place,
                              place);
         }
@@ -71,7 +72,7 @@ static void memberships_agree_with_a_naive_model(void **state)
         char name[8];
 
         snprintf(name, sizeof name, "S%u", p);
-        topics[p] = hub_topic_hold(hub, span_of(name));
+        topics[p] = hub_topic_retain(hub, span_of(name));
     }
     for (int i = 0; i < STEPS; i++) {
         unsigned r = dice(READERS), p = dice(PATTERNS);

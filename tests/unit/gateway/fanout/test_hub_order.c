@@ -101,7 +101,7 @@ static void a_new_log_forgets_positions_and_keeps_values(void **state)
     assert_string_equal(turn(&s), "snapshot A 1<0 live w");
     assert_int_equal(hub_seq(hub), 0); /* something may be missing */
     hub_topic_synced(hub, hub_topic_find(hub, SPAN("*")), 1);
-    assert_false(hub_has_doubts(hub));
+    assert_false(hub_is_resyncing(hub));
     hub_thaw(hub);
     assert_int_equal(hub_seq(hub), 1);
     hub_leave_all(hub, &s);
@@ -128,7 +128,7 @@ static bool is_gap(const char *symbol, uint64_t seq, uint64_t prev)
 
 static void a_gap_is_a_previous_record_that_never_came(void **state)
 {
-    struct hub_topic *t = hub_topic_hold(hub, SPAN("A*")), *all;
+    struct hub_topic *t = hub_topic_retain(hub, SPAN("A*")), *all;
 
     (void)state;
     quote("A1", 10, 0, "v");
@@ -139,7 +139,7 @@ static void a_gap_is_a_previous_record_that_never_came(void **state)
     assert_false(is_gap("A1", 30, 10));
     assert_false(is_gap("A1", 11, 9)); /* what we have is newer */
     assert_false(is_gap("B", 30, 20)); /* nobody asked for it */
-    all = hub_topic_hold(hub, SPAN("*"));
+    all = hub_topic_retain(hub, SPAN("*"));
     hub_topic_synced(hub, all, 15);
     assert_false(is_gap("A1", 30, 10)); /* the one before is the one we have */
     assert_true(is_gap("A1", 30, 11));
@@ -151,8 +151,8 @@ static void a_gap_is_a_previous_record_that_never_came(void **state)
 
 static void for_a_symbol_not_seen_yet_its_topics_snapshot_counts(void **state)
 {
-    struct hub_topic *exact = hub_topic_hold(hub, SPAN("X")),
-                     *prefix = hub_topic_hold(hub, SPAN("A*"));
+    struct hub_topic *exact = hub_topic_retain(hub, SPAN("X")),
+                     *prefix = hub_topic_retain(hub, SPAN("A*"));
     struct hub_subscriber s = {.encoding = ENCODING_JSON};
 
     (void)state;

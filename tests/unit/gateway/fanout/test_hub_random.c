@@ -137,7 +137,7 @@ static void expect_lowest(struct reader *r, bool is_expected[SYMBOLS])
 
 static void reader_joins(struct reader *r, unsigned p)
 {
-    struct hub_topic *t = hub_topic_hold(hub, span_of(patterns[p]));
+    struct hub_topic *t = hub_topic_retain(hub, span_of(patterns[p]));
     bool is_new = !r->holds[p];
     size_t count = 0, joined;
     bool is_expected[SYMBOLS] = {false};
