@@ -13,11 +13,11 @@
 #include "shared/wire/wire.h"
 
 /*
- * Messages waiting for the broker.  Lines beyond stay in the outbox, where a heartbeat or a rewind is
- * not behind them.
+ * Messages queued in ZeroMQ for the broker. Further lines stay in the outbox, so that a heartbeat
+ * or a rewind does not wait behind them.
  */
 #define INGEST_HIGH_WATER 4096
-/* Hellos to a broker that is away: it gets a few at once when it comes, no flood. */
+/* While the broker is away, hellos queue up here: a returning broker gets a few, not a flood. */
 #define CONTROL_HIGH_WATER 16
 #define DRAIN_MAX 256 /* messages of the broker per turn */
 #define OWNER_BYTES 16
@@ -34,7 +34,7 @@ struct broker_link {
     struct sockets sockets;
     struct loop_watch watches[2];
     char owner[2 * OWNER_BYTES + 1], host[65];
-    bool has_more; /* the broker sent more than a turn takes in */
+    bool has_more; /* the broker sent more than one turn takes */
 };
 
 static void make_owner(char owner[2 * OWNER_BYTES + 1])
@@ -58,7 +58,7 @@ static void close_sockets(struct sockets *s)
     *s = (struct sockets){0};
 }
 
-/* Both, or neither with what is wrong logged. */
+/* Opens both, or logs the reason and opens neither. */
 static bool open_sockets(const struct broker_link *b, struct sockets *out)
 {
     struct sockets s;
@@ -68,7 +68,10 @@ static bool open_sockets(const struct broker_link *b, struct sockets *out)
                             WIRE_FEED_ANSWER_FRAME_MAX);
     s.ingest = bus_connect(b->context, ZMQ_PUB, b->set.ingest, INGEST_HIGH_WATER,
                            WIRE_SUBSCRIPTION_FRAME_MAX);
-    /* A full pipe says EAGAIN instead of dropping; an option of PUB too, see zmq_setsockopt. */
+    /*
+     * With this option a full pipe returns EAGAIN instead of dropping; PUB supports it too, see
+     * zmq_setsockopt.
+     */
     if (s.control && s.ingest &&
         !zmq_setsockopt(s.ingest, ZMQ_XPUB_NODROP, &one, sizeof one)) {
         *out = s;
@@ -80,11 +83,11 @@ static bool open_sockets(const struct broker_link *b, struct sockets *out)
 
 static void on_ready(struct loop_watch *w, uint32_t events)
 {
-    (void)w; /* every turn looks at both sockets anyway */
+    (void)w; /* every turn reads both sockets anyway */
     (void)events;
 }
 
-/* false: the loop takes no more descriptors; logged. */
+/* Returns false if the loop takes no more descriptors; logged. */
 static bool watch(struct broker_link *b)
 {
     int fds[2] = {bus_fd(b->sockets.ingest), bus_fd(b->sockets.control)};
@@ -194,8 +197,8 @@ bool broker_link_turn(struct broker_link *b)
     link_begin_turn(b->link, loop_awake(b->loop), loop_now(b->loop),
                     loop_wall_us(b->loop));
     drain_control(b);
-    (void)bus_is_readable(
-        b->sockets.ingest); /* never, but this clears its descriptor */
+    /* a PUB socket receives nothing, but this call clears its descriptor */
+    (void)bus_is_readable(b->sockets.ingest);
     link_tick(b->link);
     return b->has_more || !link_is_broken(b->link) || replace_sockets(b);
 }

@@ -1,10 +1,11 @@
 /*
- * broker_link: the two sockets of a feeder, and the state machine `link` that talks over them.
+ * broker_link: the feeder's two sockets to the broker; main.c calls it, and it drives the state
+ * machine `link`.
  *
  * The control socket (DEALER) carries hello and its answers, the ingest socket (PUB) lines and
- * heartbeats.  When nothing proves that the broker hears this feeder, both are replaced: a new ZeroMQ
- * socket connects anew, where an old one may wait for a peer that has silently gone.  Main and loop
- * only; one thread.
+ * heartbeats. When nothing proves that the broker hears this feeder, broker_link replaces both
+ * sockets: a new ZeroMQ socket makes a new connection, while an old one may wait for a peer that
+ * has silently gone. One thread: the loop's.
  */
 #ifndef FEEDER_BROKER_LINK_H
 #define FEEDER_BROKER_LINK_H
@@ -15,19 +16,20 @@
 struct broker_link;
 
 /*
- * The settings' owner, host and pid are filled in here.  NULL with what is wrong logged: an endpoint
- * that cannot be, or a loop that takes no more descriptors.  The outbox must outlive it.
+ * Opens the sockets; it fills in the settings' owner, host and pid. On failure it logs the reason
+ * and returns NULL: an endpoint is not valid, or the loop takes no more descriptors. The outbox
+ * must outlive the result.
  */
 struct broker_link *broker_link_open(void *context, struct loop *loop,
                                      const struct link_settings *settings,
                                      struct outbox *outbox);
 void broker_link_close(struct broker_link *b); /* NULL is allowed */
 
-/* The state, to ask it and to send through it. */
+/* The state machine, for queries and for sending. */
 struct link *broker_link_state(struct broker_link *b);
 /*
- * Take in at most 256 messages of the broker, do what is due, and replace the sockets if need be.
- * false: the loop takes no more descriptors (logged).
+ * Takes at most 256 messages of the broker, does what is due, and replaces the sockets if
+ * necessary. Returns false if the loop takes no more descriptors (logged).
  */
 bool broker_link_turn(struct broker_link *b);
 /* When the next turn has something to do at the latest, on the awake clock. */

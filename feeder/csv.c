@@ -1,6 +1,6 @@
 #include "feeder/csv.h"
 
-/* A quoted cell, unquoted in place.  Returns where it ends, or NULL. */
+/* Unquotes a quoted cell in place.  Returns where the cell ends, or NULL. */
 static char *take_quoted(char *at, char *end, struct span *cell)
 {
     char *to = at;

@@ -1,7 +1,7 @@
 /*
- * csv: one line of a table as cells (RFC 4180, without newlines inside quotes).
+ * csv: splits one line of a table into cells (RFC 4180, without newlines inside quotes).
  *
- * Cells point into the line, which is changed where a quoted cell holds "" for a quote.
+ * Cells point into the line. The line itself changes where a quoted cell holds "" for a quote.
  */
 #ifndef FEEDER_CSV_H
 #define FEEDER_CSV_H
@@ -18,7 +18,7 @@ struct csv_row {
     int count;
 };
 
-/* false: a quote is not closed, or there are too many columns. */
+/* Returns false if a quote is not closed, or there are too many columns. */
 bool csv_split(char *line, size_t len, struct csv_row *out);
 
 #endif

@@ -14,7 +14,7 @@
 
 #define FIELD_NAME_MAX 32
 
-/* Times are not here: a table has one, and it is not passed as text. */
+/* The words for time are not in this list: a table has one time, which is not passed on as text. */
 #define WORD_PRICE(name) {#name, #name},
 #define WORD_SIZE(name) {#name, #name},
 #define WORD_TEXT(name) {#name, #name},
@@ -29,7 +29,7 @@ static const struct {
 #undef X
 };
 
-/* What a quote or its frame has from elsewhere: a column of that name cannot pass. */
+/* Names that the record already has: a column with such a name cannot pass through. */
 static const char *const taken[] = {"symbol", "timestamp", "recorded_at", "type",
                                     "seq",    "prev",      "state"};
 
@@ -91,7 +91,7 @@ static enum err add_field(struct csv_map *m, struct span name, int column,
     return OK;
 }
 
-/* What a header's own word says the column is; itself if it is no word of ours. */
+/* The field that a header's word means; the word itself if it is not a known one. */
 static struct span field_of(struct span header)
 {
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
@@ -106,7 +106,7 @@ static bool is_word(struct span cell, const char *word)
     return cell.len == strlen(word) && strncasecmp(cell.at, word, cell.len) == 0;
 }
 
-/* A date in one column and the time of day in another. */
+/* Finds a date in one column and the time of day in another. */
 static void find_date_and_time(const struct csv_row *header, struct csv_map *m)
 {
     int date = -1, time = -1;
@@ -123,7 +123,10 @@ static void find_date_and_time(const struct csv_row *header, struct csv_map *m)
     m->time_column = time;
 }
 
-/* A column that is no symbol and no time: under its own name, or NAME_ if that is taken. */
+/*
+ * Adds a column that is neither symbol nor time: under its own name, or NAME_ if the record has
+ * that name.
+ */
 static enum err add_column(const char *path, struct span cell, struct span field,
                            int column, struct csv_map *m)
 {
@@ -155,7 +158,8 @@ static enum err map_header(const char *path, const struct csv_row *header,
 
         if (i == m->date_column || i == m->time_column)
             continue;
-        if (!is_field_name(cell)) { /* R's row names have an empty header, for one */
+        /* R, for example, writes row names under an empty header */
+        if (!is_field_name(cell)) {
             if (cell.len)
                 log_warning(
                     "%s: column \"%.*s\" is left out: a field's name is 1 to %d "
@@ -193,7 +197,7 @@ static const char *after(const char *key, const char *prefix)
     return strncmp(key, prefix, len) == 0 ? key + len : NULL;
 }
 
-/* One line of the description.  NULL, or what is wrong with it. */
+/* Applies one line of the description.  Returns NULL, or the mistake. */
 static const char *apply(struct csv_map *m, const struct csv_row *header,
                          const char *key, const char *value)
 {
@@ -296,7 +300,7 @@ static enum err read_description(const char *map_path, FILE *f,
     return OK;
 }
 
-/* What no single line can get wrong. */
+/* Checks what several lines together can get wrong. */
 static const char *check_whole(const struct csv_map *m)
 {
     int ways = (m->symbol != NULL) + (m->symbol_column >= 0) + (m->wide_count > 0);

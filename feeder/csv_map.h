@@ -1,20 +1,21 @@
 /*
- * csv_map: which column of a table is which field of a quote.
+ * csv_map: maps the columns of a table to the fields of a quote; source_csv uses it.
  *
- * A table whose header uses the field's own words needs no description: symbol (or
- * ticker, instrument), time (or timestamp, date, datetime), bid, ask, last (or close,
- * price), open, high, low, bid_size, ask_size, volume, currency, source, in any case;
- * every other column passes through under its own name.  Columns Date and Time together are the
- * time.  A column whose name the record has itself (type, seq, …) passes as NAME_; that, and each
- * column that is left out, is logged once.  Any other table has a description beside it, FILE.map, of lines `key = value`, # begins a comment:
+ * A table needs no description if its header uses these words, in any case: symbol (or ticker,
+ * instrument), time (or timestamp, date, datetime), bid, ask, last (or close, price), open, high,
+ * low, bid_size, ask_size, volume, currency, source. Every other column passes through under its
+ * own name. Columns Date and Time together are the time. A column with the name of a member of the
+ * record (type, seq, …) passes through as NAME_. The feeder logs once each column that it renames
+ * or leaves out. Any other table has a description in the file FILE.map beside it, with lines `key
+ * = value`; # begins a comment:
  *
- *   time = XDATE                 the column with the time, or of the time of day if there is
+ *   time = XDATE                 the column with the time (the time of day, if `date` is given)
  *   date = DAY                   a column with the date: both are read as "DATE TIME"
  *   time_format = %Y%m%d%H%M     see text_time.h; default auto
  *   symbol = USD/THB             the symbol of every row, or
- *   symbol_column = TICKER       the column that names it
- *   field.bid = BID              field bid is column BID; columns not named are left
- * out constant.currency = THB      this field is the same in every quote
+ *   symbol_column = TICKER       the column that holds the symbol
+ *   field.bid = BID              field bid is column BID; columns not named are left out
+ *   constant.currency = THB      this field is the same in every quote
  *
  * A wide table has one symbol per column; each row is a quote of each:
  *
@@ -27,7 +28,7 @@
 #include "feeder/csv.h"
 #include "shared/base/err.h"
 
-#define CSV_MAP_FIELDS_MAX 48 /* per quote, constants among them */
+#define CSV_MAP_FIELDS_MAX 48 /* per quote, constants included */
 
 /* A field from a column, or (column -1) a constant.  In `wide`, name is a symbol. */
 struct csv_map_item {
@@ -46,15 +47,15 @@ struct csv_map {
     int field_count;
     struct csv_map_item wide[CSV_COLUMNS_MAX];
     int wide_count;
-    int column_count; /* of the header */
+    int column_count; /* in the header */
 };
 
 /*
- * The map of the table at `path` with this header: from path.map, or from the header's
- * own words.  ERR_INVALID with what is wrong logged; *out is then empty.
+ * The map of the table at `path` with this header: from path.map, or from the header's words. On
+ * ERR_INVALID the mistake is logged and *out is empty.
  */
 MUST_CHECK enum err csv_map_load(const char *path, const struct csv_row *header,
                                  struct csv_map *out);
-void csv_map_free(struct csv_map *m); /* leaves it empty */
+void csv_map_free(struct csv_map *m); /* the map is empty afterwards */
 
 #endif

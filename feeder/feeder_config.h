@@ -58,6 +58,6 @@ struct feeder_config {
 
 extern const struct config_program feeder_program;
 
-bool feeder_config_is_feed(const char *name); /* may FEED say so? */
+bool feeder_config_is_feed(const char *name); /* is it valid as FEED? */
 
 #endif

@@ -13,7 +13,8 @@ void former_describe(struct span m, char *out, size_t size)
     if (!pack_find(m, "after", &v, &after) || v.type != PACK_MAP)
         return;
     host = pack_find_text(after, "host");
-    if (!pack_find_u(after, "pid", 0)) { /* the broker has it from its log */
+    /* the broker read the name from its log and knows no process */
+    if (!pack_find_u(after, "pid", 0)) {
         snprintf(out, size, "; the one before us %s after line %llu",
                  pack_find_bool(after, "left", false) ? "left" : "fell silent",
                  (unsigned long long)pack_find_u(after, "line", 0));

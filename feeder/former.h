@@ -1,4 +1,4 @@
-/* former: who held the feed's name before, as the broker's grant says. */
+/* former: describes the feed's previous holder, whom the broker's grant names. */
 #ifndef FEEDER_FORMER_H
 #define FEEDER_FORMER_H
 

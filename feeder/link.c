@@ -6,12 +6,16 @@
 #include "shared/base/mem.h"
 #include "shared/wire/pack.h"
 
-#define NO_BROKER_MS 3000        /* without any answer, before it is said, */
-#define NO_BROKER_AGAIN_MS 60000 /* and again */
+#define NO_BROKER_MS 3000        /* time without any answer before the first warning */
+#define NO_BROKER_AGAIN_MS 60000 /* time until the next warnings */
 #define OPENING_HEARTBEAT_MS 100
-#define GOODBYE_MS 1000 /* to wait for its answer */
-#define FULL_MS 10      /* to look again at a full pipe, should its edge be missed */
-/* Lines under way at most: what a lost one makes us send again.  The broker acknowledges far oftener. */
+#define GOODBYE_MS 1000 /* time to wait for the answer to goodbye */
+/* retry time for a full pipe, in case its descriptor's edge is missed */
+#define FULL_MS 10
+/*
+ * Maximum of lines sent and not acknowledged: a lost line makes the feeder send that many again.
+ * The broker acknowledges much more often.
+ */
 #define WINDOW 16384
 
 struct link *link_new(const struct link_settings *settings, struct outbox *outbox,
@@ -41,7 +45,7 @@ void link_free(struct link *k)
     free(k);
 }
 
-/* Send the request that was packed.  false: the socket takes no more. */
+/* Sends the packed request.  Returns false if the socket takes no more. */
 static bool send_request(struct link *k)
 {
     if (!k->out.control(k->out.ctx, buf_span(&k->message)))
@@ -50,7 +54,7 @@ static bool send_request(struct link *k)
     return true;
 }
 
-/* The first two keys of a request; the caller adds the other pairs. */
+/* Packs the first two keys of a request; the caller adds the other pairs. */
 static void begin_request(struct link *k, msgpack_packer *pk, const char *op,
                           uint32_t pairs)
 {
@@ -109,7 +113,7 @@ static void send_lost(struct link *k, const struct outbox_range *lost)
     pack_kv_u(&pk, "last", lost->last);
     pack_kv_text(&pk, "reason",
                  lost->was_received ? SPAN("log_replaced") : SPAN("ring_overflow"));
-    send_request(k); /* if this fails, the broker asks again */
+    send_request(k); /* if this fails, the broker requests the lines again */
 }
 
 void link_send_heartbeat(struct link *k)
@@ -157,8 +161,8 @@ static void catch_up_rewind(struct link *k)
 }
 
 /*
- * Between two turns our whole lease has passed: we were stopped.  Another may have the name, so
- * nothing more is sent before the broker has said whose it is.
+ * If the whole lease has passed between two turns, this process was stopped. Another owner may have
+ * the name, so the link sends nothing more before the broker has answered who has it.
  */
 static void judge_pause(struct link *k, int64_t mono)
 {

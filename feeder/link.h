@@ -1,19 +1,20 @@
 /*
- * link: the feeder's side of the conversation with the broker, without sockets.
+ * link: the feeder's side of the protocol with the broker, a state machine without sockets.
  *
- * Requests the feed's name with `hello`, keeps the name with heartbeats, sends the lines of an
- * outbox, and moves that outbox by the broker's `received` and `resend`.  docs/protocol/wire.md
- * describes the messages.  The link never gives up on a broker that is away: it sends hello until a
- * broker answers, so the order of starting does not matter, and a restarted broker gets everything
- * that it has not received.
+ * The link requests the feed's name with `hello`, keeps the name with heartbeats, sends the lines
+ * of an outbox, and moves that outbox by the broker's `received` and `resend`.
+ * docs/protocol/wire.md describes the messages. While the broker is away, the link sends hello
+ * until a broker answers. So the programs may start in any order, and a restarted broker gets
+ * everything that it has not received.
  *
- *   ASKING → OPENING → OPEN → LEAVING → GONE      STANDBY: another owner holds the name
- *      ↑   a lease of silence, or stopped so long  REFUSED: no use asking again
- *      +------------+-------+
+ *   REQUESTING → OPENING → OPEN → LEAVING → GONE      STANDBY: another owner holds the name
+ *       ↑   a lease of silence, or stopped so long    REFUSED: another request cannot succeed
+ *       +------------+-------+
  *
- * No I/O and no clock: broker_link.h hands in messages and times, and sends what `struct link_out` gets.
- * `now` is the loop's awake clock in ms: a pause of this process is not the broker's silence.  `mono`
- * is the monotonic clock: the lease runs on while this process is stopped.  One thread.
+ * No I/O and no clock: broker_link passes in messages and times, and sends what it gets through
+ * `struct link_out`. `now` is the loop's awake clock in ms: a pause of this process does not count
+ * as silence of the broker. `mono` is the monotonic clock: the lease also runs while this process
+ * is stopped. One thread.
  */
 #ifndef FEEDER_LINK_H
 #define FEEDER_LINK_H
@@ -24,31 +25,35 @@
 #include "feeder/outbox.h"
 #include "shared/wire/bus.h"
 
-/* How long the broker may prove nothing before the sockets are replaced. */
+/* If nothing proves for so long that the broker hears this feeder, the sockets are replaced. */
 #define LINK_SILENCE_MS BUS_SILENCE_MS
 
 enum link_state {
-    LINK_ASKING,  /* hello is out, no answer yet */
-    LINK_STANDBY, /* another holds the name; asked again from time to time */
-    LINK_OPENING, /* granted; heartbeats only, until one is acknowledged */
-    LINK_OPEN,    /* lines go out */
-    LINK_LEAVING, /* goodbye is out */
-    LINK_GONE,    /* the broker answered it, or will not in time */
-    LINK_REFUSED, /* the broker said something that asking again cannot change */
+    LINK_ASKING, /* hello was sent, the answer is pending */
+    /* another owner holds the name; hello is sent again from time to time */
+    LINK_STANDBY,
+    LINK_OPENING, /* granted; sends only heartbeats until the broker acknowledges one */
+    LINK_OPEN,    /* sends lines */
+    LINK_LEAVING, /* goodbye was sent */
+    LINK_GONE,    /* the broker answered goodbye, or did not in time */
+    LINK_REFUSED, /* the broker refused for good */
 };
 
 struct link_settings {
-    const char *feed;             /* the strings outlive the link */
+    const char *feed;             /* the strings must outlive the link */
     const char *ingest, *control; /* endpoints of the broker, for log lines */
-    const char *owner;            /* 32 hex digits, drawn once per process */
+    const char *owner;            /* 32 hex digits, random per process */
     const char *host;
     uint64_t pid;
     bool allow_crossed;
-    uint64_t
-        window; /* lines the outbox keeps unacknowledged: how often the broker must answer */
+    /* unacknowledged lines that the outbox keeps; the broker must acknowledge within it */
+    uint64_t window;
 };
 
-/* Where the link sends.  false: the socket takes no more, and nothing was sent. */
+/*
+ * The link's output. Each function returns false if the socket takes no more; nothing was sent
+ * then.
+ */
 struct link_out {
     void *ctx;
     bool (*control)(void *ctx, struct span message);
@@ -62,33 +67,40 @@ struct link *link_new(const struct link_settings *settings, struct outbox *outbo
                       const struct link_out *out);
 void link_free(struct link *k); /* NULL is allowed */
 
-/* A turn: begin it, take every message of the broker, then tick: hello, heartbeat, judge silence. */
+/*
+ * One turn: link_begin_turn, then link_take for every message of the broker, then link_tick, which
+ * sends hellos and heartbeats and judges the broker's silence.
+ */
 void link_begin_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us);
-/* A message on the control socket; anything may stand in it. */
+/* A message on the control socket; it may contain anything. */
 void link_take(struct link *k, struct span message);
 void link_tick(struct link *k);
 /*
- * Has the broker for LINK_SILENCE_MS neither acknowledged a heartbeat nor answered that another owner
- * holds the name?  Then its address may have moved, or a connection hang half-open.  The caller, which
- * has taken in every message, opens new sockets and calls link_reopened (is_new: that worked).  Nothing
- * is lost by that: the outbox keeps what was not received.
+ * True if, for LINK_SILENCE_MS, the broker has neither acknowledged a heartbeat nor answered that
+ * another owner holds the name. Then the broker's address may have moved, or a connection may be
+ * half open. The caller, which has taken every message, opens new sockets and calls link_reopened
+ * (is_new: that succeeded). Nothing is lost: the outbox keeps what was not received.
  */
 bool link_is_broken(const struct link *k);
 void link_reopened(struct link *k, bool is_new);
-/* Send waiting lines, at most `burst`.  True if more can be sent right now. */
+/* Sends waiting lines, at most `burst`.  Returns true if more can be sent at once. */
 bool link_send(struct link *k, int burst);
 /* When link_tick has something to do at the latest. */
 int64_t link_deadline(const struct link *k);
 
-/* Stop sending and give the name back; LINK_GONE follows within a second. */
+/* Stops sending and gives the name back; LINK_GONE follows within a second. */
 void link_leave(struct link *k, int64_t now);
 
 enum link_state link_state(const struct link *k);
-/* Is the name ours, as far as we know?  Not while another holds it, nor before a grant.
+/*
+ * Does this feeder hold the name, as far as it knows? Not before a grant, nor while another holds
+ * it.
  */
 bool link_is_granted(const struct link *k);
-/* Up to which line the broker had stored quotes when it last said `received`.  False: it keeps
- * nothing, or has not said so yet. */
+/*
+ * The last line whose quote the broker had stored when it last sent `received`. Returns false if
+ * the broker has no store, or has not sent it yet.
+ */
 bool link_stored(const struct link *k, uint64_t *line);
 
 #endif

@@ -1,10 +1,13 @@
-/* link_take: what the broker sends, and what it changes. */
+/* link_take: handles the broker's messages. */
 #include "feeder/link_private.h"
 
 #include "feeder/former.h"
 #include "shared/wire/pack.h"
 
-/* More than was ever sent under this name: what is sent from now on would be dropped as known. */
+/*
+ * True if the broker reports more lines than this feed ever sent: it would ignore the next lines as
+ * known.
+ */
 static bool claims_too_much(struct link *k, uint64_t received)
 {
     if (received <= outbox_last(k->outbox))
@@ -48,7 +51,7 @@ static void on_grant(struct link *k, struct span m)
     outbox_grant(k->outbox, epoch, received);
     stored_pause(&k->stored);
     k->silent_at = k->now + SILENCE_MS;
-    if (!k->is_unproven) /* hellos alone, again and again, prove one socket only */
+    if (!k->is_unproven) /* answers to hellos prove only the control socket */
         k->broken_at = k->now + LINK_SILENCE_MS;
     k->is_unproven = true;
     link_send_heartbeat(k);
@@ -129,9 +132,9 @@ static void on_received(struct link *k, struct span m)
 }
 
 /*
- * After a reconnect the broker reads the old connection's lines and the new one's in
- * turns, and every other line looks like a gap.  So a rewind waits a while after the
- * one before, sending pauses meanwhile, and what has arrived by then is not sent again.
+ * After a reconnect the broker reads the old connection's lines and the new one's in turns, and
+ * every other line looks like a gap. So a rewind waits REWIND_MS after the one before, sending
+ * pauses meanwhile, and what has arrived by then is not sent again.
  */
 static void on_resend(struct link *k, struct span m)
 {
@@ -164,7 +167,7 @@ static void on_answer(struct link *k, struct span re, struct span m)
             on_grant(k, m);
         return;
     }
-    /* A broker that restarted in between knows neither us nor our epoch. */
+    /* A broker that restarted meanwhile knows neither this feeder nor its epoch. */
     if (error.len && (k->state == LINK_OPENING || k->state == LINK_OPEN)) {
         log_limited(&k->odd_limit, k->now, LOG_WARNING,
                     "the broker answered %.*s with %.*s: saying hello again",

@@ -1,10 +1,9 @@
 /*
- * pregon-feeder: takes quotes from its sources and hands them to the broker, losing
- * none.
+ * pregon-feeder: takes quotes from its sources and sends them to the broker without loss.
  *
- * One thread.  A turn: what the broker said, then quotes from each source while the
- * ring has room, then the ring's unsent lines to the broker.  When the ring is full the
- * sources wait, and what wakes us is the broker's `received`.
+ * One thread. A turn handles the broker's messages, then takes quotes from each source while the
+ * ring has room, then sends the ring's unsent lines to the broker. When the ring is full the
+ * sources wait; the broker's `received` wakes the loop.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -31,7 +30,8 @@
 enum phase { RUNNING, DRAINING, LEAVING };
 
 struct slot {
-    struct loop_watch watch; /* of the source's descriptor; first, see on_input */
+    /* must be first: on_input casts it to the slot; of the source's descriptor */
+    struct loop_watch watch;
     struct source *source;
 };
 
@@ -42,20 +42,20 @@ struct feeder {
     void *context;
     struct outbox *outbox;
     struct broker_link *broker;
-    struct link *link; /* of broker */
+    struct link *link; /* state of `broker` */
     struct slot slots[SOURCES_MAX];
-    size_t count, first; /* first: the source whose turn it is to be asked first */
+    size_t count, first; /* first: the source that produce() reads first in this turn */
     struct buf body;
     struct pace pace;
     enum phase phase;
-    bool has_started; /* granted once: the sources play */
-    bool is_ready;    /* and said so */
-    bool is_known;    /* to the broker: granted, or standing by */
+    bool has_started; /* granted once: the sources run */
+    bool is_ready;    /* the ready line was printed */
+    bool is_known;    /* the broker granted the name or denied it for now */
     bool is_asked_to_stop;
     bool has_failed;
-    bool has_more;           /* there is more to do at once */
-    int64_t drain_until;     /* awake */
-    uint64_t drain_received; /* to see progress */
+    bool has_more;           /* the next turn starts at once */
+    int64_t drain_until;     /* on the awake clock */
+    uint64_t drain_received; /* lines received at the last check for progress */
     int64_t report_at;
     uint64_t reported; /* last line at the previous report */
 };
@@ -90,7 +90,7 @@ static void log_totals(const struct feeder *f)
              ull(outbox_overflowed(f->outbox)), refusals, stored);
 }
 
-/* The name is ours for the first time: from now on sources have a schedule. */
+/* Called at the first grant: the sources' schedules start now. */
 static void start_sources(struct feeder *f)
 {
     int64_t now = loop_awake(f->loop);
@@ -101,7 +101,9 @@ static void start_sources(struct feeder *f)
         f->slots[i].source->due_ms = now;
 }
 
-/* Quotes of one source into the ring.  True: it has more, and there is room. */
+/*
+ * Moves quotes of one source into the ring. Returns true if the source has more and there is room.
+ */
 static bool take_from(struct feeder *f, struct source *s, const struct source_now *now,
                       bool *is_full)
 {
@@ -166,7 +168,10 @@ static void judge_pace(struct feeder *f, bool is_full, int64_t now)
     }
 }
 
-/* Quotes from all sources, each in turn the first to get at the room there is. */
+/*
+ * Moves quotes of all sources into the ring; each turn begins with another source, so that all
+ * share the room.
+ */
 static void produce(struct feeder *f)
 {
     struct source_now now = {.ms = loop_awake(f->loop),
@@ -193,7 +198,10 @@ static void leave(struct feeder *f)
     link_leave(f->link, loop_awake(f->loop));
 }
 
-/* Wait until all is received; at the end of input as long as there is progress. */
+/*
+ * Waits until the broker has received all lines; at the end of the input only while there is
+ * progress.
+ */
 static void drain(struct feeder *f)
 {
     int64_t now = loop_awake(f->loop);
@@ -248,7 +256,7 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* How long nothing is to do, in ms. */
+/* How long the loop may wait, in ms. */
 static int64_t idle_for(const struct feeder *f)
 {
     int64_t now = loop_awake(f->loop), wait;
@@ -267,7 +275,7 @@ static int64_t idle_for(const struct feeder *f)
     return wait < 0 ? 0 : wait;
 }
 
-/* False: it is over. */
+/* Returns false at the end of the program. */
 static bool turn(struct feeder *f)
 {
     loop_turn(f->loop, idle_for(f));
@@ -308,7 +316,7 @@ static bool turn(struct feeder *f)
     return f->phase != LEAVING || link_state(f->link) != LINK_GONE;
 }
 
-/* For --check.  A broker that goes away later is no reason to call the feeder unwell: it waits. */
+/* For --check.  If the broker goes away later, the feeder still counts as ready: it waits. */
 static const char *state(const void *ctx)
 {
     const struct feeder *f = ctx;
@@ -318,7 +326,7 @@ static const char *state(const void *ctx)
     return f->is_known ? "ready" : "has not reached its broker yet";
 }
 
-/* For config_list_each. */
+/* The context of config_list_each. */
 struct opening {
     struct feeder *f;
     struct source_settings settings;
@@ -343,7 +351,7 @@ static void open_source(void *ctx, const char *spec)
     }
 }
 
-/* Two readers of one input would tear its lines apart. */
+/* Two readers of one input would split its lines between them. */
 static bool has_input_twice(const struct feeder *f)
 {
     int inputs = 0;
@@ -415,8 +423,10 @@ static void watch_inputs(struct feeder *f)
         if (slot->source->fd < 0)
             continue;
         slot->watch = (struct loop_watch){.fd = slot->source->fd, .on_ready = on_input};
-        /* Edge-triggered: it stays silent while the ring is full.  A regular file
-         * cannot be watched and need not be: reading it never waits. */
+        /*
+         * Edge-triggered: the watch stays silent while the ring is full. A regular file cannot be
+         * watched and need not be: reading it never waits.
+         */
         if (loop_watch(f->loop, &slot->watch, EPOLLIN | EPOLLET) && errno != EPERM)
             log_error("standard input: %s", strerror(errno));
     }

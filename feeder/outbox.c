@@ -10,30 +10,31 @@
 #define ENTRY_MAX (WIRE_TOPIC_MAX + WIRE_RECORD_MAX)
 #define ARENA_MIN ((size_t)256 << 10)
 
-/* One line's bytes: topic, header, body, without a gap. */
+/* The bytes of one line: topic, header, body, without a gap. */
 struct entry {
-    size_t at; /* in the arena */
+    size_t at; /* offset in the arena */
     uint32_t topic_len, record_len;
     uint64_t sent_us;
 };
 
 /*
- * Bytes lie in a circular arena, each line in one piece.  It grows by doubling, so that
- * a feed whose broker keeps up works in little memory.  At its full size of bytes_max
- * and one largest line it always has a place: what is wasted at the end is less than
- * that.
+ * Bytes are in a circular arena, each line in one piece. The arena grows by doubling, so that a
+ * feed whose broker keeps up uses little memory. At its full size, bytes_max and one largest line,
+ * a line always fits: less than one largest line is wasted at the end.
  */
 struct outbox {
     struct entry *entries;         /* circular, lines_max of them */
     size_t lines_max, head, count; /* head: slot of the oldest */
     char *arena;
-    size_t arena_size, bytes_max, bytes; /* bytes: in use, waste not counted */
-    size_t write_at;                     /* after the newest line */
+    size_t arena_size, bytes_max, bytes; /* bytes: of the lines, without the waste */
+    size_t write_at;                     /* behind the newest line */
     uint64_t epoch;
-    uint64_t first;  /* number of the oldest, or of the next one if empty */
-    uint64_t cursor; /* number of the next one to send */
+    /* number of the oldest line, or of the next one if the ring is empty */
+    uint64_t first;
+    uint64_t cursor; /* number of the next line to send */
     uint64_t received, overflowed;
-    uint64_t acknowledged; /* the highest `received` ever: a broker may forget */
+    /* the highest `received` ever; a broker that lost its log may send less later */
+    uint64_t acknowledged;
 };
 
 struct outbox *outbox_new(size_t lines_max, size_t bytes_max)
@@ -81,8 +82,9 @@ static void drop_oldest(struct outbox *l)
     l->head = l->head + 1 < l->lines_max ? l->head + 1 : 0;
     l->count--;
     l->first++;
+    /* start again at 0: those bytes are most likely still in the CPU's cache */
     if (!l->count)
-        l->write_at = 0; /* the bytes used last are those still in the cache */
+        l->write_at = 0;
 }
 
 static void put_header(const struct outbox *l, const struct entry *e, uint64_t number)
@@ -124,7 +126,7 @@ bool outbox_has_room(const struct outbox *l)
     return fits(l, ENTRY_MAX);
 }
 
-/* A place for `size` bytes in one piece, at the end or again from the start. */
+/* Finds a place for `size` bytes in one piece, at the end or from the start. */
 static bool find_place(const struct outbox *l, size_t size, size_t *at)
 {
     size_t oldest = l->count ? entry_at(l, 0)->at : 0;

@@ -1,16 +1,17 @@
 /*
- * line: what a feed has sent and the broker has not yet received.
+ * outbox: the quotes that a feed has sent, or must still send, and that the broker has not
+ * received.
  *
- * Every quote gets the next line number, dense from 1, and is kept encoded in a ring
- * until the broker says `received`.  A cursor walks over the ring: what it passed is
- * sent.  When a line went missing the cursor goes back to it and everything from there
- * is sent again, in order (go-back-N): the broker drops what it had and holds nothing.
+ * Every quote gets the next line number, dense from 1, and is kept encoded in a ring until the
+ * broker sends `received`. A cursor walks over the ring: lines before it were sent. When a line is
+ * missing at the broker, the cursor returns to that line, and everything from there is sent again,
+ * in order (go-back-N): the broker ignores lines that it has and keeps none that come early.
  *
- * The ring is bounded in lines and in bytes.  Sources that can wait ask outbox_has_room()
- * first; for others the oldest line falls out, and if the broker asks for it, it is
- * lost.
+ * The ring is bounded in lines and in bytes. A source that can wait is read only while
+ * outbox_has_room(). For other sources the oldest line drops out of the ring; if the broker
+ * requests it later, it is lost.
  *
- * No I/O, no clock; one owner, one thread.
+ * Used by main.c and link. No I/O, no clock; one owner, one thread.
  */
 #ifndef FEEDER_OUTBOX_H
 #define FEEDER_OUTBOX_H
@@ -21,24 +22,24 @@
 
 #include "shared/base/buf.h"
 
-#define LINE_BYTES_MAX ((size_t)64 << 20) /* what a feeder gives its ring */
+#define LINE_BYTES_MAX ((size_t)64 << 20) /* the feeder's limit for its ring */
 
 struct outbox;
 
-/* Lines first…last are asked for and no longer here.  count 0: none. */
+/* Lines first…last were requested and are no longer in the ring.  count 0: none. */
 struct outbox_range {
     uint64_t first, last, count;
-    bool
-        was_received; /* all of them, by a broker whose log is not this one's any more */
+    /* the broker had received all of them, but its log has been replaced */
+    bool was_received;
 };
 
 struct outbox *outbox_new(size_t lines_max, size_t bytes_max);
 void outbox_free(struct outbox *l); /* NULL is allowed */
 
 /*
- * The broker granted `epoch` and has all lines up to `received`: whatever is kept now
- * bears that epoch, and is sent from received+1 on.  A `received` beyond our last line
- * (of an earlier life under this name) moves the numbers of what is kept above it.
+ * The broker granted `epoch` and has all lines up to `received`: the lines kept now get that epoch,
+ * and are sent from received+1 on. If `received` is above our last line (it counts an earlier
+ * process under this name), the kept lines get numbers above it.
  */
 void outbox_grant(struct outbox *l, uint64_t epoch, uint64_t received);
 
@@ -46,30 +47,35 @@ void outbox_grant(struct outbox *l, uint64_t epoch, uint64_t received);
 bool outbox_has_room(const struct outbox *l);
 
 /*
- * Keep a quote (symbol and msgpack body, at most QUOTE_BYTES_MAX) and return its
- * number. Without room the oldest lines fall out.
+ * Keeps a quote (symbol and msgpack body, at most QUOTE_BYTES_MAX) and returns its number. Without
+ * room the oldest lines drop out.
  */
 uint64_t outbox_add(struct outbox *l, struct span symbol, struct span body,
                     uint64_t sent_us);
 
-/* The next line to send, as two frames valid until the next change.  false: all are
- * sent. */
+/*
+ * The next line to send, as two frames that are valid until the next change. Returns false if all
+ * are sent.
+ */
 bool outbox_peek(const struct outbox *l, struct span *topic, struct span *record);
-void outbox_advance(struct outbox *l); /* it was sent */
+void outbox_advance(struct outbox *l); /* the line of outbox_peek was sent */
 
 /* The broker has all lines up to `number`. */
 void outbox_receive(struct outbox *l, uint64_t number);
 
 /*
- * The broker wants everything from `from` on again.  *lost is what of that has fallen
- * out, or, if some of it was received once, that part.  False, and nothing changes, if it was never sent (then it cannot be missing).
+ * The broker requests everything from `from` on again. *lost is the part that has dropped out of
+ * the ring, or, if the broker received some of that once, the part it received. Returns false and
+ * changes nothing if `from` was never sent (then it cannot be missing).
  */
 bool outbox_rewind(struct outbox *l, uint64_t from, struct outbox_range *lost);
 
 uint64_t outbox_last(const struct outbox *l); /* number of the newest line, 0: none */
-uint64_t outbox_sent(const struct outbox *l); /* up to here the cursor has passed */
+/* number of the last line before the cursor */
+uint64_t outbox_sent(const struct outbox *l);
 uint64_t outbox_received(const struct outbox *l);
-uint64_t outbox_overflowed(const struct outbox *l); /* lines that fell out unreceived */
-size_t outbox_kept(const struct outbox *l);         /* lines in the ring */
+/* lines that dropped out before they were received */
+uint64_t outbox_overflowed(const struct outbox *l);
+size_t outbox_kept(const struct outbox *l); /* lines in the ring */
 
 #endif

@@ -1,9 +1,8 @@
 #include "feeder/pace.h"
 
 #define LATE_MS 500
-#define IN_TIME_MS \
-    100 /* below it one is no longer late: two bounds, or it flutters \
-         */
+/* below this a source counts as in time again; a second bound, so that the state does not flap */
+#define IN_TIME_MS 100
 #define INTERVAL_MIN_MS 1000
 #define INTERVAL_MAX_MS 60000
 

@@ -25,7 +25,7 @@ void reader_fini(struct reader *r)
     r->fd = -1;
 }
 
-/* READER_LINE: there is more than before. */
+/* Reads more bytes; READER_LINE means that some came. */
 static enum reader_outcome fill(struct reader *r)
 {
     struct pollfd p = {.fd = r->fd, .events = POLLIN};
@@ -38,7 +38,7 @@ static enum reader_outcome fill(struct reader *r)
     n = poll(&p, 1, 0);
     if (n == 0)
         return READER_AGAIN;
-    /* One byte stays free: callers may end a line with a NUL. */
+    /* One byte stays free: callers may put a NUL behind a line. */
     n = read(r->fd, r->data + r->len, r->line_max + CHUNK - 1 - r->len);
     if (n < 0)
         return errno == EINTR || errno == EAGAIN ? READER_AGAIN : READER_FAILED;
@@ -69,7 +69,7 @@ static enum reader_outcome give(struct reader *r, size_t len, size_t eaten, char
     return READER_LINE;
 }
 
-/* What lies in the buffer; READER_AGAIN with *is_dry: more must be read. */
+/* Takes a line from the buffer; READER_AGAIN with *is_dry: more bytes must be read. */
 static enum reader_outcome take(struct reader *r, char **line, size_t *len,
                                 bool *is_dry)
 {

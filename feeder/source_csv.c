@@ -1,9 +1,9 @@
 /*
- * A recorded table, played at the pace of its own times.
+ * source_csv: plays a recorded table at the pace of its own times.
  *
- * The tape's clock is the latest time seen: a row that lies before it is played at once
- * and does not set the clock back, so one row out of order costs no waiting.  A table whose newest
- * row comes first is refused: of its first ORDER_ROWS rows, more go back in time than go on.
+ * The playback clock is the latest time seen: a row that lies before it is played at once and does
+ * not set the clock back, so one row out of order causes no wait. A table whose newest row comes
+ * first is refused: among its first ORDER_ROWS rows, more go back in time than forward.
  */
 #include "feeder/source.h"
 
@@ -22,39 +22,41 @@
 #include "shared/base/mem.h"
 
 #define LINE_MAX_BYTES 65536
-#define ROWS_PER_ASK \
-    64                  /* rows looked at for one quote, before others get their turn \
-                         */
-#define BEHIND_MAX 32   /* rows in a row before the tape's clock, then it is set back */
-#define LATE_US 1000000 /* later than this, the tape's pace begins anew */
-/* The object, its symbol and time, and a wide column's own field. */
+#define ROWS_PER_CALL \
+    64 /* rows read for one quote before other sources get their turn */
+/* after so many rows in a row before the playback clock, the clock is set back */
+#define BEHIND_MAX 32
+/* if a row is later than this, the pace starts again from now */
+#define LATE_US 1000000
+/* The object, its symbol and time, and the field of a wide column. */
 #define VALUES_MAX (1 + 2 * (CSV_MAP_FIELDS_MAX + 3))
 #define NO_COLUMN SIZE_MAX
 #define TIME_TEXT_MAX 100 /* of a date and a time of day */
-#define ORDER_ROWS 10000  /* looked at before the first is played */
+#define ORDER_ROWS 10000  /* rows examined before the first is played */
 
 struct source_csv {
     struct source base;
     struct reader reader;
     struct csv_map map;
-    char *header; /* its bytes: columns are named when a cell is refused */
+    /* the header's bytes: column names for messages about a refused cell */
+    char *header;
     struct csv_row columns, row;
     bool has_row, has_clock;
-    int behind;               /* rows in a row before the clock */
-    bool has_gone_back;       /* that has been logged */
+    int behind;               /* rows in a row before the playback clock */
+    bool has_gone_back;       /* the log has a line about that */
     int wide_at;              /* next wide column of the row */
-    int64_t row_us, clock_us; /* of the tape, since 1970 */
-    int64_t due_us;           /* of the row, monotonic */
-    uint64_t quotes_before;   /* this pass */
+    int64_t row_us, clock_us; /* on the table's time scale, µs since 1970 */
+    int64_t due_us;           /* when the row is due, monotonic */
+    uint64_t quotes_before;   /* `quotes` at the start of this pass over the file */
 };
 
-/* A cell may be missing; R writes NA.  What else means "no number" is known to quote_from_json. */
+/* A cell may be missing; R writes NA.  quote_from_json knows the other words for "no number". */
 static bool is_empty(struct span cell)
 {
     return !cell.len || span_eq(cell, "NA");
 }
 
-/* When the row was, from one column or from two. */
+/* Reads the row's time from one column or from two. */
 static bool read_time(const struct source_csv *c, int64_t *us)
 {
     const struct csv_map *m = &c->map;
@@ -83,8 +85,8 @@ static struct json_value *put(struct json_value *at, const char *key,
 }
 
 /*
- * As a JSON number what is no plain decimal is written out, like R's 1e+05 or SAS's .5; all else
- * stays the file's text.
+ * A number that is not a plain decimal, like R's 1e+05 or SAS's .5, becomes a JSON number, which is
+ * written out; everything else keeps the file's text.
  */
 static struct json_value *put_cell(struct json_value *at, const char *key,
                                    struct span cell, size_t column)
@@ -97,8 +99,8 @@ static struct json_value *put_cell(struct json_value *at, const char *key,
 }
 
 /*
- * The row (of a wide table: one column of it) as if it had come as JSON, so that one
- * function makes all quotes.  A value's offset is its column.
+ * Makes a JSON object of the row (of a wide table: of one of its columns), so that one function
+ * checks all quotes. A value's offset is its column.
  */
 static enum quote_refusal make_quote(struct source_csv *c, const struct source_now *now,
                                      const struct csv_map_item *wide,
@@ -150,7 +152,7 @@ static void refuse(struct source_csv *c, enum quote_refusal why, size_t column,
     source_refuse(&c->base, why, c->reader.number, detail, now);
 }
 
-/* When the row is due, by the tape's clock. */
+/* Computes when the row is due, by the playback clock. */
 static void schedule(struct source_csv *c, const struct source_now *now)
 {
     const struct source_settings *set = &c->base.set;
@@ -177,7 +179,7 @@ static void schedule(struct source_csv *c, const struct source_now *now)
     c->due_us += gap;
 }
 
-/* Begin again after the longest silence.  false: there is nothing to play. */
+/* Starts again after the longest silence.  Returns false if the file has no rows. */
 static bool rewind_tape(struct source_csv *c)
 {
     char *line;
@@ -199,7 +201,7 @@ static bool rewind_tape(struct source_csv *c)
     return true;
 }
 
-/* Read a row and say when it is due.  SOURCE_LATER: that line was none. */
+/* Reads a row and schedules it.  SOURCE_LATER: the line was not a row. */
 static enum source_outcome read_row(struct source_csv *c, const struct source_now *now)
 {
     char *line;
@@ -237,7 +239,7 @@ static enum source_outcome read_row(struct source_csv *c, const struct source_no
     return SOURCE_QUOTE;
 }
 
-/* A quote of the row at hand.  SOURCE_LATER: there is none (left) in it. */
+/* Takes a quote from the current row.  SOURCE_LATER: the row has none (left). */
 static enum source_outcome take_quote(struct source_csv *c,
                                       const struct source_now *now,
                                       char symbol[QUOTE_SYMBOL_MAX + 1],
@@ -267,7 +269,7 @@ static enum source_outcome csv_next(struct source *s, const struct source_now *n
 {
     struct source_csv *c = (struct source_csv *)s;
 
-    for (int i = 0; i < ROWS_PER_ASK; i++) {
+    for (int i = 0; i < ROWS_PER_CALL; i++) {
         if (!c->has_row && read_row(c, now) == SOURCE_ENDED)
             return SOURCE_ENDED;
         if (!c->has_row)
@@ -331,8 +333,9 @@ static void look_at_row(const struct source_csv *c, struct order *o)
 }
 
 /*
- * Played as it stands, a table whose newest row comes first would leave the oldest value of each
- * symbol as the last one.  Symbols one after the other are in order, each by itself.
+ * A table whose newest row comes first would, if played as it is, leave the oldest value of each
+ * symbol as the last one. Times are compared per symbol, because a table may list one symbol after
+ * the other.
  */
 static enum err check_order(struct source_csv *c, const char *path)
 {
@@ -374,7 +377,7 @@ static enum err check_order(struct source_csv *c, const char *path)
     return OK;
 }
 
-/* What this feeder cannot read, and what it would take for a table of one long line. */
+/* Names a file format that this feeder cannot read or would take for one long line; NULL: none. */
 static const char *foreign_text(const char *line, size_t len)
 {
     if (len >= 2 &&
@@ -389,7 +392,7 @@ static const char *foreign_text(const char *line, size_t len)
     return NULL;
 }
 
-/* The first line, without the mark some programs put before UTF-8. */
+/* Reads the first line, without the byte-order mark that some programs write before UTF-8. */
 static enum err read_header(struct source_csv *c, const char *path)
 {
     const char *wrong;

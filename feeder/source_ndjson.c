@@ -1,4 +1,4 @@
-/* One JSON object per line from a program's standard output. */
+/* source_ndjson: reads one JSON object per line from standard input. */
 #include "feeder/source.h"
 
 #include <errno.h>
@@ -12,9 +12,9 @@
 
 /* JSON's escapes and spaces make a quote longer than its body. */
 #define LINE_MAX_BYTES (2 * QUOTE_BYTES_MAX)
-#define FIELD_SHOWN 64 /* bytes of a field's name in a message */
+#define FIELD_SHOWN 64 /* bytes of a field's name shown in a log line */
 #define LINES_PER_ASK \
-    64 /* lines looked at for one quote, before others get their turn */
+    64 /* lines read for one quote before other sources get their turn */
 
 struct source_ndjson {
     struct source base;
@@ -65,7 +65,10 @@ static struct span member_at(const struct json_value *object, size_t where)
     return SPAN("");
 }
 
-/* Without the byte-order mark that some programs put before a text, or each file of several. */
+/*
+ * Without the byte-order mark that some programs write before a text, or before each of several
+ * files.
+ */
 static struct span without_mark(struct span line)
 {
     if (line.len < 3 || memcmp(line.at, "\xEF\xBB\xBF", 3) != 0)
@@ -103,7 +106,7 @@ static bool take_line(struct source_ndjson *n, struct span line,
         return false;
     }
     why = quote_from_json(root, n->base.set.label, &rules, symbol, body, &where);
-    if (why && where == root->offset) /* of the quote as a whole */
+    if (why && where == root->offset) /* the refusal concerns the quote as a whole */
         source_refuse(&n->base, why, n->reader.number, "", now);
     else if (why)
         refuse_field(n, why, member_at(root, where), where, now);

@@ -12,13 +12,13 @@ enum kind { KIND_CSV, KIND_NDJSON, KIND_SIM, KIND_COUNT };
 
 static const char *const csv_label = "recorded data";
 
-/* The options after the question mark: for whom, and within which bounds. */
+/* The options after the question mark: which kinds take them, and their bounds. */
 static const struct option {
     const char *name;
     enum kind kind;
     size_t offset;
     bool is_flag;
-    int decimals; /* digits after the point, which the value is scaled by */
+    int decimals; /* digits after the decimal point; the value is scaled by them */
     int64_t min, max;
 } options[] = {
     {"speed", KIND_CSV, offsetof(struct source_settings, speed), false, 0, 0,
@@ -74,7 +74,7 @@ static bool set_option(struct source_settings *set, const struct option *o,
     return true;
 }
 
-/* "speed=60&loop=1".  The text is cut up. */
+/* Parses "speed=60&loop=1" in place. */
 static enum err parse_options(const char *spec, enum kind kind, char *text,
                               struct source_settings *set)
 {

@@ -1,10 +1,9 @@
 /*
- * Made-up symbols in random walks, as fast as asked for.
+ * source_sim: generates quotes of made-up symbols in random walks, at any rate.
  *
- * Bodies are written byte by byte into the caller's buffer: this is the source
- * benchmarks run on, so it must cost little.  Prices are counted in hundredths as
- * integers.  Each quote carries `n`, rising by one per symbol, so that a receiver can
- * check the order.
+ * Benchmarks run on this source, so it must cost little: it writes bodies byte by byte into the
+ * caller's buffer and counts prices in hundredths as integers. Each quote carries `n`, rising by
+ * one per symbol, so that a receiver can check the order.
  */
 #include "feeder/source.h"
 
@@ -18,7 +17,7 @@
 #define TICKS_START 100000 /* 1000.00 */
 #define TICKS_MIN 100
 #define TICKS_MAX 99999999
-#define CATCH_UP_MS 1000 /* what was missed beyond this is not made up for */
+#define CATCH_UP_MS 1000 /* missed quotes beyond this delay are skipped */
 #define HEAD_MAX 256     /* bytes of a body without its padding */
 
 struct walk {
@@ -34,11 +33,11 @@ struct source_sim {
     uint64_t random;
     struct buf padding; /* key and value, ready to copy; or nothing */
     bool has_started;
-    int64_t start_ms; /* of the schedule */
-    uint64_t made;    /* since then */
+    int64_t start_ms; /* start of the schedule */
+    uint64_t made;    /* quotes made since the start of the schedule */
 };
 
-/* xorshift64*, Vigna 2014: quick, and the same everywhere for one seed. */
+/* xorshift64*, Vigna 2014: fast, and the same on every machine for one seed. */
 static uint64_t next_random(struct source_sim *m)
 {
     m->random ^= m->random >> 12;
@@ -54,7 +53,7 @@ static char *put_bytes(char *at, const char *bytes, size_t len)
 }
 #define PUT(at, literal) put_bytes(at, literal, sizeof(literal) - 1)
 
-/* Hundredths as text with its msgpack head: 104250 → "1042.50". */
+/* Writes hundredths as text with its msgpack head: 104250 → "1042.50". */
 static char *put_price(char *at, uint32_t ticks)
 {
     char digits[12];
@@ -120,7 +119,7 @@ static void make_body(struct source_sim *m, struct walk *w, int64_t wall_us,
     body->len = before + (size_t)(at - start);
 }
 
-/* Up to five hundredths down or up, and a spread of one to eight. */
+/* Moves the price by up to five hundredths and sets a spread of one to eight. */
 static void step(struct source_sim *m, struct walk *w)
 {
     uint64_t r = next_random(m);
@@ -152,7 +151,7 @@ static bool is_due(struct source_sim *m, const struct source_now *now)
         m->start_ms += (int64_t)late;
         m->base.due_ms += (int64_t)late;
     }
-    /* Whole seconds are taken off, so that made * 1000 stays small for ever. */
+    /* Whole seconds are subtracted, so that made * 1000 never overflows. */
     if (m->made >= rate) {
         m->made -= rate;
         m->start_ms += 1000;
@@ -199,7 +198,7 @@ static void sim_free(struct source *s)
     free(m);
 }
 
-/* Pad so that the quote as JSON has about the bytes asked for. */
+/* Pads so that the quote as JSON has about the requested size. */
 static void make_padding(struct source_sim *m, int64_t bytes)
 {
     static const char sample[] = "{\"symbol\":\"SIM00001\",\"bid\":\"1000.00\",\"ask\":"

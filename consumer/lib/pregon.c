@@ -19,7 +19,7 @@
 #define TURN_MAX_MS 1000
 #define CLOSE_MS 200
 
-/* --- requests ------------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------ */
 
 static void say_hello(struct pregon *p)
 {
@@ -63,7 +63,7 @@ static void on_answer(struct pregon *p, struct span answer)
         return;
     id = pack_find_u(answer, "id", 0);
     HASH_FIND(hh, p->requests, &id, sizeof id, r);
-    if (!r) { /* given up, or the broker speaks unasked */
+    if (!r) { /* the request was given up, or the broker sent a notification */
         pregon_lock_answered_late(p, answer);
         return;
     }
@@ -71,7 +71,7 @@ static void on_answer(struct pregon *p, struct span answer)
     case REQUEST_HELLO:
         on_hello(p, answer);
         break;
-    case REQUEST_PING: /* that it came is all it says */
+    case REQUEST_PING: /* the answer's arrival is all that matters */
         break;
     case REQUEST_FOLLOW:
         if (id == p->follow_id)
@@ -102,7 +102,7 @@ static void give_up(struct pregon *p)
     }
 }
 
-/* --- open and close --------------------------------------------------------------------------------- */
+/* --- open and close ------------------------------------------------ */
 
 static void free_all(struct pregon *p)
 {
@@ -147,7 +147,8 @@ enum pregon_error pregon_open(const struct pregon_options *options, struct prego
             e = PREGON_ERROR_INVALID;
         goto fail;
     }
-    p->options.publish = p->options.control = NULL; /* the caller's */
+    /* the caller owns these two texts */
+    p->options.publish = p->options.control = NULL;
     if (!pregon_link_watch(p, p->wake))
         goto fail;
     pregon_follow(p);
@@ -176,7 +177,7 @@ static void take_answers(struct pregon *p)
     }
 }
 
-/* So that whoever waits for them has them as soon as we are gone. */
+/* Waits until the locks are released, so that the next holder gets them at once. */
 static void wait_for_locks(struct pregon *p, int64_t until)
 {
     zmq_pollitem_t item = {.socket = p->control, .events = ZMQ_POLLIN};
@@ -218,9 +219,9 @@ void pregon_close(struct pregon **pp)
     free_all(p);
 }
 
-/* --- turns ---------------------------------------------------------------------------------------- */
+/* --- turns ------------------------------------------------ */
 
-/* false: there may be more. */
+/* Returns false if there may be more. */
 static bool take_records(struct pregon *p)
 {
     struct bus_message m;
@@ -236,7 +237,7 @@ static bool take_records(struct pregon *p)
             receiver_on_record(p->follow, bus_frame(&m, 0), bus_frame(&m, 1), p->now);
         else if (m.count == 1 && span_eq(bus_frame(&m, 0), WIRE_TOPIC_WELCOME)) {
             receiver_on_welcome(p->follow);
-            p->is_greeted = false; /* it may be another broker: tell it what is known */
+            p->is_greeted = false; /* it may be another broker: send hello again */
             p->hello_at = p->now;
         }
         bus_message_close(&m);
@@ -259,10 +260,11 @@ int pregon_turn(struct pregon *p)
         wakes = 0;
     p->now = clock_boot_ms();
     receiver_go_on(p->follow);
-    pregon_locks_check(p); /* first of all: what follows may take it for held */
+    /* first: the callbacks that follow may rely on a lock being held */
+    pregon_locks_check(p);
     take_answers(p);
     if (!receiver_is_stopped(p->follow))
-        receiver_flush(p->follow); /* what a stop left over */
+        receiver_flush(p->follow); /* records left over by pregon_stop */
     is_drained = take_records(p);
     if (receiver_is_stopped(p->follow))
         return 0;
@@ -294,7 +296,7 @@ void pregon_run(struct pregon *p, int timeout_ms)
         if (receiver_is_stopped(p->follow) || left <= 0)
             return;
         if (wait && poll(&item, 1, (int)earliest(wait, left)) < 0)
-            return; /* a signal */
+            return; /* a signal came */
     }
 }
 

@@ -1,11 +1,11 @@
 /*
  * pregon_link: the two sockets to the broker.
  *
- * Heartbeats come on one every second; the other is pinged when it is quiet.  A socket on which
- * nothing has come for BUS_SILENCE_MS is closed and a new one opened, because the old one's
- * connection may hang: the broker may have moved to another machine of the same name.  What was
- * under way is made up for as after any new connection: `!welcome ` makes `follow` ask the log,
- * and unanswered requests are asked again or given up.
+ * Heartbeats come on one every second; the library pings on the other when it is quiet. A socket on
+ * which nothing has come for BUS_SILENCE_MS is closed and replaced, because its connection may
+ * hang: the broker may have moved to another machine under the same name. After that the library
+ * recovers as after any new connection: `!welcome ` makes the receiver request the log, and
+ * unanswered requests are sent again or given up.
  */
 #include <errno.h>
 #include <msgpack.h>
@@ -18,10 +18,12 @@
 #include "shared/wire/wire.h"
 
 #define RECORDS_HIGH_WATER 20000
-#define CONTROL_HIGH_WATER 256 /* requests kept for a broker that is away */
+#define CONTROL_HIGH_WATER 256 /* requests queued for a broker that is away */
 #define PING_MS 1000
-#define LATE_MS \
-    2000 /* between two turns: we paused, and others' silence means nothing */
+/*
+ * if so much passes between two turns, this process paused, and the broker's silence means nothing
+ */
+#define LATE_MS 2000
 
 static char *address(const char *given, const char *variable, const char *usual)
 {
@@ -37,7 +39,7 @@ bool pregon_link_watch(struct pregon *p, int fd)
     return epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &e) == 0;
 }
 
-/* Opened and watched; NULL with errno. */
+/* Opens and watches a socket; NULL with errno. */
 static void *open_socket(struct pregon *p, int type, const char *endpoint,
                          int high_water, size_t frame_max)
 {
@@ -99,8 +101,9 @@ static void reopen_records(struct pregon *p)
     void *fresh = open_records(p);
 
     p->records_at = p->now;
+    /* for example no descriptors: keep the old socket and try again later */
     if (!fresh)
-        return; /* no descriptors, say: the old one stays, and this is tried again */
+        return;
     replace(p, &p->records, fresh);
     receiver_listen(p->follow);
 }
@@ -113,7 +116,7 @@ static void reopen_control(struct pregon *p)
     if (!fresh)
         return;
     replace(p, &p->control, fresh);
-    p->is_greeted = false; /* the broker must know our new address */
+    p->is_greeted = false; /* the broker must learn our new connection */
     p->hello_at = p->now;
 }
 

@@ -1,4 +1,6 @@
-/* pregon_lock: locks; `hold` decides, this asks and tells. */
+/*
+ * pregon_lock: sends the requests that lock_client decides on, and calls the program's callbacks.
+ */
 #include <msgpack.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,7 +125,7 @@ void pregon_locks_free(struct pregon *p)
     sweep(p, true);
 }
 
-/* --- telling ---------------------------------------------------------------------------------- */
+/* --- callbacks -------------------------------------------------------------------------------- */
 
 static void tell_lost(struct pregon_lock *l)
 {
@@ -193,9 +195,11 @@ void pregon_locks_check(struct pregon *p)
             tell_lost(l);
 }
 
-/* --- asking ------------------------------------------------------------------------------------ */
+/*
+ * --- requests ----------------------------------------------------------------------------------
+ */
 
-/* l NULL: of a lock that is gone. */
+/* l is NULL for a lock that was closed. */
 static struct request *begin(struct pregon *p, struct pregon_lock *l,
                              enum lock_client_wish wish, struct span name,
                              struct span owner, struct buf *b, msgpack_packer *pk)
@@ -268,7 +272,10 @@ int64_t pregon_locks_deadline(const struct pregon *p)
     return due;
 }
 
-/* When the lease surely had not begun yet: the broker may have let us wait for it. */
+/*
+ * A time before which the lease surely had not begun: the broker may have held the answer back for
+ * wait_ms.
+ */
 static int64_t begun_at(const struct request *r, struct span answer)
 {
     uint64_t waited = pack_find_u(answer, "waited_ms", 0);
@@ -277,7 +284,7 @@ static int64_t begun_at(const struct request *r, struct span answer)
     return waited < (uint64_t)(now - r->sent_at) ? r->sent_at + (int64_t)waited : now;
 }
 
-/* Those that wait for it ask again, and have the same grant; those that leave do not. */
+/* A lock that waits will send its request again and get the same grant; a closing lock will not. */
 static bool is_wanted(const struct pregon *p, struct span name, struct span owner)
 {
     for (const struct pregon_lock *l = p->locks; l; l = l->next)
@@ -288,8 +295,8 @@ static bool is_wanted(const struct pregon *p, struct span name, struct span owne
 }
 
 /*
- * A request for a broker that is away waits in the socket for longer than we wait for its
- * answer, and is granted when the broker is back: to somebody who may have closed the lock since.
+ * A request to a broker that is away waits in the socket for longer than this library waits for its
+ * answer. The returning broker grants it, perhaps to a program that has closed the lock since.
  */
 void pregon_lock_answered_late(struct pregon *p, struct span answer)
 {
@@ -342,7 +349,9 @@ void pregon_lock_answered(struct pregon *p, struct request *r, struct span answe
     }
 }
 
-/* --- requests ------------------------------------------------------------------------------------ */
+/*
+ * --- queries -------------------------------------------------------------------------------------
+ */
 
 uint64_t pregon_lock_token(const struct pregon_lock *l)
 {

@@ -1,4 +1,4 @@
-/* pregon_quote: the fields of a quote, and its JSON. */
+/* pregon_quote: the fields of a quote, and the quote as JSON. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@ static struct pregon_span span_out(struct span s)
     return (struct pregon_span){s.at, s.len};
 }
 
-/* As JSON writes it; it fits, for it is no text. */
+/* In JSON notation; a number always fits into the field. */
 static void put_number(struct pregon_field *f)
 {
     struct span raw = {f->raw.at, f->raw.len};

@@ -41,7 +41,7 @@ void pregon_wake(struct pregon *p)
     uint64_t one = 1;
 
     if (write(p->wake, &one, sizeof one) < 0)
-        return; /* it is full of wakes */
+        return; /* the eventfd's counter is full: the turn will come anyway */
 }
 
 void pregon_request_end(struct pregon *p, struct request *r)

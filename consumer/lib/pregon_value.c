@@ -1,4 +1,4 @@
-/* pregon_value: what a lock's holder leaves for the next. */
+/* pregon_value: puts and gets the value of a lock, which a holder leaves for the next holder. */
 #include <msgpack.h>
 #include <stdio.h>
 

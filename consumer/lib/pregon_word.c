@@ -1,4 +1,4 @@
-/* pregon_word: what errors are called, and positions as text. */
+/* pregon_word: the names of errors, and positions as text. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,14 +1,17 @@
 #include "shared/sync/lock_client.h"
 
-#define ANSWER_MS 1500 /* beyond what was waited for on purpose */
-#define AGAIN_MS 1000  /* after an error, and between two questions in line */
+/* added to the time for which the broker may hold an answer back */
+#define ANSWER_MS 1500
+/* after an error, and between two requests for a place in line */
+#define AGAIN_MS 1000
 #define RENEW_AGAIN_MAX 1000
 #define RENEW_AGAIN_MIN 100
 #define LEAVE_AGAIN_MS 500
-#define PLACE_MS 10000 /* the broker drops a place after so long */
+/* after so long without a request the broker drops a place in line */
+#define PLACE_MS 10000
 #define NEVER INT64_MAX
 #define LATE_GRANT_MS \
-    2000 /* after giving up a place, a grant may still be on its way */
+    2000 /* after a place is given up, a grant may still be on its way */
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -81,7 +84,7 @@ bool lock_client_is_newly_unanswered(struct lock_client *h, int64_t now)
     if (h->phase != HOLD_WAITING || !h->is_asked || now < h->ask_at)
         return false;
     h->is_asked = false;
-    h->wait_ms = 0; /* whoever answers next is to say at once how things stand */
+    h->wait_ms = 0; /* the next request must be answered at once */
     if (h->is_unanswered)
         return false;
     h->is_unanswered = true;
@@ -99,7 +102,8 @@ static enum lock_client_news on_grant(struct lock_client *h,
         h->until = later(h->until, until);
         return HOLD_NO_NEWS;
     }
-    if (h->phase == HOLD_HELD) { /* ours ended, and this is another grant: begin anew */
+    /* our grant ended and this is a new one: report the loss first */
+    if (h->phase == HOLD_HELD) {
         lose(h, HOLD_EXPIRED, now);
         return HOLD_NOW_LOST;
     }
@@ -111,7 +115,8 @@ static enum lock_client_news on_grant(struct lock_client *h,
         return HOLD_NO_NEWS;
     }
     h->wait_ms = 0;
-    h->ask_at = now; /* it took so long that it is nearly over: the same grant, anew */
+    /* a grant that took so long that it is nearly over is requested again */
+    h->ask_at = now;
     if (now >= until)
         return HOLD_NO_NEWS;
     h->phase = HOLD_HELD;
@@ -176,7 +181,7 @@ static void on_left(struct lock_client *h, const struct lock_client_answer *a,
         return;
     if (a->to == HOLD_WISH_RELEASE && a->asked_token == h->token) {
         h->may_be_ours = false;
-        /* It was not ours any more: then we may stand in line for another one. */
+        /* The grant was not ours any more; but there may be a place in line to give up. */
         if (a->error.len && h->may_be_placed)
             h->ask_at = now;
         else
