@@ -33,7 +33,7 @@ static void on_held(void *ctx, struct pregon_lock *l, uint64_t token)
     active_store_begin(d);
 }
 
-/* From now on another may be active: nothing more goes out. */
+/* From now on another instance may be active: this one sends nothing more. */
 static void stand_down(struct active *d)
 {
     d->held = 0;
@@ -56,7 +56,7 @@ static void on_lock_lost(void *ctx, struct pregon_lock *l,
     stand_down(d);
 }
 
-/* Not a refusal of the broker's, but how it is with locks. */
+/* Is the reason normal waiting, not a refusal of the broker? */
 static bool is_in_line(const char *reason)
 {
     return strcmp(reason, "held") == 0 || strcmp(reason, "closed") == 0 ||
@@ -74,7 +74,7 @@ static void on_waiting(void *ctx, struct pregon_lock *l,
     d->is_answered |= is_in_line(w->reason);
     snprintf(why, sizeof why, "%s %s", w->reason, w->holder);
     if (strcmp(why, d->waiting) == 0)
-        return; /* only our place in line changed, or the time */
+        return; /* only our place in line or the time changed */
     memcpy(d->waiting, why, sizeof why);
     log_limited(&limit, loop_now(d->loop),
                 is_in_line(w->reason) ? LOG_INFO : LOG_WARNING, "standing by (%s): %s",
@@ -95,7 +95,7 @@ static bool open_lock(struct active *d)
     return pregon_lock_open(d->link, d->lock_name, &o, &d->lock) == PREGON_OK;
 }
 
-/* --- getMe: who are we, and is Telegram there? -------------------------------------- */
+/* --- getMe: the bot's name, and whether Telegram answers ---------------------------- */
 
 static void take_greeting(struct active *d, const struct botapi_answer *a)
 {
@@ -156,7 +156,7 @@ static void take_answers(struct active *d)
     }
 }
 
-/* --- what is dropped is told --------------------------------------------------------- */
+/* --- logging of dropped messages ----------------------------------------------------- */
 
 static void add_count(struct buf *b, uint64_t now, uint64_t before, const char *what)
 {
@@ -222,7 +222,7 @@ void active_close(struct active *d)
     botapi_close(d->api);
     if (d->link)
         loop_unwatch(d->loop, &d->link_watch);
-    pregon_close(&d->link); /* releases the lock, unless it was lost */
+    pregon_close(&d->link); /* closing releases the lock, unless it was lost */
     bot_free(d->bot);
     free(d->followed);
 }
@@ -267,7 +267,7 @@ static int64_t sooner(int64_t a, int64_t b)
     return a < 0 ? b : b < 0 || a < b ? a : b;
 }
 
-/* By the clock, also after a pause between libpregon's turn and ours. */
+/* Checks the lease by the clock, because the process may have paused since libpregon's turn. */
 static void check_lease(struct active *d)
 {
     if (d->held && !active_lease(d))

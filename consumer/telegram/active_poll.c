@@ -1,4 +1,4 @@
-/* getUpdates: one long poll after the other, and what a 409 to one of them means. */
+/* active_poll: getUpdates, one long poll after the other, and how to react to status 409. */
 #include "consumer/telegram/active.h"
 
 #include <inttypes.h>
@@ -9,11 +9,14 @@
 #include "shared/base/log.h"
 #include "shared/base/random.h"
 
-#define LIMIT 20         /* updates a poll */
-#define CONFLICT_MS 3000 /* Telegram holds a second 409 within 3 s back */
+#define LIMIT 20         /* updates per poll */
+#define CONFLICT_MS 3000 /* Telegram delays the answer to a second 409 by up to 3 s */
 #define ALARM_TTL_MS 60000
 
-/* Everything taken in so far is stored, so an offset confirms nothing that could be lost. */
+/*
+ * True if everything taken is stored, so that the offset of the next poll confirms nothing that
+ * could be lost.
+ */
 static bool may_poll(const struct active *d)
 {
     const struct ledger *l = bot_ledger(d->bot);
@@ -67,7 +70,7 @@ void active_poll_stop(struct active *d)
     backoff_succeeded(&d->poll_backoff);
 }
 
-/* Seen on /cotizaciones/telegram_locks_status for as long as it lasts. */
+/* Takes a lock that /cotizaciones/telegram_locks_status shows while the conflict lasts. */
 static void raise_alarm(struct active *d, const char *kind)
 {
     struct pregon_lock_options o = PREGON_LOCK_OPTIONS;
@@ -93,7 +96,7 @@ static void take_conflict(struct active *d, const char *description)
     d->conflict = is_webhook ? ACTIVE_WEBHOOK : ACTIVE_OTHER_POLLER;
     snprintf(d->conflict_text, sizeof d->conflict_text, "%s", description);
     raise_alarm(d, is_webhook ? "webhook" : "conflict");
-    d->must_put = true; /* whoever's the lock is, the broker says so now */
+    d->must_put = true; /* the broker's answer to this put tells who has the lock now */
 }
 
 void active_poll_confirmed(struct active *d)
@@ -114,7 +117,7 @@ void active_poll_confirmed(struct active *d)
             d->conflict_text, d->lock_name, d->token);
 }
 
-/* Telegram's own words are enough to find the number of the one update that is in the way. */
+/* An answer that cannot be parsed may still contain the number of the one update that causes it. */
 static bool find_update(struct span body, uint64_t *out)
 {
     static const char key[] = "\"update_id\":";
@@ -139,7 +142,7 @@ static void take_updates(struct active *d, const struct json_value *result)
     d->is_api_well = true;
     for (uint32_t i = 0; i < result->size; i++, update += update->skip)
         if (!bot_take_update(d->bot, update))
-            break; /* no room: asked for again when there is */
+            break; /* no room: fetched again when there is */
     d->is_careful = false;
 }
 
@@ -158,7 +161,7 @@ static void take_failure(struct active *d, const struct botapi_answer *a)
         d->is_careful = false;
         return;
     }
-    d->is_careful |= a->is_unreadable; /* which of them is it? */
+    d->is_careful |= a->is_unreadable; /* find out which of them it is */
     backoff_failed(&d->poll_backoff, a->retry_after_ms, random_u64(), now);
 }
 

@@ -1,7 +1,7 @@
 /*
- * Prices, over two connections: the newest of everything for those who ask, and every record of the
- * symbols with alerts.  The second goes on where the holder before stood, so that no
- * crossing is missed in between.
+ * active_quotes: prices over two connections: the newest of every symbol for price commands, and
+ * every record of the symbols with alerts. The second connection continues where the previous
+ * holder stopped, so that no crossing between is missed.
  */
 #include "consumer/telegram/active.h"
 
@@ -83,7 +83,7 @@ static void on_lost(void *ctx, const struct pregon_loss *l)
 
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
-    (void)w; /* every turn looks at both connections anyway */
+    (void)w; /* every turn checks both connections anyway */
     (void)events;
 }
 
@@ -143,7 +143,7 @@ static void unfollow(struct active *d)
     d->followed_count = kept;
 }
 
-/* Subscribe to what has alerts, and to nothing else. */
+/* Subscribes to the symbols that have alerts, and to no others. */
 static void follow(struct active *d)
 {
     const struct ledger *l = bot_ledger(d->bot);

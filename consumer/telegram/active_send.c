@@ -1,4 +1,7 @@
-/* sendMessage: intents, stored before they are begun, and how they ended. */
+/*
+ * active_send: sendMessage: stores each intent before the send begins, and records how the send
+ * ended.
+ */
 #include "consumer/telegram/active.h"
 
 #include "shared/base/log.h"
@@ -51,7 +54,7 @@ void active_send_turn(struct active *d, bool may_begin)
         mark_intents(d);
 }
 
-/* Before the next message Telegram must have answered something. */
+/* Telegram must answer getMe before the next message is sent. */
 static void doubt_api(struct active *d)
 {
     int64_t now = loop_now(d->loop);
@@ -91,7 +94,7 @@ static void take_move(struct active *d, int64_t from, int64_t to)
                                            : "");
 }
 
-/* Telegram did not do it, and says why. */
+/* Telegram refused the message and gave a reason. */
 static void take_refusal(struct active *d, struct active_send *s,
                          const struct botapi_answer *a)
 {

@@ -1,4 +1,7 @@
-/* The ledger as the value of the bot's lock: read once under each new token, put at every change. */
+/*
+ * active_store: the ledger as the value of the bot's lock: read once under each new token, put at
+ * every change.
+ */
 #include "consumer/telegram/active.h"
 
 #include <inttypes.h>
@@ -8,7 +11,7 @@
 #include "shared/base/mem.h"
 #include "shared/base/random.h"
 
-#define POSITION_MS 10000 /* how often only the position is stored */
+#define POSITION_MS 10000 /* interval of puts when only the position changed */
 
 static void wait_and_retry(struct active *d, const char *what, enum pregon_error error,
                            const char *message)
@@ -29,7 +32,7 @@ static void on_read(void *ctx, enum pregon_error error, const char *message,
     enum err e;
 
     d->is_reading = false;
-    /* An answer to what was asked under another grant may be older than this one. */
+    /* This may be a late answer to a request under an earlier grant. */
     if (d->phase != ACTIVE_LOADING || d->read_for != d->held ||
         error == PREGON_ERROR_CLOSED)
         return;
@@ -48,7 +51,7 @@ static void on_read(void *ctx, enum pregon_error error, const char *message,
         return;
     }
     d->token = d->held;
-    d->put_number++; /* what was put under the token before does not count */
+    d->put_number++; /* ignore answers to puts under the token before */
     d->is_putting = false;
     d->stored_revision = 0;
     d->stored_update = l->next_update;
@@ -78,7 +81,10 @@ static void read_value(struct active *d)
     }
 }
 
-/* Of one put; freed by its answer, which may come after the lock was lost and held again. */
+/*
+ * The context of one put; its answer frees it, which may come after the lock was lost and held
+ * again.
+ */
 struct put {
     struct active *active;
     uint64_t number;

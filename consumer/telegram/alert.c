@@ -45,7 +45,10 @@ static bool has_gone_back(const struct alert *a, struct span price, uint32_t mar
     bool up = is_upward(a->comparison), is_negative = a->threshold[0] == '-';
     int order;
 
-    /* The bound lies below the threshold if the alert looks upward, on either side of 0. */
+    /*
+     * For an alert "above", the bound to arm it again is below the threshold, for prices on either
+     * side of 0.
+     */
     decimal_scale(span_of(a->threshold),
                   up != is_negative ? DECIMAL_ONE - margin : DECIMAL_ONE + margin,
                   bound);
@@ -76,8 +79,9 @@ enum alert_news alert_judge(struct alert *a, uint64_t seq, struct span price,
     if (a->is_paused)
         return ALERT_NO_NEWS;
     span_copy(place, sizeof a->owed, price);
+    /* the text changed: nothing of the new text was sent */
     if (!a->delivery.is_sending)
-        a->delivery = (struct delivery){0}; /* another text: nothing of it was sent */
+        a->delivery = (struct delivery){0};
     return was_owed ? ALERT_SUPERSEDED : ALERT_DUE;
 }
 

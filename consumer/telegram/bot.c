@@ -148,7 +148,10 @@ void bot_take_record(struct bot *b, const struct lastprice *p)
         bot_judge(b, &first[i], p);
 }
 
-/* Not a change worth a revision: a successor that begins a little earlier knows what it saw. */
+/*
+ * Not worth a new revision: an instance that continues a little earlier skips records that its
+ * alerts have seen.
+ */
 void bot_take_position(struct bot *b, uint64_t epoch, uint64_t seq)
 {
     if (epoch != b->ledger.epoch)
@@ -169,7 +172,7 @@ static bool is_chat_busy(const struct ledger *l, int64_t chat)
     return false;
 }
 
-/* How many ms until it may go; -1: not before something else ended. */
+/* How many ms until the message may be sent; -1: not before another send ends. */
 static int64_t wait_of(const struct bot *b, int64_t chat, const struct delivery *d,
                        int64_t now)
 {
@@ -204,7 +207,7 @@ static struct alert *next_alert(struct bot *b, int64_t now)
     return NULL;
 }
 
-/* Mark the intent of what *d belongs to. */
+/* Records the intent to send the message that *d belongs to. */
 static void begin(struct bot *b, struct bot_send *out, struct delivery *d,
                   bool is_spanish, int64_t now)
 {
@@ -264,7 +267,7 @@ static enum delivery_next end_alert(struct bot *b, const struct bot_send *s,
     enum delivery_next next;
 
     if (!a || !a->delivery.is_sending || a->intent != s->revision)
-        return DELIVERY_DONE; /* deleted meanwhile */
+        return DELIVERY_DONE; /* the alert was deleted meanwhile */
     next = alert_told(a, outcome);
     bot_count_owed(b);
     return next;

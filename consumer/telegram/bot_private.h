@@ -1,4 +1,4 @@
-/* bot_private: what bot.c and bot_update.c share; for nobody else. */
+/* bot_private: shared by bot.c and bot_update.c; no other file includes it. */
 #ifndef CONSUMER_TELEGRAM_BOT_PRIVATE_H
 #define CONSUMER_TELEGRAM_BOT_PRIVATE_H
 
@@ -17,13 +17,13 @@ struct bot {
     struct pacer *pacer;
     struct bot_counts counts;
     size_t cursor; /* the alert to look at first */
-    size_t owed;   /* alerts with a price to tell */
+    size_t owed;   /* alerts with a pending price */
     struct buf text;
 };
 
-/* The symbol of the alert has this price now. */
+/* Judges the alert with its symbol's current price. */
 void bot_judge(struct bot *b, struct alert *a, const struct lastprice *p);
-/* Alerts were removed, or loaded. */
+/* Call it after alerts were removed or loaded. */
 void bot_count_owed(struct bot *b);
 
 #endif

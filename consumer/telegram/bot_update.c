@@ -1,4 +1,4 @@
-/* What people write: an update becomes a command, a change of the ledger, and an answer. */
+/* bot_update: turns an update into a command, a change of the ledger, and an answer. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,11 +9,13 @@
 #include "consumer/telegram/command.h"
 #include "consumer/telegram/phrase.h"
 
-/* Telegram begins a new, random numbering after a quiet week; below this distance an
- * update is one that we have had. */
+/*
+ * Telegram begins a new, random numbering after a week without updates. If an update's number is
+ * lower by less than this, it is one that was taken before.
+ */
 #define REPEATS_MAX 100000
 
-/* What an update says, as far as we care. */
+/* The parts of an update that the bot uses. */
 struct message {
     uint64_t update;
     int64_t chat, thread, moved_to; /* 0: none */
@@ -37,7 +39,7 @@ static struct span read_text(const struct json_value *v)
     return v && v->type == JSON_STRING ? v->text : (struct span){"", 0};
 }
 
-/* False: not an update at all. */
+/* Returns false if it is not an update at all. */
 static bool read_message(const struct json_value *update, struct message *out)
 {
     const struct json_value *message = json_member(update, "message"), *chat;
@@ -121,7 +123,10 @@ static void set_alert(struct bot *b, const struct message *m, const struct comma
         phrase_alert_exists(&b->text, is_spanish, added);
     } else {
         phrase_alert_set(&b->text, is_spanish, added, price);
-        /* A price that is true already is told at once; later records have higher positions. */
+        /*
+         * If the comparison is already true, the alert is sent at once; later records have higher
+         * positions.
+         */
         if (price && (!b->ledger.epoch || price->epoch == b->ledger.epoch))
             bot_judge(b, added, price);
     }
@@ -158,7 +163,7 @@ static void delete_alert(struct bot *b, const struct message *m, uint32_t number
     bot_count_owed(b);
 }
 
-/* Do what the command says; the answer is in b->text. */
+/* Carries out the command; the answer is in b->text. */
 static void obey(struct bot *b, const struct message *m, const struct command *c,
                  bool is_spanish)
 {
@@ -192,7 +197,10 @@ static void obey(struct bot *b, const struct message *m, const struct command *c
     }
 }
 
-/* Is this for us?  In a group only our own commands are; another bot may have its own. */
+/*
+ * Is the message for this bot? In a group only commands of this bot are; another bot may have its
+ * own.
+ */
 static bool is_for_us(const struct message *m, const struct command *c)
 {
     return m->text.len && (m->is_private || c->kind > COMMAND_OTHER);
@@ -209,10 +217,11 @@ bool bot_take_update(struct bot *b, const struct json_value *update)
     command_parse(m.text, b->name, &c);
     if (m.moved_to)
         bot_move_chat(b, m.chat, m.moved_to);
+    /* a chat that writes to the bot takes messages again */
     else if (m.text.len)
-        ledger_pause_chat(l, m.chat, false); /* who writes, hears again */
+        ledger_pause_chat(l, m.chat, false);
     if (!is_for_us(&m, &c)) {
-        /* nothing to say */
+        /* no answer */
     } else if (!is_allowed(b, m.chat)) {
         b->counts.not_allowed++;
     } else if (ledger_answers_of(l, m.chat) >= BOT_ANSWERS_PER_CHAT) {
@@ -220,7 +229,10 @@ bool bot_take_update(struct bot *b, const struct json_value *update)
     } else {
         bool is_spanish = speaks_spanish(b, &m, &c);
 
-        /* Before anything is done: with room for the longest answer it will be done whole. */
+        /*
+         * Check for the longest answer before anything is changed, so that the command is carried
+         * out completely.
+         */
         if (!ledger_has_room(l))
             return false;
         obey(b, &m, &c, is_spanish);

@@ -12,19 +12,20 @@
 #include "shared/base/version.h"
 
 #define URL_MAX 512
-#define JSON_DEPTH 32 /* a message that answers a message with a poll nests deep */
+/* a message that replies to a message with a poll is nested deeply */
+#define JSON_DEPTH 32
 #define CONNECT_TIMEOUT_MS 10000L
 
 struct call {
     unsigned ticket; /* 0: free */
-    CURL *easy;      /* kept from call to call */
+    CURL *easy;      /* reused for every call */
     struct buf request, answer;
     bool is_too_large;
 };
 
-/* A socket of libcurl's. */
+/* A socket of libcurl. */
 struct outbox {
-    struct loop_watch watch; /* first: see on_ready */
+    struct loop_watch watch; /* must be first: on_ready casts it */
     curl_socket_t fd;
     int ready; /* CURL_CSELECT_… since the last turn */
     struct outbox *next;
@@ -38,10 +39,10 @@ struct botapi {
     struct call calls[BOTAPI_CALLS_MAX];
     struct outbox *lines;
     unsigned last_ticket;
-    int64_t due; /* libcurl's timer, by `now`; -1: none */
-    int64_t now; /* of the last turn */
+    int64_t due; /* when libcurl's timer is due; -1: none */
+    int64_t now; /* time of the last turn */
     char base[URL_MAX];
-    char host[128]; /* and port, if base_url has one: for sentences */
+    char host[128]; /* with the port, if base_url has one: for messages */
 };
 
 static void on_ready(struct loop_watch *w, uint32_t events)
@@ -117,8 +118,10 @@ static void prepare(struct botapi *a, struct call *c)
     CURL *e = c->easy;
 
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-    /* A name is looked up by a thread; without this the end of a call, in time or not, waits for
-     * it, and the loop with it: the lock would run out. */
+    /*
+     * A thread resolves the name. Without this option the end of a call waits for that thread, and
+     * the loop with it: the lease would run out.
+     */
     curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
@@ -196,7 +199,7 @@ static struct call *find(struct botapi *a, unsigned ticket)
     return NULL;
 }
 
-/* A free call whose request is empty, to be filled. */
+/* Returns a free call with an empty request. */
 static struct call *new_call(struct botapi *a)
 {
     struct call *c = find(a, 0);
@@ -221,7 +224,7 @@ static unsigned begin(struct botapi *a, struct call *c, const char *method,
         timeout_ms < CONNECT_TIMEOUT_MS ? (long)timeout_ms : CONNECT_TIMEOUT_MS;
 
     snprintf(url, sizeof url, "%s/%s", a->base, method);
-    curl_easy_setopt(c->easy, CURLOPT_URL, url); /* copied */
+    curl_easy_setopt(c->easy, CURLOPT_URL, url); /* libcurl copies it */
     explicit_bzero(url, sizeof url);
     curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, buf_text(&c->request));
     curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE, (long)c->request.len);
@@ -258,8 +261,10 @@ unsigned botapi_send(struct botapi *a, int64_t chat, int64_t thread, struct span
 {
     struct call *c = new_call(a);
 
-    /* On a connection that had been used libcurl would send a request again by itself when it
-     * is cut off without an answer; a message must not be sent twice unnoticed. */
+    /*
+     * On a reused connection libcurl would itself send a request again when the connection closes
+     * without an answer; a message must not be sent twice unnoticed.
+     */
     curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);
     buf_printf(&c->request, "{\"chat_id\":%lld,", (long long)chat);
@@ -281,7 +286,7 @@ void botapi_abort(struct botapi *a, unsigned ticket)
     c->ticket = 0;
 }
 
-/* libcurl may change the list while it works: mark, then look anew after each. */
+/* libcurl may change the list during a call: search again after each. */
 static struct outbox *next_ready(const struct botapi *a)
 {
     struct outbox *line = a->lines;
@@ -323,7 +328,7 @@ static void judge_failure(const struct botapi *a, CURLcode code, const struct ca
 {
     long sent = 0;
 
-    /* What was not even begun to be written cannot have arrived. */
+    /* If nothing of a request was written, it cannot have arrived. */
     curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
     out->verdict = sent ? BOTAPI_UNKNOWN : BOTAPI_NO_CONTACT;
     snprintf(out->why, sizeof out->why, "%s: %s", a->host,

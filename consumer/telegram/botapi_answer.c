@@ -1,11 +1,11 @@
-/* What an answer of the Bot API means. */
+/* botapi_answer: interprets an answer of the Bot API. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "consumer/telegram/botapi.h"
 
-#define RETRY_AFTER_MAX 86400 /* s; who is told to wait for longer asks once a day */
+#define RETRY_AFTER_MAX 86400 /* s; after a longer wait the bot tries once a day */
 
 static int64_t number_of(const struct json_value *v)
 {
@@ -66,7 +66,7 @@ static bool says(const struct botapi_answer *a, const char *const *words, size_t
     return false;
 }
 
-/* Telegram's descriptions are all that tells these 400s from one bad message. */
+/* Only Telegram's description distinguishes these 400s from one that concerns a single message. */
 bool botapi_is_chat_closed(const struct botapi_answer *a)
 {
     static const char *const words[] = {

@@ -1,4 +1,4 @@
-/* bottoken: what a bot's token looks like. */
+/* bottoken: checks the form of a bot's token. */
 #ifndef CONSUMER_TELEGRAM_BOTTOKEN_H
 #define CONSUMER_TELEGRAM_BOTTOKEN_H
 
@@ -6,7 +6,7 @@
 
 #define BOTTOKEN_MAX 100
 
-/* NUMBER:SECRET, as @BotFather gives it. */
+/* Is it NUMBER:SECRET, as @BotFather issues it? */
 bool bottoken_is_right(const char *token);
 
 #endif

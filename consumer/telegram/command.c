@@ -62,7 +62,7 @@ static void skip(struct span *s, size_t len)
     s->len -= len;
 }
 
-/* Up to a space; with `stop_at_sign` also up to a comparison. */
+/* Takes the text up to a space; with `stop_at_sign` also up to a comparison. */
 static struct span take_word(struct span *rest, bool stop_at_sign)
 {
     struct span word;
@@ -105,7 +105,7 @@ static bool take_price(struct span *rest, char out[QUOTE_DECIMAL_MAX + 1])
     plain[word.len] = '\0';
     comma = memchr(plain, ',', word.len);
     if (comma)
-        *comma = '.'; /* a second one, or a point, and it is no decimal */
+        *comma = '.'; /* with a second comma, or a point, it is not a decimal */
     if (!quote_is_decimal((struct span){plain, word.len}))
         return false;
     memcpy(out, plain, word.len + 1);
@@ -137,7 +137,8 @@ static enum command_fault read_arguments(struct command *c, struct span *rest)
     if (c->kind == COMMAND_DELETE)
         return take_number(rest, &c->number) ? COMMAND_FINE : COMMAND_NO_NUMBER;
     if (c->kind != COMMAND_PRICE && c->kind != COMMAND_ALERT) {
-        rest->len = 0; /* /start comes with a payload; the others forgive one */
+        /* /start comes with a payload; the other commands ignore further words */
+        rest->len = 0;
         return COMMAND_FINE;
     }
     if (!take_symbol(rest, c->symbol))

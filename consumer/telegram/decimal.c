@@ -34,7 +34,7 @@ bool decimal_read_percent(struct span text, uint32_t *out)
 
 void decimal_scale(struct span value, uint32_t factor, char out[DECIMAL_SCALED_MAX])
 {
-    char digits[DECIMAL_SCALED_MAX]; /* of the product, from the right */
+    char digits[DECIMAL_SCALED_MAX]; /* digits of the product, from the right */
     size_t count = 0, scale = 0, o = 0;
     uint64_t carry = 0;
 

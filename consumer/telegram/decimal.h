@@ -1,9 +1,9 @@
 /*
- * decimal: a price moved by a percentage, exactly.
+ * decimal: scales a price by a percentage, exactly.
  *
- * Prices are decimal text and are compared as text (quote_decimal_compare); this is the one
- * thing more that hysteresis needs.  No floating point, no rounding: 8 digits are added behind
- * the point.  No I/O, no clock.
+ * Prices are decimal text and are compared as text (quote_decimal_compare); the margin of alerts
+ * also needs this multiplication. No floating point, no rounding: the result has 8 more digits
+ * behind the point. No I/O, no clock.
  */
 #ifndef CONSUMER_TELEGRAM_DECIMAL_H
 #define CONSUMER_TELEGRAM_DECIMAL_H
@@ -17,11 +17,16 @@
 #define DECIMAL_ONE 100000000u /* factors are in hundred-millionths */
 #define DECIMAL_SCALED_MAX (QUOTE_DECIMAL_MAX + 24)
 
-/* "0.1" (percent) as 100000.  False: no decimal, over 50, or more than 6 decimals. */
+/*
+ * Reads "0.1" (percent) as 100000. Returns false if it is not a decimal, is over 50, or has more
+ * than 6 decimals.
+ */
 bool decimal_read_percent(struct span text, uint32_t *out);
 
-/* value × factor / DECIMAL_ONE as NUL-terminated text.  The value is a decimal by quote_is_decimal,
- * the factor at most 2 × DECIMAL_ONE. */
+/*
+ * Writes value × factor / DECIMAL_ONE as NUL-terminated text. The value has passed
+ * quote_is_decimal; the factor is at most 2 × DECIMAL_ONE.
+ */
 void decimal_scale(struct span value, uint32_t factor, char out[DECIMAL_SCALED_MAX]);
 
 #endif

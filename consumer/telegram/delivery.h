@@ -1,10 +1,10 @@
 /*
- * delivery: how far one message has come, so that it arrives once, or twice and says so.
+ * delivery: the progress of one message, so that it arrives once, or twice with a mark.
  *
- * Before a send the intent is recorded (attempts goes up, is_sending), after it the outcome.
- * Who takes over and finds an intent without outcome cannot know whether it was sent: it is sent
- * once more, marked as possibly repeated; after two sends of unknown outcome it is given
- * up, and that is told in the log.  Pure.
+ * Before a send the intent is recorded (attempts rises, is_sending is set), after it the outcome.
+ * An instance that takes over and finds an intent without outcome cannot know whether the message
+ * was sent. It sends it once more, marked as possibly repeated; after two sends of unknown outcome
+ * it gives the message up and logs that. Pure.
  */
 #ifndef CONSUMER_TELEGRAM_DELIVERY_H
 #define CONSUMER_TELEGRAM_DELIVERY_H
@@ -15,26 +15,26 @@
 #define DELIVERY_ATTEMPTS_MAX 2
 
 struct delivery {
-    uint8_t attempts; /* sends begun whose outcome is not "certainly not sent" */
-    bool is_sending;  /* one of them now */
+    uint8_t attempts; /* sends begun, except those that were certainly not sent */
+    bool is_sending;  /* a send is under way */
 };
 
 enum delivery_outcome {
     DELIVERY_SENT,
-    DELIVERY_NOT_SENT, /* certainly not: try again as if nothing had been */
+    DELIVERY_NOT_SENT, /* certainly not sent: try again as if it had not been tried */
     DELIVERY_UNKNOWN,  /* no answer: it may have been sent */
-    DELIVERY_REFUSED,  /* certainly not, and never will be */
+    DELIVERY_REFUSED,  /* certainly not sent, and Telegram will never take it */
 };
 
 enum delivery_next {
-    DELIVERY_DONE,     /* nothing is owed any more */
-    DELIVERY_AGAIN,    /* still owed */
-    DELIVERY_GIVEN_UP, /* two sends of unknown outcome: not owed any more */
+    DELIVERY_DONE,     /* nothing is pending any more */
+    DELIVERY_AGAIN,    /* still pending */
+    DELIVERY_GIVEN_UP, /* two sends of unknown outcome: not pending any more */
 };
 
 void delivery_begin(struct delivery *d);
 enum delivery_next delivery_end(struct delivery *d, enum delivery_outcome outcome);
-/* Would the next send be one that may repeat the first? */
+/* May the next send repeat an earlier one? */
 bool delivery_is_repeat(const struct delivery *d);
 
 #endif

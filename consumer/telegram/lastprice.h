@@ -1,8 +1,8 @@
 /*
- * lastprice: the newest prices of every symbol, for those who ask.
+ * lastprice: the newest prices of every symbol, for price commands.
  *
- * Filled by quotes, which may come over two connections: of one log the higher position
- * wins.  Bounded by the symbols the broker knows.  No I/O, no clock; one owner.
+ * Quotes may come over two connections: of one log, the higher position wins. Bounded by the number
+ * of symbols that the broker knows. No I/O, no clock; one owner.
  */
 #ifndef CONSUMER_TELEGRAM_LASTPRICE_H
 #define CONSUMER_TELEGRAM_LASTPRICE_H
@@ -13,9 +13,9 @@
 #include "shared/base/buf.h"
 #include "shared/wire/quote.h"
 
-#define LASTPRICE_CURRENCY_MAX 16 /* bytes we show */
+#define LASTPRICE_CURRENCY_MAX 16 /* bytes shown */
 
-/* A quote as far as the bot looks at it; texts are "" if it has none. */
+/* The parts of a quote that the bot uses; a text is "" if the quote does not have it. */
 struct lastprice {
     char symbol[QUOTE_SYMBOL_MAX + 1];
     uint64_t epoch, seq;
@@ -36,7 +36,7 @@ void lastprice_put(struct lastprice_table *t, const struct lastprice *p);
 /* The symbol became stale or live at that position. */
 void lastprice_set_stale(struct lastprice_table *t, const char *symbol, uint64_t epoch,
                          uint64_t seq, bool is_stale);
-/* NULL: no quote of it has come. */
+/* NULL: no quote of the symbol has come. */
 const struct lastprice *lastprice_find(const struct lastprice_table *t,
                                        const char *symbol);
 

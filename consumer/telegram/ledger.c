@@ -6,7 +6,7 @@
 #include "shared/base/array.h"
 #include "shared/base/mem.h"
 
-/* Of msgpack around an alert's or answer's texts, numbers at full width. */
+/* Bytes of msgpack around the texts of an alert or answer, with numbers at full width. */
 #define ALERT_OVERHEAD 50
 #define ANSWER_OVERHEAD 41
 
@@ -24,14 +24,17 @@ void ledger_fini(struct ledger *l)
     ledger_init(l);
 }
 
-/* With a price owed; one more, while it is being sent, is reserved for all of them. */
+/*
+ * The charge of an alert with a pending price. A second price exists only while a send is under
+ * way; room for those is reserved once for all.
+ */
 static size_t charge(const struct alert *a)
 {
     return ALERT_OVERHEAD + strlen(a->symbol) + strlen(a->threshold) +
            QUOTE_DECIMAL_MAX;
 }
 
-/* The first alert whose symbol is not below. */
+/* The first alert whose symbol is not below `symbol`. */
 static size_t lower_bound(const struct ledger *l, const char *symbol)
 {
     size_t from = 0, to = l->alert_count;

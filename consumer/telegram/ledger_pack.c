@@ -1,4 +1,7 @@
-/* The ledger as msgpack: {"v","next_update","epoch","seq","alerts":[[…]],"answers":[[…]]}. */
+/*
+ * ledger_pack: the ledger as msgpack:
+ * {"v","next_update","epoch","seq","alerts":[[…]],"answers":[[…]]}.
+ */
 #include "consumer/telegram/ledger.h"
 
 #include <msgpack.h>
@@ -8,7 +11,10 @@
 #include "shared/wire/pack.h"
 #include "shared/base/utf8.h"
 
-/* Those that every version writes, and those of this one: readers skip what they do not know. */
+/*
+ * The fields that every version writes, and those of this version: readers skip fields that they do
+ * not know.
+ */
 #define ALERT_FIELDS 12
 #define ALERT_FIELDS_NOW 14
 #define ANSWER_FIELDS 6
@@ -72,7 +78,7 @@ void ledger_pack(const struct ledger *l, struct buf *out)
         put_answer(&pk, &l->answers[i]);
 }
 
-/* A cursor over an array's elements; `is_bad` stays once something did not fit. */
+/* A cursor over an array's elements; `is_bad` remains set once an element has the wrong type. */
 struct reading {
     struct span at;
     bool is_bad;
@@ -142,7 +148,10 @@ static struct delivery take_delivery(struct reading *r)
     return d;
 }
 
-/* The array at the cursor: how many elements; later versions may have added some. */
+/*
+ * Takes the array at the cursor and returns its number of elements; later versions may have added
+ * some.
+ */
 static uint32_t take_array(struct reading *r, uint32_t at_least)
 {
     struct pack_value v;

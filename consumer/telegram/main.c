@@ -1,8 +1,8 @@
 /*
- * pregon-telegram: a bot that answers with prices and tells when one crosses a threshold.
+ * pregon-telegram: a bot that answers with prices and sends a message when one crosses a threshold.
  *
- * One thread, one loop: libpregon's connections and libcurl's sockets are descriptors of
- * it. What is done is in active.h; here are only the settings.
+ * One thread, one loop: it watches the descriptors of libpregon's connections and of libcurl's
+ * sockets. active.h has the work; this file has only the settings.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ static bool read_token_file(const char *path, char out[BOTTOKEN_MAX + 2])
     return is_read;
 }
 
-/* The token, out of one of two places; its text is never said. */
+/* Reads the token from one of two settings; its text is never logged. */
 static bool find_token(const struct telegram_config *c, char out[BOTTOKEN_MAX + 2])
 {
     bool has_text = *c->telegram_token, has_file = *c->telegram_token_file;
@@ -61,7 +61,7 @@ static bool find_token(const struct telegram_config *c, char out[BOTTOKEN_MAX + 
     return false;
 }
 
-/* For config_list_each. */
+/* The context of config_list_each. */
 struct chats {
     int64_t ids[CHATS_MAX];
     size_t count;
@@ -136,7 +136,7 @@ static bool read_settings(const struct telegram_config *c, struct chats *chats,
     return true;
 }
 
-/* For --check.  One that stands by is ready. */
+/* For --check.  A standby instance is ready, too. */
 static const char *state(const void *ctx)
 {
     const struct active *d = ctx;

@@ -6,7 +6,7 @@
 #include "shared/base/array.h"
 #include "shared/base/mem.h"
 
-/* In sixty-thousandths: what a rate per minute adds in a ms is a whole number. */
+/* Tokens are counted in sixty-thousandths, so that a rate per minute adds a whole number per ms. */
 #define TOKEN 60000
 
 struct rate {
@@ -14,7 +14,7 @@ struct rate {
     int64_t per_minute; /* tokens */
 };
 
-/* ≤ 25 in any second, of 30: a network that stalls for 0.25 s hands in 5 more at once. */
+/* ≤ 25 in any second, of 30: after a network stall of 0.25 s, 5 more arrive at once. */
 static const struct rate RATE_ALL = {5, 20 * 60};
 static const struct rate RATE_CHAT = {3, 60};  /* 1 a second, a burst of 3 */
 static const struct rate RATE_GROUP = {5, 15}; /* ≤ 20 in any minute */
@@ -23,7 +23,7 @@ struct bucket {
     int64_t chat;
     int64_t level; /* as of `at` */
     int64_t at;
-    int64_t blocked_until; /* by a 429 */
+    int64_t blocked_until; /* until when, because of a 429 */
 };
 
 struct pacer {
