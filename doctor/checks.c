@@ -99,7 +99,7 @@ struct checks_handshake *checks_shake(struct checks *x, const char *base,
                                       const char *through, const char *origin,
                                       struct probe_answer *answer)
 {
-    const struct probe_question q = {
+    const struct probe_request q = {
         .base = base,
         .path = "/ws/cotizaciones",
         .origin = origin[0] ? origin : NULL,

@@ -30,23 +30,23 @@ static bool next(void *socket, int64_t until, struct bus_message *m)
 }
 
 /* Send a request and put the answer's bytes into `out`.  False: no answer in time. */
-static bool ask(struct checks *x, void *control, const char *op, const char *prefix,
-                struct buf *out)
+static bool request_answer(struct checks *x, void *control, const char *op,
+                           const char *prefix, struct buf *out)
 {
     int64_t until = clock_mono_ms() + x->config.patience;
-    struct buf question = {0};
+    struct buf request = {0};
     struct bus_message m;
     msgpack_packer pk;
     struct span frame;
     bool is_answered = false;
 
-    msgpack_packer_init(&pk, &question, buf_pack_write);
+    msgpack_packer_init(&pk, &request, buf_pack_write);
     msgpack_pack_map(&pk, prefix ? 3 : 2);
     pack_kv_text(&pk, "op", span_of(op));
     pack_kv_u(&pk, "id", 1);
     if (prefix)
         pack_kv_text(&pk, "prefix", span_of(prefix));
-    frame = buf_span(&question);
+    frame = buf_span(&request);
     if (bus_send(control, &frame, 1) == OK)
         while (!is_answered && next(control, until, &m)) {
             struct span answer = bus_frame(&m, 0);
@@ -59,7 +59,7 @@ static bool ask(struct checks *x, void *control, const char *op, const char *pre
             }
             bus_message_close(&m);
         }
-    buf_free(&question);
+    buf_free(&request);
     return is_answered;
 }
 
@@ -177,7 +177,7 @@ static void judge_active(struct checks *x, void *control)
 
     if (!x->telegram.telegram_token[0] && !x->telegram.telegram_token_file[0])
         return;
-    if (!ask(x, control, "locks", "telegram", &answer) ||
+    if (!request_answer(x, control, "locks", "telegram", &answer) ||
         !pack_find(buf_span(&answer), "locks", &v, &at) || !pack_next(&at, &v))
         goto out;
     for (uint32_t i = v.type == PACK_ARRAY ? v.count : 0; i > 0; i--) {
@@ -275,7 +275,7 @@ void checks_broker(struct checks *x)
     context = bus_context();
     control = bus_try_connect(context, ZMQ_DEALER, x->gateway.broker_control, 100,
                               WIRE_ANSWER_FRAME_MAX);
-    if (!control || !ask(x, control, "status", NULL, &status)) {
+    if (!control || !request_answer(x, control, "status", NULL, &status)) {
         finding_add(
             &x->found, FINDING_broker_silent, checks_where(x, "BROKER_CONTROL", where),
             "set it to the control= of the broker's ready line; between machines, let "

@@ -10,18 +10,18 @@
 #include "shared/base/mem.h"
 #include "shared/base/version.h"
 
-static struct probe_question question(const struct checks *x, const char *path)
+static struct probe_request request_to(const struct checks *x, const char *path)
 {
-    return (struct probe_question){
+    return (struct probe_request){
         .base = x->url, .path = path, .patience_ms = (int)x->config.patience};
 }
 
 /* --- the gateway's state ----------------------------------------------------------------- */
 
-static void judge_clock(struct checks *x, const struct buf *health, int64_t asked_us)
+static void judge_clock(struct checks *x, const struct buf *health, int64_t sent_us)
 {
     char text[40];
-    double here = (double)(asked_us + clock_wall_us()) / 2e6, skew;
+    double here = (double)(sent_us + clock_wall_us()) / 2e6, skew;
 
     CHECKS_MEMBER(x, health, text, "timestamp");
     skew = strtod(text, NULL) - here;
@@ -78,7 +78,7 @@ static void judge_versions(struct checks *x, const struct buf *health)
 /* Compare the numbers that the gateway reports with the settings. */
 static void judge_settings(struct checks *x)
 {
-    struct probe_question q = question(x, "/cotizaciones/websocket_status?limit=0");
+    struct probe_request q = request_to(x, "/cotizaciones/websocket_status?limit=0");
     char limit[20], timeout[20], where[CHECKS_WHERE_MAX];
     long long wanted = x->gateway.websocket_max_connections;
     struct probe_answer a;
@@ -112,8 +112,8 @@ static void judge_settings(struct checks *x)
 
 void checks_gateway(struct checks *x)
 {
-    struct probe_question q = question(x, "/cotizaciones/health");
-    int64_t asked_us = clock_wall_us();
+    struct probe_request q = request_to(x, "/cotizaciones/health");
+    int64_t sent_us = clock_wall_us();
     char where[CHECKS_WHERE_MAX];
     struct probe_answer a;
 
@@ -122,7 +122,7 @@ void checks_gateway(struct checks *x)
     probe_get(&q, &a);
     x->has_answered = a.status && probe_is_pregon(&a);
     if (x->has_answered) {
-        judge_clock(x, &a.body, asked_us);
+        judge_clock(x, &a.body, sent_us);
         judge_broker_link(x, &a.body);
         judge_versions(x, &a.body);
         judge_settings(x);
@@ -148,8 +148,9 @@ void checks_gateway(struct checks *x)
 /* --- which origins it admits ------------------------------------------------------- */
 
 /* A refusal, with the gateway's own message. */
-static void tell_refusal(struct checks *x, enum finding_name name,
-                         const struct probe_answer *a, const struct checks_handshake *h)
+static void report_refusal(struct checks *x, enum finding_name name,
+                           const struct probe_answer *a,
+                           const struct checks_handshake *h)
 {
     const char *setting = admission_setting(ADMISSION_ADMITTED);
     char hint[340], message[340], change[100] = "", where[CHECKS_WHERE_MAX];
@@ -181,7 +182,7 @@ static enum finding_name name_of(const char *code)
     return FINDING_END;
 }
 
-static void tell_not_listed(struct checks *x, const char *origin)
+static void report_not_listed(struct checks *x, const char *origin)
 {
     char where[CHECKS_WHERE_MAX];
     struct buf change = {0};
@@ -198,7 +199,7 @@ static void tell_not_listed(struct checks *x, const char *origin)
     buf_free(&change);
 }
 
-static void tell_other_origins(struct checks *x, const char *origin)
+static void report_other_origins(struct checks *x, const char *origin)
 {
     char where[CHECKS_WHERE_MAX];
 
@@ -227,7 +228,7 @@ static void judge_refusal(struct handlers *p, const struct probe_answer *a,
 
     p->has_failed = true;
     if (name != FINDING_END && !finding_has(&x->found, name))
-        tell_refusal(x, name, a, h);
+        report_refusal(x, name, a, h);
     else if (name == FINDING_END && !finding_has(&x->found, FINDING_gateway_silent))
         finding_add(&x->found, FINDING_gateway_silent, checks_where(x, "PORT", where),
                     "see in its log what happened", NULL,
@@ -267,9 +268,9 @@ static void try_origin(struct handlers *p, const char *origin)
     else if (strcmp(h->code, "origin_not_allowed") != 0)
         judge_refusal(p, &a, h);
     else if (is_listed && !finding_has(&x->found, FINDING_settings_not_in_force))
-        tell_other_origins(x, origin);
+        report_other_origins(x, origin);
     else if (!is_listed)
-        tell_not_listed(x, origin);
+        report_not_listed(x, origin);
     probe_free(&a);
 }
 
@@ -302,7 +303,7 @@ static void judge_entry(void *ctx, const char *entry)
     struct handlers *p = ctx;
 
     if (!origin_list_allows(p->listed, entry))
-        tell_not_listed(p->x, entry);
+        report_not_listed(p->x, entry);
 }
 
 void checks_pages(struct checks *x)

@@ -8,10 +8,10 @@
 
 #define AT "PUBLIC_URL"
 
-static struct probe_question question(const struct checks *x, const char *base,
-                                      const char *path)
+static struct probe_request request_to(const struct checks *x, const char *base,
+                                       const char *path)
 {
-    return (struct probe_question){
+    return (struct probe_request){
         .base = base,
         .path = path,
         .origin = x->admitted[0] ? x->admitted : NULL,
@@ -22,8 +22,8 @@ static struct probe_question question(const struct checks *x, const char *base,
 /* --- does it lead to the gateway? ----------------------------------------------------------- */
 
 /* An answer that is not the gateway's own. */
-static void tell_answer_of_proxy(struct checks *x, const struct probe_answer *a,
-                                 const char *what)
+static void report_answer_of_proxy(struct checks *x, const struct probe_answer *a,
+                                   const char *what)
 {
     char location[300];
     struct finding_list *l = &x->found;
@@ -56,7 +56,7 @@ static void tell_answer_of_proxy(struct checks *x, const struct probe_answer *a,
 /* Do answers through the proxy come from the gateway? */
 static bool leads_to_gateway(struct checks *x)
 {
-    struct probe_question q = question(x, x->config.public_url, "/cotizaciones/live");
+    struct probe_request q = request_to(x, x->config.public_url, "/cotizaciones/live");
     struct probe_answer a;
     bool leads = false;
 
@@ -71,7 +71,7 @@ static bool leads_to_gateway(struct checks *x)
                              "proxy",
             NULL, "%.200s: %s.", x->config.public_url, a.error);
     else if (!probe_is_pregon(&a))
-        tell_answer_of_proxy(x, &a, "/cotizaciones/live");
+        report_answer_of_proxy(x, &a, "/cotizaciones/live");
     else if (a.status == 404)
         finding_add(
             &x->found, FINDING_proxy_changes_path, AT,
@@ -86,7 +86,7 @@ static bool leads_to_gateway(struct checks *x)
 
 /* --- handshakes ------------------------------------------------------------------------------ */
 
-static void tell_lost_upgrade(struct checks *x, const struct checks_handshake *h)
+static void report_lost_upgrade(struct checks *x, const struct checks_handshake *h)
 {
     finding_add(
         &x->found, FINDING_proxy_drops_upgrade, AT,
@@ -121,14 +121,14 @@ static void judge_handshake(struct checks *x)
                     "look in the proxy's log what it does with Upgrade: websocket",
                     NULL, "Pages come through, handshakes do not: %s.", a.error);
     else if (!h->code[0])
-        tell_answer_of_proxy(x, &a, "A handshake");
+        report_answer_of_proxy(x, &a, "A handshake");
     else if (strcmp(h->code, "no_such_path") == 0)
         finding_add(
             &x->found, FINDING_proxy_changes_path, AT,
             "let the proxy pass /ws/cotizaciones as it is", NULL,
             "Pages come through, and /ws/cotizaciones arrives as another path: 404.");
     else if (strcmp(h->code, "origin_not_allowed") != 0)
-        tell_lost_upgrade(x, h);
+        report_lost_upgrade(x, h);
     else if (!finding_has(&x->found, FINDING_proxy_changes_origin))
         finding_add(
             &x->found, FINDING_proxy_changes_origin, AT,
@@ -143,9 +143,9 @@ static void judge_handshake(struct checks *x)
 static void judge_cors(struct checks *x)
 {
     const char *name = "Access-Control-Allow-Origin";
-    struct probe_question direct = question(x, x->url, "/cotizaciones/live");
-    struct probe_question through =
-        question(x, x->config.public_url, "/cotizaciones/live");
+    struct probe_request direct = request_to(x, x->url, "/cotizaciones/live");
+    struct probe_request through =
+        request_to(x, x->config.public_url, "/cotizaciones/live");
     struct probe_answer a, b;
     char told[300], got[300];
     int tells, gets;
@@ -244,8 +244,8 @@ static void judge_own_origin(struct checks *x, const struct buf *check)
 
 static void judge_headers(struct checks *x)
 {
-    struct probe_question q =
-        question(x, x->config.public_url, "/cotizaciones/websocket_check");
+    struct probe_request q =
+        request_to(x, x->config.public_url, "/cotizaciones/websocket_check");
     struct probe_answer a;
 
     probe_get(&q, &a);

@@ -35,7 +35,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     return size * count;
 }
 
-static CURL *open_easy(const struct probe_question *q, const char *url,
+static CURL *open_easy(const struct probe_request *q, const char *url,
                        char error[CURL_ERROR_SIZE])
 {
     CURL *e = curl_easy_init();
@@ -71,7 +71,7 @@ static void note_end(CURL *e, CURLcode code, const char *error,
 }
 
 /* base and path, with one slash between them. */
-static void join(const struct probe_question *q, struct buf *url)
+static void join(const struct probe_request *q, struct buf *url)
 {
     size_t len = strlen(q->base);
 
@@ -89,7 +89,7 @@ static void add_header(struct curl_slist **list, const char *name, const char *v
     *list = curl_slist_append(*list, line);
 }
 
-void probe_get(const struct probe_question *q, struct probe_answer *out)
+void probe_get(const struct probe_request *q, struct probe_answer *out)
 {
     char error[CURL_ERROR_SIZE];
     struct curl_slist *headers = NULL;
@@ -265,7 +265,7 @@ static bool take_apart(const char *url, char host[300], struct buf *target)
     return is_url;
 }
 
-void probe_handshake(const struct probe_question *q, struct probe_answer *out)
+void probe_handshake(const struct probe_request *q, struct probe_answer *out)
 {
     int64_t until = clock_mono_ms() + q->patience_ms;
     struct buf url = {0}, target = {0}, request = {0};

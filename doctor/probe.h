@@ -27,7 +27,7 @@ struct probe_answer {
     char close_reason[128];
 };
 
-struct probe_question {
+struct probe_request {
     const char *base;   /* http(s)://HOST[:PORT][/PREFIX] */
     const char *path;   /* "/cotizaciones/live" */
     const char *origin; /* NULL: no Origin header */
@@ -36,8 +36,8 @@ struct probe_question {
 };
 
 /* Both fill *out, which probe_free must release. */
-void probe_get(const struct probe_question *q, struct probe_answer *out);
-void probe_handshake(const struct probe_question *q, struct probe_answer *out);
+void probe_get(const struct probe_request *q, struct probe_answer *out);
+void probe_handshake(const struct probe_request *q, struct probe_answer *out);
 void probe_free(struct probe_answer *a);
 
 /* How often the answer has a header; its first value goes into `out` ("" if none). */

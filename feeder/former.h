@@ -6,7 +6,10 @@
 
 #include "shared/base/buf.h"
 
-/* Words that follow "granted" in the log, "" if nobody is named; at most size bytes with the NUL. */
+/*
+ * Writes words that follow "granted" in the log, "" if the grant m names nobody; at most `size`
+ * bytes with the NUL.
+ */
 void former_describe(struct span m, char *out, size_t size);
 
 #endif

@@ -69,11 +69,11 @@ static void send_hello(struct link *k)
 {
     msgpack_packer pk;
 
-    k->ask_at = k->now + ASK_MS;
+    k->hello_at = k->now + HELLO_MS;
     if (k->broken_at == INT64_MAX)
         k->broken_at = k->now + LINK_SILENCE_MS;
-    if (!k->complain_at)
-        k->complain_at = k->now + NO_BROKER_MS;
+    if (!k->warn_at)
+        k->warn_at = k->now + NO_BROKER_MS;
     begin_request(k, &pk, "hello", 12);
     pack_kv_text(&pk, "role", SPAN("feeder"));
     pack_kv_text(&pk, "name", span_of(k->set.feed));
@@ -88,10 +88,10 @@ static void send_hello(struct link *k)
     send_request(k);
 }
 
-void link_begin_asking(struct link *k)
+void link_request_name(struct link *k)
 {
-    k->state = LINK_ASKING;
-    k->asked_from = k->last_id + 1;
+    k->state = LINK_REQUESTING;
+    k->hello_from = k->last_id + 1;
     send_hello(k);
 }
 
@@ -138,7 +138,7 @@ void link_rewind_to(struct link *k, uint64_t from)
     uint64_t sent = outbox_sent(k->outbox);
     struct outbox_range lost;
 
-    k->rewind_asked = 0;
+    k->rewind_requested = 0;
     if (!outbox_rewind(k->outbox, from, &lost))
         return;
     k->rewound_to = from;
@@ -153,11 +153,11 @@ void link_rewind_to(struct link *k, uint64_t from)
 
 static void catch_up_rewind(struct link *k)
 {
-    if (!k->rewind_asked || k->now < k->rewound_at + REWIND_MS)
+    if (!k->rewind_requested || k->now < k->rewound_at + REWIND_MS)
         return;
-    if (k->rewind_asked > outbox_received(k->outbox))
-        link_rewind_to(k, k->rewind_asked);
-    k->rewind_asked = 0;
+    if (k->rewind_requested > outbox_received(k->outbox))
+        link_rewind_to(k, k->rewind_requested);
+    k->rewind_requested = 0;
 }
 
 /*
@@ -172,10 +172,11 @@ static void judge_pause(struct link *k, int64_t mono)
     if (pause < WIRE_FEED_LEASE_MS ||
         (k->state != LINK_OPEN && k->state != LINK_OPENING))
         return;
-    log_limited(&k->silence_limit, k->now, LOG_WARNING,
-                "stopped for %.1f s: asking the broker whether feed %s is still ours",
-                (double)pause / 1e3, k->set.feed);
-    link_begin_asking(k);
+    log_limited(
+        &k->silence_limit, k->now, LOG_WARNING,
+        "stopped for %.1f s: checking with the broker whether feed %s is still ours",
+        (double)pause / 1e3, k->set.feed);
+    link_request_name(k);
 }
 
 void link_begin_turn(struct link *k, int64_t now, int64_t mono, int64_t wall_us)
@@ -191,12 +192,12 @@ void link_tick(struct link *k)
 
     catch_up_rewind(k);
     switch (k->state) {
-    case LINK_ASKING:
+    case LINK_REQUESTING:
     case LINK_STANDBY:
-        if (now >= k->ask_at)
+        if (now >= k->hello_at)
             send_hello(k);
-        if (now >= k->complain_at) {
-            k->complain_at = now + NO_BROKER_AGAIN_MS;
+        if (now >= k->warn_at) {
+            k->warn_at = now + NO_BROKER_AGAIN_MS;
             log_warning("no broker at %s and %s%s: is pregon-broker running?",
                         k->set.ingest, k->set.control, k->was_open ? "" : " yet");
         }
@@ -205,9 +206,9 @@ void link_tick(struct link *k)
     case LINK_OPEN:
         if (now >= k->silent_at) {
             log_limited(&k->silence_limit, now, LOG_WARNING,
-                        "nothing from the broker at %s for %.1f s: saying hello again",
+                        "nothing from the broker at %s for %.1f s: sending hello again",
                         k->set.control, SILENCE_MS / 1e3);
-            link_begin_asking(k);
+            link_request_name(k);
         } else if (now >= k->heartbeat_at) {
             link_send_heartbeat(k);
         }
@@ -232,14 +233,14 @@ void link_reopened(struct link *k, bool is_new)
     k->broken_at = k->now + LINK_SILENCE_MS;
     k->is_unproven = false;
     if (is_new)
-        link_begin_asking(k);
+        link_request_name(k);
 }
 
 bool link_send(struct link *k, int burst)
 {
     struct span frames[2];
 
-    if (k->state != LINK_OPEN || k->rewind_asked)
+    if (k->state != LINK_OPEN || k->rewind_requested)
         return false;
     k->is_full = false;
     while (outbox_sent(k->outbox) - outbox_received(k->outbox) < WINDOW &&
@@ -262,15 +263,15 @@ int64_t link_deadline(const struct link *k)
     int64_t at;
 
     switch (k->state) {
-    case LINK_ASKING:
+    case LINK_REQUESTING:
     case LINK_STANDBY:
-        return k->ask_at < k->broken_at ? k->ask_at : k->broken_at;
+        return k->hello_at < k->broken_at ? k->hello_at : k->broken_at;
     case LINK_OPENING:
     case LINK_OPEN:
         at = k->silent_at < k->heartbeat_at ? k->silent_at : k->heartbeat_at;
         if (k->broken_at < at)
             at = k->broken_at;
-        if (k->rewind_asked && k->rewound_at + REWIND_MS < at)
+        if (k->rewind_requested && k->rewound_at + REWIND_MS < at)
             at = k->rewound_at + REWIND_MS;
         return k->is_full && k->now + FULL_MS < at ? k->now + FULL_MS : at;
     case LINK_LEAVING:

@@ -29,7 +29,7 @@
 #define LINK_SILENCE_MS BUS_SILENCE_MS
 
 enum link_state {
-    LINK_ASKING, /* hello was sent, the answer is pending */
+    LINK_REQUESTING, /* hello was sent, the answer is pending */
     /* another owner holds the name; hello is sent again from time to time */
     LINK_STANDBY,
     LINK_OPENING, /* granted; sends only heartbeats until the broker acknowledges one */

@@ -7,7 +7,7 @@
 #include "shared/base/log.h"
 #include "shared/wire/wire.h"
 
-#define ASK_MS 1000 /* between hellos without an answer */
+#define HELLO_MS 1000 /* between hellos without an answer */
 /*
  * After this silence without `received` the link sends hello again: the name may have been granted
  * to another owner already.
@@ -27,19 +27,19 @@ struct link {
     enum link_state state;
     uint64_t last_id; /* number of the last request */
     /* first hello since link_request_name: answers to older ones are ignored */
-    uint64_t asked_from;
+    uint64_t hello_from;
     uint64_t epoch;             /* of our grant; 0: none */
     int64_t now, mono, wall_us; /* the times of this turn */
-    int64_t ask_at, heartbeat_at, silent_at, gone_at;
+    int64_t hello_at, heartbeat_at, silent_at, gone_at;
     /* The sockets are replaced at this time unless the broker proves before that it hears both. */
     int64_t broken_at;
     bool is_unproven; /* no proof has come since the grant */
     /* log a warning at this time if no hello is answered; 0: all were answered */
-    int64_t complain_at;
+    int64_t warn_at;
     uint64_t rewound_to;
     int64_t rewound_at;
     /* a rewind that waits until REWIND_MS after the last one; 0: none */
-    uint64_t rewind_asked;
+    uint64_t rewind_requested;
     bool is_full, was_open;
     struct stored stored;
     struct log_limit grant_limit, held_limit, odd_limit, resend_limit, silence_limit,
@@ -48,7 +48,7 @@ struct link {
 };
 
 /* From now on only answers to newer hellos count. */
-void link_begin_asking(struct link *k);
+void link_request_name(struct link *k);
 void link_send_heartbeat(struct link *k);
 /* Sends everything from that line on again; what the outbox no longer has is reported as lost. */
 void link_rewind_to(struct link *k, uint64_t from);

@@ -47,7 +47,7 @@ static void on_grant(struct link *k, struct span m)
         (unsigned long long)received, k->was_open ? ", going on" : "", follows);
     k->epoch = epoch;
     k->state = LINK_OPENING;
-    k->rewound_to = k->rewind_asked = 0;
+    k->rewound_to = k->rewind_requested = 0;
     outbox_grant(k->outbox, epoch, received);
     stored_pause(&k->stored);
     k->silent_at = k->now + SILENCE_MS;
@@ -60,7 +60,7 @@ static void on_grant(struct link *k, struct span m)
 static void on_denial(struct link *k, struct span m, struct span error)
 {
     struct span text = pack_find_text(m, "message");
-    uint64_t retry = pack_find_u(m, "retry_ms", ASK_MS);
+    uint64_t retry = pack_find_u(m, "retry_ms", HELLO_MS);
     bool is_held = span_eq(error, err_name(ERR_HELD));
 
     if (span_eq(error, err_name(ERR_VERSION)) ||
@@ -70,10 +70,10 @@ static void on_denial(struct link *k, struct span m, struct span error)
         k->state = LINK_REFUSED;
         return;
     }
-    k->ask_at = k->now + (int64_t)(retry > RETRY_MAX_MS   ? RETRY_MAX_MS
-                                   : retry < RETRY_MIN_MS ? RETRY_MIN_MS
-                                                          : retry);
-    k->broken_at = k->ask_at + LINK_SILENCE_MS;
+    k->hello_at = k->now + (int64_t)(retry > RETRY_MAX_MS   ? RETRY_MAX_MS
+                                     : retry < RETRY_MIN_MS ? RETRY_MIN_MS
+                                                            : retry);
+    k->broken_at = k->hello_at + LINK_SILENCE_MS;
     log_limited(is_held ? &k->held_limit : &k->odd_limit, k->now, LOG_WARNING,
                 "feed %s is not ours%s: %.*s: %.*s", k->set.feed,
                 is_held ? ", standing by" : "", (int)error.len, error.at, (int)text.len,
@@ -143,7 +143,7 @@ static void on_resend(struct link *k, struct span m)
     if (!k->rewound_to || k->now >= k->rewound_at + REWIND_MS)
         link_rewind_to(k, from);
     else if (from != k->rewound_to)
-        k->rewind_asked = from;
+        k->rewind_requested = from;
 }
 
 static void on_answer(struct link *k, struct span re, struct span m)
@@ -156,11 +156,11 @@ static void on_answer(struct link *k, struct span re, struct span m)
         return;
     }
     if (span_eq(re, "hello")) {
-        bool is_asking = k->state == LINK_ASKING || k->state == LINK_STANDBY;
+        bool is_requesting = k->state == LINK_REQUESTING || k->state == LINK_STANDBY;
 
-        if (!is_asking || pack_find_u(m, "id", 0) < k->asked_from)
+        if (!is_requesting || pack_find_u(m, "id", 0) < k->hello_from)
             return;
-        k->complain_at = 0;
+        k->warn_at = 0;
         if (error.len)
             on_denial(k, m, error);
         else
@@ -170,9 +170,9 @@ static void on_answer(struct link *k, struct span re, struct span m)
     /* A broker that restarted meanwhile knows neither this feeder nor its epoch. */
     if (error.len && (k->state == LINK_OPENING || k->state == LINK_OPEN)) {
         log_limited(&k->odd_limit, k->now, LOG_WARNING,
-                    "the broker answered %.*s with %.*s: saying hello again",
+                    "the broker answered %.*s with %.*s: sending hello again",
                     (int)re.len, re.at, (int)error.len, error.at);
-        link_begin_asking(k);
+        link_request_name(k);
     }
 }
 

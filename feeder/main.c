@@ -83,8 +83,8 @@ static void log_totals(const struct feeder *f)
     if (refused)
         snprintf(refusals, sizeof refusals, ", %llu refused", ull(refused));
     if (link_stored(f->link, &line))
-        snprintf(stored, sizeof stored, "; %llu stored when the broker last said",
-                 ull(line));
+        snprintf(stored, sizeof stored,
+                 "; %llu stored at the last report of the broker", ull(line));
     log_info("feed %s: %llu lines, %llu received, %llu lost%s%s", f->config.feed,
              ull(outbox_last(f->outbox)), ull(outbox_received(f->outbox)),
              ull(outbox_overflowed(f->outbox)), refusals, stored);
@@ -407,7 +407,7 @@ static bool open_bus(struct feeder *f)
                                      .window = (uint64_t)f->config.ring};
 
     f->context = bus_context();
-    f->outbox = outbox_new((size_t)f->config.ring, LINE_BYTES_MAX);
+    f->outbox = outbox_new((size_t)f->config.ring, OUTBOX_BYTES_MAX);
     f->broker = broker_link_open(f->context, f->loop, &settings, f->outbox);
     if (!f->broker)
         return false;
@@ -466,7 +466,7 @@ int main(int argc, char **argv)
     f.check = check_open(f.loop, feeder_program.name, state, &f);
     if (open_sources(&f) && open_bus(&f)) {
         watch_inputs(&f);
-        log_info("feed %s: asking the broker at %s", f.config.feed,
+        log_info("requesting feed %s from the broker at %s", f.config.feed,
                  f.config.broker_control);
         while (turn(&f))
             ;

@@ -39,30 +39,30 @@ struct outbox {
 
 struct outbox *outbox_new(size_t lines_max, size_t bytes_max)
 {
-    struct outbox *l = mem_zalloc(sizeof *l);
+    struct outbox *o = mem_zalloc(sizeof *o);
 
     assert(lines_max > 0);
-    l->lines_max = lines_max;
-    l->bytes_max = bytes_max < ENTRY_MAX ? ENTRY_MAX : bytes_max;
-    l->entries = mem_zalloc(lines_max * sizeof l->entries[0]);
-    l->first = l->cursor = 1;
-    return l;
+    o->lines_max = lines_max;
+    o->bytes_max = bytes_max < ENTRY_MAX ? ENTRY_MAX : bytes_max;
+    o->entries = mem_zalloc(lines_max * sizeof o->entries[0]);
+    o->first = o->cursor = 1;
+    return o;
 }
 
-void outbox_free(struct outbox *l)
+void outbox_free(struct outbox *o)
 {
-    if (!l)
+    if (!o)
         return;
-    free(l->entries);
-    free(l->arena);
-    free(l);
+    free(o->entries);
+    free(o->arena);
+    free(o);
 }
 
-static struct entry *entry_at(const struct outbox *l, size_t index)
+static struct entry *entry_at(const struct outbox *o, size_t index)
 {
-    size_t slot = l->head + index;
+    size_t slot = o->head + index;
 
-    return &l->entries[slot < l->lines_max ? slot : slot - l->lines_max];
+    return &o->entries[slot < o->lines_max ? slot : slot - o->lines_max];
 }
 
 static size_t entry_size(const struct entry *e)
@@ -70,100 +70,100 @@ static size_t entry_size(const struct entry *e)
     return (size_t)e->topic_len + e->record_len;
 }
 
-static uint64_t next_number(const struct outbox *l)
+static uint64_t next_number(const struct outbox *o)
 {
-    return l->first + l->count;
+    return o->first + o->count;
 }
 
-static void drop_oldest(struct outbox *l)
+static void drop_oldest(struct outbox *o)
 {
-    assert(l->count > 0);
-    l->bytes -= entry_size(entry_at(l, 0));
-    l->head = l->head + 1 < l->lines_max ? l->head + 1 : 0;
-    l->count--;
-    l->first++;
+    assert(o->count > 0);
+    o->bytes -= entry_size(entry_at(o, 0));
+    o->head = o->head + 1 < o->lines_max ? o->head + 1 : 0;
+    o->count--;
+    o->first++;
     /* start again at 0: those bytes are most likely still in the CPU's cache */
-    if (!l->count)
-        l->write_at = 0;
+    if (!o->count)
+        o->write_at = 0;
 }
 
-static void put_header(const struct outbox *l, const struct entry *e, uint64_t number)
+static void put_header(const struct outbox *o, const struct entry *e, uint64_t number)
 {
     struct wire_record r = {
-        .kind = WIRE_QUOTE, .epoch = l->epoch, .seq = number, .sent_us = e->sent_us};
+        .kind = WIRE_QUOTE, .epoch = o->epoch, .seq = number, .sent_us = e->sent_us};
 
-    wire_put_header(l->arena + e->at + e->topic_len, &r);
+    wire_put_header(o->arena + e->at + e->topic_len, &r);
 }
 
-static void note_received(struct outbox *l)
+static void note_received(struct outbox *o)
 {
-    if (l->received > l->acknowledged)
-        l->acknowledged = l->received;
+    if (o->received > o->acknowledged)
+        o->acknowledged = o->received;
 }
 
-void outbox_grant(struct outbox *l, uint64_t epoch, uint64_t received)
+void outbox_grant(struct outbox *o, uint64_t epoch, uint64_t received)
 {
-    l->epoch = epoch;
-    if (received < next_number(l))
-        while (l->count && l->first <= received)
-            drop_oldest(l);
+    o->epoch = epoch;
+    if (received < next_number(o))
+        while (o->count && o->first <= received)
+            drop_oldest(o);
     else
-        l->first = received + 1;
-    l->received = received;
-    note_received(l);
-    l->cursor = l->first;
-    for (size_t i = 0; i < l->count; i++)
-        put_header(l, entry_at(l, i), l->first + i);
+        o->first = received + 1;
+    o->received = received;
+    note_received(o);
+    o->cursor = o->first;
+    for (size_t i = 0; i < o->count; i++)
+        put_header(o, entry_at(o, i), o->first + i);
 }
 
-static bool fits(const struct outbox *l, size_t size)
+static bool fits(const struct outbox *o, size_t size)
 {
-    return l->count < l->lines_max && l->bytes + size <= l->bytes_max;
+    return o->count < o->lines_max && o->bytes + size <= o->bytes_max;
 }
 
-bool outbox_has_room(const struct outbox *l)
+bool outbox_has_room(const struct outbox *o)
 {
-    return fits(l, ENTRY_MAX);
+    return fits(o, ENTRY_MAX);
 }
 
 /* Finds a place for `size` bytes in one piece, at the end or from the start. */
-static bool find_place(const struct outbox *l, size_t size, size_t *at)
+static bool find_place(const struct outbox *o, size_t size, size_t *at)
 {
-    size_t oldest = l->count ? entry_at(l, 0)->at : 0;
-    bool is_wrapped = l->count && l->write_at <= oldest;
+    size_t oldest = o->count ? entry_at(o, 0)->at : 0;
+    bool is_wrapped = o->count && o->write_at <= oldest;
 
-    *at = l->write_at;
+    *at = o->write_at;
     if (is_wrapped)
-        return oldest - l->write_at >= size;
-    if (l->arena_size - l->write_at >= size)
+        return oldest - o->write_at >= size;
+    if (o->arena_size - o->write_at >= size)
         return true;
     *at = 0;
     return oldest >= size;
 }
 
-static void grow(struct outbox *l)
+static void grow(struct outbox *o)
 {
-    size_t full = l->bytes_max + ENTRY_MAX, size = l->arena_size * 2, at = 0;
+    size_t full = o->bytes_max + ENTRY_MAX, size = o->arena_size * 2, at = 0;
     char *arena;
 
-    assert(l->arena_size < full);
+    assert(o->arena_size < full);
     size = size < ARENA_MIN ? ARENA_MIN : size;
     size = size > full ? full : size;
     arena = mem_alloc(size);
-    for (size_t i = 0; i < l->count; i++) {
-        struct entry *e = entry_at(l, i);
+    for (size_t i = 0; i < o->count; i++) {
+        struct entry *e = entry_at(o, i);
 
-        memcpy(arena + at, l->arena + e->at, entry_size(e));
+        memcpy(arena + at, o->arena + e->at, entry_size(e));
         e->at = at;
         at += entry_size(e);
     }
-    free(l->arena);
-    l->arena = arena;
-    l->arena_size = size;
-    l->write_at = at;
+    free(o->arena);
+    o->arena = arena;
+    o->arena_size = size;
+    o->write_at = at;
 }
 
-uint64_t outbox_add(struct outbox *l, struct span symbol, struct span body,
+uint64_t outbox_add(struct outbox *o, struct span symbol, struct span body,
                     uint64_t sent_us)
 {
     char topic[WIRE_TOPIC_MAX];
@@ -174,91 +174,91 @@ uint64_t outbox_add(struct outbox *l, struct span symbol, struct span body,
     uint64_t number;
 
     assert(body.len <= QUOTE_BYTES_MAX);
-    while (!fits(l, entry_size(&e))) {
-        drop_oldest(l);
-        l->overflowed++;
+    while (!fits(o, entry_size(&e))) {
+        drop_oldest(o);
+        o->overflowed++;
     }
-    if (l->cursor < l->first)
-        l->cursor = l->first;
-    while (!find_place(l, entry_size(&e), &e.at))
-        grow(l);
-    memcpy(l->arena + e.at, topic, topic_len);
-    memcpy(l->arena + e.at + topic_len + WIRE_HEADER_SIZE, body.at, body.len);
-    l->write_at = e.at + entry_size(&e);
-    number = next_number(l);
-    put_header(l, &e, number);
-    *entry_at(l, l->count++) = e;
-    l->bytes += entry_size(&e);
+    if (o->cursor < o->first)
+        o->cursor = o->first;
+    while (!find_place(o, entry_size(&e), &e.at))
+        grow(o);
+    memcpy(o->arena + e.at, topic, topic_len);
+    memcpy(o->arena + e.at + topic_len + WIRE_HEADER_SIZE, body.at, body.len);
+    o->write_at = e.at + entry_size(&e);
+    number = next_number(o);
+    put_header(o, &e, number);
+    *entry_at(o, o->count++) = e;
+    o->bytes += entry_size(&e);
     return number;
 }
 
-bool outbox_peek(const struct outbox *l, struct span *topic, struct span *record)
+bool outbox_peek(const struct outbox *o, struct span *topic, struct span *record)
 {
     const struct entry *e;
 
-    if (l->cursor >= next_number(l))
+    if (o->cursor >= next_number(o))
         return false;
-    e = entry_at(l, (size_t)(l->cursor - l->first));
-    *topic = (struct span){l->arena + e->at, e->topic_len};
+    e = entry_at(o, (size_t)(o->cursor - o->first));
+    *topic = (struct span){o->arena + e->at, e->topic_len};
     *record = (struct span){topic->at + e->topic_len, e->record_len};
     return true;
 }
 
-void outbox_advance(struct outbox *l)
+void outbox_advance(struct outbox *o)
 {
-    assert(l->cursor < next_number(l));
-    l->cursor++;
+    assert(o->cursor < next_number(o));
+    o->cursor++;
 }
 
-void outbox_receive(struct outbox *l, uint64_t number)
+void outbox_receive(struct outbox *o, uint64_t number)
 {
-    if (number >= next_number(l) || number <= l->received)
+    if (number >= next_number(o) || number <= o->received)
         return;
-    l->received = number;
-    note_received(l);
-    while (l->count && l->first <= number)
-        drop_oldest(l);
-    if (l->cursor < l->first)
-        l->cursor = l->first;
+    o->received = number;
+    note_received(o);
+    while (o->count && o->first <= number)
+        drop_oldest(o);
+    if (o->cursor < o->first)
+        o->cursor = o->first;
 }
 
-bool outbox_rewind(struct outbox *l, uint64_t from, struct outbox_range *lost)
+bool outbox_rewind(struct outbox *o, uint64_t from, struct outbox_range *lost)
 {
     *lost = (struct outbox_range){0};
-    if (!from || from >= l->cursor)
+    if (!from || from >= o->cursor)
         return false;
-    if (from < l->first) {
-        bool was_received = from <= l->acknowledged;
+    if (from < o->first) {
+        bool was_received = from <= o->acknowledged;
         uint64_t last =
-            was_received && l->acknowledged < l->first ? l->acknowledged : l->first - 1;
+            was_received && o->acknowledged < o->first ? o->acknowledged : o->first - 1;
 
         *lost = (struct outbox_range){from, last, last - from + 1, was_received};
     }
-    l->cursor = from < l->first ? l->first : from;
+    o->cursor = from < o->first ? o->first : from;
     return true;
 }
 
-uint64_t outbox_last(const struct outbox *l)
+uint64_t outbox_last(const struct outbox *o)
 {
-    return next_number(l) - 1;
+    return next_number(o) - 1;
 }
 
-uint64_t outbox_sent(const struct outbox *l)
+uint64_t outbox_sent(const struct outbox *o)
 {
-    return l->cursor - 1;
+    return o->cursor - 1;
 }
 
-uint64_t outbox_received(const struct outbox *l)
+uint64_t outbox_received(const struct outbox *o)
 {
-    return l->received;
+    return o->received;
 }
 
-uint64_t outbox_overflowed(const struct outbox *l)
+uint64_t outbox_overflowed(const struct outbox *o)
 {
-    return l->overflowed;
+    return o->overflowed;
 }
 
-size_t outbox_kept(const struct outbox *l)
+size_t outbox_kept(const struct outbox *o)
 {
-    return l->count;
+    return o->count;
 }

@@ -21,12 +21,12 @@ enum pace_news pace_judge(struct pace *p, int64_t late_ms, bool is_full, int64_t
     }
     if (!p->is_late) {
         p->is_late = true;
-        p->since = p->tell_at = now;
+        p->since = p->next_log_at = now;
         p->interval = INTERVAL_MIN_MS;
     }
-    if (now < p->tell_at)
+    if (now < p->next_log_at)
         return PACE_NO_NEWS;
-    p->tell_at = now + p->interval;
+    p->next_log_at = now + p->interval;
     p->interval = p->interval * 2 > INTERVAL_MAX_MS ? INTERVAL_MAX_MS : p->interval * 2;
     p->was_full = false;
     return news;

@@ -21,7 +21,7 @@ enum pace_news {
 struct pace {
     bool is_late, was_full; /* was_full: since the last log line */
     int64_t since;          /* is_late: when it was first logged */
-    int64_t tell_at, interval;
+    int64_t next_log_at, interval;
 };
 
 /* late_ms: of the source that is most late; is_full: a source had to wait for room in this turn. */

@@ -68,9 +68,9 @@ void source_log_refused(struct source *s)
                    quote_refusal_name((enum quote_refusal)i),
                    (unsigned long long)s->refused[i]);
     }
-    if (total != s->told)
+    if (total != s->logged)
         log_warning("%s: refused so far: %llu (%s)", s->name, (unsigned long long)total,
                     buf_text(&text));
-    s->told = total;
+    s->logged = total;
     buf_free(&text);
 }

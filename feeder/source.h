@@ -56,7 +56,7 @@ struct source {
     uint64_t quotes, refused[QUOTE_REFUSAL_COUNT],
         skipped; /* quotes skipped because they were too late */
     /* Private to source.c. */
-    uint64_t told;
+    uint64_t logged;
     bool is_counting; /* the log has a line that most refused lines are only counted */
     struct log_limit limit;
     enum source_outcome (*next)(struct source *s, const struct source_now *now,

@@ -13,7 +13,7 @@
 /* JSON's escapes and spaces make a quote longer than its body. */
 #define LINE_MAX_BYTES (2 * QUOTE_BYTES_MAX)
 #define FIELD_SHOWN 64 /* bytes of a field's name shown in a log line */
-#define LINES_PER_ASK \
+#define LINES_PER_CALL \
     64 /* lines read for one quote before other sources get their turn */
 
 struct source_ndjson {
@@ -122,7 +122,7 @@ static enum source_outcome ndjson_next(struct source *s, const struct source_now
     size_t len;
 
     s->due_ms = now->ms;
-    for (int i = 0; i < LINES_PER_ASK; i++)
+    for (int i = 0; i < LINES_PER_CALL; i++)
         switch (reader_next(&n->reader, &line, &len)) {
         case READER_LINE:
             if (take_line(n, (struct span){line, len}, now, symbol, body))

@@ -38,13 +38,13 @@ static void take_accepted(struct gateway *g)
 {
     struct accepted *a;
 
-    log_hold();
+    log_collect();
     while ((a = accept_queue_take(g->accepted))) {
         if (!client_accept(g->sessions, a) && !a->explain_close)
             gate_release(g->gate);
         accept_free(a);
     }
-    log_release();
+    log_flush();
 }
 
 static void read_clock(struct gateway *g)

@@ -21,7 +21,7 @@
 
 /* --- requests ------------------------------------------------ */
 
-static void say_hello(struct pregon *p)
+static void send_hello(struct pregon *p)
 {
     struct pregon_position known = pregon_position(p);
     struct buf b = {0};
@@ -184,7 +184,7 @@ static void wait_for_locks(struct pregon *p, int64_t until)
 
     p->now = clock_boot_ms();
     while (p->is_known && pregon_locks_are_leaving(p) && p->now < until) {
-        pregon_locks_ask(p);
+        pregon_locks_request(p);
         zmq_poll(&item, 1, (long)(until - p->now));
         take_answers(p);
         p->now = clock_boot_ms();
@@ -271,10 +271,10 @@ int pregon_turn(struct pregon *p)
     receiver_flush(p->follow);
     p->now = clock_boot_ms();
     if (!p->is_greeted && p->now >= p->hello_at)
-        say_hello(p);
+        send_hello(p);
     receiver_tick(p->follow, is_drained, p->now);
     pregon_link_tick(p, is_drained);
-    pregon_locks_ask(p);
+    pregon_locks_request(p);
     give_up(p);
     if (receiver_is_stopped(p->follow) || bus_is_readable(p->records) ||
         bus_is_readable(p->control))

@@ -56,7 +56,7 @@ enum pregon_error pregon_lock_open(struct pregon *p, const char *name,
         snprintf(l->owner, sizeof l->owner, "%016llx%016llx",
                  (unsigned long long)random_u64(), (unsigned long long)random_u64());
     l->options.owner = NULL;
-    lock_client_init(&l->hold, o.ttl_ms ? o.ttl_ms : TTL_USUAL_MS, clock_boot_ms());
+    lock_client_init(&l->client, o.ttl_ms ? o.ttl_ms : TTL_USUAL_MS, clock_boot_ms());
     l->next = p->locks;
     p->locks = l;
     pregon_wake(p);
@@ -69,8 +69,8 @@ static void leave(struct pregon_lock *l)
     l->options.on_held = NULL;
     l->options.on_lost = NULL;
     l->options.on_waiting = NULL;
-    if (l->hold.phase != HOLD_LEAVING && l->hold.phase != HOLD_GONE)
-        lock_client_leave(&l->hold, clock_boot_ms());
+    if (l->client.phase != LOCK_CLIENT_LEAVING && l->client.phase != LOCK_CLIENT_GONE)
+        lock_client_leave(&l->client, clock_boot_ms());
 }
 
 void pregon_lock_close(struct pregon_lock **l)
@@ -99,7 +99,7 @@ void pregon_locks_leave(struct pregon *p)
 bool pregon_locks_are_leaving(const struct pregon *p)
 {
     for (const struct pregon_lock *l = p->locks; l; l = l->next)
-        if (lock_client_is_leaving(&l->hold))
+        if (lock_client_is_leaving(&l->client))
             return true;
     return false;
 }
@@ -111,7 +111,7 @@ static void sweep(struct pregon *p, bool is_all)
     while (*at) {
         struct pregon_lock *l = *at;
 
-        if (!is_all && l->hold.phase != HOLD_GONE) {
+        if (!is_all && l->client.phase != LOCK_CLIENT_GONE) {
             at = &l->next;
             continue;
         }
@@ -127,22 +127,22 @@ void pregon_locks_free(struct pregon *p)
 
 /* --- callbacks -------------------------------------------------------------------------------- */
 
-static void tell_lost(struct pregon_lock *l)
+static void report_lost(struct pregon_lock *l)
 {
     static const enum pregon_lost_reason reasons[] = {
-        [HOLD_UNANSWERED] = PREGON_LOST_UNANSWERED,
-        [HOLD_EXPIRED] = PREGON_LOST_EXPIRED,
-        [HOLD_TAKEN] = PREGON_LOST_TAKEN,
-        [HOLD_BROKEN] = PREGON_LOST_BROKEN,
-        [HOLD_RELEASED] = PREGON_LOST_RELEASED,
+        [LOCK_CLIENT_UNANSWERED] = PREGON_LOST_UNANSWERED,
+        [LOCK_CLIENT_EXPIRED] = PREGON_LOST_EXPIRED,
+        [LOCK_CLIENT_TAKEN] = PREGON_LOST_TAKEN,
+        [LOCK_CLIENT_BROKEN] = PREGON_LOST_BROKEN,
+        [LOCK_CLIENT_RELEASED] = PREGON_LOST_RELEASED,
     };
 
-    l->told = 0;
+    l->reported = 0;
     if (l->options.on_lost)
-        l->options.on_lost(l->options.ctx, l, reasons[l->hold.reason]);
+        l->options.on_lost(l->options.ctx, l, reasons[l->client.reason]);
 }
 
-static void tell_waiting(struct pregon_lock *l, const struct pregon_lock_wait *w)
+static void report_waiting(struct pregon_lock *l, const struct pregon_lock_wait *w)
 {
     char text[256];
     uint32_t news;
@@ -150,14 +150,14 @@ static void tell_waiting(struct pregon_lock *l, const struct pregon_lock_wait *w
     snprintf(text, sizeof text, "%s %s %llu %u", w->reason, w->holder,
              (unsigned long long)w->token, w->place);
     news = hash_name(span_of(text));
-    if (news == l->told)
+    if (news == l->reported)
         return;
-    l->told = news;
+    l->reported = news;
     if (l->options.on_waiting)
         l->options.on_waiting(l->options.ctx, l, w);
 }
 
-static void tell_refusal(struct pregon_lock *l, struct span answer)
+static void report_refusal(struct pregon_lock *l, struct span answer)
 {
     char error[32], message[256], holder[PREGON_LOCK_OWNER_MAX + 1];
     struct pregon_lock_wait w = {
@@ -176,23 +176,23 @@ static void tell_refusal(struct pregon_lock *l, struct span answer)
     span_copy(holder, sizeof holder, pack_find_text(answer, "owner"));
     if (strcmp(error, "held") == 0 && !holder[0])
         w.reason = w.closed_ms ? "closed" : "kept";
-    tell_waiting(l, &w);
+    report_waiting(l, &w);
 }
 
-static void tell_away(struct pregon_lock *l)
+static void report_away(struct pregon_lock *l)
 {
     struct pregon_lock_wait w = {
         .reason = "away", .message = "The broker does not answer.", .holder = ""};
 
-    tell_waiting(l, &w);
+    report_waiting(l, &w);
 }
 
 void pregon_locks_check(struct pregon *p)
 {
     for (struct pregon_lock *l = p->locks; l && !receiver_is_stopped(p->follow);
          l = l->next)
-        if (lock_client_check(&l->hold, clock_boot_ms()) == HOLD_NOW_LOST)
-            tell_lost(l);
+        if (lock_client_check(&l->client, clock_boot_ms()) == LOCK_CLIENT_NOW_LOST)
+            report_lost(l);
 }
 
 /*
@@ -201,61 +201,61 @@ void pregon_locks_check(struct pregon *p)
 
 /* l is NULL for a lock that was closed. */
 static struct request *begin(struct pregon *p, struct pregon_lock *l,
-                             enum lock_client_wish wish, struct span name,
+                             enum lock_client_request request, struct span name,
                              struct span owner, struct buf *b, msgpack_packer *pk)
 {
     static const struct {
         const char *op;
         uint32_t members;
     } ops[] = {
-        [HOLD_WISH_LOCK] = {"lock", 8},
-        [HOLD_WISH_RENEW] = {"renew", 3},
-        [HOLD_WISH_RELEASE] = {"release", 3},
-        [HOLD_WISH_CANCEL] = {"lock_cancel", 2},
+        [LOCK_CLIENT_REQUEST_LOCK] = {"lock", 8},
+        [LOCK_CLIENT_REQUEST_RENEW] = {"renew", 3},
+        [LOCK_CLIENT_REQUEST_RELEASE] = {"release", 3},
+        [LOCK_CLIENT_REQUEST_CANCEL] = {"lock_cancel", 2},
     };
-    struct request *r =
-        pregon_request_begin(p, REQUEST_LOCK, ops[wish].op, ops[wish].members, b, pk);
+    struct request *r = pregon_request_begin(p, REQUEST_LOCK, ops[request].op,
+                                             ops[request].members, b, pk);
 
     r->lock = l;
-    r->wish = wish;
+    r->request = request;
     pack_kv_text(pk, "name", name);
     pack_kv_text(pk, "owner", owner);
     return r;
 }
 
-static void ask(struct pregon_lock *l, enum lock_client_wish wish)
+static void send_request(struct pregon_lock *l, enum lock_client_request request)
 {
     struct buf b = {0};
     msgpack_packer pk;
     struct request *r =
-        begin(l->p, l, wish, span_of(l->name), span_of(l->owner), &b, &pk);
+        begin(l->p, l, request, span_of(l->name), span_of(l->owner), &b, &pk);
 
-    if (wish == HOLD_WISH_LOCK) {
-        pack_kv_u(&pk, "ttl_ms", (uint64_t)l->hold.ttl_ms);
+    if (request == LOCK_CLIENT_REQUEST_LOCK) {
+        pack_kv_u(&pk, "ttl_ms", (uint64_t)l->client.ttl_ms);
         pack_kv_u(&pk, "delay_ms", (uint64_t)l->options.delay_ms);
-        pack_kv_u(&pk, "wait_ms", (uint64_t)l->hold.wait_ms);
+        pack_kv_u(&pk, "wait_ms", (uint64_t)l->client.wait_ms);
         pack_kv_bool(&pk, "keep", true);
         pack_kv_text(&pk, "host", span_of(l->p->host));
         pack_kv_u(&pk, "pid", (uint64_t)getpid());
-    } else if (wish != HOLD_WISH_CANCEL) {
-        r->token = l->hold.token;
+    } else if (request != LOCK_CLIENT_REQUEST_CANCEL) {
+        r->token = l->client.token;
         pack_kv_u(&pk, "token", r->token);
     }
-    lock_client_asked(&l->hold, wish, r->sent_at);
+    lock_client_sent(&l->client, request, r->sent_at);
     pregon_request_send(l->p, &b);
 }
 
-void pregon_locks_ask(struct pregon *p)
+void pregon_locks_request(struct pregon *p)
 {
     for (struct pregon_lock *l = p->locks; l && !receiver_is_stopped(p->follow);
          l = l->next) {
-        enum lock_client_wish wish;
+        enum lock_client_request request;
 
-        if (lock_client_is_newly_unanswered(&l->hold, p->now))
-            tell_away(l);
-        wish = lock_client_wish(&l->hold, p->now);
-        if (wish != HOLD_WISH_NOTHING)
-            ask(l, wish);
+        if (lock_client_is_newly_unanswered(&l->client, p->now))
+            report_away(l);
+        request = lock_client_request(&l->client, p->now);
+        if (request != LOCK_CLIENT_REQUEST_NONE)
+            send_request(l, request);
     }
     sweep(p, false);
 }
@@ -265,7 +265,7 @@ int64_t pregon_locks_deadline(const struct pregon *p)
     int64_t due = INT64_MAX;
 
     for (const struct pregon_lock *l = p->locks; l; l = l->next) {
-        int64_t d = lock_client_deadline(&l->hold);
+        int64_t d = lock_client_deadline(&l->client);
 
         due = d < due ? d : due;
     }
@@ -288,7 +288,8 @@ static int64_t begun_at(const struct request *r, struct span answer)
 static bool is_wanted(const struct pregon *p, struct span name, struct span owner)
 {
     for (const struct pregon_lock *l = p->locks; l; l = l->next)
-        if ((l->hold.phase == HOLD_WAITING || l->hold.phase == HOLD_HELD) &&
+        if ((l->client.phase == LOCK_CLIENT_WAITING ||
+             l->client.phase == LOCK_CLIENT_HELD) &&
             span_eq(name, l->name) && span_eq(owner, l->owner))
             return true;
     return false;
@@ -309,7 +310,7 @@ void pregon_lock_answered_late(struct pregon *p, struct span answer)
     if (!span_eq(pack_find_text(answer, "re"), "lock") ||
         pack_find_text(answer, "error").len || !token || is_wanted(p, name, owner))
         return;
-    begin(p, NULL, HOLD_WISH_RELEASE, name, owner, &b, &pk);
+    begin(p, NULL, LOCK_CLIENT_REQUEST_RELEASE, name, owner, &b, &pk);
     pack_kv_u(&pk, "token", token);
     pregon_request_send(p, &b);
 }
@@ -318,33 +319,33 @@ void pregon_lock_answered(struct pregon *p, struct request *r, struct span answe
 {
     struct pregon_lock *l = r->lock;
     struct lock_client_answer a = {
-        .to = r->wish,
+        .to = r->request,
         .sent_at = begun_at(r, answer),
-        .asked_token = r->token,
+        .request_token = r->token,
         .error = pack_find_text(answer, "error"),
         .reason = pack_find_text(answer, "reason"),
         .token = pack_find_u(answer, "token", 0),
         .ttl_ms =
-            l ? (int64_t)pack_find_u(answer, "ttl_ms", (uint64_t)l->hold.ttl_ms) : 0,
+            l ? (int64_t)pack_find_u(answer, "ttl_ms", (uint64_t)l->client.ttl_ms) : 0,
     };
 
     if (!l) {
         pregon_lock_answered_late(p, answer);
         return;
     }
-    switch (lock_client_on_answer(&l->hold, &a, clock_boot_ms())) {
-    case HOLD_NO_NEWS:
+    switch (lock_client_on_answer(&l->client, &a, clock_boot_ms())) {
+    case LOCK_CLIENT_NO_NEWS:
         break;
-    case HOLD_NOW_HELD:
-        l->told = 0;
+    case LOCK_CLIENT_NOW_HELD:
+        l->reported = 0;
         if (l->options.on_held)
-            l->options.on_held(l->options.ctx, l, l->hold.token);
+            l->options.on_held(l->options.ctx, l, l->client.token);
         break;
-    case HOLD_NOW_LOST:
-        tell_lost(l);
+    case LOCK_CLIENT_NOW_LOST:
+        report_lost(l);
         break;
-    case HOLD_STILL_WAITING:
-        tell_refusal(l, answer);
+    case LOCK_CLIENT_STILL_WAITING:
+        report_refusal(l, answer);
         break;
     }
 }
@@ -355,12 +356,12 @@ void pregon_lock_answered(struct pregon *p, struct request *r, struct span answe
 
 uint64_t pregon_lock_token(const struct pregon_lock *l)
 {
-    return pregon_lock_remaining_ms(l) ? l->hold.token : 0;
+    return pregon_lock_remaining_ms(l) ? l->client.token : 0;
 }
 
 int64_t pregon_lock_remaining_ms(const struct pregon_lock *l)
 {
-    return lock_client_remaining_ms(&l->hold, clock_boot_ms());
+    return lock_client_remaining_ms(&l->client, clock_boot_ms());
 }
 
 const char *pregon_lock_name(const struct pregon_lock *l)

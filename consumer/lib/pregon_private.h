@@ -23,7 +23,7 @@ struct request {
     enum request_kind kind;
     int64_t sent_at, give_up_at;
     struct pregon_lock *lock; /* REQUEST_LOCK; NULL: the lock was closed */
-    enum lock_client_wish wish;
+    enum lock_client_request request;
     uint64_t token;
     /* REQUEST_VALUE */
     char name[PREGON_LOCK_NAME_MAX + 1];
@@ -34,12 +34,12 @@ struct request {
 struct pregon_lock {
     struct pregon *p;
     struct pregon_lock *next;
-    struct lock_client hold;
+    struct lock_client client;
     struct pregon_lock_options options; /* its .owner is not valid: see `owner` */
     char name[PREGON_LOCK_NAME_MAX + 1];
     char owner[PREGON_LOCK_OWNER_MAX + 1];
     /* The state at the last on_waiting, which is called only for changes. */
-    uint32_t told;
+    uint32_t reported;
 };
 
 struct pregon {
@@ -102,7 +102,7 @@ void pregon_note(struct pregon *p, const char *text);
 
 /* pregon_lock.c */
 void pregon_locks_check(struct pregon *p);
-void pregon_locks_ask(struct pregon *p);
+void pregon_locks_request(struct pregon *p);
 int64_t pregon_locks_deadline(const struct pregon *p);
 void pregon_lock_answered(struct pregon *p, struct request *r, struct span answer);
 /*

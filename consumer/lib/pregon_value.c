@@ -6,8 +6,8 @@
 #include "shared/wire/lock_name.h"
 #include "shared/wire/pack.h"
 
-static struct request *ask(struct pregon *p, const char *op, uint32_t members,
-                           const char *name, struct buf *b, msgpack_packer *pk)
+static struct request *request(struct pregon *p, const char *op, uint32_t members,
+                               const char *name, struct buf *b, msgpack_packer *pk)
 {
     struct request *r = pregon_request_begin(p, REQUEST_VALUE, op, members, b, pk);
 
@@ -37,7 +37,7 @@ enum pregon_error pregon_value_put_as(struct pregon_lock *l, uint64_t token,
         return PREGON_ERROR_TOO_LARGE;
     if (l->p->is_closing)
         return PREGON_ERROR_CLOSED;
-    r = ask(l->p, "value_put", 4, l->name, &b, &pk);
+    r = request(l->p, "value_put", 4, l->name, &b, &pk);
     r->fn = fn;
     r->ctx = ctx;
     r->token = token;
@@ -69,7 +69,7 @@ enum pregon_error pregon_value_get(struct pregon *p, const char *name,
         return PREGON_ERROR_INVALID;
     if (p->is_closing)
         return PREGON_ERROR_CLOSED;
-    r = ask(p, "value_get", 1, name, &b, &pk);
+    r = request(p, "value_get", 1, name, &b, &pk);
     r->fn = fn;
     r->ctx = ctx;
     return send_off(p, r, &b);

@@ -225,7 +225,7 @@ static void run(struct tail *t)
     }
 }
 
-static void tell_position(struct tail *t)
+static void log_position(struct tail *t)
 {
     struct pregon_position at = pregon_position(t->pregon);
 
@@ -259,7 +259,7 @@ int main(int argc, char **argv)
     if (open_all(&t) && watch_all(&t)) {
         print_head(&t.print);
         run(&t);
-        tell_position(&t);
+        log_position(&t);
         code = t.has_failed ? 1 : 0;
     }
     pregon_close(&t.pregon);

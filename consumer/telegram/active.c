@@ -10,7 +10,7 @@
 
 #define SEND_MS_MAX 10000
 #define GREETING_MS 10000
-#define TELL_MS 10000
+#define LOG_COUNTS_MS 10000
 
 /* --- the lock ---------------------------------------------------------------------- */
 
@@ -124,11 +124,11 @@ static void take_greeting(struct active *d, const struct botapi_answer *a)
     if (name && name->type == JSON_STRING)
         span_copy(username, sizeof username, name->text);
     bot_set_name(d->bot, username);
-    log_info("this is @%s; asking the broker at %s for lock %s", username,
-             d->settings.control, d->lock_name);
+    log_info("this is @%s; requesting lock %s from the broker at %s", username,
+             d->lock_name, d->settings.control);
     d->phase = ACTIVE_STANDBY;
     if (!open_lock(d)) {
-        log_critical("lock %s cannot be asked for", d->lock_name);
+        log_critical("lock %s cannot be requested", d->lock_name);
         active_end(d, 1);
     }
 }
@@ -164,12 +164,12 @@ static void add_count(struct buf *b, uint64_t now, uint64_t before, const char *
         buf_printf(b, "%s%" PRIu64 " %s", b->len ? ", " : "", now - before, what);
 }
 
-static void tell_counts(struct active *d)
+static void log_counts(struct active *d)
 {
-    const struct bot_counts *c = bot_counts(d->bot), *t = &d->told;
+    const struct bot_counts *c = bot_counts(d->bot), *t = &d->logged;
     struct buf b = {0};
 
-    if (loop_now(d->loop) < d->tell_at)
+    if (loop_now(d->loop) < d->next_log_at)
         return;
     add_count(&b, c->superseded, t->superseded, "alerts replaced by newer ones unsent");
     add_count(&b, c->dropped, t->dropped, "commands not taken of chats that flood");
@@ -181,8 +181,8 @@ static void tell_counts(struct active *d)
     add_count(&b, c->unreadable, t->unreadable, "updates skipped");
     if (b.len) {
         log_warning("not delivered or not answered: %s", buf_text(&b));
-        d->told = *c;
-        d->tell_at = loop_now(d->loop) + TELL_MS;
+        d->logged = *c;
+        d->next_log_at = loop_now(d->loop) + LOG_COUNTS_MS;
     }
     buf_free(&b);
 }
@@ -296,7 +296,7 @@ void active_turn(struct active *d)
     active_poll_turn(d);
     if (d->phase == ACTIVE_LEAVING)
         go(d);
-    tell_counts(d);
+    log_counts(d);
     say_ready(d);
 }
 

@@ -107,8 +107,8 @@ struct active {
     size_t followed_count;
     uint64_t followed_revision;
 
-    struct bot_counts told;
-    int64_t tell_at;
+    struct bot_counts logged;
+    int64_t next_log_at;
 };
 
 /* Returns false if something is wrong; the reason is logged. */

@@ -55,7 +55,7 @@ void active_send_turn(struct active *d, bool may_begin)
 }
 
 /* Telegram must answer getMe before the next message is sent. */
-static void doubt_api(struct active *d)
+static void suspect_api(struct active *d)
 {
     int64_t now = loop_now(d->loop);
 
@@ -133,11 +133,11 @@ bool active_send_answer(struct active *d, const struct botapi_answer *a)
         end(d, s, DELIVERY_SENT, 0);
         break;
     case BOTAPI_NO_CONTACT:
-        doubt_api(d);
+        suspect_api(d);
         end(d, s, DELIVERY_NOT_SENT, 0);
         break;
     case BOTAPI_UNKNOWN:
-        doubt_api(d);
+        suspect_api(d);
         end(d, s, DELIVERY_UNKNOWN, 0);
         break;
     case BOTAPI_REFUSED:

@@ -61,7 +61,7 @@ enum alert_news alert_judge(struct alert *a, uint64_t seq, struct span price,
 {
     bool is_true =
         holds(a->comparison, quote_decimal_compare(price, span_of(a->threshold)));
-    char *place = a->delivery.is_sending ? a->next : a->owed;
+    char *place = a->delivery.is_sending ? a->next : a->pending;
     bool was_owed = *place;
 
     if (seq <= a->seen)
@@ -78,21 +78,21 @@ enum alert_news alert_judge(struct alert *a, uint64_t seq, struct span price,
     a->is_armed = false;
     if (a->is_paused)
         return ALERT_NO_NEWS;
-    span_copy(place, sizeof a->owed, price);
+    span_copy(place, sizeof a->pending, price);
     /* the text changed: nothing of the new text was sent */
     if (!a->delivery.is_sending)
         a->delivery = (struct delivery){0};
     return was_owed ? ALERT_SUPERSEDED : ALERT_DUE;
 }
 
-enum delivery_next alert_told(struct alert *a, enum delivery_outcome outcome)
+enum delivery_next alert_sent(struct alert *a, enum delivery_outcome outcome)
 {
     enum delivery_next next = delivery_end(&a->delivery, outcome);
 
     if (next != DELIVERY_AGAIN)
-        a->owed[0] = '\0';
+        a->pending[0] = '\0';
     if (*a->next) {
-        memcpy(a->owed, a->next, sizeof a->owed);
+        memcpy(a->pending, a->next, sizeof a->pending);
         a->next[0] = '\0';
         a->delivery = (struct delivery){0};
     }

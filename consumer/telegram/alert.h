@@ -33,7 +33,7 @@ struct alert {
     /* its chat takes no messages: the alert is judged, but nothing becomes pending */
     bool is_paused;
     char threshold[QUOTE_DECIMAL_MAX + 1];
-    char owed[QUOTE_DECIMAL_MAX + 1]; /* the price to send, "": none */
+    char pending[QUOTE_DECIMAL_MAX + 1]; /* the price to send, "": none */
     /* the price of a new crossing while `pending` is being sent */
     char next[QUOTE_DECIMAL_MAX + 1];
     struct delivery delivery; /* of `pending` */
@@ -59,6 +59,6 @@ struct span alert_price_of(enum alert_comparison c, struct span last, struct spa
 enum alert_news alert_judge(struct alert *a, uint64_t seq, struct span price,
                             uint32_t margin);
 /* The send of the pending price ended with `outcome`. */
-enum delivery_next alert_told(struct alert *a, enum delivery_outcome outcome);
+enum delivery_next alert_sent(struct alert *a, enum delivery_outcome outcome);
 
 #endif

@@ -45,11 +45,11 @@ const struct bot_counts *bot_counts(const struct bot *b)
     return &b->counts;
 }
 
-void bot_count_owed(struct bot *b)
+void bot_count_pending(struct bot *b)
 {
-    b->owed = 0;
+    b->pending = 0;
     for (size_t i = 0; i < b->ledger.alert_count; i++)
-        b->owed += *b->ledger.alerts[i].owed != '\0';
+        b->pending += *b->ledger.alerts[i].pending != '\0';
 }
 
 static void note_ended(struct bot *b, enum delivery_next next)
@@ -84,8 +84,8 @@ enum err bot_load(struct bot *b, struct span value)
     }
     for (size_t i = 0; i < l->alert_count; i++)
         if (l->alerts[i].delivery.is_sending)
-            note_ended(b, alert_told(&l->alerts[i], DELIVERY_UNKNOWN));
-    bot_count_owed(b);
+            note_ended(b, alert_sent(&l->alerts[i], DELIVERY_UNKNOWN));
+    bot_count_pending(b);
     return OK;
 }
 
@@ -107,7 +107,7 @@ void bot_judge(struct bot *b, struct alert *a, const struct lastprice *p)
         b->counts.superseded++;
         break;
     case ALERT_DUE:
-        b->owed += !a->delivery.is_sending;
+        b->pending += !a->delivery.is_sending;
         break;
     }
     b->ledger.revision++;
@@ -196,10 +196,10 @@ static struct alert *next_alert(struct bot *b, int64_t now)
 {
     struct ledger *l = &b->ledger;
 
-    for (size_t i = 0; b->owed && i < l->alert_count; i++) {
+    for (size_t i = 0; b->pending && i < l->alert_count; i++) {
         struct alert *a = &l->alerts[(b->cursor + i) % l->alert_count];
 
-        if (*a->owed && wait_of(b, a->chat, &a->delivery, now) == 0) {
+        if (*a->pending && wait_of(b, a->chat, &a->delivery, now) == 0) {
             b->cursor = (b->cursor + i + 1) % l->alert_count;
             return a;
         }
@@ -268,8 +268,8 @@ static enum delivery_next end_alert(struct bot *b, const struct bot_send *s,
 
     if (!a || !a->delivery.is_sending || a->intent != s->revision)
         return DELIVERY_DONE; /* the alert was deleted meanwhile */
-    next = alert_told(a, outcome);
-    bot_count_owed(b);
+    next = alert_sent(a, outcome);
+    bot_count_pending(b);
     return next;
 }
 
@@ -289,14 +289,14 @@ bool bot_pause_chat(struct bot *b, int64_t chat)
 {
     bool has_changed = ledger_pause_chat(&b->ledger, chat, true);
 
-    bot_count_owed(b);
+    bot_count_pending(b);
     return has_changed;
 }
 
 void bot_move_chat(struct bot *b, int64_t from, int64_t to)
 {
     ledger_move_chat(&b->ledger, from, to);
-    bot_count_owed(b);
+    bot_count_pending(b);
 }
 
 void bot_forget_thread(struct bot *b, int64_t chat, int64_t thread)
@@ -317,8 +317,8 @@ int64_t bot_wait(const struct bot *b, int64_t now)
     for (size_t i = 0; i < l->answer_count; i++)
         wait =
             sooner(wait, wait_of(b, l->answers[i].chat, &l->answers[i].delivery, now));
-    for (size_t i = 0; b->owed && i < l->alert_count; i++)
-        if (*l->alerts[i].owed)
+    for (size_t i = 0; b->pending && i < l->alert_count; i++)
+        if (*l->alerts[i].pending)
             wait = sooner(wait,
                           wait_of(b, l->alerts[i].chat, &l->alerts[i].delivery, now));
     return wait;
@@ -326,5 +326,5 @@ int64_t bot_wait(const struct bot *b, int64_t now)
 
 size_t bot_backlog(const struct bot *b)
 {
-    return b->ledger.answer_count + b->owed;
+    return b->ledger.answer_count + b->pending;
 }

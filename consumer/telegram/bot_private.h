@@ -16,14 +16,14 @@ struct bot {
     struct lastprice_table *prices;
     struct pacer *pacer;
     struct bot_counts counts;
-    size_t cursor; /* the alert to look at first */
-    size_t owed;   /* alerts with a pending price */
+    size_t cursor;  /* the alert to look at first */
+    size_t pending; /* alerts with a pending price */
     struct buf text;
 };
 
 /* Judges the alert with its symbol's current price. */
 void bot_judge(struct bot *b, struct alert *a, const struct lastprice *p);
 /* Call it after alerts were removed or loaded. */
-void bot_count_owed(struct bot *b);
+void bot_count_pending(struct bot *b);
 
 #endif

@@ -160,7 +160,7 @@ static void delete_alert(struct bot *b, const struct message *m, uint32_t number
     }
     phrase_deleted(&b->text, is_spanish, a);
     ledger_remove_alert(&b->ledger, a);
-    bot_count_owed(b);
+    bot_count_pending(b);
 }
 
 /* Carries out the command; the answer is in b->text. */

@@ -24,11 +24,11 @@ struct call {
 };
 
 /* A socket of libcurl. */
-struct outbox {
+struct curl_socket {
     struct loop_watch watch; /* must be first: on_ready casts it */
     curl_socket_t fd;
     int ready; /* CURL_CSELECT_… since the last turn */
-    struct outbox *next;
+    struct curl_socket *next;
 };
 
 struct botapi {
@@ -37,7 +37,7 @@ struct botapi {
     struct curl_slist *headers;
     struct json *json;
     struct call calls[BOTAPI_CALLS_MAX];
-    struct outbox *lines;
+    struct curl_socket *sockets;
     unsigned last_ticket;
     int64_t due; /* when libcurl's timer is due; -1: none */
     int64_t now; /* time of the last turn */
@@ -47,49 +47,49 @@ struct botapi {
 
 static void on_ready(struct loop_watch *w, uint32_t events)
 {
-    struct outbox *line = (struct outbox *)w;
+    struct curl_socket *s = (struct curl_socket *)w;
 
     if (events & (EPOLLIN | EPOLLHUP))
-        line->ready |= CURL_CSELECT_IN;
+        s->ready |= CURL_CSELECT_IN;
     if (events & EPOLLOUT)
-        line->ready |= CURL_CSELECT_OUT;
+        s->ready |= CURL_CSELECT_OUT;
     if (events & EPOLLERR)
-        line->ready |= CURL_CSELECT_ERR;
+        s->ready |= CURL_CSELECT_ERR;
 }
 
-static void drop_line(struct botapi *a, struct outbox *line)
+static void drop_socket(struct botapi *a, struct curl_socket *s)
 {
-    struct outbox **at = &a->lines;
+    struct curl_socket **at = &a->sockets;
 
-    while (*at != line)
+    while (*at != s)
         at = &(*at)->next;
-    *at = line->next;
-    loop_unwatch(a->loop, &line->watch);
-    free(line);
+    *at = s->next;
+    loop_unwatch(a->loop, &s->watch);
+    free(s);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *of_fd)
 {
     struct botapi *a = ctx;
-    struct outbox *line = of_fd;
+    struct curl_socket *s = of_fd;
     uint32_t events =
         (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
 
     (void)easy;
     if (what == CURL_POLL_REMOVE) {
-        if (line)
-            drop_line(a, line);
+        if (s)
+            drop_socket(a, s);
         return 0;
     }
-    if (line)
-        return loop_rewatch(a->loop, &line->watch, events) ? -1 : 0;
-    line = mem_zalloc(sizeof *line);
-    line->watch = (struct loop_watch){.fd = fd, .on_ready = on_ready};
-    line->fd = fd;
-    line->next = a->lines;
-    a->lines = line;
-    curl_multi_assign(a->multi, fd, line);
-    return loop_watch(a->loop, &line->watch, events) ? -1 : 0;
+    if (s)
+        return loop_rewatch(a->loop, &s->watch, events) ? -1 : 0;
+    s = mem_zalloc(sizeof *s);
+    s->watch = (struct loop_watch){.fd = fd, .on_ready = on_ready};
+    s->fd = fd;
+    s->next = a->sockets;
+    a->sockets = s;
+    curl_multi_assign(a->multi, fd, s);
+    return loop_watch(a->loop, &s->watch, events) ? -1 : 0;
 }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *ctx)
@@ -182,8 +182,8 @@ void botapi_close(struct botapi *a)
         buf_free(&a->calls[i].answer);
     }
     curl_multi_cleanup(a->multi);
-    while (a->lines)
-        drop_line(a, a->lines);
+    while (a->sockets)
+        drop_socket(a, a->sockets);
     curl_slist_free_all(a->headers);
     json_free(a->json);
     explicit_bzero(a->base, sizeof a->base);
@@ -287,26 +287,26 @@ void botapi_abort(struct botapi *a, unsigned ticket)
 }
 
 /* libcurl may change the list during a call: search again after each. */
-static struct outbox *next_ready(const struct botapi *a)
+static struct curl_socket *next_ready(const struct botapi *a)
 {
-    struct outbox *line = a->lines;
+    struct curl_socket *s = a->sockets;
 
-    while (line && !line->ready)
-        line = line->next;
-    return line;
+    while (s && !s->ready)
+        s = s->next;
+    return s;
 }
 
 void botapi_turn(struct botapi *a, int64_t now)
 {
-    struct outbox *line;
+    struct curl_socket *s;
     int running;
 
     a->now = now;
-    while ((line = next_ready(a))) {
-        int ready = line->ready;
+    while ((s = next_ready(a))) {
+        int ready = s->ready;
 
-        line->ready = 0;
-        curl_multi_socket_action(a->multi, line->fd, ready, &running);
+        s->ready = 0;
+        curl_multi_socket_action(a->multi, s->fd, ready, &running);
     }
     if (a->due >= 0 && a->due <= now) {
         a->due = -1;

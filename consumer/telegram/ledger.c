@@ -178,7 +178,7 @@ bool ledger_pause_chat(struct ledger *l, int64_t chat, bool is_paused)
         a->is_paused = is_paused;
         has_changed = true;
         if (is_paused && !a->delivery.is_sending)
-            a->owed[0] = '\0';
+            a->pending[0] = '\0';
         if (is_paused)
             a->next[0] = '\0';
     }

@@ -39,7 +39,7 @@ static void put_alert(msgpack_packer *pk, const struct alert *a)
     msgpack_pack_uint8(pk, a->is_spanish);
     msgpack_pack_uint8(pk, a->is_armed);
     pack_text(pk, span_of(a->threshold));
-    pack_text(pk, span_of(a->owed));
+    pack_text(pk, span_of(a->pending));
     pack_text(pk, span_of(a->next));
     put_delivery(pk, &a->delivery);
     msgpack_pack_uint64(pk, a->seen);
@@ -178,7 +178,7 @@ static void take_alert(struct ledger *l, struct reading *r)
     a.is_spanish = take_u(r, 1);
     a.is_armed = take_u(r, 1);
     take_decimal(r, a.threshold, false);
-    take_decimal(r, a.owed, true);
+    take_decimal(r, a.pending, true);
     take_decimal(r, a.next, true);
     a.delivery = take_delivery(r);
     a.seen = take_u(r, UINT64_MAX);

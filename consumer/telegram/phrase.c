@@ -169,7 +169,7 @@ void phrase_alerts_line(struct buf *b, bool is_spanish, const struct alert *a)
     buf_printf(b, "\n%u. ", a->number);
     add_alert(b, a);
     if (!a->is_armed)
-        buf_adds(b, is_spanish ? " (avisada)" : " (told)");
+        buf_adds(b, is_spanish ? " (avisada)" : " (sent)");
 }
 
 void phrase_deleted(struct buf *b, bool is_spanish, const struct alert *a)
@@ -191,7 +191,7 @@ void phrase_crossed(struct buf *b, const struct alert *a)
 {
     buf_printf(b, a->is_spanish ? "Alerta %u: " : "Alert %u: ", a->number);
     add_alert(b, a);
-    buf_printf(b, a->is_spanish ? ". Precio: %s" : ". Price: %s", a->owed);
+    buf_printf(b, a->is_spanish ? ". Precio: %s" : ". Price: %s", a->pending);
 }
 
 void phrase_repeated(struct buf *b, bool is_spanish)

@@ -35,7 +35,7 @@ static socklen_t name(struct sockaddr_un *a, const char *program, long pid)
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
 }
 
-static void on_question(struct loop_watch *w, uint32_t events)
+static void on_request(struct loop_watch *w, uint32_t events)
 {
     struct check *c = (struct check *)w;
     const char *state = c->state(c->ctx);
@@ -52,7 +52,7 @@ static void on_question(struct loop_watch *w, uint32_t events)
         if (len > sizeof from.sun_family &&
             sendto(w->fd, state, strlen(state), MSG_DONTWAIT, (struct sockaddr *)&from,
                    len) < 0)
-            log_debug("check: who asked is gone");
+            log_debug("check: the program that sent the request is gone");
     }
 }
 
@@ -64,7 +64,7 @@ struct check *check_open(struct loop *l, const char *program, check_state_fn *st
     socklen_t len = name(&a, program, getpid());
 
     *c = (struct check){.loop = l, .state = state, .ctx = ctx};
-    c->watch.on_ready = on_question;
+    c->watch.on_ready = on_request;
     c->watch.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (c->watch.fd >= 0 && bind(c->watch.fd, (struct sockaddr *)&a, len) == 0 &&
         !loop_watch(l, &c->watch, EPOLLIN))
@@ -86,8 +86,8 @@ void check_close(struct check *c)
 }
 
 /* Returns false if the program is gone or does not answer in time. */
-static bool ask(const char *program, long pid, int patience_ms,
-                char answer[CHECK_STATE_MAX])
+static bool request(const char *program, long pid, int patience_ms,
+                    char answer[CHECK_STATE_MAX])
 {
     struct timeval patience = {patience_ms / 1000, patience_ms % 1000 * 1000};
     struct sockaddr_un self = {.sun_family = AF_UNIX}, a;
@@ -128,7 +128,7 @@ static long pid_in(const char *line, const char *program)
     return *end == '\n' ? pid : 0;
 }
 
-int check_ask(const char *program, int patience_ms, FILE *to)
+int check_request(const char *program, int patience_ms, FILE *to)
 {
     FILE *sockets = fopen("/proc/net/unix", "re");
     char line[512], answer[CHECK_STATE_MAX];
@@ -143,7 +143,7 @@ int check_ask(const char *program, int patience_ms, FILE *to)
         if (!(pid = pid_in(line, program)))
             continue;
         found++;
-        if (!ask(program, pid, patience_ms, answer))
+        if (!request(program, pid, patience_ms, answer))
             snprintf(answer, sizeof answer, "does not answer");
         if (strcmp(answer, READY) != 0)
             unwell++;

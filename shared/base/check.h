@@ -7,7 +7,7 @@
  * network namespace: in a container that is the one program in the container, on a host all
  * programs of that name. Any local user may send a request; the answer contains only the state.
  *
- * check_open belongs to the loop's thread. check_ask blocks its caller.
+ * check_open belongs to the loop's thread. check_request blocks its caller.
  */
 #ifndef SHARED_BASE_CHECK_H
 #define SHARED_BASE_CHECK_H
@@ -36,6 +36,6 @@ void check_close(struct check *c); /* NULL is allowed */
  * Asks every running `program` and prints a line for each ("pregon-feeder 7: ready"). Returns the
  * exit code: 0 if at least one runs and all are ready, else 1.
  */
-int check_ask(const char *program, int patience_ms, FILE *to);
+int check_request(const char *program, int patience_ms, FILE *to);
 
 #endif

@@ -365,8 +365,8 @@ static size_t stopped_at(const struct json *j, size_t read)
  */
 static void refuse_as_yajl(struct json *j, size_t read)
 {
-    unsigned char *said = yajl_get_error(j->yajl, 0, NULL, 0);
-    const char *what = said ? strstr((const char *)said, ": ") : NULL;
+    unsigned char *message = yajl_get_error(j->yajl, 0, NULL, 0);
+    const char *what = message ? strstr((const char *)message, ": ") : NULL;
     size_t len;
 
     refuse(j, ERR_MALFORMED, stopped_at(j, read), what ? what + 2 : "not JSON");
@@ -375,7 +375,7 @@ static void refuse_as_yajl(struct json *j, size_t read)
     /* only some of yajl's messages end with a full stop */
     if (len && j->error[len - 1] == '.')
         j->error[len - 1] = '\0';
-    yajl_free_error(j->yajl, said);
+    yajl_free_error(j->yajl, message);
 }
 
 static bool run(struct json *j)

@@ -84,12 +84,12 @@ static void add_formatted(struct buf *b, const char *format, va_list args)
 }
 
 /* PIPE_BUF: the kernel keeps a write up to this size together */
-#define HELD_BYTES 4096
+#define COLLECT_BYTES 4096
 
 /* The lines that this thread has collected for standard error. */
-static _Thread_local bool is_holding;
-static _Thread_local size_t held_len;
-static _Thread_local char held[HELD_BYTES];
+static _Thread_local bool is_collecting;
+static _Thread_local size_t collected_len;
+static _Thread_local char collected[COLLECT_BYTES];
 
 /* One write, so that lines of several threads and programs do not mix. */
 static void put(int fd, struct span lines)
@@ -107,33 +107,34 @@ static void put(int fd, struct span lines)
     }
 }
 
-static void put_held(void)
+static void put_collected(void)
 {
-    put(STDERR_FILENO, (struct span){held, held_len});
-    held_len = 0;
+    put(STDERR_FILENO, (struct span){collected, collected_len});
+    collected_len = 0;
 }
 
-void log_hold(void)
+void log_collect(void)
 {
-    is_holding = true;
+    is_collecting = true;
 }
 
-void log_release(void)
+void log_flush(void)
 {
-    is_holding = false;
-    put_held();
+    is_collecting = false;
+    put_collected();
 }
 
 static void put_stderr(enum log_level level, struct span line)
 {
-    if (held_len && (level >= LOG_ERROR || line.len > HELD_BYTES - held_len))
-        put_held();
-    if (!is_holding || level >= LOG_ERROR || line.len > HELD_BYTES) {
+    if (collected_len &&
+        (level >= LOG_ERROR || line.len > COLLECT_BYTES - collected_len))
+        put_collected();
+    if (!is_collecting || level >= LOG_ERROR || line.len > COLLECT_BYTES) {
         put(STDERR_FILENO, line);
         return;
     }
-    memcpy(held + held_len, line.at, line.len);
-    held_len += line.len;
+    memcpy(collected + collected_len, line.at, line.len);
+    collected_len += line.len;
 }
 
 static void json_begin(struct buf *line, enum log_level level)
@@ -186,7 +187,7 @@ void log_at(enum log_level level, const char *format, ...)
 
 int64_t log_limit_pass(struct log_limit *limit, int64_t now_ms)
 {
-    int64_t told = -1;
+    int64_t count = -1;
 
     pthread_mutex_lock(&limits);
     if (limit->count == 0 || now_ms - limit->since_ms >= limit->interval_ms) {
@@ -195,13 +196,13 @@ int64_t log_limit_pass(struct log_limit *limit, int64_t now_ms)
     }
     if (limit->count < limit->burst) {
         limit->count++;
-        told = (int64_t)limit->suppressed;
+        count = (int64_t)limit->suppressed;
         limit->suppressed = 0;
     } else {
         limit->suppressed++;
     }
     pthread_mutex_unlock(&limits);
-    return told;
+    return count;
 }
 
 void log_limited(struct log_limit *limit, int64_t now_ms, enum log_level level,

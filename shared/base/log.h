@@ -41,12 +41,12 @@ void log_at(enum log_level level, const char *format, ...)
 #define log_critical(...) log_at(LOG_CRITICAL, __VA_ARGS__)
 
 /*
- * For callers that log many lines at once: between log_hold and its counterpart, this thread's
+ * For callers that log many lines at once: between log_collect and log_flush, this thread's
  * lines are collected and written together. An error is written at once, after the lines collected
  * before it.
  */
-void log_hold(void);
-void log_release(void);
+void log_collect(void);
+void log_flush(void);
 
 /* One kind of event that a peer can provoke.  Set burst and interval, zero the rest. */
 struct log_limit {

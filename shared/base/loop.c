@@ -160,10 +160,10 @@ unsigned loop_stops(const struct loop *l)
 
 bool loop_take_reload(struct loop *l)
 {
-    bool asked = l->reload;
+    bool is_due = l->reload;
 
     l->reload = false;
-    return asked;
+    return is_due;
 }
 
 /* sends one datagram to $NOTIFY_SOCKET, as sd_notify(3) does, without its library */
@@ -182,7 +182,7 @@ static void notify_systemd(void)
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&a,
                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-        perror("WARNING: systemd was not told that we are ready");
+        perror("WARNING: cannot notify systemd that the program is ready");
     if (fd >= 0)
         close(fd);
 }

@@ -251,7 +251,7 @@ static void answer_check(const struct config_program *p, char *const *args)
 {
     for (; *args; args++)
         if (strcmp(*args, "--check") == 0)
-            exit(check_ask(p->name, CHECK_PATIENCE_MS, stdout));
+            exit(check_request(p->name, CHECK_PATIENCE_MS, stdout));
 }
 
 /* Answer --help and --version at any place, whatever else is wrong. */

@@ -25,65 +25,67 @@ static int64_t earlier(int64_t a, int64_t b)
 
 void lock_client_init(struct lock_client *h, int64_t ttl_ms, int64_t now)
 {
-    *h = (struct lock_client){.phase = HOLD_WAITING, .ttl_ms = ttl_ms, .ask_at = now};
+    *h = (struct lock_client){
+        .phase = LOCK_CLIENT_WAITING, .ttl_ms = ttl_ms, .request_at = now};
 }
 
 static void lose(struct lock_client *h, enum lock_client_reason reason, int64_t now)
 {
-    h->phase = HOLD_WAITING;
+    h->phase = LOCK_CLIENT_WAITING;
     h->reason = reason;
-    h->may_be_ours = reason == HOLD_UNANSWERED;
-    h->is_asked = h->is_unanswered = false;
+    h->may_be_ours = reason == LOCK_CLIENT_UNANSWERED;
+    h->is_pending = h->is_unanswered = false;
     h->wait_ms = 0;
-    h->ask_at = now;
+    h->request_at = now;
 }
 
 enum lock_client_news lock_client_check(struct lock_client *h, int64_t now)
 {
-    if (h->phase != HOLD_HELD || now < h->until)
-        return HOLD_NO_NEWS;
-    lose(h, HOLD_UNANSWERED, now);
-    return HOLD_NOW_LOST;
+    if (h->phase != LOCK_CLIENT_HELD || now < h->until)
+        return LOCK_CLIENT_NO_NEWS;
+    lose(h, LOCK_CLIENT_UNANSWERED, now);
+    return LOCK_CLIENT_NOW_LOST;
 }
 
-enum lock_client_wish lock_client_wish(struct lock_client *h, int64_t now)
+enum lock_client_request lock_client_request(struct lock_client *h, int64_t now)
 {
-    if (h->phase == HOLD_LEAVING && now >= h->leave_until)
-        h->phase = HOLD_GONE;
-    if (h->phase == HOLD_GONE || now < h->ask_at)
-        return HOLD_WISH_NOTHING;
-    if (h->phase == HOLD_HELD)
-        return HOLD_WISH_RENEW;
-    if (h->phase == HOLD_WAITING)
-        return HOLD_WISH_LOCK;
-    return h->may_be_ours ? HOLD_WISH_RELEASE : HOLD_WISH_CANCEL;
+    if (h->phase == LOCK_CLIENT_LEAVING && now >= h->leave_until)
+        h->phase = LOCK_CLIENT_GONE;
+    if (h->phase == LOCK_CLIENT_GONE || now < h->request_at)
+        return LOCK_CLIENT_REQUEST_NONE;
+    if (h->phase == LOCK_CLIENT_HELD)
+        return LOCK_CLIENT_REQUEST_RENEW;
+    if (h->phase == LOCK_CLIENT_WAITING)
+        return LOCK_CLIENT_REQUEST_LOCK;
+    return h->may_be_ours ? LOCK_CLIENT_REQUEST_RELEASE : LOCK_CLIENT_REQUEST_CANCEL;
 }
 
-void lock_client_asked(struct lock_client *h, enum lock_client_wish wish, int64_t now)
+void lock_client_sent(struct lock_client *h, enum lock_client_request request,
+                      int64_t now)
 {
-    switch (wish) {
-    case HOLD_WISH_NOTHING:
+    switch (request) {
+    case LOCK_CLIENT_REQUEST_NONE:
         break;
-    case HOLD_WISH_LOCK:
-        h->is_asked = h->may_be_placed = true;
-        h->ask_at = now + h->wait_ms + ANSWER_MS;
+    case LOCK_CLIENT_REQUEST_LOCK:
+        h->is_pending = h->may_be_placed = true;
+        h->request_at = now + h->wait_ms + ANSWER_MS;
         break;
-    case HOLD_WISH_RENEW:
-        h->ask_at =
+    case LOCK_CLIENT_REQUEST_RENEW:
+        h->request_at =
             now + later(RENEW_AGAIN_MIN, earlier(RENEW_AGAIN_MAX, h->ttl_ms / 12));
         break;
-    case HOLD_WISH_RELEASE:
-    case HOLD_WISH_CANCEL:
-        h->ask_at = now + LEAVE_AGAIN_MS;
+    case LOCK_CLIENT_REQUEST_RELEASE:
+    case LOCK_CLIENT_REQUEST_CANCEL:
+        h->request_at = now + LEAVE_AGAIN_MS;
         break;
     }
 }
 
 bool lock_client_is_newly_unanswered(struct lock_client *h, int64_t now)
 {
-    if (h->phase != HOLD_WAITING || !h->is_asked || now < h->ask_at)
+    if (h->phase != LOCK_CLIENT_WAITING || !h->is_pending || now < h->request_at)
         return false;
-    h->is_asked = false;
+    h->is_pending = false;
     h->wait_ms = 0; /* the next request must be answered at once */
     if (h->is_unanswered)
         return false;
@@ -98,60 +100,60 @@ static enum lock_client_news on_grant(struct lock_client *h,
 
     h->may_be_ours = true;
     h->may_be_placed = false;
-    if (h->phase == HOLD_HELD && h->token == a->token) {
+    if (h->phase == LOCK_CLIENT_HELD && h->token == a->token) {
         h->until = later(h->until, until);
-        return HOLD_NO_NEWS;
+        return LOCK_CLIENT_NO_NEWS;
     }
     /* our grant ended and this is a new one: report the loss first */
-    if (h->phase == HOLD_HELD) {
-        lose(h, HOLD_EXPIRED, now);
-        return HOLD_NOW_LOST;
+    if (h->phase == LOCK_CLIENT_HELD) {
+        lose(h, LOCK_CLIENT_EXPIRED, now);
+        return LOCK_CLIENT_NOW_LOST;
     }
     h->token = a->token;
     h->ttl_ms = a->ttl_ms;
-    if (h->phase == HOLD_LEAVING) {
-        h->ask_at = now;
+    if (h->phase == LOCK_CLIENT_LEAVING) {
+        h->request_at = now;
         h->leave_until = later(h->leave_until, a->sent_at + a->ttl_ms);
-        return HOLD_NO_NEWS;
+        return LOCK_CLIENT_NO_NEWS;
     }
     h->wait_ms = 0;
     /* a grant that took so long that it is nearly over is requested again */
-    h->ask_at = now;
+    h->request_at = now;
     if (now >= until)
-        return HOLD_NO_NEWS;
-    h->phase = HOLD_HELD;
+        return LOCK_CLIENT_NO_NEWS;
+    h->phase = LOCK_CLIENT_HELD;
     h->until = until;
-    h->ask_at = a->sent_at + a->ttl_ms / 3;
-    return HOLD_NOW_HELD;
+    h->request_at = a->sent_at + a->ttl_ms / 3;
+    return LOCK_CLIENT_NOW_HELD;
 }
 
 static enum lock_client_news on_lock(struct lock_client *h,
                                      const struct lock_client_answer *a, int64_t now)
 {
-    h->is_asked = h->is_unanswered = false;
+    h->is_pending = h->is_unanswered = false;
     if (!a->error.len)
         return on_grant(h, a, now);
-    if (h->phase == HOLD_LEAVING && h->ask_at == NEVER)
-        h->phase = HOLD_GONE; /* the place is given up, and no grant will come */
-    if (h->phase != HOLD_WAITING)
-        return HOLD_NO_NEWS;
+    if (h->phase == LOCK_CLIENT_LEAVING && h->request_at == NEVER)
+        h->phase = LOCK_CLIENT_GONE; /* the place is given up, and no grant will come */
+    if (h->phase != LOCK_CLIENT_WAITING)
+        return LOCK_CLIENT_NO_NEWS;
     if (span_eq(a->error, "held")) {
         h->may_be_ours = false;
-        h->ask_at = h->wait_ms ? later(now, a->sent_at + AGAIN_MS) : now;
-        h->wait_ms = HOLD_WAIT_MS;
+        h->request_at = h->wait_ms ? later(now, a->sent_at + AGAIN_MS) : now;
+        h->wait_ms = LOCK_CLIENT_WAIT_MS;
     } else {
-        h->ask_at = now + AGAIN_MS;
+        h->request_at = now + AGAIN_MS;
         h->wait_ms = 0;
     }
-    return HOLD_STILL_WAITING;
+    return LOCK_CLIENT_STILL_WAITING;
 }
 
 static enum lock_client_reason reason_of(struct span text)
 {
-    return span_eq(text, "taken")      ? HOLD_TAKEN
-           : span_eq(text, "broken")   ? HOLD_BROKEN
-           : span_eq(text, "released") ? HOLD_RELEASED
-                                       : HOLD_EXPIRED;
+    return span_eq(text, "taken")      ? LOCK_CLIENT_TAKEN
+           : span_eq(text, "broken")   ? LOCK_CLIENT_BROKEN
+           : span_eq(text, "released") ? LOCK_CLIENT_RELEASED
+                                       : LOCK_CLIENT_EXPIRED;
 }
 
 static bool is_over(const struct lock_client_answer *a)
@@ -162,34 +164,34 @@ static bool is_over(const struct lock_client_answer *a)
 static enum lock_client_news on_renew(struct lock_client *h,
                                       const struct lock_client_answer *a, int64_t now)
 {
-    if (h->phase != HOLD_HELD || a->asked_token != h->token)
-        return HOLD_NO_NEWS;
+    if (h->phase != LOCK_CLIENT_HELD || a->request_token != h->token)
+        return LOCK_CLIENT_NO_NEWS;
     if (!a->error.len) {
         h->until = later(h->until, a->sent_at + h->ttl_ms * 2 / 3);
-        h->ask_at = a->sent_at + h->ttl_ms / 3;
+        h->request_at = a->sent_at + h->ttl_ms / 3;
     } else if (is_over(a)) {
         lose(h, reason_of(a->reason), now);
-        return HOLD_NOW_LOST;
+        return LOCK_CLIENT_NOW_LOST;
     }
-    return HOLD_NO_NEWS;
+    return LOCK_CLIENT_NO_NEWS;
 }
 
 static void on_left(struct lock_client *h, const struct lock_client_answer *a,
                     int64_t now)
 {
-    if (h->phase != HOLD_LEAVING || (a->error.len && !is_over(a)))
+    if (h->phase != LOCK_CLIENT_LEAVING || (a->error.len && !is_over(a)))
         return;
-    if (a->to == HOLD_WISH_RELEASE && a->asked_token == h->token) {
+    if (a->to == LOCK_CLIENT_REQUEST_RELEASE && a->request_token == h->token) {
         h->may_be_ours = false;
         /* The grant was not ours any more; but there may be a place in line to give up. */
         if (a->error.len && h->may_be_placed)
-            h->ask_at = now;
+            h->request_at = now;
         else
-            h->phase = HOLD_GONE;
-    } else if (a->to == HOLD_WISH_CANCEL && !h->may_be_ours) {
-        if (!h->is_asked)
-            h->phase = HOLD_GONE;
-        h->ask_at = NEVER;
+            h->phase = LOCK_CLIENT_GONE;
+    } else if (a->to == LOCK_CLIENT_REQUEST_CANCEL && !h->may_be_ours) {
+        if (!h->is_pending)
+            h->phase = LOCK_CLIENT_GONE;
+        h->request_at = NEVER;
         h->leave_until = earlier(h->leave_until, now + LATE_GRANT_MS);
     }
 }
@@ -199,51 +201,51 @@ enum lock_client_news lock_client_on_answer(struct lock_client *h,
                                             int64_t now)
 {
     switch (a->to) {
-    case HOLD_WISH_NOTHING:
+    case LOCK_CLIENT_REQUEST_NONE:
         break;
-    case HOLD_WISH_LOCK:
+    case LOCK_CLIENT_REQUEST_LOCK:
         return on_lock(h, a, now);
-    case HOLD_WISH_RENEW:
+    case LOCK_CLIENT_REQUEST_RENEW:
         return on_renew(h, a, now);
-    case HOLD_WISH_RELEASE:
-    case HOLD_WISH_CANCEL:
+    case LOCK_CLIENT_REQUEST_RELEASE:
+    case LOCK_CLIENT_REQUEST_CANCEL:
         on_left(h, a, now);
         break;
     }
-    return HOLD_NO_NEWS;
+    return LOCK_CLIENT_NO_NEWS;
 }
 
 bool lock_client_is_leaving(const struct lock_client *h)
 {
-    return h->phase == HOLD_LEAVING && h->ask_at != NEVER;
+    return h->phase == LOCK_CLIENT_LEAVING && h->request_at != NEVER;
 }
 
 void lock_client_leave(struct lock_client *h, int64_t now)
 {
     bool is_known = h->may_be_ours || h->may_be_placed;
 
-    h->leave_until = later(now + PLACE_MS, h->phase == HOLD_HELD ? h->until : 0);
-    if (h->phase == HOLD_HELD)
+    h->leave_until = later(now + PLACE_MS, h->phase == LOCK_CLIENT_HELD ? h->until : 0);
+    if (h->phase == LOCK_CLIENT_HELD)
         h->leave_until += h->ttl_ms / 3;
-    h->phase = is_known ? HOLD_LEAVING : HOLD_GONE;
-    h->ask_at = now;
+    h->phase = is_known ? LOCK_CLIENT_LEAVING : LOCK_CLIENT_GONE;
+    h->request_at = now;
 }
 
 int64_t lock_client_remaining_ms(const struct lock_client *h, int64_t now)
 {
-    return h->phase == HOLD_HELD && now < h->until ? h->until - now : 0;
+    return h->phase == LOCK_CLIENT_HELD && now < h->until ? h->until - now : 0;
 }
 
 int64_t lock_client_deadline(const struct lock_client *h)
 {
     switch (h->phase) {
-    case HOLD_WAITING:
-        return h->ask_at;
-    case HOLD_HELD:
-        return earlier(h->ask_at, h->until);
-    case HOLD_LEAVING:
-        return earlier(h->ask_at, h->leave_until);
-    case HOLD_GONE:
+    case LOCK_CLIENT_WAITING:
+        return h->request_at;
+    case LOCK_CLIENT_HELD:
+        return earlier(h->request_at, h->until);
+    case LOCK_CLIENT_LEAVING:
+        return earlier(h->request_at, h->leave_until);
+    case LOCK_CLIENT_GONE:
         break;
     }
     return NEVER;

@@ -17,36 +17,36 @@
 #include "shared/base/buf.h"
 
 /* how long the broker may hold back the answer to a request that waits in line */
-#define HOLD_WAIT_MS 3000
+#define LOCK_CLIENT_WAIT_MS 3000
 
 enum lock_client_phase {
-    HOLD_WAITING, /* wanted */
-    HOLD_HELD,
-    HOLD_LEAVING, /* closed; the broker has not confirmed it yet */
-    HOLD_GONE,
+    LOCK_CLIENT_WAITING, /* wanted */
+    LOCK_CLIENT_HELD,
+    LOCK_CLIENT_LEAVING, /* closed; the broker has not confirmed it yet */
+    LOCK_CLIENT_GONE,
 };
 
-enum lock_client_wish {
-    HOLD_WISH_NOTHING,
-    HOLD_WISH_LOCK, /* wait_ms tells how long the broker may hold the answer back */
-    HOLD_WISH_RENEW,
-    HOLD_WISH_RELEASE,
-    HOLD_WISH_CANCEL,
+enum lock_client_request {
+    LOCK_CLIENT_REQUEST_NONE,
+    LOCK_CLIENT_REQUEST_LOCK, /* wait_ms tells how long the broker may hold the answer back */
+    LOCK_CLIENT_REQUEST_RENEW,
+    LOCK_CLIENT_REQUEST_RELEASE,
+    LOCK_CLIENT_REQUEST_CANCEL,
 };
 
 enum lock_client_reason {
-    HOLD_UNANSWERED,
-    HOLD_EXPIRED,
-    HOLD_TAKEN,
-    HOLD_BROKEN,
-    HOLD_RELEASED,
+    LOCK_CLIENT_UNANSWERED,
+    LOCK_CLIENT_EXPIRED,
+    LOCK_CLIENT_TAKEN,
+    LOCK_CLIENT_BROKEN,
+    LOCK_CLIENT_RELEASED,
 };
 
 enum lock_client_news {
-    HOLD_NO_NEWS,
-    HOLD_NOW_HELD,
-    HOLD_NOW_LOST, /* `reason` says why */
-    HOLD_STILL_WAITING,
+    LOCK_CLIENT_NO_NEWS,
+    LOCK_CLIENT_NOW_HELD,
+    LOCK_CLIENT_NOW_LOST, /* `reason` says why */
+    LOCK_CLIENT_STILL_WAITING,
 };
 
 struct lock_client {
@@ -54,11 +54,11 @@ struct lock_client {
     int64_t ttl_ms;      /* requested; after a grant, the broker's value */
     uint64_t token;      /* of the current grant, or of the last one */
     int64_t until;       /* HELD: when the lease ends for this client */
-    int64_t ask_at;      /* when to send the next request */
-    int64_t wait_ms;     /* of the next HOLD_WISH_LOCK */
+    int64_t request_at;  /* when to send the next request */
+    int64_t wait_ms;     /* of the next LOCK_CLIENT_REQUEST_LOCK */
     int64_t leave_until; /* LEAVING: by then everything has ended without us */
     enum lock_client_reason reason;
-    bool is_asked;      /* a request that waits in line has no answer yet */
+    bool is_pending;    /* a request that waits in line has no answer yet */
     bool is_unanswered; /* the last such request got no answer */
     bool may_be_placed; /* the broker may have a place in line or a grant for us */
     bool may_be_ours;   /* the broker may have the grant of `token` for us */
@@ -66,11 +66,11 @@ struct lock_client {
 
 /* The broker's answer; spans point into the message. */
 struct lock_client_answer {
-    enum lock_client_wish to;
-    int64_t sent_at;      /* `now` of the lock_client_sent call of its request */
-    uint64_t asked_token; /* the token in the request, if it had one */
-    struct span error;    /* .len 0: no error */
-    struct span reason;   /* of the error `stale` */
+    enum lock_client_request to;
+    int64_t sent_at;        /* `now` of the lock_client_sent call of its request */
+    uint64_t request_token; /* the token in the request, if it had one */
+    struct span error;      /* .len 0: no error */
+    struct span reason;     /* of the error `stale` */
     uint64_t token;
     int64_t ttl_ms;
 };
@@ -80,11 +80,12 @@ void lock_client_init(struct lock_client *h, int64_t ttl_ms, int64_t now);
 /* Call it first in every turn: has the lease ended? */
 enum lock_client_news lock_client_check(struct lock_client *h, int64_t now);
 /* Which request must be sent now? */
-enum lock_client_wish lock_client_wish(struct lock_client *h, int64_t now);
+enum lock_client_request lock_client_request(struct lock_client *h, int64_t now);
 /*
  * The request was sent, or the socket was full (then it is sent again like one without an answer).
  */
-void lock_client_asked(struct lock_client *h, enum lock_client_wish wish, int64_t now);
+void lock_client_sent(struct lock_client *h, enum lock_client_request request,
+                      int64_t now);
 enum lock_client_news lock_client_on_answer(struct lock_client *h,
                                             const struct lock_client_answer *a,
                                             int64_t now);

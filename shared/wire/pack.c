@@ -194,16 +194,16 @@ enum err pack_check(struct span bytes)
 /* Iterative: the number of values left is a counter, so hostile nesting uses no stack. */
 bool pack_skip(struct span *c)
 {
-    uint64_t owed = 1;
+    uint64_t left = 1;
     struct pack_value v;
 
-    for (; owed; owed--) {
-        if (owed > c->len || !pack_next(c, &v))
+    for (; left; left--) {
+        if (left > c->len || !pack_next(c, &v))
             return false;
         if (v.type == PACK_ARRAY)
-            owed += v.count;
+            left += v.count;
         else if (v.type == PACK_MAP)
-            owed += 2 * (uint64_t)v.count;
+            left += 2 * (uint64_t)v.count;
     }
     return true;
 }

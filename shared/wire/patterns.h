@@ -24,8 +24,9 @@
 #define PATTERNS_TEXT_MAX (PATTERNS_MAX * (PATTERN_MAX + 1)) /* bytes of a list */
 
 /* The error text for the sender of a list that is refused. */
-#define PATTERNS_TOO_MANY_TEXT \
-    "at most 128 patterns of 33 bytes, separated by commas, are taken: ask in parts"
+#define PATTERNS_TOO_MANY_TEXT                                                        \
+    "at most 128 patterns of 33 bytes, separated by commas, are taken: request them " \
+    "in parts"
 #define PATTERNS_BAD_TEXT                                                        \
     "a pattern is a symbol (1 to 32 of A-Z 0-9 . _ : / = ^ -), the beginning of" \
     " one and *, or *"

@@ -23,19 +23,19 @@ struct readiness {
     bool is_due; /* the socket may have a message */
 };
 
-MUST_CHECK enum err readiness_open(struct readiness *in, struct loop *l, void *socket);
+MUST_CHECK enum err readiness_open(struct readiness *r, struct loop *l, void *socket);
 /* Call it before the socket is closed; a readiness that is not open is allowed. */
-void readiness_close(struct readiness *in, struct loop *l);
+void readiness_close(struct readiness *r, struct loop *l);
 /* Call it after sending on the socket or setting an option of it. */
-static inline void readiness_touch(struct readiness *in)
+static inline void readiness_touch(struct readiness *r)
 {
-    in->is_due = true;
+    r->is_due = true;
 }
 /* Calls bus_recv if the socket may have a message. */
-MUST_CHECK enum err readiness_recv(struct readiness *in, struct bus_message *out);
+MUST_CHECK enum err readiness_recv(struct readiness *r, struct bus_message *out);
 /*
  * Does the socket have a message that no descriptor will announce? Call it before the loop waits.
  */
-bool readiness_has_more(struct readiness *in);
+bool readiness_has_more(struct readiness *r);
 
 #endif

@@ -24,7 +24,7 @@ struct holes {
     struct pack_value first, last, reason; /* the next hole */
 };
 
-static void tell_hole(uint64_t first, uint64_t last, struct span reason,
+static void pass_hole(uint64_t first, uint64_t last, struct span reason,
                       replay_record *each, void *ctx)
 {
     struct buf body = {0};
@@ -55,12 +55,12 @@ static bool next_hole(struct holes *h)
 }
 
 /* Passes on all holes that end before `seq`, and moves *after behind them. */
-static void tell_holes(struct holes *h, bool *has_one, uint64_t *after, uint64_t seq,
+static void pass_holes(struct holes *h, bool *has_one, uint64_t *after, uint64_t seq,
                        replay_record *each, void *ctx)
 {
     while (*has_one && h->last.u < seq) {
         if (h->last.u > *after) {
-            tell_hole(h->first.u > *after ? h->first.u : *after + 1, h->last.u,
+            pass_hole(h->first.u > *after ? h->first.u : *after + 1, h->last.u,
                       h->reason.text, each, ctx);
             *after = h->last.u;
         }
@@ -94,13 +94,13 @@ void replay_each(struct span answer, uint64_t after, replay_record *each, void *
             continue;
         if (!wire_topic_symbol(topic.text).len && r.kind != WIRE_LOST)
             continue;
-        tell_holes(&holes, &has_hole, &after, r.seq, each, ctx);
+        pass_holes(&holes, &has_hole, &after, r.seq, each, ctx);
         after = r.seq;
         /* A page of the store may be damaged where SQLite cannot detect it. */
         if (wire_read(record.text, &r, NULL) || pack_check(r.body))
-            tell_hole(r.seq, r.seq, SPAN("damaged"), each, ctx);
+            pass_hole(r.seq, r.seq, SPAN("damaged"), each, ctx);
         else
             each(ctx, topic.text, &r);
     }
-    tell_holes(&holes, &has_hole, &after, upto + 1, each, ctx);
+    pass_holes(&holes, &has_hole, &after, upto + 1, each, ctx);
 }

@@ -48,7 +48,7 @@ def test_a_feeder_without_a_broker_is_not_ready_and_stays_ready_when_the_broker_
     broker = stage.broker()
     broker.stop()
     feeder = stage.feeder(broker, "-", wait=False)
-    feeder.says("asking the broker")
+    feeder.says("requesting feed")
     assert state(feeder) == "has not reached its broker yet"
     broker.start()
     feeder.wait_ready()

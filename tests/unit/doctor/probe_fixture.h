@@ -38,7 +38,7 @@ struct shake {
 static struct page pages[10];
 static struct shake shakes[10];
 
-void probe_get(const struct probe_question *q, struct probe_answer *out)
+void probe_get(const struct probe_request *q, struct probe_answer *out)
 {
     *out = (struct probe_answer){.error = "connection refused"};
     for (const struct page *p = pages; p->base; p++) {
@@ -53,7 +53,7 @@ void probe_get(const struct probe_question *q, struct probe_answer *out)
     }
 }
 
-void probe_handshake(const struct probe_question *q, struct probe_answer *out)
+void probe_handshake(const struct probe_request *q, struct probe_answer *out)
 {
     *out = (struct probe_answer){.error = "connection reset"};
     for (const struct shake *s = shakes; s->base; s++) {

@@ -118,7 +118,7 @@ static inline void open_talk(struct talk *t, size_t ring)
                                      .window = ring};
     struct link_out out = {t, on_control, on_ingest};
 
-    *t = (struct talk){.outbox = outbox_new(ring, LINE_BYTES_MAX),
+    *t = (struct talk){.outbox = outbox_new(ring, OUTBOX_BYTES_MAX),
                        .now = 1000,
                        .mono = 1000,
                        .room = 1000000};

@@ -165,7 +165,7 @@ static void an_error_of_a_broker_that_restarted_leads_to_a_new_hello(void **unus
     open_link(&t);
     after(&t, 1, "{'re':'lost','id':2,'error':'unknown','message':'who?'}");
     assert_string_equal(sent(&t), "hello acked=0");
-    assert_int_equal(link_state(t.link), LINK_ASKING);
+    assert_int_equal(link_state(t.link), LINK_REQUESTING);
     close_talk(&t);
 }
 

@@ -36,8 +36,8 @@ static void it_is_due_once_and_again_only_after_the_price_went_back_by_the_margi
     assert_int_equal(judged(&a, "49999.99"), ALERT_NO_NEWS);
     assert_int_equal(judged(&a, "50000"), ALERT_NO_NEWS);
     assert_int_equal(judged(&a, "50000.00000001"), ALERT_DUE);
-    assert_string_equal(a.owed, "50000.00000001");
-    alert_told(&a, DELIVERY_SENT);
+    assert_string_equal(a.pending, "50000.00000001");
+    alert_sent(&a, DELIVERY_SENT);
     assert_int_equal(judged(&a, "50001"), ALERT_NO_NEWS);
     assert_int_equal(judged(&a, "49999"), ALERT_NO_NEWS);
     assert_int_equal(judged(&a, "50001"), ALERT_NO_NEWS);
@@ -53,7 +53,7 @@ static void while_its_chat_takes_no_messages_nothing_is_owed(void **state)
     (void)state;
     a.is_paused = true;
     assert_int_equal(judged(&a, "11"), ALERT_NO_NEWS);
-    assert_string_equal(a.owed, "");
+    assert_string_equal(a.pending, "");
     assert_int_equal(judged(&a, "9"), ALERT_REARMED);
     assert_int_equal(judged(&a, "12"), ALERT_NO_NEWS);
     a.is_paused = false;
@@ -69,13 +69,13 @@ static void below_zero_it_is_due_again_once_the_price_went_back_too(void **state
     (void)state;
     assert_int_equal(judged(&below, "-29.99"), ALERT_NO_NEWS);
     assert_int_equal(judged(&below, "-37.63"), ALERT_DUE);
-    alert_told(&below, DELIVERY_SENT);
+    alert_sent(&below, DELIVERY_SENT);
     assert_int_equal(judged(&below, "-29.98"), ALERT_NO_NEWS);
     assert_int_equal(judged(&below, "-29.97"), ALERT_REARMED);
     assert_int_equal(judged(&below, "-30.01"), ALERT_DUE);
     assert_int_equal(judged(&above, "-30"), ALERT_NO_NEWS);
     assert_int_equal(judged(&above, "0.5"), ALERT_DUE);
-    alert_told(&above, DELIVERY_SENT);
+    alert_sent(&above, DELIVERY_SENT);
     assert_int_equal(judged(&above, "-30.02"), ALERT_NO_NEWS);
     assert_int_equal(judged(&above, "-30.03"), ALERT_REARMED);
 }
@@ -108,7 +108,7 @@ static void downwards_the_margin_lies_above(void **state)
 
     (void)state;
     assert_int_equal(judged(&a, "100"), ALERT_DUE);
-    alert_told(&a, DELIVERY_SENT);
+    alert_sent(&a, DELIVERY_SENT);
     assert_int_equal(judged(&a, "100.09"), ALERT_NO_NEWS);
     assert_int_equal(judged(&a, "100.1"), ALERT_REARMED);
     assert_int_equal(judged(&a, "99"), ALERT_DUE);
@@ -120,7 +120,7 @@ static void without_a_margin_it_is_armed_as_soon_as_it_does_not_hold(void **stat
 
     (void)state;
     assert_int_equal(alert_judge(&a, 1, SPAN("100"), 0), ALERT_DUE);
-    alert_told(&a, DELIVERY_SENT);
+    alert_sent(&a, DELIVERY_SENT);
     assert_int_equal(alert_judge(&a, 2, SPAN("100"), 0), ALERT_NO_NEWS);
     assert_int_equal(alert_judge(&a, 3, SPAN("99.9"), 0), ALERT_REARMED);
 }
@@ -131,7 +131,7 @@ static void a_record_that_comes_again_is_not_judged_again(void **state)
 
     (void)state;
     assert_int_equal(alert_judge(&a, 5, SPAN("11"), MARGIN), ALERT_DUE);
-    alert_told(&a, DELIVERY_SENT);
+    alert_sent(&a, DELIVERY_SENT);
     assert_int_equal(alert_judge(&a, 6, SPAN("1"), MARGIN), ALERT_REARMED);
     assert_int_equal(alert_judge(&a, 5, SPAN("11"), MARGIN), ALERT_NO_NEWS);
     assert_int_equal(alert_judge(&a, 6, SPAN("11"), MARGIN), ALERT_NO_NEWS);
@@ -146,7 +146,7 @@ static void a_newer_crossing_replaces_what_was_not_sent(void **state)
     assert_int_equal(judged(&a, "11"), ALERT_DUE);
     assert_int_equal(judged(&a, "1"), ALERT_REARMED);
     assert_int_equal(judged(&a, "12"), ALERT_SUPERSEDED);
-    assert_string_equal(a.owed, "12");
+    assert_string_equal(a.pending, "12");
     assert_string_equal(a.next, "");
 }
 
@@ -159,9 +159,9 @@ static void a_crossing_while_the_one_before_is_being_sent_is_sent_after_it(void 
     delivery_begin(&a.delivery);
     judged(&a, "1");
     assert_int_equal(judged(&a, "12"), ALERT_DUE);
-    assert_string_equal(a.owed, "11");
-    assert_int_equal(alert_told(&a, DELIVERY_UNKNOWN), DELIVERY_AGAIN);
-    assert_string_equal(a.owed, "12");
+    assert_string_equal(a.pending, "11");
+    assert_int_equal(alert_sent(&a, DELIVERY_UNKNOWN), DELIVERY_AGAIN);
+    assert_string_equal(a.pending, "12");
     assert_string_equal(a.next, "");
     assert_false(delivery_is_repeat(&a.delivery));
 }

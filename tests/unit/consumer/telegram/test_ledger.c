@@ -100,7 +100,7 @@ static void check_same(const struct ledger *a, const struct ledger *b)
         assert_non_null(y);
         assert_string_equal(x->symbol, y->symbol);
         assert_string_equal(x->threshold, y->threshold);
-        assert_string_equal(x->owed, y->owed);
+        assert_string_equal(x->pending, y->pending);
         assert_string_equal(x->next, y->next);
         assert_int_equal(x->comparison, y->comparison);
         assert_int_equal(x->is_armed, y->is_armed);
@@ -127,7 +127,7 @@ static void fill(void)
     a->is_spanish = true;
     a->comparison = ALERT_AT_MOST;
     a->seen = UINT64_MAX;
-    memcpy(a->owed, "49999", 6);
+    memcpy(a->pending, "49999", 6);
     memcpy(a->next, "49998", 6);
     a->delivery = (struct delivery){2, true};
     added(7, "A", "0");
@@ -230,11 +230,11 @@ static void threads_and_pauses_are_kept(void **state)
     a.thread = 77;
     ledger_fini(&ledger);
     assert_int_equal(ledger_add_alert(&ledger, &a, &out), OK);
-    memcpy(out->owed, "11", 3);
+    memcpy(out->pending, "11", 3);
     assert_int_equal(ledger_add_answer(&ledger, 5, -300, 78, true, SPAN("x")), OK);
     assert_true(ledger_pause_chat(&ledger, -300, true));
     assert_false(ledger_pause_chat(&ledger, -300, true));
-    assert_string_equal(out->owed, "");
+    assert_string_equal(out->pending, "");
     ledger_pack(&ledger, &value);
     ledger_init(&other);
     assert_int_equal(ledger_unpack(&other, buf_span(&value)), OK);
@@ -278,12 +278,12 @@ static void a_full_ledger_fits_into_the_value(void **state)
         e = ledger_add_alert(&ledger, &a, &out);
         alerts += !e;
         if (!e)
-            memcpy(out->owed, price, sizeof price);
+            memcpy(out->pending, price, sizeof price);
     }
     assert_int_equal(e, ERR_FULL);
     assert_true(alerts > 250);
     for (size_t i = 0; i < LEDGER_SENDING_MAX; i++)
-        memcpy(ledger.alerts[i].next, ledger.alerts[i].owed, QUOTE_DECIMAL_MAX + 1);
+        memcpy(ledger.alerts[i].next, ledger.alerts[i].pending, QUOTE_DECIMAL_MAX + 1);
     for (uint64_t i = 0; ledger_has_room(&ledger); i++)
         assert_int_equal(ledger_add_answer(&ledger, UINT64_MAX - i, INT64_MIN,
                                            INT64_MIN, true,

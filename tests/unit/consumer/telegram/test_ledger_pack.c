@@ -10,7 +10,7 @@
 #include "consumer/telegram/ledger.h"
 #include "tests/unit/packed.h"
 
-/* symbol chat number comparison spanish armed threshold owed next attempts sending seen */
+/* symbol chat number comparison spanish armed threshold pending next attempts sending seen */
 #define ALERT "'A',7,3,1,1,0,'1.5','2','',1,true,9"
 #define ALERT_2 "'B',7,4,0,0,1,'1','','',0,false,1"
 #define ANSWER "500,-7,1,2,false,'hola'" /* update chat spanish attempts sending text */
@@ -48,7 +48,7 @@ static void every_field_of_a_value_is_read(void **state)
     assert_true(a->is_spanish && !a->is_armed && a->delivery.is_sending &&
                 a->is_paused);
     assert_string_equal(a->threshold, "1.5");
-    assert_string_equal(a->owed, "2");
+    assert_string_equal(a->pending, "2");
     assert_string_equal(a->next, "");
     assert_int_equal(a->delivery.attempts, 1);
     assert_int_equal(a->seen, 9);

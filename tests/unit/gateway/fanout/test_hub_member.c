@@ -104,9 +104,9 @@ static void memberships_agree_with_a_naive_model(void **state)
 
 static void a_symbol_is_stamped_with_any_of_its_topics(void **state)
 {
-    struct hub_topic *all[] = {hub_topic_hold(hub, SPAN("A1")),
-                               hub_topic_hold(hub, SPAN("B*")),
-                               hub_topic_hold(hub, SPAN("C1"))};
+    struct hub_topic *all[] = {hub_topic_retain(hub, SPAN("A1")),
+                               hub_topic_retain(hub, SPAN("B*")),
+                               hub_topic_retain(hub, SPAN("C1"))};
     struct hub_symbol *a, *b, *c;
 
     (void)state;

@@ -34,7 +34,7 @@ static void *ask(void *arg)
     struct asked *a = arg;
     FILE *to = fmemopen(a->text, sizeof a->text, "w");
 
-    a->code = check_ask(program, a->patience_ms, to);
+    a->code = check_request(program, a->patience_ms, to);
     fclose(to);
     atomic_store(&a->is_done, true);
     return NULL;

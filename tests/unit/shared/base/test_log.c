@@ -240,14 +240,14 @@ static void log_lines_that_are_held_back_are_written_together_but_an_error_at_on
     (void)state;
     log_init("pregon-test", "info", "text");
     capture(STDERR_FILENO);
-    log_hold();
+    log_collect();
     log_info("one");
     log_info("two");
     assert_false(is_something_there());
     log_error("three");
     assert_true(is_something_there());
     log_info("four");
-    log_release();
+    log_flush();
     log_info("five");
     assert_string_equal(captured(), "INFO:     one\nINFO:     two\nERROR:    three\n"
                                     "INFO:     four\nINFO:     five\n");
@@ -255,11 +255,11 @@ static void log_lines_that_are_held_back_are_written_together_but_an_error_at_on
     memset(long_text, 'x', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = '\0';
     capture(STDERR_FILENO);
-    log_hold();
+    log_collect();
     log_info("first %s", long_text);
     log_info("second %s", long_text);
     assert_true(is_something_there());
-    log_release();
+    log_flush();
     assert_int_equal(strlen(captured()), 2 * 3000 + strlen("INFO:     first \n") +
                                              strlen("INFO:     second \n"));
     assert_ptr_equal(strstr(tap.text, "first"), tap.text + 10);

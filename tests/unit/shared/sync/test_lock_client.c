@@ -20,10 +20,10 @@ static struct lock_client wanted(int64_t now)
     return h;
 }
 
-static void asks(struct lock_client *h, enum lock_client_wish wish, int64_t now)
+static void asks(struct lock_client *h, enum lock_client_request request, int64_t now)
 {
-    assert_int_equal(lock_client_wish(h, now), wish);
-    lock_client_asked(h, wish, now);
+    assert_int_equal(lock_client_request(h, now), request);
+    lock_client_sent(h, request, now);
 }
 
 static enum lock_client_news granted(struct lock_client *h, uint64_t token,
@@ -31,28 +31,31 @@ static enum lock_client_news granted(struct lock_client *h, uint64_t token,
 {
     return lock_client_on_answer(
         h,
-        &(struct lock_client_answer){
-            .to = HOLD_WISH_LOCK, .sent_at = sent, .token = token, .ttl_ms = TTL},
+        &(struct lock_client_answer){.to = LOCK_CLIENT_REQUEST_LOCK,
+                                     .sent_at = sent,
+                                     .token = token,
+                                     .ttl_ms = TTL},
         now);
 }
 
 static enum lock_client_news refused(struct lock_client *h, const char *error,
                                      int64_t sent, int64_t now)
 {
-    return lock_client_on_answer(h,
-                                 &(struct lock_client_answer){.to = HOLD_WISH_LOCK,
-                                                              .sent_at = sent,
-                                                              .error = span_of(error)},
-                                 now);
+    return lock_client_on_answer(
+        h,
+        &(struct lock_client_answer){
+            .to = LOCK_CLIENT_REQUEST_LOCK, .sent_at = sent, .error = span_of(error)},
+        now);
 }
 
-static enum lock_client_news answered(struct lock_client *h, enum lock_client_wish to,
-                                      const char *error, int64_t sent, int64_t now)
+static enum lock_client_news answered(struct lock_client *h,
+                                      enum lock_client_request to, const char *error,
+                                      int64_t sent, int64_t now)
 {
     return lock_client_on_answer(h,
                                  &(struct lock_client_answer){.to = to,
                                                               .sent_at = sent,
-                                                              .asked_token = h->token,
+                                                              .request_token = h->token,
                                                               .error = span_of(error),
                                                               .reason = SPAN("taken"),
                                                               .ttl_ms = TTL},
@@ -63,8 +66,8 @@ static struct lock_client held(uint64_t token, int64_t now)
 {
     struct lock_client h = wanted(now);
 
-    asks(&h, HOLD_WISH_LOCK, now);
-    assert_int_equal(granted(&h, token, now, now), HOLD_NOW_HELD);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, now);
+    assert_int_equal(granted(&h, token, now, now), LOCK_CLIENT_NOW_HELD);
     return h;
 }
 
@@ -74,14 +77,14 @@ static void a_lease_counts_from_before_it_was_asked_for_and_two_thirds_of_it(
     struct lock_client h = wanted(1000);
 
     (void)state;
-    asks(&h, HOLD_WISH_LOCK, 1000);
-    assert_int_equal(granted(&h, 7, 1000, 4000), HOLD_NOW_HELD);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 1000);
+    assert_int_equal(granted(&h, 7, 1000, 4000), LOCK_CLIENT_NOW_HELD);
     assert_int_equal(lock_client_remaining_ms(&h, 4000), 17000);
-    assert_int_equal(lock_client_check(&h, 20999), HOLD_NO_NEWS);
+    assert_int_equal(lock_client_check(&h, 20999), LOCK_CLIENT_NO_NEWS);
     assert_int_equal(lock_client_remaining_ms(&h, 21000), 0);
-    assert_int_equal(lock_client_check(&h, 21000), HOLD_NOW_LOST);
-    assert_int_equal(h.reason, HOLD_UNANSWERED);
-    assert_int_equal(lock_client_check(&h, 21000), HOLD_NO_NEWS);
+    assert_int_equal(lock_client_check(&h, 21000), LOCK_CLIENT_NOW_LOST);
+    assert_int_equal(h.reason, LOCK_CLIENT_UNANSWERED);
+    assert_int_equal(lock_client_check(&h, 21000), LOCK_CLIENT_NO_NEWS);
 }
 
 static void it_renews_at_a_third_and_again_until_it_is_answered(void **state)
@@ -89,17 +92,18 @@ static void it_renews_at_a_third_and_again_until_it_is_answered(void **state)
     struct lock_client h = held(7, 0);
 
     (void)state;
-    assert_int_equal(lock_client_wish(&h, 9999), HOLD_WISH_NOTHING);
+    assert_int_equal(lock_client_request(&h, 9999), LOCK_CLIENT_REQUEST_NONE);
     assert_int_equal(lock_client_deadline(&h), 10000);
-    asks(&h, HOLD_WISH_RENEW, 10000);
-    assert_int_equal(lock_client_wish(&h, 10500), HOLD_WISH_NOTHING);
-    asks(&h, HOLD_WISH_RENEW, 11000);
-    assert_int_equal(answered(&h, HOLD_WISH_RENEW, "", 10000, 11500), HOLD_NO_NEWS);
+    asks(&h, LOCK_CLIENT_REQUEST_RENEW, 10000);
+    assert_int_equal(lock_client_request(&h, 10500), LOCK_CLIENT_REQUEST_NONE);
+    asks(&h, LOCK_CLIENT_REQUEST_RENEW, 11000);
+    assert_int_equal(answered(&h, LOCK_CLIENT_REQUEST_RENEW, "", 10000, 11500),
+                     LOCK_CLIENT_NO_NEWS);
     assert_int_equal(lock_client_remaining_ms(&h, 11500), 18500);
     /* The answer to the later one is better; the earlier one, late, takes nothing away. */
-    answered(&h, HOLD_WISH_RENEW, "", 11000, 11600);
+    answered(&h, LOCK_CLIENT_REQUEST_RENEW, "", 11000, 11600);
     assert_int_equal(lock_client_deadline(&h), 21000);
-    answered(&h, HOLD_WISH_RENEW, "", 10000, 11700);
+    answered(&h, LOCK_CLIENT_REQUEST_RENEW, "", 10000, 11700);
     assert_int_equal(lock_client_remaining_ms(&h, 11600), 19400);
     assert_int_equal(lock_client_deadline(&h), 20000);
 }
@@ -109,17 +113,18 @@ static void a_renewal_that_is_refused_is_a_loss_with_its_reason(void **state)
     struct lock_client h = held(7, 0);
 
     (void)state;
-    asks(&h, HOLD_WISH_RENEW, 10000);
-    assert_int_equal(answered(&h, HOLD_WISH_RENEW, "stale", 10000, 10001),
-                     HOLD_NOW_LOST);
-    assert_int_equal(h.reason, HOLD_TAKEN);
-    asks(&h, HOLD_WISH_LOCK, 10001);
+    asks(&h, LOCK_CLIENT_REQUEST_RENEW, 10000);
+    assert_int_equal(answered(&h, LOCK_CLIENT_REQUEST_RENEW, "stale", 10000, 10001),
+                     LOCK_CLIENT_NOW_LOST);
+    assert_int_equal(h.reason, LOCK_CLIENT_TAKEN);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 10001);
     /* A disk that does not take things has nothing to do with renewals. */
     h = held(8, 0);
-    asks(&h, HOLD_WISH_RENEW, 10000);
-    assert_int_equal(answered(&h, HOLD_WISH_RENEW, "not_stored", 10000, 10001),
-                     HOLD_NO_NEWS);
-    assert_int_equal(h.phase, HOLD_HELD);
+    asks(&h, LOCK_CLIENT_REQUEST_RENEW, 10000);
+    assert_int_equal(
+        answered(&h, LOCK_CLIENT_REQUEST_RENEW, "not_stored", 10000, 10001),
+        LOCK_CLIENT_NO_NEWS);
+    assert_int_equal(h.phase, LOCK_CLIENT_HELD);
 }
 
 static void in_line_it_asks_again_and_lets_the_answer_wait_for_the_grant(void **state)
@@ -128,18 +133,18 @@ static void in_line_it_asks_again_and_lets_the_answer_wait_for_the_grant(void **
 
     (void)state;
     assert_int_equal(h.wait_ms, 0); /* how things stand, at once */
-    asks(&h, HOLD_WISH_LOCK, 0);
-    assert_int_equal(refused(&h, "held", 0, 5), HOLD_STILL_WAITING);
-    asks(&h, HOLD_WISH_LOCK, 5);
-    assert_int_equal(h.wait_ms, HOLD_WAIT_MS);
-    assert_int_equal(lock_client_wish(&h, 3100), HOLD_WISH_NOTHING);
-    assert_int_equal(refused(&h, "held", 5, 3005), HOLD_STILL_WAITING);
-    asks(&h, HOLD_WISH_LOCK, 3005);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    assert_int_equal(refused(&h, "held", 0, 5), LOCK_CLIENT_STILL_WAITING);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 5);
+    assert_int_equal(h.wait_ms, LOCK_CLIENT_WAIT_MS);
+    assert_int_equal(lock_client_request(&h, 3100), LOCK_CLIENT_REQUEST_NONE);
+    assert_int_equal(refused(&h, "held", 5, 3005), LOCK_CLIENT_STILL_WAITING);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 3005);
     /* A broker that does not wait is not asked in a circle. */
     refused(&h, "held", 3005, 3006);
-    assert_int_equal(lock_client_wish(&h, 3900), HOLD_WISH_NOTHING);
-    asks(&h, HOLD_WISH_LOCK, 4005);
-    assert_int_equal(granted(&h, 9, 4005, 5000), HOLD_NOW_HELD);
+    assert_int_equal(lock_client_request(&h, 3900), LOCK_CLIENT_REQUEST_NONE);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 4005);
+    assert_int_equal(granted(&h, 9, 4005, 5000), LOCK_CLIENT_NOW_HELD);
 }
 
 static void a_grant_that_is_nearly_over_when_it_is_heard_of_is_asked_for_anew(
@@ -148,11 +153,11 @@ static void a_grant_that_is_nearly_over_when_it_is_heard_of_is_asked_for_anew(
     struct lock_client h = wanted(0);
 
     (void)state;
-    asks(&h, HOLD_WISH_LOCK, 0);
-    assert_int_equal(granted(&h, 7, 0, 20000), HOLD_NO_NEWS);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    assert_int_equal(granted(&h, 7, 0, 20000), LOCK_CLIENT_NO_NEWS);
     assert_int_equal(lock_client_remaining_ms(&h, 20000), 0);
-    asks(&h, HOLD_WISH_LOCK, 20000);
-    assert_int_equal(granted(&h, 7, 20000, 20001), HOLD_NOW_HELD);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 20000);
+    assert_int_equal(granted(&h, 7, 20000, 20001), LOCK_CLIENT_NOW_HELD);
 }
 
 static void a_broker_that_does_not_answer_is_reported_as_away_once(void **state)
@@ -160,15 +165,15 @@ static void a_broker_that_does_not_answer_is_reported_as_away_once(void **state)
     struct lock_client h = wanted(0);
 
     (void)state;
-    asks(&h, HOLD_WISH_LOCK, 0);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     assert_false(lock_client_is_newly_unanswered(&h, 1499));
     assert_true(lock_client_is_newly_unanswered(&h, 1500));
-    asks(&h, HOLD_WISH_LOCK, 1500);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 1500);
     assert_false(lock_client_is_newly_unanswered(&h, 3000));
-    asks(&h, HOLD_WISH_LOCK, 3000);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 3000);
     refused(&h, "held", 3000, 3100);
-    asks(&h, HOLD_WISH_LOCK, 3100);
-    assert_true(lock_client_is_newly_unanswered(&h, 3100 + HOLD_WAIT_MS + 1500));
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 3100);
+    assert_true(lock_client_is_newly_unanswered(&h, 3100 + LOCK_CLIENT_WAIT_MS + 1500));
 }
 
 static void leaving_releases_what_is_held_until_it_is_heard(void **state)
@@ -178,15 +183,15 @@ static void leaving_releases_what_is_held_until_it_is_heard(void **state)
     (void)state;
     lock_client_leave(&h, 100);
     assert_true(lock_client_is_leaving(&h));
-    asks(&h, HOLD_WISH_RELEASE, 100);
-    asks(&h, HOLD_WISH_RELEASE, 600);
-    answered(&h, HOLD_WISH_RELEASE, "", 100, 700);
-    assert_int_equal(h.phase, HOLD_GONE);
+    asks(&h, LOCK_CLIENT_REQUEST_RELEASE, 100);
+    asks(&h, LOCK_CLIENT_REQUEST_RELEASE, 600);
+    answered(&h, LOCK_CLIENT_REQUEST_RELEASE, "", 100, 700);
+    assert_int_equal(h.phase, LOCK_CLIENT_GONE);
     /* Unheard, it ends when the lease has. */
     h = held(7, 0);
     lock_client_leave(&h, 100);
-    assert_int_equal(lock_client_wish(&h, TTL), HOLD_WISH_NOTHING);
-    assert_int_equal(h.phase, HOLD_GONE);
+    assert_int_equal(lock_client_request(&h, TTL), LOCK_CLIENT_REQUEST_NONE);
+    assert_int_equal(h.phase, LOCK_CLIENT_GONE);
 }
 
 static void what_was_lost_here_but_perhaps_not_there_is_released_too(void **state)
@@ -194,11 +199,11 @@ static void what_was_lost_here_but_perhaps_not_there_is_released_too(void **stat
     struct lock_client h = held(7, 0);
 
     (void)state;
-    assert_int_equal(lock_client_check(&h, 20000), HOLD_NOW_LOST);
+    assert_int_equal(lock_client_check(&h, 20000), LOCK_CLIENT_NOW_LOST);
     lock_client_leave(&h, 20000);
-    asks(&h, HOLD_WISH_RELEASE, 20000);
-    answered(&h, HOLD_WISH_RELEASE, "stale", 20000, 20100);
-    assert_int_equal(h.phase, HOLD_GONE);
+    asks(&h, LOCK_CLIENT_REQUEST_RELEASE, 20000);
+    answered(&h, LOCK_CLIENT_REQUEST_RELEASE, "stale", 20000, 20100);
+    assert_int_equal(h.phase, LOCK_CLIENT_GONE);
 }
 
 static void leaving_the_line_gives_back_a_grant_that_was_on_its_way(void **state)
@@ -206,19 +211,19 @@ static void leaving_the_line_gives_back_a_grant_that_was_on_its_way(void **state
     struct lock_client h = wanted(0);
 
     (void)state;
-    asks(&h, HOLD_WISH_LOCK, 0);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     lock_client_leave(&h, 10);
-    asks(&h, HOLD_WISH_CANCEL, 10);
-    answered(&h, HOLD_WISH_CANCEL, "", 10, 20);
+    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
+    answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "", 10, 20);
     assert_false(lock_client_is_leaving(&h)); /* the broker has heard it */
-    assert_int_equal(h.phase, HOLD_LEAVING);
-    assert_int_equal(granted(&h, 7, 0, 30), HOLD_NO_NEWS);
-    asks(&h, HOLD_WISH_RELEASE, 30);
-    answered(&h, HOLD_WISH_RELEASE, "", 30, 40);
-    assert_int_equal(h.phase, HOLD_GONE);
+    assert_int_equal(h.phase, LOCK_CLIENT_LEAVING);
+    assert_int_equal(granted(&h, 7, 0, 30), LOCK_CLIENT_NO_NEWS);
+    asks(&h, LOCK_CLIENT_REQUEST_RELEASE, 30);
+    answered(&h, LOCK_CLIENT_REQUEST_RELEASE, "", 30, 40);
+    assert_int_equal(h.phase, LOCK_CLIENT_GONE);
     h = wanted(0);
     lock_client_leave(&h, 0);
-    assert_int_equal(h.phase, HOLD_GONE); /* nobody ever heard of it */
+    assert_int_equal(h.phase, LOCK_CLIENT_GONE); /* nobody ever heard of it */
 }
 
 /* After it gave up its place a grant may still come: so it listens for a while, and no longer. */
@@ -227,16 +232,16 @@ static void leaving_the_line_waits_for_a_late_grant_and_no_longer(void **state)
     struct lock_client h = wanted(0);
 
     (void)state;
-    asks(&h, HOLD_WISH_LOCK, 0);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     lock_client_leave(&h, 10);
-    asks(&h, HOLD_WISH_CANCEL, 10);
+    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
     assert_int_equal(lock_client_deadline(&h), 510); /* it asks again */
-    answered(&h, HOLD_WISH_CANCEL, "", 10, 20);
+    answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "", 10, 20);
     assert_int_equal(lock_client_deadline(&h), 2020);
-    assert_int_equal(lock_client_wish(&h, 2019), HOLD_WISH_NOTHING);
-    assert_int_equal(h.phase, HOLD_LEAVING);
-    assert_int_equal(lock_client_wish(&h, 2020), HOLD_WISH_NOTHING);
-    assert_int_equal(h.phase, HOLD_GONE);
+    assert_int_equal(lock_client_request(&h, 2019), LOCK_CLIENT_REQUEST_NONE);
+    assert_int_equal(h.phase, LOCK_CLIENT_LEAVING);
+    assert_int_equal(lock_client_request(&h, 2020), LOCK_CLIENT_REQUEST_NONE);
+    assert_int_equal(h.phase, LOCK_CLIENT_GONE);
     assert_int_equal(lock_client_deadline(&h), INT64_MAX);
 }
 
@@ -246,21 +251,21 @@ static void an_error_ends_leaving_only_after_the_place_was_given_up(void **state
     struct lock_client h = wanted(0);
 
     (void)state;
-    asks(&h, HOLD_WISH_LOCK, 0);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     lock_client_leave(&h, 10);
-    assert_int_equal(refused(&h, "held", 0, 15), HOLD_NO_NEWS);
-    assert_int_equal(h.phase, HOLD_LEAVING); /* it may stand in line now */
-    asks(&h, HOLD_WISH_CANCEL, 20);
-    answered(&h, HOLD_WISH_CANCEL, "", 20, 30);
-    assert_int_equal(h.phase, HOLD_GONE); /* nothing else is on its way */
+    assert_int_equal(refused(&h, "held", 0, 15), LOCK_CLIENT_NO_NEWS);
+    assert_int_equal(h.phase, LOCK_CLIENT_LEAVING); /* it may stand in line now */
+    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 20);
+    answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "", 20, 30);
+    assert_int_equal(h.phase, LOCK_CLIENT_GONE); /* nothing else is on its way */
     h = wanted(0);
-    asks(&h, HOLD_WISH_LOCK, 0);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     lock_client_leave(&h, 10);
-    asks(&h, HOLD_WISH_CANCEL, 10);
-    answered(&h, HOLD_WISH_CANCEL, "", 10, 20);
-    assert_int_equal(h.phase, HOLD_LEAVING);
-    assert_int_equal(refused(&h, "held", 0, 30), HOLD_NO_NEWS);
-    assert_int_equal(h.phase, HOLD_GONE);
+    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
+    answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "", 10, 20);
+    assert_int_equal(h.phase, LOCK_CLIENT_LEAVING);
+    assert_int_equal(refused(&h, "held", 0, 30), LOCK_CLIENT_NO_NEWS);
+    assert_int_equal(h.phase, LOCK_CLIENT_GONE);
 }
 
 /* --- against a broker, at random ------------------------------------------------------------ */
@@ -282,7 +287,7 @@ static void serve(struct broker *b, struct message *m, bool is_others, int64_t n
     if (b->is_held && now >= b->until)
         b->is_held = false;
     switch (m->a.to) {
-    case HOLD_WISH_LOCK:
+    case LOCK_CLIENT_REQUEST_LOCK:
         if (is_others && b->is_held) {
             m->a.error = SPAN("held");
             break;
@@ -293,18 +298,18 @@ static void serve(struct broker *b, struct message *m, bool is_others, int64_t n
         m->a.token = b->token;
         m->a.ttl_ms = TTL;
         break;
-    case HOLD_WISH_RENEW:
-        if (!b->is_held || m->a.asked_token != b->token)
+    case LOCK_CLIENT_REQUEST_RENEW:
+        if (!b->is_held || m->a.request_token != b->token)
             m->a.error = SPAN("stale");
         else
             b->until = now + TTL;
         break;
-    case HOLD_WISH_RELEASE:
-        if (b->is_held && m->a.asked_token == b->token)
+    case LOCK_CLIENT_REQUEST_RELEASE:
+        if (b->is_held && m->a.request_token == b->token)
             b->is_held = false;
         break;
-    case HOLD_WISH_NOTHING:
-    case HOLD_WISH_CANCEL:
+    case LOCK_CLIENT_REQUEST_NONE:
+    case LOCK_CLIENT_REQUEST_CANCEL:
         break;
     }
 }
@@ -323,19 +328,20 @@ static void at_random_it_never_holds_what_the_broker_would_give_away(void **stat
 
         for (int64_t now = 0; now < 600000; now += 1 + dice(dice(20) ? 400 : 40000)) {
             unsigned i = dice(16), k = dice(16);
-            enum lock_client_wish wish;
+            enum lock_client_request request;
 
             lock_client_check(&h, now);
             if (back[k].is_there && dice(3)) {
                 back[k].is_there = false;
-                helds += lock_client_on_answer(&h, &back[k].a, now) == HOLD_NOW_HELD;
+                helds +=
+                    lock_client_on_answer(&h, &back[k].a, now) == LOCK_CLIENT_NOW_HELD;
             }
             lock_client_is_newly_unanswered(&h, now);
-            wish = lock_client_wish(&h, now);
-            if (wish) {
+            request = lock_client_request(&h, now);
+            if (request) {
                 way[i] = (struct message){
-                    true, {.to = wish, .sent_at = now, .asked_token = h.token}};
-                lock_client_asked(&h, wish, now);
+                    true, {.to = request, .sent_at = now, .request_token = h.token}};
+                lock_client_sent(&h, request, now);
             }
             if (way[k].is_there && dice(4)) {
                 way[k].is_there = false;
