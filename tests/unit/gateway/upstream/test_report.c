@@ -73,10 +73,34 @@ static void a_report_of_many_comes_in_parts_that_the_broker_takes(void **state)
     buf_free(&message);
 }
 
+static void as_many_as_fit_into_a_part_are_one_report(void **state)
+{
+    struct session c = {.id = 7, .host = (char[]){"192.0.2.1"}};
+    struct buf message = {0};
+    uint32_t opened, closed;
+
+    (void)state;
+    for (int i = 0; i < REPORT_PART_MAX; i++) {
+        report_open(&report, &c);
+        report_close(&report, &c);
+    }
+    assert_true(take(&message, &opened, &closed));
+    assert_true(opened == REPORT_PART_MAX && closed == REPORT_PART_MAX);
+    for (int i = 0; i <= REPORT_PART_MAX; i++)
+        report_close(&report, &c);
+    assert_false(take(&message, &opened, &closed));
+    assert_true(!opened && closed == REPORT_PART_MAX);
+    assert_true(take(&message, &opened, &closed));
+    assert_true(!opened && closed == 1);
+    report_fini(&report);
+    buf_free(&message);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_report_of_many_comes_in_parts_that_the_broker_takes),
+        cmocka_unit_test(as_many_as_fit_into_a_part_are_one_report),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
