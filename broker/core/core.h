@@ -95,8 +95,8 @@ struct core {
 };
 
 /*
- * The caller has set config, out and time; with a store also the log's log_writer and journal, which goes
- * on.  Without, the log is a new one in memory, of the given epoch (not 0).
+ * The caller has set config, out and time; with a store also the log's log_writer and journal,
+ * which goes on.  Without, the log is a new one in memory, of the given epoch (not 0).
  */
 void core_init(struct core *d, uint64_t epoch);
 /* Take over last values and feeds from the store, before it is started. */

@@ -30,7 +30,7 @@ void core_clock_look(struct core *d, int64_t boot_ms, int64_t wall_us)
     else
         log_limited(
             &limit, d->time.now, LOG_WARNING,
-            "The clock jumped by %.3f s.  Records bear the time it tells now; none is "
+            "The clock jumped by %.3f s.  Records bear its present time; none is "
             "pruned because of it before RETENTION_AGE has passed",
             (double)jump / 1e6);
 }

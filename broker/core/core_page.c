@@ -87,5 +87,5 @@ void core_store_request(const struct core_log *log, struct control_request *q,
     }
     memcpy(ticket.peer, q->peer.at, q->peer.len);
     if (log_writer_request(log->log_writer, is_history, query, &ticket))
-        answer_error(q, ERR_FULL, "too many questions to the store: ask again");
+        answer_error(q, ERR_FULL, "too many requests wait for the store: ask again");
 }

@@ -71,7 +71,7 @@ void core_feed_log_grant(struct core *d, const struct feed *f);
 /* "after" and its map: the owner before. */
 void core_feed_pack_former(struct core *d, const struct feed *f, msgpack_packer *pk);
 /*
- * Forget the least used of the feeds that nobody holds and whose lines are all stored.  Looks
+ * Forget the least used of the feeds without a holder whose lines are all stored.  Looks
  * at every symbol.  false: there is none.
  */
 bool core_feed_make_room(struct core *d);
@@ -103,9 +103,9 @@ extern const struct core_slices core_snapshot_slices, core_replay_slices,
 void core_replay_send(const struct core_log *log, struct control_request *q,
                       const struct store_page *page);
 /*
- * The same for a history.  false: the page is empty, and the ring may have the records.  Then nothing
- * is sent, and `again` is the request that reads the ring, to be queued for the same peer.  With
- * `again` NULL the page is sent in any case, and leads on by itself.
+ * The same for a history.  false: the page is empty, and the ring may have the records.  Then
+ * nothing is sent, and `again` is the request that reads the ring, to be queued for the same
+ * peer.  With `again` NULL the page is sent in any case, and leads on by itself.
  */
 bool core_history_answer(const struct core_log *log, struct control_request *q,
                          struct archive_result *r, struct buf *again);

@@ -60,7 +60,7 @@ static struct feed *append(struct feed_table *t)
 }
 
 /*
- * Is a better to do without than b?  Free ones first, then those that nobody holds, then the
+ * Is a better to do without than b?  Free ones first, then those without a holder, then the
  * oldest.
  */
 static bool is_less_useful(const struct feed *a, const struct feed *b)

@@ -72,8 +72,8 @@ static void report(struct damage *d)
     snprintf(what, sizeof what, "positions %llu to %llu cannot be read",
              (unsigned long long)r->first, (unsigned long long)r->last);
     snprintf(d->text, sizeof d->text,
-             "%.300s: %s is damaged: %s%s; clients that ask for them are told 'lost' "
-             "(damaged) and get all others. To have them again, stop the broker and "
+             "%.300s: %s is damaged: %s%s; clients that request them get 'lost' "
+             "(damaged) and all other records. To have them again, stop the broker and "
              "restore a backup; look at the disk",
              r->file, page, r->first ? what : "the positions in it cannot be read",
              more);

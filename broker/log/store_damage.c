@@ -19,116 +19,6 @@ bool store_damage_forgive(struct store_reader *r)
     return is_damage;
 }
 
-/* --- gaps --------------------------------------------------------------------------- */
-
-/* The gap of the page that this position is in, or NULL and the next one in *next, if any. */
-static const struct store_gap *gap_at(const struct store_reader *r, uint64_t seq,
-                                      const struct store_gap **next)
-{
-    *next = NULL;
-    for (size_t i = 0; i < r->page.gap_count; i++) {
-        const struct store_gap *gap = &r->page.gaps[i];
-
-        if (gap->first <= seq && seq <= gap->last)
-            return gap;
-        if (!*next && (r->is_down ? gap->last < seq : gap->first > seq))
-            *next = gap;
-    }
-    return NULL;
-}
-
-static bool is_joined(struct store_gap *gap, uint64_t first, uint64_t last)
-{
-    if (strcmp(gap->reason, STORE_GAP_DAMAGED) != 0)
-        return false;
-    if (gap->last + 1 == first)
-        gap->last = last;
-    else if (last + 1 == gap->first)
-        gap->first = first;
-    else
-        return false;
-    return true;
-}
-
-/* The farthest gap makes room: the page ends before it. */
-static void cut_farthest(struct store_reader *r)
-{
-    const struct store_gap *gap = &r->page.gaps[--r->page.gap_count];
-
-    if (r->is_down)
-        r->low = gap->last;
-    else
-        r->high = gap->first - 1;
-    r->is_cut = true;
-}
-
-/* In its place.  false: no room. */
-static bool put_gap(struct store_reader *r, uint64_t first, uint64_t last)
-{
-    struct store_page *page = &r->page;
-    size_t at = 0;
-
-    while (at < page->gap_count &&
-           (r->is_down ? page->gaps[at].first > last : page->gaps[at].last < first))
-        at++;
-    page->is_damaged = true;
-    if (!page->damaged_page)
-        page->damaged_page = store_damage_page(r->s, first);
-    if (at && is_joined(&page->gaps[at - 1], first, last))
-        return true;
-    if (page->gap_count == STORE_PAGE_GAPS) {
-        if (at == page->gap_count)
-            return false;
-        cut_farthest(r);
-    }
-    memmove(page->gaps + at + 1, page->gaps + at,
-            (page->gap_count - at) * sizeof *page->gaps);
-    page->gaps[at] = (struct store_gap){first, last, STORE_GAP_DAMAGED};
-    page->gap_count++;
-    return true;
-}
-
-static bool add_up(struct store_reader *r, uint64_t first, uint64_t last)
-{
-    for (uint64_t at = first, end; at <= last && at <= r->high; at = end + 1) {
-        const struct store_gap *next, *gap = gap_at(r, at, &next);
-
-        if (gap) {
-            end = gap->last;
-            continue;
-        }
-        end = next && next->first <= last ? next->first - 1 : last;
-        if (!put_gap(r, at, end)) {
-            r->covered = at - 1;
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool add_down(struct store_reader *r, uint64_t first, uint64_t last)
-{
-    for (uint64_t at = last, end; at >= first && at > r->low; at = end - 1) {
-        const struct store_gap *next, *gap = gap_at(r, at, &next);
-
-        if (gap) {
-            end = gap->first;
-            continue;
-        }
-        end = next && next->last >= first ? next->last + 1 : first;
-        if (!put_gap(r, end, at)) {
-            r->covered = at + 1;
-            return false;
-        }
-    }
-    return true;
-}
-
-bool store_damage_add(struct store_reader *r, uint64_t first, uint64_t last)
-{
-    return r->is_down ? add_down(r, first, last) : add_up(r, first, last);
-}
-
 /* --- pages -------------------------------------------------------------------------- */
 
 #define HEADER 100 /* of the file, on its first page */
@@ -187,11 +77,12 @@ static uint64_t child_for(const unsigned char *page, size_t size, size_t start,
 }
 
 /*
- * The way that SQLite goes, in FILE only: what is newer in FILE-wal is not looked at, for old
- * pages of the log do not change.  FILE must not be opened anew: closing it would drop SQLite's
- * locks.
+ * The page of FILE in which position `seq` of the log would be found and cannot; 0: not known. 
+ * The search goes the way that SQLite goes, in FILE only: what is newer in FILE-wal is not
+ * looked at, for old pages of the log do not change.  FILE must not be opened anew: closing it
+ * would drop SQLite's locks.
  */
-uint64_t store_damage_page(struct store *s, uint64_t seq)
+static uint64_t find_page(struct store *s, uint64_t seq)
 {
     sqlite3_file *file = NULL;
     sqlite3_int64 bytes = 0;
@@ -219,4 +110,114 @@ uint64_t store_damage_page(struct store *s, uint64_t seq)
     }
     free(page);
     return found;
+}
+
+/* --- gaps --------------------------------------------------------------------------- */
+
+/* The gap of the page that this position is in, or NULL and the next one in *next, if any. */
+static const struct store_gap *gap_at(const struct store_reader *r, uint64_t seq,
+                                      const struct store_gap **next)
+{
+    *next = NULL;
+    for (size_t i = 0; i < r->page.gap_count; i++) {
+        const struct store_gap *gap = &r->page.gaps[i];
+
+        if (gap->first <= seq && seq <= gap->last)
+            return gap;
+        if (!*next && (r->is_down ? gap->last < seq : gap->first > seq))
+            *next = gap;
+    }
+    return NULL;
+}
+
+static bool is_joined(struct store_gap *gap, uint64_t first, uint64_t last)
+{
+    if (strcmp(gap->reason, STORE_GAP_DAMAGED) != 0)
+        return false;
+    if (gap->last + 1 == first)
+        gap->last = last;
+    else if (last + 1 == gap->first)
+        gap->first = first;
+    else
+        return false;
+    return true;
+}
+
+/* The farthest gap makes room: the page ends before it. */
+static void cut_farthest(struct store_reader *r)
+{
+    const struct store_gap *gap = &r->page.gaps[--r->page.gap_count];
+
+    if (r->is_down)
+        r->low = gap->last;
+    else
+        r->high = gap->first - 1;
+    r->is_cut = true;
+}
+
+/* In its place.  false: no room. */
+static bool put_gap(struct store_reader *r, uint64_t first, uint64_t last)
+{
+    struct store_page *page = &r->page;
+    size_t at = 0;
+
+    while (at < page->gap_count &&
+           (r->is_down ? page->gaps[at].first > last : page->gaps[at].last < first))
+        at++;
+    page->is_damaged = true;
+    if (!page->damaged_page)
+        page->damaged_page = find_page(r->s, first);
+    if (at && is_joined(&page->gaps[at - 1], first, last))
+        return true;
+    if (page->gap_count == STORE_PAGE_GAPS) {
+        if (at == page->gap_count)
+            return false;
+        cut_farthest(r);
+    }
+    memmove(page->gaps + at + 1, page->gaps + at,
+            (page->gap_count - at) * sizeof *page->gaps);
+    page->gaps[at] = (struct store_gap){first, last, STORE_GAP_DAMAGED};
+    page->gap_count++;
+    return true;
+}
+
+static bool add_up(struct store_reader *r, uint64_t first, uint64_t last)
+{
+    for (uint64_t at = first, end; at <= last && at <= r->high; at = end + 1) {
+        const struct store_gap *next, *gap = gap_at(r, at, &next);
+
+        if (gap) {
+            end = gap->last;
+            continue;
+        }
+        end = next && next->first <= last ? next->first - 1 : last;
+        if (!put_gap(r, at, end)) {
+            r->covered = at - 1;
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_down(struct store_reader *r, uint64_t first, uint64_t last)
+{
+    for (uint64_t at = last, end; at >= first && at > r->low; at = end - 1) {
+        const struct store_gap *next, *gap = gap_at(r, at, &next);
+
+        if (gap) {
+            end = gap->first;
+            continue;
+        }
+        end = next && next->last >= first ? next->last + 1 : first;
+        if (!put_gap(r, end, at)) {
+            r->covered = at + 1;
+            return false;
+        }
+    }
+    return true;
+}
+
+bool store_damage_add(struct store_reader *r, uint64_t first, uint64_t last)
+{
+    return r->is_down ? add_down(r, first, last) : add_up(r, first, last);
 }

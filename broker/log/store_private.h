@@ -145,12 +145,6 @@ static inline sqlite3_stmt *store_statement(struct store *s, enum store_statemen
 /* Within a transaction. */
 int store_read_state(struct store *s, struct store_state *out);
 
-/*
- * store_damage.c: the page of FILE in which position `seq` of the log would be found and
- * cannot; 0: not known.
- */
-uint64_t store_damage_page(struct store *s, uint64_t seq);
-
 /* store_feed.c: within a transaction. */
 int store_put_feeds(struct store *s, const struct store_batch *b);
 /* The id of the row; 0: not known.  store_put_feeds was called before. */

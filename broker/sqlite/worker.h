@@ -1,14 +1,15 @@
 /*
- * worker: threads that do the slow work of a SQLite file, so that the loop never waits for a disk.
+ * worker: threads that do the slow work of a SQLite file, so that the loop never waits for a
+ * disk.
  *
- * The loop sends tasks to a lane; a thread of that lane takes one, works on it and puts results,
- * which the loop takes.  Tasks and results are copied; what they point to changes owner with them,
- * and nothing else is shared.  The threads block all signals and log nothing.  Each has a context of
- * its own, which belongs to it from worker_start to worker_stop.  Neither tasks nor results are
- * bounded here: the caller bounds its tasks.
+ * The loop sends tasks to a lane; a thread of that lane takes one, works on it and puts
+ * results, which the loop takes.  Tasks and results are copied; what they point to changes
+ * owner with them, and nothing else is shared.  The threads block all signals and log nothing. 
+ * Each has a context of its own, which belongs to it from worker_start to worker_stop.  Neither
+ * tasks nor results are bounded here: the caller bounds its tasks.
  *
- * All functions belong to the loop's thread and return at once, except worker_stop; worker_put and
- * worker_retry are for the threads.
+ * All functions belong to the loop's thread and return at once, except worker_stop; worker_put
+ * and worker_retry are for the threads.
  */
 #ifndef BROKER_SQLITE_WORKER_H
 #define BROKER_SQLITE_WORKER_H
@@ -28,7 +29,10 @@ enum worker_lane { WORKER_WRITE, WORKER_READ, WORKER_LANES };
 /* The work of a thread.  All but `interrupt` run on it. */
 struct worker_kind {
     enum worker_lane lane;
-    /* Do this task.  Returns when to call `idle` (monotonic ms); WORKER_NEVER: not before another. */
+    /*
+     * Do this task.  Returns when to call `idle` (monotonic ms); WORKER_NEVER: not before
+     * another.
+     */
     int64_t (*work)(void *ctx, void *task);
     int64_t (*idle)(
         void *ctx); /* there is no task; returns as `work`; NULL: never called */
