@@ -4,13 +4,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <ftw.h>
 #include <poll.h>
 
 #include <cmocka.h>
 
 #include "shared/base/clock.h"
 #include "tests/unit/broker/core/core_fixture.h"
+#include "tests/unit/folder.h"
 
 #define WAIT_MS 20000
 
@@ -92,15 +92,6 @@ static int set_up_store(void **state)
     return 0;
 }
 
-static int remove_one(const char *name, const struct stat *st, int type,
-                      struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(name);
-}
-
 static int tear_down_store(void **state)
 {
     (void)state;
@@ -112,7 +103,7 @@ static int tear_down_store(void **state)
     published = said = NULL;
     published_cap = said_cap = 0;
     buf_free(&text);
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 static void says_known(const char *role, uint64_t epoch, uint64_t seq, uint64_t record,
@@ -153,6 +144,19 @@ static void a_position_beyond_the_head_begins_one_above_it(void **state)
     assert_int_equal(published_record(published_count - 1).epoch, core.log.epoch);
     assert_int_equal(published_record(published_count - 1).seq, 11);
     assert_true(core_tick(&core) >= 0);
+}
+
+/* As the core of a test that has a store and no program around it. */
+static void a_core_that_cannot_renew_its_log_begins_no_epoch(void **state)
+{
+    uint64_t old = core.log.epoch;
+
+    (void)state;
+    core.out.renew = NULL;
+    says_known("gateway", old, 10, 0, 0);
+    assert_int_equal(core.log.epoch, old);
+    assert_int_equal(pack_find_u(last_answer(), "epoch", 0), old);
+    core.out.renew = renew;
 }
 
 static void another_record_at_a_position_proves_it_too(void **state)
@@ -256,6 +260,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_store, tear_down_store)
     const struct CMUnitTest tests[] = {
         TEST(a_position_beyond_the_head_begins_one_above_it),
+        TEST(a_core_that_cannot_renew_its_log_begins_no_epoch),
         TEST(another_record_at_a_position_proves_it_too),
         TEST(a_feeder_that_was_acknowledged_more_lines_proves_it),
         TEST(a_feeder_that_has_lost_acknowledged_lines_proves_it_before_the_loss),

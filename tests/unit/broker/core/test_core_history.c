@@ -3,7 +3,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <ftw.h>
 #include <poll.h>
 
 #include <cmocka.h>
@@ -11,6 +10,7 @@
 #include "shared/base/clock.h"
 #include "tests/unit/broker/core/core_fixture.h"
 #include "tests/unit/dice.h"
+#include "tests/unit/folder.h"
 
 #define WAIT_MS 20000
 #define SYMBOLS 12
@@ -66,20 +66,11 @@ static int set_up_store(void **state)
     return 0;
 }
 
-static int remove_one(const char *name, const struct stat *st, int type,
-                      struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(name);
-}
-
 static int tear_down_store(void **state)
 {
     (void)log_writer_close(core.log.log_writer, clock_mono_ms() + WAIT_MS);
     tear_down(state);
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 static int set_up_memory(void **state)

@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 #include "broker/locks/lock_writer.h"
 #include "shared/base/clock.h"
 #include "tests/unit/dice.h"
+#include "tests/unit/folder.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 #define WALL_US 1640995200000000u
@@ -50,22 +50,13 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *name, const struct stat *st, int type,
-                      struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(name);
-}
-
 static int tear_down(void **state)
 {
     (void)state;
     lease_store_close(store);
     store = NULL;
     lease_batch_free(batch);
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 static void open_at(uint64_t wall_us)

@@ -3,7 +3,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,19 +17,11 @@
 #include "broker/locks/lock_core_private.h"
 #include "shared/base/clock.h"
 #include "tests/unit/broker/core/core_fixture.h"
+#include "tests/unit/folder.h"
 
 #define WAIT_MS 20000
 
 static char folder[64], path[128], error[STORE_ERROR_MAX];
-
-static int remove_one(const char *name, const struct stat *st, int type,
-                      struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(name);
-}
 
 static void begin(void)
 {
@@ -59,7 +50,7 @@ static int tear_down_file(void **state)
 {
     end(WAIT_MS);
     tear_down(state);
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 /* Until something (more) is said; its text. */

@@ -7,7 +7,6 @@
 #ifndef TESTS_UNIT_BROKER_LOG_STORE_FIXTURE_H
 #define TESTS_UNIT_BROKER_LOG_STORE_FIXTURE_H
 
-#include <ftw.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 
 #include "broker/log/store.h"
 #include "shared/wire/pack.h"
+#include "tests/unit/folder.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 #define EPOCH 0xFEEDFACE12345678u /* negative as SQLite's integer */
@@ -78,15 +78,6 @@ static inline int set_up(void **state)
     return 0;
 }
 
-static inline int remove_one(const char *name, const struct stat *st, int type,
-                             struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(name);
-}
-
 static inline int tear_down(void **state)
 {
     (void)state;
@@ -98,7 +89,7 @@ static inline int tear_down(void **state)
     }
     free(published);
     published = NULL;
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 static inline struct published *next_published(void)

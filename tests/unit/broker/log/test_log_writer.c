@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "broker/log/log_writer.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "tests/unit/folder.h"
 
 #define WAIT_MS 20000
 #define WALL_US 1640995200000000u
@@ -57,21 +57,12 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *name, const struct stat *st, int type,
-                      struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(name);
-}
-
 static int tear_down(void **state)
 {
     (void)state;
     if (log_writer)
         (void)log_writer_close(log_writer, clock_mono_ms() + WAIT_MS);
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 /* A quote of this line of the feed 0, accepted then. */

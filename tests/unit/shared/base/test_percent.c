@@ -30,6 +30,7 @@ static void escapes_are_decoded_once_and_broken_ones_stand_as_they_are(void **st
     (void)state;
     check("a%20b+c", "a b+c");
     check("%41%6A%6a", "Ajj");
+    check("%09|%0a|%7F|%fF|%Fa", "\t|\n|\x7F|\xFF|\xFA");
     check("%2525", "%25");
     check("100%", "100!%");
     check("%4", "!%4");
