@@ -300,7 +300,7 @@ static void name_gateway(struct gateway *g)
         snprintf(g->name, sizeof g->name, "%s-%d", host, getpid());
 }
 
-/* For --check: what /cotizaciones/ready says. */
+/* For --check: the answer of /cotizaciones/ready. */
 static const char *state(const void *ctx)
 {
     const struct gate *gate = ctx;

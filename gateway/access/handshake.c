@@ -113,7 +113,7 @@ bool handshake_admit(struct handshake_service *s, struct request *r,
         return true;
     }
     if (v.rule == ADMISSION_ADMITTED) {
-        /* The last place went to somebody else since we looked. */
+        /* The last place went to another client meanwhile. */
         live.active = live.limit;
         admission_check(&r->policy->admission, &q, &live, &v);
     }
@@ -131,7 +131,7 @@ bool handshake_admit(struct handshake_service *s, struct request *r,
 /* Unsent bytes the kernel holds per client, so that a quote is not stale before it leaves. */
 #define NOTSENT_LOWAT (16 * 1024)
 
-/* What the loop says first leaves together with it: MSG_MORE. */
+/* The loop's first messages leave together with it: MSG_MORE. */
 static bool send_101(const struct request *r, const char *chosen)
 {
     struct buf b = {0};

@@ -1,6 +1,8 @@
 /*
  * handshake: from an upgrade request to a socket in the accept queue.
  *
+ * gateway/routes calls it; it is the only way in which a WebSocket reaches gateway/session.
+ *
  * admit judges the request and reserves the place.  finish answers with the 101, takes the
  * descriptor from the front and puts it into the queue.  Frames that came with the request, before
  * the 101, are lost: the accepted connection is marked early.  Worker threads; one handshake per request.
@@ -36,7 +38,7 @@ struct handshake_path {
  */
 bool handshake_take_token(struct request *r, struct admission_request *out);
 
-/* True: go on with handshake_finish.  False: *reply says why not. */
+/* True: go on with handshake_finish.  False: *reply states why not. */
 bool handshake_admit(struct handshake_service *s, struct request *r,
                      struct handshake_path path, struct reply *reply);
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A client that asks first is told to go on, unless it did not wait for that. */
+/* A client that asks first (Expect) gets 100 Continue, unless it did not wait for that. */
 static void invite(const struct request *r)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -43,7 +43,8 @@ bool body_read(struct request *r, size_t most, struct buf *out, struct reply *p)
     char text[80], hint[40];
 
     if (!head->has_length) {
-        reply_error(p, r, 411, "length_required", "The length of the body is not told.",
+        reply_error(p, r, 411, "length_required",
+                    "The length of the body is not given.",
                     "Send Content-Length, and not Transfer-Encoding.");
         return false;
     }

@@ -15,13 +15,13 @@
 #include "gateway/http/request.h"
 
 /*
- * Append the body, of at most `most` bytes, to *out.  False: r->wanted_body says that it is awaited,
- * or else the reply says what is wrong (411 length_required, 413 too_large, 408 timed_out, 400
+ * Append the body, of at most `most` bytes, to *out.  False: r->wanted_body states that it is awaited,
+ * or else the reply states what is wrong (411 length_required, 413 too_large, 408 timed_out, 400
  * bad_request, 503 draining).
  */
 bool body_read(struct request *r, size_t most, struct buf *out, struct reply *p);
 
-/* May there be bytes on the connection that nobody has read? */
+/* May there be bytes on the connection that were not read? */
 bool body_is_left(const struct request *r);
 
 #endif

@@ -1,9 +1,12 @@
 /*
  * front: every HTTP connection while it waits for its peer.
  *
+ * This folder reads requests and writes replies, and knows no route; gateway/access and gateway/routes
+ * call it.
+ *
  * One thread accepts, reads heads and bodies, writes what a worker's answer could not send at
  * once, and takes what a refused peer still sends.  A worker gets a connection only with a
- * complete, well-formed head (and, if it asked for one, a complete body), so that no peer can hold
+ * complete, well-formed head (and, if it wants one, a complete body), so that no peer can hold
  * a worker: not one that sends slowly, and not one that reads slowly.  Heads that are not HTTP are
  * answered here (head.h).
  *
@@ -12,8 +15,8 @@
  * answered already.  What waits holds at most FRONT_HELD_MOST bytes.  A head has `head_ms`, a body
  * FRONT_BODY_MS, an answer FRONT_WRITE_MS, what follows an answer FRONT_LINGER_MS: in all, however
  * often a byte comes.  One turn accepts at most 64 connections and reads at most one head from each.
- * Who connects and says nothing waits in the kernel for some 15 s (TCP_DEFER_ACCEPT) and counts
- * nowhere.
+ * A peer that connects and sends nothing waits in the kernel for some 15 s (TCP_DEFER_ACCEPT) and is
+ * not counted.
  *
  * front_open, front_start, front_stop and front_free on one thread; front_take and what gives a
  * connection back on any worker's.
@@ -38,7 +41,7 @@
 #define FRONT_ERROR_MAX 512
 
 enum front_body {
-    FRONT_BODY_UNREAD, /* nobody has asked for it yet */
+    FRONT_BODY_UNREAD, /* no handler wants it yet */
     FRONT_BODY_WHOLE,
     FRONT_BODY_LATE,    /* FRONT_BODY_MS are over */
     FRONT_BODY_CUT_OFF, /* its peer is gone */
@@ -68,7 +71,7 @@ struct front;
 
 /*
  * Listen on an address (or a name for one) and port; 0: a free one.  The gate counts what is
- * refused, and says when to stop waiting for bodies; it must outlive the front.  ERR_INVALID:
+ * refused, and knows when to stop waiting for bodies; it must outlive the front.  ERR_INVALID:
  * *error names the setting; ERR_SYS.
  */
 MUST_CHECK enum err front_open(const char *host, int port,

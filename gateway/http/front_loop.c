@@ -266,7 +266,7 @@ static void accept_some(struct front *f)
         int fd;
 
         if (atomic_load(&f->open) >= f->connections) {
-            if (i > 0) /* nobody gives way before another one is known to wait */
+            if (i > 0) /* none gives way before another one is known to wait */
                 return;
             if (!front_evict(f)) {
                 watch_listener(f, false);
@@ -346,7 +346,7 @@ void *front_run(void *arg)
     struct epoll_event events[EVENTS_MOST];
     struct front *f = arg;
 
-    /* Who is woken may not interrupt the loop: docs/adr/0012. */
+    /* A thread that wakes up may not interrupt the loop: docs/adr/0012. */
     (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
     while (!is_stopping(f)) {
         int count = epoll_wait(f->epoll, events, EVENTS_MOST, next_wait(f));

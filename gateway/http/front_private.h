@@ -1,4 +1,4 @@
-/* front_private: what the files of front share; nobody else includes it. */
+/* front_private: what the files of front share; no other file includes it. */
 #ifndef GATEWAY_HTTP_FRONT_PRIVATE_H
 #define GATEWAY_HTTP_FRONT_PRIVATE_H
 

@@ -349,7 +349,7 @@ enum head_fault head_parse(char *bytes, size_t size, struct head *out)
     return fault ? fault : read_length(out);
 }
 
-/* --- what a head says -------------------------------------------------------------------- */
+/* --- the values of a head ---------------------------------------------------------------- */
 
 const char *head_value(const struct head *h, const char *name)
 {

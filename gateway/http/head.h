@@ -101,7 +101,7 @@ struct head_scan {
 
 /*
  * Go on with what has arrived: `bytes` from the connection's first byte on, of which earlier
- * calls saw a prefix.  HEAD_FINE: size says whether the head is complete.
+ * calls saw a prefix.  HEAD_FINE: size states whether the head is complete.
  */
 enum head_fault head_scan(struct head_scan *s, const char *bytes, size_t len);
 

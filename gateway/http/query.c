@@ -47,7 +47,7 @@ static bool is_encoded(struct span text)
     return true;
 }
 
-/* Does the undecoded name say `wanted`? */
+/* Is the undecoded name `wanted`? */
 static bool is_named(struct span name, struct span wanted)
 {
     size_t i = 0;

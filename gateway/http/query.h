@@ -7,7 +7,7 @@
  * repeated or badly encoded is an error that names the parameter, so that a misspelt one is never
  * ignored.
  *
- * Work is one pass over the query per question; the query is bounded by the limit of a request's
+ * Work is one pass over the query per call; the query is bounded by the limit of a request's
  * target (HEAD_TARGET_MAX).  Pure: no I/O, no clock.  Any thread.
  */
 #ifndef GATEWAY_HTTP_QUERY_H

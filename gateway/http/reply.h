@@ -3,7 +3,7 @@
  *
  * Errors have one shape everywhere:
  *   {"error":{"code":"no_such_path","message":"…","hint":"…","request_id":"…"}}
- * with the code as X-Reject-Reason too.  They tell what the asker can change, and
+ * with the code as X-Reject-Reason too.  They state what the client can change, and
  * nothing of our insides.  Every answer carries X-Request-Id and closes the connection.
  */
 #ifndef GATEWAY_HTTP_REPLY_H
@@ -19,7 +19,7 @@ struct reply {
     struct buf headers; /* further ones, each "Name: value\r\n" */
     struct buf body;
     bool is_exact;      /* a file: JSON too is sent without a newline of ours */
-    bool keeps_upgrade; /* a 426 says what to upgrade to */
+    bool keeps_upgrade; /* a 426 names what to upgrade to */
 };
 
 void reply_fini(struct reply *p);

@@ -29,13 +29,13 @@ struct request {
     struct forwarded_client client;
     char client_name[FORWARDED_HOST_MAX + 8]; /* host:port */
     bool is_head;
-    bool is_upgrade;      /* Upgrade says websocket: an attempt at a handshake */
+    bool is_upgrade;      /* Upgrade is websocket: an attempt at a handshake */
     size_t wanted_body;   /* the handler is to run again with so many bytes; 0: no */
     struct buf joined[6]; /* of headers that came more than once */
     struct buf token[2];  /* ?token=, '+' read as a space and as itself */
 
     bool has_place;    /* in the gate, until the accepted connection takes it along */
-    int explain_close; /* admitted only to be told why not */
+    int explain_close; /* admitted only to be closed with this code */
     char explain_reason[124];
 };
 

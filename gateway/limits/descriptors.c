@@ -7,7 +7,7 @@
 
 /* What the program opens after we counted: ZeroMQ's sockets and peers, the loop, the front. */
 #define LATER 96
-/* Above the capacity: clients that are only let in to be told why not. */
+/* Above the capacity: clients that are only let in to be closed with a reason. */
 #define SPARE 32
 
 enum err descriptors_divide(int limit, int in_use, int http, struct descriptors *out)

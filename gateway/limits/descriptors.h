@@ -10,7 +10,7 @@
 
 struct descriptors {
     int limit; /* that this process may open */
-    int http; /* HTTP connections: at most as many as asked for, and a quarter of all */
+    int http; /* HTTP connections: at most HTTP_MAX_CONNECTIONS, and a quarter of all */
     int capacity; /* WebSockets that fit */
 };
 

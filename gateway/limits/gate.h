@@ -1,11 +1,14 @@
 /*
- * gate: how many WebSockets there are, whether more may come, and whom we refused.
+ * gate: how many WebSockets there are, whether more may come, and which were refused.
+ *
+ * This folder counts what is limited: places, query rates, descriptors.  gateway/http and the folders
+ * above it call it.
  *
  * Shared by HTTP's threads (they reserve and refuse) and the loop (it releases, and
- * says when it has started and when it drains).  A place is reserved before the 101
+ * sets when it has started and when it drains).  A place is reserved before the 101
  * goes out and given back exactly once: the limit is exact however many handshakes come
  * at once. The last refusals are kept, with the setting to change, for websocket_status
- * and for the person who asks why; every one is logged, rate-limited per code.
+ * and for the user who asks why; every one is logged, rate-limited per code.
  *
  * Any thread may call anything but gate_new and gate_free.
  */
@@ -27,7 +30,7 @@ struct gate_refusal {
     const char *client; /* host:port */
     const char *path;
     const char *origin; /* NULL: none sent */
-    bool is_explained;  /* accepted in order to be told (WEBSOCKET_EXPLAIN) */
+    bool is_explained;  /* accepted and closed with the reason (WEBSOCKET_EXPLAIN) */
 };
 
 /* Requests that were refused before they were one, and connections that gave way to others. */

@@ -36,7 +36,7 @@ struct rate_limits {
 struct rate;
 
 struct rate *rate_new(
-    uint64_t seed);             /* seed: random, so that nobody can choose his place */
+    uint64_t seed); /* seed: random, so that no client can choose its place */
 void rate_free(struct rate *r); /* NULL is allowed */
 
 /* *wait_ms, unless taken: how long until a query would be. */

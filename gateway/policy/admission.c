@@ -46,7 +46,7 @@ const char *admission_text(enum admission_rule rule)
 
 /*
  * Faults of the handshake itself leave nothing to accept, and a foreign origin is not
- * to be let in even to be told.
+ * to be let in even to get the reason.
  */
 bool admission_is_explainable(enum admission_rule rule)
 {
@@ -64,7 +64,7 @@ bool admission_is_token(const char *shown, const char *wanted)
     return differ == 0;
 }
 
-/* The first that we know, in the client's order. */
+/* The first that the gateway knows, in the client's order. */
 const char *admission_subprotocol(const char *offered)
 {
     static const char *const known[] = {ADMISSION_SUBPROTOCOL_JSON,
@@ -94,9 +94,9 @@ static bool is_key(const char *key)
     return true;
 }
 
-static void say(char *to, size_t size, const char *format, va_list args)
+static void put(char *to, size_t size, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
-static void say(char *to, size_t size, const char *format, va_list args)
+static void put(char *to, size_t size, const char *format, va_list args)
 {
     vsnprintf(to, size, format, args);
 }
@@ -111,7 +111,7 @@ static void message(struct admission_verdict *v, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    say(v->message, sizeof v->message, format, args);
+    put(v->message, sizeof v->message, format, args);
     va_end(args);
 }
 
@@ -120,7 +120,7 @@ static void hint(struct admission_verdict *v, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    say(v->hint, sizeof v->hint, format, args);
+    put(v->hint, sizeof v->hint, format, args);
     va_end(args);
 }
 
@@ -149,7 +149,7 @@ static bool judge_upgrade(const struct admission_request *r,
     if (names_it && r->connection && list_has(r->connection, "upgrade"))
         return true;
     if (r->upgrade && !names_it && strcasestr(r->upgrade, "websocket"))
-        return true; /* judge_form says what is wrong with it */
+        return true; /* judge_form states what is wrong with it */
     if (!r->upgrade)
         message(v, "This path is a WebSocket, and the request has no Upgrade header.");
     else if (!names_it)

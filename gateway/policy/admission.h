@@ -2,7 +2,7 @@
  * admission: may this WebSocket handshake pass, and if not, why exactly.
  *
  * One ordered list of rules, each with a code, an HTTP status, a close code for those
- * who are told after accepting (WEBSOCKET_EXPLAIN), a short text and the setting to
+ * refused after accepting (WEBSOCKET_EXPLAIN), a short text and the setting to
  * change; one function that runs it.  The handshake, websocket_check, the log and the
  * counters all use it, so they cannot disagree.  A browser's page code sees nothing of
  * a failed handshake: whatever is refused here must be explained here.
@@ -44,7 +44,7 @@ enum admission_rule {
         ADMISSION_RULE_END
 };
 
-/* What Host may say. */
+/* What Host may be. */
 enum admission_hosts {
     ADMISSION_HOSTS_ANY,
     ADMISSION_HOSTS_LISTED, /* a name listed, or one that only this machine has */
@@ -80,8 +80,8 @@ struct admission_request {
     const char *subprotocols; /* all Sec-WebSocket-Protocol values, joined by commas */
     const char *host; /* as received, of the target or of the header; NULL: neither */
     const char
-        *authority;  /* host[:port] as the client typed it, says the proxy; or NULL */
-    bool is_proxied; /* a trusted proxy passes it on, and says for whom */
+        *authority;  /* host[:port] as the client typed it, from the proxy; or NULL */
+    bool is_proxied; /* a trusted proxy passes it on, and names the client */
     bool is_page;    /* no handshake: a page may ask without saying Origin */
     const char *origin;
     const char *own_origin;  /* of the gateway itself, as the client sees it */
@@ -114,7 +114,7 @@ const char *admission_text(enum admission_rule rule);    /* a few words */
 /* May WEBSOCKET_EXPLAIN accept this refusal and close with the twin? */
 bool admission_is_explainable(enum admission_rule rule);
 
-/* Judge by one rule alone.  True if it passes; else *out says why not. */
+/* Judge by one rule alone.  True if it passes; else *out states why not. */
 bool admission_judge(enum admission_rule rule, const struct admission_policy *policy,
                      const struct admission_request *request,
                      const struct admission_live *live, struct admission_verdict *out);
@@ -124,7 +124,7 @@ void admission_check(const struct admission_policy *policy,
                      const struct admission_request *request,
                      const struct admission_live *live, struct admission_verdict *out);
 
-/* Compare secrets in a time that does not tell how much of them is right. */
+/* Compare secrets in a time that does not depend on how much of them is right. */
 bool admission_is_token(const char *shown, const char *wanted);
 
 /* Which of our subprotocols would be chosen from the offer: its name, or NULL. */

@@ -1,5 +1,5 @@
 /*
- * cors: what a page from elsewhere may read, and what its browser is told.
+ * cors: what a page of another origin may read, and the headers for its browser.
  *
  * Starlette's statuses and texts, which its users know, without two of its habits: here
  * Vary: Origin stands on every answer that could have been another one (else a shared

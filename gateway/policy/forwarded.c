@@ -183,7 +183,7 @@ static bool parse_hop(struct span text, char host[FORWARDED_HOST_MAX + 1], int *
     return true;
 }
 
-/* From the near end, as long as those who tell us are trusted. */
+/* From the near end, as long as the proxies are trusted. */
 static void walk_hops(const struct forwarded_trust *t, const char *hops,
                       struct forwarded_client *out)
 {

@@ -1,5 +1,5 @@
 /*
- * forwarded: who the client is and what it typed, when a proxy stands between.
+ * forwarded: the client's address and the host it typed, when a proxy stands between.
  *
  * X-Forwarded-For, -Proto and -Host are believed only from addresses in
  * FORWARDED_ALLOW_IPS: anybody can send them.  The list of hops is walked from the near
@@ -40,7 +40,7 @@ struct forwarded_client {
     bool peer_is_trusted; /* so that the headers, if there, were believed */
     bool is_proxied;      /* and one was there */
     char host[FORWARDED_HOST_MAX + 1]; /* the client's address */
-    int port;                          /* 0: behind a proxy that does not tell */
+    int port;                          /* 0: behind a proxy that does not send it */
     char scheme[8];                    /* "http" or "https", as the client typed it */
     char authority[FORWARDED_AUTHORITY_MAX]; /* host[:port], likewise; may be "" */
     char own_origin[FORWARDED_AUTHORITY_MAX + 10]; /* scheme://authority, or "" */

@@ -22,7 +22,7 @@ static bool copy_name(const char *from, size_t len, struct host *out)
 {
     if (memmem(from, len, "..", 2))
         return false;
-    if (len && from[len - 1] == '.') /* the same name, said to be complete */
+    if (len && from[len - 1] == '.') /* the same name, marked as complete */
         len--;
     if (len == 0 || len > HOST_NAME_LEN)
         return false;

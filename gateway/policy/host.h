@@ -1,9 +1,9 @@
 /*
- * host: under which names the gateway may be asked for (ALLOWED_HOSTS).
+ * host: under which names the gateway may be addressed (ALLOWED_HOSTS).
  *
  * A page of evil.example whose name is made to point at 127.0.0.1 (DNS rebinding) is a page of the
- * gateway's own origin to the browser: Origin and Host say the same.  Only a list of the gateway's
- * names tells it from a real one.  An entry is a name, an address, "*.domain" (not the domain
+ * gateway's own origin to the browser: Origin and Host are the same.  Only a list of the gateway's
+ * names distinguishes it from a real one.  An entry is a name, an address, "*.domain" (not the domain
  * itself) or "*", each perhaps with a port; without one any port will do.
  *
  * Pure: no I/O.  A list is immutable once made: any thread may read it.

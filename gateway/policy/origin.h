@@ -1,10 +1,10 @@
 /*
- * origin: who a page is, and a list of who is allowed.
+ * origin: where a page comes from, and a list of allowed origins.
  *
  * Origins are compared as scheme, lower-case host and effective port
  * ("https://A.example" is "https://a.example:443"), never as text.  A list entry may
  * hold one '*': in the scheme, the host or the port, never across them.  "*" alone
- * allows everybody; "null" (sandboxed frames, files) is allowed only if listed or by
+ * allows every origin; "null" (sandboxed frames, files) is allowed only if listed or by
  * "*".
  *
  * No I/O.  A list is immutable once made: any thread may read it.

@@ -45,14 +45,14 @@ struct policy *policy_new(const struct gateway_config *c, char error[POLICY_ERRO
         .allow_credentials = c->cors_allow_credentials,
         .max_age = (int)c->cors_max_age,
     };
-    const struct cors_settings everybody = {
+    const struct cors_settings every_page = {
         .origins = "*", .methods = "GET", .headers = "", .expose = "", .max_age = 600};
     struct policy *p = mem_zalloc(sizeof *p);
 
     p->references = 1;
     p->cors = cors_policy_new(&listed, error);
     if (p->cors)
-        p->open_cors = cors_policy_new(&everybody, error);
+        p->open_cors = cors_policy_new(&every_page, error);
     if (p->open_cors)
         p->trust =
             forwarded_trust_new("FORWARDED_ALLOW_IPS",

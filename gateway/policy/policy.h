@@ -2,6 +2,9 @@
  * policy: the settings HTTP looks at per request, parsed once, replaced as a whole by
  * SIGHUP.
  *
+ * This folder holds the rules by which requests are admitted, without I/O; gateway/limits and the
+ * folders above it call it, and so does the doctor.
+ *
  * Immutable and counted: a request holds the policy it began with until it is answered,
  * whatever is reloaded meanwhile.  policy_new and policy_drop from any thread.
  */
@@ -25,7 +28,7 @@ struct policy {
     struct host_list *hosts;
     char *root_path;    /* "" or "/prefix", no slash at the end */
     char *status_token; /* "" for none */
-    char *locks_token;  /* "": nobody may change locks */
+    char *locks_token;  /* "": locks cannot be changed */
     bool is_explaining, has_access_log;
     int max_connections;
     /* Queries of quotes and history a second, of one address and of all; 0: no limit. */
@@ -35,7 +38,7 @@ struct policy {
     int references;
 };
 
-/* With one reference.  NULL: *error tells the setting, its value and what is allowed.
+/* With one reference.  NULL: *error names the setting, its value and what is allowed.
  */
 struct policy *policy_new(const struct gateway_config *config,
                           char error[POLICY_ERROR_MAX]);

@@ -7,7 +7,7 @@
 
 #define PATH_MAX_BYTES 4096
 
-struct asked {
+struct subject {
     char origin[300], path[PATH_MAX_BYTES]; /* the path may have a query */
     struct query_fault fault;               /* of the path's query */
     const char *origin_source;
@@ -25,7 +25,7 @@ static void add_member(struct buf *b, const char *name, const char *text)
 
 /* The handshake this page would send: a browser gets the form right, so only the rest
  * counts. */
-static bool imagine(struct request *r, diagnosis_lookup *lookup, struct asked *a,
+static bool imagine(struct request *r, diagnosis_lookup *lookup, struct subject *a,
                     const char **wrong)
 {
     struct handshake_path path;
@@ -75,7 +75,7 @@ static bool imagine(struct request *r, diagnosis_lookup *lookup, struct asked *a
     return true;
 }
 
-static void add_rules(const struct request *r, const struct asked *a,
+static void add_rules(const struct request *r, const struct subject *a,
                       const struct admission_live *live, struct buf *b)
 {
     struct admission_verdict v;
@@ -112,7 +112,7 @@ static const char *dropped_port(const char *origin, const char *authority)
     return at + 3 + len + 1;
 }
 
-static void add_notes(const struct request *r, const struct asked *a, struct buf *b)
+static void add_notes(const struct request *r, const struct subject *a, struct buf *b)
 {
     const char *x_for = request_header(r, "X-Forwarded-For");
     const char *x_proto = request_header(r, "X-Forwarded-Proto");
@@ -161,7 +161,7 @@ static void add_notes(const struct request *r, const struct asked *a, struct buf
     buf_addc(b, ']');
 }
 
-static void add_proxy(const struct request *r, const struct asked *a, struct buf *b)
+static void add_proxy(const struct request *r, const struct subject *a, struct buf *b)
 {
     buf_adds(b, ",\"proxy\":{\"peer\":");
     buf_jsons(b, r->conn->peer);
@@ -184,7 +184,7 @@ void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lo
     struct buf *b = &reply->body;
     const char *wrong = NULL;
     char message[80];
-    struct asked a;
+    struct subject a;
     bool allowed;
 
     if (!imagine(r, lookup, &a, &wrong)) {

@@ -1,7 +1,7 @@
 /*
  * handlers: the loop's answers to the requests of HTTP workers (loop_request.h).
  *
- * What only the broker knows is asked there; the answer says that a broker is away or silent
+ * What only the broker knows is requested there; the answer states that a broker is away or silent
  * ("complete": false, or 503), and never guesses.  JSON shapes: docs/protocol/http.md.
  * Loop's thread only.
  */

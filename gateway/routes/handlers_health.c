@@ -11,7 +11,7 @@
     3 /* so many refusals one after the other: it is not a single bad quote */
 #define QUIET_MS 60000u /* without an accepted quote: they do not "flow" */
 
-/* What is to be said of all feeds together. */
+/* What all feeds have in common. */
 struct feeds_seen {
     uint32_t count, live, refusing;
     bool has_recent;   /* a live feed's quote was accepted within QUIET_MS */
@@ -44,7 +44,7 @@ static void see_feed(struct feeds_seen *s, struct span feed)
     if (!pack_find_bool(feed, "live", false))
         return;
     s->live++;
-    /* A broker of an earlier version says neither. */
+    /* A broker of an earlier version sends neither. */
     if (pack_find_u(feed, "quote_ms", UINT64_MAX) < QUIET_MS ||
         !pack_find(feed, "refused_in_row", &(struct pack_value){0}, NULL))
         s->has_recent = true;
@@ -115,7 +115,7 @@ static void put_broker(const struct handlers *h, struct buf *b, struct span answ
     buf_addc(b, '}');
 }
 
-/* What the broker keeps quotes in; store.len 0: it did not say. */
+/* What the broker keeps quotes in; store.len 0: it did not answer that. */
 struct keeping {
     struct span store, kind, reason, damage;
     bool is_durable, has_store; /* has_store: it is a file */

@@ -170,7 +170,7 @@ static void put_both(struct exposition *e, const char *name, const char *help,
     exposition_label(e, "process", SPAN("gateway"));
     exposition_sample(e, unit, own);
     if (others == UINT64_MAX)
-        return; /* away, or too old to tell */
+        return; /* away, or too old to send it */
     exposition_label(e, "process", SPAN("broker"));
     exposition_sample(e, unit, others);
 }

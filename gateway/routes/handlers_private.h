@@ -1,4 +1,4 @@
-/* handlers_private: what the files of handlers share; nobody else includes it. */
+/* handlers_private: what the files of handlers share; no other file includes it. */
 #ifndef GATEWAY_ROUTES_HANDLERS_PRIVATE_H
 #define GATEWAY_ROUTES_HANDLERS_PRIVATE_H
 

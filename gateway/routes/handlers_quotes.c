@@ -18,7 +18,7 @@
 
 #define OWN_SLICE 128 /* symbols looked at in a turn */
 
-/* An answer of our own while it is being written; each holds a question of a worker. */
+/* An answer of our own while it is being written; each holds the request of a worker. */
 struct own_page {
     struct loop_request *q;
     struct patterns patterns;

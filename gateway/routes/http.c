@@ -62,7 +62,7 @@ static void *work(void *arg)
     struct http *h = arg;
     struct connection *c;
 
-    /* Who is woken may not interrupt the loop: docs/adr/0012. */
+    /* A thread that wakes up may not interrupt the loop: docs/adr/0012. */
     (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
     while ((c = front_take(h->front)))
         serve(h, c);

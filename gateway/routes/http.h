@@ -1,9 +1,11 @@
 /*
  * http: the HTTP side of the gateway.
  *
+ * This folder decides which path answers what, on the workers and in the loop; only main.c calls it.
+ *
  * The front (front.h) accepts and waits for complete requests; HTTP_THREADS workers route and
  * answer them.  Admitted WebSockets are put into the accept queue; everything about the gateway's
- * state is asked of the loop (see ask.h).  A worker waits for the loop and for nobody else.
+ * state is requested of the loop (loop_request.h).  A worker waits for the loop only.
  *
  * What an accepted connection brings: the descriptor and one place in the gate, both the loop's
  * from then on (gate_release() after closing).  An accepted with explain_close brings a
@@ -26,7 +28,7 @@
 struct http;
 
 /*
- * Listen and serve.  Sets the gate's limit.  Else *error tells what is wrong: ERR_INVALID,
+ * Listen and serve.  Sets the gate's limit.  Else *error states what is wrong: ERR_INVALID,
  * a bad setting (name, value, what is allowed); ERR_SYS, an address or descriptors that
  * cannot be had.  The config is copied where needed; gate, core and queue must outlive
  * the server.
@@ -39,7 +41,7 @@ int http_port(const struct http *h); /* the real one */
 
 /*
  * Reload: use these settings from the next request on (all but HOST, PORT,
- * HTTP_THREADS, HTTP_MAX_CONNECTIONS).  ERR_INVALID: *error says which setting is wrong, and the old ones
+ * HTTP_THREADS, HTTP_MAX_CONNECTIONS).  ERR_INVALID: *error names the wrong setting, and the old ones
  * stay.
  */
 MUST_CHECK enum err http_set_policy(struct http *h, const struct gateway_config *config,

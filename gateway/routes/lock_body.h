@@ -28,10 +28,10 @@
 
 struct lock_body {
     char owner[LOCK_OWNER_MAX + 1];
-    char host[LOCK_HOST_MAX + 1]; /* "": not told */
-    uint64_t token;               /* 0: not told, so it is no renewal */
+    char host[LOCK_HOST_MAX + 1]; /* "": not given */
+    uint64_t token;               /* 0: not given, so it is no renewal */
     uint64_t pid;
-    int64_t ttl_ms; /* 0: not told, which only a renewal may do */
+    int64_t ttl_ms; /* 0: not given, which only a renewal may do */
     int64_t delay_ms;
 };
 

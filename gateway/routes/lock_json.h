@@ -1,9 +1,9 @@
 /*
- * lock_json: what the broker says of locks, as the JSON of docs/protocol/locks.md.
+ * lock_json: the broker's answers about locks, as the JSON of docs/protocol/locks.md.
  *
  * Milliseconds become seconds with three decimals.  Answers have passed pack_check; what
  * is missing or of another type is 0, "" or null, so that nothing odd is passed on.
- * `shows_owners` false: who holds, waits or lost is left out, all the rest is told.
+ * `shows_owners` false: the owners that hold, wait or lost are left out.
  *
  * Pure: no I/O, no clock.  Any thread.
  */

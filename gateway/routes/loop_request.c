@@ -14,7 +14,7 @@
 struct loop_request_queue {
     pthread_mutex_t lock;
     pthread_cond_t answered;
-    struct bell bell; /* the loop's: there is a question */
+    struct bell bell; /* the loop's: there is a request */
     int waiting, max_waiting;
     bool is_cancelled;
     uint64_t serial;
@@ -35,8 +35,8 @@ struct loop_request_queue *loop_request_queue_new(int max_waiting)
     return d;
 }
 
-/* The worker's hold or the loop's; whoever lets go last frees. */
-static void let_go(struct loop_request *q)
+/* The worker and the loop hold it; the last to let go frees it. */
+static void release_one(struct loop_request *q)
 {
     if (--q->references)
         return;
@@ -53,7 +53,7 @@ void loop_request_queue_free(struct loop_request_queue *d)
         struct loop_request *q = d->first;
 
         d->first = q->next;
-        let_go(q);
+        release_one(q);
     }
     bell_close(&d->bell);
     pthread_cond_destroy(&d->answered);
@@ -74,7 +74,7 @@ enum loop_request_outcome loop_request_post(struct loop_request_queue *d,
     struct loop_request *copy;
     int place =
         q->kind !=
-        LOOP_REQUEST_LIVE; /* a probe must not be refused because pages are busy */
+        LOOP_REQUEST_LIVE; /* a probe must not be refused because other requests wait */
 
     pthread_mutex_lock(&d->lock);
     if (d->is_cancelled || (place && d->waiting >= d->max_waiting)) {
@@ -112,7 +112,7 @@ enum loop_request_outcome loop_request_post(struct loop_request_queue *d,
     } else if (d->is_cancelled) {
         outcome = LOOP_REQUEST_CANCELLED;
     }
-    let_go(copy);
+    release_one(copy);
     pthread_mutex_unlock(&d->lock);
     return outcome;
 }
@@ -122,7 +122,7 @@ struct loop_request *loop_request_take(struct loop_request_queue *d)
     struct loop_request *q;
 
     pthread_mutex_lock(&d->lock);
-    /* A question whose worker has gone needs no answer. */
+    /* A request whose worker has gone needs no answer. */
     while ((q = d->first)) {
         d->first = q->next;
         if (!d->first)
@@ -130,7 +130,7 @@ struct loop_request *loop_request_take(struct loop_request_queue *d)
         q->next = NULL;
         if (q->references == 2)
             break;
-        let_go(q);
+        release_one(q);
     }
     if (!q)
         bell_hush(&d->bell);
@@ -144,7 +144,7 @@ void loop_request_answer(struct loop_request_queue *d, struct loop_request *q,
     pthread_mutex_lock(&d->lock);
     q->status = status;
     q->is_done = 1;
-    let_go(q);
+    release_one(q);
     pthread_cond_broadcast(&d->answered);
     pthread_mutex_unlock(&d->lock);
 }

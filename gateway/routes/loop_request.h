@@ -1,12 +1,12 @@
 /*
- * ask: how an HTTP worker asks the gateway's loop, and never gets stuck.
+ * loop_request: requests of HTTP workers to the gateway's loop; no worker gets stuck.
  *
- * Workers (HTTP's threads) own nothing of the gateway's state.  A worker posts a question,
- * the loop is woken through an eventfd, takes the questions, answers each (at once, or later when
- * the broker has answered), and the worker writes the reply.  A question is
+ * Workers (HTTP's threads) own nothing of the gateway's state.  A worker posts a request,
+ * the loop is woken through an eventfd, takes the requests, answers each (at once, or later when
+ * the broker has answered), and the worker writes the reply.  A request is
  * reference-counted: a worker that stopped waiting (LOOP_REQUEST_WAIT_MS) leaves it to the
- * loop, whose late answer finds nobody and harms nothing.  At most `max_waiting`
- * workers wait at once; the rest are told LOOP_REQUEST_BUSY, so that workers are always left for handshakes.
+ * loop, whose late answer is dropped.  At most `max_waiting`
+ * workers wait at once; the others get LOOP_REQUEST_BUSY, so that workers are always left for handshakes.
  * A probe (LOOP_REQUEST_LIVE) is answered within a turn and counts nowhere.
  *
  * loop_request_post: any worker.  loop_request_take, loop_request_answer, loop_request_cancel_all: the loop's thread.
@@ -32,7 +32,7 @@ enum loop_request_kind {
     LOOP_REQUEST_QUOTES,  /* uses text (a pattern, "" for all), offset, limit */
     LOOP_REQUEST_QUOTE,   /* uses text (a symbol) */
     LOOP_REQUEST_HISTORY, /* uses text (a symbol), timeline, limit */
-    LOOP_REQUEST_BROKER, /* uses op, members, question; body: the broker's answer, or 503 */
+    LOOP_REQUEST_BROKER, /* uses op, members, arguments; body: the broker's answer, or 503 */
 };
 
 enum loop_request_outcome {
@@ -53,7 +53,7 @@ struct loop_request {
     int privileged;               /* the caller showed STATUS_TOKEN, or none is set */
     const char *op;               /* static */
     struct process_usage process; /* the gateway's own */
-    uint32_t members;             /* of the msgpack map whose inside is `question` */
+    uint32_t members;             /* of the msgpack map whose inside is `arguments` */
     struct buf arguments; /* loop_request_post copies it; the caller frees its own */
     int status;           /* answer: HTTP status */
     struct buf body;      /* answer: JSON; of quotes and history, as the broker's */
@@ -73,21 +73,21 @@ struct loop_request_queue *loop_request_queue_new(int max_waiting);
 void loop_request_queue_free(
     struct loop_request_queue *d); /* after all workers have gone */
 int loop_request_queue_fd(
-    const struct loop_request_queue *d); /* readable when there is a question */
+    const struct loop_request_queue *d); /* readable when there is a request */
 
 /*
- * Worker: ask and wait.  Copies the question; on LOOP_REQUEST_ANSWERED q->status and q->body are the
+ * Worker: send and wait.  Copies the request; on LOOP_REQUEST_ANSWERED q->status and q->body are the
  * answer, and the caller frees the body.
  */
 enum loop_request_outcome loop_request_post(struct loop_request_queue *d,
                                             struct loop_request *q);
 
-/* Loop: the next question, or NULL (which also resets the descriptor). */
+/* Loop: the next request, or NULL (which also resets the descriptor). */
 struct loop_request *loop_request_take(struct loop_request_queue *d);
-/* Loop: give the answer and let go of the question; every question taken is given back once. */
+/* Loop: give the answer and let go of the request; every request taken is given back once. */
 void loop_request_answer(struct loop_request_queue *d, struct loop_request *q,
                          int status);
-/* Loop, at shutdown: everyone waiting or coming later is told LOOP_REQUEST_CANCELLED. */
+/* Loop, at shutdown: all that wait or come later get LOOP_REQUEST_CANCELLED. */
 void loop_request_cancel_all(struct loop_request_queue *d);
 
 #endif

@@ -78,7 +78,7 @@ static bool has_field(const struct wire_record *r, const char *name)
     return r->kind == WIRE_QUOTE && pack_find(r->body, name, &value, NULL);
 }
 
-/* As the stream tells it, and when it was accepted. */
+/* As the stream sends it, with the time when it was accepted. */
 static void put_record(struct buf *b, struct span symbol, const struct wire_record *r,
                        uint64_t epoch)
 {

@@ -28,8 +28,8 @@ static const struct route {
     const char *query, *del_query, *put_query; /* the parameters it knows; NULL: none */
     bool has_more;                             /* the path goes on after a slash */
     bool is_query;                             /* HTTP_QUERY_RATE counts it */
-    bool is_open;     /* every page may read it, whatever CORS_ORIGINS says */
-    bool is_any_host; /* probes ask by address, whatever ALLOWED_HOSTS says */
+    bool is_open;     /* every page may read it, whatever CORS_ORIGINS has */
+    bool is_any_host; /* probes ask by address, whatever ALLOWED_HOSTS has */
 } routes[] = {
     {.path = "/metrics", .get = get_metrics, .is_any_host = true},
     {.path = "/cotizaciones/health", .get = get_health, .is_any_host = true},
@@ -115,8 +115,8 @@ static struct handshake_path look_up(const char *path)
 static bool redirect_page(const struct www_file *f, const struct request *r,
                           struct reply *p)
 {
-    const char *asked = r->head->path, *last = strrchr(asked, '/') + 1;
-    size_t len = strlen(asked);
+    const char *path = r->head->path, *last = strrchr(path, '/') + 1;
+    size_t len = strlen(path);
 
     if (!f->path[1] && *last)
         buf_printf(&p->headers, "Location: ./%s/", last);
@@ -263,7 +263,7 @@ static void refuse_method(const struct route *t, struct request *r, struct reply
 }
 
 /*
- * What pages do with their parameters is their own affair, and websocket_check judges those of a
+ * Pages read their parameters themselves, and websocket_check judges those of a
  * stream itself.
  */
 static bool check_query(const struct route *t, const struct request *r, struct reply *p)
@@ -280,7 +280,7 @@ static bool check_query(const struct route *t, const struct request *r, struct r
     return false;
 }
 
-/* False: beyond HTTP_QUERY_RATE, or that of all; the reply says so. */
+/* False: beyond HTTP_QUERY_RATE, or that of all, and the reply states it. */
 static bool check_rate(struct service *s, const struct request *r, struct reply *p)
 {
     static struct log_limit limit = {.burst = 1, .interval_ms = 60000};

@@ -1,7 +1,7 @@
 /*
  * route: which path answers what, and how each answer is made.
  *
- * One table.  What needs the gateway's state is asked of the loop (ask.h); the worker
+ * One table.  What needs the gateway's state is requested of the loop (loop_request.h); the worker
  * only checks the parameters and writes the reply.  To add a route, add a row and a
  * handler.
  */

@@ -14,7 +14,7 @@
 #define TELEGRAM "telegram"
 #define REASON_MAX 200
 
-/* --- what the request says ---------------------------------------------------------------- */
+/* --- parameters --------------------------------------------------------------------------- */
 
 static bool shows_owners(const struct request *r)
 {

@@ -1,4 +1,4 @@
-/* route_private: what the files of route share; nobody else includes it. */
+/* route_private: what the files of route share; no other file includes it. */
 #ifndef GATEWAY_ROUTES_ROUTE_PRIVATE_H
 #define GATEWAY_ROUTES_ROUTE_PRIVATE_H
 
@@ -16,12 +16,12 @@ void route_bad_parameter(struct reply *p, const struct request *r, const char *n
 void route_unavailable(struct reply *p, const struct request *r, const char *code,
                        const char *message, const char *hint, int retry_after);
 void route_draining(struct reply *p, const struct request *r);
-/* Does it show LOCKS_TOKEN?  Needed by any PUT or DELETE; else the reply says why not. */
+/* Does it show LOCKS_TOKEN?  Needed by any PUT or DELETE; else the reply states why not. */
 bool route_may_change(const struct request *r, struct reply *p);
-/* Send a request to the loop and wait.  False: there is no answer, and the reply says so. */
+/* Send a request to the loop and wait.  False: there is no answer, and the reply states it. */
 bool route_request(struct service *s, struct request *r, struct loop_request *q,
                    struct reply *p);
-/* ?limit= from `least` on, and ?offset=.  False: one of them is wrong, and the reply says so. */
+/* ?limit= from `least` on, and ?offset=.  False: one of them is wrong, and the reply states it. */
 bool route_page(struct request *r, struct loop_request *q, uint64_t least,
                 struct reply *p);
 

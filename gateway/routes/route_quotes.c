@@ -8,7 +8,7 @@
 #include "shared/wire/patterns.h"
 #include "shared/wire/quote.h"
 
-/* False: the loop had no answer that can be written, and the reply says so. */
+/* False: the loop had no answer that can be written, and the reply states it. */
 static bool request_raw(struct service *s, struct request *r, struct loop_request *q,
                         struct reply *p, struct buf *raw)
 {
@@ -132,7 +132,7 @@ static bool set_bound(const struct request *r, struct timeline *t, const char *n
     return false;
 }
 
-/* False: the reply says what is wrong. */
+/* False: the reply states what is wrong. */
 static bool timeline_of(struct request *r, struct loop_request *q, struct reply *p)
 {
     static const char *const bounds[] = {"since", "until"};

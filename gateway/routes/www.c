@@ -161,6 +161,6 @@ bool www_takes_gzip(const char *accept_encoding)
     if (*at != ';')
         return true;
     at += strspn(at + 1, " ") + 1;
-    /* "q=0" and "q=0.000" say that it may not. */
+    /* "q=0" and "q=0.000" mean that it may not. */
     return strncasecmp(at, "q=", 2) != 0 || strtod(at + 2, NULL) > 0;
 }

@@ -12,7 +12,7 @@
 
 struct accept_queue {
     pthread_mutex_t lock;
-    struct bell bell; /* the loop's: somebody has come */
+    struct bell bell; /* the loop's: a connection was put in */
     struct accepted *first, *last;
 };
 

@@ -13,10 +13,10 @@
 struct accepted {
     struct accepted *next;
     int fd;        /* non-blocking, close-on-exec */
-    int port;      /* of the client, as the peer or the trusted proxy says */
+    int port;      /* of the client: the peer's, or from the trusted proxy */
     char host[64]; /* likewise, textual address */
     char request_id[24];
-    char *path;      /* as it was asked for; owned */
+    char *path;      /* as the client sent it; owned */
     char *query;     /* query string, undecoded, never NULL; owned */
     bool is_msgpack; /* pregon.v1.msgpack was negotiated */
     bool is_early;   /* frames came before the 101 and were lost: close with 1002 */

@@ -135,7 +135,7 @@ static void on_page(void *ctx, struct span answer)
         return;
     }
     if (!answer.len || pack_find_u(answer, "epoch", 0) != hub_epoch(all->hub)) {
-        /* It is asked again, but not in every turn; or its members go another way. */
+        /* The page is requested again, but not in every turn; or its members go another way. */
         group->ask_at = all->now + RESUME_GROUP_RETRY_MS;
         return;
     }

@@ -14,7 +14,7 @@
 #define RESUME_GROUP_PAGE 500 /* entries of a page: all of them are taken in one turn */
 #define RESUME_GROUP_RETRY_MS 200 /* after a request without an answer */
 #define RESUME_GROUP_PATTERNS \
-    64 /* named in a request; of more, everything is asked for */
+    64 /* named in a request; with more, the request is for everything */
 
 /* The page that has come: everything of the patterns in (after, upto]; of a log from `first` to `head`. */
 struct resume_page {
@@ -30,7 +30,7 @@ void resume_group_want(struct session_request *r);
 /* NULL: none has come. */
 const struct resume_page *resume_group_page(const struct session_request *r);
 
-/* After all requests had their turn: drop the pages, and ask for those that are needed. */
+/* After all requests had their turn: drop the pages, and request those that are needed. */
 void resume_group_ask_all(struct sessions *all);
 void resume_group_free_all(struct sessions *all);
 

@@ -1,6 +1,9 @@
 /*
  * session: one WebSocket client after its handshake, without its socket.
  *
+ * This folder holds all sessions (sessions.h), their sockets (client.h) and the queue of accepted
+ * connections; gateway/access, gateway/routes and main.c call it.
+ *
  * A state machine: bytes of the peer come in through session_io.recv, bytes to the peer go out through
  * session_io.send, the time is that of the turn (sessions_set_time).  client.c gives it a socket, unit
  * tests give it none.  Loop's thread only.
@@ -22,7 +25,7 @@
  * eighth of a pattern taken, an eighth of a message run (and one for every 16 bytes of it).  A session
  * causes at most SESSION_STEPS in a millisecond; a message is run whole, and paid by the milliseconds
  * after it.  All sessions together do SESSION_TURN_STEPS in a turn, and the rest of one slice.  A
- * pattern that nobody holds is a new topic, and costs the gateway and the broker far more: a session
+ * pattern that no session holds is a new topic, and costs the gateway and the broker far more: a session
  * makes MAX_SYMBOLS of them at once, in slices, and then SESSION_TOPICS every SESSION_TOPICS_MS.
  * Patterns held are bounded by MAX_SYMBOLS.  A session that does not take its answers is not read above
  * SESSION_OUT_MAX bytes of answers or of requests that wait.
@@ -187,7 +190,7 @@ static inline bool session_is_traced(const struct session *s)
 {
     return s->sub.backlog.quote_as == MESSAGE_TRACED;
 }
-/* It is to be told when there is input. */
+/* The session waits for input. */
 static inline bool session_reads(const struct session *s)
 {
     return !s->is_input_paused && !s->is_throttled;

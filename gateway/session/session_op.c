@@ -179,7 +179,7 @@ static bool is_listed(const char *list, struct span name)
     return false;
 }
 
-/* A misspelt member must not be as good as none.  False: the client has been told. */
+/* A misspelt member must not be ignored.  False: an error has been sent. */
 static bool has_only_members(struct session *s, const struct json_value *root,
                              const struct op *op, const struct buf *id)
 {
@@ -197,7 +197,7 @@ static bool has_only_members(struct session *s, const struct json_value *root,
     return true;
 }
 
-/* The request's id as it will be said back. */
+/* The request's id as its answer repeats it. */
 static bool take_id(struct session *s, const struct json_value *id, struct buf *out)
 {
     msgpack_packer pk;
@@ -235,12 +235,12 @@ static void run(struct session *s, struct span text)
     size_t at;
 
     if (json_parse(json, text, &root)) {
-        char said[200];
+        char text_of_error[200];
 
         at = json_error_offset(json);
-        snprintf(said, sizeof said, "%s; a request looks like {\"op\":\"ping\"}",
-                 json_error(json));
-        session_send_error(s, &id, "bad_request", said, &at);
+        snprintf(text_of_error, sizeof text_of_error,
+                 "%s; a request looks like {\"op\":\"ping\"}", json_error(json));
+        session_send_error(s, &id, "bad_request", text_of_error, &at);
         return;
     }
     op = json_member(root, "op");

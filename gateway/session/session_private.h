@@ -1,4 +1,4 @@
-/* session_private: what the files of session and sessions share; nobody else includes it. */
+/* session_private: what the files of session and sessions share; no other file includes it. */
 #ifndef GATEWAY_SESSION_SESSION_PRIVATE_H
 #define GATEWAY_SESSION_SESSION_PRIVATE_H
 
@@ -66,7 +66,7 @@ enum resume_verdict session_resume(struct session_request *r, size_t *steps);
 bool session_resume_has_room(const struct session_request *r);
 /*
  * Of a client in merge that is ahead of this gateway: the broker has answered that its position lies
- * beyond the head of the log.  Else the broker is asked.
+ * beyond the head of the log.  Else a request to the broker is made.
  */
 bool session_resume_is_beyond(struct session_request *r);
 

@@ -12,7 +12,7 @@
 #include "shared/base/array.h"
 
 #define PATTERN_STEPS 8 /* what taking a pattern costs, */
-#define TOPIC_STEPS 64  /* and one that nobody holds */
+#define TOPIC_STEPS 64  /* and one that no session holds */
 /* A client that is ahead of this gateway waits so much longer for the broker's verdict. */
 #define AHEAD_WAIT_MS 3000
 
