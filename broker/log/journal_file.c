@@ -221,7 +221,6 @@ static void lay_out(struct journal_file *f, const struct journal_layout *old,
 
     if (old)
         memcpy(m, old, sizeof *m);
-    /* It is mapped: explain() never answers OK.  NOLINTNEXTLINE */
     m->magic = JOURNAL_FILE_MAGIC;
     m->version = JOURNAL_FILE_VERSION;
     m->ring_size = ring_size;

@@ -220,16 +220,18 @@ int worker_fd(const struct worker *w)
 bool worker_take(struct worker *w, void *result, size_t size)
 {
     struct item *item;
+    bool is_taken;
 
     pthread_mutex_lock(&w->lock);
     item = pop(&w->results);
-    if (!item)
+    is_taken = item != NULL;
+    if (!is_taken)
         bell_hush(&w->bell);
     pthread_mutex_unlock(&w->lock);
-    if (item)
+    if (is_taken)
         memcpy(result, item->bytes, size);
     free(item);
-    return item;
+    return is_taken;
 }
 
 /* Set a flag that the threads look at, and wake them. */

@@ -106,7 +106,7 @@ bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t
 #define HUB_NO_PLACE UINT32_MAX
 /* The index of the topic in s->topics. */
 uint32_t hub_member_place(const struct hub_subscriber *s, const struct hub_topic *t);
-void hub_remove_member(struct hub *h, struct hub_subscriber *s, uint32_t place);
+void hub_remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i);
 void hub_drop_slots(struct hub_subscriber *s);
 /* Keeps dirty_count true: is the subscriber's backlog one that may contain symbols it has left? */
 void hub_note_dirty(struct hub *h, struct hub_subscriber *s);

@@ -25,8 +25,8 @@ struct report {
     size_t opened_taken, closed_taken; /* bytes, of the parts taken so far */
 };
 
-void report_open(struct report *r, const struct session *c);
-void report_close(struct report *r, const struct session *c);
+void report_open(struct report *r, const struct session *s);
+void report_close(struct report *r, const struct session *s);
 bool report_is_empty(const struct report *r);
 /*
  * Append count, opened and closed to a msgpack map, and start anew.  false: that was a part, without
