@@ -1,5 +1,5 @@
 /*
- * gateway: what main.c and the broker link share: one struct, one thread.
+ * gateway: what main.c shares with what it sets up: one struct, one thread.
  *
  * main.c owns the loop.  The HTTP side (the front and its workers) touches none of this: it talks to the
  * loop through loop_request.h, accept_queue.h and gate.h.

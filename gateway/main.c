@@ -251,8 +251,13 @@ static int run(struct gateway *g, char *const *argv)
 static void on_opened(void *ctx, const struct session *s)
 {
     struct gateway *g = ctx;
+    struct report_client row = {.id = s->id,
+                                .host = s->host,
+                                .port = s->port,
+                                .since_us = s->since_us,
+                                .is_msgpack = s->sub.encoding == ENCODING_MSGPACK};
 
-    upstream_report_open(g->upstream, s);
+    upstream_report_open(g->upstream, &row);
 }
 
 static void on_closed(void *ctx, const struct session *s)
@@ -260,7 +265,7 @@ static void on_closed(void *ctx, const struct session *s)
     struct gateway *g = ctx;
 
     gate_release(g->gate);
-    upstream_report_close(g->upstream, s);
+    upstream_report_close(g->upstream, s->id);
 }
 
 static bool is_broker_here(void *ctx)
@@ -285,6 +290,65 @@ static void open_sessions(struct gateway *g)
     g->sessions = sessions_new(&g->config, g->name, g->hub, &g->counters, &out);
     g->sessions->io = client_io(g->loop);
     read_clock(g);
+}
+
+/* --- what the link to the broker wants of the gateway ---------------------------------------- */
+
+static struct upstream_self describe_self(void *ctx)
+{
+    const struct gateway *g = ctx;
+
+    return (struct upstream_self){.name = g->name,
+                                  .http = g->http_address,
+                                  .limit = (uint64_t)gate_limit(g->gate),
+                                  .count = g->sessions->place_count};
+}
+
+static void on_started(void *ctx)
+{
+    struct gateway *g = ctx;
+
+    gate_set_started(g->gate);
+}
+
+static void report_all(void *ctx)
+{
+    struct gateway *g = ctx;
+
+    for (size_t i = 0; i < g->sessions->count; i++)
+        if (g->sessions->list[i]->has_place)
+            on_opened(g, g->sessions->list[i]);
+}
+
+static void on_lost(void *ctx, uint64_t seq, struct span body)
+{
+    struct gateway *g = ctx;
+
+    sessions_report_loss(g->sessions, seq, body);
+}
+
+static void on_reset(void *ctx, const char *reason)
+{
+    struct gateway *g = ctx;
+
+    sessions_reset(g->sessions, reason);
+}
+
+static struct upstream *open_upstream(struct gateway *g)
+{
+    const struct upstream_settings settings = {
+        .loop = g->loop,
+        .hub = g->hub,
+        .counters = &g->counters,
+        .tracers = &g->sessions->traced_count,
+        .publish = g->config.broker_publish,
+        .control = g->config.broker_control,
+    };
+    const struct upstream_out out = {
+        g, describe_self, on_started, report_all, on_lost, on_reset,
+    };
+
+    return upstream_new(&settings, &out);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -338,7 +402,7 @@ int main(int argc, char **argv)
     check = check_open(g.loop, gateway_program.name, state, g.gate);
     g.requests = loop_request_queue_new(http_max_waiting(&g.config));
     g.accepted = accept_queue_new();
-    g.upstream = upstream_new(&g);
+    g.upstream = open_upstream(&g);
     g.handlers = (struct handlers){
         .config = &g.config,
         .name = g.name,

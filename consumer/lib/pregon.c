@@ -73,9 +73,8 @@ static void on_answer(struct pregon *p, struct span answer)
         break;
     case REQUEST_PING: /* the answer's arrival is all that matters */
         break;
-    case REQUEST_FOLLOW:
-        if (id == p->follow_id)
-            receiver_on_answer(p->follow, answer, p->now);
+    case REQUEST_RECEIVER:
+        receiver_on_answer(p->receiver, r->number, answer, p->now);
         break;
     case REQUEST_LOCK:
         pregon_lock_answered(p, r, answer);
@@ -112,7 +111,7 @@ static void free_all(struct pregon *p)
     pregon_locks_free(p);
     HASH_ITER(hh, p->requests, r, next)
     pregon_request_end(p, r);
-    receiver_free(p->follow);
+    subscription_free(p->subscription);
     pregon_link_close(p);
     if (p->context)
         zmq_ctx_term(p->context);
@@ -166,7 +165,7 @@ static void take_answers(struct pregon *p)
     enum err e = OK;
 
     for (int i = 0; i < BURST && e != ERR_AGAIN; i++) {
-        if (receiver_is_stopped(p->follow))
+        if (receiver_is_paused(p->receiver))
             return;
         e = bus_recv(p->control, &m);
         if (e)
@@ -203,7 +202,7 @@ void pregon_close(struct pregon **pp)
     if (!p)
         return;
     p->is_closing = true;
-    receiver_go_on(p->follow);
+    receiver_resume(p->receiver);
     pregon_locks_leave(p);
     HASH_ITER(hh, p->requests, r, next)
     if (r->kind == REQUEST_VALUE) {
@@ -221,6 +220,14 @@ void pregon_close(struct pregon **pp)
 
 /* --- turns ------------------------------------------------ */
 
+static void take_record(struct pregon *p, struct span topic, struct span message)
+{
+    struct wire_record r;
+
+    if (!wire_read(message, &r, NULL))
+        receiver_on_record(p->receiver, topic, message, &r, p->now);
+}
+
 /* Returns false if there may be more. */
 static bool take_records(struct pregon *p)
 {
@@ -228,15 +235,15 @@ static bool take_records(struct pregon *p)
     enum err e = OK;
 
     for (int i = 0; i < BURST && e != ERR_AGAIN; i++) {
-        if (receiver_is_stopped(p->follow))
+        if (receiver_is_paused(p->receiver))
             return false;
         e = bus_recv(p->records, &m);
         if (e)
             continue;
         if (m.count == 2)
-            receiver_on_record(p->follow, bus_frame(&m, 0), bus_frame(&m, 1), p->now);
+            take_record(p, bus_frame(&m, 0), bus_frame(&m, 1));
         else if (m.count == 1 && span_eq(bus_frame(&m, 0), WIRE_TOPIC_WELCOME)) {
-            receiver_on_welcome(p->follow);
+            receiver_on_welcome(p->receiver);
             p->is_greeted = false; /* it may be another broker: send hello again */
             p->hello_at = p->now;
         }
@@ -259,27 +266,27 @@ int pregon_turn(struct pregon *p)
     if (read(p->wake, &wakes, sizeof wakes) < 0)
         wakes = 0;
     p->now = clock_boot_ms();
-    receiver_go_on(p->follow);
+    receiver_resume(p->receiver);
     /* first: the callbacks that follow may rely on a lock being held */
     pregon_locks_check(p);
     take_answers(p);
-    if (!receiver_is_stopped(p->follow))
-        receiver_flush(p->follow); /* records left over by pregon_stop */
+    if (!receiver_is_paused(p->receiver))
+        subscription_flush(p->subscription); /* records left over by pregon_stop */
     is_drained = take_records(p);
-    if (receiver_is_stopped(p->follow))
+    if (receiver_is_paused(p->receiver))
         return 0;
-    receiver_flush(p->follow);
     p->now = clock_boot_ms();
     if (!p->is_greeted && p->now >= p->hello_at)
         send_hello(p);
-    receiver_tick(p->follow, is_drained, p->now);
+    receiver_tick(p->receiver, is_drained, p->now);
+    subscription_flush(p->subscription);
     pregon_link_tick(p, is_drained);
     pregon_locks_request(p);
     give_up(p);
-    if (receiver_is_stopped(p->follow) || bus_is_readable(p->records) ||
+    if (receiver_is_paused(p->receiver) || bus_is_readable(p->records) ||
         bus_is_readable(p->control))
         return 0;
-    due = earliest(receiver_deadline(p->follow), pregon_locks_deadline(p));
+    due = earliest(receiver_deadline(p->receiver), pregon_locks_deadline(p));
     due = earliest(due - clock_boot_ms(), TURN_MAX_MS);
     return due < 0 ? 0 : (int)due;
 }
@@ -293,7 +300,7 @@ void pregon_run(struct pregon *p, int timeout_ms)
         int wait = pregon_turn(p);
         int64_t left = until - clock_boot_ms();
 
-        if (receiver_is_stopped(p->follow) || left <= 0)
+        if (receiver_is_paused(p->receiver) || left <= 0)
             return;
         if (wait && poll(&item, 1, (int)earliest(wait, left)) < 0)
             return; /* a signal came */
@@ -302,7 +309,7 @@ void pregon_run(struct pregon *p, int timeout_ms)
 
 void pregon_stop(struct pregon *p)
 {
-    receiver_stop(p->follow);
+    receiver_pause(p->receiver);
 }
 
 int pregon_fd(const struct pregon *p)
@@ -312,12 +319,12 @@ int pregon_fd(const struct pregon *p)
 
 bool pregon_is_up(const struct pregon *p)
 {
-    return receiver_is_up(p->follow);
+    return receiver_is_up(p->receiver);
 }
 
 enum pregon_error pregon_subscribe(struct pregon *p, const char *pattern)
 {
-    if (!pattern || receiver_add(p->follow, span_of(pattern)))
+    if (!pattern || receiver_add(p->receiver, span_of(pattern)))
         return PREGON_ERROR_INVALID;
     pregon_wake(p);
     return PREGON_OK;
@@ -325,7 +332,7 @@ enum pregon_error pregon_subscribe(struct pregon *p, const char *pattern)
 
 enum pregon_error pregon_unsubscribe(struct pregon *p, const char *pattern)
 {
-    if (!pattern || receiver_remove(p->follow, span_of(pattern)))
+    if (!pattern || subscription_remove(p->subscription, span_of(pattern)))
         return PREGON_ERROR_NOT_FOUND;
     pregon_wake(p);
     return PREGON_OK;
@@ -333,7 +340,7 @@ enum pregon_error pregon_unsubscribe(struct pregon *p, const char *pattern)
 
 struct pregon_position pregon_position(const struct pregon *p)
 {
-    uint64_t seq = receiver_position(p->follow);
+    uint64_t seq = subscription_position(p->subscription);
 
-    return (struct pregon_position){seq ? receiver_epoch(p->follow) : 0, seq};
+    return (struct pregon_position){seq ? receiver_epoch(p->receiver) : 0, seq};
 }

@@ -1,4 +1,4 @@
-/* pregon_follow: what `follow` asks the broker and tells the program. */
+/* pregon_follow: what the receiver requests of the broker, and what the program gets. */
 #include <msgpack.h>
 
 #include "consumer/lib/pregon_private.h"
@@ -20,25 +20,27 @@ static void listen_to(void *ctx, struct span topic, bool is_on)
                    topic.len);
 }
 
-static void ask_snapshot(void *ctx, struct span patterns, uint64_t from)
+static void request_snapshot(void *ctx, uint64_t request, struct span pattern,
+                             uint64_t from)
 {
     struct pregon *p = ctx;
     struct buf b = {0};
     msgpack_packer pk;
 
-    p->follow_id = pregon_request_begin(p, REQUEST_FOLLOW, "snapshot", 2, &b, &pk)->id;
-    pack_kv_text(&pk, "pattern", patterns);
+    pregon_request_begin(p, REQUEST_RECEIVER, "snapshot", 2, &b, &pk)->number = request;
+    pack_kv_text(&pk, "pattern", pattern);
     pack_kv_u(&pk, "from", from);
     pregon_request_send(p, &b);
 }
 
-static void ask_replay(void *ctx, struct span patterns, uint64_t after, uint64_t until)
+static void request_replay(void *ctx, uint64_t request, struct span patterns,
+                           uint64_t after, uint64_t until)
 {
     struct pregon *p = ctx;
     struct buf b = {0};
     msgpack_packer pk;
 
-    p->follow_id = pregon_request_begin(p, REQUEST_FOLLOW, "replay", 3, &b, &pk)->id;
+    pregon_request_begin(p, REQUEST_RECEIVER, "replay", 3, &b, &pk)->number = request;
     pack_kv_text(&pk, "pattern", patterns);
     pack_kv_u(&pk, "after", after);
     pack_kv_u(&pk, "until", until);
@@ -50,39 +52,39 @@ static struct pregon_span span_out(struct span s)
     return (struct pregon_span){s.at, s.len};
 }
 
-static void tell_quote(void *ctx, const struct receiver_told *t)
+static void tell_quote(void *ctx, const struct delivered *d)
 {
     struct pregon *p = ctx;
     struct pregon_quote q = {
-        .symbol = t->symbol,
-        .epoch = t->record->epoch,
-        .seq = t->record->seq,
-        .prev = t->is_snapshot ? 0 : t->record->prev,
-        .is_snapshot = t->is_snapshot,
-        .state = t->is_stale ? PREGON_STALE : PREGON_LIVE,
-        .sent_us = (int64_t)t->record->sent_us,
-        .accepted_us = (int64_t)t->record->accepted_us,
-        .body = span_out(t->record->body),
+        .symbol = d->symbol,
+        .epoch = d->record->epoch,
+        .seq = d->record->seq,
+        .prev = d->is_snapshot ? 0 : d->record->prev,
+        .is_snapshot = d->is_snapshot,
+        .state = d->is_stale ? PREGON_STALE : PREGON_LIVE,
+        .sent_us = (int64_t)d->record->sent_us,
+        .accepted_us = (int64_t)d->record->accepted_us,
+        .body = span_out(d->record->body),
     };
 
     if (p->options.on_quote)
         p->options.on_quote(p->options.ctx, &q);
 }
 
-static void tell_state(void *ctx, const struct receiver_told *t)
+static void tell_state(void *ctx, const struct delivered *d)
 {
     struct pregon *p = ctx;
     char feed[65];
     struct pregon_state_change s = {
-        .symbol = t->symbol,
-        .epoch = t->record->epoch,
-        .seq = t->record->seq,
-        .prev = t->record->prev,
-        .state = t->is_stale ? PREGON_STALE : PREGON_LIVE,
+        .symbol = d->symbol,
+        .epoch = d->record->epoch,
+        .seq = d->record->seq,
+        .prev = d->record->prev,
+        .state = d->is_stale ? PREGON_STALE : PREGON_LIVE,
         .feed = feed,
     };
 
-    span_copy(feed, sizeof feed, pack_find_text(t->record->body, "feed"));
+    span_copy(feed, sizeof feed, pack_find_text(d->record->body, "feed"));
     if (p->options.on_state)
         p->options.on_state(p->options.ctx, &s);
 }
@@ -137,25 +139,27 @@ static void tell_link(void *ctx, bool is_up, const char *why)
         p->options.on_link(p->options.ctx, is_up, why);
 }
 
-static void tell_note(void *ctx, const char *text)
+static void tell_note(void *ctx, bool is_error, const char *text)
 {
+    (void)is_error;
     pregon_note(ctx, text);
 }
 
 void pregon_follow(struct pregon *p)
 {
-    struct receiver_settings settings = {
-        .mode = p->options.mode == PREGON_NEWEST ? RECEIVER_NEWEST : RECEIVER_ALL,
+    struct subscription_settings settings = {
+        .mode =
+            p->options.mode == PREGON_NEWEST ? SUBSCRIPTION_NEWEST : SUBSCRIPTION_ALL,
         .no_snapshot = p->options.no_snapshot,
         .since_epoch = p->options.since.epoch,
         .since_seq = p->options.since.seq,
         .name = random_u64(),
     };
-    struct receiver_out out = {
+    struct subscription_out out = {
         .ctx = p,
         .listen = listen_to,
-        .ask_snapshot = ask_snapshot,
-        .ask_replay = ask_replay,
+        .request_snapshot = request_snapshot,
+        .request_replay = request_replay,
         .quote = tell_quote,
         .state = tell_state,
         .lost = tell_lost,
@@ -165,5 +169,6 @@ void pregon_follow(struct pregon *p)
         .note = tell_note,
     };
 
-    p->follow = receiver_new(&settings, &out, p->now);
+    p->subscription = subscription_new(&settings, &out, p->now);
+    p->receiver = subscription_receiver(p->subscription);
 }

@@ -105,7 +105,7 @@ static void reopen_records(struct pregon *p)
     if (!fresh)
         return;
     replace(p, &p->records, fresh);
-    receiver_listen(p->follow);
+    receiver_listen(p->receiver);
 }
 
 static void reopen_control(struct pregon *p)
@@ -135,8 +135,8 @@ void pregon_link_tick(struct pregon *p, bool is_drained)
     if (p->now - p->tick_at > LATE_MS)
         p->records_at = p->control_at = p->now;
     p->tick_at = p->now;
-    if (p->records_at < receiver_heard_at(p->follow))
-        p->records_at = receiver_heard_at(p->follow);
+    if (p->records_at < receiver_heard_at(p->receiver))
+        p->records_at = receiver_heard_at(p->receiver);
     if (is_drained && p->now - p->records_at >= BUS_SILENCE_MS)
         reopen_records(p);
     if (p->now - p->control_at >= BUS_SILENCE_MS)

@@ -189,7 +189,7 @@ static void report_away(struct pregon_lock *l)
 
 void pregon_locks_check(struct pregon *p)
 {
-    for (struct pregon_lock *l = p->locks; l && !receiver_is_stopped(p->follow);
+    for (struct pregon_lock *l = p->locks; l && !receiver_is_paused(p->receiver);
          l = l->next)
         if (lock_client_check(&l->client, clock_boot_ms()) == LOCK_CLIENT_NOW_LOST)
             report_lost(l);
@@ -247,7 +247,7 @@ static void send_request(struct pregon_lock *l, enum lock_client_request request
 
 void pregon_locks_request(struct pregon *p)
 {
-    for (struct pregon_lock *l = p->locks; l && !receiver_is_stopped(p->follow);
+    for (struct pregon_lock *l = p->locks; l && !receiver_is_paused(p->receiver);
          l = l->next) {
         enum lock_client_request request;
 

@@ -4,16 +4,16 @@
 
 #include <uthash.h>
 
-#include "shared/sync/receiver.h"
+#include "consumer/lib/subscription.h"
 #include "shared/sync/lock_client.h"
 #include "consumer/lib/pregon.h"
 #include "shared/base/err.h"
 
 enum request_kind {
     REQUEST_HELLO,
-    REQUEST_PING,   /* does the control socket still reach the broker? */
-    REQUEST_FOLLOW, /* for the receiver: the log or last values */
-    REQUEST_LOCK,   /* for a lock_client */
+    REQUEST_PING,     /* does the control socket still reach the broker? */
+    REQUEST_RECEIVER, /* for the receiver: the log or last values */
+    REQUEST_LOCK,     /* for a lock_client */
     REQUEST_VALUE,
 };
 
@@ -22,6 +22,7 @@ struct request {
     uint64_t id;
     enum request_kind kind;
     int64_t sent_at, give_up_at;
+    uint64_t number;          /* REQUEST_RECEIVER: the receiver's */
     struct pregon_lock *lock; /* REQUEST_LOCK; NULL: the lock was closed */
     enum lock_client_request request;
     uint64_t token;
@@ -53,10 +54,10 @@ struct pregon {
     /* an eventfd: a function called between two turns has work for the next turn */
     int wake;
     int64_t now;
-    struct receiver *follow;
-    struct request *requests; /* by id */
+    struct subscription *subscription;
+    struct receiver *receiver; /* the subscription's */
+    struct request *requests;  /* by id */
     uint64_t next_id;
-    uint64_t follow_id; /* of the receiver's newest request */
     int64_t hello_at;
     bool is_closing;
     /* the broker answered a hello, so a closing connection must send goodbye */
@@ -97,7 +98,7 @@ bool pregon_link_watch(struct pregon *p, int fd);
 void pregon_link_tick(struct pregon *p, bool is_drained);
 
 /* pregon_follow.c */
-void pregon_follow(struct pregon *p); /* makes the receiver */
+void pregon_follow(struct pregon *p); /* makes p->subscription */
 void pregon_note(struct pregon *p, const char *text);
 
 /* pregon_lock.c */

@@ -81,11 +81,6 @@ bool hub_is_frozen(const struct hub *h)
     return h->is_frozen;
 }
 
-bool hub_is_resyncing(const struct hub *h)
-{
-    return h->resyncing > 0;
-}
-
 uint64_t hub_restarts(const struct hub *h)
 {
     return h->restarts;
@@ -199,32 +194,6 @@ static void set_state(struct hub *h, struct hub_symbol *s, enum symbol_state sta
     s->had_state = true;
 }
 
-/*
- * The position up to which the symbol is complete: that of its last record, or of its topics'
- * snapshots.
- */
-static uint64_t known_upto(const struct hub *h, struct hub_symbol *s)
-{
-    uint64_t upto = s->seq;
-
-    hub_match(h, s);
-    for (uint32_t i = 0; !s->seq && i < s->topic_count; i++)
-        if (s->topics[i]->sync == TOPIC_LIVE && s->topics[i]->synced_seq > upto)
-            upto = s->topics[i]->synced_seq;
-    return upto;
-}
-
-bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r)
-{
-    struct hub_symbol *s = hub_know(h, symbol);
-
-    if (r->prev <= s->seq)
-        return false;
-    if (s->seq && hub_has_all(h, s))
-        return true;
-    return hub_is_synced(h, s) && r->prev > known_upto(h, s);
-}
-
 void hub_apply_lost(struct hub *h, uint64_t seq, struct span body)
 {
     hub_set_seq(h, seq);
@@ -242,8 +211,11 @@ static void set_stamps(struct hub_symbol *s, const struct wire_record *r)
 
 bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
 {
-    struct hub_symbol *s = hub_know(h, symbol);
+    return hub_apply_to(h, hub_know(h, symbol), r);
+}
 
+bool hub_apply_to(struct hub *h, struct hub_symbol *s, const struct wire_record *r)
+{
     hub_set_seq(h, r->seq);
     if (r->seq <= s->seq)
         return false;
@@ -325,13 +297,8 @@ static void restart_topics(struct hub *h)
 {
     h->is_frozen = true;
     h->restarts++;
-    for (struct hub_topic *t = h->topics; t; t = t->next) {
-        h->resyncing += !t->is_resyncing;
-        t->is_resyncing = true;
-        t->sync = TOPIC_NEW;
-        hub_topic_set_pending(h, t);
-        t->generation = 0;
-    }
+    for (struct hub_topic *t = h->topics; t; t = t->next)
+        t->is_live = false;
 }
 
 void hub_resync(struct hub *h)

@@ -55,12 +55,6 @@ struct hub_symbol {
     struct hub_symbol *chain;
 };
 
-enum topic_sync {
-    TOPIC_NEW,     /* a client wants it; it has not been requested from the broker */
-    TOPIC_SYNCING, /* subscribed; mark or snapshot have not come yet */
-    TOPIC_LIVE,
-};
-
 struct hub_join;
 struct hub_subscriber;
 
@@ -75,11 +69,7 @@ struct hub_topic {
     char pattern[HUB_PATTERN_MAX + 1];
     uint8_t pattern_len;
     bool is_prefix;
-    enum topic_sync sync;
-    uint32_t generation; /* upstream's number of the resync under way, 0: none */
-    /* set by upstream: the mark has come, the snapshot may be requested */
-    bool is_marked;
-    bool is_resyncing;   /* the topic was live and a resync of it is pending */
+    bool is_live;        /* its snapshot was applied: its symbols are complete */
     uint64_t synced_seq; /* position of the snapshot that made it live */
     uint32_t stamp;      /* number of the last hub_stamp that named it */
     uint64_t
@@ -94,8 +84,6 @@ struct hub_topic {
     struct hub_topic *next_idle;
     struct hub_topic *chain;
     struct hub_topic *next, **link; /* list of all topics */
-    /* list of the topics that are not live; NULL: live */
-    struct hub_topic *next_pending, **pending_link;
 };
 
 struct hub_place {
@@ -143,16 +131,7 @@ uint64_t hub_epoch(const struct hub *h);
 bool hub_is_frozen(const struct hub *h);
 /* Counts resyncs of all topics: a topic that was live before one may not be live now. */
 uint64_t hub_restarts(const struct hub *h);
-/* Were there live topics whose resync is still pending? */
-bool hub_is_resyncing(const struct hub *h);
 void hub_thaw(struct hub *h);
-
-/*
- * True if the record of this symbol before r never came. Call it only for a symbol whose position
- * is known to be complete, or that a subscriber in mode all follows. A symbol not seen before
- * counts as complete up to its topics' snapshots; from this call on, hub_find finds it.
- */
-bool hub_is_gap(struct hub *h, struct span symbol, const struct wire_record *r);
 
 /*
  * A new log: the hub forgets every position, sets every value stale, empties every backlog and
@@ -171,6 +150,7 @@ void hub_resync(struct hub *h);
  * Apply a published quote or state. Returns false if it is not newer than the symbol's last record;
  * nothing changes then.
  */
+bool hub_apply_to(struct hub *h, struct hub_symbol *s, const struct wire_record *r);
 bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r);
 /* Apply a loss; hub_queue_all sends it to subscribers. */
 void hub_apply_lost(struct hub *h, uint64_t seq, struct span body);
@@ -209,14 +189,12 @@ bool hub_is_pattern(struct span pattern);
 struct hub_topic *hub_topic_retain(struct hub *h, struct span pattern);
 /* Release a reference.  A topic without references stays until hub_tidy removes it. */
 void hub_topic_release(struct hub *h, struct hub_topic *t);
-/* The last page of its snapshot, taken at `seq`, was applied: the topic becomes TOPIC_LIVE. */
-void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq);
+/* The last page of its snapshot, taken at `seq`, was applied: the topic is live. */
+void hub_topic_synced(struct hub_topic *t, uint64_t seq);
 /* The broker counts the same for this gateway: the bytes of each topic as a ZeroMQ topic, and 4. */
 size_t hub_topic_bytes(const struct hub *h);
 size_t hub_topic_cost(struct span pattern);
 struct hub_topic *hub_topic_first(const struct hub *h); /* then ->next */
-/* The topics that are not live (then ->next_pending): a mark need not look at all topics. */
-struct hub_topic *hub_topic_first_pending(const struct hub *h);
 struct hub_topic *hub_topic_find(const struct hub *h, struct span pattern);
 /*
  * True if every symbol of the log has its newest value: '*' is live and no record may be missing.
@@ -326,14 +304,20 @@ struct hub_symbol *hub_find(const struct hub *h, struct span symbol);
 /* adds the symbol if it is not known */
 struct hub_symbol *hub_know(struct hub *h, struct span name);
 /* does a live topic match it? */
-bool hub_is_covered(const struct hub *h, struct span symbol);
 /* does any topic match it? */
 bool hub_is_wanted(const struct hub *h, struct span symbol);
 /* Name a set of topics; hub_is_stamped then tells whether one of them matches a symbol. */
 void hub_stamp(struct hub *h, struct hub_topic *const *topics, size_t count);
 bool hub_is_stamped(const struct hub *h, struct hub_symbol *symbol);
-/* Does a live topic match the symbol, so that its `seq` is complete? */
-bool hub_is_synced(const struct hub *h, struct hub_symbol *symbol);
+/*
+ * What the topics that match a symbol say of it: one of them is live; one has a subscriber in mode all.
+ * s: NULL if the hub does not know the symbol.
+ */
+struct hub_coverage {
+    bool is_live, has_all;
+};
+struct hub_coverage hub_cover(const struct hub *h, struct span name,
+                              struct hub_symbol *s);
 size_t hub_symbol_count(const struct hub *h); /* number of known symbols */
 /* All indexes are below this; a symbol keeps its index while it is known. */
 size_t hub_symbol_end(const struct hub *h);

@@ -14,7 +14,6 @@ struct hub {
     uint64_t epoch, seq, applied;
     bool is_frozen;
     uint64_t restarts;
-    size_t resyncing; /* topics with is_resyncing */
     struct window *window;
     uint32_t stamp;
     size_t queue_limit;
@@ -37,8 +36,7 @@ struct hub {
     size_t symbol_slot_count; /* powers of two */
     struct hub_topic **topic_slots;
     size_t topic_slot_count, topic_count, topic_bytes;
-    struct hub_topic *topics;  /* all topics */
-    struct hub_topic *pending; /* topics that are not live */
+    struct hub_topic *topics; /* all topics */
     /* topics whose references were all released; some may be in use again */
     struct hub_topic *idle;
     uint32_t prefix_lengths[HUB_PATTERN_MAX]; /* number of prefixes of each length */
@@ -96,7 +94,6 @@ static inline void hub_may_forget(struct hub *h)
     h->may_forget = true;
 }
 
-void hub_topic_set_pending(struct hub *h, struct hub_topic *t);
 void hub_topic_remove(struct hub *h, struct hub_topic *t); /* t has no references */
 void hub_topic_resize(struct hub *h, size_t slot_count);   /* a power of two */
 

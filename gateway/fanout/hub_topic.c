@@ -98,27 +98,28 @@ bool hub_is_wanted(const struct hub *h, struct span symbol)
     return is_wanted;
 }
 
-static bool set_true_if_live(void *ctx, struct hub_topic *t)
+static bool add_coverage(void *ctx, struct hub_topic *t)
 {
-    *(bool *)ctx = t->sync == TOPIC_LIVE;
-    return !*(bool *)ctx;
+    struct hub_coverage *c = ctx;
+
+    c->has_all |= t->all_count > 0;
+    c->is_live |= t->is_live;
+    return true;
 }
 
-bool hub_is_covered(const struct hub *h, struct span symbol)
+struct hub_coverage hub_cover(const struct hub *h, struct span name,
+                              struct hub_symbol *s)
 {
-    bool is_covered = false;
+    struct hub_coverage c = {0};
 
-    each_topic(h, symbol, set_true_if_live, &is_covered);
-    return is_covered;
-}
-
-bool hub_is_synced(const struct hub *h, struct hub_symbol *s)
-{
+    if (!s) {
+        each_topic(h, name, add_coverage, &c);
+        return c;
+    }
     hub_match(h, s);
     for (uint32_t i = 0; i < s->topic_count; i++)
-        if (s->topics[i]->sync == TOPIC_LIVE)
-            return true;
-    return false;
+        add_coverage(&c, s->topics[i]);
+    return c;
 }
 
 void hub_stamp(struct hub *h, struct hub_topic *const *topics, size_t count)
@@ -135,33 +136,6 @@ bool hub_is_stamped(const struct hub *h, struct hub_symbol *symbol)
         if (symbol->topics[i]->stamp == h->stamp)
             return true;
     return false;
-}
-
-static void end_doubt(struct hub *h, struct hub_topic *t)
-{
-    h->resyncing -= t->is_resyncing;
-    t->is_resyncing = false;
-}
-
-void hub_topic_set_pending(struct hub *h, struct hub_topic *t)
-{
-    if (t->pending_link)
-        return;
-    t->next_pending = h->pending;
-    t->pending_link = &h->pending;
-    if (t->next_pending)
-        t->next_pending->pending_link = &t->next_pending;
-    h->pending = t;
-}
-
-static void end_pending(struct hub_topic *t)
-{
-    if (!t->pending_link)
-        return;
-    *t->pending_link = t->next_pending;
-    if (t->next_pending)
-        t->next_pending->pending_link = t->pending_link;
-    t->pending_link = NULL;
 }
 
 static void put_topic_in_slot(struct hub *h, struct hub_topic *t)
@@ -209,7 +183,6 @@ struct hub_topic *hub_topic_retain(struct hub *h, struct span pattern)
     if (t->next)
         t->next->link = &t->next;
     h->topics = t;
-    hub_topic_set_pending(h, t);
     if (h->watcher.on_topic_new)
         h->watcher.on_topic_new(h->watcher.ctx, t);
     return t;
@@ -230,8 +203,6 @@ void hub_topic_remove(struct hub *h, struct hub_topic *t)
 
     if (h->watcher.on_topic_gone)
         h->watcher.on_topic_gone(h->watcher.ctx, t);
-    end_doubt(h, t);
-    end_pending(t);
     while (*slot != t)
         slot = &(*slot)->chain;
     *slot = t->chain;
@@ -247,17 +218,10 @@ void hub_topic_remove(struct hub *h, struct hub_topic *t)
     free(t);
 }
 
-void hub_topic_synced(struct hub *h, struct hub_topic *t, uint64_t seq)
+void hub_topic_synced(struct hub_topic *t, uint64_t seq)
 {
-    t->sync = TOPIC_LIVE;
-    end_pending(t);
+    t->is_live = true;
     t->synced_seq = seq;
-    end_doubt(h, t);
-}
-
-struct hub_topic *hub_topic_first_pending(const struct hub *h)
-{
-    return h->pending;
 }
 
 struct hub_topic *hub_topic_first(const struct hub *h)
@@ -279,5 +243,5 @@ bool hub_has_everything(const struct hub *h)
 {
     const struct hub_topic *t = hub_topic_find(h, SPAN("*"));
 
-    return t && t->sync == TOPIC_LIVE && !h->is_frozen;
+    return t && t->is_live && !h->is_frozen;
 }

@@ -60,7 +60,7 @@ bool session_is_live(const struct session *s)
     if (hub_is_frozen(s->all->hub))
         return false;
     for (uint32_t i = 0; i < s->sub.topic_count; i++)
-        if (s->sub.topics[i].topic->sync != TOPIC_LIVE)
+        if (!s->sub.topics[i].topic->is_live)
             return false;
     return true;
 }

@@ -218,7 +218,7 @@ static bool is_answerable(const struct hub *h, struct session_request *r)
         r->live_in = hub_restarts(h);
         r->live = 0;
     }
-    while (r->live < r->topic_count && r->topics[r->live]->sync == TOPIC_LIVE)
+    while (r->live < r->topic_count && r->topics[r->live]->is_live)
         r->live++;
     return r->live == r->topic_count;
 }

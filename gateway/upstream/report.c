@@ -2,30 +2,28 @@
 
 #include <msgpack.h>
 
-#include "gateway/session/session.h"
 #include "shared/wire/pack.h"
 
-void report_open(struct report *r, const struct session *s)
+void report_open(struct report *r, const struct report_client *c)
 {
     msgpack_packer pk;
 
     msgpack_packer_init(&pk, &r->opened, buf_pack_write);
     msgpack_pack_array(&pk, 5);
-    msgpack_pack_uint64(&pk, s->id);
-    pack_text(&pk, span_of(s->host));
-    msgpack_pack_uint64(&pk, s->port);
-    msgpack_pack_uint64(&pk, (uint64_t)s->since_us);
-    pack_text(&pk,
-              s->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack") : SPAN("json"));
+    msgpack_pack_uint64(&pk, c->id);
+    pack_text(&pk, span_of(c->host));
+    msgpack_pack_uint64(&pk, c->port);
+    msgpack_pack_uint64(&pk, (uint64_t)c->since_us);
+    pack_text(&pk, c->is_msgpack ? SPAN("msgpack") : SPAN("json"));
     r->opened_count++;
 }
 
-void report_close(struct report *r, const struct session *s)
+void report_close(struct report *r, uint64_t client_id)
 {
     msgpack_packer pk;
 
     msgpack_packer_init(&pk, &r->closed, buf_pack_write);
-    msgpack_pack_uint64(&pk, s->id);
+    msgpack_pack_uint64(&pk, client_id);
     r->closed_count++;
 }
 

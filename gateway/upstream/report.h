@@ -17,7 +17,14 @@
 #define REPORT_MEMBERS 3     /* of the message, that report_take writes */
 #define REPORT_PART_MAX 1000 /* rows of either kind; 100 bytes each at most */
 
-struct session;
+/* A client's connection, as the broker's registry shows it. */
+struct report_client {
+    uint64_t id;
+    const char *host;
+    uint16_t port;
+    int64_t since_us; /* wall clock */
+    bool is_msgpack;
+};
 
 struct report {
     struct buf opened, closed; /* msgpack elements */
@@ -25,8 +32,8 @@ struct report {
     size_t opened_taken, closed_taken; /* bytes, of the parts taken so far */
 };
 
-void report_open(struct report *r, const struct session *s);
-void report_close(struct report *r, const struct session *s);
+void report_open(struct report *r, const struct report_client *c);
+void report_close(struct report *r, uint64_t client_id);
 bool report_is_empty(const struct report *r);
 /*
  * Append count, opened and closed to a msgpack map, and start anew.  false: that was a part, without

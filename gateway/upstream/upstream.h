@@ -1,41 +1,65 @@
 /*
- * upstream: the gateway's link to the broker.
+ * upstream: the gateway's link to the broker: sockets, requests, reports.
  *
- * Records come on a SUB socket, only of topics somebody here wants; questions go over a DEALER.
- * Two sockets have no common order, so a new topic is subscribed first, then a private mark; when the
- * mark comes back the subscription is known to be live, and only then the snapshot is asked for:
- * what is not newer than what we have is dropped (docs/protocol/wire.md).  A heartbeat names
- * what changed: a symbol of ours that is behind it lost its last record, and is asked for again.
- * No heartbeat for UPSTREAM_SILENCE_MS: the broker is away, every value is stale; when it
+ * gateway/session, gateway/routes and the gateway's main.c call it; it calls the hub, and its owner
+ * through the functions of `out`.
+ * Records come on a SUB socket, only of topics that a client of this gateway wants; requests go over a
+ * DEALER.  What is received, held and requested again the receiver decides (shared/sync/receiver.h); no
+ * heartbeat for RECEIVER_SILENCE_MS: the broker is away, every value is stale, and when the broker
  * is back all topics are synchronised anew.
- * Loop's thread only.
+ * Loop's thread only; the clock is loop_awake.
  */
 #ifndef GATEWAY_UPSTREAM_UPSTREAM_H
 #define GATEWAY_UPSTREAM_UPSTREAM_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "gateway/fanout/counters.h"
+#include "gateway/fanout/hub.h"
+#include "gateway/upstream/report.h"
+#include "shared/base/loop.h"
+#include "shared/sync/receiver.h"
 
-#include "shared/base/buf.h"
-
-struct gateway;
-struct session;
-struct upstream;
-
-#define UPSTREAM_SILENCE_MS 3000
+#define UPSTREAM_SILENCE_MS RECEIVER_SILENCE_MS
 #define UPSTREAM_PAGE \
     500 /* entries of an answer: what is done with them is done in one turn */
-#define UPSTREAM_ANSWER_MS 1500 /* then a question counts as unanswered */
+#define UPSTREAM_ANSWER_MS 1500 /* then a request counts as unanswered */
+
+/* What a hello and a report say of this gateway. */
+struct upstream_self {
+    const char *name, *http; /* http://HOST:PORT */
+    uint64_t limit, count;   /* of WebSockets: at most, and now */
+};
+
+struct upstream_out {
+    void *ctx; /* handed to every function */
+    struct upstream_self (*self)(void *ctx);
+    /* The broker answers and sends heartbeats. */
+    void (*started)(void *ctx);
+    /* The broker has forgotten all connections: call upstream_report_open for each. */
+    void (*report_all)(void *ctx);
+    /* For clients: records that are lost; and, the log is another one. */
+    void (*lost)(void *ctx, uint64_t seq, struct span body);
+    void (*reset)(void *ctx, const char *reason);
+};
+
+struct upstream_settings {
+    struct loop *loop;
+    struct hub *hub;
+    struct counters *counters;
+    const size_t *tracers;         /* above 0: records are stamped as they come */
+    const char *publish, *control; /* endpoints of the broker; copied */
+};
 
 /* NULL: what is wrong has been logged. */
-struct upstream *upstream_new(struct gateway *g);
-void upstream_free(struct upstream *u); /* says goodbye if the broker is here */
+struct upstream *upstream_new(const struct upstream_settings *settings,
+                              const struct upstream_out *out);
+void upstream_free(
+    struct upstream *u); /* says goodbye if the broker is here; NULL is allowed */
 
 /* Read what has come, act on it: a bounded burst. */
 void upstream_drain(struct upstream *u);
 /* Is there more?  Ask before sleeping: the descriptors' edges are spent by every call. */
 bool upstream_has_input(struct upstream *u);
-/* Due work: hello, marks, silences, unanswered questions, reports. */
+/* Due work: hello, marks, silences, unanswered requests, reports. */
 void upstream_tick(struct upstream *u);
 
 bool upstream_is_here(const struct upstream *u);
@@ -43,17 +67,17 @@ int64_t upstream_silence_ms(const struct upstream *u);   /* since the last heart
 uint64_t upstream_gaps(const struct upstream *u);        /* found so far */
 uint32_t upstream_connections(const struct upstream *u); /* of records, so far */
 
-/* Say hello again: something the broker was told has changed. */
+/* Say hello again: something that the broker was sent has changed. */
 void upstream_introduce(struct upstream *u);
 
-/* A client came or went: the broker is told soon, at the latest before the next question. */
-void upstream_report_open(struct upstream *u, const struct session *s);
-void upstream_report_close(struct upstream *u, const struct session *s);
+/* A client came or went: the broker gets a report soon, at the latest before the next request. */
+void upstream_report_open(struct upstream *u, const struct report_client *c);
+void upstream_report_close(struct upstream *u, uint64_t client_id);
 
 /*
- * Ask the broker.  `request` is a msgpack map without "op" and "id" members: `members` of
- * them in `body`.  on_answer is called exactly once: with the answer's bytes, or with
- * .len 0 when the broker is away or did not answer.
+ * Send the broker a request.  `body` has `members` members of a msgpack map, without "op" and "id".
+ * on_answer is called exactly once: with the answer's bytes, or with .len 0 when the broker is away
+ * or did not answer.
  */
 typedef void upstream_answer(void *ctx, struct span answer);
 void upstream_request(struct upstream *u, const char *op, uint32_t members,

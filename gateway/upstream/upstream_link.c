@@ -5,8 +5,7 @@
  * nothing has come for UPSTREAM_SILENCE_MS is closed and a new one opened, because the old one's
  * connection may hang: the broker may have moved to another machine of the same name.
  *
- * No record is lost by that: the link is unverified since the silence, and the new connection's
- * `!welcome ` begins a resync.  No request is lost either: each is answered, given up or asked
+ * No record is lost by that: with a new socket the link is unverified, and a resync begins.  No request is lost either: each is answered, given up or asked
  * again within UPSTREAM_ANSWER_MS, which is less than the silence.
  */
 #include "gateway/upstream/upstream_private.h"
@@ -20,7 +19,7 @@
 static bool reopen(struct upstream *u, struct readiness *in, int type,
                    const char *endpoint, int high_water, size_t frame_max)
 {
-    struct loop *loop = u->g->loop;
+    struct loop *loop = u->settings.loop;
     void *old = in->socket,
          *fresh = bus_connect(u->context, type, endpoint, high_water, frame_max);
 
@@ -38,19 +37,20 @@ static bool reopen(struct upstream *u, struct readiness *in, int type,
 
 static bool reopen_records(struct upstream *u)
 {
-    u->records_at = u->g->awake;
-    if (!reopen(u, &u->records, ZMQ_SUB, u->g->config.broker_publish,
-                RECORDS_HIGH_WATER, WIRE_RECORD_FRAME_MAX))
+    u->records_at = upstream_now(u);
+    if (!reopen(u, &u->records, ZMQ_SUB, u->publish, RECORDS_HIGH_WATER,
+                WIRE_RECORD_FRAME_MAX))
         return false;
-    upstream_subscribe_all(u);
+    if (u->receiver) /* else it subscribes when it is made */
+        receiver_listen(u->receiver);
     return true;
 }
 
 static bool reopen_control(struct upstream *u)
 {
-    u->control_at = u->g->awake;
-    if (!reopen(u, &u->control, ZMQ_DEALER, u->g->config.broker_control,
-                CONTROL_HIGH_WATER, WIRE_ANSWER_FRAME_MAX))
+    u->control_at = upstream_now(u);
+    if (!reopen(u, &u->control, ZMQ_DEALER, u->control_endpoint, CONTROL_HIGH_WATER,
+                WIRE_ANSWER_FRAME_MAX))
         return false;
     upstream_introduce(u); /* the broker must know our new address */
     return true;
@@ -65,19 +65,18 @@ void upstream_link_close(struct upstream *u)
 {
     void *records = u->records.socket, *control = u->control.socket;
 
-    readiness_close(&u->records, u->g->loop);
-    readiness_close(&u->control, u->g->loop);
+    readiness_close(&u->records, u->settings.loop);
+    readiness_close(&u->control, u->settings.loop);
     bus_close(records);
     bus_close(control);
 }
 
 void upstream_link_tick(struct upstream *u)
 {
-    int64_t now = u->g->awake;
+    int64_t now = upstream_now(u);
 
     if (now - u->records_at >= UPSTREAM_SILENCE_MS) {
         log_debug("no heartbeat: a new socket for the records");
-        upstream_resync(u);
         (void)reopen_records(u);
     }
     if (now - u->control_at >= UPSTREAM_SILENCE_MS) {

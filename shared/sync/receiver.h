@@ -1,20 +1,29 @@
 /*
- * follow: the records of some patterns, told in order and without a gap.
+ * receiver: the broker's records of some patterns, in order and without a gap.
  *
- * The receiver of docs/protocol/wire.md.  It is handed what comes from the broker, and says
- * what to ask and what to tell through the functions of its `out`.  Whenever something may
- * be missing (a new pattern, a new connection, a heartbeat or `prev` that does not fit) it
- * begins a *round*: a mark, then what the log has between the position that is vouched for
- * and the mark (RECEIVER_NEWEST: last values instead), then snapshots of what is new.  Until
- * the round is over records are held back; in RECEIVER_NEWEST only those of what is new.
+ * The folder shared/sync holds the state machines of the broker's peers; gateway/upstream and
+ * consumer/lib call it.  The receiver takes what comes from the broker, and through the functions of
+ * its `out` it says what to send to the broker and hands records to its owner (docs/protocol.md §1).
+ * The owner keeps the symbols: the gateway in its hub, libpregon in its subscription.
  *
- * `position` is complete up to: all that lies at or before it, of what is synced, has been
- * told or named as lost.  It moves with heartbeats and rounds, and with a record that
- * is the very next one.
+ * The invariant: a live record reaches the owner only while the link is *verified*, which means that
+ * of the symbols that are followed (a pattern in mode all matches) every earlier record was handed
+ * out, or reported as lost.  The link is unverified at first, and again after a new connection, a new
+ * log, a silence of the broker (needs_heartbeat), and when a heartbeat, a `prev` or a snapshot names a
+ * record that never came.  Only a resync verifies it:
  *
- * No I/O, no clock: `now` is any monotonic ms.  One thread; what `out` calls may add and
- * remove patterns and stop, but not hand in records or answers.  Held records are bounded
- * to 64 MiB, symbols by what the broker has.
+ *   1. A mark is subscribed and comes back.  Records before it are dropped: what they said is in the
+ *      log and in the snapshots that are requested after it.
+ *   2. If a pattern is in mode all, the pages of the log between the verified position and the mark
+ *      are requested and handed out.  Newer records are held meanwhile.
+ *   3. The held records are handed out.  Snapshots of the patterns are requested before that
+ *      (holds_for_snapshots) or after it.
+ *
+ * A pattern that is added later needs a mark and its snapshot; the link stays verified.
+ * No I/O, no clock: `now` is any monotonic ms.  One thread.  What `out` calls may add and remove
+ * patterns and pause, but hand in nothing.  Bounds: RECEIVER_HELD_MAX bytes of held records,
+ * RECEIVER_REQUESTS_MAX snapshots requested at once, RECEIVER_SYMBOLS_MAX snapshots of single symbols
+ * that wait; patterns are bounded by the owner.
  */
 #ifndef SHARED_SYNC_RECEIVER_H
 #define SHARED_SYNC_RECEIVER_H
@@ -29,75 +38,154 @@
 
 #define RECEIVER_PATTERN_MAX (QUOTE_SYMBOL_MAX + 1)
 #define RECEIVER_SILENCE_MS 3000 /* without a heartbeat: the broker is away */
+#define RECEIVER_ANSWER_MS \
+    1500 /* then a request counts as unanswered and is sent again */
+#define RECEIVER_HELD_MAX ((size_t)64 * 1024 * 1024)
+#define RECEIVER_REQUESTS_MAX 64
+#define RECEIVER_SYMBOLS_MAX 1000
 
-enum receiver_mode { RECEIVER_ALL, RECEIVER_NEWEST };
+/* A symbol as its owner knows it. */
+struct receiver_symbol {
+    void *of;      /* the owner's; NULL: the owner does not know it */
+    uint64_t last; /* position of the last record that was handed out, 0: none */
+};
 
-/* What is told of one symbol; valid during the call. */
-struct receiver_told {
-    const char *symbol; /* ended by a NUL */
-    bool is_stale;
-    bool is_snapshot;
-    const struct wire_record *record;
+struct receiver_coverage {
+    bool is_live;     /* a pattern that matches it is live: `last` is complete */
+    bool is_followed; /* each of its records must be handed out, in order */
+};
+
+enum receiver_origin {
+    RECEIVER_LIVE,   /* the next record of its symbol */
+    RECEIVER_LOGGED, /* from the log */
+    RECEIVER_LEAP, /* records before it never came; if it is a state, a snapshot is requested */
 };
 
 struct receiver_out {
     void *ctx;
+
     /* To the records' socket: subscribe or unsubscribe. */
     void (*listen)(void *ctx, struct span topic, bool is_on);
-    /* To control; what was asked before is not waited for any more. */
-    void (*ask_snapshot)(void *ctx, struct span patterns, uint64_t from);
-    void (*ask_replay)(void *ctx, struct span patterns, uint64_t after, uint64_t until);
-    /* To whoever follows. */
-    void (*quote)(void *ctx, const struct receiver_told *t);
-    void (*state)(void *ctx, const struct receiver_told *t);
+    /* To control.  `request` comes back with the answer; what was requested under another number
+     * before may be forgotten. */
+    void (*request_snapshot)(void *ctx, uint64_t request, struct span pattern,
+                             uint64_t from);
+    void (*request_replay)(void *ctx, uint64_t request, struct span patterns,
+                           uint64_t after, uint64_t until);
+
+    /* What the owner knows. */
+    bool (*wants_all)(void *ctx, struct span pattern); /* is the pattern in mode all? */
+    /* may_add: one that is not known is added if some pattern matches it. */
+    struct receiver_symbol (*find)(void *ctx, struct span name, bool may_add);
+    struct receiver_coverage (*cover)(void *ctx, struct span name,
+                                      const struct receiver_symbol *s);
+
+    /* What the owner gets.  A record whose position is not above s->last is nothing new. */
+    void (*record)(void *ctx, const struct receiver_symbol *s,
+                   const struct wire_record *r, enum receiver_origin origin);
+    void (*snapshot)(void *ctx, const struct receiver_symbol *s,
+                     const struct wire_entry *e);
     void (*lost)(void *ctx, const struct wire_record *r);
+    /* A new log, or (log_replaced is not the reason) the position to resume from is of no use.  old_epoch
+     * 0: it is the first one.  `flush` is called before: hand on what is still of the old log. */
+    void (*flush)(void *ctx);
     void (*reset)(void *ctx, uint64_t epoch, uint64_t old_epoch, const char *reason);
-    void (*synced)(void *ctx);
-    void (*link)(void *ctx, bool is_up, const char *why);
-    void (*note)(void *ctx, const char *text);
+    /* The broker is there, or was silent for RECEIVER_SILENCE_MS (also if it never was there). */
+    void (*link)(void *ctx, bool is_up);
+
+    /* How far all is complete. */
+    void (*unverified)(void *ctx); /* no pattern is live */
+    void (*live)(void *ctx, struct span pattern,
+                 uint64_t seq); /* its snapshot is of `seq` */
+    void (*synced)(void *ctx);  /* patterns that were added are live */
+    void (*passed)(
+        void *ctx,
+        uint64_t seq); /* records up to here were passed over (mode newest) */
+    void (*complete)(void *ctx,
+                     uint64_t seq); /* what live patterns match, up to here */
+    void (*thawed)(void *ctx); /* all patterns are live again, since `unverified` */
+
+    /* The broker has lost positions that it gave out: it must be sent receiver_known. */
+    void (*fell_back)(void *ctx);
+    void (*note)(void *ctx, bool is_error, const char *text);
 };
 
 struct receiver_settings {
-    enum receiver_mode mode;
-    bool no_snapshot;
-    uint64_t since_epoch, since_seq; /* 0, 0: none */
-    uint64_t name;                   /* random, for marks */
+    uint64_t name; /* random, for marks */
+    /* Place no mark while the broker is silent, and doubt everything after a silence. */
+    bool needs_heartbeat;
+    /* Hold records back until the patterns' snapshots have been handed out, so that positions ascend. */
+    bool holds_for_snapshots;
+    /* A pattern in mode all that was live needs no snapshot after a resync: the log had everything. */
+    bool trusts_log;
+    bool no_snapshot;                /* a pattern is live without a snapshot */
+    uint64_t since_epoch, since_seq; /* position to resume from, 0, 0: none */
 };
 
 struct receiver;
 
 struct receiver *receiver_new(const struct receiver_settings *settings,
                               const struct receiver_out *out, int64_t now);
-void receiver_free(struct receiver *f);
+void receiver_free(struct receiver *f); /* NULL is allowed */
 
 bool receiver_is_pattern(struct span pattern);
 /* ERR_INVALID: no pattern.  One that is there already is OK. */
 MUST_CHECK enum err receiver_add(struct receiver *f, struct span pattern);
 MUST_CHECK enum err receiver_remove(struct receiver *f, struct span pattern);
 
+/* What the receiver's patterns say of a symbol. */
+struct receiver_match {
+    bool is_wanted;    /* some pattern matches; */
+    bool is_live;      /* one that does is live; */
+    bool was_live;     /* or was in this log, so that the log has what follows */
+    uint64_t live_seq; /* the lowest position since which one of those is, */
+    uint64_t
+        since_seq; /* and to resume from, if one that matches was there at the start; or 0 */
+};
+struct receiver_match receiver_match(const struct receiver *f, struct span symbol);
+/* Rises when what receiver_match answers may have changed. */
+unsigned receiver_changes(const struct receiver *f);
+
 /* The records' socket is a new one: subscribe to everything on it. */
 void receiver_listen(struct receiver *f);
-/* A message of two frames, or the one of a welcome. */
-void receiver_on_record(struct receiver *f, struct span topic, struct span message,
-                        int64_t now);
+/*
+ * A message of two frames: its topic, and the record that wire_read has read from `message`.
+ * false: its body is no msgpack, and it was dropped.
+ */
+bool receiver_on_record(struct receiver *f, struct span topic, struct span message,
+                        const struct wire_record *r, int64_t now);
 void receiver_on_welcome(struct receiver *f);
-/* The answer to the newest question; it has passed pack_check. */
-void receiver_on_answer(struct receiver *f, struct span answer, int64_t now);
-/* RECEIVER_NEWEST: tell what has changed.  RECEIVER_ALL: what a stop left over. */
-void receiver_flush(struct receiver *f);
+/* The broker has answered a hello, which counts as a heartbeat. */
+void receiver_on_hello(struct receiver *f, uint64_t epoch, int64_t now);
+/* The answer to a request; it has passed pack_check. */
+void receiver_on_answer(struct receiver *f, uint64_t request, struct span answer,
+                        int64_t now);
 /* Due work.  is_drained: there is nothing to read, so that silence is silence. */
 void receiver_tick(struct receiver *f, bool is_drained, int64_t now);
 /* When it wants the next tick. */
 int64_t receiver_deadline(const struct receiver *f);
 
-/* From a callback: tell nothing more until receiver_go_on. */
-void receiver_stop(struct receiver *f);
-void receiver_go_on(struct receiver *f);
-bool receiver_is_stopped(const struct receiver *f);
+/* From a function of `out`: hand out nothing more until receiver_resume and the next tick. */
+void receiver_pause(struct receiver *f);
+void receiver_resume(struct receiver *f);
+bool receiver_is_paused(const struct receiver *f);
 
-uint64_t receiver_epoch(const struct receiver *f);
-uint64_t receiver_position(const struct receiver *f); /* 0: none yet */
+uint64_t receiver_epoch(const struct receiver *f); /* 0: none yet */
 bool receiver_is_up(const struct receiver *f);
+bool receiver_is_verified(const struct receiver *f);
 int64_t receiver_heard_at(const struct receiver *f); /* when the last heartbeat came */
+uint64_t receiver_gaps(const struct receiver *f);    /* records found missing, so far */
+uint32_t receiver_connections(const struct receiver *f); /* welcomes, so far */
+/* Of followed symbols all up to here was handed out or reported; 0: nothing was verified yet. */
+uint64_t receiver_verified_seq(const struct receiver *f);
+/* The same of all live patterns: it stands still from `unverified` until `thawed`. */
+uint64_t receiver_complete_seq(const struct receiver *f);
+
+/* What the broker must be sent with a hello, to find out whether it has lost positions. */
+struct receiver_known {
+    uint64_t epoch, seq;          /* the newest position that was seen */
+    uint64_t record, accepted_us; /* the newest record */
+};
+struct receiver_known receiver_known(const struct receiver *f);
 
 #endif

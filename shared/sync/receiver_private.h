@@ -1,4 +1,4 @@
-/* receiver_private: what the files of follow share; nobody else includes it. */
+/* receiver_private: what the files of receiver share; nobody else includes it. */
 #ifndef SHARED_SYNC_RECEIVER_PRIVATE_H
 #define SHARED_SYNC_RECEIVER_PRIVATE_H
 
@@ -6,112 +6,158 @@
 
 #include "shared/sync/receiver.h"
 
-enum pattern_sync {
+#define RECEIVER_NEVER INT64_MAX
+
+enum receiver_sync {
     PATTERN_NEW,
-    PATTERN_MARKED, /* the round under way is for it */
-    PATTERN_SYNCED,
+    PATTERN_MARKING, /* the mark that was placed last is for it */
+    PATTERN_MARKED,  /* the mark has come: its snapshot is queued or requested */
+    PATTERN_LIVE,
 };
 
 struct receiver_pattern {
     UT_hash_handle hh;
     char text[RECEIVER_PATTERN_MAX + 1];
     size_t len;
-    enum pattern_sync sync;
-    bool resumes; /* added before the first turn: `since` is for it */
+    enum receiver_sync sync;
+    unsigned generation; /* of its mark */
+    bool
+        is_doubted; /* it was there when the link became unverified, and is not live yet */
+    bool was_live; /* in this log */
+    bool resumes;  /* added before the first tick: `since` is for it */
+    uint64_t
+        live_seq; /* position of its last mark: it is live since then, or will be */
+    struct receiver_pattern *next_pending,
+        **pending_link; /* those not live; NULL: live */
 };
 
-struct receiver_symbol {
-    UT_hash_handle hh;
-    char name[QUOTE_SYMBOL_MAX + 1];
-    uint64_t last; /* position of the last record that was told (or is about to be) */
-    bool is_stale;
-    /* As of the patterns' generation `stamp`: some pattern matches; and it is told since: one
-     * that matches is synced, or its own snapshot has been told in the round under way. */
-    bool is_wanted, is_synced;
-    unsigned stamp;
-    /* RECEIVER_NEWEST: what is to be told at the end of the turn. */
-    bool has_quote, has_state, is_snapshot;
-    struct wire_record quote, state; /* the bodies stand in the bufs */
-    struct buf quote_body, state_body;
-    struct receiver_symbol *previous, *next; /* list of those, oldest change first */
-    bool is_listed;
+enum receiver_phase {
+    PHASE_UNVERIFIED,  /* a mark is wanted or awaited; records are dropped */
+    PHASE_CATCHING_UP, /* the log is read up to mark_seq; records are held */
+    PHASE_HOLDING, /* snapshots are requested; records are held (holds_for_snapshots) */
+    PHASE_VERIFIED,
 };
 
-/* What a round is at. */
-enum stage {
-    STAGE_IDLE,
-    STAGE_WANTED,   /* a mark is to be placed */
-    STAGE_MARK,     /* it is waited for */
-    STAGE_REPLAY,   /* the log is asked */
-    STAGE_SNAPSHOT, /* last values are asked for */
-    STAGE_RELEASE,  /* over; what was held is being told */
+/* A snapshot that is requested. */
+struct receiver_request {
+    uint64_t number;
+    bool is_symbol;      /* of a symbol whose record is missing, not of a pattern */
+    unsigned generation; /* of the pattern */
+    char text[RECEIVER_PATTERN_MAX + 1];
+    uint64_t from;  /* page */
+    int64_t due_at; /* when it is sent again */
 };
 
 struct receiver {
     struct receiver_settings settings;
     struct receiver_out out;
+    int64_t now;
     struct receiver_pattern *patterns; /* by text */
-    unsigned pattern_stamp;            /* rises when patterns or their sync change */
-    struct receiver_symbol *symbols;   /* by name */
-    struct receiver_symbol *changed, *changed_last;
-    uint64_t epoch; /* 0: none heard of */
-    uint64_t position;
-    bool has_position;
-    bool has_turned, has_synced; /* since the beginning; of this epoch */
-    uint64_t told_position;      /* RECEIVER_NEWEST: as of the last flush */
-    uint64_t lost_seq;           /* of the last loss told */
-    uint64_t heartbeat;          /* number of the last one on this connection, */
-    bool is_counting;            /* if there was one, or a mark that told it */
-    unsigned welcomes;
-    int64_t heard_at;
-    bool is_up, was_told_down;
-    bool is_stopped;
+    struct receiver_pattern *pending;  /* those not live: a mark costs no look at all */
+    unsigned changes;
+    size_t doubted, marked; /* patterns that are doubted, PATTERN_MARKED */
+    bool has_ticked, is_paused;
 
-    enum stage stage;
-    unsigned round; /* makes marks' names differ */
-    char mark[WIRE_TOPIC_MAX];
+    uint64_t epoch; /* 0: none heard of */
+    struct receiver_known known;
+    uint64_t heartbeat; /* number of the last one, */
+    bool
+        is_counting; /* if there was one since the link became unverified, or a mark that named it */
+    int64_t heard_at;
+    bool is_up, was_down_sent;
+    uint32_t welcomes;
+    uint64_t gaps;
+
+    enum receiver_phase phase;
+    /* Of followed symbols all up to here was handed out or reported: a resync asks the log for the rest. */
+    uint64_t verified_seq;
+    bool has_verified_seq; /* in this log */
+    bool has_synced;       /* a resync was completed in this log */
+    bool is_frozen; /* since the link became unverified, until all patterns are live */
+    uint64_t frozen_seq; /* complete_seq meanwhile */
+    bool must_snapshot;  /* the log lacked records: snapshots make up for them */
+    bool has_newcomers;  /* a pattern is live for the first time: `synced` is due */
+    uint64_t lost_seq;   /* every loss up to here was reported */
+
+    char mark[WIRE_TOPIC_MAX]; /* the one subscribed now, "" if none */
+    unsigned generation;       /* makes marks' names differ */
     int64_t mark_at;
     uint64_t mark_seq;
-    bool has_newcomers; /* this round brings patterns in: `synced` is told at its end */
-    bool is_synced_due;
-    /* Snapshots are to make up for what the log does not have after this position. */
-    bool needs_newest;
-    uint64_t newest_after;
-    bool is_asking;
-    int64_t asked_at, retry_at;
-    struct buf to_ask;   /* patterns, each ended by a NUL */
-    size_t chunk;        /* of it: where those asked for now begin */
-    uint64_t chunk_from; /* page of their snapshot */
+    bool has_new; /* some pattern may want a mark */
+
+    uint64_t next_request, page_request; /* page_request 0: none is under way, */
+    int64_t page_due_at;                 /* and the next one is due then */
+    struct receiver_request requests[RECEIVER_REQUESTS_MAX];
+    size_t request_count;
+    /* What waits for a place among them: 'p' or 's', pattern or symbol, NUL; … */
+    struct buf queue;
+    size_t queue_at, symbols_queued;
+
     /* [length of topic, length of message, topic, message] … */
     struct buf held;
-    size_t held_at; /* up to where it has been told */
-    bool has_overflowed;
+    size_t held_at; /* up to where it was handed out */
+    bool has_overflowed, is_releasing;
 };
 
-/* follow.c */
-struct receiver_symbol *receiver_know(struct receiver *f, struct span name);
-/* Tell a record, or an entry of a snapshot, of a symbol that is wanted. */
-void receiver_tell(struct receiver *f, struct receiver_symbol *s,
-                   const struct wire_record *r, bool is_snapshot);
-/* A record that is not held back.  false: it has raised a doubt and is to be held. */
-bool receiver_take(struct receiver *f, struct span topic, const struct wire_record *r);
-void receiver_tell_loss(struct receiver *f, const struct wire_record *r);
-void receiver_forget_symbols(struct receiver *f);
-void receiver_tell_changed(struct receiver *f);
-void receiver_tell_synced(struct receiver *f);
-void receiver_note(struct receiver *f, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* receiver_pattern.c */
+struct receiver_pattern *receiver_find(const struct receiver *f, struct span text);
+void receiver_free_patterns(struct receiver *f);
+void receiver_subscribe_all(struct receiver *f);
+/* Of the patterns in mode all: is there one; a comma list of them, or "*" for many. */
+bool receiver_has_all(const struct receiver *f);
+void receiver_put_all(const struct receiver *f, struct buf *out);
+void receiver_drop_mark(struct receiver *f);
+/* Place a mark, if one is due. */
+void receiver_place_mark(struct receiver *f);
+int64_t receiver_mark_deadline(const struct receiver *f);
+void receiver_set_marked(struct receiver *f, struct receiver_pattern *p);
+void receiver_set_live(struct receiver *f, struct receiver_pattern *p, uint64_t seq);
+/* No pattern counts as complete; starts_anew: each needs a mark again. */
+void receiver_doubt_all(struct receiver *f, bool starts_anew);
+
+/* receiver_request.c */
+void receiver_queue_snapshot(struct receiver *f, bool is_symbol, const char *text);
+/* Send what is queued, as far as there are places. */
+void receiver_send_queued(struct receiver *f);
+void receiver_send(struct receiver *f, struct receiver_request *q);
+struct receiver_request *receiver_find_request(struct receiver *f, uint64_t number);
+/* The pattern whose snapshot it is; NULL: a symbol's, or the pattern does not wait for it any more. */
+struct receiver_pattern *receiver_find_requested(const struct receiver *f,
+                                                 const struct receiver_request *q);
+void receiver_end_request(struct receiver *f, struct receiver_request *q);
+void receiver_drop_requests(struct receiver *f);
+/* Send again what was not answered. */
+void receiver_retry(struct receiver *f);
+int64_t receiver_request_deadline(const struct receiver *f);
+/* The next page of the log. */
+void receiver_request_page(struct receiver *f);
+
+/* receiver_doubt.c */
+void receiver_note(struct receiver *f, bool is_error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Records after verified_seq may be missing: the link is unverified from here on. */
+void receiver_doubt(struct receiver *f);
+/* The log has another epoch.  false: `out` has paused, and the old log goes on for now. */
+bool receiver_check_epoch(struct receiver *f, uint64_t epoch);
+void receiver_hold(struct receiver *f, struct span topic, struct span message);
+bool receiver_has_held(const struct receiver *f);
+
+/* receiver_apply.c: a record that is not held back. */
+void receiver_apply(struct receiver *f, struct span topic, const struct wire_record *r);
+bool receiver_must_hold(const struct receiver *f, struct span topic,
+                        const struct wire_record *r);
+void receiver_report_loss(struct receiver *f, const struct wire_record *r);
 
 /* receiver_resync.c */
-/* Something may be missing after `position`. */
-void receiver_doubt(struct receiver *f);
-void receiver_begin_anew(struct receiver *f, uint64_t epoch, uint64_t old_epoch,
-                         const char *reason);
-void receiver_on_mark(struct receiver *f, const struct wire_record *r, int64_t now);
-void receiver_drop_mark(struct receiver *f);
-bool receiver_is_holding(const struct receiver *f);
-void receiver_hold(struct receiver *f, struct span topic, struct span message);
+void receiver_on_mark(struct receiver *f, const struct wire_record *r);
+void receiver_on_page(struct receiver *f, struct span answer);
+void receiver_on_snapshot(struct receiver *f, struct receiver_request *q,
+                          struct span answer);
+/* Request the page of the log that is due. */
+void receiver_catch_up(struct receiver *f);
+/* Hand out what was held; go on where a pause interrupted. */
 void receiver_release(struct receiver *f);
-void receiver_resync_tick(struct receiver *f, int64_t now);
+/* All snapshots that records wait for have come, or all patterns are live again. */
+void receiver_check_complete(struct receiver *f);
 
 #endif

@@ -26,7 +26,9 @@
 #include "broker/log/store.h"
 #include "gateway/session/client.h"
 #include "gateway/session/sessions.h"
+#include "gateway/gateway.h"
 #include "gateway/upstream/upstream_private.h"
+#include "shared/sync/receiver_private.h"
 #include "shared/wire/bus.h"
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
@@ -337,20 +339,33 @@ static bool is_msgpack;
 
 static void ignore(void *ctx, const struct session *s)
 {
-    (void)ctx;
-    (void)s;
+    (void)ctx, (void)s;
 }
 
 static bool is_broker_here(void *ctx)
 {
-    (void)ctx;
-    return true;
+    return upstream_is_here(ctx);
+}
+
+/* The broker answers a hello, and sends the mark that is subscribed. */
+static void verify_link(int64_t now)
+{
+    struct wire_record r = {.kind = WIRE_MARK, .epoch = EPOCH, .body = SPAN("\xc0")};
+    struct buf mark = {0};
+
+    wire_put(&mark, &r);
+    receiver_on_hello(upstream.receiver, EPOCH, now);
+    receiver_tick(upstream.receiver, true, now);
+    upstream_on_record(&upstream, span_of(upstream.receiver->mark), buf_span(&mark),
+                       now);
+    receiver_tick(upstream.receiver, true, now);
+    buf_free(&mark);
 }
 
 static void open_gateway(void)
 {
-    const struct session_out no_broker = {
-        .opened = ignore, .closed = ignore, .is_broker_here = is_broker_here};
+    const struct session_out no_broker = {&upstream, ignore, ignore, is_broker_here,
+                                          NULL};
     struct gateway *g = &gateway;
     char name[] = "kernels", *arguments[] = {name, NULL};
 
@@ -358,19 +373,17 @@ static void open_gateway(void)
         fail("the gateway's settings");
     log_init("kernels", "error", "text");
     g->loop = loop_new();
-    g->now = loop_now(g->loop);
-    g->awake = g->now;
+    g->now = g->awake = loop_now(g->loop);
     g->wall_us = WALL_US;
     g->hub = hub_new((size_t)g->config.client_queue);
     hub_set_window(g->hub, (size_t)g->config.resume_window);
     g->sessions = sessions_new(&g->config, "kernels", g->hub, &g->counters, &no_broker);
     g->sessions->io = client_io(g->loop);
     sessions_set_time(g->sessions, g->now, g->awake, g->wall_us);
-    upstream.g = g;
-    upstream.is_here = upstream.is_verified = true;
-    g->upstream = &upstream;
-    hub_reset(g->hub, EPOCH);
-    hub_thaw(g->hub);
+    upstream.settings = (struct upstream_settings){
+        g->loop, g->hub, &g->counters, &g->sessions->traced_count, NULL, NULL};
+    upstream_connect_hub(&upstream, 1, g->awake);
+    verify_link(g->awake);
 }
 
 static void add_client(const char *query)
@@ -401,14 +414,8 @@ static void flush_due(void)
 static void play_gateway(void)
 {
     for (size_t i = 0; i < ROUND; i++) {
-        struct span topic = topic_of(&messages[i]),
-                    record = buf_span(&messages[i].record);
-        struct wire_record r;
-
-        if (wire_read(record, &r, NULL))
-            fail("a record");
-        upstream_check_epoch(&upstream, r.epoch);
-        upstream_deliver(&upstream, topic, record, &r);
+        upstream_on_record(&upstream, topic_of(&messages[i]),
+                           buf_span(&messages[i].record), gateway.awake);
         if ((i + 1) % per_turn)
             continue;
         hub_fan_out(gateway.hub);
@@ -445,7 +452,7 @@ static void measure_gateway(size_t clients, const char *query)
         add_client(query);
     sessions_settle(gateway.sessions); /* takes the patterns, */
     for (struct hub_topic *t = hub_topic_first(gateway.hub); t; t = t->next)
-        hub_topic_synced(gateway.hub, t, 0);
+        hub_topic_synced(t, 0);
     sessions_settle(gateway.sessions); /* joins */
     flush_due();
     read_peers();

@@ -157,10 +157,9 @@ static void turn(void)
     sessions_set_time(all, now, now, io_wall_us(NULL));
     sessions_unthrottle(all);
     sessions_sweep(all);
-    for (struct hub_topic *t = hub_topic_first_pending(hub), *next; t; t = next) {
-        next = t->next_pending;
-        hub_topic_synced(hub, t, head);
-    }
+    for (struct hub_topic *t = hub_topic_first(hub); t; t = t->next)
+        if (!t->is_live)
+            hub_topic_synced(t, head);
     hub_fan_out(hub);
     sessions_flush_due(all, 100, 1 << 20, true);
     sessions_settle(all);

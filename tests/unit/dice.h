@@ -1,8 +1,8 @@
 /*
  * dice: random numbers for tests.
  *
- * The seed is printed, so that a failure can be repeated: TEST_SEED=n in the
- * environment. Include it after <cmocka.h>.
+ * The seed is printed, so that a failure can be repeated: TEST_SEED=n (or SEED=n) in
+ * the environment. Include it after <cmocka.h>.
  */
 #ifndef TESTS_UNIT_DICE_H
 #define TESTS_UNIT_DICE_H
@@ -12,7 +12,7 @@
 
 static inline void dice_seed(void)
 {
-    const char *given = getenv("TEST_SEED");
+    const char *given = getenv("TEST_SEED") ? getenv("TEST_SEED") : getenv("SEED");
     unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
 
     print_message("TEST_SEED=%u\n", seed);

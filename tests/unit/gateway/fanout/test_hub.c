@@ -315,43 +315,6 @@ static void a_subscriber_that_was_not_flushed_in_its_turn_has_fallen_behind(
     hub_leave_all(hub, &s);
 }
 
-static unsigned pending_count(void)
-{
-    unsigned count = 0;
-
-    for (const struct hub_topic *t = hub_topic_first_pending(hub); t;
-         t = t->next_pending)
-        count++;
-    return count;
-}
-
-static void a_mark_looks_at_the_topics_that_are_not_live_only(void **state)
-{
-    struct hub_topic *topics[4];
-
-    (void)state;
-    for (int i = 0; i < 4; i++)
-        topics[i] =
-            hub_topic_retain(hub, span_of((const char *[]){"A", "B", "C*", "D"}[i]));
-    assert_int_equal(pending_count(), 4);
-    hub_topic_synced(hub, topics[1], 5);
-    hub_topic_synced(hub, topics[3], 5);
-    assert_int_equal(pending_count(), 2);
-    assert_ptr_equal(hub_topic_first_pending(hub), topics[2]);
-    assert_ptr_equal(topics[2]->next_pending, topics[0]);
-    hub_topic_release(hub, topics[2]);
-    hub_topic_release(hub, topics[3]);
-    forget_all();
-    assert_int_equal(pending_count(), 1);
-    hub_resync(hub);
-    assert_int_equal(pending_count(), 2);
-    hub_topic_synced(hub, topics[0], 6);
-    hub_topic_synced(hub, topics[1], 6);
-    assert_int_equal(pending_count(), 0);
-    hub_topic_release(hub, topics[0]);
-    hub_topic_release(hub, topics[1]);
-}
-
 static void a_record_is_encoded_once_however_many_want_it(void **state)
 {
     struct hub_subscriber many[40] = {0};
@@ -448,7 +411,6 @@ int main(void)
         TEST(a_record_for_every_symbol_reaches_mode_all_once),
         TEST(records_of_a_pattern_that_was_left_are_no_longer_sent),
         TEST(a_subscriber_that_was_not_flushed_in_its_turn_has_fallen_behind),
-        TEST(a_mark_looks_at_the_topics_that_are_not_live_only),
         TEST(a_record_is_encoded_once_however_many_want_it),
         TEST(a_traced_quote_is_another_frame_only_for_clients_that_asked_for_traces),
         TEST(a_subscriber_with_unsent_records_is_flushed_once_and_in_turn),

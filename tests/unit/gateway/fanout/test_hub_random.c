@@ -161,7 +161,7 @@ static void reader_joins(struct reader *r, unsigned p)
         expect_lowest(r, is_expected);
     assert_int_equal(joined, count);
     if (dice(2))
-        hub_topic_synced(hub, t, head);
+        hub_topic_synced(t, head);
     hub_topic_release(hub, t);
 }
 

@@ -237,7 +237,7 @@ static inline void pass(int64_t ms)
 static inline void sync_topics(void)
 {
     for (struct hub_topic *t = hub_topic_first(all->hub); t; t = t->next)
-        hub_topic_synced(all->hub, t, head);
+        hub_topic_synced(t, head);
 }
 
 static inline struct span body_of(const char *last)

@@ -8,7 +8,6 @@
 #include <cmocka.h>
 #include <msgpack.h>
 
-#include "gateway/session/session.h"
 #include "gateway/upstream/report.h"
 #include "shared/wire/pack.h"
 #include "shared/wire/wire.h"
@@ -43,7 +42,7 @@ static bool take(struct buf *out, uint32_t *opened, uint32_t *closed)
 static void a_report_of_many_comes_in_parts_that_the_broker_takes(void **state)
 {
     char host[] = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255";
-    struct session c = {.id = UINT64_MAX};
+    struct report_client c = {.id = UINT64_MAX};
     struct buf message = {0};
     uint32_t opened, closed, parts = 0, all_opened = 0, all_closed = 0;
     bool is_last;
@@ -54,7 +53,7 @@ static void a_report_of_many_comes_in_parts_that_the_broker_takes(void **state)
     c.since_us = INT64_MAX;
     for (int i = 0; i < CLIENTS; i++) {
         report_open(&report, &c);
-        report_close(&report, &c);
+        report_close(&report, c.id);
     }
     do {
         is_last = take(&message, &opened, &closed);
@@ -75,19 +74,19 @@ static void a_report_of_many_comes_in_parts_that_the_broker_takes(void **state)
 
 static void as_many_as_fit_into_a_part_are_one_report(void **state)
 {
-    struct session c = {.id = 7, .host = (char[]){"192.0.2.1"}};
+    struct report_client c = {.id = 7, .host = (char[]){"192.0.2.1"}};
     struct buf message = {0};
     uint32_t opened, closed;
 
     (void)state;
     for (int i = 0; i < REPORT_PART_MAX; i++) {
         report_open(&report, &c);
-        report_close(&report, &c);
+        report_close(&report, c.id);
     }
     assert_true(take(&message, &opened, &closed));
     assert_true(opened == REPORT_PART_MAX && closed == REPORT_PART_MAX);
     for (int i = 0; i <= REPORT_PART_MAX; i++)
-        report_close(&report, &c);
+        report_close(&report, c.id);
     assert_false(take(&message, &opened, &closed));
     assert_true(!opened && closed == REPORT_PART_MAX);
     assert_true(take(&message, &opened, &closed));

@@ -357,8 +357,9 @@ static void turn(size_t deliveries, size_t answers)
         deliver_one();
     while (answers-- && answer_one())
         ;
-    u.records_at = u.control_at = g.awake; /* there are no sockets to be replaced */
-    upstream_tick(&u);
+    if (!u.is_known && dice(2))
+        upstream_say_hello(&u);
+    receiver_tick(u.receiver, true, g.awake);
     note_pages();
     hub_fan_out(g.hub);
     sessions_settle(g.sessions);
@@ -405,7 +406,8 @@ static void settle(void)
 {
     shape.loss_of_answers = 0;
     shape.leak = 0;
-    for (int i = 0; i < 150 || (u.is_catching_up && i < 2000); i++) {
+    for (int i = 0; i < 150 || (u.receiver->phase == PHASE_CATCHING_UP && i < 2000);
+         i++) {
         pass(100);
         if (i % 3 == 0)
             heartbeat();

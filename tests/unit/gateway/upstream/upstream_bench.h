@@ -12,14 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/session/session_private.h"
-#include "gateway/session/sessions.h"
-#include "gateway/upstream/upstream_private.h"
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
+#include "shared/sync/receiver_private.h"
 #include "shared/wire/pack.h"
 #include "shared/wire/wire.h"
 #include "tests/unit/dice.h"
+#include "tests/unit/gateway/upstream/upstream_owner.h"
 
 #define SYMBOLS 12
 #define LOSS SYMBOLS /* what a position is about, if it is a feed's loss */
@@ -29,9 +28,6 @@
 
 static const char *const names[SYMBOLS] = {"A1", "A2", "A3", "AB1", "AB2", "B1",
                                            "B2", "B3", "C1", "C2",  "D",   "E"};
-
-static struct gateway g;
-static struct upstream u;
 
 /* How this story goes, drawn at its begin. */
 static struct shape {
@@ -64,9 +60,9 @@ static size_t wire_first, wire_end;
 static char active[ACTIVE_MAX][HUB_PATTERN_MAX + 1], placed[WIRE_TOPIC_MAX];
 static size_t active_count;
 
-/* What a page was asked for: the request itself went to no socket. */
+/* What the last page was asked for: the request itself went to no socket. */
 static struct asked {
-    uint64_t id, after, until;
+    uint64_t number, after, until;
     char patterns[ACTIVE_MAX][HUB_PATTERN_MAX + 1];
     size_t count;
 } asked;
@@ -140,9 +136,9 @@ static void place_mark(void)
     struct wire_record r = {
         .kind = WIRE_MARK, .epoch = epoch, .seq = head, .prev = heartbeats};
 
-    if (!u.mark[0] || strcmp(u.mark, placed) == 0)
+    if (!u.receiver->mark[0] || strcmp(u.receiver->mark, placed) == 0)
         return;
-    strcpy(placed, u.mark);
+    strcpy(placed, u.receiver->mark);
     activate();
     r.body = SPAN("\xc0");
     send_control_record(placed, &r);
@@ -220,7 +216,7 @@ static bool is_followed(unsigned symbol)
 {
     struct hub_symbol *s = hub_find(g.hub, span_of(names[symbol]));
 
-    return u.is_verified && s && s->seq && hub_has_all(g.hub, s);
+    return receiver_is_verified(u.receiver) && s && s->seq && hub_has_all(g.hub, s);
 }
 
 /* A new record; sent to the gateway if it is subscribed. */
@@ -288,18 +284,19 @@ static void pack_record(msgpack_packer *pk, uint64_t at)
     msgpack_pack_bin_body(pk, entries[at].record.data, entries[at].record.len);
 }
 
-static void answer_snapshot(struct buf *b, const struct question *q)
+static void answer_snapshot(struct buf *b, const struct sent_request *sent,
+                            const struct receiver_request *q)
 {
     msgpack_packer pk;
     unsigned count = 0;
 
     for (unsigned i = 0; i < SYMBOLS; i++)
-        count += quote_of[i] && matches(q->pattern, names[i]);
-    begin_answer(b, &pk, q->id, 1);
+        count += quote_of[i] && matches(q->text, names[i]);
+    begin_answer(b, &pk, sent->id, 1);
     pack_key(&pk, "quotes");
     msgpack_pack_array(&pk, count);
     for (unsigned i = 0; i < SYMBOLS; i++) {
-        if (!quote_of[i] || !matches(q->pattern, names[i]))
+        if (!quote_of[i] || !matches(q->text, names[i]))
             continue;
         msgpack_pack_array(&pk, 4);
         pack_text(&pk, span_of(names[i]));
@@ -316,7 +313,7 @@ static bool is_in_page(uint64_t at)
             any_matches(asked.patterns, asked.count, names[entries[at].what]));
 }
 
-static void answer_page(struct buf *b)
+static void answer_page(struct buf *b, const struct sent_request *sent)
 {
     uint64_t from = asked.after > pruned ? asked.after : pruned, upto;
     msgpack_packer pk;
@@ -331,7 +328,7 @@ static void answer_page(struct buf *b)
         records += is_in_page(at);
         holes += entries[at].is_damaged;
     }
-    begin_answer(b, &pk, asked.id, 5);
+    begin_answer(b, &pk, sent->id, 5);
     pack_kv_u(&pk, "first", pruned + 1);
     pack_kv_u(&pk, "head", head);
     pack_kv_u(&pk, "upto", upto);
@@ -358,40 +355,43 @@ static void answer_page(struct buf *b)
     }
 }
 
-/* Requests for pages that have been made since the last look. */
+/* Has a page been requested since the last look? */
 static void note_pages(void)
 {
-    for (const struct question *q = u.questions; q; q = q->hh.next) {
-        if (q->kind != QUESTION_CATCH_UP || q->id <= asked.id)
-            continue;
-        asked = (struct asked){q->id, u.verified_seq, u.mark_seq, {{0}}, 0};
-        for (const struct hub_topic *t = hub_topic_first(g.hub); t; t = t->next)
-            if (hub_topic_has_all(t))
-                strcpy(asked.patterns[asked.count++], t->pattern);
-        if (!asked.count)
-            strcpy(asked.patterns[asked.count++], "*");
-    }
+    const struct receiver *f = u.receiver;
+
+    if (!f->page_request || f->page_request == asked.number)
+        return;
+    asked = (struct asked){f->page_request, f->verified_seq, f->mark_seq, {{0}}, 0};
+    for (const struct hub_topic *t = hub_topic_first(g.hub); t; t = t->next)
+        if (hub_topic_has_all(t))
+            strcpy(asked.patterns[asked.count++], t->pattern);
+    if (!asked.count)
+        strcpy(asked.patterns[asked.count++], "*");
 }
 
 /* Answer the oldest request, or lose the answer; false: there is none. */
 static bool answer_one(void)
 {
-    struct question *q = u.questions; /* uthash keeps the order of insertion */
+    struct sent_request *sent = u.requests; /* uthash keeps the order of insertion */
+    struct receiver_request *q;
     struct buf b = {0};
     msgpack_packer pk;
 
-    if (!q)
+    if (!sent)
         return false;
-    if (q->kind == QUESTION_TOPIC || q->kind == QUESTION_SYMBOL)
-        answer_snapshot(&b, q);
-    else if (q->kind == QUESTION_CATCH_UP && q->id == asked.id)
-        answer_page(&b);
+    q = receiver_find_request(u.receiver, sent->number);
+    if (sent->kind == SENT_RECEIVER && q)
+        answer_snapshot(&b, sent, q);
+    else if (sent->kind == SENT_RECEIVER && sent->number == u.receiver->page_request &&
+             sent->number == asked.number)
+        answer_page(&b, sent);
     else
-        begin_answer(&b, &pk, q->id, 0);
+        begin_answer(&b, &pk, sent->id, 0);
     if (dice(100) < shape.loss_of_answers)
-        upstream_give_up(&u, q);
+        upstream_give_up(&u, sent);
     else
-        upstream_on_answer(&u, buf_span(&b));
+        upstream_on_answer(&u, buf_span(&b), g.awake);
     note_pages();
     buf_free(&b);
     return true;
@@ -403,10 +403,10 @@ static void deliver_one(void)
     struct sent *s = &wire[wire_first++];
 
     if (s->is_welcome)
-        upstream_on_welcome(&u);
+        receiver_on_welcome(u.receiver);
     else
         upstream_on_record(&u, (struct span){s->topic, s->topic_len},
-                           buf_span(&s->message));
+                           buf_span(&s->message), g.awake);
     buf_free(&s->message);
     note_pages();
     if (wire_first == wire_end)
@@ -415,51 +415,15 @@ static void deliver_one(void)
 
 /* --- life ----------------------------------------------------------------------------------- */
 
-/* --- of sessions, what the bench does not look at ------------------------------------- */
-
-static bool io_watch(struct session *s)
-{
-    (void)s;
-    return true;
-}
-
-static void io_nothing(struct session *s)
-{
-    (void)s;
-}
-
-static void io_free(struct session *s)
-{
-    free(s);
-}
-
-static void reserve_nothing(void *ctx, const struct session *s)
-{
-    (void)ctx;
-    (void)s;
-}
-
-static bool is_broker_here(void *ctx)
-{
-    (void)ctx;
-    return upstream_is_here(&u);
-}
-
-static void request(void *ctx, const char *op, uint32_t members, struct span body,
-                    void *answer_ctx, session_answer *on_answer)
-{
-    (void)ctx;
-    upstream_request(&u, op, members, body, answer_ctx, on_answer);
-}
-
 static void open_bench(void)
 {
     static char no_auto[] = "";
     const struct session_out out = {NULL, reserve_nothing, reserve_nothing,
                                     is_broker_here, request};
 
-    g = (struct gateway){.name = "bench", .now = 1000, .awake = 1000};
-    u = (struct upstream){.g = &g, .mark_name = "bench", .complain_at = INT64_MAX};
+    memset(&g, 0, sizeof g);
+    g.now = g.awake = 1000;
+    g.loop = loop_new();
     g.config.client_queue = 1 << 24;
     g.config.max_symbols = 1000;
     g.config.topic_bytes = 1 << 20;
@@ -467,32 +431,35 @@ static void open_bench(void)
     g.config.heartbeat = g.config.websocket_timeout = 1000000;
     g.config.websocket_auto_subscribe = no_auto;
     counters_init(&g.counters);
-    g.gate = gate_new();
-    gate_set_limit(g.gate, 1000, 1000);
     g.hub = hub_new((size_t)g.config.client_queue);
     hub_set_window(g.hub, dice(2) ? 2000 : 1 << 20);
-    g.upstream = &u;
-    g.sessions = sessions_new(&g.config, g.name, g.hub, &g.counters, &out);
+    g.sessions = sessions_new(&g.config, "bench", g.hub, &g.counters, &out);
     sessions_set_time(g.sessions, g.now, g.awake, 0);
-    u.heartbeat_at = g.awake;
-    asked.id = 0;
-    upstream_watch_topics(&u);
+    u = (struct upstream){
+        .settings = {.loop = g.loop,
+                     .hub = g.hub,
+                     .counters = &g.counters,
+                     .tracers = &g.sessions->traced_count},
+        .out = {NULL, describe_self, note_nothing, note_nothing, report_loss,
+                reset_sessions},
+    };
+    asked.number = 0;
+    upstream_connect_hub(&u, 1, g.awake);
     begin_log();
     cut();
 }
 
 static void close_bench(void)
 {
-    while (u.questions)
-        upstream_question_end(&u, u.questions);
+    while (u.requests)
+        upstream_end_request(&u, u.requests);
     clear_wire();
     begin_log();
     sessions_free(g.sessions);
     hub_free(g.hub);
-    gate_free(g.gate);
+    loop_free(g.loop);
     report_fini(&u.report);
-    buf_free(&u.to_ask);
-    buf_free(&u.held);
+    receiver_free(u.receiver);
 }
 
 #endif

@@ -1,0 +1,202 @@
+/* receiver_apply: what a record does that is not held back: it is handed out, or shows that one is missing. */
+#include "shared/sync/receiver_private.h"
+#include "shared/wire/pack.h"
+
+/* What has just been handed out, or is nothing of ours, may be all that was missing next. */
+static void advance(struct receiver *f, uint64_t seq)
+{
+    if (f->has_verified_seq && seq == f->verified_seq + 1)
+        f->verified_seq = seq;
+}
+
+static void request_symbol(struct receiver *f, const char *name)
+{
+    if (f->symbols_queued < RECEIVER_SYMBOLS_MAX) {
+        receiver_queue_snapshot(f, true, name);
+        receiver_send_queued(f);
+        return;
+    }
+    receiver_note(f, false, "The records of more than %d symbols never came: a resync",
+                  RECEIVER_SYMBOLS_MAX);
+    receiver_doubt(f);
+}
+
+/* Has a record of this symbol never come: the one before r? */
+static bool is_gap(struct receiver *f, struct span name,
+                   const struct receiver_symbol *s, const struct wire_record *r,
+                   struct receiver_coverage *c)
+{
+    if (r->prev <= s->last)
+        return false;
+    *c = f->out.cover(f->out.ctx, name, s);
+    if (s->last)
+        return c->is_live || c->is_followed;
+    return c->is_live && r->prev > receiver_match(f, name).live_seq;
+}
+
+static void apply_symbol(struct receiver *f, struct span name,
+                         const struct wire_record *r)
+{
+    struct receiver_symbol s = f->out.find(f->out.ctx, name, true);
+    struct receiver_coverage c;
+    char text[QUOTE_SYMBOL_MAX + 1];
+
+    if (!s.of)
+        return;
+    if (!is_gap(f, name, &s, r, &c)) {
+        f->out.record(f->out.ctx, &s, r, RECEIVER_LIVE);
+        advance(f, r->seq);
+        return;
+    }
+    f->gaps++;
+    span_copy(text, sizeof text, name);
+    if (c.is_followed) { /* the log has this record, and the one before it */
+        receiver_note(f, false, "%s: the record %llu never came: asking the log", text,
+                      (unsigned long long)r->prev);
+        receiver_doubt(f);
+        return;
+    }
+    /* A quote makes up for whatever came before it; a state does not. */
+    f->out.record(f->out.ctx, &s, r, RECEIVER_LEAP);
+    f->out.passed(f->out.ctx, r->seq);
+    if (r->kind == WIRE_STATE)
+        request_symbol(f, text);
+}
+
+void receiver_report_loss(struct receiver *f, const struct wire_record *r)
+{
+    if (r->seq <= f->lost_seq)
+        return;
+    f->lost_seq = r->seq;
+    f->out.lost(f->out.ctx, r);
+}
+
+/* `prev` of a loss is the loss before it. */
+static void apply_loss(struct receiver *f, const struct wire_record *r)
+{
+    if (r->prev > f->lost_seq && receiver_has_all(f)) {
+        receiver_note(f, false, "The loss at position %llu never came: asking the log",
+                      (unsigned long long)r->prev);
+        f->gaps++;
+        receiver_doubt(f);
+        return;
+    }
+    receiver_report_loss(f, r);
+    advance(f, r->seq);
+}
+
+/*
+ * Has the record that a heartbeat names not come, though it ought to?  A followed symbol has all up to
+ * verified_seq, or its loss was reported; of what no live pattern matches the snapshot will tell.
+ */
+static bool is_missing(struct receiver *f, struct span name, uint64_t seq,
+                       bool *is_followed)
+{
+    struct receiver_symbol s = f->out.find(f->out.ctx, name, false);
+    struct receiver_coverage c;
+
+    if (s.last >= seq)
+        return false;
+    c = f->out.cover(f->out.ctx, name, &s);
+    *is_followed = c.is_followed;
+    return c.is_followed ? seq > f->verified_seq : c.is_live;
+}
+
+/* false: something of ours is missing, and has been requested; or the heartbeat names not all. */
+static bool check_changed(struct receiver *f, struct span body)
+{
+    struct pack_value list, pair, symbol, seq;
+    struct span c;
+    bool is_complete = pack_find_bool(body, "complete", true), is_followed;
+    char text[QUOTE_SYMBOL_MAX + 1];
+
+    if (!pack_find(body, "changed", &list, &c) || list.type != PACK_ARRAY)
+        return false;
+    pack_next(&c, &list);
+    for (uint32_t i = 0; i < list.count; i++) {
+        if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
+            !pack_next(&c, &symbol) || !pack_next(&c, &seq) ||
+            symbol.type != PACK_STR || seq.type != PACK_UINT ||
+            !quote_is_symbol(symbol.text))
+            return false;
+        if (!is_missing(f, symbol.text, seq.u, &is_followed))
+            continue;
+        is_complete = false;
+        f->gaps++;
+        span_copy(text, sizeof text, symbol.text);
+        receiver_note(f, false, "%s: the record %llu never came: asking for it", text,
+                      (unsigned long long)seq.u);
+        if (is_followed)
+            receiver_doubt(f);
+        else
+            request_symbol(f, text);
+        if (f->phase == PHASE_UNVERIFIED)
+            return false;
+    }
+    return is_complete;
+}
+
+static void apply_heartbeat(struct receiver *f, const struct wire_record *r)
+{
+    bool is_next = !f->is_counting || r->prev == f->heartbeat + 1;
+
+    f->heartbeat = r->prev;
+    f->is_counting = true;
+    if (!is_next) {
+        receiver_note(
+            f, false,
+            "Heartbeat %llu came after another than its predecessor: records may "
+            "be missing",
+            (unsigned long long)r->prev);
+        f->gaps++;
+        receiver_doubt(f);
+    } else if (check_changed(f, r->body)) {
+        f->out.complete(f->out.ctx, r->seq);
+        if (!f->is_frozen && r->seq > f->verified_seq)
+            f->verified_seq = r->seq;
+    }
+}
+
+void receiver_apply(struct receiver *f, struct span topic, const struct wire_record *r)
+{
+    struct span symbol = wire_topic_symbol(topic);
+
+    switch (r->kind) {
+    case WIRE_HEARTBEAT:
+        apply_heartbeat(f, r);
+        break;
+    case WIRE_LOST:
+        apply_loss(f, r);
+        break;
+    case WIRE_QUOTE:
+    case WIRE_STATE:
+        if (symbol.len)
+            apply_symbol(f, symbol, r);
+        break;
+    case WIRE_MARK:
+    case WIRE_LOCK: /* no topic of ours */
+        break;
+    }
+}
+
+/*
+ * Records in mode all wait in their order; those of a symbol in mode newest only until its snapshot is
+ * there.
+ */
+bool receiver_must_hold(const struct receiver *f, struct span topic,
+                        const struct wire_record *r)
+{
+    struct span symbol = wire_topic_symbol(topic);
+    struct receiver_symbol s;
+    struct receiver_coverage c;
+
+    if (f->phase != PHASE_HOLDING)
+        return f->phase == PHASE_CATCHING_UP || receiver_has_held(f);
+    if (r->kind == WIRE_HEARTBEAT)
+        return true;
+    if (!symbol.len)
+        return receiver_has_all(f);
+    s = f->out.find(f->out.ctx, symbol, true);
+    c = f->out.cover(f->out.ctx, symbol, &s);
+    return c.is_followed || !c.is_live;
+}

@@ -1,0 +1,111 @@
+/* receiver_doubt: how the link becomes unverified, and what is held until it is verified again. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "shared/sync/receiver_private.h"
+
+void receiver_note(struct receiver *f, bool is_error, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    f->out.note(f->out.ctx, is_error, text);
+}
+
+/* From now on complete_seq stands still. */
+static void freeze(struct receiver *f, bool starts_anew)
+{
+    if (!f->is_frozen)
+        f->frozen_seq = f->verified_seq;
+    f->is_frozen = true;
+    receiver_doubt_all(f, starts_anew);
+}
+
+/* A record of them may be under way, and is read to its end. */
+static void drop_held(struct receiver *f)
+{
+    f->has_overflowed = false;
+    f->held_at = f->held.len;
+    if (f->is_releasing)
+        return;
+    buf_free(&f->held);
+    f->held_at = 0;
+}
+
+void receiver_doubt(struct receiver *f)
+{
+    freeze(f, true);
+    f->phase = PHASE_UNVERIFIED;
+    f->is_counting = false; /* it may be another broker, counting anew */
+    drop_held(f);
+    receiver_drop_requests(f);
+    receiver_drop_mark(f); /* one that was placed before this proves nothing */
+    f->out.unverified(f->out.ctx);
+}
+
+bool receiver_check_epoch(struct receiver *f, uint64_t epoch)
+{
+    uint64_t old = f->epoch;
+
+    if (epoch == old)
+        return true;
+    if (!old) { /* the mark that is awaited, if any, is of this log */
+        freeze(f, false);
+    } else {
+        f->out.flush(f->out.ctx);
+        if (f->is_paused)
+            return false; /* the next record is of the new log, too */
+        receiver_doubt(f);
+        f->verified_seq = f->frozen_seq = f->lost_seq = 0;
+        f->has_verified_seq = f->has_synced = f->must_snapshot = false;
+        if (!f->settings.since_epoch)
+            f->settings.since_seq = 0;
+        for (struct receiver_pattern *p = f->patterns; p; p = p->hh.next)
+            p->was_live = false;
+        f->changes++;
+    }
+    f->known = (struct receiver_known){.epoch = epoch};
+    f->epoch = epoch;
+    f->out.reset(f->out.ctx, epoch, old, "log_replaced");
+    return !f->is_paused;
+}
+
+bool receiver_has_held(const struct receiver *f)
+{
+    return f->held_at < f->held.len;
+}
+
+/* Doubt upon doubt would let it grow for ever: what was handed out stands before what was not. */
+static void drop_released(struct receiver *f)
+{
+    f->held.len -= f->held_at;
+    memmove(f->held.data, f->held.data + f->held_at, f->held.len);
+    f->held_at = 0;
+}
+
+void receiver_hold(struct receiver *f, struct span topic, struct span message)
+{
+    uint32_t lengths[] = {(uint32_t)topic.len, (uint32_t)message.len};
+    size_t size = sizeof lengths + topic.len + message.len;
+
+    if (f->held_at > RECEIVER_HELD_MAX / 2)
+        drop_released(f);
+    if (f->has_overflowed)
+        return;
+    if (f->held.len - f->held_at + size > RECEIVER_HELD_MAX) {
+        receiver_note(f, false, "More than %zu MiB of records wait: the log is asked",
+                      RECEIVER_HELD_MAX >> 20);
+        if (f->phase == PHASE_CATCHING_UP)
+            receiver_doubt(f); /* the next resync goes on from the last page */
+        else
+            f->has_overflowed =
+                true; /* the resync follows when all snapshots are there */
+        return;
+    }
+    buf_add(&f->held, lengths, sizeof lengths);
+    buf_add(&f->held, topic.at, topic.len);
+    buf_add(&f->held, message.at, message.len);
+}
