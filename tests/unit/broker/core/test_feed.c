@@ -197,6 +197,28 @@ static void a_restored_grant_goes_on_and_the_next_token_is_above_it(void **state
     assert_false(is_new);
 }
 
+/* A feeder that keeps few lines hears of them early. */
+static void lines_are_acknowledged_at_a_quarter_of_the_feeders_window(void **state)
+{
+    static const struct {
+        uint64_t window, lines;
+    } rows[] = {{8, 2}, {100, 25}, {0, FEED_ACK_LINES}, {1 << 20, FEED_ACK_LINES}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct feed_hello h = {.name = SPAN("sim"),
+                               .owner = SPAN("one"),
+                               .host = SPAN("h"),
+                               .peer = SPAN("p"),
+                               .window = rows[i].window};
+        struct feed *f;
+        bool is_new;
+
+        assert_int_equal(feed_table_hello(table, &h, 1000, &f, &is_new), OK);
+        assert_int_equal(f->ack_lines, rows[i].lines);
+    }
+}
+
 static void names_out_of_bounds_are_refused(void **state)
 {
     static const char longest[] =
@@ -386,6 +408,7 @@ int main(void)
         TEST(a_process_that_comes_back_goes_on_where_it_was),
         TEST(a_table_without_the_name_takes_the_acknowledged_line_from_the_feeder),
         TEST(a_restored_grant_goes_on_and_the_next_token_is_above_it),
+        TEST(lines_are_acknowledged_at_a_quarter_of_the_feeders_window),
         TEST(names_out_of_bounds_are_refused),
         TEST(a_name_that_published_is_kept_and_one_that_never_did_makes_room),
         TEST(a_connection_holds_only_so_many_names),

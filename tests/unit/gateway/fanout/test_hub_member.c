@@ -102,6 +102,31 @@ static void memberships_agree_with_a_naive_model(void **state)
         hub_topic_release(hub, topics[p]);
 }
 
+static void a_thousand_topics_are_each_found_and_then_forgotten(void **state)
+{
+    static struct hub_topic *many[1000];
+    char name[8];
+
+    (void)state;
+    for (unsigned i = 0; i < LENGTH(many); i++) {
+        snprintf(name, sizeof name, "T%u", i);
+        many[i] = hub_topic_retain(hub, span_of(name));
+    }
+    for (unsigned i = 0; i < LENGTH(many); i++) {
+        snprintf(name, sizeof name, "T%u", i);
+        assert_ptr_equal(hub_topic_find(hub, span_of(name)), many[i]);
+        assert_ptr_equal(hub_topic_retain(hub, span_of(name)), many[i]);
+        hub_topic_release(hub, many[i]);
+    }
+    for (unsigned i = 0; i < LENGTH(many); i++)
+        hub_topic_release(hub, many[i]);
+    forget_all();
+    for (unsigned i = 0; i < LENGTH(many); i++) {
+        snprintf(name, sizeof name, "T%u", i);
+        assert_null(hub_topic_find(hub, span_of(name)));
+    }
+}
+
 static void a_symbol_is_stamped_with_any_of_its_topics(void **state)
 {
     struct hub_topic *all[] = {hub_topic_retain(hub, SPAN("A1")),
@@ -131,6 +156,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(memberships_agree_with_a_naive_model, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_thousand_topics_are_each_found_and_then_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_symbol_is_stamped_with_any_of_its_topics,
                                         set_up, tear_down),
     };

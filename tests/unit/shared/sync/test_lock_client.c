@@ -245,6 +245,22 @@ static void leaving_the_line_waits_for_a_late_grant_and_no_longer(void **state)
     assert_int_equal(lock_client_deadline(&h), INT64_MAX);
 }
 
+/* Of a grant before: it says nothing of the place that is being given up. */
+static void a_late_answer_to_an_older_release_changes_nothing(void **state)
+{
+    struct lock_client h = wanted(0);
+    const struct lock_client_answer old = {
+        .to = LOCK_CLIENT_REQUEST_RELEASE, .request_token = 5, .ttl_ms = TTL};
+
+    (void)state;
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    lock_client_leave(&h, 10);
+    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
+    assert_int_equal(lock_client_on_answer(&h, &old, 20), LOCK_CLIENT_NO_NEWS);
+    assert_true(lock_client_is_leaving(&h));
+    assert_int_equal(lock_client_deadline(&h), 510);
+}
+
 /* The answer that its place is given up may be older than the answer to what it asked for. */
 static void an_error_ends_leaving_only_after_the_place_was_given_up(void **state)
 {
@@ -377,6 +393,7 @@ int main(void)
         cmocka_unit_test(what_was_lost_here_but_perhaps_not_there_is_released_too),
         cmocka_unit_test(leaving_the_line_gives_back_a_grant_that_was_on_its_way),
         cmocka_unit_test(leaving_the_line_waits_for_a_late_grant_and_no_longer),
+        cmocka_unit_test(a_late_answer_to_an_older_release_changes_nothing),
         cmocka_unit_test(an_error_ends_leaving_only_after_the_place_was_given_up),
         cmocka_unit_test(at_random_it_never_holds_what_the_broker_would_give_away),
     };
