@@ -170,8 +170,8 @@ static void look_at_descriptors(struct checks *x)
         &x->found, FINDING_descriptors_too_few,
         checks_where(x, "WEBSOCKET_MAX_CONNECTIONS", where),
         "raise the hard limit (ulimit -Hn, LimitNOFILE= in the unit, ulimits: in the "
-        "compose file) and start the gateway again, start more gateways, or ask for "
-        "less",
+        "compose file) and start the gateway again, start more gateways, or lower "
+        "the number",
         change,
         "WEBSOCKET_MAX_CONNECTIONS is %d, but of %ld descriptors (the hard limit of "
         "%s) "

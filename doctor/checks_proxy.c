@@ -44,7 +44,7 @@ static void report_answer_of_proxy(struct checks *x, const struct probe_answer *
         finding_add(
             l, FINDING_proxy_refuses, AT,
             "look in the proxy's log and for its rules on addresses, methods and "
-            "passwords; the gateway was not asked",
+            "passwords; no request reached the gateway",
             NULL, "%s gets HTTP %d from the proxy itself.", what, a->status);
     else
         finding_add(l, FINDING_public_url_elsewhere, AT,
@@ -147,16 +147,17 @@ static void judge_cors(struct checks *x)
     struct probe_request through =
         request_to(x, x->config.public_url, "/cotizaciones/live");
     struct probe_answer a, b;
-    char told[300], got[300];
-    int tells, gets;
+    char direct_value[300], proxied_value[300];
+    int direct_count, proxied_count;
 
     if (!x->admitted[0])
         return;
     probe_get(&direct, &a);
     probe_get(&through, &b);
-    tells = probe_header(&a, name, told, sizeof told);
-    gets = probe_header(&b, name, got, sizeof got);
-    if (a.status && b.status && (tells != gets || strcmp(told, got) != 0))
+    direct_count = probe_header(&a, name, direct_value, sizeof direct_value);
+    proxied_count = probe_header(&b, name, proxied_value, sizeof proxied_value);
+    if (a.status && b.status &&
+        (direct_count != proxied_count || strcmp(direct_value, proxied_value) != 0))
         finding_add(
             &x->found, FINDING_proxy_changes_cors, AT,
             "take the proxy's own Access-Control headers out (nginx: add_header, "
@@ -165,8 +166,8 @@ static void judge_cors(struct checks *x)
             "To %s the gateway says %s %s (%d times); through the proxy it is %s (%d "
             "times), "
             "and browsers keep such an answer from the page.",
-            x->admitted, name, tells ? told : "nothing", tells, gets ? got : "nothing",
-            gets);
+            x->admitted, name, direct_count ? direct_value : "nothing", direct_count,
+            proxied_count ? proxied_value : "nothing", proxied_count);
     probe_free(&a);
     probe_free(&b);
 }
@@ -180,7 +181,7 @@ static void judge_origin_header(struct checks *x, const struct buf *check)
         finding_add(&x->found, FINDING_proxy_changes_origin, AT,
                     "nginx: take out proxy_set_header Origin; others: do not change it",
                     NULL, "Pages of %s arrive with the Origin %s.", x->admitted,
-                    origin[0] ? origin : "dropped, as if no browser had asked");
+                    origin[0] ? origin : "dropped, as if no browser had sent it");
 }
 
 static void judge_trust(struct checks *x, const struct buf *check, const char *local)
@@ -215,10 +216,10 @@ static void judge_trust(struct checks *x, const struct buf *check, const char *l
 /* Does the gateway know the address that browsers use?  Its own pages depend on it. */
 static void judge_own_origin(struct checks *x, const struct buf *check)
 {
-    char wanted[300], told[300], own[300] = "";
+    char wanted[300], seen[300], own[300] = "";
 
-    CHECKS_MEMBER(x, check, told, "proxy", "own_origin");
-    if (!probe_origin(x->config.public_url, wanted) || !probe_origin(told, own) ||
+    CHECKS_MEMBER(x, check, seen, "proxy", "own_origin");
+    if (!probe_origin(x->config.public_url, wanted) || !probe_origin(seen, own) ||
         strcmp(wanted, own) == 0 || finding_has(&x->found, FINDING_proxy_not_trusted))
         return;
     if (strcmp(strstr(wanted, "://"), strstr(own, "://")) == 0)

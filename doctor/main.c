@@ -1,4 +1,9 @@
-/* pregon-doctor: checks the set-up, prints the findings and ends; the order is in checks.h. */
+/*
+ * pregon-doctor: checks the set-up, prints the findings and ends; the order is in checks.h.
+ *
+ * Folder doctor: this program.  No other program calls code of it; it includes the settings
+ * headers of all programs and the rules of the gateway.
+ */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>

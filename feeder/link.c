@@ -162,7 +162,7 @@ static void catch_up_rewind(struct link *k)
 
 /*
  * If the whole lease has passed between two turns, this process was stopped. Another owner may have
- * the name, so the link sends nothing more before the broker has answered who has it.
+ * the name, so the link sends nothing more before the broker has answered which owner has it.
  */
 static void judge_pause(struct link *k, int64_t mono)
 {

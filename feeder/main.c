@@ -4,6 +4,8 @@
  * One thread. A turn handles the broker's messages, then takes quotes from each source while the
  * ring has room, then sends the ring's unsent lines to the broker. When the ring is full the
  * sources wait; the broker's `received` wakes the loop.
+ *
+ * Folder feeder: this program.  No other program calls code of it.
  */
 #include <errno.h>
 #include <stdio.h>

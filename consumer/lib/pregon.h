@@ -42,6 +42,9 @@
  * Errors. Functions return PREGON_OK (0) or an enum pregon_error; after an error nothing has
  * changed. If memory runs out the program ends (abort), as all programs of Pregón do. The library
  * prints nothing; on_link and on_note report events.
+ *
+ * Folder consumer/lib: the library.  Programs under consumer/ and programs of users call it,
+ * through this header only.
  */
 #ifndef PREGON_H
 #define PREGON_H

@@ -20,7 +20,7 @@
 _Static_assert(PREGON_LOCK_NAME_MAX == LOCK_NAME_MAX &&
                    PREGON_LOCK_OWNER_MAX == LOCK_OWNER_MAX &&
                    PREGON_VALUE_MAX == LOCK_VALUE_MAX,
-               "pregon.h says what the broker says");
+               "pregon.h and lock_name.h have the same limits");
 
 /* --- opening, closing ------------------------------------------------------------------- */
 

@@ -88,7 +88,7 @@ void pregon_request_end(struct pregon *p, struct request *r);
 
 /* pregon_link.c */
 /*
- * Opens both sockets, as options and environment say. Returns false if neither is open, with errno.
+ * Opens both sockets, as the options or the environment tell. Returns false if neither is open, with errno.
  */
 bool pregon_link_open(struct pregon *p);
 void pregon_link_close(struct pregon *p);

@@ -4,6 +4,9 @@
  * One thread.  In a turn it takes records from libpregon, makes them into lines and writes these.
  * While the output does not take all of them, it takes no more from libpregon: the records wait in
  * the broker's queue and log.
+ *
+ * Folder consumer/tail: this program.  No other program calls code of it; of the library it uses
+ * only pregon.h.
  */
 #include <errno.h>
 #include <poll.h>
@@ -33,7 +36,7 @@ struct tail {
     bool is_over, is_broken, has_failed, was_down;
 };
 
-/* --- what is told ------------------------------------------------------------------- */
+/* --- callbacks ---------------------------------------------------------------------- */
 
 static void on_quote(void *ctx, const struct pregon_quote *q)
 {

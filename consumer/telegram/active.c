@@ -25,7 +25,9 @@ static void on_held(void *ctx, struct pregon_lock *l, uint64_t token)
     if (d->phase != ACTIVE_STANDBY)
         return;
     if (token == d->token) {
-        log_info("active again with token %" PRIu64 ": nobody was in between", token);
+        log_info("active again with token %" PRIu64
+                 ": no other instance was active in between",
+                 token);
         d->phase = ACTIVE_ON;
         return;
     }

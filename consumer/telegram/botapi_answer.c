@@ -58,7 +58,8 @@ void botapi_judge(struct json *json, struct botapi_answer *out)
         out->verdict = BOTAPI_REFUSED;
 }
 
-static bool says(const struct botapi_answer *a, const char *const *words, size_t count)
+static bool contains_any(const struct botapi_answer *a, const char *const *words,
+                         size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (strcasestr(a->why, words[i]))
@@ -77,7 +78,7 @@ bool botapi_is_chat_closed(const struct botapi_answer *a)
 
     return a->verdict == BOTAPI_REFUSED &&
            (a->code == 403 ||
-            (a->code == 400 && says(a, words, sizeof words / sizeof *words)));
+            (a->code == 400 && contains_any(a, words, sizeof words / sizeof *words)));
 }
 
 bool botapi_is_thread_gone(const struct botapi_answer *a)
@@ -85,5 +86,5 @@ bool botapi_is_thread_gone(const struct botapi_answer *a)
     static const char *const words[] = {"thread not found", "TOPIC_DELETED"};
 
     return a->verdict == BOTAPI_REFUSED && a->code == 400 &&
-           says(a, words, sizeof words / sizeof *words);
+           contains_any(a, words, sizeof words / sizeof *words);
 }

@@ -3,6 +3,9 @@
  *
  * One thread, one loop: it watches the descriptors of libpregon's connections and of libcurl's
  * sockets. active.h has the work; this file has only the settings.
+ *
+ * Folder consumer/telegram: this program.  No other program calls code of it; of the library it
+ * uses only pregon.h.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/fanout/hub.h"
+#include "shared/base/array.h"
 #include "shared/base/mem.h"
 
 /* The low bits of the pointer to a due symbol hold the kind of message. */
@@ -27,13 +28,7 @@ static uint64_t *mask_word(struct backlog *b, uint32_t index, unsigned *shift)
 {
     uint32_t word = index / 32;
 
-    if (word >= b->mask_words) {
-        uint32_t words = word + 8;
-
-        b->mask = mem_resize(b->mask, words * sizeof *b->mask);
-        memset(b->mask + b->mask_words, 0, (words - b->mask_words) * sizeof *b->mask);
-        b->mask_words = words;
-    }
+    ARRAY_RESERVE_ZEROED(b->mask, b->mask_words, (size_t)word + 1);
     *shift = index % 32 * 2;
     return &b->mask[word];
 }

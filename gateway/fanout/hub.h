@@ -9,6 +9,9 @@
  *
  * Frames are made at most once per record and encoding, when the first subscriber needs one. No
  * I/O, no clock. Loop's thread only.
+ *
+ * Folder gateway/fanout: from one record to the frames of all its subscribers.  Every other folder
+ * of the gateway may call it; it calls only shared.
  */
 #ifndef GATEWAY_FANOUT_HUB_H
 #define GATEWAY_FANOUT_HUB_H
@@ -298,7 +301,7 @@ static inline struct frame *hub_symbol_frame(struct hub_symbol *s,
     return f ? f : hub_make_frame(s, kind, encoding);
 }
 
-/* --- questions ------------------------------------------------------------------ */
+/* --- queries -------------------------------------------------------------------- */
 
 struct hub_symbol *hub_find(const struct hub *h, struct span symbol);
 /* adds the symbol if it is not known */

@@ -68,13 +68,7 @@ static enum join_status status_of(const struct hub_join *j, const struct hub_sym
 static void set_status(struct hub_join *j, const struct hub_symbol *s,
                        enum join_status status)
 {
-    if (s->index >= j->status_count) {
-        size_t count = (size_t)s->index + 64 + j->status_count / 2;
-
-        j->status = mem_resize(j->status, count);
-        memset(j->status + j->status_count, 0, count - j->status_count);
-        j->status_count = count;
-    }
+    ARRAY_RESERVE_ZEROED(j->status, j->status_count, (size_t)s->index + 1);
     j->status[s->index] = (uint8_t)status;
 }
 
@@ -304,13 +298,7 @@ static bool queue_in_merge(struct hub *h, struct hub_subscriber *s, size_t *step
 
 static struct kept *kept_place(struct hub_join *j, uint32_t index)
 {
-    if (index >= j->kept_count) {
-        size_t count = (size_t)index + 64 + j->kept_count / 2;
-
-        j->kept = mem_resize(j->kept, count * sizeof *j->kept);
-        memset(j->kept + j->kept_count, 0, (count - j->kept_count) * sizeof *j->kept);
-        j->kept_count = count;
-    }
+    ARRAY_RESERVE_ZEROED(j->kept, j->kept_count, (size_t)index + 1);
     return &j->kept[index];
 }
 

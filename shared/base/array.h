@@ -39,13 +39,15 @@ static inline size_t array_capacity(size_t cap, size_t count)
     } while (0)
 
 /* The same, and the new elements are zeroed. */
-#define ARRAY_RESERVE_ZEROED(array, cap, count)                     \
-    do {                                                            \
-        size_t array_cap_before = (cap);                            \
-                                                                    \
-        ARRAY_RESERVE(array, cap, count);                           \
-        memset((array) + array_cap_before, 0,                       \
-               ((size_t)(cap)-array_cap_before) * sizeof *(array)); \
+#define ARRAY_RESERVE_ZEROED(array, cap, count)                         \
+    do {                                                                \
+        if ((count) > (cap)) {                                          \
+            size_t array_cap_before = (cap);                            \
+                                                                        \
+            ARRAY_RESERVE(array, cap, count);                           \
+            memset((array) + array_cap_before, 0,                       \
+                   ((size_t)(cap)-array_cap_before) * sizeof *(array)); \
+        }                                                               \
     } while (0)
 
 #endif

@@ -4,6 +4,9 @@
  * A function that can fail returns `enum err`: OK is 0, so `if (e)` reads "if it failed". After
  * ERR_SYS, errno holds the system call's error. The names (not the numbers) are sent on the wire,
  * in lower case without the prefix ("not_found"): entries may be reordered but never renamed.
+ *
+ * Folder shared/base: what every program needs and what knows nothing of quotes (memory, text,
+ * time, logging, event loop, JSON).  Every folder may call it.
  */
 #ifndef SHARED_BASE_ERR_H
 #define SHARED_BASE_ERR_H

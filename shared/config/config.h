@@ -14,6 +14,9 @@
  * knows --help, --version, --check (see check.h) and --env-file PATH (default: .env if it exists).
  * The .env file may have settings of several programs: names that are not in the table are skipped.
  * Its values may be in '…' (unchanged) or "…" (with \n \r \t \" \\); nothing is expanded.
+ *
+ * Folder shared/config: settings from flags, environment and .env file.  Every program may call
+ * it; it calls only shared/base.
  */
 #ifndef SHARED_CONFIG_CONFIG_H
 #define SHARED_CONFIG_CONFIG_H

@@ -23,6 +23,9 @@
  *
  * Control: one frame, a msgpack map with text keys. A request and a notification have "op"; an
  * answer has "re" (the op) and echoes the request's "id". Unknown keys are ignored.
+ *
+ * Folder shared/wire: what passes between programs (records, quotes, msgpack, ZeroMQ sockets).
+ * Every program may call it; it calls only shared/base.
  */
 #ifndef SHARED_WIRE_WIRE_H
 #define SHARED_WIRE_WIRE_H
