@@ -9,7 +9,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "gateway/gateway.h"
 #include "gateway/routes/handlers.h"
 #include "gateway/routes/http.h"
 #include "gateway/session/client.h"
@@ -27,6 +26,24 @@
 #define TIDY_SLICE 16 /* topics removed in a turn */
 #define FLUSH_BYTES 1048576
 #define FLUSH_SLICE 4096 /* clients flushed between looks at the sockets */
+
+/* Of the loop.  The HTTP side touches only requests, accepted and gate. */
+struct gateway {
+    struct gateway_config config;
+    char name[65];
+    char http_address[96]; /* http://HOST:PORT */
+    struct loop *loop;
+    struct hub *hub;
+    struct upstream *upstream;
+    struct gate *gate;
+    struct loop_request_queue *requests;
+    struct accept_queue *accepted;
+    int64_t now;      /* of this turn: monotonic, ms */
+    bool is_tidy_due; /* the hub has more to forget */
+    struct sessions *sessions;
+    struct handlers handlers;
+    struct counters counters;
+};
 
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
@@ -50,9 +67,7 @@ static void take_accepted(struct gateway *g)
 static void read_clock(struct gateway *g)
 {
     g->now = loop_now(g->loop);
-    g->awake = loop_awake(g->loop);
-    g->wall_us = loop_wall_us(g->loop);
-    sessions_set_time(g->sessions, g->now, g->awake, g->wall_us);
+    sessions_set_time(g->sessions, g->now, loop_awake(g->loop), loop_wall_us(g->loop));
 }
 
 /* Signals, requests, quotes, deadlines: each bounded, so that none starves another. */
@@ -407,7 +422,7 @@ int main(int argc, char **argv)
         .config = &g.config,
         .name = g.name,
         .http_address = g.http_address,
-        .started_us = g.wall_us,
+        .started_us = g.sessions->wall_us,
         .hub = g.hub,
         .gate = g.gate,
         .upstream = g.upstream,

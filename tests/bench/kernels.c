@@ -26,7 +26,6 @@
 #include "broker/log/store.h"
 #include "gateway/session/client.h"
 #include "gateway/session/sessions.h"
-#include "gateway/gateway.h"
 #include "gateway/upstream/upstream_private.h"
 #include "shared/sync/receiver_private.h"
 #include "shared/wire/bus.h"
@@ -331,7 +330,14 @@ static void prepare_records(void)
 
 /* --- gateway ------------------------------------------------------------------------------ */
 
-static struct gateway gateway;
+static struct gateway {
+    struct gateway_config config;
+    struct loop *loop;
+    struct hub *hub;
+    struct sessions *sessions;
+    struct counters counters;
+    int64_t now;
+} gateway;
 static struct upstream upstream; /* without sockets: the kernel passes records to it */
 static int *peers;
 static size_t peer_count, per_turn;
@@ -373,17 +379,16 @@ static void open_gateway(void)
         fail("the gateway's settings");
     log_init("kernels", "error", "text");
     g->loop = loop_new();
-    g->now = g->awake = loop_now(g->loop);
-    g->wall_us = WALL_US;
+    g->now = loop_now(g->loop);
     g->hub = hub_new((size_t)g->config.client_queue);
     hub_set_window(g->hub, (size_t)g->config.resume_window);
     g->sessions = sessions_new(&g->config, "kernels", g->hub, &g->counters, &no_broker);
     g->sessions->io = client_io(g->loop);
-    sessions_set_time(g->sessions, g->now, g->awake, g->wall_us);
+    sessions_set_time(g->sessions, g->now, g->now, WALL_US);
     upstream.settings = (struct upstream_settings){
         g->loop, g->hub, &g->counters, &g->sessions->traced_count, NULL, NULL};
-    upstream_connect_hub(&upstream, 1, g->awake);
-    verify_link(g->awake);
+    upstream_connect_hub(&upstream, 1, g->now);
+    verify_link(g->now);
 }
 
 static void add_client(const char *query)
@@ -415,7 +420,7 @@ static void play_gateway(void)
 {
     for (size_t i = 0; i < ROUND; i++) {
         upstream_on_record(&upstream, topic_of(&messages[i]),
-                           buf_span(&messages[i].record), gateway.awake);
+                           buf_span(&messages[i].record), gateway.now);
         if ((i + 1) % per_turn)
             continue;
         hub_fan_out(gateway.hub);
