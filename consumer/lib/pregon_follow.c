@@ -52,7 +52,7 @@ static struct pregon_span span_out(struct span s)
     return (struct pregon_span){s.at, s.len};
 }
 
-static void tell_quote(void *ctx, const struct delivered *d)
+static void report_quote(void *ctx, const struct delivered *d)
 {
     struct pregon *p = ctx;
     struct pregon_quote q = {
@@ -71,7 +71,7 @@ static void tell_quote(void *ctx, const struct delivered *d)
         p->options.on_quote(p->options.ctx, &q);
 }
 
-static void tell_state(void *ctx, const struct delivered *d)
+static void report_state(void *ctx, const struct delivered *d)
 {
     struct pregon *p = ctx;
     char feed[65];
@@ -89,7 +89,7 @@ static void tell_state(void *ctx, const struct delivered *d)
         p->options.on_state(p->options.ctx, &s);
 }
 
-static void tell_lost(void *ctx, const struct wire_record *r)
+static void report_lost(void *ctx, const struct wire_record *r)
 {
     struct pregon *p = ctx;
     char feed[65], reason[65];
@@ -109,8 +109,8 @@ static void tell_lost(void *ctx, const struct wire_record *r)
         p->options.on_lost(p->options.ctx, &l);
 }
 
-static void tell_reset(void *ctx, uint64_t epoch, uint64_t old_epoch,
-                       const char *reason)
+static void report_reset(void *ctx, uint64_t epoch, uint64_t old_epoch,
+                         const char *reason)
 {
     struct pregon *p = ctx;
     struct pregon_reset r = {epoch, old_epoch, reason};
@@ -119,7 +119,7 @@ static void tell_reset(void *ctx, uint64_t epoch, uint64_t old_epoch,
         p->options.on_reset(p->options.ctx, &r);
 }
 
-static void tell_synced(void *ctx)
+static void report_synced(void *ctx)
 {
     struct pregon *p = ctx;
 
@@ -127,7 +127,7 @@ static void tell_synced(void *ctx)
         p->options.on_synced(p->options.ctx);
 }
 
-static void tell_link(void *ctx, bool is_up, const char *why)
+static void report_link(void *ctx, bool is_up, const char *why)
 {
     struct pregon *p = ctx;
 
@@ -139,7 +139,7 @@ static void tell_link(void *ctx, bool is_up, const char *why)
         p->options.on_link(p->options.ctx, is_up, why);
 }
 
-static void tell_note(void *ctx, bool is_error, const char *text)
+static void report_note(void *ctx, bool is_error, const char *text)
 {
     (void)is_error;
     pregon_note(ctx, text);
@@ -160,13 +160,13 @@ void pregon_follow(struct pregon *p)
         .listen = listen_to,
         .request_snapshot = request_snapshot,
         .request_replay = request_replay,
-        .quote = tell_quote,
-        .state = tell_state,
-        .lost = tell_lost,
-        .reset = tell_reset,
-        .synced = tell_synced,
-        .link = tell_link,
-        .note = tell_note,
+        .quote = report_quote,
+        .state = report_state,
+        .lost = report_lost,
+        .reset = report_reset,
+        .synced = report_synced,
+        .link = report_link,
+        .note = report_note,
     };
 
     p->subscription = subscription_new(&settings, &out, p->now);

@@ -12,7 +12,7 @@
  * log, a silence of the broker (needs_heartbeat), and when a heartbeat, a `prev` or a snapshot names a
  * record that never came.  Only a resync verifies it:
  *
- *   1. A mark is subscribed and comes back.  Records before it are dropped: what they said is in the
+ *   1. A mark is subscribed and comes back.  Records before it are dropped: their content is in the
  *      log and in the snapshots that are requested after it.
  *   2. If a pattern is in mode all, the pages of the log between the verified position and the mark
  *      are requested and handed out.  Newer records are held meanwhile.

@@ -96,7 +96,7 @@ void receiver_hold(struct receiver *f, struct span topic, struct span message)
     if (f->has_overflowed)
         return;
     if (f->held.len - f->held_at + size > RECEIVER_HELD_MAX) {
-        receiver_note(f, false, "More than %zu MiB of records wait: the log is asked",
+        receiver_note(f, false, "More than %zu MiB of records wait: a resync follows",
                       RECEIVER_HELD_MAX >> 20);
         if (f->phase == PHASE_CATCHING_UP)
             receiver_doubt(f); /* the next resync goes on from the last page */
