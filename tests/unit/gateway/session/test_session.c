@@ -36,6 +36,7 @@ static void welcome_comes_first_then_the_ack_of_the_url_then_snapshots(void **st
         set_up(state);
         quote("EUR/USD", "1.1");
         p = arrive("symbols=EUR/USD,BTC*&mode=all", is_msgpack, NULL);
+        assert_int_equal(p->s->since_us, all->wall_us);
         turn();
         hears(p, is_msgpack
                      ? WELCOME "msgpack\",\"gateway\":\"gw\",\"connection\":\"gw:1\""
@@ -444,6 +445,19 @@ static void trace_adds_the_times_to_quotes_until_it_is_turned_off(void **state)
     without(p, "trace");
 }
 
+static void a_subscription_to_nothing_has_missed_nothing(void **state)
+{
+    struct peer *p = come_live("symbols=A&mode=all");
+
+    (void)state;
+    hub_break_window(all->hub, 9);
+    says(p, "{\"op\":\"subscribe\",\"symbols\":[],\"since\":{\"epoch\":\"" EPOCH_TEXT
+            "\",\"seq\":0}}");
+    hears(p, SUBSCRIBED);
+    with(p, "\"recovered\":true");
+    assert_int_equal(request_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +474,7 @@ int main(void)
         TEST(a_request_waits_for_those_before_it_and_each_is_answered_in_order),
         TEST(a_change_to_mode_all_applies_from_the_next_record),
         TEST(max_hz_bounds_the_batches_and_not_the_answers),
+        TEST(a_subscription_to_nothing_has_missed_nothing),
         TEST(trace_adds_the_times_to_quotes_until_it_is_turned_off),
     };
 

@@ -378,6 +378,8 @@ static void what_is_sent_in_bits_is_the_same_as_in_one_piece(void **state)
     hears_nothing(slow);
     assert_int_equal(fast->s->messages_out + 10, slow->s->messages_out);
     assert_int_equal(slow->s->bytes_out, slow->from.len);
+    assert_int_equal(counters.deliveries, 2 * head); /* answers are none */
+    assert_int_equal(counters.bytes_out, slow->from.len + fast->from.len);
 }
 
 /* --- bounds ------------------------------------------------------------------------------------ */

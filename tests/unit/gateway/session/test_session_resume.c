@@ -457,6 +457,9 @@ static void a_loss_reaches_both_modes_and_in_all_it_keeps_its_place(void **state
     hears(p, QUOTE("A", "4"));
     hears(q, "{\"type\":\"lost\",\"seq\":3");
     hears(q, QUOTE("A", "4"));
+    sessions_report_loss(all, 6, buf_span(&body)); /* nothing else is due */
+    turn();
+    hears(q, "{\"type\":\"lost\",\"seq\":6");
     buf_free(&body);
 }
 
