@@ -158,7 +158,7 @@ def test_each_version_of_the_changelog_has_each_section_and_each_entry_once():
             )
 
 
-FIRST_CHECKED = "98b84eb156e9"
+FIRST_CHECKED = "87d1e4b1c034"
 SUBJECT_MAX = 72
 
 
