@@ -205,8 +205,8 @@ static int64_t turn(struct broker *b, int64_t wait)
     bool has_work;
 
     loop_turn(b->loop, wait);
-    b->core.time = (struct turn_time){loop_now(b->loop), loop_awake(b->loop),
-                                      loop_wall_us(b->loop)};
+    b->core.time =
+        (struct turn_time){loop_now(b->loop), loop_awake(b->loop), loop_wall_us(b->loop)};
     look_at_clock(b);
     drain_control(b);
     drain_subscriptions(b);
@@ -242,13 +242,11 @@ static enum err bind_sockets(struct broker *b)
     b->ingest = bus_bind(b->context, ZMQ_XSUB, c->broker_ingest, INGEST_HIGH_WATER,
                          WIRE_LINE_FRAME_MAX, "BROKER_INGEST");
     if (b->ingest)
-        b->publish =
-            bus_bind(b->context, ZMQ_XPUB, c->broker_publish, (int)c->publish_queue,
-                     WIRE_SUBSCRIPTION_FRAME_MAX, "BROKER_PUBLISH");
+        b->publish = bus_bind(b->context, ZMQ_XPUB, c->broker_publish, (int)c->publish_queue,
+                              WIRE_SUBSCRIPTION_FRAME_MAX, "BROKER_PUBLISH");
     if (b->publish)
-        b->control =
-            bus_bind(b->context, ZMQ_ROUTER, c->broker_control, CONTROL_HIGH_WATER,
-                     WIRE_REQUEST_FRAME_MAX, "BROKER_CONTROL");
+        b->control = bus_bind(b->context, ZMQ_ROUTER, c->broker_control, CONTROL_HIGH_WATER,
+                              WIRE_REQUEST_FRAME_MAX, "BROKER_CONTROL");
     return b->control ? OK : ERR_INVALID;
 }
 
@@ -266,8 +264,7 @@ static void watch_peers(struct broker *b)
 
 static enum err open_sockets(struct broker *b)
 {
-    char ingest[BUS_ENDPOINT_MAX], published[BUS_ENDPOINT_MAX],
-        control[BUS_ENDPOINT_MAX];
+    char ingest[BUS_ENDPOINT_MAX], published[BUS_ENDPOINT_MAX], control[BUS_ENDPOINT_MAX];
     struct span everything = SPAN("\x01");
     enum err e;
 
@@ -278,8 +275,7 @@ static enum err open_sockets(struct broker *b)
     bus_set_welcome(b->publish, SPAN(WIRE_TOPIC_WELCOME));
     publisher_init(&b->publisher, b->publish);
     watch_peers(b);
-    if (bus_send(b->ingest, &everything, 1) ||
-        readiness_open(&b->lines, b->loop, b->ingest) ||
+    if (bus_send(b->ingest, &everything, 1) || readiness_open(&b->lines, b->loop, b->ingest) ||
         readiness_open(&b->subscriptions, b->loop, b->publish) ||
         readiness_open(&b->requests, b->loop, b->control))
         return ERR_SYS;
@@ -304,8 +300,7 @@ static void close_sockets(struct broker *b)
 static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
 {
     const char *given = broker_config_store(&b->config);
-    char *file = store_file_plain_path(given),
-         *path = store_file_beside(file, "-locks");
+    char *file = store_file_plain_path(given), *path = store_file_beside(file, "-locks");
     enum err e = store_file_check_beside(given, "-locks", error);
 
     /* Leases run anew from here, not from before the log was made whole. */
@@ -321,8 +316,8 @@ static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
 static enum err open_store(struct broker *b)
 {
     char error[LOG_WRITER_ERROR_MAX] = "";
-    enum err e = log_writer_open(&b->config, (uint64_t)b->core.time.wall_us,
-                                 &b->core.log.log_writer, error);
+    enum err e =
+        log_writer_open(&b->config, (uint64_t)b->core.time.wall_us, &b->core.log.log_writer, error);
 
     if (!e) {
         b->core.log.journal = log_writer_journal(b->core.log.log_writer);
@@ -394,8 +389,7 @@ static int run(struct broker *b)
         int64_t wanted = turn(b, wait), peers_wait;
 
         wait = core_tick(&b->core);
-        peers_wait =
-            peers_turn(b->peers, b->core.time.now, journal_head(b->core.log.journal));
+        peers_wait = peers_turn(b->peers, b->core.time.now, journal_head(b->core.log.journal));
         if (peers_wait < wait)
             wait = peers_wait;
         if (wanted >= 0 && wanted < wait)
@@ -458,8 +452,7 @@ int main(int argc, char **argv)
         .answer_bytes = (uint64_t)b.config.peer_bytes,
         .timeout_ms = b.config.peer_timeout,
     });
-    b.core.time =
-        (struct turn_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
+    b.core.time = (struct turn_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
     if (broker_config_store(&b.config))
         e = open_store(&b);
     else
@@ -467,8 +460,8 @@ int main(int argc, char **argv)
     if (e == ERR_HELD) {
         status = 2; /* by another broker: settings name a store of our own */
     } else if (!e) {
-        log_info("Started pregon-broker " PREGON_VERSION " [%d], log epoch %016llx",
-                 getpid(), (unsigned long long)b.core.log.epoch);
+        log_info("Started pregon-broker " PREGON_VERSION " [%d], log epoch %016llx", getpid(),
+                 (unsigned long long)b.core.log.epoch);
         e = open_sockets(&b);
         status = !e ? run(&b) : e == ERR_INVALID ? 2 : 1;
         deadline = clock_mono_ms() + (loop_stops(b.loop) < 2 ? STORE_MS : 0);

@@ -11,8 +11,7 @@
 #include "shared/base/json.h"
 #include "shared/base/mem.h"
 
-const char *checks_where(const struct checks *x, const char *name,
-                         char out[CHECKS_WHERE_MAX])
+const char *checks_where(const struct checks *x, const char *name, char out[CHECKS_WHERE_MAX])
 {
     snprintf(out, CHECKS_WHERE_MAX, "%.60s", name);
     for (size_t i = 0; i < x->place_count; i++) {
@@ -21,12 +20,10 @@ const char *checks_where(const struct checks *x, const char *name,
         if (strcmp(p->name, name) != 0)
             continue;
         if (p->place == CONFIG_FILE)
-            snprintf(out, CHECKS_WHERE_MAX, "%.200s:%u (%.60s)", x->env_file, p->line,
-                     name);
+            snprintf(out, CHECKS_WHERE_MAX, "%.200s:%u (%.60s)", x->env_file, p->line, name);
         else
             snprintf(out, CHECKS_WHERE_MAX, "%s (%.60s)",
-                     p->place == CONFIG_DEFAULT ? "the default" : "the environment",
-                     name);
+                     p->place == CONFIG_DEFAULT ? "the default" : "the environment", name);
         break;
     }
     return out;
@@ -62,8 +59,8 @@ bool checks_is_local(const char *host)
     return is_local;
 }
 
-const char *checks_member(struct checks *x, const struct buf *body,
-                          const char *const *path, char *out, size_t size)
+const char *checks_member(struct checks *x, const struct buf *body, const char *const *path,
+                          char *out, size_t size)
 {
     const struct json_value *v;
 
@@ -77,8 +74,7 @@ const char *checks_member(struct checks *x, const struct buf *body,
     return out;
 }
 
-static void read_verdict(struct checks *x, const struct probe_answer *a,
-                         struct checks_handshake *h)
+static void read_verdict(struct checks *x, const struct probe_answer *a, struct checks_handshake *h)
 {
     struct buf reason = {0};
 
@@ -95,9 +91,8 @@ static void read_verdict(struct checks *x, const struct probe_answer *a,
     }
 }
 
-struct checks_handshake *checks_shake(struct checks *x, const char *base,
-                                      const char *through, const char *origin,
-                                      struct probe_answer *answer)
+struct checks_handshake *checks_shake(struct checks *x, const char *base, const char *through,
+                                      const char *origin, struct probe_answer *answer)
 {
     const struct probe_request q = {
         .base = base,
@@ -108,8 +103,7 @@ struct checks_handshake *checks_shake(struct checks *x, const char *base,
     };
     struct checks_handshake *h;
 
-    x->handshakes =
-        mem_resize(x->handshakes, (x->handshake_count + 1) * sizeof *x->handshakes);
+    x->handshakes = mem_resize(x->handshakes, (x->handshake_count + 1) * sizeof *x->handshakes);
     h = &x->handshakes[x->handshake_count++];
     *h = (struct checks_handshake){.origin = mem_strdup(origin), .through = through};
     probe_handshake(&q, answer);

@@ -16,8 +16,7 @@
 #include "gateway/config/gateway_config.h"
 #include "shared/config/config_audit.h"
 
-#define CHECKS_FOREIGN_ORIGIN \
-    "https://foreign.invalid" /* RFC 2606: this domain never exists */
+#define CHECKS_FOREIGN_ORIGIN "https://foreign.invalid" /* RFC 2606: this domain never exists */
 #define CHECKS_WHERE_MAX 300
 
 struct json;
@@ -77,24 +76,21 @@ void checks_proxy(struct checks *x);
 void checks_free(struct checks *x);
 
 /* Where a setting comes from: ".env:4 (PORT)", "environment (PORT)", "default (PORT)". */
-const char *checks_where(const struct checks *x, const char *name,
-                         char out[CHECKS_WHERE_MAX]);
+const char *checks_where(const struct checks *x, const char *name, char out[CHECKS_WHERE_MAX]);
 
 /* Shake hands as a page of that origin ("": as a program); noted, and judged by the caller. */
 struct probe_answer;
-struct checks_handshake *checks_shake(struct checks *x, const char *base,
-                                      const char *through, const char *origin,
-                                      struct probe_answer *answer);
+struct checks_handshake *checks_shake(struct checks *x, const char *base, const char *through,
+                                      const char *origin, struct probe_answer *answer);
 
 /* A member of the JSON object in an answer, by the names on the way to it; "" if not there. */
-const char *checks_member(struct checks *x, const struct buf *body,
-                          const char *const *path, char *out, size_t size);
+const char *checks_member(struct checks *x, const struct buf *body, const char *const *path,
+                          char *out, size_t size);
 #define CHECKS_MEMBER(x, body, out, ...) \
     checks_member(x, body, (const char *const[]){__VA_ARGS__, NULL}, out, sizeof(out))
 
 /* tcp://HOST:PORT apart.  False: it is ipc. */
 bool checks_endpoint(const char *endpoint, char host[256], int *port);
-bool checks_is_local(
-    const char *host); /* an address of this machine, as far as can be told */
+bool checks_is_local(const char *host); /* an address of this machine, as far as can be told */
 
 #endif

@@ -30,8 +30,8 @@ static bool next(void *socket, int64_t until, struct bus_message *m)
 }
 
 /* Send a request and put the answer's bytes into `out`.  False: no answer in time. */
-static bool request_answer(struct checks *x, void *control, const char *op,
-                           const char *prefix, struct buf *out)
+static bool request_answer(struct checks *x, void *control, const char *op, const char *prefix,
+                           struct buf *out)
 {
     int64_t until = clock_mono_ms() + x->config.patience;
     struct buf request = {0};
@@ -80,14 +80,13 @@ static void judge_store(struct checks *x, struct span status)
     checks_where(x, "STORE", where);
     is_memory = strcmp(kind, "memory") == 0;
     if (is_memory && broker_config_store(&x->broker))
-        finding_add(
-            &x->found, FINDING_settings_not_in_force, where,
-            "start the broker again with this STORE", NULL,
-            "STORE names a file, and the broker that runs keeps its log in memory.");
+        finding_add(&x->found, FINDING_settings_not_in_force, where,
+                    "start the broker again with this STORE", NULL,
+                    "STORE names a file, and the broker that runs keeps its log in memory.");
     else if (is_memory)
         finding_add(&x->found, FINDING_store_in_memory, where,
-                    "if the log is to survive the broker, name a file",
-                    "STORE=sqlite:pregon.db", "The broker keeps its log in memory.");
+                    "if the log is to survive the broker, name a file", "STORE=sqlite:pregon.db",
+                    "The broker keeps its log in memory.");
     else if (!pack_find_bool(store, "durable", true))
         finding_add(&x->found, FINDING_store_not_durable, where,
                     "make room on the disk, and give the broker's user the right to "
@@ -95,8 +94,8 @@ static void judge_store(struct checks *x, struct span status)
                     NULL, "The broker cannot store the log: %.200s", reason);
     else if (damage[0])
         finding_add(&x->found, FINDING_store_damaged, where,
-                    "stop the broker, look at the disk and restore a backup", NULL,
-                    "%.600s", damage);
+                    "stop the broker, look at the disk and restore a backup", NULL, "%.600s",
+                    damage);
     else if (pack_find_u(store, "behind_us", 0) > BEHIND_US)
         finding_add(&x->found, FINDING_store_behind, where,
                     "a faster disk, fewer quotes, or less else on that disk", NULL,
@@ -108,8 +107,7 @@ static void judge_feed(struct checks *x, struct span feed)
 {
     char name[65], where[CHECKS_WHERE_MAX], at[200], host[65];
     unsigned long long silent = pack_find_u(feed, "silent_ms", 0),
-                       refused = pack_find_u(feed, "refused", 0),
-                       pid = pack_find_u(feed, "pid", 0),
+                       refused = pack_find_u(feed, "refused", 0), pid = pack_find_u(feed, "pid", 0),
                        lost = pack_find_u(feed, "lost", 0);
 
     span_copy(name, sizeof name, pack_find_text(feed, "name"));
@@ -125,15 +123,14 @@ static void judge_feed(struct checks *x, struct span feed)
                     "start its feeder again; a table that has ended needs LOOP=1", NULL,
                     "The feeder ended in order.");
     else if (!pack_find_bool(feed, "live", false))
-        finding_add(
-            &x->found, FINDING_feed_silent, at,
-            "see whether its pregon-feeder still runs, and reaches BROKER_INGEST and "
-            "BROKER_CONTROL",
-            NULL, "Nothing has come from it for %.1f s.", (double)silent / 1000);
+        finding_add(&x->found, FINDING_feed_silent, at,
+                    "see whether its pregon-feeder still runs, and reaches BROKER_INGEST and "
+                    "BROKER_CONTROL",
+                    NULL, "Nothing has come from it for %.1f s.", (double)silent / 1000);
     else if (!pack_find_u(feed, "accepted", 0) && !pack_find_u(feed, "received", 0) &&
              !refused) /* "accepted" counts since the broker's start */
-        finding_add(&x->found, FINDING_feed_empty, at, "check what its SOURCE prints",
-                    NULL, "Its feeder runs, but has never sent a quote.");
+        finding_add(&x->found, FINDING_feed_empty, at, "check what its SOURCE prints", NULL,
+                    "Its feeder runs, but has never sent a quote.");
     if (refused)
         finding_add(&x->found, FINDING_quotes_refused, at,
                     "the broker's log says why, and so does the feeder's", NULL,
@@ -149,14 +146,12 @@ static void judge_feeds(struct checks *x, struct span status)
     struct pack_value v;
     struct span at = {0};
 
-    if (!pack_find(status, "feeds", &v, &at) || !pack_next(&at, &v) ||
-        v.type != PACK_ARRAY)
+    if (!pack_find(status, "feeds", &v, &at) || !pack_next(&at, &v) || v.type != PACK_ARRAY)
         return;
     if (!v.count)
-        finding_add(
-            &x->found, FINDING_feed_none, "",
-            "start a feeder; its BROKER_INGEST and BROKER_CONTROL are the broker's",
-            NULL, "No feeder has ever connected to this broker: there are no quotes.");
+        finding_add(&x->found, FINDING_feed_none, "",
+                    "start a feeder; its BROKER_INGEST and BROKER_CONTROL are the broker's", NULL,
+                    "No feeder has ever connected to this broker: there are no quotes.");
     for (uint32_t i = v.count; i > 0; i--) {
         struct span feed = at;
 
@@ -189,15 +184,14 @@ static void judge_active(struct checks *x, void *control)
         is_held = is_held || span_eq(pack_find_text(lock, "state"), "held");
     }
     if (!is_held)
-        finding_add(&x->found, FINDING_telegram_nobody_on_duty,
-                    checks_where(x,
-                                 x->telegram.telegram_token[0] ? "TELEGRAM_TOKEN"
-                                                               : "TELEGRAM_TOKEN_FILE",
-                                 where),
-                    "start pregon-telegram; after one that was killed the lock stays "
-                    "closed for "
-                    "a minute",
-                    NULL, "A bot is configured, but no lock named telegram… is held.");
+        finding_add(
+            &x->found, FINDING_telegram_nobody_on_duty,
+            checks_where(
+                x, x->telegram.telegram_token[0] ? "TELEGRAM_TOKEN" : "TELEGRAM_TOKEN_FILE", where),
+            "start pregon-telegram; after one that was killed the lock stays "
+            "closed for "
+            "a minute",
+            NULL, "A bot is configured, but no lock named telegram… is held.");
 out:
     buf_free(&answer);
 }
@@ -211,8 +205,8 @@ static void judge_clock(struct checks *x, const char *whose, int64_t skew_us)
     if ((skew_us < 0 ? -skew_us : skew_us) / 1000 <= x->config.max_skew)
         return;
     finding_add(&x->found, FINDING_clock_skew, whose,
-                "let both machines follow a time server (timedatectl set-ntp true)",
-                NULL, "The clock of %s is %.1f s %s this machine's.", whose,
+                "let both machines follow a time server (timedatectl set-ntp true)", NULL,
+                "The clock of %s is %.1f s %s this machine's.", whose,
                 seconds < 0 ? -seconds : seconds, seconds < 0 ? "behind" : "ahead of");
 }
 
@@ -223,30 +217,27 @@ static void judge_synchronisation(struct checks *x)
     struct timex t = {0};
     int port;
 
-    if (!checks_endpoint(x->gateway.broker_control, host, &port) ||
-        checks_is_local(host))
+    if (!checks_endpoint(x->gateway.broker_control, host, &port) || checks_is_local(host))
         return;
     if (adjtimex(&t) == TIME_ERROR || (t.status & STA_UNSYNC))
-        finding_add(
-            &x->found, FINDING_clock_unsynchronised, "this machine",
-            "timedatectl set-ntp true", NULL,
-            "The kernel says that its clock follows no time server, and the broker is "
-            "on another machine.");
+        finding_add(&x->found, FINDING_clock_unsynchronised, "this machine",
+                    "timedatectl set-ntp true", NULL,
+                    "The kernel says that its clock follows no time server, and the broker is "
+                    "on another machine.");
 }
 
 static void hear_heartbeat(struct checks *x, void *context)
 {
     int64_t until = clock_mono_ms() + x->config.patience;
-    void *publish = bus_try_connect(context, ZMQ_SUB, x->gateway.broker_publish, 1000,
-                                    WIRE_RECORD_FRAME_MAX);
+    void *publish =
+        bus_try_connect(context, ZMQ_SUB, x->gateway.broker_publish, 1000, WIRE_RECORD_FRAME_MAX);
     char where[CHECKS_WHERE_MAX];
     struct wire_record r = {0};
     struct bus_message m;
     bool is_heard = false;
 
     if (publish)
-        zmq_setsockopt(publish, ZMQ_SUBSCRIBE, WIRE_TOPIC_HEARTBEAT,
-                       strlen(WIRE_TOPIC_HEARTBEAT));
+        zmq_setsockopt(publish, ZMQ_SUBSCRIBE, WIRE_TOPIC_HEARTBEAT, strlen(WIRE_TOPIC_HEARTBEAT));
     while (publish && !is_heard && next(publish, until, &m)) {
         is_heard = m.count == 2 && wire_read(bus_frame(&m, 1), &r, NULL) == OK;
         bus_message_close(&m);
@@ -255,12 +246,11 @@ static void hear_heartbeat(struct checks *x, void *context)
     if (is_heard)
         judge_clock(x, "the broker", (int64_t)r.accepted_us - clock_wall_us());
     else
-        finding_add(
-            &x->found, FINDING_publish_silent, checks_where(x, "BROKER_PUBLISH", where),
-            "set it to the publish= of the broker's ready line; between machines, let "
-            "that port through",
-            NULL, "The broker answers, but at %.200s no heartbeat comes within %.1f s.",
-            x->gateway.broker_publish, (double)x->config.patience / 1000);
+        finding_add(&x->found, FINDING_publish_silent, checks_where(x, "BROKER_PUBLISH", where),
+                    "set it to the publish= of the broker's ready line; between machines, let "
+                    "that port through",
+                    NULL, "The broker answers, but at %.200s no heartbeat comes within %.1f s.",
+                    x->gateway.broker_publish, (double)x->config.patience / 1000);
 }
 
 void checks_broker(struct checks *x)
@@ -273,21 +263,19 @@ void checks_broker(struct checks *x)
     if (!x->is_broker_there)
         return;
     context = bus_context();
-    control = bus_try_connect(context, ZMQ_DEALER, x->gateway.broker_control, 100,
-                              WIRE_ANSWER_FRAME_MAX);
+    control =
+        bus_try_connect(context, ZMQ_DEALER, x->gateway.broker_control, 100, WIRE_ANSWER_FRAME_MAX);
     if (!control || !request_answer(x, control, "status", NULL, &status)) {
-        finding_add(
-            &x->found, FINDING_broker_silent, checks_where(x, "BROKER_CONTROL", where),
-            "set it to the control= of the broker's ready line; between machines, let "
-            "that port through",
-            NULL, "No broker answers at %.200s within %.1f s.",
-            x->gateway.broker_control, (double)x->config.patience / 1000);
+        finding_add(&x->found, FINDING_broker_silent, checks_where(x, "BROKER_CONTROL", where),
+                    "set it to the control= of the broker's ready line; between machines, let "
+                    "that port through",
+                    NULL, "No broker answers at %.200s within %.1f s.", x->gateway.broker_control,
+                    (double)x->config.patience / 1000);
     } else {
         struct span s = buf_span(&status);
 
         x->broker_epoch = pack_find_u(s, "epoch", 0);
-        span_copy(x->broker_version, sizeof x->broker_version,
-                  pack_find_text(s, "version"));
+        span_copy(x->broker_version, sizeof x->broker_version, pack_find_text(s, "version"));
         hear_heartbeat(x, context);
         judge_store(x, s);
         judge_feeds(x, s);

@@ -28,9 +28,9 @@ static void judge_clock(struct checks *x, const struct buf *health, int64_t sent
     if (!text[0] || fabs(skew) * 1000 <= (double)x->config.max_skew)
         return;
     finding_add(&x->found, FINDING_clock_skew, "the gateway",
-                "let both machines follow a time server (timedatectl set-ntp true)",
-                NULL, "The clock of the gateway is %.1f s %s this machine's.",
-                fabs(skew), skew < 0 ? "behind" : "ahead of");
+                "let both machines follow a time server (timedatectl set-ntp true)", NULL,
+                "The clock of the gateway is %.1f s %s this machine's.", fabs(skew),
+                skew < 0 ? "behind" : "ahead of");
 }
 
 static void judge_broker_link(struct checks *x, const struct buf *health)
@@ -43,20 +43,16 @@ static void judge_broker_link(struct checks *x, const struct buf *health)
     checks_where(x, "BROKER_CONTROL", where);
     if (strcmp(status, "away") == 0)
         finding_add(&x->found, FINDING_gateway_without_broker, where,
-                    x->broker_epoch
-                        ? "the broker answers here: start the gateway with the same "
-                          "BROKER_PUBLISH and BROKER_CONTROL as it has"
-                        : "start the broker, or let the gateway reach it",
+                    x->broker_epoch ? "the broker answers here: start the gateway with the same "
+                                      "BROKER_PUBLISH and BROKER_CONTROL as it has"
+                                    : "start the broker, or let the gateway reach it",
                     NULL, "The gateway has no contact with its broker: %s.", reason);
-    else if (x->broker_epoch && epoch[0] &&
-             strtoull(epoch, NULL, 16) != x->broker_epoch)
-        finding_add(
-            &x->found, FINDING_another_broker, where,
-            "start the gateway with these BROKER_PUBLISH and BROKER_CONTROL, or mend "
-            "them here",
-            NULL,
-            "The gateway follows a broker whose log is %s; that of .env has %016llx.",
-            epoch, (unsigned long long)x->broker_epoch);
+    else if (x->broker_epoch && epoch[0] && strtoull(epoch, NULL, 16) != x->broker_epoch)
+        finding_add(&x->found, FINDING_another_broker, where,
+                    "start the gateway with these BROKER_PUBLISH and BROKER_CONTROL, or mend "
+                    "them here",
+                    NULL, "The gateway follows a broker whose log is %s; that of .env has %016llx.",
+                    epoch, (unsigned long long)x->broker_epoch);
 }
 
 static void judge_versions(struct checks *x, const struct buf *health)
@@ -88,24 +84,22 @@ static void judge_settings(struct checks *x)
     CHECKS_MEMBER(x, &a.body, timeout, "gateway", "timeout");
     if (limit[0] && strtoll(limit, NULL, 10) != wanted &&
         !finding_has(&x->found, FINDING_descriptors_too_few))
-        finding_add(
-            &x->found, FINDING_settings_not_in_force,
-            checks_where(x, "WEBSOCKET_MAX_CONNECTIONS", where),
-            "let it read them again (SIGHUP, systemctl reload), or look for the flag "
-            "or "
-            "environment it was started with",
-            NULL,
-            "WEBSOCKET_MAX_CONNECTIONS is %lld here, and %s in the gateway that runs.",
-            wanted, limit);
-    if (timeout[0] && llround(strtod(timeout, NULL) * 1000) !=
-                          (long long)x->gateway.websocket_timeout)
+        finding_add(&x->found, FINDING_settings_not_in_force,
+                    checks_where(x, "WEBSOCKET_MAX_CONNECTIONS", where),
+                    "let it read them again (SIGHUP, systemctl reload), or look for the flag "
+                    "or "
+                    "environment it was started with",
+                    NULL,
+                    "WEBSOCKET_MAX_CONNECTIONS is %lld here, and %s in the gateway that runs.",
+                    wanted, limit);
+    if (timeout[0] &&
+        llround(strtod(timeout, NULL) * 1000) != (long long)x->gateway.websocket_timeout)
         finding_add(&x->found, FINDING_settings_not_in_force,
                     checks_where(x, "WEBSOCKET_TIMEOUT", where),
                     "let it read them again (SIGHUP, systemctl reload), or look for "
                     "the flag or "
                     "environment it was started with",
-                    NULL,
-                    "WEBSOCKET_TIMEOUT is %.3f here, and %s in the gateway that runs.",
+                    NULL, "WEBSOCKET_TIMEOUT is %.3f here, and %s in the gateway that runs.",
                     (double)x->gateway.websocket_timeout / 1000, timeout);
     probe_free(&a);
 }
@@ -127,20 +121,18 @@ void checks_gateway(struct checks *x)
         judge_versions(x, &a.body);
         judge_settings(x);
     } else if (a.status) {
-        finding_add(
-            &x->found, FINDING_gateway_silent,
-            checks_where(x, x->config.gateway_url[0] ? "GATEWAY_URL" : "PORT", where),
-            "end that program, or take another port", NULL,
-            "The server at %s is not a gateway of Pregón: HTTP %d%s%s.", x->url,
-            a.status, x->holder[0] ? ", " : "", x->holder);
+        finding_add(&x->found, FINDING_gateway_silent,
+                    checks_where(x, x->config.gateway_url[0] ? "GATEWAY_URL" : "PORT", where),
+                    "end that program, or take another port", NULL,
+                    "The server at %s is not a gateway of Pregón: HTTP %d%s%s.", x->url, a.status,
+                    x->holder[0] ? ", " : "", x->holder);
     } else {
-        finding_add(
-            &x->found, FINDING_gateway_silent,
-            checks_where(x, x->config.gateway_url[0] ? "GATEWAY_URL" : "PORT", where),
-            "see in its log whether it hangs (pregon-gateway --check), or start it "
-            "again",
-            NULL, "No answer from %s%s%s: %s.", x->url, x->holder[0] ? ", " : "",
-            x->holder, a.error);
+        finding_add(&x->found, FINDING_gateway_silent,
+                    checks_where(x, x->config.gateway_url[0] ? "GATEWAY_URL" : "PORT", where),
+                    "see in its log whether it hangs (pregon-gateway --check), or start it "
+                    "again",
+                    NULL, "No answer from %s%s%s: %s.", x->url, x->holder[0] ? ", " : "", x->holder,
+                    a.error);
     }
     probe_free(&a);
 }
@@ -148,8 +140,7 @@ void checks_gateway(struct checks *x)
 /* --- which origins it admits ------------------------------------------------------- */
 
 /* A refusal, with the gateway's own message. */
-static void report_refusal(struct checks *x, enum finding_name name,
-                           const struct probe_answer *a,
+static void report_refusal(struct checks *x, enum finding_name name, const struct probe_answer *a,
                            const struct checks_handshake *h)
 {
     const char *setting = admission_setting(ADMISSION_ADMITTED);
@@ -164,14 +155,12 @@ static void report_refusal(struct checks *x, enum finding_name name,
     if (!message[0])
         snprintf(message, sizeof message, "%s", finding_meaning(name));
     if (name == FINDING_max_connections)
-        snprintf(change, sizeof change, "WEBSOCKET_MAX_CONNECTIONS=%lld",
-                 most ? most * 2 : 100);
+        snprintf(change, sizeof change, "WEBSOCKET_MAX_CONNECTIONS=%lld", most ? most * 2 : 100);
     else if (name == FINDING_websocket_disabled)
         snprintf(change, sizeof change, "WEBSOCKET_ENABLED=1");
     finding_add(&x->found, name, setting[0] ? checks_where(x, setting, where) : "",
                 hint[0] ? hint : "see docs/troubleshooting.md", change,
-                "Handshakes are refused with HTTP %d %s: %s", h->status, h->code,
-                message);
+                "Handshakes are refused with HTTP %d %s: %s", h->status, h->code, message);
 }
 
 static enum finding_name name_of(const char *code)
@@ -189,13 +178,12 @@ static void report_not_listed(struct checks *x, const char *origin)
 
     buf_printf(&change, "CORS_ORIGINS=%s%s%s", x->gateway.cors_origins,
                x->gateway.cors_origins[0] ? "," : "", origin);
-    finding_add(
-        &x->found, FINDING_origin_not_allowed, checks_where(x, "CORS_ORIGINS", where),
-        "list it, and let the gateway read it (SIGHUP, systemctl reload)",
-        x->gateway.cors_origins[0] == '[' ? NULL : buf_text(&change),
-        "Pages of %.300s get 403 Forbidden, and may read no answer: that origin is not "
-        "in CORS_ORIGINS.",
-        origin);
+    finding_add(&x->found, FINDING_origin_not_allowed, checks_where(x, "CORS_ORIGINS", where),
+                "list it, and let the gateway read it (SIGHUP, systemctl reload)",
+                x->gateway.cors_origins[0] == '[' ? NULL : buf_text(&change),
+                "Pages of %.300s get 403 Forbidden, and may read no answer: that origin is not "
+                "in CORS_ORIGINS.",
+                origin);
     buf_free(&change);
 }
 
@@ -203,13 +191,10 @@ static void report_other_origins(struct checks *x, const char *origin)
 {
     char where[CHECKS_WHERE_MAX];
 
-    finding_add(
-        &x->found, FINDING_settings_not_in_force,
-        checks_where(x, "CORS_ORIGINS", where),
-        "let it read them again (SIGHUP, systemctl reload), or look for the flag or "
-        "environment it was started with",
-        NULL, "CORS_ORIGINS lists %.200s, and the gateway that runs refuses it.",
-        origin);
+    finding_add(&x->found, FINDING_settings_not_in_force, checks_where(x, "CORS_ORIGINS", where),
+                "let it read them again (SIGHUP, systemctl reload), or look for the flag or "
+                "environment it was started with",
+                NULL, "CORS_ORIGINS lists %.200s, and the gateway that runs refuses it.", origin);
 }
 
 struct handlers {
@@ -232,8 +217,8 @@ static void judge_refusal(struct handlers *p, const struct probe_answer *a,
     else if (name == FINDING_END && !finding_has(&x->found, FINDING_gateway_silent))
         finding_add(&x->found, FINDING_gateway_silent, checks_where(x, "PORT", where),
                     "see in its log what happened", NULL,
-                    "A handshake got HTTP %d and nothing more from %s. %s", h->status,
-                    x->url, a->error);
+                    "A handshake got HTTP %d and nothing more from %s. %s", h->status, x->url,
+                    a->error);
 }
 
 static void try_origin(struct handlers *p, const char *origin)
@@ -254,16 +239,14 @@ static void try_origin(struct handlers *p, const char *origin)
         snprintf(x->admitted, sizeof x->admitted, "%s", origin);
     }
     if (h->is_admitted && is_foreign && !is_listed)
-        finding_add(&x->found, FINDING_foreign_origin_admitted,
-                    checks_where(x, "CORS_ORIGINS", where),
-                    "let the gateway read its settings again (SIGHUP, systemctl "
-                    "reload), or look "
-                    "for the flag or environment it was started with",
-                    NULL,
-                    "A page of " CHECKS_FOREIGN_ORIGIN
-                    " may connect, although its origin is not listed.");
-    else if (h->is_admitted ||
-             (is_foreign && strcmp(h->code, "origin_not_allowed") == 0))
+        finding_add(
+            &x->found, FINDING_foreign_origin_admitted, checks_where(x, "CORS_ORIGINS", where),
+            "let the gateway read its settings again (SIGHUP, systemctl "
+            "reload), or look "
+            "for the flag or environment it was started with",
+            NULL,
+            "A page of " CHECKS_FOREIGN_ORIGIN " may connect, although its origin is not listed.");
+    else if (h->is_admitted || (is_foreign && strcmp(h->code, "origin_not_allowed") == 0))
         ;
     else if (strcmp(h->code, "origin_not_allowed") != 0)
         judge_refusal(p, &a, h);
@@ -288,8 +271,7 @@ static void try_entry(void *ctx, const char *entry)
     else if (star && star > entry && star[-1] == ':')
         instead = "8080";
     if (star)
-        snprintf(origin, sizeof origin, "%.*s%s%s", (int)(star - entry), entry, instead,
-                 star + 1);
+        snprintf(origin, sizeof origin, "%.*s%s%s", (int)(star - entry), entry, instead, star + 1);
     else
         snprintf(origin, sizeof origin, "%s", entry);
     if (origin[0] && origin[strlen(origin) - 1] == '/')

@@ -36,20 +36,18 @@ static int try_to_listen(const char *host, int port)
 }
 
 /* No program listens: could ours? */
-static bool can_listen(struct checks *x, const char *setting, const char *host,
-                       int port)
+static bool can_listen(struct checks *x, const char *setting, const char *host, int port)
 {
     char where[CHECKS_WHERE_MAX];
 
     switch (try_to_listen(host, port)) {
     case EADDRNOTAVAIL:
-        finding_add(
-            &x->found, FINDING_host_not_here,
-            checks_where(x, strcmp(setting, "PORT") == 0 ? "HOST" : setting, where),
-            "give an address of this machine: 127.0.0.1 for this machine alone, "
-            "0.0.0.0 for all",
-            strcmp(setting, "PORT") == 0 ? "HOST=127.0.0.1" : NULL,
-            "%.100s is no IPv4 address of this machine.", host);
+        finding_add(&x->found, FINDING_host_not_here,
+                    checks_where(x, strcmp(setting, "PORT") == 0 ? "HOST" : setting, where),
+                    "give an address of this machine: 127.0.0.1 for this machine alone, "
+                    "0.0.0.0 for all",
+                    strcmp(setting, "PORT") == 0 ? "HOST=127.0.0.1" : NULL,
+                    "%.100s is no IPv4 address of this machine.", host);
         return false;
     case EACCES:
         finding_add(&x->found, FINDING_port_privileged, checks_where(x, setting, where),
@@ -72,10 +70,9 @@ static bool is_taken(struct checks *x, const char *setting, const char *program,
         return false;
     snprintf(change, sizeof change, "PORT=%d", (int)x->gateway.port + 1);
     snprintf(where, sizeof where, "%s", checks_where(x, setting, where));
-    finding_add(&x->found, FINDING_port_taken, where,
-                "end that program, or take another port",
-                strcmp(setting, "PORT") == 0 ? change : NULL,
-                "%s is held by %s, not by %s.", address, holder_text(h, text), program);
+    finding_add(&x->found, FINDING_port_taken, where, "end that program, or take another port",
+                strcmp(setting, "PORT") == 0 ? change : NULL, "%s is held by %s, not by %s.",
+                address, holder_text(h, text), program);
     return true;
 }
 
@@ -94,8 +91,7 @@ static void look_at_gateway(struct checks *x)
         x->is_gateway_there = !is_taken(x, "PORT", "pregon-gateway", &h, address);
         x->gateway_pid = x->is_gateway_there ? h.pid : 0;
     } else if (can_listen(x, "PORT", host, port)) {
-        finding_add(&x->found, FINDING_gateway_not_running,
-                    checks_where(x, "PORT", where),
+        finding_add(&x->found, FINDING_gateway_not_running, checks_where(x, "PORT", where),
                     port ? "start pregon-gateway and read its first lines; if it runs "
                            "on another "
                            "port, say so: PORT=… pregon-doctor"
@@ -122,8 +118,7 @@ static void look_at_broker(struct checks *x)
     int port;
 
     x->is_broker_there = true;
-    if (!checks_endpoint(x->broker.broker_control, host, &port) ||
-        !checks_is_local(host))
+    if (!checks_endpoint(x->broker.broker_control, host, &port) || !checks_is_local(host))
         return; /* on another machine, whose ports are not visible */
     for (int i = 0; i < 3; i++) {
         if (!checks_endpoint(addresses[i].endpoint, host, &port) || !port)
@@ -134,16 +129,14 @@ static void look_at_broker(struct checks *x)
                 x->is_broker_there = false;
         } else if (!can_listen(x, addresses[i].setting, host, port)) {
             x->is_broker_there = false;
-        } else if (x->is_broker_there &&
-                   i != PUBLISH) { /* checked later by listening to it */
+        } else if (x->is_broker_there && i != PUBLISH) { /* checked later by listening to it */
             x->is_broker_there = i != CONTROL;
-            finding_add(
-                &x->found, FINDING_broker_not_running,
-                checks_where(x, addresses[i].setting, where),
-                "start pregon-broker and read its first lines; if it runs elsewhere, "
-                "set BROKER_INGEST, BROKER_PUBLISH and BROKER_CONTROL to those of its "
-                "ready line",
-                NULL, "No program listens on %s (%s).", text, addresses[i].setting);
+            finding_add(&x->found, FINDING_broker_not_running,
+                        checks_where(x, addresses[i].setting, where),
+                        "start pregon-broker and read its first lines; if it runs elsewhere, "
+                        "set BROKER_INGEST, BROKER_PUBLISH and BROKER_CONTROL to those of its "
+                        "ready line",
+                        NULL, "No program listens on %s (%s).", text, addresses[i].setting);
         }
     }
 }
@@ -160,24 +153,21 @@ static void look_at_descriptors(struct checks *x)
         return; /* it is on another machine */
     if (!limit && getrlimit(RLIMIT_NOFILE, &own) == 0)
         limit = own.rlim_max > INT32_MAX ? INT32_MAX : (long)own.rlim_max;
-    if (descriptors_divide((int)(limit > INT32_MAX ? INT32_MAX : limit),
-                           OWN_DESCRIPTORS, (int)x->gateway.http_max_connections,
-                           &b) == OK &&
+    if (descriptors_divide((int)(limit > INT32_MAX ? INT32_MAX : limit), OWN_DESCRIPTORS,
+                           (int)x->gateway.http_max_connections, &b) == OK &&
         b.capacity >= wanted)
         return;
     snprintf(change, sizeof change, "WEBSOCKET_MAX_CONNECTIONS=%d", b.capacity);
-    finding_add(
-        &x->found, FINDING_descriptors_too_few,
-        checks_where(x, "WEBSOCKET_MAX_CONNECTIONS", where),
-        "raise the hard limit (ulimit -Hn, LimitNOFILE= in the unit, ulimits: in the "
-        "compose file) and start the gateway again, start more gateways, or lower "
-        "the number",
-        change,
-        "WEBSOCKET_MAX_CONNECTIONS is %d, but of %ld descriptors (the hard limit of "
-        "%s) "
-        "only about %d are left for WebSockets.",
-        wanted, limit, x->gateway_pid ? "the running gateway" : "this shell",
-        b.capacity);
+    finding_add(&x->found, FINDING_descriptors_too_few,
+                checks_where(x, "WEBSOCKET_MAX_CONNECTIONS", where),
+                "raise the hard limit (ulimit -Hn, LimitNOFILE= in the unit, ulimits: in the "
+                "compose file) and start the gateway again, start more gateways, or lower "
+                "the number",
+                change,
+                "WEBSOCKET_MAX_CONNECTIONS is %d, but of %ld descriptors (the hard limit of "
+                "%s) "
+                "only about %d are left for WebSockets.",
+                wanted, limit, x->gateway_pid ? "the running gateway" : "this shell", b.capacity);
 }
 
 /* --- the folder of the store ------------------------------------------------------------- */
@@ -200,20 +190,17 @@ static void look_at_disk(struct checks *x)
     struct statvfs s;
     int port;
 
-    if (!path || !path[0] ||
-        !checks_endpoint(x->broker.broker_control, folder, &port) ||
+    if (!path || !path[0] || !checks_endpoint(x->broker.broker_control, folder, &port) ||
         !checks_is_local(folder))
         return;
     folder_of(path, folder);
     if (access(folder, W_OK) != 0) {
         /* A running broker may have another user and folder; its status is checked instead. */
         if (finding_has(&x->found, FINDING_broker_not_running))
-            finding_add(
-                &x->found, FINDING_store_folder_missing,
-                checks_where(x, "STORE", where),
-                "make the folder, owned by the broker's user; a path without / at its "
-                "beginning counts from where the broker is started",
-                NULL, "%.300s: %s.", folder, strerror(errno));
+            finding_add(&x->found, FINDING_store_folder_missing, checks_where(x, "STORE", where),
+                        "make the folder, owned by the broker's user; a path without / at its "
+                        "beginning counts from where the broker is started",
+                        NULL, "%.300s: %s.", folder, strerror(errno));
         return;
     }
     if (statvfs(folder, &s) != 0)
@@ -223,9 +210,8 @@ static void look_at_disk(struct checks *x)
         finding_add(&x->found, FINDING_disk_low, checks_where(x, "STORE", where),
                     "make room, keep less (RETENTION_COUNT, RETENTION_AGE), or put "
                     "STORE elsewhere",
-                    NULL,
-                    "%.300s has %llu MiB free, less than %lld MiB (DISK_FREE_MIN).",
-                    folder, left >> 20, (long long)x->config.disk_free_min >> 20);
+                    NULL, "%.300s has %llu MiB free, less than %lld MiB (DISK_FREE_MIN).", folder,
+                    left >> 20, (long long)x->config.disk_free_min >> 20);
 }
 
 void checks_ports(struct checks *x)

@@ -76,9 +76,8 @@ static void judge_name(struct checks *x, const struct config_line *line)
         return;
     snprintf(where, sizeof where, "%.200s:%u", x->env_file, line->number);
     snprintf(change, sizeof change, "%s=…", best);
-    finding_add(&x->found, FINDING_setting_misspelt, where,
-                "correct the name and keep the value", change,
-                "%.60s is no setting: did you mean %s?", line->name, best);
+    finding_add(&x->found, FINDING_setting_misspelt, where, "correct the name and keep the value",
+                change, "%.60s is no setting: did you mean %s?", line->name, best);
 }
 
 static void judge_file(struct checks *x)
@@ -93,9 +92,9 @@ static void judge_file(struct checks *x)
             judge_name(x, line);
         } else if (last != line) {
             snprintf(where, sizeof where, "%.200s:%u", x->env_file, line->number);
-            finding_add(&x->found, FINDING_setting_twice, where, "remove this line",
-                        NULL, "%.60s stands again in line %u, and that one counts.",
-                        line->name, last->number);
+            finding_add(&x->found, FINDING_setting_twice, where, "remove this line", NULL,
+                        "%.60s stands again in line %u, and that one counts.", line->name,
+                        last->number);
         }
     }
 }
@@ -128,24 +127,22 @@ static void judge_value(struct checks *x, const struct config_program *program,
     config_help_allowed(&allowed, f->option);
     buf_printf(&change, "%s=%s", f->option->name, f->option->value);
     if (config_value_is_secret(f->option))
-        finding_add(&x->found, FINDING_setting_impossible, where,
-                    "give a value that is allowed", NULL,
-                    "%s must be %s; %s does not start.", f->option->name,
-                    buf_text(&allowed), program->name);
+        finding_add(&x->found, FINDING_setting_impossible, where, "give a value that is allowed",
+                    NULL, "%s must be %s; %s does not start.", f->option->name, buf_text(&allowed),
+                    program->name);
     else
         finding_add(&x->found, FINDING_setting_impossible, where,
                     is_around ? "unset it, since the environment counts over .env; or "
                                 "start the program with a flag, which counts over both"
                               : "give a value that is allowed; the default is",
                     is_around ? NULL : buf_text(&change),
-                    "%s=%.100s: must be %s; %s does not start.", f->option->name,
-                    f->value, buf_text(&allowed), program->name);
+                    "%s=%.100s: must be %s; %s does not start.", f->option->name, f->value,
+                    buf_text(&allowed), program->name);
     buf_free(&allowed);
     buf_free(&change);
 }
 
-static void take_fact(void *ctx, const struct config_program *program,
-                      const struct config_fact *f)
+static void take_fact(void *ctx, const struct config_program *program, const struct config_fact *f)
 {
     struct checks *x = ctx;
     char where[CHECKS_WHERE_MAX];
@@ -156,25 +153,20 @@ static void take_fact(void *ctx, const struct config_program *program,
             return; /* already reported for another program */
     x->places = mem_resize(x->places, (x->place_count + 1) * sizeof *x->places);
     x->places[x->place_count++] = (struct checks_place){
-        f->option->name, f->place,    f->line ? f->line->number : 0,
-        f->value,        f->is_wrong, is_secret};
+        f->option->name, f->place, f->line ? f->line->number : 0, f->value, f->is_wrong, is_secret};
     checks_where(x, f->option->name, where);
     if (f->is_wrong)
         judge_value(x, program, f, where);
-    if (f->place != CONFIG_ENVIRONMENT || !f->line ||
-        strcmp(f->value, f->line->value) == 0)
+    if (f->place != CONFIG_ENVIRONMENT || !f->line || strcmp(f->value, f->line->value) == 0)
         return;
     snprintf(where, sizeof where, "%.200s:%u (%.60s)", x->env_file, f->line->number,
              f->option->name);
     if (is_secret)
-        finding_add(&x->found, FINDING_setting_overridden, where,
-                    "remove it from one of the two", NULL,
-                    "The environment has another %s, and that one counts.",
-                    f->option->name);
+        finding_add(&x->found, FINDING_setting_overridden, where, "remove it from one of the two",
+                    NULL, "The environment has another %s, and that one counts.", f->option->name);
     else
-        finding_add(&x->found, FINDING_setting_overridden, where,
-                    "remove it from one of the two", NULL,
-                    "The environment says %s=%.100s, and that counts, not %.100s.",
+        finding_add(&x->found, FINDING_setting_overridden, where, "remove it from one of the two",
+                    NULL, "The environment says %s=%.100s, and that counts, not %.100s.",
                     f->option->name, f->value, f->line->value);
 }
 
@@ -200,28 +192,24 @@ static bool is_wrong(const struct checks *x, const char *name)
 static void judge_policy(struct checks *x)
 {
     struct gateway_config c = x->gateway;
-    char error[POLICY_ERROR_MAX] = "", name[CONFIG_HELP_FLAG_MAX],
-         where[CHECKS_WHERE_MAX];
+    char error[POLICY_ERROR_MAX] = "", name[CONFIG_HELP_FLAG_MAX], where[CHECKS_WHERE_MAX];
     char listed[] = "", change[700];
-    struct origin_list *origins =
-        origin_list_new("CORS_ORIGINS", c.cors_origins, error);
+    struct origin_list *origins = origin_list_new("CORS_ORIGINS", c.cors_origins, error);
     struct policy *p;
 
     checks_where(x, "CORS_ORIGINS", where);
     x->has_policy = origins && !is_wrong(x, "CORS_ORIGINS");
     if (!origins) {
-        finding_add(
-            &x->found, FINDING_origin_malformed, where,
-            "an origin is scheme and host, and the port if it is not the usual one",
-            "CORS_ORIGINS=https://your.page", "%s", error);
+        finding_add(&x->found, FINDING_origin_malformed, where,
+                    "an origin is scheme and host, and the port if it is not the usual one",
+                    "CORS_ORIGINS=https://your.page", "%s", error);
         c.cors_origins = listed;
     } else if (origin_list_is_any(origins) && c.cors_allow_credentials) {
-        finding_add(
-            &x->found, FINDING_origin_star_with_credentials, where,
-            "name the origins of your pages, or set CORS_ALLOW_CREDENTIALS=0",
-            "CORS_ORIGINS=https://your.page",
-            "CORS_ORIGINS is * and CORS_ALLOW_CREDENTIALS is 1: browsers refuse "
-            "that, and the gateway does not start.");
+        finding_add(&x->found, FINDING_origin_star_with_credentials, where,
+                    "name the origins of your pages, or set CORS_ALLOW_CREDENTIALS=0",
+                    "CORS_ORIGINS=https://your.page",
+                    "CORS_ORIGINS is * and CORS_ALLOW_CREDENTIALS is 1: browsers refuse "
+                    "that, and the gateway does not start.");
         c.cors_allow_credentials = x->has_policy = false;
     } else if (origin_list_is_any(origins)) {
         finding_add(&x->found, FINDING_origin_star, where,
@@ -234,11 +222,9 @@ static void judge_policy(struct checks *x)
     if (!p) {
         x->has_policy = false;
         snprintf(name, sizeof name, "%.*s", (int)strcspn(error, "=: "), error);
-        snprintf(change, sizeof change, "%s=%s", name,
-                 known(name) ? known(name)->value : "");
+        snprintf(change, sizeof change, "%s=%s", name, known(name) ? known(name)->value : "");
         finding_add(&x->found, FINDING_setting_impossible, checks_where(x, name, where),
-                    "give a value that is allowed; the default is", change, "%s",
-                    error);
+                    "give a value that is allowed; the default is", change, "%s", error);
     }
     policy_drop(p);
 }
@@ -251,8 +237,7 @@ static void judge_websockets(struct checks *x)
     if (!c->websocket_enabled)
         finding_add(&x->found, FINDING_websocket_disabled,
                     checks_where(x, "WEBSOCKET_ENABLED", where), "turn them on",
-                    "WEBSOCKET_ENABLED=1",
-                    "WebSockets are turned off: every handshake gets 503.");
+                    "WEBSOCKET_ENABLED=1", "WebSockets are turned off: every handshake gets 503.");
     if (c->websocket_max_connections == 0)
         finding_add(&x->found, FINDING_max_connections,
                     checks_where(x, "WEBSOCKET_MAX_CONNECTIONS", where),
@@ -261,13 +246,12 @@ static void judge_websockets(struct checks *x)
     if (c->ws_ping_interval >= c->websocket_timeout) {
         snprintf(change, sizeof change, "WS_PING_INTERVAL=%lld",
                  (long long)(c->websocket_timeout / 3000));
-        finding_add(
-            &x->found, FINDING_ping_after_timeout,
-            checks_where(x, "WS_PING_INTERVAL", where),
-            "ping three times within WEBSOCKET_TIMEOUT; 0 does that by itself", change,
-            "WS_PING_INTERVAL is %.3f s and WEBSOCKET_TIMEOUT %.3f s: a browser that "
-            "only listens is closed with 4001 before it gets a ping.",
-            (double)c->ws_ping_interval / 1000, (double)c->websocket_timeout / 1000);
+        finding_add(&x->found, FINDING_ping_after_timeout,
+                    checks_where(x, "WS_PING_INTERVAL", where),
+                    "ping three times within WEBSOCKET_TIMEOUT; 0 does that by itself", change,
+                    "WS_PING_INTERVAL is %.3f s and WEBSOCKET_TIMEOUT %.3f s: a browser that "
+                    "only listens is closed with 4001 before it gets a ping.",
+                    (double)c->ws_ping_interval / 1000, (double)c->websocket_timeout / 1000);
     }
 }
 
@@ -284,16 +268,14 @@ static void judge_trust(struct checks *x)
 
     if (config_list_each(x->gateway.forwarded_allow_ips, find_star, &is_everybody))
         return;
-    if (is_everybody && x->gateway.proxy_headers &&
-        strncmp(x->gateway.host, "127.", 4) != 0)
-        finding_add(&x->found, FINDING_trusts_everybody,
-                    checks_where(x, "FORWARDED_ALLOW_IPS", where),
-                    "name the proxy's address, or let HOST be 127.0.0.1",
-                    "FORWARDED_ALLOW_IPS=127.0.0.1",
-                    "The gateway trusts X-Forwarded headers of every peer, and HOST is "
-                    "%.64s: a "
-                    "peer that connects directly can claim any client address.",
-                    x->gateway.host);
+    if (is_everybody && x->gateway.proxy_headers && strncmp(x->gateway.host, "127.", 4) != 0)
+        finding_add(
+            &x->found, FINDING_trusts_everybody, checks_where(x, "FORWARDED_ALLOW_IPS", where),
+            "name the proxy's address, or let HOST be 127.0.0.1", "FORWARDED_ALLOW_IPS=127.0.0.1",
+            "The gateway trusts X-Forwarded headers of every peer, and HOST is "
+            "%.64s: a "
+            "peer that connects directly can claim any client address.",
+            x->gateway.host);
 }
 
 struct port {
@@ -324,12 +306,11 @@ static void judge_ports(struct checks *x)
             if (i == 3)
                 snprintf(change, sizeof change, "PORT=8000");
             else
-                snprintf(change, sizeof change, "%s=tcp://%s:%d", ports[i].name,
-                         ports[i].host, 5555 + i);
-            finding_add(
-                &x->found, FINDING_ports_collide, checks_where(x, ports[i].name, where),
-                "give each a port of its own", change, "%s and %s both name port %d.",
-                ports[k].name, ports[i].name, ports[i].number);
+                snprintf(change, sizeof change, "%s=tcp://%s:%d", ports[i].name, ports[i].host,
+                         5555 + i);
+            finding_add(&x->found, FINDING_ports_collide, checks_where(x, ports[i].name, where),
+                        "give each a port of its own", change, "%s and %s both name port %d.",
+                        ports[k].name, ports[i].name, ports[i].number);
         }
 }
 
@@ -342,11 +323,10 @@ static void judge_source(void *ctx, const char *entry)
         return;
     snprintf(path, sizeof path, "%.*s", (int)strcspn(entry + 4, "?"), entry + 4);
     if (access(path, R_OK) != 0)
-        finding_add(
-            &x->found, FINDING_source_missing, checks_where(x, "SOURCE", where),
-            "name a file that exists; a path without / at its beginning counts from "
-            "the folder in which the feeder is started",
-            NULL, "%.300s cannot be read: %s.", path, strerror(errno));
+        finding_add(&x->found, FINDING_source_missing, checks_where(x, "SOURCE", where),
+                    "name a file that exists; a path without / at its beginning counts from "
+                    "the folder in which the feeder is started",
+                    NULL, "%.300s cannot be read: %s.", path, strerror(errno));
 }
 
 static void judge_telegram(struct checks *x)
@@ -356,8 +336,7 @@ static void judge_telegram(struct checks *x)
 
     if (c->telegram_token[0] && c->telegram_token_file[0])
         finding_add(&x->found, FINDING_telegram_token_malformed,
-                    checks_where(x, "TELEGRAM_TOKEN_FILE", where),
-                    "remove one of the two", NULL,
+                    checks_where(x, "TELEGRAM_TOKEN_FILE", where), "remove one of the two", NULL,
                     "TELEGRAM_TOKEN and TELEGRAM_TOKEN_FILE are both set.");
     else if (c->telegram_token[0] && !bottoken_is_right(c->telegram_token))
         finding_add(&x->found, FINDING_telegram_token_malformed,
@@ -366,9 +345,8 @@ static void judge_telegram(struct checks *x)
     else if (c->telegram_token_file[0] && access(c->telegram_token_file, R_OK) != 0)
         finding_add(&x->found, FINDING_telegram_token_malformed,
                     checks_where(x, "TELEGRAM_TOKEN_FILE", where),
-                    "name a file that the bot may read", NULL,
-                    "%.300s cannot be read: %s.", c->telegram_token_file,
-                    strerror(errno));
+                    "name a file that the bot may read", NULL, "%.300s cannot be read: %s.",
+                    c->telegram_token_file, strerror(errno));
 }
 
 static void judge_store(struct checks *x)
@@ -376,12 +354,11 @@ static void judge_store(struct checks *x)
     char where[CHECKS_WHERE_MAX];
 
     if (!broker_config_is_store(x->broker.store))
-        finding_add(
-            &x->found, FINDING_setting_impossible, checks_where(x, "STORE", where),
-            "name a file", "STORE=sqlite:pregon.db",
-            "STORE=%.200s: must be sqlite:FILE or memory; pregon-broker does not "
-            "start.",
-            x->broker.store);
+        finding_add(&x->found, FINDING_setting_impossible, checks_where(x, "STORE", where),
+                    "name a file", "STORE=sqlite:pregon.db",
+                    "STORE=%.200s: must be sqlite:FILE or memory; pregon-broker does not "
+                    "start.",
+                    x->broker.store);
 }
 
 void checks_settings(struct checks *x, const char *env_file, bool is_default)
@@ -393,11 +370,10 @@ void checks_settings(struct checks *x, const char *env_file, bool is_default)
 
     snprintf(x->env_file, sizeof x->env_file, "%s", env_file);
     if (!config_file_read(env_file, is_default, &x->file, error))
-        finding_add(
-            &x->found, FINDING_env_file_unreadable, env_file,
-            "correct that line, or the file's path or permissions; every line is "
-            "NAME=VALUE or begins with #",
-            NULL, "%s", error);
+        finding_add(&x->found, FINDING_env_file_unreadable, env_file,
+                    "correct that line, or the file's path or permissions; every line is "
+                    "NAME=VALUE or begins with #",
+                    NULL, "%s", error);
     judge_file(x);
     judge_secrets(x);
     config_audit(&gateway_program, &x->file, take_fact, x, g);

@@ -11,8 +11,7 @@ static const struct {
     enum finding_severity severity;
     const char *meaning;
 } names[] = {
-#define X(name, severity, meaning) \
-    [FINDING_##name] = {#name, FINDING_##severity, meaning},
+#define X(name, severity, meaning) [FINDING_##name] = {#name, FINDING_##severity, meaning},
     FINDING_LIST(X)
 #undef X
 #define X(code, status, close, setting, text) \
@@ -52,9 +51,8 @@ void finding_add(struct finding_list *l, enum finding_name name, const char *whe
     vsnprintf(text, sizeof text, seen, args);
     va_end(args);
     l->items = mem_resize(l->items, (l->count + 1) * sizeof *l->items);
-    l->items[l->count++] =
-        (struct finding){name, mem_strdup(text), mem_strdup(where), mem_strdup(todo),
-                         mem_strdup(change ? change : "")};
+    l->items[l->count++] = (struct finding){name, mem_strdup(text), mem_strdup(where),
+                                            mem_strdup(todo), mem_strdup(change ? change : "")};
 }
 
 bool finding_has(const struct finding_list *l, enum finding_name name)
@@ -115,8 +113,7 @@ void finding_put_text(const struct finding *f, struct buf *out)
 
 void finding_put_json(const struct finding *f, struct buf *out)
 {
-    buf_printf(out,
-               "{\"name\":\"%s\",\"severity\":\"%s\",\"seen\":", names[f->name].text,
+    buf_printf(out, "{\"name\":\"%s\",\"severity\":\"%s\",\"seen\":", names[f->name].text,
                words[names[f->name].severity]);
     buf_jsons(out, f->seen);
     buf_adds(out, ",\"where\":");

@@ -19,9 +19,8 @@ static bool is_ours(const char *line, in_addr_t address, int port, unsigned *use
     unsigned long ip = 0;
     size_t len;
 
-    if (sscanf(line,
-               " %*d: %32[0-9A-F]:%X %*[0-9A-F]:%*X %X %*X:%*X %*X:%*X %*X %u %*d %lu",
-               local, &at, &state, user, inode) != 5 ||
+    if (sscanf(line, " %*d: %32[0-9A-F]:%X %*[0-9A-F]:%*X %X %*X:%*X %*X:%*X %*X %u %*d %lu", local,
+               &at, &state, user, inode) != 5 ||
         state != LISTENING || (int)at != port)
         return false;
     /* IPv4 in the last eight digits, mapped into IPv6 or not; :: and 0.0.0.0 are all zeros. */
@@ -90,8 +89,7 @@ static void find_process(unsigned long inode, struct holder *out)
 bool holder_find(const char *host, int port, struct holder *out)
 {
     struct holder h = {0};
-    in_addr_t address =
-        strcmp(host, "localhost") == 0 ? htonl(INADDR_LOOPBACK) : inet_addr(host);
+    in_addr_t address = strcmp(host, "localhost") == 0 ? htonl(INADDR_LOOPBACK) : inet_addr(host);
     unsigned long inode;
 
     if (!find_inode("/proc/net/tcp", address, port, &h.user, &inode) &&

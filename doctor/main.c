@@ -54,8 +54,7 @@ static void lend_environment(const char *path)
     config_file_free(&file);
 }
 
-static enum config_outcome load(char **argv, const char *env_file,
-                                struct doctor_config *config)
+static enum config_outcome load(char **argv, const char *env_file, struct doctor_config *config)
 {
     char none[] = "--env-file=/dev/null";
     size_t count = 0;
@@ -113,19 +112,16 @@ static void put_text(const struct checks *x, struct buf *out)
     for (size_t i = 0; i < x->handshake_count; i++) {
         const struct checks_handshake *h = &x->handshakes[i];
 
-        buf_printf(out, "%-10s %s ", h->through,
-                   h->is_admitted ? "admits " : "refuses");
-        finding_put_clean(out,
-                          h->origin[0] ? h->origin : "programs, which send no Origin");
+        buf_printf(out, "%-10s %s ", h->through, h->is_admitted ? "admits " : "refuses");
+        finding_put_clean(out, h->origin[0] ? h->origin : "programs, which send no Origin");
         buf_printf(out, ": HTTP %d ", h->status);
         finding_put_clean(out, h->code[0] ? h->code : "without a reason");
         buf_printf(out, "%s\n", h->is_expected ? "" : ", which is not as it should be");
     }
     if (!errors && !warnings)
         buf_adds(out, "Everything works.\n");
-    buf_printf(out, "%zu error%s, %zu warning%s, %zu note%s\n", errors,
-               errors == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s", notes,
-               notes == 1 ? "" : "s");
+    buf_printf(out, "%zu error%s, %zu warning%s, %zu note%s\n", errors, errors == 1 ? "" : "s",
+               warnings, warnings == 1 ? "" : "s", notes, notes == 1 ? "" : "s");
 }
 
 static void put_json(const struct checks *x, struct buf *out)
@@ -151,14 +147,12 @@ static void put_json(const struct checks *x, struct buf *out)
         buf_printf(out, "%s{\"through\":\"%s\",\"origin\":", i ? "," : "", h->through);
         buf_jsons(out, h->origin);
         buf_printf(out, ",\"admitted\":%s,\"expected\":%s,\"status\":%d,\"code\":",
-                   h->is_admitted ? "true" : "false", h->is_expected ? "true" : "false",
-                   h->status);
+                   h->is_admitted ? "true" : "false", h->is_expected ? "true" : "false", h->status);
         buf_jsons(out, h->code);
         buf_addc(out, '}');
     }
     buf_printf(out, "],\"errors\":%zu,\"warnings\":%zu,\"notes\":%zu}\n",
-               finding_count(&x->found, FINDING_ERROR),
-               finding_count(&x->found, FINDING_WARNING),
+               finding_count(&x->found, FINDING_ERROR), finding_count(&x->found, FINDING_WARNING),
                finding_count(&x->found, FINDING_NOTE));
 }
 
@@ -178,8 +172,7 @@ static int examine(struct checks *x, const char *env_file, bool is_default)
         put_json(x, &out);
     else
         put_text(x, &out);
-    code = finding_count(&x->found, FINDING_ERROR) ||
-           finding_count(&x->found, FINDING_WARNING);
+    code = finding_count(&x->found, FINDING_ERROR) || finding_count(&x->found, FINDING_WARNING);
     if (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout))
         code = 2;
     buf_free(&out);

@@ -35,8 +35,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     return size * count;
 }
 
-static CURL *open_easy(const struct probe_request *q, const char *url,
-                       char error[CURL_ERROR_SIZE])
+static CURL *open_easy(const struct probe_request *q, const char *url, char error[CURL_ERROR_SIZE])
 {
     CURL *e = curl_easy_init();
 
@@ -52,8 +51,7 @@ static CURL *open_easy(const struct probe_request *q, const char *url,
     return e;
 }
 
-static void note_end(CURL *e, CURLcode code, const char *error,
-                     struct probe_answer *out)
+static void note_end(CURL *e, CURLcode code, const char *error, struct probe_answer *out)
 {
     char *ip = NULL;
     long port = 0;
@@ -63,11 +61,9 @@ static void note_end(CURL *e, CURLcode code, const char *error,
     snprintf(out->local, sizeof out->local, "%.45s:%ld", ip ? ip : "", port);
     if (!code)
         return;
-    out->is_tls_fault = code == CURLE_SSL_CONNECT_ERROR ||
-                        code == CURLE_PEER_FAILED_VERIFICATION ||
+    out->is_tls_fault = code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION ||
                         code == CURLE_SSL_CACERT_BADFILE;
-    snprintf(out->error, sizeof out->error, "%s",
-             error[0] ? error : curl_easy_strerror(code));
+    snprintf(out->error, sizeof out->error, "%s", error[0] ? error : curl_easy_strerror(code));
 }
 
 /* base and path, with one slash between them. */
@@ -151,8 +147,7 @@ static const char *end_of_head(struct buf *in)
 }
 
 /* The first frame after a 101: whether there is one, and whether it closes the connection. */
-static void read_frame(CURL *e, struct buf *in, size_t at, int64_t until,
-                       struct probe_answer *out)
+static void read_frame(CURL *e, struct buf *in, size_t at, int64_t until, struct probe_answer *out)
 {
     unsigned char *frame;
     size_t len;
@@ -185,8 +180,7 @@ static void read_answer(CURL *e, int64_t until, struct probe_answer *out)
             break;
     if (!body) {
         snprintf(out->error, sizeof out->error, "%s",
-                 in.len ? "the answer is no HTTP"
-                        : "the connection ended without an answer");
+                 in.len ? "the answer is no HTTP" : "the connection ended without an answer");
         buf_free(&in);
         return;
     }
@@ -280,13 +274,12 @@ void probe_handshake(const struct probe_request *q, struct probe_answer *out)
     code = curl_easy_perform(e);
     note_end(e, code, error, out);
     if (!code && take_apart(buf_text(&url), host, &target)) {
-        buf_printf(
-            &request,
-            "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: pregon-doctor/" PREGON_VERSION
-            "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
-            buf_text(&target), host);
+        buf_printf(&request,
+                   "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: pregon-doctor/" PREGON_VERSION
+                   "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                   "Sec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+                   buf_text(&target), host);
         if (q->origin)
             buf_printf(&request, "Origin: %s\r\n", q->origin);
         if (q->token && q->token[0])

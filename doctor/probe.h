@@ -41,8 +41,7 @@ void probe_handshake(const struct probe_request *q, struct probe_answer *out);
 void probe_free(struct probe_answer *a);
 
 /* How often the answer has a header; its first value goes into `out` ("" if none). */
-int probe_header(const struct probe_answer *a, const char *name, char *out,
-                 size_t size);
+int probe_header(const struct probe_answer *a, const char *name, char *out, size_t size);
 
 /* Does the answer come from a gateway of ours, also through a proxy? */
 bool probe_is_pregon(const struct probe_answer *a);

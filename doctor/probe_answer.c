@@ -23,8 +23,7 @@ int probe_header(const struct probe_answer *a, const char *name, char *out, size
         const char *eol = memchr(at, '\n', (size_t)(end - at));
         size_t line = (size_t)((eol ? eol : end) - at);
 
-        if (line > len && at[len] == ':' && strncasecmp(at, name, len) == 0 &&
-            !count++) {
+        if (line > len && at[len] == ':' && strncasecmp(at, name, len) == 0 && !count++) {
             struct span value = {at + len + 1, line - len - 1};
 
             while (value.len && isspace((unsigned char)value.at[0]))
@@ -43,8 +42,7 @@ bool probe_is_pregon(const struct probe_answer *a)
     char server[40], id[40];
 
     /* A proxy may overwrite Server, but passes on headers that it does not know. */
-    if (probe_header(a, "Server", server, sizeof server) &&
-        strcmp(server, "pregon") == 0)
+    if (probe_header(a, "Server", server, sizeof server) && strcmp(server, "pregon") == 0)
         return true;
     return probe_header(a, "X-Request-Id", id, sizeof id) == 1 && strlen(id) == 16 &&
            strspn(id, "0123456789abcdef") == 16 &&
@@ -60,8 +58,7 @@ bool probe_origin(const char *url, char out[300])
 
     if (!rest)
         return false;
-    snprintf(text, sizeof text, "%.*s",
-             (int)(rest + 3 - url + (int)strcspn(rest + 3, "/?#")), url);
+    snprintf(text, sizeof text, "%.*s", (int)(rest + 3 - url + (int)strcspn(rest + 3, "/?#")), url);
     if (!origin_parse(text, &o) ||
         (strcmp(o.scheme, "http") != 0 && strcmp(o.scheme, "https") != 0))
         return false;

@@ -72,8 +72,7 @@ static bool open_sockets(const struct broker_link *b, struct sockets *out)
      * With this option a full pipe returns EAGAIN instead of dropping; PUB supports it too, see
      * zmq_setsockopt.
      */
-    if (s.control && s.ingest &&
-        !zmq_setsockopt(s.ingest, ZMQ_XPUB_NODROP, &one, sizeof one)) {
+    if (s.control && s.ingest && !zmq_setsockopt(s.ingest, ZMQ_XPUB_NODROP, &one, sizeof one)) {
         *out = s;
         return true;
     }
@@ -138,8 +137,7 @@ static bool send_ingest(void *ctx, const struct span frames[2])
 /* --- life --------------------------------------------------------------------------- */
 
 struct broker_link *broker_link_open(void *context, struct loop *loop,
-                                     const struct link_settings *settings,
-                                     struct outbox *outbox)
+                                     const struct link_settings *settings, struct outbox *outbox)
 {
     struct broker_link *b = mem_zalloc(sizeof *b);
     struct link_out out = {b, send_control, send_ingest};
@@ -194,8 +192,7 @@ static void drain_control(struct broker_link *b)
 
 bool broker_link_turn(struct broker_link *b)
 {
-    link_begin_turn(b->link, loop_awake(b->loop), loop_now(b->loop),
-                    loop_wall_us(b->loop));
+    link_begin_turn(b->link, loop_awake(b->loop), loop_now(b->loop), loop_wall_us(b->loop));
     drain_control(b);
     /* a PUB socket receives nothing, but this call clears its descriptor */
     (void)bus_is_readable(b->sockets.ingest);

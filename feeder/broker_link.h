@@ -21,8 +21,7 @@ struct broker_link;
  * must outlive the result.
  */
 struct broker_link *broker_link_open(void *context, struct loop *loop,
-                                     const struct link_settings *settings,
-                                     struct outbox *outbox);
+                                     const struct link_settings *settings, struct outbox *outbox);
 void broker_link_close(struct broker_link *b); /* NULL is allowed */
 
 /* The state machine, for queries and for sending. */

@@ -74,8 +74,7 @@ static bool is_taken(struct span name)
     return false;
 }
 
-static enum err add_field(struct csv_map *m, struct span name, int column,
-                          const char *constant)
+static enum err add_field(struct csv_map *m, struct span name, int column, const char *constant)
 {
     struct csv_map_item item = {.column = column};
 
@@ -127,29 +126,27 @@ static void find_date_and_time(const struct csv_row *header, struct csv_map *m)
  * Adds a column that is neither symbol nor time: under its own name, or NAME_ if the record has
  * that name.
  */
-static enum err add_column(const char *path, struct span cell, struct span field,
-                           int column, struct csv_map *m)
+static enum err add_column(const char *path, struct span cell, struct span field, int column,
+                           struct csv_map *m)
 {
     char other[FIELD_NAME_MAX + 2];
     enum err e;
 
     if (is_taken(field)) {
         snprintf(other, sizeof other, "%.*s_", (int)field.len, field.at);
-        log_warning(
-            "%s: column %.*s passes as the field %s, because the record itself has "
-            "a %.*s",
-            path, (int)cell.len, cell.at, other, (int)field.len, field.at);
+        log_warning("%s: column %.*s passes as the field %s, because the record itself has "
+                    "a %.*s",
+                    path, (int)cell.len, cell.at, other, (int)field.len, field.at);
         field = span_of(other);
     }
     e = add_field(m, field, column, NULL);
     if (e)
-        log_error("%s: column %.*s: too many columns, or two for one field", path,
-                  (int)cell.len, cell.at);
+        log_error("%s: column %.*s: too many columns, or two for one field", path, (int)cell.len,
+                  cell.at);
     return e ? ERR_INVALID : OK;
 }
 
-static enum err map_header(const char *path, const struct csv_row *header,
-                           struct csv_map *m)
+static enum err map_header(const char *path, const struct csv_row *header, struct csv_map *m)
 {
     find_date_and_time(header, m);
     for (int i = 0; i < header->count; i++) {
@@ -161,11 +158,9 @@ static enum err map_header(const char *path, const struct csv_row *header,
         /* R, for example, writes row names under an empty header */
         if (!is_field_name(cell)) {
             if (cell.len)
-                log_warning(
-                    "%s: column \"%.*s\" is left out: a field's name is 1 to %d "
-                    "letters, digits and _",
-                    path, (int)(cell.len < 60 ? cell.len : 60), cell.at,
-                    FIELD_NAME_MAX);
+                log_warning("%s: column \"%.*s\" is left out: a field's name is 1 to %d "
+                            "letters, digits and _",
+                            path, (int)(cell.len < 60 ? cell.len : 60), cell.at, FIELD_NAME_MAX);
         } else if (is_symbol && m->symbol_column < 0) {
             m->symbol_column = i;
         } else if (is_time && m->time_column < 0) {
@@ -198,8 +193,8 @@ static const char *after(const char *key, const char *prefix)
 }
 
 /* Applies one line of the description.  Returns NULL, or the mistake. */
-static const char *apply(struct csv_map *m, const struct csv_row *header,
-                         const char *key, const char *value)
+static const char *apply(struct csv_map *m, const struct csv_row *header, const char *key,
+                         const char *value)
 {
     const char *name, *no_column = "the table has no such column";
     int column = column_of(header, value);
@@ -226,8 +221,7 @@ static const char *apply(struct csv_map *m, const struct csv_row *header,
     if (strcmp(key, "symbol") == 0) {
         free(m->symbol);
         m->symbol = mem_strdup(value);
-        return quote_is_symbol(span_of(value)) ? NULL
-                                               : quote_refusal_text(QUOTE_BAD_SYMBOL);
+        return quote_is_symbol(span_of(value)) ? NULL : quote_refusal_text(QUOTE_BAD_SYMBOL);
     }
     if (strcmp(key, "wide_field") == 0) {
         free(m->wide_field);
@@ -274,8 +268,8 @@ static char *trim(char *text)
     return text;
 }
 
-static enum err read_description(const char *map_path, FILE *f,
-                                 const struct csv_row *header, struct csv_map *m)
+static enum err read_description(const char *map_path, FILE *f, const struct csv_row *header,
+                                 struct csv_map *m)
 {
     char line[512];
 
@@ -292,8 +286,8 @@ static enum err read_description(const char *map_path, FILE *f,
             wrong = apply(m, header, key, value);
         }
         if (wrong) {
-            log_error("%s line %d: %s%s%s: %s", map_path, number, key,
-                      value ? " = " : "", value ? value : "", wrong);
+            log_error("%s line %d: %s%s%s: %s", map_path, number, key, value ? " = " : "",
+                      value ? value : "", wrong);
             return ERR_INVALID;
         }
     }
@@ -315,16 +309,14 @@ static const char *check_whole(const struct csv_map *m)
     if (ways > 1)
         return "symbol, symbol_column and wide exclude each other";
     if (!m->wide_count && !find(m->fields, m->field_count, "bid") &&
-        !find(m->fields, m->field_count, "ask") &&
-        !find(m->fields, m->field_count, "last"))
+        !find(m->fields, m->field_count, "ask") && !find(m->fields, m->field_count, "last"))
         return "no column is bid, ask or last (field.last = COLUMN)";
     if (m->wide_count && find(m->fields, m->field_count, m->wide_field))
         return "the field of the wide columns stands twice";
     return NULL;
 }
 
-enum err csv_map_load(const char *path, const struct csv_row *header,
-                      struct csv_map *out)
+enum err csv_map_load(const char *path, const struct csv_row *header, struct csv_map *out)
 {
     struct buf map_path = {0};
     const char *wrong;

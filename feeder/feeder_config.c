@@ -9,10 +9,9 @@ static const struct config_option options[] = {
 
 const struct config_program feeder_program = {
     .name = "pregon-feeder",
-    .about =
-        "Reads quotes from tables, programs or a simulation and sends them to the "
-        "broker. It loses none: it keeps the quotes that the broker has not received, "
-        "sends them again if needed, and pauses its sources while it has no room.",
+    .about = "Reads quotes from tables, programs or a simulation and sends them to the "
+             "broker. It loses none: it keeps the quotes that the broker has not received, "
+             "sends them again if needed, and pauses its sources while it has no room.",
     .examples = "  pregon-feeder --feed tape --source "
                 "'csv:feeder/data/usdthb.csv?speed=60' --loop\n"
                 "  my-quotes | pregon-feeder --feed mine --source -\n"
@@ -22,7 +21,6 @@ const struct config_program feeder_program = {
 
 bool feeder_config_is_feed(const char *name)
 {
-    return *name &&
-           !name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                              "0123456789._-")];
+    return *name && !name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                       "0123456789._-")];
 }

@@ -22,8 +22,7 @@ void former_describe(struct span m, char *out, size_t size)
     }
     if (!host.len)
         host = SPAN("a host not known");
-    snprintf(out, size,
-             "; we follow pid %llu on %.*s, which %s %.3f s ago after line %llu",
+    snprintf(out, size, "; we follow pid %llu on %.*s, which %s %.3f s ago after line %llu",
              (unsigned long long)pack_find_u(after, "pid", 0), (int)host.len, host.at,
              pack_find_bool(after, "left", false) ? "left" : "was last heard",
              (double)pack_find_u(after, "ago_ms", 0) / 1e3,

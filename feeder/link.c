@@ -32,8 +32,7 @@ struct link *link_new(const struct link_settings *settings, struct outbox *outbo
     k->odd_limit = (struct log_limit){.burst = 5, .interval_ms = 10000};
     k->resend_limit = (struct log_limit){.burst = 5, .interval_ms = 10000};
     k->silence_limit = (struct log_limit){.burst = 2, .interval_ms = 10000};
-    k->behind_limit = k->caught_up_limit =
-        (struct log_limit){.burst = 1, .interval_ms = 60000};
+    k->behind_limit = k->caught_up_limit = (struct log_limit){.burst = 1, .interval_ms = 60000};
     return k;
 }
 
@@ -55,8 +54,7 @@ static bool send_request(struct link *k)
 }
 
 /* Packs the first two keys of a request; the caller adds the other pairs. */
-static void begin_request(struct link *k, msgpack_packer *pk, const char *op,
-                          uint32_t pairs)
+static void begin_request(struct link *k, msgpack_packer *pk, const char *op, uint32_t pairs)
 {
     buf_clear(&k->message);
     msgpack_packer_init(pk, &k->message, buf_pack_write);
@@ -99,20 +97,18 @@ static void send_lost(struct link *k, const struct outbox_range *lost)
 {
     msgpack_packer pk;
 
-    log_warning(
-        "lost: lines %llu to %llu (%llu) %s", (unsigned long long)lost->first,
-        (unsigned long long)lost->last, (unsigned long long)lost->count,
-        lost->was_received
-            ? "were received, but the broker's log is another one now: a store put "
-              "back, or one that lost its end; the old one may have them"
-            : "left the ring before the broker received them; a larger RING keeps "
-              "more");
+    log_warning("lost: lines %llu to %llu (%llu) %s", (unsigned long long)lost->first,
+                (unsigned long long)lost->last, (unsigned long long)lost->count,
+                lost->was_received
+                    ? "were received, but the broker's log is another one now: a store put "
+                      "back, or one that lost its end; the old one may have them"
+                    : "left the ring before the broker received them; a larger RING keeps "
+                      "more");
     begin_request(k, &pk, "lost", 6);
     pack_kv_u(&pk, "epoch", k->epoch);
     pack_kv_u(&pk, "first", lost->first);
     pack_kv_u(&pk, "last", lost->last);
-    pack_kv_text(&pk, "reason",
-                 lost->was_received ? SPAN("log_replaced") : SPAN("ring_overflow"));
+    pack_kv_text(&pk, "reason", lost->was_received ? SPAN("log_replaced") : SPAN("ring_overflow"));
     send_request(k); /* if this fails, the broker requests the lines again */
 }
 
@@ -127,8 +123,7 @@ void link_send_heartbeat(struct link *k)
     buf_clear(&k->message);
     wire_put(&k->message, &r);
     frames[1] = buf_span(&k->message);
-    k->heartbeat_at =
-        k->now + (k->state == LINK_OPENING ? OPENING_HEARTBEAT_MS : HEARTBEAT_MS);
+    k->heartbeat_at = k->now + (k->state == LINK_OPENING ? OPENING_HEARTBEAT_MS : HEARTBEAT_MS);
     if (!k->out.ingest(k->out.ctx, frames))
         k->heartbeat_at = k->now + FULL_MS;
 }
@@ -144,8 +139,7 @@ void link_rewind_to(struct link *k, uint64_t from)
     k->rewound_to = from;
     k->rewound_at = k->now;
     log_limited(&k->resend_limit, k->now, LOG_INFO,
-                "the broker misses line %llu: sending %llu lines again",
-                (unsigned long long)from,
+                "the broker misses line %llu: sending %llu lines again", (unsigned long long)from,
                 (unsigned long long)(sent - outbox_sent(k->outbox)));
     if (lost.count)
         send_lost(k, &lost);
@@ -169,13 +163,11 @@ static void judge_pause(struct link *k, int64_t mono)
     int64_t pause = mono - k->mono;
 
     k->mono = mono;
-    if (pause < WIRE_FEED_LEASE_MS ||
-        (k->state != LINK_OPEN && k->state != LINK_OPENING))
+    if (pause < WIRE_FEED_LEASE_MS || (k->state != LINK_OPEN && k->state != LINK_OPENING))
         return;
-    log_limited(
-        &k->silence_limit, k->now, LOG_WARNING,
-        "stopped for %.1f s: checking with the broker whether feed %s is still ours",
-        (double)pause / 1e3, k->set.feed);
+    log_limited(&k->silence_limit, k->now, LOG_WARNING,
+                "stopped for %.1f s: checking with the broker whether feed %s is still ours",
+                (double)pause / 1e3, k->set.feed);
     link_request_name(k);
 }
 
@@ -198,8 +190,8 @@ void link_tick(struct link *k)
             send_hello(k);
         if (now >= k->warn_at) {
             k->warn_at = now + NO_BROKER_AGAIN_MS;
-            log_warning("no broker at %s and %s%s: is pregon-broker running?",
-                        k->set.ingest, k->set.control, k->was_open ? "" : " yet");
+            log_warning("no broker at %s and %s%s: is pregon-broker running?", k->set.ingest,
+                        k->set.control, k->was_open ? "" : " yet");
         }
         break;
     case LINK_OPENING:
@@ -252,8 +244,7 @@ bool link_send(struct link *k, int burst)
             return false;
         }
         outbox_advance(k->outbox);
-        k->heartbeat_at =
-            k->now + HEARTBEAT_MS; /* a line proves as much as a heartbeat */
+        k->heartbeat_at = k->now + HEARTBEAT_MS; /* a line proves as much as a heartbeat */
     }
     return false;
 }

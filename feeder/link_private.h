@@ -42,8 +42,8 @@ struct link {
     uint64_t rewind_requested;
     bool is_full, was_open;
     struct stored stored;
-    struct log_limit grant_limit, held_limit, odd_limit, resend_limit, silence_limit,
-        behind_limit, caught_up_limit;
+    struct log_limit grant_limit, held_limit, odd_limit, resend_limit, silence_limit, behind_limit,
+        caught_up_limit;
     struct buf message;
 };
 

@@ -27,24 +27,21 @@ static void on_grant(struct link *k, struct span m)
 {
     char follows[256];
     uint64_t version = pack_find_u(m, "version", 0);
-    uint64_t epoch = pack_find_u(m, "epoch", 0),
-             received = pack_find_u(m, "received", 0);
+    uint64_t epoch = pack_find_u(m, "epoch", 0), received = pack_find_u(m, "received", 0);
 
     if (version < WIRE_VERSION_OLDEST || version > WIRE_VERSION || !epoch) {
-        log_error(
-            "the broker answered hello with wire version %llu and feed epoch %llu",
-            (unsigned long long)version, (unsigned long long)epoch);
+        log_error("the broker answered hello with wire version %llu and feed epoch %llu",
+                  (unsigned long long)version, (unsigned long long)epoch);
         k->state = LINK_REFUSED;
         return;
     }
     if (claims_too_much(k, received))
         return;
     former_describe(m, follows, sizeof follows);
-    log_limited(
-        &k->grant_limit, k->now, LOG_INFO,
-        "feed %s granted by the broker at %s: epoch %llu, %llu lines received%s%s",
-        k->set.feed, k->set.control, (unsigned long long)epoch,
-        (unsigned long long)received, k->was_open ? ", going on" : "", follows);
+    log_limited(&k->grant_limit, k->now, LOG_INFO,
+                "feed %s granted by the broker at %s: epoch %llu, %llu lines received%s%s",
+                k->set.feed, k->set.control, (unsigned long long)epoch,
+                (unsigned long long)received, k->was_open ? ", going on" : "", follows);
     k->epoch = epoch;
     k->state = LINK_OPENING;
     k->rewound_to = k->rewind_requested = 0;
@@ -63,10 +60,9 @@ static void on_denial(struct link *k, struct span m, struct span error)
     uint64_t retry = pack_find_u(m, "retry_ms", HELLO_MS);
     bool is_held = span_eq(error, err_name(ERR_HELD));
 
-    if (span_eq(error, err_name(ERR_VERSION)) ||
-        span_eq(error, err_name(ERR_INVALID))) {
-        log_error("the broker refused the feed %s: %.*s: %.*s", k->set.feed,
-                  (int)error.len, error.at, (int)text.len, text.at);
+    if (span_eq(error, err_name(ERR_VERSION)) || span_eq(error, err_name(ERR_INVALID))) {
+        log_error("the broker refused the feed %s: %.*s: %.*s", k->set.feed, (int)error.len,
+                  error.at, (int)text.len, text.at);
         k->state = LINK_REFUSED;
         return;
     }
@@ -75,9 +71,8 @@ static void on_denial(struct link *k, struct span m, struct span error)
                                                             : retry);
     k->broken_at = k->hello_at + LINK_SILENCE_MS;
     log_limited(is_held ? &k->held_limit : &k->odd_limit, k->now, LOG_WARNING,
-                "feed %s is not ours%s: %.*s: %.*s", k->set.feed,
-                is_held ? ", standing by" : "", (int)error.len, error.at, (int)text.len,
-                text.at);
+                "feed %s is not ours%s: %.*s: %.*s", k->set.feed, is_held ? ", standing by" : "",
+                (int)error.len, error.at, (int)text.len, text.at);
     if (is_held) {
         k->state = LINK_STANDBY;
         k->epoch = 0;
@@ -93,17 +88,15 @@ static void judge_stored(struct link *k, struct span m)
         stored_forget(&k->stored);
         return;
     }
-    switch (
-        stored_judge(&k->stored, received, v.u < received ? v.u : received, k->now)) {
+    switch (stored_judge(&k->stored, received, v.u < received ? v.u : received, k->now)) {
     case STORED_NO_NEWS:
         break;
     case STORED_BEHIND:
-        log_limited(
-            &k->behind_limit, k->now, LOG_WARNING,
-            "received but not stored for %d s: lines %llu to %llu; the log of the "
-            "broker at %s says why",
-            STORED_LATE_MS / 1000, (unsigned long long)k->stored.line + 1,
-            (unsigned long long)received, k->set.control);
+        log_limited(&k->behind_limit, k->now, LOG_WARNING,
+                    "received but not stored for %d s: lines %llu to %llu; the log of the "
+                    "broker at %s says why",
+                    STORED_LATE_MS / 1000, (unsigned long long)k->stored.line + 1,
+                    (unsigned long long)received, k->set.control);
         break;
     case STORED_CAUGHT_UP:
         log_limited(&k->caught_up_limit, k->now, LOG_INFO,
@@ -170,8 +163,8 @@ static void on_answer(struct link *k, struct span re, struct span m)
     /* A broker that restarted meanwhile knows neither this feeder nor its epoch. */
     if (error.len && (k->state == LINK_OPENING || k->state == LINK_OPEN)) {
         log_limited(&k->odd_limit, k->now, LOG_WARNING,
-                    "the broker answered %.*s with %.*s: sending hello again",
-                    (int)re.len, re.at, (int)error.len, error.at);
+                    "the broker answered %.*s with %.*s: sending hello again", (int)re.len, re.at,
+                    (int)error.len, error.at);
         link_request_name(k);
     }
 }
@@ -182,8 +175,7 @@ void link_take(struct link *k, struct span m)
 
     if (pack_check(m)) {
         log_limited(&k->odd_limit, k->now, LOG_WARNING,
-                    "a malformed message of %zu bytes from the broker was dropped",
-                    m.len);
+                    "a malformed message of %zu bytes from the broker was dropped", m.len);
         return;
     }
     re = pack_find_text(m, "re");

@@ -85,8 +85,8 @@ static void log_totals(const struct feeder *f)
     if (refused)
         snprintf(refusals, sizeof refusals, ", %llu refused", ull(refused));
     if (link_stored(f->link, &line))
-        snprintf(stored, sizeof stored,
-                 "; %llu stored at the last report of the broker", ull(line));
+        snprintf(stored, sizeof stored, "; %llu stored at the last report of the broker",
+                 ull(line));
     log_info("feed %s: %llu lines, %llu received, %llu lost%s%s", f->config.feed,
              ull(outbox_last(f->outbox)), ull(outbox_received(f->outbox)),
              ull(outbox_overflowed(f->outbox)), refusals, stored);
@@ -121,8 +121,7 @@ static bool take_from(struct feeder *f, struct source *s, const struct source_no
         buf_clear(&f->body);
         switch (source_next(s, now, symbol, &f->body)) {
         case SOURCE_QUOTE:
-            outbox_add(f->outbox, span_of(symbol), buf_span(&f->body),
-                       (uint64_t)now->wall_us);
+            outbox_add(f->outbox, span_of(symbol), buf_span(&f->body), (uint64_t)now->wall_us);
             break;
         case SOURCE_LATER:
             return s->due_ms <= now->ms;
@@ -151,21 +150,17 @@ static void judge_pace(struct feeder *f, bool is_full, int64_t now)
     case PACE_NO_NEWS:
         break;
     case PACE_HELD_UP:
-        log_warning(
-            "back-pressure: the broker is away or behind, sources wait: %llu lines "
-            "unacknowledged, behind by %.1f s",
-            ull(outbox_last(f->outbox) - outbox_received(f->outbox)),
-            (double)late / 1e3);
+        log_warning("back-pressure: the broker is away or behind, sources wait: %llu lines "
+                    "unacknowledged, behind by %.1f s",
+                    ull(outbox_last(f->outbox) - outbox_received(f->outbox)), (double)late / 1e3);
         break;
     case PACE_TOO_SLOW:
-        log_warning(
-            "behind by %.1f s: this machine does not keep up with the sources' pace "
-            "(%llu quotes not made)",
-            (double)late / 1e3, ull(skipped));
+        log_warning("behind by %.1f s: this machine does not keep up with the sources' pace "
+                    "(%llu quotes not made)",
+                    (double)late / 1e3, ull(skipped));
         break;
     case PACE_IN_TIME:
-        log_info("the sources are in time again after %.1f s",
-                 (double)(now - since) / 1e3);
+        log_info("the sources are in time again after %.1f s", (double)(now - since) / 1e3);
         break;
     }
 }
@@ -176,8 +171,7 @@ static void judge_pace(struct feeder *f, bool is_full, int64_t now)
  */
 static void produce(struct feeder *f)
 {
-    struct source_now now = {.ms = loop_awake(f->loop),
-                             .wall_us = loop_wall_us(f->loop)};
+    struct source_now now = {.ms = loop_awake(f->loop), .wall_us = loop_wall_us(f->loop)};
     bool is_full = false, is_over = true;
 
     for (size_t i = 0; i < f->count; i++) {
@@ -219,10 +213,9 @@ static void drain(struct feeder *f)
     }
     if (now < f->drain_until)
         return;
-    log_error(
-        "gave up after %.1f s: lines %llu to %llu were not acknowledged by the broker",
-        (double)f->config.timeout_graceful_shutdown / 1e3, ull(received + 1),
-        ull(outbox_last(f->outbox)));
+    log_error("gave up after %.1f s: lines %llu to %llu were not acknowledged by the broker",
+              (double)f->config.timeout_graceful_shutdown / 1e3, ull(received + 1),
+              ull(outbox_last(f->outbox)));
     f->has_failed |= !f->is_asked_to_stop;
     leave(f);
 }
@@ -244,10 +237,9 @@ static void report(struct feeder *f)
     uint64_t last = outbox_last(f->outbox);
 
     f->report_at = loop_awake(f->loop) + REPORT_MS;
-    log_info(
-        "feed %s: %llu quotes in the last minute, %llu in all, %llu unacknowledged",
-        f->config.feed, ull(last - f->reported), ull(last),
-        ull(last - outbox_received(f->outbox)));
+    log_info("feed %s: %llu quotes in the last minute, %llu in all, %llu unacknowledged",
+             f->config.feed, ull(last - f->reported), ull(last),
+             ull(last - outbox_received(f->outbox)));
     f->reported = last;
     for (size_t i = 0; i < f->count; i++)
         source_log_refused(f->slots[i].source);
@@ -305,8 +297,7 @@ static bool turn(struct feeder *f)
         drain(f);
     if (f->has_started && loop_awake(f->loop) >= f->report_at)
         report(f);
-    f->is_known |=
-        link_state(f->link) == LINK_OPEN || link_state(f->link) == LINK_STANDBY;
+    f->is_known |= link_state(f->link) == LINK_OPEN || link_state(f->link) == LINK_STANDBY;
     if (link_state(f->link) == LINK_OPEN && !f->is_ready) {
         f->is_ready = true;
         loop_ready("feed=%s", f->config.feed);
@@ -404,8 +395,7 @@ static bool open_bus(struct feeder *f)
     struct link_settings settings = {.feed = f->config.feed,
                                      .ingest = f->config.broker_ingest,
                                      .control = f->config.broker_control,
-                                     .allow_crossed =
-                                         strcmp(f->config.crossed, "allow") == 0,
+                                     .allow_crossed = strcmp(f->config.crossed, "allow") == 0,
                                      .window = (uint64_t)f->config.ring};
 
     f->context = bus_context();

@@ -163,8 +163,7 @@ static void grow(struct outbox *o)
     o->write_at = at;
 }
 
-uint64_t outbox_add(struct outbox *o, struct span symbol, struct span body,
-                    uint64_t sent_us)
+uint64_t outbox_add(struct outbox *o, struct span symbol, struct span body, uint64_t sent_us)
 {
     char topic[WIRE_TOPIC_MAX];
     size_t topic_len = wire_topic(topic, symbol);
@@ -229,8 +228,7 @@ bool outbox_rewind(struct outbox *o, uint64_t from, struct outbox_range *lost)
         return false;
     if (from < o->first) {
         bool was_received = from <= o->acknowledged;
-        uint64_t last =
-            was_received && o->acknowledged < o->first ? o->acknowledged : o->first - 1;
+        uint64_t last = was_received && o->acknowledged < o->first ? o->acknowledged : o->first - 1;
 
         *lost = (struct outbox_range){from, last, last - from + 1, was_received};
     }

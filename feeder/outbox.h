@@ -50,8 +50,7 @@ bool outbox_has_room(const struct outbox *o);
  * Keeps a quote (symbol and msgpack body, at most QUOTE_BYTES_MAX) and returns its number. Without
  * room the oldest lines drop out.
  */
-uint64_t outbox_add(struct outbox *o, struct span symbol, struct span body,
-                    uint64_t sent_us);
+uint64_t outbox_add(struct outbox *o, struct span symbol, struct span body, uint64_t sent_us);
 
 /*
  * The next line to send, as two frames that are valid until the next change. Returns false if all

@@ -70,8 +70,7 @@ static enum reader_outcome give(struct reader *r, size_t len, size_t eaten, char
 }
 
 /* Takes a line from the buffer; READER_AGAIN with *is_dry: more bytes must be read. */
-static enum reader_outcome take(struct reader *r, char **line, size_t *len,
-                                bool *is_dry)
+static enum reader_outcome take(struct reader *r, char **line, size_t *len, bool *is_dry)
 {
     char *end = memchr(r->data + r->searched, '\n', r->len - r->searched);
     size_t have = r->len - r->at;

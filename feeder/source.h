@@ -25,12 +25,10 @@
 #define SOURCE_NEVER INT64_MAX
 
 struct source_settings {
-    const char
-        *label; /* field `source` of quotes that have none; must outlive the source */
+    const char *label; /* field `source` of quotes that have none; must outlive the source */
     int64_t speed, rate, max_gap_ms, max_future_ms;
     bool loop, tape_time, allow_crossed, refuse_negative;
-    int64_t bytes,
-        seed; /* sim only: approximate size of a quote as JSON, 0: no padding */
+    int64_t bytes, seed; /* sim only: approximate size of a quote as JSON, 0: no padding */
 };
 
 struct source_now {
@@ -68,8 +66,7 @@ struct source {
  * Opens the source that `spec` describes. Its options override `defaults`, whose label may be NULL
  * for the kind's own (`feed` is the name of the feed). On ERR_INVALID the mistake is logged.
  */
-MUST_CHECK enum err source_open(const char *spec,
-                                const struct source_settings *defaults,
+MUST_CHECK enum err source_open(const char *spec, const struct source_settings *defaults,
                                 const char *feed, struct source **out);
 void source_free(struct source *s); /* NULL is allowed */
 
@@ -88,8 +85,8 @@ struct source *source_ndjson_open(int fd);
 struct source *source_sim_open(const char *symbols, const struct source_settings *set);
 
 /* For the kinds: refuses the line with number `line`; `detail` names the part, or is "". */
-void source_refuse(struct source *s, enum quote_refusal why, uint64_t line,
-                   const char *detail, const struct source_now *now);
+void source_refuse(struct source *s, enum quote_refusal why, uint64_t line, const char *detail,
+                   const struct source_now *now);
 struct quote_rules source_rules(const struct source *s, const struct source_now *now);
 
 #endif

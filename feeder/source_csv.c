@@ -22,8 +22,7 @@
 #include "shared/base/mem.h"
 
 #define LINE_MAX_BYTES 65536
-#define ROWS_PER_CALL \
-    64 /* rows read for one quote before other sources get their turn */
+#define ROWS_PER_CALL 64 /* rows read for one quote before other sources get their turn */
 /* after so many rows in a row before the playback clock, the clock is set back */
 #define BEHIND_MAX 32
 /* if a row is later than this, the pace starts again from now */
@@ -67,20 +66,18 @@ static bool read_time(const struct source_csv *c, int64_t *us)
     if (m->date_column >= 0) {
         if (date.len + time.len + 2 > sizeof both)
             return false;
-        snprintf(both, sizeof both, "%.*s %.*s", (int)date.len, date.at, (int)time.len,
-                 time.at);
+        snprintf(both, sizeof both, "%.*s %.*s", (int)date.len, date.at, (int)time.len, time.at);
         time = span_of(both);
     }
     return text_time_parse(m->time_format, time, us);
 }
 
-static struct json_value *put(struct json_value *at, const char *key,
-                              enum json_type type, struct span text, size_t column)
+static struct json_value *put(struct json_value *at, const char *key, enum json_type type,
+                              struct span text, size_t column)
 {
-    *at++ = (struct json_value){
-        .type = JSON_STRING, .skip = 1, .offset = column, .text = span_of(key)};
     *at++ =
-        (struct json_value){.type = type, .skip = 1, .offset = column, .text = text};
+        (struct json_value){.type = JSON_STRING, .skip = 1, .offset = column, .text = span_of(key)};
+    *at++ = (struct json_value){.type = type, .skip = 1, .offset = column, .text = text};
     return at;
 }
 
@@ -88,12 +85,12 @@ static struct json_value *put(struct json_value *at, const char *key,
  * A number that is not a plain decimal, like R's 1e+05 or SAS's .5, becomes a JSON number, which is
  * written out; everything else keeps the file's text.
  */
-static struct json_value *put_cell(struct json_value *at, const char *key,
-                                   struct span cell, size_t column)
+static struct json_value *put_cell(struct json_value *at, const char *key, struct span cell,
+                                   size_t column)
 {
     enum quote_field kind = quote_field_kind(span_of(key));
-    bool is_number = (kind == QUOTE_FIELD_PRICE || kind == QUOTE_FIELD_SIZE) &&
-                     !quote_is_empty_word(cell);
+    bool is_number =
+        (kind == QUOTE_FIELD_PRICE || kind == QUOTE_FIELD_SIZE) && !quote_is_empty_word(cell);
 
     return put(at, key, is_number ? JSON_NUMBER : JSON_STRING, cell, column);
 }
@@ -104,8 +101,8 @@ static struct json_value *put_cell(struct json_value *at, const char *key,
  */
 static enum quote_refusal make_quote(struct source_csv *c, const struct source_now *now,
                                      const struct csv_map_item *wide,
-                                     char symbol[QUOTE_SYMBOL_MAX + 1],
-                                     struct buf *body, size_t *column)
+                                     char symbol[QUOTE_SYMBOL_MAX + 1], struct buf *body,
+                                     size_t *column)
 {
     struct json_value values[VALUES_MAX], *at = values + 1;
     struct quote_rules rules = source_rules(&c->base, now);
@@ -119,11 +116,10 @@ static enum quote_refusal make_quote(struct source_csv *c, const struct source_n
              (long long)(c->row_us % 1000000));
     at = put(at, "symbol", JSON_STRING, name,
              m->symbol_column < 0 ? NO_COLUMN : (size_t)m->symbol_column);
-    at = put(at, c->base.set.tape_time ? "timestamp" : "recorded_at", JSON_NUMBER,
-             span_of(time), (size_t)m->time_column);
+    at = put(at, c->base.set.tape_time ? "timestamp" : "recorded_at", JSON_NUMBER, span_of(time),
+             (size_t)m->time_column);
     if (wide)
-        at = put_cell(at, m->wide_field, c->row.cells[wide->column],
-                      (size_t)wide->column);
+        at = put_cell(at, m->wide_field, c->row.cells[wide->column], (size_t)wide->column);
     for (int i = 0; i < m->field_count; i++) {
         const struct csv_map_item *f = &m->fields[i];
 
@@ -146,8 +142,7 @@ static void refuse(struct source_csv *c, enum quote_refusal why, size_t column,
 
     if (column < (size_t)c->columns.count)
         snprintf(detail, sizeof detail, "column %.*s",
-                 (int)(c->columns.cells[column].len < 60 ? c->columns.cells[column].len
-                                                         : 60),
+                 (int)(c->columns.cells[column].len < 60 ? c->columns.cells[column].len : 60),
                  c->columns.cells[column].at);
     source_refuse(&c->base, why, c->reader.number, detail, now);
 }
@@ -189,8 +184,7 @@ static bool rewind_tape(struct source_csv *c)
         log_error("%s: not one row is a quote: not played again", c->base.name);
         return false;
     }
-    if (!reader_rewind(&c->reader) ||
-        reader_next(&c->reader, &line, &len) != READER_LINE) {
+    if (!reader_rewind(&c->reader) || reader_next(&c->reader, &line, &len) != READER_LINE) {
         log_error("%s: cannot be played again: %s", c->base.name, strerror(errno));
         return false;
     }
@@ -240,10 +234,8 @@ static enum source_outcome read_row(struct source_csv *c, const struct source_no
 }
 
 /* Takes a quote from the current row.  SOURCE_LATER: the row has none (left). */
-static enum source_outcome take_quote(struct source_csv *c,
-                                      const struct source_now *now,
-                                      char symbol[QUOTE_SYMBOL_MAX + 1],
-                                      struct buf *body)
+static enum source_outcome take_quote(struct source_csv *c, const struct source_now *now,
+                                      char symbol[QUOTE_SYMBOL_MAX + 1], struct buf *body)
 {
     const struct csv_map_item *wide = NULL;
     enum quote_refusal why;
@@ -359,18 +351,16 @@ static enum err check_order(struct source_csv *c, const char *path)
         free(s);
     }
     if (o.earlier > o.later) {
-        log_error(
-            "%s: its newest row comes first: put it in order of time, for instance "
-            "with  (head -n 1 FILE; tail -n +2 FILE | tac) > SORTED",
-            path);
+        log_error("%s: its newest row comes first: put it in order of time, for instance "
+                  "with  (head -n 1 FILE; tail -n +2 FILE | tac) > SORTED",
+                  path);
         return ERR_INVALID;
     }
     if (o.earlier)
         log_warning("%s: of its first %u rows %u lie before the row before them: these "
                     "are played at once",
                     path, o.rows, o.earlier);
-    if (!reader_rewind(&c->reader) ||
-        reader_next(&c->reader, &line, &len) != READER_LINE) {
+    if (!reader_rewind(&c->reader) || reader_next(&c->reader, &line, &len) != READER_LINE) {
         log_error("%s: cannot be read again: %s", path, strerror(errno));
         return ERR_INVALID;
     }
@@ -380,8 +370,7 @@ static enum err check_order(struct source_csv *c, const char *path)
 /* Names a file format that this feeder cannot read or would take for one long line; NULL: none. */
 static const char *foreign_text(const char *line, size_t len)
 {
-    if (len >= 2 &&
-        (memcmp(line, "\xFF\xFE", 2) == 0 || memcmp(line, "\xFE\xFF", 2) == 0))
+    if (len >= 2 && (memcmp(line, "\xFF\xFE", 2) == 0 || memcmp(line, "\xFE\xFF", 2) == 0))
         return "it is UTF-16: make it UTF-8, for instance with iconv -f UTF-16 -t "
                "UTF-8";
     if (memchr(line, '\0', len))
@@ -421,8 +410,7 @@ static enum err read_header(struct source_csv *c, const char *path)
     }
     c->header = mem_strndup(line, len);
     if (!csv_split(c->header, len, &c->columns)) {
-        log_error("%s: the header has an open quote or over %d columns", path,
-                  CSV_COLUMNS_MAX);
+        log_error("%s: the header has an open quote or over %d columns", path, CSV_COLUMNS_MAX);
         return ERR_INVALID;
     }
     if (csv_map_load(path, &c->columns, &c->map))

@@ -12,9 +12,8 @@
 
 /* JSON's escapes and spaces make a quote longer than its body. */
 #define LINE_MAX_BYTES (2 * QUOTE_BYTES_MAX)
-#define FIELD_SHOWN 64 /* bytes of a field's name shown in a log line */
-#define LINES_PER_CALL \
-    64 /* lines read for one quote before other sources get their turn */
+#define FIELD_SHOWN 64    /* bytes of a field's name shown in a log line */
+#define LINES_PER_CALL 64 /* lines read for one quote before other sources get their turn */
 
 struct source_ndjson {
     struct source base;
@@ -30,21 +29,20 @@ static bool is_blank(struct span line)
     return true;
 }
 
-static void refuse(struct source_ndjson *n, enum quote_refusal why, const char *what,
-                   size_t at, const struct source_now *now)
+static void refuse(struct source_ndjson *n, enum quote_refusal why, const char *what, size_t at,
+                   const struct source_now *now)
 {
     char detail[160];
     size_t len = strlen(what);
 
     if (len && what[len - 1] == '.')
         len--;
-    snprintf(detail, sizeof detail, "%.*s%sat byte %zu", (int)len, what, len ? " " : "",
-             at + 1);
+    snprintf(detail, sizeof detail, "%.*s%sat byte %zu", (int)len, what, len ? " " : "", at + 1);
     source_refuse(&n->base, why, n->reader.number, detail, now);
 }
 
-static void refuse_field(struct source_ndjson *n, enum quote_refusal why,
-                         struct span name, size_t at, const struct source_now *now)
+static void refuse_field(struct source_ndjson *n, enum quote_refusal why, struct span name,
+                         size_t at, const struct source_now *now)
 {
     char what[FIELD_SHOWN + 16] = "";
 
@@ -78,14 +76,13 @@ static struct span without_mark(struct span line)
 
 static bool is_utf16(struct span line)
 {
-    return (line.len >= 2 && (memcmp(line.at, "\xFF\xFE", 2) == 0 ||
-                              memcmp(line.at, "\xFE\xFF", 2) == 0)) ||
+    return (line.len >= 2 &&
+            (memcmp(line.at, "\xFF\xFE", 2) == 0 || memcmp(line.at, "\xFE\xFF", 2) == 0)) ||
            (line.len && memchr(line.at, '\0', line.len));
 }
 
-static bool take_line(struct source_ndjson *n, struct span line,
-                      const struct source_now *now, char symbol[QUOTE_SYMBOL_MAX + 1],
-                      struct buf *body)
+static bool take_line(struct source_ndjson *n, struct span line, const struct source_now *now,
+                      char symbol[QUOTE_SYMBOL_MAX + 1], struct buf *body)
 {
     struct quote_rules rules = source_rules(&n->base, now);
     const struct json_value *root;
@@ -101,8 +98,7 @@ static bool take_line(struct source_ndjson *n, struct span line,
         return false;
     }
     if (json_parse(n->json, line, &root)) {
-        refuse(n, QUOTE_MALFORMED, json_error(n->json), json_error_offset(n->json),
-               now);
+        refuse(n, QUOTE_MALFORMED, json_error(n->json), json_error_offset(n->json), now);
         return false;
     }
     why = quote_from_json(root, n->base.set.label, &rules, symbol, body, &where);
@@ -114,8 +110,7 @@ static bool take_line(struct source_ndjson *n, struct span line,
 }
 
 static enum source_outcome ndjson_next(struct source *s, const struct source_now *now,
-                                       char symbol[QUOTE_SYMBOL_MAX + 1],
-                                       struct buf *body)
+                                       char symbol[QUOTE_SYMBOL_MAX + 1], struct buf *body)
 {
     struct source_ndjson *n = (struct source_ndjson *)s;
     char *line;

@@ -21,10 +21,8 @@ static const struct option {
     int decimals; /* digits after the decimal point; the value is scaled by them */
     int64_t min, max;
 } options[] = {
-    {"speed", KIND_CSV, offsetof(struct source_settings, speed), false, 0, 0,
-     1000000000},
-    {"max_gap", KIND_CSV, offsetof(struct source_settings, max_gap_ms), false, 3, 0,
-     86400},
+    {"speed", KIND_CSV, offsetof(struct source_settings, speed), false, 0, 0, 1000000000},
+    {"max_gap", KIND_CSV, offsetof(struct source_settings, max_gap_ms), false, 3, 0, 86400},
     {"loop", KIND_CSV, offsetof(struct source_settings, loop), true, 0, 0, 1},
     {"rate", KIND_SIM, offsetof(struct source_settings, rate), false, 0, 0, 100000000},
     {"bytes", KIND_SIM, offsetof(struct source_settings, bytes), false, 0, 0, 8000},
@@ -45,8 +43,7 @@ static bool parse_number(const char *text, int decimals, int64_t *out)
         }
         if (!isdigit((unsigned char)*text) || (has_point && decimals-- == 0))
             return false;
-        if (__builtin_mul_overflow(n, 10, &n) ||
-            __builtin_add_overflow(n, *text - '0', &n))
+        if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *text - '0', &n))
             return false;
     }
     for (; decimals > 0; decimals--)
@@ -56,16 +53,14 @@ static bool parse_number(const char *text, int decimals, int64_t *out)
     return true;
 }
 
-static bool set_option(struct source_settings *set, const struct option *o,
-                       const char *value)
+static bool set_option(struct source_settings *set, const struct option *o, const char *value)
 {
     char *field = (char *)set + o->offset;
     int64_t n, scale = 1;
 
     for (int i = 0; i < o->decimals; i++)
         scale *= 10;
-    if (!parse_number(value, o->decimals, &n) || n < o->min * scale ||
-        n > o->max * scale)
+    if (!parse_number(value, o->decimals, &n) || n < o->min * scale || n > o->max * scale)
         return false;
     if (o->is_flag)
         *(bool *)field = n != 0;
@@ -94,8 +89,8 @@ static enum err parse_options(const char *spec, enum kind kind, char *text,
             return ERR_INVALID;
         }
         if (!value || !set_option(set, found, value)) {
-            log_error("source %s: %s wants %lld to %lld", spec, part,
-                      (long long)found->min, (long long)found->max);
+            log_error("source %s: %s wants %lld to %lld", spec, part, (long long)found->min,
+                      (long long)found->max);
             return ERR_INVALID;
         }
     }
@@ -113,8 +108,8 @@ static enum kind kind_of(const char *spec, const char **rest)
     return strcmp(spec, "-") == 0 ? KIND_NDJSON : KIND_COUNT;
 }
 
-enum err source_open(const char *spec, const struct source_settings *defaults,
-                     const char *feed, struct source **out)
+enum err source_open(const char *spec, const struct source_settings *defaults, const char *feed,
+                     struct source **out)
 {
     struct source_settings set = *defaults;
     struct source *s = NULL;

@@ -90,8 +90,7 @@ static char *put_text(char *at, const char *text)
     return put_bytes(at, text, len);
 }
 
-static void make_body(struct source_sim *m, struct walk *w, int64_t wall_us,
-                      struct buf *body)
+static void make_body(struct source_sim *m, struct walk *w, int64_t wall_us, struct buf *body)
 {
     double seconds = (double)wall_us / 1e6;
     size_t before = body->len;
@@ -223,8 +222,7 @@ struct source *source_sim_open(const char *symbols, const struct source_settings
     unsigned long count = strtoul(symbols, &rest, 10);
 
     if (*symbols < '0' || *symbols > '9' || *rest || count < 1 || count > SYMBOLS_MAX) {
-        log_error("source sim:%s: want sim:N with 1 to %d symbols", symbols,
-                  SYMBOLS_MAX);
+        log_error("source sim:%s: want sim:N with 1 to %d symbols", symbols, SYMBOLS_MAX);
         return NULL;
     }
     m = mem_zalloc(sizeof *m);

@@ -1,7 +1,6 @@
 #include "feeder/stored.h"
 
-enum stored_news stored_judge(struct stored *s, uint64_t received, uint64_t line,
-                              int64_t now)
+enum stored_news stored_judge(struct stored *s, uint64_t received, uint64_t line, int64_t now)
 {
     bool is_in_time = false;
 

@@ -33,8 +33,7 @@ struct stored {
 };
 
 /* The broker reported: received up to `received`, stored up to `line`. */
-enum stored_news stored_judge(struct stored *s, uint64_t received, uint64_t line,
-                              int64_t now);
+enum stored_news stored_judge(struct stored *s, uint64_t received, uint64_t line, int64_t now);
 /* The broker reported nothing about storing. */
 void stored_forget(struct stored *s);
 /* The broker was away: timing starts again, but a reported delay is not forgotten. */

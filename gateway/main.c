@@ -22,8 +22,8 @@
 #define DEFER_MS 5
 #define READY_MS 2000     /* the ready line waits so long for a broker to be there */
 #define HTTP_STOP_MS 1000 /* HTTP may take so long beyond the deadline */
-#define SPARE_MS 1    /* the loop rests so long between slices of what is not urgent */
-#define TIDY_SLICE 16 /* topics removed in a turn */
+#define SPARE_MS 1        /* the loop rests so long between slices of what is not urgent */
+#define TIDY_SLICE 16     /* topics removed in a turn */
 #define FLUSH_BYTES 1048576
 #define FLUSH_SLICE 4096 /* clients flushed between looks at the sockets */
 
@@ -81,7 +81,8 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     sessions_unthrottle(g->sessions);
     take_accepted(g);
     handlers_answer(&g->handlers);
-    if (is_sweep_due) { /* before there is something new to send: a heartbeat states how far all was */
+    /* before there is something new to send: a heartbeat states how far all was */
+    if (is_sweep_due) {
         sessions_sweep(g->sessions);
         *sweep_at = g->now + SESSIONS_SWEEP_MS;
     }
@@ -226,23 +227,19 @@ static int drain(struct gateway *g, struct http *http, int64_t *sweep_at)
 
 static int run(struct gateway *g, char *const *argv)
 {
-    struct loop_watch requests = {.fd = loop_request_queue_fd(g->requests),
-                                  .on_ready = on_wake};
-    struct loop_watch accepted = {.fd = accept_queue_fd(g->accepted),
-                                  .on_ready = on_wake};
+    struct loop_watch requests = {.fd = loop_request_queue_fd(g->requests), .on_ready = on_wake};
+    struct loop_watch accepted = {.fd = accept_queue_fd(g->accepted), .on_ready = on_wake};
     char error[HTTP_ERROR_MAX] = "";
     int64_t sweep_at = 0, ready_by = g->now + READY_MS;
     bool more = true, is_ready = false;
     struct http *http = NULL;
-    enum err e =
-        http_start(&g->config, g->gate, g->requests, g->accepted, &http, error);
+    enum err e = http_start(&g->config, g->gate, g->requests, g->accepted, &http, error);
 
     if (e) {
         log_critical("%s", error);
         return e == ERR_INVALID ? 2 : 1;
     }
-    if (loop_watch(g->loop, &requests, EPOLLIN) ||
-        loop_watch(g->loop, &accepted, EPOLLIN)) {
+    if (loop_watch(g->loop, &requests, EPOLLIN) || loop_watch(g->loop, &accepted, EPOLLIN)) {
         log_critical("epoll: %s", strerror(errno));
         return 1;
     }
@@ -290,8 +287,8 @@ static bool is_broker_here(void *ctx)
     return upstream_is_here(g->upstream);
 }
 
-static void request(void *ctx, const char *op, uint32_t members, struct span body,
-                    void *answer_ctx, session_answer *on_answer)
+static void request(void *ctx, const char *op, uint32_t members, struct span body, void *answer_ctx,
+                    session_answer *on_answer)
 {
     struct gateway *g = ctx;
 
@@ -384,9 +381,7 @@ static const char *state(const void *ctx)
 {
     const struct gate *gate = ctx;
 
-    return gate_is_leaving(gate)   ? "draining"
-           : gate_is_started(gate) ? "ready"
-                                   : "starting";
+    return gate_is_leaving(gate) ? "draining" : gate_is_started(gate) ? "ready" : "starting";
 }
 
 int main(int argc, char **argv)

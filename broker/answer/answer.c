@@ -7,8 +7,7 @@ void answer_fini(struct answers *a)
     buf_free(&a->message);
 }
 
-struct control_request answer_request(struct answers *a, struct span peer,
-                                      struct span message)
+struct control_request answer_request(struct answers *a, struct span peer, struct span message)
 {
     return (struct control_request){.answers = a,
                                     .peer = peer,
@@ -54,8 +53,7 @@ void answer_error(struct control_request *q, enum err e, const char *text)
     answer_send(q);
 }
 
-void answer_begin_op(struct answers *a, const char *op, uint32_t members,
-                     msgpack_packer *pk)
+void answer_begin_op(struct answers *a, const char *op, uint32_t members, msgpack_packer *pk)
 {
     begin(a, members + 1, pk);
     pack_kv_text(pk, "op", span_of(op));

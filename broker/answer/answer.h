@@ -37,8 +37,7 @@ struct control_request {
 };
 
 /* The request of this message, which has passed pack_check. */
-struct control_request answer_request(struct answers *a, struct span peer,
-                                      struct span message);
+struct control_request answer_request(struct answers *a, struct span peer, struct span message);
 
 /* Begin an answer of `members` besides "re" and "id". */
 void answer_begin(struct control_request *q, uint32_t members);
@@ -51,8 +50,7 @@ void answer_send(struct control_request *q);
 void answer_error(struct control_request *q, enum err e, const char *text);
 
 /* Begin a message that answers nothing: "op" and so many other members. */
-void answer_begin_op(struct answers *a, const char *op, uint32_t members,
-                     msgpack_packer *pk);
+void answer_begin_op(struct answers *a, const char *op, uint32_t members, msgpack_packer *pk);
 /* Send what was begun. */
 void answer_send_op(struct answers *a, struct span peer);
 /* Send a message that was built before. */

@@ -49,29 +49,24 @@ enum err lease_backup_copy(const char *path, sqlite3 *copy, char error[STORE_ERR
     if (!rc)
         rc = statement_number(copy, "PRAGMA other.user_version", &version);
     if (!rc && !application && !version)
-        return run(copy, "DETACH other") ? ERR_SYS
-                                         : OK; /* empty: nothing was locked yet */
+        return run(copy, "DETACH other") ? ERR_SYS : OK; /* empty: nothing was locked yet */
     if (!rc && (int)application != lease_store_schema.application) {
         snprintf(error, STORE_ERROR_MAX,
-                 "store %s: it is a SQLite file of another program; move it away",
-                 path);
+                 "store %s: it is a SQLite file of another program; move it away", path);
         return ERR_MALFORMED;
     }
     snprintf(put_version, sizeof put_version,
-             "CREATE TABLE " STORE_BACKUP_LOCKS "_version AS SELECT %d AS value",
-             (int)version);
+             "CREATE TABLE " STORE_BACKUP_LOCKS "_version AS SELECT %d AS value", (int)version);
     if (!rc)
         rc = run(copy, "BEGIN");
     if (!rc)
         rc = run(copy, put_version);
     if (!rc)
-        rc = run(copy,
-                 "CREATE TABLE " STORE_BACKUP_LOCKS "_meta AS SELECT * FROM other.meta;"
-                 "CREATE TABLE " STORE_BACKUP_LOCKS
-                 "_locks AS SELECT * FROM other.locks;"
-                 "CREATE TABLE " STORE_BACKUP_LOCKS
-                 "_lock_values AS SELECT * FROM other.lock_values;"
-                 "COMMIT; DETACH other");
+        rc = run(copy, "CREATE TABLE " STORE_BACKUP_LOCKS "_meta AS SELECT * FROM other.meta;"
+                       "CREATE TABLE " STORE_BACKUP_LOCKS "_locks AS SELECT * FROM other.locks;"
+                       "CREATE TABLE " STORE_BACKUP_LOCKS
+                       "_lock_values AS SELECT * FROM other.lock_values;"
+                       "COMMIT; DETACH other");
     return rc ? store_error_sqlite(path, copy, rc, "copy it", error) : OK;
 }
 
@@ -84,32 +79,28 @@ enum err lease_backup_make(const char *path, int version, const char *backup,
     enum err e = OK;
 
     if (version < 1 || (size_t)version > then.count) {
-        snprintf(
-            error, STORE_ERROR_MAX,
-            "store %s: its locks are of version %d and this program knows up to %zu; "
-            "restore it with the newer program that made it",
-            backup, version, then.count);
+        snprintf(error, STORE_ERROR_MAX,
+                 "store %s: its locks are of version %d and this program knows up to %zu; "
+                 "restore it with the newer program that made it",
+                 backup, version, then.count);
         return ERR_VERSION;
     }
     then.count = (size_t)version;
     errno = 0;
-    rc = sqlite3_open_v2(
-        path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-        NULL);
+    rc = sqlite3_open_v2(path, &db,
+                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (!rc && schema_migrate(db, &then, &made, &code))
         rc = code ? code : SQLITE_ERROR;
     if (!rc)
         rc = attach(db, backup);
     if (!rc)
-        rc = run(
-            db,
-            "BEGIN;"
-            "INSERT OR REPLACE INTO main.meta SELECT * FROM other." STORE_BACKUP_LOCKS
-            "_meta;"
-            "INSERT INTO main.locks SELECT * FROM other." STORE_BACKUP_LOCKS "_locks;"
-            "INSERT INTO main.lock_values SELECT * FROM other." STORE_BACKUP_LOCKS
-            "_lock_values;"
-            "COMMIT; DETACH other");
+        rc = run(db,
+                 "BEGIN;"
+                 "INSERT OR REPLACE INTO main.meta SELECT * FROM other." STORE_BACKUP_LOCKS "_meta;"
+                 "INSERT INTO main.locks SELECT * FROM other." STORE_BACKUP_LOCKS "_locks;"
+                 "INSERT INTO main.lock_values SELECT * FROM other." STORE_BACKUP_LOCKS
+                 "_lock_values;"
+                 "COMMIT; DETACH other");
     if (rc)
         e = store_error_sqlite(path, db, rc, "make it", error);
     sqlite3_close(db);

@@ -8,8 +8,7 @@
  * Copy the locks' file `path` into tables of `copy`, a connection to another file: in
  * STORE_BACKUP_LOCKS….  Nothing is done if there is no such file.
  */
-MUST_CHECK enum err lease_backup_copy(const char *path, sqlite3 *copy,
-                                      char error[STORE_ERROR_MAX]);
+MUST_CHECK enum err lease_backup_copy(const char *path, sqlite3 *copy, char error[STORE_ERROR_MAX]);
 /*
  * The reverse: make the new file `path` out of such tables, of that version, in the file `backup`.
  */

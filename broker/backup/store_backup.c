@@ -24,14 +24,12 @@ struct backup {
     void *ctx;
 };
 
-static enum err fail(const struct backup *b, int error_number,
-                     char error[STORE_ERROR_MAX])
+static enum err fail(const struct backup *b, int error_number, char error[STORE_ERROR_MAX])
 {
     return store_error_system(b->part, error_number, "write the copy", error);
 }
 
-static enum err error_held(const char *path, const char *what,
-                           char error[STORE_ERROR_MAX])
+static enum err error_held(const char *path, const char *what, char error[STORE_ERROR_MAX])
 {
     snprintf(error, STORE_ERROR_MAX, "store %s: cannot copy to it: %s", path, what);
     return ERR_HELD;
@@ -64,8 +62,7 @@ static enum err open_part(struct backup *b, char error[STORE_ERROR_MAX])
         close(b->lock);
         b->lock = -1;
         return failure == EWOULDBLOCK
-                   ? error_held(b->part, "another backup is writing it; let it finish",
-                                error)
+                   ? error_held(b->part, "another backup is writing it; let it finish", error)
                    : fail(b, failure, error);
     }
     remove_beside(b);
@@ -77,8 +74,8 @@ static enum err open_copy(struct backup *b, int flags, char error[STORE_ERROR_MA
     int rc;
 
     errno = 0;
-    rc = sqlite3_open_v2(b->part, &b->copy,
-                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | flags, NULL);
+    rc = sqlite3_open_v2(b->part, &b->copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | flags,
+                         NULL);
     return rc ? store_error_sqlite(b->part, b->copy, rc, "write the copy", error) : OK;
 }
 
@@ -111,22 +108,21 @@ static enum err copy_pages(struct backup *b, char error[STORE_ERROR_MAX])
     (void)sqlite3_exec(b->copy, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
     rc = database_begin(&s->file, false);
     if (!rc)
-        rc = statement_run(store_statement(
-            s, STORE_EPOCH_LAST)); /* the transaction begins with a read */
+        rc = statement_run(
+            store_statement(s, STORE_EPOCH_LAST)); /* the transaction begins with a read */
     if (rc)
         return database_error(&s->file, rc, "read it", error);
     pages = sqlite3_backup_init(b->copy, "main", s->file.db, "main");
     if (!pages)
-        return store_error_sqlite(b->part, b->copy, sqlite3_errcode(b->copy),
-                                  "write the copy", error);
+        return store_error_sqlite(b->part, b->copy, sqlite3_errcode(b->copy), "write the copy",
+                                  error);
     while ((rc = sqlite3_backup_step(pages, STEP_PAGES)) == SQLITE_OK && !e) {
         uint64_t total = (uint64_t)sqlite3_backup_pagecount(pages),
                  left = (uint64_t)sqlite3_backup_remaining(pages);
 
         if (b->progress &&
             !b->progress(b->ctx, (total - left) * s->page_size, total * s->page_size)) {
-            snprintf(error, STORE_ERROR_MAX, "store %s: the copy was given up",
-                     b->target);
+            snprintf(error, STORE_ERROR_MAX, "store %s: the copy was given up", b->target);
             e = ERR_AGAIN;
         }
     }
@@ -134,9 +130,8 @@ static enum err copy_pages(struct backup *b, char error[STORE_ERROR_MAX])
     (void)database_end(&s->file, SQLITE_OK);
     if (e || rc == SQLITE_DONE)
         return e;
-    return is_of_source(rc)
-               ? database_error(&s->file, rc, "read it", error)
-               : store_error_sqlite(b->part, b->copy, rc, "write the copy", error);
+    return is_of_source(rc) ? database_error(&s->file, rc, "read it", error)
+                            : store_error_sqlite(b->part, b->copy, rc, "write the copy", error);
 }
 
 static enum err mark_copy(struct backup *b, char error[STORE_ERROR_MAX])
@@ -148,8 +143,8 @@ static enum err mark_copy(struct backup *b, char error[STORE_ERROR_MAX])
     e = open_copy(b, 0, error);
     if (e)
         return e;
-    rc = sqlite3_exec(b->copy, "UPDATE meta SET value = 1 WHERE name = 'is_copy'", NULL,
-                      NULL, NULL);
+    rc =
+        sqlite3_exec(b->copy, "UPDATE meta SET value = 1 WHERE name = 'is_copy'", NULL, NULL, NULL);
     if (!rc) {
         char *locks = store_file_beside(b->source->file.path, "-locks");
 
@@ -159,8 +154,7 @@ static enum err mark_copy(struct backup *b, char error[STORE_ERROR_MAX])
             return e;
     }
     if (!rc) /* so that closing leaves one file */
-        rc = sqlite3_wal_checkpoint_v2(b->copy, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
-                                       NULL);
+        rc = sqlite3_wal_checkpoint_v2(b->copy, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     if (rc)
         return store_error_sqlite(b->part, b->copy, rc, "write the copy", error);
     close_copy(b);
@@ -174,8 +168,7 @@ static enum err name_copy(struct backup *b, char error[STORE_ERROR_MAX])
     /* Not rename: it would take the place of a file that has come meanwhile. */
     if (link(b->part, b->target)) {
         if (errno == EEXIST)
-            return error_held(b->target, "it is already there; choose another name",
-                              error);
+            return error_held(b->target, "it is already there; choose another name", error);
         /* A file system without hard links. */
         if (rename(b->part, b->target))
             return fail(b, errno, error);
@@ -184,8 +177,8 @@ static enum err name_copy(struct backup *b, char error[STORE_ERROR_MAX])
 }
 
 enum err store_backup(const char *path, const char *target,
-                      bool (*progress)(void *ctx, uint64_t done, uint64_t total),
-                      void *ctx, char error[STORE_ERROR_MAX])
+                      bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                      char error[STORE_ERROR_MAX])
 {
     struct backup b = {.lock = -1, .progress = progress, .ctx = ctx};
     char *name = store_file_plain_path(target);

@@ -20,8 +20,7 @@
  */
 #define STORE_BACKUP_LOCKS "backup" /* and _version, _meta, _locks, _lock_values */
 MUST_CHECK enum err store_backup(const char *path, const char *target,
-                                 bool (*progress)(void *ctx, uint64_t done,
-                                                  uint64_t total),
+                                 bool (*progress)(void *ctx, uint64_t done, uint64_t total),
                                  void *ctx, char error[STORE_ERROR_MAX]);
 
 struct store_restored {
@@ -37,8 +36,7 @@ struct store_restored {
  * ERR_HELD: a broker uses the store.  After an error the store is as it was, unless the error
  * is about a rename.  The next start begins a new epoch, `restored`.
  */
-MUST_CHECK enum err store_restore(const char *backup, const char *path,
-                                  struct store_restored *out,
+MUST_CHECK enum err store_restore(const char *backup, const char *path, struct store_restored *out,
                                   char error[STORE_ERROR_MAX]);
 
 #endif

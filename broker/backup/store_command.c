@@ -19,9 +19,8 @@ int store_command_back_up(const struct broker_config *config)
     char error[STORE_ERROR_MAX] = "";
 
     if (!broker_config_store(config)) {
-        fprintf(stderr,
-                "BACKUP: STORE is memory: there is nothing to copy; name the store "
-                "with --store sqlite:FILE\n");
+        fprintf(stderr, "BACKUP: STORE is memory: there is nothing to copy; name the store "
+                        "with --store sqlite:FILE\n");
         return 2;
     }
     if (store_backup(broker_config_store(config), config->backup,
@@ -29,8 +28,8 @@ int store_command_back_up(const struct broker_config *config)
         fprintf(stderr, "BACKUP: %s\n", error);
         return 1;
     }
-    printf("%s is a copy of %s and its locks; --restore %s puts it back\n",
-           config->backup, broker_config_store(config), config->backup);
+    printf("%s is a copy of %s and its locks; --restore %s puts it back\n", config->backup,
+           broker_config_store(config), config->backup);
     return 0;
 }
 
@@ -42,9 +41,8 @@ int store_command_restore(const struct broker_config *config)
     enum err e;
 
     if (!store) {
-        fprintf(stderr,
-                "RESTORE: STORE is memory: name the store to restore with --store "
-                "sqlite:FILE\n");
+        fprintf(stderr, "RESTORE: STORE is memory: name the store to restore with --store "
+                        "sqlite:FILE\n");
         return 2;
     }
     e = store_restore(config->restore, store, &r, error);
@@ -56,8 +54,7 @@ int store_command_restore(const struct broker_config *config)
         snprintf(kept, sizeof kept, "; what was there ends in .old-%u", r.old);
     if (r.has_locks)
         printf("%s has the log of %s up to position %llu, and %llu locks%s\n", store,
-               config->restore, (unsigned long long)r.head, (unsigned long long)r.locks,
-               kept);
+               config->restore, (unsigned long long)r.head, (unsigned long long)r.locks, kept);
     else
         printf("%s has the log of %s up to position %llu; that has no locks, which "
                "stay as "

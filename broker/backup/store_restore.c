@@ -54,9 +54,8 @@ static enum err take_place(struct place *p, char *path, char error[STORE_ERROR_M
     struct stat st;
     enum err e;
 
-    *p = (struct place){.path = path,
-                        .part = store_file_beside(path, ".restore"),
-                        .lock = STORE_FILE_UNLOCKED};
+    *p = (struct place){
+        .path = path, .part = store_file_beside(path, ".restore"), .lock = STORE_FILE_UNLOCKED};
     e = store_file_check(path, true, &is_unclean, error);
     if (e)
         return e;
@@ -103,17 +102,16 @@ static enum err check_backup(const struct restore *r, char error[STORE_ERROR_MAX
     if (stat(r->backup, &st))
         return store_error_system(r->backup, errno, "read the backup", error);
     if (is_same_file(r->backup, r->log.path)) {
-        snprintf(error, STORE_ERROR_MAX,
-                 "store %s: it is the store itself; name a backup", r->backup);
+        snprintf(error, STORE_ERROR_MAX, "store %s: it is the store itself; name a backup",
+                 r->backup);
         return ERR_INVALID;
     }
     if (is_whole)
         return OK;
-    snprintf(
-        error, STORE_ERROR_MAX,
-        "store %s: part of it is in its -wal; it is a store in use, or one that was "
-        "not closed: make a backup of it with --backup",
-        r->backup);
+    snprintf(error, STORE_ERROR_MAX,
+             "store %s: part of it is in its -wal; it is a store in use, or one that was "
+             "not closed: make a backup of it with --backup",
+             r->backup);
     return ERR_INVALID;
 }
 
@@ -151,8 +149,8 @@ static enum err open_part(struct restore *r, char error[STORE_ERROR_MAX])
 {
     uint64_t page = 0;
     enum err e;
-    int rc = sqlite3_open_v2(r->log.part, &r->db,
-                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc =
+        sqlite3_open_v2(r->log.part, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
     if (rc)
         return store_error_sqlite(r->log.part, r->db, rc, "open it", error);
@@ -164,8 +162,7 @@ static enum err open_part(struct restore *r, char error[STORE_ERROR_MAX])
         rc = statement_number(r->db, "SELECT max(seq) FROM log", &r->out->head);
     if (rc)
         return store_error_sqlite(r->backup, r->db, rc, "read the backup", error);
-    rc = sqlite3_exec(r->db, "UPDATE meta SET value = 1 WHERE name = 'is_copy'", NULL,
-                      NULL, NULL);
+    rc = sqlite3_exec(r->db, "UPDATE meta SET value = 1 WHERE name = 'is_copy'", NULL, NULL, NULL);
     return rc ? store_error_sqlite(r->log.part, r->db, rc, "write it", error) : OK;
 }
 
@@ -180,11 +177,10 @@ static enum err take_locks(struct restore *r, char error[STORE_ERROR_MAX])
                               &has_locks);
 
     if (!rc && has_locks)
-        rc = statement_number(r->db, "SELECT value FROM " STORE_BACKUP_LOCKS "_version",
-                              &version);
+        rc = statement_number(r->db, "SELECT value FROM " STORE_BACKUP_LOCKS "_version", &version);
     if (!rc && has_locks)
-        rc = statement_number(
-            r->db, "SELECT count(*) FROM " STORE_BACKUP_LOCKS "_locks", &r->out->locks);
+        rc = statement_number(r->db, "SELECT count(*) FROM " STORE_BACKUP_LOCKS "_locks",
+                              &r->out->locks);
     if (rc)
         return store_error_sqlite(r->backup, r->db, rc, "read the backup", error);
     r->out->has_locks = has_locks;
@@ -204,8 +200,7 @@ static enum err take_locks(struct restore *r, char error[STORE_ERROR_MAX])
 
 static enum err sync_file(const char *path, char error[STORE_ERROR_MAX])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC),
-        failure = fd < 0 || fsync(fd) ? errno : 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), failure = fd < 0 || fsync(fd) ? errno : 0;
 
     if (fd >= 0)
         close(fd);
@@ -214,8 +209,7 @@ static enum err sync_file(const char *path, char error[STORE_ERROR_MAX])
 
 static enum err close_part(struct restore *r, char error[STORE_ERROR_MAX])
 {
-    int rc =
-        sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    int rc = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     enum err e;
 
     if (rc)
@@ -240,8 +234,7 @@ static char *name_old(const char *path, unsigned n, const char *suffix)
 static unsigned find_old(const struct restore *r)
 {
     for (unsigned n = 1; n < OLD_MAX; n++) {
-        char *log = name_old(r->log.path, n, ""),
-             *locks = name_old(r->locks.path, n, "");
+        char *log = name_old(r->log.path, n, ""), *locks = name_old(r->locks.path, n, "");
         bool is_free = access(log, F_OK) && access(locks, F_OK);
 
         free(log);
@@ -253,8 +246,7 @@ static unsigned find_old(const struct restore *r)
 }
 
 /* FILE-wal goes first: it must never stand beside another FILE. */
-static enum err put_aside(const struct place *p, unsigned n,
-                          char error[STORE_ERROR_MAX])
+static enum err put_aside(const struct place *p, unsigned n, char error[STORE_ERROR_MAX])
 {
     static const char *const suffixes[] = {"-wal", "-shm", "-journal", ""};
     enum err e = OK;

@@ -31,8 +31,7 @@ bool broker_config_is_store(const char *store)
 {
     size_t len = strlen(SQLITE);
 
-    return strcmp(store, "memory") == 0 ||
-           (strncmp(store, SQLITE, len) == 0 && store[len]);
+    return strcmp(store, "memory") == 0 || (strncmp(store, SQLITE, len) == 0 && store[len]);
 }
 
 /* A port of 0 takes a free one for each. */
@@ -65,10 +64,8 @@ bool broker_config_check(const struct broker_config *c)
     for (int i = 1; i < 3; i++)
         for (int k = 0; k < i; k++)
             if (is_same_port(sockets[i].address, sockets[k].address)) {
-                fprintf(
-                    stderr,
-                    "CRITICAL: %s and %s are both %s: give each a port of its own\n",
-                    sockets[k].name, sockets[i].name, sockets[i].address);
+                fprintf(stderr, "CRITICAL: %s and %s are both %s: give each a port of its own\n",
+                        sockets[k].name, sockets[i].name, sockets[i].address);
                 return false;
             }
     return true;

@@ -41,12 +41,10 @@ void book_free(struct book *b)
 
 static struct book_entry *find(const struct book *b, struct span symbol, uint32_t hash)
 {
-    for (struct table_node *n = table_first(&b->by_symbol, hash); n;
-         n = table_next(n)) {
+    for (struct table_node *n = table_first(&b->by_symbol, hash); n; n = table_next(n)) {
         struct book_entry *e = TABLE_OWNER(n, struct book_entry, node);
 
-        if (e->symbol_len == symbol.len &&
-            memcmp(e->symbol, symbol.at, symbol.len) == 0)
+        if (e->symbol_len == symbol.len && memcmp(e->symbol, symbol.at, symbol.len) == 0)
             return e;
     }
     return NULL;

@@ -17,8 +17,7 @@ static struct lock_core *new_locks(struct core *d)
     struct lease_limits limits = {.count = (size_t)d->config->lock_count_max,
                                   .ttl_max_ms = d->config->lock_ttl_max,
                                   .delay_max_ms = d->config->lock_delay_max};
-    struct lock_core_out out = {
-        .answers = &d->answers, .ctx = d, .publish = core_publish_lock};
+    struct lock_core_out out = {.answers = &d->answers, .ctx = d, .publish = core_publish_lock};
 
     return lock_core_new(&limits, &out, &d->time);
 }
@@ -30,8 +29,7 @@ void core_init(struct core *d, uint64_t epoch)
     d->log.epoch = d->log.log_writer ? log_writer_epoch(d->log.log_writer) : epoch;
     d->log.book = book_new((size_t)d->config->max_symbols_total);
     if (!d->log.log_writer) {
-        if (journal_open(NULL, (size_t)d->config->journal_bytes, &d->log.journal,
-                         error))
+        if (journal_open(NULL, (size_t)d->config->journal_bytes, &d->log.journal, error))
             abort(); /* out of memory, or a size that the settings forbid */
         journal_begin(d->log.journal, epoch, 0, 1);
     }
@@ -72,8 +70,8 @@ static void judge_feeds(struct core *d)
     while ((f = feed_table_expire(d->feeds, d->time.awake))) {
         char owner[CORE_FEED_OWNER_MAX];
 
-        log_warning("feed %s (%s) is silent: its name is free, its symbols are stale",
-                    f->name, core_feed_owner(f->pid, f->host, owner));
+        log_warning("feed %s (%s) is silent: its name is free, its symbols are stale", f->name,
+                    core_feed_owner(f->pid, f->host, owner));
         core_mark_feed(d, f, true);
     }
 }
@@ -85,15 +83,14 @@ static void expire(struct core *d)
 
     judge_feeds(d);
     while ((g = registry_expired(d->registry, d->time.awake))) {
-        log_warning(
-            "gateway %s (%s, pid %llu) is silent: %zu connections are gone with it",
-            g->name, g->host, (unsigned long long)g->pid, g->count);
+        log_warning("gateway %s (%s, pid %llu) is silent: %zu connections are gone with it",
+                    g->name, g->host, (unsigned long long)g->pid, g->count);
         registry_remove(d->registry, g);
     }
 }
 
-static void begin_op(struct core *d, const struct feed *f, const char *op,
-                     uint32_t members, msgpack_packer *pk)
+static void begin_op(struct core *d, const struct feed *f, const char *op, uint32_t members,
+                     msgpack_packer *pk)
 {
     answer_begin_op(&d->answers, op, members + 1, pk);
     pack_kv_u(pk, "epoch", f->epoch);
@@ -153,17 +150,16 @@ static void take_heartbeat(struct core *d, struct feed *f, uint64_t last)
     send_received(d, f);
 }
 
-static void refuse(struct core *d, struct feed *f, struct span symbol,
-                   enum quote_refusal why)
+static void refuse(struct core *d, struct feed *f, struct span symbol, enum quote_refusal why)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
 
     d->refused++;
     feed_refuse(f, why);
     log_limited(&limit, d->time.now, LOG_WARNING,
-                "feed %s: quote of %.*s refused: %s (%s), line %llu", f->name,
-                (int)symbol.len, symbol.at, quote_refusal_name(why),
-                quote_refusal_text(why), (unsigned long long)f->received);
+                "feed %s: quote of %.*s refused: %s (%s), line %llu", f->name, (int)symbol.len,
+                symbol.at, quote_refusal_name(why), quote_refusal_text(why),
+                (unsigned long long)f->received);
 }
 
 static void forget(struct core *d, const char *what)
@@ -175,8 +171,8 @@ static void forget(struct core *d, const char *what)
 }
 
 /* Stamp the header and enter the record into book and journal. */
-static void enter(struct core *d, struct book_entry *e, const struct feed *f,
-                  struct wire_record *r, struct span topic, struct span record)
+static void enter(struct core *d, struct book_entry *e, const struct feed *f, struct wire_record *r,
+                  struct span topic, struct span record)
 {
     r->epoch = d->log.epoch;
     r->seq = journal_head(d->log.journal) + 1;
@@ -202,9 +198,8 @@ static int64_t latest_us(const struct core *d)
 }
 
 /* The next line of its feed: refuse it, or enter it.  Returns as core_ingest. */
-static bool take_line(struct core *d, struct feed *f, struct wire_record *r,
-                      enum err bad, bool is_stampable, struct span topic,
-                      struct span record)
+static bool take_line(struct core *d, struct feed *f, struct wire_record *r, enum err bad,
+                      bool is_stampable, struct span topic, struct span record)
 {
     struct quote_rules rules = {.now_us = latest_us(d),
                                 .max_future_us = d->config->max_future * 1000,
@@ -213,7 +208,7 @@ static bool take_line(struct core *d, struct feed *f, struct wire_record *r,
     enum quote_refusal why = bad == ERR_TOO_LARGE           ? QUOTE_OVERSIZED
                              : bad || r->kind != WIRE_QUOTE ? QUOTE_MALFORMED
                              : !symbol.len                  ? QUOTE_BAD_SYMBOL
-                                           : quote_check(r->body, &rules);
+                                                            : quote_check(r->body, &rules);
     struct book_entry *e = why ? NULL : book_add(d->log.book, symbol);
 
     if (!e) {
@@ -301,8 +296,7 @@ static int64_t sooner(int64_t a, int64_t b)
 
 static int64_t feed_wait(const struct core *d)
 {
-    int64_t wait = feed_table_wait(d->feeds, d->time.awake),
-            listen = d->listen_until - d->time.now;
+    int64_t wait = feed_table_wait(d->feeds, d->time.awake), listen = d->listen_until - d->time.now;
 
     return wait >= 0 && wait < listen ? listen : wait;
 }

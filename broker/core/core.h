@@ -152,8 +152,8 @@ void core_acknowledge(struct core *d);
  * Append and publish a record that we make ourselves.  Returns its position.  f: the feed
  * whose lines it accounts for up to f->received, or NULL.
  */
-uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic,
-                      uint64_t prev, struct span body, const struct feed *f);
+uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic, uint64_t prev,
+                      struct span body, const struct feed *f);
 /* The ring remembers the owner of the feed, from which line on. */
 void core_remember_feed(struct core *d, const struct feed *f);
 /* All symbols a feed quoted last become stale (or live again); published. */

@@ -28,11 +28,10 @@ void core_clock_look(struct core *d, int64_t boot_ms, int64_t wall_us)
                     "The clock jumped back to the time that it left: by %.3f s",
                     (double)jump / 1e6);
     else
-        log_limited(
-            &limit, d->time.now, LOG_WARNING,
-            "The clock jumped by %.3f s.  Records bear its present time; none is "
-            "pruned because of it before RETENTION_AGE has passed",
-            (double)jump / 1e6);
+        log_limited(&limit, d->time.now, LOG_WARNING,
+                    "The clock jumped by %.3f s.  Records bear its present time; none is "
+                    "pruned because of it before RETENTION_AGE has passed",
+                    (double)jump / 1e6);
 }
 
 void core_clock_pack_status(const struct core *d, msgpack_packer *pk)

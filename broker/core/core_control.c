@@ -12,8 +12,7 @@
 
 static bool speaks_our_version(struct control_request *q)
 {
-    uint64_t oldest = pack_find_u(q->map, "oldest", 0),
-             newest = pack_find_u(q->map, "newest", 0);
+    uint64_t oldest = pack_find_u(q->map, "oldest", 0), newest = pack_find_u(q->map, "newest", 0);
 
     return oldest <= WIRE_VERSION && newest >= WIRE_VERSION_OLDEST;
 }
@@ -92,9 +91,8 @@ static void hello_other(struct core *d, struct control_request *q, bool is_gatew
 
         if (e) {
             answer_error(q, e,
-                         e == ERR_FULL
-                             ? "too many gateways, each with connections"
-                             : "a gateway needs a name of 1 to 64 characters");
+                         e == ERR_FULL ? "too many gateways, each with connections"
+                                       : "a gateway needs a name of 1 to 64 characters");
             return;
         }
         log_info("gateway %.*s is here (%.*s, pid %llu)", (int)h.name.len, h.name.at,
@@ -130,8 +128,7 @@ static void on_hello(struct core *d, struct control_request *q)
 /* The feed of this request, by its epoch; answers unknown_peer if there is none. */
 static struct feed *requesting_feed(struct core *d, struct control_request *q)
 {
-    struct feed *f =
-        feed_table_renew(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
+    struct feed *f = feed_table_renew(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
 
     if (!f)
         answer_error(q, ERR_UNKNOWN_PEER, "this epoch holds no feed: say hello");
@@ -141,8 +138,7 @@ static struct feed *requesting_feed(struct core *d, struct control_request *q)
 static void on_lost(struct core *d, struct control_request *q)
 {
     struct feed *f = requesting_feed(d, q);
-    uint64_t first = pack_find_u(q->map, "first", 0),
-             last = pack_find_u(q->map, "last", 0);
+    uint64_t first = pack_find_u(q->map, "first", 0), last = pack_find_u(q->map, "last", 0);
     struct span reason = pack_find_text(q->map, "reason");
     struct buf body = {0};
     msgpack_packer pk;
@@ -150,16 +146,14 @@ static void on_lost(struct core *d, struct control_request *q)
     if (!f)
         return;
     if (reason.len > 64 || !feed_may_skip(f, first, last)) {
-        answer_error(q, ERR_INVALID,
-                     "not the lines that come next, or lines never announced");
+        answer_error(q, ERR_INVALID, "not the lines that come next, or lines never announced");
         return;
     }
     if (span_eq(reason, "log_replaced")) /* the broker had acknowledged them */
         core_claim_lines(d, f, last);
     (void)feed_skip(f, first, last);
-    log_error("feed %s lost lines %llu to %llu: %.*s", f->name,
-              (unsigned long long)first, (unsigned long long)last, (int)reason.len,
-              reason.at);
+    log_error("feed %s lost lines %llu to %llu: %.*s", f->name, (unsigned long long)first,
+              (unsigned long long)last, (int)reason.len, reason.at);
     msgpack_packer_init(&pk, &body, buf_pack_write);
     msgpack_pack_map(&pk, 5);
     pack_kv_text(&pk, "feed", span_of(f->name));
@@ -167,8 +161,8 @@ static void on_lost(struct core *d, struct control_request *q)
     pack_kv_u(&pk, "last", last);
     pack_kv_u(&pk, "count", last - first + 1);
     pack_kv_text(&pk, "reason", reason);
-    d->last_lost = core_publish(d, WIRE_LOST, SPAN(WIRE_TOPIC_LOST), d->last_lost,
-                                buf_span(&body), f);
+    d->last_lost =
+        core_publish(d, WIRE_LOST, SPAN(WIRE_TOPIC_LOST), d->last_lost, buf_span(&body), f);
     journal_feed(d->log.journal, f->index)->received = f->received;
     f->last_seq = journal_head(d->log.journal);
     buf_free(&body);
@@ -179,13 +173,11 @@ static void on_lost(struct core *d, struct control_request *q)
 
 static void on_goodbye(struct core *d, struct control_request *q)
 {
-    struct feed *f =
-        feed_table_renew(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
+    struct feed *f = feed_table_renew(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
     struct registry_gateway *g = registry_renew(d->registry, q->peer, d->time.awake);
 
     if (f) {
-        log_info("feed %s says goodbye after line %llu", f->name,
-                 (unsigned long long)f->received);
+        log_info("feed %s says goodbye after line %llu", f->name, (unsigned long long)f->received);
         feed_release(f);
         core_mark_feed(d, f, true);
         /* Last: a broker that is killed before marks its symbols again. */
@@ -243,13 +235,11 @@ void core_control(struct core *d, struct span peer, struct span message)
     d->work -= CORE_WORK_MESSAGE;
     if (pack_check(message)) {
         log_limited(&limit, d->time.now, LOG_WARNING,
-                    "control: a malformed message of %zu bytes was dropped",
-                    message.len);
+                    "control: a malformed message of %zu bytes was dropped", message.len);
         return;
     }
     q = answer_request(&d->answers, peer, message);
-    if (!span_eq(q.op, "report") &&
-        core_request_refuse(d, &q)) /* a report has no answer */
+    if (!span_eq(q.op, "report") && core_request_refuse(d, &q)) /* a report has no answer */
         return;
     op = core_control_find(q.op);
     if (op && op->waits)
@@ -260,8 +250,7 @@ void core_control(struct core *d, struct span peer, struct span message)
         answer_error(&q, ERR_NOT_FOUND, "no such op");
 }
 
-static void answer_history(struct core *d, struct control_request *q,
-                           struct archive_result *r)
+static void answer_history(struct core *d, struct control_request *q, struct archive_result *r)
 {
     struct buf again = {0};
 
@@ -279,8 +268,7 @@ void core_take_answers(struct core *d)
         struct control_request q = {.answers = &d->answers,
                                     .peer = {r.ticket.peer, r.ticket.peer_len},
                                     .id = r.ticket.id,
-                                    .op = r.is_history ? SPAN("history")
-                                                       : SPAN("replay")};
+                                    .op = r.is_history ? SPAN("history") : SPAN("replay")};
 
         if (r.error)
             answer_error(&q, r.error, r.text);

@@ -46,10 +46,9 @@ static void begin(struct core *d, uint64_t seq, const char *proof)
 
     if (!may_begin(d, seq, proof))
         return;
-    log_error(
-        "The log has lost positions: %s.  Was an older data folder put back?  The log "
-        "begins a new epoch (" CORE_ROLLED_BACK "): clients will start anew",
-        proof);
+    log_error("The log has lost positions: %s.  Was an older data folder put back?  The log "
+              "begins a new epoch (" CORE_ROLLED_BACK "): clients will start anew",
+              proof);
     core_request_drop(d); /* it reads the log that ends here */
     d->out.renew(d->out.ctx, CORE_ROLLED_BACK, seq > head ? seq : head);
     d->log.epoch = log_writer_epoch(d->log.log_writer);
@@ -62,8 +61,7 @@ static void begin(struct core *d, uint64_t seq, const char *proof)
         log_writer_set_line(d->log.log_writer, f->index, f->received);
     }
     d->heartbeat_at = d->time.now; /* so that all receivers learn of it at once */
-    log_info("Log epoch %016llx from position %llu on",
-             (unsigned long long)d->log.epoch,
+    log_info("Log epoch %016llx from position %llu on", (unsigned long long)d->log.epoch,
              (unsigned long long)journal_head(d->log.journal) + 1);
 }
 
@@ -72,8 +70,8 @@ void core_claim_lines(struct core *d, const struct feed *f, uint64_t last)
     char proof[160];
 
     snprintf(proof, sizeof proof,
-             "feed %s was acknowledged lines up to %llu, the log has them up to %llu",
-             f->name, (unsigned long long)last, (unsigned long long)f->received);
+             "feed %s was acknowledged lines up to %llu, the log has them up to %llu", f->name,
+             (unsigned long long)last, (unsigned long long)f->received);
     begin(d, 0, proof);
 }
 
@@ -83,14 +81,13 @@ static bool is_other_record(const struct core *d, uint64_t seq, uint64_t accepte
     struct journal_entry e;
     struct wire_record r;
 
-    return seq && !journal_read(d->log.journal, seq, &e) &&
-           !wire_read_header(e.record, &r) && r.accepted_us != accepted_us;
+    return seq && !journal_read(d->log.journal, seq, &e) && !wire_read_header(e.record, &r) &&
+           r.accepted_us != accepted_us;
 }
 
 void core_claim_position(struct core *d, struct span hello)
 {
-    struct span role = pack_find_text(hello, "role"),
-                name = pack_find_text(hello, "name");
+    struct span role = pack_find_text(hello, "role"), name = pack_find_text(hello, "name");
     uint64_t seq = pack_find_u(hello, "known_seq", 0),
              record = pack_find_u(hello, "known_record", 0),
              accepted = pack_find_u(hello, "known_accepted", 0),
@@ -102,16 +99,13 @@ void core_claim_position(struct core *d, struct span hello)
     if (record > seq)
         seq = record;
     if (seq > head)
-        snprintf(proof, sizeof proof,
-                 "%.*s %.*s knows position %llu, the log goes to %llu",
-                 role.len < 10 ? (int)role.len : 10, role.at,
-                 name.len < 65 ? (int)name.len : 65, name.at, (unsigned long long)seq,
-                 (unsigned long long)head);
+        snprintf(proof, sizeof proof, "%.*s %.*s knows position %llu, the log goes to %llu",
+                 role.len < 10 ? (int)role.len : 10, role.at, name.len < 65 ? (int)name.len : 65,
+                 name.at, (unsigned long long)seq, (unsigned long long)head);
     else if (is_other_record(d, record, accepted))
         snprintf(proof, sizeof proof, "%.*s %.*s knows another record at position %llu",
-                 role.len < 10 ? (int)role.len : 10, role.at,
-                 name.len < 65 ? (int)name.len : 65, name.at,
-                 (unsigned long long)record);
+                 role.len < 10 ? (int)role.len : 10, role.at, name.len < 65 ? (int)name.len : 65,
+                 name.at, (unsigned long long)record);
     else
         return;
     begin(d, seq, proof);

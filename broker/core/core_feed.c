@@ -15,8 +15,7 @@ static uint64_t former_ago_ms(const struct core *d, const struct feed *f)
     return ago > 0 ? (uint64_t)ago : 0;
 }
 
-const char *core_feed_owner(uint64_t pid, const char *host,
-                            char out[CORE_FEED_OWNER_MAX])
+const char *core_feed_owner(uint64_t pid, const char *host, char out[CORE_FEED_OWNER_MAX])
 {
     if (pid)
         snprintf(out, CORE_FEED_OWNER_MAX, "pid %llu on %s", (unsigned long long)pid,
@@ -32,16 +31,13 @@ void core_feed_log_grant(struct core *d, const struct feed *f)
     char owner[CORE_FEED_OWNER_MAX], follows[256] = "";
 
     if (former->owner[0] && former->pid)
-        snprintf(follows, sizeof follows,
-                 "; it follows %s, which %s %.3f s ago after line %llu",
+        snprintf(follows, sizeof follows, "; it follows %s, which %s %.3f s ago after line %llu",
                  core_feed_owner(former->pid, former->host, owner),
-                 former->has_left ? "left" : "was last heard",
-                 (double)former_ago_ms(d, f) / 1e3,
+                 former->has_left ? "left" : "was last heard", (double)former_ago_ms(d, f) / 1e3,
                  (unsigned long long)former->received);
     else if (former->owner[0]) /* known from the ring or the store: not when */
         snprintf(follows, sizeof follows, "; the one before %s after line %llu",
-                 former->has_left ? "left" : "fell silent",
-                 (unsigned long long)former->received);
+                 former->has_left ? "left" : "fell silent", (unsigned long long)former->received);
     log_info("feed %s granted to %s, epoch %llu, after line %llu%s", f->name,
              core_feed_owner(f->pid, f->host, owner), (unsigned long long)f->epoch,
              (unsigned long long)f->received, follows);
@@ -94,8 +90,7 @@ static struct feed *find_least_used(const struct core *d)
         if (f->is_held || !f->name[0] || !is_stored(d, f))
             continue;
         if (!found || symbols[f->index] < symbols[found->index] ||
-            (symbols[f->index] == symbols[found->index] &&
-             f->heard_at < found->heard_at))
+            (symbols[f->index] == symbols[found->index] && f->heard_at < found->heard_at))
             found = f;
     }
     return found;

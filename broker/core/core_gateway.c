@@ -31,18 +31,16 @@ static bool read_connection(struct span *c, struct registry_connection *out)
 {
     struct pack_value head, id, host, port, since, protocol;
 
-    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 5 ||
-        !pack_next(c, &id) || !pack_next(c, &host) || !pack_next(c, &port) ||
-        !pack_next(c, &since) || !pack_next(c, &protocol) || id.type != PACK_UINT ||
-        host.type != PACK_STR || host.text.len >= sizeof out->host ||
-        port.type != PACK_UINT || port.u > 65535 || since.type != PACK_UINT ||
-        protocol.type != PACK_STR)
+    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 5 || !pack_next(c, &id) ||
+        !pack_next(c, &host) || !pack_next(c, &port) || !pack_next(c, &since) ||
+        !pack_next(c, &protocol) || id.type != PACK_UINT || host.type != PACK_STR ||
+        host.text.len >= sizeof out->host || port.type != PACK_UINT || port.u > 65535 ||
+        since.type != PACK_UINT || protocol.type != PACK_STR)
         return false;
-    *out =
-        (struct registry_connection){.id = id.u,
-                                     .since_us = (int64_t)since.u,
-                                     .port = (uint16_t)port.u,
-                                     .is_msgpack = span_eq(protocol.text, "msgpack")};
+    *out = (struct registry_connection){.id = id.u,
+                                        .since_us = (int64_t)since.u,
+                                        .port = (uint16_t)port.u,
+                                        .is_msgpack = span_eq(protocol.text, "msgpack")};
     memcpy(out->host, host.text.at, host.text.len);
     return true;
 }
@@ -82,8 +80,7 @@ void core_on_report(struct core *d, struct control_request *q)
     if (pack_find(q->map, "closed", &list, &raw) && list.type == PACK_ARRAY) {
         pack_next(&raw, &list);
         d->work -= list.count;
-        for (uint32_t i = 0;
-             i < list.count && pack_next(&raw, &id) && id.type == PACK_UINT; i++)
+        for (uint32_t i = 0; i < list.count && pack_next(&raw, &id) && id.type == PACK_UINT; i++)
             registry_close(d->registry, g, id.u);
     }
     if (pack_find_u(q->map, "count", g->count) != g->count)
@@ -120,8 +117,8 @@ void core_on_connections(struct core *d, struct control_request *q)
     for (size_t i = 0; i < registry_gateways(r) && count; i++) {
         const struct registry_gateway *g = registry_at(r, i);
 
-        for (size_t k = skip < g->count ? (size_t)skip : g->count;
-             k < g->count && count; k++, count--)
+        for (size_t k = skip < g->count ? (size_t)skip : g->count; k < g->count && count;
+             k++, count--)
             pack_connection(&q->pk, g, g->connections[k]);
         skip -= skip < g->count ? skip : g->count;
     }

@@ -13,8 +13,7 @@
 #include "shared/wire/pack.h"
 
 #define NOT_STORED_YET "not_stored_yet"
-#define BEGINNINGS \
-    3 /* of one page that the ring pushes on; then it is read in one go */
+#define BEGINNINGS 3 /* of one page that the ring pushes on; then it is read in one go */
 
 struct history {
     struct core_reading reading; /* its query is the request's */
@@ -32,8 +31,8 @@ static void put_gap_first(struct store_page *page, uint64_t first, uint64_t last
     page->gap_count++;
 }
 
-static void send_page(const struct core_log *log, struct control_request *q,
-                      struct span symbol, uint64_t head, const struct store_page *page)
+static void send_page(const struct core_log *log, struct control_request *q, struct span symbol,
+                      uint64_t head, const struct store_page *page)
 {
     const struct book_entry *b = book_find(log->book, symbol);
 
@@ -56,13 +55,11 @@ static bool is_in_store(const struct core_log *log, const struct store_query *qu
     uint64_t first = journal_first(log->journal), low = query->after;
 
     return log->log_writer && low + 1 < first && low < highest(log, query) &&
-           low < journal_stored(log->journal) &&
-           log_writer_first(log->log_writer) < first;
+           low < journal_stored(log->journal) && log_writer_first(log->log_writer) < first;
 }
 
 /* Begin to read what the ring has.  false: the request went to the store instead. */
-static bool begin(const struct core_log *log, struct control_request *q,
-                  struct history *h)
+static bool begin(const struct core_log *log, struct control_request *q, struct history *h)
 {
     struct core_reading *r = &h->reading;
     struct span symbol = r->query.patterns;
@@ -80,10 +77,8 @@ static bool begin(const struct core_log *log, struct control_request *q,
     h->head = journal_head(log->journal);
     h->beginnings++;
     if (r->low + 1 < first) {
-        if (!r->query.newest_first && log->log_writer &&
-            r->low >= journal_stored(log->journal))
-            put_gap_first(&r->page, r->low + 1,
-                          first - 1 < r->high ? first - 1 : r->high);
+        if (!r->query.newest_first && log->log_writer && r->low >= journal_stored(log->journal))
+            put_gap_first(&r->page, r->low + 1, first - 1 < r->high ? first - 1 : r->high);
         r->low = first - 1;
     }
     if (b)
@@ -97,12 +92,10 @@ static bool has_older(const struct core_log *log, const struct core_reading *r)
     uint64_t low = r->query.after, first = r->low + 1;
 
     return log->log_writer && low + 1 < first && low < r->high &&
-           (log_writer_first(log->log_writer) < first ||
-            journal_stored(log->journal) + 1 < first);
+           (log_writer_first(log->log_writer) < first || journal_stored(log->journal) + 1 < first);
 }
 
-static void answer(const struct core_log *log, struct control_request *q,
-                   struct history *h)
+static void answer(const struct core_log *log, struct control_request *q, struct history *h)
 {
     struct core_reading *r = &h->reading;
     struct store_query older = r->query;
@@ -132,8 +125,7 @@ static void answer(const struct core_log *log, struct control_request *q,
     send_page(log, q, older.patterns, h->head, &r->page);
 }
 
-static bool step(const struct core_log *log, struct control_request *q, void *state,
-                 int64_t *work)
+static bool step(const struct core_log *log, struct control_request *q, void *state, int64_t *work)
 {
     struct history *h = state;
     struct core_reading *r = &h->reading;

@@ -22,9 +22,8 @@ uint64_t core_first(const struct core_log *log)
     return stored && stored < first ? stored : first;
 }
 
-void core_page_begin(const struct core_log *log, struct control_request *q,
-                     uint32_t more_members, uint64_t head,
-                     const struct store_page *page)
+void core_page_begin(const struct core_log *log, struct control_request *q, uint32_t more_members,
+                     uint64_t head, const struct store_page *page)
 {
     answer_begin(q, CORE_PAGE_MEMBERS + more_members);
     pack_kv_u(&q->pk, "epoch", log->epoch);
@@ -76,8 +75,8 @@ bool core_page_damage(struct store_page *page, uint64_t seq)
     return true;
 }
 
-void core_store_request(const struct core_log *log, struct control_request *q,
-                        bool is_history, const struct store_query *query)
+void core_store_request(const struct core_log *log, struct control_request *q, bool is_history,
+                        const struct store_query *query)
 {
     struct archive_ticket ticket = {.peer_len = q->peer.len, .id = q->id};
 

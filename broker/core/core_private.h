@@ -32,8 +32,7 @@
 struct core_slices {
     size_t size;
     bool (*start)(const struct core_log *log, struct control_request *q, void *state);
-    bool (*step)(const struct core_log *log, struct control_request *q, void *state,
-                 int64_t *work);
+    bool (*step)(const struct core_log *log, struct control_request *q, void *state, int64_t *work);
     void (*end)(void *state);
 };
 
@@ -46,7 +45,7 @@ struct core_op {
 };
 
 /* Units of work: 1 for an entry of the log or the book that is looked at, and */
-#define CORE_WORK_ENTRY 4 /* for one that goes into an answer, or is packed into it, */
+#define CORE_WORK_ENTRY 4    /* for one that goes into an answer, or is packed into it, */
 #define CORE_WORK_MESSAGE 16 /* for any message */
 
 /* core_request.c */
@@ -59,14 +58,12 @@ void core_request_queue(struct core *d, struct control_request *q);
 /* true: its peer does not read its answers, or has gone; the request has been refused. */
 bool core_request_refuse(struct core *d, struct control_request *q);
 /* The same of a message; errors as request_queue_add. */
-MUST_CHECK enum err core_request_add(struct core *d, struct span peer,
-                                     struct span message);
+MUST_CHECK enum err core_request_add(struct core *d, struct span peer, struct span message);
 
 /* core_feed.c: log lines and answers about grants. */
 #define CORE_FEED_OWNER_MAX 128
 /* "pid 7 on host", in `out`; of an owner from before the start neither is known. */
-const char *core_feed_owner(uint64_t pid, const char *host,
-                            char out[CORE_FEED_OWNER_MAX]);
+const char *core_feed_owner(uint64_t pid, const char *host, char out[CORE_FEED_OWNER_MAX]);
 void core_feed_log_grant(struct core *d, const struct feed *f);
 /* "after" and its map: the owner before. */
 void core_feed_pack_former(struct core *d, const struct feed *f, msgpack_packer *pk);
@@ -85,20 +82,18 @@ bool core_read_patterns(struct control_request *q, struct patterns *out);
 uint64_t core_first(const struct core_log *log);
 /* Begin an answer with the CORE_PAGE_MEMBERS that every page of the log has; head: the log's. */
 #define CORE_PAGE_MEMBERS 5
-void core_page_begin(const struct core_log *log, struct control_request *q,
-                     uint32_t more_members, uint64_t head,
-                     const struct store_page *page);
+void core_page_begin(const struct core_log *log, struct control_request *q, uint32_t more_members,
+                     uint64_t head, const struct store_page *page);
 /* A gap of one position more, STORE_GAP_DAMAGED.  false: there is no room for it. */
 bool core_page_damage(struct store_page *page, uint64_t seq);
 /* [topic, record], the way the store's pages have them. */
 void core_page_add(struct store_page *page, const struct journal_entry *e);
 /* Have the store answer later; the error is sent if it cannot. */
-void core_store_request(const struct core_log *log, struct control_request *q,
-                        bool is_history, const struct store_query *query);
+void core_store_request(const struct core_log *log, struct control_request *q, bool is_history,
+                        const struct store_query *query);
 
 /* core_snapshot.c, core_replay.c, core_history.c */
-extern const struct core_slices core_snapshot_slices, core_replay_slices,
-    core_history_slices;
+extern const struct core_slices core_snapshot_slices, core_replay_slices, core_history_slices;
 /* Send a page that the store has read. */
 void core_replay_send(const struct core_log *log, struct control_request *q,
                       const struct store_page *page);

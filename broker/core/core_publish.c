@@ -8,8 +8,8 @@
 #include "broker/core/core_private.h"
 #include "shared/wire/pack.h"
 
-uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic,
-                      uint64_t prev, struct span body, const struct feed *f)
+uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic, uint64_t prev,
+                      struct span body, const struct feed *f)
 {
     struct wire_record r = {
         .kind = kind,
@@ -22,8 +22,8 @@ uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic,
     struct buf frame = {0};
 
     wire_put(&frame, &r);
-    journal_append(d->log.journal, f ? f->index : JOURNAL_NO_FEED, f ? f->received : 0,
-                   topic, buf_span(&frame));
+    journal_append(d->log.journal, f ? f->index : JOURNAL_NO_FEED, f ? f->received : 0, topic,
+                   buf_span(&frame));
     d->out.publish(d->out.ctx, topic, buf_span(&frame));
     buf_free(&frame);
     return r.seq;
@@ -60,9 +60,9 @@ void core_mark_feed(struct core *d, const struct feed *f, bool is_stale)
             continue;
         e->is_stale = is_stale;
         len = wire_topic(topic, (struct span){e->symbol, e->symbol_len});
-        book_touch(d->log.book, e,
-                   core_publish(d, WIRE_STATE, (struct span){topic, len}, e->seq,
-                                buf_span(&body), NULL));
+        book_touch(
+            d->log.book, e,
+            core_publish(d, WIRE_STATE, (struct span){topic, len}, e->seq, buf_span(&body), NULL));
     }
     buf_free(&body);
 }
@@ -74,8 +74,8 @@ void core_subscription(struct core *d, struct span frame)
     struct span topic = {frame.at + 1, frame.len ? frame.len - 1 : 0};
     struct buf mark = {0};
 
-    if (!frame.len || frame.at[0] != 1 || topic.len <= prefix ||
-        topic.len > WIRE_TOPIC_MAX || memcmp(topic.at, WIRE_TOPIC_MARK, prefix) != 0)
+    if (!frame.len || frame.at[0] != 1 || topic.len <= prefix || topic.len > WIRE_TOPIC_MAX ||
+        memcmp(topic.at, WIRE_TOPIC_MARK, prefix) != 0)
         return;
     r.seq = journal_head(d->log.journal);
     r.prev = d->heartbeats;

@@ -15,8 +15,7 @@ static bool read_own(struct core_reading *r, uint64_t seq, struct journal_entry 
     if (read == ERR_MALFORMED && core_page_damage(&r->page, seq))
         r->damaged = seq;
     return !read && e->topic.len == r->topic_len &&
-           memcmp(e->topic.at, r->topic, r->topic_len) == 0 &&
-           !wire_read_header(e->record, record);
+           memcmp(e->topic.at, r->topic, r->topic_len) == 0 && !wire_read_header(e->record, record);
 }
 
 static bool is_in_time(const struct core_reading *r, const struct wire_record *record)

@@ -24,7 +24,7 @@
 
 enum core_reading_phase {
     READING_DONE,
-    READING_FIND, /* newest first: along prev to the first that is not above `high`; */
+    READING_FIND,      /* newest first: along prev to the first that is not above `high`; */
     READING_SCAN_DOWN, /* too long a way: entry by entry from `high` down */
     READING_DOWN,      /* found: along prev */
     READING_WALK,      /* oldest first: along prev to `low`, remembering; */
@@ -38,11 +38,9 @@ struct core_reading {
     uint64_t low, high;       /* positions above low, up to and with high */
     /* Not all of the ring's part could be read: `low` was raised after the begin. */
     bool is_cut;
-    uint64_t
-        covered; /* newest first: everything from here up has been read; 0: nothing */
+    uint64_t covered;       /* newest first: everything from here up has been read; 0: nothing */
     struct store_page page; /* what was read; `next` as the store has it */
-    uint64_t
-        damaged; /* an entry that may be of the symbol, and a gap in the page; 0: none */
+    uint64_t damaged;       /* an entry that may be of the symbol, and a gap in the page; 0: none */
     /* private */
     enum core_reading_phase phase;
     char topic[WIRE_TOPIC_MAX];

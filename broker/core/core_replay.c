@@ -8,8 +8,7 @@ static bool topic_matches(struct span topic, const struct patterns *patterns)
 {
     struct span symbol = wire_topic_symbol(topic);
 
-    return !symbol.len /* losses concern every receiver */ ||
-           patterns_match(patterns, symbol);
+    return !symbol.len /* losses concern every receiver */ || patterns_match(patterns, symbol);
 }
 
 void core_replay_send(const struct core_log *log, struct control_request *q,
@@ -51,12 +50,11 @@ static bool start(const struct core_log *log, struct control_request *q, void *s
 static void request_store(const struct core_log *log, struct control_request *q,
                           const struct replay *r)
 {
-    core_store_request(
-        log, q, false,
-        &(struct store_query){.patterns = pack_find_text(q->map, "pattern"),
-                              .after = r->after,
-                              .until = r->until,
-                              .limit = r->limit});
+    core_store_request(log, q, false,
+                       &(struct store_query){.patterns = pack_find_text(q->map, "pattern"),
+                                             .after = r->after,
+                                             .until = r->until,
+                                             .limit = r->limit});
 }
 
 /*
@@ -64,8 +62,7 @@ static void request_store(const struct core_log *log, struct control_request *q,
  * them there is nothing, unless the disk did not take it in time: then that is a hole.
  * false: the store answers.
  */
-static bool begin_ring(const struct core_log *log, struct control_request *q,
-                       struct replay *r)
+static bool begin_ring(const struct core_log *log, struct control_request *q, struct replay *r)
 {
     uint64_t first = journal_first(log->journal);
 
@@ -78,8 +75,7 @@ static bool begin_ring(const struct core_log *log, struct control_request *q,
         return false;
     }
     if (log->log_writer)
-        r->page.gaps[r->page.gap_count++] =
-            (struct store_gap){r->seq, first - 1, "not_stored"};
+        r->page.gaps[r->page.gap_count++] = (struct store_gap){r->seq, first - 1, "not_stored"};
     r->seq = first;
     return true;
 }
@@ -94,8 +90,7 @@ static bool pass_damage(const struct core_log *log, struct replay *r)
            core_page_damage(&r->page, r->seq);
 }
 
-static bool step(const struct core_log *log, struct control_request *q, void *state,
-                 int64_t *work)
+static bool step(const struct core_log *log, struct control_request *q, void *state, int64_t *work)
 {
     const struct journal *journal = log->journal;
     struct replay *r = state;
@@ -106,9 +101,8 @@ static bool step(const struct core_log *log, struct control_request *q, void *st
     if (!r->seen && !begin_ring(log, q, r))
         return true;
     /* What has left the ring between two slices comes with the next page. */
-    for (; r->seq <= r->until && page->count < r->limit &&
-           page->records.len < CORE_PAGE_BYTES && r->seen < CORE_PAGE_SCAN &&
-           r->seq >= journal_first(journal);
+    for (; r->seq <= r->until && page->count < r->limit && page->records.len < CORE_PAGE_BYTES &&
+           r->seen < CORE_PAGE_SCAN && r->seq >= journal_first(journal);
          r->seq++, r->seen++) {
         if (*work <= 0)
             return false;

@@ -62,8 +62,7 @@ static void answer_full(struct core *d, struct control_request *q)
     answer_error(q, ERR_FULL, "too many requests wait for the broker: ask again");
 }
 
-static struct control_request read_request(struct core *d,
-                                           const struct request_item *item)
+static struct control_request read_request(struct core *d, const struct request_item *item)
 {
     return answer_request(&d->answers, buf_span(&item->peer), buf_span(&item->message));
 }
@@ -94,8 +93,7 @@ void core_request_queue(struct core *d, struct control_request *q)
 
     if (e == ERR_FULL)
         answer_full(d, q);
-    else if (e &&
-             core_read_patterns(q, &patterns)) /* else that was what is too large */
+    else if (e && core_read_patterns(q, &patterns)) /* else that was what is too large */
         answer_error(q, e, "a request like this is at most 8192 bytes");
 }
 
@@ -110,8 +108,7 @@ static bool skip_those_behind(struct core *d)
     struct core_requests *r = d->requests;
 
     for (int i = 0; i < BEHIND_LOOKS && !are_all_behind(r); i++) {
-        if (!d->out.is_behind ||
-            !d->out.is_behind(d->out.ctx, request_queue_turn(r->queue))) {
+        if (!d->out.is_behind || !d->out.is_behind(d->out.ctx, request_queue_turn(r->queue))) {
             r->skipped = 0;
             return true;
         }
@@ -146,8 +143,7 @@ static bool begin(struct core *d, struct core_requests *r)
     const struct core_op *op = r->find(r->q.op);
 
     r->slices = NULL;
-    if (core_request_refuse(d,
-                            &r->q)) /* it may have stopped reading since its request */
+    if (core_request_refuse(d, &r->q)) /* it may have stopped reading since its request */
         return false;
     assert(op && op->waits); /* or it would not have been queued */
     if (!op->slices) {

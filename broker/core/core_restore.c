@@ -51,8 +51,7 @@ static void take_ring_feeds(struct core *d)
 
         if (slot->name[0])
             (void)restore_feed(d, &g);
-        if (feed_table_count(d->feeds) ==
-            i) /* entries of the ring name feeds by index */
+        if (feed_table_count(d->feeds) == i) /* entries of the ring name feeds by index */
             feed_table_leave_free(d->feeds);
     }
 }

@@ -108,8 +108,7 @@ static void pack_entry(struct snapshot *s, const struct book_entry *e)
     s->count++;
 }
 
-static void answer(const struct core_log *log, struct control_request *q,
-                   const struct snapshot *s)
+static void answer(const struct core_log *log, struct control_request *q, const struct snapshot *s)
 {
     bool has_more = s->next < s->total;
 
@@ -125,8 +124,7 @@ static void answer(const struct core_log *log, struct control_request *q,
     answer_send(q);
 }
 
-static bool step(const struct core_log *log, struct control_request *q, void *state,
-                 int64_t *work)
+static bool step(const struct core_log *log, struct control_request *q, void *state, int64_t *work)
 {
     struct snapshot *s = state;
 
@@ -136,8 +134,7 @@ static bool step(const struct core_log *log, struct control_request *q, void *st
         const struct book_entry *e;
 
         skip_unmarked(s, work);
-        if (s->next == s->total || s->count >= s->limit ||
-            s->rows.len >= CORE_PAGE_BYTES) {
+        if (s->next == s->total || s->count >= s->limit || s->rows.len >= CORE_PAGE_BYTES) {
             answer(log, q, s);
             return true;
         }

@@ -36,8 +36,8 @@ static bool is_name(struct span s)
     if (s.len < 1 || s.len > FEED_NAME_MAX)
         return false;
     for (size_t i = 0; i < s.len; i++)
-        if (!memchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
-                    s.at[i], 65))
+        if (!memchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", s.at[i],
+                    65))
             return false;
     return true;
 }
@@ -78,8 +78,7 @@ static struct feed *least_useful(struct feed_table *t)
     struct feed *found = NULL;
 
     for (size_t i = 0; i < t->count; i++)
-        if (!t->feeds[i]->has_published &&
-            (!found || is_less_useful(t->feeds[i], found)))
+        if (!t->feeds[i]->has_published && (!found || is_less_useful(t->feeds[i], found)))
             found = t->feeds[i];
     return found;
 }
@@ -111,8 +110,7 @@ static size_t names_of(const struct feed_table *t, struct span peer)
     for (size_t i = 0; i < t->count; i++) {
         const struct feed *f = t->feeds[i];
 
-        count += f->is_held && f->peer_len == peer.len &&
-                 memcmp(f->peer, peer.at, peer.len) == 0;
+        count += f->is_held && f->peer_len == peer.len && memcmp(f->peer, peer.at, peer.len) == 0;
     }
     return count;
 }
@@ -195,8 +193,7 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
     return OK;
 }
 
-struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g,
-                                int64_t now)
+struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g, int64_t now)
 {
     struct feed *f = find(t, g->name);
 
@@ -246,8 +243,7 @@ enum feed_verdict feed_judge(struct feed *f, uint64_t line)
 
 bool feed_should_resend(struct feed *f, int64_t now)
 {
-    int64_t pause =
-        f->resend_from == f->received + 1 ? FEED_RESEND_MS : FEED_RESEND_ANY_MS;
+    int64_t pause = f->resend_from == f->received + 1 ? FEED_RESEND_MS : FEED_RESEND_ANY_MS;
 
     if (f->resend_from && now - f->resend_at < pause)
         return false;

@@ -30,10 +30,9 @@
 #define FEED_LINE_MAX ((uint64_t)1 << 53)
 /* A feeder may report lines as lost that were never announced: so many above the highest. */
 #define FEED_LOST_AHEAD ((uint64_t)1 << 24)
-#define FEED_RESEND_MS 250 /* between two resend requests for the same line */
-#define FEED_ACK_MS 50     /* an acknowledgement waits at most so long, */
-#define FEED_ACK_LINES \
-    1024 /* or for so many lines, or a quarter of the feed's window */
+#define FEED_RESEND_MS 250    /* between two resend requests for the same line */
+#define FEED_ACK_MS 50        /* an acknowledgement waits at most so long, */
+#define FEED_ACK_LINES 1024   /* or for so many lines, or a quarter of the feed's window */
 #define FEED_RESEND_ANY_MS 50 /* between two resend requests for any line */
 
 /* The owner before the current one. */
@@ -55,11 +54,10 @@ struct feed {
     bool has_left;             /* it ended with a goodbye */
     struct feed_former former; /* owner "": none */
     int64_t heard_at;
-    uint64_t received;  /* all lines up to this one are in */
-    uint64_t announced; /* the highest line that this owner sent or announced */
-    bool has_published; /* a line of it ever came: its name is kept */
-    uint64_t
-        last_seq; /* head of the log after its last line; restored: at the restart */
+    uint64_t received;       /* all lines up to this one are in */
+    uint64_t announced;      /* the highest line that this owner sent or announced */
+    bool has_published;      /* a line of it ever came: its name is kept */
+    uint64_t last_seq;       /* head of the log after its last line; restored: at the restart */
     uint64_t ack_lines;      /* acknowledge after so many */
     uint64_t acknowledged;   /* the last `received` that was sent to the feeder, */
     int64_t acknowledged_at; /* and when; monotonic, ms */
@@ -98,8 +96,8 @@ struct feed_hello {
  * caller may feed_forget one first: feed_table_lacks_room).  Of those that never did, the one
  * that is silent longest makes room, those that are held last.
  */
-MUST_CHECK enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h,
-                                     int64_t now, struct feed **out, bool *is_new);
+MUST_CHECK enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int64_t now,
+                                     struct feed **out, bool *is_new);
 
 struct feed_grant {
     struct span name, owner;
@@ -112,8 +110,7 @@ struct feed_grant {
  * As a broker before us granted it: at the next index.  A name that is there already stays as it
  * is; NULL if there are too many.  Tokens to come are above this one's.
  */
-struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g,
-                                int64_t now);
+struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g, int64_t now);
 
 /*
  * Would feed_table_hello grant a new name, but for the places that feeds which published, or

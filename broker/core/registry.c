@@ -98,14 +98,12 @@ enum err registry_hello(struct registry *r, const struct registry_hello *h, int6
     span_copy(g->host, sizeof g->host, h->host);
     span_copy(g->http, sizeof g->http, h->http);
     g->pid = h->pid;
-    g->limit =
-        h->limit < REGISTRY_CONNECTIONS_MAX ? h->limit : REGISTRY_CONNECTIONS_MAX;
+    g->limit = h->limit < REGISTRY_CONNECTIONS_MAX ? h->limit : REGISTRY_CONNECTIONS_MAX;
     g->heard_at = now;
     return OK;
 }
 
-struct registry_gateway *registry_renew(struct registry *r, struct span peer,
-                                        int64_t now)
+struct registry_gateway *registry_renew(struct registry *r, struct span peer, int64_t now)
 {
     struct registry_gateway *g = find(r, peer);
 
@@ -124,13 +122,10 @@ static uint32_t hash_id(uint64_t id)
     return (uint32_t)(id * 0x9E3779B97F4A7C15u >> 32);
 }
 
-static struct registry_connection *find_id(const struct registry_gateway *g,
-                                           uint64_t id)
+static struct registry_connection *find_id(const struct registry_gateway *g, uint64_t id)
 {
-    for (struct table_node *n = table_first(&g->by_id, hash_id(id)); n;
-         n = table_next(n)) {
-        struct registry_connection *c =
-            TABLE_OWNER(n, struct registry_connection, node);
+    for (struct table_node *n = table_first(&g->by_id, hash_id(id)); n; n = table_next(n)) {
+        struct registry_connection *c = TABLE_OWNER(n, struct registry_connection, node);
 
         if (c->id == id)
             return c;

@@ -66,11 +66,9 @@ struct registry_hello {
  * A gateway presents itself; its connections are forgotten until it reports.  In a full table
  * the one without connections that is silent longest makes room.  ERR_FULL: all have some.
  */
-MUST_CHECK enum err registry_hello(struct registry *r, const struct registry_hello *h,
-                                   int64_t now);
+MUST_CHECK enum err registry_hello(struct registry *r, const struct registry_hello *h, int64_t now);
 /* The gateway of this peer, which counts as alive.  NULL: not known, it must send a hello. */
-struct registry_gateway *registry_renew(struct registry *r, struct span peer,
-                                        int64_t now);
+struct registry_gateway *registry_renew(struct registry *r, struct span peer, int64_t now);
 
 void registry_reset(struct registry *r, struct registry_gateway *g);
 /*

@@ -67,8 +67,7 @@ static struct peer *add_peer(struct request_queue *q, struct span name)
     return p;
 }
 
-enum err request_queue_add(struct request_queue *q, struct span peer,
-                           struct span message)
+enum err request_queue_add(struct request_queue *q, struct span peer, struct span message)
 {
     struct peer *p = find(q, peer);
     struct waiting *w;
@@ -133,8 +132,7 @@ void request_queue_skip(struct request_queue *q)
     DL_APPEND(q->round, p);
 }
 
-bool request_queue_evict(struct request_queue *q, struct span peer,
-                         struct request_item *out)
+bool request_queue_evict(struct request_queue *q, struct span peer, struct request_item *out)
 {
     const struct peer *own = find(q, peer);
     struct peer *most = q->round, *p;

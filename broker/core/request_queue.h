@@ -47,8 +47,7 @@ void request_item_clear(struct request_item *item);
  * has at least two more than this peer.  Looks at every peer with a request, so only call it
  * when the queue is full.  false: there is none to take.
  */
-bool request_queue_evict(struct request_queue *q, struct span peer,
-                         struct request_item *out);
+bool request_queue_evict(struct request_queue *q, struct span peer, struct request_item *out);
 
 size_t request_queue_count(const struct request_queue *q);
 size_t request_queue_peers(const struct request_queue *q); /* with a request */

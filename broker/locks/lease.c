@@ -22,8 +22,7 @@ static int64_t sure_ttl(const struct lease_table *t, const struct lease *l)
 
 /* --- states ------------------------------------------------------------------------- */
 
-static void set_held(struct lease_table *t, struct lease *l, int64_t ttl_ms,
-                     int64_t now)
+static void set_held(struct lease_table *t, struct lease *l, int64_t ttl_ms, int64_t now)
 {
     if (l->state != LEASE_HELD)
         t->held++;
@@ -48,8 +47,8 @@ void lease_set_free(struct lease_table *t, struct lease *l, int64_t now)
     lease_judge(t, l, now);
 }
 
-void lease_set_closed(struct lease_table *t, struct lease *l, int64_t since,
-                      int64_t now, enum lease_end why)
+void lease_set_closed(struct lease_table *t, struct lease *l, int64_t since, int64_t now,
+                      enum lease_end why)
 {
     l->ended = why;
     memcpy(l->lost.owner, l->owner, sizeof l->lost.owner);
@@ -66,8 +65,7 @@ void lease_set_closed(struct lease_table *t, struct lease *l, int64_t since,
     due_set(&t->dues, &l->due, l->until);
 }
 
-void lease_grant(struct lease_table *t, struct lease *l, const struct lease_place *to,
-                 int64_t now)
+void lease_grant(struct lease_table *t, struct lease *l, const struct lease_place *to, int64_t now)
 {
     memcpy(l->owner, to->owner, sizeof l->owner);
     memcpy(l->host, to->host, sizeof l->host);
@@ -83,15 +81,13 @@ void lease_grant(struct lease_table *t, struct lease *l, const struct lease_plac
 
 /* --- requests ----------------------------------------------------------------------- */
 
-static const char *check_request(const struct lease_table *t,
-                                 const struct lease_request *request)
+static const char *check_request(const struct lease_table *t, const struct lease_request *request)
 {
     if (!lock_is_name(request->name))
         return "name must be 1 to 64 of A-Z a-z 0-9 . _ : -";
     if (!lock_is_owner(request->owner))
         return "owner must be 1 to 128 printable ASCII characters without spaces";
-    if (request->ttl_ms < LOCK_TTL_MIN_MS ||
-        request->ttl_ms > (uint64_t)t->limits.ttl_max_ms)
+    if (request->ttl_ms < LOCK_TTL_MIN_MS || request->ttl_ms > (uint64_t)t->limits.ttl_max_ms)
         return "ttl_ms must be from 1000 to LOCK_TTL_MAX";
     if (request->delay_ms > (uint64_t)t->limits.delay_max_ms)
         return "delay_ms must be at most LOCK_DELAY_MAX";
@@ -106,11 +102,11 @@ static bool is_holder(const struct lease *l, struct span owner)
 }
 
 /* The same grant: the stored time must be as long as the one in the answer. */
-static enum err extend(struct lease_table *t, struct lease *l,
-                       const struct lease_request *request, int64_t now)
+static enum err extend(struct lease_table *t, struct lease *l, const struct lease_request *request,
+                       int64_t now)
 {
-    bool is_changed = (uint64_t)l->ttl_ms != request->ttl_ms ||
-                      (uint64_t)l->delay_ms != request->delay_ms;
+    bool is_changed =
+        (uint64_t)l->ttl_ms != request->ttl_ms || (uint64_t)l->delay_ms != request->delay_ms;
 
     if (is_changed && !t->may_grant)
         return ERR_AGAIN;
@@ -126,8 +122,8 @@ static enum err extend(struct lease_table *t, struct lease *l,
 }
 
 static void grant_request(struct lease_table *t, struct lease *l,
-                          const struct lease_request *request,
-                          struct lease_place *place, int64_t now)
+                          const struct lease_request *request, struct lease_place *place,
+                          int64_t now)
 {
     struct lease_place to = {.pid = request->pid,
                              .ttl_ms = (int64_t)request->ttl_ms,
@@ -141,9 +137,9 @@ static void grant_request(struct lease_table *t, struct lease *l,
 }
 
 /* Not now: a place, if one is wanted or there is one. */
-static enum err queue(struct lease_table *t, struct lease *l,
-                      const struct lease_request *request, struct lease_place *place,
-                      int64_t now, int64_t awake, struct lease_answer *out)
+static enum err queue(struct lease_table *t, struct lease *l, const struct lease_request *request,
+                      struct lease_place *place, int64_t now, int64_t awake,
+                      struct lease_answer *out)
 {
     if (!place && !request->wait_ms && !request->is_to_keep) {
         out->place = l->waiters + 1;
@@ -164,8 +160,8 @@ static enum err queue(struct lease_table *t, struct lease *l,
 }
 
 static enum err acquire_known(struct lease_table *t, struct lease *l,
-                              const struct lease_request *request, int64_t now,
-                              int64_t awake, struct lease_answer *out)
+                              const struct lease_request *request, int64_t now, int64_t awake,
+                              struct lease_answer *out)
 {
     struct lease_place *place = lease_place_find(l, request->owner);
     bool is_next = !l->line || l->line == place, is_free = l->state == LEASE_FREE;
@@ -188,8 +184,8 @@ static enum err acquire_known(struct lease_table *t, struct lease *l,
     return out->is_waiting ? ERR_HELD : ERR_AGAIN;
 }
 
-enum err lease_acquire(struct lease_table *t, const struct lease_request *request,
-                       int64_t now, int64_t awake, struct lease_answer *out)
+enum err lease_acquire(struct lease_table *t, const struct lease_request *request, int64_t now,
+                       int64_t awake, struct lease_answer *out)
 {
     struct lease *l;
 
@@ -223,8 +219,8 @@ static bool is_current(const struct lease *l, struct span owner, uint64_t token)
     return is_holder(l, owner) && token == l->token;
 }
 
-enum err lease_renew(struct lease_table *t, struct lease *l, struct span owner,
-                     uint64_t token, uint64_t ttl_ms, int64_t now)
+enum err lease_renew(struct lease_table *t, struct lease *l, struct span owner, uint64_t token,
+                     uint64_t ttl_ms, int64_t now)
 {
     int64_t most;
 
@@ -237,8 +233,8 @@ enum err lease_renew(struct lease_table *t, struct lease *l, struct span owner,
     return OK;
 }
 
-enum err lease_release(struct lease_table *t, struct lease *l, struct span owner,
-                       uint64_t token, int64_t now)
+enum err lease_release(struct lease_table *t, struct lease *l, struct span owner, uint64_t token,
+                       int64_t now)
 {
     if (token == l->token && l->ended == LEASE_RELEASED && span_eq(owner, l->owner))
         return OK;
@@ -250,8 +246,7 @@ enum err lease_release(struct lease_table *t, struct lease *l, struct span owner
     return OK;
 }
 
-enum err lease_break(struct lease_table *t, struct lease *l, uint64_t token,
-                     int64_t now)
+enum err lease_break(struct lease_table *t, struct lease *l, uint64_t token, int64_t now)
 {
     if (token == l->token && l->ended == LEASE_BROKEN)
         return OK;
@@ -262,8 +257,8 @@ enum err lease_break(struct lease_table *t, struct lease *l, uint64_t token,
     return OK;
 }
 
-enum err lease_put(struct lease_table *t, struct lease *l, struct span owner,
-                   uint64_t token, struct span value)
+enum err lease_put(struct lease_table *t, struct lease *l, struct span owner, uint64_t token,
+                   struct span value)
 {
     if (!is_current(l, owner, token))
         return ERR_STALE;
@@ -310,12 +305,11 @@ static bool is_restorable(const struct lease_table *t, const struct lease_stored
 {
     return lock_is_name(s->name) && !lease_find(t, s->name) &&
            (!s->token || lock_is_owner(s->owner)) && s->value.len <= LOCK_VALUE_MAX &&
-           s->ttl_ms <= INT32_MAX && s->delay_ms <= INT32_MAX &&
-           s->held_ms <= INT64_MAX / 2 && s->lost_ago_ms <= INT64_MAX / 2;
+           s->ttl_ms <= INT32_MAX && s->delay_ms <= INT32_MAX && s->held_ms <= INT64_MAX / 2 &&
+           s->lost_ago_ms <= INT64_MAX / 2;
 }
 
-static void restore_value(struct lease_table *t, struct lease *l,
-                          const struct lease_stored *s)
+static void restore_value(struct lease_table *t, struct lease *l, const struct lease_stored *s)
 {
     if (s->value.len)
         buf_add(&l->value, s->value.at, s->value.len);

@@ -31,8 +31,7 @@
 #define LEASE_LINE_MAX 1000                 /* places of one lock, */
 #define LEASE_PLACES_MAX 100000             /* and of all */
 #define LEASE_VALUES_MAX ((size_t)64 << 20) /* bytes of all values */
-#define LEASE_FORGET_MS \
-    600000 /* a free lock without a value is forgotten after so long */
+#define LEASE_FORGET_MS 600000 /* a free lock without a value is forgotten after so long */
 
 enum lease_state {
     LEASE_FREE,
@@ -61,8 +60,7 @@ struct lease {
     char owner[LOCK_OWNER_MAX + 1], host[LOCK_HOST_MAX + 1];
     uint64_t pid, token;
     int64_t ttl_ms, delay_ms;
-    int64_t
-        sure_ttl_ms; /* the shortest one the file may have until `change` is stored */
+    int64_t sure_ttl_ms; /* the shortest one the file may have until `change` is stored */
     int64_t granted_at;
     int64_t until; /* held: it ends then; closed: free from then on */
     /* The last grant that expired or was broken; token 0: none. */
@@ -74,9 +72,8 @@ struct lease {
     } lost;
     struct buf value;
     uint64_t value_token, version; /* version 0: never put */
-    uint64_t change; /* answers about it must not be sent before this one is stored */
-    uint64_t
-        watch_seq; /* the caller's: number of the last record about it to watchers */
+    uint64_t change;               /* answers about it must not be sent before this one is stored */
+    uint64_t watch_seq; /* the caller's: number of the last record about it to watchers */
     /* private from here */
     struct lease_place *line; /* in order of coming */
     size_t waiters;
@@ -95,11 +92,9 @@ struct lease_limits {
 struct lease_table;
 
 /* Tokens begin above the floor, which must not be below one ever given. */
-struct lease_table *lease_table_new(const struct lease_limits *limits,
-                                    uint64_t token_floor);
+struct lease_table *lease_table_new(const struct lease_limits *limits, uint64_t token_floor);
 void lease_table_free(struct lease_table *t);
-void lease_set_floor(struct lease_table *t,
-                     uint64_t token_floor); /* before any grant */
+void lease_set_floor(struct lease_table *t, uint64_t token_floor); /* before any grant */
 
 /* false: nothing is granted any more (or for now); what is held goes on. */
 void lease_allow_grants(struct lease_table *t, bool may_grant);
@@ -134,12 +129,10 @@ struct lease_answer {
  * ERR_HELD: not now.  ERR_AGAIN: it could be granted, but lease_allow_grants forbids.
  * ERR_INVALID, ERR_FULL.
  */
-MUST_CHECK enum err lease_acquire(struct lease_table *t,
-                                  const struct lease_request *request, int64_t now,
-                                  int64_t awake, struct lease_answer *out);
+MUST_CHECK enum err lease_acquire(struct lease_table *t, const struct lease_request *request,
+                                  int64_t now, int64_t awake, struct lease_answer *out);
 /* Give up a place; true if there was one. */
-bool lease_cancel(struct lease_table *t, struct lease *l, struct span owner,
-                  int64_t now);
+bool lease_cancel(struct lease_table *t, struct lease *l, struct span owner, int64_t now);
 
 /*
  * For these the grant must be the current one: ERR_STALE if not, and lease_ended has how it
@@ -149,12 +142,11 @@ bool lease_cancel(struct lease_table *t, struct lease *l, struct span owner,
  * ttl_ms 0: the grant's; more counts as that.  Never more than is surely stored: a broker that
  * is killed lends what is stored anew, and no renewal waits for the disk.
  */
-MUST_CHECK enum err lease_renew(struct lease_table *t, struct lease *l,
-                                struct span owner, uint64_t token, uint64_t ttl_ms,
-                                int64_t now);
+MUST_CHECK enum err lease_renew(struct lease_table *t, struct lease *l, struct span owner,
+                                uint64_t token, uint64_t ttl_ms, int64_t now);
 /* Also OK if it was released before. */
-MUST_CHECK enum err lease_release(struct lease_table *t, struct lease *l,
-                                  struct span owner, uint64_t token, int64_t now);
+MUST_CHECK enum err lease_release(struct lease_table *t, struct lease *l, struct span owner,
+                                  uint64_t token, int64_t now);
 /* Also OK if it was broken before.  The delay holds. */
 MUST_CHECK enum err lease_break(struct lease_table *t, struct lease *l, uint64_t token,
                                 int64_t now);
@@ -167,9 +159,9 @@ enum lease_end lease_ended(const struct lease *l, uint64_t token);
 enum lease_event_kind {
     LEASE_EVENT_GRANTED,   /* to the first in line, which waited for it */
     LEASE_EVENT_WAIT_OVER, /* the request is to be answered: the lock is held */
-    LEASE_EVENT_DROPPED, /* a place; if its request waits, it is to be answered, too */
-    LEASE_EVENT_EXPIRED, /* now closed, or free if it has no delay */
-    LEASE_EVENT_OPENED,  /* closed no longer */
+    LEASE_EVENT_DROPPED,   /* a place; if its request waits, it is to be answered, too */
+    LEASE_EVENT_EXPIRED,   /* now closed, or free if it has no delay */
+    LEASE_EVENT_OPENED,    /* closed no longer */
     LEASE_EVENT_FORGOTTEN, /* name only: the lease is gone */
 };
 
@@ -184,8 +176,7 @@ struct lease_event {
 };
 
 /* The next thing that is due; false: nothing more. */
-bool lease_next(struct lease_table *t, int64_t now, int64_t awake,
-                struct lease_event *out);
+bool lease_next(struct lease_table *t, int64_t now, int64_t awake, struct lease_event *out);
 /* ms until lease_next has something, -1: nothing is to come. */
 int64_t lease_wait(const struct lease_table *t, int64_t now, int64_t awake);
 
@@ -231,7 +222,6 @@ struct lease_stored {
 };
 
 /* ERR_INVALID: the name or owner cannot be one, or it is there already. */
-MUST_CHECK enum err lease_restore(struct lease_table *t, const struct lease_stored *s,
-                                  int64_t now);
+MUST_CHECK enum err lease_restore(struct lease_table *t, const struct lease_stored *s, int64_t now);
 
 #endif

@@ -44,8 +44,8 @@ static uint64_t wall_of(int64_t at, int64_t now, uint64_t wall_us)
     return wall_us - (uint64_t)(now - at) * 1000;
 }
 
-void lease_batch_add(struct lease_batch *b, const struct lease *l, bool has_new_value,
-                     int64_t now, uint64_t wall_us)
+void lease_batch_add(struct lease_batch *b, const struct lease *l, bool has_new_value, int64_t now,
+                     uint64_t wall_us)
 {
     struct lease_row *r;
 
@@ -60,8 +60,7 @@ void lease_batch_add(struct lease_batch *b, const struct lease *l, bool has_new_
                             .granted_us = wall_of(l->granted_at, now, wall_us),
                             .lost_token = l->lost.token,
                             .lost_reason = l->lost.reason,
-                            .lost_us =
-                                l->lost.token ? wall_of(l->lost.at, now, wall_us) : 0,
+                            .lost_us = l->lost.token ? wall_of(l->lost.at, now, wall_us) : 0,
                             .value_token = l->value_token,
                             .version = l->version,
                             .has_value = has_new_value,

@@ -42,8 +42,8 @@ void lease_batch_free(struct lease_batch *b);
 void lease_batch_clear(struct lease_batch *b); /* keeps the memory */
 bool lease_batch_is_empty(const struct lease_batch *b);
 
-void lease_batch_add(struct lease_batch *b, const struct lease *l, bool has_new_value,
-                     int64_t now, uint64_t wall_us);
+void lease_batch_add(struct lease_batch *b, const struct lease *l, bool has_new_value, int64_t now,
+                     uint64_t wall_us);
 void lease_batch_forget(struct lease_batch *b, const char *name);
 
 #endif

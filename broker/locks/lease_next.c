@@ -23,8 +23,7 @@ static void end_wait(struct lease_table *t, struct lease_place *p, int64_t now,
     lease_judge(t, p->lease, now);
 }
 
-static void end_lease(struct lease_table *t, struct lease *l, int64_t now,
-                      struct lease_event *out)
+static void end_lease(struct lease_table *t, struct lease *l, int64_t now, struct lease_event *out)
 {
     out->lease = l;
     lease_note_later(t, l);
@@ -37,8 +36,7 @@ static void end_lease(struct lease_table *t, struct lease *l, int64_t now,
     }
 }
 
-static void drop(struct lease_table *t, struct lease_place *p, int64_t now,
-                 struct lease_event *out)
+static void drop(struct lease_table *t, struct lease_place *p, int64_t now, struct lease_event *out)
 {
     struct lease *l = p->lease;
 
@@ -63,14 +61,12 @@ static struct lease *to_forget(const struct lease_table *t, int64_t now)
     struct lease *l = t->idle;
 
     return l && !l->is_unstored &&
-                   (now - l->idle_since >= LEASE_FORGET_MS ||
-                    t->count >= t->limits.count)
+                   (now - l->idle_since >= LEASE_FORGET_MS || t->count >= t->limits.count)
                ? l
                : NULL;
 }
 
-bool lease_next(struct lease_table *t, int64_t now, int64_t awake,
-                struct lease_event *out)
+bool lease_next(struct lease_table *t, int64_t now, int64_t awake, struct lease_event *out)
 {
     struct due *first = due_first(&t->dues);
     struct lease *old;

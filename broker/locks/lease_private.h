@@ -56,10 +56,9 @@ void lease_place_leave(struct lease_table *t, struct lease_place *p);
 void lease_judge(struct lease_table *t, struct lease *l, int64_t now);
 
 /* lease.c */
-void lease_grant(struct lease_table *t, struct lease *l, const struct lease_place *to,
-                 int64_t now);
-void lease_set_closed(struct lease_table *t, struct lease *l, int64_t since,
-                      int64_t now, enum lease_end why);
+void lease_grant(struct lease_table *t, struct lease *l, const struct lease_place *to, int64_t now);
+void lease_set_closed(struct lease_table *t, struct lease *l, int64_t since, int64_t now,
+                      enum lease_end why);
 void lease_set_free(struct lease_table *t, struct lease *l, int64_t now);
 
 #endif

@@ -114,8 +114,7 @@ static int put_floor(struct lease_store *s, uint64_t floor)
     return statement_run(stmt);
 }
 
-static int put_value(struct lease_store *s, const struct lease_batch *b,
-                     const struct lease_row *r)
+static int put_value(struct lease_store *s, const struct lease_batch *b, const struct lease_row *r)
 {
     sqlite3_stmt *stmt = statement(s, LEASE_VALUE_PUT);
 
@@ -123,9 +122,8 @@ static int put_value(struct lease_store *s, const struct lease_batch *b,
     statement_bind_u(stmt, 2, r->version);
     statement_bind_u(stmt, 3, r->value_token);
     statement_bind_blob(stmt, 4,
-                        r->value_len
-                            ? (struct span){b->values.data + r->value_at, r->value_len}
-                            : SPAN(""));
+                        r->value_len ? (struct span){b->values.data + r->value_at, r->value_len}
+                                     : SPAN(""));
     return statement_run(stmt);
 }
 
@@ -243,18 +241,16 @@ static bool read_row(sqlite3_stmt *stmt, uint64_t wall_us, struct lease_stored *
 static enum err error_row(const struct lease_store *s, struct span name,
                           char error[STORE_ERROR_MAX])
 {
-    snprintf(
-        error, STORE_ERROR_MAX,
-        "store %s: the row of lock '%.*s' makes no sense; correct it with sqlite3, or "
-        "put a backup in its place",
-        s->file.path, (int)(name.len < LOCK_NAME_MAX ? name.len : LOCK_NAME_MAX),
-        name.at);
+    snprintf(error, STORE_ERROR_MAX,
+             "store %s: the row of lock '%.*s' makes no sense; correct it with sqlite3, or "
+             "put a backup in its place",
+             s->file.path, (int)(name.len < LOCK_NAME_MAX ? name.len : LOCK_NAME_MAX), name.at);
     return ERR_MALFORMED;
 }
 
 enum err lease_store_each(struct lease_store *s, uint64_t wall_us,
-                          bool (*take)(void *ctx, const struct lease_stored *l),
-                          void *ctx, char error[STORE_ERROR_MAX])
+                          bool (*take)(void *ctx, const struct lease_stored *l), void *ctx,
+                          char error[STORE_ERROR_MAX])
 {
     sqlite3_stmt *stmt = statement(s, LEASE_ALL);
     struct lease_stored l;

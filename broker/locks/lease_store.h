@@ -24,19 +24,16 @@ struct lease_store;
  * *token_floor: no token given before is above.  Errors as store_open.  wall_us: tokens begin above
  * it, too, so that a file that was deleted or restored gives none again.
  */
-MUST_CHECK enum err lease_store_open(const char *path, uint64_t wall_us,
-                                     struct lease_store **out, uint64_t *token_floor,
-                                     char error[STORE_ERROR_MAX]);
+MUST_CHECK enum err lease_store_open(const char *path, uint64_t wall_us, struct lease_store **out,
+                                     uint64_t *token_floor, char error[STORE_ERROR_MAX]);
 void lease_store_close(struct lease_store *s);
 
 /* Every lock as it was stored; take returns false for a row that makes no sense. */
 MUST_CHECK enum err lease_store_each(struct lease_store *s, uint64_t wall_us,
-                                     bool (*take)(void *ctx,
-                                                  const struct lease_stored *l),
+                                     bool (*take)(void *ctx, const struct lease_stored *l),
                                      void *ctx, char error[STORE_ERROR_MAX]);
 /* One transaction: all of it, or nothing. */
-MUST_CHECK enum err lease_store_write(struct lease_store *s,
-                                      const struct lease_batch *b,
+MUST_CHECK enum err lease_store_write(struct lease_store *s, const struct lease_batch *b,
                                       char error[STORE_ERROR_MAX]);
 void lease_store_interrupt(struct lease_store *s); /* any thread */
 

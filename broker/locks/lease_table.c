@@ -8,8 +8,7 @@
 #include "shared/base/array.h"
 #include "shared/base/mem.h"
 
-struct lease_table *lease_table_new(const struct lease_limits *limits,
-                                    uint64_t token_floor)
+struct lease_table *lease_table_new(const struct lease_limits *limits, uint64_t token_floor)
 {
     struct lease_table *t = mem_zalloc(sizeof *t);
 
@@ -74,8 +73,7 @@ static int compare(const struct lease *l, struct span key, bool is_prefix)
 }
 
 /* The first whose name is not below the key; with after_prefix, the first beyond all with it. */
-static size_t lower_bound(const struct lease_table *t, struct span key,
-                          bool after_prefix)
+static size_t lower_bound(const struct lease_table *t, struct span key, bool after_prefix)
 {
     size_t low = 0, high = t->count;
 
@@ -105,8 +103,7 @@ struct lease *lease_add(struct lease_table *t, struct span name)
     l->due.owner = l;
     l->due.kind = LEASE_DUE_LEASE;
     ARRAY_RESERVE(t->in_order, t->cap, t->count + 1);
-    memmove(t->in_order + at + 1, t->in_order + at,
-            (t->count - at) * sizeof *t->in_order);
+    memmove(t->in_order + at + 1, t->in_order + at, (t->count - at) * sizeof *t->in_order);
     t->in_order[at] = l;
     t->count++;
     HASH_ADD_KEYPTR(hh, t->by_name, l->name, name.len, l);
@@ -117,8 +114,7 @@ void lease_forget(struct lease_table *t, struct lease *l)
 {
     size_t at = lower_bound(t, span_of(l->name), false);
 
-    memmove(t->in_order + at, t->in_order + at + 1,
-            (t->count - at - 1) * sizeof *t->in_order);
+    memmove(t->in_order + at, t->in_order + at + 1, (t->count - at - 1) * sizeof *t->in_order);
     t->count--;
     HASH_DEL(t->by_name, l);
     DL_DELETE2(t->idle, l, prev_idle, next_idle);

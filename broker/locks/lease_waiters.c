@@ -37,8 +37,7 @@ size_t lease_waiting(const struct lease *l, const char **owners, size_t max)
     return count;
 }
 
-static struct lease_place *add_place(struct lease_table *t, struct lease *l,
-                                     struct span owner)
+static struct lease_place *add_place(struct lease_table *t, struct lease *l, struct span owner)
 {
     struct lease_place *p = mem_zalloc(sizeof *p);
 
@@ -58,8 +57,7 @@ struct lease_place *lease_place_take(struct lease_table *t, struct lease *l,
                                      int64_t awake)
 {
     struct lease_place *p = lease_place_find(l, request->owner);
-    uint64_t wait_ms =
-        request->wait_ms < LEASE_PLACE_MS ? request->wait_ms : LEASE_PLACE_MS;
+    uint64_t wait_ms = request->wait_ms < LEASE_PLACE_MS ? request->wait_ms : LEASE_PLACE_MS;
 
     if (!p)
         p = add_place(t, l, request->owner);
@@ -94,8 +92,7 @@ void lease_place_leave(struct lease_table *t, struct lease_place *p)
     free(p);
 }
 
-bool lease_cancel(struct lease_table *t, struct lease *l, struct span owner,
-                  int64_t now)
+bool lease_cancel(struct lease_table *t, struct lease *l, struct span owner, int64_t now)
 {
     struct lease_place *p = lease_place_find(l, owner);
 

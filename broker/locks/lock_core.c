@@ -13,8 +13,7 @@
 #define PAGE_BYTES (256 * 1024)
 #define BY_MAX 128 /* bytes of "by" and "reason" of a lock_break, in the log */
 
-struct lock_core *lock_core_new(const struct lease_limits *limits,
-                                const struct lock_core_out *out,
+struct lock_core *lock_core_new(const struct lease_limits *limits, const struct lock_core_out *out,
                                 const struct turn_time *time)
 {
     struct lock_core *k = mem_zalloc(sizeof *k);
@@ -64,12 +63,12 @@ static void log_event(struct lock_core *k, const struct lease_event *e)
     char owner[LOCK_CORE_OWNER_MAX];
 
     if (e->kind == LEASE_EVENT_GRANTED)
-        log_debug("lock %s granted to %s after %lld ms in line, token %llu", l->name,
-                  l->owner, (long long)e->waited_ms, (unsigned long long)l->token);
+        log_debug("lock %s granted to %s after %lld ms in line, token %llu", l->name, l->owner,
+                  (long long)e->waited_ms, (unsigned long long)l->token);
     else if (e->kind == LEASE_EVENT_EXPIRED)
         log_limited(&limit, k->time.now, LOG_INFO,
-                    "lock %s: the grant of %s, token %llu, ran out; closed for %lld ms",
-                    l->name, lock_core_owner(l, owner), (unsigned long long)l->token,
+                    "lock %s: the grant of %s, token %llu, ran out; closed for %lld ms", l->name,
+                    lock_core_owner(l, owner), (unsigned long long)l->token,
                     (long long)lease_closed_ms(l, k->time.now));
 }
 
@@ -198,8 +197,8 @@ static void on_renew(struct lock_core_request *q)
 
     if (!is_known(q))
         return;
-    e = lease_renew(q->k->table, q->lease, q->owner, q->token,
-                    pack_find_u(q->on.map, "ttl_ms", 0), q->k->time.now);
+    e = lease_renew(q->k->table, q->lease, q->owner, q->token, pack_find_u(q->on.map, "ttl_ms", 0),
+                    q->k->time.now);
     if (e) {
         send_failed(q, e, "ttl_ms must be at least 1000");
         return;
@@ -236,8 +235,7 @@ static void on_release(struct lock_core_request *q)
 static void on_break(struct lock_core_request *q)
 {
     static struct log_limit limit = {.burst = 20, .interval_ms = 10000};
-    struct span by = pack_find_text(q->on.map, "by"),
-                reason = pack_find_text(q->on.map, "reason");
+    struct span by = pack_find_text(q->on.map, "by"), reason = pack_find_text(q->on.map, "reason");
     struct lease *l = q->lease;
     uint64_t change;
     enum err e;
@@ -252,14 +250,13 @@ static void on_break(struct lock_core_request *q)
         return;
     }
     if (l->change != change)
-        log_limited(
-            &limit, q->k->time.now, LOG_WARNING,
-            "lock %s: the grant of %s, token %llu, is broken by %.*s: %.*s; closed for "
-            "%lld ms",
-            l->name, lock_core_owner(l, owner), (unsigned long long)l->token,
-            (int)(by.len < BY_MAX ? by.len : BY_MAX), by.at,
-            (int)(reason.len < BY_MAX ? reason.len : BY_MAX), reason.at,
-            (long long)lease_closed_ms(l, q->k->time.now));
+        log_limited(&limit, q->k->time.now, LOG_WARNING,
+                    "lock %s: the grant of %s, token %llu, is broken by %.*s: %.*s; closed for "
+                    "%lld ms",
+                    l->name, lock_core_owner(l, owner), (unsigned long long)l->token,
+                    (int)(by.len < BY_MAX ? by.len : BY_MAX), by.at,
+                    (int)(reason.len < BY_MAX ? reason.len : BY_MAX), reason.at,
+                    (long long)lease_closed_ms(l, q->k->time.now));
     answer_begin(&q->on, 3);
     pack_kv_text(&q->on.pk, "name", span_of(l->name));
     pack_kv_u(&q->on.pk, "token", l->token);
@@ -280,8 +277,7 @@ static void on_put(struct lock_core_request *q)
         lock_core_send_closed(q);
         return;
     }
-    if (!pack_find(q->on.map, "value", &v, NULL) ||
-        (v.type != PACK_BIN && v.type != PACK_STR)) {
+    if (!pack_find(q->on.map, "value", &v, NULL) || (v.type != PACK_BIN && v.type != PACK_STR)) {
         answer_error(&q->on, ERR_INVALID, "value must be bytes or text");
         return;
     }
@@ -309,8 +305,7 @@ static void on_get(struct lock_core_request *q)
     answer_begin(&q->on, 4);
     pack_kv_text(&q->on.pk, "name", span_of(l->name));
     pack_key(&q->on.pk, "value");
-    msgpack_pack_bin_with_body(&q->on.pk, l->value.len ? l->value.data : "",
-                               l->value.len);
+    msgpack_pack_bin_with_body(&q->on.pk, l->value.len ? l->value.data : "", l->value.len);
     pack_kv_u(&q->on.pk, "token", l->value_token);
     pack_kv_u(&q->on.pk, "version", l->version);
     lock_core_send(q, l->change);

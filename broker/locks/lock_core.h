@@ -36,16 +36,13 @@ struct lock_core_out {
 struct lock_core;
 
 /* In memory. */
-struct lock_core *lock_core_new(const struct lease_limits *limits,
-                                const struct lock_core_out *out,
+struct lock_core *lock_core_new(const struct lease_limits *limits, const struct lock_core_out *out,
                                 const struct turn_time *time);
 /* From then on in this file; the locks that it holds go on.  Errors as lease_store_open. */
 MUST_CHECK enum err lock_core_open(struct lock_core *k, const char *path,
-                                   const struct turn_time *time,
-                                   char error[STORE_ERROR_MAX]);
-int lock_core_fd(
-    const struct lock_core *k);           /* with a file: readable when a tick is due */
-void lock_core_free(struct lock_core *k); /* NULL is allowed */
+                                   const struct turn_time *time, char error[STORE_ERROR_MAX]);
+int lock_core_fd(const struct lock_core *k); /* with a file: readable when a tick is due */
+void lock_core_free(struct lock_core *k);    /* NULL is allowed */
 
 /* One request; false: its op is none about locks. */
 bool lock_core_control(struct lock_core *k, const struct control_request *q,

@@ -59,8 +59,7 @@ static inline bool lock_core_is_durable(const struct lock_core *k)
 void lock_core_send(struct lock_core_request *q, uint64_t change);
 /* The error that says why nothing is granted now. */
 void lock_core_send_closed(struct lock_core_request *q);
-void lock_core_send_granted(struct lock_core_request *q, bool is_new,
-                            int64_t waited_ms);
+void lock_core_send_granted(struct lock_core_request *q, bool is_new, int64_t waited_ms);
 void lock_core_send_held(struct lock_core_request *q, size_t place);
 void lock_core_pack_entry(msgpack_packer *pk, const struct lease *l, int64_t now);
 /* The lock's entry has changed: publish it for watchers. */
@@ -80,8 +79,7 @@ void lock_core_send_failed(struct lock_core *k);
 void lock_core_drop_unsent(struct lock_core *k);
 
 /* lock_core_store.c */
-const char *lock_core_reason(
-    const struct lock_core *k); /* why changes are not durable */
+const char *lock_core_reason(const struct lock_core *k); /* why changes are not durable */
 void lock_core_forget(struct lock_core *k, const char *name);
 void lock_core_take_results(struct lock_core *k);
 /* Give away what is to be stored.  Returns ms until it wants to be called again, or -1. */

@@ -27,8 +27,8 @@ static void free_unsent(struct lock_core *k, struct lock_core_unsent *w)
     free(w);
 }
 
-static void send_later(struct lock_core *k, uint64_t change, bool is_answer,
-                       struct span to, struct span op, uint64_t id, struct span text)
+static void send_later(struct lock_core *k, uint64_t change, bool is_answer, struct span to,
+                       struct span op, uint64_t id, struct span text)
 {
     struct lock_core_unsent *w = mem_zalloc(sizeof *w);
 
@@ -45,23 +45,19 @@ static void send_later(struct lock_core *k, uint64_t change, bool is_answer,
 
 bool lock_core_is_behind(const struct lock_core *k)
 {
-    return k->unsent_count >= LOCK_CORE_UNSENT_MAX ||
-           k->unsent_bytes >= LOCK_CORE_UNSENT_BYTES;
+    return k->unsent_count >= LOCK_CORE_UNSENT_MAX || k->unsent_bytes >= LOCK_CORE_UNSENT_BYTES;
 }
 
 void lock_core_judge(struct lock_core *k)
 {
-    lease_allow_grants(k->table,
-                       !k->is_stopping && !k->reason[0] && !lock_core_is_behind(k));
+    lease_allow_grants(k->table, !k->is_stopping && !k->reason[0] && !lock_core_is_behind(k));
 }
 
 static void publish(struct lock_core *k, struct span name, struct span entry)
 {
     struct lease *l = lease_find(k->table, name);
-    struct wire_record r = {.kind = WIRE_LOCK,
-                            .seq = ++k->watch_seq,
-                            .prev = l ? l->watch_seq : 0,
-                            .body = entry};
+    struct wire_record r = {
+        .kind = WIRE_LOCK, .seq = ++k->watch_seq, .prev = l ? l->watch_seq : 0, .body = entry};
     struct buf topic = {0};
 
     if (l)
@@ -93,8 +89,7 @@ static void send_not_stored(struct lock_core_request *q)
 {
     char text[STORE_ERROR_MAX + 100];
 
-    snprintf(text, sizeof text,
-             "%s; it may still take effect: ask again with the same owner",
+    snprintf(text, sizeof text, "%s; it may still take effect: ask again with the same owner",
              q->k->reason);
     answer_error(&q->on, ERR_NOT_STORED, text);
 }
@@ -137,8 +132,7 @@ void lock_core_send(struct lock_core_request *q, uint64_t change)
                      "the file of locks is behind; it may still take effect: ask "
                      "again with the same owner");
     else
-        send_later(q->k, change, true, q->on.peer, q->on.op, q->on.id,
-                   answer_message(&q->on));
+        send_later(q->k, change, true, q->on.peer, q->on.op, q->on.id, answer_message(&q->on));
 }
 
 void lock_core_send_closed(struct lock_core_request *q)
@@ -175,9 +169,7 @@ static uint64_t retry_ms(const struct lease *l, int64_t now)
                    : l->state == LEASE_CLOSED ? lease_closed_ms(l, now)
                                               : RETRY_KEPT_MS;
 
-    return (uint64_t)(left > RETRY_MS         ? RETRY_MS
-                      : left < RETRY_LEAST_MS ? RETRY_LEAST_MS
-                                              : left);
+    return (uint64_t)(left > RETRY_MS ? RETRY_MS : left < RETRY_LEAST_MS ? RETRY_LEAST_MS : left);
 }
 
 const char *lock_core_owner(const struct lease *l, char out[LOCK_CORE_OWNER_MAX])
@@ -186,8 +178,7 @@ const char *lock_core_owner(const struct lease *l, char out[LOCK_CORE_OWNER_MAX]
     size_t left = LOCK_CORE_OWNER_MAX - (size_t)len;
 
     if (l->pid && l->host[0])
-        snprintf(out + len, left, " (pid %llu on %s)", (unsigned long long)l->pid,
-                 l->host);
+        snprintf(out + len, left, " (pid %llu on %s)", (unsigned long long)l->pid, l->host);
     else if (l->pid)
         snprintf(out + len, left, " (pid %llu)", (unsigned long long)l->pid);
     else if (l->host[0])
@@ -200,11 +191,10 @@ static void describe(const struct lease *l, int64_t now, char *text, size_t size
     char owner[LOCK_CORE_OWNER_MAX];
 
     if (l->state == LEASE_HELD)
-        snprintf(text, size, "lock %s is held by %s", l->name,
-                 lock_core_owner(l, owner));
+        snprintf(text, size, "lock %s is held by %s", l->name, lock_core_owner(l, owner));
     else if (l->state == LEASE_CLOSED)
-        snprintf(text, size, "lock %s stays closed for %lld ms more: its last grant %s",
-                 l->name, (long long)lease_closed_ms(l, now),
+        snprintf(text, size, "lock %s stays closed for %lld ms more: its last grant %s", l->name,
+                 (long long)lease_closed_ms(l, now),
                  l->ended == LEASE_BROKEN ? "was broken" : "ran out");
     else
         snprintf(text, size, "lock %s is free and kept for the first in line", l->name);
@@ -221,8 +211,7 @@ void lock_core_send_held(struct lock_core_request *q, size_t place)
     pack_kv_text(&q->on.pk, "error", span_of(err_name(ERR_HELD)));
     pack_kv_text(&q->on.pk, "message", span_of(text));
     pack_kv_text(&q->on.pk, "name", span_of(l->name));
-    pack_kv_text(&q->on.pk, "owner",
-                 l->state == LEASE_HELD ? span_of(l->owner) : SPAN(""));
+    pack_kv_text(&q->on.pk, "owner", l->state == LEASE_HELD ? span_of(l->owner) : SPAN(""));
     pack_kv_u(&q->on.pk, "token", l->token);
     pack_kv_u(&q->on.pk, "expires_ms", (uint64_t)lease_expires_ms(l, now));
     pack_kv_u(&q->on.pk, "closed_ms", (uint64_t)lease_closed_ms(l, now));

@@ -25,8 +25,8 @@ static bool restore(void *ctx, const struct lease_stored *l)
     return !lease_restore(k->table, l, k->time.now);
 }
 
-enum err lock_core_open(struct lock_core *k, const char *path,
-                        const struct turn_time *time, char error[STORE_ERROR_MAX])
+enum err lock_core_open(struct lock_core *k, const char *path, const struct turn_time *time,
+                        char error[STORE_ERROR_MAX])
 {
     uint64_t wall_us = (uint64_t)time->wall_us;
     enum err e = lock_writer_open(path, wall_us, &k->writer, &k->token_floor, error);
@@ -66,8 +66,7 @@ static void fail(struct lock_core *k, const char *text)
 {
 
     if (!k->reason[0])
-        log_error("Locks are not stored: %s; renewals go on, nothing new is granted",
-                  text);
+        log_error("Locks are not stored: %s; renewals go on, nothing new is granted", text);
     snprintf(k->reason, sizeof k->reason, "%s", text);
     lock_core_judge(k);
     lock_core_send_failed(k);
@@ -176,8 +175,7 @@ void lock_core_pack_status(const struct lock_core *k, const struct turn_time *ti
     pack_kv_u(pk, "held", lease_count_held(k->table));
     pack_kv_u(pk, "waiting", lease_count_places(k->table));
     if (k->writer)
-        pack_kv_u(pk, "behind_us",
-                  is_behind ? (uint64_t)(time->awake - k->handed_at) * 1000 : 0);
+        pack_kv_u(pk, "behind_us", is_behind ? (uint64_t)(time->awake - k->handed_at) * 1000 : 0);
 }
 
 /* --- end ---------------------------------------------------------------------------- */

@@ -14,13 +14,11 @@
 struct lock_writer;
 
 /* Errors as lease_store_open. */
-MUST_CHECK enum err lock_writer_open(const char *path, uint64_t wall_us,
-                                     struct lock_writer **out, uint64_t *token_floor,
-                                     char error[STORE_ERROR_MAX]);
+MUST_CHECK enum err lock_writer_open(const char *path, uint64_t wall_us, struct lock_writer **out,
+                                     uint64_t *token_floor, char error[STORE_ERROR_MAX]);
 /* Before lock_writer_start only: after it the store belongs to the thread. */
 struct lease_store *lock_writer_store(struct lock_writer *k);
-MUST_CHECK enum err lock_writer_start(struct lock_writer *k,
-                                      char error[STORE_ERROR_MAX]);
+MUST_CHECK enum err lock_writer_start(struct lock_writer *k, char error[STORE_ERROR_MAX]);
 
 int lock_writer_fd(const struct lock_writer *k);
 bool lock_writer_can_write(const struct lock_writer *k);

@@ -48,8 +48,8 @@ static int64_t answer(void *ctx, void *task)
     r.query.patterns = SPAN("");
     if (q->is_history)
         span_copy(r.symbol, sizeof r.symbol, q->query.patterns);
-    r.error = (q->is_history ? store_history : store_replay)(reader->store, &q->query,
-                                                             &r.page, r.text);
+    r.error =
+        (q->is_history ? store_history : store_replay)(reader->store, &q->query, &r.page, r.text);
     r.ms = (uint64_t)(clock_mono_ms() - began);
     r.first = r.page.first;
     r.upto = r.page.head;
@@ -72,8 +72,7 @@ static int start_reader(struct reader *reader)
 
 /* --- the loop's side ---------------------------------------------------------------- */
 
-enum err archive_open(const char *path, struct archive **out,
-                      char error[STORE_ERROR_MAX])
+enum err archive_open(const char *path, struct archive **out, char error[STORE_ERROR_MAX])
 {
     struct archive *a = mem_zalloc(sizeof *a);
     enum err e;
@@ -152,8 +151,7 @@ void archive_abandon(struct archive *a)
         worker_give_up(a->worker);
 }
 
-enum err archive_request(struct archive *a, bool is_history,
-                         const struct store_query *query,
+enum err archive_request(struct archive *a, bool is_history, const struct store_query *query,
                          const struct archive_ticket *ticket)
 {
     struct request q = {.is_history = is_history, .query = *query, .ticket = *ticket};

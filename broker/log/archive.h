@@ -66,8 +66,8 @@ enum archive_event {
     ARCHIVE_RECOVERED, /* ms since it began; comes before the WRITTEN that ends it */
     ARCHIVE_ABANDONED, /* text, batch: nothing of it is stored */
     ARCHIVE_DAMAGED,   /* text: nothing is pruned any more, for the file is damaged */
-    ARCHIVE_PRUNED, /* first, rows; reported when a pass is done, not for every chunk */
-    ARCHIVE_ANSWER, /* ticket, is_history, error (OK: page, else text), ms */
+    ARCHIVE_PRUNED,    /* first, rows; reported when a pass is done, not for every chunk */
+    ARCHIVE_ANSWER,    /* ticket, is_history, error (OK: page, else text), ms */
 };
 
 struct archive_result {

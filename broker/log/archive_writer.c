@@ -17,8 +17,7 @@ enum failing {
 };
 
 /* One failure may show in several places: its begin and its end are reported once. */
-static void report(struct archive_writer *w, enum failing what, enum err e,
-                   const char *text)
+static void report(struct archive_writer *w, enum failing what, enum err e, const char *text)
 {
     struct archive_result r = {.error = e};
     unsigned before = w->failing;
@@ -51,9 +50,8 @@ static void begin_clock(struct archive_writer *w)
     if (store_state(w->store, &state, error))
         state.newest_us = 0; /* the clock, then */
     clock_pair(&boot_ms, &wall_us);
-    from = state.newest_us && state.newest_us < (uint64_t)wall_us
-               ? (int64_t)state.newest_us
-               : wall_us;
+    from =
+        state.newest_us && state.newest_us < (uint64_t)wall_us ? (int64_t)state.newest_us : wall_us;
     steady_begin(&w->clock, boot_ms, from, 0);
 }
 

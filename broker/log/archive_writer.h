@@ -11,8 +11,7 @@
 
 /* The thread's, from the start to the end of the worker. */
 struct archive_writer {
-    struct worker
-        *worker; /* its tasks are struct store_batch *, its results archive_result */
+    struct worker *worker; /* its tasks are struct store_batch *, its results archive_result */
     struct store *store;
     /* private */
     struct store_batch *batch; /* under way */
@@ -24,8 +23,7 @@ struct archive_writer {
     uint64_t pruned;    /* in the pass under way */
     bool is_prune_over; /* the file is damaged where it would go on */
     uint64_t first, head;
-    struct steady
-        clock; /* what is too old must not depend on a clock that was just set */
+    struct steady clock; /* what is too old must not depend on a clock that was just set */
 };
 
 /* worker and store are set.  Returns as worker_start. */

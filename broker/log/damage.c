@@ -5,8 +5,7 @@
 
 #include "shared/base/log.h"
 
-static bool is_one(const struct damage_range *r, uint64_t page, uint64_t first,
-                   uint64_t last)
+static bool is_one(const struct damage_range *r, uint64_t page, uint64_t first, uint64_t last)
 {
     if (page && r->page == page)
         return true;
@@ -75,12 +74,10 @@ static void report(struct damage *d)
              "%.300s: %s is damaged: %s%s; clients that request them get 'lost' "
              "(damaged) and all other records. To have them again, stop the broker and "
              "restore a backup; look at the disk",
-             r->file, page, r->first ? what : "the positions in it cannot be read",
-             more);
+             r->file, page, r->first ? what : "the positions in it cannot be read", more);
 }
 
-void damage_note(struct damage *d, const char *file, uint64_t page, uint64_t first,
-                 uint64_t last)
+void damage_note(struct damage *d, const char *file, uint64_t page, uint64_t first, uint64_t last)
 {
     struct damage one = {.count = 1, .ranges = {{first, last, page, file}}};
     bool is_new = !is_known(d, file, page, first, last);

@@ -35,11 +35,9 @@ struct damage {
  * Positions first … last (0, 0: not known yet) cannot be read from `file`, for this page (0:
  * not known) is damaged.  Logs, if that is news.
  */
-void damage_note(struct damage *d, const char *file, uint64_t page, uint64_t first,
-                 uint64_t last);
+void damage_note(struct damage *d, const char *file, uint64_t page, uint64_t first, uint64_t last);
 /* What was met while this page of the log was read. */
-void damage_note_page(struct damage *d, const char *file,
-                      const struct store_page *page);
+void damage_note_page(struct damage *d, const char *file, const struct store_page *page);
 /* Something that holds no positions is damaged: `what` is the sentence.  The first one is kept. */
 void damage_note_other(struct damage *d, const char *what);
 

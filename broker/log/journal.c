@@ -102,9 +102,8 @@ enum err journal_resize(struct journal *j, size_t bytes, char error[JOURNAL_ERRO
     if (e)
         return e;
     if (!j->is_begun || journal_stored(j) != journal_head(j)) {
-        journal_file_error(
-            error, path ? path : "journal in memory",
-            "cannot change its size while something in it is not stored");
+        journal_file_error(error, path ? path : "journal in memory",
+                           "cannot change its size while something in it is not stored");
         return ERR_INVALID;
     }
     /*
@@ -134,8 +133,8 @@ void journal_append(struct journal *j, uint32_t feed, uint64_t line, struct span
                     struct span record)
 {
     struct journal_layout *m = j->map;
-    uint64_t need = journal_room(sizeof(struct entry), topic.len, record.len),
-             at = j->head, place = at - j->round;
+    uint64_t need = journal_room(sizeof(struct entry), topic.len, record.len), at = j->head,
+             place = at - j->round;
     bool is_round_over = place + need > j->size;
     struct entry *e;
 
@@ -213,8 +212,7 @@ struct journal_feed *journal_feed(struct journal *j, uint32_t index)
     return &j->map->feeds[index];
 }
 
-void journal_set_feed(struct journal *j, uint32_t index,
-                      const struct journal_feed *value)
+void journal_set_feed(struct journal *j, uint32_t index, const struct journal_feed *value)
 {
     assert(index < JOURNAL_FEEDS);
     j->map->change = *value;

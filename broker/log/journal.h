@@ -55,11 +55,10 @@ struct journal_entry {
  */
 struct journal_feed {
     char name[65], owner[65];
-    uint8_t
-        has_left;   /* 1: the owner sent a goodbye; where older versions left padding */
-    uint8_t unused; /* so that no padding, which may hold anything, is in `sum` */
-    uint32_t sum;   /* ours: of all but `received` and `unused` */
-    uint64_t epoch; /* fencing token of the last grant */
+    uint8_t has_left; /* 1: the owner sent a goodbye; where older versions left padding */
+    uint8_t unused;   /* so that no padding, which may hold anything, is in `sum` */
+    uint32_t sum;     /* ours: of all but `received` and `unused` */
+    uint64_t epoch;   /* fencing token of the last grant */
     uint64_t received;
     uint64_t since; /* ours: position from which entries count for `received` */
 };
@@ -73,14 +72,13 @@ struct journal_feed {
 struct journal_identity {
     uint64_t epoch; /* of the log */
     uint64_t store_id;
-    uint64_t stored; /* everything up to here is in the store */
-    uint64_t next;   /* position; is_damaged: above all that are known, 1: none is */
-    bool is_new;     /* made now, or not begun yet; then also clean and of this boot */
-    bool is_clean;   /* was closed properly */
+    uint64_t stored;   /* everything up to here is in the store */
+    uint64_t next;     /* position; is_damaged: above all that are known, 1: none is */
+    bool is_new;       /* made now, or not begun yet; then also clean and of this boot */
+    bool is_clean;     /* was closed properly */
     bool is_same_boot; /* was last in use since this machine started */
-    bool
-        is_damaged; /* feeds, ends or all entries make no sense: taken as empty, begin a new log */
-    bool is_old; /* of an earlier format: to be read only, until begin or resize */
+    bool is_damaged; /* feeds, ends or all entries make no sense: taken as empty, begin a new log */
+    bool is_old;     /* of an earlier format: to be read only, until begin or resize */
 };
 
 /*
@@ -112,8 +110,7 @@ void journal_begin(struct journal *j, uint64_t epoch, uint64_t store_id, uint64_
  * ERR_INVALID: not everything is stored, or `bytes` is below JOURNAL_BYTES_MIN.  On any error
  * the journal goes on as it was.
  */
-MUST_CHECK enum err journal_resize(struct journal *j, size_t bytes,
-                                   char error[JOURNAL_ERROR_MAX]);
+MUST_CHECK enum err journal_resize(struct journal *j, size_t bytes, char error[JOURNAL_ERROR_MAX]);
 
 /*
  * Record position journal_head()+1.  Topic and record are the frames as published, of at most
@@ -131,8 +128,7 @@ size_t journal_size(const struct journal *j);    /* as many; what open or resize
  * ERR_NOT_FOUND: older than journal_first() or beyond the head.  ERR_MALFORMED: this entry is
  * damaged; those beside it may be well.
  */
-MUST_CHECK enum err journal_read(const struct journal *j, uint64_t seq,
-                                 struct journal_entry *out);
+MUST_CHECK enum err journal_read(const struct journal *j, uint64_t seq, struct journal_entry *out);
 
 uint64_t journal_stored(const struct journal *j);
 /* Only upwards, and to the head at most: what is beyond it counts as the head. */
@@ -144,7 +140,6 @@ struct journal_feed *journal_feed(struct journal *j, uint32_t index);
  * A grant: name, owner, epoch and received change together or not at all.  From here
  * on only entries that follow raise `received` (so another owner may start lower).
  */
-void journal_set_feed(struct journal *j, uint32_t index,
-                      const struct journal_feed *value);
+void journal_set_feed(struct journal *j, uint32_t index, const struct journal_feed *value);
 
 #endif

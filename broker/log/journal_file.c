@@ -19,10 +19,8 @@
 
 /* A file is read by the broker that comes next, which may be of another build. */
 _Static_assert(sizeof(struct journal_feed) == 160, "the layout has a version");
-_Static_assert(offsetof(struct journal_layout, tail) == 128,
-               "the layout has a version");
-_Static_assert(offsetof(struct journal_layout, feeds) == 384,
-               "the layout has a version");
+_Static_assert(offsetof(struct journal_layout, tail) == 128, "the layout has a version");
+_Static_assert(offsetof(struct journal_layout, feeds) == 384, "the layout has a version");
 _Static_assert(sizeof(struct journal_layout) == 384 + JOURNAL_FEEDS * 160,
                "the layout has a version");
 _Static_assert(offsetof(struct journal_layout, ring) == sizeof(struct journal_layout),
@@ -32,8 +30,7 @@ struct start {
     uint64_t magic, version, ring_size, pid;
 };
 
-void journal_file_error(char error[JOURNAL_ERROR_MAX], const char *path,
-                        const char *format, ...)
+void journal_file_error(char error[JOURNAL_ERROR_MAX], const char *path, const char *format, ...)
 {
     size_t len = strlen(path);
     bool is_long = len > PATH_SHOWN;
@@ -44,8 +41,7 @@ void journal_file_error(char error[JOURNAL_ERROR_MAX], const char *path,
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     snprintf(error, JOURNAL_ERROR_MAX, "%s%.*s: %.*s", is_long ? "…" : "", PATH_SHOWN,
-             is_long ? path + len - PATH_SHOWN : path,
-             JOURNAL_ERROR_MAX - PATH_SHOWN - 6, what);
+             is_long ? path + len - PATH_SHOWN : path, JOURNAL_ERROR_MAX - PATH_SHOWN - 6, what);
 }
 
 /* What errno means for this path, and what to do. */
@@ -61,8 +57,7 @@ static enum err explain(char *error, const char *path, size_t size)
                            "it, and to make files in its folder");
         break;
     case EROFS:
-        journal_file_error(error, path,
-                           "its file system is read-only: give a path on another one");
+        journal_file_error(error, path, "its file system is read-only: give a path on another one");
         break;
     case ENOENT:
     case ENOTDIR:
@@ -88,11 +83,10 @@ static enum err explain(char *error, const char *path, size_t size)
         e = ERR_FULL;
         break;
     case ENOMEM:
-        journal_file_error(
-            error, path,
-            "no memory to map its %zu bytes: raise the limit (ulimit -v), "
-            "or set a smaller JOURNAL_BYTES",
-            size);
+        journal_file_error(error, path,
+                           "no memory to map its %zu bytes: raise the limit (ulimit -v), "
+                           "or set a smaller JOURNAL_BYTES",
+                           size);
         break;
     default:
         journal_file_error(error, path, "cannot be used: %s", strerror(errno));
@@ -127,17 +121,16 @@ static enum err lock(int fd, const char *path, char *error)
         return OK;
     if (errno != EWOULDBLOCK)
         return explain(error, path, 0);
-    if (pread(fd, &start, sizeof start, 0) == sizeof start &&
-        start.magic == JOURNAL_FILE_MAGIC && start.pid)
+    if (pread(fd, &start, sizeof start, 0) == sizeof start && start.magic == JOURNAL_FILE_MAGIC &&
+        start.pid)
         journal_file_error(error, path,
                            "is in use by another broker (pid %llu): stop that one, or "
                            "give another path",
                            (unsigned long long)start.pid);
     else
-        journal_file_error(
-            error, path,
-            "is in use by another process: stop that one, or give another "
-            "path");
+        journal_file_error(error, path,
+                           "is in use by another process: stop that one, or give another "
+                           "path");
     return ERR_HELD;
 }
 
@@ -148,8 +141,7 @@ static enum err allocate(int fd, size_t size, const char *path, char *error)
     struct rlimit limit;
 
     /* Above it the kernel would send SIGXFSZ, which ends the process without a log line. */
-    if (wanted > INT64_MAX ||
-        (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < size)) {
+    if (wanted > INT64_MAX || (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < size)) {
         errno = EFBIG;
         return explain(error, path, size);
     }
@@ -214,8 +206,8 @@ static char *name_while_made(const char *path)
     return name;
 }
 
-static void lay_out(struct journal_file *f, const struct journal_layout *old,
-                    size_t ring_size, uint64_t next)
+static void lay_out(struct journal_file *f, const struct journal_layout *old, size_t ring_size,
+                    uint64_t next)
 {
     struct journal_layout *m = f->map;
 
@@ -293,20 +285,17 @@ static enum err check_start(int fd, size_t size, const char *path, char *error)
         return ERR_MALFORMED;
     }
     if (start.version > JOURNAL_FILE_VERSION) {
-        journal_file_error(
-            error, path,
-            "is of a newer pregon-broker (format %llu, known is %d): run "
-            "that one, or give another path",
-            (unsigned long long)start.version, JOURNAL_FILE_VERSION);
+        journal_file_error(error, path,
+                           "is of a newer pregon-broker (format %llu, known is %d): run "
+                           "that one, or give another path",
+                           (unsigned long long)start.version, JOURNAL_FILE_VERSION);
         return ERR_VERSION;
     }
-    if (size < head || start.ring_size != size - head ||
-        start.ring_size < JOURNAL_BYTES_MIN) {
-        journal_file_error(
-            error, path,
-            "has %zu bytes instead of %llu: restore it, or move it away and lose "
-            "what is not stored",
-            size, (unsigned long long)(head + start.ring_size));
+    if (size < head || start.ring_size != size - head || start.ring_size < JOURNAL_BYTES_MIN) {
+        journal_file_error(error, path,
+                           "has %zu bytes instead of %llu: restore it, or move it away and lose "
+                           "what is not stored",
+                           size, (unsigned long long)(head + start.ring_size));
         return ERR_MALFORMED;
     }
     return OK;
@@ -315,8 +304,7 @@ static enum err check_start(int fd, size_t size, const char *path, char *error)
 /* An existing file.  ERR_NOT_FOUND, ERR_AGAIN: it got replaced meanwhile. */
 static enum err adopt(struct journal_file *out, const char *path, char *error)
 {
-    struct journal_file f = {
-        .fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
+    struct journal_file f = {.fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
     struct stat status;
     enum err e;
 
@@ -358,11 +346,9 @@ done:
 }
 
 static enum err make_anonymous(struct journal_file *out, size_t ring_size,
-                               const struct journal_layout *old, uint64_t next,
-                               char *error)
+                               const struct journal_layout *old, uint64_t next, char *error)
 {
-    struct journal_file f = {.size = sizeof(struct journal_layout) + ring_size,
-                             .fd = -1};
+    struct journal_file f = {.size = sizeof(struct journal_layout) + ring_size, .fd = -1};
     enum err e = map(&f, "journal in memory", error);
 
     if (e)

@@ -19,11 +19,9 @@
 
 #define JOURNAL_FILE_MAGIC 0x6c616e72756f6a70u /* "pjournal", the byte order with it */
 #define JOURNAL_FILE_BOOT_MAX 40
-#define JOURNAL_FILE_VERSION \
-    2 /* of everything below, and of the entries; 1 can be read */
+#define JOURNAL_FILE_VERSION 2 /* of everything below, and of the entries; 1 can be read */
 
-_Static_assert(offsetof(struct journal_feed, epoch) == 136 &&
-                   sizeof(struct journal_feed) == 160,
+_Static_assert(offsetof(struct journal_feed, epoch) == 136 && sizeof(struct journal_feed) == 160,
                "the layout has a version");
 
 /* The first 32 bytes are the same in every version. */
@@ -44,8 +42,7 @@ struct journal_layout {
      */
     _Alignas(64) _Atomic uint64_t tail;
     _Atomic uint64_t head;
-    uint64_t
-        last; /* position given last, or one that was about to be; not in format 1 */
+    uint64_t last; /* position given last, or one that was about to be; not in format 1 */
     /* A slot being written: index+1, then done again at open. */
     _Alignas(64) _Atomic uint64_t changing;
     struct journal_feed change;
@@ -64,11 +61,11 @@ struct journal_file {
  * Open, or make with a ring of `ring_size`.  Checked are size, magic and version, not what the
  * other fields say.  path NULL: anonymous memory.
  */
-MUST_CHECK enum err journal_file_open(struct journal_file *out, const char *path,
-                                      size_t ring_size, char error[JOURNAL_ERROR_MAX]);
+MUST_CHECK enum err journal_file_open(struct journal_file *out, const char *path, size_t ring_size,
+                                      char error[JOURNAL_ERROR_MAX]);
 /* Another ring, empty; what begins at `next`.  The rest of the layout is kept. */
-MUST_CHECK enum err journal_file_resize(struct journal_file *f, size_t ring_size,
-                                        uint64_t next, char error[JOURNAL_ERROR_MAX]);
+MUST_CHECK enum err journal_file_resize(struct journal_file *f, size_t ring_size, uint64_t next,
+                                        char error[JOURNAL_ERROR_MAX]);
 void journal_file_close(struct journal_file *f);
 
 /* To disk: all of it, or only what is before the ring. */
@@ -78,7 +75,7 @@ MUST_CHECK enum err journal_file_sync(struct journal_file *f, bool is_all);
 void journal_file_boot(char out[static JOURNAL_FILE_BOOT_MAX]);
 
 /* "PATH: …" into error; a long path is cut at its front. */
-void journal_file_error(char error[JOURNAL_ERROR_MAX], const char *path,
-                        const char *format, ...) __attribute__((format(printf, 3, 4)));
+void journal_file_error(char error[JOURNAL_ERROR_MAX], const char *path, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

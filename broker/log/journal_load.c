@@ -14,8 +14,7 @@ static bool is_near(const struct journal *j, uint64_t seq, uint64_t next)
  * `next` or one that is near (any, if `next` is 0).  Entries begin at multiples of 8, and a
  * checksum is not right by chance.  `end`: there is none.
  */
-static uint64_t find_entry(const struct journal *j, uint64_t offset, uint64_t end,
-                           uint64_t next)
+static uint64_t find_entry(const struct journal *j, uint64_t offset, uint64_t end, uint64_t next)
 {
     if (j->entry_size == ENTRY_SIZE_1)
         return end;
@@ -57,8 +56,7 @@ static bool begin_scan(struct journal *j)
 
     if (j->tail ? seq >= m->begin_next : seq == m->begin_next) {
         j->first = j->next = seq;
-        if (seq <= JOURNAL_POSITION_MAX &&
-            journal_is_entry(j, j->tail, j->head - j->tail, seq))
+        if (seq <= JOURNAL_POSITION_MAX && journal_is_entry(j, j->tail, j->head - j->tail, seq))
             return true;
     }
     found = find_entry(j, j->tail, j->head, 0);
@@ -124,8 +122,7 @@ static bool are_feeds_sane(const struct journal *j)
     for (size_t i = 0; i < JOURNAL_FEEDS; i++)
         if (m->feeds[i].name[sizeof m->feeds[i].name - 1] ||
             m->feeds[i].owner[sizeof m->feeds[i].owner - 1] ||
-            (j->entry_size != ENTRY_SIZE_1 &&
-             m->feeds[i].sum != journal_feed_sum(&m->feeds[i])))
+            (j->entry_size != ENTRY_SIZE_1 && m->feeds[i].sum != journal_feed_sum(&m->feeds[i])))
             return false;
     return true;
 }
@@ -169,12 +166,10 @@ static uint64_t next_of_damaged(const struct journal *j)
         if (at < j->size && journal_entry_at(j, at)->seq > highest)
             highest = journal_entry_at(j, at)->seq;
     }
-    return highest && is_near(j, j->map->last, highest) ? j->map->last + 1
-                                                        : highest + 1;
+    return highest && is_near(j, j->map->last, highest) ? j->map->last + 1 : highest + 1;
 }
 
-enum err journal_load(struct journal *j, const char *path,
-                      char error[JOURNAL_ERROR_MAX])
+enum err journal_load(struct journal *j, const char *path, char error[JOURNAL_ERROR_MAX])
 {
     struct journal_layout *m = j->map;
     struct journal_identity *id = &j->identity;

@@ -26,10 +26,8 @@ struct entry {
 
 #define ENTRY_SIZE_1 offsetof(struct entry, sum)
 
-_Static_assert(sizeof(struct entry) == 32 && ENTRY_SIZE_1 == 24,
-               "the layout has a version");
-_Static_assert(WIRE_TOPIC_MAX <= UINT16_MAX && WIRE_RECORD_MAX <= UINT16_MAX,
-               "the lengths fit");
+_Static_assert(sizeof(struct entry) == 32 && ENTRY_SIZE_1 == 24, "the layout has a version");
+_Static_assert(WIRE_TOPIC_MAX <= UINT16_MAX && WIRE_RECORD_MAX <= UINT16_MAX, "the lengths fit");
 
 /* An offset with this bit is where the entry would be: what is there is damaged. */
 #define OFFSET_DAMAGED ((uint64_t)1)
@@ -83,8 +81,7 @@ static inline struct entry *journal_entry_at(const struct journal *j, uint64_t o
     return (struct entry *)(void *)(j->map->ring + offset % j->size);
 }
 
-static inline uint64_t journal_room(size_t entry_size, uint64_t topic_len,
-                                    uint64_t record_len)
+static inline uint64_t journal_room(size_t entry_size, uint64_t topic_len, uint64_t record_len)
 {
     return (entry_size + topic_len + record_len + 7) & ~(uint64_t)7;
 }
@@ -103,8 +100,7 @@ static inline uint64_t journal_sum(const struct entry *e, uint64_t room)
  * Is there a whole entry of this position at `offset`, in at most `left` bytes?  Its own
  * lengths are checked before they are used.
  */
-bool journal_is_entry(const struct journal *j, uint64_t offset, uint64_t left,
-                      uint64_t seq);
+bool journal_is_entry(const struct journal *j, uint64_t offset, uint64_t left, uint64_t seq);
 
 /* Of a slot, but for what is written without care. */
 uint32_t journal_feed_sum(const struct journal_feed *f);

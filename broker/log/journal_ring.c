@@ -30,8 +30,7 @@ void journal_forget_entries(struct journal *j, uint64_t next)
     j->first = j->next = next;
 }
 
-bool journal_is_entry(const struct journal *j, uint64_t offset, uint64_t left,
-                      uint64_t seq)
+bool journal_is_entry(const struct journal *j, uint64_t offset, uint64_t left, uint64_t seq)
 {
     uint64_t to_end = j->size - offset % j->size, room;
     const struct entry *e = journal_entry_at(j, offset);
@@ -39,22 +38,18 @@ bool journal_is_entry(const struct journal *j, uint64_t offset, uint64_t left,
     if (left > to_end)
         left = to_end;
     if (left < j->entry_size || e->seq != seq || e->topic_len > WIRE_TOPIC_MAX ||
-        e->record_len > WIRE_RECORD_MAX ||
-        (e->feed >= JOURNAL_FEEDS && e->feed != JOURNAL_NO_FEED))
+        e->record_len > WIRE_RECORD_MAX || (e->feed >= JOURNAL_FEEDS && e->feed != JOURNAL_NO_FEED))
         return false;
     room = journal_room(j->entry_size, e->topic_len, e->record_len);
-    return room <= left &&
-           (j->entry_size == ENTRY_SIZE_1 || e->sum == journal_sum(e, room));
+    return room <= left && (j->entry_size == ENTRY_SIZE_1 || e->sum == journal_sum(e, room));
 }
 
-_Static_assert(offsetof(struct journal_feed, sum) == 132 &&
-                   sizeof(struct journal_feed) == 160,
+_Static_assert(offsetof(struct journal_feed, sum) == 132 && sizeof(struct journal_feed) == 160,
                "a slot has no padding");
 
 uint32_t journal_feed_sum(const struct journal_feed *f)
 {
-    struct journal_feed stable = {
-        .has_left = f->has_left, .epoch = f->epoch, .since = f->since};
+    struct journal_feed stable = {.has_left = f->has_left, .epoch = f->epoch, .since = f->since};
     uint64_t h;
 
     memcpy(stable.name, f->name, sizeof stable.name);
@@ -94,10 +89,7 @@ enum err journal_read(const struct journal *j, uint64_t seq, struct journal_entr
         return ERR_MALFORMED;
     e = journal_entry_at(j, at);
     bytes = (const char *)e + j->entry_size;
-    *out = (struct journal_entry){seq,
-                                  e->feed,
-                                  e->line,
-                                  {bytes, e->topic_len},
-                                  {bytes + e->topic_len, e->record_len}};
+    *out = (struct journal_entry){
+        seq, e->feed, e->line, {bytes, e->topic_len}, {bytes + e->topic_len, e->record_len}};
     return OK;
 }

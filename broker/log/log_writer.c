@@ -23,8 +23,7 @@
 
 /* --- copying ------------------------------------------------------------------------ */
 
-static void note_gap(struct log_writer *k, uint64_t last, const char *reason,
-                     uint64_t wall_us)
+static void note_gap(struct log_writer *k, uint64_t last, const char *reason, uint64_t wall_us)
 {
     store_batch_gap(k->filling, k->copied + 1, last, reason, wall_us);
     k->gaps += last - k->copied;
@@ -47,10 +46,9 @@ static bool copy_hole(struct log_writer *k, uint64_t wall_us)
     if (journal_first(j) > first) {
         last = journal_first(j) - 1;
         note_gap(k, last, "not_stored", wall_us);
-        log_error(
-            "Positions %llu to %llu could not be stored: the disk did not take them in "
-            "time, and JOURNAL_BYTES is full",
-            (unsigned long long)first, (unsigned long long)last);
+        log_error("Positions %llu to %llu could not be stored: the disk did not take them in "
+                  "time, and JOURNAL_BYTES is full",
+                  (unsigned long long)first, (unsigned long long)last);
     } else {
         note_gap(k, last, STORE_GAP_DAMAGED, wall_us);
         damage_note(&k->damage, k->ring_path, 0, first, last);
@@ -65,8 +63,7 @@ static uint64_t accepted_us(const struct log_writer *k, const struct journal_ent
 
     if (wire_read_header(e->record, &r))
         return 0;
-    return e->seq <= k->jump_head ? r.accepted_us + (uint64_t)k->jump_us
-                                  : r.accepted_us;
+    return e->seq <= k->jump_head ? r.accepted_us + (uint64_t)k->jump_us : r.accepted_us;
 }
 
 /* Copy what is new, a bounded bit of it.  Returns whether there is more. */
@@ -87,9 +84,8 @@ bool log_writer_copy_some(struct log_writer *k, int64_t now, uint64_t wall_us)
             break;
         if (!store_batch_count(k->filling))
             k->filling_us = accepted_us(k, &e);
-        store_batch_add(k->filling, e.seq,
-                        e.feed < JOURNAL_FEEDS ? e.feed : STORE_FEED_NONE, e.topic,
-                        e.record);
+        store_batch_add(k->filling, e.seq, e.feed < JOURNAL_FEEDS ? e.feed : STORE_FEED_NONE,
+                        e.topic, e.record);
         if (e.feed < JOURNAL_FEEDS && e.line)
             k->copied_line[e.feed] = e.line;
         k->copied = e.seq;
@@ -211,8 +207,7 @@ static void on_result(struct log_writer *k, struct archive_result *r)
         k->first = r->first;
         break;
     case ARCHIVE_DAMAGED:
-        snprintf(text, sizeof text, "Nothing is removed from the log any more: %.500s",
-                 r->text);
+        snprintf(text, sizeof text, "Nothing is removed from the log any more: %.500s", r->text);
         damage_note_other(&k->damage, text);
         break;
     case ARCHIVE_ABANDONED: /* never requested: the store refused the batch */
@@ -237,8 +232,7 @@ bool log_writer_take_answer(struct log_writer *k, struct archive_result *out)
     return false;
 }
 
-enum err log_writer_request(struct log_writer *k, bool is_history,
-                            const struct store_query *query,
+enum err log_writer_request(struct log_writer *k, bool is_history, const struct store_query *query,
                             const struct archive_ticket *ticket)
 {
     return archive_request(k->archive, is_history, query, ticket);
@@ -266,8 +260,7 @@ int64_t log_writer_turn(struct log_writer *k, int64_t now, uint64_t wall_us)
         k->behind_max_us = status.behind_us;
     if (!archive_can_write(k->archive))
         return -1; /* its result wakes the loop */
-    if (store_batch_bytes(k->filling) < eager_bytes(k) &&
-        now < k->filling_at + EAGER_MS)
+    if (store_batch_bytes(k->filling) < eager_bytes(k) && now < k->filling_at + EAGER_MS)
         return more ? 0 : k->filling_at + EAGER_MS - now;
     archive_write(k->archive, log_writer_take_batch(k));
     return more ? 0 : -1;
@@ -286,8 +279,7 @@ static uint64_t oldest_us(const struct log_writer *k)
                : accepted_us(k, &e);
 }
 
-void log_writer_status(struct log_writer *k, uint64_t wall_us,
-                       struct log_writer_status *out)
+void log_writer_status(struct log_writer *k, uint64_t wall_us, struct log_writer_status *out)
 {
     *out = (struct log_writer_status){
         .is_durable = !k->reason[0],
@@ -382,17 +374,15 @@ static void log_unstored(const struct log_writer *k)
              head = journal_head(k->journal);
 
     if (first > stored + 1)
-        log_error(
-            "Positions %llu to %llu are lost: the ring was too small to keep them "
-            "until they could be stored",
-            (unsigned long long)stored + 1, (unsigned long long)first - 1);
+        log_error("Positions %llu to %llu are lost: the ring was too small to keep them "
+                  "until they could be stored",
+                  (unsigned long long)stored + 1, (unsigned long long)first - 1);
     else
         first = stored + 1;
     if (head >= first)
-        log_warning(
-            "%llu records are not stored yet: they are in FILE-ring, and a start with "
-            "this FILE and this FILE-ring stores them",
-            (unsigned long long)(head - first + 1));
+        log_warning("%llu records are not stored yet: they are in FILE-ring, and a start with "
+                    "this FILE and this FILE-ring stores them",
+                    (unsigned long long)(head - first + 1));
 }
 
 bool log_writer_close(struct log_writer *k, int64_t deadline_ms)

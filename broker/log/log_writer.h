@@ -28,14 +28,12 @@
 struct log_writer;
 
 /* Opens store and ring; else `error` has one sentence: what is wrong and what to do. */
-MUST_CHECK enum err log_writer_open(const struct broker_config *config,
-                                    uint64_t wall_us, struct log_writer **out,
-                                    char error[LOG_WRITER_ERROR_MAX]);
+MUST_CHECK enum err log_writer_open(const struct broker_config *config, uint64_t wall_us,
+                                    struct log_writer **out, char error[LOG_WRITER_ERROR_MAX]);
 /* The same, but a new epoch begins for this reason (a literal), with positions above `above`. */
-MUST_CHECK enum err log_writer_open_anew(const struct broker_config *config,
-                                         uint64_t wall_us, const char *reason,
-                                         uint64_t above, struct log_writer **out,
-                                         char error[LOG_WRITER_ERROR_MAX]);
+MUST_CHECK enum err log_writer_open_anew(const struct broker_config *config, uint64_t wall_us,
+                                         const char *reason, uint64_t above,
+                                         struct log_writer **out, char error[LOG_WRITER_ERROR_MAX]);
 /* Store what is left, until deadline_ms (monotonic); frees.  false: not all could be. */
 bool log_writer_close(struct log_writer *k, int64_t deadline_ms);
 
@@ -43,12 +41,10 @@ struct journal *log_writer_journal(struct log_writer *k); /* the log writer's */
 uint64_t log_writer_epoch(const struct log_writer *k);
 bool log_writer_is_new_epoch(const struct log_writer *k);
 const char *log_writer_epoch_reason(const struct log_writer *k); /* if it is new */
-struct store *log_writer_store(struct log_writer *k); /* before log_writer_start only */
-MUST_CHECK enum err log_writer_start(struct log_writer *k,
-                                     char error[LOG_WRITER_ERROR_MAX]);
+struct store *log_writer_store(struct log_writer *k);            /* before log_writer_start only */
+MUST_CHECK enum err log_writer_start(struct log_writer *k, char error[LOG_WRITER_ERROR_MAX]);
 
-int log_writer_fd(
-    const struct log_writer *k); /* readable when there is something to take */
+int log_writer_fd(const struct log_writer *k); /* readable when there is something to take */
 
 /*
  * Take the results of the threads.  true: an answer to log_writer_request; archive_result_clear
@@ -72,14 +68,12 @@ struct log_writer_status {
     uint64_t damaged;   /* positions that are known to be lost, for a file is damaged */
     const char *damage; /* which and what to do, or ""; once there, it stays */
 };
-void log_writer_status(struct log_writer *k, uint64_t wall_us,
-                       struct log_writer_status *out);
+void log_writer_status(struct log_writer *k, uint64_t wall_us, struct log_writer_status *out);
 
 /* The wall clock was set by so much: what waits is no older or younger for that. */
 void log_writer_jump(struct log_writer *k, int64_t jump_us);
 
-uint64_t log_writer_first(
-    const struct log_writer *k); /* log_writer_status has it too */
+uint64_t log_writer_first(const struct log_writer *k); /* log_writer_status has it too */
 
 /* All up to this line of the feed is stored, or named as lost: for a log that has just begun. */
 void log_writer_set_line(struct log_writer *k, uint32_t feed, uint64_t line);

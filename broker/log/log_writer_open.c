@@ -14,8 +14,7 @@
 #include "shared/base/random.h"
 
 /* *stored: how many records, gaps not counted. */
-static enum err store_tail(struct log_writer *k, uint64_t wall_us, uint64_t *stored,
-                           char *error)
+static enum err store_tail(struct log_writer *k, uint64_t wall_us, uint64_t *stored, char *error)
 {
     struct store *s = archive_store(k->archive);
     uint64_t head = journal_head(k->journal);
@@ -47,8 +46,7 @@ static enum err store_tail(struct log_writer *k, uint64_t wall_us, uint64_t *sto
 }
 
 /* NULL: it is the log that the store has. */
-static const char *why_new_epoch(const struct store_state *s,
-                                 const struct journal_identity *ring)
+static const char *why_new_epoch(const struct store_state *s, const struct journal_identity *ring)
 {
     if (!s->epoch)
         return ring->is_new ? "new" : "store_deleted";
@@ -57,8 +55,7 @@ static const char *why_new_epoch(const struct store_state *s,
     if (ring->is_new)
         return "journal_deleted";
     if (ring->is_damaged)
-        return ring->is_clean || ring->is_same_boot ? "journal_damaged"
-                                                    : "machine_stopped";
+        return ring->is_clean || ring->is_same_boot ? "journal_damaged" : "machine_stopped";
     if (ring->store_id != s->store_id || ring->epoch != s->epoch)
         return "journal_of_another_store";
     if (ring->stored > s->head)
@@ -78,20 +75,17 @@ static void log_dropped(const struct log_writer *k, const struct journal_identit
     if (first <= ring->stored)
         first = ring->stored + 1;
     if (!ring->is_new && ring->next > first)
-        log_error(
-            "Positions %llu to %llu were in the ring only and are dropped: the log "
-            "is another one (%s)",
-            (unsigned long long)first, (unsigned long long)ring->next - 1,
-            k->epoch_reason);
+        log_error("Positions %llu to %llu were in the ring only and are dropped: the log "
+                  "is another one (%s)",
+                  (unsigned long long)first, (unsigned long long)ring->next - 1, k->epoch_reason);
 }
 
-static enum err begin_epoch(struct log_writer *k, const struct store_state *state,
-                            uint64_t wall_us, char *error)
+static enum err begin_epoch(struct log_writer *k, const struct store_state *state, uint64_t wall_us,
+                            char *error)
 {
     const struct journal_identity *ring = journal_identity(k->journal);
     struct store *s = archive_store(k->archive);
-    uint64_t first = k->above < state->head ? state->head + 1 : k->above + 1,
-             epoch = random_u64();
+    uint64_t first = k->above < state->head ? state->head + 1 : k->above + 1, epoch = random_u64();
     struct store_state fresh;
     enum err e;
 
@@ -108,8 +102,8 @@ static enum err begin_epoch(struct log_writer *k, const struct store_state *stat
     return OK;
 }
 
-static enum err recover(struct log_writer *k, const struct broker_config *config,
-                        uint64_t wall_us, char *error)
+static enum err recover(struct log_writer *k, const struct broker_config *config, uint64_t wall_us,
+                        char *error)
 {
     struct store_state state;
     enum err e = store_state(archive_store(k->archive), &state, error);
@@ -138,8 +132,7 @@ static enum err recover(struct log_writer *k, const struct broker_config *config
         e = store_state(archive_store(k->archive), &state, error);
     k->first = state.first;
     if (!e && store_damaged_page(archive_store(k->archive)))
-        damage_note(&k->damage, k->path, store_damaged_page(archive_store(k->archive)),
-                    0, 0);
+        damage_note(&k->damage, k->path, store_damaged_page(archive_store(k->archive)), 0, 0);
     return e;
 }
 
@@ -150,8 +143,8 @@ enum err log_writer_open(const struct broker_config *config, uint64_t wall_us,
 }
 
 enum err log_writer_open_anew(const struct broker_config *config, uint64_t wall_us,
-                              const char *reason, uint64_t above,
-                              struct log_writer **out, char error[LOG_WRITER_ERROR_MAX])
+                              const char *reason, uint64_t above, struct log_writer **out,
+                              char error[LOG_WRITER_ERROR_MAX])
 {
     struct log_writer *k = mem_zalloc(sizeof *k);
     char *file = store_file_plain_path(broker_config_store(config)),

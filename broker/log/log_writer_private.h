@@ -22,8 +22,7 @@ struct log_writer {
     uint64_t jump_head;
     int64_t jump_us;
     /* By feed: the line of the last record copied, in the batch under way, stored. */
-    uint64_t copied_line[JOURNAL_FEEDS], handed_line[JOURNAL_FEEDS],
-        stored_line[JOURNAL_FEEDS];
+    uint64_t copied_line[JOURNAL_FEEDS], handed_line[JOURNAL_FEEDS], stored_line[JOURNAL_FEEDS];
     bool is_known_to_store[JOURNAL_FEEDS]; /* the store knows this feed's index */
     uint64_t first, gaps, behind_max_us;
     uint64_t keep_count, keep_age_us;

@@ -19,8 +19,7 @@ static int read_meta(struct store *s, const char *name, uint64_t *out)
 }
 
 /* One number; 0 if there is none, or if damage hides it: then *is_damaged is set. */
-static int read_number(struct store *s, enum store_statement which, uint64_t *out,
-                       bool *is_damaged)
+static int read_number(struct store *s, enum store_statement which, uint64_t *out, bool *is_damaged)
 {
     sqlite3_stmt *stmt = store_statement(s, which);
     int rc = sqlite3_step(stmt);
@@ -97,8 +96,8 @@ static int read_ends(struct store *s, struct store_state *out)
 
     if (rc)
         return rc;
-    if (ends.first > ends.head || ends.head > POSITION_MAX ||
-        ends.last_gap > POSITION_MAX || out->epoch_first > POSITION_MAX)
+    if (ends.first > ends.head || ends.head > POSITION_MAX || ends.last_gap > POSITION_MAX ||
+        out->epoch_first > POSITION_MAX)
         return SQLITE_CORRUPT;
     out->first = ends.first;
     out->head = ends.head;
@@ -141,8 +140,7 @@ int store_read_state(struct store *s, struct store_state *out)
     return rc;
 }
 
-enum err store_state(struct store *s, struct store_state *out,
-                     char error[STORE_ERROR_MAX])
+enum err store_state(struct store *s, struct store_state *out, char error[STORE_ERROR_MAX])
 {
     struct store_state state = {0};
     int rc = database_begin(&s->file, false);
@@ -157,9 +155,8 @@ enum err store_state(struct store *s, struct store_state *out,
     return OK;
 }
 
-enum err store_each_last(struct store *s,
-                         void (*take)(void *ctx, const struct store_last *), void *ctx,
-                         char error[STORE_ERROR_MAX])
+enum err store_each_last(struct store *s, void (*take)(void *ctx, const struct store_last *),
+                         void *ctx, char error[STORE_ERROR_MAX])
 {
     sqlite3_stmt *stmt = store_statement(s, STORE_LAST_ALL);
     int rc;
@@ -173,41 +170,36 @@ enum err store_each_last(struct store *s,
 
         /* These go into the broker's book, and from there to every receiver. */
         if (!quote_is_symbol(last.symbol) ||
-            (last.record.len && (wire_read(last.record, &last.quote, NULL) ||
-                                 pack_check(last.quote.body)))) {
+            (last.record.len &&
+             (wire_read(last.record, &last.quote, NULL) || pack_check(last.quote.body)))) {
             rc = SQLITE_CORRUPT;
             break;
         }
         take(ctx, &last);
     }
     sqlite3_reset(stmt);
-    return rc == SQLITE_DONE
-               ? OK
-               : database_error(&s->file, rc, "read the last values", error);
+    return rc == SQLITE_DONE ? OK : database_error(&s->file, rc, "read the last values", error);
 }
 
-enum err store_each_feed(struct store *s,
-                         void (*take)(void *ctx, const struct store_feed *), void *ctx,
-                         char error[STORE_ERROR_MAX])
+enum err store_each_feed(struct store *s, void (*take)(void *ctx, const struct store_feed *),
+                         void *ctx, char error[STORE_ERROR_MAX])
 {
     sqlite3_stmt *stmt = store_statement(s, STORE_FEED_ALL);
     int rc;
 
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct store_feed feed = {
-            statement_column_span(stmt, 0), statement_column_span(stmt, 1),
-            statement_column_u(stmt, 2), statement_column_u(stmt, 3)};
+        struct store_feed feed = {statement_column_span(stmt, 0), statement_column_span(stmt, 1),
+                                  statement_column_u(stmt, 2), statement_column_u(stmt, 3)};
 
-        if (!feed.name.len || feed.name.len >= sizeof s->feeds->name ||
-            feed.epoch > POSITION_MAX || feed.received > POSITION_MAX) {
+        if (!feed.name.len || feed.name.len >= sizeof s->feeds->name || feed.epoch > POSITION_MAX ||
+            feed.received > POSITION_MAX) {
             rc = SQLITE_CORRUPT;
             break;
         }
         take(ctx, &feed);
     }
     sqlite3_reset(stmt);
-    return rc == SQLITE_DONE ? OK
-                             : database_error(&s->file, rc, "read the feeds", error);
+    return rc == SQLITE_DONE ? OK : database_error(&s->file, rc, "read the feeds", error);
 }
 
 void store_interrupt(struct store *s)

@@ -42,8 +42,8 @@ enum store_mode {
  * not our file, or so damaged that nothing can be written.  ERR_NOT_FOUND: no such directory,
  * or (STORE_READ) no such file.  ERR_FULL: the disk.  ERR_SYS: permission and the like.
  */
-MUST_CHECK enum err store_open(const char *path, enum store_mode mode,
-                               struct store **out, char error[STORE_ERROR_MAX]);
+MUST_CHECK enum err store_open(const char *path, enum store_mode mode, struct store **out,
+                               char error[STORE_ERROR_MAX]);
 /*
  * A page that opening the store found to be damaged, in a part that is not needed to go on: what is
  * lost is reported when it is read.  0: none; the whole file is looked at only if it is small and
@@ -73,9 +73,9 @@ MUST_CHECK enum err store_state(struct store *s, struct store_state *out,
  * ERR_INVALID), and the head becomes first_seq-1.  An epoch that has no positions
  * is replaced.  A copy becomes a store of its own.
  */
-MUST_CHECK enum err store_begin_epoch(struct store *s, uint64_t epoch,
-                                      uint64_t first_seq, const char *reason,
-                                      uint64_t wall_us, char error[STORE_ERROR_MAX]);
+MUST_CHECK enum err store_begin_epoch(struct store *s, uint64_t epoch, uint64_t first_seq,
+                                      const char *reason, uint64_t wall_us,
+                                      char error[STORE_ERROR_MAX]);
 
 /* Spans are valid during the call only. */
 struct store_last {
@@ -93,11 +93,11 @@ struct store_feed {
 
 /* In the order in which the symbols (feeds) were first seen. */
 MUST_CHECK enum err store_each_last(struct store *s,
-                                    void (*take)(void *ctx, const struct store_last *),
-                                    void *ctx, char error[STORE_ERROR_MAX]);
+                                    void (*take)(void *ctx, const struct store_last *), void *ctx,
+                                    char error[STORE_ERROR_MAX]);
 MUST_CHECK enum err store_each_feed(struct store *s,
-                                    void (*take)(void *ctx, const struct store_feed *),
-                                    void *ctx, char error[STORE_ERROR_MAX]);
+                                    void (*take)(void *ctx, const struct store_feed *), void *ctx,
+                                    char error[STORE_ERROR_MAX]);
 
 /*
  * One transaction.  ERR_INVALID: the batch does not begin at head+1, or no epoch has begun.
@@ -121,9 +121,8 @@ MUST_CHECK enum err store_checkpoint(struct store *s, size_t over_bytes,
  * (0: none).
  * The record at the head stays, and so do the last values.  *removed < max_rows: done for now.
  */
-MUST_CHECK enum err store_prune(struct store *s, uint64_t max_count,
-                                uint64_t older_than_us, uint64_t max_rows,
-                                uint64_t *removed, char error[STORE_ERROR_MAX]);
+MUST_CHECK enum err store_prune(struct store *s, uint64_t max_count, uint64_t older_than_us,
+                                uint64_t max_rows, uint64_t *removed, char error[STORE_ERROR_MAX]);
 
 /* Stop what another thread is doing with this handle; it returns ERR_AGAIN. */
 void store_interrupt(struct store *s);

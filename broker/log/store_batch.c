@@ -47,16 +47,16 @@ void store_batch_clear(struct store_batch *b)
     b->is_kept = false;
 }
 
-void store_batch_gap(struct store_batch *b, uint64_t first, uint64_t last,
-                     const char *reason, uint64_t wall_us)
+void store_batch_gap(struct store_batch *b, uint64_t first, uint64_t last, const char *reason,
+                     uint64_t wall_us)
 {
     assert(!b->count && !b->gap.first && first && first <= last);
     b->gap = (struct store_batch_gap){.first = first, .last = last, .wall_us = wall_us};
     span_copy(b->gap.reason, sizeof b->gap.reason, span_of(reason));
 }
 
-void store_batch_add(struct store_batch *b, uint64_t seq, uint32_t feed,
-                     struct span topic, struct span record)
+void store_batch_add(struct store_batch *b, uint64_t seq, uint32_t feed, struct span topic,
+                     struct span record)
 {
     struct head h = {seq, feed, (uint32_t)topic.len, (uint32_t)record.len};
     char *at = buf_room(&b->records, sizeof h + topic.len + record.len);
@@ -70,8 +70,8 @@ void store_batch_add(struct store_batch *b, uint64_t seq, uint32_t feed,
     b->last = seq;
 }
 
-void store_batch_feed(struct store_batch *b, uint32_t feed, struct span name,
-                      struct span owner, uint64_t epoch, uint64_t received)
+void store_batch_feed(struct store_batch *b, uint32_t feed, struct span name, struct span owner,
+                      uint64_t epoch, uint64_t received)
 {
     struct store_batch_feed *f;
 
@@ -115,8 +115,7 @@ size_t store_batch_bytes(const struct store_batch *b)
     return b->records.len + b->feed_count * sizeof *b->feeds;
 }
 
-bool store_batch_next(const struct store_batch *b, size_t *offset,
-                      struct store_batch_record *out)
+bool store_batch_next(const struct store_batch *b, size_t *offset, struct store_batch_record *out)
 {
     const char *at = b->records.data + *offset;
     struct head h;
@@ -137,15 +136,13 @@ const struct store_batch_gap *store_batch_gap_of(const struct store_batch *b)
     return &b->gap;
 }
 
-const struct store_batch_feed *store_batch_feeds(const struct store_batch *b,
-                                                 size_t *count)
+const struct store_batch_feed *store_batch_feeds(const struct store_batch *b, size_t *count)
 {
     *count = b->feed_count;
     return b->feeds;
 }
 
-bool store_batch_kept(const struct store_batch *b, uint64_t *max_count,
-                      uint64_t *max_age_us)
+bool store_batch_kept(const struct store_batch *b, uint64_t *max_count, uint64_t *max_age_us)
 {
     if (!b->is_kept)
         return false;

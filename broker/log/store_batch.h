@@ -32,8 +32,8 @@ void store_batch_clear(struct store_batch *b); /* keeps the memory */
  * Positions first…last could not be kept; before the records, once.  The reason is cut after
  * 63 bytes.
  */
-void store_batch_gap(struct store_batch *b, uint64_t first, uint64_t last,
-                     const char *reason, uint64_t wall_us);
+void store_batch_gap(struct store_batch *b, uint64_t first, uint64_t last, const char *reason,
+                     uint64_t wall_us);
 
 /*
  * One record as published: topic and frame 2.  `seq` is the position before plus 1.
@@ -41,12 +41,12 @@ void store_batch_gap(struct store_batch *b, uint64_t first, uint64_t last,
  * stored stays); the index is the caller's own and must have been given by store_batch_feed in
  * this batch or an earlier one written through the same store.
  */
-void store_batch_add(struct store_batch *b, uint64_t seq, uint32_t feed,
-                     struct span topic, struct span record);
+void store_batch_add(struct store_batch *b, uint64_t seq, uint32_t feed, struct span topic,
+                     struct span record);
 
 /* Where a feed stands, as of the batch's last record.  At most once per feed and batch. */
-void store_batch_feed(struct store_batch *b, uint32_t feed, struct span name,
-                      struct span owner, uint64_t epoch, uint64_t received);
+void store_batch_feed(struct store_batch *b, uint32_t feed, struct span name, struct span owner,
+                      uint64_t epoch, uint64_t received);
 
 /* How much to keep from now on: records and microseconds, 0: no limit.  Default: as before. */
 void store_batch_keep(struct store_batch *b, uint64_t max_count, uint64_t max_age_us);
@@ -75,13 +75,10 @@ struct store_batch_feed {
 };
 
 /* Read the record at *offset (0 at first) and move past it.  false: that was the last. */
-bool store_batch_next(const struct store_batch *b, size_t *offset,
-                      struct store_batch_record *out);
+bool store_batch_next(const struct store_batch *b, size_t *offset, struct store_batch_record *out);
 const struct store_batch_gap *store_batch_gap_of(const struct store_batch *b);
-const struct store_batch_feed *store_batch_feeds(const struct store_batch *b,
-                                                 size_t *count);
+const struct store_batch_feed *store_batch_feeds(const struct store_batch *b, size_t *count);
 /* false: store_batch_keep was not called. */
-bool store_batch_kept(const struct store_batch *b, uint64_t *max_count,
-                      uint64_t *max_age_us);
+bool store_batch_kept(const struct store_batch *b, uint64_t *max_count, uint64_t *max_age_us);
 
 #endif

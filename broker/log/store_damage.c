@@ -51,15 +51,14 @@ static uint64_t get_varint(const unsigned char *at)
 static uint64_t root_of_log(struct store *s)
 {
     uint64_t root = 0;
-    int rc = statement_number(
-        s->file.db, "SELECT rootpage FROM sqlite_master WHERE name = 'log'", &root);
+    int rc = statement_number(s->file.db, "SELECT rootpage FROM sqlite_master WHERE name = 'log'",
+                              &root);
 
     return rc ? 0 : root;
 }
 
 /* The child that leads to `seq`; 0: this page is none that could be among those of the log. */
-static uint64_t child_for(const unsigned char *page, size_t size, size_t start,
-                          uint64_t seq)
+static uint64_t child_for(const unsigned char *page, size_t size, size_t start, uint64_t seq)
 {
     uint64_t cells = get_number(page + start + 3, 2);
 
@@ -89,9 +88,8 @@ static uint64_t find_page(struct store *s, uint64_t seq)
     uint64_t number = root_of_log(s), found = 0;
     unsigned char *page;
 
-    if (sqlite3_file_control(s->file.db, "main", SQLITE_FCNTL_FILE_POINTER, &file) ||
-        !file || !file->pMethods || file->pMethods->xFileSize(file, &bytes) ||
-        s->page_size < 512)
+    if (sqlite3_file_control(s->file.db, "main", SQLITE_FCNTL_FILE_POINTER, &file) || !file ||
+        !file->pMethods || file->pMethods->xFileSize(file, &bytes) || s->page_size < 512)
         return 0;
     page = mem_zalloc(s->page_size + VARINT_MAX); /* the last number may be cut short */
     for (int depth = 0; depth < DEPTH_MAX && number && !found; depth++) {
@@ -174,8 +172,7 @@ static bool put_gap(struct store_reader *r, uint64_t first, uint64_t last)
             return false;
         cut_farthest(r);
     }
-    memmove(page->gaps + at + 1, page->gaps + at,
-            (page->gap_count - at) * sizeof *page->gaps);
+    memmove(page->gaps + at + 1, page->gaps + at, (page->gap_count - at) * sizeof *page->gaps);
     page->gaps[at] = (struct store_gap){first, last, STORE_GAP_DAMAGED};
     page->gap_count++;
     return true;

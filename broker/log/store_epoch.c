@@ -4,8 +4,8 @@
 
 #include "broker/log/store_private.h"
 
-static int begin_epoch(struct store *s, uint64_t epoch, uint64_t first_seq,
-                       const char *reason, uint64_t wall_us)
+static int begin_epoch(struct store *s, uint64_t epoch, uint64_t first_seq, const char *reason,
+                       uint64_t wall_us)
 {
     sqlite3_stmt *stmt = store_statement(s, STORE_EPOCH_ADD);
 
@@ -16,9 +16,8 @@ static int begin_epoch(struct store *s, uint64_t epoch, uint64_t first_seq,
     return statement_run(stmt);
 }
 
-enum err store_begin_epoch(struct store *s, uint64_t epoch, uint64_t first_seq,
-                           const char *reason, uint64_t wall_us,
-                           char error[STORE_ERROR_MAX])
+enum err store_begin_epoch(struct store *s, uint64_t epoch, uint64_t first_seq, const char *reason,
+                           uint64_t wall_us, char error[STORE_ERROR_MAX])
 {
     struct store_state state = {0};
     int rc = database_begin(&s->file, true);
@@ -37,9 +36,8 @@ enum err store_begin_epoch(struct store *s, uint64_t epoch, uint64_t first_seq,
     }
     if (rc == SQLITE_MISUSE) {
         snprintf(error, STORE_ERROR_MAX,
-                 "store %s: an epoch cannot begin at %llu, the log goes to %llu",
-                 s->file.path, (unsigned long long)first_seq,
-                 (unsigned long long)state.head);
+                 "store %s: an epoch cannot begin at %llu, the log goes to %llu", s->file.path,
+                 (unsigned long long)first_seq, (unsigned long long)state.head);
         return ERR_INVALID;
     }
     return rc ? database_error(&s->file, rc, "begin an epoch in it", error) : OK;

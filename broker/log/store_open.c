@@ -51,8 +51,7 @@ static enum err open_file(struct store *s, const char *path, bool *is_unclean,
 {
     bool is_writer = s->mode == STORE_WRITE;
     struct database_kind kind = {.schema = store_schema_log(),
-                                 .settings =
-                                     is_writer ? writer_settings : reader_settings,
+                                 .settings = is_writer ? writer_settings : reader_settings,
                                  .sql = sql,
                                  .count = STORE_STATEMENT_COUNT,
                                  .is_writer = is_writer};
@@ -77,8 +76,7 @@ static int read_row(struct store *s, uint64_t seq)
     return statement_run(stmt);
 }
 
-static enum err check_content(struct store *s, bool is_unclean,
-                              char error[STORE_ERROR_MAX])
+static enum err check_content(struct store *s, bool is_unclean, char error[STORE_ERROR_MAX])
 {
     struct store_state state;
     enum err e;

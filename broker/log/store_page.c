@@ -103,9 +103,9 @@ static bool is_sane(const struct wire_record *r, int64_t id)
 {
     bool is_loss = r->kind == WIRE_LOST;
 
-    return (r->kind == WIRE_QUOTE || r->kind == WIRE_STATE || is_loss) &&
-           is_loss == !id && r->prev < r->seq && r->body.len &&
-           r->body.len <= QUOTE_BYTES_MAX && !pack_check(r->body);
+    return (r->kind == WIRE_QUOTE || r->kind == WIRE_STATE || is_loss) && is_loss == !id &&
+           r->prev < r->seq && r->body.len && r->body.len <= QUOTE_BYTES_MAX &&
+           !pack_check(r->body);
 }
 
 void store_page_add(struct store_reader *r, sqlite3_stmt *row)
@@ -138,8 +138,8 @@ void store_page_add(struct store_reader *r, sqlite3_stmt *row)
     msgpack_pack_bin(&pk, WIRE_HEADER_SIZE + record.body.len);
     wire_put(&page->records, &record);
     page->count++;
-    r->is_full = (r->query->limit && page->count >= r->query->limit) ||
-                 page->records.len >= max_bytes;
+    r->is_full =
+        (r->query->limit && page->count >= r->query->limit) || page->records.len >= max_bytes;
 }
 
 /* In the range, and beyond the one before it. */
@@ -148,17 +148,14 @@ static bool is_gap_sane(const struct store_reader *r, const struct store_gap *ga
     const struct store_gap *before =
         r->page.gap_count ? &r->page.gaps[r->page.gap_count - 1] : NULL;
 
-    if (!gap->first || gap->last < gap->first || gap->first > r->high ||
-        gap->last <= r->low)
+    if (!gap->first || gap->last < gap->first || gap->first > r->high || gap->last <= r->low)
         return false;
-    return !before ||
-           (r->is_down ? gap->last < before->first : gap->first > before->last);
+    return !before || (r->is_down ? gap->last < before->first : gap->first > before->last);
 }
 
 void store_page_find_gaps(struct store_reader *r)
 {
-    sqlite3_stmt *stmt =
-        store_statement(r->s, r->is_down ? STORE_GAPS_DOWN : STORE_GAPS_UP);
+    sqlite3_stmt *stmt = store_statement(r->s, r->is_down ? STORE_GAPS_DOWN : STORE_GAPS_UP);
     struct store_page *page = &r->page;
 
     statement_bind_u(stmt, 1, r->low);

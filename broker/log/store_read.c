@@ -56,8 +56,8 @@ static bool take_row(struct store_reader *r, sqlite3_stmt *stmt)
 }
 
 /* A symbol's last position in the block; false: it does not occur. */
-static bool find_chain(struct store_reader *r, uint64_t block, int64_t id,
-                       uint64_t *seq, uint64_t *records)
+static bool find_chain(struct store_reader *r, uint64_t block, int64_t id, uint64_t *seq,
+                       uint64_t *records)
 {
     sqlite3_stmt *stmt = store_statement(r->s, STORE_CHAIN_AT);
     bool is_there;
@@ -82,8 +82,8 @@ static bool find_chain(struct store_reader *r, uint64_t block, int64_t id,
  * The row at a position of the chain of `id`; false: the chain is broken here, or r->rc is
  * set.  The caller resets the statement.
  */
-static bool step_to(struct store_reader *r, sqlite3_stmt *stmt, uint64_t seq,
-                    int64_t id, int symbol_column)
+static bool step_to(struct store_reader *r, sqlite3_stmt *stmt, uint64_t seq, int64_t id,
+                    int symbol_column)
 {
     sqlite3_reset(stmt);
     statement_bind_u(stmt, 1, seq);
@@ -101,8 +101,8 @@ static void keep_position(struct positions *p, uint64_t seq)
 }
 
 /* The positions of one symbol above low up to high, from its last one in the block. */
-static enum walk walk_chain(struct store_reader *r, int64_t id, uint64_t seq,
-                            uint64_t low, uint64_t high, struct positions *p)
+static enum walk walk_chain(struct store_reader *r, int64_t id, uint64_t seq, uint64_t low,
+                            uint64_t high, struct positions *p)
 {
     sqlite3_stmt *stmt = store_statement(r->s, STORE_STEP_AT);
     enum walk walk = WALK_WHOLE;
@@ -167,9 +167,8 @@ static bool read_block_up(struct store_reader *r, uint64_t block)
 
     for (size_t i = 0; i < r->id_count && walk == WALK_WHOLE && !r->rc; i++)
         if (find_chain(r, block, r->ids[i], &seq, &records))
-            walk = records > CHAIN_MAX
-                       ? WALK_BROKEN
-                       : walk_chain(r, r->ids[i], seq, low, high, &found);
+            walk = records > CHAIN_MAX ? WALK_BROKEN
+                                       : walk_chain(r, r->ids[i], seq, low, high, &found);
     if (r->rc)
         go_on = false;
     else if (walk == WALK_BROKEN)
@@ -235,8 +234,7 @@ static bool read_block_down(struct store_reader *r, uint64_t block, uint64_t *ol
 static bool next_block(struct store_reader *r, uint64_t *block)
 {
     const struct store_query *q = r->query;
-    sqlite3_stmt *stmt =
-        store_statement(r->s, r->is_down ? STORE_BLOCK_DOWN : STORE_BLOCK_UP);
+    sqlite3_stmt *stmt = store_statement(r->s, r->is_down ? STORE_BLOCK_DOWN : STORE_BLOCK_UP);
     bool is_there;
 
     statement_bind_u(stmt, 1, r->is_down ? STORE_BLOCK_OF(r->low + 1) : *block);
@@ -397,13 +395,11 @@ static void lose_all(struct store_reader *r)
         return;
     r->page.is_damaged = true;
     r->page.damaged_page = 1; /* the file's first: it leads to all others */
-    r->page.gaps[r->page.gap_count++] =
-        (struct store_gap){r->low + 1, r->high, STORE_GAP_DAMAGED};
+    r->page.gaps[r->page.gap_count++] = (struct store_gap){r->low + 1, r->high, STORE_GAP_DAMAGED};
 }
 
-static enum err read_store(struct store *s, const struct store_query *query,
-                           bool is_history, struct store_page *out,
-                           char error[STORE_ERROR_MAX])
+static enum err read_store(struct store *s, const struct store_query *query, bool is_history,
+                           struct store_page *out, char error[STORE_ERROR_MAX])
 {
     struct store_reader r = {.s = s, .query = query, .is_history = is_history};
     struct store_state state = {0};
@@ -432,14 +428,14 @@ static enum err read_store(struct store *s, const struct store_query *query,
     return OK;
 }
 
-enum err store_replay(struct store *s, const struct store_query *query,
-                      struct store_page *out, char error[STORE_ERROR_MAX])
+enum err store_replay(struct store *s, const struct store_query *query, struct store_page *out,
+                      char error[STORE_ERROR_MAX])
 {
     return read_store(s, query, false, out, error);
 }
 
-enum err store_history(struct store *s, const struct store_query *query,
-                       struct store_page *out, char error[STORE_ERROR_MAX])
+enum err store_history(struct store *s, const struct store_query *query, struct store_page *out,
+                       char error[STORE_ERROR_MAX])
 {
     return read_store(s, query, true, out, error);
 }

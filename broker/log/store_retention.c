@@ -11,8 +11,7 @@
  */
 #define WAL_PATIENCE 4
 
-enum err store_checkpoint(struct store *s, size_t over_bytes,
-                          char error[STORE_ERROR_MAX])
+enum err store_checkpoint(struct store *s, size_t over_bytes, char error[STORE_ERROR_MAX])
 {
     size_t over = over_bytes / (s->page_size + WAL_FRAME_HEADER);
     int mode = SQLITE_CHECKPOINT_PASSIVE, rc;
@@ -34,15 +33,13 @@ enum err store_checkpoint(struct store *s, size_t over_bytes,
 }
 
 /* How far records are too old: each is looked at, because the clock may have been set. */
-static int cut_by_age(struct store *s, uint64_t limit, uint64_t older_than_us,
-                      uint64_t *cut)
+static int cut_by_age(struct store *s, uint64_t limit, uint64_t older_than_us, uint64_t *cut)
 {
     sqlite3_stmt *stmt = store_statement(s, STORE_PRUNE_AGE);
     int rc;
 
     statement_bind_u(stmt, 1, limit);
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW &&
-           statement_column_u(stmt, 1) < older_than_us)
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && statement_column_u(stmt, 1) < older_than_us)
         if (statement_column_u(stmt, 0) > *cut)
             *cut = statement_column_u(stmt, 0);
     sqlite3_reset(stmt);
@@ -104,8 +101,8 @@ static int prune_to(struct store *s, uint64_t cut, uint64_t max_rows, uint64_t *
     return rc ? rc : prune_chain(s, STORE_BLOCK_OF(cut + 1), max_rows);
 }
 
-static int prune(struct store *s, uint64_t max_count, uint64_t older_than_us,
-                 uint64_t max_rows, uint64_t *removed)
+static int prune(struct store *s, uint64_t max_count, uint64_t older_than_us, uint64_t max_rows,
+                 uint64_t *removed)
 {
     struct store_state state = {0};
     uint64_t limit = 0, cut = 0;
@@ -122,8 +119,8 @@ static int prune(struct store *s, uint64_t max_count, uint64_t older_than_us,
     return rc || cut < state.first ? rc : prune_to(s, cut, max_rows, removed);
 }
 
-enum err store_prune(struct store *s, uint64_t max_count, uint64_t older_than_us,
-                     uint64_t max_rows, uint64_t *removed, char error[STORE_ERROR_MAX])
+enum err store_prune(struct store *s, uint64_t max_count, uint64_t older_than_us, uint64_t max_rows,
+                     uint64_t *removed, char error[STORE_ERROR_MAX])
 {
     uint64_t count = 0;
     int rc;
@@ -131,8 +128,7 @@ enum err store_prune(struct store *s, uint64_t max_count, uint64_t older_than_us
     assert(s->mode == STORE_WRITE && max_rows);
     rc = database_begin(&s->file, true);
     if (!rc)
-        rc = database_end(&s->file,
-                          prune(s, max_count, older_than_us, max_rows, &count));
+        rc = database_end(&s->file, prune(s, max_count, older_than_us, max_rows, &count));
     if (rc)
         return database_error(&s->file, rc, "prune it", error);
     *removed = count;

@@ -60,8 +60,7 @@ static uint64_t after_epochs(struct store_reader *r, uint64_t first, uint64_t la
 }
 
 /* These have no row.  false: the page ends before them. */
-static bool miss(struct store_reader *r, struct range *todo, uint64_t first,
-                 uint64_t last)
+static bool miss(struct store_reader *r, struct range *todo, uint64_t first, uint64_t last)
 {
     uint64_t known = after_epochs(r, first, last);
 
@@ -74,15 +73,14 @@ static bool miss(struct store_reader *r, struct range *todo, uint64_t first,
 /* The row at the cursor.  false: the page ends before it, or it is damaged. */
 static bool take(struct store_reader *r, struct range *todo, sqlite3_stmt *stmt)
 {
-    uint64_t seq = statement_column_u(stmt, 0),
-             expected = r->is_down ? todo->high : todo->low + 1;
+    uint64_t seq = statement_column_u(stmt, 0), expected = r->is_down ? todo->high : todo->low + 1;
 
     if (seq <= todo->low || seq > todo->high) {
         r->rc = SQLITE_CORRUPT; /* out of order */
         return false;
     }
-    if (seq != expected && !(r->is_down ? miss(r, todo, seq + 1, expected)
-                                        : miss(r, todo, expected, seq - 1)))
+    if (seq != expected &&
+        !(r->is_down ? miss(r, todo, seq + 1, expected) : miss(r, todo, expected, seq - 1)))
         return false;
     if (store_page_wants(r, sqlite3_column_int64(stmt, 1)) &&
         store_page_is_in_time(r, statement_column_u(stmt, 5)))
@@ -96,8 +94,7 @@ static bool take(struct store_reader *r, struct range *todo, sqlite3_stmt *stmt)
 /* Rows until the page is over, the range is, or r->rc is set.  false: the page ends here. */
 static bool scan(struct store_reader *r, struct range *todo)
 {
-    sqlite3_stmt *stmt =
-        store_statement(r->s, r->is_down ? STORE_ROWS_DOWN : STORE_ROWS_UP);
+    sqlite3_stmt *stmt = store_statement(r->s, r->is_down ? STORE_ROWS_DOWN : STORE_ROWS_UP);
     uint64_t low = r->low, high = r->high;
     bool is_cut = false;
     int rc = SQLITE_ROW;
@@ -105,8 +102,7 @@ static bool scan(struct store_reader *r, struct range *todo)
     statement_bind_u(stmt, 1, todo->low + 1);
     statement_bind_u(stmt, 2, todo->high);
     /* With another end of the range, another statement. */
-    while (!is_cut && low == r->low && high == r->high &&
-           (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    while (!is_cut && low == r->low && high == r->high && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         r->scanned++;
         is_cut = !take(r, todo, stmt) || is_over(r);
     }
@@ -121,8 +117,7 @@ static bool scan(struct store_reader *r, struct range *todo)
 /* Can what comes first from `seq` on be read, and is it in order? */
 static bool probe(struct store_reader *r, uint64_t seq)
 {
-    sqlite3_stmt *stmt =
-        store_statement(r->s, r->is_down ? STORE_ROW_UPTO : STORE_ROW_FROM);
+    sqlite3_stmt *stmt = store_statement(r->s, r->is_down ? STORE_ROW_UPTO : STORE_ROW_FROM);
     bool is_well;
     int rc;
 

@@ -29,8 +29,7 @@ struct store_symbol *store_symbols_find(const struct store_symbols *t, struct sp
     return NULL;
 }
 
-struct store_symbol *store_symbols_add(struct store_symbols *t, struct span name,
-                                       int64_t id)
+struct store_symbol *store_symbols_add(struct store_symbols *t, struct span name, int64_t id)
 {
     struct store_symbol *s = mem_zalloc(sizeof *s);
 
@@ -51,8 +50,7 @@ void store_symbols_push(struct store_symbol_list *l, struct store_symbol *symbol
 
 static int compare(const void *a, const void *b)
 {
-    int64_t x = (*(struct store_symbol *const *)a)->id,
-            y = (*(struct store_symbol *const *)b)->id;
+    int64_t x = (*(struct store_symbol *const *)a)->id, y = (*(struct store_symbol *const *)b)->id;
 
     return x < y ? -1 : x > y;
 }

@@ -44,10 +44,8 @@ struct store_symbols {
 
 void store_symbols_free(struct store_symbols *t);
 
-struct store_symbol *store_symbols_find(const struct store_symbols *t,
-                                        struct span name);
-struct store_symbol *store_symbols_add(struct store_symbols *t, struct span name,
-                                       int64_t id);
+struct store_symbol *store_symbols_find(const struct store_symbols *t, struct span name);
+struct store_symbol *store_symbols_add(struct store_symbols *t, struct span name, int64_t id);
 
 void store_symbols_push(struct store_symbol_list *l, struct store_symbol *symbol);
 /* By id: neighbours in the tables are then written one after the other. */

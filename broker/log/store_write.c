@@ -198,8 +198,7 @@ static void bind_prices(sqlite3_stmt *stmt, int parameter, const struct prices *
     statement_bind_text(stmt, parameter + 2, p->last);
 }
 
-static int put_log(struct store *s, const struct store_symbol *symbol,
-                   const struct wire_record *r)
+static int put_log(struct store *s, const struct store_symbol *symbol, const struct wire_record *r)
 {
     sqlite3_stmt *stmt = s->file.statements[STORE_LOG_ADD];
     struct prices p = {0};
@@ -290,8 +289,7 @@ static void count_record(struct store_writer *w, struct store_symbol *symbol,
 }
 
 static void change_symbol(struct store *s, struct store_symbol *symbol,
-                          const struct store_batch_record *record,
-                          const struct wire_record *r)
+                          const struct store_batch_record *record, const struct wire_record *r)
 {
     int64_t feed = record->feed < STORE_FEED_MAX ? store_feed_id(s, record->feed) : 0;
 
@@ -327,8 +325,7 @@ static int symbol_of(struct store *s, struct span topic, struct store_symbol **o
     statement_bind_text(stmt, 1, name);
     rc = statement_run(stmt);
     if (!rc)
-        *out =
-            store_symbols_add(&w->symbols, name, sqlite3_last_insert_rowid(s->file.db));
+        *out = store_symbols_add(&w->symbols, name, sqlite3_last_insert_rowid(s->file.db));
     return rc;
 }
 
@@ -366,8 +363,7 @@ static int put_record(struct store *s, const struct store_batch_record *record)
 static int put_last(struct store *s, const struct store_symbol *symbol)
 {
     bool is_quote = symbol->quote.len > 0;
-    sqlite3_stmt *stmt =
-        store_statement(s, is_quote ? STORE_LAST_QUOTE : STORE_LAST_STATE);
+    sqlite3_stmt *stmt = store_statement(s, is_quote ? STORE_LAST_QUOTE : STORE_LAST_STATE);
     struct wire_record r;
     struct prices p;
 
@@ -407,8 +403,7 @@ static int put_batch(struct store *s, const struct store_batch *b)
     size_t offset = 0;
     int rc = store_put_feeds(s, b);
 
-    if (store_batch_first(b) &&
-        (store_batch_first(b) != s->writer->head + 1 || !s->writer->epoch))
+    if (store_batch_first(b) && (store_batch_first(b) != s->writer->head + 1 || !s->writer->epoch))
         return SQLITE_MISUSE;
     if (!rc && gap->first)
         rc = put_gap(s, gap);
@@ -428,13 +423,12 @@ static enum err error_invalid(const struct store *s, const struct store_batch *b
              "store %s: cannot write positions %llu to %llu: they do not go on from "
              "%llu in epoch %016llx; please report this",
              s->file.path, (unsigned long long)store_batch_first(b),
-             (unsigned long long)store_batch_last(b),
-             (unsigned long long)s->writer->head, (unsigned long long)s->writer->epoch);
+             (unsigned long long)store_batch_last(b), (unsigned long long)s->writer->head,
+             (unsigned long long)s->writer->epoch);
     return ERR_INVALID;
 }
 
-enum err store_write(struct store *s, const struct store_batch *b,
-                     char error[STORE_ERROR_MAX])
+enum err store_write(struct store *s, const struct store_batch *b, char error[STORE_ERROR_MAX])
 {
     enum err e;
     int rc;
@@ -454,9 +448,8 @@ enum err store_write(struct store *s, const struct store_batch *b,
             s->writer->head = store_batch_last(b);
         return OK;
     }
-    e = rc == SQLITE_MISUSE && s->writer
-            ? error_invalid(s, b, error)
-            : database_error(&s->file, rc, "write it", error);
+    e = rc == SQLITE_MISUSE && s->writer ? error_invalid(s, b, error)
+                                         : database_error(&s->file, rc, "write it", error);
     store_writer_forget(s);
     return e;
 }

@@ -37,14 +37,12 @@ void peer_note_written(struct peer *p, const struct peer_sample *s)
 static enum peer_verdict judge_input(struct peer *p, const struct peer_limits *limits,
                                      uint64_t consumed, bool has_drained, int64_t now)
 {
-    uint64_t forgiven =
-        p->sampled_at && now > p->sampled_at
-            ? (uint64_t)(now - p->sampled_at) * PEER_FORGIVEN_PER_S / 1000
-            : 0;
+    uint64_t forgiven = p->sampled_at && now > p->sampled_at
+                            ? (uint64_t)(now - p->sampled_at) * PEER_FORGIVEN_PER_S / 1000
+                            : 0;
     bool grows;
 
-    p->unfinished =
-        less(p->unfinished + less(consumed, p->consumed), p->delivered + forgiven);
+    p->unfinished = less(p->unfinished + less(consumed, p->consumed), p->delivered + forgiven);
     /* Its messages arrive, and none is left: what it sends is complete. */
     if (p->has_delivered && has_drained)
         p->unfinished = 0;
@@ -63,8 +61,8 @@ static enum peer_verdict judge_input(struct peer *p, const struct peer_limits *l
     }
     grows = p->unfinished > p->suspect_bytes + limits->unfinished_bytes &&
             now - p->suspect_at >= PEER_SUSPECT_MS;
-    if (grows || (p->unfinished > limits->unfinished_bytes &&
-                  now - p->idle_since >= PEER_SUSPECT_IDLE_MS))
+    if (grows ||
+        (p->unfinished > limits->unfinished_bytes && now - p->idle_since >= PEER_SUSPECT_IDLE_MS))
         return PEER_UNFINISHED;
     return PEER_SUSPECT;
 }

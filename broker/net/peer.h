@@ -24,8 +24,8 @@
 #include <stdint.h>
 
 #define PEER_SUSPECT_BYTES (64 * 1024) /* unfinished: watched from then on */
-#define PEER_SUSPECT_MS 15 /* and judged if it grows by the limit after so long */
-#define PEER_SUSPECT_IDLE_MS 2000 /* or if nothing is delivered for so long */
+#define PEER_SUSPECT_MS 15             /* and judged if it grows by the limit after so long */
+#define PEER_SUSPECT_IDLE_MS 2000      /* or if nothing is delivered for so long */
 /* Heartbeats of libzmq, which complete no message: a PING and a PONG a second. */
 #define PEER_FORGIVEN_PER_S 32
 /* While data waits, a connection must take so much within the timeout. */
@@ -73,8 +73,7 @@ enum peer_verdict {
  * socket was delivered to us.
  */
 enum peer_verdict peer_judge(struct peer *p, const struct peer_limits *limits,
-                             const struct peer_sample *s, bool has_drained,
-                             int64_t now);
+                             const struct peer_sample *s, bool has_drained, int64_t now);
 
 /* A message of that many bytes on the wire was delivered. */
 void peer_hear(struct peer *p, uint64_t bytes);

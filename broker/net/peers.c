@@ -58,9 +58,9 @@ void peers_watch(struct peers *p, enum peers_door door, void *socket, size_t fra
     colon = strrchr(endpoint, ':');
     if (strncmp(endpoint, "tcp://", 6) == 0 && colon)
         p->doors[door].port = (uint16_t)strtoul(colon + 1, NULL, 10);
-    p->doors[door].unfinished_max =
-        door == PEERS_PUBLISH ? PEERS_SUBSCRIPTIONS_MAX
-                              : PEER_SUSPECT_BYTES + frame_max * BUS_FRAMES_MAX;
+    p->doors[door].unfinished_max = door == PEERS_PUBLISH
+                                        ? PEERS_SUBSCRIPTIONS_MAX
+                                        : PEER_SUSPECT_BYTES + frame_max * BUS_FRAMES_MAX;
 }
 
 /* --- what the kernel knows ---------------------------------------------------------- */
@@ -93,23 +93,21 @@ static void close_connection(struct peers *p, struct connection *c)
 static void close_unfinished(struct peers *p, struct connection *c)
 {
     p->counts.closed_unfinished++;
-    log_limited(
-        &p->limit, p->now, LOG_WARNING,
-        "%s: closing the connection of %s: %llu bytes of a message that does not "
-        "end",
-        door_names[c->door], c->name, (unsigned long long)c->peer.unfinished);
+    log_limited(&p->limit, p->now, LOG_WARNING,
+                "%s: closing the connection of %s: %llu bytes of a message that does not "
+                "end",
+                door_names[c->door], c->name, (unsigned long long)c->peer.unfinished);
     close_connection(p, c);
 }
 
 static void close_deaf(struct peers *p, struct connection *c)
 {
     p->counts.closed_deaf++;
-    log_limited(
-        &p->limit, p->now, LOG_WARNING,
-        "%s: closing the connection of %s: data waits, and it took less than %d "
-        "bytes in %lld ms",
-        door_names[c->door], c->name, PEER_TAKE_MIN,
-        (long long)(p->now - c->peer.waits_since));
+    log_limited(&p->limit, p->now, LOG_WARNING,
+                "%s: closing the connection of %s: data waits, and it took less than %d "
+                "bytes in %lld ms",
+                door_names[c->door], c->name, PEER_TAKE_MIN,
+                (long long)(p->now - c->peer.waits_since));
     close_connection(p, c);
 }
 
@@ -138,19 +136,17 @@ static void close_one_of_too_many(struct peers *p, struct connection *added)
     p->counts.closed_full++;
     log_limited(&p->limit, p->now, LOG_WARNING,
                 "%s: closing the connection of %s: there are more than %llu",
-                door_names[added->door], victim->name,
-                (unsigned long long)p->limits.connections);
+                door_names[added->door], victim->name, (unsigned long long)p->limits.connections);
     close_connection(p, victim);
 }
 
 static void close_subscriber(struct peers *p, struct connection *c)
 {
     p->counts.closed_topics++;
-    log_limited(
-        &p->limit, p->now, LOG_WARNING,
-        "%s: closing the connection of %s: it subscribes to %llu bytes of topics; "
-        "PEER_BYTES bounds them",
-        door_names[c->door], c->name, (unsigned long long)c->topics.bytes);
+    log_limited(&p->limit, p->now, LOG_WARNING,
+                "%s: closing the connection of %s: it subscribes to %llu bytes of topics; "
+                "PEER_BYTES bounds them",
+                door_names[c->door], c->name, (unsigned long long)c->topics.bytes);
     close_connection(p, c);
 }
 
@@ -323,8 +319,7 @@ static void set_identity(struct peers *p, struct connection *c, struct span iden
     HASH_ADD_KEYPTR(hh, p->by_identity, c->id, identity.len, c);
 }
 
-void peers_hear(struct peers *p, enum peers_door door, int fd, uint64_t bytes,
-                struct span identity)
+void peers_hear(struct peers *p, enum peers_door door, int fd, uint64_t bytes, struct span identity)
 {
     struct connection *c = peers_find(p, identity);
 

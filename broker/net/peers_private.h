@@ -41,8 +41,7 @@ struct connection {
 struct door {
     uint16_t port; /* 0: not watched */
     uint64_t unfinished_max;
-    uint64_t drains,
-        drains_seen; /* times it was empty; at the end of the sweep before */
+    uint64_t drains, drains_seen; /* times it was empty; at the end of the sweep before */
 };
 
 struct peers {

@@ -34,8 +34,8 @@ static bool is_local(const char *path, int fd)
     socklen_t len = sizeof own - 1; /* so that the path ends */
     bool is_abstract = path[0] == '@';
 
-    return !getsockname(fd, (struct sockaddr *)&own, &len) &&
-           own.sun_family == AF_UNIX && !own.sun_path[0] == is_abstract &&
+    return !getsockname(fd, (struct sockaddr *)&own, &len) && own.sun_family == AF_UNIX &&
+           !own.sun_path[0] == is_abstract &&
            strcmp(own.sun_path + is_abstract, path + is_abstract) == 0;
 }
 
@@ -74,8 +74,7 @@ static void each_connection(struct publisher *p,
         closedir(dir);
 }
 
-static void keep_most_behind(struct publisher *p, struct connection c,
-                             struct connection *out)
+static void keep_most_behind(struct publisher *p, struct connection c, struct connection *out)
 {
     (void)p;
     if (c.unsent > out->unsent)
@@ -92,12 +91,11 @@ static void cut(struct publisher *p, struct connection c, struct connection *out
         return;
     descriptor_shut_down(c.fd, c.inode);
     p->cuts++;
-    log_limited(
-        &limit, clock_mono_ms(), LOG_WARNING,
-        "%s does not take its records and PUBLISH_QUEUE of them wait for it: the "
-        "broker "
-        "ends its connection; it can connect again and ask the log for what it missed",
-        name);
+    log_limited(&limit, clock_mono_ms(), LOG_WARNING,
+                "%s does not take its records and PUBLISH_QUEUE of them wait for it: the "
+                "broker "
+                "ends its connection; it can connect again and ask the log for what it missed",
+                name);
 }
 
 /*
@@ -133,9 +131,8 @@ static bool retry(struct publisher *p, int64_t *wait_until, int64_t *give_up_at)
     if (!*give_up_at)
         *give_up_at = now + PUBLISHER_GIVE_UP_MS;
     if (now >= *give_up_at) {
-        log_error(
-            "publish: no queue has room for a record: all connections end, and can "
-            "ask the log for it");
+        log_error("publish: no queue has room for a record: all connections end, and can "
+                  "ask the log for it");
         each_connection(p, cut, NULL);
         return false;
     }

@@ -17,8 +17,8 @@ enum err database_error(const struct database *d, int rc, const char *doing,
 static enum err open_file(struct database *d, const struct database_kind *kind,
                           char error[STORE_ERROR_MAX])
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-                (kind->is_writer ? SQLITE_OPEN_CREATE : 0);
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (kind->is_writer ? SQLITE_OPEN_CREATE : 0);
     enum err e;
     int rc;
 
@@ -66,15 +66,13 @@ static int prepare_all(struct database *d, const struct database_kind *kind)
     return rc;
 }
 
-enum err database_open(struct database *d, const char *path,
-                       const struct database_kind *kind, bool *is_unclean,
-                       char error[STORE_ERROR_MAX])
+enum err database_open(struct database *d, const char *path, const struct database_kind *kind,
+                       bool *is_unclean, char error[STORE_ERROR_MAX])
 {
     enum err e;
     int rc;
 
-    *d = (struct database){.path = store_file_plain_path(path),
-                           .lock = STORE_FILE_UNLOCKED};
+    *d = (struct database){.path = store_file_plain_path(path), .lock = STORE_FILE_UNLOCKED};
     e = store_file_check(d->path, kind->is_writer, is_unclean, error);
     if (!e && kind->is_writer)
         e = store_file_lock(d->path, &d->lock, error);

@@ -16,14 +16,12 @@ int schema_read(sqlite3 *db, int *application, int *version)
     return rc;
 }
 
-static int run_step(sqlite3 *db, int application, const struct schema_step *step,
-                    int version)
+static int run_step(sqlite3 *db, int application, const struct schema_step *step, int version)
 {
     char close[128];
     int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 
-    snprintf(close, sizeof close,
-             "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+    snprintf(close, sizeof close, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
              application, version);
     if (!rc)
         rc = sqlite3_exec(db, step->sql, NULL, NULL, NULL);
@@ -34,8 +32,7 @@ static int run_step(sqlite3 *db, int application, const struct schema_step *step
     return rc;
 }
 
-enum err schema_migrate(sqlite3 *db, const struct schema *schema, int *version,
-                        int *code)
+enum err schema_migrate(sqlite3 *db, const struct schema *schema, int *version, int *code)
 {
     int application, rc = schema_read(db, &application, version);
 
@@ -46,8 +43,7 @@ enum err schema_migrate(sqlite3 *db, const struct schema *schema, int *version,
     if (*version < 0 || (size_t)*version > schema->count)
         return ERR_VERSION;
     while ((size_t)*version < schema->count) {
-        *code =
-            run_step(db, schema->application, &schema->steps[*version], *version + 1);
+        *code = run_step(db, schema->application, &schema->steps[*version], *version + 1);
         if (*code)
             return ERR_SYS;
         ++*version;

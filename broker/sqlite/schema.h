@@ -32,7 +32,7 @@ int schema_read(sqlite3 *db, int *application, int *version);
  * Bring the file to the newest version, every step in its own transaction.  ERR_VERSION: it
  * is newer.  ERR_SYS: SQLite refused, *code is why and *version how far it came.
  */
-MUST_CHECK enum err schema_migrate(sqlite3 *db, const struct schema *schema,
-                                   int *version, int *code);
+MUST_CHECK enum err schema_migrate(sqlite3 *db, const struct schema *schema, int *version,
+                                   int *code);
 
 #endif

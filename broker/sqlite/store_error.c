@@ -4,11 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static void write_error(char error[STORE_ERROR_MAX], const char *path,
-                        const char *doing, const char *what, const char *advice)
+static void write_error(char error[STORE_ERROR_MAX], const char *path, const char *doing,
+                        const char *what, const char *advice)
 {
-    snprintf(error, STORE_ERROR_MAX, "store %s: cannot %s: %s; %s", path, doing, what,
-             advice);
+    snprintf(error, STORE_ERROR_MAX, "store %s: cannot %s: %s; %s", path, doing, what, advice);
 }
 
 enum err store_error_system(const char *path, int error_number, const char *doing,
@@ -54,8 +53,7 @@ enum err store_error_system(const char *path, int error_number, const char *doin
     return e;
 }
 
-enum err store_error_thread(const char *path, int error_number,
-                            char error[STORE_ERROR_MAX])
+enum err store_error_thread(const char *path, int error_number, char error[STORE_ERROR_MAX])
 {
     snprintf(error, STORE_ERROR_MAX,
              "store %s: no thread can be started (errno %d); raise the limit of "
@@ -69,8 +67,8 @@ enum err store_error_sqlite(const char *path, sqlite3 *db, int rc, const char *d
 {
     int error_number = errno;
     /* A rollback in between has forgotten the better one. */
-    const char *message = db && sqlite3_errcode(db) == (rc & 0xFF) ? sqlite3_errmsg(db)
-                                                                   : sqlite3_errstr(rc);
+    const char *message =
+        db && sqlite3_errcode(db) == (rc & 0xFF) ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
     char what[256];
 
     switch (rc & 0xFF) {
@@ -81,8 +79,7 @@ enum err store_error_sqlite(const char *path, sqlite3 *db, int rc, const char *d
     case SQLITE_PERM:
         if (error_number)
             return store_error_system(path, error_number, doing, error);
-        write_error(error, path, doing, message,
-                    "look at the disk and the system's log");
+        write_error(error, path, doing, message, "look at the disk and the system's log");
         return ERR_SYS;
     case SQLITE_READONLY:
         write_error(error, path, doing, "the file or its file system is read-only",

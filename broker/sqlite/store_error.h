@@ -25,8 +25,7 @@ enum err store_error_sqlite(const char *path, sqlite3 *db, int rc, const char *d
 enum err store_error_system(const char *path, int error_number, const char *doing,
                             char error[STORE_ERROR_MAX]);
 /* A thread for the file could not be started. */
-enum err store_error_thread(const char *path, int error_number,
-                            char error[STORE_ERROR_MAX]);
+enum err store_error_thread(const char *path, int error_number, char error[STORE_ERROR_MAX]);
 
 /*
  * Does SQLite's code mean that the file's content is damaged, so that trying again is of no use?  A

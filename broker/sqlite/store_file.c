@@ -84,27 +84,24 @@ char *store_file_beside(const char *path, const char *suffix)
     return out;
 }
 
-enum err store_file_check_beside(const char *given, const char *suffix,
-                                 char error[STORE_ERROR_MAX])
+enum err store_file_check_beside(const char *given, const char *suffix, char error[STORE_ERROR_MAX])
 {
     char *file = store_file_plain_path(given), *is = store_file_beside(file, suffix),
          *was = store_file_beside(given, suffix);
     bool is_misplaced = access(is, F_OK) && !access(was, F_OK);
 
     if (is_misplaced)
-        snprintf(
-            error, STORE_ERROR_MAX,
-            "store %s: it is a link to %s, and %s belongs beside the file: move it to "
-            "%s (with its -wal, if there is one), then start again",
-            given, file, was, is);
+        snprintf(error, STORE_ERROR_MAX,
+                 "store %s: it is a link to %s, and %s belongs beside the file: move it to "
+                 "%s (with its -wal, if there is one), then start again",
+                 given, file, was, is);
     free(file);
     free(is);
     free(was);
     return is_misplaced ? ERR_NOT_FOUND : OK;
 }
 
-static enum err check_directory(const char *path, bool is_writer,
-                                char error[STORE_ERROR_MAX])
+static enum err check_directory(const char *path, bool is_writer, char error[STORE_ERROR_MAX])
 {
     char *directory = mem_strdup(path), *slash = strrchr(directory, '/');
     struct stat st;
@@ -147,14 +144,12 @@ enum err store_file_check(const char *path, bool is_writer, bool *is_unclean,
     return e ? e : check_file(path, is_writer, is_unclean, error);
 }
 
-static enum err error_held(const char *path, const char *holder,
-                           char error[STORE_ERROR_MAX])
+static enum err error_held(const char *path, const char *holder, char error[STORE_ERROR_MAX])
 {
-    snprintf(
-        error, STORE_ERROR_MAX,
-        "store %s: the store is in use: another broker (%s) writes it; end that one "
-        "or choose another path",
-        path, holder);
+    snprintf(error, STORE_ERROR_MAX,
+             "store %s: the store is in use: another broker (%s) writes it; end that one "
+             "or choose another path",
+             path, holder);
     return ERR_HELD;
 }
 
@@ -191,9 +186,8 @@ static enum err lock_file(const char *path, int *out, char error[STORE_ERROR_MAX
     if (*out < 0)
         return store_error_system(path, errno, "open it", error);
     if (flock(*out, LOCK_EX | LOCK_NB))
-        return errno == EWOULDBLOCK
-                   ? error_held(path, "under another name of the same file", error)
-                   : store_error_system(path, errno, "lock it", error);
+        return errno == EWOULDBLOCK ? error_held(path, "under another name of the same file", error)
+                                    : store_error_system(path, errno, "lock it", error);
     if (fstat(*out, &locked) || stat(path, &named))
         return store_error_system(path, errno, "open it", error);
     if (!S_ISREG(locked.st_mode)) {
@@ -207,8 +201,7 @@ static enum err lock_file(const char *path, int *out, char error[STORE_ERROR_MAX
 }
 
 /* The name first: a second attempt of this process must not open, and so close, the file. */
-enum err store_file_lock(const char *path, struct store_file_lock *out,
-                         char error[STORE_ERROR_MAX])
+enum err store_file_lock(const char *path, struct store_file_lock *out, char error[STORE_ERROR_MAX])
 {
     enum err e = lock_name(path, &out->name, error);
 
@@ -225,22 +218,20 @@ void store_file_unlock(struct store_file_lock *lock)
 }
 
 /* Where memory cannot be shared (a network share), SQLite keeps silent and another mode. */
-enum err store_file_check_mode(const char *path, sqlite3 *db,
-                               char error[STORE_ERROR_MAX])
+enum err store_file_check_mode(const char *path, sqlite3 *db, char error[STORE_ERROR_MAX])
 {
     sqlite3_stmt *stmt;
     int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &stmt, NULL);
-    bool is_wal = !rc && sqlite3_step(stmt) == SQLITE_ROW &&
-                  span_eq(statement_column_span(stmt, 0), "wal");
+    bool is_wal =
+        !rc && sqlite3_step(stmt) == SQLITE_ROW && span_eq(statement_column_span(stmt, 0), "wal");
 
     sqlite3_finalize(stmt);
     if (is_wal)
         return OK;
-    snprintf(
-        error, STORE_ERROR_MAX,
-        "store %s: cannot open it: its file system cannot do what SQLite's WAL mode "
-        "needs; choose a path on a local disk",
-        path);
+    snprintf(error, STORE_ERROR_MAX,
+             "store %s: cannot open it: its file system cannot do what SQLite's WAL mode "
+             "needs; choose a path on a local disk",
+             path);
     return ERR_SYS;
 }
 
@@ -258,9 +249,8 @@ static enum err error_version(const char *path, int version, size_t ours,
     return ERR_VERSION;
 }
 
-enum err store_file_check_schema(const char *path, sqlite3 *db,
-                                 const struct schema *schema, bool is_writer,
-                                 char error[STORE_ERROR_MAX])
+enum err store_file_check_schema(const char *path, sqlite3 *db, const struct schema *schema,
+                                 bool is_writer, char error[STORE_ERROR_MAX])
 {
     int application = 0, version = 0;
     int rc = schema_read(db, &application, &version);

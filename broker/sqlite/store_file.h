@@ -61,12 +61,10 @@ MUST_CHECK enum err store_file_check_schema(const char *path, sqlite3 *db,
 /* After journal_mode was set to WAL. */
 MUST_CHECK enum err store_file_check_mode(const char *path, sqlite3 *db,
                                           char error[STORE_ERROR_MAX]);
-MUST_CHECK enum err store_file_migrate(const char *path, sqlite3 *db,
-                                       const struct schema *schema,
+MUST_CHECK enum err store_file_migrate(const char *path, sqlite3 *db, const struct schema *schema,
                                        char error[STORE_ERROR_MAX]);
 /* That a name in its folder has changed is on disk. */
-MUST_CHECK enum err store_file_sync_folder(const char *path,
-                                           char error[STORE_ERROR_MAX]);
+MUST_CHECK enum err store_file_sync_folder(const char *path, char error[STORE_ERROR_MAX]);
 /* SQLITE_OK, or what is wrong; *page: where, if it is damaged (1 if that is not known). */
 int store_file_check_all(sqlite3 *db, uint64_t *page);
 /* Nothing would fail if the file were gone, until the next start. */

@@ -166,8 +166,7 @@ static bool wait_to_retry(struct worker *w, enum worker_lane lane, int64_t delay
 }
 
 enum err worker_retry(struct worker *w, enum worker_lane lane,
-                      enum err (*attempt)(void *ctx, bool is_retry,
-                                          char error[STORE_ERROR_MAX]),
+                      enum err (*attempt)(void *ctx, bool is_retry, char error[STORE_ERROR_MAX]),
                       void *ctx, char error[STORE_ERROR_MAX])
 {
     int64_t delay_ms = RETRY_MS;

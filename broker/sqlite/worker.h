@@ -34,8 +34,7 @@ struct worker_kind {
      * another.
      */
     int64_t (*work)(void *ctx, void *task);
-    int64_t (*idle)(
-        void *ctx); /* there is no task; returns as `work`; NULL: never called */
+    int64_t (*idle)(void *ctx);   /* there is no task; returns as `work`; NULL: never called */
     void (*end)(void *ctx);       /* the last call of the thread; NULL: none */
     void (*interrupt)(void *ctx); /* the loop's thread: make the others return soon */
 };
@@ -47,8 +46,7 @@ struct worker *worker_new(void);
 /* One thread more.  0, or the errno why there is none. */
 int worker_start(struct worker *w, const struct worker_kind *kind, void *ctx);
 
-void worker_send(struct worker *w, enum worker_lane lane, const void *task,
-                 size_t size);
+void worker_send(struct worker *w, enum worker_lane lane, const void *task, size_t size);
 
 int worker_fd(const struct worker *w); /* readable: call worker_take until false */
 /* The oldest result, of this size; false: there is none. */
@@ -61,8 +59,7 @@ void worker_put(struct worker *w, const void *result, size_t size); /* a thread 
  * further attempt can change.  `error` has the last failure.
  */
 enum err worker_retry(struct worker *w, enum worker_lane lane,
-                      enum err (*attempt)(void *ctx, bool is_retry,
-                                          char error[STORE_ERROR_MAX]),
+                      enum err (*attempt)(void *ctx, bool is_retry, char error[STORE_ERROR_MAX]),
                       void *ctx, char error[STORE_ERROR_MAX]);
 /* Give up what fails, or will at its next attempt, until another task is sent. */
 void worker_give_up(struct worker *w);

@@ -49,8 +49,8 @@ static void on_hello(struct pregon *p, struct span answer)
         p->is_known = p->is_greeted = true;
         return;
     }
-    snprintf(text, sizeof text, "The broker refuses us: %.*s (%.*s).", (int)error.len,
-             error.at, (int)message.len, message.at);
+    snprintf(text, sizeof text, "The broker refuses us: %.*s (%.*s).", (int)error.len, error.at,
+             (int)message.len, message.at);
     pregon_note(p, text);
 }
 
@@ -132,8 +132,7 @@ enum pregon_error pregon_open(const struct pregon_options *options, struct prego
     if (!options || !options->size)
         return PREGON_ERROR_INVALID;
     p = mem_zalloc(sizeof *p);
-    memcpy(&p->options, options,
-           options->size < sizeof *options ? options->size : sizeof *options);
+    memcpy(&p->options, options, options->size < sizeof *options ? options->size : sizeof *options);
     p->now = clock_boot_ms();
     gethostname(p->host, sizeof p->host - 1);
     p->fd = epoll_create1(EPOLL_CLOEXEC);

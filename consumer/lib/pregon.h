@@ -106,8 +106,7 @@ struct pregon_position {
  * Reads a position such as "0efc6f433b8d1fa2:990". PREGON_ERROR_INVALID: the text is not a
  * position.
  */
-PREGON_API enum pregon_error pregon_position_parse(const char *text,
-                                                   struct pregon_position *out);
+PREGON_API enum pregon_error pregon_position_parse(const char *text, struct pregon_position *out);
 
 /* --- records ------------------------------------------------------------------------- */
 
@@ -135,8 +134,8 @@ struct pregon_quote {
     const char *symbol; /* with a NUL at its end */
     uint64_t epoch;     /* of the log */
     uint64_t seq;       /* position; of a snapshot: of its symbol's last record */
-    uint64_t prev; /* of the symbol's record before this one, 0: none; snapshots: 0 */
-    bool is_snapshot; /* the newest value when the subscription (or a new log) began */
+    uint64_t prev;      /* of the symbol's record before this one, 0: none; snapshots: 0 */
+    bool is_snapshot;   /* the newest value when the subscription (or a new log) began */
     enum pregon_state state;
     /* when the quote left its feeder, microseconds since 1970 */
     int64_t sent_us;
@@ -177,19 +176,17 @@ PREGON_API bool pregon_quote_field(const struct pregon_quote *q, const char *nam
  * The same as a C string into `out` of `size` bytes; a longer one is cut (size 64 holds every
  * price). Returns out, which is "" if there is no such field or it is nested.
  */
-PREGON_API const char *pregon_quote_text(const struct pregon_quote *q, const char *name,
-                                         char *out, size_t size);
+PREGON_API const char *pregon_quote_text(const struct pregon_quote *q, const char *name, char *out,
+                                         size_t size);
 /* Iterates over all fields: zero the struct, then call until it returns false. */
-PREGON_API bool pregon_quote_next(const struct pregon_quote *q,
-                                  struct pregon_field *field);
+PREGON_API bool pregon_quote_next(const struct pregon_quote *q, struct pregon_field *field);
 /*
  * The quote as one JSON object without a newline, the same that a browser gets:
  *   {"type":"quote","symbol":"EUR/USD","seq":991,"prev":981,"bid":"1.0842",…}
  * or "snapshot", with "state" instead of "prev". It ends with a NUL; the connection owns it, and it
  * is valid until the next such call.
  */
-PREGON_API const char *pregon_quote_json(struct pregon *p,
-                                         const struct pregon_quote *q);
+PREGON_API const char *pregon_quote_json(struct pregon *p, const struct pregon_quote *q);
 
 /* A symbol became stale, or live again. */
 struct pregon_state_change {
@@ -276,8 +273,7 @@ static inline struct pregon_options pregon_options_begin(void)
  * with pregon_close. PREGON_ERROR_INVALID: ZeroMQ does not accept an address (tcp://HOST:PORT or
  * ipc://PATH), or `size` is 0. PREGON_ERROR_SYSTEM.
  */
-PREGON_API enum pregon_error pregon_open(const struct pregon_options *options,
-                                         struct pregon **out);
+PREGON_API enum pregon_error pregon_open(const struct pregon_options *options, struct pregon **out);
 
 /*
  * A descriptor for your poll, epoll or event library: when it is readable, call pregon_turn. Never
@@ -407,8 +403,7 @@ struct pregon_lock_options {
      * Another holder has it; called when the holder or our place changes (the library checks every
      * 3 s).
      */
-    void (*on_waiting)(void *ctx, struct pregon_lock *l,
-                       const struct pregon_lock_wait *w);
+    void (*on_waiting)(void *ctx, struct pregon_lock *l, const struct pregon_lock_wait *w);
 };
 
 static inline struct pregon_lock_options pregon_lock_options_begin(void)
@@ -472,15 +467,14 @@ typedef void pregon_value_fn(void *ctx, enum pregon_error error, const char *mes
  * carries out the puts of one connection in the order of the calls, so an earlier put cannot undo a
  * repeated one.
  */
-PREGON_API enum pregon_error pregon_value_put(struct pregon_lock *l, const void *data,
-                                              size_t len, pregon_value_fn *fn,
-                                              void *ctx);
+PREGON_API enum pregon_error pregon_value_put(struct pregon_lock *l, const void *data, size_t len,
+                                              pregon_value_fn *fn, void *ctx);
 /*
  * The same under a token that the caller gives, for programs that store the token with their work.
  */
 PREGON_API enum pregon_error pregon_value_put_as(struct pregon_lock *l, uint64_t token,
-                                                 const void *data, size_t len,
-                                                 pregon_value_fn *fn, void *ctx);
+                                                 const void *data, size_t len, pregon_value_fn *fn,
+                                                 void *ctx);
 /*
  * Requests the value of any lock. A new holder reads the value under its own grant before it puts
  * one.

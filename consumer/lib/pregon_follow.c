@@ -16,12 +16,10 @@ static void listen_to(void *ctx, struct span topic, bool is_on)
 {
     struct pregon *p = ctx;
 
-    zmq_setsockopt(p->records, is_on ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, topic.at,
-                   topic.len);
+    zmq_setsockopt(p->records, is_on ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, topic.at, topic.len);
 }
 
-static void request_snapshot(void *ctx, uint64_t request, struct span pattern,
-                             uint64_t from)
+static void request_snapshot(void *ctx, uint64_t request, struct span pattern, uint64_t from)
 {
     struct pregon *p = ctx;
     struct buf b = {0};
@@ -33,8 +31,8 @@ static void request_snapshot(void *ctx, uint64_t request, struct span pattern,
     pregon_request_send(p, &b);
 }
 
-static void request_replay(void *ctx, uint64_t request, struct span patterns,
-                           uint64_t after, uint64_t until)
+static void request_replay(void *ctx, uint64_t request, struct span patterns, uint64_t after,
+                           uint64_t until)
 {
     struct pregon *p = ctx;
     struct buf b = {0};
@@ -109,8 +107,7 @@ static void report_lost(void *ctx, const struct wire_record *r)
         p->options.on_lost(p->options.ctx, &l);
 }
 
-static void report_reset(void *ctx, uint64_t epoch, uint64_t old_epoch,
-                         const char *reason)
+static void report_reset(void *ctx, uint64_t epoch, uint64_t old_epoch, const char *reason)
 {
     struct pregon *p = ctx;
     struct pregon_reset r = {epoch, old_epoch, reason};
@@ -148,8 +145,7 @@ static void report_note(void *ctx, bool is_error, const char *text)
 void pregon_follow(struct pregon *p)
 {
     struct subscription_settings settings = {
-        .mode =
-            p->options.mode == PREGON_NEWEST ? SUBSCRIPTION_NEWEST : SUBSCRIPTION_ALL,
+        .mode = p->options.mode == PREGON_NEWEST ? SUBSCRIPTION_NEWEST : SUBSCRIPTION_ALL,
         .no_snapshot = p->options.no_snapshot,
         .since_epoch = p->options.since.epoch,
         .since_seq = p->options.since.seq,

@@ -40,8 +40,8 @@ bool pregon_link_watch(struct pregon *p, int fd)
 }
 
 /* Opens and watches a socket; NULL with errno. */
-static void *open_socket(struct pregon *p, int type, const char *endpoint,
-                         int high_water, size_t frame_max)
+static void *open_socket(struct pregon *p, int type, const char *endpoint, int high_water,
+                         size_t frame_max)
 {
     void *s = bus_try_connect(p->context, type, endpoint, high_water, frame_max);
 
@@ -54,21 +54,18 @@ static void *open_socket(struct pregon *p, int type, const char *endpoint,
 
 static void *open_records(struct pregon *p)
 {
-    return open_socket(p, ZMQ_SUB, p->publish, RECORDS_HIGH_WATER,
-                       WIRE_RECORD_FRAME_MAX);
+    return open_socket(p, ZMQ_SUB, p->publish, RECORDS_HIGH_WATER, WIRE_RECORD_FRAME_MAX);
 }
 
 static void *open_control(struct pregon *p)
 {
-    return open_socket(p, ZMQ_DEALER, p->requests_to, CONTROL_HIGH_WATER,
-                       WIRE_ANSWER_FRAME_MAX);
+    return open_socket(p, ZMQ_DEALER, p->requests_to, CONTROL_HIGH_WATER, WIRE_ANSWER_FRAME_MAX);
 }
 
 bool pregon_link_open(struct pregon *p)
 {
     p->publish = address(p->options.publish, "BROKER_PUBLISH", "tcp://127.0.0.1:5556");
-    p->requests_to =
-        address(p->options.control, "BROKER_CONTROL", "tcp://127.0.0.1:5557");
+    p->requests_to = address(p->options.control, "BROKER_CONTROL", "tcp://127.0.0.1:5557");
     if (!p->publish || !p->requests_to)
         return false;
     p->records = open_records(p);

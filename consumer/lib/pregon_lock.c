@@ -17,8 +17,7 @@
 
 #define TTL_USUAL_MS 30000
 
-_Static_assert(PREGON_LOCK_NAME_MAX == LOCK_NAME_MAX &&
-                   PREGON_LOCK_OWNER_MAX == LOCK_OWNER_MAX &&
+_Static_assert(PREGON_LOCK_NAME_MAX == LOCK_NAME_MAX && PREGON_LOCK_OWNER_MAX == LOCK_OWNER_MAX &&
                    PREGON_VALUE_MAX == LOCK_VALUE_MAX,
                "pregon.h and lock_name.h have the same limits");
 
@@ -26,8 +25,7 @@ _Static_assert(PREGON_LOCK_NAME_MAX == LOCK_NAME_MAX &&
 
 static bool is_allowed(const struct pregon_lock_options *o)
 {
-    return (!o->ttl_ms ||
-            (o->ttl_ms >= LOCK_TTL_MIN_MS && o->ttl_ms <= LOCK_TTL_MAX_MS)) &&
+    return (!o->ttl_ms || (o->ttl_ms >= LOCK_TTL_MIN_MS && o->ttl_ms <= LOCK_TTL_MAX_MS)) &&
            o->delay_ms >= 0 && o->delay_ms <= LOCK_TTL_MAX_MS &&
            (!o->owner || lock_is_owner(span_of(o->owner)));
 }
@@ -53,8 +51,8 @@ enum pregon_error pregon_lock_open(struct pregon *p, const char *name,
     if (o.owner)
         snprintf(l->owner, sizeof l->owner, "%s", o.owner);
     else
-        snprintf(l->owner, sizeof l->owner, "%016llx%016llx",
-                 (unsigned long long)random_u64(), (unsigned long long)random_u64());
+        snprintf(l->owner, sizeof l->owner, "%016llx%016llx", (unsigned long long)random_u64(),
+                 (unsigned long long)random_u64());
     l->options.owner = NULL;
     lock_client_init(&l->client, o.ttl_ms ? o.ttl_ms : TTL_USUAL_MS, clock_boot_ms());
     l->next = p->locks;
@@ -147,8 +145,8 @@ static void report_waiting(struct pregon_lock *l, const struct pregon_lock_wait 
     char text[256];
     uint32_t news;
 
-    snprintf(text, sizeof text, "%s %s %llu %u", w->reason, w->holder,
-             (unsigned long long)w->token, w->place);
+    snprintf(text, sizeof text, "%s %s %llu %u", w->reason, w->holder, (unsigned long long)w->token,
+             w->place);
     news = hash_name(span_of(text));
     if (news == l->reported)
         return;
@@ -189,8 +187,7 @@ static void report_away(struct pregon_lock *l)
 
 void pregon_locks_check(struct pregon *p)
 {
-    for (struct pregon_lock *l = p->locks; l && !receiver_is_paused(p->receiver);
-         l = l->next)
+    for (struct pregon_lock *l = p->locks; l && !receiver_is_paused(p->receiver); l = l->next)
         if (lock_client_check(&l->client, clock_boot_ms()) == LOCK_CLIENT_NOW_LOST)
             report_lost(l);
 }
@@ -201,8 +198,8 @@ void pregon_locks_check(struct pregon *p)
 
 /* l is NULL for a lock that was closed. */
 static struct request *begin(struct pregon *p, struct pregon_lock *l,
-                             enum lock_client_request request, struct span name,
-                             struct span owner, struct buf *b, msgpack_packer *pk)
+                             enum lock_client_request request, struct span name, struct span owner,
+                             struct buf *b, msgpack_packer *pk)
 {
     static const struct {
         const char *op;
@@ -213,8 +210,8 @@ static struct request *begin(struct pregon *p, struct pregon_lock *l,
         [LOCK_CLIENT_REQUEST_RELEASE] = {"release", 3},
         [LOCK_CLIENT_REQUEST_CANCEL] = {"lock_cancel", 2},
     };
-    struct request *r = pregon_request_begin(p, REQUEST_LOCK, ops[request].op,
-                                             ops[request].members, b, pk);
+    struct request *r =
+        pregon_request_begin(p, REQUEST_LOCK, ops[request].op, ops[request].members, b, pk);
 
     r->lock = l;
     r->request = request;
@@ -227,8 +224,7 @@ static void send_request(struct pregon_lock *l, enum lock_client_request request
 {
     struct buf b = {0};
     msgpack_packer pk;
-    struct request *r =
-        begin(l->p, l, request, span_of(l->name), span_of(l->owner), &b, &pk);
+    struct request *r = begin(l->p, l, request, span_of(l->name), span_of(l->owner), &b, &pk);
 
     if (request == LOCK_CLIENT_REQUEST_LOCK) {
         pack_kv_u(&pk, "ttl_ms", (uint64_t)l->client.ttl_ms);
@@ -247,8 +243,7 @@ static void send_request(struct pregon_lock *l, enum lock_client_request request
 
 void pregon_locks_request(struct pregon *p)
 {
-    for (struct pregon_lock *l = p->locks; l && !receiver_is_paused(p->receiver);
-         l = l->next) {
+    for (struct pregon_lock *l = p->locks; l && !receiver_is_paused(p->receiver); l = l->next) {
         enum lock_client_request request;
 
         if (lock_client_is_newly_unanswered(&l->client, p->now))
@@ -288,8 +283,7 @@ static int64_t begun_at(const struct request *r, struct span answer)
 static bool is_wanted(const struct pregon *p, struct span name, struct span owner)
 {
     for (const struct pregon_lock *l = p->locks; l; l = l->next)
-        if ((l->client.phase == LOCK_CLIENT_WAITING ||
-             l->client.phase == LOCK_CLIENT_HELD) &&
+        if ((l->client.phase == LOCK_CLIENT_WAITING || l->client.phase == LOCK_CLIENT_HELD) &&
             span_eq(name, l->name) && span_eq(owner, l->owner))
             return true;
     return false;
@@ -301,14 +295,13 @@ static bool is_wanted(const struct pregon *p, struct span name, struct span owne
  */
 void pregon_lock_answered_late(struct pregon *p, struct span answer)
 {
-    struct span name = pack_find_text(answer, "name"),
-                owner = pack_find_text(answer, "owner");
+    struct span name = pack_find_text(answer, "name"), owner = pack_find_text(answer, "owner");
     uint64_t token = pack_find_u(answer, "token", 0);
     struct buf b = {0};
     msgpack_packer pk;
 
-    if (!span_eq(pack_find_text(answer, "re"), "lock") ||
-        pack_find_text(answer, "error").len || !token || is_wanted(p, name, owner))
+    if (!span_eq(pack_find_text(answer, "re"), "lock") || pack_find_text(answer, "error").len ||
+        !token || is_wanted(p, name, owner))
         return;
     begin(p, NULL, LOCK_CLIENT_REQUEST_RELEASE, name, owner, &b, &pk);
     pack_kv_u(&pk, "token", token);
@@ -325,8 +318,7 @@ void pregon_lock_answered(struct pregon *p, struct request *r, struct span answe
         .error = pack_find_text(answer, "error"),
         .reason = pack_find_text(answer, "reason"),
         .token = pack_find_u(answer, "token", 0),
-        .ttl_ms =
-            l ? (int64_t)pack_find_u(answer, "ttl_ms", (uint64_t)l->client.ttl_ms) : 0,
+        .ttl_ms = l ? (int64_t)pack_find_u(answer, "ttl_ms", (uint64_t)l->client.ttl_ms) : 0,
     };
 
     if (!l) {

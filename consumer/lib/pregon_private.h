@@ -77,9 +77,8 @@ struct pregon {
  * pregon_request_send.
  */
 struct msgpack_packer;
-struct request *pregon_request_begin(struct pregon *p, enum request_kind kind,
-                                     const char *op, uint32_t members, struct buf *b,
-                                     struct msgpack_packer *pk);
+struct request *pregon_request_begin(struct pregon *p, enum request_kind kind, const char *op,
+                                     uint32_t members, struct buf *b, struct msgpack_packer *pk);
 /* Sends and frees b.  Returns false if the queue is full; the request will get no answer. */
 bool pregon_request_send(struct pregon *p, struct buf *b);
 /* Makes the next turn come at once. */
@@ -88,7 +87,8 @@ void pregon_request_end(struct pregon *p, struct request *r);
 
 /* pregon_link.c */
 /*
- * Opens both sockets, as the options or the environment tell. Returns false if neither is open, with errno.
+ * Opens both sockets, as the options or the environment tell. Returns false if neither is open,
+ * with errno.
  */
 bool pregon_link_open(struct pregon *p);
 void pregon_link_close(struct pregon *p);

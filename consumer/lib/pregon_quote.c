@@ -25,11 +25,9 @@ static void put_number(struct pregon_field *f)
 static void set_value(struct pregon_field *f, const struct pack_value *v)
 {
     static const enum pregon_type types[] = {
-        [PACK_NIL] = PREGON_NIL,      [PACK_BOOL] = PREGON_BOOL,
-        [PACK_UINT] = PREGON_NUMBER,  [PACK_INT] = PREGON_NUMBER,
-        [PACK_FLOAT] = PREGON_NUMBER, [PACK_STR] = PREGON_TEXT,
-        [PACK_BIN] = PREGON_NESTED,   [PACK_ARRAY] = PREGON_NESTED,
-        [PACK_MAP] = PREGON_NESTED,
+        [PACK_NIL] = PREGON_NIL,    [PACK_BOOL] = PREGON_BOOL,    [PACK_UINT] = PREGON_NUMBER,
+        [PACK_INT] = PREGON_NUMBER, [PACK_FLOAT] = PREGON_NUMBER, [PACK_STR] = PREGON_TEXT,
+        [PACK_BIN] = PREGON_NESTED, [PACK_ARRAY] = PREGON_NESTED, [PACK_MAP] = PREGON_NESTED,
     };
 
     f->type = types[v->type];
@@ -67,8 +65,7 @@ bool pregon_quote_next(const struct pregon_quote *q, struct pregon_field *f)
     return true;
 }
 
-bool pregon_quote_field(const struct pregon_quote *q, const char *name,
-                        struct pregon_field *out)
+bool pregon_quote_field(const struct pregon_quote *q, const char *name, struct pregon_field *out)
 {
     struct span body = {q->body.at, q->body.len}, raw;
     struct pack_value v;
@@ -106,8 +103,7 @@ const char *pregon_quote_json(struct pregon *p, const struct pregon_quote *q)
     buf_adds(b, ",\"seq\":");
     buf_addu(b, q->seq);
     if (q->is_snapshot) {
-        buf_adds(b, q->state == PREGON_STALE ? ",\"state\":\"stale\""
-                                             : ",\"state\":\"live\"");
+        buf_adds(b, q->state == PREGON_STALE ? ",\"state\":\"stale\"" : ",\"state\":\"live\"");
     } else {
         buf_adds(b, ",\"prev\":");
         buf_addu(b, q->prev);

@@ -9,9 +9,8 @@
 #include "shared/wire/bus.h"
 #include "shared/wire/pack.h"
 
-struct request *pregon_request_begin(struct pregon *p, enum request_kind kind,
-                                     const char *op, uint32_t members, struct buf *b,
-                                     msgpack_packer *pk)
+struct request *pregon_request_begin(struct pregon *p, enum request_kind kind, const char *op,
+                                     uint32_t members, struct buf *b, msgpack_packer *pk)
 {
     struct request *r = mem_zalloc(sizeof *r);
 

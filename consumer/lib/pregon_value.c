@@ -6,8 +6,8 @@
 #include "shared/wire/lock_name.h"
 #include "shared/wire/pack.h"
 
-static struct request *request(struct pregon *p, const char *op, uint32_t members,
-                               const char *name, struct buf *b, msgpack_packer *pk)
+static struct request *request(struct pregon *p, const char *op, uint32_t members, const char *name,
+                               struct buf *b, msgpack_packer *pk)
 {
     struct request *r = pregon_request_begin(p, REQUEST_VALUE, op, members, b, pk);
 
@@ -25,9 +25,8 @@ static enum pregon_error send_off(struct pregon *p, struct request *r, struct bu
     return PREGON_ERROR_AWAY;
 }
 
-enum pregon_error pregon_value_put_as(struct pregon_lock *l, uint64_t token,
-                                      const void *data, size_t len, pregon_value_fn *fn,
-                                      void *ctx)
+enum pregon_error pregon_value_put_as(struct pregon_lock *l, uint64_t token, const void *data,
+                                      size_t len, pregon_value_fn *fn, void *ctx)
 {
     struct buf b = {0};
     msgpack_packer pk;
@@ -58,8 +57,8 @@ enum pregon_error pregon_value_put(struct pregon_lock *l, const void *data, size
     return pregon_value_put_as(l, token, data, len, fn, ctx);
 }
 
-enum pregon_error pregon_value_get(struct pregon *p, const char *name,
-                                   pregon_value_fn *fn, void *ctx)
+enum pregon_error pregon_value_get(struct pregon *p, const char *name, pregon_value_fn *fn,
+                                   void *ctx)
 {
     struct buf b = {0};
     msgpack_packer pk;

@@ -29,8 +29,7 @@ const char *pregon_error_name(enum pregon_error e)
 
 const char *pregon_error_text(enum pregon_error e)
 {
-    return (size_t)e < sizeof errors / sizeof errors[0] ? errors[e].text
-                                                        : "An unknown error.";
+    return (size_t)e < sizeof errors / sizeof errors[0] ? errors[e].text : "An unknown error.";
 }
 
 const char *pregon_version(void)

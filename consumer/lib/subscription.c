@@ -10,11 +10,12 @@
 struct symbol {
     UT_hash_handle hh;
     char name[QUOTE_SYMBOL_MAX + 1];
-    uint64_t
-        last; /* position of the last record that was handed on, or is about to be */
+    uint64_t last; /* position of the last record that was handed on, or is about to be */
     bool is_stale;
-    /* As of the patterns' change `changes`: some pattern matches; and the symbol is complete since its
-     * snapshot, or since a pattern that matches is live. */
+    /*
+     * As of the patterns' change `changes`: some pattern matches; and the symbol is complete since
+     * its snapshot, or since a pattern that matches is live.
+     */
     bool is_wanted, is_synced;
     unsigned changes;
     /* SUBSCRIPTION_NEWEST: what is to be handed on at the end of the turn. */
@@ -37,7 +38,9 @@ struct subscription {
 
 /* --- symbols ----------------------------------------------------------------------------- */
 
-/* In SUBSCRIPTION_ALL a pattern stays complete while the link is unverified: the log has the rest. */
+/*
+ * In SUBSCRIPTION_ALL a pattern stays complete while the link is unverified: the log has the rest.
+ */
 static bool is_complete(const struct subscription *d, const struct receiver_match *m)
 {
     return d->settings.mode == SUBSCRIPTION_ALL ? m->was_live : m->is_live;
@@ -162,8 +165,8 @@ static void keep(struct wire_record *to, struct buf *body, const struct wire_rec
     to->body = buf_span(body);
 }
 
-static void hand_on(struct subscription *d, const struct symbol *s,
-                    const struct wire_record *r, bool is_snapshot)
+static void hand_on(struct subscription *d, const struct symbol *s, const struct wire_record *r,
+                    bool is_snapshot)
 {
     struct delivered what = {s->name, s->is_stale, is_snapshot, r};
 
@@ -173,8 +176,8 @@ static void hand_on(struct subscription *d, const struct symbol *s,
         d->out.quote(d->out.ctx, &what);
 }
 
-static void deliver(struct subscription *d, struct symbol *s,
-                    const struct wire_record *r, bool is_snapshot)
+static void deliver(struct subscription *d, struct symbol *s, const struct wire_record *r,
+                    bool is_snapshot)
 {
     s->last = r->seq;
     if (r->kind == WIRE_STATE)
@@ -235,16 +238,15 @@ static void on_listen(void *ctx, struct span topic, bool is_on)
     d->out.listen(d->out.ctx, topic, is_on);
 }
 
-static void on_request_snapshot(void *ctx, uint64_t request, struct span pattern,
-                                uint64_t from)
+static void on_request_snapshot(void *ctx, uint64_t request, struct span pattern, uint64_t from)
 {
     struct subscription *d = ctx;
 
     d->out.request_snapshot(d->out.ctx, request, pattern, from);
 }
 
-static void on_request_replay(void *ctx, uint64_t request, struct span patterns,
-                              uint64_t after, uint64_t until)
+static void on_request_replay(void *ctx, uint64_t request, struct span patterns, uint64_t after,
+                              uint64_t until)
 {
     struct subscription *d = ctx;
 
@@ -260,12 +262,15 @@ static void on_note(void *ctx, bool is_error, const char *text)
 
 /* --- from the receiver --------------------------------------------------------------------- */
 
-static void on_record(void *ctx, const struct receiver_symbol *known,
-                      const struct wire_record *r, enum receiver_origin origin)
+static void on_record(void *ctx, const struct receiver_symbol *known, const struct wire_record *r,
+                      enum receiver_origin origin)
 {
     struct symbol *s = known->of;
 
-    /* The snapshot that was requested says more: the quote that the state is about may be missing, too. */
+    /*
+     * The snapshot that was requested says more: the quote that the state is about may be missing,
+     * too.
+     */
     if (origin == RECEIVER_LEAP && r->kind == WIRE_STATE)
         return;
     /* Of a pattern that is not live yet: it came before the mark, and the snapshot has it. */
@@ -273,8 +278,7 @@ static void on_record(void *ctx, const struct receiver_symbol *known,
         deliver(ctx, s, r, false);
 }
 
-static void on_snapshot(void *ctx, const struct receiver_symbol *known,
-                        const struct wire_entry *e)
+static void on_snapshot(void *ctx, const struct receiver_symbol *known, const struct wire_entry *e)
 {
     struct subscription *d = ctx;
     struct symbol *s = known->of;
@@ -285,8 +289,7 @@ static void on_snapshot(void *ctx, const struct receiver_symbol *known,
     s->is_synced = true;
     s->is_stale = e->is_stale;
     quote.epoch = receiver_epoch(d->receiver);
-    quote.seq =
-        e->seq; /* it is the newest value as of that position, and what is next follows */
+    quote.seq = e->seq; /* it is the newest value as of that position, and what is next follows */
     deliver(d, s, &quote, true);
 }
 

@@ -99,8 +99,7 @@ static void write_out(struct tail *t)
 
         if (poll(&item, 1, 0) <= 0)
             return;
-        n = write(STDOUT_FILENO, t->out.data + t->written,
-                  left < WRITE_BYTES ? left : WRITE_BYTES);
+        n = write(STDOUT_FILENO, t->out.data + t->written, left < WRITE_BYTES ? left : WRITE_BYTES);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             return;
         if (n < 0) {
@@ -145,10 +144,9 @@ static void subscribe(void *ctx, const char *pattern)
 
     if (pregon_subscribe(s->t->pregon, pattern) == PREGON_OK)
         return;
-    log_critical(
-        "SYMBOLS: '%s' is no symbol (1 to 32 of A-Z 0-9 . _ : / = ^ -), nor the "
-        "beginning of one and a star",
-        pattern);
+    log_critical("SYMBOLS: '%s' is no symbol (1 to 32 of A-Z 0-9 . _ : / = ^ -), nor the "
+                 "beginning of one and a star",
+                 pattern);
     s->is_wrong = true;
 }
 
@@ -233,8 +231,8 @@ static void log_position(struct tail *t)
     struct pregon_position at = pregon_position(t->pregon);
 
     if (at.epoch && !t->is_broken && !t->out.len)
-        log_info("To go on from here: --since %016llx:%llu",
-                 (unsigned long long)at.epoch, (unsigned long long)at.seq);
+        log_info("To go on from here: --since %016llx:%llu", (unsigned long long)at.epoch,
+                 (unsigned long long)at.seq);
 }
 
 int main(int argc, char **argv)
@@ -255,8 +253,7 @@ int main(int argc, char **argv)
     }
     log_init(tail_program.name, t.config.log_level, t.config.log_format);
     t.loop = loop_new();
-    t.print = (struct print){.out = &t.out,
-                             .has_color = is_terminal && !(no_color && *no_color)};
+    t.print = (struct print){.out = &t.out, .has_color = is_terminal && !(no_color && *no_color)};
     t.print.is_table = strcmp(t.config.format, "table") == 0 ||
                        (is_terminal && strcmp(t.config.format, "auto") == 0);
     if (open_all(&t) && watch_all(&t)) {

@@ -28,8 +28,7 @@ static void row(struct print *t, const char *color, const char *const cell[6])
 {
     char text[512];
 
-    snprintf(text, sizeof text, COLUMNS, cell[0], cell[1], cell[2], cell[3], cell[4],
-             cell[5]);
+    snprintf(text, sizeof text, COLUMNS, cell[0], cell[1], cell[2], cell[3], cell[4], cell[5]);
     end_row(t, color, text);
 }
 
@@ -47,8 +46,8 @@ static void format_time(int64_t us, char out[32])
     struct tm tm = {0};
 
     localtime_r(&seconds, &tm);
-    snprintf(out, 32, "%02d:%02d:%02d.%03d", tm.tm_hour % 100, tm.tm_min % 100,
-             tm.tm_sec % 100, (int)(us / 1000 % 1000));
+    snprintf(out, 32, "%02d:%02d:%02d.%03d", tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100,
+             (int)(us / 1000 % 1000));
 }
 
 /* A price is digits, a reason a word; no other text of a feed may reach the terminal. */
@@ -68,8 +67,8 @@ static void price(const struct pregon_quote *q, const char *name, char out[64])
 void print_quote(struct print *t, struct pregon *p, const struct pregon_quote *q)
 {
     char at[32], bid[64], ask[64], last[64];
-    const char *const cells[6] = {
-        at, q->symbol, bid, ask, last, q->state == PREGON_STALE ? "stale" : ""};
+    const char *const cells[6] = {at,  q->symbol, bid,
+                                  ask, last,      q->state == PREGON_STALE ? "stale" : ""};
 
     if (!t->is_table) {
         buf_adds(t->out, pregon_quote_json(p, q));
@@ -117,8 +116,7 @@ void print_lost(struct print *t, const struct pregon_loss *l)
         end_row(t, RED, text);
         return;
     }
-    buf_printf(t->out,
-               "{\"type\":\"lost\",\"seq\":%llu,\"feed\":", (unsigned long long)l->seq);
+    buf_printf(t->out, "{\"type\":\"lost\",\"seq\":%llu,\"feed\":", (unsigned long long)l->seq);
     buf_jsons(t->out, l->feed);
     buf_printf(t->out, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"reason\":",
                (unsigned long long)l->first, (unsigned long long)l->last,
@@ -137,8 +135,7 @@ void print_reset(struct print *t, const struct pregon_reset *r)
         end_row(t, RED, text);
         return;
     }
-    buf_printf(t->out,
-               "{\"type\":\"reset\",\"epoch\":\"%016llx\",\"seq\":0,\"reason\":",
+    buf_printf(t->out, "{\"type\":\"reset\",\"epoch\":\"%016llx\",\"seq\":0,\"reason\":",
                (unsigned long long)r->epoch);
     buf_jsons(t->out, r->reason);
     buf_adds(t->out, "}\n");

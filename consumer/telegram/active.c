@@ -25,8 +25,7 @@ static void on_held(void *ctx, struct pregon_lock *l, uint64_t token)
     if (d->phase != ACTIVE_STANDBY)
         return;
     if (token == d->token) {
-        log_info("active again with token %" PRIu64
-                 ": no other instance was active in between",
+        log_info("active again with token %" PRIu64 ": no other instance was active in between",
                  token);
         d->phase = ACTIVE_ON;
         return;
@@ -47,14 +46,12 @@ static void stand_down(struct active *d)
         d->phase = ACTIVE_STANDBY;
 }
 
-static void on_lock_lost(void *ctx, struct pregon_lock *l,
-                         enum pregon_lost_reason reason)
+static void on_lock_lost(void *ctx, struct pregon_lock *l, enum pregon_lost_reason reason)
 {
     struct active *d = ctx;
 
     (void)l;
-    log_warning("lock %s is lost (%s): standing by", d->lock_name,
-                pregon_lost_reason_name(reason));
+    log_warning("lock %s is lost (%s): standing by", d->lock_name, pregon_lost_reason_name(reason));
     stand_down(d);
 }
 
@@ -65,8 +62,7 @@ static bool is_in_line(const char *reason)
            strcmp(reason, "kept") == 0;
 }
 
-static void on_waiting(void *ctx, struct pregon_lock *l,
-                       const struct pregon_lock_wait *w)
+static void on_waiting(void *ctx, struct pregon_lock *l, const struct pregon_lock_wait *w)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 30000};
     struct active *d = ctx;
@@ -78,9 +74,8 @@ static void on_waiting(void *ctx, struct pregon_lock *l,
     if (strcmp(why, d->waiting) == 0)
         return; /* only our place in line or the time changed */
     memcpy(d->waiting, why, sizeof why);
-    log_limited(&limit, loop_now(d->loop),
-                is_in_line(w->reason) ? LOG_INFO : LOG_WARNING, "standing by (%s): %s",
-                w->reason, w->message);
+    log_limited(&limit, loop_now(d->loop), is_in_line(w->reason) ? LOG_INFO : LOG_WARNING,
+                "standing by (%s): %s", w->reason, w->message);
 }
 
 static bool open_lock(struct active *d)
@@ -114,8 +109,7 @@ static void take_greeting(struct active *d, const struct botapi_answer *a)
         int64_t now = loop_now(d->loop);
 
         backoff_failed(&d->api_backoff, a->retry_after_ms, random_u64(), now);
-        log_limited(&limit, now, LOG_WARNING, "getMe failed: %s; going on trying",
-                    a->why);
+        log_limited(&limit, now, LOG_WARNING, "getMe failed: %s; going on trying", a->why);
         return;
     }
     backoff_succeeded(&d->api_backoff);
@@ -126,8 +120,8 @@ static void take_greeting(struct active *d, const struct botapi_answer *a)
     if (name && name->type == JSON_STRING)
         span_copy(username, sizeof username, name->text);
     bot_set_name(d->bot, username);
-    log_info("this is @%s; requesting lock %s from the broker at %s", username,
-             d->lock_name, d->settings.control);
+    log_info("this is @%s; requesting lock %s from the broker at %s", username, d->lock_name,
+             d->settings.control);
     d->phase = ACTIVE_STANDBY;
     if (!open_lock(d)) {
         log_critical("lock %s cannot be requested", d->lock_name);
@@ -137,8 +131,7 @@ static void take_greeting(struct active *d, const struct botapi_answer *a)
 
 static void greet(struct active *d)
 {
-    bool is_wanted =
-        d->phase == ACTIVE_GREETING || (d->phase == ACTIVE_ON && !d->is_api_well);
+    bool is_wanted = d->phase == ACTIVE_GREETING || (d->phase == ACTIVE_ON && !d->is_api_well);
 
     if (is_wanted && !d->greeting && !backoff_wait(&d->api_backoff, loop_now(d->loop)))
         d->greeting = botapi_get_me(d->api, GREETING_MS);
@@ -176,10 +169,8 @@ static void log_counts(struct active *d)
     add_count(&b, c->superseded, t->superseded, "alerts replaced by newer ones unsent");
     add_count(&b, c->dropped, t->dropped, "commands not taken of chats that flood");
     add_count(&b, c->refused, t->refused, "messages Telegram refuses");
-    add_count(&b, c->given_up, t->given_up,
-              "messages given up after two sends without an answer");
-    add_count(&b, c->not_allowed, t->not_allowed,
-              "messages of chats not in TELEGRAM_CHATS");
+    add_count(&b, c->given_up, t->given_up, "messages given up after two sends without an answer");
+    add_count(&b, c->not_allowed, t->not_allowed, "messages of chats not in TELEGRAM_CHATS");
     add_count(&b, c->unreadable, t->unreadable, "updates skipped");
     if (b.len) {
         log_warning("not delivered or not answered: %s", buf_text(&b));
@@ -191,8 +182,7 @@ static void log_counts(struct active *d)
 
 /* --- life --------------------------------------------------------------------------- */
 
-bool active_open(struct active *d, struct loop *loop,
-                 const struct active_settings *settings)
+bool active_open(struct active *d, struct loop *loop, const struct active_settings *settings)
 {
     struct pregon_options o = PREGON_OPTIONS;
     size_t digits = strcspn(settings->token, ":");
@@ -200,10 +190,8 @@ bool active_open(struct active *d, struct loop *loop,
     d->settings = *settings;
     d->loop = loop;
     d->bot = bot_new(&settings->bot);
-    d->send_ms =
-        settings->ttl_ms / 4 < SEND_MS_MAX ? settings->ttl_ms / 4 : SEND_MS_MAX;
-    snprintf(d->lock_name, sizeof d->lock_name, "telegram:%.*s", (int)digits,
-             settings->token);
+    d->send_ms = settings->ttl_ms / 4 < SEND_MS_MAX ? settings->ttl_ms / 4 : SEND_MS_MAX;
+    snprintf(d->lock_name, sizeof d->lock_name, "telegram:%.*s", (int)digits, settings->token);
     d->api = botapi_open(loop, settings->base_url, settings->token);
     o.publish = settings->publish;
     o.control = settings->control;
@@ -249,9 +237,8 @@ static void go(struct active *d)
     if (active_send_is_idle(d) && active_store_is_done(d))
         active_end(d, 0);
     else if (loop_now(d->loop) >= d->leave_until) {
-        log_warning(
-            "not everything could be stored in time: the next instance may repeat "
-            "a message, and says so");
+        log_warning("not everything could be stored in time: the next instance may repeat "
+                    "a message, and says so");
         active_end(d, 0);
     }
 }

@@ -112,8 +112,7 @@ struct active {
 };
 
 /* Returns false if something is wrong; the reason is logged. */
-bool active_open(struct active *d, struct loop *loop,
-                 const struct active_settings *settings);
+bool active_open(struct active *d, struct loop *loop, const struct active_settings *settings);
 void active_close(struct active *d);
 void active_turn(struct active *d);
 /* How many ms the loop may wait. */
@@ -150,8 +149,7 @@ void active_send_stop(struct active *d, bool all);
 bool active_send_is_idle(const struct active *d);
 int64_t active_send_wait(const struct active *d);
 
-bool active_quotes_open(struct active *d,
-                        struct pregon_options *link); /* sets its callbacks */
+bool active_quotes_open(struct active *d, struct pregon_options *link); /* sets its callbacks */
 void active_quotes_turn(struct active *d);
 void active_quotes_stop(struct active *d);
 

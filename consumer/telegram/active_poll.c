@@ -22,8 +22,7 @@ static bool may_poll(const struct active *d)
     const struct ledger *l = bot_ledger(d->bot);
 
     return d->phase == ACTIVE_ON && !d->poll && d->has_prices &&
-           l->next_update == d->stored_update && ledger_has_room(l) &&
-           active_lease(d) > 0;
+           l->next_update == d->stored_update && ledger_has_room(l) && active_lease(d) > 0;
 }
 
 static int64_t quiet_after(const struct active *d)
@@ -52,14 +51,13 @@ void active_poll_turn(struct active *d)
 {
     int64_t now = loop_now(d->loop);
 
-    if (d->conflict && now >= d->conflict_at + quiet_after(d) &&
-        !d->poll_backoff.failures)
+    if (d->conflict && now >= d->conflict_at + quiet_after(d) && !d->poll_backoff.failures)
         end_conflict(d);
     if (!may_poll(d) || backoff_wait(&d->poll_backoff, now))
         return;
-    d->poll = botapi_get_updates(
-        d->api, d->stored_update, d->settings.poll_s, d->is_careful ? 1 : LIMIT,
-        d->settings.poll_s * 1000 + d->settings.poll_margin_ms);
+    d->poll =
+        botapi_get_updates(d->api, d->stored_update, d->settings.poll_s, d->is_careful ? 1 : LIMIT,
+                           d->settings.poll_s * 1000 + d->settings.poll_margin_ms);
 }
 
 void active_poll_stop(struct active *d)
@@ -105,16 +103,14 @@ void active_poll_confirmed(struct active *d)
         return;
     d->is_conflict_told = true;
     if (d->conflict == ACTIVE_WEBHOOK)
-        log_error(
-            "Telegram answers 409 (%s): a webhook is set for this bot, so nobody can "
-            "poll; remove it with deleteWebhook",
-            d->conflict_text);
+        log_error("Telegram answers 409 (%s): a webhook is set for this bot, so nobody can "
+                  "poll; remove it with deleteWebhook",
+                  d->conflict_text);
     else
-        log_error(
-            "Telegram answers 409 (%s): another program polls this bot with the same "
-            "token and takes updates; it is no instance of ours, for the broker has "
-            "just confirmed that the lock %s is ours (token %" PRIu64 ")",
-            d->conflict_text, d->lock_name, d->token);
+        log_error("Telegram answers 409 (%s): another program polls this bot with the same "
+                  "token and takes updates; it is no instance of ours, for the broker has "
+                  "just confirmed that the lock %s is ours (token %" PRIu64 ")",
+                  d->conflict_text, d->lock_name, d->token);
 }
 
 /* An answer that cannot be parsed may still contain the number of the one update that causes it. */
@@ -127,8 +123,7 @@ static bool find_update(struct span body, uint64_t *out)
     if (!at)
         return false;
     at += sizeof key - 1;
-    span_copy(digits, sizeof digits,
-              (struct span){at, (size_t)(body.at + body.len - at)});
+    span_copy(digits, sizeof digits, (struct span){at, (size_t)(body.at + body.len - at)});
     *out = strtoull(digits, NULL, 10);
     return *out != 0;
 }
@@ -155,8 +150,7 @@ static void take_failure(struct active *d, const struct botapi_answer *a)
     log_limited(&limit, now, LOG_WARNING, "getUpdates failed: %s; going on trying",
                 a->verdict == BOTAPI_OK ? "the result is no list" : a->why);
     if (a->is_unreadable && d->is_careful && find_update(a->body, &update)) {
-        log_warning("update %" PRIu64 " cannot be read (%s) and is skipped", update,
-                    a->why);
+        log_warning("update %" PRIu64 " cannot be read (%s) and is skipped", update, a->why);
         bot_skip_update(d->bot, update);
         d->is_careful = false;
         return;

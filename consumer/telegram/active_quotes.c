@@ -16,15 +16,14 @@ static void read_quote(const struct pregon_quote *q, struct lastprice *out)
 {
     char time[32];
 
-    *out = (struct lastprice){
-        .epoch = q->epoch, .seq = q->seq, .is_stale = q->state == PREGON_STALE};
+    *out =
+        (struct lastprice){.epoch = q->epoch, .seq = q->seq, .is_stale = q->state == PREGON_STALE};
     span_copy(out->symbol, sizeof out->symbol, span_of(q->symbol));
     pregon_quote_text(q, "last", out->last, sizeof out->last);
     pregon_quote_text(q, "bid", out->bid, sizeof out->bid);
     pregon_quote_text(q, "ask", out->ask, sizeof out->ask);
     pregon_quote_text(q, "currency", out->currency, sizeof out->currency);
-    out->time_s =
-        strtoll(pregon_quote_text(q, "timestamp", time, sizeof time), NULL, 10);
+    out->time_s = strtoll(pregon_quote_text(q, "timestamp", time, sizeof time), NULL, 10);
 }
 
 static void on_price(void *ctx, const struct pregon_quote *q)
@@ -63,9 +62,8 @@ static void on_reset(void *ctx, const struct pregon_reset *r)
 {
     struct active *d = ctx;
 
-    log_warning(
-        "the broker's log is another one (%s): crossings in between were not seen",
-        r->reason);
+    log_warning("the broker's log is another one (%s): crossings in between were not seen",
+                r->reason);
     bot_take_reset(d->bot, r->epoch);
 }
 
@@ -75,8 +73,7 @@ static void on_lost(void *ctx, const struct pregon_loss *l)
     struct active *d = ctx;
 
     log_limited(&limit, loop_now(d->loop), LOG_WARNING,
-                "quotes %" PRIu64 " to %" PRIu64
-                "%s%s are lost (%s): crossings among them "
+                "quotes %" PRIu64 " to %" PRIu64 "%s%s are lost (%s): crossings among them "
                 "were not seen",
                 l->first, l->last, *l->feed ? " of feed " : "", l->feed, l->reason);
 }
@@ -156,8 +153,7 @@ static void follow(struct active *d)
         if (is_followed(d, symbol) || pregon_subscribe(d->tape, symbol))
             continue;
         d->is_touched = true;
-        d->followed =
-            mem_resize(d->followed, (d->followed_count + 1) * sizeof *d->followed);
+        d->followed = mem_resize(d->followed, (d->followed_count + 1) * sizeof *d->followed);
         memcpy(d->followed[d->followed_count++], symbol, sizeof *d->followed);
     }
 }

@@ -28,8 +28,8 @@ static void begin_stored(struct active *d)
 
         if (s->is_used && !s->ticket && s->what.revision <= d->stored_revision &&
             is_lease_enough(d))
-            s->ticket = botapi_send(d->api, s->what.chat, s->what.thread,
-                                    buf_span(&s->what.text), d->send_ms);
+            s->ticket = botapi_send(d->api, s->what.chat, s->what.thread, buf_span(&s->what.text),
+                                    d->send_ms);
     }
 }
 
@@ -79,24 +79,21 @@ static void log_failure(struct active *d, const struct active_send *s,
                    ? "it is dropped, and the alerts of this chat pause until somebody "
                      "writes there"
                    : "it is dropped";
-    log_limited(&limit, loop_now(d->loop), LOG_WARNING,
-                "sendMessage to chat %lld: %s; %s", (long long)s->what.chat, a->why,
-                then);
+    log_limited(&limit, loop_now(d->loop), LOG_WARNING, "sendMessage to chat %lld: %s; %s",
+                (long long)s->what.chat, a->why, then);
 }
 
 /* A group became a supergroup, which has another number. */
 static void take_move(struct active *d, int64_t from, int64_t to)
 {
     bot_move_chat(d->bot, from, to);
-    log_warning("chat %lld is chat %lld now: its alerts and answers go there%s",
-                (long long)from, (long long)to,
-                d->settings.bot.chat_count ? "; put the new number into TELEGRAM_CHATS"
-                                           : "");
+    log_warning("chat %lld is chat %lld now: its alerts and answers go there%s", (long long)from,
+                (long long)to,
+                d->settings.bot.chat_count ? "; put the new number into TELEGRAM_CHATS" : "");
 }
 
 /* Telegram refused the message and gave a reason. */
-static void take_refusal(struct active *d, struct active_send *s,
-                         const struct botapi_answer *a)
+static void take_refusal(struct active *d, struct active_send *s, const struct botapi_answer *a)
 {
     int64_t chat = s->what.chat, thread = s->what.thread;
 

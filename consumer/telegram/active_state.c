@@ -18,7 +18,6 @@ void active_bad_token(struct active *d, const struct botapi_answer *a)
 {
     log_critical("Telegram answers %d (%s): the token of TELEGRAM_TOKEN or "
                  "TELEGRAM_TOKEN_FILE is not valid (revoked, or mistyped)%s",
-                 a->code, a->why,
-                 a->code == 404 ? ", or TELEGRAM_API_BASE_URL is no Bot API" : "");
+                 a->code, a->why, a->code == 404 ? ", or TELEGRAM_API_BASE_URL is no Bot API" : "");
     active_end(d, 1);
 }

@@ -20,8 +20,8 @@ static void wait_and_retry(struct active *d, const char *what, enum pregon_error
     int64_t now = loop_now(d->loop);
 
     backoff_failed(&d->store_backoff, 0, random_u64(), now);
-    log_limited(&limit, now, LOG_WARNING, "the value of lock %s %s: %s (%s)",
-                d->lock_name, what, message, pregon_error_name(error));
+    log_limited(&limit, now, LOG_WARNING, "the value of lock %s %s: %s (%s)", d->lock_name, what,
+                message, pregon_error_name(error));
 }
 
 static void on_read(void *ctx, enum pregon_error error, const char *message,
@@ -33,8 +33,7 @@ static void on_read(void *ctx, enum pregon_error error, const char *message,
 
     d->is_reading = false;
     /* This may be a late answer to a request under an earlier grant. */
-    if (d->phase != ACTIVE_LOADING || d->read_for != d->held ||
-        error == PREGON_ERROR_CLOSED)
+    if (d->phase != ACTIVE_LOADING || d->read_for != d->held || error == PREGON_ERROR_CLOSED)
         return;
     if (error && error != PREGON_ERROR_NOT_FOUND) {
         wait_and_retry(d, "could not be read", error, message);

@@ -50,17 +50,14 @@ static bool has_gone_back(const struct alert *a, struct span price, uint32_t mar
      * side of 0.
      */
     decimal_scale(span_of(a->threshold),
-                  up != is_negative ? DECIMAL_ONE - margin : DECIMAL_ONE + margin,
-                  bound);
+                  up != is_negative ? DECIMAL_ONE - margin : DECIMAL_ONE + margin, bound);
     order = quote_decimal_compare(price, span_of(bound));
     return up ? order <= 0 : order >= 0;
 }
 
-enum alert_news alert_judge(struct alert *a, uint64_t seq, struct span price,
-                            uint32_t margin)
+enum alert_news alert_judge(struct alert *a, uint64_t seq, struct span price, uint32_t margin)
 {
-    bool is_true =
-        holds(a->comparison, quote_decimal_compare(price, span_of(a->threshold)));
+    bool is_true = holds(a->comparison, quote_decimal_compare(price, span_of(a->threshold)));
     char *place = a->delivery.is_sending ? a->next : a->pending;
     bool was_owed = *place;
 

@@ -56,8 +56,7 @@ const char *alert_sign(enum alert_comparison c);
 struct span alert_price_of(enum alert_comparison c, struct span last, struct span bid,
                            struct span ask);
 /* Judges a record at position seq with this decimal price.  margin: of decimal_read_percent. */
-enum alert_news alert_judge(struct alert *a, uint64_t seq, struct span price,
-                            uint32_t margin);
+enum alert_news alert_judge(struct alert *a, uint64_t seq, struct span price, uint32_t margin);
 /* The send of the pending price ended with `outcome`. */
 enum delivery_next alert_sent(struct alert *a, enum delivery_outcome outcome);
 

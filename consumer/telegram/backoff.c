@@ -5,8 +5,7 @@ void backoff_succeeded(struct backoff *b)
     *b = (struct backoff){0};
 }
 
-void backoff_failed(struct backoff *b, int64_t at_least_ms, uint64_t random,
-                    int64_t now)
+void backoff_failed(struct backoff *b, int64_t at_least_ms, uint64_t random, int64_t now)
 {
     int64_t ms = BACKOFF_MIN_MS;
 

@@ -19,8 +19,7 @@ struct backoff {
 
 void backoff_succeeded(struct backoff *b);
 /* random: any number.  The wait is at least at_least_ms (0: no minimum). */
-void backoff_failed(struct backoff *b, int64_t at_least_ms, uint64_t random,
-                    int64_t now);
+void backoff_failed(struct backoff *b, int64_t at_least_ms, uint64_t random, int64_t now);
 int64_t backoff_wait(const struct backoff *b, int64_t now); /* ms left; 0: try now */
 
 #endif

@@ -93,8 +93,8 @@ enum err bot_load(struct bot *b, struct span value)
 
 void bot_judge(struct bot *b, struct alert *a, const struct lastprice *p)
 {
-    struct span price = alert_price_of(a->comparison, span_of(p->last), span_of(p->bid),
-                                       span_of(p->ask));
+    struct span price =
+        alert_price_of(a->comparison, span_of(p->last), span_of(p->bid), span_of(p->ask));
 
     if (!price.len)
         return;
@@ -118,8 +118,7 @@ void bot_take_price(struct bot *b, const struct lastprice *p)
     lastprice_put(b->prices, p);
 }
 
-void bot_set_stale(struct bot *b, const char *symbol, uint64_t epoch, uint64_t seq,
-                   bool is_stale)
+void bot_set_stale(struct bot *b, const char *symbol, uint64_t epoch, uint64_t seq, bool is_stale)
 {
     lastprice_set_stale(b->prices, symbol, epoch, seq, is_stale);
 }
@@ -173,8 +172,7 @@ static bool is_chat_busy(const struct ledger *l, int64_t chat)
 }
 
 /* How many ms until the message may be sent; -1: not before another send ends. */
-static int64_t wait_of(const struct bot *b, int64_t chat, const struct delivery *d,
-                       int64_t now)
+static int64_t wait_of(const struct bot *b, int64_t chat, const struct delivery *d, int64_t now)
 {
     if (d->is_sending || is_chat_busy(&b->ledger, chat))
         return -1;
@@ -208,8 +206,8 @@ static struct alert *next_alert(struct bot *b, int64_t now)
 }
 
 /* Records the intent to send the message that *d belongs to. */
-static void begin(struct bot *b, struct bot_send *out, struct delivery *d,
-                  bool is_spanish, int64_t now)
+static void begin(struct bot *b, struct bot_send *out, struct delivery *d, bool is_spanish,
+                  int64_t now)
 {
     if (delivery_is_repeat(d)) {
         phrase_repeated(&out->text, is_spanish);
@@ -246,8 +244,7 @@ bool bot_next(struct bot *b, int64_t now, struct bot_send *out)
     return true;
 }
 
-static enum delivery_next end_answer(struct bot *b, uint64_t update,
-                                     enum delivery_outcome outcome)
+static enum delivery_next end_answer(struct bot *b, uint64_t update, enum delivery_outcome outcome)
 {
     struct answer *a = ledger_find_answer(&b->ledger, update);
     enum delivery_next next;
@@ -281,8 +278,7 @@ void bot_sent(struct bot *b, const struct bot_send *s, enum delivery_outcome out
     if (outcome == DELIVERY_SENT)
         (*(s->is_alert ? &b->counts.alerted : &b->counts.answered))++;
     b->counts.refused += outcome == DELIVERY_REFUSED;
-    note_ended(b, s->is_alert ? end_alert(b, s, outcome)
-                              : end_answer(b, s->update, outcome));
+    note_ended(b, s->is_alert ? end_alert(b, s, outcome) : end_answer(b, s->update, outcome));
 }
 
 bool bot_pause_chat(struct bot *b, int64_t chat)
@@ -315,12 +311,10 @@ int64_t bot_wait(const struct bot *b, int64_t now)
     int64_t wait = -1;
 
     for (size_t i = 0; i < l->answer_count; i++)
-        wait =
-            sooner(wait, wait_of(b, l->answers[i].chat, &l->answers[i].delivery, now));
+        wait = sooner(wait, wait_of(b, l->answers[i].chat, &l->answers[i].delivery, now));
     for (size_t i = 0; b->pending && i < l->alert_count; i++)
         if (*l->alerts[i].pending)
-            wait = sooner(wait,
-                          wait_of(b, l->alerts[i].chat, &l->alerts[i].delivery, now));
+            wait = sooner(wait, wait_of(b, l->alerts[i].chat, &l->alerts[i].delivery, now));
     return wait;
 }
 

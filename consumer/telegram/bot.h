@@ -39,7 +39,7 @@ struct bot_settings {
 struct bot_counts {
     uint64_t answered, alerted; /* messages that were sent */
     uint64_t repeated;          /* of them, those that may have been sent before */
-    uint64_t superseded; /* alerts whose text a newer one replaced before it was sent */
+    uint64_t superseded;        /* alerts whose text a newer one replaced before it was sent */
     /* commands that were ignored because BOT_ANSWERS_PER_CHAT answers of the chat wait */
     uint64_t dropped;
     /* messages that Telegram will never take: the chat is gone or has blocked the bot */
@@ -83,8 +83,7 @@ void bot_skip_update(struct bot *b, uint64_t update);
 
 /* Takes a quote for price commands. */
 void bot_take_price(struct bot *b, const struct lastprice *p);
-void bot_set_stale(struct bot *b, const char *symbol, uint64_t epoch, uint64_t seq,
-                   bool is_stale);
+void bot_set_stale(struct bot *b, const char *symbol, uint64_t epoch, uint64_t seq, bool is_stale);
 /* Takes one of the records that alerts follow, in order, and judges its symbol's alerts. */
 void bot_take_record(struct bot *b, const struct lastprice *p);
 /* All records up to this position were taken. */

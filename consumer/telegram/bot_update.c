@@ -61,8 +61,7 @@ static bool read_message(const struct json_value *update, struct message *out)
     if (!read_number(json_member(message, "migrate_to_chat_id"), &out->moved_to))
         out->moved_to = 0;
     if (json_member(message, "from"))
-        out->language =
-            read_text(json_member(json_member(message, "from"), "language_code"));
+        out->language = read_text(json_member(json_member(message, "from"), "language_code"));
     return true;
 }
 
@@ -88,8 +87,7 @@ static bool is_allowed(const struct bot *b, int64_t chat)
     return !b->settings.chat_count;
 }
 
-static bool speaks_spanish(const struct bot *b, const struct message *m,
-                           const struct command *c)
+static bool speaks_spanish(const struct bot *b, const struct message *m, const struct command *c)
 {
     if (b->settings.language != BOT_AUTO)
         return b->settings.language == BOT_SPANISH;
@@ -149,8 +147,7 @@ static void list_alerts(struct bot *b, int64_t chat, bool is_spanish)
         buf_adds(&b->text, "\n…");
 }
 
-static void delete_alert(struct bot *b, const struct message *m, uint32_t number,
-                         bool is_spanish)
+static void delete_alert(struct bot *b, const struct message *m, uint32_t number, bool is_spanish)
 {
     struct alert *a = ledger_find_alert(&b->ledger, m->chat, number);
 
@@ -164,8 +161,7 @@ static void delete_alert(struct bot *b, const struct message *m, uint32_t number
 }
 
 /* Carries out the command; the answer is in b->text. */
-static void obey(struct bot *b, const struct message *m, const struct command *c,
-                 bool is_spanish)
+static void obey(struct bot *b, const struct message *m, const struct command *c, bool is_spanish)
 {
     buf_clear(&b->text);
     if (c->fault) {
@@ -182,8 +178,7 @@ static void obey(struct bot *b, const struct message *m, const struct command *c
         phrase_help(&b->text, is_spanish);
         break;
     case COMMAND_PRICE:
-        phrase_price(&b->text, is_spanish, c->symbol,
-                     lastprice_find(b->prices, c->symbol));
+        phrase_price(&b->text, is_spanish, c->symbol, lastprice_find(b->prices, c->symbol));
         break;
     case COMMAND_ALERT:
         set_alert(b, m, c, is_spanish);
@@ -236,8 +231,7 @@ bool bot_take_update(struct bot *b, const struct json_value *update)
         if (!ledger_has_room(l))
             return false;
         obey(b, &m, &c, is_spanish);
-        if (ledger_add_answer(l, m.update, m.chat, m.thread, is_spanish,
-                              buf_span(&b->text)))
+        if (ledger_add_answer(l, m.update, m.chat, m.thread, is_spanish, buf_span(&b->text)))
             b->counts.dropped++;
     }
     l->next_update = m.update + 1;

@@ -72,8 +72,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *of
 {
     struct botapi *a = ctx;
     struct curl_socket *s = of_fd;
-    uint32_t events =
-        (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
+    uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
 
     (void)easy;
     if (what == CURL_POLL_REMOVE) {
@@ -216,12 +215,10 @@ static struct call *new_call(struct botapi *a)
     return c;
 }
 
-static unsigned begin(struct botapi *a, struct call *c, const char *method,
-                      int64_t timeout_ms)
+static unsigned begin(struct botapi *a, struct call *c, const char *method, int64_t timeout_ms)
 {
     char url[URL_MAX + 32];
-    long connect_ms =
-        timeout_ms < CONNECT_TIMEOUT_MS ? (long)timeout_ms : CONNECT_TIMEOUT_MS;
+    long connect_ms = timeout_ms < CONNECT_TIMEOUT_MS ? (long)timeout_ms : CONNECT_TIMEOUT_MS;
 
     snprintf(url, sizeof url, "%s/%s", a->base, method);
     curl_easy_setopt(c->easy, CURLOPT_URL, url); /* libcurl copies it */
@@ -247,9 +244,8 @@ unsigned botapi_get_updates(struct botapi *a, uint64_t offset, int wait_s, int l
 {
     struct call *c = new_call(a);
 
-    buf_printf(&c->request,
-               "{\"timeout\":%d,\"limit\":%d,\"allowed_updates\":[\"message\"]", wait_s,
-               limit);
+    buf_printf(&c->request, "{\"timeout\":%d,\"limit\":%d,\"allowed_updates\":[\"message\"]",
+               wait_s, limit);
     if (offset)
         buf_printf(&c->request, ",\"offset\":%llu", (unsigned long long)offset);
     buf_addc(&c->request, '}');
@@ -351,8 +347,7 @@ bool botapi_take(struct botapi *a, struct botapi_answer *out)
             continue;
         curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
         c = (struct call *)private;
-        *out =
-            (struct botapi_answer){.ticket = c->ticket, .body = buf_span(&c->answer)};
+        *out = (struct botapi_answer){.ticket = c->ticket, .body = buf_span(&c->answer)};
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         out->code = (int)status;
         if (code)

@@ -23,8 +23,8 @@
 #define BOTAPI_ANSWER_MAX (8 * 1024 * 1024)
 
 enum botapi_verdict {
-    BOTAPI_OK,      /* {"ok":true,"result":…} */
-    BOTAPI_REFUSED, /* {"ok":false,"error_code":…} below 500: Telegram did nothing */
+    BOTAPI_OK,         /* {"ok":true,"result":…} */
+    BOTAPI_REFUSED,    /* {"ok":false,"error_code":…} below 500: Telegram did nothing */
     BOTAPI_NO_CONTACT, /* no connection: the request certainly did not arrive */
     BOTAPI_UNKNOWN,    /* no answer, an incomplete or invalid one, or 5xx */
 };

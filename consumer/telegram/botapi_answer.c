@@ -26,14 +26,14 @@ void botapi_judge(struct json *json, struct botapi_answer *out)
     out->verdict = BOTAPI_UNKNOWN;
     if (e) {
         out->is_unreadable = e != ERR_MALFORMED;
-        snprintf(out->why, sizeof out->why, "HTTP status %d, and no JSON: %s",
-                 out->code, json_error(json));
+        snprintf(out->why, sizeof out->why, "HTTP status %d, and no JSON: %s", out->code,
+                 json_error(json));
         return;
     }
     ok = json_member(root, "ok");
     if (!ok || ok->type != JSON_BOOL) {
-        snprintf(out->why, sizeof out->why,
-                 "HTTP status %d, and no answer of a Bot API", out->code);
+        snprintf(out->why, sizeof out->why, "HTTP status %d, and no answer of a Bot API",
+                 out->code);
         return;
     }
     if (span_eq(ok->text, "true")) {
@@ -58,8 +58,7 @@ void botapi_judge(struct json *json, struct botapi_answer *out)
         out->verdict = BOTAPI_REFUSED;
 }
 
-static bool contains_any(const struct botapi_answer *a, const char *const *words,
-                         size_t count)
+static bool contains_any(const struct botapi_answer *a, const char *const *words, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (strcasestr(a->why, words[i]))

@@ -9,8 +9,7 @@ bool bottoken_is_right(const char *token)
 
     if (!digits || digits > 20 || token[digits] != ':')
         return false;
-    secret =
-        strspn(token + digits + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv"
-                                   "wxyz0123456789_-");
+    secret = strspn(token + digits + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv"
+                                        "wxyz0123456789_-");
     return secret && !token[digits + 1 + secret];
 }

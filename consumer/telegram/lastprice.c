@@ -66,8 +66,7 @@ void lastprice_set_stale(struct lastprice_table *t, const char *symbol, uint64_t
         e->price.is_stale = is_stale;
 }
 
-const struct lastprice *lastprice_find(const struct lastprice_table *t,
-                                       const char *symbol)
+const struct lastprice *lastprice_find(const struct lastprice_table *t, const char *symbol)
 {
     const struct entry *e = find(t, symbol);
 

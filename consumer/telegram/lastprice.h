@@ -37,7 +37,6 @@ void lastprice_put(struct lastprice_table *t, const struct lastprice *p);
 void lastprice_set_stale(struct lastprice_table *t, const char *symbol, uint64_t epoch,
                          uint64_t seq, bool is_stale);
 /* NULL: no quote of the symbol has come. */
-const struct lastprice *lastprice_find(const struct lastprice_table *t,
-                                       const char *symbol);
+const struct lastprice *lastprice_find(const struct lastprice_table *t, const char *symbol);
 
 #endif

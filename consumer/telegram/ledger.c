@@ -30,8 +30,7 @@ void ledger_fini(struct ledger *l)
  */
 static size_t charge(const struct alert *a)
 {
-    return ALERT_OVERHEAD + strlen(a->symbol) + strlen(a->threshold) +
-           QUOTE_DECIMAL_MAX;
+    return ALERT_OVERHEAD + strlen(a->symbol) + strlen(a->threshold) + QUOTE_DECIMAL_MAX;
 }
 
 /* The first alert whose symbol is not below `symbol`. */
@@ -50,8 +49,7 @@ static size_t lower_bound(const struct ledger *l, const char *symbol)
     return from;
 }
 
-size_t ledger_alerts_on(const struct ledger *l, const char *symbol,
-                        struct alert **first)
+size_t ledger_alerts_on(const struct ledger *l, const char *symbol, struct alert **first)
 {
     size_t at = lower_bound(l, symbol), n = 0;
 
@@ -199,12 +197,11 @@ void ledger_forget_thread(struct ledger *l, int64_t chat, int64_t thread)
 
 bool ledger_has_room(const struct ledger *l)
 {
-    return l->answer_bytes + LEDGER_TEXT_MAX + ANSWER_OVERHEAD <=
-           LEDGER_ANSWER_BYTES_MAX;
+    return l->answer_bytes + LEDGER_TEXT_MAX + ANSWER_OVERHEAD <= LEDGER_ANSWER_BYTES_MAX;
 }
 
-enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat,
-                           int64_t thread, bool is_spanish, struct span text)
+enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat, int64_t thread,
+                           bool is_spanish, struct span text)
 {
     if (text.len > LEDGER_TEXT_MAX)
         return ERR_TOO_LARGE;

@@ -25,9 +25,8 @@
 #define LEDGER_BYTES_MAX 65536
 #define LEDGER_ALERT_BYTES_MAX (46 * 1024)  /* limit of all alerts together */
 #define LEDGER_ANSWER_BYTES_MAX (16 * 1024) /* limit of all answers together */
-#define LEDGER_TEXT_MAX 3500 /* bytes of one text; Telegram takes 4096 characters */
-#define LEDGER_SENDING_MAX \
-    8 /* alerts being sent at a time, each of which may hold two prices */
+#define LEDGER_TEXT_MAX 3500                /* bytes of one text; Telegram takes 4096 characters */
+#define LEDGER_SENDING_MAX 8 /* alerts being sent at a time, each of which may hold two prices */
 #define LEDGER_VERSION 1
 
 struct answer {
@@ -58,15 +57,13 @@ void ledger_fini(struct ledger *l);
  * ERR_FULL if there is no room. On OK *out is its place, valid until the next add or remove; its
  * number is the chat's lowest free one.
  */
-MUST_CHECK enum err ledger_add_alert(struct ledger *l, const struct alert *a,
-                                     struct alert **out);
+MUST_CHECK enum err ledger_add_alert(struct ledger *l, const struct alert *a, struct alert **out);
 struct alert *ledger_find_alert(const struct ledger *l, int64_t chat, uint32_t number);
 void ledger_remove_alert(struct ledger *l, struct alert *a);
 /* number of the chat's alerts */
 size_t ledger_alerts_of(const struct ledger *l, int64_t chat);
 /* The alerts of a symbol: *first, and their number. */
-size_t ledger_alerts_on(const struct ledger *l, const char *symbol,
-                        struct alert **first);
+size_t ledger_alerts_on(const struct ledger *l, const char *symbol, struct alert **first);
 
 /*
  * The chat has another number now: its alerts and answers move there. Of two equal alerts one is
@@ -82,8 +79,7 @@ void ledger_forget_thread(struct ledger *l, int64_t chat, int64_t thread);
 bool ledger_has_room(const struct ledger *l);
 /* Fails with ERR_FULL or ERR_TOO_LARGE.  The text is copied. */
 MUST_CHECK enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat,
-                                      int64_t thread, bool is_spanish,
-                                      struct span text);
+                                      int64_t thread, bool is_spanish, struct span text);
 struct answer *ledger_find_answer(const struct ledger *l, uint64_t update);
 void ledger_remove_answer(struct ledger *l, struct answer *a);
 size_t ledger_answers_of(const struct ledger *l, int64_t chat);

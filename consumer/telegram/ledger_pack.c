@@ -129,8 +129,7 @@ static struct span take_text(struct reading *r, size_t max)
     return (struct span){"", 0};
 }
 
-static void take_decimal(struct reading *r, char out[QUOTE_DECIMAL_MAX + 1],
-                         bool may_be_empty)
+static void take_decimal(struct reading *r, char out[QUOTE_DECIMAL_MAX + 1], bool may_be_empty)
 {
     struct span text = take_text(r, QUOTE_DECIMAL_MAX);
 
@@ -156,8 +155,7 @@ static uint32_t take_array(struct reading *r, uint32_t at_least)
 {
     struct pack_value v;
 
-    if (!r->is_bad && pack_next(&r->at, &v) && v.type == PACK_ARRAY &&
-        v.count >= at_least)
+    if (!r->is_bad && pack_next(&r->at, &v) && v.type == PACK_ARRAY && v.count >= at_least)
         return v.count;
     r->is_bad = true;
     return 0;

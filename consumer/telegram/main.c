@@ -30,8 +30,7 @@ static bool read_token_file(const char *path, char out[BOTTOKEN_MAX + 2])
     bool is_read = f && fgets(out, BOTTOKEN_MAX + 2, f);
 
     if (!f)
-        log_critical("TELEGRAM_TOKEN_FILE=\"%s\": cannot be read: %s", path,
-                     strerror(errno));
+        log_critical("TELEGRAM_TOKEN_FILE=\"%s\": cannot be read: %s", path, strerror(errno));
     else if (!is_read)
         log_critical("TELEGRAM_TOKEN_FILE=\"%s\": is empty", path);
     if (f)
@@ -80,9 +79,8 @@ static void add_chat(void *ctx, const char *entry)
     errno = 0;
     id = strtoll(entry, &end, 10);
     if (*end || errno || !id || chats->count == CHATS_MAX) {
-        log_critical(
-            "TELEGRAM_CHATS: \"%s\" is no chat's number, or there are more than %d",
-            entry, CHATS_MAX);
+        log_critical("TELEGRAM_CHATS: \"%s\" is no chat's number, or there are more than %d", entry,
+                     CHATS_MAX);
         chats->is_wrong = true;
     } else {
         chats->ids[chats->count++] = id;
@@ -93,8 +91,8 @@ static bool is_url(const char *text)
 {
     size_t len = strlen(text);
 
-    return (strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0) &&
-           len > 8 && !strpbrk(text, " \"<>?#@");
+    return (strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0) && len > 8 &&
+           !strpbrk(text, " \"<>?#@");
 }
 
 static bool read_settings(const struct telegram_config *c, struct chats *chats,
@@ -120,10 +118,9 @@ static bool read_settings(const struct telegram_config *c, struct chats *chats,
     if (!find_token(c, token))
         return false;
     if (!decimal_read_percent(span_of(c->telegram_alert_margin), &out->bot.margin)) {
-        log_critical(
-            "TELEGRAM_ALERT_MARGIN=\"%s\": must be a percentage from 0 to 50, with "
-            "up to 6 decimals",
-            c->telegram_alert_margin);
+        log_critical("TELEGRAM_ALERT_MARGIN=\"%s\": must be a percentage from 0 to 50, with "
+                     "up to 6 decimals",
+                     c->telegram_alert_margin);
         return false;
     }
     if (!is_url(c->telegram_api_base_url)) {
@@ -193,8 +190,7 @@ int main(int argc, char **argv)
     }
     loop = loop_new();
     check = check_open(loop, telegram_program.name, state, &active);
-    log_info("Started %s " PREGON_VERSION " [%d]", telegram_program.name,
-             (int)getpid());
+    log_info("Started %s " PREGON_VERSION " [%d]", telegram_program.name, (int)getpid());
     if (active_open(&active, loop, &settings))
         code = run(&active, loop);
     active_close(&active);

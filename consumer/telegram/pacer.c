@@ -98,8 +98,7 @@ static struct bucket *find_or_add(struct pacer *p, int64_t chat, int64_t now)
     p->count = kept;
     ARRAY_RESERVE(p->chats, p->cap, p->count + 1);
     b = &p->chats[p->count++];
-    *b =
-        (struct bucket){.chat = chat, .level = rate_of(chat)->burst * TOKEN, .at = now};
+    *b = (struct bucket){.chat = chat, .level = rate_of(chat)->burst * TOKEN, .at = now};
     return b;
 }
 

@@ -4,20 +4,18 @@
 
 void phrase_help(struct buf *b, bool is_spanish)
 {
-    buf_adds(b,
-             is_spanish
-                 ? "Pregón: cotizaciones y alertas.\n"
-                   "/precio SÍMBOLO: el último precio\n"
-                   "/alerta SÍMBOLO > PRECIO: avisa al cruzarlo (también < >= <=)\n"
-                   "/alertas: las alertas de este chat\n"
-                   "/borrar N: borra la alerta N\n"
-                   "/ayuda: esta lista"
-                 : "Pregón: quotes and alerts.\n"
-                   "/price SYMBOL: the last price\n"
-                   "/alert SYMBOL > PRICE: tells you when it crosses (also < >= <=)\n"
-                   "/alerts: the alerts of this chat\n"
-                   "/delete N: deletes alert N\n"
-                   "/help: this list");
+    buf_adds(b, is_spanish ? "Pregón: cotizaciones y alertas.\n"
+                             "/precio SÍMBOLO: el último precio\n"
+                             "/alerta SÍMBOLO > PRECIO: avisa al cruzarlo (también < >= <=)\n"
+                             "/alertas: las alertas de este chat\n"
+                             "/borrar N: borra la alerta N\n"
+                             "/ayuda: esta lista"
+                           : "Pregón: quotes and alerts.\n"
+                             "/price SYMBOL: the last price\n"
+                             "/alert SYMBOL > PRICE: tells you when it crosses (also < >= <=)\n"
+                             "/alerts: the alerts of this chat\n"
+                             "/delete N: deletes alert N\n"
+                             "/help: this list");
 }
 
 void phrase_unknown_command(struct buf *b, bool is_spanish)
@@ -44,9 +42,8 @@ void phrase_fault(struct buf *b, bool is_spanish, const struct command *c)
     case COMMAND_FINE:
         break;
     case COMMAND_NO_SYMBOL:
-        buf_adds(b, is_spanish
-                        ? "Falta el símbolo, de 1 a 32 de A-Z 0-9 . _ : / = ^ -."
-                        : "The symbol is missing, 1 to 32 of A-Z 0-9 . _ : / = ^ -.");
+        buf_adds(b, is_spanish ? "Falta el símbolo, de 1 a 32 de A-Z 0-9 . _ : / = ^ -."
+                               : "The symbol is missing, 1 to 32 of A-Z 0-9 . _ : / = ^ -.");
         break;
     case COMMAND_NO_COMPARISON:
         buf_adds(b, is_spanish ? "Tras el símbolo falta > < >= o <=."
@@ -64,8 +61,7 @@ void phrase_fault(struct buf *b, bool is_spanish, const struct command *c)
         buf_adds(b, is_spanish ? "Sobran palabras." : "There are words too many.");
         break;
     }
-    buf_printf(b, is_spanish ? " Por ejemplo: %s" : " For example: %s",
-               usage(is_spanish, c->kind));
+    buf_printf(b, is_spanish ? " Por ejemplo: %s" : " For example: %s", usage(is_spanish, c->kind));
 }
 
 static void add_time(struct buf *b, int64_t time_s)
@@ -91,8 +87,7 @@ static void add_sides(struct buf *b, bool is_spanish, const struct lastprice *p)
         buf_addc(b, ')');
 }
 
-void phrase_price(struct buf *b, bool is_spanish, const char *symbol,
-                  const struct lastprice *p)
+void phrase_price(struct buf *b, bool is_spanish, const char *symbol, const struct lastprice *p)
 {
     if (!p) {
         buf_printf(b,
@@ -130,36 +125,30 @@ void phrase_alert_set(struct buf *b, bool is_spanish, const struct alert *a,
 void phrase_alert_exists(struct buf *b, bool is_spanish, const struct alert *a)
 {
     buf_printf(b,
-               is_spanish ? "Ya está: alerta %u: " : "It is there already: alert %u: ",
-               a->number);
+               is_spanish ? "Ya está: alerta %u: " : "It is there already: alert %u: ", a->number);
     add_alert(b, a);
 }
 
 void phrase_chat_full(struct buf *b, bool is_spanish, size_t limit)
 {
-    buf_printf(
-        b,
-        is_spanish
-            ? "Este chat ya tiene %zu alertas, el máximo. Borra una con /borrar N."
-            : "This chat has %zu alerts already, the most it may have. Delete one "
-              "with /delete N.",
-        limit);
+    buf_printf(b,
+               is_spanish ? "Este chat ya tiene %zu alertas, el máximo. Borra una con /borrar N."
+                          : "This chat has %zu alerts already, the most it may have. Delete one "
+                            "with /delete N.",
+               limit);
 }
 
 void phrase_bot_full(struct buf *b, bool is_spanish)
 {
-    buf_adds(
-        b, is_spanish
-               ? "No caben más alertas en este bot: está lleno con las de todos."
-               : "There is no room for more alerts in this bot: everybody's fill it.");
+    buf_adds(b, is_spanish ? "No caben más alertas en este bot: está lleno con las de todos."
+                           : "There is no room for more alerts in this bot: everybody's fill it.");
 }
 
 void phrase_alerts_head(struct buf *b, bool is_spanish, size_t count)
 {
     if (!count)
-        buf_adds(b, is_spanish
-                        ? "No hay alertas. Pon una: /alerta BTC/USD > 50000"
-                        : "There are no alerts. Set one: /alert BTC/USD > 50000");
+        buf_adds(b, is_spanish ? "No hay alertas. Pon una: /alerta BTC/USD > 50000"
+                               : "There are no alerts. Set one: /alert BTC/USD > 50000");
     else
         buf_adds(b, is_spanish ? "Alertas:" : "Alerts:");
 }
@@ -174,8 +163,7 @@ void phrase_alerts_line(struct buf *b, bool is_spanish, const struct alert *a)
 
 void phrase_deleted(struct buf *b, bool is_spanish, const struct alert *a)
 {
-    buf_printf(b,
-               is_spanish ? "Borrada la alerta %u: " : "Deleted alert %u: ", a->number);
+    buf_printf(b, is_spanish ? "Borrada la alerta %u: " : "Deleted alert %u: ", a->number);
     add_alert(b, a);
 }
 

@@ -16,8 +16,7 @@
 
 bool handshake_take_token(struct request *r, struct admission_request *out)
 {
-    if (query_get(r->query, "token", QUERY_PLUS_IS_SPACE, &r->token[0]) !=
-            QUERY_GIVEN ||
+    if (query_get(r->query, "token", QUERY_PLUS_IS_SPACE, &r->token[0]) != QUERY_GIVEN ||
         query_get(r->query, "token", QUERY_PLUS_IS_PLUS, &r->token[1]) != QUERY_GIVEN)
         return false;
     out->token = buf_text(&r->token[0]);
@@ -26,15 +25,14 @@ bool handshake_take_token(struct request *r, struct admission_request *out)
 }
 
 /* What admission asks, from the request. */
-static void take_facts(struct request *r, struct handshake_path path,
-                       struct query_fault *fault, struct admission_request *out)
+static void take_facts(struct request *r, struct handshake_path path, struct query_fault *fault,
+                       struct admission_request *out)
 {
     *out = (struct admission_request){
         .path = r->path,
         .is_stream = path.is_stream,
         .is_http = path.is_http,
-        .query_fault =
-            query_check(r->query, HANDSHAKE_QUERY, fault) ? NULL : fault->message,
+        .query_fault = query_check(r->query, HANDSHAKE_QUERY, fault) ? NULL : fault->message,
         .query_hint = fault->hint,
         .method = r->head->method,
         .http_version = r->head->version,
@@ -58,10 +56,9 @@ static void take_facts(struct request *r, struct handshake_path path,
 void handshake_reason(enum admission_rule rule, char out[124])
 {
     const char *setting = admission_setting(rule);
-    int len =
-        snprintf(out, 124, "{\"code\":\"%s\",\"message\":\"%s\"%s%s%s}",
-                 admission_code(rule), admission_text(rule),
-                 setting[0] ? ",\"setting\":\"" : "", setting, setting[0] ? "\"" : "");
+    int len = snprintf(out, 124, "{\"code\":\"%s\",\"message\":\"%s\"%s%s%s}", admission_code(rule),
+                       admission_text(rule), setting[0] ? ",\"setting\":\"" : "", setting,
+                       setting[0] ? "\"" : "");
 
     if (len >= 124)
         snprintf(out, 124, "{\"code\":\"%s\"}", admission_code(rule));
@@ -97,8 +94,8 @@ static void fill_refusal(const struct request *r, const struct admission_verdict
     reply->keeps_upgrade = v->status == 426;
 }
 
-bool handshake_admit(struct handshake_service *s, struct request *r,
-                     struct handshake_path path, struct reply *reply)
+bool handshake_admit(struct handshake_service *s, struct request *r, struct handshake_path path,
+                     struct reply *reply)
 {
     struct admission_request q;
     struct admission_verdict v;
@@ -141,8 +138,7 @@ static bool send_101(const struct request *r, const char *chosen)
     const char *key = request_header(r, "Sec-WebSocket-Key");
 
     /* Not worth refusing a client for. */
-    (void)setsockopt(r->conn->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
-                     sizeof unsent);
+    (void)setsockopt(r->conn->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     sha1_accept(key, strlen(key), accept);
     buf_printf(&b,
                "HTTP/1.1 101 Switching Protocols\r\n"
@@ -153,8 +149,8 @@ static bool send_101(const struct request *r, const char *chosen)
     if (chosen)
         buf_printf(&b, "Sec-WebSocket-Protocol: %s\r\n", chosen);
     buf_adds(&b, "\r\n");
-    is_sent = send(r->conn->fd, b.data, b.len,
-                   MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE) == (ssize_t)b.len;
+    is_sent =
+        send(r->conn->fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE) == (ssize_t)b.len;
     buf_free(&b);
     return is_sent;
 }
@@ -166,8 +162,8 @@ bool handshake_finish(struct handshake_service *s, struct front *f, struct reque
     struct accepted *a;
 
     if (!send_101(r, chosen)) {
-        log_limited(&s->gone, clock_mono_ms(), LOG_INFO,
-                    "%s - gone before its WebSocket began", r->client_name);
+        log_limited(&s->gone, clock_mono_ms(), LOG_INFO, "%s - gone before its WebSocket began",
+                    r->client_name);
         return false;
     }
     a = mem_zalloc(sizeof *a);

@@ -5,7 +5,8 @@
  *
  * admit judges the request and reserves the place.  finish answers with the 101, takes the
  * descriptor from the front and puts it into the queue.  Frames that came with the request, before
- * the 101, are lost: the accepted connection is marked early.  Worker threads; one handshake per request.
+ * the 101, are lost: the accepted connection is marked early.  Worker threads; one handshake per
+ * request.
  */
 #ifndef GATEWAY_ACCESS_HANDSHAKE_H
 #define GATEWAY_ACCESS_HANDSHAKE_H
@@ -21,8 +22,7 @@
 struct handshake_service {
     struct gate *gate;
     struct accept_queue *accepted;
-    struct log_limit
-        gone; /* clients that did not wait for the answer to their handshake */
+    struct log_limit gone; /* clients that did not wait for the answer to their handshake */
 };
 
 struct handshake_path {
@@ -39,8 +39,8 @@ struct handshake_path {
 bool handshake_take_token(struct request *r, struct admission_request *out);
 
 /* True: go on with handshake_finish.  False: *reply states why not. */
-bool handshake_admit(struct handshake_service *s, struct request *r,
-                     struct handshake_path path, struct reply *reply);
+bool handshake_admit(struct handshake_service *s, struct request *r, struct handshake_path path,
+                     struct reply *reply);
 
 /* {"code":…,"message":…,"setting":…}, at most 123 bytes, as a close frame takes. */
 void handshake_reason(enum admission_rule rule, char out[124]);

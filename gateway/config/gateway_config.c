@@ -7,9 +7,8 @@ static const struct config_option options[] = {
 
 const struct config_program gateway_program = {
     .name = "pregon-gateway",
-    .about =
-        "Sends the broker's quotes to browsers and programs over WebSocket and HTTP.  "
-        "Run as many gateways as you like.",
+    .about = "Sends the broker's quotes to browsers and programs over WebSocket and HTTP.  "
+             "Run as many gateways as you like.",
     .examples = "  pregon-gateway --port 8000 --cors-origins https://app.example\n"
                 "  pregon-gateway --port 8001 --websocket-max-connections 15000\n",
     .options = options,

@@ -108,8 +108,7 @@ static void make_room(struct backlog *b)
     }
 }
 
-static void push_due(struct backlog *b, struct hub_symbol *symbol,
-                     enum symbol_message tag)
+static void push_due(struct backlog *b, struct hub_symbol *symbol, enum symbol_message tag)
 {
     if (b->due_first + b->due_count == b->due_cap)
         make_room(b);
@@ -183,8 +182,7 @@ void backlog_suspect(struct backlog *b)
 }
 
 /* Moves the kept entries together.  Returns how many there are. */
-static uint32_t verify_queued(struct backlog *b,
-                              bool (*is_kept)(void *ctx, struct hub_symbol *s),
+static uint32_t verify_queued(struct backlog *b, bool (*is_kept)(void *ctx, struct hub_symbol *s),
                               void *ctx, uint32_t count)
 {
     uint32_t mask = b->queue_cap - 1, to = count;
@@ -204,9 +202,8 @@ static uint32_t verify_queued(struct backlog *b,
     return count - to;
 }
 
-static uint32_t verify_due(struct backlog *b,
-                           bool (*is_kept)(void *ctx, struct hub_symbol *s), void *ctx,
-                           uint32_t count)
+static uint32_t verify_due(struct backlog *b, bool (*is_kept)(void *ctx, struct hub_symbol *s),
+                           void *ctx, uint32_t count)
 {
     uint32_t to = count;
 
@@ -223,8 +220,8 @@ static uint32_t verify_due(struct backlog *b,
     return count - to;
 }
 
-void backlog_verify(struct backlog *b, bool (*is_kept)(void *ctx, struct hub_symbol *s),
-                    void *ctx, uint32_t most)
+void backlog_verify(struct backlog *b, bool (*is_kept)(void *ctx, struct hub_symbol *s), void *ctx,
+                    uint32_t most)
 {
     uint32_t queued = b->queue_count < most ? b->queue_count : most,
              due = b->due_count < most - queued ? b->due_count : most - queued;
@@ -258,8 +255,7 @@ bool backlog_is_ascending(const struct backlog *b)
     return true;
 }
 
-struct frame *backlog_peek_due(struct backlog *b, enum encoding encoding,
-                               uint32_t ahead)
+struct frame *backlog_peek_due(struct backlog *b, enum encoding encoding, uint32_t ahead)
 {
     uintptr_t entry;
     struct hub_symbol *symbol;

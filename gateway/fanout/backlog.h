@@ -80,8 +80,8 @@ void backlog_fall_behind(struct backlog *b);
  * returns false.
  */
 void backlog_suspect(struct backlog *b);
-void backlog_verify(struct backlog *b, bool (*is_kept)(void *ctx, struct hub_symbol *s),
-                    void *ctx, uint32_t most);
+void backlog_verify(struct backlog *b, bool (*is_kept)(void *ctx, struct hub_symbol *s), void *ctx,
+                    uint32_t most);
 
 /* The number of entries that may be sent now. */
 static inline uint32_t backlog_sendable(const struct backlog *b)
@@ -109,8 +109,7 @@ static inline uint32_t backlog_length(const struct backlog *b) /* in messages */
  */
 struct frame *backlog_peek_due(struct backlog *b, enum encoding encoding,
                                uint32_t ahead); /* counted behind the queued frames */
-static inline struct frame *backlog_peek(struct backlog *b, enum encoding encoding,
-                                         uint32_t ahead)
+static inline struct frame *backlog_peek(struct backlog *b, enum encoding encoding, uint32_t ahead)
 {
     if (ahead < b->queue_count)
         return b->queue[(b->queue_first + ahead) & (b->queue_cap - 1)];

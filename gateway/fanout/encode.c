@@ -55,8 +55,7 @@ static void trace_json(const struct encode_record *r, struct buf *out)
 static void trace_pack(const struct encode_record *r, msgpack_packer *pk)
 {
     pack_key(pk, "trace");
-    msgpack_pack_map(pk, 1u + (r->sent_us > 0) + (r->accepted_us > 0) +
-                             (r->received_us > 0));
+    msgpack_pack_map(pk, 1u + (r->sent_us > 0) + (r->accepted_us > 0) + (r->received_us > 0));
     if (r->sent_us)
         pack_kv_u(pk, "sent", r->sent_us);
     if (r->accepted_us)
@@ -67,8 +66,7 @@ static void trace_pack(const struct encode_record *r, msgpack_packer *pk)
     msgpack_pack_fix_uint64(pk, 0);
 }
 
-void encode_json(const struct encode_record *r, enum symbol_message kind,
-                 struct buf *out)
+void encode_json(const struct encode_record *r, enum symbol_message kind, struct buf *out)
 {
     buf_adds(out, "{\"type\":\"");
     buf_adds(out, type_names[kind]);
@@ -92,8 +90,7 @@ void encode_json(const struct encode_record *r, enum symbol_message kind,
     buf_addc(out, '}');
 }
 
-static void symbol_pack(const struct encode_record *r, enum symbol_message kind,
-                        struct buf *out)
+static void symbol_pack(const struct encode_record *r, enum symbol_message kind, struct buf *out)
 {
     struct span fields = r->body;
     struct pack_value head = {.count = 0};
@@ -133,8 +130,7 @@ struct frame *encode_record(const struct encode_record *r, enum symbol_message k
     if (kind != MESSAGE_SNAPSHOT)
         f->seq = r->seq;
     if (is_traced(r, kind)) /* the sending time is at the end, before the braces */
-        f->stamp_at =
-            f->len - (encoding == ENCODING_JSON ? STAMP_DIGITS + 2u : STAMP_BYTES);
+        f->stamp_at = f->len - (encoding == ENCODING_JSON ? STAMP_DIGITS + 2u : STAMP_BYTES);
     return f;
 }
 

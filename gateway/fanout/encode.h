@@ -20,8 +20,7 @@ struct encode_record {
 };
 
 /* Appends only the JSON object. */
-void encode_json(const struct encode_record *r, enum symbol_message kind,
-                 struct buf *out);
+void encode_json(const struct encode_record *r, enum symbol_message kind, struct buf *out);
 struct frame *encode_record(const struct encode_record *r, enum symbol_message kind,
                             enum encoding encoding);
 /* The frame of a symbol's newest record. */

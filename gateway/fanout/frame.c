@@ -6,8 +6,7 @@
 #include "shared/base/mem.h"
 
 #define HEADER_MAX 10
-#define CLOSE_REASON_MAX \
-    123 /* RFC 6455 §5.5: a control frame carries at most 125 bytes */
+#define CLOSE_REASON_MAX 123 /* RFC 6455 §5.5: a control frame carries at most 125 bytes */
 
 static size_t put_header(char out[HEADER_MAX], enum opcode opcode, size_t len)
 {

@@ -146,12 +146,10 @@ static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_messag
             enum symbol_message as;
 
             if (!subscriber->wants_all ||
-                (subscriber->join &&
-                 !hub_join_takes(subscriber, s, t->members[k].is_joining)))
+                (subscriber->join && !hub_join_takes(subscriber, s, t->members[k].is_joining)))
                 continue;
             as = kind == MESSAGE_QUOTE ? subscriber->backlog.quote_as : kind;
-            hub_queue_frame(h, subscriber,
-                            hub_symbol_frame(s, as, subscriber->encoding));
+            hub_queue_frame(h, subscriber, hub_symbol_frame(s, as, subscriber->encoding));
         }
     }
 }
@@ -197,9 +195,8 @@ static void set_state(struct hub *h, struct hub_symbol *s, enum symbol_state sta
 void hub_apply_lost(struct hub *h, uint64_t seq, struct span body)
 {
     hub_set_seq(h, seq);
-    keep(h, &(struct window_record){.seq = seq,
-                                    .body = (char *)(uintptr_t)body.at,
-                                    .body_len = (uint32_t)body.len});
+    keep(h, &(struct window_record){
+                .seq = seq, .body = (char *)(uintptr_t)body.at, .body_len = (uint32_t)body.len});
 }
 
 static void set_stamps(struct hub_symbol *s, const struct wire_record *r)
@@ -227,8 +224,7 @@ bool hub_apply_to(struct hub *h, struct hub_symbol *s, const struct wire_record 
     s->last_is_state = r->kind == WIRE_STATE;
     if (r->kind == WIRE_STATE) {
         set_state(h, s,
-                  span_eq(pack_find_text(r->body, "state"), "live") ? SYMBOL_LIVE
-                                                                    : SYMBOL_STALE);
+                  span_eq(pack_find_text(r->body, "state"), "live") ? SYMBOL_LIVE : SYMBOL_STALE);
         queue_to_all(h, s, MESSAGE_STATE);
     } else {
         s->state = SYMBOL_LIVE;

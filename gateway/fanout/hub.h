@@ -36,11 +36,11 @@ struct hub_symbol {
     uint8_t name_len;
     uint32_t index;
     enum symbol_state state;
-    bool last_is_state; /* its last record was a state, not a quote */
-    uint64_t seq, prev; /* of its last record */
+    bool last_is_state;                         /* its last record was a state, not a quote */
+    uint64_t seq, prev;                         /* of its last record */
     uint64_t sent_us, accepted_us, received_us; /* times of that record, 0: not known */
-    struct buf body;   /* its last quote, msgpack; empty: none yet */
-    uint64_t body_seq; /* position of that last quote */
+    struct buf body;                            /* its last quote, msgpack; empty: none yet */
+    uint64_t body_seq;                          /* position of that last quote */
     /* private to the hub */
     struct frame *frames[MESSAGE_COUNT][ENCODING_COUNT];
     /* topics that match it; valid while `matching` equals the hub's */
@@ -72,12 +72,11 @@ struct hub_topic {
     char pattern[HUB_PATTERN_MAX + 1];
     uint8_t pattern_len;
     bool is_prefix;
-    bool is_live;        /* its snapshot was applied: its symbols are complete */
-    uint64_t synced_seq; /* position of the snapshot that made it live */
-    uint32_t stamp;      /* number of the last hub_stamp that named it */
-    uint64_t
-        requested_by;    /* stream's number of the last client request that named it */
-    uint32_t references; /* its members, and requests that wait for it */
+    bool is_live;          /* its snapshot was applied: its symbols are complete */
+    uint64_t synced_seq;   /* position of the snapshot that made it live */
+    uint32_t stamp;        /* number of the last hub_stamp that named it */
+    uint64_t requested_by; /* stream's number of the last client request that named it */
+    uint32_t references;   /* its members, and requests that wait for it */
     /* private to the hub */
     struct hub_member *members;
     uint32_t member_count, member_cap;
@@ -237,9 +236,8 @@ void hub_set_mode(struct hub_subscriber *s, bool wants_all);
  * subscriber has `room` bytes in its queue.
  */
 #define HUB_SINCE_NOW UINT64_MAX
-void hub_join_begin(struct hub *h, struct hub_subscriber *s,
-                    struct hub_topic *const *topics, size_t count, uint64_t since,
-                    size_t limit, size_t room);
+void hub_join_begin(struct hub *h, struct hub_subscriber *s, struct hub_topic *const *topics,
+                    size_t count, uint64_t since, size_t limit, size_t room);
 bool hub_join_find(struct hub *h, struct hub_subscriber *s, size_t *steps);
 /*
  * Returns how many symbols changed, after hub_join_find has found all. *before becomes the position
@@ -248,9 +246,8 @@ bool hub_join_find(struct hub *h, struct hub_subscriber *s, size_t *steps);
 size_t hub_join_changed(const struct hub_subscriber *s, uint64_t *before);
 bool hub_join_queue(struct hub *h, struct hub_subscriber *s, size_t *steps);
 /* The whole join at once; returns how many symbols changed.  `before` may be NULL. */
-size_t hub_join(struct hub *h, struct hub_subscriber *s,
-                struct hub_topic *const *topics, size_t count, size_t limit,
-                uint64_t since, uint64_t *before);
+size_t hub_join(struct hub *h, struct hub_subscriber *s, struct hub_topic *const *topics,
+                size_t count, size_t limit, uint64_t since, uint64_t *before);
 
 /*
  * Walks over the symbols that one of the topics matches, each once, in slices. The caller keeps its
@@ -265,8 +262,7 @@ struct hub_walk {
     struct prefix_walk place;
 };
 void hub_walk_begin(struct hub_walk *w, struct hub_topic *const *topics, size_t count);
-bool hub_walk_next(const struct hub *h, struct hub_walk *w, size_t *steps,
-                   struct hub_symbol **out);
+bool hub_walk_next(const struct hub *h, struct hub_walk *w, size_t *steps, struct hub_symbol **out);
 void hub_walk_end(struct hub_walk *w);
 
 /*
@@ -292,8 +288,7 @@ bool hub_has_anyone_in_all(const struct hub *h);
 /* The frame of a symbol's newest record, made once per kind and encoding; the hub owns it. */
 struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind,
                              enum encoding encoding);
-static inline struct frame *hub_symbol_frame(struct hub_symbol *s,
-                                             enum symbol_message kind,
+static inline struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
                                              enum encoding encoding)
 {
     struct frame *f = s->frames[kind][encoding];
@@ -313,14 +308,13 @@ bool hub_is_wanted(const struct hub *h, struct span symbol);
 void hub_stamp(struct hub *h, struct hub_topic *const *topics, size_t count);
 bool hub_is_stamped(const struct hub *h, struct hub_symbol *symbol);
 /*
- * What the topics that match a symbol say of it: one of them is live; one has a subscriber in mode all.
- * s: NULL if the hub does not know the symbol.
+ * What the topics that match a symbol say of it: one of them is live; one has a subscriber in mode
+ * all. s: NULL if the hub does not know the symbol.
  */
 struct hub_coverage {
     bool is_live, has_all;
 };
-struct hub_coverage hub_cover(const struct hub *h, struct span name,
-                              struct hub_symbol *s);
+struct hub_coverage hub_cover(const struct hub *h, struct span name, struct hub_symbol *s);
 size_t hub_symbol_count(const struct hub *h); /* number of known symbols */
 /* All indexes are below this; a symbol keeps its index while it is known. */
 size_t hub_symbol_end(const struct hub *h);

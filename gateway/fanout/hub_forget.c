@@ -57,8 +57,7 @@ static void shrink(struct hub *h)
     }
     if (h->free_index_cap > 64 && h->free_index_count < h->free_index_cap / 4) {
         h->free_index_cap = h->free_index_count < 16 ? 16 : h->free_index_count;
-        h->free_indexes =
-            mem_resize(h->free_indexes, h->free_index_cap * sizeof *h->free_indexes);
+        h->free_indexes = mem_resize(h->free_indexes, h->free_index_cap * sizeof *h->free_indexes);
     }
 }
 
@@ -100,8 +99,7 @@ bool hub_tidy(struct hub *h, size_t most)
     }
     if (has_removed) {
         hub_may_forget(h);
-        if (h->topic_slot_count > HUB_SLOTS_MIN &&
-            h->topic_count < h->topic_slot_count / 4)
+        if (h->topic_slot_count > HUB_SLOTS_MIN && h->topic_count < h->topic_slot_count / 4)
             hub_topic_resize(h, h->topic_slot_count / 2);
     }
     return forget_some(h, most * 4) || h->idle;

@@ -20,8 +20,7 @@ void hub_drop_frames(struct hub_symbol *s)
                 frame_release(&s->frames[kind][e]);
 }
 
-struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind,
-                             enum encoding encoding)
+struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind, enum encoding encoding)
 {
     struct frame *f = encode_symbol(s, kind, encoding);
 

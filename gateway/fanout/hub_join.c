@@ -61,12 +61,10 @@ struct hub_join {
 
 static enum join_status status_of(const struct hub_join *j, const struct hub_symbol *s)
 {
-    return s->index < j->status_count ? (enum join_status)j->status[s->index]
-                                      : JOIN_NOT_FOUND;
+    return s->index < j->status_count ? (enum join_status)j->status[s->index] : JOIN_NOT_FOUND;
 }
 
-static void set_status(struct hub_join *j, const struct hub_symbol *s,
-                       enum join_status status)
+static void set_status(struct hub_join *j, const struct hub_symbol *s, enum join_status status)
 {
     ARRAY_RESERVE_ZEROED(j->status, j->status_count, (size_t)s->index + 1);
     j->status[s->index] = (uint8_t)status;
@@ -98,8 +96,7 @@ static struct found pop(struct hub_join *j)
     size_t at = 0, child;
 
     while ((child = 2 * at + 1) < j->found_count) {
-        if (child + 1 < j->found_count &&
-            is_before(&j->found[child + 1], &j->found[child]))
+        if (child + 1 < j->found_count && is_before(&j->found[child + 1], &j->found[child]))
             child++;
         if (!is_before(&j->found[child], &last))
             break;
@@ -115,9 +112,8 @@ static struct found pop(struct hub_join *j)
 /* True if nothing of the symbol was queued through a new membership so far. */
 static bool awaits(const struct hub_subscriber *s, const struct hub_symbol *symbol)
 {
-    return s->join &&
-           (s->join->is_finding || status_of(s->join, symbol) == JOIN_PENDING ||
-            status_of(s->join, symbol) == JOIN_KEPT);
+    return s->join && (s->join->is_finding || status_of(s->join, symbol) == JOIN_PENDING ||
+                       status_of(s->join, symbol) == JOIN_KEPT);
 }
 
 struct coverage {
@@ -156,8 +152,7 @@ static void add_found(struct hub_subscriber *s, struct hub_symbol *symbol)
 {
     struct hub_join *j = s->join;
 
-    if (!symbol->body.len || status_of(j, symbol) != JOIN_NOT_FOUND ||
-        (j->since && !symbol->seq))
+    if (!symbol->body.len || status_of(j, symbol) != JOIN_NOT_FOUND || (j->since && !symbol->seq))
         return;
     set_status(j, symbol, JOIN_PENDING);
     push(j, symbol, symbol->seq, s->wants_all);
@@ -168,9 +163,8 @@ static void add_found(struct hub_subscriber *s, struct hub_symbol *symbol)
         j->before = symbol->seq ? symbol->seq - 1 : 0;
 }
 
-void hub_join_begin(struct hub *h, struct hub_subscriber *s,
-                    struct hub_topic *const *topics, size_t count, uint64_t since,
-                    size_t limit, size_t room)
+void hub_join_begin(struct hub *h, struct hub_subscriber *s, struct hub_topic *const *topics,
+                    size_t count, uint64_t since, size_t limit, size_t room)
 {
     struct hub_topic **fresh = mem_alloc((count + 1) * sizeof *fresh);
     size_t fresh_count = 0;
@@ -218,17 +212,14 @@ size_t hub_join_changed(const struct hub_subscriber *s, uint64_t *before)
 
 /* --- queueing ------------------------------------------------------------------------ */
 
-static struct frame *first_frame(const struct hub_subscriber *s,
-                                 struct hub_symbol *symbol)
+static struct frame *first_frame(const struct hub_subscriber *s, struct hub_symbol *symbol)
 {
     bool is_known = s->join->since && symbol->seq <= s->join->since;
 
-    return hub_symbol_frame(symbol, is_known ? MESSAGE_STATE : MESSAGE_SNAPSHOT,
-                            s->encoding);
+    return hub_symbol_frame(symbol, is_known ? MESSAGE_STATE : MESSAGE_SNAPSHOT, s->encoding);
 }
 
-static void queue_snapshot(struct hub *h, struct hub_subscriber *s,
-                           const struct found *f)
+static void queue_snapshot(struct hub *h, struct hub_subscriber *s, const struct found *f)
 {
     struct hub_join *j = s->join;
     enum join_status status = status_of(j, f->symbol);
@@ -248,8 +239,7 @@ static void queue_snapshot(struct hub *h, struct hub_subscriber *s,
     if (!is_known && !j->limit)
         return;
     j->limit -= !is_known;
-    frame = status == JOIN_KEPT ? j->kept[f->symbol->index].frame
-                                : first_frame(s, f->symbol);
+    frame = status == JOIN_KEPT ? j->kept[f->symbol->index].frame : first_frame(s, f->symbol);
     backlog_queue(&s->backlog, frame, h->queue_limit);
     hub_set_due(h, s);
 }
@@ -302,8 +292,7 @@ static struct kept *kept_place(struct hub_join *j, uint32_t index)
     return &j->kept[index];
 }
 
-static void keep_snapshot(struct hub *h, struct hub_subscriber *s,
-                          struct hub_symbol *symbol)
+static void keep_snapshot(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol)
 {
     struct hub_join *j = s->join;
     struct kept *k;
@@ -403,8 +392,7 @@ struct backlog *hub_join_records(struct hub_subscriber *s)
     return &s->join->records;
 }
 
-bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,
-                    bool is_joining)
+bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol, bool is_joining)
 {
     struct hub_join *j = s->join;
 
@@ -434,9 +422,8 @@ bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,
     return false;
 }
 
-size_t hub_join(struct hub *h, struct hub_subscriber *s,
-                struct hub_topic *const *topics, size_t count, size_t limit,
-                uint64_t since, uint64_t *before)
+size_t hub_join(struct hub *h, struct hub_subscriber *s, struct hub_topic *const *topics,
+                size_t count, size_t limit, uint64_t since, uint64_t *before)
 {
     size_t steps = SIZE_MAX, changed;
     uint64_t none = UINT64_MAX;

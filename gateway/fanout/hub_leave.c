@@ -5,8 +5,7 @@
 
 bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern)
 {
-    const struct hub_topic *t =
-        pattern.len <= HUB_PATTERN_MAX ? hub_topic_find(h, pattern) : NULL;
+    const struct hub_topic *t = pattern.len <= HUB_PATTERN_MAX ? hub_topic_find(h, pattern) : NULL;
     uint32_t place = t ? hub_member_place(s, t) : HUB_NO_PLACE;
 
     if (place == HUB_NO_PLACE)

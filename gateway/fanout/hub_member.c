@@ -39,14 +39,12 @@ void hub_drop_slots(struct hub_subscriber *s)
     s->slot_count = 0;
 }
 
-static uint32_t slot_of(const struct hub_subscriber *s, const struct hub_topic *t,
-                        uint32_t place)
+static uint32_t slot_of(const struct hub_subscriber *s, const struct hub_topic *t, uint32_t place)
 {
     uint32_t mask = s->slot_count - 1, at = t->hash & mask;
 
-    while (s->slots[at] &&
-           (place == HUB_NO_PLACE ? s->topics[s->slots[at] - 1].topic != t
-                                  : s->slots[at] != place + 1))
+    while (s->slots[at] && (place == HUB_NO_PLACE ? s->topics[s->slots[at] - 1].topic != t
+                                                  : s->slots[at] != place + 1))
         at = (at + 1) & mask;
     return at;
 }
@@ -83,8 +81,7 @@ bool hub_is_member(const struct hub_subscriber *s, const struct hub_topic *t)
     return hub_member_place(s, t) != HUB_NO_PLACE;
 }
 
-bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,
-                    bool is_joining)
+bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t, bool is_joining)
 {
     (void)h;
     if (hub_is_member(s, t))
@@ -119,8 +116,7 @@ void hub_remove_member(struct hub *h, struct hub_subscriber *s, uint32_t i)
     t->all_count -= s->wants_all;
     t->members[p.place] = t->members[--t->member_count];
     if (p.place < t->member_count)
-        t->members[p.place].subscriber->topics[t->members[p.place].place].place =
-            p.place;
+        t->members[p.place].subscriber->topics[t->members[p.place].place].place = p.place;
     s->topics[i] = s->topics[last];
     s->topic_count = last;
     if (i < last)

@@ -40,7 +40,7 @@ struct hub {
     /* topics whose references were all released; some may be in use again */
     struct hub_topic *idle;
     uint32_t prefix_lengths[HUB_PATTERN_MAX]; /* number of prefixes of each length */
-    uint64_t matching; /* rises with every change of the set of topics */
+    uint64_t matching;                        /* rises with every change of the set of topics */
     struct hub_symbol **changed;
     size_t changed_count, changed_cap;
     struct hub_subscriber **due;
@@ -69,17 +69,15 @@ static inline void hub_put_due(struct hub *h, struct hub_subscriber *s)
 }
 
 /* Adds the symbol, with `updates` updates, to the subscriber's backlog. */
-static inline void hub_mark(struct hub *h, struct hub_subscriber *s,
-                            struct hub_symbol *symbol, enum symbol_message kind,
-                            uint32_t updates)
+static inline void hub_mark(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,
+                            enum symbol_message kind, uint32_t updates)
 {
     h->merged += backlog_mark(&s->backlog, symbol, kind, updates, h->round);
     hub_put_due(h, s);
 }
 
 struct backlog *hub_join_records(struct hub_subscriber *s);
-static inline void hub_queue_frame(struct hub *h, struct hub_subscriber *s,
-                                   struct frame *f)
+static inline void hub_queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f)
 {
     backlog_queue(s->join ? hub_join_records(s) : &s->backlog, f, h->queue_limit);
     hub_put_due(h, s);
@@ -98,8 +96,7 @@ void hub_topic_remove(struct hub *h, struct hub_topic *t); /* t has no reference
 void hub_topic_resize(struct hub *h, size_t slot_count);   /* a power of two */
 
 /* Returns false if the subscriber was a member of the topic already. */
-bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t,
-                    bool is_joining);
+bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t, bool is_joining);
 #define HUB_NO_PLACE UINT32_MAX
 /* The index of the topic in s->topics. */
 uint32_t hub_member_place(const struct hub_subscriber *s, const struct hub_topic *t);
@@ -118,8 +115,7 @@ void hub_join_end(struct hub *h, struct hub_subscriber *s);
  */
 void hub_join_keep_snapshot(struct hub *h, struct hub_symbol *symbol);
 /* A record of the symbol came through a membership: may it be queued for the subscriber now? */
-bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol,
-                    bool is_joining);
+bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol, bool is_joining);
 
 /*
  * The topics that match a symbol are looked up only when they are needed: call hub_match before

@@ -10,13 +10,12 @@
 #include "shared/base/array.h"
 #include "shared/base/mem.h"
 
-static struct hub_symbol *find_symbol(const struct hub *h, struct span name,
-                                      uint32_t hash)
+static struct hub_symbol *find_symbol(const struct hub *h, struct span name, uint32_t hash)
 {
     struct hub_symbol *s = h->symbol_slots[hash & (h->symbol_slot_count - 1)];
 
-    while (s && !(s->hash == hash && s->name_len == name.len &&
-                  memcmp(s->name, name.at, name.len) == 0))
+    while (s &&
+           !(s->hash == hash && s->name_len == name.len && memcmp(s->name, name.at, name.len) == 0))
         s = s->chain;
     return s;
 }

@@ -20,8 +20,7 @@ bool hub_is_pattern(struct span pattern)
     return quote_is_symbol(pattern);
 }
 
-static struct hub_topic *find_topic(const struct hub *h, struct span pattern,
-                                    uint32_t hash)
+static struct hub_topic *find_topic(const struct hub *h, struct span pattern, uint32_t hash)
 {
     struct hub_topic *t = h->topic_slots[hash & (h->topic_slot_count - 1)];
 
@@ -49,9 +48,8 @@ static void each_topic(const struct hub *h, struct span name,
             uint32_t hashed = hash_end(hash_byte(hash, '*'));
             struct hub_topic *t = h->topic_slots[hashed & (h->topic_slot_count - 1)];
 
-            while (t &&
-                   !(t->hash == hashed && t->is_prefix && t->pattern_len == len + 1 &&
-                     memcmp(t->pattern, name.at, len) == 0))
+            while (t && !(t->hash == hashed && t->is_prefix && t->pattern_len == len + 1 &&
+                          memcmp(t->pattern, name.at, len) == 0))
                 t = t->chain;
             if (t && !each(ctx, t))
                 return;
@@ -107,8 +105,7 @@ static bool add_coverage(void *ctx, struct hub_topic *t)
     return true;
 }
 
-struct hub_coverage hub_cover(const struct hub *h, struct span name,
-                              struct hub_symbol *s)
+struct hub_coverage hub_cover(const struct hub *h, struct span name, struct hub_symbol *s)
 {
     struct hub_coverage c = {0};
 

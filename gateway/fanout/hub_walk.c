@@ -14,8 +14,7 @@ static size_t name_len(const struct hub_topic *t)
 /* Ascending order of bytes: a prefix comes right before the patterns that begin with it. */
 static int by_pattern(const void *a, const void *b)
 {
-    const struct hub_topic *x = *(struct hub_topic *const *)a,
-                           *y = *(struct hub_topic *const *)b;
+    const struct hub_topic *x = *(struct hub_topic *const *)a, *y = *(struct hub_topic *const *)b;
     size_t x_len = name_len(x), y_len = name_len(y);
     int order = memcmp(x->pattern, y->pattern, x_len < y_len ? x_len : y_len);
 
@@ -36,9 +35,8 @@ void hub_walk_begin(struct hub_walk *w, struct hub_topic *const *topics, size_t 
     for (size_t i = 0; i < count; i++) {
         struct hub_topic *t = w->patterns[i];
 
-        if (cover &&
-            (t == cover || (cover->is_prefix && name_len(t) >= name_len(cover) &&
-                            memcmp(t->pattern, cover->pattern, name_len(cover)) == 0)))
+        if (cover && (t == cover || (cover->is_prefix && name_len(t) >= name_len(cover) &&
+                                     memcmp(t->pattern, cover->pattern, name_len(cover)) == 0)))
             continue; /* the other pattern finds its symbols, too */
         cover = w->patterns[w->count++] = t;
     }
@@ -51,8 +49,7 @@ void hub_walk_end(struct hub_walk *w)
     w->count = w->at = 0;
 }
 
-bool hub_walk_next(const struct hub *h, struct hub_walk *w, size_t *steps,
-                   struct hub_symbol **out)
+bool hub_walk_next(const struct hub *h, struct hub_walk *w, size_t *steps, struct hub_symbol **out)
 {
     *out = NULL;
     while (w->at < w->count) {
@@ -69,8 +66,7 @@ bool hub_walk_next(const struct hub *h, struct hub_walk *w, size_t *steps,
             *out = hub_find(h, hub_topic_pattern(t));
         } else {
             if (!w->is_within)
-                w->place =
-                    prefix_index_walk(h->index, (struct span){t->pattern, name_len(t)});
+                w->place = prefix_index_walk(h->index, (struct span){t->pattern, name_len(t)});
             *out = prefix_walk_next(&w->place);
             w->is_within = *out != NULL;
             w->at += *out == NULL;

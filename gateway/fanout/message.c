@@ -81,8 +81,7 @@ void message_raw(struct message *m, const char *key, struct span value)
     buf_add(&m->text, value.at, value.len);
 }
 
-void message_texts_add(struct message_texts *t, enum encoding encoding,
-                       struct span text)
+void message_texts_add(struct message_texts *t, enum encoding encoding, struct span text)
 {
     msgpack_packer pk;
 
@@ -97,8 +96,7 @@ void message_texts_add(struct message_texts *t, enum encoding encoding,
     t->count++;
 }
 
-void message_put_texts(struct message *m, const char *key,
-                       const struct message_texts *t)
+void message_put_texts(struct message *m, const char *key, const struct message_texts *t)
 {
     put_key(m, key);
     if (m->encoding == ENCODING_MSGPACK)

@@ -28,8 +28,7 @@ struct message_texts {
     uint32_t count;
 };
 
-void message_texts_add(struct message_texts *t, enum encoding encoding,
-                       struct span text);
+void message_texts_add(struct message_texts *t, enum encoding encoding, struct span text);
 
 void message_begin(struct message *m, enum encoding encoding, const char *type);
 void message_text(struct message *m, const char *key, struct span value);
@@ -40,8 +39,7 @@ void message_seconds(struct message *m, const char *key, int64_t ms);
 /* Adds a member that is already encoded: the text of a JSON value, or msgpack bytes. */
 void message_raw(struct message *m, const char *key, struct span value);
 /* A list of texts; they are collected first because msgpack needs the count in front. */
-void message_put_texts(struct message *m, const char *key,
-                       const struct message_texts *t);
+void message_put_texts(struct message *m, const char *key, const struct message_texts *t);
 /* Begins a map of `count` members (message_text and so on); message_map_end() ends it. */
 void message_map(struct message *m, const char *key, uint32_t count);
 void message_map_end(struct message *m);

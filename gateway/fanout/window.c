@@ -31,8 +31,7 @@ static size_t size_of(const struct window_record *r)
     size_t size = sizeof *r + r->body_len;
 
     for (int e = 0; e < ENCODING_COUNT; e++)
-        size += (r->frames[e] ? r->frames[e]->len : 0) +
-                (r->traced[e] ? r->traced[e]->len : 0);
+        size += (r->frames[e] ? r->frames[e]->len : 0) + (r->traced[e] ? r->traced[e]->len : 0);
     return size;
 }
 
@@ -146,10 +145,8 @@ struct frame *window_frame(struct window *w, size_t index, enum encoding encodin
 {
     struct window_record *r = at(w, index);
     struct span body = {r->body, r->body_len};
-    enum symbol_message kind =
-        r->symbol && r->kind == MESSAGE_QUOTE ? quote_as : r->kind;
-    struct frame **f =
-        kind == MESSAGE_TRACED ? &r->traced[encoding] : &r->frames[encoding];
+    enum symbol_message kind = r->symbol && r->kind == MESSAGE_QUOTE ? quote_as : r->kind;
+    struct frame **f = kind == MESSAGE_TRACED ? &r->traced[encoding] : &r->frames[encoding];
 
     if (*f)
         return *f;

@@ -11,23 +11,19 @@ static void invite(const struct request *r)
     const char *expect = request_header(r, "Expect");
 
     /* Nothing was sent yet, so the socket takes it; a client that is gone shows itself later. */
-    if (expect && strcasecmp(expect, "100-continue") == 0 &&
-        strcmp(r->head->version, "1.0") != 0)
+    if (expect && strcasecmp(expect, "100-continue") == 0 && strcmp(r->head->version, "1.0") != 0)
         (void)send(r->conn->fd, go_on, sizeof go_on - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void explain_failure(struct reply *p, const struct request *r,
-                            enum front_body why)
+static void explain_failure(struct reply *p, const struct request *r, enum front_body why)
 {
     char hint[80];
 
     if (why == FRONT_BODY_LATE) {
-        snprintf(hint, sizeof hint, "All of it must be here within %d s.",
-                 FRONT_BODY_MS / 1000);
+        snprintf(hint, sizeof hint, "All of it must be here within %d s.", FRONT_BODY_MS / 1000);
         reply_error(p, r, 408, "timed_out", "The body did not come in time.", hint);
     } else if (why == FRONT_BODY_CUT_OFF) {
-        reply_error(p, r, 400, "bad_request",
-                    "The body is shorter than its Content-Length.",
+        reply_error(p, r, 400, "bad_request", "The body is shorter than its Content-Length.",
                     "Send as many bytes as you announce.");
     } else {
         reply_error(p, r, 503, "draining", "This gateway is stopping.",
@@ -43,15 +39,13 @@ bool body_read(struct request *r, size_t most, struct buf *out, struct reply *p)
     char text[80], hint[40];
 
     if (!head->has_length) {
-        reply_error(p, r, 411, "length_required",
-                    "The length of the body is not given.",
+        reply_error(p, r, 411, "length_required", "The length of the body is not given.",
                     "Send Content-Length, and not Transfer-Encoding.");
         return false;
     }
     if (head->length > most) {
         snprintf(hint, sizeof hint, "At most %zu.", most);
-        snprintf(text, sizeof text, "The body has %llu bytes.",
-                 (unsigned long long)head->length);
+        snprintf(text, sizeof text, "The body has %llu bytes.", (unsigned long long)head->length);
         reply_error(p, r, 413, "too_large", text, hint);
         return false;
     }

@@ -15,9 +15,9 @@
 #include "gateway/http/request.h"
 
 /*
- * Append the body, of at most `most` bytes, to *out.  False: r->wanted_body states that it is awaited,
- * or else the reply states what is wrong (411 length_required, 413 too_large, 408 timed_out, 400
- * bad_request, 503 draining).
+ * Append the body, of at most `most` bytes, to *out.  False: r->wanted_body states that it is
+ * awaited, or else the reply states what is wrong (411 length_required, 413 too_large, 408
+ * timed_out, 400 bad_request, 503 draining).
  */
 bool body_read(struct request *r, size_t most, struct buf *out, struct reply *p);
 

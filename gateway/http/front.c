@@ -51,8 +51,7 @@ void front_await_body(struct front *f, struct connection *c, size_t len)
     give_back(f, c->waiting);
 }
 
-void front_answer(struct front *f, struct connection *c, struct buf *answer,
-                  bool lingers)
+void front_answer(struct front *f, struct connection *c, struct buf *answer, bool lingers)
 {
     struct waiting *w = c->waiting;
     ssize_t n = front_send(c->fd, answer->data, answer->len);
@@ -90,8 +89,7 @@ static bool resolve(const char *host, struct sockaddr_in *out)
         return true;
     if (getaddrinfo(host, NULL, &hints, &found) || !found)
         return false;
-    out->sin_addr =
-        ((const struct sockaddr_in *)(const void *)found->ai_addr)->sin_addr;
+    out->sin_addr = ((const struct sockaddr_in *)(const void *)found->ai_addr)->sin_addr;
     freeaddrinfo(found);
     return true;
 }
@@ -110,25 +108,22 @@ static bool listen_at(struct front *f, const struct sockaddr_in *at)
     (void)setsockopt(f->listener, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     (void)setsockopt(f->listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (bind(f->listener, (const struct sockaddr *)at, sizeof *at) ||
-        listen(f->listener, BACKLOG) ||
-        getsockname(f->listener, (struct sockaddr *)&real, &len))
+        listen(f->listener, BACKLOG) || getsockname(f->listener, (struct sockaddr *)&real, &len))
         return false;
-    if (setsockopt(f->listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds,
-                   sizeof seconds))
+    if (setsockopt(f->listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds))
         log_debug("TCP_DEFER_ACCEPT could not be set: silent clients take places");
     f->port = ntohs(real.sin_port);
     return true;
 }
 
-static enum err say_cannot_listen(const char *host, int port, int error,
-                                  char text[FRONT_ERROR_MAX])
+static enum err say_cannot_listen(const char *host, int port, int error, char text[FRONT_ERROR_MAX])
 {
     if (error == EADDRINUSE)
-        snprintf(text, FRONT_ERROR_MAX,
-                 "another program listens on %s:%d: end it, or set PORT", host, port);
+        snprintf(text, FRONT_ERROR_MAX, "another program listens on %s:%d: end it, or set PORT",
+                 host, port);
     else
-        snprintf(text, FRONT_ERROR_MAX, "HOST, PORT: cannot listen on %s:%d: %s", host,
-                 port, strerror(error));
+        snprintf(text, FRONT_ERROR_MAX, "HOST, PORT: cannot listen on %s:%d: %s", host, port,
+                 strerror(error));
     return ERR_INVALID;
 }
 
@@ -152,8 +147,7 @@ enum err front_open(const char *host, int port, const struct front_limits *limit
 
     if (!resolve(host, &at)) {
         snprintf(error, FRONT_ERROR_MAX,
-                 "HOST=%s: must be an IPv4 address of this machine, or a name for one",
-                 host);
+                 "HOST=%s: must be an IPv4 address of this machine, or a name for one", host);
         return ERR_INVALID;
     }
     f = mem_zalloc(sizeof *f);

@@ -1,8 +1,8 @@
 /*
  * front: every HTTP connection while it waits for its peer.
  *
- * This folder reads requests and writes replies, and knows no route; gateway/access and gateway/routes
- * call it.
+ * This folder reads requests and writes replies, and knows no route; gateway/access and
+ * gateway/routes call it.
  *
  * One thread accepts, reads heads and bodies, writes what a worker's answer could not send at
  * once, and takes what a refused peer still sends.  A worker gets a connection only with a
@@ -14,9 +14,9 @@
  * wait here; the one that has waited longest gives way to a new one, first those that were
  * answered already.  What waits holds at most FRONT_HELD_MOST bytes.  A head has `head_ms`, a body
  * FRONT_BODY_MS, an answer FRONT_WRITE_MS, what follows an answer FRONT_LINGER_MS: in all, however
- * often a byte comes.  One turn accepts at most 64 connections and reads at most one head from each.
- * A peer that connects and sends nothing waits in the kernel for some 15 s (TCP_DEFER_ACCEPT) and is
- * not counted.
+ * often a byte comes.  One turn accepts at most 64 connections and reads at most one head from
+ * each. A peer that connects and sends nothing waits in the kernel for some 15 s (TCP_DEFER_ACCEPT)
+ * and is not counted.
  *
  * front_open, front_start, front_stop and front_free on one thread; front_take and what gives a
  * connection back on any worker's.
@@ -74,9 +74,8 @@ struct front;
  * refused, and knows when to stop waiting for bodies; it must outlive the front.  ERR_INVALID:
  * *error names the setting; ERR_SYS.
  */
-MUST_CHECK enum err front_open(const char *host, int port,
-                               const struct front_limits *limits, struct gate *gate,
-                               struct front **out, char error[FRONT_ERROR_MAX]);
+MUST_CHECK enum err front_open(const char *host, int port, const struct front_limits *limits,
+                               struct gate *gate, struct front **out, char error[FRONT_ERROR_MAX]);
 int front_port(const struct front *f);
 MUST_CHECK enum err front_start(struct front *f); /* ERR_SYS: no thread */
 void front_set_limits(struct front *f, const struct front_limits *limits);
@@ -91,8 +90,7 @@ void front_await_body(struct front *f, struct connection *c, size_t len);
  * Send the answer and close.  Takes the bytes.  lingers: more may come than was read, and
  * closing on unread bytes would reset the connection, and the answer with it.
  */
-void front_answer(struct front *f, struct connection *c, struct buf *answer,
-                  bool lingers);
+void front_answer(struct front *f, struct connection *c, struct buf *answer, bool lingers);
 
 /* The descriptor is the caller's from now on. */
 int front_release(struct front *f, struct connection *c);

@@ -1,4 +1,6 @@
-/* The front's thread: it accepts, reads, writes what is left of answers, and keeps the deadlines. */
+/*
+ * The front's thread: it accepts, reads, writes what is left of answers, and keeps the deadlines.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <sched.h>
@@ -17,9 +19,8 @@
 #define EVENTS_MOST 256
 #define READ_SIZE 2048 /* most heads are shorter */
 #define JUNK 16384
-#define RETRY_MS 20 /* while no descriptor or place is left */
-#define SLICE_MS \
-    100 /* between looks at whether the gateway drains, while bodies are awaited */
+#define RETRY_MS 20  /* while no descriptor or place is left */
+#define SLICE_MS 100 /* between looks at whether the gateway drains, while bodies are awaited */
 
 static void new_id(struct front *f, char id[FRONT_ID_MAX])
 {
@@ -42,7 +43,7 @@ static void dispatch(struct front *f, struct waiting *w, enum front_body outcome
     pthread_mutex_unlock(&f->lock);
 }
 
-/* --- answers ----------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 /* Bytes sent, or -1: the peer is gone. */
 ssize_t front_send(int fd, const char *at, size_t len)
@@ -79,13 +80,12 @@ static void write_on(struct front *f, struct waiting *w)
         finish(f, w);
 }
 
-static void refuse(struct front *f, struct waiting *w,
-                   const struct head_explanation *why, enum gate_head kind)
+static void refuse(struct front *f, struct waiting *w, const struct head_explanation *why,
+                   enum gate_head kind)
 {
     gate_count_head(f->gate, kind);
-    log_limited(&f->invalid, f->now, LOG_WARNING,
-                "%s:%d - Invalid HTTP request received: %d %s", w->c.peer, w->c.port,
-                why->status, why->message);
+    log_limited(&f->invalid, f->now, LOG_WARNING, "%s:%d - Invalid HTTP request received: %d %s",
+                w->c.peer, w->c.port, why->status, why->message);
     new_id(f, w->c.id);
     reply_bare(&w->out, why, w->c.id);
     w->sent = 0;
@@ -115,16 +115,15 @@ static void refuse_head(struct front *f, struct waiting *w, enum head_fault faul
 static void refuse_late(struct front *f, struct waiting *w)
 {
     char hint[120];
-    const struct head_explanation why = {
-        408, "timed_out", "The request's head did not come in time.", hint};
+    const struct head_explanation why = {408, "timed_out",
+                                         "The request's head did not come in time.", hint};
 
-    snprintf(hint, sizeof hint,
-             "All of it must be here within %.3g s (HTTP_HEAD_TIMEOUT).",
+    snprintf(hint, sizeof hint, "All of it must be here within %.3g s (HTTP_HEAD_TIMEOUT).",
              (double)atomic_load(&f->head_ms) / 1000);
     refuse(f, w, &why, GATE_HEAD_late);
 }
 
-/* --- requests ---------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static void take_head(struct front *f, struct waiting *w)
 {
@@ -233,7 +232,7 @@ static void on_late(struct front *f, struct waiting *w)
         front_drop(f, w);
 }
 
-/* --- the thread -------------------------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 static void watch_listener(struct front *f, bool on)
 {
@@ -273,14 +272,12 @@ static void accept_some(struct front *f)
                 return;
             }
         }
-        fd = accept4(f->listener, (struct sockaddr *)&peer, &len,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+        fd = accept4(f->listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             welcome(f, fd, &peer);
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
             return;
-        else if ((errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-                  errno == ENOBUFS) &&
+        else if ((errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) &&
                  !front_evict(f)) {
             watch_listener(f, false);
             return;

@@ -81,8 +81,8 @@ struct front {
 void front_park(struct front *f, struct waiting *w, enum waiting_for what);
 void front_unpark(struct front *f, struct waiting *w); /* off its lists and epoll */
 void front_drop(struct front *f, struct waiting *w);   /* close it */
-bool front_evict(struct front *f); /* close the oldest; false: none waits */
-void front_reap(struct front *f);  /* free those closed in this turn */
+bool front_evict(struct front *f);                     /* close the oldest; false: none waits */
+void front_reap(struct front *f);                      /* free those closed in this turn */
 /* To the next deadline, in milliseconds; -1: there is none. */
 int front_timeout(const struct front *f);
 

@@ -139,8 +139,7 @@ static void bound(struct front *f, const struct waiting *w)
     while (f->held > FRONT_HELD_MOST && front_evict(f))
         ;
     if (!w->is_dead && w->address &&
-        w->address->count >
-            atomic_load_explicit(&f->per_address, memory_order_relaxed)) {
+        w->address->count > atomic_load_explicit(&f->per_address, memory_order_relaxed)) {
         gate_count_head(f->gate, GATE_HEAD_pushed_out);
         front_drop(f, w->address->first);
     }

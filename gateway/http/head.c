@@ -13,8 +13,7 @@
 struct head_explanation head_explain(enum head_fault fault)
 {
     static const struct head_explanation all[] = {
-#define X(name, status, code, message, hint) \
-    [HEAD_FAULT_##name] = {status, code, message, hint},
+#define X(name, status, code, message, hint) [HEAD_FAULT_##name] = {status, code, message, hint},
         HEAD_FAULTS(X)
 #undef X
     };
@@ -28,8 +27,7 @@ struct head_explanation head_explain(enum head_fault fault)
 /* A line is complete; `at` stands behind it. */
 static enum head_fault end_line(struct head_scan *s, size_t content)
 {
-    if (content == 0 &&
-        s->lines == 0) { /* empty lines before the request are forgiven */
+    if (content == 0 && s->lines == 0) { /* empty lines before the request are forgiven */
         s->start = s->at;
     } else if (content == 0) {
         s->size = s->at;
@@ -116,8 +114,7 @@ static bool is_authority(const char *text)
         len++;
     } else {
         len = 0;
-        while (isalnum((unsigned char)text[len]) ||
-               (text[len] && strchr("-._~%", text[len])))
+        while (isalnum((unsigned char)text[len]) || (text[len] && strchr("-._~%", text[len])))
             len++;
     }
     if (!text[len])
@@ -167,15 +164,13 @@ static enum head_fault split_target(char *target, struct head *out)
     if (strlen(target) > HEAD_TARGET_MAX)
         return HEAD_FAULT_target_too_long;
     for (const char *c = target; *c; c++)
-        if (*c <= ' ' || *c >= 0x7f ||
-            *c == '#') /* a char from 0x80 on is negative, if signed */
+        if (*c <= ' ' || *c >= 0x7f || *c == '#') /* a char from 0x80 on is negative, if signed */
             return HEAD_FAULT_target;
     out->query = "";
     authority = behind_scheme(target);
     if (authority)
         fault = split_absolute(target, authority, out);
-    else if (target[0] == '/' ||
-             (strcmp(target, "*") == 0 && strcmp(out->method, "OPTIONS") == 0))
+    else if (target[0] == '/' || (strcmp(target, "*") == 0 && strcmp(out->method, "OPTIONS") == 0))
         out->path = target;
     else
         fault = HEAD_FAULT_target;
@@ -191,14 +186,12 @@ static enum head_fault split_target(char *target, struct head *out)
 
 static enum head_fault read_version(const char *text, struct head *out)
 {
-    if (strlen(text) != 8 || strncmp(text, "HTTP/", 5) != 0 ||
-        !isdigit((unsigned char)text[5]) || text[6] != '.' ||
-        !isdigit((unsigned char)text[7]))
+    if (strlen(text) != 8 || strncmp(text, "HTTP/", 5) != 0 || !isdigit((unsigned char)text[5]) ||
+        text[6] != '.' || !isdigit((unsigned char)text[7]))
         return HEAD_FAULT_version;
     if (text[5] != '1')
         return HEAD_FAULT_other_version;
-    out->version =
-        text[7] == '0' ? "1.0" : "1.1"; /* a later minor version is no other one */
+    out->version = text[7] == '0' ? "1.0" : "1.1"; /* a later minor version is no other one */
     return HEAD_FINE;
 }
 
@@ -215,8 +208,7 @@ static bool is_method(const char *text)
 
 static enum head_fault read_request_line(char *line, struct head *out)
 {
-    char *target = strchr(line, ' '),
-         *version = target ? strchr(target + 1, ' ') : NULL;
+    char *target = strchr(line, ' '), *version = target ? strchr(target + 1, ' ') : NULL;
     enum head_fault fault;
 
     if (!version || target == line || version == target + 1 || strchr(version + 1, ' '))
@@ -296,8 +288,7 @@ static enum head_fault read_length(struct head *h)
         return HEAD_FAULT_length_and_encoding;
     if (encoding) {
         struct buf joined = {0};
-        bool is_chunked =
-            strcasecmp(head_values(h, "Transfer-Encoding", &joined), "chunked") == 0;
+        bool is_chunked = strcasecmp(head_values(h, "Transfer-Encoding", &joined), "chunked") == 0;
 
         buf_free(&joined);
         if (!is_chunked || strcmp(h->version, "1.0") == 0)

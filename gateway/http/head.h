@@ -25,54 +25,49 @@
 #define HEAD_FIELDS_MAX 64    /* headers */
 
 /* name, HTTP status, code, message, hint */
-#define HEAD_FAULTS(X)                                                                 \
-    X(tls, 400, "bad_request", "The request is TLS, and this port speaks plain HTTP.", \
-      "Use http:// and ws:// here; TLS ends at a proxy in front.")                     \
-    X(control, 400, "bad_request", "The request's head has a control character.",      \
-      "Send visible characters, spaces and tabs only, each line ended by CR LF.")      \
-    X(bare_cr, 400, "bad_request",                                                     \
-      "A carriage return stands alone in the request's head.",                         \
-      "End each line with CR LF.")                                                     \
-    X(bare_lf, 400, "bad_request", "A line of the request's head ends without CR.",    \
-      "End each line with CR LF.")                                                     \
-    X(folded, 400, "bad_request", "A header is continued on a second line.",           \
-      "Send each header on one line: RFC 9112 has withdrawn folding.")                 \
-    X(line, 400, "bad_request",                                                        \
-      "The first line is not a method, a target and a version.",                       \
-      "Send it like 'GET /path HTTP/1.1', with one space between the parts.")          \
-    X(method, 400, "bad_request", "The method is none of HTTP's.",                     \
-      "GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE or PATCH, in capitals.")  \
-    X(target, 400, "bad_request",                                                      \
-      "The request target is neither a path nor an http:// address of visible ASCII.", \
-      "Start it with '/', and percent-encode what is not ASCII, spaces and '#'.")      \
-    X(target_too_long, 414, "too_large", "The request target is too long.",            \
-      "At most 16384 bytes; over a WebSocket, subscribe by message instead.")          \
-    X(version, 400, "bad_request", "The version is not like 'HTTP/1.1'.",              \
-      "Send HTTP/1.1.")                                                                \
-    X(other_version, 505, "bad_http_version",                                          \
-      "Only HTTP/1.1 and HTTP/1.0 are spoken here.", "Send HTTP/1.1.")                 \
-    X(too_large, 431, "too_large", "The request's head is too large.",                 \
-      "At most 24576 bytes; usually a cookie has grown.")                              \
-    X(too_many, 431, "too_large", "The request has too many headers.", "At most 64.")  \
-    X(no_colon, 400, "bad_request", "A line among the headers has no colon.",          \
-      "Send 'Name: value'.")                                                           \
-    X(name, 400, "bad_request",                                                        \
-      "A header's name is empty or has a character that a name may not have.",         \
-      "Letters, digits and !#$%&'*+-.^_`|~ only, and no space before the colon.")      \
-    X(repeated, 400, "bad_request", "A header that may come only once came twice.",    \
-      "Send it once: Host, Origin, Authorization, Content-Length, Sec-WebSocket-Key, " \
-      "…-Version.")                                                                    \
-    X(no_host, 400, "bad_request", "The Host header is missing.",                      \
-      "HTTP/1.1 demands it: 'Host: name:port' as in the address.")                     \
-    X(host, 400, "bad_request", "The Host header is not a host and perhaps a port.",   \
-      "Send 'Host: name' or 'Host: name:port'.")                                       \
-    X(length, 400, "bad_request", "Content-Length is not one whole number.",           \
-      "Send it once, in digits.")                                                      \
-    X(length_and_encoding, 400, "bad_request",                                         \
-      "The request has Content-Length and Transfer-Encoding.",                         \
-      "Send Content-Length only.")                                                     \
-    X(encoding, 400, "bad_request",                                                    \
-      "The Transfer-Encoding is not 'chunked', or not HTTP/1.1's.",                    \
+#define HEAD_FAULTS(X)                                                                            \
+    X(tls, 400, "bad_request", "The request is TLS, and this port speaks plain HTTP.",            \
+      "Use http:// and ws:// here; TLS ends at a proxy in front.")                                \
+    X(control, 400, "bad_request", "The request's head has a control character.",                 \
+      "Send visible characters, spaces and tabs only, each line ended by CR LF.")                 \
+    X(bare_cr, 400, "bad_request", "A carriage return stands alone in the request's head.",       \
+      "End each line with CR LF.")                                                                \
+    X(bare_lf, 400, "bad_request", "A line of the request's head ends without CR.",               \
+      "End each line with CR LF.")                                                                \
+    X(folded, 400, "bad_request", "A header is continued on a second line.",                      \
+      "Send each header on one line: RFC 9112 has withdrawn folding.")                            \
+    X(line, 400, "bad_request", "The first line is not a method, a target and a version.",        \
+      "Send it like 'GET /path HTTP/1.1', with one space between the parts.")                     \
+    X(method, 400, "bad_request", "The method is none of HTTP's.",                                \
+      "GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE or PATCH, in capitals.")             \
+    X(target, 400, "bad_request",                                                                 \
+      "The request target is neither a path nor an http:// address of visible ASCII.",            \
+      "Start it with '/', and percent-encode what is not ASCII, spaces and '#'.")                 \
+    X(target_too_long, 414, "too_large", "The request target is too long.",                       \
+      "At most 16384 bytes; over a WebSocket, subscribe by message instead.")                     \
+    X(version, 400, "bad_request", "The version is not like 'HTTP/1.1'.", "Send HTTP/1.1.")       \
+    X(other_version, 505, "bad_http_version", "Only HTTP/1.1 and HTTP/1.0 are spoken here.",      \
+      "Send HTTP/1.1.")                                                                           \
+    X(too_large, 431, "too_large", "The request's head is too large.",                            \
+      "At most 24576 bytes; usually a cookie has grown.")                                         \
+    X(too_many, 431, "too_large", "The request has too many headers.", "At most 64.")             \
+    X(no_colon, 400, "bad_request", "A line among the headers has no colon.",                     \
+      "Send 'Name: value'.")                                                                      \
+    X(name, 400, "bad_request",                                                                   \
+      "A header's name is empty or has a character that a name may not have.",                    \
+      "Letters, digits and !#$%&'*+-.^_`|~ only, and no space before the colon.")                 \
+    X(repeated, 400, "bad_request", "A header that may come only once came twice.",               \
+      "Send it once: Host, Origin, Authorization, Content-Length, Sec-WebSocket-Key, "            \
+      "…-Version.")                                                                               \
+    X(no_host, 400, "bad_request", "The Host header is missing.",                                 \
+      "HTTP/1.1 demands it: 'Host: name:port' as in the address.")                                \
+    X(host, 400, "bad_request", "The Host header is not a host and perhaps a port.",              \
+      "Send 'Host: name' or 'Host: name:port'.")                                                  \
+    X(length, 400, "bad_request", "Content-Length is not one whole number.",                      \
+      "Send it once, in digits.")                                                                 \
+    X(length_and_encoding, 400, "bad_request",                                                    \
+      "The request has Content-Length and Transfer-Encoding.", "Send Content-Length only.")       \
+    X(encoding, 400, "bad_request", "The Transfer-Encoding is not 'chunked', or not HTTP/1.1's.", \
       "Send Content-Length instead.")
 
 enum head_fault {

@@ -54,8 +54,7 @@ static bool is_named(struct span name, struct span wanted)
     char c;
 
     while (name.len) {
-        if (i == wanted.len || !take_byte(&name, QUERY_PLUS_IS_SPACE, &c) ||
-            c != wanted.at[i++])
+        if (i == wanted.len || !take_byte(&name, QUERY_PLUS_IS_SPACE, &c) || c != wanted.at[i++])
             return false;
     }
     return i == wanted.len;
@@ -86,8 +85,7 @@ static void put_list(const char *known, char *out, size_t size)
     out[len] = '\0';
 }
 
-static bool fail(struct query_fault *fault, struct span name, const char *what,
-                 const char *known)
+static bool fail(struct query_fault *fault, struct span name, const char *what, const char *known)
 {
     struct buf shown = {0};
     char c;
@@ -102,12 +100,11 @@ static bool fail(struct query_fault *fault, struct span name, const char *what,
         buf_addc(&shown, c);
         name = rest;
     }
-    snprintf(fault->message, sizeof fault->message, "The parameter '%s' %s.",
-             buf_text(&shown), what);
+    snprintf(fault->message, sizeof fault->message, "The parameter '%s' %s.", buf_text(&shown),
+             what);
     buf_free(&shown);
     snprintf(fault->hint, sizeof fault->hint, "%s",
-             *known ? "The parameters of this path are: "
-                    : "This path has no parameters");
+             *known ? "The parameters of this path are: " : "This path has no parameters");
     put_list(known, fault->hint, sizeof fault->hint - 1);
     strcat(fault->hint, ".");
     return false;
@@ -124,8 +121,7 @@ bool query_check(const char *query, const char *known, struct query_fault *fault
 
         if (!is_encoded(p.name) || !is_encoded(p.value))
             return fail(fault, p.name,
-                        "is malformed: after a % come two hexadecimal digits, not 00",
-                        known);
+                        "is malformed: after a % come two hexadecimal digits, not 00", known);
         if (i < 0)
             return fail(fault, p.name, "does not exist here", known);
         if (seen & bit && !is_named(p.name, SPAN(QUERY_LIST)))

@@ -17,8 +17,8 @@ void reply_json(struct reply *p, int status)
     p->type = "application/json";
 }
 
-static void error_body(struct buf *b, const char *code, const char *message,
-                       const char *hint, const char *id)
+static void error_body(struct buf *b, const char *code, const char *message, const char *hint,
+                       const char *id)
 {
     buf_printf(b, "{\"error\":{\"code\":\"%s\",\"message\":", code);
     buf_jsons(b, message);
@@ -113,8 +113,8 @@ static void log_reply(const struct reply *p, const struct request *r)
     if (!r->policy->has_access_log)
         return;
     request_target(r, &target);
-    log_access(r->client_name, r->head->method, buf_text(&target), r->head->version,
-               p->status, status_text(p->status));
+    log_access(r->client_name, r->head->method, buf_text(&target), r->head->version, p->status,
+               status_text(p->status));
     buf_free(&target);
 }
 
@@ -122,17 +122,15 @@ void reply_write(struct reply *p, const struct request *r, struct buf *out)
 {
     bool has_body = p->type && p->status != 304;
 
-    if (p->type && strcmp(p->type, "application/json") == 0 && !p->is_exact &&
-        p->body.len && p->body.data[p->body.len - 1] != '\n')
+    if (p->type && strcmp(p->type, "application/json") == 0 && !p->is_exact && p->body.len &&
+        p->body.data[p->body.len - 1] != '\n')
         buf_addc(&p->body, '\n');
     add_head(out, p->status, r->id);
-    buf_adds(out, p->keeps_upgrade
-                      ? "Upgrade: websocket\r\nConnection: Upgrade, close\r\n"
-                      : "Connection: close\r\n");
+    buf_adds(out, p->keeps_upgrade ? "Upgrade: websocket\r\nConnection: Upgrade, close\r\n"
+                                   : "Connection: close\r\n");
     buf_printf(out, "Cache-Control: %s\r\n", p->cache ? p->cache : "no-store");
     if (has_body)
-        buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", p->type,
-                   p->body.len);
+        buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", p->type, p->body.len);
     else if (p->status != 304)
         buf_adds(out, "Content-Length: 0\r\n");
     buf_add(out, p->headers.data, p->headers.len);

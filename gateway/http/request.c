@@ -83,8 +83,7 @@ void request_init(struct request *r, struct connection *conn, struct policy *pol
         .x_host = request_header(r, "X-Forwarded-Host"),
     };
     forwarded_resolve(policy->trust, &facts, &r->client);
-    snprintf(r->client_name, sizeof r->client_name, "%s:%d", r->client.host,
-             r->client.port);
+    snprintf(r->client_name, sizeof r->client_name, "%s:%d", r->client.host, r->client.port);
 }
 
 void request_fini(struct request *r)
@@ -97,8 +96,7 @@ void request_fini(struct request *r)
     memset(r, 0, sizeof *r);
 }
 
-bool request_param(const struct request *r, const char *name, char *out, size_t size,
-                   bool *given)
+bool request_param(const struct request *r, const char *name, char *out, size_t size, bool *given)
 {
     struct buf value = {0};
     enum query_value found = query_get(r->query, name, QUERY_PLUS_IS_SPACE, &value);
@@ -110,8 +108,7 @@ bool request_param(const struct request *r, const char *name, char *out, size_t 
     return fits;
 }
 
-bool request_number(const struct request *r, const char *name, uint64_t most,
-                    uint64_t *out)
+bool request_number(const struct request *r, const char *name, uint64_t most, uint64_t *out)
 {
     char text[24];
     uint64_t n = 0;

@@ -46,8 +46,7 @@ void request_fini(struct request *r);
 /* The first value of a header, or NULL. */
 const char *request_header(const struct request *r, const char *name);
 /* All of them, joined by ", "; `room` owns the text. */
-const char *request_headers(const struct request *r, const char *name,
-                            struct buf *room);
+const char *request_headers(const struct request *r, const char *name, struct buf *room);
 
 /* The token of "Authorization: Bearer …", or NULL. */
 const char *request_bearer(const struct request *r);
@@ -56,11 +55,9 @@ const char *request_bearer(const struct request *r);
  * A query parameter, decoded.  False if it is malformed or does not fit; a missing one is
  * "" with *given false.  The router has refused repeated and unknown ones (query_check).
  */
-bool request_param(const struct request *r, const char *name, char *out, size_t size,
-                   bool *given);
+bool request_param(const struct request *r, const char *name, char *out, size_t size, bool *given);
 /* A whole number up to `most`.  False if it is there and is none. */
-bool request_number(const struct request *r, const char *name, uint64_t most,
-                    uint64_t *out);
+bool request_number(const struct request *r, const char *name, uint64_t most, uint64_t *out);
 
 /* "/path?query" as received, without its secrets (see redact.h): for logs. */
 void request_target(const struct request *r, struct buf *out);

@@ -55,8 +55,7 @@ static int raise_limit(void)
 /* Not worth a complaint: without it the first clients wait a little longer. */
 static void make_room(const struct descriptors *d, int clients)
 {
-    int top = d->limit - SPARE - d->capacity +
-              (clients < d->capacity ? clients : d->capacity);
+    int top = d->limit - SPARE - d->capacity + (clients < d->capacity ? clients : d->capacity);
     int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, top);
 
     if (fd >= 0)

@@ -9,8 +9,8 @@
 #include "shared/base/err.h"
 
 struct descriptors {
-    int limit; /* that this process may open */
-    int http; /* HTTP connections: at most HTTP_MAX_CONNECTIONS, and a quarter of all */
+    int limit;    /* that this process may open */
+    int http;     /* HTTP connections: at most HTTP_MAX_CONNECTIONS, and a quarter of all */
     int capacity; /* WebSockets that fit */
 };
 
@@ -18,8 +18,7 @@ struct descriptors {
  * Divide `limit` descriptors, of which `in_use` are or will be the program's own, when so many
  * HTTP connections are wanted.  ERR_FULL if nothing is left for WebSockets.
  */
-MUST_CHECK enum err descriptors_divide(int limit, int in_use, int http,
-                                       struct descriptors *out);
+MUST_CHECK enum err descriptors_divide(int limit, int in_use, int http, struct descriptors *out);
 
 /*
  * Raise the soft limit to the hard one, divide it, and make room for the numbers of so many

@@ -35,8 +35,7 @@ struct gate *gate_new(void)
 
     pthread_mutex_init(&g->lock, NULL);
     for (int i = 0; i < ADMISSION_RULE_END; i++)
-        g->limits[i] =
-            (struct log_limit){.burst = LOG_BURST, .interval_ms = LOG_INTERVAL_MS};
+        g->limits[i] = (struct log_limit){.burst = LOG_BURST, .interval_ms = LOG_INTERVAL_MS};
     return g;
 }
 
@@ -139,8 +138,7 @@ static void keep(char *to, size_t size, const char *text)
     to[len] = '\0';
 }
 
-void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms,
-                 int64_t wall_us)
+void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms, int64_t wall_us)
 {
     enum admission_rule rule = r->verdict->rule;
     const char *setting = admission_setting(rule);
@@ -157,12 +155,11 @@ void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms,
     pthread_mutex_unlock(&g->lock);
 
     log_limited(&g->limits[rule], now_ms, LOG_WARNING,
-                "%s - \"WebSocket %.100s\" %d %s%s: origin %.120s: %s %s%s%s%s",
-                r->client, r->path,
-                r->is_explained ? admission_close(rule) : r->verdict->status,
-                admission_code(rule), r->is_explained ? " (explained)" : "",
-                r->origin ? r->origin : "-", r->verdict->message, r->verdict->hint,
-                setting[0] ? " [" : "", setting, setting[0] ? "]" : "");
+                "%s - \"WebSocket %.100s\" %d %s%s: origin %.120s: %s %s%s%s%s", r->client, r->path,
+                r->is_explained ? admission_close(rule) : r->verdict->status, admission_code(rule),
+                r->is_explained ? " (explained)" : "", r->origin ? r->origin : "-",
+                r->verdict->message, r->verdict->hint, setting[0] ? " [" : "", setting,
+                setting[0] ? "]" : "");
 }
 
 uint64_t gate_refused(const struct gate *g, enum admission_rule rule)
@@ -193,8 +190,7 @@ const char *gate_head_name(enum gate_head kind)
 
 static void kept_json(const struct kept *k, struct buf *out)
 {
-    buf_printf(out,
-               "{\"code\":\"%s\",\"status\":%d,\"origin\":", admission_code(k->rule),
+    buf_printf(out, "{\"code\":\"%s\",\"status\":%d,\"origin\":", admission_code(k->rule),
                admission_status(k->rule));
     if (k->has_origin)
         buf_jsons(out, k->origin);

@@ -1,8 +1,8 @@
 /*
  * gate: how many WebSockets there are, whether more may come, and which were refused.
  *
- * This folder counts what is limited: places, query rates, descriptors.  gateway/http and the folders
- * above it call it.
+ * This folder counts what is limited: places, query rates, descriptors.  gateway/http and the
+ * folders above it call it.
  *
  * Shared by HTTP's threads (they reserve and refuse) and the loop (it releases, and
  * sets when it has started and when it drains).  A place is reserved before the 101
@@ -70,8 +70,7 @@ int gate_limit(const struct gate *g);
 struct admission_live gate_live(const struct gate *g);
 
 /* Count, remember and log a refusal. */
-void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms,
-                 int64_t wall_us);
+void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms, int64_t wall_us);
 uint64_t gate_refused(const struct gate *g, enum admission_rule rule); /* so far */
 
 void gate_count_head(struct gate *g, enum gate_head kind);

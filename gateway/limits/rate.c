@@ -94,8 +94,7 @@ static struct bucket *find(struct rate *r, uint64_t key, uint32_t rate, int64_t 
         if (!set[i].key || (quiet->key && set[i].at < quiet->at))
             quiet = &set[i];
     }
-    *quiet = (struct bucket){
-        .key = key, .tokens = most(rate, RATE_BURST_SECONDS), .at = now};
+    *quiet = (struct bucket){.key = key, .tokens = most(rate, RATE_BURST_SECONDS), .at = now};
     return quiet;
 }
 
@@ -107,8 +106,8 @@ static int64_t wait_of(const struct bucket *b, uint32_t rate)
     return (TOKEN - b->tokens + rate - 1) / rate;
 }
 
-enum rate_verdict rate_take(struct rate *r, const struct rate_limits *limits,
-                            const char *address, int64_t now, int64_t *wait_ms)
+enum rate_verdict rate_take(struct rate *r, const struct rate_limits *limits, const char *address,
+                            int64_t now, int64_t *wait_ms)
 {
     uint64_t key = key_of(r, address);
     enum rate_verdict verdict = RATE_TAKEN;
@@ -117,9 +116,8 @@ enum rate_verdict rate_take(struct rate *r, const struct rate_limits *limits,
 
     pthread_mutex_lock(&r->lock);
     if (!r->all.key)
-        r->all = (struct bucket){.key = 1,
-                                 .tokens = most(limits->all, RATE_BURST_SECONDS_OF_ALL),
-                                 .at = now};
+        r->all = (struct bucket){
+            .key = 1, .tokens = most(limits->all, RATE_BURST_SECONDS_OF_ALL), .at = now};
     one = find(r, key, limits->per_address, now);
     fill(one, limits->per_address, RATE_BURST_SECONDS, now);
     fill(&r->all, limits->all, RATE_BURST_SECONDS_OF_ALL, now);

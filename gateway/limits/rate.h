@@ -3,14 +3,15 @@
  *
  * A token bucket for each address and one for all: a query takes a token of both, or is refused and
  * takes none.  A bucket holds what its rate gives in RATE_BURST_SECONDS (of all: in
- * RATE_BURST_SECONDS_OF_ALL), so that a program may page through a history as fast as it can.  IPv6 addresses count by their
- * first 64 bits, because one host has all of the rest.
+ * RATE_BURST_SECONDS_OF_ALL), so that a program may page through a history as fast as it can.  IPv6
+ * addresses count by their first 64 bits, because one host has all of the rest.
  *
  * The table has RATE_PLACES places and never grows (128 KB).  A new address takes the place of the
  * one among RATE_WAYS that has been quiet for longest, which is then as if it were new; what many
  * addresses do together is bounded by the rate for all.
  *
- * No I/O, no clock: `now` is monotonic ms.  Any thread may call anything but rate_new and rate_free.
+ * No I/O, no clock: `now` is monotonic ms.  Any thread may call anything but rate_new and
+ * rate_free.
  */
 #ifndef GATEWAY_LIMITS_RATE_H
 #define GATEWAY_LIMITS_RATE_H
@@ -35,12 +36,11 @@ struct rate_limits {
 
 struct rate;
 
-struct rate *rate_new(
-    uint64_t seed); /* seed: random, so that no client can choose its place */
-void rate_free(struct rate *r); /* NULL is allowed */
+struct rate *rate_new(uint64_t seed); /* seed: random, so that no client can choose its place */
+void rate_free(struct rate *r);       /* NULL is allowed */
 
 /* *wait_ms, unless taken: how long until a query would be. */
-enum rate_verdict rate_take(struct rate *r, const struct rate_limits *limits,
-                            const char *address, int64_t now, int64_t *wait_ms);
+enum rate_verdict rate_take(struct rate *r, const struct rate_limits *limits, const char *address,
+                            int64_t now, int64_t *wait_ms);
 
 #endif

@@ -67,8 +67,7 @@ bool admission_is_token(const char *shown, const char *wanted)
 /* The first that the gateway knows, in the client's order. */
 const char *admission_subprotocol(const char *offered)
 {
-    static const char *const known[] = {ADMISSION_SUBPROTOCOL_JSON,
-                                        ADMISSION_SUBPROTOCOL_MSGPACK};
+    static const char *const known[] = {ADMISSION_SUBPROTOCOL_JSON, ADMISSION_SUBPROTOCOL_MSGPACK};
 
     while (*offered) {
         struct span name;
@@ -129,8 +128,7 @@ static bool judge_path(const struct admission_request *r, struct admission_verdi
     if (r->is_stream)
         return true;
     if (r->is_http) {
-        message(v, "The path %.100s answers plain HTTP only, not a WebSocket.",
-                r->path);
+        message(v, "The path %.100s answers plain HTTP only, not a WebSocket.", r->path);
         hint(v, "Open the WebSocket at /ws/cotizaciones.");
     } else {
         message(v, "There is no WebSocket at %.100s.", r->path);
@@ -141,8 +139,7 @@ static bool judge_path(const struct admission_request *r, struct admission_verdi
     return false;
 }
 
-static bool judge_upgrade(const struct admission_request *r,
-                          struct admission_verdict *v)
+static bool judge_upgrade(const struct admission_request *r, struct admission_verdict *v)
 {
     bool names_it = r->upgrade && list_has(r->upgrade, "websocket");
 
@@ -153,15 +150,11 @@ static bool judge_upgrade(const struct admission_request *r,
     if (!r->upgrade)
         message(v, "This path is a WebSocket, and the request has no Upgrade header.");
     else if (!names_it)
-        message(
-            v,
-            "This path is a WebSocket, and the request's Upgrade header says '%.60s'.",
-            r->upgrade);
+        message(v, "This path is a WebSocket, and the request's Upgrade header says '%.60s'.",
+                r->upgrade);
     else
-        message(
-            v,
-            "The request has 'Upgrade: websocket', but its Connection header does not "
-            "say 'Upgrade'.");
+        message(v, "The request has 'Upgrade: websocket', but its Connection header does not "
+                   "say 'Upgrade'.");
     hint(v, "Is your proxy forwarding Upgrade and Connection?  nginx: "
             "proxy_http_version 1.1; "
             "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "
@@ -169,17 +162,14 @@ static bool judge_upgrade(const struct admission_request *r,
     return false;
 }
 
-static bool judge_version(const struct admission_request *r,
-                          struct admission_verdict *v)
+static bool judge_version(const struct admission_request *r, struct admission_verdict *v)
 {
     if (r->version && strcmp(r->version, "13") == 0)
         return true;
     if (r->version)
-        message(v, "Sec-WebSocket-Version is '%.20s'; only 13 is spoken here.",
-                r->version);
+        message(v, "Sec-WebSocket-Version is '%.20s'; only 13 is spoken here.", r->version);
     else
-        message(v,
-                "The Sec-WebSocket-Version header is missing; only 13 is spoken here.");
+        message(v, "The Sec-WebSocket-Version header is missing; only 13 is spoken here.");
     hint(v, "Use a client that speaks RFC 6455.");
     return false;
 }
@@ -197,8 +187,7 @@ static bool judge_form(const struct admission_request *r, struct admission_verdi
     else if (strcmp(r->method, "GET") != 0)
         message(v, "A WebSocket handshake is a GET, not a %.20s.", r->method);
     else if (r->http_version && strcmp(r->http_version, "1.1") != 0)
-        message(v, "A WebSocket handshake is HTTP/1.1, not HTTP/%.10s.",
-                r->http_version);
+        message(v, "A WebSocket handshake is HTTP/1.1, not HTTP/%.10s.", r->http_version);
     else if (!r->key)
         message(v, "The Sec-WebSocket-Key header is missing.");
     else if (!is_key(r->key))
@@ -211,15 +200,12 @@ static bool judge_form(const struct admission_request *r, struct admission_verdi
     return false;
 }
 
-static bool judge_subprotocol(const struct admission_request *r,
-                              struct admission_verdict *v)
+static bool judge_subprotocol(const struct admission_request *r, struct admission_verdict *v)
 {
     if (!r->subprotocols || admission_subprotocol(r->subprotocols))
         return true;
-    message(v, "Of the offered subprotocols (%.120s) none is spoken here.",
-            r->subprotocols);
-    hint(v, "Offer " ADMISSION_SUBPROTOCOL_JSON " or " ADMISSION_SUBPROTOCOL_MSGPACK
-            ", or none.");
+    message(v, "Of the offered subprotocols (%.120s) none is spoken here.", r->subprotocols);
+    hint(v, "Offer " ADMISSION_SUBPROTOCOL_JSON " or " ADMISSION_SUBPROTOCOL_MSGPACK ", or none.");
     return false;
 }
 
@@ -232,8 +218,7 @@ static bool is_own_origin(const struct admission_request *r)
 }
 
 /* Of the default on loopback. */
-static bool is_local_or_no_page(const struct admission_policy *p,
-                                const struct admission_request *r)
+static bool is_local_or_no_page(const struct admission_policy *p, const struct admission_request *r)
 {
     struct host host;
 
@@ -257,8 +242,8 @@ static bool is_listed(const struct admission_policy *p, const char *authority)
            (host_is_loopback(host.name) || host_list_allows(p->hosts, &host));
 }
 
-static bool judge_host(const struct admission_policy *p,
-                       const struct admission_request *r, struct admission_verdict *v)
+static bool judge_host(const struct admission_policy *p, const struct admission_request *r,
+                       struct admission_verdict *v)
 {
     const char *host = r->host ? r->host : "";
 
@@ -279,8 +264,8 @@ static bool judge_host(const struct admission_policy *p,
     return false;
 }
 
-static bool judge_origin(const struct admission_policy *p,
-                         const struct admission_request *r, struct admission_verdict *v)
+static bool judge_origin(const struct admission_policy *p, const struct admission_request *r,
+                         struct admission_verdict *v)
 {
     struct origin origin = {0};
 
@@ -306,8 +291,8 @@ static bool judge_origin(const struct admission_policy *p,
     return false;
 }
 
-static bool judge_token(const struct admission_policy *p,
-                        const struct admission_request *r, struct admission_verdict *v)
+static bool judge_token(const struct admission_policy *p, const struct admission_request *r,
+                        struct admission_verdict *v)
 {
     if (!p->token[0] || admission_is_token(r->token, p->token) ||
         (r->token_plain && admission_is_token(r->token_plain, p->token)))
@@ -338,8 +323,8 @@ static bool judge_room(const struct admission_live *l, struct admission_verdict 
 }
 
 /* True, or the retry time and the texts. */
-static bool judge_state(bool passes, int retry_after, const char *text,
-                        const char *advice, struct admission_verdict *v)
+static bool judge_state(bool passes, int retry_after, const char *text, const char *advice,
+                        struct admission_verdict *v)
 {
     if (passes)
         return true;
@@ -394,8 +379,8 @@ static bool passes(enum admission_rule rule, const struct admission_policy *p,
 }
 
 bool admission_judge(enum admission_rule rule, const struct admission_policy *policy,
-                     const struct admission_request *request,
-                     const struct admission_live *live, struct admission_verdict *out)
+                     const struct admission_request *request, const struct admission_live *live,
+                     struct admission_verdict *out)
 {
     memset(out, 0, sizeof *out);
     out->status = rules[ADMISSION_ADMITTED].status;
@@ -406,8 +391,7 @@ bool admission_judge(enum admission_rule rule, const struct admission_policy *po
     return false;
 }
 
-void admission_check(const struct admission_policy *policy,
-                     const struct admission_request *request,
+void admission_check(const struct admission_policy *policy, const struct admission_request *request,
                      const struct admission_live *live, struct admission_verdict *out)
 {
     for (int rule = ADMISSION_ADMITTED + 1; rule < ADMISSION_RULE_END; rule++)

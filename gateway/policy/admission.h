@@ -67,22 +67,20 @@ struct admission_policy {
 
 /* Texts as received; NULL: the header was not there. */
 struct admission_request {
-    const char *path; /* decoded, without ROOT_PATH */
-    bool is_stream;   /* the path is the stream's */
-    bool is_http;     /* the path is there, but for plain HTTP only */
-    const char *query_fault,
-        *query_hint; /* what is wrong with the query; NULL: nothing */
+    const char *path;                     /* decoded, without ROOT_PATH */
+    bool is_stream;                       /* the path is the stream's */
+    bool is_http;                         /* the path is there, but for plain HTTP only */
+    const char *query_fault, *query_hint; /* what is wrong with the query; NULL: nothing */
     const char *method;
     const char *http_version;         /* "1.1"; NULL: not to be judged */
     bool has_body;                    /* a length other than 0, or chunks */
     const char *upgrade, *connection; /* lists, joined by commas */
     const char *version, *key;
     const char *subprotocols; /* all Sec-WebSocket-Protocol values, joined by commas */
-    const char *host; /* as received, of the target or of the header; NULL: neither */
-    const char
-        *authority;  /* host[:port] as the client typed it, from the proxy; or NULL */
-    bool is_proxied; /* a trusted proxy passes it on, and names the client */
-    bool is_page;    /* no handshake: a page may ask without saying Origin */
+    const char *host;         /* as received, of the target or of the header; NULL: neither */
+    const char *authority;    /* host[:port] as the client typed it, from the proxy; or NULL */
+    bool is_proxied;          /* a trusted proxy passes it on, and names the client */
+    bool is_page;             /* no handshake: a page may ask without saying Origin */
     const char *origin;
     const char *own_origin;  /* of the gateway itself, as the client sees it */
     const char *token;       /* the bearer's, or ?token= */
@@ -116,12 +114,11 @@ bool admission_is_explainable(enum admission_rule rule);
 
 /* Judge by one rule alone.  True if it passes; else *out states why not. */
 bool admission_judge(enum admission_rule rule, const struct admission_policy *policy,
-                     const struct admission_request *request,
-                     const struct admission_live *live, struct admission_verdict *out);
+                     const struct admission_request *request, const struct admission_live *live,
+                     struct admission_verdict *out);
 
 /* Judge by all of them, in order; the first that does not pass decides. */
-void admission_check(const struct admission_policy *policy,
-                     const struct admission_request *request,
+void admission_check(const struct admission_policy *policy, const struct admission_request *request,
                      const struct admission_live *live, struct admission_verdict *out);
 
 /* Compare secrets in a time that does not depend on how much of them is right. */

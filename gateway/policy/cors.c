@@ -98,15 +98,13 @@ static void free_names(struct names *n)
 static bool has_name(const struct names *n, struct span name, bool any_case)
 {
     for (size_t i = 0; i < n->count; i++)
-        if (strlen(n->at[i]) == name.len &&
-            (any_case ? strncasecmp(n->at[i], name.at, name.len)
-                      : strncmp(n->at[i], name.at, name.len)) == 0)
+        if (strlen(n->at[i]) == name.len && (any_case ? strncasecmp(n->at[i], name.at, name.len)
+                                                      : strncmp(n->at[i], name.at, name.len)) == 0)
             return true;
     return false;
 }
 
-struct cors_policy *cors_policy_new(const struct cors_settings *s,
-                                    char error[CORS_ERROR_MAX])
+struct cors_policy *cors_policy_new(const struct cors_settings *s, char error[CORS_ERROR_MAX])
 {
     struct cors_policy *p = mem_zalloc(sizeof *p);
 
@@ -122,10 +120,9 @@ struct cors_policy *cors_policy_new(const struct cors_settings *s,
     p->allow_credentials = s->allow_credentials;
     p->max_age = s->max_age;
     if (!error[0] && p->allow_credentials && origin_list_is_any(p->origins))
-        snprintf(
-            error, CORS_ERROR_MAX,
-            "CORS_ALLOW_CREDENTIALS: '1' together with '*' in CORS_ORIGINS would hand "
-            "every site its visitors' answers.  Allowed: list the origins, or 0");
+        snprintf(error, CORS_ERROR_MAX,
+                 "CORS_ALLOW_CREDENTIALS: '1' together with '*' in CORS_ORIGINS would hand "
+                 "every site its visitors' answers.  Allowed: list the origins, or 0");
     if (error[0]) {
         cors_policy_free(p);
         return NULL;
@@ -158,8 +155,8 @@ static bool is_allowed(const struct cors_policy *p, const struct cors_request *r
 
     if (origin_list_allows(p->origins, r->origin))
         return true;
-    return r->own_origin && origin_parse(r->origin, &origin) &&
-           origin_parse(r->own_origin, &own) && origin_equals(&origin, &own);
+    return r->own_origin && origin_parse(r->origin, &origin) && origin_parse(r->own_origin, &own) &&
+           origin_equals(&origin, &own);
 }
 
 /* Are all the requested headers allowed?  With "*" they still must be names: we echo
@@ -169,14 +166,14 @@ static bool headers_pass(const struct cors_policy *p, const char *requested)
     struct span name;
 
     while (list_next(&requested, &name))
-        if (name.len && (!is_token(name) ||
-                         (!p->headers.is_any && !has_name(&p->headers, name, true))))
+        if (name.len &&
+            (!is_token(name) || (!p->headers.is_any && !has_name(&p->headers, name, true))))
             return false;
     return true;
 }
 
-static void add_origin(const struct cors_policy *p, const struct cors_request *r,
-                       bool allowed, struct buf *headers)
+static void add_origin(const struct cors_policy *p, const struct cors_request *r, bool allowed,
+                       struct buf *headers)
 {
     if (allowed && origin_list_is_any(p->origins))
         buf_adds(headers, "Access-Control-Allow-Origin: *\r\n");
@@ -220,13 +217,12 @@ static void answer_preflight(const struct cors_policy *p, const struct cors_requ
         buf_printf(headers, "Access-Control-Allow-Headers: %s\r\n", r->request_headers);
 }
 
-struct cors_decision cors_decide(const struct cors_policy *p,
-                                 const struct cors_request *r, struct buf *headers)
+struct cors_decision cors_decide(const struct cors_policy *p, const struct cors_request *r,
+                                 struct buf *headers)
 {
     struct cors_decision d = {0};
 
-    d.is_preflight =
-        r->origin && r->request_method && strcmp(r->method, "OPTIONS") == 0;
+    d.is_preflight = r->origin && r->request_method && strcmp(r->method, "OPTIONS") == 0;
     d.is_allowed = r->origin && is_allowed(p, r);
     if (!origin_list_is_any(p->origins))
         buf_printf(headers, "Vary: Origin%s\r\n",

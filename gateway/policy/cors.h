@@ -50,7 +50,7 @@ struct cors_decision {
 };
 
 /* Decide, and append the headers to send, each "Name: value\r\n". */
-struct cors_decision cors_decide(const struct cors_policy *p,
-                                 const struct cors_request *r, struct buf *headers);
+struct cors_decision cors_decide(const struct cors_policy *p, const struct cors_request *r,
+                                 struct buf *headers);
 
 #endif

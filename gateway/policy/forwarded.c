@@ -46,8 +46,8 @@ static bool contains(const struct network *n, const struct address *a)
 
     if (memcmp(n->address.bytes, a->bytes, whole) != 0)
         return false;
-    return rest == 0 || ((n->address.bytes[whole] ^ a->bytes[whole]) &
-                         (0xff00u >> rest) & 0xffu) == 0;
+    return rest == 0 ||
+           ((n->address.bytes[whole] ^ a->bytes[whole]) & (0xff00u >> rest) & 0xffu) == 0;
 }
 
 static bool parse_network(const char *text, struct network *out)
@@ -196,8 +196,7 @@ static void walk_hops(const struct forwarded_trust *t, const char *hops,
 
         while (start && hops[start - 1] != ',')
             start--;
-        if (!parse_hop(list_trim((struct span){hops + start, end - start}), host,
-                       &port))
+        if (!parse_hop(list_trim((struct span){hops + start, end - start}), host, &port))
             return;
         strcpy(out->host, host);
         out->port = port;
@@ -219,8 +218,7 @@ static void copy_authority(struct span from, char to[FORWARDED_AUTHORITY_MAX])
         span_copy(to, FORWARDED_AUTHORITY_MAX, from);
 }
 
-void forwarded_resolve(const struct forwarded_trust *t,
-                       const struct forwarded_facts *facts,
+void forwarded_resolve(const struct forwarded_trust *t, const struct forwarded_facts *facts,
                        struct forwarded_client *out)
 {
     memset(out, 0, sizeof *out);
@@ -240,6 +238,5 @@ void forwarded_resolve(const struct forwarded_trust *t,
             copy_authority(list_first(facts->x_host), out->authority);
     }
     if (out->authority[0])
-        snprintf(out->own_origin, sizeof out->own_origin, "%s://%s", out->scheme,
-                 out->authority);
+        snprintf(out->own_origin, sizeof out->own_origin, "%s://%s", out->scheme, out->authority);
 }

@@ -37,17 +37,16 @@ struct forwarded_facts {
 };
 
 struct forwarded_client {
-    bool peer_is_trusted; /* so that the headers, if there, were believed */
-    bool is_proxied;      /* and one was there */
-    char host[FORWARDED_HOST_MAX + 1]; /* the client's address */
-    int port;                          /* 0: behind a proxy that does not send it */
-    char scheme[8];                    /* "http" or "https", as the client typed it */
+    bool peer_is_trusted;                    /* so that the headers, if there, were believed */
+    bool is_proxied;                         /* and one was there */
+    char host[FORWARDED_HOST_MAX + 1];       /* the client's address */
+    int port;                                /* 0: behind a proxy that does not send it */
+    char scheme[8];                          /* "http" or "https", as the client typed it */
     char authority[FORWARDED_AUTHORITY_MAX]; /* host[:port], likewise; may be "" */
     char own_origin[FORWARDED_AUTHORITY_MAX + 10]; /* scheme://authority, or "" */
 };
 
-void forwarded_resolve(const struct forwarded_trust *t,
-                       const struct forwarded_facts *facts,
+void forwarded_resolve(const struct forwarded_trust *t, const struct forwarded_facts *facts,
                        struct forwarded_client *out);
 
 #endif

@@ -103,8 +103,7 @@ static bool read_entry(const char *text, struct entry *e)
     return !strchr(rest, '*') && host_parse(rest, &e->host);
 }
 
-static void add_entry(void *into, const char *text, const char *setting,
-                      char error[LIST_ERROR_MAX])
+static void add_entry(void *into, const char *text, const char *setting, char error[LIST_ERROR_MAX])
 {
     struct host_list *list = into;
     struct entry *e = mem_zalloc(sizeof *e);
@@ -119,8 +118,7 @@ static void add_entry(void *into, const char *text, const char *setting,
                  setting, text);
 }
 
-struct host_list *host_list_new(const char *setting, const char *list,
-                                char error[HOST_ERROR_MAX])
+struct host_list *host_list_new(const char *setting, const char *list, char error[HOST_ERROR_MAX])
 {
     struct host_list *l = mem_zalloc(sizeof *l);
 
@@ -152,8 +150,7 @@ bool host_list_is_empty(const struct host_list *l)
 bool host_list_allows(const struct host_list *l, const struct host *host)
 {
     for (const struct entry *e = l->entries; e; e = e->next) {
-        bool is_default =
-            host->port == 0 && (e->host.port == 80 || e->host.port == 443);
+        bool is_default = host->port == 0 && (e->host.port == 80 || e->host.port == 443);
 
         if (e->host.port && e->host.port != host->port && !is_default)
             continue;

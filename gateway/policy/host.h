@@ -3,8 +3,8 @@
  *
  * A page of evil.example whose name is made to point at 127.0.0.1 (DNS rebinding) is a page of the
  * gateway's own origin to the browser: Origin and Host are the same.  Only a list of the gateway's
- * names distinguishes it from a real one.  An entry is a name, an address, "*.domain" (not the domain
- * itself) or "*", each perhaps with a port; without one any port will do.
+ * names distinguishes it from a real one.  An entry is a name, an address, "*.domain" (not the
+ * domain itself) or "*", each perhaps with a port; without one any port will do.
  *
  * Pure: no I/O.  A list is immutable once made: any thread may read it.
  */
@@ -19,9 +19,8 @@
 #define HOST_NAME_LEN 253
 
 struct host {
-    char name[HOST_NAME_LEN +
-              1]; /* lower case, no dot at the end; IPv6 with its brackets */
-    int port;     /* 0: none was given */
+    char name[HOST_NAME_LEN + 1]; /* lower case, no dot at the end; IPv6 with its brackets */
+    int port;                     /* 0: none was given */
 };
 
 /* "name", "name:port", "[::1]:port".  False: it is none, *out untouched. */
@@ -42,8 +41,7 @@ struct host_list;
  * A list from a setting (comma or JSON list).  NULL: *error names the setting, the entry and
  * what is allowed.
  */
-struct host_list *host_list_new(const char *setting, const char *list,
-                                char error[HOST_ERROR_MAX]);
+struct host_list *host_list_new(const char *setting, const char *list, char error[HOST_ERROR_MAX]);
 void host_list_free(struct host_list *l);
 
 bool host_list_is_empty(const struct host_list *l);

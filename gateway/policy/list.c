@@ -7,8 +7,7 @@
 
 struct reading {
     const char *setting;
-    void (*add)(void *into, const char *entry, const char *setting,
-                char error[LIST_ERROR_MAX]);
+    void (*add)(void *into, const char *entry, const char *setting, char error[LIST_ERROR_MAX]);
     void *into;
     char *error; /* "" while all is well */
 };
@@ -30,9 +29,8 @@ bool list_read(const char *setting, const char *text, const char *example,
 
     if (config_list_each(text, add_entry, &r))
         snprintf(error, LIST_ERROR_MAX,
-                 "%s: '%.100s' begins with [ but is no JSON list of strings%s%s%s",
-                 setting, text, example ? ", like [\"" : "", example ? example : "",
-                 example ? "\"]" : "");
+                 "%s: '%.100s' begins with [ but is no JSON list of strings%s%s%s", setting, text,
+                 example ? ", like [\"" : "", example ? example : "", example ? "\"]" : "");
     return !error[0];
 }
 

@@ -13,9 +13,9 @@
 #define LIST_ERROR_MAX 400
 
 /*
- * Read the list of a setting: call `add` with each entry (NUL-terminated, valid during the call), until
- * one writes an error.  False: *error, which was "", names the setting, its value and what is wrong.
- * example: an entry, for the error about the list's form; NULL: none.
+ * Read the list of a setting: call `add` with each entry (NUL-terminated, valid during the call),
+ * until one writes an error.  False: *error, which was "", names the setting, its value and what is
+ * wrong. example: an entry, for the error about the list's form; NULL: none.
  */
 bool list_read(const char *setting, const char *text, const char *example,
                void (*add)(void *into, const char *entry, const char *setting,

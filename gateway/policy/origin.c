@@ -99,8 +99,7 @@ static bool parse(const char *text, bool is_pattern, struct origin *out)
     if (!copy_lower(scheme, is_pattern ? "+-.*" : "+-.", o.scheme, sizeof o.scheme))
         return false;
     if (host.len && host.at[0] == '[') {
-        if (host.at[host.len - 1] != ']' ||
-            !copy_lower(host, "[]:.", o.host, sizeof o.host))
+        if (host.at[host.len - 1] != ']' || !copy_lower(host, "[]:.", o.host, sizeof o.host))
             return false;
     } else if (!copy_lower(host, is_pattern ? "-._*" : "-._", o.host, sizeof o.host)) {
         return false;
@@ -132,8 +131,7 @@ bool origin_equals(const struct origin *a, const struct origin *b)
 {
     if (a->is_null || b->is_null)
         return a->is_null && b->is_null;
-    return a->port == b->port && strcmp(a->scheme, b->scheme) == 0 &&
-           strcmp(a->host, b->host) == 0;
+    return a->port == b->port && strcmp(a->scheme, b->scheme) == 0 && strcmp(a->host, b->host) == 0;
 }
 
 static bool matches(const char *pattern, const char *text)
@@ -154,8 +152,7 @@ static bool port_matches(const struct origin *pattern, const struct origin *o)
 {
     if (pattern->port == ANY_PORT || pattern->port == o->port)
         return true;
-    return pattern->port == 0 && strchr(pattern->scheme, '*') &&
-           o->port == default_port(o->scheme);
+    return pattern->port == 0 && strchr(pattern->scheme, '*') && o->port == default_port(o->scheme);
 }
 
 bool origin_list_is_any(const struct origin_list *l)
@@ -226,12 +223,11 @@ static void add_entry(void *into, const char *entry, const char *setting,
     }
     wrong = complaint(entry, &o);
     if (wrong) {
-        snprintf(
-            error, LIST_ERROR_MAX,
-            "%s: entry '%.100s' is no origin: %s.  Allowed: scheme://host[:port] with "
-            "at most one '*', like https://app.example or http://localhost:*; null; "
-            "or * alone",
-            setting, entry, wrong);
+        snprintf(error, LIST_ERROR_MAX,
+                 "%s: entry '%.100s' is no origin: %s.  Allowed: scheme://host[:port] with "
+                 "at most one '*', like https://app.example or http://localhost:*; null; "
+                 "or * alone",
+                 setting, entry, wrong);
         return;
     }
     p = mem_zalloc(sizeof *p);

@@ -30,9 +30,8 @@ static enum admission_hosts host_rule(const char *listens_on, const struct host_
 
     if (!host_list_is_empty(l))
         return ADMISSION_HOSTS_LISTED;
-    return host_parse(listens_on, &h) && host_is_loopback(h.name)
-               ? ADMISSION_HOSTS_LOCAL
-               : ADMISSION_HOSTS_ANY;
+    return host_parse(listens_on, &h) && host_is_loopback(h.name) ? ADMISSION_HOSTS_LOCAL
+                                                                  : ADMISSION_HOSTS_ANY;
 }
 
 struct policy *policy_new(const struct gateway_config *c, char error[POLICY_ERROR_MAX])
@@ -54,9 +53,8 @@ struct policy *policy_new(const struct gateway_config *c, char error[POLICY_ERRO
     if (p->cors)
         p->open_cors = cors_policy_new(&every_page, error);
     if (p->open_cors)
-        p->trust =
-            forwarded_trust_new("FORWARDED_ALLOW_IPS",
-                                c->proxy_headers ? c->forwarded_allow_ips : "", error);
+        p->trust = forwarded_trust_new("FORWARDED_ALLOW_IPS",
+                                       c->proxy_headers ? c->forwarded_allow_ips : "", error);
     if (p->trust)
         p->hosts = host_list_new("ALLOWED_HOSTS", c->allowed_hosts, error);
     if (!p->hosts) {

@@ -40,8 +40,7 @@ struct policy {
 
 /* With one reference.  NULL: *error names the setting, its value and what is allowed.
  */
-struct policy *policy_new(const struct gateway_config *config,
-                          char error[POLICY_ERROR_MAX]);
+struct policy *policy_new(const struct gateway_config *config, char error[POLICY_ERROR_MAX]);
 struct policy *policy_hold(struct policy *p);
 void policy_drop(struct policy *p); /* NULL is allowed */
 

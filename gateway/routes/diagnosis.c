@@ -51,11 +51,10 @@ static bool imagine(struct request *r, diagnosis_lookup *lookup, struct subject 
         .path = a->path,
         .is_stream = path.is_stream,
         .is_http = path.is_http,
-        .query_fault =
-            query_check(r->query, DIAGNOSIS_QUERY, &a->fault) &&
-                    (!query || query_check(query, HANDSHAKE_QUERY, &a->fault))
-                ? NULL
-                : a->fault.message,
+        .query_fault = query_check(r->query, DIAGNOSIS_QUERY, &a->fault) &&
+                               (!query || query_check(query, HANDSHAKE_QUERY, &a->fault))
+                           ? NULL
+                           : a->fault.message,
         .query_hint = a->fault.hint,
         .method = "GET",
         .upgrade = "websocket",
@@ -85,8 +84,8 @@ static void add_rules(const struct request *r, const struct subject *a,
         enum admission_rule rule = (enum admission_rule)i;
         bool pass = admission_judge(rule, &r->policy->admission, &a->facts, live, &v);
 
-        buf_printf(b, "%s{\"rule\":\"%s\",\"pass\":%s", i > 1 ? "," : "",
-                   admission_code(rule), pass ? "true" : "false");
+        buf_printf(b, "%s{\"rule\":\"%s\",\"pass\":%s", i > 1 ? "," : "", admission_code(rule),
+                   pass ? "true" : "false");
         add_member(b, "message", pass ? "" : v.message);
         buf_addc(b, '}');
     }
@@ -123,12 +122,11 @@ static void add_notes(const struct request *r, const struct subject *a, struct b
 
     buf_adds(b, ",\"notes\":[");
     if (*port) {
-        snprintf(
-            note, sizeof note,
-            "The page's origin has the port %.5s, and the Host that came, %.100s, has "
-            "none: nginx's 'proxy_set_header Host $host' drops it. Write "
-            "'proxy_set_header Host $http_host'.",
-            port, r->client.authority);
+        snprintf(note, sizeof note,
+                 "The page's origin has the port %.5s, and the Host that came, %.100s, has "
+                 "none: nginx's 'proxy_set_header Host $host' drops it. Write "
+                 "'proxy_set_header Host $http_host'.",
+                 port, r->client.authority);
         add_note(b, &any, note);
     }
     if ((x_for || x_proto || x_host) && !r->client.peer_is_trusted) {
@@ -139,25 +137,21 @@ static void add_notes(const struct request *r, const struct subject *a, struct b
         add_note(b, &any, note);
     }
     if (x_for && !x_proto && r->client.peer_is_trusted)
-        add_note(
-            b, &any,
-            "The proxy sends X-Forwarded-For but not X-Forwarded-Proto: a page served "
-            "over https from here is then taken for a foreign origin.");
+        add_note(b, &any,
+                 "The proxy sends X-Forwarded-For but not X-Forwarded-Proto: a page served "
+                 "over https from here is then taken for a foreign origin.");
     if (a->facts.origin && strncmp(a->facts.origin, "https://", 8) == 0 &&
-        r->client.own_origin[0] &&
-        strcmp(a->facts.origin + 8, r->client.authority) == 0 &&
+        r->client.own_origin[0] && strcmp(a->facts.origin + 8, r->client.authority) == 0 &&
         strcmp(r->client.scheme, "http") == 0)
-        add_note(
-            b, &any,
-            "The page's https origin differs from ours only in the scheme: the proxy "
-            "that ends TLS must send X-Forwarded-Proto: https and be trusted.");
+        add_note(b, &any,
+                 "The page's https origin differs from ours only in the scheme: the proxy "
+                 "that ends TLS must send X-Forwarded-Proto: https and be trusted.");
     if (!r->client.authority[0])
         add_note(b, &any, "The request has no Host header.");
     if (x_for || x_proto || x_host || request_header(r, "Via"))
-        add_note(
-            b, &any,
-            "A proxy stands in between.  This check cannot see whether it forwards "
-            "Upgrade; if handshakes get 426, it does not.");
+        add_note(b, &any,
+                 "A proxy stands in between.  This check cannot see whether it forwards "
+                 "Upgrade; if handshakes get 426, it does not.");
     buf_addc(b, ']');
 }
 
@@ -165,8 +159,7 @@ static void add_proxy(const struct request *r, const struct subject *a, struct b
 {
     buf_adds(b, ",\"proxy\":{\"peer\":");
     buf_jsons(b, r->conn->peer);
-    buf_printf(b, ",\"peer_is_trusted\":%s",
-               r->client.peer_is_trusted ? "true" : "false");
+    buf_printf(b, ",\"peer_is_trusted\":%s", r->client.peer_is_trusted ? "true" : "false");
     add_member(b, "x_forwarded_for", request_header(r, "X-Forwarded-For"));
     add_member(b, "x_forwarded_proto", request_header(r, "X-Forwarded-Proto"));
     add_member(b, "x_forwarded_host", request_header(r, "X-Forwarded-Host"));
@@ -188,8 +181,7 @@ void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lo
     bool allowed;
 
     if (!imagine(r, lookup, &a, &wrong)) {
-        snprintf(message, sizeof message,
-                 "The parameter '%s' is malformed or too long.", wrong);
+        snprintf(message, sizeof message, "The parameter '%s' is malformed or too long.", wrong);
         reply_error(reply, r, 400, "bad_request", message,
                     "An origin has at most 299 bytes, a path with its query 4095.");
         return;
@@ -197,10 +189,9 @@ void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lo
     admission_check(&r->policy->admission, &a.facts, &live, &v);
     allowed = v.rule == ADMISSION_ADMITTED;
     reply_json(reply, 200);
-    buf_printf(b, "{\"allowed\":%s,\"code\":\"%s\",\"status\":%d",
-               allowed ? "true" : "false", admission_code(v.rule), v.status);
-    add_member(b, "message",
-               allowed ? "A WebSocket from this page would be accepted." : v.message);
+    buf_printf(b, "{\"allowed\":%s,\"code\":\"%s\",\"status\":%d", allowed ? "true" : "false",
+               admission_code(v.rule), v.status);
+    add_member(b, "message", allowed ? "A WebSocket from this page would be accepted." : v.message);
     add_member(b, "hint", v.hint);
     add_member(b, "setting", admission_setting(v.rule));
     add_member(b, "origin", a.facts.origin);

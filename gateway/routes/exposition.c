@@ -4,8 +4,7 @@
 
 #include "shared/base/utf8.h"
 
-static void begin(struct exposition *e, const char *name, const char *help,
-                  const char *type)
+static void begin(struct exposition *e, const char *name, const char *help, const char *type)
 {
     e->name = name;
     buf_printf(e->out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -23,8 +22,7 @@ void exposition_begin(struct exposition *e, const char *name, const char *help)
     begin(e, name, help, ends_with(name, "_total") ? "counter" : "gauge");
 }
 
-void exposition_begin_histogram(struct exposition *e, const char *name,
-                                const char *help)
+void exposition_begin_histogram(struct exposition *e, const char *name, const char *help)
 {
     begin(e, name, help, "histogram");
 }
@@ -105,8 +103,7 @@ void exposition_histogram(struct exposition *e, enum exposition_unit unit,
     for (uint32_t i = 0; i < h->scale->count; i++) {
         buf_clear(&bound);
         put_value(&bound, unit, h->scale->bounds[i]);
-        put_line(e, "_bucket", buf_span(&bound), EXPOSITION_PLAIN,
-                 histogram_upto(h, i));
+        put_line(e, "_bucket", buf_span(&bound), EXPOSITION_PLAIN, histogram_upto(h, i));
     }
     put_line(e, "_bucket", SPAN("+Inf"), EXPOSITION_PLAIN, total);
     put_line(e, "_sum", SPAN(""), unit, h->sum);

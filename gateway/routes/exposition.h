@@ -29,8 +29,7 @@ struct exposition {
 
 /* `name` and `help` are static; help has no line break. */
 void exposition_begin(struct exposition *e, const char *name, const char *help);
-void exposition_begin_histogram(struct exposition *e, const char *name,
-                                const char *help);
+void exposition_begin_histogram(struct exposition *e, const char *name, const char *help);
 /* Of the next sample.  What is not UTF-8 in the value becomes '?'. */
 void exposition_label(struct exposition *e, const char *key, struct span value);
 void exposition_sample(struct exposition *e, enum exposition_unit unit, uint64_t value);

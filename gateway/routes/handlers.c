@@ -3,14 +3,13 @@
 #include "gateway/limits/gate.h"
 #include "shared/wire/pack.h"
 
-#define STATE_CONNECTED \
-    1 /* as Starlette's WebSocketState, which the first page showed */
+#define STATE_CONNECTED 1 /* as Starlette's WebSocketState, which the first page showed */
 
 /* --- websocket_status ------------------------------------------------------------------ */
 
 static void put_connection(struct buf *b, const struct loop_request *q, bool is_first,
-                           struct span gateway, struct span host, uint64_t port,
-                           uint64_t since_us, struct span protocol)
+                           struct span gateway, struct span host, uint64_t port, uint64_t since_us,
+                           struct span protocol)
 {
     buf_adds(b, is_first ? "{\"host\":" : ",{\"host\":");
     buf_json(b, q->privileged ? host : SPAN(""));
@@ -31,11 +30,10 @@ static uint32_t put_all_connections(struct loop_request *q, struct span answer)
         struct pack_value head, gateway, host, port, since, protocol;
 
         if (!pack_next(&c, &head) || head.type != PACK_ARRAY || head.count != 5 ||
-            !pack_next(&c, &gateway) || !pack_next(&c, &host) ||
-            !pack_next(&c, &port) || !pack_next(&c, &since) ||
-            !pack_next(&c, &protocol) || gateway.type != PACK_STR ||
-            host.type != PACK_STR || port.type != PACK_UINT ||
-            since.type != PACK_UINT || protocol.type != PACK_STR)
+            !pack_next(&c, &gateway) || !pack_next(&c, &host) || !pack_next(&c, &port) ||
+            !pack_next(&c, &since) || !pack_next(&c, &protocol) || gateway.type != PACK_STR ||
+            host.type != PACK_STR || port.type != PACK_UINT || since.type != PACK_UINT ||
+            protocol.type != PACK_STR)
             return i;
         put_connection(&q->body, q, i == 0, gateway.text, host.text, port.u, since.u,
                        protocol.text);
@@ -57,10 +55,9 @@ static uint32_t put_own_connections(struct handlers *h, struct loop_request *q)
 
         if (!s->has_place)
             continue;
-        put_connection(&q->body, q, count++ == 0, span_of(h->name), span_of(s->host),
-                       s->port, (uint64_t)s->since_us,
-                       s->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack")
-                                                           : SPAN("json"));
+        put_connection(&q->body, q, count++ == 0, span_of(h->name), span_of(s->host), s->port,
+                       (uint64_t)s->since_us,
+                       s->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack") : SPAN("json"));
     }
     return count;
 }
@@ -98,8 +95,7 @@ static void answer_status(void *ctx, struct span answer)
 {
     struct loop_request *q = ctx;
     struct handlers *h = q->handlers;
-    uint64_t total =
-        answer.len ? pack_find_u(answer, "total", 0) : h->sessions->place_count;
+    uint64_t total = answer.len ? pack_find_u(answer, "total", 0) : h->sessions->place_count;
     struct buf *b = &q->body;
     uint32_t shown;
 
@@ -118,8 +114,7 @@ static void answer_status(void *ctx, struct span answer)
     buf_jsons(b, h->name);
     member_u(b, "active_connections", h->sessions->place_count);
     member_u(b, "max_connections", (uint64_t)gate_limit(h->gate));
-    buf_printf(b, ",\"timeout\":%lld.%03lld",
-               (long long)h->config->websocket_timeout / 1000,
+    buf_printf(b, ",\"timeout\":%lld.%03lld", (long long)h->config->websocket_timeout / 1000,
                (long long)h->config->websocket_timeout % 1000);
     member_u(b, "symbols", hub_symbol_count(h->hub));
     member_u(b, "bytes_sent", h->sessions->counters->bytes_out);
@@ -153,8 +148,7 @@ static void take_request(struct handlers *h, struct loop_request *q)
         upstream_request(h->upstream, "status", 0, SPAN(""), q, handlers_answer_health);
         break;
     case LOOP_REQUEST_METRICS:
-        upstream_request(h->upstream, "status", 0, SPAN(""), q,
-                         handlers_answer_metrics);
+        upstream_request(h->upstream, "status", 0, SPAN(""), q, handlers_answer_metrics);
         break;
     case LOOP_REQUEST_WEBSOCKET_STATUS:
         handlers_ask_page(q, "connections", NULL, "offset", answer_status);

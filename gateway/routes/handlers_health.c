@@ -7,8 +7,7 @@
 #include "shared/wire/quote.h"
 #include "shared/base/version.h"
 
-#define REFUSED_ROW \
-    3 /* so many refusals one after the other: it is not a single bad quote */
+#define REFUSED_ROW 3   /* so many refusals one after the other: it is not a single bad quote */
 #define QUIET_MS 60000u /* without an accepted quote: they do not "flow" */
 
 /* What all feeds have in common. */
@@ -37,8 +36,7 @@ static bool is_refusing(struct span feed)
 
 static void see_feed(struct feeds_seen *s, struct span feed)
 {
-    struct span name = pack_find_text(feed, "name"),
-                why = pack_find_text(feed, "refused_why");
+    struct span name = pack_find_text(feed, "name"), why = pack_find_text(feed, "refused_why");
 
     s->count++;
     if (!pack_find_bool(feed, "live", false))
@@ -63,19 +61,15 @@ static void put_feed(struct buf *b, struct span feed, bool is_first, bool has_st
     struct span why = pack_find_text(feed, "refused_why");
     char refusing[160];
 
-    snprintf(refusing, sizeof refusing,
-             "lines arrive, but the last %llu quotes were refused: %s",
+    snprintf(refusing, sizeof refusing, "lines arrive, but the last %llu quotes were refused: %s",
              (unsigned long long)row, refusal_text(why));
     buf_printf(b, "%s{\"name\":", is_first ? "" : ",");
     buf_json(b, pack_find_text(feed, "name"));
-    member_text(b, "status",
-                is_live    ? SPAN("live")
-                : has_left ? SPAN("ended")
-                           : SPAN("silent"));
+    member_text(b, "status", is_live ? SPAN("live") : has_left ? SPAN("ended") : SPAN("silent"));
     member_text(b, "reason",
                 is_live && is_refusing(feed) ? span_of(refusing)
                 : is_live                    ? SPAN("lines or heartbeats arrive")
-                : has_left ? SPAN("it said goodbye: its symbols are stale")
+                : has_left                   ? SPAN("it said goodbye: its symbols are stale")
                            : SPAN("no line and no heartbeat: its symbols are stale"));
     member_seconds(b, "age", silent);
     if (quote_ms != UINT64_MAX)
@@ -102,8 +96,7 @@ static void put_broker(const struct handlers *h, struct buf *b, struct span answ
                           : "no heartbeat or no answer: is pregon-broker running at "
                             "BROKER_PUBLISH and BROKER_CONTROL?",
                (long long)silence / 1000, (long long)silence % 1000,
-               (unsigned long long)hub_epoch(h->hub),
-               (unsigned long long)hub_seq(h->hub),
+               (unsigned long long)hub_epoch(h->hub), (unsigned long long)hub_seq(h->hub),
                (unsigned long long)upstream_gaps(h->upstream));
     if (answer.len) {
         member_text(b, "version", pack_find_text(answer, "version"));
@@ -160,8 +153,8 @@ static void put_keeping(struct buf *b, const struct keeping *k)
 }
 
 /*
- * Quotes that flow unstored, or a log with damage, are a worry, but no reason to take anything out of
- * service.
+ * Quotes that flow unstored, or a log with damage, are a worry, but no reason to take anything out
+ * of service.
  */
 static void put_verdict(struct buf *b, const char *ill, const struct feeds_seen *feeds,
                         const struct keeping *k)
@@ -171,14 +164,13 @@ static void put_verdict(struct buf *b, const char *ill, const struct feeds_seen 
     bool is_damaged = !ill && k->damage.len;
     bool is_degraded = is_unstored || is_damaged || (!ill && feeds->refusing);
 
-    buf_adds(&reason,
-             ill                 ? ill
-             : feeds->has_recent ? "quotes flow"
-             : feeds->is_restarted
-                 ? "feeds are live, but no quote was accepted since the broker "
-                   "started"
-                 : "feeds are live, but no quote was accepted in "
-                   "the last 60 s");
+    buf_adds(&reason, ill                 ? ill
+                      : feeds->has_recent ? "quotes flow"
+                      : feeds->is_restarted
+                          ? "feeds are live, but no quote was accepted since the broker "
+                            "started"
+                          : "feeds are live, but no quote was accepted in "
+                            "the last 60 s");
     if (is_unstored) {
         buf_adds(&reason, ", but are not being stored: ");
         buf_add(&reason, k->reason.at, k->reason.len);
@@ -194,10 +186,7 @@ static void put_verdict(struct buf *b, const char *ill, const struct feeds_seen 
                    : is_unstored || is_damaged ? "; also,"
                                                : ", but",
                    feeds->refusing, feeds->live, feeds->refused);
-    buf_printf(b, "{\"status\":\"%s\"",
-               ill           ? "unhealthy"
-               : is_degraded ? "degraded"
-                             : "ok");
+    buf_printf(b, "{\"status\":\"%s\"", ill ? "unhealthy" : is_degraded ? "degraded" : "ok");
     member_text(b, "reason", buf_span(&reason));
     buf_free(&reason);
 }
@@ -219,14 +208,14 @@ void handlers_answer_health(void *ctx, struct span answer)
         see_feed(&seen, feed);
         put_feed(&feeds, feed, i == 0, keeping.has_store);
     }
-    seen.is_restarted = pack_find_u(answer, "seq", 0) &&
-                        pack_find_u(answer, "started", 0) + QUIET_MS * 1000ull >
-                            (uint64_t)h->sessions->wall_us;
+    seen.is_restarted =
+        pack_find_u(answer, "seq", 0) &&
+        pack_find_u(answer, "started", 0) + QUIET_MS * 1000ull > (uint64_t)h->sessions->wall_us;
     ill = gate_is_leaving(h->gate)    ? "this gateway is draining: SIGTERM came"
           : !gate_is_started(h->gate) ? "no broker reached since the start"
           : !answer.len               ? "the broker is away: values are stale"
           : !seen.count               ? "no feeder has ever connected"
-          : !seen.live ? "every feed is silent or has ended: values are stale"
+          : !seen.live                ? "every feed is silent or has ended: values are stale"
           : seen.refusing == seen.live
               ? "feeds are live, but the broker accepts none of their quotes"
               : NULL;

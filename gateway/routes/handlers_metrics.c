@@ -13,8 +13,7 @@
 #define US EXPOSITION_MICROSECONDS
 #define PLAIN EXPOSITION_PLAIN
 
-static void put_text_and(struct exposition *e, const char *key, const char *text,
-                         uint64_t value)
+static void put_text_and(struct exposition *e, const char *key, const char *text, uint64_t value)
 {
     exposition_label(e, key, span_of(text));
     exposition_sample(e, PLAIN, value);
@@ -40,13 +39,11 @@ static void put_clients(struct exposition *e, const struct handlers *h)
     exposition_one(e, "pregon_clients_blocked",
                    "Clients whose socket is full: they do not read fast enough.", PLAIN,
                    h->sessions->blocked_count);
-    exposition_one(e, "pregon_clients_traced",
-                   "Clients that asked when quotes passed where.", PLAIN,
-                   h->sessions->traced_count);
+    exposition_one(e, "pregon_clients_traced", "Clients that asked when quotes passed where.",
+                   PLAIN, h->sessions->traced_count);
     exposition_one(e, "pregon_clients_opened_total", "Connections that began.", PLAIN,
                    h->sessions->counters->opened);
-    exposition_begin(e, "pregon_clients_closed_total",
-                     "Connections that ended, by reason.");
+    exposition_begin(e, "pregon_clients_closed_total", "Connections that ended, by reason.");
     for (int i = 0; i < COUNTERS_END_COUNT; i++)
         put_text_and(e, "reason", counters_end_name((enum counters_end)i),
                      h->sessions->counters->ends[i]);
@@ -58,15 +55,13 @@ static void put_refusals(struct exposition *e, const struct handlers *h)
     for (int i = ADMISSION_ADMITTED + 1; i < ADMISSION_RULE_END; i++)
         put_text_and(e, "code", admission_code((enum admission_rule)i),
                      gate_refused(h->gate, (enum admission_rule)i));
-    exposition_begin(
-        e, "pregon_http_heads_refused_total",
-        "HTTP connections that were closed before there was a request, by reason.");
+    exposition_begin(e, "pregon_http_heads_refused_total",
+                     "HTTP connections that were closed before there was a request, by reason.");
     for (int i = 0; i < GATE_HEAD_END; i++)
         put_text_and(e, "reason", gate_head_name((enum gate_head)i),
                      gate_heads(h->gate, (enum gate_head)i));
-    exposition_begin(
-        e, "pregon_resumes_total",
-        "Subscriptions with a position, by whether it could be gone on from.");
+    exposition_begin(e, "pregon_resumes_total",
+                     "Subscriptions with a position, by whether it could be gone on from.");
     put_text_and(e, "recovered", "false", h->sessions->counters->resumes[false]);
     put_text_and(e, "recovered", "true", h->sessions->counters->resumes[true]);
     exposition_one(e, "pregon_client_errors_total", "Errors told to clients.", PLAIN,
@@ -88,20 +83,19 @@ static void put_traffic(struct exposition *e, const struct handlers *h)
     put_text_and(e, "reason", "malformed", f->malformed);
     put_text_and(e, "reason", "not_newer", f->not_newer);
     exposition_one(e, "pregon_deliveries_total",
-                   "Quotes, snapshots, states and losses sent, each client counted.",
-                   PLAIN, f->deliveries);
+                   "Quotes, snapshots, states and losses sent, each client counted.", PLAIN,
+                   f->deliveries);
     exposition_one(e, "pregon_merged_total",
                    "Quotes that clients in mode merge did not get, because newer ones "
                    "replaced them first.",
                    PLAIN, hub_merged(h->hub));
-    exposition_one(e, "pregon_sends_total", "System calls that sent to clients.", PLAIN,
-                   f->sends);
-    exposition_one(e, "pregon_sent_bytes_total", "Bytes sent to WebSocket clients.",
-                   PLAIN, f->bytes_out);
-    exposition_one(e, "pregon_received_bytes_total",
-                   "Bytes received from WebSocket clients.", PLAIN, f->bytes_in);
-    exposition_one(e, "pregon_received_messages_total",
-                   "Messages received from WebSocket clients.", PLAIN, f->messages_in);
+    exposition_one(e, "pregon_sends_total", "System calls that sent to clients.", PLAIN, f->sends);
+    exposition_one(e, "pregon_sent_bytes_total", "Bytes sent to WebSocket clients.", PLAIN,
+                   f->bytes_out);
+    exposition_one(e, "pregon_received_bytes_total", "Bytes received from WebSocket clients.",
+                   PLAIN, f->bytes_in);
+    exposition_one(e, "pregon_received_messages_total", "Messages received from WebSocket clients.",
+                   PLAIN, f->messages_in);
     exposition_begin_histogram(e, "pregon_client_queue_messages",
                                "Messages that a client is owed and its socket does not "
                                "take; each client is looked at once a second.");
@@ -109,11 +103,10 @@ static void put_traffic(struct exposition *e, const struct handlers *h)
         exposition_label(e, "mode", span_of(mode_names[mode]));
         exposition_histogram(e, PLAIN, &f->queued[mode]);
     }
-    exposition_begin_histogram(
-        e, "pregon_delivery_seconds",
-        "How old a quote is when all clients that are due have been "
-        "served, since it was sent by its feeder or accepted by "
-        "the broker; each quote counts once.");
+    exposition_begin_histogram(e, "pregon_delivery_seconds",
+                               "How old a quote is when all clients that are due have been "
+                               "served, since it was sent by its feeder or accepted by "
+                               "the broker; each quote counts once.");
     exposition_label(e, "since", SPAN("sent"));
     exposition_histogram(e, US, &f->since_sent);
     exposition_label(e, "since", SPAN("accepted"));
@@ -124,21 +117,17 @@ static void put_upstream(struct exposition *e, const struct handlers *h)
 {
     int64_t silence = upstream_silence_ms(h->upstream);
 
-    exposition_one(
-        e, "pregon_position",
-        "The log's position up to which this gateway has passed everything on.", PLAIN,
-        hub_seq(h->hub));
+    exposition_one(e, "pregon_position",
+                   "The log's position up to which this gateway has passed everything on.", PLAIN,
+                   hub_seq(h->hub));
     exposition_one(e, "pregon_symbols",
-                   "Symbols that it knows: that clients ask for or a feed supplies.",
-                   PLAIN, hub_symbol_count(h->hub));
-    exposition_one(e, "pregon_upstream_gaps_total",
-                   "Records found missing, and asked for again.", PLAIN,
-                   upstream_gaps(h->upstream));
-    exposition_one(e, "pregon_upstream_connections_total",
-                   "Connections to the broker's records.", PLAIN,
-                   upstream_connections(h->upstream));
-    exposition_one(e, "pregon_upstream_silence_seconds",
-                   "Since the broker's last heartbeat.", US,
+                   "Symbols that it knows: that clients ask for or a feed supplies.", PLAIN,
+                   hub_symbol_count(h->hub));
+    exposition_one(e, "pregon_upstream_gaps_total", "Records found missing, and asked for again.",
+                   PLAIN, upstream_gaps(h->upstream));
+    exposition_one(e, "pregon_upstream_connections_total", "Connections to the broker's records.",
+                   PLAIN, upstream_connections(h->upstream));
+    exposition_one(e, "pregon_upstream_silence_seconds", "Since the broker's last heartbeat.", US,
                    silence > 0 ? (uint64_t)silence * 1000 : 0);
 }
 
@@ -161,8 +150,7 @@ static void put_build(struct exposition *e, const struct broker_status *t)
 }
 
 static void put_both(struct exposition *e, const char *name, const char *help,
-                     enum exposition_unit unit, uint64_t own, struct span map,
-                     const char *key)
+                     enum exposition_unit unit, uint64_t own, struct span map, const char *key)
 {
     uint64_t others = pack_find_u(map, key, UINT64_MAX);
 
@@ -176,19 +164,18 @@ static void put_both(struct exposition *e, const char *name, const char *help,
 }
 
 static void put_processes(struct exposition *e, const struct handlers *h,
-                          const struct process_usage *own,
-                          const struct broker_status *t)
+                          const struct process_usage *own, const struct broker_status *t)
 {
-    put_both(e, "process_cpu_seconds_total", "Processor time, user and system.", US,
-             own->cpu_us, t->process, "cpu_us");
+    put_both(e, "process_cpu_seconds_total", "Processor time, user and system.", US, own->cpu_us,
+             t->process, "cpu_us");
     put_both(e, "process_resident_memory_bytes", "Memory that is resident.", PLAIN,
              own->resident_bytes, t->process, "resident_bytes");
-    put_both(e, "process_virtual_memory_bytes", "Memory that is mapped.", PLAIN,
-             own->virtual_bytes, t->process, "virtual_bytes");
-    put_both(e, "process_open_fds", "Descriptors that are open.", PLAIN, own->open_fds,
-             t->process, "open_fds");
-    put_both(e, "process_max_fds", "Descriptors that may be open.", PLAIN, own->max_fds,
-             t->process, "max_fds");
+    put_both(e, "process_virtual_memory_bytes", "Memory that is mapped.", PLAIN, own->virtual_bytes,
+             t->process, "virtual_bytes");
+    put_both(e, "process_open_fds", "Descriptors that are open.", PLAIN, own->open_fds, t->process,
+             "open_fds");
+    put_both(e, "process_max_fds", "Descriptors that may be open.", PLAIN, own->max_fds, t->process,
+             "max_fds");
     put_both(e, "process_start_time_seconds", "Unix time of the start.", US,
              (uint64_t)h->started_us, t->status, "started");
 }
@@ -207,23 +194,18 @@ static const struct row broker_rows[] = {
     {"", "symbols", "pregon_broker_symbols", "Symbols the broker knows.", PLAIN},
     {"", "journal_first", "pregon_journal_first_position",
      "The oldest position in the broker's ring.", PLAIN},
-    {"", "journal_bytes", "pregon_journal_bytes", "What is in the broker's ring.",
-     PLAIN},
-    {"store", "durable", "pregon_store_durable", "1: quotes are stored as they come.",
-     PLAIN},
+    {"", "journal_bytes", "pregon_journal_bytes", "What is in the broker's ring.", PLAIN},
+    {"store", "durable", "pregon_store_durable", "1: quotes are stored as they come.", PLAIN},
     {"store", "stored", "pregon_store_position", "The newest position stored.", PLAIN},
-    {"store", "first", "pregon_store_first_position", "The oldest position stored.",
-     PLAIN},
+    {"store", "first", "pregon_store_first_position", "The oldest position stored.", PLAIN},
     {"store", "damaged", "pregon_store_damaged",
      "Positions of the log that are known to be unreadable.", PLAIN},
-    {"store", "gaps", "pregon_store_gaps_total", "Positions that could not be stored.",
-     PLAIN},
+    {"store", "gaps", "pregon_store_gaps_total", "Positions that could not be stored.", PLAIN},
     {"store", "behind_us", "pregon_store_lag_seconds",
      "How old the oldest record is that is not stored yet.", US},
     {"locks", "count", "pregon_locks", "Locks the broker knows.", PLAIN},
     {"locks", "held", "pregon_locks_held", "Locks that are held.", PLAIN},
-    {"locks", "waiting", "pregon_locks_waiting", "Places in the lines for locks.",
-     PLAIN},
+    {"locks", "waiting", "pregon_locks_waiting", "Places in the lines for locks.", PLAIN},
     {"locks", "durable", "pregon_locks_durable", "1: grants are stored.", PLAIN},
     {"locks", "behind_us", "pregon_locks_lag_seconds",
      "For how long the disk has been writing what was handed to it.", US},
@@ -241,16 +223,11 @@ static const struct row broker_rows[] = {
 
 static const struct row feed_rows[] = {
     {NULL, "live", "pregon_feed_live", "1: its lines or heartbeats arrive.", PLAIN},
-    {NULL, "silent_ms", "pregon_feed_silence_seconds",
-     "Since its last line or heartbeat.", US},
-    {NULL, "received", "pregon_feed_lines_received_total",
-     "Lines that arrived, in order.", PLAIN},
-    {NULL, "stored", "pregon_feed_lines_stored_total",
-     "Lines up to this one are stored.", PLAIN},
-    {NULL, "accepted", "pregon_feed_quotes_accepted_total", "Quotes called out.",
-     PLAIN},
-    {NULL, "duplicates", "pregon_feed_duplicates_total",
-     "Lines that came a second time.", PLAIN},
+    {NULL, "silent_ms", "pregon_feed_silence_seconds", "Since its last line or heartbeat.", US},
+    {NULL, "received", "pregon_feed_lines_received_total", "Lines that arrived, in order.", PLAIN},
+    {NULL, "stored", "pregon_feed_lines_stored_total", "Lines up to this one are stored.", PLAIN},
+    {NULL, "accepted", "pregon_feed_quotes_accepted_total", "Quotes called out.", PLAIN},
+    {NULL, "duplicates", "pregon_feed_duplicates_total", "Lines that came a second time.", PLAIN},
     {NULL, "lost", "pregon_feed_lines_lost_total", "Lines that nobody has.", PLAIN},
 };
 
@@ -286,8 +263,8 @@ static void put_broker(struct exposition *e, const struct broker_status *t)
         if (find_number(*r->map ? find_map(t->status, r->map) : t->status, r->key, &n))
             exposition_one(e, r->name, r->help, r->unit, n);
     }
-    exposition_one(e, "pregon_broker_gateways", "Gateways that the broker hears.",
-                   PLAIN, broker_answer_list(t->status, "gateways", &list));
+    exposition_one(e, "pregon_broker_gateways", "Gateways that the broker hears.", PLAIN,
+                   broker_answer_list(t->status, "gateways", &list));
 }
 
 static void put_feed_refusals(struct exposition *e, struct span feed)
@@ -307,8 +284,7 @@ static void put_feed_refusals(struct exposition *e, struct span feed)
     }
 }
 
-static void put_feeds(struct exposition *e, const struct broker_status *t,
-                      bool has_store)
+static void put_feeds(struct exposition *e, const struct broker_status *t, bool has_store)
 {
     struct span list, c;
     uint32_t count = broker_answer_list(t->status, "feeds", &list);
@@ -351,8 +327,7 @@ void handlers_answer_metrics(void *ctx, struct span answer)
     put_build(&e, &t);
     exposition_one(&e, "pregon_ready", "1: /cotizaciones/ready says so.", PLAIN,
                    gate_is_started(h->gate) && !gate_is_leaving(h->gate));
-    exposition_one(&e, "pregon_broker_up", "1: the broker answers.", PLAIN,
-                   answer.len > 0);
+    exposition_one(&e, "pregon_broker_up", "1: the broker answers.", PLAIN, answer.len > 0);
     put_processes(&e, h, &q->process, &t);
     put_clients(&e, h);
     put_refusals(&e, h);

@@ -10,8 +10,8 @@
 /* The last member of an answer's JSON, with its end. */
 void handlers_put_timestamp(struct handlers *h, struct buf *b);
 /* Ask the broker for a page: its `key` and limit are the request's; pattern NULL: there is none. */
-void handlers_ask_page(struct loop_request *q, const char *op, const char *pattern,
-                       const char *key, upstream_answer *on_answer);
+void handlers_ask_page(struct loop_request *q, const char *op, const char *pattern, const char *key,
+                       upstream_answer *on_answer);
 
 /* Answers to a request, ctx, once the broker has answered; answer.len 0: it has not. */
 upstream_answer handlers_answer_health;  /* handlers_health.c */

@@ -2,9 +2,9 @@
  * handlers_quotes: last values, and the history of one symbol.
  *
  * A worker writes the JSON (quotes_json.h); the loop hands over the broker's answer, or one of its
- * own, of the same form, read from the hub in slices of OWN_SLICE symbols a turn: with the broker away
- * from whatever is there, else if the hub has everything and the answer is one page (the `next` of
- * further pages is the broker's).
+ * own, of the same form, read from the hub in slices of OWN_SLICE symbols a turn: with the broker
+ * away from whatever is there, else if the hub has everything and the answer is one page (the
+ * `next` of further pages is the broker's).
  */
 #include <msgpack.h>
 #include <stdlib.h>
@@ -55,13 +55,10 @@ static void give_broker(struct loop_request *q, struct span answer)
 
 /* --- our own --------------------------------------------------------------------------- */
 
-static void pack_row(struct buf *rows, uint64_t epoch, const struct hub_symbol *s,
-                     bool is_complete)
+static void pack_row(struct buf *rows, uint64_t epoch, const struct hub_symbol *s, bool is_complete)
 {
-    struct wire_record r = {.kind = WIRE_QUOTE,
-                            .epoch = epoch,
-                            .seq = s->body_seq,
-                            .body = buf_span(&s->body)};
+    struct wire_record r = {
+        .kind = WIRE_QUOTE, .epoch = epoch, .seq = s->body_seq, .body = buf_span(&s->body)};
     struct buf record = {0};
     msgpack_packer pk;
 
@@ -70,15 +67,13 @@ static void pack_row(struct buf *rows, uint64_t epoch, const struct hub_symbol *
     msgpack_pack_array(&pk, 4);
     pack_text(&pk, (struct span){s->name, s->name_len});
     msgpack_pack_uint64(&pk, s->seq);
-    pack_text(&pk,
-              is_complete && s->state == SYMBOL_LIVE ? SPAN("live") : SPAN("stale"));
+    pack_text(&pk, is_complete && s->state == SYMBOL_LIVE ? SPAN("live") : SPAN("stale"));
     msgpack_pack_bin_with_body(&pk, record.data, record.len);
     buf_free(&record);
 }
 
 /* Rows in the form in which the broker answers `snapshot`. */
-static void give_rows(struct loop_request *q, const struct buf *rows, size_t count,
-                      size_t next)
+static void give_rows(struct loop_request *q, const struct buf *rows, size_t count, size_t next)
 {
     struct hub *hub = q->handlers->hub;
     bool has_more = !q->is_complete && next < hub_symbol_end(hub);
@@ -87,8 +82,7 @@ static void give_rows(struct loop_request *q, const struct buf *rows, size_t cou
     msgpack_packer_init(&pk, &q->body, buf_pack_write);
     msgpack_pack_map(&pk, has_more ? 4 : 3);
     pack_kv_u(&pk, "seq", hub_seq(hub));
-    pack_kv_u(&pk, "symbols",
-              q->is_complete ? hub_valued_count(hub) : hub_symbol_count(hub));
+    pack_kv_u(&pk, "symbols", q->is_complete ? hub_valued_count(hub) : hub_symbol_count(hub));
     if (has_more)
         pack_kv_u(&pk, "next", next);
     pack_key(&pk, "quotes");
@@ -119,8 +113,7 @@ static bool look_at_next(const struct hub *hub, struct own_page *o)
     if (o->next >= hub_symbol_end(hub) || o->count >= o->q->limit)
         return false;
     s = hub_symbol_at(hub, o->next++);
-    if (s && s->body.len &&
-        patterns_match(&o->patterns, (struct span){s->name, s->name_len})) {
+    if (s && s->body.len && patterns_match(&o->patterns, (struct span){s->name, s->name_len})) {
         pack_row(&o->rows, hub_epoch(hub), s, false);
         o->count++;
     }
@@ -244,15 +237,14 @@ static void answer_history(void *ctx, struct span answer)
         status = 429;
     else if (error.len)
         status = 500;
-    else if (q->timeline.has_epoch &&
-             q->timeline.epoch != pack_find_u(answer, "epoch", 0))
+    else if (q->timeline.has_epoch && q->timeline.epoch != pack_find_u(answer, "epoch", 0))
         status = 410;
     else if (!pack_find_u(answer, "last", 0))
         status = 404;
     if (status == 500)
         log_limited(&limit, q->handlers->sessions->now, LOG_ERROR,
-                    "history of %s: the broker answers: %.*s", q->text,
-                    (int)message.len, message.at);
+                    "history of %s: the broker answers: %.*s", q->text, (int)message.len,
+                    message.at);
     if (status == 200)
         buf_add(&q->body, answer.at, answer.len);
     give(q, status); /* else the worker writes the error */
@@ -272,8 +264,7 @@ void handlers_ask_history(struct loop_request *q)
     pack_kv_u(&pk, "since", t->since_us);
     pack_kv_u(&pk, "until", t->until_us);
     pack_kv_u(&pk, "limit", q->limit);
-    upstream_request(q->handlers->upstream, "history", 7, buf_span(&b), q,
-                     answer_history);
+    upstream_request(q->handlers->upstream, "history", 7, buf_span(&b), q, answer_history);
     buf_free(&b);
 }
 
@@ -285,8 +276,7 @@ bool handlers_work(struct handlers *h)
     size_t left = OWN_SLICE;
 
     while (left && (o = h->own_pages)) {
-        while (left && (o->is_complete ? look_at_next_name(h->hub, o)
-                                       : look_at_next(h->hub, o)))
+        while (left && (o->is_complete ? look_at_next_name(h->hub, o) : look_at_next(h->hub, o)))
             left--;
         if (!left)
             break;

@@ -69,23 +69,20 @@ static void *work(void *arg)
     return NULL;
 }
 
-static void apply(struct http *h, const struct gateway_config *c,
-                  const struct policy *p)
+static void apply(struct http *h, const struct gateway_config *c, const struct policy *p)
 {
     int fit = h->descriptors.capacity;
 
     log_info("Pages of these origins may connect: %s", c->cors_origins);
     gate_set_limit(h->service.gate, p->max_connections, fit);
     if (p->max_connections > fit)
-        log_warning(
-            "WEBSOCKET_MAX_CONNECTIONS is %d, but of this process's %d descriptors "
-            "only %d are left for WebSockets: that is the limit.  Raise it with "
-            "ulimit -n or LimitNOFILE",
-            p->max_connections, h->descriptors.limit, fit);
+        log_warning("WEBSOCKET_MAX_CONNECTIONS is %d, but of this process's %d descriptors "
+                    "only %d are left for WebSockets: that is the limit.  Raise it with "
+                    "ulimit -n or LimitNOFILE",
+                    p->max_connections, h->descriptors.limit, fit);
 }
 
-static struct front_limits limits_of(const struct http *h,
-                                     const struct gateway_config *c)
+static struct front_limits limits_of(const struct http *h, const struct gateway_config *c)
 {
     return (struct front_limits){
         .connections = h->descriptors.http,
@@ -134,8 +131,7 @@ static enum err start_threads(struct http *h, int workers)
     return front_start(h->front);
 }
 
-static enum err start(struct http *h, const struct gateway_config *c,
-                      char error[HTTP_ERROR_MAX])
+static enum err start(struct http *h, const struct gateway_config *c, char error[HTTP_ERROR_MAX])
 {
     struct front_limits limits;
     enum err e;
@@ -143,8 +139,8 @@ static enum err start(struct http *h, const struct gateway_config *c,
     h->policy = policy_new(c, error);
     if (!h->policy)
         return ERR_INVALID;
-    e = descriptors_prepare((int)c->http_max_connections,
-                            (int)c->websocket_max_connections, &h->descriptors);
+    e = descriptors_prepare((int)c->http_max_connections, (int)c->websocket_max_connections,
+                            &h->descriptors);
     if (e) {
         snprintf(error, HTTP_ERROR_MAX,
                  "too few descriptors for any WebSocket (%s): raise ulimit -n or "
@@ -159,8 +155,7 @@ static enum err start(struct http *h, const struct gateway_config *c,
         return e;
     e = start_threads(h, (int)c->http_threads);
     if (e)
-        snprintf(error, HTTP_ERROR_MAX,
-                 "HTTP_THREADS=%d: the system allows no more threads",
+        snprintf(error, HTTP_ERROR_MAX, "HTTP_THREADS=%d: the system allows no more threads",
                  (int)c->http_threads);
     return e;
 }

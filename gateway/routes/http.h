@@ -1,7 +1,8 @@
 /*
  * http: the HTTP side of the gateway.
  *
- * This folder decides which path answers what, on the workers and in the loop; only main.c calls it.
+ * This folder decides which path answers what, on the workers and in the loop; only main.c calls
+ * it.
  *
  * The front (front.h) accepts and waits for complete requests; HTTP_THREADS workers route and
  * answer them.  Admitted WebSockets are put into the accept queue; everything about the gateway's
@@ -34,15 +35,14 @@ struct http;
  * the server.
  */
 MUST_CHECK enum err http_start(const struct gateway_config *config, struct gate *gate,
-                               struct loop_request_queue *core,
-                               struct accept_queue *accepted, struct http **out,
-                               char error[HTTP_ERROR_MAX]);
+                               struct loop_request_queue *core, struct accept_queue *accepted,
+                               struct http **out, char error[HTTP_ERROR_MAX]);
 int http_port(const struct http *h); /* the real one */
 
 /*
  * Reload: use these settings from the next request on (all but HOST, PORT,
- * HTTP_THREADS, HTTP_MAX_CONNECTIONS).  ERR_INVALID: *error names the wrong setting, and the old ones
- * stay.
+ * HTTP_THREADS, HTTP_MAX_CONNECTIONS).  ERR_INVALID: *error names the wrong setting, and the old
+ * ones stay.
  */
 MUST_CHECK enum err http_set_policy(struct http *h, const struct gateway_config *config,
                                     char error[HTTP_ERROR_MAX]);

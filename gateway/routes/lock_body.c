@@ -41,8 +41,7 @@ bool lock_body_token(struct span text, uint64_t *out)
     return true;
 }
 
-static bool read_seconds(const struct json_value *v, int64_t least, int64_t most,
-                         int64_t *out)
+static bool read_seconds(const struct json_value *v, int64_t least, int64_t most, int64_t *out)
 {
     char text[24];
     int64_t ms;
@@ -67,9 +66,8 @@ static bool read_text(const struct json_value *v, char *out, size_t size)
 
 #define NAME(span) (int)((span).len < 40 ? (span).len : 40), (span).at
 
-__attribute__((format(printf, 4, 5))) static bool refuse(struct lock_body_error *error,
-                                                         size_t at, const char *hint,
-                                                         const char *what, ...)
+__attribute__((format(printf, 4, 5))) static bool refuse(struct lock_body_error *error, size_t at,
+                                                         const char *hint, const char *what, ...)
 {
     va_list args;
 
@@ -82,15 +80,12 @@ __attribute__((format(printf, 4, 5))) static bool refuse(struct lock_body_error 
 }
 
 /* NULL, or what is allowed. */
-static const char *read_member(struct span key, const struct json_value *v,
-                               struct lock_body *b)
+static const char *read_member(struct span key, const struct json_value *v, struct lock_body *b)
 {
     if (span_eq(key, "owner"))
         return read_text(v, b->owner, sizeof b->owner) ? NULL : LOCK_OWNER_ALLOWED;
     if (span_eq(key, "ttl"))
-        return read_seconds(v, LOCK_TTL_MIN_MS, LOCK_TTL_MAX_MS, &b->ttl_ms)
-                   ? NULL
-                   : TTL_ALLOWED;
+        return read_seconds(v, LOCK_TTL_MIN_MS, LOCK_TTL_MAX_MS, &b->ttl_ms) ? NULL : TTL_ALLOWED;
     if (span_eq(key, "lock_delay"))
         return read_seconds(v, 0, LOCK_TTL_MAX_MS, &b->delay_ms) ? NULL : DELAY_ALLOWED;
     if (span_eq(key, "token"))
@@ -109,8 +104,7 @@ static const char *read_member(struct span key, const struct json_value *v,
 
 static bool is_known(struct span key)
 {
-    static const char *const known[] = {"owner", "ttl",  "lock_delay",
-                                        "token", "host", "pid"};
+    static const char *const known[] = {"owner", "ttl", "lock_delay", "token", "host", "pid"};
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (span_eq(key, known[i]))
@@ -132,8 +126,7 @@ static bool read_members(const struct json_value *root, struct lock_body *b,
         allowed = read_member(key->text, key + 1, b);
         if (allowed)
             return refuse(error, key[1].offset, allowed,
-                          "The member '%.*s' is not what it should be.",
-                          NAME(key->text));
+                          "The member '%.*s' is not what it should be.", NAME(key->text));
     }
     return true;
 }
@@ -145,8 +138,7 @@ static bool check_whole(const struct json_value *root, const struct lock_body *b
     const struct json_value *delay = json_member(root, "lock_delay");
 
     if (!b->owner[0])
-        return refuse(error, root->offset, LOCK_OWNER_ALLOWED,
-                      "The member 'owner' is missing.");
+        return refuse(error, root->offset, LOCK_OWNER_ALLOWED, "The member 'owner' is missing.");
     if (!b->token && !b->ttl_ms)
         return refuse(error, root->offset, TTL_ALLOWED, "The member 'ttl' is missing.");
     if (b->token && delay)

@@ -8,8 +8,7 @@
 #define LINE_SHOWN 10
 
 /* The members "of" that are given in milliseconds there. */
-static void copy_seconds(struct buf *b, const char *key, struct span map,
-                         const char *of)
+static void copy_seconds(struct buf *b, const char *key, struct span map, const char *of)
 {
     member_seconds(b, key, pack_find_u(map, of, 0));
 }
@@ -26,8 +25,7 @@ static void put_line(struct buf *b, struct span entry, bool shows_owners)
     struct span c;
 
     buf_adds(b, ",\"line\":[");
-    if (shows_owners && pack_find(entry, "line", &list, &c) &&
-        list.type == PACK_ARRAY) {
+    if (shows_owners && pack_find(entry, "line", &list, &c) && list.type == PACK_ARRAY) {
         pack_next(&c, &list);
         for (uint32_t i = 0; i < list.count && i < LINE_SHOWN; i++) {
             if (!pack_next(&c, &owner) || owner.type != PACK_STR)

@@ -84,11 +84,10 @@ static const struct refusal {
 void lock_request_refuse(struct reply *p, const struct request *r, struct span answer,
                          struct span error)
 {
-    static const struct refusal odd = {
-        .code = "bad_answer",
-        .message = "The broker's answer makes no sense here.",
-        .hint = "Are broker and gateway of versions that fit?",
-        .status = 503};
+    static const struct refusal odd = {.code = "bad_answer",
+                                       .message = "The broker's answer makes no sense here.",
+                                       .hint = "Are broker and gateway of versions that fit?",
+                                       .status = 503};
     struct span text = pack_find_text(answer, "message");
     const struct refusal *t = &odd;
     char message[400];

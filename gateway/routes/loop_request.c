@@ -66,15 +66,13 @@ int loop_request_queue_fd(const struct loop_request_queue *d)
     return d->bell.fd;
 }
 
-enum loop_request_outcome loop_request_post(struct loop_request_queue *d,
-                                            struct loop_request *q)
+enum loop_request_outcome loop_request_post(struct loop_request_queue *d, struct loop_request *q)
 {
     int64_t until = clock_mono_ms() + LOOP_REQUEST_WAIT_MS;
     enum loop_request_outcome outcome = LOOP_REQUEST_TIMED_OUT;
     struct loop_request *copy;
     int place =
-        q->kind !=
-        LOOP_REQUEST_LIVE; /* a probe must not be refused because other requests wait */
+        q->kind != LOOP_REQUEST_LIVE; /* a probe must not be refused because other requests wait */
 
     pthread_mutex_lock(&d->lock);
     if (d->is_cancelled || (place && d->waiting >= d->max_waiting)) {
@@ -97,8 +95,7 @@ enum loop_request_outcome loop_request_post(struct loop_request_queue *d,
     d->last = copy;
     d->waiting += place;
     bell_ring(&d->bell);
-    while (!copy->is_done && !d->is_cancelled &&
-           condition_wait(&d->answered, &d->lock, until))
+    while (!copy->is_done && !d->is_cancelled && condition_wait(&d->answered, &d->lock, until))
         ;
     d->waiting -= place;
     if (copy->is_done) {
@@ -138,8 +135,7 @@ struct loop_request *loop_request_take(struct loop_request_queue *d)
     return q;
 }
 
-void loop_request_answer(struct loop_request_queue *d, struct loop_request *q,
-                         int status)
+void loop_request_answer(struct loop_request_queue *d, struct loop_request *q, int status)
 {
     pthread_mutex_lock(&d->lock);
     q->status = status;

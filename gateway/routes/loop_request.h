@@ -6,10 +6,11 @@
  * the broker has answered), and the worker writes the reply.  A request is
  * reference-counted: a worker that stopped waiting (LOOP_REQUEST_WAIT_MS) leaves it to the
  * loop, whose late answer is dropped.  At most `max_waiting`
- * workers wait at once; the others get LOOP_REQUEST_BUSY, so that workers are always left for handshakes.
- * A probe (LOOP_REQUEST_LIVE) is answered within a turn and counts nowhere.
+ * workers wait at once; the others get LOOP_REQUEST_BUSY, so that workers are always left for
+ * handshakes. A probe (LOOP_REQUEST_LIVE) is answered within a turn and counts nowhere.
  *
- * loop_request_post: any worker.  loop_request_take, loop_request_answer, loop_request_cancel_all: the loop's thread.
+ * loop_request_post: any worker.  loop_request_take, loop_request_answer, loop_request_cancel_all:
+ * the loop's thread.
  */
 #ifndef GATEWAY_ROUTES_LOOP_REQUEST_H
 #define GATEWAY_ROUTES_LOOP_REQUEST_H
@@ -29,9 +30,9 @@ enum loop_request_kind {
     LOOP_REQUEST_HEALTH,
     LOOP_REQUEST_METRICS,          /* uses process; body: text */
     LOOP_REQUEST_WEBSOCKET_STATUS, /* uses offset, limit, privileged */
-    LOOP_REQUEST_QUOTES,  /* uses text (a pattern, "" for all), offset, limit */
-    LOOP_REQUEST_QUOTE,   /* uses text (a symbol) */
-    LOOP_REQUEST_HISTORY, /* uses text (a symbol), timeline, limit */
+    LOOP_REQUEST_QUOTES,           /* uses text (a pattern, "" for all), offset, limit */
+    LOOP_REQUEST_QUOTE,            /* uses text (a symbol) */
+    LOOP_REQUEST_HISTORY,          /* uses text (a symbol), timeline, limit */
     LOOP_REQUEST_BROKER, /* uses op, members, arguments; body: the broker's answer, or 503 */
 };
 
@@ -54,14 +55,13 @@ struct loop_request {
     const char *op;               /* static */
     struct process_usage process; /* the gateway's own */
     uint32_t members;             /* of the msgpack map whose inside is `arguments` */
-    struct buf arguments; /* loop_request_post copies it; the caller frees its own */
-    int status;           /* answer: HTTP status */
-    struct buf body;      /* answer: JSON; of quotes and history, as the broker's */
-    uint64_t epoch;       /* answer, of quotes: of the log, */
-    int64_t answered_us;  /* when it was given, */
-    int is_complete;      /* and whether the broker gave it */
-    uint64_t
-        serial; /* set by loop_request_post, unique: the loop's key for late answers */
+    struct buf arguments;         /* loop_request_post copies it; the caller frees its own */
+    int status;                   /* answer: HTTP status */
+    struct buf body;              /* answer: JSON; of quotes and history, as the broker's */
+    uint64_t epoch;               /* answer, of quotes: of the log, */
+    int64_t answered_us;          /* when it was given, */
+    int is_complete;              /* and whether the broker gave it */
+    uint64_t serial; /* set by loop_request_post, unique: the loop's key for late answers */
     struct handlers *handlers; /* the loop's, while it answers */
     /* private from here */
     struct loop_request *next;
@@ -70,23 +70,20 @@ struct loop_request {
 };
 
 struct loop_request_queue *loop_request_queue_new(int max_waiting);
-void loop_request_queue_free(
-    struct loop_request_queue *d); /* after all workers have gone */
+void loop_request_queue_free(struct loop_request_queue *d); /* after all workers have gone */
 int loop_request_queue_fd(
     const struct loop_request_queue *d); /* readable when there is a request */
 
 /*
- * Worker: send and wait.  Copies the request; on LOOP_REQUEST_ANSWERED q->status and q->body are the
- * answer, and the caller frees the body.
+ * Worker: send and wait.  Copies the request; on LOOP_REQUEST_ANSWERED q->status and q->body are
+ * the answer, and the caller frees the body.
  */
-enum loop_request_outcome loop_request_post(struct loop_request_queue *d,
-                                            struct loop_request *q);
+enum loop_request_outcome loop_request_post(struct loop_request_queue *d, struct loop_request *q);
 
 /* Loop: the next request, or NULL (which also resets the descriptor). */
 struct loop_request *loop_request_take(struct loop_request_queue *d);
 /* Loop: give the answer and let go of the request; every request taken is given back once. */
-void loop_request_answer(struct loop_request_queue *d, struct loop_request *q,
-                         int status);
+void loop_request_answer(struct loop_request_queue *d, struct loop_request *q, int status);
 /* Loop, at shutdown: all that wait or come later get LOOP_REQUEST_CANCELLED. */
 void loop_request_cancel_all(struct loop_request_queue *d);
 

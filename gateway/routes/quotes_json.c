@@ -14,8 +14,8 @@ static void put_timestamp(const struct loop_request *q, struct buf *b)
     buf_adds(b, "}\n");
 }
 
-static void put_quote(struct buf *b, struct span symbol, uint64_t seq,
-                      struct span state, struct span body)
+static void put_quote(struct buf *b, struct span symbol, uint64_t seq, struct span state,
+                      struct span body)
 {
     buf_adds(b, "{\"symbol\":");
     buf_json(b, symbol);
@@ -33,8 +33,7 @@ static bool put_entry(struct buf *b, struct span *c, bool is_first)
         return false;
     if (!is_first)
         buf_addc(b, ',');
-    put_quote(b, e.symbol, e.seq, e.is_stale ? SPAN("stale") : SPAN("live"),
-              e.quote.body);
+    put_quote(b, e.symbol, e.seq, e.is_stale ? SPAN("stale") : SPAN("live"), e.quote.body);
     return true;
 }
 
@@ -86,8 +85,7 @@ static void put_record(struct buf *b, struct span symbol, const struct wire_reco
         .name = symbol,
         .seq = r->seq,
         .prev = r->prev,
-        .state = span_eq(pack_find_text(r->body, "state"), "live") ? SYMBOL_LIVE
-                                                                   : SYMBOL_STALE,
+        .state = span_eq(pack_find_text(r->body, "state"), "live") ? SYMBOL_LIVE : SYMBOL_STALE,
         .body = r->body,
     };
 
@@ -112,8 +110,8 @@ static void put_records(const struct loop_request *q, struct span answer, struct
         struct wire_record r;
 
         if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
-            !pack_next(&c, &topic) || !pack_next(&c, &record) ||
-            topic.type != PACK_STR || record.type != PACK_BIN)
+            !pack_next(&c, &topic) || !pack_next(&c, &record) || topic.type != PACK_STR ||
+            record.type != PACK_BIN)
             break;
         if (wire_read(record.text, &r, NULL) || pack_check(r.body) ||
             (r.kind != WIRE_QUOTE && r.kind != WIRE_STATE))
@@ -135,9 +133,8 @@ static uint32_t put_gaps(struct buf *b, struct span answer)
     buf_adds(b, ",\"gaps\":[");
     for (; put < count; put++) {
         if (!pack_next(&c, &gap) || gap.type != PACK_ARRAY || gap.count != 3 ||
-            !pack_next(&c, &first) || !pack_next(&c, &last) ||
-            !pack_next(&c, &reason) || first.type != PACK_UINT ||
-            last.type != PACK_UINT || reason.type != PACK_STR)
+            !pack_next(&c, &first) || !pack_next(&c, &last) || !pack_next(&c, &reason) ||
+            first.type != PACK_UINT || last.type != PACK_UINT || reason.type != PACK_STR)
             break;
         buf_adds(b, put ? ",{\"first\":" : "{\"first\":");
         buf_addu(b, first.u);
@@ -149,12 +146,10 @@ static uint32_t put_gaps(struct buf *b, struct span answer)
     return put;
 }
 
-void quotes_json_history(const struct loop_request *q, struct span answer,
-                         struct buf *b)
+void quotes_json_history(const struct loop_request *q, struct span answer, struct buf *b)
 {
     const struct timeline *t = &q->timeline;
-    uint64_t epoch = pack_find_u(answer, "epoch", 0),
-             first = pack_find_u(answer, "first", 0),
+    uint64_t epoch = pack_find_u(answer, "epoch", 0), first = pack_find_u(answer, "first", 0),
              next = pack_find_u(answer, "next", 0);
     bool is_kept = !t->has_since || t->after + 1 >= first;
     struct buf cursor = {0};

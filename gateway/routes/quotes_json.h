@@ -16,7 +16,6 @@ void quotes_json_list(const struct loop_request *q, struct span answer, struct b
 /* LOOP_REQUEST_QUOTE: its only element; false: it has none. */
 bool quotes_json_one(struct span answer, struct buf *b);
 /* LOOP_REQUEST_HISTORY: an answer to `history`, whole. */
-void quotes_json_history(const struct loop_request *q, struct span answer,
-                         struct buf *b);
+void quotes_json_history(const struct loop_request *q, struct span answer, struct buf *b);
 
 #endif

@@ -17,14 +17,13 @@
 #define STREAM "/ws/cotizaciones"
 #define PAGE "limit,offset"
 
-static route_handler get_file, get_health, get_ready, get_live, get_status, get_check,
-    get_metrics;
+static route_handler get_file, get_health, get_ready, get_live, get_status, get_check, get_metrics;
 
 static const struct route {
     const char *path;
-    route_handler *get;       /* HEAD too; NULL: the stream */
-    route_handler *put, *del; /* NULL: not a method here */
-    const char *tail;         /* what the path must end with, if it goes on */
+    route_handler *get;                        /* HEAD too; NULL: the stream */
+    route_handler *put, *del;                  /* NULL: not a method here */
+    const char *tail;                          /* what the path must end with, if it goes on */
     const char *query, *del_query, *put_query; /* the parameters it knows; NULL: none */
     bool has_more;                             /* the path goes on after a slash */
     bool is_query;                             /* HTTP_QUERY_RATE counts it */
@@ -54,10 +53,7 @@ static const struct route {
      .put = route_put_lock,
      .del = route_delete_lock,
      .del_query = "owner,token,break,reason"},
-    {.path = ROUTE_QUOTES,
-     .get = route_get_quotes,
-     .query = "symbols," PAGE,
-     .is_query = true},
+    {.path = ROUTE_QUOTES, .get = route_get_quotes, .query = "symbols," PAGE, .is_query = true},
     /* No symbol ends in "/history": they have no lower case. */
     {.path = ROUTE_QUOTES,
      .has_more = true,
@@ -112,8 +108,7 @@ static struct handshake_path look_up(const char *path)
  * A page's links are relative, so that it works under any prefix: the browser must have
  * asked for it with a slash at the end if it is "/", and without one if it is not.
  */
-static bool redirect_page(const struct www_file *f, const struct request *r,
-                          struct reply *p)
+static bool redirect_page(const struct www_file *f, const struct request *r, struct reply *p)
 {
     const char *path = r->head->path, *last = strrchr(path, '/') + 1;
     size_t len = strlen(path);
@@ -150,8 +145,7 @@ static void get_file(struct service *s, struct request *r, struct reply *p)
     else
         buf_add(&p->body, content.at, content.len);
     buf_printf(&p->headers, "ETag: %s\r\nVary: Accept-Encoding\r\n%s%s", tag.text,
-               is_packed ? "Content-Encoding: gzip\r\n" : "",
-               f.is_page ? www_headers : "");
+               is_packed ? "Content-Encoding: gzip\r\n" : "", f.is_page ? www_headers : "");
 }
 
 static void get_health(struct service *s, struct request *r, struct reply *p)
@@ -166,11 +160,10 @@ static void get_ready(struct service *s, struct request *r, struct reply *p)
     if (gate_is_leaving(s->gate)) {
         route_draining(p, r);
     } else if (!gate_is_started(s->gate)) {
-        route_unavailable(
-            p, r, "starting", "This gateway has not reached its broker yet.",
-            "Is the broker running, and are BROKER_PUBLISH and BROKER_CONTROL its "
-            "addresses?",
-            1);
+        route_unavailable(p, r, "starting", "This gateway has not reached its broker yet.",
+                          "Is the broker running, and are BROKER_PUBLISH and BROKER_CONTROL its "
+                          "addresses?",
+                          1);
     } else {
         reply_json(p, 200);
         buf_adds(&p->body, "{\"status\":\"ready\"}");
@@ -219,20 +212,17 @@ static bool answer_preflight(const struct cors_decision *d, struct reply *p)
     return true;
 }
 
-static struct cors_decision add_cors(struct request *r, const struct route *t,
-                                     struct reply *p)
+static struct cors_decision add_cors(struct request *r, const struct route *t, struct reply *p)
 {
     const struct cors_request q = {
         .method = r->head->method,
         .origin = request_header(r, "Origin"),
         .request_method = request_header(r, "Access-Control-Request-Method"),
-        .request_headers =
-            request_headers(r, "Access-Control-Request-Headers", &r->joined[2]),
+        .request_headers = request_headers(r, "Access-Control-Request-Headers", &r->joined[2]),
         .own_origin = r->client.own_origin,
     };
 
-    return cors_decide(t && t->is_open ? r->policy->open_cors : r->policy->cors, &q,
-                       &p->headers);
+    return cors_decide(t && t->is_open ? r->policy->open_cors : r->policy->cors, &q, &p->headers);
 }
 
 static bool is_get(const struct request *r)
@@ -258,8 +248,8 @@ static void refuse_method(const struct route *t, struct request *r, struct reply
                 is_read_only ? "This path is only for reading."
                              : "This path does not know that method.",
                 is_read_only ? "Use GET." : "The header Allow names those it knows.");
-    buf_printf(&p->headers, "Allow: GET%s%s%s\r\n", t->get ? ", HEAD" : "",
-               t->put ? ", PUT" : "", t->del ? ", DELETE" : "");
+    buf_printf(&p->headers, "Allow: GET%s%s%s\r\n", t->get ? ", HEAD" : "", t->put ? ", PUT" : "",
+               t->del ? ", DELETE" : "");
 }
 
 /*
@@ -287,8 +277,7 @@ static bool check_rate(struct service *s, const struct request *r, struct reply 
     const struct rate_limits limits = {.per_address = r->policy->query_rate,
                                        .all = r->policy->query_rate_total};
     int64_t wait_ms = 0, now = clock_mono_ms();
-    enum rate_verdict verdict =
-        rate_take(s->queries, &limits, r->client.host, now, &wait_ms);
+    enum rate_verdict verdict = rate_take(s->queries, &limits, r->client.host, now, &wait_ms);
     bool is_own = verdict == RATE_OF_ADDRESS;
     const char *setting = is_own ? "HTTP_QUERY_RATE" : "HTTP_QUERY_RATE_TOTAL";
     char message[160];
@@ -296,8 +285,8 @@ static bool check_rate(struct service *s, const struct request *r, struct reply 
     if (verdict == RATE_TAKEN)
         return true;
     log_limited(&limit, now, LOG_WARNING,
-                "queries beyond %s=%u a second are answered 429, the last one of %s",
-                setting, is_own ? limits.per_address : limits.all, r->client.host);
+                "queries beyond %s=%u a second are answered 429, the last one of %s", setting,
+                is_own ? limits.per_address : limits.all, r->client.host);
     snprintf(message, sizeof message, "More than %u queries a second come from %s.",
              is_own ? limits.per_address : limits.all,
              is_own ? "this address" : "all clients together");
@@ -324,8 +313,7 @@ static bool check_host(const struct route *t, const struct request *r, struct re
     struct admission_verdict v;
 
     if ((t && (t->is_any_host || t->is_open)) ||
-        admission_judge(ADMISSION_host_not_allowed, &r->policy->admission, &facts,
-                        &live, &v))
+        admission_judge(ADMISSION_host_not_allowed, &r->policy->admission, &facts, &live, &v))
         return true;
     reply_error(p, r, v.status, admission_code(v.rule), v.message, v.hint);
     return false;

@@ -21,22 +21,19 @@ static bool shows_owners(const struct request *r)
     const struct policy *policy = r->policy;
     const char *shown = request_bearer(r);
 
-    return !policy->status_token[0] ||
-           admission_is_token(shown, policy->status_token) ||
+    return !policy->status_token[0] || admission_is_token(shown, policy->status_token) ||
            (policy->locks_token[0] && admission_is_token(shown, policy->locks_token));
 }
 
 /* The NAME of ROUTE_LOCKS/NAME, or of ROUTE_LOCKS/NAME/value. */
-static bool read_name(const struct request *r, const char *tail, char *name,
-                      struct reply *p)
+static bool read_name(const struct request *r, const char *tail, char *name, struct reply *p)
 {
     struct span rest = span_of(r->path + sizeof ROUTE_LOCKS);
 
     rest.len -= rest.len && rest.at[rest.len - 1] == '/';
     rest.len -= strlen(tail);
     if (!lock_is_name(rest)) {
-        reply_error(p, r, 400, "bad_name", "This cannot be the name of a lock.",
-                    LOCK_NAME_ALLOWED);
+        reply_error(p, r, 400, "bad_name", "This cannot be the name of a lock.", LOCK_NAME_ALLOWED);
         return false;
     }
     span_copy(name, LOCK_NAME_MAX + 1, rest);
@@ -118,10 +115,9 @@ void route_get_telegram_locks(struct service *s, struct request *r, struct reply
     if (count < 0) {
         reply_json(p, 503);
         buf_clear(b);
-        buf_adds(b,
-                 "{\"status\":\"unknown\",\"reason\":\"the broker is away, or does not "
-                 "say: whether a lock is held cannot be told\",\"locks\":null,"
-                 "\"timestamp\":");
+        buf_adds(b, "{\"status\":\"unknown\",\"reason\":\"the broker is away, or does not "
+                    "say: whether a lock is held cannot be told\",\"locks\":null,"
+                    "\"timestamp\":");
         buf_json_time(b, clock_wall_us());
         buf_addc(b, '}');
     } else {
@@ -286,8 +282,7 @@ void route_put_lock(struct service *s, struct request *r, struct reply *p)
         take_lock(s, r, name, &b, p);
 }
 
-static void release_lock(struct service *s, struct request *r, const char *name,
-                         struct reply *p)
+static void release_lock(struct service *s, struct request *r, const char *name, struct reply *p)
 {
     struct claim claim = {0};
     struct buf answer;
@@ -304,8 +299,7 @@ static void release_lock(struct service *s, struct request *r, const char *name,
     buf_free(&answer);
 }
 
-static void break_lock(struct service *s, struct request *r, const char *name,
-                       struct reply *p)
+static void break_lock(struct service *s, struct request *r, const char *name, struct reply *p)
 {
     char reason[REASON_MAX + 1];
     uint64_t token;
@@ -328,8 +322,7 @@ static void break_lock(struct service *s, struct request *r, const char *name,
         return;
     buf_printf(&p->body, "{\"name\":\"%s\",\"token\":%llu,\"broken\":true", name,
                (unsigned long long)token);
-    member_seconds(&p->body, "closed_for",
-                   pack_find_u(buf_span(&answer), "closed_ms", 0));
+    member_seconds(&p->body, "closed_for", pack_find_u(buf_span(&answer), "closed_ms", 0));
     buf_addc(&p->body, '}');
     buf_free(&answer);
 }

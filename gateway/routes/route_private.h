@@ -19,11 +19,9 @@ void route_draining(struct reply *p, const struct request *r);
 /* Does it show LOCKS_TOKEN?  Needed by any PUT or DELETE; else the reply states why not. */
 bool route_may_change(const struct request *r, struct reply *p);
 /* Send a request to the loop and wait.  False: there is no answer, and the reply states it. */
-bool route_request(struct service *s, struct request *r, struct loop_request *q,
-                   struct reply *p);
+bool route_request(struct service *s, struct request *r, struct loop_request *q, struct reply *p);
 /* ?limit= from `least` on, and ?offset=.  False: one of them is wrong, and the reply states it. */
-bool route_page(struct request *r, struct loop_request *q, uint64_t least,
-                struct reply *p);
+bool route_page(struct request *r, struct loop_request *q, uint64_t least, struct reply *p);
 
 /* route_quotes.c */
 #define ROUTE_QUOTES "/cotizaciones/quotes"

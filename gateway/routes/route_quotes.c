@@ -43,12 +43,10 @@ static void refuse_symbols(struct reply *p, const struct request *r, struct span
         len = end ? (size_t)(end - text.at) - at : text.len - at;
         if (!len || patterns_is_one((struct span){text.at + at, len}))
             continue;
-        snprintf(message, sizeof message,
-                 "'%.*s' in 'symbols' is neither a symbol nor a pattern.",
+        snprintf(message, sizeof message, "'%.*s' in 'symbols' is neither a symbol nor a pattern.",
                  len < 100 ? (int)len : 100, text.at + at);
-        hint =
-            "A symbol is " SYMBOL_FORM " (capitals only), a pattern the beginning of "
-            "one and *; commas between them, no spaces.";
+        hint = "A symbol is " SYMBOL_FORM " (capitals only), a pattern the beginning of "
+               "one and *; commas between them, no spaces.";
         break;
     }
     reply_error(p, r, 400, "bad_request", message, hint);
@@ -61,8 +59,7 @@ void route_get_quotes(struct service *s, struct request *r, struct reply *p)
     struct buf raw = {0};
     bool given, fits = request_param(r, "symbols", q.text, sizeof q.text, &given);
 
-    if (!fits || patterns_parse(span_of(q.text), &patterns) ||
-        (q.text[0] && !patterns.count)) {
+    if (!fits || patterns_parse(span_of(q.text), &patterns) || (q.text[0] && !patterns.count)) {
         refuse_symbols(p, r, span_of(q.text), !fits);
     } else if (route_page(r, &q, 1, p) && request_raw(s, r, &q, p, &raw)) {
         quotes_json_list(&q, buf_span(&raw), &p->body);
@@ -78,8 +75,7 @@ static bool set_symbol(struct request *r, struct loop_request *q, struct span sy
 
         snprintf(message, sizeof message, "'%.*s' cannot be a symbol.",
                  symbol.len < 100 ? (int)symbol.len : 100, symbol.at);
-        reply_error(p, r, 400, "bad_symbol", message,
-                    "A symbol is " SYMBOL_FORM ", in capitals.");
+        reply_error(p, r, 400, "bad_symbol", message, "A symbol is " SYMBOL_FORM ", in capitals.");
         return false;
     }
     span_copy(q->text, sizeof q->text, symbol);
@@ -146,16 +142,14 @@ static bool timeline_of(struct request *r, struct loop_request *q, struct reply 
     }
     q->timeline.is_oldest_first = given && text[0] == 'o';
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
-        if (!set_bound(r, &q->timeline, bounds[i],
-                       i ? TIMELINE_UNTIL : TIMELINE_SINCE)) {
+        if (!set_bound(r, &q->timeline, bounds[i], i ? TIMELINE_UNTIL : TIMELINE_SINCE)) {
             route_bad_parameter(p, r, bounds[i], BOUND);
             return false;
         }
     if (!request_param(r, "next", text, sizeof text, &given) ||
         (given && !timeline_set_next(&q->timeline, span_of(text)))) {
-        route_bad_parameter(
-            p, r, "next",
-            "What the answer before had as next, with its other parameters.");
+        route_bad_parameter(p, r, "next",
+                            "What the answer before had as next, with its other parameters.");
         return false;
     }
     q->limit = ROUTE_PAGE_MOST;
@@ -186,8 +180,7 @@ void route_get_history(struct service *s, struct request *r, struct reply *p)
         unknown_symbol(p, r);
         break;
     case 410:
-        reply_error(p, r, 410, "log_replaced",
-                    "This position is of another log than the broker's.",
+        reply_error(p, r, 410, "log_replaced", "This position is of another log than the broker's.",
                     "Ask without it, or by time. Its epoch is in every answer.");
         break;
     case 500:
@@ -195,8 +188,7 @@ void route_get_history(struct service *s, struct request *r, struct reply *p)
                           "Its log, and this gateway's, say why.", 5);
         break;
     default:
-        route_unavailable(p, r, "broker_away",
-                          "The broker is away, or did not answer in time.",
+        route_unavailable(p, r, "broker_away", "The broker is away, or did not answer in time.",
                           "Is pregon-broker running?", 2);
     }
     buf_free(&raw);

@@ -8,8 +8,7 @@ void route_bad_parameter(struct reply *p, const struct request *r, const char *n
 {
     char message[80];
 
-    snprintf(message, sizeof message, "The parameter '%s' is not what it should be.",
-             name);
+    snprintf(message, sizeof message, "The parameter '%s' is not what it should be.", name);
     reply_error(p, r, 400, "bad_request", message, allowed);
 }
 
@@ -26,8 +25,7 @@ void route_draining(struct reply *p, const struct request *r)
                       "Ask another gateway, or this one once it has restarted.", 2);
 }
 
-bool route_request(struct service *s, struct request *r, struct loop_request *q,
-                   struct reply *p)
+bool route_request(struct service *s, struct request *r, struct loop_request *q, struct reply *p)
 {
     switch (loop_request_post(s->core, q)) {
     case LOOP_REQUEST_ANSWERED:
@@ -40,9 +38,8 @@ bool route_request(struct service *s, struct request *r, struct loop_request *q,
                           "Ask less often, or raise HTTP_THREADS.", 1);
         return false;
     case LOOP_REQUEST_TIMED_OUT:
-        route_unavailable(
-            p, r, "loop_stalled", "The gateway did not answer itself in time.",
-            "If this lasts, the machine is overloaded or the process is stuck.", 2);
+        route_unavailable(p, r, "loop_stalled", "The gateway did not answer itself in time.",
+                          "If this lasts, the machine is overloaded or the process is stuck.", 2);
         return false;
     case LOOP_REQUEST_CANCELLED:
         route_draining(p, r);
@@ -51,8 +48,7 @@ bool route_request(struct service *s, struct request *r, struct loop_request *q,
     return false;
 }
 
-bool route_page(struct request *r, struct loop_request *q, uint64_t least,
-                struct reply *p)
+bool route_page(struct request *r, struct loop_request *q, uint64_t least, struct reply *p)
 {
     q->limit = ROUTE_PAGE_MOST;
     if (!request_number(r, "limit", ROUTE_PAGE_MOST, &q->limit) || q->limit < least) {

@@ -34,9 +34,8 @@ static bool read_position(struct timeline *t, struct span text, uint64_t *seq)
     if (text.len <= EPOCH_DIGITS + 1 || text.at[EPOCH_DIGITS] != ':' ||
         !read_digits((struct span){text.at, EPOCH_DIGITS}, 16, &epoch) ||
         (t->has_epoch && epoch != t->epoch) ||
-        !read_digits(
-            (struct span){text.at + EPOCH_DIGITS + 1, text.len - EPOCH_DIGITS - 1}, 10,
-            seq))
+        !read_digits((struct span){text.at + EPOCH_DIGITS + 1, text.len - EPOCH_DIGITS - 1}, 10,
+                     seq))
         return false;
     t->has_epoch = true;
     t->epoch = epoch;
@@ -83,8 +82,7 @@ bool timeline_set(struct timeline *t, enum timeline_bound which, struct span tex
             t->until_us = n ? n : 1; /* nothing was accepted in that microsecond */
         return true;
     }
-    if (!(read_digits(text, 10, &n) && n < TIMELINE_BARE_END) &&
-        !read_position(t, text, &n))
+    if (!(read_digits(text, 10, &n) && n < TIMELINE_BARE_END) && !read_position(t, text, &n))
         return false;
     if (which == TIMELINE_SINCE) {
         t->has_since = true;
@@ -110,6 +108,5 @@ bool timeline_set_next(struct timeline *t, struct span text)
 
 void timeline_put_next(struct buf *out, uint64_t epoch, uint64_t next)
 {
-    buf_printf(out, "%016llx:%llu", (unsigned long long)epoch,
-               (unsigned long long)next);
+    buf_printf(out, "%016llx:%llu", (unsigned long long)epoch, (unsigned long long)next);
 }

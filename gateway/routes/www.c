@@ -12,8 +12,7 @@
     X(charts_js, "/www/lightweight-charts.js", "build/web/lightweight-charts.js") \
     X(charts_txt, "/www/lightweight-charts.txt", "build/web/lightweight-charts.txt")
 #else
-#define FROM_NPM(X) \
-    X(charts_js, "/www/lightweight-charts.js", "gateway/www/no-charts.js")
+#define FROM_NPM(X) X(charts_js, "/www/lightweight-charts.js", "gateway/www/no-charts.js")
 #endif
 
 /*
@@ -57,13 +56,12 @@
     FROM_NPM(X)
 /* clang-format on */
 
-#define INCBIN(symbol, file)                                                       \
-    __asm__(".section .rodata\n"                                                   \
-            ".hidden " #symbol "_begin\n.global " #symbol "_begin\n" #symbol       \
-            "_begin:\n"                                                            \
-            ".incbin \"" file "\"\n"                                               \
-            ".hidden " #symbol "_end\n.global " #symbol "_end\n" #symbol "_end:\n" \
-            ".byte 0\n.previous\n");                                               \
+#define INCBIN(symbol, file)                                                             \
+    __asm__(".section .rodata\n"                                                         \
+            ".hidden " #symbol "_begin\n.global " #symbol "_begin\n" #symbol "_begin:\n" \
+            ".incbin \"" file "\"\n"                                                     \
+            ".hidden " #symbol "_end\n.global " #symbol "_end\n" #symbol "_end:\n"       \
+            ".byte 0\n.previous\n");                                                     \
     extern const char symbol##_begin[], symbol##_end[];
 
 /* WWW_PACKED: the folder where make has packed them. */
@@ -95,11 +93,10 @@ static const struct {
 };
 
 /* Older Safari does not take 'self' for ws: and wss:. */
-const char www_headers[] =
-    "Content-Security-Policy: default-src 'none'; script-src 'self'; "
-    "style-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
-    "Referrer-Policy: no-referrer\r\n";
+const char www_headers[] = "Content-Security-Policy: default-src 'none'; script-src 'self'; "
+                           "style-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
+                           "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+                           "Referrer-Policy: no-referrer\r\n";
 
 static const char *type_of(const char *file)
 {
@@ -119,8 +116,7 @@ bool www_at(size_t index, struct www_file *out)
         .path = files[index].path,
         .type = type_of(files[index].file),
         .plain = {files[index].begin, (size_t)(files[index].end - files[index].begin)},
-        .packed = {files[index].packed,
-                   (size_t)(files[index].packed_end - files[index].packed)},
+        .packed = {files[index].packed, (size_t)(files[index].packed_end - files[index].packed)},
     };
     out->is_page = strncmp(out->type, "text/html", 9) == 0;
     return true;
@@ -131,8 +127,7 @@ bool www_find(const char *path, struct www_file *out)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         size_t len = strlen(files[i].path);
 
-        if (strncmp(path, files[i].path, len) == 0 &&
-            (!path[len] || strcmp(path + len, "/") == 0))
+        if (strncmp(path, files[i].path, len) == 0 && (!path[len] || strcmp(path + len, "/") == 0))
             return www_at(i, out);
     }
     return false;

@@ -22,8 +22,7 @@ struct accept_queue *accept_queue_new(void)
 
     pthread_mutex_init(&q->lock, NULL);
     if (!bell_open(&q->bell)) {
-        log_critical("no descriptor for the queue of accepted connections (errno %d)",
-                     errno);
+        log_critical("no descriptor for the queue of accepted connections (errno %d)", errno);
         abort();
     }
     return q;

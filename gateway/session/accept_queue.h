@@ -1,8 +1,8 @@
 /*
  * accepted: WebSockets on their way from the HTTP workers to the loop.
  *
- * A worker puts an accepted connection in; the loop, woken through an eventfd, takes it out and owns
- * the descriptor and the admission slot from then on.  Nothing is shared after that.
+ * A worker puts an accepted connection in; the loop, woken through an eventfd, takes it out and
+ * owns the descriptor and the admission slot from then on.  Nothing is shared after that.
  */
 #ifndef GATEWAY_SESSION_ACCEPT_QUEUE_H
 #define GATEWAY_SESSION_ACCEPT_QUEUE_H
@@ -16,10 +16,10 @@ struct accepted {
     int port;      /* of the client: the peer's, or from the trusted proxy */
     char host[64]; /* likewise, textual address */
     char request_id[24];
-    char *path;      /* as the client sent it; owned */
-    char *query;     /* query string, undecoded, never NULL; owned */
-    bool is_msgpack; /* pregon.v1.msgpack was negotiated */
-    bool is_early;   /* frames came before the 101 and were lost: close with 1002 */
+    char *path;        /* as the client sent it; owned */
+    char *query;       /* query string, undecoded, never NULL; owned */
+    bool is_msgpack;   /* pregon.v1.msgpack was negotiated */
+    bool is_early;     /* frames came before the 101 and were lost: close with 1002 */
     int explain_close; /* WEBSOCKET_EXPLAIN: close with this code at once, 0: a real client */
     char explain_reason[124]; /* JSON of at most 123 bytes */
 };
@@ -30,10 +30,8 @@ struct accept_queue *accept_queue_new(void);
 void accept_queue_free(struct accept_queue *q); /* closes what was never taken */
 int accept_queue_fd(const struct accept_queue *q);
 
-void accept_queue_put(struct accept_queue *q,
-                      struct accepted *a); /* any thread; takes it */
-struct accepted *accept_queue_take(
-    struct accept_queue *q);          /* loop; NULL: none, fd reset */
-void accept_free(struct accepted *a); /* not the descriptor */
+void accept_queue_put(struct accept_queue *q, struct accepted *a); /* any thread; takes it */
+struct accepted *accept_queue_take(struct accept_queue *q);        /* loop; NULL: none, fd reset */
+void accept_free(struct accepted *a);                              /* not the descriptor */
 
 #endif

@@ -2,8 +2,7 @@
 
 bool bucket_take(struct bucket *b, const struct bucket_rate *rate, int64_t now)
 {
-    uint64_t portions =
-        now > b->fed_at ? (uint64_t)(now - b->fed_at) / rate->period_ms : 0;
+    uint64_t portions = now > b->fed_at ? (uint64_t)(now - b->fed_at) / rate->period_ms : 0;
 
     if (!b->used || portions > b->used / rate->count) {
         b->used = 0;

@@ -38,8 +38,8 @@ static ssize_t io_send(struct session *s, const void *bytes, size_t len)
 
 static bool io_watch(struct session *s)
 {
-    uint32_t events = (session_reads(s) ? (uint32_t)EPOLLIN : 0) |
-                      (uint32_t)EPOLLRDHUP | (s->is_blocked ? (uint32_t)EPOLLOUT : 0);
+    uint32_t events = (session_reads(s) ? (uint32_t)EPOLLIN : 0) | (uint32_t)EPOLLRDHUP |
+                      (s->is_blocked ? (uint32_t)EPOLLOUT : 0);
 
     return loop_rewatch(s->all->io.ctx, &client_of(s)->watch, events) == OK;
 }
@@ -86,11 +86,10 @@ static void on_ready(struct loop_watch *w, uint32_t events)
 {
     struct client *c = (struct client *)((char *)w - offsetof(struct client, watch));
 
-    session_on_ready(&c->session,
-                     (events & EPOLLIN ? SESSION_READABLE : 0) |
-                         (events & EPOLLOUT ? SESSION_WRITABLE : 0) |
-                         (events & EPOLLRDHUP ? SESSION_PEER_ENDED : 0) |
-                         (events & (EPOLLERR | EPOLLHUP) ? SESSION_FAILED : 0));
+    session_on_ready(&c->session, (events & EPOLLIN ? SESSION_READABLE : 0) |
+                                      (events & EPOLLOUT ? SESSION_WRITABLE : 0) |
+                                      (events & EPOLLRDHUP ? SESSION_PEER_ENDED : 0) |
+                                      (events & (EPOLLERR | EPOLLHUP) ? SESSION_FAILED : 0));
 }
 
 bool client_accept(struct sessions *all, const struct accepted *a)

@@ -55,8 +55,7 @@ void resume_group_join(struct session_request *r)
         group = mem_zalloc(sizeof *group);
         group->all = all;
         group->patterns = key;
-        HASH_ADD_KEYPTR(hh, all->resumes, group->patterns.data, group->patterns.len,
-                        group);
+        HASH_ADD_KEYPTR(hh, all->resumes, group->patterns.data, group->patterns.len, group);
     }
     group->members++;
     r->group = group;
@@ -108,10 +107,9 @@ static void add_record(void *ctx, struct span topic, const struct wire_record *r
         .sent_us = r->sent_us,
         .accepted_us = r->accepted_us,
         .kind = r->kind == WIRE_STATE ? MESSAGE_STATE : MESSAGE_QUOTE,
-        .state =
-            r->kind == WIRE_STATE && !span_eq(pack_find_text(r->body, "state"), "live")
-                ? SYMBOL_STALE
-                : SYMBOL_LIVE,
+        .state = r->kind == WIRE_STATE && !span_eq(pack_find_text(r->body, "state"), "live")
+                     ? SYMBOL_STALE
+                     : SYMBOL_LIVE,
         .body = (char *)(uintptr_t)r->body.at,
         .body_len = r->kind == WIRE_STATE ? 0 : (uint32_t)r->body.len,
     };

@@ -1,9 +1,9 @@
 /*
  * resume_group: reconnecting clients that need the same symbols of the broker's log, page by page.
  *
- * A group has one request under way at a time, after the lowest position that any of its members is at:
- * ten thousand that reconnect at once share a handful of pages.  A page stays for one turn, in which
- * each member takes what it lacks.  No I/O, no clock.  Loop's thread only.
+ * A group has one request under way at a time, after the lowest position that any of its members is
+ * at: ten thousand that reconnect at once share a handful of pages.  A page stays for one turn, in
+ * which each member takes what it lacks.  No I/O, no clock.  Loop's thread only.
  */
 #ifndef GATEWAY_SESSION_RESUME_GROUP_H
 #define GATEWAY_SESSION_RESUME_GROUP_H
@@ -11,12 +11,14 @@
 #include "gateway/fanout/window.h"
 #include "gateway/session/session_request.h"
 
-#define RESUME_GROUP_PAGE 500 /* entries of a page: all of them are taken in one turn */
+#define RESUME_GROUP_PAGE 500     /* entries of a page: all of them are taken in one turn */
 #define RESUME_GROUP_RETRY_MS 200 /* after a request without an answer */
-#define RESUME_GROUP_PATTERNS \
-    64 /* named in a request; with more, the request is for everything */
+#define RESUME_GROUP_PATTERNS 64  /* named in a request; with more, the request is for everything */
 
-/* The page that has come: everything of the patterns in (after, upto]; of a log from `first` to `head`. */
+/*
+ * The page that has come: everything of the patterns in (after, upto]; of a log from `first` to
+ * `head`.
+ */
 struct resume_page {
     struct window *records;
     uint64_t after, upto, first, head;

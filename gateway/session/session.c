@@ -111,8 +111,7 @@ void session_begin_closing(struct session *s, uint16_t code, const char *why)
     hub_set_due(s->all->hub, &s->sub);
 }
 
-void session_close(struct session *s, uint16_t code, struct span reason,
-                   const char *why)
+void session_close(struct session *s, uint16_t code, struct span reason, const char *why)
 {
     if (s->is_closing || s->is_dead)
         return;
@@ -168,17 +167,14 @@ void session_drop(struct session *s, const char *why)
         all->counters->ends[end_of(s)]++;
         all->out.closed(all->out.ctx, s);
     }
-    all->io.close(
-        s); /* its place is free: a peer that sees the end may reconnect at once */
+    all->io.close(s); /* its place is free: a peer that sees the end may reconnect at once */
     leave(s);
-    log_info(
-        "%s:%u - connection closed: %s, code %u, %.1f s, %llu messages and %llu bytes "
-        "sent, %llu merged, %llu messages received",
-        s->host, s->port, s->close_code ? s->close_why : why,
-        s->close_code ? s->close_code : 1006u,
-        (double)(all->wall_us - s->since_us) / 1e6, (unsigned long long)s->messages_out,
-        (unsigned long long)s->bytes_out, (unsigned long long)s->sub.backlog.merged,
-        (unsigned long long)s->messages_in);
+    log_info("%s:%u - connection closed: %s, code %u, %.1f s, %llu messages and %llu bytes "
+             "sent, %llu merged, %llu messages received",
+             s->host, s->port, s->close_code ? s->close_why : why,
+             s->close_code ? s->close_code : 1006u, (double)(all->wall_us - s->since_us) / 1e6,
+             (unsigned long long)s->messages_out, (unsigned long long)s->bytes_out,
+             (unsigned long long)s->sub.backlog.merged, (unsigned long long)s->messages_in);
     s->next_dead = all->dead;
     all->dead = s;
 }

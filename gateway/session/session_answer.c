@@ -32,8 +32,8 @@ void session_put_trace(struct message *m, const struct session *s)
         message_bool(m, "trace", true);
 }
 
-void session_send_error(struct session *s, const struct buf *id, const char *code,
-                        const char *text, const size_t *at)
+void session_send_error(struct session *s, const struct buf *id, const char *code, const char *text,
+                        const size_t *at)
 {
     struct sessions *all = s->all;
     struct message m;
@@ -160,11 +160,10 @@ void session_send_too_many(struct session *s, size_t count, size_t limit)
     struct buf none = {0};
     char text[200];
 
-    snprintf(
-        text, sizeof text,
-        "%zu symbols match, the first %zu were sent as snapshots: subscribe to what "
-        "you need, or raise AUTO_MAX",
-        count, limit);
+    snprintf(text, sizeof text,
+             "%zu symbols match, the first %zu were sent as snapshots: subscribe to what "
+             "you need, or raise AUTO_MAX",
+             count, limit);
     session_send_error(s, &none, "auto_max", text, NULL);
 }
 
@@ -174,8 +173,7 @@ void session_send_welcome(struct session *s)
     struct message m;
     char connection[96];
 
-    snprintf(connection, sizeof connection, "%s:%llu", all->name,
-             (unsigned long long)s->id);
+    snprintf(connection, sizeof connection, "%s:%llu", all->name, (unsigned long long)s->id);
     message_begin(&m, s->sub.encoding, "welcome");
     message_text(&m, "protocol",
                  s->sub.encoding == ENCODING_JSON ? SPAN("pregon.v1.json")

@@ -1,20 +1,19 @@
 /* session_input: wslay takes the client's frames apart; session_work runs their messages. */
 #include "gateway/session/session_private.h"
 
-#define READ_CHUNK \
-    1024 /* at a time: at most READ_CHUNK / 6 frames beyond SESSION_READ_FRAMES */
+#define READ_CHUNK 1024 /* at a time: at most READ_CHUNK / 6 frames beyond SESSION_READ_FRAMES */
 /* Of one message: wslay keeps a block for each, even an empty one. */
 #define FRAGMENTS_MAX 1024
 #define DISCARD_BYTES 16384 /* of a session that ignores its input, in one turn */
 
 static bool may_read(const struct session *s, size_t len)
 {
-    return s->read_budget >= len && s->frames_read < SESSION_READ_FRAMES &&
-           session_has_room(s) && s->waiting_bytes <= SESSION_OUT_MAX;
+    return s->read_budget >= len && s->frames_read < SESSION_READ_FRAMES && session_has_room(s) &&
+           s->waiting_bytes <= SESSION_OUT_MAX;
 }
 
-static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len,
-                       int flags, void *user)
+static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len, int flags,
+                       void *user)
 {
     struct session *s = user;
     struct sessions *all = s->all;
@@ -33,22 +32,21 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len,
         all->counters->bytes_in += (uint64_t)n;
         s->heard_at = all->awake;
         s->pings = 0;
-        s->is_too_large = frame_meter_feed(&s->meter, data, (size_t)n) >
-                              (uint64_t)all->config->ws_max_size ||
-                          s->meter.fragments > FRAGMENTS_MAX;
+        s->is_too_large =
+            frame_meter_feed(&s->meter, data, (size_t)n) > (uint64_t)all->config->ws_max_size ||
+            s->meter.fragments > FRAGMENTS_MAX;
         if (!s->is_too_large)
             return n;
     }
     s->is_lost = n < 0;
-    wslay_event_set_error(ctx, s->is_lost || s->is_too_large
-                                   ? WSLAY_ERR_CALLBACK_FAILURE
-                                   : WSLAY_ERR_WOULDBLOCK);
+    wslay_event_set_error(ctx, s->is_lost || s->is_too_large ? WSLAY_ERR_CALLBACK_FAILURE
+                                                             : WSLAY_ERR_WOULDBLOCK);
     return -1;
 }
 
 /* wslay's own answers (pong, close) join what is sent to this session. */
-static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *data, size_t len,
-                       int flags, void *user)
+static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *data, size_t len, int flags,
+                       void *user)
 {
     struct session *s = user;
 
@@ -58,8 +56,8 @@ static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *data, size_t 
     return (ssize_t)len;
 }
 
-static void on_message(wslay_event_context_ptr ctx,
-                       const struct wslay_event_on_msg_recv_arg *arg, void *user)
+static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *arg,
+                       void *user)
 {
     struct session *s = user;
 
@@ -73,8 +71,7 @@ static void on_message(wslay_event_context_ptr ctx,
         wslay_event_send(ctx);
     if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
         s->has_left |= !s->is_closing;
-        session_begin_closing(s, arg->status_code ? arg->status_code : 1005,
-                              "client closed");
+        session_begin_closing(s, arg->status_code ? arg->status_code : 1005, "client closed");
         s->has_peer_closed = true;
     }
     if (wslay_is_ctrl_frame(arg->opcode) || s->is_closing)
@@ -108,8 +105,7 @@ static bool make_context(struct session *s)
         session_drop(s, "out of memory");
         return false;
     }
-    wslay_event_config_set_max_recv_msg_length(s->in,
-                                               (uint64_t)s->all->config->ws_max_size);
+    wslay_event_config_set_max_recv_msg_length(s->in, (uint64_t)s->all->config->ws_max_size);
     return true;
 }
 

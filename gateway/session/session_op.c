@@ -18,8 +18,7 @@ static bool has_texts(struct session *s, const struct json_value *root,
     }
     for (v = symbols + 1; v < symbols + symbols->skip; v += v->skip)
         if (v->type != JSON_STRING) {
-            session_send_error(s, id, "bad_request", "'symbols' must hold text",
-                               &v->offset);
+            session_send_error(s, id, "bad_request", "'symbols' must hold text", &v->offset);
             return false;
         }
     return true;
@@ -45,11 +44,10 @@ static bool refuse_member(struct session *s, const struct buf *id, const char *t
 }
 
 /* Everything of a subscription but its symbols.  False: an error has been sent. */
-static bool read_options(struct session *s, const struct json_value *root,
-                         const struct buf *id, struct session_options *o)
+static bool read_options(struct session *s, const struct json_value *root, const struct buf *id,
+                         struct session_options *o)
 {
-    const struct json_value *mode = json_member(root, "mode"),
-                            *hz = json_member(root, "max_hz"),
+    const struct json_value *mode = json_member(root, "mode"), *hz = json_member(root, "max_hz"),
                             *trace = json_member(root, "trace"),
                             *since = json_member(root, "since");
 
@@ -59,25 +57,21 @@ static bool read_options(struct session *s, const struct json_value *root,
         .has_trace = trace,
         .has_since = since && since->type != JSON_NULL,
     };
-    if (mode &&
-        (mode->type != JSON_STRING || !session_option_mode(mode->text, &o->wants_all)))
+    if (mode && (mode->type != JSON_STRING || !session_option_mode(mode->text, &o->wants_all)))
         return refuse_member(s, id, "'mode' must be \"merge\" or \"all\"", mode);
-    if (hz &&
-        (hz->type != JSON_NUMBER || !session_option_hz(hz->text, &o->interval_ms)))
+    if (hz && (hz->type != JSON_NUMBER || !session_option_hz(hz->text, &o->interval_ms)))
         return refuse_member(s, id, "'max_hz' must be a number from 0.01 to 1000", hz);
     if (trace && trace->type != JSON_BOOL)
         return refuse_member(s, id, "'trace' must be true or false", trace);
     o->is_traced = trace && span_eq(trace->text, "true");
     if (since && o->has_since && !read_since(since, &o->epoch, &o->seq))
-        return refuse_member(
-            s, id, "'since' must be {\"epoch\":\"16 hex digits\",\"seq\":number}",
-            since);
+        return refuse_member(s, id, "'since' must be {\"epoch\":\"16 hex digits\",\"seq\":number}",
+                             since);
     return true;
 }
 
 /* It is read whole before any of it is applied: a refused request changes nothing. */
-static void op_subscribe(struct session *s, const struct json_value *root,
-                         struct buf *id)
+static void op_subscribe(struct session *s, const struct json_value *root, struct buf *id)
 {
     const struct json_value *symbols = json_member(root, "symbols"), *v;
     struct session_options options;
@@ -110,15 +104,13 @@ static void send_patterns(struct session *s, const char *op, const struct buf *i
     message_text(&m, "mode", s->sub.wants_all ? SPAN("all") : SPAN("merge"));
     session_put_trace(&m, s);
     for (uint32_t i = 0; i < s->sub.topic_count; i++)
-        message_texts_add(&held, s->sub.encoding,
-                          hub_topic_pattern(s->sub.topics[i].topic));
+        message_texts_add(&held, s->sub.encoding, hub_topic_pattern(s->sub.topics[i].topic));
     message_put_texts(&m, "symbols", &held);
     buf_free(&held.items);
     session_finish(s, &m);
 }
 
-static void op_unsubscribe(struct session *s, const struct json_value *root,
-                           struct buf *id)
+static void op_unsubscribe(struct session *s, const struct json_value *root, struct buf *id)
 {
     const struct json_value *symbols = json_member(root, "symbols"), *v;
     struct session_request *r;
@@ -158,8 +150,7 @@ static void op_ping(struct session *s, const struct json_value *root, struct buf
 static const struct op {
     const char *name;
     void (*run)(struct session *s, const struct json_value *root, struct buf *id);
-    const char
-        *members; /* those that it may have; NULL: it has no options to misspell */
+    const char *members; /* those that it may have; NULL: it has no options to misspell */
 } ops[] = {
     {"subscribe", op_subscribe, MEMBERS ", symbols, mode, max_hz, trace, since"},
     {"unsubscribe", op_unsubscribe, MEMBERS ", symbols"},
@@ -180,8 +171,8 @@ static bool is_listed(const char *list, struct span name)
 }
 
 /* A misspelt member must not be ignored.  False: an error has been sent. */
-static bool has_only_members(struct session *s, const struct json_value *root,
-                             const struct op *op, const struct buf *id)
+static bool has_only_members(struct session *s, const struct json_value *root, const struct op *op,
+                             const struct buf *id)
 {
     const struct json_value *key = root + 1, *end = root + root->skip;
     char text[256];
@@ -205,8 +196,7 @@ static bool take_id(struct session *s, const struct json_value *id, struct buf *
 
     if (!id || id->type == JSON_NULL)
         return true;
-    if ((id->type != JSON_STRING && id->type != JSON_NUMBER) ||
-        id->text.len > SESSION_ID_MAX)
+    if ((id->type != JSON_STRING && id->type != JSON_NUMBER) || id->text.len > SESSION_ID_MAX)
         return false;
     if (s->sub.encoding == ENCODING_JSON) {
         if (id->type == JSON_STRING)
@@ -216,8 +206,7 @@ static bool take_id(struct session *s, const struct json_value *id, struct buf *
         return true;
     }
     msgpack_packer_init(&pk, out, buf_pack_write);
-    if (id->type == JSON_NUMBER && id->text.len < 19 &&
-        !memchr(id->text.at, '.', id->text.len)) {
+    if (id->type == JSON_NUMBER && id->text.len < 19 && !memchr(id->text.at, '.', id->text.len)) {
         memcpy(copy, id->text.at, id->text.len);
         copy[id->text.len] = '\0';
         msgpack_pack_int64(&pk, strtoll(copy, &end, 10));
@@ -238,17 +227,16 @@ static void run(struct session *s, struct span text)
         char text_of_error[200];
 
         at = json_error_offset(json);
-        snprintf(text_of_error, sizeof text_of_error,
-                 "%s; a request looks like {\"op\":\"ping\"}", json_error(json));
+        snprintf(text_of_error, sizeof text_of_error, "%s; a request looks like {\"op\":\"ping\"}",
+                 json_error(json));
         session_send_error(s, &id, "bad_request", text_of_error, &at);
         return;
     }
     op = json_member(root, "op");
     if (root->type != JSON_OBJECT || !op || op->type != JSON_STRING) {
-        session_send_error(
-            s, &id, "bad_request",
-            "a request is an object with 'op': subscribe, unsubscribe, list or ping",
-            op ? &op->offset : &root->offset);
+        session_send_error(s, &id, "bad_request",
+                           "a request is an object with 'op': subscribe, unsubscribe, list or ping",
+                           op ? &op->offset : &root->offset);
         return;
     }
     if (!take_id(s, json_member(root, "id"), &id)) {
@@ -264,8 +252,7 @@ static void run(struct session *s, struct span text)
             buf_free(&id);
             return;
         }
-    session_send_error(s, &id, "unknown_op",
-                       "'op' must be subscribe, unsubscribe, list or ping",
+    session_send_error(s, &id, "unknown_op", "'op' must be subscribe, unsubscribe, list or ping",
                        &op->offset);
     buf_free(&id);
 }
@@ -279,13 +266,12 @@ void session_run(struct session *s, bool is_text, struct span message)
         return;
     }
     if (s->sub.encoding == ENCODING_JSON) {
-        session_send_error(s, &none, "bad_request",
-                           "send text: pregon.v1.json was negotiated", NULL);
+        session_send_error(s, &none, "bad_request", "send text: pregon.v1.json was negotiated",
+                           NULL);
         return;
     }
     if (pack_check(message)) {
-        session_send_error(s, &none, "bad_request", "not one well-formed msgpack value",
-                           NULL);
+        session_send_error(s, &none, "bad_request", "not one well-formed msgpack value", NULL);
         return;
     }
     pack_to_json(&message, &json);

@@ -35,14 +35,12 @@ static SELDOM void stamp_batch(struct session *s)
 }
 
 /* Frames that the hub has pending, after `out`, until the batch is full.  Returns how many. */
-static uint32_t gather(struct session *s, char *batch, size_t *len, uint32_t *ends,
-                       uint32_t most)
+static uint32_t gather(struct session *s, char *batch, size_t *len, uint32_t *ends, uint32_t most)
 {
     uint32_t count = 0;
     struct frame *f;
 
-    while (count < most &&
-           (f = backlog_peek(&s->sub.backlog, s->sub.encoding, count))) {
+    while (count < most && (f = backlog_peek(&s->sub.backlog, s->sub.encoding, count))) {
         if (*len + f->len > SESSION_BATCH_BYTES)
             break;
         memcpy(batch + *len, f->bytes, f->len);
@@ -83,8 +81,8 @@ static int send_single(struct session *s, struct frame *f)
 }
 
 /* Account for n bytes of a batch of out + frames.  Returns whether all went. */
-static bool settle(struct session *s, size_t n, const char *batch, size_t len,
-                   const uint32_t *ends, uint32_t count)
+static bool settle(struct session *s, size_t n, const char *batch, size_t len, const uint32_t *ends,
+                   uint32_t count)
 {
     size_t out_len = s->out.len;
     uint32_t begun = 0;
@@ -106,7 +104,9 @@ static bool settle(struct session *s, size_t n, const char *batch, size_t len,
     return n == len;
 }
 
-/* The frame that is pending, if it goes by itself: it is the only one, or is larger than a batch. */
+/*
+ * The frame that is pending, if it goes by itself: it is the only one, or is larger than a batch.
+ */
 static struct frame *single_frame(struct session *s)
 {
     struct backlog *b = &s->sub.backlog;
@@ -115,14 +115,14 @@ static struct frame *single_frame(struct session *s)
     if (s->is_closing || s->out.len || !backlog_sendable(b))
         return NULL;
     f = backlog_peek(b, s->sub.encoding, 0);
-    if (f && (backlog_length(b) == 1 || f->len > SESSION_BATCH_BYTES ||
-              backlog_sendable(b) == 1))
+    if (f && (backlog_length(b) == 1 || f->len > SESSION_BATCH_BYTES || backlog_sendable(b) == 1))
         return f;
     return NULL;
 }
 
 /*
- * `out` and frames, gathered.  1: all of it went, 0: the socket is full, -1: the connection is gone.
+ * `out` and frames, gathered.  1: all of it went, 0: the socket is full, -1: the connection is
+ * gone.
  */
 static SELDOM int send_batch(struct session *s)
 {
@@ -216,8 +216,7 @@ static SELDOM void close_slow(struct session *s)
              "{\"code\":\"slow_consumer\",\"setting\":\"CLIENT_QUEUE\",\"epoch\":\"%"
              "016llx\","
              "\"seq\":%llu}",
-             (unsigned long long)hub_epoch(s->all->hub),
-             (unsigned long long)resume_seq(s));
+             (unsigned long long)hub_epoch(s->all->hub), (unsigned long long)resume_seq(s));
     session_close(s, SESSION_CLOSE_SLOW, span_of(reason), "slow consumer");
 }
 
@@ -296,8 +295,8 @@ void session_on_ready(struct session *s, unsigned events)
     if (s->is_dead)
         return;
     if (events & SESSION_FAILED ||
-        (events & SESSION_PEER_ENDED &&
-         (s->is_input_paused || !(events & SESSION_READABLE)) && !s->is_throttled)) {
+        (events & SESSION_PEER_ENDED && (s->is_input_paused || !(events & SESSION_READABLE)) &&
+         !s->is_throttled)) {
         session_drop(s, s->is_closing ? s->close_why : "connection lost");
         return;
     }

@@ -16,8 +16,7 @@ void session_set_mode(struct session *s, bool wants_all);
 void session_watch(struct session *s);
 /* Not to be read in this millisecond: what its peer sends waits in the kernel. */
 void session_throttle(struct session *s);
-void session_throttle_end(
-    struct session *s); /* of one that is not throttled: nothing */
+void session_throttle_end(struct session *s); /* of one that is not throttled: nothing */
 
 /* session_answer.c */
 void session_epoch_text(uint64_t epoch, char out[17]);
@@ -28,8 +27,8 @@ void session_put_id(struct message *m, const struct buf *id);
 /* That its quotes are traced, if they are. */
 void session_put_trace(struct message *m, const struct session *s);
 /* `at`: the byte where the request went wrong, or NULL.  Too many errors end the session (4429). */
-void session_send_error(struct session *s, const struct buf *id, const char *code,
-                        const char *text, const size_t *at);
+void session_send_error(struct session *s, const struct buf *id, const char *code, const char *text,
+                        const size_t *at);
 /*
  * The position up to which it has been sent everything of its symbols: never above what is pending
  * for it; while something is, what it was sent before.
@@ -43,7 +42,9 @@ static inline void session_state_position(struct session *s, uint64_t seq)
     s->stated_seq = seq;
     s->settled_seq = 0;
 }
-/* Nothing is pending: the next heartbeat may state the position of now, whatever comes until then. */
+/*
+ * Nothing is pending: the next heartbeat may state the position of now, whatever comes until then.
+ */
 void session_settle_position(struct session *s);
 void session_send_heartbeat(struct session *s);
 void session_send_welcome(struct session *s);
@@ -57,27 +58,26 @@ void session_send_too_many(struct session *s, size_t count, size_t limit);
 
 /*
  * session_resume.c: what a session in mode all missed, as far as it can be given now.
- * RESUME_READY: it has all that the hub has applied and knows the state of the rest, and must join at
- * once.  RESUME_NOT_KEPT: it cannot be had; snapshots will have to do.
+ * RESUME_READY: it has all that the hub has applied and knows the state of the rest, and must join
+ * at once.  RESUME_NOT_KEPT: it cannot be had; snapshots will have to do.
  */
 enum resume_verdict { RESUME_WAITS, RESUME_READY, RESUME_NOT_KEPT };
 enum resume_verdict session_resume(struct session_request *r, size_t *steps);
 /* There is room again for what it could not be given in this turn. */
 bool session_resume_has_room(const struct session_request *r);
 /*
- * Of a client in merge that is ahead of this gateway: the broker has answered that its position lies
- * beyond the head of the log.  Else a request to the broker is made.
+ * Of a client in merge that is ahead of this gateway: the broker has answered that its position
+ * lies beyond the head of the log.  Else a request to the broker is made.
  */
 bool session_resume_is_beyond(struct session_request *r);
 
 /* session_subscribe.c */
 /* Put a pattern into an answer, if need be cut short. */
-void session_reject(struct message_texts *t, enum encoding encoding,
-                    struct span pattern);
+void session_reject(struct message_texts *t, enum encoding encoding, struct span pattern);
 /*
- * Its session goes from merge to mode all.  If records of its symbols are pending or may be missing, it
- * leaves them now, and the request joins them anew together with its own: snapshots first,
- * then every record.
+ * Its session goes from merge to mode all.  If records of its symbols are pending or may be
+ * missing, it leaves them now, and the request joins them anew together with its own: snapshots
+ * first, then every record.
  */
 void session_request_keep(struct session_request *r);
 /* Go on with one that is not a message to be run.  true: it is answered, and all is queued. */
@@ -114,7 +114,9 @@ void session_message(struct session *s, bool is_text, struct span message);
  */
 bool session_work(struct session *s, size_t *spent);
 
-/* session_input.c: a bounded part of what has come; the session may be dead or closing afterwards. */
+/*
+ * session_input.c: a bounded part of what has come; the session may be dead or closing afterwards.
+ */
 void session_read(struct session *s);
 
 /* session_output.c */

@@ -137,8 +137,8 @@ void session_request_join_anew(struct session *s)
         r->snapshot_limit = (size_t)s->all->config->auto_max;
     ARRAY_RESERVE(r->topics, r->topic_cap, s->sub.topic_count);
     for (; r->topic_count < s->sub.topic_count; r->topic_count++)
-        r->topics[r->topic_count] = hub_topic_retain(
-            hub, hub_topic_pattern(s->sub.topics[r->topic_count].topic));
+        r->topics[r->topic_count] =
+            hub_topic_retain(hub, hub_topic_pattern(s->sub.topics[r->topic_count].topic));
     hub_leave_all(hub, &s->sub);
     insert_first(s, r);
 }

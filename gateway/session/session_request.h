@@ -11,11 +11,10 @@
 #include "gateway/fanout/message.h"
 #include "gateway/session/session.h"
 
-#define SESSION_ID_MAX \
-    64 /* bytes of a request's id, and of a rejected symbol in an answer */
+#define SESSION_ID_MAX 64 /* bytes of a request's id, and of a rejected symbol in an answer */
 
 enum request_phase {
-    REQUEST_WAITING, /* for its topics to be live; in mode all it may get what it missed */
+    REQUEST_WAITING,  /* for its topics to be live; in mode all it may get what it missed */
     REQUEST_FINDING,  /* the symbols of its topics */
     REQUEST_QUEUEING, /* their snapshots; it has been acknowledged */
     REQUEST_DONE,

@@ -1,8 +1,8 @@
 /*
  * session_resume: a session in mode all that reconnects with a position gets what it missed.
  *
- * From the hub's window if that reaches back far enough; else from the broker's log (resume_group.h), page
- * by page, as fast as its socket takes it.
+ * From the hub's window if that reaches back far enough; else from the broker's log
+ * (resume_group.h), page by page, as fast as its socket takes it.
  */
 #include "gateway/fanout/encode.h"
 #include "gateway/session/resume_group.h"
@@ -39,9 +39,11 @@ static void queue(struct session *s, struct frame *f)
     hub_set_due(s->all->hub, &s->sub);
 }
 
-/* Give it everything in (cursor, upto] of its symbols.  false: its queue is full, or the slice over. */
-static bool serve(struct session_request *r, struct window *w, uint64_t upto,
-                  size_t *steps)
+/*
+ * Give it everything in (cursor, upto] of its symbols.  false: its queue is full, or the slice
+ * over.
+ */
+static bool serve(struct session_request *r, struct window *w, uint64_t upto, size_t *steps)
 {
     struct hub *hub = r->session->all->hub;
     struct session *s = r->session;
@@ -105,9 +107,9 @@ static bool is_page_for(const struct resume_page *p, const struct session_reques
 }
 
 /*
- * It has every record up to `since_seq`, but what it was sent about the broker's absence is no record:
- * queue the present states of its symbols that have no record after it.  One that changes before all
- * are queued gets a record after it.  false: its queue is full, or the slice over.
+ * It has every record up to `since_seq`, but what it was sent about the broker's absence is no
+ * record: queue the present states of its symbols that have no record after it.  One that changes
+ * before all are queued gets a record after it.  false: its queue is full, or the slice over.
  */
 static bool send_states(struct session_request *r, size_t *steps)
 {
@@ -176,8 +178,8 @@ enum resume_verdict session_resume(struct session_request *r, size_t *steps)
         return RESUME_WAITS;
     }
     acknowledge(r);
-    if (hub_applied(hub) < r->wait_for ||
-        !serve(r, hub_window(hub), hub_applied(hub), steps) || !send_states(r, steps))
+    if (hub_applied(hub) < r->wait_for || !serve(r, hub_window(hub), hub_applied(hub), steps) ||
+        !send_states(r, steps))
         return RESUME_WAITS;
     return RESUME_READY;
 }

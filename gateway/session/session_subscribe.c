@@ -1,9 +1,9 @@
 /*
  * session_subscribe: how a subscription, or the end of one, goes on in slices.
  *
- * Its patterns are taken one by one; a subscription waits until their topics are live; then it joins
- * (hub_join): what its topics match is found, it is acknowledged, and the snapshots are queued.
- * A slice ends when its session has no steps left.
+ * Its patterns are taken one by one; a subscription waits until their topics are live; then it
+ * joins (hub_join): what its topics match is found, it is acknowledged, and the snapshots are
+ * queued. A slice ends when its session has no steps left.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +18,7 @@
 
 /* --- patterns ---------------------------------------------------------------------------- */
 
-void session_reject(struct message_texts *t, enum encoding encoding,
-                    struct span pattern)
+void session_reject(struct message_texts *t, enum encoding encoding, struct span pattern)
 {
     if (pattern.len > SESSION_ID_MAX)
         pattern.len = SESSION_ID_MAX;
@@ -46,8 +45,7 @@ static void add_topic(struct session_request *r, struct hub_topic *t)
 static bool has_room_for(const struct sessions *all, struct span pattern)
 {
     return hub_topic_find(all->hub, pattern) || pattern.len == 1 ||
-           hub_topic_bytes(all->hub) + hub_topic_cost(pattern) <=
-               (size_t)all->config->topic_bytes;
+           hub_topic_bytes(all->hub) + hub_topic_cost(pattern) <= (size_t)all->config->topic_bytes;
 }
 
 /* One that is none, or one too many, is rejected by name. */
@@ -115,15 +113,14 @@ static void leave(struct session_request *r, struct span pattern)
 static bool may_take(struct session_request *r, struct span pattern, size_t *steps)
 {
     struct sessions *all = r->session->all;
-    const struct bucket_rate rate = {.capacity = (uint32_t)all->config->max_symbols +
-                                                 SESSION_TOPICS,
+    const struct bucket_rate rate = {.capacity =
+                                         (uint32_t)all->config->max_symbols + SESSION_TOPICS,
                                      .count = SESSION_TOPICS,
                                      .period_ms = SESSION_TOPICS_MS};
     bool is_new = !r->is_leaving && !hub_topic_find(all->hub, pattern);
     size_t cost = is_new ? TOPIC_STEPS : PATTERN_STEPS;
 
-    if (*steps < cost ||
-        (is_new && !bucket_take(&r->session->topics, &rate, all->now))) {
+    if (*steps < cost || (is_new && !bucket_take(&r->session->topics, &rate, all->now))) {
         *steps = 0;
         return false;
     }
@@ -193,8 +190,9 @@ static bool is_position_known(const struct session_request *r)
 }
 
 /*
- * A subscription whose topics are not live waits, for so long as the broker is there.  One that is ahead
- * also waits until the gateway has caught up or the broker answers that there is no such position.
+ * A subscription whose topics are not live waits, for so long as the broker is there.  One that is
+ * ahead also waits until the gateway has caught up or the broker answers that there is no such
+ * position.
  */
 static bool is_patient(struct session_request *r, bool is_away)
 {
@@ -234,9 +232,8 @@ static void begin_join(struct session_request *r, bool is_away)
     leave_auto(r);
     r->complete_seq = session_complete_seq(s);
     r->join_epoch = hub_epoch(all->hub);
-    hub_join_begin(all->hub, &s->sub, r->topics, r->topic_count,
-                   r->is_recovered ? r->since_seq : 0, r->snapshot_limit,
-                   (size_t)all->config->client_queue / 2);
+    hub_join_begin(all->hub, &s->sub, r->topics, r->topic_count, r->is_recovered ? r->since_seq : 0,
+                   r->snapshot_limit, (size_t)all->config->client_queue / 2);
     r->phase = REQUEST_FINDING;
 }
 

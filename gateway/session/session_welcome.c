@@ -1,4 +1,7 @@
-/* session_welcome: how a session begins: welcome, and the subscription of its URL or the automatic one. */
+/*
+ * session_welcome: how a session begins: welcome, and the subscription of its URL or the automatic
+ * one.
+ */
 #include <string.h>
 
 #include "gateway/http/query.h"
@@ -42,10 +45,9 @@ static void read_since(struct session *s, struct span text, struct session_optio
     const char *colon = text.len ? memchr(text.at, ':', text.len) : NULL;
     size_t len = colon ? (size_t)(colon - text.at) : 0;
 
-    o->has_since =
-        colon && session_option_position((struct span){text.at, len},
-                                         (struct span){colon + 1, text.len - len - 1},
-                                         &o->epoch, &o->seq);
+    o->has_since = colon && session_option_position((struct span){text.at, len},
+                                                    (struct span){colon + 1, text.len - len - 1},
+                                                    &o->epoch, &o->seq);
     if (!o->has_since)
         refuse(s, "?since= must be EPOCH:SEQ");
 }
@@ -99,8 +101,7 @@ static void subscribe(struct session *s, const char *query)
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
         struct buf text = {0};
 
-        if (query_get(query, parameters[i].name, QUERY_PLUS_IS_SPACE, &text) ==
-            QUERY_GIVEN)
+        if (query_get(query, parameters[i].name, QUERY_PLUS_IS_SPACE, &text) == QUERY_GIVEN)
             parameters[i].read(s, buf_span(&text), &options);
         buf_free(&text);
     }
@@ -120,8 +121,7 @@ void session_begin(struct session *s, const struct accepted *a)
         session_close(s, SESSION_CLOSE_PROTOCOL, SPAN("{\"code\":\"too_early\"}"),
                       "frames before the handshake's answer");
     else if (a->explain_close) {
-        session_close(s, (uint16_t)a->explain_close, span_of(a->explain_reason),
-                      "refused");
+        session_close(s, (uint16_t)a->explain_close, span_of(a->explain_reason), "refused");
         session_flush(s);
     } else {
         session_send_welcome(s);

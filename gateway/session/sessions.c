@@ -38,8 +38,7 @@ void sessions_free(struct sessions *all)
     free(all);
 }
 
-void sessions_set_time(struct sessions *all, int64_t now, int64_t awake,
-                       int64_t wall_us)
+void sessions_set_time(struct sessions *all, int64_t now, int64_t awake, int64_t wall_us)
 {
     all->now = now;
     all->awake = awake;
@@ -81,8 +80,7 @@ static void send_ping(struct session *s)
 static void look_at(struct session *s)
 {
     struct sessions *all = s->all;
-    int64_t silence = all->awake - s->heard_at,
-            timeout = all->config->websocket_timeout,
+    int64_t silence = all->awake - s->heard_at, timeout = all->config->websocket_timeout,
             interval = all->config->ws_ping_interval;
 
     if (s->is_closing) {
@@ -123,14 +121,12 @@ void sessions_sweep(struct sessions *all)
 
 void sessions_measure(struct sessions *all)
 {
-    size_t part =
-        (all->sweep_at + SWEEP_PARTS - 1) % SWEEP_PARTS; /* the last one swept */
+    size_t part = (all->sweep_at + SWEEP_PARTS - 1) % SWEEP_PARTS; /* the last one swept */
 
     for (size_t i = part; i < all->count; i += SWEEP_PARTS) {
         const struct session *s = all->list[i];
 
-        histogram_add(&all->counters->queued[s->sub.wants_all],
-                      backlog_length(&s->sub.backlog));
+        histogram_add(&all->counters->queued[s->sub.wants_all], backlog_length(&s->sub.backlog));
     }
 }
 
@@ -144,8 +140,7 @@ void sessions_settle(struct sessions *all)
     all->has_spare_work = false;
     if (!all->waiting)
         return;
-    last = (struct session *)((char *)all->waiting_end -
-                              offsetof(struct session, next_waiting));
+    last = (struct session *)((char *)all->waiting_end - offsetof(struct session, next_waiting));
     for (struct session *s = all->waiting, *next; s; s = next) {
         next = s == last ? NULL : s->next_waiting;
         if (session_work(s, &spent)) { /* the others first, next time */
@@ -182,12 +177,10 @@ void sessions_flush_deferred(struct sessions *all)
     }
 }
 
-void sessions_flush_due(struct sessions *all, size_t most, uint64_t bytes,
-                        bool only_free)
+void sessions_flush_due(struct sessions *all, size_t most, uint64_t bytes, bool only_free)
 {
     uint64_t upto = all->counters->bytes_out + bytes;
-    size_t due =
-        hub_due_count(all->hub); /* a session may be due again: in the next turn */
+    size_t due = hub_due_count(all->hub); /* a session may be due again: in the next turn */
     struct hub_subscriber *sub;
 
     if (most > due)
@@ -265,10 +258,8 @@ void sessions_send_away(struct sessions *all, int64_t window_ms)
 
         if (s->is_closing)
             continue;
-        session_send_away(s, SESSIONS_RECONNECT_MS +
-                                 slot_at(all->away_count++, window_ms));
-        session_close(s, SESSION_CLOSE_RESTART, SPAN("{\"code\":\"restart\"}"),
-                      "gateway restarts");
+        session_send_away(s, SESSIONS_RECONNECT_MS + slot_at(all->away_count++, window_ms));
+        session_close(s, SESSION_CLOSE_RESTART, SPAN("{\"code\":\"restart\"}"), "gateway restarts");
     }
 }
 

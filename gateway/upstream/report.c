@@ -59,11 +59,10 @@ bool report_take(struct report *r, uint64_t count, struct buf *out)
         pack_kv_u(&pk, "count", count);
     else
         pack_kv_bool(&pk, "part", true);
-    put_rows(&pk, "opened", REPORT_PART_MAX, &r->opened_count, &r->opened,
-             &r->opened_taken, out);
+    put_rows(&pk, "opened", REPORT_PART_MAX, &r->opened_count, &r->opened, &r->opened_taken, out);
     /* What has closed may have opened a moment ago: first all that opened. */
-    put_rows(&pk, "closed", is_all_opened ? REPORT_PART_MAX : 0, &r->closed_count,
-             &r->closed, &r->closed_taken, out);
+    put_rows(&pk, "closed", is_all_opened ? REPORT_PART_MAX : 0, &r->closed_count, &r->closed,
+             &r->closed_taken, out);
     if (is_whole) {
         buf_clear(&r->opened);
         buf_clear(&r->closed);

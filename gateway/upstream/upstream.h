@@ -3,11 +3,11 @@
  *
  * gateway/session, gateway/routes and the gateway's main.c call it; it calls the hub, and its owner
  * through the functions of `out`.
- * Records come on a SUB socket, only of topics that a client of this gateway wants; requests go over a
- * DEALER.  What is received, held and requested again the receiver decides (shared/sync/receiver.h); no
- * heartbeat for RECEIVER_SILENCE_MS: the broker is away, every value is stale, and when the broker
- * is back all topics are synchronised anew.
- * Loop's thread only; the clock is loop_awake.
+ * Records come on a SUB socket, only of topics that a client of this gateway wants; requests go
+ * over a DEALER.  What is received, held and requested again the receiver decides
+ * (shared/sync/receiver.h); no heartbeat for RECEIVER_SILENCE_MS: the broker is away, every value
+ * is stale, and when the broker is back all topics are synchronised anew. Loop's thread only; the
+ * clock is loop_awake.
  */
 #ifndef GATEWAY_UPSTREAM_UPSTREAM_H
 #define GATEWAY_UPSTREAM_UPSTREAM_H
@@ -19,8 +19,7 @@
 #include "shared/sync/receiver.h"
 
 #define UPSTREAM_SILENCE_MS RECEIVER_SILENCE_MS
-#define UPSTREAM_PAGE \
-    500 /* entries of an answer: what is done with them is done in one turn */
+#define UPSTREAM_PAGE 500 /* entries of an answer: what is done with them is done in one turn */
 #define UPSTREAM_ANSWER_MS 1500 /* then a request counts as unanswered */
 
 /* What a hello and a report say of this gateway. */
@@ -52,8 +51,7 @@ struct upstream_settings {
 /* NULL: what is wrong has been logged. */
 struct upstream *upstream_new(const struct upstream_settings *settings,
                               const struct upstream_out *out);
-void upstream_free(
-    struct upstream *u); /* says goodbye if the broker is here; NULL is allowed */
+void upstream_free(struct upstream *u); /* says goodbye if the broker is here; NULL is allowed */
 
 /* Read what has come, act on it: a bounded burst. */
 void upstream_drain(struct upstream *u);
@@ -80,11 +78,11 @@ void upstream_report_close(struct upstream *u, uint64_t client_id);
  * or did not answer.
  */
 typedef void upstream_answer(void *ctx, struct span answer);
-void upstream_request(struct upstream *u, const char *op, uint32_t members,
-                      struct span body, void *ctx, upstream_answer *on_answer);
+void upstream_request(struct upstream *u, const char *op, uint32_t members, struct span body,
+                      void *ctx, upstream_answer *on_answer);
 /* The same for what has nothing to do with our clients: also while we introduce
  * ourselves again. */
-void upstream_forward(struct upstream *u, const char *op, uint32_t members,
-                      struct span body, void *ctx, upstream_answer *on_answer);
+void upstream_forward(struct upstream *u, const char *op, uint32_t members, struct span body,
+                      void *ctx, upstream_answer *on_answer);
 
 #endif

@@ -10,19 +10,17 @@ static void on_listen(void *ctx, struct span topic, bool is_on)
 {
     struct upstream *u = ctx;
 
-    zmq_setsockopt(u->records.socket, is_on ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, topic.at,
-                   topic.len);
+    zmq_setsockopt(u->records.socket, is_on ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, topic.at, topic.len);
     readiness_touch(&u->records);
 }
 
-static void on_request_snapshot(void *ctx, uint64_t request, struct span pattern,
-                                uint64_t from)
+static void on_request_snapshot(void *ctx, uint64_t request, struct span pattern, uint64_t from)
 {
     upstream_request_snapshot(ctx, request, pattern, from);
 }
 
-static void on_request_replay(void *ctx, uint64_t request, struct span patterns,
-                              uint64_t after, uint64_t until)
+static void on_request_replay(void *ctx, uint64_t request, struct span patterns, uint64_t after,
+                              uint64_t until)
 {
     upstream_request_replay(ctx, request, patterns, after, until);
 }
@@ -51,8 +49,7 @@ static struct receiver_symbol find(void *ctx, struct span name, bool may_add)
     return (struct receiver_symbol){s, s ? s->seq : 0};
 }
 
-static struct receiver_coverage cover(void *ctx, struct span name,
-                                      const struct receiver_symbol *s)
+static struct receiver_coverage cover(void *ctx, struct span name, const struct receiver_symbol *s)
 {
     struct hub_coverage c = hub_cover(hub_of(ctx), name, s->of);
 
@@ -61,8 +58,8 @@ static struct receiver_coverage cover(void *ctx, struct span name,
 
 /* --- what the hub gets ----------------------------------------------------------------------- */
 
-static void on_apply(void *ctx, const struct receiver_symbol *s,
-                     const struct wire_record *r, enum receiver_origin origin)
+static void on_apply(void *ctx, const struct receiver_symbol *s, const struct wire_record *r,
+                     enum receiver_origin origin)
 {
     struct upstream *u = ctx;
     bool is_new = hub_apply_to(u->settings.hub, s->of, r);
@@ -75,8 +72,7 @@ static void on_apply(void *ctx, const struct receiver_symbol *s,
         counters_note(u->settings.counters, r);
 }
 
-static void on_snapshot(void *ctx, const struct receiver_symbol *s,
-                        const struct wire_entry *e)
+static void on_snapshot(void *ctx, const struct receiver_symbol *s, const struct wire_entry *e)
 {
     (void)s;
     hub_apply_snapshot(hub_of(ctx), e->symbol, e->seq, e->is_stale, &e->quote);
@@ -101,9 +97,8 @@ static void on_reset(void *ctx, uint64_t epoch, uint64_t old_epoch, const char *
     hub_reset(u->settings.hub, epoch);
     if (!old_epoch)
         return;
-    log_warning(
-        "The broker has a new log (epoch %016llx): clients are told to start anew",
-        (unsigned long long)epoch);
+    log_warning("The broker has a new log (epoch %016llx): clients are told to start anew",
+                (unsigned long long)epoch);
     u->out.reset(u->out.ctx, reason);
 }
 
@@ -171,7 +166,7 @@ static void on_note(void *ctx, bool is_error, const char *text)
         log_info("%s", text);
 }
 
-/* --- topics ------------------------------------------------------------------------------------- */
+/* --- topics ----------------------------------------------------------------------------------- */
 
 static void on_topic_new(void *ctx, struct hub_topic *t)
 {
@@ -220,8 +215,7 @@ void upstream_connect_hub(struct upstream *u, uint64_t name, int64_t now)
     hub_watch(u->settings.hub, (struct hub_watcher){u, on_topic_new, on_topic_gone});
 }
 
-void upstream_on_record(struct upstream *u, struct span topic, struct span message,
-                        int64_t now)
+void upstream_on_record(struct upstream *u, struct span topic, struct span message, int64_t now)
 {
     struct counters *counters = u->settings.counters;
     struct wire_record r;

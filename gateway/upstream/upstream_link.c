@@ -5,8 +5,9 @@
  * nothing has come for UPSTREAM_SILENCE_MS is closed and a new one opened, because the old one's
  * connection may hang: the broker may have moved to another machine of the same name.
  *
- * No record is lost by that: with a new socket the link is unverified, and a resync begins.  No request is lost either: each is answered, given up or asked
- * again within UPSTREAM_ANSWER_MS, which is less than the silence.
+ * No record is lost by that: with a new socket the link is unverified, and a resync begins.  No
+ * request is lost either: each is answered, given up or asked again within UPSTREAM_ANSWER_MS,
+ * which is less than the silence.
  */
 #include "gateway/upstream/upstream_private.h"
 #include "shared/base/log.h"
@@ -16,12 +17,11 @@
 #define PING_MS 1000
 
 /* In place of what `in` has, if there is a socket to be had. */
-static bool reopen(struct upstream *u, struct readiness *in, int type,
-                   const char *endpoint, int high_water, size_t frame_max)
+static bool reopen(struct upstream *u, struct readiness *in, int type, const char *endpoint,
+                   int high_water, size_t frame_max)
 {
     struct loop *loop = u->settings.loop;
-    void *old = in->socket,
-         *fresh = bus_connect(u->context, type, endpoint, high_water, frame_max);
+    void *old = in->socket, *fresh = bus_connect(u->context, type, endpoint, high_water, frame_max);
 
     if (!fresh)
         return false;
@@ -38,8 +38,7 @@ static bool reopen(struct upstream *u, struct readiness *in, int type,
 static bool reopen_records(struct upstream *u)
 {
     u->records_at = upstream_now(u);
-    if (!reopen(u, &u->records, ZMQ_SUB, u->publish, RECORDS_HIGH_WATER,
-                WIRE_RECORD_FRAME_MAX))
+    if (!reopen(u, &u->records, ZMQ_SUB, u->publish, RECORDS_HIGH_WATER, WIRE_RECORD_FRAME_MAX))
         return false;
     if (u->receiver) /* else it subscribes when it is made */
         receiver_listen(u->receiver);

@@ -67,8 +67,7 @@ void upstream_end_request(struct upstream *u, struct sent_request *q);
 /* upstream_hub.c: what the receiver hands out, and what it wants to know. */
 /* From now on the hub's topics are the receiver's patterns. */
 void upstream_connect_hub(struct upstream *u, uint64_t name, int64_t now);
-void upstream_on_record(struct upstream *u, struct span topic, struct span message,
-                        int64_t now);
+void upstream_on_record(struct upstream *u, struct span topic, struct span message, int64_t now);
 
 /* upstream_link.c */
 /* false: what is wrong is logged; close it all the same. */

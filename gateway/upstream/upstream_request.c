@@ -1,6 +1,6 @@
 /*
- * upstream_request: what the gateway sends to the broker (requests, and reports of its connections),
- * and the broker's answers.
+ * upstream_request: what the gateway sends to the broker (requests, and reports of its
+ * connections), and the broker's answers.
  *
  * A request is kept, by its id, until it is answered or given up (UPSTREAM_ANSWER_MS).
  */
@@ -19,8 +19,7 @@
 #define REPORT_MS 50
 
 /* The head of a request of `members` besides op and id. */
-static void begin(struct buf *b, msgpack_packer *pk, const char *op, uint64_t id,
-                  uint32_t members)
+static void begin(struct buf *b, msgpack_packer *pk, const char *op, uint64_t id, uint32_t members)
 {
     msgpack_packer_init(pk, b, buf_pack_write);
     msgpack_pack_map(pk, members + 1 + (id != 0));
@@ -127,9 +126,8 @@ void upstream_request_replay(struct upstream *u, uint64_t number, struct span pa
     send_control(u, &b);
 }
 
-static void request(struct upstream *u, bool is_possible, const char *op,
-                    uint32_t members, struct span body, void *ctx,
-                    upstream_answer *on_answer)
+static void request(struct upstream *u, bool is_possible, const char *op, uint32_t members,
+                    struct span body, void *ctx, upstream_answer *on_answer)
 {
     struct sent_request *q;
     struct buf b = {0};
@@ -148,14 +146,14 @@ static void request(struct upstream *u, bool is_possible, const char *op,
     send_control(u, &b);
 }
 
-void upstream_request(struct upstream *u, const char *op, uint32_t members,
-                      struct span body, void *ctx, upstream_answer *on_answer)
+void upstream_request(struct upstream *u, const char *op, uint32_t members, struct span body,
+                      void *ctx, upstream_answer *on_answer)
 {
     request(u, u->is_here && u->is_known, op, members, body, ctx, on_answer);
 }
 
-void upstream_forward(struct upstream *u, const char *op, uint32_t members,
-                      struct span body, void *ctx, upstream_answer *on_answer)
+void upstream_forward(struct upstream *u, const char *op, uint32_t members, struct span body,
+                      void *ctx, upstream_answer *on_answer)
 {
     request(u, u->is_here && u->has_met, op, members, body, ctx, on_answer);
 }
@@ -216,12 +214,11 @@ void upstream_report_close(struct upstream *u, uint64_t client_id)
 
 static void on_hello(struct upstream *u, struct span answer, int64_t now)
 {
-    struct span error = pack_find_text(answer, "error"),
-                text = pack_find_text(answer, "message");
+    struct span error = pack_find_text(answer, "error"), text = pack_find_text(answer, "message");
 
     if (error.len) {
-        log_error("The broker refuses this gateway: %.*s (%.*s)", (int)error.len,
-                  error.at, (int)text.len, text.at);
+        log_error("The broker refuses this gateway: %.*s (%.*s)", (int)error.len, error.at,
+                  (int)text.len, text.at);
         return;
     }
     if (u->is_known)

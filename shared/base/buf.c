@@ -104,8 +104,7 @@ static void add_escaped(struct buf *b, unsigned char c)
 /* Escapes U+0080 to U+009F, U+2028 and U+2029, which a terminal or a reader of lines may act on. */
 static void add_separator(struct buf *b, const char *s, size_t len)
 {
-    unsigned code =
-        len == 2 ? (unsigned char)s[1] : 0x2000u | ((unsigned char)s[2] & 0x3Fu);
+    unsigned code = len == 2 ? (unsigned char)s[1] : 0x2000u | ((unsigned char)s[2] & 0x3Fu);
 
     buf_printf(b, "\\u%04x", code);
 }

@@ -76,8 +76,7 @@ static inline struct span buf_span(const struct buf *b)
 }
 
 void buf_adds(struct buf *b, const char *text);
-void buf_printf(struct buf *b, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_addu(struct buf *b, uint64_t n); /* decimal */
 /* the whole content with a NUL byte behind it */
 const char *buf_text(struct buf *b);

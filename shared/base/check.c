@@ -46,12 +46,10 @@ static void on_request(struct loop_watch *w, uint32_t events)
     for (int i = 0; i < BURST; i++) {
         socklen_t len = sizeof from;
 
-        if (recvfrom(w->fd, &nothing, 1, MSG_DONTWAIT, (struct sockaddr *)&from, &len) <
-            0)
+        if (recvfrom(w->fd, &nothing, 1, MSG_DONTWAIT, (struct sockaddr *)&from, &len) < 0)
             return;
         if (len > sizeof from.sun_family &&
-            sendto(w->fd, state, strlen(state), MSG_DONTWAIT, (struct sockaddr *)&from,
-                   len) < 0)
+            sendto(w->fd, state, strlen(state), MSG_DONTWAIT, (struct sockaddr *)&from, len) < 0)
             log_debug("check: the program that sent the request is gone");
     }
 }
@@ -86,8 +84,7 @@ void check_close(struct check *c)
 }
 
 /* Returns false if the program is gone or does not answer in time. */
-static bool request(const char *program, long pid, int patience_ms,
-                    char answer[CHECK_STATE_MAX])
+static bool request(const char *program, long pid, int patience_ms, char answer[CHECK_STATE_MAX])
 {
     struct timeval patience = {patience_ms / 1000, patience_ms % 1000 * 1000};
     struct sockaddr_un self = {.sun_family = AF_UNIX}, a;

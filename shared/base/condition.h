@@ -26,11 +26,9 @@ static inline void condition_init(pthread_cond_t *c)
  * Call it with the lock held. Returns false when until_ms (of clock_mono_ms) has passed; after
  * true, the caller must look at its condition again.
  */
-static inline bool condition_wait(pthread_cond_t *c, pthread_mutex_t *lock,
-                                  int64_t until_ms)
+static inline bool condition_wait(pthread_cond_t *c, pthread_mutex_t *lock, int64_t until_ms)
 {
-    struct timespec until = {(time_t)(until_ms / 1000),
-                             (long)(until_ms % 1000 * 1000000)};
+    struct timespec until = {(time_t)(until_ms / 1000), (long)(until_ms % 1000 * 1000000)};
 
     return pthread_cond_timedwait(c, lock, &until) != ETIMEDOUT;
 }

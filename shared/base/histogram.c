@@ -1,9 +1,9 @@
 #include "shared/base/histogram.h"
 
-const struct histogram_scale histogram_latency_us = {
-    {50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000,
-     1000000, 2500000, 5000000, 10000000},
-    17};
+const struct histogram_scale histogram_latency_us = {{50, 100, 250, 500, 1000, 2500, 5000, 10000,
+                                                      25000, 50000, 100000, 250000, 500000, 1000000,
+                                                      2500000, 5000000, 10000000},
+                                                     17};
 
 const struct histogram_scale histogram_amount = {
     {0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000}, 12};

@@ -94,8 +94,8 @@ static size_t token_start(const struct json *j)
 {
     size_t at = j->end;
 
-    while (at < j->source.len && (j->source.at[at] == ',' || j->source.at[at] == ':' ||
-                                  is_space(j->source.at[at])))
+    while (at < j->source.len &&
+           (j->source.at[at] == ',' || j->source.at[at] == ':' || is_space(j->source.at[at])))
         at++;
     return at;
 }
@@ -110,8 +110,7 @@ static void grow(struct json *j)
 }
 
 /* `text` is copied; the token ends `len` bytes after its start. */
-static int add(struct json *j, enum json_type type, struct span text, size_t len,
-               bool is_key)
+static int add(struct json *j, enum json_type type, struct span text, size_t len, bool is_key)
 {
     size_t at = token_start(j);
     char *copy = j->text.data + j->text.len;
@@ -124,8 +123,8 @@ static int add(struct json *j, enum json_type type, struct span text, size_t len
     if (text.len)
         memcpy(copy, text.at, text.len);
     j->text.len += text.len;
-    j->values[j->count] = (struct json_value){
-        .type = type, .skip = 1, .offset = at, .text = {copy, text.len}};
+    j->values[j->count] =
+        (struct json_value){.type = type, .skip = 1, .offset = at, .text = {copy, text.len}};
     if (j->depth) {
         struct json_value *parent = &j->values[j->open[j->depth - 1]];
 
@@ -196,8 +195,7 @@ static int add_string(struct json *j, struct span text, bool is_key)
         const char *bad = lone_surrogate(j->source.at + at, j->source.at + end);
 
         if (bad)
-            return refuse(j, ERR_MALFORMED, (size_t)(bad - j->source.at),
-                          "half a surrogate pair");
+            return refuse(j, ERR_MALFORMED, (size_t)(bad - j->source.at), "half a surrogate pair");
     }
     return add(j, JSON_STRING, text, end - at, is_key);
 }
@@ -284,8 +282,7 @@ static int on_close_object(void *ctx)
             (!again || j->keys[i]->offset < again->offset))
             again = j->keys[i];
     if (again)
-        return refuse(j, ERR_DUPLICATE_KEY, again->offset,
-                      "a key stands twice in one object");
+        return refuse(j, ERR_DUPLICATE_KEY, again->offset, "a key stands twice in one object");
     return 1;
 }
 

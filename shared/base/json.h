@@ -37,8 +37,7 @@ enum json_type {
 struct json_value {
     enum json_type type;
     uint32_t size; /* array: its elements; object: its members; else 0 */
-    uint32_t
-        skip; /* values in this subtree, this one included: v + v->skip is the next */
+    uint32_t skip; /* values in this subtree, this one included: v + v->skip is the next */
     /* of the value's first character, in bytes from the start of the text */
     size_t offset;
     struct span text;
@@ -56,8 +55,7 @@ void json_set_depth(struct json *j, size_t depth);
  * result is ERR_MALFORMED, ERR_TOO_DEEP, ERR_TOO_LARGE or ERR_DUPLICATE_KEY, *root is untouched,
  * json_error() describes the error in one short sentence and json_error_offset() gives its place.
  */
-MUST_CHECK enum err json_parse(struct json *j, struct span text,
-                               const struct json_value **root);
+MUST_CHECK enum err json_parse(struct json *j, struct span text, const struct json_value **root);
 const char *json_error(const struct json *j);
 size_t json_error_offset(const struct json *j);
 

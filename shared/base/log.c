@@ -12,10 +12,8 @@
 #include "shared/base/clock.h"
 #include "shared/base/utf8.h"
 
-static const char *const names[] = {"trace",   "debug", "info",
-                                    "warning", "error", "critical"};
-static const char *const tags[] = {
-    "TRACE:", "DEBUG:", "INFO:", "WARNING:", "ERROR:", "CRITICAL:"};
+static const char *const names[] = {"trace", "debug", "info", "warning", "error", "critical"};
+static const char *const tags[] = {"TRACE:", "DEBUG:", "INFO:", "WARNING:", "ERROR:", "CRITICAL:"};
 
 /* Guards level and format, which a reload changes while other threads log. */
 static struct {
@@ -126,8 +124,7 @@ void log_flush(void)
 
 static void put_stderr(enum log_level level, struct span line)
 {
-    if (collected_len &&
-        (level >= LOG_ERROR || line.len > COLLECT_BYTES - collected_len))
+    if (collected_len && (level >= LOG_ERROR || line.len > COLLECT_BYTES - collected_len))
         put_collected();
     if (!is_collecting || level >= LOG_ERROR || line.len > COLLECT_BYTES) {
         put(STDERR_FILENO, line);
@@ -205,8 +202,8 @@ int64_t log_limit_pass(struct log_limit *limit, int64_t now_ms)
     return count;
 }
 
-void log_limited(struct log_limit *limit, int64_t now_ms, enum log_level level,
-                 const char *format, ...)
+void log_limited(struct log_limit *limit, int64_t now_ms, enum log_level level, const char *format,
+                 ...)
 {
     struct buf message = {0};
     int64_t suppressed;
@@ -226,8 +223,8 @@ void log_limited(struct log_limit *limit, int64_t now_ms, enum log_level level,
     buf_free(&message);
 }
 
-void log_access(const char *client, const char *method, const char *target,
-                const char *version, int status, const char *status_text)
+void log_access(const char *client, const char *method, const char *target, const char *version,
+                int status, const char *status_text)
 {
     struct buf line = {0};
 

@@ -31,8 +31,7 @@ void log_init(const char *program, const char *level, const char *format);
 bool log_is_on(enum log_level level);
 
 /* The whole message is escaped; pass text from the network with %s, bounded by %.*s. */
-void log_at(enum log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #define log_trace(...) log_at(LOG_TRACE, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...) log_at(LOG_INFO, __VA_ARGS__)
@@ -62,8 +61,8 @@ struct log_limit {
  * Logs unless the limit is reached. The first line after suppressed ones ends in " (N similar lines
  * suppressed)". now_ms: monotonic.
  */
-void log_limited(struct log_limit *limit, int64_t now_ms, enum log_level level,
-                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+void log_limited(struct log_limit *limit, int64_t now_ms, enum log_level level, const char *format,
+                 ...) __attribute__((format(printf, 4, 5)));
 
 /*
  * Like log_limited, for events that the caller counts. Returns the number of suppressed events to
@@ -76,7 +75,7 @@ int64_t log_limit_pass(struct log_limit *limit, int64_t now_ms);
  * HTTP/1.1" 200 OK `version` is "1.1". In JSON, client, method, path, version and status are
  * fields.
  */
-void log_access(const char *client, const char *method, const char *target,
-                const char *version, int status, const char *status_text);
+void log_access(const char *client, const char *method, const char *target, const char *version,
+                int status, const char *status_text);
 
 #endif

@@ -116,8 +116,7 @@ static void split(struct prefix_index *x, size_t at)
 
     upper->count = PREFIX_INDEX_BLOCK / 2;
     full->count = PREFIX_INDEX_BLOCK - upper->count;
-    memcpy(upper->entries, full->entries + full->count,
-           upper->count * sizeof(struct entry));
+    memcpy(upper->entries, full->entries + full->count, upper->count * sizeof(struct entry));
     insert_block(x, at + 1, upper);
 }
 
@@ -135,8 +134,7 @@ bool prefix_index_add(struct prefix_index *x, const char *name, void *owner)
     }
     at = find_block(x, text);
     place = find_place(x->blocks[at], text);
-    if (place < x->blocks[at]->count &&
-        compare(x->blocks[at]->entries[place].name, text) == 0)
+    if (place < x->blocks[at]->count && compare(x->blocks[at]->entries[place].name, text) == 0)
         return false;
     if (x->blocks[at]->count == PREFIX_INDEX_BLOCK) {
         split(x, at);
@@ -144,8 +142,7 @@ bool prefix_index_add(struct prefix_index *x, const char *name, void *owner)
             place -= x->blocks[at++]->count;
     }
     b = x->blocks[at];
-    memmove(b->entries + place + 1, b->entries + place,
-            (b->count - place) * sizeof(struct entry));
+    memmove(b->entries + place + 1, b->entries + place, (b->count - place) * sizeof(struct entry));
     b->entries[place] = (struct entry){name, owner};
     b->count++;
     x->count++;
@@ -185,8 +182,7 @@ void *prefix_index_remove(struct prefix_index *x, struct span name)
         return NULL;
     owner = b->entries[place].owner;
     b->count--;
-    memmove(b->entries + place, b->entries + place + 1,
-            (b->count - place) * sizeof(struct entry));
+    memmove(b->entries + place, b->entries + place + 1, (b->count - place) * sizeof(struct entry));
     x->count--;
     x->version++;
     if (!b->count) {
@@ -239,8 +235,7 @@ void *prefix_walk_next(struct prefix_walk *w)
         struct span last = {w->last, w->last_len};
 
         seek(w, w->last_len ? last : (struct span){w->prefix, w->prefix_len});
-        if (w->last_len && w->block < x->block_count &&
-            w->place < x->blocks[w->block]->count &&
+        if (w->last_len && w->block < x->block_count && w->place < x->blocks[w->block]->count &&
             compare(x->blocks[w->block]->entries[w->place].name, last) == 0)
             w->place++;
     }

@@ -10,8 +10,7 @@
 
 static bool is_secret(const char *name)
 {
-    static const char *const words[] = {"token",  "secret",  "passw",
-                                        "apikey", "api_key", "auth"};
+    static const char *const words[] = {"token", "secret", "passw", "apikey", "api_key", "auth"};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strstr(name, words[i]))
@@ -61,8 +60,7 @@ void redact_address(struct span address, struct buf *out)
             len = 0;
         } else if (strchr("/?&;,# \t\"", c) && c) {
             len = 0;
-            if (c == '/' && out->len > 2 &&
-                memcmp(out->data + out->len - 3, "://", 3) == 0)
+            if (c == '/' && out->len > 2 && memcmp(out->data + out->len - 3, "://", 3) == 0)
                 skip = userinfo_end(address);
         } else {
             if (len < NAME_MAX_BYTES)

@@ -22,10 +22,9 @@ static inline void sha1_block(uint32_t h[5], const unsigned char *p)
         w[i] = sha1_turn(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
     memcpy(v, h, sizeof v);
     for (int i = 0; i < 80; i++) {
-        uint32_t f = i < 20 ? (v[1] & v[2]) | (~v[1] & v[3])
-                     : i < 40 || i >= 60
-                         ? v[1] ^ v[2] ^ v[3]
-                         : (v[1] & v[2]) | (v[1] & v[3]) | (v[2] & v[3]);
+        uint32_t f = i < 20              ? (v[1] & v[2]) | (~v[1] & v[3])
+                     : i < 40 || i >= 60 ? v[1] ^ v[2] ^ v[3]
+                                         : (v[1] & v[2]) | (v[1] & v[3]) | (v[2] & v[3]);
         uint32_t t = sha1_turn(v[0], 5) + f + v[4] + k[i / 20] + w[i];
 
         v[4] = v[3], v[3] = v[2], v[2] = sha1_turn(v[1], 30), v[1] = v[0], v[0] = t;
@@ -38,8 +37,7 @@ static inline void sha1_block(uint32_t h[5], const unsigned char *p)
 static inline void sha1_accept(const char *key, size_t len, char out[29])
 {
     static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     uint32_t h[5] = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0};
     unsigned char block[128] = {0}, sum[21] = {0};
     size_t size;

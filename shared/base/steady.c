@@ -5,8 +5,7 @@ static bool is_jump(int64_t us)
     return us >= STEADY_JUMP_US || us <= -STEADY_JUMP_US;
 }
 
-void steady_begin(struct steady *s, int64_t boot_ms, int64_t wall_us,
-                  int64_t patience_ms)
+void steady_begin(struct steady *s, int64_t boot_ms, int64_t wall_us, int64_t patience_ms)
 {
     int64_t offset = wall_us - boot_ms * 1000;
 
@@ -38,8 +37,7 @@ int64_t steady_time(const struct steady *s, int64_t boot_ms)
     return s->trusted_us + boot_ms * 1000;
 }
 
-uint64_t steady_cut(const struct steady *s, int64_t boot_ms, int64_t wall_us,
-                    uint64_t age_us)
+uint64_t steady_cut(const struct steady *s, int64_t boot_ms, int64_t wall_us, uint64_t age_us)
 {
     int64_t now = steady_time(s, boot_ms);
 

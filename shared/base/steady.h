@@ -29,8 +29,7 @@ struct steady {
  * Starts with `wall_us` as the trusted time; a caller that is not certain of it may pass an earlier
  * time.
  */
-void steady_begin(struct steady *s, int64_t boot_ms, int64_t wall_us,
-                  int64_t patience_ms);
+void steady_begin(struct steady *s, int64_t boot_ms, int64_t wall_us, int64_t patience_ms);
 /*
  * Takes a reading; call it at least once a second. Returns by how many µs the clock has just
  * jumped; 0: no jump.
@@ -45,7 +44,6 @@ int64_t steady_time(const struct steady *s, int64_t boot_ms);
  * while the clock was set back carries an earlier time and may expire earlier by that much.)
  * Returns 0 if nothing is that old or age_us is 0.
  */
-uint64_t steady_cut(const struct steady *s, int64_t boot_ms, int64_t wall_us,
-                    uint64_t age_us);
+uint64_t steady_cut(const struct steady *s, int64_t boot_ms, int64_t wall_us, uint64_t age_us);
 
 #endif

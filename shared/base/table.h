@@ -34,8 +34,7 @@ struct table {
 };
 
 /* The struct of type `type` whose member `member` the node is. */
-#define TABLE_OWNER(node, type, member) \
-    ((type *)(void *)((char *)(node)-offsetof(type, member)))
+#define TABLE_OWNER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /* Free the slots and empty the table; the nodes are the caller's. */
 void table_free(struct table *t);

@@ -11,9 +11,8 @@
 
 bool text_time_is_format(const char *format)
 {
-    return strchr(format, '%') || strcmp(format, "auto") == 0 ||
-           strcmp(format, "unix") == 0 || strcmp(format, "unix_ms") == 0 ||
-           strcmp(format, "decimal_year") == 0;
+    return strchr(format, '%') || strcmp(format, "auto") == 0 || strcmp(format, "unix") == 0 ||
+           strcmp(format, "unix_ms") == 0 || strcmp(format, "decimal_year") == 0;
 }
 
 static bool in_range(int64_t seconds)

@@ -35,8 +35,7 @@ struct load {
 };
 
 /* Report every mistake, not only the first, so that the user can correct all of them at once. */
-static void complain(struct load *l, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static void complain(struct load *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void complain(struct load *l, const char *format, ...)
 {
@@ -74,8 +73,7 @@ static void complain_of_value(struct load *l, const struct setting *s)
     else if (s->value == s->file)
         buf_printf(&text, " (%s:%u)", l->env_file, s->line);
     else
-        buf_printf(&text, " (%s)",
-                   s->value == s->option->value ? "default" : "environment");
+        buf_printf(&text, " (%s)", s->value == s->option->value ? "default" : "environment");
     buf_adds(&text, ": must be ");
     config_help_allowed(&text, s->option);
     complain(l, "%s", buf_text(&text));
@@ -111,8 +109,7 @@ static void set_flag(struct setting *s, const char *value)
 {
     char *old = s->flag;
 
-    s->flag =
-        old && s->option->kind == CONFIG_list ? join(old, value) : mem_strdup(value);
+    s->flag = old && s->option->kind == CONFIG_list ? join(old, value) : mem_strdup(value);
     free(old);
 }
 
@@ -130,8 +127,7 @@ static void nearer(const char *word, const char *known, size_t *best,
 
 static void complain_of_flag(struct load *l, const char *word)
 {
-    static const char *const always[] = {"--help", "--version", "--check",
-                                         "--env-file"};
+    static const char *const always[] = {"--help", "--version", "--check", "--env-file"};
     char flag[CONFIG_HELP_FLAG_MAX], nearest[CONFIG_HELP_FLAG_MAX];
     size_t best = strlen(word) / 3 + 1;
 
@@ -201,9 +197,9 @@ static void take_flag(struct load *l, char *const **argv)
     } else if (is_no) {
         set_flag(s, "0");
     } else {
-        bool is_bare = s && s->option->kind == CONFIG_flag &&
-                       (!next || next[0] == '-' ||
-                        (l->words && !config_value_read_flag(next, &yes)));
+        bool is_bare =
+            s && s->option->kind == CONFIG_flag &&
+            (!next || next[0] == '-' || (l->words && !config_value_read_flag(next, &yes)));
 
         if (!value && !is_bare && next && strncmp(next, "--", 2) != 0) {
             value = next;
@@ -230,8 +226,7 @@ static void read_env_file(struct load *l)
     if (!config_file_read(l->env_file, is_default, &l->lines, error))
         complain(l, "%s", error);
     for (size_t i = 0; i < l->count; i++) {
-        const struct config_line *line =
-            config_file_find(&l->lines, l->settings[i].option->name);
+        const struct config_line *line = config_file_find(&l->lines, l->settings[i].option->name);
 
         l->settings[i].file = line ? line->value : NULL;
         l->settings[i].line = line ? line->number : 0;
@@ -239,10 +234,9 @@ static void read_env_file(struct load *l)
     for (size_t i = 0; i < l->lines.count; i++) {
         const struct config_line *line = &l->lines.lines[i];
 
-        if (config_near_setting(line->name, options, nearest) &&
-            strcmp(line->name, nearest) != 0)
-            log_warning("%s:%u: %s is no setting of ours: did you mean %s?",
-                        l->env_file, line->number, line->name, nearest);
+        if (config_near_setting(line->name, options, nearest) && strcmp(line->name, nearest) != 0)
+            log_warning("%s:%u: %s is no setting of ours: did you mean %s?", l->env_file,
+                        line->number, line->name, nearest);
     }
 }
 
@@ -290,8 +284,7 @@ void config_markdown(const struct config_program *program, FILE *to)
     config_help_markdown(program, to);
 }
 
-enum config_outcome config_load(const struct config_program *program, char *const *argv,
-                                void *out)
+enum config_outcome config_load(const struct config_program *program, char *const *argv, void *out)
 {
     char *const *args = argv[0] ? argv + 1 : argv;
     struct load l = {0};
@@ -316,8 +309,8 @@ enum config_outcome config_load(const struct config_program *program, char *cons
     resolve(&l);
     for (size_t i = 0; i < l.count; i++) {
         if (!l.wrong)
-            config_value_store(l.settings[i].option, l.settings[i].value,
-                               l.settings[i].number, out);
+            config_value_store(l.settings[i].option, l.settings[i].value, l.settings[i].number,
+                               out);
         free(l.settings[i].flag);
     }
     config_file_free(&l.lines);

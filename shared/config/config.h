@@ -28,19 +28,15 @@
 
 #include "shared/base/err.h"
 
-typedef char *config_text; /* owned by the config; "" when empty */
-typedef char
-    *config_secret; /* text without a flag, because the process list shows argv */
-typedef char
-    *config_list; /* kept as text: entries separated by commas, or a JSON list */
-typedef char *config_choice; /* one of the words in `allowed` */
-typedef char *
-    config_address; /* IPv4, or a name with an IPv4 address: resolved when it is read */
+typedef char *config_text;     /* owned by the config; "" when empty */
+typedef char *config_secret;   /* text without a flag, because the process list shows argv */
+typedef char *config_list;     /* kept as text: entries separated by commas, or a JSON list */
+typedef char *config_choice;   /* one of the words in `allowed` */
+typedef char *config_address;  /* IPv4, or a name with an IPv4 address: resolved when it is read */
 typedef char *config_endpoint; /* tcp://HOST:PORT or ipc://PATH, as in ZeroMQ */
 typedef int64_t config_int;
-typedef bool config_flag; /* 1/0, true/false, yes/no, on/off */
-typedef int64_t
-    config_seconds; /* written as seconds with up to 3 decimals, kept as ms */
+typedef bool config_flag;       /* 1/0, true/false, yes/no, on/off */
+typedef int64_t config_seconds; /* written as seconds with up to 3 decimals, kept as ms */
 
 enum config_kind {
     CONFIG_text,
@@ -57,10 +53,9 @@ enum config_kind {
 struct config_option {
     const char *name; /* upper case; NULL ends the table */
     enum config_kind kind;
-    size_t offset;     /* offset of the field in the program's struct */
-    const char *value; /* the default, as a user would write it */
-    int64_t min,
-        max; /* bounds of the number (seconds: in seconds), or of the text's length */
+    size_t offset;       /* offset of the field in the program's struct */
+    const char *value;   /* the default, as a user would write it */
+    int64_t min, max;    /* bounds of the number (seconds: in seconds), or of the text's length */
     const char *allowed; /* choice: "critical|error|…"; else NULL */
     const char *help;    /* one or two sentences, unit included */
 };
@@ -69,17 +64,15 @@ struct config_option {
  * A settings list has lines  X(kind, NAME, field, default, min, max, allowed, help).
  * The field name is the lower-case NAME, so that grep finds both.
  */
-#define CONFIG_FIELD(kind, NAME, field, value, min, max, allowed, help) \
-    config_##kind field;
-#define CONFIG_ROW(kind, NAME, field, value, min, max, allowed, help)                \
-    {#NAME,   CONFIG_##kind, offsetof(struct CONFIG_STRUCT, field), value, min, max, \
-     allowed, help},
+#define CONFIG_FIELD(kind, NAME, field, value, min, max, allowed, help) config_##kind field;
+#define CONFIG_ROW(kind, NAME, field, value, min, max, allowed, help) \
+    {#NAME, CONFIG_##kind, offsetof(struct CONFIG_STRUCT, field), value, min, max, allowed, help},
 
 /* The settings that every program has. */
-#define CONFIG_COMMON(X)                                                \
-    X(choice, LOG_LEVEL, log_level, "info", 0, 16,                      \
-      "critical|error|warning|info|debug|trace", "How much is logged.") \
-    X(choice, LOG_FORMAT, log_format, "text", 0, 16, "text|json",       \
+#define CONFIG_COMMON(X)                                                                      \
+    X(choice, LOG_LEVEL, log_level, "info", 0, 16, "critical|error|warning|info|debug|trace", \
+      "How much is logged.")                                                                  \
+    X(choice, LOG_FORMAT, log_format, "text", 0, 16, "text|json",                             \
       "Log lines for people, or one JSON object per line.")
 
 struct config_program {
@@ -102,8 +95,8 @@ enum config_outcome {
  * program's name first), environ, .env and defaults. Also used to reload: load into a
  * fresh struct, compare, free the old one.  With --check it asks the running process and exits.
  */
-MUST_CHECK enum config_outcome config_load(const struct config_program *program,
-                                           char *const *argv, void *out);
+MUST_CHECK enum config_outcome config_load(const struct config_program *program, char *const *argv,
+                                           void *out);
 void config_free(const struct config_program *program, void *config);
 
 /* Print the program's heading and table of docs/config.md (--settings-doc). */
@@ -114,8 +107,7 @@ void config_markdown(const struct config_program *program, FILE *to);
  * skipped.  Calls `each` for every entry (NUL-terminated, valid during the call).
  * ERR_MALFORMED if the text begins with '[' and is not such a JSON list.
  */
-enum err config_list_each(const char *list, void (*each)(void *ctx, const char *entry),
-                          void *ctx);
+enum err config_list_each(const char *list, void (*each)(void *ctx, const char *entry), void *ctx);
 
 /*
  * Seconds with up to three decimals as milliseconds: "0.5" is 500, by digits, so that no

@@ -4,11 +4,10 @@
 
 #include "shared/config/config_value.h"
 
-static struct config_fact find(const struct config_option *o,
-                               const struct config_file *file)
+static struct config_fact find(const struct config_option *o, const struct config_file *file)
 {
-    struct config_fact f = {o, getenv(o->name), CONFIG_ENVIRONMENT,
-                            config_file_find(file, o->name), false};
+    struct config_fact f = {o, getenv(o->name), CONFIG_ENVIRONMENT, config_file_find(file, o->name),
+                            false};
 
     if (!f.value && f.line) {
         f.value = f.line->value;

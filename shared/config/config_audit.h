@@ -17,8 +17,8 @@ struct config_fact {
     const struct config_option *option;
     const char *value; /* the value that takes effect */
     enum config_place place;
-    const struct config_line *
-        line; /* line of the file with this name, whether it takes effect or not; or NULL */
+    const struct config_line
+        *line;     /* line of the file with this name, whether it takes effect or not; or NULL */
     bool is_wrong; /* the program would refuse to start */
 };
 

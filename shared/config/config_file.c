@@ -20,13 +20,11 @@ static bool take_lines(const char *path, const char *text, struct config_file *f
 
     while (!(e = dotenv_next(&d, &entry, &value)) && entry.name.len) {
         f->lines = mem_resize(f->lines, (f->count + 1) * sizeof *f->lines);
-        f->lines[f->count++] =
-            (struct config_line){mem_strndup(entry.name.at, entry.name.len),
-                                 mem_strdup(buf_text(&value)), entry.line};
+        f->lines[f->count++] = (struct config_line){mem_strndup(entry.name.at, entry.name.len),
+                                                    mem_strdup(buf_text(&value)), entry.line};
     }
     if (e)
-        snprintf(error, CONFIG_FILE_ERROR_MAX, "%s:%u: %s", path, entry.line,
-                 entry.wrong);
+        snprintf(error, CONFIG_FILE_ERROR_MAX, "%s:%u: %s", path, entry.line, entry.wrong);
     buf_free(&value);
     return !e;
 }
@@ -44,8 +42,7 @@ bool config_file_read(const char *path, bool is_optional, struct config_file *ou
     if (!f && is_optional && errno == ENOENT)
         return true;
     if (!f) {
-        snprintf(error, CONFIG_FILE_ERROR_MAX, "%s: cannot be read: %s", path,
-                 strerror(errno));
+        snprintf(error, CONFIG_FILE_ERROR_MAX, "%s: cannot be read: %s", path, strerror(errno));
         return false;
     }
     do {
@@ -56,11 +53,9 @@ bool config_file_read(const char *path, bool is_optional, struct config_file *ou
     if (strncmp(start, "\xEF\xBB\xBF", 3) == 0)
         start += 3; /* some editors write U+FEFF at the start of a file */
     if (ferror(f))
-        snprintf(error, CONFIG_FILE_ERROR_MAX, "%s: cannot be read: %s", path,
-                 strerror(errno));
+        snprintf(error, CONFIG_FILE_ERROR_MAX, "%s: cannot be read: %s", path, strerror(errno));
     else if (text.len > SIZE_MAX_BYTES || strlen(text.data) < text.len)
-        snprintf(error, CONFIG_FILE_ERROR_MAX, "%s: not a file of NAME=VALUE lines",
-                 path);
+        snprintf(error, CONFIG_FILE_ERROR_MAX, "%s: not a file of NAME=VALUE lines", path);
     else
         is_read = take_lines(path, start, out, error);
     fclose(f);
@@ -78,8 +73,7 @@ void config_file_free(struct config_file *f)
     *f = (struct config_file){0};
 }
 
-const struct config_line *config_file_find(const struct config_file *f,
-                                           const char *name)
+const struct config_line *config_file_find(const struct config_file *f, const char *name)
 {
     for (size_t i = f->count; i-- > 0;)
         if (strcmp(f->lines[i].name, name) == 0)

@@ -28,7 +28,6 @@ bool config_file_read(const char *path, bool is_optional, struct config_file *ou
 void config_file_free(struct config_file *f);
 
 /* The line that takes effect (the last with that name), or NULL. */
-const struct config_line *config_file_find(const struct config_file *f,
-                                           const char *name);
+const struct config_line *config_file_find(const struct config_file *f, const char *name);
 
 #endif

@@ -22,8 +22,7 @@ void config_help_allowed(struct buf *b, const struct config_option *o)
     case CONFIG_text:
     case CONFIG_secret:
     case CONFIG_list:
-        buf_adds(b,
-                 o->kind == CONFIG_list ? "a comma list or JSON list of " : "text of ");
+        buf_adds(b, o->kind == CONFIG_list ? "a comma list or JSON list of " : "text of ");
         if (min)
             buf_printf(b, "%lld to %lld bytes", min, max);
         else
@@ -73,13 +72,11 @@ static void put_wrapped(FILE *to, int indent, const char *text)
     fputc('\n', to);
 }
 
-static void put_flag(FILE *to, const struct config_program *p,
-                     const struct config_option *o)
+static void put_flag(FILE *to, const struct config_program *p, const struct config_option *o)
 {
     static const char *const values[] = {
-        [CONFIG_text] = "TEXT",         [CONFIG_list] = "LIST",
-        [CONFIG_choice] = "WORD",       [CONFIG_address] = "ADDRESS",
-        [CONFIG_endpoint] = "ENDPOINT", [CONFIG_int] = "N",
+        [CONFIG_text] = "TEXT",       [CONFIG_list] = "LIST",         [CONFIG_choice] = "WORD",
+        [CONFIG_address] = "ADDRESS", [CONFIG_endpoint] = "ENDPOINT", [CONFIG_int] = "N",
         [CONFIG_seconds] = "SECONDS",
     };
     char flag[CONFIG_HELP_FLAG_MAX];
@@ -108,17 +105,15 @@ void config_help_put(const struct config_program *p, FILE *to)
     fputs("\n\n", to);
     put_wrapped(to, 0, p->about);
     fputc('\n', to);
-    put_wrapped(
-        to, 0,
-        "Every setting is a flag, an environment variable, and a line of the .env "
-        "file: a flag beats the environment, which beats .env, which beats the "
-        "default.");
+    put_wrapped(to, 0,
+                "Every setting is a flag, an environment variable, and a line of the .env "
+                "file: a flag beats the environment, which beats .env, which beats the "
+                "default.");
     for (const struct config_option *o = p->options; o->name; o++) {
         put_flag(to, p, o);
         put_wrapped(to, 6, o->help);
         buf_clear(&line);
-        buf_printf(&line, "%s, default %s; ", o->name,
-                   o->value[0] ? o->value : "empty");
+        buf_printf(&line, "%s, default %s; ", o->name, o->value[0] ? o->value : "empty");
         config_help_allowed(&line, o);
         put_wrapped(to, 6, buf_text(&line));
     }

@@ -27,14 +27,12 @@ static bool is_list_of_text(const struct json_value *list)
     if (list->type != JSON_ARRAY || list->skip != list->size + 1)
         return false;
     for (uint32_t i = 1; i <= list->size; i++)
-        if (list[i].type != JSON_STRING ||
-            memchr(list[i].text.at, '\0', list[i].text.len))
+        if (list[i].type != JSON_STRING || memchr(list[i].text.at, '\0', list[i].text.len))
             return false;
     return true;
 }
 
-enum err config_list_each(const char *list, void (*each)(void *ctx, const char *entry),
-                          void *ctx)
+enum err config_list_each(const char *list, void (*each)(void *ctx, const char *entry), void *ctx)
 {
     const struct json_value *root;
     struct buf scratch = {0};

@@ -13,8 +13,7 @@ bool config_value_is_secret(const struct config_option *o)
 {
     size_t len = strlen(o->name);
 
-    return o->kind == CONFIG_secret ||
-           (len > 6 && strcmp(o->name + len - 6, "_TOKEN") == 0);
+    return o->kind == CONFIG_secret || (len > 6 && strcmp(o->name + len - 6, "_TOKEN") == 0);
 }
 
 static bool read_int(const char *text, int64_t *out)
@@ -30,8 +29,7 @@ static bool read_int(const char *text, int64_t *out)
 
 bool config_value_read_flag(const char *text, int64_t *out)
 {
-    static const char *const words[] = {"0",  "1",   "false", "true",
-                                        "no", "yes", "off",   "on"};
+    static const char *const words[] = {"0", "1", "false", "true", "no", "yes", "off", "on"};
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcasecmp(text, words[i]) == 0) {
@@ -111,8 +109,8 @@ static bool is_endpoint(const char *text)
 
     if (strncmp(text, "ipc://", 6) == 0)
         return text[6] != '\0';
-    return strncmp(text, "tcp://", 6) == 0 && port > text + 6 &&
-           read_int(port + 1, &number) && number >= 0 && number <= 65535;
+    return strncmp(text, "tcp://", 6) == 0 && port > text + 6 && read_int(port + 1, &number) &&
+           number >= 0 && number <= 65535;
 }
 
 bool config_value_read(const struct config_option *o, const char *text, int64_t *number)

@@ -7,8 +7,7 @@
 #include "shared/config/config.h"
 
 /* Is the text allowed?  *number is its value, untouched if the setting is a text. */
-bool config_value_read(const struct config_option *o, const char *text,
-                       int64_t *number);
+bool config_value_read(const struct config_option *o, const char *text, int64_t *number);
 bool config_value_read_flag(const char *text, int64_t *out);
 bool config_value_is_secret(const struct config_option *o);
 

@@ -32,9 +32,7 @@ static const char *take_quoted(struct dotenv *d, struct buf *value)
     }
     d->at++;
     skip_blanks(d);
-    return *d->at && !strchr("\n#", *d->at)
-               ? "there is something after the closing quote"
-               : NULL;
+    return *d->at && !strchr("\n#", *d->at) ? "there is something after the closing quote" : NULL;
 }
 
 /* Read up to the end of the line or up to a comment, which begins after a blank. */
@@ -42,8 +40,7 @@ static void take_plain(struct dotenv *d, struct buf *value)
 {
     const char *start = d->at, *end;
 
-    while (*d->at && *d->at != '\n' &&
-           !(*d->at == '#' && isblank((unsigned char)d->at[-1])))
+    while (*d->at && *d->at != '\n' && !(*d->at == '#' && isblank((unsigned char)d->at[-1])))
         d->at++;
     for (end = d->at; end > start && isspace((unsigned char)end[-1]); end--)
         ;
@@ -52,9 +49,8 @@ static void take_plain(struct dotenv *d, struct buf *value)
 
 enum err dotenv_next(struct dotenv *d, struct dotenv_entry *out, struct buf *value)
 {
-    static const char name_bytes[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-        "0123456789_";
+    static const char name_bytes[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789_";
 
     buf_clear(value);
     for (skip_blanks(d); *d->at == '#' || *d->at == '\n'; skip_blanks(d)) {

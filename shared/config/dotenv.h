@@ -23,7 +23,6 @@ struct dotenv_entry {
 };
 
 /* Read one entry.  Clears *value and fills it. */
-MUST_CHECK enum err dotenv_next(struct dotenv *d, struct dotenv_entry *out,
-                                struct buf *value);
+MUST_CHECK enum err dotenv_next(struct dotenv *d, struct dotenv_entry *out, struct buf *value);
 
 #endif

@@ -10,8 +10,7 @@
 /* after so long without a request the broker drops a place in line */
 #define PLACE_MS 10000
 #define NEVER INT64_MAX
-#define LATE_GRANT_MS \
-    2000 /* after a place is given up, a grant may still be on its way */
+#define LATE_GRANT_MS 2000 /* after a place is given up, a grant may still be on its way */
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -25,8 +24,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 void lock_client_init(struct lock_client *h, int64_t ttl_ms, int64_t now)
 {
-    *h = (struct lock_client){
-        .phase = LOCK_CLIENT_WAITING, .ttl_ms = ttl_ms, .request_at = now};
+    *h = (struct lock_client){.phase = LOCK_CLIENT_WAITING, .ttl_ms = ttl_ms, .request_at = now};
 }
 
 static void lose(struct lock_client *h, enum lock_client_reason reason, int64_t now)
@@ -60,8 +58,7 @@ enum lock_client_request lock_client_request(struct lock_client *h, int64_t now)
     return h->may_be_ours ? LOCK_CLIENT_REQUEST_RELEASE : LOCK_CLIENT_REQUEST_CANCEL;
 }
 
-void lock_client_sent(struct lock_client *h, enum lock_client_request request,
-                      int64_t now)
+void lock_client_sent(struct lock_client *h, enum lock_client_request request, int64_t now)
 {
     switch (request) {
     case LOCK_CLIENT_REQUEST_NONE:
@@ -71,8 +68,7 @@ void lock_client_sent(struct lock_client *h, enum lock_client_request request,
         h->request_at = now + h->wait_ms + ANSWER_MS;
         break;
     case LOCK_CLIENT_REQUEST_RENEW:
-        h->request_at =
-            now + later(RENEW_AGAIN_MIN, earlier(RENEW_AGAIN_MAX, h->ttl_ms / 12));
+        h->request_at = now + later(RENEW_AGAIN_MIN, earlier(RENEW_AGAIN_MAX, h->ttl_ms / 12));
         break;
     case LOCK_CLIENT_REQUEST_RELEASE:
     case LOCK_CLIENT_REQUEST_CANCEL:
@@ -93,8 +89,8 @@ bool lock_client_is_newly_unanswered(struct lock_client *h, int64_t now)
     return true;
 }
 
-static enum lock_client_news on_grant(struct lock_client *h,
-                                      const struct lock_client_answer *a, int64_t now)
+static enum lock_client_news on_grant(struct lock_client *h, const struct lock_client_answer *a,
+                                      int64_t now)
 {
     int64_t until = a->sent_at + a->ttl_ms * 2 / 3;
 
@@ -127,8 +123,8 @@ static enum lock_client_news on_grant(struct lock_client *h,
     return LOCK_CLIENT_NOW_HELD;
 }
 
-static enum lock_client_news on_lock(struct lock_client *h,
-                                     const struct lock_client_answer *a, int64_t now)
+static enum lock_client_news on_lock(struct lock_client *h, const struct lock_client_answer *a,
+                                     int64_t now)
 {
     h->is_pending = h->is_unanswered = false;
     if (!a->error.len)
@@ -161,8 +157,8 @@ static bool is_over(const struct lock_client_answer *a)
     return span_eq(a->error, "stale") || span_eq(a->error, "not_found");
 }
 
-static enum lock_client_news on_renew(struct lock_client *h,
-                                      const struct lock_client_answer *a, int64_t now)
+static enum lock_client_news on_renew(struct lock_client *h, const struct lock_client_answer *a,
+                                      int64_t now)
 {
     if (h->phase != LOCK_CLIENT_HELD || a->request_token != h->token)
         return LOCK_CLIENT_NO_NEWS;
@@ -176,8 +172,7 @@ static enum lock_client_news on_renew(struct lock_client *h,
     return LOCK_CLIENT_NO_NEWS;
 }
 
-static void on_left(struct lock_client *h, const struct lock_client_answer *a,
-                    int64_t now)
+static void on_left(struct lock_client *h, const struct lock_client_answer *a, int64_t now)
 {
     if (h->phase != LOCK_CLIENT_LEAVING || (a->error.len && !is_over(a)))
         return;
@@ -197,8 +192,7 @@ static void on_left(struct lock_client *h, const struct lock_client_answer *a,
 }
 
 enum lock_client_news lock_client_on_answer(struct lock_client *h,
-                                            const struct lock_client_answer *a,
-                                            int64_t now)
+                                            const struct lock_client_answer *a, int64_t now)
 {
     switch (a->to) {
     case LOCK_CLIENT_REQUEST_NONE:

@@ -84,11 +84,9 @@ enum lock_client_request lock_client_request(struct lock_client *h, int64_t now)
 /*
  * The request was sent, or the socket was full (then it is sent again like one without an answer).
  */
-void lock_client_sent(struct lock_client *h, enum lock_client_request request,
-                      int64_t now);
+void lock_client_sent(struct lock_client *h, enum lock_client_request request, int64_t now);
 enum lock_client_news lock_client_on_answer(struct lock_client *h,
-                                            const struct lock_client_answer *a,
-                                            int64_t now);
+                                            const struct lock_client_answer *a, int64_t now);
 /* True once when a request that waits in line got no answer: the broker is away. */
 bool lock_client_is_newly_unanswered(struct lock_client *h, int64_t now);
 /* Ends the lock: it becomes LEAVING, or GONE if the broker need not be informed. */

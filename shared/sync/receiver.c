@@ -50,7 +50,9 @@ static void set_up(struct receiver *f, bool is_up)
 
 /* --- what comes from the broker --------------------------------------------------------- */
 
-/* A heartbeat below what is known: the broker lost positions, and a hello proves it to the broker. */
+/*
+ * A heartbeat below what is known: the broker lost positions, and a hello proves it to the broker.
+ */
 static void note_known(struct receiver *f, const struct wire_record *r)
 {
     if (r->kind == WIRE_HEARTBEAT && r->seq < f->known.seq)
@@ -108,8 +110,7 @@ void receiver_on_hello(struct receiver *f, uint64_t epoch, int64_t now)
         set_up(f, true);
 }
 
-void receiver_on_answer(struct receiver *f, uint64_t request, struct span answer,
-                        int64_t now)
+void receiver_on_answer(struct receiver *f, uint64_t request, struct span answer, int64_t now)
 {
     struct receiver_request *q;
 
@@ -150,8 +151,7 @@ int64_t receiver_deadline(const struct receiver *f)
 {
     int64_t due = earlier(receiver_mark_deadline(f), receiver_request_deadline(f));
 
-    if (f->phase == PHASE_VERIFIED ? receiver_has_held(f)
-                                   : f->phase == PHASE_HOLDING && !f->marked)
+    if (f->phase == PHASE_VERIFIED ? receiver_has_held(f) : f->phase == PHASE_HOLDING && !f->marked)
         return 0;
     return f->is_up ? earlier(due, f->heard_at + RECEIVER_SILENCE_MS) : due;
 }

@@ -2,15 +2,16 @@
  * receiver: the broker's records of some patterns, in order and without a gap.
  *
  * The folder shared/sync holds the state machines of the broker's peers; gateway/upstream and
- * consumer/lib call it.  The receiver takes what comes from the broker, and through the functions of
- * its `out` it says what to send to the broker and hands records to its owner (docs/protocol.md §1).
- * The owner keeps the symbols: the gateway in its hub, libpregon in its subscription.
+ * consumer/lib call it.  The receiver takes what comes from the broker, and through the functions
+ * of its `out` it says what to send to the broker and hands records to its owner
+ * (docs/protocol/wire.md).  The owner keeps the symbols: the gateway in its hub, libpregon in its
+ * subscription.
  *
- * The invariant: a live record reaches the owner only while the link is *verified*, which means that
- * of the symbols that are followed (a pattern in mode all matches) every earlier record was handed
- * out, or reported as lost.  The link is unverified at first, and again after a new connection, a new
- * log, a silence of the broker (needs_heartbeat), and when a heartbeat, a `prev` or a snapshot names a
- * record that never came.  Only a resync verifies it:
+ * The invariant: a live record reaches the owner only while the link is *verified*, which means
+ * that of the symbols that are followed (a pattern in mode all matches) every earlier record was
+ * handed out, or reported as lost.  The link is unverified at first, and again after a new
+ * connection, a new log, a silence of the broker (needs_heartbeat), and when a heartbeat, a `prev`
+ * or a snapshot names a record that never came.  Only a resync verifies it:
  *
  *   1. A mark is subscribed and comes back.  Records before it are dropped: their content is in the
  *      log and in the snapshots that are requested after it.
@@ -22,8 +23,8 @@
  * A pattern that is added later needs a mark and its snapshot; the link stays verified.
  * No I/O, no clock: `now` is any monotonic ms.  One thread.  What `out` calls may add and remove
  * patterns and pause, but hand in nothing.  Bounds: RECEIVER_HELD_MAX bytes of held records,
- * RECEIVER_REQUESTS_MAX snapshots requested at once, RECEIVER_SYMBOLS_MAX snapshots of single symbols
- * that wait; patterns are bounded by the owner.
+ * RECEIVER_REQUESTS_MAX snapshots requested at once, RECEIVER_SYMBOLS_MAX snapshots of single
+ * symbols that wait; patterns are bounded by the owner.
  */
 #ifndef SHARED_SYNC_RECEIVER_H
 #define SHARED_SYNC_RECEIVER_H
@@ -38,8 +39,7 @@
 
 #define RECEIVER_PATTERN_MAX (QUOTE_SYMBOL_MAX + 1)
 #define RECEIVER_SILENCE_MS 3000 /* without a heartbeat: the broker is away */
-#define RECEIVER_ANSWER_MS \
-    1500 /* then a request counts as unanswered and is sent again */
+#define RECEIVER_ANSWER_MS 1500  /* then a request counts as unanswered and is sent again */
 #define RECEIVER_HELD_MAX ((size_t)64 * 1024 * 1024)
 #define RECEIVER_REQUESTS_MAX 64
 #define RECEIVER_SYMBOLS_MAX 1000
@@ -58,7 +58,7 @@ struct receiver_coverage {
 enum receiver_origin {
     RECEIVER_LIVE,   /* the next record of its symbol */
     RECEIVER_LOGGED, /* from the log */
-    RECEIVER_LEAP, /* records before it never came; if it is a state, a snapshot is requested */
+    RECEIVER_LEAP,   /* records before it never came; if it is a state, a snapshot is requested */
 };
 
 struct receiver_out {
@@ -68,42 +68,38 @@ struct receiver_out {
     void (*listen)(void *ctx, struct span topic, bool is_on);
     /* To control.  `request` comes back with the answer; what was requested under another number
      * before may be forgotten. */
-    void (*request_snapshot)(void *ctx, uint64_t request, struct span pattern,
-                             uint64_t from);
-    void (*request_replay)(void *ctx, uint64_t request, struct span patterns,
-                           uint64_t after, uint64_t until);
+    void (*request_snapshot)(void *ctx, uint64_t request, struct span pattern, uint64_t from);
+    void (*request_replay)(void *ctx, uint64_t request, struct span patterns, uint64_t after,
+                           uint64_t until);
 
     /* What the owner knows. */
     bool (*wants_all)(void *ctx, struct span pattern); /* is the pattern in mode all? */
     /* may_add: one that is not known is added if some pattern matches it. */
     struct receiver_symbol (*find)(void *ctx, struct span name, bool may_add);
-    struct receiver_coverage (*cover)(void *ctx, struct span name,
-                                      const struct receiver_symbol *s);
+    struct receiver_coverage (*cover)(void *ctx, struct span name, const struct receiver_symbol *s);
 
     /* What the owner gets.  A record whose position is not above s->last is nothing new. */
-    void (*record)(void *ctx, const struct receiver_symbol *s,
-                   const struct wire_record *r, enum receiver_origin origin);
-    void (*snapshot)(void *ctx, const struct receiver_symbol *s,
-                     const struct wire_entry *e);
+    void (*record)(void *ctx, const struct receiver_symbol *s, const struct wire_record *r,
+                   enum receiver_origin origin);
+    void (*snapshot)(void *ctx, const struct receiver_symbol *s, const struct wire_entry *e);
     void (*lost)(void *ctx, const struct wire_record *r);
-    /* A new log, or (log_replaced is not the reason) the position to resume from is of no use.  old_epoch
-     * 0: it is the first one.  `flush` is called before: hand on what is still of the old log. */
+    /*
+     * A new log, or (log_replaced is not the reason) the position to resume from is of no use.
+     * old_epoch 0: it is the first one.  `flush` is called before: hand on what is still of the old
+     * log.
+     */
     void (*flush)(void *ctx);
     void (*reset)(void *ctx, uint64_t epoch, uint64_t old_epoch, const char *reason);
     /* The broker is there, or was silent for RECEIVER_SILENCE_MS (also if it never was there). */
     void (*link)(void *ctx, bool is_up);
 
     /* How far all is complete. */
-    void (*unverified)(void *ctx); /* no pattern is live */
-    void (*live)(void *ctx, struct span pattern,
-                 uint64_t seq); /* its snapshot is of `seq` */
-    void (*synced)(void *ctx);  /* patterns that were added are live */
-    void (*passed)(
-        void *ctx,
-        uint64_t seq); /* records up to here were passed over (mode newest) */
-    void (*complete)(void *ctx,
-                     uint64_t seq); /* what live patterns match, up to here */
-    void (*thawed)(void *ctx); /* all patterns are live again, since `unverified` */
+    void (*unverified)(void *ctx);                              /* no pattern is live */
+    void (*live)(void *ctx, struct span pattern, uint64_t seq); /* its snapshot is of `seq` */
+    void (*synced)(void *ctx);               /* patterns that were added are live */
+    void (*passed)(void *ctx, uint64_t seq); /* records up to here were passed over (mode newest) */
+    void (*complete)(void *ctx, uint64_t seq); /* what live patterns match, up to here */
+    void (*thawed)(void *ctx);                 /* all patterns are live again, since `unverified` */
 
     /* The broker has lost positions that it gave out: it must be sent receiver_known. */
     void (*fell_back)(void *ctx);
@@ -114,9 +110,14 @@ struct receiver_settings {
     uint64_t name; /* random, for marks */
     /* Place no mark while the broker is silent, and doubt everything after a silence. */
     bool needs_heartbeat;
-    /* Hold records back until the patterns' snapshots have been handed out, so that positions ascend. */
+    /*
+     * Hold records back until the patterns' snapshots have been handed out, so that positions
+     * ascend.
+     */
     bool holds_for_snapshots;
-    /* A pattern in mode all that was live needs no snapshot after a resync: the log had everything. */
+    /*
+     * A pattern in mode all that was live needs no snapshot after a resync: the log had everything.
+     */
     bool trusts_log;
     bool no_snapshot;                /* a pattern is live without a snapshot */
     uint64_t since_epoch, since_seq; /* position to resume from, 0, 0: none */
@@ -135,12 +136,11 @@ MUST_CHECK enum err receiver_remove(struct receiver *f, struct span pattern);
 
 /* What the receiver's patterns say of a symbol. */
 struct receiver_match {
-    bool is_wanted;    /* some pattern matches; */
-    bool is_live;      /* one that does is live; */
-    bool was_live;     /* or was in this log, so that the log has what follows */
-    uint64_t live_seq; /* the lowest position since which one of those is, */
-    uint64_t
-        since_seq; /* and to resume from, if one that matches was there at the start; or 0 */
+    bool is_wanted;     /* some pattern matches; */
+    bool is_live;       /* one that does is live; */
+    bool was_live;      /* or was in this log, so that the log has what follows */
+    uint64_t live_seq;  /* the lowest position since which one of those is, */
+    uint64_t since_seq; /* and to resume from, if one that matches was there at the start; or 0 */
 };
 struct receiver_match receiver_match(const struct receiver *f, struct span symbol);
 /* Rises when what receiver_match answers may have changed. */
@@ -158,8 +158,7 @@ void receiver_on_welcome(struct receiver *f);
 /* The broker has answered a hello, which counts as a heartbeat. */
 void receiver_on_hello(struct receiver *f, uint64_t epoch, int64_t now);
 /* The answer to a request; it has passed pack_check. */
-void receiver_on_answer(struct receiver *f, uint64_t request, struct span answer,
-                        int64_t now);
+void receiver_on_answer(struct receiver *f, uint64_t request, struct span answer, int64_t now);
 /* Due work.  is_drained: there is nothing to read, so that silence is silence. */
 void receiver_tick(struct receiver *f, bool is_drained, int64_t now);
 /* When it wants the next tick. */
@@ -173,8 +172,8 @@ bool receiver_is_paused(const struct receiver *f);
 uint64_t receiver_epoch(const struct receiver *f); /* 0: none yet */
 bool receiver_is_up(const struct receiver *f);
 bool receiver_is_verified(const struct receiver *f);
-int64_t receiver_heard_at(const struct receiver *f); /* when the last heartbeat came */
-uint64_t receiver_gaps(const struct receiver *f);    /* records found missing, so far */
+int64_t receiver_heard_at(const struct receiver *f);     /* when the last heartbeat came */
+uint64_t receiver_gaps(const struct receiver *f);        /* records found missing, so far */
 uint32_t receiver_connections(const struct receiver *f); /* welcomes, so far */
 /* Of followed symbols all up to here was handed out or reported; 0: nothing was verified yet. */
 uint64_t receiver_verified_seq(const struct receiver *f);

@@ -1,4 +1,7 @@
-/* receiver_apply: what a record does that is not held back: it is handed out, or shows that one is missing. */
+/*
+ * receiver_apply: what a record does that is not held back: it is handed out, or shows that one is
+ * missing.
+ */
 #include "shared/sync/receiver_private.h"
 #include "shared/wire/pack.h"
 
@@ -22,9 +25,8 @@ static void request_symbol(struct receiver *f, const char *name)
 }
 
 /* Has a record of this symbol never come: the one before r? */
-static bool is_gap(struct receiver *f, struct span name,
-                   const struct receiver_symbol *s, const struct wire_record *r,
-                   struct receiver_coverage *c)
+static bool is_gap(struct receiver *f, struct span name, const struct receiver_symbol *s,
+                   const struct wire_record *r, struct receiver_coverage *c)
 {
     if (r->prev <= s->last)
         return false;
@@ -34,8 +36,7 @@ static bool is_gap(struct receiver *f, struct span name,
     return c->is_live && r->prev > receiver_match(f, name).live_seq;
 }
 
-static void apply_symbol(struct receiver *f, struct span name,
-                         const struct wire_record *r)
+static void apply_symbol(struct receiver *f, struct span name, const struct wire_record *r)
 {
     struct receiver_symbol s = f->out.find(f->out.ctx, name, true);
     struct receiver_coverage c;
@@ -86,11 +87,11 @@ static void apply_loss(struct receiver *f, const struct wire_record *r)
 }
 
 /*
- * Has the record that a heartbeat names not come, though it ought to?  A followed symbol has all up to
- * verified_seq, or its loss was reported; of what no live pattern matches the snapshot will tell.
+ * Has the record that a heartbeat names not come, though it ought to?  A followed symbol has all up
+ * to verified_seq, or its loss was reported; of what no live pattern matches the snapshot will
+ * tell.
  */
-static bool is_missing(struct receiver *f, struct span name, uint64_t seq,
-                       bool *is_followed)
+static bool is_missing(struct receiver *f, struct span name, uint64_t seq, bool *is_followed)
 {
     struct receiver_symbol s = f->out.find(f->out.ctx, name, false);
     struct receiver_coverage c;
@@ -115,9 +116,8 @@ static bool check_changed(struct receiver *f, struct span body)
     pack_next(&c, &list);
     for (uint32_t i = 0; i < list.count; i++) {
         if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
-            !pack_next(&c, &symbol) || !pack_next(&c, &seq) ||
-            symbol.type != PACK_STR || seq.type != PACK_UINT ||
-            !quote_is_symbol(symbol.text))
+            !pack_next(&c, &symbol) || !pack_next(&c, &seq) || symbol.type != PACK_STR ||
+            seq.type != PACK_UINT || !quote_is_symbol(symbol.text))
             return false;
         if (!is_missing(f, symbol.text, seq.u, &is_followed))
             continue;
@@ -143,11 +143,10 @@ static void apply_heartbeat(struct receiver *f, const struct wire_record *r)
     f->heartbeat = r->prev;
     f->is_counting = true;
     if (!is_next) {
-        receiver_note(
-            f, false,
-            "Heartbeat %llu came after another than its predecessor: records may "
-            "be missing",
-            (unsigned long long)r->prev);
+        receiver_note(f, false,
+                      "Heartbeat %llu came after another than its predecessor: records may "
+                      "be missing",
+                      (unsigned long long)r->prev);
         f->gaps++;
         receiver_doubt(f);
     } else if (check_changed(f, r->body)) {
@@ -180,11 +179,10 @@ void receiver_apply(struct receiver *f, struct span topic, const struct wire_rec
 }
 
 /*
- * Records in mode all wait in their order; those of a symbol in mode newest only until its snapshot is
- * there.
+ * Records in mode all wait in their order; those of a symbol in mode newest only until its snapshot
+ * is there.
  */
-bool receiver_must_hold(const struct receiver *f, struct span topic,
-                        const struct wire_record *r)
+bool receiver_must_hold(const struct receiver *f, struct span topic, const struct wire_record *r)
 {
     struct span symbol = wire_topic_symbol(topic);
     struct receiver_symbol s;

@@ -101,8 +101,7 @@ void receiver_hold(struct receiver *f, struct span topic, struct span message)
         if (f->phase == PHASE_CATCHING_UP)
             receiver_doubt(f); /* the next resync goes on from the last page */
         else
-            f->has_overflowed =
-                true; /* the resync follows when all snapshots are there */
+            f->has_overflowed = true; /* the resync follows when all snapshots are there */
         return;
     }
     buf_add(&f->held, lengths, sizeof lengths);

@@ -6,9 +6,8 @@
 #include "shared/base/mem.h"
 #include "shared/sync/receiver_private.h"
 
-#define MARK_MS 1000 /* before a mark is tried again */
-#define REPLAY_PATTERNS \
-    64 /* named in a request of the log; of more, everything is requested */
+#define MARK_MS 1000       /* before a mark is tried again */
+#define REPLAY_PATTERNS 64 /* named in a request of the log; of more, everything is requested */
 
 bool receiver_is_pattern(struct span pattern)
 {
@@ -67,8 +66,7 @@ static void end_pending(struct receiver_pattern *p)
     p->pending_link = NULL;
 }
 
-static void set_sync(struct receiver *f, struct receiver_pattern *p,
-                     enum receiver_sync sync)
+static void set_sync(struct receiver *f, struct receiver_pattern *p, enum receiver_sync sync)
 {
     f->marked += sync == PATTERN_MARKED;
     f->marked -= p->sync == PATTERN_MARKED;
@@ -243,8 +241,8 @@ void receiver_drop_mark(struct receiver *f)
 }
 
 /*
- * While the log is read up to a mark, or records are held for snapshots, no other mark is placed: what
- * the receiver waits for must not move.
+ * While the log is read up to a mark, or records are held for snapshots, no other mark is placed:
+ * what the receiver waits for must not move.
  */
 int64_t receiver_mark_deadline(const struct receiver *f)
 {
@@ -256,7 +254,9 @@ int64_t receiver_mark_deadline(const struct receiver *f)
     return f->has_new || f->phase == PHASE_UNVERIFIED ? 0 : RECEIVER_NEVER;
 }
 
-/* One mark serves all patterns that are not live; those that are added meanwhile wait for the next. */
+/*
+ * One mark serves all patterns that are not live; those that are added meanwhile wait for the next.
+ */
 void receiver_place_mark(struct receiver *f)
 {
     bool is_wanted = f->phase == PHASE_UNVERIFIED;

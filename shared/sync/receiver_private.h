@@ -21,20 +21,17 @@ struct receiver_pattern {
     size_t len;
     enum receiver_sync sync;
     unsigned generation; /* of its mark */
-    bool
-        is_doubted; /* it was there when the link became unverified, and is not live yet */
-    bool was_live; /* in this log */
-    bool resumes;  /* added before the first tick: `since` is for it */
-    uint64_t
-        live_seq; /* position of its last mark: it is live since then, or will be */
-    struct receiver_pattern *next_pending,
-        **pending_link; /* those not live; NULL: live */
+    bool is_doubted;     /* it was there when the link became unverified, and is not live yet */
+    bool was_live;       /* in this log */
+    bool resumes;        /* added before the first tick: `since` is for it */
+    uint64_t live_seq;   /* position of its last mark: it is live since then, or will be */
+    struct receiver_pattern *next_pending, **pending_link; /* those not live; NULL: live */
 };
 
 enum receiver_phase {
     PHASE_UNVERIFIED,  /* a mark is wanted or awaited; records are dropped */
     PHASE_CATCHING_UP, /* the log is read up to mark_seq; records are held */
-    PHASE_HOLDING, /* snapshots are requested; records are held (holds_for_snapshots) */
+    PHASE_HOLDING,     /* snapshots are requested; records are held (holds_for_snapshots) */
     PHASE_VERIFIED,
 };
 
@@ -62,22 +59,26 @@ struct receiver {
     struct receiver_known known;
     uint64_t heartbeat; /* number of the last one, */
     bool
-        is_counting; /* if there was one since the link became unverified, or a mark that named it */
+        /* if there was one since the link became unverified, or a mark that named it */
+        is_counting;
     int64_t heard_at;
     bool is_up, was_down_sent;
     uint32_t welcomes;
     uint64_t gaps;
 
     enum receiver_phase phase;
-    /* Of followed symbols all up to here was handed out or reported: a resync asks the log for the rest. */
+    /*
+     * Of followed symbols all up to here was handed out or reported: a resync asks the log for the
+     * rest.
+     */
     uint64_t verified_seq;
     bool has_verified_seq; /* in this log */
     bool has_synced;       /* a resync was completed in this log */
-    bool is_frozen; /* since the link became unverified, until all patterns are live */
-    uint64_t frozen_seq; /* complete_seq meanwhile */
-    bool must_snapshot;  /* the log lacked records: snapshots make up for them */
-    bool has_newcomers;  /* a pattern is live for the first time: `synced` is due */
-    uint64_t lost_seq;   /* every loss up to here was reported */
+    bool is_frozen;        /* since the link became unverified, until all patterns are live */
+    uint64_t frozen_seq;   /* complete_seq meanwhile */
+    bool must_snapshot;    /* the log lacked records: snapshots make up for them */
+    bool has_newcomers;    /* a pattern is live for the first time: `synced` is due */
+    uint64_t lost_seq;     /* every loss up to here was reported */
 
     char mark[WIRE_TOPIC_MAX]; /* the one subscribed now, "" if none */
     unsigned generation;       /* makes marks' names differ */
@@ -121,7 +122,9 @@ void receiver_queue_snapshot(struct receiver *f, bool is_symbol, const char *tex
 void receiver_send_queued(struct receiver *f);
 void receiver_send(struct receiver *f, struct receiver_request *q);
 struct receiver_request *receiver_find_request(struct receiver *f, uint64_t number);
-/* The pattern whose snapshot it is; NULL: a symbol's, or the pattern does not wait for it any more. */
+/*
+ * The pattern whose snapshot it is; NULL: a symbol's, or the pattern does not wait for it any more.
+ */
 struct receiver_pattern *receiver_find_requested(const struct receiver *f,
                                                  const struct receiver_request *q);
 void receiver_end_request(struct receiver *f, struct receiver_request *q);
@@ -144,15 +147,13 @@ bool receiver_has_held(const struct receiver *f);
 
 /* receiver_apply.c: a record that is not held back. */
 void receiver_apply(struct receiver *f, struct span topic, const struct wire_record *r);
-bool receiver_must_hold(const struct receiver *f, struct span topic,
-                        const struct wire_record *r);
+bool receiver_must_hold(const struct receiver *f, struct span topic, const struct wire_record *r);
 void receiver_report_loss(struct receiver *f, const struct wire_record *r);
 
 /* receiver_resync.c */
 void receiver_on_mark(struct receiver *f, const struct wire_record *r);
 void receiver_on_page(struct receiver *f, struct span answer);
-void receiver_on_snapshot(struct receiver *f, struct receiver_request *q,
-                          struct span answer);
+void receiver_on_snapshot(struct receiver *f, struct receiver_request *q, struct span answer);
 /* Request the page of the log that is due. */
 void receiver_catch_up(struct receiver *f);
 /* Hand out what was held; go on where a pause interrupted. */

@@ -49,8 +49,7 @@ static bool take_queued(struct receiver *f, struct receiver_request *q)
 
 void receiver_send_queued(struct receiver *f)
 {
-    while (may_send(f) && f->request_count < RECEIVER_REQUESTS_MAX &&
-           f->queue_at < f->queue.len) {
+    while (may_send(f) && f->request_count < RECEIVER_REQUESTS_MAX && f->queue_at < f->queue.len) {
         struct receiver_request q;
 
         if (!take_queued(f, &q))
@@ -83,8 +82,7 @@ void receiver_drop_requests(struct receiver *f)
 struct receiver_pattern *receiver_find_requested(const struct receiver *f,
                                                  const struct receiver_request *q)
 {
-    struct receiver_pattern *p =
-        q->is_symbol ? NULL : receiver_find(f, span_of(q->text));
+    struct receiver_pattern *p = q->is_symbol ? NULL : receiver_find(f, span_of(q->text));
 
     return p && p->sync == PATTERN_MARKED && p->generation == q->generation ? p : NULL;
 }
@@ -119,7 +117,7 @@ void receiver_request_page(struct receiver *f)
     receiver_put_all(f, &patterns);
     f->page_request = ++f->next_request;
     f->page_due_at = f->now + RECEIVER_ANSWER_MS;
-    f->out.request_replay(f->out.ctx, f->page_request, buf_span(&patterns),
-                          f->verified_seq, f->mark_seq);
+    f->out.request_replay(f->out.ctx, f->page_request, buf_span(&patterns), f->verified_seq,
+                          f->mark_seq);
     buf_free(&patterns);
 }

@@ -5,8 +5,7 @@
 #include "shared/wire/pack.h"
 #include "shared/wire/replay.h"
 
-#define RETRY_MS \
-    250 /* before a page that was refused or brought nothing is requested again */
+#define RETRY_MS 250   /* before a page that was refused or brought nothing is requested again */
 #define REFUSED_MS 100 /* before a refused snapshot is */
 
 /* --- the end of a resync ------------------------------------------------------------------- */
@@ -23,8 +22,7 @@ static void release_one(struct receiver *f)
     message = (struct span){topic.at + topic.len, lengths[1]};
     f->held_at += sizeof lengths + lengths[0] + lengths[1];
     if (!wire_read(message, &r, NULL))
-        receiver_apply(f, topic,
-                       &r); /* it may begin another resync, which drops the rest */
+        receiver_apply(f, topic, &r); /* it may begin another resync, which drops the rest */
 }
 
 /* What was held came in order, but what log and snapshots had is in it again. */
@@ -79,7 +77,9 @@ void receiver_check_complete(struct receiver *f)
     thaw(f);
 }
 
-/* The mark has come, and if it had to, the log up to it: what the patterns lack now are snapshots. */
+/*
+ * The mark has come, and if it had to, the log up to it: what the patterns lack now are snapshots.
+ */
 static void begin_snapshots(struct receiver *f)
 {
     for (struct receiver_pattern *p = f->pending, *next; p; p = next) {
@@ -89,9 +89,8 @@ static void begin_snapshots(struct receiver *f)
         if (p->sync != PATTERN_MARKING)
             continue;
         receiver_set_marked(f, p);
-        if (f->settings.no_snapshot ||
-            (p->was_live && f->settings.trusts_log && !f->must_snapshot &&
-             f->out.wants_all(f->out.ctx, text)))
+        if (f->settings.no_snapshot || (p->was_live && f->settings.trusts_log &&
+                                        !f->must_snapshot && f->out.wants_all(f->out.ctx, text)))
             receiver_set_live(f, p, f->mark_seq);
         else
             receiver_queue_snapshot(f, false, p->text);
@@ -117,8 +116,7 @@ void receiver_catch_up(struct receiver *f)
 {
     if (f->phase != PHASE_CATCHING_UP || f->now < f->page_due_at)
         return;
-    if (f->verified_seq >=
-        f->mark_seq) /* a pause came with the last record of the last page */
+    if (f->verified_seq >= f->mark_seq) /* a pause came with the last record of the last page */
         end_catch_up(f);
     else
         receiver_request_page(f);
@@ -136,8 +134,7 @@ static void resume(struct receiver *f)
     if (!is_same || is_beyond) {
         f->settings.since_seq = 0;
         f->changes++;
-        f->out.reset(f->out.ctx, f->epoch, since,
-                     is_same ? "beyond_head" : "other_log");
+        f->out.reset(f->out.ctx, f->epoch, since, is_same ? "beyond_head" : "other_log");
         return;
     }
     f->verified_seq = f->settings.since_seq;
@@ -164,9 +161,8 @@ static void begin_catch_up(struct receiver *f)
         f->out.passed(f->out.ctx, f->mark_seq);
         end_catch_up(f);
     } else {
-        receiver_note(
-            f, false, "Catching up: asking the log for positions %llu to %llu",
-            (unsigned long long)f->verified_seq + 1, (unsigned long long)f->mark_seq);
+        receiver_note(f, false, "Catching up: asking the log for positions %llu to %llu",
+                      (unsigned long long)f->verified_seq + 1, (unsigned long long)f->mark_seq);
         f->phase = PHASE_CATCHING_UP;
         receiver_request_page(f);
     }
@@ -197,15 +193,13 @@ static void take_logged(void *ctx, struct span topic, const struct wire_record *
 
     if (f->is_paused || r->seq > f->mark_seq)
         return;
-    record.epoch =
-        f->epoch; /* the log may have begun with an older one; a hole has none */
+    record.epoch = f->epoch; /* the log may have begun with an older one; a hole has none */
     if (!r->epoch) {
         f->out.lost(f->out.ctx, &record);
     } else if (r->kind == WIRE_LOST) {
         receiver_report_loss(f, &record);
     } else {
-        struct receiver_symbol s =
-            f->out.find(f->out.ctx, wire_topic_symbol(topic), true);
+        struct receiver_symbol s = f->out.find(f->out.ctx, wire_topic_symbol(topic), true);
 
         if (s.of)
             f->out.record(f->out.ctx, &s, &record, RECEIVER_LOGGED);
@@ -222,11 +216,10 @@ static void report_pruned(struct receiver *f, uint64_t first)
     struct buf body = {0};
 
     r.seq = first - 1 < f->mark_seq ? first - 1 : f->mark_seq;
-    receiver_note(
-        f, true,
-        "Records from position %llu to %llu never came, and the log does not have "
-        "them any more: they are reported as lost",
-        (unsigned long long)after + 1, (unsigned long long)r.seq);
+    receiver_note(f, true,
+                  "Records from position %llu to %llu never came, and the log does not have "
+                  "them any more: they are reported as lost",
+                  (unsigned long long)after + 1, (unsigned long long)r.seq);
     replay_put_hole(&body, after + 1, r.seq, SPAN("retention"));
     r.body = buf_span(&body);
     f->verified_seq = r.seq;
@@ -243,11 +236,10 @@ static void request_page_at(struct receiver *f, int64_t due_at)
 
 void receiver_on_page(struct receiver *f, struct span answer)
 {
-    uint64_t first = pack_find_u(answer, "first", 0),
-             upto = pack_find_u(answer, "upto", 0), after = f->verified_seq;
+    uint64_t first = pack_find_u(answer, "first", 0), upto = pack_find_u(answer, "upto", 0),
+             after = f->verified_seq;
 
-    if (pack_find_u(answer, "epoch", 0) != f->epoch ||
-        pack_find_text(answer, "error").len) {
+    if (pack_find_u(answer, "epoch", 0) != f->epoch || pack_find_text(answer, "error").len) {
         request_page_at(f, f->now + RETRY_MS); /* records tell of a new epoch, or did */
         return;
     }
@@ -264,8 +256,7 @@ void receiver_on_page(struct receiver *f, struct span answer)
     if (upto > f->verified_seq)
         f->verified_seq = upto;
     if (f->verified_seq >= f->mark_seq) {
-        receiver_note(f, false, "Caught up to position %llu",
-                      (unsigned long long)f->mark_seq);
+        receiver_note(f, false, "Caught up to position %llu", (unsigned long long)f->mark_seq);
         f->page_request = 0;
         end_catch_up(f);
     } else if (f->verified_seq > after) {
@@ -278,16 +269,15 @@ void receiver_on_page(struct receiver *f, struct span answer)
 /* --- snapshots ------------------------------------------------------------------------------- */
 
 /* Of a followed symbol: all up to the mark has come, but not the record that the entry names. */
-static bool is_missing(const struct receiver *f, const struct receiver_coverage *c,
-                       uint64_t seq)
+static bool is_missing(const struct receiver *f, const struct receiver_coverage *c, uint64_t seq)
 {
     return c->is_followed && seq <= f->mark_seq && seq > f->verified_seq;
 }
 
 /*
- * Records come on the other socket: one that is ahead of them is no news, but about to arrive, unless
- * it is from before the mark (then the resync could not get it, and reported it), or the symbol was not
- * followed so far, or was requested because its last record never came.
+ * Records come on the other socket: one that is ahead of them is no news, but about to arrive,
+ * unless it is from before the mark (then the resync could not get it, and reported it), or the
+ * symbol was not followed so far, or was requested because its last record never came.
  */
 static bool is_about_to_come(const struct receiver *f, const struct receiver_request *q,
                              const struct receiver_coverage *c, uint64_t seq)
@@ -311,8 +301,8 @@ static bool take_entry(struct receiver *f, const struct receiver_request *q,
         c = f->out.cover(f->out.ctx, e->symbol, &s);
         if (is_missing(f, &c, e->seq)) {
             span_copy(text, sizeof text, e->symbol);
-            receiver_note(f, false, "%s: the record %llu never came: asking the log",
-                          text, (unsigned long long)e->seq);
+            receiver_note(f, false, "%s: the record %llu never came: asking the log", text,
+                          (unsigned long long)e->seq);
             f->gaps++;
             receiver_doubt(f);
             return false;
@@ -327,8 +317,7 @@ static bool take_entry(struct receiver *f, const struct receiver_request *q,
 }
 
 /* false: the link is unverified now. */
-static bool take_entries(struct receiver *f, const struct receiver_request *q,
-                         struct span answer)
+static bool take_entries(struct receiver *f, const struct receiver_request *q, struct span answer)
 {
     struct pack_value list;
     struct wire_entry e;
@@ -337,8 +326,7 @@ static bool take_entries(struct receiver *f, const struct receiver_request *q,
     if (!pack_find(answer, "quotes", &list, &c) || list.type != PACK_ARRAY)
         return true;
     pack_next(&c, &list);
-    for (uint32_t i = 0; i < list.count && !f->is_paused && wire_take_entry(&c, &e);
-         i++)
+    for (uint32_t i = 0; i < list.count && !f->is_paused && wire_take_entry(&c, &e); i++)
         if (!take_entry(f, q, &e))
             return false;
     return true;
@@ -358,15 +346,12 @@ static void end_snapshot(struct receiver *f, struct receiver_request *q, uint64_
     receiver_send_queued(f);
 }
 
-void receiver_on_snapshot(struct receiver *f, struct receiver_request *q,
-                          struct span answer)
+void receiver_on_snapshot(struct receiver *f, struct receiver_request *q, struct span answer)
 {
     uint64_t next = pack_find_u(answer, "next", 0);
 
-    if (pack_find_text(answer, "error").len ||
-        pack_find_u(answer, "epoch", 0) != f->epoch) {
-        q->due_at =
-            f->now + REFUSED_MS; /* meanwhile it takes the place of further ones */
+    if (pack_find_text(answer, "error").len || pack_find_u(answer, "epoch", 0) != f->epoch) {
+        q->due_at = f->now + REFUSED_MS; /* meanwhile it takes the place of further ones */
         return;
     }
     if (!q->is_symbol && !receiver_find_requested(f, q)) {

@@ -17,8 +17,7 @@ static bool may_wait_its_turn(void)
 {
     const struct sched_param none = {0};
 
-    return sched_getscheduler(0) == SCHED_OTHER &&
-           sched_setscheduler(0, SCHED_BATCH, &none) == 0 &&
+    return sched_getscheduler(0) == SCHED_OTHER && sched_setscheduler(0, SCHED_BATCH, &none) == 0 &&
            sched_setscheduler(0, SCHED_OTHER, &none) == 0;
 }
 
@@ -49,8 +48,7 @@ static void *open_socket(void *context, int type, int high_water, size_t frame_m
     set_int(s, ZMQ_SNDHWM, high_water);
     /* libzmq takes in all waiting subscriptions before it returns to its caller. */
     set_int(s, ZMQ_RCVHWM,
-            type == ZMQ_XPUB || type == ZMQ_PUB ? SUBSCRIPTIONS_HIGH_WATER
-                                                : high_water);
+            type == ZMQ_XPUB || type == ZMQ_PUB ? SUBSCRIPTIONS_HIGH_WATER : high_water);
     set_int(s, ZMQ_CONNECT_TIMEOUT, 2000);
     set_int(s, ZMQ_HANDSHAKE_IVL, BUS_SILENCE_MS);
     /* The kernel drops a peer that is gone, or has not read for DEAD_MS. */
@@ -79,33 +77,29 @@ static void *open_at(void *context, int type, const char *endpoint, int high_wat
     return NULL;
 }
 
-void *bus_bind(void *context, int type, const char *endpoint, int high_water,
-               size_t frame_max, const char *setting)
+void *bus_bind(void *context, int type, const char *endpoint, int high_water, size_t frame_max,
+               const char *setting)
 {
     void *s = open_at(context, type, endpoint, high_water, frame_max, true);
 
     if (!s && errno == EADDRINUSE)
-        log_critical("another program listens on %s: end it, or set %s", endpoint,
-                     setting);
+        log_critical("another program listens on %s: end it, or set %s", endpoint, setting);
     else if (!s && (errno == ENODEV || errno == EADDRNOTAVAIL))
         log_critical("%s: cannot listen on %s: this machine has no such address; name "
                      "one of its IPv4 addresses, or 0.0.0.0 for all",
                      setting, endpoint);
     else if (!s)
-        log_critical("%s: cannot listen on %s: %s", setting, endpoint,
-                     zmq_strerror(errno));
+        log_critical("%s: cannot listen on %s: %s", setting, endpoint, zmq_strerror(errno));
     return s;
 }
 
-void *bus_connect(void *context, int type, const char *endpoint, int high_water,
-                  size_t frame_max)
+void *bus_connect(void *context, int type, const char *endpoint, int high_water, size_t frame_max)
 {
     void *s = open_at(context, type, endpoint, high_water, frame_max, false);
 
     if (!s)
-        log_error(
-            "cannot connect to %s: %s; correct the BROKER_… setting that names it",
-            endpoint, zmq_strerror(errno));
+        log_error("cannot connect to %s: %s; correct the BROKER_… setting that names it", endpoint,
+                  zmq_strerror(errno));
     return s;
 }
 
@@ -154,8 +148,7 @@ bool bus_is_readable(void *socket)
     int events = 0;
     size_t size = sizeof events;
 
-    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 &&
-           (events & ZMQ_POLLIN);
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
 }
 
 /* In ZMTP a frame has a byte of flags and a size of one byte or of eight. */
@@ -230,8 +223,7 @@ void bus_message_close(struct bus_message *m)
 
 struct span bus_frame(struct bus_message *m, int index)
 {
-    return (struct span){zmq_msg_data(&m->frames[index]),
-                         zmq_msg_size(&m->frames[index])};
+    return (struct span){zmq_msg_data(&m->frames[index]), zmq_msg_size(&m->frames[index])};
 }
 
 enum err bus_send(void *socket, const struct span *frames, int count)

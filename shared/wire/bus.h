@@ -43,10 +43,9 @@ void *bus_context(void);
  * (ZeroMQ disconnects a peer that sends a larger one before reading it). On failure it logs the
  * reason, with `setting` as the name of the setting that holds the endpoint, and returns NULL.
  */
-void *bus_bind(void *context, int type, const char *endpoint, int high_water,
-               size_t frame_max, const char *setting);
-void *bus_connect(void *context, int type, const char *endpoint, int high_water,
-                  size_t frame_max);
+void *bus_bind(void *context, int type, const char *endpoint, int high_water, size_t frame_max,
+               const char *setting);
+void *bus_connect(void *context, int type, const char *endpoint, int high_water, size_t frame_max);
 /* The same, but it logs nothing: the caller passes errno to zmq_strerror(). */
 void *bus_try_connect(void *context, int type, const char *endpoint, int high_water,
                       size_t frame_max);

@@ -22,8 +22,7 @@ static bool take_uint(struct span *c, size_t width, uint64_t *out)
     return true;
 }
 
-static bool take_text(struct span *c, enum pack_type type, uint64_t len,
-                      struct pack_value *out)
+static bool take_text(struct span *c, enum pack_type type, uint64_t len, struct pack_value *out)
 {
     if (len > c->len)
         return false;
@@ -34,8 +33,7 @@ static bool take_text(struct span *c, enum pack_type type, uint64_t len,
     return true;
 }
 
-static bool take_count(struct span *c, enum pack_type type, uint64_t count,
-                       struct pack_value *out)
+static bool take_count(struct span *c, enum pack_type type, uint64_t count, struct pack_value *out)
 {
     /* Every element takes at least one byte, every pair two. */
     if (count > c->len / (type == PACK_MAP ? 2 : 1))
@@ -108,8 +106,7 @@ bool pack_next_any(struct span *c, struct pack_value *out)
     case 0xC4:
     case 0xC5:
     case 0xC6:
-        return take_uint(c, (size_t)1 << (head - 0xC4), &n) &&
-               take_text(c, PACK_BIN, n, out);
+        return take_uint(c, (size_t)1 << (head - 0xC4), &n) && take_text(c, PACK_BIN, n, out);
     case 0xCA:
     case 0xCB:
         return take_float(c, head == 0xCA ? 4 : 8, out);
@@ -127,16 +124,13 @@ bool pack_next_any(struct span *c, struct pack_value *out)
     case 0xD9:
     case 0xDA:
     case 0xDB:
-        return take_uint(c, (size_t)1 << (head - 0xD9), &n) &&
-               take_text(c, PACK_STR, n, out);
+        return take_uint(c, (size_t)1 << (head - 0xD9), &n) && take_text(c, PACK_STR, n, out);
     case 0xDC:
     case 0xDD:
-        return take_uint(c, head == 0xDC ? 2 : 4, &n) &&
-               take_count(c, PACK_ARRAY, n, out);
+        return take_uint(c, head == 0xDC ? 2 : 4, &n) && take_count(c, PACK_ARRAY, n, out);
     case 0xDE:
     case 0xDF:
-        return take_uint(c, head == 0xDE ? 2 : 4, &n) &&
-               take_count(c, PACK_MAP, n, out);
+        return take_uint(c, head == 0xDE ? 2 : 4, &n) && take_count(c, PACK_MAP, n, out);
     default: /* 0xC1 and ext types */
         return false;
     }
@@ -155,8 +149,7 @@ static enum err check_map(struct span *c, uint32_t count, int depth)
             return ERR_MALFORMED;
         keys[i] = key.text;
         for (uint32_t k = 0; k < i; k++)
-            if (keys[k].len == key.text.len &&
-                memcmp(keys[k].at, key.text.at, key.text.len) == 0)
+            if (keys[k].len == key.text.len && memcmp(keys[k].at, key.text.at, key.text.len) == 0)
                 return ERR_DUPLICATE_KEY;
         e = pack_take(c, depth, &value);
         if (e)
@@ -165,8 +158,7 @@ static enum err check_map(struct span *c, uint32_t count, int depth)
     return OK;
 }
 
-enum err pack_take_elements(struct span *c, int depth,
-                            const struct pack_value *container)
+enum err pack_take_elements(struct span *c, int depth, const struct pack_value *container)
 {
     struct pack_value element;
 
@@ -208,8 +200,7 @@ bool pack_skip(struct span *c)
     return true;
 }
 
-bool pack_find(struct span map, const char *key, struct pack_value *out,
-               struct span *raw)
+bool pack_find(struct span map, const char *key, struct pack_value *out, struct span *raw)
 {
     struct pack_value head, k;
 

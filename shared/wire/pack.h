@@ -78,8 +78,7 @@ bool pack_skip(struct span *cursor);
  * Read one value `depth` containers deep and move past the whole of it, checked as pack_check does:
  * for callers that read a map's pairs and check them in one walk.
  */
-MUST_CHECK static inline enum err pack_take(struct span *cursor, int depth,
-                                            struct pack_value *out)
+MUST_CHECK static inline enum err pack_take(struct span *cursor, int depth, struct pack_value *out)
 {
     if (!pack_next(cursor, out))
         return ERR_MALFORMED;
@@ -92,8 +91,7 @@ MUST_CHECK static inline enum err pack_take(struct span *cursor, int depth,
  * Find `key` in a map that has passed pack_check. *raw (may be NULL) gets the value's bytes.
  * Returns false if there is no such key, or `map` is not a map.
  */
-bool pack_find(struct span map, const char *key, struct pack_value *out,
-               struct span *raw);
+bool pack_find(struct span map, const char *key, struct pack_value *out, struct span *raw);
 
 /* The unsigned value of `key`, or the fallback if it is missing or of another type. */
 uint64_t pack_find_u(struct span map, const char *key, uint64_t fallback);

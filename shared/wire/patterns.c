@@ -26,8 +26,7 @@ static int by_text(const void *a, const void *b)
 
 static bool covers(const struct pattern *p, const char *text, size_t len)
 {
-    return (p->is_prefix ? len >= p->len : len == p->len) &&
-           memcmp(p->text, text, p->len) == 0;
+    return (p->is_prefix ? len >= p->len : len == p->len) && memcmp(p->text, text, p->len) == 0;
 }
 
 /*
@@ -68,8 +67,7 @@ enum err patterns_parse(struct span text, struct patterns *out)
 
     p.count = 0;
     if (text.len > PATTERNS_TEXT_MAX)
-        return memchr(text.at, ',', PATTERN_MAX + 1) ? ERR_TOO_MANY_PATTERNS
-                                                     : ERR_BAD_PATTERN;
+        return memchr(text.at, ',', PATTERN_MAX + 1) ? ERR_TOO_MANY_PATTERNS : ERR_BAD_PATTERN;
     while (text.len) {
         const char *comma = memchr(text.at, ',', text.len);
         size_t len = comma ? (size_t)(comma - text.at) : text.len;
@@ -101,8 +99,7 @@ bool patterns_match(const struct patterns *p, struct span symbol)
     while (low < high) {
         size_t middle = (low + high) / 2;
         const struct pattern *one = &p->list[middle];
-        int order =
-            memcmp(one->text, symbol.at, one->len < symbol.len ? one->len : symbol.len);
+        int order = memcmp(one->text, symbol.at, one->len < symbol.len ? one->len : symbol.len);
 
         if (order > 0 || (!order && one->len > symbol.len))
             high = middle;

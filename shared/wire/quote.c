@@ -58,8 +58,7 @@ bool quote_is_symbol(struct span text)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.at[i];
 
-        if (!((c >= 'A' && c <= 'Z') || (c >= '-' && c <= ':') || c == '=' ||
-              c == '_' || c == '^'))
+        if (!((c >= 'A' && c <= 'Z') || (c >= '-' && c <= ':') || c == '=' || c == '_' || c == '^'))
             return false;
     }
     return true;
@@ -171,15 +170,13 @@ bool quote_is_empty_word(struct span text)
 {
     /* The list of pandas, and what R, SQL, SAS, FRED and Bloomberg write. */
     static const char *const words[] = {
-        "null",     "nan", "-nan",   "na",      "n/a",     "n.a.",    "#n/a",
-        "#n/a n/a", "#na", "<na>",   "none",    "nil",     "-",       "--",
-        ".",        "\\n", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"};
+        "null", "nan", "-nan", "na", "n/a", "n.a.", "#n/a",   "#n/a n/a", "#na",     "<na>",
+        "none", "nil", "-",    "--", ".",   "\\n",  "1.#ind", "-1.#ind",  "1.#qnan", "-1.#qnan"};
 
     if (!quote_may_be_empty_word(text))
         return false;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strlen(words[i]) == text.len &&
-            strncasecmp(words[i], text.at, text.len) == 0)
+        if (strlen(words[i]) == text.len && strncasecmp(words[i], text.at, text.len) == 0)
             return true;
     return !text.len;
 }
@@ -213,8 +210,7 @@ struct facts {
     double time;
 };
 
-static enum quote_refusal check_price(enum field field, const struct pack_value *v,
-                                      struct facts *f)
+static enum quote_refusal check_price(enum field field, const struct pack_value *v, struct facts *f)
 {
     if (v->type != PACK_STR || !quote_is_decimal(v->text) ||
         (kinds[field] == QUOTE_FIELD_SIZE && v->text.at[0] == '-'))
@@ -228,8 +224,7 @@ static enum quote_refusal check_price(enum field field, const struct pack_value 
     return QUOTE_ACCEPTED;
 }
 
-static enum quote_refusal check_time(enum field field, const struct pack_value *v,
-                                     struct facts *f)
+static enum quote_refusal check_time(enum field field, const struct pack_value *v, struct facts *f)
 {
     double t = v->type == PACK_FLOAT ? v->f : v->type == PACK_UINT ? (double)v->u : -1;
 
@@ -282,8 +277,7 @@ static bool is_named_twice(struct names *n, enum field field, struct span name)
     if (bit)
         return false;
     for (uint32_t i = 0; i < n->count; i++)
-        if (n->others[i].len == name.len &&
-            memcmp(n->others[i].at, name.at, name.len) == 0)
+        if (n->others[i].len == name.len && memcmp(n->others[i].at, name.at, name.len) == 0)
             return true;
     n->others[n->count++] = name;
     return false;
@@ -335,8 +329,7 @@ enum quote_refusal quote_check(struct span body, const struct quote_rules *rules
         return QUOTE_BAD_TIME;
     if (f.time * 1e6 > (double)(rules->now_us + rules->max_future_us))
         return QUOTE_FUTURE;
-    if (!rules->allow_crossed && f.bid.at && f.ask.at &&
-        quote_decimal_compare(f.bid, f.ask) > 0)
+    if (!rules->allow_crossed && f.bid.at && f.ask.at && quote_decimal_compare(f.bid, f.ask) > 0)
         return QUOTE_CROSSED;
     return QUOTE_ACCEPTED;
 }

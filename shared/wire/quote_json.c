@@ -52,8 +52,7 @@ static bool read_plain(struct span n, struct plain *p)
         return false;
     if (!has_point)
         p->point = (long)p->count;
-    if (i < n.len &&
-        !read_exponent((struct span){n.at + i + 1, n.len - i - 1}, &exponent))
+    if (i < n.len && !read_exponent((struct span){n.at + i + 1, n.len - i - 1}, &exponent))
         return false;
     p->point += exponent;
     return true;
@@ -81,14 +80,12 @@ static bool plain_decimal(struct span n, char out[QUOTE_DECIMAL_MAX], size_t *le
         out[o++] = '-';
     if (p.point <= 0)
         out[o++] = '0';
-    for (long d = p.point < 0 ? p.point : 0; d < (long)(p.count - zeros) || d < p.point;
-         d++) {
+    for (long d = p.point < 0 ? p.point : 0; d < (long)(p.count - zeros) || d < p.point; d++) {
         if (o + 1 + (d == p.point) > QUOTE_DECIMAL_MAX)
             return false;
         if (d == p.point)
             out[o++] = '.';
-        out[o++] =
-            d >= 0 && d < (long)(p.count - zeros) ? p.digits[zeros + (size_t)d] : '0';
+        out[o++] = d >= 0 && d < (long)(p.count - zeros) ? p.digits[zeros + (size_t)d] : '0';
     }
     *len = o;
     return true;
@@ -129,8 +126,8 @@ static void pack_integer_or_text(msgpack_packer *pk, struct span text)
     char copy[24], *end;
     bool is_negative = text.len && text.at[0] == '-';
 
-    if (text.len < 20 && !memchr(text.at, '.', text.len) &&
-        !memchr(text.at, 'e', text.len) && !memchr(text.at, 'E', text.len)) {
+    if (text.len < 20 && !memchr(text.at, '.', text.len) && !memchr(text.at, 'e', text.len) &&
+        !memchr(text.at, 'E', text.len)) {
         memcpy(copy, text.at, text.len);
         copy[text.len] = '\0';
         if (is_negative)
@@ -219,8 +216,7 @@ static bool is_known_absent(struct span name, const struct json_value *v)
 /* A known field whose value means that the field is missing. */
 static inline bool is_absent(struct span name, const struct json_value *v)
 {
-    return (v->type == JSON_NULL ||
-            (v->type == JSON_STRING && quote_may_be_empty_word(v->text))) &&
+    return (v->type == JSON_NULL || (v->type == JSON_STRING && quote_may_be_empty_word(v->text))) &&
            is_known_absent(name, v);
 }
 

@@ -24,8 +24,8 @@ struct holes {
     struct pack_value first, last, reason; /* the next hole */
 };
 
-static void pass_hole(uint64_t first, uint64_t last, struct span reason,
-                      replay_record *each, void *ctx)
+static void pass_hole(uint64_t first, uint64_t last, struct span reason, replay_record *each,
+                      void *ctx)
 {
     struct buf body = {0};
     struct wire_record r = {.kind = WIRE_LOST, .seq = last};
@@ -45,9 +45,8 @@ static bool next_hole(struct holes *h)
     h->left--;
     if (!pack_next(&h->c, &head) || head.type != PACK_ARRAY || head.count != 3 ||
         !pack_next(&h->c, &h->first) || !pack_next(&h->c, &h->last) ||
-        !pack_next(&h->c, &h->reason) || h->first.type != PACK_UINT ||
-        h->last.type != PACK_UINT || h->reason.type != PACK_STR ||
-        h->first.u > h->last.u)
+        !pack_next(&h->c, &h->reason) || h->first.type != PACK_UINT || h->last.type != PACK_UINT ||
+        h->reason.type != PACK_STR || h->first.u > h->last.u)
         h->left = 0;
     else
         return true;
@@ -60,8 +59,8 @@ static void pass_holes(struct holes *h, bool *has_one, uint64_t *after, uint64_t
 {
     while (*has_one && h->last.u < seq) {
         if (h->last.u > *after) {
-            pass_hole(h->first.u > *after ? h->first.u : *after + 1, h->last.u,
-                      h->reason.text, each, ctx);
+            pass_hole(h->first.u > *after ? h->first.u : *after + 1, h->last.u, h->reason.text,
+                      each, ctx);
             *after = h->last.u;
         }
         *has_one = next_hole(h);
@@ -87,8 +86,8 @@ void replay_each(struct span answer, uint64_t after, replay_record *each, void *
     pack_next(&c, &list);
     for (uint32_t i = 0; i < list.count; i++) {
         if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
-            !pack_next(&c, &topic) || !pack_next(&c, &record) ||
-            topic.type != PACK_STR || record.type != PACK_BIN)
+            !pack_next(&c, &topic) || !pack_next(&c, &record) || topic.type != PACK_STR ||
+            record.type != PACK_BIN)
             break;
         if (wire_read_header(record.text, &r) || r.seq <= after)
             continue;

@@ -20,7 +20,6 @@ typedef void replay_record(void *ctx, struct span topic, const struct wire_recor
 void replay_each(struct span answer, uint64_t after, replay_record *each, void *ctx);
 
 /* Writes the body of a `lost` record about positions, not about a feed's lines: its feed is "". */
-void replay_put_hole(struct buf *out, uint64_t first, uint64_t last,
-                     struct span reason);
+void replay_put_hole(struct buf *out, uint64_t first, uint64_t last, struct span reason);
 
 #endif

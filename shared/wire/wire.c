@@ -85,10 +85,9 @@ static enum err take_header(struct span *c, struct wire_record *out, uint32_t *c
         *count = 7;
         return OK;
     }
-    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count < 7 ||
-        !take_u64(c, &kind) || !take_u64(c, &r.epoch) || !take_u64(c, &r.seq) ||
-        !take_u64(c, &r.prev) || !take_u64(c, &r.sent_us) ||
-        !take_u64(c, &r.accepted_us))
+    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count < 7 || !take_u64(c, &kind) ||
+        !take_u64(c, &r.epoch) || !take_u64(c, &r.seq) || !take_u64(c, &r.prev) ||
+        !take_u64(c, &r.sent_us) || !take_u64(c, &r.accepted_us))
         return ERR_MALFORMED;
     if (kind < WIRE_QUOTE || kind > WIRE_LOCK)
         return ERR_MALFORMED;
@@ -106,8 +105,8 @@ enum err wire_read_header(struct span message, struct wire_record *out)
 }
 
 /* Finds the body's end by walking over it, unless the caller will check its content anyway. */
-static enum err read_record(struct span message, bool is_walked,
-                            struct wire_record *out, bool *stampable)
+static enum err read_record(struct span message, bool is_walked, struct wire_record *out,
+                            bool *stampable)
 {
     struct span c = message;
     struct wire_record r;
@@ -154,9 +153,8 @@ bool wire_take_entry(struct span *c, struct wire_entry *out)
     if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 4 ||
         !pack_next(c, &symbol) || symbol.type != PACK_STR || !pack_next(c, &seq) ||
         seq.type != PACK_UINT || !pack_next(c, &state) || state.type != PACK_STR ||
-        !pack_next(c, &record) || record.type != PACK_BIN ||
-        !quote_is_symbol(symbol.text) || wire_read(record.text, &out->quote, NULL) ||
-        pack_check(out->quote.body))
+        !pack_next(c, &record) || record.type != PACK_BIN || !quote_is_symbol(symbol.text) ||
+        wire_read(record.text, &out->quote, NULL) || pack_check(out->quote.body))
         return false;
     out->symbol = symbol.text;
     out->seq = seq.u;

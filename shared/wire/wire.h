@@ -82,8 +82,7 @@
 enum wire_kind {
     WIRE_QUOTE = 1, /* body: the quote's fields */
     WIRE_STATE = 2, /* body: {"state":"stale","feed":…} */
-    WIRE_LOST =
-        3, /* body: {"feed","first","last","count","reason"}; prev: the previous loss */
+    WIRE_LOST = 3,  /* body: {"feed","first","last","count","reason"}; prev: the previous loss */
     /* from a feeder: seq is its last line, body nil; from the broker: see below */
     WIRE_HEARTBEAT = 4,
     /* seq is the head of the log, prev the number of the last heartbeat; body nil */
@@ -133,15 +132,13 @@ void wire_put(struct buf *out, const struct wire_record *r);
  * excepted). It finds the end of the body but does not check the content. *stampable (may be NULL):
  * the header has our fixed width and nothing follows the body.
  */
-MUST_CHECK enum err wire_read(struct span message, struct wire_record *out,
-                              bool *stampable);
+MUST_CHECK enum err wire_read(struct span message, struct wire_record *out, bool *stampable);
 
 /*
  * The same for a caller that checks the body next (quote_check, pack_check): it saves one walk over
  * every quote. The body is all that follows the header, and need not be one value.
  */
-MUST_CHECK enum err wire_open(struct span message, struct wire_record *out,
-                              bool *stampable);
+MUST_CHECK enum err wire_open(struct span message, struct wire_record *out, bool *stampable);
 
 /*
  * Reads only the six integers of a message whose body wire_read refused. The body is left empty.

@@ -150,8 +150,7 @@ int main(int argc, char **argv)
         have.len -= READ_BYTES - (n > 0 ? (size_t)n : 0);
         if (n <= 0)
             return 0;
-        for (at = have.data;
-             (end = memchr(at, '\n', have.len - (size_t)(at - have.data)));
+        for (at = have.data; (end = memchr(at, '\n', have.len - (size_t)(at - have.data)));
              at = end + 1) {
             struct span line = {at, (size_t)(end - at)};
 

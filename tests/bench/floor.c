@@ -35,8 +35,7 @@
 struct client {
     int fd;
     bool is_open, is_blocked, is_touched, is_dead;
-    struct buf in,
-        out; /* first the request, later unused; bytes that the socket did not take */
+    struct buf in, out; /* first the request, later unused; bytes that the socket did not take */
 };
 
 struct list {
@@ -151,8 +150,7 @@ static void subscribe(struct client *c, const char *request)
 
 static void answer(struct client *c)
 {
-    const char *request = buf_text(&c->in),
-               *key = strstr(request, "Sec-WebSocket-Key: ");
+    const char *request = buf_text(&c->in), *key = strstr(request, "Sec-WebSocket-Key: ");
     char accept[29];
     struct buf b = {0};
 
@@ -198,7 +196,7 @@ static void accept_all(int listener)
     }
 }
 
-/* --- lines ---------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 static bool read_lines(void)
 {
@@ -242,8 +240,7 @@ static void *open_bus(const char *endpoint, struct client *watched)
 int main(int argc, char **argv)
 {
     struct client listener = {0}, input = {.fd = STDIN_FILENO}, bus = {0};
-    struct sockaddr_in here = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct epoll_event events[256];
     void *socket_ = NULL;
     int one = 1;
@@ -255,8 +252,7 @@ int main(int argc, char **argv)
     listener.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(listener.fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     here.sin_port = htons((uint16_t)atoi(argv[1]));
-    if (bind(listener.fd, (struct sockaddr *)&here, sizeof here) ||
-        listen(listener.fd, 4096))
+    if (bind(listener.fd, (struct sockaddr *)&here, sizeof here) || listen(listener.fd, 4096))
         perror("floor"), exit(1);
     watch(&listener, EPOLL_CTL_ADD, EPOLLIN);
     watch(&input, EPOLL_CTL_ADD, EPOLLIN);

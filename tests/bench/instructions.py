@@ -74,7 +74,7 @@ def gateway(kernels, pool, per_turn, mode, subprotocol):
 
 
 def measure(kernels):
-    """{figure: {"instructions": …, "system calls": …}}; system calls only if our code makes them."""
+    """{figure: {"instructions": …, "system calls": …}}; system calls if our code makes any."""
     found = {}
 
     def put(name, one):

@@ -10,8 +10,9 @@
  *
  * tests/bench/instructions.py runs these under callgrind, which counts what each call of measure()
  * does: ROUNDS rounds of ROUND quotes, the same work every time, after WARM others.  ZeroMQ is on
- * inproc, where no other thread has a part in it; clients are socket pairs, read between two rounds.
- * Settings are the defaults, if there is no .env here.  Says how many quotes a round has, or fails.
+ * inproc, where no other thread has a part in it; clients are socket pairs, read between two
+ * rounds. Settings are the defaults, if there is no .env here.  Says how many quotes a round has,
+ * or fails.
  */
 #include <errno.h>
 #include <msgpack.h>
@@ -59,9 +60,8 @@ static void put_line(struct buf *out)
     buf_printf(out,
                "{\"symbol\":\"S%05u\",\"bid\":\"1.08%02u\",\"ask\":1.09%02u,"
                "\"timestamp\":%u.%06u,\"source\":\"b\",\"pad\":\"",
-               (unsigned)(made % SYMBOLS), (unsigned)(made % 100),
-               (unsigned)(made % 90), (unsigned)(WALL_US / 1000000),
-               (unsigned)(made % 1000000));
+               (unsigned)(made % SYMBOLS), (unsigned)(made % 100), (unsigned)(made % 90),
+               (unsigned)(WALL_US / 1000000), (unsigned)(made % 1000000));
     memset(buf_room(out, start + LINE_BYTES - 2 - out->len), 'x',
            start + LINE_BYTES - 2 - out->len);
     buf_adds(out, "\"}");
@@ -79,8 +79,7 @@ static void put_record(struct span line, char topic[WIRE_TOPIC_MAX], size_t *top
     size_t where;
 
     buf_clear(&body);
-    if (json_parse(json, line, &root) ||
-        quote_from_json(root, "b", &rules, symbol, &body, &where))
+    if (json_parse(json, line, &root) || quote_from_json(root, "b", &rules, symbol, &body, &where))
         fail("a line is no quote");
     r.seq = ++made;
     r.prev = made > SYMBOLS ? made - SYMBOLS : 0;
@@ -126,8 +125,7 @@ static struct span topic_of(const struct message *m)
 NOINLINE static void measure(void (*play)(void))
 {
     play();
-    __asm__ volatile(
-        ""); /* a real call, not a jump: callgrind must see the function end */
+    __asm__ volatile(""); /* a real call, not a jump: callgrind must see the function end */
 }
 
 static void run(void (*prepare)(void), void (*play)(void), void (*clean)(void))
@@ -223,8 +221,7 @@ static void prepare_core(void)
 static void play_core(void)
 {
     for (size_t i = 0; i < ROUND; i++)
-        forwarded +=
-            core_ingest(&core, topic_of(&messages[i]), buf_span(&messages[i].record));
+        forwarded += core_ingest(&core, topic_of(&messages[i]), buf_span(&messages[i].record));
     core_acknowledge(&core);
 }
 
@@ -235,17 +232,13 @@ static void open_bus(void)
     struct bus_message m;
 
     ingest = bus_bind(context, ZMQ_XSUB, "inproc://in", 20000, WIRE_LINE_FRAME_MAX, "");
-    published =
-        bus_bind(context, ZMQ_XPUB, "inproc://out", 20000, WIRE_LINE_FRAME_MAX, "");
-    publisher =
-        bus_connect(context, ZMQ_PUB, "inproc://in", 20000, WIRE_LINE_FRAME_MAX);
-    subscriber =
-        bus_connect(context, ZMQ_SUB, "inproc://out", 20000, WIRE_LINE_FRAME_MAX);
+    published = bus_bind(context, ZMQ_XPUB, "inproc://out", 20000, WIRE_LINE_FRAME_MAX, "");
+    publisher = bus_connect(context, ZMQ_PUB, "inproc://in", 20000, WIRE_LINE_FRAME_MAX);
+    subscriber = bus_connect(context, ZMQ_SUB, "inproc://out", 20000, WIRE_LINE_FRAME_MAX);
     if (!ingest || !published || !publisher || !subscriber)
         fail("inproc");
     publisher_init(&out, published);
-    if (zmq_setsockopt(subscriber, ZMQ_SUBSCRIBE, "", 0) ||
-        bus_send(ingest, &everything, 1))
+    if (zmq_setsockopt(subscriber, ZMQ_SUBSCRIBE, "", 0) || bus_send(ingest, &everything, 1))
         fail("subscriptions");
     if (bus_recv(published, &m)) /* the subscription; the other is read while sending */
         fail("the subscription");
@@ -317,8 +310,7 @@ static void play_store(void)
     store_batch_clear(batch);
     store_batch_feed(batch, 0, SPAN("bench"), SPAN("bench"), 1, made);
     for (size_t i = 0; i < ROUND; i++)
-        store_batch_add(batch, ++seq, 0, topic_of(&messages[i]),
-                        buf_span(&messages[i].record));
+        store_batch_add(batch, ++seq, 0, topic_of(&messages[i]), buf_span(&messages[i].record));
     if (store_write(store, batch, error))
         fail(error);
 }
@@ -362,16 +354,14 @@ static void verify_link(int64_t now)
     wire_put(&mark, &r);
     receiver_on_hello(upstream.receiver, EPOCH, now);
     receiver_tick(upstream.receiver, true, now);
-    upstream_on_record(&upstream, span_of(upstream.receiver->mark), buf_span(&mark),
-                       now);
+    upstream_on_record(&upstream, span_of(upstream.receiver->mark), buf_span(&mark), now);
     receiver_tick(upstream.receiver, true, now);
     buf_free(&mark);
 }
 
 static void open_gateway(void)
 {
-    const struct session_out no_broker = {&upstream, ignore, ignore, is_broker_here,
-                                          NULL};
+    const struct session_out no_broker = {&upstream, ignore, ignore, is_broker_here, NULL};
     struct gateway *g = &gateway;
     char name[] = "kernels", *arguments[] = {name, NULL};
 
@@ -394,8 +384,7 @@ static void open_gateway(void)
 static void add_client(const char *query)
 {
     char text[64];
-    struct accepted a = {
-        .host = "127.0.0.1", .port = 1, .query = text, .is_msgpack = is_msgpack};
+    struct accepted a = {.host = "127.0.0.1", .port = 1, .query = text, .is_msgpack = is_msgpack};
     int pair[2];
 
     snprintf(text, sizeof text, "%s", query);
@@ -419,8 +408,8 @@ static void flush_due(void)
 static void play_gateway(void)
 {
     for (size_t i = 0; i < ROUND; i++) {
-        upstream_on_record(&upstream, topic_of(&messages[i]),
-                           buf_span(&messages[i].record), gateway.now);
+        upstream_on_record(&upstream, topic_of(&messages[i]), buf_span(&messages[i].record),
+                           gateway.now);
         if ((i + 1) % per_turn)
             continue;
         hub_fan_out(gateway.hub);

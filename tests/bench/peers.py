@@ -34,7 +34,7 @@ class Node(Server):
 
 
 class Daemon(Server):
-    """A server with a configuration file; ready when its port is open; fed by tests/bench/feed.c."""
+    """A server with a config file; ready when its port is open. Fed by tests/bench/feed.c."""
 
     program = ()  # and its words, before the file's name
     config = ""

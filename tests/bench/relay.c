@@ -27,8 +27,7 @@ static void *open_socket(int type, const char *endpoint)
     if (type == ZMQ_PUB || type == ZMQ_XPUB)
         zmq_setsockopt(s, ZMQ_XPUB_NODROP, &yes, sizeof yes);
     if (endpoint ? zmq_connect(s, endpoint) : zmq_bind(s, "tcp://127.0.0.1:*"))
-        fprintf(stderr, "relay: %s: %s\n", endpoint ? endpoint : "bind",
-                zmq_strerror(zmq_errno())),
+        fprintf(stderr, "relay: %s: %s\n", endpoint ? endpoint : "bind", zmq_strerror(zmq_errno())),
             exit(1);
     return s;
 }
@@ -52,8 +51,7 @@ static void flood(const char *endpoint, size_t size)
         char topic[16];
 
         wire_put_header(record, &r);
-        zmq_send(out, topic,
-                 (size_t)snprintf(topic, sizeof topic, "SIM%05u ", i % 1000),
+        zmq_send(out, topic, (size_t)snprintf(topic, sizeof topic, "SIM%05u ", i % 1000),
                  ZMQ_SNDMORE);
         zmq_send(out, record, WIRE_HEADER_SIZE + size, 0);
     }

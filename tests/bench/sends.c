@@ -82,13 +82,11 @@ static void read_for_ever(int port)
 
 static void open_connections(void)
 {
-    struct sockaddr_in here = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof here;
     int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
 
-    if (bind(listener, (struct sockaddr *)&here, sizeof here) ||
-        listen(listener, CONNECTIONS) ||
+    if (bind(listener, (struct sockaddr *)&here, sizeof here) || listen(listener, CONNECTIONS) ||
         getsockname(listener, (struct sockaddr *)&here, &len))
         fail("listen");
     if (!fork())
@@ -115,20 +113,19 @@ static struct {
 
 static bool open_ring(void)
 {
-    struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER |
-                                         IORING_SETUP_DEFER_TASKRUN};
+    struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
     char *sq, *cq;
     unsigned *array;
 
     ring.fd = (int)syscall(SYS_io_uring_setup, ENTRIES, &p);
     if (ring.fd < 0)
         return false;
-    sq = mmap(NULL, p.sq_off.array + p.sq_entries * sizeof(unsigned),
-              PROT_READ | PROT_WRITE, MAP_SHARED, ring.fd, IORING_OFF_SQ_RING);
-    cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof *ring.cqes,
-              PROT_READ | PROT_WRITE, MAP_SHARED, ring.fd, IORING_OFF_CQ_RING);
-    ring.sqes = mmap(NULL, p.sq_entries * sizeof *ring.sqes, PROT_READ | PROT_WRITE,
-                     MAP_SHARED, ring.fd, IORING_OFF_SQES);
+    sq = mmap(NULL, p.sq_off.array + p.sq_entries * sizeof(unsigned), PROT_READ | PROT_WRITE,
+              MAP_SHARED, ring.fd, IORING_OFF_SQ_RING);
+    cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof *ring.cqes, PROT_READ | PROT_WRITE,
+              MAP_SHARED, ring.fd, IORING_OFF_CQ_RING);
+    ring.sqes = mmap(NULL, p.sq_entries * sizeof *ring.sqes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                     ring.fd, IORING_OFF_SQES);
     if (sq == MAP_FAILED || cq == MAP_FAILED || (void *)ring.sqes == MAP_FAILED)
         fail("mmap");
     ring.tail = (unsigned *)(void *)(sq + p.sq_off.tail);
@@ -145,19 +142,17 @@ static bool open_ring(void)
 
 static void submit(unsigned count)
 {
-    if (syscall(SYS_io_uring_enter, ring.fd, count, count, IORING_ENTER_GETEVENTS, NULL,
-                0) != (long)count)
+    if (syscall(SYS_io_uring_enter, ring.fd, count, count, IORING_ENTER_GETEVENTS, NULL, 0) !=
+        (long)count)
         fail("io_uring_enter");
-    for (unsigned head = *ring.cq_head,
-                  tail = __atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE);
-         ; head++) {
+    for (unsigned head = *ring.cq_head, tail = __atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE);;
+         head++) {
         if (head == tail) {
             __atomic_store_n(ring.cq_head, head, __ATOMIC_RELEASE);
             return;
         }
         if (ring.cqes[head & *ring.cq_mask].res != BYTES)
-            fprintf(stderr, "sends: io_uring sent %d\n",
-                    ring.cqes[head & *ring.cq_mask].res),
+            fprintf(stderr, "sends: io_uring sent %d\n", ring.cqes[head & *ring.cq_mask].res),
                 exit(1);
     }
 }
@@ -282,8 +277,8 @@ int main(int argc, char **argv)
         if (ways[way].play == send_by_ring && !has_ring)
             printf("%-42s the kernel has none\n", ways[way].name);
         else
-            printf("%-42s %6.0f ns (%.0f-%.0f)\n", ways[way].name,
-                   found[way][rounds / 2], found[way][0], found[way][rounds - 1]);
+            printf("%-42s %6.0f ns (%.0f-%.0f)\n", ways[way].name, found[way][rounds / 2],
+                   found[way][0], found[way][rounds - 1]);
     }
     return 0;
 }

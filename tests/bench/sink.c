@@ -74,8 +74,8 @@ int main(int argc, char **argv)
             continue;
         if (read(STDIN_FILENO, line, sizeof line) <= 0)
             return 0;
-        printf("%llu %llu %llu\n", (unsigned long long)c.quotes,
-               (unsigned long long)c.missed, (unsigned long long)c.seq);
+        printf("%llu %llu %llu\n", (unsigned long long)c.quotes, (unsigned long long)c.missed,
+               (unsigned long long)c.seq);
         fflush(stdout);
     }
 }

@@ -160,7 +160,7 @@ def w4(b):
         calm, stalled, rss, calm_s = [], [], [], 1 if b.is_quick else 5
         load.connect(1000)
         load.publish(20, 1)
-        pids = server.pids[-1:]  # a gateway also keeps the newest records for clients that reconnect
+        pids = server.pids[-1:]  # a gateway also keeps the newest records
         for stall in (
             (1, 1) if b.is_quick else (30, calm_s) if name == "pregon" else (calm_s, calm_s)
         ):
@@ -336,7 +336,7 @@ GROWTH = 20000  # deliveries a second, however they come about
 
 
 def w8(b):
-    """The same deliveries per second with more clients, symbols or gateways: does one cost the same?"""
+    """The same deliveries per second with more clients, symbols or gateways: what does one cost?"""
     def clients(count):
         def one(_server, load, name):
             load.connect(count)

@@ -22,13 +22,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 /* A promise of the code under test. */
-#define MUST(condition)                                                            \
-    do {                                                                           \
-        if (!(condition)) {                                                        \
-            fprintf(stderr, "%s:%d: this does not hold: %s\n", __FILE__, __LINE__, \
-                    #condition);                                                   \
-            abort();                                                               \
-        }                                                                          \
+#define MUST(condition)                                                                         \
+    do {                                                                                        \
+        if (!(condition)) {                                                                     \
+            fprintf(stderr, "%s:%d: this does not hold: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                            \
+        }                                                                                       \
     } while (0)
 
 static inline struct span fuzz_span(const uint8_t *data, size_t size)

@@ -4,8 +4,7 @@
 #include "shared/wire/quote.h"
 #include "tests/fuzz/fuzz.h"
 
-static const struct quote_rules rules = {.now_us = 1640995200000000,
-                                         .max_future_us = 60000000};
+static const struct quote_rules rules = {.now_us = 1640995200000000, .max_future_us = 60000000};
 
 static void check_json(struct span body)
 {

@@ -32,8 +32,8 @@ static void check_values(const char *text)
 
 static void check_times(const char *text)
 {
-    static const char *const formats[] = {
-        "auto", "unix", "unix_ms", "decimal_year", "%Y%m%d%H%M", "%d.%m.%Y %H:%M:%S"};
+    static const char *const formats[] = {"auto",         "unix",       "unix_ms",
+                                          "decimal_year", "%Y%m%d%H%M", "%d.%m.%Y %H:%M:%S"};
     int64_t us;
 
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)

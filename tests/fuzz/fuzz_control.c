@@ -1,10 +1,10 @@
 /*
  * The broker's core: whatever its three sockets bring, in any order.
  *
- * Each line of the input is a message.  One that is JSON is packed; its "peer" names the sender, and
- * these are not requests: {"op":"!line","topic":…,"epoch":…,"seq":…,"kind":…,"body":…},
- * {"op":"!subscribe","topic":…} and {"op":"!time","ms":…}.  Any other line goes to all three sockets
- * as it is.
+ * Each line of the input is a message.  One that is JSON is packed; its "peer" names the sender,
+ * and these are not requests: {"op":"!line","topic":…,"epoch":…,"seq":…,"kind":…,"body":…},
+ * {"op":"!subscribe","topic":…} and {"op":"!time","ms":…}.  Any other line goes to all three
+ * sockets as it is.
  */
 #include "broker/core/core.h"
 #include "shared/wire/pack.h"
@@ -56,13 +56,10 @@ static uint64_t number(const struct json_value *object, const char *name)
 {
     const struct json_value *v = json_member(object, name);
 
-    return v && v->type == JSON_NUMBER && v->text.len < 24
-               ? strtoull(v->text.at, NULL, 10)
-               : 0;
+    return v && v->type == JSON_NUMBER && v->text.len < 24 ? strtoull(v->text.at, NULL, 10) : 0;
 }
 
-static struct span text(const struct json_value *object, const char *name,
-                        const char *fallback)
+static struct span text(const struct json_value *object, const char *name, const char *fallback)
 {
     const struct json_value *v = json_member(object, name);
 

@@ -42,16 +42,14 @@ static void check_cells(struct span line)
     if (csv_split(copy, line.len, &row)) {
         MUST(row.count >= 1 && row.count <= CSV_COLUMNS_MAX);
         for (int i = 0; i < row.count; i++)
-            MUST(row.cells[i].at >= copy &&
-                 row.cells[i].at + row.cells[i].len <= copy + line.len);
+            MUST(row.cells[i].at >= copy && row.cells[i].at + row.cells[i].len <= copy + line.len);
     }
     free(copy);
 }
 
 static void read_table(void)
 {
-    struct source_settings set = {
-        .label = "fuzz", .speed = 1000000, .max_future_ms = 60000};
+    struct source_settings set = {.label = "fuzz", .speed = 1000000, .max_future_ms = 60000};
     struct source_now now = {.ms = 1000, .wall_us = 1640995200000000};
     char spec[80], symbol[QUOTE_SYMBOL_MAX + 1];
     enum source_outcome outcome = SOURCE_LATER;

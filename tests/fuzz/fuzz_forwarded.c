@@ -12,11 +12,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span rest = fuzz_span(data, size);
     char *peer = fuzz_line(&rest), *host = fuzz_line(&rest), *list = fuzz_line(&rest),
-         *proto = fuzz_line(&rest), *x_host = fuzz_line(&rest),
-         *allowed = fuzz_line(&rest);
+         *proto = fuzz_line(&rest), *x_host = fuzz_line(&rest), *allowed = fuzz_line(&rest);
     char error[FORWARDED_ERROR_MAX] = "";
-    struct forwarded_trust *t =
-        forwarded_trust_new("FORWARDED_ALLOW_IPS", allowed, error);
+    struct forwarded_trust *t = forwarded_trust_new("FORWARDED_ALLOW_IPS", allowed, error);
     struct forwarded_facts facts = {.peer = peer,
                                     .peer_port = 1,
                                     .host = or_none(host),

@@ -25,8 +25,7 @@ static void check_head(const struct head *h, struct buf *room)
         const char *value = h->fields[i].value;
         size_t len = strlen(value);
 
-        MUST(h->fields[i].name[0] && !has_control(h->fields[i].name) &&
-             !has_control(value));
+        MUST(h->fields[i].name[0] && !has_control(h->fields[i].name) && !has_control(value));
         MUST(!len || (value[0] != ' ' && value[len - 1] != ' '));
         MUST(head_value(h, h->fields[i].name));
     }

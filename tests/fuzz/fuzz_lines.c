@@ -16,8 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct source *s;
 
     fuzz_quiet();
-    MUST(fd >= 0 && write(fd, data, size) == (ssize_t)size &&
-         lseek(fd, 0, SEEK_SET) == 0);
+    MUST(fd >= 0 && write(fd, data, size) == (ssize_t)size && lseek(fd, 0, SEEK_SET) == 0);
     s = source_ndjson_open(fd);
     s->name = strdup("lines");
     s->set.label = "fuzz";

@@ -14,8 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(body.ttl_ms >= 0 && body.delay_ms >= 0);
         MUST(body.ttl_ms || body.token);
     } else {
-        MUST(strcmp(body.owner, "untouched") == 0 && error.message[0] &&
-             error.at <= size);
+        MUST(strcmp(body.owner, "untouched") == 0 && error.message[0] && error.at <= size);
     }
     if (lock_body_token(fuzz_span(data, size), &token))
         MUST(token > 0);

@@ -19,8 +19,7 @@ static void check_round(const struct origin *o)
 
 static void check_cors(const char *list, const struct cors_request *r)
 {
-    struct cors_settings settings = {list,           "GET,PUT", "Authorization",
-                                     "X-Request-Id", false,     60};
+    struct cors_settings settings = {list, "GET,PUT", "Authorization", "X-Request-Id", false, 60};
     char error[CORS_ERROR_MAX] = "";
     struct cors_policy *p = cors_policy_new(&settings, error);
     struct cors_decision d;
@@ -39,8 +38,8 @@ static void check_cors(const char *list, const struct cors_request *r)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span rest = fuzz_span(data, size);
-    char *origin = fuzz_line(&rest), *method = fuzz_line(&rest),
-         *headers = fuzz_line(&rest), *list = fuzz_line(&rest);
+    char *origin = fuzz_line(&rest), *method = fuzz_line(&rest), *headers = fuzz_line(&rest),
+         *list = fuzz_line(&rest);
     char error[ORIGIN_ERROR_MAX] = "";
     struct origin_list *l = origin_list_new("CORS_ORIGINS", list, error);
     struct origin o = {0};
@@ -53,12 +52,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (l)
         (void)origin_list_allows(l, origin);
-    check_cors(list,
-               &(struct cors_request){.method = "OPTIONS",
-                                      .origin = origin,
-                                      .request_method = method[0] ? method : NULL,
-                                      .request_headers = headers[0] ? headers : NULL,
-                                      .own_origin = "https://own.example"});
+    check_cors(list, &(struct cors_request){.method = "OPTIONS",
+                                            .origin = origin,
+                                            .request_method = method[0] ? method : NULL,
+                                            .request_headers = headers[0] ? headers : NULL,
+                                            .own_origin = "https://own.example"});
     origin_list_free(l);
     free(origin);
     free(method);

@@ -9,8 +9,7 @@
 /* The sorted list answers as the plain text does. */
 static void check_patterns(struct span text)
 {
-    static const char *const symbols[] = {"EUR/USD", "BTC", "BTC/USD",
-                                          "A",       "Z9",  "EUR/CHF"};
+    static const char *const symbols[] = {"EUR/USD", "BTC", "BTC/USD", "A", "Z9", "EUR/CHF"};
     struct patterns p = {.count = 99};
     enum err e = patterns_parse(text, &p);
 

@@ -7,8 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"symbols", "limit", "token",
-                                        "since",   "mode",  "encoding"};
+    static const char *const names[] = {"symbols", "limit", "token", "since", "mode", "encoding"};
     char *query = fuzz_text(fuzz_span(data, size));
     struct query_fault fault = {.message = "untouched"};
     bool is_good = query_check(query, KNOWN, &fault);

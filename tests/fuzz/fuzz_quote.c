@@ -4,8 +4,7 @@
 #include "shared/wire/quote.h"
 #include "tests/fuzz/fuzz.h"
 
-static const struct quote_rules rules = {.now_us = 1640995200000000,
-                                         .max_future_us = 60000000};
+static const struct quote_rules rules = {.now_us = 1640995200000000, .max_future_us = 60000000};
 
 /* A price that was plain decimal text is still that text. */
 static void check_prices(const struct json_value *object, struct span body)
@@ -16,8 +15,7 @@ static void check_prices(const struct json_value *object, struct span body)
     for (size_t i = 0; i < sizeof prices / sizeof *prices; i++) {
         const struct json_value *v = json_member(object, prices[i]);
 
-        if (v && (v->type == JSON_STRING || v->type == JSON_NUMBER) &&
-            quote_is_decimal(v->text))
+        if (v && (v->type == JSON_STRING || v->type == JSON_NUMBER) && quote_is_decimal(v->text))
             MUST(fuzz_same(pack_find_text(body, prices[i]), v->text));
     }
 }
@@ -34,8 +32,7 @@ static void check_round(struct json *j, const char *symbol, struct span body)
     quote_to_json(body, &text);
     buf_addc(&text, '}');
     MUST(json_parse(j, buf_span(&text), &root) == OK);
-    MUST(quote_from_json(root, NULL, &rules, again_symbol, &again, &where) ==
-         QUOTE_ACCEPTED);
+    MUST(quote_from_json(root, NULL, &rules, again_symbol, &again, &where) == QUOTE_ACCEPTED);
     MUST(strcmp(symbol, again_symbol) == 0);
     check_prices(root, buf_span(&again));
     buf_free(&text);

@@ -131,8 +131,7 @@ static void check_output(struct json *j)
     const struct json_value *root;
 
     while (rest.len >= 2) {
-        unsigned char opcode = (unsigned char)rest.at[0] & 15,
-                      first = (unsigned char)rest.at[1];
+        unsigned char opcode = (unsigned char)rest.at[0] & 15, first = (unsigned char)rest.at[1];
         size_t header = first == 127 ? 10 : first == 126 ? 4 : 2, len = first;
 
         MUST(((unsigned char)rest.at[0] & 0xF0) == 0x80 && first <= 127);
@@ -173,8 +172,7 @@ static void turn(void)
 static void quote(char *line)
 {
     struct buf body = {0};
-    struct wire_record r = {
-        .kind = WIRE_QUOTE, .epoch = EPOCH, .seq = head + 1, .sent_us = 1};
+    struct wire_record r = {.kind = WIRE_QUOTE, .epoch = EPOCH, .seq = head + 1, .sent_us = 1};
     char *price = strchr(line, ' ');
     struct span symbol = {line, price ? (size_t)(price - line) : strlen(line)};
     msgpack_packer pk;
@@ -331,8 +329,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free(copy);
         turn();
         if (session && !is_closed)
-            MUST(session->out.len <=
-                 SESSION_OUT_MAX + 65536 + (size_t)config.ws_max_size);
+            MUST(session->out.len <= SESSION_OUT_MAX + 65536 + (size_t)config.ws_max_size);
     }
     end(j);
     json_free(j);

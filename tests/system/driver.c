@@ -36,8 +36,7 @@ static void on_state(void *ctx, const struct pregon_state_change *s)
     (void)ctx;
     printf("{\"type\":\"state\",\"symbol\":\"%s\",\"seq\":%llu,\"state\":\"%s\","
            "\"feed\":\"%s\"}\n",
-           s->symbol, ull(s->seq), s->state == PREGON_STALE ? "stale" : "live",
-           s->feed);
+           s->symbol, ull(s->seq), s->state == PREGON_STALE ? "stale" : "live", s->feed);
 }
 
 static void on_lost(void *ctx, const struct pregon_loss *l)
@@ -51,8 +50,8 @@ static void on_lost(void *ctx, const struct pregon_loss *l)
 static void on_reset(void *ctx, const struct pregon_reset *r)
 {
     (void)ctx;
-    printf("{\"type\":\"reset\",\"epoch\":\"%016llx\",\"reason\":\"%s\"}\n",
-           ull(r->epoch), r->reason);
+    printf("{\"type\":\"reset\",\"epoch\":\"%016llx\",\"reason\":\"%s\"}\n", ull(r->epoch),
+           r->reason);
 }
 
 static void on_synced(void *ctx)
@@ -67,8 +66,7 @@ static void on_synced(void *ctx)
 static void on_link(void *ctx, bool is_up, const char *why)
 {
     (void)ctx;
-    printf("{\"type\":\"link\",\"up\":%s,\"why\":\"%s\"}\n", is_up ? "true" : "false",
-           why);
+    printf("{\"type\":\"link\",\"up\":%s,\"why\":\"%s\"}\n", is_up ? "true" : "false", why);
 }
 
 static void on_held(void *ctx, struct pregon_lock *l, uint64_t token)
@@ -78,18 +76,14 @@ static void on_held(void *ctx, struct pregon_lock *l, uint64_t token)
            pregon_lock_name(l), ull(token), (long long)pregon_lock_remaining_ms(l));
 }
 
-static void on_lock_lost(void *ctx, struct pregon_lock *l,
-                         enum pregon_lost_reason reason)
+static void on_lock_lost(void *ctx, struct pregon_lock *l, enum pregon_lost_reason reason)
 {
     (void)ctx;
-    printf(
-        "{\"type\":\"lock_lost\",\"lock\":\"%s\",\"reason\":\"%s\",\"token\":%llu}\n",
-        pregon_lock_name(l), pregon_lost_reason_name(reason),
-        ull(pregon_lock_token(l)));
+    printf("{\"type\":\"lock_lost\",\"lock\":\"%s\",\"reason\":\"%s\",\"token\":%llu}\n",
+           pregon_lock_name(l), pregon_lost_reason_name(reason), ull(pregon_lock_token(l)));
 }
 
-static void on_waiting(void *ctx, struct pregon_lock *l,
-                       const struct pregon_lock_wait *w)
+static void on_waiting(void *ctx, struct pregon_lock *l, const struct pregon_lock_wait *w)
 {
     (void)ctx;
     printf("{\"type\":\"waiting\",\"lock\":\"%s\",\"reason\":\"%s\",\"holder\":\"%s\","
@@ -102,9 +96,8 @@ static void on_value(void *ctx, enum pregon_error error, const char *message,
 {
     printf("{\"type\":\"%s\",\"lock\":\"%s\",\"error\":\"%s\",\"message\":\"%s\","
            "\"value\":\"%.*s\",\"token\":%llu,\"version\":%llu}\n",
-           (const char *)ctx, v->name, pregon_error_name(error), message,
-           (int)v->data.len, v->data.at ? v->data.at : "", ull(v->token),
-           ull(v->version));
+           (const char *)ctx, v->name, pregon_error_name(error), message, (int)v->data.len,
+           v->data.at ? v->data.at : "", ull(v->token), ull(v->version));
 }
 
 static struct pregon_lock **find(const char *name)

@@ -99,7 +99,8 @@ def test_a_feeder_that_was_paused_longer_than_its_lease_is_fenced_and_stands_by(
     late = trio.speak(one)  # it lies in the pipe until it wakes up
     one.signal(signal.SIGCONT)
     one.says(
-        r"stopped for [0-9.]+ s: checking with the broker whether feed trio is still ours", after=here
+        r"stopped for [0-9.]+ s: checking with the broker whether feed trio is still ours",
+        after=here,
     )
     one.says("standing by", after=here)
     for _ in range(3):

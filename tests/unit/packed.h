@@ -16,8 +16,7 @@
 #include "shared/base/json.h"
 #include "shared/wire/pack.h"
 
-static inline const struct json_value *packed_value(msgpack_packer *pk,
-                                                    const struct json_value *v)
+static inline const struct json_value *packed_value(msgpack_packer *pk, const struct json_value *v)
 {
     const struct json_value *child = v + 1, *end = v + v->skip;
     char number[64] = "";

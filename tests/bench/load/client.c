@@ -150,8 +150,7 @@ static void read_some(struct client *c)
     if (n <= 0) {
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
-        load.tally.closed +=
-            !c->is_muted; /* a server may close a client that does not read */
+        load.tally.closed += !c->is_muted; /* a server may close a client that does not read */
         hang_up(c);
         return;
     }

@@ -1,9 +1,10 @@
 /*
  * load: thousands of clients and the source of the quotes, for benchmarks.
  *
- * One thread, one epoll.  It writes quotes to descriptor 3 as JSON lines.  Clients come from addresses
- * 127.0.0.2 and up, check every frame and each symbol's numbers `n`, and measure the time from a
- * quote's `timestamp` to its arrival.  Source and clients share one clock: that of this process.
+ * One thread, one epoll.  It writes quotes to descriptor 3 as JSON lines.  Clients come from
+ * addresses 127.0.0.2 and up, check every frame and each symbol's numbers `n`, and measure the time
+ * from a quote's `timestamp` to its arrival.  Source and clients share one clock: that of this
+ * process.
  *
  *   load --ports P[,P…] [--path /…?] --symbols S --each K (0: all, as *) --bytes N [--bare]
  *        [--mode all] [--acks] [--protocol websocket|mqtt|nats]
@@ -130,8 +131,7 @@ static void gather(const char *op, size_t flight)
 
 static void add_clients(size_t more)
 {
-    if (load.count + more >
-        load.cap) /* epoll keeps their addresses, so they must not move */
+    if (load.count + more > load.cap) /* epoll keeps their addresses, so they must not move */
         fprintf(stderr, "load: at most %zu clients\n", load.cap), exit(2);
     for (size_t i = 0; i < more; i++)
         client_choose_symbols(&load.clients[load.count], load.count), load.count++;
@@ -145,8 +145,7 @@ static void publish(double rate, double seconds)
 
     load.heard_at = began;
     while (made < count || load.out.len ||
-           (load.tally.delivered < load.tally.expected &&
-            now - load.heard_at < QUIET_US)) {
+           (load.tally.delivered < load.tally.expected && now - load.heard_at < QUIET_US)) {
         while (made < count && now >= began + (int64_t)((double)made * 1e6 / rate)) {
             quote_make(symbol);
             symbol = symbol + 1 < load.symbols ? symbol + 1 : 0;
@@ -243,8 +242,7 @@ static bool obey(const char *line)
 
 static const struct protocol *protocol_of(const char *name)
 {
-    const struct protocol *all[] = {&protocol_websocket, &protocol_mqtt,
-                                    &protocol_nats};
+    const struct protocol *all[] = {&protocol_websocket, &protocol_mqtt, &protocol_nats};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (!strcmp(all[i]->name, name))
@@ -275,8 +273,7 @@ static void read_arguments(char **argv)
         else if (!strcmp(name, "--mode"))
             load.is_all = !strcmp(value, "all");
         else if (!strcmp(name, "--ports"))
-            for (const char *p = value; *p && load.port_count < PORTS_MAX;
-                 p += *p == ',')
+            for (const char *p = value; *p && load.port_count < PORTS_MAX; p += *p == ',')
                 load.ports[load.port_count++] = (int)strtol(p, (char **)&p, 10);
         else
             fprintf(stderr, "load: %s?\n", name), exit(2);

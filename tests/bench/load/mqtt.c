@@ -1,4 +1,7 @@
-/* The part of MQTT 3.1.1 that subscribing with quality 0 needs (docs.oasis-open.org/mqtt/mqtt/v3.1.1). */
+/*
+ * The part of MQTT 3.1.1 that subscribing with quality 0 needs
+ * (docs.oasis-open.org/mqtt/mqtt/v3.1.1).
+ */
 #include <stdio.h>
 
 #include "tests/bench/load/load.h"
@@ -85,8 +88,7 @@ static size_t take_messages(struct client *c, const char *data, size_t len)
         size_t topic = head + 2 <= size ? (size_t)p[head] << 8 | p[head + 1] : 0;
 
         if ((p[0] & 0xF6) == PUBLISH && head + 2 + topic <= size)
-            quote_take_text(c, (const char *)p + head + 2 + topic,
-                            size - head - 2 - topic);
+            quote_take_text(c, (const char *)p + head + 2 + topic, size - head - 2 - topic);
         else
             load.tally.errors++;
         at += size;

@@ -8,8 +8,7 @@ static void put_hello(const struct client *c, struct buf *b)
 {
     buf_adds(b, "CONNECT {\"verbose\":false,\"pedantic\":false}\r\n");
     for (uint32_t i = 0; i < c->count; i++)
-        buf_printf(b, "SUB " SYMBOL_TEXT " %u\r\n", c->symbols ? c->symbols[i] : i,
-                   i + 1);
+        buf_printf(b, "SUB " SYMBOL_TEXT " %u\r\n", c->symbols ? c->symbols[i] : i, i + 1);
     buf_adds(b, "PING\r\n");
 }
 
@@ -27,8 +26,7 @@ static size_t take_messages(struct client *c, const char *data, size_t len)
     size_t at = 0;
 
     while (at < len) {
-        const char *line = data + at, *end = memmem(line, len - at, "\r\n", 2),
-                   *size_at = end;
+        const char *line = data + at, *end = memmem(line, len - at, "\r\n", 2), *size_at = end;
         size_t head = end ? (size_t)(end + 2 - line) : 0, size;
 
         if (!end)

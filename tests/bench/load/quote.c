@@ -35,15 +35,12 @@ static uint32_t *last_of(struct client *c, uint32_t symbol)
 
 static void take_quote(struct client *c, const char *p, size_t len, bool is_snapshot)
 {
-    const char *symbol = value_of(p, len, "\"symbol\":\"S"),
-               *n = value_of(p, len, "\"n\":");
-    const char *stamp = value_of(p, len, "\"timestamp\":"),
-               *seq = value_of(p, len, "\"seq\":");
+    const char *symbol = value_of(p, len, "\"symbol\":\"S"), *n = value_of(p, len, "\"n\":");
+    const char *stamp = value_of(p, len, "\"timestamp\":"), *seq = value_of(p, len, "\"seq\":");
     struct tally *t = &load.tally;
     uint32_t number, *last;
 
-    if (!symbol || !n || !stamp ||
-        !(last = last_of(c, (uint32_t)strtoul(symbol, NULL, 10)))) {
+    if (!symbol || !n || !stamp || !(last = last_of(c, (uint32_t)strtoul(symbol, NULL, 10)))) {
         t->errors++;
         return;
     }
@@ -78,8 +75,7 @@ void quote_take_text(struct client *c, const char *p, size_t len)
     case 'a':
         load.acked += !c->is_acked;
         c->is_acked = true;
-        t->unrecovered +=
-            load.is_returning && !memmem(p, len, "\"recovered\":true", 16);
+        t->unrecovered += load.is_returning && !memmem(p, len, "\"recovered\":true", 16);
         if ((seq = value_of(p, len, "\"epoch\":\"")))
             memcpy(load.epoch, seq, 16);
         /* fallthrough */
@@ -108,15 +104,12 @@ void quote_make(uint32_t symbol)
 
     if (!load.is_bare)
         buf_printf(&load.out,
-                   "{\"type\":\"quote\",\"symbol\":\"" SYMBOL_TEXT
-                   "\",\"seq\":%llu,\"prev\":%llu",
+                   "{\"type\":\"quote\",\"symbol\":\"" SYMBOL_TEXT "\",\"seq\":%llu,\"prev\":%llu",
                    symbol, (unsigned long long)load.tally.sent + 1001,
                    (unsigned long long)load.tally.sent + 1000);
     else
-        buf_printf(&load.out, "{\"symbol\":\"" SYMBOL_TEXT "\"", symbol),
-            added = ADDED_BYTES;
-    buf_printf(&load.out,
-               ",\"bid\":\"1.08\",\"timestamp\":%lld.%06lld,\"source\":\"b\",\"n\":%u",
+        buf_printf(&load.out, "{\"symbol\":\"" SYMBOL_TEXT "\"", symbol), added = ADDED_BYTES;
+    buf_printf(&load.out, ",\"bid\":\"1.08\",\"timestamp\":%lld.%06lld,\"source\":\"b\",\"n\":%u",
                (long long)(now / 1000000), (long long)(now % 1000000), n);
     len = load.out.len - start + added;
     if (len + 10 < load.bytes) {

@@ -1,8 +1,8 @@
 /*
  * tally: counters of a load client, and the delays of quotes.
  *
- * Delays go into a histogram with 64 steps per power of two: an error of at most 1.6 %, a fixed size,
- * no allocation.  Microseconds.
+ * Delays go into a histogram with 64 steps per power of two: an error of at most 1.6 %, a fixed
+ * size, no allocation.  Microseconds.
  */
 #ifndef TESTS_BENCH_LOAD_TALLY_H
 #define TESTS_BENCH_LOAD_TALLY_H
@@ -30,8 +30,7 @@ static inline void tally_time(struct tally *t, int64_t us)
 {
     uint64_t v = us < 0 ? 0 : (uint64_t)us;
     int shift = v < STEPS ? 0 : 63 - __builtin_clzll(v) - STEPS_LOG2;
-    uint64_t cell =
-        v < STEPS ? v : (uint64_t)(shift + 1) * STEPS + (v >> shift) - STEPS;
+    uint64_t cell = v < STEPS ? v : (uint64_t)(shift + 1) * STEPS + (v >> shift) - STEPS;
 
     t->cells[cell < CELLS ? cell : CELLS - 1]++;
     if (us > t->worst_us)

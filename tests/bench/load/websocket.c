@@ -62,5 +62,4 @@ static size_t take_messages(struct client *c, const char *data, size_t len)
     return at;
 }
 
-const struct protocol protocol_websocket = {"websocket", put_hello, take_answer,
-                                            take_messages};
+const struct protocol protocol_websocket = {"websocket", put_hello, take_answer, take_messages};

@@ -1,8 +1,8 @@
 /*
  * probe_fixture: servers of paper for the doctor.
  *
- * probe_get and probe_handshake are defined here, in place of doctor/probe.c: they answer what a test
- * has put into `pages` and `shakes`.  Include it after <cmocka.h>, in one file of a program.
+ * probe_get and probe_handshake are defined here, in place of doctor/probe.c: they answer what a
+ * test has put into `pages` and `shakes`.  Include it after <cmocka.h>, in one file of a program.
  */
 #ifndef TESTS_UNIT_DOCTOR_PROBE_FIXTURE_H
 #define TESTS_UNIT_DOCTOR_PROBE_FIXTURE_H

@@ -34,9 +34,8 @@ static void answer_status(int max_connections, double timeout)
 {
     static char status[200];
 
-    snprintf(status, sizeof status,
-             "{\"gateway\":{\"max_connections\":%d,\"timeout\":%.3f}}", max_connections,
-             timeout);
+    snprintf(status, sizeof status, "{\"gateway\":{\"max_connections\":%d,\"timeout\":%.3f}}",
+             max_connections, timeout);
     pages[1] = (struct page){GATEWAY, STATUS, 200, OURS, status, NULL, false};
 }
 
@@ -58,8 +57,7 @@ static void begin(void)
     memset(pages, 0, sizeof pages);
     memset(shakes, 0, sizeof shakes);
     asked_for[0] = '\0';
-    answer_health(0, "{\"status\":\"connected\",\"epoch\":\"0000000000000077\"}",
-                  PREGON_VERSION);
+    answer_health(0, "{\"status\":\"connected\",\"epoch\":\"0000000000000077\"}", PREGON_VERSION);
     answer_status(100, 30);
 }
 
@@ -117,19 +115,16 @@ static void a_gateway_of_another_broker_or_of_none_is_found(void **state)
 {
     (void)state;
     begin();
-    answer_health(0, "{\"status\":\"away\",\"reason\":\"no heartbeat\"}",
-                  PREGON_VERSION);
+    answer_health(0, "{\"status\":\"away\",\"reason\":\"no heartbeat\"}", PREGON_VERSION);
     check(" gateway_without_broker");
     assert_non_null(strstr(checks.found.items[0].todo, "the broker answers here"));
     begin();
     checks.broker_epoch = 0;
-    answer_health(0, "{\"status\":\"away\",\"reason\":\"no heartbeat\"}",
-                  PREGON_VERSION);
+    answer_health(0, "{\"status\":\"away\",\"reason\":\"no heartbeat\"}", PREGON_VERSION);
     check(" gateway_without_broker");
     assert_non_null(strstr(checks.found.items[0].todo, "start the broker"));
     begin();
-    answer_health(0, "{\"status\":\"connected\",\"epoch\":\"0000000000000078\"}",
-                  PREGON_VERSION);
+    answer_health(0, "{\"status\":\"connected\",\"epoch\":\"0000000000000078\"}", PREGON_VERSION);
     check(" another_broker");
 }
 
@@ -192,8 +187,7 @@ static void listed_pages_get_in_and_foreign_ones_do_not(void **state)
     lets_in(1, "https://doctor.wild.example");
     lets_in(2, "http://localhost:8080");
     refuses(3, CHECKS_FOREIGN_ORIGIN, 403, NOT_ALLOWED);
-    try_pages("https://page.example/,https://*.wild.example,http://localhost:*", "",
-              "");
+    try_pages("https://page.example/,https://*.wild.example,http://localhost:*", "", "");
     assert_int_equal(checks.handshake_count, 4);
     assert_true(checks.has_admitted);
     assert_string_equal(checks.admitted, "https://page.example");
@@ -256,8 +250,8 @@ static void a_refusal_of_everybody_is_found_once(void **state)
     try_pages("https://a.example", "", " max_connections");
     assert_string_equal(checks.found.items[0].change, "WEBSOCKET_MAX_CONNECTIONS=100");
     begin(); /* WEBSOCKET_EXPLAIN: accepted, and closed with the reason */
-    shakes[0] = (struct shake){
-        GATEWAY, NULL, 101, OURS, true, 4013, "{\"code\":\"max_connections\"}"};
+    shakes[0] =
+        (struct shake){GATEWAY, NULL, 101, OURS, true, 4013, "{\"code\":\"max_connections\"}"};
     try_pages("https://a.example", "", " max_connections");
     begin();
     lets_in(0, NULL);
@@ -283,8 +277,7 @@ int main(void)
         cmocka_unit_test(a_gateway_of_another_broker_or_of_none_is_found),
         cmocka_unit_test(other_versions_and_other_settings_are_found),
         cmocka_unit_test(listed_pages_get_in_and_foreign_ones_do_not),
-        cmocka_unit_test(
-            a_page_that_is_refused_is_reported_with_the_list_that_lacks_it),
+        cmocka_unit_test(a_page_that_is_refused_is_reported_with_the_list_that_lacks_it),
         cmocka_unit_test(a_refusal_of_everybody_is_found_once),
     };
 

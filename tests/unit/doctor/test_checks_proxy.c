@@ -42,8 +42,7 @@ static void begin(void)
     memset(shakes, 0, sizeof shakes);
     pages[0] = (struct page){PUBLIC, LIVE, 200, ALLOWS, "{}", "", false};
     pages[1] = (struct page){GATEWAY, LIVE, 200, ALLOWS, "{}", "", false};
-    pages[2] = (struct page){PUBLIC,         CHECK, 200, OURS, SEEN(PAGE, TRUSTED),
-                             "192.0.2.8:55", false};
+    pages[2] = (struct page){PUBLIC, CHECK, 200, OURS, SEEN(PAGE, TRUSTED), "192.0.2.8:55", false};
     shakes[0] = (struct shake){PUBLIC, PAGE, 101, OURS, true, 0, NULL};
 }
 
@@ -120,8 +119,7 @@ static void what_a_proxy_does_to_handshakes_is_found(void **state)
          " proxy_drops_upgrade"},
         {{PUBLIC, PAGE, 404, OURS "X-Reject-Reason: no_such_path\r\n", false, 0, NULL},
          " proxy_changes_path"},
-        {{PUBLIC, PAGE, 403, OURS "X-Reject-Reason: origin_not_allowed\r\n", false, 0,
-          NULL},
+        {{PUBLIC, PAGE, 403, OURS "X-Reject-Reason: origin_not_allowed\r\n", false, 0, NULL},
          " proxy_changes_origin"},
         {{PUBLIC, PAGE, 403, "Server: nginx\r\n", false, 0, NULL}, " proxy_refuses"},
         {{PUBLIC, PAGE, 502, "", false, 0, NULL}, " proxy_cannot_reach_gateway"},
@@ -168,8 +166,7 @@ static void what_a_proxy_does_to_headers_is_found(void **state)
     begin();
     pages[2].body = rows[2].seen;
     check(" proxy_not_trusted");
-    assert_string_equal(checks.found.items[0].change,
-                        "FORWARDED_ALLOW_IPS=127.0.0.1,10.0.0.9");
+    assert_string_equal(checks.found.items[0].change, "FORWARDED_ALLOW_IPS=127.0.0.1,10.0.0.9");
     begin();
     pages[2].body = rows[3].seen; /* the client is we ourselves: there is no proxy */
     pages[2].local = "198.51.100.7:1";
@@ -182,8 +179,7 @@ static void what_a_proxy_does_to_headers_is_found(void **state)
 
 static void changed_cors_headers_are_found(void **state)
 {
-    static const char *const heads[] = {OURS,
-                                        ALLOWS "Access-Control-Allow-Origin: *\r\n",
+    static const char *const heads[] = {OURS, ALLOWS "Access-Control-Allow-Origin: *\r\n",
                                         OURS "Access-Control-Allow-Origin: *\r\n"};
 
     (void)state;

@@ -55,17 +55,14 @@ static void each_mistake_is_found_and_nothing_else(void **state)
         {"PORT=8001\nPORT=8002\n", " setting_twice", ""},
         {"PORT=http\n", " setting_impossible", "PORT=8000"},
         {"STORE=mysql:x\n", " setting_impossible", "STORE=sqlite:pregon.db"},
-        {"CORS_ORIGINS=page.example\n", " origin_malformed",
-         "CORS_ORIGINS=https://your.page"},
+        {"CORS_ORIGINS=page.example\n", " origin_malformed", "CORS_ORIGINS=https://your.page"},
         {"CORS_ORIGINS=*\n", " origin_star", "CORS_ORIGINS=https://your.page"},
         {"CORS_ORIGINS=*\nCORS_ALLOW_CREDENTIALS=1\n", " origin_star_with_credentials",
          "CORS_ORIGINS=https://your.page"},
         {"CORS_ALLOW_CREDENTIALS=1\nCORS_ORIGINS=https://a.example\n", "", ""},
-        {"FORWARDED_ALLOW_IPS=10.1.2\n", " setting_impossible",
-         "FORWARDED_ALLOW_IPS=127.0.0.1"},
+        {"FORWARDED_ALLOW_IPS=10.1.2\n", " setting_impossible", "FORWARDED_ALLOW_IPS=127.0.0.1"},
         {"WEBSOCKET_ENABLED=0\n", " websocket_disabled", "WEBSOCKET_ENABLED=1"},
-        {"WEBSOCKET_MAX_CONNECTIONS=0\n", " max_connections",
-         "WEBSOCKET_MAX_CONNECTIONS=100"},
+        {"WEBSOCKET_MAX_CONNECTIONS=0\n", " max_connections", "WEBSOCKET_MAX_CONNECTIONS=100"},
         {"WS_PING_INTERVAL=30\nWEBSOCKET_TIMEOUT=30\n", " ping_after_timeout",
          "WS_PING_INTERVAL=10"},
         {"WS_PING_INTERVAL=29\nWEBSOCKET_TIMEOUT=30\n", "", ""},
@@ -85,8 +82,7 @@ static void each_mistake_is_found_and_nothing_else(void **state)
         {"SOURCE=csv:/no/such/file.csv?speed=60\n", " source_missing", ""},
         {"SOURCE=sim:EUR/USD\n", "", ""},
         {"SOURCE=csv:/no/such.csv\nBROKER_CONTROL=tcp://192.0.2.1:5557\n", "", ""},
-        {"TELEGRAM_TOKEN=abc\n", " telegram_token_malformed",
-         "TELEGRAM_TOKEN=NUMBER:SECRET"},
+        {"TELEGRAM_TOKEN=abc\n", " telegram_token_malformed", "TELEGRAM_TOKEN=NUMBER:SECRET"},
         {"TELEGRAM_TOKEN=42:AAsecret-of-a-unit-test_0123456789abc\n", "", ""},
         {"TELEGRAM_TOKEN_FILE=/no/such/file\n", " telegram_token_malformed", ""},
         {"TELEGRAM_TOKEN_FILE=/dev/null\n", "", ""},
@@ -94,8 +90,7 @@ static void each_mistake_is_found_and_nothing_else(void **state)
          "TELEGRAM_TOKEN=42:AAsecret-of-a-unit-test_0123456789abc\n",
          " telegram_token_malformed", ""},
         {"PORT=http\nWEBSOCKT_TIMEOUT=60\nSTORE=x\n",
-         " setting_misspelt setting_impossible setting_impossible",
-         "WEBSOCKET_TIMEOUT=…"},
+         " setting_misspelt setting_impossible setting_impossible", "WEBSOCKET_TIMEOUT=…"},
     };
 
     (void)state;
@@ -104,8 +99,8 @@ static void each_mistake_is_found_and_nothing_else(void **state)
         if (strcmp(found(&checks), rows[i].found) != 0)
             fail_msg("%s:%s, not%s", rows[i].lines, found(&checks), rows[i].found);
         if (checks.found.count && strcmp(checks.found.items[0].change, rows[i].change))
-            fail_msg("%s: change to %s, not %s", rows[i].lines,
-                     checks.found.items[0].change, rows[i].change);
+            fail_msg("%s: change to %s, not %s", rows[i].lines, checks.found.items[0].change,
+                     rows[i].change);
     }
 }
 
@@ -212,8 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_mistake_is_found_and_nothing_else),
         cmocka_unit_test(a_finding_names_the_line_where_the_setting_stands),
-        cmocka_unit_test(
-            what_the_environment_overrides_is_found_and_no_secret_is_shown),
+        cmocka_unit_test(what_the_environment_overrides_is_found_and_no_secret_is_shown),
         cmocka_unit_test(a_file_that_is_not_there_is_a_mistake_only_if_it_was_named),
         cmocka_unit_test(addresses_are_taken_apart),
     };

@@ -38,8 +38,7 @@ static void headers_are_counted_in_any_case_and_the_first_is_returned(void **sta
 
     (void)state;
     assert_int_equal(probe_header(&a, "Vary", out, sizeof out), 0);
-    buf_adds(&a.head,
-             "HTTP/1.1 200 OK\r\nvary:  Origin \r\nVary: *\r\nVaryX: 1\r\n\r\n");
+    buf_adds(&a.head, "HTTP/1.1 200 OK\r\nvary:  Origin \r\nVary: *\r\nVaryX: 1\r\n\r\n");
     assert_int_equal(probe_header(&a, "Vary", out, sizeof out), 2);
     assert_string_equal(out, "Origin");
     assert_int_equal(probe_header(&a, "Var", out, sizeof out), 0);
@@ -47,8 +46,7 @@ static void headers_are_counted_in_any_case_and_the_first_is_returned(void **sta
     probe_free(&a);
 }
 
-static void a_gateway_is_known_by_its_headers_even_if_a_proxy_puts_its_name_over_them(
-    void **state)
+static void a_gateway_is_known_by_its_headers_even_if_a_proxy_puts_its_name_over_them(void **state)
 {
     static const struct {
         const char *head;
@@ -79,8 +77,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_origin_is_what_a_browser_would_send),
         cmocka_unit_test(headers_are_counted_in_any_case_and_the_first_is_returned),
-        cmocka_unit_test(
-            a_gateway_is_known_by_its_headers_even_if_a_proxy_puts_its_name_over_them),
+        cmocka_unit_test(a_gateway_is_known_by_its_headers_even_if_a_proxy_puts_its_name_over_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

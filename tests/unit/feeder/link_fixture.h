@@ -1,5 +1,6 @@
 /*
- * link_fixture: the conversation of a feeder with its broker, without sockets: the test is the broker.
+ * link_fixture: the conversation of a feeder with its broker, without sockets: the test is the
+ * broker.
  *
  * sent() returns everything that the link has sent since the last call, as one line of text:
  * "hello" and other requests as their op with the fields of interest, "beat EPOCH" for a heartbeat,
@@ -118,10 +119,8 @@ static inline void open_talk(struct talk *t, size_t ring)
                                      .window = ring};
     struct link_out out = {t, on_control, on_ingest};
 
-    *t = (struct talk){.outbox = outbox_new(ring, OUTBOX_BYTES_MAX),
-                       .now = 1000,
-                       .mono = 1000,
-                       .room = 1000000};
+    *t = (struct talk){
+        .outbox = outbox_new(ring, OUTBOX_BYTES_MAX), .now = 1000, .mono = 1000, .room = 1000000};
     t->link = link_new(&settings, t->outbox, &out);
 }
 

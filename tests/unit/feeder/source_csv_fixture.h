@@ -1,5 +1,6 @@
 /*
- * source_csv_fixture: a recorded table and its description in files, for tests.  Include it after <cmocka.h>.
+ * source_csv_fixture: a recorded table and its description in files, for tests.  Include it after
+ * <cmocka.h>.
  */
 #ifndef TESTS_UNIT_FEEDER_SOURCE_CSV_FIXTURE_H
 #define TESTS_UNIT_FEEDER_SOURCE_CSV_FIXTURE_H
@@ -26,8 +27,7 @@ static inline void write_file(const char *name, const char *text)
 }
 
 /* A table, and its description or NULL, as a source; NULL if it is refused. */
-static inline struct source *open_table(const char *table, const char *map,
-                                        const char *options)
+static inline struct source *open_table(const char *table, const char *map, const char *options)
 {
     struct source_settings set = {.speed = 1, .max_gap_ms = 2000};
     struct source *s = NULL;

@@ -47,8 +47,7 @@ static void lines_go_out_when_a_heartbeat_was_acknowledged(void **unused)
     close_talk(&t);
 }
 
-static void a_name_that_another_holds_is_requested_again_when_the_broker_says(
-    void **unused)
+static void a_name_that_another_holds_is_requested_again_when_the_broker_says(void **unused)
 {
     struct talk t;
 
@@ -193,16 +192,14 @@ static void sockets_that_prove_nothing_are_replaced(void **unused)
     for (int i = 0; i < 3; i++) {
         char grant[96];
 
-        snprintf(grant, sizeof grant,
-                 "{'re':'hello','id':%d,'version':1,'epoch':%d,'received':0}", 100,
-                 5 + i);
+        snprintf(grant, sizeof grant, "{'re':'hello','id':%d,'version':1,'epoch':%d,'received':0}",
+                 100, 5 + i);
         after(&t, WIRE_FEED_LEASE_MS, grant);
     }
     after(&t, LINK_SILENCE_MS - 2 * WIRE_FEED_LEASE_MS, NULL);
     assert_true(link_is_broken(t.link));
     sent(&t);
-    link_reopened(t.link,
-                  false); /* none could be opened: later again, without a hello */
+    link_reopened(t.link, false); /* none could be opened: later again, without a hello */
     assert_false(link_is_broken(t.link));
     assert_string_equal(sent(&t), "");
     close_talk(&t);
@@ -213,8 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hello_is_repeated_until_a_broker_answers),
         cmocka_unit_test(lines_go_out_when_a_heartbeat_was_acknowledged),
-        cmocka_unit_test(
-            a_name_that_another_holds_is_requested_again_when_the_broker_says),
+        cmocka_unit_test(a_name_that_another_holds_is_requested_again_when_the_broker_says),
         cmocka_unit_test(a_refusal_that_asking_again_cannot_change_ends_the_link),
         cmocka_unit_test(a_broker_that_received_more_than_was_sent_ends_the_link),
         cmocka_unit_test(after_a_lease_of_silence_nothing_is_sent_before_a_new_grant),

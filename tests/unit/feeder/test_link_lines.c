@@ -52,9 +52,8 @@ static void a_line_that_left_the_ring_is_reported_as_lost(void **unused)
     add(&t, 3); /* 1, 2 and 3 fall out */
     sent(&t);
     after(&t, 1, "{'op':'resend','epoch':5,'from':2}");
-    assert_string_equal(sent(&t),
-                        "lost epoch=5 first=2 last=3 ring_overflow, 5:4, 5:5, "
-                        "5:6, 5:7");
+    assert_string_equal(sent(&t), "lost epoch=5 first=2 last=3 ring_overflow, 5:4, 5:5, "
+                                  "5:6, 5:7");
     close_talk(&t);
 }
 
@@ -83,8 +82,7 @@ static void a_full_socket_loses_nothing(void **unused)
     close_talk(&t);
 }
 
-static void a_burst_ends_where_the_caller_says_and_says_that_there_is_more(
-    void **unused)
+static void a_burst_ends_where_the_caller_says_and_says_that_there_is_more(void **unused)
 {
     struct talk t;
 
@@ -113,8 +111,7 @@ static void what_is_stored_is_known_when_the_broker_says_it(void **unused)
     after(&t, 1, "{'op':'received','epoch':5,'line':3,'stored':2}");
     assert_true(link_stored(t.link, &line));
     assert_int_equal(line, 2);
-    after(&t, 1,
-          "{'op':'received','epoch':5,'line':3}"); /* it keeps nothing any more */
+    after(&t, 1, "{'op':'received','epoch':5,'line':3}"); /* it keeps nothing any more */
     assert_false(link_stored(t.link, &line));
     close_talk(&t);
 }
@@ -216,8 +213,7 @@ int main(void)
         cmocka_unit_test(a_missing_line_and_all_after_it_are_sent_again),
         cmocka_unit_test(a_line_that_left_the_ring_is_reported_as_lost),
         cmocka_unit_test(a_full_socket_loses_nothing),
-        cmocka_unit_test(
-            a_burst_ends_where_the_caller_says_and_says_that_there_is_more),
+        cmocka_unit_test(a_burst_ends_where_the_caller_says_and_says_that_there_is_more),
         cmocka_unit_test(what_is_stored_is_known_when_the_broker_says_it),
         cmocka_unit_test(what_does_not_concern_the_link_changes_nothing),
         cmocka_unit_test(an_error_of_a_broker_that_restarted_leads_to_a_new_hello),

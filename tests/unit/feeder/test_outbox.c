@@ -32,8 +32,7 @@ static uint64_t add(struct outbox *l, uint64_t tag, size_t len)
 }
 
 /* The next line to send must be `number` of `epoch` with the body made for `tag`. */
-static void check_next(struct outbox *l, uint64_t epoch, uint64_t number, uint64_t tag,
-                       size_t len)
+static void check_next(struct outbox *l, uint64_t epoch, uint64_t number, uint64_t tag, size_t len)
 {
     struct span topic, record, body = body_of(tag, len);
     struct wire_record r;
@@ -131,8 +130,7 @@ static void what_was_never_sent_cannot_be_missing(void **state)
     outbox_free(l);
 }
 
-static void a_full_ring_has_no_room_and_the_next_line_pushes_the_oldest_out(
-    void **state)
+static void a_full_ring_has_no_room_and_the_next_line_pushes_the_oldest_out(void **state)
 {
     struct outbox *l = outbox_new(4, 1 << 20);
     struct outbox_range lost;
@@ -220,8 +218,7 @@ static void a_new_grant_restamps_what_is_kept_and_begins_after_received(void **s
     outbox_free(l);
 }
 
-static void a_broker_that_knows_of_more_lines_than_we_moves_our_numbers_above(
-    void **state)
+static void a_broker_that_knows_of_more_lines_than_we_moves_our_numbers_above(void **state)
 {
     struct outbox *l = outbox_new(8, 1 << 20);
 
@@ -237,8 +234,7 @@ static void a_broker_that_knows_of_more_lines_than_we_moves_our_numbers_above(
     outbox_free(l);
 }
 
-static void lines_that_a_broker_acknowledged_and_forgot_are_reported_to_it_as_lost(
-    void **state)
+static void lines_that_a_broker_acknowledged_and_forgot_are_reported_to_it_as_lost(void **state)
 {
     struct outbox *l = outbox_new(8, 1 << 20);
     struct outbox_range lost;
@@ -258,8 +254,7 @@ static void lines_that_a_broker_acknowledged_and_forgot_are_reported_to_it_as_lo
     outbox_free(l);
 }
 
-static void what_was_received_once_and_what_never_was_are_lost_for_different_reasons(
-    void **state)
+static void what_was_received_once_and_what_never_was_are_lost_for_different_reasons(void **state)
 {
     struct outbox *l = outbox_new(4, 1 << 20);
     struct outbox_range lost;
@@ -343,8 +338,7 @@ static void compare(struct outbox *l, struct model *m)
     if (m->cursor == m->next)
         assert_false(outbox_peek(l, &topic, &record));
     else
-        check_next(l, m->epoch, m->cursor, m->lines[m->cursor].tag,
-                   m->lines[m->cursor].len);
+        check_next(l, m->epoch, m->cursor, m->lines[m->cursor].tag, m->lines[m->cursor].len);
 }
 
 static size_t random_len(void)
@@ -419,8 +413,7 @@ static void random_operations_agree_with_a_naive_model(void **state)
         size_t bytes_max = (size_t)20000 << (rand() % 7);
         struct outbox *l = outbox_new(lines_max, bytes_max);
 
-        m = (struct model){
-            .first = 1, .next = 1, .cursor = 1, .lines_max = lines_max, .epoch = 1};
+        m = (struct model){.first = 1, .next = 1, .cursor = 1, .lines_max = lines_max, .epoch = 1};
         m.bytes_max = bytes_max;
         outbox_grant(l, 1, 0);
         for (int i = 0; i < 8000; i++) {
@@ -438,17 +431,13 @@ int main(void)
         cmocka_unit_test(a_line_is_kept_until_it_is_received),
         cmocka_unit_test(a_resend_sends_everything_from_there_again_in_order),
         cmocka_unit_test(what_was_never_sent_cannot_be_missing),
-        cmocka_unit_test(
-            a_full_ring_has_no_room_and_the_next_line_pushes_the_oldest_out),
+        cmocka_unit_test(a_full_ring_has_no_room_and_the_next_line_pushes_the_oldest_out),
         cmocka_unit_test(the_ring_is_bounded_in_bytes_too),
         cmocka_unit_test(a_ring_filled_to_its_last_byte_keeps_every_line),
         cmocka_unit_test(a_new_grant_restamps_what_is_kept_and_begins_after_received),
-        cmocka_unit_test(
-            a_broker_that_knows_of_more_lines_than_we_moves_our_numbers_above),
-        cmocka_unit_test(
-            lines_that_a_broker_acknowledged_and_forgot_are_reported_to_it_as_lost),
-        cmocka_unit_test(
-            what_was_received_once_and_what_never_was_are_lost_for_different_reasons),
+        cmocka_unit_test(a_broker_that_knows_of_more_lines_than_we_moves_our_numbers_above),
+        cmocka_unit_test(lines_that_a_broker_acknowledged_and_forgot_are_reported_to_it_as_lost),
+        cmocka_unit_test(what_was_received_once_and_what_never_was_are_lost_for_different_reasons),
         cmocka_unit_test(random_operations_agree_with_a_naive_model),
     };
 

@@ -36,8 +36,7 @@ static void it_is_in_time_again_below_a_tenth_of_a_second(void **state)
 
 static void while_it_lasts_it_is_logged_after_1_2_4_and_at_most_60_seconds(void **state)
 {
-    static const int64_t pauses[] = {1000,  2000,  4000,  8000,
-                                     16000, 32000, 60000, 60000};
+    static const int64_t pauses[] = {1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
     struct pace p = {0};
     int64_t now = 5000;
 
@@ -79,8 +78,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_source_counts_as_late_from_half_a_second_on),
         cmocka_unit_test(it_is_in_time_again_below_a_tenth_of_a_second),
-        cmocka_unit_test(
-            while_it_lasts_it_is_logged_after_1_2_4_and_at_most_60_seconds),
+        cmocka_unit_test(while_it_lasts_it_is_logged_after_1_2_4_and_at_most_60_seconds),
         cmocka_unit_test(a_full_ring_is_the_cause_if_it_was_full_since_the_last_news),
     };
 

@@ -46,8 +46,7 @@ static void a_table_with_our_own_words_needs_no_description(void **state)
     source_free(s);
 }
 
-static void prices_stay_the_text_of_the_file_but_an_exponent_is_written_out(
-    void **state)
+static void prices_stay_the_text_of_the_file_but_an_exponent_is_written_out(void **state)
 {
     struct source *s = open_table("symbol,time,bid,ask,volume\n"
                                   "A,1,1.10,1.1000,1e+05\n"
@@ -111,17 +110,16 @@ static void a_row_longer_than_the_limit_is_skipped_to_its_end(void **state)
 
 static void a_description_says_what_the_columns_are(void **state)
 {
-    struct source *s =
-        open_table("XDATE,DELAY,WHO,BID,ASK\n199706011928,1,ANZM,24.8,25\n",
-                   "# a comment\n\n"
-                   "symbol = USD/THB\n"
-                   "time = XDATE\n"
-                   "time_format = %Y%m%d%H%M\n"
-                   "field.bid = BID\n"
-                   "field.ask = ASK\n"
-                   "field.contributor = WHO\n"
-                   "constant.currency = THB\n",
-                   "");
+    struct source *s = open_table("XDATE,DELAY,WHO,BID,ASK\n199706011928,1,ANZM,24.8,25\n",
+                                  "# a comment\n\n"
+                                  "symbol = USD/THB\n"
+                                  "time = XDATE\n"
+                                  "time_format = %Y%m%d%H%M\n"
+                                  "field.bid = BID\n"
+                                  "field.ask = ASK\n"
+                                  "field.contributor = WHO\n"
+                                  "constant.currency = THB\n",
+                                  "");
 
     (void)state;
     assert_non_null(s);
@@ -401,8 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cells_are_split_as_rfc_4180_says),
         cmocka_unit_test(a_table_with_our_own_words_needs_no_description),
-        cmocka_unit_test(
-            prices_stay_the_text_of_the_file_but_an_exponent_is_written_out),
+        cmocka_unit_test(prices_stay_the_text_of_the_file_but_an_exponent_is_written_out),
         cmocka_unit_test(bad_lines_are_refused_by_reason_and_the_rest_goes_on),
         cmocka_unit_test(a_row_longer_than_the_limit_is_skipped_to_its_end),
         cmocka_unit_test(a_description_says_what_the_columns_are),

@@ -31,8 +31,8 @@ static void the_tape_time_is_kept_beside_now_or_instead_of_it(void **state)
 
 static void rows_come_at_the_pace_of_their_own_times(void **state)
 {
-    struct source *s = open_table("symbol,time,last\nA,100,1\nA,110,2\nA,110.5,3\n",
-                                  NULL, "?speed=10&max_gap=5");
+    struct source *s =
+        open_table("symbol,time,last\nA,100,1\nA,110,2\nA,110.5,3\n", NULL, "?speed=10&max_gap=5");
 
     (void)state;
     check_has(next_at(s, 5000), "\"last\":\"1\"");
@@ -65,8 +65,7 @@ static void a_long_silence_is_cut_and_speed_0_never_waits(void **state)
 
 static void a_row_out_of_order_is_played_without_waiting(void **state)
 {
-    struct source *s =
-        open_table("symbol,time,last\nA,100,1\nA,40,2\nA,41,3\nA,101,4\n", NULL, "");
+    struct source *s = open_table("symbol,time,last\nA,100,1\nA,40,2\nA,41,3\nA,101,4\n", NULL, "");
 
     (void)state;
     check_has(next_at(s, 0), "\"last\":\"1\"");
@@ -97,8 +96,7 @@ static void a_row_from_the_far_future_does_not_end_the_pace(void **state)
 
 static void a_tape_held_up_goes_on_at_its_pace_and_does_not_rush(void **state)
 {
-    struct source *s =
-        open_table("symbol,time,last\nA,1,1\nA,2,2\nA,3,3\nA,4,4\n", NULL, "");
+    struct source *s = open_table("symbol,time,last\nA,1,1\nA,2,2\nA,3,3\nA,4,4\n", NULL, "");
 
     (void)state;
     check_has(next_at(s, 0), "\"last\":\"1\"");
@@ -126,8 +124,7 @@ static void a_looped_tape_begins_again_after_the_longest_silence(void **state)
 
 static void a_looped_tape_without_a_single_quote_ends(void **state)
 {
-    struct source *s =
-        open_table("symbol,time,last\nA,100,x\n", NULL, "?loop=1&max_gap=0");
+    struct source *s = open_table("symbol,time,last\nA,100,x\n", NULL, "?loop=1&max_gap=0");
 
     (void)state;
     assert_string_equal(next_at(s, 0), "ended");

@@ -249,8 +249,7 @@ static void lines_do_not_depend_on_how_they_arrive(void **state)
     reader_init(&r, ends[0], 300);
     for (;;) {
         char *line = NULL, *from = bytes + (at < sizeof bytes ? at : sizeof bytes);
-        char *past = bytes + sizeof bytes,
-             *end = memchr(from, '\n', (size_t)(past - from));
+        char *past = bytes + sizeof bytes, *end = memchr(from, '\n', (size_t)(past - from));
         size_t len = 0, want = (size_t)((end ? end : past) - from);
 
         switch (reader_next(&r, &line, &len)) {

@@ -33,8 +33,7 @@ static void a_store_that_is_always_a_moment_behind_is_no_news(void **state)
     assert_false(s.is_behind);
 }
 
-static void a_store_that_stands_still_is_reported_once_and_once_when_it_is_over(
-    void **state)
+static void a_store_that_stands_still_is_reported_once_and_once_when_it_is_over(void **state)
 {
     (void)state;
     check(STORED_NO_NEWS, 100, 100, 0);
@@ -65,8 +64,8 @@ static void one_that_moves_on_but_stays_too_late_has_not_caught_up(void **state)
     (void)state;
     /* A line per ms, stored twelve seconds after it came. */
     for (int64_t now = 0; now <= 203000; now += 500) {
-        enum stored_news news = stored_judge(
-            &s, (uint64_t)now + 1, now < 12000 ? 0 : (uint64_t)now - 12000 + 1, now);
+        enum stored_news news =
+            stored_judge(&s, (uint64_t)now + 1, now < 12000 ? 0 : (uint64_t)now - 12000 + 1, now);
 
         told += news != STORED_NO_NEWS;
         last = news ? news : last;

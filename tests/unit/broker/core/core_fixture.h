@@ -32,8 +32,8 @@ static struct sent *published, *said;
 static size_t published_count, published_cap, said_count, said_cap;
 static struct buf text; /* of the last answer looked at */
 
-static inline void record_sent(struct sent **list, size_t *count, size_t *cap,
-                               struct span to, struct span message)
+static inline void record_sent(struct sent **list, size_t *count, size_t *cap, struct span to,
+                               struct span message)
 {
     if (*count == *cap) {
         *cap = *cap ? *cap * 2 : 64;
@@ -189,8 +189,7 @@ static inline void line_of_kind(enum wire_kind kind, uint64_t epoch, uint64_t nu
                                 const char *topic, const char *body)
 {
     struct buf bytes = {0}, message = {0};
-    struct wire_record r = {
-        .kind = kind, .epoch = epoch, .seq = number, .sent_us = number + 100};
+    struct wire_record r = {.kind = kind, .epoch = epoch, .seq = number, .sent_us = number + 100};
 
     if (body)
         packed(&bytes, body);
@@ -201,8 +200,7 @@ static inline void line_of_kind(enum wire_kind kind, uint64_t epoch, uint64_t nu
     buf_free(&message);
 }
 
-static inline void line(uint64_t epoch, uint64_t number, const char *topic,
-                        const char *last)
+static inline void line(uint64_t epoch, uint64_t number, const char *topic, const char *last)
 {
     char body[200];
 
@@ -222,8 +220,7 @@ static inline struct wire_record published_record(size_t i)
 /* A published record in short: "EUR/USD quote 3<1 {…}". */
 static inline const char *published_text(size_t i)
 {
-    static const char *const kinds[] = {"",          "quote", "state", "lost",
-                                        "heartbeat", "mark",  "lock"};
+    static const char *const kinds[] = {"", "quote", "state", "lost", "heartbeat", "mark", "lock"};
     struct wire_record r = published_record(i);
     struct buf body = {0};
 
@@ -241,8 +238,7 @@ static inline const char *quote_text(const char *symbol, uint64_t seq, uint64_t 
 {
     static char want[200];
 
-    snprintf(want, sizeof want,
-             "%s quote %llu<%llu {'last':'%s','timestamp':1640995200.0}", symbol,
+    snprintf(want, sizeof want, "%s quote %llu<%llu {'last':'%s','timestamp':1640995200.0}", symbol,
              (unsigned long long)seq, (unsigned long long)prev, last);
     return want;
 }

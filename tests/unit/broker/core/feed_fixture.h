@@ -29,8 +29,8 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-static inline enum err hello(const char *name, const char *owner, uint64_t acked,
-                             int64_t now, struct feed **out, bool *is_new)
+static inline enum err hello(const char *name, const char *owner, uint64_t acked, int64_t now,
+                             struct feed **out, bool *is_new)
 {
     struct feed_hello h = {.name = span_of(name),
                            .owner = span_of(owner),

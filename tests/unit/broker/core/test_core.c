@@ -35,8 +35,7 @@ static void a_clock_that_is_set_back_refuses_no_quote_as_future(void **state)
     assert_true(is_accepted(2, 1));
     assert_false(is_accepted(3, 3600)); /* this would be the future before, too */
     core_clock_look(&core, 5100 + CORE_CLOCK_PATIENCE_MS,
-                    WALL_US + 100000 - hour_us +
-                        CORE_CLOCK_PATIENCE_MS * INT64_C(1000));
+                    WALL_US + 100000 - hour_us + CORE_CLOCK_PATIENCE_MS * INT64_C(1000));
     assert_false(is_accepted(4, 1)); /* now it is believed */
     assert_int_equal(core.clock.jumps, 1);
 }
@@ -82,9 +81,8 @@ static void a_line_of_another_layout_is_published_in_ours(void **state)
     (void)state;
     grant();
     /* Short integers, and two elements more than we know. */
-    unhex(&message,
-          "99 01 cf0005d479f7f96001 01 00 64 00"
-          "82 a46c617374 a3312e35 a974696d657374616d70 ce61cf9980 c3 a3616263");
+    unhex(&message, "99 01 cf0005d479f7f96001 01 00 64 00"
+                    "82 a46c617374 a3312e35 a974696d657374616d70 ce61cf9980 c3 a3616263");
     assert_false(ingest(SPAN("A "), buf_span(&message)));
     buf_free(&message);
     line(FIRST_FEED_EPOCH, 2, "A ", "2");
@@ -92,8 +90,7 @@ static void a_line_of_another_layout_is_published_in_ours(void **state)
     assert_int_equal(wire_read(buf_span(&published[0].message), &r, &stampable), OK);
     assert_true(stampable);
     assert_int_equal(r.sent_us, 100);
-    assert_string_equal(published_text(0),
-                        "A quote 1<0 {'last':'1.5','timestamp':1640995200}");
+    assert_string_equal(published_text(0), "A quote 1<0 {'last':'1.5','timestamp':1640995200}");
     assert_string_equal(published_text(1), quote_text("A", 2, 1, "2"));
 }
 
@@ -115,12 +112,10 @@ static void a_missing_line_is_asked_for_and_what_follows_waits(void **state)
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     line(FIRST_FEED_EPOCH, 3, "A ", "3");
     line(FIRST_FEED_EPOCH, 4, "A ", "4");
-    assert_string_equal(heard("peer"),
-                        "{'op':'resend','epoch':" FEED_EPOCH ",'from':2}");
+    assert_string_equal(heard("peer"), "{'op':'resend','epoch':" FEED_EPOCH ",'from':2}");
     pass_time(FEED_RESEND_MS);
     line(FIRST_FEED_EPOCH, 5, "A ", "5"); /* the request may have got lost */
-    assert_string_equal(heard("peer"),
-                        "{'op':'resend','epoch':" FEED_EPOCH ",'from':2}");
+    assert_string_equal(heard("peer"), "{'op':'resend','epoch':" FEED_EPOCH ",'from':2}");
     assert_int_equal(published_count, 1);
     for (uint64_t n = 2; n <= 5; n++)
         line(FIRST_FEED_EPOCH, n, "A ", "42");
@@ -140,8 +135,7 @@ static void what_was_received_is_acknowledged_once(void **state)
     assert_true(core_tick(&core) <= FEED_ACK_MS);
     pass_time(FEED_ACK_MS);
     core_acknowledge(&core);
-    assert_string_equal(heard("peer"),
-                        "{'op':'received','epoch':" FEED_EPOCH ",'line':20}");
+    assert_string_equal(heard("peer"), "{'op':'received','epoch':" FEED_EPOCH ",'line':20}");
     pass_time(FEED_ACK_MS);
     core_acknowledge(&core);
     assert_int_equal(said_count, 0);
@@ -173,15 +167,13 @@ static void a_refused_quote_is_counted_by_reason_and_not_published(void **state)
         {WIRE_QUOTE, "A ", "{'last':'1','timestamp':1640995300}", QUOTE_FUTURE},
         {WIRE_QUOTE, "A ", "{'timestamp':1640995200}", QUOTE_NO_PRICE},
         {WIRE_QUOTE, "A ", "{'last':'1'}", QUOTE_BAD_TIME},
-        {WIRE_QUOTE, "A ", "{'bid':'2','ask':'1','timestamp':1640995200}",
-         QUOTE_CROSSED},
+        {WIRE_QUOTE, "A ", "{'bid':'2','ask':'1','timestamp':1640995200}", QUOTE_CROSSED},
         {WIRE_QUOTE, "A ", "[1]", QUOTE_MALFORMED},
         {WIRE_QUOTE, "A ", NULL, QUOTE_MALFORMED},
         {WIRE_QUOTE, "a ", "{'last':'1','timestamp':1640995200}", QUOTE_BAD_SYMBOL},
         {WIRE_QUOTE, "A", "{'last':'1','timestamp':1640995200}", QUOTE_BAD_SYMBOL},
         {WIRE_QUOTE, "", "{'last':'1','timestamp':1640995200}", QUOTE_BAD_SYMBOL},
-        {WIRE_QUOTE, WIRE_TOPIC_LOST, "{'last':'1','timestamp':1640995200}",
-         QUOTE_BAD_SYMBOL},
+        {WIRE_QUOTE, WIRE_TOPIC_LOST, "{'last':'1','timestamp':1640995200}", QUOTE_BAD_SYMBOL},
         {WIRE_STATE, "A ", "{'state':'live','feed':'sim'}", QUOTE_MALFORMED},
         {WIRE_LOST, "!lost ", "{'feed':'sim'}", QUOTE_MALFORMED},
         {WIRE_MARK, "A ", "{'last':'1','timestamp':1640995200}", QUOTE_MALFORMED},
@@ -194,8 +186,7 @@ static void a_refused_quote_is_counted_by_reason_and_not_published(void **state)
     for (size_t i = 0; i < LENGTH(table); i++) {
         uint64_t before = f->refused[table[i].why];
 
-        line_of_kind(table[i].kind, FIRST_FEED_EPOCH, i + 1, table[i].topic,
-                     table[i].body);
+        line_of_kind(table[i].kind, FIRST_FEED_EPOCH, i + 1, table[i].topic, table[i].body);
         assert_int_equal(f->refused[table[i].why], before + 1);
         assert_int_equal(f->received, i + 1); /* it was here: no gap */
     }
@@ -208,9 +199,8 @@ static void a_refused_quote_is_counted_by_reason_and_not_published(void **state)
 static void a_feed_that_may_cross_does(void **state)
 {
     (void)state;
-    ask("peer",
-        "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one','oldest':1,"
-        "'newest':1,'allow_crossed':true}");
+    ask("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one','oldest':1,"
+                "'newest':1,'allow_crossed':true}");
     line_of_kind(WIRE_QUOTE, FIRST_FEED_EPOCH, 1, "A ",
                  "{'bid':'2','ask':'1','timestamp':1640995200}");
     assert_int_equal(published_count, 1);
@@ -249,9 +239,8 @@ static void lines_that_cannot_come_again_are_logged_as_lost(void **state)
                         "!lost lost 2<0 {'feed':'sim','first':2,'last':5,'count':4,"
                         "'reason':'ring_overflow'}");
     assert_string_equal(published_text(2), quote_text("A", 3, 1, "6"));
-    assert_string_equal(published_text(3),
-                        "!lost lost 4<2 {'feed':'sim','first':7,'last':7,"
-                        "'count':1,'reason':''}");
+    assert_string_equal(published_text(3), "!lost lost 4<2 {'feed':'sim','first':7,'last':7,"
+                                           "'count':1,'reason':''}");
 }
 
 static void a_loss_that_is_refused_changes_nothing(void **state)
@@ -273,9 +262,8 @@ static void a_loss_that_is_refused_changes_nothing(void **state)
         assert_int_equal(feed_table_at(core.feeds, 0)->received, 1);
         assert_int_equal(feed_table_at(core.feeds, 0)->lost, 0);
     }
-    assert_non_null(
-        strstr(ask("peer", "{'op':'lost','id':1,'epoch':1,'first':2,'last':5}"),
-               "'error':'unknown_peer'"));
+    assert_non_null(strstr(ask("peer", "{'op':'lost','id':1,'epoch':1,'first':2,'last':5}"),
+                           "'error':'unknown_peer'"));
     assert_int_equal(published_count, 1);
 }
 

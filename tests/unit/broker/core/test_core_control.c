@@ -28,22 +28,19 @@ static const char *snapshot(const char *question)
     for (uint32_t i = 0; i < list.count; i++) {
         for (int k = 0; k < 5; k++)
             assert_true(pack_next(&c, &v[k]));
-        assert_true(v[0].type == PACK_ARRAY && v[0].count == 4 &&
-                    v[4].type == PACK_BIN);
+        assert_true(v[0].type == PACK_ARRAY && v[0].count == 4 && v[4].type == PACK_BIN);
         assert_int_equal(wire_read(v[4].text, &r, NULL), OK);
         assert_int_equal(r.kind, WIRE_QUOTE);
         assert_int_equal(r.epoch, LOG_EPOCH);
         buf_printf(&text, "%.*s@%llu %.*s %.*s ", (int)v[1].text.len, v[1].text.at,
                    (unsigned long long)v[2].u, (int)v[3].text.len, v[3].text.at,
-                   (int)pack_find_text(r.body, "last").len,
-                   pack_find_text(r.body, "last").at);
+                   (int)pack_find_text(r.body, "last").len, pack_find_text(r.body, "last").at);
     }
     buf_printf(&text, "| seq=%llu symbols=%llu",
                (unsigned long long)pack_find_u(answer, "seq", 999),
                (unsigned long long)pack_find_u(answer, "symbols", 999));
     if (pack_find_u(answer, "next", 0))
-        buf_printf(&text, " next=%llu",
-                   (unsigned long long)pack_find_u(answer, "next", 0));
+        buf_printf(&text, " next=%llu", (unsigned long long)pack_find_u(answer, "next", 0));
     forget_sent(said, &said_count);
     return buf_text(&text);
 }
@@ -51,8 +48,7 @@ static const char *snapshot(const char *question)
 static void a_snapshot_has_the_newest_of_every_symbol_that_matches(void **state)
 {
     (void)state;
-    assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'*'}"),
-                        "| seq=0 symbols=0");
+    assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'*'}"), "| seq=0 symbols=0");
     grant();
     ask("other", HELLO_AS("backup", "two"));
     line(FIRST_FEED_EPOCH, 1, "BTC ", "1");
@@ -65,12 +61,10 @@ static void a_snapshot_has_the_newest_of_every_symbol_that_matches(void **state)
                         "BTC@4 live 4 BTC/USD@2 live 2 | seq=4 symbols=3");
     assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'BTC'}"),
                         "BTC@4 live 4 | seq=4 symbols=3");
-    assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'BT'}"),
-                        "| seq=4 symbols=3");
+    assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'BT'}"), "| seq=4 symbols=3");
     ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
-    assert_string_equal(
-        snapshot("{'op':'snapshot','id':1,'pattern':'*'}"),
-        "BTC@5 stale 4 BTC/USD@6 stale 2 ETH@3 live 3 | seq=6 symbols=3");
+    assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'*'}"),
+                        "BTC@5 stale 4 BTC/USD@6 stale 2 ETH@3 live 3 | seq=6 symbols=3");
 }
 
 static void a_long_snapshot_comes_in_pages(void **state)
@@ -83,17 +77,14 @@ static void a_long_snapshot_comes_in_pages(void **state)
         line(FIRST_FEED_EPOCH, i + 1, symbols[i], "1");
     assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'*','limit':2}"),
                         "A1@1 live 1 B1@2 live 1 | seq=5 symbols=5 next=2");
-    assert_string_equal(
-        snapshot("{'op':'snapshot','id':1,'pattern':'*','limit':2,'from':2}"),
-        "A2@3 live 1 B2@4 live 1 | seq=5 symbols=5 next=4");
-    assert_string_equal(
-        snapshot("{'op':'snapshot','id':1,'pattern':'*','limit':2,'from':4}"),
-        "A3@5 live 1 | seq=5 symbols=5");
+    assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'*','limit':2,'from':2}"),
+                        "A2@3 live 1 B2@4 live 1 | seq=5 symbols=5 next=4");
+    assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'*','limit':2,'from':4}"),
+                        "A3@5 live 1 | seq=5 symbols=5");
     assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'A*','limit':2}"),
                         "A1@1 live 1 A2@3 live 1 | seq=5 symbols=5 next=4");
-    assert_string_equal(
-        snapshot("{'op':'snapshot','id':1,'pattern':'A*','limit':2,'from':4}"),
-        "A3@5 live 1 | seq=5 symbols=5");
+    assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'A*','limit':2,'from':4}"),
+                        "A3@5 live 1 | seq=5 symbols=5");
     assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'*','from':5}"),
                         "| seq=5 symbols=5");
     assert_string_equal(
@@ -145,8 +136,7 @@ static const char *replay(const char *question)
     for (uint32_t i = 0; i < list.count; i++) {
         for (int k = 0; k < 3; k++)
             assert_true(pack_next(&c, &v[k]));
-        assert_true(v[0].type == PACK_ARRAY && v[0].count == 2 &&
-                    v[2].type == PACK_BIN);
+        assert_true(v[0].type == PACK_ARRAY && v[0].count == 2 && v[2].type == PACK_BIN);
         assert_int_equal(wire_read(v[2].text, &r, NULL), OK);
         assert_int_equal(r.epoch, LOG_EPOCH);
         buf_printf(&text, "%.*s%llu<%llu, ", (int)v[1].text.len, v[1].text.at,
@@ -168,22 +158,19 @@ static void a_replay_has_every_record_after_a_position(void **state)
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     line(FIRST_FEED_EPOCH, 2, "B ", "1");
-    ask("peer",
-        "{'op':'lost','id':1,'epoch':" FEED_EPOCH ",'first':3,'last':4,'reason':'x'}");
+    ask("peer", "{'op':'lost','id':1,'epoch':" FEED_EPOCH ",'first':3,'last':4,'reason':'x'}");
     line(FIRST_FEED_EPOCH, 5, "A ", "2");
     ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
-    assert_string_equal(
-        replay("{'op':'replay','id':1,'pattern':'*','after':0}"),
-        "A 1<0, B 2<0, !lost 3<0, A 4<1, A 5<4, B 6<2, | first=1 head=6 upto=6");
+    assert_string_equal(replay("{'op':'replay','id':1,'pattern':'*','after':0}"),
+                        "A 1<0, B 2<0, !lost 3<0, A 4<1, A 5<4, B 6<2, | first=1 head=6 upto=6");
     assert_string_equal(replay("{'op':'replay','id':1,'pattern':'*','after':4}"),
                         "A 5<4, B 6<2, | first=1 head=6 upto=6");
     assert_string_equal(replay("{'op':'replay','id':1,'pattern':'B','after':0}"),
                         "B 2<0, !lost 3<0, B 6<2, | first=1 head=6 upto=6");
     assert_string_equal(replay("{'op':'replay','id':1,'pattern':'A*','after':1}"),
                         "!lost 3<0, A 4<1, A 5<4, | first=1 head=6 upto=6");
-    assert_string_equal(
-        replay("{'op':'replay','id':1,'pattern':'*','after':1,'limit':2}"),
-        "B 2<0, !lost 3<0, | first=1 head=6 upto=3");
+    assert_string_equal(replay("{'op':'replay','id':1,'pattern':'*','after':1,'limit':2}"),
+                        "B 2<0, !lost 3<0, | first=1 head=6 upto=3");
     assert_string_equal(replay("{'op':'replay','id':1,'pattern':'*','after':6}"),
                         "| first=1 head=6 upto=6");
 }
@@ -216,16 +203,13 @@ static void a_replay_tells_from_where_the_journal_still_has_it(void **state)
     first = journal_first(core.log.journal);
     assert_true(first > 1);
     snprintf(want, sizeof want, "%c %llu<%llu, | first=%llu head=20000 upto=%llu",
-             first % 2 ? 'A' : 'B', (unsigned long long)first,
-             (unsigned long long)first - 2, (unsigned long long)first,
-             (unsigned long long)first);
-    assert_string_equal(
-        replay("{'op':'replay','id':1,'pattern':'*','after':0,'limit':1}"), want);
+             first % 2 ? 'A' : 'B', (unsigned long long)first, (unsigned long long)first - 2,
+             (unsigned long long)first, (unsigned long long)first);
+    assert_string_equal(replay("{'op':'replay','id':1,'pattern':'*','after':0,'limit':1}"), want);
 }
 
-#define GATEWAY_HELLO(name, pid)                          \
-    "{'op':'hello','id':1,'role':'gateway','name':'" name \
-    "','host':'h','http':'http://x',"                     \
+#define GATEWAY_HELLO(name, pid)                                                            \
+    "{'op':'hello','id':1,'role':'gateway','name':'" name "','host':'h','http':'http://x'," \
     "'pid':" pid ",'limit':100,'oldest':1,'newest':1}"
 
 static void a_gateway_reports_again_when_the_broker_counts_differently(void **state)
@@ -239,8 +223,7 @@ static void a_gateway_reports_again_when_the_broker_counts_differently(void **st
                                   "[2,'192.0.2.2',1002,1640995200000001,'msgpack']],"
                                   "'closed':[]}"),
                         "");
-    assert_string_equal(ask("g1", "{'op':'report','count':1,'opened':[],'closed':[1]}"),
-                        "");
+    assert_string_equal(ask("g1", "{'op':'report','count':1,'opened':[],'closed':[1]}"), "");
     assert_string_equal(ask("g1", "{'op':'report','count':1}"), "");
     assert_string_equal(ask("g1", "{'op':'report','count':3}"), "{'op':'who'}");
     assert_string_equal(ask("g1", "{'op':'report'}"), "");
@@ -250,10 +233,8 @@ static void a_gateway_reports_again_when_the_broker_counts_differently(void **st
         "'http':'http://"
         "x','pid':5,'connections':1,'limit':100,'since':1640995200000000}],"
         "'connections':[['gw-1','192.0.2.2',1002,1640995200000001,'msgpack']]}");
-    assert_string_equal(ask("g1", "{'op':'goodbye','id':3}"),
-                        "{'re':'goodbye','id':3}");
-    assert_non_null(
-        strstr(ask("p", "{'op':'connections','id':9}"), "'total':0,'gateways':[]"));
+    assert_string_equal(ask("g1", "{'op':'goodbye','id':3}"), "{'re':'goodbye','id':3}");
+    assert_non_null(strstr(ask("p", "{'op':'connections','id':9}"), "'total':0,'gateways':[]"));
 }
 
 static void a_report_with_nonsense_in_it_counts_what_made_sense(void **state)
@@ -266,12 +247,10 @@ static void a_report_with_nonsense_in_it_counts_what_made_sense(void **state)
                                   "[8,'h',1,1,'json'],[9,'h','port',1,'json'],"
                                   "[10,'h',1,1,'json']],'count':2}"),
                         "");
-    assert_string_equal(ask("g1", "{'op':'report','opened':7,'closed':'x','count':2}"),
-                        "");
+    assert_string_equal(ask("g1", "{'op':'report','opened':7,'closed':'x','count':2}"), "");
     assert_string_equal(
-        ask("g1",
-            "{'op':'report','opened':[[11,'a host name that is much too long for any "
-            "address there is',1,1,'json']],'count':2}"),
+        ask("g1", "{'op':'report','opened':[[11,'a host name that is much too long for any "
+                  "address there is',1,1,'json']],'count':2}"),
         "");
     /* Only a number is an id: 7, as the bits of a float, is none. */
     unhex(&message, "83 a26f70 a67265706f7274 a6636c6f736564 91 cb0000000000000007"
@@ -326,8 +305,7 @@ static void connections_are_paged_across_gateways(void **state)
               "[3,'h',13,1,'json']]}");
     ask("g2", "{'op':'report','opened':[[1,'h',21,1,'json'],[2,'h',22,1,'json']]}");
     for (size_t i = 0; i < LENGTH(table); i++) {
-        const char *list =
-            strstr(ask("p", table[i].question), "],'connections':[") + 16;
+        const char *list = strstr(ask("p", table[i].question), "],'connections':[") + 16;
         char first[40];
         int count = 0;
 
@@ -378,12 +356,12 @@ static void status_tells_what_there_is(void **state)
                                    "'started':1640995200000000,'journal_first':1,"));
     assert_non_null(strstr(status, ",'process':{'cpu_us':"));
     assert_non_null(strstr(status, "'gateways':[{'name':'gw-1',"));
-    assert_non_null(strstr(
-        status, "'feeds':[{'name':'sim','host':'h','stored':0,'pid':9,"
-                "'epoch':" FEED_EPOCH ",'live':true,'left':false,'silent_ms':300,"
-                "'received':2,'accepted':1,'refused':1,"
-                "'refusals':{'bad_price':1},'refused_in_row':1,"
-                "'refused_why':'bad_price','quote_ms':300,'duplicates':1,'lost':0}]"));
+    assert_non_null(strstr(status,
+                           "'feeds':[{'name':'sim','host':'h','stored':0,'pid':9,"
+                           "'epoch':" FEED_EPOCH ",'live':true,'left':false,'silent_ms':300,"
+                           "'received':2,'accepted':1,'refused':1,"
+                           "'refusals':{'bad_price':1},'refused_in_row':1,"
+                           "'refused_why':'bad_price','quote_ms':300,'duplicates':1,'lost':0}]"));
 }
 
 static void small_questions_have_small_answers(void **state)
@@ -393,9 +371,8 @@ static void small_questions_have_small_answers(void **state)
     assert_string_equal(ask("p", "{'id':7,'op':'ping','more':[1,{'a':2}]}"),
                         "{'re':'ping','id':7}");
     assert_string_equal(ask("p", "{'op':'ping'}"), "{'re':'ping','id':0}");
-    assert_string_equal(
-        ask("p", "{'op':'nonsense','id':9}"),
-        "{'re':'nonsense','id':9,'error':'not_found','message':'no such op'}");
+    assert_string_equal(ask("p", "{'op':'nonsense','id':9}"),
+                        "{'re':'nonsense','id':9,'error':'not_found','message':'no such op'}");
 }
 
 static void a_malformed_question_is_dropped(void **state)

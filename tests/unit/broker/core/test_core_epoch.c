@@ -33,9 +33,8 @@ static void renew(void *ctx, const char *reason, uint64_t above)
     (void)ctx;
     renewals++;
     assert_true(log_writer_close(core.log.log_writer, clock_mono_ms() + WAIT_MS));
-    assert_int_equal(log_writer_open_anew(&config, WALL_US, reason, above,
-                                          &core.log.log_writer, error),
-                     OK);
+    assert_int_equal(
+        log_writer_open_anew(&config, WALL_US, reason, above, &core.log.log_writer, error), OK);
     attach();
 }
 
@@ -43,12 +42,11 @@ static void open_core(void)
 {
     char error[LOG_WRITER_ERROR_MAX];
 
-    core = (struct core){
-        .config = &config,
-        .out = {.ctx = &core, .publish = on_publish, .send = on_say, .renew = renew},
-        .time = {5000, 5000, WALL_US}};
-    assert_int_equal(log_writer_open(&config, WALL_US, &core.log.log_writer, error),
-                     OK);
+    core =
+        (struct core){.config = &config,
+                      .out = {.ctx = &core, .publish = on_publish, .send = on_say, .renew = renew},
+                      .time = {5000, 5000, WALL_US}};
+    assert_int_equal(log_writer_open(&config, WALL_US, &core.log.log_writer, error), OK);
     core.log.journal = log_writer_journal(core.log.log_writer);
     core_init(&core, 0);
     assert_int_equal(core_restore(&core, error), OK);
@@ -115,8 +113,8 @@ static void says_known(const char *role, uint64_t epoch, uint64_t seq, uint64_t 
              "{'op':'hello','id':1,'role':'%s','name':'gw','oldest':1,'newest':1,"
              "'known_epoch':%llu,'known_seq':%llu,'known_record':%llu,"
              "'known_accepted':%llu}",
-             role, (unsigned long long)epoch, (unsigned long long)seq,
-             (unsigned long long)record, (unsigned long long)accepted);
+             role, (unsigned long long)epoch, (unsigned long long)seq, (unsigned long long)record,
+             (unsigned long long)accepted);
     ask("gw", question);
 }
 
@@ -186,8 +184,7 @@ static void a_feeder_that_was_acknowledged_more_lines_proves_it(void **state)
     assert_int_equal(pack_find_u(last_answer(), "received", 0), 3);
 }
 
-static void a_feeder_that_has_lost_acknowledged_lines_proves_it_before_the_loss(
-    void **state)
+static void a_feeder_that_has_lost_acknowledged_lines_proves_it_before_the_loss(void **state)
 {
     uint64_t old = core.log.epoch;
     char question[200];

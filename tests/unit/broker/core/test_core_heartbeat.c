@@ -15,13 +15,11 @@ static void a_heartbeat_finds_the_lines_that_were_lost_at_the_end(void **state)
     (void)state;
     grant();
     line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, 0, WIRE_TOPIC_HEARTBEAT, NULL);
-    assert_string_equal(heard("peer"),
-                        "{'op':'received','epoch':" FEED_EPOCH ",'line':0}");
+    assert_string_equal(heard("peer"), "{'op':'received','epoch':" FEED_EPOCH ",'line':0}");
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, 3, WIRE_TOPIC_HEARTBEAT, NULL);
-    assert_string_equal(heard("peer"),
-                        "{'op':'resend','epoch':" FEED_EPOCH ",'from':2} "
-                        "{'op':'received','epoch':" FEED_EPOCH ",'line':1}");
+    assert_string_equal(heard("peer"), "{'op':'resend','epoch':" FEED_EPOCH ",'from':2} "
+                                       "{'op':'received','epoch':" FEED_EPOCH ",'line':1}");
     assert_int_equal(published_count, 1);
 }
 
@@ -37,10 +35,8 @@ static void a_silent_feed_makes_its_symbols_stale(void **state)
     assert_int_equal(published_count, 0);
     live_on(1);
     assert_int_equal(published_count, 2);
-    assert_string_equal(published_text(0),
-                        "A state 3<1 {'state':'stale','feed':'sim'}");
-    assert_string_equal(published_text(1),
-                        "B state 4<2 {'state':'stale','feed':'sim'}");
+    assert_string_equal(published_text(0), "A state 3<1 {'state':'stale','feed':'sim'}");
+    assert_string_equal(published_text(1), "B state 4<2 {'state':'stale','feed':'sim'}");
     core_tick(&core);
     assert_int_equal(published_count, 2); /* said once */
 
@@ -94,15 +90,13 @@ static void a_symbol_is_stale_with_the_feed_that_quoted_it_last(void **state)
     line(FIRST_FEED_EPOCH + 1, 1, "A ", "2");
     ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
     assert_int_equal(published_count, 4);
-    assert_string_equal(published_text(3),
-                        "B state 4<2 {'state':'stale','feed':'sim'}");
+    assert_string_equal(published_text(3), "B state 4<2 {'state':'stale','feed':'sim'}");
 }
 
 /* A feeder that has said everything up to a line, and is heard of. */
 static void beat(uint64_t outbox_last)
 {
-    line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, outbox_last, WIRE_TOPIC_HEARTBEAT,
-                 NULL);
+    line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, outbox_last, WIRE_TOPIC_HEARTBEAT, NULL);
 }
 
 static void a_heartbeat_names_what_changed_since_the_one_before(void **state)
@@ -122,9 +116,8 @@ static void a_heartbeat_names_what_changed_since_the_one_before(void **state)
     assert_int_equal(published_count, 4);
     pass_time(1);
     assert_int_equal(core_tick(&core), WIRE_FEED_LEASE_MS - 500);
-    assert_string_equal(
-        published_text(4),
-        "!heartbeat heartbeat 3<2 {'complete':true,'changed':[['A',3],['B',2]]}");
+    assert_string_equal(published_text(4),
+                        "!heartbeat heartbeat 3<2 {'complete':true,'changed':[['A',3],['B',2]]}");
     pass_time(WIRE_HEARTBEAT_MS);
     beat(3);
     core_tick(&core);
@@ -133,9 +126,8 @@ static void a_heartbeat_names_what_changed_since_the_one_before(void **state)
     ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}"); /* two states */
     pass_time(WIRE_HEARTBEAT_MS);
     core_tick(&core);
-    assert_string_equal(
-        published_text(8),
-        "!heartbeat heartbeat 5<4 {'complete':true,'changed':[['A',4],['B',5]]}");
+    assert_string_equal(published_text(8),
+                        "!heartbeat heartbeat 5<4 {'complete':true,'changed':[['A',4],['B',5]]}");
 }
 
 static void heartbeats_missed_are_not_made_up_for(void **state)
@@ -193,8 +185,7 @@ static void a_mark_is_answered_with_the_head(void **state)
     core_subscription(&core, SPAN("\x01~mark/ab-2 "));
     assert_string_equal(published_text(2), "~mark/ab-2 mark 1<0 null");
     line(FIRST_FEED_EPOCH, 2, "A ", "2");
-    assert_string_equal(published_text(3),
-                        quote_text("A", 2, 1, "2")); /* takes no position */
+    assert_string_equal(published_text(3), quote_text("A", 2, 1, "2")); /* takes no position */
     forget_sent(published, &published_count);
     for (size_t i = 0; i < LENGTH(unmarked); i++)
         core_subscription(&core, span_of(unmarked[i]));

@@ -28,8 +28,7 @@ static void open_core(void)
     core = (struct core){.config = &config,
                          .out = {.ctx = &core, .publish = on_publish, .send = on_say},
                          .time = {5000, 5000, WALL_US}};
-    assert_int_equal(log_writer_open(&config, WALL_US, &core.log.log_writer, error),
-                     OK);
+    assert_int_equal(log_writer_open(&config, WALL_US, &core.log.log_writer, error), OK);
     core.log.journal = log_writer_journal(core.log.log_writer);
     core_init(&core, 0);
     assert_int_equal(core_restore(&core, error), OK);
@@ -89,8 +88,7 @@ static void quote(unsigned symbol)
     char topic[16], price[40];
 
     snprintf(topic, sizeof topic, "S%u ", symbol);
-    snprintf(price, sizeof price, "%llu%0*u", (unsigned long long)lines + 1,
-             (int)dice(20), 1u);
+    snprintf(price, sizeof price, "%llu%0*u", (unsigned long long)lines + 1, (int)dice(20), 1u);
     line(feed_epoch, ++lines, topic, price);
 }
 
@@ -110,8 +108,7 @@ static void quote_random(unsigned count)
 
 static int64_t keep(void)
 {
-    return log_writer_turn(core.log.log_writer, core.time.now,
-                           (uint64_t)core.time.wall_us);
+    return log_writer_turn(core.log.log_writer, core.time.now, (uint64_t)core.time.wall_us);
 }
 
 /* Until all is stored; answers are said meanwhile. */
@@ -240,12 +237,10 @@ static bool check_page(struct history *h)
 {
     struct span answer = ask_history(h), records, gaps;
     struct pack_value v;
-    uint64_t next = pack_find_u(answer, "next", 0),
-             first = pack_find_u(answer, "first", 0),
+    uint64_t next = pack_find_u(answer, "next", 0), first = pack_find_u(answer, "first", 0),
              head = pack_find_u(answer, "head", 0),
              high = h->before && h->before <= head ? h->before - 1 : head,
-             from = h->newest && next ? next - 1 : h->after,
-             to = !h->newest && next ? next : high;
+             from = h->newest && next ? next - 1 : h->after, to = !h->newest && next ? next : high;
     uint32_t count;
 
     assert_true(first > 0 && head <= published_count);
@@ -416,8 +411,7 @@ static void a_rare_symbol_is_found_at_once_a_common_one_in_bounded_pages(void **
     h = (struct history){.symbol = "S1", .limit = 10};
     assert_false(check_page(&h));
     /* The way back to there is long: what one page looks at is bounded. */
-    h = (struct history){
-        .symbol = "S2", .newest = true, .before = 20000, .limit = 1000};
+    h = (struct history){.symbol = "S2", .newest = true, .before = 20000, .limit = 1000};
     while (check_page(&h))
         pages++;
     assert_in_range(pages, 13, 14);
@@ -425,8 +419,7 @@ static void a_rare_symbol_is_found_at_once_a_common_one_in_bounded_pages(void **
     for (pages = 0; check_page(&h); pages++)
         ;
     assert_in_range(pages, 3, 4);
-    h = (struct history){
-        .symbol = "S0", .newest = true, .since = UINT64_MAX / 2, .limit = 10};
+    h = (struct history){.symbol = "S0", .newest = true, .since = UINT64_MAX / 2, .limit = 10};
     for (pages = 0; check_page(&h); pages++)
         ;
     assert_in_range(pages, 1, 3);
@@ -445,9 +438,8 @@ static void requests_that_make_no_sense_are_answered_with_an_error(void **state)
 
     (void)state;
     for (size_t i = 0; i < LENGTH(bad); i++)
-        assert_string_equal(ask("p", bad[i]),
-                            "{'re':'history','id':1,'error':'invalid',"
-                            "'message':'symbol must be one symbol'}");
+        assert_string_equal(ask("p", bad[i]), "{'re':'history','id':1,'error':'invalid',"
+                                              "'message':'symbol must be one symbol'}");
 }
 
 static void an_unknown_symbol_has_no_last_position(void **state)
@@ -465,8 +457,7 @@ static void an_unknown_symbol_has_no_last_position(void **state)
 
 int main(void)
 {
-#define TEST(name, kind) \
-    cmocka_unit_test_setup_teardown(name, set_up_##kind, tear_down_##kind)
+#define TEST(name, kind) cmocka_unit_test_setup_teardown(name, set_up_##kind, tear_down_##kind)
 #define tear_down_memory tear_down
     const struct CMUnitTest tests[] = {
         TEST(store_and_ring_are_read_as_one, store),

@@ -90,8 +90,7 @@ static void lines_of_an_ended_grant_are_dropped(void **state)
                         "{'re':'goodbye','id':2}");
     forget_sent(published, &published_count);
     line(FIRST_FEED_EPOCH, 2, "A ", "2"); /* still on its way */
-    assert_non_null(
-        strstr(ask("new", HELLO_AS("sim", "two")), "'epoch':1640995200000002,"));
+    assert_non_null(strstr(ask("new", HELLO_AS("sim", "two")), "'epoch':1640995200000002,"));
     line(FIRST_FEED_EPOCH, 3, "A ", "3");
     line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, 3, WIRE_TOPIC_HEARTBEAT, NULL);
     assert_int_equal(published_count, 0);
@@ -100,8 +99,7 @@ static void lines_of_an_ended_grant_are_dropped(void **state)
     assert_string_equal(published_text(0), quote_text("A", 3, 2, "43"));
 }
 
-static void a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_predecessor(
-    void **state)
+static void a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_predecessor(void **state)
 {
     (void)state;
     grant();
@@ -116,11 +114,10 @@ static void a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_prede
                         "'received':0,'lease_ms':900,'after':{'host':'h','pid':9,"
                         "'line':1,'ago_ms':900,'left':false}}");
     /* The same grant again, should the answer be lost. */
-    assert_non_null(
-        strstr(ask("other", HELLO_AS("sim", "two")), "'line':1,'ago_ms':900"));
+    assert_non_null(strstr(ask("other", HELLO_AS("sim", "two")), "'line':1,'ago_ms':900"));
     ask("other", "{'op':'goodbye','id':2,'epoch':1640995200000002}");
-    assert_non_null(strstr(ask("third", HELLO_AS("sim", "three")),
-                           "'line':0,'ago_ms':0,'left':true}"));
+    assert_non_null(
+        strstr(ask("third", HELLO_AS("sim", "three")), "'line':0,'ago_ms':0,'left':true}"));
     /* Who gets back what was its own follows nobody. */
     ask("third", "{'op':'goodbye','id':2,'epoch':1640995200000003}");
     assert_null(strstr(ask("third", HELLO_AS("sim", "three")), "after"));
@@ -132,8 +129,7 @@ static void a_feed_that_reconnects_makes_its_symbols_live_again(void **state)
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
-    assert_string_equal(published_text(1),
-                        "A state 2<1 {'state':'stale','feed':'sim'}");
+    assert_string_equal(published_text(1), "A state 2<1 {'state':'stale','feed':'sim'}");
     ask("peer", HELLO_AS("sim", "one"));
     assert_string_equal(published_text(2), "A state 3<2 {'state':'live','feed':'sim'}");
     assert_int_equal(published_count, 3);
@@ -222,8 +218,7 @@ int main(void)
         TEST(a_hello_that_cannot_be_granted_is_answered_with_the_reason),
         TEST(newer_peers_that_still_speak_our_version_are_welcome),
         TEST(lines_of_an_ended_grant_are_dropped),
-        TEST(
-            a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_predecessor),
+        TEST(a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_predecessor),
         TEST(a_feed_that_reconnects_makes_its_symbols_live_again),
         TEST(feeds_that_published_little_make_room_for_new_ones),
     };

@@ -103,15 +103,14 @@ static void receive_quote(unsigned s, const struct wire_record *r)
     assert_int_equal(skipped, 0);
     f->published = n;
     receiver.symbols[s].is_stale = false;
-    snprintf(receiver.symbols[s].last, sizeof receiver.symbols[s].last, "%.*s",
-             (int)last.len, last.at);
+    snprintf(receiver.symbols[s].last, sizeof receiver.symbols[s].last, "%.*s", (int)last.len,
+             last.at);
 }
 
 static void receive_lost(const struct wire_record *r)
 {
     struct span name = pack_find_text(r->body, "feed");
-    uint64_t first = pack_find_u(r->body, "first", 0),
-             last = pack_find_u(r->body, "last", 0);
+    uint64_t first = pack_find_u(r->body, "first", 0), last = pack_find_u(r->body, "last", 0);
 
     assert_int_equal(r->prev, receiver.last_lost);
     receiver.last_lost = r->seq;
@@ -142,8 +141,7 @@ static void receive_heartbeat(const struct wire_record *r)
     for (uint32_t i = 0; i < list.count; i++) {
         unsigned s;
 
-        assert_true(pack_next(&c, &pair) && pack_next(&c, &name) &&
-                    pack_next(&c, &seq));
+        assert_true(pack_next(&c, &pair) && pack_next(&c, &name) && pack_next(&c, &seq));
         s = symbol_number(name.text);
         assert_true(receiver.symbols[s].is_changed);
         assert_int_equal(seq.u, receiver.symbols[s].seq);
@@ -185,8 +183,7 @@ static void receive(struct sent *m)
     if (r.kind == WIRE_QUOTE)
         receive_quote(s, &r);
     else
-        receiver.symbols[s].is_stale =
-            span_eq(pack_find_text(r.body, "state"), "stale");
+        receiver.symbols[s].is_stale = span_eq(pack_find_text(r.body, "state"), "stale");
 }
 
 static void receive_all(void)
@@ -280,8 +277,7 @@ static void feeder_acts(struct feeder *f)
         if (f->send_at > f->next)
             f->send_at = f->next;
     } else if (act < 80 && f->next > 1) {
-        send_line(f, f->epoch,
-                  1 + dice((unsigned)f->next - 1)); /* again, or too early */
+        send_line(f, f->epoch, 1 + dice((unsigned)f->next - 1)); /* again, or too early */
     } else if (act < 83) {
         old = f->old_epochs[dice(LENGTH(f->old_epochs))];
         if (old != f->epoch)
@@ -339,11 +335,9 @@ static void a_newcomer_takes_a_snapshot(void)
                 assert_true(pack_next(&c, &v[k]));
             s = symbol_number(v[1].text);
             assert_int_equal(v[2].u, receiver.symbols[s].seq);
-            assert_true(
-                span_eq(v[3].text, receiver.symbols[s].is_stale ? "stale" : "live"));
+            assert_true(span_eq(v[3].text, receiver.symbols[s].is_stale ? "stale" : "live"));
             assert_int_equal(wire_read(v[4].text, &r, NULL), OK);
-            assert_true(
-                span_eq(pack_find_text(r.body, "last"), receiver.symbols[s].last));
+            assert_true(span_eq(pack_find_text(r.body, "last"), receiver.symbols[s].last));
         }
         from = pack_find_u(last_answer(), "next", 0);
     } while (from);
@@ -366,25 +360,23 @@ static void a_laggard_asks_for_a_replay(void)
         after = upto = receiver.seq - 300;
     do {
         snprintf(question, sizeof question,
-                 "{'op':'replay','id':1,'pattern':'%s','after':%llu,'limit':%u}",
-                 pattern, (unsigned long long)upto, 1 + dice(50));
+                 "{'op':'replay','id':1,'pattern':'%s','after':%llu,'limit':%u}", pattern,
+                 (unsigned long long)upto, 1 + dice(50));
         ask("late", question);
         assert_int_equal(pack_find_u(last_answer(), "head", 0), receiver.seq);
-        assert_int_equal(pack_find_u(last_answer(), "first", 0),
-                         journal_first(core.log.journal));
-        after = after + 1 < journal_first(core.log.journal)
-                    ? journal_first(core.log.journal) - 1
-                    : after;
+        assert_int_equal(pack_find_u(last_answer(), "first", 0), journal_first(core.log.journal));
+        after = after + 1 < journal_first(core.log.journal) ? journal_first(core.log.journal) - 1
+                                                            : after;
         upto = pack_find_u(last_answer(), "upto", 0);
         assert_true(pack_find(last_answer(), "records", &list, &c));
         pack_next(&c, &list);
         for (; after < upto; after++) {
             struct buf *b = receiver.log[after + 1];
             struct span symbol = wire_topic_symbol(buf_span(&b[0]));
-            bool is_match = !symbol.len ||
-                            (symbol.len >= strcspn(pattern, "*") &&
-                             !memcmp(symbol.at, pattern, strcspn(pattern, "*")) &&
-                             (strchr(pattern, '*') || symbol.len == strlen(pattern)));
+            bool is_match =
+                !symbol.len || (symbol.len >= strcspn(pattern, "*") &&
+                                !memcmp(symbol.at, pattern, strcspn(pattern, "*")) &&
+                                (strchr(pattern, '*') || symbol.len == strlen(pattern)));
 
             if (!is_match)
                 continue;
@@ -425,8 +417,7 @@ static void everything_arrives_in_the_end(void)
             feeder_says_hello(f);
         for (int round = 0; round < 20; round++) {
             pass_time(FEED_RESEND_MS);
-            line_of_kind(WIRE_HEARTBEAT, f->epoch, f->next - 1, WIRE_TOPIC_HEARTBEAT,
-                         NULL);
+            line_of_kind(WIRE_HEARTBEAT, f->epoch, f->next - 1, WIRE_TOPIC_HEARTBEAT, NULL);
             receive_all();
             feeders_listen();
             while (f->send_at < f->next)

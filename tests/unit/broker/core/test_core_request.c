@@ -82,8 +82,8 @@ static uint64_t check_snapshot(const char *list, bool *seen)
 
 static void a_snapshot_in_slices_has_every_symbol_that_matches_once(void **state)
 {
-    static const char *const lists[] = {
-        "*", "A*", "B*,AB*,CC2*,ZZ*", "AA0,BA1,CA2,NONE", "A*,B*,C*,D*,E*,F*,G*,AA*,*"};
+    static const char *const lists[] = {"*", "A*", "B*,AB*,CC2*,ZZ*", "AA0,BA1,CA2,NONE",
+                                        "A*,B*,C*,D*,E*,F*,G*,AA*,*"};
     static bool seen[3 * SYMBOLS];
 
     (void)state;
@@ -100,8 +100,8 @@ static void a_snapshot_in_slices_has_every_symbol_that_matches_once(void **state
         core.turn_work = 20 + dice(1000);
         do {
             snprintf(request, sizeof request,
-                     "{'op':'snapshot','id':1,'pattern':'%s','limit':%u,'from':%llu}",
-                     list, 1 + dice(3000), (unsigned long long)from);
+                     "{'op':'snapshot','id':1,'pattern':'%s','limit':%u,'from':%llu}", list,
+                     1 + dice(3000), (unsigned long long)from);
             put("p", request);
             work();
             from = check_snapshot(list, seen);
@@ -186,8 +186,7 @@ static void a_replay_in_slices_leaves_out_nothing_that_it_covers(void **state)
         char request[100];
 
         core.turn_work = 20 + dice(500);
-        snprintf(request, sizeof request,
-                 "{'op':'replay','id':1,'pattern':'*','after':%llu}",
+        snprintf(request, sizeof request, "{'op':'replay','id':1,'pattern':'*','after':%llu}",
                  (unsigned long long)after);
         put("p", request);
         work();
@@ -224,8 +223,7 @@ static void quotes_and_leases_do_not_wait_for_requests(void **state)
     put("quiet", "{'op':'ping','id':2}");
     assert_int_equal(said_count, 1); /* at once */
     put("quiet", "{'op':'snapshot','id':3,'pattern':'AA0'}");
-    for (int turns = 0;
-         said_count == 1 || !span_eq(buf_span(&said[said_count - 1].to), "quiet");
+    for (int turns = 0; said_count == 1 || !span_eq(buf_span(&said[said_count - 1].to), "quiet");
          turns++) {
         assert_true(turns < 100); /* one request of the other's, not a hundred */
         core_work(&core);

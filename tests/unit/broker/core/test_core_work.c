@@ -61,8 +61,7 @@ static void a_snapshot_costs_its_entries_and_what_it_looks_for(void **state)
     (void)state;
     check("{'op':'snapshot','id':1,'pattern':'*'}", SYMBOLS * CORE_WORK_ENTRY);
     /* A prefix is walked through once to mark what it matches. */
-    check("{'op':'snapshot','id':1,'pattern':'S*'}",
-          SYMBOLS + SYMBOLS * CORE_WORK_ENTRY);
+    check("{'op':'snapshot','id':1,'pattern':'S*'}", SYMBOLS + SYMBOLS * CORE_WORK_ENTRY);
 }
 
 static void a_replay_costs_each_entry_and_more_if_it_is_sent(void **state)
@@ -71,10 +70,8 @@ static void a_replay_costs_each_entry_and_more_if_it_is_sent(void **state)
     check("{'op':'replay','id':1,'pattern':'NONE','after':0}", QUOTES);
     check("{'op':'replay','id':1,'pattern':'S1','after':0}",
           QUOTES + QUOTES / SYMBOLS * CORE_WORK_ENTRY);
-    check("{'op':'replay','id':1,'pattern':'*','after':0}",
-          QUOTES * (1 + CORE_WORK_ENTRY));
-    check("{'op':'replay','id':1,'pattern':'*','after':640}",
-          QUOTES / 2 * (1 + CORE_WORK_ENTRY));
+    check("{'op':'replay','id':1,'pattern':'*','after':0}", QUOTES * (1 + CORE_WORK_ENTRY));
+    check("{'op':'replay','id':1,'pattern':'*','after':640}", QUOTES / 2 * (1 + CORE_WORK_ENTRY));
 }
 
 static void a_history_costs_the_entries_of_its_symbol(void **state)

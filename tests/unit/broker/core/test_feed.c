@@ -148,13 +148,11 @@ static void a_process_that_comes_back_goes_on_where_it_was(void **state)
     assert_true(is_new);
     assert_int_equal(f->received, 9);
     feed_release(f);
-    assert_int_equal(hello("sim", "b", 0, 2, &f, &is_new),
-                     OK); /* another counts anew */
+    assert_int_equal(hello("sim", "b", 0, 2, &f, &is_new), OK); /* another counts anew */
     assert_int_equal(f->received, 0);
 }
 
-static void a_table_without_the_name_takes_the_acknowledged_line_from_the_feeder(
-    void **state)
+static void a_table_without_the_name_takes_the_acknowledged_line_from_the_feeder(void **state)
 {
     struct feed *f;
     bool is_new;
@@ -235,22 +233,19 @@ static void names_out_of_bounds_are_refused(void **state)
         {SPAN("a\0b"), SPAN("o"), SPAN("p"), ERR_INVALID},
         {SPAN("a/b"), SPAN("o"), SPAN("p"), ERR_INVALID},
         {SPAN("\xC3\xA9"), SPAN("o"), SPAN("p"), ERR_INVALID},
-        {SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
-         SPAN("o"), SPAN("p"), ERR_INVALID},
+        {SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"), SPAN("o"),
+         SPAN("p"), ERR_INVALID},
         {SPAN("b"), SPAN(""), SPAN("p"), ERR_INVALID},
-        {SPAN("b"),
-         SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
+        {SPAN("b"), SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
          SPAN("p"), ERR_INVALID},
         {SPAN("b"), SPAN("o"),
-         SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
-         ERR_INVALID},
+         SPAN("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"), ERR_INVALID},
     };
     size_t good = 0;
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct feed_hello h = {
-            .name = rows[i].name, .owner = rows[i].owner, .peer = rows[i].peer};
+        struct feed_hello h = {.name = rows[i].name, .owner = rows[i].owner, .peer = rows[i].peer};
         struct feed *f = NULL;
         bool is_new;
 
@@ -278,8 +273,7 @@ static struct feed *fill_table(void)
     return f;
 }
 
-static void a_name_that_published_is_kept_and_one_that_never_did_makes_room(
-    void **state)
+static void a_name_that_published_is_kept_and_one_that_never_did_makes_room(void **state)
 {
     struct feed *f;
     bool is_new;
@@ -328,8 +322,7 @@ static void numbers_that_no_feed_can_reach_are_refused(void **state)
         if (!absurd[i])
             continue;
         assert_false(feed_announce(f, absurd[i]));
-        assert_int_equal(hello("sim-2", "b", absurd[i], 0, &other, &is_new),
-                         ERR_INVALID);
+        assert_int_equal(hello("sim-2", "b", absurd[i], 0, &other, &is_new), ERR_INVALID);
     }
     assert_false(feed_skip(f, 1, 10 + FEED_LOST_AHEAD + 1)); /* never announced */
     assert_int_equal(f->received, 0);

@@ -64,8 +64,8 @@ static void a_gateway_is_known_by_its_peer_after_hello(void **state)
     assert_string_equal(g->name, "gw-1");
     assert_string_equal(g->host, "host-1");
     assert_string_equal(g->http, "http://127.0.0.1:8000");
-    assert_true(g->pid == 10 && g->limit == REGISTRY_CONNECTIONS_MAX &&
-                g->since_us == 7 && g->heard_at == 5);
+    assert_true(g->pid == 10 && g->limit == REGISTRY_CONNECTIONS_MAX && g->since_us == 7 &&
+                g->heard_at == 5);
     assert_null(registry_renew(r, SPAN("p"), 0));
     assert_null(registry_renew(r, SPAN("p11"), 0));
 }
@@ -132,8 +132,7 @@ static void there_are_only_so_many_gateways(void **state)
         if (i != 9)
             open_id(registry_renew(r, span_of(peer), 0), 1);
     }
-    assert_int_equal(hello("more", "gw", 9999, 0),
-                     OK); /* in place of the one that serves nobody */
+    assert_int_equal(hello("more", "gw", 9999, 0), OK); /* in place of the one that serves nobody */
     assert_null(registry_renew(r, SPAN("p9"), 0));
     open_id(registry_renew(r, SPAN("more"), 0), 1);
     assert_int_equal(hello("yet-more", "gw", 9998, 0), ERR_FULL);
@@ -257,8 +256,7 @@ static void random_reports_leave_what_the_model_says(void **state)
         unsigned i = dice(GATEWAYS), id = dice(dice(2) ? IDS : 40);
         char peer[8];
         struct registry_gateway *g;
-        struct registry_connection c = {.id = id_of(id),
-                                        .port = (uint16_t)(1 + dice(60000))};
+        struct registry_connection c = {.id = id_of(id), .port = (uint16_t)(1 + dice(60000))};
         size_t total = 0, here = 0;
 
         snprintf(peer, sizeof peer, "p%u", i);
@@ -285,15 +283,13 @@ static void random_reports_leave_what_the_model_says(void **state)
             now += dice(2 * WIRE_GATEWAY_LEASE_MS);
             while ((g = registry_expired(r, now))) {
                 i = (unsigned)(g->name[1] - '0');
-                assert_true(model[i].is_here &&
-                            now - model[i].heard_at >= WIRE_GATEWAY_LEASE_MS);
+                assert_true(model[i].is_here && now - model[i].heard_at >= WIRE_GATEWAY_LEASE_MS);
                 model[i].is_here = false;
                 model_forget(i);
                 registry_remove(r, g);
             }
             for (unsigned k = 0; k < GATEWAYS; k++)
-                assert_false(model[k].is_here &&
-                             now - model[k].heard_at >= WIRE_GATEWAY_LEASE_MS);
+                assert_false(model[k].is_here && now - model[k].heard_at >= WIRE_GATEWAY_LEASE_MS);
             break;
         default:
             if (dice(step / 5000 % 2 ? 3 : 2)) { /* it grows and shrinks */
@@ -313,8 +309,7 @@ static void random_reports_leave_what_the_model_says(void **state)
         assert_int_equal(registry_total(r), total);
         assert_int_equal(registry_gateways(r), here);
         for (size_t k = 0; !dice(100) && k < here; k++)
-            check_gateway((unsigned)(registry_at(r, k)->name[1] - '0'),
-                          registry_at(r, k));
+            check_gateway((unsigned)(registry_at(r, k)->name[1] - '0'), registry_at(r, k));
     }
 }
 

@@ -138,29 +138,26 @@ static void a_request_that_is_too_large_is_refused(void **state)
 
     (void)state;
     assert_non_null(large);
-    assert_int_equal(request_queue_add(queue, SPAN("p"),
-                                       (struct span){large, REQUEST_QUEUE_BYTES + 1}),
-                     ERR_TOO_LARGE);
     assert_int_equal(
-        request_queue_add(queue, SPAN("p"), (struct span){large, REQUEST_QUEUE_BYTES}),
-        OK);
+        request_queue_add(queue, SPAN("p"), (struct span){large, REQUEST_QUEUE_BYTES + 1}),
+        ERR_TOO_LARGE);
+    assert_int_equal(request_queue_add(queue, SPAN("p"), (struct span){large, REQUEST_QUEUE_BYTES}),
+                     OK);
     free(large);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            peers_take_turns_however_many_requests_one_of_them_has, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_peer_that_is_skipped_keeps_its_requests_and_delays_no_other, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(requests_of_one_peer_and_of_all_are_bounded,
+        cmocka_unit_test_setup_teardown(peers_take_turns_however_many_requests_one_of_them_has,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            a_full_queue_has_room_for_a_peer_with_fewer_requests, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_request_that_is_too_large_is_refused, set_up,
+            a_peer_that_is_skipped_keeps_its_requests_and_delays_no_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(requests_of_one_peer_and_of_all_are_bounded, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_full_queue_has_room_for_a_peer_with_fewer_requests,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_request_that_is_too_large_is_refused, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

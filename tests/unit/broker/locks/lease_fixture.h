@@ -15,8 +15,7 @@ static int64_t now, awake;
 
 static inline void make_table(size_t count)
 {
-    struct lease_limits limits = {
-        .count = count, .ttl_max_ms = 600000, .delay_max_ms = 600000};
+    struct lease_limits limits = {.count = count, .ttl_max_ms = 600000, .delay_max_ms = 600000};
 
     table = lease_table_new(&limits, FLOOR);
 }
@@ -37,8 +36,7 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-static inline struct lease_request ask_of(const char *name, const char *owner,
-                                          uint64_t ttl_ms)
+static inline struct lease_request ask_of(const char *name, const char *owner, uint64_t ttl_ms)
 {
     return (struct lease_request){.name = span_of(name),
                                   .owner = span_of(owner),

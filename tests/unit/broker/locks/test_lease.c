@@ -33,8 +33,7 @@ static size_t happen(enum lease_event_kind kind, struct lease_event *last)
     return count;
 }
 
-static enum err ask(const char *name, const char *owner, uint64_t wait_ms,
-                    struct lease_answer *a)
+static enum err ask(const char *name, const char *owner, uint64_t wait_ms, struct lease_answer *a)
 {
     struct lease_request q = ask_of(name, owner, 1000);
 
@@ -77,8 +76,7 @@ static void every_grant_has_a_token_above_all_before_whatever_the_lock(void **st
     assert_int_equal(lease_last_token(table), a->token);
 }
 
-static void a_longer_time_of_the_same_grant_must_be_stored_and_a_renewal_not(
-    void **state)
+static void a_longer_time_of_the_same_grant_must_be_stored_and_a_renewal_not(void **state)
 {
     struct lease_request q = ask_of("a", "x", 1000);
     struct lease_answer a;
@@ -204,8 +202,7 @@ static void names_are_bounded_and_idle_ones_make_room(void **state)
 static void a_renewal_lends_no_longer_time_than_is_stored(void **state)
 {
     struct lease *l = granted("a", "x");
-    struct lease_request longer = ask_of("a", "x", 60000),
-                         shorter = ask_of("a", "x", 5000);
+    struct lease_request longer = ask_of("a", "x", 60000), shorter = ask_of("a", "x", 5000);
     struct lease_answer a;
 
     (void)state;

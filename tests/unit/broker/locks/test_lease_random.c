@@ -50,8 +50,7 @@ static int index_of(const char *const *list, const char *text)
 static void model_leave(struct model *m, int at)
 {
     m->waiters--;
-    memmove(m->line + at, m->line + at + 1,
-            (size_t)(m->waiters - at) * sizeof *m->line);
+    memmove(m->line + at, m->line + at + 1, (size_t)(m->waiters - at) * sizeof *m->line);
 }
 
 static int model_place(const struct model *m, int owner)
@@ -84,15 +83,14 @@ static void model_end(struct model *m, int64_t since, enum lease_end why)
 
 static bool model_is_ready(const struct model *m)
 {
-    return model_may_grant && m->state == LEASE_FREE && m->waiters &&
-           m->line[0].told_at;
+    return model_may_grant && m->state == LEASE_FREE && m->waiters && m->line[0].told_at;
 }
 
 /* What the table says has happened must be due. */
 static void model_take(const struct lease_event *e)
 {
-    struct model *m = &models[index_of(
-        names, e->kind == LEASE_EVENT_FORGOTTEN ? e->name : e->lease->name)];
+    struct model *m =
+        &models[index_of(names, e->kind == LEASE_EVENT_FORGOTTEN ? e->name : e->lease->name)];
     int at = *e->owner ? model_place(m, index_of(owners, e->owner)) : -1;
 
     assert_true(m->is_there);
@@ -234,16 +232,14 @@ static void try_grant_op(struct model *m, struct lease *l, int owner)
     is_current &= token == m->token;
     switch (dice(4)) {
     case 0:
-        assert_int_equal(lease_renew(table, l, who, token, ttl, now),
-                         is_current ? OK : ERR_STALE);
+        assert_int_equal(lease_renew(table, l, who, token, ttl, now), is_current ? OK : ERR_STALE);
         if (is_current)
             m->until = now + (ttl && (int64_t)ttl < m->ttl ? (int64_t)ttl : m->ttl) + 1;
         break;
     case 1:
         if (m->ended == LEASE_RELEASED && m->owner == owner && token == m->token)
             is_current = true;
-        assert_int_equal(lease_release(table, l, who, token, now),
-                         is_current ? OK : ERR_STALE);
+        assert_int_equal(lease_release(table, l, who, token, now), is_current ? OK : ERR_STALE);
         if (is_current && m->state == LEASE_HELD) {
             m->state = LEASE_FREE;
             m->ended = LEASE_RELEASED;
@@ -255,12 +251,10 @@ static void try_grant_op(struct model *m, struct lease *l, int owner)
         m->version += is_current;
         break;
     case 3:
-        is_current =
-            token == m->token && (m->state == LEASE_HELD || m->ended == LEASE_BROKEN);
+        is_current = token == m->token && (m->state == LEASE_HELD || m->ended == LEASE_BROKEN);
         if (dice(4))
             return; /* rarer than the others */
-        assert_int_equal(lease_break(table, l, token, now),
-                         is_current ? OK : ERR_STALE);
+        assert_int_equal(lease_break(table, l, token, now), is_current ? OK : ERR_STALE);
         if (is_current && m->state == LEASE_HELD)
             model_end(m, now, LEASE_BROKEN);
         break;
@@ -277,8 +271,7 @@ static void try_something(void)
         try_lock(m, name, owner);
     } else if (dice(8) == 0) {
         place = model_place(m, owner);
-        assert_int_equal(lease_cancel(table, l, span_of(owners[owner]), now),
-                         place >= 0);
+        assert_int_equal(lease_cancel(table, l, span_of(owners[owner]), now), place >= 0);
         if (place >= 0)
             model_leave(m, place);
     } else {

@@ -106,22 +106,21 @@ static bool list_one(void *ctx, const struct lease_stored *l)
     size_t len = strlen(listed);
 
     (void)ctx;
-    snprintf(listed + len, sizeof listed - len,
-             "%.*s %s%s %.*s@%.*s/%llu %llu %llu/%llu %llu", (int)l->name.len,
-             l->name.at, states[l->state], lease_end_name(l->ended), (int)l->owner.len,
-             l->owner.at, (int)l->host.len, l->host.at, (unsigned long long)l->pid,
-             (unsigned long long)l->token, (unsigned long long)l->ttl_ms,
-             (unsigned long long)l->delay_ms, (unsigned long long)l->held_ms);
+    snprintf(listed + len, sizeof listed - len, "%.*s %s%s %.*s@%.*s/%llu %llu %llu/%llu %llu",
+             (int)l->name.len, l->name.at, states[l->state], lease_end_name(l->ended),
+             (int)l->owner.len, l->owner.at, (int)l->host.len, l->host.at,
+             (unsigned long long)l->pid, (unsigned long long)l->token,
+             (unsigned long long)l->ttl_ms, (unsigned long long)l->delay_ms,
+             (unsigned long long)l->held_ms);
     len = strlen(listed);
     if (l->lost_token)
         snprintf(listed + len, sizeof listed - len, " lost %.*s %llu %s %llu",
-                 (int)l->lost_owner.len, l->lost_owner.at,
-                 (unsigned long long)l->lost_token, lease_end_name(l->lost_reason),
-                 (unsigned long long)l->lost_ago_ms);
+                 (int)l->lost_owner.len, l->lost_owner.at, (unsigned long long)l->lost_token,
+                 lease_end_name(l->lost_reason), (unsigned long long)l->lost_ago_ms);
     len = strlen(listed);
     snprintf(listed + len, sizeof listed - len, " v%llu by %llu '%.*s';",
-             (unsigned long long)l->version, (unsigned long long)l->value_token,
-             (int)l->value.len, l->value.len ? l->value.at : "");
+             (unsigned long long)l->version, (unsigned long long)l->value_token, (int)l->value.len,
+             l->value.len ? l->value.at : "");
     return true;
 }
 
@@ -151,18 +150,16 @@ static void everything_comes_back_as_it_was(void **state)
     add(&b, false);
     write_batch();
     reopen(0);
-    assert_string_equal(
-        list(WALL_US + 1000000),
-        "a held o@h/7 5 3000/500 3000 v1 by 5 'v\n1';"
-        "b closedbroken o@h/7 6 3000/500 3000 lost p 6 broken 1100 v0 by 0 '';");
+    assert_string_equal(list(WALL_US + 1000000),
+                        "a held o@h/7 5 3000/500 3000 v1 by 5 'v\n1';"
+                        "b closedbroken o@h/7 6 3000/500 3000 lost p 6 broken 1100 v0 by 0 '';");
     /* A row that is written again keeps the value that was stored before. */
     a.state = LEASE_FREE;
     a.ended = LEASE_RELEASED;
     add(&a, false);
     lease_batch_forget(batch, "b");
     write_batch();
-    assert_string_equal(list(WALL_US),
-                        "a freereleased o@h/7 5 3000/500 2000 v1 by 5 'v\n1';");
+    assert_string_equal(list(WALL_US), "a freereleased o@h/7 5 3000/500 2000 v1 by 5 'v\n1';");
     buf_free(&a.value);
 }
 
@@ -336,8 +333,7 @@ static uint64_t kill_after(unsigned count)
     if (!child)
         grant_until_killed(told[1]);
     close(told[1]);
-    for (unsigned i = 0;
-         i < count && read(told[0], &token, sizeof token) == sizeof token; i++)
+    for (unsigned i = 0; i < count && read(told[0], &token, sizeof token) == sizeof token; i++)
         last = token;
     for (volatile unsigned spin = dice(20000); spin; spin--)
         continue;

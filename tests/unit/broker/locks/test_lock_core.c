@@ -13,14 +13,13 @@
 #include "tests/unit/broker/core/core_fixture.h"
 
 #define TOKEN(n) "164099520000000" #n /* the n-th grant: above the wall clock */
-#define LOCK_AS(owner, ttl, delay, more)                                \
-    "{'op':'lock','id':1,'name':'a','owner':'" owner "','ttl_ms':" #ttl \
-    ",'delay_ms':" #delay more "}"
-#define GRANTED(owner, n, ttl, delay, is_new)                                     \
-    "{'re':'lock','id':1,'name':'a','owner':'" owner                              \
-    "','token':" TOKEN(n) ",'ttl_ms':" #ttl ",'delay_ms':" #delay                 \
-                          ",'expires_ms':" #ttl ",'waited_ms':0,'is_new':" is_new \
-                          ",'durable':false}"
+#define LOCK_AS(owner, ttl, delay, more)                                                           \
+    "{'op':'lock','id':1,'name':'a','owner':'" owner "','ttl_ms':" #ttl ",'delay_ms':" #delay more \
+    "}"
+#define GRANTED(owner, n, ttl, delay, is_new)                                           \
+    "{'re':'lock','id':1,'name':'a','owner':'" owner                                    \
+    "','token':" TOKEN(n) ",'ttl_ms':" #ttl ",'delay_ms':" #delay ",'expires_ms':" #ttl \
+                          ",'waited_ms':0,'is_new':" is_new ",'durable':false}"
 #define WITH(op, owner, n) \
     "{'op':'" op "','id':2,'name':'a','owner':'" owner "','token':" TOKEN(n) "}"
 
@@ -53,11 +52,9 @@ static const char *member(const char *peer, const char *question, const char *ke
     return buf_text(&out);
 }
 
-#define SAYS_OF(question, key, want) \
-    assert_string_equal(member("p", question, key), want)
+#define SAYS_OF(question, key, want) assert_string_equal(member("p", question, key), want)
 
-static void a_free_lock_is_granted_and_the_holder_asking_again_has_the_same_grant(
-    void **state)
+static void a_free_lock_is_granted_and_the_holder_asking_again_has_the_same_grant(void **state)
 {
     (void)state;
     says(LOCK_AS("x", 1000, 500, ""), GRANTED("x", 1, 1000, 500, "true"));
@@ -70,35 +67,31 @@ static void a_free_lock_is_granted_and_the_holder_asking_again_has_the_same_gran
 static void a_held_lock_is_refused_with_everything_one_needs_to_know(void **state)
 {
     (void)state;
-    ask("p",
-        "{'op':'lock','id':1,'name':'a','owner':'x','ttl_ms':9000,'host':'h','pid':7}");
+    ask("p", "{'op':'lock','id':1,'name':'a','owner':'x','ttl_ms':9000,'host':'h','pid':7}");
     forget_sent(said, &said_count);
     tick(1000);
-    says(LOCK_AS("y", 1000, 0, ""), "{'re':'lock','id':1,'error':'held','message':'"
-                                    "lock a is held by x (pid 7 on h)',"
-                                    "'name':'a','owner':'x','token':" TOKEN(
-                                        1) ",'expires_ms':8000,'closed_ms':0,"
-                                           "'place':1,'waiters':0,'retry_ms':3000}");
+    says(LOCK_AS("y", 1000, 0, ""),
+         "{'re':'lock','id':1,'error':'held','message':'"
+         "lock a is held by x (pid 7 on h)',"
+         "'name':'a','owner':'x','token':" TOKEN(1) ",'expires_ms':8000,'closed_ms':0,"
+                                                    "'place':1,'waiters':0,'retry_ms':3000}");
 }
 
-static void an_expired_lock_is_closed_for_its_delay_and_a_released_one_is_not(
-    void **state)
+static void an_expired_lock_is_closed_for_its_delay_and_a_released_one_is_not(void **state)
 {
     (void)state;
     says(LOCK_AS("x", 1000, 500, ""), GRANTED("x", 1, 1000, 500, "true"));
     tick(1001);
-    says(
-        LOCK_AS("y", 1000, 500, ""),
-        "{'re':'lock','id':1,'error':'held','message':'lock a stays closed for 500 ms "
-        "more: "
-        "its last grant ran out','name':'a','owner':'','token':" TOKEN(
-            1) ",'expires_ms':0,'closed_ms':500,'place':1,'waiters':0,'retry_ms':500}");
+    says(LOCK_AS("y", 1000, 500, ""),
+         "{'re':'lock','id':1,'error':'held','message':'lock a stays closed for 500 ms "
+         "more: "
+         "its last grant ran out','name':'a','owner':'','token':" TOKEN(
+             1) ",'expires_ms':0,'closed_ms':500,'place':1,'waiters':0,'retry_ms':500}");
     tick(499);
     SAYS_OF(LOCK_AS("y", 1000, 500, ""), "closed_ms", "1");
     tick(1);
     says(LOCK_AS("y", 1000, 500, ""), GRANTED("y", 2, 1000, 500, "true"));
-    says(WITH("release", "y", 2),
-         "{'re':'release','id':2,'name':'a','token':" TOKEN(2) "}");
+    says(WITH("release", "y", 2), "{'re':'release','id':2,'name':'a','token':" TOKEN(2) "}");
     says(LOCK_AS("z", 1000, 500, ""), GRANTED("z", 3, 1000, 500, "true"));
 }
 
@@ -114,8 +107,7 @@ static void a_renewal_needs_the_owner_and_the_token_of_a_grant_that_runs(void **
     SAYS_OF(WITH("renew", "y", 1), "error", "\"stale\"");
     SAYS_OF(WITH("renew", "x", 2), "reason", "\"taken\"");
     /* More than what was granted, and stored, cannot be had without asking for it. */
-    SAYS_OF("{'op':'renew','id':2,'name':'a','owner':'x','token':" TOKEN(
-                1) ",'ttl_ms':5000}",
+    SAYS_OF("{'op':'renew','id':2,'name':'a','owner':'x','token':" TOKEN(1) ",'ttl_ms':5000}",
             "expires_ms", "1000");
     tick(1001); /* expired is expired, even if nobody took it */
     says(WITH("renew", "x", 1),
@@ -146,25 +138,22 @@ static void a_waiter_is_answered_when_the_lock_is_released(void **state)
     assert_string_equal(ask("w2", LOCK_AS("z", 1000, 0, ",'wait_ms':5000")), "");
     tick(700);
     SAYS_OF(LOCK_AS("q", 1000, 0, ""), "place", "3");
-    says(WITH("release", "x", 1),
-         "{'re':'release','id':2,'name':'a','token':" TOKEN(1) "}");
+    says(WITH("release", "x", 1), "{'re':'release','id':2,'name':'a','token':" TOKEN(1) "}");
     lock_core_tick(core.locks, &core.time);
-    assert_string_equal(
-        heard("w1"), "{'re':'lock','id':1,'name':'a','owner':'y','token':" TOKEN(
-                         2) ",'ttl_ms':1000,'delay_ms':0,'expires_ms':1000,'waited_ms':"
-                            "700,'is_new':true,'durable':false}");
+    assert_string_equal(heard("w1"),
+                        "{'re':'lock','id':1,'name':'a','owner':'y','token':" TOKEN(
+                            2) ",'ttl_ms':1000,'delay_ms':0,'expires_ms':1000,'waited_ms':"
+                               "700,'is_new':true,'durable':false}");
     tick(1001);
     assert_non_null(strstr(heard("w2"), "'owner':'z','token':" TOKEN(3)));
 }
 
-static void an_owner_that_has_waited_its_time_is_answered_and_keeps_its_place(
-    void **state)
+static void an_owner_that_has_waited_its_time_is_answered_and_keeps_its_place(void **state)
 {
     (void)state;
     says(LOCK_AS("x", 60000, 0, ""), GRANTED("x", 1, 60000, 0, "true"));
     ask("w", LOCK_AS("y", 1000, 0, ",'wait_ms':2000"));
-    ask("w",
-        "{'op':'lock','id':9,'name':'a','owner':'y','ttl_ms':1000,'wait_ms':3000}");
+    ask("w", "{'op':'lock','id':9,'name':'a','owner':'y','ttl_ms':1000,'wait_ms':3000}");
     tick(2999);
     assert_string_equal(heard("w"), "");
     tick(1); /* the newest question is the one that is answered */
@@ -198,10 +187,8 @@ static void a_place_can_be_given_up(void **state)
     says(LOCK_AS("x", 9000, 0, ""), GRANTED("x", 1, 9000, 0, "true"));
     SAYS_OF(LOCK_AS("y", 1000, 0, ",'keep':true"), "place", "1");
     SAYS_OF(LOCK_AS("z", 1000, 0, ",'keep':true"), "place", "2");
-    says("{'op':'lock_cancel','id':3,'name':'a','owner':'y'}",
-         "{'re':'lock_cancel','id':3}");
-    says("{'op':'lock_cancel','id':3,'name':'b','owner':'y'}",
-         "{'re':'lock_cancel','id':3}");
+    says("{'op':'lock_cancel','id':3,'name':'a','owner':'y'}", "{'re':'lock_cancel','id':3}");
+    says("{'op':'lock_cancel','id':3,'name':'b','owner':'y'}", "{'re':'lock_cancel','id':3}");
     SAYS_OF(LOCK_AS("z", 1000, 0, ",'keep':true"), "place", "1");
 }
 
@@ -209,8 +196,8 @@ static void an_operator_breaks_a_grant_and_its_delay_holds(void **state)
 {
     const char *broken =
         "{'re':'lock_break','id':4,'name':'a','token':" TOKEN(1) ",'closed_ms':700}";
-    const char *question = "{'op':'lock_break','id':4,'name':'a','token':" TOKEN(
-        1) ",'by':'ops','reason':'stuck'}";
+    const char *question =
+        "{'op':'lock_break','id':4,'name':'a','token':" TOKEN(1) ",'by':'ops','reason':'stuck'}";
 
     (void)state;
     says(LOCK_AS("x", 9000, 700, ""), GRANTED("x", 1, 9000, 700, "true"));
@@ -230,25 +217,19 @@ static void only_the_current_token_puts_a_value_and_each_put_is_a_version(void *
     says(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
     says("{'op':'value_get','id':5,'name':'a'}",
          "{'re':'value_get','id':5,'name':'a','value':'','token':0,'version':0}");
-    says("{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(
-             1) ",'value':'1'}",
+    says("{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(1) ",'value':'1'}",
          "{'re':'value_put','id':5,'name':'a','token':" TOKEN(1) ",'version':1}");
-    SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'y','token':" TOKEN(
-                1) ",'value':'2'}",
+    SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'y','token':" TOKEN(1) ",'value':'2'}",
             "error", "\"stale\"");
-    SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(
-                1) ",'value':7}",
+    SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(1) ",'value':7}",
             "error", "\"invalid\"");
     tick(1001);
-    SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(
-                1) ",'value':'3'}",
+    SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(1) ",'value':'3'}",
             "reason", "\"expired\"");
     says(LOCK_AS("y", 1000, 0, ""), GRANTED("y", 2, 1000, 0, "true"));
     says("{'op':'value_get','id':5,'name':'a'}",
-         "{'re':'value_get','id':5,'name':'a','value':'1','token':" TOKEN(
-             1) ",'version':1}");
-    SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'y','token':" TOKEN(
-                2) ",'value':'4'}",
+         "{'re':'value_get','id':5,'name':'a','value':'1','token':" TOKEN(1) ",'version':1}");
+    SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'y','token':" TOKEN(2) ",'value':'4'}",
             "version", "2");
 }
 
@@ -273,17 +254,16 @@ static void a_value_is_at_most_64_kib(void **state)
         msgpack_pack_bin(&pk, size);
         memset(buf_room(&question, size), 'v', size);
         core_control(&core, SPAN("p"), buf_span(&question));
-        assert_true(span_eq(pack_find_text(last_answer(), "error"),
-                            size == 65536 ? "" : "too_large"));
+        assert_true(
+            span_eq(pack_find_text(last_answer(), "error"), size == 65536 ? "" : "too_large"));
     }
     buf_free(&question);
     SAYS_OF(
         "{'op':'locks','id':1}", "locks",
         "[{\"name\":\"a\",\"state\":\"held\",\"owner\":\"x\",\"host\":\"\",\"pid\":0,"
-        "\"token\":" TOKEN(
-            1) ",\"held_ms\":0,\"expires_ms\":1000,\"ttl_ms\":1000,\"delay_ms\":0,"
-               "\"closed_ms\":0,\"waiters\":0,\"line\":[],\"value_bytes\":65536,"
-               "\"version\":1,\"last_lost\":null}]");
+        "\"token\":" TOKEN(1) ",\"held_ms\":0,\"expires_ms\":1000,\"ttl_ms\":1000,\"delay_ms\":0,"
+                              "\"closed_ms\":0,\"waiters\":0,\"line\":[],\"value_bytes\":65536,"
+                              "\"version\":1,\"last_lost\":null}]");
 }
 
 static void what_cannot_be_a_lock_is_refused_with_what_is_allowed(void **state)
@@ -314,8 +294,7 @@ static void the_list_comes_in_order_of_name_by_prefix_and_in_pages(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(names); i++) {
         snprintf(question, sizeof question,
-                 "{'op':'lock','id':1,'name':'%s','owner':'x','ttl_ms':1000}",
-                 names[i]);
+                 "{'op':'lock','id':1,'name':'%s','owner':'x','ttl_ms':1000}", names[i]);
         ask("p", question);
     }
     forget_sent(said, &said_count);
@@ -371,9 +350,8 @@ static const char *watched(void)
         assert_int_equal(r.epoch, LOG_EPOCH);
         assert_true(span_eq(buf_span(&published[i].to), "!lock/a "));
         buf_printf(&text, "%llu<%llu %.*s %.*s %d %d;", (unsigned long long)r.seq,
-                   (unsigned long long)r.prev, (int)state.len, state.at, (int)owner.len,
-                   owner.at, (int)pack_find_u(r.body, "waiters", 9),
-                   (int)pack_find_u(r.body, "version", 9));
+                   (unsigned long long)r.prev, (int)state.len, state.at, (int)owner.len, owner.at,
+                   (int)pack_find_u(r.body, "waiters", 9), (int)pack_find_u(r.body, "version", 9));
     }
     forget_sent(published, &published_count);
     return buf_text(&text);
@@ -389,8 +367,7 @@ static void watchers_receive_every_change_and_no_renewal(void **state)
     ask("p", LOCK_AS("y", 1000, 0, ",'keep':true"));
     ask("p", LOCK_AS("y", 1000, 0, ",'keep':true"));
     assert_string_equal(watched(), "2<1 held x 1 0;");
-    ask("p", "{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(
-                 1) ",'value':'1'}");
+    ask("p", "{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(1) ",'value':'1'}");
     assert_string_equal(watched(), "3<2 held x 1 1;");
     tick(1001);
     assert_string_equal(watched(), "4<3 closed x 1 1;");
@@ -410,9 +387,8 @@ static void a_lost_grant_is_remembered(void **state)
     forget_sent(said, &said_count);
     tick(1501);
     ask("p", "{'op':'locks','id':1}");
-    assert_non_null(
-        strstr(buf_text(&text), "'last_lost':{'owner':'x','token':" TOKEN(
-                                    1) ",'ago_ms':500,'reason':'expired'}"));
+    assert_non_null(strstr(buf_text(&text), "'last_lost':{'owner':'x','token':" TOKEN(
+                                                1) ",'ago_ms':500,'reason':'expired'}"));
 }
 
 static void a_broker_that_stops_grants_nothing_and_renews(void **state)
@@ -421,11 +397,9 @@ static void a_broker_that_stops_grants_nothing_and_renews(void **state)
     says(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
     assert_string_equal(ask("w", LOCK_AS("y", 1000, 0, ",'wait_ms':3000")), "");
     lock_core_stop(core.locks);
-    SAYS_OF("{'op':'lock','id':1,'name':'b','owner':'x','ttl_ms':1000}", "error",
-            "\"again\"");
+    SAYS_OF("{'op':'lock','id':1,'name':'b','owner':'x','ttl_ms':1000}", "error", "\"again\"");
     SAYS_OF(WITH("renew", "x", 1), "expires_ms", "1000");
-    says(WITH("release", "x", 1),
-         "{'re':'release','id':2,'name':'a','token':" TOKEN(1) "}");
+    says(WITH("release", "x", 1), "{'re':'release','id':2,'name':'a','token':" TOKEN(1) "}");
     tick(1);
     assert_string_equal(heard("w"), "");
     tick(2999);
@@ -439,10 +413,10 @@ static void status_tells_how_many_locks_there_are(void **state)
     ask("p", LOCK_AS("y", 1000, 0, ",'keep':true"));
     forget_sent(said, &said_count);
     ask("p", "{'op':'status','id':1}");
-    assert_non_null(strstr(
-        buf_text(&text),
-        "'locks':{'kind':'memory','durable':false,'reason':'STORE is memory: locks "
-        "end with the broker','count':1,'held':1,'waiting':1}"));
+    assert_non_null(
+        strstr(buf_text(&text),
+               "'locks':{'kind':'memory','durable':false,'reason':'STORE is memory: locks "
+               "end with the broker','count':1,'held':1,'waiting':1}"));
 }
 
 int main(void)

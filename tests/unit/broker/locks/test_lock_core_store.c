@@ -122,8 +122,7 @@ static void a_grant_is_answered_when_it_is_stored_and_not_before(void **state)
     (void)state;
     assert_string_equal(ask("p", LOCK), "");
     assert_string_equal(ask("q", "{'op':'locks','id':2}"), "");
-    assert_string_equal(
-        ask("r", "{'op':'lock','id':3,'name':'a','owner':'y','ttl_ms':1000}"), "");
+    assert_string_equal(ask("r", "{'op':'lock','id':3,'name':'a','owner':'y','ttl_ms':1000}"), "");
     assert_int_equal(published_count, 0);
     has(next_said(), "'durable':true}");
     has(next_said(), "'re':'locks'");
@@ -176,8 +175,7 @@ static void what_is_asked_before_the_end_is_stored_and_answered(void **state)
     forget_sent(said, &said_count);
 }
 
-static void while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_on(
-    void **state)
+static void while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_on(void **state)
 {
     uint64_t token = granted();
 
@@ -198,8 +196,7 @@ static void while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_
     forget_sent(said, &said_count);
     has(ask("p", "{'op':'locks','id':2}"), "'durable':false,'reason':'store ");
     forget_sent(said, &said_count);
-    has(ask("p", "{'op':'status','id':2}"),
-        "'locks':{'kind':'sqlite','durable':false,");
+    has(ask("p", "{'op':'status','id':2}"), "'locks':{'kind':'sqlite','durable':false,");
     forget_sent(said, &said_count);
     has(ask("p", with_token("release", token)), "'error':'not_stored'");
     forget_sent(said, &said_count);
@@ -225,8 +222,7 @@ static void a_disk_that_does_not_answer_counts_as_failing(void **state)
 
     (void)state;
     assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     ask("p", LOCK_B);
     lock_core_tick(core.locks, &core.time);
     pass_time(1999);
@@ -253,8 +249,7 @@ static void what_waits_for_a_slow_disk_is_bounded(void **state)
 
     (void)state;
     assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     ask("p", with_token("value_put", token));
     lock_core_tick(core.locks, &core.time);
     while (waiting < 100000 && !*ask("q", "{'op':'value_get','id':2,'name':'a'}"))

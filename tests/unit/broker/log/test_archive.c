@@ -388,8 +388,8 @@ static unsigned count_deaf_threads(void)
             continue;
         while (fgets(line, sizeof line, f))
             if (strncmp(line, "SigBlk:", 7) == 0)
-                count += (strtoull(line + 7, NULL, 16) & 0x7FFF & ~0x100ull) ==
-                         (0x7FFF & ~0x100ull);
+                count +=
+                    (strtoull(line + 7, NULL, 16) & 0x7FFF & ~0x100ull) == (0x7FFF & ~0x100ull);
         fclose(f);
     }
     closedir(tasks);
@@ -417,8 +417,7 @@ static void it_can_be_freed_without_having_started(void **state)
 
 int main(void)
 {
-#define TEST(name) \
-    cmocka_unit_test_setup_teardown(name, set_up_archive, tear_down_archive)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_archive, tear_down_archive)
     const struct CMUnitTest tests[] = {
         TEST(a_batch_is_written_and_given_back_empty),
         TEST(answers_come_with_their_ticket),

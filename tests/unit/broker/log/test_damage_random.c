@@ -36,10 +36,9 @@ enum { CHILD_WELL, CHILD_REFUSED = 10, CHILD_WRONG };
 static const char *const endings[] = {"", "-wal", "-ring", "-locks", "-locks-wal"};
 static char root[64], path[160], setting[200], error[LOG_WRITER_ERROR_MAX];
 #define LENGTH_SUMS (RECORDS + 100)
-static uint64_t *sums; /* by position: of the record as published */
-static uint64_t
-    boundary;          /* a new epoch began above it: what lies before may be missing */
-static bool is_strict; /* what is damaged shows by itself: what is read must be right */
+static uint64_t *sums;    /* by position: of the record as published */
+static uint64_t boundary; /* a new epoch began above it: what lies before may be missing */
+static bool is_strict;    /* what is damaged shows by itself: what is read must be right */
 
 /* --- a broker without sockets ------------------------------------------------------- */
 
@@ -60,10 +59,9 @@ static enum err start_core(void)
 
     snprintf(setting, sizeof setting, "sqlite:%.150s", path);
     config.store = setting;
-    core =
-        (struct core){.config = &config,
-                      .out = {.ctx = &core, .publish = on_publish_sum, .send = on_say},
-                      .time = {5000, 5000, WALL_US}};
+    core = (struct core){.config = &config,
+                         .out = {.ctx = &core, .publish = on_publish_sum, .send = on_say},
+                         .time = {5000, 5000, WALL_US}};
     error[0] = '\0';
     e = log_writer_open(&config, WALL_US, &core.log.log_writer, error);
     if (e)
@@ -90,8 +88,7 @@ static void turn(int wait_ms)
     core_begin_turn(&core);
     (void)core_work(&core);
     core_take_answers(&core);
-    (void)log_writer_turn(core.log.log_writer, core.time.now,
-                          (uint64_t)core.time.wall_us);
+    (void)log_writer_turn(core.log.log_writer, core.time.now, (uint64_t)core.time.wall_us);
     (void)lock_core_tick(core.locks, &core.time);
 }
 
@@ -127,8 +124,8 @@ static void publish_some(unsigned count)
         packed(&bytes, body);
         e = book_add(core.log.book, (struct span){topic, strlen(topic) - 1});
         if (e)
-            e->seq = core_publish(&core, WIRE_QUOTE, span_of(topic), e->seq,
-                                  buf_span(&bytes), NULL);
+            e->seq =
+                core_publish(&core, WIRE_QUOTE, span_of(topic), e->seq, buf_span(&bytes), NULL);
         buf_free(&bytes);
     }
 }
@@ -158,8 +155,7 @@ static void stop_core(void)
 
 static void wrong(const char *what, uint64_t a, uint64_t b)
 {
-    fprintf(stderr, "%s: %llu, %llu\n", what, (unsigned long long)a,
-            (unsigned long long)b);
+    fprintf(stderr, "%s: %llu, %llu\n", what, (unsigned long long)a, (unsigned long long)b);
     _exit(CHILD_WRONG);
 }
 
@@ -213,8 +209,7 @@ static void check_replay(void)
         uint64_t first, upto;
         struct span answer;
 
-        snprintf(question, sizeof question,
-                 "{'op':'replay','id':1,'pattern':'*','after':%llu}",
+        snprintf(question, sizeof question, "{'op':'replay','id':1,'pattern':'*','after':%llu}",
                  (unsigned long long)after);
         answer = request(question);
         upto = pack_find_u(answer, "upto", 0);
@@ -277,8 +272,7 @@ static void copy_good(void)
 {
     char command[400];
 
-    snprintf(command, sizeof command, "rm -rf %s/now && cp -r %s/good %s/now", root,
-             root, root);
+    snprintf(command, sizeof command, "rm -rf %s/now && cp -r %s/good %s/now", root, root, root);
     assert_int_equal(system(command), 0);
 }
 
@@ -314,15 +308,14 @@ static bool damage_one(char *told, size_t size)
             assert_int_equal(ftruncate(fd, at), 0);
         else
             assert_int_equal(pwrite(fd, bytes, len, at), len);
-        snprintf(told + strlen(told), size - strlen(told), " %s/%u@%lld+%zu", ending,
-                 how, (long long)at, len);
+        snprintf(told + strlen(told), size - strlen(told), " %s/%u@%lld+%zu", ending, how,
+                 (long long)at, len);
         if (how == 4)
             break;
     }
     close(fd);
     /* A row that was changed and is still one shows nothing: FILE has no checksums. */
-    return (how == 2 && !*ending) || strcmp(ending, "-ring") == 0 ||
-           strstr(ending, "-locks");
+    return (how == 2 && !*ending) || strcmp(ending, "-ring") == 0 || strstr(ending, "-locks");
 }
 
 static void remember_path(const char *name)
@@ -350,10 +343,8 @@ static void make_files(void)
         publish_some(RECORDS / 3);
         (void)store_all();
         for (unsigned i = 0; i < LOCKS; i++) {
-            snprintf(
-                question, sizeof question,
-                "{'op':'lock','id':1,'name':'lock/%u','owner':'o%u','ttl_ms':60000}", i,
-                i);
+            snprintf(question, sizeof question,
+                     "{'op':'lock','id':1,'name':'lock/%u','owner':'o%u','ttl_ms':60000}", i, i);
             (void)request(question);
         }
         publish_some(RECORDS - RECORDS / 2 - RECORDS / 3);
@@ -400,16 +391,15 @@ static int one_round(unsigned seed)
     assert_int_equal(waitpid(child, &status, 0), child);
     code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
     if (code != CHILD_WELL && code != CHILD_REFUSED)
-        fail_msg("TEST_SEED=%u: ended with %d (14: hung) after damage:%s", seed, -code,
-                 told);
+        fail_msg("TEST_SEED=%u: ended with %d (14: hung) after damage:%s", seed, -code, told);
     return code;
 }
 
 static void whatever_is_damaged_the_broker_says_so_or_accounts_for_all(void **state)
 {
     const char *given = getenv("TEST_SEED"), *more = getenv("DAMAGE_ROUNDS");
-    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL),
-             well = 0, rounds = given ? 1 : ROUNDS;
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL), well = 0,
+             rounds = given ? 1 : ROUNDS;
 
     (void)state;
     if (more && !given)
@@ -437,8 +427,8 @@ static int make_root(void **state)
                                     .lock_delay_max = 600000,
                                     .lock_count_max = 1000};
     /* In memory, if that can be: every start and end waits for the disk several times. */
-    strcpy(root, access("/dev/shm", W_OK) ? "/tmp/test-damage-XXXXXX"
-                                          : "/dev/shm/test-damage-XXXXXX");
+    strcpy(root,
+           access("/dev/shm", W_OK) ? "/tmp/test-damage-XXXXXX" : "/dev/shm/test-damage-XXXXXX");
     assert_non_null(mkdtemp(root));
     return mkdir(strcat(strcpy(path, root), "/good"), 0700);
 }
@@ -456,9 +446,8 @@ static int remove_root(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            whatever_is_damaged_the_broker_says_so_or_accounts_for_all, make_root,
-            remove_root),
+        cmocka_unit_test_setup_teardown(whatever_is_damaged_the_broker_says_so_or_accounts_for_all,
+                                        make_root, remove_root),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

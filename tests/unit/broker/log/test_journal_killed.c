@@ -86,8 +86,7 @@ static uint64_t kill_after(unsigned count)
         append_until_killed(told[1]);
     close(told[1]);
     /* It runs ahead of us by what the pipe holds: so the count is where, by accident, it is. */
-    for (unsigned i = 0; i < count && read(told[0], &seq, sizeof seq) == sizeof seq;
-         i++)
+    for (unsigned i = 0; i < count && read(told[0], &seq, sizeof seq) == sizeof seq; i++)
         last = seq;
     for (volatile unsigned spin = dice(20000); spin; spin--)
         continue;
@@ -164,8 +163,7 @@ static bool has_another(struct journal *j)
 
 static void grant_to_two(struct journal *j)
 {
-    struct journal_feed sim = {
-        .name = "sim", .owner = "two", .epoch = 6, .received = 40};
+    struct journal_feed sim = {.name = "sim", .owner = "two", .epoch = 6, .received = 40};
 
     journal_set_feed(j, 1, &sim);
 }

@@ -71,12 +71,11 @@ static void on_a_full_disk_the_error_says_so(void **state)
 
     (void)state;
     /* tmpfs knows before it takes anything that this is more than there is. */
-    if (statfs("/dev/shm", &kind) || kind.f_type != 0x01021994 ||
-        statvfs("/dev/shm", &space) || !space.f_blocks)
+    if (statfs("/dev/shm", &kind) || kind.f_type != 0x01021994 || statvfs("/dev/shm", &space) ||
+        !space.f_blocks)
         skip();
-    assert_int_equal(
-        journal_open(full, (size_t)((space.f_blocks + 1) * space.f_frsize), &j, error),
-        ERR_FULL);
+    assert_int_equal(journal_open(full, (size_t)((space.f_blocks + 1) * space.f_frsize), &j, error),
+                     ERR_FULL);
     assert_non_null(strstr(error, full));
     assert_non_null(strstr(error, "no space"));
     assert_int_equal(access(full, F_OK), -1);
@@ -109,8 +108,7 @@ static void an_error_shows_the_end_of_a_long_path(void **state)
     longer[0] = '/';
     assert_int_equal(journal_open(longer, JOURNAL_BYTES_MIN, &j, error), ERR_NOT_FOUND);
     assert_int_equal(strncmp(error, "…x", 4), 0);
-    assert_non_null(
-        strstr(error, "/no/such/folder/journal: its folder does not exist"));
+    assert_non_null(strstr(error, "/no/such/folder/journal: its folder does not exist"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

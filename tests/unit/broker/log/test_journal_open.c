@@ -40,8 +40,7 @@ static void after_a_restart_of_the_machine_only_a_clean_one_is_trusted(void **st
     restart_machine();
     for (int i = 0; i < 2; i++) { /* looking at it does not make it better */
         j = opened();
-        assert_true(!journal_identity(j)->is_clean &&
-                    !journal_identity(j)->is_same_boot);
+        assert_true(!journal_identity(j)->is_clean && !journal_identity(j)->is_same_boot);
         assert_false(journal_identity(j)->is_damaged);
         check_read(j, 2, "A ", "2");
         journal_close(j, true);
@@ -201,9 +200,8 @@ static void a_page_of_zeros_costs_what_was_in_it(void **state)
 /* As version 1 wrote it: no checksum. */
 static void a_ring_of_the_earlier_format_is_read_and_then_replaced(void **state)
 {
-    static const char entry[] =
-        "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xFF\xFF\xFF\xFF\2\0\5\0"
-        "A 12345";
+    static const char entry[] = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xFF\xFF\xFF\xFF\2\0\5\0"
+                                "A 12345";
     struct journal_feed sim = {.name = "sim", .owner = "one", .epoch = 5};
     struct journal *j = begun();
 

@@ -34,8 +34,8 @@ struct model {
     uint64_t stored;
 };
 
-static void model_append(struct model *m, size_t topic_len, size_t record_len,
-                         char fill, uint32_t feed, uint64_t line)
+static void model_append(struct model *m, size_t topic_len, size_t record_len, char fill,
+                         uint32_t feed, uint64_t line)
 {
     size_t len = (32 + topic_len + record_len + 7) / 8;
 
@@ -103,8 +103,7 @@ static void check_all(struct journal *j, const struct model *m, bool is_thorough
 
 static void random_append(struct journal *j, struct model *m, size_t record_max)
 {
-    size_t topic_len = 1 + dice(WIRE_TOPIC_MAX),
-           record_len = dice((unsigned)record_max);
+    size_t topic_len = 1 + dice(WIRE_TOPIC_MAX), record_len = dice((unsigned)record_max);
     char fill = (char)random();
     uint32_t feed = dice(4);
     uint64_t line = 0;
@@ -151,8 +150,7 @@ static struct journal *random_restart(struct journal *j)
     return j;
 }
 
-static void random_operations(const char *at, size_t size, size_t record_max,
-                              unsigned count)
+static void random_operations(const char *at, size_t size, size_t record_max, unsigned count)
 {
     struct journal *j = begun_with(at, size);
     struct model m = {.size = size / 8};
@@ -188,8 +186,8 @@ static void a_journal_keeps_as_many_of_the_newest_records_as_fit(void **state)
     (void)state;
     dice_seed();
     for (int round = 0; round < 20; round++)
-        random_operations(NULL, JOURNAL_BYTES_MIN + dice(20000),
-                          2 + dice(WIRE_RECORD_MAX - 2), 300);
+        random_operations(NULL, JOURNAL_BYTES_MIN + dice(20000), 2 + dice(WIRE_RECORD_MAX - 2),
+                          300);
     /* The least it may have: three of the largest. */
     random_operations(NULL, JOURNAL_BYTES_MIN, WIRE_RECORD_MAX, 1000);
     /* More records than it first has offsets for. */
@@ -201,8 +199,8 @@ static void a_journal_keeps_its_records_across_restarts(void **state)
     (void)state;
     dice_seed();
     for (int round = 0; round < 10; round++)
-        random_operations(path, JOURNAL_BYTES_MIN + dice(20000),
-                          2 + dice(WIRE_RECORD_MAX - 2), 300);
+        random_operations(path, JOURNAL_BYTES_MIN + dice(20000), 2 + dice(WIRE_RECORD_MAX - 2),
+                          300);
     random_operations(path, JOURNAL_BYTES_MIN, WIRE_RECORD_MAX, 600);
     random_operations(path, 160000, 30, 3000);
 }

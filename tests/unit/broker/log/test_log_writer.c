@@ -50,8 +50,7 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/log.db", folder);
     snprintf(setting, sizeof setting, "sqlite:%s", path);
-    config = (struct broker_config){.store = setting,
-                                    .journal_bytes = (int64_t)JOURNAL_BYTES_MIN};
+    config = (struct broker_config){.store = setting, .journal_bytes = (int64_t)JOURNAL_BYTES_MIN};
     now = 1000;
     start();
     return 0;
@@ -147,8 +146,7 @@ static void what_a_killed_broker_left_counts_as_stored_once_it_is(void **state)
     assert_int_equal(log_writer_stored_line(log_writer, 0), 5);
 }
 
-static void it_is_as_far_behind_as_the_oldest_record_even_if_the_ring_has_it_no_longer(
-    void **state)
+static void it_is_as_far_behind_as_the_oldest_record_even_if_the_ring_has_it_no_longer(void **state)
 {
     sqlite3 *other;
 
@@ -159,8 +157,7 @@ static void it_is_as_far_behind_as_the_oldest_record_even_if_the_ring_has_it_no_
     assert_int_equal(behind_us(WALL_US + 50), 0);
 
     assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     append(0, WALL_US + 100);
     assert_int_equal(behind_us(WALL_US + 150), 50); /* in the ring only */
     now += 100;
@@ -189,14 +186,12 @@ static void it_is_no_further_behind_when_the_clock_jumps(void **state)
 
     (void)state;
     assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     append(0, WALL_US); /* in the ring only */
     log_writer_jump(log_writer, three_days);
     assert_int_equal(behind_us(WALL_US + (uint64_t)three_days + 70), 70);
     now += 100;
-    (void)log_writer_turn(log_writer, now,
-                          WALL_US + (uint64_t)three_days + 70); /* copied */
+    (void)log_writer_turn(log_writer, now, WALL_US + (uint64_t)three_days + 70); /* copied */
     assert_int_equal(behind_us(WALL_US + (uint64_t)three_days + 80), 80);
     append(0, WALL_US + (uint64_t)three_days + 90);
     log_writer_jump(log_writer, -three_days);
@@ -246,8 +241,7 @@ static void assert_said(const char *words, const char *part)
         fail_msg("\"%s\" lacks \"%s\"", words, part);
 }
 
-static void records_that_are_stored_at_the_start_are_counted_without_the_gap(
-    void **state)
+static void records_that_are_stored_at_the_start_are_counted_without_the_gap(void **state)
 {
     char part[100];
     uint64_t first, head;
@@ -262,8 +256,7 @@ static void records_that_are_stored_at_the_start_are_counted_without_the_gap(
     begin_listening();
     assert_false(log_writer_close(log_writer, 0));
     words = said();
-    snprintf(part, sizeof part, "Positions 1 to %llu are lost",
-             (unsigned long long)first - 1);
+    snprintf(part, sizeof part, "Positions 1 to %llu are lost", (unsigned long long)first - 1);
     assert_said(words, part);
     snprintf(part, sizeof part, " %llu records are not stored yet",
              (unsigned long long)(head - first + 1));
@@ -275,8 +268,7 @@ static void records_that_are_stored_at_the_start_are_counted_without_the_gap(
     snprintf(part, sizeof part, "Positions 1 to %llu could not be stored",
              (unsigned long long)first - 1);
     assert_said(words, part);
-    snprintf(part, sizeof part,
-             " %llu records that an earlier broker left in the ring are",
+    snprintf(part, sizeof part, " %llu records that an earlier broker left in the ring are",
              (unsigned long long)(head - first + 1));
     assert_said(words, part);
 }
@@ -293,9 +285,8 @@ static void move_to_another_boot(void)
     assert_int_equal(pread(fd, &head, sizeof head, 0), sizeof head);
     journal_file_boot(boot);
     assert_memory_equal(head.boot, boot, sizeof boot);
-    assert_int_equal(
-        pwrite(fd, other, sizeof other, (off_t)offsetof(struct journal_layout, boot)),
-        sizeof other);
+    assert_int_equal(pwrite(fd, other, sizeof other, (off_t)offsetof(struct journal_layout, boot)),
+                     sizeof other);
     close(fd);
 }
 
@@ -327,9 +318,8 @@ static void what_a_new_log_does_not_take_over_is_named(void **state)
     assert_int_equal(remove(path), 0);
     begin_listening();
     start();
-    assert_said(said(),
-                "Positions 2 to 3 were in the ring only and are dropped: the log is "
-                "another one (store_deleted)");
+    assert_said(said(), "Positions 2 to 3 were in the ring only and are dropped: the log is "
+                        "another one (store_deleted)");
 }
 
 int main(void)
@@ -338,8 +328,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_stored_of_a_feed_is_known_again_after_a_restart),
         TEST(what_a_killed_broker_left_counts_as_stored_once_it_is),
-        TEST(
-            it_is_as_far_behind_as_the_oldest_record_even_if_the_ring_has_it_no_longer),
+        TEST(it_is_as_far_behind_as_the_oldest_record_even_if_the_ring_has_it_no_longer),
         TEST(it_is_no_further_behind_when_the_clock_jumps),
         TEST(records_that_are_stored_at_the_start_are_counted_without_the_gap),
         TEST(what_was_not_stored_at_the_end_is_stored_after_a_reboot),

@@ -75,14 +75,12 @@ static void people_can_read_it_with_the_sqlite3_tool(void **state)
     write_batch();
     publish_gap(1);
     write_batch();
-    assert_string_equal(
-        sqlite_says(path, "SELECT * FROM quotes WHERE symbol = 'S1'"),
-        "2|S1|1.00||2.50|2022-01-01 00:00:00.000|2021-12-31 23:59:59.998");
+    assert_string_equal(sqlite_says(path, "SELECT * FROM quotes WHERE symbol = 'S1'"),
+                        "2|S1|1.00||2.50|2022-01-01 00:00:00.000|2021-12-31 23:59:59.998");
     assert_string_equal(sqlite_says(path, "SELECT * FROM latest WHERE state = 'stale'"),
                         "S1|1.00||2.50|stale|sim|4|2");
-    assert_string_equal(
-        sqlite_says(path, "SELECT printf('%016llx', epoch), reason FROM epochs"),
-        "feedface12345678|test");
+    assert_string_equal(sqlite_says(path, "SELECT printf('%016llx', epoch), reason FROM epochs"),
+                        "feedface12345678|test");
     assert_string_equal(sqlite_says(path, "SELECT first, last, reason FROM gaps"),
                         "5|5|ring overrun");
     assert_string_equal(sqlite_says(path, "SELECT sql LIKE '%-- Every record that was"
@@ -142,8 +140,7 @@ static void a_batch_is_stored_as_a_whole_or_not_at_all(void **state)
     write_batch();
     assert_int_equal(count_records(), 104);
     assert_string_equal(sqlite_says(path, "SELECT sum(records) FROM chain"), "104");
-    assert_string_equal(
-        sqlite_says(path, "SELECT count(*) FROM latest WHERE feed = 'sim'"), "100");
+    assert_string_equal(sqlite_says(path, "SELECT count(*) FROM latest WHERE feed = 'sim'"), "100");
 }
 
 static void an_epoch_begins_above_the_head_and_an_empty_one_is_replaced(void **state)
@@ -158,15 +155,13 @@ static void an_epoch_begins_above_the_head_and_an_empty_one_is_replaced(void **s
     assert_true(s.epoch == 2 && s.epoch_first == 10 && s.head == 9);
     assert_ok(store_begin_epoch(store, 3, 10, "y", 1, error));
     assert_int_equal(state_now().epoch, 3);
-    assert_string_equal(sqlite_says(path, "SELECT group_concat(epoch = 3) FROM epochs"),
-                        "0,1");
+    assert_string_equal(sqlite_says(path, "SELECT group_concat(epoch = 3) FROM epochs"), "0,1");
 }
 
 static void take_feed(void *ctx, const struct store_feed *f)
 {
-    buf_printf(ctx, "%.*s/%.*s/%llu/%llu ", (int)f->name.len, f->name.at,
-               (int)f->owner.len, f->owner.at, (unsigned long long)f->epoch,
-               (unsigned long long)f->received);
+    buf_printf(ctx, "%.*s/%.*s/%llu/%llu ", (int)f->name.len, f->name.at, (int)f->owner.len,
+               f->owner.at, (unsigned long long)f->epoch, (unsigned long long)f->received);
 }
 
 static void take_last(void *ctx, const struct store_last *l)
@@ -312,8 +307,7 @@ static void write_for_ever(int fd)
         while (count--)
             publish(WIRE_QUOTE, dice(SYMBOLS));
         write_batch();
-        if (store_checkpoint(store, 1 << 20, error) ||
-            write(fd, &head, sizeof head) != sizeof head)
+        if (store_checkpoint(store, 1 << 20, error) || write(fd, &head, sizeof head) != sizeof head)
             _exit(1);
     }
 }
@@ -348,13 +342,10 @@ static void after_a_kill_everything_that_was_acknowledged_is_there(void **state)
     assert_int_equal(count_records(), s.head);
     assert_string_equal(sqlite_says(path, "PRAGMA integrity_check"), "ok");
     assert_string_equal(
-        sqlite_says(path,
-                    "SELECT sum(records) = (SELECT count(*) FROM log) FROM chain"),
-        "1");
-    assert_string_equal(
-        sqlite_says(path, "SELECT count(*) FROM last_value v WHERE seq <> (SELECT "
-                          "max(seq) FROM log WHERE symbol = v.symbol)"),
-        "0");
+        sqlite_says(path, "SELECT sum(records) = (SELECT count(*) FROM log) FROM chain"), "1");
+    assert_string_equal(sqlite_says(path, "SELECT count(*) FROM last_value v WHERE seq <> (SELECT "
+                                          "max(seq) FROM log WHERE symbol = v.symbol)"),
+                        "0");
 }
 
 struct backing {

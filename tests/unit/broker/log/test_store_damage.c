@@ -60,8 +60,7 @@ static void use_page(unsigned number, unsigned char page[PAGE], bool is_write)
     off_t at = (off_t)(number - 1) * PAGE;
 
     assert_true(fd >= 0);
-    assert_int_equal(is_write ? pwrite(fd, page, PAGE, at) : pread(fd, page, PAGE, at),
-                     PAGE);
+    assert_int_equal(is_write ? pwrite(fd, page, PAGE, at) : pread(fd, page, PAGE, at), PAGE);
     close(fd);
 }
 
@@ -82,8 +81,7 @@ static void mark_hit(const unsigned char *page)
 
     assert_int_equal(page[0], 13);
     for (unsigned i = 0; i < cells; i++) {
-        const unsigned char *cell =
-            page + ((unsigned)page[8 + 2 * i] << 8 | page[9 + 2 * i]);
+        const unsigned char *cell = page + ((unsigned)page[8 + 2 * i] << 8 | page[9 + 2 * i]);
         uint64_t seq;
 
         (void)varint(&cell);
@@ -96,10 +94,7 @@ static void mark_hit(const unsigned char *page)
 static void fill(unsigned char page[PAGE], int how)
 {
     for (size_t i = 0; i < PAGE; i++)
-        page[i] = how == 0   ? 0
-                  : how == 1 ? 0xFF
-                  : how == 2 ? 0xA5
-                             : (unsigned char)random();
+        page[i] = how == 0 ? 0 : how == 1 ? 0xFF : how == 2 ? 0xA5 : (unsigned char)random();
     if (how == 3 && (page[0] == 13 || page[0] == 5))
         page[0] = 0; /* by chance a page of a table */
 }
@@ -175,8 +170,7 @@ static void replay_all(struct span patterns, uint64_t limit)
 
 static void history_all(struct span symbol, bool newest_first)
 {
-    struct store_query q = {
-        .patterns = symbol, .newest_first = newest_first, .limit = 1000};
+    struct store_query q = {.patterns = symbol, .newest_first = newest_first, .limit = 1000};
     struct store_page page;
     uint64_t next;
 
@@ -185,8 +179,7 @@ static void history_all(struct span symbol, bool newest_first)
         assert_ok(store_history(store, &q, &page, error));
         next = page.next;
         take_page(&page);
-        assert_true(!next ||
-                    (newest_first ? !q.before || next < q.before : next > q.after));
+        assert_true(!next || (newest_first ? !q.before || next < q.before : next > q.after));
         q.before = newest_first ? next : 0;
         q.after = newest_first ? 0 : next;
     } while (next);
@@ -200,8 +193,7 @@ static void check_fates(struct span patterns, bool is_exact)
     for (uint64_t seq = 1; seq <= head; seq++) {
         bool is_wanted =
             published[seq].frame.len &&
-            quote_patterns_match(patterns,
-                                 wire_topic_symbol(buf_span(&published[seq].topic)));
+            quote_patterns_match(patterns, wire_topic_symbol(buf_span(&published[seq].topic)));
 
         if (is_wanted && fates[seq] == FATE_NONE)
             fail_msg("position %llu is neither read nor lost", (unsigned long long)seq);
@@ -356,8 +348,7 @@ static void damaged_indexes_cost_time_and_no_record(void **state)
 
 static void what_cannot_be_named_or_dated_is_lost(void **state)
 {
-    static const char *const tables[] = {"symbols", "sqlite_autoindex_symbols_1",
-                                         "epochs"};
+    static const char *const tables[] = {"symbols", "sqlite_autoindex_symbols_1", "epochs"};
 
     (void)state;
     make_log(5000);
@@ -388,14 +379,13 @@ static void a_row_that_makes_no_sense_is_lost(void **state)
 {
     (void)state;
     make_log(5000);
-    assert_string_equal(sqlite_says(path,
-                                    "UPDATE log SET body = x'c1' WHERE seq = 100;"
-                                    "UPDATE log SET body = x'' WHERE seq = 101;"
-                                    "UPDATE log SET kind = 77 WHERE seq = 102;"
-                                    "UPDATE log SET symbol = 1 << 40 WHERE seq = 200;"
-                                    "UPDATE log SET symbol = -5 WHERE seq = 201;"
-                                    "UPDATE log SET prev = 4000 WHERE seq = 300;"
-                                    "DELETE FROM log WHERE seq = 400;"),
+    assert_string_equal(sqlite_says(path, "UPDATE log SET body = x'c1' WHERE seq = 100;"
+                                          "UPDATE log SET body = x'' WHERE seq = 101;"
+                                          "UPDATE log SET kind = 77 WHERE seq = 102;"
+                                          "UPDATE log SET symbol = 1 << 40 WHERE seq = 200;"
+                                          "UPDATE log SET symbol = -5 WHERE seq = 201;"
+                                          "UPDATE log SET prev = 4000 WHERE seq = 300;"
+                                          "DELETE FROM log WHERE seq = 400;"),
                         "");
     is_hit[100] = is_hit[101] = is_hit[102] = is_hit[200] = is_hit[201] = is_hit[300] =
         is_hit[400] = true;

@@ -56,17 +56,13 @@ static void older_files_are_migrated_step_by_step(void **state)
 
     (void)state;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 1}, &version, &code),
-                     OK);
+    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 1}, &version, &code), OK);
     assert_int_equal(version, 1);
-    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 2}, &version, &code),
-                     OK);
+    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 2}, &version, &code), OK);
     assert_int_equal(version, 2);
-    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 2}, &version, &code),
-                     OK);
+    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 2}, &version, &code), OK);
     /* A step that fails leaves nothing of it. */
-    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 3}, &version, &code),
-                     ERR_SYS);
+    assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 3}, &version, &code), ERR_SYS);
     assert_int_equal(code, SQLITE_ERROR);
     assert_int_equal(schema_read(db, &application, &version), SQLITE_OK);
     assert_int_equal(version, 2);

@@ -81,8 +81,7 @@ static void check_replay(struct store_query q)
 
 static void check_history(struct store_query q)
 {
-    uint64_t low = q.after, high = q.before && q.before <= head ? q.before - 1 : head,
-             next;
+    uint64_t low = q.after, high = q.before && q.before <= head ? q.before - 1 : head, next;
     struct store_page page;
 
     do {
@@ -200,9 +199,7 @@ static void publish_random(unsigned count)
         unsigned rare = dice(10);
 
         now_us += dice(5);
-        publish(dice(50) ? WIRE_QUOTE : WIRE_STATE, rare < 6   ? 0
-                                                    : rare < 8 ? 1
-                                                               : dice(SYMBOLS));
+        publish(dice(50) ? WIRE_QUOTE : WIRE_STATE, rare < 6 ? 0 : rare < 8 ? 1 : dice(SYMBOLS));
         if (!dice(400))
             publish_body(WIRE_LOST, 0, SPAN("\x80"));
     }
@@ -222,20 +219,18 @@ static void prune_random(uint64_t *first)
 /* Of the blocks of which nothing was pruned. */
 static void check_indexes(void)
 {
+    assert_string_equal(sqlite_says(path,
+                                    "SELECT count(*) FROM blocks AS b WHERE block > (SELECT "
+                                    "min(block) FROM blocks) AND (oldest, newest, records) IS NOT "
+                                    "(SELECT min(accepted), max(accepted), count(*) FROM log "
+                                    "WHERE seq >> 17 = b.block)"),
+                        "0");
     assert_string_equal(
-        sqlite_says(path,
-                    "SELECT count(*) FROM blocks AS b WHERE block > (SELECT "
-                    "min(block) FROM blocks) AND (oldest, newest, records) IS NOT "
-                    "(SELECT min(accepted), max(accepted), count(*) FROM log "
-                    "WHERE seq >> 17 = b.block)"),
-        "0");
-    assert_string_equal(
-        sqlite_says(path,
-                    "SELECT count(*) FROM (SELECT seq >> 17 AS block, ifnull(symbol, 0)"
-                    " AS symbol, max(seq) AS seq, count(*) AS records FROM log GROUP BY"
-                    " 1, 2) AS l LEFT JOIN chain AS c USING (block, symbol) WHERE "
-                    "block > (SELECT min(block) FROM blocks) AND (c.seq, c.records) "
-                    "IS NOT (l.seq, l.records)"),
+        sqlite_says(path, "SELECT count(*) FROM (SELECT seq >> 17 AS block, ifnull(symbol, 0)"
+                          " AS symbol, max(seq) AS seq, count(*) AS records FROM log GROUP BY"
+                          " 1, 2) AS l LEFT JOIN chain AS c USING (block, symbol) WHERE "
+                          "block > (SELECT min(block) FROM blocks) AND (c.seq, c.records) "
+                          "IS NOT (l.seq, l.records)"),
         "0");
 }
 
@@ -330,8 +325,7 @@ static void a_chain_that_leads_into_a_gap_is_no_page_without_end(void **state)
     q.after = 40;
     q.before = head + 1;
     q.newest_first = true;
-    for (int i = 0; i < 300;
-         i++) /* more than may be looked at, before the gap is reached */
+    for (int i = 0; i < 300; i++) /* more than may be looked at, before the gap is reached */
         publish(WIRE_QUOTE, 0);
     write_batch();
     check_history(q);

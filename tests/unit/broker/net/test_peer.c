@@ -12,11 +12,9 @@
 #define LIMIT (1024 * 1024)
 #define TIMEOUT 5000
 
-static const struct peer_limits limits = {.unfinished_bytes = LIMIT,
-                                          .timeout_ms = TIMEOUT};
+static const struct peer_limits limits = {.unfinished_bytes = LIMIT, .timeout_ms = TIMEOUT};
 
-static enum peer_verdict look(struct peer *p, uint64_t consumed, bool has_drained,
-                              int64_t now)
+static enum peer_verdict look(struct peer *p, uint64_t consumed, bool has_drained, int64_t now)
 {
     struct peer_sample s = {.consumed = consumed};
 
@@ -33,10 +31,8 @@ static void bytes_that_make_no_message_are_held_against_a_connection(void **stat
     assert_int_equal(look(&p, 2 * LIMIT, true, 1200), PEER_UNFINISHED);
     p = (struct peer){0}; /* one that sends no more meanwhile */
     assert_int_equal(look(&p, 2 * LIMIT, true, 1000), PEER_SUSPECT);
-    assert_int_equal(look(&p, 2 * LIMIT, true, 1000 + PEER_SUSPECT_IDLE_MS - 1),
-                     PEER_SUSPECT);
-    assert_int_equal(look(&p, 2 * LIMIT, true, 1000 + PEER_SUSPECT_IDLE_MS),
-                     PEER_UNFINISHED);
+    assert_int_equal(look(&p, 2 * LIMIT, true, 1000 + PEER_SUSPECT_IDLE_MS - 1), PEER_SUSPECT);
+    assert_int_equal(look(&p, 2 * LIMIT, true, 1000 + PEER_SUSPECT_IDLE_MS), PEER_UNFINISHED);
 }
 
 static void a_new_suspect_is_looked_at_twice_before_it_is_judged(void **state)
@@ -45,10 +41,8 @@ static void a_new_suspect_is_looked_at_twice_before_it_is_judged(void **state)
 
     (void)state;
     assert_int_equal(look(&p, 9 * LIMIT, true, 1000), PEER_SUSPECT);
-    assert_int_equal(look(&p, 11 * LIMIT, true, 1000 + PEER_SUSPECT_MS - 1),
-                     PEER_SUSPECT);
-    assert_int_equal(look(&p, 11 * LIMIT, true, 1000 + PEER_SUSPECT_MS),
-                     PEER_UNFINISHED);
+    assert_int_equal(look(&p, 11 * LIMIT, true, 1000 + PEER_SUSPECT_MS - 1), PEER_SUSPECT);
+    assert_int_equal(look(&p, 11 * LIMIT, true, 1000 + PEER_SUSPECT_MS), PEER_UNFINISHED);
 }
 
 static void a_message_that_arrives_clears_its_sender(void **state)
@@ -57,8 +51,7 @@ static void a_message_that_arrives_clears_its_sender(void **state)
 
     (void)state;
     for (int i = 1; i < 100; i++) {
-        assert_int_not_equal(look(&p, (uint64_t)i * 2 * LIMIT, true, i * 100),
-                             PEER_UNFINISHED);
+        assert_int_not_equal(look(&p, (uint64_t)i * 2 * LIMIT, true, i * 100), PEER_UNFINISHED);
         peer_hear(&p, 10);
     }
 }
@@ -70,13 +63,11 @@ static void a_suspect_whose_messages_go_on_arriving_is_not_idle(void **state)
 
     (void)state;
     assert_int_equal(look(&p, 9 * LIMIT, false, now), PEER_SUSPECT);
-    for (; now < 5 * PEER_SUSPECT_IDLE_MS;
-         now += 100) { /* more than we take in a look */
+    for (; now < 5 * PEER_SUSPECT_IDLE_MS; now += 100) { /* more than we take in a look */
         peer_hear(&p, LIMIT / 100);
         assert_int_equal(look(&p, 9 * LIMIT, false, now), PEER_SUSPECT);
     }
-    assert_int_equal(look(&p, 9 * LIMIT, false, now + PEER_SUSPECT_IDLE_MS),
-                     PEER_UNFINISHED);
+    assert_int_equal(look(&p, 9 * LIMIT, false, now + PEER_SUSPECT_IDLE_MS), PEER_UNFINISHED);
 }
 
 static void what_is_delivered_does_not_count_though_more_is_there(void **state)
@@ -94,8 +85,7 @@ static void what_is_delivered_does_not_count_though_more_is_there(void **state)
     assert_int_equal(look(&p, 104 * (uint64_t)LIMIT, false, 10100), PEER_UNFINISHED);
 }
 
-static void one_that_delivered_before_it_was_suspect_is_cleared_by_its_next_message(
-    void **state)
+static void one_that_delivered_before_it_was_suspect_is_cleared_by_its_next_message(void **state)
 {
     struct peer p = {0};
 
@@ -186,8 +176,7 @@ static void a_connection_without_unsent_data_may_be_quiet_for_ever(void **state)
 
 static void note_written(struct peer *p, uint64_t written, uint64_t not_sent)
 {
-    peer_note_written(p,
-                      &(struct peer_sample){.written = written, .not_sent = not_sent});
+    peer_note_written(p, &(struct peer_sample){.written = written, .not_sent = not_sent});
 }
 
 static void answers_count_as_unsent_until_libzmq_wrote_them(void **state)
@@ -219,8 +208,7 @@ int main(void)
         cmocka_unit_test(a_message_that_arrives_clears_its_sender),
         cmocka_unit_test(a_suspect_whose_messages_go_on_arriving_is_not_idle),
         cmocka_unit_test(what_is_delivered_does_not_count_though_more_is_there),
-        cmocka_unit_test(
-            one_that_delivered_before_it_was_suspect_is_cleared_by_its_next_message),
+        cmocka_unit_test(one_that_delivered_before_it_was_suspect_is_cleared_by_its_next_message),
         cmocka_unit_test(heartbeats_of_libzmq_never_add_up),
         cmocka_unit_test(a_connection_that_takes_nothing_of_what_waits_is_deaf),
         cmocka_unit_test(one_that_takes_a_byte_now_and_then_is_deaf_too),

@@ -29,8 +29,7 @@ static void cut_a_subscriber_at(const char *endpoint)
     struct bus_message m;
     int one = 1, sent = 0;
 
-    socket =
-        bus_bind(ours, ZMQ_XPUB, endpoint, QUEUE, WIRE_SUBSCRIPTION_FRAME_MAX, "X");
+    socket = bus_bind(ours, ZMQ_XPUB, endpoint, QUEUE, WIRE_SUBSCRIPTION_FRAME_MAX, "X");
     assert_non_null(socket);
     publisher_init(&p, socket);
     bus_endpoint(socket, actual);
@@ -50,8 +49,7 @@ static void cut_a_subscriber_at(const char *endpoint)
     zmq_ctx_term(ours);
 }
 
-static void a_subscriber_that_reads_nothing_is_cut_on_every_kind_of_endpoint(
-    void **state)
+static void a_subscriber_that_reads_nothing_is_cut_on_every_kind_of_endpoint(void **state)
 {
     char path[64], abstract[64];
 
@@ -89,8 +87,7 @@ static void a_number_that_is_another_connection_by_now_is_left_alone(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(
-            a_subscriber_that_reads_nothing_is_cut_on_every_kind_of_endpoint),
+        cmocka_unit_test(a_subscriber_that_reads_nothing_is_cut_on_every_kind_of_endpoint),
         cmocka_unit_test(a_number_that_is_another_connection_by_now_is_left_alone),
     };
 

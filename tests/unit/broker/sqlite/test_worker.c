@@ -105,11 +105,8 @@ static void interrupt(void *ctx)
     pthread_mutex_unlock(&file.lock);
 }
 
-static const struct worker_kind writer = {.lane = WORKER_WRITE,
-                                          .work = work,
-                                          .idle = be_idle,
-                                          .end = end,
-                                          .interrupt = interrupt};
+static const struct worker_kind writer = {
+    .lane = WORKER_WRITE, .work = work, .idle = be_idle, .end = end, .interrupt = interrupt};
 
 static int64_t read_task(void *ctx, void *task)
 {
@@ -204,8 +201,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void tasks_are_done_one_after_the_other_and_no_signal_comes_to_the_thread(
-    void **state)
+static void tasks_are_done_one_after_the_other_and_no_signal_comes_to_the_thread(void **state)
 {
     (void)state;
     start();

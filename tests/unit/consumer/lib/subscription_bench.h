@@ -1,6 +1,6 @@
 /*
- * subscription_bench: a subscription of a program, its receiver and a broker in memory; what the program
- * gets is checked as it comes.  Include it after <cmocka.h>.
+ * subscription_bench: a subscription of a program, its receiver and a broker in memory; what the
+ * program gets is checked as it comes.  Include it after <cmocka.h>.
  */
 #ifndef TESTS_UNIT_CONSUMER_LIB_SUBSCRIPTION_BENCH_H
 #define TESTS_UNIT_CONSUMER_LIB_SUBSCRIPTION_BENCH_H
@@ -11,8 +11,8 @@
 struct told {
     bool is_begun;
     bool is_inherited; /* by `since`: nothing was told in this life */
-    bool is_loose; /* inherited, and then a pattern was removed: it may begin anew */
-    uint64_t last; /* position of the last record told */
+    bool is_loose;     /* inherited, and then a pattern was removed: it may begin anew */
+    uint64_t last;     /* position of the last record told */
     uint64_t quote;
     bool is_stale;
 };
@@ -41,8 +41,7 @@ static inline void count_to_stop(struct bench *b)
 }
 
 /* Has everything of the symbol between the two been named as lost? */
-static inline bool is_excused(struct bench *b, int symbol, uint64_t after,
-                              uint64_t before)
+static inline bool is_excused(struct bench *b, int symbol, uint64_t after, uint64_t before)
 {
     for (uint64_t seq = after + 1; seq < before; seq++)
         if (at(&b->k, seq)->symbol == symbol && !b->holes[seq])
@@ -68,8 +67,8 @@ static inline void check_next(struct bench *b, int symbol, const struct delivere
         return;
     }
     if (!is_excused(b, symbol, last, seq))
-        fail_msg("%s: %llu was told after %llu: what lies between is missing",
-                 names[symbol], (unsigned long long)seq, (unsigned long long)last);
+        fail_msg("%s: %llu was told after %llu: what lies between is missing", names[symbol],
+                 (unsigned long long)seq, (unsigned long long)last);
     if (b->strict_order && !t->is_snapshot)
         assert_true(seq > b->told_max);
 }
@@ -117,8 +116,7 @@ static inline void on_lost(void *ctx, const struct wire_record *r)
     b->losses++;
     if (r->epoch != b->k.epoch)
         return;
-    if (at(&b->k, r->seq)->symbol < 0 && !at(&b->k, r->seq)->is_hole &&
-        r->seq >= b->k.first) {
+    if (at(&b->k, r->seq)->symbol < 0 && !at(&b->k, r->seq)->is_hole && r->seq >= b->k.first) {
         assert_true(r->seq > b->told_loss);
         b->told_loss = r->seq;
     }
@@ -168,7 +166,7 @@ static inline void on_note(void *ctx, bool is_error, const char *text)
     assert_true(text[0]);
 }
 
-/* --- life ---------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static inline void on_listen(void *ctx, struct span topic, bool is_on)
 {

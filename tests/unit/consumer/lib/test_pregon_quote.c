@@ -35,9 +35,8 @@ static void a_field_is_text_as_it_came_and_all_else_as_json_writes_it(void **sta
         {"n", "-3", PREGON_NUMBER},      {"open", "true", PREGON_BOOL},
         {"none", "null", PREGON_NIL},
     };
-    struct pregon_quote q =
-        quote_of("{'bid':'1034.50','timestamp':1640995200.25,'n':-3,"
-                 "'open':true,'none':null,'list':[1,2],'empty':''}");
+    struct pregon_quote q = quote_of("{'bid':'1034.50','timestamp':1640995200.25,'n':-3,"
+                                     "'open':true,'none':null,'list':[1,2],'empty':''}");
     struct pregon_field f;
     char text[8];
 
@@ -85,14 +84,12 @@ static void json_is_what_a_browser_gets(void **state)
     struct pregon p = {0};
 
     (void)state;
-    assert_string_equal(
-        pregon_quote_json(&p, &q),
-        "{\"type\":\"quote\",\"symbol\":\"EUR/USD\",\"seq\":7,\"prev\":5,"
-        "\"bid\":\"1.0842\",\"note\":\"\u00e9\\\"\"}");
+    assert_string_equal(pregon_quote_json(&p, &q),
+                        "{\"type\":\"quote\",\"symbol\":\"EUR/USD\",\"seq\":7,\"prev\":5,"
+                        "\"bid\":\"1.0842\",\"note\":\"\u00e9\\\"\"}");
     q.is_snapshot = true;
     q.state = PREGON_STALE;
-    assert_non_null(
-        strstr(pregon_quote_json(&p, &q), "\"seq\":7,\"state\":\"stale\","));
+    assert_non_null(strstr(pregon_quote_json(&p, &q), "\"seq\":7,\"state\":\"stale\","));
     buf_free(&p.json);
 }
 
@@ -140,8 +137,7 @@ static void a_table_lets_no_control_character_through(void **state)
     assert_non_null(strstr(buf_text(&out), "1?[2J"));
     buf_clear(&out);
     print_lost(&t, &l);
-    assert_string_equal(buf_text(&out),
-                        "lost: lines 3 to 5 of feed f??[2J (a?]0;b??c?)\n");
+    assert_string_equal(buf_text(&out), "lost: lines 3 to 5 of feed f??[2J (a?]0;b??c?)\n");
     buf_free(&out);
 }
 
@@ -164,9 +160,8 @@ static void losses_and_resets_are_lines_too(void **state)
     buf_clear(&out);
     t.is_table = t.has_color = true;
     print_lost(&t, &l);
-    assert_string_equal(
-        buf_text(&out),
-        "\x1b[31mlost: lines 3 to 5 of feed f (ring_overflow)\x1b[0m\n");
+    assert_string_equal(buf_text(&out),
+                        "\x1b[31mlost: lines 3 to 5 of feed f (ring_overflow)\x1b[0m\n");
     buf_free(&out);
 }
 

@@ -361,8 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_subscription_begins_with_snapshots_and_goes_on_with_records),
         cmocka_unit_test(what_comes_before_the_snapshot_is_told_after_it),
-        cmocka_unit_test(
-            the_position_is_vouched_for_by_heartbeats_or_by_being_the_next),
+        cmocka_unit_test(the_position_is_vouched_for_by_heartbeats_or_by_being_the_next),
         cmocka_unit_test(a_record_that_never_came_is_told_before_the_one_that_shows_it),
         cmocka_unit_test(the_last_record_is_missed_with_the_next_heartbeat),
         cmocka_unit_test(a_new_connection_makes_good_what_was_under_way),

@@ -20,8 +20,7 @@ static bool is_followed[LENGTH(patterns)];
 static bool is_wanted(int symbol)
 {
     for (size_t i = 0; i < LENGTH(patterns); i++)
-        if (is_followed[i] &&
-            quote_pattern_matches(span_of(patterns[i]), span_of(names[symbol])))
+        if (is_followed[i] && quote_pattern_matches(span_of(patterns[i]), span_of(names[symbol])))
             return true;
     return false;
 }
@@ -53,9 +52,8 @@ static void check_position(struct bench *b)
         for (uint64_t seq = b->told[s].last + 1;
              b->told[s].is_begun && !b->told[s].is_loose && seq <= position; seq++)
             if (at(&b->k, seq)->symbol == s && !b->holes[seq])
-                fail_msg("position %llu, but %s %llu was not told",
-                         (unsigned long long)position, names[s],
-                         (unsigned long long)seq);
+                fail_msg("position %llu, but %s %llu was not told", (unsigned long long)position,
+                         names[s], (unsigned long long)seq);
 }
 
 /* Another process goes on from the position; what came after it may come again. */
@@ -179,8 +177,8 @@ static void check_end(struct bench *b)
             assert_int_equal(t->quote, b->k.last_quote[s]);
             assert_int_equal(t->is_stale, b->k.is_stale[s]);
         } else if (!is_excused(b, s, t->last, b->k.last[s] + 1)) {
-            fail_msg("%s: told up to %llu, not %llu", names[s],
-                     (unsigned long long)t->last, (unsigned long long)b->k.last[s]);
+            fail_msg("%s: told up to %llu, not %llu", names[s], (unsigned long long)t->last,
+                     (unsigned long long)b->k.last[s]);
         }
     }
     if (is_following)

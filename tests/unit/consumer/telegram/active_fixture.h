@@ -1,8 +1,8 @@
 /*
  * active_fixture: the active instance of the bot between a broker and a Telegram of paper.
  *
- * The functions of libpregon, of the Bot API and of the loop that active*.c calls are defined here, in
- * place of those in the libraries: they record what they were asked for, and a test answers.
+ * The functions of libpregon, of the Bot API and of the loop that active*.c calls are defined here,
+ * in place of those in the libraries: they record what they were asked for, and a test answers.
  * Include it after <cmocka.h>, in one file of a program.
  */
 #ifndef TESTS_UNIT_CONSUMER_TELEGRAM_ACTIVE_FIXTURE_H
@@ -154,8 +154,7 @@ const char *pregon_quote_text(const struct pregon_quote *q, const char *name, ch
 {
     bool is_known = strcmp(name, "last") == 0;
 
-    snprintf(out, size, "%.*s", is_known ? (int)q->body.len : 0,
-             is_known ? q->body.at : "");
+    snprintf(out, size, "%.*s", is_known ? (int)q->body.len : 0, is_known ? q->body.at : "");
     return out;
 }
 
@@ -197,8 +196,8 @@ const char *pregon_lost_reason_name(enum pregon_lost_reason r)
     return "lost";
 }
 
-enum pregon_error pregon_value_get(struct pregon *p, const char *name,
-                                   pregon_value_fn *fn, void *ctx)
+enum pregon_error pregon_value_get(struct pregon *p, const char *name, pregon_value_fn *fn,
+                                   void *ctx)
 {
     assert_ptr_equal(p, active.link);
     assert_string_equal(name, lock->name);
@@ -326,9 +325,8 @@ static inline void telegram_answers(enum call_kind kind, const char *body, int s
 
     assert_non_null(c);
     c->is_over = true;
-    api->answer = (struct botapi_answer){.ticket = (unsigned)(c - api->calls) + 1,
-                                         .code = status,
-                                         .body = span_of(body)};
+    api->answer = (struct botapi_answer){
+        .ticket = (unsigned)(c - api->calls) + 1, .code = status, .body = span_of(body)};
     if (status)
         botapi_judge(json, &api->answer);
     else
@@ -349,8 +347,7 @@ static inline void refused(enum call_kind kind, int code, const char *descriptio
 {
     char body[400];
 
-    snprintf(body, sizeof body,
-             "{\"ok\":false,\"error_code\":%d,\"description\":\"%s\"}", code,
+    snprintf(body, sizeof body, "{\"ok\":false,\"error_code\":%d,\"description\":\"%s\"}", code,
              description);
     telegram_answers(kind, body, code);
 }
@@ -371,8 +368,7 @@ static inline void value_is_read(void)
 
     assert_non_null(fn);
     value.get = NULL;
-    fn(value.get_ctx, value.kept.len ? PREGON_OK : PREGON_ERROR_NOT_FOUND,
-       "there is none", &v);
+    fn(value.get_ctx, value.kept.len ? PREGON_OK : PREGON_ERROR_NOT_FOUND, "there is none", &v);
     turn();
 }
 

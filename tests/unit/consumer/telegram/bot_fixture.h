@@ -61,9 +61,8 @@ static inline bool writes_in(const char *language, int64_t chat, const char *tex
     struct buf b = {0};
     bool taken;
 
-    buf_printf(
-        &b, "{\"update_id\":%llu,\"message\":{\"chat\":{\"id\":%lld,\"type\":\"%s\"}",
-        (unsigned long long)update, (long long)chat, chat < 0 ? "group" : "private");
+    buf_printf(&b, "{\"update_id\":%llu,\"message\":{\"chat\":{\"id\":%lld,\"type\":\"%s\"}",
+               (unsigned long long)update, (long long)chat, chat < 0 ? "group" : "private");
     if (language)
         buf_printf(&b, ",\"from\":{\"language_code\":\"%s\"}", language);
     buf_adds(&b, ",\"text\":");

@@ -71,8 +71,7 @@ static void it_asks_telegram_for_its_name_and_then_the_broker_for_the_lock(void 
     turn();
     assert_true(is_ready);
     assert_string_equal(ready_text, "lock=telegram:42");
-    assert_int_equal(api->count,
-                     1); /* nothing is asked of Telegram while it stands by */
+    assert_int_equal(api->count, 1); /* nothing is asked of Telegram while it stands by */
 }
 
 static void a_token_that_telegram_refuses_ends_it(void **state)
@@ -168,8 +167,7 @@ static void an_update_is_stored_before_it_is_answered_and_confirmed(void **state
     assert_int_equal(value.puts, 2);
 }
 
-static void what_could_not_be_stored_is_tried_again_and_nothing_is_sent_before(
-    void **state)
+static void what_could_not_be_stored_is_tried_again_and_nothing_is_sent_before(void **state)
 {
     int64_t wait;
 

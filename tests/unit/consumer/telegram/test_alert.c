@@ -27,8 +27,7 @@ static enum alert_news judged(struct alert *a, const char *price)
     return alert_judge(a, ++seq, span_of(price), MARGIN);
 }
 
-static void it_is_due_once_and_again_only_after_the_price_went_back_by_the_margin(
-    void **state)
+static void it_is_due_once_and_again_only_after_the_price_went_back_by_the_margin(void **state)
 {
     struct alert a = alert(ALERT_ABOVE, "50000");
 
@@ -168,8 +167,7 @@ static void a_crossing_while_the_one_before_is_being_sent_is_sent_after_it(void 
 
 static void the_price_is_last_or_what_one_could_trade_at(void **state)
 {
-    const struct span last = SPAN("1"), bid = SPAN("2"), ask = SPAN("3"),
-                      none = {"", 0};
+    const struct span last = SPAN("1"), bid = SPAN("2"), ask = SPAN("3"), none = {"", 0};
 
     (void)state;
     assert_string_equal(alert_price_of(ALERT_ABOVE, last, bid, ask).at, "1");
@@ -183,8 +181,7 @@ static void the_price_is_last_or_what_one_could_trade_at(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(
-            it_is_due_once_and_again_only_after_the_price_went_back_by_the_margin),
+        cmocka_unit_test(it_is_due_once_and_again_only_after_the_price_went_back_by_the_margin),
         cmocka_unit_test(while_its_chat_takes_no_messages_nothing_is_owed),
         cmocka_unit_test(below_zero_it_is_due_again_once_the_price_went_back_too),
         cmocka_unit_test(each_comparison_holds_where_it_should),
@@ -192,8 +189,7 @@ int main(void)
         cmocka_unit_test(without_a_margin_it_is_armed_as_soon_as_it_does_not_hold),
         cmocka_unit_test(a_record_that_comes_again_is_not_judged_again),
         cmocka_unit_test(a_newer_crossing_replaces_what_was_not_sent),
-        cmocka_unit_test(
-            a_crossing_while_the_one_before_is_being_sent_is_sent_after_it),
+        cmocka_unit_test(a_crossing_while_the_one_before_is_being_sent_is_sent_after_it),
         cmocka_unit_test(the_price_is_last_or_what_one_could_trade_at),
     };
 

@@ -217,8 +217,7 @@ static void a_bot_that_is_full_says_so_and_takes_no_alert(void **state)
 static void chats_that_are_not_listed_are_not_answered(void **state)
 {
     static const int64_t chats[] = {7, -8};
-    const struct bot_settings settings = {
-        .alerts_per_chat = 3, .chats = chats, .chat_count = 2};
+    const struct bot_settings settings = {.alerts_per_chat = 3, .chats = chats, .chat_count = 2};
 
     (void)state;
     bot_free(bot);

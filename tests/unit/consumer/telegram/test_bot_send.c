@@ -9,8 +9,7 @@
 #include "consumer/telegram/bot.h"
 #include "tests/unit/consumer/telegram/bot_fixture.h"
 
-static void what_was_being_sent_is_sent_once_more_with_a_mark_and_then_given_up(
-    void **state)
+static void what_was_being_sent_is_sent_once_more_with_a_mark_and_then_given_up(void **state)
 {
     (void)state;
     writes(7, "/alerta BTC > 50000");
@@ -26,12 +25,10 @@ static void what_was_being_sent_is_sent_once_more_with_a_mark_and_then_given_up(
     assert_true(holds(buf_text(&sending.text), "(possibly repeated) Pregón"));
     far += 100000;
     assert_true(bot_next(bot, far, &sending));
-    assert_string_equal(buf_text(&sending.text),
-                        "Alerta 1: BTC > 50000. Precio: 50001");
+    assert_string_equal(buf_text(&sending.text), "Alerta 1: BTC > 50000. Precio: 50001");
     takes_over();
     assert_int_equal(bot_counts(bot)->given_up, 1);
-    assert_string_equal(says(),
-                        "(posiblemente repetido) Alerta 1: BTC > 50000. Precio: 50001");
+    assert_string_equal(says(), "(posiblemente repetido) Alerta 1: BTC > 50000. Precio: 50001");
     assert_string_equal(says(), "");
 }
 

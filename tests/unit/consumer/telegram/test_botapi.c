@@ -19,8 +19,7 @@ static struct botapi_answer judged(int status, const char *body)
     return a;
 }
 
-static void a_wait_is_as_long_as_telegram_says_but_a_second_at_least_and_a_day_at_most(
-    void **state)
+static void a_wait_is_as_long_as_telegram_says_but_a_second_at_least_and_a_day_at_most(void **state)
 {
     static const struct {
         const char *told;

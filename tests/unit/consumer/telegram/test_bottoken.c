@@ -11,14 +11,11 @@ static void a_token_is_a_number_a_colon_and_a_secret(void **state)
 {
     static const char *const right[] = {"1:a", "4242:AAsecret_-0123456789",
                                         "12345678901234567890:Z"},
-                             *const wrong[] = {"",           ":",
-                                               "1",          "1:",
-                                               ":a",         "a:a",
-                                               "1a:a",       "1:a b",
-                                               "1:a\n",      "-1:a",
-                                               "1:a:b",      "1::a",
-                                               " 1:a",       "1:a/",
-                                               "1:\xC3\xA1", "123456789012345678901:Z"};
+                             *const wrong[] = {
+                                 "",      ":",    "1",          "1:",
+                                 ":a",    "a:a",  "1a:a",       "1:a b",
+                                 "1:a\n", "-1:a", "1:a:b",      "1::a",
+                                 " 1:a",  "1:a/", "1:\xC3\xA1", "123456789012345678901:Z"};
 
     (void)state;
     for (size_t i = 0; i < sizeof right / sizeof *right; i++)

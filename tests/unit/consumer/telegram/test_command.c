@@ -91,8 +91,7 @@ static void an_alert_has_a_symbol_a_comparison_and_a_price(void **state)
     }
     assert_string_equal(parsed("/precio abcdefghijklmnopqrstuvwxyz012345").symbol,
                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345");
-    assert_int_not_equal(parsed("/precio abcdefghijklmnopqrstuvwxyz0123456").fault,
-                         COMMAND_FINE);
+    assert_int_not_equal(parsed("/precio abcdefghijklmnopqrstuvwxyz0123456").fault, COMMAND_FINE);
     assert_int_equal(parsed("/borrar 12").number, 12);
     assert_int_equal(parsed("/borrar #12").number, 12);
 }

@@ -33,8 +33,7 @@ static void a_percentage_is_read_exactly_or_not_at_all(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint32_t n = 77;
 
-        assert_int_equal(decimal_read_percent(span_of(rows[i].text), &n),
-                         rows[i].is_one);
+        assert_int_equal(decimal_read_percent(span_of(rows[i].text), &n), rows[i].is_one);
         assert_int_equal(n, rows[i].is_one ? rows[i].n : 77);
     }
 }

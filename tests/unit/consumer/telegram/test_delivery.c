@@ -37,8 +37,7 @@ static void what_was_certainly_not_sent_is_tried_for_ever_and_never_marked(void 
     }
 }
 
-static void what_may_have_been_sent_is_sent_once_more_marked_and_then_given_up(
-    void **state)
+static void what_may_have_been_sent_is_sent_once_more_marked_and_then_given_up(void **state)
 {
     struct delivery d = {0};
 
@@ -58,10 +57,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_sent_or_refused_is_done_with),
-        cmocka_unit_test(
-            what_was_certainly_not_sent_is_tried_for_ever_and_never_marked),
-        cmocka_unit_test(
-            what_may_have_been_sent_is_sent_once_more_marked_and_then_given_up),
+        cmocka_unit_test(what_was_certainly_not_sent_is_tried_for_ever_and_never_marked),
+        cmocka_unit_test(what_may_have_been_sent_is_sent_once_more_marked_and_then_given_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

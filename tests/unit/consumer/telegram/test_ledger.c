@@ -114,8 +114,7 @@ static void check_same(const struct ledger *a, const struct ledger *b)
         assert_int_equal(a->answers[i].chat, b->answers[i].chat);
         assert_string_equal(a->answers[i].text, b->answers[i].text);
         assert_int_equal(a->answers[i].is_spanish, b->answers[i].is_spanish);
-        assert_int_equal(a->answers[i].delivery.attempts,
-                         b->answers[i].delivery.attempts);
+        assert_int_equal(a->answers[i].delivery.attempts, b->answers[i].delivery.attempts);
     }
 }
 
@@ -131,9 +130,8 @@ static void fill(void)
     memcpy(a->next, "49998", 6);
     a->delivery = (struct delivery){2, true};
     added(7, "A", "0");
-    assert_int_equal(ledger_add_answer(&ledger, 500, -1, 77, true,
-                                       SPAN("ñandú \"\n\xf0\x9f\x94\x94")),
-                     OK);
+    assert_int_equal(
+        ledger_add_answer(&ledger, 500, -1, 77, true, SPAN("ñandú \"\n\xf0\x9f\x94\x94")), OK);
     ledger.answers[0].delivery.attempts = 1;
     assert_int_equal(ledger_add_answer(&ledger, 501, 7, 0, false, SPAN("x")), OK);
     ledger.next_update = 502;
@@ -156,8 +154,7 @@ static void what_is_packed_is_unpacked_the_same(void **state)
     buf_free(&value);
 }
 
-static void a_value_that_was_cut_or_changed_is_refused_or_read_but_never_crashes(
-    void **state)
+static void a_value_that_was_cut_or_changed_is_refused_or_read_but_never_crashes(void **state)
 {
     struct buf value = {0};
     struct ledger other;
@@ -285,8 +282,7 @@ static void a_full_ledger_fits_into_the_value(void **state)
     for (size_t i = 0; i < LEDGER_SENDING_MAX; i++)
         memcpy(ledger.alerts[i].next, ledger.alerts[i].pending, QUOTE_DECIMAL_MAX + 1);
     for (uint64_t i = 0; ledger_has_room(&ledger); i++)
-        assert_int_equal(ledger_add_answer(&ledger, UINT64_MAX - i, INT64_MIN,
-                                           INT64_MIN, true,
+        assert_int_equal(ledger_add_answer(&ledger, UINT64_MAX - i, INT64_MIN, INT64_MIN, true,
                                            (struct span){longest, sizeof longest}),
                          OK);
     while (!ledger_add_answer(&ledger, 1, INT64_MIN, INT64_MIN, true, SPAN("x")))

@@ -45,8 +45,7 @@ static void every_field_of_a_value_is_read(void **state)
     assert_non_null(a);
     assert_string_equal(a->symbol, "A");
     assert_int_equal(a->comparison, 1);
-    assert_true(a->is_spanish && !a->is_armed && a->delivery.is_sending &&
-                a->is_paused);
+    assert_true(a->is_spanish && !a->is_armed && a->delivery.is_sending && a->is_paused);
     assert_string_equal(a->threshold, "1.5");
     assert_string_equal(a->pending, "2");
     assert_string_equal(a->next, "");
@@ -153,13 +152,10 @@ static void values_at_their_bounds_are_read(void **state)
 
     (void)state;
     assert_int_equal(
-        unpack(
-            &l,
-            VALUE(
-                "['ABCDEFGHIJKLMNOPQRSTUVWXYZ012345',-9223372036854775808,4294967295,3,"
-                "0,1,'1234567890123456789012345678901234567890','','',2,false,"
-                "18446744073709551615,9223372036854775807,0]",
-                "[18446744073709551615,9223372036854775807,0,0,true,'']")),
+        unpack(&l, VALUE("['ABCDEFGHIJKLMNOPQRSTUVWXYZ012345',-9223372036854775808,4294967295,3,"
+                         "0,1,'1234567890123456789012345678901234567890','','',2,false,"
+                         "18446744073709551615,9223372036854775807,0]",
+                         "[18446744073709551615,9223372036854775807,0,0,true,'']")),
         OK);
     assert_int_equal(l.alerts[0].chat, INT64_MIN);
     assert_int_equal(l.alerts[0].number, UINT32_MAX);

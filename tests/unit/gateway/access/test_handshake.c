@@ -21,8 +21,8 @@ static void every_reason_for_a_close_frame_is_json_and_fits(void **state)
         handshake_reason((enum admission_rule)i, reason);
         assert_true(strlen(reason) <= 123);
         assert_int_equal(json_parse(j, span_of(reason), &root), OK);
-        assert_true(span_eq(json_member(root, "code")->text,
-                            admission_code((enum admission_rule)i)));
+        assert_true(
+            span_eq(json_member(root, "code")->text, admission_code((enum admission_rule)i)));
         assert_non_null(json_member(root, "message"));
     }
     json_free(j);

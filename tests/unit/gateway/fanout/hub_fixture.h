@@ -26,8 +26,7 @@ static struct {
     unsigned changes, made[MESSAGE_COUNT][ENCODING_COUNT];
 } versions[SYMBOLS];
 static unsigned frames_made;
-static uint64_t
-    applying; /* the position under way: before it the old value may be encoded */
+static uint64_t applying; /* the position under way: before it the old value may be encoded */
 
 /* "quote A7 5<4 live v12": kind, symbol, seq, prev, state, body. */
 struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind,
@@ -36,10 +35,10 @@ struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind
     static const char *const kinds[] = {"quote", "snapshot", "state", "traced"};
     char text[200];
     unsigned version = versions[s->index].changes + (s->seq >= applying);
-    int len = snprintf(text, sizeof text, "%s %s %llu<%llu %s %.*s", kinds[kind],
-                       s->name, (unsigned long long)s->seq, (unsigned long long)s->prev,
-                       encode_state_name(s->state), (int)s->body.len,
-                       s->body.data ? s->body.data : "");
+    int len =
+        snprintf(text, sizeof text, "%s %s %llu<%llu %s %.*s", kinds[kind], s->name,
+                 (unsigned long long)s->seq, (unsigned long long)s->prev,
+                 encode_state_name(s->state), (int)s->body.len, s->body.data ? s->body.data : "");
 
     assert_true(s->index < SYMBOLS);
     if (versions[s->index].made[kind][encoding] == version)
@@ -117,8 +116,7 @@ static inline void forget_all(void)
     while (hub_tidy(hub, 1))
         ;
     for (size_t i = 0; i < SYMBOLS; i++) /* another symbol may get the index */
-        versions[i].changes +=
-            was_known[i] && (i >= hub_symbol_end(hub) || !hub_symbol_at(hub, i));
+        versions[i].changes += was_known[i] && (i >= hub_symbol_end(hub) || !hub_symbol_at(hub, i));
 }
 
 static inline bool apply(const char *symbol, const struct wire_record *r)
@@ -132,17 +130,14 @@ static inline bool apply(const char *symbol, const struct wire_record *r)
     return is_new;
 }
 
-static inline bool quote(const char *symbol, uint64_t seq, uint64_t prev,
-                         const char *value)
+static inline bool quote(const char *symbol, uint64_t seq, uint64_t prev, const char *value)
 {
-    struct wire_record r = {
-        .kind = WIRE_QUOTE, .seq = seq, .prev = prev, .body = span_of(value)};
+    struct wire_record r = {.kind = WIRE_QUOTE, .seq = seq, .prev = prev, .body = span_of(value)};
 
     return apply(symbol, &r);
 }
 
-static inline bool state_record(const char *symbol, uint64_t seq, uint64_t prev,
-                                const char *word)
+static inline bool state_record(const char *symbol, uint64_t seq, uint64_t prev, const char *word)
 {
     struct wire_record r = {.kind = WIRE_STATE, .seq = seq, .prev = prev};
     struct buf body = {0};
@@ -161,11 +156,10 @@ static inline bool state_record(const char *symbol, uint64_t seq, uint64_t prev,
 
 /* An entry of a snapshot: the symbol's last record is `seq`, its last quote
  * `quote_seq`. */
-static inline void snapshot(const char *symbol, uint64_t seq, bool is_stale,
-                            uint64_t quote_seq, const char *value)
+static inline void snapshot(const char *symbol, uint64_t seq, bool is_stale, uint64_t quote_seq,
+                            const char *value)
 {
-    struct wire_record r = {
-        .kind = WIRE_QUOTE, .seq = quote_seq, .body = span_of(value)};
+    struct wire_record r = {.kind = WIRE_QUOTE, .seq = quote_seq, .body = span_of(value)};
 
     note_change(symbol);
     applying = seq;

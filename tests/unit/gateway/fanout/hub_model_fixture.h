@@ -108,15 +108,14 @@ static inline bool is_last_expected(const struct reader *r, const char *line)
             r->expected.data[r->expected.len - len - 1] == '\n');
 }
 
-static inline void expect(struct reader *r, const char *kind, unsigned symbol,
-                          uint64_t prev)
+static inline void expect(struct reader *r, const char *kind, unsigned symbol, uint64_t prev)
 {
     const struct truth *t = &truths[symbol];
     char line[200];
 
     snprintf(line, sizeof line, "%s %.7s %llu<%llu %s %s\n", kind, names[symbol],
-             (unsigned long long)t->seq, (unsigned long long)prev,
-             encode_state_name(t->state), t->value);
+             (unsigned long long)t->seq, (unsigned long long)prev, encode_state_name(t->state),
+             t->value);
     /* Two patterns joined one after the other: what was queued last is not queued
      * again. */
     if (strcmp(kind, "snapshot") != 0 || !is_last_expected(r, line))
@@ -155,8 +154,8 @@ static inline void check_merge(struct reader *r, const char *text)
     struct belief *b;
     struct truth *t;
 
-    assert_true(sscanf(text, "%15s %15s %llu<%llu %15s %15s", kind, name, &seq, &prev,
-                       state, value) >= 5);
+    assert_true(
+        sscanf(text, "%15s %15s %llu<%llu %15s %15s", kind, name, &seq, &prev, state, value) >= 5);
     symbol = symbol_index(name);
     b = &r->beliefs[symbol];
     t = &truths[symbol];
@@ -204,8 +203,7 @@ static inline void reader_reads(struct reader *r, bool is_all)
         check_listed_once(r);
     if (room > backlog_sendable(&r->sub.backlog))
         room = backlog_sendable(&r->sub.backlog);
-    while (count < room &&
-           (f = backlog_peek(&r->sub.backlog, r->sub.encoding, count))) {
+    while (count < room && (f = backlog_peek(&r->sub.backlog, r->sub.encoding, count))) {
         assert_int_equal((unsigned char)f->bytes[0],
                          r->sub.encoding == ENCODING_JSON ? 0x81 : 0x82);
         if (r->sub.wants_all)

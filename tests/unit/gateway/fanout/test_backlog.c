@@ -23,8 +23,7 @@ static int set_up(void **state)
     (void)state;
     memset(symbols, 0, sizeof symbols);
     for (unsigned i = 0; i < SYMBOLS; i++) {
-        symbols[i].name_len =
-            (uint8_t)snprintf(symbols[i].name, sizeof symbols[i].name, "S%u", i);
+        symbols[i].name_len = (uint8_t)snprintf(symbols[i].name, sizeof symbols[i].name, "S%u", i);
         symbols[i].index = i;
         symbols[i].state = SYMBOL_LIVE;
     }

@@ -16,8 +16,7 @@ static uint64_t count(const struct histogram *h)
 
 static void note(struct counters *f, uint64_t sent_ago, uint64_t accepted_ago)
 {
-    struct wire_record r = {.sent_us = NOW - sent_ago,
-                            .accepted_us = NOW - accepted_ago};
+    struct wire_record r = {.sent_us = NOW - sent_ago, .accepted_us = NOW - accepted_ago};
 
     counters_note(f, &r);
 }
@@ -39,8 +38,7 @@ static void a_quote_is_timed_once_when_all_have_been_served(void **state)
     assert_int_equal(f.since_accepted.sum, 340);
 }
 
-static void a_clock_ahead_of_ours_counts_as_no_time_and_no_stamp_as_nothing(
-    void **state)
+static void a_clock_ahead_of_ours_counts_as_no_time_and_no_stamp_as_nothing(void **state)
 {
     static struct counters f;
     struct wire_record r = {.accepted_us = NOW + 5};
@@ -113,8 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_quote_is_timed_once_when_all_have_been_served),
-        cmocka_unit_test(
-            a_clock_ahead_of_ours_counts_as_no_time_and_no_stamp_as_nothing),
+        cmocka_unit_test(a_clock_ahead_of_ours_counts_as_no_time_and_no_stamp_as_nothing),
         cmocka_unit_test(a_stamp_of_another_unit_or_of_long_ago_is_not_timed),
         cmocka_unit_test(a_delay_of_exactly_a_day_is_timed),
         cmocka_unit_test(amounts_and_delays_have_scales_from_the_start),

@@ -18,11 +18,8 @@
 
 static struct hub_symbol symbol_with(const char *body)
 {
-    struct hub_symbol s = {.name = "EUR/USD",
-                           .name_len = 7,
-                           .state = SYMBOL_LIVE,
-                           .seq = 991,
-                           .prev = 981};
+    struct hub_symbol s = {
+        .name = "EUR/USD", .name_len = 7, .state = SYMBOL_LIVE, .seq = 991, .prev = 981};
 
     if (body)
         packed(&s.body, body);
@@ -37,8 +34,7 @@ static struct span payload_of(const struct frame *f)
 }
 
 /* Encoded both ways; both must read as the same JSON, which is returned. */
-static const char *in_both(const struct hub_symbol *s, enum symbol_message kind,
-                           struct buf *text)
+static const char *in_both(const struct hub_symbol *s, enum symbol_message kind, struct buf *text)
 {
     struct frame *json = encode_symbol(s, kind, ENCODING_JSON),
                  *pack = encode_symbol(s, kind, ENCODING_MSGPACK);
@@ -70,16 +66,14 @@ static void each_kind_has_its_members_in_both_encodings(void **state)
     struct buf text = {0};
 
     (void)state;
-    assert_string_equal(
-        in_both(&s, MESSAGE_QUOTE, &text),
-        "{'type':'quote','symbol':'EUR/USD','seq':991,'prev':981,"
-        "'bid':'1.0842','ask':'1.0843','timestamp':1640995200.125,'n':-7,"
-        "'more':{'a':[1,null,true]}}");
-    assert_string_equal(
-        in_both(&s, MESSAGE_SNAPSHOT, &text),
-        "{'type':'snapshot','symbol':'EUR/USD','seq':991,'state':'live',"
-        "'bid':'1.0842','ask':'1.0843','timestamp':1640995200.125,'n':-7,"
-        "'more':{'a':[1,null,true]}}");
+    assert_string_equal(in_both(&s, MESSAGE_QUOTE, &text),
+                        "{'type':'quote','symbol':'EUR/USD','seq':991,'prev':981,"
+                        "'bid':'1.0842','ask':'1.0843','timestamp':1640995200.125,'n':-7,"
+                        "'more':{'a':[1,null,true]}}");
+    assert_string_equal(in_both(&s, MESSAGE_SNAPSHOT, &text),
+                        "{'type':'snapshot','symbol':'EUR/USD','seq':991,'state':'live',"
+                        "'bid':'1.0842','ask':'1.0843','timestamp':1640995200.125,'n':-7,"
+                        "'more':{'a':[1,null,true]}}");
     s.state = SYMBOL_STALE;
     assert_string_equal(in_both(&s, MESSAGE_STATE, &text),
                         "{'type':'state','symbol':'EUR/USD','seq':991,'prev':981,"
@@ -95,9 +89,8 @@ static void without_a_value_there_are_only_the_frames_own_members(void **state)
 
     (void)state;
     s.state = SYMBOL_UNKNOWN;
-    assert_string_equal(
-        in_both(&s, MESSAGE_SNAPSHOT, &text),
-        "{'type':'snapshot','symbol':'EUR/USD','seq':991,'state':'unknown'}");
+    assert_string_equal(in_both(&s, MESSAGE_SNAPSHOT, &text),
+                        "{'type':'snapshot','symbol':'EUR/USD','seq':991,'state':'unknown'}");
     assert_string_equal(in_both(&s, MESSAGE_STATE, &text),
                         "{'type':'state','symbol':'EUR/USD','seq':991,'prev':981,"
                         "'state':'unknown'}");
@@ -162,8 +155,7 @@ static void any_accepted_quote_is_encoded_alike(void **state)
             for (int kind = MESSAGE_QUOTE; kind <= MESSAGE_STATE; kind++) {
                 struct json *j = json_new();
                 const struct json_value *root;
-                struct frame *f =
-                    encode_symbol(&s, (enum symbol_message)kind, ENCODING_JSON);
+                struct frame *f = encode_symbol(&s, (enum symbol_message)kind, ENCODING_JSON);
 
                 assert_int_equal(json_parse(j, payload_of(f), &root), OK);
                 assert_true(span_eq(json_member(root, "symbol")->text, "EUR/USD"));
@@ -178,8 +170,7 @@ static void any_accepted_quote_is_encoded_alike(void **state)
 
 static void a_traced_quote_says_when_it_passed_where_as_far_as_is_known(void **state)
 {
-    struct hub_symbol s = symbol_with("{'bid':'1'}"),
-                      of_old = symbol_with("{'bid':'1'}"),
+    struct hub_symbol s = symbol_with("{'bid':'1'}"), of_old = symbol_with("{'bid':'1'}"),
                       theirs = symbol_with("{'bid':'1','trace':'x'}");
     struct buf text = {0};
 

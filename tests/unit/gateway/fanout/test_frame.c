@@ -62,10 +62,8 @@ static void every_frame_is_final_and_says_its_opcode(void **state)
     static const struct {
         enum opcode opcode;
         unsigned char first;
-    } table[] = {{OPCODE_TEXT, 0x81},
-                 {OPCODE_BINARY, 0x82},
-                 {OPCODE_CLOSE, 0x88},
-                 {OPCODE_PING, 0x89}};
+    } table[] = {
+        {OPCODE_TEXT, 0x81}, {OPCODE_BINARY, 0x82}, {OPCODE_CLOSE, 0x88}, {OPCODE_PING, 0x89}};
 
     (void)state;
     for (size_t i = 0; i < LENGTH(table); i++) {
@@ -130,8 +128,7 @@ static void a_frame_lives_as_long_as_somebody_holds_it(void **state)
 }
 
 /* A client's frame: masked, of `len` payload bytes. */
-static void a_time_is_put_in_before_a_frame_is_sent_and_again_before_the_next(
-    void **state)
+static void a_time_is_put_in_before_a_frame_is_sent_and_again_before_the_next(void **state)
 {
     struct frame *text = frame_new(OPCODE_TEXT, SPAN("[               0]")),
                  *binary = frame_new(OPCODE_BINARY, SPAN("\xcf\0\0\0\0\0\0\0\0")),
@@ -154,8 +151,7 @@ static void a_time_is_put_in_before_a_frame_is_sent_and_again_before_the_next(
     frame_release(&plain);
 }
 
-static void put_client_frame(struct buf *out, unsigned first, uint64_t len,
-                             bool is_masked)
+static void put_client_frame(struct buf *out, unsigned first, uint64_t len, bool is_masked)
 {
     unsigned mask = is_masked ? 0x80 : 0;
     size_t width = len < 126 ? 0 : len < 65536 ? 2 : 8;
@@ -194,8 +190,7 @@ static void a_meter_follows_random_frames_however_they_are_cut(void **state)
 
         assert_true(frame_meter_is_idle(&m));
         for (unsigned n = 1 + dice(20); n; n--) {
-            static const unsigned sizes[] = {0,   1,   60,    125,  126,
-                                             127, 300, 65535, 65536};
+            static const unsigned sizes[] = {0, 1, 60, 125, 126, 127, 300, 65535, 65536};
             uint64_t len = sizes[dice(dice(10) ? 7 : LENGTH(sizes))];
             bool is_control = !dice(4), is_final = dice(2);
 
@@ -203,9 +198,8 @@ static void a_meter_follows_random_frames_however_they_are_cut(void **state)
                 len = dice(126);
                 put_client_frame(&in, dice(2) ? 0x89 : 0x8A, len, dice(10));
             } else {
-                put_client_frame(
-                    &in, (is_final ? 0x80u : 0u) | (is_in_message ? 0 : 1 + dice(2)),
-                    len, dice(10));
+                put_client_frame(&in, (is_final ? 0x80u : 0u) | (is_in_message ? 0 : 1 + dice(2)),
+                                 len, dice(10));
                 is_in_message = !is_final;
             }
             for (uint64_t i = 0; i < len; i++)
@@ -236,8 +230,7 @@ int main(void)
         cmocka_unit_test(a_close_frame_has_code_and_reason),
         cmocka_unit_test(a_close_frame_never_exceeds_what_a_control_frame_may_carry),
         cmocka_unit_test(a_frame_lives_as_long_as_somebody_holds_it),
-        cmocka_unit_test(
-            a_time_is_put_in_before_a_frame_is_sent_and_again_before_the_next),
+        cmocka_unit_test(a_time_is_put_in_before_a_frame_is_sent_and_again_before_the_next),
         cmocka_unit_test(a_meter_knows_what_a_frame_declares_before_its_payload_comes),
         cmocka_unit_test(a_meter_follows_random_frames_however_they_are_cut),
     };

@@ -146,8 +146,7 @@ static void a_symbol_is_sent_once_whatever_matches(void **state)
     join(&s, "BTC*", NO_LIMIT);
     join(&s, "*", NO_LIMIT);
     assert_int_equal(join(&s, "*", NO_LIMIT), 0); /* held already */
-    assert_string_equal(turn(&s),
-                        "snapshot BTC/USD 1<0 live v | snapshot ETH 2<0 live w");
+    assert_string_equal(turn(&s), "snapshot BTC/USD 1<0 live v | snapshot ETH 2<0 live w");
     join(&all, "*", NO_LIMIT);
     join(&all, "BTC*", NO_LIMIT);
     take_all(&all);
@@ -217,8 +216,7 @@ static void in_mode_all_every_record_comes_in_order(void **state)
     assert_false(hub_has_all(hub, hub_find(hub, SPAN("A"))));
 }
 
-static void a_subscriber_that_changes_its_mode_is_served_in_it_from_then_on(
-    void **state)
+static void a_subscriber_that_changes_its_mode_is_served_in_it_from_then_on(void **state)
 {
     struct hub_subscriber s = {.encoding = ENCODING_JSON},
                           other = {.encoding = ENCODING_JSON, .wants_all = true};
@@ -252,9 +250,8 @@ static void a_record_for_every_symbol_reaches_mode_all_once(void **state)
     struct hub_subscriber all = {.encoding = ENCODING_JSON, .wants_all = true},
                           pack = {.encoding = ENCODING_MSGPACK, .wants_all = true},
                           merge = {.encoding = ENCODING_JSON};
-    struct frame *lost[ENCODING_COUNT] = {
-        frame_new(OPCODE_TEXT, SPAN("lost as text")),
-        frame_new(OPCODE_BINARY, SPAN("lost as pack"))};
+    struct frame *lost[ENCODING_COUNT] = {frame_new(OPCODE_TEXT, SPAN("lost as text")),
+                                          frame_new(OPCODE_BINARY, SPAN("lost as pack"))};
 
     (void)state;
     join(&all, "*", NO_LIMIT);
@@ -297,8 +294,7 @@ static void records_of_a_pattern_that_was_left_are_no_longer_sent(void **state)
     assert_null(hub_topic_first(hub));
 }
 
-static void a_subscriber_that_was_not_flushed_in_its_turn_has_fallen_behind(
-    void **state)
+static void a_subscriber_that_was_not_flushed_in_its_turn_has_fallen_behind(void **state)
 {
     struct hub_subscriber s = {.encoding = ENCODING_JSON};
 
@@ -338,8 +334,7 @@ static void a_record_is_encoded_once_however_many_want_it(void **state)
         hub_leave_all(hub, &many[i]);
 }
 
-static void a_traced_quote_is_another_frame_only_for_clients_that_asked_for_traces(
-    void **state)
+static void a_traced_quote_is_another_frame_only_for_clients_that_asked_for_traces(void **state)
 {
     struct hub_subscriber who[4] = {{.wants_all = true}, {.wants_all = true}};
 

@@ -1,7 +1,7 @@
 /*
  * Joins in slices, at random: symbols, prefixes and exact patterns appear and disappear, names are
- * forgotten, and what each subscriber is told is checked against a naive model.  The shape (how many
- * symbols, patterns and subscribers, which names) is drawn, too.
+ * forgotten, and what each subscriber is told is checked against a naive model.  The shape (how
+ * many symbols, patterns and subscribers, which names) is drawn, too.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,8 +59,7 @@ static bool matches(const char *pattern, const char *name)
 static bool follows(const struct reader *r, unsigned symbol, bool only_old)
 {
     for (unsigned i = 0; i < pattern_count; i++)
-        if (r->holds[i] && !(only_old && r->is_new[i]) &&
-            matches(patterns[i], names[symbol]))
+        if (r->holds[i] && !(only_old && r->is_new[i]) && matches(patterns[i], names[symbol]))
             return true;
     return false;
 }
@@ -81,15 +80,13 @@ static void check_record(struct reader *r, unsigned symbol, uint64_t seq)
     uint64_t after = r->is_told[symbol] ? r->told[symbol] : 0;
     size_t i = 0;
 
-    while (i < history_count &&
-           !(history[i].symbol == symbol && history[i].seq > after))
+    while (i < history_count && !(history[i].symbol == symbol && history[i].seq > after))
         i++;
     assert_true(i < history_count);
     assert_int_equal(history[i].seq, seq); /* the very next one, and each once */
 }
 
-static void is_told_in_all(struct reader *r, const char *kind, unsigned symbol,
-                           uint64_t seq)
+static void is_told_in_all(struct reader *r, const char *kind, unsigned symbol, uint64_t seq)
 {
     if (r->is_expected[symbol])
         assert_string_equal(kind, "snapshot");
@@ -104,17 +101,14 @@ static void is_told_in_all(struct reader *r, const char *kind, unsigned symbol,
     } else {
         check_record(r, symbol, seq);
         if (r->is_acked && seq > r->began_at) {
-            assert_true(
-                seq >
-                r->newest_record); /* a position goes up, behind the snapshots, too */
+            assert_true(seq > r->newest_record); /* a position goes up, behind the snapshots, too */
             r->newest_record = seq;
             r->has_records = true;
         }
     }
 }
 
-static void is_told_in_merge(struct reader *r, const char *kind, unsigned symbol,
-                             uint64_t seq)
+static void is_told_in_merge(struct reader *r, const char *kind, unsigned symbol, uint64_t seq)
 {
     assert_int_equal(seq, truths[symbol].seq);
     if (!r->is_acked)
@@ -131,8 +125,7 @@ static void reads(struct reader *r, unsigned room)
     hub_verify_backlog(hub, &r->sub, dice(3) ? UINT32_MAX : dice(5));
     if (room > backlog_sendable(&r->sub.backlog))
         room = backlog_sendable(&r->sub.backlog);
-    for (; count < room && (f = backlog_peek(&r->sub.backlog, ENCODING_JSON, count));
-         count++) {
+    for (; count < room && (f = backlog_peek(&r->sub.backlog, ENCODING_JSON, count)); count++) {
         char kind[16], name[16];
         unsigned long long seq;
         unsigned symbol;
@@ -215,8 +208,7 @@ static void a_join_begins(struct reader *r)
     r->newest_snapshot = r->newest_record = 0;
     r->began_at = head;
     for (unsigned s = 0; s < symbol_count; s++)
-        r->is_expected[s] |=
-            truths[s].has_value && follows(r, s, false) && !follows(r, s, true);
+        r->is_expected[s] |= truths[s].has_value && follows(r, s, false) && !follows(r, s, true);
     hub_join_begin(hub, &r->sub, topics, count, 0, NO_LIMIT, dice(2) ? 200 : SIZE_MAX);
     for (size_t i = 0; i < count; i++)
         hub_topic_release(hub, topics[i]);
@@ -340,14 +332,12 @@ static void draw_shape(void)
             strcpy(text + dice((unsigned)strlen(text) + 1), "*");
         else if (dice(2))
             strcpy(text, names[dice(symbol_count)]);
-        if (strlen(text) < sizeof patterns[0] &&
-            is_new_text(patterns, pattern_count, text))
+        if (strlen(text) < sizeof patterns[0] && is_new_text(patterns, pattern_count, text))
             strcpy(patterns[pattern_count++], text);
     }
 }
 
-static void during_joins_every_subscriber_receives_each_record_once_and_in_order(
-    void **state)
+static void during_joins_every_subscriber_receives_each_record_once_and_in_order(void **state)
 {
     (void)state;
     dice_seed();

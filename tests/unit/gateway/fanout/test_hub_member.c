@@ -46,11 +46,9 @@ static void check(void)
             count++;
             members[p]++;
             in_all[p] += readers[r].wants_all;
-            assert_ptr_equal(
-                topics[p]->members[readers[r].topics[place].place].subscriber,
-                &readers[r]);
-            assert_int_equal(topics[p]->members[readers[r].topics[place].place].place,
-                             place);
+            assert_ptr_equal(topics[p]->members[readers[r].topics[place].place].subscriber,
+                             &readers[r]);
+            assert_int_equal(topics[p]->members[readers[r].topics[place].place].place, place);
         }
         assert_int_equal(readers[r].topic_count, count);
     }
@@ -82,8 +80,7 @@ static void memberships_agree_with_a_naive_model(void **state)
         if (dice(50) == 0)
             hub_set_mode(&readers[r], dice(2));
         else if (readers[r].topic_count < wanted) {
-            assert_int_equal(hub_add_member(hub, &readers[r], topics[p], false),
-                             !is_in[r][p]);
+            assert_int_equal(hub_add_member(hub, &readers[r], topics[p], false), !is_in[r][p]);
             is_in[r][p] = true;
         } else if (is_in[r][p]) {
             hub_remove_member(hub, &readers[r], place_of(&readers[r], topics[p]));
@@ -129,8 +126,7 @@ static void a_thousand_topics_are_each_found_and_then_forgotten(void **state)
 
 static void a_symbol_is_stamped_with_any_of_its_topics(void **state)
 {
-    struct hub_topic *all[] = {hub_topic_retain(hub, SPAN("A1")),
-                               hub_topic_retain(hub, SPAN("B*")),
+    struct hub_topic *all[] = {hub_topic_retain(hub, SPAN("A1")), hub_topic_retain(hub, SPAN("B*")),
                                hub_topic_retain(hub, SPAN("C1"))};
     struct hub_symbol *a, *b, *c;
 
@@ -154,12 +150,11 @@ static void a_symbol_is_stamped_with_any_of_its_topics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(memberships_agree_with_a_naive_model, set_up,
+        cmocka_unit_test_setup_teardown(memberships_agree_with_a_naive_model, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_thousand_topics_are_each_found_and_then_forgotten, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_thousand_topics_are_each_found_and_then_forgotten, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_symbol_is_stamped_with_any_of_its_topics,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_symbol_is_stamped_with_any_of_its_topics, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,8 +126,7 @@ static void expect_lowest(struct reader *r, bool is_expected[SYMBOLS])
     for (size_t i = 0; i < hub_symbol_end(hub); i++) {
         const struct hub_symbol *s = hub_symbol_at(hub, i);
 
-        if (s && is_expected[symbol_index(s->name)] &&
-            (!lowest || s->seq < lowest->seq))
+        if (s && is_expected[symbol_index(s->name)] && (!lowest || s->seq < lowest->seq))
             lowest = s;
     }
     assert_non_null(lowest);
@@ -169,8 +168,7 @@ static void reader_joins(struct reader *r, unsigned p)
 static void expect_only_held(struct reader *r)
 {
     struct buf kept = {0};
-    char *line =
-        r->expected.len ? (char *)buf_text(&r->expected) + r->expected_at : NULL;
+    char *line = r->expected.len ? (char *)buf_text(&r->expected) + r->expected_at : NULL;
 
     for (char *end; line && *line; line = end + 1) {
         char name[16];
@@ -200,8 +198,8 @@ static void reader_starts_anew(struct reader *r)
     hub_leave_all(hub, &r->sub);
     buf_free(&r->expected);
     assert_false(r->sub.is_due);
-    *r = (struct reader){.sub = {.encoding = dice(2) ? ENCODING_JSON : ENCODING_MSGPACK,
-                                 .wants_all = !dice(3)}};
+    *r = (struct reader){
+        .sub = {.encoding = dice(2) ? ENCODING_JSON : ENCODING_MSGPACK, .wants_all = !dice(3)}};
 }
 
 /* A symbol is known as long as a feed of this log supplies it or a topic matches it. */
@@ -222,9 +220,8 @@ static void check_forgets(void)
             is_covered |= is_watched[p] && matches(patterns[p], names[s]);
         if (t->is_known && (is_supplied || is_covered)) {
             if (!is_known)
-                fail_msg("%s: supplied %d covered %d clean %d value %d seq %d",
-                         names[s], is_supplied, is_covered, is_clean, t->has_value,
-                         (int)t->seq);
+                fail_msg("%s: supplied %d covered %d clean %d value %d seq %d", names[s],
+                         is_supplied, is_covered, is_clean, t->has_value, (int)t->seq);
         } else if (is_clean || !t->is_known)
             assert_false(is_known);
         t->is_known = is_known;
@@ -242,8 +239,7 @@ static void end_of_turn(bool all_are_flushed)
     hub_fan_out(hub);
     /* Now and then a turn has time for some of them only. */
     while ((dice(10) || all_are_flushed) && (due = hub_take_due(hub))) {
-        struct reader *r =
-            (struct reader *)((char *)due - offsetof(struct reader, sub));
+        struct reader *r = (struct reader *)((char *)due - offsetof(struct reader, sub));
 
         r->was_visited = true;
         reader_reads(r, dice(2));
@@ -269,19 +265,17 @@ static void end_of_turn(bool all_are_flushed)
 
 static void make_names(void)
 {
-    static const char *const fixed[] = {"A1", "A10", "AB1", "AB12",
-                                        "B7", "C1",  "A3",  "Z9"};
+    static const char *const fixed[] = {"A1", "A10", "AB1", "AB12", "B7", "C1", "A3", "Z9"};
 
     for (unsigned i = 0; i < SYMBOLS; i++)
         if (i < LENGTH(fixed))
             snprintf(names[i], sizeof names[i], "%s", fixed[i]);
         else
-            snprintf(names[i], sizeof names[i], "%s%u",
-                     i % 3 ? i % 3 > 1 ? "AB" : "B" : "C", i + 20);
+            snprintf(names[i], sizeof names[i], "%s%u", i % 3 ? i % 3 > 1 ? "AB" : "B" : "C",
+                     i + 20);
 }
 
-static void in_the_end_every_subscriber_has_the_newest_value_of_each_symbol_it_holds(
-    void **state)
+static void in_the_end_every_subscriber_has_the_newest_value_of_each_symbol_it_holds(void **state)
 {
     (void)state;
     dice_seed();

@@ -17,9 +17,7 @@
 /* The payload of the one frame in `out`. */
 static struct span payload_of(const struct buf *out)
 {
-    size_t len = (unsigned char)out->data[1], head = len < 126    ? 2
-                                                     : len == 126 ? 4
-                                                                  : 10;
+    size_t len = (unsigned char)out->data[1], head = len < 126 ? 2 : len == 126 ? 4 : 10;
 
     assert_true(len < 128);
     return (struct span){out->data + head, out->len - head};
@@ -102,9 +100,7 @@ static void maps(struct message *m)
 
 static void raw(struct message *m)
 {
-    message_raw(m, "id",
-                m->encoding == ENCODING_JSON ? SPAN("[1,\"x\"]")
-                                             : SPAN("\x92\x01\xA1x"));
+    message_raw(m, "id", m->encoding == ENCODING_JSON ? SPAN("[1,\"x\"]") : SPAN("\x92\x01\xA1x"));
     message_u(m, "seq", 7);
 }
 
@@ -128,10 +124,9 @@ static void both_encodings_have_the_same_keys_and_values(void **state)
                         "{'type':'test','text':'a\\nb\xE2\x82\xAC','empty':'','zero':0,"
                         "'most':18446744073709551615,'yes':true,'no':false,"
                         "'time':1640995200.123456,'whole':5,'part':3.7,'day':86400}");
-    assert_string_equal(
-        in_both(texts, &text),
-        "{'type':'test','symbols':['EUR/USD','BTC*','\\\\'],'rejected':[],"
-        "'after':1}");
+    assert_string_equal(in_both(texts, &text),
+                        "{'type':'test','symbols':['EUR/USD','BTC*','\\\\'],'rejected':[],"
+                        "'after':1}");
     assert_string_equal(in_both(maps, &text),
                         "{'type':'test','limits':{'symbols':10,'inner':{'x':true}},"
                         "'empty':{},'after':1}");

@@ -113,11 +113,9 @@ static void what_rfc_9112_forbids_is_refused_by_its_name(void **state)
         {WITH("host: x\r\n"), HEAD_FAULT_repeated},
         {WITH("Host: y\r\n"), HEAD_FAULT_repeated},
         {WITH("Sec-WebSocket-Key: a\r\nSec-WebSocket-Key: a\r\n"), HEAD_FAULT_repeated},
-        {WITH("Sec-WebSocket-Version: 13\r\nsec-websocket-version: 8\r\n"),
-         HEAD_FAULT_repeated},
+        {WITH("Sec-WebSocket-Version: 13\r\nsec-websocket-version: 8\r\n"), HEAD_FAULT_repeated},
         {WITH("Origin: https://a\r\nORIGIN: https://b\r\n"), HEAD_FAULT_repeated},
-        {WITH("Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"),
-         HEAD_FAULT_repeated},
+        {WITH("Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"), HEAD_FAULT_repeated},
         {WITH("Content-Length: 1\r\nContent-Length: 1\r\n"), HEAD_FAULT_repeated},
         {SPAN(GET "\r\n"), HEAD_FAULT_no_host},
         {SPAN("GET http://x/ HTTP/1.1\r\n\r\n"), HEAD_FAULT_no_host},
@@ -146,8 +144,7 @@ static void what_rfc_9112_forbids_is_refused_by_its_name(void **state)
         {WITH("Transfer-Encoding: gzip\r\n"), HEAD_FAULT_encoding},
         {WITH("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
          HEAD_FAULT_encoding},
-        {SPAN("GET /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
-         HEAD_FAULT_encoding},
+        {SPAN("GET /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), HEAD_FAULT_encoding},
     };
 
     (void)state;
@@ -155,8 +152,8 @@ static void what_rfc_9112_forbids_is_refused_by_its_name(void **state)
         enum head_fault fault = judge(rows[i].text);
 
         if (fault != rows[i].fault)
-            fail_msg("row %zu, %.*s: fault %d, not %d", i, (int)rows[i].text.len,
-                     rows[i].text.at, fault, rows[i].fault);
+            fail_msg("row %zu, %.*s: fault %d, not %d", i, (int)rows[i].text.len, rows[i].text.at,
+                     fault, rows[i].fault);
     }
 }
 
@@ -209,8 +206,7 @@ static void every_header_is_read_with_its_value_trimmed(void **state)
     struct buf room = {0};
 
     (void)state;
-    accepted(
-        WITH("Connection: keep-alive\r\nA:  \t b c \t \r\nConnection:Upgrade\r\n"));
+    accepted(WITH("Connection: keep-alive\r\nA:  \t b c \t \r\nConnection:Upgrade\r\n"));
     assert_int_equal(head.count, 4);
     assert_string_equal(head.method, "GET");
     assert_string_equal(head.version, "1.1");
@@ -363,8 +359,7 @@ static void check_head(void)
         check_text(head.fields[i].name);
         check_text(value);
         assert_false(strpbrk(value, "\r\n") != NULL);
-        assert_true(head.fields[i].name[0] &&
-                    !strpbrk(head.fields[i].name, " \t:\r\n"));
+        assert_true(head.fields[i].name[0] && !strpbrk(head.fields[i].name, " \t:\r\n"));
         assert_false(len && (strchr(" \t", value[0]) || strchr(" \t", value[len - 1])));
     }
     assert_true(head.path[0] == '/' || strcmp(head.path, "*") == 0);

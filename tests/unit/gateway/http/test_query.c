@@ -39,9 +39,8 @@ static void an_error_names_the_parameter_and_those_that_there_are(void **state)
         {"a%20b", "The parameter 'a b' does not exist here."},
         {"limit=1&offset=2&limit=1", "The parameter 'limit' is given more than once."},
         {"limit=1&%6cimit=2", "The parameter 'limit' is given more than once."},
-        {"limit=%zz",
-         "The parameter 'limit' is malformed: after a % come two hexadecimal "
-         "digits, not 00."},
+        {"limit=%zz", "The parameter 'limit' is malformed: after a % come two hexadecimal "
+                      "digits, not 00."},
         {"symbols=A%00", "The parameter 'symbols' is malformed: after a % come two "
                          "hexadecimal digits, not 00."},
         {"symbols=%4", "The parameter 'symbols' is malformed: after a % come two "
@@ -53,8 +52,7 @@ static void an_error_names_the_parameter_and_those_that_there_are(void **state)
     for (size_t i = 0; i < COUNT(cells); i++) {
         assert_false(query_check(cells[i].query, KNOWN, &fault));
         assert_string_equal(fault.message, cells[i].message);
-        assert_string_equal(fault.hint,
-                            "The parameters of this path are: symbols, limit, offset.");
+        assert_string_equal(fault.hint, "The parameters of this path are: symbols, limit, offset.");
     }
     assert_false(query_check("x=1", "", &fault));
     assert_string_equal(fault.hint, "This path has no parameters.");
@@ -97,8 +95,8 @@ static void a_value_is_decoded_and_a_list_is_joined(void **state)
     check_value("token", "token", QUERY_PLUS_IS_SPACE, "");
     check_value("token=%C3%B1=", "token", QUERY_PLUS_IS_SPACE, "ñ=");
     check_value("token=%zz", "token", QUERY_PLUS_IS_SPACE, NULL);
-    check_value("symbols=A&mode=all&symbols=B,C&symbols=", "symbols",
-                QUERY_PLUS_IS_SPACE, "A,B,C,");
+    check_value("symbols=A&mode=all&symbols=B,C&symbols=", "symbols", QUERY_PLUS_IS_SPACE,
+                "A,B,C,");
     check_value("", "symbols", QUERY_PLUS_IS_SPACE, NULL);
 }
 

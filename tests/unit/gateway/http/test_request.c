@@ -38,8 +38,7 @@ static void paths_and_parameters_are_decoded_or_refused(void **state)
     }
 }
 
-static void a_root_path_is_understood_with_and_without_the_proxy_taking_it_off(
-    void **state)
+static void a_root_path_is_understood_with_and_without_the_proxy_taking_it_off(void **state)
 {
     static const struct {
         const char *root, *path, *left;
@@ -63,8 +62,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_and_parameters_are_decoded_or_refused),
-        cmocka_unit_test(
-            a_root_path_is_understood_with_and_without_the_proxy_taking_it_off),
+        cmocka_unit_test(a_root_path_is_understood_with_and_without_the_proxy_taking_it_off),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

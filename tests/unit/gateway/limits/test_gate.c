@@ -126,8 +126,7 @@ static void it_starts_once_and_drains_once(void **state)
     assert_true(gate_is_started(gate) && gate_is_draining(gate));
 }
 
-static void refuse(enum admission_rule rule, const char *origin, const char *path,
-                   int64_t wall_us)
+static void refuse(enum admission_rule rule, const char *origin, const char *path, int64_t wall_us)
 {
     struct admission_verdict v = {.rule = rule, .status = admission_status(rule)};
     const struct gate_refusal r = {&v, "192.0.2.1:1", path, origin, false};
@@ -184,8 +183,7 @@ static void every_rule_has_a_count_of_its_own(void **state)
     assert_int_equal(by_code->size, ADMISSION_RULE_END);
     for (int rule = 0; rule < ADMISSION_RULE_END; rule++)
         assert_int_equal(
-            atoi(json_member(by_code, admission_code((enum admission_rule)rule))
-                     ->text.at),
+            atoi(json_member(by_code, admission_code((enum admission_rule)rule))->text.at),
             rule + 1);
     json_free(j);
     buf_free(&out);

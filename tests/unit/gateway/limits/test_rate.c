@@ -114,8 +114,7 @@ static void zero_is_no_limit(void **state)
     assert_int_equal(take_many("192.0.2.1", 1000), 20);
 }
 
-static void many_addresses_take_no_further_memory_and_a_busy_address_keeps_its_place(
-    void **state)
+static void many_addresses_take_no_further_memory_and_a_busy_address_keeps_its_place(void **state)
 {
     char address[32];
 
@@ -123,8 +122,7 @@ static void many_addresses_take_no_further_memory_and_a_busy_address_keeps_its_p
     limits.all = 0;
     take_many("192.0.2.1", 100);
     for (int i = 0; i < 100000; i++) {
-        snprintf(address, sizeof address, "10.%d.%d.%d", i >> 16, i >> 8 & 255,
-                 i & 255);
+        snprintf(address, sizeof address, "10.%d.%d.%d", i >> 16, i >> 8 & 255, i & 255);
         assert_int_equal(take(address), RATE_TAKEN);
         if (i % 100 == 0)
             assert_int_equal(take("192.0.2.1"), RATE_OF_ADDRESS);

@@ -24,10 +24,8 @@ static int set_up(void **state)
 
     (void)state;
     origins = origin_list_new("CORS_ORIGINS", "http://localhost:3000", error);
-    hosts =
-        host_list_new("ALLOWED_HOSTS", "quotes.example,*.quotes.example:8000", error);
-    policy =
-        (struct admission_policy){.origins = origins, .is_enabled = true, .token = ""};
+    hosts = host_list_new("ALLOWED_HOSTS", "quotes.example,*.quotes.example:8000", error);
+    policy = (struct admission_policy){.origins = origins, .is_enabled = true, .token = ""};
     request = (struct admission_request){
         .path = "/ws/cotizaciones",
         .is_stream = true,
@@ -177,8 +175,7 @@ static void a_foreign_origin_is_403_and_named_with_the_setting(void **state)
 /* A page of a domain whose name was made to point at us: Host and Origin say the same. */
 static void what_is_no_origin_is_reported_to_be_none(void **state)
 {
-    static const char *const texts[] = {"", "my.page", "https//my.page", "https://",
-                                        " "};
+    static const char *const texts[] = {"", "my.page", "https//my.page", "https://", " "};
 
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -196,8 +193,7 @@ static void rebind(const char *host, const char *origin)
     request.origin = request.own_origin = origin;
 }
 
-static void on_loopback_a_page_must_ask_for_a_name_no_foreign_domain_can_be(
-    void **state)
+static void on_loopback_a_page_must_ask_for_a_name_no_foreign_domain_can_be(void **state)
 {
     const char *const local[] = {"localhost:8000",
                                  "127.0.0.1:8000",
@@ -327,10 +323,8 @@ static void the_first_rule_that_fails_decides(void **state)
     request = (struct admission_request){.path = "/x", .method = "GET"};
     request.subprotocols = "x";
     request.origin = "http://b";
-    policy = (struct admission_policy){.host_rule = ADMISSION_HOSTS_LISTED,
-                                       .hosts = hosts,
-                                       .origins = origins,
-                                       .token = "secret"};
+    policy = (struct admission_policy){
+        .host_rule = ADMISSION_HOSTS_LISTED, .hosts = hosts, .origins = origins, .token = "secret"};
     request.host = "evil.example";
     live = (struct admission_live){.is_draining = true};
     assert_int_equal(check(), ADMISSION_no_such_path);
@@ -366,10 +360,8 @@ static void one_rule_can_be_asked_alone(void **state)
     (void)state;
     request.is_stream = false;
     live.active = 100;
-    assert_true(admission_judge(ADMISSION_origin_not_allowed, &policy, &request, &live,
-                                &verdict));
-    assert_false(
-        admission_judge(ADMISSION_max_connections, &policy, &request, &live, &verdict));
+    assert_true(admission_judge(ADMISSION_origin_not_allowed, &policy, &request, &live, &verdict));
+    assert_false(admission_judge(ADMISSION_max_connections, &policy, &request, &live, &verdict));
     assert_int_equal(verdict.rule, ADMISSION_max_connections);
 }
 

@@ -34,7 +34,8 @@ static const struct cell cells[] = {
     /* plain requests */
     {"http://a", "GET", "", false, "GET", NULL, NULL, NULL, 0, "", VARY},
     {"http://a", "GET", "", false, "GET", "http://a", NULL, NULL, 0, "", VARY ORIGIN("http://a")},
-    {"http://a", "GET", "", false, "GET", "http://A:80", NULL, NULL, 0, "", VARY ORIGIN("http://A:80")},
+    {"http://a", "GET", "", false, "GET", "http://A:80", NULL, NULL, 0, "",
+     VARY ORIGIN("http://A:80")},
     {"http://a", "GET", "", false, "GET", "http://b", NULL, NULL, 0, "", VARY},
     {"http://a", "GET", "", false, "GET", "null", NULL, NULL, 0, "", VARY},
     {"http://a", "GET", "", false, "GET", OWN, NULL, NULL, 0, "", VARY ORIGIN(OWN)},
@@ -43,24 +44,32 @@ static const struct cell cells[] = {
     {"*", "GET", "", false, "GET", NULL, NULL, NULL, 0, "", ""},
     {"*", "GET", "", false, "GET", "http://b", NULL, NULL, 0, "", ORIGIN("*")},
     /* credentials only where the origin is allowed */
-    {"http://a", "GET", "", true, "GET", "http://a", NULL, NULL, 0, "", VARY ORIGIN("http://a") CREDENTIALS},
+    {"http://a", "GET", "", true, "GET", "http://a", NULL, NULL, 0, "",
+     VARY ORIGIN("http://a") CREDENTIALS},
     {"http://a", "GET", "", true, "GET", "http://b", NULL, NULL, 0, "", VARY},
     {"http://a", "GET", "", true, "GET", NULL, NULL, NULL, 0, "", VARY},
     /* OPTIONS without a question, a question without OPTIONS, no origin: no preflight */
-    {"http://a", "GET", "", false, "OPTIONS", "http://a", NULL, NULL, 0, "", VARY ORIGIN("http://a")},
+    {"http://a", "GET", "", false, "OPTIONS", "http://a", NULL, NULL, 0, "",
+     VARY ORIGIN("http://a")},
     {"http://a", "GET", "", false, "GET", "http://a", "GET", NULL, 0, "", VARY ORIGIN("http://a")},
     {"http://a", "GET", "", false, "OPTIONS", NULL, "GET", NULL, 0, "", VARY},
     /* preflights */
     {"http://a", "GET", "", false, "OPTIONS", "http://a", "GET", NULL, 200, "OK",
      VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(SAFE)},
-    {"http://a", "GET, PUT", "X-Token", true, "OPTIONS", "http://a", "PUT", "content-type, x-token", 200, "OK",
-     VARY_PREFLIGHT ORIGIN("http://a") CREDENTIALS METHODS("GET, PUT") AGE HEADERS(SAFE ", X-Token")},
-    {"http://a", "GET", "", true, "OPTIONS", "http://b", "GET", NULL, 400, "Disallowed CORS origin", VARY_PREFLIGHT},
-    {"http://a", "GET", "", false, "OPTIONS", "http://a", "PUT", NULL, 400, "Disallowed CORS method",
+    {"http://a", "GET, PUT", "X-Token", true, "OPTIONS", "http://a", "PUT",
+     "content-type, x-token", 200, "OK",
+     VARY_PREFLIGHT ORIGIN("http://a") CREDENTIALS METHODS("GET, PUT")
+         AGE HEADERS(SAFE ", X-Token")},
+    {"http://a", "GET", "", true, "OPTIONS", "http://b", "GET", NULL, 400,
+     "Disallowed CORS origin", VARY_PREFLIGHT},
+    {"http://a", "GET", "", false, "OPTIONS", "http://a", "PUT", NULL, 400,
+     "Disallowed CORS method",
      VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(SAFE)},
-    {"http://a", "GET", "", false, "OPTIONS", "http://a", "get", NULL, 400, "Disallowed CORS method",
+    {"http://a", "GET", "", false, "OPTIONS", "http://a", "get", NULL, 400,
+     "Disallowed CORS method",
      VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(SAFE)},
-    {"http://a", "GET", "", false, "OPTIONS", "http://a", "GET", "X-Token", 400, "Disallowed CORS headers",
+    {"http://a", "GET", "", false, "OPTIONS", "http://a", "GET", "X-Token", 400,
+     "Disallowed CORS headers",
      VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(SAFE)},
     {"http://a", "GET", "", false, "OPTIONS", "null", "PUT", "X-Token", 400,
      "Disallowed CORS origin, method, headers", VARY_PREFLIGHT},
@@ -68,10 +77,12 @@ static const struct cell cells[] = {
      VARY_PREFLIGHT ORIGIN(OWN) METHODS("GET") AGE HEADERS(SAFE)},
     {"*", "*", "*", false, "OPTIONS", "http://b", "DELETE", "X-One, X-Two", 200, "OK",
      ORIGIN("*") METHODS(ALL) AGE HEADERS("X-One, X-Two")},
-    {"*", "*", "*", false, "OPTIONS", "http://b", "DELETE", NULL, 200, "OK", ORIGIN("*") METHODS(ALL) AGE},
+    {"*", "*", "*", false, "OPTIONS", "http://b", "DELETE", NULL, 200, "OK",
+     ORIGIN("*") METHODS(ALL) AGE},
     {"*", "*", "*", false, "OPTIONS", "http://b", "E", NULL, 400, "Disallowed CORS method",
      ORIGIN("*") METHODS(ALL) AGE},
-    {"*", "*", "*", false, "OPTIONS", "http://b", "GET", "X-One, \"bad\"", 400, "Disallowed CORS headers",
+    {"*", "*", "*", false, "OPTIONS", "http://b", "GET", "X-One, \"bad\"", 400,
+     "Disallowed CORS headers",
      ORIGIN("*") METHODS(ALL) AGE},
 };
 /* clang-format on */
@@ -85,8 +96,8 @@ static void every_cell_of_the_table_is_answered_so(void **state)
         const struct cell *c = &cells[i];
         const struct cors_settings s = {c->origins, c->methods,     c->headers,
                                         "",         c->credentials, 600};
-        const struct cors_request r = {c->method, c->origin, c->request_method,
-                                       c->request_headers, OWN};
+        const struct cors_request r = {c->method, c->origin, c->request_method, c->request_headers,
+                                       OWN};
         struct cors_policy *p = cors_policy_new(&s, error);
         struct buf headers = {0};
         struct cors_decision d;
@@ -103,8 +114,7 @@ static void every_cell_of_the_table_is_answered_so(void **state)
 
 static void headers_that_page_code_may_read_come_with_plain_answers(void **state)
 {
-    const struct cors_settings s = {"http://a", "GET", "", "X-Request-Id, Retry-After",
-                                    false,      600};
+    const struct cors_settings s = {"http://a", "GET", "", "X-Request-Id, Retry-After", false, 600};
     struct cors_request r = {.method = "GET", .origin = "http://a"};
     char error[CORS_ERROR_MAX];
     struct cors_policy *p = cors_policy_new(&s, error);
@@ -113,8 +123,7 @@ static void headers_that_page_code_may_read_come_with_plain_answers(void **state
     (void)state;
     cors_decide(p, &r, &headers);
     assert_non_null(
-        strstr(buf_text(&headers),
-               "Access-Control-Expose-Headers: X-Request-Id, Retry-After\r\n"));
+        strstr(buf_text(&headers), "Access-Control-Expose-Headers: X-Request-Id, Retry-After\r\n"));
     buf_clear(&headers);
     r.origin = "http://b";
     cors_decide(p, &r, &headers);

@@ -58,9 +58,8 @@ static void addresses_and_networks_are_distinguished_to_the_bit(void **state)
 
 static void a_bad_entry_stops_the_start(void **state)
 {
-    static const char *const bad[] = {"localhost",     "10.0.0.0/33", "10.0.0",
-                                      "::/129",        "10.0.0.0/",   "10.0.0.0/8x",
-                                      "[\"10.0.0.1\"", "10.0.0.0/-1"};
+    static const char *const bad[] = {"localhost", "10.0.0.0/33", "10.0.0",        "::/129",
+                                      "10.0.0.0/", "10.0.0.0/8x", "[\"10.0.0.1\"", "10.0.0.0/-1"};
 
     (void)state;
     for (size_t i = 0; i < COUNT(bad); i++) {
@@ -108,8 +107,8 @@ static void the_client_is_the_first_hop_we_do_not_trust(void **state)
 
         forwarded_resolve(t, &facts, &c);
         if (strcmp(c.host, cells[i].host) != 0 || c.port != cells[i].port)
-            fail_msg("trusting '%s', '%s' gave %s:%d", cells[i].list, cells[i].x_for,
-                     c.host, c.port);
+            fail_msg("trusting '%s', '%s' gave %s:%d", cells[i].list, cells[i].x_for, c.host,
+                     c.port);
         forwarded_trust_free(t);
     }
 }
@@ -123,8 +122,7 @@ static void our_own_origin_is_what_the_client_typed(void **state)
         {"10.0.0.1", "gw:8000", "https", NULL, "https://gw:8000"},
         {"10.0.0.1", "gw:8000", "HTTPS", "app.example", "https://app.example"},
         {"10.0.0.1", "gw:8000", "wss", "app.example", "https://app.example"},
-        {"10.0.0.1", "gw:8000", "https, http", "a.example, b.example",
-         "https://a.example"},
+        {"10.0.0.1", "gw:8000", "https, http", "a.example, b.example", "https://a.example"},
         {"10.0.0.1", "gw:8000", "gopher", "", "http://gw:8000"},
         {"10.0.0.1", NULL, "https", NULL, ""},
         {"10.0.0.9", "gw:8000", "https", "app.example", "http://gw:8000"},

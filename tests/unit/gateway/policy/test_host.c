@@ -23,9 +23,8 @@ static void an_authority_is_a_name_and_perhaps_a_port(void **state)
         {"[2001:DB8::1]:8000", "[2001:db8::1]", 8000},
         {"127.0.0.1:1", "127.0.0.1", 1},
     };
-    const char *const wrong[] = {"",     ":80",    "a:b", "a:0", "a:65536", "a:1:2",
-                                 "[::1", "[::1]x", "a b", "a/b", "u@a",     ".",
-                                 "a,b",  "::1",    "a..", "a..b"};
+    const char *const wrong[] = {"",    ":80", "a:b", "a:0", "a:65536", "a:1:2", "[::1", "[::1]x",
+                                 "a b", "a/b", "u@a", ".",   "a,b",     "::1",   "a..",  "a..b"};
     struct host h;
 
     (void)state;
@@ -39,11 +38,9 @@ static void an_authority_is_a_name_and_perhaps_a_port(void **state)
             fail_msg("%s", wrong[i]);
 }
 
-static void names_of_this_machine_are_distinguished_from_names_that_others_may_use(
-    void **state)
+static void names_of_this_machine_are_distinguished_from_names_that_others_may_use(void **state)
 {
-    const char *const loopback[] = {"localhost", "a.localhost", "127.0.0.1",
-                                    "127.9.9.9", "[::1]"};
+    const char *const loopback[] = {"localhost", "a.localhost", "127.0.0.1", "127.9.9.9", "[::1]"};
     const char *const private[] = {"gateway", "192.168.1.1", "10.0.0.1", "[fe80::1]"};
     const char *const public[] = {"evil.example", "localhost.evil.example",
                                   "127.0.0.1.evil.example", "127.0.1", "xlocalhost.x"};
@@ -68,8 +65,8 @@ static bool allows(const struct host_list *l, const char *authority)
 static void a_list_allows_names_domains_and_ports(void **state)
 {
     char error[HOST_ERROR_MAX];
-    struct host_list *l = host_list_new(
-        "ALLOWED_HOSTS", "A.example, *.b.example, c.example:8000,d:443", error);
+    struct host_list *l =
+        host_list_new("ALLOWED_HOSTS", "A.example, *.b.example, c.example:8000,d:443", error);
 
     (void)state;
     assert_non_null(l);
@@ -78,8 +75,7 @@ static void a_list_allows_names_domains_and_ports(void **state)
     assert_true(allows(l, "x.b.example") && allows(l, "x.y.b.example:1"));
     assert_true(allows(l, "c.example:8000") && allows(l, "d") && allows(l, "d:443"));
     assert_false(allows(l, "b.example") || allows(l, "xb.example"));
-    assert_false(allows(l, "c.example") || allows(l, "c.example:80") ||
-                 allows(l, "d:80"));
+    assert_false(allows(l, "c.example") || allows(l, "c.example:80") || allows(l, "d:80"));
     assert_false(allows(l, "a.example.evil") || allows(l, "evil"));
     host_list_free(l);
     l = host_list_new("ALLOWED_HOSTS", "[\"*\"]", error);
@@ -93,8 +89,7 @@ static void a_list_allows_names_domains_and_ports(void **state)
 
 static void what_is_no_host_is_named_with_the_setting(void **state)
 {
-    const char *const wrong[] = {"http://a", "a/b", "*a",   "a.*",
-                                 "*.*",      "a:x", "*:80", "[1"};
+    const char *const wrong[] = {"http://a", "a/b", "*a", "a.*", "*.*", "a:x", "*:80", "[1"};
     char error[HOST_ERROR_MAX];
 
     (void)state;
@@ -109,8 +104,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_authority_is_a_name_and_perhaps_a_port),
-        cmocka_unit_test(
-            names_of_this_machine_are_distinguished_from_names_that_others_may_use),
+        cmocka_unit_test(names_of_this_machine_are_distinguished_from_names_that_others_may_use),
         cmocka_unit_test(a_list_allows_names_domains_and_ports),
         cmocka_unit_test(what_is_no_host_is_named_with_the_setting),
     };

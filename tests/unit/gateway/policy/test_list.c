@@ -37,8 +37,7 @@ static void items_are_taken_in_order_without_the_blanks_around_them(void **state
 }
 
 /* Counts its entries; "bad" is none. */
-static void add(void *into, const char *entry, const char *setting,
-                char error[LIST_ERROR_MAX])
+static void add(void *into, const char *entry, const char *setting, char error[LIST_ERROR_MAX])
 {
     int *count = into;
 
@@ -72,8 +71,7 @@ static void a_setting_that_is_no_list_is_named_with_an_example(void **state)
                                "strings, like [\"a.example\"]");
     error[0] = '\0';
     assert_false(list_read("HOSTS", "[a", NULL, add, &count, error));
-    assert_string_equal(error,
-                        "HOSTS: '[a' begins with [ but is no JSON list of strings");
+    assert_string_equal(error, "HOSTS: '[a' begins with [ but is no JSON list of strings");
     assert_int_equal(count, 0);
 }
 

@@ -26,8 +26,7 @@ static int tear_down(void **state)
 }
 
 /* Single quotes stand for double ones. */
-static bool read_text(const char *text, struct lock_body *out,
-                      struct lock_body_error *error)
+static bool read_text(const char *text, struct lock_body *out, struct lock_body_error *error)
 {
     struct buf b = {0};
     bool ok;
@@ -47,10 +46,9 @@ static void every_member_is_read_as_it_was_written(void **state)
     struct lock_body b;
 
     (void)state;
-    assert_true(
-        read_text("{'owner':'bot-7f3a','ttl':30,'lock_delay':60.25,'host':'web1',"
-                  "'pid':4711}",
-                  &b, &error));
+    assert_true(read_text("{'owner':'bot-7f3a','ttl':30,'lock_delay':60.25,'host':'web1',"
+                          "'pid':4711}",
+                          &b, &error));
     assert_string_equal(b.owner, "bot-7f3a");
     assert_string_equal(b.host, "web1");
     assert_int_equal(b.pid, 4711);
@@ -122,17 +120,14 @@ static void what_is_wrong_is_reported_with_the_byte_where(void **state)
         {"{'owner':'x'}", "The member 'ttl' is missing.", 0},
         {"{'owner':'x','tll':30}", "There is no member 'tll'.", 13},
         {"{'owner':'x','TTL':30}", "There is no member 'TTL'.", 13},
-        {"{'owner':'x','ttl':30,'ttl':40}", "The body is not JSON: a key stands twice",
-         22},
+        {"{'owner':'x','ttl':30,'ttl':40}", "The body is not JSON: a key stands twice", 22},
         {"{'owner':'','ttl':30}", "The member 'owner' is not what it should be.", 9},
         {"{'owner':'a b','ttl':30}", "The member 'owner' is not", 9},
         {"{'owner':'\\u0000x','ttl':30}", "The member 'owner' is not", 9},
         {"{'owner':'\xc3\xa9','ttl':30}", "The member 'owner' is not", 9},
         {"{'owner':7,'ttl':30}", "The member 'owner' is not", 9},
-        {"{'owner':'x','ttl':30,'lock_delay':-1}", "The member 'lock_delay' is not",
-         35},
-        {"{'owner':'x','ttl':30,'lock_delay':601}", "The member 'lock_delay' is not",
-         35},
+        {"{'owner':'x','ttl':30,'lock_delay':-1}", "The member 'lock_delay' is not", 35},
+        {"{'owner':'x','ttl':30,'lock_delay':601}", "The member 'lock_delay' is not", 35},
         {"{'owner':'x','ttl':30,'pid':4194305}", "The member 'pid' is not", 28},
         {"{'owner':'x','ttl':30,'pid':-1}", "The member 'pid' is not", 28},
         {"{'owner':'x','ttl':30,'host':'a b'}", "The member 'host' is not", 29},
@@ -188,16 +183,13 @@ static void owners_are_bounded_and_so_is_what_an_error_repeats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_member_is_read_as_it_was_written, set_up,
+        cmocka_unit_test_setup_teardown(every_member_is_read_as_it_was_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_token_may_be_a_text_of_digits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(seconds_are_taken_from_their_digits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_wrong_is_reported_with_the_byte_where, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_token_may_be_a_text_of_digits, set_up,
+        cmocka_unit_test_setup_teardown(owners_are_bounded_and_so_is_what_an_error_repeats, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(seconds_are_taken_from_their_digits, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_is_wrong_is_reported_with_the_byte_where,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            owners_are_bounded_and_so_is_what_an_error_repeats, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

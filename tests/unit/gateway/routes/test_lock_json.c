@@ -59,14 +59,13 @@ static void an_entry_is_written_in_seconds_with_all_its_members(void **state)
 {
     (void)state;
     lock_json_entry(&out, pack(HELD), true);
-    assert_string_equal(
-        written(),
-        "{'name':'telegram-bot','state':'held','holder':'bot-1','owner':'bot-1',"
-        "'host':'web1','pid':4711,'token':1795382003911255,'held_for':12.040,"
-        "'expires_in':17.960,'ttl':30.000,'lock_delay':60.000,'closed_for':0.000,"
-        "'waiters':2,'line':['bot-2','bot-3'],'value_bytes':9,'version':4,"
-        "'last_lost':{'owner':'bot-0','token':1795382003911254,'ago':0.099,"
-        "'reason':'expired'}}");
+    assert_string_equal(written(),
+                        "{'name':'telegram-bot','state':'held','holder':'bot-1','owner':'bot-1',"
+                        "'host':'web1','pid':4711,'token':1795382003911255,'held_for':12.040,"
+                        "'expires_in':17.960,'ttl':30.000,'lock_delay':60.000,'closed_for':0.000,"
+                        "'waiters':2,'line':['bot-2','bot-3'],'value_bytes':9,'version':4,"
+                        "'last_lost':{'owner':'bot-0','token':1795382003911254,'ago':0.099,"
+                        "'reason':'expired'}}");
 }
 
 static void owners_are_hidden_wherever_they_stand(void **state)
@@ -139,55 +138,46 @@ static void a_grant_a_renewal_and_their_refusals_are_answered(void **state)
     lock_json_grant(&out, pack("{'name':'a','owner':'x','token':7,'ttl_ms':30000,"
                                "'delay_ms':500,'expires_ms':29999,'is_new':true,"
                                "'durable':true}"));
-    assert_string_equal(
-        written(), "{'name':'a','owner':'x','token':7,'expires_in':29.999,'ttl':30.000,"
-                   "'lock_delay':0.500,'is_new':true,'durable':true}");
-    buf_clear(&out);
-    lock_json_renewal(&out, pack("{'name':'a','token':7,'expires_ms':30000}"),
-                      SPAN("x"));
     assert_string_equal(written(),
-                        "{'name':'a','owner':'x','token':7,'expires_in':30.000}");
+                        "{'name':'a','owner':'x','token':7,'expires_in':29.999,'ttl':30.000,"
+                        "'lock_delay':0.500,'is_new':true,'durable':true}");
+    buf_clear(&out);
+    lock_json_renewal(&out, pack("{'name':'a','token':7,'expires_ms':30000}"), SPAN("x"));
+    assert_string_equal(written(), "{'name':'a','owner':'x','token':7,'expires_in':30.000}");
     buf_clear(&out);
     buf_adds(&out, "{\"error\":{}");
-    lock_json_held(&out,
-                   pack("{'owner':'y','token':6,'expires_ms':1,'place':2,'waiters':3,"
-                        "'closed_ms':0}"));
+    lock_json_held(&out, pack("{'owner':'y','token':6,'expires_ms':1,'place':2,'waiters':3,"
+                              "'closed_ms':0}"));
     buf_addc(&out, '}');
-    assert_string_equal(
-        written(), "{'error':{},'holder':{'owner':'y','token':6,'expires_in':0.001},"
-                   "'closed_for':0.000,'place':2,'waiters':3}");
+    assert_string_equal(written(),
+                        "{'error':{},'holder':{'owner':'y','token':6,'expires_in':0.001},"
+                        "'closed_for':0.000,'place':2,'waiters':3}");
     buf_clear(&out);
     buf_adds(&out, "{\"error\":{}");
-    lock_json_held(
-        &out, pack("{'owner':'','token':6,'closed_ms':4000,'place':1,'waiters':1}"));
+    lock_json_held(&out, pack("{'owner':'','token':6,'closed_ms':4000,'place':1,'waiters':1}"));
     buf_addc(&out, '}');
-    assert_string_equal(
-        written(),
-        "{'error':{},'holder':null,'closed_for':4.000,'place':1,'waiters':1}");
+    assert_string_equal(written(),
+                        "{'error':{},'holder':null,'closed_for':4.000,'place':1,'waiters':1}");
     buf_clear(&out);
     buf_adds(&out, "{\"error\":{}");
     lock_json_stale(&out, pack("{'owner':'y','token':9,'reason':'taken'}"));
     buf_addc(&out, '}');
-    assert_string_equal(written(),
-                        "{'error':{},'owner':'y','token':9,'reason':'taken'}");
+    assert_string_equal(written(), "{'error':{},'owner':'y','token':9,'reason':'taken'}");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            an_entry_is_written_in_seconds_with_all_its_members, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(owners_are_hidden_wherever_they_stand, set_up,
+        cmocka_unit_test_setup_teardown(an_entry_is_written_in_seconds_with_all_its_members, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(nobody_holds_a_lock_that_is_closed_or_free,
+        cmocka_unit_test_setup_teardown(owners_are_hidden_wherever_they_stand, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_holds_a_lock_that_is_closed_or_free, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_list_is_every_entry_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(odd_answers_are_still_json_and_no_list_is_not_an_empty_one,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_list_is_every_entry_in_order, set_up,
+        cmocka_unit_test_setup_teardown(a_grant_a_renewal_and_their_refusals_are_answered, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(
-            odd_answers_are_still_json_and_no_list_is_not_an_empty_one, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_grant_a_renewal_and_their_refusals_are_answered, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,8 +157,7 @@ static void no_more_wait_than_may(void **state)
     assert_int_equal(end(&b), LOOP_REQUEST_ANSWERED);
 }
 
-static void shutdown_frees_all_waiting_workers_and_a_late_answer_harms_nothing(
-    void **state)
+static void shutdown_frees_all_waiting_workers_and_a_late_answer_harms_nothing(void **state)
 {
     struct worker taken, waiting;
     struct loop_request late = {.kind = LOOP_REQUEST_LIVE}, *q;

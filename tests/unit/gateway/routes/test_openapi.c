@@ -81,8 +81,7 @@ static yajl_val described(const char *wanted)
 
 static void path_of(const struct route *t, char path[100])
 {
-    snprintf(path, 100, "%s%s%s", t->path, t->has_more ? "/{}" : "",
-             t->tail ? t->tail : "");
+    snprintf(path, 100, "%s%s%s", t->path, t->has_more ? "/{}" : "", t->tail ? t->tail : "");
 }
 
 static void every_route_is_described_with_its_methods(void **state)
@@ -119,8 +118,7 @@ static const char *query_name(yajl_val parameter)
     yajl_val ref = member(parameter, "$ref");
 
     if (ref) {
-        const char *path[] = {"components", "parameters",
-                              strrchr(text_of(ref), '/') + 1, NULL};
+        const char *path[] = {"components", "parameters", strrchr(text_of(ref), '/') + 1, NULL};
 
         parameter = yajl_tree_get(document, path, yajl_t_object);
     }
@@ -214,10 +212,9 @@ static bool lists(yajl_val codes, const char *code)
 
 static void every_rule_of_admission_is_an_answer_of_the_stream(void **state)
 {
-    static const char *const codes[] = {
-        "content", "application/json", "schema", "properties",
-        "error",   "properties",       "code",   "enum",
-        NULL};
+    static const char *const codes[] = {"content", "application/json", "schema", "properties",
+                                        "error",   "properties",       "code",   "enum",
+                                        NULL};
     yajl_val stream = member(described(STREAM), "get"),
              closes = member(member(stream, "x-stream"), "closeCodes");
 
@@ -231,10 +228,9 @@ static void every_rule_of_admission_is_an_answer_of_the_stream(void **state)
         snprintf(status, sizeof status, "%d", admission_status(rule));
         snprintf(close, sizeof close, "%d", admission_close(rule));
         answer = member(member(stream, "responses"), status);
-        if (!answer || !lists(yajl_tree_get(answer, (const char **)codes, yajl_t_array),
-                              admission_code(rule)))
-            fail_msg("the stream's answer %s does not say %s", status,
-                     admission_code(rule));
+        if (!answer ||
+            !lists(yajl_tree_get(answer, (const char **)codes, yajl_t_array), admission_code(rule)))
+            fail_msg("the stream's answer %s does not say %s", status, admission_code(rule));
         if (!member(closes, close) != !admission_is_explainable(rule))
             fail_msg("x-stream.closeCodes and %s do not agree", close);
     }

@@ -52,8 +52,7 @@ static const char *ask(const char *line, const char *headers)
     snprintf(c.id, sizeof c.id, "0123456789abcdef");
     c.port = 40000;
     assert_int_equal(head_scan(&scan, bytes, (size_t)len), 0);
-    assert_int_equal(head_parse(bytes + scan.start, scan.size - scan.start, &c.head),
-                     0);
+    assert_int_equal(head_parse(bytes + scan.start, scan.size - scan.start, &c.head), 0);
     request_init(&r, &c, policy_hold(policy));
     buf_clear(&answer);
     is_answered = route_answer(&service, &r, &answer);
@@ -178,8 +177,7 @@ static void preflights_come_before_everything_else(void **state)
     check("GET /cotizaciones/ready", OURS PAGE, 200, "");
     assert_null(strstr(buf_text(&answer), "Access-Control-Allow-Origin"));
     /* Every page may ask why it is refused. */
-    check("GET /cotizaciones/websocket_check", OURS PAGE, 200,
-          "Access-Control-Allow-Origin");
+    check("GET /cotizaciones/websocket_check", OURS PAGE, 200, "Access-Control-Allow-Origin");
 }
 
 static void hosts_that_are_not_allowed_get_no_page(void **state)
@@ -200,8 +198,8 @@ static void locks_are_changed_with_the_token_only(void **state)
     set(&config.locks_token, "secret");
     check("PUT /cotizaciones/locks/a", OURS, 401, "unauthorized");
     check("DELETE /cotizaciones/locks/a", OURS "Authorization: Bearer x\r\n", 401, "");
-    check("DELETE /cotizaciones/locks/a?ownr=x",
-          OURS "Authorization: Bearer secret\r\n", 400, "ownr");
+    check("DELETE /cotizaciones/locks/a?ownr=x", OURS "Authorization: Bearer secret\r\n", 400,
+          "ownr");
     check("PUT /cotizaciones/locks/a", OURS "Authorization: Bearer   secret\r\n", 411,
           "length_required");
 }
@@ -228,16 +226,15 @@ static void websocket_check_gives_the_verdict_of_a_handshake(void **state)
 {
     (void)state;
     check("GET /cotizaciones/websocket_check", OURS, 200, "\"allowed\":true");
-    check("GET /cotizaciones/websocket_check", OURS PAGE, 200,
-          "\"code\":\"origin_not_allowed\"");
+    check("GET /cotizaciones/websocket_check", OURS PAGE, 200, "\"code\":\"origin_not_allowed\"");
     check("GET /cotizaciones/websocket_check?origin=https://page.example", OURS, 200,
           "\"allowed\":false");
     check("GET /cotizaciones/websocket_check?path=/ws/other", OURS, 200,
           "\"code\":\"no_such_path\"");
-    check("GET /cotizaciones/websocket_check?path=/ws/cotizaciones%3Fsymbls%3DA", OURS,
-          200, "symbls");
-    check("GET /cotizaciones/websocket_check?path=/ws/cotizaciones%3Fsymbols%3DA", OURS,
-          200, "\"allowed\":true");
+    check("GET /cotizaciones/websocket_check?path=/ws/cotizaciones%3Fsymbls%3DA", OURS, 200,
+          "symbls");
+    check("GET /cotizaciones/websocket_check?path=/ws/cotizaciones%3Fsymbols%3DA", OURS, 200,
+          "\"allowed\":true");
 }
 
 static int set_up(void **state)
@@ -250,8 +247,7 @@ static int set_up(void **state)
     assert_int_equal(chdir("/"), 0); /* where no .env is */
     log_init("test", "critical", "text");
     memset(&config, 0, sizeof config);
-    assert_int_equal(config_load(&gateway_program, (char *const *)argv, &config),
-                     CONFIG_RUN);
+    assert_int_equal(config_load(&gateway_program, (char *const *)argv, &config), CONFIG_RUN);
     log_init("test", "critical", "text");
     config.access_log = false;
     policy = policy_new(&config, error);

@@ -28,22 +28,19 @@ static void a_bound_is_a_position_or_a_time_and_never_taken_for_the_other(void *
         const char *text, *as_since, *as_until; /* NULL: refused */
     } table[] = {
         {"0", "after 0 before 0 since 0 until 0", "after 0 before 1 since 0 until 0"},
-        {"12345", "after 12345 before 0 since 0 until 0",
-         "after 0 before 12346 since 0 until 0"},
+        {"12345", "after 12345 before 0 since 0 until 0", "after 0 before 12346 since 0 until 0"},
         {"999999999", "after 999999999 before 0 since 0 until 0",
          "after 0 before 1000000000 since 0 until 0"},
         {EPOCH ":1795382037", "after 1795382037 before 0 since 0 until 0",
          "after 0 before 1795382038 since 0 until 0"},
-        {EPOCH ":18446744073709551615",
-         "after 18446744073709551615 before 0 since 0 until 0",
+        {EPOCH ":18446744073709551615", "after 18446744073709551615 before 0 since 0 until 0",
          "after 0 before 18446744073709551615 since 0 until 0"},
         {"@1640995200.25", "after 0 before 0 since 1640995200250000 until 0",
          "after 0 before 0 since 0 until 1640995200250000"},
         {"@0", "after 0 before 0 since 0 until 0", "after 0 before 0 since 0 until 1"},
         {"2022-01-01T00:00:00Z", "after 0 before 0 since 1640995200000000 until 0",
          "after 0 before 0 since 0 until 1640995200000000"},
-        {"2022-01-01T01:00:00.5+01:00",
-         "after 0 before 0 since 1640995200500000 until 0",
+        {"2022-01-01T01:00:00.5+01:00", "after 0 before 0 since 1640995200500000 until 0",
          "after 0 before 0 since 0 until 1640995200500000"},
         {"2022-01-01", "after 0 before 0 since 1640995200000000 until 0",
          "after 0 before 0 since 0 until 1640995200000000"},
@@ -77,8 +74,8 @@ static void a_bound_is_a_position_or_a_time_and_never_taken_for_the_other(void *
         for (int which = 0; which < 2; which++) {
             struct timeline t = {0};
             const char *want = which ? table[i].as_until : table[i].as_since;
-            bool is_set = timeline_set(&t, which ? TIMELINE_UNTIL : TIMELINE_SINCE,
-                                       span_of(table[i].text));
+            bool is_set =
+                timeline_set(&t, which ? TIMELINE_UNTIL : TIMELINE_SINCE, span_of(table[i].text));
 
             if (is_set != (want != NULL) || (want && strcmp(bounds(&t), want) != 0))
                 fail_msg("%s: %d, %s", table[i].text, is_set, bounds(&t));

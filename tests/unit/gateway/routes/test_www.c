@@ -54,8 +54,7 @@ static void every_file_is_found_by_its_path_and_has_a_type(void **state)
     }
     assert_true(www_find("/", &f) && f.is_page);
     assert_true(www_find("/www/board.js/", &f) && !f.is_page);
-    assert_false(www_find("/www/board", &f) || www_find("/www", &f) ||
-                 www_find("", &f));
+    assert_false(www_find("/www/board", &f) || www_find("/www", &f) || www_find("", &f));
 }
 
 static void a_file_is_fresh_only_by_its_own_tag(void **state)

@@ -1,9 +1,9 @@
 /*
  * session_fixture: sessions without sockets, so that tests read like conversations.
  *
- * A peer is the other end of a session: says() sends a message, hears() checks the next message that has
- * come (MessagePack is shown as JSON).  Time passes only in pass().  The broker is a switch and a list
- * of requests.  Include it after <cmocka.h>, in one file of a program.
+ * A peer is the other end of a session: says() sends a message, hears() checks the next message
+ * that has come (MessagePack is shown as JSON).  Time passes only in pass().  The broker is a
+ * switch and a list of requests.  Include it after <cmocka.h>, in one file of a program.
  */
 #ifndef TESTS_UNIT_GATEWAY_SESSION_SESSION_FIXTURE_H
 #define TESTS_UNIT_GATEWAY_SESSION_SESSION_FIXTURE_H
@@ -33,7 +33,9 @@ static int64_t now;
 static bool is_broker_here;
 static uint64_t head; /* of the log: the last position that was published */
 
-/* The other end of a session.  The session's memory is its own, so that sanitizers see late uses. */
+/*
+ * The other end of a session.  The session's memory is its own, so that sanitizers see late uses.
+ */
 struct peer {
     struct session *s;   /* NULL: it has ended and been freed */
     struct buf to, from; /* bytes under way to the session, and those that it sent */
@@ -116,8 +118,7 @@ static inline void io_end_output(struct session *s)
 static inline void io_close(struct session *s)
 {
     assert_false(peer_of(s)->is_closed);
-    assert_int_equal(peer_of(s)->places,
-                     0); /* the place is free before the peer sees the end */
+    assert_int_equal(peer_of(s)->places, 0); /* the place is free before the peer sees the end */
     peer_of(s)->is_closed = true;
 }
 
@@ -153,9 +154,8 @@ static inline bool broker_is_here(void *ctx)
     return is_broker_here;
 }
 
-static inline void on_request(void *ctx, const char *op, uint32_t members,
-                              struct span body, void *answer_ctx,
-                              session_answer *on_answer)
+static inline void on_request(void *ctx, const char *op, uint32_t members, struct span body,
+                              void *answer_ctx, session_answer *on_answer)
 {
     (void)ctx;
     (void)members;
@@ -219,7 +219,10 @@ static inline void turn(void)
     hub_tidy(all->hub, SIZE_MAX);
 }
 
-/* Milliseconds, each with a turn of its own; sweeps look at every session in each tenth of a second. */
+/*
+ * Milliseconds, each with a turn of its own; sweeps look at every session in each tenth of a
+ * second.
+ */
 static inline void pass(int64_t ms)
 {
     for (; ms > 0; ms--) {
@@ -272,11 +275,8 @@ static inline struct peer *arrive(const char *query, bool is_msgpack,
     struct peer *p = mem_zalloc(sizeof *p);
     struct link *l = mem_zalloc(sizeof *l);
     char path[] = "/ws/cotizaciones", *copy = mem_strdup(query);
-    struct accepted a = {.host = "192.0.2.7",
-                         .port = 40000,
-                         .path = path,
-                         .query = copy,
-                         .is_msgpack = is_msgpack};
+    struct accepted a = {
+        .host = "192.0.2.7", .port = 40000, .path = path, .query = copy, .is_msgpack = is_msgpack};
 
     if (change)
         change(&a);
@@ -297,8 +297,7 @@ static inline struct peer *come(const char *query)
 }
 
 /* One frame of the client, masked with zeros. */
-static inline void send_frame(struct peer *p, unsigned first_byte, const void *data,
-                              size_t len)
+static inline void send_frame(struct peer *p, unsigned first_byte, const void *data, size_t len)
 {
     buf_addc(&p->to, (char)first_byte);
     if (len < 126) {
@@ -410,12 +409,11 @@ static inline void hears_all(struct peer *p)
         ;
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static inline int set_up(void **state)
 {
-    const struct session_out out = {NULL, on_opened, on_closed, broker_is_here,
-                                    on_request};
+    const struct session_out out = {NULL, on_opened, on_closed, broker_is_here, on_request};
     char name[] = "test", *arguments[] = {name, NULL};
 
     (void)state;
@@ -426,8 +424,7 @@ static inline int set_up(void **state)
     head = 0;
     is_broker_here = true;
     request_count = 0;
-    all = sessions_new(&config, "gw", hub_new((size_t)config.client_queue), &counters,
-                       &out);
+    all = sessions_new(&config, "gw", hub_new((size_t)config.client_queue), &counters, &out);
     all->io = (struct session_io){.recv = io_recv,
                                   .send = io_send,
                                   .watch = io_watch,

@@ -65,12 +65,10 @@ static void over_any_time_no_more_is_given_than_the_burst_and_the_portions(void 
         r.capacity = r.count + dice(100);
         for (int step = 0; step < 200; step++) {
             now += dice(4) ? dice(5) : dice(200);
-            for (unsigned wanted = dice(100); wanted && bucket_take(&b, &r, now);
-                 wanted--)
+            for (unsigned wanted = dice(100); wanted && bucket_take(&b, &r, now); wanted--)
                 taken++;
             assert_true(taken <=
-                        r.capacity +
-                            ((uint64_t)(now - begin) / r.period_ms + 1) * r.count);
+                        r.capacity + ((uint64_t)(now - begin) / r.period_ms + 1) * r.count);
         }
     }
 }
@@ -81,8 +79,7 @@ int main(void)
         cmocka_unit_test(a_new_bucket_is_full),
         cmocka_unit_test(tokens_come_in_portions),
         cmocka_unit_test(it_never_holds_more_than_its_capacity),
-        cmocka_unit_test(
-            over_any_time_no_more_is_given_than_the_burst_and_the_portions),
+        cmocka_unit_test(over_any_time_no_more_is_given_than_the_burst_and_the_portions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,9 +38,8 @@ static void welcome_comes_first_then_the_ack_of_the_url_then_snapshots(void **st
         p = arrive("symbols=EUR/USD,BTC*&mode=all", is_msgpack, NULL);
         assert_int_equal(p->s->since_us, all->wall_us);
         turn();
-        hears(p, is_msgpack
-                     ? WELCOME "msgpack\",\"gateway\":\"gw\",\"connection\":\"gw:1\""
-                     : WELCOME "json\",\"gateway\":\"gw\",\"connection\":\"gw:1\"");
+        hears(p, is_msgpack ? WELCOME "msgpack\",\"gateway\":\"gw\",\"connection\":\"gw:1\""
+                            : WELCOME "json\",\"gateway\":\"gw\",\"connection\":\"gw:1\"");
         with(p, "\"epoch\":\"" EPOCH_TEXT "\"");
         with(p, "\"limits\":{\"symbols\":1000,\"message_bytes\":65536,\"queue_bytes\":"
                 "1048576}");
@@ -58,8 +57,7 @@ static void welcome_comes_first_then_the_ack_of_the_url_then_snapshots(void **st
     }
 }
 
-static void a_client_that_subscribes_to_nothing_gets_the_automatic_subscription(
-    void **state)
+static void a_client_that_subscribes_to_nothing_gets_the_automatic_subscription(void **state)
 {
     struct peer *p;
 
@@ -86,8 +84,7 @@ static void a_client_that_subscribes_to_nothing_gets_the_automatic_subscription(
     with(p, "\"symbols\":[\"GBP/USD\"]");
 }
 
-static void the_automatic_subscription_says_when_more_symbols_match_than_it_may_have(
-    void **state)
+static void the_automatic_subscription_says_when_more_symbols_match_than_it_may_have(void **state)
 {
     struct peer *p;
 
@@ -108,8 +105,7 @@ static void the_automatic_subscription_says_when_more_symbols_match_than_it_may_
     hears_nothing(p);
 }
 
-static void a_parameter_of_the_url_that_makes_no_sense_is_named_and_the_others_apply(
-    void **state)
+static void a_parameter_of_the_url_that_makes_no_sense_is_named_and_the_others_apply(void **state)
 {
     struct peer *p = come("symbols=A&mode=some&max_hz=0&trace=yes&since=1:2");
 
@@ -170,14 +166,12 @@ static void each_op_is_answered_with_its_id_in_both_encodings(void **state)
         turn();
         hears_all(p);
         says(p, "{\"op\":\"ping\",\"id\":7}");
-        hears(p,
-              "{\"type\":\"ack\",\"op\":\"ping\",\"id\":7,\"seq\":0,\"timestamp\":16");
+        hears(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":7,\"seq\":0,\"timestamp\":16");
         says(p, "{\"op\":\"ping\",\"id\":\"a\\\"b\"}");
         hears(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":\"a\\\"b\"");
         says(p, "{\"op\":\"ping\",\"id\":null}");
         hears(p, "{\"type\":\"ack\",\"op\":\"ping\",\"seq\"");
-        says(p,
-             "{\"op\":\"subscribe\",\"symbols\":[\"B*\",\"b\",\"\",\"B*\"],\"id\":-1}");
+        says(p, "{\"op\":\"subscribe\",\"symbols\":[\"B*\",\"b\",\"\",\"B*\"],\"id\":-1}");
         sync_topics();
         turn();
         hears(p, SUBSCRIBED ",\"id\":-1,\"epoch\":\"" EPOCH_TEXT "\",\"seq\":0");
@@ -186,9 +180,8 @@ static void each_op_is_answered_with_its_id_in_both_encodings(void **state)
         hears(p, "{\"type\":\"ack\",\"op\":\"unsubscribe\",\"id\":2,\"seq\":0,"
                  "\"symbols\":[\"A\"],\"rejected\":[\"C\"]}");
         says(p, "{\"op\":\"list\",\"id\":3,\"more\":1}");
-        hears(p,
-              "{\"type\":\"ack\",\"op\":\"list\",\"id\":3,\"seq\":0,\"mode\":\"merge\","
-              "\"symbols\":[\"B*\"]}");
+        hears(p, "{\"type\":\"ack\",\"op\":\"list\",\"id\":3,\"seq\":0,\"mode\":\"merge\","
+                 "\"symbols\":[\"B*\"]}");
         hears_nothing(p);
     }
 }
@@ -230,17 +223,16 @@ static const char *state_of(struct peer *p)
     int len = snprintf(
         text, sizeof text,
         "%d %u %d %d %d %u %zu %lld %llu %llu %llu %zu %llu %llu:", s->sub.wants_all,
-        s->interval_ms, (int)s->sub.backlog.quote_as, s->is_auto, s->is_closing,
-        s->requests, s->waiting_bytes, (long long)s->flush_at,
-        (unsigned long long)s->stated_seq, (unsigned long long)s->sub.backlog.sent_seq,
-        (unsigned long long)s->sub.backlog.merged, all->traced_count,
-        (unsigned long long)all->place_counts[0][0],
+        s->interval_ms, (int)s->sub.backlog.quote_as, s->is_auto, s->is_closing, s->requests,
+        s->waiting_bytes, (long long)s->flush_at, (unsigned long long)s->stated_seq,
+        (unsigned long long)s->sub.backlog.sent_seq, (unsigned long long)s->sub.backlog.merged,
+        all->traced_count, (unsigned long long)all->place_counts[0][0],
         (unsigned long long)all->place_counts[1][0]);
 
     for (const struct hub_topic *t = hub_topic_first(all->hub); t; t = t->next)
-        len += snprintf(text + len, sizeof text - (size_t)len, " %s=%u%s%s", t->pattern,
-                        t->references, hub_is_member(&s->sub, t) ? "m" : "",
-                        hub_topic_has_all(t) ? "a" : "");
+        len +=
+            snprintf(text + len, sizeof text - (size_t)len, " %s=%u%s%s", t->pattern, t->references,
+                     hub_is_member(&s->sub, t) ? "m" : "", hub_topic_has_all(t) ? "a" : "");
     return text;
 }
 
@@ -257,26 +249,23 @@ static const struct {
     {"{\"op\":\"ping\",\"id\":[]}", "bad_request", "'id' must be"},
     {"{\"op\":\"list\",\"id\":true}", "bad_request", "'id' must be"},
     {"{\"op\":\"unsubscribe\"}", "bad_request", "'symbols' must be an array"},
-    {"{\"op\":\"unsubscribe\",\"symbols\":\"A\"}", "bad_request",
-     "'symbols' must be an array"},
-    {"{\"op\":\"unsubscribe\",\"symbols\":[\"A\",1]}", "bad_request",
-     "'symbols' must hold"},
+    {"{\"op\":\"unsubscribe\",\"symbols\":\"A\"}", "bad_request", "'symbols' must be an array"},
+    {"{\"op\":\"unsubscribe\",\"symbols\":[\"A\",1]}", "bad_request", "'symbols' must hold"},
     {"{\"op\":\"unsubscribe\",\"symbols\":[\"A\"],\"mode\":\"all\"}", "bad_request",
      "unsubscribe has no member 'mode'"},
-    {"{\"op\":\"subscribe\",\"mode\":\"all\"}", "bad_request",
-     "'symbols' must be an array"},
+    {"{\"op\":\"subscribe\",\"mode\":\"all\"}", "bad_request", "'symbols' must be an array"},
     {"{\"op\":\"subscribe\",\"mode\":\"all\",\"symbols\":[\"B\",null]}", "bad_request",
      "'symbols' must hold"},
-    {"{\"op\":\"subscribe\",\"symbols\":[\"B\"],\"max_hz\":5,\"mode\":\"some\"}",
-     "bad_request", "'mode' must be"},
-    {"{\"op\":\"subscribe\",\"symbols\":[\"B\"],\"mode\":\"all\",\"max_hz\":\"5\"}",
-     "bad_request", "'max_hz' must be"},
-    {"{\"op\":\"subscribe\",\"symbols\":[\"B\"],\"mode\":\"all\",\"max_hz\":1001}",
-     "bad_request", "'max_hz' must be"},
-    {"{\"op\":\"subscribe\",\"symbols\":[\"B\"],\"mode\":\"all\",\"max_hz\":0.009}",
-     "bad_request", "'max_hz' must be"},
-    {"{\"op\":\"subscribe\",\"symbols\":[\"B\"],\"mode\":\"all\",\"max_hz\":-1}",
-     "bad_request", "'max_hz' must be"},
+    {"{\"op\":\"subscribe\",\"symbols\":[\"B\"],\"max_hz\":5,\"mode\":\"some\"}", "bad_request",
+     "'mode' must be"},
+    {"{\"op\":\"subscribe\",\"symbols\":[\"B\"],\"mode\":\"all\",\"max_hz\":\"5\"}", "bad_request",
+     "'max_hz' must be"},
+    {"{\"op\":\"subscribe\",\"symbols\":[\"B\"],\"mode\":\"all\",\"max_hz\":1001}", "bad_request",
+     "'max_hz' must be"},
+    {"{\"op\":\"subscribe\",\"symbols\":[\"B\"],\"mode\":\"all\",\"max_hz\":0.009}", "bad_request",
+     "'max_hz' must be"},
+    {"{\"op\":\"subscribe\",\"symbols\":[\"B\"],\"mode\":\"all\",\"max_hz\":-1}", "bad_request",
+     "'max_hz' must be"},
     {"{\"op\":\"subscribe\",\"symbols\":[\"B\"],\"mode\":\"all\",\"max_hz\":5,"
      "\"trace\":1}",
      "bad_request", "'trace' must be"},
@@ -306,8 +295,7 @@ static void a_refused_request_changes_nothing(void **state)
 
         snprintf(before, sizeof before, "%s", state_of(p));
         says(p, refused[i].request);
-        snprintf(text, sizeof text,
-                 "{\"type\":\"error\",\"code\":\"%s\",\"message\":\"%s",
+        snprintf(text, sizeof text, "{\"type\":\"error\",\"code\":\"%s\",\"message\":\"%s",
                  refused[i].code, refused[i].message);
         hears(p, text);
         sync_topics();
@@ -320,8 +308,7 @@ static void a_refused_request_changes_nothing(void **state)
     }
 }
 
-static void a_refused_request_repeats_its_id_and_says_at_which_byte_it_is_wrong(
-    void **state)
+static void a_refused_request_repeats_its_id_and_says_at_which_byte_it_is_wrong(void **state)
 {
     struct peer *p = come_live("symbols=A");
 
@@ -353,8 +340,7 @@ static void a_hundred_errors_in_a_minute_are_answered_and_one_more_closes(void *
     assert_int_equal(counters.ends[COUNTERS_END_too_many_errors], 1);
 }
 
-static void a_request_waits_for_those_before_it_and_each_is_answered_in_order(
-    void **state)
+static void a_request_waits_for_those_before_it_and_each_is_answered_in_order(void **state)
 {
     struct peer *p = come_live("symbols=A");
 

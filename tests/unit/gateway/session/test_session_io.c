@@ -44,8 +44,7 @@ static void messages_are_read_however_the_network_cuts_them(void **state)
     assert_null(p->s->in); /* an idle session keeps nothing of wslay */
 }
 
-static void a_message_in_fragments_is_one_and_a_ping_between_them_is_answered(
-    void **state)
+static void a_message_in_fragments_is_one_and_a_ping_between_them_is_answered(void **state)
 {
     struct peer *p = come_live("symbols=A");
 
@@ -78,8 +77,7 @@ static void a_turn_reads_a_bounded_part_and_the_next_millisecond_goes_on(void **
     assert_in_range(p->s->messages_in, SESSION_READ_FRAMES, SESSION_READ_FRAMES + 1);
     assert_false(session_reads(p->s));
     pass(1);
-    assert_in_range(p->s->messages_in, 2 * SESSION_READ_FRAMES,
-                    2 * SESSION_READ_FRAMES + 2);
+    assert_in_range(p->s->messages_in, 2 * SESSION_READ_FRAMES, 2 * SESSION_READ_FRAMES + 2);
     pass(10);
     assert_int_equal(p->s->messages_in, 100);
     assert_null(all->throttled);
@@ -109,8 +107,7 @@ static void what_is_no_websocket_frame_is_closed_with_1002(void **state)
     ends_with("", "\x83\x80\0\0\0\0", 6, 1002, "", COUNTERS_END_bad_frame);
     ends_with("", "\xc1\x80\0\0\0\0", 6, 1002, "", COUNTERS_END_bad_frame);
     ends_with("", "\x80\x80\0\0\0\0", 6, 1002, "", COUNTERS_END_bad_frame);
-    ends_with("", "\x88\x81\0\0\0\0x", 7, 1002, "{\"code\":\"bad_frame\"}",
-              COUNTERS_END_bad_frame);
+    ends_with("", "\x88\x81\0\0\0\0x", 7, 1002, "{\"code\":\"bad_frame\"}", COUNTERS_END_bad_frame);
 }
 
 static void a_frame_over_the_limit_is_closed_before_its_payload_comes(void **state)
@@ -118,8 +115,7 @@ static void a_frame_over_the_limit_is_closed_before_its_payload_comes(void **sta
     (void)state;
     config.ws_max_size = 125;
     ends_with("", "\x81\xfe\0\x7e\0\0\0\0", 8, 1009,
-              "{\"code\":\"too_large\",\"setting\":\"WS_MAX_SIZE\"}",
-              COUNTERS_END_too_large);
+              "{\"code\":\"too_large\",\"setting\":\"WS_MAX_SIZE\"}", COUNTERS_END_too_large);
 }
 
 static void fragments_without_end_are_closed_with_1009(void **state)
@@ -181,8 +177,7 @@ static void a_stopping_gateway_says_when_to_reconnect_and_closes_with_1012(void 
     sessions_send_away(all, 10000); /* those that are closing get no second one */
     turn();
     for (int i = 0; i < 2; i++) {
-        hears(i ? q : p,
-              "{\"type\":\"going_away\",\"reason\":\"restart\",\"reconnect_after\":");
+        hears(i ? q : p, "{\"type\":\"going_away\",\"reason\":\"restart\",\"reconnect_after\":");
         hears_close(i ? q : p, 1012, "{\"code\":\"restart\"}");
         hears_nothing(i ? q : p);
     }
@@ -262,7 +257,7 @@ static void a_heartbeat_goes_along_with_a_quote_shortly_before_it_is_due(void **
     hears_nothing(p);
 }
 
-/* --- output ------------------------------------------------------------------------------------ */
+/* --- output ----------------------------------------------------------------------------------- */
 
 static void a_client_in_merge_that_reads_slowly_gets_the_newest_values(void **state)
 {
@@ -369,8 +364,7 @@ static void what_is_sent_in_bits_is_the_same_as_in_one_piece(void **state)
         }
         char text[80];
 
-        snprintf(text, sizeof text,
-                 "{\"type\":\"quote\",\"symbol\":\"%s\",\"seq\":%llu,",
+        snprintf(text, sizeof text, "{\"type\":\"quote\",\"symbol\":\"%s\",\"seq\":%llu,",
                  seq % 2 ? "B" : "A", (unsigned long long)seq);
         assert_int_equal(strncmp(buf_text(&slow->text), text, strlen(text)), 0);
         seq++;
@@ -382,7 +376,7 @@ static void what_is_sent_in_bits_is_the_same_as_in_one_piece(void **state)
     assert_int_equal(counters.bytes_out, slow->from.len + fast->from.len);
 }
 
-/* --- bounds ------------------------------------------------------------------------------------ */
+/* --- bounds ----------------------------------------------------------------------------------- */
 
 static void patterns_over_the_limits_are_rejected_by_name(void **state)
 {
@@ -402,8 +396,7 @@ static void patterns_over_the_limits_are_rejected_by_name(void **state)
     sync_topics();
     turn();
     hears(p, "{\"type\":\"ack\",\"op\":\"subscribe\"");
-    with(p,
-         "\"symbols\":[\"B\",\"*\"],\"rejected\":[\"A*\"]"); /* no new topic but "*" */
+    with(p, "\"symbols\":[\"B\",\"*\"],\"rejected\":[\"A*\"]"); /* no new topic but "*" */
 }
 
 static void a_large_request_is_worked_on_in_slices_while_others_are_served(void **state)

@@ -1,4 +1,7 @@
-/* What a reconnecting client gets, and what a session does while the broker is away or its log changes. */
+/*
+ * What a reconnecting client gets, and what a session does while the broker is away or its log
+ * changes.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,10 +14,8 @@
 #include "tests/unit/gateway/session/session_fixture.h"
 
 #define SUBSCRIBED "{\"type\":\"ack\",\"op\":\"subscribe\""
-#define QUOTE(symbol, seq) \
-    "{\"type\":\"quote\",\"symbol\":\"" symbol "\",\"seq\":" seq ","
-#define SNAPSHOT(symbol, seq) \
-    "{\"type\":\"snapshot\",\"symbol\":\"" symbol "\",\"seq\":" seq ","
+#define QUOTE(symbol, seq) "{\"type\":\"quote\",\"symbol\":\"" symbol "\",\"seq\":" seq ","
+#define SNAPSHOT(symbol, seq) "{\"type\":\"snapshot\",\"symbol\":\"" symbol "\",\"seq\":" seq ","
 
 /* Somebody else keeps these topics live. */
 static void follow(const char *patterns)
@@ -96,8 +97,7 @@ static void what_the_window_has_is_sent_in_order_and_then_what_is_new(void **sta
     with(p, "\"recovered\":true");
     hears(p, QUOTE("A", "3"));
     hears(p, QUOTE("C", "4"));
-    hears(p,
-          "{\"type\":\"state\",\"symbol\":\"B\",\"seq\":2"); /* no record states it */
+    hears(p, "{\"type\":\"state\",\"symbol\":\"B\",\"seq\":2"); /* no record states it */
     quote("B", "5");
     turn();
     hears(p, QUOTE("B", "5"));
@@ -145,8 +145,7 @@ static void older_records_are_read_from_the_log_page_by_page(void **state)
     hears_nothing(p);
 }
 
-static void clients_that_need_the_same_symbols_share_a_request_after_the_lowest(
-    void **state)
+static void clients_that_need_the_same_symbols_share_a_request_after_the_lowest(void **state)
 {
     struct peer *p, *q, *r;
 
@@ -178,8 +177,7 @@ static void clients_that_need_the_same_symbols_share_a_request_after_the_lowest(
     assert_null(all->resumes);
 }
 
-static void positions_that_the_log_no_longer_has_are_answered_with_snapshots(
-    void **state)
+static void positions_that_the_log_no_longer_has_are_answered_with_snapshots(void **state)
 {
     struct peer *p;
 
@@ -240,8 +238,7 @@ static void a_position_of_another_log_is_answered_with_snapshots_at_once(void **
     assert_int_equal(request_count, 0);
 }
 
-static void a_request_without_an_answer_is_sent_again_but_not_in_every_turn(
-    void **state)
+static void a_request_without_an_answer_is_sent_again_but_not_in_every_turn(void **state)
 {
     struct peer *p;
 
@@ -310,8 +307,7 @@ static void a_client_that_reads_slowly_gets_the_log_as_fast_as_it_reads(void **s
     for (int seq = 2; seq <= 30; seq++) {
         char text[80];
 
-        snprintf(text, sizeof text, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":%d,",
-                 seq);
+        snprintf(text, sizeof text, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":%d,", seq);
         hears(p, text);
     }
     hears_nothing(p);
@@ -360,7 +356,7 @@ static void in_merge_a_client_that_is_ahead_waits_for_the_gateway(void **state)
     with(p, "\"recovered\":false");
 }
 
-/* --- the broker is away, or its log is another one ---------------------------------------------- */
+/* --- the broker is away, or its log is another one -------------------------------------------- */
 
 static void in_merge_a_subscription_waits_a_while_for_topics_to_be_live(void **state)
 {

@@ -1,4 +1,6 @@
-/* The gateway's link to the broker at random, against a naive model of what its clients must get. */
+/*
+ * The gateway's link to the broker at random, against a naive model of what its clients must get.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -16,8 +18,7 @@
 #define STORIES 150
 #define TURNS 250
 
-static const char *const choices[] = {"*",   "A*", "AB*", "A1", "A2",
-                                      "AB1", "B*", "B1",  "C1", "Z"};
+static const char *const choices[] = {"*", "A*", "AB*", "A1", "A2", "AB1", "B*", "B1", "C1", "Z"};
 #define CHOICES (sizeof choices / sizeof *choices)
 
 /* What a client has been told. */
@@ -27,8 +28,7 @@ static struct peer {
     struct json *json;
     uint64_t epoch;
     bool holds[CHOICES];
-    bool wants_all,
-        will_want_all; /* the second one: once its request is acknowledged */
+    bool wants_all, will_want_all; /* the second one: once its request is acknowledged */
     bool is_asking;
     uint64_t have[SYMBOLS + 1]; /* the newest position of each symbol; 0: none */
     bool has_losses_from;       /* it is told of losses, */
@@ -58,22 +58,20 @@ static bool is_current(const struct peer *p)
 /* A client is not told of losses before its subscription. */
 static bool is_accounted(const struct peer *p, uint64_t at)
 {
-    return p->is_lost[at] ||
-           (at <= p->joined_at && (entries[at].is_damaged || at <= pruned));
+    return p->is_lost[at] || (at <= p->joined_at && (entries[at].is_damaged || at <= pruned));
 }
 
 /* Every position about `what` between the two was reported as lost. */
-static void check_between(const struct peer *p, unsigned what, uint64_t after,
-                          uint64_t before, const char *why)
+static void check_between(const struct peer *p, unsigned what, uint64_t after, uint64_t before,
+                          const char *why)
 {
     for (uint64_t at = after + 1; at < before && at <= head; at++)
         if (entries[at].what == what && !is_accounted(p, at))
-            fail_msg(
-                "peer %d, %s, %s of %s: position %llu is missing after %llu, before "
-                "%llu",
-                (int)(p - peers), p->wants_all ? "all" : "merge", why,
-                what == LOSS ? "losses" : names[what], (unsigned long long)at,
-                (unsigned long long)after, (unsigned long long)before);
+            fail_msg("peer %d, %s, %s of %s: position %llu is missing after %llu, before "
+                     "%llu",
+                     (int)(p - peers), p->wants_all ? "all" : "merge", why,
+                     what == LOSS ? "losses" : names[what], (unsigned long long)at,
+                     (unsigned long long)after, (unsigned long long)before);
 }
 
 /* All that it follows, up to a position that it was told to be complete. */
@@ -92,12 +90,11 @@ static void check_complete(const struct peer *p, uint64_t upto, const char *why)
 static void take_record(struct peer *p, unsigned what, uint64_t seq)
 {
     if (seq <= p->have[what])
-        fail_msg("peer %d: position %llu comes twice", (int)(p - peers),
-                 (unsigned long long)seq);
+        fail_msg("peer %d: position %llu comes twice", (int)(p - peers), (unsigned long long)seq);
     check_between(p, what, p->have[what], seq, "record");
     if (seq <= p->newest && !shape.is_leaky)
-        fail_msg("peer %d: position %llu after %llu", (int)(p - peers),
-                 (unsigned long long)seq, (unsigned long long)p->newest);
+        fail_msg("peer %d: position %llu after %llu", (int)(p - peers), (unsigned long long)seq,
+                 (unsigned long long)p->newest);
     p->newest = seq;
 }
 
@@ -108,8 +105,7 @@ static uint64_t number(const struct json_value *m, const char *key)
     return v ? strtoull(v->text.at, NULL, 10) : 0;
 }
 
-static void on_symbol(struct peer *p, const struct json_value *m, bool is_snapshot,
-                      bool is_state)
+static void on_symbol(struct peer *p, const struct json_value *m, bool is_snapshot, bool is_state)
 {
     struct span name = json_member(m, "symbol")->text;
     const struct json_value *state = json_member(m, "state");
@@ -276,7 +272,7 @@ static void hear(struct peer *p)
     buf_clear(&p->in);
 }
 
-/* --- what clients do ---------------------------------------------------------------------------- */
+/* --- what clients do -------------------------------------------------------------------------- */
 
 static void put_choices(struct buf *out, const char *quote)
 {
@@ -289,8 +285,7 @@ static void come(struct peer *p)
     struct accepted a = {.host = "127.0.0.1", .port = 1};
     struct buf query = {0};
 
-    *p = (struct peer){
-        .s = mem_zalloc(sizeof *p->s), .json = json_new(), .is_asking = true};
+    *p = (struct peer){.s = mem_zalloc(sizeof *p->s), .json = json_new(), .is_asking = true};
     p->will_want_all = shape.is_leaky || dice(3) > 0;
     buf_printf(&query, "mode=%s&symbols=", p->will_want_all ? "all" : "merge");
     put_choices(&query, "");
@@ -314,8 +309,7 @@ static void go(struct peer *p)
 
 static void say_something(struct peer *p)
 {
-    bool is_leaving = dice(4) == 0,
-         has_mode = !is_leaving && !shape.is_leaky && dice(2);
+    bool is_leaving = dice(4) == 0, has_mode = !is_leaving && !shape.is_leaky && dice(2);
     struct buf b = {0};
 
     if (p->is_asking)
@@ -324,8 +318,7 @@ static void say_something(struct peer *p)
         p->will_want_all = dice(2);
     if (!p->will_want_all)
         p->wants_all = false; /* at once */
-    buf_printf(&b, "{\"op\":\"%s\"%s,\"symbols\":[",
-               is_leaving ? "unsubscribe" : "subscribe",
+    buf_printf(&b, "{\"op\":\"%s\"%s,\"symbols\":[", is_leaving ? "unsubscribe" : "subscribe",
                !has_mode          ? ""
                : p->will_want_all ? ",\"mode\":\"all\""
                                   : ",\"mode\":\"merge\"");
@@ -348,7 +341,7 @@ static void do_something(struct peer *p)
         session_send_heartbeat(p->s);
 }
 
-/* --- turns ---------------------------------------------------------------------------------------- */
+/* --- turns ------------------------------------------------------------------------------------ */
 
 /* As in the gateway's loop. */
 static void turn(size_t deliveries, size_t answers)
@@ -406,8 +399,7 @@ static void settle(void)
 {
     shape.loss_of_answers = 0;
     shape.leak = 0;
-    for (int i = 0; i < 150 || (u.receiver->phase == PHASE_CATCHING_UP && i < 2000);
-         i++) {
+    for (int i = 0; i < 150 || (u.receiver->phase == PHASE_CATCHING_UP && i < 2000); i++) {
         pass(100);
         if (i % 3 == 0)
             heartbeat();
@@ -471,8 +463,7 @@ static void play(void)
     close_bench();
 }
 
-static void every_client_in_all_gets_every_record_in_order_or_a_loss_that_names_it(
-    void **state)
+static void every_client_in_all_gets_every_record_in_order_or_a_loss_that_names_it(void **state)
 {
     (void)state;
     log_init("test", "critical", "text");
@@ -484,8 +475,7 @@ static void every_client_in_all_gets_every_record_in_order_or_a_loss_that_names_
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(
-            every_client_in_all_gets_every_record_in_order_or_a_loss_that_names_it),
+        cmocka_unit_test(every_client_in_all_gets_every_record_in_order_or_a_loss_that_names_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /*
- * upstream_bench: a gateway without sockets to a broker, and a broker after docs/protocol/wire.md that
- * loses connections, answers and its log.  Include it after <cmocka.h>, in one file of a program.
+ * upstream_bench: a gateway without sockets to a broker, and a broker after docs/protocol/wire.md
+ * that loses connections, answers and its log.  Include it after <cmocka.h>, in one file of a
+ * program.
  *
  * Time is the bench's.  Records lie in `wire` until they are delivered; requests stand in the
  * gateway's own table until they are answered.
@@ -32,8 +33,7 @@ static const char *const names[SYMBOLS] = {"A1", "A2", "A3", "AB1", "AB2", "B1",
 /* How this story goes, drawn at its begin. */
 static struct shape {
     unsigned symbols, page, loss_of_answers, cuts, silences, new_logs, holes, per_turn;
-    unsigned
-        leak; /* of 100 records lost on a connection, as no broker of ours does it */
+    unsigned leak; /* of 100 records lost on a connection, as no broker of ours does it */
     /* So order cannot be promised, and a lost record is only sure to be found in mode all. */
     bool is_leaky;
 } shape;
@@ -46,8 +46,7 @@ static struct entry {
     bool is_damaged;
     struct buf record;
 } entries[LOG_MAX];
-static uint64_t epoch, head, pruned, heartbeats, last_of[SYMBOLS + 1],
-    quote_of[SYMBOLS + 1];
+static uint64_t epoch, head, pruned, heartbeats, last_of[SYMBOLS + 1], quote_of[SYMBOLS + 1];
 static bool is_stale[SYMBOLS + 1], has_changed[SYMBOLS + 1];
 
 static struct sent {
@@ -75,8 +74,7 @@ static bool matches(const char *pattern, const char *symbol)
                                    : strcmp(pattern, symbol) == 0;
 }
 
-static bool any_matches(char (*patterns)[HUB_PATTERN_MAX + 1], size_t count,
-                        const char *symbol)
+static bool any_matches(char (*patterns)[HUB_PATTERN_MAX + 1], size_t count, const char *symbol)
 {
     for (size_t i = 0; i < count; i++)
         if (matches(patterns[i], symbol))
@@ -133,8 +131,7 @@ static void send_control_record(const char *topic, const struct wire_record *r)
 
 static void place_mark(void)
 {
-    struct wire_record r = {
-        .kind = WIRE_MARK, .epoch = epoch, .seq = head, .prev = heartbeats};
+    struct wire_record r = {.kind = WIRE_MARK, .epoch = epoch, .seq = head, .prev = heartbeats};
 
     if (!u.receiver->mark[0] || strcmp(u.receiver->mark, placed) == 0)
         return;
@@ -235,11 +232,8 @@ static void publish(unsigned what, enum wire_kind kind)
     else if (kind == WIRE_QUOTE)
         is_stale[what] = false;
     put_body(&body, what, kind);
-    r = (struct wire_record){.kind = kind,
-                             .epoch = epoch,
-                             .seq = head,
-                             .prev = last_of[what],
-                             .body = buf_span(&body)};
+    r = (struct wire_record){
+        .kind = kind, .epoch = epoch, .seq = head, .prev = last_of[what], .body = buf_span(&body)};
     *e = (struct entry){.what = what, .kind = kind, .prev = last_of[what]};
     e->is_damaged = dice(100) < shape.holes;
     wire_put(&e->record, &r);
@@ -268,8 +262,7 @@ static void publish_some(void)
 
 /* --- answers ------------------------------------------------------------------------------ */
 
-static void begin_answer(struct buf *b, msgpack_packer *pk, uint64_t id,
-                         uint32_t members)
+static void begin_answer(struct buf *b, msgpack_packer *pk, uint64_t id, uint32_t members)
 {
     msgpack_packer_init(pk, b, buf_pack_write);
     msgpack_pack_map(pk, 3 + members);
@@ -405,8 +398,8 @@ static void deliver_one(void)
     if (s->is_welcome)
         receiver_on_welcome(u.receiver);
     else
-        upstream_on_record(&u, (struct span){s->topic, s->topic_len},
-                           buf_span(&s->message), g.awake);
+        upstream_on_record(&u, (struct span){s->topic, s->topic_len}, buf_span(&s->message),
+                           g.awake);
     buf_free(&s->message);
     note_pages();
     if (wire_first == wire_end)
@@ -418,8 +411,8 @@ static void deliver_one(void)
 static void open_bench(void)
 {
     static char no_auto[] = "";
-    const struct session_out out = {NULL, reserve_nothing, reserve_nothing,
-                                    is_broker_here, request};
+    const struct session_out out = {NULL, reserve_nothing, reserve_nothing, is_broker_here,
+                                    request};
 
     memset(&g, 0, sizeof g);
     g.now = g.awake = 1000;
@@ -440,8 +433,7 @@ static void open_bench(void)
                      .hub = g.hub,
                      .counters = &g.counters,
                      .tracers = &g.sessions->traced_count},
-        .out = {NULL, describe_self, note_nothing, note_nothing, report_loss,
-                reset_sessions},
+        .out = {NULL, describe_self, note_nothing, note_nothing, report_loss, reset_sessions},
     };
     asked.number = 0;
     upstream_connect_hub(&u, 1, g.awake);

@@ -52,8 +52,8 @@ static bool is_broker_here(void *ctx)
     return upstream_is_here(&u);
 }
 
-static void request(void *ctx, const char *op, uint32_t members, struct span body,
-                    void *answer_ctx, session_answer *on_answer)
+static void request(void *ctx, const char *op, uint32_t members, struct span body, void *answer_ctx,
+                    session_answer *on_answer)
 {
     (void)ctx;
     upstream_request(&u, op, members, body, answer_ctx, on_answer);

@@ -93,8 +93,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_array_has_room_for_what_was_reserved),
-        cmocka_unit_test(
-            capacity_doubles_and_so_1000_additions_move_the_array_10_times),
+        cmocka_unit_test(capacity_doubles_and_so_1000_additions_move_the_array_10_times),
         cmocka_unit_test(a_reservation_that_fits_changes_nothing),
         cmocka_unit_test(new_elements_are_zeroed_if_the_caller_wants_that),
         cmocka_unit_test(a_large_reservation_is_exact_and_a_small_one_doubles),

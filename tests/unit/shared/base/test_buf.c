@@ -29,8 +29,7 @@ static void json_text_is_escaped_where_it_must_be(void **state)
         {{"\0\1\x1F", 3}, "\"\\u0000\\u0001\\u001f\""},
         {{"\x7F", 1}, "\"\\u007f\""},
         {{"/", 1}, "\"/\""},
-        {{"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80", 9},
-         "\"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\""},
+        {{"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80", 9}, "\"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\""},
     };
     struct buf b = {0};
 

@@ -139,8 +139,7 @@ static void a_worker_that_asked_and_left_harms_nobody(void **state)
 /* Anybody on the machine may take such a name, and say anything. */
 static void what_it_says_cannot_forge_a_line(void **state)
 {
-    struct check *c =
-        check_open(loop, program, text_of, "ready\nother 1: ready\x1b[2J");
+    struct check *c = check_open(loop, program, text_of, "ready\nother 1: ready\x1b[2J");
     struct asked a = asked(true, PATIENCE_MS);
 
     (void)state;
@@ -158,8 +157,7 @@ static void names_that_only_begin_alike_are_not_asked(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
         struct sockaddr_un at = {.sun_family = AF_UNIX};
-        int len = snprintf(at.sun_path + 1, sizeof at.sun_path - 1, "%s%s", program,
-                           tails[i]);
+        int len = snprintf(at.sun_path + 1, sizeof at.sun_path - 1, "%s%s", program, tails[i]);
 
         fds[i] = socket(AF_UNIX, SOCK_DGRAM, 0);
         assert_return_code(

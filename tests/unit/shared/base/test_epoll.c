@@ -68,8 +68,7 @@ static int setup(void **state)
     set(router, ZMQ_RCVHWM, HIGH_WATER);
     set(router, ZMQ_RCVBUF, BUFFER);
     assert_int_equal(zmq_bind(router, "tcp://127.0.0.1:*"), 0);
-    assert_int_equal(
-        zmq_socket_monitor(router, "inproc://monitor", ZMQ_EVENT_DISCONNECTED), 0);
+    assert_int_equal(zmq_socket_monitor(router, "inproc://monitor", ZMQ_EVENT_DISCONNECTED), 0);
     monitor = open_socket(ZMQ_PAIR);
     assert_int_equal(zmq_connect(monitor, "inproc://monitor"), 0);
     return 0;
@@ -89,8 +88,7 @@ static int teardown(void **state)
 
 static int connect_to(void *bound)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char at[BUS_ENDPOINT_MAX];
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), size = BUFFER;
 
@@ -201,8 +199,7 @@ static void reset_under_our_own_heartbeats_ends_the_connection_only(void **state
 static void an_error_nobody_asked_for_is_reported_with_the_next_input(void **state)
 {
     int epoll = epoll_create1(EPOLL_CLOEXEC), fd, accepted, bound;
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof a;
     struct epoll_event e = {0}, got;
 
@@ -238,12 +235,12 @@ static void an_error_nobody_asked_for_is_reported_with_the_next_input(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(reset_after_pings_ends_the_connection_only,
+        cmocka_unit_test_setup_teardown(reset_after_pings_ends_the_connection_only, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(reset_under_our_own_heartbeats_ends_the_connection_only,
                                         setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            reset_under_our_own_heartbeats_ends_the_connection_only, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            an_error_nobody_asked_for_is_reported_with_the_next_input, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_error_nobody_asked_for_is_reported_with_the_next_input,
+                                        setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,8 +42,8 @@ static void check_value(const struct histogram_scale *s, uint64_t value)
 static void every_value_finds_its_bucket(void **state)
 {
     static const struct histogram_scale dense = {{4, 5, 6, 7, 9}, 5}, one = {{0}, 1};
-    const struct histogram_scale *scales[] = {&histogram_latency_us, &histogram_amount,
-                                              &dense, &one};
+    const struct histogram_scale *scales[] = {&histogram_latency_us, &histogram_amount, &dense,
+                                              &one};
 
     (void)state;
     for (size_t k = 0; k < sizeof scales / sizeof *scales; k++) {
@@ -75,12 +75,10 @@ static void the_scales_rise_and_say_how_long_they_are(void **state)
 /* As docs/protocol lists them, and dashboards know them. */
 static void the_bounds_are_those_that_are_documented(void **state)
 {
-    static const uint64_t latency[] = {50,      100,     250,    500,     1000,
-                                       2500,    5000,    10000,  25000,   50000,
-                                       100000,  250000,  500000, 1000000, 2500000,
-                                       5000000, 10000000},
-                          amount[] = {0,   1,    3,    10,    30,    100,
-                                      300, 1000, 3000, 10000, 30000, 100000};
+    static const uint64_t latency[] = {50,     100,     250,     500,     1000,    2500,
+                                       5000,   10000,   25000,   50000,   100000,  250000,
+                                       500000, 1000000, 2500000, 5000000, 10000000},
+                          amount[] = {0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000};
 
     (void)state;
     assert_int_equal(histogram_latency_us.count, sizeof latency / sizeof *latency);

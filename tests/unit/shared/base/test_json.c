@@ -27,8 +27,7 @@ static void dump(struct buf *out, const struct json_value *root)
         if (i)
             buf_addc(out, ' ');
         if (v->type == JSON_OBJECT || v->type == JSON_ARRAY)
-            buf_printf(out, "%c%u+%u", v->type == JSON_OBJECT ? '{' : '[', v->size,
-                       v->skip);
+            buf_printf(out, "%c%u+%u", v->type == JSON_OBJECT ? '{' : '[', v->size, v->skip);
         else if (v->type == JSON_STRING)
             buf_json(out, v->text);
         else if (v->type == JSON_NULL)
@@ -183,8 +182,8 @@ static void what_is_wrong_is_refused_with_its_place(void **state)
         enum err e = json_parse(j, span_of(bad[i].text), &root);
 
         if (e != bad[i].why || json_error_offset(j) != bad[i].at)
-            fail_msg("%s: %s at %zu (%s)", bad[i].text, err_name(e),
-                     json_error_offset(j), json_error(j));
+            fail_msg("%s: %s at %zu (%s)", bad[i].text, err_name(e), json_error_offset(j),
+                     json_error(j));
         assert_null(root);
         assert_true(json_error(j)[0]);
         assert_null(strchr(json_error(j), '\n'));
@@ -280,9 +279,7 @@ static void a_member_is_found_only_in_its_own_object(void **state)
 
     (void)state;
     assert_int_equal(
-        json_parse(j, SPAN("{\"a\":{\"in\":1,\"b\":9},\"list\":[\"b\",7],\"b\":2}"),
-                   &root),
-        OK);
+        json_parse(j, SPAN("{\"a\":{\"in\":1,\"b\":9},\"list\":[\"b\",7],\"b\":2}"), &root), OK);
     assert_true(span_eq(json_member(root, "b")->text, "2"));
     assert_true(span_eq(json_member(json_member(root, "a"), "b")->text, "9"));
     assert_null(json_member(root, "in"));
@@ -333,8 +330,7 @@ static void write_string(struct writer *w, const char *plain)
         unsigned i = pick(LENGTH(parts));
 
         buf_adds(&w->text, parts[i].source);
-        buf_add(&text, parts[i].text,
-                i == LENGTH(parts) - 1 ? 1 : strlen(parts[i].text));
+        buf_add(&text, parts[i].text, i == LENGTH(parts) - 1 ? 1 : strlen(parts[i].text));
     }
     buf_addc(&w->text, '"');
     buf_json(&w->line, buf_span(&text));
@@ -376,8 +372,7 @@ static void write_container(struct writer *w, bool is_object)
     write_space(w);
     buf_addc(&w->text, is_object ? '}' : ']');
     w->depth--;
-    buf_printf(&before, "%c%u+%zu@%zu", is_object ? '{' : '[', size,
-               w->values - first + 1, at);
+    buf_printf(&before, "%c%u+%zu@%zu", is_object ? '{' : '[', size, w->values - first + 1, at);
     buf_add(&before, w->line.data, w->line.len);
     buf_free(&w->line);
     w->line = before;
@@ -426,8 +421,7 @@ static void a_parser_may_be_used_again_whatever_it_read(void **state)
         if (pick(2))
             w.text.len = pick((unsigned)w.text.len + 1);
         else
-            w.text.data[pick((unsigned)w.text.len)] =
-                "\"\\{}[],: 1eu\xC3\xA9"[pick(14)];
+            w.text.data[pick((unsigned)w.text.len)] = "\"\\{}[],: 1eu\xC3\xA9"[pick(14)];
         outcome(&got, used, buf_span(&w.text));
         outcome(&fresh, new, buf_span(&w.text));
         assert_string_equal(buf_text(&got), buf_text(&fresh));

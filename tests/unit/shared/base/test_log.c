@@ -158,8 +158,7 @@ static void json_lines_are_json_with_the_time_as_unix_seconds(void **state)
     assert_true(json_member(root, "time")->text.len <= 14);
     assert_true(span_eq(json_member(root, "level")->text, "warning"));
     assert_true(span_eq(json_member(root, "program")->text, "pregon-test"));
-    assert_true(
-        span_eq(json_member(root, "message")->text, "say \"a\nb\xEF\xBF\xBD\""));
+    assert_true(span_eq(json_member(root, "message")->text, "say \"a\nb\xEF\xBF\xBD\""));
     json_free(j);
 }
 
@@ -173,10 +172,9 @@ static void access_lines_go_to_standard_output(void **state)
     capture(STDOUT_FILENO);
     log_access("127.0.0.1:48386", "GET", "/cotizaciones/health", "1.1", 200, "OK");
     log_access("::1", "GET", "/\" 200 OK\n", "1.0", 404, "Not Found");
-    assert_string_equal(
-        captured(),
-        "INFO:     127.0.0.1:48386 - \"GET /cotizaciones/health HTTP/1.1\" 200 OK\n"
-        "INFO:     ::1 - \"GET /\\\" 200 OK\\n HTTP/1.0\" 404 Not Found\n");
+    assert_string_equal(captured(),
+                        "INFO:     127.0.0.1:48386 - \"GET /cotizaciones/health HTTP/1.1\" 200 OK\n"
+                        "INFO:     ::1 - \"GET /\\\" 200 OK\\n HTTP/1.0\" 404 Not Found\n");
 
     log_init("pregon-test", "info", "json");
     capture(STDOUT_FILENO);
@@ -205,12 +203,11 @@ static void what_a_peer_provokes_is_logged_in_bursts_with_the_rest_counted(void 
     log_limited(&limit, 6002, LOG_WARNING, "bad 6002");
     log_limited(&limit, 90000, LOG_DEBUG, "below the level: uses nothing up");
     log_limited(&limit, 90000, LOG_WARNING, "bad 90000");
-    assert_string_equal(captured(),
-                        "WARNING:  bad 5000\n"
-                        "WARNING:  bad 5100\n"
-                        "WARNING:  bad 6000 (4 similar lines suppressed)\n"
-                        "WARNING:  bad 6001\n"
-                        "WARNING:  bad 90000 (1 similar lines suppressed)\n");
+    assert_string_equal(captured(), "WARNING:  bad 5000\n"
+                                    "WARNING:  bad 5100\n"
+                                    "WARNING:  bad 6000 (4 similar lines suppressed)\n"
+                                    "WARNING:  bad 6001\n"
+                                    "WARNING:  bad 90000 (1 similar lines suppressed)\n");
 }
 
 static void a_limit_may_be_asked_alone(void **state)
@@ -232,8 +229,7 @@ static bool is_something_there(void)
     return poll(&p, 1, 0) == 1;
 }
 
-static void log_lines_that_are_held_back_are_written_together_but_an_error_at_once(
-    void **state)
+static void log_lines_that_are_held_back_are_written_together_but_an_error_at_once(void **state)
 {
     char long_text[3001];
 
@@ -260,8 +256,8 @@ static void log_lines_that_are_held_back_are_written_together_but_an_error_at_on
     log_info("second %s", long_text);
     assert_true(is_something_there());
     log_flush();
-    assert_int_equal(strlen(captured()), 2 * 3000 + strlen("INFO:     first \n") +
-                                             strlen("INFO:     second \n"));
+    assert_int_equal(strlen(captured()),
+                     2 * 3000 + strlen("INFO:     first \n") + strlen("INFO:     second \n"));
     assert_ptr_equal(strstr(tap.text, "first"), tap.text + 10);
 }
 
@@ -275,11 +271,9 @@ int main(void)
         cmocka_unit_test(a_long_message_is_logged_whole),
         cmocka_unit_test(json_lines_are_json_with_the_time_as_unix_seconds),
         cmocka_unit_test(access_lines_go_to_standard_output),
-        cmocka_unit_test(
-            what_a_peer_provokes_is_logged_in_bursts_with_the_rest_counted),
+        cmocka_unit_test(what_a_peer_provokes_is_logged_in_bursts_with_the_rest_counted),
         cmocka_unit_test(a_limit_may_be_asked_alone),
-        cmocka_unit_test(
-            log_lines_that_are_held_back_are_written_together_but_an_error_at_once),
+        cmocka_unit_test(log_lines_that_are_held_back_are_written_together_but_an_error_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

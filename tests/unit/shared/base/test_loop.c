@@ -157,8 +157,7 @@ static void the_events_asked_for_can_change(void **state)
     assert_int_equal(loop_rewatch(loop, &ends[0].watch, 0), OK);
     loop_turn(loop, 0);
     assert_int_equal(ends[0].calls, 0);
-    assert_int_equal(loop_rewatch(loop, &ends[0].watch, EPOLLIN | (uint32_t)EPOLLET),
-                     OK);
+    assert_int_equal(loop_rewatch(loop, &ends[0].watch, EPOLLIN | (uint32_t)EPOLLET), OK);
     loop_turn(loop, 0);
     loop_turn(loop, 0);
     assert_int_equal(ends[0].calls, 1); /* edge-triggered: told once */
@@ -332,10 +331,9 @@ static void assert_notified(const char *path)
     if (path[0] == '@')
         a.sun_path[0] = '\0';
     unlink(path);
-    assert_return_code(
-        bind(fd, (struct sockaddr *)&a,
-             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))),
-        errno);
+    assert_return_code(bind(fd, (struct sockaddr *)&a,
+                            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))),
+                       errno);
     setenv("NOTIFY_SOCKET", path, 1);
     printed("feed=x", out, sizeof out);
     unsetenv("NOTIFY_SOCKET");

@@ -37,8 +37,7 @@ static void memory_that_is_touched_is_resident(void **state)
 
     (void)state;
     process_read(&before);
-    memory =
-        mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(memory, MAP_FAILED);
     memset(memory, 1, MEMORY);
     process_read(&after);

@@ -44,8 +44,7 @@ static void a_clock_that_is_three_days_ahead_for_15_s_makes_nothing_old(void **s
     assert_int_equal(after(1000, 0), 0);
     assert_int_equal(after(1000, 3 * DAY_US), 3 * DAY_US);
     for (int i = 0; i < 15; i++) {
-        assert_int_equal(cut(),
-                         (uint64_t)(WALL_US + (boot_ms - BOOT_MS) * 1000 - DAY_US));
+        assert_int_equal(cut(), (uint64_t)(WALL_US + (boot_ms - BOOT_MS) * 1000 - DAY_US));
         assert_int_equal(after(1000, 0), 0);
     }
     assert_int_equal(after(1000, -3 * DAY_US), -3 * DAY_US);
@@ -57,8 +56,7 @@ static void a_clock_that_goes_back_makes_nothing_old_and_counts_itself(void **st
 {
     (void)state;
     assert_int_equal(after(1000, -HOUR_US), -HOUR_US);
-    assert_int_equal(cut(),
-                     (uint64_t)(wall_us - DAY_US)); /* what it stamps is kept, too */
+    assert_int_equal(cut(), (uint64_t)(wall_us - DAY_US)); /* what it stamps is kept, too */
     assert_int_equal(steady_time(&s, boot_ms), WALL_US + 1000000);
     assert_int_equal(after(60000, HOUR_US), HOUR_US);
     assert_false(s.is_apart);

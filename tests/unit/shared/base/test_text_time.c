@@ -56,8 +56,7 @@ static void times_of_all_formats_are_understood(void **state)
         int64_t got = when(table[i].format, table[i].text);
 
         if (got != table[i].us)
-            fail_msg("%s as %s is %lld", table[i].text, table[i].format,
-                     (long long)got);
+            fail_msg("%s as %s is %lld", table[i].text, table[i].format, (long long)got);
     }
 }
 

@@ -12,8 +12,7 @@
 #include "shared/config/config.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
-#define ARGS(...) \
-    ((const char *const[]){"pregon-test", __VA_ARGS__ __VA_OPT__(, ) NULL})
+#define ARGS(...) ((const char *const[]){"pregon-test", __VA_ARGS__ __VA_OPT__(, ) NULL})
 
 /* clang-format off */
 #define TEST_SETTINGS(X)                                                                 \

@@ -73,10 +73,10 @@ static void what_is_overridden_is_not_judged(void **state)
 static void every_kind_is_read(void **state)
 {
     (void)state;
-    assert_int_equal(load(ARGS("--host=::1", "--port", "-5", "--websocket-timeout",
-                               "0.5", "--log-level", "WARNING", "--status-token", "",
-                               "--origins", " [\"x\" ]")),
-                     CONFIG_RUN);
+    assert_int_equal(
+        load(ARGS("--host=::1", "--port", "-5", "--websocket-timeout", "0.5", "--log-level",
+                  "WARNING", "--status-token", "", "--origins", " [\"x\" ]")),
+        CONFIG_RUN);
     assert_string_equal(config.host, "::1");
     assert_int_equal(config.port, -5);
     assert_int_equal(config.websocket_timeout, 500);
@@ -119,8 +119,7 @@ static void seconds_are_held_as_milliseconds(void **state)
         const char *text;
         int64_t ms;
     } good[] = {
-        {"0", 0},       {"30", 30000}, {"0.3", 300},
-        {"1.25", 1250}, {"0.001", 1},  {"60.000", 60000},
+        {"0", 0}, {"30", 30000}, {"0.3", 300}, {"1.25", 1250}, {"0.001", 1}, {"60.000", 60000},
     };
     static const char *const bad[] = {
         "",
@@ -163,13 +162,11 @@ static void a_wrong_value_is_reported_with_name_origin_and_what_is_allowed(void 
         {"--port", "1\n2", "PORT=\"1\\n2\" (flag"},
         {"--host", "", "HOST=\"\" (flag --host): must be text of 1 to 20 bytes"},
         {"--host", "123456789012345678901", "must be text of 1 to 20 bytes"},
-        {"--websocket-timeout", "soon",
-         "must be seconds from 0 to 60, with up to 3 decimals"},
+        {"--websocket-timeout", "soon", "must be seconds from 0 to 60, with up to 3 decimals"},
         {"--access-log", "maybe",
          "ACCESS_LOG=\"maybe\" (flag --access-log): must be 1/0, true/false, yes/no or "
          "on/off"},
-        {"--log-level", "loud",
-         "must be one of critical, error, warning, info, debug, trace"},
+        {"--log-level", "loud", "must be one of critical, error, warning, info, debug, trace"},
         {"--log-level", "inf", "LOG_LEVEL=\"inf\""},
         {"--log-level", "", "LOG_LEVEL=\"\""},
         {"--log-level", "text|json", "LOG_LEVEL=\"text|json\""},
@@ -211,8 +208,8 @@ static void a_secret_is_never_shown(void **state)
 {
     (void)state;
     assert_int_equal(load(ARGS("--status-token", "hunter2hunter2")), CONFIG_WRONG);
-    assert_non_null(strstr(
-        said, "STATUS_TOKEN (flag --status-token): must be text of at most 8 bytes"));
+    assert_non_null(
+        strstr(said, "STATUS_TOKEN (flag --status-token): must be text of at most 8 bytes"));
     assert_null(strstr(said, "hunter2"));
     assert_int_equal(load(ARGS("--status-tokn=hunter2")), CONFIG_WRONG);
     assert_non_null(strstr(said, "did you mean --status-token?"));

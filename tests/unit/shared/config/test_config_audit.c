@@ -24,8 +24,7 @@ struct audit_config {
 
 #define CONFIG_STRUCT audit_config
 static const struct config_option options[] = {AUDIT_SETTINGS(CONFIG_ROW){0}};
-static const struct config_program program = {.name = "pregon-test",
-                                              .options = options};
+static const struct config_program program = {.name = "pregon-test", .options = options};
 
 static struct config_fact facts[8];
 static size_t count;

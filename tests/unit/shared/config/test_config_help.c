@@ -27,8 +27,7 @@ static void help_tells_everything_in_lines_that_fit(void **state)
 
     (void)state;
     setenv("PORT", "wrong", 1);
-    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--nonsense", "--help")),
-                     CONFIG_DONE);
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--nonsense", "--help")), CONFIG_DONE);
     for (size_t i = 0; i < LENGTH(parts); i++)
         if (!strstr(said, parts[i]))
             fail_msg("not in the help: %s\n%s", parts[i], said);
@@ -45,9 +44,8 @@ static void the_settings_page_is_a_table(void **state)
     (void)state;
     assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--settings-doc")), CONFIG_DONE);
     assert_memory_equal(said, "## pregon-test\n\n| flag | variable | default |", 40);
-    assert_non_null(strstr(said,
-                           "\n| `--port` | `PORT` | `8000` | a whole number from -5 to "
-                           "65535 | Port to listen on. |\n"));
+    assert_non_null(strstr(said, "\n| `--port` | `PORT` | `8000` | a whole number from -5 to "
+                                 "65535 | Port to listen on. |\n"));
     assert_non_null(strstr(said, "| `--status-token` | `STATUS_TOKEN` | empty | "));
     assert_non_null(strstr(said, "One line \\| per request."));
 }

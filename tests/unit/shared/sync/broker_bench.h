@@ -1,9 +1,9 @@
 /*
- * broker_bench: a broker in memory for the tests of receivers: a log, a socket that may drop records,
- * and answers that may get lost.  Include it after <cmocka.h>.
+ * broker_bench: a broker in memory for the tests of receivers: a log, a socket that may drop
+ * records, and answers that may get lost.  Include it after <cmocka.h>.
  *
- * The test hands `b->f` the receiver; broker_listen, broker_request_snapshot and broker_request_replay
- * are functions of its `out`, whose ctx is the broker.
+ * The test hands `b->f` the receiver; broker_listen, broker_request_snapshot and
+ * broker_request_replay are functions of its `out`, whose ctx is the broker.
  */
 #ifndef TESTS_UNIT_SHARED_SYNC_BROKER_BENCH_H
 #define TESTS_UNIT_SHARED_SYNC_BROKER_BENCH_H
@@ -84,8 +84,7 @@ static inline bool is_heard(const struct broker *b, struct span topic)
     return false;
 }
 
-static inline void push(struct broker *b, struct span topic,
-                        const struct wire_record *r)
+static inline void push(struct broker *b, struct span topic, const struct wire_record *r)
 {
     if ((b->is_dropping && r) || !is_heard(b, topic))
         return; /* a welcome is the first thing on a connection: there is room */
@@ -153,8 +152,7 @@ static inline void record_of(struct broker *b, uint64_t seq, struct wire_record 
     const struct entry *e = at(b, seq);
     msgpack_packer pk;
 
-    *r = (struct wire_record){
-        .kind = e->kind, .epoch = b->epoch, .seq = seq, .prev = e->prev};
+    *r = (struct wire_record){.kind = e->kind, .epoch = b->epoch, .seq = seq, .prev = e->prev};
     buf_clear(body);
     msgpack_packer_init(&pk, body, buf_pack_write);
     msgpack_pack_map(&pk, 1);
@@ -165,8 +163,7 @@ static inline void record_of(struct broker *b, uint64_t seq, struct wire_record 
     r->body = buf_span(body);
 }
 
-static inline struct span topic_of(struct broker *b, uint64_t seq,
-                                   char out[WIRE_TOPIC_MAX])
+static inline struct span topic_of(struct broker *b, uint64_t seq, char out[WIRE_TOPIC_MAX])
 {
     const struct entry *e = at(b, seq);
 
@@ -248,8 +245,7 @@ static inline void begin_new_log(struct broker *b)
 
 /* --- answers ------------------------------------------------------------------------------- */
 
-static inline struct asked *note_request(struct broker *b, uint64_t number,
-                                         struct span patterns)
+static inline struct asked *note_request(struct broker *b, uint64_t number, struct span patterns)
 {
     struct asked *a;
 
@@ -262,15 +258,14 @@ static inline struct asked *note_request(struct broker *b, uint64_t number,
     return a;
 }
 
-static inline void broker_request_snapshot(void *ctx, uint64_t request,
-                                           struct span pattern, uint64_t from)
+static inline void broker_request_snapshot(void *ctx, uint64_t request, struct span pattern,
+                                           uint64_t from)
 {
     note_request(ctx, request, pattern)->from = from;
 }
 
-static inline void broker_request_replay(void *ctx, uint64_t request,
-                                         struct span patterns, uint64_t after,
-                                         uint64_t until)
+static inline void broker_request_replay(void *ctx, uint64_t request, struct span patterns,
+                                         uint64_t after, uint64_t until)
 {
     struct broker *b = ctx;
     struct asked *a = note_request(b, request, patterns);
@@ -288,8 +283,7 @@ static inline bool is_asked_for(const struct asked *a, int symbol)
     return quote_patterns_match(span_of(a->patterns), span_of(names[symbol]));
 }
 
-static inline void put_snapshot(struct broker *b, const struct asked *a,
-                                msgpack_packer *pk)
+static inline void put_snapshot(struct broker *b, const struct asked *a, msgpack_packer *pk)
 {
     struct buf record = {0}, body = {0};
     struct wire_record r;
@@ -321,8 +315,7 @@ static inline void put_snapshot(struct broker *b, const struct asked *a,
     buf_free(&body);
 }
 
-static inline void put_replay(struct broker *b, const struct asked *a,
-                              msgpack_packer *pk)
+static inline void put_replay(struct broker *b, const struct asked *a, msgpack_packer *pk)
 {
     uint64_t seq = a->after + 1 > b->first ? a->after + 1 : b->first, from = seq;
     struct buf record = {0}, body = {0}, records = {0}, gaps = {0};

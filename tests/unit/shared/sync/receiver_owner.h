@@ -1,6 +1,6 @@
 /*
- * receiver_owner: a naive owner of a receiver with many patterns, each in mode all or newest; what it gets
- * is checked as it comes.  Include it after <cmocka.h>, in one file of a program.
+ * receiver_owner: a naive owner of a receiver with many patterns, each in mode all or newest; what
+ * it gets is checked as it comes.  Include it after <cmocka.h>, in one file of a program.
  */
 #ifndef TESTS_UNIT_SHARED_SYNC_RECEIVER_OWNER_H
 #define TESTS_UNIT_SHARED_SYNC_RECEIVER_OWNER_H
@@ -47,8 +47,7 @@ static inline bool matches(unsigned pattern, int symbol)
 static inline bool is_wanted(int symbol, bool by_all)
 {
     for (unsigned i = 0; i < PATTERNS; i++)
-        if (o->patterns[i].is_held && (!by_all || o->patterns[i].wants_all) &&
-            matches(i, symbol))
+        if (o->patterns[i].is_held && (!by_all || o->patterns[i].wants_all) && matches(i, symbol))
             return true;
     return false;
 }
@@ -113,9 +112,8 @@ static inline void on_record(void *ctx, const struct receiver_symbol *s,
     if (kept->is_strict)
         assert_int_not_equal(origin, RECEIVER_LEAP);
     if (kept->is_strict && !is_excused(symbol, r->seq))
-        fail_msg("%s: %llu came after %llu: what lies between is missing",
-                 names[symbol], (unsigned long long)r->seq,
-                 (unsigned long long)kept->last);
+        fail_msg("%s: %llu came after %llu: what lies between is missing", names[symbol],
+                 (unsigned long long)r->seq, (unsigned long long)kept->last);
     kept->last = r->seq;
     if (r->kind == WIRE_QUOTE)
         kept->quote = r->seq;
@@ -134,9 +132,8 @@ static inline void on_snapshot(void *ctx, const struct receiver_symbol *s,
     if (e->seq <= kept->last)
         return;
     if (kept->is_strict && !is_excused(symbol, e->seq + 1))
-        fail_msg("%s: a snapshot at %llu in place of the records after %llu",
-                 names[symbol], (unsigned long long)e->seq,
-                 (unsigned long long)kept->last);
+        fail_msg("%s: a snapshot at %llu in place of the records after %llu", names[symbol],
+                 (unsigned long long)e->seq, (unsigned long long)kept->last);
     kept->last = e->seq;
     o->snapshots++;
 }

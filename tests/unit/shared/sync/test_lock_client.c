@@ -26,31 +26,28 @@ static void asks(struct lock_client *h, enum lock_client_request request, int64_
     lock_client_sent(h, request, now);
 }
 
-static enum lock_client_news granted(struct lock_client *h, uint64_t token,
-                                     int64_t sent, int64_t now)
-{
-    return lock_client_on_answer(
-        h,
-        &(struct lock_client_answer){.to = LOCK_CLIENT_REQUEST_LOCK,
-                                     .sent_at = sent,
-                                     .token = token,
-                                     .ttl_ms = TTL},
-        now);
-}
-
-static enum lock_client_news refused(struct lock_client *h, const char *error,
-                                     int64_t sent, int64_t now)
+static enum lock_client_news granted(struct lock_client *h, uint64_t token, int64_t sent,
+                                     int64_t now)
 {
     return lock_client_on_answer(
         h,
         &(struct lock_client_answer){
-            .to = LOCK_CLIENT_REQUEST_LOCK, .sent_at = sent, .error = span_of(error)},
+            .to = LOCK_CLIENT_REQUEST_LOCK, .sent_at = sent, .token = token, .ttl_ms = TTL},
         now);
 }
 
-static enum lock_client_news answered(struct lock_client *h,
-                                      enum lock_client_request to, const char *error,
-                                      int64_t sent, int64_t now)
+static enum lock_client_news refused(struct lock_client *h, const char *error, int64_t sent,
+                                     int64_t now)
+{
+    return lock_client_on_answer(h,
+                                 &(struct lock_client_answer){.to = LOCK_CLIENT_REQUEST_LOCK,
+                                                              .sent_at = sent,
+                                                              .error = span_of(error)},
+                                 now);
+}
+
+static enum lock_client_news answered(struct lock_client *h, enum lock_client_request to,
+                                      const char *error, int64_t sent, int64_t now)
 {
     return lock_client_on_answer(h,
                                  &(struct lock_client_answer){.to = to,
@@ -71,8 +68,7 @@ static struct lock_client held(uint64_t token, int64_t now)
     return h;
 }
 
-static void a_lease_counts_from_before_it_was_asked_for_and_two_thirds_of_it(
-    void **state)
+static void a_lease_counts_from_before_it_was_asked_for_and_two_thirds_of_it(void **state)
 {
     struct lock_client h = wanted(1000);
 
@@ -121,9 +117,8 @@ static void a_renewal_that_is_refused_is_a_loss_with_its_reason(void **state)
     /* A disk that does not take things has nothing to do with renewals. */
     h = held(8, 0);
     asks(&h, LOCK_CLIENT_REQUEST_RENEW, 10000);
-    assert_int_equal(
-        answered(&h, LOCK_CLIENT_REQUEST_RENEW, "not_stored", 10000, 10001),
-        LOCK_CLIENT_NO_NEWS);
+    assert_int_equal(answered(&h, LOCK_CLIENT_REQUEST_RENEW, "not_stored", 10000, 10001),
+                     LOCK_CLIENT_NO_NEWS);
     assert_int_equal(h.phase, LOCK_CLIENT_HELD);
 }
 
@@ -147,8 +142,7 @@ static void in_line_it_asks_again_and_lets_the_answer_wait_for_the_grant(void **
     assert_int_equal(granted(&h, 9, 4005, 5000), LOCK_CLIENT_NOW_HELD);
 }
 
-static void a_grant_that_is_nearly_over_when_it_is_heard_of_is_asked_for_anew(
-    void **state)
+static void a_grant_that_is_nearly_over_when_it_is_heard_of_is_asked_for_anew(void **state)
 {
     struct lock_client h = wanted(0);
 
@@ -349,8 +343,7 @@ static void at_random_it_never_holds_what_the_broker_would_give_away(void **stat
             lock_client_check(&h, now);
             if (back[k].is_there && dice(3)) {
                 back[k].is_there = false;
-                helds +=
-                    lock_client_on_answer(&h, &back[k].a, now) == LOCK_CLIENT_NOW_HELD;
+                helds += lock_client_on_answer(&h, &back[k].a, now) == LOCK_CLIENT_NOW_HELD;
             }
             lock_client_is_newly_unanswered(&h, now);
             request = lock_client_request(&h, now);
@@ -381,13 +374,11 @@ static void at_random_it_never_holds_what_the_broker_would_give_away(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(
-            a_lease_counts_from_before_it_was_asked_for_and_two_thirds_of_it),
+        cmocka_unit_test(a_lease_counts_from_before_it_was_asked_for_and_two_thirds_of_it),
         cmocka_unit_test(it_renews_at_a_third_and_again_until_it_is_answered),
         cmocka_unit_test(a_renewal_that_is_refused_is_a_loss_with_its_reason),
         cmocka_unit_test(in_line_it_asks_again_and_lets_the_answer_wait_for_the_grant),
-        cmocka_unit_test(
-            a_grant_that_is_nearly_over_when_it_is_heard_of_is_asked_for_anew),
+        cmocka_unit_test(a_grant_that_is_nearly_over_when_it_is_heard_of_is_asked_for_anew),
         cmocka_unit_test(a_broker_that_does_not_answer_is_reported_as_away_once),
         cmocka_unit_test(leaving_releases_what_is_held_until_it_is_heard),
         cmocka_unit_test(what_was_lost_here_but_perhaps_not_there_is_released_too),

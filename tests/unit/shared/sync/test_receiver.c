@@ -18,8 +18,7 @@ static void drop(const char *name)
     o->k.is_dropping = false;
 }
 
-static void a_gap_in_mode_newest_is_passed_over_and_the_record_is_handed_out(
-    void **state)
+static void a_gap_in_mode_newest_is_passed_over_and_the_record_is_handed_out(void **state)
 {
     (void)state;
     open_owner(10);
@@ -55,8 +54,7 @@ static void a_gap_in_mode_all_is_filled_from_the_log(void **state)
     close_owner();
 }
 
-static void of_a_symbol_not_seen_yet_records_are_missing_since_the_mark_of_its_pattern(
-    void **state)
+static void of_a_symbol_not_seen_yet_records_are_missing_since_the_mark_of_its_pattern(void **state)
 {
     (void)state;
     open_owner(10);
@@ -76,8 +74,7 @@ static void of_a_symbol_not_seen_yet_records_are_missing_since_the_mark_of_its_p
     close_owner();
 }
 
-static void a_state_after_a_gap_in_mode_newest_requests_the_symbols_snapshot(
-    void **state)
+static void a_state_after_a_gap_in_mode_newest_requests_the_symbols_snapshot(void **state)
 {
     (void)state;
     open_owner(10);
@@ -147,13 +144,11 @@ static void a_mark_looks_at_the_patterns_that_are_not_live_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(
-            a_gap_in_mode_newest_is_passed_over_and_the_record_is_handed_out),
+        cmocka_unit_test(a_gap_in_mode_newest_is_passed_over_and_the_record_is_handed_out),
         cmocka_unit_test(a_gap_in_mode_all_is_filled_from_the_log),
         cmocka_unit_test(
             of_a_symbol_not_seen_yet_records_are_missing_since_the_mark_of_its_pattern),
-        cmocka_unit_test(
-            a_state_after_a_gap_in_mode_newest_requests_the_symbols_snapshot),
+        cmocka_unit_test(a_state_after_a_gap_in_mode_newest_requests_the_symbols_snapshot),
         cmocka_unit_test(a_loss_from_before_the_mark_is_not_missing),
         cmocka_unit_test(a_mark_looks_at_the_patterns_that_are_not_live_only),
     };

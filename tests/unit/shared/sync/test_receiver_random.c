@@ -1,6 +1,6 @@
 /*
- * The receiver at random, against a naive model of what patterns in each mode must get.  (With one mode
- * and a program behind it: test_subscription_random.)
+ * The receiver at random, against a naive model of what patterns in each mode must get.  (With one
+ * mode and a program behind it: test_subscription_random.)
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,9 +89,8 @@ static void check_position(uint64_t position)
         return;
     for (int s = 0; s < SYMBOLS; s++)
         if (o->kept[s].is_strict && !is_excused(s, position + 1))
-            fail_msg("leaky %d: position %llu, but of %s only %llu came",
-                     shape.is_leaky, (unsigned long long)position, names[s],
-                     (unsigned long long)o->kept[s].last);
+            fail_msg("leaky %d: position %llu, but of %s only %llu came", shape.is_leaky,
+                     (unsigned long long)position, names[s], (unsigned long long)o->kept[s].last);
 }
 
 static void play(void)
@@ -102,15 +101,13 @@ static void play(void)
                            .cuts = dice(2) ? 0 : 3,
                            .new_logs = dice(2) ? 0 : 4};
     open_owner(1 + dice(dice(2) ? 3 : 50));
-    for (int i = 0;
-         i < STEPS && o->k.head + 40 < LOG_MAX && o->k.pipe_to + 40 < LOG_MAX; i++) {
+    for (int i = 0; i < STEPS && o->k.head + 40 < LOG_MAX && o->k.pipe_to + 40 < LOG_MAX; i++) {
         act();
         check_position(receiver_complete_seq(o->k.f));
     }
     o->k.is_dropping = false;
     /* A page of the log may have a single record. */
-    for (int i = 0; i < 30 || (i < 500 && receiver_complete_seq(o->k.f) < o->k.head);
-         i++) {
+    for (int i = 0; i < 30 || (i < 500 && receiver_complete_seq(o->k.f) < o->k.head); i++) {
         turns(15);
         heartbeat(&o->k);
         o->k.now += 850;
@@ -118,8 +115,7 @@ static void play(void)
     turns(15);
     check_position(o->k.head);
     for (int s = 0; s < SYMBOLS; s++)
-        if (!shape.is_leaky && is_wanted(s, false) && !o->kept[s].is_strict &&
-            o->k.last_quote[s])
+        if (!shape.is_leaky && is_wanted(s, false) && !o->kept[s].is_strict && o->k.last_quote[s])
             assert_int_equal(o->kept[s].quote, o->k.last_quote[s]);
     assert_true(receiver_is_verified(o->k.f));
     assert_int_equal(receiver_complete_seq(o->k.f), o->k.head);

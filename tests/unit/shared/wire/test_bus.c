@@ -19,8 +19,7 @@ static int option(void *socket, int name)
 /* Their timers end the process when they meet a connection with a full pipe: docs/adr/0013. */
 static void no_socket_has_zmtp_heartbeats(void **state)
 {
-    static const int types[] = {ZMQ_XSUB, ZMQ_XPUB,   ZMQ_ROUTER,
-                                ZMQ_SUB,  ZMQ_DEALER, ZMQ_PUB};
+    static const int types[] = {ZMQ_XSUB, ZMQ_XPUB, ZMQ_ROUTER, ZMQ_SUB, ZMQ_DEALER, ZMQ_PUB};
     void *context = bus_context();
 
     (void)state;
@@ -77,8 +76,7 @@ static void the_bytes_of_every_frame_count_also_of_a_dropped_message(void **stat
     bus_message_close(&m);
 
     for (int i = 0; i < BUS_FRAMES_MAX + 2; i++)
-        assert_int_equal(
-            zmq_send(from, "12345", 5, i < BUS_FRAMES_MAX + 1 ? ZMQ_SNDMORE : 0), 5);
+        assert_int_equal(zmq_send(from, "12345", 5, i < BUS_FRAMES_MAX + 1 ? ZMQ_SNDMORE : 0), 5);
     assert_int_equal(bus_send(from, frames, 1), OK);
     assert_int_equal(receive(to, &m), ERR_MALFORMED);
     assert_int_equal(bus_bytes(&m), (BUS_FRAMES_MAX + 2) * (2 + 5));

@@ -32,8 +32,7 @@ static void every_type_of_the_specification_is_read(void **state)
          "'n':0,'o':0}"},
         {"90", "[]"},
         {"93 01 a3616263 c0", "[1,'abc',null]"},
-        {"9f 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01",
-         "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]"},
+        {"9f 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01", "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]"},
         {"a0", "''"},
         {"a3 e282ac", "'\xE2\x82\xAC'"},
         {"bf 61616161616161616161616161616161616161616161616161616161616161",
@@ -90,8 +89,7 @@ static void every_type_of_the_specification_is_read(void **state)
         {"81 a0 81 a0 90", "{'':{'':[]}}"},
         {"82 a2c3a9 01 a165 02", "{'\xC3\xA9':1,'e':2}"},
         {"83 a26162 01 a161 02 a3616263 03", "{'ab':1,'a':2,'abc':3}"},
-        {"92 81 a161 01 81 a161 01",
-         "[{'a':1},{'a':1}]"}, /* a key twice, in two maps */
+        {"92 81 a161 01 81 a161 01", "[{'a':1},{'a':1}]"}, /* a key twice, in two maps */
         {"81 a161 81 a161 01", "{'a':{'a':1}}"},
     };
     struct buf bytes = {0}, json = {0};
@@ -172,8 +170,7 @@ static void what_is_wrong_is_refused(void **state)
         {"81 90 00", ERR_MALFORMED},
         {"81 80 00", ERR_MALFORMED},
         {"82 a161 01 a161 02", ERR_DUPLICATE_KEY},
-        {"82 a161 01 d90161 02",
-         ERR_DUPLICATE_KEY}, /* the same text, written otherwise */
+        {"82 a161 01 d90161 02", ERR_DUPLICATE_KEY}, /* the same text, written otherwise */
         {"82 a0 01 a0 02", ERR_DUPLICATE_KEY},
         {"91 81 a178 83 a161 01 a162 02 a161 03", ERR_DUPLICATE_KEY},
         {"91 91 91 91 91 91 91 91 90", ERR_TOO_DEEP},
@@ -200,10 +197,8 @@ static void what_is_wrong_is_refused(void **state)
 
 static void a_count_larger_than_the_bytes_is_refused_at_its_head(void **state)
 {
-    static const char *const heads[] = {"91",           "92 00",
-                                        "81 00",        "82 a161",
-                                        "de0002 a161",  "df80000000 a161 00",
-                                        "ddffffffff 00"};
+    static const char *const heads[] = {
+        "91", "92 00", "81 00", "82 a161", "de0002 a161", "df80000000 a161 00", "ddffffffff 00"};
 
     (void)state;
     for (size_t i = 0; i < LENGTH(heads); i++) {
@@ -225,8 +220,7 @@ static void eight_levels_are_deep_enough(void **state)
 
     (void)state;
     unhex(&bytes, "91 81a161 91 81a161 91 81a161 91 81a161 00");
-    assert_string_equal(unpacked(&json, buf_span(&bytes)),
-                        "[{'a':[{'a':[{'a':[{'a':0}]}]}]}]");
+    assert_string_equal(unpacked(&json, buf_span(&bytes)), "[{'a':[{'a':[{'a':[{'a':0}]}]}]}]");
     buf_free(&bytes);
     buf_free(&json);
 }
@@ -246,8 +240,7 @@ static void a_map_has_at_most_so_many_keys(void **state)
             snprintf(key, sizeof key, "%d", i);
             pack_kv_u(&pk, key, (uint64_t)i);
         }
-        assert_int_equal(pack_check(buf_span(&b)),
-                         keys > PACK_KEYS_MAX ? ERR_TOO_LARGE : OK);
+        assert_int_equal(pack_check(buf_span(&b)), keys > PACK_KEYS_MAX ? ERR_TOO_LARGE : OK);
         buf_free(&b);
     }
 }
@@ -278,9 +271,8 @@ static void a_value_is_found_by_its_key(void **state)
     struct pack_value v;
 
     (void)state;
-    packed(&b,
-           "{'in':{'only':1,'n':2},'n':7,'text':'abc','yes':true,'no':false,'minus':-1,"
-           "'list':[1,[2,3]],'empty':'','nil':null,'x':1.5}");
+    packed(&b, "{'in':{'only':1,'n':2},'n':7,'text':'abc','yes':true,'no':false,'minus':-1,"
+               "'list':[1,[2,3]],'empty':'','nil':null,'x':1.5}");
     map = buf_span(&b);
     assert_true(pack_find(map, "n", &v, &raw));
     assert_true(v.type == PACK_UINT && v.u == 7);
@@ -349,10 +341,9 @@ static void what_we_write_is_what_we_read(void **state)
     pack_kv_bool(&pk, "no", false);
     pack_key(&pk, "key");
     pack_text(&pk, SPAN("a\0b"));
-    assert_string_equal(
-        unpacked(&json, buf_span(&b)),
-        "{'text':'1034.50','n':18446744073709551615,'yes':true,'no':false,"
-        "'key':'a\\u0000b'}");
+    assert_string_equal(unpacked(&json, buf_span(&b)),
+                        "{'text':'1034.50','n':18446744073709551615,'yes':true,'no':false,"
+                        "'key':'a\\u0000b'}");
     buf_free(&b);
     buf_free(&json);
 }

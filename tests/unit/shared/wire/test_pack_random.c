@@ -28,8 +28,7 @@ static void put_head(struct buf *b, int head, uint64_t n, unsigned width)
 static void write_int(struct writer *w)
 {
     unsigned width = 1u << dice(4), log2 = (unsigned)__builtin_ctz(width);
-    uint64_t n =
-        (uint64_t)random() << 40 ^ (uint64_t)random() << 20 ^ (uint64_t)random();
+    uint64_t n = (uint64_t)random() << 40 ^ (uint64_t)random() << 20 ^ (uint64_t)random();
 
     if (width < 8)
         n &= ((uint64_t)1 << 8 * width) - 1;

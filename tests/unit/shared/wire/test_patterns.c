@@ -42,9 +42,8 @@ static void a_list_matches_what_its_patterns_match_one_by_one(void **state)
 
             for (size_t k = 0; k < len; k++)
                 symbol[k] = letters[dice(3)];
-            assert_int_equal(
-                patterns_match(&p, (struct span){symbol, len}),
-                quote_patterns_match(buf_span(&text), (struct span){symbol, len}));
+            assert_int_equal(patterns_match(&p, (struct span){symbol, len}),
+                             quote_patterns_match(buf_span(&text), (struct span){symbol, len}));
         }
         buf_free(&text);
     }
@@ -90,19 +89,15 @@ static void the_number_of_patterns_is_bounded(void **state)
     large = malloc(1 << 20);
     assert_non_null(large);
     memset(large, ',', 1 << 20);
-    assert_int_equal(patterns_parse((struct span){large, 1 << 20}, &p),
-                     ERR_TOO_MANY_PATTERNS);
+    assert_int_equal(patterns_parse((struct span){large, 1 << 20}, &p), ERR_TOO_MANY_PATTERNS);
     memset(large, 'A', 1 << 20);
-    assert_int_equal(patterns_parse((struct span){large, 1 << 20}, &p),
-                     ERR_BAD_PATTERN);
+    assert_int_equal(patterns_parse((struct span){large, 1 << 20}, &p), ERR_BAD_PATTERN);
     /* A first pattern of the longest kind, or one that is a byte too long. */
     large[PATTERN_MAX] = ',';
-    assert_int_equal(patterns_parse((struct span){large, 1 << 20}, &p),
-                     ERR_TOO_MANY_PATTERNS);
+    assert_int_equal(patterns_parse((struct span){large, 1 << 20}, &p), ERR_TOO_MANY_PATTERNS);
     large[PATTERN_MAX] = 'A';
     large[PATTERN_MAX + 1] = ',';
-    assert_int_equal(patterns_parse((struct span){large, 1 << 20}, &p),
-                     ERR_BAD_PATTERN);
+    assert_int_equal(patterns_parse((struct span){large, 1 << 20}, &p), ERR_BAD_PATTERN);
     free(large);
 }
 

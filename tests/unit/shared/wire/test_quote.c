@@ -165,13 +165,13 @@ static void random_decimals_compare_as_their_digits_say(void **state)
         for (int i = 0; i < 2; i++) {
             unsigned whole = dice(dice(2) ? 1000 : 4), cents = dice(100);
             bool is_negative = dice(2);
-            int n = snprintf(text[i], sizeof text[i], "%s%.*s%u",
-                             is_negative ? "-" : "", (int)dice(4), "000", whole);
+            int n = snprintf(text[i], sizeof text[i], "%s%.*s%u", is_negative ? "-" : "",
+                             (int)dice(4), "000", whole);
 
             value[i] = (long)whole * 100;
             if (dice(4)) {
-                snprintf(text[i] + n, sizeof text[i] - (size_t)n, ".%02u%.*s", cents,
-                         (int)dice(4), "000");
+                snprintf(text[i] + n, sizeof text[i] - (size_t)n, ".%02u%.*s", cents, (int)dice(4),
+                         "000");
                 value[i] += (long)cents;
             }
             if (is_negative)
@@ -230,17 +230,14 @@ static const struct {
      "'ask_size':'0','volume':'1000000','currency':'USD','source':'sim',"
      "'recorded_at':-0.0,%s}",
      QUOTE_ACCEPTED},
-    {"{'last':'1','timestamp':1640995200}",
-     QUOTE_ACCEPTED}, /* a whole number of seconds */
+    {"{'last':'1','timestamp':1640995200}", QUOTE_ACCEPTED}, /* a whole number of seconds */
     {"{'last':'1','timestamp':0}", QUOTE_ACCEPTED},
-    {"{'last':'1','timestamp':1640995260.125}",
-     QUOTE_ACCEPTED}, /* just not too far ahead */
+    {"{'last':'1','timestamp':1640995260.125}", QUOTE_ACCEPTED}, /* just not too far ahead */
     {"{'last':'1','currency':'','source':'" TEXT64 "',%s}", QUOTE_ACCEPTED},
     {"{'last':'1','venue':'XNAS','depth':[['1',2],['3',4]],'x':{'y':null,'z':-1},%s}",
      QUOTE_ACCEPTED},
     {"{'last':'1','" TEXT64 "':1,%s}", QUOTE_ACCEPTED},
-    {"{'last':'1','recorded_at':4102444800,%s}",
-     QUOTE_ACCEPTED}, /* a tape may say anything */
+    {"{'last':'1','recorded_at':4102444800,%s}", QUOTE_ACCEPTED}, /* a tape may say anything */
 
     {"null", QUOTE_MALFORMED},
     {"[]", QUOTE_MALFORMED},
@@ -284,8 +281,7 @@ static const struct {
     {"{'last':'1','timestamp':1740995200}", QUOTE_FUTURE},
 
     {"{%s}", QUOTE_NO_PRICE},
-    {"{'open':'1','high':'2','low':'0','volume':'1','bid_size':'1',%s}",
-     QUOTE_NO_PRICE},
+    {"{'open':'1','high':'2','low':'0','volume':'1','bid_size':'1',%s}", QUOTE_NO_PRICE},
 
     {"{'bid':'1.01','ask':'1.0',%s}", QUOTE_CROSSED},
     {"{'ask':'9.5','bid':'10',%s}", QUOTE_CROSSED},
@@ -303,8 +299,8 @@ static void every_rule_refuses_what_breaks_it(void **state)
         const char *hole = strstr(bodies[i].body, "%s");
         int before = hole ? (int)(hole - bodies[i].body) : (int)strlen(bodies[i].body);
 
-        snprintf(text, sizeof text, "%.*s%s%s", before, bodies[i].body,
-                 hole ? TIMED : "", hole ? hole + 2 : "");
+        snprintf(text, sizeof text, "%.*s%s%s", before, bodies[i].body, hole ? TIMED : "",
+                 hole ? hole + 2 : "");
         packed(&body, text);
         exact = exact_copy(buf_span(&body));
         why = quote_check(exact, &rules);
@@ -352,9 +348,8 @@ static void bytes_that_are_no_quote_are_refused(void **state)
 
 static void whatever_pack_refuses_is_malformed(void **state)
 {
-    static const char *const good =
-        "{'bid':'1.5','ask':'1.6','x':{'y':[1,{'z':'a'}]},"
-        "'bid_size':'7','v':[[],{}],'timestamp':1640995200.125}";
+    static const char *const good = "{'bid':'1.5','ask':'1.6','x':{'y':[1,{'z':'a'}]},"
+                                    "'bid_size':'7','v':[[],{}],'timestamp':1640995200.125}";
     unsigned refused = 0;
 
     (void)state;
@@ -431,8 +426,8 @@ static void a_pattern_is_a_symbol_or_a_prefix_and_a_star(void **state)
 
     (void)state;
     for (size_t i = 0; i < LENGTH(table); i++)
-        if (quote_patterns_match(span_of(table[i].patterns),
-                                 span_of(table[i].symbol)) != table[i].is_match)
+        if (quote_patterns_match(span_of(table[i].patterns), span_of(table[i].symbol)) !=
+            table[i].is_match)
             fail_msg("%s and %s", table[i].symbol, table[i].patterns);
 }
 

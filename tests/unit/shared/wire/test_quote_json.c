@@ -133,11 +133,9 @@ static void an_exponent_is_written_out(void **state)
 
     (void)state;
     for (size_t i = 0; i < LENGTH(table); i++) {
-        snprintf(json, sizeof json, "{'symbol':'A','last':%s,'timestamp':1}",
-                 table[i].number);
+        snprintf(json, sizeof json, "{'symbol':'A','last':%s,'timestamp':1}", table[i].number);
         if (table[i].price)
-            snprintf(want, sizeof want, "A {'last':'%s','timestamp':1.0}",
-                     table[i].price);
+            snprintf(want, sizeof want, "A {'last':'%s','timestamp':1.0}", table[i].price);
         else
             snprintf(want, sizeof want, "bad_price@21");
         if (strcmp(take(&got, json, NULL), want) != 0)
@@ -163,9 +161,9 @@ static void written_out_it_is_the_same_number(void **state)
         /* mantissa / 10^decimals * 10^exponent */
         snprintf(digits, sizeof digits, "%0*u", (int)decimals + 1, mantissa);
         point = (int)strlen(digits) - (int)decimals;
-        snprintf(json, sizeof json, "{'symbol':'A','last':%.*s%s%se%s%d,'timestamp':1}",
-                 point, digits, decimals ? "." : "", digits + point,
-                 exponent >= 0 && dice(2) ? "+" : "", exponent);
+        snprintf(json, sizeof json, "{'symbol':'A','last':%.*s%s%se%s%d,'timestamp':1}", point,
+                 digits, decimals ? "." : "", digits + point, exponent >= 0 && dice(2) ? "+" : "",
+                 exponent);
         if (strspn(digits, "0") && point > 1 && digits[0] == '0')
             continue; /* JSON has no leading zeros */
         point += exponent;
@@ -181,8 +179,7 @@ static void written_out_it_is_the_same_number(void **state)
         if (!price)
             fail_msg("%s: %s", json, buf_text(&got));
         price += 8;
-        if (quote_decimal_compare((struct span){price, strcspn(price, "'")},
-                                  span_of(plain)) != 0)
+        if (quote_decimal_compare((struct span){price, strcspn(price, "'")}, span_of(plain)) != 0)
             fail_msg("%s: %s, not %s", json, buf_text(&got), plain);
     }
     buf_free(&got);
@@ -199,9 +196,8 @@ static void what_is_missing_is_filled_in(void **state)
                         "A {'last':'1','timestamp':1640995200.125,'source':'sim'}");
     assert_string_equal(take(&got, "{'symbol':'A','last':'1','source':'x'}", "sim"),
                         "A {'last':'1','source':'x','timestamp':1640995200.125}");
-    assert_string_equal(
-        take(&got, "{'timestamp':1,'source':'x','symbol':'A','last':'1'}", "sim"),
-        "A {'timestamp':1.0,'source':'x','last':'1'}");
+    assert_string_equal(take(&got, "{'timestamp':1,'source':'x','symbol':'A','last':'1'}", "sim"),
+                        "A {'timestamp':1.0,'source':'x','last':'1'}");
     buf_free(&got);
 }
 
@@ -261,15 +257,13 @@ static void a_body_becomes_json_members_as_it_stands(void **state)
     struct buf body = {0}, out = {0};
 
     (void)state;
-    packed(&body,
-           "{'bid':'1.08','timestamp':1640995200.5,'n':-3,'x':{'y':[1,'a\\u0022']}}");
+    packed(&body, "{'bid':'1.08','timestamp':1640995200.5,'n':-3,'x':{'y':[1,'a\\u0022']}}");
     buf_adds(&out, "{\"seq\":1");
     quote_to_json(buf_span(&body), &out);
     buf_addc(&out, '}');
-    assert_string_equal(
-        buf_text(&out),
-        "{\"seq\":1,\"bid\":\"1.08\",\"timestamp\":1640995200.5,\"n\":-3,"
-        "\"x\":{\"y\":[1,\"a\\\"\"]}}");
+    assert_string_equal(buf_text(&out),
+                        "{\"seq\":1,\"bid\":\"1.08\",\"timestamp\":1640995200.5,\"n\":-3,"
+                        "\"x\":{\"y\":[1,\"a\\\"\"]}}");
     buf_clear(&out);
     quote_to_json(SPAN("\x80"), &out);
     quote_to_json(SPAN("\xC0"), &out);

@@ -18,8 +18,8 @@ struct answer {
     uint32_t record_count, gap_count;
 };
 
-static void put_record_of(struct answer *a, const char *topic, enum wire_kind kind,
-                          uint64_t seq, struct span body)
+static void put_record_of(struct answer *a, const char *topic, enum wire_kind kind, uint64_t seq,
+                          struct span body)
 {
     struct wire_record r = {.kind = kind, .epoch = 1, .seq = seq, .body = body};
     struct buf frame = {0};
@@ -34,8 +34,7 @@ static void put_record_of(struct answer *a, const char *topic, enum wire_kind ki
     buf_free(&frame);
 }
 
-static void put_record(struct answer *a, const char *topic, enum wire_kind kind,
-                       uint64_t seq)
+static void put_record(struct answer *a, const char *topic, enum wire_kind kind, uint64_t seq)
 {
     put_record_of(a, topic, kind, seq, SPAN("\x80"));
 }
@@ -73,12 +72,10 @@ static void note(void *ctx, struct span topic, const struct wire_record *r)
     struct buf *out = ctx;
 
     if (r->kind == WIRE_LOST && !wire_topic_symbol(topic).len && r->body.len > 1)
-        buf_printf(out, "[%llu-%llu]",
-                   (unsigned long long)pack_find_u(r->body, "first", 0),
+        buf_printf(out, "[%llu-%llu]", (unsigned long long)pack_find_u(r->body, "first", 0),
                    (unsigned long long)pack_find_u(r->body, "last", 0));
     else
-        buf_printf(out, "%.*s%llu ", (int)topic.len, topic.at,
-                   (unsigned long long)r->seq);
+        buf_printf(out, "%.*s%llu ", (int)topic.len, topic.at, (unsigned long long)r->seq);
 }
 
 static const char *told(struct answer *a, uint64_t after, uint64_t upto)

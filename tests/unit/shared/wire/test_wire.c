@@ -117,8 +117,8 @@ static void integers_of_any_width_are_read(void **state)
         head = b.len;
         unhex(&b, "81a36269640a");
         assert_int_equal(wire_read(buf_span(&b), &r, &stampable), OK);
-        assert_true(r.kind == n[0] && r.epoch == n[1] && r.seq == n[2] &&
-                    r.prev == n[3] && r.sent_us == n[4] && r.accepted_us == n[5]);
+        assert_true(r.kind == n[0] && r.epoch == n[1] && r.seq == n[2] && r.prev == n[3] &&
+                    r.sent_us == n[4] && r.accepted_us == n[5]);
         assert_ptr_equal(r.body.at, b.data + head);
         assert_int_equal(r.body.len, 6);
         assert_true(stampable == (head == WIRE_HEADER_SIZE));

@@ -130,8 +130,7 @@ static void hostile_bytes_are_never_read_outside(void **state)
         exact = exact_copy(buf_span(&b));
         if (!wire_read(exact, &r, &stampable)) {
             assert_true(r.body.len > 0);
-            assert_true(r.body.at >= exact.at &&
-                        r.body.at + r.body.len <= exact.at + exact.len);
+            assert_true(r.body.at >= exact.at && r.body.at + r.body.len <= exact.at + exact.len);
             assert_true(!stampable || r.body.at + r.body.len == exact.at + exact.len);
         }
         free((char *)(uintptr_t)exact.at);
@@ -158,8 +157,7 @@ static void opened_or_read_a_checked_record_is_the_same(void **state)
         if (!dice(4))
             unhex(&b, "c0");
         exact = exact_copy(buf_span(&b));
-        is_good =
-            wire_read(exact, &read, &is_stampable) == OK && pack_check(read.body) == OK;
+        is_good = wire_read(exact, &read, &is_stampable) == OK && pack_check(read.body) == OK;
         assert_true(is_good == (wire_open(exact, &opened, &is_stampable_too) == OK &&
                                 pack_check(opened.body) == OK));
         if (is_good) {

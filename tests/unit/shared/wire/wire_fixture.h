@@ -19,10 +19,7 @@ static const struct golden {
     const char *header, *bytes;
 } golden[] = {
     {"a line from a feeder",
-     {.kind = WIRE_QUOTE,
-      .epoch = 0x0102030405060708,
-      .seq = 7,
-      .sent_us = 1640995200100000},
+     {.kind = WIRE_QUOTE, .epoch = 0x0102030405060708, .seq = 7, .sent_us = 1640995200100000},
      "{'bid':'1.0842','ask':'1.0843','timestamp':1640995200.125}",
      "97 01 cf0102030405060708 cf0000000000000007 cf0000000000000000"
      " cf0005d479f7fae6a0 cf0000000000000000",
@@ -62,10 +59,7 @@ static const struct golden {
      "85a466656564a373696da56669727374cd01f4a46c617374cd0258a5636f756e7465a6726561736f"
      "6ead72696e675f6f766572666c6f77"},
     {"a feeder's heartbeat",
-     {.kind = WIRE_HEARTBEAT,
-      .epoch = 0x0102030405060708,
-      .seq = 600,
-      .sent_us = 1640995203500000},
+     {.kind = WIRE_HEARTBEAT, .epoch = 0x0102030405060708, .seq = 600, .sent_us = 1640995203500000},
      NULL,
      "97 04 cf0102030405060708 cf0000000000000258 cf0000000000000000"
      " cf0005d479f82ec7e0 cf0000000000000000",
@@ -82,10 +76,7 @@ static const struct golden {
      "82a8636f6d706c657465c3a76368616e6765649292a74555522f555344cd03e392a3425443cd03d"
      "e"},
     {"a mark",
-     {.kind = WIRE_MARK,
-      .epoch = 0xFEDCBA9876543210,
-      .seq = 996,
-      .accepted_us = 1640995204000001},
+     {.kind = WIRE_MARK, .epoch = 0xFEDCBA9876543210, .seq = 996, .accepted_us = 1640995204000001},
      NULL,
      "97 05 cffedcba9876543210 cf00000000000003e4 cf0000000000000000"
      " cf0000000000000000 cf0005d479f8366901",
