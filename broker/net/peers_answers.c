@@ -73,7 +73,10 @@ bool peers_may_ask(struct peers *p, struct span identity)
         look_now(p, c); /* no peer is refused for what it has read by now */
     if (!has_too_much(p, c))
         return true;
-    count_refusal(p, c);
+    if (c->peer.not_sent)
+        count_refusal(p, c);
+    else
+        p->counts.refused++; /* libzmq has yet to write the answers: the peer is not late */
     return false;
 }
 

@@ -206,7 +206,8 @@ void worker_send(struct worker *w, enum worker_lane lane, const void *task, size
 
     pthread_mutex_lock(&w->lock);
     push(&w->tasks[lane], item);
-    w->must_give_up = false;
+    if (lane == WORKER_WRITE) /* the lane that retries */
+        w->must_give_up = false;
     pthread_cond_signal(&w->has_task[lane]);
     pthread_mutex_unlock(&w->lock);
 }

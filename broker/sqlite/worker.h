@@ -61,7 +61,7 @@ void worker_put(struct worker *w, const void *result, size_t size); /* a thread 
 enum err worker_retry(struct worker *w, enum worker_lane lane,
                       enum err (*attempt)(void *ctx, bool is_retry, char error[STORE_ERROR_MAX]),
                       void *ctx, char error[STORE_ERROR_MAX]);
-/* Give up what fails, or will at its next attempt, until another task is sent. */
+/* Give up what fails, or will at its next attempt, until another task is sent to WORKER_WRITE. */
 void worker_give_up(struct worker *w);
 
 /*

@@ -337,7 +337,7 @@ void hub_reset(struct hub *h, uint64_t epoch)
     for (struct hub_topic *t = h->topics; t; t = t->next) {
         t->synced_seq = 0;
         for (uint32_t k = 0; k < t->member_count; k++) {
-            backlog_fini(&t->members[k].subscriber->backlog);
+            hub_drop_backlog(h, t->members[k].subscriber);
             hub_join_reset(t->members[k].subscriber);
         }
     }

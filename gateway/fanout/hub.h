@@ -272,6 +272,8 @@ void hub_walk_end(struct hub_walk *w);
 bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern);
 /* Leave all topics and free the backlog.  Costs O(length of the backlog). */
 void hub_leave_all(struct hub *h, struct hub_subscriber *s);
+/* Nothing is pending for it any more: what was is of an old log. */
+void hub_drop_backlog(struct hub *h, struct hub_subscriber *s);
 /*
  * Drop symbols that the subscriber left from the first `most` entries of its backlog; only checked
  * entries may be sent.

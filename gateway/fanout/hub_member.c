@@ -146,3 +146,9 @@ void hub_note_dirty(struct hub *h, struct hub_subscriber *s)
     else
         h->dirty_count--;
 }
+
+void hub_drop_backlog(struct hub *h, struct hub_subscriber *s)
+{
+    backlog_fini(&s->backlog);
+    hub_note_dirty(h, s);
+}

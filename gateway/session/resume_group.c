@@ -23,7 +23,7 @@ static int by_pattern(const void *a, const void *b)
                   (*(struct hub_topic *const *)b)->pattern);
 }
 
-static void put_key(const struct session_request *r, struct buf *key)
+static void put_key(struct session_request *r, struct buf *key)
 {
     if (r->topic_count > RESUME_GROUP_PATTERNS) {
         buf_adds(key, "*");
@@ -32,6 +32,7 @@ static void put_key(const struct session_request *r, struct buf *key)
     if (!r->topic_count)
         return;
     qsort(r->topics, r->topic_count, sizeof *r->topics, by_pattern);
+    r->live = 0; /* the topics that were found live are not the first ones any more */
     for (size_t i = 0; i < r->topic_count; i++) {
         if (i)
             buf_addc(key, ',');

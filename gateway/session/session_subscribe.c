@@ -244,6 +244,9 @@ static bool stop_waiting(struct session_request *r, size_t *steps)
     struct hub *hub = s->all->hub;
     bool is_away = !is_answerable(hub, r);
 
+    /* Before its backlog is verified.  Else its records come twice, and the next request ends it. */
+    if (s->sub.wants_all && !is_away && r->has_since && r->topic_count)
+        leave_auto(r);
     if (s->sub.backlog.is_dirty && s->sub.wants_all) {
         size_t cost = backlog_length(&s->sub.backlog); /* CLIENT_QUEUE bounds it */
 

@@ -147,8 +147,10 @@ void sessions_settle(struct sessions *all)
             all->has_spare_work = true;
             session_request_yield(s);
         }
-        if (spent >= SESSION_TURN_STEPS)
+        if (spent >= SESSION_TURN_STEPS) {
+            all->has_spare_work |= next != NULL;
             break;
+        }
     }
     resume_group_ask_all(all);
 }
@@ -220,7 +222,7 @@ void sessions_reset(struct sessions *all, const char *reason)
         if (s->is_closing)
             continue;
         session_state_position(s, 0);
-        backlog_fini(&s->sub.backlog); /* of the old log */
+        hub_drop_backlog(all->hub, &s->sub);
         if (s->sub.wants_all)
             session_request_join_anew(s);
         session_send_reset(s, reason);
@@ -242,10 +244,14 @@ void sessions_report_loss(struct sessions *all, uint64_t seq, struct span body)
 
         if (s->is_closing || s->sub.wants_all)
             continue;
+        hub_set_due(all->hub, &s->sub);
+        if (s->out.len + f->len > (size_t)all->config->client_queue) {
+            s->sub.backlog.has_overflowed = true; /* it does not take them: slow_consumer */
+            continue;
+        }
         buf_add(&s->out, f->bytes, f->len);
         s->messages_out++;
         all->counters->deliveries++;
-        hub_set_due(all->hub, &s->sub);
     }
     for (int e = 0; e < ENCODING_COUNT; e++)
         frame_release(&frames[e]);
