@@ -263,6 +263,8 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
     if (seq <= s->seq && s->body.len && quote->seq <= s->body_seq) {
         /* The snapshot has no newer record, but hub_go_stale may have changed the state. */
         if (seq == s->seq && s->state != state) {
+            if (h->joining_in_all)
+                hub_join_keep_state(h, s);
             set_state(h, s, state);
             queue_to_all(h, s, MESSAGE_STATE);
         }
@@ -310,6 +312,8 @@ void hub_go_stale(struct hub *h)
 
         if (!s || s->state != SYMBOL_LIVE)
             continue;
+        if (h->joining_in_all)
+            hub_join_keep_state(h, s);
         set_state(h, s, SYMBOL_STALE);
         queue_to_all(h, s, MESSAGE_STATE);
     }

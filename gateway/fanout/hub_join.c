@@ -327,6 +327,19 @@ void hub_join_keep_snapshot(struct hub *h, struct hub_symbol *symbol)
     }
 }
 
+void hub_join_keep_state(struct hub *h, struct hub_symbol *symbol)
+{
+    hub_match(h, symbol);
+    for (uint32_t i = 0; i < symbol->topic_count; i++) {
+        const struct hub_topic *t = symbol->topics[i];
+
+        for (uint32_t k = 0; t->all_count && k < t->member_count; k++)
+            if (t->members[k].is_joining && t->members[k].subscriber->wants_all &&
+                t->members[k].subscriber->join && t->members[k].subscriber->join->is_finding)
+                add_found(t->members[k].subscriber, symbol);
+    }
+}
+
 static void drop_kept(struct hub_join *j)
 {
     for (size_t i = 0; i < j->kept_count; i++)

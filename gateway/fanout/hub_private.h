@@ -114,6 +114,11 @@ void hub_join_end(struct hub *h, struct hub_subscriber *s);
  * need.
  */
 void hub_join_keep_snapshot(struct hub *h, struct hub_symbol *symbol);
+/*
+ * Call it before the symbol's state changes without a record: a join in mode all that has not found
+ * the symbol yet finds it, and its snapshot will have the state.
+ */
+void hub_join_keep_state(struct hub *h, struct hub_symbol *symbol);
 /* A record of the symbol came through a membership: may it be queued for the subscriber now? */
 bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol, bool is_joining);
 

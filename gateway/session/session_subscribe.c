@@ -244,7 +244,7 @@ static bool stop_waiting(struct session_request *r, size_t *steps)
     struct hub *hub = s->all->hub;
     bool is_away = !is_answerable(hub, r);
 
-    /* Before its backlog is verified.  Else its records come twice, and the next request ends it. */
+    /* Before the backlog is verified.  Else records come twice, and the next request ends all. */
     if (s->sub.wants_all && !is_away && r->has_since && r->topic_count)
         leave_auto(r);
     if (s->sub.backlog.is_dirty && s->sub.wants_all) {

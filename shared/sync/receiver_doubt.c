@@ -73,11 +73,6 @@ bool receiver_check_epoch(struct receiver *f, uint64_t epoch)
     return !f->is_paused;
 }
 
-bool receiver_has_held(const struct receiver *f)
-{
-    return f->held_at < f->held.len;
-}
-
 /* Doubt upon doubt would let it grow for ever: what was handed out stands before what was not. */
 static void drop_released(struct receiver *f)
 {

@@ -143,7 +143,10 @@ void receiver_doubt(struct receiver *f);
 /* The log has another epoch.  false: `out` has paused, and the old log goes on for now. */
 bool receiver_check_epoch(struct receiver *f, uint64_t epoch);
 void receiver_hold(struct receiver *f, struct span topic, struct span message);
-bool receiver_has_held(const struct receiver *f);
+static inline bool receiver_has_held(const struct receiver *f)
+{
+    return f->held_at < f->held.len;
+}
 
 /* receiver_apply.c: a record that is not held back. */
 void receiver_apply(struct receiver *f, struct span topic, const struct wire_record *r);

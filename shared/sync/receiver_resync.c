@@ -185,18 +185,38 @@ void receiver_on_mark(struct receiver *f, const struct wire_record *r)
 
 /* --- the log ------------------------------------------------------------------------------- */
 
+/* A hole of the log may go on after the mark, but what is there comes on the link. */
+static void report_hole(struct receiver *f, struct wire_record *r)
+{
+    uint64_t first = pack_find_u(r->body, "first", 0);
+    struct buf body = {0};
+
+    if (r->seq > f->mark_seq && first <= f->mark_seq) {
+        replay_put_hole(&body, first, f->mark_seq, pack_find_text(r->body, "reason"));
+        r->body = buf_span(&body);
+        r->seq = f->mark_seq;
+    }
+    if (r->seq <= f->mark_seq) {
+        f->verified_seq = r->seq;
+        f->out.lost(f->out.ctx, r);
+    }
+    buf_free(&body);
+}
+
 /* A record of the log: all before it of what is followed was handed out. */
 static void take_logged(void *ctx, struct span topic, const struct wire_record *r)
 {
     struct receiver *f = ctx;
     struct wire_record record = *r;
 
-    if (f->is_paused || r->seq > f->mark_seq)
+    if (f->is_paused || (r->epoch && r->seq > f->mark_seq))
         return;
     record.epoch = f->epoch; /* the log may have begun with an older one; a hole has none */
     if (!r->epoch) {
-        f->out.lost(f->out.ctx, &record);
-    } else if (r->kind == WIRE_LOST) {
+        report_hole(f, &record);
+        return;
+    }
+    if (r->kind == WIRE_LOST) {
         receiver_report_loss(f, &record);
     } else {
         struct receiver_symbol s = f->out.find(f->out.ctx, wire_topic_symbol(topic), true);

@@ -56,7 +56,7 @@ static void a_resume_ends_the_automatic_subscription(void **state)
     assert_true(has_heard(p, "\"symbols\":[\"A\",\"B\"]"));
 }
 
-/* `live` is the one of the two that is; the client is ahead of this gateway until it has caught up. */
+/* Only `live` is live; the client is ahead of this gateway until the gateway has caught up. */
 static void check_patience(const char *live, const char *query)
 {
     struct peer *p;
