@@ -78,13 +78,15 @@ bool receiver_on_record(struct receiver *f, struct span topic, struct span messa
         f->heard_at = now;
         set_up(f, true);
     }
-    if (r->kind != WIRE_MARK && f->phase == PHASE_VERIFIED && !receiver_has_held(f))
-        receiver_apply(f, topic, r);
-    else if (r->kind == WIRE_MARK && f->mark[0] && span_eq(topic, f->mark))
-        receiver_on_mark(f, r);
-    else if (r->kind == WIRE_MARK || f->phase == PHASE_UNVERIFIED)
-        return true; /* another one's mark, seen through a subscription to everything */
-    else if (receiver_must_hold(f, topic, r))
+    if (r->kind == WIRE_MARK) {
+        /* Another receiver's mark may come, too, through a subscription to everything. */
+        if (f->mark[0] && span_eq(topic, f->mark))
+            receiver_on_mark(f, r);
+        return true;
+    }
+    if (f->phase == PHASE_UNVERIFIED)
+        return true;
+    if ((f->phase != PHASE_VERIFIED || receiver_has_held(f)) && receiver_must_hold(f, topic, r))
         receiver_hold(f, topic, message);
     else
         receiver_apply(f, topic, r);

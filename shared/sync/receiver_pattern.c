@@ -246,8 +246,8 @@ void receiver_drop_mark(struct receiver *f)
  */
 int64_t receiver_mark_deadline(const struct receiver *f)
 {
-    if (f->phase == PHASE_CATCHING_UP || f->phase == PHASE_HOLDING ||
-        receiver_has_held(f) || (f->settings.needs_heartbeat && !f->is_up))
+    if (f->phase == PHASE_CATCHING_UP || f->phase == PHASE_HOLDING || receiver_has_held(f) ||
+        (f->settings.needs_heartbeat && !f->is_up))
         return RECEIVER_NEVER;
     if (f->mark[0])
         return f->mark_at + MARK_MS;
