@@ -55,7 +55,7 @@ static void answer_page(uint64_t first, uint64_t upto)
     pack_key(&pk, "gaps");
     msgpack_pack_array(&pk, 0);
     pack_key(&pk, "records");
-    msgpack_pack_array(&pk, upto + 1 > from ? upto + 1 - from : 0);
+    msgpack_pack_array(&pk, upto + 1 > from ? (uint32_t)(upto + 1 - from) : 0);
     for (uint64_t seq = from; seq <= upto; seq++) {
         struct wire_record r = {.kind = WIRE_QUOTE, .epoch = EPOCH, .seq = seq};
         struct buf record = {0};
