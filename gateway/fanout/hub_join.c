@@ -314,7 +314,10 @@ static void keep_snapshot(struct hub *h, struct hub_subscriber *s, struct hub_sy
     set_status(j, symbol, JOIN_KEPT);
 }
 
-void hub_join_keep_snapshot(struct hub *h, struct hub_symbol *symbol)
+/* Every subscriber that joins in mode all through a topic of this symbol. */
+static void each_joiner(struct hub *h, struct hub_symbol *symbol,
+                        void (*each)(struct hub *h, struct hub_subscriber *s,
+                                     struct hub_symbol *symbol))
 {
     hub_match(h, symbol);
     for (uint32_t i = 0; i < symbol->topic_count; i++) {
@@ -323,21 +326,25 @@ void hub_join_keep_snapshot(struct hub *h, struct hub_symbol *symbol)
         for (uint32_t k = 0; t->all_count && k < t->member_count; k++)
             if (t->members[k].is_joining && t->members[k].subscriber->wants_all &&
                 t->members[k].subscriber->join)
-                keep_snapshot(h, t->members[k].subscriber, symbol);
+                each(h, t->members[k].subscriber, symbol);
     }
+}
+
+void hub_join_keep_snapshot(struct hub *h, struct hub_symbol *symbol)
+{
+    each_joiner(h, symbol, keep_snapshot);
+}
+
+static void find_now(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol)
+{
+    (void)h;
+    if (s->join->is_finding)
+        add_found(s, symbol);
 }
 
 void hub_join_keep_state(struct hub *h, struct hub_symbol *symbol)
 {
-    hub_match(h, symbol);
-    for (uint32_t i = 0; i < symbol->topic_count; i++) {
-        const struct hub_topic *t = symbol->topics[i];
-
-        for (uint32_t k = 0; t->all_count && k < t->member_count; k++)
-            if (t->members[k].is_joining && t->members[k].subscriber->wants_all &&
-                t->members[k].subscriber->join && t->members[k].subscriber->join->is_finding)
-                add_found(t->members[k].subscriber, symbol);
-    }
+    each_joiner(h, symbol, find_now);
 }
 
 static void drop_kept(struct hub_join *j)
