@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,7 +18,7 @@
 
 #include "broker/locks/lock_writer.h"
 #include "shared/base/clock.h"
-#include "tests/unit/dice.h"
+#include "tests/unit/killed.h"
 #include "tests/unit/folder.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
@@ -304,7 +303,6 @@ static _Noreturn void grant_until_killed(int told)
     uint64_t floor, token;
     char name[16];
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (lease_store_open(path, 0, &store, &floor, error))
         _exit(1);
     for (token = floor + 1;; token++) {
@@ -319,31 +317,6 @@ static _Noreturn void grant_until_killed(int told)
         if (write(told, &token, sizeof token) != sizeof token)
             _exit(1);
     }
-}
-
-static uint64_t kill_after(unsigned count)
-{
-    uint64_t token, last = 0;
-    int told[2], status;
-    pid_t child;
-
-    assert_int_equal(pipe(told), 0);
-    child = fork();
-    assert_true(child >= 0);
-    if (!child)
-        grant_until_killed(told[1]);
-    close(told[1]);
-    for (unsigned i = 0; i < count && read(told[0], &token, sizeof token) == sizeof token; i++)
-        last = token;
-    for (volatile unsigned spin = dice(20000); spin; spin--)
-        continue;
-    kill(child, SIGKILL);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    while (read(told[0], &token, sizeof token) == sizeof token)
-        last = token;
-    close(told[0]);
-    return last;
 }
 
 static bool find_highest(void *ctx, const struct lease_stored *l)
@@ -367,7 +340,7 @@ static void after_a_kill_what_was_acknowledged_is_there_and_no_token_again(void 
 
         lease_store_close(store);
         store = NULL;
-        told = kill_after(1 + dice(40));
+        told = killed_after(1 + dice(40), grant_until_killed);
         assert_true(told > before);
         open_at(0);
         assert_ok(lease_store_each(store, 0, find_highest, &highest, error));

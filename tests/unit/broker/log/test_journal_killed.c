@@ -19,7 +19,7 @@
 
 #include "broker/log/journal.h"
 #include "tests/unit/broker/log/journal_fixture.h"
-#include "tests/unit/dice.h"
+#include "tests/unit/killed.h"
 
 #define KILLS 100
 #define NO_TRACING 77
@@ -60,7 +60,6 @@ static _Noreturn void append_until_killed(int told)
 {
     struct journal *j;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (journal_open(path, JOURNAL_BYTES_MIN, &j, error))
         _exit(1);
     for (;;) {
@@ -73,32 +72,6 @@ static _Noreturn void append_until_killed(int told)
     }
 }
 
-static uint64_t kill_after(unsigned count)
-{
-    uint64_t seq = 0, last = 0;
-    int told[2], status;
-    pid_t child;
-
-    assert_int_equal(pipe(told), 0);
-    child = fork();
-    assert_true(child >= 0);
-    if (!child)
-        append_until_killed(told[1]);
-    close(told[1]);
-    /* It runs ahead of us by what the pipe holds: so the count is where, by accident, it is. */
-    for (unsigned i = 0; i < count && read(told[0], &seq, sizeof seq) == sizeof seq; i++)
-        last = seq;
-    for (volatile unsigned spin = dice(20000); spin; spin--)
-        continue;
-    kill(child, SIGKILL);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    while (read(told[0], &seq, sizeof seq) == sizeof seq)
-        last = seq;
-    close(told[0]);
-    return last;
-}
-
 static void a_killed_broker_loses_no_record_it_has_sent(void **state)
 {
     uint64_t told, head = 0;
@@ -108,7 +81,7 @@ static void a_killed_broker_loses_no_record_it_has_sent(void **state)
     dice_seed();
     journal_close(j, false);
     for (int i = 0; i < KILLS; i++) {
-        told = kill_after(1 + dice(3000));
+        told = killed_after(1 + dice(3000), append_until_killed);
         assert_true(told > head);
         j = opened();
         head = journal_head(j);

@@ -468,4 +468,16 @@ static inline int tear_down(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* Another peer follows these patterns, so that their topics are live. */
+static inline void follow(const char *patterns)
+{
+    char query[200];
+
+    snprintf(query, sizeof query, "symbols=%s", patterns);
+    come(query);
+    turn();
+    sync_topics();
+    turn();
+}
+
 #endif

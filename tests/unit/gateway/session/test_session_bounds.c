@@ -9,18 +9,6 @@
 #include "gateway/fanout/hub_private.h"
 #include "tests/unit/gateway/session/session_fixture.h"
 
-/* Somebody else's subscription, so that these topics are live. */
-static void make_live(const char *patterns)
-{
-    char query[200];
-
-    snprintf(query, sizeof query, "symbols=%s", patterns);
-    come(query);
-    turn();
-    sync_topics();
-    turn();
-}
-
 static bool has_heard(struct peer *p, const char *part)
 {
     while (take_frame(p))
@@ -34,7 +22,7 @@ static void a_resume_ends_the_automatic_subscription(void **state)
     struct peer *p;
 
     (void)state;
-    make_live("A,B,*");
+    follow("A,B,*");
     quote("A", "1");
     quote("B", "2");
     turn();
@@ -61,7 +49,7 @@ static void check_patience(const char *live, const char *query)
 {
     struct peer *p;
 
-    make_live(live);
+    follow(live);
     quote(live, "1");
     turn();
     p = come(query);
@@ -115,7 +103,7 @@ static void a_new_log_leaves_no_backlog_counted_as_dirty(void **state)
     struct peer *p;
 
     (void)state;
-    make_live("A,B,C");
+    follow("A,B,C");
     p = come("symbols=A,B,C");
     pass(5);
     hears_all(p);
@@ -141,7 +129,7 @@ static void a_client_that_does_not_read_losses_is_closed(void **state)
     struct peer *p;
 
     (void)state;
-    make_live("A");
+    follow("A");
     p = come("symbols=A");
     pass(5);
     hears_all(p);

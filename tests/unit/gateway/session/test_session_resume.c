@@ -17,18 +17,6 @@
 #define QUOTE(symbol, seq) "{\"type\":\"quote\",\"symbol\":\"" symbol "\",\"seq\":" seq ","
 #define SNAPSHOT(symbol, seq) "{\"type\":\"snapshot\",\"symbol\":\"" symbol "\",\"seq\":" seq ","
 
-/* Somebody else keeps these topics live. */
-static void follow(const char *patterns)
-{
-    char query[200];
-
-    snprintf(query, sizeof query, "symbols=%s", patterns);
-    come(query);
-    turn();
-    sync_topics();
-    turn();
-}
-
 static struct peer *come_back(const char *query)
 {
     struct peer *p = come(query);
