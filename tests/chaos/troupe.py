@@ -49,15 +49,9 @@ class Actor(pregon.Process):
         self.log_file.write(f"--- life {len(self.births)}: {' '.join(self.arguments())}\n")
         return super().start(wait)
 
-    def _read(self, stream, file):
-        def told():
-            for raw in file:
-                self.log_file.write(f"{time.monotonic():.3f} {stream} "
-                                    + raw.decode(errors="backslashreplace"))
-                yield raw
-            file.close()
-
-        super()._read(stream, Lines(told(), file))
+    def _take_line(self, stream, text):
+        self.log_file.write(f"{time.monotonic():.3f} {stream} {text}\n")
+        super()._take_line(stream, text)
 
     def wait_ready(self):
         """As in pregon, but with a known address."""
@@ -91,19 +85,6 @@ class Actor(pregon.Process):
             self.signal(signal.SIGCONT)
             self.process.kill()
             self.process.wait()
-
-
-class Lines:
-    """Lines of a file, recorded as they arrive."""
-
-    def __init__(self, lines, file):
-        self.lines, self.file = lines, file
-
-    def __iter__(self):
-        return self.lines
-
-    def close(self):
-        self.file.close()
 
 
 def page(port, name, timeout=3.0):

@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -18,6 +19,33 @@ def plain_environment():
 def is_secret(name):
     """Such a setting has no flag, because the list of processes shows those."""
     return name.endswith("_token")
+
+
+class Pipe:
+    """What a program writes to one of its streams, as lines, read without waiting."""
+
+    def __init__(self, stream, file):
+        self.stream = stream
+        self.file = file
+        self.ended = False
+        self.rest = b""  # a line whose end has not come yet
+        os.set_blocking(file.fileno(), False)
+
+    def lines(self):
+        """The lines that have come since the last call; at the end the last one too."""
+        data = bytearray(self.rest)
+        while not self.ended:
+            try:
+                read = os.read(self.file.fileno(), 65536)
+            except BlockingIOError:
+                break
+            data += read
+            self.ended = not read
+        *lines, self.rest = bytes(data).split(b"\n")
+        if self.ended and self.rest:
+            lines.append(self.rest)
+            self.rest = b""
+        return [raw.decode(errors="backslashreplace") for raw in lines]
 
 
 class Process:
@@ -37,9 +65,10 @@ class Process:
         self.lines = []  # (stream, text), of all its lives
         self.ready = {}
         self.process = None
-        self.changed = threading.Condition()
+        self.changed = threading.Condition()  # its lock is reentrant
         self.expected = {0}  # exit codes that are right for this life
         self.readers = []
+        self.pipes = []
 
     def arguments(self):
         if self.command:
@@ -81,9 +110,9 @@ class Process:
             stderr=subprocess.PIPE,
             preexec_fn=prepare if self.descriptors else None,
         )
+        self.pipes = [Pipe("out", self.process.stdout), Pipe("err", self.process.stderr)]
         self.readers = [
-            threading.Thread(target=self._read, args=(name, file), daemon=True)
-            for name, file in (("out", self.process.stdout), ("err", self.process.stderr))
+            threading.Thread(target=self._read, args=(pipe,), daemon=True) for pipe in self.pipes
         ]
         for reader in self.readers:
             reader.start()
@@ -91,18 +120,26 @@ class Process:
             self.wait_ready()
         return self
 
-    def _read(self, stream, file):
-        for raw in file:
-            text = raw.decode(errors="backslashreplace").rstrip("\n")
-            with self.changed:
-                self.lines.append((stream, text))
-                if stream == "out" and text.startswith("ready "):
-                    self.ready = dict(w.split("=", 1) for w in text.split()[1:])
-                    self.is_ready = True
-                self.changed.notify_all()
-        file.close()
+    def _read(self, pipe):
+        readable = select.poll()  # select() takes no descriptor above 1023
+        readable.register(pipe.file, select.POLLIN)
+        while not pipe.ended:
+            readable.poll()
+            self._take(pipe)
+        pipe.file.close()
+
+    def _take(self, pipe):
+        """Take over what is in the pipe now."""
         with self.changed:
+            for text in pipe.lines():
+                self._take_line(pipe.stream, text)
             self.changed.notify_all()
+
+    def _take_line(self, stream, text):
+        self.lines.append((stream, text))
+        if stream == "out" and text.startswith("ready "):
+            self.ready = dict(w.split("=", 1) for w in text.split()[1:])
+            self.is_ready = True
 
     def wait_ready(self):
         with self.changed:
@@ -121,7 +158,10 @@ class Process:
     # what it says
 
     def log(self, stream=None):
+        """All lines that it wrote before this call."""
         with self.changed:
+            for pipe in self.pipes:
+                self._take(pipe)
             return [text for s, text in self.lines if stream in (None, s)]
 
     def logged(self, pattern, stream=None):
@@ -146,8 +186,7 @@ class Process:
 
     def here(self):
         """How much it has said: for `says(…, after=)`."""
-        with self.changed:
-            return len(self.lines)
+        return len(self.log())
 
     # how it ends
 
