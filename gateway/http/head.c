@@ -75,7 +75,7 @@ enum head_fault head_scan(struct head_scan *s, const char *bytes, size_t len)
             if (bytes[s->at + 1] != '\n')
                 return HEAD_FAULT_bare_cr;
             s->at += 2;
-            fault = end_line(s, content);
+            fault = s->at > HEAD_MAX ? HEAD_FAULT_too_large : end_line(s, content);
         } else if (!fault) {
             fault = judge_byte(s, c);
             s->at++;

@@ -272,9 +272,11 @@ static void limits_are_exact_and_known_before_the_end(void **state)
         buf_addc(&b, 'x');
     buf_adds(&b, "\r\n\r\n");
     accepted(buf_span(&b));
-    b.len -= 4;
-    buf_adds(&b, "xx\r\n\r\n");
-    assert_int_equal(judge(buf_span(&b)), HEAD_FAULT_too_large);
+    for (int more = 1; more <= 4; more++) {
+        b.len -= 4;
+        buf_adds(&b, "x\r\n\r\n");
+        assert_int_equal(judge(buf_span(&b)), HEAD_FAULT_too_large);
+    }
     assert_int_equal(head_explain(HEAD_FAULT_too_large).status, 431);
     buf_clear(&b);
     while (b.len < HEAD_MAX + 2)
