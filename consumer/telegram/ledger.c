@@ -87,7 +87,8 @@ static uint32_t free_number(const struct ledger *l, int64_t chat)
 
 static void insert(struct ledger *l, const struct alert *a, struct alert **out)
 {
-    size_t at = lower_bound(l, a->symbol);
+    struct alert *first;
+    size_t at = lower_bound(l, a->symbol) + ledger_alerts_on(l, a->symbol, &first);
 
     ARRAY_RESERVE(l->alerts, l->alert_cap, l->alert_count + 1);
     memmove(&l->alerts[at + 1], &l->alerts[at], (l->alert_count - at) * sizeof *a);

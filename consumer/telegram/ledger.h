@@ -7,8 +7,9 @@
  * charged with its largest size, each answer with its text; over the limit a new one is refused, so
  * what was accepted always fits.
  *
- * Alerts are sorted by symbol. Every change raises `revision`, so the caller knows which state it
- * has stored. No I/O, no clock; one owner.
+ * Alerts are sorted by symbol, those of one symbol by age; an unpacked ledger has the same order.
+ * Every change raises `revision`, so the caller knows which state it has stored. No I/O, no clock;
+ * one owner.
  */
 #ifndef CONSUMER_TELEGRAM_LEDGER_H
 #define CONSUMER_TELEGRAM_LEDGER_H

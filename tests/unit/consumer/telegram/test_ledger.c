@@ -154,6 +154,28 @@ static void what_is_packed_is_unpacked_the_same(void **state)
     buf_free(&value);
 }
 
+static void an_unpacked_ledger_has_the_alerts_in_the_same_order(void **state)
+{
+    static const char *const thresholds[] = {"3", "1", "2", "4"};
+    struct buf value = {0}, again = {0};
+    struct ledger other;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof thresholds / sizeof *thresholds; i++)
+        assert_string_equal(added(7, "M", thresholds[i])->threshold, thresholds[i]);
+    for (size_t i = 0; i < ledger.alert_count; i++)
+        assert_string_equal(ledger.alerts[i].threshold, thresholds[i]);
+    ledger_pack(&ledger, &value);
+    ledger_init(&other);
+    assert_int_equal(ledger_unpack(&other, buf_span(&value)), OK);
+    ledger_pack(&other, &again);
+    assert_int_equal(again.len, value.len);
+    assert_memory_equal(again.data, value.data, value.len);
+    ledger_fini(&other);
+    buf_free(&value);
+    buf_free(&again);
+}
+
 static void a_value_that_was_cut_or_changed_is_refused_or_read_but_never_crashes(void **state)
 {
     struct buf value = {0};
@@ -324,6 +346,7 @@ int main(void)
         T(the_same_alert_is_not_set_twice),
         T(the_alerts_of_a_symbol_stand_together),
         T(what_is_packed_is_unpacked_the_same),
+        T(an_unpacked_ledger_has_the_alerts_in_the_same_order),
         T(a_value_that_was_cut_or_changed_is_refused_or_read_but_never_crashes),
         T(a_newer_version_is_named_as_that),
         T(a_chat_that_moves_takes_its_alerts_and_answers_along),
