@@ -65,9 +65,11 @@ static bool read_message(const struct json_value *update, struct message *out)
     return true;
 }
 
+/* No two answers in the ledger may have the same update: the next holder would refuse them. */
 static bool is_had(const struct ledger *l, uint64_t update)
 {
-    return update < l->next_update && l->next_update - update < REPEATS_MAX;
+    return (update < l->next_update && l->next_update - update < REPEATS_MAX) ||
+           ledger_find_answer(l, update);
 }
 
 void bot_skip_update(struct bot *b, uint64_t update)

@@ -129,6 +129,20 @@ static void a_new_numbering_of_updates_is_not_taken_for_repetition(void **state)
     assert_int_equal(bot_ledger(bot)->next_update, 6);
 }
 
+static void a_new_numbering_gives_no_second_answer_to_an_update_whose_answer_waits(void **state)
+{
+    (void)state;
+    update = 5;
+    writes(7, "/ayuda");
+    update = 900000000;
+    writes(7, "/ayuda");
+    update = 5;
+    writes(7, "/ayuda");
+    assert_int_equal(bot_ledger(bot)->answer_count, 2);
+    takes_over();
+    assert_int_equal(bot_ledger(bot)->answer_count, 2);
+}
+
 static void a_successor_goes_on_where_the_value_ends(void **state)
 {
     (void)state;
@@ -317,6 +331,7 @@ int main(void)
         T(an_alert_that_is_true_already_is_sent_at_once_and_once),
         T(an_update_that_comes_again_is_answered_once),
         T(a_new_numbering_of_updates_is_not_taken_for_repetition),
+        T(a_new_numbering_gives_no_second_answer_to_an_update_whose_answer_waits),
         T(a_successor_goes_on_where_the_value_ends),
         T(records_that_a_successor_receives_again_are_not_judged_again),
         T(commands_of_a_chat_that_floods_are_dropped_and_counted),
