@@ -55,8 +55,11 @@ static void on_send(void *ctx, struct span peer, struct span message)
 static uint64_t number(const struct json_value *object, const char *name)
 {
     const struct json_value *v = json_member(object, name);
+    char digits[24] = "";
 
-    return v && v->type == JSON_NUMBER && v->text.len < 24 ? strtoull(v->text.at, NULL, 10) : 0;
+    if (v && v->type == JSON_NUMBER)
+        span_copy(digits, sizeof digits, v->text);
+    return strtoull(digits, NULL, 10);
 }
 
 static struct span text(const struct json_value *object, const char *name, const char *fallback)

@@ -14,12 +14,16 @@ static void check_record(struct span message)
     MUST(wire_open(message, &again, NULL) == OK && again.seq == r.seq);
     MUST(wire_read_header(message, &again) == OK && again.prev == r.prev);
     wire_put(&out, &r);
+    MUST(!is_stampable || out.len == message.len);
+    /* Our header may be longer than the one that was read, and the record then be too large. */
+    if (out.len > WIRE_RECORD_MAX && r.kind != WIRE_HEARTBEAT) {
+        buf_free(&out);
+        return;
+    }
     MUST(wire_read(buf_span(&out), &again, NULL) == OK);
     MUST(again.kind == r.kind && again.epoch == r.epoch && again.seq == r.seq &&
          again.prev == r.prev && again.sent_us == r.sent_us && again.accepted_us == r.accepted_us &&
          fuzz_same(again.body, r.body));
-    if (is_stampable)
-        MUST(out.len == message.len); /* its numbers may be of another type of the same width */
     buf_free(&out);
 }
 
