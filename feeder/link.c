@@ -32,7 +32,8 @@ struct link *link_new(const struct link_settings *settings, struct outbox *outbo
     k->odd_limit = (struct log_limit){.burst = 5, .interval_ms = 10000};
     k->resend_limit = (struct log_limit){.burst = 5, .interval_ms = 10000};
     k->silence_limit = (struct log_limit){.burst = 2, .interval_ms = 10000};
-    k->behind_limit = k->caught_up_limit = (struct log_limit){.burst = 1, .interval_ms = 60000};
+    k->behind_limit = k->caught_up_limit = k->refusal_limit =
+        (struct log_limit){.burst = 1, .interval_ms = 60000};
     return k;
 }
 

@@ -43,7 +43,7 @@ struct link {
     bool is_full, was_open;
     struct stored stored;
     struct log_limit grant_limit, held_limit, odd_limit, resend_limit, silence_limit, behind_limit,
-        caught_up_limit;
+        caught_up_limit, refusal_limit;
     struct buf message;
 };
 

@@ -106,6 +106,23 @@ static void judge_stored(struct link *k, struct span m)
     }
 }
 
+/* The broker names some of the lines that it refused since its last notice. */
+static void warn_of_refusals(struct link *k, struct span m)
+{
+    struct pack_value rows, row, line, reason;
+    struct span c;
+
+    if (!pack_find(m, "refusals", &rows, &c) || !pack_next(&c, &rows) || rows.type != PACK_ARRAY ||
+        !rows.count || !pack_next(&c, &row) || row.type != PACK_ARRAY || row.count < 2 ||
+        !pack_next(&c, &line) || line.type != PACK_UINT || !pack_next(&c, &reason) ||
+        reason.type != PACK_STR)
+        return;
+    log_limited(&k->refusal_limit, k->now, LOG_WARNING,
+                "the broker refused the quote of line %llu: %.*s; refused so far: %llu",
+                (unsigned long long)line.u, reason.text.len < 32 ? (int)reason.text.len : 32,
+                reason.text.at, (unsigned long long)pack_find_u(m, "refused", 0));
+}
+
 static void on_received(struct link *k, struct span m)
 {
     uint64_t line = pack_find_u(m, "line", 0);
@@ -114,6 +131,7 @@ static void on_received(struct link *k, struct span m)
         return;
     outbox_receive(k->outbox, line);
     judge_stored(k, m);
+    warn_of_refusals(k, m);
     k->silent_at = k->now + SILENCE_MS;
     k->broken_at = k->now + LINK_SILENCE_MS;
     k->is_unproven = false;

@@ -108,10 +108,13 @@ static void send_received(struct core *d, struct feed *f)
 
     f->acknowledged = f->received;
     f->acknowledged_at = d->time.now;
-    begin_op(d, f, "received", d->log.log_writer ? 2 : 1, &pk);
+    begin_op(d, f, "received", 1u + !!d->log.log_writer + (f->unreported_count ? 2 : 0), &pk);
     pack_kv_u(&pk, "line", f->received);
     if (d->log.log_writer)
         pack_kv_u(&pk, "stored", log_writer_stored_line(d->log.log_writer, f->index));
+    if (f->unreported_count)
+        core_quote_pack_refusals(f, &pk);
+    f->unreported_count = 0;
     send_op(d, f);
 }
 
@@ -150,18 +153,6 @@ static void take_heartbeat(struct core *d, struct feed *f, uint64_t last)
     send_received(d, f);
 }
 
-static void refuse(struct core *d, struct feed *f, struct span symbol, enum quote_refusal why)
-{
-    static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
-
-    d->refused++;
-    feed_refuse(f, why);
-    log_limited(&limit, d->time.now, LOG_WARNING,
-                "feed %s: quote of %.*s refused: %s (%s), line %llu", f->name, (int)symbol.len,
-                symbol.at, quote_refusal_name(why), quote_refusal_text(why),
-                (unsigned long long)f->received);
-}
-
 static void forget(struct core *d, const char *what)
 {
     static struct log_limit limit = {.burst = 3, .interval_ms = 10000};
@@ -170,62 +161,28 @@ static void forget(struct core *d, const char *what)
     log_limited(&limit, d->time.now, LOG_WARNING, "ingest: %s: dropped", what);
 }
 
-/* Stamp the header and enter the record into book and journal. */
-static void enter(struct core *d, struct book_entry *e, const struct feed *f, struct wire_record *r,
-                  struct span topic, struct span record)
-{
-    r->epoch = d->log.epoch;
-    r->seq = journal_head(d->log.journal) + 1;
-    r->prev = e->seq;
-    r->accepted_us = (uint64_t)d->time.wall_us;
-    /* The message may be written: it was received, and no other code has it. */
-    wire_put_header((char *)(uintptr_t)record.at, r);
-    journal_append(d->log.journal, f->index, f->received, topic, record);
-    e->feed = f->index;
-    e->is_stale = false;
-    buf_clear(&e->record);
-    buf_add(&e->record, record.at, record.len);
-    book_touch(d->log.book, e, r->seq);
-    d->accepted++;
-}
-
-/* A clock that was set back must not refuse what comes from peers whose clocks were not. */
-static int64_t latest_us(const struct core *d)
-{
-    int64_t ahead = d->clock.steady.seen_us - d->clock.steady.trusted_us;
-
-    return d->time.wall_us - (ahead < 0 ? ahead : 0);
-}
-
 /* The next line of its feed: refuse it, or enter it.  Returns as core_ingest. */
 static bool take_line(struct core *d, struct feed *f, struct wire_record *r, enum err bad,
                       bool is_stampable, struct span topic, struct span record)
 {
-    struct quote_rules rules = {.now_us = latest_us(d),
-                                .max_future_us = d->config->max_future * 1000,
-                                .allow_crossed = f->allow_crossed};
+    struct quote_rules rules = core_quote_rules(d, f);
     struct span symbol = wire_topic_symbol(topic);
+    bool has_time = true;
     enum quote_refusal why = bad == ERR_TOO_LARGE           ? QUOTE_OVERSIZED
                              : bad || r->kind != WIRE_QUOTE ? QUOTE_MALFORMED
                              : !symbol.len                  ? QUOTE_BAD_SYMBOL
-                                                            : quote_check(r->body, &rules);
+                                           : quote_check_line(r->body, &rules, &has_time);
     struct book_entry *e = why ? NULL : book_add(d->log.book, symbol);
 
     if (!e) {
-        refuse(d, f, symbol, why ? why : QUOTE_BOOK_FULL);
+        core_quote_refuse(d, f, f->received, symbol, why ? why : QUOTE_BOOK_FULL);
         return false;
     }
-    f->accepted++;
-    f->accepted_at = d->time.now;
-    if (is_stampable) {
-        enter(d, e, f, r, topic, record);
+    if (is_stampable && has_time) {
+        core_quote_enter(d, e, f, r, topic, record);
         return true;
     }
-    /* Written by another packer: give it our layout first. */
-    buf_clear(&d->scratch);
-    wire_put(&d->scratch, r);
-    enter(d, e, f, r, topic, buf_span(&d->scratch));
-    d->out.publish(d->out.ctx, topic, buf_span(&d->scratch));
+    core_quote_publish(d, e, f, r, has_time, topic);
     return false;
 }
 

@@ -8,7 +8,7 @@
  *                    other answers
  *   core_epoch.c     proofs that the log has lost positions
  *   core_request.c   the queue of requests that are answered in slices, between turns
- *   core_publish.c, core_page.c, core_reading.c, core_feed.c, core_clock.c
+ *   core_publish.c, core_page.c, core_reading.c, core_feed.c, core_quote.c, core_clock.c
  *                    parts of these
  *
  * Loop's thread only.  A replay or history looks at some CORE_PAGE_SCAN entries of the log at
@@ -74,6 +74,20 @@ void core_feed_pack_former(struct core *d, const struct feed *f, msgpack_packer 
 bool core_feed_make_room(struct core *d);
 /* When the name may be free, for a feeder that requested it in vain. */
 uint64_t core_feed_retry_ms(const struct core *d, const struct feed *f);
+
+/* core_quote.c: what becomes of a quote of a feed, whichever way it came. */
+struct quote_rules core_quote_rules(const struct core *d, const struct feed *f);
+/* Count and log; `line` of the feed. */
+void core_quote_refuse(struct core *d, struct feed *f, uint64_t line, struct span symbol,
+                       enum quote_refusal why);
+/* The two members "refused" and "refusals" of a `received`. */
+void core_quote_pack_refusals(const struct feed *f, msgpack_packer *pk);
+/* Stamp the header in place and enter the record into ring and book, as line f->received. */
+void core_quote_enter(struct core *d, struct book_entry *e, struct feed *f, struct wire_record *r,
+                      struct span topic, struct span record);
+/* Give it our layout (and a timestamp, unless has_time), enter it, and publish it. */
+void core_quote_publish(struct core *d, struct book_entry *e, struct feed *f, struct wire_record *r,
+                        bool has_time, struct span topic);
 
 /* core_page.c */
 /* Read the request's patterns; false: they are refused, and the error is sent. */

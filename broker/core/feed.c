@@ -175,6 +175,7 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
             f->received = h->acked;
         }
         f->announced = f->received;
+        f->unreported_count = 0;
         span_copy(f->owner, sizeof f->owner, h->owner);
     }
     f->is_held = true;
@@ -283,8 +284,12 @@ uint64_t feed_refused_in_row(const struct feed *f)
     return f->row_accepted == f->accepted ? f->row : 0;
 }
 
-void feed_refuse(struct feed *f, enum quote_refusal why)
+void feed_refuse(struct feed *f, uint64_t line, enum quote_refusal why)
 {
+    if (f->unreported_count < FEED_REFUSALS_MAX) {
+        f->unreported[f->unreported_count].line = line;
+        f->unreported[f->unreported_count++].why = why;
+    }
     f->row = feed_refused_in_row(f) + 1;
     f->row_accepted = f->accepted;
     f->row_why = why;

@@ -30,6 +30,7 @@
 #define FEED_LINE_MAX ((uint64_t)1 << 53)
 /* A feeder may report lines as lost that were never announced: so many above the highest. */
 #define FEED_LOST_AHEAD ((uint64_t)1 << 24)
+#define FEED_REFUSALS_MAX 32  /* that one `received` names */
 #define FEED_RESEND_MS 250    /* between two resend requests for the same line */
 #define FEED_ACK_MS 50        /* an acknowledgement waits at most so long, */
 #define FEED_ACK_LINES 1024   /* or for so many lines, or a quarter of the feed's window */
@@ -72,6 +73,12 @@ struct feed {
      */
     uint64_t row, row_accepted; /* row counts while `accepted` is still row_accepted */
     enum quote_refusal row_why;
+    /* The first refusals since the last `received`. */
+    struct {
+        uint64_t line;
+        enum quote_refusal why;
+    } unreported[FEED_REFUSALS_MAX];
+    size_t unreported_count;
     char peer[FEED_PEER_MAX]; /* its identity on control */
     size_t peer_len;
 };
@@ -143,8 +150,8 @@ bool feed_may_skip(const struct feed *f, uint64_t first, uint64_t last);
 /* The feeder no longer has lines first…last.  False: feed_may_skip forbids it. */
 bool feed_skip(struct feed *f, uint64_t first, uint64_t last);
 
-/* A quote was refused. */
-void feed_refuse(struct feed *f, enum quote_refusal why);
+/* The quote of this line was refused. */
+void feed_refuse(struct feed *f, uint64_t line, enum quote_refusal why);
 /* Quotes refused since the last one that was accepted; the last one's reason is f->row_why. */
 uint64_t feed_refused_in_row(const struct feed *f);
 

@@ -10,6 +10,8 @@
 #include "shared/wire/pack.h"
 
 #define TEXT_FIELD_MAX 64
+/* of a timestamp that is added: its name, a float64, and a longer head of the map */
+#define TIME_BYTES 21
 #define TIME_MAX 253402300800.0 /* the year 10000 */
 
 /* Each known field has its own value; its kind follows from the value. */
@@ -208,6 +210,7 @@ struct facts {
     bool has_price, has_negative;
     bool has_time;
     double time;
+    uint32_t fields;
 };
 
 static enum quote_refusal check_price(enum field field, const struct pack_value *v, struct facts *f)
@@ -297,6 +300,7 @@ static enum quote_refusal check_fields(struct span c, struct facts *f)
     names.known = names.count = 0;
     if (!pack_next(&c, &head) || head.type != PACK_MAP || head.count > PACK_KEYS_MAX)
         return QUOTE_MALFORMED;
+    f->fields = head.count;
     for (uint32_t i = 0; i < head.count; i++) {
         enum field field;
 
@@ -311,7 +315,16 @@ static enum quote_refusal check_fields(struct span c, struct facts *f)
     return c.len ? QUOTE_MALFORMED : refusal;
 }
 
-enum quote_refusal quote_check(struct span body, const struct quote_rules *rules)
+/* Has a body without a timestamp room for one? */
+static enum quote_refusal check_room(struct span body, const struct facts *f)
+{
+    if (f->fields == PACK_KEYS_MAX)
+        return QUOTE_MALFORMED;
+    return body.len + TIME_BYTES > QUOTE_BYTES_MAX ? QUOTE_OVERSIZED : QUOTE_ACCEPTED;
+}
+
+enum quote_refusal quote_check_line(struct span body, const struct quote_rules *rules,
+                                    bool *has_time)
 {
     struct facts f = {0};
     enum quote_refusal refusal;
@@ -325,13 +338,34 @@ enum quote_refusal quote_check(struct span body, const struct quote_rules *rules
         return QUOTE_NEGATIVE;
     if (!f.has_price)
         return QUOTE_NO_PRICE;
-    if (!f.has_time)
-        return QUOTE_BAD_TIME;
     if (f.time * 1e6 > (double)(rules->now_us + rules->max_future_us))
         return QUOTE_FUTURE;
     if (!rules->allow_crossed && f.bid.at && f.ask.at && quote_decimal_compare(f.bid, f.ask) > 0)
         return QUOTE_CROSSED;
-    return QUOTE_ACCEPTED;
+    *has_time = f.has_time;
+    return f.has_time ? QUOTE_ACCEPTED : check_room(body, &f);
+}
+
+enum quote_refusal quote_check(struct span body, const struct quote_rules *rules)
+{
+    bool has_time = true;
+    enum quote_refusal refusal = quote_check_line(body, rules, &has_time);
+
+    return refusal || has_time ? refusal : QUOTE_BAD_TIME;
+}
+
+void quote_add_time(struct span body, int64_t wall_us, struct buf *out)
+{
+    struct pack_value head;
+    msgpack_packer pk;
+
+    if (!pack_next(&body, &head) || head.type != PACK_MAP)
+        return;
+    msgpack_packer_init(&pk, out, buf_pack_write);
+    msgpack_pack_map(&pk, head.count + 1);
+    buf_add(out, body.at, body.len);
+    pack_key(&pk, "timestamp");
+    msgpack_pack_double(&pk, (double)wall_us / 1e6);
 }
 
 void quote_to_json(struct span body, struct buf *out)

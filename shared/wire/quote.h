@@ -127,8 +127,16 @@ bool quote_pattern_matches(struct span pattern, struct span symbol);
 /* The same for patterns separated by commas: true if one of them matches. */
 bool quote_patterns_match(struct span patterns, struct span symbol);
 
-/* Is this body (msgpack, from a socket) a valid quote by these rules? */
+/* Is this body (msgpack, from a socket) a valid quote by these rules, with a timestamp? */
 enum quote_refusal quote_check(struct span body, const struct quote_rules *rules);
+/*
+ * The same of a line of a producer, which may leave `timestamp` out. If QUOTE_ACCEPTED and
+ * *has_time is false, quote_add_time gives a body that is valid.
+ */
+enum quote_refusal quote_check_line(struct span body, const struct quote_rules *rules,
+                                    bool *has_time);
+/* Append the body to *out with the time as its last field, `timestamp`. */
+void quote_add_time(struct span body, int64_t wall_us, struct buf *out);
 
 /*
  * Reads a quote from a JSON object. On QUOTE_ACCEPTED, `symbol` (NUL-terminated) and `body`

@@ -30,6 +30,30 @@ def test_a_price_arrives_with_every_digit_it_left_with(stage):
     assert gateway.page("quotes/GOLD")["bid"] == "1034.50"
 
 
+def test_a_producer_may_leave_the_timestamp_out_and_learns_what_was_refused(stage):
+    broker, gateway = stage.play()
+    feed = stage.feed(broker)
+    client = stage.client(gateway, "?symbols=GOLD&mode=all")
+    client.hears("ack")
+    before = time.time()
+
+    feed.line(b"GOLD ", {"last": "1034.50"})
+    feed.line(b"GOLD ", {"last": 1034.5})
+
+    quote = client.hears("quote")
+    assert quote["last"] == "1034.50"
+    assert before - 1 < quote["timestamp"] < time.time() + 1
+    assert feed.settled().refusals() == [[2, "bad_price"]]
+
+
+def test_a_feeder_warns_of_what_the_broker_refuses(stage):
+    broker = stage.broker(max_symbols_total=1)
+    feeder = stage.feeder(broker, "-")
+
+    feeder.write('{"symbol":"GOLD","last":"1"}\n{"symbol":"SILVER","last":"1"}\n')
+    feeder.says(r"the broker refused the quote of line 2: book_full; refused so far: 1")
+
+
 def test_fields_nobody_here_knows_pass_unchanged(stage):
     broker, gateway = stage.play()
     feed = stage.feed(broker)

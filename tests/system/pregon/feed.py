@@ -30,6 +30,7 @@ class Feed:
         self.hello = {"allow_crossed": False, **hello}
         self.lines = []  # frames without epoch, by number - 1
         self.received = 0
+        self.refused = []
         self.epoch = 0
         self.refusal = None
         self.is_open = False
@@ -75,6 +76,11 @@ class Feed:
             if not self.changed.wait_for(lambda: self.received >= line, PATIENCE):
                 raise Lost(f"feed {self.name}: {self.received} of {line} lines received")
         return self
+
+    def refusals(self):
+        """What the broker sent of refused lines so far."""
+        with self.changed:
+            return list(self.refused)
 
     def fall_silent(self):
         """As a process that hangs."""
@@ -145,6 +151,7 @@ class Feed:
             self.received = message["received"]
         elif message.get("op") == "received" and message["epoch"] == self.epoch:
             self.received = max(self.received, message["line"])
+            self.refused += message.get("refusals", [])
             self.heard_at = time.monotonic()
             if not self.is_open:
                 self.is_open = True

@@ -166,7 +166,7 @@ static void a_refused_quote_is_counted_by_reason_and_not_published(void **state)
         {WIRE_QUOTE, "A ", "{'last':'x','timestamp':1640995200}", QUOTE_BAD_PRICE},
         {WIRE_QUOTE, "A ", "{'last':'1','timestamp':1640995300}", QUOTE_FUTURE},
         {WIRE_QUOTE, "A ", "{'timestamp':1640995200}", QUOTE_NO_PRICE},
-        {WIRE_QUOTE, "A ", "{'last':'1'}", QUOTE_BAD_TIME},
+        {WIRE_QUOTE, "A ", "{'last':'1','timestamp':'now'}", QUOTE_BAD_TIME},
         {WIRE_QUOTE, "A ", "{'bid':'2','ask':'1','timestamp':1640995200}", QUOTE_CROSSED},
         {WIRE_QUOTE, "A ", "[1]", QUOTE_MALFORMED},
         {WIRE_QUOTE, "A ", NULL, QUOTE_MALFORMED},
@@ -194,6 +194,44 @@ static void a_refused_quote_is_counted_by_reason_and_not_published(void **state)
     assert_int_equal(core.refused, LENGTH(table));
     assert_int_equal(book_count(core.log.book), 0);
     assert_int_equal(journal_head(core.log.journal), 0);
+}
+
+static void a_line_without_a_timestamp_gets_the_time_of_the_broker(void **state)
+{
+    (void)state;
+    grant();
+    line_of_kind(WIRE_QUOTE, FIRST_FEED_EPOCH, 1, "A ", "{'last':'1'}");
+    line(FIRST_FEED_EPOCH, 2, "A ", "2");
+    assert_int_equal(published_count, 2);
+    assert_string_equal(published_text(0), quote_text("A", 1, 0, "1"));
+    assert_int_equal(published_record(0).sent_us, 101);
+    assert_string_equal(published_text(1), quote_text("A", 2, 1, "2"));
+    assert_int_equal(core.accepted, 2);
+}
+
+static void a_feeder_is_sent_which_lines_were_refused_and_why(void **state)
+{
+    (void)state;
+    grant();
+    line_of_kind(WIRE_QUOTE, FIRST_FEED_EPOCH, 1, "A ", "{'last':'x'}");
+    line(FIRST_FEED_EPOCH, 2, "A ", "2");
+    line_of_kind(WIRE_QUOTE, FIRST_FEED_EPOCH, 3, "A ", "{'bid':'2','ask':'1'}");
+    pass_time(FEED_ACK_MS);
+    core_acknowledge(&core);
+    assert_string_equal(heard("peer"),
+                        "{'op':'received','epoch':" FEED_EPOCH ",'line':3,'refused':2,"
+                        "'refusals':[[1,'bad_price'],[3,'crossed']]}");
+    line(FIRST_FEED_EPOCH, 4, "A ", "4");
+    for (uint64_t n = 5; n < 5 + FEED_REFUSALS_MAX + 2; n++)
+        line_of_kind(WIRE_QUOTE, FIRST_FEED_EPOCH, n, "A ", "{'last':'x'}");
+    pass_time(FEED_ACK_MS);
+    core_acknowledge(&core);
+    assert_non_null(strstr(heard("peer"), ",'refused':36,'refusals':[[5,'bad_price'],"));
+    assert_null(strstr(buf_text(&text), "[37,"));
+    line(FIRST_FEED_EPOCH, 5 + FEED_REFUSALS_MAX + 2, "A ", "5");
+    pass_time(FEED_ACK_MS);
+    core_acknowledge(&core);
+    assert_null(strstr(heard("peer"), "refus"));
 }
 
 static void a_feed_that_may_cross_does(void **state)
@@ -280,6 +318,8 @@ int main(void)
         TEST(what_was_received_is_acknowledged_once),
         TEST(what_is_no_record_is_dropped),
         TEST(a_refused_quote_is_counted_by_reason_and_not_published),
+        TEST(a_line_without_a_timestamp_gets_the_time_of_the_broker),
+        TEST(a_feeder_is_sent_which_lines_were_refused_and_why),
         TEST(a_feed_that_may_cross_does),
         TEST(a_full_book_refuses_new_symbols_only),
         TEST(lines_that_cannot_come_again_are_logged_as_lost),
