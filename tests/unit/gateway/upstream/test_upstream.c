@@ -1,0 +1,501 @@
+/* The gateway's link to the broker, as a conversation with one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/gateway/upstream/broker_fixture.h"
+
+/* What an owner's request was answered with. */
+static struct buf answer_text;
+static unsigned answer_count;
+
+static void note_answer(void *ctx, struct span answer)
+{
+    assert_ptr_equal(ctx, &answer_count);
+    answer_count++;
+    if (answer.len)
+        unpacked(&answer_text, answer);
+    else
+        buf_clear(&answer_text);
+}
+
+static void request(const char *op)
+{
+    answer_count = 0;
+    upstream_request(g.upstream, op, 1, SPAN("\xa1k\x07"), &answer_count, note_answer);
+}
+
+static void forward(const char *op)
+{
+    answer_count = 0;
+    upstream_forward(g.upstream, op, 0, SPAN(""), &answer_count, note_answer);
+}
+
+static void is_answered_with(const char *text)
+{
+    assert_int_equal(answer_count, 1);
+    assert_string_equal(buf_text(&answer_text), text);
+}
+
+static void heartbeat(uint64_t number)
+{
+    publishes(WIRE_TOPIC_HEARTBEAT, &(struct wire_record){.kind = WIRE_HEARTBEAT,
+                                                          .epoch = EPOCH,
+                                                          .seq = 1,
+                                                          .prev = number,
+                                                          .body = SPAN("\xc0")});
+}
+
+/* --- hello ----------------------------------------------------------------------------- */
+
+static void a_gateway_introduces_itself_and_then_reports_its_clients(void **state)
+{
+    const char *hello;
+
+    (void)state;
+    turn();
+    hello = next_request();
+    assert_non_null(strstr(hello, "{'op':'hello','id':1,'role':'gateway','name':'g1','host':'"));
+    assert_non_null(strstr(hello, "','http':'http://127.0.0.1:8000','pid':"));
+    assert_non_null(strstr(hello, ",'limit':100,'oldest':1,'newest':1,'known_epoch':0,"
+                                  "'known_seq':0,'known_record':0,'known_accepted':0}"));
+    assert_false(upstream_is_here(g.upstream));
+    g.client_count = 1;
+    assert_int_equal(g.started, 0);
+    answers("{'id':1,'epoch':2748}");
+    assert_true(upstream_is_here(g.upstream));
+    assert_int_equal(upstream_silence_ms(g.upstream), 0);
+    assert_int_equal(hub_epoch(g.hub), EPOCH);
+    assert_int_equal(g.reported, 1);
+    assert_int_equal(g.started, 1);
+    hears("{'op':'report','count':1,'opened':[[1,'192.0.2.7',40000,5,'json']],'closed':[]}");
+    hears_nothing();
+    answers("{'id':1,'epoch':2748}"); /* a second time: it is of no request */
+    assert_int_equal(g.reported, 1);
+    hears_nothing();
+}
+
+static void a_hello_is_repeated_until_it_is_answered(void **state)
+{
+    (void)state;
+    turn();
+    assert_non_null(strstr(next_request(), "'id':1,"));
+    pass(499);
+    hears_nothing();
+    pass(1);
+    assert_non_null(strstr(next_request(), "{'op':'hello','id':2,"));
+    answers("{'id':2,'error':'version','message':'too old'}");
+    assert_false(upstream_is_here(g.upstream));
+    pass(500);
+    assert_non_null(strstr(next_request(), "{'op':'hello','id':3,"));
+    answers("{'id':3,'epoch':2748}");
+    assert_true(upstream_is_here(g.upstream));
+    assert_non_null(strstr(next_request(), "'op':'report'"));
+    pass(600);
+    hears_nothing();
+}
+
+static void two_hellos_that_are_both_answered_are_one_introduction(void **state)
+{
+    (void)state;
+    turn();
+    pass(500);
+    assert_non_null(strstr(next_request(), "'id':1,"));
+    assert_non_null(strstr(next_request(), "'id':2,"));
+    answers("{'id':1,'epoch':2748}");
+    answers("{'id':2,'epoch':2748}");
+    assert_int_equal(g.reported, 1);
+}
+
+static void a_broker_that_asks_who_it_is_gets_another_hello_and_report(void **state)
+{
+    (void)state;
+    meet();
+    answers("{'op':'who'}");
+    assert_non_null(strstr(next_request(), "{'op':'hello','id':2,"));
+    upstream_report_open(g.upstream, CLIENT(7)); /* the report after the hello has it */
+    upstream_report_close(g.upstream, 8);
+    pass(60);
+    hears_nothing();
+    g.client_count = 1;
+    answers("{'id':2,'epoch':2748}");
+    assert_int_equal(g.reported, 2);
+    hears("{'op':'report','count':1,'opened':[[1,'192.0.2.7',40000,5,'json']],'closed':[]}");
+}
+
+/* --- reports --------------------------------------------------------------------------- */
+
+static void clients_are_reported_together_and_soon(void **state)
+{
+    (void)state;
+    meet();
+    pass(49);
+    upstream_report_open(g.upstream, CLIENT(7));
+    upstream_report_close(g.upstream, 6);
+    turn();
+    hears_nothing();
+    g.client_count = 1;
+    pass(1);
+    hears("{'op':'report','count':1,'opened':[[7,'192.0.2.7',40000,5,'json']],'closed':[6]}");
+    upstream_report_close(g.upstream, 7);
+    pass(49);
+    hears_nothing();
+    pass(1);
+    hears("{'op':'report','count':1,'opened':[],'closed':[7]}");
+}
+
+static void a_report_without_news_comes_every_second(void **state)
+{
+    (void)state;
+    meet();
+    pass(999);
+    hears_nothing();
+    pass(1);
+    hears("{'op':'ping','id':2}");
+    hears("{'op':'report','count':0,'opened':[],'closed':[]}");
+    pass(999);
+    hears_nothing();
+    pass(1);
+    hears("{'op':'ping','id':3}");
+    hears("{'op':'report','count':0,'opened':[],'closed':[]}");
+}
+
+static void a_report_of_very_many_comes_in_parts(void **state)
+{
+    (void)state;
+    meet();
+    for (uint64_t i = 0; i < REPORT_PART_MAX + 1; i++)
+        upstream_report_close(g.upstream, i);
+    pass(50);
+    assert_non_null(strstr(next_request(), "{'op':'report','part':true,'opened':[],'closed':[0,"));
+    hears("{'op':'report','count':0,'opened':[],'closed':[1000]}");
+    hears_nothing();
+}
+
+/* --- requests -------------------------------------------------------------------------- */
+
+static void a_request_is_answered_once_with_what_the_broker_says(void **state)
+{
+    (void)state;
+    meet();
+    upstream_report_open(g.upstream, CLIENT(7));
+    request("status");
+    /* First: the broker's answer must count everybody. */
+    hears("{'op':'report','count':0,'opened':[[7,'192.0.2.7',40000,5,'json']],'closed':[]}");
+    hears("{'op':'status','id':2,'k':7}");
+    assert_int_equal(answer_count, 0);
+    answers("{'id':3,'x':2}"); /* of no request of ours */
+    answers("{'x':2}");
+    assert_int_equal(answer_count, 0);
+    answers("{'id':2,'x':1}");
+    is_answered_with("{'id':2,'x':1}");
+    answers("{'id':2,'x':1}");
+    assert_int_equal(answer_count, 1);
+}
+
+static void an_answer_that_does_not_come_is_empty_in_time(void **state)
+{
+    (void)state;
+    meet();
+    request("status");
+    hears("{'op':'status','id':2,'k':7}");
+    pass(UPSTREAM_ANSWER_MS - 1);
+    assert_int_equal(answer_count, 0);
+    pass(1);
+    is_answered_with("");
+    answers("{'id':2,'x':1}");
+    assert_int_equal(answer_count, 1);
+}
+
+static void a_broker_that_is_away_is_not_asked(void **state)
+{
+    (void)state;
+    request("status");
+    is_answered_with("");
+    forward("locks");
+    is_answered_with("");
+    hears_nothing();
+    meet();
+    answers("{'op':'who'}");
+    assert_non_null(strstr(next_request(), "'hello'"));
+    request("status"); /* counts clients that the broker does not know */
+    is_answered_with("");
+    forward("locks"); /* has nothing to do with them */
+    assert_int_equal(answer_count, 0);
+    hears("{'op':'locks','id':3}");
+    pass(RECEIVER_SILENCE_MS);
+    assert_false(upstream_is_here(g.upstream));
+    is_answered_with("");
+    forward("locks");
+    is_answered_with("");
+}
+
+/* --- silence --------------------------------------------------------------------------- */
+
+static void a_quiet_connection_is_pinged_every_second(void **state)
+{
+    (void)state;
+    meet();
+    pass(600);
+    request("status");
+    hears("{'op':'status','id':2,'k':7}");
+    answers("{'id':2}");
+    pass(400);
+    hears("{'op':'report','count':0,'opened':[],'closed':[]}");
+    hears_nothing(); /* something came 400 ms ago */
+    pass(599);
+    hears_nothing();
+    pass(1);
+    hears("{'op':'ping','id':3}");
+    pass(400);
+    hears("{'op':'report','count':0,'opened':[],'closed':[]}");
+    pass(599);
+    hears_nothing();
+    pass(1);
+    hears("{'op':'ping','id':4}");
+    for (uint64_t i = 1; i <= 2 * UPSTREAM_SILENCE_MS / 500; i++) { /* answered pings keep it up */
+        answers("{'id':4}");
+        heartbeat(i);
+        pass(500);
+        (void)next_request();
+    }
+    assert_true(upstream_is_here(g.upstream));
+    assert_string_equal(next_news(), "");
+}
+
+static void a_silent_broker_is_away_and_both_sockets_are_new(void **state)
+{
+    struct hub_topic *t;
+
+    (void)state;
+    meet();
+    t = hub_topic_retain(g.hub, SPAN("A*"));
+    assert_non_null(strstr(subscriptions(), "+A "));
+    (void)hub_know(g.hub, SPAN("A1"));
+    pass(RECEIVER_SILENCE_MS - 1);
+    assert_true(upstream_is_here(g.upstream));
+    assert_int_equal(upstream_silence_ms(g.upstream), RECEIVER_SILENCE_MS - 1);
+    assert_null(strstr(subscriptions(), "+A "));
+    assert_string_equal(next_news(), "");
+    pass(1);
+    assert_false(upstream_is_here(g.upstream));
+    assert_non_null(strstr(subscriptions(), "+A ")); /* the new one's */
+    assert_non_null(strstr(next_news(), "{'op':'hello',"));
+    hub_topic_release(g.hub, t);
+}
+
+/* --- records --------------------------------------------------------------------------- */
+
+static struct hub_topic *follow(const char *pattern)
+{
+    struct hub_topic *t = hub_topic_retain(g.hub, span_of(pattern));
+
+    turn();
+    returns_mark();
+    return t;
+}
+
+static void publish_quote(const char *symbol, uint64_t seq, uint64_t prev)
+{
+    struct wire_record r = {.kind = WIRE_QUOTE,
+                            .epoch = EPOCH,
+                            .seq = seq,
+                            .prev = prev,
+                            .sent_us = 4,
+                            .accepted_us = 5};
+    struct buf body = {0};
+    char topic[WIRE_TOPIC_MAX + 1] = "";
+
+    packed(&body, "{'last':'1.5'}");
+    r.body = buf_span(&body);
+    wire_topic(topic, span_of(symbol));
+    publishes(topic, &r);
+    buf_free(&body);
+}
+
+static void a_topic_becomes_live_by_its_mark_and_snapshot(void **state)
+{
+    struct hub_topic *t;
+
+    (void)state;
+    meet();
+    t = follow("A1");
+    turn();
+    hears("{'op':'snapshot','id':2,'pattern':'A1','from':0,'limit':500}");
+    assert_false(t->is_live);
+    answers("{'id':2,'epoch':2748,'seq':0,'quotes':[]}");
+    assert_true(t->is_live);
+    publish_quote("A1", 1, 0);
+    assert_int_equal(hub_find(g.hub, SPAN("A1"))->seq, 1);
+    assert_int_equal(hub_find(g.hub, SPAN("A1"))->received_us, 0);
+    assert_int_equal(g.counters.records[WIRE_QUOTE], 1);
+    assert_int_equal(g.counters.pending, 1); /* its delivery is timed */
+    publish_quote("A1", 1, 0);
+    assert_int_equal(g.counters.not_newer, 1);
+    assert_int_equal(g.counters.pending, 1);
+    g.tracers = 1;
+    publish_quote("A1", 2, 1);
+    assert_int_equal(hub_find(g.hub, SPAN("A1"))->received_us, clock_wall_us());
+    assert_int_equal(g.counters.malformed, 0);
+    hub_topic_release(g.hub, t);
+    hub_tidy(g.hub, SIZE_MAX);
+    assert_non_null(strstr(subscriptions(), "-A1 "));
+}
+
+static void what_is_no_record_is_counted_and_dropped(void **state)
+{
+    struct hub_topic *t;
+
+    (void)state;
+    meet();
+    t = follow("A1");
+    assert_int_equal(bus_send(broker.records, (struct span[]){SPAN("A1 "), SPAN("x")}, 2), OK);
+    turn();
+    assert_int_equal(g.counters.malformed, 1);
+    assert_int_equal(upstream_connections(g.upstream), 0);
+    assert_int_equal(bus_send(broker.records, (struct span[]){SPAN("A1 ")}, 1), OK);
+    turn();
+    assert_int_equal(upstream_connections(g.upstream), 0);
+    assert_int_equal(g.counters.malformed, 1);
+    assert_int_equal(bus_send(broker.records, (struct span[]){SPAN(WIRE_TOPIC_WELCOME)}, 1), OK);
+    turn();
+    assert_int_equal(upstream_connections(g.upstream), 1);
+    assert_int_equal(
+        bus_send(broker.records, (struct span[]){SPAN("A1 "), SPAN("x"), SPAN("y")}, 3), OK);
+    turn();
+    assert_int_equal(g.counters.malformed, 1);
+    hub_topic_release(g.hub, t);
+}
+
+static void a_lost_record_and_a_new_log_are_the_owners_to_tell(void **state)
+{
+    struct wire_record r = {.kind = WIRE_LOST, .epoch = EPOCH, .seq = 1};
+    struct buf body = {0};
+
+    (void)state;
+    meet();
+    packed(&body, "{'feed':'f','first':1,'last':1,'count':1,'reason':'x'}");
+    r.body = buf_span(&body);
+    publishes(WIRE_TOPIC_LOST, &r);
+    buf_free(&body);
+    assert_string_equal(g.lost, "1 {'feed':'f','first':1,'last':1,'count':1,'reason':'x'}");
+    assert_string_equal(g.reset, "");
+    publishes(WIRE_TOPIC_HEARTBEAT,
+              &(struct wire_record){
+                  .kind = WIRE_HEARTBEAT, .epoch = EPOCH + 1, .prev = 1, .body = SPAN("\xc0")});
+    assert_string_equal(g.reset, "log_replaced");
+    assert_int_equal(hub_epoch(g.hub), EPOCH + 1);
+}
+
+/* --- begin and end ---------------------------------------------------------------------- */
+
+/* The first message that comes within a minute. */
+static bool comes(void *socket, const char *part, struct bus_message *m)
+{
+    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
+    bool is_it;
+
+    while (zmq_poll(&item, 1, 60000) == 1 && bus_recv(socket, m) == OK) {
+        is_it = strstr(unpacked(&broker.text, bus_frame(m, 1)), part);
+        if (is_it)
+            return true;
+        bus_message_close(m);
+    }
+    return false;
+}
+
+static void a_gateway_says_goodbye_to_a_broker_that_it_met(void **state)
+{
+    char publish[BUS_ENDPOINT_MAX], control[BUS_ENDPOINT_MAX];
+    void *context = bus_context(),
+         *records = bus_bind(context, ZMQ_XPUB, "tcp://127.0.0.1:*", 0, 1000, "PUBLISH"),
+         *requests = bus_bind(context, ZMQ_ROUTER, "tcp://127.0.0.1:*", 0, 1000, "CONTROL");
+    struct upstream_settings settings = g.upstream->settings;
+    struct bus_message m;
+    struct upstream *u;
+
+    (void)state;
+    bus_endpoint(records, publish);
+    bus_endpoint(requests, control);
+    settings.publish = publish;
+    settings.control = control;
+    u = upstream_new(&settings, &g.upstream->out);
+    assert_non_null(u);
+    upstream_tick(u);
+    assert_true(comes(requests, "'op':'hello'", &m));
+    packed(&answer_text, "{'id':1,'epoch':2748}");
+    assert_int_equal(
+        bus_send(requests, (struct span[]){bus_frame(&m, 0), buf_span(&answer_text)}, 2), OK);
+    bus_message_close(&m);
+    while (!upstream_is_here(u)) {
+        if (!upstream_has_input(u))
+            loop_turn(g.loop, 60000);
+        upstream_drain(u);
+    }
+    upstream_free(u);
+    assert_true(comes(requests, "{'op':'goodbye','id':2}", &m));
+    bus_message_close(&m);
+    bus_close(records);
+    bus_close(requests);
+    zmq_ctx_term(context);
+}
+
+static void a_gateway_without_a_way_to_a_broker_does_not_start(void **state)
+{
+    struct upstream_settings settings = g.upstream->settings;
+
+    (void)state;
+    settings.publish = "inproc://publish";
+    settings.control = "nonsense://x";
+    assert_null(upstream_new(&settings, &g.upstream->out));
+    settings.publish = "nonsense://x";
+    settings.control = "inproc://control";
+    assert_null(upstream_new(&settings, &g.upstream->out));
+    upstream_free(NULL);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    open_broker();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    close_broker();
+    buf_free(&answer_text);
+    return 0;
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_gateway_introduces_itself_and_then_reports_its_clients),
+        TEST(a_hello_is_repeated_until_it_is_answered),
+        TEST(two_hellos_that_are_both_answered_are_one_introduction),
+        TEST(a_broker_that_asks_who_it_is_gets_another_hello_and_report),
+        TEST(clients_are_reported_together_and_soon),
+        TEST(a_report_without_news_comes_every_second),
+        TEST(a_report_of_very_many_comes_in_parts),
+        TEST(a_request_is_answered_once_with_what_the_broker_says),
+        TEST(an_answer_that_does_not_come_is_empty_in_time),
+        TEST(a_broker_that_is_away_is_not_asked),
+        TEST(a_quiet_connection_is_pinged_every_second),
+        TEST(a_silent_broker_is_away_and_both_sockets_are_new),
+        TEST(a_topic_becomes_live_by_its_mark_and_snapshot),
+        TEST(what_is_no_record_is_counted_and_dropped),
+        TEST(a_lost_record_and_a_new_log_are_the_owners_to_tell),
+        TEST(a_gateway_says_goodbye_to_a_broker_that_it_met),
+        TEST(a_gateway_without_a_way_to_a_broker_does_not_start),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
