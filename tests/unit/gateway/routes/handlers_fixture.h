@@ -38,26 +38,37 @@ static inline void *ask(void *arg)
     return NULL;
 }
 
-static inline void asks(struct loop_request q)
+static inline void asks_through(struct worker *w, struct loop_request q)
 {
     struct pollfd p = {.fd = loop_request_queue_fd(handlers.requests), .events = POLLIN};
 
-    buf_free(&worker.q.body);
-    worker.q = q;
-    assert_int_equal(pthread_create(&worker.thread, NULL, ask, &worker), 0);
-    worker.is_waiting = true;
+    buf_free(&w->q.body);
+    w->q = q;
+    assert_int_equal(pthread_create(&w->thread, NULL, ask, w), 0);
+    w->is_waiting = true;
     assert_int_equal(poll(&p, 1, 60000), 1);
     handlers_answer(&handlers);
+}
+
+static inline void asks(struct loop_request q)
+{
+    asks_through(&worker, q);
+}
+
+/* Wait for the answer. */
+static inline void is_answered(struct worker *w, int status)
+{
+    assert_true(w->is_waiting);
+    pthread_join(w->thread, NULL);
+    w->is_waiting = false;
+    assert_int_equal(w->outcome, LOOP_REQUEST_ANSWERED);
+    assert_int_equal(w->q.status, status);
 }
 
 /* The answer has this status, and this body; in JSON a double quote is shown as a single one. */
 static inline void is_told(int status, const char *body)
 {
-    assert_true(worker.is_waiting);
-    pthread_join(worker.thread, NULL);
-    worker.is_waiting = false;
-    assert_int_equal(worker.outcome, LOOP_REQUEST_ANSWERED);
-    assert_int_equal(worker.q.status, status);
+    is_answered(&worker, status);
     for (size_t i = 0; i < worker.q.body.len; i++)
         if (worker.q.kind <= LOOP_REQUEST_WEBSOCKET_STATUS && worker.q.body.data[i] == '"')
             worker.q.body.data[i] = '\'';
@@ -69,7 +80,7 @@ static inline void is_told_packed(int status, const char *body)
 {
     struct buf text = {0};
 
-    is_told(status, NULL);
+    is_answered(&worker, status);
     assert_string_equal(unpacked(&text, buf_span(&worker.q.body)), body);
     buf_free(&text);
 }
