@@ -88,10 +88,9 @@ bool upstream_has_input(struct upstream *u)
     return readiness_has_more(&u->control) || readiness_has_more(&u->records);
 }
 
-/* Heartbeats on one socket and an answer on the other: either may be missing. */
 static void complain_of_silence(struct upstream *u, int64_t now)
 {
-    if (u->is_here && u->is_known) {
+    if (u->is_known) {
         u->complain_at = now + NO_BROKER_MS;
         u->has_started = true;
         u->out.started(u->out.ctx);

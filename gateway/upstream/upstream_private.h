@@ -36,9 +36,9 @@ struct upstream {
     struct sent_request *requests; /* by id */
     uint64_t next_id;
     bool is_here;  /* heartbeats come */
-    bool is_known; /* our hello was answered */
+    bool is_known; /* our hello was answered, and heartbeats have come since */
     bool has_started;
-    bool has_met; /* it was once since the broker is here, and may be under way anew */
+    bool has_met; /* is_known was true once since the broker is here */
     int64_t hello_at, alive_at, report_at;
     int64_t complain_at; /* if no broker is here by then */
     struct report report;

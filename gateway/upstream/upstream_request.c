@@ -149,13 +149,13 @@ static void request(struct upstream *u, bool is_possible, const char *op, uint32
 void upstream_request(struct upstream *u, const char *op, uint32_t members, struct span body,
                       void *ctx, upstream_answer *on_answer)
 {
-    request(u, u->is_here && u->is_known, op, members, body, ctx, on_answer);
+    request(u, u->is_known, op, members, body, ctx, on_answer);
 }
 
 void upstream_forward(struct upstream *u, const char *op, uint32_t members, struct span body,
                       void *ctx, upstream_answer *on_answer)
 {
-    request(u, u->is_here && u->has_met, op, members, body, ctx, on_answer);
+    request(u, u->has_met, op, members, body, ctx, on_answer);
 }
 
 void upstream_ping(struct upstream *u)

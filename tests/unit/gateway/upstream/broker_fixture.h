@@ -19,10 +19,10 @@
 #define EPOCH 0xabc
 #define EPOCH_TEXT "0000000000000abc"
 
-#define CLIENT(number)                                                                    \
-    &(struct report_client)                                                               \
-    {                                                                                     \
-        .id = (number), .host = "192.0.2.7", .port = 40000, .since_us = 5                 \
+#define CLIENT(number)                                                    \
+    &(struct report_client)                                               \
+    {                                                                     \
+        .id = (number), .host = "192.0.2.7", .port = 40000, .since_us = 5 \
     }
 
 /* What the gateway's main.c has. */
@@ -40,7 +40,8 @@ static struct {
 /* The broker's ends; the frame before a request leads back to its sender. */
 static struct {
     void *control, *records;
-    struct buf sender, text, subscriptions;
+    uint64_t head; /* of the log, as a mark states it */
+    struct buf sender, text, subscriptions, seen;
 } broker;
 
 static inline struct upstream_self describe_self(void *ctx)
@@ -154,12 +155,11 @@ static inline void answers(const char *answer)
 
 /* --- records --------------------------------------------------------------------------- */
 
-/* What was subscribed and unsubscribed since: "+h +qA -qA ". */
-static inline const char *subscriptions(void)
+/* The broker sends a record only by subscriptions that it has read. */
+static inline void read_subscriptions(void)
 {
     struct bus_message m;
 
-    buf_clear(&broker.subscriptions);
     while (bus_recv(broker.records, &m) == OK) {
         struct span s = bus_frame(&m, 0);
 
@@ -168,13 +168,23 @@ static inline const char *subscriptions(void)
         buf_addc(&broker.subscriptions, ' ');
         bus_message_close(&m);
     }
-    return buf_text(&broker.subscriptions);
+}
+
+/* What was subscribed and unsubscribed since the last look: "+A  -A  ". */
+static inline const char *subscriptions(void)
+{
+    read_subscriptions();
+    buf_free(&broker.seen);
+    broker.seen = broker.subscriptions;
+    broker.subscriptions = (struct buf){0};
+    return buf_text(&broker.seen);
 }
 
 static inline void publishes(const char *topic, const struct wire_record *r)
 {
     struct buf b = {0};
 
+    read_subscriptions();
     wire_put(&b, r);
     assert_int_equal(bus_send(broker.records, (struct span[]){span_of(topic), buf_span(&b)}, 2),
                      OK);
@@ -193,7 +203,45 @@ static inline void returns_mark(void)
     assert_true(mark[0]);
     snprintf(topic, strcspn(mark, " ") + 2, "%s", mark);
     publishes(topic,
-              &(struct wire_record){.kind = WIRE_MARK, .epoch = EPOCH, .body = SPAN("\xc0")});
+              &(struct wire_record){
+                  .kind = WIRE_MARK, .epoch = EPOCH, .seq = broker.head, .body = SPAN("\xc0")});
+}
+
+static inline void heartbeat(uint64_t number)
+{
+    publishes(WIRE_TOPIC_HEARTBEAT, &(struct wire_record){.kind = WIRE_HEARTBEAT,
+                                                          .epoch = EPOCH,
+                                                          .seq = 1,
+                                                          .prev = number,
+                                                          .body = SPAN("\xc0")});
+}
+
+/* The topic, once the mark for it came back: its snapshot is requested. */
+static inline struct hub_topic *follow(const char *pattern)
+{
+    struct hub_topic *t = hub_topic_retain(g.hub, span_of(pattern));
+
+    turn();
+    returns_mark();
+    return t;
+}
+
+static inline void publishes_quote(const char *symbol, uint64_t seq, uint64_t prev)
+{
+    struct wire_record r = {.kind = WIRE_QUOTE,
+                            .epoch = EPOCH,
+                            .seq = seq,
+                            .prev = prev,
+                            .sent_us = 4,
+                            .accepted_us = 5};
+    struct buf body = {0};
+    char topic[WIRE_TOPIC_MAX + 1] = "";
+
+    packed(&body, "{'last':'1.5'}");
+    r.body = buf_span(&body);
+    wire_topic(topic, span_of(symbol));
+    publishes(topic, &r);
+    buf_free(&body);
 }
 
 /* --- life ------------------------------------------------------------------------------ */
@@ -234,6 +282,7 @@ static inline void close_broker(void)
     buf_free(&broker.sender);
     buf_free(&broker.text);
     buf_free(&broker.subscriptions);
+    buf_free(&broker.seen);
     memset(&broker, 0, sizeof broker);
 }
 

@@ -42,15 +42,6 @@ static void is_answered_with(const char *text)
     assert_string_equal(buf_text(&answer_text), text);
 }
 
-static void heartbeat(uint64_t number)
-{
-    publishes(WIRE_TOPIC_HEARTBEAT, &(struct wire_record){.kind = WIRE_HEARTBEAT,
-                                                          .epoch = EPOCH,
-                                                          .seq = 1,
-                                                          .prev = number,
-                                                          .body = SPAN("\xc0")});
-}
-
 /* --- hello ----------------------------------------------------------------------------- */
 
 static void a_gateway_introduces_itself_and_then_reports_its_clients(void **state)
@@ -235,8 +226,6 @@ static void a_broker_that_is_away_is_not_asked(void **state)
     is_answered_with("");
 }
 
-/* --- silence --------------------------------------------------------------------------- */
-
 static void a_quiet_connection_is_pinged_every_second(void **state)
 {
     (void)state;
@@ -268,195 +257,18 @@ static void a_quiet_connection_is_pinged_every_second(void **state)
     assert_string_equal(next_news(), "");
 }
 
-static void a_silent_broker_is_away_and_both_sockets_are_new(void **state)
+static void heartbeats_without_an_answered_hello_are_no_start(void **state)
 {
-    struct hub_topic *t;
-
     (void)state;
-    meet();
-    t = hub_topic_retain(g.hub, SPAN("A*"));
-    assert_non_null(strstr(subscriptions(), "+A "));
-    (void)hub_know(g.hub, SPAN("A1"));
-    pass(RECEIVER_SILENCE_MS - 1);
+    heartbeat(1);
     assert_true(upstream_is_here(g.upstream));
-    assert_int_equal(upstream_silence_ms(g.upstream), RECEIVER_SILENCE_MS - 1);
-    assert_null(strstr(subscriptions(), "+A "));
-    assert_string_equal(next_news(), "");
-    pass(1);
-    assert_false(upstream_is_here(g.upstream));
-    assert_non_null(strstr(subscriptions(), "+A ")); /* the new one's */
-    assert_non_null(strstr(next_news(), "{'op':'hello',"));
-    hub_topic_release(g.hub, t);
-}
-
-/* --- records --------------------------------------------------------------------------- */
-
-static struct hub_topic *follow(const char *pattern)
-{
-    struct hub_topic *t = hub_topic_retain(g.hub, span_of(pattern));
-
-    turn();
-    returns_mark();
-    return t;
-}
-
-static void publish_quote(const char *symbol, uint64_t seq, uint64_t prev)
-{
-    struct wire_record r = {.kind = WIRE_QUOTE,
-                            .epoch = EPOCH,
-                            .seq = seq,
-                            .prev = prev,
-                            .sent_us = 4,
-                            .accepted_us = 5};
-    struct buf body = {0};
-    char topic[WIRE_TOPIC_MAX + 1] = "";
-
-    packed(&body, "{'last':'1.5'}");
-    r.body = buf_span(&body);
-    wire_topic(topic, span_of(symbol));
-    publishes(topic, &r);
-    buf_free(&body);
-}
-
-static void a_topic_becomes_live_by_its_mark_and_snapshot(void **state)
-{
-    struct hub_topic *t;
-
-    (void)state;
-    meet();
-    t = follow("A1");
-    turn();
-    hears("{'op':'snapshot','id':2,'pattern':'A1','from':0,'limit':500}");
-    assert_false(t->is_live);
-    answers("{'id':2,'epoch':2748,'seq':0,'quotes':[]}");
-    assert_true(t->is_live);
-    publish_quote("A1", 1, 0);
-    assert_int_equal(hub_find(g.hub, SPAN("A1"))->seq, 1);
-    assert_int_equal(hub_find(g.hub, SPAN("A1"))->received_us, 0);
-    assert_int_equal(g.counters.records[WIRE_QUOTE], 1);
-    assert_int_equal(g.counters.pending, 1); /* its delivery is timed */
-    publish_quote("A1", 1, 0);
-    assert_int_equal(g.counters.not_newer, 1);
-    assert_int_equal(g.counters.pending, 1);
-    g.tracers = 1;
-    publish_quote("A1", 2, 1);
-    assert_int_equal(hub_find(g.hub, SPAN("A1"))->received_us, clock_wall_us());
-    assert_int_equal(g.counters.malformed, 0);
-    hub_topic_release(g.hub, t);
-    hub_tidy(g.hub, SIZE_MAX);
-    assert_non_null(strstr(subscriptions(), "-A1 "));
-}
-
-static void what_is_no_record_is_counted_and_dropped(void **state)
-{
-    struct hub_topic *t;
-
-    (void)state;
-    meet();
-    t = follow("A1");
-    assert_int_equal(bus_send(broker.records, (struct span[]){SPAN("A1 "), SPAN("x")}, 2), OK);
-    turn();
-    assert_int_equal(g.counters.malformed, 1);
-    assert_int_equal(upstream_connections(g.upstream), 0);
-    assert_int_equal(bus_send(broker.records, (struct span[]){SPAN("A1 ")}, 1), OK);
-    turn();
-    assert_int_equal(upstream_connections(g.upstream), 0);
-    assert_int_equal(g.counters.malformed, 1);
-    assert_int_equal(bus_send(broker.records, (struct span[]){SPAN(WIRE_TOPIC_WELCOME)}, 1), OK);
-    turn();
-    assert_int_equal(upstream_connections(g.upstream), 1);
-    assert_int_equal(
-        bus_send(broker.records, (struct span[]){SPAN("A1 "), SPAN("x"), SPAN("y")}, 3), OK);
-    turn();
-    assert_int_equal(g.counters.malformed, 1);
-    hub_topic_release(g.hub, t);
-}
-
-static void a_lost_record_and_a_new_log_are_the_owners_to_tell(void **state)
-{
-    struct wire_record r = {.kind = WIRE_LOST, .epoch = EPOCH, .seq = 1};
-    struct buf body = {0};
-
-    (void)state;
-    meet();
-    packed(&body, "{'feed':'f','first':1,'last':1,'count':1,'reason':'x'}");
-    r.body = buf_span(&body);
-    publishes(WIRE_TOPIC_LOST, &r);
-    buf_free(&body);
-    assert_string_equal(g.lost, "1 {'feed':'f','first':1,'last':1,'count':1,'reason':'x'}");
-    assert_string_equal(g.reset, "");
-    publishes(WIRE_TOPIC_HEARTBEAT,
-              &(struct wire_record){
-                  .kind = WIRE_HEARTBEAT, .epoch = EPOCH + 1, .prev = 1, .body = SPAN("\xc0")});
-    assert_string_equal(g.reset, "log_replaced");
-    assert_int_equal(hub_epoch(g.hub), EPOCH + 1);
-}
-
-/* --- begin and end ---------------------------------------------------------------------- */
-
-/* The first message that comes within a minute. */
-static bool comes(void *socket, const char *part, struct bus_message *m)
-{
-    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
-    bool is_it;
-
-    while (zmq_poll(&item, 1, 60000) == 1 && bus_recv(socket, m) == OK) {
-        is_it = strstr(unpacked(&broker.text, bus_frame(m, 1)), part);
-        if (is_it)
-            return true;
-        bus_message_close(m);
-    }
-    return false;
-}
-
-static void a_gateway_says_goodbye_to_a_broker_that_it_met(void **state)
-{
-    char publish[BUS_ENDPOINT_MAX], control[BUS_ENDPOINT_MAX];
-    void *context = bus_context(),
-         *records = bus_bind(context, ZMQ_XPUB, "tcp://127.0.0.1:*", 0, 1000, "PUBLISH"),
-         *requests = bus_bind(context, ZMQ_ROUTER, "tcp://127.0.0.1:*", 0, 1000, "CONTROL");
-    struct upstream_settings settings = g.upstream->settings;
-    struct bus_message m;
-    struct upstream *u;
-
-    (void)state;
-    bus_endpoint(records, publish);
-    bus_endpoint(requests, control);
-    settings.publish = publish;
-    settings.control = control;
-    u = upstream_new(&settings, &g.upstream->out);
-    assert_non_null(u);
-    upstream_tick(u);
-    assert_true(comes(requests, "'op':'hello'", &m));
-    packed(&answer_text, "{'id':1,'epoch':2748}");
-    assert_int_equal(
-        bus_send(requests, (struct span[]){bus_frame(&m, 0), buf_span(&answer_text)}, 2), OK);
-    bus_message_close(&m);
-    while (!upstream_is_here(u)) {
-        if (!upstream_has_input(u))
-            loop_turn(g.loop, 60000);
-        upstream_drain(u);
-    }
-    upstream_free(u);
-    assert_true(comes(requests, "{'op':'goodbye','id':2}", &m));
-    bus_message_close(&m);
-    bus_close(records);
-    bus_close(requests);
-    zmq_ctx_term(context);
-}
-
-static void a_gateway_without_a_way_to_a_broker_does_not_start(void **state)
-{
-    struct upstream_settings settings = g.upstream->settings;
-
-    (void)state;
-    settings.publish = "inproc://publish";
-    settings.control = "nonsense://x";
-    assert_null(upstream_new(&settings, &g.upstream->out));
-    settings.publish = "nonsense://x";
-    settings.control = "inproc://control";
-    assert_null(upstream_new(&settings, &g.upstream->out));
-    upstream_free(NULL);
+    assert_int_equal(g.started, 0);
+    assert_non_null(strstr(next_request(), "'hello'"));
+    forward("locks");
+    is_answered_with("");
+    request("status");
+    is_answered_with("");
+    hears_nothing();
 }
 
 static int set_up(void **state)
@@ -489,12 +301,7 @@ int main(void)
         TEST(an_answer_that_does_not_come_is_empty_in_time),
         TEST(a_broker_that_is_away_is_not_asked),
         TEST(a_quiet_connection_is_pinged_every_second),
-        TEST(a_silent_broker_is_away_and_both_sockets_are_new),
-        TEST(a_topic_becomes_live_by_its_mark_and_snapshot),
-        TEST(what_is_no_record_is_counted_and_dropped),
-        TEST(a_lost_record_and_a_new_log_are_the_owners_to_tell),
-        TEST(a_gateway_says_goodbye_to_a_broker_that_it_met),
-        TEST(a_gateway_without_a_way_to_a_broker_does_not_start),
+        TEST(heartbeats_without_an_answered_hello_are_no_start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
