@@ -244,7 +244,7 @@ static void what_was_missed_in_mode_all_is_requested_from_the_log(void **state)
     turn();
     broker.head = 3;
     returns_mark();
-    hears("{'op':'replay','id':3,'pattern':'A1','after':0,'until':3}");
+    hears("{'op':'replay','id':3,'pattern':'A1','after':1,'until':3}");
     hub_leave_all(g.hub, &all);
     hub_topic_release(g.hub, t);
 }
