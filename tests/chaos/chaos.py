@@ -112,7 +112,7 @@ class World:
         self.has = {"memory": set(), "none": set(), "sqlite": {"store"}}[self.args.store]
         if self.disk.is_small and self.args.store == "sqlite":
             self.has.add("disk")
-        ports = troupe.free_ports(3 + GATEWAYS)
+        ports = [pregon.free_port() for _ in range(3 + GATEWAYS)]
         names = ("broker_ingest", "broker_publish", "broker_control")
         self.where = {name: f"tcp://127.0.0.1:{port}" for name, port in zip(names, ports)}
         self.gateway_ports = ports[3:]

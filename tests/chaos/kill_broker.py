@@ -38,7 +38,7 @@ class Play:
         self.history = History()
         self.actors = []
         self.clients = []
-        ports = troupe.free_ports(4)
+        ports = [pregon.free_port() for _ in range(4)]
         where = {name: f"tcp://127.0.0.1:{port}" for name, port in zip(
             ("broker_ingest", "broker_publish", "broker_control"), ports)}
         bus = {k: where[k] for k in ("broker_publish", "broker_control")}

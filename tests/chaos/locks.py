@@ -134,7 +134,7 @@ class World:
         self.history = lock_verdict.History()
         self.deeds = collections.Counter()
         self.complaints = []
-        ports = troupe.free_ports(3)
+        ports = [pregon.free_port() for _ in range(3)]
         where = {name: f"tcp://127.0.0.1:{port}" for name, port in zip(
             ("broker_ingest", "broker_publish", "broker_control"), ports)}
         self.store = os.path.join(directory, "pregon.db")

@@ -3,10 +3,8 @@
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,24 +13,6 @@ import urllib.request
 import pregon
 
 MIB = 1 << 20
-
-
-def free_ports(count):
-    """Free ports below the kernel's ephemeral range: they stay free while their program is down."""
-    low = 10000
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
-        high = min(int(f.read().split()[0]), 32768)
-    found = []
-    for port in random.SystemRandom().sample(range(low, max(high, low + 5000)), 500):
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
-    raise OSError("no free ports")
 
 
 class Actor(pregon.Process):
@@ -52,16 +32,6 @@ class Actor(pregon.Process):
     def _take_line(self, stream, text):
         self.log_file.write(f"{time.monotonic():.3f} {stream} {text}\n")
         super()._take_line(stream, text)
-
-    def wait_ready(self):
-        """As in pregon, but with a known address."""
-        with self.changed:
-            self.changed.wait_for(
-                lambda: self.is_ready or not any(r.is_alive() for r in self.readers),
-                pregon.PATIENCE)
-        if not self.is_ready:
-            raise pregon.Lost(f"{self.name} did not get ready")
-        return self
 
     def stop(self, code=0):
         """Wait until it handles signals: the kernel's default for SIGTERM is not a clean end."""

@@ -13,7 +13,7 @@ decides when a test is lost.  Processes are ended by their own id.
 
 from .basics import (
     BIN, BINARY, CLOSE, DATA, IS_SANITIZED, Lost, PATIENCE, PING, POLL, PONG, ROOT, SANITIZER,
-    STREAM, TEXT, eventually, free_address,
+    STREAM, TEXT, eventually, free_address, free_port,
 )
 from .process import Process, is_secret, plain_environment
 from .http_client import Answer, connect, handshake_bytes, new_key, read_answer

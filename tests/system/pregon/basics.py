@@ -1,5 +1,6 @@
 """Where everything is, how long a test waits, and how it waits."""
 
+import collections
 import os
 import re
 import socket
@@ -37,8 +38,24 @@ def eventually(look, until=bool, what="it", patience=None):
         pause.wait(POLL)
 
 
+RESERVED = collections.deque(maxlen=500)  # the sockets of free_port; the oldest are given up
+
+
+def free_port():
+    """A port on loopback where nobody listens, and that the kernel gives to nobody else.
+
+    A socket stays bound to the port and never listens.  A program may listen there, end, and
+    listen again: no connection of another test gets the port in between.
+    """
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    if len(RESERVED) == RESERVED.maxlen:
+        RESERVED.popleft().close()
+    RESERVED.append(s)
+    return s.getsockname()[1]
+
+
 def free_address():
-    """An address on loopback where nobody listens."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{s.getsockname()[1]}"
+    """An address on loopback where nobody listens: see free_port."""
+    return f"tcp://127.0.0.1:{free_port()}"

@@ -148,11 +148,6 @@ class Process:
             )
         if not self.is_ready:
             raise Lost(f"{self.name} did not get ready")
-        if self.program == "broker":
-            for key in ("ingest", "publish", "control"):
-                self.settings["broker_" + key] = self.ready[key]
-        elif self.program == "gateway":
-            self.settings["port"] = self.port
         return self
 
     # what it says

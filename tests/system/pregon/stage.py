@@ -7,7 +7,7 @@ import tempfile
 
 import zmq
 
-from .basics import PATIENCE, SANITIZER, STREAM, free_address
+from .basics import PATIENCE, SANITIZER, STREAM, free_address, free_port
 from .broker_client import Control, Locker
 from .client import Client
 from .feed import Feed
@@ -49,9 +49,7 @@ class Stage:
         return process.start(wait)
 
     def broker(self, wait=True, env=None, flags=(), descriptors=None, **settings):
-        anywhere = {
-            f"broker_{key}": "tcp://127.0.0.1:0" for key in ("ingest", "publish", "control")
-        }
+        anywhere = {f"broker_{key}": free_address() for key in ("ingest", "publish", "control")}
         return self.process("broker", {**anywhere, **settings}, wait, env=env, flags=flags,
                             descriptors=descriptors)
 
@@ -61,7 +59,7 @@ class Stage:
             nobody = {"broker_publish": free_address(), "broker_control": free_address()}
         else:
             nobody = {k: broker.settings[k] for k in ("broker_publish", "broker_control")}
-        return self.process("gateway", {"port": 0, **nobody, **settings}, wait, env=env,
+        return self.process("gateway", {"port": free_port(), **nobody, **settings}, wait, env=env,
                             flags=flags, descriptors=descriptors)
 
     def feeder(self, broker, source, wait=True, env=None, flags=(), stdin=None, **settings):
