@@ -26,6 +26,8 @@ struct peers *peers_new(const struct peers_limits *limits)
 
 static void forget(struct peers *p, struct connection *c)
 {
+    if (peer_unsent(&c->peer) > PEERS_FAIR_BYTES || c->peer.unfinished > PEERS_FAIR_BYTES)
+        p->trim_at = p->now + PEERS_TRIM_MS;
     if (c->identity.len)
         HASH_DEL(p->by_identity, c);
     if (!c->is_closed)
@@ -249,12 +251,8 @@ static void end_sweep(struct peers *p)
     closedir(p->listing);
     p->listing = NULL;
     for (int fd = 0; fd < p->room; fd++)
-        if (p->at[fd] && p->at[fd]->sweep != p->sweep) {
-            if (peer_unsent(&p->at[fd]->peer) > PEERS_FAIR_BYTES ||
-                p->at[fd]->peer.unfinished > PEERS_FAIR_BYTES)
-                p->trim_at = p->now + PEERS_TRIM_MS;
+        if (p->at[fd] && p->at[fd]->sweep != p->sweep)
             forget(p, p->at[fd]);
-        }
     for (int i = 0; i < PEERS_DOORS; i++)
         p->doors[i].drains_seen = p->doors[i].drains;
     p->unsent = p->unsent_now;
