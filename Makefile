@@ -165,6 +165,8 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(EPOLL) $(LIBS)
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ -lcmocka -lm $(LDLIBS) -o $@
 
+$(B)/tests/unit/doctor/test_probe_requests: LDLIBS += $(LIBS_doctor)
+
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@

@@ -69,8 +69,8 @@ static bool is_taken(struct checks *x, const char *setting, const char *program,
     if (!h->pid || strcmp(h->program, program) == 0)
         return false;
     snprintf(change, sizeof change, "PORT=%d", (int)x->gateway.port + 1);
-    snprintf(where, sizeof where, "%s", checks_where(x, setting, where));
-    finding_add(&x->found, FINDING_port_taken, where, "end that program, or take another port",
+    finding_add(&x->found, FINDING_port_taken, checks_where(x, setting, where),
+                "end that program, or take another port",
                 strcmp(setting, "PORT") == 0 ? change : NULL, "%s is held by %s, not by %s.",
                 address, holder_text(h, text), program);
     return true;
