@@ -25,6 +25,8 @@ LENGTH = {
     "csv": 8192,
     "lines": 40000,
     "body": 9000,
+    "receiver": 8192,
+    "link": 8192,
 }  # bytes of an input; else 4096
 
 
@@ -50,9 +52,6 @@ def run(build, name, seconds, seed):
         corpus,
         seeds,
     ]
-    words = f"tests/fuzz/words/{name}.dict"
-    if os.path.exists(words):
-        arguments.insert(0, f"-dict={words}")
     done = subprocess.run(
         command(binary, *arguments),
         stdout=subprocess.PIPE,

@@ -1,21 +1,13 @@
 /*
  * The broker's core: whatever its three sockets bring, in any order.
  *
- * Each line of the input is a message.  One that is JSON is packed; its "peer" names the sender,
- * and these are not requests: {"op":"!line","topic":…,"epoch":…,"seq":…,"kind":…,"body":…},
- * {"op":"!subscribe","topic":…} and {"op":"!time","ms":…}.  Any other line goes to all three
- * sockets as it is.
+ * {"op":"!line","topic":…,"kind":…,"epoch":…,"seq":…,"body":…}: a feeder's record; {"op":
+ * "!subscribe","topic":…}; {"op":"!time","ms":…}.  Another object is a request of "peer"; any other
+ * line goes to all three sockets as it is.  See messages.h.
  */
 #include "broker/core/core.h"
 #include "shared/wire/pack.h"
-#include "tests/fuzz/fuzz.h"
-
-/* packed.h is written for cmocka. */
-#define assert_true(condition) MUST(condition)
-#define assert_non_null(pointer) MUST(pointer)
-#define assert_int_equal(a, b) MUST((a) == (b))
-#define fail_msg(...) abort()
-#include "tests/unit/packed.h"
+#include "tests/fuzz/messages.h"
 
 #define WALL_US 1640995200000000
 #define MESSAGES_MAX 300
@@ -52,23 +44,6 @@ static void on_send(void *ctx, struct span peer, struct span message)
     MUST(message.len < WIRE_ANSWER_FRAME_MAX);
 }
 
-static uint64_t number(const struct json_value *object, const char *name)
-{
-    const struct json_value *v = json_member(object, name);
-    char digits[24] = "";
-
-    if (v && v->type == JSON_NUMBER)
-        span_copy(digits, sizeof digits, v->text);
-    return strtoull(digits, NULL, 10);
-}
-
-static struct span text(const struct json_value *object, const char *name, const char *fallback)
-{
-    const struct json_value *v = json_member(object, name);
-
-    return v && v->type == JSON_STRING && v->text.len ? v->text : span_of(fallback);
-}
-
 static void ingest(struct span topic, struct span message)
 {
     char *own_topic = fuzz_text(topic), *own = fuzz_text(message);
@@ -80,29 +55,12 @@ static void ingest(struct span topic, struct span message)
     free(own);
 }
 
-static void pack(const struct json_value *v, struct buf *out)
-{
-    msgpack_packer pk;
-
-    msgpack_packer_init(&pk, out, buf_pack_write);
-    packed_value(&pk, v);
-}
-
 static void take_line(const struct json_value *v)
 {
-    const struct json_value *body = json_member(v, "body");
-    struct buf bytes = {0}, message = {0};
-    struct wire_record r = {.kind = (enum wire_kind)(number(v, "kind") % 256),
-                            .epoch = number(v, "epoch"),
-                            .seq = number(v, "seq"),
-                            .sent_us = 1};
+    struct buf message = {0};
 
-    if (body)
-        pack(body, &bytes);
-    r.body = buf_span(&bytes);
-    wire_put(&message, &r);
-    ingest(text(v, "topic", "EUR/USD "), buf_span(&message));
-    buf_free(&bytes);
+    message_record(v, &message);
+    ingest(message_text(v, "topic", "EUR/USD "), buf_span(&message));
     buf_free(&message);
 }
 
@@ -125,29 +83,20 @@ static void subscribe(struct span topic)
 
 static void take_json(const struct json_value *v)
 {
-    struct span op = text(v, "op", "");
+    struct span op = message_text(v, "op", "");
     struct buf message = {0};
 
     if (span_eq(op, "!line")) {
         take_line(v);
     } else if (span_eq(op, "!subscribe")) {
-        subscribe(text(v, "topic", WIRE_TOPIC_MARK "a "));
+        subscribe(message_text(v, "topic", WIRE_TOPIC_MARK "a "));
     } else if (span_eq(op, "!time")) {
-        pass_time((int64_t)(number(v, "ms") % PASSED_MAX_MS));
+        pass_time((int64_t)(message_number(v, "ms") % PASSED_MAX_MS));
     } else {
-        pack(v, &message);
-        core_control(&core, text(v, "peer", "a"), buf_span(&message));
+        message_pack(v, &message);
+        core_control(&core, message_text(v, "peer", "a"), buf_span(&message));
         buf_free(&message);
     }
-}
-
-/* packed_value takes numbers of up to 63 characters. */
-static bool is_packable(const struct json_value *root)
-{
-    for (uint32_t i = 0; i < root->skip; i++)
-        if (root[i].type == JSON_NUMBER && root[i].text.len > 60)
-            return false;
-    return true;
 }
 
 static void take_message(struct json *j, struct span message)
@@ -155,7 +104,7 @@ static void take_message(struct json *j, struct span message)
     const struct json_value *root;
 
     core_begin_turn(&core);
-    if (json_parse(j, message, &root) == OK && is_packable(root)) {
+    if (message_read(j, message, &root)) {
         take_json(root);
     } else if (message.len) {
         core_control(&core, SPAN("raw"), message);

@@ -4,7 +4,8 @@
  * The first line of the input is the query of the URL; '!' before it asks for msgpack.  Each other
  * line is one thing that happens:
  *   '#' bytes of the connection as they are; '@' "SYMBOL PRICE", a quote; '+' milliseconds pass;
- *   '~' the broker is lost; '&' the broker answers the oldest request with these bytes;
+ *   '~' the broker is lost; '&' the broker answers the oldest request with these bytes, or with
+ *   what this JSON describes (messages.h);
  *   '%' the socket takes so many bytes and is then full; else a text message, in one masked frame.
  */
 #include <msgpack.h>
@@ -14,7 +15,7 @@
 #include "shared/config/config.h"
 #include "shared/config/config_value.h"
 #include "shared/wire/pack.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/messages.h"
 
 #define EPOCH 7777
 #define LINES_MAX 200
@@ -230,7 +231,20 @@ static void say(struct span text)
     buf_free(&frame);
 }
 
-static void take_line(struct span line, char *copy)
+static void take_answer(struct json *j, struct span line)
+{
+    const struct json_value *root;
+    struct buf bytes = {0};
+
+    if (message_read(j, line, &root))
+        message_pack(root, &bytes);
+    else
+        buf_add(&bytes, line.at, line.len);
+    answer(buf_span(&bytes));
+    buf_free(&bytes);
+}
+
+static void take_line(struct json *j, struct span line, char *copy)
 {
     switch (copy[0]) {
     case '#':
@@ -247,7 +261,7 @@ static void take_line(struct span line, char *copy)
         hub_thaw(hub);
         break;
     case '&':
-        answer((struct span){line.at + 1, line.len - 1});
+        take_answer(j, (struct span){line.at + 1, line.len - 1});
         break;
     case '%':
         room = (size_t)strtoul(copy + 1, NULL, 10) % 100000;
@@ -336,7 +350,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct span line = fuzz_part(&rest, "\n");
         char *copy = fuzz_text(line);
 
-        take_line(line, copy);
+        take_line(j, line, copy);
         free(copy);
         turn();
         if (session && !is_closed)
