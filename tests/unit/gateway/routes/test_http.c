@@ -84,7 +84,7 @@ static void a_body_is_read_and_handed_to_the_loop(void **state)
     start();
     fd = comes("PUT /cotizaciones/locks/a HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                "Authorization: Bearer secret\r\nExpect: 100-continue\r\n"
-               "Content-Length: 24\r\n\r\n");
+               "Content-Length: 25\r\n\r\n");
     wait_for(fd);
     {
         char text[100] = "";
