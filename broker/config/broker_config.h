@@ -49,6 +49,12 @@
       "Symbols that the broker knows at most; it refuses a quote of one more.")          \
     X(seconds, MAX_FUTURE, max_future, "60", 0, 86400, NULL,                             \
       "Seconds by which a quote's timestamp may be ahead of the broker's clock.")        \
+    X(seconds, PUBLISH_TIMEOUT, publish_timeout, "60", 1, 86400, NULL,                    \
+      "Seconds after the last request to publish (POST /cotizaciones/quotes) after "     \
+      "which its feed is silent: its symbols become stale.")                             \
+    X(int, PUBLISH_KEYS, publish_keys, "200000", 1, 10000000, NULL,                      \
+      "Idempotency keys that the broker keeps at most, each for ten minutes; beyond "    \
+      "that it refuses requests with a new key.")                                        \
     X(seconds, LOCK_TTL_MAX, lock_ttl_max, "600", 1, 600, NULL,                          \
       "Seconds for which the broker grants a lock at most; then the holder must renew "  \
       "it.")                                                                             \

@@ -39,6 +39,7 @@ void core_init(struct core *d, uint64_t epoch)
     d->answers = (struct answers){.send = d->out.send, .ctx = d->out.ctx};
     d->locks = new_locks(d);
     core_request_init(d, core_control_find);
+    core_produce_init(d);
     core_begin_turn(d);
     d->heartbeat_at = d->time.now;
     d->started_us = d->time.wall_us;
@@ -47,6 +48,7 @@ void core_init(struct core *d, uint64_t epoch)
 void core_fini(struct core *d)
 {
     core_request_fini(d);
+    core_produce_fini(d);
     book_free(d->log.book);
     if (!d->log.log_writer)
         journal_close(d->log.journal, true);
@@ -182,7 +184,9 @@ static bool take_line(struct core *d, struct feed *f, struct wire_record *r, enu
         core_quote_enter(d, e, f, r, topic, record);
         return true;
     }
-    core_quote_publish(d, e, f, r, has_time, topic);
+    record = core_quote_pack(d, r, has_time);
+    core_quote_enter(d, e, f, r, topic, record);
+    d->out.publish(d->out.ctx, topic, record);
     return false;
 }
 
@@ -272,6 +276,7 @@ int64_t core_tick(struct core *d)
     }
     wait = sooner(d->heartbeat_at - d->time.now, lock_wait);
     wait = sooner(wait, feed_wait(d));
+    wait = sooner(wait, core_produce_tick(d));
     if (wait > FEED_ACK_MS && has_unacknowledged(d))
         wait = FEED_ACK_MS;
     if (wait > CORE_BEHIND_MS && core_request_waits(d))

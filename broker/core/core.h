@@ -6,7 +6,7 @@
  *
  * main.c owns the sockets and the loop.  It hands every message to the core, and the core sends
  * through the functions of its `out`, so that a test can take the place of the sockets.  The
- * core is the one numbering point: core_ingest and core_publish give every record its position,
+ * core is the one numbering point: core_quote_enter and core_publish give each record its position,
  * and there is no path around them.
  */
 #ifndef BROKER_CORE_CORE_H
@@ -77,10 +77,11 @@ struct core {
     struct feed_table *feeds;
     struct registry *registry;
     struct lock_core *locks;
-    struct core_requests *requests; /* that wait, and the one that is being answered */
-    int64_t work;                   /* left for control messages of this turn */
-    int64_t turn_work;              /* CORE_TURN_WORK, or less in a test */
-    uint64_t last_lost;             /* position of the last `lost` record */
+    struct core_producers *producers; /* requests to publish: keys, and who waits for the store */
+    struct core_requests *requests;   /* that wait, and the one that is being answered */
+    int64_t work;                     /* left for control messages of this turn */
+    int64_t turn_work;                /* CORE_TURN_WORK, or less in a test */
+    uint64_t last_lost;               /* position of the last `lost` record */
     uint64_t heartbeats;
     int64_t heartbeat_at;
     int64_t tick_by;      /* when core_tick was to be called again, 0: never was */

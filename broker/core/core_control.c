@@ -34,6 +34,8 @@ static void hello_feeder(struct core *d, struct control_request *q)
     char text[256], owner[CORE_FEED_OWNER_MAX];
     enum err e;
 
+    if (span_eq(h.owner, CORE_PRODUCE_OWNER))
+        h.owner = SPAN(""); /* which is refused */
     if (feed_table_lacks_room(d->feeds, &h))
         (void)core_feed_make_room(d);
     e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
@@ -208,6 +210,7 @@ static const struct core_op ops[] = {
     {"hello", on_hello, NULL, false},
     {"lost", on_lost, NULL, false},
     {"goodbye", on_goodbye, NULL, false},
+    {"publish", core_on_publish, NULL, false},
     {"report", core_on_report, NULL, false},
     {"ping", on_ping, NULL, false},
     {"snapshot", NULL, &core_snapshot_slices, true},

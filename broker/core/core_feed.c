@@ -1,5 +1,6 @@
 /* core_feed: log lines and answers about the grant of a feed; room for a new name. */
 #include <stdio.h>
+#include <string.h>
 
 #include "broker/core/core_private.h"
 #include "shared/base/log.h"
@@ -21,7 +22,8 @@ const char *core_feed_owner(uint64_t pid, const char *host, char out[CORE_FEED_O
         snprintf(out, CORE_FEED_OWNER_MAX, "pid %llu on %s", (unsigned long long)pid,
                  host[0] ? host : "a host not known");
     else
-        snprintf(out, CORE_FEED_OWNER_MAX, "a feeder whose pid is not known");
+        snprintf(out, CORE_FEED_OWNER_MAX, "%s",
+                 strcmp(host, CORE_PRODUCE_HOST) == 0 ? host : "a feeder whose pid is not known");
     return out;
 }
 

@@ -6,6 +6,7 @@
  *   core_control.c   the table of ops, and the answers to feeders and other peers
  *   core_status.c, core_gateway.c, core_snapshot.c, core_replay.c, core_history.c
  *                    other answers
+ *   core_produce.c   quotes that come in requests
  *   core_epoch.c     proofs that the log has lost positions
  *   core_request.c   the queue of requests that are answered in slices, between turns
  *   core_publish.c, core_page.c, core_reading.c, core_feed.c, core_quote.c, core_clock.c
@@ -85,9 +86,17 @@ void core_quote_pack_refusals(const struct feed *f, msgpack_packer *pk);
 /* Stamp the header in place and enter the record into ring and book, as line f->received. */
 void core_quote_enter(struct core *d, struct book_entry *e, struct feed *f, struct wire_record *r,
                       struct span topic, struct span record);
-/* Give it our layout (and a timestamp, unless has_time), enter it, and publish it. */
-void core_quote_publish(struct core *d, struct book_entry *e, struct feed *f, struct wire_record *r,
-                        bool has_time, struct span topic);
+/* The record in our layout, with a timestamp; valid until the next call. */
+struct span core_quote_pack(struct core *d, struct wire_record *r, bool has_time);
+
+/* core_produce.c */
+#define CORE_PRODUCE_OWNER "~requests" /* no feeder's owner begins like this */
+#define CORE_PRODUCE_HOST "requests to publish"
+void core_produce_init(struct core *d);
+void core_produce_fini(struct core *d);
+void core_on_publish(struct core *d, struct control_request *q);
+/* Answer those whose quotes are stored, or who waited too long.  ms until the next; -1: none. */
+int64_t core_produce_tick(struct core *d);
 
 /* core_page.c */
 /* Read the request's patterns; false: they are refused, and the error is sent. */

@@ -71,8 +71,7 @@ void core_quote_enter(struct core *d, struct book_entry *e, struct feed *f, stru
     f->accepted_at = d->time.now;
 }
 
-void core_quote_publish(struct core *d, struct book_entry *e, struct feed *f, struct wire_record *r,
-                        bool has_time, struct span topic)
+struct span core_quote_pack(struct core *d, struct wire_record *r, bool has_time)
 {
     struct buf body = {0};
 
@@ -83,6 +82,5 @@ void core_quote_publish(struct core *d, struct book_entry *e, struct feed *f, st
     buf_clear(&d->scratch);
     wire_put(&d->scratch, r);
     buf_free(&body);
-    core_quote_enter(d, e, f, r, topic, buf_span(&d->scratch));
-    d->out.publish(d->out.ctx, topic, buf_span(&d->scratch));
+    return buf_span(&d->scratch);
 }

@@ -1,12 +1,16 @@
 /* core_restore: last values and feeds as an earlier broker left them. */
-#include "broker/core/core.h"
+#include "broker/core/core_private.h"
 #include "shared/base/log.h"
 
 /* NULL: there is no place for it. */
-static struct feed *restore_feed(struct core *d, const struct feed_grant *g)
+static struct feed *restore_feed(struct core *d, struct feed_grant *g)
 {
-    struct feed *f = feed_table_restore(d->feeds, g, d->time.awake);
+    struct feed *f;
 
+    g->is_published = span_eq(g->owner, CORE_PRODUCE_OWNER);
+    if (g->is_published)
+        g->lease_ms = d->config->publish_timeout;
+    f = feed_table_restore(d->feeds, g, d->time.awake);
     if (f)
         f->last_seq = journal_head(d->log.journal);
     return f;

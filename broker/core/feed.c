@@ -103,16 +103,22 @@ void feed_table_leave_free(struct feed_table *t)
         append(t);
 }
 
-static size_t names_of(const struct feed_table *t, struct span peer)
+static bool has_all_names(const struct feed_table *t, const struct feed_hello *h)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < t->count; i++) {
         const struct feed *f = t->feeds[i];
 
-        count += f->is_held && f->peer_len == peer.len && memcmp(f->peer, peer.at, peer.len) == 0;
+        count += f->is_held && f->is_published == h->is_published && f->peer_len == h->peer.len &&
+                 memcmp(f->peer, h->peer.at, h->peer.len) == 0;
     }
-    return count;
+    return count >= (h->is_published ? FEED_PUBLISHED_MAX : FEED_NAMES_PER_PEER);
+}
+
+static int64_t lease_or_default(int64_t lease_ms)
+{
+    return lease_ms ? lease_ms : WIRE_FEED_LEASE_MS;
 }
 
 static void remember_former(struct feed *f)
@@ -137,8 +143,7 @@ bool feed_table_lacks_room(struct feed_table *t, const struct feed_hello *h)
 {
     const struct feed *f;
 
-    if (t->count < FEED_COUNT_MAX || !is_valid(h) || find(t, h->name) ||
-        names_of(t, h->peer) >= FEED_NAMES_PER_PEER)
+    if (t->count < FEED_COUNT_MAX || !is_valid(h) || find(t, h->name) || has_all_names(t, h))
         return false;
     f = least_useful(t);
     return !f || f->is_held;
@@ -160,7 +165,7 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
         *out = f;
         return ERR_HELD;
     }
-    if ((!f || !f->is_held) && names_of(t, h->peer) >= FEED_NAMES_PER_PEER)
+    if ((!f || !f->is_held) && has_all_names(t, h))
         return ERR_FULL;
     if (!f)
         f = add(t, h->name);
@@ -182,6 +187,8 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
     f->has_left = false;
     f->heard_at = now;
     f->allow_crossed = h->allow_crossed;
+    f->is_published = h->is_published;
+    f->lease_ms = lease_or_default(h->lease_ms);
     f->pid = h->pid;
     f->resend_from = 0;
     f->ack_lines = h->window / 4;
@@ -209,6 +216,8 @@ struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g
     f->epoch = g->epoch;
     f->received = f->acknowledged = f->announced = g->received;
     f->is_held = g->is_held;
+    f->is_published = g->is_published;
+    f->lease_ms = lease_or_default(g->lease_ms);
     f->has_left = g->has_left;
     f->heard_at = now;
     f->ack_lines = FEED_ACK_LINES;
@@ -304,7 +313,7 @@ void feed_release(struct feed *f)
 
 int64_t feed_lease_ms(const struct feed *f, int64_t now)
 {
-    int64_t left = f->heard_at + WIRE_FEED_LEASE_MS - now;
+    int64_t left = f->heard_at + f->lease_ms - now;
 
     return left > 0 ? left : 0;
 }

@@ -26,6 +26,7 @@
 #define FEED_PEER_MAX 64 /* of a ROUTER identity; ZeroMQ's own are 5 bytes */
 #define FEED_COUNT_MAX 1024
 #define FEED_NAMES_PER_PEER 16 /* held by one connection to control */
+#define FEED_PUBLISHED_MAX 64  /* held by requests to publish */
 /* No feed has a line number above this: it would take 285 years at a million lines a second. */
 #define FEED_LINE_MAX ((uint64_t)1 << 53)
 /* A feeder may report lines as lost that were never announced: so many above the highest. */
@@ -49,8 +50,10 @@ struct feed {
     uint32_t index; /* stable */
     char name[FEED_NAME_MAX + 1], owner[FEED_OWNER_MAX + 1], host[65];
     uint64_t pid;
-    uint64_t epoch; /* fencing token of the current grant */
-    bool is_held;   /* the lease runs */
+    uint64_t epoch;    /* fencing token of the current grant */
+    bool is_held;      /* the lease runs */
+    bool is_published; /* its lines come in requests to publish, not from a feeder */
+    int64_t lease_ms;
     bool allow_crossed;
     bool has_left;             /* it ended with a goodbye */
     struct feed_former former; /* owner "": none */
@@ -94,14 +97,16 @@ struct feed_hello {
     uint64_t pid, acked;
     uint64_t window; /* lines it can keep unacknowledged, 0: many */
     bool allow_crossed;
+    bool is_published; /* a request to publish; peer is empty */
+    int64_t lease_ms;  /* 0: WIRE_FEED_LEASE_MS */
 };
 
 /*
  * Request the name.  OK: *out is granted; *is_new: it is a new grant, not the same one again.
  * ERR_HELD: *out is the holder.  ERR_INVALID: name, owner, peer or acked out of bounds.
- * ERR_FULL: FEED_NAMES_PER_PEER names of this peer, or FEED_COUNT_MAX that published (the
- * caller may feed_forget one first: feed_table_lacks_room).  Of those that never did, the one
- * that is silent longest makes room, those that are held last.
+ * ERR_FULL: FEED_NAMES_PER_PEER names of this peer (FEED_PUBLISHED_MAX of requests), or
+ * FEED_COUNT_MAX that published (the caller may feed_forget one first: feed_table_lacks_room).  Of
+ * those that never did, the one that is silent longest makes room, those that are held last.
  */
 MUST_CHECK enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int64_t now,
                                      struct feed **out, bool *is_new);
@@ -111,6 +116,8 @@ struct feed_grant {
     uint64_t epoch, received;
     bool is_held; /* its lease runs from now */
     bool has_left;
+    bool is_published;
+    int64_t lease_ms; /* 0: WIRE_FEED_LEASE_MS */
 };
 
 /*

@@ -129,6 +129,13 @@ static void drop_oldest(struct journal *j)
         j->tail = *journal_offset(j, j->first) & ~OFFSET_DAMAGED;
 }
 
+/* From here on the entries up to j->head count. */
+static void commit(struct journal *j)
+{
+    j->map->last = j->next - 1; /* before the head: if killed between, positions too many */
+    set(&j->map->head, j->head);
+}
+
 void journal_append(struct journal *j, uint32_t feed, uint64_t line, struct span topic,
                     struct span record)
 {
@@ -167,10 +174,25 @@ void journal_append(struct journal *j, uint32_t feed, uint64_t line, struct span
     memcpy(e + 1, topic.at, topic.len);
     memcpy((char *)(e + 1) + topic.len, record.at, record.len);
     e->sum = journal_sum(e, need);
-    m->last = j->next; /* before the head: if killed between, one position too many */
     journal_add_offset(j, at);
     j->head = at + need;
-    set(&m->head, j->head);
+    if (!j->is_batch)
+        commit(j);
+}
+
+void journal_begin_batch(struct journal *j)
+{
+    assert(!j->is_batch);
+    j->is_batch = true;
+    j->batch_at = j->head;
+}
+
+void journal_end_batch(struct journal *j)
+{
+    assert(j->is_batch && j->head - j->batch_at <= j->size / 2);
+    j->is_batch = false;
+    if (j->head != j->batch_at)
+        commit(j);
 }
 
 uint64_t journal_head(const struct journal *j)

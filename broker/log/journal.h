@@ -119,6 +119,13 @@ MUST_CHECK enum err journal_resize(struct journal *j, size_t bytes, char error[J
 void journal_append(struct journal *j, uint32_t feed, uint64_t line, struct span topic,
                     struct span record);
 
+/*
+ * What is appended between the two counts as a whole or not at all, should the process be killed
+ * meanwhile: at most half of journal_size in all.  Publish nothing of it before journal_end_batch.
+ */
+void journal_begin_batch(struct journal *j);
+void journal_end_batch(struct journal *j);
+
 uint64_t journal_head(const struct journal *j);  /* last position given, 0: none */
 uint64_t journal_first(const struct journal *j); /* oldest kept; head+1 if none */
 size_t journal_bytes(const struct journal *j);   /* in use, of */

@@ -48,6 +48,8 @@ struct journal {
     size_t offset_cap;
     uint64_t first, next; /* positions */
     bool is_begun;        /* we may append */
+    bool is_batch;        /* entries from the offset batch_at on do not count yet */
+    uint64_t batch_at;
 };
 
 /*

@@ -14,6 +14,8 @@
 #define PASSED_MAX_MS 3600000
 
 static const struct broker_config config = {.journal_bytes = 1 << 16,
+                                            .publish_timeout = 60000,
+                                            .publish_keys = 50,
                                             .max_symbols_total = 50,
                                             .max_future = 60000,
                                             .lock_ttl_max = 600000,

@@ -75,6 +75,8 @@ static inline int set_up(void **state)
     config = (struct broker_config){.journal_bytes = 1 << 20,
                                     .max_symbols_total = 100000,
                                     .max_future = 60000,
+                                    .publish_timeout = 60000,
+                                    .publish_keys = 1000,
                                     .lock_ttl_max = 600000,
                                     .lock_delay_max = 600000,
                                     .lock_count_max = 1000};

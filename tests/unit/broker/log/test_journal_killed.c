@@ -134,6 +134,26 @@ static bool has_another(struct journal *j)
     return head == walk_head + 1;
 }
 
+#define BATCH 3
+
+static void append_batch(struct journal *j)
+{
+    journal_begin_batch(j);
+    for (int i = 0; i < BATCH; i++)
+        append_made_up(j);
+    journal_end_batch(j);
+}
+
+static bool has_whole_batch(struct journal *j)
+{
+    uint64_t head = journal_head(j);
+
+    assert_true(head == walk_head || head == walk_head + BATCH);
+    check_made_up(j);
+    assert_int_equal(journal_feed(j, 1)->received, head);
+    return head == walk_head + BATCH;
+}
+
 static void grant_to_two(struct journal *j)
 {
     struct journal_feed sim = {.name = "sim", .owner = "two", .epoch = 6, .received = 40};
@@ -267,6 +287,7 @@ static void a_journal_is_whole_between_any_two_instructions(void **state)
 {
     static const struct walk walks[] = {
         {"append", nearly_fill, append_made_up, has_another},
+        {"batch", nearly_fill, append_batch, has_whole_batch},
         {"set_feed", nearly_fill, grant_to_two, is_granted_to_two},
         {"begin", nearly_fill, begin_again, is_begun_again},
     };

@@ -1,0 +1,435 @@
+/*
+ * core_produce: the op publish, quotes of a producer that is no feeder.
+ *
+ * All accepted quotes of a request are entered into the ring as a whole or not at all, also when
+ * the process is killed meanwhile, and have positions one after the other.  With a key, the answer
+ * is kept (key_table.h): the request can be repeated after a lost answer.  A request holds its
+ * feed's name for PUBLISH_TIMEOUT, as a feeder's line does for the time of its lease.
+ *
+ * One request has at most CORE_PRODUCE_MAX quotes, which is the work of a burst of lines; the turn
+ * takes no further control message then.  Answers that wait for the store: CORE_UNSTORED_MAX at
+ * most, each for CORE_UNSTORED_MS.
+ */
+#include <msgpack.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/core/core_private.h"
+#include "broker/core/key_table.h"
+#include "shared/base/hash.h"
+#include "shared/base/log.h"
+#include "shared/base/mem.h"
+#include "shared/wire/pack.h"
+
+#define CORE_PRODUCE_MAX 256
+#define CORE_UNSTORED_MAX 256
+#define CORE_UNSTORED_MS 1000
+#define ROW_BYTES 160 /* that the ring needs beyond a row's own, at most */
+#define FIELD_MAX 16  /* bytes of a field's name in an answer */
+
+/* An answer that waits until its quotes are stored. */
+struct unstored {
+    uint64_t id, last;
+    int64_t until;
+    struct buf peer, answer; /* the answer's members but `stored` */
+};
+
+struct core_producers {
+    struct key_table *keys;
+    struct unstored waiting[CORE_UNSTORED_MAX];
+    size_t waiting_count;
+};
+
+void core_produce_init(struct core *d)
+{
+    d->producers = mem_zalloc(sizeof *d->producers);
+    d->producers->keys = key_table_new((size_t)d->config->publish_keys);
+}
+
+static void drop_unstored(struct core_producers *p, size_t i)
+{
+    buf_free(&p->waiting[i].peer);
+    buf_free(&p->waiting[i].answer);
+    p->waiting[i] = p->waiting[--p->waiting_count];
+}
+
+void core_produce_fini(struct core *d)
+{
+    struct core_producers *p = d->producers;
+
+    while (p->waiting_count)
+        drop_unstored(p, p->waiting_count - 1);
+    key_table_free(p->keys);
+    free(p);
+    d->producers = NULL;
+}
+
+/* --- the request ------------------------------------------------------------------------- */
+
+struct production {
+    struct key_name name; /* key.len 0: there is none */
+    struct span rows;     /* the cursor: at the first row */
+    uint32_t count;
+    uint64_t sent, hash;
+    bool wants_stored, is_ended;
+};
+
+/* [symbol, body], or [symbol, reason, field] of a quote that the gateway has refused. */
+struct row {
+    struct span symbol, body;
+    enum quote_refusal why;
+    struct span field;
+};
+
+static bool read_refusal(struct span reason, enum quote_refusal *out)
+{
+    for (int i = 1; i < QUOTE_REFUSAL_COUNT; i++)
+        if (span_eq(reason, quote_refusal_name((enum quote_refusal)i))) {
+            *out = (enum quote_refusal)i;
+            return true;
+        }
+    return false;
+}
+
+static bool take_row(struct span *c, struct row *out)
+{
+    struct pack_value head, symbol, v, field;
+
+    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count < 2 || head.count > 3 ||
+        !pack_next(c, &symbol) || symbol.type != PACK_STR)
+        return false;
+    *out = (struct row){.symbol = symbol.text};
+    if (head.count == 2) {
+        out->body = *c;
+        if (!pack_skip(c))
+            return false;
+        out->body.len -= c->len;
+        return true;
+    }
+    if (!pack_next(c, &v) || v.type != PACK_STR || !read_refusal(v.text, &out->why) ||
+        !pack_next(c, &field) || field.type != PACK_STR || field.text.len > FIELD_MAX)
+        return false;
+    out->field = field.text;
+    return true;
+}
+
+static uint64_t hash_of(struct span bytes)
+{
+    size_t words = bytes.len & ~(size_t)7;
+    uint64_t h = hash_words(bytes.len, bytes.at, words);
+
+    for (size_t i = words; i < bytes.len; i++)
+        h = hash_byte(h, bytes.at[i]);
+    return h;
+}
+
+/* NULL, or what is wrong with it. */
+static const char *read_request(const struct control_request *q, struct production *p)
+{
+    struct pack_value list, key;
+    struct span rows, raw;
+    struct row row;
+
+    *p = (struct production){
+        .name = {.feed = pack_find_text(q->map, "feed"), .part = pack_find_u(q->map, "part", 0)},
+        .sent = pack_find_u(q->map, "sent", 0),
+        .wants_stored = pack_find_bool(q->map, "stored", false),
+        .is_ended = pack_find_bool(q->map, "ended", false),
+    };
+    if (pack_find(q->map, "key", &key, NULL)) {
+        if (key.type != PACK_STR || !key_table_is_key(key.text))
+            return "key must be 1 to 128 visible ASCII characters";
+        p->name.key = key.text;
+    }
+    if (!pack_find(q->map, "quotes", &list, &raw) || list.type != PACK_ARRAY ||
+        list.count > CORE_PRODUCE_MAX)
+        return "quotes must be an array of at most 256 rows";
+    p->hash = hash_of(raw) + p->is_ended;
+    rows = raw;
+    (void)pack_next(&rows, &list);
+    p->rows = rows;
+    p->count = list.count;
+    for (uint32_t i = 0; i < list.count; i++)
+        if (!take_row(&rows, &row))
+            return "a row must be [symbol, fields], or [symbol, reason, field] if it is refused";
+    return NULL;
+}
+
+/* --- the answer -------------------------------------------------------------------------- */
+
+static void pack_answer(struct core *d, msgpack_packer *pk, struct buf *out,
+                        const struct key_answer *a, bool is_repeated)
+{
+    pack_kv_u(pk, "epoch", d->log.epoch);
+    pack_kv_u(pk, "count", a->count);
+    pack_kv_u(pk, "first", a->first);
+    pack_kv_bool(pk, "repeated", is_repeated);
+    pack_key(pk, "refused");
+    if (a->refused.len)
+        buf_add(out, a->refused.at, a->refused.len);
+    else
+        msgpack_pack_array(pk, 0);
+}
+#define ANSWER_MEMBERS 5
+
+static bool is_stored(const struct core *d, uint64_t last)
+{
+    return d->log.log_writer && journal_stored(d->log.journal) >= last;
+}
+
+static void send_answer(struct core *d, struct control_request *q, struct span members,
+                        bool is_stored_now)
+{
+    (void)d;
+    answer_begin(q, ANSWER_MEMBERS + 1);
+    answer_add(q, members);
+    pack_kv_bool(&q->pk, "stored", is_stored_now);
+    answer_send(q);
+}
+
+static void answer(struct core *d, struct control_request *q, const struct production *p,
+                   const struct key_answer *a, bool is_repeated)
+{
+    struct core_producers *all = d->producers;
+    struct buf members = {0};
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, &members, buf_pack_write);
+    pack_answer(d, &pk, &members, a, is_repeated);
+    if (p->wants_stored && d->log.log_writer && !is_stored(d, a->last) &&
+        all->waiting_count < CORE_UNSTORED_MAX) {
+        struct unstored *w = &all->waiting[all->waiting_count++];
+
+        *w = (struct unstored){
+            .id = q->id, .last = a->last, .until = d->time.now + CORE_UNSTORED_MS};
+        buf_add(&w->peer, q->peer.at, q->peer.len);
+        w->answer = members;
+        return;
+    }
+    send_answer(d, q, buf_span(&members), is_stored(d, a->last));
+    buf_free(&members);
+}
+
+int64_t core_produce_tick(struct core *d)
+{
+    struct core_producers *all = d->producers;
+    int64_t wait = -1;
+
+    for (size_t i = all->waiting_count; i-- > 0;) {
+        struct unstored *w = &all->waiting[i];
+        bool stored = is_stored(d, w->last);
+        int64_t left = w->until - d->time.now;
+
+        if (stored || left <= 0) {
+            struct control_request q = {.answers = &d->answers,
+                                        .peer = buf_span(&w->peer),
+                                        .id = w->id,
+                                        .op = SPAN("publish")};
+
+            send_answer(d, &q, buf_span(&w->answer), stored);
+            drop_unstored(all, i);
+        } else if (wait < 0 || left < wait) {
+            wait = left;
+        }
+    }
+    return wait;
+}
+
+/* --- publishing -------------------------------------------------------------------------- */
+
+/* The feed of the request.  NULL: it has been answered. */
+static struct feed *take_feed(struct core *d, struct control_request *q, const struct production *p)
+{
+    struct feed_hello h = {
+        .name = p->name.feed,
+        .owner = SPAN(CORE_PRODUCE_OWNER),
+        .host = SPAN(CORE_PRODUCE_HOST),
+        .is_published = true,
+        .lease_ms = d->config->publish_timeout,
+    };
+    char text[256], owner[CORE_FEED_OWNER_MAX];
+    struct feed *f = NULL;
+    bool is_new = false;
+    enum err e;
+
+    if (feed_table_lacks_room(d->feeds, &h))
+        (void)core_feed_make_room(d);
+    e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
+    if (e == ERR_HELD) {
+        snprintf(text, sizeof text, "feed %s is held by %s", f->name,
+                 core_feed_owner(f->pid, f->host, owner));
+        answer_begin(q, 3);
+        pack_kv_text(&q->pk, "error", span_of(err_name(e)));
+        pack_kv_text(&q->pk, "message", span_of(text));
+        pack_kv_u(&q->pk, "retry_ms", core_feed_retry_ms(d, f));
+        answer_send(q);
+        return NULL;
+    }
+    if (e) {
+        answer_error(q, e,
+                     e == ERR_FULL ? "too many feeds are published by requests, or too many in all"
+                                   : "feed must be 1 to 64 of A-Z a-z 0-9 . _ -");
+        return NULL;
+    }
+    if (is_new) {
+        core_feed_log_grant(d, f);
+        f->has_published = true;
+        core_remember_feed(d, f);
+        if (f->received)
+            core_mark_feed(d, f, false);
+    }
+    return f;
+}
+
+/* The field that a rule across fields, or of the broker alone, is about. */
+static struct span field_of(enum quote_refusal why)
+{
+    return why == QUOTE_FUTURE                                 ? SPAN("timestamp")
+           : why == QUOTE_CROSSED                              ? SPAN("bid")
+           : why == QUOTE_BAD_SYMBOL || why == QUOTE_BOOK_FULL ? SPAN("symbol")
+                                                               : SPAN("");
+}
+
+/* Enter the quote as the next line.  Not QUOTE_ACCEPTED: it is refused. */
+static enum quote_refusal enter_row(struct core *d, struct feed *f, const struct production *p,
+                                    struct row *row)
+{
+    struct quote_rules rules = core_quote_rules(d, f);
+    struct wire_record r = {.kind = WIRE_QUOTE, .sent_us = p->sent, .body = row->body};
+    struct book_entry *e = NULL;
+    char topic[WIRE_TOPIC_MAX];
+    struct span record;
+    bool has_time = true;
+
+    if (!row->why && !quote_is_symbol(row->symbol))
+        row->why = QUOTE_BAD_SYMBOL;
+    if (!row->why)
+        row->why = quote_check_line(row->body, &rules, &has_time);
+    if (!row->why && !(e = book_add(d->log.book, row->symbol)))
+        row->why = QUOTE_BOOK_FULL;
+    if (row->why) {
+        if (!row->field.len)
+            row->field = field_of(row->why);
+        core_quote_refuse(d, f, f->received, row->symbol, row->why);
+        return row->why;
+    }
+    record = core_quote_pack(d, &r, has_time);
+    core_quote_enter(d, e, f, &r, (struct span){topic, wire_topic(topic, row->symbol)}, record);
+    return QUOTE_ACCEPTED;
+}
+
+/* All rows into the ring, as a whole.  `refused` gets the rows of those that are not. */
+static void enter_rows(struct core *d, struct feed *f, struct production *p, struct buf *refused)
+{
+    uint32_t refused_count = 0;
+    struct buf rows = {0};
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, &rows, buf_pack_write);
+    journal_begin_batch(d->log.journal);
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct row row;
+
+        (void)take_row(&p->rows, &row);
+        f->received++;
+        if (!enter_row(d, f, p, &row))
+            continue;
+        refused_count++;
+        msgpack_pack_array(&pk, 3);
+        msgpack_pack_uint32(&pk, i);
+        pack_text(&pk, span_of(quote_refusal_name(row.why)));
+        pack_text(&pk, row.field);
+    }
+    journal_end_batch(d->log.journal);
+    msgpack_packer_init(&pk, refused, buf_pack_write);
+    msgpack_pack_array(&pk, refused_count);
+    buf_add(refused, rows.data, rows.len);
+    buf_free(&rows);
+}
+
+/* What was entered goes out, now that no kill can undo it. */
+static void publish_entered(struct core *d, uint64_t first, uint64_t last)
+{
+    struct journal_entry e;
+
+    for (uint64_t seq = first; seq <= last; seq++)
+        if (!journal_read(d->log.journal, seq, &e))
+            d->out.publish(d->out.ctx, e.topic, e.record);
+}
+
+static void end_feed(struct core *d, struct feed *f)
+{
+    log_info("feed %s has ended after line %llu", f->name, (unsigned long long)f->received);
+    feed_release(f);
+    core_mark_feed(d, f, true);
+    core_remember_feed(d, f);
+}
+
+static void publish(struct core *d, struct control_request *q, struct production *p)
+{
+    struct feed *f = take_feed(d, q, p);
+    struct key_answer a = {.hash = p->hash, .count = p->count};
+    struct buf refused = {0};
+    uint64_t before;
+
+    if (!f)
+        return;
+    before = journal_head(d->log.journal);
+    enter_rows(d, f, p, &refused);
+    a.last = journal_head(d->log.journal);
+    a.first = a.last > before ? before + 1 : 0;
+    a.refused = buf_span(&refused);
+    publish_entered(d, before + 1, a.last);
+    journal_feed(d->log.journal, f->index)->received = f->received;
+    f->last_seq = a.last;
+    if (p->name.key.len)
+        key_table_add(d->producers->keys, &p->name, &a, 0, d->time.awake);
+    if (p->is_ended)
+        end_feed(d, f);
+    answer(d, q, p, &a, false);
+    buf_free(&refused);
+}
+
+static void refuse_key(struct core *d, struct control_request *q)
+{
+    answer_begin(q, 3);
+    pack_kv_text(&q->pk, "error", span_of(err_name(ERR_FULL)));
+    pack_kv_text(&q->pk, "message", SPAN("as many keys are kept as PUBLISH_KEYS allows"));
+    pack_kv_u(&q->pk, "retry_ms", (uint64_t)key_table_wait(d->producers->keys, d->time.awake));
+    answer_send(q);
+}
+
+/* A batch takes at most half of the ring. */
+static bool fits_ring(const struct core *d, const struct control_request *q,
+                      const struct production *p)
+{
+    return q->map.len + (size_t)p->count * ROW_BYTES + JOURNAL_ENTRY_MAX <=
+           journal_size(d->log.journal) / 2;
+}
+
+void core_on_publish(struct core *d, struct control_request *q)
+{
+    struct key_table *keys = d->producers->keys;
+    const struct key_answer *kept = NULL;
+    struct production p;
+    const char *fault = read_request(q, &p);
+
+    if (fault || !fits_ring(d, q, &p)) {
+        answer_error(q, fault ? ERR_INVALID : ERR_TOO_LARGE,
+                     fault ? fault
+                           : "more than half of the ring (JOURNAL_BYTES): send less at once");
+        return;
+    }
+    d->work -= (int64_t)p.count * CORE_WORK_ENTRY;
+    if (p.name.key.len)
+        kept = key_table_find(keys, &p.name, d->time.awake);
+    if (kept && kept->hash != p.hash)
+        answer_error(q, ERR_STALE, "this key was used for other quotes");
+    else if (kept)
+        answer(d, q, &p, kept, true);
+    else if (p.name.key.len && !key_table_has_room(keys, d->time.awake))
+        refuse_key(d, q);
+    else
+        publish(d, q, &p);
+}
