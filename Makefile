@@ -86,8 +86,8 @@ JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # Two minutes of chaos and a hundred killed brokers, which take longest and so come first; under
 # the sanitizers the tests do.  `make chaos` is the chaos by itself.
-SYSTEM_TESTS := $(if $(SAN),,tests/chaos/test_chaos.py) tests/system tests/chaos/test_verdict.py \
-           tests/chaos/test_lock_verdict.py tests/chaos/test_locks_history.py
+SYSTEM_TESTS := $(if $(SAN),,tests/chaos/test_chaos.py) tests/system tests/chaos/test_history_check.py \
+           tests/chaos/test_lock_history_check.py tests/chaos/test_locks_history.py
 # By another name, or make -n would run them.
 MAKE_PROGRAM := $(MAKE)
 # Most tests wait for something: two files of them for each processor.

@@ -219,16 +219,16 @@ def measure(args, name, watch, programs, told):
 
 
 def run(args):
-    stage = pregon.Stage()
+    system = pregon.System()
     try:
-        broker = stage.broker()
-        gateway = stage.gateway(broker, **SETTINGS)
-        feed = stage.feed(broker, "many")
+        broker = system.broker()
+        gateway = system.gateway(broker, **SETTINGS)
+        feed = system.feed(broker, "many")
         for i, symbol in enumerate(query_attacks.symbols(SYMBOLS)):
             feed.quote(symbol, last="1.5", bid="1.25", ask="1.75")
             if i % 1000 == 999:
-                feed.settled()
-        watch = Latency(stage, broker, gateway)
+                feed.wait_processed()
+        watch = Latency(system, broker, gateway)
         watch.many(300)
         told = {"port": gateway.port, "control": broker.ready["control"],
                 "publish": broker.ready["publish"], "ingest": broker.ready["ingest"]}
@@ -240,7 +240,7 @@ def run(args):
         return all([measure(args, name, watch, (broker, gateway), told)
                     for name in args.only or ATTACKS])
     finally:
-        stage.end()
+        system.end()
 
 
 def main():

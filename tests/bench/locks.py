@@ -96,8 +96,8 @@ def renew(address, tokens, rate, is_on, is_over, counts):
                 counts[2] += b"error" in s.recv()
 
 
-def take_locks(stage, broker, count):
-    x = stage.locker(broker, "bench")
+def take_locks(system, broker, count):
+    x = system.locker(broker, "bench")
     return [(f"lock-{i}", x.lock(f"lock-{i}", 600000)["token"]) for i in range(count)]
 
 
@@ -117,10 +117,10 @@ def row(title, quotes, begin_end, renewals, cpu):
 
 
 def main():
-    stage = pregon.Stage()
-    broker = stage.broker(store=f"sqlite:{tempfile.mkdtemp(prefix='pregon-bench-')}/pregon.db")
-    tokens = take_locks(stage, broker, ARGUMENTS.locks)
-    stage.feeder(broker, "sim:1000", rate=ARGUMENTS.quotes)
+    system = pregon.System()
+    broker = system.broker(store=f"sqlite:{tempfile.mkdtemp(prefix='pregon-bench-')}/pregon.db")
+    tokens = take_locks(system, broker, ARGUMENTS.locks)
+    system.feeder(broker, "sim:1000", rate=ARGUMENTS.quotes)
     is_on, is_over = multiprocessing.Event(), multiprocessing.Event()
     counts = multiprocessing.Array("q", 3, lock=False)
     out = multiprocessing.Queue()
@@ -153,7 +153,7 @@ def main():
     print(row(f"{ARGUMENTS.locks:,} locks renewed", quotes, stretches[True], renewals[True],
               cpu[True]))
     print(f"\n{counts[0]:,} renewals sent, {counts[1]:,} answered, {counts[2]} refused")
-    stage.end()
+    system.end()
 
 
 if __name__ == "__main__":

@@ -149,16 +149,16 @@ class Pregon(Server):
     def __init__(self, gateways=1, **settings):
         super().__init__()
         self.settings = {"websocket_max_connections": 19000, **settings}
-        self.stage = stage = pregon.Stage()
+        self.system = system = pregon.System()
         with on(SERVER_CORES):
-            self.broker = stage.broker(store=f"sqlite:{stage.path('pregon.db')}")
+            self.broker = system.broker(store=f"sqlite:{system.path('pregon.db')}")
             self.gateways = [self.gateway() for _ in range(gateways)]
         with on(LOAD_CORES):
-            self.feeder = stage.feeder(self.broker, "-", feed="bench")
+            self.feeder = system.feeder(self.broker, "-", feed="bench")
         keep_off_the_servers()
 
     def gateway(self):
-        return self.stage.gateway(self.broker, descriptors=DESCRIPTORS, **self.settings)
+        return self.system.gateway(self.broker, descriptors=DESCRIPTORS, **self.settings)
 
     def kill_gateway(self):
         self.settings["port"] = self.gateways[0].port
@@ -186,7 +186,7 @@ class Pregon(Server):
         for gateway in self.gateways:  # thousands of close frames would be measured too
             if gateway.is_running:
                 gateway.kill()
-        self.stage.end()
+        self.system.end()
 
 
 SERVERS = {
@@ -240,12 +240,12 @@ class Load:
             raise RuntimeError("the load client ended")
         return json.loads(line)
 
-    def ask(self, *words):
+    def request(self, *words):
         self.say(*words)
         return self.hear()
 
     def connect(self, count, flight=128):
-        answer = self.ask("connect", count, flight)
+        answer = self.request("connect", count, flight)
         if answer["refused"]:
             raise RuntimeError(
                 f"{type(self.server).__name__} refused {answer['refused']} of {count}"
@@ -255,7 +255,7 @@ class Load:
     def publish(self, rate, seconds):
         """The answer, with what it cost the server: `cpu_us` of each delivery."""
         before, own = seconds_of(self.server.pids), seconds_of([self.process.pid])
-        answer = self.ask("publish", rate, seconds)
+        answer = self.request("publish", rate, seconds)
         spent = seconds_of(self.server.pids) - before
         answer["load_busy"] = (seconds_of([self.process.pid]) - own) / answer["seconds"]
         answer["server_cpu"] = spent

@@ -61,18 +61,18 @@ class Run:
     """Start everything and warm up."""
 
     def __init__(self, args, store, rate, name):
-        self.stage = stage = pregon.Stage()
+        self.system = system = pregon.System()
         settings = {"store": "memory"}
         if store == "sqlite":
-            settings["store"] = f"sqlite:{stage.path('pregon.db')}"
-        self.broker = stage.broker(publish_queue=100000000, **settings)
+            settings["store"] = f"sqlite:{system.path('pregon.db')}"
+        self.broker = system.broker(publish_queue=100000000, **settings)
         self.sink = Sink(self.broker.ready["publish"])
-        self.control = stage.control(self.broker)
-        self.feeder = stage.feeder(self.broker, f"sim:{args.symbols}?rate={rate}", feed=name)
+        self.control = system.control(self.broker)
+        self.feeder = system.feeder(self.broker, f"sim:{args.symbols}?rate={rate}", feed=name)
         on(args.broker_cores, self.broker.process)
         on(args.other_cores, self.sink.process)
         on(args.other_cores, self.feeder.process)
-        pregon.eventually(lambda: self.control.ask("status")["seq"], lambda n: n > 20000,
+        pregon.eventually(lambda: self.control.request("status")["seq"], lambda n: n > 20000,
                           "the first quotes", patience=60)
         time.sleep(args.warm)
 
@@ -81,7 +81,7 @@ class Run:
         cpu, began, quotes = seconds_of(self.broker.pid), time.monotonic(), self.sink.read()
         while time.monotonic() < began + duration:
             time.sleep(min(0.25, duration))
-            each(self.control.ask("status"))
+            each(self.control.request("status"))
         after, took = self.sink.read(), time.monotonic() - began
         count = after[0] - quotes[0]
         spent = seconds_of(self.broker.pid)
@@ -91,7 +91,7 @@ class Run:
 
     def end(self):
         self.sink.close()
-        self.stage.end()
+        self.system.end()
 
 
 def tell(one):
@@ -128,9 +128,9 @@ def stored_over(args, rate, seconds):
     run = Run(args, "sqlite", rate, "bench")
     lags = []
     try:
-        before, began = run.control.ask("status")["store"], time.monotonic()
+        before, began = run.control.request("status")["store"], time.monotonic()
         one = run.measure(seconds, lambda s: lags.append(s["store"]["behind_us"] / 1e6))
-        after, took = run.control.ask("status")["store"], time.monotonic() - began
+        after, took = run.control.request("status")["store"], time.monotonic() - began
     finally:
         run.end()
     return {

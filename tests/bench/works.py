@@ -168,11 +168,11 @@ def w4(b):
             some, is_whole = p99_of(load, 20, calm_s)
             calm += some
             rss.append(servers.rss_of(pids))
-            load.ask("mute", 10)
+            load.request("mute", 10)
             some, is_whole_too = p99_of(load, 20, stall)
             stalled += some
             rss.append(servers.rss_of(pids))
-            load.ask("unmute")
+            load.request("unmute")
             if not is_whole or not is_whole_too:
                 b.note(f"W4 {name}: the others did not get everything")
             if len(rss) == 3:
@@ -307,10 +307,10 @@ def w7(b):
         load.connect(count)
         load.publish(2, 1)
         server.kill_gateway()
-        load.ask("down")
-        load.ask("publish", 10, 1)  # missed by all of them
+        load.request("down")
+        load.request("publish", 10, 1)  # missed by all of them
         server.start_gateway()
-        a = load.ask("return", count)
+        a = load.request("return", count)
         after = load.publish(2, 1)
         b.record("W7", f"{count:,} back with since, each with what it missed", "s", "pregon",
                  a["acked_seconds"], a)

@@ -11,14 +11,14 @@ import time
 
 import pregon
 
-Deed = collections.namedtuple("Deed", "victim text perform")
+Action = collections.namedtuple("Action", "victim text perform")
 
 CLIENTS_MAX = 24
 
 
 def kill(kind):
     def choose(world, dice):
-        victim = dice.choice(world.cast[kind])
+        victim = dice.choice(world.victims[kind])
         pause = dice.choice((0.0, dice.uniform(0, 0.3), dice.uniform(0, 2.0)))
 
         def perform():
@@ -26,14 +26,14 @@ def kill(kind):
             time.sleep(pause)
             world.restart(victim)
 
-        return Deed(victim.name, f"kill -9 {victim.name}, again after {pause:.2f} s", perform)
+        return Action(victim.name, f"kill -9 {victim.name}, again after {pause:.2f} s", perform)
 
     return choose
 
 
 def stop(kind):
     def choose(world, dice):
-        victim = dice.choice(world.cast[kind])
+        victim = dice.choice(world.victims[kind])
         pause = dice.uniform(0, 1.0)
 
         def perform():
@@ -41,32 +41,32 @@ def stop(kind):
             time.sleep(pause)
             world.restart(victim)
 
-        return Deed(victim.name, f"SIGTERM {victim.name}, again after {pause:.2f} s", perform)
+        return Action(victim.name, f"SIGTERM {victim.name}, again after {pause:.2f} s", perform)
 
     return choose
 
 
 def stall(kind):
     def choose(world, dice):
-        victim = dice.choice(world.cast[kind])
+        victim = dice.choice(world.victims[kind])
         seconds = dice.choice((dice.uniform(0.1, 0.6), dice.uniform(0.5, 4.0),
                                dice.uniform(3.0, 10.0)))
-        return Deed(victim.name, f"SIGSTOP {victim.name} for {seconds:.2f} s",
-                    lambda: victim.stall(seconds))
+        return Action(victim.name, f"SIGSTOP {victim.name} for {seconds:.2f} s",
+                      lambda: victim.stall(seconds))
 
     return choose
 
 
 def cut(world, dice):
     proxy = dice.choice(world.proxies)
-    return Deed(None, f"cut links of {proxy.name}", lambda: proxy.cut(dice_of(dice)))
+    return Action(None, f"cut links of {proxy.name}", lambda: proxy.cut(dice_of(dice)))
 
 
 def half_close(world, dice):
     proxy, way = dice.choice(world.proxies), dice.choice(("up", "down"))
     own = dice_of(dice)
-    return Deed(None, f"half-close links of {proxy.name} ({way})",
-                lambda: proxy.half_close(own, way))
+    return Action(None, f"half-close links of {proxy.name} ({way})",
+                  lambda: proxy.half_close(own, way))
 
 
 def delay(world, dice):
@@ -78,8 +78,8 @@ def delay(world, dice):
         time.sleep(seconds)
         proxy.heal()
 
-    return Deed(proxy.name, f"{proxy.name} holds everything {held * 1000:.0f} ms "
-                f"for {seconds:.1f} s", perform)
+    return Action(proxy.name, f"{proxy.name} holds everything {held * 1000:.0f} ms "
+                  f"for {seconds:.1f} s", perform)
 
 
 def shut(world, dice):
@@ -92,22 +92,22 @@ def shut(world, dice):
         time.sleep(seconds)
         proxy.heal()
 
-    return Deed(proxy.name, f"{proxy.name} forwards nothing {'/'.join(ways)} "
-                f"for {seconds:.1f} s", perform)
+    return Action(proxy.name, f"{proxy.name} forwards nothing {'/'.join(ways)} "
+                  f"for {seconds:.1f} s", perform)
 
 
 def catch_up_cut(world, number):
-    """While the gateway fetches missed records from the log, its clients lose their connections."""
+    """While the gateway fetches missed records from the log, cut its clients' connections."""
     gateway = world.gateways[number]
     mark = gateway.mark
 
     def perform():
         try:
-            gateway.says("Catching up", after=mark, patience=5)
+            gateway.wait_for_log("Catching up", after=mark, patience=5)
         except AssertionError:
-            return " (it did not catch up)"
+            return " (the gateway did not catch up)"
         world.proxies[number].cut_all()
-        return " (its clients are cut while it catches up)"
+        return " (its clients are cut while the gateway catches up)"
 
     return perform
 
@@ -137,89 +137,89 @@ def outage(world, dice):
             time.sleep(apart)
         return follow_up() if follow_up else ""
 
-    return Deed(name, f"{name} are {kind} for {seconds:.1f} s, then {links[0].name} is back "
-                f"{apart:.2f} s before the other", perform)
+    return Action(name, f"{name} are {kind} for {seconds:.1f} s, then {links[0].name} is back "
+                  f"{apart:.2f} s before the other", perform)
 
 
 def link_cut(world, dice):
     link = dice.choice([link for pair in world.links for link in pair])
-    return Deed(None, f"cut {link.name}", link.cut_all)
+    return Action(None, f"cut {link.name}", link.cut_all)
 
 
 def burst(world, dice):
-    feeder = dice.choice(world.cast["feeder"])
+    feeder = dice.choice(world.victims["feeder"])
     count = dice.randint(300, 4000)
-    return Deed(None, f"{count} quotes at once from {feeder.name}",
-                lambda: feeder.burst(count))
+    return Action(None, f"{count} quotes at once from {feeder.name}",
+                  lambda: feeder.burst(count))
 
 
-def swallow(world, dice):
+def drop_lines(world, dice):
     feeder = dice.choice(world.wire_feeders)
     count = dice.randint(1, 600)
-    return Deed(None, f"{count} lines of {feeder.name} get lost on the way",
-                lambda: feeder.swallow(count))
+    return Action(None, f"{count} lines of {feeder.name} get lost on the way",
+                  lambda: feeder.drop_lines(count))
 
 
-def quiet(world, dice):
+def pause_feeders(world, dice):
     seconds = dice.uniform(0.5, 1.5)
-    return Deed(None, f"no quotes for {seconds:.1f} s",
-                lambda: [f.be_quiet(seconds) for f in world.cast["feeder"]])
+    return Action(None, f"no quotes for {seconds:.1f} s",
+                  lambda: [f.pause(seconds) for f in world.victims["feeder"]])
 
 
-def newcomer(world, dice):
+def new_client(world, dice):
     mode, own = dice.choice(("all", "merge")), dice_of(dice)
 
     def perform():
         if len(world.clients) < CLIENTS_MAX:
             world.add_client(mode, own)
 
-    return Deed(None, f"a new client joins, mode {mode}", perform)
+    return Action(None, f"a new client joins, mode {mode}", perform)
 
 
-def deaf(world, dice):
+def stop_reading(world, dice):
     client = dice.choice(world.listeners)
     seconds, count = dice.uniform(0.5, 5.0), dice.randint(0, 6000)
-    feeder = dice.choice(world.cast["feeder"])
+    feeder = dice.choice(world.victims["feeder"])
 
     def perform():
         client.stop_reading(seconds)
         feeder.burst(count)
 
-    return Deed(None, f"{client.name} stops reading for {seconds:.1f} s, "
-                f"{count} quotes from {feeder.name}", perform)
+    return Action(None, f"{client.name} stops reading for {seconds:.1f} s, "
+                  f"{count} quotes from {feeder.name}", perform)
 
 
 def disk_full(world, dice):
     """The store fails: the broker keeps publishing, reports that it cannot store, and recovers
     later."""
     seconds = dice.uniform(2.0, 6.0)
-    feeder = dice.choice(world.cast["feeder"])
+    feeder = dice.choice(world.victims["feeder"])
 
     def perform():
         until = time.monotonic() + seconds
         before = world.head()
-        is_told = False
+        is_reported = False
         world.disk.fill()
         try:
-            while time.monotonic() < until or (not is_told and time.monotonic() < until + 10):
-                feeder.burst(500)  # or what must be written might fit into what is left
-                is_told = is_told or world.durability() is False
+            while time.monotonic() < until or (not is_reported and time.monotonic() < until + 10):
+                feeder.burst(500)  # enough data that it cannot fit into the remaining space
+                is_reported = is_reported or world.durability() is False
                 time.sleep(0.2)
             try:
                 pregon.eventually(world.head, lambda head: head > before, "a quote on a full disk")
             except pregon.Lost as e:
-                world.complain("disk", str(e))
+                world.add_fault("disk", str(e))
         finally:
             world.disk.clear()
         try:
             pregon.eventually(world.durability, lambda d: d is not False,
                               "health's durable, after the disk had room again")
         except pregon.Lost as e:
-            world.complain("disk", str(e))
-        world.full_disks.append(is_told)
-        return "" if is_told else " (health never said so)"
+            world.add_fault("disk", str(e))
+        world.full_disks.append(is_reported)
+        return "" if is_reported else " (the health route did not report it)"
 
-    return Deed("broker", f"the disk is full for {seconds:.1f} s", perform)
+    return Action("broker", f"the disk is full for {seconds:.1f} s", perform)
 
 
 def dice_of(dice):
@@ -227,7 +227,7 @@ def dice_of(dice):
     return type(dice)(dice.getrandbits(64))
 
 
-# weight, what, what it needs of the run
+# weight, action, what the run must have for it
 TABLE = [
     (4, kill("broker"), "store"),
     (2, stop("broker"), "store"),
@@ -245,10 +245,10 @@ TABLE = [
     (4, outage, None),
     (2, link_cut, None),
     (4, burst, None),
-    (3, swallow, None),
-    (2, quiet, None),
-    (2, newcomer, None),
-    (3, deaf, None),
+    (3, drop_lines, None),
+    (2, pause_feeders, None),
+    (2, new_client, None),
+    (3, stop_reading, None),
     (1, disk_full, "disk"),
 ]
 

@@ -5,7 +5,7 @@ no quote may be missing, come twice, or come out of order.
     tests/chaos/chaos.py --bin build/release/bin --minutes 2 --seed 7
 
 The seed determines the actions, but not the exact moment of their effect. Prints the seed, a line
-every ten seconds, and the verdict; exit code 0 if no rule is broken.
+every ten seconds, and the result; exit code 0 if no rule is broken.
 """
 
 import argparse
@@ -33,8 +33,8 @@ def arguments():
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--store", choices=("sqlite", "memory", "none"), default="sqlite",
-                        help="sqlite; memory: the broker is never ended; none: it is not told "
-                        "of a store, and resuming may be refused")
+                        help="sqlite; memory: the broker is never ended; none: it has no "
+                        "store, and may refuse to resume clients")
     parser.add_argument("--keep", metavar="DIR", help="where logs go (default: kept on failure)")
     return parser.parse_args()
 
@@ -49,21 +49,21 @@ import zmq
 import actions
 import pregon
 import report
-import troupe
-import verdict
+import processes
+import history_check
 from clients import Client
 from feeders import Pace, StdinFeeder, WireFeeder
 from history import History, seq_of
 from proxy import Proxy
 
 GATEWAYS = 2
-DEEDS_AT_ONCE = 3
+ACTIONS_AT_ONCE = 3
 PROGRESS = 10.0
 RING_THAT_OVERFLOWS = 200
-JOURNAL = 16 << 20  # bytes the broker keeps in memory: little, so that the store is asked, too
+JOURNAL = 16 << 20  # bytes that the broker keeps in memory: little, so that it also reads the store
 ALL = ["*", "*", "A*", "A1,B*", "C*,D*", "B0,C1,D2", "*", "D*"]
 MERGE = ["*", "*", "A*,C1", "B*,D*"]
-SETTLING = 60 * (5 if pregon.IS_SANITIZED else 1)  # seconds until all must be with everybody
+SETTLING = 60 * (5 if pregon.IS_SANITIZED else 1)  # seconds until every client must have everything
 
 
 class Shape:
@@ -71,7 +71,7 @@ class Shape:
 
     def __init__(self, dice):
         self.hot = dice.choice((1, 4, 6, 12))  # symbols of a feeder
-        self.rare = dice.choice((0, 100, 500, 800))  # of a feeder, besides
+        self.rare = dice.choice((0, 100, 500, 800))  # more symbols of a feeder
         self.rare_share = dice.choice((0.02, 0.2, 0.5))  # of the quotes
         self.rate = dice.choice((40, 80, 125))  # quotes a second of a feeder
         self.publish_queue = dice.choice((1000, 1000, 20000, 1000000))
@@ -88,27 +88,27 @@ class World:
         self.args, self.seed, self.directory = args, seed, directory
         self.shape = Shape(self.dice("shape"))
         self.history = History()
-        self.history.is_of_old = args.store == "none"
-        self.complaints = []  # (rule, text)
+        self.history.cannot_resume = args.store == "none"
+        self.run_faults = []  # (rule, text)
         self.busy = set()
         self.lock = threading.Lock()
         self.context = zmq.Context()
         self.is_over = False
         self.full_disks = []
-        self.clients, self.proxies, self.feeders, self.actors = [], [], [], []
+        self.clients, self.proxies, self.feeders, self.processes = [], [], [], []
         self.links = []  # of each gateway to the broker: proxies of publish and control
         self.disk = None
         self.is_calm = False
         threading.excepthook = self.on_thread_died
 
     def on_thread_died(self, died):
-        self.complain("harness", "".join(traceback.format_exception(died.exc_value)))
+        self.add_fault("harness", "".join(traceback.format_exception(died.exc_value)))
 
     # setting up
 
     def open(self):
-        self.disk = troupe.Disk(os.path.join(self.directory, "store"),
-                                int(64 + 40 * self.args.minutes))
+        self.disk = processes.Disk(os.path.join(self.directory, "store"),
+                                   int(64 + 40 * self.args.minutes))
         self.has = {"memory": set(), "none": set(), "sqlite": {"store"}}[self.args.store]
         if self.disk.is_small and self.args.store == "sqlite":
             self.has.add("disk")
@@ -116,7 +116,7 @@ class World:
         names = ("broker_ingest", "broker_publish", "broker_control")
         self.where = {name: f"tcp://127.0.0.1:{port}" for name, port in zip(names, ports)}
         self.gateway_ports = ports[3:]
-        self.broker = self.actor("broker", "broker", {
+        self.broker = self.add_process("broker", "broker", {
             **self.where, **self.store(), "journal_bytes": JOURNAL,
             "publish_queue": self.shape.publish_queue})
         self.broker.start()
@@ -128,9 +128,9 @@ class World:
             gateway.start()
         self.proxies = [Proxy(f"proxy-{i + 1}", port)
                         for i, port in enumerate(self.gateway_ports)]
-        self.hire_feeders()
-        self.costs = troupe.Costs(self.actors)
-        self.admit_clients()
+        self.start_feeders()
+        self.costs = processes.Costs(self.processes)
+        self.start_clients()
         self.watcher = threading.Thread(target=self.watch, daemon=True)
         self.watcher.start()
 
@@ -141,20 +141,20 @@ class World:
             return {"store": "memory"}
         return {"store": f"sqlite:{self.disk.path}/pregon.db"}
 
-    def actor(self, name, program, settings, **how):
-        actor = troupe.Actor(name, program, settings, directory=self.directory, **how)
-        self.actors.append(actor)
-        return actor
+    def add_process(self, name, program, settings, **how):
+        process = processes.ChaosProcess(name, program, settings, directory=self.directory, **how)
+        self.processes.append(process)
+        return process
 
     def gateway(self, i):
-        return self.actor(f"gateway-{i + 1}", "gateway", {
+        return self.add_process(f"gateway-{i + 1}", "gateway", {
             "broker_publish": f"tcp://127.0.0.1:{self.links[i][0].port}",
             "broker_control": f"tcp://127.0.0.1:{self.links[i][1].port}",
             "port": self.gateway_ports[i], "gateway_name": f"gw-{i + 1}", "heartbeat": 1,
             "websocket_timeout": 8, "websocket_auto_subscribe": "", "client_queue": 256 * 1024,
             "timeout_graceful_shutdown": 2, "access_log": False})
 
-    def hire_feeders(self):
+    def start_feeders(self):
         shape = self.shape
         pace = Pace(shape.rate, shape.hot, shape.rare_share)
 
@@ -163,7 +163,7 @@ class World:
                 f"{letter}-RARE{i}" for i in range(shape.rare)]
 
         for letter in "AB":
-            process = self.actor(f"feeder-{letter}", "feeder", {
+            process = self.add_process(f"feeder-{letter}", "feeder", {
                 "feed": f"feeder-{letter}", "source": "-",
                 "broker_ingest": self.where["broker_ingest"],
                 "broker_control": self.where["broker_control"]}, stdin=-1)
@@ -176,35 +176,36 @@ class World:
                 ring=65536 if letter == "C" else RING_THAT_OVERFLOWS,
                 keeps_log=self.args.store != "none"))
         self.wire_feeders = self.feeders[2:]
-        self.cast = {"broker": [self.broker], "gateway": self.gateways, "feeder": self.feeders}
+        self.victims = {"broker": [self.broker], "gateway": self.gateways, "feeder": self.feeders}
         for feeder in self.feeders:
-            feeder.be_quiet(3600)  # until the first clients listen
+            feeder.pause(3600)  # until the first clients are connected
             feeder.start()
-        for actor in self.actors:
-            actor.wait_ready()
+        for process in self.processes:
+            process.wait_ready()
 
-    def admit_clients(self):
+    def start_clients(self):
         for mode, table in (("all", ALL), ("merge", MERGE)):
             for i, patterns in enumerate(table):
                 self.join(mode, patterns, is_proxied=i % 2 == 1,
                           dice=self.dice(f"{mode} {i}"))
-        self.listeners = [c for c in self.clients if c.small_window]  # those that get deaf
+        # The clients that will stop reading for a while.
+        self.listeners = [c for c in self.clients if c.small_window]
         pregon.eventually(lambda: [c.name for c in self.clients if not c.is_attached],
-                          lambda missing: not missing, "that every client is let in")
+                          lambda missing: not missing, "every client is connected")
         for feeder in self.feeders:
-            feeder.be_quiet(0)
+            feeder.pause(0)
 
     def dice(self, of):
         return random.Random(f"{self.seed} {of}")
 
     def join(self, mode, patterns, is_proxied, dice):
         if is_proxied:
-            doors = [(f"gw-{i + 1} by proxy", p.port) for i, p in enumerate(self.proxies)]
+            endpoints = [(f"gw-{i + 1} by proxy", p.port) for i, p in enumerate(self.proxies)]
         else:
-            doors = [(f"gw-{i + 1}", port) for i, port in enumerate(self.gateway_ports)]
+            endpoints = [(f"gw-{i + 1}", port) for i, port in enumerate(self.gateway_ports)]
         number = sum(c.mode == mode for c in self.clients) + 1
         self.clients.append(Client(self.history, f"{mode}-{number}", mode, patterns.split(","),
-                                   doors, dice, small_window=number % 3 == 0))
+                                   endpoints, dice, small_window=number % 3 == 0))
 
     def add_client(self, mode, dice):
         self.join(mode, dice.choice(ALL), dice.random() < 0.5, dice)
@@ -214,9 +215,9 @@ class World:
 
     # looking
 
-    def complain(self, rule, text):
+    def add_fault(self, rule, text):
         with self.lock:
-            self.complaints.append((rule, f"{self.history.now():.1f} s: {text}"))
+            self.run_faults.append((rule, f"{self.history.now():.1f} s: {text}"))
 
     def head(self):
         """The newest position that any client has received."""
@@ -224,42 +225,42 @@ class World:
 
     def durability(self):
         for port in self.gateway_ports:
-            said = troupe.durability(troupe.page(port, "health"))
-            if said is not None:
-                return said
+            durable = processes.durability(processes.page(port, "health"))
+            if durable is not None:
+                return durable
         return None
 
     def watch(self):
-        """Once a second: check that no program has ended by itself; record what is stored and
-        what it costs."""
-        broker = Asker(self.context, self.where["broker_control"])
+        """Once a second: check that no program has ended by itself, and record the oldest stored
+        position, memory and descriptors."""
+        broker = Requester(self.context, self.where["broker_control"])
         while not self.is_over:
             self.costs.look()
-            answer = broker.ask("replay", pattern="*", after=seq_of(self.head()), limit=1)
+            answer = broker.request("replay", pattern="*", after=seq_of(self.head()), limit=1)
             if answer and "first" in answer:
                 epoch = f"{answer['epoch']:016x}"
-                self.history.kept_from.append(
+                self.history.oldest_stored.append(
                     (self.history.now(), self.history.where(epoch, answer["first"])))
-            for actor in self.actors:
-                self.check_alive(actor)
+            for process in self.processes:
+                self.check_alive(process)
             time.sleep(1.0)
         broker.close()
 
-    def check_alive(self, actor):
+    def check_alive(self, process):
         with self.lock:
-            if actor.name in self.busy or actor.is_running or self.is_over or self.is_calm:
+            if process.name in self.busy or process.is_running or self.is_over or self.is_calm:
                 return
-            self.busy.add(actor.name)
+            self.busy.add(process.name)
         try:
-            self.complain("ends", f"{actor.name} ended by itself, code "
-                          f"{actor.process.returncode}: {actor.log()[-1:]}")
-            feeder = next((f for f in self.feeders if f.name == actor.name), None)
+            self.add_fault("ends", f"{process.name} ended by itself, code "
+                           f"{process.process.returncode}: {process.log()[-1:]}")
+            feeder = next((f for f in self.feeders if f.name == process.name), None)
             if feeder:
-                feeder.bury_dead()
-            self.restart(feeder or actor)
+                feeder.record_exit()
+            self.restart(feeder or process)
         finally:
             with self.lock:
-                self.busy.discard(actor.name)
+                self.busy.discard(process.name)
 
     # acting
 
@@ -274,56 +275,56 @@ class World:
         until = time.monotonic() + seconds
         report_at = time.monotonic() + PROGRESS
         count = passed_over = 0
-        with concurrent.futures.ThreadPoolExecutor(DEEDS_AT_ONCE) as pool:
+        with concurrent.futures.ThreadPoolExecutor(ACTIONS_AT_ONCE) as pool:
             running = []
             while time.monotonic() < until:
                 pause = dice.choice((0.05, dice.uniform(0.1, 1.0), dice.uniform(0.5, 1.5)))
                 time.sleep(pause)  # the rhythm of the chaos
-                deed = actions.choose(self, dice)
+                action = actions.choose(self, dice)
                 running = [r for r in running if not r.done()]
-                if len(running) >= DEEDS_AT_ONCE or not self.reserve(deed):
+                if len(running) >= ACTIONS_AT_ONCE or not self.reserve(action):
                     passed_over += 1
                 else:
                     count += 1
-                    running.append(pool.submit(self.perform, deed))
+                    running.append(pool.submit(self.perform, action))
                 if time.monotonic() >= report_at:
                     report_at += PROGRESS
                     self.report(count, passed_over)
         self.report(count, passed_over)
 
-    def reserve(self, deed):
+    def reserve(self, action):
         with self.lock:
-            if deed.victim in self.busy:
+            if action.victim in self.busy:
                 return False
-            if deed.victim:
-                self.busy.add(deed.victim)
+            if action.victim:
+                self.busy.add(action.victim)
             return True
 
-    def perform(self, deed):
-        over = self.history.act(deed.text)
+    def perform(self, action):
+        over = self.history.act(action.text)
         more = ""
         try:
-            more = deed.perform() or ""
+            more = action.perform() or ""
         except (AssertionError, OSError) as e:
             more = f": {e}"
-            self.complain("ends", f"{deed.text}: {e}")
-            victim = next((v for cast in self.cast.values() for v in cast
-                           if v.name == deed.victim), None)
+            self.add_fault("ends", f"{action.text}: {e}")
+            victim = next((v for several in self.victims.values() for v in several
+                           if v.name == action.victim), None)
             if victim and not victim.is_running:
                 self.restart(victim)
         except Exception:
-            self.complain("harness", traceback.format_exc())
+            self.add_fault("harness", traceback.format_exc())
         finally:
             over(more)
             with self.lock:
-                self.busy.discard(deed.victim)
+                self.busy.discard(action.victim)
 
     def report(self, count, passed_over):
         quotes = sum(f.written for f in self.feeders)
-        print(f"{self.history.now():6.0f} s  {count} actions ({passed_over} passed over), "
+        print(f"{self.history.now():6.0f} s  {count} actions ({passed_over} skipped), "
               f"{quotes} quotes, position {seq_of(self.head())}, "
               f"{sum(c.is_attached for c in self.clients)} of {len(self.clients)} clients, "
-              f"{sum(len(c.hearing.connections) for c in self.clients)} connections, "
+              f"{sum(len(c.received.connections) for c in self.clients)} connections, "
               f"{sum(c.resumed for c in self.clients)} resumed, "
               f"{sum(c.is_slow for c in self.clients)} too slow", flush=True)
 
@@ -336,7 +337,7 @@ class World:
             proxy.heal()
         self.disk.clear()
         for feeder in self.feeders:
-            feeder.owed = min(feeder.owed, 2000)
+            feeder.budget = min(feeder.budget, 2000)
             feeder.finish()
         self.wait("the feeders' last quotes", lambda: [
             f.name for f in self.feeders if not f.has_finished])
@@ -346,63 +347,63 @@ class World:
         self.wait("the last quotes at every client", lambda: [
             f"{c.name}: {c.lacks(finals)[:3]}" for c in self.clients if not c.shows(finals)])
         if self.args.store == "sqlite" and self.durability() is False:
-            self.wait("that all is written down", lambda: self.durability() is False)
+            self.wait("the broker to store everything", lambda: self.durability() is False)
 
     def wait(self, what, missing):
         try:
             pregon.eventually(missing, lambda m: not m, what, SETTLING)
         except pregon.Lost as e:
-            self.complain("settles", str(e))
+            self.add_fault("settles", str(e))
 
     def measure(self):
-        """Rows of the verdict about processor time and memory."""
-        rows = [("memory", *row) for row in self.costs.judge_memory()]
+        """Rows of the report about processor time and memory."""
+        rows = [("memory", *row) for row in self.costs.check_memory()]
         for client in self.clients:
             client.close()
         for proxy in self.proxies:
             proxy.close()
-        rows += [("descriptors", *row) for row in self.costs.judge_descriptors(12)]
+        rows += [("descriptors", *row) for row in self.costs.check_descriptors(12)]
         return rows
 
     def close(self):
         """All feeders send their remaining lines, then all programs stop in order."""
         self.is_calm = True
         for feeder in self.feeders:
-            with self.complaining("feeder's end"):
+            with self.adding_faults("feeder's end"):
                 feeder.settle()
             for text in feeder.breaches:
-                self.complain("feeders", f"{feeder.name}: {text}")
+                self.add_fault("feeders", f"{feeder.name}: {text}")
         self.is_over = True
         self.watcher.join(5)
-        for actor in self.gateways + [self.broker]:
-            with self.complaining("SIGTERM at the end"):
-                actor.stop()
+        for process in self.gateways + [self.broker]:
+            with self.adding_faults("SIGTERM at the end"):
+                process.stop()
 
     @contextlib.contextmanager
-    def complaining(self, what):
+    def adding_faults(self, what):
         try:
             yield
         except (AssertionError, OSError) as e:
-            self.complain("ends", f"{what}: {e}")
+            self.add_fault("ends", f"{what}: {e}")
 
-    def abandon(self):
+    def kill_all(self):
         """End every process, whatever happened."""
         self.is_calm = self.is_over = True
         for feeder in self.feeders:
             feeder.close()
-        for actor in self.actors:
-            actor.abandon()
-            actor.log_file.close()
+        for process in self.processes:
+            process.force_kill()
+            process.log_file.close()
         self.context.destroy(linger=0)
 
     def check_logs(self):
-        for actor in self.actors:
-            for text in actor.log():
+        for process in self.processes:
+            for text in process.log():
                 if pregon.SANITIZER.search(text):
-                    self.complain("sanitizers", f"{actor.name}: {text}")
+                    self.add_fault("sanitizers", f"{process.name}: {text}")
 
 
-class Asker:
+class Requester:
     """Requests to a broker that may be away."""
 
     def __init__(self, context, where):
@@ -410,7 +411,7 @@ class Asker:
         self.socket = None
         self.id = 0
 
-    def ask(self, op, **members):
+    def request(self, op, **members):
         if not self.socket:
             self.socket = self.context.socket(zmq.DEALER)
             self.socket.linger = 0
@@ -443,16 +444,16 @@ def run(args, seed, directory):
         world.close()
         world.check_logs()
         began = time.monotonic()
-        faults = verdict.judge(world.history)
-        is_well = report.print_verdict(world, faults, costs)
-        print(f"     judged in {time.monotonic() - began:.1f} s")
+        faults = history_check.check(world.history)
+        is_well = report.print_result(world, faults, costs)
+        print(f"     checked in {time.monotonic() - began:.1f} s")
         if not is_well:
             report.print_faults(world, faults)
         return is_well
     finally:
         with contextlib.suppress(OSError):
             report.write_actions(world)
-        world.abandon()
+        world.kill_all()
         if world.disk:
             world.disk.unmount(None if is_well else os.path.join(directory, "store-at-the-end"))
 
@@ -474,11 +475,11 @@ def main():
             shutil.rmtree(directory, ignore_errors=True)
         else:
             print(f"logs are in {directory}")
-        print(f"{'all is well' if is_well else 'NOT WELL'}; again: --seed {seed}", flush=True)
+        print(f"{'no faults' if is_well else 'FAULTS FOUND'}; again: --seed {seed}", flush=True)
     return 0 if is_well else 1
 
 
 if __name__ == "__main__":
     if ARGUMENTS.store == "sqlite":
-        troupe.enter_own_mounts()
+        processes.enter_own_mounts()
     sys.exit(main())

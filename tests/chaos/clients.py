@@ -1,7 +1,8 @@
-"""WebSocket clients that reconnect whenever they are disconnected, and record what they receive.
+"""WebSocket clients that reconnect after every disconnect and record what they receive.
 
-A client knows its position by docs/protocol/stream.md: in `all` the newest of any message since
-the ack, in `merge` only that of heartbeats; a new connection resumes there.
+A client computes its position as docs/protocol/stream.md states: in mode `all` the highest
+position of any message since the ack, in mode `merge` the position of the last heartbeat. A new
+connection resumes there.
 """
 
 import asyncio
@@ -16,45 +17,45 @@ from history import HEARTBEAT, LOST, QUOTE, RESET, SNAPSHOT, STATE, Connection, 
 
 SILENCE = 6.0  # seconds without a message (heartbeats come every second) before giving up
 OPEN_TIMEOUT = 6.0
-SMALL_WINDOW = 8192  # receive buffer of those that will stop reading
+SMALL_WINDOW = 8192  # receive buffer of the clients that will stop reading
 
 
 class Client:
-    def __init__(self, history, name, mode, patterns, doors, dice, small_window=False):
+    def __init__(self, history, name, mode, patterns, endpoints, dice, small_window=False):
         self.history, self.name = history, name
         self.mode, self.patterns = mode, patterns
-        self.doors = doors  # [(name, port)]
+        self.endpoints = endpoints  # [(name, port)]
         self.dice = dice
         self.small_window = small_window
-        self.hearing = history.hearing(name, mode, patterns)
+        self.received = history.client(name, mode, patterns)
         self.position = None
-        self.epoch = None  # name of the log it hears
+        self.epoch = None  # epoch of the log that it receives
         self.newest = {}  # symbol id -> n
         self.changed = threading.Condition()
         self.is_over = False
         self.is_attached = False
-        self.heard_at = 0.0
-        self.deaf_until = 0.0
-        self.is_slow = 0  # times it was closed with 4008
+        self.received_at = 0.0
+        self.not_reading_until = 0.0
+        self.is_slow = 0  # how often the gateway closed it with 4008
         self.resumed = self.refused = 0
         self.reasons = {}  # how connections ended -> how often
         self.socket = None
         self.task = asyncio.run_coroutine_threadsafe(self._live(), pregon.REACTOR.loop)
 
-    # what the run asks
+    # called by the run
 
     def stop_reading(self, seconds):
-        self.deaf_until = self.history.now() + seconds
+        self.not_reading_until = self.history.now() + seconds
 
     def shows(self, finals):
         """Has it received the last quotes of its symbols?"""
         return all(self.newest.get(s) == n for s, n in finals.items()
-                   if self.history.is_of(self.hearing, s))
+                   if self.history.wants(self.received, s))
 
     def lacks(self, finals):
         return [f"{self.history.symbols[s]} n={self.newest.get(s)} of {n}"
                 for s, n in finals.items()
-                if self.history.is_of(self.hearing, s) and self.newest.get(s) != n]
+                if self.history.wants(self.received, s) and self.newest.get(s) != n]
 
     def close(self):
         async def leave():
@@ -65,7 +66,7 @@ class Client:
 
         pregon.REACTOR.run(leave())
 
-    # its life
+    # connections
 
     async def _live(self):
         loop = asyncio.get_running_loop()
@@ -80,15 +81,16 @@ class Client:
                 end = f"{type(e).__name__} {e}"[:120]
             except asyncio.CancelledError:
                 return
-            except Exception as e:  # a mistake of this harness must not look like silence
-                self.hearing.oddities.append((self.history.now(), f"harness: {e!r}"))
+            except Exception as e:  # an error of this program must not look like a silent gateway
+                self.received.oddities.append((self.history.now(), f"harness: {e!r}"))
             self.is_attached = False
             self.socket = None
             self.reasons[end] = self.reasons.get(end, 0) + 1
-            if self.hearing.connections and self.hearing.connections[-1].closed is None:
-                self.hearing.connections[-1].closed = self.history.now()
-                self.hearing.connections[-1].end = end
-            await asyncio.sleep(self.dice.uniform(0.02, 0.4))  # all at once would be no chaos
+            if self.received.connections and self.received.connections[-1].closed is None:
+                self.received.connections[-1].closed = self.history.now()
+                self.received.connections[-1].end = end
+            # Random, so that the clients do not reconnect at the same moment.
+            await asyncio.sleep(self.dice.uniform(0.02, 0.4))
 
     def _request(self):
         """How this connection subscribes: the query of the path, and the request to send, if
@@ -108,7 +110,7 @@ class Client:
         return since, "op", "", ask
 
     async def _connect_and_listen(self, loop):
-        name, port = self.dice.choice(self.doors)
+        name, port = self.dice.choice(self.endpoints)
         since, by, query, ask = self._request()
         sock = socket.socket()
         sock.setblocking(False)
@@ -125,9 +127,9 @@ class Client:
             sock.close()
             raise
         self.socket = ws
-        self.connection = Connection(len(self.hearing.connections), name, by, since, opened)
-        self.hearing.connections.append(self.connection)
-        self.heard_at = loop.time()
+        self.connection = Connection(len(self.received.connections), name, by, since, opened)
+        self.received.connections.append(self.connection)
+        self.received_at = loop.time()
         watchdog = asyncio.ensure_future(self._watch(loop, ws))
         try:
             if ask:
@@ -138,11 +140,11 @@ class Client:
             ws.transport.abort()
 
     async def _watch(self, loop, ws):
-        """A dead network sends nothing, so silence is an error."""
-        while loop.time() - self.heard_at < SILENCE:
+        """Abort the connection after a silence: a dead network closes nothing."""
+        while loop.time() - self.received_at < SILENCE:
             await asyncio.sleep(0.5)
-            if self.history.now() < self.deaf_until:
-                self.heard_at = loop.time()
+            if self.history.now() < self.not_reading_until:
+                self.received_at = loop.time()
         self.connection.end = "silence"
         ws.transport.abort()
 
@@ -150,11 +152,11 @@ class Client:
         try:
             while True:
                 text = await ws.recv()
-                self.heard_at = loop.time()
+                self.received_at = loop.time()
                 self._take(json.loads(text))
-                if self.deaf_until:
-                    deaf = self.deaf_until - self.history.now()
-                    self.deaf_until = 0.0
+                if self.not_reading_until:
+                    deaf = self.not_reading_until - self.history.now()
+                    self.not_reading_until = 0.0
                     if deaf > 0:
                         await asyncio.sleep(deaf)
         except websockets.ConnectionClosed:
@@ -164,25 +166,25 @@ class Client:
         return self.connection.end or f"{ws.close_code} {ws.close_reason}".strip()
 
     def _be_slow(self, reason):
-        """Closed as too slow: the reason has the position to resume from."""
+        """The gateway closed the client as too slow; the reason has the position to resume from."""
         self.is_slow += 1
         try:
-            told = json.loads(reason)
+            fields = json.loads(reason)
         except ValueError:
-            self._odd(f"close reason {reason!r} is no JSON")
+            self._odd(f"close reason {reason!r} is not JSON")
             return
-        since = told.get("since")
-        seq = since.get("seq") if isinstance(since, dict) else told.get("seq", since)
+        since = fields.get("since")
+        seq = since.get("seq") if isinstance(since, dict) else fields.get("seq", since)
         if isinstance(seq, str):
             seq = int(seq.rsplit(":", 1)[-1])
         if seq is None:
-            if not self.history.is_of_old:
+            if not self.history.cannot_resume:
                 self._odd(f"close 4008 without a position: {reason}")
         elif self.connection.ack is not None:
             self.position = max(self.position or 0, self._where(seq))
 
     def _odd(self, text):
-        self.hearing.oddities.append((self.history.now(), text))
+        self.received.oddities.append((self.history.now(), text))
 
     def _where(self, seq):
         return position(self.history.epoch(self.epoch), seq)
@@ -220,7 +222,7 @@ class Client:
             self._odd(f"error: {m}")
 
     def _note(self, kind, where, symbol=0, n=0):
-        self.hearing.add(kind, where, symbol, n, self.history.now())
+        self.received.add(kind, where, symbol, n, self.history.now())
 
     def _reach(self, seq):
         where = self._where(seq)
@@ -231,7 +233,7 @@ class Client:
         symbol, n = self.history.symbol(m["symbol"]), m.get("n", 0)
         self._note(kind, self._where(m["seq"]), symbol, n)
         if m.get("last") != str(n):
-            self._odd(f"not as it was sent: {m}")
+            self._odd(f"differs from what was sent: {m}")
         if kind == QUOTE and self.mode == "all":
             self._reach(m["seq"])
         self.newest[symbol] = n
@@ -254,7 +256,7 @@ class Client:
     def _take_lost(self, m):
         loss = Loss(m["feed"], m["first"], m["last"], m["reason"])
         seq = m.get("seq") or m["last"]
-        self.hearing.losses[len(self.hearing)] = loss
+        self.received.losses[len(self.received)] = loss
         self._note(LOST, self._where(seq))
         if self.mode == "all":
             self._reach(seq)

@@ -4,7 +4,7 @@ import sys
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TESTS, "system"))
-if not os.environ.get("CHAOS_SEED"):  # one for all who share the work
+if not os.environ.get("CHAOS_SEED"):  # one seed for all worker processes
     os.environ["CHAOS_SEED"] = str(random.SystemRandom().randrange(10**6))
 
 

@@ -1,8 +1,8 @@
 """Feeders that number their quotes, so that the run knows which quotes were sent.
 
 `StdinFeeder` writes to a real pregon-feeder's standard input; `WireFeeder` speaks the feeder's
-protocol itself.  Both have a thread that makes quotes; threads of the run kill, stop and stall
-them.
+protocol itself.  Each has a thread that makes quotes. Threads of the run kill, stop and stall
+the feeders.
 """
 
 import json
@@ -20,7 +20,7 @@ import zmq
 import pregon
 
 BATCH = 200  # quotes made in one go
-TURN = 0.02  # seconds between two looks whether a quote is due
+TURN = 0.02  # seconds between two checks whether a quote is due
 
 
 class Pace:
@@ -36,7 +36,7 @@ class Pace:
 
 
 class Feeder:
-    """Shared by both kinds: symbols, the rate of quotes, and the end."""
+    """The common part of both kinds: symbols, the rate of quotes, and the end."""
 
     def __init__(self, history, name, symbols, pace, dice):
         self.history, self.name = history, name
@@ -45,29 +45,29 @@ class Feeder:
         self.ids = [history.symbol(s) for s in symbols]
         self.count = [0] * len(symbols)  # n of each symbol's last quote
         self.dice = dice
-        self.owed = 0.0
-        self.paid_at = None
+        self.budget = 0.0
+        self.budget_at = None
         self.quiet_until = 0.0
-        self.last_ones = None  # symbols still to be quoted once, at the end
+        self.last_ones = None  # symbols whose last quote is not made yet; None before finish()
         self.written = self.lost = 0
-        self.breaches = []  # promises the broker broke
-        self.to_swallow = 0
+        self.breaches = []  # promises that the broker broke
+        self.lines_to_drop = 0
         self.is_over = False
         self.changed = threading.Condition(threading.RLock())
-        self.life = None
+        self.lifetime = None
         self.thread = threading.Thread(target=self._run, daemon=True, name=name)
 
     def burst(self, count):
         with self.changed:
-            self.owed += count
+            self.budget += count
 
-    def be_quiet(self, seconds):
+    def pause(self, seconds):
         self.quiet_until = time.monotonic() + seconds
 
     def finish(self):
-        """One last quote of each symbol, and no more."""
+        """Send one last quote of each symbol, and then no more."""
         with self.changed:
-            self.to_swallow = 0
+            self.lines_to_drop = 0
             self.last_ones = list(range(len(self.symbols)))
 
     @property
@@ -80,21 +80,21 @@ class Feeder:
     def _due(self, room):
         """The next quotes: [(symbol, n)], recorded as sent."""
         now = time.monotonic()
-        if self.paid_at is None or now < self.quiet_until:
-            self.paid_at = now
-        # After a stall the pace is kept, what was not made is not made up for.
-        self.owed += min(now - self.paid_at, 1.0) * self.pace.rate
-        self.paid_at = now
+        if self.budget_at is None or now < self.quiet_until:
+            self.budget_at = now
+        # After a stall the rate stays the same; the missed quotes are not made later.
+        self.budget += min(now - self.budget_at, 1.0) * self.pace.rate
+        self.budget_at = now
         if self.last_ones is not None:
             chosen, self.last_ones = self.last_ones[:room], self.last_ones[room:]
         else:
-            count = min(int(self.owed), room, BATCH)
-            self.owed -= count
+            count = min(int(self.budget), room, BATCH)
+            self.budget -= count
             chosen = [self.pace.choose(self.dice, len(self.symbols)) for _ in range(count)]
         due = []
         for i in chosen:
             self.count[i] += 1
-            self.life.add(self.ids[i], self.count[i])
+            self.lifetime.add(self.ids[i], self.count[i])
             due.append((self.symbols[i], self.count[i]))
         self.written += len(due)
         return due
@@ -112,30 +112,30 @@ class StdinFeeder(Feeder):
         self.is_writing = False
         self.thread.start()
 
-    # what is done to it
+    # actions of the run
 
     def start(self):
         self.process.start(wait=False)
         with self.changed:
-            self.life = self.history.life(self.name)
+            self.lifetime = self.history.lifetime(self.name)
             self.changed.notify_all()
 
     def kill(self):
-        life, mark = self._retire(), self.process.mark
+        lifetime, mark = self._end_lifetime(), self.process.mark
         self.process.kill()
-        self._bury(life, mark)
+        self._record_end(lifetime, mark)
 
     def stop(self):
-        life, mark = self._retire(), self.process.mark
+        lifetime, mark = self._end_lifetime(), self.process.mark
         self.process.stop()
-        self._bury(life, mark)
-        totals = self._said(self.TOTALS, mark)
-        if life.base is not None and totals:
-            life.kept = int(totals[-1].group(2)) - life.base
+        self._record_end(lifetime, mark)
+        totals = self._logged(self.TOTALS, mark)
+        if lifetime.base is not None and totals:
+            lifetime.kept = int(totals[-1].group(2)) - lifetime.base
 
-    def bury_dead(self):
-        """It ended by itself."""
-        self._bury(self._retire(), self.process.mark)
+    def record_exit(self):
+        """Record that the feeder ended by itself."""
+        self._record_end(self._end_lifetime(), self.process.mark)
 
     def stall(self, seconds):
         self.process.stall(seconds)
@@ -146,11 +146,11 @@ class StdinFeeder(Feeder):
 
     def settle(self):
         """Wait until the broker has received everything, or report that it has not."""
-        life, mark = self._retire(), self.process.mark
+        lifetime, mark = self._end_lifetime(), self.process.mark
         self.process.end_of_input()
-        self.process.ends(0)
-        self._bury(life, mark)
-        life.kept = len(life)
+        self.process.wait_for_exit(0)
+        self._record_end(lifetime, mark)
+        lifetime.kept = len(lifetime)
         self.is_over = True
 
     def close(self):
@@ -158,33 +158,33 @@ class StdinFeeder(Feeder):
         with self.changed:
             self.changed.notify_all()
 
-    # how
+    # internals
 
-    def _retire(self):
+    def _end_lifetime(self):
         with self.changed:
-            life, self.life = self.life, None
+            lifetime, self.lifetime = self.lifetime, None
             if self.process.is_running and self.last_ones is not None:
                 self.changed.wait_for(lambda: not self.is_writing, pregon.PATIENCE)
-            return life
+            return lifetime
 
-    def _bury(self, life, mark):
+    def _record_end(self, lifetime, mark):
         with self.changed:
             self.changed.wait_for(lambda: not self.is_writing, pregon.PATIENCE)
         try:
             self.process.process.stdin.close()
         except OSError:
             pass
-        granted = self._said(self.GRANTED, mark)
-        if granted and life is not None:
-            life.base = int(granted[0].group(1))
+        granted = self._logged(self.GRANTED, mark)
+        if granted and lifetime is not None:
+            lifetime.base = int(granted[0].group(1))
 
-    def _said(self, pattern, mark):
+    def _logged(self, pattern, mark):
         return [m for m in map(pattern.search, self.process.log()[mark:]) if m]
 
     def _run(self):
         while not self.is_over:
             with self.changed:
-                if self.life is None:
+                if self.lifetime is None:
                     self.changed.wait(0.2)
                     continue
                 due = self._due(BATCH)
@@ -193,7 +193,7 @@ class StdinFeeder(Feeder):
             try:
                 self._write(fd, due)
             except OSError:
-                pass  # it was killed; what it had read is its own secret
+                pass  # the feeder was killed; how much it had read is unknown
             with self.changed:
                 self.is_writing = False
                 self.changed.notify_all()
@@ -213,14 +213,14 @@ class WireFeeder(Feeder):
     """A feeder after docs/protocol/wire.md: numbered lines, a ring, resend, lost."""
 
     HEARTBEAT, OPENING, SILENCE, RETRY = 0.25, 0.1, 1.5, 0.5
-    WINDOW = 4096  # lines under way
+    WINDOW = 4096  # lines sent and not acknowledged
 
     def __init__(self, history, name, context, broker, symbols, pace, dice, ring=65536,
                  can_wait=True, keeps_log=True):
         super().__init__(history, name, symbols, pace, dice)
         self.context, self.broker = context, broker  # broker: its settings
         self.ring_size, self.can_wait = ring, can_wait
-        self.keeps_log = keeps_log  # the broker must remember what it acknowledged
+        self.keeps_log = keeps_log  # the broker must keep what it acknowledged
         self.is_up = False
         self.is_leaving = False
         self.sockets = None
@@ -228,18 +228,19 @@ class WireFeeder(Feeder):
         self.resent = 0
         self.thread.start()
 
-    # what is done to it
+    # actions of the run
 
     def start(self):
         with self.changed:
-            self.life = self.history.life(self.name)
+            self.lifetime = self.history.lifetime(self.name)
             self.owner = secrets.token_hex(8)
             self.ring = {}  # number -> (topic, body)
-            self.first = self.cursor = self.next = 1  # in the ring; to send; to be made
+            # Line numbers: the oldest in the ring, the next to send, the next to make.
+            self.first = self.cursor = self.next = 1
             self.received = 0
             self.epoch = 0
             self.has_begun = self.is_open = False
-            self.hello_at = self.beat_at = self.heard_at = 0.0
+            self.hello_at = self.beat_at = self.received_at = 0.0
             self.is_leaving = False
             self.is_up = True
             self.changed.notify_all()
@@ -250,7 +251,7 @@ class WireFeeder(Feeder):
             self.changed.notify_all()
             if not self.changed.wait_for(lambda: not self.sockets, pregon.PATIENCE):
                 raise pregon.Lost(f"{self.name} did not end")
-            self._bury()
+            self._record_end()
 
     def stop(self):
         with self.changed:
@@ -264,11 +265,11 @@ class WireFeeder(Feeder):
         self.stalled_until = time.monotonic() + seconds
         time.sleep(seconds)
 
-    def swallow(self, count):
+    def drop_lines(self, count):
         """Lose this many lines on the way to the broker."""
         with self.changed:
-            self.to_swallow += count
-            self.owed += 2 * count
+            self.lines_to_drop += count
+            self.budget += 2 * count
 
     @property
     def is_running(self):
@@ -286,11 +287,11 @@ class WireFeeder(Feeder):
         self.is_over = True
         self.thread.join()
 
-    def _bury(self):
+    def _record_end(self):
         if self.has_begun:
-            self.life.kept = max(self.life.kept, self.received - self.life.base)
+            self.lifetime.kept = max(self.lifetime.kept, self.received - self.lifetime.base)
 
-    # its thread
+    # the thread of this feeder
 
     def _run(self):
         while not self.is_over:
@@ -334,7 +335,7 @@ class WireFeeder(Feeder):
                 break
             self._take(msgpack.unpackb(message, strict_map_key=False))
         now = time.monotonic()
-        if self.epoch and now - self.heard_at > self.SILENCE:
+        if self.epoch and now - self.received_at > self.SILENCE:
             self.epoch = 0
             self.is_open = False
         if not self.epoch:
@@ -351,7 +352,7 @@ class WireFeeder(Feeder):
         self.changed.notify_all()
 
     def _make(self):
-        waits = self.can_wait or self.last_ones is not None  # the last ones must all arrive
+        waits = self.can_wait or self.last_ones is not None  # the last quotes must all arrive
         room = self.ring_size - len(self.ring) if waits else BATCH
         for symbol, n in self._due(max(0, min(room, BATCH))):
             if len(self.ring) >= self.ring_size:
@@ -366,8 +367,8 @@ class WireFeeder(Feeder):
         publisher = self.sockets[0]
         now = int(time.time() * 1e6)
         while self.cursor < self.next and self.cursor <= self.received + self.WINDOW:
-            if self.to_swallow:
-                self.to_swallow -= 1
+            if self.lines_to_drop:
+                self.lines_to_drop -= 1
                 self.cursor += 1
                 continue
             topic, body = self.ring[self.cursor]
@@ -385,7 +386,7 @@ class WireFeeder(Feeder):
         self.sockets[1].send(msgpack.packb(message))
 
     def _say_hello(self):
-        self.heard_at = time.monotonic()
+        self.received_at = time.monotonic()
         self._say(op="hello", id=1, role="feeder", name=self.name, owner=self.owner, oldest=1,
                   newest=1, acked=self.received, window=self.ring_size, allow_crossed=False,
                   host="chaos", pid=os.getpid())
@@ -401,7 +402,7 @@ class WireFeeder(Feeder):
         elif m.get("epoch") != self.epoch:
             return
         elif m.get("op") == "received":
-            self.heard_at = time.monotonic()
+            self.received_at = time.monotonic()
             self.is_open = True
             self._receive(m["line"])
         elif m.get("op") == "resend":
@@ -410,11 +411,11 @@ class WireFeeder(Feeder):
     def _begin(self, epoch, received):
         self.epoch = epoch
         self.is_open = False
-        self.heard_at = time.monotonic()
+        self.received_at = time.monotonic()
         self.beat_at = 0.0
         if not self.has_begun:
             self.has_begun = True
-            self.life.base = self.received = received
+            self.lifetime.base = self.received = received
             self.first = self.cursor = self.next = received + 1
             return
         if received < self.received and self.keeps_log:

@@ -1,8 +1,8 @@
-"""What was sent and received, and when: the input of the verdict.
+"""What was sent and received, and when: the input of history_check.py.
 
-Quotes are numbered per symbol (`n`).  What clients receive is kept in columns, so that an hour of
-it fits in memory.  A position is one number here, epoch and seq together, so that positions of
-all epochs can be compared and be keys: see `position()`.
+Quotes are numbered per symbol (`n`).  Received messages are kept in columns, so that an hour of
+them fits in memory.  A position here is one number made of epoch and seq, so that positions of
+all epochs can be compared and used as keys: see `position()`.
 """
 
 import collections
@@ -15,7 +15,7 @@ SEQ_BITS = 48
 QUOTE, SNAPSHOT, STATE, LOST, HEARTBEAT, RESET = range(6)
 KINDS = ("quote", "snapshot", "state", "lost", "heartbeat", "reset")
 
-Heard = collections.namedtuple("Heard", "kind position symbol n connection at")
+Entry = collections.namedtuple("Entry", "kind position symbol n connection at")
 Loss = collections.namedtuple("Loss", "feed first last reason")
 
 
@@ -35,16 +35,16 @@ def covers(patterns, symbol):
     return any(p == symbol or (p[-1] == "*" and symbol.startswith(p[:-1])) for p in patterns)
 
 
-class Life:
-    """One life of a feeder: the quotes that it was given to send, in that order."""
+class Lifetime:
+    """One lifetime of a feeder process: the quotes that it was given to send, in order."""
 
-    def __init__(self, feed, born):
+    def __init__(self, feed, began):
         self.feed = feed
-        self.born = born
+        self.began = began
         self.symbols = array("H")
         self.numbers = array("I")
-        self.base = None  # line before its first one, once it is known
-        self.kept = 0  # so many of the first ones are known to be received
+        self.base = None  # number of the line before its first line; None until it is known
+        self.kept = 0  # how many of its first lines the broker has certainly received
 
     def add(self, symbol, n):
         self.symbols.append(symbol)
@@ -57,25 +57,25 @@ class Life:
 @dataclasses.dataclass
 class Connection:
     number: int
-    door: str  # which gateway, which way
-    by: str  # how it asked: "url" or "op"
+    endpoint: str  # which gateway, and whether through a proxy
+    by: str  # how it subscribed: "url" or "op"
     since: int = None  # a position
     opened: float = 0.0
     acked: float = None
     ack: int = None  # a position
-    recovered: bool = None  # None: the ack did not say
+    recovered: bool = None  # None: the ack has no such member
     closed: float = None
     end: str = ""
 
 
-class Hearing:
+class ClientHistory:
     """What one client received, connection after connection."""
 
     def __init__(self, name, mode, patterns):
         self.name, self.mode, self.patterns = name, mode, patterns
         self.connections = []
         self.losses = {}  # index of the entry -> Loss
-        self.oddities = []  # (at, text): wrong by itself
+        self.oddities = []  # (at, text): messages that are wrong regardless of others
         self.kind, self.position = array("B"), array("Q")
         self.symbol, self.n = array("H"), array("I")
         self.connection, self.at = array("I"), array("d")
@@ -92,11 +92,11 @@ class Hearing:
         return len(self.kind)
 
     def __getitem__(self, i):
-        return Heard(self.kind[i], self.position[i], self.symbol[i], self.n[i],
+        return Entry(self.kind[i], self.position[i], self.symbol[i], self.n[i],
                      self.connection[i], self.at[i])
 
     def __iter__(self):
-        return map(Heard, self.kind, self.position, self.symbol, self.n, self.connection,
+        return map(Entry, self.kind, self.position, self.symbol, self.n, self.connection,
                    self.at)
 
 
@@ -106,12 +106,12 @@ class History:
         self.lock = threading.Lock()
         self.symbols, self.symbol_ids = [], {}
         self.epochs, self.epoch_ids = [], {}
-        self.lives = []
-        self.hearings = []
+        self.lifetimes = []
+        self.clients = []
         self.actions = []  # (from, until or None, text)
         self.finals = {}  # symbol id -> n of its last quote
-        self.kept_from = []  # (at, oldest position the broker keeps), rising
-        self.is_of_old = False  # programs before 0.2: nothing is resumed, `all` may mend late
+        self.oldest_stored = []  # (at, oldest position that the broker stores), rising
+        self.cannot_resume = False  # the broker has no store: it may refuse to resume a client
 
     def now(self):
         return time.monotonic() - self.began
@@ -132,17 +132,17 @@ class History:
     def where(self, epoch, seq):
         return position(self.epoch(epoch), seq)
 
-    def life(self, feed):
-        life = Life(feed, self.now())
+    def lifetime(self, feed):
+        lifetime = Lifetime(feed, self.now())
         with self.lock:
-            self.lives.append(life)
-        return life
+            self.lifetimes.append(lifetime)
+        return lifetime
 
-    def hearing(self, name, mode, patterns):
-        hearing = Hearing(name, mode, patterns)
+    def client(self, name, mode, patterns):
+        client = ClientHistory(name, mode, patterns)
         with self.lock:
-            self.hearings.append(hearing)
-        return hearing
+            self.clients.append(client)
+        return client
 
     def act(self, text):
         """An action begins; returns the function to call at its end."""
@@ -156,5 +156,5 @@ class History:
 
         return over
 
-    def is_of(self, hearing, symbol):
-        return covers(hearing.patterns, self.symbols[symbol])
+    def wants(self, client, symbol):
+        return covers(client.patterns, self.symbols[symbol])

@@ -19,34 +19,36 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 # pylint: disable=wrong-import-position
 import pregon
-import troupe
-import verdict
+import processes
+import history_check
 from clients import Client
 from feeders import Pace, StdinFeeder
 from history import History
 
 KILLS = int(os.environ.get("KILLS") or 100)
-SECONDS = float(os.environ.get("KILL_SECONDS") or 75)  # after that no more waiting for quotes
+# After this time the run no longer waits for quotes before a kill.
+SECONDS = float(os.environ.get("KILL_SECONDS") or 75)
 SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
 RATE = 2000
 SYMBOLS = [f"K{i}" for i in range(20)]
-FLOW = 4.0  # seconds that quotes may take to flow again before a kill comes all the same
+FLOW = 4.0  # seconds to wait until quotes flow again; then the kill happens anyway
 
 
-class Play:
+class KillRun:
     def __init__(self, directory, store):
         self.history = History()
-        self.actors = []
+        self.processes = []
         self.clients = []
         ports = [pregon.free_port() for _ in range(4)]
         where = {name: f"tcp://127.0.0.1:{port}" for name, port in zip(
             ("broker_ingest", "broker_publish", "broker_control"), ports)}
         bus = {k: where[k] for k in ("broker_publish", "broker_control")}
-        self.broker = self.actor("broker", {**where, "store": store}, directory).start()
-        self.gateway = self.actor("gateway", {**bus, "port": ports[3], "heartbeat": 1,
-                                              "client_queue": 16 << 20,
-                                              "websocket_auto_subscribe": ""}, directory).start()
-        process = self.actor("feeder", {
+        self.broker = self.add_process("broker", {**where, "store": store}, directory).start()
+        self.gateway = self.add_process("gateway", {**bus, "port": ports[3], "heartbeat": 1,
+                                                    "client_queue": 16 << 20,
+                                                    "websocket_auto_subscribe": ""},
+                                        directory).start()
+        process = self.add_process("feeder", {
             "source": "-", "feed": "kills", "broker_ingest": where["broker_ingest"],
             "broker_control": where["broker_control"]}, directory, stdin=-1)
         self.feeder = StdinFeeder(
@@ -57,31 +59,32 @@ class Play:
             Pace(RATE, len(SYMBOLS), 0.0),
             random.Random(SEED),
         )
-        self.feeder.be_quiet(3600)
+        self.feeder.pause(3600)
         self.feeder.start()
         process.wait_ready()
         for mode in ("all", "merge"):
             self.clients.append(Client(self.history, mode, mode, ["*"], [("gw", ports[3])],
                                        random.Random(f"{SEED} {mode}")))
         pregon.eventually(lambda: all(c.is_attached for c in self.clients))
-        self.feeder.be_quiet(0)
+        self.feeder.pause(0)
 
-    def actor(self, program, settings, directory, **how):
-        self.actors.append(troupe.Actor(program, program, settings, directory=directory, **how))
-        return self.actors[-1]
+    def add_process(self, program, settings, directory, **how):
+        self.processes.append(
+            processes.ChaosProcess(program, program, settings, directory=directory, **how))
+        return self.processes[-1]
 
-    def heard(self):
+    def newest_position(self):
         """The position of the client in mode all."""
         return self.clients[0].position or 0
 
     def kill_at_random(self, dice, may_wait):
         """Kill at a random moment after ready, or sometimes after quotes flow again."""
         if may_wait:
-            before = self.heard()
+            before = self.newest_position()
             try:
-                pregon.eventually(self.heard, lambda now: now > before, patience=FLOW)
+                pregon.eventually(self.newest_position, lambda now: now > before, patience=FLOW)
             except pregon.Lost:
-                pass  # it is judged at the end
+                pass  # the check at the end reports it
         time.sleep(dice.uniform(0.02, 0.4))  # the chaos itself
         over = self.history.act("kill -9 broker")
         self.broker.kill()
@@ -89,7 +92,7 @@ class Play:
         over()
 
     def settle(self):
-        self.feeder.owed = 0
+        self.feeder.budget = 0
         self.feeder.finish()
         pregon.eventually(lambda: self.feeder.has_finished, patience=60)
         finals = self.feeder.finals()
@@ -107,22 +110,22 @@ class Play:
         for client in self.clients:
             client.close()
         self.feeder.close()
-        for actor in self.actors:
-            actor.abandon()
-            actor.log_file.close()
+        for process in self.processes:
+            process.force_kill()
+            process.log_file.close()
 
 
-def judge(play, missing):
+def check(kill_run, missing):
     """All faults, with the events around them."""
-    faults = verdict.judge(play.history)
+    faults = history_check.check(kill_run.history)
     found = [f for several in faults.values() for f in several]
     for rule in faults:
         for fault in faults[rule][:1]:
-            print("\n".join(verdict.events_around(play.history, fault)))
-    reports = [t for a in play.actors for t in a.log() if pregon.SANITIZER.search(t)]
-    if len(play.clients[0].hearing) <= KILLS:
-        reports.append("nothing flowed: nothing was tested")
-    return missing + reports + [f"{f.rule}: {f.who}: {f.text}" for f in found]
+            print("\n".join(history_check.events_around(kill_run.history, fault)))
+    reports = [t for a in kill_run.processes for t in a.log() if pregon.SANITIZER.search(t)]
+    if len(kill_run.clients[0].received) <= KILLS:
+        reports.append("no quotes flowed: the run tested nothing")
+    return missing + reports + [f"{f.rule}: {f.subject}: {f.text}" for f in found]
 
 
 def main():
@@ -130,19 +133,20 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     directory = tempfile.mkdtemp(prefix="pregon-kills-")
     dice = random.Random(SEED)
-    play = Play(directory, os.environ.get("CHAOS_STORE") or f"sqlite:{directory}/pregon.db")
-    wrong = ["it did not come to its end"]
+    kill_run = KillRun(directory, os.environ.get("CHAOS_STORE") or f"sqlite:{directory}/pregon.db")
+    wrong = ["the run did not reach its end"]
     try:
         until = time.monotonic() + SECONDS
         for _ in range(KILLS):
             may_wait = dice.random() < 0.3
-            play.kill_at_random(dice, may_wait and time.monotonic() < until)
-        wrong = judge(play, play.settle())
-        print(f"{KILLS} kills, {play.feeder.written} quotes, {len(play.clients[0].hearing)} "
-              f"messages, {play.clients[0].resumed} resumed")
+            kill_run.kill_at_random(dice, may_wait and time.monotonic() < until)
+        wrong = check(kill_run, kill_run.settle())
+        print(f"{KILLS} kills, {kill_run.feeder.written} quotes, "
+              f"{len(kill_run.clients[0].received)} messages, "
+              f"{kill_run.clients[0].resumed} resumed")
         print(f"{len(wrong)} faults, first: {wrong[:5]}" if wrong else "all is well")
     finally:
-        play.close()
+        kill_run.close()
         if wrong:
             print("logs are in", directory)
         else:

@@ -20,9 +20,9 @@ import time
 import msgpack
 import zmq
 
-WAIT = 1.5  # seconds in line before it asks again
-PATIENCE = 2.0  # more, for an answer
-LAST = 40.0  # seconds until every lock must have been had at the end
+WAIT = 1.5  # seconds that a request waits in the queue
+PATIENCE = 2.0  # seconds more, for the answer
+LAST = 40.0  # seconds at the end in which the owner must be granted every lock
 TTLS = (1000, 1000, 1500, 2500)
 DELAYS = (0, 0, 0, 500, 1000)
 
@@ -65,7 +65,7 @@ class Owner:
         return None, sent
 
     def acquire(self, lock, seconds):
-        """(token, end of the lease by our count, ttl) or None."""
+        """(token, end of the lease by the owner's clock, ttl), or None if it was not granted."""
         ttl, delay = self.dice.choice(TTLS), self.dice.choice(DELAYS)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -89,27 +89,27 @@ class Owner:
         )
         puts = 0
         while time.monotonic() < min(leave, end):
-            deed = self.dice.choice(("renew", "renew", "put", "get", "rest"))
-            if deed == "renew":
+            action = self.dice.choice(("renew", "renew", "put", "get", "rest"))
+            if action == "renew":
                 answer, sent = self.call("renew", lock, 0.5, token=token)
                 if answer and "error" in answer:
                     break
                 if answer:
                     end = max(end, sent + answer["expires_ms"] / 1000)
-            elif deed == "put":
+            elif action == "put":
                 puts += 1
                 self.call("value_put", lock, 0.5, token=token, value=f"{self.name} {token} {puts}")
-            elif deed == "get":
+            elif action == "get":
                 self.call("value_get", lock, 0.5)
-            self.rest(0.05 if deed == "rest" else 0.005)
+            self.rest(0.05 if action == "rest" else 0.005)
 
-    def let_go(self, lock, token, ttl):
+    def release(self, lock, token, ttl):
         how = self.dice.random()
         if how < 0.7:
             for _ in range(3):
                 if self.call("release", lock, 1.0, token=token)[0]:
                     break
-        elif how < 0.9:  # as a process that was paused: too late, with an old token
+        elif how < 0.9:  # like a process that was paused: requests after the end, with an old token
             self.rest(ttl / 1000)
             for op in ("value_put", "renew"):
                 more = {"value": f"{self.name} {token} late"} if op == "value_put" else {}
@@ -120,7 +120,7 @@ class Owner:
         if got:
             token, end, ttl = got
             self.work(lock, token, end, ttl)
-            self.let_go(lock, token, ttl)
+            self.release(lock, token, ttl)
         return got
 
     def run(self, locks):
@@ -144,16 +144,17 @@ def main():
     failures = []
 
     def write(entry):
-        os.write(fd, (json.dumps(entry) + "\n").encode())  # one write: whole, or not at all
+        # One write per entry: a killed process leaves no partial line.
+        os.write(fd, (json.dumps(entry) + "\n").encode())
 
-    def play(i):
-        life = f"{name}.{i}.{os.getpid()}"
+    def run_owner(i):
+        lifetime = f"{name}.{i}.{os.getpid()}"
         try:
-            Owner(endpoint, write, life, f"{seed} {i}").run(locks)
+            Owner(endpoint, write, lifetime, f"{seed} {i}").run(locks)
         except SystemExit as e:
             failures.append(str(e))
 
-    threads = [threading.Thread(target=play, args=(i,)) for i in range(int(owners))]
+    threads = [threading.Thread(target=run_owner, args=(i,)) for i in range(int(owners))]
     for t in threads:
         t.start()
     print("ready", flush=True)

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """The lock chaos kills, stops and cuts off broker and clients at random for some minutes. At the
-end everything that the callers observed must be possible together.
+end all observations of the callers must be consistent.
 
     tests/chaos/locks.py --bin build/release/bin --minutes 2 --seed 7
 
 The seed determines the actions, but not the exact moment of their effect. Prints the seed, a line
-every ten seconds, and the verdict; exit code 0 if no rule is broken.
+every ten seconds, and the result; exit code 0 if no rule is broken.
 """
 
 import argparse
@@ -49,9 +49,9 @@ if __name__ == "__main__":
 import msgpack
 import zmq
 
-import lock_verdict
+import lock_history_check
 import pregon
-import troupe
+import processes
 from proxy import Proxy
 
 
@@ -60,17 +60,17 @@ class LockClient:
 
     def __init__(self, name, endpoint, directory, seed):
         self.name, self.endpoint, self.directory, self.seed = name, endpoint, directory, seed
-        self.lives = 0
+        self.starts = 0
         self.files = []
         self.start()
 
     def start(self):
-        self.lives += 1
-        path = os.path.join(self.directory, f"{self.name}-{self.lives}.ndjson")
+        self.starts += 1
+        path = os.path.join(self.directory, f"{self.name}-{self.starts}.ndjson")
         self.files.append(path)
         self.process = subprocess.Popen(
             [sys.executable, os.path.join(HERE, "lock_client.py"), self.endpoint, path, self.name,
-             f"{self.seed} {self.name} {self.lives}", str(OWNERS), *LOCKS],
+             f"{self.seed} {self.name} {self.starts}", str(OWNERS), *LOCKS],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def kill(self):
@@ -78,7 +78,7 @@ class LockClient:
         self.process.communicate()
 
     def finish(self):
-        """As it is asked to, not before it minds signals: one that was born a moment ago."""
+        """Ask the process to end. It handles signals only after its line "ready"."""
         self.process.stdout.readline()  # "ready"
         self.process.send_signal(signal.SIGTERM)
 
@@ -93,7 +93,7 @@ class LockClient:
 
 
 class Operator:
-    """Breaks a lock now and then, as people do; its calls are in the history, too."""
+    """An operator that breaks locks; its calls are in the history too."""
 
     def __init__(self, endpoint, history):
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
@@ -102,7 +102,7 @@ class Operator:
         self.history = history
         self.count = 0
 
-    def ask(self, **message):
+    def request(self, **message):
         self.count += 1
         self.socket.send(msgpack.packb({"id": self.count, **message}))
         while self.socket.poll(1000):
@@ -112,14 +112,15 @@ class Operator:
         return None
 
     def break_lock(self, name):
-        listed = self.ask(op="locks", name=name)
+        listed = self.request(op="locks", name=name)
         if not listed or not listed.get("locks"):
             return "nothing to break"
         token = listed["locks"][0]["token"]
-        call = lock_verdict.Call("operator", "lock_break", name, time.monotonic(),
-                                 request={"token": token})
+        call = lock_history_check.Call("operator", "lock_break", name, time.monotonic(),
+                                       request={"token": token})
         self.history.calls.append(call)
-        call.answer = self.ask(op="lock_break", name=name, token=token, by="chaos", reason="dice")
+        call.answer = self.request(op="lock_break", name=name, token=token, by="chaos",
+                                   reason="dice")
         call.answered = call.answer and time.monotonic()
         return f"token {token}"
 
@@ -131,22 +132,23 @@ class World:
     def __init__(self, seed, directory):
         self.seed, self.directory = seed, directory
         self.dice = random.Random(seed)
-        self.history = lock_verdict.History()
-        self.deeds = collections.Counter()
-        self.complaints = []
+        self.history = lock_history_check.History()
+        self.actions_done = collections.Counter()
+        self.run_faults = []
         ports = [pregon.free_port() for _ in range(3)]
         where = {name: f"tcp://127.0.0.1:{port}" for name, port in zip(
             ("broker_ingest", "broker_publish", "broker_control"), ports)}
         self.store = os.path.join(directory, "pregon.db")
-        self.broker = troupe.Actor("broker", "broker", {**where, "store": f"sqlite:{self.store}"},
-                                   directory=directory).start()
+        self.broker = processes.ChaosProcess("broker", "broker",
+                                             {**where, "store": f"sqlite:{self.store}"},
+                                             directory=directory).start()
         self.proxy = Proxy("control", ports[2])
-        doors = (where["broker_control"], f"tcp://127.0.0.1:{self.proxy.port}")
-        self.clients = [LockClient(f"client-{i + 1}", doors[i % 2], directory, seed)
+        endpoints = (where["broker_control"], f"tcp://127.0.0.1:{self.proxy.port}")
+        self.clients = [LockClient(f"client-{i + 1}", endpoints[i % 2], directory, seed)
                         for i in range(CLIENTS)]
-        self.operator = Operator(doors[0], self.history)
+        self.operator = Operator(endpoints[0], self.history)
 
-    # what is done, each by itself
+    # the actions; one runs at a time
 
     def kill_broker(self):
         before = time.monotonic()
@@ -171,7 +173,7 @@ class World:
     def cut(self):
         self.proxy.cut(self.dice)
 
-    def deafen(self):
+    def block_direction(self):
         """Block one direction for a while."""
         self.proxy.shut([self.dice.choice(("up", "down"))])
         time.sleep(self.dice.uniform(0.2, 1.5))  # the chaos itself
@@ -181,30 +183,31 @@ class World:
         return self.operator.break_lock(self.dice.choice(LOCKS))
 
     def hide_file(self):
-        """The disk fails while the broker runs; a broker that starts would find no file."""
+        """Move the file away for a while: the broker keeps it open, but a broker that starts finds
+        no file."""
         file = self.store + "-locks"
         os.rename(file, file + ".away")
         time.sleep(self.dice.uniform(0.1, 1.0))  # the chaos itself
         os.rename(file + ".away", file)
 
-    DEEDS = (kill_broker, kill_broker, stall_broker, kill_client, stall_client, stall_client, cut,
-             deafen, break_lock, hide_file)
+    ACTIONS = (kill_broker, kill_broker, stall_broker, kill_client, stall_client, stall_client, cut,
+               block_direction, break_lock, hide_file)
 
     def act(self, seconds):
         until = time.monotonic() + seconds
         report_at = time.monotonic() + PROGRESS
         while time.monotonic() < until:
             time.sleep(self.dice.uniform(0.1, 1.0))  # the rhythm of the chaos
-            deed = self.dice.choice(self.DEEDS)
-            self.deeds[deed.__name__] += 1
-            deed(self)
+            action = self.dice.choice(self.ACTIONS)
+            self.actions_done[action.__name__] += 1
+            action(self)
             if not self.broker.is_running:
-                self.complaints.append(f"the broker ended by itself: {self.broker.log()[-1:]}")
+                self.run_faults.append(f"the broker ended by itself: {self.broker.log()[-1:]}")
                 self.broker.start()
             if time.monotonic() >= report_at:
                 report_at += PROGRESS
-                print(f"  {sum(self.deeds.values())} deeds, {self.lines()} lines of history",
-                      flush=True)
+                print(f"  {sum(self.actions_done.values())} actions, "
+                      f"{self.lines()} lines of history", flush=True)
 
     def lines(self):
         count = 0
@@ -220,17 +223,17 @@ class World:
         for client in self.clients:
             client.finish()
         for client in self.clients:
-            self.complaints += client.finished()
+            self.run_faults += client.finished()
         for client in self.clients:
             for path in client.files:
                 with contextlib.suppress(FileNotFoundError):
                     self.history.read(path)
-        self.complaints += [t for t in self.broker.log() if pregon.SANITIZER.search(t)]
+        self.run_faults += [t for t in self.broker.log() if pregon.SANITIZER.search(t)]
 
-    def judge(self):
-        """Sentences about the faults; the worst of each kind with its calls."""
-        found = lock_verdict.judge(self.history)
-        wrong = list(self.complaints)
+    def check(self):
+        """Texts about the faults: for each rule their number, and the first one with its calls."""
+        found = lock_history_check.check(self.history)
+        wrong = list(self.run_faults)
         for rule, faults in sorted(found.items()):
             wrong.append(f"{rule}: {len(faults)} faults; the first:\n{faults[0]}")
         return wrong
@@ -238,7 +241,7 @@ class World:
     def numbers(self):
         calls = self.history.calls
         grants = [c for c in calls if c.is_granted and c.answer.get("is_new")]
-        return (f"seed {self.seed}: {dict(self.deeds)}; {len(calls)} calls, "
+        return (f"seed {self.seed}: {dict(self.actions_done)}; {len(calls)} calls, "
                 f"{sum(c.answer is None for c in calls)} never answered, {len(grants)} grants "
                 f"({sum(c.answer['waited_ms'] > 0 for c in grants)} after a wait), "
                 f"{sum(c.op == 'renew' and c.is_good for c in calls)} renewals, "
@@ -252,17 +255,17 @@ class World:
             client.kill()
         self.operator.close()
         self.proxy.close()
-        self.broker.abandon()
+        self.broker.force_kill()
         self.broker.log_file.close()
 
 
-def play(seed, seconds, directory):
-    """(what is wrong, numbers)"""
+def run(seed, seconds, directory):
+    """Run the chaos; returns (faults, numbers of the run)."""
     world = World(seed, directory)
     try:
         world.act(seconds)
         world.settle()
-        return world.judge(), world.numbers()
+        return world.check(), world.numbers()
     finally:
         world.close()
 
@@ -271,11 +274,11 @@ def main():
     print(f"seed {ARGUMENTS.seed}", flush=True)
     directory = ARGUMENTS.keep or tempfile.mkdtemp(prefix="pregon-locks-")
     os.makedirs(directory, exist_ok=True)
-    wrong, numbers = play(ARGUMENTS.seed, ARGUMENTS.minutes * 60, directory)
+    wrong, numbers = run(ARGUMENTS.seed, ARGUMENTS.minutes * 60, directory)
     print(numbers)
     for text in wrong:
         print(text)
-    print(f"{len(wrong)} kinds of faults; logs in {directory}" if wrong else "all is well")
+    print(f"{len(wrong)} kinds of faults; logs in {directory}" if wrong else "no faults")
     if not wrong and not ARGUMENTS.keep:
         shutil.rmtree(directory)
     return 1 if wrong else 0

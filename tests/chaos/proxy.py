@@ -1,6 +1,6 @@
 """A TCP relay with faults that can be switched on and off.
 
-Everything here runs on pregon's reactor; `Proxy` may be used from any thread.
+The relay runs on the reactor of the pregon package; `Proxy` may be used from any thread.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Link:
         try:
             self.writers[way].write_eof()
         except OSError:
-            pass  # it has ended meanwhile
+            pass  # the connection has ended meanwhile
 
 
 class Proxy:
@@ -43,7 +43,7 @@ class Proxy:
         self.server = pregon.REACTOR.run(asyncio.start_server(self._serve, "127.0.0.1", 0))
         self.port = self.server.sockets[0].getsockname()[1]
 
-    # what actions do
+    # called by actions
 
     def cut(self, dice):
         self._call(lambda: [link.cut() for link in self._some(dice)])

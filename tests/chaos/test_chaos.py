@@ -1,6 +1,6 @@
-"""The chaos runs as tests, each time with another seed, which the end of the session prints.
+"""The chaos runs as tests. Each run has a new seed, which pytest prints at its end.
 
-CHAOS_SEED repeats one, CHAOS_MINUTES makes it longer or shorter, CHAOS_KEEP is where logs go.
+CHAOS_SEED repeats a run, CHAOS_MINUTES sets its length, CHAOS_KEEP is the folder for its logs.
 """
 
 import os
@@ -12,13 +12,13 @@ import pregon
 HERE = os.path.dirname(os.path.abspath(__file__))
 MINUTES = float(os.environ.get("CHAOS_MINUTES") or 2)
 STORE = os.environ.get("CHAOS_STORE") or "sqlite"
-SLACK = 300 * (5 if pregon.IS_SANITIZED else 1)  # seconds to settle and to be judged
+SLACK = 300 * (5 if pregon.IS_SANITIZED else 1)  # seconds for the end of the run and the check
 SEED = os.environ["CHAOS_SEED"]
 KEEP = ["--keep", os.environ["CHAOS_KEEP"]] if os.environ.get("CHAOS_KEEP") else []
 
 
-def verdict(program, *arguments, seconds):
-    """Its exit code; its output is shown if the test fails."""
+def exit_code(program, *arguments, seconds):
+    """Run a program; returns its exit code. pytest shows its output if the test fails."""
     process = subprocess.Popen([sys.executable, os.path.join(HERE, program), *arguments])
     try:
         return process.wait(seconds)
@@ -29,10 +29,10 @@ def verdict(program, *arguments, seconds):
 
 
 def test_whatever_is_killed_or_cut_no_quote_is_missing_and_none_comes_twice():
-    code = verdict("chaos.py", "--bin", pregon.BIN, "--minutes", str(MINUTES), "--seed", SEED,
-                   "--store", STORE, *KEEP, seconds=MINUTES * 60 + SLACK)
-    assert code == 0, f"CHAOS_SEED={SEED}: see the verdict above"
+    code = exit_code("chaos.py", "--bin", pregon.BIN, "--minutes", str(MINUTES), "--seed", SEED,
+                     "--store", STORE, *KEEP, seconds=MINUTES * 60 + SLACK)
+    assert code == 0, f"CHAOS_SEED={SEED}: see the report above"
 
 
 def test_a_broker_killed_again_and_again_loses_nothing_and_repeats_nothing():
-    assert verdict("kill_broker.py", seconds=SLACK) == 0, "see the verdict above"
+    assert exit_code("kill_broker.py", seconds=SLACK) == 0, "see the report above"

@@ -1,5 +1,5 @@
-"""Locks while broker and clients are killed, stopped and cut off: what the clients observed must
-be possible."""
+"""Locks while broker and clients are killed, stopped and cut off: all observations of the clients
+must be consistent."""
 
 import os
 import random
@@ -15,7 +15,7 @@ SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6
 def test_no_two_holders_no_old_token_no_lost_value_and_nobody_passed_in_line():
     print("CHAOS_SEED =", SEED)
     directory = tempfile.mkdtemp(prefix="pregon-locks-")
-    wrong, numbers = locks.play(SEED, SECONDS, directory)
+    wrong, numbers = locks.run(SEED, SECONDS, directory)
     print(numbers)
     assert not wrong, f"CHAOS_SEED={SEED}, logs in {directory}\n" + "\n".join(wrong)
     shutil.rmtree(directory)

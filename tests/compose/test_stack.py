@@ -349,8 +349,8 @@ def test_two_telegram_bots_are_one_and_the_second_goes_on(stack, feed):
         assert len(stack.containers("telegram")) == 2
         stack.wait_healthy("telegram")
         for number in (1, 2):
-            telegram.hears(7, "/price COUNT")
-            assert "COUNT" in telegram.said(7, count=number)[-1]
+            telegram.user_sends(7, "/price COUNT")
+            assert "COUNT" in telegram.wait_sent(7, count=number)[-1]
             (lock,) = [
                 k for k in stack.page("telegram_locks_status")["locks"] if k["state"] == "held"
             ]

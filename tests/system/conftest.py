@@ -1,1 +1,1 @@
-from staging import *  # noqa: F403  (fixtures and hooks)
+from fixtures import *  # noqa: F403  (fixtures and hooks)

@@ -1,9 +1,9 @@
 """Programs on libpregon: the driver that does what a test says, and pregon-tail.
 
-    consumer = consumers.driver(stage, broker, "EUR/USD")
-    consumer.hears("synced")
+    consumer = consumers.driver(system, broker, "EUR/USD")
+    consumer.receive("synced")
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843")
-    consumer.hears("quote", symbol="EUR/USD")
+    consumer.receive("quote", symbol="EUR/USD")
 """
 
 import json
@@ -25,7 +25,7 @@ class Told(pregon.Process):
     def messages(self):
         return [json.loads(text) for text in self.log("out")]
 
-    def hears(self, kind=None, where=None, **fields):
+    def receive(self, kind=None, where=None, **fields):
         """The next such message; what comes before is passed over."""
         found = None
 
@@ -49,7 +49,7 @@ class Told(pregon.Process):
                               f"last: {self.log('out')[-5:]}")
         return found
 
-    def heard(self, kind, **fields):
+    def received(self, kind, **fields):
         """All such messages so far."""
         return [m for m in self.messages() if pregon.matches(m, kind, fields)]
 
@@ -58,18 +58,18 @@ class Told(pregon.Process):
         return [m["n"] for m in self.messages()
                 if m["type"] == "quote" and m["symbol"] == symbol]
 
-    def obeys(self, *words):
+    def run_command(self, *words):
         """Say a command and wait until it is done."""
         self.write(" ".join(str(w) for w in words) + "\n")
-        return self.hears("done", command=words[0])
+        return self.receive("done", command=words[0])
 
     def position(self):
-        return self.obeys("position")["position"]
+        return self.run_command("position")["position"]
 
-    def leaves(self):
+    def finish(self):
         """As a program that ends in order."""
         self.end_of_input()
-        return self.ends()
+        return self.wait_for_exit()
 
 
 def addresses(broker, **instead):
@@ -77,22 +77,22 @@ def addresses(broker, **instead):
             for key in ("publish", "control")}
 
 
-def _started(stage, process):
-    stage.processes.append(process)
+def _started(system, process):
+    system.processes.append(process)
     return process.start(wait=False)
 
 
-def driver(stage, broker, *patterns, mode="all", since="-", name=None, **instead):
+def driver(system, broker, *patterns, mode="all", since="-", name=None, **instead):
     where = addresses(broker, **instead)
-    count = sum(p.program == "driver" for p in stage.processes)
-    return _started(stage, Told(
-        name or f"driver{count + 1}", "driver", {}, cwd=stage.directory.name,
+    count = sum(p.program == "driver" for p in system.processes)
+    return _started(system, Told(
+        name or f"driver{count + 1}", "driver", {}, cwd=system.directory.name,
         stdin=subprocess.PIPE,
         command=[DRIVER, where["publish"], where["control"], mode, since, *patterns]))
 
 
-def tail(stage, broker, *patterns, flags=(), wait=False, **settings):
+def tail(system, broker, *patterns, flags=(), wait=False, **settings):
     where = {"broker_" + key: value for key, value in addresses(broker).items()}
-    count = sum(p.program == "tail" for p in stage.processes)
-    return _started(stage, Told(f"tail{count + 1}", "tail", {**where, **settings},
-                                cwd=stage.directory.name, flags=[*flags, *patterns]))
+    count = sum(p.program == "tail" for p in system.processes)
+    return _started(system, Told(f"tail{count + 1}", "tail", {**where, **settings},
+                                 cwd=system.directory.name, flags=[*flags, *patterns]))

@@ -48,8 +48,8 @@ def examine(*flags, env=None, cwd=None, as_json=True, user=None):
 class Setup:
     """Real processes, the .env file they were started with, and mistakes planted in it."""
 
-    def __init__(self, stage, broker, gateway):
-        self.stage, self.broker, self.gateway = stage, broker, gateway
+    def __init__(self, system, broker, gateway):
+        self.system, self.broker, self.gateway = system, broker, gateway
         self.settings = {"CORS_ORIGINS": LISTED}
         for process in (broker, gateway):
             self.settings.update(
@@ -65,31 +65,31 @@ class Setup:
             for k, v in settings.items()
             if v is not None
         )
-        path = self.stage.path("some.env", text + "".join(line + "\n" for line in lines))
+        path = self.system.path("some.env", text + "".join(line + "\n" for line in lines))
         os.chmod(path, mode)
         return path
 
     def examine(self, *flags, env=None, as_json=True, **changes):
         path = self.env_file(**changes)
         return examine(
-            "--env-file", path, *flags, env=env, cwd=self.stage.directory.name, as_json=as_json
+            "--env-file", path, *flags, env=env, cwd=self.system.directory.name, as_json=as_json
         )
 
 
-def healthy(stage, feed=True, **gateway_settings):
-    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
-    gateway = stage.gateway(broker, **{"cors_origins": LISTED, **gateway_settings})
+def healthy(system, feed=True, **gateway_settings):
+    broker = system.broker(store="sqlite:" + system.path("log.db"))
+    gateway = system.gateway(broker, **{"cors_origins": LISTED, **gateway_settings})
     if feed:
-        stage.feed(broker).settled(stage.peers[-1].quote("EUR/USD", bid="1", ask="2"))
+        system.feed(broker).wait_processed(system.peers[-1].quote("EUR/USD", bid="1", ask="2"))
     pregon.eventually(lambda: gateway.get("/cotizaciones/ready").status, lambda s: s == 200)
     pregon.eventually(lambda: gateway.page("health")["broker"]["status"], lambda s: s == "up")
-    return Setup(stage, broker, gateway)
+    return Setup(system, broker, gateway)
 
 
 @pytest.fixture(scope="module")
-def well(long_stage):
+def well(shared_system):
     """One set-up without a mistake, for tests that plant theirs in .env or in between."""
-    return healthy(long_stage)
+    return healthy(shared_system)
 
 
 IN_BETWEEN = [

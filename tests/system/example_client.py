@@ -28,11 +28,11 @@ def node_command():
 class Client(pregon.Process):
     """An example client as a process of its own."""
 
-    def __init__(self, stage, gateway, command, name, code):
+    def __init__(self, system, gateway, command, name, code):
         code = code.replace("127.0.0.1:8000", "127.0.0.1:%d" % gateway.port)
         for relative in ("./consumer/js/", "../js/"):
             code = code.replace(relative, os.path.join(pregon.ROOT, "consumer", "js", ""))
-        path = stage.path(name, code)
-        super().__init__(name, name, {}, cwd=stage.directory.name, command=[*command, path])
-        stage.processes.append(self)
+        path = system.path(name, code)
+        super().__init__(name, name, {}, cwd=system.directory.name, command=[*command, path])
+        system.processes.append(self)
         self.start(wait=False)

@@ -1,7 +1,7 @@
 """A broker after docs/protocol/wire.md that does what a test tells it, also what no broker does.
 
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
     fake.quote("X", last="1")
     fake.quote("X", last="2", is_lost=True)       # it has a position, and is never sent
     fake.answers["snapshot"] = lambda q: b"\\xc1"  # instead of the right answer
@@ -23,10 +23,10 @@ class FakeBroker:
     HEARTBEAT_EVERY = 0.3
     TURN = 0.005
 
-    def __init__(self, stage, epoch=None):
+    def __init__(self, system, epoch=None):
         self.epoch = epoch or secrets.randbits(63) | 1
         self.answers = {}  # op -> function of the question; None: no answer
-        self.asked = []  # all questions
+        self.requests = []  # all requests
         self.peers = set()
         self.journal = []  # (topic, record), from position 1
         self.last = {}  # symbol -> (position, record)
@@ -34,8 +34,8 @@ class FakeBroker:
         self.heartbeats = 0
         self.is_mute = False  # no heartbeats
         self.changed = threading.Condition(threading.RLock())
-        self.control = self._bind(stage.context, zmq.ROUTER)
-        self.publisher = self._bind(stage.context, zmq.XPUB)
+        self.control = self._bind(system.context, zmq.ROUTER)
+        self.publisher = self._bind(system.context, zmq.XPUB)
         self.settings = {
             "broker_control": self.control.last_endpoint.decode(),
             "broker_publish": self.publisher.last_endpoint.decode(),
@@ -43,7 +43,7 @@ class FakeBroker:
         self.has_ended = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        stage.peers.append(self)
+        system.peers.append(self)
 
     @staticmethod
     def _bind(context, kind):
@@ -95,16 +95,16 @@ class FakeBroker:
         with self.changed:
             self.publisher.send_multipart(frames)
 
-    def say(self, *frames):
+    def send_to_gateways(self, *frames):
         """To every gateway that has spoken."""
         with self.changed:
             for peer in self.peers:
                 self.control.send_multipart([peer, *frames])
 
-    def was_asked(self, op, count=1):
+    def wait_requested(self, op, count=1):
         with self.changed:
             if not self.changed.wait_for(
-                lambda: sum(q.get("op") == op for q in self.asked) >= count, pregon.PATIENCE
+                lambda: sum(q.get("op") == op for q in self.requests) >= count, pregon.PATIENCE
             ):
                 raise pregon.Lost(f"the gateway did not ask {op}")
 
@@ -139,7 +139,7 @@ class FakeBroker:
     def _answer(self, peer, message):
         question = msgpack.unpackb(message, strict_map_key=False)
         self.peers.add(peer)
-        self.asked.append(question)
+        self.requests.append(question)
         op = question.get("op")
         answer = getattr(self, "answer_" + op, lambda q: None)
         answer = self.answers.get(op, answer)(question)

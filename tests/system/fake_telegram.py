@@ -1,8 +1,8 @@
 """A Bot API server on loopback, for tests: real HTTP, and the manners of the real one.
 
     telegram = FakeTelegram()
-    telegram.hears(7, "/precio BTC/USD")          # a person writes to the bot
-    telegram.said(7, count=1)                     # wait for what the bot sends there
+    telegram.user_sends(7, "/precio BTC/USD")          # a person writes to the bot
+    telegram.wait_sent(7, count=1)                     # wait for what the bot sends there
 
 The manners are those of the server Telegram publishes (github.com/tdlib/telegram-bot-api,
 Client.cpp): an offset confirms what lies below it; a poll that finds updates is answered at
@@ -136,7 +136,7 @@ class FakeTelegram:
 
     # what people do
 
-    def hears(self, chat, text, language="es", kind=None, **message):
+    def user_sends(self, chat, text, language="es", kind=None, **message):
         """Somebody writes; returns the update's number.  Negative chats are groups."""
         with self.changed:
             self.last_message += 1
@@ -149,7 +149,7 @@ class FakeTelegram:
                 **({"text": text} if text is not None else {}), **message}})
             return self.last_update
 
-    def happens(self, **update):
+    def add_update(self, **update):
         """An update of any kind."""
         with self.changed:
             self._add(update)
@@ -173,25 +173,25 @@ class FakeTelegram:
         with self.changed:
             return [s.text for s in self.sent if chat in (None, s.chat)]
 
-    def is_told(self, look, what="it", patience=PATIENCE):
+    def wait_until(self, look, what="it", patience=PATIENCE):
         """Wait until a condition holds, looked at whenever something happens."""
         with self.changed:
             if not self.changed.wait_for(lambda: look(self), patience):
                 raise AssertionError(f"{what} did not come true; sent: {self.sent[-10:]}; "
                                      f"calls: {[(c.method, c.params) for c in self.calls[-10:]]}")
 
-    def said(self, chat, count=1, where=lambda text: True):
+    def wait_sent(self, chat, count=1, where=lambda text: True):
         """Wait until the bot has said so many such texts there; all of them."""
         def matching(_=None):
             return [t for t in self.texts(chat) if where(t)]
 
-        self.is_told(lambda _: len(matching()) >= count, f"{count} texts to {chat}")
+        self.wait_until(lambda _: len(matching()) >= count, f"{count} texts to {chat}")
         return matching()
 
-    def is_confirmed(self, update_id):
-        self.is_told(lambda f: f.last_update >= update_id and
-                     all(u["update_id"] > update_id for u in f.pending),
-                     f"update {update_id} confirmed")
+    def wait_confirmed(self, update_id):
+        self.wait_until(lambda f: f.last_update >= update_id and
+                        all(u["update_id"] > update_id for u in f.pending),
+                        f"update {update_id} confirmed")
 
     def count(self, method):
         with self.changed:
@@ -202,7 +202,7 @@ class FakeTelegram:
         with self.changed:
             return [c for c in self.calls[after:] if (c.via, c.method) == (via, method)]
 
-    def here(self):
+    def call_count(self):
         """How many calls there were: for `calls_by(…, after=)`."""
         with self.changed:
             return len(self.calls)
@@ -214,7 +214,7 @@ class FakeTelegram:
             self.faults[method].extend(faults)
         return faults if times > 1 else faults[0]
 
-    def behave(self):
+    def clear_faults(self):
         """What was arranged and has not happened yet will not."""
         with self.changed:
             self.faults.clear()

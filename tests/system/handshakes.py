@@ -23,16 +23,16 @@ def check_refusal(gateway, answer, status, code):
     assert error["request_id"] == answer.headers["X-Request-Id"]
 
 
-def agree(stage, gateway, status, code, headers=None):
+def agree(system, gateway, status, code, headers=None):
     """Handshake, websocket_check, log and counters say the same."""
-    here = gateway.here()
-    answer = stage.handshake(gateway, headers=headers)
+    here = gateway.log_position()
+    answer = system.handshake(gateway, headers=headers)
     check_refusal(gateway, answer, status, code)
     shown = {k: v for k, v in (headers or {}).items() if k in ("Authorization", "Origin")}
     verdict = gateway.get("/cotizaciones/websocket_check", headers=shown).json()
     assert (verdict["status"], verdict["code"], verdict["allowed"]) == (status, code, False)
     assert verdict["message"] == answer.json()["error"]["message"]
-    gateway.says(rf"^WARNING: .*\b{status} {code}\b", after=here)
+    gateway.wait_for_log(rf"^WARNING: .*\b{status} {code}\b", after=here)
     refusals = gateway.status()["gateway"]["refusals"]
     assert refusals["by_code"][code] >= 1
     assert verdict["setting"] == refusals["last"][0]["setting"]

@@ -18,17 +18,17 @@ CALM = 10
 
 def check_calm(process, observer, heartbeats=1):
     """It does next to nothing while nothing is to be done."""
-    observer.hears("heartbeat")
+    observer.receive("heartbeat")
     before = process.ticks()
     for _ in range(heartbeats):
-        observer.hears("heartbeat")
+        observer.receive("heartbeat")
     per_heartbeat = (process.ticks() - before) / heartbeats
     assert per_heartbeat <= CALM, f"{process.name}: {per_heartbeat} ticks a heartbeat"
 
 
 def check_served(gateway, observer):
     """Those who behave are served as ever."""
-    assert observer.asks("ping")["type"] == "ack"
+    assert observer.request("ping")["type"] == "ack"
     assert gateway.get("/cotizaciones/live").status == 200
 
 
@@ -37,13 +37,13 @@ def only(gateway, count):
                       f"{count} places in use")
 
 
-def play(stage, **settings):
-    """A broker, a gateway and a client who behaves; once for all tests of a shared stage."""
-    if not stage.processes:
-        broker, gateway = stage.play(heartbeat=1, ws_max_size=LIMIT, **settings)
-        stage.observer = stage.client(gateway, "?symbols=X")
-        stage.observer.hears("ack")
-    return stage.processes[1], stage.observer
+def play(system, **settings):
+    """A broker, a gateway and a client who behaves; once for all tests of a shared system."""
+    if not system.processes:
+        broker, gateway = system.start(heartbeat=1, ws_max_size=LIMIT, **settings)
+        system.observer = system.client(gateway, "?symbols=X")
+        system.observer.receive("ack")
+    return system.processes[1], system.observer
 
 
 def hostile_msgpack(rng):

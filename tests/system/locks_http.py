@@ -18,11 +18,11 @@ class Locks:
         self.gateway = gateway
         self.bearer = bearer
 
-    def ask(self, method, path, body=None):
+    def request(self, method, path, body=None):
         return self.gateway.get(LOCKS + path, method, self.bearer, body)
 
     def put(self, name, **body):
-        return self.ask("PUT", f"/{name}", json.dumps(body))
+        return self.request("PUT", f"/{name}", json.dumps(body))
 
     def take(self, name, owner, ttl=30, **body):
         """The token; the lock must be free or ours."""
@@ -31,27 +31,27 @@ class Locks:
         return answer.json()["token"]
 
     def release(self, name, owner, token):
-        return self.ask("DELETE", f"/{name}?owner={owner}&token={token}")
+        return self.request("DELETE", f"/{name}?owner={owner}&token={token}")
 
     def shatter(self, name, token, reason=""):
-        return self.ask("DELETE", f"/{name}?break=1&token={token}&reason={reason}")
+        return self.request("DELETE", f"/{name}?break=1&token={token}&reason={reason}")
 
     def value(self, name, owner, token, value):
-        return self.ask("PUT", f"/{name}/value?owner={owner}&token={token}", value)
+        return self.request("PUT", f"/{name}/value?owner={owner}&token={token}", value)
 
     def look(self, name):
-        return self.ask("GET", f"/{name}").json()
+        return self.request("GET", f"/{name}").json()
 
 
-def play(stage, **settings):
-    broker, gateway = stage.play(locks_token=SECRET, **settings)
+def play(system, **settings):
+    broker, gateway = system.start(locks_token=SECRET, **settings)
     return broker, gateway, Locks(gateway)
 
 
 @pytest.fixture(scope="module")
-def locks(long_stage):
+def locks(shared_system):
     """For tests that each have a lock of their own."""
-    return play(long_stage)[2]
+    return play(shared_system)[2]
 
 
 def refused(answer, status, code):

@@ -1,6 +1,6 @@
 """A proxy that stands between browsers and a gateway, and does what misconfigured ones do.
 
-    meddler = Meddler(stage, gateway, drop=("Upgrade", "Connection"))
+    meddler = Meddler(system, gateway, drop=("Upgrade", "Connection"))
     …  PUBLIC_URL=meddler.url
 
 It passes one request per connection, head first, then bytes both ways; a gateway closes after
@@ -16,7 +16,7 @@ class Meddler:
 
     def __init__(
         self,
-        stage,
+        system,
         target,
         *,
         drop=(),
@@ -43,7 +43,7 @@ class Meddler:
         self.port = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.sockets = [self.listener]
-        stage.peers.append(self)
+        system.peers.append(self)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
@@ -131,6 +131,6 @@ class Meddler:
 class Elsewhere:
     """Some other web server, which says the same to everything."""
 
-    def __init__(self, stage, answer="200 OK"):
-        self.meddler = Meddler(stage, None, answers=("", answer))
+    def __init__(self, system, answer="200 OK"):
+        self.meddler = Meddler(system, None, answers=("", answer))
         self.url, self.port = self.meddler.url, self.meddler.port

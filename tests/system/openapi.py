@@ -45,5 +45,5 @@ def as_described(value, schema, what):
 
 
 @pytest.fixture(scope="module")
-def scene(long_stage):
-    return long_stage.play()
+def scene(shared_system):
+    return shared_system.start()

@@ -118,11 +118,11 @@ class Latency:
     """A feeder and a client in mode all: each quote is there, in order, and how long it took in
     ms."""
 
-    def __init__(self, stage, broker, gateway, symbol="GOOD"):
+    def __init__(self, system, broker, gateway, symbol="GOOD"):
         self.symbol, self.sent = symbol, 0
-        self.feed = stage.feed(broker, "good")
-        self.client = stage.raw_client(gateway, f"?symbols={symbol}&mode=all")
-        self.client.hears("ack")
+        self.feed = system.feed(broker, "good")
+        self.client = system.raw_client(gateway, f"?symbols={symbol}&mode=all")
+        self.client.receive("ack")
 
     def one(self):
         self.sent += 1
@@ -130,7 +130,7 @@ class Latency:
             self.client.send_frame(PONG)  # it reads no pings while it waits for a quote
         begin = time.monotonic()
         self.feed.quote(self.symbol, last=str(self.sent), n=self.sent)
-        got = self.client.hears(where=lambda m: m["type"] in ("quote", "snapshot"))
+        got = self.client.receive(where=lambda m: m["type"] in ("quote", "snapshot"))
         assert got["n"] == self.sent, (got, self.sent)
         return (time.monotonic() - begin) * 1e3
 

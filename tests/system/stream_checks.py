@@ -3,11 +3,11 @@
 import time
 
 
-def silent(stage, gateway, query="?symbols=NOTHING", **how):
+def silent(system, gateway, query="?symbols=NOTHING", **how):
     """A client that has been welcomed and hears no quotes yet."""
-    client = stage.client(gateway, query, **how)
-    client.hears("welcome")
-    client.hears("ack")
+    client = system.client(gateway, query, **how)
+    client.receive("welcome")
+    client.receive("ack")
     return client
 
 

@@ -77,20 +77,20 @@ def warnings(gateway, code):
 
 
 @pytest.mark.parametrize("case", MATRIX)
-def test_a_handshake_is_judged_by_the_first_rule_it_breaks(long_stage, case):
-    stage = long_stage
-    if not stage.processes:
-        stage.play(websocket_max_connections=1000, log_level="warning")
-    gateway = stage.processes[1]
+def test_a_handshake_is_judged_by_the_first_rule_it_breaks(shared_system, case):
+    system = shared_system
+    if not system.processes:
+        system.start(websocket_max_connections=1000, log_level="warning")
+    gateway = system.processes[1]
     how, status, code = MATRIX[case]
     before = gateway.status()["gateway"]["refusals"]
-    here = gateway.here()
+    here = gateway.log_position()
 
-    answer = stage.handshake(gateway, **how)
+    answer = system.handshake(gateway, **how)
 
     if status == 101:
         assert answer.status == 101, answer.body
-        answer.socket.hears("welcome")
+        answer.socket.receive("welcome")
         assert gateway.status()["gateway"]["refusals"]["total"] == before["total"]
         return
     check_refusal(gateway, answer, status, code)
@@ -102,23 +102,23 @@ def test_a_handshake_is_judged_by_the_first_rule_it_breaks(long_stage, case):
     last = after["last"][0]
     assert (last["code"], last["status"]) == (code, status)
     assert last["origin"] == (how.get("headers") or {}).get("Origin")
-    line = gateway.says(r"^WARNING: +.*", after=here, stream="err")[0]
+    line = gateway.wait_for_log(r"^WARNING: +.*", after=here, stream="err")[0]
     assert code in line and f" {status} " in line
     assert len(warnings(gateway, "")) == after["total"]
 
 
 @pytest.mark.parametrize("origin", [OURS, FOREIGN, "null", "http://quotes.test:81", None, ""])
 @pytest.mark.parametrize("path", ["/ws/cotizaciones", "/ws/cotizaciones/", "/nope", "/"])
-def test_websocket_check_gives_the_verdict_the_handshake_gets(long_stage, origin, path):
-    stage = long_stage
-    if not stage.processes:
-        stage.play(websocket_max_connections=1000, log_level="warning")
-    gateway = stage.processes[1]
+def test_websocket_check_gives_the_verdict_the_handshake_gets(shared_system, origin, path):
+    system = shared_system
+    if not system.processes:
+        system.start(websocket_max_connections=1000, log_level="warning")
+    gateway = system.processes[1]
     query = {"path": path, "origin": origin or ""}
     asked = gateway.get("/cotizaciones/websocket_check?" + urllib.parse.urlencode(query),
                         headers={"Host": "quotes.test:81", "Origin": "https://who.ever"})
-    answer = stage.handshake(gateway, path=path, host="quotes.test:81",
-                             headers={"Origin": origin or None})
+    answer = system.handshake(gateway, path=path, host="quotes.test:81",
+                              headers={"Origin": origin or None})
     verdict = asked.json()
     assert asked.status == 200
     assert asked.headers["Access-Control-Allow-Origin"] == "*"
@@ -139,8 +139,8 @@ def test_websocket_check_gives_the_verdict_the_handshake_gets(long_stage, origin
     ]
 
 
-def test_a_page_of_any_origin_may_ask_why_it_is_refused(stage):
-    broker, gateway = stage.play()
+def test_a_page_of_any_origin_may_ask_why_it_is_refused(system):
+    broker, gateway = system.start()
     verdict = gateway.get("/cotizaciones/websocket_check", headers={"Origin": FOREIGN})
     assert verdict.headers["Access-Control-Allow-Origin"] == "*"
     assert verdict.json()["code"] == "origin_not_allowed"
@@ -153,45 +153,45 @@ def test_a_page_of_any_origin_may_ask_why_it_is_refused(stage):
     assert gateway.status()["gateway"]["refusals"]["total"] == 0  # asking is no refusal
 
 
-def test_with_websockets_disabled_http_works_and_handshakes_are_reported(stage):
-    broker, gateway = stage.play(websocket_enabled=False)
-    answer = agree(stage, gateway, 503, "websocket_disabled")
+def test_with_websockets_disabled_http_works_and_handshakes_are_reported(system):
+    broker, gateway = system.start(websocket_enabled=False)
+    answer = agree(system, gateway, 503, "websocket_disabled")
     assert "WEBSOCKET_ENABLED" in answer.json()["error"]["hint"]
     assert gateway.get("/cotizaciones/ready").status == 200
     assert gateway.status()["websocket_enabled"] is False
 
 
-def test_a_gateway_that_has_not_met_its_broker_is_starting(stage):
-    gateway = stage.gateway()
-    agree(stage, gateway, 503, "starting")
+def test_a_gateway_that_has_not_met_its_broker_is_starting(system):
+    gateway = system.gateway()
+    agree(system, gateway, 503, "starting")
     ready = gateway.get("/cotizaciones/ready")
     assert (ready.status, ready.code) == (503, "starting")
     assert gateway.get("/cotizaciones/live").status == 200
 
 
-def test_a_broker_that_goes_away_later_is_no_reason_to_refuse(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_a_broker_that_goes_away_later_is_no_reason_to_refuse(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("X", last="1")
-    first = stage.client(gateway, "?symbols=X")
-    first.hears("snapshot", state="live")
+    first = system.client(gateway, "?symbols=X")
+    first.receive("snapshot", state="live")
     broker.kill()
-    first.hears("state", state="stale")
+    first.receive("state", state="stale")
 
-    second = stage.client(gateway, "?symbols=X")
+    second = system.client(gateway, "?symbols=X")
 
-    assert second.hears("ack")["upstream"] == "away"
-    assert second.hears("snapshot")["state"] == "stale"
+    assert second.receive("ack")["upstream"] == "away"
+    assert second.receive("snapshot")["state"] == "stale"
     assert gateway.get("/cotizaciones/ready").status == 200
 
 
-def test_with_a_token_only_clients_that_send_it_are_admitted(stage):
-    broker, gateway = stage.play(websocket_token="s3cret/+&=", websocket_max_connections=1000)
-    agree(stage, gateway, 401, "unauthorized")
-    agree(stage, gateway, 401, "unauthorized", {"Authorization": "Bearer s3cret"})
-    agree(stage, gateway, 401, "unauthorized", {"Authorization": "Basic s3cret/+&="})
+def test_with_a_token_only_clients_that_send_it_are_admitted(system):
+    broker, gateway = system.start(websocket_token="s3cret/+&=", websocket_max_connections=1000)
+    agree(system, gateway, 401, "unauthorized")
+    agree(system, gateway, 401, "unauthorized", {"Authorization": "Bearer s3cret"})
+    agree(system, gateway, 401, "unauthorized", {"Authorization": "Basic s3cret/+&="})
     for wrong in ("", "s3cret", "s3cret/%2B%26%3D%20", "%zz"):
-        assert stage.handshake(gateway, path=f"{pregon.STREAM}?token={wrong}").status in (400, 401)
+        assert system.handshake(gateway, path=f"{pregon.STREAM}?token={wrong}").status in (400, 401)
     good = "s3cret%2F%2B%26%3D"
     for how in (
         {"headers": {"Authorization": "Bearer s3cret/+&="}},
@@ -199,27 +199,27 @@ def test_with_a_token_only_clients_that_send_it_are_admitted(stage):
         {"path": f"{pregon.STREAM}?token={good}"},
         {"path": f"{pregon.STREAM}?symbols=X&token={good}"},
     ):
-        assert stage.handshake(gateway, **how).status == 101
+        assert system.handshake(gateway, **how).status == 101
     check = gateway.page(f"websocket_check?token={good}")
     assert check["allowed"] is True
     assert not gateway.logged("s3cret"), "a secret in the log"
 
 
-def test_a_draining_gateway_says_so_until_it_ends(stage):
-    broker, gateway = stage.play(timeout_graceful_shutdown=60)
-    mute = stage.raw_client(gateway)  # it does not answer the close, so the drain lasts
-    mute.hears("welcome")
+def test_a_draining_gateway_says_so_until_it_ends(system):
+    broker, gateway = system.start(timeout_graceful_shutdown=60)
+    mute = system.raw_client(gateway)  # it does not answer the close, so the drain lasts
+    mute.receive("welcome")
     gateway.signal(15)
-    gateway.says("Waiting for connections to close")
+    gateway.wait_for_log("Waiting for connections to close")
     try:
-        answer = stage.handshake(gateway)
+        answer = system.handshake(gateway)
     except (ConnectionError, EOFError):
         answer = None  # no longer listening is an answer too
     if answer:
         check_refusal(gateway, answer, 503, "draining")
-    assert mute.hears("going_away")
-    assert mute.closed() == 1012
-    gateway.ends(0)
+    assert mute.receive("going_away")
+    assert mute.wait_closed() == 1012
+    gateway.wait_for_exit(0)
 
 
 @pytest.mark.parametrize(
@@ -230,60 +230,60 @@ def test_a_draining_gateway_says_so_until_it_ends(stage):
         ({"websocket_token": "x"}, "?token=y", 4401, "unauthorized"),
     ],
 )
-def test_explaining_accepts_and_closes_with_the_reason_and_no_data(stage, settings, query, close,
+def test_explaining_accepts_and_closes_with_the_reason_and_no_data(system, settings, query, close,
                                                                    code):
-    broker, gateway = stage.play(websocket_explain=True, **settings)
-    stage.feed(broker).quote("X", last="1")
-    client = stage.client(gateway, query)
-    assert client.closed()[0] == close
+    broker, gateway = system.start(websocket_explain=True, **settings)
+    system.feed(broker).quote("X", last="1")
+    client = system.client(gateway, query)
+    assert client.wait_closed()[0] == close
     reason = json.loads(client.end[1])
     assert reason["code"] == code
     assert len(client.end[1].encode()) <= 123
     assert client.messages == []
-    gateway.says(rf"^WARNING: .*\b{close} {code} \(explained\)")
+    gateway.wait_for_log(rf"^WARNING: .*\b{close} {code} \(explained\)")
     status = gateway.status()
     assert status["gateway"]["refusals"]["by_code"] == {code: 1}
     assert status["active_connections"] == 0
 
 
-def test_explaining_does_not_let_foreign_pages_in(stage):
-    broker, gateway = stage.play(websocket_explain=True)
-    answer = stage.handshake(gateway, headers={"Origin": FOREIGN})
+def test_explaining_does_not_let_foreign_pages_in(system):
+    broker, gateway = system.start(websocket_explain=True)
+    answer = system.handshake(gateway, headers={"Origin": FOREIGN})
     check_refusal(gateway, answer, 403, "origin_not_allowed")
-    answer = stage.handshake(gateway, path="/nope")
+    answer = system.handshake(gateway, path="/nope")
     check_refusal(gateway, answer, 404, "no_such_path")
 
 
-def test_explaining_a_starting_gateway(stage):
-    gateway = stage.gateway(websocket_explain=True)
-    assert stage.client(gateway).closed()[0] == 4503
+def test_explaining_a_starting_gateway(system):
+    gateway = system.gateway(websocket_explain=True)
+    assert system.client(gateway).wait_closed()[0] == 4503
 
 
-def test_a_root_path_is_understood_with_and_without_its_prefix(stage):
-    broker, gateway = stage.play(root_path="/api/")
+def test_a_root_path_is_understood_with_and_without_its_prefix(system):
+    broker, gateway = system.start(root_path="/api/")
     for path in ("/ws/cotizaciones", "/api/ws/cotizaciones", "/api/ws/cotizaciones/"):
-        assert stage.handshake(gateway, path=path).status == 101
-    assert stage.handshake(gateway, path="/apiws/cotizaciones").status == 404
+        assert system.handshake(gateway, path=path).status == 101
+    assert system.handshake(gateway, path="/apiws/cotizaciones").status == 404
     assert gateway.get("/api/cotizaciones/ready").status == 200
     assert gateway.get("/cotizaciones/ready").status == 200
 
 
-def test_the_origin_a_trusted_proxy_tells_is_the_pages_own(stage):
-    broker, gateway = stage.play()
+def test_the_origin_a_trusted_proxy_tells_is_the_pages_own(system):
+    broker, gateway = system.start()
     told = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "app.example",
             "X-Forwarded-For": "203.0.113.9", "Origin": "https://app.example"}
-    answer = stage.handshake(gateway, headers=told)
+    answer = system.handshake(gateway, headers=told)
     assert answer.status == 101
-    answer.socket.hears("welcome")
+    answer.socket.receive("welcome")
     (row,) = gateway.status()["connections"]
     assert row["host"] == "203.0.113.9"
 
-    deaf = stage.gateway(broker, forwarded_allow_ips="10.0.0.0/8")
-    assert stage.handshake(deaf, headers=told).code == "origin_not_allowed"
+    deaf = system.gateway(broker, forwarded_allow_ips="10.0.0.0/8")
+    assert system.handshake(deaf, headers=told).code == "origin_not_allowed"
     check = deaf.page("websocket_check", **told)
     assert any("FORWARDED_ALLOW_IPS" in n for n in check["proxy"]["notes"])
-    unwilling = stage.gateway(broker, proxy_headers=False)
-    assert stage.handshake(unwilling, headers=told).code == "origin_not_allowed"
+    unwilling = system.gateway(broker, proxy_headers=False)
+    assert system.handshake(unwilling, headers=told).code == "origin_not_allowed"
 
 
 @pytest.mark.parametrize(
@@ -308,15 +308,15 @@ def test_the_origin_a_trusted_proxy_tells_is_the_pages_own(stage):
         ("", None, 101),
     ],
 )
-def test_origins_are_compared_as_scheme_host_and_port(stage, origins, origin, status):
-    broker, gateway = stage.play(cors_origins=origins)
-    assert stage.handshake(gateway, headers={"Origin": origin}).status == status
+def test_origins_are_compared_as_scheme_host_and_port(system, origins, origin, status):
+    broker, gateway = system.start(cors_origins=origins)
+    assert system.handshake(gateway, headers={"Origin": origin}).status == status
 
 
-def test_warnings_about_refusals_are_limited_and_the_rest_counted(stage):
-    broker, gateway = stage.play()
+def test_warnings_about_refusals_are_limited_and_the_rest_counted(system):
+    broker, gateway = system.start()
     for i in range(200):
-        assert stage.handshake(gateway, path=f"/nope{i}").status == 404
+        assert system.handshake(gateway, path=f"/nope{i}").status == 404
     assert gateway.status()["gateway"]["refusals"]["by_code"] == {"no_such_path": 200}
     assert len(warnings(gateway, "no_such_path")) < 100
     assert len(gateway.status()["gateway"]["refusals"]["last"]) <= 50
@@ -330,8 +330,8 @@ def test_warnings_about_refusals_are_limited_and_the_rest_counted(stage):
     ({"Origin": "http://quotes.test.evil:81"}, "quotes.test", False),
     ({}, "quotes.test", False),
 ])
-def test_a_proxy_that_drops_the_port_of_host_is_named(stage, headers, host, told):
-    broker, gateway = stage.play()
+def test_a_proxy_that_drops_the_port_of_host_is_named(system, headers, host, told):
+    broker, gateway = system.start()
     notes = gateway.get("/cotizaciones/websocket_check", headers={"Host": host, **headers}).json()[
         "proxy"
     ]["notes"]

@@ -61,17 +61,17 @@ class Liar:
 @pytest.mark.parametrize(
     "has_begun", [False, True], ids=["a log that goes on", "a log that has begun"]
 )
-def test_false_claims_begin_one_epoch_at_most_and_cost_a_client_nothing(stage, has_begun):
-    broker = stage.broker(store="sqlite:" + stage.path("pregon.db"))
+def test_false_claims_begin_one_epoch_at_most_and_cost_a_client_nothing(system, has_begun):
+    broker = system.broker(store="sqlite:" + system.path("pregon.db"))
     if not has_begun:
-        feed = stage.feed(broker, name="before")
+        feed = system.feed(broker, name="before")
         feed.quote("X", last="1")
-        feed.settled()
+        feed.wait_processed()
         broker.stop()
         broker.start()
-    gateway, feed, control = stage.gateway(broker), stage.feed(broker), stage.control(broker)
-    client = stage.client(gateway, "?symbols=X&mode=all")
-    client.hears("ack")
+    gateway, feed, control = system.gateway(broker), system.feed(broker), system.control(broker)
+    client = system.client(gateway, "?symbols=X&mode=all")
+    client.receive("ack")
     n = 0
 
     def quotes():
@@ -81,12 +81,12 @@ def test_false_claims_begin_one_epoch_at_most_and_cost_a_client_nothing(stage, h
             n += 1
             began = time.perf_counter()
             feed.quote("X", last="1", n=n)
-            client.hears(("quote", "snapshot"), n=n)
+            client.receive(("quote", "snapshot"), n=n)
             took.append(time.perf_counter() - began)
         return sorted(took)
 
     quiet, before = quotes(), broker.rss()
-    status = control.ask("status")
+    status = control.request("status")
     liar = Liar(broker.settings["broker_control"], status["epoch"], status["seq"]).start()
     try:
         pregon.eventually(lambda: liar.claims, lambda count: count > 200, "claims are answered")
@@ -95,15 +95,15 @@ def test_false_claims_begin_one_epoch_at_most_and_cost_a_client_nothing(stage, h
     finally:
         liar.stop()
     quotes()
-    resets = client.heard("reset")
+    resets = client.received("reset")
     assert len(resets) == (0 if has_begun else 1)
-    epochs = {status["epoch"], control.ask("status")["epoch"]}
+    epochs = {status["epoch"], control.request("status")["epoch"]}
     assert len(epochs) == 1 + len(resets)
     seen = [m["n"] for m in client.messages if m["type"] == "quote"]
     assert seen == sorted(set(seen)) and set(range(1, n + 1)) <= {
         m["n"] for m in client.messages if m["type"] in ("quote", "snapshot") and "n" in m}
     assert broker.rss() - before < 32 * MIB * (8 if pregon.IS_SANITIZED else 1)
-    assert control.ask("status")["seq"] < 10**6
+    assert control.request("status")["seq"] < 10**6
     print(
         f"p99 of a quote {1000 * quiet[-2]:.2f} ms, with {liar.claims} claims "
         f"{1000 * attacked[-2]:.2f} ms"

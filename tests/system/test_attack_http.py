@@ -18,11 +18,11 @@ QUOTES = 200
 class Watch:
     """A client in mode all, which must get every quote, and how long each was under way."""
 
-    def __init__(self, stage, broker, gateway):
-        self.feed = stage.feed(broker)
-        self.client = stage.client(gateway, "?symbols=X&mode=all")
-        self.client.hears("ack")
-        self.stage, self.gateway, self.n = stage, gateway, 0
+    def __init__(self, system, broker, gateway):
+        self.feed = system.feed(broker)
+        self.client = system.client(gateway, "?symbols=X&mode=all")
+        self.client.receive("ack")
+        self.system, self.gateway, self.n = system, gateway, 0
 
     def quotes(self, count, between=lambda: None):
         took = []
@@ -30,7 +30,7 @@ class Watch:
             self.n += 1
             began = time.perf_counter()
             self.feed.quote("X", last="1", n=self.n)
-            heard = self.client.hears("quote")
+            heard = self.client.receive("quote")
             took.append(time.perf_counter() - began)
             assert heard["n"] == self.n  # complete, in order
             between()
@@ -44,7 +44,7 @@ class Watch:
             assert self.gateway.get(path).status == 200
             took.append(time.perf_counter() - began)
         began = time.perf_counter()
-        client = self.stage.raw_client(self.gateway, "?symbols=NOTHING")
+        client = self.system.raw_client(self.gateway, "?symbols=NOTHING")
         took.append(time.perf_counter() - began)
         client.close()
         return took
@@ -64,10 +64,10 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("kind", ATTACKS)
-def test_peers_that_hold_connections_hold_up_nobody_else(stage, kind):
-    broker, gateway = stage.play(locks_token=SECRET, http_threads=4, http_max_connections=1200,
-                                 http_max_per_address=1200)
-    watch = Watch(stage, broker, gateway)
+def test_peers_that_hold_connections_hold_up_nobody_else(system, kind):
+    broker, gateway = system.start(locks_token=SECRET, http_threads=4, http_max_connections=1200,
+                                   http_max_per_address=1200)
+    watch = Watch(system, broker, gateway)
     quiet = watch.quotes(QUOTES)
     before = gateway.rss()
     make, how = ATTACKS[kind]
@@ -83,17 +83,17 @@ def test_peers_that_hold_connections_hold_up_nobody_else(stage, kind):
           f"slowest page, probe or handshake {1000 * max(served):.0f} ms")
 
 
-def test_when_all_places_are_taken_the_connection_that_has_waited_longest_is_closed(stage):
-    _, gateway = stage.play(http_max_connections=16, http_threads=4)
+def test_when_all_places_are_taken_the_connection_that_has_waited_longest_is_closed(system):
+    _, gateway = system.start(http_max_connections=16, http_threads=4)
     attack = http_attacks.HalfHeads(gateway.address, 100).start()
     for _ in range(10):
         assert gateway.get("/cotizaciones/live").status == 200
-    stage.raw_client(gateway).hears("welcome")
+    system.raw_client(gateway).receive("welcome")
     attack.stop()
 
 
-def test_nobody_gives_way_before_another_one_is_there(stage):
-    _, gateway = stage.play(http_max_connections=16, http_threads=4)
+def test_nobody_gives_way_before_another_one_is_there(system):
+    _, gateway = system.start(http_max_connections=16, http_threads=4)
     attack = http_attacks.HalfHeads(gateway.address, 16).start()
     for _ in range(3):  # the first of them is the seventeenth connection, the others the sixteenth
         with socket.create_connection(gateway.address, timeout=pregon.PATIENCE) as sock:
@@ -104,8 +104,8 @@ def test_nobody_gives_way_before_another_one_is_there(stage):
     attack.stop()
 
 
-def test_one_address_takes_its_share_only(stage):
-    _, gateway = stage.play(http_max_per_address=8, http_threads=4)
+def test_one_address_takes_its_share_only(system):
+    _, gateway = system.start(http_max_per_address=8, http_threads=4)
     attack = http_attacks.HalfHeads(gateway.address, 40).start()
     assert gateway.get("/cotizaciones/live").status == 200
 

@@ -55,10 +55,10 @@ class ResettingAsker:
 class Watcher:
     """A feeder and a client in mode all, and how long a quote takes from one to the other."""
 
-    def __init__(self, stage, broker, gateway):
-        self.feed = stage.feed(broker, "good")
-        self.client = stage.client(gateway, "?symbols=GOOD&mode=all")
-        self.client.hears("ack")
+    def __init__(self, system, broker, gateway):
+        self.feed = system.feed(broker, "good")
+        self.client = system.client(gateway, "?symbols=GOOD&mode=all")
+        self.client.receive("ack")
         self.sent = 0
 
     def delays(self, count):
@@ -68,7 +68,7 @@ class Watcher:
             self.sent += 1
             begin = time.monotonic()
             self.feed.quote("GOOD", last=str(self.sent))
-            got = self.client.hears(("quote", "snapshot"))
+            got = self.client.receive(("quote", "snapshot"))
             delays.append((time.monotonic() - begin) * 1e3)
             assert got["last"] == str(self.sent)
         return delays
@@ -89,14 +89,14 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_peer_that_asks_faster_than_it_is_answered_and_resets_ends_its_connection_only(
-        stage, attack):
+        system, attack):
     how = dict(ATTACKS[attack])
-    broker, gateway = stage.play(heartbeat=1)
-    watcher = Watcher(stage, broker, gateway)
-    past = stage.feed(broker, "past")
+    broker, gateway = system.start(heartbeat=1)
+    watcher = Watcher(system, broker, gateway)
+    past = system.feed(broker, "past")
     for n in range(RECORDS):
         past.quote(f"P{n % 100}", last=str(n))
-    past.settled()
+    past.wait_processed()
     quiet = watcher.delays(QUOTES)
     before = broker.rss()
     patterns = [f"S{n:04}" for n in range(how.pop("patterns"))]
@@ -104,7 +104,7 @@ def test_a_peer_that_asks_faster_than_it_is_answered_and_resets_ends_its_connect
 
     for _ in range(2):
         asker.attack()
-        watcher.client.hears("heartbeat")  # a second
+        watcher.client.receive("heartbeat")  # a second
 
     busy = watcher.delays(QUOTES)
     assert broker.is_running and gateway.is_running

@@ -17,12 +17,12 @@ QUIET = 20  # quotes
 class Watch:
     """A client in mode all and the quotes it must get; measures how long each takes."""
 
-    def __init__(self, stage, **settings):
-        self.broker = stage.broker(**settings)
-        gateway = stage.gateway(self.broker)
-        self.feed = stage.feed(self.broker)
-        self.client = stage.client(gateway, "?symbols=W&mode=all")
-        self.client.hears("ack")
+    def __init__(self, system, **settings):
+        self.broker = system.broker(**settings)
+        gateway = system.gateway(self.broker)
+        self.feed = system.feed(self.broker)
+        self.client = system.client(gateway, "?symbols=W&mode=all")
+        self.client.receive("ack")
         self.sent = 0
         self.before = self.broker.rss()
         self.peak = 0
@@ -33,7 +33,7 @@ class Watch:
         self.sent += 1
         began = time.monotonic()
         self.feed.quote("W", last=str(self.sent))
-        self.client.hears("quote", symbol="W", last=str(self.sent))
+        self.client.receive("quote", symbol="W", last=str(self.sent))
         self.peak = max(self.peak, self.broker.rss() - self.before)
         return time.monotonic() - began
 
@@ -47,7 +47,7 @@ class Watch:
         pregon.eventually(look, what=what)
 
     def ends_well(self):
-        heard = [m["last"] for m in self.client.heard("quote", symbol="W")]
+        heard = [m["last"] for m in self.client.received("quote", symbol="W")]
         assert heard == [str(n + 1) for n in range(self.sent)]
         assert not self.client.end
         print(f"latency in ms, quiet: {statistics.median(self.quiet) * 1e3:.1f}, attacked: "
@@ -59,43 +59,43 @@ class Watch:
 
 @pytest.mark.parametrize("door, kind, size", [("control", "DEALER", 0), ("ingest", "PUB", 0),
                                               ("publish", "SUB", 0), ("control", "DEALER", 50000)])
-def test_a_multipart_message_that_never_ends_costs_bounded_memory(stage, door, kind, size):
-    watch = Watch(stage)
+def test_a_multipart_message_that_never_ends_costs_bounded_memory(system, door, kind, size):
+    watch = Watch(system)
     attack = zmtp.EndlessMultipart(watch.broker.ready[door], kind, bytes(size)).start()
     try:
         watch.quotes_flow_until(lambda: attack.cut, "its connection is closed")
     finally:
         attack.stop()
     watch.ends_well()
-    watch.broker.says(f"{door}: closing the connection of .*a message that does not end")
-    peers = stage.control(watch.broker).ask("status")["peers"]
+    watch.broker.wait_for_log(f"{door}: closing the connection of .*a message that does not end")
+    peers = system.control(watch.broker).request("status")["peers"]
     assert peers["closed_unfinished"] == 1
 
 
-def test_peers_that_ask_and_never_read_cost_bounded_memory(stage):
-    watch = Watch(stage)
+def test_peers_that_ask_and_never_read_cost_bounded_memory(system):
+    watch = Watch(system)
     for n in range(500):
         watch.feed.quote(f"S{n}", last="1", note="x" * 500)
-    watch.feed.settled()
+    watch.feed.wait_processed()
     request = msgpack.packb({"op": "snapshot", "id": 1, "pattern": "*"})  # 300 KB each
     attack = zmtp.DeafAsker(watch.broker.ready["control"], request, count=60).start()
-    control = stage.control(watch.broker)
+    control = system.control(watch.broker)
     try:
         watch.quotes_flow_until(lambda: attack.cut == 60, "their connections are closed")
     finally:
         attack.stop()
     watch.ends_well()
-    peers = control.ask("status")["peers"]
+    peers = control.request("status")["peers"]
     assert peers["refused"] > 0
     assert peers["closed_deaf"] > 0
 
 
 @pytest.mark.parametrize("op", ["ping", "snapshot"])
-def test_peers_that_go_on_asking_and_do_not_read_are_closed_before_their_time_is_up(stage, op):
-    watch = Watch(stage, peer_timeout=600)
+def test_peers_that_go_on_asking_and_do_not_read_are_closed_before_their_time_is_up(system, op):
+    watch = Watch(system, peer_timeout=600)
     for n in range(500):
         watch.feed.quote(f"S{n}", last="1", note="x" * 500)
-    watch.feed.settled()
+    watch.feed.wait_processed()
     request = msgpack.packb({"op": op, "id": 1, "pattern": "*"})
     attack = zmtp.DeafAsker(watch.broker.ready["control"], request, count=8).start()
     try:
@@ -103,45 +103,46 @@ def test_peers_that_go_on_asking_and_do_not_read_are_closed_before_their_time_is
     finally:
         attack.stop()
     watch.ends_well()
-    watch.broker.says("control: closing the connection of .*goes on asking without reading")
+    watch.broker.wait_for_log("control: closing the connection of .*goes on asking without reading")
 
 
-def test_a_peer_with_many_requests_that_reads_late_is_served_to_the_end(stage):
-    broker = stage.broker()
-    feed = stage.feed(broker)
+def test_a_peer_with_many_requests_that_reads_late_is_served_to_the_end(system):
+    broker = system.broker()
+    feed = system.feed(broker)
     for n in range(500):
         feed.quote(f"S{n}", last="1", note="x" * 500)
-    feed.settled()
-    peer = stage._with(zmtp.open_peer(broker.ready["control"], "DEALER", receive_buffer=1 << 16))
+    feed.wait_processed()
+    peer = system.add(zmtp.open_peer(broker.ready["control"], "DEALER", receive_buffer=1 << 16))
     peer.settimeout(pregon.PATIENCE)
     count = 200  # 50 MB of answers
     peer.sendall(b"".join(zmtp.frame(msgpack.packb({"op": "snapshot", "id": n, "pattern": "*"}))
                           for n in range(count)))
-    control = stage.control(broker)
+    control = system.control(broker)
     for _ in range(20):  # meanwhile others are served, and what waits is bounded
-        assert control.ask("status")["process"]["resident_bytes"] < 64 << 20 or pregon.IS_SANITIZED
+        resident = control.request("status")["process"]["resident_bytes"]
+        assert resident < 64 << 20 or pregon.IS_SANITIZED
     for n in range(count):
         answer = msgpack.unpackb(zmtp.read_message(peer))
         assert answer["id"] == n and answer["quotes"], answer.get("error")
-    peers = control.ask("status")["peers"]
+    peers = control.request("status")["peers"]
     assert (peers["refused"], peers["closed_deaf"]) == (0, 0)
 
 
-def test_subscribers_that_never_read_cost_bounded_memory_and_nobody_else_a_record(stage):
-    watch = Watch(stage)
+def test_subscribers_that_never_read_cost_bounded_memory_and_nobody_else_a_record(system):
+    watch = Watch(system)
     attack = zmtp.DeafSubscriber(watch.broker.ready["publish"], count=20).start()
     try:
         def burst():
             for n in range(500):
                 watch.feed.quote(f"S{n}", last="1", note="x" * 300)
-            watch.feed.settled()
+            watch.feed.wait_processed()
             return attack.cut == 20
 
         watch.quotes_flow_until(burst, "their connections are closed")
     finally:
         attack.stop()
     watch.ends_well()
-    watch.broker.says("publish: closing the connection of .*data waits")
+    watch.broker.wait_for_log("publish: closing the connection of .*data waits")
 
 
 class EndlessSubscriber(zmtp.Attack):
@@ -155,69 +156,69 @@ class EndlessSubscriber(zmtp.Attack):
                                   for i in range(100)))
 
 
-def test_a_peer_that_subscribes_to_more_and_more_topics_is_closed(stage):
-    watch = Watch(stage)
+def test_a_peer_that_subscribes_to_more_and_more_topics_is_closed(system):
+    watch = Watch(system)
     attack = EndlessSubscriber(watch.broker.ready["publish"], "SUB").start()
     try:
         watch.quotes_flow_until(lambda: attack.cut, "its connection is closed")
     finally:
         attack.stop()
     watch.ends_well()
-    watch.broker.says("publish: closing the connection of .*of topics; PEER_BYTES")
-    assert stage.control(watch.broker).ask("status")["peers"]["closed_topics"] == 1
+    watch.broker.wait_for_log("publish: closing the connection of .*of topics; PEER_BYTES")
+    assert system.control(watch.broker).request("status")["peers"]["closed_topics"] == 1
 
 
-def test_the_names_that_clients_invent_do_not_cost_a_gateway_its_broker(stage):
-    broker, gateway = stage.play(topic_bytes=4096)
-    feed = stage.feed(broker)
-    other = stage.client(gateway, "?symbols=X&mode=all")
-    other.hears("ack")
-    client = stage.client(gateway, "?symbols=X")
-    ack = client.asks("subscribe", symbols=["X", *(f"NAME{n:028}" for n in range(200)), "*"])
+def test_the_names_that_clients_invent_do_not_cost_a_gateway_its_broker(system):
+    broker, gateway = system.start(topic_bytes=4096)
+    feed = system.feed(broker)
+    other = system.client(gateway, "?symbols=X&mode=all")
+    other.receive("ack")
+    client = system.client(gateway, "?symbols=X")
+    ack = client.request("subscribe", symbols=["X", *(f"NAME{n:028}" for n in range(200)), "*"])
     assert ack["symbols"][0] == "X" and ack["symbols"][-1] == "*"
     assert len(ack["symbols"]) + len(ack["rejected"]) == 202
     assert 80 < len(ack["rejected"]) < 100  # 37 bytes each
-    client.asks("unsubscribe", symbols=ack["symbols"])
-    again = stage.client(gateway, "?symbols=")
+    client.request("unsubscribe", symbols=ack["symbols"])
+    again = system.client(gateway, "?symbols=")
 
     def is_taken():
-        return again.asks("subscribe", symbols=["ANOTHER" + "X" * 25])["symbols"]
+        return again.request("subscribe", symbols=["ANOTHER" + "X" * 25])["symbols"]
 
     pregon.eventually(is_taken, what="what nobody holds any more makes room")
     feed.quote("X", last="1")
-    other.hears("quote", symbol="X", last="1")
+    other.receive("quote", symbol="X", last="1")
 
 
-def test_more_connections_than_allowed_do_not_keep_a_feeder_or_a_gateway_out(stage):
-    broker = stage.broker(peer_connections=10)
-    idle = [stage._with(zmtp.open_peer(broker.ready[door], kind))
+def test_more_connections_than_allowed_do_not_keep_a_feeder_or_a_gateway_out(system):
+    broker = system.broker(peer_connections=10)
+    idle = [system.add(zmtp.open_peer(broker.ready[door], kind))
             for _ in range(30)
             for door, kind in (("ingest", "PUB"), ("publish", "SUB"), ("control", "DEALER"))]
-    gateway = stage.gateway(broker)
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=X")
+    gateway = system.gateway(broker)
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=X")
     feed.quote("X", last="1")
-    client.hears(("quote", "snapshot"), symbol="X", last="1")
-    control = stage.control(broker)
-    peers = pregon.eventually(lambda: control.ask("status")["peers"],
+    client.receive(("quote", "snapshot"), symbol="X", last="1")
+    control = system.control(broker)
+    peers = pregon.eventually(lambda: control.request("status")["peers"],
                               lambda p: p["closed_full"] >= 60, "the surplus is closed")
     assert all(peers[door] <= 10 for door in ("ingest", "publish", "control"))
     assert len(idle) == 90
 
 
-def test_a_peer_that_does_not_read_is_refused_and_served_again_when_it_reads(stage):
-    broker = stage.broker(peer_timeout=600, peer_bytes=262144)
-    feed = stage.feed(broker)
+def test_a_peer_that_does_not_read_is_refused_and_served_again_when_it_reads(system):
+    broker = system.broker(peer_timeout=600, peer_bytes=262144)
+    feed = system.feed(broker)
     for n in range(500):
         feed.quote(f"S{n}", last="1", note="x" * 500)
-    feed.settled()
+    feed.wait_processed()
     request = zmtp.frame(msgpack.packb({"op": "snapshot", "id": 7, "pattern": "*"}))
-    peer = stage._with(zmtp.open_peer(broker.ready["control"], "DEALER", receive_buffer=1 << 18))
+    peer = system.add(zmtp.open_peer(broker.ready["control"], "DEALER", receive_buffer=1 << 18))
     peer.settimeout(pregon.PATIENCE)
     count = 60  # 15 MB of answers: more than the kernel takes
     peer.sendall(request * count)
-    control = stage.control(broker)
-    pregon.eventually(lambda: control.ask("status")["peers"]["refused"], what="it is refused")
+    control = system.control(broker)
+    pregon.eventually(lambda: control.request("status")["peers"]["refused"], what="it is refused")
     answers = [msgpack.unpackb(zmtp.read_message(peer)) for _ in range(count)]
     assert "quotes" in answers[0]
     assert "too_many_requests" in [a.get("error") for a in answers]

@@ -43,7 +43,7 @@ class NameAttack:
         text = b"".join(frame_bytes(TEXT, json.dumps(r)) for r in requests)
         self.client.send_bytes(text)
         for _ in requests:
-            self.client.hears("ack")
+            self.client.receive("ack")
             self.acks += 1
         self.client.messages.clear()
 
@@ -80,15 +80,15 @@ class Publisher:
         self.thread.join()
 
 
-def supply(stage, gateway_settings=None):
+def supply(system, gateway_settings=None):
     """A broker and a gateway that follow SYMBOLS symbols."""
-    broker, gateway = stage.play(max_symbols=1000, **(gateway_settings or {}))
-    feed = stage.feed(broker)
+    broker, gateway = system.start(max_symbols=1000, **(gateway_settings or {}))
+    feed = system.feed(broker)
     for i in range(SYMBOLS):
         feed.quote(f"S{i:06}", last=str(i))
-    feed.settled()
-    observer = stage.client(gateway, "?symbols=*", keep=False)
-    observer.is_told(
+    feed.wait_processed()
+    observer = system.client(gateway, "?symbols=*", keep=False)
+    observer.wait_until(
         lambda messages: sum(m["type"] == "snapshot" for m in messages) >= SYMBOLS, "all snapshots"
     )
     return gateway, feed, observer
@@ -111,18 +111,18 @@ class Heard(list):
         super().append(message)
 
 
-def test_names_that_do_not_exist_neither_stay_nor_stop_the_others(stage):
+def test_names_that_do_not_exist_neither_stay_nor_stop_the_others(system):
     print(f"SEED={SEED}")
-    gateway, feed, _ = supply(stage)
-    good = stage.client(gateway, "?symbols=GOOD*&mode=all", keep=False)
-    good.hears("ack")
+    gateway, feed, _ = supply(system)
+    good = system.client(gateway, "?symbols=GOOD*&mode=all", keep=False)
+    good.receive("ack")
     good.messages = Heard(good.messages)
-    attacker = stage.raw_client(gateway, "?symbols=NONE")
-    attacker.hears("ack")
+    attacker = system.raw_client(gateway, "?symbols=NONE")
+    attacker.receive("ack")
     before = gateway.rss()
 
     publisher = Publisher(feed)
-    good.is_told(
+    good.wait_until(
         lambda messages: sum(m["type"] == "quote" for m in messages) >= 200, "a quiet window"
     )
     quiet = publisher.count
@@ -134,11 +134,11 @@ def test_names_that_do_not_exist_neither_stay_nor_stop_the_others(stage):
     publisher.stop()
     attacker.close()
 
-    good.is_told(
+    good.wait_until(
         lambda messages: sum(m["type"] == "quote" for m in messages) >= publisher.count,
         "every quote",
     )
-    quotes = good.heard("quote")
+    quotes = good.received("quote")
     assert [int(q["last"]) for q in quotes] == list(range(publisher.count))
     assert attack.acks == 2 * ROUNDS + 1
     assert (
@@ -152,57 +152,57 @@ def test_names_that_do_not_exist_neither_stay_nor_stop_the_others(stage):
     assert gateway.is_running
 
 
-def test_a_thousand_names_nobody_has_asked_for_are_served_at_once(stage):
-    _, gateway = stage.play(max_symbols=1000)
-    client = stage.raw_client(gateway, "?symbols=GOOD")
-    client.hears("ack")
+def test_a_thousand_names_nobody_has_asked_for_are_served_at_once(system):
+    _, gateway = system.start(max_symbols=1000)
+    client = system.raw_client(gateway, "?symbols=GOOD")
+    client.receive("ack")
     names = [f"NEW{i}" for i in range(999)]
-    client.says(op="subscribe", id=1, symbols=names)
-    ack = client.hears("ack", id=1)
+    client.send_message(op="subscribe", id=1, symbols=names)
+    ack = client.receive("ack", id=1)
     assert (ack["symbols"], ack["rejected"], ack.get("upstream")) == (names, [], None)
 
 
-def test_the_answer_to_a_large_request_comes_in_slices(stage):
-    gateway, feed, _ = supply(stage)
-    client = stage.raw_client(gateway, "?symbols=GOOD*")
-    client.hears("ack")
+def test_the_answer_to_a_large_request_comes_in_slices(system):
+    gateway, feed, _ = supply(system)
+    client = system.raw_client(gateway, "?symbols=GOOD*")
+    client.receive("ack")
     publisher = Publisher(feed)
     prefixes = [f"S{i:03}*" for i in range(PREFIXES)]
 
     def is_mixed():
         """Quotes of what it has already come between the snapshots of what it asks for."""
         client.messages.clear()
-        client.says(op="subscribe", id=1, symbols=prefixes)
-        client.hears("ack", id=1)
+        client.send_message(op="subscribe", id=1, symbols=prefixes)
+        client.receive("ack", id=1)
         at = len(client.messages)
         snapshots = set()
         while len(snapshots) < SYMBOLS:
-            message = client.hears()
+            message = client.receive()
             if message["type"] == "snapshot":
                 assert message["symbol"] not in snapshots
                 snapshots.add(message["symbol"])
         kinds = [m["type"] for m in client.messages[at:]]
-        client.says(op="unsubscribe", id=2, symbols=prefixes)
-        client.hears("ack", id=2)
+        client.send_message(op="unsubscribe", id=2, symbols=prefixes)
+        client.receive("ack", id=2)
         return "quote" in kinds[kinds.index("snapshot"):]
 
     pregon.eventually(is_mixed, what="a quote between the snapshots")
     publisher.stop()
 
 
-def test_in_mode_all_every_snapshot_of_a_large_request_comes_before_the_first_record(stage):
+def test_in_mode_all_every_snapshot_of_a_large_request_comes_before_the_first_record(system):
     """Of more symbols than CLIENT_QUEUE holds, while they change."""
-    gateway, feed, _ = supply(stage, {"client_queue": 65536})
-    client = stage.raw_client(gateway, "?symbols=GOOD*&mode=all")
-    client.hears("ack")
+    gateway, feed, _ = supply(system, {"client_queue": 65536})
+    client = system.raw_client(gateway, "?symbols=GOOD*&mode=all")
+    client.receive("ack")
     changes = [f"S{i:06}" for i in range(0, SYMBOLS, 17)]
-    client.says(op="subscribe", id=1, symbols=["S*"])
+    client.send_message(op="subscribe", id=1, symbols=["S*"])
     for name in changes:
         feed.quote(name, last="99999")
-    client.hears("ack", id=1)
+    client.receive("ack", id=1)
     known, records, newest, left = {}, [], 0, set(changes)
     while len(known) < SYMBOLS or left:
-        message = client.hears(("snapshot", "quote"))
+        message = client.receive(("snapshot", "quote"))
         if message["type"] == "snapshot":
             assert not records and message["symbol"] not in known and message["seq"] > newest
             newest = message["seq"]
@@ -215,13 +215,13 @@ def test_in_mode_all_every_snapshot_of_a_large_request_comes_before_the_first_re
     assert records == sorted(set(records))
 
 
-def test_a_flood_of_small_frames_is_answered_in_order_beside_the_others(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    good = stage.client(gateway, "?symbols=GOOD*&mode=all", keep=False)
-    good.hears("ack")
-    flood = stage.raw_client(gateway, "?symbols=NONE")
-    flood.hears("ack")
+def test_a_flood_of_small_frames_is_answered_in_order_beside_the_others(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    good = system.client(gateway, "?symbols=GOOD*&mode=all", keep=False)
+    good.receive("ack")
+    flood = system.raw_client(gateway, "?symbols=NONE")
+    flood.receive("ack")
     publisher = Publisher(feed)
     count = 4000
 
@@ -244,8 +244,8 @@ def test_a_flood_of_small_frames_is_answered_in_order_beside_the_others(stage):
     sender.join()
     assert pongs == acks == list(range(count))
     publisher.stop()
-    good.is_told(
+    good.wait_until(
         lambda messages: sum(m["type"] == "quote" for m in messages) >= publisher.count,
         "every quote",
     )
-    assert [int(q["last"]) for q in good.heard("quote")] == list(range(publisher.count))
+    assert [int(q["last"]) for q in good.received("quote")] == list(range(publisher.count))

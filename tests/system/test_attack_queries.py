@@ -18,15 +18,15 @@ SYMBOLS = 2000 if pregon.IS_SANITIZED else 20000
 QUOTES = 100  # in a quiet window
 
 
-def play(stage, symbols, **settings):
-    broker = stage.broker()
-    gateway = stage.gateway(broker, **settings)
-    feed = stage.feed(broker, "many")
+def play(system, symbols, **settings):
+    broker = system.broker()
+    gateway = system.gateway(broker, **settings)
+    feed = system.feed(broker, "many")
     for i, name in enumerate(query_attacks.symbols(symbols)):
         feed.quote(name, last="1.5")
         if i % 1000 == 999:
-            feed.settled()
-    feed.settled()
+            feed.wait_processed()
+    feed.wait_processed()
     return broker, gateway
 
 
@@ -36,9 +36,9 @@ def tell(kind, quiet, busy):
 
 
 @pytest.mark.parametrize("kind", ["quotes", "history"])
-def test_costly_queries_hold_up_no_client(stage, kind):
-    broker, gateway = play(stage, SYMBOLS, http_query_rate=0, http_query_rate_total=0)
-    watch = query_attacks.Latency(stage, broker, gateway)
+def test_costly_queries_hold_up_no_client(system, kind):
+    broker, gateway = play(system, SYMBOLS, http_query_rate=0, http_query_rate_total=0)
+    watch = query_attacks.Latency(system, broker, gateway)
     quiet = watch.many(QUOTES)
     before = [p.rss() for p in (broker, gateway)]
     dice = random.Random(1)
@@ -55,8 +55,8 @@ def test_costly_queries_hold_up_no_client(stage, kind):
         assert process.is_running and process.rss() - rss < ROOM
 
 
-def test_queries_beyond_the_rate_are_refused_with_the_setting_and_probes_are_not(stage):
-    broker, gateway = play(stage, 10, http_query_rate=1, forwarded_allow_ips="127.0.0.1")
+def test_queries_beyond_the_rate_are_refused_with_the_setting_and_probes_are_not(system):
+    broker, gateway = play(system, 10, http_query_rate=1, forwarded_allow_ips="127.0.0.1")
     for path in 4 * ["", "/AA0", "/AA0/history"]:
         assert gateway.get("/cotizaciones/quotes" + path).status in (200, 429)
     refused = gateway.get("/cotizaciones/quotes?symbols=A*")
@@ -73,8 +73,8 @@ def test_queries_beyond_the_rate_are_refused_with_the_setting_and_probes_are_not
     assert gateway.get("/cotizaciones/quotes").status == 429
 
 
-def test_the_rate_of_all_addresses_together_is_bounded_too(stage):
-    _, gateway = play(stage, 10, http_query_rate_total=1)
+def test_the_rate_of_all_addresses_together_is_bounded_too(system):
+    _, gateway = play(system, 10, http_query_rate_total=1)
     statuses = [gateway.get("/cotizaciones/quotes", headers={"X-Forwarded-For": f"198.51.100.{i}"})
                 for i in range(4)]
     refused = next(a for a in statuses if a.status == 429)
@@ -95,9 +95,9 @@ LARGE = {
 
 
 @pytest.mark.parametrize("kind", LARGE)
-def test_large_patterns_and_frames_cost_the_broker_next_to_nothing(stage, kind):
-    broker, gateway = play(stage, 2000)
-    watch = query_attacks.Latency(stage, broker, gateway)
+def test_large_patterns_and_frames_cost_the_broker_next_to_nothing(system, kind):
+    broker, gateway = play(system, 2000)
+    watch = query_attacks.Latency(system, broker, gateway)
     quiet = watch.many(QUOTES)
     ticks, rss = broker.ticks(), broker.rss()
     where, socket, body = LARGE[kind]
@@ -111,20 +111,20 @@ def test_large_patterns_and_frames_cost_the_broker_next_to_nothing(stage, kind):
         assert broker.ticks() - ticks < 100  # a second of processor; it was 5.9 s for one of 1 MB
 
 
-def test_patterns_that_are_too_many_or_none_are_refused_by_name(stage):
-    broker, _ = play(stage, 10)
-    control = stage.control(broker)
+def test_patterns_that_are_too_many_or_none_are_refused_by_name(system):
+    broker, _ = play(system, 10)
+    control = system.control(broker)
     for op in ("snapshot", "replay"):
-        many = control.ask(op, pattern=",".join(f"S{i}" for i in range(129)))
+        many = control.request(op, pattern=",".join(f"S{i}" for i in range(129)))
         assert many["error"] == "too_many_patterns" and "128" in many["message"]
-        assert control.ask(op, pattern="not one")["error"] == "bad_pattern"
-        assert "error" not in control.ask(op, pattern=",".join(f"S{i}*" for i in range(128)))
+        assert control.request(op, pattern="not one")["error"] == "bad_pattern"
+        assert "error" not in control.request(op, pattern=",".join(f"S{i}*" for i in range(128)))
 
 
-def test_requests_that_are_too_many_are_refused_and_others_answered(stage):
-    broker, gateway = play(stage, 2000)
-    watch = query_attacks.Latency(stage, broker, gateway)
-    flood = stage.control(broker)
+def test_requests_that_are_too_many_are_refused_and_others_answered(system):
+    broker, gateway = play(system, 2000)
+    watch = query_attacks.Latency(system, broker, gateway)
+    flood = system.control(broker)
     message = {
         "op": "snapshot",
         "pattern": ",".join(letter + "*" for letter in query_attacks.LETTERS),
@@ -132,36 +132,36 @@ def test_requests_that_are_too_many_are_refused_and_others_answered(stage):
     for i in range(2000):
         flood.send(msgpack.packb({**message, "id": i + 1}))
     watch.many(QUOTES)
-    assert stage.control(broker).ask("snapshot", pattern="AA0")["quotes"]
+    assert system.control(broker).request("snapshot", pattern="AA0")["quotes"]
     assert gateway.get("/cotizaciones/quotes?symbols=AA0").status == 200
     errors = {flood.receive().get("error") for _ in range(1000)}
     assert errors <= {None, "full"}
 
 
-def test_a_snapshot_that_the_broker_refuses_is_asked_for_again(stage):
-    fake = FakeBroker(stage)
+def test_a_snapshot_that_the_broker_refuses_is_asked_for_again(system):
+    fake = FakeBroker(system)
     fake.quote("X", last="1")
     refusals = iter(range(3))
     fake.answers["snapshot"] = lambda q: (
         {"error": "full", "message": "ask again"} if next(refusals, None) is not None
         else fake.answer_snapshot(q))
-    client = stage.client(stage.gateway(fake), "?symbols=X")
-    assert client.hears("snapshot")["last"] == "1"
+    client = system.client(system.gateway(fake), "?symbols=X")
+    assert client.receive("snapshot")["last"] == "1"
 
 
-def test_a_gateway_that_has_everything_answers_queries_without_the_broker(stage):
-    fake = FakeBroker(stage)
+def test_a_gateway_that_has_everything_answers_queries_without_the_broker(system):
+    fake = FakeBroker(system)
     for symbol in ("AB1", "AA1", "AA2", "B"):
         fake.quote(symbol, last="1")
-    gateway = stage.gateway(fake)
-    client = stage.client(gateway, "?symbols=*")
+    gateway = system.gateway(fake)
+    client = system.client(gateway, "?symbols=*")
     for _ in range(4):
-        client.hears("snapshot")
+        client.receive("snapshot")
     fake.quote("AA2", last="2")
-    client.hears("quote", symbol="AA2")
+    client.receive("quote", symbol="AA2")
 
     def asked():
-        return sum(q.get("op") == "snapshot" for q in fake.asked)
+        return sum(q.get("op") == "snapshot" for q in fake.requests)
 
     before = asked()
     got = gateway.page("quotes?symbols=AA*,A*,B,NONE,BB*")

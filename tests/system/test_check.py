@@ -18,37 +18,37 @@ def state(process):
     return found[1] if found else None
 
 
-def test_a_broker_a_gateway_and_a_feeder_that_are_ready_say_so(stage):
-    broker, gateway = stage.play()
-    feeder = stage.feeder(broker, "-")
+def test_a_broker_a_gateway_and_a_feeder_that_are_ready_say_so(system):
+    broker, gateway = system.start()
+    feeder = system.feeder(broker, "-")
     pregon.eventually(lambda: state(gateway), lambda s: s == "ready")
     assert state(broker) == "ready"
     assert state(feeder) == "ready"
 
 
-def test_a_gateway_says_there_what_its_ready_page_says(stage):
-    gateway = stage.gateway(drain_delay=600)
+def test_a_gateway_says_there_what_its_ready_page_says(system):
+    gateway = system.gateway(drain_delay=600)
     assert gateway.get("/cotizaciones/ready").code == state(gateway) == "starting"
     gateway.signal(signal.SIGTERM)
-    gateway.says("Not ready any more")
+    gateway.wait_for_log("Not ready any more")
     assert gateway.get("/cotizaciones/ready").code == state(gateway) == "draining"
     gateway.signal(signal.SIGTERM)
-    gateway.ends(1)
+    gateway.wait_for_exit(1)
 
 
-def test_a_feeder_that_stands_by_is_ready_to_be_one(stage):
-    broker = stage.broker()
-    stage.feeder(broker, "-", feed="x")
-    second = stage.feeder(broker, "-", feed="x", wait=False)
-    second.says("standing by")
+def test_a_feeder_that_stands_by_is_ready_to_be_one(system):
+    broker = system.broker()
+    system.feeder(broker, "-", feed="x")
+    second = system.feeder(broker, "-", feed="x", wait=False)
+    second.wait_for_log("standing by")
     assert state(second) == "ready"
 
 
-def test_a_feeder_without_a_broker_is_not_ready_and_stays_ready_when_the_broker_goes(stage):
-    broker = stage.broker()
+def test_a_feeder_without_a_broker_is_not_ready_and_stays_ready_when_the_broker_goes(system):
+    broker = system.broker()
     broker.stop()
-    feeder = stage.feeder(broker, "-", wait=False)
-    feeder.says("requesting feed")
+    feeder = system.feeder(broker, "-", wait=False)
+    feeder.wait_for_log("requesting feed")
     assert state(feeder) == "has not reached its broker yet"
     broker.start()
     feeder.wait_ready()
@@ -58,15 +58,15 @@ def test_a_feeder_without_a_broker_is_not_ready_and_stays_ready_when_the_broker_
     broker.start()
 
 
-def test_one_that_stands_still_does_not_answer(stage):
-    broker = stage.broker()
+def test_one_that_stands_still_does_not_answer(system):
+    broker = system.broker()
     broker.signal(signal.SIGSTOP)
     assert state(broker) == "does not answer"
     broker.signal(signal.SIGCONT)
     pregon.eventually(lambda: state(broker), lambda s: s == "ready")
 
 
-def test_one_that_was_killed_is_not_there(stage):
-    broker = stage.broker()
+def test_one_that_was_killed_is_not_there(system):
+    broker = system.broker()
     broker.kill()
     assert state(broker) is None

@@ -156,8 +156,8 @@ ORIGINS = (
 
 
 @pytest.mark.parametrize("origins", LISTS)
-def test_the_balancer_lets_an_origin_read_exactly_if_the_gateways_do(stage, origins):
-    gateway = stage.gateway(**({} if origins is None else {"cors_origins": origins}))
+def test_the_balancer_lets_an_origin_read_exactly_if_the_gateways_do(system, origins):
+    gateway = system.gateway(**({} if origins is None else {"cors_origins": origins}))
     patterns = [re.compile(e) for e in expressions(origins)]
     for origin in ORIGINS:
         headers = gateway.get("/cotizaciones/live", headers={"Origin": origin}).headers

@@ -32,9 +32,9 @@ POLICIES = {
 
 
 @pytest.fixture(scope="module")
-def gateways(long_stage):
-    broker = long_stage.broker()
-    return {name: long_stage.gateway(broker, **settings) for name, settings in POLICIES.items()}
+def gateways(shared_system):
+    broker = shared_system.broker()
+    return {name: shared_system.gateway(broker, **settings) for name, settings in POLICIES.items()}
 
 
 def ask(gateway, method, origin=None, wanted=None, names=None, path=PAGE, **more):

@@ -40,7 +40,7 @@ def test_a_healthy_set_up_has_no_findings_and_every_origin_gets_what_it_should(w
 
 
 def test_a_proxy_that_does_its_work_is_no_finding(well):
-    report = well.examine(PUBLIC_URL=Meddler(well.stage, well.gateway).url)
+    report = well.examine(PUBLIC_URL=Meddler(well.system, well.gateway).url)
     assert report.names() == [] and report.code == 0, report.text
     assert ("public_url", PAGE, True) in {
         (h["through"], h["origin"], h["admitted"]) for h in report.json["handshakes"]
@@ -149,33 +149,33 @@ def test_a_secret_is_never_shown(well):
     assert "geheim" not in report.text
 
 
-def test_a_file_that_is_not_there_is_a_finding_if_it_was_named_and_none_if_not(stage):
-    report = examine("--env-file=/nowhere/.env", cwd=stage.directory.name)
+def test_a_file_that_is_not_there_is_a_finding_if_it_was_named_and_none_if_not(system):
+    report = examine("--env-file=/nowhere/.env", cwd=system.directory.name)
     assert "env_file_unreadable" in report.names()
-    assert "env_file_unreadable" not in examine(cwd=stage.directory.name).names()
+    assert "env_file_unreadable" not in examine(cwd=system.directory.name).names()
 
 
-def nothing_runs(stage, **changes):
+def nothing_runs(system, **changes):
     settings = {name.upper(): pregon.free_address() for name in ENDPOINTS}
     settings["PORT"] = pregon.free_address().rsplit(":", 1)[1]
-    setup = Setup(stage, None, None)
+    setup = Setup(system, None, None)
     setup.settings.update(settings)
     return setup.examine(**changes)
 
 
-def test_where_nobody_listens_nobody_runs(stage):
-    report = nothing_runs(stage)
+def test_where_nobody_listens_nobody_runs(system):
+    report = nothing_runs(system)
     assert report.names() == ["broker_not_running", "gateway_not_running"] and report.code == 1
 
 
-def test_a_folder_of_the_store_that_is_missing_is_named(stage):
-    report = nothing_runs(stage, STORE="sqlite:/nowhere/log.db")
+def test_a_folder_of_the_store_that_is_missing_is_named(system):
+    report = nothing_runs(system, STORE="sqlite:/nowhere/log.db")
     assert report.names() == ["broker_not_running", "gateway_not_running", "store_folder_missing"]
 
 
-def test_ports_that_are_named_twice_are_named(stage):
+def test_ports_that_are_named_twice_are_named(system):
     address = pregon.free_address()
-    report = nothing_runs(stage, BROKER_PUBLISH=address, BROKER_CONTROL=address)
+    report = nothing_runs(system, BROKER_PUBLISH=address, BROKER_CONTROL=address)
     assert "ports_collide" in report.names()
 
 
@@ -218,26 +218,26 @@ def test_a_port_that_another_user_holds_is_reported_with_that_user():
     assert "a process of user 0" in report.one("gateway_silent")["seen"]
 
 
-def test_descriptors_are_compared_with_what_is_asked_for(stage):
-    setup = healthy(stage, descriptors=256, websocket_max_connections=1000)
+def test_descriptors_are_compared_with_what_is_asked_for(system):
+    setup = healthy(system, descriptors=256, websocket_max_connections=1000)
     report = setup.examine()
     assert report.names() == ["descriptors_too_few"]
     assert "256" in report.one("descriptors_too_few")["seen"]
 
 
-def test_a_gateway_that_never_reached_its_broker_is_named(stage):
-    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
-    stage.feed(broker).settled(stage.peers[-1].quote("X", last="1"))
-    gateway = stage.gateway(cors_origins=LISTED)
-    setup = Setup(stage, broker, gateway)
+def test_a_gateway_that_never_reached_its_broker_is_named(system):
+    broker = system.broker(store="sqlite:" + system.path("log.db"))
+    system.feed(broker).wait_processed(system.peers[-1].quote("X", last="1"))
+    gateway = system.gateway(cors_origins=LISTED)
+    setup = Setup(system, broker, gateway)
     setup.settings.update({k.upper(): broker.settings[k] for k in ENDPOINTS})
     assert setup.examine().names() == ["gateway_without_broker", "starting"]
 
 
-def test_a_gateway_of_another_broker_is_named(stage):
-    setup = healthy(stage)
-    other = stage.broker(store="sqlite:" + stage.path("other.db"))
-    stage.feed(other).settled(stage.peers[-1].quote("X", last="1"))
+def test_a_gateway_of_another_broker_is_named(system):
+    setup = healthy(system)
+    other = system.broker(store="sqlite:" + system.path("other.db"))
+    system.feed(other).wait_processed(system.peers[-1].quote("X", last="1"))
     assert setup.examine(**{k.upper(): other.settings[k] for k in ENDPOINTS}).names() == [
         "another_broker"
     ]
@@ -253,24 +253,24 @@ def test_a_control_address_where_something_else_answers_is_named(well):
     assert set(report.names()) >= {"broker_silent", "ports_collide"}
 
 
-def test_a_broker_without_a_feeder_is_named(stage):
-    assert healthy(stage, feed=False).examine().names() == ["feed_none"]
+def test_a_broker_without_a_feeder_is_named(system):
+    assert healthy(system, feed=False).examine().names() == ["feed_none"]
 
 
 def feeds(setup):
     return {f["name"]: f["status"] for f in setup.gateway.page("health")["feeds"]}
 
 
-def test_feeds_that_are_silent_ended_empty_or_wrong_are_named_each(stage):
-    setup = healthy(stage)
-    stage.feed(setup.broker, "empty")
-    wrong = stage.feed(setup.broker, "wrong")
-    wrong.settled(wrong.quote("X", bid="2", ask="1"))
-    gone = stage.feed(setup.broker, "gone")
-    gone.settled(gone.quote("Y", last="1"))
+def test_feeds_that_are_silent_ended_empty_or_wrong_are_named_each(system):
+    setup = healthy(system)
+    system.feed(setup.broker, "empty")
+    wrong = system.feed(setup.broker, "wrong")
+    wrong.wait_processed(wrong.quote("X", bid="2", ask="1"))
+    gone = system.feed(setup.broker, "gone")
+    gone.wait_processed(gone.quote("Y", last="1"))
     gone.goodbye()
-    silent = stage.feed(setup.broker, "silent")
-    silent.settled(silent.quote("Z", last="1"))
+    silent = system.feed(setup.broker, "silent")
+    silent.wait_processed(silent.quote("Z", last="1"))
     silent.fall_silent()
     pregon.eventually(
         lambda: feeds(setup), lambda f: f["silent"] == "silent" and f["gone"] == "ended"
@@ -280,8 +280,8 @@ def test_feeds_that_are_silent_ended_empty_or_wrong_are_named_each(stage):
     assert "feed silent" in report.one("feed_silent")["where"]
 
 
-def test_a_feed_that_sent_before_its_broker_started_again_is_not_called_empty(stage):
-    setup = healthy(stage)
+def test_a_feed_that_sent_before_its_broker_started_again_is_not_called_empty(system):
+    setup = healthy(system)
     setup.broker.kill()
     setup.broker.start()
     health = pregon.eventually(
@@ -290,38 +290,38 @@ def test_a_feed_that_sent_before_its_broker_started_again_is_not_called_empty(st
     assert health["reason"] == "feeds are live, but no quote was accepted since the broker started"
     report = setup.examine()
     assert report.names() == [] and "pid 0" not in report.text, report.text
-    quote = stage.peers[0].quote("EUR/USD", bid="1", ask="2")
-    stage.peers[0].settled(quote)
+    quote = system.peers[0].quote("EUR/USD", bid="1", ask="2")
+    system.peers[0].wait_processed(quote)
     assert setup.gateway.page("health")["reason"] == "quotes flow"
 
 
 def test_a_bot_on_active_is_no_finding(well):
-    locker = well.stage.locker(well.broker, "bot")
+    locker = well.system.locker(well.broker, "bot")
     locker.acquire("telegram-bot", ttl_ms=600000)
     assert well.examine(lines=["TELEGRAM_TOKEN=123:abc"]).names() == []
     locker.release("telegram-bot")
 
 
-def test_a_log_in_memory_is_a_note_and_no_fault(stage):
-    broker, gateway = stage.play(cors_origins=LISTED)
-    stage.feed(broker).settled(stage.peers[-1].quote("X", last="1"))
-    setup = Setup(stage, broker, gateway)
+def test_a_log_in_memory_is_a_note_and_no_fault(system):
+    broker, gateway = system.start(cors_origins=LISTED)
+    system.feed(broker).wait_processed(system.peers[-1].quote("X", last="1"))
+    setup = Setup(system, broker, gateway)
     report = setup.examine()
     assert report.names() == ["store_in_memory"] and report.code == 0
-    assert setup.examine(STORE="sqlite:" + stage.path("x.db")).names() == ["settings_not_in_force"]
+    assert setup.examine(STORE="sqlite:" + system.path("x.db")).names() == ["settings_not_in_force"]
 
 
 def test_a_gateway_whose_clock_is_wrong_is_named(well):
-    late = Meddler(well.stage, well.gateway, shift=-3600, forwards=False)
+    late = Meddler(well.system, well.gateway, shift=-3600, forwards=False)
     report = well.examine(GATEWAY_URL=late.url)
     assert report.names() == ["clock_skew"]
     assert re.search(r"(3600\.\d|3599\.\d) s behind", report.one("clock_skew")["seen"])
 
 
 def test_a_broker_whose_clock_is_wrong_is_named(well):
-    address = "ipc://" + well.stage.path("publish")
+    address = "ipc://" + well.system.path("publish")
     has_ended = threading.Event()
-    publisher = well.stage.context.socket(zmq.PUB)
+    publisher = well.system.context.socket(zmq.PUB)
     publisher.linger = 0
     publisher.bind(address)
 
@@ -379,10 +379,10 @@ TOLD = [
 
 
 @pytest.mark.parametrize("told,found", TOLD, ids=[str(f) + str(i) for i, (_, f) in enumerate(TOLD)])
-def test_what_a_broker_says_that_is_hard_to_plant_is_named(stage, well, told, found):
+def test_what_a_broker_says_that_is_hard_to_plant_is_named(system, well, told, found):
     epoch = int(well.gateway.page("health")["broker"]["epoch"], 16)
-    fake = FakeBroker(stage, epoch=epoch)
-    control, publish = (f"ipc://{stage.path(name)}" for name in ("control", "publish"))
+    fake = FakeBroker(system, epoch=epoch)
+    control, publish = (f"ipc://{system.path(name)}" for name in ("control", "publish"))
     with fake.changed:
         fake.answers["status"] = lambda q: {**status_of([FEED]), "epoch": epoch, **told}
         fake.control.bind(control)
@@ -420,9 +420,9 @@ def test_everything_that_can_be_found_stands_in_the_manual(name):
     assert len(codes) > 10 and [c for c in codes if f"`{c}`" not in text] == []
 
 
-def test_an_address_with_a_secret_in_it_is_refused_without_showing_it(stage):
+def test_an_address_with_a_secret_in_it_is_refused_without_showing_it(system):
     for url in ("https://quotes.example/?token=t0ps3cret", "nonsense?%54OKEN=t0ps3cret"):
-        one = stage.process("doctor", {}, wait=False, env={"PUBLIC_URL": url})
-        one.says("^PUBLIC_URL=.*=\\*\\*\\*: must be http")
-        one.ends(2)
+        one = system.process("doctor", {}, wait=False, env={"PUBLIC_URL": url})
+        one.wait_for_log("^PUBLIC_URL=.*=\\*\\*\\*: must be http")
+        one.wait_for_exit(2)
         assert not one.logged("t0ps3cret")

@@ -22,60 +22,60 @@ def test_a_list_that_the_gateway_has_not_read_yet_is_named(well):
     assert "https://new.page" in finding["seen"] and "SIGHUP" in finding["do"]
 
 
-def test_a_foreign_page_that_gets_in_is_named(stage):
-    setup = healthy(stage, cors_origins="*")
+def test_a_foreign_page_that_gets_in_is_named(system):
+    setup = healthy(system, cors_origins="*")
     assert setup.examine().names() == ["origin_star"]
     assert setup.examine(CORS_ORIGINS=LISTED).names() == ["foreign_origin_admitted"]
 
 
-def test_a_token_that_is_another_one_is_named_and_the_right_one_is_shown(stage):
-    setup = healthy(stage, websocket_token="right")
+def test_a_token_that_is_another_one_is_named_and_the_right_one_is_shown(system):
+    setup = healthy(system, websocket_token="right")
     assert setup.examine().names() == []
     assert setup.examine(WEBSOCKET_TOKEN="wrong").names() == ["unauthorized"]
 
 
-def test_websockets_that_are_off_are_named_once(stage):
-    setup = healthy(stage, websocket_enabled=False)
+def test_websockets_that_are_off_are_named_once(system):
+    setup = healthy(system, websocket_enabled=False)
     finding = setup.examine().one("websocket_disabled")
     assert finding["change"] == "WEBSOCKET_ENABLED=1"
 
 
 @pytest.mark.parametrize("explain", [0, 1])
-def test_a_gateway_that_is_full_is_named_explaining_or_not(stage, explain):
-    setup = healthy(stage, websocket_max_connections=1, websocket_explain=explain)
-    stage.client(setup.gateway).hears("welcome")
+def test_a_gateway_that_is_full_is_named_explaining_or_not(system, explain):
+    setup = healthy(system, websocket_max_connections=1, websocket_explain=explain)
+    system.client(setup.gateway).receive("welcome")
     report = setup.examine()
     assert report.names() == ["max_connections"], report.text
     assert report.one("max_connections")["change"] == "WEBSOCKET_MAX_CONNECTIONS=2"
 
 
-def test_a_single_place_is_enough_to_look(stage):
-    assert healthy(stage, websocket_max_connections=1).examine().names() == []
+def test_a_single_place_is_enough_to_look(system):
+    assert healthy(system, websocket_max_connections=1).examine().names() == []
 
 
-def test_a_gateway_that_drains_is_named(stage):
-    setup = healthy(stage, timeout_graceful_shutdown=60)
-    mute = stage.raw_client(setup.gateway)  # it does not answer the close, so the drain lasts
-    mute.hears("welcome")
+def test_a_gateway_that_drains_is_named(system):
+    setup = healthy(system, timeout_graceful_shutdown=60)
+    mute = system.raw_client(setup.gateway)  # it does not answer the close, so the drain lasts
+    mute.receive("welcome")
     setup.gateway.signal(15)
-    setup.gateway.says("Waiting for connections to close")
+    setup.gateway.wait_for_log("Waiting for connections to close")
     assert setup.examine().names() == ["draining"]
-    assert mute.closed() == 1012
-    setup.gateway.ends(0)
+    assert mute.wait_closed() == 1012
+    setup.gateway.wait_for_exit(0)
 
 
 @pytest.mark.parametrize(
     "how,found", IN_BETWEEN, ids=[str(f) + str(i) for i, (_, f) in enumerate(IN_BETWEEN)]
 )
 def test_what_a_proxy_does_wrong_is_named(well, how, found):
-    report = well.examine("--patience=2", PUBLIC_URL=Meddler(well.stage, well.gateway, **how).url)
+    report = well.examine("--patience=2", PUBLIC_URL=Meddler(well.system, well.gateway, **how).url)
     assert report.names() == found, report.text
     assert report.code == 1
 
 
-def test_a_proxy_that_is_not_believed_is_named_with_the_line_that_trusts_it(stage):
-    setup = healthy(stage, forwarded_allow_ips="192.0.2.9")
-    report = setup.examine(PUBLIC_URL=Meddler(stage, setup.gateway).url)
+def test_a_proxy_that_is_not_believed_is_named_with_the_line_that_trusts_it(system):
+    setup = healthy(system, forwarded_allow_ips="192.0.2.9")
+    report = setup.examine(PUBLIC_URL=Meddler(system, setup.gateway).url)
     assert report.names() == ["proxy_not_trusted"]
     assert report.one("proxy_not_trusted")["change"] == "FORWARDED_ALLOW_IPS=192.0.2.9,127.0.0.1"
 
@@ -88,7 +88,7 @@ def test_a_public_url_where_nobody_is_or_without_tls_is_named(well):
 
 
 def test_another_web_server_where_the_gateway_should_be_is_named(well):
-    report = well.examine(GATEWAY_URL=Elsewhere(well.stage).url)
+    report = well.examine(GATEWAY_URL=Elsewhere(well.system).url)
     assert report.names() == ["gateway_silent"]
 
 
@@ -121,10 +121,11 @@ UPGRADE = (
 @pytest.mark.parametrize("upgrade,found", [("", ["proxy_drops_upgrade"]), (UPGRADE, [])])
 def test_a_real_nginx_is_seen_through(well, upgrade, found):
     port = int(pregon.free_address().rsplit(":", 1)[1])
-    config = well.stage.path("nginx.conf", NGINX.format(dir=well.stage.directory.name, port=port,
-                                                        gateway=well.gateway.port, upgrade=upgrade))
-    nginx = subprocess.Popen([shutil.which("nginx"), "-c", config, "-p", well.stage.directory.name],
-                             stderr=subprocess.DEVNULL)
+    config = well.system.path("nginx.conf", NGINX.format(
+        dir=well.system.directory.name, port=port, gateway=well.gateway.port, upgrade=upgrade))
+    nginx = subprocess.Popen(
+        [shutil.which("nginx"), "-c", config, "-p", well.system.directory.name],
+        stderr=subprocess.DEVNULL)
     try:
         def answers():
             with socket.socket() as s:

@@ -10,24 +10,24 @@ from example_client import Client, example, node_command
 from sieve import Sieve
 
 
-def follow_through_everything(stage, command, name, code):
+def follow_through_everything(system, command, name, code):
     """Snapshot, quote, a gateway that restarts, staleness."""
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("DAX", bid="1.0842", ask="1.0843")
     feed.quote("GOLD", last="2411.10")
-    feed.settled()
-    client = Client(stage, gateway, command, name, code)
-    client.says(r"^DAX 1\.0842 / 1\.0843 live$")
+    feed.wait_processed()
+    client = Client(system, gateway, command, name, code)
+    client.wait_for_log(r"^DAX 1\.0842 / 1\.0843 live$")
     feed.quote("USD/THB", last="24.90")
-    client.says(r"^USD/THB 24\.90 live$")
+    client.wait_for_log(r"^USD/THB 24\.90 live$")
     gateway.stop()
     feed.quote("USD/THB", last="24.95")
-    feed.settled()
+    feed.wait_processed()
     gateway.start()
-    client.says(r"^USD/THB 24\.95 live$")
+    client.wait_for_log(r"^USD/THB 24\.95 live$")
     feed.goodbye()
-    client.says(r"^DAX 1\.0842 / 1\.0843 stale$")
+    client.wait_for_log(r"^DAX 1\.0842 / 1\.0843 stale$")
     assert not client.logged("GOLD")
     client.kill()
 
@@ -43,65 +43,65 @@ def asking(code, name, value):
     raise AssertionError("it does not say what it asks for")
 
 
-def lose_nothing_in_mode_all(stage, command, name, code):
+def lose_nothing_in_mode_all(system, command, name, code):
     """Every quote once and in order, whatever becomes of the gateway."""
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = Client(stage, gateway, command, name, asking(code, "mode", "all"))
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = Client(system, gateway, command, name, asking(code, "mode", "all"))
 
     def call(first, last):
         for n in range(first, last + 1):
             feed.quote("USD/THB", last=str(n))
-        feed.settled()
+        feed.wait_processed()
 
     call(1, 1)
-    client.says(r"^USD/THB 1 live$")
+    client.wait_for_log(r"^USD/THB 1 live$")
     call(2, 10)
-    client.says(r"^USD/THB 10 live$")
+    client.wait_for_log(r"^USD/THB 10 live$")
     for end, last in (("kill", 20), ("stop", 30)):
         getattr(gateway, end)()
         call(last - 9, last)
         gateway.start()
-        client.says(rf"^USD/THB {last} live$")
+        client.wait_for_log(rf"^USD/THB {last} live$")
     told = [int(m[1]) for m in client.logged(r"^USD/THB (\d+) live$")]
     assert told == list(range(1, 31))
     client.kill()
 
 
-def fetch_what_is_missing(stage, command, name, code):
+def fetch_what_is_missing(system, command, name, code):
     """A record that a bad network swallowed is come back for."""
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    sieve = stage._with(Sieve(gateway))
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    sieve = system.add(Sieve(gateway))
     code = asking(code, "mode", "all").replace("127.0.0.1:8000", sieve.url.removeprefix("ws://"))
-    client = Client(stage, gateway, command, name, code)
+    client = Client(system, gateway, command, name, code)
 
     def call(first, last):
         for n in range(first, last + 1):
             feed.quote("DAX", last=str(n))
-        feed.settled()
+        feed.wait_processed()
 
     call(1, 1)
-    client.says("^DAX 1 live$")
+    client.wait_for_log("^DAX 1 live$")
     sieve.swallow(b'"last":"3"', times=1)
     call(2, 5)
-    client.says("^DAX 5 live$")
+    client.wait_for_log("^DAX 5 live$")
     assert [int(m[1]) for m in client.logged(r"^DAX (\d+) live$")] == [1, 2, 3, 4, 5]
     client.kill()
 
 
-def test_the_python_client_follows_quotes_through_a_restart(stage):
+def test_the_python_client_follows_quotes_through_a_restart(system):
     code = example("stream.py")
-    follow_through_everything(stage, [sys.executable, "-u"], "client.py", code)
+    follow_through_everything(system, [sys.executable, "-u"], "client.py", code)
 
 
-def test_the_python_client_loses_no_quote_in_mode_all(stage):
+def test_the_python_client_loses_no_quote_in_mode_all(system):
     code = example("stream.py")
-    lose_nothing_in_mode_all(stage, [sys.executable, "-u"], "client.py", code)
+    lose_nothing_in_mode_all(system, [sys.executable, "-u"], "client.py", code)
 
 
-def test_the_python_client_comes_back_for_a_record_that_is_missing(stage):
-    fetch_what_is_missing(stage, [sys.executable, "-u"], "client.py", example("stream.py"))
+def test_the_python_client_comes_back_for_a_record_that_is_missing(system):
+    fetch_what_is_missing(system, [sys.executable, "-u"], "client.py", example("stream.py"))
 
 
 # From version 14 on another class is raised, and the old one is gone from 16 on.
@@ -130,55 +130,55 @@ NEWEST = os.environ.get("PREGON_NEWEST_WEBSOCKETS")  # a Python that has them
 
 
 @pytest.mark.parametrize("version", ["installed", "newer", "newest"])
-def test_the_python_client_tells_why_it_was_refused(stage, version):
+def test_the_python_client_tells_why_it_was_refused(system, version):
     if version == "newest" and not NEWEST:
         pytest.skip("PREGON_NEWEST_WEBSOCKETS names no Python")
-    broker, gateway = stage.play(websocket_enabled=0)
+    broker, gateway = system.start(websocket_enabled=0)
     code = (AS_NEWER if version == "newer" else "") + example("stream.py")
-    client = Client(stage, gateway, [NEWEST if version == "newest" else sys.executable, "-u"],
+    client = Client(system, gateway, [NEWEST if version == "newest" else sys.executable, "-u"],
                      "client.py", code)
-    client.says(
+    client.wait_for_log(
         r"^refused: websocket_disabled: WebSockets are turned off here\. Set WEBSOCKET_ENABLED=1"
     )
     client.kill()
 
 
-def test_the_python_client_names_a_parameter_that_does_not_exist(stage):
-    broker, gateway = stage.play()
+def test_the_python_client_names_a_parameter_that_does_not_exist(system):
+    broker, gateway = system.start()
     code = example("stream.py").replace("symbols=DAX", "symbol=DAX")
-    client = Client(stage, gateway, [sys.executable, "-u"], "client.py", code)
-    client.says(r"^refused: malformed: The parameter 'symbol' does not exist here")
+    client = Client(system, gateway, [sys.executable, "-u"], "client.py", code)
+    client.wait_for_log(r"^refused: malformed: The parameter 'symbol' does not exist here")
     client.kill()
 
 
-def test_the_javascript_client_follows_quotes_through_a_restart(stage):
+def test_the_javascript_client_follows_quotes_through_a_restart(system):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")
-    follow_through_everything(stage, command, "client.mjs", example("stream.mjs"))
+    follow_through_everything(system, command, "client.mjs", example("stream.mjs"))
 
 
-def test_the_javascript_client_loses_no_quote_in_mode_all(stage):
+def test_the_javascript_client_loses_no_quote_in_mode_all(system):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")
-    lose_nothing_in_mode_all(stage, command, "client.mjs", example("stream.mjs"))
+    lose_nothing_in_mode_all(system, command, "client.mjs", example("stream.mjs"))
 
 
-def test_the_javascript_client_comes_back_for_a_record_that_is_missing(stage):
+def test_the_javascript_client_comes_back_for_a_record_that_is_missing(system):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")
-    fetch_what_is_missing(stage, command, "client.mjs", example("stream.mjs"))
+    fetch_what_is_missing(system, command, "client.mjs", example("stream.mjs"))
 
 
-def test_the_javascript_client_tells_why_it_was_refused(stage):
+def test_the_javascript_client_tells_why_it_was_refused(system):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")
-    broker, gateway = stage.play(websocket_enabled=0)
-    client = Client(stage, gateway, command, "client.mjs", example("stream.mjs"))
-    client.says(r"^refused: websocket_disabled: .*WEBSOCKET_ENABLED")
+    broker, gateway = system.start(websocket_enabled=0)
+    client = Client(system, gateway, command, "client.mjs", example("stream.mjs"))
+    client.wait_for_log(r"^refused: websocket_disabled: .*WEBSOCKET_ENABLED")
     client.kill()
 
 
@@ -195,19 +195,20 @@ connect("ws://127.0.0.1:8000", {
 """
 
 
-def test_the_javascript_client_tells_what_was_rejected_and_why(stage):
+def test_the_javascript_client_tells_what_was_rejected_and_why(system):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")
-    broker, gateway = stage.play(max_symbols=3)
-    client = Client(stage, gateway, command, "rejected.mjs", REJECTED)
-    client.says(
+    broker, gateway = system.start(max_symbols=3)
+    client = Client(system, gateway, command, "rejected.mjs", REJECTED)
+    client.wait_for_log(
         r'^error rejected \["dax","C"\] the gateway does not take dax: no symbol: 1 to 32 of .*; '
         r'did you mean '
         r"DAX\?; C: over the limit of 3 patterns, MAX_SYMBOLS$"
     )
-    client.says(r"^status connected connected; rejected: dax \(no symbol.*\), C \(over .*\) "
-                r'\[\{"symbol":"dax","code":"bad_symbol","reason":"no symbol')
+    client.wait_for_log(r"^status connected connected; rejected: dax \(no symbol.*\), "
+                        r"C \(over .*\) "
+                        r'\[\{"symbol":"dax","code":"bad_symbol","reason":"no symbol')
     client.kill()
 
 
@@ -220,47 +221,47 @@ connect("ws://127.0.0.1:8000/ws/cotizaciones?symbol=DAX&token=t0ps3cret", {
 """
 
 
-def test_the_javascript_client_tells_which_parameter_of_its_address_does_not_exist(stage):
+def test_the_javascript_client_tells_which_parameter_of_its_address_does_not_exist(system):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")
-    broker, gateway = stage.play()
-    client = Client(stage, gateway, command, "misspelt.mjs", MISSPELT)
-    client.says(r"^status refused malformed: The parameter 'symbol' does not exist here")
+    broker, gateway = system.start()
+    client = Client(system, gateway, command, "misspelt.mjs", MISSPELT)
+    client.wait_for_log(r"^status refused malformed: The parameter 'symbol' does not exist here")
     assert not gateway.logged("t0ps3cret")
     client.kill()
 
 
-def test_the_javascript_client_shows_the_check_the_token_it_was_refused_with(stage):
+def test_the_javascript_client_shows_the_check_the_token_it_was_refused_with(system):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")
-    broker, gateway = stage.play(websocket_token="t0ps3cret", websocket_max_connections=1)
+    broker, gateway = system.start(websocket_token="t0ps3cret", websocket_max_connections=1)
     code = asking(example("stream.mjs"), "token", "t0ps3cret")
-    first = Client(stage, gateway, command, "first.mjs", code)
-    stage.feed(broker).quote("DAX", last="1")
-    first.says("^DAX 1 live$")
-    second = Client(stage, gateway, command, "second.mjs", code)
-    second.says(r"^refused: (max_connections|unauthorized): ")
+    first = Client(system, gateway, command, "first.mjs", code)
+    system.feed(broker).quote("DAX", last="1")
+    first.wait_for_log("^DAX 1 live$")
+    second = Client(system, gateway, command, "second.mjs", code)
+    second.wait_for_log(r"^refused: (max_connections|unauthorized): ")
     assert not second.logged("unauthorized")
     first.kill()
     second.kill()
 
 
-def test_the_python_client_backs_off_when_it_is_refused_by_close_code(stage):
-    broker, gateway = stage.play(websocket_max_connections=0, websocket_explain=1)
+def test_the_python_client_backs_off_when_it_is_refused_by_close_code(system):
+    broker, gateway = system.start(websocket_max_connections=0, websocket_explain=1)
     code = example("stream.py").replace(
         "await asyncio.sleep(pause ", "print('attempt', attempt) or await asyncio.sleep(0 "
     )
-    client = Client(stage, gateway, [sys.executable, "-u"], "client.py", code)
-    client.says("^attempt 4$")
+    client = Client(system, gateway, [sys.executable, "-u"], "client.py", code)
+    client.wait_for_log("^attempt 4$")
     client.kill()
 
 
-def test_the_bot_takes_its_lock_renews_it_and_releases_it(stage):
-    broker, gateway = stage.play(locks_token="open-sesame")
-    bot = Client(stage, gateway, [sys.executable], "bot.py", example("lock.py"))
-    bot.ends()
+def test_the_bot_takes_its_lock_renews_it_and_releases_it(system):
+    broker, gateway = system.start(locks_token="open-sesame")
+    bot = Client(system, gateway, [sys.executable], "bot.py", example("lock.py"))
+    bot.wait_for_exit()
     done = [
         m[1] for m in gateway.logged(r'"(PUT|DELETE) /cotizaciones/locks/telegram-bot.* 200 OK')
     ]
@@ -271,8 +272,8 @@ def test_the_bot_takes_its_lock_renews_it_and_releases_it(stage):
     held = {"Authorization": "Bearer open-sesame"}
     path = "/cotizaciones/locks/telegram-bot"
     assert gateway.get(path, "PUT", held, '{"owner":"another","ttl":60}').status == 200
-    second = Client(stage, gateway, [sys.executable], "bot2.py", example("lock.py"))
-    second.ends(1)
+    second = Client(system, gateway, [sys.executable], "bot2.py", example("lock.py"))
+    second.wait_for_exit(1)
     assert second.logged("^held: .*another")
     assert not second.logged("Traceback")
     assert gateway.page("locks/telegram-bot")["holder"] == "another"

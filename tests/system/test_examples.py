@@ -42,27 +42,27 @@ def built(installed, path, source, *how):
     return program
 
 
-def told(stage, broker, command, env):
+def told(system, broker, command, env):
     where = {"BROKER_" + key.upper(): value for key, value in consumer.addresses(broker).items()}
-    process = pregon.Process("example", "tail", {}, cwd=stage.directory.name, command=command,
+    process = pregon.Process("example", "tail", {}, cwd=system.directory.name, command=command,
                              env={**env, **where})
-    stage.processes.append(process)
+    system.processes.append(process)
     return process.start(wait=False)
 
 
-def test_the_c_example_follows_quotes_from_an_installed_library(stage, installed):
-    broker = stage.broker()
-    feed = stage.feed(broker)
+def test_the_c_example_follows_quotes_from_an_installed_library(system, installed):
+    broker = system.broker()
+    feed = system.feed(broker)
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843")
-    feed.settled()
-    program = built(installed, stage.path, os.path.join(EXAMPLES, "follow.c"))
+    feed.wait_processed()
+    program = built(installed, system.path, os.path.join(EXAMPLES, "follow.c"))
     library = os.path.join(installed[0], "lib")
-    example = told(stage, broker, [program, "EUR/USD"], {"LD_LIBRARY_PATH": library})
-    example.says(r"^EUR/USD 1\.0842 1\.0843$")
+    example = told(system, broker, [program, "EUR/USD"], {"LD_LIBRARY_PATH": library})
+    example.wait_for_log(r"^EUR/USD 1\.0842 1\.0843$")
     feed.quote("EUR/USD", bid="1.0900", ask="1.09010")
-    example.says(r"^EUR/USD 1\.0900 1\.09010$")
+    example.wait_for_log(r"^EUR/USD 1\.0900 1\.09010$")
     feed.quote("EUR/USD", last="1.08")
-    example.says(r"^EUR/USD 1\.08$")
+    example.wait_for_log(r"^EUR/USD 1\.08$")
     example.stop()
 
 
@@ -101,8 +101,8 @@ def test_the_library_shows_its_own_names_only(installed):
     assert "libpregon.so.0" in run("objdump", "-p", "libpregon.so", cwd=lib)
 
 
-def test_the_archive_alone_will_do_and_the_header_is_c_plus_plus_too(stage, installed):
-    source = stage.path("main.cc", """
+def test_the_archive_alone_will_do_and_the_header_is_c_plus_plus_too(system, installed):
+    source = system.path("main.cc", """
         #include <cstdio>
         #include <pregon.h>
         struct span { int buf_add; }; // names that shared/ has too
@@ -121,7 +121,7 @@ def test_the_archive_alone_will_do_and_the_header_is_c_plus_plus_too(stage, inst
             std::puts(pregon_version());
         }""")
     top, environment = installed
-    program = stage.path("program")
+    program = system.path("program")
     run("g++", "-Wall", "-Wextra", "-Werror", *FLAGS, f"-I{top}/include", source, "-o", program,
         f"{top}/lib/libpregon.a", "-lzmq", "-lpthread")
     assert run(program).strip() == run("pkg-config", "--modversion", "pregon",
@@ -129,55 +129,55 @@ def test_the_archive_alone_will_do_and_the_header_is_c_plus_plus_too(stage, inst
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
-def test_the_python_example_misses_no_quote(stage, end):
-    broker = stage.broker(store=f"sqlite:{stage.path('pregon.db')}")
-    feed = stage.feed(broker)
+def test_the_python_example_misses_no_quote(system, end):
+    broker = system.broker(store=f"sqlite:{system.path('pregon.db')}")
+    feed = system.feed(broker)
     feed.quote("X", bid="0", ask="999")
-    feed.settled()
-    proxy = stage.proxy(broker.settings["broker_publish"])
+    feed.wait_processed()
+    proxy = system.proxy(broker.settings["broker_publish"])
     example = pregon.Process(
-        "example", "tail", {}, cwd=stage.directory.name,
+        "example", "tail", {}, cwd=system.directory.name,
         command=[sys.executable, os.path.join(EXAMPLES, "follow.py"), "X"],
         env={"BROKER_PUBLISH": proxy.address,
              "BROKER_CONTROL": broker.settings["broker_control"]})
-    stage.processes.append(example)
+    system.processes.append(example)
     example.start(wait=False)
-    example.says(r"^X \d+ 0 999$")
+    example.wait_for_log(r"^X \d+ 0 999$")
     for n in range(1, 301):
         feed.quote("X", bid=str(n), ask="999")
         feed.quote("XX", bid=str(n), ask="999")
         if n == 100:
-            feed.settled()
+            feed.wait_processed()
             getattr(broker, end)()
             broker.start()
         if n % 90 == 0:
             proxy.cut()
-    example.says(r"^X \d+ 300 999$")
+    example.wait_for_log(r"^X \d+ 300 999$")
     assert [line.split()[2] for line in example.log("out")] == [str(n) for n in range(301)]
     example.kill()
 
 
-def test_the_python_example_begins_anew_in_a_new_log(stage):
-    broker = stage.broker(store="memory")
-    feed = stage.feed(broker)
-    example = told(stage, broker, [sys.executable, os.path.join(EXAMPLES, "follow.py"), "B*"], {})
+def test_the_python_example_begins_anew_in_a_new_log(system):
+    broker = system.broker(store="memory")
+    feed = system.feed(broker)
+    example = told(system, broker, [sys.executable, os.path.join(EXAMPLES, "follow.py"), "B*"], {})
     for n in (1, 2):
         feed.quote("BTC/USD", last=str(n))
         feed.quote("A", last="1")
-        feed.settled()
-        example.says(rf"^BTC/USD \d+ {n}$")
+        feed.wait_processed()
+        example.wait_for_log(rf"^BTC/USD \d+ {n}$")
         broker.kill()
         broker.start()
     feed.quote("BTC/USD", last="1", bid="3")
-    example.says(r"^BTC/USD \d+ 3$")
+    example.wait_for_log(r"^BTC/USD \d+ 3$")
     example.kill()
 
 
 @pytest.mark.parametrize("language", ["c", "python"])
-def test_an_example_that_is_asked_for_nothing_says_how_to_ask(stage, installed, language):
+def test_an_example_that_is_asked_for_nothing_says_how_to_ask(system, installed, language):
     source = os.path.join(EXAMPLES, "follow." + {"c": "c", "python": "py"}[language])
     command = ([sys.executable, source] if language == "python" else
-               [built(installed, stage.path, source)])
+               [built(installed, system.path, source)])
     env = {**os.environ, "LD_LIBRARY_PATH": os.path.join(installed[0], "lib")}
     result = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
     assert result.returncode and "usage: follow" in result.stderr, result

@@ -47,7 +47,7 @@ class Later(threading.Thread):
 def waits(telegram, **params):
     before = telegram.count("getUpdates")
     later = Later(telegram, "getUpdates", **params)
-    telegram.is_told(lambda f: f.count("getUpdates") > before and f.waiting, "a poll that waits")
+    telegram.wait_until(lambda f: f.count("getUpdates") > before and f.waiting, "a poll that waits")
     return later
 
 
@@ -62,7 +62,7 @@ def test_another_token_is_unauthorized(telegram):
 
 
 def test_an_offset_confirms_what_lies_below_it_and_nothing_else_does(telegram):
-    first, second = telegram.hears(7, "a"), telegram.hears(7, "b")
+    first, second = telegram.user_sends(7, "a"), telegram.user_sends(7, "b")
     assert ids(call(telegram, "getUpdates")) == [first, second]
     assert ids(call(telegram, "getUpdates", limit=1)) == [first]
     assert ids(call(telegram, "getUpdates", offset=second)) == [second]
@@ -77,7 +77,7 @@ def test_an_offset_confirms_what_lies_below_it_and_nothing_else_does(telegram):
 
 def test_a_poll_waits_for_an_update(telegram):
     poll = waits(telegram, timeout=50)
-    assert [telegram.hears(7, "a")] == ids(poll.answer())
+    assert [telegram.user_sends(7, "a")] == ids(poll.answer())
 
 
 def test_the_older_of_two_polls_that_wait_gets_the_409(telegram):
@@ -85,7 +85,7 @@ def test_the_older_of_two_polls_that_wait_gets_the_409(telegram):
     newer = Later(telegram, "getUpdates", timeout=50)
     status, answer = older.answer()
     assert (status, answer["error_code"], answer["description"]) == (409, 409, TERMINATED)
-    telegram.hears(7, "a")
+    telegram.user_sends(7, "a")
     assert newer.answer()[0] == 200
 
 
@@ -95,7 +95,7 @@ def test_a_poll_that_finds_updates_is_checked_for_nothing(telegram):
         telegram.last_update += 1
         telegram.pending.append({"update_id": telegram.last_update})
     assert call(telegram, "getUpdates", timeout=50)[0] == 200
-    telegram.hears(7, "b")
+    telegram.user_sends(7, "b")
     assert older.answer()[0] == 200
     assert telegram.conflicts == 0
 
@@ -141,9 +141,9 @@ def test_the_fake_telegram_misbehaves_on_request_and_only_then(telegram):
 
 
 def test_an_update_can_come_twice(telegram):
-    number = telegram.hears(7, "a")
+    number = telegram.user_sends(7, "a")
     call(telegram, "getUpdates", offset=number + 1)
-    telegram.is_confirmed(number)
+    telegram.wait_confirmed(number)
     telegram.deliver_again(number)
     assert ids(call(telegram, "getUpdates")) == [number]
 

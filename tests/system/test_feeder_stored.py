@@ -13,12 +13,12 @@ from fake_broker import HEARTBEAT, QUOTE, FakeBroker
 class Receiver(FakeBroker):
     """Grants every feed and acknowledges every line; `stored` is what a test says."""
 
-    def __init__(self, stage):
+    def __init__(self, system):
         self.stored = None  # None: it keeps nothing; else up to which line
         self.received = 0
-        self.ingest = self._bind(stage.context, zmq.SUB)
+        self.ingest = self._bind(system.context, zmq.SUB)
         self.ingest.subscribe(b"")
-        super().__init__(stage)
+        super().__init__(system)
         self.settings["broker_ingest"] = self.ingest.last_endpoint.decode()
 
     def close(self):
@@ -35,7 +35,7 @@ class Receiver(FakeBroker):
             told = {"op": "received", "epoch": epoch, "line": self.received}
             if self.stored is not None:
                 told["stored"] = self.stored
-            self.say(msgpack.packb(told))
+            self.send_to_gateways(msgpack.packb(told))
 
     HEARTBEAT_EVERY = 0.02
 
@@ -46,8 +46,8 @@ class Receiver(FakeBroker):
         return {}
 
 
-def feeding(stage, broker, lines=5):
-    feeder = stage.feeder(broker, "-", feed="test")
+def feeding(system, broker, lines=5):
+    feeder = system.feeder(broker, "-", feed="test")
     for n in range(lines):
         feeder.write('{"symbol":"X","last":"%d"}\n' % n)
     pregon.eventually(lambda: broker.received, lambda n: n == lines, "the lines")
@@ -56,48 +56,49 @@ def feeding(stage, broker, lines=5):
 
 def totals(feeder):
     """What it says at its end, by the names it gives them."""
-    feeder.ends(0)
+    feeder.wait_for_exit(0)
     (text,) = [t for t in feeder.log("err") if re.search(r"feed test: \d+ lines", t)]
     return {name: int(n) for n, name in re.findall(r"(\d+) (lines|received|lost|stored)", text)}
 
 
 @pytest.mark.parametrize("stored", [0, 3, 5, 999])
-def test_a_feeder_that_leaves_tells_what_is_stored_and_does_not_wait_for_it(stage, stored):
-    broker = Receiver(stage)
+def test_a_feeder_that_leaves_tells_what_is_stored_and_does_not_wait_for_it(system, stored):
+    broker = Receiver(system)
     broker.stored = stored
-    feeder = feeding(stage, broker)
+    feeder = feeding(system, broker)
     feeder.end_of_input()
     assert totals(feeder) == {"lines": 5, "received": 5, "lost": 0, "stored": min(stored, 5)}
     assert not feeder.logged("^WARNING")
 
 
-def test_of_a_broker_that_keeps_nothing_it_tells_nothing(stage):
-    broker = Receiver(stage)
-    feeder = feeding(stage, broker)
+def test_of_a_broker_that_keeps_nothing_it_tells_nothing(system):
+    broker = Receiver(system)
+    feeder = feeding(system, broker)
     feeder.end_of_input()
     assert totals(feeder) == {"lines": 5, "received": 5, "lost": 0}
 
 
-def test_it_warns_once_when_the_store_falls_behind_and_says_when_that_is_over(stage):
-    broker = Receiver(stage)
+def test_it_warns_once_when_the_store_falls_behind_and_says_when_that_is_over(system):
+    broker = Receiver(system)
     broker.stored = 2
-    feeder = feeding(stage, broker)
-    late = feeder.says("^WARNING: +received but not stored for 10 s: lines 3 to 5;", patience=30)
+    feeder = feeding(system, broker)
+    late = feeder.wait_for_log("^WARNING: +received but not stored for 10 s: lines 3 to 5;",
+                               patience=30)
     assert late
     broker.stored = 5
-    feeder.says("^INFO: .*store has caught up: stored up to line 5 of 5$")
+    feeder.wait_for_log("^INFO: .*store has caught up: stored up to line 5 of 5$")
     feeder.end_of_input()
     assert totals(feeder)["stored"] == 5
     assert len(feeder.logged("received but not stored")) == 1
 
 
-def test_the_brokers_own_word_is_understood(stage):
-    broker = stage.broker(store="sqlite:" + stage.path("pregon.db"))
-    feeder = stage.feeder(broker, "-", feed="test")
+def test_the_brokers_own_word_is_understood(system):
+    broker = system.broker(store="sqlite:" + system.path("pregon.db"))
+    feeder = system.feeder(broker, "-", feed="test")
     feeder.write('{"symbol":"X","last":"1"}\n' * 3)
-    status = stage.control(broker)
+    status = system.control(broker)
     pregon.eventually(
-        lambda: status.ask("status")["feeds"][0]["stored"], lambda n: n == 3, "stored"
+        lambda: status.request("status")["feeds"][0]["stored"], lambda n: n == 3, "stored"
     )
     feeder.end_of_input()
     told = totals(feeder)

@@ -15,7 +15,7 @@ SEED = random.SystemRandom().randrange(10**6)
 
 
 def quotes(client):
-    return [(m["symbol"], m["n"]) for m in client.heard("quote")]
+    return [(m["symbol"], m["n"]) for m in client.received("quote")]
 
 
 def no_answer(question):
@@ -23,24 +23,24 @@ def no_answer(question):
 
 
 @pytest.fixture
-def broker_that_falls_silent(stage):
+def broker_that_falls_silent(system):
     """A gateway with a client of two symbols, and the broker's heartbeats and answers away."""
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    client = stage.client(gateway, "?symbols=RARE,HOT&mode=all")
-    client.hears("ack")
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    client = system.client(gateway, "?symbols=RARE,HOT&mode=all")
+    client.receive("ack")
     for symbol in ("RARE", "HOT"):
         fake.quote(symbol, last="1", n=1)
-        client.hears("quote", symbol=symbol)
+        client.receive("quote", symbol=symbol)
     with fake.changed:
         fake.is_mute = True
         fake.answers = {op: no_answer for op in ("hello", "snapshot", "replay")}
-    client.hears("state", symbol="HOT", state="stale")
+    client.receive("state", symbol="HOT", state="stale")
     return fake, gateway, client
 
 
 def test_a_record_that_comes_before_the_broker_is_back_waits_for_what_is_missing(
-        stage, broker_that_falls_silent):
+        system, broker_that_falls_silent):
     fake, gateway, client = broker_that_falls_silent
     fake.quote("RARE", last="2", n=2, is_lost=True)
     arrived, hot = ("pregon_records_received_total", "quote"), []
@@ -54,35 +54,35 @@ def test_a_record_that_comes_before_the_broker_is_back_waits_for_what_is_missing
     pregon.eventually(some_arrive, lambda count: count > 3, str(arrived))
     with fake.changed:
         fake.is_mute, fake.answers = False, {}
-    fake.was_asked("replay")
+    fake.wait_requested("replay")
     fake.quote("HOT", last="3", n=1000000)
-    client.hears("quote", symbol="HOT", n=1000000)
+    client.receive("quote", symbol="HOT", n=1000000)
     assert quotes(client)[2:] == [("RARE", 2), *(("HOT", n) for n in hot), ("HOT", 1000000)]
 
 
 def test_a_client_that_comes_back_after_the_silence_misses_nothing(
-        stage, broker_that_falls_silent):
+        system, broker_that_falls_silent):
     fake, gateway, client = broker_that_falls_silent
-    seen = max(m["seq"] for m in client.heard("quote"))
+    seen = max(m["seq"] for m in client.received("quote"))
     fake.quote("RARE", last="2", n=2, is_lost=True)
     fake.quote("HOT", last="2", n=2)
     client.close()
-    late = stage.client(gateway, f"?symbols=RARE,HOT&mode=all&since={fake.epoch:016x}:{seen}")
+    late = system.client(gateway, f"?symbols=RARE,HOT&mode=all&since={fake.epoch:016x}:{seen}")
     with fake.changed:
         fake.is_mute, fake.answers = False, {}
-    assert late.hears("ack")["recovered"] is True
+    assert late.receive("ack")["recovered"] is True
     fake.quote("HOT", last="3", n=3)
-    late.hears("quote", symbol="HOT", n=3)
+    late.receive("quote", symbol="HOT", n=3)
     assert quotes(late) == [("RARE", 2), ("HOT", 2), ("HOT", 3)]
 
 
-def test_a_loss_that_never_came_is_asked_for_before_the_next_loss_is_reported(stage):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    client = stage.client(gateway, "?symbols=X&mode=all")
-    client.hears("ack")
+def test_a_loss_that_never_came_is_asked_for_before_the_next_loss_is_reported(system):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    client = system.client(gateway, "?symbols=X&mode=all")
+    client.receive("ack")
     fake.quote("X", last="1", n=1)
-    client.hears("quote")
+    client.receive("quote")
     losses = []
     for line in (10, 20):
         with fake.changed:
@@ -94,38 +94,38 @@ def test_a_loss_that_never_came_is_asked_for_before_the_next_loss_is_reported(st
             losses.append(fake.head)
             if len(losses) == 2:
                 fake.publisher.send_multipart([b"!lost ", record])
-    client.hears("lost", first=20)
-    assert [m["first"] for m in client.heard("lost")] == [10, 20]
+    client.receive("lost", first=20)
+    assert [m["first"] for m in client.received("lost")] == [10, 20]
 
 
-def test_a_snapshot_that_names_a_record_which_never_came_makes_the_gateway_ask_the_log(stage):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    client = stage.client(gateway, "?symbols=X&mode=all")
-    client.hears("ack")
+def test_a_snapshot_that_names_a_record_which_never_came_makes_the_gateway_ask_the_log(system):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    client = system.client(gateway, "?symbols=X&mode=all")
+    client.receive("ack")
     fake.quote("X", last="1", n=1)
-    client.hears("quote")
+    client.receive("quote")
     with fake.changed:
         fake.is_mute = True
     for n in (2, 3):
         fake.quote("X", last="2", n=n, is_lost=True)
-    stage.client(gateway, "?symbols=X*").hears("snapshot", n=3)
-    client.hears("quote", n=3)
+    system.client(gateway, "?symbols=X*").receive("snapshot", n=3)
+    client.receive("quote", n=3)
     assert quotes(client) == [("X", 1), ("X", 2), ("X", 3)]
-    assert not client.heard("snapshot")
+    assert not client.received("snapshot")
 
 
-def test_a_full_publish_queue_costs_a_client_no_record_and_no_order(stage):
+def test_a_full_publish_queue_costs_a_client_no_record_and_no_order(system):
     """Rare symbols beside hot ones: a hole in a rare one does not show at the next record."""
     dice = random.Random(SEED)
     print("seed", SEED)
-    broker = stage.broker(publish_queue=1000)
-    gateway = stage.gateway(broker, client_queue=512 * 1024 * 1024)
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=*&mode=all")
-    client.hears("ack")
+    broker = system.broker(publish_queue=1000)
+    gateway = system.gateway(broker, client_queue=512 * 1024 * 1024)
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=*&mode=all")
+    client.receive("ack")
     feed.quote("HOT", last="0", n=0)
-    client.hears("quote")
+    client.receive("quote")
     count, last = 100000, {}
     rare = dice.choice((100, 2000))
 
@@ -135,24 +135,24 @@ def test_a_full_publish_queue_costs_a_client_no_record_and_no_order(stage):
         feed.quote(symbol, n=n, last="1")
         last[symbol] = n
         if n % 5000 == 0:
-            feed.settled(n - 4000)
+            feed.wait_processed(n - 4000)
         if n == count - 2000:
             gateway.signal(signal.SIGCONT)
-    feed.settled()
+    feed.wait_processed()
 
-    client.is_told(lambda all: any(m.get("n") == count for m in all))
+    client.wait_until(lambda all: any(m.get("n") == count for m in all))
     told = [m for m in client.messages if m["type"] in ("quote", "lost")]
     assert [m["n"] for m in told] == list(range(count + 1))
     assert broker.logged("does not take its records"), "no queue was full"
 
 
-def test_a_subscriber_that_reads_nothing_is_cut_and_others_lose_nothing(stage):
-    broker = stage.broker(publish_queue=1000)
-    gateway = stage.gateway(broker, client_queue=512 * 1024 * 1024)
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=*&mode=all")
-    client.hears("ack")
-    idle = stage.context.socket(zmq.SUB)
+def test_a_subscriber_that_reads_nothing_is_cut_and_others_lose_nothing(system):
+    broker = system.broker(publish_queue=1000)
+    gateway = system.gateway(broker, client_queue=512 * 1024 * 1024)
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=*&mode=all")
+    client.receive("ack")
+    idle = system.context.socket(zmq.SUB)
     idle.linger, idle.rcvhwm, idle.reconnect_ivl = 0, 1, -1
     idle.subscribe(b"")
     idle.connect(broker.settings["broker_publish"])
@@ -161,59 +161,59 @@ def test_a_subscriber_that_reads_nothing_is_cut_and_others_lose_nothing(stage):
     for n in range(1, count + 1):
         feed.quote("X", n=n, last="1", text="x" * 200)
         if n % 2000 == 0:
-            feed.settled(n - 1000)
-    feed.settled()
-    client.is_told(lambda all: any(m.get("n") == count for m in all))
-    assert [m["n"] for m in client.heard("quote")] == list(range(1, count + 1))
+            feed.wait_processed(n - 1000)
+    feed.wait_processed()
+    client.wait_until(lambda all: any(m.get("n") == count for m in all))
+    assert [m["n"] for m in client.received("quote")] == list(range(1, count + 1))
     assert broker.logged("does not take its records")
     idle.close()
 
 
-def test_a_client_that_goes_from_merge_to_all_gets_snapshots_and_then_every_record(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=X*&max_hz=0.01")
-    client.hears("ack")
+def test_a_client_that_goes_from_merge_to_all_gets_snapshots_and_then_every_record(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=X*&max_hz=0.01")
+    client.receive("ack")
     feed.quote("X1", last="1", n=1)
-    client.hears("quote", n=1)
+    client.receive("quote", n=1)
     for n, symbol in ((2, "X1"), (3, "X2"), (4, "X1")):  # they wait, and n=2 is conflated
         feed.quote(symbol, last="1", n=n)
-    witness = stage.client(gateway, "?symbols=X*&mode=all")
-    witness.is_told(lambda all: any(m.get("n") == 4 for m in all))
-    ack = client.asks("subscribe", symbols=["Y"], mode="all", max_hz=1000)
+    witness = system.client(gateway, "?symbols=X*&mode=all")
+    witness.wait_until(lambda all: any(m.get("n") == 4 for m in all))
+    ack = client.request("subscribe", symbols=["Y"], mode="all", max_hz=1000)
     assert ack["symbols"] == ["Y"]
     feed.quote("X2", last="1", n=5)
     feed.quote("X1", last="1", n=6)
-    client.hears("quote", n=6)
+    client.receive("quote", n=6)
     after = client.messages[client.messages.index(ack) + 1:]
     assert [(m["type"], m["n"]) for m in after if m["type"] in ("quote", "snapshot")] == [
         ("snapshot", 3), ("snapshot", 4), ("quote", 5), ("quote", 6)]
     assert ack["seq"] < min(m["seq"] for m in after if m["type"] == "snapshot")
-    listed = client.asks("list")
+    listed = client.request("list")
     assert (listed["mode"], sorted(listed["symbols"])) == ("all", ["X*", "Y"])
 
 
-def test_a_position_does_not_pass_over_what_the_gateway_lacks_while_the_broker_is_away(stage):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
+def test_a_position_does_not_pass_over_what_the_gateway_lacks_while_the_broker_is_away(system):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
     fake.quote("OTHER", last="1", n=1)  # nobody here wants it yet
-    client = stage.client(gateway, "?symbols=HOT")
-    client.hears("ack")
+    client = system.client(gateway, "?symbols=HOT")
+    client.receive("ack")
     fake.quote("HOT", last="1", n=1)
-    client.hears("quote", symbol="HOT")
+    client.receive("quote", symbol="HOT")
 
     def position():
-        return client.asks("ping")["seq"]
+        return client.request("ping")["seq"]
 
     pregon.eventually(position, lambda seq: seq == 2, "the position")
     with fake.changed:
         fake.is_mute = True
         fake.answers = {op: no_answer for op in ("hello", "snapshot", "replay")}
-    client.hears("state", symbol="HOT", state="stale")
-    ack = client.asks("subscribe", symbols=["OTHER"])
+    client.receive("state", symbol="HOT", state="stale")
+    ack = client.request("subscribe", symbols=["OTHER"])
     assert (ack["upstream"], ack["seq"]) == ("away", 0)
     assert position() == 0
     with fake.changed:
         fake.is_mute, fake.answers = False, {}
-    client.hears("snapshot", symbol="OTHER", n=1)
+    client.receive("snapshot", symbol="OTHER", n=1)
     pregon.eventually(position, lambda seq: seq == 2, "the position")

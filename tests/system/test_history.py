@@ -13,10 +13,10 @@ SMALL = 1048576  # the smallest ring
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def settings(request, stage):
+def settings(request, system):
     if request.param == "memory":
         return {"store": "memory"}
-    return {"store": f"sqlite:{stage.path('pregon.db')}", "journal_bytes": SMALL}
+    return {"store": f"sqlite:{system.path('pregon.db')}", "journal_bytes": SMALL}
 
 
 def page(gateway, symbol, **query):
@@ -45,10 +45,10 @@ def plain(message):
     return {k: v for k, v in message.items() if k != "accepted"}
 
 
-def follower(stage, gateway, symbol):
+def follower(system, gateway, symbol):
     """A client in mode all, whose tale of this symbol is complete from the beginning."""
-    client = stage.client(gateway, f"?mode=all&symbols={symbol}")
-    client.hears("ack")
+    client = system.client(gateway, f"?mode=all&symbols={symbol}")
+    client.receive("ack")
     return client
 
 
@@ -60,14 +60,14 @@ def fed(feed, symbol, first, last, **more):
     for n in range(first, last + 1):
         feed.quote(symbol, last=f"{n}.50", n=n, **more)
         feed.quote("OTHER", last="1")
-    feed.settled()
+    feed.wait_processed()
 
 
 def all_stored(control):
     """What the ring no longer has is on the disk; what it stores nowhere, it still has."""
-    head, store = control.ask("status")["seq"], control.ask("status")["store"]
+    head, store = control.request("status")["seq"], control.request("status")["store"]
     if store["kind"] != "memory":
-        pregon.eventually(lambda: control.ask("status")["store"]["stored"], lambda n: n >= head)
+        pregon.eventually(lambda: control.request("status")["store"]["stored"], lambda n: n >= head)
 
 
 def check_both_ways(gateway, symbol, expected, **query):
@@ -82,17 +82,17 @@ def check_both_ways(gateway, symbol, expected, **query):
 # --- what it tells ---------------------------------------------------------------------------
 
 
-def test_it_is_what_a_client_in_mode_all_received_both_ways(stage, settings):
-    broker = stage.broker(**settings)
-    gateway = stage.gateway(broker)
-    client = follower(stage, gateway, "USD/THB")
-    feed = stage.feed(broker)
+def test_it_is_what_a_client_in_mode_all_received_both_ways(system, settings):
+    broker = system.broker(**settings)
+    gateway = system.gateway(broker)
+    client = follower(system, gateway, "USD/THB")
+    feed = system.feed(broker)
     fed(feed, "USD/THB", 1, 1500, note="x" * 700)
     feed.goodbye()
-    client.hears("state", state="stale")
+    client.receive("state", state="stale")
     expected = told(client)
     assert len(expected) == 1501
-    all_stored(stage.control(broker))
+    all_stored(system.control(broker))
     for limit in (1000, 333):
         check_both_ways(gateway, "USD/THB", expected, limit=limit)
     check_both_ways(gateway, "USD%2FTHB", expected)
@@ -105,36 +105,36 @@ def test_it_is_what_a_client_in_mode_all_received_both_ways(stage, settings):
     assert first["head"] >= one["records"][0]["seq"] and first["first"] == 1
 
 
-def test_it_goes_on_over_killed_brokers(stage):
-    broker = stage.broker(store=f"sqlite:{stage.path('pregon.db')}", journal_bytes=SMALL)
-    gateway = stage.gateway(broker)
-    client = follower(stage, gateway, "X")
-    feed = stage.feed(broker)
+def test_it_goes_on_over_killed_brokers(system):
+    broker = system.broker(store=f"sqlite:{system.path('pregon.db')}", journal_bytes=SMALL)
+    gateway = system.gateway(broker)
+    client = follower(system, gateway, "X")
+    feed = system.feed(broker)
     for life in range(4):
         fed(feed, "X", life * 300 + 1, life * 300 + 300, note="x" * 900)
         broker.kill()
         broker.start()
     fed(feed, "X", 1201, 1210)
-    client.hears("quote", n=1210)
+    client.receive("quote", n=1210)
     pregon.eventually(lambda: gateway.page("health")["broker"]["status"], lambda s: s == "up")
     expected = told(client)
     assert [m["n"] for m in expected if m["type"] == "quote"] == list(range(1, 1211))
-    all_stored(stage.control(broker))
+    all_stored(system.control(broker))
     check_both_ways(gateway, "X", expected, limit=100)
 
 
-def test_pages_stay_true_while_quotes_flow(stage, settings):
-    broker = stage.broker(**settings)
-    gateway = stage.gateway(broker)
-    feeder = stage.feeder(broker, "sim:20?rate=4000", feed="sim")
-    control = stage.control(broker)
-    pregon.eventually(lambda: control.ask("status")["seq"], lambda seq: seq > 20000)
+def test_pages_stay_true_while_quotes_flow(system, settings):
+    broker = system.broker(**settings)
+    gateway = system.gateway(broker)
+    feeder = system.feeder(broker, "sim:20?rate=4000", feed="sim")
+    control = system.control(broker)
+    pregon.eventually(lambda: control.request("status")["seq"], lambda seq: seq > 20000)
     names = [q["symbol"] for q in gateway.page("quotes")["quotes"]]
     symbol = sorted(names)[0]
-    every = follower(stage, gateway, urllib.parse.quote(symbol, safe=""))
-    epoch, since = every.heard("ack")[0]["epoch"], every.hears("snapshot")["seq"]
+    every = follower(system, gateway, urllib.parse.quote(symbol, safe=""))
+    epoch, since = every.received("ack")[0]["epoch"], every.receive("snapshot")["seq"]
     start = f"{epoch}:{since}"
-    every.is_told(lambda all: len(all) > 300)
+    every.wait_until(lambda all: len(all) > 300)
     all_stored(control)
     before = threading.Event()
     newest = pages(gateway, symbol, limit=50, since=start, between=lambda: before.wait(0.01))
@@ -142,16 +142,16 @@ def test_pages_stay_true_while_quotes_flow(stage, settings):
                    until=f"{newest[0]['epoch']}:{newest[0]['head']}")
     assert records(newest) == records(oldest)[::-1]
     feeder.stop()
-    every.is_told(lambda all: any(m.get("seq", 0) >= newest[0]["head"] for m in all))
+    every.wait_until(lambda all: any(m.get("seq", 0) >= newest[0]["head"] for m in all))
     expected = [m for m in told(every) if since < m["seq"] <= newest[0]["head"]]
     assert [plain(r) for r in records(oldest)] == expected
     assert len(expected) > 100
 
 
-def test_positions_and_times_bound_it(stage, settings):
-    broker = stage.broker(**settings)
-    gateway = stage.gateway(broker)
-    feed = stage.feed(broker)
+def test_positions_and_times_bound_it(system, settings):
+    broker = system.broker(**settings)
+    gateway = system.gateway(broker)
+    feed = system.feed(broker)
     fed(feed, "X", 1, 10)
     threading.Event().wait(0.01)
     middle = time.time()
@@ -178,25 +178,25 @@ def test_positions_and_times_bound_it(stage, settings):
     assert page(gateway, "OTHER", since="@1", limit=3)["truncated"] is True
 
 
-def test_a_page_that_would_be_too_large_ends_early(stage, settings):
-    broker = stage.broker(**settings)
-    gateway = stage.gateway(broker, client_queue=4 << 20)  # the client may be slower than the feed
-    client = follower(stage, gateway, "X")
-    feed = stage.feed(broker)
+def test_a_page_that_would_be_too_large_ends_early(system, settings):
+    broker = system.broker(**settings)
+    gateway = system.gateway(broker, client_queue=4 << 20)  # the client may be slower than the feed
+    client = follower(system, gateway, "X")
+    feed = system.feed(broker)
     fed(feed, "X", 1, 150, note="x" * 7500)
-    client.hears("quote", n=150)
-    all_stored(stage.control(broker))
+    client.receive("quote", n=150)
+    all_stored(system.control(broker))
     found = pages(gateway, "X", order="oldest")
     assert all(p["complete"] and not p["gaps"] for p in found)
     assert len(found) > 3 and all(p["records"] for p in found)
     assert [plain(r) for r in records(found)] == told(client)
 
 
-def test_fields_of_a_quote_with_our_names_stay_what_they_were(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_fields_of_a_quote_with_our_names_stay_what_they_were(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("X", last="1", accepted="mine", epoch="mine too")
-    feed.settled()
+    feed.wait_processed()
     answer = gateway.get("/cotizaciones/quotes/X/history")
     assert answer.body.count(b'"accepted"') == 1
     assert answer.json()["records"][0]["accepted"] == "mine"
@@ -205,14 +205,14 @@ def test_fields_of_a_quote_with_our_names_stay_what_they_were(stage):
 # --- what is missing ----------------------------------------------------------------------------
 
 
-def test_what_the_disk_did_not_take_is_named(stage):
-    path = stage.path("pregon.db")
-    broker = stage.broker(store=f"sqlite:{path}", journal_bytes=SMALL)
-    gateway = stage.gateway(broker)
-    control = stage.control(broker)
-    feed = stage.feed(broker)
+def test_what_the_disk_did_not_take_is_named(system):
+    path = system.path("pregon.db")
+    broker = system.broker(store=f"sqlite:{path}", journal_bytes=SMALL)
+    gateway = system.gateway(broker)
+    control = system.control(broker)
+    feed = system.feed(broker)
     fed(feed, "X", 1, 10)
-    pregon.eventually(lambda: control.ask("status")["store"]["stored"], lambda n: n == 20)
+    pregon.eventually(lambda: control.request("status")["store"]["stored"], lambda n: n == 20)
     lock = sqlite3.connect(path, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")  # the writer waits; readers do not
     n = 10
@@ -220,7 +220,7 @@ def test_what_the_disk_did_not_take_is_named(stage):
     while n < 5800:
         fed(feed, "X", n + 1, n + 200, note="x" * 7900)
         n += 200
-    ring = control.ask("status")["journal_first"]
+    ring = control.request("status")["journal_first"]
     for order in ("oldest", "newest"):
         found = pages(gateway, "X", order=order)
         (gap,) = [g for p in found for g in p["gaps"]]
@@ -231,8 +231,8 @@ def test_what_the_disk_did_not_take_is_named(stage):
     lock.execute("ROLLBACK")
     lock.close()
     fed(feed, "X", n + 1, n + 1)
-    head = control.ask("status")["seq"]
-    pregon.eventually(lambda: control.ask("status")["store"]["stored"], lambda s: s >= head)
+    head = control.request("status")["seq"]
+    pregon.eventually(lambda: control.request("status")["store"]["stored"], lambda s: s >= head)
     holes = sorted(rows(path, "SELECT first, last FROM gaps"))
     assert holes
     for order in ("oldest", "newest"):
@@ -251,11 +251,11 @@ def rows(path, query):
         return db.execute(query).fetchall()
 
 
-def test_what_was_pruned_is_reported_by_first(stage):
-    path = stage.path("pregon.db")
-    broker = stage.broker(store=f"sqlite:{path}", journal_bytes=SMALL, retention_count=1000)
-    gateway = stage.gateway(broker)
-    feed = stage.feed(broker)
+def test_what_was_pruned_is_reported_by_first(system):
+    path = system.path("pregon.db")
+    broker = system.broker(store=f"sqlite:{path}", journal_bytes=SMALL, retention_count=1000)
+    gateway = system.gateway(broker)
+    feed = system.feed(broker)
     fed(feed, "X", 1, 3000, note="x" * 500)
     pregon.eventually(
         lambda: rows(path, "SELECT count(*), max(seq) FROM log")[0],
@@ -270,15 +270,15 @@ def test_what_was_pruned_is_reported_by_first(stage):
     assert (since["complete"], since["gaps"]) == (False, [])
 
 
-def test_a_position_of_another_log_is_not_believed(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_a_position_of_another_log_is_not_believed(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     fed(feed, "X", 1, 5)
     old = page(gateway, "X", limit=2)
     broker.kill()
     broker.start()
-    feed.settled()
-    fed(stage.feed(broker, name="other"), "X", 6, 8)
+    feed.wait_processed()
+    fed(system.feed(broker, name="other"), "X", 6, 8)
     pregon.eventually(lambda: gateway.page("health")["broker"]["epoch"],
                       lambda epoch: epoch != old["epoch"])
     for bound in (f"since={old['epoch']}:1", f"until={old['epoch']}:1", f"next={old['next']}"):
@@ -291,11 +291,11 @@ def test_a_position_of_another_log_is_not_believed(stage):
 
 
 @pytest.fixture(scope="module")
-def scene(long_stage):
-    broker, gateway = long_stage.play(cors_origins="http://page.example")
-    feed = long_stage.feed(broker)
+def scene(shared_system):
+    broker, gateway = shared_system.start(cors_origins="http://page.example")
+    feed = shared_system.feed(broker)
     feed.quote("USD/THB", last="24.80")
-    feed.settled()
+    feed.wait_processed()
     return gateway
 
 
@@ -326,12 +326,12 @@ def test_no_symbol_is_taken_for_its_history(scene, path, status, code):
     assert (answer.status, answer.code) == (status, code), answer.body
 
 
-def test_a_symbol_may_end_like_the_path(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_a_symbol_may_end_like_the_path(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("X/HISTORY", last="1")
     feed.quote("X", last="2")
-    feed.settled()
+    feed.wait_processed()
     assert page(gateway, "X/HISTORY")["records"][0]["last"] == "1"
     assert page(gateway, "X")["records"][0]["last"] == "2"
     assert gateway.page("quotes/X/HISTORY")["last"] == "1"
@@ -354,9 +354,9 @@ def test_it_is_read_only_and_for_listed_origins_like_its_neighbours(scene):
         assert flight.status == (200 if allowed else 400)
 
 
-def test_without_the_broker_it_is_unavailable(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_without_the_broker_it_is_unavailable(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     fed(feed, "X", 1, 3)
     assert page(gateway, "X")["records"]
     broker.stop()

@@ -44,11 +44,11 @@ OFFENCES = {
 
 
 @pytest.mark.parametrize("offence", OFFENCES)
-def test_a_bad_frame_is_closed_with_its_code_and_frees_its_place(long_stage, offence):
-    gateway, observer = play(long_stage)
+def test_a_bad_frame_is_closed_with_its_code_and_frees_its_place(shared_system, offence):
+    gateway, observer = play(shared_system)
     data, codes = OFFENCES[offence]
-    client = long_stage.raw_client(gateway, "?symbols=X")
-    client.hears("ack")
+    client = shared_system.raw_client(gateway, "?symbols=X")
+    client.receive("ack")
 
     client.send_bytes(data)
 
@@ -60,10 +60,10 @@ def test_a_bad_frame_is_closed_with_its_code_and_frees_its_place(long_stage, off
     check_served(gateway, observer)
 
 
-def test_a_frame_too_large_is_refused_before_its_payload_is_sent(long_stage):
-    gateway, observer = play(long_stage)
-    client = long_stage.raw_client(gateway, "?symbols=X")
-    client.hears("ack")
+def test_a_frame_too_large_is_refused_before_its_payload_is_sent(shared_system):
+    gateway, observer = play(shared_system)
+    client = shared_system.raw_client(gateway, "?symbols=X")
+    client.receive("ack")
     for byte in frame_bytes(TEXT, declared=2**40):  # the header, in as many pieces as it has bytes
         client.send_bytes(bytes([byte]))
     while client.close_code is None:
@@ -73,20 +73,20 @@ def test_a_frame_too_large_is_refused_before_its_payload_is_sent(long_stage):
     client.close()
 
 
-def test_offenders_that_do_not_go_away_cost_no_processor_time(stage):
-    gateway, observer = play(stage)
+def test_offenders_that_do_not_go_away_cost_no_processor_time(system):
+    gateway, observer = play(system)
     for data, _ in OFFENCES.values():
-        client = stage.raw_client(gateway, "?symbols=X")
-        client.hears("ack")
+        client = system.raw_client(gateway, "?symbols=X")
+        client.receive("ack")
         client.send_bytes(data)  # and neither read on nor close
     check_calm(gateway, observer)
     only(gateway, 1)
 
 
-def test_fragments_are_put_together_with_control_frames_between_them(long_stage):
-    gateway, _ = play(long_stage)
-    client = long_stage.raw_client(gateway, "?symbols=NOTHING")
-    client.hears("ack")
+def test_fragments_are_put_together_with_control_frames_between_them(shared_system):
+    gateway, _ = play(shared_system)
+    client = shared_system.raw_client(gateway, "?symbols=NOTHING")
+    client.receive("ack")
     request = '{"op":"ping","id":"é€😀"}'.encode()
 
     pieces = [request[i : i + 1] for i in range(len(request))]
@@ -106,19 +106,19 @@ def test_fragments_are_put_together_with_control_frames_between_them(long_stage)
     assert pongs == [str(i).encode() for i in range(len(pieces))]
     assert '"id":"é€😀"' in answers[0]
     client.send_frame(CLOSE, struct.pack(">H", 1000) + "adiós".encode())
-    assert client.closed() == 1000
+    assert client.wait_closed() == 1000
 
 
-def test_a_message_of_exactly_the_limit_is_heard(long_stage):
-    gateway, _ = play(long_stage)
-    client = long_stage.raw_client(gateway, "?symbols=NOTHING")
-    client.hears("ack")
+def test_a_message_of_exactly_the_limit_is_heard(shared_system):
+    gateway, _ = play(shared_system)
+    client = shared_system.raw_client(gateway, "?symbols=NOTHING")
+    client.receive("ack")
     request = b'{"op":"ping","id":1}'
     client.send_frame(TEXT, request.ljust(LIMIT))
-    client.hears("ack", id=1)
+    client.receive("ack", id=1)
     client.send_frame(TEXT, request, fin=False)
     client.send_frame(CONTINUATION, b" " * (LIMIT - len(request)))
-    client.hears("ack", id=1)
+    client.receive("ack", id=1)
     client.close()
 
 
@@ -165,10 +165,10 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-def test_a_flood_nobody_reads_the_answers_of_harms_nobody_else(long_stage, kind):
-    gateway, observer = play(long_stage)
+def test_a_flood_nobody_reads_the_answers_of_harms_nobody_else(shared_system, kind):
+    gateway, observer = play(shared_system)
     before = gateway.rss()
-    flooder = long_stage.raw_client(gateway, "?symbols=NOTHING", receive_buffer=4096)
+    flooder = shared_system.raw_client(gateway, "?symbols=NOTHING", receive_buffer=4096)
     flood = Flood(flooder, FLOODS[kind])
     try:
         for _ in range(50):
@@ -180,16 +180,16 @@ def test_a_flood_nobody_reads_the_answers_of_harms_nobody_else(long_stage, kind)
     only(gateway, 1)
 
 
-def test_requests_of_a_client_that_does_not_read_wait_and_are_then_answered_in_order(stage):
-    broker, gateway = stage.play(max_symbols=1100)
-    observer = stage.client(gateway, "?symbols=X")
-    observer.hears("ack")
+def test_requests_of_a_client_that_does_not_read_wait_and_are_then_answered_in_order(system):
+    broker, gateway = system.start(max_symbols=1100)
+    observer = system.client(gateway, "?symbols=X")
+    observer.receive("ack")
     patterns = [f"PATTERN-{i:04}-{'X' * 18}" for i in range(1000)]
-    client = stage.raw_client(gateway, "?symbols=X", receive_buffer=4096)
-    client.hears("ack")
+    client = system.raw_client(gateway, "?symbols=X", receive_buffer=4096)
+    client.receive("ack")
     for i in range(0, 1000, 100):
-        client.says(op="subscribe", symbols=patterns[i : i + 100])
-        client.hears("ack")
+        client.send_message(op="subscribe", symbols=patterns[i : i + 100])
+        client.receive("ack")
     before = gateway.rss()
 
     lists = 1500  # in a few bytes each, and 32 KB is the answer to one; all wait for the first
@@ -198,22 +198,22 @@ def test_requests_of_a_client_that_does_not_read_wait_and_are_then_answered_in_o
     for _ in range(20):
         check_served(gateway, observer)
         assert gateway.rss() - before < ROOM
-    assert client.hears("ack")["symbols"] == ["NEW"]
+    assert client.receive("ack")["symbols"] == ["NEW"]
     for i in range(lists):
-        assert client.hears("ack")["id"] == i
+        assert client.receive("ack")["id"] == i
 
 
-def test_a_client_that_flooded_and_stays_connected_costs_no_processor_time(stage):
-    gateway, observer = play(stage)
-    feed = stage.feed(stage.processes[0])
+def test_a_client_that_flooded_and_stays_connected_costs_no_processor_time(system):
+    gateway, observer = play(system)
+    feed = system.feed(system.processes[0])
     before = gateway.rss()
     for frames in FLOODS.values():
-        flooder = stage.raw_client(gateway, "?symbols=NOTHING", receive_buffer=4096)
+        flooder = system.raw_client(gateway, "?symbols=NOTHING", receive_buffer=4096)
         flood = Flood(flooder, frames)
         try:
             for n in range(5):
                 feed.quote("X", last="1", n=n)
-                observer.hears("quote", n=n)
+                observer.receive("quote", n=n)
         finally:
             flood.stop()
     check_calm(gateway, observer)

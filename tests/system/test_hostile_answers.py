@@ -32,13 +32,13 @@ def hostile_records(fake, rng):
     yield tuple([b"X "] * 60)
 
 
-def test_a_broker_that_talks_nonsense_does_not_take_the_gateway_along(stage):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake, heartbeat=1)
-    observer = stage.client(gateway, "?symbols=*")
-    observer.hears("ack")
+def test_a_broker_that_talks_nonsense_does_not_take_the_gateway_along(system):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake, heartbeat=1)
+    observer = system.client(gateway, "?symbols=*")
+    observer.receive("ack")
     fake.quote("X", last="1")
-    observer.hears("quote", last="1")
+    observer.receive("quote", last="1")
     before = gateway.rss()
     rng = random.Random(SEED)
     print("seed", SEED)
@@ -47,14 +47,14 @@ def test_a_broker_that_talks_nonsense_does_not_take_the_gateway_along(stage):
         for frames in hostile_records(fake, rng):
             fake.publish(*frames)
     for value in hostile_msgpack(rng):
-        fake.say(value)
-        fake.say(value, value)
+        fake.send_to_gateways(value)
+        fake.send_to_gateways(value, value)
     for message in ({"op": "who"}, {"op": "x"}, {"op": 1}, {"re": "hello"}, {"id": 1},
                     *({"re": "snapshot", "id": n, "quotes": 5} for n in range(50))):
-        fake.say(msgpack.packb(message))
+        fake.send_to_gateways(msgpack.packb(message))
     fake.quote("X", last="2")
 
-    observer.hears(("quote", "snapshot"), symbol="X", last="2")
+    observer.receive(("quote", "snapshot"), symbol="X", last="2")
     check_served(gateway, observer)
     assert gateway.rss() - before < ROOM
     check_calm(gateway, observer)
@@ -97,31 +97,31 @@ def pages(gateway):
 
 
 @pytest.mark.parametrize("kind", [k for k in ODD_ANSWERS if k != "nothing at all"])
-def test_odd_answers_of_a_broker_make_no_page_hang_or_lie_about_its_form(stage, kind):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    observer = stage.client(gateway, "?symbols=X")
-    observer.hears("ack")
+def test_odd_answers_of_a_broker_make_no_page_hang_or_lie_about_its_form(system, kind):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    observer = system.client(gateway, "?symbols=X")
+    observer.receive("ack")
     fake.answers.update(
         {op: ODD_ANSWERS[kind] for op in ("status", "connections", "locks", "snapshot", "replay")})
     try:
         for page, answer in pages(gateway).items():
             assert answer.status in (200, 404, 503), page
             answer.json()
-        joining = stage.client(gateway, "?symbols=Y*")
-        assert joining.hears("welcome")
+        joining = system.client(gateway, "?symbols=Y*")
+        assert joining.receive("welcome")
     finally:
         fake.answers.clear()
     fake.quote("Y1", last="1")
-    joining.hears(("snapshot", "quote"), symbol="Y1")
+    joining.receive(("snapshot", "quote"), symbol="Y1")
     check_served(gateway, observer)
 
 
-def test_a_broker_that_never_answers_costs_no_page_more_than_its_wait(stage):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake, heartbeat=1)
-    observer = stage.client(gateway, "?symbols=X")
-    observer.hears("ack")
+def test_a_broker_that_never_answers_costs_no_page_more_than_its_wait(system):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake, heartbeat=1)
+    observer = system.client(gateway, "?symbols=X")
+    observer.receive("ack")
     for op in ("status", "connections", "locks", "snapshot"):
         fake.answers[op] = ODD_ANSWERS["nothing at all"]
     told = pages(gateway)
@@ -133,5 +133,5 @@ def test_a_broker_that_never_answers_costs_no_page_more_than_its_wait(stage):
     assert told["quotes/X"].code == "broker_away"
     assert told["ready"].status == 200
     fake.quote("X", last="1")
-    observer.hears("quote", last="1")
+    observer.receive("quote", last="1")
     check_served(gateway, observer)

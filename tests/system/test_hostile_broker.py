@@ -30,15 +30,15 @@ def calm_broker(broker, control):
 
 def check_quotes_flow(feed, control, last):
     feed.quote("X", last=last)
-    feed.settled()
-    (entry,) = control.ask("snapshot", pattern="X")["quotes"]
+    feed.wait_processed()
+    (entry,) = control.request("snapshot", pattern="X")["quotes"]
     assert msgpack.unpackb(entry[3])[6]["last"] == last
 
 
-def test_garbage_on_ingest_is_dropped_and_the_feed_goes_on(stage):
-    broker = stage.broker()
-    control = stage.control(broker)
-    feed = stage.feed(broker)
+def test_garbage_on_ingest_is_dropped_and_the_feed_goes_on(system):
+    broker = system.broker()
+    control = system.control(broker)
+    feed = system.feed(broker)
     check_quotes_flow(feed, control, "1")
     rng = random.Random(SEED)
     print("seed", SEED)
@@ -58,16 +58,16 @@ def test_garbage_on_ingest_is_dropped_and_the_feed_goes_on(stage):
     check_quotes_flow(feed, control, "1000")
 
     assert broker.rss() - before < ROOM
-    (row,) = control.ask("status")["feeds"]
+    (row,) = control.request("status")["feeds"]
     assert (row["name"], row["live"], row["received"]) == ("feed", True, feed.received)
     assert len(broker.log()) < 100, "garbage fills the log"
     calm_broker(broker, control)
 
 
-def test_lines_with_bodies_no_quote_has_are_refused_one_by_one(stage):
-    broker = stage.broker()
-    control = stage.control(broker)
-    feed = stage.feed(broker)
+def test_lines_with_bodies_no_quote_has_are_refused_one_by_one(system):
+    broker = system.broker()
+    control = system.control(broker)
+    feed = system.feed(broker)
     bodies = list(hostile_msgpack(random.Random(SEED)))
     print("seed", SEED)
     for body in bodies:
@@ -76,16 +76,16 @@ def test_lines_with_bodies_no_quote_has_are_refused_one_by_one(stage):
                   b"!lost ", b"\xff\xfe "):
         feed.line(topic, {"last": "1"})
     check_quotes_flow(feed, control, "7")
-    status = control.ask("status")
+    status = control.request("status")
     assert status["symbols"] == 1
     assert status["feeds"][0]["refused"] == len(feed.lines) - 1
     assert status["feeds"][0]["accepted"] == 1
 
 
-def test_garbage_on_control_is_answered_or_dropped_and_nobody_else_waits(stage):
-    broker = stage.broker()
-    control, other = stage.control(broker), stage.control(broker)
-    feed = stage.feed(broker)
+def test_garbage_on_control_is_answered_or_dropped_and_nobody_else_waits(system):
+    broker = system.broker()
+    control, other = system.control(broker), system.control(broker)
+    feed = system.feed(broker)
     rng = random.Random(SEED)
     print("seed", SEED)
     before = broker.rss()
@@ -106,20 +106,20 @@ def test_garbage_on_control_is_answered_or_dropped_and_nobody_else_waits(stage):
                             "name": "g", "count": 0, key: value}
                 if not (op == "hello" and key == "role"):
                     control.send(msgpack.packb(question))
-        assert other.ask("ping")["re"] == "ping"
+        assert other.request("ping")["re"] == "ping"
     check_quotes_flow(feed, other, "1")
     assert broker.rss() - before < ROOM
     calm_broker(broker, other)
 
 
-def test_a_peer_that_asks_and_never_reads_costs_bounded_memory(stage):
-    broker = stage.broker()
-    control, feed = stage.control(broker), stage.feed(broker)
+def test_a_peer_that_asks_and_never_reads_costs_bounded_memory(system):
+    broker = system.broker()
+    control, feed = system.control(broker), system.feed(broker)
     for i in range(500):
         feed.quote(f"S{i}", last="1", note="x" * 500)
-    feed.settled()
+    feed.wait_processed()
     before = broker.rss()
-    deaf = stage.context.socket(zmq.DEALER)
+    deaf = system.context.socket(zmq.DEALER)
     deaf.linger = 0
     deaf.rcvhwm = 1
     deaf.sndhwm = 0
@@ -129,24 +129,24 @@ def test_a_peer_that_asks_and_never_reads_costs_bounded_memory(stage):
         for n in range(3000):
             deaf.send(question)
             if n % 100 == 0:
-                control.ask("ping")
+                control.request("ping")
                 assert broker.rss() - before < 4 * ROOM, f"after {n} questions"
-        control.ask("ping")
+        control.request("ping")
         check_quotes_flow(feed, control, "1")
         assert broker.rss() - before < 4 * ROOM
     finally:
         deaf.close()
 
 
-def test_odd_subscriptions_are_taken_for_what_they_are(stage):
-    broker = stage.broker()
-    control = stage.control(broker)
-    feed = stage.feed(broker)
+def test_odd_subscriptions_are_taken_for_what_they_are(system):
+    broker = system.broker()
+    control = system.control(broker)
+    feed = system.feed(broker)
     before = broker.rss()
     rng = random.Random(SEED)
     print("seed", SEED)
     # Said by hand: what is no subscription, and topics of any bytes.
-    subscriber = stage.context.socket(zmq.XSUB)
+    subscriber = system.context.socket(zmq.XSUB)
     subscriber.linger = 0
     subscriber.sndhwm = 0
     subscriber.connect(broker.ready["publish"])
@@ -180,9 +180,9 @@ def test_odd_subscriptions_are_taken_for_what_they_are(stage):
     calm_broker(broker, control)
 
 
-def test_what_is_no_zeromq_is_hung_up_on(stage):
-    broker = stage.broker()
-    control, feed = stage.control(broker), stage.feed(broker)
+def test_what_is_no_zeromq_is_hung_up_on(system):
+    broker = system.broker()
+    control, feed = system.control(broker), system.feed(broker)
     rng = random.Random(SEED)
     print("seed", SEED)
     greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\0" + bytes(31)
@@ -190,7 +190,7 @@ def test_what_is_no_zeromq_is_hung_up_on(stage):
         host, port = broker.ready[door].removeprefix("tcp://").split(":")
 
         def call(host=host, port=int(port)):
-            return stage._with(socket.create_connection((host, port), pregon.PATIENCE))
+            return system.add(socket.create_connection((host, port), pregon.PATIENCE))
 
         for data in (b"GET / HTTP/1.1\r\n\r\n", bytes(1000), b"\xff" * 1000,
                      greeting + b"\xff" * 1000,

@@ -46,9 +46,9 @@ GARBAGE = {
 }
 
 
-def answer_to(gateway, stage, data):
+def answer_to(gateway, system, data):
     """What comes back until the connection ends; we have said all we have to say."""
-    sock = stage.connect(gateway)
+    sock = system.connect(gateway)
     answer = b""
     try:
         sock.sendall(data)
@@ -65,9 +65,9 @@ def answer_to(gateway, stage, data):
 
 
 @pytest.mark.parametrize("kind", GARBAGE)
-def test_what_is_no_http_is_answered_as_an_error_or_closed(long_stage, kind):
-    gateway, observer = play(long_stage)
-    answer = answer_to(gateway, long_stage, GARBAGE[kind])
+def test_what_is_no_http_is_answered_as_an_error_or_closed(shared_system, kind):
+    gateway, observer = play(shared_system)
+    answer = answer_to(gateway, shared_system, GARBAGE[kind])
     if answer:
         head, body = answer.split(b"\r\n\r\n", 1)
         status = int(head.split()[1])
@@ -82,19 +82,19 @@ def test_what_is_no_http_is_answered_as_an_error_or_closed(long_stage, kind):
     check_served(gateway, observer)
 
 
-def test_http_garbage_leaves_no_descriptor_and_no_spin_behind(stage):
-    gateway, observer = play(stage)
+def test_http_garbage_leaves_no_descriptor_and_no_spin_behind(system):
+    gateway, observer = play(system)
     before = gateway.descriptors_open()
     for data in GARBAGE.values():
-        answer_to(gateway, stage, data)
+        answer_to(gateway, system, data)
     check_calm(gateway, observer)
     pregon.eventually(gateway.descriptors_open, lambda n: n <= before + 2, "descriptors closed")
 
 
-def test_headers_that_come_slowly_hold_up_no_websocket_and_are_given_up(stage):
-    gateway, observer = play(stage, http_threads=4)
-    feed = stage.feed(stage.processes[0])
-    slow = [stage.connect(gateway) for _ in range(4)]  # one for each worker
+def test_headers_that_come_slowly_hold_up_no_websocket_and_are_given_up(system):
+    gateway, observer = play(system, http_threads=4)
+    feed = system.feed(system.processes[0])
+    slow = [system.connect(gateway) for _ in range(4)]  # one for each worker
     for sock in slow:
         sock.sendall(b"GET / HTTP/1.1\r\nX: ")
 
@@ -108,9 +108,9 @@ def test_headers_that_come_slowly_hold_up_no_websocket_and_are_given_up(stage):
     for n in range(5):
         trickle()
         feed.quote("X", last="1", n=n)
-        observer.hears("quote", n=n)
-        assert observer.asks("ping")["type"] == "ack"
-    asked = stage.connect(gateway)
+        observer.receive("quote", n=n)
+        assert observer.request("ping")["type"] == "ack"
+    asked = system.connect(gateway)
     asked.settimeout(0.2)
     asked.sendall(b"GET /cotizaciones/live HTTP/1.1\r\nHost: x\r\n\r\n")
     answer = b""
@@ -129,23 +129,24 @@ def test_headers_that_come_slowly_hold_up_no_websocket_and_are_given_up(stage):
     check_calm(gateway, observer)
 
 
-def test_a_silent_connection_holds_up_no_page_and_is_answered_once_it_sends_a_request(stage):
-    gateway, observer = play(stage, http_threads=4)
-    silent = [stage.connect(gateway) for _ in range(64)]  # each would hold a worker for ten seconds
+def test_a_silent_connection_holds_up_no_page_and_is_answered_once_it_sends_a_request(system):
+    gateway, observer = play(system, http_threads=4)
+    # Each of these connections would hold a worker for ten seconds.
+    silent = [system.connect(gateway) for _ in range(64)]
     for _ in range(4):
         check_served(gateway, observer)
     silent[7].sendall(b"GET /cotizaciones/live HTTP/1.1\r\nHost: x\r\n\r\n")
     assert silent[7].recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_out_of_descriptors_handshakes_are_refused_with_the_reason_until_some_are_free(stage):
-    broker = stage.broker()
-    gateway = stage.gateway(broker, descriptors=256, websocket_max_connections=1000,
-                            http_threads=4, heartbeat=1)
-    gateway.says("^WARNING: .*descriptors.*LimitNOFILE")
+def test_out_of_descriptors_handshakes_are_refused_with_the_reason_until_some_are_free(system):
+    broker = system.broker()
+    gateway = system.gateway(broker, descriptors=256, websocket_max_connections=1000,
+                             http_threads=4, heartbeat=1)
+    gateway.wait_for_log("^WARNING: .*descriptors.*LimitNOFILE")
     inside = []
     while True:
-        answer = stage.handshake(gateway)
+        answer = system.handshake(gateway)
         if answer.status != 101:
             break
         inside.append(answer.socket)
@@ -160,16 +161,16 @@ def test_out_of_descriptors_handshakes_are_refused_with_the_reason_until_some_ar
         "max_connections", answer.json()["error"]["message"])
 
     # Callers who say nothing, more than there are descriptors for.
-    idle = [stage.connect(gateway) for _ in range(400)]
+    idle = [system.connect(gateway) for _ in range(400)]
     for client in inside[:3]:
-        client.says(op="ping", id="still here")
-        client.hears("ack", id="still here")
+        client.send_message(op="ping", id="still here")
+        client.receive("ack", id="still here")
     for sock in idle:
         sock.close()
     for client in inside[1:]:
         client.reset()
 
     only(gateway, 1)
-    observer = stage.client(gateway, "?symbols=X")
+    observer = system.client(gateway, "?symbols=X")
     check_calm(gateway, observer)
     assert gateway.page("live")["status"] == "live"

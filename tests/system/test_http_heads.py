@@ -12,15 +12,15 @@ LIVE = "/cotizaciones/live"
 FILLERS = "".join(f"X-Filler-{i}: {i}\r\n" for i in range(70))
 
 
-def play(stage, **settings):
-    """A broker and a gateway; once for all tests of a shared stage."""
-    if not stage.processes:
-        stage.play(websocket_token="open", **settings)
-    return stage.processes[1]
+def play(system, **settings):
+    """A broker and a gateway; once for all tests of a shared system."""
+    if not system.processes:
+        system.start(websocket_token="open", **settings)
+    return system.processes[1]
 
 
-def ask(stage, gateway, data):
-    sock = stage.connect(gateway)
+def ask(system, gateway, data):
+    sock = system.connect(gateway)
     sock.sendall(data if isinstance(data, bytes) else data.encode("latin-1"))
     return pregon.read_answer(sock)
 
@@ -78,10 +78,10 @@ CODES = {400: "bad_request", 414: "too_large", 431: "too_large", 505: "bad_http_
 
 
 @pytest.mark.parametrize("kind", HANDSHAKES)
-def test_a_head_that_is_not_http_is_refused_with_the_reason(long_stage, kind):
-    gateway = play(long_stage)
+def test_a_head_that_is_not_http_is_refused_with_the_reason(shared_system, kind):
+    gateway = play(shared_system)
     data, status = HANDSHAKES[kind]
-    check_refused(ask(long_stage, gateway, data), status, CODES[status])
+    check_refused(ask(shared_system, gateway, data), status, CODES[status])
     assert gateway.get(LIVE).status == 200
 
 
@@ -95,9 +95,9 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
-def test_a_head_that_is_no_handshake_is_malformed(long_stage, kind):
-    gateway = play(long_stage)
-    check_refused(ask(long_stage, gateway, MALFORMED[kind]), 400, "malformed")
+def test_a_head_that_is_no_handshake_is_malformed(shared_system, kind):
+    gateway = play(shared_system)
+    check_refused(ask(shared_system, gateway, MALFORMED[kind]), 400, "malformed")
 
 
 ACCEPTED = {
@@ -118,40 +118,40 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("kind", ACCEPTED)
-def test_a_handshake_that_rfc_9112_allows_is_admitted(long_stage, kind):
-    gateway = play(long_stage)
-    answer = ask(long_stage, gateway, ACCEPTED[kind])
+def test_a_handshake_that_rfc_9112_allows_is_admitted(shared_system, kind):
+    gateway = play(shared_system)
+    answer = ask(shared_system, gateway, ACCEPTED[kind])
     assert answer.status == 101, answer
-    answer.socket.hears("welcome")
+    answer.socket.receive("welcome")
     answer.socket.close()
 
 
-def test_pages_take_absolute_targets_and_http_1_0(long_stage):
-    gateway = play(long_stage)
+def test_pages_take_absolute_targets_and_http_1_0(shared_system):
+    gateway = play(shared_system)
     for data in ("GET http://x/cotizaciones/live HTTP/1.1\r\nHost: y\r\n\r\n",
                  "GET HTTPS://x:1/cotizaciones/live HTTP/1.1\r\nHost: y \r\n\r\n",
                  "GET /cotizaciones/live HTTP/1.0\r\n\r\n"):
-        assert ask(long_stage, gateway, data).json()["status"] == "live"
+        assert ask(shared_system, gateway, data).json()["status"] == "live"
 
 
-def test_the_target_s_authority_is_the_gateway_s_own_origin_not_host(long_stage):
-    gateway = play(long_stage)
+def test_the_target_s_authority_is_the_gateway_s_own_origin_not_host(shared_system):
+    gateway = play(shared_system)
     own = f"http://127.0.0.1:{gateway.port}"
-    check_refused(ask(long_stage, gateway, with_line(
+    check_refused(ask(shared_system, gateway, with_line(
         "", {"Host": "evil.example", "Origin": "http://evil.example"}).replace(
             "GET /", f"GET {own}/", 1)), 403, "origin_not_allowed")
 
 
-def test_a_proxy_s_header_beyond_the_64th_is_not_overlooked(long_stage):
-    gateway = play(long_stage)
+def test_a_proxy_s_header_beyond_the_64th_is_not_overlooked(shared_system):
+    gateway = play(shared_system)
     data = ("GET /cotizaciones/websocket_check HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\n"
             + FILLERS + "X-Forwarded-For: 9.9.9.9\r\n\r\n")
-    check_refused(ask(long_stage, gateway, data), 431, "too_large")
+    check_refused(ask(shared_system, gateway, data), 431, "too_large")
 
 
-def test_a_head_in_single_bytes_is_read(long_stage):
-    gateway = play(long_stage)
-    sock = long_stage.connect(gateway)
+def test_a_head_in_single_bytes_is_read(shared_system):
+    gateway = play(shared_system)
+    sock = shared_system.connect(gateway)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for byte in with_line("Connection: x\r\n").encode("latin-1"):
         sock.sendall(bytes([byte]))
@@ -160,9 +160,9 @@ def test_a_head_in_single_bytes_is_read(long_stage):
     answer.socket.close()
 
 
-def test_a_head_that_does_not_come_in_time_is_answered_with_408(stage):
-    _, gateway = stage.play(http_head_timeout=1)
-    sock = stage.connect(gateway)
+def test_a_head_that_does_not_come_in_time_is_answered_with_408(system):
+    _, gateway = system.start(http_head_timeout=1)
+    sock = system.connect(gateway)
     sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
     answer = pregon.read_answer(sock)
     check_refused(answer, 408, "timed_out")
@@ -173,20 +173,20 @@ def test_a_head_that_does_not_come_in_time_is_answered_with_408(stage):
 # --- under which name ---------------------------------------------------------------------------
 
 
-def asks(stage, gateway, host, origin=None, **headers):
+def asks(system, gateway, host, origin=None, **headers):
     if origin:
         headers["Origin"] = origin
-    return stage.handshake(gateway, host=host, headers={"Authorization": "Bearer open", **headers})
+    return system.handshake(gateway, host=host, headers={"Authorization": "Bearer open", **headers})
 
 
-def test_a_page_whose_domain_was_made_to_point_at_us_is_refused_with_the_setting(stage):
-    _, gateway = stage.play(websocket_token="open")
+def test_a_page_whose_domain_was_made_to_point_at_us_is_refused_with_the_setting(system):
+    _, gateway = system.start(websocket_token="open")
     evil = f"evil.example:{gateway.port}"
 
-    answer = asks(stage, gateway, evil, f"http://{evil}")
+    answer = asks(system, gateway, evil, f"http://{evil}")
     check_refused(answer, 403, "host_not_allowed")  # the body, and X-Reject-Reason
     assert "ALLOWED_HOSTS" in answer.json()["error"]["hint"]
-    gateway.says(r"403 host_not_allowed.*evil\.example.*\[ALLOWED_HOSTS\]")
+    gateway.wait_for_log(r"403 host_not_allowed.*evil\.example.*\[ALLOWED_HOSTS\]")
     told = gateway.page("websocket_status")["gateway"]["refusals"]
     assert told["by_code"] == {"host_not_allowed": 1}
     assert told["last"][0]["setting"] == "ALLOWED_HOSTS"
@@ -220,24 +220,27 @@ def test_a_page_whose_domain_was_made_to_point_at_us_is_refused_with_the_setting
     ("evil.example", "http://localhost:3000", {}),  # a page that is listed
     ("quotes.example", "https://quotes.example", {"X-Forwarded-Proto": "https"}),  # a proxy
 ])
-def test_every_permitted_client_of_a_gateway_on_loopback_gets_in(long_stage, host, origin, headers):
-    gateway = play(long_stage)
-    answer = asks(long_stage, gateway, host, origin, **headers)
+def test_every_permitted_client_of_a_gateway_on_loopback_gets_in(
+    shared_system, host, origin, headers
+):
+    gateway = play(shared_system)
+    answer = asks(shared_system, gateway, host, origin, **headers)
     assert answer.status == 101, answer
     answer.socket.close()
 
 
-def test_allowed_hosts_bind_every_request(stage):
-    _, gateway = stage.play(websocket_token="open",
-                            allowed_hosts="quotes.example,*.quotes.example:8000")
+def test_allowed_hosts_bind_every_request(system):
+    _, gateway = system.start(websocket_token="open",
+                              allowed_hosts="quotes.example,*.quotes.example:8000")
     for host, status in (("quotes.example", 101), ("a.quotes.example:8000", 101),
                          ("127.0.0.1:1", 101), ("a.quotes.example", 403), ("evil.example", 403)):
-        assert asks(stage, gateway, host).status == status, host
+        assert asks(system, gateway, host).status == status, host
     forged = {"Host": "evil.example", "X-Forwarded-Host": "quotes.example"}
     check_refused(gateway.get("/cotizaciones/quotes", headers=forged), 403, "host_not_allowed")
 
 
-def test_an_entry_of_allowed_hosts_that_is_no_host_stops_the_start(stage):
-    broker = stage.broker()
-    gateway = stage.gateway(broker, allowed_hosts="http://quotes.example", wait=False).ends(2)
+def test_an_entry_of_allowed_hosts_that_is_no_host_stops_the_start(system):
+    broker = system.broker()
+    gateway = system.gateway(broker, allowed_hosts="http://quotes.example", wait=False)
+    gateway.wait_for_exit(2)
     assert gateway.logged("ALLOWED_HOSTS: entry 'http://quotes.example' is no host")

@@ -21,7 +21,7 @@ class Road:
     stay dead, as connections to an old address do.
     """
 
-    def __init__(self, stage, address):
+    def __init__(self, system, address):
         host, port = address.removeprefix("tcp://").split(":")
         self.target = (host, int(port))
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -31,7 +31,7 @@ class Road:
         self.opened.set()
         self.life = 0  # connections of another one are dead
         self.accepted = 0
-        stage.peers.append(self)
+        system.peers.append(self)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def block(self):
@@ -71,28 +71,28 @@ class Road:
                 sink.shutdown(socket.SHUT_WR)
 
 
-def roads(stage, broker):
-    return {door: Road(stage, broker.ready[door]) for door in DOORS}
+def roads(system, broker):
+    return {door: Road(system, broker.ready[door]) for door in DOORS}
 
 
 class Play:
     """A broker, and behind roads of their own a feeder, a gateway with a client, and a consumer."""
 
-    def __init__(self, stage):
-        broker = stage.broker()
-        self.roads = {name: roads(stage, broker) for name in ("feeder", "gateway", "consumer")}
-        self.gateway = stage.gateway(
+    def __init__(self, system):
+        broker = system.broker()
+        self.roads = {name: roads(system, broker) for name in ("feeder", "gateway", "consumer")}
+        self.gateway = system.gateway(
             broker, heartbeat=1, **self.where("gateway", "publish", "control")
         )
-        self.feeder = stage.feeder(
+        self.feeder = system.feeder(
             broker, "-", feed="near", **self.where("feeder", "ingest", "control")
         )
-        self.client = stage.client(self.gateway, "?symbols=X&mode=all")
-        self.client.hears("ack")
+        self.client = system.client(self.gateway, "?symbols=X&mode=all")
+        self.client.receive("ack")
         self.driver = consumer.driver(
-            stage, broker, "X", publish=self.roads["consumer"]["publish"].address,
+            system, broker, "X", publish=self.roads["consumer"]["publish"].address,
             control=self.roads["consumer"]["control"].address)
-        self.driver.hears("synced")
+        self.driver.receive("synced")
         self.number = 0
 
     def where(self, name, *doors):
@@ -108,17 +108,17 @@ class Play:
 
     def check_complete(self):
         """Client and consumer are told every quote so far, once and in order."""
-        self.client.hears(("quote", "snapshot"), last=str(self.number))
+        self.client.receive(("quote", "snapshot"), last=str(self.number))
         told = [m["last"] for m in self.client.messages if m["type"] in ("quote", "snapshot")]
         assert told == [str(n + 1) for n in range(self.number)]
-        self.driver.hears("quote", last=str(self.number))
+        self.driver.receive("quote", last=str(self.number))
         for who in (self.client, self.driver):
-            assert not who.heard("lost") and not who.heard("reset")
+            assert not who.received("lost") and not who.received("reset")
 
 
 @pytest.mark.parametrize("doors", [DOORS, ("publish", "ingest"), ("control",)], ids=" and ".join)
-def test_a_broker_that_moves_silently_is_found_again_and_nothing_is_missing(stage, doors):
-    play = Play(stage)
+def test_a_broker_that_moves_silently_is_found_again_and_nothing_is_missing(system, doors):
+    play = Play(system)
     play.speak()
     play.check_complete()
     chosen = play.chosen(doors)
@@ -138,6 +138,6 @@ def test_a_broker_that_moves_silently_is_found_again_and_nothing_is_missing(stag
     health = pregon.eventually(lambda: play.gateway.get("/cotizaciones/health"),
                                lambda a: a.status == 200)
     assert health.json()["status"] == "ok"
-    play.driver.obeys("lock", "a")
-    play.driver.hears("held")
+    play.driver.run_command("lock", "a")
+    play.driver.receive("held")
     play.feeder.stop()  # while its road is there

@@ -137,17 +137,18 @@ def test_an_old_token_changes_nothing_once_another_has_the_lock(locks):
                  locks.release("fence", "a", new), locks.put("fence", owner="b", token=old)):
         assert refused(late, 409, "stale")["token"] == new
     assert locks.look("fence")["holder"] == "b"
-    assert locks.ask("GET", "/fence/value").body == b"of a"
+    assert locks.request("GET", "/fence/value").body == b"of a"
 
 
-def test_a_broken_lock_is_taken_from_its_holder_and_stays_closed_for_its_delay(stage):
-    broker, gateway, locks = play(stage)
+def test_a_broken_lock_is_taken_from_its_holder_and_stays_closed_for_its_delay(system):
+    broker, gateway, locks = play(system)
     token = locks.take("bot", "a", lock_delay=500)
     broken = locks.shatter("bot", token, "it%20hangs%0a%1b")
     assert broken.status == 200
     check(broken.json(), {"name": "bot", "token": token, "broken": True,
                           "closed_for": is_within(500)})
-    line = broker.says(r"WARNING.*bot.*token %d.*broken by 127\.0\.0\.1:\d+: it hangs" % token)
+    line = broker.wait_for_log(
+        r"WARNING.*bot.*token %d.*broken by 127\.0\.0\.1:\d+: it hangs" % token)
     assert "\x1b" not in line.string
     entry = locks.look("bot")
     assert (entry["state"], entry["holder"]) == ("closed", None)
@@ -158,7 +159,7 @@ def test_a_broken_lock_is_taken_from_its_holder_and_stays_closed_for_its_delay(s
 
 def test_a_value_comes_back_byte_by_byte_with_its_version_and_token(locks):
     token = locks.take("store", "a")
-    refused(locks.ask("GET", "/store/value"), 404, "no_value")
+    refused(locks.request("GET", "/store/value"), 404, "no_value")
     every_byte = bytes(range(256)) * 256
     assert len(every_byte) == 65536
     for version, value in enumerate((every_byte, b"", b"\r\n\r\n\0", "ñ".encode()), 1):
@@ -166,12 +167,12 @@ def test_a_value_comes_back_byte_by_byte_with_its_version_and_token(locks):
         assert put.status == 200, put.body
         assert put.json() == {"name": "store", "token": token, "version": version}
         for path in ("/store/value", "/store/value/"):
-            got = locks.ask("GET", path)
+            got = locks.request("GET", path)
             assert (got.status, got.body) == (200, value)
             assert got.headers["Content-Type"] == "application/octet-stream"
             assert got.headers["X-Lock-Version"] == str(version)
             assert got.headers["X-Lock-Token"] == str(token)
-        head = locks.ask("HEAD", "/store/value")
+        head = locks.request("HEAD", "/store/value")
         assert (head.status, head.body) == (200, b"")
         assert head.headers["Content-Length"] == str(len(value))
     assert locks.look("store")["value_bytes"] == len("ñ".encode())
@@ -179,19 +180,19 @@ def test_a_value_comes_back_byte_by_byte_with_its_version_and_token(locks):
     refused(locks.value("store", "a", token, bytes(65537)), 413, "too_large")
     refused(locks.value("store", "a", token + 1, b"x"), 409, "stale")
     refused(locks.value("nothing", "a", token, b"x"), 404, "unknown_lock")
-    assert locks.ask("GET", "/store/value").headers["X-Lock-Version"] == "4"
+    assert locks.request("GET", "/store/value").headers["X-Lock-Version"] == "4"
 
 
 def test_a_value_outlives_its_holder(locks):
     token = locks.take("legacy", "a")
     locks.value("legacy", "a", token, b"update 7")
     locks.release("legacy", "a", token)
-    got = locks.ask("GET", "/legacy/value")
+    got = locks.request("GET", "/legacy/value")
     assert (got.body, got.headers["X-Lock-Token"]) == (b"update 7", str(token))
 
 
-def test_locks_are_listed_in_order_by_prefix_and_in_pages(stage):
-    broker, gateway, locks = play(stage)
+def test_locks_are_listed_in_order_by_prefix_and_in_pages(system):
+    broker, gateway, locks = play(system)
     names = sorted(f"{p}-{i:02}" for p in ("a", "b", "telegram") for i in range(4))
     tokens = {name: locks.take(name, "me") for name in names}
 
@@ -221,27 +222,27 @@ def test_locks_are_listed_in_order_by_prefix_and_in_pages(stage):
     assert [e["name"] for e in told["locks"]] == names[8:]
 
 
-def test_two_gateways_of_one_broker_see_one_lock(stage):
-    broker, one, first = play(stage)
-    two = stage.gateway(broker, locks_token=SECRET)
+def test_two_gateways_of_one_broker_see_one_lock(system):
+    broker, one, first = play(system)
+    two = system.gateway(broker, locks_token=SECRET)
     second = Locks(two)
     token = first.take("shared", "a")
     assert refused(second.put("shared", owner="b", ttl=30), 409, "held")["holder"]["token"] == token
     assert second.look("shared")["holder"] == "a"
     assert second.put("shared", owner="a", token=token).status == 200
     assert second.value("shared", "a", token, b"x").status == 200
-    assert first.ask("GET", "/shared/value").body == b"x"
+    assert first.request("GET", "/shared/value").body == b"x"
     assert second.release("shared", "a", token).status == 200
     assert second.take("shared", "b") > token
     assert one.page("telegram_locks_status")["count"] == 0
 
 
-def test_without_a_token_in_the_settings_locks_are_only_shown(stage):
-    broker, gateway = stage.play()
+def test_without_a_token_in_the_settings_locks_are_only_shown(system):
+    broker, gateway = system.start()
     locks = Locks(gateway)
     for answer in (locks.put("x", owner="a", ttl=30), locks.release("x", "a", 1),
                    locks.shatter("x", 1), locks.value("x", "a", 1, b"x"),
-                   locks.ask("GET", "/x/value")):
+                   locks.request("GET", "/x/value")):
         assert "LOCKS_TOKEN" in refused(answer, 403, "locks_read_only")["error"]["hint"]
     assert gateway.page("locks")["total"] == 0
 
@@ -255,15 +256,15 @@ def test_a_request_without_the_token_changes_nothing_and_sees_no_value(locks, be
     other = Locks(locks.gateway, bearer)
     for answer in (other.put("guarded", owner="a", ttl=30), other.release("guarded", "a", 1),
                    other.shatter("guarded", 1), other.value("guarded", "a", 1, b"x"),
-                   other.ask("GET", "/guarded/value"),
-                   other.ask("PUT", f"/guarded?token={SECRET}", "{}")):
+                   other.request("GET", "/guarded/value"),
+                   other.request("PUT", f"/guarded?token={SECRET}", "{}")):
         refused(answer, 401, "unauthorized")
         assert answer.headers["WWW-Authenticate"] == "Bearer"
-    refused(other.ask("GET", "/guarded"), 404, "unknown_lock")
+    refused(other.request("GET", "/guarded"), 404, "unknown_lock")
 
 
-def test_with_a_status_token_only_its_bearers_see_holders(stage):
-    broker, gateway, locks = play(stage, status_token=STATUS)
+def test_with_a_status_token_only_its_bearers_see_holders(system):
+    broker, gateway, locks = play(system, status_token=STATUS)
     locks.take("telegram-bot", "holder-x", host="web1", pid=4711, ttl=30)
     locks.put("telegram-bot", owner="waiter-y", ttl=30)
     pages = (LOCKS, LOCKS + "/telegram-bot", "/cotizaciones/telegram_locks_status")
@@ -279,12 +280,12 @@ def test_with_a_status_token_only_its_bearers_see_holders(stage):
                         if t in answer.body]
 
 
-def test_the_token_is_read_again_at_sighup(stage):
-    path = stage.path("settings", f"LOCKS_TOKEN={SECRET}\n")
-    broker = stage.broker()
-    gateway = stage.gateway(broker, flags=["--env-file", path])
+def test_the_token_is_read_again_at_sighup(system):
+    path = system.path("settings", f"LOCKS_TOKEN={SECRET}\n")
+    broker = system.broker()
+    gateway = system.gateway(broker, flags=["--env-file", path])
     assert Locks(gateway).put("x", owner="a", ttl=30).status == 200
-    stage.path("settings", "LOCKS_TOKEN=another\n")
+    system.path("settings", "LOCKS_TOKEN=another\n")
     gateway.signal(signal.SIGHUP)
     refusal = pregon.eventually(lambda: Locks(gateway).put("x", owner="a", ttl=30),
                                 lambda a: a.status != 200)
@@ -293,16 +294,16 @@ def test_the_token_is_read_again_at_sighup(stage):
         "x", owner="a", ttl=30).status == 200
 
 
-def test_no_log_holds_a_secret(stage):
-    broker, gateway = stage.play(locks_token=SECRET, status_token=STATUS, log_level="trace")
+def test_no_log_holds_a_secret(system):
+    broker, gateway = system.start(locks_token=SECRET, status_token=STATUS, log_level="trace")
     locks = Locks(gateway)
     token = locks.take("quiet", "a")
     locks.value("quiet", "a", token, b"a value of mine")
-    locks.ask("PUT", f"/quiet?token={SECRET}", "{")
+    locks.request("PUT", f"/quiet?token={SECRET}", "{")
     Locks(gateway, {"Authorization": f"Bearer {SECRET}2"}).put("quiet", owner="a", ttl=30)
     gateway.get(LOCKS, headers={"Authorization": "Bearer " + STATUS})
     locks.release("quiet", "a", token)
-    gateway.says(r'"DELETE /cotizaciones/locks/quiet\?owner=a&token=\*\*\* HTTP/1.1" 200')
+    gateway.wait_for_log(r'"DELETE /cotizaciones/locks/quiet\?owner=a&token=\*\*\* HTTP/1.1" 200')
     gateway.stop()
     broker.stop()
     for process in (gateway, broker):
@@ -316,14 +317,14 @@ def preflight(gateway, method, headers="Authorization, Content-Type"):
         "Access-Control-Request-Headers": headers})
 
 
-def test_a_page_may_change_locks_only_where_the_settings_let_it(stage):
-    broker, gateway = stage.play(locks_token=SECRET)
+def test_a_page_may_change_locks_only_where_the_settings_let_it(system):
+    broker, gateway = system.start(locks_token=SECRET)
     answer = preflight(gateway, "PUT")
     assert (answer.status, answer.body) == (400, b"Disallowed CORS method, headers")
 
-    open_gateway = stage.gateway(broker, locks_token=SECRET, cors_allow_methods="GET,PUT,DELETE",
-                                 cors_allow_headers="Authorization",
-                                 cors_expose_headers="X-Lock-Version,X-Lock-Token")
+    open_gateway = system.gateway(broker, locks_token=SECRET, cors_allow_methods="GET,PUT,DELETE",
+                                  cors_allow_headers="Authorization",
+                                  cors_expose_headers="X-Lock-Version,X-Lock-Token")
     for method in ("PUT", "DELETE"):
         answer = preflight(open_gateway, method)
         assert (answer.status, answer.body) == (200, b"OK")
@@ -332,7 +333,7 @@ def test_a_page_may_change_locks_only_where_the_settings_let_it(stage):
     page = Locks(open_gateway, {**BEARER, "Origin": OURS})
     token = page.take("page", "a")
     for answer in (page.put("page", owner="b", ttl=30), page.value("page", "a", token, b"x"),
-                   page.ask("GET", "/page/value"), page.release("page", "a", token)):
+                   page.request("GET", "/page/value"), page.release("page", "a", token)):
         assert answer.headers["Access-Control-Allow-Origin"] == OURS
         assert answer.headers["Vary"] == "Origin"
         assert "X-Lock-Version" in answer.headers["Access-Control-Expose-Headers"]
@@ -341,7 +342,7 @@ def test_a_page_may_change_locks_only_where_the_settings_let_it(stage):
 def test_head_answers_as_get_without_the_body(locks):
     locks.take("head", "a")
     for path, status in (("", 200), ("/head", 200), ("/none", 404), ("/head/value", 404)):
-        got, head = locks.ask("GET", path), locks.ask("HEAD", path)
+        got, head = locks.request("GET", path), locks.request("HEAD", path)
         assert (got.status, head.status, head.body) == (status, status, b"")
         assert head.headers["Content-Type"] == got.headers["Content-Type"]
         assert re.fullmatch(r"\d+", head.headers["Content-Length"])

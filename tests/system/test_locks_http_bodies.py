@@ -27,9 +27,9 @@ OBJECTS = {
 @pytest.mark.parametrize("text", OBJECTS)
 def test_a_body_that_is_wrong_is_refused_with_the_byte_where(locks, text):
     data = text.encode("utf-8", "surrogatepass")
-    told = refused(locks.ask("PUT", "/wrong", data), 400, "bad_request")
+    told = refused(locks.request("PUT", "/wrong", data), 400, "bad_request")
     assert told["at"] == OBJECTS[text], told
-    refused(locks.ask("GET", "/wrong"), 404, "unknown_lock")
+    refused(locks.request("GET", "/wrong"), 404, "unknown_lock")
 
 
 WRONG = {
@@ -78,7 +78,7 @@ WRONG = {
 def test_a_path_or_a_parameter_that_is_wrong_is_refused_by_name(locks, line):
     method, path = line.split(" ")
     status, code = WRONG[line]
-    answer = locks.ask(method, path)
+    answer = locks.request(method, path)
     if status == 405:
         refused(answer, 405, "method_not_allowed")
         assert answer.headers["Allow"] == code
@@ -88,9 +88,9 @@ def test_a_path_or_a_parameter_that_is_wrong_is_refused_by_name(locks, line):
         refused(answer, status, code)
 
 
-def test_the_brokers_own_bounds_are_reported(stage):
-    broker = stage.broker(lock_ttl_max=20, lock_delay_max=5, lock_count_max=2)
-    locks = Locks(stage.gateway(broker, locks_token=SECRET))
+def test_the_brokers_own_bounds_are_reported(system):
+    broker = system.broker(lock_ttl_max=20, lock_delay_max=5, lock_count_max=2)
+    locks = Locks(system.gateway(broker, locks_token=SECRET))
     told = refused(locks.put("a", owner="a", ttl=30), 400, "bad_request")
     assert "LOCK_TTL_MAX" in told["error"]["message"]
     refused(locks.put("a", owner="a", ttl=20, lock_delay=6), 400, "bad_request")
@@ -191,8 +191,8 @@ def test_a_body_that_never_ends_is_given_up(locks):
     refused(pregon.read_answer(cut), 400, "bad_request")
 
 
-def test_bodies_that_never_come_do_not_hold_the_threads(stage):
-    broker, gateway, locks = play(stage, http_threads=4)
+def test_bodies_that_never_come_do_not_hold_the_threads(system):
+    broker, gateway, locks = play(system, http_threads=4)
     sockets = [raw(gateway, HEAD + "Content-Length: 22\r\n\r\n") for _ in range(4)]
     assert gateway.get("/cotizaciones/live").status == 200
     for sock in sockets:
@@ -209,8 +209,8 @@ def trickle(sock, is_over):
     sock.close()
 
 
-def test_a_body_that_nobody_wants_does_not_hold_a_thread_however_it_trickles(stage):
-    broker, gateway, locks = play(stage, http_threads=4)
+def test_a_body_that_nobody_wants_does_not_hold_a_thread_however_it_trickles(system):
+    broker, gateway, locks = play(system, http_threads=4)
     is_over = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         try:
@@ -218,16 +218,16 @@ def test_a_body_that_nobody_wants_does_not_hold_a_thread_however_it_trickles(sta
                 pool.submit(trickle, raw(
                     gateway, f"PUT {LOCKS}/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n"),
                     is_over)
-            gateway.says("401", stream="out")
+            gateway.wait_for_log("401", stream="out")
             assert gateway.get("/cotizaciones/live").status == 200
         finally:
             is_over.set()
 
 
-def test_a_gateway_that_stops_does_not_wait_for_a_body(stage):
-    broker, gateway, locks = play(stage)
+def test_a_gateway_that_stops_does_not_wait_for_a_body(system):
+    broker, gateway, locks = play(system)
     sock = raw(gateway, HEAD + "Content-Length: 22\r\nExpect: 100-continue\r\n\r\n")
     assert sock.recv(len(GO_ON), socket.MSG_WAITALL) == GO_ON
     gateway.signal(signal.SIGTERM)
     refused(pregon.read_answer(sock), 503, "draining")
-    gateway.ends()
+    gateway.wait_for_exit()

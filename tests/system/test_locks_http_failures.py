@@ -12,8 +12,8 @@ from locks_http import Locks, SECRET, locks, play, refused  # noqa: F401 (fixtur
 from page_shapes import check, is_text, is_time
 
 
-def test_an_answer_that_was_lost_is_reported_and_asking_again_is_the_same_grant(stage):
-    broker, gateway, locks = play(stage)
+def test_an_answer_that_was_lost_is_reported_and_asking_again_is_the_same_grant(system):
+    broker, gateway, locks = play(system)
     broker.signal(signal.SIGSTOP)
     told = refused(locks.put("once", owner="a", ttl=30), 503, "broker_away")
     assert "same owner" in told["error"]["hint"]
@@ -24,8 +24,8 @@ def test_an_answer_that_was_lost_is_reported_and_asking_again_is_the_same_grant(
     assert locks.take("once", "a") == token
 
 
-def test_a_broker_killed_before_it_answers_costs_a_503_and_then_all_goes_on(stage):
-    broker, gateway, locks = play(stage)
+def test_a_broker_killed_before_it_answers_costs_a_503_and_then_all_goes_on(system):
+    broker, gateway, locks = play(system)
     before = locks.take("killed", "a")
     broker.signal(signal.SIGSTOP)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
@@ -46,13 +46,13 @@ def test_a_broker_killed_before_it_answers_costs_a_503_and_then_all_goes_on(stag
                               lambda a: a.status != 503)
     if after.status == 409:  # b's question was still on its way
         assert after.json()["holder"]["owner"] == "b"
-    seen = pregon.eventually(lambda: locks.ask("GET", "/killed"), lambda a: a.status == 200)
+    seen = pregon.eventually(lambda: locks.request("GET", "/killed"), lambda a: a.status == 200)
     assert seen.json()["token"] > before
 
 
-def test_with_a_file_grants_and_values_outlive_a_killed_broker(stage):
-    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
-    gateway = stage.gateway(broker, locks_token=SECRET)
+def test_with_a_file_grants_and_values_outlive_a_killed_broker(system):
+    broker = system.broker(store="sqlite:" + system.path("log.db"))
+    gateway = system.gateway(broker, locks_token=SECRET)
     locks = Locks(gateway)
     taken = locks.put("kept", owner="a", ttl=60, lock_delay=5)
     token = taken.json()["token"]
@@ -69,17 +69,17 @@ def test_with_a_file_grants_and_values_outlive_a_killed_broker(stage):
                               lambda a: a.status != 503)
     assert (again.status, again.json()["token"]) == (200, token)
     assert refused(locks.put("kept", owner="b", ttl=30), 409, "held")["holder"]["token"] == token
-    value = locks.ask("GET", "/kept/value")
+    value = locks.request("GET", "/kept/value")
     assert (value.body, value.headers["X-Lock-Version"]) == (b"\0update 7", "1")
     assert locks.take("gone", "b") > token
 
 
-def test_what_the_disk_does_not_take_is_reported_and_renewals_go_on(stage):
-    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
-    gateway = stage.gateway(broker, locks_token=SECRET)
+def test_what_the_disk_does_not_take_is_reported_and_renewals_go_on(system):
+    broker = system.broker(store="sqlite:" + system.path("log.db"))
+    gateway = system.gateway(broker, locks_token=SECRET)
     locks = Locks(gateway)
     token = locks.take("telegram-bot", "a")
-    file = stage.path("log.db-locks")
+    file = system.path("log.db-locks")
     os.rename(file, file + ".away")
     told = pregon.eventually(lambda: locks.put("other", owner="a", ttl=30),
                              lambda a: a.status == 503 and a.code == "not_stored")
@@ -94,13 +94,13 @@ def test_what_the_disk_does_not_take_is_reported_and_renewals_go_on(stage):
     assert gateway.page("telegram_locks_status")["durable"] is True
 
 
-def test_with_the_broker_away_every_route_says_so_and_none_says_free(stage):
-    gateway = stage.gateway(locks_token=SECRET)
+def test_with_the_broker_away_every_route_says_so_and_none_says_free(system):
+    gateway = system.gateway(locks_token=SECRET)
     locks = Locks(gateway)
     for answer in (locks.put("x", owner="a", ttl=30), locks.put("x", owner="a", token=7),
                    locks.release("x", "a", 7), locks.shatter("x", 7),
-                   locks.value("x", "a", 7, b"x"), locks.ask("GET", "/x"),
-                   locks.ask("GET", "/x/value"), locks.ask("GET", "")):
+                   locks.value("x", "a", 7, b"x"), locks.request("GET", "/x"),
+                   locks.request("GET", "/x/value"), locks.request("GET", "")):
         refused(answer, 503, "broker_away")
     status = gateway.get("/cotizaciones/telegram_locks_status")
     assert status.status == 503
@@ -118,17 +118,17 @@ ODD = {
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_a_broker_that_answers_oddly_or_cannot_store_is_never_taken_for_a_grant(stage, kind):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake, locks_token=SECRET)
+def test_a_broker_that_answers_oddly_or_cannot_store_is_never_taken_for_a_grant(system, kind):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake, locks_token=SECRET)
     locks = Locks(gateway)
     for op in ("lock", "renew", "release", "lock_break", "value_put", "value_get", "locks"):
         fake.answers[op] = lambda q: ODD[kind]
     code = {"not now": "busy", "not stored": "not_stored"}.get(kind, "bad_answer")
     for answer in (locks.put("x", owner="a", ttl=30), locks.put("x", owner="a", token=7),
                    locks.release("x", "a", 7), locks.shatter("x", 7),
-                   locks.value("x", "a", 7, b"x"), locks.ask("GET", "/x/value"),
-                   locks.ask("GET", "")):
+                   locks.value("x", "a", 7, b"x"), locks.request("GET", "/x/value"),
+                   locks.request("GET", "")):
         if kind == "lists that are none" and answer.status in (200, 404):
             continue
         refused(answer, 503, code)

@@ -14,24 +14,24 @@ LINE = re.compile(r"(?:%s):\s+\S.*" % "|".join(LEVELS))
 ACCESS = re.compile(r'INFO:     127\.0\.0\.1:\d+ - "[A-Z]+ \S+ HTTP/1\.[01]" \d{3} [A-Za-z\' -]+')
 
 
-def scene(stage, **settings):
+def scene(system, **settings):
     """A bit of everything that is logged."""
-    broker, gateway = stage.play(gateway_name="gw-1", **settings)
-    feed = stage.feed(broker)
+    broker, gateway = system.start(gateway_name="gw-1", **settings)
+    feed = system.feed(broker)
     feed.quote("X", last="1")
-    client = stage.client(gateway, "?symbols=X")
-    client.hears("snapshot")
-    client.asks("ping")
+    client = system.client(gateway, "?symbols=X")
+    client.receive("snapshot")
+    client.request("ping")
     client.close()
-    stage.handshake(gateway, headers={"Origin": "https://evil.example"})
+    system.handshake(gateway, headers={"Origin": "https://evil.example"})
     gateway.get("/cotizaciones/health")
     gateway.get("/nothing?a=b")
     pregon.eventually(gateway.status, lambda s: s["active_connections"] == 0)
     return broker, gateway, client
 
 
-def test_lines_have_the_shape_uvicorns_have(stage):
-    broker, gateway, client = scene(stage)
+def test_lines_have_the_shape_uvicorns_have(system):
+    broker, gateway, client = scene(system)
     gateway.stop()
     broker.stop()
     for process in (broker, gateway):
@@ -50,9 +50,10 @@ def test_lines_have_the_shape_uvicorns_have(stage):
     assert gateway.logged("^INFO:     Shutting down$")
 
 
-def test_access_lines_go_to_standard_output_and_all_others_to_standard_error(stage):
-    broker, gateway, client = scene(stage)
-    gateway.says('"GET /cotizaciones/websocket_status ', stream="out")  # written after the answer
+def test_access_lines_go_to_standard_output_and_all_others_to_standard_error(system):
+    broker, gateway, client = scene(system)
+    # The gateway writes this line after the answer.
+    gateway.wait_for_log('"GET /cotizaciones/websocket_status ', stream="out")
     access = gateway.log("out")[1:]
     assert [t.split(" - ")[1] for t in access[:4]] == [
         '"GET /ws/cotizaciones HTTP/1.1" 403 Forbidden',
@@ -63,8 +64,8 @@ def test_access_lines_go_to_standard_output_and_all_others_to_standard_error(sta
     assert not gateway.logged("HTTP/1.1", "err")
 
 
-def test_a_connection_is_logged_with_its_client_duration_counts_and_reason(stage):
-    broker, gateway, client = scene(stage)
+def test_a_connection_is_logged_with_its_client_duration_counts_and_reason(system):
+    broker, gateway, client = scene(system)
     who = re.escape(f"127.0.0.1:{client.local_port}")
     accepted = rf'^INFO:     {who} - "WebSocket /ws/cotizaciones(\?symbols=X)?" \[accepted\]$'
     opened = rf"^INFO:     {who} - connection open \(gw-1:1\)$"
@@ -80,8 +81,8 @@ def test_a_connection_is_logged_with_its_client_duration_counts_and_reason(stage
     assert payload < int(line[3]) < payload + 20 * len(client.messages)
 
 
-def test_a_refusal_is_a_warning_that_names_client_origin_rule_and_setting(stage):
-    broker, gateway, client = scene(stage)
+def test_a_refusal_is_a_warning_that_names_client_origin_rule_and_setting(system):
+    broker, gateway, client = scene(system)
     (line,) = [t for t in gateway.log("err") if t.startswith("WARNING")]
     assert re.match(r"WARNING:  127\.0\.0\.1:\d+ - ", line)
     for part in ("/ws/cotizaciones", "https://evil.example", "403", "origin_not_allowed",
@@ -89,8 +90,8 @@ def test_a_refusal_is_a_warning_that_names_client_origin_rule_and_setting(stage)
         assert part in line, line
 
 
-def test_as_json_every_line_is_one_object(stage):
-    broker, gateway, client = scene(stage, log_format="json")
+def test_as_json_every_line_is_one_object(system):
+    broker, gateway, client = scene(system, log_format="json")
     gateway.stop()
     ready, *access = gateway.log("out")
     assert ready.startswith("ready http=")
@@ -110,18 +111,18 @@ def test_as_json_every_line_is_one_object(stage):
     assert any(e["message"].endswith("connection open (gw-1:1)") for e in others)
 
 
-def test_without_access_log_only_the_ready_line_is_on_standard_output(stage):
-    broker, gateway, client = scene(stage, access_log=False)
+def test_without_access_log_only_the_ready_line_is_on_standard_output(system):
+    broker, gateway, client = scene(system, access_log=False)
     assert len(gateway.log("out")) == 1
     assert gateway.logged("connection open")
-    quiet = stage.gateway(broker, flags=["--no-access-log"])
+    quiet = system.gateway(broker, flags=["--no-access-log"])
     quiet.get("/cotizaciones/live")
     quiet.stop()
     assert len(quiet.log("out")) == 1
 
 
-def test_at_level_warning_refusals_are_reported_and_the_rest_is_not(stage):
-    broker, gateway, client = scene(stage, log_level="warning")
+def test_at_level_warning_refusals_are_reported_and_the_rest_is_not(system):
+    broker, gateway, client = scene(system, log_level="warning")
     assert len(gateway.log("out")) == 1
     (line,) = gateway.log("err")
     assert "origin_not_allowed" in line
@@ -133,14 +134,14 @@ FORGED = "INFO:     127.0.0.1:1 - forged"
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_nothing_a_peer_says_can_forge_or_break_a_line(stage, log_format):
-    broker = stage.broker(log_format=log_format)
-    gateway = stage.gateway(broker, log_format=log_format, gateway_name="gw-1", access_log=True)
+def test_nothing_a_peer_says_can_forge_or_break_a_line(system, log_format):
+    broker = system.broker(log_format=log_format)
+    gateway = system.gateway(broker, log_format=log_format, gateway_name="gw-1", access_log=True)
     evil = ("x\n" + FORGED + "\r\n" + FORGED + '\x1b[31m"} \x07\x00').encode()
     odd = b"\xff\xfe \xc2\x9b31m \xe2\x80\xa8" + FORGED.encode()
 
     def shake(**how):
-        answer = stage.handshake(gateway, **how)
+        answer = system.handshake(gateway, **how)
         if answer.socket:
             answer.socket.close()
 
@@ -154,20 +155,20 @@ def test_nothing_a_peer_says_can_forge_or_break_a_line(stage, log_format):
         for name in ("Origin", "Host", "User-Agent", "X-Forwarded-For", "X-Forwarded-Host",
                      "Sec-WebSocket-Protocol"):
             shake(headers={name: raw.decode("latin-1")})
-        sock = stage.connect(gateway)
+        sock = system.connect(gateway)
         sock.sendall(b"GET /" + raw.replace(b" ", b"") + b"\" HTTP/1.1\r\n\r\n")
         pregon.read_answer(sock)
-        control = stage.control(broker)
+        control = system.control(broker)
         for key in ("name", "host", "http"):
             control.send(msgpack.packb(
                 {"op": "hello", "id": 1, "role": "gateway", "oldest": 1, "newest": 1, "name": "g",
                  key: text}, use_bin_type=False))
-        control.ask("ping")
-    feed = stage.feed(broker, host=evil.decode("latin-1"))
+        control.request("ping")
+    feed = system.feed(broker, host=evil.decode("latin-1"))
     feed.line(evil + b" ", {"last": "1"})
     feed.line(b"X ", {"last": "1", "source": evil.decode("latin-1")})
     feed.quote("X", last="1")
-    feed.settled()
+    feed.wait_processed()
     gateway.stop()
     broker.stop()
 
@@ -185,13 +186,13 @@ def test_nothing_a_peer_says_can_forge_or_break_a_line(stage, log_format):
                     assert ACCESS.fullmatch(text), text
 
 
-def test_secrets_are_never_logged(stage):
-    broker, gateway = stage.play(websocket_token="t0ps3cret", log_level="trace")
+def test_secrets_are_never_logged(system):
+    broker, gateway = system.start(websocket_token="t0ps3cret", log_level="trace")
     for how in ({"path": pregon.STREAM + "?token=t0ps3cret"},
                 {"path": pregon.STREAM + "?symbols=X&token=t0ps3cret"},
                 {"path": "/nothing?token=t0ps3cret"},
                 {"headers": {"Authorization": "Bearer t0ps3cret"}}):
-        stage.handshake(gateway, **how)
+        system.handshake(gateway, **how)
     gateway.get("/cotizaciones/websocket_check?token=t0ps3cret")
     gateway.get("/cotizaciones/health?token=t0ps3cret")
     gateway.stop()

@@ -26,18 +26,18 @@ def becomes(gateway, key, number, **how):
 
 
 @pytest.fixture(scope="module")
-def scene(long_stage):
+def scene(shared_system):
     """All that can be told is there to be told; the tests only look."""
-    broker = long_stage.broker(store=f"sqlite:{long_stage.path('log')}")
-    gateway = long_stage.gateway(broker, gateway_name="gw-1", websocket_max_connections=7,
-                                 cors_origins=OURS, root_path="/precios")
-    feed = long_stage.feed(broker, "test")
-    client = long_stage.client(gateway, "?symbols=X")
-    client.hears("ack")
+    broker = shared_system.broker(store=f"sqlite:{shared_system.path('log')}")
+    gateway = shared_system.gateway(broker, gateway_name="gw-1", websocket_max_connections=7,
+                                    cors_origins=OURS, root_path="/precios")
+    feed = shared_system.feed(broker, "test")
+    client = shared_system.client(gateway, "?symbols=X")
+    client.receive("ack")
     feed.quote("X", last="1")
     feed.quote("X", last="one")
-    feed.settled()
-    client.hears(("quote", "snapshot"), last="1")
+    feed.wait_processed()
+    client.receive(("quote", "snapshot"), last="1")
     becomes(gateway, ("pregon_feed_quotes_refused_total", "test", "bad_price"), 1)
     return gateway
 
@@ -83,10 +83,10 @@ def test_every_alarm_is_about_a_family_that_is_exported(scene):
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool: tools/install-deps metrics")
-def test_every_alarm_is_an_expression(stage):
+def test_every_alarm_is_an_expression(system):
     rules = "".join(f"  - {{alert: a, expr: {json.dumps(expression)}, for: {wait or '0s'}}}\n"
                     for expression, wait in alarms())
-    path = stage.path("rules.yml", "groups:\n- name: pregon\n  rules:\n" + rules)
+    path = system.path("rules.yml", "groups:\n- name: pregon\n  rules:\n" + rules)
     done = subprocess.run(["promtool", "check", "rules", "--lint=none", path],
                           capture_output=True, text=True, timeout=pregon.PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -108,16 +108,16 @@ def test_it_is_a_page_like_the_others(scene):
     assert scene.get("/metrics/more").status == 404
 
 
-def test_metrics_name_no_client(stage):
-    broker, gateway = stage.play(status_token="s3cret")
-    client = stage.client(gateway, "?symbols=X")
-    client.hears("ack")
+def test_metrics_name_no_client(system):
+    broker, gateway = system.start(status_token="s3cret")
+    client = system.client(gateway, "?symbols=X")
+    client.receive("ack")
     text = metrics.of(gateway).text
     assert "127.0.0.1" not in text and str(client.local_port) not in text
 
 
-def test_both_processes_export_what_they_cost(stage):
-    broker, gateway = stage.play()
+def test_both_processes_export_what_they_cost(system):
+    broker, gateway = system.start()
     start = time.time()
     told = becomes(gateway, "pregon_broker_up", 1)
     for process in (gateway, broker):
@@ -129,37 +129,37 @@ def test_both_processes_export_what_they_cost(stage):
         assert 10 < told["process_open_fds", process.name] < \
             told["process_max_fds", process.name]
     before = told["process_open_fds", "gateway"]
-    clients = [stage.client(gateway) for _ in range(20)]
-    assert all(c.hears("welcome") for c in clients)
+    clients = [system.client(gateway) for _ in range(20)]
+    assert all(c.receive("welcome") for c in clients)
     assert metrics.of(gateway)["process_open_fds", "gateway"] >= before + 20
     spent = told["process_cpu_seconds_total", "gateway"]
     pregon.eventually(lambda: metrics.of(gateway)["process_cpu_seconds_total", "gateway"],
                       lambda s: s > spent)
 
 
-def test_a_refusal_counts_under_its_code(stage):
-    broker, gateway = stage.play(websocket_max_connections=1)
-    assert stage.handshake(gateway, headers={"Origin": FOREIGN}).status == 403
-    assert stage.handshake(gateway, headers={"Sec-WebSocket-Version": "7"}).status == 426
-    stage.client(gateway).hears("welcome")
-    assert stage.handshake(gateway).status == 503
-    assert stage.handshake(gateway).status == 503
+def test_a_refusal_counts_under_its_code(system):
+    broker, gateway = system.start(websocket_max_connections=1)
+    assert system.handshake(gateway, headers={"Origin": FOREIGN}).status == 403
+    assert system.handshake(gateway, headers={"Sec-WebSocket-Version": "7"}).status == 426
+    system.client(gateway).receive("welcome")
+    assert system.handshake(gateway).status == 503
+    assert system.handshake(gateway).status == 503
     told = metrics.of(gateway)
     assert {dict(labels)["code"]: n for (_, labels), n
             in told.families["pregon_refusals_total"].samples.items() if n} == \
         {"origin_not_allowed": 1, "bad_version": 1, "max_connections": 2}
 
 
-def test_clients_count_by_mode_and_encoding_and_by_how_they_end(stage):
-    broker, gateway = stage.play(client_queue=65536, websocket_timeout=2)
-    feed = stage.feed(broker)
-    left = stage.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.msgpack")
-    lost = stage.client(gateway, "?symbols=X")
-    stays = stage.client(gateway, "?symbols=X&mode=all")
-    bad = stage.raw_client(gateway, "?symbols=X")
-    slow = stage.raw_client(gateway, "?symbols=Y&mode=all", receive_buffer=4096)
+def test_clients_count_by_mode_and_encoding_and_by_how_they_end(system):
+    broker, gateway = system.start(client_queue=65536, websocket_timeout=2)
+    feed = system.feed(broker)
+    left = system.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.msgpack")
+    lost = system.client(gateway, "?symbols=X")
+    stays = system.client(gateway, "?symbols=X&mode=all")
+    bad = system.raw_client(gateway, "?symbols=X")
+    slow = system.raw_client(gateway, "?symbols=Y&mode=all", receive_buffer=4096)
     for client in (left, lost, stays, bad, slow):
-        client.hears("ack")
+        client.receive("ack")
     told = metrics.of(gateway)
     assert [told["pregon_clients", mode, encoding] for mode in ("merge", "all")
             for encoding in ("json", "msgpack")] == [2, 0, 2, 1]
@@ -168,7 +168,7 @@ def test_clients_count_by_mode_and_encoding_and_by_how_they_end(stage):
     left.close()
     lost.abort()
     bad.send_frame(pregon.TEXT, "{}", masked=False)
-    bad.closed()
+    bad.wait_closed()
     for n in range(4000):
         feed.quote("Y", n=n, last="1", note="x" * 1000)
     becomes(gateway, ("pregon_clients_closed_total", "left"), 1)
@@ -177,25 +177,25 @@ def test_clients_count_by_mode_and_encoding_and_by_how_they_end(stage):
     told = becomes(gateway, ("pregon_clients_closed_total", "slow_consumer"), 1)
     assert sum(told.families["pregon_clients_closed_total"].samples.values()) == 4
     assert told["pregon_clients", "all", "json"] == 1
-    stays.says(op="nonsense")
+    stays.send_message(op="nonsense")
     assert becomes(gateway, "pregon_client_errors_total", 1)
     assert stays.is_open
 
 
-def test_what_is_merged_and_what_is_delivered_add_up(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    every = stage.client(gateway, "?symbols=X&mode=all")
-    some = stage.client(gateway, "?symbols=X&max_hz=1")
-    every.hears("ack"), some.hears("ack")
+def test_what_is_merged_and_what_is_delivered_add_up(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    every = system.client(gateway, "?symbols=X&mode=all")
+    some = system.client(gateway, "?symbols=X&max_hz=1")
+    every.receive("ack"), some.receive("ack")
     before = metrics.of(gateway)
     for n in range(300):
         feed.quote("X", n=n, last="1")
-    every.hears("quote", n=299)
-    some.hears(("quote", "snapshot"), n=299)
+    every.receive("quote", n=299)
+    some.receive(("quote", "snapshot"), n=299)
     told = metrics.of(gateway)
     rose = lambda *key: told[key] - before[key]  # noqa: E731
-    got = len(some.heard("quote")) + len(some.heard("snapshot"))
+    got = len(some.received("quote")) + len(some.received("snapshot"))
     assert got < 300
     assert rose("pregon_records_received_total", "quote") == 300
     assert rose("pregon_merged_total") == 300 - got
@@ -204,48 +204,48 @@ def test_what_is_merged_and_what_is_delivered_add_up(stage):
     assert rose("pregon_sent_bytes_total") >= sum(len(m) for m in every.raw[2:])
 
 
-def test_what_clients_say_is_counted(stage):
-    broker, gateway = stage.play()
-    client = stage.raw_client(gateway, "?symbols=X")
-    client.hears("ack")
+def test_what_clients_say_is_counted(system):
+    broker, gateway = system.start()
+    client = system.raw_client(gateway, "?symbols=X")
+    client.receive("ack")
     before = metrics.of(gateway)
     frame = pregon.frame_bytes(pregon.TEXT, '{"op":"ping"}')
     client.send_bytes(frame * 3)
     for _ in range(3):
-        client.hears("ack", op="ping")
+        client.receive("ack", op="ping")
     told = metrics.of(gateway)
     assert told["pregon_received_messages_total"] - before["pregon_received_messages_total"] == 3
     assert told["pregon_received_bytes_total"] - before["pregon_received_bytes_total"] == \
         3 * len(frame)
 
 
-def test_a_quote_is_timed_once_however_many_get_it(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    clients = [stage.client(gateway, f"?symbols=X&mode={mode}") for mode in ("all", "merge") * 3]
+def test_a_quote_is_timed_once_however_many_get_it(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    clients = [system.client(gateway, f"?symbols=X&mode={mode}") for mode in ("all", "merge") * 3]
     for client in clients:
-        client.hears("ack")
+        client.receive("ack")
     for n in range(40):
         feed.quote("X", n=n, last="1")
     for client in clients:
-        client.hears(("quote", "snapshot"), n=39)
+        client.receive(("quote", "snapshot"), n=39)
     told = becomes(gateway, ("pregon_delivery_seconds_count", "accepted"), 40)
     assert told["pregon_delivery_seconds_count", "sent"] == 40
     assert told["pregon_delivery_seconds_sum", "sent"] >= \
         told["pregon_delivery_seconds_sum", "accepted"] > 0
 
 
-def test_a_stamp_of_long_ago_is_a_long_delivery(stage):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    client = stage.client(gateway, "?symbols=X")
-    client.hears("ack")
+def test_a_stamp_of_long_ago_is_a_long_delivery(system):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    client = system.client(gateway, "?symbols=X")
+    client.receive("ack")
     now = int(time.time() * 1e6)
     body = {"last": "1", "timestamp": now / 1e6}
     fake.journal.append((b"X ", b""))
     fake.publish(b"X ", msgpack.packb([QUOTE, fake.epoch, 1, 0, now - 7_000_000, now - 2_000_000,
                                        body]))
-    client.hears(("quote", "snapshot"), last="1")
+    client.receive(("quote", "snapshot"), last="1")
     told = becomes(gateway, ("pregon_delivery_seconds_count", "sent"), 1)
     assert 7 <= told["pregon_delivery_seconds_sum", "sent"]
     assert told["pregon_delivery_seconds_bucket", "sent", "5.0"] == 0
@@ -254,13 +254,13 @@ def test_a_stamp_of_long_ago_is_a_long_delivery(stage):
         told["pregon_delivery_seconds_sum", "sent"]
 
 
-def test_records_that_are_none_and_old_ones_are_counted_as_dropped(stage):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    client = stage.client(gateway, "?symbols=X")
-    client.hears("ack")
+def test_records_that_are_none_and_old_ones_are_counted_as_dropped(system):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    client = system.client(gateway, "?symbols=X")
+    client.receive("ack")
     fake.quote("X", last="1")
-    client.hears(("quote", "snapshot"), last="1")
+    client.receive(("quote", "snapshot"), last="1")
     fake.publish(*fake.journal[0])
     fake.publish(b"X ", b"\xc1")
     fake.publish(b"X ", fake.record(QUOTE, 2, 1, {})[:-1] + b"\x81\xc0\xc0")
@@ -268,16 +268,16 @@ def test_records_that_are_none_and_old_ones_are_counted_as_dropped(stage):
     becomes(gateway, ("pregon_records_dropped_total", "malformed"), 2)
 
 
-def test_a_client_that_reads_too_slowly_shows_in_the_queue(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    slow = stage.raw_client(gateway, "?symbols=S*", receive_buffer=4096)
-    slow.hears("ack")
+def test_a_client_that_reads_too_slowly_shows_in_the_queue(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    slow = system.raw_client(gateway, "?symbols=S*", receive_buffer=4096)
+    slow.receive("ack")
     becomes(gateway, ("pregon_client_queue_messages_bucket", "merge", "0"), 1)
     for n in range(20):
         for i in range(400):
             feed.quote(f"S{i}", n=n, last="1", note="x" * 1000)
-    feed.settled()
+    feed.wait_processed()
     pregon.eventually(
         lambda: metrics.of(gateway),
         lambda told: told["pregon_client_queue_messages_count", "merge"]
@@ -287,15 +287,15 @@ def test_a_client_that_reads_too_slowly_shows_in_the_queue(stage):
     becomes(gateway, "pregon_clients_blocked", 0)
 
 
-def test_clients_are_counted_by_the_mode_they_are_in_now(stage):
-    _, gateway = stage.play()
-    first = stage.client(gateway, "?symbols=X")
-    second = stage.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.msgpack")
-    first.hears("ack"), second.hears("ack")
+def test_clients_are_counted_by_the_mode_they_are_in_now(system):
+    _, gateway = system.start()
+    first = system.client(gateway, "?symbols=X")
+    second = system.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.msgpack")
+    first.receive("ack"), second.receive("ack")
     for n, mode in enumerate(("all", "all", "merge", "all")):
         for client in (first, second):
-            client.says(op="subscribe", symbols=["Y"], mode=mode, id=n)
-            client.hears("ack", id=n)
+            client.send_message(op="subscribe", symbols=["Y"], mode=mode, id=n)
+            client.receive("ack", id=n)
         told = metrics.of(gateway)
         other = "all" if mode == "merge" else "merge"
         assert [told["pregon_clients", mode, "json"], told["pregon_clients", mode, "msgpack"]] == [
@@ -312,32 +312,32 @@ def test_clients_are_counted_by_the_mode_they_are_in_now(stage):
         becomes(gateway, ("pregon_clients", "all", encoding), 0)
 
 
-def test_reconnecting_clients_are_counted_as_recovered_or_not(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    first = stage.client(gateway, "?symbols=X")
-    ack = first.hears("ack")
+def test_reconnecting_clients_are_counted_as_recovered_or_not(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    first = system.client(gateway, "?symbols=X")
+    ack = first.receive("ack")
     feed.quote("X", last="1")
-    seq = first.hears(("quote", "snapshot"))["seq"]
+    seq = first.receive(("quote", "snapshot"))["seq"]
     for mode in ("all", "merge"):
-        back = stage.client(gateway, f"?symbols=X&mode={mode}&since={ack['epoch']}:{seq}")
-        assert back.hears("ack")["recovered"] is True
-        back = stage.client(gateway, f"?symbols=X&mode={mode}&since={'0' * 15}7:{seq}")
-        assert back.hears("ack")["recovered"] is False
+        back = system.client(gateway, f"?symbols=X&mode={mode}&since={ack['epoch']}:{seq}")
+        assert back.receive("ack")["recovered"] is True
+        back = system.client(gateway, f"?symbols=X&mode={mode}&since={'0' * 15}7:{seq}")
+        assert back.receive("ack")["recovered"] is False
     told = metrics.of(gateway)
     assert told["pregon_resumes_total", "true"] == 2
     assert told["pregon_resumes_total", "false"] == 2
 
 
-def test_feeds_are_reported_one_by_one(stage):
-    broker, gateway = stage.play()
-    one, two = stage.feed(broker, "one"), stage.feed(broker, "two")
+def test_feeds_are_reported_one_by_one(system):
+    broker, gateway = system.start()
+    one, two = system.feed(broker, "one"), system.feed(broker, "two")
     for n in range(3):
         one.quote("A", last="1")
     one.quote("A", last="--1")
     one.quote("A", bid="2", ask="1")
     two.quote("B", last="1")
-    one.settled(), two.settled()
+    one.wait_processed(), two.wait_processed()
     told = becomes(gateway, ("pregon_feed_quotes_accepted_total", "one"), 3)
     assert told["pregon_feed_quotes_accepted_total", "two"] == 1
     assert told["pregon_feed_lines_received_total", "one"] == 5
@@ -360,10 +360,10 @@ def test_feeds_are_reported_one_by_one(stage):
     assert told["pregon_feed_silence_seconds", "one"] >= 0.9
 
 
-def test_the_position_is_the_heads_once_all_has_been_passed_on(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    stage.client(gateway, "?symbols=*").hears("ack")
+def test_the_position_is_the_heads_once_all_has_been_passed_on(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    system.client(gateway, "?symbols=*").receive("ack")
     for n in range(30):
         feed.quote(f"S{n}", last="1")
     told = becomes(gateway, "pregon_position", 30)
@@ -371,10 +371,10 @@ def test_the_position_is_the_heads_once_all_has_been_passed_on(stage):
     assert told["pregon_symbols"] == 30
 
 
-def test_a_store_tells_how_far_it_is(stage):
-    broker = stage.broker(store=f"sqlite:{stage.path('log')}")
-    gateway = stage.gateway(broker)
-    feed = stage.feed(broker)
+def test_a_store_tells_how_far_it_is(system):
+    broker = system.broker(store=f"sqlite:{system.path('log')}")
+    gateway = system.gateway(broker)
+    feed = system.feed(broker)
     for n in range(10):
         feed.quote("X", last="1")
     told = becomes(gateway, "pregon_store_position", 10)
@@ -385,10 +385,10 @@ def test_a_store_tells_how_far_it_is(stage):
     assert becomes(gateway, ("pregon_feed_lines_stored_total", "feed"), 10)
 
 
-def test_locks_that_are_held_and_waited_for_are_counted(stage):
-    broker, gateway = stage.play()
+def test_locks_that_are_held_and_waited_for_are_counted(system):
+    broker, gateway = system.start()
     becomes(gateway, "pregon_locks_held", 0)
-    holder, other = stage.locker(broker, "a"), stage.locker(broker, "b")
+    holder, other = system.locker(broker, "a"), system.locker(broker, "b")
     holder.acquire("L", ttl_ms=60000)
     holder.acquire("M", ttl_ms=60000)
     assert other.lock("L", keep=True)["error"] == "held"
@@ -400,13 +400,13 @@ def test_locks_that_are_held_and_waited_for_are_counted(stage):
     becomes(gateway, "pregon_locks_held", 1)
 
 
-def test_without_a_broker_our_own_figures_still_come(stage):
-    broker, gateway = stage.play()
-    client = stage.client(gateway, "?symbols=X")
-    client.hears("ack")
-    feed = stage.feed(broker)
+def test_without_a_broker_our_own_figures_still_come(system):
+    broker, gateway = system.start()
+    client = system.client(gateway, "?symbols=X")
+    client.receive("ack")
+    feed = system.feed(broker)
     feed.quote("X", last="1")
-    client.hears(("quote", "snapshot"))
+    client.receive(("quote", "snapshot"))
     assert "pregon_feed_live" in metrics.of(gateway)
     broker.kill()
     told = becomes(gateway, "pregon_broker_up", 0)
@@ -420,15 +420,15 @@ def test_without_a_broker_our_own_figures_still_come(stage):
                       lambda s: s > 3)
 
 
-def test_a_gateway_that_has_not_started_or_is_going_is_not_ready(stage):
-    told = metrics.of(stage.gateway())
+def test_a_gateway_that_has_not_started_or_is_going_is_not_ready(system):
+    told = metrics.of(system.gateway())
     assert told["pregon_ready"] == 0
     assert told["pregon_broker_up"] == 0
 
-    broker = stage.broker()
-    ready = stage.gateway(broker, drain_delay=30)
+    broker = system.broker()
+    ready = system.gateway(broker, drain_delay=30)
     becomes(ready, "pregon_ready", 1)
     ready.signal(15)
     becomes(ready, "pregon_ready", 0)
     ready.signal(15)
-    ready.ends(1)
+    ready.wait_for_exit(1)

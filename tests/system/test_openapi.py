@@ -168,11 +168,11 @@ class Inspector:
                 self.codes.add(answer.code)
         return answer
 
-    def ask(self, gateway, target, method="GET", headers=None, body=None):
+    def request(self, gateway, target, method="GET", headers=None, body=None):
         return self.inspect(method, target, gateway.get(target, method, headers, body))
 
-    def handshake(self, stage, gateway, status, code=None, **how):
-        answer = stage.handshake(gateway, **how)
+    def handshake(self, system, gateway, status, code=None, **how):
+        answer = system.handshake(gateway, **how)
         self.inspect("GET", how.get("path", pregon.STREAM), answer)
         assert answer.status == status and (not code or answer.code == code), answer.body
         return answer
@@ -269,9 +269,9 @@ def send_slowly(inspector, gateway, bearer, target, head):
         return inspector.inspect("PUT", target, pregon.read_answer(sock))
 
 
-def try_handshakes(inspector, stage, gateway):
+def try_handshakes(inspector, system, gateway):
     def refused(status, code, **headers):
-        inspector.handshake(stage, gateway, status, code, headers=headers)
+        inspector.handshake(system, gateway, status, code, headers=headers)
 
     refused(400, "no_common_subprotocol", **{"Sec-WebSocket-Protocol": "soap"})
     refused(400, "malformed", **{"Sec-WebSocket-Key": "x"})
@@ -279,33 +279,33 @@ def try_handshakes(inspector, stage, gateway):
     refused(403, "host_not_allowed", Host="evil.example", Origin="http://evil.example")
     refused(426, "upgrade_required", Upgrade=None)
     refused(426, "bad_version", **{"Sec-WebSocket-Version": "8"})
-    answer = inspector.handshake(stage, gateway, 101,
+    answer = inspector.handshake(system, gateway, 101,
                                  headers={"Sec-WebSocket-Protocol": "pregon.v1.json"})
-    answer.socket.hears("welcome")
-    answer = stage.handshake(gateway, path="/cotizaciones/health")
+    answer.socket.receive("welcome")
+    answer = system.handshake(gateway, path="/cotizaciones/health")
     assert answer.status == 404
     inspector.inspect("GET", pregon.STREAM, answer)
 
 
-def test_every_answer_is_described_and_every_described_answer_is_given(stage):
+def test_every_answer_is_described_and_every_described_answer_is_given(system):
     secret = {"Authorization": "Bearer sesame-open"}
     inspector = Inspector()
-    ask = inspector.ask
-    broker = stage.broker(store="sqlite:" + stage.path("log.db"))
-    gateway = stage.gateway(broker, locks_token="sesame-open", root_path=PREFIX)
-    feed = stage.feed(broker, "test")
+    ask = inspector.request
+    broker = system.broker(store="sqlite:" + system.path("log.db"))
+    gateway = system.gateway(broker, locks_token="sesame-open", root_path=PREFIX)
+    feed = system.feed(broker, "test")
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843", currency="USD", venue={"mic": "XSTO"})
     feed.quote("EUR/USD", bid="1.0843", ask="1.0844")
     feed.quote("BTC/USD", last="64000.10")
-    feed.settled()
-    client = stage.client(gateway, "?symbols=EUR/USD")
-    client.hears("snapshot")
+    feed.wait_processed()
+    client = system.client(gateway, "?symbols=EUR/USD")
+    client.receive("snapshot")
 
     served = ask(gateway, "/openapi.json")
     assert served.json() == DOCUMENT
     packed = gateway.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
     assert gzip.decompress(packed.body) == served.body
-    try_handshakes(inspector, stage, gateway)
+    try_handshakes(inspector, system, gateway)
     look_at_quotes(ask, gateway)
     look_at_state(ask, gateway)
     look_at_pages(ask, gateway)
@@ -319,25 +319,25 @@ def test_every_answer_is_described_and_every_described_answer_is_given(stage):
     assert ask(gateway, "/cotizaciones/health").status == 503
     ask(gateway, "/cotizaciones/quotes/EUR/USD/history")  # has a change of state now
 
-    plain = stage.gateway(broker, websocket_token="t0ps3cret", status_token="show-me")
-    inspector.handshake(stage, plain, 401, "unauthorized")
+    plain = system.gateway(broker, websocket_token="t0ps3cret", status_token="show-me")
+    inspector.handshake(system, plain, 401, "unauthorized")
     for method, path in (("GET", "/a/value"), ("PUT", "/a/value"), ("PUT", "/a"), ("DELETE", "/a")):
         assert ask(gateway, LOCKS + path, method).code == "unauthorized"
         assert ask(plain, LOCKS + path, method).code == "locks_read_only"
     ask(plain, LOCKS)
     ask(plain, "/cotizaciones/websocket_status")
-    full = stage.gateway(broker, websocket_max_connections=0)
-    inspector.handshake(stage, full, 503, "max_connections")
-    closed_ = stage.gateway(broker, websocket_enabled=False)
-    inspector.handshake(stage, closed_, 503, "websocket_disabled")
+    full = system.gateway(broker, websocket_max_connections=0)
+    inspector.handshake(system, full, 503, "max_connections")
+    closed_ = system.gateway(broker, websocket_enabled=False)
+    inspector.handshake(system, closed_, 503, "websocket_disabled")
 
-    slow = stage.gateway(broker, http_query_rate=1)
+    slow = system.gateway(broker, http_query_rate=1)
     for path in 11 * [""] + ["/EUR/USD", "/EUR/USD/history"]:
         last = ask(slow, "/cotizaciones/quotes" + path)
     assert (last.status, last.code) == (429, "too_many_requests")
 
-    alone = stage.gateway(locks_token="sesame-open")
-    inspector.handshake(stage, alone, 503, "starting")
+    alone = system.gateway(locks_token="sesame-open")
+    inspector.handshake(system, alone, 503, "starting")
     look_at_state(ask, alone)
     for path in ("/cotizaciones/quotes", "/cotizaciones/quotes/EUR/USD", LOCKS, LOCKS + "/a",
                  "/cotizaciones/quotes/EUR/USD/history"):

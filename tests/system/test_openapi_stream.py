@@ -23,57 +23,57 @@ def hold(seen, *clients):
             seen.add(fits[0])
 
 
-def test_every_message_of_the_stream_is_described_and_every_described_one_is_sent(stage):
+def test_every_message_of_the_stream_is_described_and_every_described_one_is_sent(system):
     seen = set()
-    broker, gateway = stage.play(heartbeat=1, auto_max=1)
-    feed = stage.feed(broker, "test", window=100)
+    broker, gateway = system.start(heartbeat=1, auto_max=1)
+    feed = system.feed(broker, "test", window=100)
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843", venue="XSTO")
     feed.quote("BTC/USD", last="64000.10")
-    feed.settled()
+    feed.wait_processed()
     everybody = []
     for protocol in ("pregon.v1.json", "pregon.v1.msgpack"):
-        auto = stage.client(gateway, subprotocol=protocol)
-        auto.hears("error", code="auto_max")
-        one = stage.client(gateway, "?symbols=EUR/USD&max_hz=100", subprotocol=protocol)
-        one.hears("snapshot")
-        everything = stage.client(gateway, "?symbols=*,bad symbol&mode=all".replace(" ", "%20"),
-                                  subprotocol=protocol)
-        told = everything.hears("ack")
-        everything.hears("heartbeat")
-        back = stage.client(
+        auto = system.client(gateway, subprotocol=protocol)
+        auto.receive("error", code="auto_max")
+        one = system.client(gateway, "?symbols=EUR/USD&max_hz=100", subprotocol=protocol)
+        one.receive("snapshot")
+        everything = system.client(gateway, "?symbols=*,bad symbol&mode=all".replace(" ", "%20"),
+                                   subprotocol=protocol)
+        told = everything.receive("ack")
+        everything.receive("heartbeat")
+        back = system.client(
             gateway, f"?symbols=*&since={told['epoch']}:{told['seq']}", subprotocol=protocol)
-        assert back.hears("ack")["recovered"] is True
+        assert back.receive("ack")["recovered"] is True
         for op, members in (("list", {}), ("ping", {"id": "a"}),
                             ("unsubscribe", {"symbols": ["EUR/USD", "NOT"]}),
                             ("subscribe", {"symbols": ["EUR/USD"], "mode": "merge", "max_hz": 5,
                                            "since": {"epoch": told["epoch"], "seq": 0}}),
                             ("dance", {}), ("subscribe", {"symbols": "EUR/USD"})):
-            one.asks(op, **members)
-        one.asks("subscribe", symbols=["EUR/USD"], trace=True)
-        one.asks("list")
+            one.request(op, **members)
+        one.request("subscribe", symbols=["EUR/USD"], trace=True)
+        one.request("list")
         one.send("{" if protocol.endswith("json") else b"\xc1")
         everybody += [auto, one, everything, back]
     feed.quote("EUR/USD", bid="1.0843", ask="1.0844")
     for client in everybody[1::4]:
-        as_described(client.hears("quote")["trace"], "Trace", "a trace")
+        as_described(client.receive("quote")["trace"], "Trace", "a trace")
     lost = {"op": "lost", "id": 7, "epoch": feed.epoch, "first": 4, "last": 6,
             "reason": "ring_overflow"}
-    feed.settled()
+    feed.wait_processed()
     with feed.changed:
         feed.control.send(msgpack.packb(lost))
     for client in everybody:
-        client.hears("lost", first=4, last=6)
+        client.receive("lost", first=4, last=6)
     feed.goodbye()
     for client in everybody[2:3]:
-        client.hears("state", state="stale")
+        client.receive("state", state="stale")
     broker.kill()
     broker.start()
     for client in everybody:
-        client.hears("reset")
+        client.receive("reset")
     gateway.signal(signal.SIGTERM)
     for client in everybody:
-        client.hears("going_away")
-        code, reason = client.closed()
+        client.receive("going_away")
+        code, reason = client.wait_closed()
         assert str(code) in DOCUMENT["paths"][pregon.STREAM]["get"]["x-stream"]["closeCodes"]
         if reason:
             as_described(json.loads(reason), "CloseReason", "a close frame")
@@ -109,15 +109,15 @@ WRONG = [
 ]
 
 
-def test_a_request_is_taken_exactly_if_the_document_says_so(stage, scene):
-    client = stage.client(scene[1], "?symbols=NONE")
-    client.hears("ack")
+def test_a_request_is_taken_exactly_if_the_document_says_so(system, scene):
+    client = system.client(scene[1], "?symbols=NONE")
+    client.receive("ack")
     for requests, answer in ((GOOD, "ack"), (WRONG, "error")):
         for request in requests:
             wrong = errors(request, {"$ref": "#/components/schemas/ClientMessage"})
             assert bool(wrong) == (answer == "error"), (request, wrong)
-            client.says(**request)
-            told = client.hears(("ack", "error"))
+            client.send_message(**request)
+            told = client.receive(("ack", "error"))
             assert told["type"] == answer, (request, told)
 
 

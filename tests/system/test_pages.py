@@ -158,16 +158,16 @@ SHAPES = {
 
 
 @pytest.fixture(scope="module")
-def scene(long_stage):
+def scene(shared_system):
     """A gateway with two clients, one quote and one refusal; the tests only look."""
-    broker, gateway = long_stage.play(gateway_name="gw-1", websocket_max_connections=7,
-                                      websocket_timeout=41.5, root_path="/precios/")
-    feed = long_stage.feed(broker, "test")
+    broker, gateway = shared_system.start(gateway_name="gw-1", websocket_max_connections=7,
+                                          websocket_timeout=41.5, root_path="/precios/")
+    feed = shared_system.feed(broker, "test")
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843")
-    feed.settled()
+    feed.wait_processed()
     for protocol in ("pregon.v1.json", "pregon.v1.msgpack"):
-        long_stage.client(gateway, "?symbols=EUR/USD", subprotocol=protocol).hears("snapshot")
-    assert long_stage.handshake(gateway, headers={"Origin": FOREIGN}).status == 403
+        shared_system.client(gateway, "?symbols=EUR/USD", subprotocol=protocol).receive("snapshot")
+    assert shared_system.handshake(gateway, headers={"Origin": FOREIGN}).status == 403
     pregon.eventually(gateway.status, lambda s: s["active_connections"] == 2)
     return gateway
 
@@ -355,13 +355,13 @@ def test_a_file_is_sent_packed_if_it_may_be_and_not_again_if_it_is_known(scene, 
     assert scene.get(path, "POST").status == 405
 
 
-def test_quotes_are_paged_until_there_are_no_more(long_stage, scene):
-    broker, gateway = long_stage.play()
-    feed = long_stage.feed(broker)
+def test_quotes_are_paged_until_there_are_no_more(shared_system, scene):
+    broker, gateway = shared_system.start()
+    feed = shared_system.feed(broker)
     names = [f"S{i:04}" for i in range(2500)]
     for name in names:
         feed.quote(name, last="1")
-    feed.settled()
+    feed.wait_processed()
 
     first = gateway.page("quotes")
     assert (len(first["quotes"]), first["truncated"], first["symbols"]) == (1000, True, 2500)
@@ -397,28 +397,28 @@ def test_quotes_are_paged_until_there_are_no_more(long_stage, scene):
     ("NOTHING", []),
     ("NOTHING,GOLD,", ["GOLD"]),
 ])
-def test_quotes_may_be_asked_for_by_several_patterns(long_stage, symbols, expected):
+def test_quotes_may_be_asked_for_by_several_patterns(shared_system, symbols, expected):
     name = "patterns"
-    found = [p for p in long_stage.processes if p.name == name]
+    found = [p for p in shared_system.processes if p.name == name]
     if found:
         gateway = found[0]
     else:
-        broker = long_stage.broker()
-        gateway = long_stage.gateway(broker)
+        broker = shared_system.broker()
+        gateway = shared_system.gateway(broker)
         gateway.name = name
-        feed = long_stage.feed(broker)
+        feed = shared_system.feed(broker)
         for symbol in ("EUR/USD", "BTC/USD", "BTC/EUR", "GOLD"):
             feed.quote(symbol, last="1")
-        feed.settled()
+        feed.wait_processed()
     answer = gateway.get("/cotizaciones/quotes?" + urllib.parse.urlencode({"symbols": symbols}))
     assert answer.status == 200, answer.body
     assert sorted(q["symbol"] for q in answer.json()["quotes"]) == expected
     assert answer.json()["truncated"] is False
 
 
-def test_connections_are_paged(stage):
-    broker, gateway = stage.play()
-    clients = [stage.client(gateway, "?symbols=X") for _ in range(7)]
+def test_connections_are_paged(system):
+    broker, gateway = system.start()
+    clients = [system.client(gateway, "?symbols=X") for _ in range(7)]
     ports = {c.local_port for c in clients}
     pregon.eventually(gateway.status, lambda s: len(s["connections"]) == 7)
 
@@ -440,9 +440,9 @@ def test_connections_are_paged(stage):
     assert page("limit=1000&offset=4294967295") == ([], False)
 
 
-def test_addresses_are_shown_to_bearers_of_the_status_token_only(stage):
-    broker, gateway = stage.play(status_token="s3cret")
-    client = stage.client(gateway, "?symbols=X")
+def test_addresses_are_shown_to_bearers_of_the_status_token_only(system):
+    broker, gateway = system.start(status_token="s3cret")
+    client = system.client(gateway, "?symbols=X")
     pregon.eventually(gateway.status, lambda s: len(s["connections"]) == 1)
 
     def seen(**headers):

@@ -7,18 +7,18 @@ from fake_broker import FakeBroker
 from page_shapes import check, is_age, is_count, is_epoch, is_text, is_time
 
 
-def test_with_the_broker_away_the_pages_say_so_and_tell_what_they_know(stage):
-    broker, gateway = stage.play(gateway_name="gw-1", websocket_max_connections=9)
-    feed = stage.feed(broker)
+def test_with_the_broker_away_the_pages_say_so_and_tell_what_they_know(system):
+    broker, gateway = system.start(gateway_name="gw-1", websocket_max_connections=9)
+    feed = system.feed(broker)
     for symbol in ("X", "Y"):
         feed.quote(symbol, last="1")
-    clients = [stage.client(gateway, "?symbols=X,Z") for _ in range(3)]
+    clients = [system.client(gateway, "?symbols=X,Z") for _ in range(3)]
     for client in clients:
-        client.hears("snapshot")
+        client.receive("snapshot")
     pregon.eventually(gateway.status, lambda s: s["active_connections"] == 3)
     feed.fall_silent()
     broker.kill()
-    clients[0].hears("state", state="stale")
+    clients[0].receive("state", state="stale")
 
     health = gateway.get("/cotizaciones/health")
     assert health.status == 503
@@ -60,8 +60,8 @@ def test_with_the_broker_away_the_pages_say_so_and_tell_what_they_know(stage):
     assert gateway.get("/cotizaciones/live").status == 200
 
 
-def test_a_gateway_that_never_met_its_broker_knows_nothing_and_says_so(stage):
-    gateway = stage.gateway()
+def test_a_gateway_that_never_met_its_broker_knows_nothing_and_says_so(system):
+    gateway = system.gateway()
     health = gateway.get("/cotizaciones/health")
     assert (health.status, health.json()["broker"]["status"]) == (503, "away")
     ready = gateway.get("/cotizaciones/ready")
@@ -74,14 +74,14 @@ def test_a_gateway_that_never_met_its_broker_knows_nothing_and_says_so(stage):
     assert gateway.get("/cotizaciones/telegram_locks_status").status == 503
 
 
-def test_health_names_the_reason_feed_by_feed(stage):
-    broker, gateway = stage.play()
+def test_health_names_the_reason_feed_by_feed(system):
+    broker, gateway = system.start()
     answer = gateway.get("/cotizaciones/health")
     assert (answer.status, answer.json()["reason"]) == (503, "no feeder has ever connected")
-    good, bad = stage.feed(broker, "good"), stage.feed(broker, "bad")
+    good, bad = system.feed(broker, "good"), system.feed(broker, "bad")
     bad.quote("X", last="1")
     bad.line(b"X ", {"last": "-1"})
-    bad.settled()
+    bad.wait_processed()
     bad.goodbye()
     answer = pregon.eventually(lambda: gateway.page("health"),
                                lambda h: {f["status"] for f in h["feeds"]} == {"live", "ended"})
@@ -94,14 +94,14 @@ def test_health_names_the_reason_feed_by_feed(stage):
     pregon.eventually(lambda: gateway.get("/cotizaciones/health").status, lambda s: s == 503)
 
 
-def test_health_does_not_say_that_quotes_flow_while_every_quote_is_refused(stage):
-    broker, gateway = stage.play()
-    late, other = stage.feed(broker, "late"), None
+def test_health_does_not_say_that_quotes_flow_while_every_quote_is_refused(system):
+    broker, gateway = system.start()
+    late, other = system.feed(broker, "late"), None
 
     def future(n):
         for _ in range(n):
             late.quote("X", last="1", timestamp=time.time() + 3600)
-        late.settled()
+        late.wait_processed()
 
     def told(status):
         answer = gateway.get("/cotizaciones/health")
@@ -115,15 +115,15 @@ def test_health_does_not_say_that_quotes_flow_while_every_quote_is_refused(stage
     assert "late: timestamp lies in the future" in health["reason"]
     assert health["feeds"][0]["status"] == "live" and "refused" in health["feeds"][0]["reason"]
     late.quote("X", last="1")
-    late.settled()
+    late.wait_processed()
     assert (told(200)["status"], told(200)["reason"]) == ("ok", "quotes flow")
     future(2)  # some bad ones among good ones
     assert told(200)["status"] == "ok" and told(200)["feeds"][0]["refused_in_row"] == 2
     future(1)
     assert told(503)["status"] == "unhealthy"
-    other = stage.feed(broker, "other")
+    other = system.feed(broker, "other")
     other.quote("Y", last="1")
-    other.settled()
+    other.wait_processed()
     health = told(200)
     assert health["status"] == "degraded"
     assert health["reason"] == ("quotes flow, but every quote of 1 of 2 live feeds is refused "
@@ -136,13 +136,13 @@ STORE = {"kind": "sqlite", "durable": True, "reason": is_text, "stored": is_coun
          "first": is_count, "gaps": 0, "damaged": 0, "behind": is_age}
 
 
-def test_health_tells_what_is_stored(stage):
-    broker = stage.broker(store="sqlite:" + stage.path("pregon.db"))
-    gateway = stage.gateway(broker)
-    feed = stage.feed(broker)
+def test_health_tells_what_is_stored(system):
+    broker = system.broker(store="sqlite:" + system.path("pregon.db"))
+    gateway = system.gateway(broker)
+    feed = system.feed(broker)
     for n in range(3):
         feed.quote("X", last="1", n=n)
-    feed.settled()
+    feed.wait_processed()
     health = pregon.eventually(lambda: gateway.page("health"),
                                lambda h: h["feeds"][0].get("stored") == 3, "all of it stored")
     assert (health["status"], health["reason"]) == ("ok", "quotes flow")
@@ -150,9 +150,9 @@ def test_health_tells_what_is_stored(stage):
     assert health["feeds"][0]["received"] == 3
 
 
-def test_a_store_that_does_not_take_quotes_degrades_health_and_nothing_else(stage):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
+def test_a_store_that_does_not_take_quotes_degrades_health_and_nothing_else(system):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
     feed = {"name": "test", "live": True, "silent_ms": 40, "received": 9, "accepted": 8,
             "refused": 1, "lost": 0, "stored": 5}
     store = {"kind": "sqlite", "durable": False, "reason": 'disk "full"', "first": 3,
@@ -186,12 +186,12 @@ def test_a_store_that_does_not_take_quotes_degrades_health_and_nothing_else(stag
     assert "silent" in told["reason"]
 
 
-def test_busy_workers_are_reported_to_be_busy_and_serve_again(stage):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake, http_threads=4)
+def test_busy_workers_are_reported_to_be_busy_and_serve_again(system):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake, http_threads=4)
     pregon.eventually(lambda: gateway.get("/cotizaciones/ready").status, lambda s: s == 200)
     fake.answers["status"] = lambda q: None
-    asked = [stage.connect(gateway) for _ in range(3)]
+    asked = [system.connect(gateway) for _ in range(3)]
     for sock in asked:
         sock.sendall(b"GET /cotizaciones/health HTTP/1.1\r\nHost: x\r\n\r\n")
     answers = [pregon.read_answer(sock) for sock in asked]

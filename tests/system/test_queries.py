@@ -32,16 +32,16 @@ def error(answer, code="bad_request"):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_an_unknown_parameter_is_named_with_those_that_there_are(long_stage, path):
-    stage = long_stage
-    if not stage.processes:
-        stage.play()
-        stage.feed(stage.processes[0]).quote("X", last="1")
-    gateway = stage.processes[1]
+def test_an_unknown_parameter_is_named_with_those_that_there_are(shared_system, path):
+    system = shared_system
+    if not system.processes:
+        system.start()
+        system.feed(system.processes[0]).quote("X", last="1")
+    gateway = system.processes[1]
     is_stream = path == pregon.STREAM
     for query, name in (("symbol=A", "symbol"), ("%53ymbols=A", "Symbols"), ("x", "x"),
                         ("nonce=1&&", "nonce")):
-        ask = stage.handshake(gateway, path=f"{path}?{query}") if is_stream else \
+        ask = system.handshake(gateway, path=f"{path}?{query}") if is_stream else \
             gateway.get(f"{path}?{query}")
         said = error(ask, "malformed" if is_stream else "bad_request")
         assert f"'{name}'" in said["message"]
@@ -49,16 +49,16 @@ def test_an_unknown_parameter_is_named_with_those_that_there_are(long_stage, pat
                                 else "This path has no parameters.")
 
 
-def test_a_list_may_be_repeated_and_nothing_else(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_a_list_may_be_repeated_and_nothing_else(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     for symbol in "ABC":
         feed.quote(symbol, last="1")
-    feed.settled()
+    feed.wait_processed()
     got = gateway.page("quotes?symbols=A&limit=5&symbols=B&symbols=")
     assert [q["symbol"] for q in got["quotes"]] == ["A", "B"]
-    client = stage.client(gateway, "?symbols=A&mode=all&symbols=C,%42")
-    assert client.hears("ack")["symbols"] == ["A", "C", "B"]
+    client = system.client(gateway, "?symbols=A&mode=all&symbols=C,%42")
+    assert client.receive("ack")["symbols"] == ["A", "C", "B"]
     for path in (
         "quotes?limit=1&limit=1",
         "quotes?limit=1&%6cimit=2",
@@ -66,24 +66,24 @@ def test_a_list_may_be_repeated_and_nothing_else(stage):
     ):
         assert "more than once" in error(gateway.get("/cotizaciones/" + path))["message"]
     for query in ("mode=all&mode=all", "token=a&token=b", "since=x&since=y"):
-        answer = stage.handshake(gateway, path=f"{pregon.STREAM}?{query}")
+        answer = system.handshake(gateway, path=f"{pregon.STREAM}?{query}")
         assert "more than once" in error(answer, "malformed")["message"]
 
 
 @pytest.mark.parametrize(
     "limit", ["0", "-1", "1001", "99999999999999999999999", "ten", "", "1.5", "+5", "0x10"]
 )
-def test_a_limit_that_makes_no_sense_is_refused(long_stage, limit):
-    stage = long_stage
-    if not stage.processes:
-        stage.play()
-    said = error(stage.processes[1].get(f"{QUOTES}?limit={limit}"))
+def test_a_limit_that_makes_no_sense_is_refused(shared_system, limit):
+    system = shared_system
+    if not system.processes:
+        system.start()
+    said = error(system.processes[1].get(f"{QUOTES}?limit={limit}"))
     assert "'limit'" in said["message"] and "from 1 to 1000" in said["hint"]
 
 
-def test_no_page_of_a_list_leads_back_to_itself(stage):
-    broker, gateway = stage.play(locks_token="sesame-open")
-    locker = stage.locker(broker, "me")
+def test_no_page_of_a_list_leads_back_to_itself(system):
+    broker, gateway = system.start(locks_token="sesame-open")
+    locker = system.locker(broker, "me")
     locker.acquire("a")
     for path in ("locks?limit=0", "websocket_status?limit=0"):
         assert "next" not in gateway.page(path)
@@ -105,32 +105,33 @@ def test_no_page_of_a_list_leads_back_to_itself(stage):
         ("A" * 256, "too long"),
     ],
 )
-def test_the_message_names_the_symbol_that_is_refused(long_stage, text, said):
-    stage = long_stage
-    if not stage.processes:
-        stage.play()
+def test_the_message_names_the_symbol_that_is_refused(shared_system, text, said):
+    system = shared_system
+    if not system.processes:
+        system.start()
     query = "?symbols=" + text.replace(" ", "%20")
-    assert said in error(stage.processes[1].get(QUOTES + query))["message"]
+    assert said in error(system.processes[1].get(QUOTES + query))["message"]
     if len(text) < 100 and text.strip(","):
         path = "/cotizaciones/quotes/" + text.replace(" ", "%20")
-        assert f"'{text}' cannot be" in error(stage.processes[1].get(path), "bad_symbol")["message"]
+        answer = system.processes[1].get(path)
+        assert f"'{text}' cannot be" in error(answer, "bad_symbol")["message"]
 
 
 @pytest.mark.parametrize("length", [8192, 8193, 15000])
-def test_a_long_list_of_symbols_in_the_url_is_never_everything(stage, length):
-    broker, gateway = stage.play(max_symbols=5000)
-    feed = stage.feed(broker)
+def test_a_long_list_of_symbols_in_the_url_is_never_everything(system, length):
+    broker, gateway = system.start(max_symbols=5000)
+    feed = system.feed(broker)
     feed.quote("OTHER", last="1")
     names = [f"S{i:06}" for i in range(length // 8 + 1)]
     text = ",".join(names)[:length]
-    client = stage.client(gateway, "?symbols=" + text)
-    ack = client.hears("ack")
+    client = system.client(gateway, "?symbols=" + text)
+    ack = client.receive("ack")
     assert "auto" not in ack and len(ack["symbols"]) == len([s for s in text.split(",") if s])
     assert ack["symbols"][:-1] == names[:len(ack["symbols"]) - 1]
 
 
-def test_what_is_longer_than_a_page_takes_is_refused_with_the_limit(stage):
-    broker, gateway = stage.play()
+def test_what_is_longer_than_a_page_takes_is_refused_with_the_limit(system):
+    broker, gateway = system.start()
     said = error(gateway.get(f"{QUOTES}?symbols=" + "A" * 300))
     assert "255" in said["hint"]
     said = error(gateway.get(f"/cotizaciones/websocket_check?path=/{'x' * 5000}"))
@@ -141,19 +142,19 @@ def test_what_is_longer_than_a_page_takes_is_refused_with_the_limit(stage):
     ("open sesame", "open+sesame"), ("open sesame", "open%20sesame"), ("a+b", "a+b"),
     ("a+b", "a%2Bb"), ("ñ & %=/?", None), ("x" * 256, None), ("+ +", None), ("+ +", "%2b+%2B"),
 ])
-def test_a_token_may_hold_anything_however_it_is_encoded(stage, secret, shown):
-    broker, gateway = stage.play(websocket_token=secret)
+def test_a_token_may_hold_anything_however_it_is_encoded(system, secret, shown):
+    broker, gateway = system.start(websocket_token=secret)
     forms = [shown] if shown else [urllib.parse.quote(secret, safe=""),
                                    urllib.parse.quote_plus(secret)]
     for form in forms:
-        assert stage.handshake(gateway, path=f"{pregon.STREAM}?token={form}").status == 101
+        assert system.handshake(gateway, path=f"{pregon.STREAM}?token={form}").status == 101
         assert gateway.page(f"websocket_check?token={form}")["allowed"] is True
-        assert stage.handshake(gateway, path=f"{pregon.STREAM}?token={form}x").status == 401
-    assert stage.handshake(gateway, path=f"{pregon.STREAM}?token={'y' * 3000}").status == 401
+        assert system.handshake(gateway, path=f"{pregon.STREAM}?token={form}x").status == 401
+    assert system.handshake(gateway, path=f"{pregon.STREAM}?token={'y' * 3000}").status == 401
 
 
-def test_websocket_check_judges_the_query_of_a_stream_too(stage):
-    broker, gateway = stage.play()
+def test_websocket_check_judges_the_query_of_a_stream_too(system):
+    broker, gateway = system.start()
     for path, code in ((pregon.STREAM + "?symbols=A", "admitted"),
                        (pregon.STREAM + "?symbol=A", "malformed")):
         check = gateway.page("websocket_check?" + urllib.parse.urlencode({"path": path}))
@@ -169,18 +170,18 @@ def test_websocket_check_judges_the_query_of_a_stream_too(stage):
     "?a?token={0}", "%3Ftoken={0}", "?access_token={0}", "?password={0}&Token={0}",
     "?symbols=A%26token={0}", "?token={0}%26{0}",
 ])
-def test_a_secret_in_an_address_is_in_no_log_and_on_no_page(long_stage, query):
-    stage = long_stage
-    if not stage.processes:
-        stage.play(websocket_token="t0ps3cret", log_level="trace")
-    gateway = stage.processes[1]
+def test_a_secret_in_an_address_is_in_no_log_and_on_no_page(shared_system, query):
+    system = shared_system
+    if not system.processes:
+        system.start(websocket_token="t0ps3cret", log_level="trace")
+    gateway = system.processes[1]
     query = query.format("t0ps3cret")
     for path in (pregon.STREAM, "/cotizaciones/health", QUOTES, "/nothing", "/"):
         gateway.get(path + query)
-        stage.handshake(
+        system.handshake(
             gateway, path=path + query, headers={"Referer": "http://x/?token=t0ps3cret"}
         )
-    sock = stage.connect(gateway)
+    sock = system.connect(gateway)
     sock.sendall(f"GET /{query} HTTP/9.9\r\n\r\n".encode())
     pregon.read_answer(sock)
     gateway.page("health")
@@ -189,12 +190,13 @@ def test_a_secret_in_an_address_is_in_no_log_and_on_no_page(long_stage, query):
     assert "t0ps3cret" not in json.dumps(gateway.status())
 
 
-def test_the_list_of_processes_shows_no_token(stage):
-    broker = stage.broker()
+def test_the_list_of_processes_shows_no_token(system):
+    broker = system.broker()
     for name in ("websocket", "status", "locks"):
-        gateway = stage.process("gateway", {}, wait=False, flags=[f"--{name}-token=t0ps3cret"])
-        gateway.says(f"flag --{name}-token is refused.*environment variable {name.upper()}_TOKEN")
-        gateway.ends(2)
+        gateway = system.process("gateway", {}, wait=False, flags=[f"--{name}-token=t0ps3cret"])
+        gateway.wait_for_log(
+            f"flag --{name}-token is refused.*environment variable {name.upper()}_TOKEN")
+        gateway.wait_for_exit(2)
         assert not gateway.logged("t0ps3cret")
 
 
@@ -206,62 +208,62 @@ def test_the_list_of_processes_shows_no_token(stage):
     {"since": {"epoch": "x", "seq": 1}}, {"mode": "some"}, {"symbols": "B"}, {"symbols": ["B", 5]},
     {"symbol": ["B"]}, {"maxhz": 5}, {"Mode": "merge"}, {"mode ": "merge"},
 ], ids=str)
-def test_a_request_that_is_refused_changes_nothing(long_stage, wrong):
-    stage = long_stage
-    if not stage.processes:
-        stage.play()
-    gateway = stage.processes[1]
-    client = stage.client(gateway, "?symbols=A&mode=merge")
-    client.hears("ack")
-    before = client.asks("list")
+def test_a_request_that_is_refused_changes_nothing(shared_system, wrong):
+    system = shared_system
+    if not system.processes:
+        system.start()
+    gateway = system.processes[1]
+    client = system.client(gateway, "?symbols=A&mode=merge")
+    client.receive("ack")
+    before = client.request("list")
     request = {"symbols": ["B"], "mode": "all", "max_hz": 1, "trace": True, **wrong}
-    refused = client.asks("subscribe", **request)
+    refused = client.request("subscribe", **request)
     assert refused["type"] == "error" and refused["code"] == "bad_request"
     assert f"'{[*wrong][0]}'" in refused["message"]
-    after = client.asks("list")
+    after = client.request("list")
     assert {k: v for k, v in after.items() if k not in ("id", "seq")} == \
         {k: v for k, v in before.items() if k not in ("id", "seq")}
 
 
 @pytest.mark.parametrize("op", ["subscribe", "unsubscribe"])
-def test_a_member_that_an_op_does_not_have_is_named(stage, op):
-    broker, gateway = stage.play()
+def test_a_member_that_an_op_does_not_have_is_named(system, op):
+    broker, gateway = system.start()
     for protocol in ("pregon.v1.json", "pregon.v1.msgpack"):
-        client = stage.client(gateway, "?symbols=", subprotocol=protocol)
+        client = system.client(gateway, "?symbols=", subprotocol=protocol)
         members = {"symbols": ["A"]}
-        refused = client.asks(op, **members, **{"x" * 500: 1})
+        refused = client.request(op, **members, **{"x" * 500: 1})
         assert refused["code"] == "bad_request" and f"'{'x' * 64}'" in refused["message"]
-        assert client.asks(op, **members)["type"] == "ack"
+        assert client.request(op, **members)["type"] == "ack"
 
 
 @pytest.mark.parametrize("mode", ["all", "merge"])
 @pytest.mark.parametrize("how", ["url", "op"])
-def test_a_position_with_no_symbols_is_answered(stage, mode, how):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_a_position_with_no_symbols_is_answered(system, mode, how):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("A", last="1")
-    epoch = stage.client(gateway, "?symbols=A").hears("ack")["epoch"]
+    epoch = system.client(gateway, "?symbols=A").receive("ack")["epoch"]
     for seq in (0, 1, 10**9):
         if how == "url":
-            client = stage.client(gateway, f"?mode={mode}&since={epoch}:{seq}&symbols=a%20b")
-            ack = client.hears("ack")
+            client = system.client(gateway, f"?mode={mode}&since={epoch}:{seq}&symbols=a%20b")
+            ack = client.receive("ack")
             assert ack["rejected"] == ["a b"]
         else:
-            client = stage.client(gateway, f"?symbols=&mode={mode}")
-            ack = client.asks("subscribe", symbols=[], since={"epoch": epoch, "seq": seq})
+            client = system.client(gateway, f"?symbols=&mode={mode}")
+            ack = client.request("subscribe", symbols=[], since={"epoch": epoch, "seq": seq})
         assert ack["symbols"] == []
-        assert client.asks("ping")["type"] == "ack"
+        assert client.request("ping")["type"] == "ack"
 
 
-def test_a_position_beyond_the_head_is_answered_as_soon_as_the_broker_has_said_so(stage):
-    broker, gateway = stage.play(log_level="debug")
-    feed = stage.feed(broker)
+def test_a_position_beyond_the_head_is_answered_as_soon_as_the_broker_has_said_so(system):
+    broker, gateway = system.start(log_level="debug")
+    feed = system.feed(broker)
     feed.quote("X", last="1")
-    epoch = stage.client(gateway, "?symbols=X").hears("ack")["epoch"]
-    client = stage.client(gateway, f"?symbols=X&mode=merge&since={epoch}:1000000")
-    assert client.hears("ack")["recovered"] is False
-    client.hears("snapshot", symbol="X")
-    assert not client.heard("heartbeat"), "it waited for longer than a heartbeat"
+    epoch = system.client(gateway, "?symbols=X").receive("ack")["epoch"]
+    client = system.client(gateway, f"?symbols=X&mode=merge&since={epoch}:1000000")
+    assert client.receive("ack")["recovered"] is False
+    client.receive("snapshot", symbol="X")
+    assert not client.received("heartbeat"), "it waited for longer than a heartbeat"
     for n in range(5):
-        client = stage.client(gateway, f"?symbols=NEW{n}*&mode=merge&since={epoch}:1000000")
-        assert "upstream" not in client.hears("ack"), "the broker is there"
+        client = system.client(gateway, f"?symbols=NEW{n}*&mode=merge&since={epoch}:1000000")
+        assert "upstream" not in client.receive("ack"), "the broker is there"

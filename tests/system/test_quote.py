@@ -11,17 +11,17 @@ import pytest
 import pregon
 
 
-def test_a_price_arrives_with_every_digit_it_left_with(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=GOLD")
-    client.hears("ack")
+def test_a_price_arrives_with_every_digit_it_left_with(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=GOLD")
+    client.receive("ack")
     now = time.time()
 
     feed.quote("GOLD", bid="1034.50", ask="1034.60", bid_size="0.00", currency="USD",
                source="test", timestamp=now)
 
-    quote = client.hears("quote")
+    quote = client.receive("quote")
     assert quote["bid"] == "1034.50"
     assert quote["ask"] == "1034.60"
     assert quote["bid_size"] == "0.00"
@@ -30,80 +30,80 @@ def test_a_price_arrives_with_every_digit_it_left_with(stage):
     assert gateway.page("quotes/GOLD")["bid"] == "1034.50"
 
 
-def test_a_producer_may_leave_the_timestamp_out_and_learns_what_was_refused(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=GOLD&mode=all")
-    client.hears("ack")
+def test_a_producer_may_leave_the_timestamp_out_and_learns_what_was_refused(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=GOLD&mode=all")
+    client.receive("ack")
     before = time.time()
 
     feed.line(b"GOLD ", {"last": "1034.50"})
     feed.line(b"GOLD ", {"last": 1034.5})
 
-    quote = client.hears("quote")
+    quote = client.receive("quote")
     assert quote["last"] == "1034.50"
     assert before - 1 < quote["timestamp"] < time.time() + 1
-    assert feed.settled().refusals() == [[2, "bad_price"]]
+    assert feed.wait_processed().refusals() == [[2, "bad_price"]]
 
 
-def test_a_feeder_warns_of_what_the_broker_refuses(stage):
-    broker = stage.broker(max_symbols_total=1)
-    feeder = stage.feeder(broker, "-")
+def test_a_feeder_warns_of_what_the_broker_refuses(system):
+    broker = system.broker(max_symbols_total=1)
+    feeder = system.feeder(broker, "-")
 
     feeder.write('{"symbol":"GOLD","last":"1"}\n{"symbol":"SILVER","last":"1"}\n')
-    feeder.says(r"the broker refused the quote of line 2: book_full; refused so far: 1")
+    feeder.wait_for_log(r"the broker refused the quote of line 2: book_full; refused so far: 1")
 
 
-def test_fields_nobody_here_knows_pass_unchanged(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=X")
-    client.hears("ack")
+def test_fields_nobody_here_knows_pass_unchanged(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=X")
+    client.receive("ack")
     extra = {"venue": "BMV ñ \u2028\x01\"", "deep": {"a": [1, -2, None, True, "z"]}, "n": 2**53 + 1}
 
     feed.quote("X", last="1", **extra)
 
-    quote = client.hears("quote")
+    quote = client.receive("quote")
     assert {k: quote[k] for k in extra} == extra
 
 
-def test_a_number_as_price_is_taken_as_its_source_text(stage):
-    broker, gateway = stage.play()
-    client = stage.client(gateway, "?symbols=A,B,C&mode=all")
-    client.hears("ack")
-    feeder = stage.feeder(broker, "-")
+def test_a_number_as_price_is_taken_as_its_source_text(system):
+    broker, gateway = system.start()
+    client = system.client(gateway, "?symbols=A,B,C&mode=all")
+    client.receive("ack")
+    feeder = system.feeder(broker, "-")
 
     feeder.write('{"symbol":"A","bid":1034.50,"ask":1034.60000000000000000001}\n')
     feeder.write('{"symbol":"B","last":"007.10","volume":12345678901234567890123}\n')
     feeder.write('{"symbol":"C","last":1e-7}\n')
 
-    quote = client.hears("quote", symbol="A")
+    quote = client.receive("quote", symbol="A")
     assert (quote["bid"], quote["ask"]) == ("1034.50", "1034.60000000000000000001")
-    quote = client.hears("quote", symbol="B")
+    quote = client.receive("quote", symbol="B")
     assert (quote["last"], quote["volume"]) == ("007.10", "12345678901234567890123")
-    assert client.hears("quote", symbol="C")["last"] == "0.0000001"
+    assert client.receive("quote", symbol="C")["last"] == "0.0000001"
     feeder.end_of_input()
-    feeder.ends(0)
+    feeder.wait_for_exit(0)
 
 
-def test_msgpack_clients_get_the_same_keys_and_values_as_json_clients(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_msgpack_clients_get_the_same_keys_and_values_as_json_clients(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("X", bid="1", ask="2", venue={"name": "ñ", "ids": [1, 2]})
-    feed.settled()
-    stage.client(gateway, "?symbols=X").hears(
+    feed.wait_processed()
+    system.client(gateway, "?symbols=X").receive(
         "snapshot"
     )  # so that both are welcomed at its position
-    text = stage.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.json")
-    packed = stage.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.msgpack")
+    text = system.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.json")
+    packed = system.client(gateway, "?symbols=X&mode=all", subprotocol="pregon.v1.msgpack")
     assert packed.subprotocol == "pregon.v1.msgpack"
-    assert packed.hears("welcome")["protocol"] == "pregon.v1.msgpack"
+    assert packed.receive("welcome")["protocol"] == "pregon.v1.msgpack"
 
-    text.hears("snapshot"), packed.hears("snapshot")
+    text.receive("snapshot"), packed.receive("snapshot")
     feed.quote("X", last="3.10", open="3")
-    text.hears("quote"), packed.hears("quote")
+    text.receive("quote"), packed.receive("quote")
     feed.goodbye()
-    text.hears("state"), packed.hears("state")
+    text.receive("state"), packed.receive("state")
 
     assert isinstance(packed.raw[-1], bytes)
     shape = [
@@ -118,16 +118,16 @@ def test_msgpack_clients_get_the_same_keys_and_values_as_json_clients(stage):
     assert [list(m) for m in text.messages] == [list(m) for m in packed.messages]
 
 
-def test_a_json_client_may_not_send_msgpack_and_a_msgpack_client_may_send_both(stage):
-    broker, gateway = stage.play()
-    text = stage.client(gateway, "?symbols=")
-    packed = stage.client(gateway, "?symbols=", subprotocol="pregon.v1.msgpack")
+def test_a_json_client_may_not_send_msgpack_and_a_msgpack_client_may_send_both(system):
+    broker, gateway = system.start()
+    text = system.client(gateway, "?symbols=")
+    packed = system.client(gateway, "?symbols=", subprotocol="pregon.v1.msgpack")
 
     text.send(msgpack.packb({"op": "ping", "id": 1}))
-    assert text.hears("error")["code"] == "bad_request"
-    assert packed.asks("ping", id="a")["op"] == "ping"
+    assert text.receive("error")["code"] == "bad_request"
+    assert packed.request("ping", id="a")["op"] == "ping"
     packed.send(json.dumps({"op": "ping", "id": 7}))
-    assert packed.hears("ack")["id"] == 7
+    assert packed.receive("ack")["id"] == 7
 
 
 REFUSED = {
@@ -150,11 +150,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_quote_that_is_not_one_is_refused_counted_and_never_called_out(stage, kind):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?mode=all")
-    client.hears("ack")
+def test_a_quote_that_is_not_one_is_refused_counted_and_never_called_out(system, kind):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = system.client(gateway, "?mode=all")
+    client.receive("ack")
     symbol, body = REFUSED[kind]
     if isinstance(body, dict):
         now = time.time()
@@ -164,29 +164,29 @@ def test_a_quote_that_is_not_one_is_refused_counted_and_never_called_out(stage, 
     feed.quote("GOOD", last="1")
     feed.line(symbol.encode() + b" ", body)
     feed.quote("GOOD", last="2")
-    feed.settled()
+    feed.wait_processed()
 
-    client.hears("quote", last="2")
-    assert [m["symbol"] for m in client.heard("quote")] == ["GOOD", "GOOD"]
+    client.receive("quote", last="2")
+    assert [m["symbol"] for m in client.received("quote")] == ["GOOD", "GOOD"]
     (row,) = gateway.page("health")["feeds"]
     assert (row["accepted"], row["refused"]) == (2, 1)
     assert broker.logged(r"WARNING: +feed feed: quote of \S* ?\S* ?refused: ")
     assert [q["symbol"] for q in gateway.page("quotes")["quotes"]] == ["GOOD"]
 
 
-def test_a_feed_that_may_cross_may_cross(stage):
-    broker, gateway = stage.play()
-    client = stage.client(gateway, "?symbols=X")
-    client.hears("ack")
-    stage.feed(broker, allow_crossed=True).quote("X", bid="2", ask="1")
-    assert client.hears("quote")["bid"] == "2"
+def test_a_feed_that_may_cross_may_cross(system):
+    broker, gateway = system.start()
+    client = system.client(gateway, "?symbols=X")
+    client.receive("ack")
+    system.feed(broker, allow_crossed=True).quote("X", bid="2", ask="1")
+    assert client.receive("quote")["bid"] == "2"
 
 
-def test_a_bad_line_is_refused_with_its_number_and_reason_and_the_rest_goes_on(stage):
-    broker, gateway = stage.play()
-    client = stage.client(gateway, "?mode=all")
-    client.hears("ack")
-    feeder = stage.feeder(broker, "-", feed="lines")
+def test_a_bad_line_is_refused_with_its_number_and_reason_and_the_rest_goes_on(system):
+    broker, gateway = system.start()
+    client = system.client(gateway, "?mode=all")
+    client.receive("ack")
+    feeder = system.feeder(broker, "-", feed="lines")
     lines = [
         '{"symbol":"A","last":"1"}',
         "not json",
@@ -201,10 +201,10 @@ def test_a_bad_line_is_refused_with_its_number_and_reason_and_the_rest_goes_on(s
 
     feeder.write("\n".join(lines))  # the last one without a newline
     feeder.end_of_input()
-    feeder.ends(0)
+    feeder.wait_for_exit(0)
 
-    client.hears("quote", symbol="B")
-    assert [m["symbol"] for m in client.heard("quote")] == ["A", "B"]
+    client.receive("quote", symbol="B")
+    assert [m["symbol"] for m in client.received("quote")] == ["A", "B"]
     said = "\n".join(feeder.log("err"))
     for number, why in ((2, "malformed"), (4, "bad_symbol"), (5, "bad_price"), (6, "crossed"),
                         (7, "oversized")):
@@ -213,51 +213,51 @@ def test_a_bad_line_is_refused_with_its_number_and_reason_and_the_rest_goes_on(s
     assert "2 received, 0 lost" in said
 
 
-def test_a_refused_line_names_the_field_that_is_wrong(stage):
-    broker = stage.broker()
-    feeder = stage.feeder(broker, "-", feed="lines")
+def test_a_refused_line_names_the_field_that_is_wrong(system):
+    broker = system.broker()
+    feeder = system.feeder(broker, "-", feed="lines")
     feeder.write("\ufeff" + json.dumps({"symbol": "TY", "last": 1, "type": "trade"}) + "\n")
-    feeder.says("line 1 refused: reserved_name: the record itself has a field of this name: type, "
-                "symbol, seq, prev or state, field type at byte")
+    feeder.wait_for_log("line 1 refused: reserved_name: the record itself has a field of this name: "
+                        "type, symbol, seq, prev or state, field type at byte")
     feeder.write(json.dumps({"symbol": "TY", "last": "many"}) + "\n")
-    feeder.says("line 2 refused: bad_price: .*, field last at byte")
+    feeder.wait_for_log("line 2 refused: bad_price: .*, field last at byte")
     feeder.write(
         json.dumps({"symbol": "TY", "last": 1, "note": "x"}).encode("utf-16").decode("latin-1")
         + "\n"
     )
-    feeder.says("line 3 refused: malformed: .*send UTF-8")
+    feeder.wait_for_log("line 3 refused: malformed: .*send UTF-8")
     feeder.stop()
 
 
 @pytest.mark.parametrize("rule", ["allow", "refuse"])
-def test_a_negative_price_arrives_unless_its_feed_forbids_it(stage, rule):
-    broker, gateway = stage.play()
-    client = stage.client(gateway, "?mode=all")
-    client.hears("ack")
-    feeder = stage.feeder(broker, "-", feed="lines", negative=rule)
+def test_a_negative_price_arrives_unless_its_feed_forbids_it(system, rule):
+    broker, gateway = system.start()
+    client = system.client(gateway, "?mode=all")
+    client.receive("ack")
+    feeder = system.feeder(broker, "-", feed="lines", negative=rule)
     for fields in ({"symbol": "CL=F", "last": -37.63}, {"symbol": "CL=F", "last": 0},
                    {"symbol": "SPREAD", "bid": "-0.25", "ask": "-0.20"}):
         feeder.write(json.dumps(fields) + "\n")
     feeder.end_of_input()
-    feeder.ends(0)
+    feeder.wait_for_exit(0)
     if rule == "allow":
-        client.hears("quote", symbol="CL=F", last="-37.63")
-        client.hears("quote", symbol="CL=F", last="0")
-        client.hears("quote", symbol="SPREAD", bid="-0.25", ask="-0.20")
+        client.receive("quote", symbol="CL=F", last="-37.63")
+        client.receive("quote", symbol="CL=F", last="0")
+        client.receive("quote", symbol="SPREAD", bid="-0.25", ask="-0.20")
         assert gateway.page("quotes/SPREAD")["bid"] == "-0.25"
         records = gateway.page("quotes/CL=F/history?order=oldest")["records"]
         assert [r["last"] for r in records if r["type"] == "quote"] == ["-37.63", "0"]
     else:
-        client.hears("quote", symbol="CL=F", last="0")
+        client.receive("quote", symbol="CL=F", last="0")
         assert feeder.logged("line 1 refused: negative") and feeder.logged("2 refused")
 
 
-def test_refused_lines_that_are_only_counted_are_reported_once_and_in_the_totals(stage):
-    broker = stage.broker()
-    feeder = stage.feeder(broker, "-", feed="lines")
+def test_refused_lines_that_are_only_counted_are_reported_once_and_in_the_totals(system):
+    broker = system.broker()
+    feeder = system.feeder(broker, "-", feed="lines")
     feeder.write("not json\n" * 300 + '{"symbol":"A","last":"1"}\n')
     feeder.end_of_input()
-    feeder.ends(0)
+    feeder.wait_for_exit(0)
     assert len(feeder.logged("line [0-9]+ refused: malformed")) < 300
     assert (
         len(feeder.logged("standard input: of the refused lines that follow most are only counted"))
@@ -266,20 +266,20 @@ def test_refused_lines_that_are_only_counted_are_reported_once_and_in_the_totals
     assert feeder.logged("feed lines: 1 lines, 1 received, 0 lost, 300 refused")
 
 
-def test_recorded_quotes_flow_with_their_prices_as_recorded(stage):
-    broker, gateway = stage.play(client_queue=64 * 1024 * 1024)
-    client = stage.client(gateway, "?mode=all")
-    client.hears("ack")
+def test_recorded_quotes_flow_with_their_prices_as_recorded(system):
+    broker, gateway = system.start(client_queue=64 * 1024 * 1024)
+    client = system.client(gateway, "?mode=all")
+    client.receive("ack")
     path = os.path.join(pregon.DATA, "usdthb.csv")
     with open(path, newline="", encoding="utf-8") as f:
         rows = list(csv.DictReader(f))
 
-    feeder = stage.feeder(broker, f"csv:{path}?speed=0", feed="recorded")
-    feeder.ends(0)
+    feeder = system.feeder(broker, f"csv:{path}?speed=0", feed="recorded")
+    feeder.wait_for_exit(0)
 
     good = [r for r in rows if float(r["BID"]) <= float(r["ASK"])]
-    client.is_told(lambda m: len(client.heard("quote")) >= len(good), "all quotes")
-    quotes = client.heard("quote")
+    client.wait_until(lambda m: len(client.received("quote")) >= len(good), "all quotes")
+    quotes = client.received("quote")
     assert sorted((q["bid"], q["ask"], q["contributor"]) for q in quotes) == sorted(
         (r["BID"], r["ASK"], r["CONTRIBUTOR"]) for r in good
     )
@@ -291,41 +291,41 @@ def test_recorded_quotes_flow_with_their_prices_as_recorded(stage):
     assert feeder.logged(r"refused so far: %d" % (len(rows) - len(good)))
 
 
-def test_several_recorded_files_play_side_by_side(stage):
-    broker, gateway = stage.play()
-    client = stage.client(gateway)
+def test_several_recorded_files_play_side_by_side(system):
+    broker, gateway = system.start()
+    client = system.client(gateway)
     names = ("usdthb", "usdchf", "EuStockMarkets", "sp500_daily")
     sources = [f"csv:{pregon.DATA}/{name}.csv?speed=1000000" for name in names]
-    stage.feeder(broker, sources, loop=True)
+    system.feeder(broker, sources, loop=True)
     for symbol in ("USD/THB", "USD/CHF", "DAX", "SMI", "CAC", "FTSE", "SP500"):
-        client.is_told(lambda m, s=symbol: any(x.get("symbol") == s for x in m), symbol)
+        client.wait_until(lambda m, s=symbol: any(x.get("symbol") == s for x in m), symbol)
 
 
-def test_a_simulation_waits_when_the_broker_falls_behind_and_says_so(stage):
-    broker, gateway = stage.play(client_queue=256 * 1024 * 1024)
-    client = stage.client(gateway, "?mode=all")
-    client.hears("ack")
-    feeder = stage.feeder(broker, "sim:3?rate=2000", feed="sim", ring=64)
-    client.hears("quote")
+def test_a_simulation_waits_when_the_broker_falls_behind_and_says_so(system):
+    broker, gateway = system.start(client_queue=256 * 1024 * 1024)
+    client = system.client(gateway, "?mode=all")
+    client.receive("ack")
+    feeder = system.feeder(broker, "sim:3?rate=2000", feed="sim", ring=64)
+    client.receive("quote")
 
     broker.signal(19)  # SIGSTOP
-    feeder.says("back-pressure")
+    feeder.wait_for_log("back-pressure")
     broker.signal(18)  # SIGCONT
-    feeder.says("in time again")
+    feeder.wait_for_log("in time again")
     feeder.stop()
 
-    received = int(feeder.says(r"(\d+) received, 0 lost")[1])
-    client.is_told(lambda m: len(client.heard("quote")) >= received, "every quote")
+    received = int(feeder.wait_for_log(r"(\d+) received, 0 lost")[1])
+    client.wait_until(lambda m: len(client.received("quote")) >= received, "every quote")
     seen = {}
-    for quote in client.heard("quote"):
+    for quote in client.received("quote"):
         assert quote["n"] == seen.get(quote["symbol"], quote["n"] - 1) + 1
         seen[quote["symbol"]] = quote["n"]
-    assert not client.heard("lost")
+    assert not client.received("lost")
 
 
-def test_a_program_that_never_waits_is_paced_and_loses_nothing(stage):
-    broker, gateway = stage.play()
-    feeder = stage.feeder(broker, "-", feed="flood", ring=1000)
+def test_a_program_that_never_waits_is_paced_and_loses_nothing(system):
+    broker, gateway = system.start()
+    feeder = system.feeder(broker, "-", feed="flood", ring=1000)
     count = 100000
 
     # What `yes '{"symbol":"X",…}'` does: writing blocks when nobody takes it.
@@ -334,28 +334,28 @@ def test_a_program_that_never_waits_is_paced_and_loses_nothing(stage):
         feeder.write(line * 1000)
     feeder.write('{"symbol":"X","bid":"1","ask":"3"}\n')
     feeder.end_of_input()
-    feeder.ends(0)
+    feeder.wait_for_exit(0)
 
-    assert feeder.says(r"feed flood: (\d+) lines, (\d+) received, 0 lost").groups() == (
+    assert feeder.wait_for_log(r"feed flood: (\d+) lines, (\d+) received, 0 lost").groups() == (
         str(count + 1), str(count + 1))
     (row,) = gateway.page("health")["feeds"]
     assert (row["accepted"], row["lost"], row["refused"]) == (count + 1, 0, 0)
     assert gateway.page("quotes/X")["ask"] == "3"
 
 
-def test_symbols_go_stale_when_their_feeder_is_killed_and_live_when_one_is_back(stage):
-    broker, gateway = stage.play()
-    other = stage.feed(broker, "other")
+def test_symbols_go_stale_when_their_feeder_is_killed_and_live_when_one_is_back(system):
+    broker, gateway = system.start()
+    other = system.feed(broker, "other")
     other.quote("Y", last="1")
-    client = stage.client(gateway)
-    client.hears("ack")
-    feeder = stage.feeder(broker, "-", feed="main")
+    client = system.client(gateway)
+    client.receive("ack")
+    feeder = system.feeder(broker, "-", feed="main")
     feeder.write('{"symbol":"X","last":"1"}\n')
-    client.hears("quote", symbol="X")
+    client.receive("quote", symbol="X")
 
     feeder.kill()
 
-    state = client.hears("state")
+    state = client.receive("state")
     assert (state["symbol"], state["state"]) == ("X", "stale")
     assert gateway.page("quotes/X")["state"] == "stale"
     assert gateway.page("quotes/Y")["state"] == "live"
@@ -364,75 +364,75 @@ def test_symbols_go_stale_when_their_feeder_is_killed_and_live_when_one_is_back(
 
     feeder.start()
     feeder.write('{"symbol":"X","last":"2"}\n')
-    client.hears(("quote", "snapshot"), symbol="X", last="2")
+    client.receive(("quote", "snapshot"), symbol="X", last="2")
     assert gateway.page("quotes/X")["state"] == "live"
 
 
-def test_a_feed_that_says_goodbye_leaves_stale_symbols_at_once(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_a_feed_that_says_goodbye_leaves_stale_symbols_at_once(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("X", last="1")
-    client = stage.client(gateway, "?symbols=X")
-    client.hears("snapshot", state="live")
+    client = system.client(gateway, "?symbols=X")
+    client.receive("snapshot", state="live")
     feed.goodbye()
-    client.hears("state", symbol="X", state="stale")
+    client.receive("state", symbol="X", state="stale")
 
 
-def test_a_second_feeder_of_a_name_stands_by_and_takes_over(stage):
-    broker, gateway = stage.play()
-    client = stage.client(gateway, "?symbols=X")
-    client.hears("ack")
-    first = stage.feeder(broker, "-", feed="twin")
-    second = stage.feeder(broker, "-", feed="twin", wait=False)
-    second.says("standing by")
+def test_a_second_feeder_of_a_name_stands_by_and_takes_over(system):
+    broker, gateway = system.start()
+    client = system.client(gateway, "?symbols=X")
+    client.receive("ack")
+    first = system.feeder(broker, "-", feed="twin")
+    second = system.feeder(broker, "-", feed="twin", wait=False)
+    second.wait_for_log("standing by")
     second.write('{"symbol":"X","last":"2"}\n')
     first.write('{"symbol":"X","last":"1"}\n')
-    assert client.hears("quote")["last"] == "1"
+    assert client.receive("quote")["last"] == "1"
 
     first.kill()
 
     second.wait_ready()
-    client.hears(("quote", "snapshot"), last="2")
+    client.receive(("quote", "snapshot"), last="2")
     second.write('{"symbol":"X","last":"3"}\n')
-    client.hears(("quote", "snapshot"), last="3")
+    client.receive(("quote", "snapshot"), last="3")
     (row,) = gateway.page("health")["feeds"]
     assert (row["name"], row["status"], row["lost"]) == ("twin", "live", 0)
 
 
-def test_lines_under_a_grant_that_was_taken_over_are_not_called_out(stage):
-    broker, gateway = stage.play()
-    client = stage.client(gateway, "?mode=all")
-    client.hears("ack")
-    first = stage.feed(broker, "twin")
+def test_lines_under_a_grant_that_was_taken_over_are_not_called_out(system):
+    broker, gateway = system.start()
+    client = system.client(gateway, "?mode=all")
+    client.receive("ack")
+    first = system.feed(broker, "twin")
     first.quote("X", last="1")
-    client.hears("quote", last="1")
+    client.receive("quote", last="1")
     old = first.epoch
     first.fall_silent()
-    second = stage.feed(broker, "twin", wait=False)
+    second = system.feed(broker, "twin", wait=False)
     pregon.eventually(lambda: second.is_open, what="the take-over")
     assert second.epoch > old
 
     first.raw(b"X ", msgpack.packb([1, old, 2, 0, 0, 0, {"last": "666", "timestamp": time.time()}]))
-    broker.says("an epoch that holds no feed name")
+    broker.wait_for_log("an epoch that holds no feed name")
     second.quote("X", last="2")
-    client.hears("quote", last="2")
-    assert not client.heard("quote", last="666")
+    client.receive("quote", last="2")
+    assert not client.received("quote", last="666")
 
 
-def test_lines_that_come_twice_or_out_of_order_are_called_out_once_and_in_order(stage):
-    broker, gateway = stage.play()
-    client = stage.client(gateway, "?symbols=X&mode=all")
-    client.hears("ack")
-    feed = stage.feed(broker)
+def test_lines_that_come_twice_or_out_of_order_are_called_out_once_and_in_order(system):
+    broker, gateway = system.start()
+    client = system.client(gateway, "?symbols=X&mode=all")
+    client.receive("ack")
+    feed = system.feed(broker)
 
     def send(line):
         body = {"last": str(line), "timestamp": time.time()}
         feed.raw(b"X ", msgpack.packb([1, feed.epoch, line, 0, 0, 0, body]))
 
     send(1), send(1), send(3), send(2), send(2)
-    client.hears("quote", last="1")
-    client.hears("quote", last="2")
+    client.receive("quote", last="1")
+    client.receive("quote", last="2")
     with feed.changed:  # now the feed itself knows them too, and sends 3 again when asked
         feed.lines = [(b"X ", {"last": str(n), "timestamp": time.time()}) for n in (1, 2, 3)]
-    client.hears("quote", last="3")
-    assert [q["last"] for q in client.heard("quote")] == ["1", "2", "3"]
+    client.receive("quote", last="3")
+    assert [q["last"] for q in client.received("quote")] == ["1", "2", "3"]

@@ -62,56 +62,56 @@ def test_its_picture_shows_the_board_with_its_own_words(readme, picture):
 
 
 @pytest.mark.parametrize("readme", READMES)
-def test_its_client_shows_quotes_and_states_through_a_restart(stage, readme):
+def test_its_client_shows_quotes_and_states_through_a_restart(system, readme):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")
     assert len(snippet(readme, "js").splitlines()) <= 10
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("DAX", bid="1.0842", ask="1.0843")
     feed.quote("GOLD", last="2411.10")
-    feed.settled()
-    client = Client(stage, gateway, command, "client.mjs", snippet(readme, "js"))
-    client.says(r"^DAX 1\.0842 / 1\.0843$")
+    feed.wait_processed()
+    client = Client(system, gateway, command, "client.mjs", snippet(readme, "js"))
+    client.wait_for_log(r"^DAX 1\.0842 / 1\.0843$")
     feed.quote("USD/THB", last="1")
-    client.says(r"^USD/THB 1$")
+    client.wait_for_log(r"^USD/THB 1$")
     gateway.stop()
     for n in range(2, 11):
         feed.quote("USD/THB", last=str(n))
-    feed.settled()
+    feed.wait_processed()
     gateway.start()
-    client.says(r"^USD/THB 10$")
+    client.wait_for_log(r"^USD/THB 10$")
     assert [int(m[1]) for m in client.logged(r"^USD/THB (\d+)$")] == list(range(1, 11))
     feed.goodbye()
-    client.says(r"^DAX stale$")
+    client.wait_for_log(r"^DAX stale$")
     assert not client.logged("GOLD")
     client.kill()
 
 
 @pytest.mark.parametrize("readme", READMES)
-def test_the_javascript_client_is_well_formed(stage, readme):
+def test_the_javascript_client_is_well_formed(system, readme):
     if not shutil.which("node"):
         pytest.skip("there is no node")
-    path = stage.path("client.mjs", snippet(readme, "js"))
+    path = system.path("client.mjs", snippet(readme, "js"))
     subprocess.run(["node", "--check", path], check=True)
 
 
 @pytest.mark.parametrize("readme", READMES)
-def test_the_quotes_shown_are_accepted(stage, readme):
-    broker, gateway = stage.play()
-    feeder = stage.feeder(broker, "-", feed="mine")
+def test_the_quotes_shown_are_accepted(system, readme):
+    broker, gateway = system.start()
+    feeder = system.feeder(broker, "-", feed="mine")
     feeder.write(snippet(readme, "json"))
     feeder.end_of_input()
-    feeder.ends()
+    feeder.wait_for_exit()
     assert gateway.page("quotes/EUR/USD")["bid"] == "1.0842"
     assert gateway.page("quotes/GOLD")["last"] == "2411.10"
     assert not feeder.logged("refused")
 
 
 @pytest.mark.parametrize("readme", READMES)
-def test_the_line_of_shell_feeds(stage, readme):
-    broker, gateway = stage.play()
+def test_the_line_of_shell_feeds(system, readme):
+    broker, gateway = system.start()
     line = snippet(readme, "sh").replace("build/release/bin", pregon.BIN)
     line = line.replace("while sleep 1", "for i in 1").strip()
     where = {k.upper(): broker.settings[k] for k in ("broker_ingest", "broker_control")}

@@ -14,13 +14,13 @@ from fake_broker import FakeBroker
 SYMBOLS = 3
 
 
-def troupe(stage, **settings):
+def troupe(system, **settings):
     """All three programs, quotes that do not end, and a client."""
-    broker = stage.broker()
-    gateway = stage.gateway(broker, heartbeat=1, **settings)
-    feeder = stage.feeder(broker, f"sim:{SYMBOLS}", feed="test", rate=100)
-    client = stage.client(gateway)
-    client.is_told(
+    broker = system.broker()
+    gateway = system.gateway(broker, heartbeat=1, **settings)
+    feeder = system.feeder(broker, f"sim:{SYMBOLS}", feed="test", rate=100)
+    client = system.client(gateway)
+    client.wait_until(
         lambda heard: len({m["symbol"] for m in heard if m["type"] == "quote"}) == SYMBOLS,
         "a quote of every symbol",
     )
@@ -30,7 +30,7 @@ def troupe(stage, **settings):
 def flows(client):
     """Quotes arrive: more than may still have been on their way."""
     for _ in range(20):
-        client.hears("quote")
+        client.receive("quote")
 
 
 def check_pages_tell_the_truth(gateway, connections, gateways=(1,)):
@@ -59,20 +59,20 @@ def end(process, how):
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
-def test_a_broker_that_comes_back_finds_clients_reset_and_goes_on(stage, how):
-    broker, gateway, feeder, client = troupe(stage)
-    old = client.heard("welcome")[0]["epoch"]
+def test_a_broker_that_comes_back_finds_clients_reset_and_goes_on(system, how):
+    broker, gateway, feeder, client = troupe(system)
+    old = client.received("welcome")[0]["epoch"]
     flows(client)
 
     end(broker, how)
     for _ in range(SYMBOLS):
-        client.hears("state", state="stale")
+        client.receive("state", state="stale")
     assert {q["state"] for q in gateway.page("quotes")["quotes"]} == {"stale"}
-    assert client.asks("ping")["type"] == "ack"
+    assert client.request("ping")["type"] == "ack"
     told = len(client.messages)
     broker.start()
 
-    reset = client.hears("reset")
+    reset = client.receive("reset")
     assert reset["epoch"] != old
     assert reset["reason"] == "log_replaced"
     flows(client)
@@ -82,30 +82,30 @@ def test_a_broker_that_comes_back_finds_clients_reset_and_goes_on(stage, how):
     before = after[: after.index(reset)]
     assert not [m for m in before if m["type"] == "quote"], "a new quote before the reset"
     check_pages_tell_the_truth(gateway, 1)
-    assert client.asks("list")["symbols"] == ["*"]
+    assert client.request("list")["symbols"] == ["*"]
 
 
 @pytest.mark.parametrize("mode", ["merge", "all"])
-def test_after_a_reset_the_first_word_of_a_symbol_is_its_snapshot(stage, mode):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    client = stage.client(gateway, f"?symbols=*&mode={mode}")
-    client.hears("ack")
+def test_after_a_reset_the_first_word_of_a_symbol_is_its_snapshot(system, mode):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    client = system.client(gateway, f"?symbols=*&mode={mode}")
+    client.receive("ack")
     for symbol in "XYZ":
         fake.quote(symbol, last="1", n=0)
-        client.hears("quote", symbol=symbol)
+        client.receive("quote", symbol=symbol)
 
     with fake.changed:
         fake.begin_new_log()
         for symbol in "XYZ":
             fake.quote(symbol, last="2", n=1, is_lost=True)  # before the gateway listened
             fake.quote(symbol, last="2", n=2)  # and before it has asked for anything
-    reset = client.hears("reset")
+    reset = client.receive("reset")
     for symbol in "XYZ":
-        client.hears("snapshot", symbol=symbol, n=2)
+        client.receive("snapshot", symbol=symbol, n=2)
     for symbol in "XYZ":
         fake.quote(symbol, last="3", n=3)
-    client.is_told(lambda heard: sum(m.get("n") == 3 for m in heard) == 3, "the last quotes")
+    client.wait_until(lambda heard: sum(m.get("n") == 3 for m in heard) == 3, "the last quotes")
     after = client.messages[client.messages.index(reset) :]
     for symbol in "XYZ":
         told = [m for m in after if m.get("symbol") == symbol and m["type"] != "state"]
@@ -115,64 +115,64 @@ def test_after_a_reset_the_first_word_of_a_symbol_is_its_snapshot(stage, mode):
             assert {m["n"] for m in told} == {2, 3}
 
 
-def test_after_a_reset_mode_all_begins_with_snapshots_in_the_order_of_their_positions(stage):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    client = stage.client(gateway, "?symbols=*&mode=all")
-    client.hears("ack")
+def test_after_a_reset_mode_all_begins_with_snapshots_in_the_order_of_their_positions(system):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    client = system.client(gateway, "?symbols=*&mode=all")
+    client.receive("ack")
     for symbol in "XYZ":
         fake.quote(symbol, last="1", n=0)
-        client.hears("quote", symbol=symbol)
+        client.receive("quote", symbol=symbol)
 
     with fake.changed:  # its book has them in the order Z, Y, W, X
         fake.begin_new_log()
         for symbol in "ZYWXYZWZ":
             fake.quote(symbol, last="1", n=1, is_lost=True)
         fake.quote("Y", last="1", n=2)  # at 9, before the gateway has asked for anything
-    client.hears("reset")
+    client.receive("reset")
     for symbol in "XWZY":
-        client.hears("snapshot", symbol=symbol)
+        client.receive("snapshot", symbol=symbol)
     for symbol in "YX":
         fake.quote(symbol, last="3", n=3)
-    client.hears("quote", symbol="X", n=3)
-    after = client.messages[client.messages.index(client.heard("reset")[0]) :]
+    client.receive("quote", symbol="X", n=3)
+    after = client.messages[client.messages.index(client.received("reset")[0]) :]
     told = [(m["type"], m["symbol"], m["seq"]) for m in after if "symbol" in m]
     assert told == [("snapshot", "X", 4), ("snapshot", "W", 7), ("snapshot", "Z", 8),
                     ("snapshot", "Y", 9), ("quote", "Y", 10), ("quote", "X", 11)]
-    assert client.asks("list")["symbols"] == ["*"]
+    assert client.request("list")["symbols"] == ["*"]
 
 
-def test_after_a_reset_nothing_of_the_old_log_follows_to_one_that_was_catching_up(stage):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    other = stage.client(gateway, "?symbols=Y")
-    epoch = other.hears("ack")["epoch"]
+def test_after_a_reset_nothing_of_the_old_log_follows_to_one_that_was_catching_up(system):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    other = system.client(gateway, "?symbols=Y")
+    epoch = other.receive("ack")["epoch"]
     for n in range(1500):
         fake.quote("X", last="1", n=n, note="x" * 1000, is_lost=True)
-    slow = stage.raw_client(gateway, f"?symbols=X&mode=all&since={epoch}:1", receive_buffer=4096)
-    assert slow.hears("ack")["recovered"] is True
+    slow = system.raw_client(gateway, f"?symbols=X&mode=all&since={epoch}:1", receive_buffer=4096)
+    assert slow.receive("ack")["recovered"] is True
     fake.begin_new_log()
     fake.quote("X", last="1", n=5000)
-    other.hears("reset")
+    other.receive("reset")
 
-    slow.hears("reset")
+    slow.receive("reset")
     before = len(slow.messages)
-    slow.hears("snapshot", n=5000)
+    slow.receive("snapshot", n=5000)
     assert not [m for m in slow.messages[before:] if m["type"] == "quote"]
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
-def test_a_gateway_that_comes_back_serves_at_its_old_address(stage, how):
-    broker, gateway, feeder, client = troupe(stage)
-    other = stage.gateway(broker)
-    stays = stage.client(other)
+def test_a_gateway_that_comes_back_serves_at_its_old_address(system, how):
+    broker, gateway, feeder, client = troupe(system)
+    other = system.gateway(broker)
+    stays = system.client(other)
 
     end(gateway, how)
-    assert client.closed()[0] == (1012 if how == "SIGTERM" else 1006)
+    assert client.wait_closed()[0] == (1012 if how == "SIGTERM" else 1006)
     flows(stays)
     gateway.start()
 
-    flows(stage.client(gateway))
+    flows(system.client(gateway))
     stays.close()
     other.stop()
     check_pages_tell_the_truth(gateway, 1)
@@ -180,11 +180,11 @@ def test_a_gateway_that_comes_back_serves_at_its_old_address(stage, how):
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
-def test_a_feeder_that_comes_back_gets_its_name_again_and_its_symbols_live(stage, how):
-    broker, gateway, feeder, client = troupe(stage)
+def test_a_feeder_that_comes_back_gets_its_name_again_and_its_symbols_live(system, how):
+    broker, gateway, feeder, client = troupe(system)
     end(feeder, how)
     for _ in range(SYMBOLS):
-        client.hears("state", state="stale")
+        client.receive("state", state="stale")
     health = gateway.get("/cotizaciones/health")
     assert (health.status, health.json()["feeds"][0]["status"]) == (
         503, "silent" if how == "SIGKILL" else "ended")
@@ -193,13 +193,13 @@ def test_a_feeder_that_comes_back_gets_its_name_again_and_its_symbols_live(stage
 
     flows(client)
     check_pages_tell_the_truth(gateway, 1)
-    assert len({(m["epoch"]) for m in client.heard("welcome")} | {
-        m["epoch"] for m in client.heard("reset")}) == 1
+    assert len({(m["epoch"]) for m in client.received("welcome")} | {
+        m["epoch"] for m in client.received("reset")}) == 1
 
 
 @pytest.mark.parametrize("order", ["gateway feeder broker", "feeder broker gateway",
                                    "gateway broker feeder"])
-def test_the_programs_start_in_any_order(stage, order):
+def test_the_programs_start_in_any_order(system, order):
     broker_at = {f"broker_{key}": pregon.free_address() for key in ("ingest", "publish", "control")}
     where = {
         "broker": ("broker", broker_at),
@@ -211,21 +211,21 @@ def test_the_programs_start_in_any_order(stage, order):
     }
     started = {}
     for name in order.split():
-        started[name] = stage.process(*where[name], wait=False)
+        started[name] = system.process(*where[name], wait=False)
         if name != order.split()[-1]:
-            started[name].says(r"^\w+: ")  # it runs, and waits for those to come
+            started[name].wait_for_log(r"^\w+: ")  # it runs, and waits for those to come
     for process in started.values():
         process.wait_ready()
     gateway = started["gateway"]
     pregon.eventually(lambda: gateway.get("/cotizaciones/ready").status, lambda s: s == 200)
-    flows(stage.client(gateway))
+    flows(system.client(gateway))
     check_pages_tell_the_truth(gateway, 1)
 
 
 @pytest.mark.parametrize("victims", [("broker", "feeder"), ("feeder", "broker"),
                                      ("gateway", "broker"), ("gateway", "feeder")], ids="+".join)
-def test_two_killed_at_once_come_back_in_either_order(stage, victims):
-    broker, gateway, feeder, client = troupe(stage)
+def test_two_killed_at_once_come_back_in_either_order(system, victims):
+    broker, gateway, feeder, client = troupe(system)
     named = {"broker": broker, "gateway": gateway, "feeder": feeder}
     for name in victims:
         named[name].kill()
@@ -234,11 +234,11 @@ def test_two_killed_at_once_come_back_in_either_order(stage, victims):
     for name in victims:
         named[name].wait_ready()
     if "gateway" in victims:
-        assert client.closed()[0] == 1006
+        assert client.wait_closed()[0] == 1006
         pregon.eventually(lambda: gateway.get("/cotizaciones/ready").status, lambda s: s == 200)
-        client = stage.client(gateway)
+        client = system.client(gateway)
     else:
-        client.hears("reset")
+        client.receive("reset")
     flows(client)
     check_pages_tell_the_truth(gateway, 1, (1, 2))  # one that was killed may not yet be forgotten
 
@@ -247,114 +247,114 @@ def test_two_killed_at_once_come_back_in_either_order(stage, victims):
 
 
 @pytest.mark.parametrize("which", ["SIGTERM", "SIGINT"])
-def test_a_gateway_says_when_to_come_back_before_it_goes(stage, which):
-    broker, gateway = stage.play(timeout_graceful_shutdown=8)
-    clients = [stage.client(gateway, "?symbols=X") for _ in range(10)]
-    packed = stage.client(gateway, "?symbols=X", subprotocol="pregon.v1.msgpack")
+def test_a_gateway_says_when_to_come_back_before_it_goes(system, which):
+    broker, gateway = system.start(timeout_graceful_shutdown=8)
+    clients = [system.client(gateway, "?symbols=X") for _ in range(10)]
+    packed = system.client(gateway, "?symbols=X", subprotocol="pregon.v1.msgpack")
     for client in clients + [packed]:
-        client.hears("ack")
+        client.receive("ack")
 
     gateway.signal(getattr(signal, which))
 
     times = set()
     for client in clients + [packed]:
-        away = client.hears("going_away")
+        away = client.receive("going_away")
         assert set(away) == {"type", "reason", "reconnect_after"}
         assert away["reason"] == "restart"
         assert 0 < away["reconnect_after"] <= 10
         times.add(away["reconnect_after"])
-        assert client.closed() == (1012, '{"code":"restart"}')
+        assert client.wait_closed() == (1012, '{"code":"restart"}')
         assert client.messages[-1] is away
     assert len(times) > 5, "everyone would come back at once"
-    gateway.ends(0)
+    gateway.wait_for_exit(0)
     assert gateway.logged("^INFO: +Shutting down$")
     assert gateway.logged(r"^INFO: +Finished pregon-gateway \[\d+\]$")
-    broker.says("gateway .* says goodbye")
+    broker.wait_for_log("gateway .* says goodbye")
 
 
-def test_a_second_signal_ends_a_gateway_at_once(stage):
-    broker, gateway = stage.play(timeout_graceful_shutdown=600)
-    mute = stage.raw_client(gateway)
-    deaf = stage.raw_client(gateway, receive_buffer=4096)
-    mute.hears("welcome"), deaf.hears("welcome")
+def test_a_second_signal_ends_a_gateway_at_once(system):
+    broker, gateway = system.start(timeout_graceful_shutdown=600)
+    mute = system.raw_client(gateway)
+    deaf = system.raw_client(gateway, receive_buffer=4096)
+    mute.receive("welcome"), deaf.receive("welcome")
     gateway.signal(signal.SIGTERM)
-    mute.hears("going_away")
+    mute.receive("going_away")
     gateway.signal(signal.SIGTERM)
-    gateway.ends(1)
+    gateway.wait_for_exit(1)
 
 
-def test_a_client_that_does_not_answer_the_close_holds_the_gateway_up_for_a_moment_only(stage):
-    broker, gateway = stage.play(timeout_graceful_shutdown=600)
-    mute = stage.raw_client(gateway)
-    mute.hears("welcome")
+def test_a_client_that_does_not_answer_the_close_holds_the_gateway_up_for_a_moment_only(system):
+    broker, gateway = system.start(timeout_graceful_shutdown=600)
+    mute = system.raw_client(gateway)
+    mute.receive("welcome")
     gateway.signal(signal.SIGTERM)
-    mute.hears("going_away")
-    gateway.ends(0)
+    mute.receive("going_away")
+    gateway.wait_for_exit(0)
 
 
-def test_a_feeder_that_cannot_deliver_waits_until_the_second_signal(stage):
-    broker = stage.broker()
-    feeder = stage.feeder(broker, "-", timeout_graceful_shutdown=600)
+def test_a_feeder_that_cannot_deliver_waits_until_the_second_signal(system):
+    broker = system.broker()
+    feeder = system.feeder(broker, "-", timeout_graceful_shutdown=600)
     feeder.write('{"symbol":"X","last":"1"}\n')
-    pregon.eventually(lambda: stage.control(broker).ask("status")["seq"], lambda n: n == 1)
+    pregon.eventually(lambda: system.control(broker).request("status")["seq"], lambda n: n == 1)
     broker.kill()
     feeder.write('{"symbol":"X","last":"2"}\n' * 10)
-    here = feeder.here()
+    here = feeder.log_position()
     feeder.signal(signal.SIGTERM)
-    feeder.says("", after=here)
+    feeder.wait_for_log("", after=here)
     assert feeder.is_running
     feeder.signal(signal.SIGTERM)
-    feeder.ends(1)
+    feeder.wait_for_exit(1)
 
 
 @pytest.mark.parametrize("which", ["SIGTERM", "SIGINT"])
-def test_a_program_asked_to_stop_ends_with_0(stage, which):
-    broker = stage.broker()
-    alone = stage.gateway(wait=False)
-    alone.says("running on")
-    gateway = stage.gateway(broker)
-    feeder = stage.feeder(broker, "sim:2")
+def test_a_program_asked_to_stop_ends_with_0(system, which):
+    broker = system.broker()
+    alone = system.gateway(wait=False)
+    alone.wait_for_log("running on")
+    gateway = system.gateway(broker)
+    feeder = system.feeder(broker, "sim:2")
     for process in (feeder, gateway, alone, broker):
         process.signal(getattr(signal, which))
-        process.ends(0)
+        process.wait_for_exit(0)
         assert process.log("err")[-1].startswith("INFO: ")
 
 
 # --- hanging ----------------------------------------------------------------------------
 
 
-def test_a_broker_that_hangs_for_a_while_is_the_same_broker_afterwards(stage):
-    broker, gateway, feeder, client = troupe(stage)
+def test_a_broker_that_hangs_for_a_while_is_the_same_broker_afterwards(system):
+    broker, gateway, feeder, client = troupe(system)
     broker.signal(signal.SIGSTOP)
     for _ in range(SYMBOLS):  # over three seconds of silence
-        client.hears("state", state="stale")
+        client.receive("state", state="stale")
     assert gateway.get("/cotizaciones/health").status == 503
-    here = broker.here()
+    here = broker.log_position()
     broker.signal(signal.SIGCONT)
     flows(client)
     check_pages_tell_the_truth(gateway, 1)
-    assert not client.heard("reset")
+    assert not client.received("reset")
     assert not [t for t in broker.log()[here:] if "is silent" in t], "it judged before it listened"
 
 
-def test_a_gateway_that_hangs_for_a_while_loses_its_connections_on_paper_only(stage):
-    broker, gateway, feeder, client = troupe(stage)
+def test_a_gateway_that_hangs_for_a_while_loses_its_connections_on_paper_only(system):
+    broker, gateway, feeder, client = troupe(system)
     check_pages_tell_the_truth(gateway, 1)
     gateway.signal(signal.SIGSTOP)
-    broker.says("gateway .* is silent: 1 connections are gone")
-    control = stage.control(broker)
-    assert control.ask("connections")["total"] == 0
+    broker.wait_for_log("gateway .* is silent: 1 connections are gone")
+    control = system.control(broker)
+    assert control.request("connections")["total"] == 0
     gateway.signal(signal.SIGCONT)
     flows(client)
     check_pages_tell_the_truth(gateway, 1)
-    assert not client.heard("reset")
+    assert not client.received("reset")
 
 
-def test_a_feeder_that_hangs_for_a_while_goes_on_with_its_next_line(stage):
-    broker, gateway, feeder, client = troupe(stage)
+def test_a_feeder_that_hangs_for_a_while_goes_on_with_its_next_line(system):
+    broker, gateway, feeder, client = troupe(system)
     feeder.signal(signal.SIGSTOP)
     for _ in range(SYMBOLS):
-        client.hears("state", state="stale")
+        client.receive("state", state="stale")
     feeder.signal(signal.SIGCONT)
     flows(client)
     check_pages_tell_the_truth(gateway, 1)
@@ -366,7 +366,7 @@ def test_a_feeder_that_hangs_for_a_while_goes_on_with_its_next_line(stage):
 
 def chain(client, symbol, count):
     """Its quotes up to n=count; each must name the one before."""
-    client.hears(("quote", "snapshot"), symbol=symbol, n=count)
+    client.receive(("quote", "snapshot"), symbol=symbol, n=count)
     quotes = [m for m in client.messages if m.get("symbol") == symbol]
     assert [(q["type"], q["n"]) for q in quotes] == [("quote", n) for n in range(1, count + 1)]
     for before, after in itertools.pairwise(quotes):
@@ -375,33 +375,33 @@ def chain(client, symbol, count):
 
 @pytest.mark.parametrize("pattern", ["X", "X*", "*"])
 @pytest.mark.parametrize("lost", [{2}, {2, 3, 4}, {5}, {2, 5}, {1}, {1, 2, 3, 4, 5}], ids=str)
-def test_in_mode_all_the_chain_is_whole_whichever_records_a_gateway_misses(stage, pattern, lost):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    every = stage.client(gateway, f"?symbols={pattern}&mode=all")
-    newest = stage.client(gateway, f"?symbols={pattern}")
-    every.hears("ack"), newest.hears("ack")
+def test_in_mode_all_the_chain_is_whole_whichever_records_a_gateway_misses(system, pattern, lost):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    every = system.client(gateway, f"?symbols={pattern}&mode=all")
+    newest = system.client(gateway, f"?symbols={pattern}")
+    every.receive("ack"), newest.receive("ack")
 
     for n in range(1, 6):
         fake.quote("X", n=n, last="1", is_lost=n in lost)
         fake.quote("XY", n=n, last="1")
 
     chain(every, "X", 5)
-    newest.hears(("quote", "snapshot"), symbol="X", n=5)
+    newest.receive(("quote", "snapshot"), symbol="X", n=5)
     fake.quote("X", n=6, last="1")
     chain(every, "X", 6)
-    newest.hears("quote", symbol="X", n=6)
+    newest.receive("quote", symbol="X", n=6)
 
 
 @pytest.mark.parametrize("pattern", ["X", "X*"])
-def test_in_mode_all_the_chain_is_whole_when_heartbeats_are_missed_too(stage, pattern):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    every = stage.client(gateway, f"?symbols={pattern}&mode=all")
-    every.hears("ack")
+def test_in_mode_all_the_chain_is_whole_when_heartbeats_are_missed_too(system, pattern):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    every = system.client(gateway, f"?symbols={pattern}&mode=all")
+    every.receive("ack")
     fake.heartbeat()
     fake.quote("X", n=1, last="1")
-    every.hears("quote", n=1)
+    every.receive("quote", n=1)
     with fake.changed:
         for n in range(2, 5):
             fake.quote("X", n=n, last="1", is_lost=True)
@@ -410,11 +410,11 @@ def test_in_mode_all_the_chain_is_whole_when_heartbeats_are_missed_too(stage, pa
     chain(every, "X", 4)
 
 
-def test_lines_that_are_lost_on_the_way_are_asked_for_and_called_out_in_order(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=X&mode=all")
-    client.hears("ack")
+def test_lines_that_are_lost_on_the_way_are_asked_for_and_called_out_in_order(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=X&mode=all")
+    client.receive("ack")
 
     def swallow(**fields):
         with feed.changed:
@@ -423,26 +423,26 @@ def test_lines_that_are_lost_on_the_way_are_asked_for_and_called_out_in_order(st
     feed.quote("X", last="1", n=1)
     swallow(last="1", n=2)
     feed.quote("X", last="1", n=3)
-    feed.settled()
+    feed.wait_processed()
     assert feed.resent == 1
     swallow(last="1", n=4)  # the last one: only a heartbeat tells
-    feed.settled()
+    feed.wait_processed()
     assert feed.resent == 2
     for n in range(5, 200):
         swallow(last="1", n=n) if n % 7 == 0 else feed.quote("X", last="1", n=n)
-    feed.settled()
+    feed.wait_processed()
     chain(client, "X", 199)
-    (row,) = stage.control(broker).ask("status")["feeds"]
+    (row,) = system.control(broker).request("status")["feeds"]
     assert (row["received"], row["accepted"], row["lost"]) == (199, 199, 0)
 
 
-def test_lines_that_cannot_be_sent_again_are_named_as_lost_and_the_rest_goes_on(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=X&mode=all")
-    client.hears("ack")
+def test_lines_that_cannot_be_sent_again_are_named_as_lost_and_the_rest_goes_on(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=X&mode=all")
+    client.receive("ack")
     feed.quote("X", last="1", n=1)
-    feed.settled()
+    feed.wait_processed()
 
     def take(message, take=feed._take):
         if message.get("op") == "resend" and message["from"] < 5:
@@ -457,29 +457,29 @@ def test_lines_that_cannot_be_sent_again_are_named_as_lost_and_the_rest_goes_on(
         for n in (2, 3, 4):
             feed.lines.append((b"X ", {"last": "1"}))
         feed.quote("X", last="1", n=5)
-    lost = client.hears("lost")
+    lost = client.receive("lost")
     assert (lost["feed"], lost["first"], lost["last"], lost["count"]) == ("feed", 2, 4, 3)
-    client.hears("quote", n=5)
+    client.receive("quote", n=5)
     assert json.loads(gateway.get("/cotizaciones/health").body)["feeds"][0]["lost"] == 3
 
 
-def test_a_loss_in_a_new_log_is_reported_though_its_position_is_lower(stage):
-    broker, gateway = stage.play()
-    clients = [stage.client(gateway, f"?symbols=X&mode={mode}") for mode in ("all", "merge")]
+def test_a_loss_in_a_new_log_is_reported_though_its_position_is_lower(system):
+    broker, gateway = system.start()
+    clients = [system.client(gateway, f"?symbols=X&mode={mode}") for mode in ("all", "merge")]
     for life, before in enumerate((50, 1)):
-        feed = stage.feed(broker, name=f"feed-{life}")
+        feed = system.feed(broker, name=f"feed-{life}")
         for n in range(before):
             feed.quote("X", last=str(n))
-        feed.settled()
+        feed.wait_processed()
         with feed.changed:
             feed.control.send(msgpack.packb({"op": "lost", "id": 5, "epoch": feed.epoch,
                                              "first": before + 1, "last": before + 4,
                                              "reason": "ring_overflow"}))
         for client in clients:
-            assert client.hears("lost", feed=f"feed-{life}")["seq"] == before + 1
+            assert client.receive("lost", feed=f"feed-{life}")["seq"] == before + 1
         feed.close()
         if not life:
             broker.kill()
             broker.start()
             for client in clients:
-                client.hears("reset")
+                client.receive("reset")

@@ -13,18 +13,18 @@ HEADER = 32
 
 
 @pytest.fixture
-def path(stage):
-    return stage.path("pregon.db")
+def path(system):
+    return system.path("pregon.db")
 
 
 def fed(feed, first, last):
     for n in range(first, last + 1):
         feed.quote("X", last=str(n), n=n)
-    feed.settled()
+    feed.wait_processed()
 
 
 def epoch_of(broker):
-    return broker.says(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
+    return broker.wait_for_log(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
 
 
 def damage(path, position):
@@ -49,20 +49,20 @@ def numbers(client):
 
 
 def stored(control, position):
-    pregon.eventually(lambda: control.ask("status")["store"]["stored"], lambda n: n == position)
+    pregon.eventually(lambda: control.request("status")["store"]["stored"], lambda n: n == position)
 
 
-def test_what_is_damaged_in_the_ring_and_stored_costs_nothing(stage, path):
-    broker = stage.broker(store=f"sqlite:{path}")
-    fed(stage.feed(broker), 1, 200)
-    stored(stage.control(broker), 200)
+def test_what_is_damaged_in_the_ring_and_stored_costs_nothing(system, path):
+    broker = system.broker(store=f"sqlite:{path}")
+    fed(system.feed(broker), 1, 200)
+    stored(system.control(broker), 200)
     damage(path, 50)
     damage(path, 51)
-    gateway = stage.gateway(broker)
-    client = stage.client(gateway, f"?symbols=X&mode=all&since={epoch_of(broker)}:10")
-    assert client.hears("ack")["recovered"] is True
-    client.hears("quote", n=200)
-    assert numbers(client) == list(range(11, 201)) and not client.heard("lost")
+    gateway = system.gateway(broker)
+    client = system.client(gateway, f"?symbols=X&mode=all&since={epoch_of(broker)}:10")
+    assert client.receive("ack")["recovered"] is True
+    client.receive("quote", n=200)
+    assert numbers(client) == list(range(11, 201)) and not client.received("lost")
     times = [m["timestamp"] for m in client.messages if m["type"] == "quote"]
     assert times == sorted(times)  # as they came in, not as they were changed
     for order in ("oldest", "newest"):
@@ -71,11 +71,11 @@ def test_what_is_damaged_in_the_ring_and_stored_costs_nothing(stage, path):
 
 
 @pytest.mark.parametrize("position", [50, 120])
-def test_what_is_damaged_in_the_ring_and_nowhere_else_is_lost_by_name(stage, path, position):
-    broker = stage.broker(store=f"sqlite:{path}")
+def test_what_is_damaged_in_the_ring_and_nowhere_else_is_lost_by_name(system, path, position):
+    broker = system.broker(store=f"sqlite:{path}")
     epoch = epoch_of(broker)
-    control = stage.control(broker)
-    feed = stage.feed(broker)
+    control = system.control(broker)
+    feed = system.feed(broker)
     fed(feed, 1, 20)
     stored(control, 20)
     locked = sqlite3.connect(path, isolation_level=None)
@@ -86,12 +86,12 @@ def test_what_is_damaged_in_the_ring_and_nowhere_else_is_lost_by_name(stage, pat
     locked.close()
     broker.start()
     assert epoch_of(broker) == epoch
-    gateway = stage.gateway(broker)
-    client = stage.client(gateway, f"?symbols=X&mode=all&since={epoch}:10")
-    assert client.hears("ack")["recovered"] is True
-    fed(stage.feed(broker, name="next"), 121, 130)
-    client.hears("quote", n=130)
-    lost, = client.heard("lost")
+    gateway = system.gateway(broker)
+    client = system.client(gateway, f"?symbols=X&mode=all&since={epoch}:10")
+    assert client.receive("ack")["recovered"] is True
+    fed(system.feed(broker, name="next"), 121, 130)
+    client.receive("quote", n=130)
+    lost, = client.received("lost")
     assert (lost["reason"], lost["feed"], lost["first"], lost["last"]) == (
         "damaged", "", position, position)
     assert numbers(client) == [n for n in range(11, 131) if n != position]
@@ -102,31 +102,31 @@ def test_what_is_damaged_in_the_ring_and_nowhere_else_is_lost_by_name(stage, pat
     assert gateway.page("health")["status"] == "degraded"
 
 
-def test_a_ring_that_is_behind_the_store_begins_a_new_epoch(stage, path):
-    broker = stage.broker(store=f"sqlite:{path}")
-    feed = stage.feed(broker)
+def test_a_ring_that_is_behind_the_store_begins_a_new_epoch(system, path):
+    broker = system.broker(store=f"sqlite:{path}")
+    feed = system.feed(broker)
     fed(feed, 1, 10)
     feed.close()
     broker.stop()
     shutil.copy(path + "-ring", path + "-old")
     broker.start()
     epoch = epoch_of(broker)
-    fed(stage.feed(broker, name="next"), 11, 20)
+    fed(system.feed(broker, name="next"), 11, 20)
     broker.stop()
     shutil.copy(path + "-old", path + "-ring")
     broker.start()
     assert epoch_of(broker) != epoch
-    broker.says("new epoch .journal_behind.")
-    gateway = stage.gateway(broker)
-    client = stage.client(gateway, f"?symbols=X&mode=all&since={epoch}:5")
-    assert client.hears("ack")["recovered"] is False
-    fed(stage.feed(broker, name="last"), 21, 21)
-    assert client.hears("quote", n=21)["seq"] > 20
+    broker.wait_for_log("new epoch .journal_behind.")
+    gateway = system.gateway(broker)
+    client = system.client(gateway, f"?symbols=X&mode=all&since={epoch}:5")
+    assert client.receive("ack")["recovered"] is False
+    fed(system.feed(broker, name="last"), 21, 21)
+    assert client.receive("quote", n=21)["seq"] > 20
 
 
-def test_a_ring_that_makes_no_sense_begins_a_new_epoch_above_what_it_gave(stage, path):
-    broker = stage.broker(store=f"sqlite:{path}")
-    fed(stage.feed(broker), 1, 100)
+def test_a_ring_that_makes_no_sense_begins_a_new_epoch_above_what_it_gave(system, path):
+    broker = system.broker(store=f"sqlite:{path}")
+    fed(system.feed(broker), 1, 100)
     epoch = epoch_of(broker)
     broker.kill()
     with open(path + "-ring", "r+b") as f:
@@ -134,8 +134,8 @@ def test_a_ring_that_makes_no_sense_begins_a_new_epoch_above_what_it_gave(stage,
         f.write(b"\xff" * 16)
     broker.start()
     assert epoch_of(broker) != epoch
-    broker.says("new epoch .journal_damaged.")
-    client = stage.client(stage.gateway(broker), "?symbols=X&mode=all")
-    client.hears("ack")
-    fed(stage.feed(broker, name="next"), 101, 101)
-    assert client.hears("quote", n=101)["seq"] > 100
+    broker.wait_for_log("new epoch .journal_damaged.")
+    client = system.client(system.gateway(broker), "?symbols=X&mode=all")
+    client.receive("ack")
+    fed(system.feed(broker, name="next"), 101, 101)
+    assert client.receive("quote", n=101)["seq"] > 100

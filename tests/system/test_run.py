@@ -27,14 +27,15 @@ def run_module():
 class Run(pregon.Process):
     """tools/run.py; its ready line is the address it prints."""
 
-    def __init__(self, stage, **env):
-        super().__init__("run", "run", {}, cwd=stage.directory.name, env={**ANYWHERE, **env},
+    def __init__(self, system, **env):
+        super().__init__("run", "run", {}, cwd=system.directory.name, env={**ANYWHERE, **env},
                          command=[sys.executable, RUN, "--bin", pregon.BIN])
-        stage.processes.append(self)
+        system.processes.append(self)
         self.start(wait=False)
 
     def up(self, after=0):
-        found = self.says(r"run +\|\s+quote board\s+(http://127\.0\.0\.1:\d+)/", after=after)
+        found = self.wait_for_log(r"run +\|\s+quote board\s+(http://127\.0\.0\.1:\d+)/",
+                                  after=after)
         self.ready = {"http": found[1]}
         return self
 
@@ -63,15 +64,15 @@ def gone(pids):
                       "the end of every process")
 
 
-def test_one_command_makes_recorded_quotes_flow_and_a_signal_ends_all_of_it(stage):
-    run = Run(stage, SPEED="10").up()
+def test_one_command_makes_recorded_quotes_flow_and_a_signal_ends_all_of_it(system):
+    run = Run(system, SPEED="10").up()
     for what in ("quote board +http://", "stream +ws://127", "health +http://"):
-        run.says(rf"^run +\|  +{what}", stream="out")
+        run.wait_for_log(rf"^run +\|  +{what}", stream="out")
     for name in NAMES:
-        run.says(rf"^{name} +\| ready ")
-    client = stage.client(run)
+        run.wait_for_log(rf"^{name} +\| ready ")
+    client = system.client(run)
     for _ in range(10):
-        client.hears(("quote", "snapshot"), source="recorded data")
+        client.receive(("quote", "snapshot"), source="recorded data")
     health = pregon.eventually(lambda: run.get("/cotizaciones/health"), lambda a: a.status == 200)
     assert [f["name"] for f in health.json()["feeds"]] == ["recorded"]
     pids = run.children()
@@ -79,41 +80,41 @@ def test_one_command_makes_recorded_quotes_flow_and_a_signal_ends_all_of_it(stag
 
     run.signal(signal.SIGINT)
 
-    client.hears("going_away")
-    run.ends(0)
+    client.receive("going_away")
+    run.wait_for_exit(0)
     gone(pids)
     for name in NAMES:
         assert run.logged(rf"^run +\| {name} stopped \(exit code 0\)$")
 
 
-def test_a_program_that_is_killed_is_started_again_where_the_others_look_for_it(stage):
-    run = Run(stage, SPEED="10").up()
-    client = stage.client(run)
-    client.hears(("quote", "snapshot"))
+def test_a_program_that_is_killed_is_started_again_where_the_others_look_for_it(system):
+    run = Run(system, SPEED="10").up()
+    client = system.client(run)
+    client.receive(("quote", "snapshot"))
     for name in ("broker", "feeder", "gateway"):
-        here, pid = run.here(), run.child(name)
+        here, pid = run.log_position(), run.child(name)
         os.kill(pid, signal.SIGKILL)
-        run.says(rf"^run +\| {name} died \(SIGKILL\); again in \d\.\d s$", after=here)
-        run.says(rf"^{name} +\| ready ", after=here)
+        run.wait_for_log(rf"^run +\| {name} died \(SIGKILL\); again in \d\.\d s$", after=here)
+        run.wait_for_log(rf"^{name} +\| ready ", after=here)
         assert run.child(name) != pid
         if name == "gateway":
-            assert client.closed()[0] == 1006
-            client = pregon.eventually(lambda: try_client(stage, run))
+            assert client.wait_closed()[0] == 1006
+            client = pregon.eventually(lambda: try_client(system, run))
         elif name == "broker":
-            assert not client.heard("reset")  # its log is in a file
-        client.hears("quote", where=lambda m: m["source"] == "recorded data")
+            assert not client.received("reset")  # its log is in a file
+        client.receive("quote", where=lambda m: m["source"] == "recorded data")
     run.stop()
 
 
-def try_client(stage, run):
+def try_client(system, run):
     try:
-        return stage.client(run)
+        return system.client(run)
     except Exception:  # not listening yet, or not ready
         return None
 
 
-def test_the_programs_do_not_outlive_one_that_is_killed_itself(stage):
-    run = Run(stage).up()
+def test_the_programs_do_not_outlive_one_that_is_killed_itself(system):
+    run = Run(system).up()
     pids = run.children()
     run.kill()
     gone(pids)
@@ -122,43 +123,43 @@ def test_the_programs_do_not_outlive_one_that_is_killed_itself(stage):
 @pytest.mark.parametrize("env, name", [({"PORT": "70000"}, "PORT"),
                                        ({"JOURNAL_BYTES": "few"}, "JOURNAL_BYTES"),
                                        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL")])
-def test_wrong_settings_stop_all_and_are_named(stage, env, name):
-    run = Run(stage, **env)
-    run.ends(2)
+def test_wrong_settings_stop_all_and_are_named(system, env, name):
+    run = Run(system, **env)
+    run.wait_for_exit(2)
     assert any(name in text for text in run.log("out")), run.log()
     assert run.logged(r"^run +\| \w+ says its settings are wrong; stopping$")
 
 
-def test_a_taken_port_stops_all_and_tells_what_to_type(stage):
+def test_a_taken_port_stops_all_and_tells_what_to_type(system):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         s.listen()
         port = s.getsockname()[1]
-        run = Run(stage, PORT=str(port))
-        run.ends(2)
+        run = Run(system, PORT=str(port))
+        run.wait_for_exit(2)
         assert run.logged(rf"^gateway +\| CRITICAL: another program listens on 127.0.0.1:{port}:")
         assert run.logged(r"^run +\| gateway died before it was ready \(exit code 2\); stopping$")
         assert run.logged(r"^run +\| for instance: PORT=8010 make run$")
-        run = Run(stage, BROKER_PUBLISH=f"tcp://127.0.0.1:{port}")
-        run.ends(2)
+        run = Run(system, BROKER_PUBLISH=f"tcp://127.0.0.1:{port}")
+        run.wait_for_exit(2)
         assert run.logged(r"^run +\| free ones: BROKER_INGEST=tcp://127.0.0.1:0 .* make run$")
 
 
-def test_a_program_that_ends_before_it_was_ever_ready_is_not_started_again(stage):
-    directory = stage.path("no-store")
+def test_a_program_that_ends_before_it_was_ever_ready_is_not_started_again(system):
+    directory = system.path("no-store")
     os.makedirs(directory)
-    run = Run(stage, STORE="sqlite:" + directory)  # a directory is no store
-    run.ends(1)
+    run = Run(system, STORE="sqlite:" + directory)  # a directory is no store
+    run.wait_for_exit(1)
     assert run.logged(r"^run +\| broker died before it was ready \(exit code 1\); stopping$")
     assert not run.logged(r"again in")
 
 
-def test_a_program_that_was_asked_to_end_is_reported_to_have_ended(stage):
-    run = Run(stage).up()
-    here = run.here()
+def test_a_program_that_was_asked_to_end_is_reported_to_have_ended(system):
+    run = Run(system).up()
+    here = run.log_position()
     os.kill(run.child("gateway"), signal.SIGTERM)
-    run.says(r"^run +\| gateway ended \(exit code 0\); again in \d\.\d s$", after=here)
-    run.says(r"^gateway +\| ready ", after=here)
+    run.wait_for_log(r"^run +\| gateway ended \(exit code 0\); again in \d\.\d s$", after=here)
+    run.wait_for_log(r"^gateway +\| ready ", after=here)
     run.stop()
 
 
@@ -178,11 +179,11 @@ def test_a_program_that_dies_at_once_again_and_again_is_started_ever_later_up_to
     assert program.die(now=2.5) < 0.5  # it has run
 
 
-def test_its_lines_are_whole_and_named(stage):
-    run = Run(stage).up()
+def test_its_lines_are_whole_and_named(system):
+    run = Run(system).up()
     run.get("/cotizaciones/live")
     run.signal(signal.SIGTERM)
-    run.ends(0)
+    run.wait_for_exit(0)
     for text in run.log("out"):
         assert re.match(r"(broker|feeder|gateway|run) +\| ?", text), text
     assert run.log("err") == []

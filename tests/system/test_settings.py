@@ -15,77 +15,78 @@ PROGRAMS = ("broker", "gateway", "feeder")
 OURS, OTHER = "https://app.example", "https://other.example"
 
 
-def run(stage, program, *flags, env=None, dotenv=None):
+def run(system, program, *flags, env=None, dotenv=None):
     """A program that is to end by itself; (exit code, output, complaint)."""
     if dotenv is not None:
-        stage.path(".env", dotenv)
+        system.path(".env", dotenv)
     done = subprocess.run(
         [os.path.join(pregon.BIN, "pregon-" + program), *flags],
-        cwd=stage.directory.name, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        cwd=system.directory.name, stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=pregon.PATIENCE * 2, env={**pregon.plain_environment(), **(env or {})})
     return done.returncode, done.stdout, done.stderr
 
 
-def test_a_flag_counts_over_the_environment_over_the_env_file_over_the_default(stage):
-    broker = stage.broker()
+def test_a_flag_counts_over_the_environment_over_the_env_file_over_the_default(system):
+    broker = system.broker()
 
     def limit(**how):
-        gateway = stage.gateway(broker, **how)
+        gateway = system.gateway(broker, **how)
         told = gateway.page("health")["gateway"]["max_connections"]
         gateway.stop()
         return told
 
     name = "WEBSOCKET_MAX_CONNECTIONS"
     assert limit() == 100
-    stage.path(".env", f"# a comment\n\nOTHER_PROGRAMS_SETTING=x\nexport {name}='11'\n")
+    system.path(".env", f"# a comment\n\nOTHER_PROGRAMS_SETTING=x\nexport {name}='11'\n")
     assert limit() == 11
     assert limit(env={name: "12"}) == 12
     assert limit(env={name: "12"}, websocket_max_connections=13) == 13
     assert limit(env={name: "12"}, flags=["--websocket-max-connections", "14"]) == 14
-    stage.path("mine.env", f"{name}=15\n")
+    system.path("mine.env", f"{name}=15\n")
     assert limit(flags=["--env-file", "mine.env"]) == 15
     assert limit(flags=["--env-file=mine.env"], env={name: "16"}) == 16
 
 
-def test_a_name_in_the_env_file_that_is_nearly_ours_is_warned_of_with_its_line(stage):
-    stage.path(".env", "OTHER_PROGRAMS_SETTING=x\nWEBSOCKT_TOKEN=s3cret\n")
-    gateway = stage.gateway(stage.broker())
-    gateway.says(
+def test_a_name_in_the_env_file_that_is_nearly_ours_is_warned_of_with_its_line(system):
+    system.path(".env", "OTHER_PROGRAMS_SETTING=x\nWEBSOCKT_TOKEN=s3cret\n")
+    gateway = system.gateway(system.broker())
+    gateway.wait_for_log(
         r"^WARNING: +\.env:2: WEBSOCKT_TOKEN is no setting of ours: did you mean WEBSOCKET_TOKEN\?$"
     )
-    here = gateway.here()
-    stage.path(".env", "\n\nheartbeat=1\n")
+    here = gateway.log_position()
+    system.path(".env", "\n\nheartbeat=1\n")
     gateway.signal(signal.SIGHUP)
-    gateway.says(
+    gateway.wait_for_log(
         r"^WARNING: +\.env:3: heartbeat is no setting of ours: did you mean HEARTBEAT\?$",
         after=here,
     )
-    gateway.says("settings reloaded", after=here)
+    gateway.wait_for_log("settings reloaded", after=here)
     assert not gateway.logged("OTHER_PROGRAMS|s3cret")
 
 
-def test_without_a_broker_gateway_and_feeder_name_the_addresses_they_ask(stage):
-    broker = stage.broker()
+def test_without_a_broker_gateway_and_feeder_name_the_addresses_they_ask(system):
+    broker = system.broker()
     ingest, publish, control = (
         re.escape(broker.ready[k]) for k in ("ingest", "publish", "control")
     )
     broker.stop()
-    gateway = stage.gateway(broker)
-    feeder = stage.feeder(broker, "sim:1", wait=False)
-    gateway.says(
+    gateway = system.gateway(broker)
+    feeder = system.feeder(broker, "sim:1", wait=False)
+    gateway.wait_for_log(
         rf"^WARNING: +no broker at {publish} and {control} yet: is pregon-broker running\?$"
     )
-    feeder.says(rf"^WARNING: +no broker at {ingest} and {control} yet: is pregon-broker running\?$")
+    feeder.wait_for_log(
+        rf"^WARNING: +no broker at {ingest} and {control} yet: is pregon-broker running\?$")
     broker.start()
-    gateway.says("The broker is here")
+    gateway.wait_for_log("The broker is here")
     feeder.wait_ready()
 
 
-def test_a_flag_may_be_given_alone_or_with_no(stage):
-    broker = stage.broker()
+def test_a_flag_may_be_given_alone_or_with_no(system):
+    broker = system.broker()
     for flags, enabled in ((["--no-websocket-enabled"], False), (["--websocket-enabled"], True),
                            (["--websocket-enabled=off"], False)):
-        gateway = stage.gateway(broker, flags=flags)
+        gateway = system.gateway(broker, flags=flags)
         assert gateway.status()["websocket_enabled"] is enabled
 
 
@@ -130,7 +131,7 @@ BAD = [
 @pytest.mark.parametrize("source", ["flag", "environment", ".env"])
 @pytest.mark.parametrize("program, name, value, allowed", BAD, ids=lambda v: v[:24])
 def test_a_bad_value_stops_the_program_with_name_value_and_what_is_allowed(
-        stage, program, name, value, allowed, source):
+        system, program, name, value, allowed, source):
     free = {"PORT": "0"} if name != "PORT" else {}
     how = {"env": free}
     flags = ["--source=sim:1"] if program == "feeder" else []
@@ -140,7 +141,7 @@ def test_a_bad_value_stops_the_program_with_name_value_and_what_is_allowed(
         how["env"] = {**free, name: value}
     else:
         how["dotenv"] = f"{name}='{value}'\n"
-    code, out, err = run(stage, program, *flags, **how)
+    code, out, err = run(system, program, *flags, **how)
     assert code == 2, err
     assert out == ""
     said = err.lower().replace('\\"', '"')
@@ -162,20 +163,20 @@ def complaints(err):
     return [line for line in err.splitlines() if not line.startswith("INFO")]
 
 
-def test_a_taken_port_of_the_gateway_is_named_once_with_what_to_do(stage, taken):
-    code, out, err = run(stage, "gateway", f"--port={taken}")
+def test_a_taken_port_of_the_gateway_is_named_once_with_what_to_do(system, taken):
+    code, out, err = run(system, "gateway", f"--port={taken}")
     assert (code, out) == (2, "")
     assert complaints(err) == [f"CRITICAL: another program listens on 127.0.0.1:{taken}: "
                                "end it, or set PORT"]
 
 
 @pytest.mark.parametrize("name", ["BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL"])
-def test_a_taken_port_of_the_broker_is_named_once_with_what_to_do(stage, taken, name):
+def test_a_taken_port_of_the_broker_is_named_once_with_what_to_do(system, taken, name):
     address = f"tcp://127.0.0.1:{taken}"
     free = {
         key: "tcp://127.0.0.1:0" for key in ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")
     }
-    code, out, err = run(stage, "broker", env={**free, name: address})
+    code, out, err = run(system, "broker", env={**free, name: address})
     assert (code, out) == (2, "")
     assert complaints(err) == [f"CRITICAL: another program listens on {address}: "
                                f"end it, or set {name}"]
@@ -184,61 +185,61 @@ def test_a_taken_port_of_the_broker_is_named_once_with_what_to_do(stage, taken, 
 @pytest.mark.parametrize("address", [
     "tcp://192.0.2.1:0", "tcp://nowhere.invalid:0", "tcp://[::1]:0", "tcp://eth99:0"])
 def test_an_address_that_the_broker_s_machine_does_not_have_is_reported_to_be_missing(
-    stage, address
+    system, address
 ):
     free = {
         key: "tcp://127.0.0.1:0" for key in ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")
     }
-    code, out, err = run(stage, "broker", env={**free, "BROKER_CONTROL": address})
+    code, out, err = run(system, "broker", env={**free, "BROKER_CONTROL": address})
     assert (code, out) == (2, "")
     assert complaints(err) == [
         f"CRITICAL: BROKER_CONTROL: cannot listen on {address}: this machine has no such address; "
         "name one of its IPv4 addresses, or 0.0.0.0 for all"]
 
 
-def test_two_sockets_of_the_broker_at_one_address_are_both_named(stage, taken):
+def test_two_sockets_of_the_broker_at_one_address_are_both_named(system, taken):
     same = f"tcp://127.0.0.1:{taken}"
-    code, out, err = run(stage, "broker", env={
+    code, out, err = run(system, "broker", env={
         "BROKER_INGEST": same, "BROKER_PUBLISH": "tcp://127.0.0.1:0", "BROKER_CONTROL": same})
     assert (code, out) == (2, "")
     assert complaints(err) == [f"CRITICAL: BROKER_INGEST and BROKER_CONTROL are both {same}: "
                                "give each a port of its own"]
 
 
-def test_an_address_that_is_not_ours_is_named_once(stage):
-    code, _, err = run(stage, "gateway", "--host=192.0.2.1", "--port=0")
+def test_an_address_that_is_not_ours_is_named_once(system):
+    code, _, err = run(system, "gateway", "--host=192.0.2.1", "--port=0")
     assert code == 2
     assert complaints(err) == ["CRITICAL: HOST, PORT: cannot listen on 192.0.2.1:0: "
                                "Cannot assign requested address"]
 
 
-def test_a_store_that_another_broker_writes_stops_the_second_with_exit_code_2(stage):
-    broker = stage.broker(store="sqlite:" + stage.path("pregon.db"))
-    code, out, err = run(stage, "broker", "--store=" + broker.settings["store"],
+def test_a_store_that_another_broker_writes_stops_the_second_with_exit_code_2(system):
+    broker = system.broker(store="sqlite:" + system.path("pregon.db"))
+    code, out, err = run(system, "broker", "--store=" + broker.settings["store"],
                          env={key: "tcp://127.0.0.1:0" for key in
                               ("BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL")})
     assert (code, out) == (2, "")
     assert len(complaints(err)) == 1 and "another broker" in err, err
 
 
-def test_star_together_with_credentials_is_refused_at_the_start(stage):
-    code, _, err = run(stage, "gateway", "--port=0", "--cors-origins=*", "--cors-allow-credentials")
+def test_star_together_with_credentials_is_refused_at_the_start(system):
+    code, _, err = run(system, "gateway", "--port=0", "--cors-origins=*", "--cors-allow-credentials")
     assert code == 2
     assert "CORS_ALLOW_CREDENTIALS" in err and "CORS_ORIGINS" in err and "'*'" in err
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_what_is_no_flag_is_wrong_usage(stage, program):
+def test_what_is_no_flag_is_wrong_usage(system, program):
     for wrong in (["--no-such-flag"], ["--no-such-flag=1"], ["word"], ["--log-level"], ["-x"],
                   ["--env-file=missing.env"], ["--env-file"]):
-        code, out, err = run(stage, program, *wrong)
+        code, out, err = run(system, program, *wrong)
         assert (code, out) == (2, ""), wrong
         assert wrong[0].split("=")[0].lstrip("-") in err or "missing.env" in err, err
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_help_lists_every_setting_with_its_default(stage, program):
-    code, out, err = run(stage, program, "--help")
+def test_help_lists_every_setting_with_its_default(system, program):
+    code, out, err = run(system, program, "--help")
     assert (code, err) == (0, "")
     (header,) = glob.glob(
         os.path.join(pregon.ROOT, program, "**", f"{program}_config.h"), recursive=True
@@ -255,17 +256,17 @@ def test_help_lists_every_setting_with_its_default(stage, program):
         assert name in out
     assert "--env-file" in out and "--version" in out and "--help" in out
     assert max(map(len, out.splitlines())) <= 120
-    code, out, _ = run(stage, program, "--version")
+    code, out, _ = run(system, program, "--version")
     assert code == 0 and re.fullmatch(rf"pregon-{program} \d+\.\d+\.\d+\n", out)
 
 
-def test_an_address_that_is_taken_stops_the_program_and_is_named(stage):
-    broker = stage.broker()
-    gateway = stage.gateway(broker)
-    code, _, err = run(stage, "gateway", f"--port={gateway.port}")
+def test_an_address_that_is_taken_stops_the_program_and_is_named(system):
+    broker = system.broker()
+    gateway = system.gateway(broker)
+    code, _, err = run(system, "gateway", f"--port={gateway.port}")
     assert code in (1, 2)
     assert str(gateway.port) in err and "PORT" in err
-    code, _, err = run(stage, "broker", "--broker-ingest=tcp://127.0.0.1:0",
+    code, _, err = run(system, "broker", "--broker-ingest=tcp://127.0.0.1:0",
                        "--broker-publish=tcp://127.0.0.1:0",
                        f"--broker-control={broker.ready['control']}")
     assert code in (1, 2)
@@ -276,76 +277,76 @@ def test_an_address_that_is_taken_stops_the_program_and_is_named(stage):
 
 
 def reload(gateway, says):
-    here = gateway.here()
+    here = gateway.log_position()
     gateway.signal(signal.SIGHUP)
-    return gateway.says(says, after=here)[0]
+    return gateway.wait_for_log(says, after=here)[0]
 
 
-def allowed(stage, gateway, origin):
-    answer = stage.handshake(gateway, headers={"Origin": origin})
+def allowed(system, gateway, origin):
+    answer = system.handshake(gateway, headers={"Origin": origin})
     page = gateway.get("/cotizaciones/live", headers={"Origin": origin})
     assert (answer.status == 101) == ("Access-Control-Allow-Origin" in page.headers)
     return answer.status == 101
 
 
-def test_sighup_reads_settings_anew_and_keeps_every_connection(stage):
-    broker = stage.broker()
-    stage.path(".env", f"CORS_ORIGINS={OURS}\n")
-    gateway = stage.gateway(broker)
-    client = stage.client(gateway, "?symbols=X")
-    client.hears("ack")
-    assert allowed(stage, gateway, OURS) and not allowed(stage, gateway, OTHER)
+def test_sighup_reads_settings_anew_and_keeps_every_connection(system):
+    broker = system.broker()
+    system.path(".env", f"CORS_ORIGINS={OURS}\n")
+    gateway = system.gateway(broker)
+    client = system.client(gateway, "?symbols=X")
+    client.receive("ack")
+    assert allowed(system, gateway, OURS) and not allowed(system, gateway, OTHER)
 
-    stage.path(".env", f"CORS_ORIGINS={OTHER}\nWEBSOCKET_MAX_CONNECTIONS=5\nLOG_LEVEL=warning\n")
+    system.path(".env", f"CORS_ORIGINS={OTHER}\nWEBSOCKET_MAX_CONNECTIONS=5\nLOG_LEVEL=warning\n")
     reload(gateway, "SIGHUP: settings reloaded|origins may connect")
-    pregon.eventually(lambda: allowed(stage, gateway, OTHER))
-    assert not allowed(stage, gateway, OURS)
+    pregon.eventually(lambda: allowed(system, gateway, OTHER))
+    assert not allowed(system, gateway, OURS)
     assert gateway.page("health")["gateway"]["max_connections"] == 5
-    assert client.asks("ping")["type"] == "ack"
+    assert client.request("ping")["type"] == "ack"
 
-    stage.path(".env", f"CORS_ORIGINS={OTHER}\nWEBSOCKET_ENABLED=0\n")
+    system.path(".env", f"CORS_ORIGINS={OTHER}\nWEBSOCKET_ENABLED=0\n")
     gateway.signal(signal.SIGHUP)
-    refused = pregon.eventually(lambda: stage.handshake(gateway), lambda a: a.status != 101)
+    refused = pregon.eventually(lambda: system.handshake(gateway), lambda a: a.status != 101)
     assert refused.code == "websocket_disabled"
     assert gateway.status()["websocket_enabled"] is False
-    assert client.asks("ping")["type"] == "ack"
+    assert client.request("ping")["type"] == "ack"
 
-    stage.path(".env", f"CORS_ORIGINS={OTHER}\n")
+    system.path(".env", f"CORS_ORIGINS={OTHER}\n")
     gateway.signal(signal.SIGHUP)
-    pregon.eventually(lambda: stage.handshake(gateway).status, lambda s: s == 101)
+    pregon.eventually(lambda: system.handshake(gateway).status, lambda s: s == 101)
 
 
 @pytest.mark.parametrize("bad", ["CORS_ORIGINS=app.example", "WEBSOCKET_ENABLED=perhaps",
                                  "CORS_ORIGINS=*\nCORS_ALLOW_CREDENTIALS=1", "PORT=x"])
-def test_a_bad_value_at_sighup_keeps_the_old_settings_and_is_named(stage, bad):
-    broker = stage.broker()
-    stage.path(".env", f"CORS_ORIGINS={OURS}\n")
-    gateway = stage.gateway(broker, port=0)
+def test_a_bad_value_at_sighup_keeps_the_old_settings_and_is_named(system, bad):
+    broker = system.broker()
+    system.path(".env", f"CORS_ORIGINS={OURS}\n")
+    gateway = system.gateway(broker, port=0)
     if bad.startswith("PORT"):
         bad = "WEBSOCKET_TIMEOUT=x"  # the port is a flag here, which counts over the file
-    client = stage.client(gateway, "?symbols=X")
-    client.hears("ack")
-    stage.path(".env", f"{bad}\nWEBSOCKET_MAX_CONNECTIONS=5\n")
+    client = system.client(gateway, "?symbols=X")
+    client.receive("ack")
+    system.path(".env", f"{bad}\nWEBSOCKET_MAX_CONNECTIONS=5\n")
     line = reload(gateway, r".*SIGHUP: .*old (ones|settings).*")
     assert line.startswith("ERROR:")
     name = bad.split("=")[0]
     assert any(name in text for text in gateway.log("err") if not text.startswith("INFO"))
-    assert allowed(stage, gateway, OURS) and not allowed(stage, gateway, OTHER)
+    assert allowed(system, gateway, OURS) and not allowed(system, gateway, OTHER)
     assert gateway.page("health")["gateway"]["max_connections"] == 100
-    assert client.asks("ping")["type"] == "ack"
+    assert client.request("ping")["type"] == "ack"
 
 
-def test_sighup_is_no_reason_to_stop_for_anyone(stage):
-    broker = stage.broker()
-    feeder = stage.feeder(broker, "sim:1", rate=100)
-    gateway = stage.gateway(broker)
-    client = stage.client(gateway)
+def test_sighup_is_no_reason_to_stop_for_anyone(system):
+    broker = system.broker()
+    feeder = system.feeder(broker, "sim:1", rate=100)
+    gateway = system.gateway(broker)
+    client = system.client(gateway)
     for process in (broker, feeder, gateway):
-        here = process.here()
+        here = process.log_position()
         process.signal(signal.SIGHUP)
-        process.says("SIGHUP", after=here)
+        process.wait_for_log("SIGHUP", after=here)
     for _ in range(20):
-        client.hears("quote")
+        client.receive("quote")
 
 
 @pytest.mark.parametrize("program, name, value, allowed", [
@@ -360,13 +361,13 @@ def test_sighup_is_no_reason_to_stop_for_anyone(stage):
     ("feeder", "SPEED", "fast", "a whole number"), ("feeder", "LOOP", "forever", "1/0"),
 ])
 def test_a_generic_name_in_the_environment_is_reported_with_its_origin(
-    stage, program, name, value, allowed
+    system, program, name, value, allowed
 ):
-    one = stage.process(program, {}, wait=False, env={name: value})
-    one.says(rf"CRITICAL: {name}=.* \(environment\): must be {allowed}")
-    one.ends(2)
+    one = system.process(program, {}, wait=False, env={name: value})
+    one.wait_for_log(rf"CRITICAL: {name}=.* \(environment\): must be {allowed}")
+    one.wait_for_exit(2)
 
 
-def test_a_host_may_be_a_name(stage):
-    gateway = stage.gateway(stage.broker(), host="localhost")
+def test_a_host_may_be_a_name(system):
+    gateway = system.gateway(system.broker(), host="localhost")
     assert gateway.get("/cotizaciones/live").status == 200

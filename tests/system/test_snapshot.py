@@ -27,7 +27,7 @@ class Caller(threading.Thread):
             self.last[symbol] += 1
             self.feed.quote(symbol, last=str(self.last[symbol]), n=self.last[symbol])
             if count % 500 == 499:  # as a source that waits: a few hundred in flight
-                self.feed.settled(count - 499)
+                self.feed.wait_processed(count - 499)
 
 
 def check(client, last, mode):
@@ -67,32 +67,32 @@ def covers(patterns, symbol):
 
 
 @pytest.mark.parametrize("mode", ["all", "merge"])
-def test_snapshot_and_quotes_have_no_gap_and_no_reorder_under_load(stage, mode):
-    broker, gateway = stage.play(client_queue=64 * 1024 * 1024, heartbeat=1)
+def test_snapshot_and_quotes_have_no_gap_and_no_reorder_under_load(system, mode):
+    broker, gateway = system.start(client_queue=64 * 1024 * 1024, heartbeat=1)
     rng = random.Random(SEED)
     print("seed", SEED)
-    feed = stage.feed(broker)
-    clients = [stage.client(gateway, f"?symbols=NOTHING&mode={mode}") for _ in range(12)]
-    stayers = [stage.client(gateway, f"?symbols={p}&mode={mode}") for p in ("*", "A*,AA*", "AA1")]
+    feed = system.feed(broker)
+    clients = [system.client(gateway, f"?symbols=NOTHING&mode={mode}") for _ in range(12)]
+    stayers = [system.client(gateway, f"?symbols={p}&mode={mode}") for p in ("*", "A*,AA*", "AA1")]
     caller = Caller(feed, rng)
 
     while caller.is_alive():
         client = rng.choice(clients)
         op = rng.choice(("subscribe", "subscribe", "unsubscribe"))
-        client.asks(op, symbols=rng.sample(PATTERNS, rng.randint(1, 4)))
+        client.request(op, symbols=rng.sample(PATTERNS, rng.randint(1, 4)))
         if rng.random() < 0.05:
-            late = stage.client(gateway, f"?symbols={rng.choice(PATTERNS)}&mode={mode}")
+            late = system.client(gateway, f"?symbols={rng.choice(PATTERNS)}&mode={mode}")
             stayers.append(late)
     caller.join()
-    feed.settled()
+    feed.wait_processed()
     feed.quote("ZEND", last="1", n=1)
-    head = feed.settled().received
+    head = feed.wait_processed().received
 
     for client in clients + stayers:
-        client.asks("subscribe", symbols=["ZEND"])
-        client.hears(("quote", "snapshot"), symbol="ZEND")
-        client.hears("heartbeat", where=lambda m: m["seq"] >= head)
-    assert not any(c.heard("lost") or c.heard("error") for c in clients + stayers)
+        client.request("subscribe", symbols=["ZEND"])
+        client.receive(("quote", "snapshot"), symbol="ZEND")
+        client.receive("heartbeat", where=lambda m: m["seq"] >= head)
+    assert not any(c.received("lost") or c.received("error") for c in clients + stayers)
     caller.last["ZEND"] = 1
     for client in clients + stayers:
         check(client, caller.last, mode)
@@ -102,14 +102,14 @@ def test_snapshot_and_quotes_have_no_gap_and_no_reorder_under_load(stage, mode):
     assert status["gateway"]["upstream_gaps"] == 0
 
 
-def test_a_client_that_joins_late_sees_every_quote_since_its_snapshot(stage):
-    broker, gateway = stage.play(client_queue=64 * 1024 * 1024)
-    feeder = stage.feeder(broker, "sim:5?rate=4000", feed="sim")
-    first = stage.client(gateway, "?mode=all")
-    first.is_told(lambda m: len(m) > 2000)
-    late = [stage.client(gateway, "?mode=all") for _ in range(10)]
+def test_a_client_that_joins_late_sees_every_quote_since_its_snapshot(system):
+    broker, gateway = system.start(client_queue=64 * 1024 * 1024)
+    feeder = system.feeder(broker, "sim:5?rate=4000", feed="sim")
+    first = system.client(gateway, "?mode=all")
+    first.wait_until(lambda m: len(m) > 2000)
+    late = [system.client(gateway, "?mode=all") for _ in range(10)]
     for client in late:
-        client.is_told(lambda m: len(m) > 1000)
+        client.wait_until(lambda m: len(m) > 1000)
     feeder.stop()
     for client in late:
         at = {}
@@ -122,30 +122,30 @@ def test_a_client_that_joins_late_sees_every_quote_since_its_snapshot(stage):
                 at[m["symbol"]] = m
 
 
-def test_a_record_lost_between_broker_and_gateway_is_found_and_mended(stage):
+def test_a_record_lost_between_broker_and_gateway_is_found_and_mended(system):
     """The gateway is stopped until its pipe at the broker is full, and then let go on."""
-    broker = stage.broker(publish_queue=1000)
-    gateway = stage.gateway(broker, client_queue=512 * 1024 * 1024)
-    feed = stage.feed(broker)
-    every = stage.client(gateway, "?symbols=X&mode=all")
-    newest = stage.client(gateway, "?symbols=X,Y")
-    every.hears("ack"), newest.hears("ack")
+    broker = system.broker(publish_queue=1000)
+    gateway = system.gateway(broker, client_queue=512 * 1024 * 1024)
+    feed = system.feed(broker)
+    every = system.client(gateway, "?symbols=X&mode=all")
+    newest = system.client(gateway, "?symbols=X,Y")
+    every.receive("ack"), newest.receive("ack")
     feed.quote("X", last="0", n=0)
-    every.hears("quote")
+    every.receive("quote")
     count = 120000
 
     gateway.signal(19)  # SIGSTOP
     for n in range(1, count + 1):
         feed.quote("X", n=n, last="1")
         if n % 5000 == 0:
-            feed.settled(n - 4000)
+            feed.wait_processed(n - 4000)
     feed.quote("Y", last="7")
-    feed.settled()
+    feed.wait_processed()
     gateway.signal(18)  # SIGCONT
 
-    newest.is_told(lambda all: any(m.get("symbol") == "Y" for m in all))
-    newest.is_told(lambda all: any(m.get("n") == count for m in all))
-    every.is_told(lambda all: any(m.get("n") == count for m in all))
+    newest.wait_until(lambda all: any(m.get("symbol") == "Y" for m in all))
+    newest.wait_until(lambda all: any(m.get("n") == count for m in all))
+    every.wait_until(lambda all: any(m.get("n") == count for m in all))
     last = 0
     told_lost = False
     for m in every.messages:

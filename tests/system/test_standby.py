@@ -13,15 +13,15 @@ from pregon import eventually
 class Trio:
     """Feeders on standard input; their quotes say who made them."""
 
-    def __init__(self, stage):
-        self.stage = stage
-        self.broker = stage.broker(store=f"sqlite:{stage.path('pregon.db')}")
-        self.gateway = stage.gateway(self.broker)
-        self.client = stage.client(self.gateway, "?symbols=X&mode=all")
-        self.client.hears("ack")
-        self.feeders = [stage.feeder(self.broker, "-", feed="trio", wait=i == 0) for i in range(3)]
+    def __init__(self, system):
+        self.system = system
+        self.broker = system.broker(store=f"sqlite:{system.path('pregon.db')}")
+        self.gateway = system.gateway(self.broker)
+        self.client = system.client(self.gateway, "?symbols=X&mode=all")
+        self.client.receive("ack")
+        self.feeders = [system.feeder(self.broker, "-", feed="trio", wait=i == 0) for i in range(3)]
         for feeder in self.feeders[1:]:
-            feeder.says("standing by")
+            feeder.wait_for_log("standing by")
         self.numbers = dict.fromkeys((f.name for f in self.feeders), 0)
 
     def speak(self, feeder):
@@ -33,7 +33,7 @@ class Trio:
         return price
 
     def check_called_out(self, feeder):
-        self.client.hears("quote", last=self.speak(feeder))
+        self.client.receive("quote", last=self.speak(feeder))
 
     def successor(self, *but):
         """The one that has taken over."""
@@ -49,8 +49,8 @@ class Trio:
 
 
 @pytest.fixture
-def trio(stage):
-    return Trio(stage)
+def trio(system):
+    return Trio(system)
 
 
 def test_a_killed_feeder_has_a_successor_whose_host_and_pid_are_logged(trio):
@@ -61,7 +61,7 @@ def test_a_killed_feeder_has_a_successor_whose_host_and_pid_are_logged(trio):
     one.kill()
     heir = trio.successor(one)
     trio.check_called_out(heir)
-    said = heir.says(
+    said = heir.wait_for_log(
         r"we follow pid (\d+) on \S+, which was last heard ([0-9.]+) s ago after line (\d+)"
     )
     assert (int(said[1]), int(said[3])) == (pid, 3)
@@ -84,7 +84,7 @@ def test_a_stopped_feeder_is_followed_at_once(trio):
     one.stop()
     heir = trio.successor(one)
     trio.check_called_out(heir)
-    heir.says(r"which left [0-9.]+ s ago after line 1")
+    heir.wait_for_log(r"which left [0-9.]+ s ago after line 1")
     (row,) = trio.gateway.page("health")["feeds"]
     assert row["status"] == "live" and row["lost"] == 0
 
@@ -95,34 +95,34 @@ def test_a_feeder_that_was_paused_longer_than_its_lease_is_fenced_and_stands_by(
     one.signal(signal.SIGSTOP)
     heir = trio.successor(one)
     trio.check_called_out(heir)
-    here = one.here()
+    here = one.log_position()
     late = trio.speak(one)  # it lies in the pipe until it wakes up
     one.signal(signal.SIGCONT)
-    one.says(
+    one.wait_for_log(
         r"stopped for [0-9.]+ s: checking with the broker whether feed trio is still ours",
         after=here,
     )
-    one.says("standing by", after=here)
+    one.wait_for_log("standing by", after=here)
     for _ in range(3):
         trio.check_called_out(heir)
-    assert not trio.client.heard("quote", last=late)
+    assert not trio.client.received("quote", last=late)
     # What it had read is not lost to it: it is called out when the name is its own again.
     for other in trio.feeders[1:]:
         other.kill()
-    trio.client.hears("quote", last=late)
+    trio.client.receive("quote", last=late)
 
 
-def test_a_pause_nobody_used_costs_nothing(stage):
-    broker, gateway = stage.play()
-    client = stage.client(gateway, "?symbols=X&mode=all")
-    client.hears("ack")
-    feeder = stage.feeder(broker, "-", feed="alone")
+def test_a_pause_nobody_used_costs_nothing(system):
+    broker, gateway = system.start()
+    client = system.client(gateway, "?symbols=X&mode=all")
+    client.receive("ack")
+    feeder = system.feeder(broker, "-", feed="alone")
     feeder.signal(signal.SIGSTOP)
-    broker.says("feed alone .* is silent")
+    broker.wait_for_log("feed alone .* is silent")
     feeder.signal(signal.SIGCONT)
-    feeder.says("is still ours|, going on")  # after a long pause, or a short one
+    feeder.wait_for_log("is still ours|, going on")  # after a long pause, or a short one
     feeder.write('{"symbol":"X","last":"1"}\n')
-    client.hears("quote", last="1")
+    client.receive("quote", last="1")
     assert not broker.logged("it follows")
 
 
@@ -133,7 +133,7 @@ def test_one_after_the_other_until_nobody_is_left_and_the_tokens_rise(trio):
         trio.check_called_out(feeder)
         getattr(feeder, end)()
         ended.append(feeder)
-    trio.client.hears("state", symbol="X", state="stale")
+    trio.client.receive("state", symbol="X", state="stale")
     epochs = [int(m[1]) for m in trio.broker.logged(r"feed trio granted .* epoch (\d+),")]
     assert len(epochs) == 3 and epochs == sorted(set(epochs))
 
@@ -141,9 +141,9 @@ def test_one_after_the_other_until_nobody_is_left_and_the_tokens_rise(trio):
 def test_a_broker_that_was_stopped_does_not_take_a_name_from_its_holder(trio):
     one = trio.feeders[0]
     trio.check_called_out(one)
-    here = trio.broker.here()
+    here = trio.broker.log_position()
     trio.broker.signal(signal.SIGSTOP)
-    one.says("nothing from the broker")
+    one.wait_for_log("nothing from the broker")
     trio.broker.signal(signal.SIGCONT)
     trio.check_called_out(one)
     assert not [t for t in trio.broker.log()[here:] if re.search("silent|follows", t)]
@@ -158,63 +158,63 @@ def test_a_killed_broker_finds_the_same_holder_again(trio):
     assert not trio.broker.logged("it follows")
 
 
-def stored_broker(stage):
-    return stage.broker(store="sqlite:" + stage.path("pregon.db"))
+def stored_broker(system):
+    return system.broker(store="sqlite:" + system.path("pregon.db"))
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_after_a_goodbye_the_name_is_free_for_a_broker_started_anew_on_its_store(stage, end):
-    broker = stored_broker(stage)
-    first = stage.feed(broker, "main")
+def test_after_a_goodbye_the_name_is_free_for_a_broker_started_anew_on_its_store(system, end):
+    broker = stored_broker(system)
+    first = system.feed(broker, "main")
     first.quote("X", last="1")
-    first.settled().goodbye()
-    broker.says("feed main says goodbye after line 1")
-    stage.control(broker).ask("ping")  # answered after the goodbye: it is remembered
-    here = broker.here()
+    first.wait_processed().goodbye()
+    broker.wait_for_log("feed main says goodbye after line 1")
+    system.control(broker).request("ping")  # answered after the goodbye: it is remembered
+    here = broker.log_position()
     getattr(broker, end)()
 
     broker.start()
 
-    (row,) = stage.control(broker).ask("status")["feeds"]
+    (row,) = system.control(broker).request("status")["feeds"]
     assert (row["name"], row["live"], row["left"], row["received"]) == ("main", False, True, 1)
-    gateway = stage.gateway(broker)
+    gateway = system.gateway(broker)
     (row,) = gateway.page("health")["feeds"]
     assert (row["status"], row["reason"]) == ("ended", "it said goodbye: its symbols are stale")
     assert gateway.page("quotes/X")["state"] == "stale"
-    second = stage.feeder(broker, "-", feed="main")
-    second.says("feed main granted .*; the one before us left after line 1$")
+    second = system.feeder(broker, "-", feed="main")
+    second.wait_for_log("feed main granted .*; the one before us left after line 1$")
     said = broker.log()[here:] + second.log()
     assert not [t for t in said if "is held by" in t or "is silent" in t or "pid 0" in t], said
     second.end_of_input()
-    second.ends(0)
+    second.wait_for_exit(0)
 
 
-def test_the_same_owner_loses_no_count_by_a_goodbye_and_a_broker_started_anew(stage):
-    broker = stored_broker(stage)
-    first = stage.feed(broker, "main")
+def test_the_same_owner_loses_no_count_by_a_goodbye_and_a_broker_started_anew(system):
+    broker = stored_broker(system)
+    first = system.feed(broker, "main")
     for n in range(3):
         first.quote("X", last=str(n + 1))
-    first.settled().goodbye()
-    broker.says("feed main says goodbye after line 3")
+    first.wait_processed().goodbye()
+    broker.wait_for_log("feed main says goodbye after line 3")
     broker.stop()
     broker.start()
     hello = {"role": "feeder", "name": "main", "oldest": 1, "newest": 1, "acked": 1}
-    answer = stage.control(broker).ask("hello", owner=first.owner, **hello)
+    answer = system.control(broker).request("hello", owner=first.owner, **hello)
     assert answer["received"] == 3 and "after" not in answer, answer
 
 
-def test_the_holder_of_a_name_is_never_logged_as_pid_0_after_its_broker_was_killed(stage):
-    broker = stored_broker(stage)
-    first = stage.feed(broker, "main")
+def test_the_holder_of_a_name_is_never_logged_as_pid_0_after_its_broker_was_killed(system):
+    broker = stored_broker(system)
+    first = system.feed(broker, "main")
     first.quote("X", last="1")
-    first.settled()
+    first.wait_processed()
     broker.kill()
     first.fall_silent()
     broker.start()
-    second = stage.feeder(broker, "-", feed="main")  # ready: the name is its own
-    second.says("feed main granted .*; the one before us fell silent after line 1$")
-    broker.says(r"feed main \(a feeder whose pid is not known\) is silent")
+    second = system.feeder(broker, "-", feed="main")  # ready: the name is its own
+    second.wait_for_log("feed main granted .*; the one before us fell silent after line 1$")
+    broker.wait_for_log(r"feed main \(a feeder whose pid is not known\) is silent")
     said = broker.log() + second.log()
     assert not [t for t in said if re.search(r"pid 0|on ,|\(,| on $", t)], said
     second.end_of_input()
-    second.ends(0)
+    second.wait_for_exit(0)

@@ -12,18 +12,18 @@ import pregon
 
 
 @pytest.fixture
-def path(stage):
-    return stage.path("pregon.db")
+def path(system):
+    return system.path("pregon.db")
 
 
-def started(stage, path, **settings):
-    return stage.broker(store=f"sqlite:{path}", **settings)
+def started(system, path, **settings):
+    return system.broker(store=f"sqlite:{path}", **settings)
 
 
 def fed(feed, symbol, first, last, **more):
     for n in range(first, last + 1):
         feed.quote(symbol, last=str(n), n=n, **more)
-    feed.settled()
+    feed.wait_processed()
 
 
 def numbers(client, symbol="X"):
@@ -32,13 +32,13 @@ def numbers(client, symbol="X"):
 
 def epoch_of(broker):
     """The one it began its last life with."""
-    return broker.says(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
+    return broker.wait_for_log(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
 
 
-def refused(stage, path, code=1, **settings):
+def refused(system, path, code=1, **settings):
     """A broker that does not start: its last words."""
-    broker = stage.broker(wait=False, store=f"sqlite:{path}", **settings)
-    broker.ends(code)
+    broker = system.broker(wait=False, store=f"sqlite:{path}", **settings)
+    broker.wait_for_exit(code)
     return "\n".join(broker.log("err"))
 
 
@@ -51,101 +51,101 @@ def rows(path, query):
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
-def test_after_a_restart_no_hole_and_nothing_twice_reaches_a_client(stage, path, end):
-    broker = started(stage, path)
-    gateway = stage.gateway(broker)
-    feed = stage.feed(broker)
-    every = stage.client(gateway, "?mode=all")
-    newest = stage.client(gateway, "?symbols=X,Y")
-    every.hears("ack"), newest.hears("ack")
+def test_after_a_restart_no_hole_and_nothing_twice_reaches_a_client(system, path, end):
+    broker = started(system, path)
+    gateway = system.gateway(broker)
+    feed = system.feed(broker)
+    every = system.client(gateway, "?mode=all")
+    newest = system.client(gateway, "?symbols=X,Y")
+    every.receive("ack"), newest.receive("ack")
     fed(feed, "Y", 1, 1)
     for life in range(5):
         fed(feed, "X", life * 100 + 1, life * 100 + 100)
         getattr(broker, end)()
         broker.start()
     fed(feed, "X", 501, 510)
-    every.hears("quote", n=510)
-    newest.is_told(lambda all: any(m.get("n") == 510 for m in all))
+    every.receive("quote", n=510)
+    newest.wait_until(lambda all: any(m.get("n") == 510 for m in all))
     assert numbers(every) == list(range(1, 511))
-    assert not every.heard("reset") and not every.heard("lost")
+    assert not every.received("reset") and not every.received("lost")
     positions = [m["seq"] for m in every.messages if m["type"] == "quote"]
     assert positions == sorted(set(positions))
     assert rows(path, "SELECT count(*) FROM epochs") == [(1,)]
 
 
-def test_last_values_and_positions_are_there_again(stage, path):
-    broker = started(stage, path)
-    gateway = stage.gateway(broker)
-    feed = stage.feed(broker)
+def test_last_values_and_positions_are_there_again(system, path):
+    broker = started(system, path)
+    gateway = system.gateway(broker)
+    feed = system.feed(broker)
     fed(feed, "X", 1, 7)
     epoch, head = epoch_of(broker), feed.received
-    stage.client(gateway, "?symbols=X").hears("snapshot", n=7)
+    system.client(gateway, "?symbols=X").receive("snapshot", n=7)
     feed.close()
     broker.kill()
     broker.start()
-    fresh = stage.gateway(broker)
-    client = stage.client(fresh, "?symbols=X")
-    assert client.hears("ack")["epoch"] == epoch
-    assert client.hears("snapshot", n=7)["seq"] == head
-    client.hears("state", symbol="X", state="stale")  # its feed does not come back
+    fresh = system.gateway(broker)
+    client = system.client(fresh, "?symbols=X")
+    assert client.receive("ack")["epoch"] == epoch
+    assert client.receive("snapshot", n=7)["seq"] == head
+    client.receive("state", symbol="X", state="stale")  # its feed does not come back
 
 
-def test_a_client_resumes_from_the_store_what_the_ring_has_no_longer(stage, path):
-    broker = started(stage, path, journal_bytes=1048576)
-    gateway = stage.gateway(broker, client_queue=16 << 20)
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=X&mode=all")
-    client.hears("ack")
+def test_a_client_resumes_from_the_store_what_the_ring_has_no_longer(system, path):
+    broker = started(system, path, journal_bytes=1048576)
+    gateway = system.gateway(broker, client_queue=16 << 20)
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=X&mode=all")
+    client.receive("ack")
     fed(feed, "X", 1, 3)
-    seq = client.hears("quote", n=3)["seq"]
-    epoch = client.heard("ack")[0]["epoch"]
+    seq = client.receive("quote", n=3)["seq"]
+    epoch = client.received("ack")[0]["epoch"]
     client.close()
     for n in range(4, 4004):
         feed.quote("X", last="1", n=n, note="x" * 1000)
         feed.quote("OTHER", last="1")
         if n % 500 == 0:
-            feed.settled()
-    feed.settled()
-    for mode, where in (("all", gateway), ("all", stage.gateway(broker)), ("merge", gateway)):
-        client = stage.client(where, f"?symbols=X&mode={mode}&since={epoch}:{seq}")
-        assert client.hears("ack")["recovered"] is True
-        client.hears(("quote", "snapshot"), n=4003)
+            feed.wait_processed()
+    feed.wait_processed()
+    for mode, where in (("all", gateway), ("all", system.gateway(broker)), ("merge", gateway)):
+        client = system.client(where, f"?symbols=X&mode={mode}&since={epoch}:{seq}")
+        assert client.receive("ack")["recovered"] is True
+        client.receive(("quote", "snapshot"), n=4003)
         if mode == "all":
             assert numbers(client) == list(range(4, 4004))
 
 
-def test_what_retention_pruned_is_not_recovered(stage, path):
-    broker = started(stage, path, journal_bytes=1048576, retention_count=1000)
-    gateway = stage.gateway(broker)
-    feed = stage.feed(broker)
+def test_what_retention_pruned_is_not_recovered(system, path):
+    broker = started(system, path, journal_bytes=1048576, retention_count=1000)
+    gateway = system.gateway(broker)
+    feed = system.feed(broker)
     fed(feed, "X", 1, 5000, note="x" * 500)
     pregon.eventually(
         lambda: rows(path, "SELECT count(*), max(seq) FROM log")[0],
         lambda log: log[0] <= 1000 and log[1] == 5000,
         "that all is stored and pruned",
     )
-    client = stage.client(gateway, f"?symbols=X&mode=all&since={epoch_of(broker)}:2")
-    assert client.hears("ack")["recovered"] is False
-    client.hears("snapshot", n=5000)
+    client = system.client(gateway, f"?symbols=X&mode=all&since={epoch_of(broker)}:2")
+    assert client.receive("ack")["recovered"] is False
+    client.receive("snapshot", n=5000)
 
 
-def test_feeders_learn_what_is_stored(stage, path):
-    broker = started(stage, path)
-    control = stage.control(broker)
-    fed(stage.feed(broker), "X", 1, 100)
-    pregon.eventually(lambda: control.ask("status"),
+def test_feeders_learn_what_is_stored(system, path):
+    broker = started(system, path)
+    control = system.control(broker)
+    fed(system.feed(broker), "X", 1, 100)
+    pregon.eventually(lambda: control.request("status"),
                       lambda s: s["store"]["stored"] == 100 and s["feeds"][0]["stored"] == 100,
                       "all of it in the store")
-    status = control.ask("status")["store"]
+    status = control.request("status")["store"]
     assert (status["kind"], status["durable"], status["gaps"]) == ("sqlite", True, 0)
 
 
 # --- what begins anew ----------------------------------------------------------------------
 
 
-def lived(stage, path, count=10):
-    broker = started(stage, path)
-    fed(stage.feed(broker), "X", 1, count)
+def lived(system, path, count=10):
+    broker = started(system, path)
+    fed(system.feed(broker), "X", 1, count)
     broker.stop()
     return epoch_of(broker)
 
@@ -161,57 +161,57 @@ def change_boot(path):
         f.write(b"00000000-0000-0000-0000-000000000000")
 
 
-def test_a_copy_put_back_begins_a_new_epoch_above_all_positions(stage, path):
-    old = lived(stage, path)
+def test_a_copy_put_back_begins_a_new_epoch_above_all_positions(system, path):
+    old = lived(system, path)
     shutil.copy(path, path + ".old")
-    broker = started(stage, path)
+    broker = started(system, path)
     assert epoch_of(broker) == old
-    fed(stage.feed(broker), "X", 11, 20)
+    fed(system.feed(broker), "X", 11, 20)
     broker.stop()
     shutil.move(path + ".old", path)
     for tail in ("-wal", "-shm"):
         if os.path.exists(path + tail):
             os.remove(path + tail)
 
-    broker = started(stage, path)
+    broker = started(system, path)
     assert epoch_of(broker) != old
-    broker.says("new epoch .restored.")
-    gateway = stage.gateway(broker)
-    client = stage.client(gateway, f"?symbols=X&mode=all&since={old}:20")
-    assert client.hears("ack")["recovered"] is False
-    client.hears("snapshot", n=10, state="stale")
-    fed(stage.feed(broker, name="other"), "X", 30, 30)
-    assert client.hears("quote", n=30)["seq"] > 20
+    broker.wait_for_log("new epoch .restored.")
+    gateway = system.gateway(broker)
+    client = system.client(gateway, f"?symbols=X&mode=all&since={old}:20")
+    assert client.receive("ack")["recovered"] is False
+    client.receive("snapshot", n=10, state="stale")
+    fed(system.feed(broker, name="other"), "X", 30, 30)
+    assert client.receive("quote", n=30)["seq"] > 20
 
 
 @pytest.mark.parametrize("what, reason", [
     ("ring", "journal_deleted"), ("store", "store_deleted"), ("boot", "machine_stopped")])
-def test_a_log_that_is_not_whole_begins_a_new_epoch(stage, path, what, reason):
+def test_a_log_that_is_not_whole_begins_a_new_epoch(system, path, what, reason):
     if what == "boot":
-        broker = started(stage, path)
-        fed(stage.feed(broker), "X", 1, 10)
+        broker = started(system, path)
+        fed(system.feed(broker), "X", 1, 10)
         old = epoch_of(broker)
         broker.kill()
         change_boot(path)
     else:
-        old = lived(stage, path)
+        old = lived(system, path)
         for name in os.listdir(os.path.dirname(path)):
             is_ring = name == "pregon.db-ring"
             if name.startswith("pregon.db") and is_ring == (what == "ring"):
                 os.remove(os.path.join(os.path.dirname(path), name))
-    broker = started(stage, path)
+    broker = started(system, path)
     assert epoch_of(broker) != old
-    broker.says(f"new epoch .{reason}.")
+    broker.wait_for_log(f"new epoch .{reason}.")
 
 
-def test_a_backup_made_while_quotes_flow_is_whole_and_begins_its_own_epoch(stage, path):
-    broker = started(stage, path)
-    feeder = stage.feeder(broker, "sim:20?rate=5000", feed="sim")
-    control = stage.control(broker)
+def test_a_backup_made_while_quotes_flow_is_whole_and_begins_its_own_epoch(system, path):
+    broker = started(system, path)
+    feeder = system.feeder(broker, "sim:20?rate=5000", feed="sim")
+    control = system.control(broker)
     pregon.eventually(
-        lambda: control.ask("status")["store"]["stored"], lambda n: n > 3000, "quotes"
+        lambda: control.request("status")["store"]["stored"], lambda n: n > 3000, "quotes"
     )
-    copy = stage.path("copy.db")
+    copy = system.path("copy.db")
     command = [os.path.join(pregon.BIN, "pregon-broker"), "--store", f"sqlite:{path}",
                "--backup", copy]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -221,27 +221,28 @@ def test_a_backup_made_while_quotes_flow_is_whole_and_begins_its_own_epoch(stage
     feeder.stop()
     (count, first, last), = rows(copy, "SELECT count(*), min(seq), max(seq) FROM log")
     assert count == last - first + 1 > 3000
-    other = started(stage, copy)
+    other = started(system, copy)
     assert epoch_of(other) != epoch_of(broker)
-    other.says("new epoch .restored.")
+    other.wait_for_log("new epoch .restored.")
 
 
-def test_what_a_broker_with_another_log_had_received_is_not_blamed_on_the_ring(stage, path):
-    broker = started(stage, path)
-    gateway = stage.gateway(broker)
-    client = stage.client(gateway, "?symbols=X&mode=all")
-    client.hears("ack")
-    feeder = stage.feeder(broker, "-", feed="test")
-    control = stage.control(broker)
+def test_what_a_broker_with_another_log_had_received_is_not_blamed_on_the_ring(system, path):
+    broker = started(system, path)
+    gateway = system.gateway(broker)
+    client = system.client(gateway, "?symbols=X&mode=all")
+    client.receive("ack")
+    feeder = system.feeder(broker, "-", feed="test")
+    control = system.control(broker)
 
     def says(first, last):
         for n in range(first, last + 1):
             feeder.write('{"symbol":"X","last":"%d","n":%d}\n' % (n, n))
-        client.hears("quote", n=last)
-        pregon.eventually(lambda: control.ask("status")["feeds"][0]["stored"], lambda n: n == last)
+        client.receive("quote", n=last)
+        pregon.eventually(lambda: control.request("status")["feeds"][0]["stored"],
+                          lambda n: n == last)
 
     says(1, 10)
-    copy = stage.path("copy.db")
+    copy = system.path("copy.db")
     subprocess.run([os.path.join(pregon.BIN, "pregon-broker"), "--store", f"sqlite:{path}",
                     "--backup", copy], check=True, capture_output=True, timeout=60)
     says(11, 20)
@@ -252,54 +253,54 @@ def test_what_a_broker_with_another_log_had_received_is_not_blamed_on_the_ring(s
             os.remove(name)
     shutil.move(copy, path)
     broker.start()
-    client.hears("reset")
+    client.receive("reset")
     feeder.signal(signal.SIGCONT)
     feeder.write('{"symbol":"X","last":"21","n":21}\n')
-    lost = client.hears("lost")
+    lost = client.receive("lost")
     assert (lost["feed"], lost["first"], lost["last"]) == ("test", 11, 20)
     assert lost["reason"] == "log_replaced"
-    client.hears("quote", n=21)
-    broker.says("feed test lost lines 11 to 20: log_replaced")
-    feeder.says("lines 11 to 20 .10. were received, but the broker's log is another one")
+    client.receive("quote", n=21)
+    broker.wait_for_log("feed test lost lines 11 to 20: log_replaced")
+    feeder.wait_for_log("lines 11 to 20 .10. were received, but the broker's log is another one")
 
 
 # --- what cannot be kept -----------------------------------------------------------------------
 
 
-def test_a_store_that_cannot_be_used_is_named_at_start(stage, path):
-    assert "no such" in refused(stage, "/nowhere/x.db").lower()
+def test_a_store_that_cannot_be_used_is_named_at_start(system, path):
+    assert "no such" in refused(system, "/nowhere/x.db").lower()
     with open(path, "w", encoding="ascii") as f:
         f.write("this is no database, whatever its name says\n" * 100)
-    words = refused(stage, path)
+    words = refused(system, path)
     assert path in words
     with open(path, encoding="ascii") as f:
         assert f.read(20) == "this is no database,"
 
 
-def test_a_newer_store_is_refused_and_left_alone(stage, path):
-    lived(stage, path)
+def test_a_newer_store_is_refused_and_left_alone(system, path):
+    lived(system, path)
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 1000")
-    assert "newer" in refused(stage, path)
+    assert "newer" in refused(system, path)
 
 
-def test_one_store_has_one_broker(stage, path):
-    started(stage, path)
-    assert path in refused(stage, path, code=2)
+def test_one_store_has_one_broker(system, path):
+    started(system, path)
+    assert path in refused(system, path, code=2)
 
 
-def test_settings_that_make_no_sense_stop_it(stage):
+def test_settings_that_make_no_sense_stop_it(system):
     for store in ("file.db", "sqlite:", "SQLITE:x"):
-        broker = stage.broker(wait=False, store=store)
-        broker.ends(code=2)
-        broker.says("sqlite:FILE or memory", stream="err")
+        broker = system.broker(wait=False, store=store)
+        broker.wait_for_exit(code=2)
+        broker.wait_for_log("sqlite:FILE or memory", stream="err")
 
 
-def test_people_can_read_the_store(stage, path):
-    broker = started(stage, path)
-    feed = stage.feed(broker)
+def test_people_can_read_the_store(system, path):
+    broker = started(system, path)
+    feed = system.feed(broker)
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843")
-    feed.settled()
+    feed.wait_processed()
     pregon.eventually(lambda: rows(path, "SELECT symbol, bid, ask FROM quotes"),
                       lambda found: found == [("EUR/USD", "1.0842", "1.0843")], "the quote")
     schema = rows(path, "SELECT sql FROM sqlite_master WHERE name = 'log'")[0][0]

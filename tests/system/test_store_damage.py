@@ -10,16 +10,16 @@ PAGE = 8192
 
 
 @pytest.fixture
-def path(stage):
-    return stage.path("pregon.db")
+def path(system):
+    return system.path("pregon.db")
 
 
 def fed(feed, first, last):
     for n in range(first, last + 1):
         feed.quote("X", last=str(n), n=n, note="x" * 300)
         if n % 1000 == 0:
-            feed.settled()
-    feed.settled()
+            feed.wait_processed()
+    feed.wait_processed()
 
 
 def log_pages(path):
@@ -53,13 +53,13 @@ def overwrite(path, page, data):
         f.write(data)
 
 
-def lived(stage, path, count=6000, **settings):
+def lived(system, path, count=6000, **settings):
     """A log of `count` quotes; the ring has the newest of them only."""
-    broker = stage.broker(store=f"sqlite:{path}", journal_bytes=1048576, **settings)
-    feed = stage.feed(broker)
+    broker = system.broker(store=f"sqlite:{path}", journal_bytes=1048576, **settings)
+    feed = system.feed(broker)
     fed(feed, 1, count)
     feed.close()
-    epoch = broker.says(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
+    epoch = broker.wait_for_log(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
     broker.stop()
     return broker, epoch
 
@@ -70,8 +70,8 @@ def lost_ranges(client):
 
 @pytest.mark.parametrize("end, data", [("stop", b"\0" * PAGE), ("kill", b"\xa5" * PAGE)],
                          ids=["stop-zeros", "kill-noise"])
-def test_a_damaged_page_is_lost_to_clients_by_name_and_nothing_else_is(stage, path, end, data):
-    broker, epoch = lived(stage, path)
+def test_a_damaged_page_is_lost_to_clients_by_name_and_nothing_else_is(system, path, end, data):
+    broker, epoch = lived(system, path)
     if end == "kill":
         broker.start()
         broker.kill()
@@ -79,14 +79,14 @@ def test_a_damaged_page_is_lost_to_clients_by_name_and_nothing_else_is(stage, pa
     page, first, last = pages[len(pages) // 4]
     overwrite(path, page, data)
     broker.start()
-    gateway = stage.gateway(broker, client_queue=64 << 20)
-    stage.feed(broker, name="alive")  # so that health tells of nothing but the damage
+    gateway = system.gateway(broker, client_queue=64 << 20)
+    system.feed(broker, name="alive")  # so that health tells of nothing but the damage
     for _ in range(2):  # and again: it is told anew to each, and logged once
-        client = stage.client(gateway, f"?symbols=X&mode=all&since={epoch}:10")
-        assert client.hears("ack")["recovered"] is True
-        client.hears("quote", n=6000)
+        client = system.client(gateway, f"?symbols=X&mode=all&since={epoch}:10")
+        assert client.receive("ack")["recovered"] is True
+        client.receive("quote", n=6000)
         assert lost_ranges(client) == [(first, last)]
-        lost, = client.heard("lost")
+        lost, = client.received("lost")
         assert (lost["reason"], lost["feed"], lost["count"]) == ("damaged", "", last - first + 1)
         numbers = [m["n"] for m in client.messages if m["type"] == "quote"]
         assert numbers == [n for n in range(11, 6001) if not first <= n <= last]
@@ -99,18 +99,18 @@ def test_a_damaged_page_is_lost_to_clients_by_name_and_nothing_else_is(stage, pa
     assert (health["durable"], health["damaged"]) == (True, last - first + 1)
     assert len([line for line in broker.log("err") if "damaged" in line]) == 1
     # What comes now is delivered, stored and there for the next one.
-    feed = stage.feed(broker)
+    feed = system.feed(broker)
     fed(feed, 6001, 6100)
-    client.hears("quote", n=6100)
+    client.receive("quote", n=6100)
 
 
-def test_history_names_what_is_damaged(stage, path):
-    broker, epoch = lived(stage, path)
+def test_history_names_what_is_damaged(system, path):
+    broker, epoch = lived(system, path)
     pages = log_pages(path)
     page, first, last = pages[len(pages) // 4]
     overwrite(path, page, b"\0" * PAGE)
     broker.start()
-    gateway = stage.gateway(broker)
+    gateway = system.gateway(broker)
     for order in ("oldest", "newest"):
         bound, numbers, gaps = "", [], []
         while bound is not None:
@@ -122,17 +122,17 @@ def test_history_names_what_is_damaged(stage, path):
         assert gaps == [(first, last, "damaged")]
 
 
-def test_retention_that_meets_damage_ends_and_says_so_once(stage, path):
-    broker, _ = lived(stage, path)
+def test_retention_that_meets_damage_ends_and_says_so_once(system, path):
+    broker, _ = lived(system, path)
     page, _, _ = log_pages(path)[2]
     overwrite(path, page, b"\0" * PAGE)
     broker.settings["retention_count"] = 1000
     broker.start()
-    gateway = stage.gateway(broker)
-    fed(stage.feed(broker, name="other"), 1, 100)
-    broker.says("Nothing is removed from the log any more")
+    gateway = system.gateway(broker)
+    fed(system.feed(broker, name="other"), 1, 100)
+    broker.wait_for_log("Nothing is removed from the log any more")
     for n in range(2, 6):
-        fed(stage.feed(broker, name=f"other{n}"), 1, 100)
+        fed(system.feed(broker, name=f"other{n}"), 1, 100)
     assert gateway.page("health")["status"] == "degraded"
     assert len([line for line in broker.log("err") if "damaged" in line]) == 1
     assert gateway.page("health")["store"]["durable"] is True

@@ -9,23 +9,23 @@ import pytest
 import pregon
 
 
-def started(stage, path, **settings):
-    return stage.broker(store=f"sqlite:{path}", **settings)
+def started(system, path, **settings):
+    return system.broker(store=f"sqlite:{path}", **settings)
 
 
 def fed(feed, symbol, first, last):
     for n in range(first, last + 1):
         feed.quote(symbol, last=str(n), n=n)
-    feed.settled()
+    feed.wait_processed()
 
 
 def epoch_of(broker):
-    return broker.says(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
+    return broker.wait_for_log(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
 
 
-def refused(stage, path, code):
-    broker = stage.broker(wait=False, store=f"sqlite:{path}")
-    broker.ends(code)
+def refused(system, path, code):
+    broker = system.broker(wait=False, store=f"sqlite:{path}")
+    broker.wait_for_exit(code)
     return "\n".join(broker.log("err"))
 
 
@@ -50,12 +50,12 @@ def roundabout(folder, real):
 
 
 @pytest.mark.parametrize("other_name", [symbolic, hard, linked_folder, roundabout])
-def test_a_second_broker_is_refused_whatever_name_it_gives_the_store(stage, other_name):
-    path = stage.path("pregon.db")
-    broker = started(stage, path)
-    feed = stage.feed(broker)
+def test_a_second_broker_is_refused_whatever_name_it_gives_the_store(system, other_name):
+    path = system.path("pregon.db")
+    broker = started(system, path)
+    feed = system.feed(broker)
     fed(feed, "X", 1, 3)
-    words = refused(stage, other_name(os.path.dirname(path), path), code=2)
+    words = refused(system, other_name(os.path.dirname(path), path), code=2)
     assert "the store is in use" in words
     fed(feed, "X", 4, 6)
     broker.stop()
@@ -64,61 +64,61 @@ def test_a_second_broker_is_refused_whatever_name_it_gives_the_store(stage, othe
         assert db.execute("SELECT max(seq) FROM log").fetchone() == (6,)
 
 
-def test_a_log_goes_on_whether_it_is_opened_by_a_link_or_by_its_own_name(stage):
+def test_a_log_goes_on_whether_it_is_opened_by_a_link_or_by_its_own_name(system):
     """Ring and locks are beside the file itself."""
-    path, link = stage.path("disk/pregon.db"), stage.path("pregon.db")
+    path, link = system.path("disk/pregon.db"), system.path("pregon.db")
     os.mkdir(os.path.dirname(path))
     os.symlink("disk/pregon.db", link)  # to a file that is not there yet
-    broker = started(stage, link)
+    broker = started(system, link)
     epoch = epoch_of(broker)
-    locker = stage.locker(broker, "me")
+    locker = system.locker(broker, "me")
     token = locker.acquire("L", ttl_ms=60000)
-    fed(stage.feed(broker), "X", 1, 3)
+    fed(system.feed(broker), "X", 1, 3)
     broker.kill()
     assert {"pregon.db", "pregon.db-ring", "pregon.db-locks"} <= set(
         os.listdir(os.path.dirname(path))
     )
     assert not [n for n in os.listdir(os.path.dirname(link)) if n.startswith("pregon.db-")]
-    broker = started(stage, path)
+    broker = started(system, path)
     assert epoch_of(broker) == epoch
-    assert stage.locker(broker, "you").entry("L")["token"] == token
+    assert system.locker(broker, "you").entry("L")["token"] == token
 
 
 @pytest.mark.parametrize("which", ["ring", "locks"])
-def test_a_file_that_lies_beside_a_link_is_named_and_not_forgotten(stage, which):
-    path, link = stage.path("disk/pregon.db"), stage.path("pregon.db")
+def test_a_file_that_lies_beside_a_link_is_named_and_not_forgotten(system, which):
+    path, link = system.path("disk/pregon.db"), system.path("pregon.db")
     os.mkdir(os.path.dirname(path))
-    started(stage, path).stop()
+    started(system, path).stop()
     os.symlink("disk/pregon.db", link)
     os.rename(f"{path}-{which}", f"{link}-{which}")
-    words = refused(stage, link, code=1)
+    words = refused(system, link, code=1)
     assert f"{link}-{which}" in words and f"{path}-{which}" in words
     os.rename(f"{link}-{which}", f"{path}-{which}")
-    broker = started(stage, link)
-    broker.says("The store has|Started pregon-broker")
+    broker = started(system, link)
+    broker.wait_for_log("The store has|Started pregon-broker")
     assert not broker.logged("new epoch")
 
 
 @pytest.mark.parametrize("name", ["with spaces.db", "cotización ñ €.db", "'quo\"ted'.db", "50%s.db",
                                   "file:x?mode=memory", ":memory:", "-dash.db"])
-def test_any_name_can_be_a_store(stage, name):
-    path = stage.path("some folder ü/" + name)
+def test_any_name_can_be_a_store(system, name):
+    path = system.path("some folder ü/" + name)
     os.mkdir(os.path.dirname(path))
-    broker = started(stage, path)
+    broker = started(system, path)
     epoch = epoch_of(broker)
-    fed(stage.feed(broker), "X", 1, 3)
+    fed(system.feed(broker), "X", 1, 3)
     broker.kill()
     assert {name, name + "-ring", name + "-locks"} <= set(os.listdir(os.path.dirname(path)))
     broker.start()
     assert epoch_of(broker) == epoch
 
 
-def test_a_folder_that_cannot_be_written_is_named_and_nothing_changes(stage):
-    path = stage.path("disk/pregon.db")
+def test_a_folder_that_cannot_be_written_is_named_and_nothing_changes(system):
+    path = system.path("disk/pregon.db")
     folder = os.path.dirname(path)
     os.mkdir(folder)
-    started(stage, path).stop()
-    os.chmod(stage.directory.name, 0o755)
+    started(system, path).stop()
+    os.chmod(system.directory.name, 0o755)
     os.chmod(folder, 0o555)
     before = {n: os.stat(os.path.join(folder, n)).st_mtime_ns for n in os.listdir(folder)}
     # As a user who may do nothing there: root may do everything.
@@ -130,8 +130,8 @@ def test_a_folder_that_cannot_be_written_is_named_and_nothing_changes(stage):
     os.chmod(folder, 0o755)
 
 
-def test_what_is_no_file_cannot_be_a_store_and_is_not_waited_for(stage):
-    fifo = stage.path("pipe")
+def test_what_is_no_file_cannot_be_a_store_and_is_not_waited_for(system):
+    fifo = system.path("pipe")
     os.mkfifo(fifo)
     for path in (fifo, "/dev/null"):
         done = subprocess.run(
@@ -139,7 +139,7 @@ def test_what_is_no_file_cannot_be_a_store_and_is_not_waited_for(stage):
             capture_output=True,
             text=True,
             timeout=pregon.PATIENCE,
-            cwd=stage.directory.name,
+            cwd=system.directory.name,
         )
         assert done.returncode == 1
         assert f"store {path}: it is a device or a pipe, not a file; name a file" in done.stderr

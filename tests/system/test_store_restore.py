@@ -14,34 +14,34 @@ DOCUMENT = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "operatio
 
 
 @pytest.fixture
-def path(stage):
-    os.mkdir(stage.path("data"))
-    return stage.path("data/pregon.db")
+def path(system):
+    os.mkdir(system.path("data"))
+    return system.path("data/pregon.db")
 
 
 def epoch_of(broker):
-    return broker.says(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
+    return broker.wait_for_log(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
 
 
 def fed(feed, first, last):
     for n in range(first, last + 1):
         feed.quote("X", last=str(n), n=n)
-    feed.settled()
+    feed.wait_processed()
 
 
-def run(stage, *flags):
+def run(system, *flags):
     return subprocess.run([os.path.join(pregon.BIN, "pregon-broker"), *flags], text=True,
-                          capture_output=True, timeout=60, cwd=stage.directory.name)
+                          capture_output=True, timeout=60, cwd=system.directory.name)
 
 
-def backed_up(stage, path, name="copy.db"):
-    done = run(stage, f"--store=sqlite:{path}", f"--backup={name}")
+def backed_up(system, path, name="copy.db"):
+    done = run(system, f"--store=sqlite:{path}", f"--backup={name}")
     assert done.returncode == 0, done.stderr
-    return stage.path(name)
+    return system.path(name)
 
 
-def restored(stage, path, backup):
-    done = run(stage, f"--store=sqlite:{path}", f"--restore={backup}")
+def restored(system, path, backup):
+    done = run(system, f"--store=sqlite:{path}", f"--restore={backup}")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -63,15 +63,15 @@ def documented():
     return re.findall(r"^    (\S.*)$", section, re.M)
 
 
-def test_the_documented_commands_bring_back_log_locks_and_values(stage, path):
-    broker = stage.broker(store=f"sqlite:{path}")
-    feed, locker = stage.feed(broker), stage.locker(broker, "me")
+def test_the_documented_commands_bring_back_log_locks_and_values(system, path):
+    broker = system.broker(store=f"sqlite:{path}")
+    feed, locker = system.feed(broker), system.locker(broker, "me")
     token = locker.acquire("L", ttl_ms=60000)
     locker.put("L", b"kept")
     old = epoch_of(broker)
     fed(feed, 1, 10)
     pregon.eventually(
-        lambda: stage.control(broker).ask("status")["store"]["stored"], lambda n: n == 10
+        lambda: system.control(broker).request("status")["store"]["stored"], lambda n: n == 10
     )
     env = {**os.environ, "PATH": pregon.BIN + ":" + os.environ["PATH"]}
     ran = []
@@ -83,22 +83,22 @@ def test_the_documented_commands_bring_back_log_locks_and_values(stage, path):
             broker.stop()
         elif line.startswith("# start the broker"):
             broker.start()
-            broker.says(re.search('"(.*)"', line)[1].replace("(", ".").replace(")", "."))
+            broker.wait_for_log(re.search('"(.*)"', line)[1].replace("(", ".").replace(")", "."))
         else:
             subprocess.run(
-                ["bash", "-ec", line], check=True, cwd=stage.directory.name, env=env, timeout=60
+                ["bash", "-ec", line], check=True, cwd=system.directory.name, env=env, timeout=60
             )
             ran.append(line)
     assert ["--backup" in line for line in ran] == [True, False] and "--restore" in ran[1]
     assert epoch_of(broker) != old
-    again = stage.locker(broker, "you")
+    again = system.locker(broker, "you")
     entry = again.entry("L")
     assert (entry["state"], entry["owner"], entry["token"]) == ("held", "me", token)
     assert again.get("L")["value"] == b"kept"
-    client = stage.client(stage.gateway(broker), "?symbols=X")
-    client.hears("snapshot", n=10)
-    fed(stage.feed(broker, name="other"), 21, 21)
-    assert client.hears("quote", n=21)["seq"] > 20
+    client = system.client(system.gateway(broker), "?symbols=X")
+    client.receive("snapshot", n=10)
+    fed(system.feed(broker, name="other"), 21, 21)
+    assert client.receive("quote", n=21)["seq"] > 20
     names = os.listdir(os.path.dirname(path))
     assert {"pregon.db.old-1", "pregon.db-locks.old-1"} <= set(names)
     assert not [n for n in names if "restore" in n]
@@ -107,17 +107,17 @@ def test_the_documented_commands_bring_back_log_locks_and_values(stage, path):
         assert db.execute("SELECT max(seq) FROM log").fetchone()[0] >= 20
 
 
-def test_a_store_in_use_is_not_restored_under_any_of_its_names(stage, path):
-    broker = stage.broker(store=f"sqlite:{path}")
-    feed = stage.feed(broker)
+def test_a_store_in_use_is_not_restored_under_any_of_its_names(system, path):
+    broker = system.broker(store=f"sqlite:{path}")
+    feed = system.feed(broker)
     fed(feed, 1, 3)
-    backup = backed_up(stage, path)
-    os.symlink("data/pregon.db", stage.path("link.db"))
-    os.link(path, stage.path("data/hard.db"))
-    for name in (path, stage.path("link.db"), stage.path("data/hard.db")):
-        done = run(stage, f"--store=sqlite:{name}", f"--restore={backup}")
+    backup = backed_up(system, path)
+    os.symlink("data/pregon.db", system.path("link.db"))
+    os.link(path, system.path("data/hard.db"))
+    for name in (path, system.path("link.db"), system.path("data/hard.db")):
+        done = run(system, f"--store=sqlite:{name}", f"--restore={backup}")
         assert done.returncode == 2 and "the store is in use" in done.stderr
-    os.remove(stage.path("data/hard.db"))
+    os.remove(system.path("data/hard.db"))
     fed(feed, 4, 5)
     broker.stop()
     broker.start()
@@ -127,15 +127,15 @@ def test_a_store_in_use_is_not_restored_under_any_of_its_names(stage, path):
 @pytest.mark.parametrize(
     "what", ["nothing", "text", "damaged", "cut", "other", "store", "memory", "both"]
 )
-def test_what_cannot_be_restored_is_refused_and_nothing_changes(stage, path, what):
-    broker = stage.broker(store=f"sqlite:{path}")
-    fed(stage.feed(broker), 1, 500)
+def test_what_cannot_be_restored_is_refused_and_nothing_changes(system, path, what):
+    broker = system.broker(store=f"sqlite:{path}")
+    fed(system.feed(broker), 1, 500)
     broker.stop()
-    backup, store = backed_up(stage, path), f"sqlite:{path}"
+    backup, store = backed_up(system, path), f"sqlite:{path}"
     if what == "nothing":
-        backup = stage.path("nowhere.db")
+        backup = system.path("nowhere.db")
     elif what == "text":
-        stage.path("copy.db", "this is no database\n" * 1000)
+        system.path("copy.db", "this is no database\n" * 1000)
     elif what == "damaged":
         with open(backup, "r+b") as f:
             f.seek(8192)
@@ -154,7 +154,7 @@ def test_what_cannot_be_restored_is_refused_and_nothing_changes(stage, path, wha
     flags = [f"--store={store}", f"--restore={backup}"] + (
         ["--backup=x.db"] if what == "both" else []
     )
-    done = run(stage, *flags)
+    done = run(system, *flags)
     assert done.returncode == (2 if what in ("memory", "both") else 1), done.stderr
     assert done.stderr.startswith(
         "CRITICAL: BACKUP and RESTORE are both" if what == "both" else "RESTORE: "
@@ -162,40 +162,40 @@ def test_what_cannot_be_restored_is_refused_and_nothing_changes(stage, path, wha
     assert files(path) == before
 
 
-def test_a_machine_without_the_store_gets_log_and_locks_from_the_backup(stage, path):
-    broker = stage.broker(store=f"sqlite:{path}")
-    locker = stage.locker(broker, "me")
+def test_a_machine_without_the_store_gets_log_and_locks_from_the_backup(system, path):
+    broker = system.broker(store=f"sqlite:{path}")
+    locker = system.locker(broker, "me")
     token = locker.acquire("L", ttl_ms=60000)
-    fed(stage.feed(broker), 1, 10)
+    fed(system.feed(broker), 1, 10)
     pregon.eventually(
-        lambda: stage.control(broker).ask("status")["store"]["stored"], lambda n: n == 10
+        lambda: system.control(broker).request("status")["store"]["stored"], lambda n: n == 10
     )
-    backup = backed_up(stage, path)
+    backup = backed_up(system, path)
     broker.stop()
-    os.mkdir(stage.path("ñew disk"))
-    elsewhere = stage.path("ñew disk/a b.db")
-    said = restored(stage, elsewhere, backup)
+    os.mkdir(system.path("ñew disk"))
+    elsewhere = system.path("ñew disk/a b.db")
+    said = restored(system, elsewhere, backup)
     assert "position 10" in said and "1 locks" in said and "old-" not in said
     assert sorted(n for n in os.listdir(os.path.dirname(elsewhere)) if not n.endswith("-lock")) == \
         ["a b.db", "a b.db-locks"]
-    broker = stage.broker(store=f"sqlite:{elsewhere}")
-    broker.says("new epoch .restored.")
-    assert stage.locker(broker, "you").entry("L")["token"] == token
+    broker = system.broker(store=f"sqlite:{elsewhere}")
+    broker.wait_for_log("new epoch .restored.")
+    assert system.locker(broker, "you").entry("L")["token"] == token
     with sqlite3.connect(elsewhere) as db:
         assert not db.execute("SELECT name FROM sqlite_master WHERE name LIKE 'backup%'").fetchall()
 
 
-def test_a_copy_of_a_closed_store_is_restored_with_a_new_epoch_and_the_locks_stay(stage, path):
-    broker = stage.broker(store=f"sqlite:{path}")
+def test_a_copy_of_a_closed_store_is_restored_with_a_new_epoch_and_the_locks_stay(system, path):
+    broker = system.broker(store=f"sqlite:{path}")
     old = epoch_of(broker)
-    token = stage.locker(broker, "me").acquire("L", ttl_ms=60000)
-    fed(stage.feed(broker), 1, 10)
+    token = system.locker(broker, "me").acquire("L", ttl_ms=60000)
+    fed(system.feed(broker), 1, 10)
     broker.stop()
-    shutil.copy(path, stage.path("cp.db"))
-    assert "no locks" in restored(stage, path, stage.path("cp.db"))
-    restored(stage, path, stage.path("cp.db"))  # and once more
+    shutil.copy(path, system.path("cp.db"))
+    assert "no locks" in restored(system, path, system.path("cp.db"))
+    restored(system, path, system.path("cp.db"))  # and once more
     assert {"pregon.db.old-1", "pregon.db.old-2"} <= set(os.listdir(os.path.dirname(path)))
     broker.start()
-    broker.says("new epoch .restored.", after=broker.mark)
+    broker.wait_for_log("new epoch .restored.", after=broker.mark)
     assert epoch_of(broker) != old
-    assert stage.locker(broker, "you").entry("L")["token"] == token
+    assert system.locker(broker, "you").entry("L")["token"] == token

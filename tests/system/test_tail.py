@@ -14,14 +14,14 @@ import pregon
 
 
 @pytest.fixture
-def broker(stage):
-    return stage.broker(store=f"sqlite:{stage.path('pregon.db')}")
+def broker(system):
+    return system.broker(store=f"sqlite:{system.path('pregon.db')}")
 
 
 def fed(feed, symbol, first, last):
     for n in range(first, last + 1):
         feed.quote(symbol, last=str(n), n=n)
-    feed.settled()
+    feed.wait_processed()
 
 
 def command(broker, *words):
@@ -38,26 +38,26 @@ def position_of(text):
     return re.search(r"--since ([0-9a-f]{16}:\d+)", text)[1]
 
 
-def test_a_feed_of_thousands_is_written_line_for_line(stage, broker):
-    tail = consumer.tail(stage, broker, "X", "SIM*", log_level="debug")
-    tail.says("Up to date", stream="err")
-    feeder = stage.feeder(broker, "-", wait=False)
+def test_a_feed_of_thousands_is_written_line_for_line(system, broker):
+    tail = consumer.tail(system, broker, "X", "SIM*", log_level="debug")
+    tail.wait_for_log("Up to date", stream="err")
+    feeder = system.feeder(broker, "-", wait=False)
     feeder.write("".join(f'{{"symbol":"X","last":"{n}"}}\n' for n in range(1, 5001)))
     feeder.end_of_input()
-    feeder.ends()
+    feeder.wait_for_exit()
     sent = int(re.search(r": (\d+) lines, ", "\n".join(feeder.log("err")))[1])
     assert sent == 5000
-    tail.hears("quote", last="5000")
-    tail.hears("state", state="stale")  # the feeder has left
+    tail.receive("quote", last="5000")
+    tail.receive("state", state="stale")  # the feeder has left
     tail.stop()
-    assert [m["last"] for m in tail.heard("quote")] == [str(n) for n in range(1, sent + 1)]
+    assert [m["last"] for m in tail.received("quote")] == [str(n) for n in range(1, sent + 1)]
 
 
-def test_symbols_are_words_and_only_they_are_followed(stage, broker):
-    feed = stage.feed(broker)
+def test_symbols_are_words_and_only_they_are_followed(system, broker):
+    feed = system.feed(broker)
     for symbol in ("BTC/USD", "BTC/EUR", "EUR/USD", "GC=F", "OTHER"):
         feed.quote(symbol, last="1")
-    feed.settled()
+    feed.wait_processed()
     result = ran(broker, "BTC*", "--count=4", "EUR/USD", "--", "GC=F")
     assert result.returncode == 0
     told = [json.loads(line) for line in result.stdout.splitlines()]
@@ -73,7 +73,7 @@ def test_symbols_are_words_and_only_they_are_followed(stage, broker):
     (["-x"], "\"-x\" is not a flag"),
     (["--broker-publish", "nowhere"], "BROKER_PUBLISH"),
 ])
-def test_what_is_wrong_is_reported_with_code_2(stage, broker, words, said):
+def test_what_is_wrong_is_reported_with_code_2(system, broker, words, said):
     result = ran(broker, *words)
     assert result.returncode == 2
     assert said in result.stderr and not result.stdout
@@ -86,10 +86,10 @@ def test_help_names_the_words_and_their_flag():
     assert "--symbols LIST, SYMBOL...\n" in result.stdout
 
 
-def test_tail_goes_on_from_the_position_it_printed_also_after_a_killed_broker(stage, broker):
-    feed = stage.feed(broker)
+def test_tail_goes_on_from_the_position_it_printed_also_after_a_killed_broker(system, broker):
+    feed = system.feed(broker)
     fed(feed, "X", 1, 100)
-    epoch = f"{stage.control(broker).ask('status')['epoch']:016x}"
+    epoch = f"{system.control(broker).request('status')['epoch']:016x}"
     since, numbers = f"{epoch}:0", []
     for life in range(4):
         result = ran(broker, "--since", since, "--count", "25", "X")
@@ -101,32 +101,32 @@ def test_tail_goes_on_from_the_position_it_printed_also_after_a_killed_broker(st
     assert numbers == list(range(1, 101))
 
 
-def test_an_end_by_a_signal_tells_the_position_and_is_no_failure(stage, broker):
-    feed = stage.feed(broker)
-    tail = consumer.tail(stage, broker)
+def test_an_end_by_a_signal_tells_the_position_and_is_no_failure(system, broker):
+    feed = system.feed(broker)
+    tail = consumer.tail(system, broker)
     fed(feed, "X", 1, 3)
-    tail.hears(n=3)
+    tail.receive(n=3)
     tail.signal(signal.SIGINT)
-    tail.ends(0)
+    tail.wait_for_exit(0)
     since = position_of("\n".join(tail.log("err")))
     fed(feed, "X", 4, 5)
-    again = consumer.tail(stage, broker, since=since)
-    again.hears("quote", n=5)
-    assert again.numbers()[-2:] == [4, 5] and not again.heard("snapshot")
+    again = consumer.tail(system, broker, since=since)
+    again.receive("quote", n=5)
+    assert again.numbers()[-2:] == [4, 5] and not again.received("snapshot")
 
 
-def test_no_snapshot_begins_with_what_comes(stage, broker):
-    feed = stage.feed(broker)
+def test_no_snapshot_begins_with_what_comes(system, broker):
+    feed = system.feed(broker)
     fed(feed, "X", 1, 3)
-    tail = consumer.tail(stage, broker, flags=["--no-snapshot"], log_level="debug")
-    tail.says("Up to date", stream="err")
+    tail = consumer.tail(system, broker, flags=["--no-snapshot"], log_level="debug")
+    tail.wait_for_log("Up to date", stream="err")
     fed(feed, "X", 4, 4)
-    tail.hears("quote", n=4)
+    tail.receive("quote", n=4)
     assert len(tail.messages()) == 1
 
 
-def test_it_ends_with_its_reader_whether_or_not_anything_comes(stage, broker):
-    feed = stage.feed(broker)
+def test_it_ends_with_its_reader_whether_or_not_anything_comes(system, broker):
+    feed = system.feed(broker)
     fed(feed, "X", 1, 1)
     process = subprocess.Popen(command(broker), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env=pregon.plain_environment(), text=True)
@@ -137,8 +137,8 @@ def test_it_ends_with_its_reader_whether_or_not_anything_comes(stage, broker):
     process.stderr.close()
 
 
-def test_a_full_disk_is_a_failure(stage, broker):
-    fed(stage.feed(broker), "X", 1, 1)
+def test_a_full_disk_is_a_failure(system, broker):
+    fed(system.feed(broker), "X", 1, 1)
     with open("/dev/full", "w", encoding="ascii") as full:
         result = subprocess.run(command(broker), stdout=full, stderr=subprocess.PIPE, text=True,
                                 env=pregon.plain_environment(), timeout=pregon.PATIENCE)
@@ -146,8 +146,8 @@ def test_a_full_disk_is_a_failure(stage, broker):
     assert "standard output: No space left on device" in result.stderr
 
 
-def test_a_reader_that_sleeps_holds_up_nothing_and_misses_nothing(stage, broker):
-    feed = stage.feed(broker)
+def test_a_reader_that_sleeps_holds_up_nothing_and_misses_nothing(system, broker):
+    feed = system.feed(broker)
     process = subprocess.Popen(command(broker, "--no-snapshot", "--log-level", "debug"),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env=pregon.plain_environment(), text=True)
@@ -155,13 +155,13 @@ def test_a_reader_that_sleeps_holds_up_nothing_and_misses_nothing(stage, broker)
         pass
     for n in range(1, 3001):
         feed.quote("X", last="1", n=n, note="x" * 200)
-    feed.settled()
+    feed.wait_processed()
     numbers = [json.loads(process.stdout.readline())["n"] for _ in range(3000)]
     assert numbers == list(range(1, 3001))
     # A signal gets through although nobody reads.
     for n in range(3001, 4001):
         feed.quote("X", last="1", n=n, note="x" * 200)
-    feed.settled()
+    feed.wait_processed()
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
     process.stdout.close()
@@ -169,26 +169,26 @@ def test_a_reader_that_sleeps_holds_up_nothing_and_misses_nothing(stage, broker)
     process.stderr.close()
 
 
-def test_the_broker_s_absence_is_reported_on_standard_error_once(stage, broker):
-    tail = consumer.tail(stage, broker)
-    fed(stage.feed(broker), "X", 1, 1)
-    tail.hears(n=1)
+def test_the_broker_s_absence_is_reported_on_standard_error_once(system, broker):
+    tail = consumer.tail(system, broker)
+    fed(system.feed(broker), "X", 1, 1)
+    tail.receive(n=1)
     broker.signal(signal.SIGSTOP)
-    tail.says("WARNING:.*The broker is away", stream="err")
+    tail.wait_for_log("WARNING:.*The broker is away", stream="err")
     broker.signal(signal.SIGCONT)
-    tail.says("The broker is here again", stream="err")
+    tail.wait_for_log("The broker is here again", stream="err")
     tail.stop()
     assert len(tail.logged("is away")) == 1
 
 
-def test_merge_skips_what_nobody_could_read(stage, broker):
-    feed = stage.feed(broker)
-    tail = consumer.tail(stage, broker, mode="merge", log_level="debug")
-    tail.says("Up to date", stream="err")
+def test_merge_skips_what_nobody_could_read(system, broker):
+    feed = system.feed(broker)
+    tail = consumer.tail(system, broker, mode="merge", log_level="debug")
+    tail.wait_for_log("Up to date", stream="err")
     tail.signal(signal.SIGSTOP)
     fed(feed, "X", 1, 3000)
     tail.signal(signal.SIGCONT)
-    tail.hears(n=3000)
+    tail.receive(n=3000)
     assert len(tail.messages()) < 3000
 
 
@@ -208,8 +208,8 @@ def on_a_terminal(broker, env, *words):
     return text.decode()
 
 
-def test_a_terminal_gets_a_table_in_colour_unless_it_asks_not_to(stage, broker):
-    stage.feed(broker).quote("EUR/USD", bid="1.0842", ask="1.08430")
+def test_a_terminal_gets_a_table_in_colour_unless_it_asks_not_to(system, broker):
+    system.feed(broker).quote("EUR/USD", bid="1.0842", ask="1.08430")
     plain = r"\d\d:\d\d:\d\d\.\d{3}  EUR/USD +1\.0842 +1\.08430\r\n"
     text = on_a_terminal(broker, {}, "--count=1")
     assert text.startswith("ACCEPTED")

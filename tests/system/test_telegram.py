@@ -20,10 +20,10 @@ from telegram_bots import (
     telegram,
 )  # noqa: F401 (fixtures)
 
-def holder(stage, broker, bots):
+def holder(system, broker, bots):
     """The instance active, as the broker sees it."""
     def look():
-        entry = locks(stage, broker).get("")
+        entry = locks(system, broker).get("")
         pid = entry["pid"] if entry and entry["state"] == "held" else 0
         return next((b for b in bots if b.is_running and b.pid == pid), None)
 
@@ -40,10 +40,10 @@ def check_once_or_marked(texts, what):
     return len(copies)
 
 
-def test_each_command_is_answered_in_the_language_of_who_asks(stage, telegram):
-    broker, feed, _ = play(stage, telegram)
+def test_each_command_is_answered_in_the_language_of_who_asks(system, telegram):
+    broker, feed, _ = play(system, telegram)
     feed.quote("BTC/USD", last="1034.50", timestamp=1640995200)
-    feed.settled()
+    feed.wait_processed()
     spanish = [
         ("/start", r"^Pregón: cotizaciones y alertas"),
         ("/ayuda", r"/borrar N"),
@@ -70,80 +70,81 @@ def test_each_command_is_answered_in_the_language_of_who_asks(stage, telegram):
     ]
     for n, pair in enumerate(zip(spanish, english), 1):
         for chat, language, (text, _) in zip((ANA, BEN), ("es", "en"), pair):
-            telegram.hears(chat, text, language=language)
+            telegram.user_sends(chat, text, language=language)
         for chat, (_, answer) in zip((ANA, BEN), pair):
-            assert re.search(answer, telegram.said(chat, n)[-1])
-    telegram.hears(GROUP, "/precio@another_bot BTC/USD")
-    telegram.hears(GROUP, "/precio@" + telegram.username + " BTC/USD")
-    assert telegram.said(GROUP) == ["BTC/USD 1034.50, 00:00:00 UTC"]
-    telegram.is_confirmed(telegram.last_update)
+            assert re.search(answer, telegram.wait_sent(chat, n)[-1])
+    telegram.user_sends(GROUP, "/precio@another_bot BTC/USD")
+    telegram.user_sends(GROUP, "/precio@" + telegram.username + " BTC/USD")
+    assert telegram.wait_sent(GROUP) == ["BTC/USD 1034.50, 00:00:00 UTC"]
+    telegram.wait_confirmed(telegram.last_update)
 
 
-def test_a_crossing_is_sent_once_and_again_only_after_the_price_went_back(stage, telegram):
-    broker, feed, _ = play(stage, telegram)
+def test_a_crossing_is_sent_once_and_again_only_after_the_price_went_back(system, telegram):
+    broker, feed, _ = play(system, telegram)
     feed.quote("EUR/USD", last="1.1")
-    feed.settled()
-    telegram.hears(ANA, "/alerta BTC/USD > 50000")
-    telegram.hears(ANA, "/alerta EUR/USD > 1")
-    assert telegram.said(ANA, 3)[2] == "Alerta 2: EUR/USD > 1. Precio: 1.1"  # so both are followed
+    feed.wait_processed()
+    telegram.user_sends(ANA, "/alerta BTC/USD > 50000")
+    telegram.user_sends(ANA, "/alerta EUR/USD > 1")
+    # With this answer the bot follows both symbols.
+    assert telegram.wait_sent(ANA, 3)[2] == "Alerta 2: EUR/USD > 1. Precio: 1.1"
     for last in ("49999", "50000", "50000.00000000000000000001", "50001", "49999", "50002"):
         feed.quote("BTC/USD", last=last)
-    feed.settled()
-    assert telegram.said(ANA, 4)[3] == (
+    feed.wait_processed()
+    assert telegram.wait_sent(ANA, 4)[3] == (
         "Alerta 1: BTC/USD > 50000. Precio: 50000.00000000000000000001")
     feed.quote("BTC/USD", last="49950")
     feed.quote("BTC/USD", last="50003")
-    assert telegram.said(ANA, 5)[4] == "Alerta 1: BTC/USD > 50000. Precio: 50003"
-    telegram.hears(ANA, "/ayuda")
-    assert len(telegram.said(ANA, 6)) == 6
+    assert telegram.wait_sent(ANA, 5)[4] == "Alerta 1: BTC/USD > 50000. Precio: 50003"
+    telegram.user_sends(ANA, "/ayuda")
+    assert len(telegram.wait_sent(ANA, 6)) == 6
 
 
-def test_an_alert_that_is_true_already_is_sent_at_once(stage, telegram):
-    broker, feed, _ = play(stage, telegram)
+def test_an_alert_that_is_true_already_is_sent_at_once(system, telegram):
+    broker, feed, _ = play(system, telegram)
     feed.quote("EUR/USD", bid="1.08", ask="1.09")
-    feed.settled()
-    telegram.hears(ANA, "/precio EUR/USD")
-    assert telegram.said(ANA)[0].startswith("EUR/USD compra 1.08, venta 1.09")
-    telegram.hears(ANA, "/alerta EUR/USD < 1.10")
-    assert telegram.said(ANA, 3)[2] == "Alerta 1: EUR/USD < 1.10. Precio: 1.09"
+    feed.wait_processed()
+    telegram.user_sends(ANA, "/precio EUR/USD")
+    assert telegram.wait_sent(ANA)[0].startswith("EUR/USD compra 1.08, venta 1.09")
+    telegram.user_sends(ANA, "/alerta EUR/USD < 1.10")
+    assert telegram.wait_sent(ANA, 3)[2] == "Alerta 1: EUR/USD < 1.10. Precio: 1.09"
 
 
-def test_only_listed_chats_are_answered_in_the_language_that_is_set(stage, telegram):
-    broker, feed, one = play(stage, telegram, telegram_chats=f"{BEN},{GROUP}",
+def test_only_listed_chats_are_answered_in_the_language_that_is_set(system, telegram):
+    broker, feed, one = play(system, telegram, telegram_chats=f"{BEN},{GROUP}",
                              telegram_language="en")
-    telegram.hears(ANA, "/ayuda")
-    telegram.hears(BEN, "/ayuda")
-    assert telegram.said(BEN)[0].startswith("Pregón: quotes")
-    telegram.hears(GROUP, "/ayuda")
-    telegram.said(GROUP)
+    telegram.user_sends(ANA, "/ayuda")
+    telegram.user_sends(BEN, "/ayuda")
+    assert telegram.wait_sent(BEN)[0].startswith("Pregón: quotes")
+    telegram.user_sends(GROUP, "/ayuda")
+    telegram.wait_sent(GROUP)
     assert not telegram.texts(ANA)
-    one.says("1 messages of chats not in TELEGRAM_CHATS")
+    one.wait_for_log("1 messages of chats not in TELEGRAM_CHATS")
 
 
 def test_whatever_instance_is_killed_every_update_is_answered_and_every_alert_sent_once(
-    stage, telegram
+    system, telegram
 ):
     """Or twice, where a kill fell between a send and its record, and the second says so."""
-    broker, feed, _ = play(stage, telegram, telegram_lock_ttl=2)
-    bots = stage.processes[1:] + [bot(stage, broker, telegram, telegram_lock_ttl=2)
-                                  for _ in range(2)]
+    broker, feed, _ = play(system, telegram, telegram_lock_ttl=2)
+    bots = system.processes[1:] + [bot(system, broker, telegram, telegram_lock_ttl=2)
+                                   for _ in range(2)]
     rounds = 6
     chats = [ANA + n for n in range(4)]
     asked, crossed = [], []
 
     def ask(chat, symbol):
-        telegram.hears(chat, f"/precio {symbol}", language="es" if chat % 2 else "en")
+        telegram.user_sends(chat, f"/precio {symbol}", language="es" if chat % 2 else "en")
         asked.append(f" {symbol} ")
 
     def is_said(what):
-        telegram.is_told(lambda f: any(what in t for t in f.texts()), what)
+        telegram.wait_until(lambda f: any(what in t for t in f.texts()), what)
 
     for n, symbol in enumerate(["SPIKE"] + [f"A{n}" for n in range(rounds)]):
-        telegram.hears(chats[n % 4], f"/alerta {symbol} > 100")
+        telegram.user_sends(chats[n % 4], f"/alerta {symbol} > 100")
         asked.append(f"{symbol} > 100.\n")
         is_said(asked[-1])
     for n in range(rounds):
-        victim = holder(stage, broker, bots)
+        victim = holder(system, broker, bots)
         for chat in chats:
             ask(chat, f"Q{n}C{chat}")
         hold = threading.Event()
@@ -164,48 +165,48 @@ def test_whatever_instance_is_killed_every_update_is_answered_and_every_alert_se
         feed.quote("SPIKE", last=f"20{n}")  # crossed while nobody is active, and back again
         feed.quote("SPIKE", last="1")
         crossed.append(f"SPIKE > 100. Precio: 20{n}")
-        feed.settled()
+        feed.wait_processed()
         victim.start()
         is_said(crossed[-1])
     for what in asked + crossed:
         is_said(what)
-    telegram.is_confirmed(telegram.last_update)
+    telegram.wait_confirmed(telegram.last_update)
     twice = sum(check_once_or_marked(telegram.texts(), what) == 2 for what in asked + crossed)
     assert len(telegram.texts()) == len(asked) + len(crossed) + twice
     assert telegram.conflicts == 0
 
 
-def test_an_instance_that_stops_hands_over_at_once_and_forgets_nothing(stage, telegram):
-    broker, feed, first = play(stage, telegram, telegram_poll_timeout=50, via="first")
-    telegram.hears(ANA, "/alerta BTC > 100")
-    telegram.said(ANA)
-    second = bot(stage, broker, telegram, telegram_poll_timeout=50, via="second")
-    telegram.is_told(lambda f: f.waiting, "a long poll")
+def test_an_instance_that_stops_hands_over_at_once_and_forgets_nothing(system, telegram):
+    broker, feed, first = play(system, telegram, telegram_poll_timeout=50, via="first")
+    telegram.user_sends(ANA, "/alerta BTC > 100")
+    telegram.wait_sent(ANA)
+    second = bot(system, broker, telegram, telegram_poll_timeout=50, via="second")
+    telegram.wait_until(lambda f: f.waiting, "a long poll")
     hold = threading.Event()
     fault = telegram.next_call("sendMessage", hold=hold, after=True)
-    telegram.hears(ANA, "/alertas")
+    telegram.user_sends(ANA, "/alertas")
     assert fault.was_met.wait(pregon.PATIENCE)
     first.signal(signal.SIGTERM)
-    first.says("stopping")
+    first.wait_for_log("stopping")
     hold.set()  # what was being sent ends well
-    first.ends(0)
-    second.says("active with token .*: 1 alerts, 0 answers")  # though the delay is 50 s
+    first.wait_for_exit(0)
+    second.wait_for_log("active with token .*: 1 alerts, 0 answers")  # though the delay is 50 s
     feed.quote("BTC", last="101")
-    assert telegram.said(ANA, 3) == ["Alerta 1: BTC > 100.\nAhora: De BTC no ha llegado ninguna "
-                                     "cotización.", "Alertas:\n1. BTC > 100",
-                                     "Alerta 1: BTC > 100. Precio: 101"]
-    assert locks(stage, broker)[""]["last_lost"] is None
+    assert telegram.wait_sent(ANA, 3) == [
+        "Alerta 1: BTC > 100.\nAhora: De BTC no ha llegado ninguna cotización.",
+        "Alertas:\n1. BTC > 100", "Alerta 1: BTC > 100. Precio: 101"]
+    assert locks(system, broker)[""]["last_lost"] is None
 
 
-def test_an_instance_that_stops_soon_after_its_start_hands_over_too(stage, telegram):
-    broker = stage.broker(store="sqlite:" + stage.path("store"))
-    stage.feeder(broker, "sim:8?rate=20")  # so that there is a first record when the link comes up
-    first = bot(stage, broker, telegram, telegram_poll_timeout=50)
+def test_an_instance_that_stops_soon_after_its_start_hands_over_too(system, telegram):
+    broker = system.broker(store="sqlite:" + system.path("store"))
+    system.feeder(broker, "sim:8?rate=20")  # so that there is a first record when the link comes up
+    first = bot(system, broker, telegram, telegram_poll_timeout=50)
     pregon.eventually(
-        lambda: locks(stage, broker)[""]["held_ms"], lambda ms: ms > 1500, "a while active"
+        lambda: locks(system, broker)[""]["held_ms"], lambda ms: ms > 1500, "a while active"
     )
     first.stop()
-    assert locks(stage, broker)[""]["state"] == "free"
+    assert locks(system, broker)[""]["state"] == "free"
 
 
 # Preloaded, it makes the lookup of this name take an hour.
@@ -231,146 +232,146 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 
 
 @pytest.mark.skipif(pregon.IS_SANITIZED, reason="a sanitizer must come before what is preloaded")
-def test_a_name_that_is_still_being_looked_up_holds_nobody_up(stage, telegram):
-    library = stage.path("slow_name.so")
+def test_a_name_that_is_still_being_looked_up_holds_nobody_up(system, telegram):
+    library = system.path("slow_name.so")
     subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"], check=True,
                    input=SLOW_NAME.encode())
-    waiting = bot(stage, stage.broker(), telegram, wait=False, env={"LD_PRELOAD": library},
+    waiting = bot(system, system.broker(), telegram, wait=False, env={"LD_PRELOAD": library},
                   telegram_api_base_url="http://telegram.test")
-    waiting.says("lookup of telegram.test")
+    waiting.wait_for_log("lookup of telegram.test")
     waiting.stop()
 
 
-def test_an_instance_that_slept_past_its_lease_sends_nothing(stage, telegram):
-    broker, feed, first = play(stage, telegram, telegram_lock_ttl=2, via="first")
-    second = bot(stage, broker, telegram, telegram_lock_ttl=2, via="second")
-    assert holder(stage, broker, [first, second]) is first
+def test_an_instance_that_slept_past_its_lease_sends_nothing(system, telegram):
+    broker, feed, first = play(system, telegram, telegram_lock_ttl=2, via="first")
+    second = bot(system, broker, telegram, telegram_lock_ttl=2, via="second")
+    assert holder(system, broker, [first, second]) is first
     telegram.next_call("sendMessage", refuse=(429, "Too Many Requests: retry after 2"),
                        retry_after=2)
-    telegram.hears(ANA, "/ayuda")
-    first.says("sendMessage to chat 7: Too Many Requests")
+    telegram.user_sends(ANA, "/ayuda")
+    first.wait_for_log("sendMessage to chat 7: Too Many Requests")
     first.signal(signal.SIGSTOP)  # with an answer to send, as soon as the two seconds are over
-    second.says("active")
-    telegram.said(ANA)
-    here, log = telegram.here(), first.here()
+    second.wait_for_log("active")
+    telegram.wait_sent(ANA)
+    here, log = telegram.call_count(), first.log_position()
     first.signal(signal.SIGCONT)
-    first.says("lock telegram:4242 is lost", after=log)
-    first.says("standing by", after=log)
+    first.wait_for_log("lock telegram:4242 is lost", after=log)
+    first.wait_for_log("standing by", after=log)
     for n in range(2, 5):
-        telegram.hears(ANA, "/ayuda")
-        telegram.said(ANA, n)
+        telegram.user_sends(ANA, "/ayuda")
+        telegram.wait_sent(ANA, n)
     assert len(telegram.texts(ANA)) == 4
     assert not telegram.calls_by("first", "sendMessage", after=here)
     assert not telegram.calls_by("first", "getUpdates", after=here)
     assert {s.via for s in telegram.sent} == {"second"}
 
 
-def test_while_the_broker_is_away_nobody_polls_and_nothing_is_lost(stage, telegram):
-    broker, feed, one = play(stage, telegram, telegram_lock_ttl=2)
-    telegram.hears(ANA, "/alerta BTC > 100")
-    telegram.said(ANA)
+def test_while_the_broker_is_away_nobody_polls_and_nothing_is_lost(system, telegram):
+    broker, feed, one = play(system, telegram, telegram_lock_ttl=2)
+    telegram.user_sends(ANA, "/alerta BTC > 100")
+    telegram.wait_sent(ANA)
     broker.kill()
-    one.says(r"lock telegram:4242 is lost \(unanswered\)")
-    telegram.hears(ANA, "/alertas")
+    one.wait_for_log(r"lock telegram:4242 is lost \(unanswered\)")
+    telegram.user_sends(ANA, "/alertas")
     broker.start()
-    assert telegram.said(ANA, 2)[1] == "Alertas:\n1. BTC > 100"
+    assert telegram.wait_sent(ANA, 2)[1] == "Alertas:\n1. BTC > 100"
     feed.quote("BTC", last="101")
-    assert telegram.said(ANA, 3)[2] == "Alerta 1: BTC > 100. Precio: 101"
+    assert telegram.wait_sent(ANA, 3)[2] == "Alerta 1: BTC > 100. Precio: 101"
 
 
-def test_an_update_is_confirmed_and_answered_only_after_the_broker_has_stored_it(stage, telegram):
-    broker, feed, one = play(stage, telegram, telegram_lock_ttl=2)
-    telegram.is_told(lambda f: f.waiting, "a long poll")
+def test_an_update_is_confirmed_and_answered_only_after_the_broker_has_stored_it(system, telegram):
+    broker, feed, one = play(system, telegram, telegram_lock_ttl=2)
+    telegram.wait_until(lambda f: f.waiting, "a long poll")
     broker.signal(signal.SIGSTOP)
-    here = telegram.here()
-    number = telegram.hears(ANA, "/ayuda")
-    one.says(r"lock telegram:4242 is lost \(unanswered\)")
+    here = telegram.call_count()
+    number = telegram.user_sends(ANA, "/ayuda")
+    one.wait_for_log(r"lock telegram:4242 is lost \(unanswered\)")
     assert not telegram.texts()
     assert not [c for c in telegram.calls_by("", "getUpdates", after=here)
                 if int(c.params.get("offset", 0)) > number]
     broker.signal(signal.SIGCONT)
-    telegram.said(ANA)
-    telegram.is_confirmed(number)
+    telegram.wait_sent(ANA)
+    telegram.wait_confirmed(number)
     assert len(telegram.texts()) == 1
 
 
-def test_updates_that_cannot_be_read_are_skipped_and_those_behind_are_answered(stage, telegram):
-    broker, feed, one = play(stage, telegram)
+def test_updates_that_cannot_be_read_are_skipped_and_those_behind_are_answered(system, telegram):
+    broker, feed, one = play(system, telegram)
     deep = {"x": 1}
     for _ in range(40):
         deep = {"reply_to_message": deep}
-    telegram.hears(ANA, "/alertas")
-    number = telegram.happens(message=deep)
-    telegram.happens(edited_message={"chat": {"id": ANA}, "text": "/ayuda"})
-    telegram.happens(my_chat_member={})
-    telegram.hears(ANA, None, photo=[])
-    telegram.hears(ANA, "/ayuda")
-    assert telegram.said(ANA, 2)[1].startswith("Pregón")
-    one.says(f"update {number} cannot be read")
+    telegram.user_sends(ANA, "/alertas")
+    number = telegram.add_update(message=deep)
+    telegram.add_update(edited_message={"chat": {"id": ANA}, "text": "/ayuda"})
+    telegram.add_update(my_chat_member={})
+    telegram.user_sends(ANA, None, photo=[])
+    telegram.user_sends(ANA, "/ayuda")
+    assert telegram.wait_sent(ANA, 2)[1].startswith("Pregón")
+    one.wait_for_log(f"update {number} cannot be read")
     assert len(telegram.texts()) == 2
-    telegram.is_confirmed(telegram.last_update)
+    telegram.wait_confirmed(telegram.last_update)
 
 
-def test_an_update_that_telegram_delivers_twice_is_answered_once(stage, telegram):
-    broker, feed, _ = play(stage, telegram)
-    number = telegram.hears(ANA, "/ayuda")
-    telegram.said(ANA)
-    telegram.is_confirmed(number)
+def test_an_update_that_telegram_delivers_twice_is_answered_once(system, telegram):
+    broker, feed, _ = play(system, telegram)
+    number = telegram.user_sends(ANA, "/ayuda")
+    telegram.wait_sent(ANA)
+    telegram.wait_confirmed(number)
     telegram.deliver_again(number)
-    telegram.hears(ANA, "/alertas")
-    telegram.said(ANA, 2)
-    telegram.is_confirmed(telegram.last_update)
+    telegram.user_sends(ANA, "/alertas")
+    telegram.wait_sent(ANA, 2)
+    telegram.wait_confirmed(telegram.last_update)
     assert len(telegram.texts()) == 2
 
 
 MIGRATED = (400, "Bad Request: group chat was upgraded to a supergroup chat")
 
 
-def test_the_alerts_of_a_group_that_became_a_supergroup_go_there(stage, telegram):
-    broker, feed, _ = play(stage, telegram)
+def test_the_alerts_of_a_group_that_became_a_supergroup_go_there(system, telegram):
+    broker, feed, _ = play(system, telegram)
     feed.quote("X", last="1")
-    feed.settled()
-    telegram.hears(-300, "/alerta X > 10")
-    telegram.hears(-300, "/alerta X > 20")
-    telegram.said(-300, 2)
+    feed.wait_processed()
+    telegram.user_sends(-300, "/alerta X > 10")
+    telegram.user_sends(-300, "/alerta X > 20")
+    telegram.wait_sent(-300, 2)
     telegram.next_call("sendMessage", refuse=MIGRATED, migrate_to=-100300)
     feed.quote("X", last="15")
-    telegram.said(-100300, 1, lambda text: "X > 10" in text)
+    telegram.wait_sent(-100300, 1, lambda text: "X > 10" in text)
     feed.quote("X", last="25")
-    telegram.said(-100300, 1, lambda text: "X > 20" in text)
+    telegram.wait_sent(-100300, 1, lambda text: "X > 20" in text)
     assert len(telegram.texts(-300)) == 2, "nothing more goes to the old number"
-    telegram.hears(-100300, "/alertas")
-    listed = telegram.said(-100300, 3)[-1]
+    telegram.user_sends(-100300, "/alertas")
+    listed = telegram.wait_sent(-100300, 3)[-1]
     assert "1. X > 10" in listed and "2. X > 20" in listed
 
 
-def test_a_group_that_says_it_became_a_supergroup_is_believed(stage, telegram):
-    broker, feed, _ = play(stage, telegram)
-    telegram.hears(-300, "/alerta X > 10")
-    telegram.said(-300)
-    telegram.hears(-300, None, migrate_to_chat_id=-100300)
-    telegram.is_confirmed(telegram.last_update)
+def test_a_group_that_says_it_became_a_supergroup_is_believed(system, telegram):
+    broker, feed, _ = play(system, telegram)
+    telegram.user_sends(-300, "/alerta X > 10")
+    telegram.wait_sent(-300)
+    telegram.user_sends(-300, None, migrate_to_chat_id=-100300)
+    telegram.wait_confirmed(telegram.last_update)
     feed.quote("X", last="15")
-    telegram.said(-100300, 1, lambda text: "X > 10" in text)
+    telegram.wait_sent(-100300, 1, lambda text: "X > 10" in text)
 
 
 def sends(telegram):
     return [c.params for c in telegram.calls if c.method == "sendMessage"]
 
 
-def test_answers_and_alerts_go_to_the_thread_that_asked(stage, telegram):
-    broker, feed, _ = play(stage, telegram)
-    telegram.hears(-400, "/alerta X > 10", message_thread_id=77)
-    telegram.hears(-400, "/alerta X > 11")
-    telegram.said(-400, 2)
+def test_answers_and_alerts_go_to_the_thread_that_asked(system, telegram):
+    broker, feed, _ = play(system, telegram)
+    telegram.user_sends(-400, "/alerta X > 10", message_thread_id=77)
+    telegram.user_sends(-400, "/alerta X > 11")
+    telegram.wait_sent(-400, 2)
     feed.quote("X", last="20")
-    telegram.said(-400, 4)
+    telegram.wait_sent(-400, 4)
     threads = [(p["text"].split(".")[0], p.get("message_thread_id")) for p in sends(telegram)]
     assert [t for _, t in threads[:2]] == [77, None]
     assert sorted(t or 0 for _, t in threads[2:]) == [0, 77]
     telegram.next_call("sendMessage", refuse=(400, "Bad Request: message thread not found"))
-    telegram.hears(-400, "/alertas", message_thread_id=78)
-    telegram.said(-400, 5)  # outside of the thread, if there is none any more
+    telegram.user_sends(-400, "/alertas", message_thread_id=78)
+    telegram.wait_sent(-400, 5)  # outside of the thread, if there is none any more
     assert [p.get("message_thread_id") for p in sends(telegram)[-2:]] == [78, None]
 
 
@@ -384,31 +385,31 @@ def test_answers_and_alerts_go_to_the_thread_that_asked(stage, telegram):
     ],
 )
 def test_the_alerts_of_a_chat_that_takes_no_messages_pause_until_somebody_writes(
-    stage, telegram, refusal
+    system, telegram, refusal
 ):
-    broker, feed, one = play(stage, telegram)
-    telegram.hears(ANA, "/alerta X > 10")
-    telegram.hears(BEN, "/alerta X > 10")
-    telegram.said(ANA), telegram.said(BEN)
+    broker, feed, one = play(system, telegram)
+    telegram.user_sends(ANA, "/alerta X > 10")
+    telegram.user_sends(BEN, "/alerta X > 10")
+    telegram.wait_sent(ANA), telegram.wait_sent(BEN)
     telegram.next_call("sendMessage", refuse=refusal, chat=ANA)
     for n, last in enumerate(("11", "9", "12", "9", "13"), 1):
         feed.quote("X", last=last)
         if last != "9":
-            telegram.said(BEN, 1 + (n + 1) // 2)
-    one.says("the alerts of this chat pause until somebody writes there")
+            telegram.wait_sent(BEN, 1 + (n + 1) // 2)
+    one.wait_for_log("the alerts of this chat pause until somebody writes there")
     assert [p["chat_id"] for p in sends(telegram)].count(ANA) == 2, "tried once, and never again"
 
-    two = bot(stage, broker, telegram)  # a successor knows
+    two = bot(system, broker, telegram)  # a successor knows
     one.kill()
-    holder(stage, broker, [two])
+    holder(system, broker, [two])
     feed.quote("X", last="9")
     feed.quote("X", last="14")
-    telegram.said(BEN, 5)
+    telegram.wait_sent(BEN, 5)
     assert [p["chat_id"] for p in sends(telegram)].count(ANA) == 2
 
-    telegram.hears(ANA, "/alertas")
-    assert "X > 10" in telegram.said(ANA, 2)[-1]
+    telegram.user_sends(ANA, "/alertas")
+    assert "X > 10" in telegram.wait_sent(ANA, 2)[-1]
     feed.quote("X", last="9")
     feed.quote("X", last="15")
-    telegram.said(ANA, 3, lambda text: True)
+    telegram.wait_sent(ANA, 3, lambda text: True)
     assert "15" in telegram.texts(ANA)[-1]

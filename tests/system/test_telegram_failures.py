@@ -23,40 +23,40 @@ from telegram_bots import (
     telegram,
 )  # noqa: F401 (fixtures)
 
-def test_a_429_is_obeyed_and_what_it_refused_is_sent_once_and_unmarked(stage, telegram):
-    broker, feed, _ = play(stage, telegram)
+def test_a_429_is_obeyed_and_what_it_refused_is_sent_once_and_unmarked(system, telegram):
+    broker, feed, _ = play(system, telegram)
     telegram.next_call("sendMessage", refuse=(429, "Too Many Requests: retry after 2"),
                        retry_after=2)
-    telegram.hears(ANA, "/ayuda")
-    telegram.hears(ANA, "/alertas")
-    first, second = telegram.said(ANA, 2)
+    telegram.user_sends(ANA, "/ayuda")
+    telegram.user_sends(ANA, "/alertas")
+    first, second = telegram.wait_sent(ANA, 2)
     assert first.startswith("Pregón") and second.startswith("No hay alertas")
     calls = telegram.calls_by("", "sendMessage")
     assert len(calls) == 3
     assert calls[1].at - calls[0].at >= 1.99, "it came back before it might"
 
 
-def test_a_group_never_receives_more_messages_than_telegram_allows(stage):
-    telegram = stage._with(FakeTelegram(limits={"all": (30, 1), "group": (20, 60)}))
-    broker, feed, _ = play(stage, telegram)
+def test_a_group_never_receives_more_messages_than_telegram_allows(system):
+    telegram = system.add(FakeTelegram(limits={"all": (30, 1), "group": (20, 60)}))
+    broker, feed, _ = play(system, telegram)
     for n in range(10):
-        telegram.hears(GROUP, f"/precio@{telegram.username} G{n}")
+        telegram.user_sends(GROUP, f"/precio@{telegram.username} G{n}")
     for chat in range(100, 140):
-        telegram.hears(chat, "/ayuda")
-    telegram.is_told(lambda f: len({s.chat for s in f.sent if s.chat > 0}) == 40, "40 chats")
-    telegram.said(GROUP, 6)
+        telegram.user_sends(chat, "/ayuda")
+    telegram.wait_until(lambda f: len({s.chat for s in f.sent if s.chat > 0}) == 40, "40 chats")
+    telegram.wait_sent(GROUP, 6)
     assert telegram.over_limit == 0
 
 
-def test_a_chat_that_floods_gets_its_first_answers_and_the_rest_is_counted(stage, telegram):
-    broker, feed, one = play(stage, telegram)
+def test_a_chat_that_floods_gets_its_first_answers_and_the_rest_is_counted(system, telegram):
+    broker, feed, one = play(system, telegram)
     telegram.next_call("sendMessage", refuse=(429, "Too Many Requests: retry after 1"),
                        retry_after=1)
     for n in range(15):
-        telegram.hears(ANA, f"/precio F{n}")
-    telegram.is_confirmed(telegram.last_update)
-    one.says(r"not delivered or not answered: \d+ commands not taken of chats that flood")
-    telegram.said(ANA, 5)
+        telegram.user_sends(ANA, f"/precio F{n}")
+    telegram.wait_confirmed(telegram.last_update)
+    one.wait_for_log(r"not delivered or not answered: \d+ commands not taken of chats that flood")
+    telegram.wait_sent(ANA, 5)
     assert not [t for t in telegram.texts(ANA) if ES in t]
 
 
@@ -73,36 +73,36 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("how", GARBAGE, ids=lambda h: str(h)[:40])
-def test_whatever_telegram_answers_the_bot_comes_back_to_its_work(stage, telegram, how):
-    broker, feed, one = play(stage, telegram)
+def test_whatever_telegram_answers_the_bot_comes_back_to_its_work(system, telegram, how):
+    broker, feed, one = play(system, telegram)
     faults = [telegram.next_call(m, **how) for m in ("getUpdates", "sendMessage")]
-    telegram.hears(ANA, "/ayuda")
-    telegram.hears(BEN, "/precio X", language="en")
-    telegram.said(ANA), telegram.said(BEN)
+    telegram.user_sends(ANA, "/ayuda")
+    telegram.user_sends(BEN, "/precio X", language="en")
+    telegram.wait_sent(ANA), telegram.wait_sent(BEN)
     assert all(fault.was_met.is_set() for fault in faults)
-    one.says("sendMessage to chat .: .*; it may have arrived")
+    one.wait_for_log("sendMessage to chat .: .*; it may have arrived")
     assert [t.startswith((ES, EN)) for t in telegram.texts()].count(True) == 1
     assert len(telegram.texts()) == 2
 
 
-def test_a_message_that_was_taken_without_an_answer_is_repeated_once_and_says_so(stage, telegram):
-    broker, feed, _ = play(stage, telegram)
+def test_a_message_that_was_taken_without_an_answer_is_repeated_once_and_says_so(system, telegram):
+    broker, feed, _ = play(system, telegram)
     telegram.next_call("sendMessage", raw=b"", after=True)
-    telegram.hears(ANA, "/precio X")
-    first, second = telegram.said(ANA, 2)
+    telegram.user_sends(ANA, "/precio X")
+    first, second = telegram.wait_sent(ANA, 2)
     assert second == ES + first
-    telegram.hears(ANA, "/alertas")
-    assert len(telegram.said(ANA, 3)) == 3
+    telegram.user_sends(ANA, "/alertas")
+    assert len(telegram.wait_sent(ANA, 3)) == 3
 
 
-def test_what_telegram_will_never_take_is_dropped_and_reported(stage, telegram):
-    broker, feed, one = play(stage, telegram)
+def test_what_telegram_will_never_take_is_dropped_and_reported(system, telegram):
+    broker, feed, one = play(system, telegram)
     telegram.next_call("sendMessage", refuse=(403, "Forbidden: bot was blocked by the user"))
-    telegram.hears(ANA, "/ayuda")
-    one.says("Forbidden: bot was blocked by the user; it is dropped")
-    one.says("not delivered or not answered: 1 messages Telegram refuses")
-    telegram.hears(BEN, "/ayuda")
-    telegram.said(BEN)
+    telegram.user_sends(ANA, "/ayuda")
+    one.wait_for_log("Forbidden: bot was blocked by the user; it is dropped")
+    one.wait_for_log("not delivered or not answered: 1 messages Telegram refuses")
+    telegram.user_sends(BEN, "/ayuda")
+    telegram.wait_sent(BEN)
     assert not telegram.texts(ANA)
 
 
@@ -116,10 +116,10 @@ def poll(telegram, **params):
         return None  # the test is over
 
 
-def test_a_foreign_poller_is_named_seen_in_the_locks_and_takes_no_update_from_us(stage, telegram):
-    broker, feed, one = play(stage, telegram)
-    gateway = stage.gateway(broker)
-    telegram.is_told(lambda f: f.waiting, "a long poll")
+def test_a_foreign_poller_is_named_seen_in_the_locks_and_takes_no_update_from_us(system, telegram):
+    broker, feed, one = play(system, telegram)
+    gateway = system.gateway(broker)
+    telegram.wait_until(lambda f: f.waiting, "a long poll")
     is_over = threading.Event()
 
     def steal():
@@ -128,59 +128,59 @@ def test_a_foreign_poller_is_named_seen_in_the_locks_and_takes_no_update_from_us
 
     thief = threading.Thread(target=steal, daemon=True)
     thief.start()
-    one.says(f"409 .{re.escape(TERMINATED)}.: another program polls this bot with the same token "
-             ".* the broker has just confirmed that the lock telegram:4242 is ours")
+    one.wait_for_log(f"409 .{re.escape(TERMINATED)}.: another program polls this bot with the same "
+                     "token .* the broker has just confirmed that the lock telegram:4242 is ours")
     shown = pregon.eventually(
         lambda: {l["name"]: l for l in gateway.page("telegram_locks_status")["locks"]},
         lambda l: LOCK + ":conflict" in l, "the alarm on the page of locks")
     assert [(l["state"], l["pid"]) for l in shown.values()] == [("held", one.pid)] * 2
     for n in range(3):
-        telegram.hears(ANA, f"/precio T{n}")
-        telegram.said(ANA, n + 1)
+        telegram.user_sends(ANA, f"/precio T{n}")
+        telegram.wait_sent(ANA, n + 1)
     is_over.set()
-    one.says("no 409 for a while")
-    pregon.eventually(lambda: locks(stage, broker)[":conflict"]["state"], lambda s: s == "free",
+    one.wait_for_log("no 409 for a while")
+    pregon.eventually(lambda: locks(system, broker)[":conflict"]["state"], lambda s: s == "free",
                       "the end of the alarm")
     thief.join()
     assert len(one.logged("another program polls")) == 1
     assert len(telegram.texts()) == 3
 
 
-def test_a_webhook_is_named_and_polling_goes_on_when_it_is_gone(stage, telegram):
-    broker, feed, one = play(stage, telegram)
+def test_a_webhook_is_named_and_polling_goes_on_when_it_is_gone(system, telegram):
+    broker, feed, one = play(system, telegram)
     telegram.webhook = "https://example.org/hook"
-    one.says("a webhook is set for this bot")
-    pregon.eventually(lambda: locks(stage, broker), lambda l: ":webhook" in l, "the alarm")
-    telegram.hears(ANA, "/ayuda")
+    one.wait_for_log("a webhook is set for this bot")
+    pregon.eventually(lambda: locks(system, broker), lambda l: ":webhook" in l, "the alarm")
+    telegram.user_sends(ANA, "/ayuda")
     telegram.webhook = ""
-    telegram.said(ANA)
+    telegram.wait_sent(ANA)
 
 
-def test_a_token_that_is_not_valid_ends_the_program_with_a_sentence(stage, telegram):
-    broker = stage.broker()
-    one = bot(stage, broker, telegram, wait=False, env={"TELEGRAM_TOKEN": "4242:other"})
-    one.says("Telegram answers 401 .Unauthorized.: the token of TELEGRAM_TOKEN or "
-             "TELEGRAM_TOKEN_FILE is not valid")
-    one.ends(1)
-    two = bot(stage, broker, telegram)
+def test_a_token_that_is_not_valid_ends_the_program_with_a_sentence(system, telegram):
+    broker = system.broker()
+    one = bot(system, broker, telegram, wait=False, env={"TELEGRAM_TOKEN": "4242:other"})
+    one.wait_for_log("Telegram answers 401 .Unauthorized.: the token of TELEGRAM_TOKEN or "
+                     "TELEGRAM_TOKEN_FILE is not valid")
+    one.wait_for_exit(1)
+    two = bot(system, broker, telegram)
     telegram.token = "4242:revoked"
-    two.says("Telegram answers 401")
-    two.ends(1)
-    pregon.eventually(lambda: locks(stage, broker)[""]["state"], lambda s: s == "free")
+    two.wait_for_log("Telegram answers 401")
+    two.wait_for_exit(1)
+    pregon.eventually(lambda: locks(system, broker)[""]["state"], lambda s: s == "free")
 
 
-def test_without_a_network_it_names_the_host_and_says_that_it_goes_on(stage, telegram):
-    broker = stage.broker()
-    one = bot(stage, broker, telegram, wait=False,
+def test_without_a_network_it_names_the_host_and_says_that_it_goes_on(system, telegram):
+    broker = system.broker()
+    one = bot(system, broker, telegram, wait=False,
               telegram_api_base_url="http://127.0.0.1:1")
-    one.says(r"getMe failed: 127\.0\.0\.1:1: .*; going on trying$")
+    one.wait_for_log(r"getMe failed: 127\.0\.0\.1:1: .*; going on trying$")
     one.stop()
 
 
-def test_the_token_comes_from_the_environment_or_a_file_and_nowhere_else(stage, telegram):
-    broker = stage.broker()
-    file = stage.path("token", TOKEN + "\n")
-    bot(stage, broker, telegram, env={"TELEGRAM_TOKEN": ""}, telegram_token_file=file).stop()
+def test_the_token_comes_from_the_environment_or_a_file_and_nowhere_else(system, telegram):
+    broker = system.broker()
+    file = system.path("token", TOKEN + "\n")
+    bot(system, broker, telegram, env={"TELEGRAM_TOKEN": ""}, telegram_token_file=file).stop()
     for env, settings, what in (
         ({"TELEGRAM_TOKEN": ""}, {}, "there is no token"),
         ({}, {"telegram_token_file": file}, "both set"),
@@ -191,30 +191,30 @@ def test_the_token_comes_from_the_environment_or_a_file_and_nowhere_else(stage, 
         ({}, {"telegram_api_base_url": "ftp://x"}, "TELEGRAM_API_BASE_URL: must be http"),
         ({}, {"telegram_chats": "7,x"}, 'TELEGRAM_CHATS: "x" is no chat'),
     ):
-        one = bot(stage, broker, telegram, wait=False, env=env, **settings)
-        one.says(what)
-        one.ends(2)
+        one = bot(system, broker, telegram, wait=False, env=env, **settings)
+        one.wait_for_log(what)
+        one.wait_for_exit(2)
 
 
-def test_a_token_on_the_command_line_is_refused_and_not_repeated(stage, telegram):
+def test_a_token_on_the_command_line_is_refused_and_not_repeated(system, telegram):
     for flags in ([f"--telegram-token={TOKEN}"], ["--telegram-token", TOKEN]):
-        one = stage.process("telegram", {}, wait=False, flags=flags)
-        one.says("flag --telegram-token is refused.*environment variable TELEGRAM_TOKEN")
-        one.ends(2)
+        one = system.process("telegram", {}, wait=False, flags=flags)
+        one.wait_for_log("flag --telegram-token is refused.*environment variable TELEGRAM_TOKEN")
+        one.wait_for_exit(2)
 
 
-def test_the_token_is_in_no_log_even_if_everything_is_logged_and_everything_fails(stage, telegram):
-    broker = stage.broker()
-    one = bot(stage, broker, telegram, log_level="trace", env={"http_proxy": ""})
+def test_the_token_is_in_no_log_even_if_everything_is_logged_and_everything_fails(system, telegram):
+    broker = system.broker()
+    one = bot(system, broker, telegram, log_level="trace", env={"http_proxy": ""})
     telegram.next_call("getUpdates", raw=b"")
     telegram.next_call("sendMessage", refuse=(400, "Bad Request: chat not found"))
-    telegram.hears(ANA, "/ayuda")
-    one.says("chat not found")
-    telegram.hears(BEN, "/ayuda")
-    telegram.said(BEN)
+    telegram.user_sends(ANA, "/ayuda")
+    one.wait_for_log("chat not found")
+    telegram.user_sends(BEN, "/ayuda")
+    telegram.wait_sent(BEN)
     for url in ("http://127.0.0.1:1", "http://name.invalid", "https://127.0.0.1:1"):
-        two = bot(stage, broker, telegram, wait=False, log_level="trace",
+        two = bot(system, broker, telegram, wait=False, log_level="trace",
                   telegram_api_base_url=url)
-        two.says("getMe failed: ")
+        two.wait_for_log("getMe failed: ")
         two.stop()
     one.stop()  # the fixture looks through all logs

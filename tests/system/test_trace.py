@@ -27,102 +27,102 @@ def check(quote, stamps=WAY):
 
 @BOTH
 @MODES
-def test_a_quote_says_when_it_passed_where(stage, protocol, mode):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_a_quote_says_when_it_passed_where(system, protocol, mode):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("X", last="0")
-    feed.settled()
-    client = stage.client(gateway, subprotocol=protocol)
-    client.hears("ack")
-    ack = client.asks("subscribe", symbols=["X"], mode=mode, trace=True)
+    feed.wait_processed()
+    client = system.client(gateway, subprotocol=protocol)
+    client.receive("ack")
+    ack = client.request("subscribe", symbols=["X"], mode=mode, trace=True)
     assert ack["trace"] is True
-    assert "trace" not in client.hears("snapshot", last="0")
+    assert "trace" not in client.receive("snapshot", last="0")
     began = time.time() * 1e6
     for n in range(1, 6):
         feed.quote("X", n=n, last="1")
-        trace = check(client.hears("quote", n=n))
+        trace = check(client.receive("quote", n=n))
         assert trace["sent"] >= began - 1
         assert trace["received"] >= trace["sent"]
-        assert client.asks("list")["trace"] is True
+        assert client.request("list")["trace"] is True
     assert began <= trace["accepted"] <= trace["written"]
 
 
 @BOTH
 @MODES
-def test_the_url_asks_for_it_too(stage, protocol, mode):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = stage.client(gateway, f"?symbols=X&mode={mode}&trace=true", subprotocol=protocol)
-    assert client.hears("ack")["trace"] is True
+def test_the_url_asks_for_it_too(system, protocol, mode):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = system.client(gateway, f"?symbols=X&mode={mode}&trace=true", subprotocol=protocol)
+    assert client.receive("ack")["trace"] is True
     feed.quote("X", last="1")
-    check(client.hears("quote"))
+    check(client.receive("quote"))
 
 
-def test_a_client_that_did_not_ask_for_traces_gets_the_same_bytes_as_without_traces(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    plain = [stage.client(gateway, f"?symbols=X&mode={mode}", subprotocol=protocol)
+def test_a_client_that_did_not_ask_for_traces_gets_the_same_bytes_as_without_traces(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    plain = [system.client(gateway, f"?symbols=X&mode={mode}", subprotocol=protocol)
              for mode in ("merge", "all") for protocol in (None, "pregon.v1.msgpack")]
     for client in plain:
-        assert "trace" not in client.hears("ack")
+        assert "trace" not in client.receive("ack")
     feed.quote("X", last="1", timestamp=1640995200.5)
-    before = [client.text_of(client.hears("quote", last="1")) for client in plain]
+    before = [client.text_of(client.receive("quote", last="1")) for client in plain]
 
-    traced = [stage.client(gateway, f"?symbols=X&mode={mode}&trace=true", subprotocol=protocol)
+    traced = [system.client(gateway, f"?symbols=X&mode={mode}&trace=true", subprotocol=protocol)
               for mode in ("merge", "all") for protocol in (None, "pregon.v1.msgpack")]
     for client in traced:
-        client.hears("snapshot")
+        client.receive("snapshot")
     feed.quote("X", last="2", timestamp=1640995200.5)
     for client, text in zip(plain, before):
-        after = client.text_of(client.hears("quote", last="2"))
+        after = client.text_of(client.receive("quote", last="2"))
         if isinstance(text, str):
             assert after == text.replace('"seq":1,"prev":0', '"seq":2,"prev":1') \
                 .replace('"last":"1"', '"last":"2"')
         assert len(after) == len(text)
         assert "trace" not in client.messages[-1]
     for client in traced:
-        check(client.hears("quote", last="2"))
+        check(client.receive("quote", last="2"))
     for client in plain:
         assert not [m for m in client.messages if "trace" in m]
 
 
-def test_it_can_be_turned_off_and_stays_as_it_is_when_not_named(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=X&trace=true")
-    client.hears("ack")
-    assert client.asks("subscribe", symbols=["Y"])["trace"] is True
+def test_it_can_be_turned_off_and_stays_as_it_is_when_not_named(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=X&trace=true")
+    client.receive("ack")
+    assert client.request("subscribe", symbols=["Y"])["trace"] is True
     feed.quote("Y", last="1")
-    check(client.hears("quote", symbol="Y"))
-    assert "trace" not in client.asks("subscribe", symbols=["Z"], trace=False)
-    assert "trace" not in client.asks("list")
+    check(client.receive("quote", symbol="Y"))
+    assert "trace" not in client.request("subscribe", symbols=["Z"], trace=False)
+    assert "trace" not in client.request("list")
     feed.quote("Y", last="2")
-    assert "trace" not in client.hears("quote", symbol="Y", last="2")
+    assert "trace" not in client.receive("quote", symbol="Y", last="2")
     feed.quote("Z", last="1")
-    assert "trace" not in client.hears("quote", symbol="Z")
+    assert "trace" not in client.receive("quote", symbol="Z")
 
 
-def test_it_is_known_how_many_ask_for_it(stage):
-    broker, gateway = stage.play()
+def test_it_is_known_how_many_ask_for_it(system):
+    broker, gateway = system.start()
     count = lambda: metrics.of(gateway)["pregon_clients_traced"]  # noqa: E731
-    one, two = (stage.client(gateway, "?symbols=X&trace=true") for _ in range(2))
-    one.hears("ack"), two.hears("ack")
+    one, two = (system.client(gateway, "?symbols=X&trace=true") for _ in range(2))
+    one.receive("ack"), two.receive("ack")
     assert count() == 2
-    one.asks("subscribe", symbols=["Y"], trace=True)
+    one.request("subscribe", symbols=["Y"], trace=True)
     assert count() == 2
-    one.asks("subscribe", symbols=["Y"], trace=False)
+    one.request("subscribe", symbols=["Y"], trace=False)
     assert count() == 1
     two.abort()
     pregon.eventually(count, lambda n: n == 0)
 
 
 @pytest.mark.parametrize("value", [1, "true", None, {}])
-def test_another_value_is_refused(stage, value):
-    broker, gateway = stage.play()
-    client = stage.client(gateway, "?symbols=X&trace=yes")
-    assert client.hears("error")["message"] == "?trace= must be true or false"
-    assert "trace" not in client.hears("ack")
-    error = client.asks("subscribe", symbols=["X"], trace=value)
+def test_another_value_is_refused(system, value):
+    broker, gateway = system.start()
+    client = system.client(gateway, "?symbols=X&trace=yes")
+    assert client.receive("error")["message"] == "?trace= must be true or false"
+    assert "trace" not in client.receive("ack")
+    error = client.request("subscribe", symbols=["X"], trace=value)
     assert error["type"] == "error" and error["code"] == "bad_request"
     assert error["message"] == "'trace' must be true or false"
     assert error["at"] > 0
@@ -131,75 +131,75 @@ def test_another_value_is_refused(stage, value):
 @BOTH
 @pytest.mark.parametrize("source", ["window", "log"])
 def test_a_reconnecting_client_receives_what_is_known_of_the_records_it_missed(
-    stage, protocol, source
+    system, protocol, source
 ):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    watch = stage.client(gateway, "?symbols=X&mode=all&trace=true")
-    ack = watch.hears("ack")
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    watch = system.client(gateway, "?symbols=X&mode=all&trace=true")
+    ack = watch.receive("ack")
     for n in range(5):
         feed.quote("X", n=n, last="1")
-    quotes = [watch.hears("quote", n=n) for n in range(5)]
+    quotes = [watch.receive("quote", n=n) for n in range(5)]
     if source == "log":
-        gateway = stage.gateway(broker)
-    back = stage.client(gateway, f"?symbols=X&mode=all&trace=true"
+        gateway = system.gateway(broker)
+    back = system.client(gateway, f"?symbols=X&mode=all&trace=true"
                                  f"&since={ack['epoch']}:{quotes[1]['seq']}", subprotocol=protocol)
-    assert back.hears("ack")["recovered"] is True
+    assert back.receive("ack")["recovered"] is True
     for n in range(2, 5):
         before = quotes[n]["trace"]
         if source == "window":
-            trace = check(back.hears("quote", n=n))
+            trace = check(back.receive("quote", n=n))
             assert trace["received"] == before["received"]
         else:  # this gateway was not there when it was called out
-            trace = check(back.hears("quote", n=n), ("sent", "accepted", "written"))
+            trace = check(back.receive("quote", n=n), ("sent", "accepted", "written"))
         assert (trace["sent"], trace["accepted"]) == (before["sent"], before["accepted"])
         assert trace["written"] > before["written"]
     feed.quote("X", n=5, last="1")
-    check(back.hears("quote", n=5))
+    check(back.receive("quote", n=5))
 
 
 @BOTH
-def test_what_is_not_known_is_not_there(stage, protocol):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    client = stage.client(gateway, "?symbols=X&trace=true", subprotocol=protocol)
-    client.hears("ack")
+def test_what_is_not_known_is_not_there(system, protocol):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    client = system.client(gateway, "?symbols=X&trace=true", subprotocol=protocol)
+    client.receive("ack")
     fake.journal.append((b"X ", b""))
     fake.publish(b"X ", msgpack.packb([1, fake.epoch, 1, 0, 0, 0, {"last": "1"}]))
-    check(client.hears("quote", last="1"), ("received", "written"))
+    check(client.receive("quote", last="1"), ("received", "written"))
 
 
-def test_a_field_of_that_name_is_the_quotes_own(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=X&trace=true")
-    client.hears("ack")
+def test_a_field_of_that_name_is_the_quotes_own(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=X&trace=true")
+    client.receive("ack")
     feed.quote("X", last="1", trace="mine")
-    assert client.hears("quote")["trace"] == "mine"
+    assert client.receive("quote")["trace"] == "mine"
     assert client.text_of(client.messages[-1]).count("trace") == 1
 
 
 @BOTH
-def test_written_is_when_it_was_sent_also_to_one_that_did_not_read(stage, protocol):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_written_is_when_it_was_sent_also_to_one_that_did_not_read(system, protocol):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     headers = {"Sec-WebSocket-Protocol": protocol}
-    slow = stage.raw_client(gateway, "?symbols=X&mode=all&trace=true", headers=headers,
-                            receive_buffer=4096)
-    quick = stage.client(gateway, "?symbols=X&mode=all&trace=true", subprotocol=protocol)
-    slow.hears("ack"), quick.hears("ack")
+    slow = system.raw_client(gateway, "?symbols=X&mode=all&trace=true", headers=headers,
+                             receive_buffer=4096)
+    quick = system.client(gateway, "?symbols=X&mode=all&trace=true", subprotocol=protocol)
+    slow.receive("ack"), quick.receive("ack")
     for n in itertools.count():  # until not all of it fits into the socket
         feed.quote("X", n=n, last="1", note="x" * 1000)
         if n % 200 == 0:
-            quick.hears("quote", n=n)
+            quick.receive("quote", n=n)
             if gateway.get("/metrics").body.count(b"\npregon_clients_blocked 1\n"):
                 break
     pause = int(time.time() * 1e6)
-    last = {q["n"]: q for q in quick.heard("quote")}[n]
+    last = {q["n"]: q for q in quick.received("quote")}[n]
     assert check(last)["written"] <= pause
     traces = []
     while len(traces) <= n:
-        quote = slow.hears("quote")
+        quote = slow.receive("quote")
         assert quote["n"] == len(traces)
         traces.append(check(quote))
     assert traces[0]["written"] <= pause <= traces[-1]["written"]

@@ -3,19 +3,19 @@
 import pregon
 
 
-def both(stage, **settings):
-    broker = stage.broker()
-    return broker, [stage.gateway(broker, gateway_name=f"gw-{i}", websocket_max_connections=10 * i,
-                                  **settings) for i in (1, 2)]
+def both(system, **settings):
+    broker = system.broker()
+    return broker, [system.gateway(broker, gateway_name=f"gw-{i}", websocket_max_connections=10 * i,
+                                   **settings) for i in (1, 2)]
 
 
 def rows(status):
     return {(c["gateway"], c["port"]) for c in status["connections"]}
 
 
-def test_connections_are_counted_over_all_gateways_whichever_is_asked(stage):
-    broker, gateways = both(stage)
-    clients = [[stage.client(g, "?symbols=X") for _ in range(n)] for g, n in zip(gateways, (2, 3))]
+def test_connections_are_counted_over_all_gateways_whichever_is_asked(system):
+    broker, gateways = both(system)
+    clients = [[system.client(g, "?symbols=X") for _ in range(n)] for g, n in zip(gateways, (2, 3))]
     here = {(f"gw-{i}", c.local_port) for i, some in enumerate(clients, 1) for c in some}
     for gateway in gateways:
         status = pregon.eventually(gateway.status, lambda s: s["active_connections"] == 5)
@@ -36,52 +36,52 @@ def test_connections_are_counted_over_all_gateways_whichever_is_asked(stage):
     assert set().union(*map(rows, pages)) == rows(gateways[1].status())
 
 
-def test_the_limit_is_each_gateways_own(stage):
-    broker, (one, two) = both(stage)
+def test_the_limit_is_each_gateways_own(system):
+    broker, (one, two) = both(system)
     for _ in range(10):
-        stage.raw_client(one).hears("welcome")
-    assert stage.handshake(one).code == "max_connections"
-    stage.raw_client(two).hears("welcome")
+        system.raw_client(one).receive("welcome")
+    assert system.handshake(one).code == "max_connections"
+    system.raw_client(two).receive("welcome")
 
 
-def test_a_killed_gateway_takes_its_connections_with_it(stage):
-    broker, (one, two) = both(stage)
-    lost = [stage.client(one, "?symbols=X") for _ in range(3)]
-    stays = stage.client(two, "?symbols=X")
+def test_a_killed_gateway_takes_its_connections_with_it(system):
+    broker, (one, two) = both(system)
+    lost = [system.client(one, "?symbols=X") for _ in range(3)]
+    stays = system.client(two, "?symbols=X")
     pregon.eventually(two.status, lambda s: s["active_connections"] == 4)
     one.kill()
     for client in lost:
-        assert client.closed()[0] == 1006
+        assert client.wait_closed()[0] == 1006
     status = pregon.eventually(two.status, lambda s: s["active_connections"] == 1)
     assert rows(status) == {("gw-2", stays.local_port)}
     assert [g["name"] for g in status["gateways"]] == ["gw-2"]
-    broker.says("gateway gw-1 .* is silent: 3 connections are gone with it")
+    broker.wait_for_log("gateway gw-1 .* is silent: 3 connections are gone with it")
 
 
-def test_a_gateway_that_stops_is_gone_at_once(stage):
-    broker, (one, two) = both(stage)
-    client = stage.client(one, "?symbols=X")
+def test_a_gateway_that_stops_is_gone_at_once(system):
+    broker, (one, two) = both(system)
+    client = system.client(one, "?symbols=X")
     pregon.eventually(two.status, lambda s: s["active_connections"] == 1)
     one.stop()
-    assert client.closed()[0] == 1012
-    broker.says("gateway gw-1 says goodbye")
+    assert client.wait_closed()[0] == 1012
+    broker.wait_for_log("gateway gw-1 says goodbye")
     status = pregon.eventually(two.status, lambda s: len(s["gateways"]) == 1)
     assert (status["active_connections"], status["connections"]) == (0, [])
 
 
-def test_both_print_the_same_quotes_in_the_same_order(stage):
-    broker, gateways = both(stage)
-    feed = stage.feed(broker)
+def test_both_print_the_same_quotes_in_the_same_order(system):
+    broker, gateways = both(system)
+    feed = system.feed(broker)
     feed.quote("X", last="0")
-    feed.settled()
-    clients = [stage.client(g, "?symbols=*&mode=all") for g in gateways]
+    feed.wait_processed()
+    clients = [system.client(g, "?symbols=*&mode=all") for g in gateways]
     for client in clients:
-        client.hears("snapshot", last="0")
+        client.receive("snapshot", last="0")
     for n in range(1, 500):
         feed.quote("XYZ"[n % 3], last=str(n))
     told = []
     for client in clients:
-        client.hears("quote", last="499")
+        client.receive("quote", last="499")
         told.append([m for m in client.messages if m["type"] == "quote"])
     assert len(told[0]) == 499
     assert told[0] == told[1]
@@ -89,11 +89,11 @@ def test_both_print_the_same_quotes_in_the_same_order(stage):
     assert (one["epoch"], one["seq"], one["quotes"]) == (two["epoch"], two["seq"], two["quotes"])
 
 
-def test_two_gateways_of_one_name_are_still_two(stage):
-    broker = stage.broker()
-    gateways = [stage.gateway(broker, gateway_name="same") for _ in range(2)]
+def test_two_gateways_of_one_name_are_still_two(system):
+    broker = system.broker()
+    gateways = [system.gateway(broker, gateway_name="same") for _ in range(2)]
     for gateway in gateways:
-        stage.client(gateway, "?symbols=X")
+        system.client(gateway, "?symbols=X")
     for gateway in gateways:
         status = pregon.eventually(gateway.status, lambda s: s["active_connections"] == 2)
         assert {g["http"] for g in status["gateways"]} == {g.url for g in gateways}

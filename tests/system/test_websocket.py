@@ -30,15 +30,15 @@ def bye(code=None, reason=b""):
     return frame_bytes(CLOSE, (struct.pack(">H", code) if code else b"") + reason)
 
 
-def gateway_of(stage):
-    if not stage.processes:
-        stage.play(heartbeat=3600, websocket_max_connections=1000, ws_max_size=LIMIT)
-    return stage.processes[1]
+def gateway_of(system):
+    if not system.processes:
+        system.start(heartbeat=3600, websocket_max_connections=1000, ws_max_size=LIMIT)
+    return system.processes[1]
 
 
-def connected(stage):
-    client = stage.raw_client(gateway_of(stage), "?symbols=")
-    client.hears("welcome")
+def connected(system):
+    client = system.raw_client(gateway_of(system), "?symbols=")
+    client.receive("welcome")
     return client
 
 
@@ -77,8 +77,8 @@ SIZES = [0, 125, 126, 127, 128, 65535, 65536]
 
 @pytest.mark.parametrize("chop", [None, 1, 997])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_message_of_every_size_is_received_however_it_arrives(long_stage, size, chop):
-    client = connected(long_stage)
+def test_a_message_of_every_size_is_received_however_it_arrives(shared_system, size, chop):
+    client = connected(shared_system)
     payload = spaced(7, size) if size else b""
     frame = frame_bytes(TEXT, payload)
     if chop == 1:
@@ -96,25 +96,27 @@ def test_a_message_of_every_size_is_received_however_it_arrives(long_stage, size
 
 
 @pytest.mark.parametrize("payload", [b"", b"Hello", bytes(range(256))[:125], b"\x00" * 125])
-def test_a_ping_is_answered_with_its_own_payload(long_stage, payload):
-    client = connected(long_stage)
+def test_a_ping_is_answered_with_its_own_payload(shared_system, payload):
+    client = connected(shared_system)
     for byte in pieces(frame_bytes(PING, payload), 1):
         client.send_bytes(byte)
     assert answers(client, 1) == [("pong", payload)]
     client.close()
 
 
-def test_a_pong_that_nobody_asked_for_is_not_answered(long_stage):
-    client = connected(long_stage)
+def test_a_pong_that_nobody_asked_for_is_not_answered(shared_system):
+    client = connected(shared_system)
     client.send_bytes(frame_bytes(PONG) + frame_bytes(PONG, b"x") + frame_bytes(PING, b"y"))
     assert answers(client, 1) == [("pong", b"y")]
     client.close()
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_no_answer_overtakes_one_that_was_due_before_it_whatever_arrives_at_once(long_stage, seed):
+def test_no_answer_overtakes_one_that_was_due_before_it_whatever_arrives_at_once(
+    shared_system, seed
+):
     dice = random.Random(seed)
-    client = connected(long_stage)
+    client = connected(shared_system)
     sent, wanted = b"", []
     for n in range(200):
         kind = dice.choice("pingmessagefragments")
@@ -152,8 +154,8 @@ def test_no_answer_overtakes_one_that_was_due_before_it_whatever_arrives_at_once
     client.close()
 
 
-def test_a_pong_leaves_before_the_answer_to_a_later_message(long_stage):
-    client = connected(long_stage)
+def test_a_pong_leaves_before_the_answer_to_a_later_message(shared_system):
+    client = connected(shared_system)
     client.send_bytes(frame_bytes(PING, b"first") + frame_bytes(TEXT, request(1)) +
                       frame_bytes(PING, b"second") + frame_bytes(TEXT, b"no JSON") + bye(1000))
     assert answers(client) == [("pong", b"first"), ("ack", 1), ("pong", b"second"), ("error", None),
@@ -161,21 +163,21 @@ def test_a_pong_leaves_before_the_answer_to_a_later_message(long_stage):
     client.close()
 
 
-def test_what_came_before_a_bad_frame_is_answered(long_stage):
-    client = connected(long_stage)
+def test_what_came_before_a_bad_frame_is_answered(shared_system):
+    client = connected(shared_system)
     client.send_bytes(frame_bytes(PING, b"x") + frame_bytes(TEXT, request(1)) + frame_bytes(3))
     assert answers(client) == [("pong", b"x"), ("ack", 1), ("close", 1002)]
     client.close()
 
 
-def test_nothing_is_answered_behind_a_close_frame(long_stage):
-    client = connected(long_stage)
+def test_nothing_is_answered_behind_a_close_frame(shared_system):
+    client = connected(shared_system)
     noise = frame_bytes(TEXT, b"{") * 200  # more errors than are allowed
     client.send_bytes(noise + frame_bytes(PING, b"x") + frame_bytes(3) + bye(1000))
     kinds = [kind for kind, _ in answers(client)]
     assert kinds[-1] == "close" and kinds.count("close") == 1
     client.close()
-    client = connected(long_stage)
+    client = connected(shared_system)
     client.send_bytes(
         bye(1000) + frame_bytes(PING, b"x") + frame_bytes(TEXT, request(1)) + bye(1000)
     )
@@ -187,8 +189,8 @@ def test_nothing_is_answered_behind_a_close_frame(long_stage):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 20])
-def test_fragments_are_one_message(long_stage, size):
-    client = connected(long_stage)
+def test_fragments_are_one_message(shared_system, size):
+    client = connected(shared_system)
     parts = pieces(request(3, text="κόσμε 😀"), size)
     for i, part in enumerate(parts):
         client.send_frame(CONTINUATION if i else TEXT, part, fin=i == len(parts) - 1)
@@ -197,8 +199,8 @@ def test_fragments_are_one_message(long_stage, size):
     client.close()
 
 
-def test_a_message_may_begin_and_end_with_empty_fragments(long_stage):
-    client = connected(long_stage)
+def test_a_message_may_begin_and_end_with_empty_fragments(shared_system):
+    client = connected(shared_system)
     for parts in ([b"", request(1)], [request(1), b""], [b"", b"", request(1), b""]):
         for i, part in enumerate(parts):
             client.send_frame(CONTINUATION if i else TEXT, part, fin=i == len(parts) - 1)
@@ -226,8 +228,8 @@ WRONG_ORDER = {
 
 
 @pytest.mark.parametrize("case", WRONG_ORDER)
-def test_fragments_in_a_wrong_order_are_a_protocol_error(long_stage, case):
-    client = connected(long_stage)
+def test_fragments_in_a_wrong_order_are_a_protocol_error(shared_system, case):
+    client = connected(shared_system)
     client.send_bytes(WRONG_ORDER[case])
     assert answers(client)[-1] == ("close", 1002)
     client.close()
@@ -238,8 +240,8 @@ def test_fragments_in_a_wrong_order_are_a_protocol_error(long_stage, case):
 
 @pytest.mark.parametrize("rsv", range(1, 8))
 @pytest.mark.parametrize("opcode", [TEXT, BINARY, PING, PONG, CLOSE])
-def test_reserved_bits_are_a_protocol_error(long_stage, opcode, rsv):
-    client = connected(long_stage)
+def test_reserved_bits_are_a_protocol_error(shared_system, opcode, rsv):
+    client = connected(shared_system)
     payload = struct.pack(">H", 1000) if opcode == CLOSE else request(1)
     client.send_bytes(frame_bytes(TEXT, request(5)) + frame_bytes(opcode, payload, rsv=rsv) +
                       frame_bytes(PING, b"late"))
@@ -249,8 +251,8 @@ def test_reserved_bits_are_a_protocol_error(long_stage, opcode, rsv):
 
 @pytest.mark.parametrize("opcode", [3, 4, 5, 6, 7, 11, 12, 13, 14, 15])
 @pytest.mark.parametrize("payload", [b"", b"x"])
-def test_a_reserved_opcode_is_a_protocol_error(long_stage, opcode, payload):
-    client = connected(long_stage)
+def test_a_reserved_opcode_is_a_protocol_error(shared_system, opcode, payload):
+    client = connected(shared_system)
     client.send_bytes(
         frame_bytes(TEXT, request(5)) + frame_bytes(opcode, payload) + frame_bytes(PING)
     )
@@ -259,16 +261,16 @@ def test_a_reserved_opcode_is_a_protocol_error(long_stage, opcode, payload):
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY, PING, PONG, CLOSE])
-def test_a_frame_without_a_mask_is_a_protocol_error(long_stage, opcode):
-    client = connected(long_stage)
+def test_a_frame_without_a_mask_is_a_protocol_error(shared_system, opcode):
+    client = connected(shared_system)
     payload = struct.pack(">H", 1000) if opcode == CLOSE else b"x"
     client.send_frame(opcode, payload, masked=False)
     assert answers(client) == [("close", 1002)]
     client.close()
 
 
-def test_frames_of_the_gateway_have_no_mask(long_stage):
-    client = connected(long_stage)
+def test_frames_of_the_gateway_have_no_mask(shared_system):
+    client = connected(shared_system)
     client.send_frame(TEXT, request(1))
     client._need(2)
     assert client.buffer[0] == 0x81 and not client.buffer[1] & 0x80
@@ -282,8 +284,8 @@ def test_frames_of_the_gateway_have_no_mask(long_stage):
     b"\x89\xfe\x00\x7e\x01\x02\x03\x04" + b"x" * 126,  # a ping of 126
     b"\x88\xfe\x00\x80\x01\x02\x03\x04" + b"x" * 128,
 ], ids=["16 bits", "64 bits", "negative", "ping", "close"])
-def test_a_length_written_wrongly_ends_the_connection(long_stage, frame):
-    client = connected(long_stage)
+def test_a_length_written_wrongly_ends_the_connection(shared_system, frame):
+    client = connected(shared_system)
     client.send_bytes(frame)
     assert answers(client)[-1] in (("close", 1002), ("close", 1009))
     client.close()
@@ -294,8 +296,8 @@ def test_a_length_written_wrongly_ends_the_connection(long_stage, frame):
     frame_bytes(TEXT, b" " * LIMIT, fin=False) + frame_bytes(CONTINUATION, b" "),
     b"".join(frame_bytes(CONTINUATION if i else TEXT, b" " * 1000, fin=False) for i in range(66)),
 ], ids=["one", "huge", "two", "many"])
-def test_a_message_over_the_limit_is_closed_with_1009(long_stage, frames):
-    client = connected(long_stage)
+def test_a_message_over_the_limit_is_closed_with_1009(shared_system, frames):
+    client = connected(shared_system)
     client.send_bytes(frames)
     assert answers(client) == [("close", 1009)]
     client.close()
@@ -348,8 +350,8 @@ BAD_TEXT = [
 ]
 
 
-def test_text_that_is_utf_8_is_received_whole_and_in_pieces(long_stage):
-    client = connected(long_stage)
+def test_text_that_is_utf_8_is_received_whole_and_in_pieces(shared_system):
+    client = connected(shared_system)
     for text in GOOD_TEXT:
         client.send_frame(TEXT, text)
         for i, byte in enumerate(pieces(text, 1)):
@@ -360,7 +362,7 @@ def test_text_that_is_utf_8_is_received_whole_and_in_pieces(long_stage):
 
 
 @pytest.mark.parametrize("text", BAD_TEXT, ids=bytes.hex)
-def test_text_that_is_not_utf_8_is_closed_with_1007(long_stage, text):
+def test_text_that_is_not_utf_8_is_closed_with_1007(shared_system, text):
     for frames in (
         [frame_bytes(TEXT, b"ok " + text)],
         [
@@ -373,15 +375,15 @@ def test_text_that_is_not_utf_8_is_closed_with_1007(long_stage, text):
         ]
         + [frame_bytes(CONTINUATION, b"")],
     ):
-        client = connected(long_stage)
+        client = connected(shared_system)
         client.send_bytes(b"".join(frames))
         assert answers(client) == [("close", 1007)]
         client.close()
 
 
 @pytest.mark.parametrize("how", ["between fragments", "within a frame"])
-def test_text_is_closed_as_soon_as_it_cannot_become_utf_8(long_stage, how):
-    client = connected(long_stage)
+def test_text_is_closed_as_soon_as_it_cannot_become_utf_8(shared_system, how):
+    client = connected(shared_system)
     if how == "between fragments":
         client.send_frame(TEXT, "κόσμε".encode(), fin=False)
         client.send_frame(CONTINUATION, b"\xf4\x90", fin=False)
@@ -391,8 +393,8 @@ def test_text_is_closed_as_soon_as_it_cannot_become_utf_8(long_stage, how):
     client.close()
 
 
-def test_a_character_may_lie_on_both_sides_of_a_ping(long_stage):
-    client = connected(long_stage)
+def test_a_character_may_lie_on_both_sides_of_a_ping(shared_system):
+    client = connected(shared_system)
     text = request(4, text="€")
     at = text.index(b"\\u20ac") if b"\\u20ac" in text else len(text) // 2
     whole = text[:at] + "€😀".encode() + text[at + 6:]
@@ -404,8 +406,8 @@ def test_a_character_may_lie_on_both_sides_of_a_ping(long_stage):
     client.close()
 
 
-def test_binary_may_be_any_bytes(long_stage):
-    client = connected(long_stage)
+def test_binary_may_be_any_bytes(shared_system):
+    client = connected(shared_system)
     for text in BAD_TEXT:
         client.send_frame(BINARY, text)
     assert answers(client, len(BAD_TEXT)) == [("error", None)] * len(BAD_TEXT)
@@ -418,16 +420,16 @@ def test_binary_may_be_any_bytes(long_stage):
 @pytest.mark.parametrize(
     "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999]
 )
-def test_a_close_is_answered_with_its_own_code(long_stage, code):
+def test_a_close_is_answered_with_its_own_code(shared_system, code):
     for reason in (b"", "adiós".encode(), b"x" * 123):
-        client = connected(long_stage)
+        client = connected(shared_system)
         client.send_bytes(bye(code, reason))
         assert answers(client) == [("close", code)]
         client.close()
 
 
-def test_a_close_without_a_code_is_answered_without_one(long_stage):
-    client = connected(long_stage)
+def test_a_close_without_a_code_is_answered_without_one(shared_system):
+    client = connected(shared_system)
     client.send_bytes(bye())
     assert answers(client) == [("close", 1005)]
     client.close()
@@ -436,8 +438,8 @@ def test_a_close_without_a_code_is_answered_without_one(long_stage):
 @pytest.mark.parametrize(
     "code", [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535]
 )
-def test_a_code_that_nobody_may_send_is_a_protocol_error(long_stage, code):
-    client = connected(long_stage)
+def test_a_code_that_nobody_may_send_is_a_protocol_error(shared_system, code):
+    client = connected(shared_system)
     client.send_frame(CLOSE, struct.pack(">H", code))
     assert answers(client) == [("close", 1002)]
     client.close()
@@ -447,16 +449,16 @@ def test_a_code_that_nobody_may_send_is_a_protocol_error(long_stage, code):
     (b"\x03", (1002,)), (b"\x03\xe8" + b"x" * 124, (1002,)), (b"\x03\xe8\xff", (1007,)),
     (b"\x03\xe8" + b"\xce\xba\xed\xa0\x80", (1007,)),
 ])
-def test_a_close_frame_that_is_none_is_an_error(long_stage, payload, codes):
-    client = connected(long_stage)
+def test_a_close_frame_that_is_none_is_an_error(shared_system, payload, codes):
+    client = connected(shared_system)
     client.send_frame(CLOSE, payload)
     seen = answers(client)
     assert len(seen) == 1 and seen[0][0] == "close" and seen[0][1] in codes
     client.close()
 
 
-def test_a_close_within_fragments_ends_the_connection(long_stage):
-    client = connected(long_stage)
+def test_a_close_within_fragments_ends_the_connection(shared_system):
+    client = connected(shared_system)
     client.send_bytes(
         frame_bytes(TEXT, b"{", fin=False) + bye(1001) + frame_bytes(CONTINUATION, b"}")
     )
@@ -464,8 +466,8 @@ def test_a_close_within_fragments_ends_the_connection(long_stage):
     client.close()
 
 
-def test_after_all_this_the_gateway_serves_as_before(long_stage):
-    gateway = gateway_of(long_stage)
+def test_after_all_this_the_gateway_serves_as_before(shared_system):
+    gateway = gateway_of(shared_system)
     pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 0)
-    client = long_stage.client(gateway, "?symbols=")
-    assert client.asks("ping")["type"] == "ack"
+    client = shared_system.client(gateway, "?symbols=")
+    assert client.request("ping")["type"] == "ack"

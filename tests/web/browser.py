@@ -2,7 +2,7 @@
 
     page = browser.open(gateway.url + "/", variant)
     page.shows("USD/THB")
-    page.is_told('heard.filter((h) => h[0] === "quote").length > 9')
+    page.wait_until('heard.filter((h) => h[0] === "quote").length > 9')
 
 It is Debian's, driven by its chromedriver, one for all tests; each begins in a tab of its own.
 """
@@ -53,7 +53,7 @@ class Page:
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
-    def is_told(self, expression, patience=None):
+    def wait_until(self, expression, patience=None):
         """Wait until a JavaScript expression is true, and return it."""
         return pregon.eventually(
             lambda: self.run(f"return {expression}"), what=expression, patience=patience
@@ -62,19 +62,19 @@ class Page:
     def shows(self, text):
         """Wait until the page shows a text."""
         what = json.dumps(text)
-        return self.is_told(f"document.body.innerText.includes({what}) || undefined")
+        return self.wait_until(f"document.body.innerText.includes({what}) || undefined")
 
     def follow(self, url, **options):
         """Start a client of pregon.js; its events are in `heard`."""
         error = self.driver.execute_async_script(LISTEN, url, options)
         assert not error, error
 
-    def heard(self, kind):
+    def received(self, kind):
         return self.run("return heard.filter((h) => h[0] === arguments[0]).map((h) => h[1])", kind)
 
-    def hears(self, kind, **fields):
+    def receive(self, kind, **fields):
         wanted = json.dumps(fields)
-        return self.is_told(
+        return self.wait_until(
             f"(heard.find(([kind, what]) => kind === {json.dumps(kind)} && "
             f"Object.entries({wanted}).every(([k, v]) => what[k] === v)) ?? [])[1]")
 
@@ -182,7 +182,7 @@ def chromium():
 
 
 @pytest.fixture
-def browser(stage, chromium):
-    """After the stage, so that pages are gone before their gateway is."""
+def browser(system, chromium):
+    """After the system, so that pages are gone before their gateway is."""
     yield chromium
     chromium.clear()

@@ -7,7 +7,7 @@ sys.path.append(os.path.join(os.path.dirname(HERE), "system"))
 import node
 import pytest
 from browser import browser, chromium  # noqa: F401  (fixtures)
-from staging import *  # noqa: F403  (fixtures and hooks)
+from fixtures import *  # noqa: F403  (fixtures and hooks)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -32,22 +32,22 @@ OWN = [NODE, FLAG] if NODE and not HAS_SOCKET and has_socket(FLAG) else [NODE]
 class Follower(pregon.Process):
     """follow.mjs: one client of pregon.js in a process of its own."""
 
-    def __init__(self, stage, url, socket="own", **options):
+    def __init__(self, system, url, socket="own", **options):
         """socket: Node's own WebSocket, where it has one, or that of npm's ws."""
         node = OWN if socket == "own" else [NODE]
         command = [*node, os.path.join(HERE, "follow.mjs"), url, json.dumps(options)]
-        count = sum(p.program == "follow" for p in stage.processes)
+        count = sum(p.program == "follow" for p in system.processes)
         super().__init__(
             f"follow{count + 1}",
             "follow",
             {},
-            cwd=stage.directory.name,
+            cwd=system.directory.name,
             env={"WS": os.path.join(MODULES, "ws", "wrapper.mjs")},
             command=command,
             stdin=subprocess.PIPE,
         )
         self.at = dict.fromkeys((None, *ANSWERS), 0)  # up to where the test has listened
-        stage.processes.append(self)
+        system.processes.append(self)
         self.start(wait=False)
 
     @property
@@ -58,7 +58,7 @@ class Follower(pregon.Process):
     def all(self, kind, **fields):
         return [what for k, what in self.told if k == kind and fields.items() <= what.items()]
 
-    def hears(self, kind, where=None, **fields):
+    def receive(self, kind, where=None, **fields):
         """The next of that kind (or kinds) with those fields; what comes before is passed over.
 
         Answers are listened to by themselves: they come among what the client hears.
@@ -92,15 +92,15 @@ class Follower(pregon.Process):
     def call(self, method, *its):
         """Call a method and return the answer."""
         self.begin(method, *its)
-        return self.hears("answer")
+        return self.receive("answer")
 
     def position(self):
         return self.call("position")
 
     def connected(self):
-        self.hears("status", phase="connected")
+        self.receive("status", phase="connected")
         return self
 
 
-def follow(stage, gateway, **options):
-    return Follower(stage, f"ws://127.0.0.1:{gateway.port}", **options)
+def follow(system, gateway, **options):
+    return Follower(system, f"ws://127.0.0.1:{gateway.port}", **options)

@@ -10,36 +10,38 @@ PLAIN = "/cotizaciones/live"  # a document of the gateway's that does nothing by
 def call(feed, first, last, symbol="X"):
     for n in range(first, last + 1):
         feed.quote(symbol, last=f"{n}.10", n=n)
-    feed.settled()
+    feed.wait_processed()
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-def test_a_page_comes_back_to_a_killed_gateway_without_a_hole_or_a_repeat(stage, browser, encoding):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_a_page_comes_back_to_a_killed_gateway_without_a_hole_or_a_repeat(
+    system, browser, encoding
+):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     page = browser.open(gateway.url + PLAIN)
     page.follow("../", mode="all", encoding=encoding)
-    page.hears("status", phase="connected")
+    page.receive("status", phase="connected")
     call(feed, 1, 50)
-    assert page.hears("quote", n=50)["last"] == "50.10"
+    assert page.receive("quote", n=50)["last"] == "50.10"
     for last in (100, 150):
         gateway.kill()
         call(feed, last - 49, last)
         gateway.start()
-        page.hears("quote", n=last)
-    assert [q["n"] for q in page.heard("quote")] == list(range(1, 151))
-    assert page.hears("status", phase="resuming")["since"]["seq"] >= 50
-    assert not page.heard("lost") and not page.heard("reset")
+        page.receive("quote", n=last)
+    assert [q["n"] for q in page.received("quote")] == list(range(1, 151))
+    assert page.receive("status", phase="resuming")["since"]["seq"] >= 50
+    assert not page.received("lost") and not page.received("reset")
 
 
 def test_a_page_of_a_foreign_origin_shows_why_it_may_not_connect_and_connects_once_it_may(
-    stage, browser
+    system, browser
 ):
-    site = stage._with(ForeignSite())
-    broker, gateway = stage.play(cors_origins="http://else.example")
+    site = system.add(ForeignSite())
+    broker, gateway = system.start(cors_origins="http://else.example")
     page = browser.open(site.origin + "/README.md")
     page.follow(gateway.url, module="/pregon.js")
-    status = page.hears("status", phase="refused")
+    status = page.receive("status", phase="refused")
     refusal = status["refusal"]
     assert (refusal["code"], refusal["status"], refusal["setting"]) == (
         "origin_not_allowed",
@@ -52,23 +54,23 @@ def test_a_page_of_a_foreign_origin_shows_why_it_may_not_connect_and_connects_on
     gateway.stop()
     gateway.settings["cors_origins"] = site.origin
     gateway.start()
-    page.hears("status", phase="connected")
+    page.receive("status", phase="connected")
 
 
-def test_a_page_with_the_wrong_token_shows_the_refusal(stage, browser):
-    broker, gateway = stage.play(websocket_token="t0ps3cret")
+def test_a_page_with_the_wrong_token_shows_the_refusal(system, browser):
+    broker, gateway = system.start(websocket_token="t0ps3cret")
     page = browser.open(gateway.url + PLAIN)
     page.follow("/", token="wrong")
-    assert page.hears("status", phase="refused")["refusal"]["code"] == "unauthorized"
+    assert page.receive("status", phase="refused")["refusal"]["code"] == "unauthorized"
     page.follow("/", token="t0ps3cret")
-    page.hears("status", phase="connected")
+    page.receive("status", phase="connected")
 
 
-def test_a_page_that_is_left_leaves_no_connection(stage, browser):
-    broker, gateway = stage.play()
+def test_a_page_that_is_left_leaves_no_connection(system, browser):
+    broker, gateway = system.start()
     page = browser.open(gateway.url + PLAIN)
     page.follow("/")
-    page.hears("status", phase="connected")
+    page.receive("status", phase="connected")
     page.run("client.close()")
-    page.hears("status", phase="closed")
-    gateway.says("connection closed")
+    page.receive("status", phase="closed")
+    gateway.wait_for_log("connection closed")

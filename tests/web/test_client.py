@@ -18,7 +18,7 @@ ENCODINGS = pytest.mark.parametrize("encoding", ["json", "msgpack"])
 def call(feed, first, last, symbol="X"):
     for n in range(first, last + 1):
         feed.quote(symbol, last=f"{n}.10", n=n)
-    feed.settled()
+    feed.wait_processed()
 
 
 def numbers(client, kind="quote", symbol="X"):
@@ -27,29 +27,29 @@ def numbers(client, kind="quote", symbol="X"):
 
 @MODES
 @ENCODINGS
-def test_the_last_values_come_first_then_what_follows(stage, mode, encoding):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_the_last_values_come_first_then_what_follows(system, mode, encoding):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("X", bid="1034.50", ask="1034.60", n=1)
-    feed.settled()
-    client = follow(stage, gateway, symbols=["X"], mode=mode, encoding=encoding)
-    assert client.hears("snapshot", symbol="X", state="live")["bid"] == "1034.50"
+    feed.wait_processed()
+    client = follow(system, gateway, symbols=["X"], mode=mode, encoding=encoding)
+    assert client.receive("snapshot", symbol="X", state="live")["bid"] == "1034.50"
     feed.quote("X", bid="0.000000000000000000010", n=2)
     feed.quote("OTHER", last="1")
-    assert client.hears("quote", n=2)["bid"] == "0.000000000000000000010"
+    assert client.receive("quote", n=2)["bid"] == "0.000000000000000000010"
     feed.goodbye()
-    client.hears("state", symbol="X", state="stale")
+    client.receive("state", symbol="X", state="stale")
     assert not client.all("quote", symbol="OTHER")
 
 
-def test_both_encodings_have_the_same_values(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_both_encodings_have_the_same_values(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     now = int(time.time()) - 1  # of a fraction JSON has microseconds
     feed.quote("OLD", last="7", timestamp=now + 0.5)
-    feed.settled()
+    feed.wait_processed()
     clients = [
-        follow(stage, gateway, mode="all", encoding=e).connected() for e in ("json", "msgpack")
+        follow(system, gateway, mode="all", encoding=e).connected() for e in ("json", "msgpack")
     ]
     odd = {
         "text": "ñandú € 🎺 " + "long " * 200,
@@ -60,11 +60,11 @@ def test_both_encodings_have_the_same_values(stage):
     }
     feed.quote("X", last="1", timestamp=now, **odd)
     feed.quote("X", last="2", timestamp=now)
-    feed.settled()
+    feed.wait_processed()
     feed.goodbye()
     heard = []
     for client in clients:
-        client.hears("state", symbol="X", state="stale")
+        client.receive("state", symbol="X", state="stale")
         heard.append([told for told in client.told if told[0] in ("snapshot", "quote", "state")])
     assert heard[0] == heard[1]
     assert [(kind, m["symbol"]) for kind, m in heard[0][:3]] == [
@@ -76,119 +76,119 @@ def test_both_encodings_have_the_same_values(stage):
 
 
 @ENCODINGS
-def test_it_asks_and_is_answered(stage, encoding):
-    broker, gateway = stage.play()
-    client = follow(stage, gateway, symbols=["X", "Y"], encoding=encoding).connected()
+def test_it_asks_and_is_answered(system, encoding):
+    broker, gateway = system.start()
+    client = follow(system, gateway, symbols=["X", "Y"], encoding=encoding).connected()
     assert client.call("ask", "ping")["timestamp"] > 1.6e9
     assert client.call("ask", "list")["symbols"] == ["X", "Y"]
     client.begin("ask", "sing")
-    assert client.hears("refusal")["code"] == "unknown_op"
+    assert client.receive("refusal")["code"] == "unknown_op"
     client.begin("subscribe", "X")
-    assert "array" in client.hears("refusal")["message"]
+    assert "array" in client.receive("refusal")["message"]
 
 
 @MODES
-def test_subscriptions_can_be_added_and_removed(stage, mode):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_subscriptions_can_be_added_and_removed(system, mode):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("B1", last="1", n=1)
-    feed.settled()
-    client = follow(stage, gateway, symbols=["A"], mode=mode).connected()
+    feed.wait_processed()
+    client = follow(system, gateway, symbols=["A"], mode=mode).connected()
     ack = client.call("subscribe", ["B*", "no symbol"])
     assert (ack["symbols"], ack["rejected"]) == (["B*"], ["no symbol"])
-    client.hears("snapshot", symbol="B1", n=1)
+    client.receive("snapshot", symbol="B1", n=1)
     assert client.call("unsubscribe", ["A"])["symbols"] == ["A"]
     feed.quote("A", last="2")
     feed.quote("B1", last="2", n=2)
-    client.hears("quote", symbol="B1", n=2)
+    client.receive("quote", symbol="B1", n=2)
     gateway.kill()
     feed.quote("A", last="3")
     feed.quote("B1", last="3", n=3)
-    feed.settled()
+    feed.wait_processed()
     gateway.start()
-    client.hears("quote" if mode == "all" else "snapshot", symbol="B1", n=3)
+    client.receive("quote" if mode == "all" else "snapshot", symbol="B1", n=3)
     assert client.call("ask", "list")["symbols"] == ["B*"]
     assert not client.all("quote", symbol="A") and not client.all("snapshot", symbol="A")
 
 
-def test_what_is_added_without_a_connection_begins_with_the_next_one(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_what_is_added_without_a_connection_begins_with_the_next_one(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     call(feed, 1, 1, "B")
-    client = follow(stage, gateway, symbols=["A"], mode="all").connected()
+    client = follow(system, gateway, symbols=["A"], mode="all").connected()
     call(feed, 1, 1, "A")
-    client.hears("quote", symbol="A")
+    client.receive("quote", symbol="A")
     gateway.kill()
-    client.hears("status", phase="waiting")
+    client.receive("status", phase="waiting")
     assert client.call("subscribe", ["B"]) is None
     call(feed, 2, 2, "A")
     gateway.start()
-    client.hears("quote", symbol="A", n=2)
-    client.hears("snapshot", symbol="B", n=1)
+    client.receive("quote", symbol="A", n=2)
+    client.receive("snapshot", symbol="B", n=1)
     call(feed, 2, 2, "B")
-    client.hears("quote", symbol="B", n=2)
+    client.receive("quote", symbol="B", n=2)
 
 
-def test_history_is_a_page_away(stage):
-    broker, gateway = stage.play()
-    call(stage.feed(broker), 1, 3, "USD/X")
-    client = follow(stage, gateway, symbols=[])
+def test_history_is_a_page_away(system):
+    broker, gateway = system.start()
+    call(system.feed(broker), 1, 3, "USD/X")
+    client = follow(system, gateway, symbols=[])
     client.connected()
     assert [r["n"] for r in client.call("history", "USD/X", {"limit": "2"})["records"]] == [3, 2]
     client.begin("history", "NEVER")
-    assert client.hears("refusal")["code"] == "unknown_symbol"
+    assert client.receive("refusal")["code"] == "unknown_symbol"
 
 
 @SOCKETS
 @ENCODINGS
 def test_in_mode_all_it_comes_back_to_a_killed_gateway_without_a_hole_or_a_repeat(
-    stage, encoding, socket
+    system, encoding, socket
 ):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = follow(stage, gateway, mode="all", encoding=encoding, socket=socket).connected()
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = follow(system, gateway, mode="all", encoding=encoding, socket=socket).connected()
     call(feed, 1, 50)
-    client.hears("quote", n=50)
+    client.receive("quote", n=50)
     for last in (100, 150):
         gateway.kill()
         call(feed, last - 49, last)
         gateway.start()
-        assert client.hears("status", phase="resuming")["since"]["seq"] >= last - 50
-        client.hears("quote", n=last)
+        assert client.receive("status", phase="resuming")["since"]["seq"] >= last - 50
+        client.receive("quote", n=last)
     assert numbers(client) == list(range(1, 151))
     assert not client.all("lost") and not client.all("reset")
 
 
-def test_in_mode_merge_it_comes_back_to_the_newest_values(stage):
-    broker, gateway = stage.play(heartbeat=1)
-    feed = stage.feed(broker)
-    client = follow(stage, gateway, symbols=["X", "Y"]).connected()
+def test_in_mode_merge_it_comes_back_to_the_newest_values(system):
+    broker, gateway = system.start(heartbeat=1)
+    feed = system.feed(broker)
+    client = follow(system, gateway, symbols=["X", "Y"]).connected()
     call(feed, 1, 1, "Y")
     call(feed, 1, 50)
-    client.hears("quote", n=50)
+    client.receive("quote", n=50)
     pregon.eventually(client.position, lambda p: p and p["seq"] >= 51, "its position")
     gateway.kill()
     call(feed, 51, 99)
     gateway.start()
-    client.hears("status", phase="resuming")
+    client.receive("status", phase="resuming")
     client.connected()
-    client.hears("snapshot", symbol="X", n=99)
+    client.receive("snapshot", symbol="X", n=99)
     assert not client.all("snapshot", symbol="Y"), "it has not changed"
 
 
 @MODES
-def test_a_broker_that_restarts_on_its_store_costs_nothing(stage, mode):
-    broker = stage.broker(store="sqlite:log.db")
-    gateway = stage.gateway(broker)
-    feed = stage.feed(broker)
-    client = follow(stage, gateway, mode=mode).connected()
+def test_a_broker_that_restarts_on_its_store_costs_nothing(system, mode):
+    broker = system.broker(store="sqlite:log.db")
+    gateway = system.gateway(broker)
+    feed = system.feed(broker)
+    client = follow(system, gateway, mode=mode).connected()
     call(feed, 1, 20)
-    client.hears("quote", n=20)
+    client.receive("quote", n=20)
     broker.kill()
-    client.hears("state", symbol="X", state="stale")
+    client.receive("state", symbol="X", state="stale")
     broker.start()
     call(feed, 21, 40)
-    client.hears(("quote", "snapshot"), n=40)
+    client.receive(("quote", "snapshot"), n=40)
     if mode == "all":
         assert numbers(client) == list(range(1, 41))
     assert not client.all("reset")
@@ -196,109 +196,109 @@ def test_a_broker_that_restarts_on_its_store_costs_nothing(stage, mode):
 
 
 @MODES
-def test_another_log_is_reported_and_everything_begins_anew(stage, mode):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_another_log_is_reported_and_everything_begins_anew(system, mode):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     call(feed, 1, 50)
-    client = follow(stage, gateway, mode=mode).connected()
+    client = follow(system, gateway, mode=mode).connected()
     call(feed, 51, 55)
-    client.hears("quote", n=55)
+    client.receive("quote", n=55)
     broker.kill()
     broker.start()
-    reset = client.hears("reset", reason="log_replaced")
+    reset = client.receive("reset", reason="log_replaced")
     call(feed, 56, 59)
-    client.hears(("quote", "snapshot"), n=59)
+    client.receive(("quote", "snapshot"), n=59)
     call(feed, 1, 1, "NEW")
-    client.hears("quote", symbol="NEW")
+    client.receive("quote", symbol="NEW")
     position = pregon.eventually(client.position, bool, "a position")
     assert position["epoch"] == reset["epoch"]
 
 
-def test_a_position_that_is_not_kept_is_reported_and_everything_begins_anew(stage):
-    broker, gateway = stage.play()
-    call(stage.feed(broker), 1, 3)
-    client = follow(stage, gateway, mode="all", since={"epoch": "00000000000000ff", "seq": 2})
-    client.hears("status", phase="resuming", since={"epoch": "00000000000000ff", "seq": 2})
-    client.hears("reset", reason="log_replaced")
-    client.hears("snapshot", symbol="X", n=3)
+def test_a_position_that_is_not_kept_is_reported_and_everything_begins_anew(system):
+    broker, gateway = system.start()
+    call(system.feed(broker), 1, 3)
+    client = follow(system, gateway, mode="all", since={"epoch": "00000000000000ff", "seq": 2})
+    client.receive("status", phase="resuming", since={"epoch": "00000000000000ff", "seq": 2})
+    client.receive("reset", reason="log_replaced")
+    client.receive("snapshot", symbol="X", n=3)
     client.begin("close")
     epoch = client.all("reset")[0]["epoch"]
-    later = follow(stage, gateway, mode="all", since={"epoch": epoch, "seq": 1000})
-    later.hears("reset", reason="not_kept")
+    later = follow(system, gateway, mode="all", since={"epoch": epoch, "seq": 1000})
+    later.receive("reset", reason="not_kept")
 
 
-def test_a_program_goes_on_where_the_one_before_it_ended(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    first = follow(stage, gateway, mode="all").connected()
+def test_a_program_goes_on_where_the_one_before_it_ended(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    first = follow(system, gateway, mode="all").connected()
     call(feed, 1, 10)
-    first.hears("quote", n=10)
+    first.receive("quote", n=10)
     position = first.position()
     first.begin("close")
-    first.hears("status", phase="closed")
+    first.receive("status", phase="closed")
     call(feed, 11, 20)
-    second = follow(stage, gateway, mode="all", since=position)
-    second.hears("quote", n=20)
+    second = follow(system, gateway, mode="all", since=position)
+    second.receive("quote", n=20)
     assert numbers(second) == list(range(11, 21))
 
 
-def test_a_gateway_that_stops_says_when_to_come_back(stage):
-    broker, gateway = stage.play(timeout_graceful_shutdown=4)
-    feed = stage.feed(broker)
-    beside = stage.client(gateway)
-    client = follow(stage, gateway, mode="all").connected()
+def test_a_gateway_that_stops_says_when_to_come_back(system):
+    broker, gateway = system.start(timeout_graceful_shutdown=4)
+    feed = system.feed(broker)
+    beside = system.client(gateway)
+    client = follow(system, gateway, mode="all").connected()
     gateway.stop()
     slots = {0.5, 2.5}  # the first two of that window
-    slots.remove(beside.hears("going_away")["reconnect_after"])
-    waits = client.hears("status", phase="waiting")
+    slots.remove(beside.receive("going_away")["reconnect_after"])
+    waits = client.receive("status", phase="waiting")
     assert (waits["text"], waits["retryIn"]) == ("the gateway restarts", *slots)
     gateway.start()
     client.connected()
     call(feed, 1, 1)
-    client.hears("quote", n=1)
+    client.receive("quote", n=1)
 
 
-def behind_a_sieve(stage):
+def behind_a_sieve(system):
     """A client in mode all that has had five quotes."""
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    sieve = stage._with(Sieve(gateway))
-    client = Follower(stage, sieve.url, mode="all").connected()
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    sieve = system.add(Sieve(gateway))
+    client = Follower(system, sieve.url, mode="all").connected()
     call(feed, 1, 5)
-    client.hears("quote", n=5)
+    client.receive("quote", n=5)
     return feed, sieve, client
 
 
-def test_a_record_that_is_missing_on_the_way_is_fetched(stage):
-    feed, sieve, client = behind_a_sieve(stage)
+def test_a_record_that_is_missing_on_the_way_is_fetched(system):
+    feed, sieve, client = behind_a_sieve(system)
     sieve.swallow(b'"n":7', times=1)
     call(feed, 6, 7)
     call(feed, 1, 3, "Y")
-    client.hears("quote", symbol="Y", n=3)
+    client.receive("quote", symbol="Y", n=3)
     call(feed, 8, 9)
-    assert "is missing" in client.hears("status", phase="waiting")["text"]
-    client.hears("quote", symbol="X", n=9)
+    assert "is missing" in client.receive("status", phase="waiting")["text"]
+    client.receive("quote", symbol="X", n=9)
     assert numbers(client) == list(range(1, 10))
     assert numbers(client, symbol="Y") == [1, 2, 3]
     assert not client.all("lost")
 
 
-def test_a_record_that_is_missing_again_and_again_is_reported_as_lost(stage):
-    feed, sieve, client = behind_a_sieve(stage)
+def test_a_record_that_is_missing_again_and_again_is_reported_as_lost(system):
+    feed, sieve, client = behind_a_sieve(system)
     sieve.swallow(b'"n":7', times=2)
     call(feed, 6, 9)
-    lost = client.hears("lost", reason="gap", symbol="X")
+    lost = client.receive("lost", reason="gap", symbol="X")
     assert (lost["first"], lost["last"], lost["count"]) == (7, 7, 1)
-    client.hears("quote", n=9)
+    client.receive("quote", n=9)
     assert numbers(client) == [1, 2, 3, 4, 5, 6, 8, 9]
 
 
-def test_what_a_feed_lost_is_reported(stage):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = follow(stage, gateway, mode="all").connected()
+def test_what_a_feed_lost_is_reported(system):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = follow(system, gateway, mode="all").connected()
     call(feed, 1, 1)
-    client.hears("quote", n=1)
+    client.receive("quote", n=1)
     with feed.changed:
         take = feed._take
         feed._take = lambda m: (
@@ -319,9 +319,9 @@ def test_what_a_feed_lost_is_reported(stage):
         )
         feed.lines += [(b"X ", {"last": "1"})] * 2  # numbered, and never sent
         feed.quote("X", last="4.10", n=4)
-    lost = client.hears("lost", feed="feed", reason="ring_overflow")
+    lost = client.receive("lost", feed="feed", reason="ring_overflow")
     assert (lost["first"], lost["last"], lost["count"]) == (2, 3, 2)
-    client.hears("quote", n=4)
+    client.receive("quote", n=4)
 
 
 def with_holes(fake, reason="not_stored"):
@@ -339,66 +339,66 @@ def with_holes(fake, reason="not_stored"):
     return fake
 
 
-def test_a_hole_of_the_log_is_reported_once_and_is_no_gap_of_its_symbols(stage):
-    fake = with_holes(FakeBroker(stage))
-    gateway = stage.gateway(fake)
-    client = follow(stage, gateway, mode="all").connected()
+def test_a_hole_of_the_log_is_reported_once_and_is_no_gap_of_its_symbols(system):
+    fake = with_holes(FakeBroker(system))
+    gateway = system.gateway(fake)
+    client = follow(system, gateway, mode="all").connected()
     for symbol in "XY":
         fake.quote(symbol, last="1", n=1)
-        client.hears("quote", symbol=symbol, n=1)
+        client.receive("quote", symbol=symbol, n=1)
     gateway.kill()
-    client.hears("status", phase="waiting")
+    client.receive("status", phase="waiting")
     with fake.changed:
         fake.holes += [fake.quote(symbol, last="2", n=2, is_lost=True) for symbol in "XY"]
     gateway.start()
     client.connected()
-    client.hears("lost", feed="", reason="not_stored", last=4)
+    client.receive("lost", feed="", reason="not_stored", last=4)
     attempts = len(client.all("status"))
     for symbol in "XY":
         fake.quote(symbol, last="3", n=3)
-        client.hears("quote", symbol=symbol, n=3)
+        client.receive("quote", symbol=symbol, n=3)
     assert len(client.all("status")) == attempts, "it came back for what nobody has"
     assert [(m["first"], m["last"]) for m in client.all("lost")] in ([(3, 3), (4, 4)], [(3, 4)])
 
 
 def test_a_reported_loss_is_not_reported_again_to_a_client_that_reconnects_for_an_earlier_gap(
-    stage,
+    system,
 ):
-    fake = with_holes(FakeBroker(stage))
-    gateway = stage.gateway(fake)
-    sieve = stage._with(Sieve(gateway))
-    client = Follower(stage, sieve.url, mode="all").connected()
+    fake = with_holes(FakeBroker(system))
+    gateway = system.gateway(fake)
+    sieve = system.add(Sieve(gateway))
+    client = Follower(system, sieve.url, mode="all").connected()
     for symbol in "XY":
         fake.quote(symbol, last="1", n=1)
-        client.hears("quote", symbol=symbol, n=1)
+        client.receive("quote", symbol=symbol, n=1)
     with fake.changed:
         fake.holes.append(fake.quote("Y", last="2", n=2, is_lost=True))
-    client.hears("lost", first=3, last=3)
+    client.receive("lost", first=3, last=3)
     sieve.swallow(b'"n":7', times=1)
     for n in (7, 8):
         fake.quote("X", last=f"{n}.1", n=n)
-    assert "is missing" in client.hears("status", phase="waiting")["text"]
-    client.hears("quote", symbol="X", n=8)
+    assert "is missing" in client.receive("status", phase="waiting")["text"]
+    client.receive("quote", symbol="X", n=8)
     assert numbers(client) == [1, 7, 8]
     assert len(client.all("lost")) == 1
 
 
-def test_a_state_that_comes_again_is_not_told_again(stage):
-    broker, gateway = stage.play()
-    feed, other = stage.feed(broker), stage.feed(broker, name="other")
-    sieve = stage._with(Sieve(gateway))
-    client = Follower(stage, sieve.url, mode="all").connected()
+def test_a_state_that_comes_again_is_not_told_again(system):
+    broker, gateway = system.start()
+    feed, other = system.feed(broker), system.feed(broker, name="other")
+    sieve = system.add(Sieve(gateway))
+    client = Follower(system, sieve.url, mode="all").connected()
     call(other, 1, 1, "Y")
-    client.hears("quote", symbol="Y", n=1)
+    client.receive("quote", symbol="Y", n=1)
     call(feed, 1, 1)
     feed.goodbye()
-    client.hears("state", symbol="X", state="stale")
-    call(stage.feed(broker, name="later"), 2, 2)
-    client.hears("quote", symbol="X", n=2)
+    client.receive("state", symbol="X", state="stale")
+    call(system.feed(broker, name="later"), 2, 2)
+    client.receive("quote", symbol="X", n=2)
     sieve.swallow(b'"n":7', times=1)
     call(other, 7, 8, "Y")
-    assert "is missing" in client.hears("status", phase="waiting")["text"]
-    client.hears("quote", symbol="Y", n=8)
+    assert "is missing" in client.receive("status", phase="waiting")["text"]
+    client.receive("quote", symbol="Y", n=8)
     assert numbers(client) == [1, 2]
     assert [m["state"] for m in client.all("state", symbol="X")] == [
         "stale"

@@ -11,11 +11,11 @@ import pregon
 from node import HAS_SOCKET, MODULES, PACKAGE, Follower, follow, SOCKETS
 
 
-def test_a_gateway_that_stands_still_is_noticed(stage):
-    broker, gateway = stage.play(heartbeat=1)
-    client = follow(stage, gateway, mode="all").connected()
+def test_a_gateway_that_stands_still_is_noticed(system):
+    broker, gateway = system.start(heartbeat=1)
+    client = follow(system, gateway, mode="all").connected()
     gateway.signal(signal.SIGSTOP)
-    assert client.hears("status", phase="waiting")["text"] == "nothing was heard for 3 s"
+    assert client.receive("status", phase="waiting")["text"] == "nothing was heard for 3 s"
     gateway.signal(signal.SIGCONT)
     client.connected()
 
@@ -31,43 +31,44 @@ REFUSALS = [
 @pytest.mark.parametrize("explain", [0, 1])
 @pytest.mark.parametrize("settings,code,status,setting", REFUSALS)
 def test_a_refusal_is_reported_with_its_reason(
-    stage, settings, code, status, setting, explain, socket
+    system, settings, code, status, setting, explain, socket
 ):
-    broker, gateway = stage.play(websocket_explain=explain, **settings)
-    client = follow(stage, gateway, token="wrong", socket=socket)
-    told = client.hears("status", lambda s: s["refusal"] and s["refusal"]["hint"], phase="refused")
-    refusal = told["refusal"]
+    broker, gateway = system.start(websocket_explain=explain, **settings)
+    client = follow(system, gateway, token="wrong", socket=socket)
+    status_event = client.receive("status", lambda s: s["refusal"] and s["refusal"]["hint"],
+                                  phase="refused")
+    refusal = status_event["refusal"]
     assert (refusal["code"], refusal["status"], refusal["setting"]) == (code, status, setting)
-    assert refusal["reason"] in told["text"]
+    assert refusal["reason"] in status_event["text"]
 
 
-def test_a_refused_client_connects_once_the_gateway_admits_it(stage):
-    broker, gateway = stage.play(websocket_max_connections=1)
-    first = follow(stage, gateway).connected()
-    second = follow(stage, gateway)
-    second.hears(
+def test_a_refused_client_connects_once_the_gateway_admits_it(system):
+    broker, gateway = system.start(websocket_max_connections=1)
+    first = follow(system, gateway).connected()
+    second = follow(system, gateway)
+    second.receive(
         "status", phase="refused", where=lambda s: s["refusal"]["code"] == "max_connections"
     )
     first.begin("close")
     second.connected()
 
 
-def test_a_wrong_path_is_reported(stage):
-    broker, gateway = stage.play()
-    client = Follower(stage, f"ws://127.0.0.1:{gateway.port}/ws/quotes")
-    assert client.hears("status", phase="refused")["refusal"]["code"] == "no_such_path"
+def test_a_wrong_path_is_reported(system):
+    broker, gateway = system.start()
+    client = Follower(system, f"ws://127.0.0.1:{gateway.port}/ws/quotes")
+    assert client.receive("status", phase="refused")["refusal"]["code"] == "no_such_path"
 
 
 @SOCKETS
-def test_a_gateway_that_is_not_there_is_reported(stage, socket):
+def test_a_gateway_that_is_not_there_is_reported(system, socket):
     address = pregon.free_address().removeprefix("tcp://")
-    client = Follower(stage, "ws://" + address, socket=socket)
-    assert client.hears("status", phase="waiting")["text"] == "the gateway cannot be reached"
+    client = Follower(system, "ws://" + address, socket=socket)
+    assert client.receive("status", phase="waiting")["text"] == "the gateway cannot be reached"
 
 
-def test_a_socket_that_cannot_even_be_made_is_tried_again(stage):
-    broker, gateway = stage.play()
-    code = stage.path("moody.mjs", """
+def test_a_socket_that_cannot_even_be_made_is_tried_again(system):
+    broker, gateway = system.start()
+    code = system.path("moody.mjs", """
         import { WebSocket } from "%s/ws/wrapper.mjs";
         import { connect } from "%s/pregon.js";
         let made = 0;
@@ -105,25 +106,25 @@ def test_a_socket_that_cannot_even_be_made_is_tried_again(stage):
     ("ws://127.0.0.1", {"symbols": "DAX"}, "symbols are an array"),
     ("ws://127.0.0.1", {"WebSocket": None}, "no WebSocket here.*npm install ws"),
 ])
-def test_what_makes_no_sense_is_reported_at_once(stage, url, options, says):
+def test_what_makes_no_sense_is_reported_at_once(system, url, options, says):
     if "WebSocket" in options and HAS_SOCKET:
         pytest.skip("this Node has a WebSocket")
-    client = Follower(stage, url, socket="ws", **options)
-    client.says("TypeError: pregon: .*" + says, stream="err")
-    client.ends(1)
+    client = Follower(system, url, socket="ws", **options)
+    client.wait_for_log("TypeError: pregon: .*" + says, stream="err")
+    client.wait_for_exit(1)
 
 
 @SOCKETS
 @pytest.mark.parametrize("when", ["connected", "waiting"])
-def test_a_client_that_is_closed_lets_its_program_end(stage, when, socket):
-    broker, gateway = stage.play()
-    client = follow(stage, gateway, socket=socket).connected()
+def test_a_client_that_is_closed_lets_its_program_end(system, when, socket):
+    broker, gateway = system.start()
+    client = follow(system, gateway, socket=socket).connected()
     if when == "waiting":
         gateway.kill()
-        client.hears("status", phase="waiting")
+        client.receive("status", phase="waiting")
     client.begin("close")
-    client.hears("status", phase="closed")
+    client.receive("status", phase="closed")
     client.end_of_input()
-    client.ends(0)
+    client.wait_for_exit(0)
     if when == "connected":
         pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 0)

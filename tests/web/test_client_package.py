@@ -12,7 +12,7 @@ import pregon
 from node import HERE, MODULES, PACKAGE
 
 
-def test_its_msgpack_reads_and_writes_what_everybody_elses_does(stage):
+def test_its_msgpack_reads_and_writes_what_everybody_elses_does(system):
     values = [
         None,
         True,
@@ -57,7 +57,7 @@ def test_its_msgpack_reads_and_writes_what_everybody_elses_does(stage):
         {f"k{i}": i for i in range(16)},
         {f"k{i}": "v" for i in range(65536)},
     ]
-    code = stage.path(
+    code = system.path(
         "both.mjs",
         """
         import { readFileSync } from "node:fs";
@@ -84,7 +84,7 @@ def test_its_msgpack_reads_and_writes_what_everybody_elses_does(stage):
     assert msgpack.unpackb(base64.b64decode(written)) == values
 
 
-def test_the_package_is_whole_and_typed(stage):
+def test_the_package_is_whole_and_typed(system):
     with open(os.path.join(PACKAGE, "package.json"), encoding="utf-8") as f:
         package = json.load(f)
     with open(os.path.join(pregon.ROOT, "shared", "base", "version.h"), encoding="utf-8") as f:

@@ -29,13 +29,13 @@ new PerformanceObserver((list) => {
 
 
 @pytest.fixture(scope="module")
-def town(long_stage):
+def town(shared_system):
     """A gateway with quotes to show."""
-    broker, gateway = long_stage.play()
+    broker, gateway = shared_system.start()
     tables = [
         f"csv:{os.path.join(pregon.DATA, name)}" for name in ("usdthb.csv", "EuStockMarkets.csv")
     ]
-    long_stage.feeder(broker, tables, feed="recorded", loop=1)
+    shared_system.feeder(broker, tables, feed="recorded", loop=1)
     return gateway
 
 
@@ -68,34 +68,35 @@ def test_the_board_says_in_its_language_what_is_not_taken(town, browser, variant
     assert "did you mean" not in page.run("return document.body.innerText")
 
 
-def test_the_board_comes_back_to_a_killed_gateway(stage, browser):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_the_board_comes_back_to_a_killed_gateway(system, browser):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("X", last="1034.50")
-    feed.settled()
+    feed.wait_processed()
     page = browser.open(gateway.url + "/")
     page.shows("1034.50")
     gateway.kill()
     feed.quote("X", last="1034.75")
-    feed.settled()
+    feed.wait_processed()
     gateway.start()
     page.shows("1034.75")
 
 
-def test_the_board_paints_while_two_thousand_symbols_move(stage, browser):
+def test_the_board_paints_while_two_thousand_symbols_move(system, browser):
     """Records its cost next to the screenshots; WEB_MINUTES sets the duration."""
-    broker, gateway = stage.play()
+    broker, gateway = system.start()
     page = browser.open(gateway.url + "/")
     page.run(LOAD)
-    feeder = stage.feeder(broker, "sim:2000", rate=2000)
-    page.is_told("document.body.innerText.includes('SIM') || undefined")
+    feeder = system.feeder(broker, "sim:2000", rate=2000)
+    page.wait_until("document.body.innerText.includes('SIM') || undefined")
     page.run(
         "frames = 0; longest = 0; window.began = performance.now(); window.before = "
         "document.body.innerText"
     )
     seconds = 60 * float(os.environ.get("WEB_MINUTES") or 0.1)
-    page.is_told("frames > 30 && document.body.innerText !== before", patience=pregon.PATIENCE * 2)
-    page.is_told(
+    page.wait_until("frames > 30 && document.body.innerText !== before",
+                    patience=pregon.PATIENCE * 2)
+    page.wait_until(
         f"performance.now() - began > {1000 * seconds}", patience=pregon.PATIENCE + seconds
     )
     cost = page.run(
@@ -127,11 +128,11 @@ box.querySelector("form").requestSubmit();
 """
 
 
-def test_the_api_page_asks_what_it_describes(stage, browser):
-    broker, gateway = stage.play(root_path="/precios")
-    feed = stage.feed(broker)
+def test_the_api_page_asks_what_it_describes(system, browser):
+    broker, gateway = system.start(root_path="/precios")
+    feed = system.feed(broker)
     feed.quote("X", last="1034.50")
-    feed.settled()
+    feed.wait_processed()
     page = browser.open(gateway.url + "/precios/docs")
     page.shows("The last value of one symbol")
     page.run(ASK)
@@ -141,11 +142,11 @@ def test_the_api_page_asks_what_it_describes(stage, browser):
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-def test_the_api_page_shows_what_the_stream_says_both_ways(stage, browser, encoding):
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
+def test_the_api_page_shows_what_the_stream_says_both_ways(system, browser, encoding):
+    broker, gateway = system.start()
+    feed = system.feed(broker)
     feed.quote("X", last="1034.50")
-    feed.settled()
+    feed.wait_processed()
     page = browser.open(gateway.url + "/docs")
     page.shows("Try the stream")
     page.run(STREAM, encoding)
@@ -156,8 +157,8 @@ def test_the_api_page_shows_what_the_stream_says_both_ways(stage, browser, encod
     page.shows("pregon.v1." + encoding)
 
 
-def test_the_api_page_says_why_the_stream_is_refused(stage, browser):
-    broker, gateway = stage.play(websocket_token="t0ps3cret")
+def test_the_api_page_says_why_the_stream_is_refused(system, browser):
+    broker, gateway = system.start(websocket_token="t0ps3cret")
     page = browser.open(gateway.url + "/docs")
     page.shows("Try the stream")
     page.run(STREAM, "json")
@@ -165,12 +166,12 @@ def test_the_api_page_says_why_the_stream_is_refused(stage, browser):
     page.shows("WEBSOCKET_TOKEN")
 
 
-def test_the_status_page_follows_what_happens(stage, browser):
-    broker, gateway = stage.play(status_token="show-me")
-    locker = stage.locker(broker, "bot-7f3a")
+def test_the_status_page_follows_what_happens(system, browser):
+    broker, gateway = system.start(status_token="show-me")
+    locker = system.locker(broker, "bot-7f3a")
     locker.acquire("telegram-bot", ttl_ms=60000)
-    stage.handshake(gateway, headers={"Origin": "https://evil.example"})
-    client = stage.client(gateway)
+    system.handshake(gateway, headers={"Origin": "https://evil.example"})
+    client = system.client(gateway)
     page = browser.open(gateway.url + "/status")
     page.shows("origin_not_allowed")
     page.shows("CORS_ORIGINS")
@@ -188,7 +189,7 @@ def test_the_status_page_follows_what_happens(stage, browser):
     )
     page.shows("bot-7f3a")
     page.shows(f"127.0.0.1:{client.local_port}")
-    stage.feed(broker, "test")
+    system.feed(broker, "test")
     page.shows("test")
     broker.stop()
     page.shows("The gateway does not know which locks are held")
@@ -196,11 +197,11 @@ def test_the_status_page_follows_what_happens(stage, browser):
     page.shows("The gateway has not answered since")
     gateway.start()
     broker.start()
-    page.is_told("!document.body.innerText.includes('does not answer') || undefined")
+    page.wait_until("!document.body.innerText.includes('does not answer') || undefined")
 
 
-def test_the_status_page_goes_on_after_an_answer_that_it_cannot_read(stage, browser):
-    broker, gateway = stage.play()
+def test_the_status_page_goes_on_after_an_answer_that_it_cannot_read(system, browser):
+    broker, gateway = system.start()
     page = browser.open(gateway.url + "/status")
     page.shows("No feeder has ever connected.")
     page.run(
@@ -210,7 +211,7 @@ def test_the_status_page_goes_on_after_an_answer_that_it_cannot_read(stage, brow
     )
     page.shows("cannot be shown")
     page.run("window.fetch = whole")
-    page.is_told("!document.body.innerText.includes('cannot be shown')")
+    page.wait_until("!document.body.innerText.includes('cannot be shown')")
 
 
 class Listener:
@@ -230,9 +231,9 @@ class Listener:
         self.socket.close()
 
 
-def test_the_api_page_shows_its_token_to_its_own_gateway_alone(stage, browser):
-    broker, gateway = stage.play(websocket_token="t0ps3cret")
-    stranger = stage._with(Listener())
+def test_the_api_page_shows_its_token_to_its_own_gateway_alone(system, browser):
+    broker, gateway = system.start(websocket_token="t0ps3cret")
+    stranger = system.add(Listener())
     page = browser.open(gateway.url + "/docs")
     page.shows("Try the stream")
     page.run("sessionStorage.setItem('pregon-token', 't0ps3cret')")
@@ -244,22 +245,22 @@ def test_the_api_page_shows_its_token_to_its_own_gateway_alone(stage, browser):
         f"ws://{stranger.host}/ws/cotizaciones",
     )
     page.run(STREAM, "json")
-    asked = stranger.was_asked()
+    asked = stranger.wait_requested()
     assert asked.startswith("GET /ws/cotizaciones?symbols= "), asked
 
 
-def test_a_panel_whose_history_fails_shows_what_comes_live(stage, browser):
-    fake = FakeBroker(stage)
-    gateway = stage.gateway(fake)
-    beside = stage.client(gateway)
-    beside.hears("ack")
+def test_a_panel_whose_history_fails_shows_what_comes_live(system, browser):
+    fake = FakeBroker(system)
+    gateway = system.gateway(fake)
+    beside = system.client(gateway)
+    beside.receive("ack")
     fake.quote("X", last="1034.50")
-    beside.hears("quote", symbol="X")
+    beside.receive("quote", symbol="X")
     fake.answers["history"] = lambda question: b"\xc1"
     page = browser.open(gateway.url + "/?symbol=X")
     page.shows("The history cannot be shown")
     fake.quote("X", last="1034.75")
-    page.is_told("document.querySelector('#history tbody').textContent.includes('1034.75')")
+    page.wait_until("document.querySelector('#history tbody').textContent.includes('1034.75')")
 
 
 LONG = """
@@ -286,8 +287,8 @@ const [done] = arguments;
 """
 
 
-def test_a_chart_that_stays_open_forgets_its_oldest_quotes(stage, browser):
-    broker, gateway = stage.play()
+def test_a_chart_that_stays_open_forgets_its_oldest_quotes(system, browser):
+    broker, gateway = system.start()
     if len(gateway.get("/www/lightweight-charts.js").body) < 1000:
         pytest.skip("no charts: make web")
     page = browser.open(gateway.url + "/cotizaciones/live")

@@ -1,14 +1,14 @@
-"""The real programs, a feeder and clients, so that a test reads like a conversation.
+"""The real programs, a feeder and clients, driven by a test.
 
-    broker, gateway = stage.play()
-    feed = stage.feed(broker)
-    client = stage.client(gateway, "?symbols=EUR/USD")
+    broker, gateway = system.start()
+    feed = system.feed(broker)
+    client = system.client(gateway, "?symbols=EUR/USD")
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843")
-    client.hears("quote", symbol="EUR/USD")
+    client.receive("quote", symbol="EUR/USD")
 
-Nothing here sleeps for a guess: every wait is for an event (a ready line, a log line, a
-message, an exit) or polls a page, and has a deadline that is generous, because it only
-decides when a test is lost.  Processes are ended by their own id.
+No test sleeps for a fixed time. Every wait is for an event (a ready line, a log line, a message,
+an exit) or polls a route. Each wait has a deadline. The deadline is generous, because it matters
+only when a test fails. Processes are ended by their own process id.
 """
 
 from .basics import (
@@ -22,4 +22,4 @@ from .feed import Feed
 from .client import Client, REACTOR, matches
 from .raw_client import RawClient, frame_bytes
 from .proxy import Proxy
-from .stage import Stage
+from .system import System

@@ -23,7 +23,7 @@ class Control:
             raise Lost("the broker did not answer")
         return msgpack.unpackb(self.socket.recv(), strict_map_key=False)
 
-    def ask(self, op, **members):
+    def request(self, op, **members):
         self.id += 1
         self.send(msgpack.packb({"op": op, "id": self.id, **members}))
         while True:
@@ -31,7 +31,7 @@ class Control:
             if answer.get("id") == self.id:
                 return answer
 
-    def settled(self):
+    def wait_processed(self):
         """The broker has heard all that was sent so far, and answered nothing else since."""
         self.send(msgpack.packb({"op": "status", "id": 0}))
         assert self.receive()["id"] == 0
@@ -50,7 +50,7 @@ class Locker:
 
     def lock(self, name, ttl_ms=1000, **members):
         """The answer; how long a broker may take for it is the caller's wait_ms."""
-        answer = self.control.ask("lock", name=name, owner=self.owner, ttl_ms=ttl_ms, **members)
+        answer = self.control.request("lock", name=name, owner=self.owner, ttl_ms=ttl_ms, **members)
         self.tokens[name] = answer["token"] if "error" not in answer else self.tokens.get(name)
         return answer
 
@@ -75,8 +75,8 @@ class Locker:
         return self.tokens[name]
 
     def _with(self, op, name, token=None, **members):
-        return self.control.ask(op, name=name, owner=self.owner,
-                                token=token or self.tokens[name], **members)
+        return self.control.request(op, name=name, owner=self.owner,
+                                    token=token or self.tokens[name], **members)
 
     def renew(self, name, token=None, **members):
         return self._with("renew", name, token, **members)
@@ -88,10 +88,10 @@ class Locker:
         return self._with("value_put", name, token, value=value)
 
     def get(self, name):
-        return self.control.ask("value_get", name=name)
+        return self.control.request("value_get", name=name)
 
     def entry(self, name):
-        (entry,) = self.control.ask("locks", name=name)["locks"]
+        (entry,) = self.control.request("locks", name=name)["locks"]
         return entry
 
     def close(self):

@@ -94,22 +94,22 @@ class Client:
     def send(self, data):
         REACTOR.run(self.socket.send(data))
 
-    def says(self, **message):
+    def send_message(self, **message):
         if self.subprotocol == "pregon.v1.msgpack":
             self.send(msgpack.packb(message))
         else:
             self.send(json.dumps(message))
 
-    def asks(self, op, **message):
+    def request(self, op, **message):
         """Send a request and return its ack or error."""
         self.id += 1
         message.setdefault("id", self.id)
-        self.says(op=op, **message)
-        return self.hears(("ack", "error"), id=message["id"])
+        self.send_message(op=op, **message)
+        return self.receive(("ack", "error"), id=message["id"])
 
     # hearing
 
-    def hears(self, kind=None, where=None, patience=None, **fields):
+    def receive(self, kind=None, where=None, patience=None, **fields):
         """The next message of that kind with those fields; what comes before is passed over."""
         found = None
 
@@ -134,9 +134,9 @@ class Client:
 
     def next(self):
         """The very next message."""
-        return self.hears()
+        return self.receive()
 
-    def heard(self, kind=None, **fields):
+    def received(self, kind=None, **fields):
         """All such messages so far."""
         with self.changed:
             return [m for m in self.messages if matches(m, kind, fields)]
@@ -146,7 +146,7 @@ class Client:
         with self.changed:
             return self.raw[next(i for i, m in enumerate(self.messages) if m is message)]
 
-    def is_told(self, look, what="it"):
+    def wait_until(self, look, what="it"):
         """Wait until a condition on all messages holds."""
         with self.changed:
             if not self.changed.wait_for(lambda: look(self.messages), PATIENCE):
@@ -154,7 +154,7 @@ class Client:
 
     # ending
 
-    def closed(self):
+    def wait_closed(self):
         """Wait for the end; (code, reason)."""
         with self.changed:
             if not self.changed.wait_for(lambda: self.end, PATIENCE):

@@ -50,7 +50,7 @@ class Feed:
 
     # what a test says
 
-    def opened(self):
+    def wait_granted(self):
         with self.changed:
             if not self.changed.wait_for(lambda: self.is_open or self.refusal, PATIENCE):
                 raise Lost(f"feed {self.name} was not let in")
@@ -69,7 +69,7 @@ class Feed:
                 self._send_line(number)
         return number
 
-    def settled(self, line=None):
+    def wait_processed(self, line=None):
         """Wait until the broker has taken in all lines so far."""
         with self.changed:
             line = line or len(self.lines)

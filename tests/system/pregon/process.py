@@ -162,7 +162,7 @@ class Process:
     def logged(self, pattern, stream=None):
         return [m for m in (re.search(pattern, text) for text in self.log(stream)) if m]
 
-    def says(self, pattern, after=0, stream=None, patience=None):
+    def wait_for_log(self, pattern, after=0, stream=None, patience=None):
         """Wait for a line; the first after the given number of lines."""
         found = None
 
@@ -179,7 +179,7 @@ class Process:
                 raise Lost(f"{self.name} never said {pattern!r}")
         return found
 
-    def here(self):
+    def log_position(self):
         """How much it has said: for `says(…, after=)`."""
         return len(self.log())
 
@@ -197,7 +197,7 @@ class Process:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def ends(self, code=0):
+    def wait_for_exit(self, code=0):
         """Wait until it ends by itself."""
         self.expected = {code}
         try:
@@ -212,11 +212,11 @@ class Process:
 
     def stop(self, code=0):
         self.signal(signal.SIGTERM)
-        return self.ends(code)
+        return self.wait_for_exit(code)
 
     def kill(self):
         self.signal(signal.SIGKILL)
-        return self.ends(-signal.SIGKILL)
+        return self.wait_for_exit(-signal.SIGKILL)
 
     def write(self, data):
         self.process.stdin.write(data.encode() if isinstance(data, str) else data)

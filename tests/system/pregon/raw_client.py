@@ -47,7 +47,7 @@ class RawClient:
     def send_frame(self, opcode, payload=b"", **how):
         self.send_bytes(frame_bytes(opcode, payload, **how))
 
-    def says(self, **message):
+    def send_message(self, **message):
         self.send_frame(TEXT, json.dumps(message))
 
     def _need(self, count):
@@ -75,7 +75,7 @@ class RawClient:
             self.reason = payload[2:].decode()
         return opcode, payload
 
-    def hears(self, kind=None, where=None, **fields):
+    def receive(self, kind=None, where=None, **fields):
         """The next message of that kind; pings are not answered."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -90,7 +90,7 @@ class RawClient:
                 return message
         raise Lost(f"never heard {kind} {fields}")
 
-    def closed(self):
+    def wait_closed(self):
         """Read on to the end; the close code, or None if there was no close frame."""
         try:
             while True:

@@ -16,13 +16,13 @@ from .process import Process
 from .proxy import Proxy
 
 
-class Stage:
+class System:
     """All that one test starts; leaving it ends everything and checks how it ended."""
 
     all = []  # of the running test, for the logs of a failing test
 
     def __init__(self):
-        Stage.all.append(self)
+        System.all.append(self)
         self.directory = tempfile.TemporaryDirectory(prefix="pregon-")
         self.context = zmq.Context()
         self.processes = []
@@ -69,33 +69,33 @@ class Stage:
         return self.process("feeder", {"source": source, **where, **settings}, wait, env=env,
                             flags=flags, stdin=stdin)
 
-    def play(self, **settings):
+    def start(self, **settings):
         """A broker and a gateway with those settings."""
         broker = self.broker()
         return broker, self.gateway(broker, **settings)
 
-    def _with(self, peer):
+    def add(self, peer):
         self.peers.append(peer)
         return peer
 
     def feed(self, broker, name="feed", wait=True, **hello):
-        feed = self._with(Feed(self.context, broker, name, **hello))
-        return feed.opened() if wait else feed
+        feed = self.add(Feed(self.context, broker, name, **hello))
+        return feed.wait_granted() if wait else feed
 
     def proxy(self, address):
-        return self._with(Proxy(address))
+        return self.add(Proxy(address))
 
     def control(self, broker):
-        return self._with(Control(self.context, broker))
+        return self.add(Control(self.context, broker))
 
     def locker(self, broker, owner):
-        return self._with(Locker(self.context, broker, owner))
+        return self.add(Locker(self.context, broker, owner))
 
     def client(self, gateway, query="", **how):
-        return self._with(Client(gateway, query, **how))
+        return self.add(Client(gateway, query, **how))
 
     def connect(self, gateway, **how):
-        return self._with(connect(gateway, **how))
+        return self.add(connect(gateway, **how))
 
     def handshake(self, gateway, receive_buffer=None, **how):
         """Perform a handshake by hand; the answer."""

@@ -15,18 +15,18 @@ import pregon
 MIB = 1 << 20
 
 
-class Actor(pregon.Process):
+class ChaosProcess(pregon.Process):
     """A process that can be killed, stopped, stalled and started again at the same address."""
 
     def __init__(self, name, program, settings, *, directory, **how):
         super().__init__(name, program, settings, cwd=directory, **how)
         self.log_path = os.path.join(directory, name + ".log")
         self.log_file = open(self.log_path, "a", encoding="utf-8", buffering=1)
-        self.births = []  # moments
+        self.starts = []  # monotonic times of its starts
 
     def start(self, wait=True):
-        self.births.append(time.monotonic())
-        self.log_file.write(f"--- life {len(self.births)}: {' '.join(self.arguments())}\n")
+        self.starts.append(time.monotonic())
+        self.log_file.write(f"--- start {len(self.starts)}: {' '.join(self.arguments())}\n")
         return super().start(wait)
 
     def _take_line(self, stream, text):
@@ -34,23 +34,23 @@ class Actor(pregon.Process):
         super()._take_line(stream, text)
 
     def stop(self, code=0):
-        """Wait until it handles signals: the kernel's default for SIGTERM is not a clean end."""
-        self.says("Started pregon-", after=self.mark)
+        """Wait until the process handles signals: before that, SIGTERM does not end it cleanly."""
+        self.wait_for_log("Started pregon-", after=self.mark)
         return super().stop(code)
 
     def stall(self, seconds):
         self.signal(signal.SIGSTOP)
         try:
-            time.sleep(seconds)  # this is the chaos
+            time.sleep(seconds)  # the length of the stall, not a wait
         finally:
             self.signal(signal.SIGCONT)
 
     @property
     def age(self):
-        return time.monotonic() - self.births[-1]
+        return time.monotonic() - self.starts[-1]
 
-    def abandon(self):
-        """It must not outlive the run."""
+    def force_kill(self):
+        """Kill the process, whatever its state: it must not outlive the run."""
         if self.is_running:
             self.signal(signal.SIGCONT)
             self.process.kill()
@@ -58,7 +58,7 @@ class Actor(pregon.Process):
 
 
 def page(port, name, timeout=3.0):
-    """A page of a gateway; {} while it cannot be had."""
+    """The JSON answer of a gateway's route; {} if the gateway does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/cotizaciones/{name}",
                                     timeout=timeout) as answer:
@@ -72,7 +72,7 @@ def page(port, name, timeout=3.0):
 
 
 def durability(health):
-    """Whether quotes are stored according to the health page; None if unknown."""
+    """Whether quotes are stored, according to the health route; None if unknown."""
     broker = health.get("broker", {})
     for part in (broker, broker.get("store") or {}, health.get("store") or {}, health):
         if isinstance(part, dict) and isinstance(part.get("durable"), bool):
@@ -134,46 +134,47 @@ class Disk:
         subprocess.run(["umount", "-l", self.path], check=False)
 
 
-# --- what processes cost --------------------------------------------------------------------
+# --- resources of processes --------------------------------------------------------------------
 
 
 class Costs:
-    """Descriptors against those before the chaos, memory against that after warm-up."""
+    """Compares open descriptors with those before the chaos, and memory with that after warm-up."""
 
-    WARM, OLD = 10.0, 30.0  # seconds of a life before it is measured, and judged
+    # Seconds after a start until memory is first measured, and until it is checked.
+    WARM, OLD = 10.0, 30.0
     SPARE_DESCRIPTORS = 8
     SPARE_MEMORY = {"broker": 80 * MIB, "gateway": 64 * MIB, "feeder": 72 * MIB}
 
-    def __init__(self, actors):
-        self.actors = actors
-        self.descriptors = {a.name: a.descriptors_open() for a in actors}
+    def __init__(self, processes):
+        self.processes = processes
+        self.descriptors = {a.name: a.descriptors_open() for a in processes}
         self.warm = {}  # (name, pid) -> bytes
 
     def look(self):
-        for a in self.actors:
+        for a in self.processes:
             key = (a.name, a.process.pid)
             if a.age > self.WARM and key not in self.warm and a.is_running:
                 with contextlib.suppress(OSError, ValueError, IndexError):
                     self.warm[key] = a.rss()
 
-    def judge_memory(self):
+    def check_memory(self):
         """[(name, text, is within the limit)]"""
         rows = []
-        for a in self.actors:
+        for a in self.processes:
             spare = self.SPARE_MEMORY[a.program] * (4 if pregon.IS_SANITIZED else 1)
             warm = self.warm.get((a.name, a.process.pid))
             if warm is None or a.age < self.OLD:
-                rows.append((a.name, f"lived {a.age:.0f} s only: not judged", True))
+                rows.append((a.name, f"ran for only {a.age:.0f} s: not checked", True))
                 continue
             now = a.rss()
             rows.append((a.name, f"{warm / MIB:.1f} MiB warm, {now / MIB:.1f} at the end "
                          f"(allowed +{spare // MIB})", now <= warm + spare))
         return rows
 
-    def judge_descriptors(self, patience):
+    def check_descriptors(self, patience):
         """After the clients have gone."""
         rows = []
-        for a in self.actors:
+        for a in self.processes:
             before = self.descriptors[a.name]
             limit = before + self.SPARE_DESCRIPTORS
             try:

@@ -1,9 +1,9 @@
-"""Checks whether everything that callers of the lock service observed is possible together.
+"""Checks whether all observations of the callers of the lock service are consistent.
 
 Every call is one entry of the history: the owner and its request, the time before it was sent,
 the time after it was answered (None: never), and the answer; all times on one monotonic clock.
-The check knows the promises of docs/protocol/locks.md and nothing of the broker.  Seconds
-everywhere, but for members of the wire, which are named …_ms.
+The check uses the promises of docs/protocol/locks.md and knows nothing of the broker. All times
+are in seconds, except members of messages, whose names end in _ms.
 """
 
 import bisect
@@ -12,8 +12,8 @@ import dataclasses
 import json
 
 FOREVER = float("inf")
-PLACE = 10.0  # seconds a place is kept after its owner last asked
-SLACK = 0.5  # of these, for a question under way
+PLACE = 10.0  # seconds that the broker keeps a place in the queue after the owner's last request
+SLACK = 0.5  # of these, for a request that is on its way
 
 
 @dataclasses.dataclass
@@ -60,10 +60,10 @@ class Grant:
     owner: str
     token: int
     first: Call
-    until: float = 0.0  # the latest end it was told
-    begins: float = FOREVER  # it knows
-    released: float = FOREVER  # it gave it up
-    broken: float = FOREVER  # an operator may have ended it
+    until: float = 0.0  # the latest end that the broker answered
+    begins: float = FOREVER  # when the owner knows of the grant
+    released: float = FOREVER  # when the owner released the lock
+    broken: float = FOREVER  # when an operator may have ended the grant
     delay: float = 0.0
     calls: list = dataclasses.field(default_factory=list)
 
@@ -72,19 +72,19 @@ class Grant:
         """Until when the owner may believe that it holds the lock."""
         return min(self.until, self.released, self.broken)
 
-    def take(self, call):
+    def grant_again(self, call):
         """The newest answer counts: a repeated request may also shorten the time."""
         self.until = call.lasts_until
         self.delay = call.request.get("delay_ms", 0) / 1000
         self.calls.append(call)
 
-    def doubt(self, call):
+    def lose_answer(self, call):
         """A repeated request without an answer: use the shorter time."""
         self.until = min(self.until, call.sent + call.request.get("ttl_ms", 0) / 1000)
         self.delay = min(self.delay, call.request.get("delay_ms", 0) / 1000)
         self.calls.append(call)
 
-    def hear(self, call):
+    def end_or_renew(self, call):
         if call.op == "renew" and call.is_good:
             self.until = call.sent + call.answer["expires_ms"] / 1000
         elif call.op == "release":
@@ -112,7 +112,7 @@ class History:
         self.kills = []  # (before, after) of the broker's ends and new starts
 
     def read(self, path):
-        """What a client wrote: a line before each question, one after each answer."""
+        """Read the file of a client: a line before each request and one after each answer."""
         under_way = {}
         with open(path, encoding="utf-8") as f:
             for line in f:
@@ -142,15 +142,15 @@ def grants_of(history):
             if g.owner != call.owner:
                 faults.append(Fault("token", "two owners have one token", [g.first, call]))
             g.begins = min(g.begins, call.answered)
-            g.take(call)
+            g.grant_again(call)
         elif call.op == "lock":
             g = current.get((call.name, call.owner))
             if g:
-                g.doubt(call)
+                g.lose_answer(call)
         else:
             g = grants.get((call.name, call.request.get("token")))
             if g:
-                g.hear(call)
+                g.end_or_renew(call)
     return grants, faults
 
 
@@ -163,8 +163,8 @@ def by_lock(grants):
     return table
 
 
-def judge_holders(table):
-    """One holder at a time; and after one that did not release, the delay."""
+def check_holders(table):
+    """A lock has one holder at a time, and the delay passes after a holder that did not release."""
     for several in table.values():
         for a, b in zip(several, several[1:]):
             if b.begins < min(a.ends, b.ends):
@@ -175,17 +175,17 @@ def judge_holders(table):
                             f"{b.begins:.3f}", a.calls + [b.first])
 
 
-def judge_tokens(grants):
-    """A request after a token was granted gets a larger token, of whatever lock."""
-    told = sorted(grants.values(), key=lambda g: g.first.answered)
+def check_tokens(grants):
+    """A request that is sent after a token was granted gets a larger token, for any lock."""
+    by_answer = sorted(grants.values(), key=lambda g: g.first.answered)
     moments, largest, owners = [], [], []
-    for g in told:
+    for g in by_answer:
         moments.append(g.first.answered)
         best = g if not owners or g.token > owners[-1].token else owners[-1]
         owners.append(best)
         largest.append(best.token)
     seen = {}
-    for g in told:
+    for g in by_answer:
         if seen.setdefault(g.token, g) is not g:
             yield Fault("token", "one token for two locks", [seen[g.token].first, g.first])
         if not g.first.answer.get("is_new"):
@@ -195,9 +195,8 @@ def judge_tokens(grants):
             yield Fault("token", "tokens do not rise", [owners[i].first, g.first])
 
 
-def judge_early_ends(history, grants):
-    """No holder is told before its time that its grant ended, unless an owner or operator ended
-    it."""
+def check_early_ends(history, grants):
+    """The broker does not end a grant before its time, unless its owner or an operator ended it."""
     for call in history.calls:
         if call.op != "renew" or not call.answer or call.answer.get("error") != "stale":
             continue
@@ -206,7 +205,7 @@ def judge_early_ends(history, grants):
             yield Fault("early", f"over before {g.ends:.3f}", g.calls + [call])
 
 
-def judge_values(history):
+def check_values(history):
     puts = collections.defaultdict(list)
     for call in history.calls:
         if call.op == "value_put" and call.is_good:
@@ -220,10 +219,10 @@ def judge_values(history):
                 yield Fault("fence", "an older token put after a newer one", [a, b])
             elif b.answered < a.sent:
                 yield Fault("value", "versions go back: a stored put was lost", [b, a])
-        yield from judge_reads(history, name, several)
+        yield from check_reads(history, name, several)
 
 
-def judge_reads(history, name, puts):
+def check_reads(history, name, puts):
     content = {p.answer["version"]: p for p in puts}
     for call in history.calls:
         if call.op != "value_get" or call.name != name or not call.is_good:
@@ -239,21 +238,21 @@ def judge_reads(history, name, puts):
 
 @dataclasses.dataclass
 class Wait:
-    """One owner asks for one lock without a break, and every question is answered."""
+    """An owner requests one lock again and again, and the broker answers every request."""
 
-    asks: list
+    requests: list
 
     def spans(self):
-        """(from when its place is known, the answer that proves it still waited)"""
-        known = self.asks[0].answered
-        for before, ask in zip(self.asks, self.asks[1:]):
-            if ask.sent - before.sent > PLACE - SLACK:
+        """(since when the owner knows its place, the answer that proves that it still waited)"""
+        known = self.requests[0].answered
+        for before, request in zip(self.requests, self.requests[1:]):
+            if request.sent - before.sent > PLACE - SLACK:
                 return
-            yield known, ask
+            yield known, request
 
 
 def sessions_of(history):
-    """What each owner asked about each lock, in order."""
+    """The requests of each owner for each lock, in order."""
     sessions = collections.defaultdict(list)
     for call in sorted(history.calls, key=lambda c: c.sent):
         if call.op in ("lock", "lock_cancel"):
@@ -261,9 +260,9 @@ def sessions_of(history):
     return sessions.values()
 
 
-def first_asked_of(sessions):
-    """Of each grant: since when its owner may have had a place, questions that were lost
-    included."""
+def first_requests_of(sessions):
+    """For each grant: since when its owner may have had a place in the queue. Requests whose
+    answer was lost count too."""
     table = {}
     for calls in sessions:
         begun = last = None
@@ -280,49 +279,51 @@ def first_asked_of(sessions):
 
 def waits_of(sessions):
     for calls in sessions:
-        asks = []
+        requests = []
         for call in calls:
             if call.is_held:
-                asks.append(call)
+                requests.append(call)
                 continue
             if call.is_granted and call.answer.get("is_new"):
-                asks.append(call)
-            if asks:
-                yield Wait(asks)
-            asks = []
-        if asks:
-            yield Wait(asks)
+                requests.append(call)
+            if requests:
+                yield Wait(requests)
+            requests = []
+        if requests:
+            yield Wait(requests)
 
 
-def judge_lines(history, grants):
-    """An owner that joined the line later, and knew so, is not served first."""
+def check_queue_order(history, grants):
+    """The broker does not serve an owner that joined the queue later before an earlier one."""
     sessions = sessions_of(history)
-    first_asked = first_asked_of(sessions)
+    first_requested = first_requests_of(sessions)
     table = by_lock(grants)
     for w in waits_of(sessions):
-        name = w.asks[0].name
-        later = [g for g in table[name] if first_asked.get((name, g.token), 0) > w.asks[0].answered]
-        for known, ask in w.spans():
-            if history.is_killed_within(w.asks[0].sent, ask.answered):
-                break  # lines end with the broker
+        name = w.requests[0].name
+        known_since = w.requests[0].answered
+        later = [g for g in table[name] if first_requested.get((name, g.token), 0) > known_since]
+        for known, request in w.spans():
+            if history.is_killed_within(w.requests[0].sent, request.answered):
+                break  # a restart of the broker empties the queue
             for g in later:
-                overtakes = not ask.is_granted or g.token < ask.answer["token"]
-                if known < g.first.answered < ask.sent and overtakes and g.owner != ask.owner:
-                    yield Fault("line", f"{g.owner} asked from "
-                                f"{first_asked[name, g.token]:.3f} and was served first",
-                                w.asks + [g.first])
+                overtakes = not request.is_granted or g.token < request.answer["token"]
+                is_other = g.owner != request.owner
+                if known < g.first.answered < request.sent and overtakes and is_other:
+                    yield Fault("line", f"{g.owner} is in the queue since "
+                                f"{first_requested[name, g.token]:.3f} and was served first",
+                                w.requests + [g.first])
                     break
 
 
-def judge(history):
+def check(history):
     """{rule: [Fault, …]}; empty if no rule is broken."""
     grants, faults = grants_of(history)
     table = by_lock(grants)
-    faults += judge_holders(table)
-    faults += judge_tokens(grants)
-    faults += judge_early_ends(history, grants)
-    faults += judge_values(history)
-    faults += judge_lines(history, grants)
+    faults += check_holders(table)
+    faults += check_tokens(grants)
+    faults += check_early_ends(history, grants)
+    faults += check_values(history)
+    faults += check_queue_order(history, grants)
     found = collections.defaultdict(list)
     for fault in faults:
         found[fault.rule].append(fault)

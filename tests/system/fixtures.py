@@ -1,4 +1,4 @@
-"""The stage as a fixture, and the logs of what a failing test had started; for conftest.py."""
+"""The system as a fixture, and the logs of what a failing test had started; for conftest.py."""
 
 import os
 
@@ -20,24 +20,24 @@ def pytest_sessionstart(session):
 
 
 def _staged():
-    stage = pregon.Stage()
-    yield stage
-    stage.end()
+    system = pregon.System()
+    yield system
+    system.end()
 
 
 @pytest.fixture
-def stage():
+def system():
     yield from _staged()
 
 
 @pytest.fixture(scope="module")
-def long_stage():
+def shared_system():
     """For tests that only look: one set of processes for all of a file."""
     yield from _staged()
 
 
 def pytest_runtest_setup(item):
-    pregon.Stage.all[:] = [s for s in pregon.Stage.all if not s.is_over]
+    pregon.System.all[:] = [s for s in pregon.System.all if not s.is_over]
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -46,8 +46,8 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if not report.failed:
         return
-    for stage in pregon.Stage.all:
-        for p in stage.processes:
+    for system in pregon.System.all:
+        for p in system.processes:
             lines = [f"{stream}| {text}" for stream, text in list(p.lines)]
             if len(lines) > LINES_SHOWN:
                 lines = [f"({len(lines) - LINES_SHOWN} lines before)"] + lines[-LINES_SHOWN:]
