@@ -80,7 +80,7 @@ def test_health_names_the_reason_feed_by_feed(system):
     assert (answer.status, answer.json()["reason"]) == (503, "no feeder has ever connected")
     good, bad = system.feed(broker, "good"), system.feed(broker, "bad")
     bad.quote("X", last="1")
-    bad.line(b"X ", {"last": "-1"})
+    bad.line(b"X ", {"last": "one"})
     bad.wait_processed()
     bad.goodbye()
     answer = pregon.eventually(lambda: gateway.page("health"),

@@ -217,8 +217,8 @@ def test_a_refused_line_names_the_field_that_is_wrong(system):
     broker = system.broker()
     feeder = system.feeder(broker, "-", feed="lines")
     feeder.write("\ufeff" + json.dumps({"symbol": "TY", "last": 1, "type": "trade"}) + "\n")
-    feeder.wait_for_log("line 1 refused: reserved_name: the record itself has a field of this name: "
-                        "type, symbol, seq, prev or state, field type at byte")
+    feeder.wait_for_log("line 1 refused: reserved_name: the record itself has a field of this "
+                        "name: type, symbol, seq, prev or state, field type at byte")
     feeder.write(json.dumps({"symbol": "TY", "last": "many"}) + "\n")
     feeder.wait_for_log("line 2 refused: bad_price: .*, field last at byte")
     feeder.write(

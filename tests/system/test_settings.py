@@ -223,7 +223,8 @@ def test_a_store_that_another_broker_writes_stops_the_second_with_exit_code_2(sy
 
 
 def test_star_together_with_credentials_is_refused_at_the_start(system):
-    code, _, err = run(system, "gateway", "--port=0", "--cors-origins=*", "--cors-allow-credentials")
+    code, _, err = run(system, "gateway", "--port=0", "--cors-origins=*",
+                       "--cors-allow-credentials")
     assert code == 2
     assert "CORS_ALLOW_CREDENTIALS" in err and "CORS_ORIGINS" in err and "'*'" in err
 
