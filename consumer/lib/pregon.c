@@ -262,8 +262,7 @@ int pregon_turn(struct pregon *p)
     int64_t due;
     bool is_drained;
 
-    if (read(p->wake, &wakes, sizeof wakes) < 0)
-        wakes = 0;
+    (void)!read(p->wake, &wakes, sizeof wakes);
     p->now = clock_boot_ms();
     receiver_resume(p->receiver);
     /* first: the callbacks that follow may rely on a lock being held */
