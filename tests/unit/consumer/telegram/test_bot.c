@@ -272,6 +272,60 @@ static void updates_of_every_shape_are_taken_and_only_messages_answered(void **s
     assert_int_equal(bot_ledger(bot)->next_update, 2008);
 }
 
+static void a_crossing_that_was_not_sent_is_replaced_by_the_next_one(void **state)
+{
+    (void)state;
+    writes(7, "/alerta A > 1");
+    says();
+    quoted("A", "2");
+    quoted("A", "0.5");
+    quoted("A", "3");
+    assert_int_equal(bot_counts(bot)->superseded, 1);
+    assert_true(holds(says(), "Precio: 3"));
+    assert_string_equal(says(), "");
+}
+
+static void a_symbol_whose_feed_is_silent_is_said_to_be(void **state)
+{
+    struct lastprice p = price("A", "2");
+
+    (void)state;
+    bot_take_price(bot, &p);
+    bot_set_stale(bot, "A", EPOCH, ++seq, true);
+    writes(7, "/precio A");
+    assert_true(holds(says(), "A 2. Sin novedades"));
+    bot_set_stale(bot, "A", EPOCH, ++seq, false);
+    writes(7, "/precio A");
+    assert_string_equal(says(), "A 2");
+}
+
+static void a_list_of_alerts_passes_over_free_numbers_and_ends_before_it_is_too_long(void **state)
+{
+    const struct bot_settings settings = {
+        .language = BOT_AUTO, .margin = 100000, .alerts_per_chat = 1000};
+    const char *list;
+    char command[100];
+
+    (void)state;
+    writes(7, "/alerta A > 1");
+    writes(7, "/alerta B > 1");
+    writes(7, "/borrar 1");
+    writes(7, "/alertas");
+    says(), says(), says();
+    assert_string_equal(says(), "Alertas:\n2. B > 1");
+    bot_free(bot);
+    bot = bot_new(&settings);
+    for (int i = 0; i < 150; i++) {
+        snprintf(command, sizeof command, "/alerta ABCDEFGHIJKLMNOPQRST > %d", i);
+        writes(7, command);
+        says();
+    }
+    writes(7, "/alertas");
+    list = says();
+    assert_true(strlen(list) <= LEDGER_TEXT_MAX);
+    assert_true(holds(list, "\n…"));
+}
+
 static void a_deleted_alert_is_not_told_and_its_send_ends_nothing_else(void **state)
 {
     struct bot_send old = {0};
@@ -339,6 +393,9 @@ int main(void)
         T(a_bot_that_is_full_says_so_and_takes_no_alert),
         T(chats_that_are_not_listed_are_not_answered),
         T(updates_of_every_shape_are_taken_and_only_messages_answered),
+        T(a_crossing_that_was_not_sent_is_replaced_by_the_next_one),
+        T(a_symbol_whose_feed_is_silent_is_said_to_be),
+        T(a_list_of_alerts_passes_over_free_numbers_and_ends_before_it_is_too_long),
         T(a_deleted_alert_is_not_told_and_its_send_ends_nothing_else),
         T(a_new_log_judges_its_first_price_and_forgets_old_positions),
         T(a_value_nobody_can_read_changes_nothing),

@@ -61,6 +61,8 @@ static void only_a_refused_client_or_one_with_retry_after_waits(void **state)
     assert_int_equal(judged(200, "{\"ok\":true,\"result\":[]}").verdict, BOTAPI_OK);
     assert_int_equal(judged(200, "{\"ok\":true}").verdict, BOTAPI_UNKNOWN);
     assert_int_equal(judged(502, "<html>").verdict, BOTAPI_UNKNOWN);
+    assert_int_equal(judged(200, "{\"ok\":1}").verdict, BOTAPI_UNKNOWN);
+    assert_string_equal(judged(200, "[]").why, "HTTP status 200, and no answer of a Bot API");
 }
 
 static int set_up(void **state)

@@ -278,6 +278,59 @@ static void an_error_ends_leaving_only_after_the_place_was_given_up(void **state
     assert_int_equal(h.phase, LOCK_CLIENT_GONE);
 }
 
+static void another_error_than_held_is_no_place_in_line_and_is_tried_again_soon(void **state)
+{
+    struct lock_client h = wanted(0);
+
+    (void)state;
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    assert_int_equal(refused(&h, "held", 0, 10), LOCK_CLIENT_STILL_WAITING);
+    assert_int_equal(h.wait_ms, LOCK_CLIENT_WAIT_MS);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 10);
+    assert_int_equal(refused(&h, "full", 10, 20), LOCK_CLIENT_STILL_WAITING);
+    assert_int_equal(h.wait_ms, 0);
+    assert_int_equal(lock_client_request(&h, 21), LOCK_CLIENT_REQUEST_NONE);
+    assert_int_equal(lock_client_request(&h, lock_client_deadline(&h)), LOCK_CLIENT_REQUEST_LOCK);
+}
+
+static void the_reason_of_a_loss_is_the_brokers(void **state)
+{
+    static const struct {
+        const char *text;
+        enum lock_client_reason reason;
+    } rows[] = {{"taken", LOCK_CLIENT_TAKEN},
+                {"broken", LOCK_CLIENT_BROKEN},
+                {"released", LOCK_CLIENT_RELEASED},
+                {"expired", LOCK_CLIENT_EXPIRED},
+                {"what a later broker says", LOCK_CLIENT_EXPIRED}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct lock_client h = held(7, 0);
+        const struct lock_client_answer a = {.to = LOCK_CLIENT_REQUEST_RENEW,
+                                             .request_token = 7,
+                                             .error = SPAN("stale"),
+                                             .reason = span_of(rows[i].text)};
+
+        assert_int_equal(lock_client_on_answer(&h, &a, 10), LOCK_CLIENT_NOW_LOST);
+        assert_int_equal(h.reason, rows[i].reason);
+    }
+}
+
+static void a_grant_that_was_not_ours_any_more_leaves_the_place_in_line_to_give_up(void **state)
+{
+    struct lock_client h = held(7, 0);
+
+    (void)state;
+    assert_int_equal(lock_client_check(&h, 20000), LOCK_CLIENT_NOW_LOST);
+    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 20000);
+    lock_client_leave(&h, 20010);
+    asks(&h, LOCK_CLIENT_REQUEST_RELEASE, 20010);
+    assert_int_equal(answered(&h, LOCK_CLIENT_REQUEST_RELEASE, "stale", 20010, 20020),
+                     LOCK_CLIENT_NO_NEWS);
+    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 20020);
+}
+
 /* --- against a broker, at random ------------------------------------------------------------ */
 
 /* One lock at a broker that counts exactly; answers come late, or never. */
@@ -386,6 +439,9 @@ int main(void)
         cmocka_unit_test(leaving_the_line_waits_for_a_late_grant_and_no_longer),
         cmocka_unit_test(a_late_answer_to_an_older_release_changes_nothing),
         cmocka_unit_test(an_error_ends_leaving_only_after_the_place_was_given_up),
+        cmocka_unit_test(another_error_than_held_is_no_place_in_line_and_is_tried_again_soon),
+        cmocka_unit_test(the_reason_of_a_loss_is_the_brokers),
+        cmocka_unit_test(a_grant_that_was_not_ours_any_more_leaves_the_place_in_line_to_give_up),
         cmocka_unit_test(at_random_it_never_holds_what_the_broker_would_give_away),
     };
 

@@ -1,4 +1,4 @@
-/* The receiver where two things meet: a hole and the mark, a pause and a new pattern. */
+/* The receiver where two things meet: a hole and the mark, a pause and a new pattern; its bounds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,7 +19,9 @@
 static struct {
     struct receiver *receiver;
     char mark[WIRE_TOPIC_MAX];
-    uint64_t request, last, lost_first, lost_last;
+    char patterns[600]; /* of the newest request of the log */
+    uint64_t request, last, lost_first, lost_last, complete;
+    unsigned falls;
     bool must_pause;
     int64_t now;
 } t;
@@ -40,7 +42,8 @@ static void on_request_snapshot(void *ctx, uint64_t request, struct span pattern
 static void on_request_replay(void *ctx, uint64_t request, struct span patterns, uint64_t after,
                               uint64_t until)
 {
-    (void)ctx, (void)patterns, (void)after, (void)until;
+    (void)ctx, (void)after, (void)until;
+    span_copy(t.patterns, sizeof t.patterns, patterns);
     t.request = request;
 }
 
@@ -109,15 +112,27 @@ static void on_position(void *ctx, uint64_t seq)
     (void)ctx, (void)seq;
 }
 
+static void on_complete(void *ctx, uint64_t seq)
+{
+    (void)ctx;
+    t.complete = seq;
+}
+
+static void on_fell_back(void *ctx)
+{
+    (void)ctx;
+    t.falls++;
+}
+
 static void on_note(void *ctx, bool is_error, const char *text)
 {
     (void)ctx, (void)is_error, (void)text;
 }
 
-static void record(const char *topic, enum wire_kind kind, uint64_t seq, uint64_t prev)
+static void record_with(struct span body, const char *topic, enum wire_kind kind, uint64_t seq,
+                        uint64_t prev)
 {
-    struct wire_record r = {
-        .kind = kind, .epoch = EPOCH, .seq = seq, .prev = prev, .body = SPAN("\x80")};
+    struct wire_record r = {.kind = kind, .epoch = EPOCH, .seq = seq, .prev = prev, .body = body};
     struct wire_record read;
     struct buf b = {0};
 
@@ -126,6 +141,23 @@ static void record(const char *topic, enum wire_kind kind, uint64_t seq, uint64_
     receiver_on_record(t.receiver, span_of(topic), buf_span(&b), &read, ++t.now);
     receiver_tick(t.receiver, true, t.now);
     buf_free(&b);
+}
+
+static void record(const char *topic, enum wire_kind kind, uint64_t seq, uint64_t prev)
+{
+    record_with(SPAN("\x80"), topic, kind, seq, prev);
+}
+
+/* Records of 8 KiB from `seq` on, until more than RECEIVER_HELD_MAX of them have come. */
+static void too_many_records(uint64_t seq)
+{
+    struct buf body = {0};
+
+    buf_add(&body, "\xC5\x1F\x40", 3);
+    memset(buf_room(&body, 8000), 'x', 8000);
+    for (size_t bytes = 0; bytes <= RECEIVER_HELD_MAX; bytes += body.len, seq++)
+        record_with(buf_span(&body), "X ", WIRE_QUOTE, seq, seq - 1);
+    buf_free(&body);
 }
 
 static void answer(struct buf *b)
@@ -201,9 +233,9 @@ static void begin(bool no_snapshot)
                                on_live,
                                on_nothing,
                                on_position,
-                               on_position,
+                               on_complete,
                                on_nothing,
-                               on_nothing,
+                               on_fell_back,
                                on_note};
     struct receiver_settings settings = {
         .name = 1, .holds_for_snapshots = true, .trusts_log = true, .no_snapshot = no_snapshot};
@@ -273,6 +305,98 @@ static void a_pattern_that_is_added_while_held_records_wait_makes_none_of_them_m
     receiver_free(t.receiver);
 }
 
+static void a_heartbeat_below_what_is_known_says_that_the_broker_fell_back(void **state)
+{
+    (void)state;
+    begin(true);
+    record(WIRE_TOPIC_HEARTBEAT, WIRE_HEARTBEAT, 101, 1);
+    assert_int_equal(t.falls, 0);
+    record(WIRE_TOPIC_HEARTBEAT, WIRE_HEARTBEAT, 100, 2);
+    assert_int_equal(t.falls, 1);
+    receiver_free(t.receiver);
+}
+
+static void a_heartbeat_whose_list_cannot_be_read_proves_nothing(void **state)
+{
+    (void)state;
+    begin(true);
+    record(t.mark, WIRE_MARK, 101, 0);
+    assert_true(receiver_is_verified(t.receiver));
+    record_with(SPAN("\x81\xa7"
+                     "changed\x91\x07"),
+                WIRE_TOPIC_HEARTBEAT, WIRE_HEARTBEAT, 101, 1);
+    assert_int_equal(t.complete, 0);
+    record_with(SPAN("\x81\xa7"
+                     "changed\x90"),
+                WIRE_TOPIC_HEARTBEAT, WIRE_HEARTBEAT, 101, 2);
+    assert_int_equal(t.complete, 101);
+    receiver_free(t.receiver);
+}
+
+static void a_page_without_news_is_requested_again_later(void **state)
+{
+    (void)state;
+    begin(true);
+    record(t.mark, WIRE_MARK, 200, 0);
+    page(101, 1, 1);
+    t.request = 0;
+    receiver_tick(t.receiver, true, ++t.now);
+    assert_int_equal(t.request, 0);
+    t.now = receiver_deadline(t.receiver);
+    receiver_tick(t.receiver, true, t.now);
+    assert_int_not_equal(t.request, 0);
+    receiver_free(t.receiver);
+}
+
+static void of_very_many_patterns_the_log_is_requested_whole(void **state)
+{
+    char pattern[8];
+
+    (void)state;
+    begin(true);
+    record(t.mark, WIRE_MARK, 200, 0);
+    assert_string_equal(t.patterns, "X");
+    for (int i = 0; i < 64; i++) {
+        snprintf(pattern, sizeof pattern, "A%d", i);
+        assert_int_equal(receiver_add(t.receiver, span_of(pattern)), OK);
+    }
+    page(150, 102, 150);
+    assert_string_equal(t.patterns, "*");
+    assert_false(receiver_match(t.receiver, SPAN("0123456789012345678901234567890123")).is_wanted);
+    receiver_free(t.receiver);
+}
+
+static void more_records_than_may_wait_for_the_log_begin_another_resync(void **state)
+{
+    char first[sizeof t.mark];
+
+    (void)state;
+    begin(true);
+    memcpy(first, t.mark, sizeof first);
+    record(t.mark, WIRE_MARK, 200, 0);
+    too_many_records(201);
+    assert_string_not_equal(t.mark, first);
+    assert_false(receiver_is_verified(t.receiver));
+    receiver_free(t.receiver);
+}
+
+static void more_records_than_may_wait_for_snapshots_begin_another_resync_after_them(void **state)
+{
+    char first[sizeof t.mark];
+
+    (void)state;
+    begin(false);
+    assert_int_equal(receiver_add(t.receiver, SPAN("X*")), OK);
+    receiver_tick(t.receiver, true, t.now += 5000); /* a mark for both patterns */
+    memcpy(first, t.mark, sizeof first);
+    record(t.mark, WIRE_MARK, 101, 0);
+    too_many_records(102);
+    assert_string_equal(t.mark, first);
+    snapshot(101);
+    assert_string_not_equal(t.mark, first);
+    receiver_free(t.receiver);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +404,12 @@ int main(void)
         cmocka_unit_test(a_hole_up_to_the_mark_is_reported_whole),
         cmocka_unit_test(
             a_pattern_that_is_added_while_held_records_wait_makes_none_of_them_missing),
+        cmocka_unit_test(a_heartbeat_below_what_is_known_says_that_the_broker_fell_back),
+        cmocka_unit_test(a_heartbeat_whose_list_cannot_be_read_proves_nothing),
+        cmocka_unit_test(a_page_without_news_is_requested_again_later),
+        cmocka_unit_test(of_very_many_patterns_the_log_is_requested_whole),
+        cmocka_unit_test(more_records_than_may_wait_for_the_log_begin_another_resync),
+        cmocka_unit_test(more_records_than_may_wait_for_snapshots_begin_another_resync_after_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
