@@ -375,10 +375,7 @@ static bool open_sources(struct feeder *f)
         log_error("FEED=\"%s\": want 1 to 64 of A-Z a-z 0-9 . _ -", c->feed);
         return false;
     }
-    if (config_list_each(c->source, open_source, &o)) {
-        log_error("SOURCE=\"%s\": neither a comma list nor a JSON list", c->source);
-        return false;
-    }
+    (void)config_list_each(c->source, open_source, &o); /* it is a list: config_load has judged */
     if (o.has_failed)
         return false;
     if (!f->count)

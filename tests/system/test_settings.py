@@ -123,6 +123,7 @@ BAD = [
     ("broker", "MAX_FUTURE", "-1", "0 to 86400"),
     ("broker", "LOG_LEVEL", "INFO!", "info"),
     ("feeder", "RING", "1", "16 to 16777216"),
+    ("feeder", "FEED", "a b", "1 to 64 of A-Z"),
     ("feeder", "TIMESTAMPS", "later", "now"),
     ("feeder", "SPEED", "fast", "0 to 1000000000"),
 ]
@@ -148,6 +149,20 @@ def test_a_bad_value_stops_the_program_with_name_value_and_what_is_allowed(
     assert name.lower() in said or name.lower().replace("_", "-") in said, err
     assert value.lower() in said, err
     assert allowed.lower() in said, err
+
+
+@pytest.mark.parametrize("source, message", [
+    ("", "SOURCE is empty: want csv:FILE, - or sim:N"),
+    ("nothing:1", "want csv:FILE, - or sim:N"),
+    ("-,-", "standard input can be read once only"),
+    (",".join(["sim:1"] * 65), "SOURCE: more than 64"),
+    ('["sim:1"', "JSON list"),
+], ids=lambda v: v[:12])
+def test_a_wrong_list_of_sources_stops_the_feeder_and_says_what_is_allowed(stage, source, message):
+    code, out, err = run(stage, "feeder", f"--source={source}")
+    assert code == 2, err
+    assert out == ""
+    assert message in err
 
 
 @pytest.fixture

@@ -436,4 +436,36 @@ static inline int tear_down(void **state)
     return 0;
 }
 
+#define NAMED "{\"username\":\"pregon_bot\"}"
+
+static inline void greeted(void)
+{
+    turn();
+    ok(CALL_GET_ME, NAMED);
+}
+
+/* Active with an empty ledger, under token 5, polling. */
+static inline void on_air(void)
+{
+    greeted();
+    lock_is_held(5);
+    value_is_read();
+    prices_are_there();
+    value_is_put(PREGON_OK); /* under the new token */
+    value.puts = 0;
+    assert_int_equal(active.phase, ACTIVE_ON);
+}
+
+static inline void writes(unsigned update, int64_t chat, const char *text)
+{
+    char result[300];
+
+    snprintf(result, sizeof result,
+             "[{\"update_id\":%u,\"message\":{\"message_id\":1,\"date\":1,"
+             "\"from\":{\"id\":1,\"is_bot\":false},"
+             "\"chat\":{\"id\":%lld,\"type\":\"private\"},\"text\":\"%s\"}}]",
+             update, (long long)chat, text);
+    ok(CALL_POLL, result);
+}
+
 #endif

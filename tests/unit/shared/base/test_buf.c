@@ -242,6 +242,19 @@ static void a_buffer_holds_what_was_added_however_it_grew(void **state)
     }
 }
 
+static void an_empty_format_adds_nothing(void **state)
+{
+    struct buf b = {0};
+
+    (void)state;
+    buf_printf(&b, "%s", "");
+    assert_true(!b.data && !b.len);
+    buf_printf(&b, "%d", 7);
+    buf_printf(&b, "%s", "");
+    assert_string_equal(buf_text(&b), "7");
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +265,7 @@ int main(void)
         cmocka_unit_test(numbers_are_written_in_full),
         cmocka_unit_test(text_is_compared_whole),
         cmocka_unit_test(an_empty_buffer_needs_no_memory_and_is_still_text),
+        cmocka_unit_test(an_empty_format_adds_nothing),
         cmocka_unit_test(clearing_keeps_the_memory),
         cmocka_unit_test(a_buffer_holds_what_was_added_however_it_grew),
     };

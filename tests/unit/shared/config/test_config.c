@@ -218,6 +218,17 @@ static void a_secret_is_never_shown(void **state)
     assert_null(strstr(said, "hunter2"));
 }
 
+static void flags_of_a_list_add_up_and_a_malformed_one_is_reported(void **state)
+{
+    (void)state;
+    assert_int_equal(load(ARGS("--origins=http://a", "--origins", "[\"http://b\"]")), CONFIG_RUN);
+    assert_string_equal(config.origins, "http://a,http://b");
+    assert_int_equal(load(ARGS("--origins=[", "--origins=http://b")), CONFIG_WRONG);
+    assert_non_null(strstr(said, "=\"[\""));
+    assert_int_equal(load(ARGS("--origins=http://a", "--origins=[")), CONFIG_WRONG);
+    assert_non_null(strstr(said, "=\"[\""));
+}
+
 static void an_unknown_flag_is_reported_with_the_nearest_known_one(void **state)
 {
     static const struct {
@@ -266,6 +277,9 @@ static void the_env_file_is_named_or_there_by_chance(void **state)
     assert_int_equal(load(ARGS("--env-file", ".")), CONFIG_WRONG);
     assert_non_null(strstr(said, ".: cannot be read"));
 
+    assert_int_equal(load(ARGS("--env-file", "/proc/self/environ")), CONFIG_WRONG);
+    assert_non_null(strstr(said, "/proc/self/environ: not a file of NAME=VALUE lines"));
+
     write_file(".env", "PORT=1\nnonsense\n");
     assert_int_equal(load(ARGS()), CONFIG_WRONG);
     assert_non_null(strstr(said, ".env:2: expected NAME=VALUE"));
@@ -286,6 +300,7 @@ int main(void)
         TEST(a_wrong_value_is_reported_with_name_origin_and_what_is_allowed),
         TEST(every_mistake_is_reported_at_once_and_nothing_is_filled),
         TEST(a_secret_is_never_shown),
+        TEST(flags_of_a_list_add_up_and_a_malformed_one_is_reported),
         TEST(an_unknown_flag_is_reported_with_the_nearest_known_one),
         TEST(the_env_file_is_named_or_there_by_chance),
     };

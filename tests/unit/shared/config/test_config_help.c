@@ -50,12 +50,23 @@ static void the_settings_page_is_a_table(void **state)
     assert_non_null(strstr(said, "One line \\| per request."));
 }
 
+static void a_list_that_may_stand_alone_is_named_as_words(void **state)
+{
+    (void)state;
+    program.words = "ORIGINS";
+    program.word_name = "ORIGIN";
+    assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--settings-doc")), CONFIG_DONE);
+    assert_non_null(strstr(said, "\n| `--origins`, `ORIGIN...` | `ORIGINS` | "));
+    program.words = program.word_name = NULL;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, begin)
     const struct CMUnitTest tests[] = {
         TEST(help_tells_everything_in_lines_that_fit),
         TEST(the_settings_page_is_a_table),
+        TEST(a_list_that_may_stand_alone_is_named_as_words),
     };
 
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);

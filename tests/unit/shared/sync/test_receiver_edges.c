@@ -1,4 +1,4 @@
-/* The receiver where two things meet: a hole and the mark, a pause and a new pattern; its bounds. */
+/* The receiver where two things meet, as a hole and the mark, or a pause and a new pattern. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

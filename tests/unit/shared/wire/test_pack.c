@@ -360,6 +360,19 @@ static void bytes_that_are_no_text_become_json_all_the_same(void **state)
     buf_free(&json);
 }
 
+static void what_is_cut_becomes_json_up_to_the_cut(void **state)
+{
+    struct span cut = SPAN("\x92\x01"), none = {0};
+    struct buf json = {0};
+
+    (void)state;
+    pack_to_json(&none, &json);
+    assert_int_equal(json.len, 0);
+    pack_to_json(&cut, &json);
+    assert_string_equal(buf_text(&json), "");
+    buf_free(&json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +385,7 @@ int main(void)
         cmocka_unit_test(a_value_is_found_by_its_key),
         cmocka_unit_test(nothing_is_found_in_what_is_no_map),
         cmocka_unit_test(what_we_write_is_what_we_read),
+        cmocka_unit_test(what_is_cut_becomes_json_up_to_the_cut),
         cmocka_unit_test(bytes_that_are_no_text_become_json_all_the_same),
     };
 
