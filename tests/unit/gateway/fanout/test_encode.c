@@ -189,6 +189,11 @@ static void a_traced_quote_says_when_it_passed_where_as_far_as_is_known(void **s
     assert_string_equal(in_both(&of_old, MESSAGE_TRACED, &text),
                         "{'type':'quote','symbol':'EUR/USD','seq':991,'prev':981,"
                         "'bid':'1','trace':{'written':1795382037000004}}");
+    of_old.sent_us = of_old.accepted_us = of_old.received_us = 1; /* the least that is known */
+    assert_string_equal(in_both(&of_old, MESSAGE_TRACED, &text),
+                        "{'type':'quote','symbol':'EUR/USD','seq':991,'prev':981,'bid':'1',"
+                        "'trace':{'sent':1,'accepted':1,'received':1,"
+                        "'written':1795382037000004}}");
     assert_string_equal(in_both(&theirs, MESSAGE_TRACED, &text),
                         "{'type':'quote','symbol':'EUR/USD','seq':991,'prev':981,"
                         "'bid':'1','trace':'x'}");

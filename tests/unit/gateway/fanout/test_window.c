@@ -96,6 +96,45 @@ static void a_record_is_sent_as_it_was_when_it_came(void **state)
     window_free(w);
 }
 
+/* Frames that were made count, too. */
+static size_t kept_with_frames(enum symbol_message kind)
+{
+    struct window *w = window_new(10000);
+    size_t count;
+
+    for (uint64_t seq = 1; seq <= 1000; seq++) {
+        add(w, seq, seq - 1);
+        if (kind != MESSAGE_COUNT)
+            (void)window_frame(w, window_count(w) - 1, ENCODING_JSON, kind);
+    }
+    count = window_count(w);
+    window_free(w);
+    return count;
+}
+
+static void a_window_holds_as_many_bytes_as_it_may(void **state)
+{
+    size_t record = sizeof(struct window_record) + sizeof body, count, with_frames;
+    struct window *w = window_new(10 * record);
+    struct frame *f;
+
+    (void)state;
+    for (uint64_t seq = 1; seq <= 10; seq++)
+        add(w, seq, seq - 1);
+    assert_int_equal(window_count(w), 10);
+    f = window_frame(w, 9, ENCODING_JSON, MESSAGE_QUOTE);
+    assert_int_equal(window_frame(w, window_count(w) - 1, ENCODING_JSON, MESSAGE_QUOTE)->seq, 10);
+    assert_ptr_equal(window_frame(w, window_count(w) - 1, ENCODING_JSON, MESSAGE_QUOTE), f);
+    add(w, 11, 10);
+    assert_true(window_count(w) < 10); /* the frame is in place of a record */
+    window_free(w);
+    count = kept_with_frames(MESSAGE_COUNT);
+    with_frames = kept_with_frames(MESSAGE_QUOTE);
+    assert_int_equal(count, 10000 / record);
+    assert_true(with_frames < count);
+    assert_true(kept_with_frames(MESSAGE_TRACED) < with_frames);
+}
+
 static void a_quote_carries_its_trace_for_clients_that_asked_for_traces(void **state)
 {
     struct window *w = window_new(0);
@@ -135,6 +174,7 @@ int main(void)
         cmocka_unit_test(the_oldest_go_first_and_the_floor_tells),
         cmocka_unit_test(one_that_is_not_newer_breaks_the_window),
         cmocka_unit_test(a_record_is_sent_as_it_was_when_it_came),
+        cmocka_unit_test(a_window_holds_as_many_bytes_as_it_may),
         cmocka_unit_test(a_quote_carries_its_trace_for_clients_that_asked_for_traces),
     };
 

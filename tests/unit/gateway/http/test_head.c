@@ -399,6 +399,26 @@ static void random_bytes_are_judged_the_same_in_any_pieces(void **state)
     buf_free(&b);
 }
 
+static void the_length_of_the_body_is_what_it_says(void **state)
+{
+    (void)state;
+    accepted(WITH(""));
+    assert_false(head.has_length || head.is_chunked);
+    assert_int_equal(head.length, 0);
+    accepted(WITH("Content-Length: 0\r\n"));
+    assert_true(head.has_length);
+    assert_int_equal(head.length, 0);
+    accepted(WITH("Content-Length: 042\r\n"));
+    assert_true(head.has_length);
+    assert_int_equal(head.length, 42);
+    accepted(WITH("Content-Length: 123456789012345678\r\n"));
+    assert_int_equal(head.length, 123456789012345678);
+    assert_int_equal(judge(WITH("Content-Length: 1234567890123456789\r\n")), HEAD_FAULT_length);
+    accepted(WITH("Transfer-Encoding: chunked\r\n"));
+    assert_true(head.is_chunked);
+    assert_false(head.has_length);
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -416,6 +436,7 @@ int main(void)
         TEST(every_header_is_read_with_its_value_trimmed),
         TEST(a_header_beyond_the_64th_is_refused_and_the_64th_is_read),
         TEST(limits_are_exact_and_known_before_the_end),
+        TEST(the_length_of_the_body_is_what_it_says),
         TEST(random_bytes_are_judged_the_same_in_any_pieces),
     };
 

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -35,6 +36,8 @@ static void an_error_names_the_parameter_and_those_that_there_are(void **state)
         {"symbol=A", "The parameter 'symbol' does not exist here."},
         {"Symbols=A", "The parameter 'Symbols' does not exist here."},
         {"limit=1&TOKEN=x", "The parameter 'TOKEN' does not exist here."},
+        {"x", "The parameter 'x' does not exist here."},
+        {"limit=1&x", "The parameter 'x' does not exist here."},
         {"=x", "The parameter '' does not exist here."},
         {"a%20b", "The parameter 'a b' does not exist here."},
         {"limit=1&offset=2&limit=1", "The parameter 'limit' is given more than once."},
@@ -68,6 +71,22 @@ static void a_long_name_is_cut_in_the_error(void **state)
     query[sizeof query - 1] = '\0';
     assert_false(query_check(query, KNOWN, &fault));
     assert_true(strlen(fault.message) < 120);
+}
+
+/* Of so many names that a path has; no path of ours has more. */
+static void the_32nd_parameter_is_known(void **state)
+{
+    char known[200] = "";
+    struct query_fault fault;
+
+    (void)state;
+    for (char c = 'A'; c < 'A' + 32; c++)
+        snprintf(known + strlen(known), 4, "%s%c", known[0] ? "," : "", c);
+    assert_true(query_check("A=1&`=1", known, &fault)); /* the first and the 32nd */
+    assert_false(query_check("`=1&`=2", known, &fault));
+    assert_string_equal(fault.message, "The parameter '`' is given more than once.");
+    strcat(known, ",z");
+    assert_false(query_check("z=1", known, &fault));
 }
 
 static void check_value(const char *query, const char *name, enum query_plus plus,
@@ -106,6 +125,7 @@ int main(void)
         cmocka_unit_test(what_is_known_passes_however_it_is_encoded),
         cmocka_unit_test(an_error_names_the_parameter_and_those_that_there_are),
         cmocka_unit_test(a_long_name_is_cut_in_the_error),
+        cmocka_unit_test(the_32nd_parameter_is_known),
         cmocka_unit_test(a_value_is_decoded_and_a_list_is_joined),
     };
 

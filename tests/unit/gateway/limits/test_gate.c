@@ -12,6 +12,7 @@
 
 #include "gateway/limits/gate.h"
 #include "shared/base/json.h"
+#include "tests/unit/logged.h"
 #include "shared/base/log.h"
 
 #define THREADS 8
@@ -191,7 +192,7 @@ static void every_rule_has_a_count_of_its_own(void **state)
 
 static void overlong_origins_are_cut_at_a_whole_character(void **state)
 {
-    char origin[400] = "";
+    char origin[400] = "", expected[1000];
     struct buf out = {0};
 
     (void)state;
@@ -200,7 +201,92 @@ static void overlong_origins_are_cut_at_a_whole_character(void **state)
     refuse(ADMISSION_origin_not_allowed, origin, origin, 0);
     gate_refusals_json(gate, &out);
     assert_null(memmem(out.data, out.len, "\xef\xbf\xbd", 3)); /* U+FFFD */
+    origin[42 * 3] = '\0';
+    snprintf(expected, sizeof expected, "\"origin\":\"%s\",\"path\":\"%s\",", origin, origin);
+    assert_non_null(strstr(buf_text(&out), expected));
+    buf_clear(&out);
+    memset(origin, 'a', 128);
+    origin[128] = '\0';
+    refuse(ADMISSION_origin_not_allowed, origin + 1, origin, 0); /* 127 bytes fit, 128 do not */
+    gate_refusals_json(gate, &out);
+    snprintf(expected, sizeof expected, "\"origin\":\"%s\",\"path\":\"%s\",", origin + 1,
+             origin + 1);
+    assert_non_null(strstr(buf_text(&out), expected));
     buf_free(&out);
+}
+
+static void a_refusal_is_kept_with_code_status_setting_and_time(void **state)
+{
+    struct buf out = {0};
+
+    (void)state;
+    gate_refusals_json(gate, &out);
+    assert_string_equal(buf_text(&out), "{\"total\":0,\"by_code\":{},\"last\":[]}");
+    refuse(ADMISSION_draining, NULL, "/ws", 1500000);
+    refuse(ADMISSION_origin_not_allowed, "http://a", "/x", 2500000);
+    buf_clear(&out);
+    gate_refusals_json(gate, &out);
+    assert_string_equal(
+        buf_text(&out),
+        "{\"total\":2,\"by_code\":{\"origin_not_allowed\":1,\"draining\":1},\"last\":["
+        "{\"code\":\"origin_not_allowed\",\"status\":403,\"origin\":\"http://a\",\"path\":\"/x\","
+        "\"setting\":\"CORS_ORIGINS\",\"timestamp\":2.5},"
+        "{\"code\":\"draining\",\"status\":503,\"origin\":null,\"path\":\"/ws\","
+        "\"setting\":\"\",\"timestamp\":1.5}]}");
+    buf_free(&out);
+}
+
+static void each_kind_of_refused_head_has_a_count_and_a_name(void **state)
+{
+    static const char *const kinds[] = {"malformed", "late", "target_too_long", "too_large",
+                                        "pushed_out"};
+
+    (void)state;
+    for (int kind = 0; kind < GATE_HEAD_END; kind++)
+        for (int i = 0; i <= kind; i++)
+            gate_count_head(gate, (enum gate_head)kind);
+    for (int kind = 0; kind < GATE_HEAD_END; kind++) {
+        assert_int_equal(gate_heads(gate, (enum gate_head)kind), kind + 1);
+        assert_string_equal(gate_head_name((enum gate_head)kind), kinds[kind]);
+    }
+}
+
+static size_t lines_of(const char *text)
+{
+    size_t count = 0;
+
+    for (; *text; text++)
+        count += *text == '\n';
+    return count;
+}
+
+static void refusals_are_logged_up_to_twenty_of_a_code_in_ten_seconds(void **state)
+{
+    struct admission_verdict v = {.rule = ADMISSION_unauthorized,
+                                  .status = 401,
+                                  .message = "A token is needed.",
+                                  .hint = "Send it."};
+    struct gate_refusal r = {&v, "192.0.2.1:1", "/ws", "http://a", true};
+
+    (void)state;
+    log_begin("warning");
+    gate_refuse(gate, &r, 0, 0);
+    assert_string_equal(logged(), "WARNING:  192.0.2.1:1 - \"WebSocket /ws\" 4401 unauthorized "
+                                  "(explained): origin http://a: A token is needed. Send it. "
+                                  "[WEBSOCKET_TOKEN]\n");
+    v.rule = ADMISSION_draining;
+    v.status = 503;
+    r = (struct gate_refusal){&v, "192.0.2.1:1", "/ws", NULL, false};
+    log_begin("warning");
+    for (int i = 0; i < 25; i++)
+        gate_refuse(gate, &r, 9999, 0);
+    assert_int_equal(lines_of(logged()), 20);
+    log_begin("warning");
+    gate_refuse(gate, &r, 9999 + 9999, 0);
+    assert_string_equal(logged(), "");
+    log_begin("warning");
+    gate_refuse(gate, &r, 9999 + 10000, 0);
+    assert_non_null(strstr(logged(), "503 draining: origin -: A token is needed. Send it."));
 }
 
 static void *refuse_many(void *arg)
@@ -237,6 +323,9 @@ int main(void)
         TEST(refusals_are_counted_by_code_and_the_last_fifty_kept),
         TEST(every_rule_has_a_count_of_its_own),
         TEST(overlong_origins_are_cut_at_a_whole_character),
+        TEST(a_refusal_is_kept_with_code_status_setting_and_time),
+        TEST(each_kind_of_refused_head_has_a_count_and_a_name),
+        TEST(refusals_are_logged_up_to_twenty_of_a_code_in_ten_seconds),
         TEST(refusals_from_many_threads_are_all_counted),
     };
 
