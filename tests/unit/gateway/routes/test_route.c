@@ -4,76 +4,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "gateway/routes/route.h"
-#include "shared/base/log.h"
-#include "shared/base/mem.h"
-
-#define OURS "Host: 127.0.0.1:8000\r\n"
-#define PAGE "Origin: https://page.example\r\n"
-#define UPGRADE                                     \
-    "Upgrade: websocket\r\nConnection: Upgrade\r\n" \
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-
-static struct gateway_config config;
-static struct service service;
-static struct policy *policy;
-static struct buf answer;
-static bool is_answered;
-
-static void set(char **setting, const char *value)
-{
-    char error[POLICY_ERROR_MAX];
-
-    free(*setting);
-    *setting = mem_strdup(value);
-    policy_drop(policy);
-    policy = policy_new(&config, error);
-    assert_non_null(policy);
-}
-
-/* The answer to a request with these headers, as it is sent. */
-static const char *ask(const char *line, const char *headers)
-{
-    static struct connection c;
-    static char bytes[4000];
-    struct request r;
-    struct head_scan scan = {0};
-    int len = snprintf(bytes, sizeof bytes, "%s HTTP/1.1\r\n%s\r\n", line, headers);
-
-    memset(&c, 0, sizeof c);
-    snprintf(c.peer, sizeof c.peer, "127.0.0.1");
-    snprintf(c.id, sizeof c.id, "0123456789abcdef");
-    c.port = 40000;
-    assert_int_equal(head_scan(&scan, bytes, (size_t)len), 0);
-    assert_int_equal(head_parse(bytes + scan.start, scan.size - scan.start, &c.head), 0);
-    request_init(&r, &c, policy_hold(policy));
-    buf_clear(&answer);
-    is_answered = route_answer(&service, &r, &answer);
-    if (!is_answered)
-        handshake_abandon(&service.handshakes, &r);
-    request_fini(&r);
-    return buf_text(&answer);
-}
-
-static int status(void)
-{
-    return is_answered ? atoi(buf_text(&answer) + strlen("HTTP/1.1 ")) : 0;
-}
-
-static void check(const char *line, const char *headers, int want, const char *part)
-{
-    const char *text = ask(line, headers);
-
-    if (status() != want || (part[0] && !strstr(text, part)))
-        fail_msg("%s %s: %s\nnot %d with %s", line, headers, text, want, part);
-}
+#include "tests/unit/gateway/routes/route_fixture.h"
 
 static void paths_are_found_or_404_and_methods_are_known_or_405(void **state)
 {
@@ -235,40 +169,6 @@ static void websocket_check_gives_the_verdict_of_a_handshake(void **state)
           "symbls");
     check("GET /cotizaciones/websocket_check?path=/ws/cotizaciones%3Fsymbols%3DA", OURS, 200,
           "\"allowed\":true");
-}
-
-static int set_up(void **state)
-{
-    const char *const argv[] = {"pregon-gateway", NULL};
-    char error[POLICY_ERROR_MAX];
-
-    (void)state;
-    clearenv();
-    assert_int_equal(chdir("/"), 0); /* where no .env is */
-    log_init("test", "critical", "text");
-    memset(&config, 0, sizeof config);
-    assert_int_equal(config_load(&gateway_program, (char *const *)argv, &config), CONFIG_RUN);
-    log_init("test", "critical", "text");
-    config.access_log = false;
-    policy = policy_new(&config, error);
-    assert_non_null(policy);
-    service = (struct service){.queries = rate_new(1), .gate = gate_new()};
-    service.handshakes.gate = service.gate;
-    gate_set_limit(service.gate, 10, 10);
-    gate_set_started(service.gate);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    policy_drop(policy);
-    policy = NULL;
-    rate_free(service.queries);
-    gate_free(service.gate);
-    config_free(&gateway_program, &config);
-    buf_free(&answer);
-    return 0;
 }
 
 int main(void)
