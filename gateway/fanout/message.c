@@ -134,7 +134,7 @@ void message_end(struct message *m, struct buf *out)
         frame_append(out, OPCODE_TEXT, buf_span(&m->text));
     } else {
         m->text.data[0] = (char)0xDE; /* map 16 */
-        m->text.data[1] = 0; /* a message has fewer than 256 members */
+        m->text.data[1] = 0;          /* a message has fewer than 256 members */
         m->text.data[2] = (char)m->members;
         frame_append(out, OPCODE_BINARY, buf_span(&m->text));
     }
