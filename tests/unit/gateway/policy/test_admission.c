@@ -6,58 +6,9 @@
 
 #include <cmocka.h>
 
-#include "gateway/policy/admission.h"
+#include "tests/unit/gateway/policy/admission_fixture.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
-
-static struct origin_list *origins;
-static struct admission_policy policy;
-static struct host_list *hosts;
-static struct admission_request request;
-static struct admission_live live;
-static struct admission_verdict verdict;
-
-/* A handshake nobody could object to; each test spoils it. */
-static int set_up(void **state)
-{
-    char error[ORIGIN_ERROR_MAX];
-
-    (void)state;
-    origins = origin_list_new("CORS_ORIGINS", "http://localhost:3000", error);
-    hosts = host_list_new("ALLOWED_HOSTS", "quotes.example,*.quotes.example:8000", error);
-    policy = (struct admission_policy){.origins = origins, .is_enabled = true, .token = ""};
-    request = (struct admission_request){
-        .path = "/ws/cotizaciones",
-        .is_stream = true,
-        .method = "GET",
-        .upgrade = "websocket",
-        .connection = "keep-alive, Upgrade",
-        .version = "13",
-        .key = "dGhlIHNhbXBsZSBub25jZQ==",
-        .origin = "http://localhost:3000",
-        .own_origin = "https://own.example",
-    };
-    live = (struct admission_live){.is_started = true, .active = 99, .limit = 100};
-    live.configured = 100;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    origin_list_free(origins);
-    host_list_free(hosts);
-    return 0;
-}
-
-static enum admission_rule check(void)
-{
-    admission_check(&policy, &request, &live, &verdict);
-    if (verdict.rule != ADMISSION_ADMITTED)
-        assert_true(verdict.message[0] && verdict.hint[0]);
-    assert_int_equal(verdict.status, admission_status(verdict.rule));
-    return verdict.rule;
-}
 
 static void a_proper_handshake_is_admitted(void **state)
 {
@@ -365,106 +316,6 @@ static void one_rule_can_be_asked_alone(void **state)
     assert_int_equal(verdict.rule, ADMISSION_max_connections);
 }
 
-/* The refusal by that rule says this, and what to do. */
-static void says(enum admission_rule rule, const char *message, const char *hint)
-{
-    assert_int_equal(check(), rule);
-    assert_string_equal(verdict.message, message);
-    if (!strstr(verdict.hint, hint))
-        fail_msg("'%s' has no '%s'", verdict.hint, hint);
-}
-
-static void what_is_wrong_with_a_handshake_is_said(void **state)
-{
-    const struct admission_request sound = request;
-
-    (void)state;
-    request.upgrade = NULL;
-    says(ADMISSION_upgrade_required,
-         "This path is a WebSocket, and the request has no Upgrade header.", "Is your proxy");
-    request.upgrade = "h2c";
-    says(ADMISSION_upgrade_required,
-         "This path is a WebSocket, and the request's Upgrade header says 'h2c'.", "nginx");
-    request = sound;
-    request.connection = "close";
-    says(ADMISSION_upgrade_required,
-         "The request has 'Upgrade: websocket', but its Connection header does not say 'Upgrade'.",
-         "Connection");
-    request = sound;
-    request.version = "8";
-    says(ADMISSION_bad_version, "Sec-WebSocket-Version is '8'; only 13 is spoken here.",
-         "RFC 6455");
-    request.version = NULL;
-    says(ADMISSION_bad_version,
-         "The Sec-WebSocket-Version header is missing; only 13 is spoken here.", "RFC 6455");
-    request = sound;
-    request.upgrade = "websocket/13";
-    says(ADMISSION_malformed, "The Upgrade header says 'websocket/13', which is not 'websocket'.",
-         "RFC 6455");
-    request = sound;
-    request.method = "POST";
-    says(ADMISSION_malformed, "A WebSocket handshake is a GET, not a POST.", "RFC 6455");
-    request = sound;
-    request.http_version = "1.1";
-    assert_int_equal(check(), ADMISSION_ADMITTED);
-    request.http_version = "1.0";
-    says(ADMISSION_malformed, "A WebSocket handshake is HTTP/1.1, not HTTP/1.0.", "RFC 6455");
-    request = sound;
-    request.key = NULL;
-    says(ADMISSION_malformed, "The Sec-WebSocket-Key header is missing.", "RFC 6455");
-    request.key = "x";
-    says(ADMISSION_malformed, "Sec-WebSocket-Key is not the base64 of 16 bytes.", "RFC 6455");
-    request = sound;
-    request.has_body = true;
-    says(ADMISSION_malformed, "A WebSocket handshake has no body.", "RFC 6455");
-    request = sound;
-    request.query_fault = "The parameter 'x' does not exist here.";
-    request.query_hint = "The parameters are: y.";
-    says(ADMISSION_malformed, request.query_fault, request.query_hint);
-    request = sound;
-    request.upgrade = NULL; /* one rule alone */
-    assert_false(admission_judge(ADMISSION_malformed, &policy, &request, &live, &verdict));
-    assert_string_equal(verdict.message, "The Upgrade header says '', which is not 'websocket'.");
-}
-
-static void what_is_not_let_in_is_said_with_its_setting(void **state)
-{
-    (void)state;
-    request.origin = "null";
-    says(ADMISSION_origin_not_allowed, "Pages of the origin null may not connect.",
-         "The page is sandboxed or a local file.");
-    request.origin = "https://evil.example";
-    says(ADMISSION_origin_not_allowed, "Pages of the origin https://evil.example may not connect.",
-         "FORWARDED_ALLOW_IPS");
-    request.origin = NULL;
-    policy.host_rule = ADMISSION_HOSTS_LISTED;
-    policy.hosts = hosts;
-    request.host = "x";
-    says(ADMISSION_host_not_allowed, "'x' is not a name of this gateway.",
-         "If it is one, add x to ALLOWED_HOSTS");
-    request.host = NULL;
-    says(ADMISSION_host_not_allowed, "'' is not a name of this gateway.",
-         "If it is one, add it to ALLOWED_HOSTS");
-    policy.host_rule = ADMISSION_HOSTS_ANY;
-    policy.token = "se+cret";
-    request.token = "";
-    says(ADMISSION_unauthorized, "A token is needed.", "WEBSOCKET_TOKEN");
-    request.token = "x";
-    says(ADMISSION_unauthorized, "The token is wrong.", "WEBSOCKET_TOKEN");
-    request.token_plain = "y";
-    says(ADMISSION_unauthorized, "The token is wrong.", "WEBSOCKET_TOKEN");
-    request.token_plain = "se+cret"; /* '+' may stand for itself */
-    assert_int_equal(check(), ADMISSION_ADMITTED);
-    live.active = live.limit = live.configured = 1;
-    says(ADMISSION_max_connections, "1 of 1 places are taken.",
-         "Raise WEBSOCKET_MAX_CONNECTIONS, or");
-    live.configured = 2;
-    says(ADMISSION_max_connections, "1 of 1 places are taken.",
-         "WEBSOCKET_MAX_CONNECTIONS is 2, but descriptors are the limit");
-    live.active = live.limit = 0;
-    says(ADMISSION_max_connections, "The limit of connections is 0: nobody is let in.", "");
-}
-
 static void only_refusals_of_a_sound_handshake_may_be_explained_in_a_close(void **state)
 {
     (void)state;
@@ -498,8 +349,6 @@ int main(void)
         TEST(when_descriptors_are_the_limit_it_says_so),
         TEST(the_first_rule_that_fails_decides),
         TEST(one_rule_can_be_asked_alone),
-        TEST(what_is_wrong_with_a_handshake_is_said),
-        TEST(what_is_not_let_in_is_said_with_its_setting),
         TEST(only_refusals_of_a_sound_handshake_may_be_explained_in_a_close),
     };
 
