@@ -1,4 +1,4 @@
-/* The broker's sockets and loop; what the messages mean is in core.c and core_control.c. */
+/* The broker's sockets and loop; core.c and core_control.c handle the messages. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +20,14 @@
 #include "shared/base/version.h"
 
 #define BURST 256
-#define INGEST_HIGH_WATER 4096   /* lines of one feeder not taken in yet */
-#define SUBSCRIPTIONS_BURST 1024 /* libzmq has taken them in already */
-#define CONTROL_HIGH_WATER 256   /* answers a peer has not taken, pages among them */
+#define INGEST_HIGH_WATER 4096   /* lines of one feeder that the broker has not read yet */
+#define SUBSCRIPTIONS_BURST 1024 /* libzmq has applied these subscriptions already */
+#define CONTROL_HIGH_WATER 256   /* answers that a peer has not read, pages among them */
 #define CONTROL_BURST 64
-#define RENEW_MS 5000  /* to store what is left before a new epoch */
-#define STORE_MS 10000 /* to store what is left when we stop */
-#define LOOK_MS 500    /* between two looks at the clock */
-#define FLUSH_MS 500   /* for what is queued to peers when we stop */
+#define RENEW_MS 5000  /* time to store what is left before a new epoch */
+#define STORE_MS 10000 /* time to store what is left when we stop */
+#define LOOK_MS 500    /* between two readings of the clock */
+#define FLUSH_MS 500   /* time to send what is queued to peers when we stop */
 
 struct broker {
     struct broker_config config;
@@ -46,7 +46,7 @@ struct broker {
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
     (void)w;
-    (void)events; /* every turn takes what has come */
+    (void)events; /* every turn reads all sockets, so the events do not matter */
 }
 
 static void publish(void *ctx, struct span topic, struct span record)
@@ -98,8 +98,8 @@ static void refused(void *ctx, struct span peer)
 }
 
 /*
- * One message of a socket, which is reported to the peers.  `identity`: its first frame is one.
- * ERR_AGAIN: there is none.
+ * Receive one message of a socket and note its sender.  `identity`: the first frame is the
+ * identity. ERR_AGAIN: there is no message.
  */
 static enum err take(struct broker *b, enum peers_door door, struct readiness *in,
                      struct bus_message *m)
@@ -196,8 +196,9 @@ static void look_at_clock(struct broker *b)
 }
 
 /*
- * Signals, control, subscriptions, quotes, a slice of the requests that take longer, deadlines:
- * each bounded, so that none starves another.  Returns ms until another turn is wanted, or -1.
+ * Signals, control, subscriptions, quotes, a slice of the requests that take longer, deadlines.
+ * Each has a bound per turn, so that none starves another.  Returns ms until another turn is
+ * wanted, or -1.
  */
 static int64_t turn(struct broker *b, int64_t wait)
 {
@@ -303,7 +304,7 @@ static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
     char *file = store_file_plain_path(given), *path = store_file_beside(file, "-locks");
     enum err e = store_file_check_beside(given, "-locks", error);
 
-    /* Leases run anew from here, not from before the log was made whole. */
+    /* Leases restart from this moment, not from before the repair of the log. */
     b->core.time.now = clock_mono_ms();
     if (!e)
         e = lock_core_open(b->core.locks, path, &b->core.time, error);
@@ -312,7 +313,7 @@ static enum err open_locks(struct broker *b, char error[STORE_ERROR_MAX])
     return e;
 }
 
-/* The store, if there is one: opened, and what it has taken over. */
+/* Open the store, if one is set, and load its content. */
 static enum err open_store(struct broker *b)
 {
     char error[LOG_WRITER_ERROR_MAX] = "";
@@ -346,7 +347,7 @@ static enum err open_store(struct broker *b)
     return e;
 }
 
-/* As a restart would, but feeds, gateways and locks stay. */
+/* Like a restart, but feeds, gateways and locks stay. */
 static void renew(void *ctx, const char *reason, uint64_t above)
 {
     struct broker *b = ctx;
@@ -366,7 +367,7 @@ static void renew(void *ctx, const char *reason, uint64_t above)
         b->store_watch.fd = log_writer_fd(b->core.log.log_writer);
         e = loop_watch(b->loop, &b->store_watch, EPOLLIN);
     }
-    if (e) { /* there is no log to go on with: a restart tries again */
+    if (e) { /* without a log the broker cannot continue: end, and let a restart try again */
         log_critical("%s", error[0] ? error : "the loop takes no more descriptors");
         exit(1);
     }
@@ -402,7 +403,7 @@ static int run(struct broker *b)
     b->state = "stopping";
     log_info("Shutting down");
     lock_core_stop(b->core.locks);
-    /* What has come in goes out; feeders keep what we have not acknowledged. */
+    /* Send what is queued; feeders keep the lines that we have not acknowledged. */
     deadline = loop_now(b->loop) + b->config.timeout_graceful_shutdown;
     while (loop_stops(b->loop) < 2 && loop_now(b->loop) < deadline && has_lines(b))
         turn(b, 0);

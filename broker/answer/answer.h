@@ -1,12 +1,12 @@
 /*
- * answer: the one way in which the broker builds what it sends on its control socket.
+ * answer: builds all messages that the broker sends on its control socket.
  *
- * broker/answer/ is used by every module that answers requests: broker/core and broker/locks.
- * It knows what an answer looks like (docs/protocol, "re", "id", "error"), and nothing of what
- * it is about.
+ * broker/answer/ is used by every module that answers requests: broker/core and broker/locks. It
+ * knows the format of answers (docs/protocol/wire.md: "re", "id", "error") and nothing about their
+ * content.
  *
- * A message is built in one buffer that is used again for the next: begin, pack the members
- * with the msgpack packer, send.  The loop's thread only; no clock.
+ * All messages are built in one reused buffer: begin, pack the members with the msgpack packer,
+ * send.  The loop's thread only; no clock.
  */
 #ifndef BROKER_ANSWER_ANSWER_H
 #define BROKER_ANSWER_ANSWER_H
@@ -21,12 +21,12 @@
 struct answers {
     void (*send)(void *ctx, struct span peer, struct span message);
     void *ctx;
-    struct buf message; /* what is being built */
+    struct buf message; /* the message under construction */
 };
 
 void answer_fini(struct answers *a);
 
-/* One request of a peer while it is being answered; the spans are the caller's. */
+/* One request of a peer while it is being answered. The spans point to the caller's memory. */
 struct control_request {
     struct answers *answers;
     struct span peer; /* its ROUTER identity */
@@ -43,15 +43,15 @@ struct control_request answer_request(struct answers *a, struct span peer, struc
 void answer_begin(struct control_request *q, uint32_t members);
 /* Append members that were packed before. */
 void answer_add(struct control_request *q, struct span packed);
-/* What was begun, for a caller that sends it later (answer_send_to). */
+/* The message under construction, for a caller that sends it later (answer_send_to). */
 struct span answer_message(const struct control_request *q);
 void answer_send(struct control_request *q);
 /* A whole answer: the error's name and a sentence. */
 void answer_error(struct control_request *q, enum err e, const char *text);
 
-/* Begin a message that answers nothing: "op" and so many other members. */
+/* Begin a message that is not an answer: "op" and this many other members. */
 void answer_begin_op(struct answers *a, const char *op, uint32_t members, msgpack_packer *pk);
-/* Send what was begun. */
+/* Send the message that answer_begin_op began. */
 void answer_send_op(struct answers *a, struct span peer);
 /* Send a message that was built before. */
 void answer_send_to(struct answers *a, struct span peer, struct span message);

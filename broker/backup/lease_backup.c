@@ -49,7 +49,7 @@ enum err lease_backup_copy(const char *path, sqlite3 *copy, char error[STORE_ERR
     if (!rc)
         rc = statement_number(copy, "PRAGMA other.user_version", &version);
     if (!rc && !application && !version)
-        return run(copy, "DETACH other") ? ERR_SYS : OK; /* empty: nothing was locked yet */
+        return run(copy, "DETACH other") ? ERR_SYS : OK; /* an empty file has no locks */
     if (!rc && (int)application != lease_store_schema.application) {
         snprintf(error, STORE_ERROR_MAX,
                  "store %s: it is a SQLite file of another program; move it away", path);

@@ -35,7 +35,9 @@ static enum err error_held(const char *path, const char *what, char error[STORE_
     return ERR_HELD;
 }
 
-/* What SQLite keeps beside the file; a backup that was killed may have left it. */
+/*
+ * Remove the files that SQLite keeps beside the copy; a backup that was killed may have left them.
+ */
 static void remove_beside(const struct backup *b)
 {
     static const char *const suffixes[] = {"-wal", "-shm", "-journal"};
@@ -92,8 +94,8 @@ static bool is_of_source(int rc)
 }
 
 /*
- * The read transaction keeps what is copied as it was when we began, so a broker that writes
- * meanwhile does not make the copying begin again.  Its FILE-wal grows for as long.
+ * The read transaction gives the state at the start of the backup. A broker that writes at the same
+ * time therefore does not restart the copy, but FILE-wal grows until the copy ends.
  */
 static enum err copy_pages(struct backup *b, char error[STORE_ERROR_MAX])
 {
@@ -104,7 +106,7 @@ static enum err copy_pages(struct backup *b, char error[STORE_ERROR_MAX])
 
     if (e)
         return e;
-    /* No other program uses the file yet, and it is synced at the end. */
+    /* No other program uses the file yet, and we sync it at the end. */
     (void)sqlite3_exec(b->copy, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
     rc = database_begin(&s->file, false);
     if (!rc)
@@ -165,7 +167,9 @@ static enum err name_copy(struct backup *b, char error[STORE_ERROR_MAX])
 {
     if (fsync(b->lock))
         return fail(b, errno, error);
-    /* Not rename: it would take the place of a file that has come meanwhile. */
+    /*
+     * link, not rename: rename would replace a file that another program created in the meantime.
+     */
     if (link(b->part, b->target)) {
         if (errno == EEXIST)
             return error_held(b->target, "it is already there; choose another name", error);

@@ -1,7 +1,6 @@
 /*
- * store_command: what pregon-broker does and ends, when BACKUP or RESTORE is set.
- *
- * Each prints one sentence: what it did on standard output, what is wrong on standard error.
+ * store_command: runs BACKUP or RESTORE instead of the broker when one of them is set. Each prints
+ * one sentence: the result on standard output, an error on standard error.
  */
 #ifndef BROKER_BACKUP_STORE_COMMAND_H
 #define BROKER_BACKUP_STORE_COMMAND_H

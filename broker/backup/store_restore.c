@@ -1,8 +1,8 @@
 /*
- * store_restore: a backup is put in the place of a store that no broker uses.
+ * store_restore: replaces a store that no broker uses by a backup.
  *
- * All the work is done beside the store, in FILE.restore; then files are renamed, and what was
- * there before is kept as FILE.old-N.  Killed in between, the same command can be given again.
+ * The new store is built as FILE.restore; then files are renamed, and the old store is kept as
+ * FILE.old-N.  After a kill in between, the same command can be run again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,10 +18,10 @@
 #include "broker/log/store_schema.h"
 #include "shared/base/mem.h"
 
-#define OLD_MAX 10000 /* names tried for what was there before */
+#define OLD_MAX 10000 /* how many numbers N are tried for FILE.old-N */
 #define COPY_BYTES ((size_t)1 << 20)
 
-/* One of the two files of a store, and what takes its place. */
+/* One of the two files of a store, and its replacement. */
 struct place {
     char *path, *part;
     struct store_file_lock lock;
@@ -91,7 +91,7 @@ static bool is_same_file(const char *a, const char *b)
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* A backup is one file: what is still in a -wal would be missing. */
+/* A backup is one file: records that are still in a -wal file would be missing. */
 static enum err check_backup(const struct restore *r, char error[STORE_ERROR_MAX])
 {
     char *wal = store_file_beside(r->backup, "-wal");
@@ -144,7 +144,10 @@ done:
     return e;
 }
 
-/* It is a log, and all of it can be read; a broker begins a new epoch on it. */
+/*
+ * Check that the file is a log that can be read completely; the broker will begin a new epoch on
+ * it.
+ */
 static enum err open_part(struct restore *r, char error[STORE_ERROR_MAX])
 {
     uint64_t page = 0;
@@ -166,7 +169,7 @@ static enum err open_part(struct restore *r, char error[STORE_ERROR_MAX])
     return rc ? store_error_sqlite(r->log.part, r->db, rc, "write it", error) : OK;
 }
 
-/* The locks' own file, out of the backup's tables, which the log does not need. */
+/* Build FILE-locks from the tables of the backup. The log does not need these tables. */
 static enum err take_locks(struct restore *r, char error[STORE_ERROR_MAX])
 {
     uint64_t has_locks = 0, version = 0;
@@ -230,7 +233,7 @@ static char *name_old(const char *path, unsigned n, const char *suffix)
     return out;
 }
 
-/* The first number that neither of them has used. */
+/* Find the lowest number N that neither file uses for FILE.old-N. */
 static unsigned find_old(const struct restore *r)
 {
     for (unsigned n = 1; n < OLD_MAX; n++) {
@@ -245,7 +248,7 @@ static unsigned find_old(const struct restore *r)
     return 0;
 }
 
-/* FILE-wal goes first: it must never stand beside another FILE. */
+/* Move FILE-wal first: SQLite must never find it beside another FILE. */
 static enum err put_aside(const struct place *p, unsigned n, char error[STORE_ERROR_MAX])
 {
     static const char *const suffixes[] = {"-wal", "-shm", "-journal", ""};

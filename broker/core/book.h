@@ -1,10 +1,10 @@
 /*
  * book: the last record of every symbol.
  *
- * Symbols are never forgotten, so each has an index that snapshots page by, and a pointer to an
- * entry stays valid for the book's life.  The symbols of a prefix are found without looking at
- * the others.  The book also collects which symbols changed since the last heartbeat.  Owned by
- * the broker's loop; no I/O, no clock.
+ * The book never drops a symbol.  Each symbol therefore has a fixed index, by which snapshots are
+ * paged, and a pointer to an entry stays valid as long as the book.  A search by prefix does not
+ * look at symbols without the prefix.  The book also collects which symbols changed since the last
+ * heartbeat.  Owned by the broker's loop; no I/O, no clock.
  */
 #ifndef BROKER_CORE_BOOK_H
 #define BROKER_CORE_BOOK_H
@@ -28,7 +28,7 @@ struct book_entry {
     bool is_stale;
     uint32_t index;    /* in the book, in the order in which symbols came */
     uint32_t feed;     /* index of the feed that quoted it last, or BOOK_NO_FEED */
-    uint64_t seq;      /* position of its last record, of any kind; 0: none yet */
+    uint64_t seq;      /* position of the symbol's last record of any kind; 0: none yet */
     struct buf record; /* its last quote, header and body, as published */
     /* private to the book */
     bool is_changed;
@@ -42,13 +42,13 @@ void book_free(struct book *b);
 struct book_entry *book_find(const struct book *b, struct span symbol);
 /* Find or add; NULL if the book is full. */
 struct book_entry *book_add(struct book *b, struct span symbol);
-/* By index, 0 … book_count()-1. */
+/* The entry with this index, 0 … book_count()-1. */
 struct book_entry *book_at(const struct book *b, size_t index);
 size_t book_count(const struct book *b);
 /* The entries whose symbols begin with the prefix, in order of symbol: prefix_walk_next. */
 struct prefix_walk book_walk(const struct book *b, struct span prefix);
 
-/* This symbol has a new last record at `seq`. */
+/* Record that the symbol's newest record is now at `seq`. */
 void book_touch(struct book *b, struct book_entry *e, uint64_t seq);
 /* The symbols touched since the last book_clear_changes. */
 struct book_entry *const *book_changes(const struct book *b, size_t *count);

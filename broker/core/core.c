@@ -9,7 +9,7 @@
 #include "shared/base/log.h"
 #include "shared/wire/pack.h"
 
-/* A tick that comes so late makes the core listen for so long before it judges feeds. */
+/* After a tick that is this late, the core waits this long before it declares feeds silent. */
 #define LISTEN_MS 100
 
 static struct lock_core *new_locks(struct core *d)
@@ -30,10 +30,13 @@ void core_init(struct core *d, uint64_t epoch)
     d->log.book = book_new((size_t)d->config->max_symbols_total);
     if (!d->log.log_writer) {
         if (journal_open(NULL, (size_t)d->config->journal_bytes, &d->log.journal, error))
-            abort(); /* out of memory, or a size that the settings forbid */
+            abort(); /* out of memory, or a size that the checks of the settings do not allow */
         journal_begin(d->log.journal, epoch, 0, 1);
     }
-    /* Tokens must outgrow those of earlier runs: the clock does it, and core_restore. */
+    /*
+     * Tokens must be greater than those of earlier runs. The wall clock ensures it, and
+     * core_restore.
+     */
     d->feeds = feed_table_new((uint64_t)d->time.wall_us);
     d->registry = registry_new();
     d->answers = (struct answers){.send = d->out.send, .ctx = d->out.ctx};
@@ -60,7 +63,10 @@ void core_fini(struct core *d)
     answer_fini(&d->answers);
 }
 
-/* After a pause of the broker, lines that feeders sent meanwhile may still be in the kernel. */
+/*
+ * After a pause of the broker, the kernel may still hold lines that feeders sent during the pause.
+ * Wait before declaring these feeds silent.
+ */
 static void judge_feeds(struct core *d)
 {
     struct feed *f;
@@ -78,7 +84,7 @@ static void judge_feeds(struct core *d)
     }
 }
 
-/* Let go of feeds and gateways that fell silent. */
+/* Release the feeds and gateways whose leases have expired. */
 static void expire(struct core *d)
 {
     struct registry_gateway *g;
@@ -100,7 +106,8 @@ static void begin_op(struct core *d, const struct feed *f, const char *op, uint3
 
 static void send_op(struct core *d, const struct feed *f)
 {
-    if (f->peer_len) /* restored, and has sent nothing on control yet */
+    /* restored from the log: this feeder has sent nothing on the control socket yet */
+    if (f->peer_len)
         answer_send_op(&d->answers, (struct span){f->peer, f->peer_len});
 }
 
@@ -132,7 +139,7 @@ void core_acknowledge(struct core *d)
     }
 }
 
-/* Lines beyond a gap are dropped; the feeder is to send again from the missing one on. */
+/* Lines after a gap are dropped; ask the feeder to send again from the missing line. */
 static void request_resend(struct core *d, struct feed *f, uint64_t line)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
@@ -163,7 +170,7 @@ static void forget(struct core *d, const char *what)
     log_limited(&limit, d->time.now, LOG_WARNING, "ingest: %s: dropped", what);
 }
 
-/* The next line of its feed: refuse it, or enter it.  Returns as core_ingest. */
+/* Take the next line of the feed: enter it or refuse it. Returns like core_ingest. */
 static bool take_line(struct core *d, struct feed *f, struct wire_record *r, enum err bad,
                       bool is_stampable, struct span topic, struct span record)
 {
@@ -230,7 +237,7 @@ bool core_ingest(struct core *d, struct span topic, struct span record)
     }
     is_to_forward = take_line(d, f, &r, bad, stampable, topic, record);
     /*
-     * Only now: of a broker killed before the line was in the ring, the feeder must send it
+     * Only now: if the broker is killed before the line is in the ring, the feeder must send it
      * again.
      */
     journal_feed(d->log.journal, f->index)->received = f->received;

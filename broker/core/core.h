@@ -1,13 +1,13 @@
 /*
- * core: the broker's state, and what it does with one message.
+ * core: the broker's state, and how one message changes it.
  *
  * broker/core/ decides what every message means.  Only main.c calls it; broker/log,
  * broker/locks and broker/answer are below it.
  *
- * main.c owns the sockets and the loop.  It hands every message to the core, and the core sends
- * through the functions of its `out`, so that a test can take the place of the sockets.  The
- * core is the one numbering point: core_quote_enter and core_publish give each record its position,
- * and there is no path around them.
+ * main.c owns the sockets and the loop.  It passes every message to the core, and the core sends
+ * through the functions of its `out`, so that a test can replace the sockets.  Only the core
+ * numbers records: core_quote_enter and core_publish give each record its position, and no other
+ * function does.
  */
 #ifndef BROKER_CORE_CORE_H
 #define BROKER_CORE_CORE_H
@@ -35,20 +35,19 @@ struct core_out {
     /* Send a message to a peer on control. */
     void (*send)(void *ctx, struct span peer, struct span message);
     /*
-     * Close the log writer, open it again with a new epoch whose positions are above `above`,
-     * and set core.log.log_writer and core.log.journal.  It does not return if that fails.  NULL:
-     * never.
+     * Close the log writer, open it again with a new epoch whose positions are above `above`, and
+     * set core.log.log_writer and core.log.journal.  Does not return if that fails.  NULL: the core
+     * never begins a new epoch.
      */
     void (*renew)(void *ctx, const char *reason, uint64_t above);
     /* Does the peer read its answers?  Else its requests are refused.  NULL: all do. */
     bool (*may_ask)(void *ctx, struct span peer);
-    /* Are there answers it has to read before its next request is worked on?  NULL: never. */
+    /* Does the peer have unread answers, so that its next request must wait?  NULL: never. */
     bool (*is_behind)(void *ctx, struct span peer);
     /* A request of the peer was refused because too many wait.  NULL: not counted. */
     void (*refused)(void *ctx, struct span peer);
     /*
-     * Pack "peers" and its map, of the connections, into the answer to status.  NULL: no such
-     * member.
+     * Pack "peers" and a map of the connections into the answer to status.  NULL: no such member.
      */
     void (*pack_peers)(void *ctx, msgpack_packer *pk);
 };
@@ -61,7 +60,7 @@ struct core_clock {
     int64_t last_jump_us;
 };
 
-/* The log and what follows from it: all that requests about records read. */
+/* The log, and all other data that requests about records read. */
 struct core_log {
     struct book *book;
     struct journal *journal;
@@ -77,18 +76,19 @@ struct core {
     struct feed_table *feeds;
     struct registry *registry;
     struct lock_core *locks;
-    struct core_producers *producers; /* requests to publish: keys, and who waits for the store */
-    struct core_requests *requests;   /* that wait, and the one that is being answered */
-    int64_t work;                     /* left for control messages of this turn */
-    int64_t turn_work;                /* CORE_TURN_WORK, or less in a test */
-    uint64_t last_lost;               /* position of the last `lost` record */
+    /* requests to publish: their keys, and the answers that wait for the store */
+    struct core_producers *producers;
+    struct core_requests *requests; /* requests that wait, and the one in progress */
+    int64_t work;                   /* left for control messages of this turn */
+    int64_t turn_work;              /* CORE_TURN_WORK, or less in a test */
+    uint64_t last_lost;             /* position of the last `lost` record */
     uint64_t heartbeats;
     int64_t heartbeat_at;
-    int64_t tick_by;      /* when core_tick was to be called again, 0: never was */
-    int64_t listen_until; /* no feed is called silent before */
+    int64_t tick_by;      /* time by which core_tick should be called again, 0: never */
+    int64_t listen_until; /* before this time no feed is declared silent */
     int64_t started_us;
     struct core_clock clock;
-    struct process_usage process; /* read anew once a second at most */
+    struct process_usage process; /* read at most once a second */
     int64_t process_at;           /* monotonic, ms; 0: never */
     uint64_t accepted, refused, unknown_lines;
     struct answers answers; /* builds them, and sends with out.send */
@@ -96,18 +96,19 @@ struct core {
 };
 
 /*
- * The caller has set config, out and time; with a store also the log's log_writer and journal,
- * which goes on.  Without, the log is a new one in memory, of the given epoch (not 0).
+ * The caller has set config, out and time.  With a store it has also set the log's log_writer and
+ * journal, and the log continues.  Without a store a new log in memory begins, with the given epoch
+ * (not 0).
  */
 void core_init(struct core *d, uint64_t epoch);
-/* Take over last values and feeds from the store, before it is started. */
+/* Load the last values and the feeds from the store, before its threads start. */
 MUST_CHECK enum err core_restore(struct core *d, char error[LOG_WRITER_ERROR_MAX]);
 void core_fini(struct core *d);
 
 /*
- * One line from a feeder.  If it is a quote to publish, the record is stamped in place
- * and true is returned: the caller forwards the two frames as they are.  Else
- * everything needed has been done.
+ * One line from a feeder.  Returns true for a quote to publish: the core has stamped the record in
+ * place, and the caller forwards the two frames unchanged.  Returns false if nothing remains to be
+ * done.
  */
 bool core_ingest(struct core *d, struct span topic, struct span record);
 
@@ -123,7 +124,7 @@ bool core_ingest(struct core *d, struct span topic, struct span record);
 #define CORE_BEHIND_MS 2
 void core_begin_turn(struct core *d);
 bool core_may_take(const struct core *d);
-/* true: there is more to do at once. */
+/* Work on waiting requests. true: more work remains. */
 bool core_work(struct core *d);
 
 /* One request or report on the control socket. */
@@ -136,9 +137,9 @@ void core_take_answers(struct core *d);
 void core_subscription(struct core *d, struct span frame);
 
 /*
- * Compare the wall clock with boot time: once at the start, then at least once a second.  A
- * jump is logged; before the core believes it, it refuses no quote as of the future and makes
- * no record old.
+ * Compare the wall clock with boot time: once at the start, then at least once a second.  A jump is
+ * logged; until the core accepts the new time, it refuses no quote as too far in the future and
+ * lets no record expire.
  */
 void core_clock_begin(struct core *d, int64_t boot_ms, int64_t wall_us);
 void core_clock_look(struct core *d, int64_t boot_ms, int64_t wall_us);
@@ -146,7 +147,7 @@ void core_clock_look(struct core *d, int64_t boot_ms, int64_t wall_us);
 /* Due work: heartbeat, expired leases, acknowledgements.  Returns ms until the next. */
 int64_t core_tick(struct core *d);
 
-/* Acknowledge received lines to the feeders, if it is time (FEED_ACK_MS, FEED_ACK_LINES). */
+/* Acknowledge received lines to the feeders when it is due (FEED_ACK_MS, FEED_ACK_LINES). */
 void core_acknowledge(struct core *d);
 
 /*
@@ -157,7 +158,10 @@ uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic, ui
                       struct span body, const struct feed *f);
 /* The ring remembers the owner of the feed, from which line on. */
 void core_remember_feed(struct core *d, const struct feed *f);
-/* All symbols a feed quoted last become stale (or live again); published. */
+/*
+ * Mark all symbols whose last quote came from this feed as stale (or as live again), and publish
+ * it.
+ */
 void core_mark_feed(struct core *d, const struct feed *f, bool is_stale);
 
 #endif

@@ -1,4 +1,4 @@
-/* core_clock: what a jump of the wall clock means to the broker. */
+/* core_clock: how the broker handles a jump of the wall clock. */
 #include <msgpack.h>
 
 #include "broker/core/core_private.h"

@@ -62,7 +62,7 @@ static void hello_feeder(struct core *d, struct control_request *q)
         core_remember_feed(d, f);
     if (is_new) {
         core_feed_log_grant(d, f);
-        /* It held the name before: its earlier quotes are valid again. */
+        /* The same feeder had the name before, so its earlier quotes are valid again. */
         if (f->received)
             core_mark_feed(d, f, false);
     }
@@ -127,7 +127,7 @@ static void on_hello(struct core *d, struct control_request *q)
     }
 }
 
-/* The feed of this request, by its epoch; answers unknown_peer if there is none. */
+/* Find the feed of this request by its epoch; answers unknown_peer if there is none. */
 static struct feed *requesting_feed(struct core *d, struct control_request *q)
 {
     struct feed *f = feed_table_renew(d->feeds, pack_find_u(q->map, "epoch", 0), d->time.awake);
@@ -182,7 +182,10 @@ static void on_goodbye(struct core *d, struct control_request *q)
         log_info("feed %s says goodbye after line %llu", f->name, (unsigned long long)f->received);
         feed_release(f);
         core_mark_feed(d, f, true);
-        /* Last: a broker that is killed before marks its symbols again. */
+        /*
+         * This comes last: if the broker is killed before this point, its next start marks the
+         * symbols again.
+         */
         if (f->has_published)
             core_remember_feed(d, f);
     } else if (g) {
@@ -205,7 +208,7 @@ static void on_locks(struct core *d, struct control_request *q)
     (void)lock_core_control(d->locks, q, &d->time);
 }
 
-/* Those that wait take longer than a moment: core_request.c answers them in their turn. */
+/* Ops with slices take longer than a turn: core_request.c answers them over several turns. */
 static const struct core_op ops[] = {
     {"hello", on_hello, NULL, false},
     {"lost", on_lost, NULL, false},

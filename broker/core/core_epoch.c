@@ -2,15 +2,15 @@
  * core_epoch: a peer proves that the log has lost positions, and the log begins a new epoch.
  *
  * A data folder that was copied and put back as a whole looks like the same log, but it gives
- * positions again that others know.  What proves it: a feeder that was acknowledged lines which
- * the log does not have, or a peer that knows a position of this epoch which the log does not
- * have, or has with another record.
+ * positions again that peers already know.  Two things prove that: the broker acknowledged lines to
+ * a feeder that the log does not have; or a peer knows a position of this epoch that the log does
+ * not have, or has with another record.
  *
  * Peers are not authenticated, so the harm of a false claim is bounded: a start of the broker
  * begins at most one epoch (the one of the start itself counts), a claim must name the current
  * epoch or come from the owner whose (random, secret) token the log knows for the feed, and a
- * position may be at most CORE_CLAIM_MAX above the head.  Without a store every start has its
- * own epoch, and nothing is claimed.
+ * position may be at most CORE_CLAIM_MAX above the head.  Without a store every start has its own
+ * epoch, so peers cannot prove anything.
  */
 #include <stdio.h>
 
@@ -60,7 +60,8 @@ static void begin(struct core *d, uint64_t seq, const char *proof)
         core_remember_feed(d, f);
         log_writer_set_line(d->log.log_writer, f->index, f->received);
     }
-    d->heartbeat_at = d->time.now; /* so that all receivers learn of it at once */
+    /* send a heartbeat now, so that all receivers learn of the new epoch */
+    d->heartbeat_at = d->time.now;
     log_info("Log epoch %016llx from position %llu on", (unsigned long long)d->log.epoch,
              (unsigned long long)journal_head(d->log.journal) + 1);
 }

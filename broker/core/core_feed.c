@@ -37,7 +37,8 @@ void core_feed_log_grant(struct core *d, const struct feed *f)
                  core_feed_owner(former->pid, former->host, owner),
                  former->has_left ? "left" : "was last heard", (double)former_ago_ms(d, f) / 1e3,
                  (unsigned long long)former->received);
-    else if (former->owner[0]) /* known from the ring or the store: not when */
+    /* the former feeder is known from the ring or the store, which do not have the time */
+    else if (former->owner[0])
         snprintf(follows, sizeof follows, "; the one before %s after line %llu",
                  former->has_left ? "left" : "fell silent", (unsigned long long)former->received);
     log_info("feed %s granted to %s, epoch %llu, after line %llu%s", f->name,
@@ -65,14 +66,17 @@ uint64_t core_feed_retry_ms(const struct core *d, const struct feed *f)
     return left > RETRY_LEAST_MS ? left : RETRY_LEAST_MS;
 }
 
-/* Is everything that the ring has of it in the store, so that its index may become another's? */
+/*
+ * Does the store have everything of this feed that is in the ring, so that another feed can take
+ * the index?
+ */
 static bool is_stored(const struct core *d, const struct feed *f)
 {
     return !d->log.log_writer || journal_stored(d->log.journal) >= f->last_seq;
 }
 
 /*
- * The one whose last quotes are the fewest symbols' is given up; of several, the one silent
+ * Find the feed to drop: the one with the fewest symbols; among equals, the one that is silent
  * longest.
  */
 static struct feed *find_least_used(const struct core *d)

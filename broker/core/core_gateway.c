@@ -54,8 +54,8 @@ static void request_report(struct core *d, struct control_request *q)
 }
 
 /*
- * No answer; but the op "who" if the gateway is not known, or if its count differs from the
- * registry's.
+ * A report gets no answer. But the broker sends the op "who" if it does not know the gateway, or if
+ * the gateway's count differs from the registry's.
  */
 void core_on_report(struct core *d, struct control_request *q)
 {

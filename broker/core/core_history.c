@@ -1,11 +1,11 @@
 /*
- * core_history: the records of one symbol, from store and ring as one (docs/protocol/wire.md).
+ * core_history: the records of one symbol, read from the store and the ring
+ * (docs/protocol/wire.md).
  *
- * A page comes from one of them, and `next` leads over the seam.  What is in the ring is
- * read from it in slices (core_reading.c); a request that goes below it is the store's, from the
- * position where the ring begins now.  A position that has left the ring is never in it again: if
- * the store, when it was read, did not reach up to it either, it is a gap, until the disk has taken
- * it.
+ * A page comes from one of the two, and `next` continues with the other.  Records in the ring are
+ * read in slices (core_reading.c).  The store answers requests for positions below the ring's
+ * oldest entry.  A position that has left the ring never returns to it: if the store did not have
+ * it when it was read, the page reports a gap.
  */
 #include <string.h>
 
@@ -21,7 +21,7 @@ struct history {
     unsigned beginnings;
 };
 
-/* The store has left room for it. */
+/* The store has left room for this row in the page. */
 static void put_gap_first(struct store_page *page, uint64_t first, uint64_t last)
 {
     if (first > last)
@@ -49,7 +49,7 @@ static uint64_t highest(const struct core_log *log, const struct store_query *qu
     return query->before && query->before <= head ? query->before - 1 : head;
 }
 
-/* What the store has pruned may still be in the ring. */
+/* Records that the store has pruned may still be in the ring. */
 static bool is_in_store(const struct core_log *log, const struct store_query *query)
 {
     uint64_t first = journal_first(log->journal), low = query->after;
@@ -58,7 +58,7 @@ static bool is_in_store(const struct core_log *log, const struct store_query *qu
            low < journal_stored(log->journal) && log_writer_first(log->log_writer) < first;
 }
 
-/* Begin to read what the ring has.  false: the request went to the store instead. */
+/* Begin to read from the ring.  false: the store will answer the request. */
 static bool begin(const struct core_log *log, struct control_request *q, struct history *h)
 {
     struct core_reading *r = &h->reading;
@@ -86,7 +86,7 @@ static bool begin(const struct core_log *log, struct control_request *q, struct 
     return true;
 }
 
-/* Newest first: what lies below the ring is the store's. */
+/* Newest first: the store has the records that are older than the ring. */
 static bool has_older(const struct core_log *log, const struct core_reading *r)
 {
     uint64_t low = r->query.after, first = r->low + 1;
@@ -100,7 +100,7 @@ static void answer(const struct core_log *log, struct control_request *q, struct
     struct core_reading *r = &h->reading;
     struct store_query older = r->query;
 
-    /* The store has what is damaged here, or knows that it is lost. */
+    /* The store has this damaged record, or knows that it is lost. */
     if (r->damaged && log->log_writer && r->damaged <= journal_stored(log->journal)) {
         if (older.newest_first) {
             older.before = r->high + 1;
@@ -112,7 +112,9 @@ static void answer(const struct core_log *log, struct control_request *q, struct
     r->page.first = core_first(log);
     if (older.newest_first && !r->page.next && has_older(log, r)) {
         older.before = r->high < r->low ? r->high + 1 : r->low + 1;
-        /* What was read may have left the ring since: it is not sent again. */
+        /*
+         * These records were read from the ring and may have left it since: do not send them again.
+         */
         if (r->covered && r->covered < older.before)
             older.before = r->covered;
         r->page.next = older.before;
@@ -182,7 +184,7 @@ const struct core_slices core_history_slices = {
     .end = end,
 };
 
-/* The same request again, to be answered from the ring. */
+/* Pack the same request again, so that the ring answers the rest. */
 static void pack_request(struct buf *out, uint64_t id, const struct store_query *query)
 {
     msgpack_packer pk;
@@ -200,7 +202,7 @@ static void pack_request(struct buf *out, uint64_t id, const struct store_query 
     pack_kv_u(&pk, "limit", query->limit);
 }
 
-/* The store's part: up to page.head, as it was when the page was read. */
+/* Pack the store's part: positions up to page.head, the head at the time of the read. */
 bool core_history_answer(const struct core_log *log, struct control_request *q,
                          struct archive_result *r, struct buf *again)
 {
@@ -212,7 +214,7 @@ bool core_history_answer(const struct core_log *log, struct control_request *q,
     if (query.newest_first) {
         /* The ring was looked at when the request came, and not since. */
         head = query.until;
-        /* What lies above page->head had left it by then. */
+        /* Positions above page->head had left the ring by then. */
         put_gap_first(page, page->head > query.after ? page->head + 1 : query.after + 1,
                       query.before - 1);
     } else if (!page->next && page->head < high) {

@@ -1,4 +1,4 @@
-/* core_page: what the answers of replay, history and snapshot have in common. */
+/* core_page: the common parts of the answers to replay, history and snapshot. */
 #include <msgpack.h>
 #include <string.h>
 

@@ -140,7 +140,10 @@ void core_on_connections(struct core *d, struct control_request *q);
 const struct core_op *core_control_find(struct span op);
 
 /* core_publish.c */
-/* Begin a record about a lock with what only the core knows, and publish it; ctx: the core. */
+/*
+ * Begin a record about a lock with the members that only the core knows, and publish it; ctx: the
+ * core.
+ */
 void core_publish_lock(void *ctx, struct span topic, struct wire_record *r);
 void core_send_heartbeat(struct core *d);
 
@@ -149,9 +152,9 @@ void core_send_heartbeat(struct core *d);
 #define CORE_CLAIM_MAX ((uint64_t)1 << 40)
 /* The holder of f was acknowledged lines up to `last`, above f->received. */
 void core_claim_lines(struct core *d, const struct feed *f, uint64_t last);
-/* What position a peer knows, by its hello. */
+/* Check the position that a peer states in its hello. */
 void core_claim_position(struct core *d, struct span hello);
-/* core_request.c: the request that is being answered gets no answer; its peer requests again. */
+/* core_request.c: end the request in progress without an answer; the peer sends it again. */
 void core_request_drop(struct core *d);
 
 /* core_clock.c */

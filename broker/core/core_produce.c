@@ -1,5 +1,5 @@
 /*
- * core_produce: the op publish, quotes of a producer that is no feeder.
+ * core_produce: the op publish: quotes of a producer that is not a feeder.
  *
  * All accepted quotes of a request are entered into the ring as a whole or not at all, also when
  * the process is killed meanwhile, and have positions one after the other.  With a key, the answer
@@ -68,7 +68,7 @@ void core_produce_fini(struct core *d)
 /* --- the request ------------------------------------------------------------------------- */
 
 struct production {
-    struct key_name name; /* key.len 0: there is none */
+    struct key_name name; /* key.len 0: the request has no key */
     struct span rows;     /* the cursor: at the first row */
     uint32_t count;
     uint64_t sent, hash;
@@ -124,7 +124,7 @@ static uint64_t hash_of(struct span bytes)
     return h;
 }
 
-/* NULL, or what is wrong with it. */
+/* Read the request. Returns NULL, or a text that states the error. */
 static const char *read_request(const struct control_request *q, struct production *p)
 {
     struct pack_value list, key;
@@ -319,7 +319,7 @@ static enum quote_refusal enter_row(struct core *d, struct feed *f, const struct
     return QUOTE_ACCEPTED;
 }
 
-/* All rows into the ring, as a whole.  `refused` gets the rows of those that are not. */
+/* Enter all rows into the ring together. The rows that are refused go into `refused`. */
 static void enter_rows(struct core *d, struct feed *f, struct production *p, struct buf *refused)
 {
     uint32_t refused_count = 0;
@@ -348,7 +348,7 @@ static void enter_rows(struct core *d, struct feed *f, struct production *p, str
     buf_free(&rows);
 }
 
-/* What was entered goes out, now that no kill can undo it. */
+/* Publish the entered quotes: they are in the ring, so a kill cannot lose them any more. */
 static void publish_entered(struct core *d, uint64_t first, uint64_t last)
 {
     struct journal_entry e;

@@ -1,6 +1,6 @@
 /*
- * core_publish: every record that the broker publishes without a line of a feeder; the one
- * numbering point beside core_ingest.
+ * core_publish: publishes the records that do not come from a line of a feeder, and numbers them.
+ * Besides this file only core_ingest numbers records.
  */
 #include <msgpack.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include "shared/base/log.h"
 #include "shared/wire/pack.h"
 
-/* A clock that was set back must not refuse what comes from peers whose clocks were not. */
+/* If our clock was set back, the broker must not refuse quotes of peers whose clocks are right. */
 static int64_t latest_us(const struct core *d)
 {
     int64_t ahead = d->clock.steady.seen_us - d->clock.steady.trusted_us;

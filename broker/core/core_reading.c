@@ -48,7 +48,10 @@ static void add(struct core_reading *r, const struct journal_entry *e, int64_t *
     *work -= CORE_WORK_ENTRY;
 }
 
-/* Found, or not at all; what is left of the steps is for reading down. */
+/*
+ * The search has ended, with or without a result; the remaining steps are for reading down from
+ * here.
+ */
 static void read_down_from(struct core_reading *r, uint64_t seq)
 {
     r->phase = READING_DOWN;

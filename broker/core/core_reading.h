@@ -1,11 +1,11 @@
 /*
  * core_reading: a page of one symbol's records while it is read from the ring, in slices.
  *
- * A record knows the position of the one before it (prev), not of the one that follows.  So the
- * newest are found along prev; the oldest too if that is not too long a way, else every entry is
- * looked at from the lowest position on.  At most CORE_PAGE_SCAN entries are looked at in
- * either way.  Between two slices the ring may lose its oldest entries: then `low` rises.
- * No I/O, no clock; the broker's loop only.
+ * A record has the position of the symbol's previous record (prev), not of the next one.  The
+ * newest records are therefore found along prev.  The oldest are found in the same way if the chain
+ * is short enough; otherwise the reader scans every entry from the lowest position up.  Both ways
+ * look at CORE_PAGE_SCAN entries at most.  Between two slices the ring may lose its oldest entries:
+ * then `low` rises. No I/O, no clock; the broker's loop only.
  */
 #ifndef BROKER_CORE_CORE_READING_H
 #define BROKER_CORE_CORE_READING_H
@@ -27,8 +27,8 @@ enum core_reading_phase {
     READING_FIND,      /* newest first: along prev to the first that is not above `high`; */
     READING_SCAN_DOWN, /* too long a way: entry by entry from `high` down */
     READING_DOWN,      /* found: along prev */
-    READING_WALK,      /* oldest first: along prev to `low`, remembering; */
-    READING_PUT,       /* what was remembered */
+    READING_WALK,      /* oldest first: along prev to `low`, collecting positions */
+    READING_PUT,       /* pack the positions that were collected */
     READING_SCAN_UP,   /* too long a way: entry by entry from `low` up */
 };
 
@@ -36,11 +36,12 @@ struct core_reading {
     const struct journal *journal;
     struct store_query query; /* limit is 1 to CORE_PAGE_ENTRIES */
     uint64_t low, high;       /* positions above low, up to and with high */
-    /* Not all of the ring's part could be read: `low` was raised after the begin. */
+    /* Part of the range could not be read: `low` was raised after the read began. */
     bool is_cut;
     uint64_t covered;       /* newest first: everything from here up has been read; 0: nothing */
-    struct store_page page; /* what was read; `next` as the store has it */
-    uint64_t damaged;       /* an entry that may be of the symbol, and a gap in the page; 0: none */
+    struct store_page page; /* the records read so far; `next` as in the store's pages */
+    /* an entry that may be of this symbol, and a gap in the page; 0: none */
+    uint64_t damaged;
     /* private */
     enum core_reading_phase phase;
     char topic[WIRE_TOPIC_MAX];

@@ -1,4 +1,4 @@
-/* core_replay: what lies in the log between two positions (docs/protocol/wire.md). */
+/* core_replay: the records of the log between two positions (docs/protocol/wire.md). */
 #include <string.h>
 
 #include "broker/core/core_private.h"
@@ -58,9 +58,8 @@ static void request_store(const struct core_log *log, struct control_request *q,
 }
 
 /*
- * What the ring has is answered from it, in slices; what is older, by the store, later.  Between
- * them there is nothing, unless the disk did not take it in time: then that is a hole.
- * false: the store answers.
+ * The ring answers what it has, in slices; the store answers older positions, later.  Positions
+ * that neither has are a gap: the disk did not store them in time.  false: the store answers.
  */
 static bool begin_ring(const struct core_log *log, struct control_request *q, struct replay *r)
 {
@@ -81,8 +80,8 @@ static bool begin_ring(const struct core_log *log, struct control_request *q, st
 }
 
 /*
- * The ring's entry at r->seq is damaged.  The store has it, or knows it as lost, unless it has
- * not come to it yet.  false: the page ends before it.
+ * The ring's entry at r->seq is damaged.  The store has the record, or knows that it is lost,
+ * unless it has not reached this position yet.  false: the page ends before the entry.
  */
 static bool pass_damage(const struct core_log *log, struct replay *r)
 {
@@ -100,7 +99,7 @@ static bool step(const struct core_log *log, struct control_request *q, void *st
 
     if (!r->seen && !begin_ring(log, q, r))
         return true;
-    /* What has left the ring between two slices comes with the next page. */
+    /* Records that left the ring between two slices come with the next page. */
     for (; r->seq <= r->until && page->count < r->limit && page->records.len < CORE_PAGE_BYTES &&
            r->seen < CORE_PAGE_SCAN && r->seq >= journal_first(journal);
          r->seq++, r->seen++) {

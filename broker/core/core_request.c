@@ -11,8 +11,8 @@
 
 struct core_requests {
     struct request_queue *queue;
-    size_t skipped; /* peers one after the other that are behind */
-    /* The one that is worked on; q.peer.at is NULL if there is none. */
+    size_t skipped; /* how many peers in a row were skipped because they have unread answers */
+    /* The request in progress; q.peer.at is NULL if there is none. */
     struct request_item item;
     struct control_request q;         /* its spans lie in `item` */
     const struct core_slices *slices; /* NULL: not begun, or answered in one go */
@@ -93,7 +93,7 @@ void core_request_queue(struct core *d, struct control_request *q)
 
     if (e == ERR_FULL)
         answer_full(d, q);
-    else if (e && core_read_patterns(q, &patterns)) /* else that was what is too large */
+    else if (e && core_read_patterns(q, &patterns)) /* otherwise this value was too large */
         answer_error(q, e, "a request like this is at most 8192 bytes");
 }
 
@@ -102,7 +102,10 @@ static bool are_all_behind(const struct core_requests *r)
     return r->skipped >= request_queue_peers(r->queue);
 }
 
-/* Looks at BEHIND_LOOKS peers at most.  false: all of them have answers to read first. */
+/*
+ * Skip peers that must read their answers first; looks at BEHIND_LOOKS peers at most.  false: all
+ * have unread answers.
+ */
 static bool skip_those_behind(struct core *d)
 {
     struct core_requests *r = d->requests;
@@ -137,7 +140,7 @@ bool core_request_refuse(struct core *d, struct control_request *q)
     return true;
 }
 
-/* Begin the one that was taken.  false: it has been answered. */
+/* Begin the request that was taken from the queue.  false: it has been answered. */
 static bool begin(struct core *d, struct core_requests *r)
 {
     const struct core_op *op = r->find(r->q.op);
@@ -165,7 +168,7 @@ bool core_work(struct core *d)
     while (work > 0 && (r->slices || take_next(d))) {
         work -= CORE_WORK_MESSAGE;
         if (!r->slices && !begin(d, r)) {
-            /* Status and lists are packed in one go: not more than one of them in a turn. */
+            /* Status and lists are packed in one step, so at most one of them per turn. */
             work -= r->slices ? 0 : d->turn_work;
             finish(r);
         } else if (r->slices->step(&d->log, &r->q, r->state, &work)) {

@@ -2,7 +2,7 @@
 #include "broker/core/core_private.h"
 #include "shared/base/log.h"
 
-/* NULL: there is no place for it. */
+/* NULL: there is no room for the feed. */
 static struct feed *restore_feed(struct core *d, struct feed_grant *g)
 {
     struct feed *f;
@@ -28,14 +28,14 @@ static void take_feed(void *ctx, const struct store_feed *stored)
     };
     struct feed *f = restore_feed(d, &g);
 
-    /* Only a new epoch's ring knows no feed yet. */
+    /* Only the ring of a new epoch has no feeds yet. */
     if (f && !journal_feed(d->log.journal, f->index)->name[0]) {
         core_remember_feed(d, f);
         log_writer_set_line(d->log.log_writer, f->index, f->received);
     }
 }
 
-/* Those of the ring are as of the last instant. */
+/* Take the feeds of the ring: they are newer than those of the store. */
 static void take_ring_feeds(struct core *d)
 {
     uint32_t count = JOURNAL_FEEDS;

@@ -7,8 +7,8 @@
 #include "shared/wire/pack.h"
 
 /*
- * First the symbols that match are marked, pattern by pattern, then they are packed in the order of
- * the book.  Symbols that come meanwhile are not looked at: `seq` is from before.
+ * First mark the matching symbols, pattern by pattern; then pack them in the order of the book.
+ * Symbols that appear in the meantime are left out: `seq` is older than they are.
  */
 struct snapshot {
     struct patterns patterns;
@@ -50,7 +50,7 @@ static void mark(struct snapshot *s, const struct book_entry *e)
         s->marks[e->index / 64] |= UINT64_C(1) << e->index % 64;
 }
 
-/* Mark what the next pattern matches, as far as *work allows. */
+/* Mark the symbols that the next pattern matches, as far as *work allows. */
 static void mark_some(const struct core_log *log, struct snapshot *s, int64_t *work)
 {
     const struct pattern *p = &s->patterns.list[s->marked];

@@ -60,7 +60,7 @@ static struct feed *append(struct feed_table *t)
 }
 
 /*
- * Is a better to do without than b?  Free ones first, then those without a holder, then the
+ * Should a be dropped rather than b?  Free places first, then feeds without a holder, then the
  * oldest.
  */
 static bool is_less_useful(const struct feed *a, const struct feed *b)
@@ -72,7 +72,7 @@ static bool is_less_useful(const struct feed *a, const struct feed *b)
     return a->heard_at < b->heard_at;
 }
 
-/* NULL: every name there is has published. */
+/* NULL: every feed in the table has published. */
 static struct feed *least_useful(struct feed_table *t)
 {
     struct feed *found = NULL;
@@ -83,7 +83,10 @@ static struct feed *least_useful(struct feed_table *t)
     return found;
 }
 
-/* A new name, in a place that is free, at the end, or that of one never used.  NULL: none. */
+/*
+ * Add a name: in a free place, at the end, or in place of a name that never published.  NULL: no
+ * room.
+ */
 static struct feed *add(struct feed_table *t, struct span name)
 {
     struct feed *f = least_useful(t);

@@ -29,12 +29,15 @@
 #define FEED_PUBLISHED_MAX 64  /* held by requests to publish */
 /* No feed has a line number above this: it would take 285 years at a million lines a second. */
 #define FEED_LINE_MAX ((uint64_t)1 << 53)
-/* A feeder may report lines as lost that were never announced: so many above the highest. */
+/*
+ * A feeder may report lines as lost that it never announced, up to this many above the highest
+ * line.
+ */
 #define FEED_LOST_AHEAD ((uint64_t)1 << 24)
-#define FEED_REFUSALS_MAX 32  /* that one `received` names */
+#define FEED_REFUSALS_MAX 32  /* refused lines that one `received` names */
 #define FEED_RESEND_MS 250    /* between two resend requests for the same line */
-#define FEED_ACK_MS 50        /* an acknowledgement waits at most so long, */
-#define FEED_ACK_LINES 1024   /* or for so many lines, or a quarter of the feed's window */
+#define FEED_ACK_MS 50        /* an acknowledgement waits at most this long */
+#define FEED_ACK_LINES 1024   /* or for this many lines, or for a quarter of the feed's window */
 #define FEED_RESEND_ANY_MS 50 /* between two resend requests for any line */
 
 /* The owner before the current one. */
@@ -43,7 +46,7 @@ struct feed_former {
     uint64_t pid;
     uint64_t received; /* its last line */
     int64_t heard_at;
-    bool has_left; /* the feeder sent a goodbye; else it fell silent */
+    bool has_left; /* the feeder sent a goodbye; false: it fell silent */
 };
 
 struct feed {
@@ -56,19 +59,19 @@ struct feed {
     int64_t lease_ms;
     bool allow_crossed;
     bool has_left;             /* it ended with a goodbye */
-    struct feed_former former; /* owner "": none */
+    struct feed_former former; /* owner "": there is no former feeder */
     int64_t heard_at;
     uint64_t received;       /* all lines up to this one are in */
     uint64_t announced;      /* the highest line that this owner sent or announced */
-    bool has_published;      /* a line of it ever came: its name is kept */
+    bool has_published;      /* the feed has published a line: its name is kept */
     uint64_t last_seq;       /* head of the log after its last line; restored: at the restart */
-    uint64_t ack_lines;      /* acknowledge after so many */
+    uint64_t ack_lines;      /* acknowledge after this many lines */
     uint64_t acknowledged;   /* the last `received` that was sent to the feeder, */
     int64_t acknowledged_at; /* and when; monotonic, ms */
     uint64_t resend_from;    /* line of the last resend request, 0: none */
     int64_t resend_at;
     uint64_t accepted, duplicates, gaps, lost;
-    int64_t accepted_at; /* monotonic ms, of the last accepted quote; 0: none yet */
+    int64_t accepted_at; /* monotonic ms of the last accepted quote; 0: none yet */
     uint64_t refused[QUOTE_REFUSAL_COUNT];
     /*
      * The refusals since the last accepted quote: how many (feed_refused_in_row), and why the
@@ -103,10 +106,10 @@ struct feed_hello {
 
 /*
  * Request the name.  OK: *out is granted; *is_new: it is a new grant, not the same one again.
- * ERR_HELD: *out is the holder.  ERR_INVALID: name, owner, peer or acked out of bounds.
- * ERR_FULL: FEED_NAMES_PER_PEER names of this peer (FEED_PUBLISHED_MAX of requests), or
- * FEED_COUNT_MAX that published (the caller may feed_forget one first: feed_table_lacks_room).  Of
- * those that never did, the one that is silent longest makes room, those that are held last.
+ * ERR_HELD: *out is the holder.  ERR_INVALID: name, owner, peer or acked out of bounds. ERR_FULL:
+ * FEED_NAMES_PER_PEER names of this peer (FEED_PUBLISHED_MAX of requests), or FEED_COUNT_MAX that
+ * published (the caller may feed_forget one first: feed_table_lacks_room).  Names that never
+ * published make room: first the one that is silent longest, names with a holder last.
  */
 MUST_CHECK enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int64_t now,
                                      struct feed **out, bool *is_new);
@@ -121,8 +124,8 @@ struct feed_grant {
 };
 
 /*
- * As a broker before us granted it: at the next index.  A name that is there already stays as it
- * is; NULL if there are too many.  Tokens to come are above this one's.
+ * Restore a grant of an earlier run, at the next index.  A name that the table already has stays
+ * unchanged; NULL if the table is full.  All later tokens are greater than this one.
  */
 struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g, int64_t now);
 
@@ -131,7 +134,7 @@ struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g
  * are held, have?
  */
 bool feed_table_lacks_room(struct feed_table *t, const struct feed_hello *h);
-/* Its name is forgotten, and its index is free.  It must not be held. */
+/* Drop the name and free its index.  It must not have a holder. */
 void feed_forget(struct feed *f);
 
 /* An index that no feed has; the next new name takes it. */
@@ -146,15 +149,15 @@ enum feed_verdict { FEED_TAKE, FEED_DUPLICATE, FEED_GAP };
 enum feed_verdict feed_judge(struct feed *f, uint64_t line);
 /*
  * After a gap: is it time to request a resend from received+1?  Once per FEED_RESEND_MS for the
- * same line, and once per FEED_RESEND_ANY_MS in all: after a reconnect the lines of the old and
- * the new connection come in turns, and every other one looks like a gap.
+ * same line, and once per FEED_RESEND_ANY_MS in all: after a reconnect, lines of the old and the
+ * new connection alternate, and every second line looks like a gap.
  */
 bool feed_should_resend(struct feed *f, int64_t now);
-/* The feeder announces that it sent `line`.  False: no line can have that number. */
+/* The feeder announces that it sent `line`.  false: the number is impossible. */
 bool feed_announce(struct feed *f, uint64_t line);
 /* May lines first…last be lost?  They must come next, and have been announced. */
 bool feed_may_skip(const struct feed *f, uint64_t first, uint64_t last);
-/* The feeder no longer has lines first…last.  False: feed_may_skip forbids it. */
+/* The feeder no longer has lines first…last.  false: feed_may_skip forbids it. */
 bool feed_skip(struct feed *f, uint64_t first, uint64_t last);
 
 /* The quote of this line was refused. */
@@ -167,7 +170,7 @@ void feed_release(struct feed *f); /* goodbye */
 struct feed *feed_table_expire(struct feed_table *t, int64_t now);
 /* ms until the lease runs out, at least 0; it must be held. */
 int64_t feed_lease_ms(const struct feed *f, int64_t now);
-/* ms until the next lease runs out, -1: none is held. */
+/* ms until the next lease expires, -1: no name has a holder. */
 int64_t feed_table_wait(const struct feed_table *t, int64_t now);
 
 /* An entry with name "" is free. */

@@ -58,7 +58,7 @@ bool key_table_is_key(struct span key)
     return key.len >= 1 && key.len <= KEY_TABLE_KEY_MAX;
 }
 
-/* Neither a feed's name nor a key has a space. */
+/* The separator is a space: neither a feed's name nor a key contains one. */
 static void put_name(struct buf *out, const struct key_name *n)
 {
     buf_clear(out);

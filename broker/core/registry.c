@@ -57,7 +57,7 @@ static struct registry_gateway *find(struct registry *r, struct span peer)
     return NULL;
 }
 
-/* A gateway without connections makes room; a real one sends a hello again. */
+/* Drop a gateway without connections to make room; if it is still alive, it sends a hello again. */
 static bool make_room(struct registry *r)
 {
     struct registry_gateway *found = NULL;
@@ -79,7 +79,7 @@ enum err registry_hello(struct registry *r, const struct registry_hello *h, int6
 
     if (!h->name.len || h->name.len > 64 || h->peer.len > REGISTRY_PEER_MAX)
         return ERR_INVALID;
-    /* The same gateway behind a new connection: the old one is gone. */
+    /* The same gateway on a new connection: forget the old connection. */
     for (size_t i = 0; !g && i < r->gateway_count; i++)
         if (span_eq(h->name, r->gateways[i]->name) && r->gateways[i]->pid == h->pid &&
             span_eq(h->host, r->gateways[i]->host))

@@ -1,10 +1,10 @@
 /*
- * registry: the gateways that are there, and their connections.
+ * registry: the gateways that the broker knows, and their connections.
  *
- * Fed by what gateways report: a reset with everything, then what opened and closed, and a
- * heartbeat with a count.  A count that differs from the broker's means that a report was
- * missed: the gateway gets a request to report all again.  A gateway silent for
- * WIRE_GATEWAY_LEASE_MS takes its connections with it.
+ * Gateways report a reset with all connections, then each one that opened or closed, and a
+ * heartbeat with their number.  If the number differs from the registry's, a report was lost, and
+ * the broker requests a full report.  When a gateway is silent for WIRE_GATEWAY_LEASE_MS, the
+ * registry drops it and its connections.
  *
  * `now` is the loop's awake clock in ms.  Owned by the broker's loop; no I/O.
  */
@@ -22,14 +22,14 @@
 #define REGISTRY_GATEWAYS_MAX 256
 #define REGISTRY_CONNECTIONS_MAX 250000 /* in all */
 /*
- * Of one gateway, above twice the limit that it states: a lower one does not close those that
- * are there.
+ * A gateway may report this many connections above twice its stated limit: a limit that was lowered
+ * closes no connection.
  */
 #define REGISTRY_ABOVE_LIMIT 1024
 #define REGISTRY_PEER_MAX 64
 
 struct registry_connection {
-    uint64_t id; /* of its gateway */
+    uint64_t id; /* unique within its gateway */
     int64_t since_us;
     uint16_t port;
     bool is_msgpack;
@@ -63,11 +63,12 @@ struct registry_hello {
 };
 
 /*
- * A gateway presents itself; its connections are forgotten until it reports.  In a full table
- * the one without connections that is silent longest makes room.  ERR_FULL: all have some.
+ * A gateway sent a hello; the registry drops its connections until it reports them.  In a full
+ * table, the gateway without connections that is silent longest makes room.  ERR_FULL: all gateways
+ * have connections.
  */
 MUST_CHECK enum err registry_hello(struct registry *r, const struct registry_hello *h, int64_t now);
-/* The gateway of this peer, which counts as alive.  NULL: not known, it must send a hello. */
+/* The gateway of this peer; renews its lease.  NULL: unknown, the gateway must send a hello. */
 struct registry_gateway *registry_renew(struct registry *r, struct span peer, int64_t now);
 
 void registry_reset(struct registry *r, struct registry_gateway *g);
@@ -80,7 +81,7 @@ enum err registry_open(struct registry *r, struct registry_gateway *g,
 void registry_close(struct registry *r, struct registry_gateway *g, uint64_t id);
 
 void registry_remove(struct registry *r, struct registry_gateway *g);
-/* A gateway that fell silent, or NULL.  The caller logs it and calls registry_remove. */
+/* A gateway whose lease has expired, or NULL.  The caller logs it and calls registry_remove. */
 struct registry_gateway *registry_expired(struct registry *r, int64_t now);
 
 size_t registry_total(const struct registry *r); /* connections */

@@ -1,8 +1,7 @@
 /*
- * due: deadlines in order of time, so that the next one is found without looking at all.
- *
- * A binary heap of pointers to `struct due`, embedded in their owners.  Setting, moving and
- * removing one costs the logarithm of their number.  Times are the caller's.  One thread.
+ * due: deadlines ordered by time, so that the next one is found without a scan. A binary heap of
+ * pointers to `struct due`, which are embedded in their owners.  Setting, moving and removing a
+ * deadline costs O(log n).  The caller supplies all times.  One thread.
  */
 #ifndef BROKER_LOCKS_DUE_H
 #define BROKER_LOCKS_DUE_H

@@ -14,7 +14,7 @@ void lease_allow_grants(struct lease_table *t, bool may_grant)
     t->may_grant = may_grant;
 }
 
-/* What a broker after us would lend at least. */
+/* The shortest remaining time that a restarted broker would give this lease. */
 static int64_t sure_ttl(const struct lease_table *t, const struct lease *l)
 {
     return l->change <= t->stored ? l->ttl_ms : l->sure_ttl_ms;
@@ -28,7 +28,10 @@ static void set_held(struct lease_table *t, struct lease *l, int64_t ttl_ms, int
         t->held++;
     l->state = LEASE_HELD;
     l->ended = LEASE_RUNS;
-    /* One more, because the clock is cut to whole ms: never before the holder's own count. */
+    /*
+     * One ms more, because the clock is rounded down to whole ms: the lease must not end before the
+     * holder's own count.
+     */
     l->until = now + ttl_ms + 1;
     due_set(&t->dues, &l->due, l->until);
 }
@@ -101,7 +104,7 @@ static bool is_holder(const struct lease *l, struct span owner)
     return l->state == LEASE_HELD && span_eq(owner, l->owner);
 }
 
-/* The same grant: the stored time must be as long as the one in the answer. */
+/* The same grant again: the stored time must be as long as the one in the answer. */
 static enum err extend(struct lease_table *t, struct lease *l, const struct lease_request *request,
                        int64_t now)
 {
@@ -136,7 +139,9 @@ static void grant_request(struct lease_table *t, struct lease *l,
     lease_grant(t, l, &to, now);
 }
 
-/* Not now: a place, if one is wanted or there is one. */
+/*
+ * The lock cannot be granted now: give the owner a place in the queue if it wants one or has one.
+ */
 static enum err queue(struct lease_table *t, struct lease *l, const struct lease_request *request,
                       struct lease_place *place, int64_t now, int64_t awake,
                       struct lease_answer *out)

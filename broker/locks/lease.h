@@ -1,15 +1,15 @@
 /*
  * lease: locks as leases: the owner that holds each, the owners that wait, its value.
  *
- * A grant lends a name to an owner for a time, under a fencing token that is larger with every
- * grant of any name.  A grant that ran out or was broken leaves its lock closed for the delay
- * the owner asked for; one that was released does not.  A free lock goes to the first in line.
- * A place in line is kept for LEASE_PLACE_MS after its owner's last request.
+ * A grant gives a name to an owner for a time, under a fencing token that rises with every grant of
+ * any name.  After a grant that expired or was broken, the lock stays closed for the delay that the
+ * owner requested; after a release it does not.  A free lock goes to the first owner in the queue.
+ * A place in the queue is kept for LEASE_PLACE_MS after its owner's last request.
  *
- * `now` is monotonic ms, read after the request came, and goes on during pauses of the process;
- * only places are judged by `awake`, which does not: a broker that was stopped keeps the
- * waiting line.  Before every call with a `now`, lease_next must have returned false for it.
- * What is to be stored is on a list (lease_take_unstored); `change` numbers what an answer must
+ * `now` is monotonic ms, read after the request arrived; it also counts while the process is
+ * paused.  Only places in the queue expire by `awake`, which does not: a broker that was stopped
+ * keeps its queues.  Before every call with a `now`, lease_next must have returned false for it.
+ * Changes to store are on a list (lease_take_unstored); `change` is the number that an answer must
  * wait for.  Owned by the broker's loop; no I/O.  Bounded: names, places, bytes of values.
  */
 #ifndef BROKER_LOCKS_LEASE_H
@@ -31,7 +31,7 @@
 #define LEASE_LINE_MAX 1000                 /* places of one lock, */
 #define LEASE_PLACES_MAX 100000             /* and of all */
 #define LEASE_VALUES_MAX ((size_t)64 << 20) /* bytes of all values */
-#define LEASE_FORGET_MS 600000 /* a free lock without a value is forgotten after so long */
+#define LEASE_FORGET_MS 600000 /* a free lock without a value is removed after this time */
 
 enum lease_state {
     LEASE_FREE,
@@ -41,7 +41,7 @@ enum lease_state {
 
 /* How the last grant ended. */
 enum lease_end {
-    LEASE_RUNS, /* it has not, or there was none */
+    LEASE_RUNS, /* it has not ended, or there was no grant */
     LEASE_RELEASED,
     LEASE_EXPIRED,
     LEASE_BROKEN,
@@ -56,7 +56,7 @@ struct lease {
     char name[LOCK_NAME_MAX + 1];
     enum lease_state state;
     enum lease_end ended;
-    /* Of the last grant; owner "" and token 0: there was none. */
+    /* The owner of the last grant; owner "" and token 0: there was none. */
     char owner[LOCK_OWNER_MAX + 1], host[LOCK_HOST_MAX + 1];
     uint64_t pid, token;
     int64_t ttl_ms, delay_ms;
@@ -91,12 +91,12 @@ struct lease_limits {
 
 struct lease_table;
 
-/* Tokens begin above the floor, which must not be below one ever given. */
+/* Tokens begin above the floor, which must not be below any token ever granted. */
 struct lease_table *lease_table_new(const struct lease_limits *limits, uint64_t token_floor);
 void lease_table_free(struct lease_table *t);
 void lease_set_floor(struct lease_table *t, uint64_t token_floor); /* before any grant */
 
-/* false: nothing is granted any more (or for now); what is held goes on. */
+/* false: the table grants nothing any more (or for now); existing grants continue. */
 void lease_allow_grants(struct lease_table *t, bool may_grant);
 
 struct lease *lease_find(const struct lease_table *t, struct span name);
@@ -117,37 +117,35 @@ struct lease_request {
 };
 
 struct lease_answer {
-    struct lease *lease; /* NULL: there is none of that name, nor was one made */
-    bool is_new;         /* not the same grant again */
+    struct lease *lease; /* NULL: there is no lock of this name, and none was made */
+    bool is_new;         /* a new grant, not a repetition of the owner's grant */
     bool is_waiting;     /* no answer now: lease_next gives it */
-    size_t place;        /* from 1; the place of the owner, or the one it would get */
-    const char *why;     /* for ERR_INVALID and ERR_FULL */
+    /* from 1; the owner's place in the queue, or the place that it would get */
+    size_t place;
+    const char *why; /* for ERR_INVALID and ERR_FULL */
 };
 
 /*
- * Request a lock.  OK: granted, or the same owner's grant again, whose time begins anew.
- * ERR_HELD: not now.  ERR_AGAIN: it could be granted, but lease_allow_grants forbids.
- * ERR_INVALID, ERR_FULL.
+ * Request a lock.  OK: a new grant, or the same owner's grant with a new time. ERR_HELD: another
+ * owner has the lock, or it is closed.  ERR_AGAIN: it could be granted, but lease_allow_grants
+ * forbids. ERR_INVALID, ERR_FULL.
  */
 MUST_CHECK enum err lease_acquire(struct lease_table *t, const struct lease_request *request,
                                   int64_t now, int64_t awake, struct lease_answer *out);
 /* Give up a place; true if there was one. */
 bool lease_cancel(struct lease_table *t, struct lease *l, struct span owner, int64_t now);
 
+/* These need the current grant: otherwise ERR_STALE, and lease_ended gives how the grant ended. */
 /*
- * For these the grant must be the current one: ERR_STALE if not, and lease_ended has how it
- * ended.
- */
-/*
- * ttl_ms 0: the grant's; more counts as that.  Never more than is surely stored: a broker that
- * is killed lends what is stored anew, and no renewal waits for the disk.
+ * ttl_ms 0: the grant's; a longer one counts as the grant's.  The new time is never longer than the
+ * stored one: a killed broker restores the stored time, and no renewal waits for the disk.
  */
 MUST_CHECK enum err lease_renew(struct lease_table *t, struct lease *l, struct span owner,
                                 uint64_t token, uint64_t ttl_ms, int64_t now);
-/* Also OK if it was released before. */
+/* Also OK if the grant was released before. */
 MUST_CHECK enum err lease_release(struct lease_table *t, struct lease *l, struct span owner,
                                   uint64_t token, int64_t now);
-/* Also OK if it was broken before.  The delay holds. */
+/* Also OK if the grant was broken before.  The delay applies. */
 MUST_CHECK enum err lease_break(struct lease_table *t, struct lease *l, uint64_t token,
                                 int64_t now);
 /* ERR_TOO_LARGE; ERR_FULL: LEASE_VALUES_MAX. */
@@ -155,21 +153,21 @@ MUST_CHECK enum err lease_put(struct lease_table *t, struct lease *l, struct spa
                               uint64_t token, struct span value);
 enum lease_end lease_ended(const struct lease *l, uint64_t token);
 
-/* What happens without a request. */
+/* Events that occur without a request. */
 enum lease_event_kind {
-    LEASE_EVENT_GRANTED,   /* to the first in line, which waited for it */
+    LEASE_EVENT_GRANTED,   /* granted to the first owner in the queue */
     LEASE_EVENT_WAIT_OVER, /* the request is to be answered: the lock is held */
     LEASE_EVENT_DROPPED,   /* a place; if its request waits, it is to be answered, too */
     LEASE_EVENT_EXPIRED,   /* now closed, or free if it has no delay */
-    LEASE_EVENT_OPENED,    /* closed no longer */
-    LEASE_EVENT_FORGOTTEN, /* name only: the lease is gone */
+    LEASE_EVENT_OPENED,    /* the delay is over */
+    LEASE_EVENT_FORGOTTEN, /* name only: the lease was removed */
 };
 
 struct lease_event {
     enum lease_event_kind kind;
     struct lease *lease;
     struct lease_reply_to reply_to;
-    char name[LOCK_NAME_MAX + 1];   /* of a forgotten one */
+    char name[LOCK_NAME_MAX + 1];   /* of a removed lease */
     char owner[LOCK_OWNER_MAX + 1]; /* of the place */
     size_t place;
     int64_t waited_ms; /* since the request */
@@ -185,10 +183,10 @@ int64_t lease_wait(const struct lease_table *t, int64_t now, int64_t awake);
 size_t lease_count(const struct lease_table *t);
 size_t lease_count_held(const struct lease_table *t);
 size_t lease_count_places(const struct lease_table *t);
-uint64_t lease_last_token(const struct lease_table *t); /* given, or the floor */
+uint64_t lease_last_token(const struct lease_table *t); /* the last token granted, or the floor */
 /* The number of the last change. */
 uint64_t lease_last_change(const struct lease_table *t);
-/* Those with the prefix are the indexes *first … *first + result - 1, in order of name. */
+/* The locks with the prefix have the indexes *first … *first + result - 1, ordered by name. */
 size_t lease_range(const struct lease_table *t, struct span prefix, size_t *first);
 struct lease *lease_at(const struct lease_table *t, size_t index);
 int64_t lease_expires_ms(const struct lease *l, int64_t now); /* 0 unless held */
@@ -199,14 +197,14 @@ size_t lease_waiting(const struct lease *l, const char **owners, size_t max);
 
 /* --- storing ------------------------------------------------------------------------ */
 
-/* The next lock that must be stored anew, taken off the list; NULL: all are. */
+/* The next lock that must be stored, removed from the list; NULL: the list is empty. */
 struct lease *lease_take_unstored(struct lease_table *t, bool *has_new_value);
 bool lease_has_unstored(const struct lease_table *t);
 /* All changes up to this one are stored.  A table without a file: UINT64_MAX, as at first. */
 void lease_set_stored(struct lease_table *t, uint64_t change);
 uint64_t lease_stored(const struct lease_table *t);
 
-/* As it was stored.  Held: its whole time runs from now; closed: its whole delay. */
+/* A lock as it was stored.  Held: its whole time starts now; closed: its whole delay starts now. */
 struct lease_stored {
     struct span name, owner, host;
     uint64_t pid, token;
@@ -221,7 +219,7 @@ struct lease_stored {
     uint64_t value_token, version;
 };
 
-/* ERR_INVALID: the name or owner cannot be one, or it is there already. */
+/* ERR_INVALID: the name or owner is not valid, or the table already has the name. */
 MUST_CHECK enum err lease_restore(struct lease_table *t, const struct lease_stored *s, int64_t now);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * lease_batch: what one transaction of the locks' file is to hold, copied out of the loop's memory.
+ * lease_batch: the content of one transaction of the locks' file, copied out of the loop's memory.
  *
- * The loop fills it and gives it away; nothing in it points to anything else.  A lock stands in it
- * at most once, as it is when the batch is given away, so a batch is never larger than the table.
- * Names to be removed are removed first.  No I/O, no clock.  One owner at a time.
+ * The loop fills it and passes it to the writer; it has no pointers to other memory.  It has each
+ * lock at most once, in its state when the batch is passed on, so a batch is never larger than the
+ * table. Names to be removed are removed first.  No I/O, no clock.  One owner at a time.
  */
 #ifndef BROKER_LOCKS_LEASE_BATCH_H
 #define BROKER_LOCKS_LEASE_BATCH_H
@@ -14,7 +14,7 @@
 
 #include "broker/locks/lease.h"
 
-/* A lock as it is stored; times in µs since 1970. */
+/* A lock as the file stores it; times in µs since 1970. */
 struct lease_row {
     char name[LOCK_NAME_MAX + 1];
     char owner[LOCK_OWNER_MAX + 1], host[LOCK_HOST_MAX + 1];
@@ -34,7 +34,7 @@ struct lease_batch {
     size_t forgotten_count, forgotten_cap;
     struct buf values;
     uint64_t token_floor; /* no token to come is below; 0: as before */
-    uint64_t change;      /* all changes up to this one are in it or before it */
+    uint64_t change;      /* this batch and the earlier ones have all changes up to this number */
 };
 
 struct lease_batch *lease_batch_new(void);

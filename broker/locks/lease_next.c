@@ -55,7 +55,7 @@ static void grant_first(struct lease_table *t, struct lease *l, int64_t now,
     lease_grant(t, l, &to, now);
 }
 
-/* Longest idle first: when it is time, or when there is no room for another name. */
+/* The free lock to remove: the longest idle one, when it is due, or when a new name needs room. */
 static struct lease *to_forget(const struct lease_table *t, int64_t now)
 {
     struct lease *l = t->idle;

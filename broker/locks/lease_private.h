@@ -42,7 +42,7 @@ struct lease *lease_add(struct lease_table *t, struct span name); /* a free one 
 void lease_forget(struct lease_table *t, struct lease *l);
 /* An answer about it must wait until this is stored. */
 void lease_note(struct lease_table *t, struct lease *l);
-/* To be stored, but no answer waits for it: a crash would only make it last longer. */
+/* Store this lock later; no answer waits for it, because a crash would only lengthen the lease. */
 void lease_note_later(struct lease_table *t, struct lease *l);
 
 /* lease_waiters.c */
@@ -52,7 +52,7 @@ struct lease_place *lease_place_take(struct lease_table *t, struct lease *l,
                                      const struct lease_request *request, int64_t now,
                                      int64_t awake);
 void lease_place_leave(struct lease_table *t, struct lease_place *p);
-/* After any change of state or line. */
+/* Call this after any change of a lock's state or queue. */
 void lease_judge(struct lease_table *t, struct lease *l, int64_t now);
 
 /* lease.c */

@@ -9,7 +9,7 @@
 #include "broker/sqlite/statement.h"
 #include "shared/base/mem.h"
 
-/* The comments stand inside the statements, so that `sqlite3 FILE-locks .schema` shows them. */
+/* The comments are inside the statements, so that `sqlite3 FILE-locks .schema` shows them. */
 static const char version_1[] =
     "CREATE TABLE meta (\n"
     "  -- About this file; the version of its tables is PRAGMA user_version.\n"
@@ -285,7 +285,7 @@ static const struct database_kind kind = {.schema = &lease_store_schema,
                                           .count = LEASE_STATEMENT_COUNT,
                                           .is_writer = true};
 
-/* Also shows that the disk takes something. */
+/* The write also checks that the disk accepts data. */
 static int reserve(struct lease_store *s, uint64_t wall_us, uint64_t *floor)
 {
     sqlite3_stmt *stmt;

@@ -61,7 +61,10 @@ struct lease *lease_find(const struct lease_table *t, struct span name)
     return l;
 }
 
-/* <0, 0, >0: the name, or only as many bytes of it as the key has. */
+/*
+ * Compares like memcmp: the whole name, or with is_prefix only the first bytes, as many as the key
+ * has.
+ */
 static int compare(const struct lease *l, struct span key, bool is_prefix)
 {
     size_t len = strlen(l->name), common = len < key.len ? len : key.len;
@@ -72,7 +75,10 @@ static int compare(const struct lease *l, struct span key, bool is_prefix)
     return len < key.len ? -1 : len > key.len && !is_prefix;
 }
 
-/* The first whose name is not below the key; with after_prefix, the first beyond all with it. */
+/*
+ * The index of the first name that is not below the key; with after_prefix, of the first name after
+ * all names with this prefix.
+ */
 static size_t lower_bound(const struct lease_table *t, struct span key, bool after_prefix)
 {
     size_t low = 0, high = t->count;

@@ -1,6 +1,6 @@
 /*
- * lease_waiters: the owners that wait for a lock, and which free locks are to be granted or
- * forgotten.
+ * lease_waiters: the owners that wait for a lock, and the lists of free locks to grant or to
+ * remove.
  */
 #include <stdlib.h>
 #include <string.h>

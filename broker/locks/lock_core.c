@@ -19,7 +19,7 @@ struct lock_core *lock_core_new(const struct lease_limits *limits, const struct 
     struct lock_core *k = mem_zalloc(sizeof *k);
 
     k->out = *out;
-    /* Tokens must outgrow those of earlier runs: the clock does it. */
+    /* Tokens must be greater than those of earlier runs; the wall clock ensures it. */
     k->table = lease_table_new(limits, (uint64_t)time->wall_us);
     return k;
 }
@@ -163,7 +163,7 @@ static void send_stale(struct lock_core_request *q)
     enum lease_end ended = lease_ended(l, q->token);
     char text[512];
 
-    /* Its token is the current one: another owner's. */
+    /* The token in the request is current, but another owner has it. */
     if (ended == LEASE_RUNS)
         ended = LEASE_TAKEN;
     snprintf(text, sizeof text, "token %llu no longer holds lock %s: %s",
@@ -326,7 +326,7 @@ static void on_locks(struct lock_core_request *q)
         limit = PAGE_LOCKS;
     total = lease_range(k->table, pack_find_text(q->on.map, "prefix"), &first);
     if (q->name.len) {
-        /* The exact name is the first of those that have it as their prefix. */
+        /* A lock with exactly this name is the first of the names that have it as prefix. */
         total = lease_range(k->table, q->name, &first) && q->lease ? 1 : 0;
     }
     if (offset > total)
@@ -345,7 +345,7 @@ static void on_locks(struct lock_core_request *q)
     msgpack_pack_array(&q->on.pk, count);
     answer_add(&q->on, buf_span(&list));
     buf_free(&list);
-    /* While the file fails the list is sent all the same: it says so, and is there to look at. */
+    /* While the file fails, the broker still sends the list: the list states the failure. */
     lock_core_send(q, k->reason[0] ? 0 : lease_last_change(k->table));
 }
 

@@ -24,11 +24,11 @@ struct lock_core_unsent {
 
 struct lock_core {
     struct lock_core_out out;
-    struct turn_time time; /* of the call from outside that is under way */
+    struct turn_time time; /* the time of the current call */
     struct lease_table *table;
     struct lock_writer *writer; /* NULL: in memory only */
     struct lease_batch *filling, *spare;
-    int64_t handed_at;    /* awake: when the batch under way was given away */
+    int64_t handed_at;    /* awake ms at which the writer got the current batch */
     uint64_t token_floor; /* reserved in the file */
     bool is_stopping, is_closed;
     char reason[STORE_ERROR_MAX]; /* "" while the file can be written */
@@ -44,7 +44,7 @@ struct lock_core_request {
     struct lock_core *k;
     struct span name, owner;
     uint64_t token;
-    struct lease *lease; /* NULL: no such lock */
+    struct lease *lease; /* NULL: there is no such lock */
 };
 
 /* Is a change durable when it was answered? */
@@ -57,22 +57,22 @@ static inline bool lock_core_is_durable(const struct lock_core *k)
 
 /* Send the answer that was begun once the change is stored. */
 void lock_core_send(struct lock_core_request *q, uint64_t change);
-/* The error that says why nothing is granted now. */
+/* Send the error that states why nothing is granted now. */
 void lock_core_send_closed(struct lock_core_request *q);
 void lock_core_send_granted(struct lock_core_request *q, bool is_new, int64_t waited_ms);
 void lock_core_send_held(struct lock_core_request *q, size_t place);
 void lock_core_pack_entry(msgpack_packer *pk, const struct lease *l, int64_t now);
 /* The lock's entry has changed: publish it for watchers. */
 void lock_core_watch(struct lock_core *k, struct lease *l);
-/* Do so many messages wait that no request should be taken? */
+/* Do so many messages wait for the store that no further request should be read? */
 bool lock_core_is_behind(const struct lock_core *k);
 /* Grants are made only while the file, the messages that wait and a stop allow them. */
 void lock_core_judge(struct lock_core *k);
-/* The owner of the last grant: "bot-1 (pid 7 on web1)", as far as it is known. */
+/* A text about the owner of the last grant: "bot-1 (pid 7 on web1)", as far as it is known. */
 #define LOCK_CORE_OWNER_MAX 256
 const char *lock_core_owner(const struct lease *l, char out[LOCK_CORE_OWNER_MAX]);
 
-/* Send what waits for changes that are stored by now. */
+/* Send the messages whose changes are stored. */
 void lock_core_send_stored(struct lock_core *k);
 /* Answer the peers that wait with the error that their change is not stored. */
 void lock_core_send_failed(struct lock_core *k);
@@ -82,7 +82,7 @@ void lock_core_drop_unsent(struct lock_core *k);
 const char *lock_core_reason(const struct lock_core *k); /* why changes are not durable */
 void lock_core_forget(struct lock_core *k, const char *name);
 void lock_core_take_results(struct lock_core *k);
-/* Give away what is to be stored.  Returns ms until it wants to be called again, or -1. */
+/* Pass unstored changes to the writer.  Returns ms until the next call is needed, or -1. */
 int64_t lock_core_store(struct lock_core *k);
 void lock_core_free_store(struct lock_core *k);
 

@@ -10,7 +10,7 @@
 #include "shared/wire/pack.h"
 
 #define ENTRY_WAITERS 10   /* waiting owners that an entry names */
-#define RETRY_MS 3000      /* a waiting owner asks again at least so often, */
+#define RETRY_MS 3000      /* a waiting owner repeats its request at least this often */
 #define RETRY_KEPT_MS 1000 /* or so often while a free lock is kept for another one */
 #define RETRY_LEAST_MS 50
 
@@ -162,7 +162,7 @@ void lock_core_send_granted(struct lock_core_request *q, bool is_new, int64_t wa
     lock_core_send(q, l->change);
 }
 
-/* When it may be worth asking again. */
+/* ms after which the owner should repeat its request. */
 static uint64_t retry_ms(const struct lease *l, int64_t now)
 {
     int64_t left = l->state == LEASE_HELD     ? lease_expires_ms(l, now)

@@ -102,7 +102,9 @@ static bool is_writing(const struct lock_core *k)
     return !lock_writer_can_write(k->writer);
 }
 
-/* ms until a write under way counts as failing; -1: none is, or it does already. */
+/*
+ * ms until the write in progress counts as failing; -1: no write, or it already counts as failing.
+ */
 static int64_t judge_slowness(struct lock_core *k)
 {
     int64_t left = k->handed_at + SLOW_MS - k->time.awake;

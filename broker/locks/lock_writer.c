@@ -15,7 +15,7 @@ struct lock_writer {
     /* The thread's, from the start to the end. */
     struct lease_store *store;
     struct lease_batch *batch;      /* under way */
-    char reported[STORE_ERROR_MAX]; /* its failure; "": none */
+    char reported[STORE_ERROR_MAX]; /* the last failure that was reported; "": none */
 };
 
 /* --- the thread --------------------------------------------------------------------- */
@@ -46,7 +46,7 @@ static int64_t write_batch(void *ctx, void *task)
 
     k->batch = r.batch;
     if (worker_retry(k->worker, WORKER_WRITE, try_to_write, k, error))
-        lease_batch_free(r.batch); /* it is too late, and no answer waits for it */
+        lease_batch_free(r.batch); /* too late for this batch; no answer waits for it */
     else
         worker_put(k->worker, &r, sizeof r);
     return WORKER_NEVER;

@@ -24,7 +24,7 @@ struct reader {
 struct archive {
     char *path;
     bool is_started, is_writing;
-    size_t requests; /* whose answers were not taken yet */
+    size_t requests; /* requests whose answers the loop has not taken yet */
     struct worker *worker;
     struct archive_writer writer;
     struct reader readers[ARCHIVE_READERS];

@@ -16,7 +16,7 @@ enum failing {
     FAILING_PRUNE = 4,
 };
 
-/* One failure may show in several places: its begin and its end are reported once. */
+/* One failure may appear in several places: report its begin and its end once. */
 static void report(struct archive_writer *w, enum failing what, enum err e, const char *text)
 {
     struct archive_result r = {.error = e};
@@ -37,9 +37,9 @@ static void report(struct archive_writer *w, enum failing what, enum err e, cons
 }
 
 /*
- * At the start a wrong clock looks like a long pause; so time goes on from the newest
- * record, and a clock that is ahead of that is believed after RETENTION_AGE.  Records are kept too
- * long rather than not long enough; RETENTION_COUNT holds all the same.
+ * At the start a wrong clock looks like a long pause.  The time for pruning therefore continues
+ * from the newest record, and a clock that is ahead of it is accepted only after RETENTION_AGE.
+ * Records are kept too long rather than too short; RETENTION_COUNT applies in any case.
  */
 static void begin_clock(struct archive_writer *w)
 {
@@ -55,7 +55,7 @@ static void begin_clock(struct archive_writer *w)
     steady_begin(&w->clock, boot_ms, from, 0);
 }
 
-/* If this fails, what was known before is reported. */
+/* If this fails, the previously read values are reported. */
 static void read_ends(struct archive_writer *w)
 {
     char error[STORE_ERROR_MAX];
@@ -89,7 +89,7 @@ static void end_pass(struct archive_writer *w)
     worker_put(w->worker, &r, sizeof r);
 }
 
-/* What is damaged cannot be removed, nor what is beside it: report it once. */
+/* A damaged page cannot be removed, nor its neighbours: stop pruning and report it once. */
 static void stop_pruning(struct archive_writer *w, const char *text)
 {
     struct archive_result r = {.event = ARCHIVE_DAMAGED};
@@ -101,7 +101,7 @@ static void stop_pruning(struct archive_writer *w, const char *text)
     worker_put(w->worker, &r, sizeof r);
 }
 
-/* One chunk.  false: there is nothing more to remove for now. */
+/* Prune one chunk.  false: there is nothing more to remove for now. */
 static bool prune(struct archive_writer *w)
 {
     int64_t boot_ms, wall_us;
@@ -130,7 +130,7 @@ static bool prune(struct archive_writer *w)
     return false;
 }
 
-/* After a batch: at least as fast as rows come in, whatever else is waiting. */
+/* After each batch: prune at least as many rows as came in, whatever else waits. */
 static void keep_house(struct archive_writer *w, uint64_t rows)
 {
     uint64_t budget = rows * 2 + PRUNE_ROWS;
@@ -138,7 +138,7 @@ static void keep_house(struct archive_writer *w, uint64_t rows)
     checkpoint(w, WAL_BYTES);
     for (uint64_t done = 0; done < budget && prune(w); done += PRUNE_ROWS)
         ;
-    if (w->pruned) /* go on as soon as there is time */
+    if (w->pruned) /* continue as soon as there is time */
         w->prune_at = 0;
 }
 
@@ -148,7 +148,7 @@ static enum err try_to_write(void *ctx, bool is_retry, char error[STORE_ERROR_MA
     int64_t began;
     enum err e;
 
-    if (is_retry) { /* on a full disk this is what can make room */
+    if (is_retry) { /* on a full disk, pruning can free space */
         checkpoint(w, 0);
         (void)prune(w);
     }

@@ -20,10 +20,10 @@ struct archive_writer {
     int64_t failing_since;
     int64_t write_ms;   /* the last attempt took */
     int64_t prune_at;   /* monotonic ms, when nothing else happens before */
-    uint64_t pruned;    /* in the pass under way */
+    uint64_t pruned;    /* rows removed in the current pass */
     bool is_prune_over; /* the file is damaged where it would go on */
     uint64_t first, head;
-    struct steady clock; /* what is too old must not depend on a clock that was just set */
+    struct steady clock; /* pruning by age must not use a clock that was just set */
 };
 
 /* worker and store are set.  Returns as worker_start. */

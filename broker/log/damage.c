@@ -24,7 +24,7 @@ static void join(struct damage_range *r, uint64_t page, uint64_t first, uint64_t
         r->page = page;
 }
 
-/* The range at `at` has grown: those that it touches now become part of it. */
+/* The range at `at` has grown: merge the ranges that now touch it. */
 static void join_touching(struct damage *d, size_t at)
 {
     for (size_t i = 0; i < d->count;) {
@@ -42,7 +42,7 @@ static void join_touching(struct damage *d, size_t at)
     }
 }
 
-/* Part of a range that is known. */
+/* Is this position or page part of a known range? */
 static bool is_known(struct damage *d, const char *file, uint64_t page, uint64_t first,
                      uint64_t last)
 {

@@ -107,8 +107,8 @@ enum err journal_resize(struct journal *j, size_t bytes, char error[JOURNAL_ERRO
         return ERR_INVALID;
     }
     /*
-     * Before they are copied: the new file is whole when it gets its name.  Format 1 ignores
-     * them.
+     * Write the feeds before the copy: the new file is complete when it gets its name.  Format 1
+     * has none.
      */
     for (size_t i = 0; i < JOURNAL_FEEDS; i++)
         j->map->feeds[i].sum = journal_feed_sum(&j->map->feeds[i]);
@@ -129,7 +129,7 @@ static void drop_oldest(struct journal *j)
         j->tail = *journal_offset(j, j->first) & ~OFFSET_DAMAGED;
 }
 
-/* From here on the entries up to j->head count. */
+/* Make the entries up to j->head valid. */
 static void commit(struct journal *j)
 {
     j->map->last = j->next - 1; /* before the head: if killed between, positions too many */
@@ -151,7 +151,7 @@ void journal_append(struct journal *j, uint32_t feed, uint64_t line, struct span
     if (is_round_over)
         at = j->round + j->size;
     if (j->tail + j->size < at + need) {
-        /* Never all of them: see JOURNAL_BYTES_MIN. */
+        /* This never drops all entries: see JOURNAL_BYTES_MIN. */
         do
             drop_oldest(j);
         while (j->tail + j->size < at + need);

@@ -44,7 +44,7 @@ void journal_file_error(char error[JOURNAL_ERROR_MAX], const char *path, const c
              is_long ? path + len - PATH_SHOWN : path, JOURNAL_ERROR_MAX - PATH_SHOWN - 6, what);
 }
 
-/* What errno means for this path, and what to do. */
+/* Write an error text for errno: the path, the error, and what to do. */
 static enum err explain(char *error, const char *path, size_t size)
 {
     enum err e = ERR_SYS;
@@ -223,8 +223,8 @@ static void lay_out(struct journal_file *f, const struct journal_layout *old, si
 }
 
 /*
- * Make a file, complete and locked, and give it the name `path`.  Without `old` nothing may have
- * that name yet: ERR_AGAIN if another process was quicker.
+ * Make a complete, locked file and give it the name `path`.  Without `old` the name must be free:
+ * ERR_AGAIN if another process took it first.
  */
 static enum err make(struct journal_file *out, const char *path, size_t ring_size,
                      const struct journal_layout *old, uint64_t next, char *error)
@@ -241,7 +241,7 @@ static enum err make(struct journal_file *out, const char *path, size_t ring_siz
     e = lock(f.fd, path, error);
     if (e)
         goto done;
-    /* Whoever held the lock before us may have just renamed it. */
+    /* The previous holder of the lock may have just renamed the file. */
     if (!is_still_named(f.fd, name)) {
         e = ERR_AGAIN;
         goto done;
@@ -301,7 +301,7 @@ static enum err check_start(int fd, size_t size, const char *path, char *error)
     return OK;
 }
 
-/* An existing file.  ERR_NOT_FOUND, ERR_AGAIN: it got replaced meanwhile. */
+/* Open an existing file.  ERR_NOT_FOUND, ERR_AGAIN: another process replaced it meanwhile. */
 static enum err adopt(struct journal_file *out, const char *path, char *error)
 {
     struct journal_file f = {.fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
@@ -373,7 +373,7 @@ enum err journal_file_open(struct journal_file *out, const char *path, size_t ri
     }
     if (e)
         return e;
-    /* The name a later resize replaces: not a link to it, nor relative. */
+    /* The name that a later resize replaces: neither a link nor a relative path. */
     out->path = realpath(path, NULL);
     if (!out->path)
         out->path = mem_strdup(path);

@@ -2,9 +2,9 @@
  * journal_file: the file of a journal: found or made, locked, mapped, replaced.
  *
  * It is a struct journal_layout and the ring behind it, in this machine's byte order.  A file gets
- * its name only when it is complete (made as NAME.pregon-new, then renamed), so that there
- * is never half a journal.  The lock (flock) is the file's and goes with the process.
- * The only part of the journal that does I/O; none of it while records are taken.
+ * its name only when it is complete (made as NAME.pregon-new, then renamed), so that a partial
+ * journal never exists.  The lock (flock) ends with the process. This is the only part of the
+ * journal that does I/O; appending a record does none.
  */
 #ifndef BROKER_LOG_JOURNAL_FILE_H
 #define BROKER_LOG_JOURNAL_FILE_H
@@ -17,7 +17,7 @@
 #include "broker/log/journal.h"
 #include "shared/base/err.h"
 
-#define JOURNAL_FILE_MAGIC 0x6c616e72756f6a70u /* "pjournal", the byte order with it */
+#define JOURNAL_FILE_MAGIC 0x6c616e72756f6a70u /* "pjournal"; the value also shows the byte order */
 #define JOURNAL_FILE_BOOT_MAX 40
 #define JOURNAL_FILE_VERSION 2 /* of everything below, and of the entries; 1 can be read */
 
@@ -33,7 +33,7 @@ struct journal_layout {
     char boot[JOURNAL_FILE_BOOT_MAX];
     uint64_t epoch, store_id;
     uint64_t begin_next;       /* position of the first entry since journal_begin */
-    _Atomic uint64_t is_begun; /* 0: nothing here means anything yet */
+    _Atomic uint64_t is_begun; /* 0: the other members are not valid yet */
     _Atomic uint64_t is_clean;
     _Atomic uint64_t stored;
     /*
@@ -42,8 +42,8 @@ struct journal_layout {
      */
     _Alignas(64) _Atomic uint64_t tail;
     _Atomic uint64_t head;
-    uint64_t last; /* position given last, or one that was about to be; not in format 1 */
-    /* A slot being written: index+1, then done again at open. */
+    uint64_t last; /* last position given, or about to be given; not in format 1 */
+    /* Index+1 of the slot that is being written; open then completes the write. */
     _Alignas(64) _Atomic uint64_t changing;
     struct journal_feed change;
     _Alignas(64) struct journal_feed feeds[JOURNAL_FEEDS];
@@ -58,8 +58,8 @@ struct journal_file {
 };
 
 /*
- * Open, or make with a ring of `ring_size`.  Checked are size, magic and version, not what the
- * other fields say.  path NULL: anonymous memory.
+ * Open, or make with a ring of `ring_size`.  Checks size, magic and version, not the values of the
+ * other fields.  path NULL: anonymous memory.
  */
 MUST_CHECK enum err journal_file_open(struct journal_file *out, const char *path, size_t ring_size,
                                       char error[JOURNAL_ERROR_MAX]);
@@ -68,10 +68,10 @@ MUST_CHECK enum err journal_file_resize(struct journal_file *f, size_t ring_size
                                         char error[JOURNAL_ERROR_MAX]);
 void journal_file_close(struct journal_file *f);
 
-/* To disk: all of it, or only what is before the ring. */
+/* Sync to disk: everything, or only the part before the ring. */
 MUST_CHECK enum err journal_file_sync(struct journal_file *f, bool is_all);
 
-/* Of the running kernel; "" if it is not known. */
+/* The boot id of the running kernel; "" if it is unknown. */
 void journal_file_boot(char out[static JOURNAL_FILE_BOOT_MAX]);
 
 /* "PATH: …" into error; a long path is cut at its front. */

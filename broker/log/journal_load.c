@@ -10,9 +10,9 @@ static bool is_near(const struct journal *j, uint64_t seq, uint64_t next)
 }
 
 /*
- * Behind damage: the next offset below `end` at which there is a whole entry, of position
- * `next` or one that is near (any, if `next` is 0).  Entries begin at multiples of 8, and a
- * checksum is not right by chance.  `end`: there is none.
+ * After a damaged entry, find the next offset below `end` with a complete entry of position `next`
+ * or a near one (any position if `next` is 0).  Entries begin at multiples of 8, and a checksum
+ * does not match by chance.  Returns `end` if there is none.
  */
 static uint64_t find_entry(const struct journal *j, uint64_t offset, uint64_t end, uint64_t next)
 {
@@ -37,7 +37,7 @@ static void add_damaged(struct journal *j, uint64_t next, uint64_t offset)
         journal_add_offset(j, offset | OFFSET_DAMAGED);
 }
 
-/* Where the entry of position j->next is, if the rest of a round is empty: else as it was. */
+/* The offset of the entry of position j->next if the rest of the round is empty; else `offset`. */
 static uint64_t skip_round(const struct journal *j, uint64_t offset)
 {
     uint64_t next = offset + (j->size - offset % j->size);
@@ -48,7 +48,7 @@ static uint64_t skip_round(const struct journal *j, uint64_t offset)
                : offset;
 }
 
-/* The oldest entry.  If it is damaged, its position is not known. */
+/* Find the oldest entry.  If it is damaged, its position is unknown. */
 static bool begin_scan(struct journal *j)
 {
     const struct journal_layout *m = j->map;
@@ -65,7 +65,7 @@ static bool begin_scan(struct journal *j)
     seq = journal_entry_at(j, found)->seq;
     if (seq < m->begin_next)
         return false;
-    /* What is stored need not be reported as damaged. */
+    /* Positions that are stored need not be reported as damaged. */
     j->first = j->tail ? seq : m->begin_next;
     if (stored < seq && is_near(j, seq, stored + 1))
         j->first = stored + 1;
@@ -75,7 +75,7 @@ static bool begin_scan(struct journal *j)
     return true;
 }
 
-/* Find the entries again.  false: what is there cannot be of our making. */
+/* Find all entries.  false: the content cannot come from this program. */
 static bool scan(struct journal *j)
 {
     const struct journal_layout *m = j->map;
@@ -127,7 +127,7 @@ static bool are_feeds_sane(const struct journal *j)
     return true;
 }
 
-/* A slot that was being written when a broker was killed, is as it was or as it was to be. */
+/* Complete the slot that a killed broker was writing: it gets its old or its new value. */
 static bool finish_change(struct journal *j)
 {
     struct journal_layout *m = j->map;
@@ -156,7 +156,7 @@ static void raise_received(struct journal *j)
     }
 }
 
-/* Above every position that the ring still shows; 1: it shows none. */
+/* A position above every position that the ring still has; 1: it has none. */
 static uint64_t next_of_damaged(const struct journal *j)
 {
     uint64_t highest = 0;
@@ -189,7 +189,10 @@ enum err journal_load(struct journal *j, const char *path, char error[JOURNAL_ER
     is_trusted = id->is_clean || id->is_same_boot;
     is_sane = scan(j);
     if (is_trusted && is_sane) {
-        /* On disk before anything else changes, or the power could go and leave it clean. */
+        /*
+         * Sync this before any other change: otherwise a power failure could leave a changed file
+         * marked clean.
+         */
         memcpy(m->boot, boot, sizeof m->boot);
         set(&m->is_clean, 0);
         if (journal_file_sync(&j->file, false)) {

@@ -13,9 +13,9 @@
 #include "shared/base/hash.h"
 
 /*
- * An entry in the ring, at a multiple of 8, its topic and record right behind it, zeros up to
- * the next multiple.  It never wraps: where one no longer fits, a seq of 0 marks the rest of
- * the round as empty.  `sum` is of all the rest.
+ * An entry in the ring, at a multiple of 8, its topic and record right behind it, zeros up to the
+ * next multiple.  An entry never wraps: where it does not fit, a seq of 0 marks the rest of the
+ * round as empty.  `sum` is the checksum of all other bytes.
  */
 struct entry {
     uint64_t seq, line;
@@ -29,18 +29,18 @@ struct entry {
 _Static_assert(sizeof(struct entry) == 32 && ENTRY_SIZE_1 == 24, "the layout has a version");
 _Static_assert(WIRE_TOPIC_MAX <= UINT16_MAX && WIRE_RECORD_MAX <= UINT16_MAX, "the lengths fit");
 
-/* An offset with this bit is where the entry would be: what is there is damaged. */
+/* Set in an offset whose entry is damaged. */
 #define OFFSET_DAMAGED ((uint64_t)1)
 
 /*
- * Offsets only grow, as in the file; the place in the ring is the remainder.  The file's
- * tail and head are the truth, what is here follows them.
+ * Offsets only grow, as in the file; the place in the ring is the remainder.  The tail and head in
+ * the file are authoritative; these members follow them.
  */
 struct journal {
     struct journal_file file;
     struct journal_layout *map;
     struct journal_identity identity;
-    size_t entry_size; /* of what comes before the topic, in this file's format */
+    size_t entry_size; /* bytes of an entry before its topic, in this file's format */
     uint64_t size;     /* the ring's, down to a multiple of 8 */
     uint64_t round;    /* offset of the ring's first byte in the head's round */
     uint64_t tail, head;
@@ -48,13 +48,13 @@ struct journal {
     size_t offset_cap;
     uint64_t first, next; /* positions */
     bool is_begun;        /* we may append */
-    bool is_batch;        /* entries from the offset batch_at on do not count yet */
+    bool is_batch;        /* entries from the offset batch_at on are not valid yet */
     uint64_t batch_at;
 };
 
 /*
- * A killed process has done all instructions before some point of its one thread and none
- * after.  So only the compiler could bring our stores out of order.
+ * A killed process has executed all instructions before some point of its one thread, and none
+ * after it.  Only the compiler could therefore reorder our stores.
  */
 static inline void keep_order(void)
 {
@@ -88,7 +88,7 @@ static inline uint64_t journal_room(size_t entry_size, uint64_t topic_len, uint6
     return (entry_size + topic_len + record_len + 7) & ~(uint64_t)7;
 }
 
-/* Of an entry of this format that takes `room` bytes. */
+/* The checksum of an entry of this format that takes `room` bytes. */
 static inline uint64_t journal_sum(const struct entry *e, uint64_t room)
 {
     uint64_t h = hash_two(0, e->seq, e->line), word;
@@ -99,12 +99,12 @@ static inline uint64_t journal_sum(const struct entry *e, uint64_t room)
 }
 
 /*
- * Is there a whole entry of this position at `offset`, in at most `left` bytes?  Its own
- * lengths are checked before they are used.
+ * Is there a complete entry of this position at `offset`, in at most `left` bytes?  Checks the
+ * entry's own lengths before it uses them.
  */
 bool journal_is_entry(const struct journal *j, uint64_t offset, uint64_t left, uint64_t seq);
 
-/* Of a slot, but for what is written without care. */
+/* The checksum of a slot, without the members that are written directly. */
 uint32_t journal_feed_sum(const struct journal_feed *f);
 
 void journal_add_offset(struct journal *j, uint64_t offset);
@@ -113,7 +113,7 @@ void journal_finish_change(struct journal_layout *m);
 /* The file was mapped. */
 void journal_attach(struct journal *j);
 
-/* journal_load.c: what the file says; errors as journal_open. */
+/* journal_load.c: load the state from the file; errors as journal_open. */
 MUST_CHECK enum err journal_load(struct journal *j, const char *path,
                                  char error[JOURNAL_ERROR_MAX]);
 

@@ -12,9 +12,9 @@
 
 #define COPY_BYTES ((size_t)2 << 20) /* in one turn */
 /*
- * Worth a transaction of their own, and so is what has waited so long.  Every transaction
- * writes the last values of its symbols: few large ones cost a fifth less.  But what waits must
- * still be in the ring when we are killed.
+ * A batch of this size, or one that has waited this long, is written at once.  Every transaction
+ * writes the last values of its symbols, so few large ones cost a fifth less.  But records that
+ * wait must still be in the ring if the process is killed.
  */
 #define EAGER_BYTES_MIN ((size_t)256 << 10)
 #define EAGER_BYTES_MAX ((size_t)4 << 20)
@@ -30,7 +30,10 @@ static void note_gap(struct log_writer *k, uint64_t last, const char *reason, ui
     k->copied = last;
 }
 
-/* What the ring has pushed out, or cannot read any more.  false: the next batch begins with it. */
+/*
+ * Note the positions that the ring has overwritten or cannot read as a gap.  false: the next batch
+ * begins with it.
+ */
 static bool copy_hole(struct log_writer *k, uint64_t wall_us)
 {
     struct journal *j = k->journal;
@@ -56,7 +59,7 @@ static bool copy_hole(struct log_writer *k, uint64_t wall_us)
     return true;
 }
 
-/* By the clock as it is set now. */
+/* The time at which the record was accepted, by the current setting of the clock. */
 static uint64_t accepted_us(const struct log_writer *k, const struct journal_entry *e)
 {
     struct wire_record r;
@@ -66,7 +69,7 @@ static uint64_t accepted_us(const struct log_writer *k, const struct journal_ent
     return e->seq <= k->jump_head ? r.accepted_us + (uint64_t)k->jump_us : r.accepted_us;
 }
 
-/* Copy what is new, a bounded bit of it.  Returns whether there is more. */
+/* Copy new records into the batch, a bounded number.  Returns whether there are more. */
 bool log_writer_copy_some(struct log_writer *k, int64_t now, uint64_t wall_us)
 {
     struct journal *j = k->journal;
@@ -266,7 +269,7 @@ int64_t log_writer_turn(struct log_writer *k, int64_t now, uint64_t wall_us)
     return more ? 0 : -1;
 }
 
-/* When the oldest record that is not stored yet was accepted; the ring may have it no longer. */
+/* When the oldest unstored record was accepted; the ring may no longer have that record. */
 static uint64_t oldest_us(const struct log_writer *k)
 {
     uint64_t first = journal_first(k->journal);
@@ -398,7 +401,7 @@ bool log_writer_close(struct log_writer *k, int64_t deadline_ms)
     is_stored = is_all_stored(k);
     if (!is_stored)
         log_unstored(k);
-    /* What is left is synced, so that it is still there when the machine starts again. */
+    /* Sync the rest of the ring, so that it survives a restart of the machine. */
     log_writer_free(k, !has_hung);
     return is_stored;
 }

@@ -1,6 +1,6 @@
 /*
- * log_writer_open: is it still the same log?  And what a killed broker left in the ring is
- * stored.
+ * log_writer_open: decides whether this is still the same log, and stores the records that a killed
+ * broker left in the ring.
  */
 #include "broker/log/log_writer_private.h"
 
@@ -37,7 +37,7 @@ static enum err store_tail(struct log_writer *k, uint64_t wall_us, uint64_t *sto
             return e;
     }
     journal_set_stored(k->journal, k->copied);
-    /* What was received is now stored, or was refused. */
+    /* Every received line is now stored, or was refused. */
     for (uint32_t i = 0; i < JOURNAL_FEEDS; i++)
         k->copied_line[i] = k->handed_line[i] = k->stored_line[i] =
             journal_feed(k->journal, i)->received;
@@ -90,7 +90,7 @@ static enum err begin_epoch(struct log_writer *k, const struct store_state *stat
     enum err e;
 
     if (!ring->is_new && ring->next > first)
-        first = ring->next; /* they were published: never again */
+        first = ring->next; /* these positions were published: never give them again */
     e = store_begin_epoch(s, epoch, first, k->epoch_reason, wall_us, error);
     if (!e)
         e = store_state(s, &fresh, error);

@@ -16,12 +16,12 @@ struct log_writer {
     struct store_batch *filling, *spare;
     uint64_t copied; /* everything up to here is in a batch, a gap, or stored */
     int64_t filling_at;
-    /* When the first record of the batch was accepted; 0: there is none. */
+    /* When the first record of each batch was accepted; 0: the batch has no record. */
     uint64_t filling_us, handed_us;
-    /* What was accepted up to jump_head is of a time before the clock was set by jump_us. */
+    /* Records up to jump_head were accepted before the clock was set by jump_us. */
     uint64_t jump_head;
     int64_t jump_us;
-    /* By feed: the line of the last record copied, in the batch under way, stored. */
+    /* For each feed: the last line copied, passed to the writer, and stored. */
     uint64_t copied_line[JOURNAL_FEEDS], handed_line[JOURNAL_FEEDS], stored_line[JOURNAL_FEEDS];
     bool is_known_to_store[JOURNAL_FEEDS]; /* the store knows this feed's index */
     uint64_t first, gaps, behind_max_us;
@@ -31,11 +31,11 @@ struct log_writer {
     char *path, *ring_path; /* of the store, and beside it */
 };
 
-/* Copy what is new into the batch, a bounded bit of it.  Returns whether there is more. */
+/* Copy new records into the batch, a bounded number.  Returns whether there are more. */
 bool log_writer_copy_some(struct log_writer *k, int64_t now, uint64_t wall_us);
 /* The batch is complete: feeds and settings are put in, and another is begun. */
 struct store_batch *log_writer_take_batch(struct log_writer *k);
-/* is_stored: what the ring has is written to disk and trusted at the next start. */
+/* is_stored: sync the ring to disk, so that the next start trusts it. */
 void log_writer_free(struct log_writer *k, bool is_stored);
 
 #endif

@@ -18,7 +18,7 @@ static int read_meta(struct store *s, const char *name, uint64_t *out)
     return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
 }
 
-/* One number; 0 if there is none, or if damage hides it: then *is_damaged is set. */
+/* Read one number; 0 if there is no row, or if damage hides it: then *is_damaged is set. */
 static int read_number(struct store *s, enum store_statement which, uint64_t *out, bool *is_damaged)
 {
     sqlite3_stmt *stmt = store_statement(s, which);
@@ -39,9 +39,9 @@ struct ends {
 };
 
 /*
- * One after the other, for one of them is damaged.  Where the first rows are, the log begins
- * with their block, or with the log: too low only means that more is reported as lost.  Without
- * the last rows nothing can be written, and what comes next is not known.
+ * Read each number separately, because one of them is damaged.  If the first rows cannot be read,
+ * the log begins with their block, or at its very start: a value that is too low only reports more
+ * as lost.  Without the last rows the next position is unknown, and writing is impossible.
  */
 static int read_damaged_ends(struct store *s, struct ends *out)
 {

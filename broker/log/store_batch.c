@@ -7,7 +7,7 @@
 #include "shared/base/array.h"
 #include "shared/base/mem.h"
 
-/* In front of every record's bytes. */
+/* The header before every record's bytes. */
 struct head {
     uint64_t seq;
     uint32_t feed, topic_len, record_len;
@@ -16,7 +16,7 @@ struct head {
 struct store_batch {
     struct buf records;
     size_t count;
-    uint64_t first, last; /* of the records, 0: none */
+    uint64_t first, last; /* first and last position of the records, 0: none */
     struct store_batch_gap gap;
     struct store_batch_feed *feeds;
     size_t feed_count, feed_cap;

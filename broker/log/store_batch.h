@@ -1,9 +1,9 @@
 /*
- * store_batch: what one transaction of the store is to hold, copied out of the loop's memory.
+ * store_batch: the content of one transaction of the store, copied out of the loop's memory.
  *
- * The loop fills it and gives it away; nothing in it points to anything else.  A batch holds
- * dense positions: first an optional gap, then records.  No I/O, no clock; the records are not
- * looked at here (that is the writer's time, not the loop's).  One owner at a time.
+ * The loop fills it and passes it to the writer; it has no pointers to other memory.  A batch holds
+ * dense positions: first an optional gap, then records.  No I/O, no clock; it does not parse the
+ * records, because that would take the loop's time.  One owner at a time.
  */
 #ifndef BROKER_LOG_STORE_BATCH_H
 #define BROKER_LOG_STORE_BATCH_H
@@ -17,8 +17,8 @@
 #define STORE_FEED_NONE UINT32_MAX
 #define STORE_FEED_MAX 4096 /* indexes are below this */
 /*
- * A good size to stop at.  Larger ones spare little more and take longer to begin again after
- * a failure; smaller ones write the last values more often.
+ * A good size at which to end a batch.  Larger ones save little and take longer to repeat after a
+ * failure; smaller ones write the last values more often.
  */
 #define STORE_BATCH_BYTES ((size_t)32 << 20)
 
@@ -36,15 +36,15 @@ void store_batch_gap(struct store_batch *b, uint64_t first, uint64_t last, const
                      uint64_t wall_us);
 
 /*
- * One record as published: topic and frame 2.  `seq` is the position before plus 1.
- * `feed` is the index of the feed that quotes the symbol (STORE_FEED_NONE: not known, what is
- * stored stays); the index is the caller's own and must have been given by store_batch_feed in
- * this batch or an earlier one written through the same store.
+ * One record as published: topic and frame 2.  `seq` is the previous position plus 1. `feed` is the
+ * index of the feed that quotes the symbol (STORE_FEED_NONE: unknown, the stored feed stays).  The
+ * caller chooses the index; store_batch_feed must have set it in this batch or in an earlier batch
+ * of the same store.
  */
 void store_batch_add(struct store_batch *b, uint64_t seq, uint32_t feed, struct span topic,
                      struct span record);
 
-/* Where a feed stands, as of the batch's last record.  At most once per feed and batch. */
+/* The state of a feed as of the batch's last record.  At most once per feed and batch. */
 void store_batch_feed(struct store_batch *b, uint32_t feed, struct span name, struct span owner,
                       uint64_t epoch, uint64_t received);
 

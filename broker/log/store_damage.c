@@ -57,7 +57,7 @@ static uint64_t root_of_log(struct store *s)
     return rc ? 0 : root;
 }
 
-/* The child that leads to `seq`; 0: this page is none that could be among those of the log. */
+/* The child page that leads to `seq`; 0: this page is not a page of the log's tree. */
 static uint64_t child_for(const unsigned char *page, size_t size, size_t start, uint64_t seq)
 {
     uint64_t cells = get_number(page + start + 3, 2);
@@ -76,10 +76,9 @@ static uint64_t child_for(const unsigned char *page, size_t size, size_t start, 
 }
 
 /*
- * The page of FILE in which position `seq` of the log would be found and cannot; 0: not known. 
- * The search goes the way that SQLite goes, in FILE only: what is newer in FILE-wal is not
- * looked at, for old pages of the log do not change.  FILE must not be opened anew: closing it
- * would drop SQLite's locks.
+ * The page of FILE that should have position `seq` of the log; 0: unknown. The search follows the
+ * tree as SQLite does, in FILE only: it ignores FILE-wal, because old pages of the log do not
+ * change.  FILE must not be opened again: closing it would drop SQLite's locks.
  */
 static uint64_t find_page(struct store *s, uint64_t seq)
 {
@@ -141,7 +140,7 @@ static bool is_joined(struct store_gap *gap, uint64_t first, uint64_t last)
     return true;
 }
 
-/* The farthest gap makes room: the page ends before it. */
+/* Drop the farthest gap to make room: the page ends before it. */
 static void cut_farthest(struct store_reader *r)
 {
     const struct store_gap *gap = &r->page.gaps[--r->page.gap_count];
@@ -153,7 +152,7 @@ static void cut_farthest(struct store_reader *r)
     r->is_cut = true;
 }
 
-/* In its place.  false: no room. */
+/* Insert the gap in order.  false: there is no room. */
 static bool put_gap(struct store_reader *r, uint64_t first, uint64_t last)
 {
     struct store_page *page = &r->page;

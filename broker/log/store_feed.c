@@ -1,4 +1,4 @@
-/* store_feed: the feeds of a batch, and which row stands for the caller's index. */
+/* store_feed: the feeds of a batch, and the row of the store for each of the caller's indexes. */
 #include <string.h>
 
 #include "broker/log/store_private.h"

@@ -1,4 +1,6 @@
-/* store_open: finding out at the start, not later, what is wrong with a file. */
+/*
+ * store_open: checks a file when it is opened, so that a fault appears at the start and not later.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>

@@ -8,7 +8,10 @@
 #include "shared/wire/pack.h"
 
 #define BYTES_DEFAULT (256 * 1024)
-/* An id beyond it is damage: ids are given one after the other, and a table grows up to them. */
+/*
+ * An id above this is damage: ids are given in sequence, and the table of symbols grows up to the
+ * highest id.
+ */
 #define ID_MAX ((int64_t)1 << 24)
 
 void store_page_clear(struct store_page *p)
@@ -17,7 +20,7 @@ void store_page_clear(struct store_page *p)
     *p = (struct store_page){0};
 }
 
-/* The name of a symbol; .len 0 if there is none, and r->rc is set. */
+/* The name of a symbol; .len 0 if it cannot be read, and then r->rc is set. */
 static struct span name_of(struct store_reader *r, int64_t id)
 {
     struct store *s = r->s;
@@ -98,7 +101,7 @@ static void find_epoch(struct store_reader *r, uint64_t seq)
     sqlite3_reset(stmt);
 }
 
-/* What does not hold for every record that was stored, can only be damage. */
+/* A record without these properties was never stored, so it must be damaged. */
 static bool is_sane(const struct wire_record *r, int64_t id)
 {
     bool is_loss = r->kind == WIRE_LOST;
@@ -142,7 +145,7 @@ void store_page_add(struct store_reader *r, sqlite3_stmt *row)
         (r->query->limit && page->count >= r->query->limit) || page->records.len >= max_bytes;
 }
 
-/* In the range, and beyond the one before it. */
+/* Is the gap in the range, and after the previous one? */
 static bool is_gap_sane(const struct store_reader *r, const struct store_gap *gap)
 {
     const struct store_gap *before =

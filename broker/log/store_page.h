@@ -25,7 +25,7 @@ struct store_reader {
     bool is_by_id;      /* ids select the records, else the patterns */
     int64_t ids[STORE_PAGE_IDS];
     size_t id_count;
-    uint8_t *wanted; /* by symbol id: 0 not known yet, 1 no, 2 yes */
+    uint8_t *wanted; /* by symbol id: 0 unknown yet, 1 no, 2 yes */
     size_t wanted_cap;
     uint64_t epoch, epoch_first, epoch_end; /* of positions first … end-1 */
     int rc;                                 /* what went wrong */
@@ -45,17 +45,17 @@ void store_page_add(struct store_reader *r, sqlite3_stmt *row);
 bool store_rows_read(struct store_reader *r, uint64_t low, uint64_t high);
 
 /*
- * store_damage.c: positions first … last cannot be read.  What no gap of the page covers
- * becomes one.  false: there is no room for it, and `covered` ends before it.  May shorten the
+ * store_damage.c: positions first … last cannot be read.  Adds a gap for the part that no gap of
+ * the page covers.  false: there is no room for it, and `covered` ends before it.  May shorten the
  * range.
  */
 bool store_damage_add(struct store_reader *r, uint64_t first, uint64_t last);
-/* Was r->rc damage?  Then it is OK again: the caller finds another way, or adds what is lost. */
+/* Was r->rc damage?  Then it is reset to OK: the caller finds another way, or adds a gap. */
 bool store_damage_forgive(struct store_reader *r);
 
-/* Find the gaps of the range, and shorten it if there are too many. */
+/* Find the gaps of the range, and shorten the range if there are too many. */
 void store_page_find_gaps(struct store_reader *r);
-/* Forget those beyond what was covered. */
+/* Drop the gaps after the covered range. */
 void store_page_drop_gaps(struct store_reader *r);
 
 #endif

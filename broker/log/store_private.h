@@ -1,4 +1,4 @@
-/* store_private: what the files of the store share, and no other file includes. */
+/* store_private: shared by the files of the store; no other file includes it. */
 #ifndef BROKER_LOG_STORE_PRIVATE_H
 #define BROKER_LOG_STORE_PRIVATE_H
 
@@ -13,7 +13,7 @@
 
 #define STORE_ROW "SELECT seq, symbol, kind, prev, sent, accepted, body FROM log "
 
-/* Prepared once at opening, which also shows that the tables are there. */
+/* Prepared once at opening, which also checks that the tables exist. */
 #define STORE_STATEMENTS(X)                                                                     \
     X(META, "SELECT value FROM meta WHERE name = ?1")                                           \
     X(OWN_COPY, "UPDATE meta SET value = CASE name WHEN 'is_copy' THEN 0 ELSE"                  \
@@ -117,21 +117,21 @@ struct store_writer; /* store_write.c's */
 struct store {
     struct database file;
     enum store_mode mode;
-    struct store_writer *writer; /* NULL: not yet needed, or no longer true */
+    struct store_writer *writer; /* NULL: not read yet, or no longer valid */
     struct store_feed_known {
         char name[65];
         int64_t id; /* in feeds, 0: to be looked up */
-    } * feeds;      /* the caller's, by its index; NULL: none known yet */
+    } * feeds;      /* by the caller's index; NULL: no feed is known yet */
     /* Frames in FILE-wal after the last commit, and when we last moved them. */
     size_t wal_frames, wal_moved;
     size_t page_size;
     /* Names of symbols by id, as far as they were needed: they never change. */
     struct store_name {
         char text[QUOTE_SYMBOL_MAX + 1];
-        uint8_t len; /* 0: not looked up yet */
+        uint8_t len; /* 0: not read yet */
     } * names;
     size_t name_cap;
-    uint64_t damaged_page;    /* found at opening; 0: none */
+    uint64_t damaged_page;    /* the damaged page found at opening; 0: none */
     struct store_state known; /* as last read; all zero: never */
 };
 
@@ -146,14 +146,14 @@ int store_read_state(struct store *s, struct store_state *out);
 
 /* store_feed.c: within a transaction. */
 int store_put_feeds(struct store *s, const struct store_batch *b);
-/* The id of the row; 0: not known.  store_put_feeds was called before. */
+/* The id of the feed's row; 0: unknown.  Call store_put_feeds before. */
 int64_t store_feed_id(struct store *s, uint32_t index);
-/* The names stay known; their rows may be gone with a transaction. */
+/* Keep the names and drop the row ids: a failed transaction may have removed the rows. */
 void store_forget_feeds(struct store *s);
 
 /* store_write.c */
 void store_writer_forget(struct store *s);
-/* Is all there that writing needs?  SQLITE_OK, or what is wrong. */
+/* Does the store have everything that writing needs?  SQLITE_OK, or the error. */
 int store_writer_check(struct store *s);
 
 #endif

@@ -43,7 +43,7 @@ static bool is_over(const struct store_reader *r)
     return r->rc || r->is_full || r->scanned >= max;
 }
 
-/* One row; false if there is none, or r->rc is set. */
+/* Take one row; false if there is none, or r->rc is set. */
 static bool take_row(struct store_reader *r, sqlite3_stmt *stmt)
 {
     int rc = sqlite3_step(stmt);
@@ -90,7 +90,7 @@ static bool step_to(struct store_reader *r, sqlite3_stmt *stmt, uint64_t seq, in
     r->scanned++;
     if (take_row(r, stmt))
         return sqlite3_column_int64(stmt, symbol_column) == id;
-    (void)store_damage_forgive(r); /* broken: the rows show what is lost */
+    (void)store_damage_forgive(r); /* the chain is broken: the rows show what is lost */
     return false;
 }
 
@@ -182,8 +182,8 @@ static bool read_block_up(struct store_reader *r, uint64_t block)
 }
 
 /*
- * One block, newest first: the records can go into the page as they are met.
- * *older (0 if not known) is where the chain goes on.
+ * Read one block, newest first: records go into the page in the order in which they are read.
+ * *older (0 if unknown) is where the chain continues.
  */
 static bool read_block_down(struct store_reader *r, uint64_t block, uint64_t *older)
 {
@@ -283,7 +283,10 @@ static bool read_down(struct store_reader *r)
     while (!r->rc && next_block(r, &block)) {
         if (!read_block_down(r, block, &older))
             return false;
-        /* Blocks between a record and the one before it hold none, unless that one is gone. */
+        /*
+         * Blocks between a record and its predecessor have no record, unless the predecessor is
+         * gone.
+         */
         if (older && STORE_BLOCK_OF(older) < block)
             block = STORE_BLOCK_OF(older);
         else if (block-- == 0)
@@ -375,7 +378,7 @@ static void set_range(struct store_reader *r, bool is_history)
     r->low = least(r->low, r->high);
 }
 
-/* Not even where the log begins can be read: everything requested is lost. */
+/* Even the start of the log cannot be read: report everything requested as lost. */
 static void lose_all(struct store_reader *r)
 {
     const struct store_state *known = &r->s->known;
@@ -386,7 +389,7 @@ static void lose_all(struct store_reader *r)
     r->page.head = known->head;
     set_range(r, r->is_history);
     if (!r->is_history && r->low >= r->high && q->until > q->after) {
-        r->low = q->after; /* newer than what we knew: the request has the end */
+        r->low = q->after; /* newer than the known head: the request states the end */
         r->high = q->until;
     }
     r->page.upto = r->high;
@@ -394,7 +397,7 @@ static void lose_all(struct store_reader *r)
     if (r->low >= r->high)
         return;
     r->page.is_damaged = true;
-    r->page.damaged_page = 1; /* the file's first: it leads to all others */
+    r->page.damaged_page = 1; /* the first page of the file, which leads to all others */
     r->page.gaps[r->page.gap_count++] = (struct store_gap){r->low + 1, r->high, STORE_GAP_DAMAGED};
 }
 

@@ -6,8 +6,8 @@
 
 #define WAL_FRAME_HEADER 24
 /*
- * FILE-wal begins anew when all of it was moved and no connection reads it.  If that did not come
- * about for so long, wait for the readers (as long as the busy timeout).
+ * FILE-wal restarts from its beginning when all of it was moved and no connection reads it.  If
+ * that has not happened after this many tries, wait for the readers (as long as the busy timeout).
  */
 #define WAL_PATIENCE 4
 
@@ -17,7 +17,7 @@ enum err store_checkpoint(struct store *s, size_t over_bytes, char error[STORE_E
     int mode = SQLITE_CHECKPOINT_PASSIVE, rc;
 
     assert(s->mode == STORE_WRITE);
-    if (s->wal_frames < s->wal_moved) /* it has begun anew */
+    if (s->wal_frames < s->wal_moved) /* it has restarted */
         s->wal_moved = 0;
     if (s->wal_frames - s->wal_moved <= over)
         return OK;

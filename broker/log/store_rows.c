@@ -1,11 +1,11 @@
-/* store_rows: the rows of a range one after the other, and what is missing between them. */
+/* store_rows: reads the rows of a range in order, and finds the positions missing between them. */
 #include "broker/log/store_page.h"
 
-/* After so many probes that failed one after the other, the steps grow. */
+/* After this many failed probes in a row, the steps grow. */
 #define PROBES_MAX 4096
 /*
- * Rows that one probe may pass by.  A page that can be read between two damaged ones is found
- * if it has so many rows: a page of 8 KiB has 16 of 500 bytes.
+ * Rows that one probe may skip.  A readable page between two damaged ones is found if it has this
+ * many rows: a page of 8 KiB has 16 rows of 500 bytes.
  */
 #define STEP_MAX 16
 
@@ -35,7 +35,7 @@ static void clip(const struct store_reader *r, struct range *todo)
         todo->high = r->high > todo->low ? r->high : todo->low;
 }
 
-/* Everything up to and with `seq`, in the order of reading, is done with. */
+/* Mark everything up to and including `seq`, in reading order, as done. */
 static void come_to(struct store_reader *r, struct range *todo, uint64_t seq)
 {
     r->covered = seq;
@@ -45,7 +45,7 @@ static void come_to(struct store_reader *r, struct range *todo, uint64_t seq)
         todo->low = seq;
 }
 
-/* Where an epoch begins above the log's head, the positions before it were never stored. */
+/* If an epoch begins above the log's head, the positions before it were never stored. */
 static uint64_t after_epochs(struct store_reader *r, uint64_t first, uint64_t last)
 {
     sqlite3_stmt *stmt = store_statement(r->s, STORE_EPOCH_IN);
@@ -70,7 +70,7 @@ static bool miss(struct store_reader *r, struct range *todo, uint64_t first, uin
     return true;
 }
 
-/* The row at the cursor.  false: the page ends before it, or it is damaged. */
+/* Take the row at the cursor.  false: the page ends before it, or it is damaged. */
 static bool take(struct store_reader *r, struct range *todo, sqlite3_stmt *stmt)
 {
     uint64_t seq = statement_column_u(stmt, 0), expected = r->is_down ? todo->high : todo->low + 1;

@@ -1,6 +1,6 @@
 #include "broker/log/store_schema.h"
 
-/* The comments stand inside the statements, so that `sqlite3 FILE .schema` shows them. */
+/* The comments are inside the statements, so that `sqlite3 FILE .schema` shows them. */
 static const char version_1[] =
     "CREATE TABLE meta (\n"
     "  -- About this file; the version of its tables is PRAGMA user_version.\n"

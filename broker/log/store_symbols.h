@@ -1,8 +1,8 @@
 /*
- * store_symbols: what the writer knows of every symbol while it fills a transaction.
+ * store_symbols: the writer's data about every symbol while it fills a transaction.
  *
- * A table by name, and lists of those with something to write at the batch's
- * end.  Part of the store; no other file includes it.
+ * A table by name, and lists of the symbols that must be written at the end of the batch.  Part of
+ * the store; no other file includes it.
  */
 #ifndef BROKER_LOG_STORE_SYMBOLS_H
 #define BROKER_LOG_STORE_SYMBOLS_H
@@ -23,10 +23,10 @@ struct store_symbol {
     bool is_changed; /* on the list of last values to write */
     bool is_linked;  /* on the list of chain rows to write */
     int64_t id;
-    int64_t feed; /* feeds.id of this batch's last record with one, 0: none */
+    int64_t feed; /* feeds.id of the last record of this batch that has a feed, 0: none */
     uint64_t seq; /* its last record in the batch, */
     uint64_t quote_seq;
-    struct span quote;                  /* its last quote there, .len 0: none */
+    struct span quote;                  /* the last quote in this batch, .len 0: none */
     uint64_t block, block_seq, records; /* its last one in the block, and how many */
 };
 
@@ -48,7 +48,7 @@ struct store_symbol *store_symbols_find(const struct store_symbols *t, struct sp
 struct store_symbol *store_symbols_add(struct store_symbols *t, struct span name, int64_t id);
 
 void store_symbols_push(struct store_symbol_list *l, struct store_symbol *symbol);
-/* By id: neighbours in the tables are then written one after the other. */
+/* Sort by id: neighbours in the tables are then written one after the other. */
 void store_symbols_sort(struct store_symbol_list *l);
 
 #endif

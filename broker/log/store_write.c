@@ -10,12 +10,12 @@
 #include "shared/wire/pack.h"
 
 /*
- * A mirror of the tables, true as of the last commit.  When a transaction fails it is
- * thrown away and read again, so nothing has to be taken back.
+ * A mirror of the tables as of the last commit.  After a failed transaction it is dropped and read
+ * again, so nothing has to be undone.
  */
 struct store_writer {
     struct store_symbols symbols;
-    struct store_symbol *loss; /* stands for symbol 0 */
+    struct store_symbol *loss; /* represents symbol 0 */
     struct store_symbol_list changed, linked;
     uint64_t head, epoch;
     uint64_t block, oldest, newest, records; /* the row of the block being filled */
@@ -190,7 +190,7 @@ static void bind_id(sqlite3_stmt *stmt, int parameter, int64_t id)
         sqlite3_bind_null(stmt, parameter);
 }
 
-/* Bid, ask and last, from this parameter on. */
+/* Bind bid, ask and last, starting at this parameter. */
 static void bind_prices(sqlite3_stmt *stmt, int parameter, const struct prices *p)
 {
     statement_bind_text(stmt, parameter, p->bid);

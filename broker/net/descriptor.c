@@ -78,7 +78,10 @@ bool descriptor_sample(int fd, struct peer_sample *out)
     return true;
 }
 
-/* On a duplicate: it stays the same connection while its inode is compared and it is shut down. */
+/*
+ * This works on a duplicate: the duplicate stays the same connection while its inode is compared
+ * and it is shut down.
+ */
 void descriptor_shut_down(int fd, uint64_t inode)
 {
     struct linger none = {.l_onoff = 1, .l_linger = 0};

@@ -1,5 +1,5 @@
 /*
- * descriptor: what the kernel knows of a connection that libzmq holds, and the connection's end.
+ * descriptor: reads what the kernel knows about a connection of libzmq, and ends such a connection.
  *
  * libzmq closes its descriptors in a thread of its own, so a number may be another connection's at
  * any time.  A connection is therefore known by its number and its inode, which no other socket has
@@ -19,13 +19,13 @@
 uint64_t descriptor_inode(int fd); /* 0: no socket */
 /* The port of our own side; 0: not TCP. */
 uint16_t descriptor_port(int fd);
-/* "ADDRESS:PORT" of the other side, or "a local program".  false: it is not connected. */
+/* "ADDRESS:PORT" of the other side, or "a local program".  false: not connected. */
 bool descriptor_name(int fd, char out[DESCRIPTOR_NAME_MAX]);
-/* What the kernel counted for a TCP connection.  false: not known. */
+/* Read the kernel's counters of a TCP connection.  false: unknown. */
 bool descriptor_sample(int fd, struct peer_sample *out);
 /*
- * Shut the connection down and drop what is unsent; libzmq notices and closes it.  Does nothing
- * if the number is another connection's by now.
+ * Shut the connection down and drop unsent data; libzmq notices and closes it.  Does nothing if the
+ * number now belongs to another connection.
  */
 void descriptor_shut_down(int fd, uint64_t inode);
 

@@ -43,7 +43,7 @@ static enum peer_verdict judge_input(struct peer *p, const struct peer_limits *l
     bool grows;
 
     p->unfinished = less(p->unfinished + less(consumed, p->consumed), p->delivered + forgiven);
-    /* Its messages arrive, and none is left: what it sends is complete. */
+    /* Its messages arrive and none is left in the socket: everything it sent is complete. */
     if (p->has_delivered && has_drained)
         p->unfinished = 0;
     if (p->has_delivered)
@@ -78,7 +78,7 @@ static enum peer_verdict judge_output(struct peer *p, const struct peer_limits *
         p->waits_since = 0;
         return PEER_FINE;
     }
-    /* Data in flight is on its way; data not sent waits for the other side to read. */
+    /* Unacknowledged data is on its way; unsent data waits for the other side to read. */
     if (!p->waits_since || taken >= (s->not_sent ? PEER_TAKE_MIN : 1)) {
         p->waits_since = now;
         p->acked_then = s->acked;

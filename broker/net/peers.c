@@ -8,7 +8,9 @@
 #include "shared/base/mem.h"
 #include "shared/wire/bus.h"
 
-/* Of one record in one subscriber's queue: two messages of libzmq; their content is shared. */
+/*
+ * Memory of one record in one subscriber's queue: two messages of libzmq that share their content.
+ */
 #define QUEUED_BYTES 128
 
 static const char *const door_names[] = {"ingest", "publish", "control"};
@@ -123,7 +125,7 @@ void peers_close_flooder(struct peers *p, struct connection *c)
     close_connection(p, c);
 }
 
-/* The one that is there longest without a message, or else the new one. */
+/* Close the connection that has been silent longest since it opened, or else the new one. */
 static void close_one_of_too_many(struct peers *p, struct connection *added)
 {
     struct connection *victim = added;
@@ -167,7 +169,7 @@ static void make_room(struct peers *p, int fd)
     p->room = room;
 }
 
-/* The connection with that descriptor, known before or new; NULL: none of ours. */
+/* Find or add the connection with this descriptor; NULL: not a connection of our sockets. */
 static struct connection *find_connection(struct peers *p, int fd)
 {
     uint64_t inode = descriptor_inode(fd);
@@ -187,7 +189,7 @@ static struct connection *find_connection(struct peers *p, int fd)
     c->inode = inode;
     c->door = door;
     c->since = p->now;
-    c->sweep = p->sweep; /* one under way may have passed its number */
+    c->sweep = p->sweep; /* a sweep in progress may have passed its number */
     c->topics.seed = p->seed;
     memcpy(c->name, name, sizeof c->name);
     if (++p->counts.connections[door] > p->limits.connections)
@@ -195,7 +197,7 @@ static struct connection *find_connection(struct peers *p, int fd)
     return c;
 }
 
-/* Of ingest, where only suspects are looked up, a message that came shows that all is well. */
+/* On ingest only suspects are sampled: a message that arrives shows that its connection works. */
 static bool has_drained(const struct peers *p, const struct connection *c)
 {
     const struct door *d = &p->doors[c->door];
@@ -242,7 +244,7 @@ static void look_at(struct peers *p, int fd)
         return;
     }
     p->unsent_now += peer_unsent(&c->peer);
-    if (c->door == PEERS_PUBLISH) /* at most: the records of its topics are fewer */
+    if (c->door == PEERS_PUBLISH) /* an upper bound: only records of its topics are queued */
         p->queued_now += (p->head - c->head_then) * QUEUED_BYTES;
 }
 
@@ -267,7 +269,7 @@ static void begin_sweep(struct peers *p)
     p->sweep++;
     p->unsent_now = p->queued_now = 0;
     p->has_suspects = false;
-    p->sweep_at = p->now + PEERS_EVERY_MS; /* if it cannot be opened */
+    p->sweep_at = p->now + PEERS_EVERY_MS; /* if the folder cannot be opened */
 }
 
 static void sweep(struct peers *p)

@@ -1,5 +1,5 @@
 /*
- * peers: the connections of the broker's sockets, and the end of those that harm.
+ * peers: watches the connections of the broker's sockets, and closes those that cost too much.
  *
  * broker/net/ bounds what a peer can cost, below libzmq: connections, topics, unread answers. 
  * Only main.c calls it; it knows nothing of the messages.
@@ -28,9 +28,9 @@
  * Pressure: more than PEERS_TOTAL_BYTES wait for all connections together.  Of records a
  * connection's queue has PUBLISH_QUEUE at most (publisher.h).
  *
- * A connection beyond a bound is closed with shutdown(2), and libzmq frees what it held; a
- * well-behaved program connects anew.  Descriptors are known by number and inode, and the inode
- * is compared on a duplicate before the connection is closed, so that no other one is hit. 
+ * A connection beyond a bound is closed with shutdown(2), and libzmq frees its memory; a
+ * well-behaved program connects again.  Descriptors are known by number and inode, and the inode is
+ * compared on a duplicate before the connection is closed, so that no other connection is closed.
  * Freed memory is given back to the system once, PEERS_TRIM_MS after the last such end.
  *
  * Not bounded (docs/operations.md, "What libzmq leaves without a bound"): connections to
@@ -51,7 +51,7 @@
 #define PEERS_PER_TURN 64
 #define PEERS_EVERY_MS 100
 #define PEERS_SUSPECT_EVERY_MS 20
-/* On publish: a gateway subscribes to all its topics at once, faster than they are taken in. */
+/* On publish: a gateway subscribes to all its topics at once, faster than the broker reads them. */
 #define PEERS_SUBSCRIPTIONS_MAX (1024 * 1024)
 #define PEERS_SUBSCRIBERS_FULL 4
 #define PEERS_TOTAL_BYTES (64 * 1024 * 1024)
@@ -86,14 +86,14 @@ void peers_free(struct peers *p); /* NULL is allowed */
 void peers_watch(struct peers *p, enum peers_door door, void *socket, size_t frame_max);
 
 /*
- * A message of `bytes` on the wire came from descriptor fd (zmq_msg_get of ZMQ_SRCFD; -1: not
- * known), by a peer of that ROUTER identity (control only, else empty).
+ * A message of `bytes` on the wire came from descriptor fd (zmq_msg_get of ZMQ_SRCFD; -1: unknown),
+ * by a peer of that ROUTER identity (control only, else empty).
  */
 void peers_hear(struct peers *p, enum peers_door door, int fd, uint64_t bytes,
                 struct span identity);
 /* A message of the publish socket came from fd: a subscription or the end of one. */
 void peers_subscribe(struct peers *p, int fd, struct span message);
-/* All messages that are there were taken from the socket. */
+/* All messages that had arrived were read from the socket. */
 void peers_drained(struct peers *p, enum peers_door door);
 /* Should the caller look up the sender on ingest?  False most of the time: a look-up costs. */
 bool peers_asks_for(const struct peers *p, enum peers_door door);
@@ -105,18 +105,21 @@ bool peers_asks_for(const struct peers *p, enum peers_door door);
 bool peers_may_ask(struct peers *p, struct span identity);
 /* Has it answers to read, more than PEERS_FAIR_BYTES, before its next request is worked on? */
 bool peers_is_behind(struct peers *p, struct span identity);
-/* A request of this identity was refused because too many wait; counted if it is behind. */
+/*
+ * A request of this identity was refused because too many wait; counted if the peer has unread
+ * answers.
+ */
 void peers_refuse(struct peers *p, struct span identity);
 /* An answer was dropped: libzmq's queue is full; counted if the kernel waits for the peer. */
 void peers_drop(struct peers *p, struct span identity);
-/* False: the connection of this identity has ended; what it is sent only costs memory. */
+/* false: the connection of this identity has ended; sending to it would only cost memory. */
 bool peers_is_there(const struct peers *p, struct span identity);
 /* An answer of `bytes` on the wire was given to libzmq. */
 void peers_give(struct peers *p, struct span identity, uint64_t bytes);
 
 /*
- * Look at some descriptors, if it is time.  head: the last position of the log.  Returns ms until
- * the next turn.
+ * Sample some descriptors, if it is due.  head: the last position of the log.  Returns ms until the
+ * next call.
  */
 int64_t peers_turn(struct peers *p, int64_t now, uint64_t head);
 

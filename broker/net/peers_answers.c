@@ -2,7 +2,7 @@
 #include "broker/net/descriptor.h"
 #include "broker/net/peers_private.h"
 
-/* Peers of a socket that is not TCP are not watched, so all of them count as there. */
+/* Peers of a socket that is not TCP are not watched, so all of them count as connected. */
 static bool is_there(const struct peers *p, const struct connection *c)
 {
     return c ? !c->is_closed : !p->doors[PEERS_CONTROL].port;
@@ -13,7 +13,7 @@ bool peers_is_there(const struct peers *p, struct span identity)
     return is_there(p, peers_find(p, identity));
 }
 
-/* Sample what was taken, once in a turn. */
+/* Sample what the peer has read, once in a turn. */
 static void look_now(struct peers *p, struct connection *c)
 {
     struct peer_sample s;
@@ -70,13 +70,13 @@ bool peers_may_ask(struct peers *p, struct span identity)
     if (!c || c->is_closed)
         return is_there(p, c);
     if (has_too_much(p, c))
-        look_now(p, c); /* no peer is refused for what it has read by now */
+        look_now(p, c); /* do not refuse a peer for data that it has read in the meantime */
     if (!has_too_much(p, c))
         return true;
     if (c->peer.not_sent)
         count_refusal(p, c);
     else
-        p->counts.refused++; /* libzmq has yet to write the answers: the peer is not late */
+        p->counts.refused++; /* libzmq has not written the answers yet: the peer is not late */
     return false;
 }
 

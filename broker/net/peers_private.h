@@ -22,7 +22,7 @@ struct connection {
     int fd;
     uint64_t inode;
     uint64_t sweep; /* it was seen in */
-    bool is_closed; /* by us; libzmq has yet to notice */
+    bool is_closed; /* closed by us; libzmq has not noticed yet */
     enum peers_door door;
     int64_t since;
     struct peer peer;
@@ -33,9 +33,9 @@ struct connection {
     int64_t refused_since;       /* the count below began */
     uint32_t refused;
     char name[DESCRIPTOR_NAME_MAX];
-    struct span identity; /* points into id; .len 0: not known yet */
+    struct span identity; /* points into id; .len 0: unknown yet */
     char id[IDENTITY_MAX];
-    UT_hash_handle hh; /* of those with an identity */
+    UT_hash_handle hh; /* in the table of connections with an identity */
 };
 
 struct door {
@@ -48,16 +48,16 @@ struct peers {
     struct peers_limits limits;
     struct peers_counts counts;
     struct door doors[PEERS_DOORS];
-    struct connection **at; /* by descriptor; NULL: never one of ours */
+    struct connection **at; /* by descriptor; NULL: never a connection of our sockets */
     int room;
     struct connection *by_identity;
     uint64_t head; /* of the log */
     /* Bytes that wait for all connections: as of the sweep before, and of this one so far. */
     uint64_t unsent, unsent_now, queued, queued_now;
-    DIR *listing; /* of a sweep under way */
+    DIR *listing; /* the folder that the current sweep reads */
     uint64_t sweep;
     int64_t sweep_at, sweep_began;
-    bool has_suspects, had_suspects; /* in this sweep, in the one before */
+    bool has_suspects, had_suspects; /* whether this sweep, and the one before, found suspects */
     int64_t trim_at;                 /* 0: nothing to give back */
     int64_t now;
     uint64_t turns;       /* the first is 1 */
@@ -66,7 +66,7 @@ struct peers {
     struct log_limit limit;
 };
 
-/* NULL: no connection is known to have this identity. */
+/* NULL: no connection with this identity is known. */
 struct connection *peers_find(const struct peers *p, struct span identity);
 bool peers_is_pressed(const struct peers *p);
 void peers_close_flooder(struct peers *p, struct connection *c);

@@ -99,8 +99,8 @@ static void cut(struct publisher *p, struct connection c, struct connection *out
 }
 
 /*
- * A queue is full.  Wait while ZeroMQ's thread may be what is late, else cut one connection;
- * then look whether there is room.
+ * A queue is full.  Wait while ZeroMQ's thread may be late, otherwise cut one connection; then
+ * check for room.
  */
 static void make_room(struct publisher *p, int64_t *wait_until)
 {
@@ -121,8 +121,8 @@ static void make_room(struct publisher *p, int64_t *wait_until)
 }
 
 /*
- * false: this did not help for PUBLISHER_GIVE_UP_MS (or the process was stopped for so long), and
- * every connection is cut, so that none goes on without the record.
+ * false: there was no room for PUBLISHER_GIVE_UP_MS (or the process was stopped for that long), and
+ * every connection is cut, so that none continues without the record.
  */
 static bool retry(struct publisher *p, int64_t *wait_until, int64_t *give_up_at)
 {

@@ -1,11 +1,11 @@
 /*
  * publisher: the socket to gateways and consumers, which drops no record inside a connection.
  *
- * By itself ZeroMQ drops a record for a subscriber whose queue is full, and reports nothing:
- * the subscriber gets the next one and cannot know of the hole.  So the queue (PUBLISH_QUEUE
- * records a connection) refuses instead, and the publisher cuts a connection.  The subscriber
- * connects again, gets `!welcome ` first, and requests from the log what it missed: receivers
- * may rely on a connection without holes.
+ * By default ZeroMQ silently drops a record for a subscriber whose queue is full: the subscriber
+ * gets the next record and cannot detect the hole.  So the queue (PUBLISH_QUEUE records a
+ * connection) refuses instead, and the publisher cuts a connection.  The subscriber connects again,
+ * gets `!welcome ` first, and requests from the log what it missed: receivers may rely on a
+ * connection without holes.
  *
  * ZeroMQ does not report which queue is full.  The publisher cuts the connection that holds the
  * most unsent bytes in the kernel.  If the kernel would take more from that one, ZeroMQ's own

@@ -1,5 +1,5 @@
 /*
- * topics: what one connection subscribes to, and how large that is.
+ * topics: the subscriptions of one connection, and their size.
  *
  * libzmq keeps every topic in a trie, some 32 bytes for each byte of it and 112 for the topic,
  * and does not bound them.  So the broker counts: the bytes of each different topic, and
@@ -24,7 +24,10 @@ struct topics {
     uint64_t seed;
 };
 
-/* A message of an XPUB: 1 subscribes to what follows, 0 ends that; anything else is ignored. */
+/*
+ * A message of an XPUB: 1 subscribes to the topic that follows, 0 unsubscribes; other messages are
+ * ignored.
+ */
 void topics_take(struct topics *t, struct span message);
 void topics_free(struct topics *t);
 

@@ -28,7 +28,7 @@ static enum err open_file(struct database *d, const struct database_kind *kind,
         return database_error(d, rc, "open it", error);
     sqlite3_busy_timeout(d->db, STORE_FILE_WAIT_MS);
     sqlite3_extended_result_codes(d->db, 1);
-    /* A file that is not ours is left as it is. */
+    /* A file that is not ours must stay unchanged. */
     sqlite3_db_config(d->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     e = store_file_check_schema(d->path, d->db, kind->schema, kind->is_writer, error);
     if (e)
@@ -48,7 +48,7 @@ static int prepare(struct database *d, const char *sql, sqlite3_stmt **out)
     return sqlite3_prepare_v3(d->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
 }
 
-/* It also shows that the tables are there. */
+/* This also checks that the tables exist. */
 static int prepare_all(struct database *d, const struct database_kind *kind)
 {
     int rc = prepare(d, "BEGIN", &d->begin_read);
@@ -115,7 +115,7 @@ int database_begin(struct database *d, bool is_writing)
     return statement_run(is_writing ? d->begin_write : d->begin_read);
 }
 
-/* A statement left in the middle of its rows would keep the transaction open. */
+/* A statement that is not reset in the middle of its rows would keep the transaction open. */
 static void reset_all(struct database *d)
 {
     for (size_t i = 0; i < d->count; i++)

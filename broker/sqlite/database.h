@@ -5,7 +5,7 @@
  * files: opening and checking a file, errors as sentences, statements, and the thread that writes
  * batches.  It knows neither of them.
  *
- * A connection belongs to one thread at a time, but for database_interrupt.  Reads no clock.
+ * A connection belongs to one thread at a time, except for database_interrupt.  Reads no clock.
  */
 #ifndef BROKER_SQLITE_DATABASE_H
 #define BROKER_SQLITE_DATABASE_H
@@ -19,19 +19,19 @@
 #include "broker/sqlite/store_file.h"
 #include "shared/base/err.h"
 
-/* What a connection to a kind of file needs. */
+/* The properties of one kind of file. */
 struct database_kind {
     const struct schema *schema;
     const char *settings;   /* PRAGMAs, run at opening */
     const char *const *sql; /* of the statements, */
     size_t count;           /* so many */
-    bool is_writer;         /* makes the file if there is none; only one at a time */
+    bool is_writer;         /* creates a missing file; one writer at a time */
 };
 
 struct database {
     sqlite3 *db;
     char *path;                  /* of the file itself (store_file_plain_path) */
-    struct store_file_lock lock; /* none: a reader */
+    struct store_file_lock lock; /* readers have none */
     sqlite3_stmt **statements;
     size_t count;
     sqlite3_stmt *begin_read, *begin_write, *commit, *rollback;

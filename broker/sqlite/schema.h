@@ -1,8 +1,8 @@
 /*
  * schema: the tables of a SQLite file of ours, and how older files become new ones.
  *
- * The version stands in PRAGMA user_version: how many steps the file has been through.
- * A step is never changed once released; what changes the tables is a new step at the end.
+ * The version is in PRAGMA user_version: the number of steps that were applied to the file. A
+ * released step never changes; a change of the tables is a new step at the end.
  */
 #ifndef BROKER_SQLITE_SCHEMA_H
 #define BROKER_SQLITE_SCHEMA_H
@@ -13,7 +13,7 @@
 
 #include "shared/base/err.h"
 
-/* One step, from version n to n+1: its place in the list is n. */
+/* One step, from version n to n+1, where n is its place in the list. */
 struct schema_step {
     const char *sql; /* statements, run in one transaction */
 };
@@ -29,8 +29,9 @@ struct schema {
 int schema_read(sqlite3 *db, int *application, int *version);
 
 /*
- * Bring the file to the newest version, every step in its own transaction.  ERR_VERSION: it
- * is newer.  ERR_SYS: SQLite refused, *code is why and *version how far it came.
+ * Bring the file to the newest version, every step in its own transaction.  ERR_VERSION: it is
+ * newer.  ERR_SYS: SQLite refused, *code is SQLite's error code and *version the version that was
+ * reached.
  */
 MUST_CHECK enum err schema_migrate(sqlite3 *db, const struct schema *schema, int *version,
                                    int *code);
