@@ -296,7 +296,7 @@ int64_t peers_turn(struct peers *p, int64_t now, uint64_t head)
         begin_sweep(p);
     if (p->listing)
         sweep(p);
-    return p->listing ? 0 : p->sweep_at > now ? p->sweep_at - now : 0;
+    return p->listing ? 0 : p->sweep_at - now;
 }
 
 /* --- what passes through our hands -------------------------------------------------- */

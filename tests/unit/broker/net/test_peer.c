@@ -97,6 +97,33 @@ static void one_that_delivered_before_it_was_suspect_is_cleared_by_its_next_mess
     assert_int_equal(look(&p, 2 * LIMIT + 100, true, 90000), PEER_FINE);
 }
 
+static void a_message_of_a_drained_socket_clears_all_that_was_unfinished(void **state)
+{
+    struct peer p = {0};
+
+    (void)state;
+    assert_int_equal(look(&p, LIMIT / 2, true, 1000), PEER_SUSPECT);
+    peer_hear(&p, 10);
+    assert_int_equal(look(&p, LIMIT / 2, true, 1000), PEER_FINE);
+    assert_int_equal(look(&p, LIMIT / 2 + PEER_SUSPECT_BYTES, true, 1000), PEER_FINE);
+    assert_int_equal(look(&p, LIMIT / 2 + PEER_SUSPECT_BYTES + 1, true, 1000), PEER_SUSPECT);
+}
+
+static void so_much_is_forgiven_for_the_time_between_two_looks(void **state)
+{
+    struct peer p = {0};
+    uint64_t consumed = PEER_SUSPECT_BYTES;
+
+    (void)state;
+    assert_int_equal(look(&p, consumed, true, 1000), PEER_FINE);
+    consumed += (uint64_t)100 * PEER_FORGIVEN_PER_S;
+    assert_int_equal(look(&p, consumed, true, 101000), PEER_FINE);
+    assert_int_equal(look(&p, consumed + 1, true, 101000), PEER_SUSPECT);
+    consumed += (uint64_t)100 * PEER_FORGIVEN_PER_S;
+    assert_int_equal(look(&p, consumed, true, 201000), PEER_FINE);
+    assert_int_equal(look(&p, consumed + 1, true, 200000), PEER_SUSPECT); /* time went back */
+}
+
 static void heartbeats_of_libzmq_never_add_up(void **state)
 {
     struct peer p = {0};
@@ -156,6 +183,34 @@ static void a_slow_link_is_not_deaf_while_its_data_moves(void **state)
     }
 }
 
+static void a_wait_begins_anew_with_what_was_taken(void **state)
+{
+    struct peer p = {0};
+
+    (void)state;
+    assert_int_equal(waits(&p, 500, 300, 0, 1000), PEER_FINE);
+    assert_int_equal(waits(&p, 501, 299, 0, 1000 + TIMEOUT), PEER_FINE); /* one byte, in flight */
+    assert_int_equal(waits(&p, 501, 299, 0, 1000 + 2 * TIMEOUT - 1), PEER_FINE);
+    assert_int_equal(waits(&p, 800, 0, 0, 1000 + 2 * TIMEOUT), PEER_FINE); /* nothing waits */
+    assert_int_equal(waits(&p, 800, 0, 9000, 9 * TIMEOUT), PEER_FINE);
+    assert_int_equal(waits(&p, 799 + PEER_TAKE_MIN, 0, 9000, 10 * TIMEOUT), PEER_DEAF);
+    assert_int_equal(waits(&p, 800 + PEER_TAKE_MIN, 0, 9000, 10 * TIMEOUT), PEER_FINE);
+    assert_int_equal(waits(&p, 800 + PEER_TAKE_MIN, 0, 9000, 11 * TIMEOUT - 1), PEER_FINE);
+    assert_int_equal(waits(&p, 800 + PEER_TAKE_MIN, 0, 9000, 11 * TIMEOUT), PEER_DEAF);
+}
+
+static void a_fault_of_the_input_counts_before_one_of_the_output(void **state)
+{
+    struct peer p = {0};
+    struct peer_sample s = {.consumed = LIMIT / 2, .written = 9000, .not_sent = 9000};
+
+    (void)state;
+    assert_int_equal(peer_judge(&p, &limits, &s, true, 1000), PEER_SUSPECT);
+    assert_int_equal(peer_judge(&p, &limits, &s, true, 1000 + TIMEOUT), PEER_DEAF);
+    s.consumed = 2 * LIMIT;
+    assert_int_equal(peer_judge(&p, &limits, &s, true, 1000 + TIMEOUT), PEER_UNFINISHED);
+}
+
 static void a_link_that_is_cut_somewhere_counts_as_deaf(void **state)
 {
     struct peer p = {0};
@@ -209,10 +264,14 @@ int main(void)
         cmocka_unit_test(a_suspect_whose_messages_go_on_arriving_is_not_idle),
         cmocka_unit_test(what_is_delivered_does_not_count_though_more_is_there),
         cmocka_unit_test(one_that_delivered_before_it_was_suspect_is_cleared_by_its_next_message),
+        cmocka_unit_test(a_message_of_a_drained_socket_clears_all_that_was_unfinished),
+        cmocka_unit_test(so_much_is_forgiven_for_the_time_between_two_looks),
         cmocka_unit_test(heartbeats_of_libzmq_never_add_up),
         cmocka_unit_test(a_connection_that_takes_nothing_of_what_waits_is_deaf),
         cmocka_unit_test(one_that_takes_a_byte_now_and_then_is_deaf_too),
         cmocka_unit_test(a_slow_link_is_not_deaf_while_its_data_moves),
+        cmocka_unit_test(a_wait_begins_anew_with_what_was_taken),
+        cmocka_unit_test(a_fault_of_the_input_counts_before_one_of_the_output),
         cmocka_unit_test(a_link_that_is_cut_somewhere_counts_as_deaf),
         cmocka_unit_test(a_connection_without_unsent_data_may_be_quiet_for_ever),
         cmocka_unit_test(answers_count_as_unsent_until_libzmq_wrote_them),

@@ -44,11 +44,30 @@ static void the_end_of_what_is_not_subscribed_to_counts_nothing(void **state)
     topics_free(&t);
 }
 
+static void topics_differ_by_their_bytes_and_by_nothing_else(void **state)
+{
+    struct topics t = {.seed = 7};
+
+    (void)state;
+    take(&t, "\1ABC", 4);
+    take(&t, "\1ABD", 4);
+    take(&t, "\1AXC", 4);
+    assert_int_equal(t.bytes, 3 * (3 + TOPIC_BYTES));
+    take(&t, "\1ABC and what stands behind", 4);
+    take(&t, "\2ABX", 4); /* neither begins nor ends a subscription */
+    assert_int_equal(t.bytes, 3 * (3 + TOPIC_BYTES));
+    take(&t, "\0ABD or something else", 4);
+    assert_int_equal(t.bytes, 2 * (3 + TOPIC_BYTES));
+    topics_free(&t);
+    topics_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_topic_counts_once_however_often_it_is_subscribed_to),
         cmocka_unit_test(the_end_of_what_is_not_subscribed_to_counts_nothing),
+        cmocka_unit_test(topics_differ_by_their_bytes_and_by_nothing_else),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
