@@ -182,7 +182,7 @@ static void while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_
     (void)state;
     limit_files(4096);
     assert_string_equal(ask("p", LOCK_B), "");
-    has(next_said(), "'error':'not_stored','message':'store ");
+    has(next_said(), "{'re':'lock','id':1,'error':'not_stored','message':'store ");
     has(ask("p", LOCK_B), "it may still take effect: ask again with the same owner'");
     forget_sent(said, &said_count);
     has(ask("p", "{'op':'lock','id':1,'name':'c','owner':'x','ttl_ms':9000}"),
@@ -224,13 +224,16 @@ static void a_disk_that_does_not_answer_counts_as_failing(void **state)
     assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     ask("p", LOCK_B);
-    lock_core_tick(core.locks, &core.time);
+    assert_int_equal(lock_core_tick(core.locks, &core.time), 2000);
     pass_time(1999);
-    lock_core_tick(core.locks, &core.time);
+    assert_int_equal(lock_core_tick(core.locks, &core.time), 1);
     assert_int_equal(said_count, 0);
+    has(ask("p", "{'op':'status','id':2}"), "'waiting':0,'behind_us':1999000}");
+    forget_sent(said, &said_count);
     pass_time(1);
     lock_core_tick(core.locks, &core.time);
     has(next_said(), "'message':'the disk has not answered for 2 s; it may still");
+    assert_int_equal(lock_core_tick(core.locks, &core.time), 9000 - 2000 + 1); /* of the lease */
     has(ask("p", with_token("renew", token)), "'expires_ms':9000}");
     forget_sent(said, &said_count);
     sqlite3_close(other);
@@ -273,6 +276,75 @@ static void a_broker_that_stops_does_not_wait_longer_than_it_may(void **state)
     limit_files(0);
 }
 
+static void a_change_is_in_the_list_of_watchers_only_once_it_is_stored(void **state)
+{
+    uint64_t token = granted();
+
+    (void)state;
+    has(published_text(0), "!lock/a lock 1<0 ");
+    ask("p", with_token("value_put", token));
+    ask("p", with_token("release", token));
+    assert_int_equal(published_count, 1);
+    has(next_said(), "'re':'value_put','id':2,'name':'a'");
+    has(next_said(), "'re':'release','id':2,'name':'a'");
+    assert_int_equal(published_count, 3);
+    has(published_text(1), "!lock/a lock 2<1 {'name':'a','state':'held'");
+    has(published_text(2), "!lock/a lock 3<2 {'name':'a','state':'free'");
+    has(ask("p", "{'op':'status','id':2}"),
+        "'locks':{'kind':'sqlite','durable':true,'reason':'','count':1,'held':0,'waiting':0,"
+        "'behind_us':0}");
+    forget_sent(said, &said_count);
+}
+
+/* Tokens that the file has reserved, as a broker that starts would find them. */
+static uint64_t reserved(void)
+{
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    uint64_t floor;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT value FROM meta", -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    floor = (uint64_t)sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return floor;
+}
+
+static void tokens_are_reserved_in_the_file_before_half_of_them_are_given(void **state)
+{
+    uint64_t first = reserved(), token = granted();
+    const uint64_t half = LEASE_STORE_RESERVE / 2;
+
+    (void)state;
+    assert_int_equal(first, WALL_US + LEASE_STORE_RESERVE);
+    assert_int_equal(token, WALL_US + 1);
+    ask("p", with_token("release", token));
+    next_said();
+    assert_int_equal(reserved(), first);
+    lease_set_floor(core.locks->table, WALL_US + half - 1);
+    token = granted();
+    assert_int_equal(token, WALL_US + half);
+    assert_int_equal(reserved(), first);
+    ask("p", with_token("release", token));
+    next_said();
+    token = granted();
+    assert_int_equal(reserved(), token + LEASE_STORE_RESERVE);
+}
+
+static void a_file_that_cannot_be_opened_is_reported(void **state)
+{
+    struct lock_writer *writer = NULL;
+    uint64_t floor = 7;
+
+    (void)state;
+    assert_true(lock_writer_open(folder, 1, &writer, &floor, error) != OK);
+    assert_non_null(strstr(error, folder));
+    assert_null(writer);
+    assert_int_equal(floor, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +357,9 @@ int main(void)
         T(a_disk_that_does_not_answer_counts_as_failing),
         T(what_waits_for_a_slow_disk_is_bounded),
         T(a_broker_that_stops_does_not_wait_longer_than_it_may),
+        T(a_change_is_in_the_list_of_watchers_only_once_it_is_stored),
+        T(tokens_are_reserved_in_the_file_before_half_of_them_are_given),
+        T(a_file_that_cannot_be_opened_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
