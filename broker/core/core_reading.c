@@ -42,6 +42,15 @@ static void go_to(struct core_reading *r, enum core_reading_phase phase, uint64_
     r->steps = CORE_PAGE_SCAN;
 }
 
+/* A unit of work for the next entry; false: all is used up. */
+static bool use(int64_t *work)
+{
+    if (*work <= 0)
+        return false;
+    --*work;
+    return true;
+}
+
 static void add(struct core_reading *r, const struct journal_entry *e, int64_t *work)
 {
     core_page_add(&r->page, e);
@@ -64,12 +73,12 @@ static void find(struct core_reading *r, int64_t *work)
     struct wire_record record;
 
     for (; r->seq > r->high; r->steps--) {
+        if (!use(work))
+            return;
         if (!r->steps || !read_own(r, r->seq, &e, &record)) {
             go_to(r, READING_SCAN_DOWN, r->high);
             return;
         }
-        if (--*work <= 0)
-            return;
         if (record.prev < r->seq)
             r->seq = record.prev;
     }
@@ -86,7 +95,7 @@ static void scan_down(struct core_reading *r, int64_t *work)
             done(r, r->seq + 1);
             return;
         }
-        if (--*work <= 0)
+        if (!use(work))
             return;
         if (read_own(r, r->seq, &e, &record)) {
             read_down_from(r, r->seq);
@@ -106,7 +115,7 @@ static void read_down(struct core_reading *r, int64_t *work)
             done(r, r->seq + 1);
             return;
         }
-        if (--*work <= 0)
+        if (!use(work))
             return;
         if (!read_own(r, r->seq, &e, &record)) { /* never of our making: look below */
             done(r, r->seq);
@@ -127,9 +136,8 @@ static void walk(struct core_reading *r, int64_t *work)
     struct wire_record record;
 
     for (; r->seq > r->low; r->steps--, r->seq = record.prev) {
-        if (*work <= 0)
+        if (!use(work))
             return;
-        --*work;
         if (!r->steps || !read_own(r, r->seq, &e, &record) || record.prev >= r->seq) {
             go_to(r, READING_SCAN_UP, r->low);
             return;
@@ -147,9 +155,8 @@ static void put(struct core_reading *r, int64_t *work)
     uint64_t limit = r->query.limit;
 
     for (; r->put < r->count && r->put < limit && !is_full(r); r->put++) {
-        if (*work <= 0)
+        if (!use(work))
             return;
-        --*work;
         r->seq = r->found[(r->count - 1 - r->put) % limit];
         if (read_own(r, r->seq, &e, &record))
             add(r, &e, work);
@@ -166,9 +173,8 @@ static void scan_up(struct core_reading *r, int64_t *work)
     if (r->seq < r->low)
         r->seq = r->low;
     for (; r->steps && r->seq < r->high && !is_full(r); r->steps--) {
-        if (*work <= 0)
+        if (!use(work))
             return;
-        --*work;
         if (read_own(r, ++r->seq, &e, &record) && is_in_time(r, &record))
             add(r, &e, work);
     }
