@@ -203,6 +203,39 @@ static void a_traced_quote_says_when_it_passed_where_as_far_as_is_known(void **s
     buf_free(&text);
 }
 
+static void a_loss_is_written_with_all_its_members(void **state)
+{
+    static const char *const bodies[] = {
+        "{'feed':'f','first':3,'last':5,'count':2,'reason':'ring_overflow'}", "{}"};
+    static const char *const lost[] = {
+        "{'type':'lost','seq':7,'feed':'f','first':3,'last':5,'count':2,"
+        "'reason':'ring_overflow'}",
+        "{'type':'lost','seq':7,'feed':'','first':0,'last':0,'count':0,'reason':''}"};
+    struct buf body = {0}, text = {0};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct frame *json, *pack;
+
+        buf_clear(&body);
+        packed(&body, bodies[i]);
+        json = encode_lost(7, buf_span(&body), ENCODING_JSON);
+        pack = encode_lost(7, buf_span(&body), ENCODING_MSGPACK);
+        assert_string_equal(unpacked(&text, payload_of(pack)), lost[i]);
+        buf_clear(&text);
+        buf_add(&text, payload_of(json).at, payload_of(json).len);
+        for (size_t k = 0; k < text.len; k++)
+            text.data[k] = text.data[k] == '"' ? '\'' : text.data[k];
+        assert_string_equal(buf_text(&text), lost[i]);
+        assert_int_equal(json->seq, 7);
+        assert_int_equal(pack->seq, 7);
+        frame_release(&json);
+        frame_release(&pack);
+    }
+    buf_free(&body);
+    buf_free(&text);
+}
+
 static void every_state_has_a_name(void **state)
 {
     (void)state;
@@ -219,6 +252,7 @@ int main(void)
         cmocka_unit_test(a_price_is_the_same_text_from_end_to_end),
         cmocka_unit_test(any_accepted_quote_is_encoded_alike),
         cmocka_unit_test(a_traced_quote_says_when_it_passed_where_as_far_as_is_known),
+        cmocka_unit_test(a_loss_is_written_with_all_its_members),
         cmocka_unit_test(every_state_has_a_name),
     };
 

@@ -96,7 +96,10 @@ static void a_host_has_all_of_an_ipv6_network_and_one_rate(void **state)
     limits.all = 1000;
     assert_int_equal(take_many("2001:db8:1:2::1", 10), 10);
     assert_int_equal(take_many("2001:db8:1:2:ffff::9", 1000), 90);
+    assert_int_equal(take_many("2001:db8:1:2:8000::9", 1000), 0);
     assert_int_equal(take_many("2001:db8:1:3::1", 1000), 100);
+    assert_int_equal(take_many("2001:db8:1:8002::1", 1000), 100);
+    assert_int_equal(take_many("3001:db8:1:2::1", 1000), 100);
     assert_int_equal(take_many("::ffff:192.0.2.1", 1000), 100);
     assert_int_equal(take_many("::ffff:192.0.2.2", 1000), 100);
 }

@@ -81,6 +81,11 @@ static void the_client_is_the_first_hop_we_do_not_trust(void **state)
         {"10.0.0.1", "[2001:db8::7]", "2001:db8::7", 0},
         {"10.0.0.1", "2001:db8::7", "2001:db8::7", 0},
         {"10.0.0.1", "\"[2001:db8::7]\"", "2001:db8::7", 0},
+        {"10.0.0.1", "::1", "::1", 0},
+        {"10.0.0.1", "1::", "1::", 0},
+        {"10.0.0.1", "203.0.113.7:0", "203.0.113.7", 0},
+        {"10.0.0.1", "203.0.113.7:65535", "203.0.113.7", 65535},
+        {"10.0.0.1", "\"203.0.113.7:1\"", "203.0.113.7", 1},
         /* a client may write what it likes in front */
         {"10.0.0.1", "6.6.6.6, 203.0.113.7", "203.0.113.7", 0},
         {"10.0.0.0/8", "6.6.6.6, 203.0.113.7, 10.0.0.2", "203.0.113.7", 0},
@@ -93,6 +98,14 @@ static void the_client_is_the_first_hop_we_do_not_trust(void **state)
         {"10.0.0.1", "203.0.113.7:99999", "10.0.0.1", 777},
         {"10.0.0.1", "203.0.113.7\"", "10.0.0.1", 777},
         {"10.0.0.1", "[::1", "10.0.0.1", 777},
+        {"10.0.0.1", "[::1]x", "10.0.0.1", 777},
+        {"10.0.0.1", "[::1]:", "10.0.0.1", 777},
+        {"10.0.0.1", "203.0.113.7:", "10.0.0.1", 777},
+        {"10.0.0.1", "203.0.113.7:+1", "10.0.0.1", 777},
+        {"10.0.0.1", "203.0.113.7:1x", "10.0.0.1", 777},
+        {"10.0.0.1", "203.0.113.7:65536", "10.0.0.1", 777},
+        {"10.0.0.1", "\"", "10.0.0.1", 777},
+        {"10.0.0.1", "\"\"", "10.0.0.1", 777},
         /* and an untrusted peer is not believed at all */
         {"10.0.0.9", "203.0.113.7", "10.0.0.1", 777},
         {"", "203.0.113.7", "10.0.0.1", 777},
@@ -143,6 +156,38 @@ static void our_own_origin_is_what_the_client_typed(void **state)
     }
 }
 
+static void any_header_of_a_trusted_proxy_makes_a_request_proxied(void **state)
+{
+    static const struct {
+        const char *list, *x_for, *x_proto, *x_host;
+        bool is_proxied;
+    } cells[] = {
+        {"10.0.0.1", NULL, NULL, NULL, false},
+        {"10.0.0.1", "203.0.113.7", NULL, NULL, true},
+        {"10.0.0.1", NULL, "http", NULL, true},
+        {"10.0.0.1", NULL, NULL, "a.example", true},
+        {"10.0.0.9", "203.0.113.7", "https", "a.example", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cells); i++) {
+        struct forwarded_trust *t = trust(cells[i].list);
+        const struct forwarded_facts facts = {.peer = "10.0.0.1",
+                                              .host = " gw:8000 ",
+                                              .x_for = cells[i].x_for,
+                                              .x_proto = cells[i].x_proto,
+                                              .x_host = cells[i].x_host};
+        struct forwarded_client c;
+
+        forwarded_resolve(t, &facts, &c);
+        assert_int_equal(c.is_proxied, cells[i].is_proxied);
+        assert_int_equal(c.peer_is_trusted, i < 4);
+        assert_string_equal(c.scheme, "http");
+        assert_string_equal(c.authority, i == 3 ? "a.example" : "gw:8000");
+        forwarded_trust_free(t);
+    }
+}
+
 static void overlong_headers_are_ignored(void **state)
 {
     static char longest[4000];
@@ -169,6 +214,7 @@ int main(void)
         cmocka_unit_test(a_bad_entry_stops_the_start),
         cmocka_unit_test(the_client_is_the_first_hop_we_do_not_trust),
         cmocka_unit_test(our_own_origin_is_what_the_client_typed),
+        cmocka_unit_test(any_header_of_a_trusted_proxy_makes_a_request_proxied),
         cmocka_unit_test(overlong_headers_are_ignored),
     };
 
