@@ -12,7 +12,7 @@
 #include "tests/unit/gateway/fanout/hub_fixture.h"
 #include "tests/unit/gateway/fanout/hub_reader_fixture.h"
 
-/* --- topics -------------------------------------------------------------------------------- */
+/* --- topics ------------------------------------------------------------ */
 
 static void topics_cost_their_bytes_as_zeromq_topics_and_four(void **state)
 {
@@ -103,7 +103,25 @@ static void a_symbol_is_covered_as_its_topics_say(void **state)
     hub_topic_release(hub, exact);
 }
 
-/* --- forgetting ------------------------------------------------------------------------------ */
+static void a_symbol_is_stamped_by_whichever_topic_matches(void **state)
+{
+    struct hub_topic *t[3] = {hub_topic_retain(hub, SPAN("*")), hub_topic_retain(hub, SPAN("A*")),
+                              hub_topic_retain(hub, SPAN("A1"))};
+    struct hub_symbol *s = hub_know(hub, SPAN("A1")), *other = hub_know(hub, SPAN("A2"));
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        hub_stamp(hub, &t[i], 1);
+        assert_true(hub_is_stamped(hub, s));
+        assert_int_equal(hub_is_stamped(hub, other), i < 2);
+    }
+    hub_stamp(hub, NULL, 0);
+    assert_false(hub_is_stamped(hub, s));
+    for (size_t i = 0; i < 3; i++)
+        hub_topic_release(hub, t[i]);
+}
+
+/* --- forgetting ------------------------------------------------------------ */
 
 static size_t topics(void)
 {
@@ -190,7 +208,7 @@ static void places_of_forgotten_symbols_are_given_out_again_the_lowest_first(voi
     hub_topic_release(hub, t);
 }
 
-/* --- due --------------------------------------------------------------------------------------- */
+/* --- due ------------------------------------------------------------ */
 
 static void due_subscribers_are_counted_and_taken_in_order(void **state)
 {
@@ -220,7 +238,7 @@ static void due_subscribers_are_counted_and_taken_in_order(void **state)
     assert_int_equal(hub_due_count(hub), 0);
 }
 
-/* --- walks ------------------------------------------------------------------------------------- */
+/* --- walks ------------------------------------------------------------ */
 
 static void a_walk_costs_four_steps_a_pattern_and_one_a_further_symbol(void **state)
 {
@@ -267,7 +285,7 @@ static void a_walk_costs_four_steps_a_pattern_and_one_a_further_symbol(void **st
         hub_topic_release(hub, t[i]);
 }
 
-/* --- joins ------------------------------------------------------------------------------------- */
+/* --- joins ------------------------------------------------------------ */
 
 static void a_join_in_mode_all_stops_where_the_room_is_used_up(void **state)
 {
@@ -366,6 +384,7 @@ int main(void)
         TEST(topics_cost_their_bytes_as_zeromq_topics_and_four),
         TEST(a_topic_knows_the_position_that_made_it_live),
         TEST(a_symbol_is_covered_as_its_topics_say),
+        TEST(a_symbol_is_stamped_by_whichever_topic_matches),
         TEST(a_tidy_removes_so_many_topics_and_looks_at_four_times_as_many_symbols),
         TEST(a_symbol_that_gets_a_topic_again_is_kept),
         TEST(places_of_forgotten_symbols_are_given_out_again_the_lowest_first),

@@ -83,7 +83,7 @@ static inline void check(const char *line, const char *headers, int want, const 
         fail_msg("%s %s: %s\nnot %d with %s", line, headers, text, want, part);
 }
 
-/* --- the loop ------------------------------------------------------------------------------ */
+/* --- the loop ------------------------------------------------------------ */
 
 /* The loop's next answer, and the request that it is for. */
 static struct {

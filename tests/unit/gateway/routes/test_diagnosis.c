@@ -97,7 +97,7 @@ static void the_token_is_judged_wherever_it_stands(void **state)
     check(CHECK, OURS "Authorization: Bearer a+b\r\n", 200, "\"allowed\":true");
 }
 
-/* --- the proxy ------------------------------------------------------------------------------ */
+/* --- the proxy ------------------------------------------------------------ */
 
 static void a_port_that_the_proxy_drops_is_noted(void **state)
 {

@@ -33,7 +33,7 @@ static void has_no(const char *part)
         fail_msg("%s\nhas %s", buf_text(&answer), part);
 }
 
-/* --- shown -------------------------------------------------------------------------------- */
+/* --- shown ------------------------------------------------------------ */
 
 static void locks_are_listed_by_prefix_and_page(void **state)
 {
@@ -129,7 +129,7 @@ static void values_are_shown_with_the_token_only(void **state)
                "\"unknown_lock\"");
 }
 
-/* --- changed ------------------------------------------------------------------------------ */
+/* --- changed ------------------------------------------------------------ */
 
 /* With a body, and the token. */
 static const char *with_body(const char *text)

@@ -263,7 +263,7 @@ static void the_state_of_each_symbol_without_a_newer_record_is_sent_once(void **
     assert_int_equal(p->s->requests, 0);
 }
 
-/* --- the broker is away --------------------------------------------------------------------- */
+/* --- the broker is away ------------------------------------------------------------ */
 
 static void while_the_broker_is_away_an_ack_promises_no_more_than_is_known(void **state)
 {

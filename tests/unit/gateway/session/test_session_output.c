@@ -34,7 +34,7 @@ static void quote_many(unsigned count)
     }
 }
 
-/* --- output --------------------------------------------------------------------------------- */
+/* --- output ------------------------------------------------------------ */
 
 static void a_session_gets_two_batches_in_a_turn_and_the_rest_in_the_next(void **state)
 {
@@ -177,7 +177,7 @@ static void a_socket_that_fails_ends_the_session(void **state)
     turn();
 }
 
-/* --- input ---------------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------ */
 
 static void a_client_that_ends_while_it_is_not_read_is_dropped(void **state)
 {
@@ -261,7 +261,7 @@ static void a_very_long_message_is_paid_for_by_later_milliseconds(void **state)
     hears(p, PONGED);
 }
 
-/* --- options -------------------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------ */
 
 static void rates_are_numbers_from_a_hundredth_to_a_thousand(void **state)
 {

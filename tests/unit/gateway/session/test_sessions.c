@@ -31,7 +31,7 @@ static void sweep_at(int64_t at)
     turn();
 }
 
-/* --- sweeps -------------------------------------------------------------------------------- */
+/* --- sweeps ------------------------------------------------------------ */
 
 static void pings_come_at_each_interval_of_silence(void **state)
 {
@@ -194,7 +194,7 @@ static void a_sweep_that_ends_a_session_looks_at_the_one_in_its_place(void **sta
     assert_int_equal(all->count, 9);
 }
 
-/* --- flushes -------------------------------------------------------------------------------- */
+/* --- flushes ------------------------------------------------------------ */
 
 static void a_flush_of_some_leaves_the_others_due(void **state)
 {
@@ -313,7 +313,7 @@ static void an_answer_that_a_held_back_session_cannot_take_waits(void **state)
     assert_true(p->is_closed);
 }
 
-/* --- to all ---------------------------------------------------------------------------------- */
+/* --- to all ------------------------------------------------------------ */
 
 static void a_loss_is_reported_to_all_and_counted(void **state)
 {
@@ -409,7 +409,7 @@ static void clients_that_are_sent_away_reconnect_at_times_of_their_own(void **st
     assert_int_equal(all->away_count, 3);
 }
 
-/* --- input ------------------------------------------------------------------------------------ */
+/* --- input ------------------------------------------------------------ */
 
 static void one_that_sends_too_much_is_read_again_in_the_next_millisecond(void **state)
 {
