@@ -167,6 +167,8 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(EPOLL) $(LIBS)
 
 $(B)/tests/unit/doctor/test_probe_requests: LDLIBS += $(LIBS_doctor)
 
+$(B)/tests/unit/consumer/telegram/test_botapi_http: LDLIBS += $(LIBS_telegram)
+
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libshared.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@

@@ -342,6 +342,31 @@ static void a_close_answers_what_is_pending_and_waits_a_fifth_of_a_second_for_lo
     close_all();
 }
 
+static void begin_more(void *ctx, enum pregon_error e, const char *message,
+                       const struct pregon_value *v)
+{
+    struct pregon_lock_options lock = PREGON_LOCK_OPTIONS;
+    struct pregon_lock *l;
+
+    on_value(ctx, e, message, v);
+    assert_int_equal(pregon_value_get(c.p, "b", on_value, &c), PREGON_ERROR_CLOSED);
+    assert_int_equal(pregon_lock_open(c.p, "b", &lock, &l), PREGON_ERROR_CLOSED);
+}
+
+static void from_a_callback_of_a_close_nothing_can_be_begun(void **state)
+{
+    struct pregon *p;
+
+    (void)state;
+    open_greeted(options());
+    assert_int_equal(pregon_value_get(c.p, "a", begin_more, &c), PREGON_OK);
+    p = c.p;
+    pregon_close(&p);
+    c.p = NULL;
+    assert_reported("a: closed, The connection was closed before the answer.\n");
+    close_all();
+}
+
 static void a_close_without_locks_does_not_wait(void **state)
 {
     int64_t from;
@@ -374,6 +399,7 @@ int main(void)
         cmocka_unit_test(a_signal_ends_a_run_without_a_limit),
         cmocka_unit_test(after_a_stop_nothing_is_handed_out_before_the_next_turn),
         cmocka_unit_test(a_close_answers_what_is_pending_and_waits_a_fifth_of_a_second_for_locks),
+        cmocka_unit_test(from_a_callback_of_a_close_nothing_can_be_begun),
         cmocka_unit_test(a_close_without_locks_does_not_wait),
     };
 
