@@ -32,8 +32,6 @@ static void lose(struct lock_client *h, enum lock_client_reason reason, int64_t 
     h->phase = LOCK_CLIENT_WAITING;
     h->reason = reason;
     h->may_be_ours = reason == LOCK_CLIENT_UNANSWERED;
-    h->is_pending = h->is_unanswered = false;
-    h->wait_ms = 0;
     h->request_at = now;
 }
 
