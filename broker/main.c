@@ -355,11 +355,13 @@ static void renew(void *ctx, const char *reason, uint64_t above)
     enum err e;
 
     loop_unwatch(b->loop, &b->store_watch);
+    loop_leave(b->loop);
     (void)log_writer_close(b->core.log.log_writer, clock_mono_ms() + RENEW_MS);
     b->core.log.log_writer = NULL;
     b->core.log.journal = NULL;
     e = log_writer_open_anew(&b->config, (uint64_t)b->core.time.wall_us, reason, above,
                              &b->core.log.log_writer, error);
+    loop_enter(b->loop);
     if (!e)
         e = log_writer_start(b->core.log.log_writer, error);
     if (!e) {
@@ -407,6 +409,7 @@ static int run(struct broker *b)
     deadline = loop_now(b->loop) + b->config.timeout_graceful_shutdown;
     while (loop_stops(b->loop) < 2 && loop_now(b->loop) < deadline && has_lines(b))
         turn(b, 0);
+    loop_leave(b->loop);
     return loop_stops(b->loop) < 2 ? 0 : 1;
 }
 
@@ -454,10 +457,13 @@ int main(int argc, char **argv)
         .timeout_ms = b.config.peer_timeout,
     });
     b.core.time = (struct turn_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
-    if (broker_config_store(&b.config))
+    if (broker_config_store(&b.config)) {
+        loop_leave(b.loop);
         e = open_store(&b);
-    else
+        loop_enter(b.loop);
+    } else {
         core_init(&b.core, random_u64());
+    }
     if (e == ERR_HELD) {
         status = 2; /* by another broker: settings name a store of our own */
     } else if (!e) {

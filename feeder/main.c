@@ -465,6 +465,7 @@ int main(int argc, char **argv)
         code = f.has_failed ? 1 : 0;
         log_info("Finished %s [%d]", feeder_program.name, (int)getpid());
     }
+    loop_leave(f.loop);
     close_all(&f);
     return code;
 }

@@ -426,6 +426,7 @@ int main(int argc, char **argv)
     };
     if (g.upstream)
         status = run(&g, argv);
+    loop_leave(g.loop);
     upstream_free(g.upstream);
     handlers_fini(&g.handlers);
     sessions_free(g.sessions);

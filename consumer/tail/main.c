@@ -262,6 +262,7 @@ int main(int argc, char **argv)
         log_position(&t);
         code = t.has_failed ? 1 : 0;
     }
+    loop_leave(t.loop);
     pregon_close(&t.pregon);
     buf_free(&t.out);
     loop_free(t.loop);

@@ -193,6 +193,7 @@ int main(int argc, char **argv)
     log_info("Started %s " PREGON_VERSION " [%d]", telegram_program.name, (int)getpid());
     if (active_open(&active, loop, &settings))
         code = run(&active, loop);
+    loop_leave(loop);
     active_close(&active);
     log_info("Finished %s [%d]", telegram_program.name, (int)getpid());
     explicit_bzero(token, sizeof token);

@@ -24,11 +24,14 @@ struct loop {
     struct loop_watch signals;
     int64_t now, wall_us;
     int64_t pauses; /* total ms of pauses of this process */
-    unsigned stops;
+    sigset_t set;   /* the signals that come as a descriptor */
     bool reload;
     struct epoll_event events[BATCH];
     int event_count;
 };
+
+/* SIGTERM and SIGINT so far.  Signals are the process's, so this is no loop's own. */
+static volatile sig_atomic_t stops;
 
 static struct loop *loop_of(struct loop_watch *w)
 {
@@ -45,7 +48,7 @@ static void on_signal(struct loop_watch *w, uint32_t events)
         if (info.ssi_signo == SIGHUP)
             l->reload = true;
         else
-            l->stops++;
+            stops++;
     }
 }
 
@@ -55,19 +58,30 @@ static void read_clock(struct loop *l)
     l->wall_us = clock_wall_us();
 }
 
+/* While this thread works without loop_turn, a second signal ends the process. */
+static void on_stop(int signal_number)
+{
+    (void)signal_number;
+    if (++stops > 1)
+        _exit(1);
+}
+
 struct loop *loop_new(void)
 {
     struct loop *l = mem_zalloc(sizeof *l);
-    sigset_t set;
+    struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
 
+    stops = 0;
     signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigemptyset(&l->set);
+    sigaddset(&l->set, SIGTERM);
+    sigaddset(&l->set, SIGINT);
+    sigaddset(&l->set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &l->set, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
-    l->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    l->signals.fd = signalfd(-1, &l->set, SFD_NONBLOCK | SFD_CLOEXEC);
     l->signals.on_ready = on_signal;
     if (l->epoll < 0 || l->signals.fd < 0 || loop_watch(l, &l->signals, EPOLLIN)) {
         perror("CRITICAL: epoll or signalfd");
@@ -155,7 +169,24 @@ int64_t loop_wall_us(const struct loop *l)
 
 unsigned loop_stops(const struct loop *l)
 {
-    return l->stops;
+    (void)l;
+    return (unsigned)stops;
+}
+
+void loop_leave(struct loop *l)
+{
+    sigset_t ours = l->set;
+
+    on_signal(&l->signals, 0);
+    if (stops > 1)
+        _exit(1);
+    sigdelset(&ours, SIGHUP);
+    pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
+}
+
+void loop_enter(struct loop *l)
+{
+    pthread_sigmask(SIG_BLOCK, &l->set, NULL);
 }
 
 bool loop_take_reload(struct loop *l)

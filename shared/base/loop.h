@@ -45,6 +45,15 @@ int64_t loop_wall_us(const struct loop *l); /* wall clock at the turn's start */
 
 /* how often SIGTERM and SIGINT have come so far */
 unsigned loop_stops(const struct loop *l);
+
+/*
+ * Around work that may take seconds without loop_turn, and before the end of the program: a second
+ * SIGTERM or SIGINT of the process, earlier or from now on, ends it at once with status 1 (`_exit`:
+ * nothing is flushed).  A thread that is started meanwhile must block all signals.
+ */
+void loop_leave(struct loop *l);
+void loop_enter(struct loop *l); /* signals come as a descriptor again */
+
 bool loop_take_reload(struct loop *l); /* has SIGHUP come since the last call? */
 
 /*

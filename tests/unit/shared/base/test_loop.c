@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -205,6 +206,68 @@ static void requests_to_stop_are_counted(void **state)
     assert_false(loop_take_reload(loop));
 }
 
+/*
+ * How a process of its own ends that runs `life`.  It has a loop of its own, too: an epoll that a
+ * fork inherits looks at the signals of its parent.
+ */
+static int end_of(void (*life)(void))
+{
+    int status;
+    pid_t child = fork();
+
+    if (!child) {
+        loop = loop_new();
+        life();
+        _exit(7);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void stop_twice_after_leaving(void)
+{
+    loop_leave(loop);
+    raise(SIGTERM);
+    if (loop_stops(loop) == 1)
+        raise(SIGINT);
+}
+
+static void stop_before_and_after_leaving(void)
+{
+    raise(SIGINT);
+    loop_leave(loop);
+    raise(SIGINT);
+}
+
+static void leave_after_two_stops(void)
+{
+    raise(SIGINT);
+    loop_turn(loop, -1);
+    raise(SIGTERM);
+    loop_leave(loop);
+}
+
+static void stop_once_and_come_back(void)
+{
+    loop_leave(loop);
+    raise(SIGHUP); /* stays a descriptor's */
+    raise(SIGTERM);
+    loop_enter(loop);
+    raise(SIGTERM);
+    loop_turn(loop, -1);
+    _exit(loop_stops(loop) == 2 && loop_take_reload(loop) ? 8 : 9);
+}
+
+static void a_second_stop_ends_a_process_that_has_left_its_loop(void **state)
+{
+    (void)state;
+    assert_int_equal(end_of(stop_twice_after_leaving), 1);
+    assert_int_equal(end_of(stop_before_and_after_leaving), 1);
+    assert_int_equal(end_of(leave_after_two_stops), 1);
+    assert_int_equal(end_of(stop_once_and_come_back), 8);
+}
+
 static void a_hangup_asks_once_to_reload_and_never_to_stop(void **state)
 {
     (void)state;
@@ -366,6 +429,7 @@ int main(void)
         TEST(a_descriptor_that_cannot_be_watched_is_an_error),
         TEST(the_other_end_closing_is_reported),
         TEST(requests_to_stop_are_counted),
+        TEST(a_second_stop_ends_a_process_that_has_left_its_loop),
         TEST(a_hangup_asks_once_to_reload_and_never_to_stop),
         TEST(a_broken_pipe_ends_nobody),
         TEST(the_clocks_are_read_once_a_turn),
