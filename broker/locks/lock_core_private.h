@@ -47,14 +47,10 @@ struct lock_core_request {
     struct lease *lease; /* NULL: there is no such lock */
 };
 
-/* Is a change durable when it was answered? */
-static inline bool lock_core_is_durable(const struct lock_core *k)
-{
-    return k->writer && !k->reason[0];
-}
-
 /* lock_core_send.c */
 
+/* Is a change durable when it was answered? */
+bool lock_core_is_durable(const struct lock_core *k);
 /* Send the answer that was begun once the change is stored. */
 void lock_core_send(struct lock_core_request *q, uint64_t change);
 /* Send the error that states why nothing is granted now. */

@@ -43,6 +43,11 @@ static void send_later(struct lock_core *k, uint64_t change, bool is_answer, str
     k->unsent_bytes += text.len;
 }
 
+bool lock_core_is_durable(const struct lock_core *k)
+{
+    return k->writer && !k->reason[0];
+}
+
 bool lock_core_is_behind(const struct lock_core *k)
 {
     return k->unsent_count >= LOCK_CORE_UNSENT_MAX || k->unsent_bytes >= LOCK_CORE_UNSENT_BYTES;

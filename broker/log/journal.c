@@ -1,4 +1,4 @@
-#include "broker/log/journal_private.h"
+#include "broker/log/journal_load.h"
 
 #include <assert.h>
 #include <stdlib.h>

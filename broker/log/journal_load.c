@@ -1,7 +1,7 @@
 /* journal_load: finds the entries of a ring that an earlier broker left. */
 #include <stdlib.h>
 
-#include "broker/log/journal_private.h"
+#include "broker/log/journal_load.h"
 
 /* Is `seq` about the next position?  More than the ring can hold lie never between. */
 static bool is_near(const struct journal *j, uint64_t seq, uint64_t next)

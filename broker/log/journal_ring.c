@@ -1,8 +1,8 @@
-/* journal_ring: the entries and slots of a mapped ring, for journal.c and journal_load.c. */
+#include "broker/log/journal_ring.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/log/journal_private.h"
 #include "shared/base/mem.h"
 
 static void grow_offsets(struct journal *j)

@@ -1,10 +1,11 @@
 /*
- * journal_private: the ring from inside, for journal.c (it takes records), journal_load.c (it finds
- * the entries that an earlier broker left) and, below both, journal_ring.c.  No other file includes
- * it.
+ * journal_ring: the entries and slots of a mapped ring.
+ *
+ * Only journal.c (it takes records) and journal_load.c (it finds the entries that an earlier broker
+ * left) include it.
  */
-#ifndef BROKER_LOG_JOURNAL_PRIVATE_H
-#define BROKER_LOG_JOURNAL_PRIVATE_H
+#ifndef BROKER_LOG_JOURNAL_RING_H
+#define BROKER_LOG_JOURNAL_RING_H
 
 #include <string.h>
 
@@ -112,9 +113,5 @@ void journal_forget_entries(struct journal *j, uint64_t next);
 void journal_finish_change(struct journal_layout *m);
 /* The file was mapped. */
 void journal_attach(struct journal *j);
-
-/* journal_load.c: load the state from the file; errors as journal_open. */
-MUST_CHECK enum err journal_load(struct journal *j, const char *path,
-                                 char error[JOURNAL_ERROR_MAX]);
 
 #endif

@@ -161,7 +161,7 @@ void pregon_follow(struct pregon *p)
         .lost = report_lost,
         .reset = report_reset,
         .synced = report_synced,
-        .link = report_link,
+        .presence = report_link,
         .note = report_note,
     };
 

@@ -315,9 +315,9 @@ static void on_link(void *ctx, bool is_up)
 {
     struct subscription *d = ctx;
 
-    d->out.link(d->out.ctx, is_up,
-                is_up ? "The broker is here."
-                      : "No heartbeat of the broker has come for 3 seconds.");
+    d->out.presence(d->out.ctx, is_up,
+                    is_up ? "The broker is here."
+                          : "No heartbeat of the broker has come for 3 seconds.");
 }
 
 static void on_synced(void *ctx)
@@ -374,7 +374,7 @@ struct subscription *subscription_new(const struct subscription_settings *settin
                                    .lost = on_lost,
                                    .flush = flush_changed,
                                    .reset = on_reset,
-                                   .link = on_link,
+                                   .presence = on_link,
                                    .unverified = on_nothing,
                                    .live = on_live,
                                    .synced = on_synced,

@@ -37,7 +37,7 @@ struct subscription_out {
     void (*lost)(void *ctx, const struct wire_record *r);
     void (*reset)(void *ctx, uint64_t epoch, uint64_t old_epoch, const char *reason);
     void (*synced)(void *ctx);
-    void (*link)(void *ctx, bool is_up, const char *why);
+    void (*presence)(void *ctx, bool is_up, const char *why);
 };
 
 struct subscription_settings {

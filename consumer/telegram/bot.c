@@ -72,7 +72,7 @@ enum err bot_load(struct bot *b, struct span value)
     *l = loaded;
     l->revision = revision;
     for (size_t i = l->answer_count; i-- > 0;) {
-        struct answer *a = &l->answers[i];
+        struct ledger_answer *a = &l->answers[i];
         enum delivery_next next;
 
         if (!a->delivery.is_sending)
@@ -179,10 +179,10 @@ static int64_t wait_of(const struct bot *b, int64_t chat, const struct delivery 
     return pacer_wait(b->pacer, chat, now);
 }
 
-static struct answer *next_answer(struct bot *b, int64_t now)
+static struct ledger_answer *next_answer(struct bot *b, int64_t now)
 {
     for (size_t i = 0; i < b->ledger.answer_count; i++) {
-        struct answer *a = &b->ledger.answers[i];
+        struct ledger_answer *a = &b->ledger.answers[i];
 
         if (wait_of(b, a->chat, &a->delivery, now) == 0)
             return a;
@@ -220,7 +220,7 @@ static void begin(struct bot *b, struct bot_send *out, struct delivery *d, bool 
 
 bool bot_next(struct bot *b, int64_t now, struct bot_send *out)
 {
-    struct answer *answer = next_answer(b, now);
+    struct ledger_answer *answer = next_answer(b, now);
     struct alert *alert = answer ? NULL : next_alert(b, now);
 
     if (!answer && !alert)
@@ -246,7 +246,7 @@ bool bot_next(struct bot *b, int64_t now, struct bot_send *out)
 
 static enum delivery_next end_answer(struct bot *b, uint64_t update, enum delivery_outcome outcome)
 {
-    struct answer *a = ledger_find_answer(&b->ledger, update);
+    struct ledger_answer *a = ledger_find_answer(&b->ledger, update);
     enum delivery_next next;
 
     if (!a)

@@ -209,7 +209,7 @@ enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat, int6
     if (l->answer_bytes + text.len + ANSWER_OVERHEAD > LEDGER_ANSWER_BYTES_MAX)
         return ERR_FULL;
     ARRAY_RESERVE(l->answers, l->answer_cap, l->answer_count + 1);
-    l->answers[l->answer_count++] = (struct answer){
+    l->answers[l->answer_count++] = (struct ledger_answer){
         .update = update,
         .chat = chat,
         .thread = thread,
@@ -222,7 +222,7 @@ enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat, int6
     return OK;
 }
 
-struct answer *ledger_find_answer(const struct ledger *l, uint64_t update)
+struct ledger_answer *ledger_find_answer(const struct ledger *l, uint64_t update)
 {
     for (size_t i = 0; i < l->answer_count; i++)
         if (l->answers[i].update == update)
@@ -230,7 +230,7 @@ struct answer *ledger_find_answer(const struct ledger *l, uint64_t update)
     return NULL;
 }
 
-void ledger_remove_answer(struct ledger *l, struct answer *a)
+void ledger_remove_answer(struct ledger *l, struct ledger_answer *a)
 {
     size_t at = (size_t)(a - l->answers);
 

@@ -30,7 +30,7 @@
 #define LEDGER_SENDING_MAX 8 /* alerts being sent at a time, each of which may hold two prices */
 #define LEDGER_VERSION 1
 
-struct answer {
+struct ledger_answer {
     uint64_t update;      /* the update that it answers */
     int64_t chat, thread; /* thread: of a forum; 0: none */
     bool is_spanish;
@@ -45,7 +45,7 @@ struct ledger {
     uint64_t epoch, seq; /* quotes up to this position have been judged; 0, 0: none */
     struct alert *alerts;
     size_t alert_count, alert_cap, alert_bytes;
-    struct answer *answers; /* in the order of updates */
+    struct ledger_answer *answers; /* in the order of updates */
     size_t answer_count, answer_cap, answer_bytes;
     uint64_t revision;
 };
@@ -81,8 +81,8 @@ bool ledger_has_room(const struct ledger *l);
 /* Fails with ERR_FULL or ERR_TOO_LARGE.  The text is copied. */
 MUST_CHECK enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat,
                                       int64_t thread, bool is_spanish, struct span text);
-struct answer *ledger_find_answer(const struct ledger *l, uint64_t update);
-void ledger_remove_answer(struct ledger *l, struct answer *a);
+struct ledger_answer *ledger_find_answer(const struct ledger *l, uint64_t update);
+void ledger_remove_answer(struct ledger *l, struct ledger_answer *a);
 size_t ledger_answers_of(const struct ledger *l, int64_t chat);
 
 /* Appends the whole ledger as msgpack. */

@@ -47,7 +47,7 @@ static void put_alert(msgpack_packer *pk, const struct alert *a)
     msgpack_pack_uint8(pk, a->is_paused);
 }
 
-static void put_answer(msgpack_packer *pk, const struct answer *a)
+static void put_answer(msgpack_packer *pk, const struct ledger_answer *a)
 {
     msgpack_pack_array(pk, ANSWER_FIELDS_NOW);
     msgpack_pack_uint64(pk, a->update);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/fanout/hub.h"
 #include "shared/base/array.h"
 #include "shared/base/mem.h"
 

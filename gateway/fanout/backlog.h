@@ -15,21 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gateway/fanout/frame.h"
-
-struct hub_symbol;
-
-/*
- * MESSAGE_TRACED: a quote with the times at which it passed each program, for clients that request
- * them.
- */
-enum symbol_message {
-    MESSAGE_QUOTE,
-    MESSAGE_SNAPSHOT,
-    MESSAGE_STATE,
-    MESSAGE_TRACED,
-    MESSAGE_COUNT
-};
+#include "gateway/fanout/hub_frame.h"
 
 struct backlog {
     /* merge: due symbols, each tagged with the kind of message; the list begins at `due_first` */

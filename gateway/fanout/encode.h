@@ -7,8 +7,7 @@
 #ifndef GATEWAY_FANOUT_ENCODE_H
 #define GATEWAY_FANOUT_ENCODE_H
 
-#include "gateway/fanout/frame.h"
-#include "gateway/fanout/hub.h"
+#include "gateway/fanout/hub_frame.h"
 
 /* A record that need not be the newest of its symbol. */
 struct encode_record {

@@ -1,8 +1,10 @@
-#include "gateway/fanout/hub_private.h"
+#include "gateway/fanout/hub.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/fanout/hub_due.h"
+#include "gateway/fanout/hub_topic.h"
 #include "gateway/fanout/window.h"
 #include "shared/base/array.h"
 #include "shared/base/mem.h"
@@ -135,6 +137,12 @@ static void set_changed(struct hub *h, struct hub_symbol *s)
     h->changed[h->changed_count++] = s;
 }
 
+static void queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f)
+{
+    backlog_queue(s->join ? hub_join_records(s) : &s->backlog, f, h->queue_limit);
+    hub_put_due(h, s);
+}
+
 static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_message kind)
 {
     hub_match(h, s);
@@ -149,7 +157,7 @@ static void queue_to_all(struct hub *h, struct hub_symbol *s, enum symbol_messag
                 (subscriber->join && !hub_join_takes(subscriber, s, t->members[k].is_joining)))
                 continue;
             as = kind == MESSAGE_QUOTE ? subscriber->backlog.quote_as : kind;
-            hub_queue_frame(h, subscriber, hub_symbol_frame(s, as, subscriber->encoding));
+            queue_frame(h, subscriber, hub_symbol_frame(s, as, subscriber->encoding));
         }
     }
 }
@@ -181,8 +189,8 @@ void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT])
     for (struct hub_topic *t = h->topics; t; t = t->next)
         for (uint32_t k = 0; t->all_count && k < t->member_count; k++)
             if (t->members[k].subscriber->wants_all)
-                hub_queue_frame(h, t->members[k].subscriber,
-                                frames[t->members[k].subscriber->encoding]);
+                queue_frame(h, t->members[k].subscriber,
+                            frames[t->members[k].subscriber->encoding]);
 }
 
 static void set_state(struct hub *h, struct hub_symbol *s, enum symbol_state state)

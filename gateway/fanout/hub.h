@@ -21,42 +21,13 @@
 #include <stdint.h>
 
 #include "gateway/fanout/backlog.h"
-#include "gateway/fanout/frame.h"
+#include "gateway/fanout/hub_frame.h"
 #include "shared/base/buf.h"
 #include "shared/base/prefix_index.h"
 #include "shared/wire/quote.h"
 #include "shared/wire/wire.h"
 
 #define HUB_PATTERN_MAX (QUOTE_SYMBOL_MAX + 1) /* a symbol, or a prefix and '*' */
-
-enum symbol_state { SYMBOL_UNKNOWN, SYMBOL_LIVE, SYMBOL_STALE };
-
-struct hub_symbol {
-    char name[QUOTE_SYMBOL_MAX + 1];
-    uint8_t name_len;
-    uint32_t index;
-    enum symbol_state state;
-    bool last_is_state;                         /* its last record was a state, not a quote */
-    uint64_t seq, prev;                         /* of its last record */
-    uint64_t sent_us, accepted_us, received_us; /* times of that record, 0: not known */
-    struct buf body;                            /* its last quote, msgpack; empty: none yet */
-    uint64_t body_seq;                          /* position of that last quote */
-    /* private to the hub */
-    struct frame *frames[MESSAGE_COUNT][ENCODING_COUNT];
-    /* topics that match it; valid while `matching` equals the hub's */
-    struct hub_topic **topics;
-    uint32_t topic_count, topic_cap;
-    uint64_t matching;
-    uint32_t references;       /* number of window records that point to it */
-    uint32_t updates;          /* quotes in this turn */
-    bool is_changed;           /* on the hub's list of changed symbols */
-    bool had_quote, had_state; /* in this turn */
-    /* its value is of the previous log: its next quote is sent as a snapshot */
-    bool is_of_old_log;
-    bool is_snapshot_due; /* after a resync: its next quote is sent as a snapshot */
-    uint32_t hash;
-    struct hub_symbol *chain;
-};
 
 struct hub_join;
 struct hub_subscriber;
@@ -286,17 +257,6 @@ void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT]);
 bool hub_has_all(const struct hub *h, struct hub_symbol *symbol);
 bool hub_topic_has_all(const struct hub_topic *t);
 bool hub_has_anyone_in_all(const struct hub *h);
-
-/* The frame of a symbol's newest record, made once per kind and encoding; the hub owns it. */
-struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind,
-                             enum encoding encoding);
-static inline struct frame *hub_symbol_frame(struct hub_symbol *s, enum symbol_message kind,
-                                             enum encoding encoding)
-{
-    struct frame *f = s->frames[kind][encoding];
-
-    return f ? f : hub_make_frame(s, kind, encoding);
-}
 
 /* --- queries -------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
-/* hub_due: the list of due subscribers, in order, and the rounds of a fan-out. */
+#include "gateway/fanout/hub_due.h"
+
 #include <string.h>
 
-#include "gateway/fanout/hub_private.h"
 #include "shared/base/array.h"
 
 void hub_set_due(struct hub *h, struct hub_subscriber *s)

@@ -4,7 +4,8 @@
  */
 #include <stdlib.h>
 
-#include "gateway/fanout/hub_private.h"
+#include "gateway/fanout/hub_due.h"
+#include "gateway/fanout/hub_topic.h"
 #include "shared/base/array.h"
 
 /* True if no feed of this log supplies the symbol and nothing points to it. */

@@ -1,8 +1,8 @@
-/* hub_frame: the frames of a symbol's newest record, one of each kind and encoding. */
+#include "gateway/fanout/hub_frame.h"
+
 #include <stdlib.h>
 
 #include "gateway/fanout/encode.h"
-#include "gateway/fanout/hub_private.h"
 
 void hub_symbol_free(struct hub_symbol *s)
 {

@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/fanout/hub_private.h"
+#include "gateway/fanout/hub_due.h"
+#include "gateway/fanout/hub_topic.h"
 
 #include "shared/base/array.h"
 

@@ -1,7 +1,7 @@
 /* hub_leave: a subscriber leaves one topic or all topics. */
 #include <stdlib.h>
 
-#include "gateway/fanout/hub_private.h"
+#include "gateway/fanout/hub_state.h"
 
 bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern)
 {

@@ -1,6 +1,6 @@
-/* hub_private: shared by the files of hub; no other file includes it. */
-#ifndef GATEWAY_FANOUT_HUB_PRIVATE_H
-#define GATEWAY_FANOUT_HUB_PRIVATE_H
+/* hub_state: what a hub knows; only the files of hub include it. */
+#ifndef GATEWAY_FANOUT_HUB_STATE_H
+#define GATEWAY_FANOUT_HUB_STATE_H
 
 #include "gateway/fanout/hub.h"
 #include "shared/base/hash.h"
@@ -53,37 +53,6 @@ struct hub {
     uint32_t round; /* number of the fan-out or join slice; never 0 */
 };
 
-static inline struct span hub_name_of(const struct hub_symbol *s)
-{
-    return (struct span){s->name, s->name_len};
-}
-
-void hub_drop_frames(struct hub_symbol *s);
-void hub_begin_round(struct hub *h);
-/* Inline, because every quote needs it. */
-void hub_enter_due(struct hub *h, struct hub_subscriber *s);
-static inline void hub_put_due(struct hub *h, struct hub_subscriber *s)
-{
-    if (!s->is_due)
-        hub_enter_due(h, s);
-}
-
-/* Adds the symbol, with `updates` updates, to the subscriber's backlog. */
-static inline void hub_mark(struct hub *h, struct hub_subscriber *s, struct hub_symbol *symbol,
-                            enum symbol_message kind, uint32_t updates)
-{
-    h->merged += backlog_mark(&s->backlog, symbol, kind, updates, h->round);
-    hub_put_due(h, s);
-}
-
-struct backlog *hub_join_records(struct hub_subscriber *s);
-static inline void hub_queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f)
-{
-    backlog_queue(s->join ? hub_join_records(s) : &s->backlog, f, h->queue_limit);
-    hub_put_due(h, s);
-}
-
-void hub_symbol_free(struct hub_symbol *s);
 void hub_resize_symbols(struct hub *h, size_t slot_count); /* a power of two */
 /* Some symbols may no longer be wanted: hub_tidy will check all. */
 static inline void hub_may_forget(struct hub *h)
@@ -91,9 +60,6 @@ static inline void hub_may_forget(struct hub *h)
     h->may_forget_again |= h->may_forget && h->forget_at;
     h->may_forget = true;
 }
-
-void hub_topic_remove(struct hub *h, struct hub_topic *t); /* t has no references */
-void hub_topic_resize(struct hub *h, size_t slot_count);   /* a power of two */
 
 /* Returns false if the subscriber was a member of the topic already. */
 bool hub_add_member(struct hub *h, struct hub_subscriber *s, struct hub_topic *t, bool is_joining);
@@ -105,7 +71,10 @@ void hub_drop_slots(struct hub_subscriber *s);
 /* Keeps dirty_count true: is the subscriber's backlog one that may contain symbols it has left? */
 void hub_note_dirty(struct hub *h, struct hub_subscriber *s);
 
-/* hub_join.c: a new log begins, so a join under way starts again from position 0. */
+/* hub_join.c */
+/* Where records for a subscriber wait while it joins. */
+struct backlog *hub_join_records(struct hub_subscriber *s);
+/* A new log begins, so a join under way starts again from position 0. */
 void hub_join_reset(struct hub_subscriber *s);
 /* does nothing if no join is under way */
 void hub_join_end(struct hub *h, struct hub_subscriber *s);
@@ -121,16 +90,5 @@ void hub_join_keep_snapshot(struct hub *h, struct hub_symbol *symbol);
 void hub_join_keep_state(struct hub *h, struct hub_symbol *symbol);
 /* A record of the symbol came through a membership: may it be queued for the subscriber now? */
 bool hub_join_takes(struct hub_subscriber *s, struct hub_symbol *symbol, bool is_joining);
-
-/*
- * The topics that match a symbol are looked up only when they are needed: call hub_match before
- * reading s->topics. So making or removing a topic costs the same, however many symbols it matches.
- */
-void hub_match_anew(const struct hub *h, struct hub_symbol *s);
-static inline void hub_match(const struct hub *h, struct hub_symbol *s)
-{
-    if (s->matching != h->matching)
-        hub_match_anew(h, s);
-}
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/fanout/hub_private.h"
+#include "gateway/fanout/hub_topic.h"
 #include "shared/base/array.h"
 #include "shared/base/mem.h"
 

@@ -1,8 +1,8 @@
-/* hub_topic: patterns, topics, and which symbols they match. */
+#include "gateway/fanout/hub_topic.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/fanout/hub_private.h"
 #include "shared/base/array.h"
 #include "shared/base/mem.h"
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/fanout/hub_private.h"
+#include "gateway/fanout/hub_state.h"
 
 #define SEEK_STEPS 4 /* cost of finding the first symbol of a pattern */
 

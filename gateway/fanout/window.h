@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gateway/fanout/hub.h"
+#include "gateway/fanout/hub_frame.h"
 
 struct window;
 

@@ -28,8 +28,8 @@ struct upstream *upstream_new(const struct upstream_settings *settings,
         upstream_free(u);
         return NULL;
     }
-    upstream_connect_hub(u, random_u64(), upstream_now(u));
-    u->complain_at = upstream_now(u) + NO_BROKER_MS;
+    upstream_connect_hub(u, random_u64(), loop_awake(u->settings.loop));
+    u->complain_at = loop_awake(u->settings.loop) + NO_BROKER_MS;
     return u;
 }
 
@@ -55,7 +55,7 @@ void upstream_free(struct upstream *u)
 
 void upstream_drain(struct upstream *u)
 {
-    int64_t now = upstream_now(u);
+    int64_t now = loop_awake(u->settings.loop);
     struct bus_message m;
     enum err e = OK;
     size_t bytes = 0; /* a page of values is worth hundreds of records */
@@ -103,7 +103,7 @@ static void complain_of_silence(struct upstream *u, int64_t now)
 
 void upstream_tick(struct upstream *u)
 {
-    int64_t now = upstream_now(u);
+    int64_t now = loop_awake(u->settings.loop);
     struct sent_request *q, *next;
 
     upstream_link_tick(u);
@@ -125,7 +125,7 @@ bool upstream_is_here(const struct upstream *u)
 
 int64_t upstream_silence_ms(const struct upstream *u)
 {
-    return upstream_now(u) - receiver_heard_at(u->receiver);
+    return loop_awake(u->settings.loop) - receiver_heard_at(u->receiver);
 }
 
 uint64_t upstream_gaps(const struct upstream *u)

@@ -200,7 +200,7 @@ void upstream_connect_hub(struct upstream *u, uint64_t name, int64_t now)
         .lost = on_lost,
         .flush = on_flush,
         .reset = on_reset,
-        .link = on_link,
+        .presence = on_link,
         .unverified = on_unverified,
         .live = on_live,
         .synced = on_synced,

@@ -37,7 +37,7 @@ static bool reopen(struct upstream *u, struct readiness *in, int type, const cha
 
 static bool reopen_records(struct upstream *u)
 {
-    u->records_at = upstream_now(u);
+    u->records_at = loop_awake(u->settings.loop);
     if (!reopen(u, &u->records, ZMQ_SUB, u->publish, RECORDS_HIGH_WATER, WIRE_RECORD_FRAME_MAX))
         return false;
     if (u->receiver) /* else it subscribes when it is made */
@@ -47,7 +47,7 @@ static bool reopen_records(struct upstream *u)
 
 static bool reopen_control(struct upstream *u)
 {
-    u->control_at = upstream_now(u);
+    u->control_at = loop_awake(u->settings.loop);
     if (!reopen(u, &u->control, ZMQ_DEALER, u->control_endpoint, CONTROL_HIGH_WATER,
                 WIRE_ANSWER_FRAME_MAX))
         return false;
@@ -72,7 +72,7 @@ void upstream_link_close(struct upstream *u)
 
 void upstream_link_tick(struct upstream *u)
 {
-    int64_t now = upstream_now(u);
+    int64_t now = loop_awake(u->settings.loop);
 
     if (now - u->records_at >= UPSTREAM_SILENCE_MS) {
         log_debug("no heartbeat: a new socket for the records");

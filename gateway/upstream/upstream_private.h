@@ -44,11 +44,6 @@ struct upstream {
     struct report report;
 };
 
-static inline int64_t upstream_now(const struct upstream *u)
-{
-    return loop_awake(u->settings.loop);
-}
-
 /* upstream_request.c */
 void upstream_say_hello(struct upstream *u);
 void upstream_say_goodbye(struct upstream *u);

@@ -45,7 +45,7 @@ static struct sent_request *request_new(struct upstream *u, enum sent_kind kind)
 
     q->id = ++u->next_id;
     q->kind = kind;
-    q->give_up_at = upstream_now(u) + UPSTREAM_ANSWER_MS;
+    q->give_up_at = loop_awake(u->settings.loop) + UPSTREAM_ANSWER_MS;
     HASH_ADD(hh, u->requests, id, sizeof q->id, q);
     return q;
 }
@@ -93,7 +93,7 @@ void upstream_say_hello(struct upstream *u)
     pack_kv_u(&pk, "known_record", known.record);
     pack_kv_u(&pk, "known_accepted", known.accepted_us);
     send_control(u, &b);
-    u->hello_at = upstream_now(u) + HELLO_MS;
+    u->hello_at = loop_awake(u->settings.loop) + HELLO_MS;
 }
 
 void upstream_request_snapshot(struct upstream *u, uint64_t number, struct span pattern,
@@ -181,7 +181,7 @@ void upstream_say_goodbye(struct upstream *u)
 
 void upstream_send_report(struct upstream *u)
 {
-    int64_t now = upstream_now(u);
+    int64_t now = loop_awake(u->settings.loop);
     bool is_whole;
 
     if (!u->is_known || (report_is_empty(&u->report) && now < u->alive_at))

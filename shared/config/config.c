@@ -249,7 +249,7 @@ static void answer_check(const struct config_program *p, char *const *args)
 }
 
 /* Answer --help and --version at any place, whatever else is wrong. */
-static bool answer(const struct config_program *p, char *const *args)
+static bool answer_help(const struct config_program *p, char *const *args)
 {
     for (; *args && strcmp(*args, "--") != 0; args++) {
         if (strcmp(*args, "--help") == 0 || strcmp(*args, "-h") == 0)
@@ -290,7 +290,7 @@ enum config_outcome config_load(const struct config_program *program, char *cons
     struct load l = {0};
 
     answer_check(program, args);
-    if (answer(program, args))
+    if (answer_help(program, args))
         return CONFIG_DONE;
     while (program->options[l.count].name)
         l.count++;

@@ -45,7 +45,7 @@ static void set_up(struct receiver *f, bool is_up)
     f->was_down_sent = !is_up;
     if (was_up && f->settings.needs_heartbeat)
         receiver_doubt(f);
-    f->out.link(f->out.ctx, is_up);
+    f->out.presence(f->out.ctx, is_up);
 }
 
 /* --- what comes from the broker --------------------------------------------------------- */
@@ -86,7 +86,7 @@ bool receiver_on_record(struct receiver *f, struct span topic, struct span messa
     }
     if (f->phase == PHASE_UNVERIFIED)
         return true;
-    if ((f->phase != PHASE_VERIFIED || receiver_has_held(f)) && receiver_must_hold(f, topic, r))
+    if ((f->phase != PHASE_VERIFIED || f->held.len) && receiver_must_hold(f, topic, r))
         receiver_hold(f, topic, message);
     else
         receiver_apply(f, topic, r);

@@ -91,7 +91,7 @@ struct receiver_out {
     void (*flush)(void *ctx);
     void (*reset)(void *ctx, uint64_t epoch, uint64_t old_epoch, const char *reason);
     /* The broker is there, or was silent for RECEIVER_SILENCE_MS (also if it never was there). */
-    void (*link)(void *ctx, bool is_up);
+    void (*presence)(void *ctx, bool is_up);
 
     /* How far all is complete. */
     void (*unverified)(void *ctx);                              /* no pattern is live */

@@ -24,23 +24,12 @@ static void freeze(struct receiver *f, bool starts_anew)
     receiver_doubt_all(f, starts_anew);
 }
 
-/* A record of them may be under way, and is read to its end. */
-static void drop_held(struct receiver *f)
-{
-    f->has_overflowed = false;
-    f->held_at = f->held.len;
-    if (f->is_releasing)
-        return;
-    buf_free(&f->held);
-    f->held_at = 0;
-}
-
 void receiver_doubt(struct receiver *f)
 {
     freeze(f, true);
     f->phase = PHASE_UNVERIFIED;
     f->is_counting = false; /* it may be another broker, counting anew */
-    drop_held(f);
+    receiver_drop_held(f);
     receiver_drop_requests(f);
     receiver_drop_mark(f); /* one that was placed before this proves nothing */
     f->out.unverified(f->out.ctx);
@@ -73,33 +62,14 @@ bool receiver_check_epoch(struct receiver *f, uint64_t epoch)
     return !f->is_paused;
 }
 
-/* Doubt upon doubt would let it grow for ever: what was handed out stands before what was not. */
-static void drop_released(struct receiver *f)
-{
-    f->held.len -= f->held_at;
-    memmove(f->held.data, f->held.data + f->held_at, f->held.len);
-    f->held_at = 0;
-}
-
 void receiver_hold(struct receiver *f, struct span topic, struct span message)
 {
-    uint32_t lengths[] = {(uint32_t)topic.len, (uint32_t)message.len};
-    size_t size = sizeof lengths + topic.len + message.len;
-
-    if (f->held_at > RECEIVER_HELD_MAX / 2)
-        drop_released(f);
-    if (f->has_overflowed)
+    if (f->has_overflowed || receiver_put_held(f, topic, message))
         return;
-    if (f->held.len - f->held_at + size > RECEIVER_HELD_MAX) {
-        receiver_note(f, false, "More than %zu MiB of records wait: a resync follows",
-                      RECEIVER_HELD_MAX >> 20);
-        if (f->phase == PHASE_CATCHING_UP)
-            receiver_doubt(f); /* the next resync goes on from the last page */
-        else
-            f->has_overflowed = true; /* the resync follows when all snapshots are there */
-        return;
-    }
-    buf_add(&f->held, lengths, sizeof lengths);
-    buf_add(&f->held, topic.at, topic.len);
-    buf_add(&f->held, message.at, message.len);
+    receiver_note(f, false, "More than %zu MiB of records wait: a resync follows",
+                  RECEIVER_HELD_MAX >> 20);
+    if (f->phase == PHASE_CATCHING_UP)
+        receiver_doubt(f); /* the next resync goes on from the last page */
+    else
+        f->has_overflowed = true; /* the resync follows when all snapshots are there */
 }

@@ -143,10 +143,14 @@ void receiver_doubt(struct receiver *f);
 /* The log has another epoch.  false: `out` has paused, and the old log goes on for now. */
 bool receiver_check_epoch(struct receiver *f, uint64_t epoch);
 void receiver_hold(struct receiver *f, struct span topic, struct span message);
-static inline bool receiver_has_held(const struct receiver *f)
-{
-    return f->held_at < f->held.len;
-}
+
+/* receiver_held.c */
+bool receiver_has_held(const struct receiver *f);
+/* false: RECEIVER_HELD_MAX bytes are held, and nothing is added. */
+bool receiver_put_held(struct receiver *f, struct span topic, struct span message);
+/* The oldest record; valid until another one is put. */
+void receiver_take_held(struct receiver *f, struct span *topic, struct span *message);
+void receiver_drop_held(struct receiver *f);
 
 /* receiver_apply.c: a record that is not held back. */
 void receiver_apply(struct receiver *f, struct span topic, const struct wire_record *r);

@@ -1,6 +1,4 @@
 /* receiver_resync: from a mark, over the log and snapshots, to a link that is verified again. */
-#include <string.h>
-
 #include "shared/sync/receiver_private.h"
 #include "shared/wire/pack.h"
 #include "shared/wire/replay.h"
@@ -12,15 +10,10 @@
 
 static void release_one(struct receiver *f)
 {
-    const char *at = f->held.data + f->held_at;
     struct span topic, message;
     struct wire_record r;
-    uint32_t lengths[2];
 
-    memcpy(lengths, at, sizeof lengths);
-    topic = (struct span){at + sizeof lengths, lengths[0]};
-    message = (struct span){topic.at + topic.len, lengths[1]};
-    f->held_at += sizeof lengths + lengths[0] + lengths[1];
+    receiver_take_held(f, &topic, &message);
     if (!wire_read(message, &r, NULL))
         receiver_apply(f, topic, &r); /* it may begin another resync, which drops the rest */
 }

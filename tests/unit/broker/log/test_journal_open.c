@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "broker/log/journal_private.h"
+#include "broker/log/journal_ring.h"
 #include "tests/unit/broker/log/journal_fixture.h"
 #include "tests/unit/dice.h"
 

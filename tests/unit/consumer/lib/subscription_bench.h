@@ -203,7 +203,7 @@ static inline void start(struct bench *b, uint64_t since)
         .lost = on_lost,
         .reset = on_reset,
         .synced = on_synced,
-        .link = on_link,
+        .presence = on_link,
         .note = on_note,
     };
 

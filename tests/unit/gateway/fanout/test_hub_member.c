@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/fanout/hub_private.h"
+#include "gateway/fanout/hub_state.h"
 #include "tests/unit/dice.h"
 #include "tests/unit/gateway/fanout/hub_fixture.h"
 

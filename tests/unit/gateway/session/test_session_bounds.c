@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "gateway/fanout/hub_private.h"
+#include "gateway/fanout/hub_state.h"
 #include "tests/unit/gateway/session/session_fixture.h"
 
 static bool has_heard(struct peer *p, const char *part)

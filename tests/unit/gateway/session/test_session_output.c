@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/fanout/hub_private.h"
+#include "gateway/fanout/hub_state.h"
 #include "tests/unit/gateway/session/session_fixture.h"
 
 #define PING "{\"op\":\"ping\"}"

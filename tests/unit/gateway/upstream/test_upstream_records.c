@@ -80,7 +80,8 @@ static void a_missing_broker_is_logged_after_a_while_and_again(void **state)
                                "is pregon-broker running?\n";
 
     (void)state;
-    g.upstream->complain_at = upstream_now(g.upstream) + 3000; /* as upstream_new sets it */
+    g.upstream->complain_at =
+        loop_awake(g.upstream->settings.loop) + 3000; /* as upstream_new sets it */
     log_begin("warning");
     pass(2999);
     assert_string_equal(logged(), "");

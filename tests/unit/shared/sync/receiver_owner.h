@@ -237,7 +237,7 @@ static inline void open_owner(uint32_t page)
         .lost = on_lost,
         .flush = on_nothing,
         .reset = on_reset,
-        .link = on_link,
+        .presence = on_link,
         .unverified = on_unverified,
         .live = on_live,
         .synced = on_nothing,
