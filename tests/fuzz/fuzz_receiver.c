@@ -163,7 +163,7 @@ static void open_receiver(const char *flags)
                                             .lost = on_lost,
                                             .flush = on_nothing,
                                             .reset = on_reset,
-                                            .link = on_link,
+                                            .presence = on_link,
                                             .unverified = on_nothing,
                                             .live = on_live,
                                             .synced = on_nothing,
