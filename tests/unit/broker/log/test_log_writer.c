@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,99 +13,13 @@
 #include <sqlite3.h>
 
 #include "broker/log/journal_file.h"
-#include "broker/log/log_writer.h"
-#include "shared/base/clock.h"
-#include "shared/base/log.h"
-#include "tests/unit/folder.h"
-
-#define WAIT_MS 20000
-#define WALL_US 1640995200000000u
-
-static char folder[64], path[128], setting[160], error[LOG_WRITER_ERROR_MAX];
-static struct broker_config config;
-static struct log_writer *log_writer;
-static struct journal *journal;
-static int64_t now;
-
-static void start(void)
-{
-    if (log_writer_open(&config, WALL_US, &log_writer, error) ||
-        log_writer_start(log_writer, error))
-        fail_msg("%s", error);
-    journal = log_writer_journal(log_writer);
-}
-
-static void stop(void)
-{
-    assert_true(log_writer_close(log_writer, clock_mono_ms() + WAIT_MS));
-    log_writer = NULL;
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    log_init("test", "critical", "text");
-    strcpy(folder, "/tmp/test-log_writer-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/log.db", folder);
-    snprintf(setting, sizeof setting, "sqlite:%s", path);
-    config = (struct broker_config){.store = setting, .journal_bytes = (int64_t)JOURNAL_BYTES_MIN};
-    now = 1000;
-    start();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    if (log_writer)
-        (void)log_writer_close(log_writer, clock_mono_ms() + WAIT_MS);
-    return folder_remove(folder);
-}
-
-/* A quote of this line of the feed 0, accepted then. */
-static void append(uint64_t line, uint64_t accepted_us)
-{
-    struct buf frame = {0};
-    struct wire_record r = {.kind = WIRE_QUOTE,
-                            .epoch = log_writer_epoch(log_writer),
-                            .seq = journal_head(journal) + 1,
-                            .prev = journal_head(journal),
-                            .accepted_us = accepted_us,
-                            .body = SPAN("\x81\xa4last\xa1"
-                                         "1")};
-
-    wire_put(&frame, &r);
-    journal_append(journal, 0, line, SPAN("X "), buf_span(&frame));
-    journal_feed(journal, 0)->received = line;
-    buf_free(&frame);
-}
+#include "tests/unit/broker/log/log_writer_fixture.h"
 
 static void hold_name(void)
 {
     struct journal_feed f = {.name = "sim", .owner = "one", .epoch = 7};
 
     journal_set_feed(journal, 0, &f);
-}
-
-static void take(void)
-{
-    struct archive_result r;
-
-    while (log_writer_take_answer(log_writer, &r))
-        archive_result_clear(&r);
-}
-
-static void store_all(void)
-{
-    struct pollfd p = {.fd = log_writer_fd(log_writer), .events = POLLIN};
-
-    while (journal_stored(journal) < journal_head(journal)) {
-        now += 100;
-        if (log_writer_turn(log_writer, now, WALL_US) < 0)
-            assert_true(poll(&p, 1, WAIT_MS) > 0);
-        take();
-    }
 }
 
 static uint64_t behind_us(uint64_t wall_us)
