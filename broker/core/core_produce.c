@@ -245,6 +245,7 @@ static struct feed *take_feed(struct core *d, struct control_request *q, const s
         .name = p->name.feed,
         .owner = SPAN(CORE_PRODUCE_OWNER),
         .host = SPAN(CORE_PRODUCE_HOST),
+        .peer = SPAN(""), /* requests come over the connections of gateways */
         .is_published = true,
         .lease_ms = d->config->publish_timeout,
     };
