@@ -56,7 +56,6 @@ struct checks {
     char url[400];         /* of the gateway, without a proxy */
     long gateway_pid;      /* 0: not known */
     char holder[100];      /* the process that holds its port, or "" */
-    bool has_policy;       /* the gateway would take its settings */
     bool is_gateway_there; /* its port is open: send it requests */
     bool is_broker_there;  /* the same for the broker */
     bool has_answered;     /* the gateway answered a request */

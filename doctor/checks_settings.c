@@ -178,14 +178,6 @@ static bool is_given(const struct checks *x, const char *name)
     return false;
 }
 
-static bool is_wrong(const struct checks *x, const char *name)
-{
-    for (size_t i = 0; i < x->place_count; i++)
-        if (strcmp(x->places[i].name, name) == 0)
-            return x->places[i].is_wrong;
-    return false;
-}
-
 /* --- settings that do not fit together ---------------------------------------------------- */
 
 /* The gateway's checks of its HTTP settings; a wrong setting does not hide the next one. */
@@ -198,7 +190,6 @@ static void judge_policy(struct checks *x)
     struct policy *p;
 
     checks_where(x, "CORS_ORIGINS", where);
-    x->has_policy = origins && !is_wrong(x, "CORS_ORIGINS");
     if (!origins) {
         finding_add(&x->found, FINDING_origin_malformed, where,
                     "an origin is scheme and host, and the port if it is not the usual one",
@@ -210,7 +201,7 @@ static void judge_policy(struct checks *x)
                     "CORS_ORIGINS=https://your.page",
                     "CORS_ORIGINS is * and CORS_ALLOW_CREDENTIALS is 1: browsers refuse "
                     "that, and the gateway does not start.");
-        c.cors_allow_credentials = x->has_policy = false;
+        c.cors_allow_credentials = false;
     } else if (origin_list_is_any(origins)) {
         finding_add(&x->found, FINDING_origin_star, where,
                     "if that is not meant, name the origins of your pages",
@@ -220,7 +211,6 @@ static void judge_policy(struct checks *x)
     origin_list_free(origins);
     p = policy_new(&c, error);
     if (!p) {
-        x->has_policy = false;
         snprintf(name, sizeof name, "%.*s", (int)strcspn(error, "=: "), error);
         snprintf(change, sizeof change, "%s=%s", name, known(name) ? known(name)->value : "");
         finding_add(&x->found, FINDING_setting_impossible, checks_where(x, name, where),

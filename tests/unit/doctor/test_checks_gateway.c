@@ -98,6 +98,33 @@ static void another_server_and_a_silent_gateway_are_reported_differently(void **
     assert_false(checks.has_answered);
 }
 
+static void a_finding_about_the_gateway_names_its_address_and_its_holder(void **state)
+{
+    static char url[] = "http://gateway.example";
+
+    (void)state;
+    for (int has_url = 0; has_url < 2; has_url++)
+        for (int is_silent = 0; is_silent < 2; is_silent++) {
+            begin();
+            if (has_url)
+                checks.config.gateway_url = url;
+            else
+                snprintf(checks.holder, sizeof checks.holder, "pid 7 (x)");
+            pages[0].head = "Server: nginx\r\n";
+            pages[0].status = is_silent ? 0 : 200;
+            check(" gateway_silent");
+            assert_string_equal(checks.found.items[0].where, has_url ? "GATEWAY_URL" : "PORT");
+            assert_string_equal(
+                checks.found.items[0].seen,
+                is_silent
+                    ? (has_url ? "No answer from " GATEWAY ": connection refused."
+                               : "No answer from " GATEWAY ", pid 7 (x): connection refused.")
+                    : (has_url ? "The server at " GATEWAY " is not a gateway of Pregón: HTTP 200."
+                               : "The server at " GATEWAY
+                                 " is not a gateway of Pregón: HTTP 200, pid 7 (x)."));
+        }
+}
+
 static void a_clock_that_differs_is_found_on_either_side(void **state)
 {
     (void)state;
@@ -118,6 +145,9 @@ static void a_gateway_of_another_broker_or_of_none_is_found(void **state)
     answer_health(0, "{\"status\":\"away\",\"reason\":\"no heartbeat\"}", PREGON_VERSION);
     check(" gateway_without_broker");
     assert_non_null(strstr(checks.found.items[0].todo, "the broker answers here"));
+    assert_string_equal(checks.found.items[0].where, "BROKER_CONTROL");
+    assert_string_equal(checks.found.items[0].seen,
+                        "The gateway has no contact with its broker: no heartbeat.");
     begin();
     checks.broker_epoch = 0;
     answer_health(0, "{\"status\":\"away\",\"reason\":\"no heartbeat\"}", PREGON_VERSION);
@@ -126,6 +156,10 @@ static void a_gateway_of_another_broker_or_of_none_is_found(void **state)
     begin();
     answer_health(0, "{\"status\":\"connected\",\"epoch\":\"0000000000000078\"}", PREGON_VERSION);
     check(" another_broker");
+    assert_string_equal(checks.found.items[0].where, "BROKER_CONTROL");
+    assert_string_equal(checks.found.items[0].seen,
+                        "The gateway follows a broker whose log is 0000000000000078; that of .env "
+                        "has 0000000000000077.");
 }
 
 static void other_versions_and_other_settings_are_found(void **state)
@@ -140,9 +174,18 @@ static void other_versions_and_other_settings_are_found(void **state)
     begin();
     answer_status(99, 30);
     check(" settings_not_in_force");
+    assert_string_equal(checks.found.items[0].where, "WEBSOCKET_MAX_CONNECTIONS");
+    assert_string_equal(checks.found.items[0].seen,
+                        "WEBSOCKET_MAX_CONNECTIONS is 100 here, and 99 in the gateway that runs.");
     begin();
     answer_status(100, 30.001);
     check(" settings_not_in_force");
+    assert_string_equal(checks.found.items[0].where, "WEBSOCKET_TIMEOUT");
+    assert_string_equal(checks.found.items[0].seen,
+                        "WEBSOCKET_TIMEOUT is 30.000 here, and 30.001 in the gateway that runs.");
+    begin();
+    pages[1].body = "{}"; /* an older one, which says neither */
+    check("");
     begin();
     answer_status(99, 30);
     finding_add(&checks.found, FINDING_descriptors_too_few, "", "", NULL, "x");
@@ -203,6 +246,33 @@ static void listed_pages_get_in_and_foreign_ones_do_not(void **state)
     assert_string_equal(checks.admitted, "");
 }
 
+static void an_entry_with_a_star_is_tried_with_what_it_allows(void **state)
+{
+    static const char *const rows[][2] = {
+        {"https://*.wild.example/", "https://doctor.wild.example"},
+        {"*://page.example", "https://page.example"},
+        {"http://localhost:*", "http://localhost:8080"},
+        {"https://page.example/", "https://page.example"},
+        {"https://page.example:81", "https://page.example:81"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin();
+        lets_in(0, rows[i][1]);
+        refuses(1, CHECKS_FOREIGN_ORIGIN, 403, NOT_ALLOWED);
+        try_pages(rows[i][0], "", "");
+        assert_int_equal(checks.handshake_count, 2);
+        assert_string_equal(checks.handshakes[0].origin, rows[i][1]);
+        assert_string_equal(checks.handshakes[0].through, "gateway");
+        assert_string_equal(checks.handshakes[0].code, "admitted");
+        assert_int_equal(checks.handshakes[0].status, 101);
+        assert_string_equal(checks.handshakes[1].code, "origin_not_allowed");
+        assert_int_equal(checks.handshakes[1].status, 403);
+        assert_false(checks.handshakes[1].is_admitted);
+    }
+}
+
 static void a_page_that_is_refused_is_reported_with_the_list_that_lacks_it(void **state)
 {
     (void)state;
@@ -240,6 +310,11 @@ static void a_refusal_of_everybody_is_found_once(void **state)
     refuses(0, NULL, 401, token);
     try_pages("https://a.example,https://b.example", "", " unauthorized");
     assert_int_equal(checks.handshake_count, 1);
+    assert_string_equal(checks.found.items[0].where, "WEBSOCKET_TOKEN");
+    assert_string_equal(checks.found.items[0].change, "");
+    assert_ptr_equal(
+        strstr(checks.found.items[0].seen, "Handshakes are refused with HTTP 401 unauthorized: "),
+        checks.found.items[0].seen);
     begin();
     refuses(0, NULL, 503, full);
     try_pages("https://a.example", "", " max_connections");
@@ -273,6 +348,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gateway_as_it_should_be_is_no_finding),
         cmocka_unit_test(another_server_and_a_silent_gateway_are_reported_differently),
+        cmocka_unit_test(a_finding_about_the_gateway_names_its_address_and_its_holder),
+        cmocka_unit_test(an_entry_with_a_star_is_tried_with_what_it_allows),
         cmocka_unit_test(a_clock_that_differs_is_found_on_either_side),
         cmocka_unit_test(a_gateway_of_another_broker_or_of_none_is_found),
         cmocka_unit_test(other_versions_and_other_settings_are_found),

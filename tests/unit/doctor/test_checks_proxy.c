@@ -16,6 +16,7 @@
 #define LIVE "/cotizaciones/live"
 #define CHECK "/cotizaciones/websocket_check"
 #define PAGE "https://page.example"
+#define PAGE_HEADER "Access-Control-Allow-Origin "
 #define ALLOWS OURS "Access-Control-Allow-Origin: " PAGE "\r\n"
 #define SEEN(origin, proxy) \
     "{\"origin\":\"" origin "\",\"client\":\"198.51.100.7:1\",\"proxy\":{" proxy "}}"
@@ -53,6 +54,13 @@ static void check(const char *want)
         fail_msg("found%s, not%s", found(&checks), want);
 }
 
+static void seen(const char *words)
+{
+    assert_string_equal(checks.found.items[0].where, "PUBLIC_URL");
+    if (!strstr(checks.found.items[0].seen, words))
+        fail_msg("\"%s\" lacks \"%s\"", checks.found.items[0].seen, words);
+}
+
 static void a_proxy_that_does_its_work_is_no_finding(void **state)
 {
     (void)state;
@@ -77,7 +85,9 @@ static void an_answer_that_is_not_the_gateways_is_judged_by_its_status(void **st
         const char *head, *found;
     } rows[] = {
         {301, "Location: https://www.quotes.example/\r\n", " proxy_redirects"},
-        {308, "", " proxy_redirects"},
+        {300, "", " proxy_redirects"},
+        {399, "", " proxy_redirects"},
+        {299, "", " public_url_elsewhere"},
         {200, "Server: nginx\r\n", " public_url_elsewhere"},
         {404, "Server: nginx\r\n", " public_url_elsewhere"},
         {500, "", " public_url_elsewhere"},
@@ -100,11 +110,26 @@ static void an_answer_that_is_not_the_gateways_is_judged_by_its_status(void **st
         pages[0].head = rows[i].head;
         check(rows[i].found);
         assert_int_equal(checks.handshake_count, 0);
+        if (rows[i].status && rows[i].status != 404) {
+            char number[20];
+
+            snprintf(number, sizeof number, "HTTP %d", rows[i].status);
+            seen(number);
+        }
+        if (rows[i].status == 301)
+            seen("to https://www.quotes.example/.");
+        if (rows[i].status == 300)
+            seen("to nowhere.");
     }
+    begin();
+    pages[0].status = 0;
+    check(" public_url_unreachable");
+    seen(PUBLIC ": connection refused.");
     begin();
     pages[0].status = 0;
     pages[0].is_tls_fault = true;
     check(" public_url_tls");
+    assert_non_null(strstr(checks.found.items[0].todo, "renew the certificate"));
 }
 
 static void what_a_proxy_does_to_handshakes_is_found(void **state)
@@ -132,6 +157,10 @@ static void what_a_proxy_does_to_handshakes_is_found(void **state)
         shakes[0] = rows[i].shake;
         check(rows[i].found);
         assert_false(checks.handshakes[0].is_expected);
+        assert_string_equal(checks.handshakes[0].through, "public_url");
+        assert_string_equal(checks.handshakes[0].origin, PAGE);
+        assert_int_equal(checks.handshakes[0].status, rows[i].shake.status);
+        assert_string_equal(checks.found.items[0].where, "PUBLIC_URL");
     }
 }
 
@@ -162,11 +191,33 @@ static void what_a_proxy_does_to_headers_is_found(void **state)
         pages[2].body = rows[i].seen;
         check(rows[i].found);
     }
-    assert_non_null(strstr(checks.found.items[0].seen, "https://10.0.0.1"));
+    seen("Browsers use https://quotes.example, but the gateway takes its address for "
+         "https://10.0.0.1: ");
+    begin();
+    pages[2].body = rows[0].seen;
+    check(" proxy_changes_origin");
+    seen("Pages of https://page.example arrive with the Origin https://other.example.");
+    begin();
+    pages[2].body = rows[1].seen;
+    check(" proxy_changes_origin");
+    seen("with the Origin dropped, as if no browser had sent it.");
+    begin();
+    pages[2].body = rows[3].seen;
+    check(" proxy_hides_client");
+    seen("appear with the address 10.0.0.9.");
     begin();
     pages[2].body = rows[2].seen;
     check(" proxy_not_trusted");
     assert_string_equal(checks.found.items[0].change, "FORWARDED_ALLOW_IPS=127.0.0.1,10.0.0.9");
+    assert_string_equal(checks.found.items[0].where, "FORWARDED_ALLOW_IPS");
+    assert_non_null(strstr(checks.found.items[0].seen,
+                           "The proxy 10.0.0.9 sends the client's address (X-Forwarded-For: "
+                           "198.51.100.7)"));
+    begin();
+    checks.gateway.forwarded_allow_ips[0] = '\0';
+    pages[2].body = rows[2].seen;
+    check(" proxy_not_trusted");
+    assert_string_equal(checks.found.items[0].change, "FORWARDED_ALLOW_IPS=10.0.0.9");
     begin();
     pages[2].body = rows[3].seen; /* the client is we ourselves: there is no proxy */
     pages[2].local = "198.51.100.7:1";
@@ -187,7 +238,20 @@ static void changed_cors_headers_are_found(void **state)
         begin();
         pages[0].head = heads[i];
         check(" proxy_changes_cors");
+        seen(i == 0 ? "says " PAGE_HEADER PAGE
+                      " (1 times); through the proxy it is nothing (0 times)"
+             : i == 1 ? "says " PAGE_HEADER PAGE " (1 times); through the proxy it is " PAGE
+                        " (2 times)"
+                      : "says " PAGE_HEADER PAGE " (1 times); through the proxy it is * (1 times)");
     }
+    begin();
+    pages[1].head = OURS;
+    check(" proxy_changes_cors");
+    seen("the gateway says " PAGE_HEADER "nothing (0 times); through the proxy it is " PAGE " (1");
+    begin();
+    pages[1].status = 0; /* nothing to compare with */
+    pages[1].head = OURS;
+    check("");
     begin();
     pages[0].head = OURS;
     checks.admitted[0] = '\0'; /* no page's origin is known */

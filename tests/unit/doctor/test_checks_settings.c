@@ -101,6 +101,48 @@ static void each_mistake_is_found_and_nothing_else(void **state)
         if (checks.found.count && strcmp(checks.found.items[0].change, rows[i].change))
             fail_msg("%s: change to %s, not %s", rows[i].lines, checks.found.items[0].change,
                      rows[i].change);
+        if (rows[i].change[0] && !strstr(rows[i].found, "misspelt")) {
+            char name[60]; /* of the setting, where it stands */
+
+            snprintf(name, sizeof name, "(%.*s)", (int)strcspn(rows[i].change, "="),
+                     rows[i].change);
+            if (!strstr(checks.found.items[0].where, name))
+                fail_msg("%s: at %s", rows[i].lines, checks.found.items[0].where);
+        }
+    }
+}
+
+static void a_finding_says_what_is_wrong_with_which_value(void **state)
+{
+    static const char *const rows[][2] = {
+        {"PORT=5557\n", "BROKER_CONTROL and PORT both name port 5557."},
+        {"BROKER_CONTROL=tcp://127.0.0.1:5556\n",
+         "BROKER_PUBLISH and BROKER_CONTROL both name port 5556."},
+        {"BROKER_PUBLISH=tcp://127.0.0.1:5555\n",
+         "BROKER_INGEST and BROKER_PUBLISH both name port 5555."},
+        {"SOURCE=csv:/no/such/file.csv?speed=60\n",
+         "/no/such/file.csv cannot be read: No such file or directory."},
+        {"TELEGRAM_TOKEN=abc\n", "The token is not NUMBER:SECRET."},
+        {"TELEGRAM_TOKEN_FILE=/no/such/file\n",
+         "/no/such/file cannot be read: No such file or directory."},
+        {"TELEGRAM_TOKEN_FILE=/dev/null\n"
+         "TELEGRAM_TOKEN=42:AAsecret-of-a-unit-test_0123456789abc\n",
+         "TELEGRAM_TOKEN and TELEGRAM_TOKEN_FILE are both set."},
+        {"STORE=mysql:x\n",
+         "STORE=mysql:x: must be sqlite:FILE or memory; pregon-broker does not start."},
+        {"WS_PING_INTERVAL=30\nWEBSOCKET_TIMEOUT=30\n",
+         "WS_PING_INTERVAL is 30.000 s and WEBSOCKET_TIMEOUT 30.000 s: a browser that only listens "
+         "is closed with 4001 before it gets a ping."},
+        {"FORWARDED_ALLOW_IPS=*\nHOST=0.0.0.0\n",
+         "The gateway trusts X-Forwarded headers of every peer, and HOST is 0.0.0.0: a peer that "
+         "connects directly can claim any client address."},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        examine(rows[i][0]);
+        assert_int_equal(checks.found.count, 1);
+        assert_string_equal(checks.found.items[0].seen, rows[i][1]);
     }
 }
 
@@ -206,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_mistake_is_found_and_nothing_else),
+        cmocka_unit_test(a_finding_says_what_is_wrong_with_which_value),
         cmocka_unit_test(a_finding_names_the_line_where_the_setting_stands),
         cmocka_unit_test(what_the_environment_overrides_is_found_and_no_secret_is_shown),
         cmocka_unit_test(a_file_that_is_not_there_is_a_mistake_only_if_it_was_named),

@@ -18,6 +18,9 @@ static void an_origin_is_what_a_browser_would_send(void **state)
         {"quotes.example", NULL},
         {"https://", NULL},
         {"https://a b", NULL},
+        {"http://quotes.example:80", "http://quotes.example"},
+        {"http://quotes.example:443", "http://quotes.example:443"},
+        {"https://quotes.example:80#x", "https://quotes.example:80"},
     };
     char out[300];
 
@@ -43,6 +46,21 @@ static void headers_are_counted_in_any_case_and_the_first_is_returned(void **sta
     assert_string_equal(out, "Origin");
     assert_int_equal(probe_header(&a, "Var", out, sizeof out), 0);
     assert_string_equal(out, "");
+    assert_int_equal(probe_header(&a, "VaryX", out, sizeof out), 1);
+    assert_string_equal(out, "1");
+    probe_free(&a);
+    buf_adds(&a.head, "A:1\nEmpty:\nSpaces:  \t \nB: two words\nLast:x");
+    assert_int_equal(probe_header(&a, "A", out, sizeof out), 1);
+    assert_string_equal(out, "1");
+    assert_int_equal(probe_header(&a, "Empty", out, sizeof out), 1);
+    assert_string_equal(out, "");
+    assert_int_equal(probe_header(&a, "Spaces", out, sizeof out), 1);
+    assert_string_equal(out, "");
+    assert_int_equal(probe_header(&a, "B", out, sizeof out), 1);
+    assert_string_equal(out, "two words");
+    assert_int_equal(probe_header(&a, "Last", out, sizeof out), 1);
+    assert_string_equal(out, "x");
+    assert_int_equal(probe_header(&a, "Last:x", out, sizeof out), 0);
     probe_free(&a);
 }
 
@@ -60,6 +78,12 @@ static void a_gateway_is_known_by_its_headers_even_if_a_proxy_puts_its_name_over
          "X-Content-Type-Options: nosniff\r\n",
          false},
         {"Server: nginx\r\n", false},
+        {"X-Request-Id: 22d6949500000025\r\n", false},
+        {"X-Request-Id: 22d6949500000025\r\nX-Content-Type-Options: nosniff\r\n", true},
+        {"X-Request-Id: 22d6949500000025\r\nX-Request-Id: 22d6949500000025\r\n"
+         "X-Content-Type-Options: nosniff\r\n",
+         false},
+        {"X-Request-Id: 22D6949500000025\r\nX-Content-Type-Options: nosniff\r\n", false},
     };
 
     (void)state;
