@@ -13,7 +13,6 @@ struct bot *bot_new(const struct bot_settings *settings)
     struct bot *b = mem_zalloc(sizeof *b);
 
     b->settings = *settings;
-    ledger_init(&b->ledger);
     b->prices = lastprice_table_new();
     b->pacer = pacer_new();
     return b;
