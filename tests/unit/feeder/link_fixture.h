@@ -65,6 +65,8 @@ static inline bool on_ingest(void *ctx, const struct span frames[2])
     assert_int_equal(wire_read(frames[1], &r, NULL), OK);
     buf_adds(&t->sent, t->sent.len ? ", " : "");
     if (r.kind == WIRE_HEARTBEAT)
+        assert_int_equal(r.sent_us, 1700000000000000 + t->now * 1000);
+    if (r.kind == WIRE_HEARTBEAT)
         buf_printf(&t->sent, "beat %" PRIu64 "/%" PRIu64, r.epoch, r.seq);
     else
         buf_printf(&t->sent, "%" PRIu64 ":%" PRIu64, r.epoch, r.seq);
