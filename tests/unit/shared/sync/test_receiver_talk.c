@@ -101,6 +101,36 @@ static void in_mode_all_a_gap_is_a_resync_from_the_log(void **state)
     close_receiver();
 }
 
+/* All up to the mark has come, but not the record that the snapshot names. */
+static void a_snapshot_may_show_that_a_record_never_came(void **state)
+{
+    unsigned changes;
+
+    (void)state;
+    open_live_gateway(true);
+    changes = receiver_changes(t.r);
+    add("A");
+    assert_int_equal(receiver_changes(t.r), changes + 1);
+    tick(0);
+    mark(105, 3);
+    buf_clear(&t.said);
+    snapshot(3, "A", 106, 106, 0); /* behind the mark: it is about to come */
+    said("live A 106\n"
+         "complete 105\n"
+         "synced\n");
+    add("AA");
+    tick(0);
+    mark(107, 3);
+    buf_clear(&t.said);
+    snapshot(4, "AA", 104, 107, 0);
+    said("# AA: the record 104 never came: asking the log\n"
+         "unverified\n");
+    assert_int_equal(receiver_gaps(t.r), 1);
+    snapshot(4, "AA", 104, 107, 0); /* the request was dropped */
+    said("");
+    close_receiver();
+}
+
 static void what_is_not_answered_is_requested_again(void **state)
 {
     (void)state;
@@ -151,6 +181,7 @@ static void pages_of_the_log_that_bring_nothing_are_requested_later(void **state
          "replay? #3 A*,B 101-110\n");
     answer(3, "{'epoch':7,'error':'busy'}");
     assert_int_equal(receiver_deadline(t.r), t.now + 250);
+    page(3, 1, 110, 101, 0); /* too late: it was given up */
     tick(249);
     said("");
     tick(1);
@@ -291,6 +322,7 @@ int main(void)
         cmocka_unit_test(
             in_mode_newest_a_gap_is_passed_over_and_a_state_after_it_needs_the_snapshot),
         cmocka_unit_test(in_mode_all_a_gap_is_a_resync_from_the_log),
+        cmocka_unit_test(a_snapshot_may_show_that_a_record_never_came),
         cmocka_unit_test(what_is_not_answered_is_requested_again),
         cmocka_unit_test(pages_of_the_log_that_bring_nothing_are_requested_later),
         cmocka_unit_test(what_the_log_lacks_is_lost_and_made_up_for_by_snapshots),

@@ -183,6 +183,12 @@ static void a_position_that_is_of_no_use_is_a_reset(void **state)
                  "reset 7 after 7: beyond_head\n"
                  "snapshot? #1 A from 0\n");
         assert_int_equal(receiver_match(t.r, SPAN("A")).since_seq, 0);
+        receiver_on_welcome(t.r);
+        tick(0);
+        buf_clear(&t.said);
+        mark(100, 3);
+        said("-~\n"
+             "snapshot? #2 A from 0\n"); /* once only */
         close_receiver();
     }
 }
