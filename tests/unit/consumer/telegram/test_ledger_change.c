@@ -43,7 +43,7 @@ static void answer(uint64_t update, int64_t chat, int64_t thread)
     assert_int_equal(ledger_add_answer(&ledger, update, chat, thread, false, SPAN("text")), OK);
 }
 
-/* All alerts and answers as text: "SYMBOL chat.thread#number pending>next …; update chat.thread …" */
+/* All as text: "SYMBOL chat.thread#number pending next …| update chat.thread …" */
 static const char *all(void)
 {
     static char text[1024];
