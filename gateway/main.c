@@ -1,4 +1,4 @@
-/* The gateway's loop; the HTTP side runs on threads of its own. */
+/* The gateway's loop. The HTTP side runs on its own threads. */
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -22,12 +22,12 @@
 #define DEFER_MS 5
 #define READY_MS 2000     /* the ready line waits so long for a broker to be there */
 #define HTTP_STOP_MS 1000 /* HTTP may take so long beyond the deadline */
-#define SPARE_MS 1        /* the loop rests so long between slices of what is not urgent */
+#define SPARE_MS 1        /* pause of the loop between slices of work that is not urgent */
 #define TIDY_SLICE 16     /* topics removed in a turn */
 #define FLUSH_BYTES 1048576
 #define FLUSH_SLICE 4096 /* clients flushed between looks at the sockets */
 
-/* Of the loop.  The HTTP side touches only requests, accepted and gate. */
+/* Data of the loop.  The HTTP side uses only requests, accepted and gate. */
 struct gateway {
     struct gateway_config config;
     char name[65];
@@ -48,7 +48,7 @@ struct gateway {
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
     (void)w;
-    (void)events; /* every turn takes what has come */
+    (void)events; /* every turn reads all sources, so the events do not matter */
 }
 
 static void take_accepted(struct gateway *g)
@@ -70,7 +70,9 @@ static void read_clock(struct gateway *g)
     sessions_set_time(g->sessions, g->now, loop_awake(g->loop), loop_wall_us(g->loop));
 }
 
-/* Signals, requests, quotes, deadlines: each bounded, so that none starves another. */
+/*
+ * Signals, requests, quotes, deadlines.  Each has a bound per turn, so that none starves another.
+ */
 static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
 {
     bool is_sweep_due, has_pages;
@@ -81,7 +83,7 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     sessions_unthrottle(g->sessions);
     take_accepted(g);
     handlers_answer(&g->handlers);
-    /* before there is something new to send: a heartbeat states how far all was */
+    /* before new quotes are applied: a heartbeat states up to where everything was sent */
     if (is_sweep_due) {
         sessions_sweep(g->sessions);
         *sweep_at = g->now + SESSIONS_SWEEP_MS;
@@ -90,7 +92,7 @@ static bool turn(struct gateway *g, int64_t wait, int64_t *sweep_at)
     upstream_tick(g->upstream);
     has_pages = handlers_work(&g->handlers);
     hub_fan_out(g->hub);
-    if (g->sessions->waiting) /* quotes do not wait for what other clients request */
+    if (g->sessions->waiting) /* quotes must not wait for the requests of other clients */
         sessions_flush_due(g->sessions, FLUSH_SLICE, FLUSH_BYTES, true);
     sessions_settle(g->sessions);
     sessions_flush_deferred(g->sessions);
@@ -165,7 +167,7 @@ static void send_away(struct gateway *g)
     sessions_send_away(g->sessions, g->config.timeout_graceful_shutdown);
 }
 
-/* Clients first: until they are gone HTTP goes on answering 503 draining. */
+/* Close the clients first: until they are gone, HTTP continues to answer 503 draining. */
 static void see_clients_off(struct gateway *g, int64_t deadline, int64_t *sweep_at)
 {
     if (g->sessions->count)
@@ -173,11 +175,11 @@ static void see_clients_off(struct gateway *g, int64_t deadline, int64_t *sweep_
     send_away(g);
     while (loop_stops(g->loop) < 2 && g->now < deadline && g->sessions->count) {
         turn(g, next_wait(g, hub_has_due(g->hub), *sweep_at), sweep_at);
-        send_away(g); /* those accepted late, too */
+        send_away(g); /* also clients that were accepted late */
     }
 }
 
-/* Not ready, but everything else goes on: until a balancer has noticed. */
+/* Report "not ready" and continue to serve, until a balancer has noticed. */
 static void linger(struct gateway *g, int64_t *sweep_at)
 {
     int64_t until = g->now + g->config.drain_delay;
@@ -391,7 +393,7 @@ int main(int argc, char **argv)
     int status = 1;
 
     (void)argc;
-    mallopt(M_ARENA_MAX, 2); /* not one for each HTTP thread: docs/adr/0010 */
+    mallopt(M_ARENA_MAX, 2); /* not one arena per HTTP thread: docs/adr/0010 */
     switch (config_load(&gateway_program, argv, &g.config)) {
     case CONFIG_DONE:
         return 0;

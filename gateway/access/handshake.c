@@ -24,7 +24,7 @@ bool handshake_take_token(struct request *r, struct admission_request *out)
     return true;
 }
 
-/* What admission asks, from the request. */
+/* Copy from the request the facts that admission checks. */
 static void take_facts(struct request *r, struct handshake_path path, struct query_fault *fault,
                        struct admission_request *out)
 {
@@ -110,7 +110,7 @@ bool handshake_admit(struct handshake_service *s, struct request *r, struct hand
         return true;
     }
     if (v.rule == ADMISSION_ADMITTED) {
-        /* The last place went to another client meanwhile. */
+        /* Another client took the last place in the meantime. */
         live.active = live.limit;
         admission_check(&r->policy->admission, &q, &live, &v);
     }
@@ -125,10 +125,13 @@ bool handshake_admit(struct handshake_service *s, struct request *r, struct hand
     return false;
 }
 
-/* Unsent bytes the kernel holds per client, so that a quote is not stale before it leaves. */
+/*
+ * Unsent bytes that the kernel may hold per client: a small value, so that a quote is not outdated
+ * before it leaves.
+ */
 #define NOTSENT_LOWAT (16 * 1024)
 
-/* The loop's first messages leave together with it: MSG_MORE. */
+/* MSG_MORE: the loop's first messages leave in the same packet. */
 static bool send_101(const struct request *r, const char *chosen)
 {
     struct buf b = {0};
@@ -137,7 +140,7 @@ static bool send_101(const struct request *r, const char *chosen)
     const int unsent = NOTSENT_LOWAT;
     const char *key = request_header(r, "Sec-WebSocket-Key");
 
-    /* Not worth refusing a client for. */
+    /* A failure here is no reason to refuse a client. */
     (void)setsockopt(r->conn->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     sha1_accept(key, strlen(key), accept);
     buf_printf(&b,

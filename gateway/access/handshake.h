@@ -1,12 +1,12 @@
 /*
  * handshake: from an upgrade request to a socket in the accept queue.
  *
- * gateway/routes calls it; it is the only way in which a WebSocket reaches gateway/session.
+ * gateway/routes calls it; every WebSocket of gateway/session passes through it.
  *
- * admit judges the request and reserves the place.  finish answers with the 101, takes the
- * descriptor from the front and puts it into the queue.  Frames that came with the request, before
- * the 101, are lost: the accepted connection is marked early.  Worker threads; one handshake per
- * request.
+ * handshake_admit checks the request and reserves a place.  handshake_finish answers with the 101,
+ * takes the descriptor from the front and puts it into the queue.  Frames that came with the
+ * request, before the 101, are lost: the accepted connection is marked early.  Worker threads; one
+ * handshake per request.
  */
 #ifndef GATEWAY_ACCESS_HANDSHAKE_H
 #define GATEWAY_ACCESS_HANDSHAKE_H
@@ -18,7 +18,7 @@
 #include "gateway/session/accept_queue.h"
 #include "shared/base/log.h"
 
-/* What all handshakes share. */
+/* Shared by all handshakes. */
 struct handshake_service {
     struct gate *gate;
     struct accept_queue *accepted;
@@ -33,8 +33,7 @@ struct handshake_path {
 #define HANDSHAKE_QUERY "symbols,mode,max_hz,trace,since,token"
 
 /*
- * Take ?token= in both readings, since its '+' may stand for a space or for itself.  False: it is
- * not given.
+ * Read ?token= in both ways, because a '+' may mean a space or itself.  false: there is no token.
  */
 bool handshake_take_token(struct request *r, struct admission_request *out);
 
@@ -46,11 +45,11 @@ bool handshake_admit(struct handshake_service *s, struct request *r, struct hand
 void handshake_reason(enum admission_rule rule, char out[124]);
 
 /*
- * Of an admitted handshake.  True: the connection is the loop's.  False: its client is gone, and
- * the connection is still the caller's.
+ * Finish an admitted handshake.  true: the loop owns the connection.  false: the client is gone,
+ * and the caller still owns the connection.
  */
 bool handshake_finish(struct handshake_service *s, struct front *f, struct request *r);
-/* Give back what the request still holds, however it ended. */
+/* Release everything that the request still holds, whatever its outcome. */
 void handshake_abandon(struct handshake_service *s, struct request *r);
 
 #endif

@@ -180,7 +180,7 @@ void backlog_suspect(struct backlog *b)
     b->verified = 0;
 }
 
-/* Moves the kept entries together.  Returns how many there are. */
+/* Removes the dropped entries.  Returns how many are kept. */
 static uint32_t verify_queued(struct backlog *b, bool (*is_kept)(void *ctx, struct hub_symbol *s),
                               void *ctx, uint32_t count)
 {

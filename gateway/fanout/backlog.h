@@ -31,7 +31,9 @@ struct backlog {
     uint64_t *mask;
     uint32_t mask_words;
     bool has_overflowed;
-    /* entries may belong to topics that it left: only the first `verified` may be sent */
+    /*
+     * entries may belong to topics that the subscriber left: only the first `verified` may be sent
+     */
     bool is_dirty;
     /* number of entries, from the first, that backlog_verify has checked */
     uint32_t verified;

@@ -1,5 +1,5 @@
 /*
- * counters: what this gateway counts since its start, for /metrics.
+ * counters: the counters of this gateway since its start, for /metrics.
  *
  * The loop adds to plain numbers. Latency is counted once per quote and gateway, not per delivery:
  * counters_note stores the two time stamps of an applied quote, and when all due subscribers have
@@ -47,7 +47,7 @@ struct counters {
     struct histogram since_sent, since_accepted; /* latency in microseconds */
     /* messages queued per client, sampled each second: [0] merge, [1] all */
     struct histogram queued[2];
-    /* stamps of quotes that were applied and not yet sent to all */
+    /* quotes that were applied and not yet sent to all; their time stamps are stored */
     uint32_t pending;
     uint64_t sent_us[COUNTERS_PENDING_MAX], accepted_us[COUNTERS_PENDING_MAX];
 };
@@ -55,7 +55,7 @@ struct counters {
 void counters_init(struct counters *f);
 const char *counters_end_name(enum counters_end end); /* "slow_consumer" */
 
-/* A quote was applied.  At most COUNTERS_PENDING_MAX of them are timed at once. */
+/* Count an applied quote.  At most COUNTERS_PENDING_MAX quotes are timed at once. */
 static inline void counters_note(struct counters *f, const struct wire_record *r)
 {
     if (f->pending == COUNTERS_PENDING_MAX)

@@ -9,11 +9,11 @@
 
 #include "gateway/fanout/hub_frame.h"
 
-/* A record that need not be the newest of its symbol. */
+/* A record to encode; it need not be the newest of its symbol. */
 struct encode_record {
     struct span name;
     uint64_t seq, prev;
-    uint64_t sent_us, accepted_us, received_us; /* 0: not known */
+    uint64_t sent_us, accepted_us, received_us; /* 0: unknown */
     enum symbol_state state;
     struct span body; /* msgpack map of a quote */
 };

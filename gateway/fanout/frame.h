@@ -27,7 +27,7 @@ enum opcode {
 struct hub_symbol;
 
 struct frame {
-    struct hub_symbol *symbol; /* the symbol of its record; NULL: none */
+    struct hub_symbol *symbol; /* the symbol of the frame's record; NULL: none */
     /* the client's position after it received the frame; 0: unchanged (snapshots) */
     uint64_t seq;
     uint32_t references;

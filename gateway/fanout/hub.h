@@ -47,7 +47,7 @@ struct hub_topic {
     uint64_t synced_seq;   /* position of the snapshot that made it live */
     uint32_t stamp;        /* number of the last hub_stamp that named it */
     uint64_t requested_by; /* stream's number of the last client request that named it */
-    uint32_t references;   /* its members, and requests that wait for it */
+    uint32_t references;   /* references of its members and of requests that wait for it */
     /* private to the hub */
     struct hub_member *members;
     uint32_t member_count, member_cap;
@@ -243,7 +243,7 @@ void hub_walk_end(struct hub_walk *w);
 bool hub_leave(struct hub *h, struct hub_subscriber *s, struct span pattern);
 /* Leave all topics and free the backlog.  Costs O(length of the backlog). */
 void hub_leave_all(struct hub *h, struct hub_subscriber *s);
-/* Nothing is pending for it any more: what was is of an old log. */
+/* Drop everything that is pending for the subscriber, because it belongs to an old log. */
 void hub_drop_backlog(struct hub *h, struct hub_subscriber *s);
 /*
  * Drop symbols that the subscriber left from the first `most` entries of its backlog; only checked

@@ -35,7 +35,7 @@ struct hub_topic *hub_topic_find(const struct hub *h, struct span pattern)
     return find_topic(h, pattern, hash_name(pattern));
 }
 
-/* Call `each` for every topic that matches the name, until it returns false. */
+/* Call `each` for every topic that matches the name, until `each` returns false. */
 static void each_topic(const struct hub *h, struct span name,
                        bool (*each)(void *ctx, struct hub_topic *t), void *ctx)
 {

@@ -37,7 +37,7 @@ void hub_walk_begin(struct hub_walk *w, struct hub_topic *const *topics, size_t 
 
         if (cover && (t == cover || (cover->is_prefix && name_len(t) >= name_len(cover) &&
                                      memcmp(t->pattern, cover->pattern, name_len(cover)) == 0)))
-            continue; /* the other pattern finds its symbols, too */
+            continue; /* the other pattern also covers its symbols */
         cover = w->patterns[w->count++] = t;
     }
 }

@@ -20,7 +20,7 @@ struct window;
 
 struct window_record {
     uint64_t seq, prev;
-    uint64_t sent_us, accepted_us, received_us; /* 0: not known */
+    uint64_t sent_us, accepted_us, received_us; /* 0: unknown */
     /* NULL: a loss, sent to all clients in mode all */
     struct hub_symbol *symbol;
     enum symbol_message kind; /* kind of a symbol's message */

@@ -4,13 +4,16 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A client that asks first (Expect) gets 100 Continue, unless it did not wait for that. */
+/* Send 100 Continue to a client that waits for it (Expect), unless the body has already begun. */
 static void invite(const struct request *r)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     const char *expect = request_header(r, "Expect");
 
-    /* Nothing was sent yet, so the socket takes it; a client that is gone shows itself later. */
+    /*
+     * Nothing was sent yet, so the socket accepts these bytes; a client that is gone is detected
+     * later.
+     */
     if (expect && strcasecmp(expect, "100-continue") == 0 && strcmp(r->head->version, "1.0") != 0)
         (void)send(r->conn->fd, go_on, sizeof go_on - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }

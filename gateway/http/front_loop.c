@@ -1,6 +1,4 @@
-/*
- * The front's thread: it accepts, reads, writes what is left of answers, and keeps the deadlines.
- */
+/* The front's thread: it accepts, reads, writes the rest of answers, and keeps the deadlines. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <sched.h>
@@ -45,7 +43,7 @@ static void dispatch(struct front *f, struct waiting *w, enum front_body outcome
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-/* Bytes sent, or -1: the peer is gone. */
+/* Returns the bytes sent, or -1: the peer is gone. */
 ssize_t front_send(int fd, const char *at, size_t len)
 {
     ssize_t n = send(fd, at, len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -265,7 +263,7 @@ static void accept_some(struct front *f)
         int fd;
 
         if (atomic_load(&f->open) >= f->connections) {
-            if (i > 0) /* none gives way before another one is known to wait */
+            if (i > 0) /* close an old connection only if another one is known to wait */
                 return;
             if (!front_evict(f)) {
                 watch_listener(f, false);

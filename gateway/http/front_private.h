@@ -1,4 +1,4 @@
-/* front_private: what the files of front share; no other file includes it. */
+/* front_private: shared by the files of front; no other file includes it. */
 #ifndef GATEWAY_HTTP_FRONT_PRIVATE_H
 #define GATEWAY_HTTP_FRONT_PRIVATE_H
 
@@ -17,7 +17,7 @@ enum waiting_for {
     WAITING_WRITE,
     WAITING_BODY,
     WAITING_KINDS,
-    WAITING_WORKER = WAITING_KINDS, /* ours no more */
+    WAITING_WORKER = WAITING_KINDS, /* a worker owns it; the front does not wait for it */
 };
 
 struct address;
@@ -27,9 +27,9 @@ struct waiting {
     struct connection c; /* first */
     enum waiting_for what;
     bool is_dead;    /* closed in this turn, freed at its end */
-    bool is_counted; /* among those that are being answered */
+    bool is_counted; /* counted among the connections that are being answered */
     bool lingers;
-    uint32_t events; /* registered with epoll; 0: none */
+    uint32_t events; /* events registered with epoll; 0: none */
     int64_t deadline;
     struct head_scan scan;
     struct buf in, out;
@@ -69,7 +69,7 @@ struct front {
 
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t has_ready, is_idle;
-    struct bell bell;                 /* the front's: something was given back */
+    struct bell bell;                 /* rung when a worker returns a connection to the front */
     struct waiting *ready, *returned; /* for workers; from workers */
     int answering;
     bool is_stopping;
@@ -77,24 +77,26 @@ struct front {
 
 /* front_wait.c: the front's thread only */
 
-/* Wait for it from now on: the list, the deadline, epoll, the bounds. */
+/* Begin to wait for an event of this connection: list, deadline, epoll, bounds. */
 void front_park(struct front *f, struct waiting *w, enum waiting_for what);
 void front_unpark(struct front *f, struct waiting *w); /* off its lists and epoll */
 void front_drop(struct front *f, struct waiting *w);   /* close it */
-bool front_evict(struct front *f);                     /* close the oldest; false: none waits */
-void front_reap(struct front *f);                      /* free those closed in this turn */
-/* To the next deadline, in milliseconds; -1: there is none. */
+/* close the oldest; false: no connection waits */
+bool front_evict(struct front *f);
+/* free the connections that were closed in this turn */
+void front_reap(struct front *f);
+/* ms to the next deadline; -1: there is none */
 int front_timeout(const struct front *f);
 
-/* What a connection no longer on any list holds. */
+/* Release everything that a connection holds; it is on no list any more. */
 void front_discard(struct front *f, struct waiting *w);
 
 /* front_loop.c */
 void *front_run(void *arg);
-/* Bytes sent, or -1: the peer is gone.  Any thread. */
+/* Returns the bytes sent, or -1: the peer is gone.  Any thread. */
 ssize_t front_send(int fd, const char *at, size_t len);
 
-/* Count it as answered, if it was counted. */
+/* Count the connection as answered, if it was counted before. */
 void front_settle(struct front *f, struct waiting *w);
 
 #endif

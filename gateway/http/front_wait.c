@@ -1,4 +1,4 @@
-/* The connections that wait: lists by what they wait for, bounds, deadlines. */
+/* The waiting connections: lists by the event that they wait for, bounds, deadlines. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -38,7 +38,7 @@ void front_settle(struct front *f, struct waiting *w)
 void front_discard(struct front *f, struct waiting *w)
 {
     front_settle(f, w);
-    if (!w->is_dead) /* first: a peer that sees the end may come back at once */
+    if (!w->is_dead) /* first release the place: a peer that sees the end may reconnect at once */
         atomic_fetch_sub(&f->open, 1);
     if (w->c.fd >= 0)
         close(w->c.fd);

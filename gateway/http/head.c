@@ -24,7 +24,7 @@ struct head_explanation head_explain(enum head_fault fault)
 
 /* --- finding the end --------------------------------------------------------------------- */
 
-/* A line is complete; `at` stands behind it. */
+/* A line is complete; `at` is after its end. */
 static enum head_fault end_line(struct head_scan *s, size_t content)
 {
     if (content == 0 && s->lines == 0) { /* empty lines before the request are forgiven */
@@ -51,7 +51,7 @@ static enum head_fault judge_byte(const struct head_scan *s, unsigned char c)
     return HEAD_FINE;
 }
 
-/* Which limit does a head break that goes on at `at`? */
+/* Which limit does a head exceed that continues at `at`? */
 static enum head_fault judge_size(const struct head_scan *s)
 {
     const size_t rest = METHOD_MAX + sizeof "  HTTP/1.1";
@@ -71,7 +71,7 @@ enum head_fault head_scan(struct head_scan *s, const char *bytes, size_t len)
             size_t content = s->at - s->line;
 
             if (s->at + 1 == len)
-                break; /* what follows decides */
+                break; /* the next byte decides */
             if (bytes[s->at + 1] != '\n')
                 return HEAD_FAULT_bare_cr;
             s->at += 2;
@@ -136,8 +136,8 @@ static char *behind_scheme(char *target)
 }
 
 /*
- * scheme://authority[/path][?query].  The authority moves to the front, over the scheme, so that
- * it can be ended without losing the byte that follows it.
+ * scheme://authority[/path][?query].  Moves the authority to the front, over the scheme, so that a
+ * NUL fits after it and the next byte stays.
  */
 static enum head_fault split_absolute(char *target, char *authority, struct head *out)
 {
@@ -243,7 +243,7 @@ static enum head_fault read_field(char *line, struct head *out)
     return HEAD_FINE;
 }
 
-/* Two of these would be read as one by one reader and as the other by the next. */
+/* Of two such headers one reader would use the first and another reader the second. */
 static bool has_repeated(const struct head *h)
 {
     static const char *const once[] = {"Host",

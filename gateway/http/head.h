@@ -1,13 +1,13 @@
 /*
- * head: the head of an HTTP/1 request, judged by RFC 9110 and RFC 9112.
+ * head: parses the head of an HTTP/1 request by RFC 9110 and RFC 9112.
  *
- * head_scan() finds the end of the head while its bytes arrive and refuses early what no further
- * byte can repair.  head_parse() splits the complete head in place.  Both are strict: two readers
- * of one request must not disagree about it, so nothing is guessed, repaired or ignored.  Line
- * ends are CR LF; a folded header, a space before a colon, a control character, a second Host, a
- * length that is not one whole number and a 65th header are refused.  Accepted are spaces and
- * tabs around a header's value, repeated list headers, empty lines before the request line, and
- * a target in absolute form, whose authority then replaces Host.
+ * head_scan() finds the end of the head while its bytes arrive, and refuses an invalid head as
+ * early as possible.  head_parse() splits the complete head in place.  Both are strict: two readers
+ * of one request must not interpret it differently, so the parser guesses, repairs and ignores
+ * nothing.  Line ends are CR LF; a folded header, a space before a colon, a control character, a
+ * second Host, a length that is not one whole number and a 65th header are refused.  Accepted are
+ * spaces and tabs around a header's value, repeated list headers, empty lines before the request
+ * line, and a target in absolute form, whose authority then replaces Host.
  *
  * Pure: no I/O, no clock, no memory of its own.  One owner, one thread.
  */
@@ -82,7 +82,7 @@ struct head_explanation {
     int status;
     const char *code, *message, *hint;
 };
-/* Of a fault; not of HEAD_FINE. */
+/* The text for a fault; not for HEAD_FINE. */
 struct head_explanation head_explain(enum head_fault fault);
 
 /* How far a head has been looked at.  Zeroed at the start of a connection. */
@@ -95,8 +95,8 @@ struct head_scan {
 };
 
 /*
- * Go on with what has arrived: `bytes` from the connection's first byte on, of which earlier
- * calls saw a prefix.  HEAD_FINE: size states whether the head is complete.
+ * Continue with all bytes that have arrived: `bytes` begins with the connection's first byte, and
+ * earlier calls saw a prefix of it.  HEAD_FINE: size states whether the head is complete.
  */
 enum head_fault head_scan(struct head_scan *s, const char *bytes, size_t len);
 
@@ -108,11 +108,11 @@ struct head_field {
 struct head {
     const char *method;
     const char *path;    /* of the target: undecoded, begins with '/', or is "*" */
-    const char *query;   /* undecoded; "" if there is none */
+    const char *query;   /* not decoded; "" if there is none */
     const char *version; /* "1.1" or "1.0" */
     const char *host;    /* the target's authority, or Host; NULL: neither (HTTP/1.0) */
     bool has_length;     /* Content-Length was there */
-    bool is_chunked;     /* the length of the body is not known */
+    bool is_chunked;     /* the length of the body is unknown */
     uint64_t length;     /* of the body; at most 18 digits */
     int count;
     struct head_field fields[HEAD_FIELDS_MAX];
@@ -123,7 +123,7 @@ enum head_fault head_parse(char *bytes, size_t size, struct head *out);
 
 /* The value of the first header of that name, in any case, or NULL. */
 const char *head_value(const struct head *h, const char *name);
-/* All values of that name, joined by ", "; `room` owns a joined text.  NULL: none. */
+/* All values of that name, joined by ", "; `room` owns the joined text.  NULL: no such header. */
 const char *head_values(const struct head *h, const char *name, struct buf *room);
 
 #endif

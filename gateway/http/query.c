@@ -60,7 +60,7 @@ static bool is_named(struct span name, struct span wanted)
     return i == wanted.len;
 }
 
-/* Which of the names in the comma list it is; -1: none. */
+/* The index of the name in the comma-separated list; -1: it is not there. */
 static int find_known(const char *known, struct span name)
 {
     for (int i = 0; *known && i < KNOWN_MAX; i++) {

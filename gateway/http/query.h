@@ -1,11 +1,10 @@
 /*
  * query: the parameters of a URL's query string.
  *
- * As HTML forms and URLSearchParams write them: name=value pairs separated by '&', percent-encoded,
- * '+' for a space.  Names are compared decoded, and their case matters.  A parameter is given once;
- * only QUERY_LIST may be repeated, and then its values are joined by commas.  What is unknown,
- * repeated or badly encoded is an error that names the parameter, so that a misspelt one is never
- * ignored.
+ * The format of HTML forms and URLSearchParams: name=value pairs separated by '&', percent-encoded,
+ * '+' for a space.  Names are compared decoded, and their case matters.  Only QUERY_LIST may be
+ * repeated, and then its values are joined by commas.  An unknown, repeated or badly encoded
+ * parameter is an error that names it, so that a misspelt one is never ignored.
  *
  * Work is one pass over the query per call; the query is bounded by the limit of a request's
  * target (HEAD_TARGET_MAX).  Pure: no I/O, no clock.  Any thread.
@@ -17,17 +16,17 @@
 
 #include "shared/base/buf.h"
 
-#define QUERY_LIST "symbols" /* may be repeated, on every path that knows it */
+#define QUERY_LIST "symbols" /* may be repeated on every path that accepts it */
 #define QUERY_TEXT_MAX 240
 
 struct query_fault {
     char message[QUERY_TEXT_MAX]; /* a sentence that names the parameter */
-    char hint[QUERY_TEXT_MAX];    /* what is allowed */
+    char hint[QUERY_TEXT_MAX];    /* the permitted values */
 };
 
 /*
  * Is every parameter of `query` one of `known` ("symbols,limit"; "" for none), at most once, and
- * well encoded?  False: *fault is filled; else it is untouched.
+ * well encoded?  false: *fault has the error; otherwise *fault is unchanged.
  */
 bool query_check(const char *query, const char *known, struct query_fault *fault);
 

@@ -3,8 +3,8 @@
  *
  * Errors have one shape everywhere:
  *   {"error":{"code":"no_such_path","message":"…","hint":"…","request_id":"…"}}
- * with the code as X-Reject-Reason too.  They state what the client can change, and
- * nothing of our insides.  Every answer carries X-Request-Id and closes the connection.
+ * with the code as X-Reject-Reason too.  They state what the client can change, and nothing about
+ * the implementation.  Every answer carries X-Request-Id and closes the connection.
  */
 #ifndef GATEWAY_HTTP_REPLY_H
 #define GATEWAY_HTTP_REPLY_H
@@ -18,7 +18,7 @@ struct reply {
     const char *cache;  /* Cache-Control; NULL: "no-store" */
     struct buf headers; /* further ones, each "Name: value\r\n" */
     struct buf body;
-    bool is_exact;      /* a file: JSON too is sent without a newline of ours */
+    bool is_exact;      /* a file: no newline is added, not even to JSON */
     bool keeps_upgrade; /* a 426 names what to upgrade to */
 };
 
@@ -36,7 +36,7 @@ void reply_error_add(struct reply *p, struct span members);
 /* Append the answer as it is sent, and log the access. */
 void reply_write(struct reply *p, const struct request *r, struct buf *out);
 
-/* The answer to what is no request: {"error":…} and its head. */
+/* The answer to bytes that are not a valid request: {"error":…} and its head. */
 void reply_bare(struct buf *out, const struct head_explanation *why, const char *id);
 
 #endif

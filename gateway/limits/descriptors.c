@@ -5,9 +5,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* What the program opens after we counted: ZeroMQ's sockets and peers, the loop, the front. */
+/*
+ * Descriptors that the program opens after the count: ZeroMQ's sockets and peers, the loop, the
+ * front.
+ */
 #define LATER 96
-/* Above the capacity: clients that are only let in to be closed with a reason. */
+/* Places above the capacity, for clients that are accepted only to be closed with a reason. */
 #define SPARE 32
 
 enum err descriptors_divide(int limit, int in_use, int http, struct descriptors *out)
@@ -52,7 +55,7 @@ static int raise_limit(void)
     return (int)(r.rlim_cur > most ? most : r.rlim_cur);
 }
 
-/* Not worth a complaint: without it the first clients wait a little longer. */
+/* A failure is not reported: the first clients then only wait a little longer. */
 static void make_room(const struct descriptors *d, int clients)
 {
     int top = d->limit - SPARE - d->capacity + (clients < d->capacity ? clients : d->capacity);

@@ -15,15 +15,14 @@ struct descriptors {
 };
 
 /*
- * Divide `limit` descriptors, of which `in_use` are or will be the program's own, when so many
- * HTTP connections are wanted.  ERR_FULL if nothing is left for WebSockets.
+ * Divide `limit` descriptors, of which `in_use` are or will be used by the program itself, with
+ * `http` HTTP connections.  ERR_FULL if nothing is left for WebSockets.
  */
 MUST_CHECK enum err descriptors_divide(int limit, int in_use, int http, struct descriptors *out);
 
 /*
- * Raise the soft limit to the hard one, divide it, and make room for the numbers of so many
- * clients: a table of descriptors that grows later holds all threads up for milliseconds.
- * ERR_FULL.
+ * Raise the soft limit to the hard one, divide it, and enlarge the kernel's descriptor table for
+ * `clients` clients now: growing it later would stop all threads for milliseconds. ERR_FULL.
  */
 MUST_CHECK enum err descriptors_prepare(int http, int clients, struct descriptors *out);
 

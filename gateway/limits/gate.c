@@ -124,7 +124,7 @@ struct admission_live gate_live(const struct gate *g)
     };
 }
 
-/* At most `size` - 1 bytes, not cut within a UTF-8 sequence. */
+/* Copy at most `size` - 1 bytes, not cut within a UTF-8 sequence. */
 static void keep(char *to, size_t size, const char *text)
 {
     size_t len = strnlen(text, size);

@@ -1,16 +1,16 @@
 /*
- * gate: how many WebSockets there are, whether more may come, and which were refused.
+ * gate: counts the WebSockets, decides whether another one may connect, and keeps the last
+ * refusals.
  *
- * This folder counts what is limited: places, query rates, descriptors.  gateway/http and the
+ * This folder counts limited resources: places, query rates, descriptors.  gateway/http and the
  * folders above it call it.
  *
- * Shared by HTTP's threads (they reserve and refuse) and the loop (it releases, and
- * sets when it has started and when it drains).  A place is reserved before the 101
- * goes out and given back exactly once: the limit is exact however many handshakes come
- * at once. The last refusals are kept, with the setting to change, for websocket_status
- * and for the user who asks why; every one is logged, rate-limited per code.
+ * Shared by the HTTP threads (which reserve and refuse) and the loop (which releases, and sets when
+ * it has started and when it drains).  A place is reserved before the 101 is sent and released
+ * exactly once, so the limit is exact even for simultaneous handshakes. The last refusals are kept
+ * for websocket_status, with the setting to change; every refusal is logged, rate-limited per code.
  *
- * Any thread may call anything but gate_new and gate_free.
+ * Any thread may call all functions except gate_new and gate_free.
  */
 #ifndef GATEWAY_LIMITS_GATE_H
 #define GATEWAY_LIMITS_GATE_H
@@ -29,11 +29,11 @@ struct gate_refusal {
     const struct admission_verdict *verdict;
     const char *client; /* host:port */
     const char *path;
-    const char *origin; /* NULL: none sent */
+    const char *origin; /* NULL: the client sent none */
     bool is_explained;  /* accepted and closed with the reason (WEBSOCKET_EXPLAIN) */
 };
 
-/* Requests that were refused before they were one, and connections that gave way to others. */
+/* Connections that were refused before they sent a valid request, or closed for others. */
 #define GATE_HEADS(X)  \
     X(malformed)       \
     X(late)            \
@@ -61,7 +61,7 @@ bool gate_is_started(const struct gate *g);
 bool gate_is_leaving(const struct gate *g); /* draining or about to */
 bool gate_is_draining(const struct gate *g);
 
-/* Take a place.  False: none is free, and nothing changed. */
+/* Reserve a place.  false: none is free, and nothing changed. */
 bool gate_reserve(struct gate *g);
 void gate_release(struct gate *g);
 

@@ -7,7 +7,7 @@
 
 #include "shared/base/mem.h"
 
-#define TOKEN 1000 /* a query costs so many; a rate of 1 gives one of them each ms */
+#define TOKEN 1000 /* units that a query costs; a rate of 1 adds one unit per ms */
 #define SETS (RATE_PLACES / RATE_WAYS)
 
 struct bucket {
@@ -46,7 +46,7 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
-/* Of an IPv4 address, of an IPv6 network of 64 bits, or of what is neither; never 0. */
+/* The key of an IPv4 address, of an IPv6 network of 64 bits, or of another text; never 0. */
 static uint64_t key_of(const struct rate *r, const char *address)
 {
     unsigned char v6[16];
@@ -98,7 +98,7 @@ static struct bucket *find(struct rate *r, uint64_t key, uint32_t rate, int64_t 
     return quiet;
 }
 
-/* How long until there is a token; 0: there is one, or no limit. */
+/* ms until a token is available; 0: there is one, or there is no limit. */
 static int64_t wait_of(const struct bucket *b, uint32_t rate)
 {
     if (!rate || b->tokens >= TOKEN)

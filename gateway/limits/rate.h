@@ -1,16 +1,16 @@
 /*
- * rate: how many queries a second are answered, for one address and for all.
+ * rate: limits the queries per second, for each address and for all together.
  *
- * A token bucket for each address and one for all: a query takes a token of both, or is refused and
- * takes none.  A bucket holds what its rate gives in RATE_BURST_SECONDS (of all: in
- * RATE_BURST_SECONDS_OF_ALL), so that a program may page through a history as fast as it can.  IPv6
+ * There is a token bucket for each address and one for all: a query takes a token of both, or is
+ * refused and takes none.  A bucket holds the tokens of RATE_BURST_SECONDS (the common one: of
+ * RATE_BURST_SECONDS_OF_ALL), so that a program may page through a history without pauses.  IPv6
  * addresses count by their first 64 bits, because one host has all of the rest.
  *
- * The table has RATE_PLACES places and never grows (128 KB).  A new address takes the place of the
- * one among RATE_WAYS that has been quiet for longest, which is then as if it were new; what many
- * addresses do together is bounded by the rate for all.
+ * The table has RATE_PLACES places and never grows (128 KB).  A new address replaces the one of
+ * RATE_WAYS candidates without a query for the longest time, which then starts again with a full
+ * bucket; the rate for all bounds many addresses together.
  *
- * No I/O, no clock: `now` is monotonic ms.  Any thread may call anything but rate_new and
+ * No I/O, no clock: `now` is monotonic ms.  Any thread may call all functions except rate_new and
  * rate_free.
  */
 #ifndef GATEWAY_LIMITS_RATE_H

@@ -45,8 +45,8 @@ const char *admission_text(enum admission_rule rule)
 }
 
 /*
- * Faults of the handshake itself leave nothing to accept, and a foreign origin is not
- * to be let in even to get the reason.
+ * A faulty handshake cannot be accepted, and a foreign origin must not be accepted even to explain
+ * the refusal.
  */
 bool admission_is_explainable(enum admission_rule rule)
 {
@@ -64,7 +64,7 @@ bool admission_is_token(const char *shown, const char *wanted)
     return differ == 0;
 }
 
-/* The first that the gateway knows, in the client's order. */
+/* The first subprotocol in the client's list that the gateway supports. */
 const char *admission_subprotocol(const char *offered)
 {
     static const char *const known[] = {ADMISSION_SUBPROTOCOL_JSON, ADMISSION_SUBPROTOCOL_MSGPACK};
@@ -146,7 +146,7 @@ static bool judge_upgrade(const struct admission_request *r, struct admission_ve
     if (names_it && r->connection && list_has(r->connection, "upgrade"))
         return true;
     if (r->upgrade && !names_it && strcasestr(r->upgrade, "websocket"))
-        return true; /* judge_form states what is wrong with it */
+        return true; /* judge_form reports the fault */
     if (!r->upgrade)
         message(v, "This path is a WebSocket, and the request has no Upgrade header.");
     else if (!names_it)
@@ -217,7 +217,7 @@ static bool is_own_origin(const struct admission_request *r)
            origin_parse(r->own_origin, &own) && origin_equals(&origin, &own);
 }
 
-/* Of the default on loopback. */
+/* The rule for Host on loopback by default. */
 static bool is_local_or_no_page(const struct admission_policy *p, const struct admission_request *r)
 {
     struct host host;

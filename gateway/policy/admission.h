@@ -1,14 +1,14 @@
 /*
- * admission: may this WebSocket handshake pass, and if not, why exactly.
+ * admission: decides whether a WebSocket handshake is accepted, and gives the exact reason if not.
  *
- * One ordered list of rules, each with a code, an HTTP status, a close code for those
- * refused after accepting (WEBSOCKET_EXPLAIN), a short text and the setting to
- * change; one function that runs it.  The handshake, websocket_check, the log and the
- * counters all use it, so they cannot disagree.  A browser's page code sees nothing of
- * a failed handshake: whatever is refused here must be explained here.
+ * One ordered list of rules, each with a code, an HTTP status, a close code for those refused after
+ * accepting (WEBSOCKET_EXPLAIN), a short text and the setting to change; one function that runs it.
+ * The handshake, websocket_check, the log and the counters all use it, so they cannot disagree.
+ * The code of a page in a browser cannot read a failed handshake, so the gateway must explain every
+ * refusal elsewhere.
  *
- * Pure: no I/O, no clock, no memory of its own.  Policy and facts are handed in, the
- * verdict is filled in.  Any thread.
+ * Pure: no I/O, no clock, no memory of its own.  The caller passes policy and facts, and receives
+ * the result.  Any thread.
  */
 #ifndef GATEWAY_POLICY_ADMISSION_H
 #define GATEWAY_POLICY_ADMISSION_H
@@ -21,7 +21,7 @@
 #define ADMISSION_SUBPROTOCOL_JSON "pregon.v1.json"
 #define ADMISSION_SUBPROTOCOL_MSGPACK "pregon.v1.msgpack"
 
-/* In the order they are judged.  code, HTTP status, close code, setting, short text */
+/* In the order of the checks.  code, HTTP status, close code, setting, short text */
 #define ADMISSION_RULES(X)                                                        \
     X(no_such_path, 404, 4404, "ROOT_PATH", "no WebSocket here")                  \
     X(upgrade_required, 426, 4426, "", "not a WebSocket handshake")               \
@@ -44,15 +44,16 @@ enum admission_rule {
         ADMISSION_RULE_END
 };
 
-/* What Host may be. */
+/* Which values of Host are permitted. */
 enum admission_hosts {
     ADMISSION_HOSTS_ANY,
     ADMISSION_HOSTS_LISTED, /* a name listed, or one that only this machine has */
     /*
-     * The default on loopback.  From a page: what no foreign domain can be, or a host of
-     * CORS_ORIGINS.  Other requests pass: handshakes of programs, requests of listed pages, and
-     * handshakes that a trusted proxy passes on.  A plain request that a trusted proxy passes on
-     * does not pass: a page can add X-Forwarded headers to it, but not to a handshake.
+     * The default on loopback.  A request of a page passes if its host cannot be a foreign domain,
+     * or is a host of CORS_ORIGINS.  Other requests pass: handshakes of programs, requests of
+     * listed pages, and handshakes that a trusted proxy passes on.  A plain request that a trusted
+     * proxy passes on does not pass: a page can add X-Forwarded headers to it, but not to a
+     * handshake.
      */
     ADMISSION_HOSTS_LOCAL,
 };
@@ -69,10 +70,10 @@ struct admission_policy {
 struct admission_request {
     const char *path;                     /* decoded, without ROOT_PATH */
     bool is_stream;                       /* the path is the stream's */
-    bool is_http;                         /* the path is there, but for plain HTTP only */
-    const char *query_fault, *query_hint; /* what is wrong with the query; NULL: nothing */
+    bool is_http;                         /* the path exists, but for plain HTTP only */
+    const char *query_fault, *query_hint; /* the fault of the query; NULL: none */
     const char *method;
-    const char *http_version;         /* "1.1"; NULL: not to be judged */
+    const char *http_version;         /* "1.1"; NULL: do not check it */
     bool has_body;                    /* a length other than 0, or chunks */
     const char *upgrade, *connection; /* lists, joined by commas */
     const char *version, *key;
@@ -80,14 +81,14 @@ struct admission_request {
     const char *host;         /* as received, of the target or of the header; NULL: neither */
     const char *authority;    /* host[:port] as the client typed it, from the proxy; or NULL */
     bool is_proxied;          /* a trusted proxy passes it on, and names the client */
-    bool is_page;             /* no handshake: a page may ask without saying Origin */
+    bool is_page;             /* not a handshake: a page may send it without Origin */
     const char *origin;
     const char *own_origin;  /* of the gateway itself, as the client sees it */
     const char *token;       /* the bearer's, or ?token= */
-    const char *token_plain; /* ?token= with each '+' as it stands */
+    const char *token_plain; /* ?token= with each '+' unchanged */
 };
 
-/* How the gateway stands; see gate_live(). */
+/* The state of the gateway; see gate_live(). */
 struct admission_live {
     bool is_draining;
     bool is_started;   /* has once reached a broker */
@@ -96,11 +97,11 @@ struct admission_live {
 };
 
 struct admission_verdict {
-    enum admission_rule rule; /* ADMISSION_ADMITTED, or the one that refused */
+    enum admission_rule rule; /* ADMISSION_ADMITTED, or the rule that refused */
     int status;               /* 101 or the refusal's */
     int retry_after;          /* seconds, 0: do not send the header */
     char message[320];        /* what happened, a sentence */
-    char hint[320];           /* what to change, "" if there is nothing */
+    char hint[320];           /* what to change, "" if nothing can be changed */
 };
 
 const char *admission_code(enum admission_rule rule); /* "max_connections" */
@@ -112,16 +113,16 @@ const char *admission_text(enum admission_rule rule);    /* a few words */
 /* May WEBSOCKET_EXPLAIN accept this refusal and close with the twin? */
 bool admission_is_explainable(enum admission_rule rule);
 
-/* Judge by one rule alone.  True if it passes; else *out states why not. */
+/* Check one rule alone.  true if it passes; otherwise *out has the reason. */
 bool admission_judge(enum admission_rule rule, const struct admission_policy *policy,
                      const struct admission_request *request, const struct admission_live *live,
                      struct admission_verdict *out);
 
-/* Judge by all of them, in order; the first that does not pass decides. */
+/* Check all rules in order; the first that does not pass decides. */
 void admission_check(const struct admission_policy *policy, const struct admission_request *request,
                      const struct admission_live *live, struct admission_verdict *out);
 
-/* Compare secrets in a time that does not depend on how much of them is right. */
+/* Compare secrets in constant time, so that the time does not show how much of a guess is right. */
 bool admission_is_token(const char *shown, const char *wanted);
 
 /* Which of our subprotocols would be chosen from the offer: its name, or NULL. */

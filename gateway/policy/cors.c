@@ -7,9 +7,9 @@
 
 #include "shared/base/mem.h"
 
-/* What "*" means for methods, in Starlette's order. */
+/* The methods that "*" stands for, in Starlette's order. */
 #define ALL_METHODS "DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT"
-/* Headers any page may send without asking; Starlette lists them too. */
+/* Headers that any page may send without a preflight; Starlette lists them too. */
 #define SAFE_HEADERS "Accept,Accept-Language,Content-Language,Content-Type"
 
 struct names {

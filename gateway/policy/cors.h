@@ -1,12 +1,12 @@
 /*
- * cors: what a page of another origin may read, and the headers for its browser.
+ * cors: decides what a page of another origin may read, and sets the headers for its browser.
  *
- * Starlette's statuses and texts, which its users know, without two of its habits: here
- * Vary: Origin stands on every answer that could have been another one (else a shared
- * cache hands one page's answer to the next), and Allow-Credentials only where the
- * origin is allowed.  Source: github.com/encode/starlette starlette/middleware/cors.py,
- * github.com/rs/cors.  "*" with credentials is refused when the policy is made, so
- * Starlette's special case for cookies cannot arise.
+ * Statuses and texts are those of Starlette, which its users know, with two differences: every
+ * answer that depends on the origin has Vary: Origin (otherwise a shared cache gives one page's
+ * answer to another page), and Allow-Credentials is sent only to allowed origins.  Source:
+ * github.com/encode/starlette starlette/middleware/cors.py, github.com/rs/cors.  "*" with
+ * credentials is refused when the policy is made, so Starlette's special case for cookies cannot
+ * arise.
  *
  * Pure: any thread, no I/O.
  */
@@ -29,7 +29,7 @@ struct cors_settings {
 
 struct cors_policy;
 
-/* NULL: *error names the setting, its value and what is allowed. */
+/* NULL: *error names the setting, its value and the permitted values. */
 struct cors_policy *cors_policy_new(const struct cors_settings *settings,
                                     char error[CORS_ERROR_MAX]);
 void cors_policy_free(struct cors_policy *p);
@@ -39,7 +39,7 @@ const struct origin_list *cors_policy_origins(const struct cors_policy *p);
 struct cors_request {
     const char *method, *origin;
     const char *request_method, *request_headers; /* Access-Control-Request-… */
-    const char *own_origin; /* the gateway's, always allowed; "" if not known */
+    const char *own_origin; /* the gateway's own origin, always allowed; "" if unknown */
 };
 
 struct cors_decision {

@@ -10,7 +10,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/mem.h"
 
-/* Every address as 16 bytes, IPv4 as ::ffff:a.b.c.d, so that one comparison does. */
+/* Every address as 16 bytes, IPv4 as ::ffff:a.b.c.d, so that one comparison is enough. */
 struct address {
     uint8_t bytes[16];
 };
@@ -183,7 +183,7 @@ static bool parse_hop(struct span text, char host[FORWARDED_HOST_MAX + 1], int *
     return true;
 }
 
-/* From the near end, as long as the proxies are trusted. */
+/* Walk from the nearest hop on, as long as the proxies are trusted. */
 static void walk_hops(const struct forwarded_trust *t, const char *hops,
                       struct forwarded_client *out)
 {

@@ -1,10 +1,9 @@
 /*
- * forwarded: the client's address and the host it typed, when a proxy stands between.
+ * forwarded: the client's address and the host that it requested, if a proxy is in between.
  *
- * X-Forwarded-For, -Proto and -Host are believed only from addresses in
- * FORWARDED_ALLOW_IPS: anybody can send them.  The list of hops is walked from the near
- * end while the hops are trusted, so a client cannot put itself in front (as uvicorn
- * does).
+ * The gateway uses X-Forwarded-For, -Proto and -Host only from addresses in FORWARDED_ALLOW_IPS,
+ * because any client can send them.  It walks the list of hops from the nearest one as long as the
+ * hops are trusted, as uvicorn does, so a client cannot forge its address.
  *
  * No I/O.  The trust is immutable once made: any thread may read it.
  */
@@ -21,14 +20,16 @@
 
 struct forwarded_trust;
 
-/* Addresses and networks, or "*".  NULL: *error names the setting, entry and what is
- * allowed. */
+/*
+ * Addresses and networks, or "*".  NULL: *error names the setting, the entry and the permitted
+ * form.
+ */
 struct forwarded_trust *forwarded_trust_new(const char *setting, const char *list,
                                             char error[FORWARDED_ERROR_MAX]);
 void forwarded_trust_free(struct forwarded_trust *t);
 bool forwarded_is_trusted(const struct forwarded_trust *t, const char *address);
 
-/* As received; NULL: the header was not there.  Repeated headers joined by commas. */
+/* The headers as received, repeated ones joined by commas; NULL: there was no such header. */
 struct forwarded_facts {
     const char *peer; /* address of the other end of the connection */
     int peer_port;
@@ -42,7 +43,7 @@ struct forwarded_client {
     char host[FORWARDED_HOST_MAX + 1];       /* the client's address */
     int port;                                /* 0: behind a proxy that does not send it */
     char scheme[8];                          /* "http" or "https", as the client typed it */
-    char authority[FORWARDED_AUTHORITY_MAX]; /* host[:port], likewise; may be "" */
+    char authority[FORWARDED_AUTHORITY_MAX]; /* host[:port] from these headers; may be "" */
     char own_origin[FORWARDED_AUTHORITY_MAX + 10]; /* scheme://authority, or "" */
 };
 

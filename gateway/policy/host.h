@@ -20,26 +20,26 @@
 
 struct host {
     char name[HOST_NAME_LEN + 1]; /* lower case, no dot at the end; IPv6 with its brackets */
-    int port;                     /* 0: none was given */
+    int port;                     /* 0: the authority has no port */
 };
 
-/* "name", "name:port", "[::1]:port".  False: it is none, *out untouched. */
+/* "name", "name:port", "[::1]:port".  false: invalid, *out unchanged. */
 bool host_parse(const char *authority, struct host *out);
 
 /* Does only this machine have it: localhost, *.localhost, 127.0.0.0/8, [::1]? */
 bool host_is_loopback(const char *name);
 
 /*
- * May a foreign domain's owner make this name point at us?  Not so an address, a name without a
- * dot (none is in the public DNS) and *.localhost.
+ * Can the owner of a foreign domain point this name at the gateway?  Not if it is an address, a
+ * name without a dot (public DNS has none) or *.localhost.
  */
 bool host_is_public(const char *name);
 
 struct host_list;
 
 /*
- * A list from a setting (comma or JSON list).  NULL: *error names the setting, the entry and
- * what is allowed.
+ * A list from a setting (comma or JSON list).  NULL: *error names the setting, the entry and the
+ * permitted form.
  */
 struct host_list *host_list_new(const char *setting, const char *list, char error[HOST_ERROR_MAX]);
 void host_list_free(struct host_list *l);

@@ -66,7 +66,7 @@ static bool parse_port(struct span text, bool star_allowed, int *port)
     return true;
 }
 
-/* Where the host of "host[:port]" ends; IPv6 addresses stand in brackets. */
+/* The length of the host in "host[:port]"; IPv6 addresses are in brackets. */
 static size_t host_length(struct span authority)
 {
     const char *end;
@@ -147,7 +147,7 @@ static bool matches(const char *pattern, const char *text)
            memcmp(text + len - after, star + 1, after) == 0;
 }
 
-/* A pattern whose scheme is open takes whatever port is its scheme's default. */
+/* A pattern without a scheme matches the default port of each scheme. */
 static bool port_matches(const struct origin *pattern, const struct origin *o)
 {
     if (pattern->port == ANY_PORT || pattern->port == o->port)

@@ -23,7 +23,7 @@
 struct origin {
     char scheme[ORIGIN_SCHEME_MAX + 1]; /* lower case */
     char host[ORIGIN_HOST_MAX + 1];     /* lower case; IPv6 with its brackets */
-    int port;     /* effective; 0: the scheme has no default and none was given */
+    int port;     /* the effective port; 0: the scheme has no default and the origin has no port */
     bool is_null; /* the origin "null": nothing else is set */
 };
 
@@ -35,15 +35,15 @@ bool origin_equals(const struct origin *a, const struct origin *b);
 struct origin_list;
 
 /*
- * A list from a setting (comma or JSON list).  NULL: *error names the setting, the
- * entry and what is allowed.
+ * A list from a setting (comma or JSON list).  NULL: *error names the setting, the entry and the
+ * permitted form.
  */
 struct origin_list *origin_list_new(const char *setting, const char *list,
                                     char error[ORIGIN_ERROR_MAX]);
 void origin_list_free(struct origin_list *l);
 
 bool origin_list_is_any(const struct origin_list *l); /* it holds "*" */
-/* Does an entry name this host (lower case), whatever its scheme and port? */
+/* Does an entry have this host (lower case), with any scheme and port? */
 bool origin_list_names(const struct origin_list *l, const char *host);
 bool origin_list_allows(const struct origin_list *l, const char *origin);
 

@@ -1,12 +1,12 @@
 /*
- * policy: the settings HTTP looks at per request, parsed once, replaced as a whole by
- * SIGHUP.
+ * policy: the settings that HTTP reads for each request, parsed once; SIGHUP replaces the whole
+ * policy.
  *
  * This folder holds the rules by which requests are admitted, without I/O; gateway/limits and the
  * folders above it call it, and so does the doctor.
  *
- * Immutable and counted: a request holds the policy it began with until it is answered,
- * whatever is reloaded meanwhile.  policy_new and policy_drop from any thread.
+ * Immutable, with a reference count: a request keeps its policy until it is answered, even if
+ * SIGHUP loads another one meanwhile.  Any thread may call policy_new and policy_drop.
  */
 #ifndef GATEWAY_POLICY_POLICY_H
 #define GATEWAY_POLICY_POLICY_H
@@ -38,8 +38,7 @@ struct policy {
     int references;
 };
 
-/* With one reference.  NULL: *error names the setting, its value and what is allowed.
- */
+/* Returns one reference.  NULL: *error names the setting, its value and the permitted values. */
 struct policy *policy_new(const struct gateway_config *config, char error[POLICY_ERROR_MAX]);
 struct policy *policy_hold(struct policy *p);
 void policy_drop(struct policy *p); /* NULL is allowed */

@@ -10,7 +10,10 @@
 
 #include "shared/base/buf.h"
 
-/* Enter the list `key`; returns its length, *c stands at its first element.  0: there is none. */
+/*
+ * Enter the list `key`; returns its length, and *c is at its first element.  0: the answer has no
+ * such list.
+ */
 uint32_t broker_answer_list(struct span answer, const char *key, struct span *c);
 /* Take the element at the cursor, whole. */
 struct span broker_answer_take(struct span *c);

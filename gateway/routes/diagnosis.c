@@ -100,7 +100,7 @@ static void add_note(struct buf *b, bool *any, const char *note)
     buf_jsons(b, note);
 }
 
-/* The page's port, if the Host that came is the page's without it; "" if not. */
+/* The port of the page's origin, if the proxy dropped it from Host; "" if not. */
 static const char *dropped_port(const char *origin, const char *authority)
 {
     const char *at = origin ? strstr(origin, "://") : NULL;

@@ -1,10 +1,10 @@
 /*
- * diagnosis: GET /cotizaciones/websocket_check, the page's only way to learn why.
+ * diagnosis: GET /cotizaciones/websocket_check, by which a page learns why a handshake fails.
  *
- * Page code sees nothing of a failed handshake, but it can fetch this, from any origin:
- * the verdict the same admission rules would give it now, rule by rule, and what is odd
- * about the proxy in between.  ?origin= and ?path= ask about another page or path; the stream's own
- * parameters may stand there, too, and are judged as the stream would judge them.
+ * The code of a page cannot read a failed handshake, but it can fetch this route from any origin.
+ * The answer has the result of each admission rule for a handshake now, and faults of a proxy in
+ * between.  ?origin= and ?path= check another page or path; the parameters of the stream are also
+ * accepted, and checked as for a handshake.
  */
 #ifndef GATEWAY_ROUTES_DIAGNOSIS_H
 #define GATEWAY_ROUTES_DIAGNOSIS_H
@@ -14,7 +14,7 @@
 
 #define DIAGNOSIS_QUERY HANDSHAKE_QUERY ",origin,path"
 
-/* Which kind of path is it?  Handed in by the router, which knows. */
+/* Finds the kind of a path; the router passes this function. */
 typedef struct handshake_path diagnosis_lookup(const char *path);
 
 void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lookup,

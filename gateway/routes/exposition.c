@@ -65,7 +65,7 @@ static void put_value(struct buf *b, enum exposition_unit unit, uint64_t value)
         buf_addu(b, value);
 }
 
-/* One line; `bound`, if it is not empty, is a bucket's. */
+/* Write one line; `bound`, if not empty, is the bound of a bucket. */
 static void put_line(struct exposition *e, const char *suffix, struct span bound,
                      enum exposition_unit unit, uint64_t value)
 {

@@ -1,10 +1,10 @@
 /*
- * exposition: metrics being written in Prometheus' text format 0.0.4.
+ * exposition: writes metrics in Prometheus' text format 0.0.4.
  *
- * A family is begun once and has all its samples together, as the format wants it; labels are put
- * before the sample they belong to.  Numbers are written exactly: whole ones as they are, times
- * (whole microseconds) as decimal seconds.
- * Source: prometheus.io/docs/instrumenting/exposition_formats.  Any thread; one owner.
+ * A family begins once and has all its samples together, as the format requires; the caller adds
+ * the labels before their sample.  Numbers are written exactly: whole ones as they are, times
+ * (whole microseconds) as decimal seconds. Source:
+ * prometheus.io/docs/instrumenting/exposition_formats.  Any thread; one owner.
  */
 #ifndef GATEWAY_ROUTES_EXPOSITION_H
 #define GATEWAY_ROUTES_EXPOSITION_H
@@ -30,7 +30,7 @@ struct exposition {
 /* `name` and `help` are static; help has no line break. */
 void exposition_begin(struct exposition *e, const char *name, const char *help);
 void exposition_begin_histogram(struct exposition *e, const char *name, const char *help);
-/* Of the next sample.  What is not UTF-8 in the value becomes '?'. */
+/* A label of the next sample.  Bytes of the value that are not UTF-8 become '?'. */
 void exposition_label(struct exposition *e, const char *key, struct span value);
 void exposition_sample(struct exposition *e, enum exposition_unit unit, uint64_t value);
 void exposition_histogram(struct exposition *e, enum exposition_unit unit,

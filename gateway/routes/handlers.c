@@ -42,9 +42,9 @@ static uint32_t put_all_connections(struct loop_request *q, struct span answer)
 }
 
 /*
- * While the broker is away.  A page begins at the client of that number and looks at no client
- * before it.  Clients without a place, which stay for a moment only, are numbered, too: a page
- * may repeat a connection of the page before, but leaves none out.
+ * Used while the broker is away.  A page begins at the client with this number and looks at no
+ * client before it.  Clients without a place, which stay only briefly, are numbered too: a page may
+ * repeat a connection of the previous page, but omits none.
  */
 static uint32_t put_own_connections(struct handlers *h, struct loop_request *q)
 {

@@ -1,9 +1,9 @@
 /*
  * handlers: the loop's answers to the requests of HTTP workers (loop_request.h).
  *
- * What only the broker knows is requested there; the answer states that a broker is away or silent
- * ("complete": false, or 503), and never guesses.  JSON shapes: docs/protocol/http.md.
- * Loop's thread only.
+ * Data that only the broker has is requested from the broker; if the broker is away or silent, the
+ * answer states that ("complete": false, or 503) and has no guessed data.  JSON shapes:
+ * docs/protocol/http.md. Loop's thread only.
  */
 #ifndef GATEWAY_ROUTES_HANDLERS_H
 #define GATEWAY_ROUTES_HANDLERS_H
@@ -15,7 +15,7 @@
 struct gate;
 struct own_page;
 
-/* What answers are made from: all of it outlives the handlers. */
+/* The data for the answers; all of it outlives the handlers. */
 struct handlers {
     const struct gateway_config *config;
     const char *name, *http_address; /* of the gateway; "http://HOST:PORT" */
@@ -30,8 +30,8 @@ struct handlers {
 
 /* Take all requests that wait; each is answered now or when the broker has answered. */
 void handlers_answer(struct handlers *h);
-/* Go on with answers that take several turns.  true: there is more to do. */
+/* Continue answers that take several turns.  true: more work remains. */
 bool handlers_work(struct handlers *h);
-void handlers_fini(struct handlers *h); /* those under way are answered with 503 */
+void handlers_fini(struct handlers *h); /* requests in progress are answered with 503 */
 
 #endif

@@ -1,4 +1,4 @@
-/* handlers_common: what the handlers share. */
+/* handlers_common: functions shared by the handlers. */
 #include <msgpack.h>
 
 #include "gateway/routes/handlers_private.h"

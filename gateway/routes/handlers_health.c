@@ -1,4 +1,4 @@
-/* handlers_health: /cotizaciones/health, what is well and what is not, each part with a reason. */
+/* handlers_health: /cotizaciones/health: the state of each part, with the reason of each fault. */
 #include <stdio.h>
 
 #include "gateway/limits/gate.h"
@@ -7,10 +7,10 @@
 #include "shared/wire/quote.h"
 #include "shared/base/version.h"
 
-#define REFUSED_ROW 3   /* so many refusals one after the other: it is not a single bad quote */
+#define REFUSED_ROW 3   /* after this many refusals in a row, it is not a single bad quote */
 #define QUIET_MS 60000u /* without an accepted quote: they do not "flow" */
 
-/* What all feeds have in common. */
+/* The state of all feeds together. */
 struct feeds_seen {
     uint32_t count, live, refusing;
     bool has_recent;   /* a live feed's quote was accepted within QUIET_MS */
@@ -26,7 +26,7 @@ static const char *refusal_text(struct span name)
     return "a reason that this gateway does not know";
 }
 
-/* Every quote of it is being refused. */
+/* Is every quote of this feed refused? */
 static bool is_refusing(struct span feed)
 {
     uint64_t row = pack_find_u(feed, "refused_in_row", 0);
@@ -108,7 +108,7 @@ static void put_broker(const struct handlers *h, struct buf *b, struct span answ
     buf_addc(b, '}');
 }
 
-/* What the broker keeps quotes in; store.len 0: it did not answer that. */
+/* How the broker stores quotes; store.len 0: the broker did not answer this. */
 struct keeping {
     struct span store, kind, reason, damage;
     bool is_durable, has_store; /* has_store: it is a file */
@@ -153,8 +153,8 @@ static void put_keeping(struct buf *b, const struct keeping *k)
 }
 
 /*
- * Quotes that flow unstored, or a log with damage, are a worry, but no reason to take anything out
- * of service.
+ * Quotes that are not stored, or damage in the log, are reported, but are no reason to take the
+ * gateway out of service.
  */
 static void put_verdict(struct buf *b, const char *ill, const struct feeds_seen *feeds,
                         const struct keeping *k)

@@ -1,4 +1,4 @@
-/* handlers_private: what the files of handlers share; no other file includes it. */
+/* handlers_private: shared by the files of handlers; no other file includes it. */
 #ifndef GATEWAY_ROUTES_HANDLERS_PRIVATE_H
 #define GATEWAY_ROUTES_HANDLERS_PRIVATE_H
 
@@ -9,7 +9,7 @@
 /* handlers_common.c */
 /* The last member of an answer's JSON, with its end. */
 void handlers_put_timestamp(struct handlers *h, struct buf *b);
-/* Ask the broker for a page: its `key` and limit are the request's; pattern NULL: there is none. */
+/* Request a page from the broker, with the request's `key` and limit; pattern NULL: none. */
 void handlers_ask_page(struct loop_request *q, const char *op, const char *pattern, const char *key,
                        upstream_answer *on_answer);
 
@@ -20,7 +20,7 @@ upstream_answer handlers_answer_metrics; /* handlers_metrics.c */
 /* handlers_quotes.c */
 void handlers_ask_quotes(struct loop_request *q);
 void handlers_ask_quote(struct loop_request *q);
-/* Without a body: 404 unknown symbol, 410 another log, 429 busy, 500 the store, 503 away. */
+/* The answer has no body on 404 unknown symbol, 410 another log, 429 busy, 500 store, 503 away. */
 void handlers_ask_history(struct loop_request *q);
 
 #endif

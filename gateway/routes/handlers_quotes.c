@@ -1,10 +1,10 @@
 /*
  * handlers_quotes: last values, and the history of one symbol.
  *
- * A worker writes the JSON (quotes_json.h); the loop hands over the broker's answer, or one of its
- * own, of the same form, read from the hub in slices of OWN_SLICE symbols a turn: with the broker
- * away from whatever is there, else if the hub has everything and the answer is one page (the
- * `next` of further pages is the broker's).
+ * A worker writes the JSON (quotes_json.h).  The loop passes it the broker's answer, or an answer
+ * of its own in the same form, read from the hub in slices of OWN_SLICE symbols a turn.  The loop
+ * answers itself while the broker is away, or if the hub has everything and the answer is one page
+ * (only the broker knows the `next` of further pages).
  */
 #include <msgpack.h>
 #include <stdlib.h>
@@ -99,7 +99,7 @@ static void begin_own(struct loop_request *q, bool is_complete)
     o->is_complete = is_complete;
     o->next = (size_t)q->offset;
     if (patterns_parse(span_of(q->text[0] ? q->text : "*"), &o->patterns))
-        o->patterns.count = 0; /* the worker has judged them: nothing matches */
+        o->patterns.count = 0; /* the worker has checked them: no symbol matches */
     while (*end)
         end = &(*end)->after;
     *end = o;
@@ -120,7 +120,7 @@ static bool look_at_next(const struct hub *hub, struct own_page *o)
     return true;
 }
 
-/* Of the patterns in turn, by name; NULL: that was all. */
+/* The next symbol of the patterns, ordered by name; NULL: no more. */
 static const struct hub_symbol *next_by_name(const struct hub *hub, struct own_page *o)
 {
     while (o->pattern < o->patterns.count) {
@@ -142,7 +142,7 @@ static const struct hub_symbol *next_by_name(const struct hub *hub, struct own_p
     return NULL;
 }
 
-/* The same where all are known: sets `next` to SIZE_MAX if they are more than a page. */
+/* The same if the hub knows all symbols: sets `next` to SIZE_MAX if they do not fit in a page. */
 static bool look_at_next_name(const struct hub *hub, struct own_page *o)
 {
     const struct hub_symbol *s = next_by_name(hub, o);
@@ -180,7 +180,7 @@ static void ask_quotes(struct loop_request *q)
     handlers_ask_page(q, "snapshot", pattern_of(q), "from", answer_quotes);
 }
 
-/* All of it is here, and it is one page. */
+/* Does the hub have the whole answer, and is the answer one page? */
 static bool is_here(const struct loop_request *q)
 {
     const struct handlers *h = q->handlers;
@@ -280,7 +280,8 @@ bool handlers_work(struct handlers *h)
             left--;
         if (!left)
             break;
-        h->own_pages = o->after; /* first: asking may begin another one */
+        /* first remove it from the list: a request may begin another page */
+        h->own_pages = o->after;
         if (o->is_complete && (o->next == SIZE_MAX || !hub_has_everything(h->hub))) {
             ask_quotes(o->q);
         } else {

@@ -18,7 +18,7 @@
 #include "shared/base/mem.h"
 #include "shared/base/random.h"
 
-#define STOP_WAIT_MS 1000 /* for answers under way */
+#define STOP_WAIT_MS 1000 /* time for answers in progress */
 
 struct http {
     struct service service;
@@ -107,7 +107,7 @@ static struct http *http_new(struct gate *gate, struct loop_request_queue *core,
     return h;
 }
 
-/* With all threads that were started. */
+/* Frees the server; also joins the threads that were started. */
 static void http_free(struct http *h)
 {
     if (h->front)

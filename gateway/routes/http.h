@@ -1,19 +1,18 @@
 /*
  * http: the HTTP side of the gateway.
  *
- * This folder decides which path answers what, on the workers and in the loop; only main.c calls
+ * This folder has the routes and their handlers, on the workers and in the loop; only main.c calls
  * it.
  *
  * The front (front.h) accepts and waits for complete requests; HTTP_THREADS workers route and
- * answer them.  Admitted WebSockets are put into the accept queue; everything about the gateway's
- * state is requested of the loop (loop_request.h).  A worker waits for the loop only.
+ * answer them.  Admitted WebSockets go into the accept queue; a worker requests all data about the
+ * gateway's state from the loop (loop_request.h).  A worker waits only for the loop.
  *
- * What an accepted connection brings: the descriptor and one place in the gate, both the loop's
- * from then on (gate_release() after closing).  An accepted with explain_close brings a
- * descriptor but no place.
+ * An accepted connection carries its descriptor and one place in the gate; the loop owns both from
+ * then on (gate_release() after closing).  With explain_close it carries a descriptor but no place.
  *
- * http_start before the loop turns, on the main thread.  http_stop may block for some
- * seconds: call it from another thread while the loop goes on answering.
+ * Call http_start on the main thread, before the loop runs.  http_stop may block for some seconds:
+ * call it from another thread while the loop continues to answer.
  */
 #ifndef GATEWAY_ROUTES_HTTP_H
 #define GATEWAY_ROUTES_HTTP_H
@@ -29,10 +28,9 @@
 struct http;
 
 /*
- * Listen and serve.  Sets the gate's limit.  Else *error states what is wrong: ERR_INVALID,
- * a bad setting (name, value, what is allowed); ERR_SYS, an address or descriptors that
- * cannot be had.  The config is copied where needed; gate, core and queue must outlive
- * the server.
+ * Listen and serve.  Sets the gate's limit.  On failure *error has the cause: ERR_INVALID, a bad
+ * setting (name, value, permitted values); ERR_SYS, an unavailable address or too few descriptors.
+ * The config is copied where needed; gate, core and queue must outlive the server.
  */
 MUST_CHECK enum err http_start(const struct gateway_config *config, struct gate *gate,
                                struct loop_request_queue *core, struct accept_queue *accepted,
@@ -50,7 +48,9 @@ MUST_CHECK enum err http_set_policy(struct http *h, const struct gateway_config 
 /* How many workers may wait for the loop at once: for loop_request_queue_new(). */
 int http_max_waiting(const struct gateway_config *config);
 
-/* Answer what is under way, then stop.  Call loop_request_cancel_all first.  NULL is allowed. */
+/*
+ * Finish the answers in progress, then stop.  Call loop_request_cancel_all first.  NULL is allowed.
+ */
 void http_stop(struct http *h);
 
 #endif

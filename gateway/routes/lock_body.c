@@ -79,7 +79,7 @@ __attribute__((format(printf, 4, 5))) static bool refuse(struct lock_body_error 
     return false;
 }
 
-/* NULL, or what is allowed. */
+/* Returns NULL, or a text with the permitted values. */
 static const char *read_member(struct span key, const struct json_value *v, struct lock_body *b)
 {
     if (span_eq(key, "owner"))
@@ -131,7 +131,7 @@ static bool read_members(const struct json_value *root, struct lock_body *b,
     return true;
 }
 
-/* What is missing is missing where the object begins. */
+/* Report a missing member at the offset of the object. */
 static bool check_whole(const struct json_value *root, const struct lock_body *b,
                         struct lock_body_error *error)
 {

@@ -28,10 +28,10 @@
 
 struct lock_body {
     char owner[LOCK_OWNER_MAX + 1];
-    char host[LOCK_HOST_MAX + 1]; /* "": not given */
-    uint64_t token;               /* 0: not given, so it is no renewal */
+    char host[LOCK_HOST_MAX + 1]; /* "": the body does not have it */
+    uint64_t token;               /* 0: the body has no token, so it is not a renewal */
     uint64_t pid;
-    int64_t ttl_ms; /* 0: not given, which only a renewal may do */
+    int64_t ttl_ms; /* 0: the body does not have it; only a renewal may omit it */
     int64_t delay_ms;
 };
 
@@ -41,11 +41,11 @@ struct lock_body_error {
     size_t at; /* the byte of the body where it went wrong, from 0 */
 };
 
-/* False: *error says what is wrong and where; *out is untouched. */
+/* false: *error has the fault and its place; *out is unchanged. */
 bool lock_body_read(struct json *j, struct span body, struct lock_body *out,
                     struct lock_body_error *error);
 
-/* A token in digits, above 0.  False: it is none, and *out is untouched. */
+/* A token in digits, above 0.  false: not a token, and *out is unchanged. */
 bool lock_body_token(struct span text, uint64_t *out);
 
 #endif

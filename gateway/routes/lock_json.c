@@ -7,7 +7,7 @@
 
 #define LINE_SHOWN 10
 
-/* The members "of" that are given in milliseconds there. */
+/* Copy the members of `of` that are in milliseconds there. */
 static void copy_seconds(struct buf *b, const char *key, struct span map, const char *of)
 {
     member_seconds(b, key, pack_find_u(map, of, 0));

@@ -1,9 +1,9 @@
 /*
  * lock_json: the broker's answers about locks, as the JSON of docs/protocol/locks.md.
  *
- * Milliseconds become seconds with three decimals.  Answers have passed pack_check; what
- * is missing or of another type is 0, "" or null, so that nothing odd is passed on.
- * `shows_owners` false: the owners that hold, wait or lost are left out.
+ * Milliseconds become seconds with three decimals.  Answers have passed pack_check.  A member that
+ * is missing or has another type becomes 0, "" or null. `shows_owners` false: the JSON omits all
+ * owners (holder, waiting owners, last owner).
  *
  * Pure: no I/O, no clock.  Any thread.
  */
@@ -17,10 +17,13 @@
 /* {"name":…,"state":…,…} */
 void lock_json_entry(struct buf *b, struct span entry, bool shows_owners);
 
-/* [entry,…] of an answer to `locks`.  Returns how many; -1: it has no such list. */
+/*
+ * [entry,…] of an answer to `locks`.  Returns the number of entries; -1: the answer has no such
+ * list.
+ */
 int lock_json_list(struct buf *b, struct span answer, bool shows_owners);
 
-/* The first of them, which is `name`'s own; false: it is not there. */
+/* The first entry, if it is the lock `name`; false: there is no such lock. */
 bool lock_json_find(struct span answer, struct span name, struct span *entry);
 
 /* {"name":…,"owner":…,"token":…,…} of an answer to `lock`, or of one to `renew`. */

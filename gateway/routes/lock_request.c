@@ -5,7 +5,10 @@
 #include "gateway/routes/lock_json.h"
 #include "shared/wire/pack.h"
 
-/* A client that asks again by then keeps its place in line, which the broker drops after 10 s. */
+/*
+ * A client that repeats its request within this time keeps its place in the queue; the broker drops
+ * the place after 10 s.
+ */
 #define RETRY_MOST_S 8
 
 #define TRY_AGAIN                                                                     \
@@ -54,7 +57,7 @@ void lock_request_add_claim(struct lock_request *q, const char *name, const char
 
 /* --- what is answered -------------------------------------------------------------------- */
 
-/* The broker's refusals by name; what stands for them in HTTP. */
+/* The broker's refusals by name, and their HTTP answers. */
 static const struct refusal {
     const char *error, *code, *message, *hint;
     int status;

@@ -25,8 +25,8 @@ void lock_request_add_claim(struct lock_request *q, const char *name, const char
                             uint64_t token);
 
 /*
- * Send it and wait; the request is freed.  True: *answer is the broker's, which has `must` as a
- * member; the caller frees it.  Else the reply says what is wrong.
+ * Send it and wait; the request is freed.  true: *answer is the broker's answer, which has the
+ * member `must`; the caller frees it.  false: the reply has the error.
  */
 bool lock_request_send(struct lock_request *q, struct service *s, struct request *r,
                        const char *must, struct buf *answer, struct reply *p);

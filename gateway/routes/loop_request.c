@@ -14,7 +14,7 @@
 struct loop_request_queue {
     pthread_mutex_t lock;
     pthread_cond_t answered;
-    struct bell bell; /* the loop's: there is a request */
+    struct bell bell; /* wakes the loop: there is a request */
     int waiting, max_waiting;
     bool is_cancelled;
     uint64_t serial;
@@ -119,7 +119,7 @@ struct loop_request *loop_request_take(struct loop_request_queue *d)
     struct loop_request *q;
 
     pthread_mutex_lock(&d->lock);
-    /* A request whose worker has gone needs no answer. */
+    /* The worker of this request has gone: no answer is needed. */
     while ((q = d->first)) {
         d->first = q->next;
         if (!d->first)

@@ -1,7 +1,4 @@
-/*
- * member: members of a JSON object that is being written, each with a comma before it.
- * Any thread; nothing is kept.
- */
+/* member: writes members of a JSON object, each preceded by a comma. Any thread; keeps no state. */
 #ifndef GATEWAY_ROUTES_MEMBER_H
 #define GATEWAY_ROUTES_MEMBER_H
 

@@ -69,7 +69,7 @@ bool quotes_json_one(struct span answer, struct buf *b)
 
 /* --- history --------------------------------------------------------------------- */
 
-/* A field of the quote's own that has this name stays what it was. */
+/* A quote's own field of this name is not replaced. */
 static bool has_field(const struct wire_record *r, const char *name)
 {
     struct pack_value value;
@@ -77,7 +77,7 @@ static bool has_field(const struct wire_record *r, const char *name)
     return r->kind == WIRE_QUOTE && pack_find(r->body, name, &value, NULL);
 }
 
-/* As the stream sends it, with the time when it was accepted. */
+/* The record in the form of the stream, plus the time when it was accepted. */
 static void put_record(struct buf *b, struct span symbol, const struct wire_record *r,
                        uint64_t epoch)
 {

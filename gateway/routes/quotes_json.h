@@ -13,7 +13,7 @@
 
 /* LOOP_REQUEST_QUOTES: an answer to `snapshot`, whole. */
 void quotes_json_list(const struct loop_request *q, struct span answer, struct buf *b);
-/* LOOP_REQUEST_QUOTE: its only element; false: it has none. */
+/* LOOP_REQUEST_QUOTE: the only element of the answer; false: the answer has none. */
 bool quotes_json_one(struct span answer, struct buf *b);
 /* LOOP_REQUEST_HISTORY: an answer to `history`, whole. */
 void quotes_json_history(const struct loop_request *q, struct span answer, struct buf *b);

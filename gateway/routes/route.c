@@ -23,12 +23,12 @@ static const struct route {
     const char *path;
     route_handler *get;                        /* HEAD too; NULL: the stream */
     route_handler *put, *del;                  /* NULL: not a method here */
-    const char *tail;                          /* what the path must end with, if it goes on */
-    const char *query, *del_query, *put_query; /* the parameters it knows; NULL: none */
-    bool has_more;                             /* the path goes on after a slash */
+    const char *tail;                          /* required end of the path after the slash */
+    const char *query, *del_query, *put_query; /* the parameters that it accepts; NULL: none */
+    bool has_more;                             /* the path continues after a slash */
     bool is_query;                             /* HTTP_QUERY_RATE counts it */
-    bool is_open;     /* every page may read it, whatever CORS_ORIGINS has */
-    bool is_any_host; /* probes ask by address, whatever ALLOWED_HOSTS has */
+    bool is_open;     /* pages of every origin may read it, regardless of CORS_ORIGINS */
+    bool is_any_host; /* probes request it by address, regardless of ALLOWED_HOSTS */
 } routes[] = {
     {.path = "/metrics", .get = get_metrics, .is_any_host = true},
     {.path = "/cotizaciones/health", .get = get_health, .is_any_host = true},
@@ -105,8 +105,8 @@ static struct handshake_path look_up(const char *path)
 }
 
 /*
- * A page's links are relative, so that it works under any prefix: the browser must have
- * asked for it with a slash at the end if it is "/", and without one if it is not.
+ * A page's links are relative, so that it works under any prefix.  The browser must therefore
+ * request the page with a final slash if its path is "/", and without one otherwise.
  */
 static bool redirect_page(const struct www_file *f, const struct request *r, struct reply *p)
 {
@@ -252,10 +252,7 @@ static void refuse_method(const struct route *t, struct request *r, struct reply
                t->del ? ", DELETE" : "");
 }
 
-/*
- * Pages read their parameters themselves, and websocket_check judges those of a
- * stream itself.
- */
+/* Pages read their parameters themselves, and websocket_check checks those of a stream itself. */
 static bool check_query(const struct route *t, const struct request *r, struct reply *p)
 {
     const char *known = is_get(r)                             ? t->query

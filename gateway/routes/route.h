@@ -13,8 +13,8 @@
 #include "gateway/routes/service.h"
 
 /*
- * Append the whole answer to *out.  False: there is none yet, because the handler wants the body
- * first (r->wanted_body), or because it is an admitted handshake (handshake_finish).
+ * Append the whole answer to *out.  false: there is no answer yet, because the handler needs the
+ * body first (r->wanted_body), or because it is an admitted handshake (handshake_finish).
  */
 bool route_answer(struct service *s, struct request *r, struct buf *out);
 

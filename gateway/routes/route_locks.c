@@ -69,7 +69,7 @@ static bool read_claim(const struct request *r, struct claim *c, struct reply *p
     return false;
 }
 
-/* What follows the list of `shown` locks; `total` is the name of the member. */
+/* The members after the list of `shown` locks; `total` is the name of a member. */
 static void put_end(struct buf *b, struct span answer, const char *total, int shown)
 {
     struct span reason = pack_find_text(answer, "reason");
@@ -78,7 +78,7 @@ static void put_end(struct buf *b, struct span answer, const char *total, int sh
 
     buf_printf(b, ",\"%s\":%llu", total,
                (unsigned long long)pack_find_u(answer, "total", (uint64_t)shown));
-    if (has_next && shown) /* a page of none leads nowhere */
+    if (has_next && shown) /* an empty page has no next page */
         buf_printf(b, ",\"next\":%llu", (unsigned long long)next.u);
     buf_printf(b, ",\"truncated\":%s,\"durable\":%s", has_next ? "true" : "false",
                pack_find_bool(answer, "durable", false) ? "true" : "false");

@@ -1,4 +1,4 @@
-/* route_private: what the files of route share; no other file includes it. */
+/* route_private: shared by the files of route; no other file includes it. */
 #ifndef GATEWAY_ROUTES_ROUTE_PRIVATE_H
 #define GATEWAY_ROUTES_ROUTE_PRIVATE_H
 
@@ -6,7 +6,7 @@
 #include "gateway/http/request.h"
 #include "gateway/routes/service.h"
 
-#define ROUTE_PAGE_MOST 1000 /* entries in one answer; also if there is no ?limit= */
+#define ROUTE_PAGE_MOST 1000 /* entries in one answer; also the default of ?limit= */
 
 typedef void route_handler(struct service *s, struct request *r, struct reply *p);
 
@@ -18,9 +18,12 @@ void route_unavailable(struct reply *p, const struct request *r, const char *cod
 void route_draining(struct reply *p, const struct request *r);
 /* Does it show LOCKS_TOKEN?  Needed by any PUT or DELETE; else the reply states why not. */
 bool route_may_change(const struct request *r, struct reply *p);
-/* Send a request to the loop and wait.  False: there is no answer, and the reply states it. */
+/* Send a request to the loop and wait.  false: there is no answer, and the reply has the error. */
 bool route_request(struct service *s, struct request *r, struct loop_request *q, struct reply *p);
-/* ?limit= from `least` on, and ?offset=.  False: one of them is wrong, and the reply states it. */
+/*
+ * ?limit= from `least` on, and ?offset=.  false: one of them is invalid, and the reply has the
+ * error.
+ */
 bool route_page(struct request *r, struct loop_request *q, uint64_t least, struct reply *p);
 
 /* route_quotes.c */

@@ -110,7 +110,7 @@ void route_get_quote(struct service *s, struct request *r, struct reply *p)
     "A position (EPOCH:SEQ, or a whole number below 1000000000) or a time " \
     "(2026-11-25T12:00:00Z, or @ and Unix seconds); positions of one epoch only."
 
-/* A time's '+' is often sent as it stands: "…T12:00:00+01:00". */
+/* A client often sends the '+' of a time unencoded: "…T12:00:00+01:00". */
 static bool set_bound(const struct request *r, struct timeline *t, const char *name,
                       enum timeline_bound which)
 {
@@ -128,7 +128,7 @@ static bool set_bound(const struct request *r, struct timeline *t, const char *n
     return false;
 }
 
-/* False: the reply states what is wrong. */
+/* false: the reply has the error. */
 static bool timeline_of(struct request *r, struct loop_request *q, struct reply *p)
 {
     static const char *const bounds[] = {"since", "until"};

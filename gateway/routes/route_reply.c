@@ -1,4 +1,4 @@
-/* route_reply: what the routes share: requests to the loop, and the errors of several routes. */
+/* route_reply: shared by the routes: requests to the loop, and errors of several routes. */
 #include <stdio.h>
 
 #include "gateway/routes/route_private.h"

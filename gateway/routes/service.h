@@ -1,4 +1,4 @@
-/* service: what the workers share while they answer; made and owned by http.c. */
+/* service: data shared by the workers; http.c makes and owns it. */
 #ifndef GATEWAY_ROUTES_SERVICE_H
 #define GATEWAY_ROUTES_SERVICE_H
 

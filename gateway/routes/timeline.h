@@ -1,9 +1,9 @@
 /*
- * timeline: which part of a symbol's history a request asks for.
+ * timeline: the part of a symbol's history that a request selects.
  *
  * A bound is a position or a time, and never both: a whole number below TIMELINE_BARE_END is
  * a position (a larger one could be a Unix time, and is refused), and so is EPOCH:SEQ; a time
- * is written 2026-11-25T12:00:00Z or @1795382037.25.  docs/protocol/http.md is the authority.
+ * is written 2026-11-25T12:00:00Z or @1795382037.25.  docs/protocol/http.md specifies the syntax.
  * No I/O, no clock, any thread.
  */
 #ifndef GATEWAY_ROUTES_TIMELINE_H

@@ -1,8 +1,8 @@
 /*
  * bucket: a token bucket: a burst of `capacity`, then `count` every `period_ms`.
  *
- * Tokens come in portions of `count`, not one by one, so that what they pay for is done in batches.
- * Zero-initialised it is full.  No I/O, no clock: `now` is monotonic ms, above 0.
+ * Tokens are added in portions of `count`, not one by one, so that the limited work is done in
+ * batches. A zeroed bucket is full.  No I/O, no clock: `now` is monotonic ms, above 0.
  */
 #ifndef GATEWAY_SESSION_BUCKET_H
 #define GATEWAY_SESSION_BUCKET_H
@@ -17,11 +17,11 @@ struct bucket_rate {
 };
 
 struct bucket {
-    uint32_t used;  /* tokens taken and not given back */
+    uint32_t used;  /* tokens taken and not yet restored */
     int64_t fed_at; /* when the last portion came */
 };
 
-/* Take a token.  false: there is none, and nothing has changed but for portions that came. */
+/* Take a token.  false: there is none; nothing changed except that due portions were added. */
 bool bucket_take(struct bucket *b, const struct bucket_rate *rate, int64_t now);
 
 #endif

@@ -13,8 +13,9 @@
 struct session_io client_io(struct loop *loop);
 
 /*
- * Take over the descriptor of an accepted connection and begin its session.  false: it could not be
- * watched (logged) and is closed; if it has a place in the gate, the caller gives that back.
+ * Take ownership of an accepted connection's descriptor and begin its session.  false: the loop
+ * could not watch it (logged), and it is closed; if it has a place in the gate, the caller releases
+ * the place.
  */
 bool client_accept(struct sessions *all, const struct accepted *a);
 

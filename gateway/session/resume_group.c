@@ -14,7 +14,7 @@ struct resume_group {
     bool is_asked, is_wanted;
     int64_t ask_at; /* not before: the broker had no answer */
     uint64_t wanted_after;
-    struct resume_page page; /* records NULL: none */
+    struct resume_page page; /* records NULL: there is no page */
 };
 
 static int by_pattern(const void *a, const void *b)
@@ -32,7 +32,7 @@ static void put_key(struct session_request *r, struct buf *key)
     if (!r->topic_count)
         return;
     qsort(r->topics, r->topic_count, sizeof *r->topics, by_pattern);
-    r->live = 0; /* the topics that were found live are not the first ones any more */
+    r->live = 0; /* the live topics are no longer the first ones in the list */
     for (size_t i = 0; i < r->topic_count; i++) {
         if (i)
             buf_addc(key, ',');
@@ -134,7 +134,10 @@ static void on_page(void *ctx, struct span answer)
         return;
     }
     if (!answer.len || pack_find_u(answer, "epoch", 0) != hub_epoch(all->hub)) {
-        /* The page is requested again, but not in every turn; or its members go another way. */
+        /*
+         * The page is requested again, but not in every turn; or its members are served another
+         * way.
+         */
         group->ask_at = all->now + RESUME_GROUP_RETRY_MS;
         return;
     }

@@ -1,9 +1,10 @@
 /*
  * resume_group: reconnecting clients that need the same symbols of the broker's log, page by page.
  *
- * A group has one request under way at a time, after the lowest position that any of its members is
- * at: ten thousand that reconnect at once share a handful of pages.  A page stays for one turn, in
- * which each member takes what it lacks.  No I/O, no clock.  Loop's thread only.
+ * A group has one request in progress at a time, for the records after the lowest position of its
+ * members: ten thousand clients that reconnect at once share a handful of pages.  A page stays for
+ * one turn, in which each member takes the records that it lacks.  No I/O, no clock.  Loop's thread
+ * only.
  */
 #ifndef GATEWAY_SESSION_RESUME_GROUP_H
 #define GATEWAY_SESSION_RESUME_GROUP_H
@@ -11,7 +12,7 @@
 #include "gateway/fanout/window.h"
 #include "gateway/session/session_request.h"
 
-#define RESUME_GROUP_PAGE 500     /* entries of a page: all of them are taken in one turn */
+#define RESUME_GROUP_PAGE 500     /* entries of a page: all of them are processed in one turn */
 #define RESUME_GROUP_RETRY_MS 200 /* after a request without an answer */
 #define RESUME_GROUP_PATTERNS 64  /* named in a request; with more, the request is for everything */
 
@@ -27,12 +28,12 @@ struct resume_page {
 /* Enter the group of the request's topics, unless it is in one; leave it. */
 void resume_group_join(struct session_request *r);
 void resume_group_leave(struct session_request *r);
-/* It needs what follows its cursor. */
+/* The session needs the records after its cursor. */
 void resume_group_want(struct session_request *r);
-/* NULL: none has come. */
+/* The page of the request's group; NULL: none has arrived. */
 const struct resume_page *resume_group_page(const struct session_request *r);
 
-/* After all requests had their turn: drop the pages, and request those that are needed. */
+/* Call after all requests had their turn: drops the pages, and requests the needed ones. */
 void resume_group_ask_all(struct sessions *all);
 void resume_group_free_all(struct sessions *all);
 

@@ -8,27 +8,28 @@
  * through session_io.send, the time is that of the turn (sessions_set_time).  client.c gives it a
  * socket, unit tests give it none.  Loop's thread only.
  *
- * Input: wslay takes the frames apart; it has a context only while a message is arriving, so that
- * an idle session costs a few hundred bytes.  In one turn a session reads at most
- * SESSION_READ_BYTES, and no more once SESSION_READ_FRAMES frames were whole. Output: first what is
- * begun or addressed to this session alone (`out`), then what the hub has pending for it.
+ * Input: wslay parses the frames; it has a context only while a message is arriving, so that an
+ * idle session costs a few hundred bytes.  In one turn a session reads at most SESSION_READ_BYTES,
+ * and stops after SESSION_READ_FRAMES complete frames. Output: first the rest of a partial send and
+ * messages for this session alone (`out`), then the frames that the hub has pending for it.
  * Everything due goes in one send per turn, of at most SESSION_BATCH_BYTES; a session that is not
- * done after two of them goes on in the next turn, after the others.  When the socket is full the
- * session waits until it is writable, and nothing waits for the session.
+ * done after two sends continues in the next turn, after the others.  When the socket is full, the
+ * session waits until it is writable; no other session waits for it.
  *
- * Requests (docs/protocol/stream.md) are answered in the order they came, each with one ack or
- * error before any of its data.  A subscription waits until the gateway is live on each of its
- * topics: in mode merge at most SESSION_WAIT_MS, then it is acknowledged with what is known
- * ("upstream":"away").  A refused request changes nothing.
+ * Requests (docs/protocol/stream.md) are answered in order, each with one ack or error before any
+ * of its data.  A subscription waits until the gateway is live on each of its topics: in mode merge
+ * at most SESSION_WAIT_MS, then it is acknowledged with the known symbols ("upstream":"away").  A
+ * refused request changes nothing.
  *
- * Bounds.  Requests are carried out in slices.  A step is some 0.1 µs: a symbol looked at or
- * queued, an eighth of a pattern taken, an eighth of a message run (and one for every 16 bytes of
- * it).  A session causes at most SESSION_STEPS in a millisecond; a message is run whole, and paid
- * by the milliseconds after it.  All sessions together do SESSION_TURN_STEPS in a turn, and the
- * rest of one slice.  A pattern that no session holds is a new topic, and costs the gateway and the
- * broker far more: a session makes MAX_SYMBOLS of them at once, in slices, and then SESSION_TOPICS
- * every SESSION_TOPICS_MS. Patterns held are bounded by MAX_SYMBOLS.  A session that does not take
- * its answers is not read above SESSION_OUT_MAX bytes of answers or of requests that wait.
+ * Bounds.  Requests are carried out in slices.  A step is some 0.1 µs.  Looking at a symbol or
+ * queueing it costs one step, taking a pattern eight, running a message eight and one for every 16
+ * bytes of it.  A session may use SESSION_STEPS in a millisecond; a message runs completely, and
+ * the session waits for the following milliseconds if it overdrew.  All sessions together use
+ * SESSION_TURN_STEPS in a turn, plus the rest of one slice.  A pattern that no session has is a new
+ * topic, and costs the gateway and the broker far more: a session may make MAX_SYMBOLS of them at
+ * once, in slices, and then SESSION_TOPICS every SESSION_TOPICS_MS. MAX_SYMBOLS also bounds the
+ * patterns of a session.  The gateway stops reading a session whose unsent answers or waiting
+ * requests exceed SESSION_OUT_MAX bytes.
  */
 #ifndef GATEWAY_SESSION_SESSION_H
 #define GATEWAY_SESSION_SESSION_H
@@ -68,7 +69,8 @@ struct session_request;
 struct session_io {
     void *ctx;
     /*
-     * Bytes that have come.  > 0: so many; 0: none now; -1: the peer or the connection has ended.
+     * Read bytes from the peer.  > 0: how many; 0: none now; -1: the peer or the connection has
+     * ended.
      */
     ssize_t (*recv)(struct session *s, void *to, size_t size);
     /*
@@ -77,7 +79,8 @@ struct session_io {
      */
     ssize_t (*send)(struct session *s, const void *bytes, size_t len);
     /*
-     * What the session waits for has changed (session_reads, is_blocked).  false: it cannot be had.
+     * The events that the session waits for have changed (session_reads, is_blocked).  false: they
+     * cannot be watched.
      */
     bool (*watch)(struct session *s);
     void (*end_output)(struct session *s); /* nothing is sent any more; the peer may send */
@@ -88,21 +91,22 @@ struct session_io {
 
 typedef void session_answer(void *ctx, struct span answer);
 
-/* What sessions need of the rest of the gateway. */
+/* The functions that sessions call in the rest of the gateway. */
 struct session_out {
     void *ctx;
     void (*opened)(void *ctx, const struct session *s); /* of one with a place, */
     void (*closed)(void *ctx, const struct session *s); /* just before io.close */
     bool (*is_broker_here)(void *ctx);
     /*
-     * Ask the broker: `body` holds `members` members of a msgpack map.  on_answer is called once,
-     * perhaps at once: with the answer, or with .len 0 if there is none.
+     * Request something from the broker: `body` has `members` members of a msgpack map.  on_answer
+     * is called once, possibly before this returns: with the answer, or with .len 0 if there is
+     * none.
      */
     void (*request)(void *ctx, const char *op, uint32_t members, struct span body, void *answer_ctx,
                     session_answer *on_answer);
 };
 
-/* All sessions of the gateway: what they share (sessions.h). */
+/* All sessions of the gateway, and the data that they share (sessions.h). */
 struct sessions {
     const struct gateway_config *config;
     const char *name; /* of the gateway */
@@ -114,26 +118,28 @@ struct sessions {
     int64_t now, awake; /* of this turn: monotonic ms; the same less our own pauses */
     int64_t wall_us;    /* of this turn */
 
-    struct session **list; /* dense, `count` of them; s->place */
+    struct session **list; /* without gaps, `count` of them; the index is s->place */
     size_t count, cap, sweep_at;
-    uint64_t place_count;                     /* of those with a place in the gate, */
+    uint64_t place_count;                     /* how many of them have a place in the gate */
     uint64_t place_counts[2][ENCODING_COUNT]; /* by mode (1: all) and encoding */
     size_t traced_count, blocked_count;
     uint64_t last_id, last_request;
-    uint32_t away_count;       /* going_away sent: each has a time of its own to reconnect */
+    uint32_t away_count;       /* how many got going_away: each has its own time to reconnect */
     struct session **deferred; /* held back by max_hz */
     size_t deferred_count, deferred_cap;
     struct session *dead;                   /* ended in this turn, freed at its end */
     struct session *throttled;              /* they sent more than a turn takes */
-    struct session *waiting, **waiting_end; /* those that have requests */
+    struct session *waiting, **waiting_end; /* the sessions that have requests */
     struct resume_group *resumes;           /* what reconnecting clients need of the log */
-    bool has_spare_work;                    /* slices are left, of what is not urgent */
+    bool has_spare_work;                    /* slices that are not urgent remain */
 };
 
 struct session {
-    /* What a quote touches comes first: of thousands of sessions little is in the cache. */
+    /*
+     * Members that every quote reads come first: of thousands of sessions little is in the cache.
+     */
     struct sessions *all;
-    uint32_t interval_ms; /* from max_hz, 0: none */
+    uint32_t interval_ms; /* from max_hz, 0: no limit */
     bool is_blocked;      /* the socket is full: wait until it is writable */
     bool is_input_paused; /* it does not take our answers */
     bool is_closing;      /* a close frame is queued: nothing follows */
@@ -142,7 +148,7 @@ struct session {
     bool has_peer_closed;      /* the peer's close frame came */
     bool has_left;             /* and came before ours */
     bool is_deferred;          /* in all->deferred */
-    bool is_heartbeat_pending; /* it may go along with what is sent next */
+    bool is_heartbeat_pending; /* the heartbeat may be sent together with the next message */
     struct buf out;            /* frames to this session alone, and the rest of one cut short */
     size_t waiting_bytes;      /* what its requests still to be run cost */
     uint64_t messages_out, bytes_out;
@@ -165,27 +171,28 @@ struct session {
     bool is_lost;        /* end of file, or a socket error */
     bool is_too_large;   /* its next frame declares more than WS_MAX_SIZE, or fragments go on */
     bool has_place;      /* in the gate; false: it is open only to be sent why it is refused */
-    bool is_auto;        /* still has what it got without asking */
-    bool is_incomplete;  /* it joined topics that were not live */
-    uint16_t close_code; /* what the connection ended with, for the log */
+    bool is_auto;        /* it still has its automatic subscription */
+    bool is_incomplete;  /* it has joined topics that were not live */
+    uint16_t close_code; /* the close code of the connection, for the log */
     char close_why[48];
     uint8_t pings;         /* unanswered */
     unsigned bad_requests; /* in this minute */
-    /* Its requests, the first of them at work. */
+    /* Its requests; the first one is in progress. */
     uint32_t requests;
     struct session_request *request, **request_end;
     struct session *next_waiting, **waiting_link;
-    struct bucket topics; /* that it may still make */
-    size_t steps;         /* of work that it may still cause in this millisecond */
-    int64_t steps_at;     /* monotonic, ms: when it got them */
-    int64_t heard_at;     /* awake clock, ms */
+    struct bucket topics;                      /* new topics that it may still make */
+    size_t steps;                              /* steps that it may still use in this millisecond */
+    int64_t steps_at;                          /* monotonic, ms: when it got them */
+    int64_t heard_at;                          /* awake clock, ms */
     int64_t heartbeat_at, minute_at, close_by; /* monotonic, ms */
     uint64_t stated_seq;                       /* the highest complete-up-to position it was sent */
-    uint64_t settled_seq;                      /* one the next heartbeat may state; 0: none */
+    /* a position that the next heartbeat may state; 0: none */
+    uint64_t settled_seq;
     uint64_t messages_in;
 };
 
-/* Its answers are taken: no more than SESSION_OUT_MAX of them are unsent. */
+/* At most SESSION_OUT_MAX bytes of its answers are unsent. */
 static inline bool session_has_room(const struct session *s)
 {
     return s->out.len <= SESSION_OUT_MAX;
@@ -206,24 +213,24 @@ static inline struct session *session_of(struct hub_subscriber *sub)
 
 /*
  * A zeroed session of an accepted connection enters `all`.  Then session_begin sends welcome and
- * subscribes as the URL or WEBSOCKET_AUTO_SUBSCRIBE says; or, if the client is refused
- * (explain_close) or came too early, closes.
+ * subscribes as the URL or WEBSOCKET_AUTO_SUBSCRIBE states; or it closes the session, if the client
+ * is refused (explain_close) or sent frames too early.
  */
 void session_open(struct sessions *all, struct session *s, const struct accepted *a);
 void session_begin(struct session *s, const struct accepted *a);
 
-/* What has happened to the connection. */
+/* Events of the connection. */
 #define SESSION_READABLE 1u
 #define SESSION_WRITABLE 2u
-#define SESSION_PEER_ENDED 4u /* it sends no more; what it sent may still be unread */
+#define SESSION_PEER_ENDED 4u /* the peer sends no more; its last bytes may still be unread */
 #define SESSION_FAILED 8u
 void session_on_ready(struct session *s, unsigned events);
 
-/* Send what is pending, as far as the socket takes it and max_hz allows. */
+/* Send pending data, as far as the socket accepts it and max_hz allows. */
 void session_flush(struct session *s);
 /* Queue a close frame and stop everything else.  `why` is for the log. */
 void session_close(struct session *s, uint16_t code, struct span reason_json, const char *why);
-/* The connection is gone, or is to be closed at once. */
+/* The connection is gone, or must be closed at once. */
 void session_drop(struct session *s, const char *why);
 
 #endif

@@ -1,4 +1,4 @@
-/* session_answer: acks and errors, and what a session is sent without a request. */
+/* session_answer: acks and errors, and messages that a session gets without a request. */
 #include <stdio.h>
 
 #include "gateway/fanout/encode.h"
@@ -66,8 +66,9 @@ bool session_is_live(const struct session *s)
 }
 
 /*
- * It has been sent all that the hub's position speaks for.  Of topics that were not live when it
- * joined them the hub does not know everything: its position stands still until they are.
+ * Has the session been sent everything up to the hub's position?  For topics that were not live
+ * when it joined them, the hub may lack records: the session's position then stays the same until
+ * they are live.
  */
 static bool is_complete(struct session *s)
 {
@@ -97,7 +98,7 @@ void session_send_heartbeat(struct session *s)
 
     s->is_heartbeat_pending = false;
     s->heartbeat_at = s->all->now + s->all->config->heartbeat;
-    /* While a subscription waits, what it asks for from `since` on is still unsent. */
+    /* While a subscription waits, the records that it requests from `since` on are still unsent. */
     if (!s->requests && session_complete_seq(s) < s->settled_seq)
         s->stated_seq = s->settled_seq;
     message_begin(&m, s->sub.encoding, "heartbeat");

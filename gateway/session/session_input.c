@@ -2,7 +2,7 @@
 #include "gateway/session/session_private.h"
 
 #define READ_CHUNK 1024 /* at a time: at most READ_CHUNK / 6 frames beyond SESSION_READ_FRAMES */
-/* Of one message: wslay keeps a block for each, even an empty one. */
+/* fragments of one message: wslay keeps a block for each, even for an empty one */
 #define FRAGMENTS_MAX 1024
 #define DISCARD_BYTES 16384 /* of a session that ignores its input, in one turn */
 
@@ -23,7 +23,7 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len, i
     if (len > READ_CHUNK)
         len = READ_CHUNK;
     if (!may_read(s, len)) {
-        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK); /* the next turn goes on */
+        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK); /* the next turn continues */
         return -1;
     }
     n = all->io.recv(s, data, len);
@@ -44,7 +44,7 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *data, size_t len, i
     return -1;
 }
 
-/* wslay's own answers (pong, close) join what is sent to this session. */
+/* wslay's own answers (pong, close) are added to the session's output. */
 static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *data, size_t len, int flags,
                        void *user)
 {
@@ -63,10 +63,10 @@ static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_
 
     s->frames_read++;
     if (arg->opcode == WSLAY_CONNECTION_CLOSE && arg->msg_length == 1)
-        /* Half a code: wslay would take it for none. */
+        /* One byte is half a close code: wslay would treat it as no code. */
         session_close(s, SESSION_CLOSE_PROTOCOL, SPAN("{\"code\":\"bad_frame\"}"),
                       "bad frame from client");
-    /* Its pong, or the answer to its close frame, goes before what answers later frames. */
+    /* Its pong, or the answer to its close frame, is sent before the answers to later frames. */
     if (wslay_is_ctrl_frame(arg->opcode) && !s->is_closing)
         wslay_event_send(ctx);
     if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
@@ -88,7 +88,7 @@ static const struct wslay_event_callbacks in_callbacks = {
     .on_msg_recv_callback = on_message,
 };
 
-/* The peer may still send what it likes: only the end of it is awaited. */
+/* Read and drop what the peer still sends, until it ends. */
 static void discard(struct session *s)
 {
     static char waste[DISCARD_BYTES];
@@ -140,8 +140,8 @@ void session_read(struct session *s)
         wslay_event_send(s->in); /* the close frame that answers a bad frame */
     if (e || !wslay_event_get_read_enabled(s->in)) {
         /*
-         * Its close frame came, or a bad frame.  After ours either is its answer: wslay
-         * takes an echoed 1012 for a bad code.
+         * A close frame or a bad frame arrived.  After our own close frame either counts as the
+         * answer: wslay treats an echoed 1012 as a bad code.
          */
         s->ignores_input = true;
         s->has_peer_closed |= has_sent_close;

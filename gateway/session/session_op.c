@@ -43,7 +43,7 @@ static bool refuse_member(struct session *s, const struct buf *id, const char *t
     return false;
 }
 
-/* Everything of a subscription but its symbols.  False: an error has been sent. */
+/* Read all options of a subscription, without its symbols.  false: an error has been sent. */
 static bool read_options(struct session *s, const struct json_value *root, const struct buf *id,
                          struct session_options *o)
 {
@@ -70,7 +70,7 @@ static bool read_options(struct session *s, const struct json_value *root, const
     return true;
 }
 
-/* It is read whole before any of it is applied: a refused request changes nothing. */
+/* The request is read completely before any of it is applied: a refused request changes nothing. */
 static void op_subscribe(struct session *s, const struct json_value *root, struct buf *id)
 {
     const struct json_value *symbols = json_member(root, "symbols"), *v;
@@ -150,7 +150,7 @@ static void op_ping(struct session *s, const struct json_value *root, struct buf
 static const struct op {
     const char *name;
     void (*run)(struct session *s, const struct json_value *root, struct buf *id);
-    const char *members; /* those that it may have; NULL: it has no options to misspell */
+    const char *members; /* the permitted members; NULL: do not check, the op has no options */
 } ops[] = {
     {"subscribe", op_subscribe, MEMBERS ", symbols, mode, max_hz, trace, since"},
     {"unsubscribe", op_unsubscribe, MEMBERS ", symbols"},

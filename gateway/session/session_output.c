@@ -1,4 +1,4 @@
-/* session_output: what is pending is sent, as far as the socket takes it. */
+/* session_output: sends pending data, as far as the socket accepts it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,7 +7,10 @@
 
 #define BATCH_FRAMES 1024
 #define FLUSH_BATCHES 2 /* to one session in one turn */
-/* What a session with one frame to send does not need: it must not pay for its registers. */
+/*
+ * For functions that a session with a single frame does not need: inlining them would cost that
+ * path registers.
+ */
 #define SELDOM __attribute__((noinline))
 
 void session_set_blocked(struct session *s, bool is_blocked)
@@ -50,7 +53,7 @@ static uint32_t gather(struct session *s, char *batch, size_t *len, uint32_t *en
     return count;
 }
 
-/* Returns how many bytes were taken; -1: the connection is gone. */
+/* Returns how many bytes the socket accepted; -1: the connection is gone. */
 static ssize_t send_some(struct session *s, const char *data, size_t len)
 {
     struct sessions *all = s->all;
@@ -64,7 +67,7 @@ static ssize_t send_some(struct session *s, const char *data, size_t len)
     return n;
 }
 
-/* One frame larger than a batch goes by itself; what is left of it goes to `out`. */
+/* Send a frame that is larger than a batch by itself; the unsent rest goes to `out`. */
 static int send_single(struct session *s, struct frame *f)
 {
     size_t len = f->len;
@@ -77,7 +80,7 @@ static int send_single(struct session *s, struct frame *f)
         s->messages_out++;
         s->all->counters->deliveries++;
     }
-    return n < 0 ? -1 : (size_t)n == len ? 1 : 0; /* f may be gone: it was taken */
+    return n < 0 ? -1 : (size_t)n == len ? 1 : 0; /* f may have been freed: it was sent */
 }
 
 /* Account for n bytes of a batch of out + frames.  Returns whether all went. */
@@ -93,7 +96,7 @@ static bool settle(struct session *s, size_t n, const char *batch, size_t len, c
         backlog_fall_behind(&s->sub.backlog);
         return false;
     }
-    buf_free(&s->out); /* it is rarely used: idle sessions hold none of it */
+    buf_free(&s->out); /* rarely used: an idle session holds no memory for it */
     while (begun < count && (begun ? ends[begun - 1] : out_len) < n)
         begun++;
     if (begun && ends[begun - 1] > n)
@@ -105,7 +108,8 @@ static bool settle(struct session *s, size_t n, const char *batch, size_t len, c
 }
 
 /*
- * The frame that is pending, if it goes by itself: it is the only one, or is larger than a batch.
+ * The pending frame, if it must be sent by itself: because it is the only one, or is larger than a
+ * batch.
  */
 static struct frame *single_frame(struct session *s)
 {
@@ -121,7 +125,7 @@ static struct frame *single_frame(struct session *s)
 }
 
 /*
- * `out` and frames, gathered.  1: all of it went, 0: the socket is full, -1: the connection is
+ * Send `out` and frames together.  1: all was sent, 0: the socket is full, -1: the connection is
  * gone.
  */
 static SELDOM int send_batch(struct session *s)
@@ -147,7 +151,7 @@ static SELDOM int send_batch(struct session *s)
     return n < 0 ? -1 : settle(s, (size_t)n, batch, len, ends, count);
 }
 
-/* The same of what goes next. */
+/* The same, for whatever comes next: a single frame or a batch. */
 static int send_next(struct session *s)
 {
     struct frame *f;
@@ -183,7 +187,10 @@ static SELDOM void send_out_only(struct session *s)
         session_set_blocked(s, true);
 }
 
-/* A session that does not take its answers, or asks faster than it is answered, is not read. */
+/*
+ * Stop reading a session that does not read its answers, or sends requests faster than they are
+ * answered.
+ */
 static void check_input_paused(struct session *s)
 {
     bool is_input_paused = !session_has_room(s) || s->waiting_bytes > SESSION_OUT_MAX;
@@ -248,7 +255,7 @@ static void flush(struct session *s)
         session_send_heartbeat(s);
     while (result > 0 && has_output(s)) {
         if (batches++ == FLUSH_BATCHES) {
-            hub_set_due(s->all->hub, &s->sub); /* the others first */
+            hub_set_due(s->all->hub, &s->sub); /* the other sessions come first */
             break;
         }
         if (s->sub.backlog.is_dirty)

@@ -1,4 +1,4 @@
-/* session_private: what the files of session and sessions share; no other file includes it. */
+/* session_private: shared by the files of session and sessions; no other file includes it. */
 #ifndef GATEWAY_SESSION_SESSION_PRIVATE_H
 #define GATEWAY_SESSION_SESSION_PRIVATE_H
 
@@ -7,43 +7,44 @@
 #include "gateway/session/session_request.h"
 
 /* session.c */
-/* Nothing more is sent to it but its close frame.  `why` is for the log. */
+/* Send nothing more to it except its close frame.  `why` is for the log. */
 void session_begin_closing(struct session *s, uint16_t code, const char *why);
-/* What wslay keeps of a message that is arriving. */
+/* Free wslay's state of a partly received message. */
 void session_drop_context(struct session *s);
-/* Its mode, and what is counted of it (place_counts). */
+/* Set its mode, and update the counts of sessions (place_counts). */
 void session_set_mode(struct session *s, bool wants_all);
 void session_watch(struct session *s);
-/* Not to be read in this millisecond: what its peer sends waits in the kernel. */
+/* Do not read it for the rest of this millisecond: the kernel keeps what its peer sends. */
 void session_throttle(struct session *s);
 void session_throttle_end(struct session *s); /* of one that is not throttled: nothing */
 
 /* session_answer.c */
 void session_epoch_text(uint64_t epoch, char out[17]);
-/* Put the message behind what the session has not been sent yet; frees the message. */
+/* Append the message to the session's output; frees the message. */
 void session_finish(struct session *s, struct message *m);
-/* The request's id as its answer repeats it; nothing if it had none. */
+/* Add the request's id to its answer; adds nothing if the request had no id. */
 void session_put_id(struct message *m, const struct buf *id);
-/* That its quotes are traced, if they are. */
+/* Add the member trace to the message if the session's quotes are traced. */
 void session_put_trace(struct message *m, const struct session *s);
 /* `at`: the byte where the request went wrong, or NULL.  Too many errors end the session (4429). */
 void session_send_error(struct session *s, const struct buf *id, const char *code, const char *text,
                         const size_t *at);
 /*
- * The position up to which it has been sent everything of its symbols: never above what is pending
- * for it; while something is, what it was sent before.
+ * The position up to which the session has been sent everything of its symbols.  It is never above
+ * anything pending; while something is pending, it is the position before that.
  */
 uint64_t session_complete_seq(struct session *s);
-/* All its topics are live, and the hub's position moves. */
+/* All its topics are live, and the hub's position rises. */
 bool session_is_live(const struct session *s);
-/* It is sent that it may go on from there, which may be below what it was sent before. */
+/* The session was told to resume from this position, which may be below the last one. */
 static inline void session_state_position(struct session *s, uint64_t seq)
 {
     s->stated_seq = seq;
     s->settled_seq = 0;
 }
 /*
- * Nothing is pending: the next heartbeat may state the position of now, whatever comes until then.
+ * Nothing is pending: the next heartbeat may state the current position, whatever arrives before
+ * it.
  */
 void session_settle_position(struct session *s);
 void session_send_heartbeat(struct session *s);
@@ -57,17 +58,17 @@ void session_send_subscribed(struct session_request *r, uint64_t seq, bool is_re
 void session_send_too_many(struct session *s, size_t count, size_t limit);
 
 /*
- * session_resume.c: what a session in mode all missed, as far as it can be given now.
- * RESUME_READY: it has all that the hub has applied and knows the state of the rest, and must join
- * at once.  RESUME_NOT_KEPT: it cannot be had; snapshots will have to do.
+ * session_resume.c: send a session in mode all the records that it missed, as far as possible now.
+ * RESUME_READY: it has everything that the hub has applied, and must join at once.
+ * RESUME_NOT_KEPT: the log no longer has the records, so the session gets snapshots instead.
  */
 enum resume_verdict { RESUME_WAITS, RESUME_READY, RESUME_NOT_KEPT };
 enum resume_verdict session_resume(struct session_request *r, size_t *steps);
-/* There is room again for what it could not be given in this turn. */
+/* There is room again for the records that did not fit in this turn. */
 bool session_resume_has_room(const struct session_request *r);
 /*
- * Of a client in merge that is ahead of this gateway: the broker has answered that its position
- * lies beyond the head of the log.  Else a request to the broker is made.
+ * For a client in mode merge that is ahead of this gateway: true if the broker has answered that
+ * the position lies beyond the head of the log.  Otherwise requests that from the broker.
  */
 bool session_resume_is_beyond(struct session_request *r);
 
@@ -76,8 +77,8 @@ bool session_resume_is_beyond(struct session_request *r);
 void session_reject(struct message_texts *t, enum encoding encoding, struct span pattern);
 /*
  * Its session goes from merge to mode all.  If records of its symbols are pending or may be
- * missing, it leaves them now, and the request joins them anew together with its own: snapshots
- * first, then every record.
+ * missing, it leaves their topics now, and the request joins them again together with its own
+ * topics: snapshots first, then every record.
  */
 void session_request_keep(struct session_request *r);
 /* Go on with one that is not a message to be run.  true: it is answered, and all is queued. */
@@ -94,7 +95,7 @@ struct session_options {
 };
 
 /* session_option.c */
-/* False: the text is no such thing, and the result is not to be used. */
+/* false: the text is not valid, and the result must not be used. */
 bool session_option_mode(struct span text, bool *wants_all);
 bool session_option_hz(struct span text, uint32_t *interval_ms);
 bool session_option_position(struct span epoch, struct span seq, uint64_t *out_epoch,
@@ -106,7 +107,7 @@ void session_option_apply(struct session *s, const struct session_options *o);
 void session_run(struct session *s, bool is_text, struct span message);
 
 /* session_work.c */
-/* One whole message: it is run now, or waits behind the others. */
+/* One complete message: run it now, or queue it behind the others. */
 void session_message(struct session *s, bool is_text, struct span message);
 /*
  * Go on with its requests until one has to wait or its share of the turn is spent (`*spent` rises).
@@ -115,7 +116,7 @@ void session_message(struct session *s, bool is_text, struct span message);
 bool session_work(struct session *s, size_t *spent);
 
 /*
- * session_input.c: a bounded part of what has come; the session may be dead or closing afterwards.
+ * session_input.c: read a bounded part of the input; afterwards the session may be dead or closing.
  */
 void session_read(struct session *s);
 

@@ -1,8 +1,9 @@
 /*
- * session_resume: a session in mode all that reconnects with a position gets what it missed.
+ * session_resume: sends a session in mode all that reconnects with a position the records that it
+ * missed.
  *
- * From the hub's window if that reaches back far enough; else from the broker's log
- * (resume_group.h), page by page, as fast as its socket takes it.
+ * They come from the hub's window if it reaches back far enough, otherwise from the broker's log
+ * (resume_group.h), page by page, as fast as the client's socket accepts them.
  */
 #include "gateway/fanout/encode.h"
 #include "gateway/session/resume_group.h"
@@ -40,7 +41,7 @@ static void queue(struct session *s, struct frame *f)
 }
 
 /*
- * Give it everything in (cursor, upto] of its symbols.  false: its queue is full, or the slice
+ * Send all records of its symbols in (cursor, upto].  false: its queue is full, or the slice is
  * over.
  */
 static bool serve(struct session_request *r, struct window *w, uint64_t upto, size_t *steps)
@@ -107,9 +108,10 @@ static bool is_page_for(const struct resume_page *p, const struct session_reques
 }
 
 /*
- * It has every record up to `since_seq`, but what it was sent about the broker's absence is no
- * record: queue the present states of its symbols that have no record after it.  One that changes
- * before all are queued gets a record after it.  false: its queue is full, or the slice over.
+ * The session has every record up to `since_seq`, but the states that it was sent while the broker
+ * was away are not records: queue the current states of its symbols that have no later record.  A
+ * symbol that changes before all are queued gets a later record.  false: its queue is full, or the
+ * slice is over.
  */
 static bool send_states(struct session_request *r, size_t *steps)
 {
@@ -143,7 +145,7 @@ bool session_resume_is_beyond(struct session_request *r)
     return false;
 }
 
-/* Take what the group's page has.  false: the log no longer has what the session missed. */
+/* Take the records of the group's page.  false: the log no longer has the missed records. */
 static bool take_page(struct session_request *r, size_t *steps)
 {
     const struct resume_page *page = resume_group_page(r);
@@ -172,7 +174,7 @@ enum resume_verdict session_resume(struct session_request *r, size_t *steps)
         return RESUME_NOT_KEPT;
     if (!has_room(r->session))
         return RESUME_WAITS;
-    /* Of a position that the gateway has not come to, the broker knows more. */
+    /* Only the broker knows more about a position that the gateway has not reached. */
     if (!window_covers(r) || (r->cursor > hub_applied(hub) && !r->is_acked)) {
         resume_group_want(r);
         return RESUME_WAITS;

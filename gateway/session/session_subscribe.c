@@ -1,9 +1,9 @@
 /*
- * session_subscribe: how a subscription, or the end of one, goes on in slices.
+ * session_subscribe: carries out a subscription, or the end of one, in slices.
  *
  * Its patterns are taken one by one; a subscription waits until their topics are live; then it
- * joins (hub_join): what its topics match is found, it is acknowledged, and the snapshots are
- * queued. A slice ends when its session has no steps left.
+ * joins (hub_join): the symbols of its topics are found, the session gets the ack, and the
+ * snapshots are queued. A slice ends when its session has no steps left.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 #define PATTERN_STEPS 8 /* what taking a pattern costs, */
 #define TOPIC_STEPS 64  /* and one that no session holds */
-/* A client that is ahead of this gateway waits so much longer for the broker's verdict. */
+/* How much longer a client that is ahead of this gateway waits for the broker's answer. */
 #define AHEAD_WAIT_MS 3000
 
 /* --- patterns ---------------------------------------------------------------------------- */
@@ -34,7 +34,7 @@ static struct span next_pattern(const struct session_request *r)
     return (struct span){r->patterns.data + r->patterns_at + sizeof len, len};
 }
 
-/* r takes over the caller's reference. */
+/* r takes ownership of the caller's reference. */
 static void add_topic(struct session_request *r, struct hub_topic *t)
 {
     ARRAY_RESERVE(r->topics, r->topic_cap, r->topic_count + 1);
@@ -48,7 +48,7 @@ static bool has_room_for(const struct sessions *all, struct span pattern)
            hub_topic_bytes(all->hub) + hub_topic_cost(pattern) <= (size_t)all->config->topic_bytes;
 }
 
-/* One that is none, or one too many, is rejected by name. */
+/* Reject by name a pattern that is invalid or exceeds the limit. */
 static void hold(struct session_request *r, struct span pattern)
 {
     struct sessions *all = r->session->all;
@@ -109,7 +109,10 @@ static void leave(struct session_request *r, struct span pattern)
         session_reject(&r->rejected, s->sub.encoding, pattern);
 }
 
-/* It may be taken now: it is held already, or its session may make one more topic. */
+/*
+ * May the pattern be taken now?  Yes if the gateway has it already, or if the session may make one
+ * more topic.
+ */
 static bool may_take(struct session_request *r, struct span pattern, size_t *steps)
 {
     struct sessions *all = r->session->all;
@@ -174,15 +177,16 @@ static bool is_of_this_log(const struct session_request *r)
     return r->has_since && r->since_epoch == hub_epoch(r->session->all->hub);
 }
 
-/* Another gateway was ahead of this one, or there is no such position. */
+/* Was another gateway ahead of this one, or does the position not exist? */
 static bool is_ahead(const struct session_request *r)
 {
     return is_of_this_log(r) && r->since_seq > hub_applied(r->session->all->hub);
 }
 
 /*
- * All that changed since can be sent.  While the broker is away a client that is ahead is believed:
- * of what came after its position this gateway knows nothing, and sends it as soon as it does.
+ * Can all changes since the position be sent?  While the broker is away, the gateway accepts a
+ * position that is ahead: it has no records after the position, and sends them as soon as it gets
+ * them.
  */
 static bool is_position_known(const struct session_request *r)
 {
@@ -190,9 +194,9 @@ static bool is_position_known(const struct session_request *r)
 }
 
 /*
- * A subscription whose topics are not live waits, for so long as the broker is there.  One that is
- * ahead also waits until the gateway has caught up or the broker answers that there is no such
- * position.
+ * A subscription whose topics are not live waits as long as the broker is connected.  One that is
+ * ahead also waits until the gateway has caught up or the broker answers that the position does not
+ * exist.
  */
 static bool is_patient(struct session_request *r, bool is_away)
 {
@@ -207,8 +211,8 @@ static bool is_patient(struct session_request *r, bool is_away)
 }
 
 /*
- * Are all of its topics live?  Those before `live` were when they were looked at last, so a request
- * that waits is not looked through again.
+ * Are all of its topics live?  Those before `live` were live at the last check, so a waiting
+ * request does not check them again.
  */
 static bool is_answerable(const struct hub *h, struct session_request *r)
 {
@@ -226,7 +230,7 @@ static void begin_join(struct session_request *r, bool is_away)
     struct session *s = r->session;
     struct sessions *all = s->all;
 
-    /* In mode all session_resume sends what is missing; of no symbols nothing is. */
+    /* In mode all session_resume sends the missed records; without symbols none are missed. */
     r->is_recovered = (!s->sub.wants_all || !r->topic_count) && is_position_known(r);
     r->is_away = is_away;
     leave_auto(r);
@@ -237,14 +241,17 @@ static void begin_join(struct session_request *r, bool is_away)
     r->phase = REQUEST_FINDING;
 }
 
-/* REQUEST_WAITING: it may go on, and what it does next is in r->phase. */
+/* REQUEST_WAITING: decide whether the request may continue; its next step is in r->phase. */
 static bool stop_waiting(struct session_request *r, size_t *steps)
 {
     struct session *s = r->session;
     struct hub *hub = s->all->hub;
     bool is_away = !is_answerable(hub, r);
 
-    /* Before the backlog is verified.  Else records come twice, and the next request ends all. */
+    /*
+     * Do this before the backlog is verified.  Otherwise records come twice, and the next request
+     * drops everything.
+     */
     if (s->sub.wants_all && !is_away && r->has_since && r->topic_count)
         leave_auto(r);
     if (s->sub.backlog.is_dirty && s->sub.wants_all) {
@@ -277,8 +284,8 @@ static bool stop_waiting(struct session_request *r, size_t *steps)
 /* --- answering --------------------------------------------------------------------------- */
 
 /*
- * The ack goes before what the hub has pending (`out` is sent first), and the position it states is
- * one below everything still unsent.
+ * The ack is sent before the hub's pending frames (`out` comes first), and its position is one
+ * below everything still unsent.
  */
 static void acknowledge(struct session_request *r)
 {
@@ -290,7 +297,7 @@ static void acknowledge(struct session_request *r)
         seq = 0;
         r->is_recovered = false;
     }
-    if (r->is_away) { /* of what it did not have before, little is known here */
+    if (r->is_away) { /* the gateway knows little about the new topics */
         s->is_incomplete = true;
         if (!r->is_recovered)
             seq = 0;
@@ -341,7 +348,7 @@ bool session_advance(struct session_request *r, size_t *steps)
             return false;
         acknowledge(r);
         if (s->is_closing)
-            return true; /* it was one error too many: the request is gone */
+            return true; /* one error too many: the session was closed and the request is gone */
     }
     if (r->phase == REQUEST_QUEUEING && sub->join && !hub_join_queue(hub, sub, steps)) {
         r->is_cut = *steps > 0; /* no room, then */

@@ -1,6 +1,6 @@
 /*
- * session_welcome: how a session begins: welcome, and the subscription of its URL or the automatic
- * one.
+ * session_welcome: the begin of a session: welcome, and the subscription of its URL or the
+ * automatic one.
  */
 #include <string.h>
 
@@ -8,8 +8,8 @@
 #include "gateway/session/session_private.h"
 
 /*
- * The handshake has refused unknown, repeated and malformed parameters (HANDSHAKE_QUERY).  A value
- * that makes no sense is answered with an error; the others apply.
+ * The handshake has refused unknown, repeated and malformed parameters (HANDSHAKE_QUERY).  An
+ * invalid value is answered with an error; the other parameters apply.
  */
 static void refuse(struct session *s, const char *text)
 {
@@ -117,7 +117,7 @@ static void subscribe(struct session *s, const char *query)
 
 void session_begin(struct session *s, const struct accepted *a)
 {
-    if (a->is_early) /* what the client sent before the 101 is lost */
+    if (a->is_early) /* bytes that the client sent before the 101 are lost */
         session_close(s, SESSION_CLOSE_PROTOCOL, SPAN("{\"code\":\"too_early\"}"),
                       "frames before the handshake's answer");
     else if (a->explain_close) {

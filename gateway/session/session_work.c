@@ -1,10 +1,10 @@
-/* session_work: requests are run and go on in slices; each session pays for its own. */
+/* session_work: runs requests in slices; each session pays for its own steps. */
 #include "gateway/session/session_private.h"
 
 #define MESSAGE_STEPS 8       /* what running a message costs, */
-#define MESSAGE_STEP_BYTES 16 /* and one for so many bytes of it */
+#define MESSAGE_STEP_BYTES 16 /* and one step for this many bytes of the message */
 
-/* What the session may still cost in this millisecond.  One that overdrew waits. */
+/* The steps that the session may still use in this millisecond.  A session that overdrew waits. */
 static size_t *steps_of(struct session *s)
 {
     if (s->all->now > s->steps_at) {
@@ -33,7 +33,7 @@ void session_message(struct session *s, bool is_text, struct span message)
     session_run(s, is_text, message);
 }
 
-/* Its first request goes on; true if that has ended, and the next one may. */
+/* Continue its first request; true if that has ended, so that the next one may begin. */
 static bool advance_first(struct session *s, size_t *steps)
 {
     struct session_request *r = s->request;
@@ -44,7 +44,7 @@ static bool advance_first(struct session *s, size_t *steps)
     if (!r->message.len && !session_advance(r, steps))
         return false;
     if (s->request != r)
-        return false; /* the session was closed over it, and its requests are gone */
+        return false; /* the session was closed, and its requests are gone */
     session_request_take_first(s);
     if (r->message.len) {
         charge_message(s, r->message.len);

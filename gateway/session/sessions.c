@@ -64,7 +64,7 @@ static void end_idle(struct session *s)
 
     session_close(s, SESSION_CLOSE_IDLE,
                   SPAN("{\"code\":\"idle\",\"setting\":\"WEBSOCKET_TIMEOUT\"}"), why);
-    /* Most likely no peer is there: it gets one chance to take the close frame. */
+    /* The peer has probably gone: it gets one chance to receive the close frame. */
     session_flush(s);
     if (!s->is_dead && s->is_blocked)
         session_drop(s, why);
@@ -113,7 +113,10 @@ void sessions_sweep(struct sessions *all)
         struct session *s = all->list[i];
 
         look_at(s);
-        /* One that is dropped leaves its place to the last one, which is looked at then. */
+        /*
+         * A dropped session leaves its place to the last one in the list, so look at this place
+         * again.
+         */
         if (i < all->count && all->list[i] == s)
             i += SWEEP_PARTS;
     }
@@ -143,7 +146,7 @@ void sessions_settle(struct sessions *all)
     last = (struct session *)((char *)all->waiting_end - offsetof(struct session, next_waiting));
     for (struct session *s = all->waiting, *next; s; s = next) {
         next = s == last ? NULL : s->next_waiting;
-        if (session_work(s, &spent)) { /* the others first, next time */
+        if (session_work(s, &spent)) { /* the other sessions come first next time */
             all->has_spare_work = true;
             session_request_yield(s);
         }
@@ -182,7 +185,8 @@ void sessions_flush_deferred(struct sessions *all)
 void sessions_flush_due(struct sessions *all, size_t most, uint64_t bytes, bool only_free)
 {
     uint64_t upto = all->counters->bytes_out + bytes;
-    size_t due = hub_due_count(all->hub); /* a session may be due again: in the next turn */
+    /* a session may become due again: it is flushed in the next turn */
+    size_t due = hub_due_count(all->hub);
     struct hub_subscriber *sub;
 
     if (most > due)
@@ -229,7 +233,7 @@ void sessions_reset(struct sessions *all, const char *reason)
     }
 }
 
-/* In mode all it takes its place among the records; in merge it is sent by itself. */
+/* In mode all the report is queued among the records; in mode merge it is sent by itself. */
 void sessions_report_loss(struct sessions *all, uint64_t seq, struct span body)
 {
     struct frame *frames[ENCODING_COUNT];

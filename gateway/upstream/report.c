@@ -60,7 +60,7 @@ bool report_take(struct report *r, uint64_t count, struct buf *out)
     else
         pack_kv_bool(&pk, "part", true);
     put_rows(&pk, "opened", REPORT_PART_MAX, &r->opened_count, &r->opened, &r->opened_taken, out);
-    /* What has closed may have opened a moment ago: first all that opened. */
+    /* A connection that closed may have opened just before: first report all that opened. */
     put_rows(&pk, "closed", is_all_opened ? REPORT_PART_MAX : 0, &r->closed_count, &r->closed,
              &r->closed_taken, out);
     if (is_whole) {

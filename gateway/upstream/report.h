@@ -36,8 +36,8 @@ void report_open(struct report *r, const struct report_client *c);
 void report_close(struct report *r, uint64_t client_id);
 bool report_is_empty(const struct report *r);
 /*
- * Append count, opened and closed to a msgpack map, and start anew.  false: that was a part,
- * without a count that the broker compares; there is more to take.
+ * Append count, opened and closed to a msgpack map, and clear the report.  false: this was a part,
+ * without a count for the broker to compare; take the rest with another call.
  */
 bool report_take(struct report *r, uint64_t count, struct buf *out);
 void report_fini(struct report *r);

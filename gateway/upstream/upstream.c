@@ -11,7 +11,7 @@
 
 #define BURST 256
 #define ANSWER_BYTES 65536       /* of answers in one turn, and one more */
-#define NO_BROKER_MS 3000        /* before the log says that there is none, */
+#define NO_BROKER_MS 3000        /* after this time the gateway logs that there is no broker */
 #define NO_BROKER_AGAIN_MS 60000 /* and again */
 
 struct upstream *upstream_new(const struct upstream_settings *settings,

@@ -1,13 +1,13 @@
 /*
  * upstream_link: the two sockets to the broker.
  *
- * Heartbeats come on one every second; the other is pinged when it is quiet.  A socket on which
- * nothing has come for UPSTREAM_SILENCE_MS is closed and a new one opened, because the old one's
- * connection may hang: the broker may have moved to another machine of the same name.
+ * One gets a heartbeat every second; on the other the gateway sends a ping when it is quiet.  The
+ * gateway replaces a socket that received nothing for UPSTREAM_SILENCE_MS, because its connection
+ * may hang: the broker may have moved to another machine of the same name.
  *
- * No record is lost by that: with a new socket the link is unverified, and a resync begins.  No
- * request is lost either: each is answered, given up or asked again within UPSTREAM_ANSWER_MS,
- * which is less than the silence.
+ * That loses no record: with a new socket the link is unverified, and a resync begins.  It loses no
+ * request either: each is answered, given up or repeated within UPSTREAM_ANSWER_MS, which is
+ * shorter than the silence.
  */
 #include "gateway/upstream/upstream_private.h"
 #include "shared/base/log.h"
@@ -16,7 +16,7 @@
 #define CONTROL_HIGH_WATER 10000
 #define PING_MS 1000
 
-/* In place of what `in` has, if there is a socket to be had. */
+/* Replace the socket of `in`, if a new one can be opened. */
 static bool reopen(struct upstream *u, struct readiness *in, int type, const char *endpoint,
                    int high_water, size_t frame_max)
 {
@@ -51,7 +51,7 @@ static bool reopen_control(struct upstream *u)
     if (!reopen(u, &u->control, ZMQ_DEALER, u->control_endpoint, CONTROL_HIGH_WATER,
                 WIRE_ANSWER_FRAME_MAX))
         return false;
-    upstream_introduce(u); /* the broker must know our new address */
+    upstream_introduce(u); /* the broker must learn our new address */
     return true;
 }
 

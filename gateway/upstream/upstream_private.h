@@ -1,4 +1,4 @@
-/* upstream_private: what the files of upstream share; nobody else includes it. */
+/* upstream_private: shared by the files of upstream; no other file includes it. */
 #ifndef GATEWAY_UPSTREAM_UPSTREAM_PRIVATE_H
 #define GATEWAY_UPSTREAM_UPSTREAM_PRIVATE_H
 
@@ -47,7 +47,7 @@ struct upstream {
 /* upstream_request.c */
 void upstream_say_hello(struct upstream *u);
 void upstream_say_goodbye(struct upstream *u);
-/* Ask for an answer that says only that it came. */
+/* Send a ping; the answer only shows that the broker is there. */
 void upstream_ping(struct upstream *u);
 void upstream_request_snapshot(struct upstream *u, uint64_t number, struct span pattern,
                                uint64_t from);
@@ -59,13 +59,15 @@ void upstream_on_answer(struct upstream *u, struct span answer, int64_t now);
 void upstream_give_up(struct upstream *u, struct sent_request *q);
 void upstream_end_request(struct upstream *u, struct sent_request *q);
 
-/* upstream_hub.c: what the receiver hands out, and what it wants to know. */
+/*
+ * upstream_hub.c: the functions that the receiver calls to pass records on and to look symbols up.
+ */
 /* From now on the hub's topics are the receiver's patterns. */
 void upstream_connect_hub(struct upstream *u, uint64_t name, int64_t now);
 void upstream_on_record(struct upstream *u, struct span topic, struct span message, int64_t now);
 
 /* upstream_link.c */
-/* false: what is wrong is logged; close it all the same. */
+/* false: the error is logged; close the link nevertheless. */
 bool upstream_link_open(struct upstream *u);
 void upstream_link_close(struct upstream *u);
 /* Ping, and replace a socket on which nothing has come for UPSTREAM_SILENCE_MS by a new one. */

@@ -60,7 +60,7 @@ void upstream_give_up(struct upstream *u, struct sent_request *q)
 {
     if (q->kind == SENT_OWNER)
         q->on_answer(q->ctx, SPAN(""));
-    upstream_end_request(u, q); /* the receiver repeats what it still wants */
+    upstream_end_request(u, q); /* the receiver repeats the request if it still needs the answer */
 }
 
 void upstream_introduce(struct upstream *u)
@@ -137,7 +137,7 @@ static void request(struct upstream *u, bool is_possible, const char *op, uint32
         on_answer(ctx, SPAN(""));
         return;
     }
-    upstream_send_report(u); /* the broker's answer must count everybody here */
+    upstream_send_report(u); /* the broker's answer must count all our connections */
     q = request_new(u, SENT_OWNER);
     q->ctx = ctx;
     q->on_answer = on_answer;
@@ -200,7 +200,7 @@ void upstream_send_report(struct upstream *u)
 
 void upstream_report_open(struct upstream *u, const struct report_client *c)
 {
-    if (u->is_known) /* else the report after hello has everybody */
+    if (u->is_known) /* otherwise the report after hello has all connections */
         report_open(&u->report, c);
 }
 
@@ -245,7 +245,7 @@ void upstream_on_answer(struct upstream *u, struct span answer, int64_t now)
     id = pack_find_u(answer, "id", 0);
     HASH_FIND(hh, u->requests, &id, sizeof id, q);
     if (!q)
-        return; /* it was given up */
+        return; /* the request was given up */
     switch (q->kind) {
     case SENT_HELLO:
         on_hello(u, answer, now);

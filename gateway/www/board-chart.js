@@ -30,7 +30,8 @@ export class Chart {
     element.replaceChildren();
     this.#chart = charts.createChart(element, {
       autoSize: true,
-      layout: { attributionLogo: false }, // it would add its own style; the panel's footer has the link
+      // the library would add its own style; the panel's footer has the link
+      layout: { attributionLogo: false },
       localization: { locale: language, timeFormatter: moment },
       timeScale: {
         timeVisible: true, secondsVisible: true, rightOffset: 2, tickMarkFormatter: (time, type) => ticks[type](time),

@@ -1,5 +1,5 @@
 /*
- * array: the one way in which our arrays grow.
+ * array: how all our growing arrays grow.
  *
  * An array is three variables of its owner: a pointer, the number of elements in use and the number
  * of elements that fit (its capacity).  ARRAY_RESERVE makes the capacity at least as large as the

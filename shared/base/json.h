@@ -1,10 +1,10 @@
 /*
  * json: a JSON text as a flat array of values, read by yajl.
  *
- * Numbers are kept as their source text: a price never becomes a double.  Every value
- * knows its byte offset, so that an error can say where.  Values stand in document
- * order; a container is followed by its children (an object's alternate key, value),
- * and `skip` leads past the whole subtree.
+ * Numbers are kept as their source text: a price never becomes a double.  Every value has its byte
+ * offset, so that an error can state the place.  Values are in document order; a container is
+ * followed by its children (an object's alternate key, value), and `skip` leads past the whole
+ * subtree.
  *
  *   {"a":[1,2]}  is  OBJECT(1, skip 5)  STRING a  ARRAY(2, skip 3)  NUMBER 1  NUMBER 2
  *
@@ -47,7 +47,7 @@ struct json; /* a parsed document; reused, so that parsing soon allocates nothin
 
 struct json *json_new(void);
 void json_free(struct json *j);
-/* For documents of other producers, which nest deeper: 1 to JSON_DEPTH_LIMIT. */
+/* Set the limit for documents of other programs, which nest deeper: 1 to JSON_DEPTH_LIMIT. */
 void json_set_depth(struct json *j, size_t depth);
 
 /*

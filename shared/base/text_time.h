@@ -1,13 +1,13 @@
 /*
- * text_time: the times people write, as microseconds since 1970.
+ * text_time: converts written times to microseconds since 1970.
  *
  * Format is one of these words, or strptime's letters ("%d.%m.%Y %H:%M"):
  *   auto          2000-01-03, with [T ]hh:mm[:ss[.fraction]][Z|±hh[:mm]]; YYYYMMDD[hhmm[ss]];
- *                 or Unix seconds or milliseconds, told apart by their digits
+ *                 or Unix seconds or milliseconds, distinguished by their digits
  *   unix          seconds since 1970, with a fraction or not
  *   unix_ms       milliseconds since 1970
  *   decimal_year  1991.5 is the middle of 1991
- * Times are UTC unless they say otherwise.  No clock, no state.
+ * Times without a zone are UTC.  No clock, no state.
  */
 #ifndef SHARED_BASE_TEXT_TIME_H
 #define SHARED_BASE_TEXT_TIME_H

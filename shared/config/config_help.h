@@ -13,8 +13,7 @@
 #define CONFIG_HELP_FLAG_MAX 64
 #define CONFIG_HELP_ENV_FILE ".env"
 
-/* WEBSOCKET_TIMEOUT as "--websocket-timeout"; with dashes "--no-" that one.  Returns
- * out. */
+/* The flag of a setting: `dashes` ("--" or "--no-") and its name, e.g. "--websocket-timeout". */
 const char *config_help_flag(const struct config_option *o, const char *dashes,
                              char out[CONFIG_HELP_FLAG_MAX]);
 /* Append the allowed values, as words that follow "must be". */

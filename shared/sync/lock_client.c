@@ -10,7 +10,8 @@
 /* after so long without a request the broker drops a place in line */
 #define PLACE_MS 10000
 #define NEVER INT64_MAX
-#define LATE_GRANT_MS 2000 /* after a place is given up, a grant may still be on its way */
+/* after the client gives up its place, a grant may still be on its way */
+#define LATE_GRANT_MS 2000
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -111,7 +112,7 @@ static enum lock_client_news on_grant(struct lock_client *h, const struct lock_c
         return LOCK_CLIENT_NO_NEWS;
     }
     h->wait_ms = 0;
-    /* a grant that took so long that it is nearly over is requested again */
+    /* the grant took so long that it has nearly expired: request again */
     h->request_at = now;
     if (now >= until)
         return LOCK_CLIENT_NO_NEWS;
@@ -128,7 +129,7 @@ static enum lock_client_news on_lock(struct lock_client *h, const struct lock_cl
     if (!a->error.len)
         return on_grant(h, a, now);
     if (h->phase == LOCK_CLIENT_LEAVING && h->request_at == NEVER)
-        h->phase = LOCK_CLIENT_GONE; /* the place is given up, and no grant will come */
+        h->phase = LOCK_CLIENT_GONE; /* the place is given up, and no grant can arrive */
     if (h->phase != LOCK_CLIENT_WAITING)
         return LOCK_CLIENT_NO_NEWS;
     if (span_eq(a->error, "held")) {
@@ -176,7 +177,7 @@ static void on_left(struct lock_client *h, const struct lock_client_answer *a, i
         return;
     if (a->to == LOCK_CLIENT_REQUEST_RELEASE && a->request_token == h->token) {
         h->may_be_ours = false;
-        /* The grant was not ours any more; but there may be a place in line to give up. */
+        /* The grant was no longer ours, but there may be a place in the queue to give up. */
         if (a->error.len && h->may_be_placed)
             h->request_at = now;
         else

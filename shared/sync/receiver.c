@@ -51,7 +51,8 @@ static void set_up(struct receiver *f, bool is_up)
 /* --- what comes from the broker --------------------------------------------------------- */
 
 /*
- * A heartbeat below what is known: the broker lost positions, and a hello proves it to the broker.
+ * A heartbeat below a known position: the broker lost positions, and a hello proves that to the
+ * broker.
  */
 static void note_known(struct receiver *f, const struct wire_record *r)
 {
@@ -79,7 +80,7 @@ bool receiver_on_record(struct receiver *f, struct span topic, struct span messa
         set_up(f, true);
     }
     if (r->kind == WIRE_MARK) {
-        /* Another receiver's mark may come, too, through a subscription to everything. */
+        /* A subscription to everything also gets other receivers' marks. */
         if (f->mark[0] && span_eq(topic, f->mark))
             receiver_on_mark(f, r);
         return true;
@@ -94,8 +95,8 @@ bool receiver_on_record(struct receiver *f, struct span topic, struct span messa
 }
 
 /*
- * The broker sends this first on every connection, before any record: records that were under way
- * on the connection before may never have arrived.
+ * The broker sends this first on every connection, before any record: records sent on the previous
+ * connection may never have arrived.
  */
 void receiver_on_welcome(struct receiver *f)
 {

@@ -1,17 +1,17 @@
 /*
- * receiver: the broker's records of some patterns, in order and without a gap.
+ * receiver: receives the broker's records of some patterns, in order and without a gap.
  *
  * The folder shared/sync holds the state machines of the broker's peers; gateway/upstream and
- * consumer/lib call it.  The receiver takes what comes from the broker, and through the functions
- * of its `out` it says what to send to the broker and hands records to its owner
+ * consumer/lib call it.  The owner passes the broker's messages in.  Through the functions of `out`
+ * the receiver sends requests to the broker and passes records to its owner
  * (docs/protocol/wire.md).  The owner keeps the symbols: the gateway in its hub, libpregon in its
  * subscription.
  *
- * The invariant: a live record reaches the owner only while the link is *verified*, which means
- * that of the symbols that are followed (a pattern in mode all matches) every earlier record was
- * handed out, or reported as lost.  The link is unverified at first, and again after a new
+ * The invariant: a live record reaches the owner only while the link is *verified*, which means:
+ * for every followed symbol (one that a pattern in mode all matches), every earlier record was
+ * passed on, or reported as lost.  The link is unverified at first, and again after a new
  * connection, a new log, a silence of the broker (needs_heartbeat), and when a heartbeat, a `prev`
- * or a snapshot names a record that never came.  Only a resync verifies it:
+ * or a snapshot names a record that never arrived.  Only a resync verifies it:
  *
  *   1. A mark is subscribed and comes back.  Records before it are dropped: their content is in the
  *      log and in the snapshots that are requested after it.
@@ -20,11 +20,11 @@
  *   3. The held records are handed out.  Snapshots of the patterns are requested before that
  *      (holds_for_snapshots) or after it.
  *
- * A pattern that is added later needs a mark and its snapshot; the link stays verified.
- * No I/O, no clock: `now` is any monotonic ms.  One thread.  What `out` calls may add and remove
- * patterns and pause, but hand in nothing.  Bounds: RECEIVER_HELD_MAX bytes of held records,
- * RECEIVER_REQUESTS_MAX snapshots requested at once, RECEIVER_SYMBOLS_MAX snapshots of single
- * symbols that wait; patterns are bounded by the owner.
+ * A pattern that is added later needs a mark and its snapshot; the link stays verified. No I/O, no
+ * clock: `now` is any monotonic ms.  One thread.  The functions of `out` may add and remove
+ * patterns and pause, but must not pass messages in.  Bounds: RECEIVER_HELD_MAX bytes of held
+ * records, RECEIVER_REQUESTS_MAX snapshots requested at once, RECEIVER_SYMBOLS_MAX snapshots of
+ * single symbols that wait; patterns are bounded by the owner.
  */
 #ifndef SHARED_SYNC_RECEIVER_H
 #define SHARED_SYNC_RECEIVER_H
@@ -39,76 +39,76 @@
 
 #define RECEIVER_PATTERN_MAX (QUOTE_SYMBOL_MAX + 1)
 #define RECEIVER_SILENCE_MS 3000 /* without a heartbeat: the broker is away */
-#define RECEIVER_ANSWER_MS 1500  /* then a request counts as unanswered and is sent again */
+/* after this time a request counts as unanswered and is repeated */
+#define RECEIVER_ANSWER_MS 1500
 #define RECEIVER_HELD_MAX ((size_t)64 * 1024 * 1024)
 #define RECEIVER_REQUESTS_MAX 64
 #define RECEIVER_SYMBOLS_MAX 1000
 
-/* A symbol as its owner knows it. */
+/* A symbol with the data that its owner has. */
 struct receiver_symbol {
-    void *of;      /* the owner's; NULL: the owner does not know it */
-    uint64_t last; /* position of the last record that was handed out, 0: none */
+    void *of;      /* the owner's own pointer; NULL: the owner does not have the symbol */
+    uint64_t last; /* position of the last record that was passed on, 0: none */
 };
 
 struct receiver_coverage {
-    bool is_live;     /* a pattern that matches it is live: `last` is complete */
-    bool is_followed; /* each of its records must be handed out, in order */
+    bool is_live;     /* a pattern that matches it is live, so `last` is complete */
+    bool is_followed; /* each of its records must be passed on, in order */
 };
 
 enum receiver_origin {
-    RECEIVER_LIVE,   /* the next record of its symbol */
+    RECEIVER_LIVE,   /* the record directly after the symbol's last one */
     RECEIVER_LOGGED, /* from the log */
-    RECEIVER_LEAP,   /* records before it never came; if it is a state, a snapshot is requested */
+    RECEIVER_LEAP,   /* earlier records never arrived; for a state, a snapshot is requested */
 };
 
 struct receiver_out {
     void *ctx;
 
-    /* To the records' socket: subscribe or unsubscribe. */
+    /* Subscribe or unsubscribe on the socket for records. */
     void (*listen)(void *ctx, struct span topic, bool is_on);
-    /* To control.  `request` comes back with the answer; what was requested under another number
-     * before may be forgotten. */
+    /* Send a request on the control socket.  The answer carries `request`; requests with earlier numbers may be dropped. */
     void (*request_snapshot)(void *ctx, uint64_t request, struct span pattern, uint64_t from);
     void (*request_replay)(void *ctx, uint64_t request, struct span patterns, uint64_t after,
                            uint64_t until);
 
-    /* What the owner knows. */
+    /* Questions to the owner. */
     bool (*wants_all)(void *ctx, struct span pattern); /* is the pattern in mode all? */
-    /* may_add: one that is not known is added if some pattern matches it. */
+    /* may_add: add an unknown symbol if a pattern matches it. */
     struct receiver_symbol (*find)(void *ctx, struct span name, bool may_add);
     struct receiver_coverage (*cover)(void *ctx, struct span name, const struct receiver_symbol *s);
 
-    /* What the owner gets.  A record whose position is not above s->last is nothing new. */
+    /* Messages to the owner.  A record whose position is not above s->last is not new. */
     void (*record)(void *ctx, const struct receiver_symbol *s, const struct wire_record *r,
                    enum receiver_origin origin);
     void (*snapshot)(void *ctx, const struct receiver_symbol *s, const struct wire_entry *e);
     void (*lost)(void *ctx, const struct wire_record *r);
     /*
-     * A new log, or (log_replaced is not the reason) the position to resume from is of no use.
-     * old_epoch 0: it is the first one.  `flush` is called before: hand on what is still of the old
-     * log.
+     * A new log begins, or (if the reason is not log_replaced) the position to resume from cannot
+     * be used. old_epoch 0: this is the first log.  `flush` is called before: pass on what still
+     * belongs to the old log.
      */
     void (*flush)(void *ctx);
     void (*reset)(void *ctx, uint64_t epoch, uint64_t old_epoch, const char *reason);
-    /* The broker is there, or was silent for RECEIVER_SILENCE_MS (also if it never was there). */
+    /* The broker is connected, or was silent for RECEIVER_SILENCE_MS (or never connected). */
     void (*presence)(void *ctx, bool is_up);
 
     /* How far all is complete. */
     void (*unverified)(void *ctx);                              /* no pattern is live */
     void (*live)(void *ctx, struct span pattern, uint64_t seq); /* its snapshot is of `seq` */
-    void (*synced)(void *ctx);               /* patterns that were added are live */
+    void (*synced)(void *ctx);               /* patterns that were added are now live */
     void (*passed)(void *ctx, uint64_t seq); /* records up to here were passed over (mode newest) */
-    void (*complete)(void *ctx, uint64_t seq); /* what live patterns match, up to here */
-    void (*thawed)(void *ctx);                 /* all patterns are live again, since `unverified` */
+    void (*complete)(void *ctx, uint64_t seq); /* live patterns are complete up to this position */
+    void (*thawed)(void *ctx);                 /* all patterns are live again after `unverified` */
 
-    /* The broker has lost positions that it gave out: it must be sent receiver_known. */
+    /* The broker has lost positions that it published: send it receiver_known. */
     void (*fell_back)(void *ctx);
     void (*note)(void *ctx, bool is_error, const char *text);
 };
 
 struct receiver_settings {
     uint64_t name; /* random, for marks */
-    /* Place no mark while the broker is silent, and doubt everything after a silence. */
+    /* Place no mark while the broker is silent, and make the link unverified after a silence. */
     bool needs_heartbeat;
     /*
      * Hold records back until the patterns' snapshots have been handed out, so that positions
@@ -116,11 +116,12 @@ struct receiver_settings {
      */
     bool holds_for_snapshots;
     /*
-     * A pattern in mode all that was live needs no snapshot after a resync: the log had everything.
+     * A pattern in mode all that was live needs no snapshot after a resync: the log had all its
+     * records.
      */
     bool trusts_log;
     bool no_snapshot;                /* a pattern is live without a snapshot */
-    uint64_t since_epoch, since_seq; /* position to resume from, 0, 0: none */
+    uint64_t since_epoch, since_seq; /* position to resume from; 0, 0: none */
 };
 
 struct receiver;
@@ -130,16 +131,16 @@ struct receiver *receiver_new(const struct receiver_settings *settings,
 void receiver_free(struct receiver *f); /* NULL is allowed */
 
 bool receiver_is_pattern(struct span pattern);
-/* ERR_INVALID: no pattern.  One that is there already is OK. */
+/* ERR_INVALID: not a pattern.  Adding a pattern twice is OK. */
 MUST_CHECK enum err receiver_add(struct receiver *f, struct span pattern);
 MUST_CHECK enum err receiver_remove(struct receiver *f, struct span pattern);
 
-/* What the receiver's patterns say of a symbol. */
+/* How the receiver's patterns match a symbol. */
 struct receiver_match {
     bool is_wanted;     /* some pattern matches; */
-    bool is_live;       /* one that does is live; */
-    bool was_live;      /* or was in this log, so that the log has what follows */
-    uint64_t live_seq;  /* the lowest position since which one of those is, */
+    bool is_live;       /* one that matches is live */
+    bool was_live;      /* one was live in this log, so the log has all later records */
+    uint64_t live_seq;  /* the lowest position since which one of them is live */
     uint64_t since_seq; /* and to resume from, if one that matches was there at the start; or 0 */
 };
 struct receiver_match receiver_match(const struct receiver *f, struct span symbol);
@@ -159,12 +160,14 @@ void receiver_on_welcome(struct receiver *f);
 void receiver_on_hello(struct receiver *f, uint64_t epoch, int64_t now);
 /* The answer to a request; it has passed pack_check. */
 void receiver_on_answer(struct receiver *f, uint64_t request, struct span answer, int64_t now);
-/* Due work.  is_drained: there is nothing to read, so that silence is silence. */
+/* Do due work.  is_drained: there is nothing left to read, so that silence really is silence. */
 void receiver_tick(struct receiver *f, bool is_drained, int64_t now);
-/* When it wants the next tick. */
+/* The time of the next tick. */
 int64_t receiver_deadline(const struct receiver *f);
 
-/* From a function of `out`: hand out nothing more until receiver_resume and the next tick. */
+/*
+ * Call from a function of `out`: nothing more is passed on until receiver_resume and the next tick.
+ */
 void receiver_pause(struct receiver *f);
 void receiver_resume(struct receiver *f);
 bool receiver_is_paused(const struct receiver *f);
@@ -175,12 +178,14 @@ bool receiver_is_verified(const struct receiver *f);
 int64_t receiver_heard_at(const struct receiver *f);     /* when the last heartbeat came */
 uint64_t receiver_gaps(const struct receiver *f);        /* records found missing, so far */
 uint32_t receiver_connections(const struct receiver *f); /* welcomes, so far */
-/* Of followed symbols all up to here was handed out or reported; 0: nothing was verified yet. */
+/*
+ * Everything of followed symbols up to here was passed on or reported; 0: nothing was verified yet.
+ */
 uint64_t receiver_verified_seq(const struct receiver *f);
-/* The same of all live patterns: it stands still from `unverified` until `thawed`. */
+/* The same for all live patterns; it stays the same from `unverified` until `thawed`. */
 uint64_t receiver_complete_seq(const struct receiver *f);
 
-/* What the broker must be sent with a hello, to find out whether it has lost positions. */
+/* The data for a hello, by which the broker finds out whether it has lost positions. */
 struct receiver_known {
     uint64_t epoch, seq;          /* the newest position that was seen */
     uint64_t record, accepted_us; /* the newest record */

@@ -1,11 +1,13 @@
 /*
- * receiver_apply: what a record does that is not held back: it is handed out, or shows that one is
- * missing.
+ * receiver_apply: the effect of a record that is not held: it is passed on, or shows that another
+ * one is missing.
  */
 #include "shared/sync/receiver_private.h"
 #include "shared/wire/pack.h"
 
-/* What has just been handed out, or is nothing of ours, may be all that was missing next. */
+/*
+ * A record that was just passed on, or that no pattern matches, may have been the only missing one.
+ */
 static void advance(struct receiver *f, uint64_t seq)
 {
     if (f->has_verified_seq && seq == f->verified_seq + 1)
@@ -24,7 +26,7 @@ static void request_symbol(struct receiver *f, const char *name)
     receiver_doubt(f);
 }
 
-/* Has a record of this symbol never come: the one before r? */
+/* Did the record before r, of the same symbol, never arrive? */
 static bool is_gap(struct receiver *f, struct span name, const struct receiver_symbol *s,
                    const struct wire_record *r, struct receiver_coverage *c)
 {
@@ -51,13 +53,13 @@ static void apply_symbol(struct receiver *f, struct span name, const struct wire
     }
     f->gaps++;
     span_copy(text, sizeof text, name);
-    if (c.is_followed) { /* the log has this record, and the one before it */
+    if (c.is_followed) { /* the log has this record and the one before it */
         receiver_note(f, false, "%s: the record %llu never came: asking the log", text,
                       (unsigned long long)r->prev);
         receiver_doubt(f);
         return;
     }
-    /* A quote makes up for whatever came before it; a state does not. */
+    /* A quote replaces all earlier records; a state does not. */
     f->out.record(f->out.ctx, &s, r, RECEIVER_LEAP);
     f->out.passed(f->out.ctx, r->seq);
     if (r->kind == WIRE_STATE)
@@ -72,7 +74,7 @@ void receiver_report_loss(struct receiver *f, const struct wire_record *r)
     f->out.lost(f->out.ctx, r);
 }
 
-/* `prev` of a loss is the loss before it. */
+/* `prev` of a loss is the previous loss. */
 static void apply_loss(struct receiver *f, const struct wire_record *r)
 {
     if (r->prev > f->lost_seq && receiver_has_all(f)) {
@@ -87,9 +89,9 @@ static void apply_loss(struct receiver *f, const struct wire_record *r)
 }
 
 /*
- * Has the record that a heartbeat names not come, though it ought to?  A followed symbol has all up
- * to verified_seq, or its loss was reported; of what no live pattern matches the snapshot will
- * tell.
+ * Is the record that a heartbeat names missing?  For a followed symbol everything up to
+ * verified_seq was passed on or reported; symbols that no live pattern matches get a snapshot
+ * later.
  */
 static bool is_missing(struct receiver *f, struct span name, uint64_t seq, bool *is_followed)
 {
@@ -103,7 +105,10 @@ static bool is_missing(struct receiver *f, struct span name, uint64_t seq, bool 
     return c.is_followed ? seq > f->verified_seq : c.is_live;
 }
 
-/* false: something of ours is missing, and has been requested; or the heartbeat names not all. */
+/*
+ * false: a record of ours is missing, and has been requested; or the heartbeat does not name all
+ * changes.
+ */
 static bool check_changed(struct receiver *f, struct span body)
 {
     struct pack_value list, pair, symbol, seq;
@@ -173,14 +178,14 @@ void receiver_apply(struct receiver *f, struct span topic, const struct wire_rec
             apply_symbol(f, symbol, r);
         break;
     case WIRE_MARK:
-    case WIRE_LOCK: /* no topic of ours */
+    case WIRE_LOCK: /* not a topic of ours */
         break;
     }
 }
 
 /*
- * Records in mode all wait in their order; those of a symbol in mode newest only until its snapshot
- * is there.
+ * Records in mode all wait in order; records of a symbol in mode merge wait only until its snapshot
+ * has arrived.
  */
 bool receiver_must_hold(const struct receiver *f, struct span topic, const struct wire_record *r)
 {

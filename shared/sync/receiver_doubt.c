@@ -1,4 +1,4 @@
-/* receiver_doubt: how the link becomes unverified, and what is held until it is verified again. */
+/* receiver_doubt: makes the link unverified, and holds records until it is verified again. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -15,7 +15,7 @@ void receiver_note(struct receiver *f, bool is_error, const char *format, ...)
     f->out.note(f->out.ctx, is_error, text);
 }
 
-/* From now on complete_seq stands still. */
+/* From now on complete_seq does not rise. */
 static void freeze(struct receiver *f, bool starts_anew)
 {
     if (!f->is_frozen)
@@ -28,7 +28,7 @@ void receiver_doubt(struct receiver *f)
 {
     freeze(f, true);
     f->phase = PHASE_UNVERIFIED;
-    f->is_counting = false; /* it may be another broker, counting anew */
+    f->is_counting = false; /* it may be another broker, with other numbers */
     receiver_drop_held(f);
     receiver_drop_requests(f);
     receiver_drop_mark(f); /* one that was placed before this proves nothing */
@@ -69,7 +69,7 @@ void receiver_hold(struct receiver *f, struct span topic, struct span message)
     receiver_note(f, false, "More than %zu MiB of records wait: a resync follows",
                   RECEIVER_HELD_MAX >> 20);
     if (f->phase == PHASE_CATCHING_UP)
-        receiver_doubt(f); /* the next resync goes on from the last page */
+        receiver_doubt(f); /* the next resync continues after the last page */
     else
-        f->has_overflowed = true; /* the resync follows when all snapshots are there */
+        f->has_overflowed = true; /* the resync begins when all snapshots have arrived */
 }

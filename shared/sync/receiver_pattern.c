@@ -1,4 +1,4 @@
-/* receiver_pattern: the patterns, what is subscribed for them, and the marks they wait for. */
+/* receiver_pattern: the patterns, their subscriptions, and the marks that they wait for. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "shared/base/mem.h"
 #include "shared/sync/receiver_private.h"
 
-#define MARK_MS 1000       /* before a mark is tried again */
+#define MARK_MS 1000       /* time before another mark is sent */
 #define REPLAY_PATTERNS 64 /* named in a request of the log; of more, everything is requested */
 
 bool receiver_is_pattern(struct span pattern)
@@ -242,7 +242,7 @@ void receiver_drop_mark(struct receiver *f)
 
 /*
  * While the log is read up to a mark, or records are held for snapshots, no other mark is placed:
- * what the receiver waits for must not move.
+ * the end of the wait must not move.
  */
 int64_t receiver_mark_deadline(const struct receiver *f)
 {
@@ -254,9 +254,7 @@ int64_t receiver_mark_deadline(const struct receiver *f)
     return f->has_new || f->phase == PHASE_UNVERIFIED ? 0 : RECEIVER_NEVER;
 }
 
-/*
- * One mark serves all patterns that are not live; those that are added meanwhile wait for the next.
- */
+/* One mark serves all patterns that are not live; patterns added after it wait for the next one. */
 void receiver_place_mark(struct receiver *f)
 {
     bool is_wanted = f->phase == PHASE_UNVERIFIED;
@@ -267,12 +265,12 @@ void receiver_place_mark(struct receiver *f)
     f->generation++;
     for (struct receiver_pattern *p = f->pending; p; p = p->next_pending) {
         if (p->sync == PATTERN_MARKED)
-            continue; /* its snapshot is under way */
+            continue; /* its snapshot is already requested */
         is_wanted = true;
         set_sync(f, p, PATTERN_MARKING);
         p->generation = f->generation;
     }
-    receiver_drop_mark(f); /* if all patterns that waited for it were removed, too */
+    receiver_drop_mark(f); /* if all patterns that waited for it were removed */
     if (!is_wanted)
         return;
     snprintf(f->mark, sizeof f->mark, WIRE_TOPIC_MARK "%016llx-%u ",

@@ -1,4 +1,4 @@
-/* receiver_private: what the files of receiver share; nobody else includes it. */
+/* receiver_private: shared by the files of receiver; no other file includes it. */
 #ifndef SHARED_SYNC_RECEIVER_PRIVATE_H
 #define SHARED_SYNC_RECEIVER_PRIVATE_H
 
@@ -10,7 +10,7 @@
 
 enum receiver_sync {
     PATTERN_NEW,
-    PATTERN_MARKING, /* the mark that was placed last is for it */
+    PATTERN_MARKING, /* it waits for the last mark */
     PATTERN_MARKED,  /* the mark has come: its snapshot is queued or requested */
     PATTERN_LIVE,
 };
@@ -20,12 +20,14 @@ struct receiver_pattern {
     char text[RECEIVER_PATTERN_MAX + 1];
     size_t len;
     enum receiver_sync sync;
-    unsigned generation; /* of its mark */
-    bool is_doubted;     /* it was there when the link became unverified, and is not live yet */
-    bool was_live;       /* in this log */
-    bool resumes;        /* added before the first tick: `since` is for it */
-    uint64_t live_seq;   /* position of its last mark: it is live since then, or will be */
-    struct receiver_pattern *next_pending, **pending_link; /* those not live; NULL: live */
+    unsigned generation; /* the number of its mark */
+    /* it was live when the link became unverified, and is not live again yet */
+    bool is_doubted;
+    bool was_live;     /* in this log */
+    bool resumes;      /* added before the first tick: `since` applies to it */
+    uint64_t live_seq; /* position of its last mark: it is live since then, or will be */
+    /* list of the patterns that are not live; NULL: live */
+    struct receiver_pattern *next_pending, **pending_link;
 };
 
 enum receiver_phase {
@@ -42,7 +44,7 @@ struct receiver_request {
     unsigned generation; /* of the pattern */
     char text[RECEIVER_PATTERN_MAX + 1];
     uint64_t from;  /* page */
-    int64_t due_at; /* when it is sent again */
+    int64_t due_at; /* when it is repeated */
 };
 
 struct receiver {
@@ -50,12 +52,13 @@ struct receiver {
     struct receiver_out out;
     int64_t now;
     struct receiver_pattern *patterns; /* by text */
-    struct receiver_pattern *pending;  /* those not live: a mark costs no look at all */
+    /* the patterns that are not live, so that a mark looks at no others */
+    struct receiver_pattern *pending;
     unsigned changes;
     size_t doubted, marked; /* patterns that are doubted, PATTERN_MARKED */
     bool has_ticked, is_paused;
 
-    uint64_t epoch; /* 0: none heard of */
+    uint64_t epoch; /* 0: none known yet */
     struct receiver_known known;
     uint64_t heartbeat; /* number of the last one, */
     bool
@@ -68,29 +71,29 @@ struct receiver {
 
     enum receiver_phase phase;
     /*
-     * Of followed symbols all up to here was handed out or reported: a resync asks the log for the
-     * rest.
+     * Everything of followed symbols up to here was passed on or reported: a resync requests the
+     * rest from the log.
      */
     uint64_t verified_seq;
     bool has_verified_seq; /* in this log */
     bool has_synced;       /* a resync was completed in this log */
-    bool is_frozen;        /* since the link became unverified, until all patterns are live */
+    bool is_frozen;        /* set when the link becomes unverified, until all patterns are live */
     uint64_t frozen_seq;   /* complete_seq meanwhile */
     bool must_snapshot;    /* the log lacked records: snapshots make up for them */
     bool has_newcomers;    /* a pattern is live for the first time: `synced` is due */
     uint64_t lost_seq;     /* every loss up to here was reported */
 
-    char mark[WIRE_TOPIC_MAX]; /* the one subscribed now, "" if none */
+    char mark[WIRE_TOPIC_MAX]; /* the current mark, "" if none */
     unsigned generation;       /* makes marks' names differ */
     int64_t mark_at;
     uint64_t mark_seq;
-    bool has_new; /* some pattern may want a mark */
+    bool has_new; /* some pattern may need a mark */
 
-    uint64_t next_request, page_request; /* page_request 0: none is under way, */
+    uint64_t next_request, page_request; /* page_request 0: none is in progress */
     int64_t page_due_at;                 /* and the next one is due then */
     struct receiver_request requests[RECEIVER_REQUESTS_MAX];
     size_t request_count;
-    /* What waits for a place among them: 'p' or 's', pattern or symbol, NUL; … */
+    /* Requests that wait for a free place: 'p' or 's', pattern or symbol, NUL; … */
     struct buf queue;
     size_t queue_at, symbols_queued;
 
@@ -104,7 +107,7 @@ struct receiver {
 struct receiver_pattern *receiver_find(const struct receiver *f, struct span text);
 void receiver_free_patterns(struct receiver *f);
 void receiver_subscribe_all(struct receiver *f);
-/* Of the patterns in mode all: is there one; a comma list of them, or "*" for many. */
+/* Is there a pattern in mode all?  And a comma-separated list of them, or "*" if they are many. */
 bool receiver_has_all(const struct receiver *f);
 void receiver_put_all(const struct receiver *f, struct buf *out);
 void receiver_drop_mark(struct receiver *f);
@@ -113,23 +116,24 @@ void receiver_place_mark(struct receiver *f);
 int64_t receiver_mark_deadline(const struct receiver *f);
 void receiver_set_marked(struct receiver *f, struct receiver_pattern *p);
 void receiver_set_live(struct receiver *f, struct receiver_pattern *p, uint64_t seq);
-/* No pattern counts as complete; starts_anew: each needs a mark again. */
+/* Mark all patterns as incomplete; starts_anew: each needs a mark again. */
 void receiver_doubt_all(struct receiver *f, bool starts_anew);
 
 /* receiver_request.c */
 void receiver_queue_snapshot(struct receiver *f, bool is_symbol, const char *text);
-/* Send what is queued, as far as there are places. */
+/* Send the queued requests, as far as there are places. */
 void receiver_send_queued(struct receiver *f);
 void receiver_send(struct receiver *f, struct receiver_request *q);
 struct receiver_request *receiver_find_request(struct receiver *f, uint64_t number);
 /*
- * The pattern whose snapshot it is; NULL: a symbol's, or the pattern does not wait for it any more.
+ * The pattern of this snapshot; NULL: it is a symbol's snapshot, or the pattern no longer waits for
+ * it.
  */
 struct receiver_pattern *receiver_find_requested(const struct receiver *f,
                                                  const struct receiver_request *q);
 void receiver_end_request(struct receiver *f, struct receiver_request *q);
 void receiver_drop_requests(struct receiver *f);
-/* Send again what was not answered. */
+/* Repeat the requests that were not answered. */
 void receiver_retry(struct receiver *f);
 int64_t receiver_request_deadline(const struct receiver *f);
 /* The next page of the log. */
@@ -140,7 +144,7 @@ void receiver_note(struct receiver *f, bool is_error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Records after verified_seq may be missing: the link is unverified from here on. */
 void receiver_doubt(struct receiver *f);
-/* The log has another epoch.  false: `out` has paused, and the old log goes on for now. */
+/* Check for a new epoch of the log.  false: `out` has paused, and the old log continues for now. */
 bool receiver_check_epoch(struct receiver *f, uint64_t epoch);
 void receiver_hold(struct receiver *f, struct span topic, struct span message);
 
@@ -163,9 +167,9 @@ void receiver_on_page(struct receiver *f, struct span answer);
 void receiver_on_snapshot(struct receiver *f, struct receiver_request *q, struct span answer);
 /* Request the page of the log that is due. */
 void receiver_catch_up(struct receiver *f);
-/* Hand out what was held; go on where a pause interrupted. */
+/* Pass the held records on; continue where a pause interrupted. */
 void receiver_release(struct receiver *f);
-/* All snapshots that records wait for have come, or all patterns are live again. */
+/* Check whether all awaited snapshots have arrived, or all patterns are live again. */
 void receiver_check_complete(struct receiver *f);
 
 #endif

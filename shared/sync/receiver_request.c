@@ -1,4 +1,4 @@
-/* receiver_request: snapshots and pages of the log that are requested, and requested again. */
+/* receiver_request: requests snapshots and pages of the log, and repeats unanswered requests. */
 #include <stdio.h>
 #include <string.h>
 
@@ -32,7 +32,8 @@ static bool take_queued(struct receiver *f, struct receiver_request *q)
     *q = (struct receiver_request){.is_symbol = entry[0] == 's'};
     snprintf(q->text, sizeof q->text, "%s", entry + 1);
     f->queue_at += strlen(entry) + 1;
-    if (f->queue_at > f->queue.len / 2) { /* what was taken does not pile up */
+    /* remove entries that were taken, so that they do not accumulate */
+    if (f->queue_at > f->queue.len / 2) {
         f->queue.len -= f->queue_at;
         memmove(f->queue.data, f->queue.data + f->queue_at, f->queue.len);
         f->queue_at = 0;

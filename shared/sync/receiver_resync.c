@@ -1,9 +1,9 @@
-/* receiver_resync: from a mark, over the log and snapshots, to a link that is verified again. */
+/* receiver_resync: a resync: from a mark, through the log and snapshots, to a verified link. */
 #include "shared/sync/receiver_private.h"
 #include "shared/wire/pack.h"
 #include "shared/wire/replay.h"
 
-#define RETRY_MS 250   /* before a page that was refused or brought nothing is requested again */
+#define RETRY_MS 250   /* time before a refused or empty page is requested again */
 #define REFUSED_MS 100 /* before a refused snapshot is */
 
 /* --- the end of a resync ------------------------------------------------------------------- */
@@ -18,7 +18,7 @@ static void release_one(struct receiver *f)
         receiver_apply(f, topic, &r); /* it may begin another resync, which drops the rest */
 }
 
-/* What was held came in order, but what log and snapshots had is in it again. */
+/* Held records are in order; records that the log and the snapshots already had are skipped. */
 void receiver_release(struct receiver *f)
 {
     if (f->phase != PHASE_VERIFIED || f->is_paused || !f->held.len)
@@ -35,7 +35,7 @@ void receiver_release(struct receiver *f)
         receiver_doubt(f);
 }
 
-/* Records flow again. */
+/* The link is verified: records are passed on again. */
 static void verify(struct receiver *f)
 {
     f->phase = PHASE_VERIFIED;
@@ -70,9 +70,7 @@ void receiver_check_complete(struct receiver *f)
     thaw(f);
 }
 
-/*
- * The mark has come, and if it had to, the log up to it: what the patterns lack now are snapshots.
- */
+/* The mark has arrived, and if needed the log up to it: the patterns now only lack snapshots. */
 static void begin_snapshots(struct receiver *f)
 {
     for (struct receiver_pattern *p = f->pending, *next; p; p = next) {
@@ -117,7 +115,10 @@ void receiver_catch_up(struct receiver *f)
 
 /* --- marks --------------------------------------------------------------------------------- */
 
-/* The first mark, and there is a position to resume from: all after it is wanted, from the log. */
+/*
+ * At the first mark with a position to resume from: request everything after that position from the
+ * log.
+ */
 static void resume(struct receiver *f)
 {
     uint64_t since = f->settings.since_epoch;
@@ -143,7 +144,7 @@ static void resume(struct receiver *f)
 
 static void begin_catch_up(struct receiver *f)
 {
-    if (!f->has_verified_seq) /* what was before, snapshots say */
+    if (!f->has_verified_seq) /* the snapshots cover the time before */
         f->verified_seq = f->mark_seq;
     f->has_verified_seq = true;
     if (f->verified_seq >= f->mark_seq) {
@@ -169,7 +170,7 @@ void receiver_on_mark(struct receiver *f, const struct wire_record *r)
         begin_snapshots(f);
         return;
     }
-    f->heartbeat = r->prev; /* those before it were not looked at */
+    f->heartbeat = r->prev; /* earlier heartbeats were not checked */
     f->is_counting = true;
     if (f->settings.since_epoch)
         resume(f);
@@ -178,7 +179,7 @@ void receiver_on_mark(struct receiver *f, const struct wire_record *r)
 
 /* --- the log ------------------------------------------------------------------------------- */
 
-/* A hole of the log may go on after the mark, but what is there comes on the link. */
+/* A hole of the log may extend beyond the mark, but records after the mark arrive on the link. */
 static void report_hole(struct receiver *f, struct wire_record *r)
 {
     uint64_t first = pack_find_u(r->body, "first", 0);
@@ -196,7 +197,7 @@ static void report_hole(struct receiver *f, struct wire_record *r)
     buf_free(&body);
 }
 
-/* A record of the log: all before it of what is followed was handed out. */
+/* A record of the log: everything before it of followed symbols was passed on. */
 static void take_logged(void *ctx, struct span topic, const struct wire_record *r)
 {
     struct receiver *f = ctx;
@@ -204,7 +205,7 @@ static void take_logged(void *ctx, struct span topic, const struct wire_record *
 
     if (f->is_paused || (r->epoch && r->seq > f->mark_seq))
         return;
-    record.epoch = f->epoch; /* the log may have begun with an older one; a hole has none */
+    record.epoch = f->epoch; /* the log may begin with an older epoch; a hole has no epoch */
     if (!r->epoch) {
         report_hole(f, &record);
         return;
@@ -221,7 +222,7 @@ static void take_logged(void *ctx, struct span topic, const struct wire_record *
         f->verified_seq = r->seq;
 }
 
-/* The log begins with `first`: what is before it is lost. */
+/* The log begins with `first`: report everything before it as lost. */
 static void report_pruned(struct receiver *f, uint64_t first)
 {
     struct wire_record r = {.kind = WIRE_LOST, .epoch = f->epoch};
@@ -253,7 +254,7 @@ void receiver_on_page(struct receiver *f, struct span answer)
              after = f->verified_seq;
 
     if (pack_find_u(answer, "epoch", 0) != f->epoch || pack_find_text(answer, "error").len) {
-        request_page_at(f, f->now + RETRY_MS); /* records tell of a new epoch, or did */
+        request_page_at(f, f->now + RETRY_MS); /* records announce a new epoch, or did */
         return;
     }
     if (first > after + 1)
@@ -281,16 +282,20 @@ void receiver_on_page(struct receiver *f, struct span answer)
 
 /* --- snapshots ------------------------------------------------------------------------------- */
 
-/* Of a followed symbol: all up to the mark has come, but not the record that the entry names. */
+/*
+ * For a followed symbol: everything up to the mark has arrived, but not the record that the entry
+ * names.
+ */
 static bool is_missing(const struct receiver *f, const struct receiver_coverage *c, uint64_t seq)
 {
     return c->is_followed && seq <= f->mark_seq && seq > f->verified_seq;
 }
 
 /*
- * Records come on the other socket: one that is ahead of them is no news, but about to arrive,
- * unless it is from before the mark (then the resync could not get it, and reported it), or the
- * symbol was not followed so far, or was requested because its last record never came.
+ * Records arrive on the other socket, so a snapshot that is ahead of them shows a record that is
+ * about to arrive.  Exceptions: it is from before the mark (then the resync could not get it, and
+ * reported it), the symbol was not followed so far, or the snapshot was requested because the last
+ * record never arrived.
  */
 static bool is_about_to_come(const struct receiver *f, const struct receiver_request *q,
                              const struct receiver_coverage *c, uint64_t seq)
@@ -345,7 +350,7 @@ static bool take_entries(struct receiver *f, const struct receiver_request *q, s
     return true;
 }
 
-/* The last page of it has come. */
+/* The last page of the snapshot has arrived. */
 static void end_snapshot(struct receiver *f, struct receiver_request *q, uint64_t seq)
 {
     struct receiver_pattern *p = receiver_find_requested(f, q);
@@ -364,7 +369,7 @@ void receiver_on_snapshot(struct receiver *f, struct receiver_request *q, struct
     uint64_t next = pack_find_u(answer, "next", 0);
 
     if (pack_find_text(answer, "error").len || pack_find_u(answer, "epoch", 0) != f->epoch) {
-        q->due_at = f->now + REFUSED_MS; /* meanwhile it takes the place of further ones */
+        q->due_at = f->now + REFUSED_MS; /* until then it occupies a place */
         return;
     }
     if (!q->is_symbol && !receiver_find_requested(f, q)) {
@@ -375,7 +380,7 @@ void receiver_on_snapshot(struct receiver *f, struct receiver_request *q, struct
     if (!take_entries(f, q, answer))
         return; /* the request was dropped */
     if (f->is_paused) {
-        q->due_at = f->now; /* the same page again: what was handed out is known */
+        q->due_at = f->now; /* request the same page again: records that were passed on are known */
     } else if (next && !q->is_symbol) {
         q->from = next;
         receiver_send(f, q);

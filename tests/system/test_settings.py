@@ -158,8 +158,8 @@ def test_a_bad_value_stops_the_program_with_name_value_and_what_is_allowed(
     (",".join(["sim:1"] * 65), "SOURCE: more than 64"),
     ('["sim:1"', "JSON list"),
 ], ids=lambda v: v[:12])
-def test_a_wrong_list_of_sources_stops_the_feeder_and_says_what_is_allowed(stage, source, message):
-    code, out, err = run(stage, "feeder", f"--source={source}")
+def test_a_wrong_list_of_sources_stops_the_feeder_and_says_what_is_allowed(system, source, message):
+    code, out, err = run(system, "feeder", f"--source={source}")
     assert code == 2, err
     assert out == ""
     assert message in err

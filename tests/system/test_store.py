@@ -50,25 +50,25 @@ def rows(path, query):
 # --- what survives ------------------------------------------------------------------------
 
 
-def test_a_second_signal_ends_a_broker_that_cannot_store_and_nothing_is_lost(stage, path):
-    broker = started(stage, path, timeout_graceful_shutdown=600)
+def test_a_second_signal_ends_a_broker_that_cannot_store_and_nothing_is_lost(system, path):
+    broker = started(system, path, timeout_graceful_shutdown=600)
     epoch = epoch_of(broker)
-    feed = stage.feed(broker)
+    feed = system.feed(broker)
     fed(feed, "X", 1, 10)
-    control = stage.control(broker)
-    pregon.eventually(lambda: control.ask("status")["store"]["stored"], lambda n: n == 10)
+    control = system.control(broker)
+    pregon.eventually(lambda: control.request("status")["store"]["stored"], lambda n: n == 10)
     locked = sqlite3.connect(path, isolation_level=None)
     locked.execute("BEGIN IMMEDIATE")  # the disk takes nothing any more
     fed(feed, "X", 11, 30)
     broker.signal(signal.SIGTERM)
-    broker.says("Shutting down")
+    broker.wait_for_log("Shutting down")
     broker.signal(signal.SIGINT)
-    broker.ends(1)
+    broker.wait_for_exit(1)
     assert not broker.logged("Finished") and not broker.logged("not stored")
     locked.close()
     broker.start()
     assert epoch_of(broker) == epoch
-    answer = stage.gateway(broker).page("quotes/X/history?limit=1000&order=oldest")
+    answer = system.gateway(broker).page("quotes/X/history?limit=1000&order=oldest")
     assert [r["n"] for r in answer["records"]] == list(range(1, 31)) and not answer["gaps"]
 
 
