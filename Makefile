@@ -18,11 +18,11 @@ SAN     ?=
 V       ?=
 PYTHON  ?= /usr/bin/python3
 
-# The doctor first, because its library uses those of the others.
+# The doctor first, because its library uses the libraries of the other programs.
 PROGRAMS := doctor broker gateway feeder tail telegram
 DIR_tail := consumer/tail
 DIR_telegram := consumer/telegram
-# It checks with the programs' own tables and rules.
+# The doctor uses the settings and rules of the other programs.
 USES_doctor := gateway broker feeder tail telegram
 LIBS_telegram := -lcurl
 LIBS_doctor := -lcurl -lm
@@ -59,8 +59,8 @@ ifeq ($(SAN),thread)
   export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp report_thread_leaks=0
 endif
 
-# A program lives in the folder of its name, or in DIR_name; one under consumer/ is built on
-# libpregon.  LIBS_name: what it alone needs; USES_name: whose parts.
+# A program is in the folder of its name, or in DIR_name; a program under consumer/ is built on
+# libpregon. LIBS_name: libraries for this program only; USES_name: programs whose code it uses.
 DIR         = $(or $(DIR_$(1)),$(1))
 DIRS       := shared consumer/lib $(foreach p,$(PROGRAMS),$(call DIR,$(p)))
 
@@ -81,16 +81,16 @@ BENCH      := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c)) $(B)/tests/benc
 SONAME     := libpregon.so.0
 LIBPREGON  := $(B)/libpregon.a $(B)/$(SONAME)
 
-# Compiling takes all cores, unless -j says how many; all else stays in the order it was asked for.
+# Compiling uses all cores, unless -j sets a number; all other steps run in the given order.
 JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-# Two minutes of chaos and a hundred killed brokers, which take longest and so come first; under
-# the sanitizers the tests do.  `make chaos` is the chaos by itself.
+# Two minutes of chaos and a hundred killed brokers take longest and therefore come first; under the
+# sanitizers the other tests cover this.  `make chaos` runs the chaos by itself.
 SYSTEM_TESTS := $(if $(SAN),,tests/chaos/test_chaos.py) tests/system tests/chaos/test_history_check.py \
            tests/chaos/test_lock_history_check.py tests/chaos/test_locks_history.py
-# By another name, or make -n would run them.
+# Under another name, because make -n would run a recipe that contains the variable MAKE.
 MAKE_PROGRAM := $(MAKE)
-# Most tests wait for something: two files of them for each processor.
+# Most tests wait for something: run two test files at a time for each processor.
 AT_ONCE := $(shell echo $$((2 * $$(nproc))))
 
 .DELETE_ON_ERROR:
@@ -109,7 +109,7 @@ build: $(BINARIES) $(LIBPREGON)
 deps: ## install what is missing from Debian's packages (no question if all is installed)
 	$(Q)tools/install-deps
 
-# In build/, so that nothing of others lies among the sources; embedded by the next build.
+# In build/, so that no foreign files are among the sources; the next build embeds it.
 NPM := build/npm/node_modules
 NPM_CI := npm ci --ignore-scripts --no-audit --no-fund
 web: ## charts for the quote board, from npm; before `make`
@@ -125,8 +125,8 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC   $@";)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-# What the gateway embeds (the list is in gateway/routes/www.c), each also packed.  .incbin is
-# invisible to -MMD, and so is a file of `make web` that was not there: hence the list of names.
+# The files that the gateway embeds (the list is in gateway/routes/www.c), each also compressed.
+# -MMD does not see files of .incbin, nor missing files of `make web`: hence the list of names.
 WWW := $(wildcard gateway/www/* consumer/js/*.js build/web/*)
 $(B)/gateway/routes/www.o: CPPFLAGS += -DWWW_PACKED='"$(B)/packed"'
 $(B)/gateway/routes/www.o: $(B)/packed/names $(WWW) $(WWW:%=$(B)/packed/%.gz)
@@ -137,7 +137,8 @@ $(B)/packed/%.gz: %
 	@mkdir -p $(@D)
 	$(Q)gzip -9nc $< > $@
 
-# In every program by itself, not in a library: it must come before the C library for ZeroMQ, too.
+# Linked into every program directly, not from a library: it must replace the C library's functions
+# for ZeroMQ too.
 EPOLL := $(B)/shared/base/epoll.o
 
 define program
@@ -185,8 +186,8 @@ $(B)/tests/bench/load/load $(B)/tests/bench/kernels:
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-# libpregon: the consumer's objects and what they use of shared/, as one object in which only
-# pregon_… can be seen, so that nothing of it meets a name in somebody's program.
+# libpregon: the objects of consumer/lib and the parts of shared/ that they use, as one object that
+# exports only pregon_…, so that no other name conflicts with a name in a user's program.
 PREGON_OBJ := $(call OBJ,$(call LIB_SRC,consumer/lib) \
   $(wildcard shared/sync/*.c) \
   $(addprefix shared/base/,buf.c clock.c log.c mem.c random.c utf8.c) \
@@ -216,11 +217,11 @@ test: deps ## run the tests (about six minutes)
 
 check: unit hdr-check arch-check docs-check $(BENCH) $(call OBJ,$(wildcard tests/fuzz/*.c))
 
-# Every object of ours, also those of tests and benchmarks.
+# Every object of this repository, including those of tests and benchmarks.
 objects: $(call OBJ,$(ALL_SRC))
 	@:
 
-# Of libraries for other processors only the headers are needed, and those are the same.
+# For other processors only the headers of the libraries are needed, and those are the same.
 CROSS_HEADERS := zmq.h msgpack.h msgpack wslay yajl sqlite3.h uthash.h utlist.h cmocka.h
 build/cross-include: Makefile
 	@mkdir -p $@

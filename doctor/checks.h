@@ -54,7 +54,7 @@ struct checks {
     size_t handshake_count;
     struct json *json;
     char url[400];         /* of the gateway, without a proxy */
-    long gateway_pid;      /* 0: not known */
+    long gateway_pid;      /* 0: unknown */
     char holder[100];      /* the process that holds its port, or "" */
     bool is_gateway_there; /* its port is open: send it requests */
     bool is_broker_there;  /* the same for the broker */
@@ -77,7 +77,10 @@ void checks_free(struct checks *x);
 /* Where a setting comes from: ".env:4 (PORT)", "environment (PORT)", "default (PORT)". */
 const char *checks_where(const struct checks *x, const char *name, char out[CHECKS_WHERE_MAX]);
 
-/* Shake hands as a page of that origin ("": as a program); noted, and judged by the caller. */
+/*
+ * Perform a handshake as a page of that origin ("": as a program).  The function notes it, and the
+ * caller judges it.
+ */
 struct probe_answer;
 struct checks_handshake *checks_shake(struct checks *x, const char *base, const char *through,
                                       const char *origin, struct probe_answer *answer);
@@ -90,6 +93,7 @@ const char *checks_member(struct checks *x, const struct buf *body, const char *
 
 /* tcp://HOST:PORT apart.  False: it is ipc. */
 bool checks_endpoint(const char *endpoint, char host[256], int *port);
-bool checks_is_local(const char *host); /* an address of this machine, as far as can be told */
+/* an address of this machine, as far as the doctor can find out */
+bool checks_is_local(const char *host);
 
 #endif

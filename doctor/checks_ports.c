@@ -35,7 +35,7 @@ static int try_to_listen(const char *host, int port)
     return reason;
 }
 
-/* No program listens: could ours? */
+/* No program listens there: could one of ours listen? */
 static bool can_listen(struct checks *x, const char *setting, const char *host, int port)
 {
     char where[CHECKS_WHERE_MAX];

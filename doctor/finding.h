@@ -1,9 +1,9 @@
 /*
  * finding: the faults that the doctor can find, each with a permanent name, and a list of them.
  *
- * Names are for programs and for docs/troubleshooting.md; the texts are for people: what was seen,
- * where, what to do, and the line of .env to change if there is one.
- * The codes of refused handshakes (admission.h) are names too.  One owner, one thread.
+ * Names are for programs and for docs/troubleshooting.md; the texts are for people: the
+ * observation, the place, what to do, and the line of .env to change if there is one. The codes of
+ * refused handshakes (admission.h) are names too.  One owner, one thread.
  */
 #ifndef DOCTOR_FINDING_H
 #define DOCTOR_FINDING_H
@@ -14,7 +14,7 @@
 #include "gateway/policy/admission.h"
 #include "shared/base/buf.h"
 
-/* name, severity, what it means */
+/* name, severity, meaning */
 #define FINDING_LIST(X)                                                                   \
     X(env_file_unreadable, ERROR, "the .env file cannot be read as NAME=VALUE lines")     \
     X(setting_misspelt, ERROR, "a name in .env resembles a setting's and has no effect")  \
@@ -123,7 +123,7 @@ void finding_free(struct finding_list *l);
 /* Append text without what could move a terminal's cursor: it may come from a network. */
 void finding_put_clean(struct buf *out, const char *text);
 
-/* One of them for people, or as a JSON object. */
+/* Append one finding as a text, or as a JSON object. */
 void finding_put_text(const struct finding *f, struct buf *out);
 void finding_put_json(const struct finding *f, struct buf *out);
 

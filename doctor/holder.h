@@ -15,7 +15,7 @@ struct holder {
     char program[64]; /* its name, "" if the pid is 0 */
 };
 
-/* Find the listener of host:port (IPv4, or "0.0.0.0").  False: there is none. */
+/* Find the listener of host:port (IPv4, or "0.0.0.0").  false: no program listens there. */
 bool holder_find(const char *host, int port, struct holder *out);
 
 /* The hard limit of a process's descriptors; 0: the kernel does not show it. */

@@ -146,7 +146,7 @@ static const char *end_of_head(struct buf *in)
     return end ? end + 4 : NULL;
 }
 
-/* The first frame after a 101: whether there is one, and whether it closes the connection. */
+/* Read the first frame after a 101: is there one, and does it close the connection? */
 static void read_frame(CURL *e, struct buf *in, size_t at, int64_t until, struct probe_answer *out)
 {
     unsigned char *frame;

@@ -16,7 +16,7 @@
 #define PROBE_ERROR_MAX 300
 
 struct probe_answer {
-    int status;                  /* of the last answer; 0: none came */
+    int status;                  /* status of the last answer; 0: there was no answer */
     bool is_tls_fault;           /* no answer because of a certificate or the like */
     char error[PROBE_ERROR_MAX]; /* why there is no answer */
     struct buf head, body;       /* as received */

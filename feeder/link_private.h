@@ -28,10 +28,12 @@ struct link {
     uint64_t last_id; /* number of the last request */
     /* first hello since link_request_name: answers to older ones are ignored */
     uint64_t hello_from;
-    uint64_t epoch;             /* of our grant; 0: none */
+    uint64_t epoch;             /* epoch of our grant; 0: none */
     int64_t now, mono, wall_us; /* the times of this turn */
     int64_t hello_at, heartbeat_at, silent_at, gone_at;
-    /* The sockets are replaced at this time unless the broker proves before that it hears both. */
+    /*
+     * The sockets are replaced at this time unless an answer of the broker arrives on both before.
+     */
     int64_t broken_at;
     bool is_unproven; /* no proof has come since the grant */
     /* log a warning at this time if no hello is answered; 0: all were answered */
@@ -50,7 +52,7 @@ struct link {
 /* From now on only answers to newer hellos count. */
 void link_request_name(struct link *k);
 void link_send_heartbeat(struct link *k);
-/* Sends everything from that line on again; what the outbox no longer has is reported as lost. */
+/* Sends everything from that line on again; reports lines that the outbox no longer has as lost. */
 void link_rewind_to(struct link *k, uint64_t from);
 
 #endif

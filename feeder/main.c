@@ -375,7 +375,8 @@ static bool open_sources(struct feeder *f)
         log_error("FEED=\"%s\": want 1 to 64 of A-Z a-z 0-9 . _ -", c->feed);
         return false;
     }
-    (void)config_list_each(c->source, open_source, &o); /* it is a list: config_load has judged */
+    /* it is a valid list: config_load has checked it */
+    (void)config_list_each(c->source, open_source, &o);
     if (o.has_failed)
         return false;
     if (!f->count)

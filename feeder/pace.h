@@ -13,9 +13,10 @@
 
 enum pace_news {
     PACE_NO_NEWS,
-    PACE_HELD_UP,  /* late, and the ring was full: the broker is behind or away */
-    PACE_TOO_SLOW, /* late though there was room: this machine cannot produce so many */
-    PACE_IN_TIME,  /* no longer late */
+    PACE_HELD_UP, /* late, and the ring was full: the broker is behind or away */
+    /* late although there was room: this machine cannot produce quotes at this rate */
+    PACE_TOO_SLOW,
+    PACE_IN_TIME, /* no longer late */
 };
 
 struct pace {

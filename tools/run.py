@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Start a broker, a feeder that replays recorded quotes, and a gateway; Ctrl-C stops them.
 
-Each is a process of its own.  One that dies is started again after 0.2 s, or later (at most
-5 s) if it died within 2 s of its start, and twice as late each time; one that ends before it was
-ever ready, or says that its settings are wrong (exit code 2), stops all.  The programs read the
-environment and .env as they always do, for instance:
+Each is a separate process. A process that dies is started again after 0.2 s. If it died within 2 s
+of its start, the delay doubles each time, up to 5 s. A process that ends before it was ever ready,
+or because its settings are wrong (exit code 2), stops all.  The programs read the environment and
+.env as they always do, for instance:
 
   HOST, PORT         where the gateway listens (127.0.0.1, 8000)
   SPEED              multiplies the speed of the replay (1)
@@ -30,7 +30,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TAPES = {"usdthb": 60, "usdchf": 1800, "EuStockMarkets": 86400, "sp500_daily": 86400}
 
 DELAY_FIRST, DELAY_LAST = 0.2, 5.0  # seconds before a program is started again
-STEADY = 2.0  # after running so long, the next end counts as the first one again
+STEADY = 2.0  # after running for this long, the next end counts as the first one again
 GRACE = 5.0  # seconds after SIGTERM, added to the programs' own time
 
 PR_SET_PDEATHSIG = 1
@@ -54,7 +54,7 @@ class Program:
         self.pidfd = None
         self.line = b""  # an incomplete line of output
         self.started_at = 0.0
-        self.start_at = None  # when to start it again
+        self.start_at = None  # time of the next start
         self.delay = DELAY_FIRST
         self.was_ready = False  # it was ready once
         self.hint = None  # advice, taken from its output
@@ -70,7 +70,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, **self.env},
-            start_new_session=True,  # the terminal's Ctrl-C is ours to handle
+            start_new_session=True,  # only this process handles the terminal's Ctrl-C
             preexec_fn=lambda: die_with(parent),
         )
         self.pidfd = os.pidfd_open(self.process.pid)
@@ -225,8 +225,8 @@ class Supervisor:
             self.stop_next()
 
     def stop_next(self):
-        """Stop one by one against the flow, so that the broker still receives the others'
-        goodbye."""
+        """Stop one by one, from the gateway to the broker, so that the broker still receives the
+        others' goodbye."""
         self.leaving = self.kill_at = None
         for program in self.programs:
             program.start_at = None
@@ -321,7 +321,7 @@ def is_set(name):
 
 
 def store():
-    """The broker's flags for it."""
+    """The broker's flags for the store."""
     if is_set("STORE"):
         return []
     directory = os.environ.get("DATA_DIR") or "data"

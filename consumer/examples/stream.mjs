@@ -11,9 +11,9 @@ function show(q) {
 
 connect("http://127.0.0.1:8000", {
   symbols: ["DAX", "USD*"],
-  onQuote: show, // first the last values, then what follows
+  onQuote: show, // first the last values, then every new quote
   onState: ({ symbol, state }) => quotes.has(symbol) && show({ ...quotes.get(symbol), state }),
-  onReset: () => quotes.clear(), // another log: all values are sent anew
+  onReset: () => quotes.clear(), // another log: all values are sent again
   onLost: (lost) => console.warn("lost:", lost),
   onStatus: ({ phase, text }) => console.log(`${phase}: ${text}`), // if refused: why, and what to change
 });

@@ -39,7 +39,8 @@ async def follow(query, take):
                     m = json.loads(m)
                     kind, symbol = m["type"], m.get("symbol")
                     if kind == "reset" or kind == "ack" and not m.get("recovered"):
-                        epoch, seq, last = m["epoch"], 0, {}  # another log: everything is sent anew
+                        # another log: everything is sent again
+                        epoch, seq, last = m["epoch"], 0, {}
                     if kind in ("ack", "reset"):
                         base, attempt = m["seq"] if kind == "ack" else 0, 0
                     elif kind == "going_away":

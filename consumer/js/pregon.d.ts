@@ -1,4 +1,4 @@
-/** Types of pregon.js.  What the messages mean: docs/protocol/stream.md. */
+/** Types of pregon.js.  docs/protocol/stream.md describes the messages. */
 
 /** Everything up to this position has been received.  `position` returns it, `since` takes it. */
 export interface Position {
@@ -76,7 +76,7 @@ export interface Refusal {
   /** HTTP status of the handshake, or a close code. */
   status: number;
   reason: string;
-  /** What to change, in words; "" if there is nothing. */
+  /** What to change, as a text; "" if nothing can be changed. */
   hint: string;
   /** The gateway's setting to change, or "". */
   setting: string;
@@ -87,7 +87,7 @@ export interface Rejection {
   code: "bad_symbol" | "too_many" | (string & {});
   /** For people, in English. */
   reason: string;
-  /** What was probably meant (`DAX` for `dax`), or "". */
+  /** The symbol that was probably meant (`DAX` for `dax`), or "". */
   suggestion: string;
 }
 
@@ -138,7 +138,7 @@ export interface Options {
   since?: Position | null;
   /** The gateway's WEBSOCKET_TOKEN. */
   token?: string;
-  /** At most so many updates a second. */
+  /** The largest number of updates per second. */
   maxHz?: number;
   /** Request with every quote the times at which it passed feeder, broker and gateway. */
   trace?: boolean;

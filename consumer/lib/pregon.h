@@ -124,7 +124,7 @@ enum pregon_state {
     PREGON_STALE, /* its feed is silent: the value is the last one known */
 };
 
-/* Bytes without a NUL behind them; .at NULL: none. */
+/* Bytes without a final NUL; .at NULL: none. */
 struct pregon_span {
     const char *at;
     size_t len;
@@ -155,7 +155,7 @@ enum pregon_type {
 struct pregon_field {
     struct pregon_span name;
     enum pregon_type type;
-    /* The value: a text as it is, other types in JSON notation; nested: .at NULL. */
+    /* The value: a text unchanged, other types in JSON notation; nested values: .at NULL. */
     struct pregon_span text;
     struct pregon_span raw; /* the value as msgpack */
     /* private */
@@ -336,8 +336,8 @@ PREGON_API struct pregon_position pregon_position(const struct pregon *p);
 /* --- locks --------------------------------------------------------------------------- */
 /*
  * A lock has one holder at a time, for ttl_ms, under a token that rises with every grant. An opened
- * lock requests the lock, waits in line (first come, first served), renews it at a third of its
- * time, and requests it again after a loss, until it is closed.
+ * lock requests the lock, waits in the queue (first come, first served), renews it at a third of
+ * its time, and requests it again after a loss, until it is closed.
  *
  * You hold the lock between on_held and on_lost. on_lost comes no later than two thirds of ttl_ms
  * after the last granted request was *sent*, also when the broker is away; and if the process was
@@ -370,9 +370,9 @@ struct pregon_lock_wait {
     const char *message; /* one sentence for people */
     const char *holder;  /* owner, "" if there is none */
     uint64_t token;      /* of the last grant, 0: unknown */
-    uint32_t place;      /* our place in line, from 1; 0: none */
+    uint32_t place;      /* our place in the queue, from 1; 0: none */
     uint32_t waiters;    /* waiters in line, this one included */
-    /* what is left of the holder's lease, unless the holder renews it */
+    /* remaining time of the holder's lease, unless the holder renews it */
     int64_t expires_ms;
     int64_t closed_ms; /* how long the lock stays closed */
 };
@@ -390,8 +390,8 @@ struct pregon_lock_options {
 
     void *ctx; /* passed to the callbacks; each callback may be NULL */
     /*
-     * This program holds the lock under this token. The same token as before on_lost: nobody held
-     * it in between.
+     * This program holds the lock under this token. The same token as before on_lost means that no
+     * other owner held the lock in between.
      */
     void (*on_held)(void *ctx, struct pregon_lock *l, uint64_t token);
     /*
@@ -424,8 +424,8 @@ PREGON_API enum pregon_error pregon_lock_open(struct pregon *p, const char *name
                                               const struct pregon_lock_options *options,
                                               struct pregon_lock **out);
 /*
- * Releases the lock, or gives up the place in line. None of its callbacks is called any more. The
- * next pregon_turn sends the release, and repeats it until the broker answers.
+ * Releases the lock, or gives up the place in the queue. None of its callbacks is called after
+ * this. The next pregon_turn sends the release, and repeats it until the broker answers.
  */
 PREGON_API void pregon_lock_close(struct pregon_lock **l);
 

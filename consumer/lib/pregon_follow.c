@@ -1,4 +1,4 @@
-/* pregon_follow: what the receiver requests of the broker, and what the program gets. */
+/* pregon_follow: passes the receiver's requests to the broker, and records to the program. */
 #include <msgpack.h>
 
 #include "consumer/lib/pregon_private.h"

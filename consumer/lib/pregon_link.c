@@ -1,11 +1,11 @@
 /*
  * pregon_link: the two sockets to the broker.
  *
- * Heartbeats come on one every second; the library pings on the other when it is quiet. A socket on
- * which nothing has come for BUS_SILENCE_MS is closed and replaced, because its connection may
- * hang: the broker may have moved to another machine under the same name. After that the library
- * recovers as after any new connection: `!welcome ` makes the receiver request the log, and
- * unanswered requests are sent again or given up.
+ * One gets a heartbeat every second; the library pings on the other when it is quiet. The library
+ * replaces a socket that received nothing for BUS_SILENCE_MS, because its connection may hang: the
+ * broker may have moved to another machine under the same name. After that the library recovers as
+ * after any new connection: `!welcome ` makes the receiver request the log, and unanswered requests
+ * are sent again or given up.
  */
 #include <errno.h>
 #include <msgpack.h>
@@ -21,7 +21,8 @@
 #define CONTROL_HIGH_WATER 256 /* requests queued for a broker that is away */
 #define PING_MS 1000
 /*
- * if so much passes between two turns, this process paused, and the broker's silence means nothing
+ * if this much time passes between two turns, this process was paused, and a silence of the broker
+ * means nothing
  */
 #define LATE_MS 2000
 

@@ -87,8 +87,8 @@ void pregon_request_end(struct pregon *p, struct request *r);
 
 /* pregon_link.c */
 /*
- * Opens both sockets, as the options or the environment tell. Returns false if neither is open,
- * with errno.
+ * Opens both sockets, at the addresses of the options or the environment. Returns false if neither
+ * is open, with errno.
  */
 bool pregon_link_open(struct pregon *p);
 void pregon_link_close(struct pregon *p);

@@ -13,16 +13,17 @@ struct symbol {
     uint64_t last; /* position of the last record that was handed on, or is about to be */
     bool is_stale;
     /*
-     * As of the patterns' change `changes`: some pattern matches; and the symbol is complete since
-     * its snapshot, or since a pattern that matches is live.
+     * Valid for the patterns' change number `changes`: some pattern matches; the symbol is complete
+     * since its snapshot, or since a matching pattern is live.
      */
     bool is_wanted, is_synced;
     unsigned changes;
-    /* SUBSCRIPTION_NEWEST: what is to be handed on at the end of the turn. */
+    /* SUBSCRIPTION_NEWEST: what to deliver at the end of the turn */
     bool has_quote, has_state, is_snapshot;
-    struct wire_record quote, state; /* the bodies stand in the bufs */
+    struct wire_record quote, state; /* the bodies of these records are in the bufs */
     struct buf quote_body, state_body;
-    struct symbol *previous, *next; /* list of those, oldest change first */
+    /* list of the symbols with something to deliver, oldest change first */
+    struct symbol *previous, *next;
     bool is_listed;
 };
 
@@ -39,7 +40,8 @@ struct subscription {
 /* --- symbols ----------------------------------------------------------------------------- */
 
 /*
- * In SUBSCRIPTION_ALL a pattern stays complete while the link is unverified: the log has the rest.
+ * In SUBSCRIPTION_ALL a pattern stays complete while the link is unverified: the log has the
+ * missing records.
  */
 static bool is_complete(const struct subscription *d, const struct receiver_match *m)
 {
@@ -60,7 +62,7 @@ static void refresh(struct subscription *d, struct symbol *s)
     s->is_synced = is_complete(d, &m) || (m.is_wanted && s->is_synced);
     if (m.is_wanted)
         return;
-    s->last = 0; /* should it be wanted again, it begins anew */
+    s->last = 0; /* if the symbol is subscribed again, it begins anew */
     s->is_stale = s->has_quote = s->has_state = false;
 }
 
@@ -183,7 +185,7 @@ static void deliver(struct subscription *d, struct symbol *s, const struct wire_
     if (r->kind == WIRE_STATE)
         s->is_stale = !span_eq(pack_find_text(r->body, "state"), "live");
     else if (!is_snapshot)
-        s->is_stale = false; /* its feed is there */
+        s->is_stale = false; /* a quote shows that its feed is connected */
     if (d->settings.mode == SUBSCRIPTION_ALL) {
         hand_on(d, s, r, is_snapshot);
         return;
@@ -267,13 +269,13 @@ static void on_record(void *ctx, const struct receiver_symbol *known, const stru
 {
     struct symbol *s = known->of;
 
-    /*
-     * The snapshot that was requested says more: the quote that the state is about may be missing,
-     * too.
-     */
+    /* The requested snapshot has more: the quote that the state refers to may be missing, too. */
     if (origin == RECEIVER_LEAP && r->kind == WIRE_STATE)
         return;
-    /* Of a pattern that is not live yet: it came before the mark, and the snapshot has it. */
+    /*
+     * A record of a pattern that is not live yet: it came before the mark, and the snapshot
+     * contains it.
+     */
     if (s->is_wanted && s->is_synced && r->seq > s->last)
         deliver(ctx, s, r, false);
 }
@@ -289,7 +291,7 @@ static void on_snapshot(void *ctx, const struct receiver_symbol *known, const st
     s->is_synced = true;
     s->is_stale = e->is_stale;
     quote.epoch = receiver_epoch(d->receiver);
-    quote.seq = e->seq; /* it is the newest value as of that position, and what is next follows */
+    quote.seq = e->seq; /* it is the newest value as of that position; the next record follows it */
     deliver(d, s, &quote, true);
 }
 
@@ -335,12 +337,12 @@ static void on_nothing(void *ctx)
 
 static void on_position(void *ctx, uint64_t seq)
 {
-    (void)ctx, (void)seq; /* the receiver knows it */
+    (void)ctx, (void)seq; /* the receiver has this position itself */
 }
 
 static void on_live(void *ctx, struct span pattern, uint64_t seq)
 {
-    (void)ctx, (void)pattern, (void)seq; /* refresh asks the receiver */
+    (void)ctx, (void)pattern, (void)seq; /* refresh reads it from the receiver */
 }
 
 /* --- life ---------------------------------------------------------------------------------- */

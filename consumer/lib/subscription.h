@@ -1,12 +1,12 @@
 /*
- * subscription: what a program on libpregon gets of the records that its receiver hands out.
+ * subscription: decides which of the receiver's records a program on libpregon gets.
  *
  * The owner of a receiver (shared/sync/receiver.h): it keeps the position of each symbol, drops
- * what the program has already, and in SUBSCRIPTION_NEWEST keeps only the newest quote and state of
- * a symbol until the end of the turn.  pregon.c calls it.
+ * records that the program already has, and in SUBSCRIPTION_NEWEST keeps only the newest quote and
+ * state of a symbol until the end of the turn.  pregon.c calls it.
  *
- * No I/O, no clock.  One thread; what `out` calls may add and remove patterns and pause the
- * receiver. Symbols are bounded by what the broker has of the patterns.
+ * No I/O, no clock.  One thread; the functions of `out` may add and remove patterns and pause the
+ * receiver. Symbols are bounded by the broker's symbols that match the patterns.
  */
 #ifndef CONSUMER_LIB_SUBSCRIPTION_H
 #define CONSUMER_LIB_SUBSCRIPTION_H
@@ -15,7 +15,7 @@
 
 enum subscription_mode { SUBSCRIPTION_ALL, SUBSCRIPTION_NEWEST };
 
-/* What the program gets of one symbol; valid during the call. */
+/* A record or value of one symbol for the program; valid during the call. */
 struct delivered {
     const char *symbol; /* ended by a NUL */
     bool is_stale;
@@ -57,14 +57,16 @@ void subscription_free(struct subscription *d); /* NULL is allowed */
  * Hand it messages and answers, and let it tick; call receiver_remove through subscription_remove.
  */
 struct receiver *subscription_receiver(const struct subscription *d);
-/* As receiver_remove.  A pattern that is added again begins anew. */
+/* Like receiver_remove.  A pattern that is added again begins anew. */
 MUST_CHECK enum err subscription_remove(struct subscription *d, struct span pattern);
 /*
- * The end of a turn, SUBSCRIPTION_NEWEST: hand on what has changed.  SUBSCRIPTION_ALL: what a pause
- * left over.
+ * The end of a turn, SUBSCRIPTION_NEWEST: deliver what has changed.  SUBSCRIPTION_ALL: deliver what
+ * a pause left over.
  */
 void subscription_flush(struct subscription *d);
-/* All that lies at or before it, of live patterns, was handed on or named as lost; 0: none yet. */
+/*
+ * Every record of live patterns up to this position was delivered or reported as lost; 0: none yet.
+ */
 uint64_t subscription_position(const struct subscription *d);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * pregon-tail: quotes on standard output.
  *
- * One thread.  In a turn it takes records from libpregon, makes them into lines and writes these.
- * While the output does not take all of them, it takes no more from libpregon: the records wait in
- * the broker's queue and log.
+ * One thread.  In a turn it takes records from libpregon, formats them as lines and writes these.
+ * While the output is blocked, it takes no more from libpregon: the records wait in the broker's
+ * queue and log.
  *
  * Folder consumer/tail: this program.  No other program calls code of it; of the library it uses
  * only pregon.h.
@@ -89,7 +89,10 @@ static void on_note(void *ctx, const char *text)
 
 /* --- writing -------------------------------------------------------------------------- */
 
-/* Write only what the output takes at once: signals must arrive while the reader is stopped. */
+/*
+ * Write only as much as the output accepts at once: signals must be handled while the reader is
+ * stopped.
+ */
 static void write_out(struct tail *t)
 {
     while (t->written < t->out.len) {
@@ -193,7 +196,10 @@ static bool watch_all(struct tail *t)
            (!loop_watch(t->loop, &t->output, 0) || errno == EPERM);
 }
 
-/* Watch only one of the two: a readable descriptor that is not read would wake us for ever. */
+/*
+ * Watch only one of the two: a readable descriptor that is not read would wake the loop again and
+ * again.
+ */
 static void set_blocked(struct tail *t, bool is_blocked)
 {
     if (t->is_blocked == is_blocked)

@@ -34,7 +34,7 @@ static void on_held(void *ctx, struct pregon_lock *l, uint64_t token)
     active_store_begin(d);
 }
 
-/* From now on another instance may be active: this one sends nothing more. */
+/* From now on another instance may be active: this instance sends nothing more. */
 static void stand_down(struct active *d)
 {
     d->held = 0;

@@ -48,7 +48,7 @@ struct active_settings {
 
 struct active_send {
     bool is_used;
-    unsigned ticket; /* of the call; 0: its intent is not stored yet */
+    unsigned ticket; /* ticket of the call; 0: its intent is not stored yet */
     struct bot_send what;
 };
 

@@ -94,7 +94,7 @@ static void take_conflict(struct active *d, const char *description)
     d->conflict = is_webhook ? ACTIVE_WEBHOOK : ACTIVE_OTHER_POLLER;
     snprintf(d->conflict_text, sizeof d->conflict_text, "%s", description);
     raise_alarm(d, is_webhook ? "webhook" : "conflict");
-    d->must_put = true; /* the broker's answer to this put tells who has the lock now */
+    d->must_put = true; /* the broker's answer to this put shows who has the lock now */
 }
 
 void active_poll_confirmed(struct active *d)
@@ -155,7 +155,7 @@ static void take_failure(struct active *d, const struct botapi_answer *a)
         d->is_careful = false;
         return;
     }
-    d->is_careful |= a->is_unreadable; /* find out which of them it is */
+    d->is_careful |= a->is_unreadable; /* fetch single updates, to find out which one it is */
     backoff_failed(&d->poll_backoff, a->retry_after_ms, random_u64(), now);
 }
 

@@ -36,7 +36,7 @@ struct botapi_answer {
     /* the answer is complete, but exceeds a limit of our JSON parser */
     bool is_unreadable;
     char why[256];          /* Telegram's description, or the error */
-    int64_t retry_after_ms; /* 0: not given */
+    int64_t retry_after_ms; /* 0: the answer has none */
     int64_t moved_to;       /* the chat's new number; 0: it has none */
     /* of BOTAPI_OK, valid until the next botapi_take */
     const struct json_value *result;
@@ -63,7 +63,10 @@ void botapi_abort(struct botapi *a, unsigned ticket);
 void botapi_turn(struct botapi *a, int64_t now);
 /* Takes a call that ended; false: none. */
 bool botapi_take(struct botapi *a, struct botapi_answer *out);
-/* Sets the verdict and all that follows from out->code, the HTTP status, and out->body. */
+/*
+ * Sets out->verdict and the members that depend on it from out->code, the HTTP status, and
+ * out->body.
+ */
 void botapi_judge(struct json *json, struct botapi_answer *out);
 /*
  * A refusal that every other message to this chat would get, too: the bot is blocked or removed, or
@@ -72,7 +75,7 @@ void botapi_judge(struct json *json, struct botapi_answer *out);
 bool botapi_is_chat_closed(const struct botapi_answer *a);
 /* The given thread is gone; the chat may exist. */
 bool botapi_is_thread_gone(const struct botapi_answer *a);
-/* In how many ms botapi_turn has something to do at the latest; -1: never. */
+/* ms until botapi_turn must be called at the latest; -1: never */
 int64_t botapi_wait(const struct botapi *a, int64_t now);
 
 #endif

@@ -28,7 +28,7 @@ void phrase_alert_set(struct buf *b, bool is_spanish, const struct alert *a,
 void phrase_alert_exists(struct buf *b, bool is_spanish, const struct alert *a);
 void phrase_chat_full(struct buf *b, bool is_spanish, size_t limit);
 void phrase_bot_full(struct buf *b, bool is_spanish);
-/* The text before the lines of /alertas; count 0: there are none. */
+/* The text before the lines of /alertas; count 0: the chat has no alerts. */
 void phrase_alerts_head(struct buf *b, bool is_spanish, size_t count);
 void phrase_alerts_line(struct buf *b, bool is_spanish, const struct alert *a);
 void phrase_deleted(struct buf *b, bool is_spanish, const struct alert *a);

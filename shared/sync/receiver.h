@@ -67,7 +67,10 @@ struct receiver_out {
 
     /* Subscribe or unsubscribe on the socket for records. */
     void (*listen)(void *ctx, struct span topic, bool is_on);
-    /* Send a request on the control socket.  The answer carries `request`; requests with earlier numbers may be dropped. */
+    /*
+     * Send a request on the control socket.  The answer carries `request`; requests with earlier
+     * numbers may be dropped.
+     */
     void (*request_snapshot)(void *ctx, uint64_t request, struct span pattern, uint64_t from);
     void (*request_replay)(void *ctx, uint64_t request, struct span patterns, uint64_t after,
                            uint64_t until);
