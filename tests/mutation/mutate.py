@@ -66,6 +66,7 @@ UNSEEN = re.compile(
     r"^[ \t]+(?:\w+[ \t]+)+\**\w+(?:\[[^\]\n]*\])+(?=[ \t]*[;,=])|^[^\n]*struct log_limit[^\n]*",
     re.M,
 )
+ARRAYS = re.compile(r"^[ \t]+(?:static[ \t]+)?(?:const[ \t]+)?char[ \t]+\w+\[[^;]*;", re.M)
 FINISH = 5  # times the usual duration of a test, at least two seconds
 
 
@@ -89,6 +90,11 @@ def blank(text):
     return IGNORED.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), text)
 
 
+def without_sizes(match):
+    """Texts that are declared together: of all of them the size is unseen."""
+    return re.sub(r"\[\d*\]", lambda m: " " * len(m[0]), match[0])
+
+
 def untested_ranges(code):
     """Where asserts and log calls stand, up to the closing parenthesis."""
     for m in UNTESTED.finditer(code):
@@ -105,7 +111,7 @@ def mutations_of(path, text):
     code = blank(text)
     for begin, end in list(untested_ranges(code)):
         code = code[:begin] + re.sub(r"[^\n]", " ", code[begin:end]) + code[end:]
-    code = UNSEEN.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), code)
+    code = UNSEEN.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), ARRAYS.sub(without_sizes, code))
     found, before, depth = [], "", 0
     for m in TOKEN.finditer(code):
         token = m[0]

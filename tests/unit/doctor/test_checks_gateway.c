@@ -312,9 +312,11 @@ static void a_refusal_of_everybody_is_found_once(void **state)
     assert_int_equal(checks.handshake_count, 1);
     assert_string_equal(checks.found.items[0].where, "WEBSOCKET_TOKEN");
     assert_string_equal(checks.found.items[0].change, "");
-    assert_ptr_equal(
-        strstr(checks.found.items[0].seen, "Handshakes are refused with HTTP 401 unauthorized: "),
-        checks.found.items[0].seen);
+    assert_ptr_equal(strstr(checks.found.items[0].seen,
+                            "Handshakes are refused with HTTP 401 unauthorized: handshakes are "
+                            "refused: "),
+                     checks.found.items[0].seen); /* for want of a message, what that means */
+    assert_string_equal(checks.found.items[0].todo, "see docs/troubleshooting.md");
     begin();
     refuses(0, NULL, 503, full);
     try_pages("https://a.example", "", " max_connections");

@@ -146,6 +146,43 @@ static void a_finding_says_what_is_wrong_with_which_value(void **state)
     }
 }
 
+static void a_named_gateway_needs_no_port_of_ours(void **state)
+{
+    static char url[] = "http://gateway.example";
+    FILE *f = fopen(file, "w");
+
+    (void)state;
+    forget();
+    checks.config.gateway_url = url;
+    fputs("PORT=5557\n", f);
+    fclose(f);
+    checks_settings(&checks, file, false);
+    assert_string_equal(found(&checks), "");
+    examine("HOST=127.0.0.9\nPORT=5557\n"); /* whichever address of this machine it is */
+    assert_string_equal(found(&checks), " ports_collide");
+    examine("BROKER_CONTROL=ipc:///tmp/x\nPORT=0\n"); /* no ports are no collision */
+    assert_string_equal(found(&checks), "");
+}
+
+static void the_nearest_setting_is_proposed_for_a_name_that_is_none(void **state)
+{
+    static const char *const rows[][2] = {
+        {"WEBSOCKT_TIMEOUT=1\n", "WEBSOCKT_TIMEOUT is no setting: did you mean WEBSOCKET_TIMEOUT?"},
+        {"BROKER_INGES=1\n", "BROKER_INGES is no setting: did you mean BROKER_INGEST?"},
+        {"TELEGRAM_TOKN=1\n", "TELEGRAM_TOKN is no setting: did you mean TELEGRAM_TOKEN?"},
+        {"SOURC=1\n", "SOURC is no setting: did you mean SOURCE?"},
+        {"PUBLIC_URLS=1\n", "PUBLIC_URLS is no setting: did you mean PUBLIC_URL?"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        examine(rows[i][0]);
+        assert_string_equal(found(&checks), " setting_misspelt");
+        assert_string_equal(checks.found.items[0].seen, rows[i][1]);
+        assert_non_null(strstr(checks.found.items[0].where, ":1"));
+    }
+}
+
 static void a_finding_names_the_line_where_the_setting_stands(void **state)
 {
     char where[CHECKS_WHERE_MAX], want[CHECKS_WHERE_MAX];
@@ -248,6 +285,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_mistake_is_found_and_nothing_else),
+        cmocka_unit_test(a_named_gateway_needs_no_port_of_ours),
+        cmocka_unit_test(the_nearest_setting_is_proposed_for_a_name_that_is_none),
         cmocka_unit_test(a_finding_says_what_is_wrong_with_which_value),
         cmocka_unit_test(a_finding_names_the_line_where_the_setting_stands),
         cmocka_unit_test(what_the_environment_overrides_is_found_and_no_secret_is_shown),
