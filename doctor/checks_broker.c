@@ -157,7 +157,6 @@ static void judge_feeds(struct checks *x, struct span status)
 
         if (!pack_skip(&at))
             return;
-        feed.len = (size_t)(at.at - feed.at);
         judge_feed(x, feed);
     }
 }
@@ -180,7 +179,6 @@ static void judge_active(struct checks *x, void *control)
 
         if (!pack_skip(&at))
             break;
-        lock.len = (size_t)(at.at - lock.at);
         is_held = is_held || span_eq(pack_find_text(lock, "state"), "held");
     }
     if (!is_held)

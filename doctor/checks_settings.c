@@ -287,7 +287,6 @@ static void judge_ports(struct checks *x)
     for (int i = 0; i < 3; i++)
         if (!checks_endpoint(ports[i].endpoint, ports[i].host, &ports[i].number))
             ports[i].number = 0;
-    snprintf(ports[3].host, sizeof ports[3].host, "%s", x->gateway.host);
     for (int i = 1; i < 4; i++)
         for (int k = 0; k < i; k++) {
             if (!ports[i].number || ports[i].number != ports[k].number ||

@@ -187,7 +187,14 @@ static void a_clock_that_differs_is_found_on_either_side(void **state)
             continue;
         assert_string_equal(first()->where, "the broker");
         assert_non_null(strstr(first()->seen, rows[i].seen));
+        assert_null(strchr(first()->seen, '-'));
     }
+    begin(); /* less than a second */
+    checks.config.max_skew = 0;
+    answers("status", "{'re':'status'}");
+    beats(900000, clock_wall_us());
+    check(" clock_skew");
+    assert_null(strchr(first()->seen, '-'));
 }
 
 static void a_clock_that_follows_no_server_matters_between_machines(void **state)

@@ -158,10 +158,36 @@ static void a_named_gateway_needs_no_port_of_ours(void **state)
     fclose(f);
     checks_settings(&checks, file, false);
     assert_string_equal(found(&checks), "");
+    forget();
+    checks.config.gateway_url = url;
+    f = fopen(file, "w");
+    fputs("BROKER_INGEST=tcp://127.0.0.1:1\n", f);
+    fclose(f);
+    checks_settings(&checks, file, false);
+    assert_string_equal(found(&checks), "");
     examine("HOST=127.0.0.9\nPORT=5557\n"); /* whichever address of this machine it is */
     assert_string_equal(found(&checks), " ports_collide");
     examine("BROKER_CONTROL=ipc:///tmp/x\nPORT=0\n"); /* no ports are no collision */
     assert_string_equal(found(&checks), "");
+}
+
+static void a_secret_that_every_user_may_read_is_found_if_there_is_one(void **state)
+{
+    (void)state;
+    mode = 0644;
+    examine("WEBSOCKET_TOKEN=\n");
+    assert_string_equal(found(&checks), "");
+    examine("HOST=127.0.0.1\n");
+    assert_string_equal(found(&checks), "");
+    examine("WEBSOCKET_TOKEN=x\n");
+    assert_string_equal(found(&checks), " secrets_readable");
+    assert_string_equal(checks.found.items[0].where, file);
+    assert_string_equal(checks.found.items[0].seen,
+                        "It has WEBSOCKET_TOKEN, and every user of this machine may read it.");
+    mode = 0640;
+    examine("WEBSOCKET_TOKEN=x\n");
+    assert_string_equal(found(&checks), "");
+    mode = 0600;
 }
 
 static void the_nearest_setting_is_proposed_for_a_name_that_is_none(void **state)
@@ -170,6 +196,7 @@ static void the_nearest_setting_is_proposed_for_a_name_that_is_none(void **state
         {"WEBSOCKT_TIMEOUT=1\n", "WEBSOCKT_TIMEOUT is no setting: did you mean WEBSOCKET_TIMEOUT?"},
         {"BROKER_INGES=1\n", "BROKER_INGES is no setting: did you mean BROKER_INGEST?"},
         {"TELEGRAM_TOKN=1\n", "TELEGRAM_TOKN is no setting: did you mean TELEGRAM_TOKEN?"},
+        {"JOURNAL_BYTE=1\n", "JOURNAL_BYTE is no setting: did you mean JOURNAL_BYTES?"},
         {"SOURC=1\n", "SOURC is no setting: did you mean SOURCE?"},
         {"PUBLIC_URLS=1\n", "PUBLIC_URLS is no setting: did you mean PUBLIC_URL?"},
     };
@@ -286,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_mistake_is_found_and_nothing_else),
         cmocka_unit_test(a_named_gateway_needs_no_port_of_ours),
+        cmocka_unit_test(a_secret_that_every_user_may_read_is_found_if_there_is_one),
         cmocka_unit_test(the_nearest_setting_is_proposed_for_a_name_that_is_none),
         cmocka_unit_test(a_finding_says_what_is_wrong_with_which_value),
         cmocka_unit_test(a_finding_names_the_line_where_the_setting_stands),
