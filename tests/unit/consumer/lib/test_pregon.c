@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <sys/time.h>
 
-#include "tests/unit/consumer/lib/connection_bench.h"
+#include "tests/unit/consumer/lib/connection_fixture.h"
 
 #define PUBLISH "tcp://127.0.0.1:1"
 #define CONTROL "tcp://127.0.0.1:2"

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/consumer/lib/connection_bench.h"
+#include "tests/unit/consumer/lib/connection_fixture.h"
 
 static const char *state_of(enum pregon_state s)
 {

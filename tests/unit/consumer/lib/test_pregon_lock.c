@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/consumer/lib/lock_bench.h"
+#include "tests/unit/consumer/lib/lock_fixture.h"
 
 /* --- opening -------------------------------------------------------------------------------- */
 

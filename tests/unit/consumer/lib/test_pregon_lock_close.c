@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/consumer/lib/lock_bench.h"
+#include "tests/unit/consumer/lib/lock_fixture.h"
 
 static void a_closed_lock_is_released_until_the_broker_confirms_it(void **state)
 {

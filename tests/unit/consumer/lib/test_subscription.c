@@ -9,11 +9,11 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/consumer/lib/subscription_bench.h"
+#include "tests/unit/consumer/lib/subscription_fixture.h"
 
 static void a_subscription_begins_with_snapshots_and_goes_on_with_records(void **state)
 {
-    struct bench *b = bench_new(SUBSCRIPTION_ALL);
+    struct fixture *b = fixture_new(SUBSCRIPTION_ALL);
 
     (void)state;
     quote(&b->k, "A"), quote(&b->k, "B"), quote(&b->k, "A");
@@ -29,12 +29,12 @@ static void a_subscription_begins_with_snapshots_and_goes_on_with_records(void *
     assert_int_equal(b->quotes, 2);
     assert_int_equal(b->told[0].last, 6);
     assert_false(b->told[3].is_begun);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void what_comes_before_the_snapshot_is_told_after_it(void **state)
 {
-    struct bench *b = bench_new(SUBSCRIPTION_ALL);
+    struct fixture *b = fixture_new(SUBSCRIPTION_ALL);
 
     (void)state;
     quote(&b->k, "A");
@@ -49,12 +49,12 @@ static void what_comes_before_the_snapshot_is_told_after_it(void **state)
     quote(&b->k, "A");
     turn(b);
     assert_int_equal(b->quotes, 1);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void the_position_is_vouched_for_by_heartbeats_or_by_being_the_next(void **state)
 {
-    struct bench *b = bench_new(SUBSCRIPTION_ALL);
+    struct fixture *b = fixture_new(SUBSCRIPTION_ALL);
 
     (void)state;
     follow(b, "A");
@@ -68,12 +68,12 @@ static void the_position_is_vouched_for_by_heartbeats_or_by_being_the_next(void 
     heartbeat(&b->k);
     turn(b);
     assert_int_equal(subscription_position(b->d), 3);
-    bench_free(b);
+    fixture_free(b);
 }
 
-static struct bench *following_everything(void)
+static struct fixture *following_everything(void)
 {
-    struct bench *b = bench_new(SUBSCRIPTION_ALL);
+    struct fixture *b = fixture_new(SUBSCRIPTION_ALL);
 
     follow(b, "*");
     turn(b), turn(b);
@@ -85,7 +85,7 @@ static struct bench *following_everything(void)
 
 static void a_record_that_never_came_is_told_before_the_one_that_shows_it(void **state)
 {
-    struct bench *b = following_everything();
+    struct fixture *b = following_everything();
 
     (void)state;
     b->strict_order = true;
@@ -97,12 +97,12 @@ static void a_record_that_never_came_is_told_before_the_one_that_shows_it(void *
         turn(b);
     assert_int_equal(b->quotes, 4);
     assert_int_equal(b->states, 1);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void the_last_record_is_missed_with_the_next_heartbeat(void **state)
 {
-    struct bench *b = following_everything();
+    struct fixture *b = following_everything();
 
     (void)state;
     b->k.is_dropping = true;
@@ -114,12 +114,12 @@ static void the_last_record_is_missed_with_the_next_heartbeat(void **state)
     for (int i = 0; i < 4; i++)
         turn(b);
     assert_int_equal(b->quotes, 2);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void a_new_connection_makes_good_what_was_under_way(void **state)
 {
-    struct bench *b = following_everything();
+    struct fixture *b = following_everything();
 
     (void)state;
     quote(&b->k, "A"), quote(&b->k, "B"), quote(&b->k, "X");
@@ -129,12 +129,12 @@ static void a_new_connection_makes_good_what_was_under_way(void **state)
         turn(b);
     assert_int_equal(b->quotes, 5);
     assert_int_equal(b->snapshots, 0);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void a_new_log_is_a_reset_and_snapshots(void **state)
 {
-    struct bench *b = following_everything();
+    struct fixture *b = following_everything();
 
     (void)state;
     begin_new_log(&b->k);
@@ -145,12 +145,12 @@ static void a_new_log_is_a_reset_and_snapshots(void **state)
     assert_string_equal(b->reason, "log_replaced");
     assert_int_equal(b->snapshots, 1);
     assert_int_equal(subscription_position(b->d), 1);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void since_begins_with_what_followed_it(void **state)
 {
-    struct bench *b = bench_new(SUBSCRIPTION_ALL);
+    struct fixture *b = fixture_new(SUBSCRIPTION_ALL);
 
     (void)state;
     for (int i = 0; i < 10; i++)
@@ -165,7 +165,7 @@ static void since_begins_with_what_followed_it(void **state)
     assert_int_equal(b->quotes, 6);
     assert_int_equal(b->snapshots, 0);
     assert_int_equal(b->synced, 1);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void since_of_another_log_or_beyond_the_head_is_a_reset(void **state)
@@ -177,7 +177,7 @@ static void since_of_another_log_or_beyond_the_head_is_a_reset(void **state)
 
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
-        struct bench *b = bench_new(SUBSCRIPTION_ALL);
+        struct fixture *b = fixture_new(SUBSCRIPTION_ALL);
 
         quote(&b->k, "A");
         subscription_free(b->d);
@@ -190,13 +190,13 @@ static void since_of_another_log_or_beyond_the_head_is_a_reset(void **state)
         turn(b), turn(b);
         assert_string_equal(b->reason, cases[i].reason);
         assert_int_equal(b->snapshots, 1);
-        bench_free(b);
+        fixture_free(b);
     }
 }
 
 static void what_the_log_does_not_have_any_more_is_named_and_made_up_for(void **state)
 {
-    struct bench *b = following_everything();
+    struct fixture *b = following_everything();
 
     (void)state;
     b->k.is_dropping = true;
@@ -211,12 +211,12 @@ static void what_the_log_does_not_have_any_more_is_named_and_made_up_for(void **
     assert_int_equal(b->quotes, 3);    /* A twice more */
     assert_int_equal(b->snapshots, 2); /* B and X */
     assert_int_equal(subscription_position(b->d), 5);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void a_pattern_that_is_added_is_told_once_whatever_else_matches(void **state)
 {
-    struct bench *b = following_everything();
+    struct fixture *b = following_everything();
 
     (void)state;
     quote(&b->k, "AB");
@@ -231,7 +231,7 @@ static void a_pattern_that_is_added_is_told_once_whatever_else_matches(void **st
     quote(&b->k, "B"), quote(&b->k, "AB");
     turn(b);
     assert_int_equal(b->quotes, 3);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void patterns_are_symbols_or_beginnings(void **state)
@@ -249,7 +249,7 @@ static void patterns_are_symbols_or_beginnings(void **state)
 
 static void after_a_stop_nothing_is_told_and_the_position_is_what_was(void **state)
 {
-    struct bench *b = bench_new(SUBSCRIPTION_ALL);
+    struct fixture *b = fixture_new(SUBSCRIPTION_ALL);
 
     (void)state;
     for (int i = 0; i < 30; i++)
@@ -266,12 +266,12 @@ static void after_a_stop_nothing_is_told_and_the_position_is_what_was(void **sta
     for (int i = 0; i < 4; i++)
         turn(b);
     assert_int_equal(b->quotes, 29);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void the_broker_is_away_after_three_seconds_without_a_heartbeat(void **state)
 {
-    struct bench *b = bench_new(SUBSCRIPTION_ALL);
+    struct fixture *b = fixture_new(SUBSCRIPTION_ALL);
 
     (void)state;
     follow(b, "*");
@@ -291,12 +291,12 @@ static void the_broker_is_away_after_three_seconds_without_a_heartbeat(void **st
     deliver(&b->k, ~0u);
     tick(b);
     assert_int_equal(b->downs, 1);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void nonsense_from_the_socket_is_passed_over(void **state)
 {
-    struct bench *b = following_everything();
+    struct fixture *b = following_everything();
 
     (void)state;
     hand_in(&b->k, SPAN("A "), SPAN("\xc1"));
@@ -305,12 +305,12 @@ static void nonsense_from_the_socket_is_passed_over(void **state)
     quote(&b->k, "A");
     turn(b);
     assert_int_equal(b->quotes, 2);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void newest_tells_the_last_of_several(void **state)
 {
-    struct bench *b = bench_new(SUBSCRIPTION_NEWEST);
+    struct fixture *b = fixture_new(SUBSCRIPTION_NEWEST);
 
     (void)state;
     follow(b, "*");
@@ -325,12 +325,12 @@ static void newest_tells_the_last_of_several(void **state)
     turn(b);
     assert_int_equal(b->states, 1);
     assert_true(b->told[0].is_stale);
-    bench_free(b);
+    fixture_free(b);
 }
 
 static void a_stop_before_a_reset_leaves_the_rest_and_the_reset_for_later(void **state)
 {
-    struct bench *b = bench_new(SUBSCRIPTION_NEWEST);
+    struct fixture *b = fixture_new(SUBSCRIPTION_NEWEST);
 
     (void)state;
     follow(b, "*");
@@ -353,7 +353,7 @@ static void a_stop_before_a_reset_leaves_the_rest_and_the_reset_for_later(void *
         turn(b);
     assert_int_equal(b->snapshots, 1);
     assert_int_equal(b->told[0].last, 1);
-    bench_free(b);
+    fixture_free(b);
 }
 
 int main(void)

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/dice.h"
-#include "tests/unit/consumer/lib/subscription_bench.h"
+#include "tests/unit/consumer/lib/subscription_fixture.h"
 
 static const char *const patterns[] = {"*", "A*", "A", "AB", "B*", "B/C", "X"};
 
@@ -25,7 +25,7 @@ static bool is_wanted(int symbol)
     return false;
 }
 
-static void toggle(struct bench *b)
+static void toggle(struct fixture *b)
 {
     unsigned i = dice(LENGTH(patterns));
 
@@ -42,7 +42,7 @@ static void toggle(struct bench *b)
 }
 
 /* All of a followed symbol up to the position has been told, or named as lost. */
-static void check_position(struct bench *b)
+static void check_position(struct fixture *b)
 {
     uint64_t position = subscription_position(b->d);
 
@@ -57,7 +57,7 @@ static void check_position(struct bench *b)
 }
 
 /* Another process goes on from the position; what came after it may come again. */
-static void replace(struct bench *b)
+static void replace(struct fixture *b)
 {
     uint64_t position = subscription_position(b->d);
 
@@ -83,7 +83,7 @@ static void replace(struct bench *b)
     tick(b);
 }
 
-static void act(struct bench *b)
+static void act(struct fixture *b)
 {
     int s;
 
@@ -162,7 +162,7 @@ static void act(struct bench *b)
     check_position(b);
 }
 
-static void check_end(struct bench *b)
+static void check_end(struct fixture *b)
 {
     bool is_following = false;
 
@@ -188,7 +188,7 @@ static void check_end(struct bench *b)
 static void play(enum subscription_mode mode)
 {
     for (int game = 0; game < 150; game++) {
-        struct bench *b = bench_new(mode);
+        struct fixture *b = fixture_new(mode);
 
         b->k.page = 1 + dice(5);
         memset(is_followed, 0, sizeof is_followed);
@@ -197,7 +197,7 @@ static void play(enum subscription_mode mode)
             act(b);
         settle(b);
         check_end(b);
-        bench_free(b);
+        fixture_free(b);
     }
 }
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/gateway/upstream/upstream_bench.h"
+#include "tests/unit/gateway/upstream/upstream_fixture.h"
 
 #define PEERS 5
 #define STORIES 150
@@ -451,7 +451,7 @@ static void draw_shape(void)
 static void play(void)
 {
     draw_shape();
-    open_bench();
+    open_fixture();
     g.sessions->io = io;
     for (int i = 0; i < TURNS; i++)
         go_on();
@@ -460,7 +460,7 @@ static void play(void)
     for (size_t i = 0; i < PEERS; i++)
         go(&peers[i]);
     sessions_reap(g.sessions);
-    close_bench();
+    close_fixture();
 }
 
 static void every_client_in_all_gets_every_record_in_order_or_a_loss_that_names_it(void **state)

@@ -1,6 +1,6 @@
 /*
  * upstream_owner: what the gateway's main.c does for the link to the broker and for its sessions.
- * Included by upstream_bench.h.
+ * Included by upstream_fixture.h.
  */
 #ifndef TESTS_UNIT_GATEWAY_UPSTREAM_UPSTREAM_OWNER_H
 #define TESTS_UNIT_GATEWAY_UPSTREAM_UPSTREAM_OWNER_H
@@ -22,7 +22,7 @@ static struct {
 } g;
 static struct upstream u;
 
-/* --- of sessions, what the bench does not look at ------------------------------------- */
+/* --- session functions that the fixture ignores ------------------------------------------ */
 
 static bool io_watch(struct session *s)
 {
@@ -62,7 +62,7 @@ static void request(void *ctx, const char *op, uint32_t members, struct span bod
 static struct upstream_self describe_self(void *ctx)
 {
     (void)ctx;
-    return (struct upstream_self){.name = "bench", .http = "", .limit = 1000};
+    return (struct upstream_self){.name = "test", .http = "", .limit = 1000};
 }
 
 static void note_nothing(void *ctx)

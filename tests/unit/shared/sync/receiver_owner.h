@@ -6,7 +6,7 @@
 #define TESTS_UNIT_SHARED_SYNC_RECEIVER_OWNER_H
 
 #include "shared/sync/receiver_private.h"
-#include "tests/unit/shared/sync/broker_bench.h"
+#include "tests/unit/shared/sync/memory_broker.h"
 
 static const char *const texts[] = {"*", "A*", "A", "AB", "B*", "B/C", "X"};
 #define PATTERNS LENGTH(texts)

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/shared/sync/receiver_talk.h"
+#include "tests/unit/shared/sync/receiver_calls.h"
 
 static void snapshots_make_patterns_live_and_the_link_thaws_with_the_last(void **state)
 {

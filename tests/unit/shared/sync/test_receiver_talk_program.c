@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/shared/sync/receiver_talk.h"
+#include "tests/unit/shared/sync/receiver_calls.h"
 
 /* As libpregon opens it: records are held until the snapshots have been handed out. */
 static void a_program_gets_snapshots_first_and_then_what_was_held(void **state)

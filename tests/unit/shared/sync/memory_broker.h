@@ -1,12 +1,12 @@
 /*
- * broker_bench: a broker in memory for the tests of receivers: a log, a socket that may drop
+ * memory_broker: a broker in memory for the tests of receivers: a log, a socket that may drop
  * records, and answers that may get lost.  Include it after <cmocka.h>.
  *
  * The test hands `b->f` the receiver; broker_listen, broker_request_snapshot and
  * broker_request_replay are functions of its `out`, whose ctx is the broker.
  */
-#ifndef TESTS_UNIT_SHARED_SYNC_BROKER_BENCH_H
-#define TESTS_UNIT_SHARED_SYNC_BROKER_BENCH_H
+#ifndef TESTS_UNIT_SHARED_SYNC_MEMORY_BROKER_H
+#define TESTS_UNIT_SHARED_SYNC_MEMORY_BROKER_H
 
 #include <msgpack.h>
 #include <stdlib.h>

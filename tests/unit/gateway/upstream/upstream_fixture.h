@@ -1,13 +1,13 @@
 /*
- * upstream_bench: a gateway without sockets to a broker, and a broker after docs/protocol/wire.md
+ * upstream_fixture: a gateway without sockets to a broker, and a broker after docs/protocol/wire.md
  * that loses connections, answers and its log.  Include it after <cmocka.h>, in one file of a
  * program.
  *
- * Time is the bench's.  Records lie in `wire` until they are delivered; requests stand in the
- * gateway's own table until they are answered.
+ * The fixture sets the time.  Records wait in `wire` until the test delivers them; requests wait in
+ * the gateway's own table until the test answers them.
  */
-#ifndef TESTS_UNIT_GATEWAY_UPSTREAM_UPSTREAM_BENCH_H
-#define TESTS_UNIT_GATEWAY_UPSTREAM_UPSTREAM_BENCH_H
+#ifndef TESTS_UNIT_GATEWAY_UPSTREAM_UPSTREAM_FIXTURE_H
+#define TESTS_UNIT_GATEWAY_UPSTREAM_UPSTREAM_FIXTURE_H
 
 #include <msgpack.h>
 #include <stdio.h>
@@ -408,7 +408,7 @@ static void deliver_one(void)
 
 /* --- life ----------------------------------------------------------------------------------- */
 
-static void open_bench(void)
+static void open_fixture(void)
 {
     static char no_auto[] = "";
     const struct session_out out = {NULL, reserve_nothing, reserve_nothing, is_broker_here,
@@ -426,7 +426,7 @@ static void open_bench(void)
     counters_init(&g.counters);
     g.hub = hub_new((size_t)g.config.client_queue);
     hub_set_window(g.hub, dice(2) ? 2000 : 1 << 20);
-    g.sessions = sessions_new(&g.config, "bench", g.hub, &g.counters, &out);
+    g.sessions = sessions_new(&g.config, "test", g.hub, &g.counters, &out);
     sessions_set_time(g.sessions, g.now, g.awake, 0);
     u = (struct upstream){
         .settings = {.loop = g.loop,
@@ -441,7 +441,7 @@ static void open_bench(void)
     cut();
 }
 
-static void close_bench(void)
+static void close_fixture(void)
 {
     while (u.requests)
         upstream_end_request(&u, u.requests);

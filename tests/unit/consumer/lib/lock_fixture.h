@@ -1,11 +1,11 @@
 /*
- * lock_bench: a connection_bench whose program wants the lock `job`.  Include it after <cmocka.h>,
+ * lock_fixture: a connection_fixture whose program wants the lock `job`.  Include it after <cmocka.h>,
  * in one file of a program.
  */
-#ifndef TESTS_UNIT_CONSUMER_LIB_LOCK_BENCH_H
-#define TESTS_UNIT_CONSUMER_LIB_LOCK_BENCH_H
+#ifndef TESTS_UNIT_CONSUMER_LIB_LOCK_FIXTURE_H
+#define TESTS_UNIT_CONSUMER_LIB_LOCK_FIXTURE_H
 
-#include "tests/unit/consumer/lib/connection_bench.h"
+#include "tests/unit/consumer/lib/connection_fixture.h"
 
 #define TTL 30000
 #define GRANT "'token':3,'ttl_ms':30000"

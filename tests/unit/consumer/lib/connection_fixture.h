@@ -1,10 +1,10 @@
 /*
- * connection_bench: a program on libpregon and a broker of one thread, over real sockets.  The
+ * connection_fixture: a program on libpregon and a broker of one thread, over real sockets.  The
  * clock of both stands still unless the test moves it.  Include it after <cmocka.h>, in one file
  * of a program.
  */
-#ifndef TESTS_UNIT_CONSUMER_LIB_CONNECTION_BENCH_H
-#define TESTS_UNIT_CONSUMER_LIB_CONNECTION_BENCH_H
+#ifndef TESTS_UNIT_CONSUMER_LIB_CONNECTION_FIXTURE_H
+#define TESTS_UNIT_CONSUMER_LIB_CONNECTION_FIXTURE_H
 
 #include <stdarg.h>
 #include <stdio.h>

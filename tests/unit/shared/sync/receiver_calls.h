@@ -1,14 +1,14 @@
 /*
- * receiver_talk: what a receiver says to the broker and to its owner, word for word: each call of
- * its `out` is a line.  Include it after <cmocka.h>, in one file of a program.
+ * receiver_calls: writes each call of a receiver's `out` functions as a line of text, so that a test
+ * can compare them.  Include it after <cmocka.h>, in one file of a program.
  *
  *   +TOPIC -TOPIC          subscribed, unsubscribed (a mark as ~)
  *   snapshot? replay?      requests, under their number
  *   SYMBOL POSITION        a record, `of SYMBOL POSITION` a snapshot; leap, logged: the origin
  *   # TEXT   ! TEXT        a note, an error
  */
-#ifndef TESTS_UNIT_SHARED_SYNC_RECEIVER_TALK_H
-#define TESTS_UNIT_SHARED_SYNC_RECEIVER_TALK_H
+#ifndef TESTS_UNIT_SHARED_SYNC_RECEIVER_CALLS_H
+#define TESTS_UNIT_SHARED_SYNC_RECEIVER_CALLS_H
 
 #include <stdio.h>
 #include <string.h>

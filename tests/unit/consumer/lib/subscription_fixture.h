@@ -1,12 +1,12 @@
 /*
- * subscription_bench: a subscription of a program, its receiver and a broker in memory; what the
+ * subscription_fixture: a subscription of a program, its receiver and a broker in memory; what the
  * program gets is checked as it comes.  Include it after <cmocka.h>.
  */
-#ifndef TESTS_UNIT_CONSUMER_LIB_SUBSCRIPTION_BENCH_H
-#define TESTS_UNIT_CONSUMER_LIB_SUBSCRIPTION_BENCH_H
+#ifndef TESTS_UNIT_CONSUMER_LIB_SUBSCRIPTION_FIXTURE_H
+#define TESTS_UNIT_CONSUMER_LIB_SUBSCRIPTION_FIXTURE_H
 
 #include "consumer/lib/subscription.h"
-#include "tests/unit/shared/sync/broker_bench.h"
+#include "tests/unit/shared/sync/memory_broker.h"
 
 struct told {
     bool is_begun;
@@ -17,7 +17,7 @@ struct told {
     bool is_stale;
 };
 
-struct bench {
+struct fixture {
     struct broker k;
     struct subscription *d;
     struct subscription_settings settings;
@@ -33,7 +33,7 @@ struct bench {
 
 /* --- what is told ---------------------------------------------------------------------------- */
 
-static inline void count_to_stop(struct bench *b)
+static inline void count_to_stop(struct fixture *b)
 {
     assert_false(receiver_is_paused(b->k.f));
     if (b->stop_after && --b->stop_after == 0)
@@ -41,7 +41,7 @@ static inline void count_to_stop(struct bench *b)
 }
 
 /* Has everything of the symbol between the two been named as lost? */
-static inline bool is_excused(struct bench *b, int symbol, uint64_t after, uint64_t before)
+static inline bool is_excused(struct fixture *b, int symbol, uint64_t after, uint64_t before)
 {
     for (uint64_t seq = after + 1; seq < before; seq++)
         if (at(&b->k, seq)->symbol == symbol && !b->holes[seq])
@@ -49,7 +49,7 @@ static inline bool is_excused(struct bench *b, int symbol, uint64_t after, uint6
     return true;
 }
 
-static inline void check_next(struct bench *b, int symbol, const struct delivered *t)
+static inline void check_next(struct fixture *b, int symbol, const struct delivered *t)
 {
     struct told *told = &b->told[symbol];
     uint64_t seq = t->record->seq, last = told->last;
@@ -73,7 +73,7 @@ static inline void check_next(struct bench *b, int symbol, const struct delivere
         assert_true(seq > b->told_max);
 }
 
-static inline void note_told(struct bench *b, int symbol, const struct delivered *t)
+static inline void note_delivered(struct fixture *b, int symbol, const struct delivered *t)
 {
     struct told *told = &b->told[symbol];
 
@@ -89,29 +89,29 @@ static inline void note_told(struct bench *b, int symbol, const struct delivered
 
 static inline void on_quote(void *ctx, const struct delivered *t)
 {
-    struct bench *b = ctx;
+    struct fixture *b = ctx;
     int symbol = symbol_of(t->symbol);
 
     check_next(b, symbol, t);
-    note_told(b, symbol, t);
+    note_delivered(b, symbol, t);
     *(t->is_snapshot ? &b->snapshots : &b->quotes) += 1;
     count_to_stop(b);
 }
 
 static inline void on_state(void *ctx, const struct delivered *t)
 {
-    struct bench *b = ctx;
+    struct fixture *b = ctx;
     int symbol = symbol_of(t->symbol);
 
     check_next(b, symbol, t);
-    note_told(b, symbol, t);
+    note_delivered(b, symbol, t);
     b->states++;
     count_to_stop(b);
 }
 
 static inline void on_lost(void *ctx, const struct wire_record *r)
 {
-    struct bench *b = ctx;
+    struct fixture *b = ctx;
 
     b->losses++;
     if (r->epoch != b->k.epoch)
@@ -131,7 +131,7 @@ static inline void on_lost(void *ctx, const struct wire_record *r)
 
 static inline void on_reset(void *ctx, uint64_t epoch, uint64_t old, const char *reason)
 {
-    struct bench *b = ctx;
+    struct fixture *b = ctx;
 
     assert_int_not_equal(epoch, 0);
     assert_int_not_equal(old, 0);
@@ -145,7 +145,7 @@ static inline void on_reset(void *ctx, uint64_t epoch, uint64_t old, const char 
 
 static inline void on_synced(void *ctx)
 {
-    struct bench *b = ctx;
+    struct fixture *b = ctx;
 
     b->synced++;
     count_to_stop(b);
@@ -153,7 +153,7 @@ static inline void on_synced(void *ctx)
 
 static inline void on_link(void *ctx, bool is_up, const char *why)
 {
-    struct bench *b = ctx;
+    struct fixture *b = ctx;
 
     assert_non_null(why);
     *(is_up ? &b->ups : &b->downs) += 1;
@@ -170,7 +170,7 @@ static inline void on_note(void *ctx, bool is_error, const char *text)
 
 static inline void on_listen(void *ctx, struct span topic, bool is_on)
 {
-    struct bench *b = ctx;
+    struct fixture *b = ctx;
 
     broker_listen(&b->k, topic, is_on);
 }
@@ -178,7 +178,7 @@ static inline void on_listen(void *ctx, struct span topic, bool is_on)
 static inline void on_request_snapshot(void *ctx, uint64_t request, struct span pattern,
                                        uint64_t from)
 {
-    struct bench *b = ctx;
+    struct fixture *b = ctx;
 
     broker_request_snapshot(&b->k, request, pattern, from);
 }
@@ -186,12 +186,12 @@ static inline void on_request_snapshot(void *ctx, uint64_t request, struct span 
 static inline void on_request_replay(void *ctx, uint64_t request, struct span patterns,
                                      uint64_t after, uint64_t until)
 {
-    struct bench *b = ctx;
+    struct fixture *b = ctx;
 
     broker_request_replay(&b->k, request, patterns, after, until);
 }
 
-static inline void start(struct bench *b, uint64_t since)
+static inline void start(struct fixture *b, uint64_t since)
 {
     struct subscription_out out = {
         .ctx = b,
@@ -218,9 +218,9 @@ static inline void start(struct bench *b, uint64_t since)
     push(&b->k, SPAN(WIRE_TOPIC_WELCOME), NULL);
 }
 
-static inline struct bench *bench_new(enum subscription_mode mode)
+static inline struct fixture *fixture_new(enum subscription_mode mode)
 {
-    struct bench *b = calloc(1, sizeof *b);
+    struct fixture *b = calloc(1, sizeof *b);
 
     assert_non_null(b);
     b->k.epoch = 77;
@@ -231,19 +231,19 @@ static inline struct bench *bench_new(enum subscription_mode mode)
     return b;
 }
 
-static inline void bench_free(struct bench *b)
+static inline void fixture_free(struct fixture *b)
 {
     subscription_free(b->d);
     clear_pipe(&b->k);
     free(b);
 }
 
-static inline void follow(struct bench *b, const char *pattern)
+static inline void follow(struct fixture *b, const char *pattern)
 {
     assert_int_equal(receiver_add(b->k.f, span_of(pattern)), OK);
 }
 
-static inline void tick(struct bench *b)
+static inline void tick(struct fixture *b)
 {
     receiver_resume(b->k.f);
     subscription_flush(b->d);
@@ -253,7 +253,7 @@ static inline void tick(struct bench *b)
 }
 
 /* A turn in which all that is under way arrives. */
-static inline void turn(struct bench *b)
+static inline void turn(struct fixture *b)
 {
     tick(b);
     deliver(&b->k, ~0u);
@@ -264,7 +264,7 @@ static inline void turn(struct bench *b)
 }
 
 /* Turns, with heartbeats, until all must have been told. */
-static inline void settle(struct bench *b)
+static inline void settle(struct fixture *b)
 {
     b->k.is_dropping = false;
     b->stop_after = 0;
