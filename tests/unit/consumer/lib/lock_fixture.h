@@ -1,6 +1,6 @@
 /*
- * lock_fixture: a connection_fixture whose program wants the lock `job`.  Include it after <cmocka.h>,
- * in one file of a program.
+ * lock_fixture: a connection_fixture whose program wants the lock `job`.  Include it after
+ * <cmocka.h>, in one file of a program.
  */
 #ifndef TESTS_UNIT_CONSUMER_LIB_LOCK_FIXTURE_H
 #define TESTS_UNIT_CONSUMER_LIB_LOCK_FIXTURE_H

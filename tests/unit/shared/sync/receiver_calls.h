@@ -1,6 +1,6 @@
 /*
- * receiver_calls: writes each call of a receiver's `out` functions as a line of text, so that a test
- * can compare them.  Include it after <cmocka.h>, in one file of a program.
+ * receiver_calls: writes each call of a receiver's `out` functions as a line of text, so that a
+ * test can compare them.  Include it after <cmocka.h>, in one file of a program.
  *
  *   +TOPIC -TOPIC          subscribed, unsubscribed (a mark as ~)
  *   snapshot? replay?      requests, under their number
