@@ -111,7 +111,7 @@ static inline int set_up_handlers(void **state)
     open_broker();
     memset(&config, 0, sizeof config);
     config.websocket_enabled = true;
-    config.websocket_timeout = 30040;
+    config.websocket_timeout = 86399999;
     handlers = (struct handlers){
         .config = &config,
         .name = "g1",

@@ -50,7 +50,7 @@ static void the_brokers_list_of_connections_is_shown(void **state)
                  "{'name':'g2','http':'http://b','active_connections':2,"
                  "'max_connections':50,'since':1.5}],"
                  "'gateway':{'name':'g1','active_connections':4,'max_connections':90,"
-                 "'timeout':30.040,'symbols':1,'bytes_sent':12345,'merged':0,"
+                 "'timeout':86399.999,'symbols':1,'bytes_sent':12345,'merged':0,"
                  "'upstream_gaps':0,'refusals':{'total':0,'by_code':{},'last':[]}}" TIMESTAMP);
 }
 
@@ -122,7 +122,7 @@ static void a_gateway_without_broker_shows_its_own_connections(void **state)
                  "{'name':'g1','http':'http://127.0.0.1:8000','active_connections':3,"
                  "'max_connections':90,'since':1599999990.0}],"
                  "'gateway':{'name':'g1','active_connections':3,'max_connections':90,"
-                 "'timeout':30.040,'symbols':0,'bytes_sent':0,'merged':0,'upstream_gaps':0,"
+                 "'timeout':86399.999,'symbols':0,'bytes_sent':0,'merged':0,'upstream_gaps':0,"
                  "'refusals':{'total':0,'by_code':{},'last':[]}}" TIMESTAMP);
     asks(STATUS(2, 9, true));
     is_told(200, NULL);

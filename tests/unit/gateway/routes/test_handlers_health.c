@@ -79,7 +79,7 @@ static void a_broker_in_memory_and_an_old_one_show_less(void **state)
 {
     (void)state;
     meet();
-    broker_is("'symbols':9,'started':0,'store':{'kind':'memory','durable':false},"
+    broker_is("'symbols':9,'store':{'kind':'memory','durable':false},"
               "'feeds':[{'name':'f1','live':true,'stored':6}]");
     is_told(200, NULL);
     assert_non_null(strstr(buf_text(&worker.q.body),

@@ -258,11 +258,13 @@ static void what_a_broker_does_not_send_has_no_line(void **state)
           "pregon_feed_live{feed=\"f1\"} 1\n");
     shows_no("pregon_broker_position");
     shows_no("pregon_feed_lines_stored_total"); /* its broker stores nothing */
+    pass(1);
     ask_metrics();
     hears("{'op':'status','id':3}");
     answers("{'id':3,'feeds':[]}");
     is_answered(&worker, 200);
     shows_no("pregon_feed");
+    shows("pregon_upstream_silence_seconds 0.001\n");
 }
 
 int main(void)

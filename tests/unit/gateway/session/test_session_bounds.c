@@ -146,6 +146,102 @@ static void a_client_that_does_not_read_losses_is_closed(void **state)
     p->room = UNLIMITED;
 }
 
+/* --- requests ------------------------------------------------------------------------------- */
+
+static void an_id_is_repeated_if_it_has_at_most_64_bytes(void **state)
+{
+    (void)state;
+    for (int is_msgpack = 0; is_msgpack < 2; is_msgpack++) {
+        struct peer *p = arrive("symbols=A", is_msgpack, NULL);
+        char text[200], begin[200];
+
+        pass(2);
+        sync_topics();
+        pass(2);
+        hears_all(p);
+        snprintf(text, sizeof text, "{\"op\":\"ping\",\"id\":\"%064d\"}", 0);
+        says(p, text);
+        snprintf(begin, sizeof begin, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":\"%064d\",", 0);
+        hears(p, begin);
+        snprintf(text, sizeof text, "{\"op\":\"ping\",\"id\":\"%065d\"}", 0);
+        says(p, text);
+        hears(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"'id' must be");
+        says(p, "{\"op\":\"dance\",\"id\":9}");
+        hears(p, "{\"type\":\"error\",\"id\":9,\"code\":\"unknown_op\"");
+        says(p, "{\"op\":\"ping\",\"id\":123456789012345678}");
+        hears(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":123456789012345678,");
+        says(p, "{\"op\":\"ping\",\"id\":1234567890123456789}"); /* as it was written */
+        hears(p, is_msgpack ? "{\"type\":\"ack\",\"op\":\"ping\",\"id\":\"1234567890123456789\","
+                            : "{\"type\":\"ack\",\"op\":\"ping\",\"id\":1234567890123456789,");
+        says(p, "{\"op\":\"ping\",\"id\":1.50}");
+        hears(p, is_msgpack ? "{\"type\":\"ack\",\"op\":\"ping\",\"id\":\"1.50\","
+                            : "{\"type\":\"ack\",\"op\":\"ping\",\"id\":1.50,");
+    }
+}
+
+static void a_session_that_ends_amid_its_requests_leaves_nothing(void **state)
+{
+    struct buf query = {0};
+    struct peer *p;
+
+    (void)state;
+    follow("A");
+    quote("A", "1");
+    turn();
+    buf_adds(&query, "symbols=A");
+    for (int i = 0; i < 200; i++)
+        buf_printf(&query, ",S%d", i);
+    p = come(buf_text(&query));
+    buf_free(&query);
+    turn(); /* a slice of it is done */
+    assert_true(p->s->requests && p->s->request->patterns.len);
+    says(p, "{\"op\":\"ping\"}");
+    assert_true(p->s->waiting_bytes > 0);
+    session_drop(p->s, "test");
+    turn();
+    assert_null(all->waiting);
+    /* What was asked of the broker and never answered goes with the gateway. */
+    hub_break_window(all->hub, 9);
+    p = come("symbols=A&mode=all&since=" EPOCH_TEXT ":0");
+    turn();
+    assert_int_equal(request_count, 1);
+    session_drop(p->s, "test");
+    turn();
+    assert_non_null(all->resumes);
+    request_count = 0;
+}
+
+static void a_new_log_amid_a_join_begins_it_again(void **state)
+{
+    char name[8];
+    struct peer *p;
+
+    (void)state;
+    follow("S*");
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof name, "S%04d", i);
+        quote(name, "1");
+    }
+    turn();
+    p = come("symbols=S*");
+    pass(1);
+    assert_non_null(p->s->sub.join);
+    hears(p, "{\"type\":\"welcome\"");
+    hears_nothing(p); /* it is being found */
+    hub_reset(all->hub, EPOCH + 1);
+    sessions_reset(all, "log_replaced");
+    head = 0;
+    hub_thaw(all->hub);
+    quote("S0007", "2");
+    sync_topics();
+    pass(50);
+    assert_true(has_heard(p, "{\"type\":\"reset\",\"epoch\":\"0000000000000abd\""));
+    assert_true(has_heard(p, "{\"type\":\"ack\",\"op\":\"subscribe\""));
+    with(p, "\"symbols\":[\"S*\"]");
+    assert_true(has_heard(p, "\"symbol\":\"S0007\",\"seq\":1,"));
+    assert_int_equal(p->s->requests, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +251,9 @@ int main(void)
         TEST(a_full_turn_knows_that_requests_are_left),
         TEST(a_new_log_leaves_no_backlog_counted_as_dirty),
         TEST(a_client_that_does_not_read_losses_is_closed),
+        TEST(an_id_is_repeated_if_it_has_at_most_64_bytes),
+        TEST(a_session_that_ends_amid_its_requests_leaves_nothing),
+        TEST(a_new_log_amid_a_join_begins_it_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
