@@ -37,7 +37,7 @@ struct waiting {
     size_t held;         /* as it counts in front.held */
     struct waiting *next, *prev;
     uint32_t ip;
-    struct address *address;
+    struct address *address; /* while it is on a list */
     struct waiting *address_next, *address_prev;
 };
 

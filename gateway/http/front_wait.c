@@ -68,7 +68,6 @@ static void count_out(struct front *f, struct waiting *w)
     struct address *a = w->address;
 
     DL_DELETE2(a->first, w, address_prev, address_next);
-    w->address = NULL;
     if (--a->count > 0)
         return;
     HASH_DELETE(hh, f->addresses, a);
@@ -138,7 +137,7 @@ static void bound(struct front *f, const struct waiting *w)
 {
     while (f->held > FRONT_HELD_MOST && front_evict(f))
         ;
-    if (!w->is_dead && w->address &&
+    if (!w->is_dead &&
         w->address->count > atomic_load_explicit(&f->per_address, memory_order_relaxed)) {
         gate_count_head(f->gate, GATE_HEAD_pushed_out);
         front_drop(f, w->address->first);

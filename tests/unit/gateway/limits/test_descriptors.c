@@ -19,7 +19,7 @@ static void what_is_left_goes_to_websockets(void **state)
     assert_int_equal(descriptors_divide(20000, 100, 2048, &d), OK);
     assert_int_equal(d.limit, 20000);
     assert_int_equal(d.http, 2048);
-    assert_true(d.capacity > 17000);
+    assert_int_equal(d.capacity, 20000 - 100 - 32 - 2048);
     assert_true(100 + d.http + d.capacity < d.limit);
 }
 
@@ -44,6 +44,14 @@ static void too_few_are_refused(void **state)
     assert_int_equal(descriptors_divide(100, 100, 64, &d), ERR_FULL);
     assert_int_equal(descriptors_divide(0, 100, 64, &d), ERR_FULL);
     assert_int_equal(d.limit, 7);
+    assert_int_equal(descriptors_divide(100 + 32 + 7, 100, 64, &d), ERR_FULL);
+    assert_int_equal(descriptors_divide(100 + 32 + 8, 100, 64, &d), OK);
+    assert_int_equal(d.http, 2);
+    assert_int_equal(d.capacity, 6);
+    assert_int_equal(descriptors_divide(100 + 32 + 8, 100, 2, &d), OK);
+    assert_int_equal(d.http, 2);
+    assert_int_equal(descriptors_divide(100 + 32 + 8, 100, 1, &d), OK);
+    assert_int_equal(d.http, 1);
 }
 
 static void the_soft_limit_is_raised_and_nothing_stays_open(void **state)
