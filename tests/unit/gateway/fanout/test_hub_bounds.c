@@ -134,7 +134,7 @@ static size_t topics(void)
 
 static void a_tidy_removes_so_many_topics_and_looks_at_four_times_as_many_symbols(void **state)
 {
-    char name[8];
+    char name[16];
 
     (void)state;
     for (int i = 0; i < 10; i++) {
@@ -182,7 +182,7 @@ static void a_symbol_that_gets_a_topic_again_is_kept(void **state)
 static void places_of_forgotten_symbols_are_given_out_again_the_lowest_first(void **state)
 {
     struct hub_topic *t = hub_topic_retain(hub, SPAN("*"));
-    char name[8];
+    char name[16];
 
     (void)state;
     for (int i = 0; i < 6; i++) {

@@ -119,7 +119,7 @@ static void without_broker_pages_are_followed_by_number(void **state)
 static void long_answers_take_several_turns_and_keep_their_order(void **state)
 {
     struct worker second = {0};
-    char name[8];
+    char name[16];
 
     (void)state;
     hub_reset(g.hub, EPOCH);

@@ -213,7 +213,7 @@ static void a_session_that_ends_amid_its_requests_leaves_nothing(void **state)
 
 static void a_new_log_amid_a_join_begins_it_again(void **state)
 {
-    char name[8];
+    char name[16];
     struct peer *p;
 
     (void)state;

@@ -238,7 +238,7 @@ static void the_ack_states_the_position_that_is_gone_on_from(void **state)
 static void the_state_of_each_symbol_without_a_newer_record_is_sent_once(void **state)
 {
     unsigned states[700] = {0}, n;
-    char name[8];
+    char name[16];
     struct peer *p;
 
     (void)state;

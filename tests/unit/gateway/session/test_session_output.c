@@ -26,7 +26,7 @@ static struct peer *come_live(const char *query, bool is_msgpack)
 
 static void quote_many(unsigned count)
 {
-    char name[8];
+    char name[16];
 
     for (unsigned i = 0; i < count; i++) {
         snprintf(name, sizeof name, "S%04u", i);
