@@ -59,8 +59,8 @@ static void count_something(void)
     for (int mode = 0; mode < 2; mode++)
         for (int encoding = 0; encoding < ENCODING_COUNT; encoding++)
             s->place_counts[mode][encoding] = n++;
-    s->blocked_count = n++;
-    s->traced_count = n++;
+    s->blocked_count = (size_t)n++;
+    s->traced_count = (size_t)n++;
     f->opened = n++;
     for (int i = 0; i < COUNTERS_END_COUNT; i++)
         f->ends[i] = n++;
