@@ -236,7 +236,7 @@ static unsigned count_said(const char *word)
 
 static void add_many(unsigned count)
 {
-    char pattern[8];
+    char pattern[16];
 
     for (unsigned i = 0; i < count; i++) {
         snprintf(pattern, sizeof pattern, "A%u", i);
@@ -285,7 +285,7 @@ static void of_more_than_sixty_four_patterns_the_whole_log_is_requested(void **s
 /* Of more than a thousand symbols the last record never came: one resync for all is cheaper. */
 static void missing_symbols_beyond_a_thousand_are_a_resync(void **state)
 {
-    char name[8];
+    char name[16];
 
     (void)state;
     open_receiver(&(struct receiver_settings){.name = 1});
