@@ -78,7 +78,7 @@ def test_a_history_without_faults_is_found_without_faults():
     ((1, 2, (3, 4), 4, 5, 6), "unique"),
     ((1, 2, 3, 4, 5, 6, (7, 3)), "unique"),
 ])
-def test_what_is_wrong_on_one_connection_is_found(quotes, rule):
+def test_a_fault_on_one_connection_is_found(quotes, rule):
     scenario = Scenario()
     scenario.client().receives(*quotes)
     assert rule in scenario.faults()
@@ -130,13 +130,13 @@ def test_a_position_that_is_no_longer_kept_need_not_be_recovered():
     assert scenario.faults() == set()
 
 
-def test_an_ack_that_does_not_say_whether_it_recovered_is_found():
+def test_an_ack_without_recovered_is_found():
     scenario = Scenario()
     scenario.client().receives(1, 2).connects(2, 6, None).receives(6, kind=SNAPSHOT)
     assert scenario.faults() == {"resume"}
 
 
-def test_a_quote_that_was_received_and_nobody_ever_saw_is_found():
+def test_the_check_finds_a_received_quote_that_no_client_got():
     scenario = Scenario()
     scenario.lifetime.add(scenario.x, 7)
     assert scenario.faults() == set()  # the feeder may have been killed before it sent this quote

@@ -65,7 +65,7 @@ def test_two_holders_at_once_are_found():
     assert Scenario().lock("x", 0, 1).lock("y", 0.5, 2).faults() == {"two holders"}
 
 
-def test_a_renewal_that_was_granted_makes_it_last():
+def test_a_granted_renewal_extends_the_lease():
     scenario = Scenario().lock("x", 0, 1).renew("x", 0.9, 1)
     assert scenario.lock("y", 1.5, 2).faults() == {"two holders"}
 
@@ -75,7 +75,7 @@ def test_a_renewal_that_was_never_answered_does_not():
     assert scenario.lock("y", 1.5, 2).faults() == set()
 
 
-def test_a_holder_counts_from_before_it_asked():
+def test_the_lease_counts_from_before_its_request_was_sent():
     assert Scenario().lock("x", 0, 1, took=0.9).lock("y", 0.95, 2, took=0.1).faults() == set()
     assert Scenario().lock("x", 0, 1, took=0.9).lock("y", 0.95, 2, took=0.01).faults() == {
         "two holders"
@@ -99,7 +99,7 @@ def test_a_broken_grant_holds_no_longer():
     assert scenario.lock("y", 0.5, 2).faults() == set()
 
 
-def test_asking_again_may_make_it_shorter():
+def test_a_repeated_request_may_shorten_the_lease():
     scenario = Scenario().lock("x", 0, 1, ms=5000).lock("x", 0.5, 1, is_new=False)
     assert scenario.lock("y", 1.5, 2).faults() == set()
     scenario = Scenario().lock("x", 0, 1, ms=5000, delay=3000).call("lock", "x", 0.5, ttl_ms=1000)
@@ -171,7 +171,7 @@ def test_an_owner_that_came_later_and_was_served_first_is_found():
     assert overtaken().lock("w", 3.5, 3).faults() == {"line"}
 
 
-def test_a_waiter_that_did_not_go_on_asking_may_be_passed():
+def test_a_waiter_that_stopped_its_requests_may_be_passed():
     assert overtaken().faults() == set()
     assert overtaken().held("w", 12.5).faults() == set()
 
@@ -182,7 +182,7 @@ def test_a_waiter_whose_grant_came_first_was_not_passed():
     assert scenario.lock("y", 2.2, 3).faults() == set()
 
 
-def test_a_place_may_come_from_a_question_whose_answer_was_lost():
+def test_a_place_may_come_from_a_request_whose_answer_was_lost():
     scenario = Scenario().lock("x", 0, 1, ms=9000).call("lock", "y", 0.5).held("w", 1).held("w", 2)
     scenario.release("x", 2.5, 1).lock("y", 3, 2, ms=500).release("y", 3.2, 2)
     assert scenario.held("w", 3.5).faults() == set()

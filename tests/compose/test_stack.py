@@ -130,7 +130,7 @@ def test_scaling_up_and_down_under_clients_loses_nothing(stack, feed, crowd):
         assert client.gateways[-1] in stack.gateways()
 
 
-def test_while_gateways_leave_nobody_is_refused(stack, feed, crowd):
+def test_while_gateways_are_replaced_no_client_is_refused(stack, feed, crowd):
     stack.scale(3)
     crowd.join(6, url(stack))
     leaving = subprocess.Popen(stack.command("up", "-d", "--no-build", "--scale", "gateway=1"),
@@ -320,7 +320,7 @@ def test_a_second_feeder_run_beside_the_first_is_a_feed_of_its_own(stack, feed):
     assert feeds == {"recorded": "live", "feed": "live"}
 
 
-def test_tail_shows_what_it_is_asked_for(stack, feed):
+def test_tail_shows_the_symbols_of_its_arguments(stack, feed):
     out = subprocess.run(
         stack.command("run", "--rm", "-T", "tail", "COU*", "--count", "5"),
         env=stack.env,
@@ -394,7 +394,7 @@ def test_with_a_certificate_https_and_wss_are_served_and_http_is_redirected(stac
         stack.wait_healthy("balancer")
 
 
-def test_a_full_stop_loses_nothing_that_was_called_out(stack, feed, crowd):
+def test_a_stop_of_all_programs_loses_no_published_quote(stack, feed, crowd):
     stack.scale(1)
     crowd.join(2, url(stack))
     crowd.goes_on(feed)

@@ -139,7 +139,7 @@ def test_websocket_check_gives_the_verdict_the_handshake_gets(shared_system, ori
     ]
 
 
-def test_a_page_of_any_origin_may_ask_why_it_is_refused(system):
+def test_a_page_of_any_origin_can_request_the_reason_of_a_refusal(system):
     broker, gateway = system.start()
     verdict = gateway.get("/cotizaciones/websocket_check", headers={"Origin": FOREIGN})
     assert verdict.headers["Access-Control-Allow-Origin"] == "*"
@@ -205,7 +205,7 @@ def test_with_a_token_only_clients_that_send_it_are_admitted(system):
     assert not gateway.logged("s3cret"), "a secret in the log"
 
 
-def test_a_draining_gateway_says_so_until_it_ends(system):
+def test_a_draining_gateway_reports_draining_until_it_ends(system):
     broker, gateway = system.start(timeout_graceful_shutdown=60)
     mute = system.raw_client(gateway)  # it does not answer the close, so the drain lasts
     mute.receive("welcome")
@@ -268,7 +268,7 @@ def test_a_root_path_is_understood_with_and_without_its_prefix(system):
     assert gateway.get("/cotizaciones/ready").status == 200
 
 
-def test_the_origin_a_trusted_proxy_tells_is_the_pages_own(system):
+def test_the_origin_that_a_trusted_proxy_forwards_is_the_gateways_own(system):
     broker, gateway = system.start()
     told = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "app.example",
             "X-Forwarded-For": "203.0.113.9", "Origin": "https://app.example"}

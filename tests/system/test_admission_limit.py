@@ -17,7 +17,7 @@ def test_the_limit_is_reported_with_its_numbers(system):
     assert inside[0].receive("welcome")
 
 
-def test_a_limit_of_zero_lets_nobody_in(system):
+def test_a_limit_of_zero_refuses_every_client(system):
     broker, gateway = system.start(websocket_max_connections=0)
     answer = agree(system, gateway, 503, "max_connections")
     assert answer.json()["error"]["message"] == "The limit of connections is 0: nobody is let in."
@@ -98,7 +98,7 @@ def test_a_place_is_free_again_after(system, way):
     ],
     ids=["FIN", "RST", "frames"],
 )
-def test_places_are_free_again_after_handshakes_nobody_waits_for(system, leave):
+def test_places_are_free_again_after_abandoned_handshakes(system, leave):
     broker, gateway = system.start(websocket_max_connections=5, log_level="error")
     for _ in range(200):
         sock = pregon.connect(gateway)
@@ -119,7 +119,7 @@ def test_places_are_free_again_after_handshakes_nobody_waits_for(system, leave):
     pregon.eventually(lambda: gateway.status()["active_connections"], lambda n: n == 5)
 
 
-def test_frames_sent_along_with_the_handshake_are_heard_or_end_it_with_1002(system):
+def test_frames_sent_with_the_handshake_are_answered_or_end_the_connection_with_1002(system):
     broker, gateway = system.start(websocket_max_connections=1000)
     for _ in range(20):
         sock = system.connect(gateway)

@@ -64,7 +64,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("kind", ATTACKS)
-def test_peers_that_hold_connections_hold_up_nobody_else(system, kind):
+def test_peers_that_hold_connections_delay_no_other_peer(system, kind):
     broker, gateway = system.start(locks_token=SECRET, http_threads=4, http_max_connections=1200,
                                    http_max_per_address=1200)
     watch = Watch(system, broker, gateway)
@@ -92,7 +92,7 @@ def test_when_all_places_are_taken_the_connection_that_has_waited_longest_is_clo
     attack.stop()
 
 
-def test_nobody_gives_way_before_another_one_is_there(system):
+def test_a_connection_is_closed_for_another_one_only_if_that_one_waits(system):
     _, gateway = system.start(http_max_connections=16, http_threads=4)
     attack = http_attacks.HalfHeads(gateway.address, 16).start()
     for _ in range(3):  # the first of them is the seventeenth connection, the others the sixteenth

@@ -88,7 +88,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_peer_that_asks_faster_than_it_is_answered_and_resets_ends_its_connection_only(
+def test_a_peer_that_floods_requests_and_resets_ends_only_its_own_connection(
         system, attack):
     how = dict(ATTACKS[attack])
     broker, gateway = system.start(heartbeat=1)

@@ -72,7 +72,7 @@ def test_a_multipart_message_that_never_ends_costs_bounded_memory(system, door, 
     assert peers["closed_unfinished"] == 1
 
 
-def test_peers_that_ask_and_never_read_cost_bounded_memory(system):
+def test_peers_that_send_requests_and_never_read_cost_bounded_memory(system):
     watch = Watch(system)
     for n in range(500):
         watch.feed.quote(f"S{n}", last="1", note="x" * 500)
@@ -91,7 +91,7 @@ def test_peers_that_ask_and_never_read_cost_bounded_memory(system):
 
 
 @pytest.mark.parametrize("op", ["ping", "snapshot"])
-def test_peers_that_go_on_asking_and_do_not_read_are_closed_before_their_time_is_up(system, op):
+def test_peers_that_keep_sending_requests_unread_are_closed_before_their_timeout(system, op):
     watch = Watch(system, peer_timeout=600)
     for n in range(500):
         watch.feed.quote(f"S{n}", last="1", note="x" * 500)
@@ -128,7 +128,7 @@ def test_a_peer_with_many_requests_that_reads_late_is_served_to_the_end(system):
     assert (peers["refused"], peers["closed_deaf"]) == (0, 0)
 
 
-def test_subscribers_that_never_read_cost_bounded_memory_and_nobody_else_a_record(system):
+def test_subscribers_that_never_read_cost_bounded_memory_and_no_other_subscriber_a_record(system):
     watch = Watch(system)
     attack = zmtp.DeafSubscriber(watch.broker.ready["publish"], count=20).start()
     try:

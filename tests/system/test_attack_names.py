@@ -152,7 +152,7 @@ def test_names_that_do_not_exist_neither_stay_nor_stop_the_others(system):
     assert gateway.is_running
 
 
-def test_a_thousand_names_nobody_has_asked_for_are_served_at_once(system):
+def test_a_thousand_new_names_are_served_at_once(system):
     _, gateway = system.start(max_symbols=1000)
     client = system.raw_client(gateway, "?symbols=GOOD")
     client.receive("ack")

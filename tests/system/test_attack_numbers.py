@@ -27,7 +27,7 @@ def hello(control, name, **members):
 
 
 @pytest.mark.parametrize("last", ABSURD)
-def test_lines_that_nobody_sent_cannot_be_lost(system, last):
+def test_lines_that_were_never_sent_cannot_be_lost(system, last):
     broker = system.broker()
     control, feed = system.control(broker), system.feed(broker)
     check_quotes_flow(feed, control, "1")

@@ -138,7 +138,7 @@ def test_requests_that_are_too_many_are_refused_and_others_answered(system):
     assert errors <= {None, "full"}
 
 
-def test_a_snapshot_that_the_broker_refuses_is_asked_for_again(system):
+def test_a_snapshot_that_the_broker_refuses_is_requested_again(system):
     fake = FakeBroker(system)
     fake.quote("X", last="1")
     refusals = iter(range(3))

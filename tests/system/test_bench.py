@@ -56,7 +56,7 @@ def quote(n, symbol="S00000"):
     ("backward", [quote(9), quote(3)]),
     ("errors", ['{"type":"quote","symbol":"S00000","timestamp":1}']),
 ])
-def test_what_is_wrong_is_counted_and_not_whole(what, lines):
+def test_faults_of_a_server_are_counted_and_the_run_is_incomplete(what, lines):
     a = published("floor B", 20, *lines)
     assert a[what] >= CLIENTS and not a["is_whole"]
 

@@ -26,7 +26,7 @@ def test_a_broker_a_gateway_and_a_feeder_that_are_ready_say_so(system):
     assert state(feeder) == "ready"
 
 
-def test_a_gateway_says_there_what_its_ready_page_says(system):
+def test_the_check_of_a_gateway_has_the_same_result_as_its_ready_route(system):
     gateway = system.gateway(drain_delay=600)
     assert gateway.get("/cotizaciones/ready").code == state(gateway) == "starting"
     gateway.signal(signal.SIGTERM)

@@ -157,7 +157,7 @@ def test_since_goes_on_where_another_process_ended(system, path):
     assert everything.numbers("X") == list(range(1, 2511))
 
 
-def test_what_was_pruned_is_named_and_the_newest_values_make_up_for_it(system, path):
+def test_pruned_records_are_reported_and_replaced_by_the_newest_values(system, path):
     broker = system.broker(store=f"sqlite:{path}", journal_bytes=1048576, retention_count=1000)
     feed = system.feed(broker)
     feed.quote("OLD", last="7")
@@ -232,7 +232,7 @@ def test_a_consumer_may_come_before_its_broker(system):
     driver.receive(("snapshot", "quote"), n=1)
 
 
-def test_what_a_broker_never_sent_is_asked_for(system):
+def test_a_record_that_the_broker_never_sent_is_requested(system):
     from fake_broker import FakeBroker
 
     fake = FakeBroker(system)

@@ -68,7 +68,7 @@ def test_an_owner_without_an_answer_loses_the_lock_while_the_broker_still_counts
     driver.receive("held")
 
 
-def test_a_process_that_was_stopped_past_its_lease_hears_of_that_first(system, broker):
+def test_a_process_that_was_stopped_past_its_lease_first_gets_on_lost(system, broker):
     feed = system.feed(broker)
     driver, held = holding(system, broker, ttl=1000)
     driver.run_command("subscribe", "*")
@@ -161,7 +161,7 @@ def test_a_value_is_put_under_the_current_token_only(system, broker):
     assert answer["version"] == 0
 
 
-def test_a_question_that_nobody_answers_ends_as_away_and_one_at_the_end_as_closed(system, broker):
+def test_a_request_without_an_answer_ends_as_away_and_one_at_the_end_as_closed(system, broker):
     driver, _ = holding(system, broker, ttl=LONG)
     broker.signal(signal.SIGSTOP)
     driver.run_command("put", "a", "x")
@@ -182,7 +182,7 @@ def test_two_locks_of_one_process_exclude_each_other_unless_they_name_one_owner(
     assert driver.run_command("lock", "c", 10)["error"] == "invalid"
 
 
-def test_the_line_is_kept_by_asking_and_given_up_by_closing(system, broker):
+def test_an_owner_keeps_its_place_by_repeated_requests_and_gives_it_up_by_closing(system, broker):
     holder, _ = holding(system, broker, ttl=LONG)
     second = consumer.driver(system, broker)
     second.run_command("lock", "a", LONG)

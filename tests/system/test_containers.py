@@ -66,7 +66,7 @@ def interpolated():
 
 
 @pytest.mark.parametrize("name", ("broker", "feeder", "gateway", "balancer", "telegram"))
-def test_the_engine_starts_a_service_that_died_again(name):
+def test_the_engine_restarts_a_service_that_ended(name):
     assert re.search(
         r"^x-program: &program\n  restart: unless-stopped\n", read("docker-compose.yml"), re.M
     )
@@ -80,7 +80,7 @@ def test_every_setting_of_a_program_reaches_its_container(program):
     assert not environment(name) & FIXED[program]
 
 
-def test_what_the_compose_file_asks_for_is_in_the_example_with_its_default():
+def test_each_variable_of_the_compose_file_is_in_the_example_with_its_default():
     listed = dict(re.findall(r"^#([A-Z_]+)=(.*)$", read(".env.example"), re.M))
     settings = {s for table in tables().values() for s in table}
     for name, default in interpolated().items():

@@ -236,7 +236,7 @@ def test_a_cookie_changes_nothing(gateways):
 
 
 @pytest.mark.parametrize("names", ["x\ty", "x y", "x:y", "<script>", "é", "x,,y", ",", " "])
-def test_what_is_no_header_name_is_never_echoed(gateways, names):
+def test_an_invalid_header_name_is_never_echoed(gateways, names):
     answer = ask(gateways["generous"], "OPTIONS", OURS, "GET", names.encode().decode("latin-1"))
     assert answer.status in (200, 400)
     for name in listed(answer.headers.get("Access-Control-Allow-Headers")) - {""}:

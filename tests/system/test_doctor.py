@@ -118,7 +118,7 @@ def test_a_misspelt_name_is_reported_with_its_line_and_the_right_one(well):
     assert "did you mean WEBSOCKET_TIMEOUT" in finding["seen"]
 
 
-def test_what_the_environment_says_otherwise_is_named(well):
+def test_the_doctor_reports_settings_that_the_environment_overrules(well):
     report = well.examine(env={"WEBSOCKET_TIMEOUT": "30"}, WEBSOCKET_TIMEOUT=45)
     assert report.names() == ["setting_overridden"]
     assert "45" in report.one("setting_overridden")["seen"]
@@ -163,7 +163,7 @@ def nothing_runs(system, **changes):
     return setup.examine(**changes)
 
 
-def test_where_nobody_listens_nobody_runs(system):
+def test_the_doctor_reports_programs_that_do_not_run(system):
     report = nothing_runs(system)
     assert report.names() == ["broker_not_running", "gateway_not_running"] and report.code == 1
 
@@ -218,7 +218,7 @@ def test_a_port_that_another_user_holds_is_reported_with_that_user():
     assert "a process of user 0" in report.one("gateway_silent")["seen"]
 
 
-def test_descriptors_are_compared_with_what_is_asked_for(system):
+def test_the_doctor_compares_descriptors_with_the_settings(system):
     setup = healthy(system, descriptors=256, websocket_max_connections=1000)
     report = setup.examine()
     assert report.names() == ["descriptors_too_few"]
@@ -379,7 +379,7 @@ TOLD = [
 
 
 @pytest.mark.parametrize("told,found", TOLD, ids=[str(f) + str(i) for i, (_, f) in enumerate(TOLD)])
-def test_what_a_broker_says_that_is_hard_to_plant_is_named(system, well, told, found):
+def test_faults_in_a_brokers_answers_are_reported(system, well, told, found):
     epoch = int(well.gateway.page("health")["broker"]["epoch"], 16)
     fake = FakeBroker(system, epoch=epoch)
     control, publish = (f"ipc://{system.path(name)}" for name in ("control", "publish"))

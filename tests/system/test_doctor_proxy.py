@@ -67,20 +67,20 @@ def test_a_gateway_that_drains_is_named(system):
 @pytest.mark.parametrize(
     "how,found", IN_BETWEEN, ids=[str(f) + str(i) for i, (_, f) in enumerate(IN_BETWEEN)]
 )
-def test_what_a_proxy_does_wrong_is_named(well, how, found):
+def test_the_doctor_reports_what_a_proxy_changes(well, how, found):
     report = well.examine("--patience=2", PUBLIC_URL=Meddler(well.system, well.gateway, **how).url)
     assert report.names() == found, report.text
     assert report.code == 1
 
 
-def test_a_proxy_that_is_not_believed_is_named_with_the_line_that_trusts_it(system):
+def test_an_untrusted_proxy_is_reported_with_the_line_that_trusts_it(system):
     setup = healthy(system, forwarded_allow_ips="192.0.2.9")
     report = setup.examine(PUBLIC_URL=Meddler(system, setup.gateway).url)
     assert report.names() == ["proxy_not_trusted"]
     assert report.one("proxy_not_trusted")["change"] == "FORWARDED_ALLOW_IPS=192.0.2.9,127.0.0.1"
 
 
-def test_a_public_url_where_nobody_is_or_without_tls_is_named(well):
+def test_a_public_url_without_a_server_or_without_tls_is_reported(well):
     nobody = pregon.free_address().replace("tcp", "http")
     assert well.examine(PUBLIC_URL=nobody).names() == ["public_url_unreachable"]
     plain = well.gateway.url.replace("http", "https")

@@ -99,7 +99,7 @@ def what_is_missing(names):
 
 
 @pytest.mark.parametrize("path", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
-def test_what_these_documents_name_is_there(path):
+def test_functions_files_and_tests_named_in_the_documents_exist(path):
     text = re.sub(r"^```.*?^```", "", text_of(path), flags=re.M | re.S)
     names = [n for n in re.findall(r"`([^`\n]+)`", text) if n not in ("_t", "module_verb_noun")]
     names = [n for n in names if not re.search(r"NAME|[*&()<>=…]\w|~", n)]
@@ -122,7 +122,7 @@ def test_the_architecture_has_the_layers_that_are_checked():
     assert {folder: re.findall(r"`([^`]+)`", uses) for folder, uses in rows} == layers()
 
 
-def test_what_the_architecture_calls_a_state_module_has_no_io_and_no_clock():
+def test_every_state_module_of_the_architecture_has_no_io_and_no_clock():
     text = re.search(r"\*\*State modules\*\*(.*?)One exception", text_of("ARCHITECTURE.md"), re.S)[
         1
     ]

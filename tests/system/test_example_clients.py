@@ -130,7 +130,7 @@ NEWEST = os.environ.get("PREGON_NEWEST_WEBSOCKETS")  # a Python that has them
 
 
 @pytest.mark.parametrize("version", ["installed", "newer", "newest"])
-def test_the_python_client_tells_why_it_was_refused(system, version):
+def test_the_python_client_shows_why_it_was_refused(system, version):
     if version == "newest" and not NEWEST:
         pytest.skip("PREGON_NEWEST_WEBSOCKETS names no Python")
     broker, gateway = system.start(websocket_enabled=0)
@@ -172,7 +172,7 @@ def test_the_javascript_client_comes_back_for_a_record_that_is_missing(system):
     fetch_what_is_missing(system, command, "client.mjs", example("stream.mjs"))
 
 
-def test_the_javascript_client_tells_why_it_was_refused(system):
+def test_the_javascript_client_shows_why_it_was_refused(system):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")
@@ -195,7 +195,7 @@ connect("ws://127.0.0.1:8000", {
 """
 
 
-def test_the_javascript_client_tells_what_was_rejected_and_why(system):
+def test_the_javascript_client_shows_rejected_symbols_and_the_reasons(system):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")
@@ -221,7 +221,7 @@ connect("ws://127.0.0.1:8000/ws/cotizaciones?symbol=DAX&token=t0ps3cret", {
 """
 
 
-def test_the_javascript_client_tells_which_parameter_of_its_address_does_not_exist(system):
+def test_the_javascript_client_names_an_unknown_parameter_of_its_address(system):
     command = node_command()
     if not command:
         pytest.skip("there is no node with a WebSocket")

@@ -174,7 +174,7 @@ def test_the_python_example_begins_anew_in_a_new_log(system):
 
 
 @pytest.mark.parametrize("language", ["c", "python"])
-def test_an_example_that_is_asked_for_nothing_says_how_to_ask(system, installed, language):
+def test_an_example_without_arguments_prints_its_usage(system, installed, language):
     source = os.path.join(EXAMPLES, "follow." + {"c": "c", "python": "py"}[language])
     command = ([sys.executable, source] if language == "python" else
                [built(installed, system.path, source)])

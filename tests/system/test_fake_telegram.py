@@ -109,7 +109,7 @@ def test_a_webhook_refuses_polls_until_it_is_deleted(telegram):
     assert call(telegram, "getUpdates")[0] == 200
 
 
-def test_what_is_sent_is_recorded_and_limits_are_answered_with_retry_after():
+def test_the_fake_records_messages_and_answers_limits_with_retry_after():
     telegram = FakeTelegram(limits={"chat": (2, 60), "group": (1, 60)})
     try:
         assert call(telegram, "sendMessage", chat_id=7, text="a")[0] == 200

@@ -62,7 +62,7 @@ def totals(feeder):
 
 
 @pytest.mark.parametrize("stored", [0, 3, 5, 999])
-def test_a_feeder_that_leaves_tells_what_is_stored_and_does_not_wait_for_it(system, stored):
+def test_a_feeder_that_ends_logs_the_stored_lines_and_does_not_wait_for_the_rest(system, stored):
     broker = Receiver(system)
     broker.stored = stored
     feeder = feeding(system, broker)
@@ -71,14 +71,14 @@ def test_a_feeder_that_leaves_tells_what_is_stored_and_does_not_wait_for_it(syst
     assert not feeder.logged("^WARNING")
 
 
-def test_of_a_broker_that_keeps_nothing_it_tells_nothing(system):
+def test_the_feeder_reports_no_stored_lines_for_a_broker_without_a_store(system):
     broker = Receiver(system)
     feeder = feeding(system, broker)
     feeder.end_of_input()
     assert totals(feeder) == {"lines": 5, "received": 5, "lost": 0}
 
 
-def test_it_warns_once_when_the_store_falls_behind_and_says_when_that_is_over(system):
+def test_the_feeder_warns_once_when_the_store_falls_behind_and_logs_the_end(system):
     broker = Receiver(system)
     broker.stored = 2
     feeder = feeding(system, broker)
@@ -92,7 +92,7 @@ def test_it_warns_once_when_the_store_falls_behind_and_says_when_that_is_over(sy
     assert len(feeder.logged("received but not stored")) == 1
 
 
-def test_the_brokers_own_word_is_understood(system):
+def test_the_feeder_understands_received_of_the_real_broker(system):
     broker = system.broker(store="sqlite:" + system.path("pregon.db"))
     feeder = system.feeder(broker, "-", feed="test")
     feeder.write('{"symbol":"X","last":"1"}\n' * 3)

@@ -39,7 +39,7 @@ def broker_that_falls_silent(system):
     return fake, gateway, client
 
 
-def test_a_record_that_comes_before_the_broker_is_back_waits_for_what_is_missing(
+def test_a_record_that_arrives_before_the_broker_is_back_waits_for_missing_records(
         system, broker_that_falls_silent):
     fake, gateway, client = broker_that_falls_silent
     fake.quote("RARE", last="2", n=2, is_lost=True)
@@ -60,7 +60,7 @@ def test_a_record_that_comes_before_the_broker_is_back_waits_for_what_is_missing
     assert quotes(client)[2:] == [("RARE", 2), *(("HOT", n) for n in hot), ("HOT", 1000000)]
 
 
-def test_a_client_that_comes_back_after_the_silence_misses_nothing(
+def test_a_client_that_reconnects_after_the_silence_misses_nothing(
         system, broker_that_falls_silent):
     fake, gateway, client = broker_that_falls_silent
     seen = max(m["seq"] for m in client.received("quote"))
@@ -76,7 +76,7 @@ def test_a_client_that_comes_back_after_the_silence_misses_nothing(
     assert quotes(late) == [("RARE", 2), ("HOT", 2), ("HOT", 3)]
 
 
-def test_a_loss_that_never_came_is_asked_for_before_the_next_loss_is_reported(system):
+def test_a_missing_loss_is_requested_before_the_next_loss_is_reported(system):
     fake = FakeBroker(system)
     gateway = system.gateway(fake)
     client = system.client(gateway, "?symbols=X&mode=all")
@@ -98,7 +98,7 @@ def test_a_loss_that_never_came_is_asked_for_before_the_next_loss_is_reported(sy
     assert [m["first"] for m in client.received("lost")] == [10, 20]
 
 
-def test_a_snapshot_that_names_a_record_which_never_came_makes_the_gateway_ask_the_log(system):
+def test_a_snapshot_that_names_a_missing_record_makes_the_gateway_read_the_log(system):
     fake = FakeBroker(system)
     gateway = system.gateway(fake)
     client = system.client(gateway, "?symbols=X&mode=all")
@@ -193,7 +193,7 @@ def test_a_client_that_goes_from_merge_to_all_gets_snapshots_and_then_every_reco
     assert (listed["mode"], sorted(listed["symbols"])) == ("all", ["X*", "Y"])
 
 
-def test_a_position_does_not_pass_over_what_the_gateway_lacks_while_the_broker_is_away(system):
+def test_a_position_does_not_pass_records_that_the_gateway_lacks_while_the_broker_is_away(system):
     fake = FakeBroker(system)
     gateway = system.gateway(fake)
     fake.quote("OTHER", last="1", n=1)  # nobody here wants it yet

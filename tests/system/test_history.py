@@ -82,7 +82,7 @@ def check_both_ways(gateway, symbol, expected, **query):
 # --- what it tells ---------------------------------------------------------------------------
 
 
-def test_it_is_what_a_client_in_mode_all_received_both_ways(system, settings):
+def test_the_history_equals_the_quotes_of_a_client_in_mode_all(system, settings):
     broker = system.broker(**settings)
     gateway = system.gateway(broker)
     client = follower(system, gateway, "USD/THB")
@@ -105,7 +105,7 @@ def test_it_is_what_a_client_in_mode_all_received_both_ways(system, settings):
     assert first["head"] >= one["records"][0]["seq"] and first["first"] == 1
 
 
-def test_it_goes_on_over_killed_brokers(system):
+def test_a_consumer_continues_over_killed_brokers(system):
     broker = system.broker(store=f"sqlite:{system.path('pregon.db')}", journal_bytes=SMALL)
     gateway = system.gateway(broker)
     client = follower(system, gateway, "X")
@@ -205,7 +205,7 @@ def test_fields_of_a_quote_with_our_names_stay_what_they_were(system):
 # --- what is missing ----------------------------------------------------------------------------
 
 
-def test_what_the_disk_did_not_take_is_named(system):
+def test_positions_that_were_not_stored_are_reported_as_a_gap(system):
     path = system.path("pregon.db")
     broker = system.broker(store=f"sqlite:{path}", journal_bytes=SMALL)
     gateway = system.gateway(broker)
@@ -251,7 +251,7 @@ def rows(path, query):
         return db.execute(query).fetchall()
 
 
-def test_what_was_pruned_is_reported_by_first(system):
+def test_the_member_first_shows_how_far_the_log_was_pruned(system):
     path = system.path("pregon.db")
     broker = system.broker(store=f"sqlite:{path}", journal_bytes=SMALL, retention_count=1000)
     gateway = system.gateway(broker)
@@ -308,7 +308,7 @@ def scene(shared_system):
     ("next=5", "next"), ("next=", "next"), ("order=up", "order"), ("order=", "order"),
     ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("limit=", "limit"),
 ])
-def test_a_malformed_question_says_what_is_allowed(scene, query, name):
+def test_the_answer_to_a_malformed_request_states_the_permitted_values(scene, query, name):
     answer = scene.get("/cotizaciones/quotes/USD/THB/history?" + query)
     assert (answer.status, answer.code) == (400, "bad_request"), answer.body
     error = answer.json()["error"]

@@ -109,7 +109,7 @@ def test_fragments_are_put_together_with_control_frames_between_them(shared_syst
     assert client.wait_closed() == 1000
 
 
-def test_a_message_of_exactly_the_limit_is_heard(shared_system):
+def test_a_message_of_exactly_the_limit_is_accepted(shared_system):
     gateway, _ = play(shared_system)
     client = shared_system.raw_client(gateway, "?symbols=NOTHING")
     client.receive("ack")
@@ -165,7 +165,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-def test_a_flood_nobody_reads_the_answers_of_harms_nobody_else(shared_system, kind):
+def test_a_flood_of_requests_with_unread_answers_harms_no_other_peer(shared_system, kind):
     gateway, observer = play(shared_system)
     before = gateway.rss()
     flooder = shared_system.raw_client(gateway, "?symbols=NOTHING", receive_buffer=4096)

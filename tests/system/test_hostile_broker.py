@@ -64,7 +64,7 @@ def test_garbage_on_ingest_is_dropped_and_the_feed_goes_on(system):
     calm_broker(broker, control)
 
 
-def test_lines_with_bodies_no_quote_has_are_refused_one_by_one(system):
+def test_lines_with_invalid_bodies_are_refused_one_by_one(system):
     broker = system.broker()
     control = system.control(broker)
     feed = system.feed(broker)
@@ -82,7 +82,7 @@ def test_lines_with_bodies_no_quote_has_are_refused_one_by_one(system):
     assert status["feeds"][0]["accepted"] == 1
 
 
-def test_garbage_on_control_is_answered_or_dropped_and_nobody_else_waits(system):
+def test_garbage_on_control_is_answered_or_dropped_and_delays_no_other_peer(system):
     broker = system.broker()
     control, other = system.control(broker), system.control(broker)
     feed = system.feed(broker)
@@ -112,7 +112,7 @@ def test_garbage_on_control_is_answered_or_dropped_and_nobody_else_waits(system)
     calm_broker(broker, other)
 
 
-def test_a_peer_that_asks_and_never_reads_costs_bounded_memory(system):
+def test_a_peer_that_sends_requests_and_never_reads_costs_bounded_memory(system):
     broker = system.broker()
     control, feed = system.control(broker), system.feed(broker)
     for i in range(500):
@@ -138,7 +138,7 @@ def test_a_peer_that_asks_and_never_reads_costs_bounded_memory(system):
         deaf.close()
 
 
-def test_odd_subscriptions_are_taken_for_what_they_are(system):
+def test_unusual_subscriptions_do_no_harm(system):
     broker = system.broker()
     control = system.control(broker)
     feed = system.feed(broker)
@@ -180,7 +180,7 @@ def test_odd_subscriptions_are_taken_for_what_they_are(system):
     calm_broker(broker, control)
 
 
-def test_what_is_no_zeromq_is_hung_up_on(system):
+def test_the_broker_closes_connections_that_do_not_speak_zeromq(system):
     broker = system.broker()
     control, feed = system.control(broker), system.feed(broker)
     rng = random.Random(SEED)

@@ -65,7 +65,7 @@ def answer_to(gateway, system, data):
 
 
 @pytest.mark.parametrize("kind", GARBAGE)
-def test_what_is_no_http_is_answered_as_an_error_or_closed(shared_system, kind):
+def test_bytes_that_are_not_http_are_answered_with_an_error_or_closed(shared_system, kind):
     gateway, observer = play(shared_system)
     answer = answer_to(gateway, shared_system, GARBAGE[kind])
     if answer:

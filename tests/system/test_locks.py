@@ -28,7 +28,7 @@ def restart(broker):
     broker.start()
 
 
-def test_a_lost_answer_loses_nothing_asking_again_is_the_same_grant(system, broker):
+def test_a_repeated_request_after_a_lost_answer_gets_the_same_grant(system, broker):
     x = system.locker(broker, "x")
     first = x.lock("a", LONG)
     assert first["is_new"] and first["durable"]
@@ -81,7 +81,7 @@ def test_an_old_token_is_refused_everywhere(system, broker):
     assert y.put("a", b"y is", new)["version"] == 2
 
 
-def test_expired_is_expired_even_if_nobody_took_it(system, broker):
+def test_an_expired_lease_stays_expired_even_if_no_owner_took_the_lock(system, broker):
     x = system.locker(broker, "x")
     token = x.lock("a", 1000)["token"]
     eventually(lambda: x.entry("a")["state"], lambda s: s == "free")
@@ -150,7 +150,7 @@ def test_waiters_are_served_first_come_first_served(system, broker):
         assert is_granted(w.release("a"))
 
 
-def test_a_place_is_kept_for_an_owner_that_asks_again(system, broker):
+def test_the_broker_keeps_the_place_of_an_owner_that_repeats_its_request(system, broker):
     x, y, z = (system.locker(broker, name) for name in "xyz")
     x.lock("a", LONG)
     assert y.lock("a", keep=True)["place"] == 1
@@ -168,7 +168,7 @@ def test_a_place_is_kept_for_an_owner_that_asks_again(system, broker):
     assert is_granted(z.lock("a", LONG))
 
 
-def test_a_place_whose_owner_no_longer_asks_is_dropped(system, broker):
+def test_the_broker_drops_the_place_of_an_owner_that_stopped_its_requests(system, broker):
     x, y, z = (system.locker(broker, name) for name in "xyz")
     x.lock("a", LONG)
     y.lock("a", keep=True)
@@ -230,7 +230,7 @@ def test_while_the_file_cannot_be_written_renewals_go_on_and_grants_are_refused(
     assert system.locker(broker, "q").lock("b")["owner"] == "y"
 
 
-def test_in_memory_it_works_and_says_that_it_is_not_durable(system):
+def test_locks_in_memory_work_and_report_that_they_are_not_durable(system):
     broker = system.broker(store="memory")
     x = system.locker(broker, "x")
     first = x.lock("a", LONG)
@@ -272,7 +272,7 @@ def test_a_watching_client_receives_every_change(system, broker):
     watcher.close(0)
 
 
-def test_what_was_answered_before_a_stop_is_stored_and_the_rest_is_answered(system, broker):
+def test_grants_answered_before_a_stop_are_stored_and_waiting_requests_are_answered(system, broker):
     x = system.locker(broker, "x")
     names = [f"n{i}" for i in range(50)]
     for name in names:
@@ -310,7 +310,7 @@ def test_a_broker_does_not_start_on_a_file_it_cannot_use(system):
     assert broker.logged(r"CRITICAL.*pregon\.db-locks: cannot read it: it is not a SQLite file")
 
 
-def test_settings_bound_what_is_asked(system):
+def test_the_settings_bound_lock_requests(system):
     broker = system.broker(lock_ttl_max=5, lock_delay_max=1, lock_count_max=2)
     x = system.locker(broker, "x")
     assert x.lock("a", 5001)["error"] == "invalid"

@@ -83,7 +83,7 @@ def test_a_refused_owner_receives_the_holder_and_its_place(locks):
     assert (seen["waiters"], seen["line"]) == (2, ["b", "c"])
 
 
-def test_the_first_in_line_gets_a_free_lock_and_nobody_before_it(locks):
+def test_a_free_lock_goes_to_the_first_owner_in_the_queue(locks):
     token = locks.take("line", "a")
     for place, owner in enumerate(("b", "c"), 1):
         assert locks.put("line", owner=owner, ttl=30).json()["place"] == place
@@ -317,7 +317,7 @@ def preflight(gateway, method, headers="Authorization, Content-Type"):
         "Access-Control-Request-Headers": headers})
 
 
-def test_a_page_may_change_locks_only_where_the_settings_let_it(system):
+def test_a_page_may_change_locks_only_where_the_settings_allow_it(system):
     broker, gateway = system.start(locks_token=SECRET)
     answer = preflight(gateway, "PUT")
     assert (answer.status, answer.body) == (400, b"Disallowed CORS method, headers")

@@ -143,7 +143,7 @@ def test_a_hostile_body_is_refused_and_the_answer_arrives(locks, kind):
     assert locks.gateway.get("/cotizaciones/live").status == 200
 
 
-def test_a_large_body_is_not_waited_for_where_nobody_wants_one(locks):
+def test_the_gateway_does_not_wait_for_a_large_body_on_a_route_without_bodies(locks):
     for path in ("/cotizaciones/health", LOCKS, "/nothing", LOCKS + "/x"):
         sock = raw(
             locks.gateway,
@@ -155,7 +155,7 @@ def test_a_large_body_is_not_waited_for_where_nobody_wants_one(locks):
         answer.json()
 
 
-def test_a_body_may_come_in_pieces_and_a_client_may_ask_before_it_sends(locks):
+def test_a_body_may_come_in_pieces_and_a_client_may_send_expect_first(locks):
     body = GOOD.encode()
     sock = raw(locks.gateway, HEAD + f"Content-Length: {len(body)}\r\n\r\n{GOOD[:3]}")
     for byte in body[3:]:
@@ -209,7 +209,7 @@ def trickle(sock, is_over):
     sock.close()
 
 
-def test_a_body_that_nobody_wants_does_not_hold_a_thread_however_it_trickles(system):
+def test_a_body_that_no_handler_reads_holds_no_thread_however_slowly_it_arrives(system):
     broker, gateway, locks = play(system, http_threads=4)
     is_over = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(4) as pool:

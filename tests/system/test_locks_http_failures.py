@@ -12,7 +12,7 @@ from locks_http import Locks, SECRET, locks, play, refused  # noqa: F401 (fixtur
 from page_shapes import check, is_text, is_time
 
 
-def test_an_answer_that_was_lost_is_reported_and_asking_again_is_the_same_grant(system):
+def test_a_lost_answer_is_reported_and_a_repeated_request_gets_the_same_grant(system):
     broker, gateway, locks = play(system)
     broker.signal(signal.SIGSTOP)
     told = refused(locks.put("once", owner="a", ttl=30), 503, "broker_away")
@@ -74,7 +74,7 @@ def test_with_a_file_grants_and_values_outlive_a_killed_broker(system):
     assert locks.take("gone", "b") > token
 
 
-def test_what_the_disk_does_not_take_is_reported_and_renewals_go_on(system):
+def test_a_failing_disk_is_reported_and_renewals_continue(system):
     broker = system.broker(store="sqlite:" + system.path("log.db"))
     gateway = system.gateway(broker, locks_token=SECRET)
     locks = Locks(gateway)
@@ -94,7 +94,7 @@ def test_what_the_disk_does_not_take_is_reported_and_renewals_go_on(system):
     assert gateway.page("telegram_locks_status")["durable"] is True
 
 
-def test_with_the_broker_away_every_route_says_so_and_none_says_free(system):
+def test_with_the_broker_away_every_route_reports_it_and_none_reports_a_free_lock(system):
     gateway = system.gateway(locks_token=SECRET)
     locks = Locks(gateway)
     for answer in (locks.put("x", owner="a", ttl=30), locks.put("x", owner="a", token=7),

@@ -134,7 +134,7 @@ FORGED = "INFO:     127.0.0.1:1 - forged"
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_nothing_a_peer_says_can_forge_or_break_a_line(system, log_format):
+def test_no_message_of_a_peer_can_forge_or_break_a_log_line(system, log_format):
     broker = system.broker(log_format=log_format)
     gateway = system.gateway(broker, log_format=log_format, gateway_name="gw-1", access_log=True)
     evil = ("x\n" + FORGED + "\r\n" + FORGED + '\x1b[31m"} \x07\x00').encode()

@@ -42,7 +42,7 @@ def scene(shared_system):
     return gateway
 
 
-def test_the_text_is_what_the_format_allows(scene):
+def test_the_metrics_follow_the_text_format(scene):
     told = metrics.of(scene)
     assert len(told.families) > 40
     assert told["pregon_ready"] == 1
@@ -182,7 +182,7 @@ def test_clients_count_by_mode_and_encoding_and_by_how_they_end(system):
     assert stays.is_open
 
 
-def test_what_is_merged_and_what_is_delivered_add_up(system):
+def test_merged_and_delivered_quotes_add_up(system):
     broker, gateway = system.start()
     feed = system.feed(broker)
     every = system.client(gateway, "?symbols=X&mode=all")
@@ -204,7 +204,7 @@ def test_what_is_merged_and_what_is_delivered_add_up(system):
     assert rose("pregon_sent_bytes_total") >= sum(len(m) for m in every.raw[2:])
 
 
-def test_what_clients_say_is_counted(system):
+def test_messages_of_clients_are_counted(system):
     broker, gateway = system.start()
     client = system.raw_client(gateway, "?symbols=X")
     client.receive("ack")
@@ -219,7 +219,7 @@ def test_what_clients_say_is_counted(system):
         3 * len(frame)
 
 
-def test_a_quote_is_timed_once_however_many_get_it(system):
+def test_the_latency_of_a_quote_counts_once_however_many_clients_get_it(system):
     broker, gateway = system.start()
     feed = system.feed(broker)
     clients = [system.client(gateway, f"?symbols=X&mode={mode}") for mode in ("all", "merge") * 3]
@@ -371,7 +371,7 @@ def test_the_position_is_the_heads_once_all_has_been_passed_on(system):
     assert told["pregon_symbols"] == 30
 
 
-def test_a_store_tells_how_far_it_is(system):
+def test_the_metrics_have_the_position_of_the_store(system):
     broker = system.broker(store=f"sqlite:{system.path('log')}")
     gateway = system.gateway(broker)
     feed = system.feed(broker)

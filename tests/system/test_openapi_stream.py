@@ -109,7 +109,7 @@ WRONG = [
 ]
 
 
-def test_a_request_is_taken_exactly_if_the_document_says_so(system, scene):
+def test_a_request_is_accepted_exactly_if_openapi_json_permits_it(system, scene):
     client = system.client(scene[1], "?symbols=NONE")
     client.receive("ack")
     for requests, answer in ((GOOD, "ack"), (WRONG, "error")):

@@ -279,7 +279,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("request_line", WRONG)
-def test_an_error_says_what_is_wrong_in_json(scene, request_line):
+def test_an_error_is_json_with_the_cause(scene, request_line):
     method, path = request_line.split()
     status, code = WRONG[request_line]
     answer = scene.get(path, method)
@@ -296,7 +296,7 @@ def test_an_error_says_what_is_wrong_in_json(scene, request_line):
 PAGES = ("/",)
 
 
-def test_a_page_is_asked_for_by_the_path_its_links_are_relative_to(scene):
+def test_a_page_is_requested_by_the_path_that_its_links_are_relative_to(scene):
     for path, target in {
         "/precios": "./precios/",
         "/precios?q=a%20b": "./precios/?q=a%20b",

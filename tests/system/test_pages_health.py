@@ -7,7 +7,7 @@ from fake_broker import FakeBroker
 from page_shapes import check, is_age, is_count, is_epoch, is_text, is_time
 
 
-def test_with_the_broker_away_the_pages_say_so_and_tell_what_they_know(system):
+def test_with_the_broker_away_the_routes_report_it_and_return_what_they_have(system):
     broker, gateway = system.start(gateway_name="gw-1", websocket_max_connections=9)
     feed = system.feed(broker)
     for symbol in ("X", "Y"):
@@ -60,7 +60,7 @@ def test_with_the_broker_away_the_pages_say_so_and_tell_what_they_know(system):
     assert gateway.get("/cotizaciones/live").status == 200
 
 
-def test_a_gateway_that_never_met_its_broker_knows_nothing_and_says_so(system):
+def test_a_gateway_that_never_reached_its_broker_reports_that_it_has_no_data(system):
     gateway = system.gateway()
     health = gateway.get("/cotizaciones/health")
     assert (health.status, health.json()["broker"]["status"]) == (503, "away")
@@ -136,7 +136,7 @@ STORE = {"kind": "sqlite", "durable": True, "reason": is_text, "stored": is_coun
          "first": is_count, "gaps": 0, "damaged": 0, "behind": is_age}
 
 
-def test_health_tells_what_is_stored(system):
+def test_health_reports_whether_quotes_are_stored(system):
     broker = system.broker(store="sqlite:" + system.path("pregon.db"))
     gateway = system.gateway(broker)
     feed = system.feed(broker)

@@ -130,7 +130,7 @@ def test_a_long_list_of_symbols_in_the_url_is_never_everything(system, length):
     assert ack["symbols"][:-1] == names[:len(ack["symbols"]) - 1]
 
 
-def test_what_is_longer_than_a_page_takes_is_refused_with_the_limit(system):
+def test_a_too_long_parameter_is_refused_with_the_limit(system):
     broker, gateway = system.start()
     said = error(gateway.get(f"{QUOTES}?symbols=" + "A" * 300))
     assert "255" in said["hint"]
@@ -255,7 +255,7 @@ def test_a_position_with_no_symbols_is_answered(system, mode, how):
         assert client.request("ping")["type"] == "ack"
 
 
-def test_a_position_beyond_the_head_is_answered_as_soon_as_the_broker_has_said_so(system):
+def test_a_position_beyond_the_head_is_answered_as_soon_as_the_broker_confirms_it(system):
     broker, gateway = system.start(log_level="debug")
     feed = system.feed(broker)
     feed.quote("X", last="1")

@@ -54,7 +54,7 @@ def test_a_feeder_warns_of_what_the_broker_refuses(system):
     feeder.wait_for_log(r"the broker refused the quote of line 2: book_full; refused so far: 1")
 
 
-def test_fields_nobody_here_knows_pass_unchanged(system):
+def test_unknown_fields_pass_unchanged(system):
     broker, gateway = system.start()
     feed = system.feed(broker)
     client = system.client(gateway, "?symbols=X")
@@ -150,7 +150,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_quote_that_is_not_one_is_refused_counted_and_never_called_out(system, kind):
+def test_an_invalid_quote_is_refused_counted_and_never_published(system, kind):
     broker, gateway = system.start()
     feed = system.feed(broker)
     client = system.client(gateway, "?mode=all")
@@ -291,7 +291,7 @@ def test_recorded_quotes_flow_with_their_prices_as_recorded(system):
     assert feeder.logged(r"refused so far: %d" % (len(rows) - len(good)))
 
 
-def test_several_recorded_files_play_side_by_side(system):
+def test_several_recorded_files_are_replayed_side_by_side(system):
     broker, gateway = system.start()
     client = system.client(gateway)
     names = ("usdthb", "usdchf", "EuStockMarkets", "sp500_daily")
@@ -301,7 +301,7 @@ def test_several_recorded_files_play_side_by_side(system):
         client.wait_until(lambda m, s=symbol: any(x.get("symbol") == s for x in m), symbol)
 
 
-def test_a_simulation_waits_when_the_broker_falls_behind_and_says_so(system):
+def test_a_simulation_waits_when_the_broker_falls_behind_and_logs_it(system):
     broker, gateway = system.start(client_queue=256 * 1024 * 1024)
     client = system.client(gateway, "?mode=all")
     client.receive("ack")
@@ -368,7 +368,7 @@ def test_symbols_go_stale_when_their_feeder_is_killed_and_live_when_one_is_back(
     assert gateway.page("quotes/X")["state"] == "live"
 
 
-def test_a_feed_that_says_goodbye_leaves_stale_symbols_at_once(system):
+def test_the_symbols_of_a_feed_are_stale_at_once_after_its_goodbye(system):
     broker, gateway = system.start()
     feed = system.feed(broker)
     feed.quote("X", last="1")
@@ -399,7 +399,7 @@ def test_a_second_feeder_of_a_name_stands_by_and_takes_over(system):
     assert (row["name"], row["status"], row["lost"]) == ("twin", "live", 0)
 
 
-def test_lines_under_a_grant_that_was_taken_over_are_not_called_out(system):
+def test_lines_under_a_grant_that_was_taken_over_are_not_published(system):
     broker, gateway = system.start()
     client = system.client(gateway, "?mode=all")
     client.receive("ack")
@@ -419,7 +419,7 @@ def test_lines_under_a_grant_that_was_taken_over_are_not_called_out(system):
     assert not client.received("quote", last="666")
 
 
-def test_lines_that_come_twice_or_out_of_order_are_called_out_once_and_in_order(system):
+def test_lines_that_arrive_twice_or_out_of_order_are_published_once_and_in_order(system):
     broker, gateway = system.start()
     client = system.client(gateway, "?symbols=X&mode=all")
     client.receive("ack")

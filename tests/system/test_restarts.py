@@ -86,7 +86,7 @@ def test_a_broker_that_comes_back_finds_clients_reset_and_goes_on(system, how):
 
 
 @pytest.mark.parametrize("mode", ["merge", "all"])
-def test_after_a_reset_the_first_word_of_a_symbol_is_its_snapshot(system, mode):
+def test_after_a_reset_the_first_message_of_a_symbol_is_its_snapshot(system, mode):
     fake = FakeBroker(system)
     gateway = system.gateway(fake)
     client = system.client(gateway, f"?symbols=*&mode={mode}")
@@ -247,7 +247,7 @@ def test_two_killed_at_once_come_back_in_either_order(system, victims):
 
 
 @pytest.mark.parametrize("which", ["SIGTERM", "SIGINT"])
-def test_a_gateway_says_when_to_come_back_before_it_goes(system, which):
+def test_a_gateway_tells_its_clients_when_to_reconnect_before_it_ends(system, which):
     broker, gateway = system.start(timeout_graceful_shutdown=8)
     clients = [system.client(gateway, "?symbols=X") for _ in range(10)]
     packed = system.client(gateway, "?symbols=X", subprotocol="pregon.v1.msgpack")
@@ -410,7 +410,7 @@ def test_in_mode_all_the_chain_is_whole_when_heartbeats_are_missed_too(system, p
     chain(every, "X", 4)
 
 
-def test_lines_that_are_lost_on_the_way_are_asked_for_and_called_out_in_order(system):
+def test_lines_that_are_lost_on_the_way_are_requested_and_published_in_order(system):
     broker, gateway = system.start()
     feed = system.feed(broker)
     client = system.client(gateway, "?symbols=X&mode=all")

@@ -43,7 +43,7 @@ def first_visit(system, gateway, feed, query, count=100):
 
 @pytest.mark.parametrize("where", ["same", "other", "fresh"])
 @pytest.mark.parametrize("how", ["url", "request"])
-def test_in_mode_all_exactly_what_was_missed_comes_in_order(system, where, how):
+def test_in_mode_all_a_client_gets_exactly_the_missed_records_in_order(system, where, how):
     broker, gateway = system.start()
     feed = system.feed(broker)
     other = system.gateway(broker) if where == "other" else None
@@ -71,7 +71,7 @@ def test_in_mode_all_exactly_what_was_missed_comes_in_order(system, where, how):
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_in_mode_merge_what_changed_comes_as_its_newest_value(system, fresh):
+def test_in_mode_merge_each_changed_symbol_comes_with_its_newest_value(system, fresh):
     broker, gateway = system.start(heartbeat=1)
     feed = system.feed(broker)
     client = system.client(gateway, "?symbols=X,Y,Z")
@@ -118,7 +118,7 @@ def test_a_position_beyond_the_head_is_not_recovered(system, mode):
     client.receive("quote", n=4)
 
 
-def test_what_a_client_has_from_a_faster_gateway_does_not_come_again(system):
+def test_a_client_that_was_ahead_at_another_gateway_gets_no_record_twice(system):
     fake = FakeBroker(system)
     gateway = system.gateway(fake)
     stays = system.client(gateway, "?symbols=X&mode=all")
@@ -250,7 +250,7 @@ def test_positions_that_are_none_are_reported(system):
         assert error["code"] == "bad_request" and "since" in error["message"]
 
 
-def test_what_is_missed_may_be_larger_than_the_clients_queue(system):
+def test_missed_records_may_exceed_the_clients_queue(system):
     broker, gateway = system.start(client_queue=65536, resume_window=65536)
     feed = system.feed(broker)
     epoch, seq = first_visit(system, gateway, feed, "?symbols=X&mode=all", count=3)
@@ -276,7 +276,7 @@ def test_many_clients_that_reconnect_at_once_share_the_requests_to_the_broker(sy
         assert numbers(client) == list(range(4, 601))
 
 
-def test_while_quotes_flow_a_client_may_come_and_go_as_it_likes(system):
+def test_a_client_may_subscribe_and_unsubscribe_while_quotes_flow(system):
     """One that leaves after every few messages has them all once, in order, from two gateways."""
     seed = random.randrange(10**6)
     rng = random.Random(seed)
@@ -303,7 +303,7 @@ def test_while_quotes_flow_a_client_may_come_and_go_as_it_likes(system):
     feeder.stop()
 
 
-def test_one_that_was_too_slow_goes_on_where_it_was(system):
+def test_a_client_that_was_too_slow_resumes_at_its_position(system):
     broker, gateway = system.start(client_queue=65536)
     feed = system.feed(broker)
     slow = system.raw_client(gateway, "?symbols=X&mode=all", receive_buffer=4096)
@@ -318,7 +318,7 @@ def test_one_that_was_too_slow_goes_on_where_it_was(system):
     assert got + numbers(client) == list(range(1, 3001))
 
 
-def test_a_gateway_that_loses_its_connection_to_the_broker_tells_no_hole(system):
+def test_a_gateway_that_loses_its_connection_to_the_broker_reports_no_hole(system):
     """Killed brokers in memory begin a new log; a cut connection does not."""
     broker = system.broker()
     proxy = system.proxy(broker.settings["broker_publish"])

@@ -52,7 +52,7 @@ def stored(control, position):
     pregon.eventually(lambda: control.request("status")["store"]["stored"], lambda n: n == position)
 
 
-def test_what_is_damaged_in_the_ring_and_stored_costs_nothing(system, path):
+def test_damaged_entries_of_the_ring_that_are_stored_cost_nothing(system, path):
     broker = system.broker(store=f"sqlite:{path}")
     fed(system.feed(broker), 1, 200)
     stored(system.control(broker), 200)
@@ -71,7 +71,7 @@ def test_what_is_damaged_in_the_ring_and_stored_costs_nothing(system, path):
 
 
 @pytest.mark.parametrize("position", [50, 120])
-def test_what_is_damaged_in_the_ring_and_nowhere_else_is_lost_by_name(system, path, position):
+def test_damaged_entries_that_only_the_ring_had_are_reported_as_lost(system, path, position):
     broker = system.broker(store=f"sqlite:{path}")
     epoch = epoch_of(broker)
     control = system.control(broker)
@@ -124,7 +124,7 @@ def test_a_ring_that_is_behind_the_store_begins_a_new_epoch(system, path):
     assert client.receive("quote", n=21)["seq"] > 20
 
 
-def test_a_ring_that_makes_no_sense_begins_a_new_epoch_above_what_it_gave(system, path):
+def test_an_invalid_ring_begins_a_new_epoch_above_its_positions(system, path):
     broker = system.broker(store=f"sqlite:{path}")
     fed(system.feed(broker), 1, 100)
     epoch = epoch_of(broker)

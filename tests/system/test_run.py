@@ -87,7 +87,7 @@ def test_one_command_makes_recorded_quotes_flow_and_a_signal_ends_all_of_it(syst
         assert run.logged(rf"^run +\| {name} stopped \(exit code 0\)$")
 
 
-def test_a_program_that_is_killed_is_started_again_where_the_others_look_for_it(system):
+def test_a_killed_program_is_restarted_at_the_same_address(system):
     run = Run(system, SPEED="10").up()
     client = system.client(run)
     client.receive(("quote", "snapshot"))
@@ -130,7 +130,7 @@ def test_wrong_settings_stop_all_and_are_named(system, env, name):
     assert run.logged(r"^run +\| \w+ says its settings are wrong; stopping$")
 
 
-def test_a_taken_port_stops_all_and_tells_what_to_type(system):
+def test_a_taken_port_stops_all_and_names_the_command_to_type(system):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         s.listen()
@@ -154,7 +154,7 @@ def test_a_program_that_ends_before_it_was_ever_ready_is_not_started_again(syste
     assert not run.logged(r"again in")
 
 
-def test_a_program_that_was_asked_to_end_is_reported_to_have_ended(system):
+def test_a_program_that_ends_with_code_0_is_reported_and_restarted(system):
     run = Run(system).up()
     here = run.log_position()
     os.kill(run.child("gateway"), signal.SIGTERM)
@@ -170,7 +170,7 @@ def test_a_program_that_ran_for_a_while_is_back_in_under_a_second_however_often_
         assert program.die(now=program.started_at + 2.5) < 0.5
 
 
-def test_a_program_that_dies_at_once_again_and_again_is_started_ever_later_up_to_a_bound():
+def test_a_program_that_keeps_ending_at_once_is_restarted_with_growing_bounded_delays():
     program = run_module().Program("broker", "/bin/false")
     waits = [program.die(now=0.1) for _ in range(10)]
     assert waits[0] < 0.5
@@ -179,7 +179,7 @@ def test_a_program_that_dies_at_once_again_and_again_is_started_ever_later_up_to
     assert program.die(now=2.5) < 0.5  # it has run
 
 
-def test_its_lines_are_whole_and_named(system):
+def test_the_lines_of_make_run_are_complete_and_have_the_programs_name(system):
     run = Run(system).up()
     run.get("/cotizaciones/live")
     run.signal(signal.SIGTERM)

@@ -64,7 +64,7 @@ def test_a_name_in_the_env_file_that_is_nearly_ours_is_warned_of_with_its_line(s
     assert not gateway.logged("OTHER_PROGRAMS|s3cret")
 
 
-def test_without_a_broker_gateway_and_feeder_name_the_addresses_they_ask(system):
+def test_without_a_broker_gateway_and_feeder_log_the_addresses_they_try(system):
     broker = system.broker()
     ingest, publish, control = (
         re.escape(broker.ready[k]) for k in ("ingest", "publish", "control")
@@ -245,7 +245,7 @@ def test_star_together_with_credentials_is_refused_at_the_start(system):
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_what_is_no_flag_is_wrong_usage(system, program):
+def test_an_unknown_flag_is_wrong_usage(system, program):
     for wrong in (["--no-such-flag"], ["--no-such-flag=1"], ["word"], ["--log-level"], ["-x"],
                   ["--env-file=missing.env"], ["--env-file"]):
         code, out, err = run(system, program, *wrong)

@@ -14,7 +14,7 @@ def active(gateway):
     return gateway.status()["active_connections"]
 
 
-def test_a_client_that_stops_reading_delays_nobody_and_costs_bounded_memory(system):
+def test_a_client_that_stops_reading_delays_no_other_client_and_costs_bounded_memory(system):
     broker, gateway = system.start()
     feed = system.feed(broker)
     symbols = [f"S{i}" for i in range(200)]
@@ -123,7 +123,7 @@ def test_a_client_that_answers_no_ping_is_dropped_and_one_that_does_stays(system
     gateway.wait_for_log("connection closed: silent for WEBSOCKET_TIMEOUT, code 4001")
 
 
-def test_a_client_that_died_without_a_word_is_gone_after_the_timeout(system):
+def test_a_client_whose_host_vanished_is_dropped_after_the_timeout(system):
     broker, gateway = system.start(websocket_timeout=2)
     feed = system.feed(broker)
     dead = system.raw_client(gateway, "?symbols=X", receive_buffer=4096)
@@ -135,7 +135,7 @@ def test_a_client_that_died_without_a_word_is_gone_after_the_timeout(system):
     gateway.wait_for_log("connection closed: silent for WEBSOCKET_TIMEOUT")
 
 
-def test_any_word_of_a_client_counts_as_a_sign_of_life(system):
+def test_any_message_of_a_client_counts_as_a_sign_of_life(system):
     broker, gateway = system.start(websocket_timeout=2)
     other = system.raw_client(gateway, "?symbols=X")
     client = system.raw_client(gateway, "?symbols=X")

@@ -112,7 +112,7 @@ def test_a_feeder_that_was_paused_longer_than_its_lease_is_fenced_and_stands_by(
     trio.client.receive("quote", last=late)
 
 
-def test_a_pause_nobody_used_costs_nothing(system):
+def test_a_pause_in_which_no_other_feeder_took_the_name_costs_nothing(system):
     broker, gateway = system.start()
     client = system.client(gateway, "?symbols=X&mode=all")
     client.receive("ack")
@@ -126,7 +126,7 @@ def test_a_pause_nobody_used_costs_nothing(system):
     assert not broker.logged("it follows")
 
 
-def test_one_after_the_other_until_nobody_is_left_and_the_tokens_rise(trio):
+def test_standby_feeders_take_over_one_after_the_other_with_rising_tokens(trio):
     ended = []
     for end in ("kill", "stop", "kill"):
         feeder = trio.successor(*ended)

@@ -136,7 +136,7 @@ def test_a_client_resumes_from_the_store_what_the_ring_has_no_longer(system, pat
             assert numbers(client) == list(range(4, 4004))
 
 
-def test_what_retention_pruned_is_not_recovered(system, path):
+def test_pruned_records_are_not_recovered(system, path):
     broker = started(system, path, journal_bytes=1048576, retention_count=1000)
     gateway = system.gateway(broker)
     feed = system.feed(broker)
@@ -248,7 +248,7 @@ def test_a_backup_made_while_quotes_flow_is_whole_and_begins_its_own_epoch(syste
     other.wait_for_log("new epoch .restored.")
 
 
-def test_what_a_broker_with_another_log_had_received_is_not_blamed_on_the_ring(system, path):
+def test_lines_that_an_older_log_had_received_are_reported_as_log_replaced(system, path):
     broker = started(system, path)
     gateway = system.gateway(broker)
     client = system.client(gateway, "?symbols=X&mode=all")
@@ -311,7 +311,7 @@ def test_one_store_has_one_broker(system, path):
     assert path in refused(system, path, code=2)
 
 
-def test_settings_that_make_no_sense_stop_it(system):
+def test_invalid_store_settings_end_the_broker(system):
     for store in ("file.db", "sqlite:", "SQLITE:x"):
         broker = system.broker(wait=False, store=store)
         broker.wait_for_exit(code=2)

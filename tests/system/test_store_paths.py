@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written_is_named_and_nothing_changes(system):
     os.chmod(folder, 0o755)
 
 
-def test_what_is_no_file_cannot_be_a_store_and_is_not_waited_for(system):
+def test_a_store_that_is_not_a_regular_file_is_refused_at_once(system):
     fifo = system.path("pipe")
     os.mkfifo(fifo)
     for path in (fifo, "/dev/null"):

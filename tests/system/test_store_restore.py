@@ -127,7 +127,7 @@ def test_a_store_in_use_is_not_restored_under_any_of_its_names(system, path):
 @pytest.mark.parametrize(
     "what", ["nothing", "text", "damaged", "cut", "other", "store", "memory", "both"]
 )
-def test_what_cannot_be_restored_is_refused_and_nothing_changes(system, path, what):
+def test_an_invalid_backup_is_refused_and_nothing_changes(system, path, what):
     broker = system.broker(store=f"sqlite:{path}")
     fed(system.feed(broker), 1, 500)
     broker.stop()

@@ -76,7 +76,7 @@ def test_a_feeder_that_was_acknowledged_more_begins_a_new_epoch(system, path):
     assert "%016x" % status["epoch"] == epoch_of(broker)
 
 
-def test_a_gateway_that_knows_more_begins_a_new_epoch_and_tells_its_clients(system, path):
+def test_a_gateway_that_proves_lost_positions_makes_the_broker_begin_a_new_epoch(system, path):
     broker = system.broker(store=f"sqlite:{path}")
     gateway, feed = system.gateway(broker), system.feed(broker)
     client = system.client(gateway, "?symbols=X&mode=all")

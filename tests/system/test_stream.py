@@ -8,7 +8,7 @@ import msgpack
 from stream_checks import is_time, silent
 
 
-def test_the_first_word_is_a_welcome_that_states_the_terms(system):
+def test_the_first_message_is_a_welcome_with_the_limits(system):
     broker, gateway = system.start(
         gateway_name="gw-1", heartbeat=7, websocket_timeout=41.5, max_symbols=77,
         ws_max_size=4242, client_queue=54321,
@@ -130,7 +130,7 @@ def test_a_symbol_is_sent_once_whatever_number_of_patterns_match_it(system):
         assert len(seqs) == len(set(seqs))
 
 
-def test_a_symbol_nobody_has_heard_of_may_still_come(system):
+def test_an_unknown_symbol_may_be_subscribed_before_it_exists(system):
     broker, gateway = system.start()
     client = silent(system, gateway)
     ack = client.request("subscribe", symbols=["LATER"])
@@ -139,7 +139,7 @@ def test_a_symbol_nobody_has_heard_of_may_still_come(system):
     client.receive("quote", symbol="LATER")
 
 
-def test_what_cannot_be_a_pattern_is_rejected_by_name_and_the_rest_accepted(system):
+def test_invalid_patterns_are_rejected_by_name_and_the_rest_is_accepted(system):
     broker, gateway = system.start()
     client = silent(system, gateway)
     wrong = ["A\u0000B", "a", "", "A B", "*A", "A**", "X" * 33, "Ñ"]
@@ -224,7 +224,7 @@ def test_a_client_that_sends_nothing_gets_everything_until_its_first_subscribe(s
     assert not client.received(symbol="B", last="2")
 
 
-def test_what_a_silent_client_gets_can_be_set_or_turned_off(system):
+def test_the_automatic_subscription_can_be_set_or_turned_off(system):
     broker, gateway = system.start(websocket_auto_subscribe="A*,B")
     feed = system.feed(broker)
     client = system.client(gateway)
@@ -238,7 +238,7 @@ def test_what_a_silent_client_gets_can_be_set_or_turned_off(system):
     assert not quiet.received("quote") and not quiet.received("snapshot")
 
 
-def test_automatic_snapshots_end_at_auto_max_with_an_error_that_names_it(system):
+def test_automatic_snapshots_end_at_auto_max_with_an_error_that_names_the_setting(system):
     broker, gateway = system.start(auto_max=5)
     feed = system.feed(broker)
     for i in range(8):

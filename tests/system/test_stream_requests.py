@@ -115,7 +115,7 @@ def test_a_mistake_is_answered_with_its_place_and_the_connection_stays(system, t
     assert client.request("ping", id=1)["op"] == "ping"
 
 
-def test_what_is_no_json_is_answered_with_its_place_and_with_what_is_expected(system):
+def test_invalid_json_is_answered_with_its_place_and_the_expected_form(system):
     broker, gateway = system.start()
     client = silent(system, gateway)
     client.send("hello")

@@ -73,7 +73,7 @@ def test_symbols_are_words_and_only_they_are_followed(system, broker):
     (["-x"], "\"-x\" is not a flag"),
     (["--broker-publish", "nowhere"], "BROKER_PUBLISH"),
 ])
-def test_what_is_wrong_is_reported_with_code_2(system, broker, words, said):
+def test_wrong_arguments_of_tail_end_it_with_code_2(system, broker, words, said):
     result = ran(broker, *words)
     assert result.returncode == 2
     assert said in result.stderr and not result.stdout
@@ -101,7 +101,7 @@ def test_tail_goes_on_from_the_position_it_printed_also_after_a_killed_broker(sy
     assert numbers == list(range(1, 101))
 
 
-def test_an_end_by_a_signal_tells_the_position_and_is_no_failure(system, broker):
+def test_an_end_by_a_signal_prints_the_position_and_is_no_failure(system, broker):
     feed = system.feed(broker)
     tail = consumer.tail(system, broker)
     fed(feed, "X", 1, 3)
@@ -125,7 +125,7 @@ def test_no_snapshot_begins_with_what_comes(system, broker):
     assert len(tail.messages()) == 1
 
 
-def test_it_ends_with_its_reader_whether_or_not_anything_comes(system, broker):
+def test_tail_ends_with_its_reader_whether_or_not_quotes_arrive(system, broker):
     feed = system.feed(broker)
     fed(feed, "X", 1, 1)
     process = subprocess.Popen(command(broker), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -181,7 +181,7 @@ def test_the_broker_s_absence_is_reported_on_standard_error_once(system, broker)
     assert len(tail.logged("is away")) == 1
 
 
-def test_merge_skips_what_nobody_could_read(system, broker):
+def test_tail_in_mode_merge_skips_values_that_it_could_not_read_in_time(system, broker):
     feed = system.feed(broker)
     tail = consumer.tail(system, broker, mode="merge", log_level="debug")
     tail.wait_for_log("Up to date", stream="err")

@@ -40,7 +40,7 @@ def check_once_or_marked(texts, what):
     return len(copies)
 
 
-def test_each_command_is_answered_in_the_language_of_who_asks(system, telegram):
+def test_each_command_is_answered_in_the_language_of_its_sender(system, telegram):
     broker, feed, _ = play(system, telegram)
     feed.quote("BTC/USD", last="1034.50", timestamp=1640995200)
     feed.wait_processed()
@@ -232,7 +232,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 
 
 @pytest.mark.skipif(pregon.IS_SANITIZED, reason="a sanitizer must come before what is preloaded")
-def test_a_name_that_is_still_being_looked_up_holds_nobody_up(system, telegram):
+def test_a_name_that_is_still_being_resolved_delays_no_other_call(system, telegram):
     library = system.path("slow_name.so")
     subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"], check=True,
                    input=SLOW_NAME.encode())
@@ -266,7 +266,7 @@ def test_an_instance_that_slept_past_its_lease_sends_nothing(system, telegram):
     assert {s.via for s in telegram.sent} == {"second"}
 
 
-def test_while_the_broker_is_away_nobody_polls_and_nothing_is_lost(system, telegram):
+def test_while_the_broker_is_away_no_instance_polls_and_nothing_is_lost(system, telegram):
     broker, feed, one = play(system, telegram, telegram_lock_ttl=2)
     telegram.user_sends(ANA, "/alerta BTC > 100")
     telegram.wait_sent(ANA)
@@ -345,7 +345,7 @@ def test_the_alerts_of_a_group_that_became_a_supergroup_go_there(system, telegra
     assert "1. X > 10" in listed and "2. X > 20" in listed
 
 
-def test_a_group_that_says_it_became_a_supergroup_is_believed(system, telegram):
+def test_the_bot_follows_a_group_that_became_a_supergroup(system, telegram):
     broker, feed, _ = play(system, telegram)
     telegram.user_sends(-300, "/alerta X > 10")
     telegram.wait_sent(-300)
@@ -359,7 +359,7 @@ def sends(telegram):
     return [c.params for c in telegram.calls if c.method == "sendMessage"]
 
 
-def test_answers_and_alerts_go_to_the_thread_that_asked(system, telegram):
+def test_answers_and_alerts_go_to_the_thread_of_the_command(system, telegram):
     broker, feed, _ = play(system, telegram)
     telegram.user_sends(-400, "/alerta X > 10", message_thread_id=77)
     telegram.user_sends(-400, "/alerta X > 11")
@@ -384,7 +384,7 @@ def test_answers_and_alerts_go_to_the_thread_that_asked(system, telegram):
         (400, "Bad Request: chat not found"),
     ],
 )
-def test_the_alerts_of_a_chat_that_takes_no_messages_pause_until_somebody_writes(
+def test_the_alerts_of_a_blocked_chat_pause_until_a_person_writes(
     system, telegram, refusal
 ):
     broker, feed, one = play(system, telegram)

@@ -23,7 +23,7 @@ from telegram_bots import (
     telegram,
 )  # noqa: F401 (fixtures)
 
-def test_a_429_is_obeyed_and_what_it_refused_is_sent_once_and_unmarked(system, telegram):
+def test_the_bot_obeys_a_429_and_sends_the_refused_message_once_and_unmarked(system, telegram):
     broker, feed, _ = play(system, telegram)
     telegram.next_call("sendMessage", refuse=(429, "Too Many Requests: retry after 2"),
                        retry_after=2)
@@ -85,7 +85,7 @@ def test_whatever_telegram_answers_the_bot_comes_back_to_its_work(system, telegr
     assert len(telegram.texts()) == 2
 
 
-def test_a_message_that_was_taken_without_an_answer_is_repeated_once_and_says_so(system, telegram):
+def test_a_message_without_an_answer_is_repeated_once_with_a_mark(system, telegram):
     broker, feed, _ = play(system, telegram)
     telegram.next_call("sendMessage", raw=b"", after=True)
     telegram.user_sends(ANA, "/precio X")
@@ -95,7 +95,7 @@ def test_a_message_that_was_taken_without_an_answer_is_repeated_once_and_says_so
     assert len(telegram.wait_sent(ANA, 3)) == 3
 
 
-def test_what_telegram_will_never_take_is_dropped_and_reported(system, telegram):
+def test_a_message_that_telegram_will_never_accept_is_dropped_and_reported(system, telegram):
     broker, feed, one = play(system, telegram)
     telegram.next_call("sendMessage", refuse=(403, "Forbidden: bot was blocked by the user"))
     telegram.user_sends(ANA, "/ayuda")
@@ -169,7 +169,7 @@ def test_a_token_that_is_not_valid_ends_the_program_with_a_sentence(system, tele
     pregon.eventually(lambda: locks(system, broker)[""]["state"], lambda s: s == "free")
 
 
-def test_without_a_network_it_names_the_host_and_says_that_it_goes_on(system, telegram):
+def test_without_a_network_the_bot_names_the_host_and_retries(system, telegram):
     broker = system.broker()
     one = bot(system, broker, telegram, wait=False,
               telegram_api_base_url="http://127.0.0.1:1")

@@ -27,7 +27,7 @@ def check(quote, stamps=WAY):
 
 @BOTH
 @MODES
-def test_a_quote_says_when_it_passed_where(system, protocol, mode):
+def test_a_traced_quote_has_the_times_at_which_it_passed_each_process(system, protocol, mode):
     broker, gateway = system.start()
     feed = system.feed(broker)
     feed.quote("X", last="0")
@@ -49,7 +49,7 @@ def test_a_quote_says_when_it_passed_where(system, protocol, mode):
 
 @BOTH
 @MODES
-def test_the_url_asks_for_it_too(system, protocol, mode):
+def test_the_url_can_request_traces_too(system, protocol, mode):
     broker, gateway = system.start()
     feed = system.feed(broker)
     client = system.client(gateway, f"?symbols=X&mode={mode}&trace=true", subprotocol=protocol)
@@ -58,7 +58,7 @@ def test_the_url_asks_for_it_too(system, protocol, mode):
     check(client.receive("quote"))
 
 
-def test_a_client_that_did_not_ask_for_traces_gets_the_same_bytes_as_without_traces(system):
+def test_a_client_without_the_trace_option_gets_the_same_bytes_as_without_traces(system):
     broker, gateway = system.start()
     feed = system.feed(broker)
     plain = [system.client(gateway, f"?symbols=X&mode={mode}", subprotocol=protocol)
@@ -86,7 +86,7 @@ def test_a_client_that_did_not_ask_for_traces_gets_the_same_bytes_as_without_tra
         assert not [m for m in client.messages if "trace" in m]
 
 
-def test_it_can_be_turned_off_and_stays_as_it_is_when_not_named(system):
+def test_tracing_can_be_turned_off_and_stays_as_it_is_when_a_request_omits_it(system):
     broker, gateway = system.start()
     feed = system.feed(broker)
     client = system.client(gateway, "?symbols=X&trace=true")
@@ -102,7 +102,7 @@ def test_it_can_be_turned_off_and_stays_as_it_is_when_not_named(system):
     assert "trace" not in client.receive("quote", symbol="Z")
 
 
-def test_it_is_known_how_many_ask_for_it(system):
+def test_the_metrics_count_the_clients_with_traces(system):
     broker, gateway = system.start()
     count = lambda: metrics.of(gateway)["pregon_clients_traced"]  # noqa: E731
     one, two = (system.client(gateway, "?symbols=X&trace=true") for _ in range(2))
@@ -159,7 +159,7 @@ def test_a_reconnecting_client_receives_what_is_known_of_the_records_it_missed(
 
 
 @BOTH
-def test_what_is_not_known_is_not_there(system, protocol):
+def test_unknown_times_are_omitted_from_a_trace(system, protocol):
     fake = FakeBroker(system)
     gateway = system.gateway(fake)
     client = system.client(gateway, "?symbols=X&trace=true", subprotocol=protocol)
@@ -180,7 +180,7 @@ def test_a_field_of_that_name_is_the_quotes_own(system):
 
 
 @BOTH
-def test_written_is_when_it_was_sent_also_to_one_that_did_not_read(system, protocol):
+def test_written_is_the_time_of_the_send_also_for_a_client_that_did_not_read(system, protocol):
     broker, gateway = system.start()
     feed = system.feed(broker)
     headers = {"Sec-WebSocket-Protocol": protocol}

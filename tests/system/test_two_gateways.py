@@ -13,7 +13,7 @@ def rows(status):
     return {(c["gateway"], c["port"]) for c in status["connections"]}
 
 
-def test_connections_are_counted_over_all_gateways_whichever_is_asked(system):
+def test_every_gateway_reports_the_connections_of_all_gateways(system):
     broker, gateways = both(system)
     clients = [[system.client(g, "?symbols=X") for _ in range(n)] for g, n in zip(gateways, (2, 3))]
     here = {(f"gw-{i}", c.local_port) for i, some in enumerate(clients, 1) for c in some}

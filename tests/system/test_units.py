@@ -80,7 +80,7 @@ def test_settings_that_are_there_survive_another_installation(tmp_path):
     assert mine.read_text(encoding="utf-8") == "LOG_LEVEL=debug\n"
 
 
-def test_the_recorded_feed_that_is_installed_plays(installed, system):
+def test_the_installed_recorded_feed_can_be_replayed(installed, system):
     text = (installed[1] / "feeder-recorded.env").read_text(encoding="utf-8")
     settings = dict(line.split("=", 1) for line in text.splitlines() if not line.startswith("#"))
     prefix = pathlib.Path(re.search(r"csv:(.*?)/share/", text)[1])

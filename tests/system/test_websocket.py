@@ -104,7 +104,7 @@ def test_a_ping_is_answered_with_its_own_payload(shared_system, payload):
     client.close()
 
 
-def test_a_pong_that_nobody_asked_for_is_not_answered(shared_system):
+def test_an_unrequested_pong_is_not_answered(shared_system):
     client = connected(shared_system)
     client.send_bytes(frame_bytes(PONG) + frame_bytes(PONG, b"x") + frame_bytes(PING, b"y"))
     assert answers(client, 1) == [("pong", b"y")]
@@ -163,7 +163,7 @@ def test_a_pong_leaves_before_the_answer_to_a_later_message(shared_system):
     client.close()
 
 
-def test_what_came_before_a_bad_frame_is_answered(shared_system):
+def test_messages_before_a_bad_frame_are_answered(shared_system):
     client = connected(shared_system)
     client.send_bytes(frame_bytes(PING, b"x") + frame_bytes(TEXT, request(1)) + frame_bytes(3))
     assert answers(client) == [("pong", b"x"), ("ack", 1), ("close", 1002)]
@@ -438,7 +438,7 @@ def test_a_close_without_a_code_is_answered_without_one(shared_system):
 @pytest.mark.parametrize(
     "code", [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535]
 )
-def test_a_code_that_nobody_may_send_is_a_protocol_error(shared_system, code):
+def test_a_reserved_close_code_is_a_protocol_error(shared_system, code):
     client = connected(shared_system)
     client.send_frame(CLOSE, struct.pack(">H", code))
     assert answers(client) == [("close", 1002)]

@@ -76,7 +76,7 @@ def test_both_encodings_have_the_same_values(system):
 
 
 @ENCODINGS
-def test_it_asks_and_is_answered(system, encoding):
+def test_the_javascript_client_sends_requests_and_gets_answers(system, encoding):
     broker, gateway = system.start()
     client = follow(system, gateway, symbols=["X", "Y"], encoding=encoding).connected()
     assert client.call("ask", "ping")["timestamp"] > 1.6e9
@@ -111,7 +111,7 @@ def test_subscriptions_can_be_added_and_removed(system, mode):
     assert not client.all("quote", symbol="A") and not client.all("snapshot", symbol="A")
 
 
-def test_what_is_added_without_a_connection_begins_with_the_next_one(system):
+def test_symbols_added_without_a_connection_are_subscribed_by_the_next_one(system):
     broker, gateway = system.start()
     feed = system.feed(broker)
     call(feed, 1, 1, "B")
@@ -129,7 +129,7 @@ def test_what_is_added_without_a_connection_begins_with_the_next_one(system):
     client.receive("quote", symbol="B", n=2)
 
 
-def test_history_is_a_page_away(system):
+def test_the_javascript_client_reads_history(system):
     broker, gateway = system.start()
     call(system.feed(broker), 1, 3, "USD/X")
     client = follow(system, gateway, symbols=[])
@@ -141,7 +141,7 @@ def test_history_is_a_page_away(system):
 
 @SOCKETS
 @ENCODINGS
-def test_in_mode_all_it_comes_back_to_a_killed_gateway_without_a_hole_or_a_repeat(
+def test_in_mode_all_a_client_resumes_at_a_killed_gateway_without_a_hole_or_a_repeat(
     system, encoding, socket
 ):
     broker, gateway = system.start()
@@ -159,7 +159,7 @@ def test_in_mode_all_it_comes_back_to_a_killed_gateway_without_a_hole_or_a_repea
     assert not client.all("lost") and not client.all("reset")
 
 
-def test_in_mode_merge_it_comes_back_to_the_newest_values(system):
+def test_in_mode_merge_a_client_resumes_with_the_newest_values(system):
     broker, gateway = system.start(heartbeat=1)
     feed = system.feed(broker)
     client = follow(system, gateway, symbols=["X", "Y"]).connected()
@@ -242,7 +242,7 @@ def test_a_program_goes_on_where_the_one_before_it_ended(system):
     assert numbers(second) == list(range(11, 21))
 
 
-def test_a_gateway_that_stops_says_when_to_come_back(system):
+def test_a_gateway_that_stops_states_when_to_reconnect(system):
     broker, gateway = system.start(timeout_graceful_shutdown=4)
     feed = system.feed(broker)
     beside = system.client(gateway)
@@ -293,7 +293,7 @@ def test_a_record_that_is_missing_again_and_again_is_reported_as_lost(system):
     assert numbers(client) == [1, 2, 3, 4, 5, 6, 8, 9]
 
 
-def test_what_a_feed_lost_is_reported(system):
+def test_lost_lines_of_a_feed_are_reported(system):
     broker, gateway = system.start()
     feed = system.feed(broker)
     client = follow(system, gateway, mode="all").connected()
@@ -383,7 +383,7 @@ def test_a_reported_loss_is_not_reported_again_to_a_client_that_reconnects_for_a
     assert len(client.all("lost")) == 1
 
 
-def test_a_state_that_comes_again_is_not_told_again(system):
+def test_a_repeated_state_is_not_sent_again(system):
     broker, gateway = system.start()
     feed, other = system.feed(broker), system.feed(broker, name="other")
     sieve = system.add(Sieve(gateway))

@@ -106,7 +106,7 @@ def test_a_socket_that_cannot_even_be_made_is_tried_again(system):
     ("ws://127.0.0.1", {"symbols": "DAX"}, "symbols are an array"),
     ("ws://127.0.0.1", {"WebSocket": None}, "no WebSocket here.*npm install ws"),
 ])
-def test_what_makes_no_sense_is_reported_at_once(system, url, options, says):
+def test_invalid_arguments_of_connect_throw_at_once(system, url, options, says):
     if "WebSocket" in options and HAS_SOCKET:
         pytest.skip("this Node has a WebSocket")
     client = Follower(system, url, socket="ws", **options)

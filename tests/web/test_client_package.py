@@ -12,7 +12,7 @@ import pregon
 from node import HERE, MODULES, PACKAGE
 
 
-def test_its_msgpack_reads_and_writes_what_everybody_elses_does(system):
+def test_the_msgpack_of_pregon_js_matches_other_implementations(system):
     values = [
         None,
         True,
@@ -84,7 +84,7 @@ def test_its_msgpack_reads_and_writes_what_everybody_elses_does(system):
     assert msgpack.unpackb(base64.b64decode(written)) == values
 
 
-def test_the_package_is_whole_and_typed(system):
+def test_the_npm_package_is_complete_and_typed(system):
     with open(os.path.join(PACKAGE, "package.json"), encoding="utf-8") as f:
         package = json.load(f)
     with open(os.path.join(pregon.ROOT, "shared", "base", "version.h"), encoding="utf-8") as f:

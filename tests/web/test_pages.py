@@ -45,7 +45,7 @@ def name_of(path):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_whole(town, browser, path, variant):
+def test_a_page_shows_its_content_without_errors(town, browser, path, variant):
     page = browser.open(town.url + path, variant)
     page.shows(PAGES[path])
     page.screenshot(f"{name_of(path)}-{variant}")
@@ -61,7 +61,7 @@ def test_a_page_is_whole(town, browser, path, variant):
     ("en-light", ["The gateway does not take “dax”: a symbol is 1 to 32", "Did you mean DAX?"]),
     ("es-dark", ["El gateway no acepta “dax”: un símbolo es de 1 a 32", "¿Quisiste decir DAX?"]),
 ])
-def test_the_board_says_in_its_language_what_is_not_taken(town, browser, variant, texts):
+def test_the_board_shows_rejected_symbols_in_its_language(town, browser, variant, texts):
     page = browser.open(town.url + "/?symbols=dax", variant)
     for text in texts:
         page.shows(text)
@@ -128,7 +128,7 @@ box.querySelector("form").requestSubmit();
 """
 
 
-def test_the_api_page_asks_what_it_describes(system, browser):
+def test_the_api_page_sends_the_requests_that_it_describes(system, browser):
     broker, gateway = system.start(root_path="/precios")
     feed = system.feed(broker)
     feed.quote("X", last="1034.50")
@@ -142,7 +142,7 @@ def test_the_api_page_asks_what_it_describes(system, browser):
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-def test_the_api_page_shows_what_the_stream_says_both_ways(system, browser, encoding):
+def test_the_api_page_shows_sent_and_received_messages(system, browser, encoding):
     broker, gateway = system.start()
     feed = system.feed(broker)
     feed.quote("X", last="1034.50")
@@ -157,7 +157,7 @@ def test_the_api_page_shows_what_the_stream_says_both_ways(system, browser, enco
     page.shows("pregon.v1." + encoding)
 
 
-def test_the_api_page_says_why_the_stream_is_refused(system, browser):
+def test_the_api_page_shows_why_the_stream_is_refused(system, browser):
     broker, gateway = system.start(websocket_token="t0ps3cret")
     page = browser.open(gateway.url + "/docs")
     page.shows("Try the stream")
@@ -166,7 +166,7 @@ def test_the_api_page_says_why_the_stream_is_refused(system, browser):
     page.shows("WEBSOCKET_TOKEN")
 
 
-def test_the_status_page_follows_what_happens(system, browser):
+def test_the_status_page_shows_changes_live(system, browser):
     broker, gateway = system.start(status_token="show-me")
     locker = system.locker(broker, "bot-7f3a")
     locker.acquire("telegram-bot", ttl_ms=60000)
@@ -249,7 +249,7 @@ def test_the_api_page_shows_its_token_to_its_own_gateway_alone(system, browser):
     assert asked.startswith("GET /ws/cotizaciones?symbols= "), asked
 
 
-def test_a_panel_whose_history_fails_shows_what_comes_live(system, browser):
+def test_a_panel_whose_history_fails_shows_live_quotes(system, browser):
     fake = FakeBroker(system)
     gateway = system.gateway(fake)
     beside = system.client(gateway)
