@@ -32,8 +32,8 @@ B        ?= build/$(VARIANT)
 Q        := $(if $(V),,@)
 export B
 
-PKGS     := libzmq msgpack libwslay yajl sqlite3
-LDLIBS   += -lzmq -lwslay -lyajl -lsqlite3 -lpthread
+PKGS     := libzmq msgpack libwslay yajl sqlite3 zlib
+LDLIBS   += -lzmq -lwslay -lyajl -lsqlite3 -lz -lpthread
 CPPFLAGS += -I. -D_GNU_SOURCE $(CROSS_FLAGS)
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wundef -Wvla \
             -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \

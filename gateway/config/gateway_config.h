@@ -84,6 +84,11 @@
     X(secret, LOCKS_TOKEN, locks_token, "", 0, 256, NULL,                                \
       "If set, its bearers may take, renew, release and break locks over HTTP and "      \
       "read their values; empty: locks are read-only.")                                  \
+    X(secret, PUBLISH_TOKEN, publish_token, "", 0, 256, NULL,                            \
+      "If set, its bearers may publish quotes (POST /cotizaciones/quotes); empty: "      \
+      "nobody may.")                                                                     \
+    X(text, PUBLISH_FEED, publish_feed, "web", 1, 64, NULL,                              \
+      "Feed of quotes that are published without the header X-Feed.")                    \
     X(text, ROOT_PATH, root_path, "", 0, 200, NULL,                                      \
       "Path that a proxy puts in front; the gateway understands paths with and "         \
       "without it.")                                                                     \

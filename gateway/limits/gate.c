@@ -11,8 +11,18 @@
 #define LOG_BURST 20 /* lines per code and LOG_INTERVAL_MS */
 #define LOG_INTERVAL_MS 10000
 
+static const struct {
+    const char *code, *setting;
+    int status;
+} requests[] = {
+#define X(code, status, setting) {#code, setting, status},
+    GATE_REQUESTS(X)
+#undef X
+};
+
 struct kept {
-    enum admission_rule rule;
+    const char *code, *setting; /* static */
+    int status;
     int64_t wall_us;
     bool has_origin;
     char origin[128], path[128];
@@ -23,7 +33,8 @@ struct gate {
     atomic_bool is_started, is_leaving, is_draining;
     atomic_uint_fast64_t refused[ADMISSION_RULE_END];
     atomic_uint_fast64_t heads[GATE_HEAD_END];
-    struct log_limit limits[ADMISSION_RULE_END];
+    atomic_uint_fast64_t refused_requests[GATE_REQUEST_END];
+    struct log_limit limits[ADMISSION_RULE_END], request_limits[GATE_REQUEST_END];
     pthread_mutex_t lock; /* guards the ring */
     struct kept ring[GATE_REFUSALS_KEPT];
     uint64_t written; /* into the ring, ever */
@@ -36,6 +47,9 @@ struct gate *gate_new(void)
     pthread_mutex_init(&g->lock, NULL);
     for (int i = 0; i < ADMISSION_RULE_END; i++)
         g->limits[i] = (struct log_limit){.burst = LOG_BURST, .interval_ms = LOG_INTERVAL_MS};
+    for (int i = 0; i < GATE_REQUEST_END; i++)
+        g->request_limits[i] =
+            (struct log_limit){.burst = LOG_BURST, .interval_ms = LOG_INTERVAL_MS};
     return g;
 }
 
@@ -138,22 +152,31 @@ static void keep(char *to, size_t size, const char *text)
     to[len] = '\0';
 }
 
+static void keep_refusal(struct gate *g, struct kept refusal, const char *origin, const char *path)
+{
+    struct kept *k;
+
+    pthread_mutex_lock(&g->lock);
+    k = &g->ring[g->written++ % GATE_REFUSALS_KEPT];
+    *k = refusal;
+    k->has_origin = origin;
+    keep(k->origin, sizeof k->origin, origin ? origin : "");
+    keep(k->path, sizeof k->path, path);
+    pthread_mutex_unlock(&g->lock);
+}
+
 void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms, int64_t wall_us)
 {
     enum admission_rule rule = r->verdict->rule;
     const char *setting = admission_setting(rule);
-    struct kept *k;
 
     atomic_fetch_add(&g->refused[rule], 1);
-    pthread_mutex_lock(&g->lock);
-    k = &g->ring[g->written++ % GATE_REFUSALS_KEPT];
-    k->rule = rule;
-    k->wall_us = wall_us;
-    k->has_origin = r->origin;
-    keep(k->origin, sizeof k->origin, r->origin ? r->origin : "");
-    keep(k->path, sizeof k->path, r->path);
-    pthread_mutex_unlock(&g->lock);
-
+    keep_refusal(g,
+                 (struct kept){.code = admission_code(rule),
+                               .setting = setting,
+                               .status = admission_status(rule),
+                               .wall_us = wall_us},
+                 r->origin, r->path);
     log_limited(&g->limits[rule], now_ms, LOG_WARNING,
                 "%s - \"WebSocket %.100s\" %d %s%s: origin %.120s: %s %s%s%s%s", r->client, r->path,
                 r->is_explained ? admission_close(rule) : r->verdict->status, admission_code(rule),
@@ -165,6 +188,44 @@ void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms, i
 uint64_t gate_refused(const struct gate *g, enum admission_rule rule)
 {
     return atomic_load(&g->refused[rule]);
+}
+
+void gate_refuse_request(struct gate *g, const struct gate_request_refusal *r, int64_t now_ms,
+                         int64_t wall_us)
+{
+    enum gate_request kind = r->kind;
+
+    atomic_fetch_add(&g->refused_requests[kind], 1);
+    keep_refusal(g,
+                 (struct kept){.code = requests[kind].code,
+                               .setting = requests[kind].setting,
+                               .status = requests[kind].status,
+                               .wall_us = wall_us},
+                 r->origin, r->path);
+    log_limited(&g->request_limits[kind], now_ms, LOG_WARNING,
+                "%s - \"%s %.100s\" %d %s: %s %s [%s]", r->client, r->method, r->path,
+                requests[kind].status, requests[kind].code, r->message, r->hint,
+                requests[kind].setting);
+}
+
+uint64_t gate_refused_requests(const struct gate *g, enum gate_request kind)
+{
+    return atomic_load(&g->refused_requests[kind]);
+}
+
+const char *gate_request_code(enum gate_request kind)
+{
+    return requests[kind].code;
+}
+
+const char *gate_request_setting(enum gate_request kind)
+{
+    return requests[kind].setting;
+}
+
+int gate_request_status(enum gate_request kind)
+{
+    return requests[kind].status;
 }
 
 void gate_count_head(struct gate *g, enum gate_head kind)
@@ -190,34 +251,40 @@ const char *gate_head_name(enum gate_head kind)
 
 static void kept_json(const struct kept *k, struct buf *out)
 {
-    buf_printf(out, "{\"code\":\"%s\",\"status\":%d,\"origin\":", admission_code(k->rule),
-               admission_status(k->rule));
+    buf_printf(out, "{\"code\":\"%s\",\"status\":%d,\"origin\":", k->code, k->status);
     if (k->has_origin)
         buf_jsons(out, k->origin);
     else
         buf_adds(out, "null");
     buf_adds(out, ",\"path\":");
     buf_jsons(out, k->path);
-    buf_printf(out, ",\"setting\":\"%s\",\"timestamp\":", admission_setting(k->rule));
+    buf_printf(out, ",\"setting\":\"%s\",\"timestamp\":", k->setting);
     buf_json_time(out, k->wall_us);
     buf_addc(out, '}');
+}
+
+static void add_count(struct buf *out, const char **comma, const char *code, uint64_t count)
+{
+    if (!count)
+        return;
+    buf_printf(out, "%s\"%s\":%llu", *comma, code, (unsigned long long)count);
+    *comma = ",";
 }
 
 void gate_refusals_json(struct gate *g, struct buf *out)
 {
     const char *comma = "";
-    uint64_t total = 0, counts[ADMISSION_RULE_END], first;
+    uint64_t total = 0, counts[ADMISSION_RULE_END], of_requests[GATE_REQUEST_END], first;
 
     for (int i = 0; i < ADMISSION_RULE_END; i++)
         total += counts[i] = gate_refused(g, (enum admission_rule)i);
+    for (int i = 0; i < GATE_REQUEST_END; i++)
+        total += of_requests[i] = gate_refused_requests(g, (enum gate_request)i);
     buf_printf(out, "{\"total\":%llu,\"by_code\":{", (unsigned long long)total);
-    for (int i = 0; i < ADMISSION_RULE_END; i++) {
-        if (!counts[i])
-            continue;
-        buf_printf(out, "%s\"%s\":%llu", comma, admission_code((enum admission_rule)i),
-                   (unsigned long long)counts[i]);
-        comma = ",";
-    }
+    for (int i = 0; i < ADMISSION_RULE_END; i++)
+        add_count(out, &comma, admission_code((enum admission_rule)i), counts[i]);
+    for (int i = 0; i < GATE_REQUEST_END; i++)
+        add_count(out, &comma, requests[i].code, of_requests[i]);
     buf_adds(out, "},\"last\":[");
     comma = "";
     pthread_mutex_lock(&g->lock);

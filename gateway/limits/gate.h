@@ -48,6 +48,27 @@ enum gate_head {
         GATE_HEAD_END
 };
 
+/* Refused requests that are no handshakes: code, HTTP status, setting. */
+#define GATE_REQUESTS(X)                          \
+    X(publish_disabled, 403, "PUBLISH_TOKEN")     \
+    X(publish_unauthorized, 401, "PUBLISH_TOKEN") \
+    X(publish_busy, 429, "HTTP_THREADS")
+
+enum gate_request {
+#define X(code, status, setting) GATE_REQUEST_##code,
+    GATE_REQUESTS(X)
+#undef X
+        GATE_REQUEST_END
+};
+
+struct gate_request_refusal {
+    enum gate_request kind;
+    const char *client; /* host:port */
+    const char *method, *path;
+    const char *origin; /* NULL: none sent */
+    const char *message, *hint;
+};
+
 struct gate *gate_new(void); /* limit 0, not started */
 void gate_free(struct gate *g);
 
@@ -72,6 +93,14 @@ struct admission_live gate_live(const struct gate *g);
 /* Count, remember and log a refusal. */
 void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms, int64_t wall_us);
 uint64_t gate_refused(const struct gate *g, enum admission_rule rule); /* so far */
+
+/* The same of a request that is no handshake. */
+void gate_refuse_request(struct gate *g, const struct gate_request_refusal *r, int64_t now_ms,
+                         int64_t wall_us);
+uint64_t gate_refused_requests(const struct gate *g, enum gate_request kind); /* so far */
+const char *gate_request_code(enum gate_request kind);
+const char *gate_request_setting(enum gate_request kind);
+int gate_request_status(enum gate_request kind);
 
 void gate_count_head(struct gate *g, enum gate_head kind);
 uint64_t gate_heads(const struct gate *g, enum gate_head kind); /* so far */

@@ -64,6 +64,8 @@ struct policy *policy_new(const struct gateway_config *c, char error[POLICY_ERRO
     p->token = mem_strdup(c->websocket_token);
     p->status_token = mem_strdup(c->status_token);
     p->locks_token = mem_strdup(c->locks_token);
+    p->publish_token = mem_strdup(c->publish_token);
+    p->publish_feed = mem_strdup(c->publish_feed);
     p->root_path = normal_root(c->root_path);
     p->is_explaining = c->websocket_explain;
     p->has_access_log = c->access_log;
@@ -97,6 +99,8 @@ void policy_drop(struct policy *p)
     free(p->token);
     free(p->status_token);
     free(p->locks_token);
+    free(p->publish_token);
+    free(p->publish_feed);
     free(p->root_path);
     free(p);
 }

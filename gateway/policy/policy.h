@@ -26,9 +26,11 @@ struct policy {
     struct cors_policy *open_cors; /* for what every page may read */
     struct forwarded_trust *trust;
     struct host_list *hosts;
-    char *root_path;    /* "" or "/prefix", no slash at the end */
-    char *status_token; /* "" for none */
-    char *locks_token;  /* "": locks cannot be changed */
+    char *root_path;     /* "" or "/prefix", no slash at the end */
+    char *status_token;  /* "" for none */
+    char *locks_token;   /* "": locks cannot be changed */
+    char *publish_token; /* "": nobody may publish */
+    char *publish_feed;
     bool is_explaining, has_access_log;
     int max_connections;
     /* Queries of quotes and history a second, of one address and of all; 0: no limit. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/http/query.h"
+#include "gateway/routes/route_private.h"
 
 #define PATH_MAX_BYTES 4096
 
@@ -169,6 +170,20 @@ static void add_proxy(const struct request *r, const struct subject *a, struct b
     buf_addc(b, '}');
 }
 
+/* May the bearer post quotes? */
+static void add_publish(const struct request *r, struct buf *b)
+{
+    struct route_publish_verdict v = route_judge_publish(r);
+    bool allowed = v.refusal == GATE_REQUEST_END;
+
+    buf_printf(b, ",\"publish\":{\"allowed\":%s", allowed ? "true" : "false");
+    add_member(b, "code", allowed ? "" : gate_request_code(v.refusal));
+    add_member(b, "message", v.message);
+    add_member(b, "hint", v.hint);
+    add_member(b, "setting", allowed ? "" : gate_request_setting(v.refusal));
+    buf_addc(b, '}');
+}
+
 void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lookup,
                       struct reply *reply)
 {
@@ -200,5 +215,6 @@ void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lo
     add_member(b, "client", r->client_name);
     add_rules(r, &a, &live, b);
     add_proxy(r, &a, b);
+    add_publish(r, b);
     buf_printf(b, ",\"request_id\":\"%s\"}", r->id);
 }

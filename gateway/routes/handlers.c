@@ -163,6 +163,7 @@ static void take_request(struct handlers *h, struct loop_request *q)
         handlers_ask_history(q);
         break;
     case LOOP_REQUEST_BROKER:
+        q->is_sent = upstream_is_here(h->upstream);
         upstream_forward(h->upstream, q->op, q->members, buf_span(&q->arguments), q,
                          answer_forwarded);
         break;

@@ -55,6 +55,9 @@ static void put_refusals(struct exposition *e, const struct handlers *h)
     for (int i = ADMISSION_ADMITTED + 1; i < ADMISSION_RULE_END; i++)
         put_text_and(e, "code", admission_code((enum admission_rule)i),
                      gate_refused(h->gate, (enum admission_rule)i));
+    for (int i = 0; i < GATE_REQUEST_END; i++)
+        put_text_and(e, "code", gate_request_code((enum gate_request)i),
+                     gate_refused_requests(h->gate, (enum gate_request)i));
     exposition_begin(e, "pregon_http_heads_refused_total",
                      "HTTP connections that were closed before there was a request, by reason.");
     for (int i = 0; i < GATE_HEAD_END; i++)

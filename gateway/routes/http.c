@@ -149,6 +149,7 @@ static enum err start(struct http *h, const struct gateway_config *c, char error
         return ERR_SYS;
     }
     apply(h, c, h->policy);
+    h->service.publishing_max = (int)c->http_threads / 4;
     limits = limits_of(h, c);
     e = front_open(c->host, (int)c->port, &limits, h->service.gate, &h->front, error);
     if (e)

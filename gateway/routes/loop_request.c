@@ -105,6 +105,7 @@ enum loop_request_outcome loop_request_post(struct loop_request_queue *d, struct
         q->epoch = copy->epoch;
         q->answered_us = copy->answered_us;
         q->is_complete = copy->is_complete;
+        q->is_sent = copy->is_sent;
         copy->body = (struct buf){0};
     } else if (d->is_cancelled) {
         outcome = LOOP_REQUEST_CANCELLED;

@@ -61,6 +61,7 @@ struct loop_request {
     uint64_t epoch;               /* answer, of quotes: of the log, */
     int64_t answered_us;          /* time of the answer */
     int is_complete;              /* and whether the broker gave it */
+    int is_sent;     /* answer, of LOOP_REQUEST_BROKER: the broker may have got the request */
     uint64_t serial; /* set by loop_request_post, unique: the loop's key for late answers */
     struct handlers *handlers; /* the loop's, while it answers */
     /* private from here */

@@ -21,12 +21,13 @@ static route_handler get_file, get_health, get_ready, get_live, get_status, get_
 
 static const struct route {
     const char *path;
-    route_handler *get;                        /* HEAD too; NULL: the stream */
-    route_handler *put, *del;                  /* NULL: not a method here */
-    const char *tail;                          /* required end of the path after the slash */
-    const char *query, *del_query, *put_query; /* the parameters that it accepts; NULL: none */
-    bool has_more;                             /* the path continues after a slash */
-    bool is_query;                             /* HTTP_QUERY_RATE counts it */
+    route_handler *get;              /* HEAD too; NULL: the stream */
+    route_handler *post, *put, *del; /* NULL: not a method here */
+    const char *tail;                /* required end of the path after the slash */
+    /* the parameters that it accepts; NULL: none */
+    const char *query, *del_query, *put_query, *post_query;
+    bool has_more;    /* the path continues after a slash */
+    bool is_query;    /* HTTP_QUERY_RATE counts it, if it is a GET */
     bool is_open;     /* pages of every origin may read it, regardless of CORS_ORIGINS */
     bool is_any_host; /* probes request it by address, regardless of ALLOWED_HOSTS */
 } routes[] = {
@@ -53,7 +54,12 @@ static const struct route {
      .put = route_put_lock,
      .del = route_delete_lock,
      .del_query = "owner,token,break,reason"},
-    {.path = ROUTE_QUOTES, .get = route_get_quotes, .query = "symbols," PAGE, .is_query = true},
+    {.path = ROUTE_QUOTES,
+     .get = route_get_quotes,
+     .query = "symbols," PAGE,
+     .is_query = true,
+     .post = route_post_quotes,
+     .post_query = "stored,ended"},
     /* No symbol ends in "/history": they have no lower case. */
     {.path = ROUTE_QUOTES,
      .has_more = true,
@@ -235,6 +241,7 @@ static route_handler *find_handler(const struct route *t, const struct request *
     const char *method = r->head->method;
 
     return is_get(r)                       ? t->get
+           : strcmp(method, "POST") == 0   ? t->post
            : strcmp(method, "PUT") == 0    ? t->put
            : strcmp(method, "DELETE") == 0 ? t->del
                                            : NULL;
@@ -242,22 +249,24 @@ static route_handler *find_handler(const struct route *t, const struct request *
 
 static void refuse_method(const struct route *t, struct request *r, struct reply *p)
 {
-    bool is_read_only = !t->put && !t->del;
+    bool is_read_only = !t->post && !t->put && !t->del;
 
     reply_error(p, r, 405, "method_not_allowed",
                 is_read_only ? "This path is only for reading."
                              : "This path does not know that method.",
                 is_read_only ? "Use GET." : "The header Allow names those it knows.");
-    buf_printf(&p->headers, "Allow: GET%s%s%s\r\n", t->get ? ", HEAD" : "", t->put ? ", PUT" : "",
-               t->del ? ", DELETE" : "");
+    buf_printf(&p->headers, "Allow: GET%s%s%s%s\r\n", t->get ? ", HEAD" : "",
+               t->post ? ", POST" : "", t->put ? ", PUT" : "", t->del ? ", DELETE" : "");
 }
 
 /* Pages read their parameters themselves, and websocket_check checks those of a stream itself. */
 static bool check_query(const struct route *t, const struct request *r, struct reply *p)
 {
-    const char *known = is_get(r)                             ? t->query
-                        : strcmp(r->head->method, "PUT") == 0 ? t->put_query
-                                                              : t->del_query;
+    const char *method = r->head->method;
+    const char *known = is_get(r)                     ? t->query
+                        : strcmp(method, "POST") == 0 ? t->post_query
+                        : strcmp(method, "PUT") == 0  ? t->put_query
+                                                      : t->del_query;
     struct query_fault fault;
 
     if (t == &file_route || t->get == get_check ||
@@ -316,6 +325,13 @@ static bool check_host(const struct route *t, const struct request *r, struct re
     return false;
 }
 
+/* Reading needs no token.  False: the reply states why not. */
+static bool may_come(struct service *s, struct request *r, struct reply *p)
+{
+    return is_get(r) || (strcmp(r->head->method, "POST") == 0 ? route_may_publish(s, r, p)
+                                                              : route_may_change(r, p));
+}
+
 /* False: nothing to send, the handshake is admitted. */
 static bool fill(struct service *s, struct request *r, struct reply *p)
 {
@@ -337,8 +353,8 @@ static bool fill(struct service *s, struct request *r, struct reply *p)
                     "If a proxy puts a prefix in front, set ROOT_PATH to it.");
     } else if (!find_handler(t, r)) {
         refuse_method(t, r, p);
-    } else if ((is_get(r) || route_may_change(r, p)) && check_query(t, r, p) &&
-               (!t->is_query || check_rate(s, r, p))) {
+    } else if (may_come(s, r, p) && check_query(t, r, p) &&
+               (!t->is_query || !is_get(r) || check_rate(s, r, p))) {
         find_handler(t, r)(s, r, p);
     }
     return true;

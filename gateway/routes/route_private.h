@@ -16,7 +16,7 @@ void route_bad_parameter(struct reply *p, const struct request *r, const char *n
 void route_unavailable(struct reply *p, const struct request *r, const char *code,
                        const char *message, const char *hint, int retry_after);
 void route_draining(struct reply *p, const struct request *r);
-/* Does it show LOCKS_TOKEN?  Needed by any PUT or DELETE; else the reply states why not. */
+/* Does it show LOCKS_TOKEN?  Needed by each PUT and DELETE; else the reply states why not. */
 bool route_may_change(const struct request *r, struct reply *p);
 /* Send a request to the loop and wait.  false: there is no answer, and the reply has the error. */
 bool route_request(struct service *s, struct request *r, struct loop_request *q, struct reply *p);
@@ -30,6 +30,16 @@ bool route_page(struct request *r, struct loop_request *q, uint64_t least, struc
 #define ROUTE_QUOTES "/cotizaciones/quotes"
 #define ROUTE_HISTORY "/history"
 route_handler route_get_quotes, route_get_quote, route_get_history;
+
+/* route_publish.c */
+struct route_publish_verdict {
+    enum gate_request refusal; /* GATE_REQUEST_END: it may publish */
+    const char *message, *hint;
+};
+struct route_publish_verdict route_judge_publish(const struct request *r);
+/* Does it show PUBLISH_TOKEN?  Else the reply states why not. */
+bool route_may_publish(struct service *s, struct request *r, struct reply *p);
+route_handler route_post_quotes;
 
 /* route_locks.c */
 #define ROUTE_LOCKS "/cotizaciones/locks"

@@ -83,7 +83,8 @@ struct quote_rules {
     int64_t now_us;        /* wall clock */
     int64_t max_future_us; /* how far ahead of now a timestamp may lie */
     bool allow_crossed;
-    bool refuse_negative; /* refuse prices below 0; sizes below 0 are always refused */
+    bool refuse_negative;   /* refuse prices below 0; sizes below 0 are always refused */
+    bool keeps_time_absent; /* quote_from_json adds no timestamp where there is none */
 };
 
 /* Names of the record's own members, which no field of a quote may have. */

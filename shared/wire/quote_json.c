@@ -244,7 +244,7 @@ enum quote_refusal quote_from_json(const struct json_value *object, const char *
                                    size_t *where)
 {
     const struct json_value *name = json_member(object, "symbol"), *k, *v, *end;
-    bool add_time = !is_given(object, "timestamp");
+    bool add_time = !rules->keeps_time_absent && !is_given(object, "timestamp"), has_time = true;
     bool add_source = source && !is_given(object, "source");
     size_t start = body->len;
     enum quote_refusal r = QUOTE_ACCEPTED;
@@ -275,7 +275,8 @@ enum quote_refusal quote_from_json(const struct json_value *object, const char *
         pack_kv_text(&pk, "source", span_of(source));
     if (!r) {
         *where = object->offset;
-        r = quote_check((struct span){body->data + start, body->len - start}, rules);
+        r = quote_check_line((struct span){body->data + start, body->len - start}, rules,
+                             &has_time);
     }
     if (r) {
         body->len = start;

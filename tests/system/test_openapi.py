@@ -102,6 +102,8 @@ def codes_of_the_source():
         os.path.join(pregon.ROOT, "gateway", "policy", "admission.h"), encoding="utf-8"
     ) as source:
         found |= set(re.findall(r"X\((\w+), \d{3}, \d{4},", source.read()))
+    with open(os.path.join(pregon.ROOT, "gateway", "limits", "gate.h"), encoding="utf-8") as source:
+        found |= set(re.findall(r'X\((\w+), \d{3}, "', source.read()))
     return found
 
 
@@ -182,7 +184,8 @@ class Inspector:
 NOT_PROVOKED = {("/cotizaciones/live", "503"), ("/cotizaciones/quotes", "503"),
                 ("/cotizaciones/websocket_status", "503"), ("/metrics", "503")}
 CODES_NOT_PROVOKED = {"busy", "loop_stalled", "draining", "internal", "store_failed", "bad_answer",
-                      "full", "not_stored", "method_not_allowed", "bad_http_version"}
+                      "full", "not_stored", "method_not_allowed", "bad_http_version",
+                      "publish_busy", "no_answer"}
 
 
 def look_at_quotes(ask, gateway):
@@ -261,12 +264,33 @@ def use_locks(ask, gateway, bearer):
     assert ask(gateway, LOCKS + "/broken").json()["last_lost"]["reason"] == "broken"
 
 
-def send_slowly(inspector, gateway, bearer, target, head):
+def publish_quotes(ask, gateway, bearer):
+    def post(body, query="", **headers):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return ask(gateway, "/cotizaciones/quotes" + query, "POST", {**bearer, **headers},
+                   json.dumps(body))
+
+    good, bad = {"symbol": "A", "last": "1"}, {"symbol": "a", "last": "x"}
+    post([good, bad], "?stored=1", Idempotency_Key="k")
+    post([good, bad], Idempotency_Key="k")
+    assert post(good, Idempotency_Key="k").code == "key_reused"
+    assert post(good, Idempotency_Key="k2").code == "too_many_requests"  # PUBLISH_KEYS is 1
+    assert post(bad).code == "quotes_refused"
+    assert post(7).code == "bad_request"
+    assert post(good, "?stored=x").code == "bad_request"
+    assert post(good, X_Feed="test").code == "held"
+    assert post([good] * 1001).code == "too_large"
+    assert post(good, Content_Encoding="br").code == "unsupported_encoding"
+    assert ask(gateway, "/cotizaciones/quotes", "POST").code == "publish_unauthorized"
+    post([], "?ended=1")
+
+
+def send_slowly(inspector, gateway, bearer, target, head, method="PUT"):
     """A body that is announced and never comes, or not announced."""
     with socket.create_connection(gateway.address, pregon.PATIENCE) as sock:
-        sock.sendall(f"PUT {target} HTTP/1.1\r\nHost: x\r\nAuthorization: "
+        sock.sendall(f"{method} {target} HTTP/1.1\r\nHost: x\r\nAuthorization: "
                      f"{bearer['Authorization']}\r\n{head}\r\n".encode())
-        return inspector.inspect("PUT", target, pregon.read_answer(sock))
+        return inspector.inspect(method, target, pregon.read_answer(sock))
 
 
 def try_handshakes(inspector, system, gateway):
@@ -291,8 +315,9 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
     secret = {"Authorization": "Bearer sesame-open"}
     inspector = Inspector()
     ask = inspector.request
-    broker = system.broker(store="sqlite:" + system.path("log.db"))
-    gateway = system.gateway(broker, locks_token="sesame-open", root_path=PREFIX)
+    broker = system.broker(store="sqlite:" + system.path("log.db"), publish_keys=1)
+    gateway = system.gateway(broker, locks_token="sesame-open", publish_token="sesame-open",
+                             root_path=PREFIX)
     feed = system.feed(broker, "test")
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843", currency="USD", venue={"mic": "XSTO"})
     feed.quote("EUR/USD", bid="1.0843", ask="1.0844")
@@ -310,6 +335,9 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
     look_at_state(ask, gateway)
     look_at_pages(ask, gateway)
     use_locks(ask, gateway, secret)
+    publish_quotes(ask, gateway, secret)
+    for head in ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"):
+        send_slowly(inspector, gateway, secret, "/cotizaciones/quotes", head, "POST")
     for path in ("/telegram-bot", "/telegram-bot/value?owner=a&token=1"):
         target = LOCKS + path
         send_slowly(inspector, gateway, secret, target, "Content-Length: 5\r\n")
@@ -324,6 +352,7 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
     for method, path in (("GET", "/a/value"), ("PUT", "/a/value"), ("PUT", "/a"), ("DELETE", "/a")):
         assert ask(gateway, LOCKS + path, method).code == "unauthorized"
         assert ask(plain, LOCKS + path, method).code == "locks_read_only"
+    assert ask(plain, "/cotizaciones/quotes", "POST").code == "publish_disabled"
     ask(plain, LOCKS)
     ask(plain, "/cotizaciones/websocket_status")
     full = system.gateway(broker, websocket_max_connections=0)
@@ -336,7 +365,7 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
         last = ask(slow, "/cotizaciones/quotes" + path)
     assert (last.status, last.code) == (429, "too_many_requests")
 
-    alone = system.gateway(locks_token="sesame-open")
+    alone = system.gateway(locks_token="sesame-open", publish_token="sesame-open")
     inspector.handshake(system, alone, 503, "starting")
     look_at_state(ask, alone)
     for path in ("/cotizaciones/quotes", "/cotizaciones/quotes/EUR/USD", LOCKS, LOCKS + "/a",
@@ -346,6 +375,7 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
                                ("PUT", "/a/value?owner=a&token=1", b"x"),
                                ("PUT", "/a", b'{"owner":"a","ttl":30}')):
         assert ask(alone, LOCKS + path, method, secret, body).code == "broker_away"
+    assert ask(alone, "/cotizaciones/quotes", "POST", secret, "[]").code == "broker_away"
 
     promised = {(path, method, status) for path, item in DOCUMENT["paths"].items()
                 for method in set(item) & set(METHODS) for status in item[method]["responses"]
@@ -360,7 +390,7 @@ def test_a_path_knows_the_methods_that_are_described_and_no_others(scene, path):
     item = DOCUMENT["paths"][path]
     target = (path.replace("{symbol}", "EUR/USD").replace("{name}", "a")
               .replace("{file}", "style.css"))
-    answer = scene[1].get(target, "POST")
+    answer = scene[1].get(target, "PATCH" if "post" in item else "POST")
     assert (answer.status, answer.code) == (405, "method_not_allowed")
     allowed = set(answer.headers["Allow"].split(", ")) - {"HEAD"}
     assert allowed == {m.upper() for m in set(item) & set(METHODS)}

@@ -133,6 +133,13 @@ SHAPES = {
             "own_origin": is_text,
             "notes": lambda n: n == [],
         },
+        "publish": {
+            "allowed": False,
+            "code": "publish_disabled",
+            "message": is_text,
+            "hint": is_text,
+            "setting": "PUBLISH_TOKEN",
+        },
         "request_id": is_epoch,
     },
     "telegram_locks_status": {
@@ -289,7 +296,8 @@ def test_an_error_is_json_with_the_cause(scene, request_line):
     assert answer.headers["X-Reject-Reason"] == code
     assert answer.headers["Content-Type"] == "application/json"
     if status == 405:
-        allowed = "GET" if path.startswith("/ws/") else "GET, HEAD"
+        allowed = ("GET" if path.startswith("/ws/")
+                   else "GET, HEAD, POST" if path == "/cotizaciones/quotes" else "GET, HEAD")
         assert answer.headers["Allow"] == allowed
 
 
@@ -471,5 +479,6 @@ def test_no_foreign_preflight_is_ever_answered_with_a_star(scene, path):
 
 def test_bodies_of_requests_do_no_harm(scene):
     body = json.dumps({"x": "y" * 100000})
-    assert scene.get("/cotizaciones/quotes", "POST", body=body).status == 405
+    assert scene.get("/cotizaciones/quotes", "PUT", body=body).status == 405
+    assert scene.get("/cotizaciones/quotes", "POST", body=body).status == 403
     assert scene.get("/cotizaciones/live", "GET", body="{}").status == 200

@@ -38,6 +38,10 @@ static void an_allowed_page_sees_every_rule_and_the_proxy(void **state)
                                   "\"x_forwarded_proto\":null,\"x_forwarded_host\":null,\"host\":"
                                   "\"127.0.0.1:8000\","
                                   "\"own_origin\":\"http://127.0.0.1:8000\",\"notes\":[]},"
+                                  "\"publish\":{\"allowed\":false,\"code\":\"publish_disabled\","
+                                  "\"message\":\"Quotes cannot be published here.\",\"hint\":\"Set "
+                                  "PUBLISH_TOKEN, and send it as 'Authorization: Bearer TOKEN'.\","
+                                  "\"setting\":\"PUBLISH_TOKEN\"},"
                                   "\"request_id\":\"0123456789abcdef\"}\n");
 }
 

@@ -118,6 +118,9 @@ static void every_counter_of_the_gateway_has_its_line(void **state)
     shows("pregon_clients_closed_total{reason=\"restart\"} 114\n"
           "pregon_refusals_total{code=\"no_such_path\"} 0\n");
     shows("pregon_refusals_total{code=\"max_connections\"} 0\n"
+          "pregon_refusals_total{code=\"publish_disabled\"} 0\n"
+          "pregon_refusals_total{code=\"publish_unauthorized\"} 0\n"
+          "pregon_refusals_total{code=\"publish_busy\"} 0\n"
           "pregon_http_heads_refused_total{reason=\"malformed\"} 0\n"
           "pregon_http_heads_refused_total{reason=\"late\"} 3\n");
     shows("pregon_http_heads_refused_total{reason=\"pushed_out\"} 0\n"

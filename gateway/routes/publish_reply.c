@@ -1,0 +1,93 @@
+#include "gateway/routes/publish_reply.h"
+
+#include <string.h>
+
+#include "gateway/routes/broker_answer.h"
+#include "gateway/routes/member.h"
+#include "shared/wire/pack.h"
+#include "shared/wire/quote.h"
+
+void publish_reply_free(struct publish_reply *p)
+{
+    buf_free(&p->quotes);
+}
+
+static const char *explain(struct span reason)
+{
+    for (int i = 1; i < QUOTE_REFUSAL_COUNT; i++)
+        if (span_eq(reason, quote_refusal_name((enum quote_refusal)i)))
+            return quote_refusal_text((enum quote_refusal)i);
+    return "refused by the broker";
+}
+
+static void put_refusal(struct publish_reply *p, struct span reason, struct span field)
+{
+    buf_adds(&p->quotes, ",\"code\":");
+    buf_json(&p->quotes, reason);
+    member_text(&p->quotes, "field", field);
+    member_text(&p->quotes, "message", span_of(explain(reason)));
+    buf_addc(&p->quotes, '}');
+}
+
+struct refusal {
+    uint64_t index;
+    struct span reason, field;
+};
+
+/* False: there is none, or it makes no sense; then index is UINT64_MAX. */
+static bool take_refusal(struct span *c, uint32_t *left, struct refusal *out)
+{
+    struct pack_value head, index, reason, field;
+
+    out->index = UINT64_MAX;
+    if (!*left || !pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 3 ||
+        !pack_next(c, &index) || index.type != PACK_UINT || !pack_next(c, &reason) ||
+        reason.type != PACK_STR || !pack_next(c, &field) || field.type != PACK_STR)
+        return false;
+    --*left;
+    *out = (struct refusal){index.u, reason.text, field.text};
+    return true;
+}
+
+bool publish_reply_add(struct publish_reply *p, struct span answer)
+{
+    uint64_t count = pack_find_u(answer, "count", UINT64_MAX),
+             seq = pack_find_u(answer, "first", 0);
+    struct span c;
+    uint32_t left = broker_answer_list(answer, "refused", &c), refused = left;
+    bool is_first = p->count == 0;
+    struct refusal r;
+
+    if (count > UINT16_MAX || left > count || (left < count && !seq))
+        return false;
+    take_refusal(&c, &left, &r);
+    for (uint64_t i = 0; i < count; i++) {
+        buf_adds(&p->quotes, p->count ? ",{\"index\":" : "{\"index\":");
+        buf_addu(&p->quotes, p->count++);
+        if (i == r.index) {
+            put_refusal(p, r.reason, r.field);
+            take_refusal(&c, &left, &r);
+        } else {
+            member_u(&p->quotes, "seq", seq++);
+            buf_addc(&p->quotes, '}');
+            p->accepted++;
+        }
+    }
+    p->epoch = pack_find_u(answer, "epoch", 0);
+    p->is_repeated = pack_find_bool(answer, "repeated", false) && (is_first || p->is_repeated);
+    p->is_stored = pack_find_bool(answer, "stored", false) && (is_first || p->is_stored);
+    return !left && (refused == 0 || r.index == UINT64_MAX);
+}
+
+void publish_reply_members(const struct publish_reply *p, struct span feed, struct buf *out)
+{
+    member_text(out, "feed", feed);
+    member_epoch(out, "epoch", p->epoch);
+    member_u(out, "accepted", p->accepted);
+    member_u(out, "refused", p->count - p->accepted);
+    member_flag(out, "repeated", p->is_repeated);
+    member_flag(out, "stored", p->is_stored);
+    buf_adds(out, ",\"quotes\":[");
+    buf_add(out, p->quotes.data, p->quotes.len);
+    buf_addc(out, ']');
+}

@@ -1,0 +1,217 @@
+"""A program that publishes quotes over HTTP, through any gateway."""
+
+import gzip
+import json
+import time
+
+import pytest
+
+from openapi import as_described
+from test_pages import check, is_text
+
+TOKEN = "open-sesame"
+QUOTES = "/cotizaciones/quotes"
+BEARER = {"Authorization": "Bearer " + TOKEN}
+
+
+def post(gateway, body, query="", **headers):
+    if not isinstance(body, (bytes, str)):
+        body = json.dumps(body)
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return gateway.get(QUOTES + query, "POST", {**BEARER, **headers}, body)
+
+
+def accepted(answer):
+    """The positions; every quote must be accepted."""
+    assert answer.status == 200, answer.body
+    as_described(answer.json(), "Published", "POST quotes")
+    return [quote["seq"] for quote in answer.json()["quotes"]]
+
+
+def refused(answer, status, code):
+    assert (answer.status, answer.code) == (status, code), answer.body
+    assert answer.headers["X-Reject-Reason"] == code
+    check(answer.json()["error"], {"code": code, "message": is_text, "request_id": is_text,
+                                   "hint": is_text})
+    return answer
+
+
+@pytest.fixture(scope="module")
+def scene(shared_system):
+    return shared_system.start(publish_token=TOKEN)
+
+
+def test_a_posted_quote_reaches_clients_as_it_was_written(system):
+    broker, gateway = system.start(publish_token=TOKEN)
+    client = system.client(gateway, "?symbols=GOLD&mode=all")
+    client.receive("ack")
+    before = time.time()
+
+    seqs = accepted(post(gateway, '{"symbol":"GOLD","bid":1034.50,"ask":"1034.60","desk":"X"}'))
+
+    quote = client.receive("quote")
+    assert (quote["seq"], quote["bid"], quote["ask"], quote["desk"]) == (
+        seqs[0], "1034.50", "1034.60", "X")
+    assert before - 1 < quote["timestamp"] < time.time() + 1
+    assert gateway.page("quotes/GOLD")["seq"] == seqs[0]
+    feed = gateway.page("health")["feeds"][0]
+    assert (feed["name"], feed["status"], feed["accepted"]) == ("web", "live", 1)
+
+
+def test_arrays_and_lines_are_published_in_order_plain_and_compressed(scene):
+    gateway = scene[1]
+    quotes = [{"symbol": f"S{i}", "last": i} for i in range(600)]
+    lines = "\n".join(map(json.dumps, quotes)).encode()
+
+    for body, headers in (
+        (quotes, {}),
+        (lines, {"Content_Type": "application/x-ndjson"}),
+        (lines, {"Content_Type": "text/plain"}),
+        (gzip.compress(lines), {"Content_Encoding": "gzip"}),
+        (gzip.compress(json.dumps(quotes).encode()), {"Content_Encoding": "GZIP"}),
+    ):
+        seqs = accepted(post(gateway, body, **headers))
+        assert len(seqs) == 600 and seqs == sorted(set(seqs))
+    assert accepted(post(gateway, [])) == []
+
+
+def test_each_refused_quote_is_named_with_its_code_and_field(scene):
+    answer = post(scene[1], [
+        {"symbol": "A", "last": 1}, {"symbol": "a", "last": 1}, {"symbol": "A", "bid": "x"},
+        {"symbol": "A", "last": 1, "timestamp": 99999999999}, {"symbol": "A", "bid": 2, "ask": 1},
+        {"symbol": "A", "last": 2},
+    ])
+
+    assert answer.status == 200
+    as_described(answer.json(), "Published", "POST quotes")
+    body = answer.json()
+    assert (body["accepted"], body["refused"]) == (2, 4)
+    assert [(q["index"], q["code"], q["field"]) for q in body["quotes"] if "code" in q] == [
+        (1, "bad_symbol", "symbol"), (2, "bad_price", "bid"), (3, "future", "timestamp"),
+        (4, "crossed", "bid")]
+    assert body["quotes"][5]["seq"] == body["quotes"][0]["seq"] + 1
+
+
+def test_a_request_of_which_no_quote_is_accepted_is_an_error_with_the_reasons(scene):
+    answer = refused(post(scene[1], [{"symbol": "a", "last": 1}]), 422, "quotes_refused")
+    as_described(answer.json(), "PublishError", "POST quotes")
+    assert answer.json()["quotes"][0]["code"] == "bad_symbol"
+
+
+SENSELESS = {
+    "empty": ("", {}, "", 400, "bad_request"),
+    "no JSON": ("[{]", {}, "", 400, "bad_request"),
+    "a number": ("7", {}, "", 400, "bad_request"),
+    "a key with a space": ("[]", {"Idempotency_Key": "a b"}, "", 400, "bad_request"),
+    "a long key": ("[]", {"Idempotency_Key": "k" * 129}, "", 400, "bad_request"),
+    "a bad feed": ("[]", {"X_Feed": "a/b"}, "", 400, "bad_request"),
+    "a bad parameter": ("[]", {}, "?stored=2", 400, "bad_request"),
+    "an unknown parameter": ("[]", {}, "?feed=web", 400, "bad_request"),
+    "another encoding": ("[]", {"Content_Encoding": "br"}, "", 415, "unsupported_encoding"),
+    "no gzip": ("[]", {"Content_Encoding": "gzip"}, "", 400, "bad_request"),
+    "a bomb": (gzip.compress(b" " * (1 << 21)), {"Content_Encoding": "gzip"}, "", 413,
+               "too_large"),
+    "too many bytes": (" " * ((1 << 20) + 1), {}, "", 413, "too_large"),
+    "too many quotes": ([{"symbol": "A", "last": 1}] * 1001, {}, "", 413, "too_large"),
+}
+
+
+@pytest.mark.parametrize("case", SENSELESS)
+def test_a_request_that_makes_no_sense_publishes_nothing(scene, case):
+    body, headers, query, status, code = SENSELESS[case]
+    before = scene[1].page("quotes?limit=1")["seq"]
+    refused(post(scene[1], body, query, **headers), status, code)
+    assert scene[1].page("quotes?limit=1")["seq"] == before
+
+
+def test_only_bearers_of_the_token_publish_and_refusals_are_explained(system):
+    broker, gateway = system.start(publish_token=TOKEN)
+    body = json.dumps({"symbol": "A", "last": 1})
+
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        answer = refused(gateway.get(QUOTES, "POST", headers, body), 401, "publish_unauthorized")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    gateway.wait_for_log(r'WARNING: .* - "POST /cotizaciones/quotes" 401 publish_unauthorized: '
+                 r"A token is needed\. .* \[PUBLISH_TOKEN\]")
+    refusals = gateway.status()["gateway"]["refusals"]
+    assert refusals["by_code"] == {"publish_unauthorized": 2}
+    assert refusals["last"][0]["setting"] == "PUBLISH_TOKEN"
+    assert ('pregon_refusals_total{code="publish_unauthorized"} 2'
+            in gateway.get("/metrics").body.decode())
+    for bearer, allowed in (("wrong", False), (TOKEN, True)):
+        verdict = gateway.get("/cotizaciones/websocket_check",
+                              headers={"Authorization": "Bearer " + bearer}).json()["publish"]
+        assert verdict["allowed"] == allowed
+    assert gateway.page("quotes")["quotes"] == []
+
+
+def test_without_a_token_nobody_publishes(system):
+    broker, gateway = system.start()
+    answer = refused(post(gateway, {"symbol": "A", "last": 1}), 403, "publish_disabled")
+    assert "PUBLISH_TOKEN" in answer.json()["error"]["hint"]
+    verdict = gateway.page("websocket_check")["publish"]
+    assert (verdict["allowed"], verdict["setting"]) == (False, "PUBLISH_TOKEN")
+
+
+def test_a_repeated_key_gets_the_same_answer_through_any_gateway(system):
+    broker, gateway = system.start(publish_token=TOKEN)
+    other = system.gateway(broker, publish_token=TOKEN)
+    quotes = [{"symbol": f"S{i}", "last": i or "x"} for i in range(300)]
+
+    first = post(gateway, quotes, Idempotency_Key="k1").json()
+    again = post(other, quotes, Idempotency_Key="k1").json()
+
+    assert (first.pop("repeated"), again.pop("repeated")) == (False, True)
+    assert first == again and first["accepted"] == 299
+    refused(post(other, quotes[:9], Idempotency_Key="k1"), 422, "key_reused")
+    assert post(other, quotes[:9], Idempotency_Key="k1", X_Feed="other").json()["accepted"] == 8
+    assert gateway.page("quotes")["seq"] == 299 + 8
+
+
+def test_a_feed_that_ends_turns_stale_and_one_of_a_feeder_is_held(system):
+    broker, gateway = system.start(publish_token=TOKEN)
+    client = system.client(gateway, "?symbols=A&mode=all")
+    client.receive("ack")
+
+    accepted(post(gateway, {"symbol": "A", "last": 1}, "?ended=1", X_Feed="day"))
+    client.receive("state", symbol="A", state="stale")
+    assert gateway.page("health")["feeds"][0]["status"] == "ended"
+
+    feed = system.feed(broker, "mine")
+    feed.quote("B", last="1")
+    feed.wait_processed()
+    answer = refused(post(gateway, {"symbol": "A", "last": 1}, X_Feed="mine"), 409, "held")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_while_the_broker_is_away_nothing_is_published(system):
+    broker, gateway = system.start(publish_token=TOKEN)
+    accepted(post(gateway, {"symbol": "A", "last": 1}))
+    broker.kill()
+    gateway.wait_for_log("The broker is silent")
+
+    answer = refused(post(gateway, {"symbol": "A", "last": 2}), 503, "broker_away")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_an_answer_may_wait_for_the_store(system):
+    broker = system.broker(store="sqlite:" + system.path("log.db"))
+    gateway = system.gateway(broker, publish_token=TOKEN)
+
+    answer = post(gateway, {"symbol": "A", "last": 1}, "?stored=1").json()
+    assert answer["stored"] is True
+    broker.kill()
+
+
+def test_a_page_of_a_listed_origin_may_be_allowed_to_publish(system):
+    page = "http://localhost:3000"
+    broker, gateway = system.start(publish_token=TOKEN, cors_allow_methods="GET,POST",
+                                 cors_allow_headers="Authorization,Idempotency-Key")
+    preflight = gateway.get(QUOTES, "OPTIONS", {
+        "Origin": page, "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,idempotency-key"})
+    assert preflight.status == 200
+    answer = post(gateway, {"symbol": "A", "last": 1}, Origin=page)
+    assert answer.headers["Access-Control-Allow-Origin"] == page
+    assert post(gateway, [], Origin="http://evil.example").headers[
+        "Access-Control-Allow-Origin"] is None
