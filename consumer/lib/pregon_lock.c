@@ -64,9 +64,6 @@ enum pregon_error pregon_lock_open(struct pregon *p, const char *name,
 
 static void leave(struct pregon_lock *l)
 {
-    l->options.on_held = NULL;
-    l->options.on_lost = NULL;
-    l->options.on_waiting = NULL;
     if (l->client.phase != LOCK_CLIENT_LEAVING && l->client.phase != LOCK_CLIENT_GONE)
         lock_client_leave(&l->client, clock_boot_ms());
 }

@@ -143,10 +143,9 @@ static bool check_changed(struct receiver *f, struct span body)
 
 static void apply_heartbeat(struct receiver *f, const struct wire_record *r)
 {
-    bool is_next = !f->is_counting || r->prev == f->heartbeat + 1;
+    bool is_next = r->prev == f->heartbeat + 1;
 
     f->heartbeat = r->prev;
-    f->is_counting = true;
     if (!is_next) {
         receiver_note(f, false,
                       "Heartbeat %llu came after another than its predecessor: records may "

@@ -28,7 +28,6 @@ void receiver_doubt(struct receiver *f)
 {
     freeze(f, true);
     f->phase = PHASE_UNVERIFIED;
-    f->is_counting = false; /* it may be another broker, with other numbers */
     receiver_drop_held(f);
     receiver_drop_requests(f);
     receiver_drop_mark(f); /* one that was placed before this proves nothing */

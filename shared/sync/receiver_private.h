@@ -60,10 +60,7 @@ struct receiver {
 
     uint64_t epoch; /* 0: none known yet */
     struct receiver_known known;
-    uint64_t heartbeat; /* number of the last one, */
-    bool
-        /* if there was one since the link became unverified, or a mark that named it */
-        is_counting;
+    uint64_t heartbeat; /* number of the last one, or the one that the last mark named */
     int64_t heard_at;
     bool is_up, was_down_sent;
     uint32_t welcomes;

@@ -171,7 +171,6 @@ void receiver_on_mark(struct receiver *f, const struct wire_record *r)
         return;
     }
     f->heartbeat = r->prev; /* earlier heartbeats were not checked */
-    f->is_counting = true;
     if (f->settings.since_epoch)
         resume(f);
     begin_catch_up(f);

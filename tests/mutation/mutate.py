@@ -41,10 +41,11 @@ STATE = """
     core_control core_epoch core_feed core_history core_reading core_replay core_request
     core_restore core_snapshot core_status cors counters decimal delivery due encode feed
     forwarded frame gate head histogram host hub hub_join hub_member hub_symbol hub_topic
-    hub_walk journal journal_load lastprice lease lease_waiters ledger ledger_pack lock_client
-    lock_core lock_core_send lock_core_store message origin outbox pacer pack patterns percent
-    prefix_index query quote quote_json rate receiver receiver_resync registry replay
-    request_queue slot table topics window wire
+    hub_walk journal journal_load lastprice lease lease_waiters ledger ledger_pack link
+    link_take lock_client lock_core lock_core_send lock_core_store message origin outbox pacer
+    pack patterns percent prefix_index query quote quote_json rate receiver receiver_apply
+    receiver_doubt receiver_pattern receiver_request receiver_resync registry replay
+    request_queue slot subscription table topics window wire
 """.split()
 SWAPS = {"&&": "||", "||": "&&", "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==",
          "+": "-", "-": "+", "+=": "-=", "-=": "+=", "++": "--", "--": "++"}

@@ -58,6 +58,36 @@ static void in_mode_newest_a_gap_is_passed_over_and_a_state_after_it_needs_the_s
     close_receiver();
 }
 
+/* Of a symbol that was not seen yet, what came before the mark of its pattern is not missing. */
+static void the_first_record_of_a_symbol_is_a_gap_only_after_the_mark(void **state)
+{
+    (void)state;
+    open_live_gateway(false);
+    quote("B ", 102, 100); /* the mark was at 100 */
+    said("B 102\n");
+    assert_int_equal(receiver_gaps(t.r), 0);
+    t.last[1] = 0;
+    quote("B ", 104, 101);
+    said("B 104 leap\n"
+         "passed 104\n");
+    assert_int_equal(receiver_gaps(t.r), 1);
+    close_receiver();
+}
+
+/* Of followed symbols all up to there has come, or was reported as lost. */
+static void a_heartbeat_names_nothing_missing_up_to_the_verified_position(void **state)
+{
+    (void)state;
+    open_live_gateway(true);
+    hears(WIRE_TOPIC_HEARTBEAT, WIRE_HEARTBEAT, 100, 4, "{'changed':[['A',100],['B',99]]}");
+    said("complete 100\n");
+    hears(WIRE_TOPIC_HEARTBEAT, WIRE_HEARTBEAT, 101, 5, "{'changed':[['A',101],['B',101]]}");
+    said("# A: the record 101 never came: asking for it\n"
+         "unverified\n"); /* and B is not looked at any more */
+    assert_int_equal(receiver_gaps(t.r), 1);
+    close_receiver();
+}
+
 static void in_mode_all_a_gap_is_a_resync_from_the_log(void **state)
 {
     (void)state;
@@ -231,6 +261,8 @@ static void what_the_log_lacks_is_lost_and_made_up_for_by_snapshots(void **state
          "snapshot? #6 A* from 0\n");
     hears(WIRE_TOPIC_LOST, WIRE_LOST, 112, 0, "{'first':1,'last':2,'reason':'ring_overflow'}");
     said("lost 112: 1-2 ring_overflow\n");
+    hears(WIRE_TOPIC_LOST, WIRE_LOST, 112, 0, "{'first':1,'last':2,'reason':'ring_overflow'}");
+    said(""); /* once */
     hears(WIRE_TOPIC_LOST, WIRE_LOST, 114, 113, "{'first':5,'last':6,'reason':'ring_overflow'}");
     said("# The loss at position 113 never came: asking the log\n"
          "unverified\n");
@@ -321,6 +353,8 @@ int main(void)
         cmocka_unit_test(snapshots_make_patterns_live_and_the_link_thaws_with_the_last),
         cmocka_unit_test(
             in_mode_newest_a_gap_is_passed_over_and_a_state_after_it_needs_the_snapshot),
+        cmocka_unit_test(the_first_record_of_a_symbol_is_a_gap_only_after_the_mark),
+        cmocka_unit_test(a_heartbeat_names_nothing_missing_up_to_the_verified_position),
         cmocka_unit_test(in_mode_all_a_gap_is_a_resync_from_the_log),
         cmocka_unit_test(a_snapshot_may_show_that_a_record_never_came),
         cmocka_unit_test(what_is_not_answered_is_requested_again),

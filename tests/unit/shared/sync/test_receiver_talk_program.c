@@ -72,6 +72,43 @@ static void a_program_gets_snapshots_first_and_then_what_was_held(void **state)
     close_receiver();
 }
 
+static void in_mode_newest_only_what_waits_for_its_snapshot_is_held(void **state)
+{
+    (void)state;
+    open_receiver(&(struct receiver_settings){.name = 1, .holds_for_snapshots = true});
+    add("A");
+    tick(0);
+    mark(100, 3);
+    snapshot(1, NULL, 0, 100, 0);
+    buf_clear(&t.said);
+    receiver_on_welcome(t.r);
+    add("B");
+    tick(0);
+    mark(103, 3);
+    buf_clear(&t.said);
+    snapshot(2, "B", 99, 103, 0);
+    said("of B 99\n"
+         "live B 103\n"
+         "complete 103\n");
+    quote("B ", 104, 99);  /* its snapshot is there */
+    quote("A ", 105, 103); /* held */
+    hears(WIRE_TOPIC_LOST, WIRE_LOST, 106, 0, "{'first':1,'last':2,'reason':'x'}");
+    hears(WIRE_TOPIC_HEARTBEAT, WIRE_HEARTBEAT, 106, 4, "{'changed':[['A',105]]}"); /* held */
+    said("B 104\n"
+         "lost 106: 1-2 x\n"
+         "up\n");
+    assert_int_equal(receiver_deadline(t.r), t.now + RECEIVER_ANSWER_MS);
+    snapshot(3, "A", 103, 103, 0);
+    said("of A 103\n"
+         "live A 103\n"
+         "complete 103\n"
+         "thawed\n"
+         "synced\n"
+         "A 105\n"
+         "complete 106\n");
+    close_receiver();
+}
+
 /* After each record the program wants a pause: the next tick goes on where it was. */
 static void a_pause_interrupts_the_log_and_what_was_held_anywhere(void **state)
 {
@@ -311,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_program_gets_snapshots_first_and_then_what_was_held),
+        cmocka_unit_test(in_mode_newest_only_what_waits_for_its_snapshot_is_held),
         cmocka_unit_test(a_pause_interrupts_the_log_and_what_was_held_anywhere),
         cmocka_unit_test(a_pause_before_a_reset_leaves_the_old_log_as_it_is),
         cmocka_unit_test(a_position_that_is_of_no_use_is_a_reset),
