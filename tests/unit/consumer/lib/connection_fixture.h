@@ -195,7 +195,7 @@ static inline bool is_listening(const char *line)
 
 /* --- the program's side --------------------------------------------------------------------- */
 
-static inline void report(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static inline void report(const char *format, ...)
 {
     va_list args;
     char line[1024];

@@ -27,7 +27,7 @@ static struct {
     int64_t now;
 } t;
 
-static inline void say(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static inline void say(const char *format, ...)
 {
     char line[400];
     va_list args;
