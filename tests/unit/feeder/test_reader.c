@@ -63,7 +63,8 @@ static const char *next(void)
 
     if (got != READER_LINE && got != READER_TOO_LONG)
         return names[got];
-    line[got == READER_LINE ? len : 0] = got == READER_LINE ? '\0' : line[0];
+    if (got == READER_LINE)
+        line[len] = '\0';
     snprintf(text, sizeof text, "%llu %s", (unsigned long long)r.number,
              got == READER_LINE ? line : names[got]);
     return text;
