@@ -273,7 +273,7 @@ static void accept_some(struct front *f)
         fd = accept4(f->listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             welcome(f, fd, &peer);
-        else if (errno == EAGAIN || errno == EWOULDBLOCK)
+        else if (errno == EAGAIN)
             return;
         else if ((errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) &&
                  !front_evict(f)) {

@@ -82,7 +82,6 @@ struct accepted *accept_queue_take(struct accept_queue *q)
         q->first = a->next;
         if (!q->first)
             q->last = NULL;
-        a->next = NULL;
     } else {
         bell_hush(&q->bell);
     }

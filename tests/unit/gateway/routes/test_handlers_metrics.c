@@ -192,7 +192,7 @@ static void the_brokers_numbers_are_shown_as_it_sends_them(void **state)
             "'accepted':83,'duplicates':84,'lost':85,'refusals':{'crossed':86,'bad_price':87}},"
             "{'name':'f2','live':false,'received':91,'refusals':{}},"
             "{'name':'f3','refusals':{'crossed':'x','bad_price':1}},"
-            "{'name':'f4','refusals':{'future':5}},{'name':'f5'}]}");
+            "{'name':'f4'},{'name':'f5','refusals':{'future':5}}]}");
     is_answered(&worker, 200);
     shows("pregon_build_info{process=\"gateway\",version=\"" PREGON_VERSION "\"} 1\n"
           "pregon_build_info{process=\"broker\",version=\"1.2\"} 1\n"
@@ -243,7 +243,7 @@ static void the_brokers_numbers_are_shown_as_it_sends_them(void **state)
           "pregon_feed_lines_lost_total{feed=\"f1\"} 85\n"
           "pregon_feed_quotes_refused_total{feed=\"f1\",reason=\"crossed\"} 86\n"
           "pregon_feed_quotes_refused_total{feed=\"f1\",reason=\"bad_price\"} 87\n"
-          "pregon_feed_quotes_refused_total{feed=\"f4\",reason=\"future\"} 5\n");
+          "pregon_feed_quotes_refused_total{feed=\"f5\",reason=\"future\"} 5\n");
     shows_no("feed=\"f3\",reason");
 }
 

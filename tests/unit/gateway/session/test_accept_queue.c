@@ -76,6 +76,27 @@ static void all_arrive_once_and_in_order_of_their_thread(void **state)
     assert_int_equal(poll(&p, 1, 0), 0);
 }
 
+static void a_queue_that_was_emptied_takes_the_next(void **state)
+{
+    struct pollfd p = {.fd = accept_queue_fd(queue), .events = POLLIN};
+    struct accepted *a;
+
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 2; i++)
+            accept_queue_put(queue, make(i, -1));
+        assert_int_equal(poll(&p, 1, 0), 1);
+        for (int i = 0; i < 2; i++) {
+            a = accept_queue_take(queue);
+            assert_non_null(a);
+            assert_int_equal(a->port, i);
+            accept_free(a);
+        }
+        assert_null(accept_queue_take(queue));
+        assert_int_equal(poll(&p, 1, 0), 0);
+    }
+}
+
 static void what_was_never_taken_is_closed_with_the_queue(void **state)
 {
     int ends[2];
@@ -95,6 +116,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(all_arrive_once_and_in_order_of_their_thread),
+        TEST(a_queue_that_was_emptied_takes_the_next),
         TEST(what_was_never_taken_is_closed_with_the_queue),
     };
 
