@@ -110,11 +110,13 @@ static struct found pop(struct hub_join *j)
 
 /* --- what a backlog may name ------------------------------------------------------- */
 
-/* True if nothing of the symbol was queued through a new membership so far. */
+/*
+ * True if nothing of the symbol was queued through a new membership so far.  Only mode merge: in
+ * mode all a join verifies the whole backlog before it begins.
+ */
 static bool awaits(const struct hub_subscriber *s, const struct hub_symbol *symbol)
 {
-    return s->join && (s->join->is_finding || status_of(s->join, symbol) == JOIN_PENDING ||
-                       status_of(s->join, symbol) == JOIN_KEPT);
+    return s->join && (s->join->is_finding || status_of(s->join, symbol) == JOIN_PENDING);
 }
 
 struct coverage {
