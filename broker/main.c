@@ -422,14 +422,7 @@ int main(int argc, char **argv)
     int status = 1;
 
     (void)argc;
-    switch (config_load(&broker_program, argv, &b.config)) {
-    case CONFIG_DONE:
-        return 0;
-    case CONFIG_WRONG:
-        return 2;
-    case CONFIG_RUN:
-        break;
-    }
+    config_start(&broker_program, argv, &b.config);
     if (!broker_config_check(&b.config))
         return 2;
     if (b.config.backup[0] || b.config.restore[0]) {

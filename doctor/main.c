@@ -54,12 +54,11 @@ static void lend_environment(const char *path)
     config_file_free(&file);
 }
 
-static enum config_outcome load(char **argv, const char *env_file, struct doctor_config *config)
+static void load(char **argv, const char *env_file, struct doctor_config *config)
 {
     char none[] = "--env-file=/dev/null";
     size_t count = 0;
     char **args;
-    enum config_outcome outcome;
 
     lend_environment(env_file);
     while (argv[count])
@@ -68,9 +67,8 @@ static enum config_outcome load(char **argv, const char *env_file, struct doctor
     args[0] = argv[0];
     args[1] = none;
     memcpy(args + 2, argv + 1, count * sizeof *args);
-    outcome = config_load(&doctor_program, args, config);
+    config_start(&doctor_program, args, config);
     free(args);
-    return outcome;
 }
 
 static bool is_url(const char *setting, const char *value)
@@ -190,14 +188,7 @@ int main(int argc, char **argv)
     (void)argc;
     if (is_default)
         env_file = CONFIG_HELP_ENV_FILE;
-    switch (load(argv, env_file, &x.config)) {
-    case CONFIG_DONE:
-        return 0;
-    case CONFIG_WRONG:
-        return 2;
-    case CONFIG_RUN:
-        break;
-    }
+    load(argv, env_file, &x.config);
     if (x.config.list) {
         list_names();
         code = 0;

@@ -442,14 +442,7 @@ int main(int argc, char **argv)
     int code = 2;
 
     (void)argc;
-    switch (config_load(&feeder_program, argv, &f.config)) {
-    case CONFIG_RUN:
-        break;
-    case CONFIG_DONE:
-        return 0;
-    case CONFIG_WRONG:
-        return 2;
-    }
+    config_start(&feeder_program, argv, &f.config);
     log_init(feeder_program.name, f.config.log_level, f.config.log_format);
     f.loop = loop_new();
     log_info("Started %s " PREGON_VERSION " [%d]", feeder_program.name, (int)getpid());

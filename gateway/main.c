@@ -394,14 +394,7 @@ int main(int argc, char **argv)
 
     (void)argc;
     mallopt(M_ARENA_MAX, 2); /* not one arena per HTTP thread: docs/adr/0010 */
-    switch (config_load(&gateway_program, argv, &g.config)) {
-    case CONFIG_DONE:
-        return 0;
-    case CONFIG_WRONG:
-        return 2;
-    case CONFIG_RUN:
-        break;
-    }
+    config_start(&gateway_program, argv, &g.config);
     log_init("pregon-gateway", g.config.log_level, g.config.log_format);
     g.loop = loop_new();
     name_gateway(&g);

@@ -152,17 +152,14 @@ void pregon_follow(struct pregon *p)
         .name = random_u64(),
     };
     struct subscription_out out = {
+        .broker = {p, listen_to, request_snapshot, request_replay, report_note},
         .ctx = p,
-        .listen = listen_to,
-        .request_snapshot = request_snapshot,
-        .request_replay = request_replay,
         .quote = report_quote,
         .state = report_state,
         .lost = report_lost,
         .reset = report_reset,
         .synced = report_synced,
         .presence = report_link,
-        .note = report_note,
     };
 
     p->subscription = subscription_new(&settings, &out, p->now);

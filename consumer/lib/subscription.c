@@ -233,35 +233,6 @@ void subscription_flush(struct subscription *d)
 
 /* --- to the broker ---------------------------------------------------------------------- */
 
-static void on_listen(void *ctx, struct span topic, bool is_on)
-{
-    struct subscription *d = ctx;
-
-    d->out.listen(d->out.ctx, topic, is_on);
-}
-
-static void on_request_snapshot(void *ctx, uint64_t request, struct span pattern, uint64_t from)
-{
-    struct subscription *d = ctx;
-
-    d->out.request_snapshot(d->out.ctx, request, pattern, from);
-}
-
-static void on_request_replay(void *ctx, uint64_t request, struct span patterns, uint64_t after,
-                              uint64_t until)
-{
-    struct subscription *d = ctx;
-
-    d->out.request_replay(d->out.ctx, request, patterns, after, until);
-}
-
-static void on_note(void *ctx, bool is_error, const char *text)
-{
-    struct subscription *d = ctx;
-
-    d->out.note(d->out.ctx, is_error, text);
-}
-
 /* --- from the receiver --------------------------------------------------------------------- */
 
 static void on_record(void *ctx, const struct receiver_symbol *known, const struct wire_record *r,
@@ -330,19 +301,9 @@ static void on_synced(void *ctx)
     subscription_flush(d);
 }
 
-static void on_nothing(void *ctx)
-{
-    (void)ctx;
-}
-
 static void on_position(void *ctx, uint64_t seq)
 {
     (void)ctx, (void)seq; /* the receiver has this position itself */
-}
-
-static void on_live(void *ctx, struct span pattern, uint64_t seq)
-{
-    (void)ctx, (void)pattern, (void)seq; /* refresh reads it from the receiver */
 }
 
 /* --- life ---------------------------------------------------------------------------------- */
@@ -364,10 +325,8 @@ struct subscription *subscription_new(const struct subscription_settings *settin
     d->out = *out;
     d->receiver = receiver_new(&receiver,
                                &(struct receiver_out){
+                                   .broker = out->broker,
                                    .ctx = d,
-                                   .listen = on_listen,
-                                   .request_snapshot = on_request_snapshot,
-                                   .request_replay = on_request_replay,
                                    .wants_all = wants_all,
                                    .find = find,
                                    .cover = cover,
@@ -377,14 +336,8 @@ struct subscription *subscription_new(const struct subscription_settings *settin
                                    .flush = flush_changed,
                                    .reset = on_reset,
                                    .presence = on_link,
-                                   .unverified = on_nothing,
-                                   .live = on_live,
                                    .synced = on_synced,
-                                   .passed = on_position,
                                    .complete = on_position,
-                                   .thawed = on_nothing,
-                                   .fell_back = on_nothing,
-                                   .note = on_note,
                                },
                                now);
     return d;

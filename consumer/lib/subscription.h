@@ -24,13 +24,8 @@ struct delivered {
 };
 
 struct subscription_out {
-    void *ctx;
-    /* As in receiver_out. */
-    void (*listen)(void *ctx, struct span topic, bool is_on);
-    void (*request_snapshot)(void *ctx, uint64_t request, struct span pattern, uint64_t from);
-    void (*request_replay)(void *ctx, uint64_t request, struct span patterns, uint64_t after,
-                           uint64_t until);
-    void (*note)(void *ctx, bool is_error, const char *text);
+    struct receiver_broker broker;
+    void *ctx; /* of the others */
     /* To the program. */
     void (*quote)(void *ctx, const struct delivered *d);
     void (*state)(void *ctx, const struct delivered *d);

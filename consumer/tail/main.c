@@ -249,14 +249,7 @@ int main(int argc, char **argv)
     int code = 2;
 
     (void)argc;
-    switch (config_load(&tail_program, argv, &t.config)) {
-    case CONFIG_DONE:
-        return 0;
-    case CONFIG_WRONG:
-        return 2;
-    case CONFIG_RUN:
-        break;
-    }
+    config_start(&tail_program, argv, &t.config);
     log_init(tail_program.name, t.config.log_level, t.config.log_format);
     t.loop = loop_new();
     t.print = (struct print){.out = &t.out, .has_color = is_terminal && !(no_color && *no_color)};

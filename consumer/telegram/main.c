@@ -175,14 +175,7 @@ int main(int argc, char **argv)
     int code = 2;
 
     (void)argc;
-    switch (config_load(&telegram_program, argv, &config)) {
-    case CONFIG_RUN:
-        break;
-    case CONFIG_DONE:
-        return 0;
-    case CONFIG_WRONG:
-        return 2;
-    }
+    config_start(&telegram_program, argv, &config);
     log_init(telegram_program.name, config.log_level, config.log_format);
     if (!read_settings(&config, &chats, token, &settings)) {
         config_free(&telegram_program, &config);

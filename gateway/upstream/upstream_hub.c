@@ -14,17 +14,6 @@ static void on_listen(void *ctx, struct span topic, bool is_on)
     readiness_touch(&u->records);
 }
 
-static void on_request_snapshot(void *ctx, uint64_t request, struct span pattern, uint64_t from)
-{
-    upstream_request_snapshot(ctx, request, pattern, from);
-}
-
-static void on_request_replay(void *ctx, uint64_t request, struct span patterns, uint64_t after,
-                              uint64_t until)
-{
-    upstream_request_replay(ctx, request, patterns, after, until);
-}
-
 /* --- what the hub knows ------------------------------------------------------------------ */
 
 static struct hub *hub_of(void *ctx)
@@ -85,11 +74,6 @@ static void on_lost(void *ctx, const struct wire_record *r)
     u->out.lost(u->out.ctx, r->seq, r->body);
 }
 
-static void on_flush(void *ctx)
-{
-    (void)ctx; /* nothing is kept back here */
-}
-
 static void on_reset(void *ctx, uint64_t epoch, uint64_t old_epoch, const char *reason)
 {
     struct upstream *u = ctx;
@@ -130,11 +114,6 @@ static void on_live(void *ctx, struct span pattern, uint64_t seq)
 
     if (t)
         hub_topic_synced(t, seq);
-}
-
-static void on_synced(void *ctx)
-{
-    (void)ctx; /* requests of clients look at their topics */
 }
 
 static void on_passed(void *ctx, uint64_t seq)
@@ -188,27 +167,22 @@ void upstream_connect_hub(struct upstream *u, uint64_t name, int64_t now)
 {
     struct receiver_settings settings = {.name = name, .needs_heartbeat = true};
     struct receiver_out out = {
+        .broker = {u, on_listen, upstream_request_snapshot, upstream_request_replay, on_note},
         .ctx = u,
-        .listen = on_listen,
-        .request_snapshot = on_request_snapshot,
-        .request_replay = on_request_replay,
         .wants_all = wants_all,
         .find = find,
         .cover = cover,
         .record = on_apply,
         .snapshot = on_snapshot,
         .lost = on_lost,
-        .flush = on_flush,
         .reset = on_reset,
         .presence = on_link,
         .unverified = on_unverified,
         .live = on_live,
-        .synced = on_synced,
         .passed = on_passed,
         .complete = on_complete,
         .thawed = on_thawed,
         .fell_back = on_fell_back,
-        .note = on_note,
     };
 
     u->receiver = receiver_new(&settings, &out, now);

@@ -49,10 +49,10 @@ void upstream_say_hello(struct upstream *u);
 void upstream_say_goodbye(struct upstream *u);
 /* Send a ping; the answer only shows that the broker is there. */
 void upstream_ping(struct upstream *u);
-void upstream_request_snapshot(struct upstream *u, uint64_t number, struct span pattern,
-                               uint64_t from);
-void upstream_request_replay(struct upstream *u, uint64_t number, struct span patterns,
-                             uint64_t after, uint64_t until);
+/* As in receiver_broker; ctx: the upstream. */
+void upstream_request_snapshot(void *ctx, uint64_t number, struct span pattern, uint64_t from);
+void upstream_request_replay(void *ctx, uint64_t number, struct span patterns, uint64_t after,
+                             uint64_t until);
 void upstream_send_report(struct upstream *u);
 void upstream_on_answer(struct upstream *u, struct span answer, int64_t now);
 /* Forget a request; one of the owner is answered with nothing first. */

@@ -96,9 +96,9 @@ void upstream_say_hello(struct upstream *u)
     u->hello_at = loop_awake(u->settings.loop) + HELLO_MS;
 }
 
-void upstream_request_snapshot(struct upstream *u, uint64_t number, struct span pattern,
-                               uint64_t from)
+void upstream_request_snapshot(void *ctx, uint64_t number, struct span pattern, uint64_t from)
 {
+    struct upstream *u = ctx;
     struct sent_request *q = request_new(u, SENT_RECEIVER);
     struct buf b = {0};
     msgpack_packer pk;
@@ -111,9 +111,10 @@ void upstream_request_snapshot(struct upstream *u, uint64_t number, struct span 
     send_control(u, &b);
 }
 
-void upstream_request_replay(struct upstream *u, uint64_t number, struct span patterns,
-                             uint64_t after, uint64_t until)
+void upstream_request_replay(void *ctx, uint64_t number, struct span patterns, uint64_t after,
+                             uint64_t until)
 {
+    struct upstream *u = ctx;
     struct sent_request *q = request_new(u, SENT_RECEIVER);
     struct buf b = {0};
     msgpack_packer pk;

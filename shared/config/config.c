@@ -318,6 +318,14 @@ enum config_outcome config_load(const struct config_program *program, char *cons
     return l.wrong ? CONFIG_WRONG : CONFIG_RUN;
 }
 
+void config_start(const struct config_program *program, char *const *argv, void *out)
+{
+    enum config_outcome outcome = config_load(program, argv, out);
+
+    if (outcome != CONFIG_RUN)
+        exit(outcome == CONFIG_DONE ? 0 : 2);
+}
+
 void config_free(const struct config_program *program, void *config)
 {
     for (const struct config_option *o = program->options; o->name; o++) {

@@ -97,6 +97,8 @@ enum config_outcome {
  */
 MUST_CHECK enum config_outcome config_load(const struct config_program *program, char *const *argv,
                                            void *out);
+/* The same at a program's start, which ends here unless CONFIG_RUN: *out is filled. */
+void config_start(const struct config_program *program, char *const *argv, void *out);
 void config_free(const struct config_program *program, void *config);
 
 /* Print the program's heading and table of docs/config.md (--settings-doc). */

@@ -57,7 +57,8 @@ static void set_up(struct receiver *f, bool is_up)
 static void note_known(struct receiver *f, const struct wire_record *r)
 {
     if (r->kind == WIRE_HEARTBEAT && r->seq < f->known.seq)
-        f->out.fell_back(f->out.ctx);
+        if (f->out.fell_back)
+            f->out.fell_back(f->out.ctx);
     if (r->seq > f->known.seq)
         f->known.seq = r->seq;
     if (r->kind != WIRE_HEARTBEAT && r->kind != WIRE_MARK && r->seq > f->known.record) {

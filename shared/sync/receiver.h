@@ -62,9 +62,9 @@ enum receiver_origin {
     RECEIVER_LEAP,   /* earlier records never arrived; for a state, a snapshot is requested */
 };
 
-struct receiver_out {
+/* What a receiver does with the broker. */
+struct receiver_broker {
     void *ctx;
-
     /* Subscribe or unsubscribe on the socket for records. */
     void (*listen)(void *ctx, struct span topic, bool is_on);
     /*
@@ -74,6 +74,13 @@ struct receiver_out {
     void (*request_snapshot)(void *ctx, uint64_t request, struct span pattern, uint64_t from);
     void (*request_replay)(void *ctx, uint64_t request, struct span patterns, uint64_t after,
                            uint64_t until);
+    void (*note)(void *ctx, bool is_error, const char *text); /* for the log of the program */
+};
+
+/* NULL for `flush` and what stands after `presence`, but `complete`: nothing is to be done. */
+struct receiver_out {
+    struct receiver_broker broker;
+    void *ctx; /* of the others */
 
     /* Questions to the owner. */
     bool (*wants_all)(void *ctx, struct span pattern); /* is the pattern in mode all? */
@@ -106,7 +113,6 @@ struct receiver_out {
 
     /* The broker has lost positions that it published: send it receiver_known. */
     void (*fell_back)(void *ctx);
-    void (*note)(void *ctx, bool is_error, const char *text);
 };
 
 struct receiver_settings {

@@ -61,7 +61,8 @@ static void apply_symbol(struct receiver *f, struct span name, const struct wire
     }
     /* A quote replaces all earlier records; a state does not. */
     f->out.record(f->out.ctx, &s, r, RECEIVER_LEAP);
-    f->out.passed(f->out.ctx, r->seq);
+    if (f->out.passed)
+        f->out.passed(f->out.ctx, r->seq);
     if (r->kind == WIRE_STATE)
         request_symbol(f, text);
 }

@@ -12,7 +12,7 @@ void receiver_note(struct receiver *f, bool is_error, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    f->out.note(f->out.ctx, is_error, text);
+    f->out.broker.note(f->out.broker.ctx, is_error, text);
 }
 
 /* From now on complete_seq does not rise. */
@@ -31,7 +31,8 @@ void receiver_doubt(struct receiver *f)
     receiver_drop_held(f);
     receiver_drop_requests(f);
     receiver_drop_mark(f); /* one that was placed before this proves nothing */
-    f->out.unverified(f->out.ctx);
+    if (f->out.unverified)
+        f->out.unverified(f->out.ctx);
 }
 
 bool receiver_check_epoch(struct receiver *f, uint64_t epoch)
@@ -43,7 +44,8 @@ bool receiver_check_epoch(struct receiver *f, uint64_t epoch)
     if (!old) { /* the mark that is awaited, if any, is of this log */
         freeze(f, false);
     } else {
-        f->out.flush(f->out.ctx);
+        if (f->out.flush)
+            f->out.flush(f->out.ctx);
         if (f->is_paused)
             return false; /* the next record is of the new log, too */
         receiver_doubt(f);

@@ -42,7 +42,7 @@ static void listen(struct receiver *f, const struct receiver_pattern *p, bool is
         memcpy(topic, p->text, len);
     else
         len = wire_topic(topic, text_of(p));
-    f->out.listen(f->out.ctx, (struct span){topic, len}, is_on);
+    f->out.broker.listen(f->out.broker.ctx, (struct span){topic, len}, is_on);
 }
 
 static void set_pending(struct receiver *f, struct receiver_pattern *p)
@@ -132,9 +132,9 @@ void receiver_free_patterns(struct receiver *f)
 
 void receiver_subscribe_all(struct receiver *f)
 {
-    f->out.listen(f->out.ctx, SPAN(WIRE_TOPIC_WELCOME), true);
-    f->out.listen(f->out.ctx, SPAN(WIRE_TOPIC_HEARTBEAT), true);
-    f->out.listen(f->out.ctx, SPAN(WIRE_TOPIC_LOST), true);
+    f->out.broker.listen(f->out.broker.ctx, SPAN(WIRE_TOPIC_WELCOME), true);
+    f->out.broker.listen(f->out.broker.ctx, SPAN(WIRE_TOPIC_HEARTBEAT), true);
+    f->out.broker.listen(f->out.broker.ctx, SPAN(WIRE_TOPIC_LOST), true);
     for (const struct receiver_pattern *p = f->patterns; p; p = p->hh.next)
         listen(f, p, true);
 }
@@ -216,7 +216,8 @@ void receiver_set_live(struct receiver *f, struct receiver_pattern *p, uint64_t 
     f->has_newcomers |= !p->was_live;
     p->was_live = true;
     f->changes++;
-    f->out.live(f->out.ctx, text_of(p), seq);
+    if (f->out.live)
+        f->out.live(f->out.ctx, text_of(p), seq);
 }
 
 void receiver_doubt_all(struct receiver *f, bool starts_anew)
@@ -236,7 +237,7 @@ void receiver_doubt_all(struct receiver *f, bool starts_anew)
 void receiver_drop_mark(struct receiver *f)
 {
     if (f->mark[0])
-        f->out.listen(f->out.ctx, span_of(f->mark), false);
+        f->out.broker.listen(f->out.broker.ctx, span_of(f->mark), false);
     f->mark[0] = '\0';
 }
 
@@ -276,5 +277,5 @@ void receiver_place_mark(struct receiver *f)
     snprintf(f->mark, sizeof f->mark, WIRE_TOPIC_MARK "%016llx-%u ",
              (unsigned long long)f->settings.name, f->generation);
     f->mark_at = f->now;
-    f->out.listen(f->out.ctx, span_of(f->mark), true);
+    f->out.broker.listen(f->out.broker.ctx, span_of(f->mark), true);
 }

@@ -20,7 +20,7 @@ void receiver_send(struct receiver *f, struct receiver_request *q)
 {
     q->number = ++f->next_request;
     q->due_at = f->now + RECEIVER_ANSWER_MS;
-    f->out.request_snapshot(f->out.ctx, q->number, span_of(q->text), q->from);
+    f->out.broker.request_snapshot(f->out.broker.ctx, q->number, span_of(q->text), q->from);
 }
 
 /* The queue's entry as a request.  false: it is not wanted any more. */
@@ -118,7 +118,7 @@ void receiver_request_page(struct receiver *f)
     receiver_put_all(f, &patterns);
     f->page_request = ++f->next_request;
     f->page_due_at = f->now + RECEIVER_ANSWER_MS;
-    f->out.request_replay(f->out.ctx, f->page_request, buf_span(&patterns), f->verified_seq,
-                          f->mark_seq);
+    f->out.broker.request_replay(f->out.broker.ctx, f->page_request, buf_span(&patterns),
+                                 f->verified_seq, f->mark_seq);
     buf_free(&patterns);
 }

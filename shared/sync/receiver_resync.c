@@ -49,7 +49,8 @@ static void thaw(struct receiver *f)
         (f->settings.needs_heartbeat && !f->is_up))
         return;
     f->is_frozen = f->must_snapshot = false;
-    f->out.thawed(f->out.ctx);
+    if (f->out.thawed)
+        f->out.thawed(f->out.ctx);
 }
 
 void receiver_check_complete(struct receiver *f)
@@ -64,7 +65,8 @@ void receiver_check_complete(struct receiver *f)
     }
     if (f->phase == PHASE_VERIFIED && f->has_newcomers) {
         f->has_newcomers = false;
-        f->out.synced(f->out.ctx);
+        if (f->out.synced)
+            f->out.synced(f->out.ctx);
     }
     receiver_release(f);
     thaw(f);
@@ -152,7 +154,8 @@ static void begin_catch_up(struct receiver *f)
     } else if (!receiver_has_all(f)) {
         /* Snapshots will do. */
         f->verified_seq = f->mark_seq;
-        f->out.passed(f->out.ctx, f->mark_seq);
+        if (f->out.passed)
+            f->out.passed(f->out.ctx, f->mark_seq);
         end_catch_up(f);
     } else {
         receiver_note(f, false, "Catching up: asking the log for positions %llu to %llu",
@@ -327,7 +330,8 @@ static bool take_entry(struct receiver *f, const struct receiver_request *q,
         if (is_about_to_come(f, q, &c, e->seq))
             return true;
         if (q->is_symbol)
-            f->out.passed(f->out.ctx, e->seq);
+            if (f->out.passed)
+                f->out.passed(f->out.ctx, e->seq);
     }
     f->out.snapshot(f->out.ctx, &s, e);
     return true;

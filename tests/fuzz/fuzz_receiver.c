@@ -152,9 +152,9 @@ static void on_note(void *ctx, bool is_error, const char *text)
 
 static void open_receiver(const char *flags)
 {
-    static const struct receiver_out out = {.listen = on_listen,
-                                            .request_snapshot = on_request_snapshot,
-                                            .request_replay = on_request_replay,
+    static const struct receiver_out out = {.broker.listen = on_listen,
+                                            .broker.request_snapshot = on_request_snapshot,
+                                            .broker.request_replay = on_request_replay,
                                             .wants_all = wants_all,
                                             .find = on_find,
                                             .cover = on_cover,
@@ -171,7 +171,7 @@ static void open_receiver(const char *flags)
                                             .complete = on_seq,
                                             .thawed = on_thawed,
                                             .fell_back = on_nothing,
-                                            .note = on_note};
+                                            .broker.note = on_note};
     struct receiver_settings settings = {.name = 1,
                                          .needs_heartbeat = strchr(flags, 'h'),
                                          .holds_for_snapshots = strchr(flags, 's'),

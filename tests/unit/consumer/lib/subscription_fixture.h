@@ -194,17 +194,18 @@ static inline void on_request_replay(void *ctx, uint64_t request, struct span pa
 static inline void start(struct fixture *b, uint64_t since)
 {
     struct subscription_out out = {
+        .broker.ctx = b,
         .ctx = b,
-        .listen = on_listen,
-        .request_snapshot = on_request_snapshot,
-        .request_replay = on_request_replay,
+        .broker.listen = on_listen,
+        .broker.request_snapshot = on_request_snapshot,
+        .broker.request_replay = on_request_replay,
         .quote = on_quote,
         .state = on_state,
         .lost = on_lost,
         .reset = on_reset,
         .synced = on_synced,
         .presence = on_link,
-        .note = on_note,
+        .broker.note = on_note,
     };
 
     b->settings.since_epoch = since ? b->k.epoch : 0;

@@ -226,9 +226,9 @@ static inline void open_owner(uint32_t page)
 {
     struct receiver_settings settings = {.name = 1, .needs_heartbeat = true};
     struct receiver_out out = {
-        .listen = broker_listen,
-        .request_snapshot = broker_request_snapshot,
-        .request_replay = broker_request_replay,
+        .broker.listen = broker_listen,
+        .broker.request_snapshot = broker_request_snapshot,
+        .broker.request_replay = broker_request_replay,
         .wants_all = wants_all,
         .find = find,
         .cover = cover,
@@ -245,7 +245,7 @@ static inline void open_owner(uint32_t page)
         .complete = on_complete,
         .thawed = on_thawed,
         .fell_back = on_nothing,
-        .note = on_note,
+        .broker.note = on_note,
     };
 
     o = calloc(1, sizeof *o);
@@ -253,7 +253,7 @@ static inline void open_owner(uint32_t page)
     o->k.epoch = 77;
     o->k.first = 1;
     o->k.page = page;
-    out.ctx = &o->k;
+    out.ctx = out.broker.ctx = &o->k;
     o->k.f = receiver_new(&settings, &out, 0);
     push(&o->k, SPAN(WIRE_TOPIC_WELCOME), NULL);
     receiver_on_hello(o->k.f, 77, 0);

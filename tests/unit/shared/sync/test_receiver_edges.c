@@ -216,10 +216,8 @@ static void snapshot(uint64_t seq)
 /* X is followed up to 101; then records come over a new connection. */
 static void begin(bool no_snapshot)
 {
-    struct receiver_out out = {NULL,
-                               on_listen,
-                               on_request_snapshot,
-                               on_request_replay,
+    struct receiver_out out = {{NULL, on_listen, on_request_snapshot, on_request_replay, on_note},
+                               NULL,
                                wants_all,
                                find,
                                cover,
@@ -235,8 +233,7 @@ static void begin(bool no_snapshot)
                                on_position,
                                on_complete,
                                on_nothing,
-                               on_fell_back,
-                               on_note};
+                               on_fell_back};
     struct receiver_settings settings = {
         .name = 1, .holds_for_snapshots = true, .trusts_log = true, .no_snapshot = no_snapshot};
 
