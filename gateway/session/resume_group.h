@@ -2,9 +2,10 @@
  * resume_group: reconnecting clients that need the same symbols of the broker's log, page by page.
  *
  * A group has one request in progress at a time, for the records after the lowest position of its
- * members: ten thousand clients that reconnect at once share a handful of pages.  A page stays for
- * one turn, in which each member takes the records that it lacks.  No I/O, no clock.  Loop's thread
- * only.
+ * members, so ten thousand clients that reconnect at once share pages.  A page stays for one turn,
+ * in which each member takes the records that it lacks.  The group requests a page again for a
+ * member whose queue was full in that turn, or that enters with a lower position.  No I/O, no
+ * clock.  Loop's thread only.
  */
 #ifndef GATEWAY_SESSION_RESUME_GROUP_H
 #define GATEWAY_SESSION_RESUME_GROUP_H

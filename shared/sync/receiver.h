@@ -77,7 +77,7 @@ struct receiver_broker {
     void (*note)(void *ctx, bool is_error, const char *text); /* for the log of the program */
 };
 
-/* NULL for `flush` and what stands after `presence`, but `complete`: nothing is to be done. */
+/* `flush` and the functions after `presence`, except `complete`, may be NULL: nothing is to do. */
 struct receiver_out {
     struct receiver_broker broker;
     void *ctx; /* of the others */

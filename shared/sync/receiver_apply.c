@@ -33,6 +33,8 @@ static bool is_gap(struct receiver *f, struct span name, const struct receiver_s
     if (r->prev <= s->last)
         return false;
     *c = f->out.cover(f->out.ctx, name, s);
+    if (c->is_live && c->is_followed && r->prev <= f->verified_seq)
+        return false; /* the log did not have it either, and its loss was reported */
     if (s->last)
         return c->is_live || c->is_followed;
     return c->is_live && r->prev > receiver_match(f, name).live_seq;

@@ -329,9 +329,8 @@ static bool take_entry(struct receiver *f, const struct receiver_request *q,
         }
         if (is_about_to_come(f, q, &c, e->seq))
             return true;
-        if (q->is_symbol)
-            if (f->out.passed)
-                f->out.passed(f->out.ctx, e->seq);
+        if (q->is_symbol && f->out.passed)
+            f->out.passed(f->out.ctx, e->seq);
     }
     f->out.snapshot(f->out.ctx, &s, e);
     return true;

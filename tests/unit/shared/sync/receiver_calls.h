@@ -322,10 +322,8 @@ static inline void page(uint64_t request, uint64_t log_first, uint64_t upto, uin
 
 static inline void open_receiver(const struct receiver_settings *settings)
 {
-    struct receiver_out out = {NULL,
-                               on_listen,
-                               on_request_snapshot,
-                               on_request_replay,
+    struct receiver_out out = {{NULL, on_listen, on_request_snapshot, on_request_replay, on_note},
+                               NULL,
                                wants_all,
                                find,
                                cover,
@@ -341,8 +339,7 @@ static inline void open_receiver(const struct receiver_settings *settings)
                                on_passed,
                                on_complete,
                                on_thawed,
-                               on_fell_back,
-                               on_note};
+                               on_fell_back};
 
     memset(&t, 0, sizeof t);
     t.epoch = EPOCH;

@@ -264,6 +264,21 @@ static void a_hole_that_ends_beyond_the_mark_is_reported_up_to_the_mark(void **s
     receiver_free(t.receiver);
 }
 
+static void a_record_after_a_reported_hole_needs_no_other_resync(void **state)
+{
+    (void)state;
+    begin(true);
+    record(t.mark, WIRE_MARK, 200, 0);
+    page(200, 102, 200);
+    record("X ", WIRE_QUOTE, 205, 150);
+    assert_true(receiver_is_verified(t.receiver));
+    assert_int_equal(t.last, 205);
+    record("X ", WIRE_QUOTE, 220, 210); /* what is behind the hole is not reported */
+    assert_false(receiver_is_verified(t.receiver));
+    assert_int_equal(t.last, 205);
+    receiver_free(t.receiver);
+}
+
 static void a_hole_up_to_the_mark_is_reported_whole(void **state)
 {
     (void)state;
@@ -399,6 +414,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hole_that_ends_beyond_the_mark_is_reported_up_to_the_mark),
         cmocka_unit_test(a_hole_up_to_the_mark_is_reported_whole),
+        cmocka_unit_test(a_record_after_a_reported_hole_needs_no_other_resync),
         cmocka_unit_test(
             a_pattern_that_is_added_while_held_records_wait_makes_none_of_them_missing),
         cmocka_unit_test(a_heartbeat_below_what_is_known_says_that_the_broker_fell_back),
