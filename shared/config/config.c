@@ -257,7 +257,7 @@ static bool answer_help(const struct config_program *p, char *const *args)
         else if (strcmp(*args, "--version") == 0)
             printf("%s %s\n", p->name, PREGON_VERSION);
         else if (strcmp(*args, "--settings-doc") == 0)
-            config_markdown(p, stdout);
+            config_help_markdown(p, stdout);
         else
             continue;
         fflush(stdout);
@@ -277,11 +277,6 @@ static void resolve(struct load *l)
         if (!config_value_read(s->option, s->value, &s->number))
             complain_of_value(l, s);
     }
-}
-
-void config_markdown(const struct config_program *program, FILE *to)
-{
-    config_help_markdown(program, to);
 }
 
 enum config_outcome config_load(const struct config_program *program, char *const *argv, void *out)

@@ -24,7 +24,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "shared/base/err.h"
 
@@ -100,9 +99,6 @@ MUST_CHECK enum config_outcome config_load(const struct config_program *program,
 /* The same at a program's start, which ends here unless CONFIG_RUN: *out is filled. */
 void config_start(const struct config_program *program, char *const *argv, void *out);
 void config_free(const struct config_program *program, void *config);
-
-/* Print the program's heading and table of docs/config.md (--settings-doc). */
-void config_markdown(const struct config_program *program, FILE *to);
 
 /*
  * Entries of a LIST: a comma list or a JSON list of strings, spaces trimmed, empty ones
