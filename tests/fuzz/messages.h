@@ -14,7 +14,7 @@
 /* packed.h is written for cmocka. */
 #define assert_true(condition) MUST(condition)
 #define assert_non_null(pointer) MUST(pointer)
-#define assert_int_equal(a, b) MUST((a) == (b))
+#define assert_int_equal(a, b) MUST((uint64_t)(a) == (uint64_t)(b)) /* as cmocka does */
 #define fail_msg(...) abort()
 #include "tests/unit/packed.h"
 
