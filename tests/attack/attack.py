@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What attacks cost a well-behaved client: its latency in quiet windows and beside each attack.
+"""Measures the latency of a well-behaved client in quiet windows and during each attack.
 
     make attack                            (all attacks, three rounds)
     make attack ATTACK_ARGS='--only names --rounds 5 --seconds 6'
@@ -7,11 +7,10 @@
 Each round has a quiet window, a window under the attack, and a quiet window again.  The attack runs
 in a process of its own, on the same processors.  The ratio is that of the p99, attacked to quiet,
 the median over the rounds; a round whose two quiet windows differ by more than half is counted as
-noisy.  `only_busy` attacks nothing: what its process costs by using a processor is the floor of all
-others on a machine of few processors; `only_frames` is that of large_replays.  In each window every
-quote must arrive, in order.  --strict: exit code 1 if a ratio exceeds 1.5 although its rounds were
-not noisy.
-"""
+noisy.  `only_busy` attacks nothing: its process only uses a processor, and its ratio is the
+baseline of all attacks on a machine with few processors; `only_frames` is the baseline of
+large_replays.  In each window every quote must arrive, in order.  --strict: exit code 1 if a ratio
+exceeds 1.5 although its rounds were not noisy. """
 
 import argparse
 import contextlib
@@ -203,7 +202,7 @@ def measure(args, name, watch, programs, told):
     for n in range(args.rounds):
         quiet = window(watch, args.seconds)
         with attacked(name, told, args.seconds + 1, args.seed + n):
-            time.sleep(1)  # until it has begun
+            time.sleep(1)  # until the attack has begun
             busy = window(watch, args.seconds)
         again = window(watch, args.seconds)
         first, last = quantile(quiet, 0.99), quantile(again, 0.99)

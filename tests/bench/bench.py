@@ -95,7 +95,7 @@ class Bench:
         began = time.monotonic()
 
         def one():
-            with servers.play(name, **how) as (server, load):
+            with servers.start(name, **how) as (server, load):
                 measure(server, load, name)
         self.guard(work, name, one)
         if name in self.first_only:

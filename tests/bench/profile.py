@@ -66,7 +66,7 @@ def main():
     args = p.parse_args()
     servers.keep_off_the_servers()
     with tempfile.TemporaryDirectory(prefix="pregon-bench-") as folder, \
-            servers.play("pregon", symbols=200, each=10) as (server, load):
+            servers.start("pregon", symbols=200, each=10) as (server, load):
         load.connect(1000)
         load.publish(200, 1)
         names = ["broker", "gateway"]

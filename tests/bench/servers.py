@@ -274,7 +274,7 @@ class Load:
 
 
 @contextlib.contextmanager
-def play(name, gateways=1, settings=None, **how):
+def start(name, gateways=1, settings=None, **how):
     """A server and its load, both ended afterwards."""
     server = SERVERS[name](gateways=gateways, **(settings or {}))
     try:

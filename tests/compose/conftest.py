@@ -9,7 +9,7 @@ import pytest
 import stack as stacks
 from crowd import Crowd
 
-notes = []  # for the end: what was measured
+notes = []  # measured values, shown at the end
 
 
 @pytest.fixture(scope="session")

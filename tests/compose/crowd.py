@@ -11,7 +11,7 @@ from stack import PATIENCE, Lost, eventually
 class Client:
     def __init__(self, url, tls=None):
         self.url, self.tls = url, tls
-        self.values = []  # of COUNT, as told
+        self.values = []  # values of COUNT, as received
         self.epoch, self.seq = None, 0
         self.is_acked = False
         self.gateways = []  # one for each connection
@@ -101,7 +101,7 @@ class Crowd:
         return number
 
     def goes_on(self, feed):
-        """Wait until clients also receive what is sent from now on."""
+        """Wait until the clients also receive quotes that are sent from now on."""
         before = feed.number
         eventually(lambda: feed.number, lambda n: n > before + 20, "feeding")
         return self.hear_all(feed)

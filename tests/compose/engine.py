@@ -1,9 +1,8 @@
 """A Docker engine, Compose and a base image: the installed ones, or our own for this run.
 
-An engine of our own keeps everything under STATE and a directory of the run, so that neither
-its images nor a pid file of a killed one get in the way of another engine's.  What it changed
-in the network is put back when it stops.  Images stay: STATE makes the next run quick.
-"""
+An engine that this module starts keeps everything under STATE and a directory of the run, so that
+its images and the pid file of a killed engine do not disturb another engine. Its changes of the
+network are undone when it stops. Images stay in STATE, which makes the next run quick. """
 
 import ctypes
 import os
@@ -22,7 +21,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class NotHere(Exception):
-    """There is no engine, with the reason."""
+    """Raised if there is no engine; the text is the reason."""
 
 
 def run(*command, patience=60, check=True, env=None, **how):
@@ -53,7 +52,7 @@ class Engine:
         if not works("docker", "info"):
             if os.geteuid() != 0:
                 raise NotHere("no Docker engine answers, and only root can start one")
-            if not shutil.which("dockerd"):  # else somebody chose one: nothing is put beside it
+            if not shutil.which("dockerd"):  # otherwise the user chose an engine: use that one
                 self.install()
             if not self.find_compose():
                 raise NotHere("neither `docker compose` nor docker-compose is here")
@@ -112,7 +111,7 @@ class Engine:
         """End the engine, only if we started it."""
         if not self.process:
             return
-        # What older sources were built to; newer layers make the next run quick.
+        # Remove the images of older sources; the newer layers make the next run quick.
         run("docker", "image", "prune", "-f", "--filter", "until=12h", patience=120, check=False)
         self.process.terminate()
         try:
@@ -140,7 +139,7 @@ class Engine:
 
 
 class Network:
-    """What an engine changes in this machine's network, as it was before."""
+    """Restores the parts of this machine's network that an engine changes."""
 
     def __init__(self):
         self.has_bridge = os.path.exists("/sys/class/net/docker0")

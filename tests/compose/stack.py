@@ -1,4 +1,5 @@
-"""The stack with its own name, ports and addresses; it never touches what it did not create."""
+"""The stack with its own name, ports and addresses; it never changes anything that it did not
+create."""
 
 import http.client
 import json
@@ -47,7 +48,7 @@ class Stack:
         self.name = f"pregontest{secrets.token_hex(3)}"
         self.port, self.tls_port = free_ports(2)
         self.directory = tempfile.TemporaryDirectory(prefix="pregon-compose-")
-        # Only this: neither a .env of whoever runs us nor their environment is to become a setting.
+        # Only these variables: neither a .env file nor the user's environment may become a setting.
         self.env = {
             **{k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "DOCKER_HOST")},
             "BASE": engine.base(), "IMAGE_TAG": "test", "PORT": str(self.port),
@@ -72,10 +73,10 @@ class Stack:
             raise RuntimeError(f"compose {' '.join(args)}: {done.stdout[-4000:]}")
         return done.stdout
 
-    # what there is
+    # containers and addresses
 
     def containers(self, service):
-        """Ids of those that run for it, the oldest first; not those made by `run`."""
+        """Ids of the containers of a service, the oldest first; without those made by `run`."""
         filters = [f"label=com.docker.compose.project={self.name}",
                    f"label=com.docker.compose.service={service}",
                    "label=com.docker.compose.oneoff=False"]
@@ -108,7 +109,7 @@ class Stack:
     def wait_healthy(self, service):
         eventually(lambda: self.is_healthy(service), what=f"{service}: healthy")
 
-    # what it says
+    # logs and answers
 
     def get(self, path, headers=None, port=None, tls=None, method="GET", patience=PATIENCE):
         """(status, headers, body) through the balancer."""
@@ -127,7 +128,7 @@ class Stack:
             connection.close()
 
     def page(self, name):
-        """A page as a dict, or None while there is none."""
+        """The answer of a route as a dict, or None if there is none."""
         try:
             status, _, body = self.get("/cotizaciones/" + name)
         except (OSError, http.client.HTTPException):
@@ -135,13 +136,14 @@ class Stack:
         return json.loads(body) if status == 200 else None
 
     def gateways(self):
-        """Names and connections of those the broker knows."""
+        """Names and connections of the gateways that the broker knows."""
         status = self.page("websocket_status") or {"gateways": [], "complete": False}
         return {g["name"]: g["active_connections"] for g in status["gateways"]} \
             if status["complete"] else {}
 
     def get_inside(self, container, host, path, *headers):
-        """The body of a page, asked by bash in a container: the images have no other client."""
+        """The body of a route, requested by bash in a container: the images have no other
+        client."""
         request = "".join(
             f"{line}\\r\\n"
             for line in (
@@ -156,7 +158,7 @@ class Stack:
                           f"exec 3<>/dev/tcp/{host}/8000; printf '{request}' >&3; cat <&3")
         return json.loads(out.split("\n\n", 1)[1])
 
-    # what is done to it
+    # actions
 
     def scale(self, count):
         self.compose("up", "-d", "--no-build", "--scale", f"gateway={count}")
@@ -164,7 +166,7 @@ class Stack:
         self.wait_usable(count)
 
     def wait_usable(self, count):
-        """The balancer sends clients to each of them."""
+        """Wait until the balancer sends clients to each gateway."""
         (balancer,) = self.containers("balancer")
         eventually(
             lambda: self.inside(balancer, "/usr/local/lib/balancer/check", check=False),
@@ -183,7 +185,7 @@ class Stack:
                    env=self.env)
 
     def labelled(self):
-        """Everything with our name."""
+        """All containers, networks and volumes with our name."""
         label = f"label=com.docker.compose.project={self.name}"
         return {
             kind: run("docker", *command, "--filter", label, "-q").split()

@@ -1,6 +1,6 @@
 """docker-compose.yml on a real engine, through the balancer on loopback, clients counting.
 
-The tests share one stack, in this order; each begins by saying how many gateways it wants.
+The tests share one stack, in this order; each first sets the number of gateways that it needs.
 """
 
 import json
@@ -16,7 +16,7 @@ from stack import PATIENCE, eventually
 ORIGIN = {"Origin": "http://localhost:3000"}
 PLACES = 12  # WEBSOCKET_MAX_CONNECTIONS in the test of a full gateway
 
-# Holds connections to its own gateway that the balancer does not know of.
+# Holds connections to its own gateway that the balancer does not know.
 OCCUPY = r"""
 for i in $(seq %d); do
     exec {fd}<>/dev/tcp/127.0.0.1/8000
@@ -27,7 +27,8 @@ done
 exec sleep 25
 """
 
-# A gateway gone mad, in the perl that Debian always has: ready, and then nonsense, or silence.
+# A faulty gateway, in Perl, which Debian always has: it is ready, and then sends garbage or
+# nothing.
 MAD = r"""
 use IO::Socket::INET; $SIG{CHLD} = "IGNORE";
 $s = IO::Socket::INET->new(LocalPort => 8000, Listen => 50, ReuseAddr => 1) or die;
@@ -213,7 +214,7 @@ def test_a_gateway_killed_or_restarted_is_resumed_without_loss(stack, feed, crow
     eventually(lambda: stack.inspect(victim)["State"]["Status"], lambda s: s == "running")
     stack.wait_healthy("gateway")
 
-    stack.compose("restart", "gateway")  # both at once: there is nobody to go to for a while
+    stack.compose("restart", "gateway")  # both at once: for a while no gateway is available
     stack.wait_healthy("gateway")
     crowd.goes_on(feed)
     assert all(len(c.gateways) > 1 for c in crowd.clients)

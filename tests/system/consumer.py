@@ -15,8 +15,8 @@ import pregon
 DRIVER = os.path.join(os.path.dirname(pregon.BIN), "tests", "system", "driver")
 
 
-class Told(pregon.Process):
-    """A process whose standard output is a line of JSON for everything it is told."""
+class ReportingProcess(pregon.Process):
+    """A process that writes a line of JSON for each event."""
 
     def __init__(self, *args, **how):
         super().__init__(*args, **how)
@@ -26,7 +26,8 @@ class Told(pregon.Process):
         return [json.loads(text) for text in self.log("out")]
 
     def receive(self, kind=None, where=None, **fields):
-        """The next such message; what comes before is passed over."""
+        """Wait for the next message of that kind with those fields; earlier messages are
+        skipped."""
         found = None
 
         def look():
@@ -59,7 +60,7 @@ class Told(pregon.Process):
                 if m["type"] == "quote" and m["symbol"] == symbol]
 
     def run_command(self, *words):
-        """Say a command and wait until it is done."""
+        """Send a command and wait until it is done."""
         self.write(" ".join(str(w) for w in words) + "\n")
         return self.receive("done", command=words[0])
 
@@ -67,7 +68,7 @@ class Told(pregon.Process):
         return self.run_command("position")["position"]
 
     def finish(self):
-        """As a program that ends in order."""
+        """End the program in order: close its input and wait for its exit."""
         self.end_of_input()
         return self.wait_for_exit()
 
@@ -85,7 +86,7 @@ def _started(system, process):
 def driver(system, broker, *patterns, mode="all", since="-", name=None, **instead):
     where = addresses(broker, **instead)
     count = sum(p.program == "driver" for p in system.processes)
-    return _started(system, Told(
+    return _started(system, ReportingProcess(
         name or f"driver{count + 1}", "driver", {}, cwd=system.directory.name,
         stdin=subprocess.PIPE,
         command=[DRIVER, where["publish"], where["control"], mode, since, *patterns]))
@@ -94,5 +95,5 @@ def driver(system, broker, *patterns, mode="all", since="-", name=None, **instea
 def tail(system, broker, *patterns, flags=(), wait=False, **settings):
     where = {"broker_" + key: value for key, value in addresses(broker).items()}
     count = sum(p.program == "tail" for p in system.processes)
-    return _started(system, Told(f"tail{count + 1}", "tail", {**where, **settings},
+    return _started(system, ReportingProcess(f"tail{count + 1}", "tail", {**where, **settings},
                                  cwd=system.directory.name, flags=[*flags, *patterns]))

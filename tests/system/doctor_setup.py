@@ -46,7 +46,8 @@ def examine(*flags, env=None, cwd=None, as_json=True, user=None):
 
 
 class Setup:
-    """Real processes, the .env file they were started with, and mistakes planted in it."""
+    """Real processes, the .env file that they were started with, and mistakes that a test adds to
+    it."""
 
     def __init__(self, system, broker, gateway):
         self.system, self.broker, self.gateway = system, broker, gateway
@@ -88,7 +89,7 @@ def healthy(system, feed=True, **gateway_settings):
 
 @pytest.fixture(scope="module")
 def well(shared_system):
-    """One set-up without a mistake, for tests that plant theirs in .env or in between."""
+    """One set-up without a mistake, for tests that add theirs to .env or to a proxy in between."""
     return healthy(shared_system)
 
 

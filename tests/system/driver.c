@@ -1,8 +1,8 @@
 /*
- * driver: a program on libpregon that does what a test tells it on standard input, and
- * writes what it is told as a line of JSON each.
+ * driver: a program on libpregon that reads commands of a test on standard input, and writes each
+ * event as a line of JSON.
  *   usage: driver PUBLISH CONTROL all|newest SINCE|-  PATTERN...
- * It waits in a poll of its own, as a program with a loop does.
+ * It waits in its own poll, like a program with an event loop.
  */
 #include <poll.h>
 #include <signal.h>
@@ -16,7 +16,7 @@
 #define LOCKS_MAX 8
 
 static struct pregon *p;
-static char put[] = "put", value[] = "value"; /* which question it was */
+static char put[] = "put", value[] = "value"; /* which request it was */
 static volatile sig_atomic_t is_over;
 static struct pregon_lock *locks[LOCKS_MAX];
 

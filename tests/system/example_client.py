@@ -1,4 +1,4 @@
-"""Run a client of the examples or of the README as a process of its own."""
+"""Run a client of the examples or of the README as a separate process."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ def example(name):
 
 
 def node_command():
-    """Node with a WebSocket of its own, or None."""
+    """A Node version that has WebSocket built in, or None."""
     node = shutil.which("node")
     for flags in ([], ["--experimental-websocket"]) if node else ():
         probe = subprocess.run(
@@ -26,7 +26,7 @@ def node_command():
 
 
 class Client(pregon.Process):
-    """An example client as a process of its own."""
+    """An example client as a separate process."""
 
     def __init__(self, system, gateway, command, name, code):
         code = code.replace("127.0.0.1:8000", "127.0.0.1:%d" % gateway.port)

@@ -1,4 +1,4 @@
-"""A broker after docs/protocol/wire.md that does what a test tells it, also what no broker does.
+"""A broker after docs/protocol/wire.md under the control of a test; it can also break the protocol.
 
     fake = FakeBroker(system)
     gateway = system.gateway(fake)
@@ -25,7 +25,7 @@ class FakeBroker:
 
     def __init__(self, system, epoch=None):
         self.epoch = epoch or secrets.randbits(63) | 1
-        self.answers = {}  # op -> function of the question; None: no answer
+        self.answers = {}  # op -> function of the request; None: no answer
         self.requests = []  # all requests
         self.peers = set()
         self.journal = []  # (topic, record), from position 1
@@ -59,7 +59,7 @@ class FakeBroker:
         self.control.close()
         self.publisher.close()
 
-    # what a test says
+    # called by tests
 
     @property
     def head(self):
@@ -79,7 +79,7 @@ class FakeBroker:
             return self.head
 
     def begin_new_log(self):
-        """As a broker that was started again."""
+        """Begin a new log, as a broker does that was started again without its store."""
         with self.changed:
             self.epoch += 1
             self.heartbeats = 0
@@ -96,7 +96,7 @@ class FakeBroker:
             self.publisher.send_multipart(frames)
 
     def send_to_gateways(self, *frames):
-        """To every gateway that has spoken."""
+        """Send to every gateway that has sent a request."""
         with self.changed:
             for peer in self.peers:
                 self.control.send_multipart([peer, *frames])

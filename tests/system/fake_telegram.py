@@ -1,19 +1,18 @@
-"""A Bot API server on loopback, for tests: real HTTP, and the manners of the real one.
+"""A Bot API server on loopback, for tests: real HTTP, and the behaviour of the real server.
 
     telegram = FakeTelegram()
     telegram.user_sends(7, "/precio BTC/USD")          # a person writes to the bot
     telegram.wait_sent(7, count=1)                     # wait for what the bot sends there
 
-The manners are those of the server Telegram publishes (github.com/tdlib/telegram-bot-api,
-Client.cpp): an offset confirms what lies below it; a poll that finds updates is answered at
-once and checks for nobody; only one that has to wait ends the older one that waits, and the
-older one gets the 409; a second 409 within 3 s is held back for 3 s; a poll that repeats an
-offset within 3 s waits 3 s.  An answer to a connection that is gone confirms nothing.
+The behaviour is that of the server which Telegram publishes (github.com/tdlib/telegram-bot-api,
+Client.cpp): an offset confirms all updates below it; a poll that finds updates is answered at once
+and does not look for other polls; a poll that has to wait ends an older waiting poll, which gets
+the 409; a second 409 within 3 s is delayed by 3 s; a poll that repeats an offset within 3 s waits 3
+s.  An answer to a connection that is gone confirms nothing.
 
-`url + "/NAME"` is the same server: `via` of a call is then "NAME", which tells instances apart.
-`next_call` makes the next calls of a method misbehave.  Nothing here sleeps but where the
-real one does.
-"""
+`url + "/NAME"` is the same server: `via` of a call is then "NAME", which distinguishes instances.
+`next_call` makes the next calls of a method misbehave.  This server sleeps only where the real
+server does. """
 
 import collections
 import http.server
@@ -56,13 +55,13 @@ class Poll:
 
 
 class Fault:
-    """How a call is to misbehave.
+    """How the next call fails.
 
     refuse: (code, description), with retry_after or migrate_to as its parameters
     raw:    these bytes instead of an HTTP answer; b"" cuts the connection
     body:   this body, with status 200 (or `status`), instead of JSON
     hold:   an event; the answer waits for it
-    after:  what was asked for is done, and only the answer misbehaves
+    after: the call is carried out, and only the answer is faulty
     """
 
     def __init__(self, *, refuse=None, retry_after=None, raw=None, body=None, status=200,
@@ -137,7 +136,7 @@ class FakeTelegram:
     # what people do
 
     def user_sends(self, chat, text, language="es", kind=None, **message):
-        """Somebody writes; returns the update's number.  Negative chats are groups."""
+        """clients that close the connection are no errors of ours"""
         with self.changed:
             self.last_message += 1
             sender = {"id": abs(chat), "is_bot": False, "first_name": "Ana"}
@@ -161,13 +160,13 @@ class FakeTelegram:
         self.changed.notify_all()
 
     def deliver_again(self, update_id):
-        """As the real one does after a failure of its own: a confirmed update comes again."""
+        """Deliver a confirmed update again, as the real server does after a failure."""
         with self.changed:
             again = next(u for u in self.confirmed if u["update_id"] == update_id)
             self.pending.insert(0, again)
             self.changed.notify_all()
 
-    # what a test asks
+    # called by tests
 
     def texts(self, chat=None):
         with self.changed:
@@ -181,7 +180,7 @@ class FakeTelegram:
                                      f"calls: {[(c.method, c.params) for c in self.calls[-10:]]}")
 
     def wait_sent(self, chat, count=1, where=lambda text: True):
-        """Wait until the bot has said so many such texts there; all of them."""
+        """Wait until the bot has sent this many such texts to the chat; returns all of them."""
         def matching(_=None):
             return [t for t in self.texts(chat) if where(t)]
 
@@ -198,7 +197,7 @@ class FakeTelegram:
             return sum(c.method == method for c in self.calls)
 
     def calls_by(self, via, method, after=0):
-        """Those of one instance."""
+        """The calls of one instance."""
         with self.changed:
             return [c for c in self.calls[after:] if (c.via, c.method) == (via, method)]
 
@@ -215,7 +214,7 @@ class FakeTelegram:
         return faults if times > 1 else faults[0]
 
     def clear_faults(self):
-        """What was arranged and has not happened yet will not."""
+        """Remove the faults that have not occurred yet."""
         with self.changed:
             self.faults.clear()
 

@@ -1,4 +1,4 @@
-"""The system as a fixture, and the logs of what a failing test had started; for conftest.py."""
+"""The fixture `system`, and the logs of a failing test's processes; for conftest.py."""
 
 import os
 
@@ -32,7 +32,7 @@ def system():
 
 @pytest.fixture(scope="module")
 def shared_system():
-    """For tests that only look: one set of processes for all of a file."""
+    """One set of processes for all tests of a file, which must not change them."""
     yield from _staged()
 
 

@@ -1,4 +1,4 @@
-"""What a program must still do after an attack: serve, stay small and use no processor time."""
+"""Checks after an attack: a program must still serve, stay small and use no processor time."""
 
 import random
 
@@ -7,17 +7,17 @@ import msgpack
 import pregon
 
 MIB = 1024 * 1024
-ROOM = MIB * (256 if pregon.IS_SANITIZED else 24)  # what a test may cost a process
+ROOM = MIB * (256 if pregon.IS_SANITIZED else 24)  # memory that a test may cost a process
 
 LIMIT = 4096  # of a message here, in bytes
 SEED = random.SystemRandom().randrange(10**6)
 
-# A heartbeat is a second, and a loop that spins takes all hundred ticks of it.
+# Ticks per heartbeat (a second); a busy loop takes all hundred ticks of it.
 CALM = 10
 
 
 def check_calm(process, observer, heartbeats=1):
-    """It does next to nothing while nothing is to be done."""
+    """The process uses nearly no processor time while there is nothing to do."""
     observer.receive("heartbeat")
     before = process.ticks()
     for _ in range(heartbeats):
@@ -27,7 +27,7 @@ def check_calm(process, observer, heartbeats=1):
 
 
 def check_served(gateway, observer):
-    """Those who behave are served as ever."""
+    """Well-behaved clients are served as before."""
     assert observer.request("ping")["type"] == "ack"
     assert gateway.get("/cotizaciones/live").status == 200
 
@@ -37,8 +37,9 @@ def only(gateway, count):
                       f"{count} places in use")
 
 
-def play(system, **settings):
-    """A broker, a gateway and a client who behaves; once for all tests of a shared system."""
+def start(system, **settings):
+    """A broker, a gateway and a well-behaved client; started once for all tests of a shared
+    system."""
     if not system.processes:
         broker, gateway = system.start(heartbeat=1, ws_max_size=LIMIT, **settings)
         system.observer = system.client(gateway, "?symbols=X")
@@ -47,12 +48,12 @@ def play(system, **settings):
 
 
 def hostile_msgpack(rng):
-    """Values that are none, or not what they should be."""
+    """Bytes that are not msgpack, or msgpack of an unexpected form."""
     yield b""
     yield b"\xc1"
     yield b"\x91" * 5000 + b"\xc0"  # deep
     yield b"\x81\xa1x" * 5000 + b"\xc0"
-    yield b"\xdd\xff\xff\xff\xff"  # counts beyond the bytes there are
+    yield b"\xdd\xff\xff\xff\xff"  # counts larger than the remaining bytes
     yield b"\xdf\xff\xff\xff\xff"
     yield b"\xdb\xff\xff\xff\xffx"
     yield b"\xc6\xff\xff\xff\xffx"

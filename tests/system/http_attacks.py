@@ -1,6 +1,6 @@
 """Hostile HTTP peers: each class holds many connections in one bad way, from start() to stop().
 
-All are bounded: so many sockets of one process, no thread, no data but what tick() sends.
+All are bounded: a number of sockets in one process, no thread, and only the data that tick() sends.
 """
 
 import random
@@ -13,7 +13,7 @@ PAGE = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Attack:
-    """`count` connections to an address; tick() goes on with the attack."""
+    """`count` connections to an address; tick() continues the attack."""
 
     receive_buffer = None
     first = b""
@@ -49,7 +49,7 @@ class Attack:
             pass
 
     def tick(self):
-        """Whatever keeps the peers busy; the closed ones are opened again, ten at a time."""
+        """Send the next bytes; closed connections are opened again, ten at a time."""
         for _ in range(10):
             sock = self.dice.choice(self.sockets)
             try:
@@ -96,7 +96,7 @@ class HalfBodies(Attack):
 
 
 class Idle(Attack):
-    """Ask for keep-alive, send a request and half of the next one, and stay."""
+    """Request keep-alive, send a request and half of the next one, and wait."""
 
     first = b"GET /cotizaciones/live HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n" + HALF
 
@@ -105,7 +105,7 @@ class Idle(Attack):
 
 
 class Deaf(Attack):
-    """Ask for the largest page and read nothing."""
+    """Request the largest route and read nothing."""
 
     receive_buffer = 2048
     first = PAGE

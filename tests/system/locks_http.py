@@ -12,7 +12,7 @@ LOCKS = "/cotizaciones/locks"
 
 
 class Locks:
-    """The lock service through one gateway, as one who may change it."""
+    """The lock service through one gateway, with the token that permits changes."""
 
     def __init__(self, gateway, bearer=BEARER):
         self.gateway = gateway
@@ -25,7 +25,7 @@ class Locks:
         return self.request("PUT", f"/{name}", json.dumps(body))
 
     def take(self, name, owner, ttl=30, **body):
-        """The token; the lock must be free or ours."""
+        """Take the lock, which must be free or ours; returns the token."""
         answer = self.put(name, owner=owner, ttl=ttl, **body)
         assert answer.status == 200, answer.body
         return answer.json()["token"]
@@ -43,15 +43,15 @@ class Locks:
         return self.request("GET", f"/{name}").json()
 
 
-def play(system, **settings):
+def start(system, **settings):
     broker, gateway = system.start(locks_token=SECRET, **settings)
     return broker, gateway, Locks(gateway)
 
 
 @pytest.fixture(scope="module")
 def locks(shared_system):
-    """For tests that each have a lock of their own."""
-    return play(shared_system)[2]
+    """For tests that use different locks."""
+    return start(shared_system)[2]
 
 
 def refused(answer, status, code):

@@ -1,11 +1,10 @@
-"""A proxy that stands between browsers and a gateway, and does what misconfigured ones do.
+"""A proxy between browsers and a gateway, with the faults of misconfigured proxies.
 
     meddler = Meddler(system, gateway, drop=("Upgrade", "Connection"))
     …  PUBLIC_URL=meddler.url
 
-It passes one request per connection, head first, then bytes both ways; a gateway closes after
-each answer, so that is all of HTTP there is.
-"""
+It passes one request per connection, head first, then bytes both ways; a gateway closes the
+connection after each answer, so no more of HTTP is needed. """
 
 import re
 import socket
@@ -30,11 +29,10 @@ class Meddler:
         shift=0,
         host=None,
     ):
-        """drop, replace: headers of requests; forwards: X-Forwarded-For and -Proto are sent;
-        path: a function of the request's path; answers: what it says itself to the paths that a
+        """drop, replace: headers of requests; forwards: X-Forwarded-For and -Proto are sent; path:
+        a function of the request's path; answers: the proxy's own answer for the paths that a
         pattern matches, ("/ws/", "403 Forbidden"); swallows: nothing passes after a 101; shift:
-        seconds added to timestamps in answers.
-        """
+        seconds added to timestamps in answers. """
         self.target = target
         self.drop, self.replace, self.forwards, self.scheme = drop, replace or {}, forwards, scheme
         self.path, self.add_to_answers, self.answers = path, add_to_answers, answers
@@ -129,7 +127,7 @@ class Meddler:
 
 
 class Elsewhere:
-    """Some other web server, which says the same to everything."""
+    """Another web server, which gives the same answer to every request."""
 
     def __init__(self, system, answer="200 OK"):
         self.meddler = Meddler(system, None, answers=("", answer))

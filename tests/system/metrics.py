@@ -1,4 +1,4 @@
-"""Reads Prometheus' text format 0.0.4, and takes offence at everything that is not quite it.
+"""Reads Prometheus' text format 0.0.4 strictly: any deviation from the format is an error.
 
     told = metrics.of(gateway)
     told["pregon_refusals_total", "origin_not_allowed"]   # a sample, by the values of its labels
@@ -29,7 +29,7 @@ class Family:
         return {k for _, labels in self.samples for k, _ in labels} - {"le"}
 
 
-class Told:
+class Metrics:
     def __init__(self, text):
         self.text = text
         self.families = parse(text)
@@ -53,7 +53,7 @@ def of(gateway):
     answer = gateway.get("/metrics")
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    return Told(answer.body.decode())
+    return Metrics(answer.body.decode())
 
 
 def labels_of(text):
@@ -69,7 +69,7 @@ def labels_of(text):
 
 
 def parse(text):
-    """Families by name, each judged."""
+    """Families by name; each is checked."""
     assert text.endswith("\n") and "\n\n" not in text
     families, family = {}, None
     for line in text.splitlines():

@@ -36,7 +36,8 @@ def errors(value, schema, document=STRICT):
 
 
 def as_described(value, schema, what):
-    """Strictly, and also as those who know of no later members will check it."""
+    """The schema, made strict, and unchanged, as a client that ignores later members would use
+    it."""
     if isinstance(schema, str):
         schema = {"$ref": "#/components/schemas/" + schema}
     for document in (STRICT, DOCUMENT):
@@ -45,5 +46,5 @@ def as_described(value, schema, what):
 
 
 @pytest.fixture(scope="module")
-def scene(shared_system):
+def prepared(shared_system):
     return shared_system.start()

@@ -1,4 +1,4 @@
-"""What members and types the pages promise, and a check of a page against that."""
+"""The members and types that the routes promise, and a check of an answer against them."""
 
 import re
 import time

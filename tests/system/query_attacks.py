@@ -1,4 +1,4 @@
-"""Peers that ask for too much: each class goes on from start() to stop(), bounded in time and
+"""Peers that request too much: each class runs from start() to stop(), bounded in time and
 number."""
 
 import asyncio
@@ -65,7 +65,8 @@ def _run_storm(address, paths, rate, seconds, out):
 
 
 class QueryStorm:
-    """`rate` GETs a second of these paths, in turn, for `seconds`, from a process of its own."""
+    """Sends `rate` GETs a second of these paths, in turn, for `seconds`, from a separate
+    process."""
 
     def __init__(self, address, paths, rate=80, seconds=5):
         context = multiprocessing.get_context("fork")
@@ -81,7 +82,7 @@ class QueryStorm:
         return self.process.is_alive()
 
     def stop(self):
-        """How many answers had which status; 0: none."""
+        """How many answers had which status; status 0: no answer."""
         statuses = self.out.get()
         self.process.join()
         return statuses
@@ -115,7 +116,7 @@ class LargeFrames:
 
 
 class Latency:
-    """A feeder and a client in mode all: each quote is there, in order, and how long it took in
+    """A feeder and a client in mode all: checks each quote in order, and measures its delay in
     ms."""
 
     def __init__(self, system, broker, gateway, symbol="GOOD"):

@@ -1,4 +1,4 @@
-"""A bad network: stands before a gateway and swallows whole WebSocket messages of its."""
+"""A bad network in front of a gateway: drops whole WebSocket messages of the gateway."""
 
 import socket
 import threading
@@ -15,7 +15,7 @@ class Sieve:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def swallow(self, needle, times):
-        """The next so many messages with these bytes do not arrive."""
+        """Drop the next `times` messages that contain these bytes."""
         with self.lock:
             self.needle, self.times = needle, times
 
@@ -75,7 +75,7 @@ class Sieve:
 
     @staticmethod
     def _size(buffer):
-        """Of the frame it begins with; None: not all of its head is here."""
+        """The size of the first frame; None: its head is not complete."""
         if len(buffer) < 2:
             return None
         short = buffer[1]

@@ -4,7 +4,7 @@ import time
 
 
 def silent(system, gateway, query="?symbols=NOTHING", **how):
-    """A client that has been welcomed and hears no quotes yet."""
+    """A client that has received welcome and ack and gets no quotes yet."""
     client = system.client(gateway, query, **how)
     client.receive("welcome")
     client.receive("ack")

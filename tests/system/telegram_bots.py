@@ -30,7 +30,7 @@ def bot(system, broker, telegram, wait=True, env=None, via="", **settings):
     return process
 
 
-def play(system, telegram, **settings):
+def start(system, telegram, **settings):
     broker = system.broker(store="sqlite:" + system.path("store"))
     feed = system.feed(broker)
     return broker, feed, bot(system, broker, telegram, **settings)

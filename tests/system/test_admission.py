@@ -1,4 +1,4 @@
-"""Who may open a WebSocket; every refusal says why, in every place where one may look."""
+"""Which handshakes are refused; each refusal has its reason in every place that shows refusals."""
 
 import json
 import urllib.parse
@@ -11,7 +11,7 @@ from handshakes import agree, check_refusal
 OURS = "http://localhost:3000"  # in CORS_ORIGINS by default
 FOREIGN = "https://evil.example"
 
-# What a handshake differs in from a good one; status and code (None: let in).
+# How each handshake differs from a good one; status and code (None: accepted).
 MATRIX = {
     "a good one": ({}, 101, None),
     "a slash at the end": ({"path": "/ws/cotizaciones/"}, 101, None),
@@ -150,7 +150,8 @@ def test_a_page_of_any_origin_can_request_the_reason_of_a_refusal(system):
                             {"Origin": FOREIGN, "Access-Control-Request-Method": "GET"})
     assert preflight.status == 200
     assert preflight.headers["Access-Control-Allow-Origin"] == "*"
-    assert gateway.status()["gateway"]["refusals"]["total"] == 0  # asking is no refusal
+    # a check does not count as a refusal
+    assert gateway.status()["gateway"]["refusals"]["total"] == 0
 
 
 def test_with_websockets_disabled_http_works_and_handshakes_are_reported(system):
@@ -214,7 +215,7 @@ def test_a_draining_gateway_reports_draining_until_it_ends(system):
     try:
         answer = system.handshake(gateway)
     except (ConnectionError, EOFError):
-        answer = None  # no longer listening is an answer too
+        answer = None  # a closed port is a valid answer too
     if answer:
         check_refusal(gateway, answer, 503, "draining")
     assert mute.receive("going_away")

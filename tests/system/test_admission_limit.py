@@ -24,7 +24,7 @@ def test_a_limit_of_zero_refuses_every_client(system):
 
 
 def burst(system, gateway, count):
-    """That many handshakes at once; the answers."""
+    """Send this many handshakes at once; returns the answers."""
 
     def one(_):
         sock = pregon.connect(gateway)
@@ -91,7 +91,7 @@ def test_a_place_is_free_again_after(system, way):
 @pytest.mark.parametrize(
     "leave",
     [
-        # Their frames or their end may come before the gateway has said 101.
+        # Their frames or their end may arrive before the gateway has sent the 101.
         lambda s: s.close(),
         lambda s: (s.setsockopt(1, 13, b"\1\0\0\0\0\0\0\0"), s.close()),
         lambda s: (s.sendall(b"\x81\x80abcd" * 3), s.close()),

@@ -16,7 +16,7 @@ QUOTES = 200
 
 
 class Watch:
-    """A client in mode all, which must get every quote, and how long each was under way."""
+    """A client in mode all, which must get every quote, and the delay of each quote."""
 
     def __init__(self, system, broker, gateway):
         self.feed = system.feed(broker)
@@ -95,7 +95,7 @@ def test_when_all_places_are_taken_the_connection_that_has_waited_longest_is_clo
 def test_a_connection_is_closed_for_another_one_only_if_that_one_waits(system):
     _, gateway = system.start(http_max_connections=16, http_threads=4)
     attack = http_attacks.HalfHeads(gateway.address, 16).start()
-    for _ in range(3):  # the first of them is the seventeenth connection, the others the sixteenth
+    for _ in range(3):  # the first one is the seventeenth connection, the others are the sixteenth
         with socket.create_connection(gateway.address, timeout=pregon.PATIENCE) as sock:
             sock.sendall(b"GET /cotizaciones/live HTTP/1.0\r\n\r\n")
             while sock.recv(4096):

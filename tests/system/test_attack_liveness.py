@@ -1,4 +1,5 @@
-"""Peers that break their connection while the broker is behind with them; nobody else is the worse.
+"""Peers that break their connection while the broker still has data for them; no other peer
+notices.
 
 On 8ba3ba6 each of them ended the broker through an assertion of libzmq: docs/adr/0013.
 """
@@ -37,7 +38,7 @@ def replay(patterns):
 
 
 class ResettingAsker:
-    """Asks `count` times without reading an answer, then resets the connection."""
+    """Sends `count` requests without reading an answer, then resets the connection."""
 
     def __init__(self, address, request, count, has_heartbeats=False):
         self.address, self.count = address, count
@@ -53,7 +54,7 @@ class ResettingAsker:
 
 
 class Watcher:
-    """A feeder and a client in mode all, and how long a quote takes from one to the other."""
+    """A feeder and a client in mode all, and the delay of each quote between them."""
 
     def __init__(self, system, broker, gateway):
         self.feed = system.feed(broker, "good")
@@ -62,7 +63,8 @@ class Watcher:
         self.sent = 0
 
     def delays(self, count):
-        """In ms, of `count` quotes one by one; fails if one is missing or out of order."""
+        """The delays of `count` quotes in ms, sent one by one; fails if one is missing or out of
+        order."""
         delays = []
         for _ in range(count):
             self.sent += 1

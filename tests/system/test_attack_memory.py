@@ -118,7 +118,8 @@ def test_a_peer_with_many_requests_that_reads_late_is_served_to_the_end(system):
     peer.sendall(b"".join(zmtp.frame(msgpack.packb({"op": "snapshot", "id": n, "pattern": "*"}))
                           for n in range(count)))
     control = system.control(broker)
-    for _ in range(20):  # meanwhile others are served, and what waits is bounded
+    # meanwhile other peers are served, and the memory of waiting answers is bounded
+    for _ in range(20):
         resident = control.request("status")["process"]["resident_bytes"]
         assert resident < 64 << 20 or pregon.IS_SANITIZED
     for n in range(count):

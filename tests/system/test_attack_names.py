@@ -1,4 +1,4 @@
-"""One client names what does not exist, thousands of patterns at a time: the others notice
+"""A client names symbols that do not exist, thousands of patterns at a time: other clients notice
 nothing."""
 
 import json
@@ -10,18 +10,18 @@ import pregon
 from pregon import PING, PONG, TEXT, frame_bytes
 
 SYMBOLS = 5000  # that a feed supplies
-NAMES = 900  # in one message, none of which exists
+NAMES = 900  # names in one message; none of them exists
 PREFIXES = 990
 TOPICS, TOPICS_MS = 16, 4  # new ones of a client, beyond MAX_SYMBOLS: gateway/stream.h
 ROUNDS = 40
 MIB = 1024 * 1024
-ROOM = MIB * (256 if pregon.IS_SANITIZED else 4)  # for what the allocator keeps
+ROOM = MIB * (256 if pregon.IS_SANITIZED else 4)  # memory that the allocator may keep
 SEED = random.SystemRandom().randrange(10**6)
 
 
 class NameAttack:
-    """Subscribes to names that do not exist and unsubscribes again, `rounds` times; then asks for
-    `PREFIXES` prefixes in one request.  It reads what it is told, and ends by itself."""
+    """Subscribes to names that do not exist and unsubscribes again, `rounds` times; then subscribes
+    to `PREFIXES` prefixes in one request. It reads all messages, and ends by itself."""
 
     def __init__(self, client, seed, rounds=ROUNDS):
         self.client = client
@@ -61,7 +61,7 @@ class NameAttack:
 
 
 class Publisher:
-    """Quotes of its own symbols, one after the other, until it is stopped."""
+    """Publishes quotes of its own symbols, one after the other, until it is stopped."""
 
     def __init__(self, feed):
         self.feed = feed
@@ -170,7 +170,7 @@ def test_the_answer_to_a_large_request_comes_in_slices(system):
     prefixes = [f"S{i:03}*" for i in range(PREFIXES)]
 
     def is_mixed():
-        """Quotes of what it has already come between the snapshots of what it asks for."""
+        """Quotes of earlier symbols arrive between the snapshots of the new ones."""
         client.messages.clear()
         client.send_message(op="subscribe", id=1, symbols=prefixes)
         client.receive("ack", id=1)
@@ -191,7 +191,7 @@ def test_the_answer_to_a_large_request_comes_in_slices(system):
 
 
 def test_in_mode_all_every_snapshot_of_a_large_request_comes_before_the_first_record(system):
-    """Of more symbols than CLIENT_QUEUE holds, while they change."""
+    """More symbols than CLIENT_QUEUE holds change while their snapshots are sent."""
     gateway, feed, _ = supply(system, {"client_queue": 65536})
     client = system.raw_client(gateway, "?symbols=GOOD*&mode=all")
     client.receive("ack")

@@ -1,5 +1,4 @@
-"""Peers that report numbers nobody can have: they harm themselves at most, and no later than
-that."""
+"""Peers that report impossible numbers harm only themselves."""
 
 import random
 import struct

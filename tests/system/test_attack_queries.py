@@ -18,7 +18,7 @@ SYMBOLS = 2000 if pregon.IS_SANITIZED else 20000
 QUOTES = 100  # in a quiet window
 
 
-def play(system, symbols, **settings):
+def start(system, symbols, **settings):
     broker = system.broker()
     gateway = system.gateway(broker, **settings)
     feed = system.feed(broker, "many")
@@ -37,7 +37,7 @@ def tell(kind, quiet, busy):
 
 @pytest.mark.parametrize("kind", ["quotes", "history"])
 def test_costly_queries_hold_up_no_client(system, kind):
-    broker, gateway = play(system, SYMBOLS, http_query_rate=0, http_query_rate_total=0)
+    broker, gateway = start(system, SYMBOLS, http_query_rate=0, http_query_rate_total=0)
     watch = query_attacks.Latency(system, broker, gateway)
     quiet = watch.many(QUOTES)
     before = [p.rss() for p in (broker, gateway)]
@@ -56,7 +56,7 @@ def test_costly_queries_hold_up_no_client(system, kind):
 
 
 def test_queries_beyond_the_rate_are_refused_with_the_setting_and_probes_are_not(system):
-    broker, gateway = play(system, 10, http_query_rate=1, forwarded_allow_ips="127.0.0.1")
+    broker, gateway = start(system, 10, http_query_rate=1, forwarded_allow_ips="127.0.0.1")
     for path in 4 * ["", "/AA0", "/AA0/history"]:
         assert gateway.get("/cotizaciones/quotes" + path).status in (200, 429)
     refused = gateway.get("/cotizaciones/quotes?symbols=A*")
@@ -67,14 +67,14 @@ def test_queries_beyond_the_rate_are_refused_with_the_setting_and_probes_are_not
         for _ in range(5):
             assert gateway.get("/cotizaciones/" + path).status == 200
     assert gateway.get("/metrics").status == 200
-    # Another address, as a trusted proxy tells it, has a rate of its own.
+    # Another address, forwarded by a trusted proxy, has a separate rate.
     other = {"X-Forwarded-For": "198.51.100.7"}
     assert gateway.get("/cotizaciones/quotes", headers=other).status == 200
     assert gateway.get("/cotizaciones/quotes").status == 429
 
 
 def test_the_rate_of_all_addresses_together_is_bounded_too(system):
-    _, gateway = play(system, 10, http_query_rate_total=1)
+    _, gateway = start(system, 10, http_query_rate_total=1)
     statuses = [gateway.get("/cotizaciones/quotes", headers={"X-Forwarded-For": f"198.51.100.{i}"})
                 for i in range(4)]
     refused = next(a for a in statuses if a.status == 429)
@@ -96,7 +96,7 @@ LARGE = {
 
 @pytest.mark.parametrize("kind", LARGE)
 def test_large_patterns_and_frames_cost_the_broker_next_to_nothing(system, kind):
-    broker, gateway = play(system, 2000)
+    broker, gateway = start(system, 2000)
     watch = query_attacks.Latency(system, broker, gateway)
     quiet = watch.many(QUOTES)
     ticks, rss = broker.ticks(), broker.rss()
@@ -112,7 +112,7 @@ def test_large_patterns_and_frames_cost_the_broker_next_to_nothing(system, kind)
 
 
 def test_patterns_that_are_too_many_or_none_are_refused_by_name(system):
-    broker, _ = play(system, 10)
+    broker, _ = start(system, 10)
     control = system.control(broker)
     for op in ("snapshot", "replay"):
         many = control.request(op, pattern=",".join(f"S{i}" for i in range(129)))
@@ -122,7 +122,7 @@ def test_patterns_that_are_too_many_or_none_are_refused_by_name(system):
 
 
 def test_requests_that_are_too_many_are_refused_and_others_answered(system):
-    broker, gateway = play(system, 2000)
+    broker, gateway = start(system, 2000)
     watch = query_attacks.Latency(system, broker, gateway)
     flood = system.control(broker)
     message = {

@@ -1,4 +1,5 @@
-"""The benchmark's load counts what comes, and its runs survive a server that fails."""
+"""The benchmark's load client counts the received quotes, and a run survives a server that
+fails."""
 
 import json
 import os
@@ -16,7 +17,7 @@ import peers  # noqa: E402
 import servers  # noqa: E402
 
 CLIENTS = 20
-# Every protocol that the load speaks is one that a server here speaks too.
+# For every protocol of the load client there is a server here.
 SPEAKERS = ["floor B", "floor A", "hops", "nats", "mosquitto", "nchan", "node ws", "uvicorn"]
 
 
@@ -26,8 +27,8 @@ def looked_for():
 
 
 def published(name, count, *injected):
-    """What the load says of `count` quotes, after lines that it did not write."""
-    with servers.play(name) as (server, load):
+    """The result of the load client for `count` quotes, after lines that it did not write."""
+    with servers.start(name) as (server, load):
         load.connect(CLIENTS)
         if not injected:  # until then subscriptions may be on their way
             pregon.eventually(

@@ -9,7 +9,7 @@ import pregon
 
 
 def state(process):
-    """What it says of this one; others of that name may be running on the machine."""
+    """The state of this process; other programs of that name may run on the machine."""
     out = subprocess.run(
         [os.path.join(pregon.BIN, "pregon-" + process.program), "--check"],
         stdout=subprocess.PIPE, check=False, timeout=60, text=True,

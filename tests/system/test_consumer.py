@@ -1,4 +1,4 @@
-"""libpregon at the real broker: each record once and in order, or a word about what is missing."""
+"""libpregon with the real broker: each record once and in order, or a report of its loss."""
 
 import re
 import signal
@@ -41,7 +41,7 @@ def test_snapshots_then_every_quote_with_its_price_as_it_came(system):
     feed.quote("EUR/USD", bid="1.0900", ask="1.0901")
     quote = driver.receive("quote", bid="1.0900")
     assert quote["prev"] == snapshot["seq"]
-    # A pattern that comes later begins with its own snapshots, and nothing is told twice.
+    # A pattern that is added later begins with its own snapshots, and no record is delivered twice.
     driver.run_command("subscribe", "*")
     assert driver.receive("snapshot")["symbol"] == "BTC/USD"
     driver.receive("synced")
@@ -102,7 +102,7 @@ def test_a_broker_with_memory_that_was_restarted_is_a_reset_and_snapshots(system
     reset = driver.receive("reset", reason="log_replaced")
     assert reset["epoch"] != old.split(":")[0]
     driver.receive(("snapshot", "quote"), n=12)
-    # Whoever comes with the old position is told that it is of no use.
+    # A consumer with the old position gets the report that it cannot be used.
     late = consumer.driver(system, broker, "*", since=old)
     assert late.receive("reset")["reason"] == "other_log"
     late.receive("snapshot", symbol="X", n=12)
@@ -135,7 +135,7 @@ def test_since_goes_on_where_another_process_ended(system, path):
     fed(feed, "X", 1, 50)
     fed(feed, "OTHER", 1, 50)
     first.receive("quote", n=50)
-    # The position is vouched for by a heartbeat: all fifty lie before it.
+    # A heartbeat proves the position: all fifty records lie before it.
     head = feed.received
     position = eventually(first.position, lambda p: int(p.split(":")[1]) >= head, "a heartbeat")
     first.finish()
@@ -242,7 +242,7 @@ def test_a_record_that_the_broker_never_sent_is_requested(system):
     fake.quote("X", last="2", n=2, is_lost=True)
     fake.quote("X", last="3", n=3)
     driver.receive("quote", n=3)
-    fake.quote("X", last="4", n=4, is_lost=True)  # the last one: a heartbeat tells of it
+    fake.quote("X", last="4", n=4, is_lost=True)  # the last record: a heartbeat names it
     driver.receive("quote", n=4)
     assert driver.numbers() == [1, 2, 3, 4]
     for nonsense in (b"\xc1", b"", b"\x97\x01"):

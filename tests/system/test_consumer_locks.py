@@ -1,4 +1,4 @@
-"""Locks through libpregon: who believes to hold one does hold it, and stops in time."""
+"""Locks through libpregon: a program that believes to hold a lock holds it, and stops in time."""
 
 import signal
 import time
@@ -117,8 +117,9 @@ def test_a_lock_closed_while_the_broker_is_away_is_free_when_it_returns(system, 
     driver.run_command("lock", "a", LONG, LONG)
     driver.receive("waiting", reason="away")
     driver.run_command("unlock", "a")
-    # Each is given up 5 s later: after one the lock's questions are too, after three the lock is
-    # forgotten.  They went with the socket, which is replaced every 3 s.
+    # Each request is given up after 5 s: after the first the lock's requests are given up too,
+    # after the third the lock is dropped. They were lost with the socket, which is replaced every 3
+    # s.
     for _ in range(unanswered):
         driver.run_command("get", "a")
         assert driver.receive("value")["error"] == "away"
@@ -148,7 +149,8 @@ def test_a_value_is_put_under_the_current_token_only(system, broker):
     assert (value["value"], value["token"], value["version"]) == ("one", old["token"], 1)
     first.signal(signal.SIGCONT)
     first.receive("lock_lost")
-    # The paused one, that looked before it leapt, is refused here; else it is refused there.
+    # If the paused process still held its token, the library refuses the put; otherwise the broker
+    # does.
     assert first.run_command("put", "a", "late")["error"] == "stale"
     first.run_command("put_as", "a", old["token"], "late")
     assert first.receive("put")["error"] == "stale"
@@ -192,7 +194,7 @@ def test_an_owner_keeps_its_place_by_repeated_requests_and_gives_it_up_by_closin
     third.receive("waiting", place=2)
     second.run_command("unlock", "a")
     third.receive("waiting", place=1)
-    # Longer than the broker keeps a place of one who does not ask.
+    # Longer than the broker keeps the place of an owner that sends no requests.
     control = system.locker(broker, "somebody")
     held = control.entry("a")["held_ms"]
     eventually(lambda: control.entry("a"), lambda e: e["held_ms"] > held + 11000, "11 s",

@@ -10,7 +10,7 @@ import subprocess
 import pregon
 import pytest
 
-# Set by the stack itself, for reasons of its own: docs/operations.md, "In containers".
+# Set by the stack itself, for the reasons in docs/operations.md, "In containers".
 FIXED = {
     "pregon-broker": {"BROKER_INGEST", "BROKER_PUBLISH", "BROKER_CONTROL", "BACKUP", "RESTORE"},
     "pregon-feeder": {"BROKER_INGEST", "BROKER_CONTROL", "FEED", "SOURCE", "LOOP"},
@@ -36,7 +36,7 @@ def read(*path):
 
 
 def tables():
-    """Of docs/config.md: {program: {setting: default}}."""
+    """The tables of docs/config.md: {program: {setting: default}}."""
     found = {}
     for line in read("docs", "config.md").splitlines():
         heading = re.match(r"## (\S+)", line)
@@ -49,7 +49,7 @@ def tables():
 
 
 def service(name):
-    """Its part of docker-compose.yml."""
+    """A service's part of docker-compose.yml."""
     return re.search(rf"^  {name}:\n((?:    .*\n|\n|  #.*\n)+)", read("docker-compose.yml"), re.M)[
         1
     ]

@@ -1,4 +1,4 @@
-"""Which page may read what: Starlette's statuses and texts, without its two mistakes.
+"""CORS answers have Starlette's statuses and texts, without two of its mistakes.
 
 Starlette 0.26 tells a page that is not allowed which methods and headers would be and that
 it may send credentials, and it lets caches mix up the answers to two origins because `Vary`
@@ -141,7 +141,7 @@ def test_a_cell_of_the_table(gateways, cell):
 
 
 def starlettes(policy, method, headers):
-    """What its CORSMiddleware answers: status, text, headers."""
+    """The answer of Starlette's CORSMiddleware: status, text, headers."""
     cors = pytest.importorskip("starlette.middleware.cors")
     split = {name: [e.strip(' "[]') for e in str(value).split(",")]
              for name, value in POLICIES[policy].items()}
@@ -190,7 +190,8 @@ def test_every_combination_is_answered_as_starlette_would_but_for_its_mistakes(g
         expected = told(seen)
         is_preflight = method == "OPTIONS" and origin is not None and wanted is not None
         if origin is not None and "allow-origin" not in expected:
-            expected = {}  # its mistakes: whom it does not allow, it still tells what it allows
+            # Starlette's mistake: it also tells a refused origin what would be allowed
+            expected = {}
         assert told(answer.headers) == expected, case
         vary = listed(", ".join(answer.headers.get_all("Vary", [])))
         assert vary == (NONE if allows_all else ASKED if is_preflight else ORIGIN), case

@@ -68,7 +68,7 @@ def test_the_report_for_people_names_the_line_to_change(well):
 
 
 IN_FILE = [
-    # what is planted, names that are found
+    # the mistakes in the set-up, and the names of the findings
     ({"lines": ["WEBSOCKT_TIMEOUT=60"]}, ["setting_misspelt"]),
     ({"lines": ["cors_origins=https://my.page"]}, ["setting_misspelt"]),
     ({"lines": ["RETENTION_AGE=1d"]}, ["setting_impossible"]),
@@ -103,7 +103,7 @@ def test_a_mistake_in_the_file_is_named(well, planted, found):
     report = well.examine("--patience=2", **planted)
     wanted = set(found)
     if planted.get("HOST") == "0.0.0.0":
-        # A gateway on 127.0.0.1 is found there: all addresses are that one too.
+        # A gateway on 127.0.0.1 is found at this address too, because it stands for all addresses.
         wanted.discard("gateway_not_running")
     assert set(report.names()) - {"store_in_memory"} == wanted - {"store_in_memory"}, report.text
     assert report.code == (1 if wanted else 0)

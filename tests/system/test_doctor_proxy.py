@@ -1,5 +1,4 @@
-"""pregon-doctor names mistakes in what a page may do, and in what stands between it and a
-gateway."""
+"""pregon-doctor names mistakes in the rights of pages, and in a proxy in front of a gateway."""
 
 import shutil
 import socket

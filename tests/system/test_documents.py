@@ -26,7 +26,7 @@ def tracked(*patterns):
 
 @functools.lru_cache(maxsize=None)
 def anchors(path):
-    """As GitHub makes them of headings, and those that stand in the text."""
+    """The anchors that GitHub makes of headings, and those in the text."""
     text = re.sub(r"^```.*?^```", "", text_of(path), flags=re.M | re.S)
     names = set(re.findall(r'<a id="([^"]+)">', text))
     for heading in re.findall(r"^#+ (.+)$", text, re.M):
@@ -78,7 +78,8 @@ def words_of_the_sources():
 
 
 def what_is_missing(names):
-    """Of files, folders, tests and functions: `make …` is for test_make.py."""
+    """The named files, folders, tests and functions that do not exist; test_make.py checks `make
+    …`."""
     files = {os.path.basename(path) for path in tracked()}
     stems = {name.split(".")[0] for name in files}
     for name in names:
@@ -163,7 +164,7 @@ SUBJECT_MAX = 72
 
 
 def test_the_first_line_of_each_commit_has_at_most_72_characters():
-    """Of those after FIRST_CHECKED; in a clone that does not reach back to it, of the newest."""
+    """Checks the commits after FIRST_CHECKED, or the newest ones in a clone without that commit."""
 
     def git(*arguments):
         return subprocess.run(

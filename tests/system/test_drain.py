@@ -1,4 +1,4 @@
-"""A gateway that is told to stop lets a balancer notice before it sees its clients off."""
+"""A gateway that gets SIGTERM gives a balancer time to notice before it closes its clients."""
 
 import itertools
 import signal
@@ -6,11 +6,11 @@ import signal
 import pregon
 
 DELAY = 2 * (3 if pregon.IS_SANITIZED else 1)  # seconds in which a test acts
-FIRST, ALL = 0.5, 0.5 + 8  # seconds between which clients of a window of 8 are to come back
+FIRST, ALL = 0.5, 0.5 + 8  # range in seconds of the reconnect times of 8 clients in a window of 8 s
 
 
 def leaving(system, delay, clients=0, **settings):
-    """A gateway with clients that was told to stop, and says that it is not ready."""
+    """A gateway with clients that got SIGTERM and reports that it is not ready."""
     broker, gateway = system.start(drain_delay=delay, timeout_graceful_shutdown=8, **settings)
     feed = system.feed(broker)
     early = [system.client(gateway, "?symbols=X") for _ in range(clients)]
@@ -22,7 +22,7 @@ def leaving(system, delay, clients=0, **settings):
 
 
 def check_spread(slots):
-    """Each has a moment of its own, and no part of the window is left out."""
+    """Each client has a different time, and the times cover the whole window."""
     slots = sorted(slots)
     assert FIRST <= slots[0] and slots[-1] < ALL
     spaces = [b - a for a, b in itertools.pairwise([*slots, ALL])]

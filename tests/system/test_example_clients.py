@@ -1,4 +1,4 @@
-"""The example clients over WebSocket and HTTP do what consumer/examples says of them."""
+"""The example clients over WebSocket and HTTP do what consumer/examples describes."""
 
 import os
 import re
@@ -44,7 +44,7 @@ def asking(code, name, value):
 
 
 def lose_nothing_in_mode_all(system, command, name, code):
-    """Every quote once and in order, whatever becomes of the gateway."""
+    """The client gets every quote once and in order while gateways are killed and restarted."""
     broker, gateway = system.start()
     feed = system.feed(broker)
     client = Client(system, gateway, command, name, asking(code, "mode", "all"))
@@ -69,7 +69,7 @@ def lose_nothing_in_mode_all(system, command, name, code):
 
 
 def fetch_what_is_missing(system, command, name, code):
-    """A record that a bad network swallowed is come back for."""
+    """The client reconnects to get a record that a bad network dropped."""
     broker, gateway = system.start()
     feed = system.feed(broker)
     sieve = system.add(Sieve(gateway))
@@ -104,7 +104,7 @@ def test_the_python_client_comes_back_for_a_record_that_is_missing(system):
     fetch_what_is_missing(system, [sys.executable, "-u"], "client.py", example("stream.py"))
 
 
-# From version 14 on another class is raised, and the old one is gone from 16 on.
+# From version 14 on websockets raises another class; the old class is gone from version 16 on.
 AS_NEWER = """
 import websockets
 

@@ -1,4 +1,4 @@
-"""The examples are built and run as somebody's programs would be: against an installed copy."""
+"""The examples are built and run like users' programs: against an installed copy."""
 
 import os
 import re
@@ -95,7 +95,7 @@ def test_the_library_shows_its_own_names_only(installed):
     for words in (["-D", "libpregon.so"], ["libpregon.a"]):
         names = run("nm", "-g", "--defined-only", *words, cwd=lib)
         names = [line.split()[-1] for line in names.splitlines() if len(line.split()) == 3]
-        if not FLAGS:  # sanitizers bring theirs
+        if not FLAGS:  # sanitizers need their own libraries
             assert [n for n in names if not n.startswith("pregon_")] == []
         assert "pregon_turn" in names
     assert "libpregon.so.0" in run("objdump", "-p", "libpregon.so", cwd=lib)

@@ -91,7 +91,8 @@ def test_the_older_of_two_polls_that_wait_gets_the_409(telegram):
 
 def test_a_poll_that_finds_updates_is_checked_for_nothing(telegram):
     older = waits(telegram, offset=telegram.last_update + 2, timeout=50)
-    with telegram.changed:  # as if it came from a shard the older one does not see yet
+    # as if the update came from a server that the older poll does not see yet
+    with telegram.changed:
         telegram.last_update += 1
         telegram.pending.append({"update_id": telegram.last_update})
     assert call(telegram, "getUpdates", timeout=50)[0] == 200

@@ -1,4 +1,4 @@
-"""A feeder tells how much of what the broker received is in the broker's store."""
+"""A feeder reports how many of the received lines the broker has stored."""
 
 import re
 
@@ -11,10 +11,10 @@ from fake_broker import HEARTBEAT, QUOTE, FakeBroker
 
 
 class Receiver(FakeBroker):
-    """Grants every feed and acknowledges every line; `stored` is what a test says."""
+    """A broker that grants every feed and acknowledges every line; a test sets `stored`."""
 
     def __init__(self, system):
-        self.stored = None  # None: it keeps nothing; else up to which line
+        self.stored = None  # None: the broker has no store; else the last stored line
         self.received = 0
         self.ingest = self._bind(system.context, zmq.SUB)
         self.ingest.subscribe(b"")
@@ -55,7 +55,7 @@ def feeding(system, broker, lines=5):
 
 
 def totals(feeder):
-    """What it says at its end, by the names it gives them."""
+    """The numbers in the feeder's last log line, by their names."""
     feeder.wait_for_exit(0)
     (text,) = [t for t in feeder.log("err") if re.search(r"feed test: \d+ lines", t)]
     return {name: int(n) for n, name in re.findall(r"(\d+) (lines|received|lost|stored)", text)}
@@ -103,4 +103,4 @@ def test_the_feeder_understands_received_of_the_real_broker(system):
     feeder.end_of_input()
     told = totals(feeder)
     assert (told["received"], told["lost"]) == (3, 0)
-    assert 0 <= told["stored"] <= 3  # when it last said so
+    assert 0 <= told["stored"] <= 3  # the last stored line that the broker reported

@@ -1,5 +1,4 @@
-"""A client in mode all gets no record before an earlier one, whatever becomes of the gateway's
-links."""
+"""A client in mode all gets records in order, also when the gateway's connections fail."""
 
 import random
 import signal
@@ -46,7 +45,8 @@ def test_a_record_that_arrives_before_the_broker_is_back_waits_for_missing_recor
     arrived, hot = ("pregon_records_received_total", "quote"), []
 
     def some_arrive():
-        """Not the first ones, perhaps: the gateway opens new sockets when the broker is silent."""
+        """The first records may be missing: the gateway opens new sockets when the broker is
+        silent."""
         hot.append(len(hot) + 2)
         fake.quote("HOT", last="2", n=hot[-1])
         return metrics.of(gateway)[arrived]
@@ -196,7 +196,7 @@ def test_a_client_that_goes_from_merge_to_all_gets_snapshots_and_then_every_reco
 def test_a_position_does_not_pass_records_that_the_gateway_lacks_while_the_broker_is_away(system):
     fake = FakeBroker(system)
     gateway = system.gateway(fake)
-    fake.quote("OTHER", last="1", n=1)  # nobody here wants it yet
+    fake.quote("OTHER", last="1", n=1)  # no client has subscribed to it yet
     client = system.client(gateway, "?symbols=HOT")
     client.receive("ack")
     fake.quote("HOT", last="1", n=1)

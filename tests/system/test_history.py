@@ -1,4 +1,4 @@
-"""The history of a symbol over HTTP: all of it, both ways, from whichever place has it."""
+"""The history of a symbol over HTTP: complete, in both orders, from the ring, the store or both."""
 
 import sqlite3
 import threading
@@ -64,7 +64,7 @@ def fed(feed, symbol, first, last, **more):
 
 
 def all_stored(control):
-    """What the ring no longer has is on the disk; what it stores nowhere, it still has."""
+    """Wait until the store has all records that the ring has overwritten."""
     head, store = control.request("status")["seq"], control.request("status")["store"]
     if store["kind"] != "memory":
         pregon.eventually(lambda: control.request("status")["store"]["stored"], lambda n: n >= head)
@@ -291,7 +291,7 @@ def test_a_position_of_another_log_is_not_believed(system):
 
 
 @pytest.fixture(scope="module")
-def scene(shared_system):
+def prepared(shared_system):
     broker, gateway = shared_system.start(cors_origins="http://page.example")
     feed = shared_system.feed(broker)
     feed.quote("USD/THB", last="24.80")
@@ -308,8 +308,8 @@ def scene(shared_system):
     ("next=5", "next"), ("next=", "next"), ("order=up", "order"), ("order=", "order"),
     ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("limit=", "limit"),
 ])
-def test_the_answer_to_a_malformed_request_states_the_permitted_values(scene, query, name):
-    answer = scene.get("/cotizaciones/quotes/USD/THB/history?" + query)
+def test_the_answer_to_a_malformed_request_states_the_permitted_values(prepared, query, name):
+    answer = prepared.get("/cotizaciones/quotes/USD/THB/history?" + query)
     assert (answer.status, answer.code) == (400, "bad_request"), answer.body
     error = answer.json()["error"]
     assert f"'{name}'" in error["message"] and error["hint"]
@@ -321,8 +321,8 @@ def test_the_answer_to_a_malformed_request_states_the_permitted_values(scene, qu
     ("USD/THB/historY", 400, "bad_symbol"), ("USD/THB/HISTORY", 404, "unknown_symbol"),
     ("USD/THB/history/more", 400, "bad_symbol"), ("A" * 33 + "/history", 400, "bad_symbol"),
 ])
-def test_no_symbol_is_taken_for_its_history(scene, path, status, code):
-    answer = scene.get("/cotizaciones/quotes/" + path)
+def test_no_symbol_is_taken_for_its_history(prepared, path, status, code):
+    answer = prepared.get("/cotizaciones/quotes/" + path)
     assert (answer.status, answer.code) == (status, code), answer.body
 
 
@@ -337,19 +337,19 @@ def test_a_symbol_may_end_like_the_path(system):
     assert gateway.page("quotes/X/HISTORY")["last"] == "1"
 
 
-def test_it_is_read_only_and_for_listed_origins_like_its_neighbours(scene):
+def test_it_is_read_only_and_for_listed_origins_like_its_neighbours(prepared):
     path = "/cotizaciones/quotes/USD/THB/history"
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
-        answer = scene.get(path, method)
+        answer = prepared.get(path, method)
         assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
-    head = scene.get(path, "HEAD")
+    head = prepared.get(path, "HEAD")
     assert (head.status, head.body) == (200, b"")
     for origin, allowed in (("http://page.example", "http://page.example"),
                             ("http://evil.example", None)):
-        answer = scene.get(path, headers={"Origin": origin})
+        answer = prepared.get(path, headers={"Origin": origin})
         assert answer.status == 200 and answer.headers["Vary"] == "Origin"
         assert answer.headers["Access-Control-Allow-Origin"] == allowed
-        flight = scene.get(path, "OPTIONS", headers={
+        flight = prepared.get(path, "OPTIONS", headers={
             "Origin": origin, "Access-Control-Request-Method": "GET"})
         assert flight.status == (200 if allowed else 400)
 

@@ -1,11 +1,12 @@
-"""What nobody sane sends: it is refused by name, frees its place, and harms nobody else."""
+"""Frames that no correct client sends are refused by name, free their place, and harm no other
+client."""
 
 import struct
 import threading
 
 import pytest
 
-from hostile import LIMIT, MIB, ROOM, check_calm, check_served, only, play
+from hostile import LIMIT, MIB, ROOM, check_calm, check_served, only, start
 from pregon import BINARY, CLOSE, PING, PONG, TEXT, frame_bytes
 
 CONTINUATION = 0
@@ -45,7 +46,7 @@ OFFENCES = {
 
 @pytest.mark.parametrize("offence", OFFENCES)
 def test_a_bad_frame_is_closed_with_its_code_and_frees_its_place(shared_system, offence):
-    gateway, observer = play(shared_system)
+    gateway, observer = start(shared_system)
     data, codes = OFFENCES[offence]
     client = shared_system.raw_client(gateway, "?symbols=X")
     client.receive("ack")
@@ -61,10 +62,10 @@ def test_a_bad_frame_is_closed_with_its_code_and_frees_its_place(shared_system, 
 
 
 def test_a_frame_too_large_is_refused_before_its_payload_is_sent(shared_system):
-    gateway, observer = play(shared_system)
+    gateway, observer = start(shared_system)
     client = shared_system.raw_client(gateway, "?symbols=X")
     client.receive("ack")
-    for byte in frame_bytes(TEXT, declared=2**40):  # the header, in as many pieces as it has bytes
+    for byte in frame_bytes(TEXT, declared=2**40):  # the header, one byte per write
         client.send_bytes(bytes([byte]))
     while client.close_code is None:
         client.frame()
@@ -74,7 +75,7 @@ def test_a_frame_too_large_is_refused_before_its_payload_is_sent(shared_system):
 
 
 def test_offenders_that_do_not_go_away_cost_no_processor_time(system):
-    gateway, observer = play(system)
+    gateway, observer = start(system)
     for data, _ in OFFENCES.values():
         client = system.raw_client(gateway, "?symbols=X")
         client.receive("ack")
@@ -84,7 +85,7 @@ def test_offenders_that_do_not_go_away_cost_no_processor_time(system):
 
 
 def test_fragments_are_put_together_with_control_frames_between_them(shared_system):
-    gateway, _ = play(shared_system)
+    gateway, _ = start(shared_system)
     client = shared_system.raw_client(gateway, "?symbols=NOTHING")
     client.receive("ack")
     request = '{"op":"ping","id":"é€😀"}'.encode()
@@ -110,7 +111,7 @@ def test_fragments_are_put_together_with_control_frames_between_them(shared_syst
 
 
 def test_a_message_of_exactly_the_limit_is_accepted(shared_system):
-    gateway, _ = play(shared_system)
+    gateway, _ = start(shared_system)
     client = shared_system.raw_client(gateway, "?symbols=NOTHING")
     client.receive("ack")
     request = b'{"op":"ping","id":1}'
@@ -123,7 +124,7 @@ def test_a_message_of_exactly_the_limit_is_accepted(shared_system):
 
 
 class Flood(threading.Thread):
-    """Sends as much as the socket takes, and reads nothing, until it is told to stop."""
+    """Sends as much as the socket accepts and reads nothing, until it is stopped."""
 
     def __init__(self, client, frames):
         super().__init__(daemon=True)
@@ -166,7 +167,7 @@ FLOODS = {
 
 @pytest.mark.parametrize("kind", FLOODS)
 def test_a_flood_of_requests_with_unread_answers_harms_no_other_peer(shared_system, kind):
-    gateway, observer = play(shared_system)
+    gateway, observer = start(shared_system)
     before = gateway.rss()
     flooder = shared_system.raw_client(gateway, "?symbols=NOTHING", receive_buffer=4096)
     flood = Flood(flooder, FLOODS[kind])
@@ -204,7 +205,7 @@ def test_requests_of_a_client_that_does_not_read_wait_and_are_then_answered_in_o
 
 
 def test_a_client_that_flooded_and_stays_connected_costs_no_processor_time(system):
-    gateway, observer = play(system)
+    gateway, observer = start(system)
     feed = system.feed(system.processes[0])
     before = gateway.rss()
     for frames in FLOODS.values():

@@ -12,7 +12,7 @@ from hostile import ROOM, SEED, check_calm, check_served, hostile_msgpack
 
 
 def hostile_records(fake, rng):
-    """Messages of the right log that are not what they should be."""
+    """Messages of the right log with an unexpected form."""
     record = fake.record
     for value in hostile_msgpack(rng):
         yield (value,)
@@ -91,7 +91,7 @@ PAGES = ("health", "websocket_status", "telegram_locks_status", "quotes", "quote
 
 
 def pages(gateway):
-    """All of them at once, because some wait for an answer that never comes."""
+    """Requests all routes at once, because some wait for an answer that never arrives."""
     with concurrent.futures.ThreadPoolExecutor(len(PAGES)) as pool:
         return dict(zip(PAGES, pool.map(lambda p: gateway.get("/cotizaciones/" + p), PAGES)))
 

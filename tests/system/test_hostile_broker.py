@@ -1,4 +1,4 @@
-"""Garbage on the broker's sockets is refused, and everybody else is served."""
+"""Garbage on the broker's sockets is refused, and all other peers are served."""
 
 import random
 import socket
@@ -12,7 +12,7 @@ from hostile import CALM, ROOM, SEED, hostile_msgpack
 
 
 def calm_broker(broker, control):
-    """As check_calm, by the broker's own answers: a second is a heartbeat of its log."""
+    """Like check_calm, but by the broker's own answers: one heartbeat of its log per second."""
     subscriber = control.socket.context.socket(zmq.SUB)
     try:
         subscriber.linger = 0
@@ -145,7 +145,7 @@ def test_unusual_subscriptions_do_no_harm(system):
     before = broker.rss()
     rng = random.Random(SEED)
     print("seed", SEED)
-    # Said by hand: what is no subscription, and topics of any bytes.
+    # Written by hand: bytes that are not a subscription, and topics of any bytes.
     subscriber = system.context.socket(zmq.XSUB)
     subscriber.linger = 0
     subscriber.sndhwm = 0
@@ -202,6 +202,6 @@ def test_the_broker_closes_connections_that_do_not_speak_zeromq(system):
             except ConnectionError:
                 pass
         for _ in range(50):
-            call()  # and says nothing
+            call()  # and sends nothing
     check_quotes_flow(feed, control, "3")
     calm_broker(broker, control)

@@ -1,4 +1,4 @@
-"""HTTP garbage, slow headers and spent descriptors harm nobody else."""
+"""HTTP garbage, slow headers and a lack of descriptors harm no other client."""
 
 import random
 import socket
@@ -6,7 +6,7 @@ import socket
 import pytest
 
 import pregon
-from hostile import check_calm, check_served, only, play
+from hostile import check_calm, check_served, only, start
 
 GARBAGE = {
     "random bytes": random.Random(1).randbytes(3000),
@@ -47,7 +47,7 @@ GARBAGE = {
 
 
 def answer_to(gateway, system, data):
-    """What comes back until the connection ends; we have said all we have to say."""
+    """The bytes that arrive until the connection ends; we send nothing more."""
     sock = system.connect(gateway)
     answer = b""
     try:
@@ -66,7 +66,7 @@ def answer_to(gateway, system, data):
 
 @pytest.mark.parametrize("kind", GARBAGE)
 def test_bytes_that_are_not_http_are_answered_with_an_error_or_closed(shared_system, kind):
-    gateway, observer = play(shared_system)
+    gateway, observer = start(shared_system)
     answer = answer_to(gateway, shared_system, GARBAGE[kind])
     if answer:
         head, body = answer.split(b"\r\n\r\n", 1)
@@ -83,7 +83,7 @@ def test_bytes_that_are_not_http_are_answered_with_an_error_or_closed(shared_sys
 
 
 def test_http_garbage_leaves_no_descriptor_and_no_spin_behind(system):
-    gateway, observer = play(system)
+    gateway, observer = start(system)
     before = gateway.descriptors_open()
     for data in GARBAGE.values():
         answer_to(gateway, system, data)
@@ -92,7 +92,7 @@ def test_http_garbage_leaves_no_descriptor_and_no_spin_behind(system):
 
 
 def test_headers_that_come_slowly_hold_up_no_websocket_and_are_given_up(system):
-    gateway, observer = play(system, http_threads=4)
+    gateway, observer = start(system, http_threads=4)
     feed = system.feed(system.processes[0])
     slow = [system.connect(gateway) for _ in range(4)]  # one for each worker
     for sock in slow:
@@ -130,7 +130,7 @@ def test_headers_that_come_slowly_hold_up_no_websocket_and_are_given_up(system):
 
 
 def test_a_silent_connection_holds_up_no_page_and_is_answered_once_it_sends_a_request(system):
-    gateway, observer = play(system, http_threads=4)
+    gateway, observer = start(system, http_threads=4)
     # Each of these connections would hold a worker for ten seconds.
     silent = [system.connect(gateway) for _ in range(64)]
     for _ in range(4):
@@ -160,7 +160,7 @@ def test_out_of_descriptors_handshakes_are_refused_with_the_reason_until_some_ar
     assert (verdict["code"], verdict["message"]) == (
         "max_connections", answer.json()["error"]["message"])
 
-    # Callers who say nothing, more than there are descriptors for.
+    # Connections that send nothing, more than there are descriptors for.
     idle = [system.connect(gateway) for _ in range(400)]
     for client in inside[:3]:
         client.send_message(op="ping", id="still here")

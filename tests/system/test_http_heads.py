@@ -1,4 +1,5 @@
-"""Heads of requests: what HTTP forbids is refused with the reason, what it allows is served."""
+"""Heads of requests: a head that HTTP forbids is refused with the reason, a permitted one is
+served."""
 
 import socket
 
@@ -12,7 +13,7 @@ LIVE = "/cotizaciones/live"
 FILLERS = "".join(f"X-Filler-{i}: {i}\r\n" for i in range(70))
 
 
-def play(system, **settings):
+def start(system, **settings):
     """A broker and a gateway; once for all tests of a shared system."""
     if not system.processes:
         system.start(websocket_token="open", **settings)
@@ -79,7 +80,7 @@ CODES = {400: "bad_request", 414: "too_large", 431: "too_large", 505: "bad_http_
 
 @pytest.mark.parametrize("kind", HANDSHAKES)
 def test_a_head_that_is_not_http_is_refused_with_the_reason(shared_system, kind):
-    gateway = play(shared_system)
+    gateway = start(shared_system)
     data, status = HANDSHAKES[kind]
     check_refused(ask(shared_system, gateway, data), status, CODES[status])
     assert gateway.get(LIVE).status == 200
@@ -96,7 +97,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("kind", MALFORMED)
 def test_a_head_that_is_no_handshake_is_malformed(shared_system, kind):
-    gateway = play(shared_system)
+    gateway = start(shared_system)
     check_refused(ask(shared_system, gateway, MALFORMED[kind]), 400, "malformed")
 
 
@@ -119,7 +120,7 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("kind", ACCEPTED)
 def test_a_handshake_that_rfc_9112_allows_is_admitted(shared_system, kind):
-    gateway = play(shared_system)
+    gateway = start(shared_system)
     answer = ask(shared_system, gateway, ACCEPTED[kind])
     assert answer.status == 101, answer
     answer.socket.receive("welcome")
@@ -127,7 +128,7 @@ def test_a_handshake_that_rfc_9112_allows_is_admitted(shared_system, kind):
 
 
 def test_pages_take_absolute_targets_and_http_1_0(shared_system):
-    gateway = play(shared_system)
+    gateway = start(shared_system)
     for data in ("GET http://x/cotizaciones/live HTTP/1.1\r\nHost: y\r\n\r\n",
                  "GET HTTPS://x:1/cotizaciones/live HTTP/1.1\r\nHost: y \r\n\r\n",
                  "GET /cotizaciones/live HTTP/1.0\r\n\r\n"):
@@ -135,7 +136,7 @@ def test_pages_take_absolute_targets_and_http_1_0(shared_system):
 
 
 def test_the_target_s_authority_is_the_gateway_s_own_origin_not_host(shared_system):
-    gateway = play(shared_system)
+    gateway = start(shared_system)
     own = f"http://127.0.0.1:{gateway.port}"
     check_refused(ask(shared_system, gateway, with_line(
         "", {"Host": "evil.example", "Origin": "http://evil.example"}).replace(
@@ -143,14 +144,14 @@ def test_the_target_s_authority_is_the_gateway_s_own_origin_not_host(shared_syst
 
 
 def test_a_proxy_s_header_beyond_the_64th_is_not_overlooked(shared_system):
-    gateway = play(shared_system)
+    gateway = start(shared_system)
     data = ("GET /cotizaciones/websocket_check HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\n"
             + FILLERS + "X-Forwarded-For: 9.9.9.9\r\n\r\n")
     check_refused(ask(shared_system, gateway, data), 431, "too_large")
 
 
 def test_a_head_in_single_bytes_is_read(shared_system):
-    gateway = play(shared_system)
+    gateway = start(shared_system)
     sock = shared_system.connect(gateway)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for byte in with_line("Connection: x\r\n").encode("latin-1"):
@@ -223,7 +224,7 @@ def test_a_page_whose_domain_was_made_to_point_at_us_is_refused_with_the_setting
 def test_every_permitted_client_of_a_gateway_on_loopback_gets_in(
     shared_system, host, origin, headers
 ):
-    gateway = play(shared_system)
+    gateway = start(shared_system)
     answer = asks(shared_system, gateway, host, origin, **headers)
     assert answer.status == 101, answer
     answer.socket.close()

@@ -1,5 +1,4 @@
-"""A peer that is there no more, and says nothing: connections hang, and new sockets go around
-them."""
+"""A peer that vanished without closing its connections: they hang, and new sockets replace them."""
 
 import contextlib
 import socket
@@ -13,7 +12,7 @@ import pregon
 DOORS = ("ingest", "publish", "control")
 
 
-class Road:
+class Relay:
     """A TCP relay to one door of the broker.
 
     `block` is a machine that has vanished: what is on the way is not delivered and nobody closes.
@@ -55,7 +54,7 @@ class Road:
                 self.accepted += 1
                 self.sockets.append(near)
                 if not self.opened.is_set():
-                    continue  # half-open: it hears nothing, and nobody hears it
+                    continue  # half-open: no data passes in either direction
                 far = socket.create_connection(self.target)
                 self.sockets.append(far)
                 for ends in ((near, far), (far, near)):
@@ -71,16 +70,16 @@ class Road:
                 sink.shutdown(socket.SHUT_WR)
 
 
-def roads(system, broker):
-    return {door: Road(system, broker.ready[door]) for door in DOORS}
+def relays(system, broker):
+    return {door: Relay(system, broker.ready[door]) for door in DOORS}
 
 
-class Play:
-    """A broker, and behind roads of their own a feeder, a gateway with a client, and a consumer."""
+class Setup:
+    """A broker, a feeder, a gateway with a client and a consumer, each behind its own relays."""
 
     def __init__(self, system):
         broker = system.broker()
-        self.roads = {name: roads(system, broker) for name in ("feeder", "gateway", "consumer")}
+        self.relays = {name: relays(system, broker) for name in ("feeder", "gateway", "consumer")}
         self.gateway = system.gateway(
             broker, heartbeat=1, **self.where("gateway", "publish", "control")
         )
@@ -90,24 +89,24 @@ class Play:
         self.client = system.client(self.gateway, "?symbols=X&mode=all")
         self.client.receive("ack")
         self.driver = consumer.driver(
-            system, broker, "X", publish=self.roads["consumer"]["publish"].address,
-            control=self.roads["consumer"]["control"].address)
+            system, broker, "X", publish=self.relays["consumer"]["publish"].address,
+            control=self.relays["consumer"]["control"].address)
         self.driver.receive("synced")
         self.number = 0
 
-    def where(self, name, *doors):
-        return {f"broker_{door}": self.roads[name][door].address for door in doors}
+    def where(self, name, *sockets):
+        return {f"broker_{door}": self.relays[name][door].address for door in sockets}
 
-    def chosen(self, doors):
-        return [road for them in self.roads.values() for door, road in them.items()
-                if door in doors and road.accepted]
+    def chosen(self, sockets):
+        return [relay for them in self.relays.values() for door, relay in them.items()
+                if door in sockets and relay.accepted]
 
-    def speak(self):
+    def send_quote(self):
         self.number += 1
         self.feeder.write('{"symbol":"X","last":"%d"}\n' % self.number)
 
     def check_complete(self):
-        """Client and consumer are told every quote so far, once and in order."""
+        """Client and consumer got every quote so far, once and in order."""
         self.client.receive(("quote", "snapshot"), last=str(self.number))
         told = [m["last"] for m in self.client.messages if m["type"] in ("quote", "snapshot")]
         assert told == [str(n + 1) for n in range(self.number)]
@@ -116,28 +115,28 @@ class Play:
             assert not who.received("lost") and not who.received("reset")
 
 
-@pytest.mark.parametrize("doors", [DOORS, ("publish", "ingest"), ("control",)], ids=" and ".join)
-def test_a_broker_that_moves_silently_is_found_again_and_nothing_is_missing(system, doors):
-    play = Play(system)
-    play.speak()
-    play.check_complete()
-    chosen = play.chosen(doors)
-    before = [road.accepted for road in chosen]
+@pytest.mark.parametrize("sockets", [DOORS, ("publish", "ingest"), ("control",)], ids=" and ".join)
+def test_a_broker_that_moves_silently_is_found_again_and_nothing_is_missing(system, sockets):
+    setup = Setup(system)
+    setup.send_quote()
+    setup.check_complete()
+    chosen = setup.chosen(sockets)
+    before = [relay.accepted for relay in chosen]
 
-    for road in chosen:
-        road.block()
-    play.speak()
-    for road, count in zip(chosen, before):
-        pregon.eventually(lambda: road.accepted, lambda n: n > count, "a new connection")
-    play.speak()
-    for road in chosen:
-        road.open_again()
+    for relay in chosen:
+        relay.block()
+    setup.send_quote()
+    for relay, count in zip(chosen, before):
+        pregon.eventually(lambda: relay.accepted, lambda n: n > count, "a new connection")
+    setup.send_quote()
+    for relay in chosen:
+        relay.open_again()
 
-    play.speak()
-    play.check_complete()
-    health = pregon.eventually(lambda: play.gateway.get("/cotizaciones/health"),
+    setup.send_quote()
+    setup.check_complete()
+    health = pregon.eventually(lambda: setup.gateway.get("/cotizaciones/health"),
                                lambda a: a.status == 200)
     assert health.json()["status"] == "ok"
-    play.driver.run_command("lock", "a")
-    play.driver.receive("held")
-    play.feeder.stop()  # while its road is there
+    setup.driver.run_command("lock", "a")
+    setup.driver.receive("held")
+    setup.feeder.stop()  # while its relay is open

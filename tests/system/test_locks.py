@@ -34,7 +34,7 @@ def test_a_repeated_request_after_a_lost_answer_gets_the_same_grant(system, brok
     assert first["is_new"] and first["durable"]
     again = x.lock("a", LONG)
     assert not again["is_new"] and again["token"] == first["token"]
-    # Also after a broker that was killed before the answer could be read.
+    # Also if the broker is killed before its answer can be read.
     x.begin_lock("b", LONG)
     eventually(lambda: x.control.request("locks", name="b")["total"])
     restart(broker)
@@ -97,7 +97,7 @@ def test_a_silent_holders_lock_stays_closed_for_its_delay(system, broker):
     refused = eventually(lambda: y.lock("a"), lambda a: a.get("closed_ms"))
     assert refused["error"] == "held" and refused["owner"] == ""
     assert "stays closed" in refused["message"]
-    assert x.lock("a")["error"] == "held"  # also for who held it
+    assert x.lock("a")["error"] == "held"  # this also applies to the former holder
     x.lock("b", 1000, delay_ms=LONG)
     x.release("b")
     assert is_granted(y.lock("b"))  # released: no delay
@@ -138,7 +138,7 @@ def test_waiters_are_served_first_come_first_served(system, broker):
         w.begin_lock("a", LONG, wait_ms=9000)
         eventually(lambda: x.entry("a")["waiters"], lambda n, i=i: n == i + 1)
     assert x.entry("a")["line"] == [w.owner for w in line]
-    # One that asks again keeps its place, and only the newest question is answered.
+    # An owner that repeats its request keeps its place, and only the newest request is answered.
     line[0].begin_lock("a", LONG, wait_ms=9000)
     line[0].control.wait_processed()
     x.release("a")
@@ -161,7 +161,7 @@ def test_the_broker_keeps_the_place_of_an_owner_that_repeats_its_request(system,
     assert "first in line" in refused["message"]
     assert is_granted(y.lock("a", LONG))
     y.release("a")
-    # Who gives up its place lets the next one through.
+    # An owner that gives up its place lets the next one advance.
     assert y.lock("a", keep=True)["place"] == 2
     y.control.request("lock_cancel", name="a", owner="y")
     assert x.lock("a")["place"] == 2

@@ -1,4 +1,4 @@
-"""Locks over HTTP: what a script does with them, and what it is told when it does it wrong."""
+"""Locks over HTTP: the requests of a script, and the answers to wrong requests."""
 
 import re
 import signal
@@ -13,7 +13,7 @@ from locks_http import (
     SECRET,
     STATUS,
     locks,
-    play,
+    start,
     refused,
 )  # noqa: F401 (fixtures)
 from page_shapes import check, is_count, is_text, is_time
@@ -58,7 +58,7 @@ def test_a_lock_is_taken_extended_renewed_and_released(locks):
                                "expires_in": is_within(2.5)})
     assert locks.put("life", owner="a", token=token).json()["expires_in"] > 30
 
-    for _ in range(2):  # who did not hear the answer asks again
+    for _ in range(2):  # a client that did not get the answer repeats its request
         released = locks.release("life", "a", token)
         assert released.status == 200
         check(released.json(), {"name": "life", "token": token, "released": True})
@@ -102,7 +102,7 @@ def test_a_place_is_lost_when_its_owner_does_not_come_back(locks):
     assert locks.put("patience", owner="b", ttl=30).json()["place"] == 1
     assert locks.put("patience", owner="c", ttl=30).json()["place"] == 2
     assert locks.release("patience", "a", token).status == 200
-    # c keeps asking, b does not.
+    # c repeats its requests, b does not.
     granted = pregon.eventually(lambda: locks.put("patience", owner="c", ttl=30),
                                 lambda a: a.status == 200, patience=2 * pregon.PATIENCE)
     assert granted.json()["is_new"]
@@ -141,7 +141,7 @@ def test_an_old_token_changes_nothing_once_another_has_the_lock(locks):
 
 
 def test_a_broken_lock_is_taken_from_its_holder_and_stays_closed_for_its_delay(system):
-    broker, gateway, locks = play(system)
+    broker, gateway, locks = start(system)
     token = locks.take("bot", "a", lock_delay=500)
     broken = locks.shatter("bot", token, "it%20hangs%0a%1b")
     assert broken.status == 200
@@ -192,7 +192,7 @@ def test_a_value_outlives_its_holder(locks):
 
 
 def test_locks_are_listed_in_order_by_prefix_and_in_pages(system):
-    broker, gateway, locks = play(system)
+    broker, gateway, locks = start(system)
     names = sorted(f"{p}-{i:02}" for p in ("a", "b", "telegram") for i in range(4))
     tokens = {name: locks.take(name, "me") for name in names}
 
@@ -223,7 +223,7 @@ def test_locks_are_listed_in_order_by_prefix_and_in_pages(system):
 
 
 def test_two_gateways_of_one_broker_see_one_lock(system):
-    broker, one, first = play(system)
+    broker, one, first = start(system)
     two = system.gateway(broker, locks_token=SECRET)
     second = Locks(two)
     token = first.take("shared", "a")
@@ -264,7 +264,7 @@ def test_a_request_without_the_token_changes_nothing_and_sees_no_value(locks, be
 
 
 def test_with_a_status_token_only_its_bearers_see_holders(system):
-    broker, gateway, locks = play(system, status_token=STATUS)
+    broker, gateway, locks = start(system, status_token=STATUS)
     locks.take("telegram-bot", "holder-x", host="web1", pid=4711, ttl=30)
     locks.put("telegram-bot", owner="waiter-y", ttl=30)
     pages = (LOCKS, LOCKS + "/telegram-bot", "/cotizaciones/telegram_locks_status")

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import pregon
-from locks_http import LOCKS, Locks, SECRET, locks, play, refused  # noqa: F401 (fixtures)
+from locks_http import LOCKS, Locks, SECRET, locks, start, refused  # noqa: F401 (fixtures)
 
 GOOD = '{"owner":"a","ttl":30}'
 OBJECTS = {
@@ -169,7 +169,7 @@ def test_a_body_may_come_in_pieces_and_a_client_may_send_expect_first(locks):
     assert pregon.read_answer(sock).status == 200
 
     sock = raw(locks.gateway, HEAD + "Content-Length: 99999\r\nExpect: 100-continue\r\n\r\n")
-    refused(pregon.read_answer(sock), 413, "too_large")  # and not asked for it first
+    refused(pregon.read_answer(sock), 413, "too_large")  # and does not send 100 Continue first
 
 
 def test_a_body_that_never_ends_is_given_up(locks):
@@ -192,7 +192,7 @@ def test_a_body_that_never_ends_is_given_up(locks):
 
 
 def test_bodies_that_never_come_do_not_hold_the_threads(system):
-    broker, gateway, locks = play(system, http_threads=4)
+    broker, gateway, locks = start(system, http_threads=4)
     sockets = [raw(gateway, HEAD + "Content-Length: 22\r\n\r\n") for _ in range(4)]
     assert gateway.get("/cotizaciones/live").status == 200
     for sock in sockets:
@@ -200,7 +200,7 @@ def test_bodies_that_never_come_do_not_hold_the_threads(system):
 
 
 def trickle(sock, is_over):
-    """A byte now and then, whatever the answer."""
+    """Send a byte now and then, regardless of the answer."""
     while not is_over.wait(0.1):
         try:
             sock.sendall(b" ")
@@ -210,7 +210,7 @@ def trickle(sock, is_over):
 
 
 def test_a_body_that_no_handler_reads_holds_no_thread_however_slowly_it_arrives(system):
-    broker, gateway, locks = play(system, http_threads=4)
+    broker, gateway, locks = start(system, http_threads=4)
     is_over = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         try:
@@ -225,7 +225,7 @@ def test_a_body_that_no_handler_reads_holds_no_thread_however_slowly_it_arrives(
 
 
 def test_a_gateway_that_stops_does_not_wait_for_a_body(system):
-    broker, gateway, locks = play(system)
+    broker, gateway, locks = start(system)
     sock = raw(gateway, HEAD + "Content-Length: 22\r\nExpect: 100-continue\r\n\r\n")
     assert sock.recv(len(GO_ON), socket.MSG_WAITALL) == GO_ON
     gateway.signal(signal.SIGTERM)

@@ -8,12 +8,12 @@ import pytest
 
 import pregon
 from fake_broker import FakeBroker
-from locks_http import Locks, SECRET, locks, play, refused  # noqa: F401 (fixtures)
+from locks_http import Locks, SECRET, locks, start, refused  # noqa: F401 (fixtures)
 from page_shapes import check, is_text, is_time
 
 
 def test_a_lost_answer_is_reported_and_a_repeated_request_gets_the_same_grant(system):
-    broker, gateway, locks = play(system)
+    broker, gateway, locks = start(system)
     broker.signal(signal.SIGSTOP)
     told = refused(locks.put("once", owner="a", ttl=30), 503, "broker_away")
     assert "same owner" in told["error"]["hint"]
@@ -25,7 +25,7 @@ def test_a_lost_answer_is_reported_and_a_repeated_request_gets_the_same_grant(sy
 
 
 def test_a_broker_killed_before_it_answers_costs_a_503_and_then_all_goes_on(system):
-    broker, gateway, locks = play(system)
+    broker, gateway, locks = start(system)
     before = locks.take("killed", "a")
     broker.signal(signal.SIGSTOP)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
@@ -44,7 +44,7 @@ def test_a_broker_killed_before_it_answers_costs_a_503_and_then_all_goes_on(syst
     broker.start()
     after = pregon.eventually(lambda: locks.put("killed", owner="c", ttl=30),
                               lambda a: a.status != 503)
-    if after.status == 409:  # b's question was still on its way
+    if after.status == 409:  # b's request was still on its way
         assert after.json()["holder"]["owner"] == "b"
     seen = pregon.eventually(lambda: locks.request("GET", "/killed"), lambda a: a.status == 200)
     assert seen.json()["token"] > before

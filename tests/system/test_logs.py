@@ -1,4 +1,4 @@
-"""What the programs write: uvicorn's shapes for people, JSON for machines, nothing forged."""
+"""The programs' log lines: uvicorn's form for people, JSON for machines, no forged line."""
 
 import json
 import re
@@ -14,7 +14,7 @@ LINE = re.compile(r"(?:%s):\s+\S.*" % "|".join(LEVELS))
 ACCESS = re.compile(r'INFO:     127\.0\.0\.1:\d+ - "[A-Z]+ \S+ HTTP/1\.[01]" \d{3} [A-Za-z\' -]+')
 
 
-def scene(system, **settings):
+def prepared(system, **settings):
     """A bit of everything that is logged."""
     broker, gateway = system.start(gateway_name="gw-1", **settings)
     feed = system.feed(broker)
@@ -31,7 +31,7 @@ def scene(system, **settings):
 
 
 def test_lines_have_the_shape_uvicorns_have(system):
-    broker, gateway, client = scene(system)
+    broker, gateway, client = prepared(system)
     gateway.stop()
     broker.stop()
     for process in (broker, gateway):
@@ -51,7 +51,7 @@ def test_lines_have_the_shape_uvicorns_have(system):
 
 
 def test_access_lines_go_to_standard_output_and_all_others_to_standard_error(system):
-    broker, gateway, client = scene(system)
+    broker, gateway, client = prepared(system)
     # The gateway writes this line after the answer.
     gateway.wait_for_log('"GET /cotizaciones/websocket_status ', stream="out")
     access = gateway.log("out")[1:]
@@ -65,7 +65,7 @@ def test_access_lines_go_to_standard_output_and_all_others_to_standard_error(sys
 
 
 def test_a_connection_is_logged_with_its_client_duration_counts_and_reason(system):
-    broker, gateway, client = scene(system)
+    broker, gateway, client = prepared(system)
     who = re.escape(f"127.0.0.1:{client.local_port}")
     accepted = rf'^INFO:     {who} - "WebSocket /ws/cotizaciones(\?symbols=X)?" \[accepted\]$'
     opened = rf"^INFO:     {who} - connection open \(gw-1:1\)$"
@@ -82,7 +82,7 @@ def test_a_connection_is_logged_with_its_client_duration_counts_and_reason(syste
 
 
 def test_a_refusal_is_a_warning_that_names_client_origin_rule_and_setting(system):
-    broker, gateway, client = scene(system)
+    broker, gateway, client = prepared(system)
     (line,) = [t for t in gateway.log("err") if t.startswith("WARNING")]
     assert re.match(r"WARNING:  127\.0\.0\.1:\d+ - ", line)
     for part in ("/ws/cotizaciones", "https://evil.example", "403", "origin_not_allowed",
@@ -91,7 +91,7 @@ def test_a_refusal_is_a_warning_that_names_client_origin_rule_and_setting(system
 
 
 def test_as_json_every_line_is_one_object(system):
-    broker, gateway, client = scene(system, log_format="json")
+    broker, gateway, client = prepared(system, log_format="json")
     gateway.stop()
     ready, *access = gateway.log("out")
     assert ready.startswith("ready http=")
@@ -112,7 +112,7 @@ def test_as_json_every_line_is_one_object(system):
 
 
 def test_without_access_log_only_the_ready_line_is_on_standard_output(system):
-    broker, gateway, client = scene(system, access_log=False)
+    broker, gateway, client = prepared(system, access_log=False)
     assert len(gateway.log("out")) == 1
     assert gateway.logged("connection open")
     quiet = system.gateway(broker, flags=["--no-access-log"])
@@ -122,13 +122,13 @@ def test_without_access_log_only_the_ready_line_is_on_standard_output(system):
 
 
 def test_at_level_warning_refusals_are_reported_and_the_rest_is_not(system):
-    broker, gateway, client = scene(system, log_level="warning")
+    broker, gateway, client = prepared(system, log_level="warning")
     assert len(gateway.log("out")) == 1
     (line,) = gateway.log("err")
     assert "origin_not_allowed" in line
 
 
-# Also what other programs than ours take for the end of a line.
+# Also the characters that other programs treat as the end of a line.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 FORGED = "INFO:     127.0.0.1:1 - forged"
 
@@ -151,7 +151,7 @@ def test_no_message_of_a_peer_can_forge_or_break_a_log_line(system, log_format):
         shake(path=pregon.STREAM + "?symbols=" + quoted)
         gateway.get("/cotizaciones/quotes/" + quoted)
         gateway.get("/nothing?" + quoted)
-        raw = text.translate(None, b"\r\n\0")  # what a header can hold
+        raw = text.translate(None, b"\r\n\0")  # bytes that a header can contain
         for name in ("Origin", "Host", "User-Agent", "X-Forwarded-For", "X-Forwarded-Host",
                      "Sec-WebSocket-Protocol"):
             shake(headers={name: raw.decode("latin-1")})

@@ -1,4 +1,4 @@
-"""What `make` promises to those who work on the programs."""
+"""The promises of `make` to developers."""
 
 import os
 import subprocess

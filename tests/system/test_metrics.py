@@ -1,4 +1,4 @@
-"""/metrics: what it counts moves when it happens, and the text is what Prometheus reads."""
+"""/metrics: each counter changes with its event, and Prometheus can read the text."""
 
 import json
 import os
@@ -20,14 +20,14 @@ RELAYED = ("pregon_store", "pregon_locks", "pregon_feed", "pregon_journal", "pre
 
 
 def becomes(gateway, key, number, **how):
-    """Wait until a sample has this value; all that is told then."""
+    """Wait until a sample has this value; returns all metrics of that moment."""
     return pregon.eventually(lambda: metrics.of(gateway), lambda told: told[key] == number,
                              f"{key} being {number}", **how)
 
 
 @pytest.fixture(scope="module")
-def scene(shared_system):
-    """All that can be told is there to be told; the tests only look."""
+def prepared(shared_system):
+    """A system in which every metric has a value; the tests do not change it."""
     broker = shared_system.broker(store=f"sqlite:{shared_system.path('log')}")
     gateway = shared_system.gateway(broker, gateway_name="gw-1", websocket_max_connections=7,
                                     cors_origins=OURS, root_path="/precios")
@@ -42,8 +42,8 @@ def scene(shared_system):
     return gateway
 
 
-def test_the_metrics_follow_the_text_format(scene):
-    told = metrics.of(scene)
+def test_the_metrics_follow_the_text_format(prepared):
+    told = metrics.of(prepared)
     assert len(told.families) > 40
     assert told["pregon_ready"] == 1
     assert told["pregon_broker_up"] == 1
@@ -53,17 +53,17 @@ def test_the_metrics_follow_the_text_format(scene):
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool: tools/install-deps metrics")
-def test_promtool_finds_nothing_to_say(scene):
-    done = subprocess.run(["promtool", "check", "metrics"], input=metrics.of(scene).text,
+def test_promtool_finds_nothing_to_say(prepared):
+    done = subprocess.run(["promtool", "check", "metrics"], input=metrics.of(prepared).text,
                           capture_output=True, text=True, timeout=pregon.PATIENCE)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_the_protocol_lists_every_family_with_its_type_and_labels(scene):
+def test_the_protocol_lists_every_family_with_its_type_and_labels(prepared):
     with open(os.path.join(pregon.ROOT, "docs", "protocol", "http.md"), encoding="utf-8") as f:
         rows = re.findall(r"^\| `(pregon_\w+|process_\w+)` \| (\w+) \|([^|]*)\|", f.read(), re.M)
     documented = {name: (kind, {*re.findall(r"`(\w+)`", labels)}) for name, kind, labels in rows}
-    told = {f.name: (f.type, f.labels) for f in metrics.of(scene).families.values()}
+    told = {f.name: (f.type, f.labels) for f in metrics.of(prepared).families.values()}
     assert documented == told
     assert len(rows) == len(documented)
 
@@ -74,8 +74,8 @@ def alarms():
     return re.findall(r"^\| [^|]+ \| `(.+)` \| (\w*) ?\|$", text, re.M)
 
 
-def test_every_alarm_is_about_a_family_that_is_exported(scene):
-    told = metrics.of(scene)
+def test_every_alarm_is_about_a_family_that_is_exported(prepared):
+    told = metrics.of(prepared)
     assert len(alarms()) > 5
     for expression, _ in alarms():
         for name in re.findall(r"(?:pregon|process)_\w+", expression):
@@ -92,20 +92,20 @@ def test_every_alarm_is_an_expression(system):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_it_is_a_page_like_the_others(scene):
-    whole = scene.get("/metrics", headers={"Origin": OURS})
+def test_it_is_a_page_like_the_others(prepared):
+    whole = prepared.get("/metrics", headers={"Origin": OURS})
     assert whole.headers["Access-Control-Allow-Origin"] == OURS
     assert whole.headers["Cache-Control"] == "no-store"
-    assert "Access-Control-Allow-Origin" not in scene.get(
+    assert "Access-Control-Allow-Origin" not in prepared.get(
         "/metrics", headers={"Origin": FOREIGN}).headers
-    assert scene.get("/precios/metrics").status == 200
-    assert scene.get("/metrics/").status == 200
-    head = scene.get("/metrics", method="HEAD")
+    assert prepared.get("/precios/metrics").status == 200
+    assert prepared.get("/metrics/").status == 200
+    head = prepared.get("/metrics", method="HEAD")
     assert head.status == 200 and head.body == b"" and int(head.headers["Content-Length"]) > 1000
     assert head.headers["Content-Type"] == whole.headers["Content-Type"]
-    refused = scene.get("/metrics", method="POST")
+    refused = prepared.get("/metrics", method="POST")
     assert refused.status == 405 and refused.headers["Allow"] == "GET, HEAD"
-    assert scene.get("/metrics/more").status == 404
+    assert prepared.get("/metrics/more").status == 404
 
 
 def test_metrics_name_no_client(system):

@@ -1,4 +1,4 @@
-"""What /openapi.json says of every route and message, held against what the gateway answers.
+"""Compares /openapi.json with the answers of the gateway, for every route and message.
 
 tests/unit/gateway/routes/test_openapi.c compares it with the gateway's tables.  Here each answer
 must be described: its status, its type, its error code and every member of its body.
@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 
 import pregon
-from openapi import DOCUMENT, STRICT, as_described, scene  # noqa: F401 (fixtures)
+from openapi import DOCUMENT, STRICT, as_described, prepared  # noqa: F401 (fixtures)
 
 LOCKS = "/cotizaciones/locks"
 OURS, FOREIGN = "http://localhost:3000", "https://evil.example"
@@ -386,11 +386,11 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
 
 
 @pytest.mark.parametrize("path", DOCUMENT["paths"])
-def test_a_path_knows_the_methods_that_are_described_and_no_others(scene, path):
+def test_a_path_knows_the_methods_that_are_described_and_no_others(prepared, path):
     item = DOCUMENT["paths"][path]
     target = (path.replace("{symbol}", "EUR/USD").replace("{name}", "a")
               .replace("{file}", "style.css"))
-    answer = scene[1].get(target, "PATCH" if "post" in item else "POST")
+    answer = prepared[1].get(target, "PATCH" if "post" in item else "POST")
     assert (answer.status, answer.code) == (405, "method_not_allowed")
     allowed = set(answer.headers["Allow"].split(", ")) - {"HEAD"}
     assert allowed == {m.upper() for m in set(item) & set(METHODS)}

@@ -1,4 +1,4 @@
-"""What /openapi.json says of the messages of the stream, held against what is sent and taken."""
+"""Compares /openapi.json with the messages of the stream that are sent and accepted."""
 
 import json
 import signal
@@ -6,14 +6,14 @@ import signal
 import msgpack
 
 import pregon
-from openapi import DOCUMENT, as_described, errors, scene  # noqa: F401 (fixtures)
+from openapi import DOCUMENT, as_described, errors, prepared  # noqa: F401 (fixtures)
 
 SERVER = [ref["$ref"].rsplit("/", 1)[1]
           for ref in DOCUMENT["components"]["schemas"]["ServerMessage"]["oneOf"]]
 
 
 def hold(seen, *clients):
-    """Every message they heard is described by exactly one schema."""
+    """Exactly one schema describes each message that the clients received."""
     for client in clients:
         for message in list(client.messages):
             fits = [n for n in SERVER
@@ -109,8 +109,8 @@ WRONG = [
 ]
 
 
-def test_a_request_is_accepted_exactly_if_openapi_json_permits_it(system, scene):
-    client = system.client(scene[1], "?symbols=NONE")
+def test_a_request_is_accepted_exactly_if_openapi_json_permits_it(system, prepared):
+    client = system.client(prepared[1], "?symbols=NONE")
     client.receive("ack")
     for requests, answer in ((GOOD, "ack"), (WRONG, "error")):
         for request in requests:

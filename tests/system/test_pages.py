@@ -1,4 +1,4 @@
-"""What the pages say: their shapes and types, and how they answer what is asked wrongly."""
+"""The routes' answers: their members and types, and the answers to wrong requests."""
 
 import gzip
 import json
@@ -165,7 +165,7 @@ SHAPES = {
 
 
 @pytest.fixture(scope="module")
-def scene(shared_system):
+def prepared(shared_system):
     """A gateway with two clients, one quote and one refusal; the tests only look."""
     broker, gateway = shared_system.start(gateway_name="gw-1", websocket_max_connections=7,
                                           websocket_timeout=41.5, root_path="/precios/")
@@ -180,16 +180,16 @@ def scene(shared_system):
 
 
 @pytest.mark.parametrize("page", SHAPES)
-def test_a_page_has_the_members_and_types_it_promises(scene, page):
-    answer = scene.get("/cotizaciones/" + page)
+def test_a_page_has_the_members_and_types_it_promises(prepared, page):
+    answer = prepared.get("/cotizaciones/" + page)
     assert answer.status == 200
     check(answer.json(), SHAPES[page])
     assert answer.body.count(b"\n") == 1 and answer.body.endswith(b"\n")
 
 
 @pytest.mark.parametrize("page", ROUTES)
-def test_every_page_comes_with_the_headers_it_promises(scene, page):
-    answer = scene.get("/cotizaciones/" + page)
+def test_every_page_comes_with_the_headers_it_promises(prepared, page):
+    answer = prepared.get("/cotizaciones/" + page)
     assert answer.headers["Content-Type"] == "application/json"
     assert int(answer.headers["Content-Length"]) == len(answer.body)
     assert answer.headers["Server"] == "pregon"
@@ -200,7 +200,7 @@ def test_every_page_comes_with_the_headers_it_promises(scene, page):
     assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", answer.headers["Date"])
     for name in answer.headers:
         assert len(answer.headers.get_all(name)) == 1, f"{name} twice"
-    other = scene.get("/cotizaciones/" + page)
+    other = prepared.get("/cotizaciones/" + page)
     assert other.headers["X-Request-Id"] != answer.headers["X-Request-Id"]
 
 
@@ -210,8 +210,8 @@ def varying(headers):
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", *("/cotizaciones/" + r for r in ROUTES)])
-def test_head_answers_as_get_without_the_body(scene, path):
-    got, head = scene.get(path), scene.get(path, "HEAD")
+def test_head_answers_as_get_without_the_body(prepared, path):
+    got, head = prepared.get(path), prepared.get(path, "HEAD")
     assert head.status == got.status
     assert head.body == b""
     assert varying(head.headers) == varying(got.headers)
@@ -220,19 +220,19 @@ def test_head_answers_as_get_without_the_body(scene, path):
 
 
 @pytest.mark.parametrize("path", ["/cotizaciones/" + r for r in ROUTES])
-def test_a_slash_at_the_end_and_the_root_path_make_no_difference(scene, path):
+def test_a_slash_at_the_end_and_the_root_path_make_no_difference(prepared, path):
     if not path.endswith("EUR/USD"):
-        assert scene.get(path + "/").status == 200
-    assert scene.get("/precios" + path).status == 200
-    assert scene.get("/preciosx" + path).status == 404
-    assert scene.get("/precios/precios" + path).status == 404
+        assert prepared.get(path + "/").status == 200
+    assert prepared.get("/precios" + path).status == 200
+    assert prepared.get("/preciosx" + path).status == 404
+    assert prepared.get("/precios/precios" + path).status == 404
 
 
-def test_the_board_and_the_stream_answer_below_the_root_path_too(scene):
+def test_the_board_and_the_stream_answer_below_the_root_path_too(prepared):
     for path in ("/", "/precios/"):
-        assert scene.get(path).headers["Content-Type"].startswith("text/html")
-    assert scene.get("/precios/www/board.js").status == 200
-    assert scene.get("/precios" + pregon.STREAM).code == "upgrade_required"
+        assert prepared.get(path).headers["Content-Type"].startswith("text/html")
+    assert prepared.get("/precios/www/board.js").status == 200
+    assert prepared.get("/precios" + pregon.STREAM).code == "upgrade_required"
 
 
 @pytest.mark.parametrize("symbol, status", [
@@ -240,8 +240,8 @@ def test_the_board_and_the_stream_answer_below_the_root_path_too(scene):
     ("EUR", 404), ("EUR/USD/", 404), ("eur/usd", 400), ("EUR USD", 400), ("EUR%20USD", 400),
     ("A" * 32, 404), ("A" * 33, 400), ("%00", 400), ("%zz", 400), ("é", 400), ("*", 400),
 ])
-def test_a_symbol_in_the_path_may_hold_a_slash_encoded_or_not(scene, symbol, status):
-    answer = scene.get("/cotizaciones/quotes/" + urllib.parse.quote(symbol, safe="/%*"))
+def test_a_symbol_in_the_path_may_hold_a_slash_encoded_or_not(prepared, symbol, status):
+    answer = prepared.get("/cotizaciones/quotes/" + urllib.parse.quote(symbol, safe="/%*"))
     assert answer.status == status, answer.body
     if status == 200:
         check(answer.json(), QUOTE)
@@ -286,10 +286,10 @@ WRONG = {
 
 
 @pytest.mark.parametrize("request_line", WRONG)
-def test_an_error_is_json_with_the_cause(scene, request_line):
+def test_an_error_is_json_with_the_cause(prepared, request_line):
     method, path = request_line.split()
     status, code = WRONG[request_line]
-    answer = scene.get(path, method)
+    answer = prepared.get(path, method)
     assert (answer.status, answer.code) == (status, code), answer.body
     check(answer.json(), {"error": {"code": code, "message": is_text, "hint": is_text,
                                     "request_id": answer.headers["X-Request-Id"]}})
@@ -304,16 +304,16 @@ def test_an_error_is_json_with_the_cause(scene, request_line):
 PAGES = ("/",)
 
 
-def test_a_page_is_requested_by_the_path_that_its_links_are_relative_to(scene):
+def test_a_page_is_requested_by_the_path_that_its_links_are_relative_to(prepared):
     for path, target in {
         "/precios": "./precios/",
         "/precios?q=a%20b": "./precios/?q=a%20b",
     }.items():
-        answer = scene.get(path)
+        answer = prepared.get(path)
         assert (answer.status, answer.headers["Location"], answer.body) == (308, target, b"")
     for page in (p for p in PAGES if p != "/"):
         for root in ("", "/precios"):
-            answer = scene.get(root + page + "/?q=1")
+            answer = prepared.get(root + page + "/?q=1")
             assert (answer.status, answer.headers["Location"]) == (308, f"..{page}?q=1")
 
 
@@ -322,8 +322,8 @@ def links(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_loads_nothing_from_elsewhere(scene, page):
-    answer = scene.get(page)
+def test_a_page_loads_nothing_from_elsewhere(prepared, page):
+    answer = prepared.get(page)
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -333,37 +333,37 @@ def test_a_page_loads_nothing_from_elsewhere(scene, page):
         assert not link.startswith("/"), "it would miss a prefix that a proxy puts in front"
         if re.search(r"\.(js|css)$", link):
             assert not re.match(r"\w+:", link)
-            loaded = scene.get(urllib.parse.urljoin(page, link))
+            loaded = prepared.get(urllib.parse.urljoin(page, link))
             assert (loaded.status, bool(loaded.body)) == (200, True), link
             kind = "javascript" if link.endswith("js") else "css"
             assert loaded.headers["Content-Type"] == f"text/{kind}; charset=utf-8"
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/www/board.js", "/www/style.css"])
-def test_a_file_is_sent_packed_if_it_may_be_and_not_again_if_it_is_known(scene, path):
-    plain = scene.get(path)
-    packed = scene.get(path, headers={"Accept-Encoding": "br, gzip"})
+def test_a_file_is_sent_packed_if_it_may_be_and_not_again_if_it_is_known(prepared, path):
+    plain = prepared.get(path)
+    packed = prepared.get(path, headers={"Accept-Encoding": "br, gzip"})
     assert gzip.decompress(packed.body) == plain.body
     assert packed.headers["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in plain.headers
     assert packed.headers["ETag"] != plain.headers["ETag"]
     for answer, accepted in (plain, "identity"), (packed, "gzip"):
         headers = {"Accept-Encoding": accepted, "If-None-Match": answer.headers["ETag"]}
-        same = scene.get(path, headers=headers)
+        same = prepared.get(path, headers=headers)
         assert (same.status, same.body) == (304, b"")
         assert same.headers["ETag"] == answer.headers["ETag"]
         headers["If-None-Match"] = '"other"'
-        assert scene.get(path, headers=headers).status == 200
+        assert prepared.get(path, headers=headers).status == 200
         assert answer.headers["Cache-Control"] == "no-cache"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "Accept-Encoding" in answer.headers.get_all("Vary")
-    head = scene.get(path, "HEAD")
+    head = prepared.get(path, "HEAD")
     assert (head.status, head.body) == (200, b"")
     assert int(head.headers["Content-Length"]) == len(plain.body)
-    assert scene.get(path, "POST").status == 405
+    assert prepared.get(path, "POST").status == 405
 
 
-def test_quotes_are_paged_until_there_are_no_more(shared_system, scene):
+def test_quotes_are_paged_until_there_are_no_more(shared_system, prepared):
     broker, gateway = shared_system.start()
     feed = shared_system.feed(broker)
     names = [f"S{i:04}" for i in range(2500)]
@@ -466,19 +466,19 @@ def test_addresses_are_shown_to_bearers_of_the_status_token_only(system):
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/cotizaciones/health", pregon.STREAM])
-def test_no_foreign_preflight_is_ever_answered_with_a_star(scene, path):
+def test_no_foreign_preflight_is_ever_answered_with_a_star(prepared, path):
     for asked in ("GET", "POST", None):
         headers = {"Origin": FOREIGN, "Access-Control-Request-Headers": "X-Any"}
         if asked:
             headers["Access-Control-Request-Method"] = asked
-        answer = scene.get(path, "OPTIONS", headers)
+        answer = prepared.get(path, "OPTIONS", headers)
         assert answer.status == (400 if asked else 405 if path != "/nothing" else 404)
         assert not [n for n in answer.headers if n.lower().startswith("access-control-allow")]
         assert "*" not in str(answer.headers)
 
 
-def test_bodies_of_requests_do_no_harm(scene):
+def test_bodies_of_requests_do_no_harm(prepared):
     body = json.dumps({"x": "y" * 100000})
-    assert scene.get("/cotizaciones/quotes", "PUT", body=body).status == 405
-    assert scene.get("/cotizaciones/quotes", "POST", body=body).status == 403
-    assert scene.get("/cotizaciones/live", "GET", body="{}").status == 200
+    assert prepared.get("/cotizaciones/quotes", "PUT", body=body).status == 405
+    assert prepared.get("/cotizaciones/quotes", "POST", body=body).status == 403
+    assert prepared.get("/cotizaciones/live", "GET", body="{}").status == 200

@@ -1,4 +1,4 @@
-"""What the pages say of a broker, feeds or a store that is away, wrong or slow."""
+"""The health routes while a broker, a feed or the store is away, wrong or slow."""
 
 import time
 
@@ -110,7 +110,7 @@ def test_health_does_not_say_that_quotes_flow_while_every_quote_is_refused(syste
 
     assert told(200)["reason"] == "feeds are live, but no quote was accepted in the last 60 s"
     future(1)
-    health = told(503)  # not one was ever accepted
+    health = told(503)  # no quote was ever accepted
     assert health["status"] == "unhealthy" and "quotes flow" not in health["reason"]
     assert "late: timestamp lies in the future" in health["reason"]
     assert health["feeds"][0]["status"] == "live" and "refused" in health["feeds"][0]["reason"]
@@ -181,7 +181,8 @@ def test_a_store_that_does_not_take_quotes_degrades_health_and_nothing_else(syst
         told = look(200, **older)
         assert (told["status"], "stored" in told["feeds"][0]) == ("ok", False)
     feed["live"] = False
-    told = look(503, store=store)  # what is worse goes first; the store is told all the same
+    # the worst fault is the reason; the store's state is reported all the same
+    told = look(503, store=store)
     assert (told["status"], told["store"]["durable"]) == ("unhealthy", False)
     assert "silent" in told["reason"]
 

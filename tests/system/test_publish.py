@@ -37,7 +37,7 @@ def refused(answer, status, code):
 
 
 @pytest.fixture(scope="module")
-def scene(shared_system):
+def prepared(shared_system):
     return shared_system.start(publish_token=TOKEN)
 
 
@@ -58,8 +58,8 @@ def test_a_posted_quote_reaches_clients_as_it_was_written(system):
     assert (feed["name"], feed["status"], feed["accepted"]) == ("web", "live", 1)
 
 
-def test_arrays_and_lines_are_published_in_order_plain_and_compressed(scene):
-    gateway = scene[1]
+def test_arrays_and_lines_are_published_in_order_plain_and_compressed(prepared):
+    gateway = prepared[1]
     quotes = [{"symbol": f"S{i}", "last": i} for i in range(600)]
     lines = "\n".join(map(json.dumps, quotes)).encode()
 
@@ -75,8 +75,8 @@ def test_arrays_and_lines_are_published_in_order_plain_and_compressed(scene):
     assert accepted(post(gateway, [])) == []
 
 
-def test_each_refused_quote_is_named_with_its_code_and_field(scene):
-    answer = post(scene[1], [
+def test_each_refused_quote_is_named_with_its_code_and_field(prepared):
+    answer = post(prepared[1], [
         {"symbol": "A", "last": 1}, {"symbol": "a", "last": 1}, {"symbol": "A", "bid": "x"},
         {"symbol": "A", "last": 1, "timestamp": 99999999999}, {"symbol": "A", "bid": 2, "ask": 1},
         {"symbol": "A", "last": 2},
@@ -92,8 +92,8 @@ def test_each_refused_quote_is_named_with_its_code_and_field(scene):
     assert body["quotes"][5]["seq"] == body["quotes"][0]["seq"] + 1
 
 
-def test_a_request_of_which_no_quote_is_accepted_is_an_error_with_the_reasons(scene):
-    answer = refused(post(scene[1], [{"symbol": "a", "last": 1}]), 422, "quotes_refused")
+def test_a_request_of_which_no_quote_is_accepted_is_an_error_with_the_reasons(prepared):
+    answer = refused(post(prepared[1], [{"symbol": "a", "last": 1}]), 422, "quotes_refused")
     as_described(answer.json(), "PublishError", "POST quotes")
     assert answer.json()["quotes"][0]["code"] == "bad_symbol"
 
@@ -117,11 +117,11 @@ SENSELESS = {
 
 
 @pytest.mark.parametrize("case", SENSELESS)
-def test_a_request_that_makes_no_sense_publishes_nothing(scene, case):
+def test_a_request_that_makes_no_sense_publishes_nothing(prepared, case):
     body, headers, query, status, code = SENSELESS[case]
-    before = scene[1].page("quotes?limit=1")["seq"]
-    refused(post(scene[1], body, query, **headers), status, code)
-    assert scene[1].page("quotes?limit=1")["seq"] == before
+    before = prepared[1].page("quotes?limit=1")["seq"]
+    refused(post(prepared[1], body, query, **headers), status, code)
+    assert prepared[1].page("quotes?limit=1")["seq"] == before
 
 
 def test_only_bearers_of_the_token_publish_and_refusals_are_explained(system):

@@ -9,7 +9,7 @@ import pytest
 import pregon
 
 QUOTES = "/cotizaciones/quotes"
-PATHS = {  # and the parameters that each knows
+PATHS = {  # routes, and the parameters that each accepts
     QUOTES: "symbols, limit, offset",
     QUOTES + "/X": None,
     QUOTES + "/X/history": "order, since, until, limit, next",

@@ -1,4 +1,4 @@
-"""A quote from its feeder to a client, and those that must not get there."""
+"""Valid quotes pass unchanged from their feeder to a client, and invalid ones are refused."""
 
 import csv
 import json
@@ -328,7 +328,7 @@ def test_a_program_that_never_waits_is_paced_and_loses_nothing(system):
     feeder = system.feeder(broker, "-", feed="flood", ring=1000)
     count = 100000
 
-    # What `yes '{"symbol":"X",…}'` does: writing blocks when nobody takes it.
+    # Like `yes '{"symbol":"X",…}'`: the writes block while the feeder does not read.
     line = b'{"symbol":"X","bid":"1","ask":"2"}\n'
     for _ in range(count // 1000):
         feeder.write(line * 1000)
@@ -432,7 +432,7 @@ def test_lines_that_arrive_twice_or_out_of_order_are_published_once_and_in_order
     send(1), send(1), send(3), send(2), send(2)
     client.receive("quote", last="1")
     client.receive("quote", last="2")
-    with feed.changed:  # now the feed itself knows them too, and sends 3 again when asked
+    with feed.changed:  # now the feed has these lines too, and sends 3 again on request
         feed.lines = [(b"X ", {"last": str(n), "timestamp": time.time()}) for n in (1, 2, 3)]
     client.receive("quote", last="3")
     assert [q["last"] for q in client.received("quote")] == ["1", "2", "3"]

@@ -1,4 +1,4 @@
-"""What the READMEs say works: their client and their commands are taken out of them and run."""
+"""The READMEs are true: their client and their commands are extracted and run."""
 
 import os
 import re
@@ -149,7 +149,7 @@ def test_the_settings_shown_have_these_defaults(readme, heading):
 
 
 def anchors(text):
-    """As GitHub makes them."""
+    """The anchors that GitHub makes."""
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         for heading in re.findall(r"^#+ (.*)$", text, re.M)

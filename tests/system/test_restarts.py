@@ -1,4 +1,4 @@
-"""Any program may stop, die or hang at any moment; the others carry on, and it comes back."""
+"""Any program may stop, crash or hang at any moment: the others continue, and it recovers."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ from fake_broker import FakeBroker
 SYMBOLS = 3
 
 
-def troupe(system, **settings):
+def all_programs(system, **settings):
     """All three programs, quotes that do not end, and a client."""
     broker = system.broker()
     gateway = system.gateway(broker, heartbeat=1, **settings)
@@ -60,7 +60,7 @@ def end(process, how):
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
 def test_a_broker_that_comes_back_finds_clients_reset_and_goes_on(system, how):
-    broker, gateway, feeder, client = troupe(system)
+    broker, gateway, feeder, client = all_programs(system)
     old = client.received("welcome")[0]["epoch"]
     flows(client)
 
@@ -99,7 +99,7 @@ def test_after_a_reset_the_first_message_of_a_symbol_is_its_snapshot(system, mod
         fake.begin_new_log()
         for symbol in "XYZ":
             fake.quote(symbol, last="2", n=1, is_lost=True)  # before the gateway listened
-            fake.quote(symbol, last="2", n=2)  # and before it has asked for anything
+            fake.quote(symbol, last="2", n=2)  # and before the gateway has requested anything
     reset = client.receive("reset")
     for symbol in "XYZ":
         client.receive("snapshot", symbol=symbol, n=2)
@@ -128,7 +128,7 @@ def test_after_a_reset_mode_all_begins_with_snapshots_in_the_order_of_their_posi
         fake.begin_new_log()
         for symbol in "ZYWXYZWZ":
             fake.quote(symbol, last="1", n=1, is_lost=True)
-        fake.quote("Y", last="1", n=2)  # at 9, before the gateway has asked for anything
+        fake.quote("Y", last="1", n=2)  # at 9, before the gateway has requested anything
     client.receive("reset")
     for symbol in "XWZY":
         client.receive("snapshot", symbol=symbol)
@@ -163,7 +163,7 @@ def test_after_a_reset_nothing_of_the_old_log_follows_to_one_that_was_catching_u
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
 def test_a_gateway_that_comes_back_serves_at_its_old_address(system, how):
-    broker, gateway, feeder, client = troupe(system)
+    broker, gateway, feeder, client = all_programs(system)
     other = system.gateway(broker)
     stays = system.client(other)
 
@@ -181,7 +181,7 @@ def test_a_gateway_that_comes_back_serves_at_its_old_address(system, how):
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
 def test_a_feeder_that_comes_back_gets_its_name_again_and_its_symbols_live(system, how):
-    broker, gateway, feeder, client = troupe(system)
+    broker, gateway, feeder, client = all_programs(system)
     end(feeder, how)
     for _ in range(SYMBOLS):
         client.receive("state", state="stale")
@@ -213,7 +213,8 @@ def test_the_programs_start_in_any_order(system, order):
     for name in order.split():
         started[name] = system.process(*where[name], wait=False)
         if name != order.split()[-1]:
-            started[name].wait_for_log(r"^\w+: ")  # it runs, and waits for those to come
+            # it runs, and waits for the programs that start later
+            started[name].wait_for_log(r"^\w+: ")
     for process in started.values():
         process.wait_ready()
     gateway = started["gateway"]
@@ -225,7 +226,7 @@ def test_the_programs_start_in_any_order(system, order):
 @pytest.mark.parametrize("victims", [("broker", "feeder"), ("feeder", "broker"),
                                      ("gateway", "broker"), ("gateway", "feeder")], ids="+".join)
 def test_two_killed_at_once_come_back_in_either_order(system, victims):
-    broker, gateway, feeder, client = troupe(system)
+    broker, gateway, feeder, client = all_programs(system)
     named = {"broker": broker, "gateway": gateway, "feeder": feeder}
     for name in victims:
         named[name].kill()
@@ -240,7 +241,8 @@ def test_two_killed_at_once_come_back_in_either_order(system, victims):
     else:
         client.receive("reset")
     flows(client)
-    check_pages_tell_the_truth(gateway, 1, (1, 2))  # one that was killed may not yet be forgotten
+    # the broker may not have dropped a killed gateway yet
+    check_pages_tell_the_truth(gateway, 1, (1, 2))
 
 
 # --- going away -------------------------------------------------------------------------
@@ -324,7 +326,7 @@ def test_a_program_asked_to_stop_ends_with_0(system, which):
 
 
 def test_a_broker_that_hangs_for_a_while_is_the_same_broker_afterwards(system):
-    broker, gateway, feeder, client = troupe(system)
+    broker, gateway, feeder, client = all_programs(system)
     broker.signal(signal.SIGSTOP)
     for _ in range(SYMBOLS):  # over three seconds of silence
         client.receive("state", state="stale")
@@ -338,7 +340,7 @@ def test_a_broker_that_hangs_for_a_while_is_the_same_broker_afterwards(system):
 
 
 def test_a_gateway_that_hangs_for_a_while_loses_its_connections_on_paper_only(system):
-    broker, gateway, feeder, client = troupe(system)
+    broker, gateway, feeder, client = all_programs(system)
     check_pages_tell_the_truth(gateway, 1)
     gateway.signal(signal.SIGSTOP)
     broker.wait_for_log("gateway .* is silent: 1 connections are gone")
@@ -351,7 +353,7 @@ def test_a_gateway_that_hangs_for_a_while_loses_its_connections_on_paper_only(sy
 
 
 def test_a_feeder_that_hangs_for_a_while_goes_on_with_its_next_line(system):
-    broker, gateway, feeder, client = troupe(system)
+    broker, gateway, feeder, client = all_programs(system)
     feeder.signal(signal.SIGSTOP)
     for _ in range(SYMBOLS):
         client.receive("state", state="stale")
@@ -365,7 +367,7 @@ def test_a_feeder_that_hangs_for_a_while_goes_on_with_its_next_line(system):
 
 
 def chain(client, symbol, count):
-    """Its quotes up to n=count; each must name the one before."""
+    """The client's quotes up to n=count; each must have the position of the previous one."""
     client.receive(("quote", "snapshot"), symbol=symbol, n=count)
     quotes = [m for m in client.messages if m.get("symbol") == symbol]
     assert [(q["type"], q["n"]) for q in quotes] == [("quote", n) for n in range(1, count + 1)]
@@ -405,7 +407,7 @@ def test_in_mode_all_the_chain_is_whole_when_heartbeats_are_missed_too(system, p
     with fake.changed:
         for n in range(2, 5):
             fake.quote("X", n=n, last="1", is_lost=True)
-        fake.changed_symbols.clear()  # told in heartbeats that never came
+        fake.changed_symbols.clear()  # named only in heartbeats that never arrived
         fake.heartbeats += 3
     chain(every, "X", 4)
 
@@ -425,7 +427,7 @@ def test_lines_that_are_lost_on_the_way_are_requested_and_published_in_order(sys
     feed.quote("X", last="1", n=3)
     feed.wait_processed()
     assert feed.resent == 1
-    swallow(last="1", n=4)  # the last one: only a heartbeat tells
+    swallow(last="1", n=4)  # the last one: only a heartbeat names it
     feed.wait_processed()
     assert feed.resent == 2
     for n in range(5, 200):

@@ -1,4 +1,4 @@
-"""A damaged or restored FILE-ring: what is lost is named, and the broker starts."""
+"""A damaged or restored FILE-ring: lost positions are reported, and the broker starts."""
 
 import shutil
 import sqlite3
@@ -28,7 +28,7 @@ def epoch_of(broker):
 
 
 def damage(path, position):
-    """Change one byte in the record of a position; the ring has not been round yet."""
+    """Change one byte in the record of a position; the ring has not wrapped yet."""
     with open(path + "-ring", "r+b") as f:
         at = RING
         while True:

@@ -1,4 +1,4 @@
-"""The one command a newcomer gives: three programs that live and die together."""
+"""`make run`: one command starts three programs and ends them together."""
 
 import importlib.util
 import os
@@ -109,7 +109,7 @@ def test_a_killed_program_is_restarted_at_the_same_address(system):
 def try_client(system, run):
     try:
         return system.client(run)
-    except Exception:  # not listening yet, or not ready
+    except Exception:  # the gateway does not listen yet, or is not ready
         return None
 
 

@@ -1,4 +1,4 @@
-"""Settings: where they come from, what a wrong one says, and which change while running."""
+"""Settings: their origins, the errors of wrong values, and reloads while running."""
 
 import glob
 import os
@@ -16,7 +16,7 @@ OURS, OTHER = "https://app.example", "https://other.example"
 
 
 def run(system, program, *flags, env=None, dotenv=None):
-    """A program that is to end by itself; (exit code, output, complaint)."""
+    """Run a program that ends by itself; returns (exit code, output, errors)."""
     if dotenv is not None:
         system.path(".env", dotenv)
     done = subprocess.run(
@@ -91,7 +91,7 @@ def test_a_flag_may_be_given_alone_or_with_no(system):
 
 
 BAD = [
-    # program, name, value, what is said to be allowed
+    # program, name, value, the permitted values in the error
     ("gateway", "WEBSOCKET_MAX_CONNECTIONS", "many", "0 to 1000000"),
     ("gateway", "WEBSOCKET_MAX_CONNECTIONS", "-1", "0 to 1000000"),
     ("gateway", "WEBSOCKET_MAX_CONNECTIONS", "1000001", "0 to 1000000"),
@@ -167,7 +167,7 @@ def test_a_wrong_list_of_sources_stops_the_feeder_and_says_what_is_allowed(syste
 
 @pytest.fixture
 def taken():
-    """A port that somebody listens on."""
+    """A port on which a program listens."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         s.listen()

@@ -1,4 +1,4 @@
-"""Clients that do not listen, or are no longer there."""
+"""Clients that do not read, or that have vanished."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 import pregon
 
 MIB = 1024 * 1024
-ROOM = MIB * (64 if pregon.IS_SANITIZED else 12)  # what a test may cost the gateway
+ROOM = MIB * (64 if pregon.IS_SANITIZED else 12)  # memory that a test may cost the gateway
 
 
 def active(gateway):
@@ -128,7 +128,7 @@ def test_a_client_whose_host_vanished_is_dropped_after_the_timeout(system):
     feed = system.feed(broker)
     dead = system.raw_client(gateway, "?symbols=X", receive_buffer=4096)
     dead.receive("ack")
-    for n in range(3000):  # as to a host that is no longer there, nothing can be sent
+    for n in range(3000):  # no data reaches the client, as with a host that has vanished
         feed.quote("X", n=n, last="1", note="x" * 1000)
     feed.wait_processed()
     pregon.eventually(lambda: active(gateway), lambda n: n == 0, "the place being free")
@@ -140,7 +140,7 @@ def test_any_message_of_a_client_counts_as_a_sign_of_life(system):
     other = system.raw_client(gateway, "?symbols=X")
     client = system.raw_client(gateway, "?symbols=X")
     heard_close = False
-    while not heard_close:  # as long as it takes the other one to be dropped
+    while not heard_close:  # until the other client is dropped
         client.send_message(op="ping")
         client.receive("ack", op="ping")
         heard_close = other.frame()[0] == pregon.CLOSE

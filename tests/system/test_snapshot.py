@@ -1,4 +1,4 @@
-"""A snapshot and the quotes after it fit together, whatever goes on meanwhile."""
+"""A snapshot and the quotes after it are consistent, whatever happens in the meantime."""
 
 import random
 import threading
@@ -12,7 +12,7 @@ SEED = random.SystemRandom().randrange(10**6)
 
 
 class Caller(threading.Thread):
-    """Calls out quotes whose `n` counts up per symbol, until told to stop."""
+    """Publishes quotes whose `n` counts up per symbol, until it is stopped."""
 
     def __init__(self, feed, rng):
         super().__init__(daemon=True)
@@ -31,7 +31,7 @@ class Caller(threading.Thread):
 
 
 def check(client, last, mode):
-    """What it has been told must be consistent for each symbol and subscription."""
+    """The messages of each symbol and subscription must be consistent."""
     held = set()  # patterns it holds, by its acks
     at = {}  # symbol -> (seq, n)
     newest = 0
@@ -156,6 +156,6 @@ def test_a_record_lost_between_broker_and_gateway_is_found_and_mended(system):
             last = m["n"]
             told_lost = False
     assert last == count
-    # A gateway that slept for longer than its connection lives asks for all that came meanwhile.
+    # A gateway that was paused for longer than its connection lasts requests all missed records.
     assert gateway.status()["gateway"]["upstream_gaps"] > 0 or gateway.logged("Catching up"), \
         "nothing was lost: nothing was tested"

@@ -1,5 +1,5 @@
-"""Three feeders of one name: one calls out, two stand by; and whatever ends the one, the next goes
-on."""
+"""Three feeders of one name: one publishes, two stand by. When one ends, the next one takes
+over."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ from pregon import eventually
 
 
 class Trio:
-    """Feeders on standard input; their quotes say who made them."""
+    """Feeders on standard input; the price of a quote shows which feeder sent it."""
 
     def __init__(self, system):
         self.system = system
@@ -24,19 +24,19 @@ class Trio:
             feeder.wait_for_log("standing by")
         self.numbers = dict.fromkeys((f.name for f in self.feeders), 0)
 
-    def speak(self, feeder):
-        """One quote; returns its price."""
+    def send_quote(self, feeder):
+        """Send one quote; returns its price."""
         self.numbers[feeder.name] += 1
         number = 1 + [f.name for f in self.feeders].index(feeder.name)
         price = f"{number}.{self.numbers[feeder.name]}"
         feeder.write('{"symbol":"X","last":"%s"}\n' % price)
         return price
 
-    def check_called_out(self, feeder):
-        self.client.receive("quote", last=self.speak(feeder))
+    def check_published(self, feeder):
+        self.client.receive("quote", last=self.send_quote(feeder))
 
     def successor(self, *but):
-        """The one that has taken over."""
+        """The feeder that has taken over."""
         others = [f for f in self.feeders if f not in but]
         return eventually(lambda: [f for f in others if f.is_ready],
                           what="somebody takes over")[0]
@@ -56,11 +56,11 @@ def trio(system):
 def test_a_killed_feeder_has_a_successor_whose_host_and_pid_are_logged(trio):
     one = trio.feeders[0]
     for _ in range(3):
-        trio.check_called_out(one)
+        trio.check_published(one)
     pid = one.pid
     one.kill()
     heir = trio.successor(one)
-    trio.check_called_out(heir)
+    trio.check_published(heir)
     said = heir.wait_for_log(
         r"we follow pid (\d+) on \S+, which was last heard ([0-9.]+) s ago after line (\d+)"
     )
@@ -72,7 +72,7 @@ def test_a_killed_feeder_has_a_successor_whose_host_and_pid_are_logged(trio):
         "was last heard",
         3,
     )
-    # By the broker's own clock: from the last sign of life to the grant, two heartbeats.
+    # By the broker's own clock: from the last message to the grant, two heartbeats.
     assert 0.9 <= float(last[4])
     if not pregon.IS_SANITIZED:
         assert float(last[4]) == float(said[2])
@@ -80,10 +80,10 @@ def test_a_killed_feeder_has_a_successor_whose_host_and_pid_are_logged(trio):
 
 def test_a_stopped_feeder_is_followed_at_once(trio):
     one = trio.feeders[0]
-    trio.check_called_out(one)
+    trio.check_published(one)
     one.stop()
     heir = trio.successor(one)
-    trio.check_called_out(heir)
+    trio.check_published(heir)
     heir.wait_for_log(r"which left [0-9.]+ s ago after line 1")
     (row,) = trio.gateway.page("health")["feeds"]
     assert row["status"] == "live" and row["lost"] == 0
@@ -91,12 +91,12 @@ def test_a_stopped_feeder_is_followed_at_once(trio):
 
 def test_a_feeder_that_was_paused_longer_than_its_lease_is_fenced_and_stands_by(trio):
     one = trio.feeders[0]
-    trio.check_called_out(one)
+    trio.check_published(one)
     one.signal(signal.SIGSTOP)
     heir = trio.successor(one)
-    trio.check_called_out(heir)
+    trio.check_published(heir)
     here = one.log_position()
-    late = trio.speak(one)  # it lies in the pipe until it wakes up
+    late = trio.send_quote(one)  # the line stays in the pipe until the feeder continues
     one.signal(signal.SIGCONT)
     one.wait_for_log(
         r"stopped for [0-9.]+ s: checking with the broker whether feed trio is still ours",
@@ -104,9 +104,9 @@ def test_a_feeder_that_was_paused_longer_than_its_lease_is_fenced_and_stands_by(
     )
     one.wait_for_log("standing by", after=here)
     for _ in range(3):
-        trio.check_called_out(heir)
+        trio.check_published(heir)
     assert not trio.client.received("quote", last=late)
-    # What it had read is not lost to it: it is called out when the name is its own again.
+    # The feeder keeps the line that it had read, and publishes it when it has the name again.
     for other in trio.feeders[1:]:
         other.kill()
     trio.client.receive("quote", last=late)
@@ -130,7 +130,7 @@ def test_standby_feeders_take_over_one_after_the_other_with_rising_tokens(trio):
     ended = []
     for end in ("kill", "stop", "kill"):
         feeder = trio.successor(*ended)
-        trio.check_called_out(feeder)
+        trio.check_published(feeder)
         getattr(feeder, end)()
         ended.append(feeder)
     trio.client.receive("state", symbol="X", state="stale")
@@ -140,21 +140,21 @@ def test_standby_feeders_take_over_one_after_the_other_with_rising_tokens(trio):
 
 def test_a_broker_that_was_stopped_does_not_take_a_name_from_its_holder(trio):
     one = trio.feeders[0]
-    trio.check_called_out(one)
+    trio.check_published(one)
     here = trio.broker.log_position()
     trio.broker.signal(signal.SIGSTOP)
     one.wait_for_log("nothing from the broker")
     trio.broker.signal(signal.SIGCONT)
-    trio.check_called_out(one)
+    trio.check_published(one)
     assert not [t for t in trio.broker.log()[here:] if re.search("silent|follows", t)]
 
 
 def test_a_killed_broker_finds_the_same_holder_again(trio):
     one = trio.feeders[0]
-    trio.check_called_out(one)
+    trio.check_published(one)
     trio.broker.kill()
     trio.broker.start()
-    trio.check_called_out(one)
+    trio.check_published(one)
     assert not trio.broker.logged("it follows")
 
 
@@ -169,7 +169,8 @@ def test_after_a_goodbye_the_name_is_free_for_a_broker_started_anew_on_its_store
     first.quote("X", last="1")
     first.wait_processed().goodbye()
     broker.wait_for_log("feed main says goodbye after line 1")
-    system.control(broker).request("ping")  # answered after the goodbye: it is remembered
+    # answered after the goodbye, so the broker has recorded the goodbye
+    system.control(broker).request("ping")
     here = broker.log_position()
     getattr(broker, end)()
 
@@ -211,7 +212,7 @@ def test_the_holder_of_a_name_is_never_logged_as_pid_0_after_its_broker_was_kill
     broker.kill()
     first.fall_silent()
     broker.start()
-    second = system.feeder(broker, "-", feed="main")  # ready: the name is its own
+    second = system.feeder(broker, "-", feed="main")  # ready: it has the name
     second.wait_for_log("feed main granted .*; the one before us fell silent after line 1$")
     broker.wait_for_log(r"feed main \(a feeder whose pid is not known\) is silent")
     said = broker.log() + second.log()

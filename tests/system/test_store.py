@@ -1,4 +1,5 @@
-"""The log in a file: what survives, what begins anew, and what is said when it cannot be kept."""
+"""The log in a file: what survives a restart, when a new epoch begins, and how a failing disk is
+reported."""
 
 import os
 import shutil
@@ -31,7 +32,7 @@ def numbers(client, symbol="X"):
 
 
 def epoch_of(broker):
-    """The one it began its last life with."""
+    """The epoch at its last start."""
     return broker.wait_for_log(r"log epoch ([0-9a-f]{16})", after=broker.mark).group(1)
 
 
@@ -109,7 +110,7 @@ def test_last_values_and_positions_are_there_again(system, path):
     client = system.client(fresh, "?symbols=X")
     assert client.receive("ack")["epoch"] == epoch
     assert client.receive("snapshot", n=7)["seq"] == head
-    client.receive("state", symbol="X", state="stale")  # its feed does not come back
+    client.receive("state", symbol="X", state="stale")  # its feed does not return
 
 
 def test_a_client_resumes_from_the_store_what_the_ring_has_no_longer(system, path):
@@ -173,7 +174,7 @@ def lived(system, path, count=10):
 
 
 def change_boot(path):
-    """As after a machine that stopped: the ring is of another boot and was not closed."""
+    """Make the ring look as if the machine had stopped: from another boot, and not closed."""
     with open(path + "-ring", "r+b") as f:
         head = f.read(4096)
         with open("/proc/sys/kernel/random/boot_id", "rb") as b:

@@ -1,5 +1,5 @@
-"""The wall clock is set while the broker runs: nothing is pruned, refused or called late because of
-it."""
+"""The wall clock is set while the broker runs: nothing is pruned or refused, and no quote counts as
+late."""
 
 import os
 import sqlite3
@@ -13,7 +13,7 @@ import pregon
 
 DAY = 86400
 
-# clock_gettime(CLOCK_REALTIME) is as many seconds ahead as the first 8 bytes of $SHIFT_FILE say.
+# Adds the seconds in the first 8 bytes of $SHIFT_FILE to clock_gettime(CLOCK_REALTIME).
 SHIFT_C = r"""
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -46,7 +46,7 @@ int clock_gettime(clockid_t id, struct timespec *t)
 
 
 class Clock:
-    """The time of day that one process sees."""
+    """Sets the time of day that one process gets."""
 
     def __init__(self, system):
         if pregon.IS_SANITIZED:

@@ -1,4 +1,5 @@
-"""A damaged part of the store: exactly what is lost is told, everything else is delivered."""
+"""A damaged part of the store: exactly the lost positions are reported, all others are
+delivered."""
 
 import sqlite3
 
@@ -23,7 +24,7 @@ def fed(feed, first, last):
 
 
 def log_pages(path):
-    """Every leaf of the log: its number and the positions in it."""
+    """Every leaf page of the log: its number and its positions."""
     with sqlite3.connect(path) as db:
         numbers = [n for n, in db.execute("SELECT pageno FROM dbstat WHERE name = 'log' AND"
                                           " pagetype = 'leaf' ORDER BY path")]
@@ -54,7 +55,7 @@ def overwrite(path, page, data):
 
 
 def lived(system, path, count=6000, **settings):
-    """A log of `count` quotes; the ring has the newest of them only."""
+    """A log of `count` quotes, of which the ring has only the newest."""
     broker = system.broker(store=f"sqlite:{path}", journal_bytes=1048576, **settings)
     feed = system.feed(broker)
     fed(feed, 1, count)
@@ -80,8 +81,8 @@ def test_a_damaged_page_is_lost_to_clients_by_name_and_nothing_else_is(system, p
     overwrite(path, page, data)
     broker.start()
     gateway = system.gateway(broker, client_queue=64 << 20)
-    system.feed(broker, name="alive")  # so that health tells of nothing but the damage
-    for _ in range(2):  # and again: it is told anew to each, and logged once
+    system.feed(broker, name="alive")  # so that health reports only the damage
+    for _ in range(2):  # twice: it is reported to each client, and logged once
         client = system.client(gateway, f"?symbols=X&mode=all&since={epoch}:10")
         assert client.receive("ack")["recovered"] is True
         client.receive("quote", n=6000)
@@ -98,7 +99,7 @@ def test_a_damaged_page_is_lost_to_clients_by_name_and_nothing_else_is(system, p
     health = gateway.page("health")["store"]
     assert (health["durable"], health["damaged"]) == (True, last - first + 1)
     assert len([line for line in broker.log("err") if "damaged" in line]) == 1
-    # What comes now is delivered, stored and there for the next one.
+    # New quotes are delivered, stored and available to the next client.
     feed = system.feed(broker)
     fed(feed, 6001, 6100)
     client.receive("quote", n=6100)

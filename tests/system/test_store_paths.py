@@ -1,4 +1,4 @@
-"""Where a store may lie, and that one file has one broker, whatever name it is given by."""
+"""Where a store may be, and that one file has one broker, under any name of the file."""
 
 import os
 import sqlite3
@@ -68,7 +68,7 @@ def test_a_log_goes_on_whether_it_is_opened_by_a_link_or_by_its_own_name(system)
     """Ring and locks are beside the file itself."""
     path, link = system.path("disk/pregon.db"), system.path("pregon.db")
     os.mkdir(os.path.dirname(path))
-    os.symlink("disk/pregon.db", link)  # to a file that is not there yet
+    os.symlink("disk/pregon.db", link)  # to a file that does not exist yet
     broker = started(system, link)
     epoch = epoch_of(broker)
     locker = system.locker(broker, "me")
@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be_written_is_named_and_nothing_changes(system):
     os.chmod(system.directory.name, 0o755)
     os.chmod(folder, 0o555)
     before = {n: os.stat(os.path.join(folder, n)).st_mtime_ns for n in os.listdir(folder)}
-    # As a user who may do nothing there: root may do everything.
+    # As a user without rights there: root may do everything.
     user = {"user": 65534} if os.geteuid() == 0 else {}
     done = subprocess.run([os.path.join(pregon.BIN, "pregon-broker"), "--store", f"sqlite:{path}"],
                           capture_output=True, text=True, timeout=pregon.PATIENCE, cwd="/", **user)

@@ -1,4 +1,4 @@
-"""One backup that holds the log and the locks, and one command that puts it back."""
+"""One backup contains the log and the locks, and one command restores it."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def restored(system, path, backup):
 
 
 def files(path):
-    """What is in the folder; the numbers of processes in lock files do not count."""
+    """The files of the folder; process numbers in lock files do not count."""
     found = {}
     for name in os.listdir(os.path.dirname(path)):
         if not name.endswith("-lock"):
@@ -102,7 +102,7 @@ def test_the_documented_commands_bring_back_log_locks_and_values(system, path):
     names = os.listdir(os.path.dirname(path))
     assert {"pregon.db.old-1", "pregon.db-locks.old-1"} <= set(names)
     assert not [n for n in names if "restore" in n]
-    # What was there is a store that can be opened.
+    # The former store can still be opened.
     with sqlite3.connect(path + ".old-1") as db:
         assert db.execute("SELECT max(seq) FROM log").fetchone()[0] >= 20
 
@@ -193,7 +193,7 @@ def test_a_copy_of_a_closed_store_is_restored_with_a_new_epoch_and_the_locks_sta
     broker.stop()
     shutil.copy(path, system.path("cp.db"))
     assert "no locks" in restored(system, path, system.path("cp.db"))
-    restored(system, path, system.path("cp.db"))  # and once more
+    restored(system, path, system.path("cp.db"))  # a second time
     assert {"pregon.db.old-1", "pregon.db.old-2"} <= set(os.listdir(os.path.dirname(path)))
     broker.start()
     broker.wait_for_log("new epoch .restored.", after=broker.mark)

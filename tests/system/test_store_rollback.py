@@ -1,4 +1,4 @@
-"""A data folder that was copied and is put back as a whole: peers prove that it lost positions."""
+"""A data folder that was copied and restored as a whole: peers prove that it lost positions."""
 
 import os
 import shutil

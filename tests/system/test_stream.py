@@ -1,4 +1,4 @@
-"""What is said on /ws/cotizaciones: requests, their answers, and their order."""
+"""The protocol on /ws/cotizaciones: requests, their answers, and their order."""
 
 import json
 import time
@@ -64,7 +64,7 @@ def test_a_subscription_is_acknowledged_before_its_data(system):
         assert is_time(s.pop("timestamp"))
         assert s == {"type": "snapshot", "symbol": s["symbol"], "seq": s["seq"], "state": "live",
                      "last": "1"}
-        assert s["seq"] > ack["seq"]  # it is still owed
+        assert s["seq"] > ack["seq"]  # it is not sent yet
 
 
 def test_a_quote_names_its_position_and_the_one_before(system):

@@ -1,4 +1,4 @@
-"""Requests on /ws/cotizaciones: their ids, their order and what is said of mistakes."""
+"""Requests on /ws/cotizaciones: their ids, their order, and the answers to mistakes."""
 
 import json
 

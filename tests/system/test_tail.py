@@ -158,7 +158,7 @@ def test_a_reader_that_sleeps_holds_up_nothing_and_misses_nothing(system, broker
     feed.wait_processed()
     numbers = [json.loads(process.stdout.readline())["n"] for _ in range(3000)]
     assert numbers == list(range(1, 3001))
-    # A signal gets through although nobody reads.
+    # The program handles a signal although its output is not read.
     for n in range(3001, 4001):
         feed.quote("X", last="1", n=n, note="x" * 200)
     feed.wait_processed()

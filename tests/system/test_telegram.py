@@ -1,4 +1,5 @@
-"""The Telegram bot: many instances, one bot; everything answered once, whatever dies."""
+"""The Telegram bot: many instances act as one bot; each update is answered once, even if instances
+are killed."""
 
 import re
 import signal
@@ -16,7 +17,7 @@ from telegram_bots import (
     GROUP,
     bot,
     locks,
-    play,
+    start,
     telegram,
 )  # noqa: F401 (fixtures)
 
@@ -31,7 +32,7 @@ def holder(system, broker, bots):
 
 
 def check_once_or_marked(texts, what):
-    """One copy, or two of which the second says that it may be one."""
+    """One message, or two of which the second has the mark "possibly repeated"."""
     copies = [t for t in texts if what in t]
     assert 1 <= len(copies) <= 2, f"{what}: {copies}"
     if len(copies) == 2:
@@ -41,7 +42,7 @@ def check_once_or_marked(texts, what):
 
 
 def test_each_command_is_answered_in_the_language_of_its_sender(system, telegram):
-    broker, feed, _ = play(system, telegram)
+    broker, feed, _ = start(system, telegram)
     feed.quote("BTC/USD", last="1034.50", timestamp=1640995200)
     feed.wait_processed()
     spanish = [
@@ -80,7 +81,7 @@ def test_each_command_is_answered_in_the_language_of_its_sender(system, telegram
 
 
 def test_a_crossing_is_sent_once_and_again_only_after_the_price_went_back(system, telegram):
-    broker, feed, _ = play(system, telegram)
+    broker, feed, _ = start(system, telegram)
     feed.quote("EUR/USD", last="1.1")
     feed.wait_processed()
     telegram.user_sends(ANA, "/alerta BTC/USD > 50000")
@@ -100,7 +101,7 @@ def test_a_crossing_is_sent_once_and_again_only_after_the_price_went_back(system
 
 
 def test_an_alert_that_is_true_already_is_sent_at_once(system, telegram):
-    broker, feed, _ = play(system, telegram)
+    broker, feed, _ = start(system, telegram)
     feed.quote("EUR/USD", bid="1.08", ask="1.09")
     feed.wait_processed()
     telegram.user_sends(ANA, "/precio EUR/USD")
@@ -110,7 +111,7 @@ def test_an_alert_that_is_true_already_is_sent_at_once(system, telegram):
 
 
 def test_only_listed_chats_are_answered_in_the_language_that_is_set(system, telegram):
-    broker, feed, one = play(system, telegram, telegram_chats=f"{BEN},{GROUP}",
+    broker, feed, one = start(system, telegram, telegram_chats=f"{BEN},{GROUP}",
                              telegram_language="en")
     telegram.user_sends(ANA, "/ayuda")
     telegram.user_sends(BEN, "/ayuda")
@@ -124,8 +125,8 @@ def test_only_listed_chats_are_answered_in_the_language_that_is_set(system, tele
 def test_whatever_instance_is_killed_every_update_is_answered_and_every_alert_sent_once(
     system, telegram
 ):
-    """Or twice, where a kill fell between a send and its record, and the second says so."""
-    broker, feed, _ = play(system, telegram, telegram_lock_ttl=2)
+    """Or twice, if a kill fell between a send and its record; then the second one has a mark."""
+    broker, feed, _ = start(system, telegram, telegram_lock_ttl=2)
     bots = system.processes[1:] + [bot(system, broker, telegram, telegram_lock_ttl=2)
                                    for _ in range(2)]
     rounds = 6
@@ -148,7 +149,7 @@ def test_whatever_instance_is_killed_every_update_is_answered_and_every_alert_se
         for chat in chats:
             ask(chat, f"Q{n}C{chat}")
         hold = threading.Event()
-        # In turn: killed after Telegram took a message, before it did, and at any moment.
+        # In turn: killed after Telegram accepted a message, before that, and at any moment.
         fault = (telegram.next_call("sendMessage", hold=hold, after=True) if n % 3 == 0 else
                  telegram.next_call("sendMessage", hold=hold, raw=b"") if n % 3 == 1 else None)
         feed.quote(f"A{n}", last=f"10{n}.5")
@@ -162,7 +163,8 @@ def test_whatever_instance_is_killed_every_update_is_answered_and_every_alert_se
             ask(chats[n % 4], f"R{n}")
             broker.start()
         ask(chats[n % 4], f"S{n}")
-        feed.quote("SPIKE", last=f"20{n}")  # crossed while nobody is active, and back again
+        # the price crossed while no instance was active, and went back
+        feed.quote("SPIKE", last=f"20{n}")
         feed.quote("SPIKE", last="1")
         crossed.append(f"SPIKE > 100. Precio: 20{n}")
         feed.wait_processed()
@@ -177,7 +179,7 @@ def test_whatever_instance_is_killed_every_update_is_answered_and_every_alert_se
 
 
 def test_an_instance_that_stops_hands_over_at_once_and_forgets_nothing(system, telegram):
-    broker, feed, first = play(system, telegram, telegram_poll_timeout=50, via="first")
+    broker, feed, first = start(system, telegram, telegram_poll_timeout=50, via="first")
     telegram.user_sends(ANA, "/alerta BTC > 100")
     telegram.wait_sent(ANA)
     second = bot(system, broker, telegram, telegram_poll_timeout=50, via="second")
@@ -188,7 +190,7 @@ def test_an_instance_that_stops_hands_over_at_once_and_forgets_nothing(system, t
     assert fault.was_met.wait(pregon.PATIENCE)
     first.signal(signal.SIGTERM)
     first.wait_for_log("stopping")
-    hold.set()  # what was being sent ends well
+    hold.set()  # the send in progress succeeds
     first.wait_for_exit(0)
     second.wait_for_log("active with token .*: 1 alerts, 0 answers")  # though the delay is 50 s
     feed.quote("BTC", last="101")
@@ -200,7 +202,7 @@ def test_an_instance_that_stops_hands_over_at_once_and_forgets_nothing(system, t
 
 def test_an_instance_that_stops_soon_after_its_start_hands_over_too(system, telegram):
     broker = system.broker(store="sqlite:" + system.path("store"))
-    system.feeder(broker, "sim:8?rate=20")  # so that there is a first record when the link comes up
+    system.feeder(broker, "sim:8?rate=20")  # so that there is a first record when the link is up
     first = bot(system, broker, telegram, telegram_poll_timeout=50)
     pregon.eventually(
         lambda: locks(system, broker)[""]["held_ms"], lambda ms: ms > 1500, "a while active"
@@ -243,7 +245,7 @@ def test_a_name_that_is_still_being_resolved_delays_no_other_call(system, telegr
 
 
 def test_an_instance_that_slept_past_its_lease_sends_nothing(system, telegram):
-    broker, feed, first = play(system, telegram, telegram_lock_ttl=2, via="first")
+    broker, feed, first = start(system, telegram, telegram_lock_ttl=2, via="first")
     second = bot(system, broker, telegram, telegram_lock_ttl=2, via="second")
     assert holder(system, broker, [first, second]) is first
     telegram.next_call("sendMessage", refuse=(429, "Too Many Requests: retry after 2"),
@@ -267,7 +269,7 @@ def test_an_instance_that_slept_past_its_lease_sends_nothing(system, telegram):
 
 
 def test_while_the_broker_is_away_no_instance_polls_and_nothing_is_lost(system, telegram):
-    broker, feed, one = play(system, telegram, telegram_lock_ttl=2)
+    broker, feed, one = start(system, telegram, telegram_lock_ttl=2)
     telegram.user_sends(ANA, "/alerta BTC > 100")
     telegram.wait_sent(ANA)
     broker.kill()
@@ -280,7 +282,7 @@ def test_while_the_broker_is_away_no_instance_polls_and_nothing_is_lost(system, 
 
 
 def test_an_update_is_confirmed_and_answered_only_after_the_broker_has_stored_it(system, telegram):
-    broker, feed, one = play(system, telegram, telegram_lock_ttl=2)
+    broker, feed, one = start(system, telegram, telegram_lock_ttl=2)
     telegram.wait_until(lambda f: f.waiting, "a long poll")
     broker.signal(signal.SIGSTOP)
     here = telegram.call_count()
@@ -296,7 +298,7 @@ def test_an_update_is_confirmed_and_answered_only_after_the_broker_has_stored_it
 
 
 def test_updates_that_cannot_be_read_are_skipped_and_those_behind_are_answered(system, telegram):
-    broker, feed, one = play(system, telegram)
+    broker, feed, one = start(system, telegram)
     deep = {"x": 1}
     for _ in range(40):
         deep = {"reply_to_message": deep}
@@ -313,7 +315,7 @@ def test_updates_that_cannot_be_read_are_skipped_and_those_behind_are_answered(s
 
 
 def test_an_update_that_telegram_delivers_twice_is_answered_once(system, telegram):
-    broker, feed, _ = play(system, telegram)
+    broker, feed, _ = start(system, telegram)
     number = telegram.user_sends(ANA, "/ayuda")
     telegram.wait_sent(ANA)
     telegram.wait_confirmed(number)
@@ -328,7 +330,7 @@ MIGRATED = (400, "Bad Request: group chat was upgraded to a supergroup chat")
 
 
 def test_the_alerts_of_a_group_that_became_a_supergroup_go_there(system, telegram):
-    broker, feed, _ = play(system, telegram)
+    broker, feed, _ = start(system, telegram)
     feed.quote("X", last="1")
     feed.wait_processed()
     telegram.user_sends(-300, "/alerta X > 10")
@@ -346,7 +348,7 @@ def test_the_alerts_of_a_group_that_became_a_supergroup_go_there(system, telegra
 
 
 def test_the_bot_follows_a_group_that_became_a_supergroup(system, telegram):
-    broker, feed, _ = play(system, telegram)
+    broker, feed, _ = start(system, telegram)
     telegram.user_sends(-300, "/alerta X > 10")
     telegram.wait_sent(-300)
     telegram.user_sends(-300, None, migrate_to_chat_id=-100300)
@@ -360,7 +362,7 @@ def sends(telegram):
 
 
 def test_answers_and_alerts_go_to_the_thread_of_the_command(system, telegram):
-    broker, feed, _ = play(system, telegram)
+    broker, feed, _ = start(system, telegram)
     telegram.user_sends(-400, "/alerta X > 10", message_thread_id=77)
     telegram.user_sends(-400, "/alerta X > 11")
     telegram.wait_sent(-400, 2)
@@ -371,7 +373,7 @@ def test_answers_and_alerts_go_to_the_thread_of_the_command(system, telegram):
     assert sorted(t or 0 for _, t in threads[2:]) == [0, 77]
     telegram.next_call("sendMessage", refuse=(400, "Bad Request: message thread not found"))
     telegram.user_sends(-400, "/alertas", message_thread_id=78)
-    telegram.wait_sent(-400, 5)  # outside of the thread, if there is none any more
+    telegram.wait_sent(-400, 5)  # sent outside the thread if the thread no longer exists
     assert [p.get("message_thread_id") for p in sends(telegram)[-2:]] == [78, None]
 
 
@@ -387,7 +389,7 @@ def test_answers_and_alerts_go_to_the_thread_of_the_command(system, telegram):
 def test_the_alerts_of_a_blocked_chat_pause_until_a_person_writes(
     system, telegram, refusal
 ):
-    broker, feed, one = play(system, telegram)
+    broker, feed, one = start(system, telegram)
     telegram.user_sends(ANA, "/alerta X > 10")
     telegram.user_sends(BEN, "/alerta X > 10")
     telegram.wait_sent(ANA), telegram.wait_sent(BEN)
@@ -399,7 +401,7 @@ def test_the_alerts_of_a_blocked_chat_pause_until_a_person_writes(
     one.wait_for_log("the alerts of this chat pause until somebody writes there")
     assert [p["chat_id"] for p in sends(telegram)].count(ANA) == 2, "tried once, and never again"
 
-    two = bot(system, broker, telegram)  # a successor knows
+    two = bot(system, broker, telegram)  # the next instance has it too
     one.kill()
     holder(system, broker, [two])
     feed.quote("X", last="9")

@@ -19,12 +19,12 @@ from telegram_bots import (
     SECRET,
     bot,
     locks,
-    play,
+    start,
     telegram,
 )  # noqa: F401 (fixtures)
 
 def test_the_bot_obeys_a_429_and_sends_the_refused_message_once_and_unmarked(system, telegram):
-    broker, feed, _ = play(system, telegram)
+    broker, feed, _ = start(system, telegram)
     telegram.next_call("sendMessage", refuse=(429, "Too Many Requests: retry after 2"),
                        retry_after=2)
     telegram.user_sends(ANA, "/ayuda")
@@ -38,7 +38,7 @@ def test_the_bot_obeys_a_429_and_sends_the_refused_message_once_and_unmarked(sys
 
 def test_a_group_never_receives_more_messages_than_telegram_allows(system):
     telegram = system.add(FakeTelegram(limits={"all": (30, 1), "group": (20, 60)}))
-    broker, feed, _ = play(system, telegram)
+    broker, feed, _ = start(system, telegram)
     for n in range(10):
         telegram.user_sends(GROUP, f"/precio@{telegram.username} G{n}")
     for chat in range(100, 140):
@@ -49,7 +49,7 @@ def test_a_group_never_receives_more_messages_than_telegram_allows(system):
 
 
 def test_a_chat_that_floods_gets_its_first_answers_and_the_rest_is_counted(system, telegram):
-    broker, feed, one = play(system, telegram)
+    broker, feed, one = start(system, telegram)
     telegram.next_call("sendMessage", refuse=(429, "Too Many Requests: retry after 1"),
                        retry_after=1)
     for n in range(15):
@@ -74,7 +74,7 @@ GARBAGE = [
 
 @pytest.mark.parametrize("how", GARBAGE, ids=lambda h: str(h)[:40])
 def test_whatever_telegram_answers_the_bot_comes_back_to_its_work(system, telegram, how):
-    broker, feed, one = play(system, telegram)
+    broker, feed, one = start(system, telegram)
     faults = [telegram.next_call(m, **how) for m in ("getUpdates", "sendMessage")]
     telegram.user_sends(ANA, "/ayuda")
     telegram.user_sends(BEN, "/precio X", language="en")
@@ -86,7 +86,7 @@ def test_whatever_telegram_answers_the_bot_comes_back_to_its_work(system, telegr
 
 
 def test_a_message_without_an_answer_is_repeated_once_with_a_mark(system, telegram):
-    broker, feed, _ = play(system, telegram)
+    broker, feed, _ = start(system, telegram)
     telegram.next_call("sendMessage", raw=b"", after=True)
     telegram.user_sends(ANA, "/precio X")
     first, second = telegram.wait_sent(ANA, 2)
@@ -96,7 +96,7 @@ def test_a_message_without_an_answer_is_repeated_once_with_a_mark(system, telegr
 
 
 def test_a_message_that_telegram_will_never_accept_is_dropped_and_reported(system, telegram):
-    broker, feed, one = play(system, telegram)
+    broker, feed, one = start(system, telegram)
     telegram.next_call("sendMessage", refuse=(403, "Forbidden: bot was blocked by the user"))
     telegram.user_sends(ANA, "/ayuda")
     one.wait_for_log("Forbidden: bot was blocked by the user; it is dropped")
@@ -117,7 +117,7 @@ def poll(telegram, **params):
 
 
 def test_a_foreign_poller_is_named_seen_in_the_locks_and_takes_no_update_from_us(system, telegram):
-    broker, feed, one = play(system, telegram)
+    broker, feed, one = start(system, telegram)
     gateway = system.gateway(broker)
     telegram.wait_until(lambda f: f.waiting, "a long poll")
     is_over = threading.Event()
@@ -147,7 +147,7 @@ def test_a_foreign_poller_is_named_seen_in_the_locks_and_takes_no_update_from_us
 
 
 def test_a_webhook_is_named_and_polling_goes_on_when_it_is_gone(system, telegram):
-    broker, feed, one = play(system, telegram)
+    broker, feed, one = start(system, telegram)
     telegram.webhook = "https://example.org/hook"
     one.wait_for_log("a webhook is set for this bot")
     pregon.eventually(lambda: locks(system, broker), lambda l: ":webhook" in l, "the alarm")

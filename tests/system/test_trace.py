@@ -1,4 +1,5 @@
-"""`"trace": true`: a quote says when it passed where, to those who asked and to nobody else."""
+"""`"trace": true`: a quote has the times at which it passed each process, only for clients that
+request them."""
 
 import itertools
 import time
@@ -188,7 +189,7 @@ def test_written_is_the_time_of_the_send_also_for_a_client_that_did_not_read(sys
                              receive_buffer=4096)
     quick = system.client(gateway, "?symbols=X&mode=all&trace=true", subprotocol=protocol)
     slow.receive("ack"), quick.receive("ack")
-    for n in itertools.count():  # until not all of it fits into the socket
+    for n in itertools.count():  # until the socket is full
         feed.quote("X", n=n, last="1", note="x" * 1000)
         if n % 200 == 0:
             quick.receive("quote", n=n)

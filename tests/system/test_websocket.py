@@ -1,8 +1,7 @@
 """Frames as RFC 6455 has them: the cases of the public conformance suites that apply here.
 
-The client is a socket and frames made by hand.  A message is a request of ours or no JSON at all:
-either way it has exactly one answer, so what was received is known by what is answered.
-"""
+The client is a socket and frames made by hand. A message is a valid request or not JSON: either way
+it gets exactly one answer, so the answers show what the gateway received. """
 
 import json
 import random
@@ -53,7 +52,7 @@ def short(opcode, payload):
 
 
 def answers(client, count=None):
-    """So many frames, or all until the connection ends."""
+    """This many frames, or all until the connection ends."""
     seen = []
     try:
         while count is None or len(seen) < count:

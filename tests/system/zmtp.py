@@ -74,7 +74,7 @@ class Attack:
         self.address, self.kind, self.count = address, kind, count
         self.receive_buffer = receive_buffer
         self.has_ended = threading.Event()
-        self.cut = 0  # connections that the other side ended
+        self.cut = 0  # connections that the broker ended
         self.threads = []
 
     def start(self):
@@ -100,7 +100,7 @@ class Attack:
             self.cut += 1
 
     def send(self, s, data):
-        """All of it, or as much as goes before the attack ends."""
+        """Send all of it, or as much as possible before the attack ends."""
         view = memoryview(data)
         while view and not self.has_ended.is_set():
             with contextlib.suppress(TimeoutError):

@@ -1,10 +1,10 @@
-"""Chromium, as a test sees it.
+"""Chromium, controlled by a test.
 
     page = browser.open(gateway.url + "/", variant)
     page.shows("USD/THB")
     page.wait_until('heard.filter((h) => h[0] === "quote").length > 9')
 
-It is Debian's, driven by its chromedriver, one for all tests; each begins in a tab of its own.
+It is Debian's Chromium with its chromedriver, one process for all tests; each test opens a new tab.
 """
 
 import http.server
@@ -65,7 +65,7 @@ class Page:
         return self.wait_until(f"document.body.innerText.includes({what}) || undefined")
 
     def follow(self, url, **options):
-        """Start a client of pregon.js; its events are in `heard`."""
+        """Start a client of pregon.js; its events are in the page's variable `heard`."""
         error = self.driver.execute_async_script(LISTEN, url, options)
         assert not error, error
 
@@ -183,6 +183,6 @@ def chromium():
 
 @pytest.fixture
 def browser(system, chromium):
-    """After the system, so that pages are gone before their gateway is."""
+    """This fixture ends before the system does, so that pages close before their gateway ends."""
     yield chromium
     chromium.clear()

@@ -1,7 +1,7 @@
 /*
- * A program on pregon.js that a test tells what to do.  What it hears and what it is answered goes to
- * standard output, a JSON line each; standard input has a JSON array a line: a method and what it takes.
- * WS is where npm's ws is, for a Node without a WebSocket.
+ * A program on pregon.js under the control of a test.  It writes each event and answer as a JSON
+ * line on standard output, and reads commands from standard input, a JSON array a line: a method
+ * and its arguments. WS is the path of npm's ws, for a Node without a built-in WebSocket.
  *   usage: node follow.mjs URL OPTIONS
  */
 import { createInterface } from "node:readline";

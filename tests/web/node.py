@@ -24,13 +24,13 @@ def has_socket(*flags):
 
 
 NODE = shutil.which("node")
-FLAG = "--experimental-websocket"  # of those that can have one
+FLAG = "--experimental-websocket"  # for Node versions that need the flag
 HAS_SOCKET = bool(NODE) and has_socket()
 OWN = [NODE, FLAG] if NODE and not HAS_SOCKET and has_socket(FLAG) else [NODE]
 
 
 class Follower(pregon.Process):
-    """follow.mjs: one client of pregon.js in a process of its own."""
+    """follow.mjs: one client of pregon.js in a separate process."""
 
     def __init__(self, system, url, socket="own", **options):
         """socket: Node's own WebSocket, where it has one, or that of npm's ws."""
@@ -86,7 +86,7 @@ class Follower(pregon.Process):
         return found[0]
 
     def begin(self, method, *its):
-        """Call a method of its client."""
+        """Call a method of the client."""
         self.write(json.dumps([method, *its]) + "\n")
 
     def call(self, method, *its):

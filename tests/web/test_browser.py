@@ -1,10 +1,10 @@
-"""pregon.js in Chromium, in pages of the gateway's and of others."""
+"""pregon.js in Chromium, in pages of the gateway and of other servers."""
 
 import pytest
 
 from browser import ForeignSite
 
-PLAIN = "/cotizaciones/live"  # a document of the gateway's that does nothing by itself
+PLAIN = "/cotizaciones/live"  # a document of the gateway without scripts
 
 
 def call(feed, first, last, symbol="X"):

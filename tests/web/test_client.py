@@ -325,7 +325,7 @@ def test_lost_lines_of_a_feed_are_reported(system):
 
 
 def with_holes(fake, reason="not_stored"):
-    """What was lost on the way is nowhere in its log, either."""
+    """A record that was lost on the way is missing in the client's log too."""
     whole = FakeBroker.answer_replay
 
     def answer(question):

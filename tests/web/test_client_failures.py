@@ -1,4 +1,4 @@
-"""pregon.js where a gateway refuses, is silent or is not there."""
+"""pregon.js when a gateway refuses, is silent or does not run."""
 
 import json
 import shutil

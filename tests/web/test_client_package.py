@@ -1,4 +1,4 @@
-"""The package of pregon.js: its msgpack, its types, and what it needs."""
+"""The npm package of pregon.js: its msgpack, its types, and its requirements."""
 
 import base64
 import json

@@ -29,7 +29,7 @@ new PerformanceObserver((list) => {
 
 
 @pytest.fixture(scope="module")
-def town(shared_system):
+def recorded_gateway(shared_system):
     """A gateway with quotes to show."""
     broker, gateway = shared_system.start()
     tables = [
@@ -45,8 +45,8 @@ def name_of(path):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_shows_its_content_without_errors(town, browser, path, variant):
-    page = browser.open(town.url + path, variant)
+def test_a_page_shows_its_content_without_errors(recorded_gateway, browser, path, variant):
+    page = browser.open(recorded_gateway.url + path, variant)
     page.shows(PAGES[path])
     page.screenshot(f"{name_of(path)}-{variant}")
     assert page.run("return document.documentElement.lang") == variant[:2]
@@ -61,8 +61,8 @@ def test_a_page_shows_its_content_without_errors(town, browser, path, variant):
     ("en-light", ["The gateway does not take “dax”: a symbol is 1 to 32", "Did you mean DAX?"]),
     ("es-dark", ["El gateway no acepta “dax”: un símbolo es de 1 a 32", "¿Quisiste decir DAX?"]),
 ])
-def test_the_board_shows_rejected_symbols_in_its_language(town, browser, variant, texts):
-    page = browser.open(town.url + "/?symbols=dax", variant)
+def test_the_board_shows_rejected_symbols(recorded_gateway, browser, variant, texts):
+    page = browser.open(recorded_gateway.url + "/?symbols=dax", variant)
     for text in texts:
         page.shows(text)
     assert "did you mean" not in page.run("return document.body.innerText")
@@ -215,7 +215,7 @@ def test_the_status_page_goes_on_after_an_answer_that_it_cannot_read(system, bro
 
 
 class Listener:
-    """A server that never answers, and keeps what it was asked."""
+    """A server that never answers, and records the requests."""
 
     def __init__(self):
         self.socket = socket.create_server(("127.0.0.1", 0))

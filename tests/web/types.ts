@@ -1,4 +1,4 @@
-/* Not run: the compiler must take what is right and refuse what is not. */
+/* Not run: the compiler must accept correct calls and reject wrong ones. */
 import { connect, PregonError, type Position, type Quote, type Status } from "../../consumer/js/pregon.js";
 
 const since: Position | null = null;

@@ -22,11 +22,11 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 class Lost(AssertionError):
-    """What a test waited for did not come."""
+    """A condition that a test waited for did not become true in time."""
 
 
 def eventually(look, until=bool, what="it", patience=None):
-    """Look again and again until what is seen is right; returns it."""
+    """Call `look` until its result satisfies `until`; returns the result."""
     deadline = time.monotonic() + (patience or PATIENCE)
     pause = threading.Event()
     while True:
@@ -42,7 +42,7 @@ RESERVED = collections.deque(maxlen=500)  # the sockets of free_port; the oldest
 
 
 def free_port():
-    """A port on loopback where nobody listens, and that the kernel gives to nobody else.
+    """A port on loopback that no program listens on and that the kernel gives to no other socket.
 
     A socket stays bound to the port and never listens.  A program may listen there, end, and
     listen again: no connection of another test gets the port in between.
@@ -57,5 +57,5 @@ def free_port():
 
 
 def free_address():
-    """An address on loopback where nobody listens: see free_port."""
+    """An address on loopback that no program listens on: see free_port."""
     return f"tcp://127.0.0.1:{free_port()}"

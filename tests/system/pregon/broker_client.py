@@ -7,7 +7,7 @@ from .basics import Lost, PATIENCE, eventually
 
 
 class Control:
-    """Asks the broker."""
+    """Sends requests to the broker."""
 
     def __init__(self, context, broker):
         self.socket = context.socket(zmq.DEALER)
@@ -32,7 +32,8 @@ class Control:
                 return answer
 
     def wait_processed(self):
-        """The broker has heard all that was sent so far, and answered nothing else since."""
+        """Wait until the broker has processed everything sent so far; fails if it sent another
+        answer."""
         self.send(msgpack.packb({"op": "status", "id": 0}))
         assert self.receive()["id"] == 0
 
@@ -41,7 +42,7 @@ class Control:
 
 
 class Locker:
-    """One owner of locks; speaks to the broker as docs/protocol/wire.md says."""
+    """One owner of locks; uses the protocol of docs/protocol/wire.md."""
 
     def __init__(self, context, broker, owner):
         self.owner = owner
@@ -49,13 +50,14 @@ class Locker:
         self.tokens = {}  # of the last grant, by name
 
     def lock(self, name, ttl_ms=1000, **members):
-        """The answer; how long a broker may take for it is the caller's wait_ms."""
+        """Request the lock and wait for the answer; wait_ms bounds how long the broker may delay
+        it."""
         answer = self.control.request("lock", name=name, owner=self.owner, ttl_ms=ttl_ms, **members)
         self.tokens[name] = answer["token"] if "error" not in answer else self.tokens.get(name)
         return answer
 
     def begin_lock(self, name, ttl_ms=1000, **members):
-        """Ask and go on; `answered` waits for what comes."""
+        """Send the request without waiting; `answered` waits for the answer."""
         self.control.id += 1
         self.control.send(msgpack.packb({"op": "lock", "id": self.control.id, "name": name,
                                          "owner": self.owner, "ttl_ms": ttl_ms, **members}))

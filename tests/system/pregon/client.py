@@ -13,7 +13,7 @@ from .basics import Lost, PATIENCE, STREAM
 
 
 class _Reactor:
-    """One asyncio loop in a thread of its own for all WebSocket clients."""
+    """One asyncio loop in a separate thread, for all WebSocket clients."""
 
     def __init__(self):
         self.loop = asyncio.new_event_loop()
@@ -39,7 +39,8 @@ def matches(message, kind, fields):
 
 
 class Client:
-    """A WebSocket client of the `websockets` library that collects what it hears."""
+    """A WebSocket client of the `websockets` library that collects the messages that it
+    receives."""
 
     def __init__(self, gateway, query="", *, path=STREAM, subprotocol=None, origin=None,
                  headers=None, keep=True):
@@ -110,7 +111,8 @@ class Client:
     # hearing
 
     def receive(self, kind=None, where=None, patience=None, **fields):
-        """The next message of that kind with those fields; what comes before is passed over."""
+        """Wait for the next message of that kind with those fields; earlier messages are
+        skipped."""
         found = None
 
         def look():
@@ -142,7 +144,7 @@ class Client:
             return [m for m in self.messages if matches(m, kind, fields)]
 
     def text_of(self, message):
-        """As it came over the wire."""
+        """The message as the text that was received."""
         with self.changed:
             return self.raw[next(i for i, m in enumerate(self.messages) if m is message)]
 
@@ -170,12 +172,13 @@ class Client:
             REACTOR.run(self.socket.close())
 
     def abort(self):
-        """Away without a word (RST)."""
+        """End the connection with a RST, without a close frame."""
         if self.end is not None:
             return
 
         async def cut():
-            if self.socket.transport.is_closing():  # the gateway's close came meanwhile
+            # the gateway has closed the connection in the meantime
+            if self.socket.transport.is_closing():
                 return
             sock = self.socket.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -48,7 +48,7 @@ class Feed:
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
-    # what a test says
+    # called by tests
 
     def wait_granted(self):
         with self.changed:
@@ -78,12 +78,12 @@ class Feed:
         return self
 
     def refusals(self):
-        """What the broker sent of refused lines so far."""
+        """The refused lines that the broker has reported so far."""
         with self.changed:
             return list(self.refused)
 
     def fall_silent(self):
-        """As a process that hangs."""
+        """Send nothing more, like a process that hangs."""
         with self.changed:
             self.is_silent = True
 

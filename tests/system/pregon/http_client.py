@@ -24,7 +24,7 @@ class Answer:
 
     @property
     def code(self):
-        """Of an error body."""
+        """The error code in the body."""
         return self.json()["error"]["code"]
 
 
@@ -42,7 +42,7 @@ def connect(gateway, receive_buffer=None):
 
 
 def read_answer(sock):
-    """One HTTP response; after 101 the socket goes on as a RawClient."""
+    """Read one HTTP response; after a 101 the socket continues as a RawClient."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = sock.recv(65536)
@@ -71,7 +71,7 @@ def read_answer(sock):
 
 
 def handshake_bytes(path=STREAM, method="GET", headers=None, host="127.0.0.1", version="HTTP/1.1"):
-    """A handshake; a header given as None is left out, a list is sent several times."""
+    """The bytes of a handshake; a header given as None is omitted, a list is sent several times."""
     fields = {
         "Host": host,
         "Upgrade": "websocket",

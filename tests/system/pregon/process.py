@@ -1,4 +1,4 @@
-"""One of the programs as a process: its settings, log, pages, costs and end."""
+"""A program as a process: its settings, logs, routes, resource use and end."""
 
 import http.client
 import os
@@ -17,18 +17,18 @@ def plain_environment():
 
 
 def is_secret(name):
-    """Such a setting has no flag, because the list of processes shows those."""
+    """Secret settings have no flag, because the list of processes shows flags."""
     return name.endswith("_token")
 
 
 class Pipe:
-    """What a program writes to one of its streams, as lines, read without waiting."""
+    """The lines that a program writes to one of its streams, read without waiting."""
 
     def __init__(self, stream, file):
         self.stream = stream
         self.file = file
         self.ended = False
-        self.rest = b""  # a line whose end has not come yet
+        self.rest = b""  # the begin of a line that is not complete yet
         os.set_blocking(file.fileno(), False)
 
     def lines(self):
@@ -49,7 +49,7 @@ class Pipe:
 
 
 class Process:
-    """One of our programs.  Started again it keeps its addresses, and its log goes on."""
+    """One of our programs. After a restart it has the same addresses, and its log continues."""
 
     def __init__(self, name, program, settings, *, cwd, env=None, stdin=None, flags=(),
                  descriptors=None, command=None):
@@ -62,7 +62,7 @@ class Process:
         self.env = dict(env or {})
         self.stdin = stdin
         self.descriptors = descriptors
-        self.lines = []  # (stream, text), of all its lives
+        self.lines = []  # (stream, text) of all its starts
         self.ready = {}
         self.process = None
         self.changed = threading.Condition()  # its lock is reentrant
@@ -84,7 +84,7 @@ class Process:
         return args + self.flags
 
     def start(self, wait=True):
-        # The environment of whoever runs the tests must not become a setting.
+        # The user's environment must not become a setting.
         env = plain_environment()
         env.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16")
         env.update({name.upper(): value for name, value in self.settings.items()
@@ -129,7 +129,7 @@ class Process:
         pipe.file.close()
 
     def _take(self, pipe):
-        """Take over what is in the pipe now."""
+        """Take the lines that are in the pipe now."""
         with self.changed:
             for text in pipe.lines():
                 self._take_line(pipe.stream, text)
@@ -150,7 +150,7 @@ class Process:
             raise Lost(f"{self.name} did not get ready")
         return self
 
-    # what it says
+    # log
 
     def log(self, stream=None):
         """All lines that it wrote before this call."""
@@ -163,7 +163,7 @@ class Process:
         return [m for m in (re.search(pattern, text) for text in self.log(stream)) if m]
 
     def wait_for_log(self, pattern, after=0, stream=None, patience=None):
-        """Wait for a line; the first after the given number of lines."""
+        """Wait for a line that matches, and return the match; ignores the first `after` lines."""
         found = None
 
         def look():
@@ -180,7 +180,7 @@ class Process:
         return found
 
     def log_position(self):
-        """How much it has said: for `says(…, after=)`."""
+        """The number of lines so far, for `wait_for_log(…, after=)`."""
         return len(self.log())
 
     # how it ends
@@ -198,7 +198,7 @@ class Process:
         self.process.send_signal(number)
 
     def wait_for_exit(self, code=0):
-        """Wait until it ends by itself."""
+        """Wait until the process ends by itself, and check its exit code."""
         self.expected = {code}
         try:
             self.process.wait(PATIENCE + 15)
@@ -225,7 +225,7 @@ class Process:
     def end_of_input(self):
         self.process.stdin.close()
 
-    # what it costs
+    # resource use
 
     def rss(self):
         """Bytes in memory."""

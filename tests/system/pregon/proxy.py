@@ -5,7 +5,8 @@ import threading
 
 
 class Proxy:
-    """Stands between a program and one of the broker's addresses, until it is cut."""
+    """Relays connections between a program and one of the broker's addresses, until a test cuts
+    them."""
 
     def __init__(self, address):
         host, port = address.removeprefix("tcp://").split(":")
@@ -21,7 +22,7 @@ class Proxy:
                 near, _ = self.listener.accept()
                 try:
                     far = socket.create_connection(self.target)
-                except OSError:  # nobody is there at the moment: whoever came will come again
+                except OSError:  # no server listens at the moment: the client will connect again
                     near.close()
                     continue
                 self.pairs.append((near, far))
@@ -39,7 +40,7 @@ class Proxy:
             pass
 
     def cut(self):
-        """End every connection there is; new ones are let through."""
+        """End all current connections; new ones are relayed."""
         pairs, self.pairs = self.pairs, []
         for pair in pairs:
             for end in pair:

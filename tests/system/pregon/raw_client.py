@@ -12,7 +12,7 @@ from .client import matches
 
 
 def frame_bytes(opcode, payload=b"", *, fin=True, masked=True, declared=None, rsv=0):
-    """A client's frame; `declared` may lie about the size of what follows."""
+    """The bytes of a client's frame; `declared` replaces the payload size in the header."""
     if isinstance(payload, str):
         payload = payload.encode()
     size = len(payload) if declared is None else declared
@@ -91,7 +91,7 @@ class RawClient:
         raise Lost(f"never heard {kind} {fields}")
 
     def wait_closed(self):
-        """Read on to the end; the close code, or None if there was no close frame."""
+        """Read to the end; returns the close code, or None if there was no close frame."""
         try:
             while True:
                 opcode, payload = self.frame()

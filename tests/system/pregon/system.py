@@ -1,4 +1,4 @@
-"""All that one test starts, and how it ends."""
+"""All processes and peers of one test, and how they end."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from .proxy import Proxy
 
 
 class System:
-    """All that one test starts; leaving it ends everything and checks how it ended."""
+    """All processes and peers of one test; end() stops everything and checks how it ended."""
 
     all = []  # of the running test, for the logs of a failing test
 
@@ -54,7 +54,7 @@ class System:
                             descriptors=descriptors)
 
     def gateway(self, broker=None, wait=True, env=None, flags=(), descriptors=None, **settings):
-        """Without a broker: one that asks where nobody is."""
+        """Without a broker, the gateway gets addresses that no program listens on."""
         if broker is None:
             nobody = {"broker_publish": free_address(), "broker_control": free_address()}
         else:
