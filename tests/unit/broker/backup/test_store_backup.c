@@ -23,7 +23,7 @@ static bool progress(void *ctx, uint64_t done, uint64_t total)
     return !must_end;
 }
 
-/* Nothing of a copy is left. */
+/* Check that no file of a copy is left. */
 static void nothing_is_left(void)
 {
     static const char *const suffixes[] = {"", ".part", ".part-wal", ".part-shm", ".part-journal"};
@@ -111,7 +111,7 @@ static void no_file_is_overwritten(void **state)
     assert_true(exists(part, ""));
     assert_int_equal(write(fd, "what a killed backup left", 25), 25);
     close(fd);
-    back_up(); /* nobody writes it any more */
+    back_up(); /* no broker writes it any more */
     assert_int_equal(number_in(target, "SELECT max(seq) FROM log"), 5);
 }
 

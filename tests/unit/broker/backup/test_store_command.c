@@ -1,4 +1,4 @@
-/* What the commands print, and their exit codes. */
+/* The output of the commands BACKUP and RESTORE, and their exit codes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 
 static char printed[2000];
 
-/* Run it; what it prints on either of the two outputs is in `printed`. */
+/* Run the command; `printed` gets what it prints on both outputs. */
 static int run(int (*command)(const struct broker_config *config))
 {
     char file[160];

@@ -35,7 +35,7 @@ static void restores(const char *to)
         fail_msg("%s", error);
 }
 
-/* The error has these words, and the store is as it was. */
+/* The restore fails with these words, and the store is unchanged. */
 static void refuses(enum err want, const char *words)
 {
     static const char *const suffixes[] = {".restore", ".restore-wal", "-locks.restore", ".old-1",

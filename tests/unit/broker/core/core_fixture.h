@@ -1,8 +1,8 @@
 /*
  * core_fixture: a broker's core without sockets, for tests.
  *
- * A recorder stands in for the sockets; questions and answers are written as JSON
- * (packed.h), so that a test reads like a conversation.  Include it after <cmocka.h>.
+ * A recorder replaces the sockets; requests and answers are written as JSON (packed.h), so that a
+ * test reads like a conversation.  Include it after <cmocka.h>.
  */
 #ifndef TESTS_UNIT_BROKER_CORE_CORE_FIXTURE_H
 #define TESTS_UNIT_BROKER_CORE_CORE_FIXTURE_H
@@ -108,7 +108,7 @@ static inline void pass_time(int64_t ms)
     core.time.wall_us += ms * 1000;
 }
 
-/* Time passes while the core is called as often as it wants to be. */
+/* Let time pass, and call the core as often as it requests. */
 static inline void live_on(int64_t ms)
 {
     int64_t wait = core_tick(&core);
@@ -121,9 +121,9 @@ static inline void live_on(int64_t ms)
     }
 }
 
-static void (*between_slices)(void); /* what goes on, if anything */
+static void (*between_slices)(void); /* called between two slices, if set */
 
-/* Requests that wait are answered, in as many turns as that takes; returns how many. */
+/* Work until all waiting requests are answered; returns the number of turns. */
 static inline unsigned work(void)
 {
     unsigned turns = 1;
@@ -134,7 +134,7 @@ static inline unsigned work(void)
     return turns;
 }
 
-/* A question to control; what it was answered, as JSON, "" if nothing was said. */
+/* Send a request to control; returns the answer as JSON, "" if there was none. */
 static inline const char *ask(const char *peer, const char *question)
 {
     size_t before = said_count;
@@ -157,7 +157,7 @@ static inline struct span last_answer(void)
     return buf_span(&said[said_count - 1].message);
 }
 
-/* What was said to a feeder since we last looked, one after the other. */
+/* The messages to a feeder since the last call, one after the other. */
 static inline const char *heard(const char *peer)
 {
     struct buf one = {0};
@@ -173,7 +173,7 @@ static inline const char *heard(const char *peer)
     return buf_text(&text);
 }
 
-/* Hand a message to the core as main does: forwarded if it says so. */
+/* Pass a message to the core as main.c does; forward it if the core returns true. */
 static inline bool ingest(struct span topic, struct span message)
 {
     struct buf copy = {0};

@@ -1,7 +1,6 @@
 /*
- * core_store_fixture: a broker's core with a store, in a folder of its own, for tests.
- *
- * One feed quotes everything.  Include it after <cmocka.h>, in place of core_fixture.h.
+ * core_store_fixture: a broker's core with a store in a new folder, for tests.  * One feed quotes
+ * everything.  Include it after <cmocka.h>, in place of core_fixture.h.
  */
 #ifndef TESTS_UNIT_BROKER_CORE_CORE_STORE_FIXTURE_H
 #define TESTS_UNIT_BROKER_CORE_CORE_STORE_FIXTURE_H
@@ -73,7 +72,7 @@ static inline int64_t keep(void)
     return log_writer_turn(core.log.log_writer, core.time.now, (uint64_t)core.time.wall_us);
 }
 
-/* Until all is stored; answers are said meanwhile. */
+/* Turn until everything is stored; answers are sent meanwhile. */
 static inline void keep_all(void)
 {
     struct pollfd p = {.fd = log_writer_fd(core.log.log_writer), .events = POLLIN};

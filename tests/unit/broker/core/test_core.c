@@ -10,7 +10,7 @@
 
 #include "tests/unit/broker/core/core_fixture.h"
 
-/* Published or refused, by a timestamp so many seconds from the clock of the test. */
+/* Is a quote accepted whose timestamp is this many seconds from the clock of the test? */
 static bool is_accepted(uint64_t number, int seconds)
 {
     char body[80];
@@ -80,7 +80,7 @@ static void a_line_of_another_layout_is_published_in_ours(void **state)
 
     (void)state;
     grant();
-    /* Short integers, and two elements more than we know. */
+    /* Short integers, and two elements more than this version has. */
     unhex(&message, "99 01 cf0005d479f7f96001 01 00 64 00"
                     "82 a46c617374 a3312e35 a974696d657374616d70 ce61cf9980 c3 a3616263");
     assert_false(ingest(SPAN("A "), buf_span(&message)));
@@ -141,7 +141,7 @@ static void what_was_received_is_acknowledged_once(void **state)
     assert_int_equal(said_count, 0);
     for (uint64_t n = 21; n <= 20 + FEED_ACK_LINES; n++)
         line(FIRST_FEED_EPOCH, n, "A ", "1");
-    core_acknowledge(&core); /* so many are told at once */
+    core_acknowledge(&core); /* the most that one message reports */
     assert_non_null(strstr(heard("peer"), ",'line':1044}"));
 }
 

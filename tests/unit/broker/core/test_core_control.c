@@ -252,7 +252,7 @@ static void a_report_with_nonsense_in_it_counts_what_made_sense(void **state)
         ask("g1", "{'op':'report','opened':[[11,'a host name that is much too long for any "
                   "address there is',1,1,'json']],'count':2}"),
         "");
-    /* Only a number is an id: 7, as the bits of a float, is none. */
+    /* Only an integer is an id: 7 as a float is not. */
     unhex(&message, "83 a26f70 a67265706f7274 a6636c6f736564 91 cb0000000000000007"
                     "a5636f756e74 02");
     core_control(&core, SPAN("g1"), buf_span(&message));

@@ -66,7 +66,7 @@ static void say_hello(void)
     feed_epoch = pack_find_u(last_answer(), "epoch", 0);
 }
 
-/* A log that goes on: three lines of the feed, after a restart. */
+/* A log that continues: three lines of the feed, after a restart. */
 static int set_up_store(void **state)
 {
     (void)state;
@@ -138,7 +138,7 @@ static void a_position_beyond_the_head_begins_one_above_it(void **state)
     check_renewed(old, 10);
     assert_int_equal(pack_find_u(last_answer(), "epoch", 0), core.log.epoch);
     assert_int_equal(pack_find_u(last_answer(), "seq", 0), 10);
-    line(feed_epoch, 4, "A ", "2"); /* the feed goes on as if nothing had been */
+    line(feed_epoch, 4, "A ", "2"); /* the feed continues as before */
     assert_int_equal(published_record(published_count - 1).epoch, core.log.epoch);
     assert_int_equal(published_record(published_count - 1).seq, 11);
     assert_true(core_tick(&core) >= 0);
@@ -176,7 +176,7 @@ static void a_feeder_that_was_acknowledged_more_lines_proves_it(void **state)
     ask("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one',"
                 "'oldest':1,'newest':1,'acked':3}");
     ask("peer2", "{'op':'hello','id':1,'role':'feeder','name':'other','owner':'two',"
-                 "'oldest':1,'newest':1,'acked':50}"); /* not known to this log */
+                 "'oldest':1,'newest':1,'acked':50}"); /* the log does not have this position */
     assert_int_equal(renewals, 0);
     ask("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one',"
                 "'oldest':1,'newest':1,'acked':5}");

@@ -40,7 +40,7 @@ static void a_silent_feed_makes_its_symbols_stale(void **state)
     core_tick(&core);
     assert_int_equal(published_count, 2); /* said once */
 
-    /* Another takes over: a quote makes its symbol live again, in the same chain. */
+    /* Another feeder takes over: a quote makes its symbol live again, in the same chain. */
     ask("new", HELLO_AS("sim", "two"));
     assert_int_equal(published_count, 2);
     line(FIRST_FEED_EPOCH + 1, 1, "A ", "9");
@@ -54,7 +54,7 @@ static void a_broker_that_comes_late_listens_before_it_judges(void **state)
     (void)state;
     grant();
     live_on(0);
-    pass_time(WIRE_FEED_LEASE_MS + 500); /* too short to be known as a pause of ours */
+    pass_time(WIRE_FEED_LEASE_MS + 500); /* too short to count as a pause of the broker */
     core_tick(&core);
     assert_true(feed_table_at(core.feeds, 0)->is_held);
     pass_time(50);
@@ -93,7 +93,7 @@ static void a_symbol_is_stale_with_the_feed_that_quoted_it_last(void **state)
     assert_string_equal(published_text(3), "B state 4<2 {'state':'stale','feed':'sim'}");
 }
 
-/* A feeder that has said everything up to a line, and is heard of. */
+/* A heartbeat of a feeder that has sent all lines up to outbox_last. */
 static void beat(uint64_t outbox_last)
 {
     line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, outbox_last, WIRE_TOPIC_HEARTBEAT, NULL);

@@ -11,7 +11,7 @@
 
 #define SYMBOLS 12
 
-static bool is_lively; /* quotes come while a question is asked */
+static bool is_lively; /* quotes arrive while a request is answered */
 
 static int set_up_memory(void **state)
 {
@@ -33,7 +33,7 @@ static void quote(unsigned symbol)
     line(feed_epoch, ++lines, topic, price);
 }
 
-/* Some are much of the log, others rare. */
+/* Some symbols are a large part of the log, others are rare. */
 static void quote_random(unsigned count)
 {
     while (count--) {
@@ -47,7 +47,7 @@ static void quote_random(unsigned count)
     }
 }
 
-/* What goes on between two questions. */
+/* Events between two requests. */
 static void go_on(void)
 {
     if (dice(3))
@@ -74,13 +74,13 @@ static void go_on(void)
 
 /* --- the naive log ------------------------------------------------------------------ */
 
-/* A question as the reader goes on with it; after and before move. */
+/* A request that continues page by page; after and before move. */
 struct history {
     char symbol[8];
     bool newest;
     uint64_t after, before; /* 0: the head */
     uint64_t since, until, limit;
-    uint64_t missing; /* positions that were told to be missing */
+    uint64_t missing; /* positions that were reported as missing */
 };
 
 static bool is_in_history(const struct history *h, uint64_t seq)
@@ -141,7 +141,7 @@ static struct span ask_history(const struct history *h)
     return last_answer();
 }
 
-/* One page: all that lies in what it covers, once, in order.  false: that was the last. */
+/* Check one page: everything in its range comes once and in order.  false: it was the last page. */
 static bool check_page(struct history *h)
 {
     struct span answer = ask_history(h), records, gaps;
@@ -225,7 +225,7 @@ static void read_at_random(unsigned rounds)
     core.turn_work = CORE_TURN_WORK;
 }
 
-/* Everything of every symbol, both ways, while nothing happens. */
+/* Read all records of every symbol, in both orders, while nothing changes. */
 static void read_all(uint64_t missing)
 {
     for (unsigned i = 0; i < SYMBOLS * 2; i++) {
@@ -250,7 +250,7 @@ static void store_and_ring_are_read_as_one(void **state)
         read_at_random(40);
         keep_all();
         log_writer_status(core.log.log_writer, (uint64_t)core.time.wall_us, &status);
-        if (!life) /* it counts those of its own life */
+        if (!life) /* the status counts those since the restart */
             read_all(status.gaps);
         close_core();
         open_core();
@@ -263,7 +263,10 @@ static void in_memory_it_reaches_back_as_far_as_the_ring(void **state)
     (void)state;
     dice_seed();
     quote(0);
-    /* One question sees one ring: what is pushed out between its pages is not told. */
+    /*
+     * A request covers one state of the ring: records that are overwritten between its pages are
+     * not reported.
+     */
     for (int i = 0; i < 1000; i++) {
         struct history h;
 
@@ -319,7 +322,7 @@ static void a_rare_symbol_is_found_at_once_a_common_one_in_bounded_pages(void **
     assert_false(check_page(&h));
     h = (struct history){.symbol = "S1", .limit = 10};
     assert_false(check_page(&h));
-    /* The way back to there is long: what one page looks at is bounded. */
+    /* The chain back to there is long, but one page looks at a bounded number of entries. */
     h = (struct history){.symbol = "S2", .newest = true, .before = 20000, .limit = 1000};
     while (check_page(&h))
         pages++;

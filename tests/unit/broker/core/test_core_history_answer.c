@@ -1,4 +1,4 @@
-/* What the store has found for a request of a symbol's history, as the core answers it. */
+/* The core's answers about a symbol's history, made from results of the store. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -23,7 +23,7 @@ static int set_up_quotes(void **state)
     return 0;
 }
 
-/* The store had positions up to `head` when it looked for A, and found none. */
+/* The result of a store that had positions up to `head` and no record of A. */
 static struct archive_result nothing_up_to(uint64_t head)
 {
     return (struct archive_result){.is_history = true,

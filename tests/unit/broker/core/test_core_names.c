@@ -113,12 +113,12 @@ static void a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_prede
                         "{'re':'hello','id':1,'version':1,'epoch':1640995200000002,"
                         "'received':0,'lease_ms':900,'after':{'host':'h','pid':9,"
                         "'line':1,'ago_ms':900,'left':false}}");
-    /* The same grant again, should the answer be lost. */
+    /* A repeated request after a lost answer gets the same grant. */
     assert_non_null(strstr(ask("other", HELLO_AS("sim", "two")), "'line':1,'ago_ms':900"));
     ask("other", "{'op':'goodbye','id':2,'epoch':1640995200000002}");
     assert_non_null(
         strstr(ask("third", HELLO_AS("sim", "three")), "'line':0,'ago_ms':0,'left':true}"));
-    /* Who gets back what was its own follows nobody. */
+    /* A feeder that gets its own name back has no predecessor. */
     ask("third", "{'op':'goodbye','id':2,'epoch':1640995200000003}");
     assert_null(strstr(ask("third", HELLO_AS("sim", "three")), "after"));
 }

@@ -163,7 +163,8 @@ static void a_feed_of_requests_is_silent_after_publish_timeout(void **state)
     assert_false(web()->is_held);
     assert_string_equal(published_text(0), "A state 2<1 {'state':'stale','feed':'web'}");
     forget_sent(published, &published_count);
-    ask("gw", PUBLISH("", B2)); /* the feed is back, and so is what it quoted before */
+    /* the feed is connected again, and its earlier quotes are live again */
+    ask("gw", PUBLISH("", B2));
     assert_string_equal(published_text(0), "A state 3<2 {'state':'live','feed':'web'}");
     assert_string_equal(published_text(1), quote_text("B", 4, 0, "2"));
 }

@@ -1,6 +1,6 @@
 /*
- * Feeders with a bad network, silence, restarts and nonsense at random: whatever
- * happens, a receiver of the published stream must be able to trust it.
+ * Feeders with a bad network, silences, restarts and invalid messages at random: a receiver of the
+ * published stream must always be able to rely on it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@ static struct feeder {
     unsigned life;          /* process */
     uint64_t epoch;         /* 0: none granted */
     uint64_t next, send_at; /* next line to make, next to send */
-    uint64_t given_up;      /* lines it no longer has */
+    uint64_t given_up;      /* lines that the feeder no longer has */
     uint64_t old_epochs[64];
     uint64_t published; /* by the receiver: last line seen of this life */
 } feeders[FEEDERS];
@@ -51,7 +51,7 @@ static struct {
         char last[24];
     } symbols[SYMBOLS];
     struct buf *log[RECORDS_MAX]; /* topic and record by position */
-    size_t seen;                  /* of what was published */
+    size_t seen;                  /* published records that were already checked */
 } receiver;
 
 static bool is_good_line(uint64_t n)
@@ -94,8 +94,7 @@ static void receive_quote(unsigned s, const struct wire_record *r)
     uint64_t n = pack_find_u(r->body, "n", 0), skipped = 0;
     struct span last = pack_find_text(r->body, "last");
 
-    /* Never a line of a process whose grant has ended; each once, in order, none
-     * missing. */
+    /* No line of a process whose grant has ended; each line once, in order, none missing. */
     assert_int_equal(pack_find_u(r->body, "life", 0), f->life);
     for (uint64_t k = f->published + 1; k < n; k++)
         skipped += is_good_line(k);
@@ -212,7 +211,7 @@ static void feeder_says_hello(struct feeder *f)
     f->send_at = received + 1;
 }
 
-/* What control said: resend goes back, or gives up what is no longer there. */
+/* Process control messages: `resend` goes back, or reports lines that are gone as lost. */
 static void feeders_listen(void)
 {
     size_t count = said_count;
@@ -277,7 +276,7 @@ static void feeder_acts(struct feeder *f)
         if (f->send_at > f->next)
             f->send_at = f->next;
     } else if (act < 80 && f->next > 1) {
-        send_line(f, f->epoch, 1 + dice((unsigned)f->next - 1)); /* again, or too early */
+        send_line(f, f->epoch, 1 + dice((unsigned)f->next - 1)); /* a line again, or too early */
     } else if (act < 83) {
         old = f->old_epochs[dice(LENGTH(f->old_epochs))];
         if (old != f->epoch)
@@ -311,7 +310,7 @@ static void nonsense_comes_in(void)
     core_subscription(&core, s);
 }
 
-/* A page after the other, the whole must be the state of the receiver. */
+/* All pages of a snapshot together must equal the state of a receiver. */
 static void a_newcomer_takes_a_snapshot(void)
 {
     uint64_t from = 0, count = 0, known = 0;
@@ -346,8 +345,7 @@ static void a_newcomer_takes_a_snapshot(void)
     assert_int_equal(count, known);
 }
 
-/* From a random position on, page by page: the same bytes as were published, none left
- * out. */
+/* From a random position on, page by page: the same bytes as were published, none omitted. */
 static void a_laggard_asks_for_a_replay(void)
 {
     uint64_t after = dice((unsigned)receiver.seq + 1), upto = after;
@@ -407,7 +405,7 @@ static void feeders_wait_out_their_leases(void)
     }
 }
 
-/* Without losses on the way everything made arrives, but what was given up. */
+/* Without losses on the way, every line arrives except those that were reported as lost. */
 static void everything_arrives_in_the_end(void)
 {
     for (int i = 0; i < FEEDERS; i++) {

@@ -56,7 +56,7 @@ static void append_with_prev(int symbol, uint64_t prev)
     last[symbol] = r.seq;
 }
 
-/* One record for each letter. */
+/* Append one record for each letter. */
 static void append(const char *letters)
 {
     for (; *letters; letters++)
@@ -268,7 +268,7 @@ static void what_leaves_the_ring_meanwhile_is_cut_off(void **state)
     r = begin(&(struct request){.newest = true, .symbol = 1, .low = first - 1});
     work = 1;
     assert_false(core_reading_step(&r, &work));
-    assert_false(r.is_cut); /* it is just above what has left */
+    assert_false(r.is_cut); /* it is just above the oldest entry */
     core_reading_end(&r);
 }
 
@@ -296,12 +296,12 @@ static void what_a_page_looks_at_is_bounded(void **state)
     assert_true(core_reading_step(&r, &work));
     assert_string_equal(page_text(&r), "next 3");
     core_reading_end(&r);
-    work = INT64_MAX; /* the way down is too long: from below, as many */
+    work = INT64_MAX; /* the way down is too long: read as many from below */
     r = begin(&(struct request){.symbol = 1, .since = UINT64_MAX});
     assert_true(core_reading_step(&r, &work));
     assert_string_equal(page_text(&r), "next 20000");
     core_reading_end(&r);
-    work = INT64_MAX; /* of a symbol that is not known to have none, newest first from below */
+    work = INT64_MAX; /* of a symbol that may have none, newest first, read from below */
     last[2] = journal_head(ring);
     r = begin(&(struct request){.symbol = 2, .newest = true, .high = 20001});
     assert_true(core_reading_step(&r, &work));

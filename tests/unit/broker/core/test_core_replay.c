@@ -130,7 +130,7 @@ static void what_has_left_the_ring_is_replayed_from_the_store(void **state)
     assert_string_equal(answered("{'op':'replay','id':1,'pattern':'A','after':0,'until':4}"),
                         "1 3 upto 4");
     assert_int_equal(pack_find_u(last_answer(), "first", 0), 1);
-    /* From the position where the ring begins, it is the ring's. */
+    /* The ring answers from its oldest position on. */
     assert_string_equal(
         answered("{'op':'replay','id':1,'pattern':'*','after':%llu,'limit':1}", (ULL)first() - 1),
         wanted("%llu upto %llu", (ULL)first(), (ULL)first()));
@@ -254,7 +254,7 @@ static void a_damaged_entry_of_a_history_comes_from_the_store(void **state)
     damage(5);
     assert_string_equal(answered(HISTORY, "newest", 0, 10, 9), "9 ..5 3 1 next 0");
     assert_string_equal(answered(HISTORY, "oldest", 0, 8, 9), "1 ..3 5 7 next 0");
-    damage(11); /* the store has not come to it */
+    damage(11); /* the store has not reached this position */
     assert_string_equal(answered(HISTORY, "newest", 9, 0, 9), "11-11 damaged, 13 next 11");
     assert_string_equal(answered(HISTORY, "oldest", 9, 0, 9), "11-11 damaged, 13 next 0");
 }

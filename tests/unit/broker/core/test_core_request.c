@@ -59,7 +59,7 @@ static void quote_some(void)
         quote(name_of(dice(2 * SYMBOLS))); /* old ones and new ones */
 }
 
-/* Every symbol of an answer matches, is told once and not before its turn; returns the next. */
+/* Check that every symbol of an answer matches, comes once and in order; returns the next one. */
 static uint64_t check_snapshot(const char *list, bool *seen)
 {
     struct span answer = last_answer(), c;
@@ -157,7 +157,7 @@ static void the_work_of_a_turn_is_bounded(void **state)
     }
 }
 
-/* A quote that comes meanwhile waits for one turn. */
+/* A quote that arrives meanwhile waits for one turn at most. */
 static void a_turn_as_it_is_set_packs_a_hundred_values_at_most(void **state)
 {
     (void)state;
@@ -167,7 +167,7 @@ static void a_turn_as_it_is_set_packs_a_hundred_values_at_most(void **state)
     assert_int_equal(said_count, 1);
 }
 
-/* The ring loses its oldest entries while a replay reads it: what is missing is never skipped. */
+/* The ring loses its oldest entries while a replay reads it: missing positions are reported. */
 static void a_replay_in_slices_leaves_out_nothing_that_it_covers(void **state)
 {
     uint64_t after = 0;
@@ -201,7 +201,7 @@ static void a_replay_in_slices_leaves_out_nothing_that_it_covers(void **state)
             for (int m = 0; m < 3; m++)
                 assert_true(pack_next(&c, &v[m]));
             assert_int_equal(wire_read(v[2].text, &r, NULL), OK);
-            /* Whatever is not told is below `first`, which the answer tells of. */
+            /* Everything omitted is below `first`, which the answer states. */
             assert_true(r.seq == after + 1 || first > after + 1);
             after = r.seq;
         }
@@ -225,7 +225,7 @@ static void quotes_and_leases_do_not_wait_for_requests(void **state)
     put("quiet", "{'op':'snapshot','id':3,'pattern':'AA0'}");
     for (int turns = 0; said_count == 1 || !span_eq(buf_span(&said[said_count - 1].to), "quiet");
          turns++) {
-        assert_true(turns < 100); /* one request of the other's, not a hundred */
+        assert_true(turns < 100); /* one request of the other peer, not a hundred */
         core_work(&core);
     }
     assert_true(said_count <= 4);
@@ -282,7 +282,7 @@ static void requests_of_a_peer_wait_until_it_has_read_and_delay_no_other(void **
     assert_int_equal(work(), 2);
     assert_int_equal(said_count, 2);
     assert_true(span_eq(buf_span(&said[1].to), "quiet"));
-    assert_int_equal(core_work(&core), false); /* there is no hurry */
+    assert_int_equal(core_work(&core), false); /* the work is not urgent */
     (void)core_tick(&core);
     assert_true(core_tick(&core) <= CORE_BEHIND_MS);
     behind = NULL;

@@ -1,4 +1,4 @@
-/* What a core knows after a restart, of symbols and of feeds. */
+/* The core's symbols and feeds after a restart. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -15,7 +15,7 @@
     "{'op':'hello','id':1,'role':'feeder','name':'" name "','owner':'" owner "','oldest':1," \
     "'newest':1,'acked':0,'host':'h','pid':9}"
 
-/* A feed of that name says hello; its epoch. */
+/* A feed of that name sends hello; returns its epoch. */
 static uint64_t joins(const char *hello)
 {
     uint64_t epoch;
@@ -132,7 +132,7 @@ static void in_a_new_epoch_all_symbols_are_stale_and_feeds_come_from_the_store(v
     assert_int_equal(feed("csv")->epoch, csv);
     assert_string_equal(feed("csv")->owner, "two");
     assert_false(feed("csv")->is_held);
-    /* The new ring knows them, too. */
+    /* The new ring has them too. */
     assert_string_equal(journal_feed(core.log.journal, feed("csv")->index)->name, "csv");
     assert_string_equal(journal_feed(core.log.journal, feed("sim")->index)->name, "sim");
 }

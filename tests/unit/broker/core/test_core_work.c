@@ -1,4 +1,4 @@
-/* What each kind of request costs, in turns of a fixed amount of work. */
+/* The number of turns with a fixed amount of work that each kind of request takes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,7 +60,7 @@ static void a_snapshot_costs_its_entries_and_what_it_looks_for(void **state)
 {
     (void)state;
     check("{'op':'snapshot','id':1,'pattern':'*'}", SYMBOLS * CORE_WORK_ENTRY);
-    /* A prefix is walked through once to mark what it matches. */
+    /* A prefix is walked once to mark the matching symbols. */
     check("{'op':'snapshot','id':1,'pattern':'S*'}", SYMBOLS + SYMBOLS * CORE_WORK_ENTRY);
 }
 
@@ -82,7 +82,7 @@ static void a_history_costs_the_entries_of_its_symbol(void **state)
     /* Found backwards, and put in order. */
     check("{'op':'history','id':1,'symbol':'S1','order':'oldest'}",
           QUOTES / SYMBOLS * (2 + CORE_WORK_ENTRY));
-    /* Newest first below a position that is another symbol's: ten are found on the way there. */
+    /* Newest first below a position of another symbol: ten are found on the way. */
     check("{'op':'history','id':1,'symbol':'S1','order':'newest','before':640}",
           QUOTES / SYMBOLS + QUOTES / SYMBOLS / 2 * CORE_WORK_ENTRY);
     check("{'op':'history','id':1,'symbol':'NONE','order':'newest'}", 0);

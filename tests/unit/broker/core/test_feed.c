@@ -51,7 +51,7 @@ static void a_held_name_is_refused_to_others_and_they_learn_the_holder(void **st
     assert_ptr_equal(holder, f);
     assert_string_equal(f->owner, "a");
     assert_int_equal(f->epoch, epoch);
-    assert_int_equal(f->heard_at, 0); /* another's asking keeps no lease alive */
+    assert_int_equal(f->heard_at, 0); /* a request of another feeder renews no lease */
 }
 
 static void the_same_owner_asking_again_has_the_same_grant(void **state)
@@ -102,7 +102,7 @@ static void a_lease_runs_out_after_silence_and_not_before(void **state)
     assert_ptr_equal(feed_table_expire(table, 1500 + WIRE_FEED_LEASE_MS), f);
     assert_false(f->is_held);
     assert_null(feed_table_expire(table, 1500 + WIRE_FEED_LEASE_MS)); /* once */
-    assert_null(feed_table_renew(table, epoch, 4000)); /* its lines are nobody's now */
+    assert_null(feed_table_renew(table, epoch, 4000)); /* no feeder has its lines now */
 }
 
 static void after_a_goodbye_the_name_is_free_at_once(void **state)
@@ -148,7 +148,8 @@ static void a_process_that_comes_back_goes_on_where_it_was(void **state)
     assert_true(is_new);
     assert_int_equal(f->received, 9);
     feed_release(f);
-    assert_int_equal(hello("sim", "b", 0, 2, &f, &is_new), OK); /* another counts anew */
+    /* another owner begins with its own line numbers */
+    assert_int_equal(hello("sim", "b", 0, 2, &f, &is_new), OK);
     assert_int_equal(f->received, 0);
 }
 
@@ -195,7 +196,7 @@ static void a_restored_grant_goes_on_and_the_next_token_is_above_it(void **state
     assert_false(is_new);
 }
 
-/* A feeder that keeps few lines hears of them early. */
+/* A feeder that keeps few lines gets acknowledgements early. */
 static void lines_are_acknowledged_at_a_quarter_of_the_feeders_window(void **state)
 {
     static const struct {
@@ -304,7 +305,7 @@ static void a_connection_holds_only_so_many_names(void **state)
         (void)granted(name, "a", 0);
     }
     assert_int_equal(hello("more", "a", 0, 0, &f, &is_new), ERR_FULL);
-    assert_int_equal(hello("f3", "a", 0, 0, &f, &is_new), OK); /* its own again */
+    assert_int_equal(hello("f3", "a", 0, 0, &f, &is_new), OK); /* the peer's own name again */
     assert_int_equal(hello("more", "b", 0, 0, &f, &is_new), OK);
 }
 
@@ -355,13 +356,13 @@ static void the_same_line_is_asked_for_only_so_often(void **state)
     assert_false(feed_should_resend(f, 100));
     assert_false(feed_should_resend(f, 100 + FEED_RESEND_MS - 1));
     assert_true(feed_should_resend(f, 100 + FEED_RESEND_MS));
-    assert_int_equal(f->gaps, 1); /* one gap, asked for twice */
+    assert_int_equal(f->gaps, 1); /* one gap, with two resend requests */
     assert_int_equal(feed_judge(f, 1), FEED_TAKE);
     /* Another line, but lines of two connections may just be coming in turns. */
     assert_false(feed_should_resend(f, 100 + FEED_RESEND_MS + FEED_RESEND_ANY_MS - 1));
     assert_true(feed_should_resend(f, 100 + FEED_RESEND_MS + FEED_RESEND_ANY_MS));
     assert_int_equal(f->gaps, 2);
-    /* A new grant may be asked at once. */
+    /* A new grant may request a resend at once. */
     feed_release(f);
     granted("sim", "a", 101 + FEED_RESEND_MS + FEED_RESEND_ANY_MS);
     assert_true(feed_should_resend(f, 101 + FEED_RESEND_MS + FEED_RESEND_ANY_MS));
@@ -374,7 +375,7 @@ static void only_the_lines_that_come_next_can_be_given_up(void **state)
     (void)state;
     assert_int_equal(feed_judge(f, 1), FEED_TAKE);
     assert_false(feed_skip(f, 1, 5)); /* 1 is here */
-    assert_false(feed_skip(f, 3, 5)); /* 2 is not told of */
+    assert_false(feed_skip(f, 3, 5)); /* line 2 was not announced */
     assert_false(feed_skip(f, 2, 1));
     assert_false(feed_skip(f, 0, 0));
     assert_int_equal(f->received, 1);

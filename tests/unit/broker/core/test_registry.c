@@ -132,7 +132,8 @@ static void there_are_only_so_many_gateways(void **state)
         if (i != 9)
             open_id(registry_renew(r, span_of(peer), 0), 1);
     }
-    assert_int_equal(hello("more", "gw", 9999, 0), OK); /* in place of the one that serves nobody */
+    /* in place of the gateway without connections */
+    assert_int_equal(hello("more", "gw", 9999, 0), OK);
     assert_null(registry_renew(r, SPAN("p9"), 0));
     open_id(registry_renew(r, SPAN("more"), 0), 1);
     assert_int_equal(hello("yet-more", "gw", 9998, 0), ERR_FULL);
@@ -155,7 +156,7 @@ static void there_are_only_so_many_connections_in_all(void **state)
             fail_msg("%llu was refused", (unsigned long long)c.id);
     assert_int_equal(registry_open(r, a, &c), ERR_FULL);
     c.id = 1;
-    assert_int_equal(registry_open(r, a, &c), OK); /* one that is there already */
+    assert_int_equal(registry_open(r, a, &c), OK); /* a connection that exists already */
     assert_int_equal(registry_total(r), REGISTRY_CONNECTIONS_MAX);
     registry_close(r, b, 2);
     c.id = REGISTRY_CONNECTIONS_MAX + 1;

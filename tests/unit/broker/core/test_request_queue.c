@@ -31,7 +31,7 @@ static enum err add(const char *peer, const char *message)
     return request_queue_add(queue, span_of(peer), span_of(message));
 }
 
-/* "peer:message" of the next one, "" if none waits. */
+/* Take the next request as "peer:message", "" if none waits. */
 static const char *take(void)
 {
     static char text[64];
@@ -77,7 +77,7 @@ static void a_peer_that_is_skipped_keeps_its_requests_and_delays_no_other(void *
     request_queue_skip(queue);
     assert_string_equal(take(), "a:1");
     assert_int_equal(request_queue_peers(queue), 1);
-    request_queue_skip(queue); /* it is alone: its turn again */
+    request_queue_skip(queue); /* it is the only peer, so it is its turn again */
     assert_string_equal(take(), "slow:1");
     assert_string_equal(take(), "slow:2");
     assert_int_equal(request_queue_peers(queue), 0);

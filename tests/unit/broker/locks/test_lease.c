@@ -18,7 +18,7 @@ static void pass(int64_t ms)
     awake += ms;
 }
 
-/* All that is due happens; the last of a kind, if one is asked for, is told. */
+/* Run all due events; returns their number, and in *l the last event of this kind. */
 static size_t happen(enum lease_event_kind kind, struct lease_event *last)
 {
     struct lease_event e;
@@ -54,7 +54,7 @@ static void a_grant_never_ends_before_its_holder_counts(void **state)
     struct lease *l = granted("a", "x");
 
     (void)state;
-    /* The clock is cut: `now` may be almost a millisecond before the question. */
+    /* The clock is rounded down: `now` may be almost a millisecond before the request. */
     pass(1000);
     assert_int_equal(happen(LEASE_EVENT_EXPIRED, NULL), 0);
     assert_int_equal(l->state, LEASE_HELD);
@@ -188,7 +188,7 @@ static void names_are_bounded_and_idle_ones_make_room(void **state)
     assert_int_equal(ask("c", "x", 0, &a), ERR_FULL);
     assert_non_null(strstr(a.why, "LOCK_COUNT_MAX"));
     assert_int_equal(lease_release(table, l, SPAN("x"), l->token, now), OK);
-    /* Not before that is stored: its row is removed after. */
+    /* Not before the change is stored: its row is removed afterwards. */
     assert_int_equal(happen(LEASE_EVENT_FORGOTTEN, NULL), 0);
     while (lease_take_unstored(table, &has_value))
         ;
@@ -216,7 +216,7 @@ static void a_renewal_lends_no_longer_time_than_is_stored(void **state)
     lease_set_stored(table, lease_last_change(table));
     assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
     assert_in_range(lease_expires_ms(l, now), 60000, 60001);
-    /* Shorter, and longer again: the file may have any of them. */
+    /* Shorter, and then longer again: the file may have any of these times. */
     assert_int_equal(lease_acquire(table, &shorter, now, awake, &a), OK);
     assert_int_equal(lease_acquire(table, &longer, now, awake, &a), OK);
     assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);

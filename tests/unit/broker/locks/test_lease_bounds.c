@@ -223,7 +223,7 @@ static void a_break_needs_the_token_of_a_grant_that_runs(void **state)
     assert_int_equal(lease_closed_ms(a.lease, now), 1);
     nothing_happens();
     assert_int_equal(lease_break(table, a.lease, a.lease->token, now), OK);
-    assert_int_equal(a.lease->change, change); /* the same again changes nothing */
+    assert_int_equal(a.lease->change, change); /* the same request again changes nothing */
     pass(1);
     assert_int_equal(lease_closed_ms(a.lease, now), 0);
     next(LEASE_EVENT_OPENED);

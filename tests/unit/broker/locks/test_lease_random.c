@@ -86,7 +86,7 @@ static bool model_is_ready(const struct model *m)
     return model_may_grant && m->state == LEASE_FREE && m->waiters && m->line[0].told_at;
 }
 
-/* What the table says has happened must be due. */
+/* Check that an event of the table was due in the model. */
 static void model_take(const struct lease_event *e)
 {
     struct model *m =
@@ -253,7 +253,7 @@ static void try_grant_op(struct model *m, struct lease *l, int owner)
     case 3:
         is_current = token == m->token && (m->state == LEASE_HELD || m->ended == LEASE_BROKEN);
         if (dice(4))
-            return; /* rarer than the others */
+            return; /* less often than the other actions */
         assert_int_equal(lease_break(table, l, token, now), is_current ? OK : ERR_STALE);
         if (is_current && m->state == LEASE_HELD)
             model_end(m, now, LEASE_BROKEN);
@@ -295,7 +295,7 @@ static void random_operations_agree_with_a_naive_model(void **state)
         if (dice(2000) == 0)
             step = LEASE_FORGET_MS;
         now += step;
-        awake += dice(10) ? step : 0; /* a pause of ours */
+        awake += dice(10) ? step : 0; /* a pause of the process */
         if (dice(50) == 0) {
             model_may_grant = !model_may_grant;
             lease_allow_grants(table, model_may_grant);
@@ -308,7 +308,7 @@ static void random_operations_agree_with_a_naive_model(void **state)
     }
 }
 
-/* The heap finds what is next among many, however they move. */
+/* The heap returns deadlines in order, however they move. */
 static void deadlines_come_in_order(void **state)
 {
     struct due dues[200] = {0};

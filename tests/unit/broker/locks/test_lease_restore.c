@@ -1,4 +1,4 @@
-/* What a table has after a lock was read from its file, and what it refuses. */
+/* The table after a lock was read from its file, and the rows that it refuses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -108,7 +108,7 @@ static void what_cannot_have_been_stored_is_refused(void **state)
     good[5].owner = SPAN("");
     bad[5].owner = SPAN("");
     bad[6].name = SPAN("z z");
-    bad[7].name = SPAN("a"); /* is there already */
+    bad[7].name = SPAN("a"); /* the table has this name already */
     for (int i = 0; i < 6; i++)
         assert_int_equal(lease_restore(table, &good[i], now), OK);
     for (int i = 0; i < 8; i++)
@@ -135,7 +135,8 @@ static void restored_values_count_among_all(void **state)
         assert_int_equal(lease_restore(table, &s, now), OK);
     }
     l = granted("n1");
-    assert_int_equal(lease_put(table, l, SPAN("x"), l->token, most), OK); /* in place of its own */
+    /* in place of its own value */
+    assert_int_equal(lease_put(table, l, SPAN("x"), l->token, most), OK);
     l = granted("more");
     assert_int_equal(lease_put(table, l, SPAN("x"), l->token, SPAN("1")), ERR_FULL);
     free((char *)most.at);

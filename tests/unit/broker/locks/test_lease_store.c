@@ -152,7 +152,7 @@ static void everything_comes_back_as_it_was(void **state)
     assert_string_equal(list(WALL_US + 1000000),
                         "a held o@h/7 5 3000/500 3000 v1 by 5 'v\n1';"
                         "b closedbroken o@h/7 6 3000/500 3000 lost p 6 broken 1100 v0 by 0 '';");
-    /* A row that is written again keeps the value that was stored before. */
+    /* A row that is written again keeps its stored value. */
     a.state = LEASE_FREE;
     a.ended = LEASE_RELEASED;
     add(&a, false);
@@ -185,13 +185,13 @@ static void tokens_go_on_above_what_was_reserved_and_above_the_clock(void **stat
     open_at(500);
     assert_int_equal(floor_now, 500);
     first = floor_now;
-    reopen(500); /* killed before it stored a single grant */
+    reopen(500); /* killed before it stored a grant */
     assert_true(floor_now >= first + LEASE_STORE_RESERVE);
     batch->token_floor = 70000;
     write_batch();
     reopen(500);
     assert_int_equal(floor_now, 70000);
-    reopen(WALL_US); /* as after a file that is older than what was told */
+    reopen(WALL_US); /* as with a file that is older than the last answer */
     assert_int_equal(floor_now, WALL_US);
 }
 
@@ -297,7 +297,7 @@ static void a_disk_without_room_is_reported_at_the_start(void **state)
 
 /* --- killed between write and answer ------------------------------------------------ */
 
-/* Stores grant after grant, and tells each number once it is stored. */
+/* Store grant after grant, and write each number to the pipe once it is stored. */
 static _Noreturn void grant_until_killed(int told)
 {
     uint64_t floor, token;
@@ -344,7 +344,7 @@ static void after_a_kill_what_was_acknowledged_is_there_and_no_token_again(void 
         assert_true(told > before);
         open_at(0);
         assert_ok(lease_store_each(store, 0, find_highest, &highest, error));
-        /* What was under way may be there as well. */
+        /* The grant in progress may be stored too. */
         assert_true(highest == told || highest == told + 1);
         assert_true(floor_now >= highest);
         before = floor_now;

@@ -35,7 +35,7 @@ static void says(const char *question, const char *want)
     forget_sent(said, &said_count);
 }
 
-/* Of the answer to a question: one member as JSON. */
+/* One member of the answer to a request, as JSON. */
 static const char *member(const char *peer, const char *question, const char *key)
 {
     static struct buf out;
@@ -106,10 +106,10 @@ static void a_renewal_needs_the_owner_and_the_token_of_a_grant_that_runs(void **
          "{'re':'renew','id':2,'name':'a','token':" TOKEN(1) ",'expires_ms':1000}");
     SAYS_OF(WITH("renew", "y", 1), "error", "\"stale\"");
     SAYS_OF(WITH("renew", "x", 2), "reason", "\"taken\"");
-    /* More than what was granted, and stored, cannot be had without asking for it. */
+    /* More time than the stored grant has needs a new request for the lock. */
     SAYS_OF("{'op':'renew','id':2,'name':'a','owner':'x','token':" TOKEN(1) ",'ttl_ms':5000}",
             "expires_ms", "1000");
-    tick(1001); /* expired is expired, even if nobody took it */
+    tick(1001); /* an expired lease stays expired, even if no other owner took the lock */
     says(WITH("renew", "x", 1),
          "{'re':'renew','id':2,'error':'stale','message':'token " TOKEN(
              1) " no longer holds lock a: its time ran "
@@ -156,10 +156,10 @@ static void an_owner_that_has_waited_its_time_is_answered_and_keeps_its_place(vo
     ask("w", "{'op':'lock','id':9,'name':'a','owner':'y','ttl_ms':1000,'wait_ms':3000}");
     tick(2999);
     assert_string_equal(heard("w"), "");
-    tick(1); /* the newest question is the one that is answered */
+    tick(1); /* the newest request is the one that is answered */
     assert_non_null(strstr(heard("w"), "{'re':'lock','id':9,'error':'held'"));
     SAYS_OF(LOCK_AS("z", 1000, 0, ",'keep':true"), "place", "2");
-    tick(7000); /* ten seconds after it last asked */
+    tick(7000); /* ten seconds after its last request */
     SAYS_OF(LOCK_AS("z", 1000, 0, ",'keep':true"), "place", "1");
 }
 
@@ -336,7 +336,7 @@ static void the_list_comes_in_order_of_name_by_prefix_and_in_pages(void **state)
     }
 }
 
-/* What watchers were told since we last looked: "seq<prev state owner waiters". */
+/* The messages to watchers since the last call: "seq<prev state owner waiters". */
 static const char *watched(void)
 {
     buf_clear(&text);

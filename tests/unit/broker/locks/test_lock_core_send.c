@@ -30,7 +30,7 @@ static void has(const char *answer, const char *words)
         fail_msg("%s lacks %s", answer, words);
 }
 
-/* Ask; the answer has these words. */
+/* Send a request; the answer must have these words. */
 static void says(const char *question, const char *words)
 {
     has(ask("p", question), words);
@@ -197,7 +197,7 @@ static void watchers_see_a_break_and_a_place_given_up_once(void **state)
     has(published_text(1), "!lock/a lock 4<3 {'name':'a','state':'closed'");
     says(WITH("value_put", "x", 1, ",'value':'v'"), "'stale'");
     says(LOCK("z", ",'ttl_ms':1000"), "'held'");
-    assert_int_equal(published_count, 2); /* nothing of the lock has changed */
+    assert_int_equal(published_count, 2); /* the lock has not changed */
 }
 
 static void a_wait_that_is_over_is_watched_by_nobody(void **state)

@@ -53,7 +53,7 @@ static int tear_down_file(void **state)
     return folder_remove(folder);
 }
 
-/* Until something (more) is said; its text. */
+/* Tick until a message is sent; returns its text. */
 static const char *next_said(void)
 {
     struct pollfd p = {.fd = lock_core_fd(core.locks), .events = POLLIN};
@@ -129,7 +129,7 @@ static void a_grant_is_answered_when_it_is_stored_and_not_before(void **state)
     has(next_said(), "'error':'held'");
     assert_int_equal(published_count, 1);
     has(published_text(0), "!lock/a lock 1<0 {'name':'a','state':'held'");
-    /* Once it is stored, what is asked about it is answered at once. */
+    /* Once it is stored, requests about it are answered at once. */
     has(ask("q", "{'op':'locks','id':2}"), "'durable':true");
     forget_sent(said, &said_count);
 }
@@ -202,7 +202,7 @@ static void while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_
     forget_sent(said, &said_count);
 
     limit_files(0);
-    /* What was not answered took effect: the same owner is told so. */
+    /* An unanswered request took effect: the same owner learns it now. */
     while (strstr(ask("p", LOCK_B), "not_stored")) {
         struct pollfd p = {.fd = lock_core_fd(core.locks), .events = POLLIN};
 
@@ -261,7 +261,7 @@ static void what_waits_for_a_slow_disk_is_bounded(void **state)
     has(next_said(), "'error':'again'");
     has(ask("p", with_token("release", token)), "'error':'again'");
     forget_sent(said, &said_count);
-    lock_core_drop_unsent(core.locks); /* nobody is left to hear them */
+    lock_core_drop_unsent(core.locks); /* no peer is left to receive them */
     sqlite3_close(other);
 }
 

@@ -1,6 +1,4 @@
-/*
- * journal_fixture: a journal in a folder of its own, for tests.  Include it after <cmocka.h>.
- */
+/* journal_fixture: a journal in a new folder, for tests.  Include it after <cmocka.h>. */
 #ifndef TESTS_UNIT_BROKER_LOG_JOURNAL_FIXTURE_H
 #define TESTS_UNIT_BROKER_LOG_JOURNAL_FIXTURE_H
 
@@ -38,7 +36,7 @@ static inline int tear_down(void **state)
     (void)state;
     unlink(path);
     unlink(being_made);
-    assert_int_equal(rmdir(folder), 0); /* nothing else was left in it */
+    assert_int_equal(rmdir(folder), 0); /* the folder has no other files */
     return 0;
 }
 
@@ -88,7 +86,7 @@ static inline void check_read(const struct journal *j, uint64_t seq, const char 
     assert_true(span_eq(e.record, record));
 }
 
-/* Another value into the file of a journal that nobody has open. */
+/* Change bytes in the file of a journal that is not open. */
 static inline void poke(size_t at, const void *bytes, size_t len)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);

@@ -1,5 +1,5 @@
 /*
- * log_writer_fixture: a log writer with its store in a folder of its own, for tests.
+ * log_writer_fixture: a log writer with its store in a new folder, for tests.
  * Include it after <cmocka.h>.
  */
 #ifndef TESTS_UNIT_BROKER_LOG_LOG_WRITER_FIXTURE_H

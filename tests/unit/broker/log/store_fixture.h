@@ -1,5 +1,5 @@
 /*
- * store_fixture: a real store in a folder of its own, and a naive log beside it, for tests.
+ * store_fixture: a real store in a new folder, and a naive log to compare it with, for tests.
  *
  * publish() puts a record into a batch and into `published`, the naive log; write_batch()
  * stores the batch.  Include it after <cmocka.h>.
@@ -37,7 +37,7 @@ static struct store_batch *batch;
 static struct published *published; /* [1 … head] */
 static uint64_t head, last_seqs[SYMBOLS], last_loss, now_us, epoch;
 
-/* Fails the test with what the store said. */
+/* Fails the test with the store's error. */
 #define assert_ok(call)            \
     do {                           \
         error[0] = '\0';           \
@@ -153,7 +153,7 @@ static inline void publish_gap(uint64_t count)
     for (uint64_t i = 0; i < count; i++) {
         struct published *p = next_published();
 
-        /* Symbols go on meanwhile: their chains lead into the gap. */
+        /* The symbols continue meanwhile: their chains lead into the gap. */
         last_seqs[i % SYMBOLS] = head;
         p->frame.len = 0;
     }
@@ -191,7 +191,7 @@ static inline void write_file(const char *file, const char *text)
     fclose(f);
 }
 
-/* What one SQL statement says, with the sqlite3 tool: its first line. */
+/* The first line of the sqlite3 tool's output for an SQL statement. */
 static inline const char *sqlite_says(const char *database, const char *sql)
 {
     static char line[300];

@@ -55,7 +55,7 @@ static struct archive_result next_result(void)
     return r;
 }
 
-/* The next one of this kind; what comes before is counted and dropped. */
+/* Wait for the next result of this kind; earlier results are counted and dropped. */
 static struct archive_result wait_for(enum archive_event event)
 {
     struct archive_result r;
@@ -275,7 +275,7 @@ static void old_records_are_pruned_between_batches_and_when_idle(void **state)
         wait_and_drop(ARCHIVE_WRITTEN);
     }
     wait_until_kept_from(30001);
-    /* Nothing to write: the new limit takes effect all the same. */
+    /* No batch: the new limit takes effect nevertheless. */
     store_batch_keep(batch, 100, 0);
     archive_write(archive, batch);
     batch = store_batch_new();
@@ -283,7 +283,7 @@ static void old_records_are_pruned_between_batches_and_when_idle(void **state)
     assert_true(told[ARCHIVE_PRUNED] > 0);
 }
 
-/* Every answer is dense, whatever was being written meanwhile. */
+/* Every answer has no hole, whatever was being written meanwhile. */
 static void check_dense(const struct archive_result *r)
 {
     struct span records = buf_span(&r->page.records);
@@ -322,7 +322,7 @@ static void readers_read_while_the_writer_writes(void **state)
         r = next_result();
         assert_true(r.event == ARCHIVE_WRITTEN || r.event == ARCHIVE_ANSWER);
         if (r.event == ARCHIVE_ANSWER) {
-            /* What was asked for may not have been written yet. */
+            /* The requested records may not be written yet. */
             if (r.ticket.id < r.page.head)
                 check_dense(&r);
             waiting--;
@@ -370,7 +370,7 @@ static void stopping_does_not_wait_for_a_disk_beyond_its_deadline(void **state)
     assert_int_equal(state_now().head, 0);
 }
 
-/* Of all threads of this process, how many block every signal that can be blocked? */
+/* How many threads of this process block every signal that can be blocked? */
 static unsigned count_deaf_threads(void)
 {
     DIR *tasks = opendir("/proc/self/task");

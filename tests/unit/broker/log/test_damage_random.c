@@ -1,7 +1,7 @@
 /*
- * Random damage to the four files of a store: a broker's modules started on them say what is
- * wrong, or go on and account for every position.  No crash, no hang.  Each round is a process
- * of its own.
+ * Random damage to the four files of a store: a broker's modules that start on them report the
+ * fault, or continue and account for every position.  No crash, no hang.  Each round is a separate
+ * process.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,8 +37,9 @@ static const char *const endings[] = {"", "-wal", "-ring", "-locks", "-locks-wal
 static char root[64], path[160], setting[200], error[LOG_WRITER_ERROR_MAX];
 #define LENGTH_SUMS (RECORDS + 100)
 static uint64_t *sums;    /* by position: of the record as published */
-static uint64_t boundary; /* a new epoch began above it: what lies before may be missing */
-static bool is_strict;    /* what is damaged shows by itself: what is read must be right */
+static uint64_t boundary; /* a new epoch began above this position: earlier ones may be missing */
+/* damage is detected by checksums: everything that is read must be right */
+static bool is_strict;
 
 /* --- a broker without sockets ------------------------------------------------------- */
 
@@ -77,7 +78,7 @@ static enum err start_core(void)
     return e;
 }
 
-/* One turn of the loop, as in main. */
+/* One turn of the loop, as in main.c. */
 static void turn(int wait_ms)
 {
     struct pollfd p[] = {{.fd = log_writer_fd(core.log.log_writer), .events = POLLIN},
@@ -159,7 +160,7 @@ static void wrong(const char *what, uint64_t a, uint64_t b)
     _exit(CHILD_WRONG);
 }
 
-/* Everything in (after, upto] is a record or in a gap; a record is as it was published. */
+/* Everything in (after, upto] is a record or in a gap; a record equals the published one. */
 static void check_page(struct span answer, uint64_t after, uint64_t upto, char *seen)
 {
     struct pack_value v;
@@ -323,7 +324,7 @@ static void remember_path(const char *name)
     snprintf(path, sizeof path, "%.60s/%.10s/log.db", root, name);
 }
 
-/* Some of it in FILE, some in FILE-wal, some in the ring only: as after a kill. */
+/* Some records in FILE, some in FILE-wal, some in the ring only: as after a kill. */
 static void make_files(void)
 {
     pid_t child = fork();
@@ -354,7 +355,7 @@ static void make_files(void)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* Two lives on the same files. */
+/* Start twice on the same files. */
 static int live_twice(void)
 {
     static uint64_t own[LENGTH_SUMS];
@@ -369,7 +370,7 @@ static int live_twice(void)
     return live_on_damaged_files();
 }
 
-/* A child may end well or be refused; anything else is told with what repeats it. */
+/* The child may end well or be refused; any other end is reported with the seed. */
 static int one_round(unsigned seed)
 {
     char told[600] = "";

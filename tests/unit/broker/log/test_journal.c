@@ -97,7 +97,7 @@ static void a_full_journal_loses_its_oldest(void **state)
         journal_append(j, JOURNAL_NO_FEED, 0, SPAN("A "), record);
     assert_int_equal(journal_first(j), 5);
     journal_append(j, JOURNAL_NO_FEED, 0, SPAN("A "), record);
-    /* It does not fit behind the others: from the start again, over B and the next. */
+    /* It does not fit behind the others: it wraps to the start, over B and the next one. */
     assert_int_equal(journal_first(j), 7);
     journal_close(j, false);
 }

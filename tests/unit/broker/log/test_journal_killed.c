@@ -29,7 +29,7 @@
 #define IS_INSTRUMENTED false
 #endif
 
-/* What stands at a position is a matter of the position alone. */
+/* The length of an entry depends only on its position. */
 static size_t made_up_length(uint64_t seq)
 {
     return (size_t)(seq * 2654435761u >> 7) % (seq % 16 ? 400 : WIRE_RECORD_MAX);
@@ -95,8 +95,8 @@ static void a_killed_broker_loses_no_record_it_has_sent(void **state)
 }
 
 /*
- * The same without luck: a child is led through the code one instruction at a time, and
- * after each we open a copy of the file as it stands.
+ * A deterministic kill: the test steps a child through the code one instruction at a time, and
+ * after each it opens a copy of the file.
  */
 struct walk {
     const char *name;

@@ -1,4 +1,4 @@
-/* What is found of a ring whose damage is known to the byte. */
+/* The state after opening a ring whose damage is known to the byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -27,13 +27,13 @@ static void filled(uint64_t stored)
     journal_close(j, true);
 }
 
-/* A byte of that position's entry: of its number, or of its record. */
+/* Damage one byte of that position's entry: of its number, or of its record. */
 static void damage(uint64_t seq, bool is_number)
 {
     poke(AT(ring) + (size_t)(seq - 1) * ENTRY + (is_number ? 0 : 35), "\x5A", 1);
 }
 
-/* Positions from `first` on; those up to `damaged` are damaged, all others well. */
+/* Positions from `first` on; those up to `damaged` are damaged, all others are readable. */
 static void has(uint64_t first, uint64_t damaged)
 {
     struct journal *j = opened();
@@ -135,7 +135,7 @@ static void a_ring_without_a_whole_entry_is_taken_as_empty(void **state)
         damage(seq, false);
     j = opened();
     assert_true(journal_identity(j)->is_damaged);
-    assert_int_equal(journal_identity(j)->next, 1); /* no position is known */
+    assert_int_equal(journal_identity(j)->next, 1); /* no position is readable */
     assert_int_equal(journal_bytes(j), 0);
     journal_close(j, false);
 }
@@ -144,7 +144,7 @@ static void a_ring_without_a_whole_entry_is_taken_as_empty(void **state)
 static void a_damaged_ring_leads_on_above_every_position_it_has(void **state)
 {
     static const struct {
-        uint64_t last, next; /* `last` stands in the file */
+        uint64_t last, next; /* the value of `last` in the file */
     } rows[] = {
         {COUNT, COUNT + 1}, {COUNT + 3, COUNT + 4},         {COUNT - 1, COUNT + 1},
         {0, COUNT + 1},     {(uint64_t)1 << 40, COUNT + 1},
@@ -220,7 +220,7 @@ static void the_last_line_of_each_feed_is_that_of_its_entries(void **state)
     j = opened();
     assert_int_equal(journal_feed(j, 0)->received, 13);
     assert_int_equal(journal_feed(j, 1)->received, 50);
-    sim.received = 3; /* another owner: what was before does not count */
+    sim.received = 3; /* another owner: earlier lines do not count */
     journal_set_feed(j, 0, &sim);
     journal_append(j, 0, 4, SPAN("A "), SPAN("5"));
     journal_close(j, true);

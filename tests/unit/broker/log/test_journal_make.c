@@ -70,7 +70,7 @@ static void on_a_full_disk_the_error_says_so(void **state)
     struct journal *j;
 
     (void)state;
-    /* tmpfs knows before it takes anything that this is more than there is. */
+    /* tmpfs refuses a size that is larger than its free space. */
     if (statfs("/dev/shm", &kind) || kind.f_type != 0x01021994 || statvfs("/dev/shm", &space) ||
         !space.f_blocks)
         skip();

@@ -34,7 +34,7 @@ static void after_a_restart_of_the_machine_only_a_clean_one_is_trusted(void **st
     assert_true(journal_identity(j)->is_clean && !journal_identity(j)->is_same_boot);
     append(j, "A ", "2");
     journal_close(j, false);
-    j = opened(); /* it knows this machine by now */
+    j = opened(); /* its file has this boot's id now */
     assert_true(!journal_identity(j)->is_clean && journal_identity(j)->is_same_boot);
     journal_close(j, false);
     restart_machine();
@@ -91,7 +91,7 @@ static void a_ring_that_makes_no_sense_is_an_empty_one(void **state)
         j = opened();
         assert_true(journal_identity(j)->is_damaged);
         assert_int_equal(journal_identity(j)->epoch, EPOCH);
-        /* What was given is still to be seen. */
+        /* The last position is still readable. */
         assert_int_equal(journal_identity(j)->next, 4);
         assert_int_equal(journal_bytes(j), 0);
         journal_begin(j, EPOCH + 1, STORE, 1000);
@@ -329,7 +329,7 @@ static size_t random_record(struct journal *j, unsigned i)
     return len;
 }
 
-/* Whatever the bytes: it opens and what it then has is right, or it says what is wrong. */
+/* Any bytes: the journal opens and has valid records, or it returns an error. */
 static void a_file_of_random_bytes_does_no_harm(void **state)
 {
     struct journal *j = begun();

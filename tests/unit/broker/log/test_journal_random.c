@@ -16,9 +16,8 @@
 #include "tests/unit/dice.h"
 
 /*
- * The model paints every eight bytes with the position that owns them.  What still has all its
- * bytes, and everything after it, is kept: so the journal may lose only what was
- * written over.
+ * The model marks every eight bytes with the position that owns them.  An entry that still has all
+ * its bytes is kept, and so is everything after it: the journal may lose only what was overwritten.
  */
 struct model {
     uint64_t *owner;
@@ -118,7 +117,7 @@ static void random_append(struct journal *j, struct model *m, size_t record_max)
     model_append(m, topic_len, record_len, fill, feed, line);
     journal_append(j, feed, line, (struct span){filler, topic_len},
                    (struct span){filler, record_len});
-    /* As if killed before, sometimes: then it is found again at open only. */
+    /* Sometimes as if killed before this: then only open finds it. */
     if (feed != JOURNAL_NO_FEED)
         journal_feed(j, feed)->received = line;
 }

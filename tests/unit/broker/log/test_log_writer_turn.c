@@ -1,4 +1,4 @@
-/* When records are handed over, what the status says, and why a log begins anew. */
+/* When records are passed on, the members of the status, and the reasons of a new epoch. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -26,7 +26,7 @@ static int64_t turn(void)
     return log_writer_turn(log_writer, now, WALL_US);
 }
 
-/* Until the result of the thread is there. */
+/* Wait until the thread has a result. */
 static void wait_for_result(void)
 {
     struct pollfd p = {.fd = log_writer_fd(log_writer), .events = POLLIN};

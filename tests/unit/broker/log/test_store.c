@@ -13,7 +13,7 @@
 #include "broker/backup/store_backup.h"
 #include "tests/unit/broker/log/store_fixture.h"
 
-/* The whole log as one page after the other: how many records it has. */
+/* Read the whole log page by page; returns the number of records. */
 static uint64_t count_records(void)
 {
     struct store_query q = {.patterns = SPAN("*")};
@@ -88,7 +88,7 @@ static void people_can_read_it_with_the_sqlite3_tool(void **state)
                         "1");
 }
 
-/* What was published after this position was not. */
+/* Drop from the naive log everything after this position. */
 static void forget_after(uint64_t seq)
 {
     for (; head > seq; head--) {
@@ -184,7 +184,7 @@ static void feeds_and_last_values_are_remembered(void **state)
     store_batch_feed(batch, 5, SPAN("csv"), SPAN("b"), 2, 2);
     assert_ok(store_write(store, batch, error));
     store_batch_clear(batch);
-    /* An index told before; and a feed that nobody told leaves what is there. */
+    /* A feed index from an earlier batch; and without a feed the stored one stays. */
     publish(WIRE_STATE, 0);
     p = next_published();
     buf_adds(&p->topic, "S2 ");
@@ -296,7 +296,7 @@ static void a_file_that_was_moved_is_not_written(void **state)
     write_batch();
 }
 
-/* Says after every batch how far it is; until it is killed. */
+/* Write batches and report the position after each, until the process is killed. */
 static void write_for_ever(int fd)
 {
     open_store(STORE_WRITE);

@@ -1,4 +1,4 @@
-/* A damaged page of the log's file: exactly what cannot be read is told as lost. */
+/* A damaged page of the log's file: exactly the unreadable positions are reported as lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ static bool *is_hit;     /* [1 … head]: in a damaged page */
 
 /* --- damage ------------------------------------------------------------------------- */
 
-/* The pages of a table or index, in order, while nothing is damaged yet. */
+/* The pages of a table or index, in order, while no page is damaged. */
 static unsigned *find_pages(const char *table, const char *type, unsigned *count)
 {
     unsigned *pages = NULL;
@@ -153,7 +153,7 @@ static void take_page(struct store_page *page)
     store_page_clear(page);
 }
 
-/* Every page comes on, and there are not many. */
+/* Every page advances, and the number of pages is bounded. */
 static void replay_all(struct span patterns, uint64_t limit)
 {
     struct store_query q = {.patterns = patterns, .until = head, .limit = limit};
@@ -185,7 +185,7 @@ static void history_all(struct span symbol, bool newest_first)
     } while (next);
 }
 
-/* What matches was read or is told as lost, and only what was hit is lost. */
+/* Each matching record was read or reported as lost, and only damaged ones are lost. */
 static void check_fates(struct span patterns, bool is_exact)
 {
     unsigned lost = 0;
@@ -338,7 +338,7 @@ static void damaged_indexes_cost_time_and_no_record(void **state)
 
         use_page(number, page, false);
         fill(noise, 2);
-        open_store(STORE_READ); /* what is damaged later than the start */
+        open_store(STORE_READ); /* pages that are damaged after the start */
         use_page(number, noise, true);
         check_all(true);
         close_store();

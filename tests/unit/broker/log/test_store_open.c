@@ -61,7 +61,7 @@ static void older_files_are_migrated_step_by_step(void **state)
     assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 2}, &version, &code), OK);
     assert_int_equal(version, 2);
     assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 2}, &version, &code), OK);
-    /* A step that fails leaves nothing of it. */
+    /* A step that fails changes nothing. */
     assert_int_equal(schema_migrate(db, &(struct schema){7, steps, 3}, &version, &code), ERR_SYS);
     assert_int_equal(code, SQLITE_ERROR);
     assert_int_equal(schema_read(db, &application, &version), SQLITE_OK);
@@ -115,7 +115,7 @@ static void a_damaged_page_is_known_at_the_start_and_a_cut_file_refused(void **s
     assert_ok(store_checkpoint(store, 0, error));
     publish(WIRE_QUOTE, 0);
     write_batch();
-    /* As after a crash: the file is small, so it is read as a whole. */
+    /* As after a crash: the file is small, so all of it is checked. */
     snprintf(unclean, sizeof unclean, "%s/unclean.db", folder);
     snprintf(wal, sizeof wal, "%s-wal", path);
     snprintf(wal_copy, sizeof wal_copy, "%s-wal", unclean);
@@ -148,7 +148,7 @@ static void one_broker_writes_and_others_are_refused_with_its_pid(void **state)
     open_store(STORE_WRITE);
 }
 
-/* What another process is told, whose descriptors and locks are its own. */
+/* The error that another process gets, which has its own descriptors and locks. */
 static enum err opened_elsewhere(const char *file)
 {
     pid_t child = fork();
@@ -194,7 +194,7 @@ static void the_path_of_a_link_is_that_of_its_file(void **state)
     (void)state;
     snprintf(name, sizeof name, "%s/soft.db", folder);
     assert_int_equal(symlink("log.db", name), 0);
-    plain = store_file_plain_path(name); /* whose file is not there yet */
+    plain = store_file_plain_path(name); /* the file does not exist yet */
     assert_string_equal(strrchr(plain, '/'), "/log.db");
     free(plain);
     plain = store_file_plain_path("file:x");
@@ -209,7 +209,7 @@ static void the_path_of_a_link_is_that_of_its_file(void **state)
     check_refused(name, STORE_WRITE, ERR_SYS, "link");
 }
 
-/* As a user who may do nothing here; root may do everything. */
+/* As a user without rights here; root may do everything. */
 static void what_may_not_be_written_is_refused(void **state)
 {
     int status;

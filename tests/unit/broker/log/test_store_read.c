@@ -32,7 +32,7 @@ static bool is_history(uint64_t seq, const struct store_query *q)
            (!q->until_us || published[seq].accepted_us < q->until_us);
 }
 
-/* A gap of the naive log is told exactly once and only where positions are missing. */
+/* A gap of the naive log is reported exactly once, and only where positions are missing. */
 static void check_gaps(const struct store_page *page, uint64_t low, uint64_t high)
 {
     uint64_t told = 0, missing = 0;
@@ -216,7 +216,7 @@ static void prune_random(uint64_t *first)
         published[seq].is_pruned = true;
 }
 
-/* Of the blocks of which nothing was pruned. */
+/* Check the blocks of which nothing was pruned. */
 static void check_indexes(void)
 {
     assert_string_equal(sqlite_says(path,

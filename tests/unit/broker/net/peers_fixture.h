@@ -1,10 +1,10 @@
 /*
- * peers_fixture: the broker's peers with a kernel that the test plays, and no connections.
+ * peers_fixture: the broker's peers with a simulated kernel and without connections.
  *
- * The functions of descriptor.h are defined here and take what they say of a descriptor from
+ * The functions of descriptor.h are defined here and take their answers about a descriptor from
  * `kernel`.  The three sockets are bound, because peers_watch reads their ports, but nothing
- * connects to them: a connection is an open descriptor that the kernel of the test has a port
- * for.  Include it after <cmocka.h>.
+ * connects to them: a connection is an open descriptor that the kernel of the test has a port for.
+ * Include it after <cmocka.h>.
  */
 #ifndef TESTS_UNIT_BROKER_NET_PEERS_FIXTURE_H
 #define TESTS_UNIT_BROKER_NET_PEERS_FIXTURE_H
@@ -29,18 +29,18 @@
 #define TIMEOUT 5000
 #define CONNECTIONS 100
 
-/* What the kernel has for a descriptor. */
+/* The simulated kernel's data about a descriptor. */
 struct side {
     uint64_t inode; /* 0: it is no socket */
     uint16_t port;
     bool listens, is_unsampled;
     struct peer_sample sample;
-    unsigned samples, ends; /* that it was asked for; shut down with the right inode */
+    unsigned samples, ends; /* how often it was sampled, and shut down with the right inode */
 };
 
 static struct side kernel[DESCRIPTORS];
 static uint64_t inodes;
-static unsigned trims; /* memory given back */
+static unsigned trims; /* how often memory was returned to the system */
 static void *context, *sockets[PEERS_DOORS];
 static uint16_t ports[PEERS_DOORS];
 static struct peers *peers;
@@ -78,7 +78,7 @@ void descriptor_shut_down(int fd, uint64_t inode)
         kernel[fd].ends++;
 }
 
-/* In place of the C library's. */
+/* Replaces the C library's function. */
 int malloc_trim(size_t pad)
 {
     trims++;
@@ -154,7 +154,7 @@ static inline void gone(int fd)
     kernel[fd] = (struct side){0};
 }
 
-/* Turns until all descriptors were looked at.  Returns ms until the next such sweep. */
+/* Run turns until all descriptors were sampled.  Returns ms until the next sweep. */
 static inline int64_t sweep(void)
 {
     int64_t wait;

@@ -1,4 +1,4 @@
-/* What the kernel says of connections of this test. */
+/* The kernel's data about connections of this test. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ static int port_of(int fd)
                                          : ((struct sockaddr_in *)&a)->sin_port);
 }
 
-/* A connection over the loopback; false: this machine has no such addresses. */
+/* A connection over loopback; false: this machine has no such addresses. */
 static bool connected(int family, struct pair *out)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -143,7 +143,7 @@ static void a_sample_counts_what_was_read_and_what_the_other_side_has(void **sta
     while (s.acked != 100 || s.written != 100);
     assert_int_equal(s.not_sent, 0);
     assert_int_equal(fcntl(p.ours, F_SETFL, O_NONBLOCK), 0);
-    for (;;) { /* until the other side's kernel and ours are full */
+    for (;;) { /* until both kernels' buffers are full */
         ssize_t n = write(p.ours, bytes, sizeof bytes);
 
         if (n > 0)

@@ -10,7 +10,7 @@
 #include "tests/unit/packed.h"
 
 #define UNFINISHED (PEER_SUSPECT_BYTES + (uint64_t)FRAME * BUS_FRAMES_MAX)
-#define RECORDS_FULL (PEERS_TOTAL_BYTES / 128) /* in one queue: as many as are no pressure */
+#define RECORDS_FULL (PEERS_TOTAL_BYTES / 128) /* records in one queue that cause no pressure yet */
 
 static void reopen(uint64_t connections, int64_t timeout_ms)
 {
@@ -26,7 +26,7 @@ static void connections_are_counted_by_the_socket_that_accepted_them(void **stat
     msgpack_packer pk;
 
     (void)state;
-    kernel[others[0]].port = 1; /* of a socket that is not ours */
+    kernel[others[0]].port = 1; /* of a socket that is not the broker's */
     kernel[others[1]].port = 0; /* not TCP */
     kernel[others[2]].listens = true;
     accepted(PEERS_INGEST);
@@ -101,7 +101,7 @@ static void a_sweep_begins_when_the_turn_before_it_said(void **state)
     kernel[fd].sample.consumed = PEER_SUSPECT_BYTES + 1000;
     now += PEERS_EVERY_MS;
     assert_int_equal(sweep(), PEERS_SUSPECT_EVERY_MS);
-    kernel[fd].is_unsampled = true; /* it is no suspect as far as anybody knows */
+    kernel[fd].is_unsampled = true; /* the broker does not know it as a suspect */
     now += PEERS_SUSPECT_EVERY_MS;
     assert_int_equal(sweep(), PEERS_EVERY_MS);
 }
@@ -115,13 +115,14 @@ static void a_turn_looks_at_no_more_descriptors_than_it_may(void **state)
     reopen(2 * PEERS_PER_TURN + 1, TIMEOUT);
     for (int i = 0; i < 2 * PEERS_PER_TURN; i++)
         fds[i] = accepted(PEERS_INGEST);
-    gone(listing); /* what the sweep reads gets this number */
+    gone(listing); /* the directory of the sweep gets this number */
     gone(low);
     assert_int_equal(peers_turn(peers, now, 0), 0);
     for (int i = 0; i < 2 * PEERS_PER_TURN; i++)
         samples += kernel[fds[i]].samples;
     assert_in_range(samples, 1, PEERS_PER_TURN);
-    assert_int_equal(accepted(PEERS_CONTROL), low); /* behind those that were looked at */
+    /* below the numbers that were already sampled */
+    assert_int_equal(accepted(PEERS_CONTROL), low);
     hears(low, "new");
     sweep();
     assert_true(peers_is_there(peers, SPAN("new")));
@@ -152,7 +153,7 @@ static void beyond_the_limit_the_longest_silent_connection_of_the_socket_ends(vo
     assert_int_equal(kernel[oldest].ends, 1);
     assert_int_equal(kernel[other].ends + kernel[spoken].ends + kernel[fresh].ends, 0);
     assert_int_equal(count_of(PEERS_CONTROL), 3);
-    fresh = accepted(PEERS_CONTROL); /* while libzmq has yet to close the oldest */
+    fresh = accepted(PEERS_CONTROL); /* while libzmq has not closed the oldest one yet */
     sweep_after(PEERS_EVERY_MS);
     assert_int_equal(kernel[oldest].ends, 1);
     assert_int_equal(kernel[silent].ends, 1);
@@ -217,7 +218,7 @@ static void a_message_clears_a_suspect_once_its_socket_was_drained(void **state)
     now += PEERS_SUSPECT_EVERY_MS;
     assert_int_equal(sweep(), PEERS_SUSPECT_EVERY_MS); /* more of it may wait in libzmq */
     peers_drained(peers, PEERS_INGEST);
-    hears(-1, "A"); /* its descriptor is known by now */
+    hears(-1, "A"); /* its descriptor is known now */
     now += PEERS_SUSPECT_EVERY_MS;
     assert_int_equal(sweep(), PEERS_SUSPECT_EVERY_MS);
     peers_drained(peers, PEERS_CONTROL);
@@ -355,14 +356,14 @@ static void records_that_wait_for_a_subscriber_press_all(void **state)
     log_head = 100;
     sweep();
     kernel[subscriber].sample.not_sent = kernel[deaf].sample.not_sent = 9000;
-    log_head += 10 * RECORDS_FULL; /* before it began to wait */
+    log_head += 10 * RECORDS_FULL; /* before the data began to wait */
     sweep_after(PEERS_EVERY_MS);
     sweep_after(PEERS_EVERY_MS);
     log_head += RECORDS_FULL;
     sweep_after(PEERS_EVERY_MS);
     sweep_after(2 * PEERS_PRESSED_MS);
     assert_int_equal(peers_counts(peers)->closed_deaf, 0);
-    kernel[deaf].sample.acked += PEER_TAKE_MIN; /* it begins anew */
+    kernel[deaf].sample.acked += PEER_TAKE_MIN; /* its timeout starts again */
     sweep_after(PEERS_EVERY_MS);
     log_head++;
     sweep_after(PEERS_EVERY_MS);
@@ -420,7 +421,7 @@ static void memory_is_given_back_once_some_time_after_an_end(void **state)
     assert_int_equal(trims, 1);
 }
 
-/* Whether memory is given back after a connection has left that held so much. */
+/* Is memory returned to the system after a connection with this much data has ended? */
 static bool is_given_back(enum peers_door door, uint64_t unfinished, uint64_t unsent)
 {
     int fd = accepted(door);

@@ -50,7 +50,7 @@ static void a_peer_without_a_connection_may_make_no_request(void **state)
     sweep_after(PEERS_EVERY_MS);
     sweep_after(TIMEOUT);
     assert_int_equal(kernel[fd].ends, 1);
-    assert_false(peers_may_ask(peers, A)); /* libzmq has yet to close it */
+    assert_false(peers_may_ask(peers, A)); /* libzmq has not closed it yet */
     assert_false(peers_is_there(peers, A));
     peers_give(peers, A, PEERS_FAIR_BYTES + 1);
     assert_false(peers_is_behind(peers, A));
@@ -94,7 +94,7 @@ static void a_request_waits_while_more_answers_than_is_fair_are_unread(void **st
     kernel[fd].sample.not_sent++;
     turn();
     peers_give(peers, A, 1);
-    now += 1; /* it is looked at again after this */
+    now += 1; /* after this time it is sampled again */
     assert_true(peers_is_behind(peers, A));
     peers_give(peers, A, ANSWER_BYTES);
     assert_false(peers_is_behind(peers, A)); /* refused instead */
@@ -191,7 +191,7 @@ static void a_peer_whose_answers_libzmq_has_yet_to_write_does_not_end(void **sta
     assert_int_equal(refused(), 2 * PEERS_REFUSED_MAX);
 }
 
-/* A window begins, and so many refusals come in it. */
+/* A window begins, and this many refusals occur in it. */
 static void refuse(uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++)
@@ -278,7 +278,7 @@ static void a_peer_that_does_not_read_is_looked_at_less_and_less_often(void **st
 
 /* --- topics ------------------------------------------------------------------------- */
 
-/* Subscribe to (1), or unsubscribe from (0), a topic of its own that counts as that many bytes. */
+/* Subscribe to (1) or unsubscribe from (0) a topic that counts as this many bytes. */
 static void subscribes(int fd, int on, uint64_t bytes)
 {
     static char message[TOPICS_MAX + 100];
@@ -335,7 +335,7 @@ static void the_topics_of_all_are_bounded_and_the_largest_subscriber_ends(void *
     subscribes(fds[4], 1, 4);
     assert_int_equal(kernel[fds[1]].ends, 1);
     assert_int_equal(peers_counts(peers)->closed_topics, 1);
-    subscribes(fds[4], 1, TOPICS_MAX - 14); /* in the place of the one that ended */
+    subscribes(fds[4], 1, TOPICS_MAX - 14); /* in place of the connection that ended */
     assert_int_equal(peers_counts(peers)->closed_topics, 1);
     gone(fds[2]);
     sweep();

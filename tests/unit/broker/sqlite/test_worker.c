@@ -14,7 +14,7 @@
 #include "broker/sqlite/worker.h"
 #include "shared/base/clock.h"
 
-#define WAIT_MS 30000 /* for what must come; a test that passes waits for none of it */
+#define WAIT_MS 30000 /* timeout of waits; a test that passes never reaches it */
 #define MANY 1000
 
 enum event { ATTEMPT, RETRY, DONE, GIVEN_UP, IDLE, END, READ };
@@ -29,7 +29,7 @@ struct result {
 /* A file that fails as often as the test sets. */
 static struct file {
     enum err error;  /* of the next attempts, */
-    int failures;    /* so many; below 0: all */
+    int failures;    /* this many; below 0: all */
     bool is_hanging; /* an attempt does not return before it is interrupted */
     int64_t idle_at;
     int task;
@@ -171,7 +171,7 @@ static void expect(enum event event, int task)
     assert_int_equal(r.task, task);
 }
 
-/* As many failures as there may be, and then this. */
+/* The result after the permitted number of failures. */
 static struct result after_failures(enum event event)
 {
     struct result r;

@@ -16,7 +16,7 @@
 #include "tests/unit/packed.h"
 
 #define HEARD_MAX 64
-#define TURNS_MAX 5000 /* of 10 ms at most: then what the test waits for does not come */
+#define TURNS_MAX 5000 /* of 10 ms at most: after this many turns the test fails */
 #define EPOCH 7
 
 static struct {
@@ -26,12 +26,12 @@ static struct {
     /* Requests that came and the test has not looked at, as JSON with single quotes. */
     char *heard[HEARD_MAX];
     unsigned heard_count;
-    char *last;                /* the one that it has looked at */
+    char *last;                /* the request that the test last read */
     struct buf peer;           /* the connection that sent the last request */
-    struct buf listening;      /* what was subscribed, "+topic" or "-topic", a line each */
+    struct buf listening;      /* subscriptions: "+topic" or "-topic", a line each */
     uint64_t heartbeats, head; /* numbers of heartbeats, position of the log */
     int wait;                  /* what the last pregon_turn returned */
-    struct buf reported;       /* what the callbacks were called with, a line each */
+    struct buf reported;       /* calls of the callbacks, a line each */
 } c;
 
 /* --- the broker's side ---------------------------------------------------------------------- */
@@ -60,7 +60,7 @@ static inline void heartbeat(uint64_t head)
               "{'complete':true,'changed':[]}");
 }
 
-/* A mark comes back as soon as it is subscribed. */
+/* A mark is published as soon as it is subscribed. */
 static inline void read_subscriptions(void)
 {
     struct bus_message m;
@@ -96,7 +96,7 @@ static inline void read_requests(void)
     }
 }
 
-/* A turn of the program, and of the broker; it waits until one of them has something to do. */
+/* A turn of the program and of the broker; it waits until one of them has something to do. */
 static inline void step(void)
 {
     zmq_pollitem_t items[] = {{.socket = c.publish, .events = ZMQ_POLLIN},
@@ -155,7 +155,7 @@ static inline uint64_t id_of(const char *request)
     return strtoull(at + strlen("'id':"), NULL, 10);
 }
 
-/* All that the program sent before has come: was there no such request? */
+/* Everything that the program sent has arrived: was there no such request? */
 static inline bool hears_no(const char *op)
 {
     step();
@@ -211,7 +211,7 @@ static inline bool is_reported(const char *text)
     return strstr(buf_text(&c.reported), text) != NULL;
 }
 
-/* What was reported since the last look. */
+/* The callbacks since the last call of this function. */
 static inline void assert_reported(const char *text)
 {
     assert_string_equal(buf_text(&c.reported), text);

@@ -1,6 +1,6 @@
 /*
- * subscription_fixture: a subscription of a program, its receiver and a broker in memory; what the
- * program gets is checked as it comes.  Include it after <cmocka.h>.
+ * subscription_fixture: a subscription of a program, its receiver and a broker in memory;
+ * everything that the program gets is checked at once.  Include it after <cmocka.h>.
  */
 #ifndef TESTS_UNIT_CONSUMER_LIB_SUBSCRIPTION_FIXTURE_H
 #define TESTS_UNIT_CONSUMER_LIB_SUBSCRIPTION_FIXTURE_H
@@ -10,9 +10,9 @@
 
 struct told {
     bool is_begun;
-    bool is_inherited; /* by `since`: nothing was told in this life */
-    bool is_loose;     /* inherited, and then a pattern was removed: it may begin anew */
-    uint64_t last;     /* position of the last record told */
+    bool is_inherited; /* it comes from `since`: no record was delivered since the start */
+    bool is_loose;     /* inherited, and then a pattern was removed: its next record may be any */
+    uint64_t last;     /* position of the last delivered record */
     uint64_t quote;
     bool is_stale;
 };
@@ -22,13 +22,13 @@ struct fixture {
     struct subscription *d;
     struct subscription_settings settings;
     bool strict_order; /* positions must ascend over all symbols */
-    /* What was told. */
+    /* The delivered records, by symbol. */
     struct told told[SYMBOLS];
     bool holes[LOG_MAX]; /* positions that were named as lost */
     uint64_t told_loss, told_max;
     unsigned quotes, snapshots, states, losses, resets, synced, ups, downs;
     char reason[32];
-    unsigned stop_after; /* told things until receiver_pause, 0: never */
+    unsigned stop_after; /* call receiver_pause after this many deliveries, 0: never */
 };
 
 /* --- what is told ---------------------------------------------------------------------------- */
@@ -253,7 +253,7 @@ static inline void tick(struct fixture *b)
     subscription_flush(b->d);
 }
 
-/* A turn in which all that is under way arrives. */
+/* A turn in which all messages on the way arrive. */
 static inline void turn(struct fixture *b)
 {
     tick(b);
@@ -264,7 +264,7 @@ static inline void turn(struct fixture *b)
     b->k.now += 10;
 }
 
-/* Turns, with heartbeats, until all must have been told. */
+/* Turns with heartbeats, until everything must have been delivered. */
 static inline void settle(struct fixture *b)
 {
     b->k.is_dropping = false;

@@ -72,7 +72,7 @@ static void addresses_are_the_given_ones_or_those_of_the_environment_or_the_usua
     unsetenv("BROKER_CONTROL");
 }
 
-/* A program that was compiled with an older pregon.h knows fewer members. */
+/* A program compiled with an older pregon.h has fewer members. */
 static void of_a_shorter_struct_only_its_members_are_read(void **state)
 {
     struct pregon_options o = options();
@@ -135,7 +135,7 @@ static void a_refusal_of_the_hello_is_noted_and_the_hello_repeated(void **state)
     assert_true(hears_no("hello"));
     boot_ms++;
     hears("hello");
-    pregon_close(&c.p); /* the broker does not know us: no goodbye */
+    pregon_close(&c.p); /* the broker has not answered the hello: no goodbye */
     read_requests();
     assert_null(find_heard("goodbye"));
     close_all();
@@ -202,7 +202,7 @@ static void a_request_without_an_answer_is_given_up_after_five_seconds(void **st
     boot_ms++;
     step();
     assert_reported("first: away, The broker did not answer.\n");
-    answers(request, "'value':'late'"); /* nobody waits for it any more */
+    answers(request, "'value':'late'"); /* no request waits for it any more */
     answers(hears("value_get"), "");
     until(is_reported("second"));
     assert_reported("second: ok, It is done.\n");

@@ -1,4 +1,4 @@
-/* What the program is called with for each event of its subscription. */
+/* The callbacks of a program for each event of its subscription. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

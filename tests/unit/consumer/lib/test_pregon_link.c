@@ -1,4 +1,4 @@
-/* When libpregon takes a socket for dead, and what it sends over the new one. */
+/* When libpregon replaces a silent socket, and what it sends over the new one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@ static void remember_sockets(void)
     were.control = c.p->control;
 }
 
-/* The clock goes on, in steps between which the program turns. */
+/* Let time pass, in steps between which the program turns. */
 static void pass(int64_t ms)
 {
     for (; ms > 0; ms -= 1000) {
@@ -104,7 +104,10 @@ static void a_records_socket_without_heartbeats_for_three_seconds_is_replaced(vo
     close_all();
 }
 
-/* While the program was paused nobody read: what waits in the socket is no silence. */
+/*
+ * While the program was paused it read nothing: messages in the socket show that the broker was not
+ * silent.
+ */
 static void a_pause_of_the_program_is_no_silence_of_the_broker(void **state)
 {
     (void)state;
@@ -118,7 +121,8 @@ static void a_pause_of_the_program_is_no_silence_of_the_broker(void **state)
     boot_ms += 2001;
     step();
     pass(2999);
-    assert_ptr_equal(c.p->control, were.control); /* and more is one: the count begins anew */
+    /* one more makes a silence: the count starts again */
+    assert_ptr_equal(c.p->control, were.control);
     assert_ptr_equal(c.p->records, were.records);
     pass(1);
     assert_ptr_not_equal(c.p->control, were.control);

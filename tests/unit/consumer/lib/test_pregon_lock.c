@@ -1,4 +1,4 @@
-/* Locks of a program: what is requested of the broker, and what the program is called with. */
+/* Locks of a program: the requests to the broker, and the program's callbacks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
