@@ -1,5 +1,5 @@
 /*
- * bus_fixture: a broker of paper for the doctor.
+ * bus_fixture: a simulated broker for the doctor.
  *
  * The functions of bus.h and those of ZeroMQ that the doctor calls are defined here.  A request is
  * kept as JSON and makes ready what a test has scripted for its op; records for the SUB socket are
@@ -126,7 +126,7 @@ void bus_message_close(struct bus_message *m)
     open_messages--;
 }
 
-/* The broker answers that op so, after what was scripted before. */
+/* The broker gives this answer to that op, after the answers scripted before. */
 static inline struct buf *answers(const char *op, const char *json)
 {
     struct scripted *s = &script[scripted++];
@@ -138,7 +138,7 @@ static inline struct buf *answers(const char *op, const char *json)
     return &s->frames[0];
 }
 
-/* A heartbeat with a clock that is so much ahead of ours. */
+/* A heartbeat whose clock is ahead of ours by this much. */
 static inline struct scripted *beats(int64_t ahead_us, int64_t now_us)
 {
     struct wire_record r = {.kind = WIRE_HEARTBEAT,

@@ -2,7 +2,7 @@
  * curl_fixture: libcurl without a network, for the doctor's probe.
  *
  * The functions of libcurl that connect, send and receive are defined here, and poll() too; its
- * lists and URLs are the real ones.  A server of paper sends `incoming`, at most `piece` bytes at
+ * lists and URLs are the real ones.  A simulated server sends `incoming`, at most `piece` bytes at
  * a time and each only after a wait, and then ends the connection, or falls silent.  Include it
  * after <cmocka.h>, in one file of a program.
  */
@@ -155,7 +155,7 @@ static inline bool gives(size_t (*callback)(char *, size_t, size_t, void *), con
 CURLcode curl_easy_perform(CURL *e)
 {
     assert_ptr_equal(e, &handle);
-    assert_string_equal(option.error, ""); /* nobody reads what was there before */
+    assert_string_equal(option.error, ""); /* the former content is not used */
     if (server.error)
         snprintf(option.error, CURL_ERROR_SIZE, "%s", server.error);
     if (option.connect_only || server.code)

@@ -1,5 +1,5 @@
 /*
- * probe_fixture: servers of paper for the doctor.
+ * probe_fixture: simulated servers for the doctor.
  *
  * probe_get and probe_handshake are defined here, in place of doctor/probe.c: they answer what a
  * test has put into `pages` and `shakes`.  Include it after <cmocka.h>, in one file of a program.
@@ -27,7 +27,7 @@ struct page {
 };
 
 struct shake {
-    const char *base, *origin; /* origin NULL: any, also none */
+    const char *base, *origin; /* origin NULL: any, or none */
     int status;
     const char *head;
     bool is_followed;
@@ -70,7 +70,7 @@ void probe_handshake(const struct probe_request *q, struct probe_answer *out)
     }
 }
 
-/* The names of what was found, in its order, with a space before each. */
+/* The names of the findings, in order, each preceded by a space. */
 static inline const char *found(const struct checks *x)
 {
     static char names[1000];

@@ -1,4 +1,4 @@
-/* What a broker of paper says of itself, and what is found in that. */
+/* The doctor's findings about the answers of a simulated broker. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -308,7 +308,7 @@ static void a_bot_without_an_active_instance_is_found(void **state)
          " telegram_nobody_on_duty"},
         {"{'re':'locks','locks':[]}", " telegram_nobody_on_duty"},
         {"{'re':'locks','locks':9}", " telegram_nobody_on_duty"},
-        {"{'re':'locks'}", ""}, /* it knows no locks */
+        {"{'re':'locks'}", ""}, /* it has no locks */
         {"{'re':'status'}", ""},
     };
 

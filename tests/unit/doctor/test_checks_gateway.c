@@ -1,4 +1,4 @@
-/* What a gateway of paper says of itself, whom it lets in, and what is found in that. */
+/* The doctor's findings about the answers and handshakes of a simulated gateway. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -184,7 +184,7 @@ static void other_versions_and_other_settings_are_found(void **state)
     assert_string_equal(checks.found.items[0].seen,
                         "WEBSOCKET_TIMEOUT is 30.000 here, and 30.001 in the gateway that runs.");
     begin();
-    pages[1].body = "{}"; /* an older one, which says neither */
+    pages[1].body = "{}"; /* an older gateway, which has neither member */
     check("");
     begin();
     answer_status(99, 30);
@@ -295,7 +295,7 @@ static void a_page_that_is_refused_is_reported_with_the_list_that_lacks_it(void 
     checks.has_answered = false;
     lists("https://page.example");
     snprintf(asked_for, sizeof asked_for, "https://page.example,https://my.page");
-    checks_pages(&checks); /* no gateway: the list alone is asked */
+    checks_pages(&checks); /* no gateway: only the list is checked */
     assert_string_equal(found(&checks), " origin_not_allowed");
     assert_int_equal(checks.handshake_count, 0);
 }

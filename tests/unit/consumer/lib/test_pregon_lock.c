@@ -58,7 +58,8 @@ static void a_lock_is_opened_only_with_what_the_broker_would_take(void **state)
     o = all();
     o.owner = "no owner";
     assert_int_equal(opened("job", &o), PREGON_ERROR_INVALID);
-    o.size = offsetof(struct pregon_lock_options, owner); /* an older struct has none */
+    /* an older struct does not have this member */
+    o.size = offsetof(struct pregon_lock_options, owner);
     assert_int_equal(opened("job", &o), PREGON_OK);
     o.size = sizeof o + 64;
     o.owner = NULL;
@@ -121,7 +122,7 @@ static void a_grant_holds_for_two_thirds_of_the_lease(void **state)
     assert_reported(""); /* the next turn calls on_lost first */
     step();
     assert_reported("lost job: unanswered\n");
-    answers(hears("lock"), GRANT); /* it was requested again: nobody had it in between */
+    answers(hears("lock"), GRANT); /* it was requested again: no other owner had it in between */
     until(is_reported("held"));
     assert_reported("held job under 3\n");
     close_all();

@@ -1,4 +1,4 @@
-/* A lock that is closed: what is released, and until when. */
+/* Closing a lock: the release that is sent, and until when it is repeated. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -29,7 +29,7 @@ static void a_closed_lock_is_released_until_the_broker_confirms_it(void **state)
     answers(hears("release"), "");
     until(!c.p->locks);
     assert_false(pregon_locks_are_leaving(c.p));
-    assert_reported(""); /* none of its callbacks is called any more */
+    assert_reported(""); /* none of its callbacks is called after this */
     close_all();
 }
 
@@ -57,7 +57,7 @@ static void a_place_in_line_is_given_up(void **state)
     close_all();
 }
 
-/* Closing ends the other lock's neither requests nor place in the list. */
+/* Closing one lock ends neither the requests of the other one nor its place in the list. */
 static void one_of_several_locks_can_be_closed(void **state)
 {
     struct pregon_lock_options o = all();

@@ -1,4 +1,4 @@
-/* The value of a lock: what is sent for a put and a get, and what their answers become. */
+/* The value of a lock: the requests of a put and a get, and the callbacks for their answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -162,7 +162,7 @@ static void requests_beyond_what_the_socket_keeps_are_refused_at_once(void **sta
     }
     assert_int_equal(e, PREGON_ERROR_AWAY);
     assert_in_range(count, 100, 2000);
-    assert_int_equal(HASH_COUNT(c.p->requests), count); /* the refused one is forgotten */
+    assert_int_equal(HASH_COUNT(c.p->requests), count); /* the refused request is removed */
     assert_reported("");
     c.p->is_closing = true;
     assert_int_equal(pregon_value_get(c.p, "any", on_value, &c), PREGON_ERROR_CLOSED);

@@ -40,7 +40,7 @@ static void what_comes_before_the_snapshot_is_told_after_it(void **state)
     quote(&b->k, "A");
     follow(b, "*");
     tick(b);
-    deliver(&b->k, ~0u); /* the mark: the snapshot is asked for */
+    deliver(&b->k, ~0u); /* the mark arrives: the snapshot is requested */
     quote(&b->k, "A"), quote(&b->k, "B");
     deliver(&b->k, ~0u);
     assert_int_equal(b->quotes, 0);
@@ -64,7 +64,7 @@ static void the_position_is_vouched_for_by_heartbeats_or_by_being_the_next(void 
     assert_int_equal(subscription_position(b->d), 1);
     quote(&b->k, "B"), quote(&b->k, "A");
     turn(b);
-    assert_int_equal(subscription_position(b->d), 1); /* 2 may have been ours */
+    assert_int_equal(subscription_position(b->d), 1); /* record 2 may match our pattern */
     heartbeat(&b->k);
     turn(b);
     assert_int_equal(subscription_position(b->d), 3);
@@ -284,7 +284,7 @@ static void the_broker_is_away_after_three_seconds_without_a_heartbeat(void **st
     turn(b);
     assert_int_equal(b->ups, 1);
     assert_true(receiver_is_up(b->k.f));
-    /* We were paused: what waits to be read is no silence. */
+    /* The process was paused: unread messages show that the broker was not silent. */
     b->k.now += 10 * RECEIVER_SILENCE_MS;
     heartbeat(&b->k);
     tick(b);

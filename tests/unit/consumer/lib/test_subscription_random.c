@@ -41,7 +41,7 @@ static void toggle(struct fixture *b)
     }
 }
 
-/* All of a followed symbol up to the position has been told, or named as lost. */
+/* Everything of a followed symbol up to the position was delivered, or reported as lost. */
 static void check_position(struct fixture *b)
 {
     uint64_t position = subscription_position(b->d);
@@ -56,7 +56,7 @@ static void check_position(struct fixture *b)
                          names[s], (unsigned long long)seq);
 }
 
-/* Another process goes on from the position; what came after it may come again. */
+/* Another process continues from the position; later records may be delivered again. */
 static void replace(struct fixture *b)
 {
     uint64_t position = subscription_position(b->d);
@@ -65,7 +65,7 @@ static void replace(struct fixture *b)
         return;
     for (int s = 0; s < SYMBOLS; s++)
         if (is_wanted(s) && !b->told[s].is_begun)
-            return; /* it vouches for what is synced only */
+            return; /* the position covers only patterns that are synced */
     subscription_free(b->d);
     start(b, position);
     for (int s = 0; s < SYMBOLS; s++) {

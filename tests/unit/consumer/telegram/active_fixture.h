@@ -1,8 +1,8 @@
 /*
- * active_fixture: the active instance of the bot between a broker and a Telegram of paper.
+ * active_fixture: the active instance of the bot with a simulated broker and a simulated Telegram.
  *
  * The functions of libpregon, of the Bot API and of the loop that active*.c calls are defined here,
- * in place of those in the libraries: they record what they were asked for, and a test answers.
+ * in place of those in the libraries: they record the requests, and a test answers them.
  * Include it after <cmocka.h>, in one file of a program.
  */
 #ifndef TESTS_UNIT_CONSUMER_TELEGRAM_ACTIVE_FIXTURE_H
@@ -63,7 +63,7 @@ static uint64_t granted;
 static bool is_ready;
 static char ready_text[80];
 
-/* The value of the lock: what is being asked for, and what the broker keeps. */
+/* The value of the lock: the requests in progress, and the value that the broker has. */
 static struct {
     pregon_value_fn *get, *put;
     void *get_ctx, *put_ctx;
@@ -302,7 +302,7 @@ static inline void turn(void)
     active_turn(&active);
 }
 
-/* The call of that kind that is under way, and no other; NULL: none. */
+/* The one call of that kind in progress; NULL: there is none. */
 static inline struct call *under_way(enum call_kind kind)
 {
     struct call *found = NULL;
@@ -360,7 +360,7 @@ static inline void lock_is_held(uint64_t token)
     turn();
 }
 
-/* The broker answers the question for the value with what it keeps; then comes a turn. */
+/* The broker answers the request for the value with the value that it has; then a turn runs. */
 static inline void value_is_read(void)
 {
     pregon_value_fn *fn = value.get;

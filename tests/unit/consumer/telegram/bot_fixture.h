@@ -95,7 +95,7 @@ static inline void quoted(const char *symbol, const char *last)
     bot_take_record(bot, &p);
 }
 
-/* The next message is sent; "" if there is none. */
+/* Send the next message; "" if there is none. */
 static inline const char *says_at(int64_t now)
 {
     if (!bot_next(bot, now, &sending))
@@ -118,7 +118,7 @@ static inline bool holds(const char *text, const char *part)
     return strstr(text, part) != NULL;
 }
 
-/* What a successor would find now. */
+/* Load the ledger that the next instance would find. */
 static inline void takes_over(void)
 {
     struct buf value = {0};

@@ -19,7 +19,7 @@ static void it_asks_telegram_for_its_name_and_then_the_broker_for_the_lock(void 
     assert_int_equal(under_way(CALL_GET_ME)->timeout_ms, 10000);
     assert_null(lock);
     turn();
-    assert_int_equal(api->count, 1); /* one question at a time */
+    assert_int_equal(api->count, 1); /* one request at a time */
     ok(CALL_GET_ME, NAMED);
     assert_int_equal(active.phase, ACTIVE_STANDBY);
     assert_string_equal(lock->name, "telegram:42");
@@ -39,7 +39,7 @@ static void it_asks_telegram_for_its_name_and_then_the_broker_for_the_lock(void 
     turn();
     assert_true(is_ready);
     assert_string_equal(ready_text, "lock=telegram:42");
-    assert_int_equal(api->count, 1); /* nothing is asked of Telegram while it stands by */
+    assert_int_equal(api->count, 1); /* a standby instance sends nothing to Telegram */
 }
 
 static void a_token_that_telegram_refuses_ends_it(void **state)
@@ -108,7 +108,7 @@ static void a_ledger_that_nobody_can_read_ends_it(void **state)
     value_is_read();
     assert_int_equal(active.phase, ACTIVE_GONE);
     assert_int_equal(active.code, 1);
-    assert_int_equal(value.puts, 0); /* it was left as it is */
+    assert_int_equal(value.puts, 0); /* the ledger is unchanged */
 }
 
 static void an_update_is_stored_before_it_is_answered_and_confirmed(void **state)
@@ -128,7 +128,7 @@ static void an_update_is_stored_before_it_is_answered_and_confirmed(void **state
     assert_int_equal(send->timeout_ms, SEND_MS);
     assert_int_equal(under_way(CALL_POLL)->offset, 701);
     ok(CALL_SEND, "{}");
-    assert_int_equal(value.puts, 2); /* that it was sent */
+    assert_int_equal(value.puts, 2); /* the record that it was sent */
     value_is_put(PREGON_OK);
     assert_int_equal(bot_ledger(active.bot)->answer_count, 0);
     turn();
@@ -186,7 +186,7 @@ static void a_lost_lock_cuts_everything_off_and_the_same_token_goes_on(void **st
     turn();
     assert_null(active.tape);
     assert_null(under_way(CALL_POLL));
-    lock_is_held(5); /* nobody was in between: no need to read again */
+    lock_is_held(5); /* no other instance was active in between: it need not read the value again */
     assert_int_equal(active.phase, ACTIVE_ON);
     assert_null(value.get);
     lock->options.on_lost(lock->options.ctx, lock, PREGON_LOST_TAKEN);
@@ -195,7 +195,7 @@ static void a_lost_lock_cuts_everything_off_and_the_same_token_goes_on(void **st
     assert_non_null(value.get);
 }
 
-/* As after a stopped process: libpregon has not said yet that the lock is lost. */
+/* As after a pause of the process: libpregon has not called on_lost yet. */
 static void a_lease_that_is_over_by_the_clock_ends_it_at_once(void **state)
 {
     struct call *poll;
@@ -219,7 +219,7 @@ static void a_read_for_an_older_grant_counts_for_nothing(void **state)
     lock_is_held(5);
     lock->options.on_lost(lock->options.ctx, lock, PREGON_LOST_TAKEN);
     lock_is_held(9);
-    value_is_read(); /* it was asked for under 5 */
+    value_is_read(); /* it was requested under token 5 */
     assert_int_equal(active.phase, ACTIVE_LOADING);
     value_is_read();
     assert_int_equal(active.phase, ACTIVE_ON);
@@ -241,7 +241,7 @@ static void stopping_ends_sends_stores_them_and_then_goes(void **state)
     turn();
     assert_int_equal(active.phase, ACTIVE_LEAVING);
     ok(CALL_SEND, "{}");
-    assert_int_equal(active.phase, ACTIVE_LEAVING); /* that it was sent is not stored */
+    assert_int_equal(active.phase, ACTIVE_LEAVING); /* the record that it was sent is not stored */
     value_is_put(PREGON_OK);
     assert_int_equal(active.phase, ACTIVE_GONE);
     assert_int_equal(active.code, 0);
@@ -284,7 +284,7 @@ static void a_409_is_an_alarm_while_it_lasts(void **state)
     assert_non_null(alarm_lock);
     assert_string_equal(alarm_lock->name, "telegram:42:conflict");
     assert_false(active.is_conflict_told);
-    assert_int_equal(value.puts, 1); /* does the broker say that the lock is ours? */
+    assert_int_equal(value.puts, 1); /* does the broker confirm that the lock is ours? */
     value_is_put(PREGON_OK);
     assert_true(active.is_conflict_told);
     assert_null(under_way(CALL_POLL));
@@ -327,7 +327,7 @@ static void an_update_that_cannot_be_read_is_found_and_skipped(void **state)
     lease_until += 100000;
     now += BACKOFF_MAX_MS;
     turn();
-    assert_int_equal(under_way(CALL_POLL)->limit, 1); /* which of them is it? */
+    assert_int_equal(under_way(CALL_POLL)->limit, 1); /* find out which update it is */
     telegram_answers(CALL_POLL, deep, 200);
     assert_false(active.is_careful);
     assert_int_equal(bot_ledger(active.bot)->next_update, 801);

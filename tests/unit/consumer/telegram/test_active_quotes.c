@@ -1,4 +1,4 @@
-/* What the broker tells the active instance of the bot: quotes, silences, a new log, no answer. */
+/* The active instance of the bot with quotes, silences, a new log, and no answer of the broker. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -95,7 +95,7 @@ static void an_alert_that_is_true_already_is_sent_at_once_and_once(void **state)
     (void)state;
     quoted("BTC", "60000");
     p = price("BTC", "60001");
-    bot_take_price(bot, &p); /* the other connection is ahead */
+    bot_take_price(bot, &p); /* the other connection has a higher position */
     writes(7, "/alerta BTC > 50000");
     assert_true(holds(says(), "Ahora: BTC 60001"));
     assert_true(holds(says(), "Precio: 60001"));

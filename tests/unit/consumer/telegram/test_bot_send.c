@@ -46,7 +46,7 @@ static void what_was_not_sent_waits_as_long_as_telegram_says(void **state)
     assert_int_equal(bot_backlog(bot), 0);
 }
 
-/* A message to a chat that is being sent holds up that chat only. */
+/* A message in progress delays only the messages of its own chat. */
 static void an_alert_that_is_being_sent_holds_up_its_own_chat_only(void **state)
 {
     (void)state;

@@ -29,7 +29,7 @@ static void alerts_of_several_chats_are_sent_in_turns(void **state)
     assert_true(bot_next(bot, far, &sending));
     assert_true(sending.is_alert && sending.chat == 7 && sending.number == 1);
     bot_sent(bot, &sending, DELIVERY_SENT, 0, far);
-    quoted("A", "0.5"), quoted("A", "2"); /* due again, but the others come first */
+    quoted("A", "0.5"), quoted("A", "2"); /* due again, but the other chats come first */
     quoted("B", "2");
     assert_true(bot_next(bot, far + 2000, &sending));
     assert_int_equal(sending.chat, 8);
@@ -161,7 +161,7 @@ static void a_paused_chat_is_not_waited_for(void **state)
     assert_int_equal(sending.chat, 8);
 }
 
-/* Whatever an alert has seen of the old log says nothing of the new one. */
+/* Positions that an alert has seen in the old log do not count in the new one. */
 static void a_reset_forgets_the_positions_of_all_alerts(void **state)
 {
     uint64_t before;

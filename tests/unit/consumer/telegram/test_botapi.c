@@ -83,7 +83,7 @@ static void an_answer_is_what_its_members_say(void **state)
     assert_string_equal(a.why, "HTTP status 200, and no answer of a Bot API");
     a = judged(502, "<html>");
     assert_non_null(strstr(a.why, "HTTP status 502, and no JSON: "));
-    assert_false(a.is_unreadable); /* it is no JSON at all */
+    assert_false(a.is_unreadable); /* it is not JSON at all */
     a = judged(400, "{\"ok\":false}");
     assert_string_equal(a.why, "no description");
     assert_int_equal(a.moved_to, 0);
@@ -95,7 +95,7 @@ static void an_answer_is_what_its_members_say(void **state)
     assert_int_equal(a.retry_after_ms, 1000);
 }
 
-/* The status of HTTP counts unless the answer has a number of its own that can be one. */
+/* The HTTP status counts unless the answer has a valid error_code. */
 static void the_code_is_that_of_the_answer(void **state)
 {
     static const struct {

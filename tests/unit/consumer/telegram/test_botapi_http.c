@@ -26,7 +26,7 @@ static struct {
     struct botapi_answer answer;
     int listener, peers[PEERS_MAX];
     unsigned peer_count;        /* connections that were accepted, in their order */
-    struct buf read[PEERS_MAX]; /* what came on each */
+    struct buf read[PEERS_MAX]; /* bytes received on each connection */
     char base[64], host[32];
 } t;
 
@@ -80,7 +80,7 @@ static void step(void)
         }                                   \
     } while (0)
 
-/* Has a whole request come on this connection?  Its end is the end of its body. */
+/* Has a whole request arrived on this connection?  It ends with its body. */
 static const char *request_on(unsigned peer)
 {
     const char *head = peer < t.peer_count ? buf_text(&t.read[peer]) : "",
@@ -97,7 +97,7 @@ static const char *body_on(unsigned peer)
     return strstr(request_on(peer), "\r\n\r\n") + 4;
 }
 
-/* Writes everything, also what the kernel takes only when the client has read. */
+/* Write everything, also bytes that the kernel accepts only after the client has read. */
 static void respond(unsigned peer, const char *bytes, size_t len)
 {
     int turns = TURNS_MAX;
@@ -207,14 +207,14 @@ static void updates_are_requested_from_an_offset_or_from_the_first(void **state)
     assert_int_not_equal(second, ticket);
     assert_string_equal(body_on(0), "{\"timeout\":0,\"limit\":1,\"allowed_updates\":[\"message\"],"
                                     "\"offset\":18446744073709551615}");
-    assert_int_equal(t.peer_count, 1); /* the connection is used again */
+    assert_int_equal(t.peer_count, 1); /* the connection is reused */
     answers(0, "409 Conflict", "{\"ok\":false,\"error_code\":409,\"description\":\"Conflict\"}");
     assert_int_equal(taken(second)->verdict, BOTAPI_REFUSED);
     assert_int_equal(t.answer.code, 409);
     assert_string_equal(t.answer.why, "Conflict");
 }
 
-/* On a reused connection libcurl would send the request again by itself. */
+/* On a reused connection libcurl would repeat the request by itself. */
 static void each_message_goes_over_a_connection_of_its_own(void **state)
 {
     unsigned ticket = botapi_get_me(t.api, LONG_MS);
@@ -311,7 +311,7 @@ static void a_connection_that_ends_without_an_answer_leaves_it_unknown(void **st
     body_on(1);
     respond(1, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", 40);
     hang_up(1);
-    assert_int_equal(taken(ticket)->verdict, BOTAPI_UNKNOWN); /* half of one is none */
+    assert_int_equal(taken(ticket)->verdict, BOTAPI_UNKNOWN); /* half of an answer does not count */
 }
 
 static void a_call_without_an_answer_ends_with_its_timeout(void **state)

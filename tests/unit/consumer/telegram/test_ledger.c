@@ -277,7 +277,10 @@ static void threads_and_pauses_are_kept(void **state)
     buf_free(&value);
 }
 
-/* Every text as long as it can be, every alert owing, as many of them twice as may be. */
+/*
+ * Every text with its largest length, every alert with a pending price, the permitted number of
+ * them with two.
+ */
 static void a_full_ledger_fits_into_the_value(void **state)
 {
     static char longest[LEDGER_TEXT_MAX];

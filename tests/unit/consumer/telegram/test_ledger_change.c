@@ -1,4 +1,4 @@
-/* What a change of the ledger touches, and what it leaves as it was. */
+/* Each change of the ledger affects only its own alerts and answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -152,7 +152,7 @@ static void a_pause_drops_what_was_to_be_sent_unless_it_is_under_way(void **stat
     assert_true(ledger_pause_chat(&ledger, 1, true));
     assert_string_equal(all(), "A 1.0#1 paused A 2.0#1 pending 5 next 6 B 1.0#2 paused pending 5 ");
     assert_int_equal(ledger.revision, before + 1);
-    assert_false(ledger_pause_chat(&ledger, 1, true)); /* as it is */
+    assert_false(ledger_pause_chat(&ledger, 1, true)); /* it is unchanged */
     strcpy(ledger.alerts[0].pending, "7");
     strcpy(ledger.alerts[0].next, "8");
     assert_true(ledger_pause_chat(&ledger, 1, false));

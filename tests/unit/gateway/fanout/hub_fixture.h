@@ -26,7 +26,7 @@ static struct {
     unsigned changes, made[MESSAGE_COUNT][ENCODING_COUNT];
 } versions[SYMBOLS];
 static unsigned frames_made;
-static uint64_t applying; /* the position under way: before it the old value may be encoded */
+static uint64_t applying; /* the current position: records before it may encode the old value */
 
 /* "quote A7 5<4 live v12": kind, symbol, seq, prev, state, body. */
 struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind,
@@ -54,7 +54,7 @@ const char *encode_state_name(enum symbol_state s)
     return s == SYMBOL_LIVE ? "live" : s == SYMBOL_STALE ? "stale" : "unknown";
 }
 
-/* Only windows call these, and here there is none. */
+/* Only windows call this, and this test has none. */
 struct frame *encode_record(const struct encode_record *r, enum symbol_message kind,
                             enum encoding encoding)
 {
@@ -106,7 +106,7 @@ static inline void note_change(const char *symbol)
         versions[s->index].changes++;
 }
 
-/* Topics nobody holds and names nobody wants go, a few at a time. */
+/* Remove topics without references and unwanted names, a few at a time. */
 static inline void forget_all(void)
 {
     bool was_known[SYMBOLS];

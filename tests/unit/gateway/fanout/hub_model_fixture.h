@@ -1,6 +1,6 @@
 /*
- * hub_model_fixture: what the symbols of a hub really are, and subscribers that read at random and
- * compare what they get with that.  Include it after <cmocka.h>.
+ * hub_model_fixture: a model of a hub's symbols, and subscribers that read at random and compare
+ * their messages with the model.  Include it after <cmocka.h>.
  */
 #ifndef TESTS_UNIT_GATEWAY_FANOUT_HUB_MODEL_FIXTURE_H
 #define TESTS_UNIT_GATEWAY_FANOUT_HUB_MODEL_FIXTURE_H
@@ -18,13 +18,13 @@
 static const char *const patterns[] = {"*",   "A*",   "B*", "AB*", "A1*", "A1", "A10",
                                        "AB1", "AB12", "B7", "C1",  "A3",  "Z*", "Z9"};
 
-/* The truth about a symbol, and what a subscriber believes. */
+/* The state of a symbol in the model, and its state as a subscriber has it. */
 struct truth {
     bool has_value;
     uint64_t seq;
     enum symbol_state state;
     char value[16];
-    bool is_of_old_log; /* nobody is told of it again before it changes */
+    bool is_of_old_log; /* no subscriber gets it again before it changes */
     bool is_known;      /* to the hub */
 };
 
@@ -160,7 +160,7 @@ static inline void check_merge(struct reader *r, const char *text)
     b = &r->beliefs[symbol];
     t = &truths[symbol];
     assert_true(holds_symbol(r, symbol));
-    /* It is made when it is sent: never anything but the newest. */
+    /* A message is made when it is sent: it always has the newest value. */
     assert_int_equal(seq, t->seq);
     assert_string_equal(state, encode_state_name(t->state));
     assert_string_equal(value, t->value);
@@ -215,7 +215,7 @@ static inline void reader_reads(struct reader *r, bool is_all)
     backlog_took(&r->sub.backlog, count);
 }
 
-/* Whoever is owed nothing knows everything. */
+/* A subscriber without pending messages has every value. */
 static inline void check_knows_all(struct reader *r)
 {
     assert_true(backlog_is_empty(&r->sub.backlog));

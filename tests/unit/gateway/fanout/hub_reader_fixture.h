@@ -17,7 +17,7 @@ static inline size_t join(struct hub_subscriber *s, const char *pattern, size_t 
     return count;
 }
 
-/* Everything owed, taken; as "quote A 1<0 live v | …". */
+/* Take all pending messages, as "quote A 1<0 live v | …". */
 static inline const char *take_all(struct hub_subscriber *s)
 {
     static struct buf out;

@@ -116,7 +116,7 @@ static void behind_a_symbol_is_pending_once_and_keeps_its_place(void **state)
     assert_string_equal(peek(2), "");
     assert_int_equal(b.merged, 8 * 3);
     backlog_took(&b, 1);
-    mark(1, MESSAGE_QUOTE, 1); /* taken, and owed again: at the end */
+    mark(1, MESSAGE_QUOTE, 1); /* taken, and pending again: now it is the last one */
     assert_string_equal(peek(0), "quote 299");
     assert_string_equal(peek(1), "quote 1");
 }
@@ -137,7 +137,7 @@ static void once_a_snapshot_went_quotes_are_quotes_again(void **state)
     assert_string_equal(peek(1), "quote 1");
 }
 
-/* What is owed, what it was marked with since, how the symbol stands: what is sent. */
+/* The pending kind, the later mark, the symbol's state, and the message that is sent. */
 static void what_is_sent_says_all_that_changed(void **state)
 {
     static const struct {
@@ -336,7 +336,7 @@ static void emptying_keeps_only_the_count_of_what_was_merged(void **state)
     frame_release(&f);
 }
 
-/* The model: the symbols owed, in order. */
+/* The model: the pending symbols, in order. */
 static unsigned model[SYMBOLS];
 static size_t model_count;
 
@@ -411,7 +411,7 @@ static void random_marking_and_taking_goes_as_in_the_model(void **state)
                 if (model[i] % divisor)
                     model[kept++] = model[i];
                 else
-                    happened--; /* the one still owed is neither sent nor merged */
+                    happened--; /* the pending update is neither sent nor merged */
             model_count = kept;
         }
         taken = dice(3) ? dice(15) : SYMBOLS;
@@ -428,7 +428,7 @@ static void random_marking_and_taking_goes_as_in_the_model(void **state)
         assert_true(backlog_is_empty(&b) == !model_count);
         assert_int_equal(b.due_count, model_count);
         assert_true(b.due_cap <= 2 * SYMBOLS + 16);
-        /* Every update was sent, or replaced, or is the one still owed. */
+        /* Every update was sent, or replaced, or is pending. */
         assert_int_equal(b.merged, happened - sent - model_count);
     }
     model_count = 0;

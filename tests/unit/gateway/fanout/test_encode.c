@@ -40,7 +40,7 @@ static const char *in_both(const struct hub_symbol *s, enum symbol_message kind,
                  *pack = encode_symbol(s, kind, ENCODING_MSGPACK);
     struct buf from_pack = {0};
 
-    frame_stamp(json, WRITTEN); /* only a traced one says when it is sent */
+    frame_stamp(json, WRITTEN); /* only a traced frame has the time of its sending */
     frame_stamp(pack, WRITTEN);
     assert_int_equal((unsigned char)json->bytes[0], 0x81);
     assert_int_equal((unsigned char)pack->bytes[0], 0x82);
@@ -119,7 +119,7 @@ static void a_price_is_the_same_text_from_end_to_end(void **state)
     buf_free(&text);
 }
 
-/* Whatever a broker accepted as a quote comes out well-formed, with no key twice. */
+/* The encoder writes every accepted quote as a well-formed message with no duplicate key. */
 static void any_accepted_quote_is_encoded_alike(void **state)
 {
     static const struct quote_rules rules = {.now_us = 1640995200000000};

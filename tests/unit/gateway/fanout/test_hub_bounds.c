@@ -1,4 +1,4 @@
-/* What the hub does in one call, and what it counts: each bound exactly. */
+/* The exact bounds of each call of the hub, and its counters. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -79,7 +79,7 @@ static void values_are_stale_while_the_broker_is_away(void **state)
     assert_false(is_live("A"));
     assert_string_equal(turn(&s), "state A 1<0 stale v");
     assert_string_equal(take_all(&all), "state A 1<0 stale v");
-    /* Back again: the broker says that nothing happened meanwhile. */
+    /* The broker is back: it reports that nothing changed meanwhile. */
     snapshot("A", 1, false, 1, "v");
     assert_string_equal(turn(&s), "snapshot A 1<0 live v");
     assert_string_equal(take_all(&all), "state A 1<0 live v");
@@ -100,7 +100,7 @@ static void a_new_log_forgets_positions_and_keeps_values(void **state)
     hub_reset(hub, 77);
     assert_int_equal(hub_epoch(hub), 77);
     assert_int_equal(hub_seq(hub), 0);
-    /* Its clients are told of the reset, not of every symbol. */
+    /* Its clients get the reset, not a message for every symbol. */
     assert_string_equal(turn(&s), "");
     assert_int_equal(hub_find(hub, SPAN("A"))->state, SYMBOL_STALE);
     assert_true(hub_find(hub, SPAN("A"))->body.len > 0);

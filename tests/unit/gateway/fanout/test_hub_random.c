@@ -1,4 +1,4 @@
-/* What subscribers get at random is checked against what they ought to see. */
+/* The messages of subscribers at random are compared with a model. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -99,7 +99,10 @@ static void broker_goes_away(void)
     hub_go_stale(hub);
 }
 
-/* Everybody is told of the reset (not by the hub), and knows nothing until more comes. */
+/*
+ * The owner, not the hub, sends everybody the reset; subscribers have no values until new records
+ * arrive.
+ */
 static void log_is_replaced(void)
 {
     hub_reset(hub, ++epoch_now);
@@ -164,7 +167,7 @@ static void reader_joins(struct reader *r, unsigned p)
     hub_topic_release(hub, t);
 }
 
-/* What is no longer held is no longer queued. */
+/* Symbols that the subscriber left are no longer queued. */
 static void expect_only_held(struct reader *r)
 {
     struct buf kept = {0};
@@ -237,7 +240,7 @@ static void end_of_turn(bool all_are_flushed)
     for (unsigned i = 0; i < SUBSCRIBERS; i++)
         readers[i].was_visited = !backlog_is_empty(&readers[i].sub.backlog);
     hub_fan_out(hub);
-    /* Now and then a turn has time for some of them only. */
+    /* In some turns there is time for some of them only. */
     while ((dice(10) || all_are_flushed) && (due = hub_take_due(hub))) {
         struct reader *r = (struct reader *)((char *)due - offsetof(struct reader, sub));
 

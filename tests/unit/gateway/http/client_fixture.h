@@ -37,7 +37,7 @@ static inline int comes_to(int port, const char *text)
     return fd;
 }
 
-/* All that it gets until the end of the connection. */
+/* Everything that the client receives until the end of the connection. */
 static inline const char *gets(int fd)
 {
     static struct buf text;

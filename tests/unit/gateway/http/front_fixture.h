@@ -88,7 +88,7 @@ static inline void nothing_happens(void)
     ends(fd, "");
 }
 
-/* So many connections are open. */
+/* Check that this many connections are open. */
 static inline void are_open(int count)
 {
     while (atomic_load(&front->open) != count)

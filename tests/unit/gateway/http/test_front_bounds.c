@@ -1,4 +1,7 @@
-/* How many connections wait, how long, and who gives way; the front's begin and end. */
+/*
+ * How many connections wait, how long, and which one is closed for a new one; start and stop of the
+ * front.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -285,7 +285,7 @@ static void limits_are_exact_and_known_before_the_end(void **state)
     buf_free(&b);
 }
 
-/* Whatever the pieces, the verdict is that of the whole. */
+/* The result is the same for any division into pieces. */
 static void check_pieces(struct span text)
 {
     enum head_fault whole = judge(text), fault = HEAD_FINE;
@@ -351,7 +351,7 @@ static void check_text(const char *text)
     assert_true(text >= copy && text + strlen(text) < copy + scan.size);
 }
 
-/* What is accepted is what it is said to be, and no byte outside is touched. */
+/* An accepted head has the expected values, and no byte outside it is changed. */
 static void check_head(void)
 {
     for (int i = 0; i < head.count; i++) {

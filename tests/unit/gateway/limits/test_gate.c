@@ -106,7 +106,7 @@ static void the_lower_of_setting_and_descriptors_is_the_limit(void **state)
     assert_int_equal(gate_live(gate).configured, 5000);
     assert_true(gate_reserve(gate) && gate_reserve(gate));
     assert_false(gate_reserve(gate));
-    gate_set_limit(gate, 1, 2); /* fewer than are there: nobody is thrown out */
+    gate_set_limit(gate, 1, 2); /* below the current number: no client is closed */
     assert_int_equal(gate_active(gate), 2);
     gate_release(gate);
     assert_false(gate_reserve(gate));

@@ -1,5 +1,5 @@
 /*
- * admission_fixture: a handshake that passes every rule, and its verdict; each test spoils it.
+ * admission_fixture: a handshake that passes every rule, and its result; each test adds a fault.
  * Include it after <cmocka.h>, in one file of a program.
  */
 #ifndef TESTS_UNIT_GATEWAY_POLICY_ADMISSION_FIXTURE_H
@@ -16,7 +16,7 @@ static struct admission_request request;
 static struct admission_live live;
 static struct admission_verdict verdict;
 
-/* A handshake nobody could object to; each test spoils it. */
+/* A handshake that passes every rule; each test adds a fault. */
 static inline int set_up(void **state)
 {
     char error[ORIGIN_ERROR_MAX];

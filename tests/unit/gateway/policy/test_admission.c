@@ -215,7 +215,7 @@ static void a_list_of_hosts_binds_everybody(void **state)
     request.authority = "evil.example"; /* X-Forwarded-Host */
     assert_int_equal(check(), ADMISSION_host_not_allowed);
     rebind("evil.example", NULL);
-    request.authority = "quotes.example"; /* anybody on this machine may say so */
+    request.authority = "quotes.example"; /* any program on this machine may send this */
     assert_int_equal(check(), ADMISSION_host_not_allowed);
     rebind(NULL, NULL);
     assert_int_equal(check(), ADMISSION_host_not_allowed);
@@ -267,7 +267,7 @@ static void when_descriptors_are_the_limit_it_says_so(void **state)
     assert_non_null(strstr(verdict.hint, "descriptors are the limit"));
 }
 
-/* With everything wrong, mending one thing after the other meets the rules in order. */
+/* A request with every fault: correcting one fault after the other meets the rules in order. */
 static void the_first_rule_that_fails_decides(void **state)
 {
     (void)state;

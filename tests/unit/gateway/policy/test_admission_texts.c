@@ -1,4 +1,4 @@
-/* Every refusal of a handshake says what happened and what to change. */
+/* Every refusal of a handshake states the cause and what to change. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include "tests/unit/gateway/policy/admission_fixture.h"
 
-/* The refusal by that rule says this, and what to do. */
+/* The refusal by that rule has this message and this hint. */
 static void says(enum admission_rule rule, const char *message, const char *hint)
 {
     assert_int_equal(check(), rule);

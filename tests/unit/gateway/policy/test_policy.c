@@ -1,4 +1,4 @@
-/* What HTTP looks at per request, from the settings. */
+/* The policy that HTTP reads for each request, made from the settings. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -128,7 +128,7 @@ static void a_policy_lives_as_long_as_it_is_held(void **state)
     held = policy_hold(policy);
     set(&config.root_path, "/b");
     load();
-    assert_string_equal(held->root_path, "/a"); /* a request that began with it */
+    assert_string_equal(held->root_path, "/a"); /* a request that began with the old policy */
     assert_string_equal(policy->root_path, "/b");
     policy_drop(held);
     policy_drop(NULL);

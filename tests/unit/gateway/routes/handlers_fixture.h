@@ -2,7 +2,7 @@
  * handlers_fixture: the loop's answers to HTTP workers, with a hub, sessions and a broker that are
  * the test's (broker_fixture.h).
  *
- * asks() is a worker's request; the loop has taken it when it returns.  is_told() waits for the
+ * asks() sends a worker's request; the loop has taken it when it returns.  is_told() waits for the
  * answer.  Include it after <cmocka.h>, in one file of a program.
  */
 #ifndef TESTS_UNIT_GATEWAY_ROUTES_HANDLERS_FIXTURE_H
@@ -22,7 +22,7 @@
 static struct gateway_config config;
 static struct handlers handlers;
 
-/* A worker that asks once. */
+/* A worker that sends one request. */
 static struct worker {
     pthread_t thread;
     struct loop_request q;

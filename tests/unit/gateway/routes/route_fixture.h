@@ -1,6 +1,6 @@
 /*
- * route_fixture: requests as their bytes, and what the routes answer; the loop is a thread that
- * answers one request as the test says.
+ * route_fixture: requests as bytes, and the answers of the routes; the loop is a thread that gives
+ * one request the answer that the test sets.
  *
  * Include it after <cmocka.h>, in one file of a program.
  */
@@ -45,7 +45,7 @@ static inline void set(char **setting, const char *value)
     assert_non_null(policy);
 }
 
-/* The answer to a request with these headers, as it is sent. */
+/* The answer to a request with these headers, as bytes. */
 static inline const char *ask(const char *line, const char *headers)
 {
     static char bytes[4000];
@@ -143,13 +143,13 @@ static inline void loop_answers(int answer_status, const char *text)
     assert_int_equal(pthread_create(&loop.thread, NULL, turn_loop, NULL), 0);
 }
 
-/* The loop was asked, and has answered. */
+/* Check that the loop got a request and has answered it. */
 static inline void loop_was_asked(void)
 {
     pthread_join(loop.thread, NULL);
 }
 
-/* A request that the loop is asked about is answered so. */
+/* The loop answers the request with this status and body. */
 static inline void check_loop(const char *line, const char *headers, int answer_status,
                               const char *text, int want, const char *part)
 {

@@ -1,4 +1,7 @@
-/* /cotizaciones/websocket_check: why a page's handshake is refused, and what is odd in between. */
+/*
+ * /cotizaciones/websocket_check: why a page's handshake is refused, and faults of a proxy in
+ * between.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

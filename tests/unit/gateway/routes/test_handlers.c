@@ -1,4 +1,4 @@
-/* What the loop answers HTTP workers: the list of connections, and what the broker answers. */
+/* The loop's answers to HTTP workers: the list of connections, and the broker's answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -30,7 +30,7 @@ static void broker_is(const char *status)
     answers(text);
 }
 
-/* That status makes this verdict. */
+/* The health route has this status for this state of the broker. */
 static void verdict(int status, const char *broker_status, const char *begin)
 {
     broker_is(broker_status);
@@ -215,7 +215,7 @@ static void a_store_that_fails_is_degraded_service(void **state)
                 "f1", LIVE) "," FEED("f2", REFUSING) "]",
             "{'status':'degraded','reason':'quotes flow, but a part of the log is damaged: 7 to 9; "
             "also, every quote of 1 of 2 live");
-    /* What is wrong with the store does not matter where nothing flows. */
+    /* A fault of the store does not matter while no quotes flow. */
     verdict(503,
             "'store':{'kind':'sqlite','durable':false,'reason':'disk full','damage':'7'},"
             "'feeds':[" FEED("f1", SILENT) "]",

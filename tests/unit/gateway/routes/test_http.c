@@ -175,7 +175,7 @@ static void a_refused_websocket_gets_a_reason_and_holds_no_place(void **state)
     assert_int_equal(gate_active(gate), 0);
     assert_int_equal(gate_refused(gate, ADMISSION_origin_not_allowed), 1);
     assert_int_equal(gate_refused(gate, ADMISSION_unauthorized), 1);
-    /* WEBSOCKET_EXPLAIN: it is accepted, only to be told why not. */
+    /* WEBSOCKET_EXPLAIN: the client is accepted, only to get the reason of the refusal. */
     config.websocket_explain = true;
     assert_int_equal(http_set_policy(http, &config, error_text), OK);
     fd = comes(UPGRADE("", ""));

@@ -18,7 +18,7 @@
 
 static struct loop_request_queue *core;
 
-/* One worker that asks once, and what it was told. */
+/* One worker that sends one request, and its answer. */
 struct worker {
     pthread_t thread;
     struct loop_request q;
@@ -175,7 +175,7 @@ static void shutdown_frees_all_waiting_workers_and_a_late_answer_harms_nothing(v
     assert_int_equal(loop_request_post(core, &late), LOOP_REQUEST_CANCELLED);
     buf_adds(&q->body, "nobody reads this");
     loop_request_answer(core, q, 200);
-    assert_null(loop_request_take(core)); /* the other one's asker has gone */
+    assert_null(loop_request_take(core)); /* the worker of the other request has gone */
 }
 
 static void a_worker_stops_waiting_and_its_answer_finds_nobody(void **state)

@@ -1,4 +1,4 @@
-/* Requests as their bytes, and what is answered: each path that needs no loop. */
+/* Requests as bytes and their answers: each path that does not need the loop. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -112,7 +112,7 @@ static void preflights_come_before_everything_else(void **state)
     set(&config.cors_origins, "");
     check("GET /cotizaciones/ready", OURS PAGE, 200, "");
     assert_null(strstr(buf_text(&answer), "Access-Control-Allow-Origin"));
-    /* Every page may ask why it is refused. */
+    /* A page of any origin may request the reason of its refusal. */
     check("GET /cotizaciones/websocket_check", OURS PAGE, 200, "Access-Control-Allow-Origin");
 }
 

@@ -1,4 +1,4 @@
-/* Locks over HTTP: what the broker is asked, and what is made of its answers. */
+/* Locks over HTTP: the requests to the broker, and the answers made of its answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

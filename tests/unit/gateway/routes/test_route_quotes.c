@@ -1,4 +1,4 @@
-/* Quotes and history over HTTP: what the loop is asked, and what is made of its answers. */
+/* Quotes and history over HTTP: the requests to the loop, and the answers made of its answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -2,7 +2,7 @@
  * session_fixture: sessions without sockets, so that tests read like conversations.
  *
  * A peer is the other end of a session: says() sends a message, hears() checks the next message
- * that has come (MessagePack is shown as JSON).  Time passes only in pass().  The broker is a
+ * that has arrived (MessagePack is shown as JSON).  Time passes only in pass().  The broker is a
  * switch and a list of requests.  Include it after <cmocka.h>, in one file of a program.
  */
 #ifndef TESTS_UNIT_GATEWAY_SESSION_SESSION_FIXTURE_H
@@ -40,8 +40,8 @@ struct peer {
     struct session *s;   /* NULL: it has ended and been freed */
     struct buf to, from; /* bytes under way to the session, and those that it sent */
     size_t read_at;      /* of `from` */
-    size_t chunk;        /* the session gets at most so many bytes at once */
-    size_t room;         /* the socket takes so many more */
+    size_t chunk;        /* the session reads at most this many bytes at once */
+    size_t room;         /* the socket accepts this many more bytes */
     bool has_ended;      /* this end is closed */
     bool has_failed;
     bool has_end;                 /* the session sends no more */
@@ -60,7 +60,7 @@ static struct peer_list {
     size_t count;
 } peers;
 
-/* What was asked of the broker and not answered. */
+/* Requests to the broker that are not answered yet. */
 static struct {
     struct buf body;
     char op[16];
@@ -402,7 +402,7 @@ static inline void hears_close(struct peer *p, unsigned code, const char *reason
         fail_msg("closed with %s", buf_text(&p->text) + 2);
 }
 
-/* All that has come is heard. */
+/* Read all messages that have arrived. */
 static inline void hears_all(struct peer *p)
 {
     while (take_frame(p))
@@ -468,7 +468,7 @@ static inline int tear_down(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-/* Another peer follows these patterns, so that their topics are live. */
+/* Another peer subscribes to these patterns, so that their topics are live. */
 static inline void follow(const char *patterns)
 {
     char query[200];

@@ -1,4 +1,4 @@
-/* What a session answers to each request of its client, in both encodings. */
+/* The session's answer to each request of its client, in both encodings. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 #define WELCOME "{\"type\":\"welcome\",\"protocol\":\"pregon.v1."
 #define SUBSCRIBED "{\"type\":\"ack\",\"op\":\"subscribe\""
 
-/* It has subscribed to these patterns, and has heard all that came. */
+/* A client that has subscribed to these patterns and has read all its messages. */
 static struct peer *come_live(const char *query)
 {
     struct peer *p = come(query);
@@ -215,7 +215,7 @@ static void a_message_in_msgpack_is_read_like_its_json(void **state)
     hears(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"send text");
 }
 
-/* All that a request could change of its session, and of what the gateway holds for it. */
+/* Everything that a request could change in its session and in the gateway. */
 static const char *state_of(struct peer *p)
 {
     static char text[2000];

@@ -13,7 +13,7 @@
 #define PING "{\"op\":\"ping\"}"
 #define PONGED "{\"type\":\"ack\",\"op\":\"ping\""
 
-/* It has subscribed to these patterns, and has heard all that came. */
+/* A client that has subscribed to these patterns and has read all its messages. */
 static struct peer *come_live(const char *query)
 {
     struct peer *p = come(query);
@@ -41,7 +41,7 @@ static void messages_are_read_however_the_network_cuts_them(void **state)
     hears(p, PONGED);
     hears(p, PONGED);
     hears_nothing(p);
-    assert_null(p->s->in); /* an idle session keeps nothing of wslay */
+    assert_null(p->s->in); /* an idle session has no state of wslay */
 }
 
 static void a_message_in_fragments_is_one_and_a_ping_between_them_is_answered(void **state)
@@ -162,7 +162,7 @@ static void a_client_that_vanishes_is_dropped(void **state)
     assert_int_equal(all->count, 0);
     p = come_live("symbols=A");
     send_frame(p, FINAL | OPCODE_TEXT, PING, strlen(PING));
-    p->has_ended = true; /* what it sent before is still read */
+    p->has_ended = true; /* its earlier bytes are still read */
     turn();
     assert_int_equal(counters.messages_in, 1);
     assert_true(p->is_closed);

@@ -1,4 +1,4 @@
-/* What a reconnecting client gets of the broker's log, and exactly when. */
+/* The records of the broker's log that a reconnecting client gets, and exactly when. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /*
- * What a reconnecting client gets, and what a session does while the broker is away or its log
+ * What a reconnecting client gets, and how a session behaves while the broker is away or its log
  * changes.
  */
 #include <setjmp.h>
@@ -60,7 +60,7 @@ static void answer_page(uint64_t first, uint64_t upto)
     buf_free(&b);
 }
 
-/* The window has forgotten all that was published so far. */
+/* The window drops all records published so far. */
 static void forget_records(void)
 {
     hub_break_window(all->hub, head);

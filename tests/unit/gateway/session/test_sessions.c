@@ -1,4 +1,4 @@
-/* What is done with all sessions in a turn: each time to the millisecond, each bound exactly. */
+/* The work on all sessions in a turn: each time to the millisecond, each bound exactly. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 
 #include "tests/unit/gateway/session/session_fixture.h"
 
-/* It has subscribed to these patterns, and has heard all that came. */
+/* A client that has subscribed to these patterns and has read all its messages. */
 static struct peer *come_live(const char *query)
 {
     struct peer *p = come(query);
@@ -51,7 +51,7 @@ static void pings_come_at_each_interval_of_silence(void **state)
     hears_nothing(p);
     sweep_at(begin + 2000);
     hears(p, "");
-    p->room = 0; /* one that takes nothing gets none */
+    p->room = 0; /* a client that reads nothing gets none */
     quote("A", "1");
     turn();
     sweep_at(begin + 3000);

@@ -141,7 +141,7 @@ static inline void hears_nothing(void)
     hears("");
 }
 
-/* The broker sends this to whom it heard last, and the gateway takes it. */
+/* The broker sends this to the peer of the last request, and the gateway reads it. */
 static inline void answers(const char *answer)
 {
     struct buf b = {0};

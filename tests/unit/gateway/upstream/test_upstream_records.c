@@ -1,4 +1,4 @@
-/* The gateway's link to the broker, what comes from it, and when nothing does. */
+/* The gateway's link to the broker: records, heartbeats, and silences of the broker. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -184,7 +184,7 @@ static void a_lost_record_and_a_new_log_are_the_owners_to_tell(void **state)
     assert_int_equal(hub_epoch(g.hub), EPOCH + 1);
 }
 
-/* What does not fit into a turn is there for the next one. */
+/* Messages that exceed a turn's limit are read in the next turn. */
 static void a_turn_takes_a_bounded_burst(void **state)
 {
     struct buf answer = {0};

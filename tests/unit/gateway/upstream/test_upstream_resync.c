@@ -21,7 +21,7 @@
 static const char *const choices[] = {"*", "A*", "AB*", "A1", "A2", "AB1", "B*", "B1", "C1", "Z"};
 #define CHOICES (sizeof choices / sizeof *choices)
 
-/* What a client has been told. */
+/* The messages that a client has received. */
 static struct peer {
     struct session *s;
     struct buf in;
@@ -55,7 +55,7 @@ static bool is_current(const struct peer *p)
     return !p->epoch || p->epoch == epoch;
 }
 
-/* A client is not told of losses before its subscription. */
+/* A client gets no losses from before its subscription. */
 static bool is_accounted(const struct peer *p, uint64_t at)
 {
     return p->is_lost[at] || (at <= p->joined_at && (entries[at].is_damaged || at <= pruned));

@@ -30,7 +30,7 @@
 static const char *const names[SYMBOLS] = {"A1", "A2", "A3", "AB1", "AB2", "B1",
                                            "B2", "B3", "C1", "C2",  "D",   "E"};
 
-/* How this story goes, drawn at its begin. */
+/* The properties of this random run, drawn at its start. */
 static struct shape {
     unsigned symbols, page, loss_of_answers, cuts, silences, new_logs, holes, per_turn;
     unsigned leak; /* of 100 records lost on a connection, as no broker of ours does it */
@@ -59,7 +59,7 @@ static size_t wire_first, wire_end;
 static char active[ACTIVE_MAX][HUB_PATTERN_MAX + 1], placed[WIRE_TOPIC_MAX];
 static size_t active_count;
 
-/* What the last page was asked for: the request itself went to no socket. */
+/* The request of the last page: the request itself went to no socket. */
 static struct asked {
     uint64_t number, after, until;
     char patterns[ACTIVE_MAX][HUB_PATTERN_MAX + 1];
@@ -111,7 +111,7 @@ static void activate(void)
     }
 }
 
-/* A new connection; what was under way on the old one is lost. */
+/* A new connection; messages on the way on the old one are lost. */
 static void cut(void)
 {
     clear_wire();
@@ -390,7 +390,7 @@ static bool answer_one(void)
     return true;
 }
 
-/* Hand the gateway what has been under way for longest. */
+/* Deliver the oldest message that is on the way to the gateway. */
 static void deliver_one(void)
 {
     struct sent *s = &wire[wire_first++];

@@ -1,6 +1,6 @@
 /*
- * upstream_owner: what the gateway's main.c does for the link to the broker and for its sessions.
- * Included by upstream_fixture.h.
+ * upstream_owner: the functions of the gateway's main.c for the link to the broker and for its
+ * sessions. Included by upstream_fixture.h.
  */
 #ifndef TESTS_UNIT_GATEWAY_UPSTREAM_UPSTREAM_OWNER_H
 #define TESTS_UNIT_GATEWAY_UPSTREAM_UPSTREAM_OWNER_H
