@@ -100,8 +100,9 @@ void journal_close(struct journal *j, bool is_clean);
 const struct journal_identity *journal_identity(const struct journal *j);
 
 /*
- * A new log: the ring is emptied, all feeds are cleared, everything below `next` counts as stored.
- * A new journal must be begun before the first append.  Killed halfway, it is found is_new.
+ * Begin a new log: the ring is emptied, all feeds are cleared, and everything below `next` counts
+ * as stored. Call it on a new journal before the first append.  After a kill in the middle, open
+ * reports is_new.
  */
 void journal_begin(struct journal *j, uint64_t epoch, uint64_t store_id, uint64_t next);
 

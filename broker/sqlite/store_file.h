@@ -38,7 +38,7 @@ MUST_CHECK enum err store_file_check(const char *path, bool is_writer, bool *is_
 /* What keeps other writers away; .name and .file are -1 when they are not held. */
 struct store_file_lock {
     int name; /* descriptor of FILE-lock, which holds the number of the process */
-    int file; /* of FILE itself */
+    int file; /* descriptor of FILE itself */
 };
 #define STORE_FILE_UNLOCKED ((struct store_file_lock){-1, -1})
 /*

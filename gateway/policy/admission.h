@@ -84,7 +84,7 @@ struct admission_request {
     bool is_page;             /* not a handshake: a page may send it without Origin */
     const char *origin;
     const char *own_origin;  /* of the gateway itself, as the client sees it */
-    const char *token;       /* the bearer's, or ?token= */
+    const char *token;       /* from the header Authorization, or else ?token= */
     const char *token_plain; /* ?token= with each '+' unchanged */
 };
 

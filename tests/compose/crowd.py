@@ -17,7 +17,7 @@ class Client:
         self.gateways = []  # one for each connection
         self.closes = []  # close codes
         self.refusals = []  # statuses and reasons
-        self.trouble = []  # what must not be
+        self.trouble = []  # faults that were found
         self.is_open = False
 
     async def live(self):

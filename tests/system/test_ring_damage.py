@@ -79,7 +79,7 @@ def test_damaged_entries_that_only_the_ring_had_are_reported_as_lost(system, pat
     fed(feed, 1, 20)
     stored(control, 20)
     locked = sqlite3.connect(path, isolation_level=None)
-    locked.execute("BEGIN IMMEDIATE")  # the disk takes nothing any more
+    locked.execute("BEGIN IMMEDIATE")  # the disk accepts no data any more
     fed(feed, 21, 120)
     broker.kill()
     damage(path, position)

@@ -59,7 +59,7 @@ def test_a_second_signal_ends_a_broker_that_cannot_store_and_nothing_is_lost(sys
     control = system.control(broker)
     pregon.eventually(lambda: control.request("status")["store"]["stored"], lambda n: n == 10)
     locked = sqlite3.connect(path, isolation_level=None)
-    locked.execute("BEGIN IMMEDIATE")  # the disk takes nothing any more
+    locked.execute("BEGIN IMMEDIATE")  # the disk accepts no data any more
     fed(feed, "X", 11, 30)
     broker.signal(signal.SIGTERM)
     broker.wait_for_log("Shutting down")

@@ -88,7 +88,7 @@ static void a_line_is_kept_until_it_is_received(void **state)
     assert_int_equal(outbox_kept(l), 2);
     assert_int_equal(outbox_received(l), 3);
     outbox_receive(l, 2);  /* an old word changes nothing */
-    outbox_receive(l, 99); /* nor one about lines that are not */
+    outbox_receive(l, 99); /* nor one about lines that do not exist */
     assert_int_equal(outbox_received(l), 3);
     outbox_free(l);
 }

@@ -301,7 +301,7 @@ static void a_wait_ends_on_time_and_the_place_stays_until_its_own(void **state)
     assert_int_equal(e.place, 2);
     e = next(LEASE_EVENT_DROPPED);
     assert_string_equal(e.owner, "y");
-    assert_int_equal(e.reply_to.peer_len, 0); /* it has been answered */
+    assert_int_equal(e.reply_to.peer_len, 0); /* its request has been answered */
     assert_int_equal(e.place, 1);
     assert_ptr_equal(e.lease, l);
     e = next(LEASE_EVENT_DROPPED);

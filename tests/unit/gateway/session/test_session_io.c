@@ -224,7 +224,7 @@ static void heartbeats_state_the_position_that_is_complete(void **state)
     pass(config.heartbeat + 2000);
     hears(p, "{\"type\":\"heartbeat\",\"seq\":0,\"merged\":0,\"timestamp\":16");
     hears_nothing(p);
-    quote("B", "1"); /* not its symbol */
+    quote("B", "1"); /* a quote of a symbol that the client did not subscribe to */
     turn();
     pass(config.heartbeat);
     hears(p, "{\"type\":\"heartbeat\",\"seq\":1");
