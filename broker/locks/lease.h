@@ -192,7 +192,7 @@ struct lease *lease_at(const struct lease_table *t, size_t index);
 int64_t lease_expires_ms(const struct lease *l, int64_t now); /* 0 unless held */
 int64_t lease_closed_ms(const struct lease *l, int64_t now);  /* 0 unless closed */
 size_t lease_waiters(const struct lease *l);
-/* The owners first in line, at most `max`; how many. */
+/* The first owners in the queue, at most `max`; how many. */
 size_t lease_waiting(const struct lease *l, const char **owners, size_t max);
 
 /* --- storing ------------------------------------------------------------------------ */

@@ -32,7 +32,7 @@ struct lease_table {
     bool may_grant;
     struct due_heap dues;
     struct lease *first_unstored, *last_unstored;
-    struct lease *ready;            /* free, and an owner is in line */
+    struct lease *ready;            /* free, and an owner waits */
     struct lease *idle;             /* free, without line or value; longest first */
     struct lease_place *by_request; /* all places, by their last request */
 };

@@ -63,7 +63,7 @@ static void log_event(struct lock_core *k, const struct lease_event *e)
     char owner[LOCK_CORE_OWNER_MAX];
 
     if (e->kind == LEASE_EVENT_GRANTED)
-        log_debug("lock %s granted to %s after %lld ms in line, token %llu", l->name, l->owner,
+        log_debug("lock %s granted to %s after %lld ms in the queue, token %llu", l->name, l->owner,
                   (long long)e->waited_ms, (unsigned long long)l->token);
     else if (e->kind == LEASE_EVENT_EXPIRED)
         log_limited(&limit, k->time.now, LOG_INFO,

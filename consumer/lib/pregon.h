@@ -371,7 +371,7 @@ struct pregon_lock_wait {
     const char *holder;  /* owner, "" if there is none */
     uint64_t token;      /* of the last grant, 0: unknown */
     uint32_t place;      /* our place in the queue, from 1; 0: none */
-    uint32_t waiters;    /* waiters in line, this one included */
+    uint32_t waiters;    /* owners in the queue, this one included */
     /* remaining time of the holder's lease, unless the holder renews it */
     int64_t expires_ms;
     int64_t closed_ms; /* how long the lock stays closed */

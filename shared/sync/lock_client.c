@@ -2,12 +2,12 @@
 
 /* added to the time for which the broker may hold an answer back */
 #define ANSWER_MS 1500
-/* after an error, and between two requests for a place in line */
+/* after an error, and between two requests for a place in the queue */
 #define AGAIN_MS 1000
 #define RENEW_AGAIN_MAX 1000
 #define RENEW_AGAIN_MIN 100
 #define LEAVE_AGAIN_MS 500
-/* after so long without a request the broker drops a place in line */
+/* after so long without a request the broker drops a place in the queue */
 #define PLACE_MS 10000
 #define NEVER INT64_MAX
 /* after the client gives up its place, a grant may still be on its way */

@@ -61,7 +61,7 @@ struct lock_client {
     enum lock_client_reason reason;
     bool is_pending;    /* a request that waits in the queue has no answer yet */
     bool is_unanswered; /* the last such request got no answer */
-    bool may_be_placed; /* the broker may have a place in line or a grant for us */
+    bool may_be_placed; /* the broker may have a place in the queue or a grant for us */
     bool may_be_ours;   /* the broker may have the grant of `token` for us */
 };
 
@@ -86,7 +86,7 @@ enum lock_client_request lock_client_request(struct lock_client *h, int64_t now)
 void lock_client_sent(struct lock_client *h, enum lock_client_request request, int64_t now);
 enum lock_client_news lock_client_on_answer(struct lock_client *h,
                                             const struct lock_client_answer *a, int64_t now);
-/* True once when a request that waits in line got no answer: the broker is away. */
+/* True once when a request that waits in the queue got no answer: the broker is away. */
 bool lock_client_is_newly_unanswered(struct lock_client *h, int64_t now);
 /* Give up the lock: the state becomes LEAVING, or GONE if the broker need not be informed. */
 void lock_client_leave(struct lock_client *h, int64_t now);

@@ -10,7 +10,7 @@
 #include "shared/wire/pack.h"
 
 #define TEXT_FIELD_MAX 64
-/* of a timestamp that is added: its name, a float64, and a longer head of the map */
+/* Bytes that an added timestamp takes: its name, a float64, and a longer head of the map. */
 #define TIME_BYTES 21
 #define TIME_MAX 253402300800.0 /* the year 10000 */
 

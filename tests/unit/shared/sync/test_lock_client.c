@@ -264,7 +264,7 @@ static void an_error_ends_leaving_only_after_the_place_was_given_up(void **state
     asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     lock_client_leave(&h, 10);
     assert_int_equal(refused(&h, "held", 0, 15), LOCK_CLIENT_NO_NEWS);
-    assert_int_equal(h.phase, LOCK_CLIENT_LEAVING); /* it may stand in line now */
+    assert_int_equal(h.phase, LOCK_CLIENT_LEAVING); /* it may be in the queue now */
     asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 20);
     answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "", 20, 30);
     assert_int_equal(h.phase, LOCK_CLIENT_GONE); /* nothing else is on its way */
