@@ -35,7 +35,7 @@ static void hello_feeder(struct core *d, struct control_request *q)
     enum err e;
 
     if (span_eq(h.owner, CORE_PRODUCE_OWNER))
-        h.owner = SPAN(""); /* which is refused */
+        h.owner = SPAN(""); /* an empty owner is refused */
     if (feed_table_lacks_room(d->feeds, &h))
         (void)core_feed_make_room(d);
     e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);

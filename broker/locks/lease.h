@@ -75,7 +75,7 @@ struct lease {
     uint64_t change;               /* answers about it must not be sent before this one is stored */
     uint64_t watch_seq; /* the caller's: number of the last record about it to watchers */
     /* private from here */
-    struct lease_place *line; /* in order of coming */
+    struct lease_place *line; /* the queue, in order of arrival */
     size_t waiters;
     bool is_unstored, is_value_unstored, is_ready, is_idle;
     int64_t idle_since;

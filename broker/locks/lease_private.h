@@ -32,8 +32,9 @@ struct lease_table {
     bool may_grant;
     struct due_heap dues;
     struct lease *first_unstored, *last_unstored;
-    struct lease *ready;            /* free, and an owner waits */
-    struct lease *idle;             /* free, without line or value; longest first */
+    struct lease *ready; /* free, and an owner waits */
+    /* free, without waiting owners or value; the longest idle one first */
+    struct lease *idle;
     struct lease_place *by_request; /* all places, by their last request */
 };
 

@@ -66,7 +66,7 @@ enum err store_error_sqlite(const char *path, sqlite3 *db, int rc, const char *d
                             char error[STORE_ERROR_MAX])
 {
     int error_number = errno;
-    /* A rollback in between has forgotten the better one. */
+    /* A rollback in between may have replaced the more precise error. */
     const char *message =
         db && sqlite3_errcode(db) == (rc & 0xFF) ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
     char what[256];

@@ -6,7 +6,7 @@
 
 #include "shared/base/hash.h"
 
-/* What `make web` brings: there if it was run before. */
+/* The files of `make web`; they exist only if it was run before. */
 #if __has_include("build/web/lightweight-charts.js")
 #define FROM_NPM(X)                                                               \
     X(charts_js, "/www/lightweight-charts.js", "build/web/lightweight-charts.js") \

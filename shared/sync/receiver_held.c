@@ -13,7 +13,10 @@ bool receiver_put_held(struct receiver *f, struct span topic, struct span messag
     uint32_t lengths[] = {(uint32_t)topic.len, (uint32_t)message.len};
     size_t size = sizeof lengths + topic.len + message.len;
 
-    /* What was handed out stands before what was not: one doubt after another would keep it. */
+    /*
+     * When the link becomes unverified again and again, the buffer would grow without end: drop the
+     * records that were already passed on, at its front.
+     */
     if (f->held_at > RECEIVER_HELD_MAX / 2) {
         f->held.len -= f->held_at;
         memmove(f->held.data, f->held.data + f->held_at, f->held.len);

@@ -72,7 +72,7 @@ static void a_full_socket_loses_nothing(void **unused)
     t.room = 1000;
     after(&t, 10, NULL);
     assert_string_equal(sent(&t), "5:2, 5:3");
-    /* Also a heartbeat is tried again soon. */
+    /* The link soon tries a refused heartbeat again, too. */
     t.is_full = true;
     after(&t, WIRE_FEED_HEARTBEAT_MS / 2, NULL);
     assert_int_equal(link_deadline(t.link), t.now + 10);

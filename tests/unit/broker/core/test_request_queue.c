@@ -129,7 +129,8 @@ static void a_full_queue_has_room_for_a_peer_with_fewer_requests(void **state)
     assert_true(request_queue_evict(queue, SPAN("another"), &item));
     assert_string_equal(buf_text(&item.message), "second");
     request_item_clear(&item);
-    assert_false(request_queue_evict(queue, SPAN("another"), &item)); /* all have one */
+    /* every peer has one request */
+    assert_false(request_queue_evict(queue, SPAN("another"), &item));
 }
 
 static void a_request_that_is_too_large_is_refused(void **state)
