@@ -78,6 +78,7 @@ struct core {
     struct lock_core *locks;
     /* requests to publish: their keys, and the answers that wait for the store */
     struct core_producers *producers;
+    uint64_t last_key;              /* position of the newest key in the log, 0: there is none */
     struct core_requests *requests; /* requests that wait, and the one in progress */
     int64_t work;                   /* left for control messages of this turn */
     int64_t turn_work;              /* CORE_TURN_WORK, or less in a test */

@@ -9,7 +9,8 @@
  *   core_produce.c   quotes that come in requests
  *   core_epoch.c     proofs that the log has lost positions
  *   core_request.c   the queue of requests that are answered in slices, between turns
- *   core_publish.c, core_page.c, core_reading.c, core_feed.c, core_quote.c, core_clock.c
+ *   core_publish.c, core_page.c, core_reading.c, core_feed.c, core_quote.c, core_key.c,
+ *   core_clock.c
  *                    parts of these
  *
  * Loop's thread only.  A replay or history looks at some CORE_PAGE_SCAN entries of the log at
@@ -94,9 +95,19 @@ struct span core_quote_pack(struct core *d, struct wire_record *r, bool has_time
 #define CORE_PRODUCE_HOST "requests to publish"
 void core_produce_init(struct core *d);
 void core_produce_fini(struct core *d);
+/* A key that an earlier broker left, the oldest first; its body has passed pack_check. */
+void core_produce_restore(struct core *d, const struct wire_record *r);
 void core_on_publish(struct core *d, struct control_request *q);
 /* Answer those whose quotes are stored, or who waited too long.  ms until the next; -1: none. */
 int64_t core_produce_tick(struct core *d);
+
+/* core_key.c */
+struct key_name;
+struct key_answer;
+struct key_table;
+/* Append the key and its answer to the ring. */
+void core_key_enter(struct core *d, const struct key_name *n, const struct key_answer *a);
+void core_key_restore(struct core *d, struct key_table *keys, const struct wire_record *r);
 
 /* core_page.c */
 /* Read the request's patterns; false: they are refused, and the error is sent. */

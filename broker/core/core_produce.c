@@ -26,7 +26,7 @@
 #define CORE_UNSTORED_MAX 256
 #define CORE_UNSTORED_MS 1000
 #define ROW_BYTES 160 /* that the ring needs beyond a row's own, at most */
-#define FIELD_MAX 16  /* bytes of a field's name in an answer */
+#define FIELD_MAX 11  /* bytes of a field's name in an answer: the longest is recorded_at */
 
 /* An answer that waits until its quotes are stored. */
 struct unstored {
@@ -45,6 +45,11 @@ void core_produce_init(struct core *d)
 {
     d->producers = mem_zalloc(sizeof *d->producers);
     d->producers->keys = key_table_new((size_t)d->config->publish_keys);
+}
+
+void core_produce_restore(struct core *d, const struct wire_record *r)
+{
+    core_key_restore(d, d->producers->keys, r);
 }
 
 static void drop_unstored(struct core_producers *p, size_t i)
@@ -328,7 +333,6 @@ static void enter_rows(struct core *d, struct feed *f, struct production *p, str
     msgpack_packer pk;
 
     msgpack_packer_init(&pk, &rows, buf_pack_write);
-    journal_begin_batch(d->log.journal);
     for (uint32_t i = 0; i < p->count; i++) {
         struct row row;
 
@@ -342,7 +346,6 @@ static void enter_rows(struct core *d, struct feed *f, struct production *p, str
         pack_text(&pk, span_of(quote_refusal_name(row.why)));
         pack_text(&pk, row.field);
     }
-    journal_end_batch(d->log.journal);
     msgpack_packer_init(&pk, refused, buf_pack_write);
     msgpack_pack_array(&pk, refused_count);
     buf_add(refused, rows.data, rows.len);
@@ -372,16 +375,21 @@ static void publish(struct core *d, struct control_request *q, struct production
     struct feed *f = take_feed(d, q, p);
     struct key_answer a = {.hash = p->hash, .count = p->count};
     struct buf refused = {0};
-    uint64_t before;
+    uint64_t before, last;
 
     if (!f)
         return;
     before = journal_head(d->log.journal);
+    journal_begin_batch(d->log.journal);
     enter_rows(d, f, p, &refused);
-    a.last = journal_head(d->log.journal);
-    a.first = a.last > before ? before + 1 : 0;
+    last = journal_head(d->log.journal);
+    a.first = last > before ? before + 1 : 0;
     a.refused = buf_span(&refused);
-    publish_entered(d, before + 1, a.last);
+    if (p->name.key.len && d->log.log_writer)
+        core_key_enter(d, &p->name, &a);
+    journal_end_batch(d->log.journal);
+    a.last = journal_head(d->log.journal);
+    publish_entered(d, before + 1, last);
     journal_feed(d->log.journal, f->index)->received = f->received;
     f->last_seq = a.last;
     if (p->name.key.len)
@@ -405,7 +413,7 @@ static void refuse_key(struct core *d, struct control_request *q)
 static bool fits_ring(const struct core *d, const struct control_request *q,
                       const struct production *p)
 {
-    return q->map.len + (size_t)p->count * ROW_BYTES + JOURNAL_ENTRY_MAX <=
+    return q->map.len + (size_t)p->count * ROW_BYTES + 2 * JOURNAL_ENTRY_MAX <=
            journal_size(d->log.journal) / 2;
 }
 

@@ -8,7 +8,9 @@ static bool topic_matches(struct span topic, const struct patterns *patterns)
 {
     struct span symbol = wire_topic_symbol(topic);
 
-    return !symbol.len /* losses concern every receiver */ || patterns_match(patterns, symbol);
+    if (symbol.len)
+        return patterns_match(patterns, symbol);
+    return !span_eq(topic, WIRE_TOPIC_KEY); /* losses concern every receiver */
 }
 
 void core_replay_send(const struct core_log *log, struct control_request *q,

@@ -1,6 +1,8 @@
 /* core_restore: last values and feeds as an earlier broker left them. */
 #include "broker/core/core_private.h"
+#include "broker/core/key_table.h"
 #include "shared/base/log.h"
+#include "shared/wire/pack.h"
 
 /* NULL: there is no room for the feed. */
 static struct feed *restore_feed(struct core *d, struct feed_grant *g)
@@ -82,6 +84,12 @@ static void take_last(void *ctx, const struct store_last *l)
     buf_add(&e->record, l->record.at, l->record.len);
 }
 
+static void take_key(void *ctx, const struct wire_record *r)
+{
+    if (!pack_check(r->body))
+        core_produce_restore(ctx, r);
+}
+
 enum err core_restore(struct core *d, char error[LOG_WRITER_ERROR_MAX])
 {
     struct store *s = log_writer_store(d->log.log_writer);
@@ -92,6 +100,9 @@ enum err core_restore(struct core *d, char error[LOG_WRITER_ERROR_MAX])
     e = store_each_feed(s, take_feed, d, error);
     if (!e)
         e = store_each_last(s, take_last, d, error);
+    if (!e)
+        e = store_each_key(s, (uint64_t)d->time.wall_us - (uint64_t)KEY_TABLE_MS * 1000,
+                           (size_t)d->config->publish_keys, take_key, d, error);
     if (!e)
         e = store_state(s, &state, error);
     if (e)

@@ -100,6 +100,14 @@ MUST_CHECK enum err store_each_feed(struct store *s,
                                     char error[STORE_ERROR_MAX]);
 
 /*
+ * The records of kind WIRE_KEY that were accepted since then, the oldest first: the newest `max` of
+ * them, as far as the log still has them.
+ */
+MUST_CHECK enum err store_each_key(struct store *s, uint64_t since_us, size_t max,
+                                   void (*take)(void *ctx, const struct wire_record *r), void *ctx,
+                                   char error[STORE_ERROR_MAX]);
+
+/*
  * One transaction.  ERR_INVALID: the batch does not begin at head+1, or no epoch has begun.
  * ERR_FULL: the disk.  ERR_MALFORMED: the file is damaged.  ERR_AGAIN: interrupted.
  * ERR_HELD: another program locks it.  ERR_NOT_FOUND: the file was moved or deleted.

@@ -16,7 +16,9 @@
 /* Prepared once at opening, which also checks that the tables exist. */
 #define STORE_STATEMENTS(X)                                                                     \
     X(META, "SELECT value FROM meta WHERE name = ?1")                                           \
-    X(OWN_COPY, "UPDATE meta SET value = CASE name WHEN 'is_copy' THEN 0 ELSE"                  \
+    X(KEY_LAST_PUT, "INSERT OR REPLACE INTO meta (name, value) VALUES ('last_key', ?1)")        \
+    X(OWN_COPY, "UPDATE meta SET value = CASE name WHEN 'is_copy' THEN 0"                       \
+                " WHEN 'last_key' THEN value ELSE"                                              \
                 " (random() & 0x7ffffffffffffffe) + 1 END"                                      \
                 " WHERE (SELECT value FROM meta WHERE name = 'is_copy')")                       \
     X(LOG_ENDS, "SELECT (SELECT min(seq) FROM log), (SELECT max(seq) FROM log),"                \
@@ -146,6 +148,8 @@ int store_read_state(struct store *s, struct store_state *out);
 
 /* store_feed.c: within a transaction. */
 int store_put_feeds(struct store *s, const struct store_batch *b);
+/* The newest key stands there; 0: no newer one. */
+int store_put_last_key(struct store *s, uint64_t seq);
 /* The id of the feed's row; 0: unknown.  Call store_put_feeds before. */
 int64_t store_feed_id(struct store *s, uint32_t index);
 /* Keep the names and drop the row ids: a failed transaction may have removed the rows. */

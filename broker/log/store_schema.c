@@ -106,8 +106,12 @@ static const char version_1[] =
     "INSERT INTO meta VALUES"
     " ('store_id', (random() & 0x7ffffffffffffffe) + 1), ('is_copy', 0);\n";
 
+/* The log may have keys (kind 7), which older versions take for damage. */
+static const char version_2[] = "INSERT INTO meta VALUES ('last_key', 0);\n";
+
 static const struct schema_step steps_all[] = {
     {version_1},
+    {version_2},
 };
 
 const struct schema *store_schema_log(void)

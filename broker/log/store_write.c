@@ -20,6 +20,7 @@ struct store_writer {
     uint64_t head, epoch;
     uint64_t block, oldest, newest, records; /* the row of the block being filled */
     bool is_block_changed;
+    uint64_t last_key; /* of this batch, 0: none */
 };
 
 struct prices {
@@ -268,8 +269,7 @@ static int enter_block(struct store *s, uint64_t block)
     return rc;
 }
 
-static void count_record(struct store_writer *w, struct store_symbol *symbol,
-                         const struct wire_record *r)
+static void count_in_block(struct store_writer *w, const struct wire_record *r)
 {
     w->records++;
     w->is_block_changed = true;
@@ -277,6 +277,12 @@ static void count_record(struct store_writer *w, struct store_symbol *symbol,
         w->oldest = r->accepted_us;
     if (r->accepted_us > w->newest)
         w->newest = r->accepted_us;
+}
+
+static void count_record(struct store_writer *w, struct store_symbol *symbol,
+                         const struct wire_record *r)
+{
+    count_in_block(w, r);
     if (symbol->block != w->block) {
         symbol->block = w->block;
         symbol->records = 0;
@@ -329,15 +335,32 @@ static int symbol_of(struct store *s, struct span topic, struct store_symbol **o
     return rc;
 }
 
-/* A topic is not stored: it follows from the symbol, or is that of losses. */
+/* A topic is not stored: it follows from the symbol, or is that of losses or keys. */
 static bool is_as_published(struct store *s, const struct store_batch_record *record,
                             struct wire_record *r)
 {
     bool is_loss = span_eq(record->topic, WIRE_TOPIC_LOST);
+    bool is_key = span_eq(record->topic, WIRE_TOPIC_KEY);
 
     return !wire_read(record->record, r, NULL) && r->seq == record->seq &&
            r->epoch == s->writer->epoch && is_loss == (r->kind == WIRE_LOST) &&
-           (is_loss || wire_topic_symbol(record->topic).len);
+           is_key == (r->kind == WIRE_KEY) &&
+           (is_loss || is_key || wire_topic_symbol(record->topic).len);
+}
+
+/* It belongs to no symbol, and no receiver reads it. */
+static int put_key(struct store *s, const struct wire_record *r)
+{
+    static const struct store_symbol none;
+    int rc = enter_block(s, STORE_BLOCK_OF(r->seq));
+
+    if (!rc)
+        rc = put_log(s, &none, r);
+    if (rc)
+        return rc;
+    count_in_block(s->writer, r);
+    s->writer->last_key = r->seq;
+    return SQLITE_OK;
 }
 
 static int put_record(struct store *s, const struct store_batch_record *record)
@@ -348,6 +371,8 @@ static int put_record(struct store *s, const struct store_batch_record *record)
 
     if (!is_as_published(s, record, &r))
         return SQLITE_MISUSE;
+    if (r.kind == WIRE_KEY)
+        return put_key(s, &r);
     rc = symbol_of(s, record->topic, &symbol);
     if (!rc)
         rc = enter_block(s, STORE_BLOCK_OF(r.seq));
@@ -413,6 +438,9 @@ static int put_batch(struct store *s, const struct store_batch *b)
         rc = put_chain(s);
     if (!rc)
         rc = put_block(s);
+    if (!rc)
+        rc = store_put_last_key(s, s->writer->last_key);
+    s->writer->last_key = 0;
     return rc ? rc : put_changed(s);
 }
 

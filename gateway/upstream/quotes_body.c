@@ -8,7 +8,7 @@
 #include "shared/wire/pack.h"
 #include "shared/wire/quote.h"
 
-#define FIELD_MAX 16 /* the longest name of a known field is shorter */
+#define FIELD_MAX 11 /* the longest name of a known field is recorded_at */
 #define SHAPES "One JSON object, an array of objects, or one object on each line (NDJSON)."
 
 void quotes_body_free(struct quotes_body *b)

@@ -181,6 +181,7 @@ void receiver_apply(struct receiver *f, struct span topic, const struct wire_rec
         break;
     case WIRE_MARK:
     case WIRE_LOCK: /* not a topic of ours */
+    case WIRE_KEY:  /* not published */
         break;
     }
 }

@@ -89,7 +89,7 @@ static enum err take_header(struct span *c, struct wire_record *out, uint32_t *c
         !take_u64(c, &r.epoch) || !take_u64(c, &r.seq) || !take_u64(c, &r.prev) ||
         !take_u64(c, &r.sent_us) || !take_u64(c, &r.accepted_us))
         return ERR_MALFORMED;
-    if (kind < WIRE_QUOTE || kind > WIRE_LOCK)
+    if (kind < WIRE_QUOTE || kind > WIRE_KEY)
         return ERR_MALFORMED;
     r.kind = (enum wire_kind)kind;
     *out = r;

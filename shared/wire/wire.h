@@ -70,6 +70,7 @@
 #define WIRE_TOPIC_LOST "!lost "
 /* + the lock's name + space; its records are not in the log */
 #define WIRE_TOPIC_LOCK "!lock/"
+#define WIRE_TOPIC_KEY "!key " /* in the broker's log only */
 /* One frame with these bytes is the first message on every new connection to the publish socket. */
 #define WIRE_TOPIC_WELCOME "!welcome "
 /*
@@ -91,6 +92,11 @@ enum wire_kind {
      * seq numbers the changes of all locks, prev the changes of this lock; body: the lock's entry
      */
     WIRE_LOCK = 6,
+    /*
+     * in the broker's log only: the key of a request to publish, and its answer; prev: the key
+     * before it
+     */
+    WIRE_KEY = 7,
 };
 
 /*

@@ -1,11 +1,17 @@
 """A program that publishes quotes over HTTP, through any gateway."""
 
 import gzip
+import http.client
 import json
+import os
+import random
+import secrets
+import threading
 import time
 
 import pytest
 
+import pregon
 from openapi import as_described
 from test_pages import check, is_text
 
@@ -215,3 +221,108 @@ def test_a_page_of_a_listed_origin_may_be_allowed_to_publish(system):
     assert answer.headers["Access-Control-Allow-Origin"] == page
     assert post(gateway, [], Origin="http://evil.example").headers[
         "Access-Control-Allow-Origin"] is None
+
+
+def durable(system, **settings):
+    broker = system.broker(store="sqlite:" + system.path("log.db"), **settings)
+    return broker, system.gateway(broker, publish_token=TOKEN)
+
+
+def of_all_restarts(answer):
+    """What must be the same in the answer to a repeated request."""
+    return {name: v for name, v in answer.items() if name not in ("repeated", "stored", "epoch")}
+
+
+def until_answered(gateways, body, key):
+    """As a producer that repeats its request until it is answered, through any gateway."""
+    def look():
+        for gateway in gateways:
+            try:
+                answer = post(gateway, body, Idempotency_Key=key)
+            except (OSError, http.client.HTTPException):  # killed meanwhile
+                continue
+            if answer.status == 200:
+                return answer.json()
+        return None
+
+    return pregon.eventually(look, what=f"an answer to {key}")
+
+
+def history_of(gateway, symbol):
+    records, more = [], ""
+    while True:
+        page = gateway.page(f"quotes/{symbol}/history?order=oldest{more}")
+        records += [r for r in page["records"] if r["type"] == "quote"]
+        if not page["truncated"]:
+            return records
+        more = "&next=" + page["next"]
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_key_and_its_answer_outlive_the_broker(system, end):
+    broker, gateway = durable(system)
+    quotes = [{"symbol": "A", "last": i or "x"} for i in range(300)]
+    first = post(gateway, quotes, Idempotency_Key="k1").json()
+
+    getattr(broker, end)()
+    broker.start()
+    again = until_answered([gateway], quotes, "k1")
+    more = until_answered([gateway], quotes[1:3], "k2")
+    assert (again["repeated"], more["repeated"]) == (True, False)
+    assert of_all_restarts(first) == of_all_restarts(again)
+
+    broker.kill()
+    broker.start()
+    assert of_all_restarts(until_answered([gateway], quotes, "k1")) == of_all_restarts(first)
+    assert of_all_restarts(until_answered([gateway], quotes[1:3], "k2")) == of_all_restarts(more)
+    refused(post(gateway, quotes[:9], Idempotency_Key="k1"), 422, "key_reused")
+    seqs = [r["seq"] for r in history_of(gateway, "A")]
+    assert seqs == [q["seq"] for q in first["quotes"][1:] + more["quotes"]]
+
+
+def test_a_client_in_mode_all_notices_nothing_of_keys(system):
+    broker, gateway = durable(system)
+    client = system.client(gateway, "?symbols=A&mode=all")
+    client.receive("ack")
+    seqs = []
+    for i in range(20):
+        seqs += accepted(post(gateway, {"symbol": "A", "last": i}, Idempotency_Key=f"k{i}"))
+        assert client.receive("quote")["seq"] == seqs[-1]
+    epoch = gateway.page("quotes")["epoch"]
+    late = system.client(gateway, f"?symbols=*&mode=all&since={epoch}:{seqs[0]}")
+    assert late.receive("ack")["recovered"] is True
+    assert [late.receive("quote")["seq"] for _ in seqs[1:]] == seqs[1:]
+    assert client.received("lost") + late.received("lost") == []
+    assert gateway.status()["gateway"]["upstream_gaps"] == 0
+
+
+def test_every_quote_exists_once_whatever_is_killed(system):
+    seed = int(os.environ.get("PUBLISH_SEED", secrets.randbelow(1 << 32)))
+    print(f"PUBLISH_SEED={seed}")
+    dice = random.Random(seed)
+    broker, gateway = durable(system)
+    gateways = [gateway, system.gateway(broker, publish_token=TOKEN)]
+    has_ended = threading.Event()
+
+    def kill():
+        while not has_ended.wait(dice.uniform(0.01, 1.0)):
+            victim = dice.choice([broker, *gateways])
+            victim.kill()
+            victim.start()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    answered, n = [], 0
+    try:
+        for batch in range(20):
+            size = dice.choice([1, 3, 40, 300])
+            quotes = [{"symbol": "A", "last": n + i} for i in range(size)]
+            n += size
+            answer = until_answered(dice.sample(gateways, 2), quotes, f"batch-{batch}")
+            answered += [q["seq"] for q in answer["quotes"]]
+    finally:
+        has_ended.set()
+        killer.join()
+    records = pregon.eventually(lambda: history_of(gateways[0], "A"), lambda r: len(r) >= n)
+    assert [int(r["last"]) for r in records] == list(range(n))
+    assert [r["seq"] for r in records] == answered
