@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "gateway/fanout/framing.h"
 #include "gateway/routes/handlers.h"
 #include "gateway/routes/http.h"
 #include "gateway/session/client.h"
@@ -269,7 +270,7 @@ static void on_opened(void *ctx, const struct session *s)
                                 .host = s->host,
                                 .port = s->port,
                                 .since_us = s->since_us,
-                                .is_msgpack = s->sub.encoding == ENCODING_MSGPACK};
+                                .protocol = framing_protocol(s->sub.encoding)};
 
     upstream_report_open(g->upstream, &row);
 }

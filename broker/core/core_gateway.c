@@ -37,10 +37,9 @@ static bool read_connection(struct span *c, struct registry_connection *out)
         host.text.len >= sizeof out->host || port.type != PACK_UINT || port.u > 65535 ||
         since.type != PACK_UINT || protocol.type != PACK_STR)
         return false;
-    *out = (struct registry_connection){.id = id.u,
-                                        .since_us = (int64_t)since.u,
-                                        .port = (uint16_t)port.u,
-                                        .is_msgpack = span_eq(protocol.text, "msgpack")};
+    *out = (struct registry_connection){
+        .id = id.u, .since_us = (int64_t)since.u, .port = (uint16_t)port.u};
+    span_copy(out->protocol, sizeof out->protocol, protocol.text);
     memcpy(out->host, host.text.at, host.text.len);
     return true;
 }
@@ -95,7 +94,7 @@ static void pack_connection(msgpack_packer *pk, const struct registry_gateway *g
     pack_text(pk, span_of(c->host));
     msgpack_pack_uint64(pk, c->port);
     msgpack_pack_uint64(pk, (uint64_t)c->since_us);
-    pack_text(pk, c->is_msgpack ? SPAN("msgpack") : SPAN("json"));
+    pack_text(pk, span_of(c->protocol));
 }
 
 void core_on_connections(struct core *d, struct control_request *q)

@@ -32,8 +32,8 @@ struct registry_connection {
     uint64_t id; /* unique within its gateway */
     int64_t since_us;
     uint16_t port;
-    bool is_msgpack;
-    char host[47]; /* textual address */
+    char protocol[8]; /* as its gateway states it: "json" */
+    char host[47];    /* textual address */
     /* private to the registry */
     size_t place; /* in its gateway's connections */
     struct table_node node;

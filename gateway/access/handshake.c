@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "gateway/fanout/framing.h"
 #include "gateway/http/query.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
@@ -32,6 +33,8 @@ static void take_facts(struct request *r, struct handshake_path path, struct que
         .path = r->path,
         .is_stream = path.is_stream,
         .is_http = path.is_http,
+        .is_events = path.is_events,
+        .is_page = path.is_events,
         .query_fault = query_check(r->query, HANDSHAKE_QUERY, fault) ? NULL : fault->message,
         .query_hint = fault->hint,
         .method = r->head->method,
@@ -73,6 +76,7 @@ static void refuse(struct handshake_service *s, struct request *r,
         .client = r->client_name,
         .origin = q->origin,
         .is_explained = r->explain_close,
+        .wanted = framing_connection(q->is_events ? ENCODING_EVENTS : ENCODING_JSON),
     };
 
     redact_address(span_of(r->head->path), &path);
@@ -94,6 +98,32 @@ static void fill_refusal(const struct request *r, const struct admission_verdict
     reply->keeps_upgrade = v->status == 426;
 }
 
+static void begin_events(struct reply *reply)
+{
+    reply->status = 200;
+    reply->type = "text/event-stream";
+    reply->is_stream = true;
+    buf_adds(&reply->headers, "X-Accel-Buffering: no\r\n"); /* nginx would hold events back */
+}
+
+/*
+ * EventSource reconnects after a lost connection, but gives up for ever after a 503.  One that was
+ * connected before is therefore accepted, and sent when to come again.
+ */
+static bool comes_back(const struct request *r, const struct admission_verdict *v)
+{
+    return v->retry_after && request_header(r, "Last-Event-ID");
+}
+
+#define RETRY_LATE_MS 60000 /* time alone does not change the verdict */
+
+static void explain(struct request *r, const struct admission_verdict *v)
+{
+    r->explain_close = admission_close(v->rule);
+    r->explain_retry_ms = v->retry_after ? v->retry_after * 1000 : RETRY_LATE_MS;
+    handshake_reason(v->rule, r->explain_reason);
+}
+
 bool handshake_admit(struct handshake_service *s, struct request *r, struct handshake_path path,
                      struct reply *reply)
 {
@@ -105,7 +135,13 @@ bool handshake_admit(struct handshake_service *s, struct request *r, struct hand
     take_facts(r, path, &fault, &q);
     live = gate_live(s->gate);
     admission_check(&r->policy->admission, &q, &live, &v);
+    if (v.rule == ADMISSION_ADMITTED && r->is_head && path.is_events) {
+        begin_events(reply);
+        return false;
+    }
     if (v.rule == ADMISSION_ADMITTED && gate_reserve(s->gate)) {
+        if (path.is_events)
+            begin_events(reply);
         r->has_place = true;
         return true;
     }
@@ -114,15 +150,19 @@ bool handshake_admit(struct handshake_service *s, struct request *r, struct hand
         live.active = live.limit;
         admission_check(&r->policy->admission, &q, &live, &v);
     }
-    if (r->policy->is_explaining && admission_is_explainable(v.rule)) {
-        r->explain_close = admission_close(v.rule);
-        handshake_reason(v.rule, r->explain_reason);
-    }
+    if (!r->is_head && admission_is_explainable(v.rule) &&
+        (r->policy->is_explaining || (path.is_events && comes_back(r, &v))))
+        explain(r, &v);
     refuse(s, r, &q, &v);
-    if (r->explain_close)
-        return true;
-    fill_refusal(r, &v, reply);
-    return false;
+    if (!r->explain_close) {
+        fill_refusal(r, &v, reply);
+        return false;
+    }
+    if (path.is_events) {
+        begin_events(reply);
+        buf_printf(&reply->headers, "X-Reject-Reason: %s\r\n", admission_code(v.rule));
+    }
+    return true;
 }
 
 /*
@@ -132,16 +172,23 @@ bool handshake_admit(struct handshake_service *s, struct request *r, struct hand
 #define NOTSENT_LOWAT (16 * 1024)
 
 /* MSG_MORE: the loop's first messages leave in the same packet. */
+static bool send_head(const struct request *r, const struct buf *head)
+{
+    const int unsent = NOTSENT_LOWAT;
+
+    /* A failure here is no reason to refuse a client. */
+    (void)setsockopt(r->conn->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+    return send(r->conn->fd, head->data, head->len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE) ==
+           (ssize_t)head->len;
+}
+
 static bool send_101(const struct request *r, const char *chosen)
 {
     struct buf b = {0};
     char accept[29];
     bool is_sent;
-    const int unsent = NOTSENT_LOWAT;
     const char *key = request_header(r, "Sec-WebSocket-Key");
 
-    /* A failure here is no reason to refuse a client. */
-    (void)setsockopt(r->conn->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     sha1_accept(key, strlen(key), accept);
     buf_printf(&b,
                "HTTP/1.1 101 Switching Protocols\r\n"
@@ -152,20 +199,21 @@ static bool send_101(const struct request *r, const char *chosen)
     if (chosen)
         buf_printf(&b, "Sec-WebSocket-Protocol: %s\r\n", chosen);
     buf_adds(&b, "\r\n");
-    is_sent =
-        send(r->conn->fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE) == (ssize_t)b.len;
+    is_sent = send_head(r, &b);
     buf_free(&b);
     return is_sent;
 }
 
-bool handshake_finish(struct handshake_service *s, struct front *f, struct request *r)
+bool handshake_finish(struct handshake_service *s, struct front *f, struct request *r,
+                      const struct buf *head)
 {
+    const char *last_event_id = request_header(r, "Last-Event-ID");
     const char *offered = request_headers(r, "Sec-WebSocket-Protocol", &r->joined[5]);
     const char *chosen = offered ? admission_subprotocol(offered) : NULL;
     struct accepted *a;
 
-    if (!send_101(r, chosen)) {
-        log_limited(&s->gone, clock_mono_ms(), LOG_INFO, "%s - gone before its WebSocket began",
+    if (head->len ? !send_head(r, head) : !send_101(r, chosen)) {
+        log_limited(&s->gone, clock_mono_ms(), LOG_INFO, "%s - gone before its stream began",
                     r->client_name);
         return false;
     }
@@ -175,9 +223,14 @@ bool handshake_finish(struct handshake_service *s, struct front *f, struct reque
     snprintf(a->request_id, sizeof a->request_id, "%s", r->id);
     a->path = mem_strdup(r->head->path);
     a->query = mem_strdup(r->query);
-    a->is_msgpack = chosen && strcmp(chosen, ADMISSION_SUBPROTOCOL_MSGPACK) == 0;
-    a->is_early = r->conn->body.len > 0;
+    a->encoding = head->len                                                      ? ENCODING_EVENTS
+                  : chosen && strcmp(chosen, ADMISSION_SUBPROTOCOL_MSGPACK) == 0 ? ENCODING_MSGPACK
+                                                                                 : ENCODING_JSON;
+    a->is_early = !head->len && r->conn->body.len > 0;
+    if (head->len && last_event_id && last_event_id[0])
+        a->last_event_id = mem_strdup(last_event_id);
     a->explain_close = r->explain_close;
+    a->explain_retry_ms = r->explain_retry_ms;
     memcpy(a->explain_reason, r->explain_reason, sizeof a->explain_reason);
     a->fd = front_release(f, r->conn);
     r->has_place = false; /* it goes along */

@@ -1,7 +1,7 @@
 /*
- * handshake: from an upgrade request to a socket in the accept queue.
+ * handshake: from an upgrade request, or a GET of events, to a socket in the accept queue.
  *
- * gateway/routes calls it; every WebSocket of gateway/session passes through it.
+ * gateway/routes calls it; every client of gateway/session passes through it.
  *
  * handshake_admit checks the request and reserves a place.  handshake_finish answers with the 101,
  * takes the descriptor from the front and puts it into the queue.  Frames that came with the
@@ -27,6 +27,7 @@ struct handshake_service {
 
 struct handshake_path {
     bool is_stream, is_http;
+    bool is_events; /* of the stream: the answer to a GET is an event stream */
 };
 
 /* The parameters of the stream's URL. */
@@ -37,7 +38,10 @@ struct handshake_path {
  */
 bool handshake_take_token(struct request *r, struct admission_request *out);
 
-/* True: go on with handshake_finish.  False: *reply states why not. */
+/*
+ * True: go on with handshake_finish.  False: *reply states why not; or it is the head of an event
+ * stream, which is all that was requested.  Of events, *reply is the head either way.
+ */
 bool handshake_admit(struct handshake_service *s, struct request *r, struct handshake_path path,
                      struct reply *reply);
 
@@ -45,10 +49,12 @@ bool handshake_admit(struct handshake_service *s, struct request *r, struct hand
 void handshake_reason(enum admission_rule rule, char out[124]);
 
 /*
- * Finish an admitted handshake.  true: the loop owns the connection.  false: the client is gone,
- * and the caller still owns the connection.
+ * Finish an admitted handshake.  head: the head of an event stream, empty for a WebSocket.  true:
+ * the loop owns the connection.  false: the client is gone, and the caller still owns the
+ * connection.
  */
-bool handshake_finish(struct handshake_service *s, struct front *f, struct request *r);
+bool handshake_finish(struct handshake_service *s, struct front *f, struct request *r,
+                      const struct buf *head);
 /* Release everything that the request still holds, whatever its outcome. */
 void handshake_abandon(struct handshake_service *s, struct request *r);
 

@@ -18,9 +18,11 @@
     X(endpoint, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,    \
       "Address at which the broker answers requests.")                                   \
     X(flag, WEBSOCKET_ENABLED, websocket_enabled, "1", 0, 1, NULL,                       \
-      "Accept WebSockets; 0 refuses them with 503 websocket_disabled.")                  \
+      "Accept WebSockets and event streams; 0 refuses them with 503 "                    \
+      "websocket_disabled.")                                                             \
     X(int, WEBSOCKET_MAX_CONNECTIONS, websocket_max_connections, "100", 0, 1000000, NULL,\
-      "WebSockets that this gateway accepts at most; the limit is exact.")               \
+      "WebSockets and event streams that this gateway accepts at most; the limit is "    \
+      "exact.")                                                                          \
     X(seconds, WEBSOCKET_TIMEOUT, websocket_timeout, "30", 1, 86400, NULL,               \
       "Seconds of silence after which the gateway closes a client; it sends pings "      \
       "well before.")                                                                    \

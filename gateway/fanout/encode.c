@@ -3,10 +3,11 @@
 #include <msgpack.h>
 #include <string.h>
 
+#include "gateway/fanout/event.h"
 #include "gateway/fanout/message.h"
 #include "shared/wire/pack.h"
 
-static const char *const type_names[] = {"quote", "snapshot", "state", "quote"};
+static const char *const type_names[] = {"quote", "snapshot", "state", "quote", "state"};
 
 /* Room for frame_stamp: digits in JSON, a 64-bit integer in msgpack. */
 #define STAMP_BLANK "               0"
@@ -29,9 +30,14 @@ const char *encode_state_name(enum symbol_state s)
     return s == SYMBOL_LIVE ? "live" : s == SYMBOL_STALE ? "stale" : "unknown";
 }
 
+static bool is_state(enum symbol_message kind)
+{
+    return kind == MESSAGE_STATE || kind == MESSAGE_PRESENT;
+}
+
 static bool has_state(enum symbol_message kind)
 {
-    return kind == MESSAGE_SNAPSHOT || kind == MESSAGE_STATE;
+    return kind == MESSAGE_SNAPSHOT || is_state(kind);
 }
 
 static void stamp_json(struct buf *out, const char *key, uint64_t us)
@@ -83,7 +89,7 @@ void encode_json(const struct encode_record *r, enum symbol_message kind, struct
         buf_adds(out, encode_state_name(r->state));
         buf_addc(out, '"');
     }
-    if (kind != MESSAGE_STATE)
+    if (!is_state(kind))
         quote_to_json(r->body, out);
     if (is_traced(r, kind))
         trace_json(r, out);
@@ -97,10 +103,10 @@ static void symbol_pack(const struct encode_record *r, enum symbol_message kind,
     bool has_trace = is_traced(r, kind);
     msgpack_packer pk;
 
-    if (kind == MESSAGE_STATE || !pack_next(&fields, &head))
+    if (is_state(kind) || !pack_next(&fields, &head))
         fields.len = head.count = 0;
     msgpack_packer_init(&pk, out, buf_pack_write);
-    msgpack_pack_map(&pk, head.count + 4u + (kind == MESSAGE_STATE) + has_trace);
+    msgpack_pack_map(&pk, head.count + 4u + is_state(kind) + has_trace);
     pack_kv_text(&pk, "type", span_of(type_names[kind]));
     pack_kv_text(&pk, "symbol", r->name);
     pack_kv_u(&pk, "seq", r->seq);
@@ -113,6 +119,28 @@ static void symbol_pack(const struct encode_record *r, enum symbol_message kind,
         trace_pack(r, &pk);
 }
 
+/* A record that moves the client's position has it as id. */
+static struct frame *event_of(const struct encode_record *r, enum symbol_message kind,
+                              enum encoding encoding, struct buf *room)
+{
+    const struct event_id id = {r->epoch, r->seq};
+    bool has_id =
+        encoding == ENCODING_EVENTS_ALL && kind != MESSAGE_SNAPSHOT && kind != MESSAGE_PRESENT;
+
+    event_begin(room, has_id ? &id : NULL);
+    encode_json(r, kind, room);
+    event_end(room);
+    return frame_wrap(buf_span(room));
+}
+
+/* From the stamp to the end of a frame: the braces, and the blank line after an event. */
+static uint32_t stamp_distance(enum encoding encoding)
+{
+    return encoding == ENCODING_MSGPACK ? STAMP_BYTES
+           : encoding == ENCODING_JSON  ? STAMP_DIGITS + 2u
+                                        : STAMP_DIGITS + 4u;
+}
+
 struct frame *encode_record(const struct encode_record *r, enum symbol_message kind,
                             enum encoding encoding)
 {
@@ -120,17 +148,22 @@ struct frame *encode_record(const struct encode_record *r, enum symbol_message k
     struct frame *f;
 
     buf_clear(&scratch);
-    if (encoding == ENCODING_JSON) {
+    switch (encoding) {
+    case ENCODING_JSON:
         encode_json(r, kind, &scratch);
         f = frame_new(OPCODE_TEXT, buf_span(&scratch));
-    } else {
+        break;
+    case ENCODING_MSGPACK:
         symbol_pack(r, kind, &scratch);
         f = frame_new(OPCODE_BINARY, buf_span(&scratch));
+        break;
+    default:
+        f = event_of(r, kind, encoding, &scratch);
     }
     if (kind != MESSAGE_SNAPSHOT)
         f->seq = r->seq;
     if (is_traced(r, kind)) /* the sending time is at the end, before the braces */
-        f->stamp_at = f->len - (encoding == ENCODING_JSON ? STAMP_DIGITS + 2u : STAMP_BYTES);
+        f->stamp_at = f->len - stamp_distance(encoding);
     return f;
 }
 
@@ -139,6 +172,7 @@ struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind
 {
     struct encode_record r = {
         .name = {s->name, s->name_len},
+        .epoch = s->epoch,
         .seq = s->seq,
         .prev = s->prev,
         .sent_us = s->sent_us,
@@ -151,13 +185,15 @@ struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind
     return encode_record(&r, kind, encoding);
 }
 
-struct frame *encode_lost(uint64_t seq, struct span body, enum encoding encoding)
+struct frame *encode_lost(uint64_t epoch, uint64_t seq, struct span body, enum encoding encoding)
 {
     struct buf bytes = {0};
     struct message m;
     struct frame *f;
 
     message_begin(&m, encoding, "lost");
+    if (encoding == ENCODING_EVENTS_ALL)
+        message_set_position(&m, epoch, seq);
     message_u(&m, "seq", seq);
     message_text(&m, "feed", pack_find_text(body, "feed"));
     message_u(&m, "first", pack_find_u(body, "first", 0));

@@ -12,7 +12,7 @@
 /* A record to encode; it need not be the newest of its symbol. */
 struct encode_record {
     struct span name;
-    uint64_t seq, prev;
+    uint64_t epoch, seq, prev;
     uint64_t sent_us, accepted_us, received_us; /* 0: unknown */
     enum symbol_state state;
     struct span body; /* msgpack map of a quote */
@@ -27,7 +27,7 @@ struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind
                             enum encoding encoding);
 
 /* body: the msgpack map of a `lost` record. */
-struct frame *encode_lost(uint64_t seq, struct span body, enum encoding encoding);
+struct frame *encode_lost(uint64_t epoch, uint64_t seq, struct span body, enum encoding encoding);
 
 const char *encode_state_name(enum symbol_state s); /* "live", "stale", "unknown" */
 

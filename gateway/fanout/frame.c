@@ -53,7 +53,7 @@ struct frame *frame_wrap(struct span bytes)
 void frame_stamp(struct frame *f, int64_t wall_us)
 {
     uint64_t us = (uint64_t)wall_us;
-    bool is_text = (f->bytes[0] & 0x0f) == OPCODE_TEXT;
+    bool is_text = (unsigned char)f->bytes[0] != (0x80 | OPCODE_BINARY);
 
     if (!f->stamp_at)
         return;

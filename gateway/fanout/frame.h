@@ -1,5 +1,5 @@
 /*
- * frame: one WebSocket frame, made once and sent to all subscribers that need it.
+ * frame: one WebSocket frame or event, made once and sent to all subscribers that need it.
  *
  * A server's frames are not masked, so the bytes are the same for all clients with one encoding. A
  * frame is shared by reference and never changes, except for the sending time in a traced one
@@ -15,7 +15,21 @@
 
 #include "shared/base/buf.h"
 
-enum encoding { ENCODING_JSON, ENCODING_MSGPACK, ENCODING_COUNT };
+/*
+ * JSON and msgpack go over a WebSocket.  Events (event.h) are the same JSON; in mode all each
+ * record also has an id, which in mode merge only acks and heartbeats have.
+ */
+enum encoding {
+    ENCODING_JSON,
+    ENCODING_MSGPACK,
+    ENCODING_EVENTS,
+    ENCODING_EVENTS_ALL,
+    ENCODING_COUNT
+};
+static inline bool encoding_is_text(enum encoding e)
+{
+    return e != ENCODING_MSGPACK;
+}
 
 enum opcode {
     OPCODE_TEXT = 1,
@@ -38,7 +52,7 @@ struct frame {
 
 /* the caller gets one reference */
 struct frame *frame_new(enum opcode opcode, struct span payload);
-/* bytes that frame_append wrote; the caller gets one reference */
+/* bytes of a whole frame or event; the caller gets one reference */
 struct frame *frame_wrap(struct span bytes);
 /* Inline, because each delivery adds and releases a reference. */
 static inline struct frame *frame_retain(struct frame *f)

@@ -274,7 +274,7 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
             if (h->joining_in_all)
                 hub_join_keep_state(h, s);
             set_state(h, s, state);
-            queue_to_all(h, s, MESSAGE_STATE);
+            queue_to_all(h, s, MESSAGE_PRESENT);
         }
         return;
     }
@@ -323,7 +323,7 @@ void hub_go_stale(struct hub *h)
         if (h->joining_in_all)
             hub_join_keep_state(h, s);
         set_state(h, s, SYMBOL_STALE);
-        queue_to_all(h, s, MESSAGE_STATE);
+        queue_to_all(h, s, MESSAGE_PRESENT);
     }
 }
 
@@ -344,8 +344,10 @@ void hub_reset(struct hub *h, uint64_t epoch)
     forget_changes(h);
     h->epoch = epoch;
     h->seq = h->applied = 0;
-    if (h->window)
+    if (h->window) {
         window_clear(h->window, 0);
+        window_set_epoch(h->window, epoch);
+    }
     for (struct hub_topic *t = h->topics; t; t = t->next) {
         t->synced_seq = 0;
         for (uint32_t k = 0; k < t->member_count; k++) {
@@ -359,6 +361,7 @@ void hub_reset(struct hub *h, uint64_t epoch)
 
         if (!s)
             continue;
+        s->epoch = epoch;
         s->seq = s->prev = s->body_seq = 0;
         s->last_is_state = false;
         s->is_of_old_log = s->body.len > 0;

@@ -14,10 +14,8 @@ void hub_symbol_free(struct hub_symbol *s)
 
 void hub_drop_frames(struct hub_symbol *s)
 {
-    for (size_t kind = 0; kind < MESSAGE_COUNT; kind++)
-        for (size_t e = 0; e < ENCODING_COUNT; e++)
-            if (s->frames[kind][e])
-                frame_release(&s->frames[kind][e]);
+    for (; s->made; s->made &= s->made - 1)
+        frame_release(&s->frames[0][0] + __builtin_ctz(s->made));
 }
 
 struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind, enum encoding encoding)
@@ -26,5 +24,6 @@ struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind, enu
 
     f->symbol = s;
     s->frames[kind][encoding] = f;
+    s->made |= UINT32_C(1) << (kind * ENCODING_COUNT + encoding);
     return f;
 }

@@ -11,13 +11,15 @@
 
 /*
  * MESSAGE_TRACED: a quote with the times at which it passed each program, for clients that request
- * them.
+ * them.  MESSAGE_PRESENT: to clients in mode all, a state that is no record of the log; its text is
+ * that of MESSAGE_STATE.
  */
 enum symbol_message {
     MESSAGE_QUOTE,
     MESSAGE_SNAPSHOT,
     MESSAGE_STATE,
     MESSAGE_TRACED,
+    MESSAGE_PRESENT,
     MESSAGE_COUNT
 };
 
@@ -30,11 +32,13 @@ struct hub_symbol {
     enum symbol_state state;
     bool last_is_state;                         /* its last record was a state, not a quote */
     uint64_t seq, prev;                         /* of its last record */
+    uint64_t epoch;                             /* of the log */
     uint64_t sent_us, accepted_us, received_us; /* times of that record, 0: not known */
     struct buf body;                            /* its last quote, msgpack; empty: none yet */
     uint64_t body_seq;                          /* position of that last quote */
     /* private to the hub */
     struct frame *frames[MESSAGE_COUNT][ENCODING_COUNT];
+    uint32_t made; /* bits of the frames that there are */
     /* topics that match it; valid while `matching` equals the hub's */
     struct hub_topic **topics;
     uint32_t topic_count, topic_cap;

@@ -219,7 +219,7 @@ static struct frame *first_frame(const struct hub_subscriber *s, struct hub_symb
 {
     bool is_known = s->join->since && symbol->seq <= s->join->since;
 
-    return hub_symbol_frame(symbol, is_known ? MESSAGE_STATE : MESSAGE_SNAPSHOT, s->encoding);
+    return hub_symbol_frame(symbol, is_known ? MESSAGE_PRESENT : MESSAGE_SNAPSHOT, s->encoding);
 }
 
 static void queue_snapshot(struct hub *h, struct hub_subscriber *s, const struct found *f)

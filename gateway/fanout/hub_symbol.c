@@ -80,6 +80,7 @@ struct hub_symbol *hub_know(struct hub *h, struct span name)
     if (h->symbol_count >= h->symbol_slot_count)
         hub_resize_symbols(h, h->symbol_slot_count * 2);
     s->index = take_index(h);
+    s->epoch = h->epoch;
     h->symbols[s->index] = s;
     h->symbol_count++;
     put_symbol_in_slot(h, s);

@@ -1,5 +1,6 @@
 #include "gateway/fanout/message.h"
 
+#include "gateway/fanout/framing.h"
 #include "shared/wire/pack.h"
 
 #define MAP16_HEAD 3
@@ -7,7 +8,7 @@
 void message_begin(struct message *m, enum encoding encoding, const char *type)
 {
     *m = (struct message){.encoding = encoding, .is_first = true};
-    if (encoding == ENCODING_JSON)
+    if (encoding_is_text(encoding))
         buf_addc(&m->text, '{');
     else
         buf_room(&m->text, MAP16_HEAD);
@@ -32,7 +33,7 @@ static void put_key(struct message *m, const char *key)
 void message_text(struct message *m, const char *key, struct span value)
 {
     put_key(m, key);
-    if (m->encoding == ENCODING_JSON)
+    if (encoding_is_text(m->encoding))
         buf_json(&m->text, value);
     else
         pack_text(&m->pk, value);
@@ -41,7 +42,7 @@ void message_text(struct message *m, const char *key, struct span value)
 void message_u(struct message *m, const char *key, uint64_t value)
 {
     put_key(m, key);
-    if (m->encoding == ENCODING_JSON)
+    if (encoding_is_text(m->encoding))
         buf_addu(&m->text, value);
     else
         msgpack_pack_uint64(&m->pk, value);
@@ -50,7 +51,7 @@ void message_u(struct message *m, const char *key, uint64_t value)
 void message_bool(struct message *m, const char *key, bool value)
 {
     put_key(m, key);
-    if (m->encoding == ENCODING_JSON)
+    if (encoding_is_text(m->encoding))
         buf_adds(&m->text, value ? "true" : "false");
     else if (value)
         msgpack_pack_true(&m->pk);
@@ -61,7 +62,7 @@ void message_bool(struct message *m, const char *key, bool value)
 void message_time(struct message *m, const char *key, int64_t wall_us)
 {
     put_key(m, key);
-    if (m->encoding == ENCODING_JSON)
+    if (encoding_is_text(m->encoding))
         buf_json_time(&m->text, wall_us);
     else
         msgpack_pack_double(&m->pk, (double)wall_us / 1e6);
@@ -104,7 +105,7 @@ void message_put_texts(struct message *m, const char *key, const struct message_
     else
         buf_addc(&m->text, '[');
     buf_add(&m->text, t->items.data, t->items.len);
-    if (m->encoding == ENCODING_JSON)
+    if (encoding_is_text(m->encoding))
         buf_addc(&m->text, ']');
 }
 
@@ -122,21 +123,26 @@ void message_map(struct message *m, const char *key, uint32_t count)
 
 void message_map_end(struct message *m)
 {
-    if (m->encoding == ENCODING_JSON)
+    if (encoding_is_text(m->encoding))
         buf_addc(&m->text, '}');
     m->is_first = false;
 }
 
+void message_set_position(struct message *m, uint64_t epoch, uint64_t seq)
+{
+    m->has_id = true;
+    m->id = (struct event_id){epoch, seq};
+}
+
 void message_end(struct message *m, struct buf *out)
 {
-    if (m->encoding == ENCODING_JSON) {
+    if (encoding_is_text(m->encoding)) {
         buf_addc(&m->text, '}');
-        frame_append(out, OPCODE_TEXT, buf_span(&m->text));
     } else {
         m->text.data[0] = (char)0xDE; /* map 16 */
         m->text.data[1] = 0;          /* a message has fewer than 256 members */
         m->text.data[2] = (char)m->members;
-        frame_append(out, OPCODE_BINARY, buf_span(&m->text));
     }
+    framing_add_message(out, m->encoding, buf_span(&m->text), m->has_id ? &m->id : NULL);
     buf_free(&m->text);
 }

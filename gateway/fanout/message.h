@@ -10,6 +10,7 @@
 #include <msgpack.h>
 #include <stdbool.h>
 
+#include "gateway/fanout/event.h"
 #include "gateway/fanout/frame.h"
 #include "shared/base/buf.h"
 
@@ -20,6 +21,8 @@ struct message {
     /* number of the map's members; message_end writes it into the map's head */
     uint32_t members;
     bool is_first;
+    bool has_id;
+    struct event_id id;
 };
 
 /* Texts encoded for one encoding.  Zero-initialise; free `items` with buf_free. */
@@ -43,7 +46,12 @@ void message_put_texts(struct message *m, const char *key, const struct message_
 /* Begins a map of `count` members (message_text and so on); message_map_end() ends it. */
 void message_map(struct message *m, const char *key, uint32_t count);
 void message_map_end(struct message *m);
-/* Appends the message to `out` as a WebSocket frame, and frees it. */
+/*
+ * The position of a client that received the message: the id of an event; other encodings have
+ * none.  seq 0: it has no position any more.
+ */
+void message_set_position(struct message *m, uint64_t epoch, uint64_t seq);
+/* Appends the message to `out` as a WebSocket frame or an event, and frees it. */
 void message_end(struct message *m, struct buf *out);
 
 #endif

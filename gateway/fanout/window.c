@@ -6,9 +6,13 @@
 #include "gateway/fanout/encode.h"
 #include "shared/base/mem.h"
 
+struct window_frames {
+    struct frame *plain[ENCODING_COUNT], *traced[ENCODING_COUNT];
+};
+
 struct window {
     size_t limit, bytes;
-    uint64_t floor;
+    uint64_t epoch, floor;
     struct window_record *records; /* a ring buffer */
     size_t first, count, cap;      /* cap: a power of two */
 };
@@ -30,9 +34,28 @@ static size_t size_of(const struct window_record *r)
 {
     size_t size = sizeof *r + r->body_len;
 
+    if (!r->frames)
+        return size;
     for (int e = 0; e < ENCODING_COUNT; e++)
-        size += (r->frames[e] ? r->frames[e]->len : 0) + (r->traced[e] ? r->traced[e]->len : 0);
-    return size;
+        size += (r->frames->plain[e] ? r->frames->plain[e]->len : 0) +
+                (r->frames->traced[e] ? r->frames->traced[e]->len : 0);
+    return size + sizeof *r->frames;
+}
+
+static void free_frames(struct window_frames *frames)
+{
+    if (!frames)
+        return;
+    for (int e = 0; e < ENCODING_COUNT; e++) {
+        frame_release(&frames->plain[e]);
+        frame_release(&frames->traced[e]);
+    }
+    free(frames);
+}
+
+void window_set_epoch(struct window *w, uint64_t epoch)
+{
+    w->epoch = epoch;
 }
 
 static void drop_oldest(struct window *w)
@@ -44,11 +67,7 @@ static void drop_oldest(struct window *w)
     free(r->body);
     if (r->symbol)
         r->symbol->references--;
-    for (int e = 0; e < ENCODING_COUNT; e++) {
-        frame_release(&r->frames[e]);
-        if (r->traced[e])
-            frame_release(&r->traced[e]);
-    }
+    free_frames(r->frames);
     w->first = (w->first + 1) & (w->cap - 1);
     w->count--;
 }
@@ -104,8 +123,7 @@ void window_add(struct window *w, const struct window_record *r)
         mine->symbol->references++;
     mine->body = mem_alloc(r->body_len + 1);
     memcpy(mine->body, r->body, r->body_len);
-    memset(mine->frames, 0, sizeof mine->frames);
-    memset(mine->traced, 0, sizeof mine->traced);
+    mine->frames = NULL;
     w->bytes += size_of(mine);
     trim(w);
 }
@@ -146,13 +164,19 @@ struct frame *window_frame(struct window *w, size_t index, enum encoding encodin
     struct window_record *r = at(w, index);
     struct span body = {r->body, r->body_len};
     enum symbol_message kind = r->symbol && r->kind == MESSAGE_QUOTE ? quote_as : r->kind;
-    struct frame **f = kind == MESSAGE_TRACED ? &r->traced[encoding] : &r->frames[encoding];
+    struct frame **f;
 
+    if (!r->frames) {
+        r->frames = mem_zalloc(sizeof *r->frames);
+        w->bytes += sizeof *r->frames;
+    }
+    f = kind == MESSAGE_TRACED ? &r->frames->traced[encoding] : &r->frames->plain[encoding];
     if (*f)
         return *f;
     if (r->symbol) {
         struct encode_record record = {
             .name = {r->symbol->name, r->symbol->name_len},
+            .epoch = w->epoch,
             .seq = r->seq,
             .prev = r->prev,
             .sent_us = r->sent_us,
@@ -165,7 +189,7 @@ struct frame *window_frame(struct window *w, size_t index, enum encoding encodin
         *f = encode_record(&record, kind, encoding);
         (*f)->symbol = r->symbol;
     } else {
-        *f = encode_lost(r->seq, body, encoding);
+        *f = encode_lost(w->epoch, r->seq, body, encoding);
     }
     w->bytes += (*f)->len;
     return *f;

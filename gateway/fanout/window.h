@@ -17,6 +17,7 @@
 #include "gateway/fanout/hub_frame.h"
 
 struct window;
+struct window_frames;
 
 struct window_record {
     uint64_t seq, prev;
@@ -27,11 +28,13 @@ struct window_record {
     enum symbol_state state;
     char *body; /* msgpack */
     uint32_t body_len;
-    struct frame *frames[ENCODING_COUNT], *traced[ENCODING_COUNT];
+    struct window_frames *frames; /* private; NULL until a client needs one */
 };
 
 struct window *window_new(size_t bytes); /* 0: no limit */
 void window_free(struct window *w);      /* NULL is allowed */
+/* Of the log that its records are of, for the ids of events; 0 until then. */
+void window_set_epoch(struct window *w, uint64_t epoch);
 
 /*
  * Add a record. If its position is not above all positions before it, the window is emptied and

@@ -129,7 +129,9 @@ void reply_write(struct reply *p, const struct request *r, struct buf *out)
     buf_adds(out, p->keeps_upgrade ? "Upgrade: websocket\r\nConnection: Upgrade, close\r\n"
                                    : "Connection: close\r\n");
     buf_printf(out, "Cache-Control: %s\r\n", p->cache ? p->cache : "no-store");
-    if (has_body)
+    if (p->is_stream)
+        buf_printf(out, "Content-Type: %s\r\n", p->type);
+    else if (has_body)
         buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", p->type, p->body.len);
     else if (p->status != 304)
         buf_adds(out, "Content-Length: 0\r\n");

@@ -18,6 +18,7 @@ struct reply {
     const char *cache;  /* Cache-Control; NULL: "no-store" */
     struct buf headers; /* further ones, each "Name: value\r\n" */
     struct buf body;
+    bool is_stream;     /* its body follows, and ends with the connection */
     bool is_exact;      /* a file: no newline is added, not even to JSON */
     bool keeps_upgrade; /* a 426 names what to upgrade to */
 };

@@ -37,6 +37,7 @@ struct request {
     bool has_place;    /* in the gate, until the accepted connection takes it along */
     int explain_close; /* admitted only to be closed with this code */
     char explain_reason[124];
+    int64_t explain_retry_ms;
 };
 
 /* Takes ownership of the reference to the policy. */

@@ -178,11 +178,11 @@ void gate_refuse(struct gate *g, const struct gate_refusal *r, int64_t now_ms, i
                                .wall_us = wall_us},
                  r->origin, r->path);
     log_limited(&g->limits[rule], now_ms, LOG_WARNING,
-                "%s - \"WebSocket %.100s\" %d %s%s: origin %.120s: %s %s%s%s%s", r->client, r->path,
-                r->is_explained ? admission_close(rule) : r->verdict->status, admission_code(rule),
-                r->is_explained ? " (explained)" : "", r->origin ? r->origin : "-",
-                r->verdict->message, r->verdict->hint, setting[0] ? " [" : "", setting,
-                setting[0] ? "]" : "");
+                "%s - \"%s %.100s\" %d %s%s: origin %.120s: %s %s%s%s%s", r->client, r->wanted,
+                r->path, r->is_explained ? admission_close(rule) : r->verdict->status,
+                admission_code(rule), r->is_explained ? " (explained)" : "",
+                r->origin ? r->origin : "-", r->verdict->message, r->verdict->hint,
+                setting[0] ? " [" : "", setting, setting[0] ? "]" : "");
 }
 
 uint64_t gate_refused(const struct gate *g, enum admission_rule rule)

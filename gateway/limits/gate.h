@@ -31,6 +31,7 @@ struct gate_refusal {
     const char *path;
     const char *origin; /* NULL: the client sent none */
     bool is_explained;  /* accepted and closed with the reason (WEBSOCKET_EXPLAIN) */
+    const char *wanted; /* "WebSocket", "EventSource" */
 };
 
 /* Connections that were refused before they sent a valid request, or closed for others. */

@@ -181,7 +181,11 @@ static bool judge_form(const struct admission_request *r, struct admission_verdi
         hint(v, "%s", r->query_hint);
         return false;
     }
-    if (!r->upgrade || !list_has(r->upgrade, "websocket"))
+    if (r->is_events && !r->has_body)
+        return true;
+    if (r->is_events)
+        message(v, "A request for events has no body.");
+    else if (!r->upgrade || !list_has(r->upgrade, "websocket"))
         message(v, "The Upgrade header says '%.60s', which is not 'websocket'.",
                 r->upgrade ? r->upgrade : "");
     else if (strcmp(r->method, "GET") != 0)
@@ -196,7 +200,7 @@ static bool judge_form(const struct admission_request *r, struct admission_verdi
         message(v, "A WebSocket handshake has no body.");
     else
         return true;
-    hint(v, "Use a client that speaks RFC 6455.");
+    hint(v, r->is_events ? "Send a GET without a body." : "Use a client that speaks RFC 6455.");
     return false;
 }
 
@@ -342,13 +346,13 @@ static bool passes(enum admission_rule rule, const struct admission_policy *p,
     case ADMISSION_no_such_path:
         return judge_path(r, v);
     case ADMISSION_upgrade_required:
-        return judge_upgrade(r, v);
+        return r->is_events || judge_upgrade(r, v);
     case ADMISSION_bad_version:
-        return judge_version(r, v);
+        return r->is_events || judge_version(r, v);
     case ADMISSION_malformed:
         return judge_form(r, v);
     case ADMISSION_no_common_subprotocol:
-        return judge_subprotocol(r, v);
+        return r->is_events || judge_subprotocol(r, v);
     case ADMISSION_host_not_allowed:
         return judge_host(p, r, v);
     case ADMISSION_origin_not_allowed:
@@ -383,7 +387,7 @@ bool admission_judge(enum admission_rule rule, const struct admission_policy *po
                      struct admission_verdict *out)
 {
     memset(out, 0, sizeof *out);
-    out->status = rules[ADMISSION_ADMITTED].status;
+    out->status = request->is_events ? 200 : rules[ADMISSION_ADMITTED].status;
     if (passes(rule, policy, request, live, out))
         return true;
     out->rule = rule;

@@ -1,5 +1,6 @@
 /*
- * admission: decides whether a WebSocket handshake is accepted, and gives the exact reason if not.
+ * admission: decides whether a WebSocket handshake, or a request for events, is accepted, and gives
+ * the exact reason if not.
  *
  * One ordered list of rules, each with a code, an HTTP status, a close code for those refused after
  * accepting (WEBSOCKET_EXPLAIN), a short text and the setting to change; one function that runs it.
@@ -70,6 +71,7 @@ struct admission_policy {
 struct admission_request {
     const char *path;                     /* decoded, without ROOT_PATH */
     bool is_stream;                       /* the path is the stream's */
+    bool is_events;                       /* it is, and takes a GET: a request of a page */
     bool is_http;                         /* the path exists, but for plain HTTP only */
     const char *query_fault, *query_hint; /* the fault of the query; NULL: none */
     const char *method;
@@ -98,7 +100,7 @@ struct admission_live {
 
 struct admission_verdict {
     enum admission_rule rule; /* ADMISSION_ADMITTED, or the rule that refused */
-    int status;               /* 101 or the refusal's */
+    int status;               /* 101, or 200 of events, or the refusal's */
     int retry_after;          /* seconds, 0: do not send the header */
     char message[320];        /* what happened, a sentence */
     char hint[320];           /* what to change, "" if nothing can be changed */

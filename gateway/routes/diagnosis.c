@@ -52,6 +52,8 @@ static bool imagine(struct request *r, diagnosis_lookup *lookup, struct subject 
         .path = a->path,
         .is_stream = path.is_stream,
         .is_http = path.is_http,
+        .is_events = path.is_events,
+        .is_page = path.is_events,
         .query_fault = query_check(r->query, DIAGNOSIS_QUERY, &a->fault) &&
                                (!query || query_check(query, HANDSHAKE_QUERY, &a->fault))
                            ? NULL
@@ -206,7 +208,10 @@ void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lo
     reply_json(reply, 200);
     buf_printf(b, "{\"allowed\":%s,\"code\":\"%s\",\"status\":%d", allowed ? "true" : "false",
                admission_code(v.rule), v.status);
-    add_member(b, "message", allowed ? "A WebSocket from this page would be accepted." : v.message);
+    add_member(b, "message",
+               allowed ? a.facts.is_events ? "Events for this page would be accepted."
+                                           : "A WebSocket from this page would be accepted."
+                       : v.message);
     add_member(b, "hint", v.hint);
     add_member(b, "setting", admission_setting(v.rule));
     add_member(b, "origin", a.facts.origin);

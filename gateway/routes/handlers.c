@@ -1,5 +1,6 @@
 #include "gateway/routes/handlers_private.h"
 
+#include "gateway/fanout/framing.h"
 #include "gateway/limits/gate.h"
 #include "shared/wire/pack.h"
 
@@ -56,8 +57,7 @@ static uint32_t put_own_connections(struct handlers *h, struct loop_request *q)
         if (!s->has_place)
             continue;
         put_connection(&q->body, q, count++ == 0, span_of(h->name), span_of(s->host), s->port,
-                       (uint64_t)s->since_us,
-                       s->sub.encoding == ENCODING_MSGPACK ? SPAN("msgpack") : SPAN("json"));
+                       (uint64_t)s->since_us, span_of(framing_protocol(s->sub.encoding)));
     }
     return count;
 }

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "gateway/fanout/framing.h"
 #include "gateway/limits/gate.h"
 #include "gateway/routes/exposition.h"
 #include "gateway/routes/handlers_private.h"
@@ -25,13 +26,15 @@ static const char *const mode_names[] = {"merge", "all"};
 
 static void put_clients(struct exposition *e, const struct handlers *h)
 {
-    static const char *const encodings[] = {"json", "msgpack"};
+    static const enum encoding encodings[] = {ENCODING_JSON, ENCODING_MSGPACK, ENCODING_EVENTS};
 
-    exposition_begin(e, "pregon_clients", "WebSocket clients connected.");
+    exposition_begin(e, "pregon_clients", "Clients of the stream that are connected.");
     for (int mode = 0; mode < 2; mode++)
-        for (int encoding = 0; encoding < ENCODING_COUNT; encoding++) {
+        for (size_t i = 0; i < sizeof encodings / sizeof *encodings; i++) {
+            enum encoding encoding = framing_in_mode(encodings[i], mode);
+
             exposition_label(e, "mode", span_of(mode_names[mode]));
-            put_text_and(e, "encoding", encodings[encoding],
+            put_text_and(e, "encoding", framing_protocol(encoding),
                          h->sessions->place_counts[mode][encoding]);
         }
     exposition_one(e, "pregon_clients_limit", "How many there may be.", PLAIN,

@@ -50,8 +50,11 @@ static void serve(struct http *h, struct connection *c)
         front_answer(h->front, c, &answer, body_is_left(&r));
     else if (r.wanted_body)
         front_await_body(h->front, c, r.wanted_body);
-    else if (!handshake_finish(&h->service.handshakes, h->front, &r))
+    else if (!handshake_finish(&h->service.handshakes, h->front, &r, &answer)) {
+        buf_clear(&answer);
         front_answer(h->front, c, &answer, false);
+    }
+    buf_free(&answer);
     handshake_abandon(&h->service.handshakes, &r);
     request_fini(&r);
 }

@@ -15,19 +15,21 @@
 #include "shared/base/log.h"
 
 #define STREAM "/ws/cotizaciones"
+#define EVENTS "/cotizaciones/events"
 #define PAGE "limit,offset"
 
 static route_handler get_file, get_health, get_ready, get_live, get_status, get_check, get_metrics;
 
 static const struct route {
     const char *path;
-    route_handler *get;              /* HEAD too; NULL: the stream */
+    route_handler *get;              /* HEAD too; NULL: the stream, or its events */
     route_handler *post, *put, *del; /* NULL: not a method here */
     const char *tail;                /* required end of the path after the slash */
     /* the parameters that it accepts; NULL: none */
     const char *query, *del_query, *put_query, *post_query;
     bool has_more;    /* the path continues after a slash */
     bool is_query;    /* HTTP_QUERY_RATE counts it, if it is a GET */
+    bool is_events;   /* the stream, for a GET without Upgrade */
     bool is_open;     /* pages of every origin may read it, regardless of CORS_ORIGINS */
     bool is_any_host; /* probes request it by address, regardless of ALLOWED_HOSTS */
 } routes[] = {
@@ -69,6 +71,7 @@ static const struct route {
      .query = "order,since,until,limit,next"},
     {.path = ROUTE_QUOTES, .has_more = true, .get = route_get_quote, .is_query = true},
     {.path = STREAM, .query = HANDSHAKE_QUERY},
+    {.path = EVENTS, .query = HANDSHAKE_QUERY, .is_events = true},
 };
 
 /* Each path that www.c lists. */
@@ -103,11 +106,16 @@ static const struct route *find(const char *path)
     return www_find(path, &(struct www_file){0}) ? &file_route : NULL;
 }
 
+static struct handshake_path stream_path(const struct route *t)
+{
+    return (struct handshake_path){
+        .is_stream = t && !t->get, .is_http = t && t->get, .is_events = t && t->is_events};
+}
+
+/* What a request without Upgrade, or a WebSocket's handshake, finds there. */
 static struct handshake_path look_up(const char *path)
 {
-    const struct route *t = find(path);
-
-    return (struct handshake_path){.is_stream = t && !t->get, .is_http = t && t->get};
+    return stream_path(find(path));
 }
 
 /*
@@ -255,7 +263,7 @@ static void refuse_method(const struct route *t, struct request *r, struct reply
                 is_read_only ? "This path is only for reading."
                              : "This path does not know that method.",
                 is_read_only ? "Use GET." : "The header Allow names those it knows.");
-    buf_printf(&p->headers, "Allow: GET%s%s%s%s\r\n", t->get ? ", HEAD" : "",
+    buf_printf(&p->headers, "Allow: GET%s%s%s%s\r\n", t->get || t->is_events ? ", HEAD" : "",
                t->post ? ", POST" : "", t->put ? ", PUT" : "", t->del ? ", DELETE" : "");
 }
 
@@ -333,6 +341,17 @@ static bool may_come(struct service *s, struct request *r, struct reply *p)
 }
 
 /* False: nothing to send, the handshake is admitted. */
+static bool shake_hands(struct service *s, struct request *r, const struct route *t,
+                        struct reply *p)
+{
+    struct handshake_path path = stream_path(t);
+
+    if (r->is_upgrade && path.is_events) /* no WebSocket */
+        path = (struct handshake_path){.is_http = true};
+    return !handshake_admit(&s->handshakes, r, path, p);
+}
+
+/* The same. */
 static bool fill(struct service *s, struct request *r, struct reply *p)
 {
     const struct route *t = r->has_path ? find(r->path) : NULL;
@@ -344,8 +363,7 @@ static bool fill(struct service *s, struct request *r, struct reply *p)
         reply_error(p, r, 400, "bad_request", "The path is malformed or too long.",
                     "Percent-encode it; at most 1000 characters.");
     } else if (r->is_upgrade || (t && !t->get && is_get(r))) {
-        return !handshake_admit(&s->handshakes, r,
-                                (struct handshake_path){t && !t->get, t && t->get}, p);
+        return shake_hands(s, r, t, p);
     } else if (!check_host(t, r, p)) {
         return true;
     } else if (!t) {
@@ -365,7 +383,7 @@ bool route_answer(struct service *s, struct request *r, struct buf *out)
     struct reply p = {0};
     bool is_answer = fill(s, r, &p) && !r->wanted_body;
 
-    if (is_answer)
+    if (is_answer || p.is_stream)
         reply_write(&p, r, out);
     reply_fini(&p);
     return is_answer;

@@ -14,7 +14,8 @@
 
 /*
  * Append the whole answer to *out.  false: there is no answer yet, because the handler needs the
- * body first (r->wanted_body), or because it is an admitted handshake (handshake_finish).
+ * body first (r->wanted_body), or because it is an admitted handshake: then *out is the head that
+ * handshake_finish needs.
  */
 bool route_answer(struct service *s, struct request *r, struct buf *out);
 

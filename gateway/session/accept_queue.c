@@ -34,6 +34,7 @@ void accept_free(struct accepted *a)
         return;
     free(a->path);
     free(a->query);
+    free(a->last_event_id);
     free(a);
 }
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,6 +46,13 @@ static bool io_watch(struct session *s)
     return loop_rewatch(s->all->io.ctx, &client_of(s)->watch, events) == OK;
 }
 
+static size_t io_unacknowledged(struct session *s)
+{
+    int bytes = 0;
+
+    return ioctl(client_of(s)->watch.fd, SIOCOUTQ, &bytes) ? 0 : (size_t)bytes;
+}
+
 static void io_end_output(struct session *s)
 {
     shutdown(client_of(s)->watch.fd, SHUT_WR);
@@ -75,6 +84,7 @@ struct session_io client_io(struct loop *loop)
         .recv = io_recv,
         .send = io_send,
         .watch = io_watch,
+        .unacknowledged = io_unacknowledged,
         .end_output = io_end_output,
         .close = io_close,
         .free = io_free,
@@ -99,7 +109,7 @@ bool client_accept(struct sessions *all, const struct accepted *a)
     c->watch.fd = a->fd;
     c->watch.on_ready = on_ready;
     if (loop_watch(all->io.ctx, &c->watch, EPOLLIN | EPOLLRDHUP)) {
-        log_error("%s:%d - a WebSocket could not be watched: %s", a->host, a->port,
+        log_error("%s:%d - a client's socket could not be watched: %s", a->host, a->port,
                   strerror(errno));
         close(a->fd);
         free(c);

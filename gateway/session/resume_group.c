@@ -143,6 +143,7 @@ static void on_page(void *ctx, struct span answer)
     }
     drop_page(group);
     group->page.records = window_new(0);
+    window_set_epoch(group->page.records, hub_epoch(all->hub));
     group->page.upto = pack_find_u(answer, "upto", 0);
     group->page.head = pack_find_u(answer, "head", 0);
     group->page.first = pack_find_u(answer, "first", 0);

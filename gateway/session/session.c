@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/fanout/framing.h"
 #include "shared/base/array.h"
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
@@ -75,7 +76,7 @@ void session_open(struct sessions *all, struct session *s, const struct accepted
     s->since_us = all->wall_us;
     s->heard_at = all->awake;
     s->heartbeat_at = all->now + all->config->heartbeat;
-    s->sub.encoding = a->is_msgpack ? ENCODING_MSGPACK : ENCODING_JSON;
+    s->sub.encoding = a->encoding;
     s->has_place = !a->explain_close;
     hub_set_due(all->hub, &s->sub);
     enter(all, s);
@@ -84,7 +85,8 @@ void session_open(struct sessions *all, struct session *s, const struct accepted
     count_place(s, 1);
     all->counters->opened++;
     all->out.opened(all->out.ctx, s);
-    log_info("%s:%u - \"WebSocket %.200s\" [accepted]", s->host, s->port, a->path);
+    log_info("%s:%u - \"%s %.200s\" [accepted]", s->host, s->port, framing_connection(a->encoding),
+             a->path);
     log_info("%s:%u - connection open (%s:%llu)", s->host, s->port, all->name,
              (unsigned long long)s->id);
 }
@@ -93,6 +95,7 @@ void session_set_mode(struct session *s, bool wants_all)
 {
     count_place(s, -1ull);
     hub_set_mode(&s->sub, wants_all);
+    s->sub.encoding = framing_in_mode(s->sub.encoding, wants_all);
     count_place(s, 1);
 }
 
@@ -103,6 +106,7 @@ void session_begin_closing(struct session *s, uint16_t code, const char *why)
     if (s->is_closing)
         return;
     s->is_closing = true;
+    s->has_peer_closed |= !framing_has_input(s->sub.encoding); /* it has no answer to wait for */
     s->close_by = s->all->now + CLOSE_WAIT_MS;
     s->close_code = code;
     snprintf(s->close_why, sizeof s->close_why, "%s", why);
@@ -115,7 +119,7 @@ void session_close(struct session *s, uint16_t code, struct span reason, const c
 {
     if (s->is_closing || s->is_dead)
         return;
-    frame_append_close(&s->out, code, reason);
+    framing_add_close(&s->out, s->sub.encoding, code, reason);
     session_begin_closing(s, code, why);
 }
 
@@ -124,8 +128,8 @@ static enum counters_end end_of(const struct session *s)
     if (s->has_left)
         return COUNTERS_END_left;
     switch (s->close_code) {
-    case 0:
-        return COUNTERS_END_lost;
+    case 0: /* without input the end of the connection is the only way to leave */
+        return framing_has_input(s->sub.encoding) ? COUNTERS_END_lost : COUNTERS_END_left;
     case SESSION_CLOSE_IDLE:
         return COUNTERS_END_idle;
     case SESSION_CLOSE_SLOW:

@@ -1,5 +1,5 @@
 /*
- * session: one WebSocket client after its handshake, without its socket.
+ * session: one client of the stream after its handshake, without its socket.
  *
  * This folder holds all sessions (sessions.h), their sockets (client.h) and the queue of accepted
  * connections; gateway/access, gateway/routes and main.c call it.
@@ -7,6 +7,10 @@
  * A state machine: bytes of the peer come in through session_io.recv, bytes to the peer go out
  * through session_io.send, the time is that of the turn (sessions_set_time).  client.c gives it a
  * socket, unit tests give it none.  Loop's thread only.
+ *
+ * A WebSocket and an event stream are the same to a session; framing.h knows the difference.  The
+ * peer of an event stream sends nothing: its query is its only request, and it counts as alive
+ * while it acknowledges what it is sent.
  *
  * Input: wslay parses the frames; it has a context only while a message is arriving, so that an
  * idle session costs a few hundred bytes.  In one turn a session reads at most SESSION_READ_BYTES,
@@ -83,6 +87,8 @@ struct session_io {
      * cannot be watched.
      */
     bool (*watch)(struct session *s);
+    /* Bytes sent that the peer's machine has not acknowledged. */
+    size_t (*unacknowledged)(struct session *s);
     void (*end_output)(struct session *s); /* nothing is sent any more; the peer may send */
     void (*close)(struct session *s);      /* once, at its end */
     void (*free)(struct session *s);       /* once, in sessions_reap */
@@ -181,10 +187,11 @@ struct session {
     uint32_t requests;
     struct session_request *request, **request_end;
     struct session *next_waiting, **waiting_link;
-    struct bucket topics;                      /* new topics that it may still make */
-    size_t steps;                              /* steps that it may still use in this millisecond */
-    int64_t steps_at;                          /* monotonic, ms: when it got them */
-    int64_t heard_at;                          /* awake clock, ms */
+    struct bucket topics; /* new topics that it may still make */
+    size_t steps;         /* steps that it may still use in this millisecond */
+    int64_t steps_at;     /* monotonic, ms: when it got them */
+    int64_t heard_at;     /* awake clock, ms */
+    int64_t acknowledged; /* bytes, of a peer without input, when the sweep looked last */
     int64_t heartbeat_at, minute_at, close_by; /* monotonic, ms */
     uint64_t stated_seq;                       /* the highest complete-up-to position it was sent */
     /* a position that the next heartbeat may state; 0: none */

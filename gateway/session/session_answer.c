@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "gateway/fanout/encode.h"
+#include "gateway/fanout/framing.h"
 #include "gateway/session/session_private.h"
 
 /* The log's name. */
@@ -43,7 +44,7 @@ void session_send_error(struct session *s, const struct buf *id, const char *cod
     session_put_id(&m, id);
     message_text(&m, "code", span_of(code));
     message_text(&m, "message", span_of(text));
-    if (at && s->sub.encoding == ENCODING_JSON)
+    if (at && encoding_is_text(s->sub.encoding))
         message_u(&m, "at", *at);
     session_finish(s, &m);
     if (all->now >= s->minute_at) {
@@ -95,6 +96,7 @@ void session_settle_position(struct session *s)
 void session_send_heartbeat(struct session *s)
 {
     struct message m;
+    uint64_t position;
 
     s->is_heartbeat_pending = false;
     s->heartbeat_at = s->all->now + s->all->config->heartbeat;
@@ -105,6 +107,9 @@ void session_send_heartbeat(struct session *s)
     message_u(&m, "seq", s->stated_seq);
     if (s->sub.backlog.sent_seq < s->stated_seq && s->sub.wants_all)
         s->sub.backlog.sent_seq = s->stated_seq;
+    position = s->sub.wants_all ? s->sub.backlog.sent_seq : s->stated_seq;
+    if (!s->requests && position)
+        message_set_position(&m, hub_epoch(s->all->hub), position);
     message_u(&m, "merged", s->sub.backlog.merged);
     message_time(&m, "timestamp", s->all->wall_us);
     session_finish(s, &m);
@@ -115,6 +120,7 @@ void session_send_reset(struct session *s, const char *reason)
     struct message m;
 
     message_begin(&m, s->sub.encoding, "reset");
+    message_set_position(&m, 0, 0);
     put_epoch(&m, s);
     message_u(&m, "seq", hub_seq(s->all->hub));
     message_text(&m, "reason", span_of(reason));
@@ -125,10 +131,19 @@ void session_send_away(struct session *s, int64_t reconnect_after_ms)
 {
     struct message m;
 
+    framing_add_retry(&s->out, s->sub.encoding, reconnect_after_ms);
     message_begin(&m, s->sub.encoding, "going_away");
     message_text(&m, "reason", SPAN("restart"));
     message_seconds(&m, "reconnect_after", reconnect_after_ms);
     session_finish(s, &m);
+}
+
+/* Where a client that received this ack goes on; 0: it has no position. */
+static uint64_t position_after(const struct session_request *r, uint64_t seq, bool is_recovered)
+{
+    if (is_recovered)
+        return seq > r->since_seq ? seq : r->since_seq;
+    return r->session->sub.wants_all ? 0 : seq;
 }
 
 void session_send_subscribed(struct session_request *r, uint64_t seq, bool is_recovered,
@@ -138,6 +153,7 @@ void session_send_subscribed(struct session_request *r, uint64_t seq, bool is_re
     struct message m;
 
     message_begin(&m, s->sub.encoding, "ack");
+    message_set_position(&m, hub_epoch(s->all->hub), position_after(r, seq, is_recovered));
     message_text(&m, "op", SPAN("subscribe"));
     session_put_id(&m, &r->id);
     put_epoch(&m, s);
@@ -174,11 +190,12 @@ void session_send_welcome(struct session *s)
     struct message m;
     char connection[96];
 
+    framing_add_retry(&s->out, s->sub.encoding, session_reconnect_ms(all, (uint32_t)s->id));
     snprintf(connection, sizeof connection, "%s:%llu", all->name, (unsigned long long)s->id);
     message_begin(&m, s->sub.encoding, "welcome");
     message_text(&m, "protocol",
-                 s->sub.encoding == ENCODING_JSON ? SPAN("pregon.v1.json")
-                                                  : SPAN("pregon.v1.msgpack"));
+                 encoding_is_text(s->sub.encoding) ? SPAN("pregon.v1.json")
+                                                   : SPAN("pregon.v1.msgpack"));
     message_text(&m, "gateway", span_of(all->name));
     message_text(&m, "connection", span_of(connection));
     put_epoch(&m, s);

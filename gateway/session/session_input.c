@@ -1,4 +1,5 @@
 /* session_input: wslay takes the client's frames apart; session_work runs their messages. */
+#include "gateway/fanout/framing.h"
 #include "gateway/session/session_private.h"
 
 #define READ_CHUNK 1024 /* at a time: at most READ_CHUNK / 6 frames beyond SESSION_READ_FRAMES */
@@ -114,7 +115,7 @@ void session_read(struct session *s)
     bool has_sent_close = s->is_closing;
     int e;
 
-    if (s->ignores_input) {
+    if (s->ignores_input || !framing_has_input(s->sub.encoding)) {
         discard(s);
         return;
     }

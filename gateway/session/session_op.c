@@ -198,7 +198,7 @@ static bool take_id(struct session *s, const struct json_value *id, struct buf *
         return true;
     if ((id->type != JSON_STRING && id->type != JSON_NUMBER) || id->text.len > SESSION_ID_MAX)
         return false;
-    if (s->sub.encoding == ENCODING_JSON) {
+    if (encoding_is_text(s->sub.encoding)) {
         if (id->type == JSON_STRING)
             buf_json(out, id->text);
         else
@@ -265,7 +265,7 @@ void session_run(struct session *s, bool is_text, struct span message)
         run(s, message);
         return;
     }
-    if (s->sub.encoding == ENCODING_JSON) {
+    if (encoding_is_text(s->sub.encoding)) {
         session_send_error(s, &none, "bad_request", "send text: pregon.v1.json was negotiated",
                            NULL);
         return;

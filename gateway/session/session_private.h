@@ -120,6 +120,11 @@ bool session_work(struct session *s, size_t *spent);
  */
 void session_read(struct session *s);
 
+/* session_reconnect.c */
+#define SESSIONS_RECONNECT_MS 500
+/* How long the n-th of the clients is to wait before it reconnects. */
+int64_t session_reconnect_ms(const struct sessions *all, uint32_t n);
+
 /* session_output.c */
 void session_set_blocked(struct session *s, bool is_blocked);
 

@@ -94,7 +94,7 @@ static void send_pruned(struct session_request *r, uint64_t last)
     struct frame *f;
 
     replay_put_hole(&body, r->cursor + 1, last, SPAN("retention"));
-    f = encode_lost(last, buf_span(&body), r->session->sub.encoding);
+    f = encode_lost(r->since_epoch, last, buf_span(&body), r->session->sub.encoding);
     queue(r->session, f);
     frame_release(&f);
     buf_free(&body);
@@ -128,7 +128,7 @@ static bool send_states(struct session_request *r, size_t *steps)
         if (!symbol)
             r->has_sent_states = true;
         else if (symbol->body.len && symbol->seq && symbol->seq <= r->since_seq)
-            queue(s, hub_symbol_frame(symbol, MESSAGE_STATE, s->sub.encoding));
+            queue(s, hub_symbol_frame(symbol, MESSAGE_PRESENT, s->sub.encoding));
     }
     return true;
 }

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "gateway/fanout/framing.h"
 #include "gateway/http/query.h"
 #include "gateway/session/session_private.h"
 
@@ -40,7 +41,7 @@ static void read_trace(struct session *s, struct span text, struct session_optio
         refuse(s, "?trace= must be true or false");
 }
 
-static void read_since(struct session *s, struct span text, struct session_options *o)
+static bool read_position(struct span text, struct session_options *o)
 {
     const char *colon = text.len ? memchr(text.at, ':', text.len) : NULL;
     size_t len = colon ? (size_t)(colon - text.at) : 0;
@@ -48,8 +49,20 @@ static void read_since(struct session *s, struct span text, struct session_optio
     o->has_since = colon && session_option_position((struct span){text.at, len},
                                                     (struct span){colon + 1, text.len - len - 1},
                                                     &o->epoch, &o->seq);
-    if (!o->has_since)
+    return o->has_since;
+}
+
+static void read_since(struct session *s, struct span text, struct session_options *o)
+{
+    if (!read_position(text, o))
         refuse(s, "?since= must be EPOCH:SEQ");
+}
+
+/* The position of a client that reconnects by itself, and so newer than the one in its URL. */
+static void read_last_event_id(struct session *s, struct span text, struct session_options *o)
+{
+    if (!read_position(text, o))
+        refuse(s, "Last-Event-ID must be EPOCH:SEQ");
 }
 
 static const struct {
@@ -93,15 +106,18 @@ static void add_symbols(struct session_request *r, const char *query)
     buf_free(&symbols);
 }
 
-static void subscribe(struct session *s, const char *query)
+static void subscribe(struct session *s, const struct accepted *a)
 {
+    const char *query = a->query;
     struct session_request *r = session_request_new(s);
     struct session_options options = {0};
 
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
         struct buf text = {0};
 
-        if (query_get(query, parameters[i].name, QUERY_PLUS_IS_SPACE, &text) == QUERY_GIVEN)
+        if (parameters[i].read == read_since && a->last_event_id)
+            read_last_event_id(s, span_of(a->last_event_id), &options);
+        else if (query_get(query, parameters[i].name, QUERY_PLUS_IS_SPACE, &text) == QUERY_GIVEN)
             parameters[i].read(s, buf_span(&text), &options);
         buf_free(&text);
     }
@@ -121,10 +137,11 @@ void session_begin(struct session *s, const struct accepted *a)
         session_close(s, SESSION_CLOSE_PROTOCOL, SPAN("{\"code\":\"too_early\"}"),
                       "frames before the handshake's answer");
     else if (a->explain_close) {
+        framing_add_retry(&s->out, s->sub.encoding, a->explain_retry_ms);
         session_close(s, (uint16_t)a->explain_close, span_of(a->explain_reason), "refused");
         session_flush(s);
     } else {
         session_send_welcome(s);
-        subscribe(s, a->query);
+        subscribe(s, a);
     }
 }

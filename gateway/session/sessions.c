@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/fanout/encode.h"
+#include "gateway/fanout/framing.h"
 #include "gateway/fanout/slot.h"
 #include "gateway/session/resume_group.h"
 #include "gateway/session/session_private.h"
@@ -72,28 +73,43 @@ static void end_idle(struct session *s)
 
 static void send_ping(struct session *s)
 {
-    frame_append(&s->out, OPCODE_PING, SPAN(""));
+    framing_add_ping(&s->out, s->sub.encoding);
     s->pings++;
     hub_set_due(s->all->hub, &s->sub);
+}
+
+/* A peer without input is heard when its machine acknowledges more of what it was sent. */
+static void hear_acknowledged(struct session *s)
+{
+    int64_t acknowledged = (int64_t)s->bytes_out - (int64_t)s->all->io.unacknowledged(s);
+
+    if (acknowledged <= s->acknowledged)
+        return;
+    s->acknowledged = acknowledged;
+    s->heard_at = s->all->awake;
+    s->pings = 0;
 }
 
 static void look_at(struct session *s)
 {
     struct sessions *all = s->all;
-    int64_t silence = all->awake - s->heard_at, timeout = all->config->websocket_timeout,
-            interval = all->config->ws_ping_interval;
+    int64_t silence, timeout = all->config->websocket_timeout,
+                     interval = all->config->ws_ping_interval;
 
     if (s->is_closing) {
         if (all->now >= s->close_by)
             session_drop(s, "no answer to close");
         return;
     }
+    if (!interval)
+        interval = timeout / 3;
+    if (!framing_has_input(s->sub.encoding) && all->awake - s->heard_at >= interval)
+        hear_acknowledged(s);
+    silence = all->awake - s->heard_at;
     if (silence >= timeout) {
         end_idle(s);
         return;
     }
-    if (!interval)
-        interval = timeout / 3;
     if (silence >= interval * (s->pings + 1) && !s->is_blocked && s->pings < PINGS_MAX)
         send_ping(s);
     if (all->now >= s->heartbeat_at && !s->is_blocked) {
@@ -240,7 +256,7 @@ void sessions_report_loss(struct sessions *all, uint64_t seq, struct span body)
 
     hub_apply_lost(all->hub, seq, body);
     for (int e = 0; e < ENCODING_COUNT; e++)
-        frames[e] = encode_lost(seq, body, (enum encoding)e);
+        frames[e] = encode_lost(hub_epoch(all->hub), seq, body, (enum encoding)e);
     hub_queue_all(all->hub, frames);
     for (size_t i = 0; i < all->count; i++) {
         struct session *s = all->list[i];

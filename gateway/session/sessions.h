@@ -52,7 +52,6 @@ void sessions_report_loss(struct sessions *all, uint64_t seq, struct span body);
  * Send all sessions that are not closing: going_away, with a separate time to reconnect for each
  * (at least SESSIONS_RECONNECT_MS, within window_ms more), and a close frame.
  */
-#define SESSIONS_RECONNECT_MS 500
 void sessions_send_away(struct sessions *all, int64_t window_ms);
 void sessions_drop_all(struct sessions *all, const char *why);
 

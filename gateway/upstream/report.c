@@ -14,7 +14,7 @@ void report_open(struct report *r, const struct report_client *c)
     pack_text(&pk, span_of(c->host));
     msgpack_pack_uint64(&pk, c->port);
     msgpack_pack_uint64(&pk, (uint64_t)c->since_us);
-    pack_text(&pk, c->is_msgpack ? SPAN("msgpack") : SPAN("json"));
+    pack_text(&pk, span_of(c->protocol));
     r->opened_count++;
 }
 

@@ -22,8 +22,8 @@ struct report_client {
     uint64_t id;
     const char *host;
     uint16_t port;
-    int64_t since_us; /* wall clock */
-    bool is_msgpack;
+    int64_t since_us;     /* wall clock */
+    const char *protocol; /* "json", "msgpack" or "sse" */
 };
 
 struct report {

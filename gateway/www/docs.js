@@ -30,8 +30,11 @@ function fill(path, parameters, inputs) {
   return { missing, target: filled.slice(1) + (text ? "?" + text : "") };
 }
 
+/* Events go on for ever: they are shown by curl, not here. */
+const isEndless = (operation) => "text/event-stream" in (operation.responses["200"]?.content ?? {});
+
 function curlOf(method, operation, target, isGuarded) {
-  const words = ["curl", "-s"];
+  const words = ["curl", isEndless(operation) ? "-sN" : "-s"];
   if (method !== "get")
     words.push("-X", method.toUpperCase());
   if (isGuarded)
@@ -204,7 +207,7 @@ function fillOperation(details, path, method, item) {
     body && Object.values(body.content).flatMap((m) => [...(m.schema ? folds(api, m.schema, t) : []), ...examplesOf(m)]),
     !isStream && element("h3", {}, t.curl),
     !isStream && element("div", { class: "command" }, element("pre", { tabindex: "0" }, curl), copyButton(() => curl.textContent)),
-    method === "get" && !isStream && element("button", { type: "button", class: "button", click: () => {
+    method === "get" && !isStream && !isEndless(operation) && element("button", { type: "button", class: "button", click: () => {
       const { missing, target } = fill(path, parameters, inputs);
       if (missing)
         output.replaceChildren(element("p", { class: "bad" }, say(t.missing, missing)));

@@ -333,7 +333,7 @@ static struct gateway {
 static struct upstream upstream; /* without sockets: the kernel passes records to it */
 static int *peers;
 static size_t peer_count, per_turn;
-static bool is_msgpack;
+static enum encoding encoding;
 
 static void ignore(void *ctx, const struct session *s)
 {
@@ -384,7 +384,7 @@ static void open_gateway(void)
 static void add_client(const char *query)
 {
     char text[64];
-    struct accepted a = {.host = "127.0.0.1", .port = 1, .query = text, .is_msgpack = is_msgpack};
+    struct accepted a = {.host = "127.0.0.1", .port = 1, .query = text, .encoding = encoding};
     int pair[2];
 
     snprintf(text, sizeof text, "%s", query);
@@ -478,7 +478,9 @@ int main(int argc, char **argv)
         run(prepare_records, play_store, NULL);
     } else if (!strcmp(what, "gateway") && argc == 6 && atoi(argv[3]) > 0) {
         per_turn = (size_t)atoi(argv[3]);
-        is_msgpack = !strcmp(argv[5], "msgpack");
+        encoding = !strcmp(argv[5], "msgpack") ? ENCODING_MSGPACK
+                   : !strcmp(argv[5], "sse")   ? ENCODING_EVENTS
+                                               : ENCODING_JSON;
         snprintf(query, sizeof query, "symbols=*&mode=%s", argv[4]);
         measure_gateway((size_t)atoi(argv[2]), query);
     } else {

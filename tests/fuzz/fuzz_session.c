@@ -1,7 +1,8 @@
 /*
  * A WebSocket client: whatever its frames and requests are, in turns between quotes.
  *
- * The first line of the input is the query of the URL; '!' before it asks for msgpack.  Each other
+ * The first line of the input is the query of the URL; '!' before it asks for msgpack, '>' for an
+ * event stream.  Each other
  * line is one thing that happens:
  *   '#' bytes of the connection as they are; '@' "SYMBOL PRICE", a quote; '+' milliseconds pass;
  *   '~' the broker is lost; '&' the broker answers the oldest request with these bytes, or with
@@ -29,7 +30,7 @@ static struct session *session; /* NULL: freed */
 static struct span input;       /* of the peer, still to be read */
 static size_t room;             /* what the socket still takes */
 static struct buf output;
-static bool is_closed;
+static bool is_closed, is_events;
 static uint64_t head;
 static int64_t now;
 
@@ -64,6 +65,12 @@ static ssize_t io_send(struct session *s, const void *bytes, size_t len)
 static bool io_watch(struct session *s)
 {
     return s == session;
+}
+
+static size_t io_unacknowledged(struct session *s)
+{
+    (void)s;
+    return room < 100 ? 100 : 0;
 }
 
 static void io_nothing(struct session *s)
@@ -135,6 +142,29 @@ static void check_text(struct json *j, struct span text)
     enum err e = json_parse(j, text, &root);
 
     MUST(e == OK || e == ERR_DUPLICATE_KEY);
+}
+
+static bool begins(struct span line, const char *with)
+{
+    size_t len = strlen(with);
+
+    return line.len >= len && !memcmp(line.at, with, len);
+}
+
+/* Each line of an event stream is one of its fields, and data is JSON. */
+static void check_events(struct json *j)
+{
+    struct span rest = buf_span(&output), line;
+
+    while (rest.len && memchr(rest.at, '\n', rest.len)) {
+        line = fuzz_part(&rest, "\n");
+        MUST(!line.len || begins(line, ":") || begins(line, "id:") || begins(line, "data: ") ||
+             begins(line, "retry: "));
+        if (begins(line, "data: "))
+            check_text(j, (struct span){line.at + 6, line.len - 6});
+    }
+    memmove(output.data, rest.at, rest.len);
+    output.len = rest.len;
 }
 
 /* A frame to the peer is one that RFC 6455 allows a server. */
@@ -291,12 +321,14 @@ static void begin(struct span *rest)
                                            .is_broker_here = is_broker_here,
                                            .request = on_request};
     char *line = fuzz_line(rest);
-    bool is_msgpack = line[0] == '!';
+    enum encoding encoding = line[0] == '!'   ? ENCODING_MSGPACK
+                             : line[0] == '>' ? ENCODING_EVENTS
+                                              : ENCODING_JSON;
     struct accepted a = {.port = 1,
                          .host = "192.0.2.1",
                          .path = line,
-                         .query = line + is_msgpack,
-                         .is_msgpack = is_msgpack};
+                         .query = line + (encoding != ENCODING_JSON),
+                         .encoding = encoding};
 
     counters_init(&counters);
     hub = hub_new((size_t)config.client_queue);
@@ -305,6 +337,7 @@ static void begin(struct span *rest)
     all->io = (struct session_io){.recv = io_recv,
                                   .send = io_send,
                                   .watch = io_watch,
+                                  .unacknowledged = io_unacknowledged,
                                   .end_output = io_nothing,
                                   .close = io_close,
                                   .free = io_free,
@@ -318,6 +351,7 @@ static void begin(struct span *rest)
     sessions_set_time(all, now, now, io_wall_us(NULL));
     session = calloc(1, sizeof *session);
     MUST(session);
+    is_events = encoding == ENCODING_EVENTS;
     session_open(all, session, &a);
     session_begin(session, &a);
     turn();
@@ -332,7 +366,10 @@ static void end(struct json *j)
         answer(SPAN(""));
     turn();
     MUST(!session && all->count == 0);
-    check_output(j);
+    if (is_events)
+        check_events(j);
+    else
+        check_output(j);
     sessions_free(all);
     hub_free(hub);
     buf_free(&output);

@@ -311,6 +311,15 @@ def try_handshakes(inspector, system, gateway):
     inspector.inspect("GET", pregon.STREAM, answer)
 
 
+def try_events(inspector, system, gateway):
+    for query, headers, status in (("?symbol=X", {}, 400), ("", {"Origin": FOREIGN}, 403)):
+        assert inspector.request(gateway, pregon.EVENTS + query, headers=headers).status == status
+    client = system.events(gateway, "?symbols=EUR/USD&mode=all")
+    inspector.seen.add((pregon.EVENTS, "get", str(client.status)))
+    for message in (client.receive("welcome"), client.receive("ack"), client.receive("snapshot")):
+        as_described(message, "ServerMessage", "an event")
+
+
 def test_every_answer_is_described_and_every_described_answer_is_given(system):
     secret = {"Authorization": "Bearer sesame-open"}
     inspector = Inspector()
@@ -331,6 +340,7 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
     packed = gateway.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
     assert gzip.decompress(packed.body) == served.body
     try_handshakes(inspector, system, gateway)
+    try_events(inspector, system, gateway)
     look_at_quotes(ask, gateway)
     look_at_state(ask, gateway)
     look_at_pages(ask, gateway)
@@ -349,6 +359,7 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
 
     plain = system.gateway(broker, websocket_token="t0ps3cret", status_token="show-me")
     inspector.handshake(system, plain, 401, "unauthorized")
+    ask(plain, pregon.EVENTS)
     for method, path in (("GET", "/a/value"), ("PUT", "/a/value"), ("PUT", "/a"), ("DELETE", "/a")):
         assert ask(gateway, LOCKS + path, method).code == "unauthorized"
         assert ask(plain, LOCKS + path, method).code == "locks_read_only"
@@ -357,6 +368,7 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
     ask(plain, "/cotizaciones/websocket_status")
     full = system.gateway(broker, websocket_max_connections=0)
     inspector.handshake(system, full, 503, "max_connections")
+    ask(full, pregon.EVENTS)
     closed_ = system.gateway(broker, websocket_enabled=False)
     inspector.handshake(system, closed_, 503, "websocket_disabled")
 

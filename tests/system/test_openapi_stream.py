@@ -53,6 +53,8 @@ def test_every_message_of_the_stream_is_described_and_every_described_one_is_sen
         one.request("list")
         one.send("{" if protocol.endswith("json") else b"\xc1")
         everybody += [auto, one, everything, back]
+    events = system.events(gateway, "?symbols=*&mode=all")
+    events.receive("ack")
     feed.quote("EUR/USD", bid="1.0843", ask="1.0844")
     for client in everybody[1::4]:
         as_described(client.receive("quote")["trace"], "Trace", "a trace")
@@ -77,7 +79,9 @@ def test_every_message_of_the_stream_is_described_and_every_described_one_is_sen
         assert str(code) in DOCUMENT["paths"][pregon.STREAM]["get"]["x-stream"]["closeCodes"]
         if reason:
             as_described(json.loads(reason), "CloseReason", "a close frame")
-    hold(seen, *everybody)
+    assert events.receive("close")["code"] == 1012
+    as_described(events.messages.pop(), "EventsClose", "the last event")
+    hold(seen, *everybody, events)
     assert seen == set(SERVER)
 
 

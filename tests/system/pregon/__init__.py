@@ -12,14 +12,15 @@ only when a test fails. Processes are ended by their own process id.
 """
 
 from .basics import (
-    BIN, BINARY, CLOSE, DATA, IS_SANITIZED, Lost, PATIENCE, PING, POLL, PONG, ROOT, SANITIZER,
-    STREAM, TEXT, eventually, free_address, free_port,
+    BIN, BINARY, CLOSE, DATA, EVENTS, IS_SANITIZED, Lost, PATIENCE, PING, POLL, PONG, ROOT,
+    SANITIZER, STREAM, TEXT, eventually, free_address, free_port,
 )
 from .process import Process, is_secret, plain_environment
 from .http_client import Answer, connect, handshake_bytes, new_key, read_answer
 from .broker_client import Control, Locker
 from .feed import Feed
 from .client import Client, REACTOR, matches
+from .event_client import EventClient
 from .raw_client import RawClient, frame_bytes
 from .proxy import Proxy
 from .system import System

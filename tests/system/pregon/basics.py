@@ -16,6 +16,7 @@ PATIENCE = 15 * (5 if IS_SANITIZED else 1)  # seconds until a test counts as los
 POLL = 0.02  # seconds between two looks at a page
 
 STREAM = "/ws/cotizaciones"
+EVENTS = "/cotizaciones/events"
 SANITIZER = re.compile(r"ERROR: \w*Sanitizer|runtime error:|WARNING: ThreadSanitizer")
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

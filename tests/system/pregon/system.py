@@ -10,6 +10,7 @@ import zmq
 from .basics import PATIENCE, SANITIZER, STREAM, free_address, free_port
 from .broker_client import Control, Locker
 from .client import Client
+from .event_client import EventClient
 from .feed import Feed
 from .http_client import connect, handshake_bytes, read_answer
 from .process import Process
@@ -93,6 +94,9 @@ class System:
 
     def client(self, gateway, query="", **how):
         return self.add(Client(gateway, query, **how))
+
+    def events(self, gateway, query="", **how):
+        return self.add(EventClient(gateway, query, **how))
 
     def connect(self, gateway, **how):
         return self.add(connect(gateway, **how))

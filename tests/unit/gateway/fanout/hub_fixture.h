@@ -32,7 +32,7 @@ static uint64_t applying; /* the current position: records before it may encode 
 struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind,
                             enum encoding encoding)
 {
-    static const char *const kinds[] = {"quote", "snapshot", "state", "traced"};
+    static const char *const kinds[] = {"quote", "snapshot", "state", "traced", "state"};
     char text[200];
     unsigned version = versions[s->index].changes + (s->seq >= applying);
     int len =
@@ -63,9 +63,9 @@ struct frame *encode_record(const struct encode_record *r, enum symbol_message k
     return NULL;
 }
 
-struct frame *encode_lost(uint64_t seq, struct span body, enum encoding encoding)
+struct frame *encode_lost(uint64_t epoch, uint64_t seq, struct span body, enum encoding encoding)
 {
-    (void)seq, (void)body, (void)encoding;
+    (void)epoch, (void)seq, (void)body, (void)encoding;
     fail();
     return NULL;
 }

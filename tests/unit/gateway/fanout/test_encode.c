@@ -219,8 +219,8 @@ static void a_loss_is_written_with_all_its_members(void **state)
 
         buf_clear(&body);
         packed(&body, bodies[i]);
-        json = encode_lost(7, buf_span(&body), ENCODING_JSON);
-        pack = encode_lost(7, buf_span(&body), ENCODING_MSGPACK);
+        json = encode_lost(1, 7, buf_span(&body), ENCODING_JSON);
+        pack = encode_lost(1, 7, buf_span(&body), ENCODING_MSGPACK);
         assert_string_equal(unpacked(&text, payload_of(pack)), lost[i]);
         buf_clear(&text);
         buf_add(&text, payload_of(json).at, payload_of(json).len);

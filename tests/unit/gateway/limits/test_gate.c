@@ -130,7 +130,7 @@ static void it_starts_once_and_drains_once(void **state)
 static void refuse(enum admission_rule rule, const char *origin, const char *path, int64_t wall_us)
 {
     struct admission_verdict v = {.rule = rule, .status = admission_status(rule)};
-    const struct gate_refusal r = {&v, "192.0.2.1:1", path, origin, false};
+    const struct gate_refusal r = {&v, "192.0.2.1:1", path, origin, false, "WebSocket"};
 
     gate_refuse(gate, &r, 1000, wall_us);
 }
@@ -266,7 +266,7 @@ static void refusals_are_logged_up_to_twenty_of_a_code_in_ten_seconds(void **sta
                                   .status = 401,
                                   .message = "A token is needed.",
                                   .hint = "Send it."};
-    struct gate_refusal r = {&v, "192.0.2.1:1", "/ws", "http://a", true};
+    struct gate_refusal r = {&v, "192.0.2.1:1", "/ws", "http://a", true, "WebSocket"};
 
     (void)state;
     log_begin("warning");
@@ -276,7 +276,7 @@ static void refusals_are_logged_up_to_twenty_of_a_code_in_ten_seconds(void **sta
                                   "[WEBSOCKET_TOKEN]\n");
     v.rule = ADMISSION_draining;
     v.status = 503;
-    r = (struct gate_refusal){&v, "192.0.2.1:1", "/ws", NULL, false};
+    r = (struct gate_refusal){&v, "192.0.2.1:1", "/ws", NULL, false, "WebSocket"};
     log_begin("warning");
     for (int i = 0; i < 25; i++)
         gate_refuse(gate, &r, 9999, 0);

@@ -57,8 +57,10 @@ static void count_something(void)
     uint64_t n = 100;
 
     for (int mode = 0; mode < 2; mode++)
-        for (int encoding = 0; encoding < ENCODING_COUNT; encoding++)
+        for (int encoding = 0; encoding <= ENCODING_MSGPACK; encoding++)
             s->place_counts[mode][encoding] = n++;
+    s->place_counts[0][ENCODING_EVENTS] = 41;
+    s->place_counts[1][ENCODING_EVENTS_ALL] = 42;
     s->blocked_count = (size_t)n++;
     s->traced_count = (size_t)n++;
     f->opened = n++;
@@ -107,8 +109,10 @@ static void every_counter_of_the_gateway_has_its_line(void **state)
           "process_start_time_seconds{process=\"gateway\"} 1599999990.0\n"
           "pregon_clients{mode=\"merge\",encoding=\"json\"} 100\n"
           "pregon_clients{mode=\"merge\",encoding=\"msgpack\"} 101\n"
+          "pregon_clients{mode=\"merge\",encoding=\"sse\"} 41\n"
           "pregon_clients{mode=\"all\",encoding=\"json\"} 102\n"
           "pregon_clients{mode=\"all\",encoding=\"msgpack\"} 103\n"
+          "pregon_clients{mode=\"all\",encoding=\"sse\"} 42\n"
           "pregon_clients_limit 90\n"
           "pregon_clients_blocked 104\n"
           "pregon_clients_traced 105\n"

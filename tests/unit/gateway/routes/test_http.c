@@ -123,7 +123,7 @@ static void a_websocket_goes_to_the_loop_with_its_place(void **state)
     assert_int_equal(strlen(a->request_id), 16);
     assert_string_equal(a->path, "/ws/cotizaciones");
     assert_string_equal(a->query, "symbols=A*");
-    assert_true(a->is_msgpack);
+    assert_int_equal(a->encoding, ENCODING_MSGPACK);
     assert_false(a->is_early);
     assert_int_equal(a->explain_close, 0);
     assert_int_equal(send(a->fd, "frame", 5, 0), 5);
@@ -139,6 +139,36 @@ static void a_websocket_goes_to_the_loop_with_its_place(void **state)
     close(fd);
 }
 
+static void events_go_to_the_loop_with_their_head_sent(void **state)
+{
+    struct accepted *a;
+    char text[600] = "";
+    int fd;
+
+    (void)state;
+    start();
+    fd = comes("GET /cotizaciones/events?symbols=A HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+               "Last-Event-ID: 0000000000000abc:7\r\n\r\nmore");
+    wait_for(accept_queue_fd(accepted));
+    a = accept_queue_take(accepted);
+    assert_int_equal(gate_active(gate), 1);
+    assert_int_equal(a->encoding, ENCODING_EVENTS);
+    assert_string_equal(a->query, "symbols=A");
+    assert_string_equal(a->last_event_id, "0000000000000abc:7");
+    assert_false(a->is_early); /* it has no frames */
+    assert_int_equal(send(a->fd, "data", 4, 0), 4);
+    close(a->fd);
+    accept_free(a);
+    gate_release(gate);
+    while (recv(fd, text + strlen(text), sizeof text - 1 - strlen(text), 0) > 0)
+        ;
+    assert_memory_equal(text, "HTTP/1.1 200 OK\r\n", 17);
+    assert_non_null(strstr(text, "\r\nContent-Type: text/event-stream\r\n"));
+    assert_null(strstr(text, "Content-Length"));
+    assert_string_equal(strstr(text, "\r\n\r\n"), "\r\n\r\ndata");
+    close(fd);
+}
+
 static void a_client_that_sends_frames_early_is_marked(void **state)
 {
     struct accepted *a;
@@ -150,7 +180,7 @@ static void a_client_that_sends_frames_early_is_marked(void **state)
     wait_for(accept_queue_fd(accepted));
     a = accept_queue_take(accepted);
     assert_true(a->is_early);
-    assert_false(a->is_msgpack);
+    assert_int_equal(a->encoding, ENCODING_JSON);
     assert_string_equal(a->query, "");
     close(a->fd);
     accept_free(a);
@@ -294,6 +324,7 @@ int main(void)
         TEST(requests_are_answered_by_their_path),
         TEST(a_body_is_read_and_handed_to_the_loop),
         TEST(a_websocket_goes_to_the_loop_with_its_place),
+        TEST(events_go_to_the_loop_with_their_head_sent),
         TEST(a_client_that_sends_frames_early_is_marked),
         TEST(a_refused_websocket_gets_a_reason_and_holds_no_place),
         TEST(new_settings_hold_or_nothing_changes),

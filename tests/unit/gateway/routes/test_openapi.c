@@ -112,16 +112,22 @@ static const char *text_of(yajl_val value)
     return value->u.string;
 }
 
+/* A component, if the node only refers to one. */
+static yajl_val referred(yajl_val node, const char *kind)
+{
+    yajl_val ref = member(node, "$ref");
+    const char *path[] = {"components", kind, NULL, NULL};
+
+    if (!ref)
+        return node;
+    path[2] = strrchr(text_of(ref), '/') + 1;
+    return yajl_tree_get(document, path, yajl_t_object);
+}
+
 /* The name of a parameter of the query; "" if it is one of the path. */
 static const char *query_name(yajl_val parameter)
 {
-    yajl_val ref = member(parameter, "$ref");
-
-    if (ref) {
-        const char *path[] = {"components", "parameters", strrchr(text_of(ref), '/') + 1, NULL};
-
-        parameter = yajl_tree_get(document, path, yajl_t_object);
-    }
+    parameter = referred(parameter, "parameters");
     return strcmp(text_of(member(parameter, "in")), "query") == 0
                ? text_of(member(parameter, "name"))
                : "";
@@ -228,7 +234,7 @@ static void every_rule_of_admission_is_an_answer_of_the_stream(void **state)
 
         snprintf(status, sizeof status, "%d", admission_status(rule));
         snprintf(close, sizeof close, "%d", admission_close(rule));
-        answer = member(member(stream, "responses"), status);
+        answer = referred(member(member(stream, "responses"), status), "responses");
         if (!answer ||
             !lists(yajl_tree_get(answer, (const char **)codes, yajl_t_array), admission_code(rule)))
             fail_msg("the stream's answer %s does not say %s", status, admission_code(rule));

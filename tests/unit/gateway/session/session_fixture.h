@@ -37,12 +37,13 @@ static uint64_t head; /* of the log: the last position that was published */
  * The other end of a session.  The session's memory is its own, so that sanitizers see late uses.
  */
 struct peer {
-    struct session *s;   /* NULL: it has ended and been freed */
-    struct buf to, from; /* bytes under way to the session, and those that it sent */
-    size_t read_at;      /* of `from` */
-    size_t chunk;        /* the session reads at most this many bytes at once */
-    size_t room;         /* the socket accepts this many more bytes */
-    bool has_ended;      /* this end is closed */
+    struct session *s;     /* NULL: it has ended and been freed */
+    struct buf to, from;   /* bytes under way to the session, and those that it sent */
+    size_t read_at;        /* of `from` */
+    size_t chunk;          /* the session reads at most this many bytes at once */
+    size_t room;           /* the socket accepts this many more bytes */
+    size_t unacknowledged; /* bytes sent that its machine has not acknowledged */
+    bool has_ended;        /* this end is closed */
     bool has_failed;
     bool has_end;                 /* the session sends no more */
     bool is_closed;               /* the session's end */
@@ -108,6 +109,11 @@ static inline bool io_watch(struct session *s)
 {
     assert_false(peer_of(s)->is_closed);
     return true;
+}
+
+static inline size_t io_unacknowledged(struct session *s)
+{
+    return peer_of(s)->unacknowledged;
 }
 
 static inline void io_end_output(struct session *s)
@@ -269,14 +275,14 @@ static inline void quote(const char *symbol, const char *last)
 
 /* --- the peer -------------------------------------------------------------------------------- */
 
-static inline struct peer *arrive(const char *query, bool is_msgpack,
+static inline struct peer *arrive(const char *query, enum encoding encoding,
                                   void (*change)(struct accepted *a))
 {
     struct peer *p = mem_zalloc(sizeof *p);
     struct link *l = mem_zalloc(sizeof *l);
     char path[] = "/ws/cotizaciones", *copy = mem_strdup(query);
     struct accepted a = {
-        .host = "192.0.2.7", .port = 40000, .path = path, .query = copy, .is_msgpack = is_msgpack};
+        .host = "192.0.2.7", .port = 40000, .path = path, .query = copy, .encoding = encoding};
 
     if (change)
         change(&a);
@@ -293,7 +299,7 @@ static inline struct peer *arrive(const char *query, bool is_msgpack,
 /* A client connects.  The query is that of its URL. */
 static inline struct peer *come(const char *query)
 {
-    return arrive(query, false, NULL);
+    return arrive(query, ENCODING_JSON, NULL);
 }
 
 /* One frame of the client, masked with zeros. */
@@ -428,6 +434,7 @@ static inline int set_up(void **state)
     all->io = (struct session_io){.recv = io_recv,
                                   .send = io_send,
                                   .watch = io_watch,
+                                  .unacknowledged = io_unacknowledged,
                                   .end_output = io_end_output,
                                   .close = io_close,
                                   .free = io_free,

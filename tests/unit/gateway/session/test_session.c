@@ -29,17 +29,17 @@ static struct peer *come_live(const char *query)
 static void welcome_comes_first_then_the_ack_of_the_url_then_snapshots(void **state)
 {
     (void)state;
-    for (int is_msgpack = 0; is_msgpack < 2; is_msgpack++) {
+    for (enum encoding encoding = ENCODING_JSON; encoding <= ENCODING_MSGPACK; encoding++) {
         struct peer *p;
 
         tear_down(state);
         set_up(state);
         quote("EUR/USD", "1.1");
-        p = arrive("symbols=EUR/USD,BTC*&mode=all", is_msgpack, NULL);
+        p = arrive("symbols=EUR/USD,BTC*&mode=all", encoding, NULL);
         assert_int_equal(p->s->since_us, all->wall_us);
         turn();
-        hears(p, is_msgpack ? WELCOME "msgpack\",\"gateway\":\"gw\",\"connection\":\"gw:1\""
-                            : WELCOME "json\",\"gateway\":\"gw\",\"connection\":\"gw:1\"");
+        hears(p, encoding ? WELCOME "msgpack\",\"gateway\":\"gw\",\"connection\":\"gw:1\""
+                          : WELCOME "json\",\"gateway\":\"gw\",\"connection\":\"gw:1\"");
         with(p, "\"epoch\":\"" EPOCH_TEXT "\"");
         with(p, "\"limits\":{\"symbols\":1000,\"message_bytes\":65536,\"queue_bytes\":"
                 "1048576}");
@@ -139,7 +139,7 @@ static void come_refused(struct accepted *a)
 
 static void a_refused_client_has_no_place_and_is_closed_with_the_reason(void **state)
 {
-    struct peer *p = arrive("", false, come_refused);
+    struct peer *p = arrive("", ENCODING_JSON, come_refused);
 
     (void)state;
     hears_close(p, 4403, "{\"code\":\"origin_not_allowed\"}");
@@ -147,7 +147,7 @@ static void a_refused_client_has_no_place_and_is_closed_with_the_reason(void **s
     assert_int_equal(p->places, 0);
     says_close(p, 4403);
     assert_true(p->is_closed);
-    p = arrive("", false, come_early);
+    p = arrive("", ENCODING_JSON, come_early);
     turn();
     hears_close(p, 1002, "{\"code\":\"too_early\"}");
     assert_int_equal(all->place_count, 1);
@@ -158,8 +158,8 @@ static void a_refused_client_has_no_place_and_is_closed_with_the_reason(void **s
 static void each_op_is_answered_with_its_id_in_both_encodings(void **state)
 {
     (void)state;
-    for (int is_msgpack = 0; is_msgpack < 2; is_msgpack++) {
-        struct peer *p = arrive("symbols=A", is_msgpack, NULL);
+    for (enum encoding encoding = ENCODING_JSON; encoding <= ENCODING_MSGPACK; encoding++) {
+        struct peer *p = arrive("symbols=A", encoding, NULL);
 
         turn();
         sync_topics();
@@ -188,7 +188,7 @@ static void each_op_is_answered_with_its_id_in_both_encodings(void **state)
 
 static void a_message_in_msgpack_is_read_like_its_json(void **state)
 {
-    struct peer *p = arrive("symbols=A", true, NULL);
+    struct peer *p = arrive("symbols=A", ENCODING_MSGPACK, NULL);
     struct buf b = {0};
     msgpack_packer pk;
 

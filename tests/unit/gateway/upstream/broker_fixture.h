@@ -19,10 +19,10 @@
 #define EPOCH 0xabc
 #define EPOCH_TEXT "0000000000000abc"
 
-#define CLIENT(number)                                                    \
-    &(struct report_client)                                               \
-    {                                                                     \
-        .id = (number), .host = "192.0.2.7", .port = 40000, .since_us = 5 \
+#define CLIENT(number)                                                                        \
+    &(struct report_client)                                                                   \
+    {                                                                                         \
+        .id = (number), .host = "192.0.2.7", .port = 40000, .since_us = 5, .protocol = "json" \
     }
 
 /* What the gateway's main.c has. */

@@ -42,7 +42,7 @@ static bool take(struct buf *out, uint32_t *opened, uint32_t *closed)
 static void a_report_of_many_comes_in_parts_that_the_broker_takes(void **state)
 {
     char host[] = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255";
-    struct report_client c = {.id = UINT64_MAX};
+    struct report_client c = {.id = UINT64_MAX, .protocol = "msgpack"};
     struct buf message = {0};
     uint32_t opened, closed, parts = 0, all_opened = 0, all_closed = 0;
     bool is_last;
@@ -74,7 +74,7 @@ static void a_report_of_many_comes_in_parts_that_the_broker_takes(void **state)
 
 static void as_many_as_fit_into_a_part_are_one_report(void **state)
 {
-    struct report_client c = {.id = 7, .host = (char[]){"192.0.2.1"}};
+    struct report_client c = {.id = 7, .host = (char[]){"192.0.2.1"}, .protocol = "json"};
     struct buf message = {0};
     uint32_t opened, closed;
 
