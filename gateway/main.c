@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "gateway/fanout/framing.h"
+#include "gateway/routes/broker_answer.h"
 #include "gateway/routes/handlers.h"
 #include "gateway/routes/http.h"
 #include "gateway/session/client.h"
@@ -19,11 +20,13 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/version.h"
+#include "shared/wire/pack.h"
 
 #define DEFER_MS 5
 #define READY_MS 2000     /* the ready line waits so long for a broker to be there */
 #define HTTP_STOP_MS 1000 /* HTTP may take so long beyond the deadline */
 #define SPARE_MS 1        /* pause of the loop between slices of work that is not urgent */
+#define TAKERS_MS 500     /* a stopping gateway waits so long to hear how many others there are */
 #define TIDY_SLICE 16     /* topics removed in a turn */
 #define FLUSH_BYTES 1048576
 #define FLUSH_SLICE 4096 /* clients flushed between looks at the sockets */
@@ -44,6 +47,8 @@ struct gateway {
     struct sessions *sessions;
     struct handlers handlers;
     struct counters counters;
+    uint64_t takers; /* other gateways that have places, as far as known, when this one stops */
+    bool is_asking_takers;
 };
 
 static void on_wake(struct loop_watch *w, uint32_t events)
@@ -165,7 +170,36 @@ static void *stop_http(void *arg)
 
 static void send_away(struct gateway *g)
 {
-    sessions_send_away(g->sessions, g->config.timeout_graceful_shutdown);
+    sessions_send_away(g->sessions, g->takers);
+}
+
+/* Count the other gateways that have places. */
+static void on_gateways(void *ctx, struct span answer)
+{
+    struct gateway *g = ctx;
+    struct span list;
+    uint32_t count = broker_answer_list(answer, "gateways", &list);
+
+    g->is_asking_takers = false;
+    while (count--) {
+        struct span other = broker_answer_take(&list);
+
+        g->takers += !span_eq(pack_find_text(other, "name"), g->name) &&
+                     pack_find_u(other, "connections", 0) < pack_find_u(other, "limit", 0);
+    }
+}
+
+/* Without an answer in TAKERS_MS they count as one. */
+static void ask_takers(struct gateway *g, int64_t *sweep_at)
+{
+    int64_t until = g->now + TAKERS_MS;
+
+    if (!g->sessions->count)
+        return;
+    g->is_asking_takers = true;
+    upstream_request(g->upstream, "status", 0, SPAN(""), g, on_gateways);
+    while (g->is_asking_takers && loop_stops(g->loop) < 2 && g->now < until)
+        turn(g, next_wait(g, hub_has_due(g->hub), *sweep_at), sweep_at);
 }
 
 /* Close the clients first: until they are gone, HTTP continues to answer 503 draining. */
@@ -201,6 +235,7 @@ static int drain(struct gateway *g, struct http *http, int64_t *sweep_at)
 
     log_info("Shutting down");
     linger(g, sweep_at);
+    ask_takers(g, sweep_at);
     gate_set_draining(g->gate);
     deadline = g->now + g->config.timeout_graceful_shutdown;
     see_clients_off(g, deadline, sweep_at);

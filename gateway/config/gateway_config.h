@@ -26,6 +26,9 @@
     X(seconds, WEBSOCKET_TIMEOUT, websocket_timeout, "30", 1, 86400, NULL,               \
       "Seconds of silence after which the gateway closes a client; it sends pings "      \
       "well before.")                                                                    \
+    X(int, HANDSHAKE_RATE, handshake_rate, "2000", 1, 1000000, NULL,                       \
+      "Clients per second that one gateway is to take when another one stops: a "        \
+      "stopping gateway spreads reconnect_after so that the others get no more.")        \
     X(flag, WEBSOCKET_EXPLAIN, websocket_explain, "0", 0, 1, NULL,                       \
       "Accept refused clients and close them at once with a 4xxx code, so that the "     \
       "code of a page can read the reason (foreign origins still get 403).")             \

@@ -190,7 +190,8 @@ void session_send_welcome(struct session *s)
     struct message m;
     char connection[96];
 
-    framing_add_retry(&s->out, s->sub.encoding, session_reconnect_ms(all, (uint32_t)s->id));
+    framing_add_retry(&s->out, s->sub.encoding,
+                      session_reconnect_ms(all, (uint32_t)s->id, all->place_count, 1));
     snprintf(connection, sizeof connection, "%s:%llu", all->name, (unsigned long long)s->id);
     message_begin(&m, s->sub.encoding, "welcome");
     message_text(&m, "protocol",

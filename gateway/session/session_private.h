@@ -122,8 +122,13 @@ void session_read(struct session *s);
 
 /* session_reconnect.c */
 #define SESSIONS_RECONNECT_MS 500
-/* How long the n-th of the clients is to wait before it reconnects. */
-int64_t session_reconnect_ms(const struct sessions *all, uint32_t n);
+/*
+ * How long the n-th of `clients` clients waits before it reconnects, so that each of `gateways`
+ * gateways gets at most HANDSHAKE_RATE of them a second: SESSIONS_RECONNECT_MS, and its slot in the
+ * time that all of them take.  gateways 0: not known, as 1.
+ */
+int64_t session_reconnect_ms(const struct sessions *all, uint32_t n, uint64_t clients,
+                             uint64_t gateways);
 
 /* session_output.c */
 void session_set_blocked(struct session *s, bool is_blocked);

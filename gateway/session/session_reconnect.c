@@ -2,7 +2,14 @@
 #include "gateway/fanout/slot.h"
 #include "gateway/session/session_private.h"
 
-int64_t session_reconnect_ms(const struct sessions *all, uint32_t n)
+#define WINDOW_MAX_MS 3600000
+
+int64_t session_reconnect_ms(const struct sessions *all, uint32_t n, uint64_t clients,
+                             uint64_t gateways)
 {
-    return SESSIONS_RECONNECT_MS + slot_at(n, (int64_t)all->place_count);
+    uint64_t rate = (uint64_t)all->config->handshake_rate * (gateways ? gateways : 1);
+    uint64_t window_ms = clients * 1000 / rate;
+
+    return SESSIONS_RECONNECT_MS +
+           slot_at(n, window_ms < WINDOW_MAX_MS ? (int64_t)window_ms : WINDOW_MAX_MS);
 }

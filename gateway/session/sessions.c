@@ -277,14 +277,18 @@ void sessions_report_loss(struct sessions *all, uint64_t seq, struct span body)
         frame_release(&frames[e]);
 }
 
-void sessions_send_away(struct sessions *all, int64_t window_ms)
+void sessions_send_away(struct sessions *all, uint64_t gateways)
 {
+    uint64_t clients = all->away_count; /* and those that are still here */
+
+    for (size_t i = 0; i < all->count; i++)
+        clients += !all->list[i]->is_closing;
     for (size_t i = all->count; i-- > 0;) {
         struct session *s = all->list[i];
 
         if (s->is_closing)
             continue;
-        session_send_away(s, SESSIONS_RECONNECT_MS + slot_at(all->away_count++, window_ms));
+        session_send_away(s, session_reconnect_ms(all, all->away_count++, clients, gateways));
         session_close(s, SESSION_CLOSE_RESTART, SPAN("{\"code\":\"restart\"}"), "gateway restarts");
     }
 }

@@ -50,9 +50,9 @@ void sessions_reset(struct sessions *all, const char *reason);
 void sessions_report_loss(struct sessions *all, uint64_t seq, struct span body);
 /*
  * Send all sessions that are not closing: going_away, with a separate time to reconnect for each
- * (at least SESSIONS_RECONNECT_MS, within window_ms more), and a close frame.
+ * (session_reconnect_ms), and a close frame.  gateways: how many others take them, 0: not known.
  */
-void sessions_send_away(struct sessions *all, int64_t window_ms);
+void sessions_send_away(struct sessions *all, uint64_t gateways);
 void sessions_drop_all(struct sessions *all, const char *why);
 
 #endif

@@ -6,12 +6,12 @@ import signal
 import pregon
 
 DELAY = 2 * (3 if pregon.IS_SANITIZED else 1)  # seconds in which a test acts
-FIRST, ALL = 0.5, 0.5 + 8  # range in seconds of the reconnect times of 8 clients in a window of 8 s
+FIRST = 0.5  # seconds: no client reconnects earlier
 
 
 def leaving(system, delay, clients=0, **settings):
     """A gateway with clients that got SIGTERM and reports that it is not ready."""
-    broker, gateway = system.start(drain_delay=delay, timeout_graceful_shutdown=8, **settings)
+    broker, gateway = system.start(drain_delay=delay, handshake_rate=1, **settings)
     feed = system.feed(broker)
     early = [system.client(gateway, "?symbols=X") for _ in range(clients)]
     for client in early:
@@ -22,10 +22,11 @@ def leaving(system, delay, clients=0, **settings):
 
 
 def check_spread(slots):
-    """Each client has a different time, and the times cover the whole window."""
+    """Each client has a different time, and the times cover the whole time that all take."""
     slots = sorted(slots)
-    assert FIRST <= slots[0] and slots[-1] < ALL
-    spaces = [b - a for a, b in itertools.pairwise([*slots, ALL])]
+    last = FIRST + len(slots)  # with a HANDSHAKE_RATE of 1
+    assert FIRST <= slots[0] and slots[-1] < last
+    spaces = [b - a for a, b in itertools.pairwise([*slots, last])]
     assert 0 < max(spaces) <= 2 * min(spaces) + 0.002, slots
 
 
@@ -86,7 +87,7 @@ def test_a_second_signal_ends_the_delay_at_once(system):
 
 
 def test_without_a_delay_clients_are_seen_off_at_once(system):
-    broker, gateway = system.start(timeout_graceful_shutdown=8)
+    broker, gateway = system.start(handshake_rate=1)
     clients = [system.client(gateway, "?symbols=X") for _ in range(5)]
     for client in clients:
         client.receive("ack")
@@ -94,3 +95,32 @@ def test_without_a_delay_clients_are_seen_off_at_once(system):
     check_spread([c.receive("going_away")["reconnect_after"] for c in clients])
     gateway.wait_for_exit(0)
     assert not gateway.logged("Not ready any more")
+
+
+def test_few_clients_come_back_within_a_second_and_more_gateways_take_them_faster(system):
+    broker, first = system.start(websocket_max_connections=20)
+    second = system.gateway(broker)
+    clients = [system.client(first, "?symbols=X&mode=all") for _ in range(8)]
+    for client in clients:
+        client.receive("ack")
+    for leaving, other in ((first, second), (second, first)):  # a rolling restart
+        leaving.stop()
+        assert max(c.receive("going_away")["reconnect_after"] for c in clients) < 0.6
+        clients = [system.client(other, "?symbols=X&mode=all") for _ in clients]
+        for client in clients:
+            client.receive("ack")
+        leaving.start()
+
+
+def test_others_that_have_places_share_the_clients(system):
+    broker = system.broker()
+    leaving, *others = [system.gateway(broker, handshake_rate=1) for _ in range(3)]
+    full = system.gateway(broker, websocket_max_connections=0)
+    pregon.eventually(lambda: leaving.status()["gateways"], lambda g: len(g) == 4)
+    clients = [system.client(leaving, "?symbols=X") for _ in range(8)]
+    for client in clients:
+        client.receive("ack")
+    leaving.stop()
+    slots = sorted(c.receive("going_away")["reconnect_after"] for c in clients)
+    assert slots == [FIRST + n / 2 for n in range(8)]  # two a second
+    assert full.is_running and all(o.is_running for o in others)

@@ -250,7 +250,7 @@ def test_two_killed_at_once_come_back_in_either_order(system, victims):
 
 @pytest.mark.parametrize("which", ["SIGTERM", "SIGINT"])
 def test_a_gateway_tells_its_clients_when_to_reconnect_before_it_ends(system, which):
-    broker, gateway = system.start(timeout_graceful_shutdown=8)
+    broker, gateway = system.start(handshake_rate=100)
     clients = [system.client(gateway, "?symbols=X") for _ in range(10)]
     packed = system.client(gateway, "?symbols=X", subprotocol="pregon.v1.msgpack")
     for client in clients + [packed]:

@@ -243,12 +243,12 @@ def test_a_program_goes_on_where_the_one_before_it_ended(system):
 
 
 def test_a_gateway_that_stops_states_when_to_reconnect(system):
-    broker, gateway = system.start(timeout_graceful_shutdown=4)
+    broker, gateway = system.start(handshake_rate=1)
     feed = system.feed(broker)
     beside = system.client(gateway)
     client = follow(system, gateway, mode="all").connected()
     gateway.stop()
-    slots = {0.5, 2.5}  # the first two of that window
+    slots = {0.5, 1.5}  # one client a second
     slots.remove(beside.receive("going_away")["reconnect_after"])
     waits = client.receive("status", phase="waiting")
     assert (waits["text"], waits["retryIn"]) == ("the gateway restarts", *slots)

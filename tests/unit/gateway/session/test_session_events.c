@@ -186,7 +186,7 @@ static void it_is_told_when_to_come_back_and_its_place_is_free_at_once(void **st
 
     (void)state;
     gets_all(p);
-    sessions_send_away(all, 10000);
+    sessions_send_away(all, 1);
     turn();
     gets(p, "retry: ");
     with(p, "\ndata: {\"type\":\"going_away\",\"reason\":\"restart\",\"reconnect_after\":");

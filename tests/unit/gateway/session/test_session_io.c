@@ -173,8 +173,8 @@ static void a_stopping_gateway_says_when_to_reconnect_and_closes_with_1012(void 
     struct peer *p = come_live("symbols=A"), *q = come_live("symbols=A");
 
     (void)state;
-    sessions_send_away(all, 10000);
-    sessions_send_away(all, 10000); /* those that are closing get no second one */
+    sessions_send_away(all, 1);
+    sessions_send_away(all, 1); /* those that are closing get no second one */
     turn();
     for (int i = 0; i < 2; i++) {
         hears(i ? q : p, "{\"type\":\"going_away\",\"reason\":\"restart\",\"reconnect_after\":");

@@ -393,13 +393,14 @@ static void a_new_log_is_told_to_each_that_is_not_closing(void **state)
 
 static void clients_that_are_sent_away_reconnect_at_times_of_their_own(void **state)
 {
-    static const char *const times[] = {"0.5}", "4.5}", "2.5}"}; /* of 0.5 and eight seconds */
+    static const char *const times[] = {"0.5}", "2}", "1.25}"}; /* of 0.5 and three seconds */
     struct peer *list[3];
 
     (void)state;
     for (size_t i = 0; i < 3; i++)
         list[i] = come_live("symbols=A");
-    sessions_send_away(all, 8000);
+    config.handshake_rate = 1;
+    sessions_send_away(all, 0);
     turn();
     for (size_t i = 0; i < 3; i++) { /* the last one first */
         hears(list[2 - i], "{\"type\":\"going_away\",\"reason\":\"restart\","
@@ -407,6 +408,19 @@ static void clients_that_are_sent_away_reconnect_at_times_of_their_own(void **st
         with(list[2 - i], times[i]);
     }
     assert_int_equal(all->away_count, 3);
+}
+
+static void the_time_to_reconnect_grows_with_the_clients_and_shrinks_with_the_gateways(void **state)
+{
+    (void)state;
+    config.handshake_rate = 2000;
+    for (uint32_t n = 0; n < 100; n++)
+        assert_in_range(session_reconnect_ms(all, n, 100, 0), 500, 549);
+    assert_int_equal(session_reconnect_ms(all, 1, 8, 1), 502); /* half of 4 ms */
+    assert_int_equal(session_reconnect_ms(all, 1, 8000, 1), 2500);
+    assert_int_equal(session_reconnect_ms(all, 1, 8000, 4), 1000);
+    config.handshake_rate = 1;
+    assert_int_equal(session_reconnect_ms(all, 1, UINT64_MAX / 1000, 1), 500 + 1800000);
 }
 
 /* --- input ------------------------------------------------------------ */
@@ -450,6 +464,7 @@ int main(void)
         TEST(losses_fill_the_queue_of_a_client_to_the_byte),
         TEST(a_new_log_is_told_to_each_that_is_not_closing),
         TEST(clients_that_are_sent_away_reconnect_at_times_of_their_own),
+        TEST(the_time_to_reconnect_grows_with_the_clients_and_shrinks_with_the_gateways),
         TEST(one_that_sends_too_much_is_read_again_in_the_next_millisecond),
     };
 
