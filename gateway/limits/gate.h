@@ -50,10 +50,13 @@ enum gate_head {
 };
 
 /* Refused requests that are no handshakes: code, HTTP status, setting. */
-#define GATE_REQUESTS(X)                          \
-    X(publish_disabled, 403, "PUBLISH_TOKEN")     \
-    X(publish_unauthorized, 401, "PUBLISH_TOKEN") \
-    X(publish_busy, 429, "HTTP_THREADS")
+#define GATE_REQUESTS(X)                                  \
+    X(publish_disabled, 403, "PUBLISH_TOKEN")             \
+    X(publish_unauthorized, 401, "PUBLISH_TOKEN")         \
+    X(publish_busy, 429, "HTTP_THREADS")                  \
+    X(cors_origin_not_allowed, 400, "CORS_ORIGINS")       \
+    X(cors_method_not_allowed, 400, "CORS_ALLOW_METHODS") \
+    X(cors_header_not_allowed, 400, "CORS_ALLOW_HEADERS")
 
 enum gate_request {
 #define X(code, status, setting) GATE_REQUEST_##code,

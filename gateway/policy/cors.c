@@ -11,6 +11,8 @@
 #define ALL_METHODS "DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT"
 /* Headers that any page may send without a preflight; Starlette lists them too. */
 #define SAFE_HEADERS "Accept,Accept-Language,Content-Language,Content-Type"
+/* What the gateway's routes read, and what HTTP libraries add.  Not for "*", only for a list. */
+#define USED_HEADERS "Authorization,X-Requested-With,Idempotency-Key,Last-Event-ID"
 
 struct names {
     char **at;
@@ -107,6 +109,7 @@ static bool has_name(const struct names *n, struct span name, bool any_case)
 struct cors_policy *cors_policy_new(const struct cors_settings *s, char error[CORS_ERROR_MAX])
 {
     struct cors_policy *p = mem_zalloc(sizeof *p);
+    size_t safe;
 
     error[0] = '\0';
     p->origins = origin_list_new("CORS_ORIGINS", s->origins, error);
@@ -115,7 +118,11 @@ struct cors_policy *cors_policy_new(const struct cors_settings *s, char error[CO
     if (p->methods.is_any)
         add_names(&p->methods, ALL_METHODS);
     add_names(&p->headers, SAFE_HEADERS);
+    safe = p->headers.count;
     read_names("CORS_ALLOW_HEADERS", s->headers, &p->headers, error);
+    if (p->headers.count == safe && !p->headers.is_any && !error[0] &&
+        !origin_list_is_any(p->origins))
+        add_names(&p->headers, USED_HEADERS);
     read_names("CORS_EXPOSE_HEADERS", s->expose, &p->expose, error);
     p->allow_credentials = s->allow_credentials;
     p->max_age = s->max_age;
@@ -159,17 +166,67 @@ static bool is_allowed(const struct cors_policy *p, const struct cors_request *r
            origin_equals(&origin, &own);
 }
 
-/* Are all the requested headers allowed?  With "*" they still must be names: we echo
- * them. */
-static bool headers_pass(const struct cors_policy *p, const char *requested)
+/*
+ * The first of the requested headers that is not allowed; .len 0: all are.  Even with "*" each must
+ * be a name, because the answer repeats it.
+ */
+static struct span refused_header(const struct cors_policy *p, const char *requested)
 {
     struct span name;
 
-    while (list_next(&requested, &name))
+    while (requested && list_next(&requested, &name))
         if (name.len &&
             (!is_token(name) || (!p->headers.is_any && !has_name(&p->headers, name, true))))
-            return false;
-    return true;
+            return name;
+    return (struct span){"", 0};
+}
+
+/* CORS_ALLOW_METHODS, or if that is empty, what the path takes. */
+static const char *methods_of(const struct cors_policy *p, const struct cors_request *r)
+{
+    return p->methods.count ? p->methods.joined : r->route_methods ? r->route_methods : "GET";
+}
+
+static bool method_passes(const char *methods, const char *wanted)
+{
+    struct span name;
+
+    while (list_next(&methods, &name))
+        if (span_eq(name, wanted))
+            return true;
+    return false;
+}
+
+static void explain(const struct cors_policy *p, const struct cors_request *r, bool method,
+                    struct span header, struct cors_decision *d)
+{
+    int len = header.len < 60 ? (int)header.len : 60;
+
+    if (!d->is_allowed) {
+        d->fault = CORS_FAULT_ORIGIN;
+        snprintf(d->message, sizeof d->message, "Pages of %.120s may not read this gateway.",
+                 r->origin);
+        snprintf(d->hint, sizeof d->hint, "Add %.120s to CORS_ORIGINS.", r->origin);
+    } else if (!method) {
+        d->fault = CORS_FAULT_METHOD;
+        snprintf(d->message, sizeof d->message,
+                 "Pages of %.120s may not use the method %.40s here, only %.80s.", r->origin,
+                 r->request_method, methods_of(p, r));
+        if (p->methods.count)
+            snprintf(d->hint, sizeof d->hint, "Add %.40s to CORS_ALLOW_METHODS.",
+                     r->request_method);
+        else
+            snprintf(d->hint, sizeof d->hint,
+                     "This path has no other methods, and CORS_ALLOW_METHODS is not set.");
+    } else {
+        d->fault = CORS_FAULT_HEADER;
+        snprintf(d->message, sizeof d->message,
+                 "Pages of %.120s may not send the request header '%.*s'.", r->origin, len,
+                 header.at);
+        snprintf(d->hint, sizeof d->hint,
+                 "Add %.*s to CORS_ALLOW_HEADERS, beside the headers it has now: %.150s.", len,
+                 header.at, p->headers.joined);
+    }
 }
 
 static void add_origin(const struct cors_policy *p, const struct cors_request *r, bool allowed,
@@ -186,9 +243,10 @@ static void add_origin(const struct cors_policy *p, const struct cors_request *r
 static void answer_preflight(const struct cors_policy *p, const struct cors_request *r,
                              struct cors_decision *d, struct buf *headers)
 {
-    bool method = has_name(&p->methods, span_of(r->request_method), false);
-    bool names = !r->request_headers || headers_pass(p, r->request_headers);
-    const char *separator = " ";
+    const char *methods = methods_of(p, r), *separator = " ";
+    bool method = method_passes(methods, r->request_method);
+    struct span header = refused_header(p, r->request_headers);
+    bool names = !header.len;
 
     if (d->is_allowed && method && names) {
         d->status = 200;
@@ -206,10 +264,11 @@ static void answer_preflight(const struct cors_policy *p, const struct cors_requ
         }
         if (!names)
             strcat(strcat(d->body, separator), "headers");
+        explain(p, r, method, header, d);
     }
     if (!d->is_allowed)
         return;
-    buf_printf(headers, "Access-Control-Allow-Methods: %s\r\n", p->methods.joined);
+    buf_printf(headers, "Access-Control-Allow-Methods: %s\r\n", methods);
     buf_printf(headers, "Access-Control-Max-Age: %d\r\n", p->max_age);
     if (!p->headers.is_any)
         buf_printf(headers, "Access-Control-Allow-Headers: %s\r\n", p->headers.joined);

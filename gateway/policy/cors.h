@@ -39,14 +39,20 @@ const struct origin_list *cors_policy_origins(const struct cors_policy *p);
 struct cors_request {
     const char *method, *origin;
     const char *request_method, *request_headers; /* Access-Control-Request-… */
-    const char *own_origin; /* the gateway's own origin, always allowed; "" if unknown */
+    const char *own_origin;    /* the gateway's own origin, always allowed; "" if unknown */
+    const char *route_methods; /* of the path: "GET, PUT"; NULL: "GET" */
 };
+
+enum cors_fault { CORS_FAULT_NONE, CORS_FAULT_ORIGIN, CORS_FAULT_METHOD, CORS_FAULT_HEADER };
 
 struct cors_decision {
     bool is_preflight; /* answer it with status and body; else only add the headers */
     bool is_allowed;   /* the origin is */
     int status;        /* of a preflight: 200 or 400 */
     char body[64];     /* "OK", or "Disallowed CORS origin, method, headers" */
+    /* of a preflight: what it is refused for first, a sentence about it, and what to change */
+    enum cors_fault fault;
+    char message[320], hint[320];
 };
 
 /* Decide, and append the headers to send, each "Name: value\r\n". */

@@ -9,6 +9,8 @@
 #define PATH_MAX_BYTES 4096
 
 struct subject {
+    char method[32], headers[1000]; /* of a preflight */
+    bool has_preflight, has_path;
     char origin[300], path[PATH_MAX_BYTES]; /* the path may have a query */
     struct query_fault fault;               /* of the path's query */
     const char *origin_source;
@@ -30,7 +32,7 @@ static bool imagine(struct request *r, diagnosis_lookup *lookup, struct subject 
                     const char **wrong)
 {
     struct handshake_path path;
-    bool given_origin, given_path;
+    bool given_origin, given_path, given_method, given_headers;
     char *query;
     const char *header = request_header(r, "Origin");
 
@@ -38,8 +40,14 @@ static bool imagine(struct request *r, diagnosis_lookup *lookup, struct subject 
         *wrong = "origin";
     else if (!request_param(r, "path", a->path, sizeof a->path, &given_path))
         *wrong = "path";
+    if (!*wrong && !request_param(r, "method", a->method, sizeof a->method, &given_method))
+        *wrong = "method";
+    if (!*wrong && !request_param(r, "headers", a->headers, sizeof a->headers, &given_headers))
+        *wrong = "headers";
     if (*wrong)
         return false;
+    a->has_preflight = given_method || given_headers;
+    a->has_path = given_path;
     a->origin_source = given_origin ? "parameter" : header ? "header" : "none";
     if (!given_path)
         strcpy(a->path, "/ws/cotizaciones");
@@ -186,6 +194,43 @@ static void add_publish(const struct request *r, struct buf *b)
     buf_addc(b, '}');
 }
 
+enum gate_request diagnosis_cors_code(enum cors_fault fault)
+{
+    return fault == CORS_FAULT_ORIGIN   ? GATE_REQUEST_cors_origin_not_allowed
+           : fault == CORS_FAULT_METHOD ? GATE_REQUEST_cors_method_not_allowed
+                                        : GATE_REQUEST_cors_header_not_allowed;
+}
+
+/* The preflight that a browser would send before a request with this method and these headers. */
+static void add_preflight(struct request *r, diagnosis_lookup *lookup, const struct subject *a,
+                          struct buf *b)
+{
+    const struct handshake_path path = lookup(a->has_path ? a->path : "/cotizaciones/quotes");
+    struct cors_request q = {
+        .method = "OPTIONS",
+        .origin = a->facts.origin,
+        .request_method = a->method[0] ? a->method : "GET",
+        .request_headers = a->headers[0] ? a->headers : NULL,
+        .route_methods = path.methods,
+        .own_origin = r->client.own_origin,
+    };
+    struct cors_decision d;
+    struct buf headers = {0};
+
+    if (!a->has_preflight || !q.origin)
+        return;
+    d = cors_decide(r->policy->cors, &q, &headers);
+    buf_free(&headers);
+    buf_printf(b, ",\"preflight\":{\"allowed\":%s", d.fault ? "false" : "true");
+    add_member(b, "code", d.fault ? gate_request_code(diagnosis_cors_code(d.fault)) : "");
+    add_member(b, "message", d.message);
+    add_member(b, "hint", d.hint);
+    add_member(b, "setting", d.fault ? gate_request_setting(diagnosis_cors_code(d.fault)) : "");
+    add_member(b, "method", q.request_method);
+    add_member(b, "headers", a->headers);
+    buf_addc(b, '}');
+}
+
 void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lookup,
                       struct reply *reply)
 {
@@ -221,5 +266,6 @@ void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lo
     add_rules(r, &a, &live, b);
     add_proxy(r, &a, b);
     add_publish(r, b);
+    add_preflight(r, lookup, &a, b);
     buf_printf(b, ",\"request_id\":\"%s\"}", r->id);
 }

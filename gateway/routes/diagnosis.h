@@ -11,11 +11,15 @@
 
 #include "gateway/access/handshake.h"
 #include "gateway/http/reply.h"
+#include "gateway/policy/cors.h"
 
-#define DIAGNOSIS_QUERY HANDSHAKE_QUERY ",origin,path"
+#define DIAGNOSIS_QUERY HANDSHAKE_QUERY ",origin,path,method,headers"
 
 /* Finds the kind of a path; the router passes this function. */
 typedef struct handshake_path diagnosis_lookup(const char *path);
+
+/* The code of a refused preflight. */
+enum gate_request diagnosis_cors_code(enum cors_fault fault);
 
 void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lookup,
                       struct reply *reply);

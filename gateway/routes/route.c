@@ -108,8 +108,12 @@ static const struct route *find(const char *path)
 
 static struct handshake_path stream_path(const struct route *t)
 {
-    return (struct handshake_path){
+    struct handshake_path path = {
         .is_stream = t && !t->get, .is_http = t && t->get, .is_events = t && t->is_events};
+
+    snprintf(path.methods, sizeof path.methods, "GET%s%s%s", t && t->post ? ", POST" : "",
+             t && t->put ? ", PUT" : "", t && t->del ? ", DELETE" : "");
+    return path;
 }
 
 /* What a request without Upgrade, or a WebSocket's handshake, finds there. */
@@ -216,23 +220,47 @@ static void get_check(struct service *s, struct request *r, struct reply *p)
     diagnosis_answer(s->gate, r, look_up, p);
 }
 
-static bool answer_preflight(const struct cors_decision *d, struct reply *p)
+/* Count and log a refused preflight; the code of the page cannot read the answer. */
+static void refuse_preflight(struct service *s, const struct request *r,
+                             const struct cors_decision *d, struct reply *p)
+{
+    const struct gate_request_refusal refusal = {
+        .kind = diagnosis_cors_code(d->fault),
+        .client = r->client_name,
+        .method = r->head->method,
+        .path = r->has_path ? r->path : "?",
+        .origin = request_header(r, "Origin"),
+        .message = d->message,
+        .hint = d->hint,
+    };
+
+    gate_refuse_request(s->gate, &refusal, clock_mono_ms(), clock_wall_us());
+    buf_printf(&p->headers, "X-Reject-Reason: %s\r\n", gate_request_code(refusal.kind));
+    buf_printf(&p->body, "\n%s %s\n", d->message, d->hint);
+}
+
+static bool answer_preflight(struct service *s, const struct request *r,
+                             const struct cors_decision *d, struct reply *p)
 {
     if (!d->is_preflight)
         return false;
     p->status = d->status;
     p->type = "text/plain; charset=utf-8";
     buf_adds(&p->body, d->body);
+    if (d->fault)
+        refuse_preflight(s, r, d, p);
     return true;
 }
 
 static struct cors_decision add_cors(struct request *r, const struct route *t, struct reply *p)
 {
+    const struct handshake_path path = stream_path(t);
     const struct cors_request q = {
         .method = r->head->method,
         .origin = request_header(r, "Origin"),
         .request_method = request_header(r, "Access-Control-Request-Method"),
         .request_headers = request_headers(r, "Access-Control-Request-Headers", &r->joined[2]),
+        .route_methods = path.methods,
         .own_origin = r->client.own_origin,
     };
 
@@ -357,7 +385,7 @@ static bool fill(struct service *s, struct request *r, struct reply *p)
     const struct route *t = r->has_path ? find(r->path) : NULL;
     struct cors_decision cors = add_cors(r, t, p);
 
-    if (answer_preflight(&cors, p))
+    if (answer_preflight(s, r, &cors, p))
         return true;
     if (!r->has_path) {
         reply_error(p, r, 400, "bad_request", "The path is malformed or too long.",

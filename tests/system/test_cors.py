@@ -15,6 +15,8 @@ import pregon
 OURS, SECURE = "http://a.example", "https://b.example:8443"
 FOREIGN = "https://evil.example"
 SAFE = {"accept", "accept-language", "content-language", "content-type"}
+USED = ["Authorization", "X-Requested-With", "Idempotency-Key", "Last-Event-ID"]
+USUAL = SAFE | {name.lower() for name in USED}  # for listed origins
 PAGE = "/cotizaciones/live"
 ALL_METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
@@ -82,8 +84,8 @@ TABLE = [
     ("open", "GET", FOREIGN, None, None, 200, None, "*", None, None, None, None, NONE),
     ("open", "GET", "null", None, None, 200, None, "*", None, None, None, None, NONE),
     # preflights that pass
-    ("plain", "OPTIONS", OURS, "GET", None, 200, "OK", OURS, None, "GET", SAFE, "600", ASKED),
-    ("plain", "OPTIONS", OURS, "GET", "content-type", 200, "OK", OURS, None, "GET", SAFE, "600",
+    ("plain", "OPTIONS", OURS, "GET", None, 200, "OK", OURS, None, "GET", USUAL, "600", ASKED),
+    ("plain", "OPTIONS", OURS, "GET", "content-type", 200, "OK", OURS, None, "GET", USUAL, "600",
      ASKED),
     ("picky", "OPTIONS", OURS, "POST", "X-TOKEN,x-other, Accept", 200, "OK", OURS, "true",
      "GET, POST", SAFE | {"x-token", "x-other"}, "7", ASKED),
@@ -99,16 +101,17 @@ TABLE = [
      None, None, ASKED),
     ("plain", "OPTIONS", "null", "GET", None, 400, "Disallowed CORS origin", None, None, None, None,
      None, ASKED),
-    ("plain", "OPTIONS", OURS, "POST", None, 400, "Disallowed CORS method", OURS, None, "GET", SAFE,
+    ("plain", "OPTIONS", OURS, "POST", None, 400, "Disallowed CORS method", OURS, None, "GET",
+     USUAL,
      "600", ASKED),
-    ("plain", "OPTIONS", OURS, "get", None, 400, "Disallowed CORS method", OURS, None, "GET", SAFE,
+    ("plain", "OPTIONS", OURS, "get", None, 400, "Disallowed CORS method", OURS, None, "GET", USUAL,
      "600", ASKED),
     ("plain", "OPTIONS", OURS, "GET", "x-token", 400, "Disallowed CORS headers", OURS, None, "GET",
-     SAFE, "600", ASKED),
+     USUAL, "600", ASKED),
     ("picky", "OPTIONS", OURS, "GET", "x-token, x-more", 400, "Disallowed CORS headers", OURS,
      "true", "GET, POST", SAFE | {"x-token", "x-other"}, "7", ASKED),
     ("plain", "OPTIONS", OURS, "PUT", "x-token", 400, "Disallowed CORS method, headers", OURS, None,
-     "GET", SAFE, "600", ASKED),
+     "GET", USUAL, "600", ASKED),
     ("picky", "OPTIONS", FOREIGN, "PUT", "x-more", 400, "Disallowed CORS origin, method, headers",
      None, None, None, None, None, ASKED),
     ("picky", "OPTIONS", FOREIGN, "GET", "x-more", 400, "Disallowed CORS origin, headers", None,
@@ -120,6 +123,14 @@ TABLE = [
 ]
 
 
+def check_explanation(answer, text):
+    """A refused preflight states its reason like a refused handshake."""
+    first = text.removeprefix("Disallowed CORS ").split(", ")[0].removesuffix("s")
+    code = None if text == "OK" else f"cors_{first}_not_allowed"
+    assert answer.headers["X-Reject-Reason"] == code
+    assert ("CORS_" in answer.body.decode()) == (text != "OK")
+
+
 @pytest.mark.parametrize("cell", TABLE, ids=lambda c: " ".join(str(v) for v in c[:5]))
 def test_a_cell_of_the_table(gateways, cell):
     policy, method, origin, wanted, names, *expected = cell
@@ -127,7 +138,8 @@ def test_a_cell_of_the_table(gateways, cell):
     answer = ask(gateways[policy], method, origin, wanted, names)
     assert answer.status == status
     if text is not None:
-        assert answer.body.decode() == text
+        assert answer.body.decode().splitlines()[0] == text
+        check_explanation(answer, text)
         assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     expose = POLICIES[policy].get("cors_expose_headers") if allowed and text is None else None
     want = {"allow-origin": allowed, "allow-credentials": credentials, "allow-methods": methods,
@@ -154,7 +166,8 @@ def starlettes(policy, method, headers):
         page,
         allow_origins=split["cors_origins"],
         allow_methods=split.get("cors_allow_methods", ["GET"]),
-        allow_headers=split.get("cors_allow_headers", []),
+        allow_headers=split.get("cors_allow_headers",
+                                [] if split["cors_origins"] == ["*"] else USED),
         expose_headers=split.get("cors_expose_headers", []),
         allow_credentials=POLICIES[policy].get("cors_allow_credentials", False),
         max_age=POLICIES[policy].get("cors_max_age", 600),
@@ -197,7 +210,7 @@ def test_every_combination_is_answered_as_starlette_would_but_for_its_mistakes(g
         assert vary == (NONE if allows_all else ASKED if is_preflight else ORIGIN), case
         assert listed(seen.get("vary")) <= vary, case
         if is_preflight:
-            assert (answer.status, answer.body.decode()) == (status, text), case
+            assert (answer.status, answer.body.decode().splitlines()[0]) == (status, text), case
 
 
 # --- beyond the table -------------------------------------------------------------------
@@ -252,3 +265,33 @@ def test_the_pages_own_origin_may_read(gateways):
     told_by_proxy = ask(gateway, "GET", "https://app.example", **{
         "X-Forwarded-Proto": "https", "X-Forwarded-Host": "app.example"})
     assert told_by_proxy.headers["Access-Control-Allow-Origin"] == "https://app.example"
+
+
+def test_a_refused_preflight_is_logged_counted_and_can_be_checked(system):
+    broker, gateway = system.start(cors_origins=OURS)
+    lock = "/cotizaciones/locks/a"
+    for origin, method, names, code, setting, named in (
+        (FOREIGN, "GET", None, "cors_origin_not_allowed", "CORS_ORIGINS", FOREIGN),
+        (OURS, "PATCH", None, "cors_method_not_allowed", "CORS_ALLOW_METHODS", "PATCH"),
+        (OURS, "PUT", "authorization,x-token", "cors_header_not_allowed", "CORS_ALLOW_HEADERS",
+         "x-token"),
+    ):
+        here = gateway.log_position()
+        answer = ask(gateway, "OPTIONS", origin, method, names, lock)
+        assert (answer.status, answer.headers["X-Reject-Reason"]) == (400, code)
+        assert named in answer.body.decode() and setting in answer.body.decode()
+        gateway.wait_for_log(rf'^WARNING: .*"OPTIONS {lock}" 400 {code}: .*{origin}.*{setting}',
+                             after=here)
+        checked = gateway.page(f"websocket_check?origin={origin}&path={lock}&method={method}"
+                               f"&headers={names or ''}")["preflight"]
+        assert (checked["allowed"], checked["code"], checked["setting"]) == (False, code, setting)
+        assert checked["message"] in answer.body.decode()
+        (last, *_) = gateway.status()["gateway"]["refusals"]["last"]
+        assert (last["code"], last["status"], last["origin"]) == (code, 400, origin)
+    usual = "authorization,content-type,x-requested-with,idempotency-key,last-event-id"
+    for path, methods in ((lock, "GET, PUT, DELETE"), ("/cotizaciones/quotes", "GET, POST"),
+                          ("/cotizaciones/events", "GET")):
+        answer = ask(gateway, "OPTIONS", OURS, methods.split(", ")[-1], usual, path)
+        assert answer.status == 200
+        assert answer.headers["Access-Control-Allow-Methods"] == methods
+    assert gateway.page(f"websocket_check?origin={OURS}&headers={usual}")["preflight"]["allowed"]

@@ -184,6 +184,8 @@ class Inspector:
 NOT_PROVOKED = {("/cotizaciones/live", "503"), ("/cotizaciones/quotes", "503"),
                 ("/cotizaciones/websocket_status", "503"), ("/metrics", "503")}
 CODES_NOT_PROVOKED = {"busy", "loop_stalled", "draining", "internal", "store_failed", "bad_answer",
+                      "cors_origin_not_allowed",
+                      "cors_method_not_allowed", "cors_header_not_allowed",  # of preflights
                       "full", "not_stored", "method_not_allowed", "bad_http_version",
                       "publish_busy", "no_answer"}
 

@@ -48,8 +48,12 @@ def test_a_flag_counts_over_the_environment_over_the_env_file_over_the_default(s
 
 
 def test_a_name_in_the_env_file_that_is_nearly_ours_is_warned_of_with_its_line(system):
-    system.path(".env", "OTHER_PROGRAMS_SETTING=x\nWEBSOCKT_TOKEN=s3cret\n")
+    system.path(".env", "OTHER_PROGRAMS_SETTING=x\nWEBSOCKT_TOKEN=s3cret\n"
+                "CORS_ALLOWED_ORIGINS=x\nOTHER_PROGRAMS_LOG_LEVEL=x\n")
     gateway = system.gateway(system.broker())
+    gateway.wait_for_log(
+        r"\.env:3: CORS_ALLOWED_ORIGINS is no setting of ours: did you mean CORS_ORIGINS\?$"
+    )
     gateway.wait_for_log(
         r"^WARNING: +\.env:2: WEBSOCKT_TOKEN is no setting of ours: did you mean WEBSOCKET_TOKEN\?$"
     )

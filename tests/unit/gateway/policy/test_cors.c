@@ -14,6 +14,8 @@
 #define VARY_PREFLIGHT \
     "Vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n"
 #define SAFE "Accept, Accept-Language, Content-Language, Content-Type"
+/* For listed origins, unless CORS_ALLOW_HEADERS names others. */
+#define USUAL SAFE ", Authorization, X-Requested-With, Idempotency-Key, Last-Event-ID"
 #define ORIGIN(o) "Access-Control-Allow-Origin: " o "\r\n"
 #define CREDENTIALS "Access-Control-Allow-Credentials: true\r\n"
 #define METHODS(m) "Access-Control-Allow-Methods: " m "\r\n"
@@ -55,7 +57,7 @@ static const struct cell cells[] = {
     {"http://a", "GET", "", false, "OPTIONS", NULL, "GET", NULL, 0, "", VARY},
     /* preflights */
     {"http://a", "GET", "", false, "OPTIONS", "http://a", "GET", NULL, 200, "OK",
-     VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(SAFE)},
+     VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(USUAL)},
     {"http://a", "GET, PUT", "X-Token", true, "OPTIONS", "http://a", "PUT",
      "content-type, x-token", 200, "OK",
      VARY_PREFLIGHT ORIGIN("http://a") CREDENTIALS METHODS("GET, PUT")
@@ -64,17 +66,17 @@ static const struct cell cells[] = {
      "Disallowed CORS origin", VARY_PREFLIGHT},
     {"http://a", "GET", "", false, "OPTIONS", "http://a", "PUT", NULL, 400,
      "Disallowed CORS method",
-     VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(SAFE)},
+     VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(USUAL)},
     {"http://a", "GET", "", false, "OPTIONS", "http://a", "get", NULL, 400,
      "Disallowed CORS method",
-     VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(SAFE)},
+     VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(USUAL)},
     {"http://a", "GET", "", false, "OPTIONS", "http://a", "GET", "X-Token", 400,
      "Disallowed CORS headers",
-     VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(SAFE)},
+     VARY_PREFLIGHT ORIGIN("http://a") METHODS("GET") AGE HEADERS(USUAL)},
     {"http://a", "GET", "", false, "OPTIONS", "null", "PUT", "X-Token", 400,
      "Disallowed CORS origin, method, headers", VARY_PREFLIGHT},
     {"http://a", "GET", "", false, "OPTIONS", OWN, "GET", "", 200, "OK",
-     VARY_PREFLIGHT ORIGIN(OWN) METHODS("GET") AGE HEADERS(SAFE)},
+     VARY_PREFLIGHT ORIGIN(OWN) METHODS("GET") AGE HEADERS(USUAL)},
     {"*", "*", "*", false, "OPTIONS", "http://b", "DELETE", "X-One, X-Two", 200, "OK",
      ORIGIN("*") METHODS(ALL) AGE HEADERS("X-One, X-Two")},
     {"*", "*", "*", false, "OPTIONS", "http://b", "DELETE", NULL, 200, "OK",
@@ -87,6 +89,45 @@ static const struct cell cells[] = {
 };
 /* clang-format on */
 
+static void a_refused_preflight_names_the_origin_the_method_or_the_header_and_the_setting(
+    void **state)
+{
+    static const struct {
+        const char *methods, *origin, *method, *headers;
+        enum cors_fault fault;
+        const char *message, *hint;
+    } cases[] = {
+        {"", "http://b", "PUT", "X-Token", CORS_FAULT_ORIGIN, "http://b", "CORS_ORIGINS"},
+        {"", "http://a", "DELETE", NULL, CORS_FAULT_METHOD, "DELETE here, only GET, PUT",
+         "CORS_ALLOW_METHODS is not set"},
+        {"GET", "http://a", "PUT", NULL, CORS_FAULT_METHOD, "PUT here, only GET",
+         "Add PUT to CORS_ALLOW_METHODS"},
+        {"", "http://a", "PUT", "authorization, content-type, x-requested-with, x-token",
+         CORS_FAULT_HEADER, "'x-token'", "Add x-token to CORS_ALLOW_HEADERS"},
+        {"", "http://a", "PUT",
+         "authorization, content-type, x-requested-with, idempotency-key, last-event-id",
+         CORS_FAULT_NONE, "", ""},
+    };
+    char error[CORS_ERROR_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct cors_settings s = {"http://a", cases[i].methods, "", "", false, 600};
+        const struct cors_request r = {
+            "OPTIONS", cases[i].origin, cases[i].method, cases[i].headers, "", "GET, PUT"};
+        struct cors_policy *policy = cors_policy_new(&s, error);
+        struct buf headers = {0};
+        struct cors_decision d = cors_decide(policy, &r, &headers);
+
+        assert_int_equal(d.fault, cases[i].fault);
+        assert_int_equal(d.status, d.fault ? 400 : 200);
+        assert_non_null(strstr(d.message, cases[i].message));
+        assert_non_null(strstr(d.hint, cases[i].hint));
+        buf_free(&headers);
+        cors_policy_free(policy);
+    }
+}
+
 static void every_cell_of_the_table_is_answered_so(void **state)
 {
     char error[CORS_ERROR_MAX];
@@ -96,8 +137,8 @@ static void every_cell_of_the_table_is_answered_so(void **state)
         const struct cell *c = &cells[i];
         const struct cors_settings s = {c->origins, c->methods,     c->headers,
                                         "",         c->credentials, 600};
-        const struct cors_request r = {c->method, c->origin, c->request_method, c->request_headers,
-                                       OWN};
+        const struct cors_request r = {c->method,          c->origin, c->request_method,
+                                       c->request_headers, OWN,       NULL};
         struct cors_policy *p = cors_policy_new(&s, error);
         struct buf headers = {0};
         struct cors_decision d;
@@ -160,6 +201,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_of_the_table_is_answered_so),
+        cmocka_unit_test(
+            a_refused_preflight_names_the_origin_the_method_or_the_header_and_the_setting),
         cmocka_unit_test(headers_that_page_code_may_read_come_with_plain_answers),
         cmocka_unit_test(settings_that_cannot_be_meant_are_refused),
     };

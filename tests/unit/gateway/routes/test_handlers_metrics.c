@@ -125,6 +125,9 @@ static void every_counter_of_the_gateway_has_its_line(void **state)
           "pregon_refusals_total{code=\"publish_disabled\"} 0\n"
           "pregon_refusals_total{code=\"publish_unauthorized\"} 0\n"
           "pregon_refusals_total{code=\"publish_busy\"} 0\n"
+          "pregon_refusals_total{code=\"cors_origin_not_allowed\"} 0\n"
+          "pregon_refusals_total{code=\"cors_method_not_allowed\"} 0\n"
+          "pregon_refusals_total{code=\"cors_header_not_allowed\"} 0\n"
           "pregon_http_heads_refused_total{reason=\"malformed\"} 0\n"
           "pregon_http_heads_refused_total{reason=\"late\"} 3\n");
     shows("pregon_http_heads_refused_total{reason=\"pushed_out\"} 0\n"
