@@ -112,6 +112,7 @@ static inline int set_up_handlers(void **state)
     memset(&config, 0, sizeof config);
     config.websocket_enabled = true;
     config.websocket_timeout = 86399999;
+    config.handshake_rate = 2000;
     handlers = (struct handlers){
         .config = &config,
         .name = "g1",

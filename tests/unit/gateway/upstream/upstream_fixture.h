@@ -421,6 +421,7 @@ static void open_fixture(void)
     g.config.max_symbols = 1000;
     g.config.topic_bytes = 1 << 20;
     g.config.auto_max = 1000;
+    g.config.handshake_rate = 2000;
     g.config.heartbeat = g.config.websocket_timeout = 1000000;
     g.config.websocket_auto_subscribe = no_auto;
     counters_init(&g.counters);
