@@ -16,8 +16,6 @@
 #include "shared/base/clock.h"
 #include "shared/wire/pack.h"
 
-#define KEY_MAX 128
-
 /* Count, log and answer a refusal. */
 static void refuse(struct service *s, struct request *r, enum gate_request kind,
                    const char *message, const char *hint, struct reply *p)
@@ -63,22 +61,13 @@ bool route_may_publish(struct service *s, struct request *r, struct reply *p)
     return false;
 }
 
-static bool is_key(const char *key)
-{
-    const char *c = key;
-
-    while (*c > ' ' && *c <= '~')
-        c++;
-    return !*c && c > key && c - key <= KEY_MAX;
-}
-
 /* All but the body. */
 static bool read_head(struct request *r, struct quotes_request *q, struct reply *p)
 {
     const char *feed = request_header(r, "X-Feed"), *key = request_header(r, "Idempotency-Key");
     uint64_t stored = 0, ended = 0;
 
-    if (key && !is_key(key)) {
+    if (key && !quotes_request_is_key(span_of(key))) {
         reply_error(p, r, 400, "bad_request",
                     "The header Idempotency-Key is not what it should be.",
                     "1 to 128 visible ASCII characters without spaces, like a UUID.");

@@ -155,6 +155,7 @@ static void leave(struct session *s)
     all->traced_count -= session_is_traced(s);
     all->blocked_count -= s->is_blocked;
     session_request_end_all(s);
+    session_publish_abandon(s);
     hub_leave_all(all->hub, &s->sub);
     session_drop_context(s);
 }

@@ -197,6 +197,9 @@ struct session {
     /* a position that the next heartbeat may state; 0: none */
     uint64_t settled_seq;
     uint64_t messages_in;
+    struct session_publish *publishes; /* requests to publish that the broker has not answered, */
+    uint32_t publish_count;            /* so many */
+    bool may_publish;                  /* it has shown PUBLISH_TOKEN */
 };
 
 /* At most SESSION_OUT_MAX bytes of its answers are unsent. */

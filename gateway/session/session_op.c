@@ -156,6 +156,7 @@ static const struct op {
     {"unsubscribe", op_unsubscribe, MEMBERS ", symbols"},
     {"list", op_list, NULL},
     {"ping", op_ping, NULL},
+    {"publish", session_publish, MEMBERS ", token, feed, key, ended, quotes"},
 };
 
 static bool is_listed(const char *list, struct span name)
@@ -234,9 +235,10 @@ static void run(struct session *s, struct span text)
     }
     op = json_member(root, "op");
     if (root->type != JSON_OBJECT || !op || op->type != JSON_STRING) {
-        session_send_error(s, &id, "bad_request",
-                           "a request is an object with 'op': subscribe, unsubscribe, list or ping",
-                           op ? &op->offset : &root->offset);
+        session_send_error(
+            s, &id, "bad_request",
+            "a request is an object with 'op': subscribe, unsubscribe, list, ping or publish",
+            op ? &op->offset : &root->offset);
         return;
     }
     if (!take_id(s, json_member(root, "id"), &id)) {
@@ -252,8 +254,8 @@ static void run(struct session *s, struct span text)
             buf_free(&id);
             return;
         }
-    session_send_error(s, &id, "unknown_op", "'op' must be subscribe, unsubscribe, list or ping",
-                       &op->offset);
+    session_send_error(s, &id, "unknown_op",
+                       "'op' must be subscribe, unsubscribe, list, ping or publish", &op->offset);
     buf_free(&id);
 }
 
@@ -272,6 +274,10 @@ void session_run(struct session *s, bool is_text, struct span message)
     }
     if (pack_check(message)) {
         session_send_error(s, &none, "bad_request", "not one well-formed msgpack value", NULL);
+        return;
+    }
+    if (!session_publish_is_exact(message)) {
+        session_publish_refuse_inexact(s, message);
         return;
     }
     pack_to_json(&message, &json);

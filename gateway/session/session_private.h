@@ -133,4 +133,26 @@ int64_t session_reconnect_ms(const struct sessions *all, uint32_t n, uint64_t cl
 /* session_output.c */
 void session_set_blocked(struct session *s, bool is_blocked);
 
+/* session_publish.c: the op publish; takes the id if its answer comes later. */
+struct json_value;
+void session_publish(struct session *s, const struct json_value *root, struct buf *id);
+/* A request under way; the broker's answer, or that there is none, frees it. */
+struct session_publish {
+    struct session *session; /* NULL: the connection has ended */
+    struct session_publish *prev, *next;
+    struct buf id;
+};
+/* The session ends: the answers under way have no receiver any more. */
+static inline void session_publish_abandon(struct session *s)
+{
+    for (struct session_publish *p = s->publishes; p; p = p->next)
+        p->session = NULL;
+    s->publishes = NULL;
+    s->publish_count = 0;
+}
+/* False: a msgpack message publishes a price as a binary fraction. */
+bool session_publish_is_exact(struct span message);
+/* The error to such a message. */
+void session_publish_refuse_inexact(struct session *s, struct span message);
+
 #endif

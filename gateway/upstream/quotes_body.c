@@ -200,3 +200,11 @@ uint32_t quotes_body_pack(const struct quotes_body *b, size_t number,
     pack_kv_u(&pk, "part", number);
     return 7;
 }
+
+bool quotes_request_is_key(struct span key)
+{
+    for (size_t i = 0; i < key.len; i++)
+        if (key.at[i] <= ' ' || key.at[i] > '~')
+            return false;
+    return key.len >= 1 && key.len <= QUOTES_KEY_MAX;
+}

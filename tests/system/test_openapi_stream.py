@@ -25,7 +25,7 @@ def hold(seen, *clients):
 
 def test_every_message_of_the_stream_is_described_and_every_described_one_is_sent(system):
     seen = set()
-    broker, gateway = system.start(heartbeat=1, auto_max=1)
+    broker, gateway = system.start(heartbeat=1, auto_max=1, publish_token="open")
     feed = system.feed(broker, "test", window=100)
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843", venue="XSTO")
     feed.quote("BTC/USD", last="64000.10")
@@ -51,6 +51,8 @@ def test_every_message_of_the_stream_is_described_and_every_described_one_is_sen
             one.request(op, **members)
         one.request("subscribe", symbols=["EUR/USD"], trace=True)
         one.request("list")
+        one.request("publish", token="open", feed="web", ended=True,
+                    quotes=[{"symbol": "A", "last": "1"}, {"symbol": "a", "last": "1"}])
         one.send("{" if protocol.endswith("json") else b"\xc1")
         everybody += [auto, one, everything, back]
     events = system.events(gateway, "?symbols=*&mode=all")

@@ -326,3 +326,51 @@ def test_every_quote_exists_once_whatever_is_killed(system):
     records = pregon.eventually(lambda: history_of(gateways[0], "A"), lambda r: len(r) >= n)
     assert [int(r["last"]) for r in records] == list(range(n))
     assert [r["seq"] for r in records] == answered
+
+
+@pytest.mark.parametrize("protocol", ["pregon.v1.json", "pregon.v1.msgpack"])
+def test_quotes_are_published_over_the_stream(system, protocol):
+    broker, gateway = system.start(publish_token=TOKEN)
+    client = system.client(gateway, "?symbols=GOLD&mode=all", subprotocol=protocol)
+    client.receive("ack")
+    gold = {"symbol": "GOLD", "bid": "1034.50"}
+
+    def publish(*quotes, **members):
+        return client.request("publish", quotes=list(quotes), **members)
+
+    assert publish(gold)["code"] == "publish_unauthorized"
+    assert publish(gold, token="wrong")["code"] == "publish_unauthorized"
+    gateway.wait_for_log(r"publish: publish_unauthorized: .* \[PUBLISH_TOKEN\]")
+    assert gateway.page("quotes")["quotes"] == []
+    ack = publish(gold, {"symbol": "a", "last": "1"}, gold, {"symbol": "GOLD", "bid": "x"},
+                  token=TOKEN, key="k1")
+    assert ack["positions"] == [ack["positions"][0], 0, ack["positions"][0] + 1, 0]
+    assert ack["refused"] == [{"index": 1, "code": "bad_symbol", "field": "symbol"},
+                              {"index": 3, "code": "bad_price", "field": "bid"}]
+    quotes = pregon.eventually(lambda: client.received("quote"), lambda q: len(q) == 2)
+    assert [q["seq"] for q in quotes] == [ack["positions"][0], ack["positions"][2]]
+    assert [q["bid"] for q in quotes] == ["1034.50"] * 2
+    again = post(gateway, [gold, {"symbol": "a", "last": "1"}, gold,
+                           {"symbol": "GOLD", "bid": "x"}], Idempotency_Key="k1").json()
+    assert again["repeated"] is True  # over HTTP it is the same request
+    assert publish(gold, key="k1")["code"] == "key_reused"
+    assert publish(*[gold] * 257)["code"] == "bad_request"
+    assert len(publish(*[gold] * 256)["positions"]) == 256
+    assert publish(gold, keys="k2")["code"] == "bad_request"
+    if protocol.endswith("msgpack"):
+        assert publish({"symbol": "GOLD", "bid": 1034.5})["code"] == "bad_request"
+    feed = system.feed(broker, "mine")
+    feed.quote("B", last="1")
+    feed.wait_processed()
+    assert publish(gold, feed="mine")["code"] == "held"
+    broker.kill()
+    gateway.wait_for_log("The broker is silent")
+    assert publish(gold)["code"] == "broker_away"
+
+
+def test_without_a_token_nobody_publishes_over_the_stream(system):
+    broker, gateway = system.start()
+    client = system.client(gateway, "?symbols=A")
+    client.receive("ack")
+    answer = client.request("publish", token="", quotes=[{"symbol": "A", "last": "1"}])
+    assert answer["code"] == "publish_disabled"

@@ -24,7 +24,7 @@
 #define EPOCH_TEXT "0000000000000abc"
 #define WALL_US 1600000000250000
 #define UNLIMITED SIZE_MAX
-#define REQUESTS_MAX 8
+#define REQUESTS_MAX 32
 
 static struct gateway_config config;
 static struct counters counters;
