@@ -242,9 +242,8 @@ unit-build: $(UNIT_TESTS)
 	@:
 
 unit: $(UNIT_TESTS) ## unit tests only
-	$(Q)failed=; for t in $^; do \
-	  $$t >$$t.log 2>&1 && echo "  OK   $$t" || { cat $$t.log; failed="$$failed $$t"; }; done; \
-	  [ -z "$$failed" ] || { printf 'unit tests that failed:\n'; printf '  %s\n' $$failed; exit 1; }
+	$(Q)printf '%s\n' $^ | xargs -n 1 -P $$(nproc) sh -c \
+	  '"$$0" >"$$0.log" 2>&1 && echo "  OK   $$0" || { cat "$$0.log"; echo "  FAILED   $$0"; false; }'
 
 system: build $(DRIVER) $(BENCH) ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE_PROGRAM) B=$(B) SAN=$(SAN)' \
