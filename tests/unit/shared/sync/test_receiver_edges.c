@@ -362,7 +362,7 @@ static void a_page_without_news_is_requested_again_later(void **state)
 
 static void of_very_many_patterns_the_log_is_requested_whole(void **state)
 {
-    char pattern[8];
+    char pattern[16];
 
     (void)state;
     begin(true);
