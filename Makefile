@@ -242,8 +242,10 @@ unit-build: $(UNIT_TESTS)
 	@:
 
 unit: $(UNIT_TESTS) ## unit tests only
-	$(Q)printf '%s\n' $^ | xargs -n 1 -P $$(nproc) sh -c \
-	  '"$$0" >"$$0.log" 2>&1 && echo "  OK   $$0" || { cat "$$0.log"; echo "  FAILED   $$0"; false; }'
+	$(Q)printf '%s\n' $^ | xargs -n 1 -P $$(nproc) sh -c 'rm -f "$$0.failed"; \
+	  "$$0" >"$$0.log" 2>&1 && echo "  OK   $$0" || { cat "$$0.log"; touch "$$0.failed"; false; }' || \
+	  { printf 'unit tests that failed:\n'; \
+	    for t in $^; do [ ! -e $$t.failed ] || printf '  %s\n' $$t; done; exit 1; }
 
 system: build $(DRIVER) $(BENCH) ## tests against the real processes only
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) PREGON_MAKE='$(MAKE_PROGRAM) B=$(B) SAN=$(SAN)' \

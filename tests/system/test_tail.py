@@ -165,7 +165,8 @@ def test_a_reader_that_sleeps_holds_up_nothing_and_misses_nothing(system, broker
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
     process.stdout.close()
-    assert process.wait(pregon.PATIENCE) == 0
+    # 1: the second signal came after the end of its loop, and ended the program at once.
+    assert process.wait(pregon.PATIENCE) in (0, 1)
     process.stderr.close()
 
 
