@@ -20,7 +20,7 @@
 #define SOCKET 1234
 #define PATIENCE 5000
 
-static struct {
+struct {
     CURLcode code;     /* of connecting, or of the whole transfer */
     const char *error; /* in the buffer of errors */
     const char *ip;
@@ -47,7 +47,7 @@ static struct {
 
 static struct buf sent;
 static int handles;
-static bool has_waited;
+bool has_waited;
 static char handle;
 
 CURL *curl_easy_init(void)

@@ -45,15 +45,15 @@ static void a_list_knows_what_was_found_and_how_bad_it_is(void **state)
 static void a_finding_is_shown_as_lines_of_which_empty_ones_are_left_out(void **state)
 {
     static const char *const want[] = {
-        "error    port_taken  at env\n"
-        "         8000 is held\n"
-        "         do:     end it\n"
-        "         .env:   PORT=8001\n",
-        "note     store_in_memory\n"
-        "         ?[1mno? store\n" /* no terminal obeys what a peer wrote */
-        "         do:     name a \"file\"\n",
-        "warning  feed_ended  at feed a\n"
-        "         ended\n",
+        ("error    port_taken  at env\n"
+         "         8000 is held\n"
+         "         do:     end it\n"
+         "         .env:   PORT=8001\n"),
+        ("note     store_in_memory\n"
+         "         ?[1mno? store\n" /* no terminal obeys what a peer wrote */
+         "         do:     name a \"file\"\n"),
+        ("warning  feed_ended  at feed a\n"
+         "         ended\n"),
     };
 
     (void)state;

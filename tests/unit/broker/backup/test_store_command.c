@@ -40,7 +40,7 @@ static int run(int (*command)(const struct broker_config *config))
     return code;
 }
 
-static void prints(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void prints(const char *format, ...)
 {
     char want[1000];
     va_list args;

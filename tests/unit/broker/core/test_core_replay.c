@@ -63,7 +63,7 @@ static const char *page(void)
     return buf_text(&shown);
 }
 
-static const char *answered(const char *request, ...)
+__attribute__((format(printf, 1, 2))) static const char *answered(const char *request, ...)
 {
     char question[300];
     va_list args;
@@ -77,7 +77,7 @@ static const char *answered(const char *request, ...)
     return page();
 }
 
-static const char *wanted(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static const char *wanted(const char *format, ...)
 {
     static char text_wanted[300];
     va_list args;
@@ -139,20 +139,22 @@ static void what_has_left_the_ring_is_replayed_from_the_store(void **state)
         wanted("%llu upto %llu", (ULL)first() - 1, (ULL)first() - 1));
 }
 
+#define ONE_AFTER(n) "{'op':'replay','id':1,'pattern':'*','after':" #n ",'limit':1}"
+
 static void what_is_neither_there_nor_stored_is_a_gap(void **state)
 {
-    const char *request = "{'op':'replay','id':1,'pattern':'*','after':%d,'limit':1}";
-
     (void)state;
     quotes(5);
     keep_all();
     push_out(20);
     assert_int_equal(journal_stored(core.log.journal), 5);
-    assert_string_equal(answered(request, 5), wanted("6-%llu not_stored, %llu upto %llu",
-                                                     (ULL)first() - 1, (ULL)first(), (ULL)first()));
-    assert_string_equal(answered(request, 7), wanted("8-%llu not_stored, %llu upto %llu",
-                                                     (ULL)first() - 1, (ULL)first(), (ULL)first()));
-    assert_string_equal(answered(request, 4), "5 upto 5"); /* the store has it */
+    assert_string_equal(
+        answered(ONE_AFTER(5)),
+        wanted("6-%llu not_stored, %llu upto %llu", (ULL)first() - 1, (ULL)first(), (ULL)first()));
+    assert_string_equal(
+        answered(ONE_AFTER(7)),
+        wanted("8-%llu not_stored, %llu upto %llu", (ULL)first() - 1, (ULL)first(), (ULL)first()));
+    assert_string_equal(answered(ONE_AFTER(4)), "5 upto 5"); /* the store has it */
 }
 
 static void a_gap_is_said_once_though_the_request_had_no_work_in_its_first_turn(void **state)

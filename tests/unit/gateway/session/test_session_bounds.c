@@ -152,7 +152,7 @@ static void an_id_is_repeated_if_it_has_at_most_64_bytes(void **state)
 {
     (void)state;
     for (int is_msgpack = 0; is_msgpack < 2; is_msgpack++) {
-        struct peer *p = arrive("symbols=A", is_msgpack, NULL);
+        struct peer *p = arrive("symbols=A", is_msgpack ? ENCODING_MSGPACK : ENCODING_JSON, NULL);
         char text[200], begin[200];
 
         pass(2);

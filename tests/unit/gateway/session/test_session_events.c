@@ -15,7 +15,7 @@
 /* The next event, with its lines but for the last, begins so. */
 static void gets(struct peer *p, const char *begin)
 {
-    const char *at = p->from.data + p->read_at, *end;
+    const char *at = p->from.data + p->read_at, *end = NULL;
     size_t have = p->from.len - p->read_at;
 
     if (!have || !(end = memmem(at, have, "\n\n", 2)))
