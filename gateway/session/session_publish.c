@@ -138,7 +138,7 @@ static void put_outcome(struct message *m, struct span answer)
         refused = 0;
     msgpack_packer_init(&of_positions, &positions, buf_pack_write);
     msgpack_packer_init(&of_rows, &rows, buf_pack_write);
-    msgpack_pack_array(&of_positions, count);
+    msgpack_pack_array(&of_positions, (size_t)count);
     msgpack_pack_array(&of_rows, refused);
     for (uint32_t i = 0; i < refused; i++) {
         if (!take_refused(&c, &index, &code, &field) || index < next || index >= count) {
