@@ -19,7 +19,7 @@ int clock_gettime(clockid_t id, struct timespec *t)
     if (id != CLOCK_BOOTTIME)
         return (int)syscall(SYS_clock_gettime, id, t);
     boot_ms += boot_step_ms;
-    *t = (struct timespec){boot_ms / 1000, boot_ms % 1000 * 1000000};
+    *t = (struct timespec){(time_t)(boot_ms / 1000), (long)(boot_ms % 1000 * 1000000)};
     return 0;
 }
 

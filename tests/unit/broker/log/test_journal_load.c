@@ -184,7 +184,8 @@ static void the_oldest_of_a_ring_that_has_turned_are_missed_unless_they_are_stor
         journal_close(j, true);
         tail = peek_number(AT(tail));
         for (size_t i = 0; i < 3; i++)
-            poke(AT(ring) + tail % (JOURNAL_BYTES_MIN & ~(size_t)7) + i * ENTRY + 35, "\x5A", 1);
+            poke(AT(ring) + (size_t)tail % (JOURNAL_BYTES_MIN & ~(size_t)7) + i * ENTRY + 35,
+                 "\x5A", 1);
         j = opened();
         assert_false(journal_identity(j)->is_damaged);
         assert_int_equal(journal_head(j), head);

@@ -286,7 +286,7 @@ static void subscribes(int fd, int on, uint64_t bytes)
     assert_in_range(bytes, 4, sizeof message);
     memset(message, 't', sizeof message);
     message[0] = (char)on;
-    peers_subscribe(peers, fd, (struct span){message, 1 + bytes - 4});
+    peers_subscribe(peers, fd, (struct span){message, (size_t)(1 + bytes - 4)});
 }
 
 static void the_topics_of_a_connection_are_bounded(void **state)

@@ -223,7 +223,7 @@ static void it_lives_as_long_as_it_acknowledges_what_it_is_sent(void **state)
     pass(3 * config.websocket_timeout); /* each heartbeat is acknowledged */
     assert_false(p->is_closed);
     gets_all(p);
-    p->unacknowledged = p->s->bytes_out; /* nothing more, and what was is what it was */
+    p->unacknowledged = (size_t)p->s->bytes_out; /* nothing more, and what was is what it was */
     pass(config.websocket_timeout + config.websocket_timeout / 3);
     for (; strncmp(buf_text(&p->text), "data: {\"type\":\"close\"", 21) != 0; gets(p, ""))
         ;
