@@ -222,7 +222,7 @@ class Listener:
         self.socket.settimeout(pregon.PATIENCE)
         self.host = "127.0.0.1:%d" % self.socket.getsockname()[1]
 
-    def was_asked(self):
+    def wait_requested(self):
         near, _ = self.socket.accept()
         with near, near.makefile() as lines:
             return lines.readline()
