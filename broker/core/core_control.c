@@ -29,33 +29,17 @@ static void hello_feeder(struct core *d, struct control_request *q)
         .window = pack_find_u(q->map, "window", 0),
         .allow_crossed = pack_find_bool(q->map, "allow_crossed", false),
     };
-    struct feed *f = NULL;
+    struct feed *f;
     bool is_new = false;
-    char text[256], owner[CORE_FEED_OWNER_MAX];
-    enum err e;
 
     if (span_eq(h.owner, CORE_PRODUCE_OWNER))
         h.owner = SPAN(""); /* an empty owner is refused */
-    if (feed_table_lacks_room(d->feeds, &h))
-        (void)core_feed_make_room(d);
-    e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
-    if (e == ERR_HELD) {
-        snprintf(text, sizeof text, "feed %s is held by %s", f->name,
-                 core_feed_owner(f->pid, f->host, owner));
-        answer_begin(q, 3);
-        pack_kv_text(&q->pk, "error", span_of(err_name(e)));
-        pack_kv_text(&q->pk, "message", span_of(text));
-        pack_kv_u(&q->pk, "retry_ms", core_feed_retry_ms(d, f));
-        answer_send(q);
+    f = core_feed_grant(d, q, &h, "too many feeds, of this connection or in all",
+                        "name and owner must be 1 to 64 of A-Z a-z 0-9 . _ -, and acked at most "
+                        "2^53",
+                        &is_new);
+    if (!f)
         return;
-    }
-    if (e) {
-        answer_error(q, e,
-                     e == ERR_FULL ? "too many feeds, of this connection or in all"
-                                   : "name and owner must be 1 to 64 of A-Z a-z 0-9 "
-                                     ". _ -, and acked at most 2^53");
-        return;
-    }
     if (h.acked > f->received) /* of the same owner: another one counts from there */
         core_claim_lines(d, f, h.acked);
     if (is_new && f->has_published) /* else with its first line */

@@ -59,7 +59,8 @@ void core_feed_pack_former(struct core *d, const struct feed *f, msgpack_packer 
     pack_kv_bool(pk, "left", former->has_left);
 }
 
-uint64_t core_feed_retry_ms(const struct core *d, const struct feed *f)
+/* When the name may be free, for a producer that requested it in vain. */
+static uint64_t retry_ms(const struct core *d, const struct feed *f)
 {
     uint64_t left = (uint64_t)feed_lease_ms(f, d->time.awake);
 
@@ -102,7 +103,11 @@ static struct feed *find_least_used(const struct core *d)
     return found;
 }
 
-bool core_feed_make_room(struct core *d)
+/*
+ * Forget the least used of the feeds without a holder whose lines are all stored.  Looks at every
+ * symbol.
+ */
+static void make_room(struct core *d)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 60000};
     static const struct journal_feed none;
@@ -110,7 +115,7 @@ bool core_feed_make_room(struct core *d)
 
     d->work -= 2 * (int64_t)book_count(d->log.book);
     if (!f)
-        return false;
+        return;
     log_limited(&limit, d->time.now, LOG_WARNING,
                 "feed %s is forgotten after line %llu: %d feeds have published, and a "
                 "new one needs a place",
@@ -125,5 +130,30 @@ bool core_feed_make_room(struct core *d)
     if (d->log.log_writer)
         log_writer_forget_feed(d->log.log_writer, f->index);
     feed_forget(f);
-    return true;
+}
+
+struct feed *core_feed_grant(struct core *d, struct control_request *q, const struct feed_hello *h,
+                             const char *full, const char *invalid, bool *is_new)
+{
+    char text[256], owner[CORE_FEED_OWNER_MAX];
+    struct feed *f = NULL;
+    enum err e;
+
+    if (feed_table_lacks_room(d->feeds, h))
+        make_room(d);
+    e = feed_table_hello(d->feeds, h, d->time.awake, &f, is_new);
+    if (!e)
+        return f;
+    if (e != ERR_HELD) {
+        answer_error(q, e, e == ERR_FULL ? full : invalid);
+        return NULL;
+    }
+    snprintf(text, sizeof text, "feed %s is held by %s", f->name,
+             core_feed_owner(f->pid, f->host, owner));
+    answer_begin(q, 3);
+    pack_kv_text(&q->pk, "error", span_of(err_name(e)));
+    pack_kv_text(&q->pk, "message", span_of(text));
+    pack_kv_u(&q->pk, "retry_ms", retry_ms(d, f));
+    answer_send(q);
+    return NULL;
 }

@@ -7,6 +7,7 @@
 #include "broker/core/core_private.h"
 #include "broker/core/key_table.h"
 #include "shared/wire/pack.h"
+#include "shared/wire/publish.h"
 
 void core_key_enter(struct core *d, const struct key_name *n, const struct key_answer *a)
 {
@@ -53,7 +54,7 @@ void core_key_restore(struct core *d, struct key_table *keys, const struct wire_
     d->last_key = r->seq;
     if (age_ms < 0)
         age_ms = 0;
-    if (key_table_is_key(n.key) && pack_find(r->body, "refused", &refused, &a.refused) &&
+    if (publish_is_key(n.key) && pack_find(r->body, "refused", &refused, &a.refused) &&
         age_ms < KEY_TABLE_MS && key_table_has_room(keys, d->time.awake) &&
         !key_table_find(keys, &n, d->time.awake))
         key_table_add(keys, &n, &a, age_ms, d->time.awake);

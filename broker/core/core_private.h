@@ -70,12 +70,12 @@ void core_feed_log_grant(struct core *d, const struct feed *f);
 /* "after" and its map: the owner before. */
 void core_feed_pack_former(struct core *d, const struct feed *f, msgpack_packer *pk);
 /*
- * Forget the least used of the feeds without a holder whose lines are all stored.  Looks
- * at every symbol.  false: there is none.
+ * Grant the name, if need be after the least used feed is forgotten; errors as feed_table_hello.
+ * NULL: the request has been answered: held, with the holder and when to come again; or with
+ * `full` or `invalid` as its text.
  */
-bool core_feed_make_room(struct core *d);
-/* When the name may be free, for a feeder that requested it in vain. */
-uint64_t core_feed_retry_ms(const struct core *d, const struct feed *f);
+struct feed *core_feed_grant(struct core *d, struct control_request *q, const struct feed_hello *h,
+                             const char *full, const char *invalid, bool *is_new);
 
 /* core_quote.c: what becomes of a quote of a feed, whichever way it came. */
 struct quote_rules core_quote_rules(const struct core *d, const struct feed *f);

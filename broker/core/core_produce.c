@@ -6,12 +6,11 @@
  * is kept (key_table.h): the request can be repeated after a lost answer.  A request holds its
  * feed's name for PUBLISH_TIMEOUT, as a feeder's line does for the time of its lease.
  *
- * One request has at most CORE_PRODUCE_MAX quotes, which is the work of a burst of lines; the turn
- * takes no further control message then.  Answers that wait for the store: CORE_UNSTORED_MAX at
- * most, each for CORE_UNSTORED_MS.
+ * One request has at most PUBLISH_QUOTES_MAX quotes, which is the work of a burst of lines; the
+ * turn takes no further control message then.  Answers that wait for the store: CORE_UNSTORED_MAX
+ * at most, each for CORE_UNSTORED_MS.
  */
 #include <msgpack.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,12 +20,11 @@
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
 #include "shared/wire/pack.h"
+#include "shared/wire/publish.h"
 
-#define CORE_PRODUCE_MAX 256
 #define CORE_UNSTORED_MAX 256
 #define CORE_UNSTORED_MS 1000
 #define ROW_BYTES 160 /* that the ring needs beyond a row's own, at most */
-#define FIELD_MAX 11  /* bytes of a field's name in an answer: the longest is recorded_at */
 
 /* An answer that waits until its quotes are stored. */
 struct unstored {
@@ -87,16 +85,6 @@ struct row {
     struct span field;
 };
 
-static bool read_refusal(struct span reason, enum quote_refusal *out)
-{
-    for (int i = 1; i < QUOTE_REFUSAL_COUNT; i++)
-        if (span_eq(reason, quote_refusal_name((enum quote_refusal)i))) {
-            *out = (enum quote_refusal)i;
-            return true;
-        }
-    return false;
-}
-
 static bool take_row(struct span *c, struct row *out)
 {
     struct pack_value head, symbol, v, field;
@@ -112,8 +100,9 @@ static bool take_row(struct span *c, struct row *out)
         out->body.len -= c->len;
         return true;
     }
-    if (!pack_next(c, &v) || v.type != PACK_STR || !read_refusal(v.text, &out->why) ||
-        !pack_next(c, &field) || field.type != PACK_STR || field.text.len > FIELD_MAX)
+    if (!pack_next(c, &v) || v.type != PACK_STR || !quote_refusal_find(v.text, &out->why) ||
+        !out->why || !pack_next(c, &field) || field.type != PACK_STR ||
+        field.text.len > PUBLISH_FIELD_MAX)
         return false;
     out->field = field.text;
     return true;
@@ -143,12 +132,12 @@ static const char *read_request(const struct control_request *q, struct producti
         .is_ended = pack_find_bool(q->map, "ended", false),
     };
     if (pack_find(q->map, "key", &key, NULL)) {
-        if (key.type != PACK_STR || !key_table_is_key(key.text))
+        if (key.type != PACK_STR || !publish_is_key(key.text))
             return "key must be 1 to 128 visible ASCII characters";
         p->name.key = key.text;
     }
     if (!pack_find(q->map, "quotes", &list, &raw) || list.type != PACK_ARRAY ||
-        list.count > CORE_PRODUCE_MAX)
+        list.count > PUBLISH_QUOTES_MAX)
         return "quotes must be an array of at most 256 rows";
     p->hash = hash_of(raw) + p->is_ended;
     rows = raw;
@@ -183,10 +172,8 @@ static bool is_stored(const struct core *d, uint64_t last)
     return d->log.log_writer && journal_stored(d->log.journal) >= last;
 }
 
-static void send_answer(struct core *d, struct control_request *q, struct span members,
-                        bool is_stored_now)
+static void send_answer(struct control_request *q, struct span members, bool is_stored_now)
 {
-    (void)d;
     answer_begin(q, ANSWER_MEMBERS + 1);
     answer_add(q, members);
     pack_kv_bool(&q->pk, "stored", is_stored_now);
@@ -212,7 +199,7 @@ static void answer(struct core *d, struct control_request *q, const struct produ
         w->answer = members;
         return;
     }
-    send_answer(d, q, buf_span(&members), is_stored(d, a->last));
+    send_answer(q, buf_span(&members), is_stored(d, a->last));
     buf_free(&members);
 }
 
@@ -232,7 +219,7 @@ int64_t core_produce_tick(struct core *d)
                                         .id = w->id,
                                         .op = SPAN("publish")};
 
-            send_answer(d, &q, buf_span(&w->answer), stored);
+            send_answer(&q, buf_span(&w->answer), stored);
             drop_unstored(all, i);
         } else if (wait < 0 || left < wait) {
             wait = left;
@@ -254,30 +241,13 @@ static struct feed *take_feed(struct core *d, struct control_request *q, const s
         .is_published = true,
         .lease_ms = d->config->publish_timeout,
     };
-    char text[256], owner[CORE_FEED_OWNER_MAX];
-    struct feed *f = NULL;
     bool is_new = false;
-    enum err e;
+    struct feed *f =
+        core_feed_grant(d, q, &h, "too many feeds are published by requests, or too many in all",
+                        "feed must be 1 to 64 of A-Z a-z 0-9 . _ -", &is_new);
 
-    if (feed_table_lacks_room(d->feeds, &h))
-        (void)core_feed_make_room(d);
-    e = feed_table_hello(d->feeds, &h, d->time.awake, &f, &is_new);
-    if (e == ERR_HELD) {
-        snprintf(text, sizeof text, "feed %s is held by %s", f->name,
-                 core_feed_owner(f->pid, f->host, owner));
-        answer_begin(q, 3);
-        pack_kv_text(&q->pk, "error", span_of(err_name(e)));
-        pack_kv_text(&q->pk, "message", span_of(text));
-        pack_kv_u(&q->pk, "retry_ms", core_feed_retry_ms(d, f));
-        answer_send(q);
+    if (!f)
         return NULL;
-    }
-    if (e) {
-        answer_error(q, e,
-                     e == ERR_FULL ? "too many feeds are published by requests, or too many in all"
-                                   : "feed must be 1 to 64 of A-Z a-z 0-9 . _ -");
-        return NULL;
-    }
     if (is_new) {
         core_feed_log_grant(d, f);
         f->has_published = true;

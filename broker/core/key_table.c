@@ -50,14 +50,6 @@ void key_table_free(struct key_table *t)
     free(t);
 }
 
-bool key_table_is_key(struct span key)
-{
-    for (size_t i = 0; i < key.len; i++)
-        if (key.at[i] <= ' ' || key.at[i] > '~')
-            return false;
-    return key.len >= 1 && key.len <= KEY_TABLE_KEY_MAX;
-}
-
 /* The separator is a space: neither a feed's name nor a key contains one. */
 static void put_name(struct buf *out, const struct key_name *n)
 {

@@ -20,8 +20,7 @@
 
 #define KEY_TABLE_MS 600000
 #define KEY_TABLE_BYTES ((size_t)128 << 20)
-#define KEY_TABLE_KEY_MAX 128 /* characters of a key: visible ASCII */
-#define KEY_TABLE_EXPIRE 64   /* entries that one call checks for expiry */
+#define KEY_TABLE_EXPIRE 64 /* entries that one call checks for expiry */
 
 /* The identity of a repeated request.  The spans point to the caller's memory. */
 struct key_name {
@@ -43,7 +42,6 @@ struct key_table;
 struct key_table *key_table_new(size_t max);
 void key_table_free(struct key_table *t); /* NULL is allowed */
 
-bool key_table_is_key(struct span key);
 /* NULL: the table has no such key.  Valid until the next call. */
 const struct key_answer *key_table_find(struct key_table *t, const struct key_name *n, int64_t now);
 /* May another entry be added? */

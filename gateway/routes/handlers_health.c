@@ -20,10 +20,10 @@ struct feeds_seen {
 
 static const char *refusal_text(struct span name)
 {
-    for (size_t i = 0; i < QUOTE_REFUSAL_COUNT; i++)
-        if (span_eq(name, quote_refusal_name((enum quote_refusal)i)))
-            return quote_refusal_text((enum quote_refusal)i);
-    return "a reason that this gateway does not know";
+    enum quote_refusal why;
+
+    return quote_refusal_find(name, &why) ? quote_refusal_text(why)
+                                          : "a reason that this gateway does not know";
 }
 
 /* Is every quote of this feed refused? */

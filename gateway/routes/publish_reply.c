@@ -5,6 +5,7 @@
 #include "gateway/routes/broker_answer.h"
 #include "gateway/routes/member.h"
 #include "shared/wire/pack.h"
+#include "shared/wire/publish.h"
 #include "shared/wire/quote.h"
 
 void publish_reply_free(struct publish_reply *p)
@@ -14,10 +15,10 @@ void publish_reply_free(struct publish_reply *p)
 
 static const char *explain(struct span reason)
 {
-    for (int i = 1; i < QUOTE_REFUSAL_COUNT; i++)
-        if (span_eq(reason, quote_refusal_name((enum quote_refusal)i)))
-            return quote_refusal_text((enum quote_refusal)i);
-    return "refused by the broker";
+    enum quote_refusal why;
+
+    return quote_refusal_find(reason, &why) && why ? quote_refusal_text(why)
+                                                   : "refused by the broker";
 }
 
 static void put_refusal(struct publish_reply *p, struct span reason, struct span field)
@@ -29,23 +30,13 @@ static void put_refusal(struct publish_reply *p, struct span reason, struct span
     buf_addc(&p->quotes, '}');
 }
 
-struct refusal {
-    uint64_t index;
-    struct span reason, field;
-};
-
 /* False: there is none, or it makes no sense; then index is UINT64_MAX. */
-static bool take_refusal(struct span *c, uint32_t *left, struct refusal *out)
+static bool take_refusal(struct span *c, uint32_t *left, struct publish_refusal *out)
 {
-    struct pack_value head, index, reason, field;
-
     out->index = UINT64_MAX;
-    if (!*left || !pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 3 ||
-        !pack_next(c, &index) || index.type != PACK_UINT || !pack_next(c, &reason) ||
-        reason.type != PACK_STR || !pack_next(c, &field) || field.type != PACK_STR)
+    if (!*left || !publish_take_refusal(c, out))
         return false;
     --*left;
-    *out = (struct refusal){index.u, reason.text, field.text};
     return true;
 }
 
@@ -56,7 +47,7 @@ bool publish_reply_add(struct publish_reply *p, struct span answer)
     struct span c;
     uint32_t left = broker_answer_list(answer, "refused", &c), refused = left;
     bool is_first = p->count == 0;
-    struct refusal r;
+    struct publish_refusal r;
 
     if (count > UINT16_MAX || left > count || (left < count && !seq))
         return false;

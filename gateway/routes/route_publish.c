@@ -15,6 +15,7 @@
 #include "gateway/upstream/quotes_body.h"
 #include "shared/base/clock.h"
 #include "shared/wire/pack.h"
+#include "shared/wire/publish.h"
 
 /* Count, log and answer a refusal. */
 static void refuse(struct service *s, struct request *r, enum gate_request kind,
@@ -67,7 +68,7 @@ static bool read_head(struct request *r, struct quotes_request *q, struct reply 
     const char *feed = request_header(r, "X-Feed"), *key = request_header(r, "Idempotency-Key");
     uint64_t stored = 0, ended = 0;
 
-    if (key && !quotes_request_is_key(span_of(key))) {
+    if (key && !publish_is_key(span_of(key))) {
         reply_error(p, r, 400, "bad_request",
                     "The header Idempotency-Key is not what it should be.",
                     "1 to 128 visible ASCII characters without spaces, like a UUID.");

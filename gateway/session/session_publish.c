@@ -15,6 +15,7 @@
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
 #include "shared/wire/pack.h"
+#include "shared/wire/publish.h"
 #include "shared/wire/quote.h"
 
 #define SESSION_PUBLISHES 16
@@ -33,6 +34,7 @@ static bool may_publish(struct session *s, const struct json_value *root, const 
     const char *wanted = s->all->config->publish_token;
     const struct json_value *token = json_member(root, "token");
     char shown[257] = "";
+    bool is_right;
 
     if (!wanted[0]) {
         refuse(s, id, "publish_disabled",
@@ -41,11 +43,12 @@ static bool may_publish(struct session *s, const struct json_value *root, const 
     }
     if (token && token->type == JSON_STRING && token->text.len < sizeof shown)
         span_copy(shown, sizeof shown, token->text);
-    s->may_publish |= token && admission_is_token(shown, wanted);
-    if (!s->may_publish || (token && !admission_is_token(shown, wanted)))
+    is_right = token ? admission_is_token(shown, wanted) : s->may_publish;
+    s->may_publish |= is_right;
+    if (!is_right)
         refuse(s, id, "publish_unauthorized",
                token ? "'token' is wrong" : "send 'token', the value of PUBLISH_TOKEN, once");
-    return s->may_publish && (!token || admission_is_token(shown, wanted));
+    return is_right;
 }
 
 static bool bad(struct session *s, const struct buf *id, const char *text,
@@ -66,7 +69,7 @@ static bool read_members(struct session *s, const struct json_value *root, const
                                  .sent_us = s->all->wall_us};
     if (feed && feed->type != JSON_STRING)
         return bad(s, id, "'feed' must be text", feed);
-    if (key && (key->type != JSON_STRING || !quotes_request_is_key(key->text)))
+    if (key && (key->type != JSON_STRING || !publish_is_key(key->text)))
         return bad(s, id, "'key' must be 1 to 128 visible ASCII characters", key);
     if (ended && ended->type != JSON_BOOL)
         return bad(s, id, "'ended' must be true or false", ended);
@@ -92,21 +95,6 @@ static bool read_quotes(struct session *s, const struct json_value *root, const 
     return true;
 }
 
-/* One row [index, code, field] of the broker's answer.  False: it makes no sense. */
-static bool take_refused(struct span *c, uint64_t *index, struct span *code, struct span *field)
-{
-    struct pack_value head, i, reason, name;
-
-    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 3 || !pack_next(c, &i) ||
-        i.type != PACK_UINT || !pack_next(c, &reason) || reason.type != PACK_STR ||
-        !pack_next(c, &name) || name.type != PACK_STR)
-        return false;
-    *index = i.u;
-    *code = reason.text;
-    *field = name.text;
-    return true;
-}
-
 /* Add what was packed; in JSON as its text. */
 static void put_packed(struct message *m, const char *key, struct buf *packed)
 {
@@ -124,14 +112,15 @@ static void put_packed(struct message *m, const char *key, struct buf *packed)
 static void put_outcome(struct message *m, struct span answer)
 {
     uint64_t count = pack_find_u(answer, "count", 0), seq = pack_find_u(answer, "first", 0);
-    uint64_t index, next = 0;
+    uint64_t next = 0;
     struct buf positions = {0}, rows = {0};
     struct pack_value list = {0};
-    struct span c = {0}, code, field;
+    struct span c = {0};
+    struct publish_refusal r;
     msgpack_packer of_positions, of_rows;
     uint32_t refused;
 
-    if (count > QUOTES_BODY_PART)
+    if (count > PUBLISH_QUOTES_MAX)
         count = 0; /* no broker answers that */
     refused = pack_find(answer, "refused", &list, &c) && pack_next(&c, &list) ? list.count : 0;
     if (list.type != PACK_ARRAY || refused > count)
@@ -141,20 +130,16 @@ static void put_outcome(struct message *m, struct span answer)
     msgpack_pack_array(&of_positions, (size_t)count);
     msgpack_pack_array(&of_rows, refused);
     for (uint32_t i = 0; i < refused; i++) {
-        if (!take_refused(&c, &index, &code, &field) || index < next || index >= count) {
-            index = next; /* the lists stay whole */
-            code = field = SPAN("");
-        }
-        while (next < index) {
+        if (!publish_take_refusal(&c, &r) || r.index < next || r.index >= count)
+            r = (struct publish_refusal){next, SPAN(""), SPAN("")}; /* the lists stay whole */
+        for (; next < r.index; next++)
             msgpack_pack_uint64(&of_positions, seq++);
-            next++;
-        }
         msgpack_pack_uint64(&of_positions, 0);
         next++;
         msgpack_pack_map(&of_rows, 3);
-        pack_kv_u(&of_rows, "index", index);
-        pack_kv_text(&of_rows, "code", code);
-        pack_kv_text(&of_rows, "field", field);
+        pack_kv_u(&of_rows, "index", r.index);
+        pack_kv_text(&of_rows, "code", r.reason);
+        pack_kv_text(&of_rows, "field", r.field);
     }
     for (; next < count; next++)
         msgpack_pack_uint64(&of_positions, seq++);

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "shared/wire/pack.h"
+#include "shared/wire/publish.h"
 #include "shared/wire/quote.h"
 
-#define FIELD_MAX 11 /* the longest name of a known field is recorded_at */
 #define SHAPES "One JSON object, an array of objects, or one object on each line (NDJSON)."
 
 void quotes_body_free(struct quotes_body *b)
@@ -23,7 +23,8 @@ static struct quotes_part *open_part(struct quotes_body *b)
 {
     struct quotes_part *part = &b->parts[b->part_count ? b->part_count - 1 : 0];
 
-    if (b->part_count && part->count < QUOTES_BODY_PART && part->rows.len < QUOTES_BODY_PART_BYTES)
+    if (b->part_count && part->count < PUBLISH_QUOTES_MAX &&
+        part->rows.len < QUOTES_BODY_PART_BYTES)
         return part;
     return b->part_count < QUOTES_BODY_PARTS ? &b->parts[b->part_count++] : NULL;
 }
@@ -34,7 +35,7 @@ static struct span field_at(const struct json_value *object, size_t offset)
     const struct json_value *key = object + 1, *end = object + object->skip;
 
     for (; object->type == JSON_OBJECT && key < end; key += 1 + key[1].skip)
-        if (key[1].offset == offset && key->text.len <= FIELD_MAX)
+        if (key[1].offset == offset && key->text.len <= PUBLISH_FIELD_MAX)
             return key->text;
     return SPAN("");
 }
@@ -199,12 +200,4 @@ uint32_t quotes_body_pack(const struct quotes_body *b, size_t number,
     pack_kv_text(&pk, "key", q->key);
     pack_kv_u(&pk, "part", number);
     return 7;
-}
-
-bool quotes_request_is_key(struct span key)
-{
-    for (size_t i = 0; i < key.len; i++)
-        if (key.at[i] <= ' ' || key.at[i] > '~')
-            return false;
-    return key.len >= 1 && key.len <= QUOTES_KEY_MAX;
 }

@@ -20,9 +20,8 @@
 
 #define QUOTES_BODY_BYTES ((size_t)1 << 20) /* of the body, unpacked */
 #define QUOTES_BODY_MAX 1000                /* quotes */
-#define QUOTES_KEY_MAX 128
-#define QUOTES_BODY_PART 256 /* quotes in a part: as many as the broker takes, */
-#define QUOTES_BODY_PART_BYTES ((size_t)96 * 1024) /* or a few bytes more than these */
+/* A part has at most PUBLISH_QUOTES_MAX quotes, and a few bytes more than these at most. */
+#define QUOTES_BODY_PART_BYTES ((size_t)96 * 1024)
 #define QUOTES_BODY_PARTS (QUOTES_BODY_BYTES / QUOTES_BODY_PART_BYTES * 2 + 5)
 
 struct quotes_part {
@@ -59,8 +58,6 @@ struct quotes_request {
     int64_t sent_us;
     bool wants_stored, is_ended;
 };
-
-bool quotes_request_is_key(struct span key); /* 1 to 128 visible ASCII characters */
 
 /* Append the members of the request with part `number`; returns how many. */
 uint32_t quotes_body_pack(const struct quotes_body *b, size_t number,

@@ -53,6 +53,16 @@ const char *quote_refusal_text(enum quote_refusal r)
     return refusals[r].text;
 }
 
+bool quote_refusal_find(struct span name, enum quote_refusal *out)
+{
+    for (int i = 0; i < QUOTE_REFUSAL_COUNT; i++)
+        if (span_eq(name, quote_refusal_name((enum quote_refusal)i))) {
+            *out = (enum quote_refusal)i;
+            return true;
+        }
+    return false;
+}
+
 bool quote_is_symbol(struct span text)
 {
     if (text.len < 1 || text.len > QUOTE_SYMBOL_MAX)

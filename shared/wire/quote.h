@@ -78,6 +78,7 @@ enum quote_refusal {
 
 const char *quote_refusal_name(enum quote_refusal r); /* "bad_symbol" */
 const char *quote_refusal_text(enum quote_refusal r);
+bool quote_refusal_find(struct span name, enum quote_refusal *out); /* false: no such name */
 
 struct quote_rules {
     int64_t now_us;        /* wall clock */

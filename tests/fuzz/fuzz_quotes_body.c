@@ -4,6 +4,7 @@
  */
 #include "gateway/http/inflate.h"
 #include "gateway/upstream/quotes_body.h"
+#include "shared/wire/publish.h"
 #include "shared/wire/pack.h"
 #include "shared/wire/quote.h"
 #include "shared/wire/wire.h"
@@ -47,7 +48,7 @@ static void check(const struct quotes_body *b)
     for (size_t i = 0; i < b->part_count; i++) {
         struct buf members = {0};
 
-        MUST(b->parts[i].count <= QUOTES_BODY_PART);
+        MUST(b->parts[i].count <= PUBLISH_QUOTES_MAX);
         check_part(&b->parts[i]);
         count += b->parts[i].count;
         MUST(quotes_body_pack(b, i, &q, &members) == 7);

@@ -99,4 +99,16 @@ static inline void wait_for_answer(void)
     assert_int_equal(said_count, 1);
 }
 
+/* Without a store, and with the smallest ring. */
+static inline int set_up_memory(void **state)
+{
+    set_up(state);
+    config.journal_bytes = (int64_t)JOURNAL_BYTES_MIN;
+    core_fini(&core);
+    core_init(&core, LOG_EPOCH);
+    lines = 0;
+    say_hello();
+    return 0;
+}
+
 #endif

@@ -13,17 +13,6 @@
 
 static bool is_lively; /* quotes arrive while a request is answered */
 
-static int set_up_memory(void **state)
-{
-    set_up(state);
-    config.journal_bytes = (int64_t)JOURNAL_BYTES_MIN;
-    core_fini(&core);
-    core_init(&core, LOG_EPOCH);
-    lines = 0;
-    say_hello();
-    return 0;
-}
-
 static void quote(unsigned symbol)
 {
     char topic[16], price[40];

@@ -267,17 +267,6 @@ static int tear_down_shown(void **state)
     return tear_down_store(state);
 }
 
-static int set_up_memory(void **state)
-{
-    set_up(state);
-    config.journal_bytes = (int64_t)JOURNAL_BYTES_MIN;
-    core_fini(&core);
-    core_init(&core, LOG_EPOCH);
-    lines = 0;
-    say_hello();
-    return 0;
-}
-
 static int tear_down_memory(void **state)
 {
     buf_free(&shown);

@@ -37,21 +37,6 @@ static void an_answer_is_kept_for_ten_minutes(void **state)
     key_table_free(NULL);
 }
 
-static void a_key_is_visible_ascii(void **state)
-{
-    char longest[KEY_TABLE_KEY_MAX + 2];
-
-    (void)state;
-    memset(longest, '~', sizeof longest);
-    assert_true(key_table_is_key(SPAN("5f0c3f5e-6f1b-4f0e-9a55-2f4be3b0d9b1")));
-    assert_true(key_table_is_key((struct span){longest, KEY_TABLE_KEY_MAX}));
-    assert_false(key_table_is_key((struct span){longest, KEY_TABLE_KEY_MAX + 1}));
-    assert_false(key_table_is_key(SPAN("")));
-    assert_false(key_table_is_key(SPAN("a b")));
-    assert_false(key_table_is_key(SPAN("\x7f")));
-    assert_false(key_table_is_key(SPAN("\xc3\xb1")));
-}
-
 /* Random keys, ages and times, beside a list that remembers everything. */
 static void it_does_what_a_plain_list_does(void **state)
 {
@@ -101,7 +86,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_is_kept_for_ten_minutes),
-        cmocka_unit_test(a_key_is_visible_ascii),
         cmocka_unit_test(it_does_what_a_plain_list_does),
     };
 

@@ -13,6 +13,7 @@
 #include "gateway/policy/policy.h"
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
+#include "tests/unit/gateway/default_config.h"
 
 static struct gateway_config config;
 static struct policy *policy;
@@ -136,15 +137,8 @@ static void a_policy_lives_as_long_as_it_is_held(void **state)
 
 static int set_up(void **state)
 {
-    const char *const argv[] = {"pregon-gateway", NULL};
-
     (void)state;
-    clearenv();
-    assert_int_equal(chdir("/"), 0); /* where no .env is */
-    log_init("test", "critical", "text");
-    memset(&config, 0, sizeof config);
-    assert_int_equal(config_load(&gateway_program, (char *const *)argv, &config), CONFIG_RUN);
-    log_init("test", "critical", "text");
+    load_default_config(&config);
     return 0;
 }
 

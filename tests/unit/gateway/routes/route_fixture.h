@@ -18,6 +18,7 @@
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
 #include "tests/unit/fake_clock.h"
+#include "tests/unit/gateway/default_config.h"
 #include "tests/unit/packed.h"
 
 #define OURS "Host: 127.0.0.1:8000\r\n"
@@ -158,18 +159,24 @@ static inline void check_loop(const char *line, const char *headers, int answer_
     loop_was_asked();
 }
 
+static inline void has(const char *part)
+{
+    if (!strstr(buf_text(&answer), part))
+        fail_msg("%s\nhas no %s", buf_text(&answer), part);
+}
+
+static inline void has_no(const char *part)
+{
+    if (strstr(buf_text(&answer), part))
+        fail_msg("%s\nhas %s", buf_text(&answer), part);
+}
+
 static inline int set_up(void **state)
 {
-    const char *const argv[] = {"pregon-gateway", NULL};
     char error[POLICY_ERROR_MAX];
 
     (void)state;
-    clearenv();
-    assert_int_equal(chdir("/"), 0); /* where no .env is */
-    log_init("test", "critical", "text");
-    memset(&config, 0, sizeof config);
-    assert_int_equal(config_load(&gateway_program, (char *const *)argv, &config), CONFIG_RUN);
-    log_init("test", "critical", "text");
+    load_default_config(&config);
     config.access_log = false;
     policy = policy_new(&config, error);
     assert_non_null(policy);

@@ -15,18 +15,6 @@
 #define CHECK "GET /cotizaciones/websocket_check"
 #define PASSED(rule) "{\"rule\":\"" rule "\",\"pass\":true,\"message\":\"\"}"
 
-static void has(const char *part)
-{
-    if (!strstr(buf_text(&answer), part))
-        fail_msg("%s\nhas no %s", buf_text(&answer), part);
-}
-
-static void has_no(const char *part)
-{
-    if (strstr(buf_text(&answer), part))
-        fail_msg("%s\nhas %s", buf_text(&answer), part);
-}
-
 static void an_allowed_page_sees_every_rule_and_the_proxy(void **state)
 {
     (void)state;

@@ -15,6 +15,7 @@
 #include "gateway/routes/http.h"
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
+#include "tests/unit/gateway/default_config.h"
 #include "tests/unit/gateway/http/client_fixture.h"
 #include "tests/unit/logged.h"
 
@@ -286,15 +287,8 @@ static void half_of_the_workers_may_wait_for_the_loop(void **state)
 
 static int set_up(void **state)
 {
-    const char *const argv[] = {"pregon-gateway", NULL};
-
     (void)state;
-    clearenv();
-    assert_int_equal(chdir("/"), 0); /* where no .env is */
-    log_init("test", "critical", "text");
-    memset(&config, 0, sizeof config);
-    assert_int_equal(config_load(&gateway_program, (char *const *)argv, &config), CONFIG_RUN);
-    log_init("test", "critical", "text");
+    load_default_config(&config);
     config.access_log = false;
     config.port = 0;
     gate = gate_new();

@@ -21,18 +21,6 @@ static void was_asked(const char *request)
     assert_string_equal(buf_text(&loop.request), request);
 }
 
-static void has(const char *part)
-{
-    if (!strstr(buf_text(&answer), part))
-        fail_msg("%s\nhas no %s", buf_text(&answer), part);
-}
-
-static void has_no(const char *part)
-{
-    if (strstr(buf_text(&answer), part))
-        fail_msg("%s\nhas %s", buf_text(&answer), part);
-}
-
 /* --- shown ------------------------------------------------------------ */
 
 static void locks_are_listed_by_prefix_and_page(void **state)

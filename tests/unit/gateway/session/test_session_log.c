@@ -8,22 +8,10 @@
 #include <cmocka.h>
 
 #include "gateway/session/resume_group.h"
-#include "tests/unit/gateway/session/session_fixture.h"
+#include "tests/unit/gateway/session/resume_fixture.h"
 #include "tests/unit/packed.h"
 
-#define SUBSCRIBED "{\"type\":\"ack\",\"op\":\"subscribe\""
-#define QUOTE(symbol, seq) "{\"type\":\"quote\",\"symbol\":\"" symbol "\",\"seq\":" seq ","
 #define STATE(symbol, seq) "{\"type\":\"state\",\"symbol\":\"" symbol "\",\"seq\":" seq ","
-
-static struct peer *come_back(const char *query)
-{
-    struct peer *p = come(query);
-
-    turn();
-    turn();
-    hears(p, "{\"type\":\"welcome\"");
-    return p;
-}
 
 /* The members of the only request under way, as JSON. */
 static void asks_for(const char *members)

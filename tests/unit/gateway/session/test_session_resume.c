@@ -11,21 +11,9 @@
 #include <cmocka.h>
 
 #include "gateway/session/resume_group.h"
-#include "tests/unit/gateway/session/session_fixture.h"
+#include "tests/unit/gateway/session/resume_fixture.h"
 
-#define SUBSCRIBED "{\"type\":\"ack\",\"op\":\"subscribe\""
-#define QUOTE(symbol, seq) "{\"type\":\"quote\",\"symbol\":\"" symbol "\",\"seq\":" seq ","
 #define SNAPSHOT(symbol, seq) "{\"type\":\"snapshot\",\"symbol\":\"" symbol "\",\"seq\":" seq ","
-
-static struct peer *come_back(const char *query)
-{
-    struct peer *p = come(query);
-
-    turn();
-    turn();
-    hears(p, "{\"type\":\"welcome\"");
-    return p;
-}
 
 /* The broker's page of records of A in (after, upto]; each position is one. */
 static void answer_page(uint64_t first, uint64_t upto)

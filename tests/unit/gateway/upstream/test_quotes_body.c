@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "gateway/upstream/quotes_body.h"
+#include "shared/wire/publish.h"
 #include "tests/unit/packed.h"
 
 static struct json *json;
@@ -126,7 +127,7 @@ static void too_many_quotes_are_refused_and_parts_are_bounded(void **state)
     for (size_t i = 0; i < body.part_count; i++)
         sum += body.parts[i].count;
     assert_int_equal(sum, QUOTES_BODY_MAX);
-    assert_int_equal(body.parts[0].count, QUOTES_BODY_PART);
+    assert_int_equal(body.parts[0].count, PUBLISH_QUOTES_MAX);
     buf_adds(&input, "{\"symbol\":\"A\",\"last\":1}\n");
     quotes_body_free(&body);
     assert_false(quotes_body_read(json, buf_span(&input), false, &body, &error));
