@@ -66,7 +66,7 @@ bool publish_reply_add(struct publish_reply *p, struct span answer)
     }
     p->epoch = pack_find_u(answer, "epoch", 0);
     p->is_repeated = pack_find_bool(answer, "repeated", false) && (is_first || p->is_repeated);
-    p->is_stored = pack_find_bool(answer, "stored", false) && (is_first || p->is_stored);
+    p->is_stored = pack_find_bool(answer, "stored", false); /* its positions are the highest */
     return !left && (refused == 0 || r.index == UINT64_MAX);
 }
 

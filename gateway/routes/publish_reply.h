@@ -15,7 +15,8 @@ struct publish_reply {
     struct buf quotes; /* JSON: the elements of "quotes" */
     uint32_t count, accepted;
     uint64_t epoch;
-    bool is_repeated, is_stored; /* all of it */
+    bool is_repeated; /* all of it */
+    bool is_stored;   /* all of it: the last part is, and only its answer waited for the store */
 };
 
 /* Add the answer to a part, which has passed pack_check.  False: it makes no sense. */

@@ -206,6 +206,8 @@ def test_an_answer_may_wait_for_the_store(system):
 
     answer = post(gateway, {"symbol": "A", "last": 1}, "?stored=1").json()
     assert answer["stored"] is True
+    answer = post(gateway, [{"symbol": "A", "last": n} for n in range(600)], "?stored=1").json()
+    assert (answer["accepted"], answer["stored"]) == (600, True)
     broker.kill()
 
 

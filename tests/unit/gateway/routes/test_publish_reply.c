@@ -45,6 +45,20 @@ static void answers_to_parts_are_one_answer(void **state)
     buf_free(&out);
 }
 
+static void all_is_stored_if_the_last_part_is(void **state)
+{
+    struct publish_reply p = {0};
+
+    (void)state;
+    assert_true(add(&p, "{'epoch':255,'count':1,'first':7,'stored':false,'refused':[]}"));
+    assert_false(p.is_stored);
+    assert_true(add(&p, "{'epoch':255,'count':1,'first':8,'stored':true,'refused':[]}"));
+    assert_true(p.is_stored);
+    assert_true(add(&p, "{'epoch':255,'count':1,'first':9,'stored':false,'refused':[]}"));
+    assert_false(p.is_stored);
+    publish_reply_free(&p);
+}
+
 static void an_answer_that_makes_no_sense_is_none(void **state)
 {
     static const char *const odd[] = {
@@ -73,6 +87,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_to_parts_are_one_answer),
+        cmocka_unit_test(all_is_stored_if_the_last_part_is),
         cmocka_unit_test(an_answer_that_makes_no_sense_is_none),
     };
 
