@@ -2,7 +2,8 @@
 """Change one operator of the production code, build, and see whether a unit test notices.
 
     make mutation ARGS='--files gateway/fanout/hub.c broker/locks/*.c --count 60 --seed 1'
-    make mutation ARGS='--state --count 100'        # the state machines only
+    make mutation ARGS='--state --count 100'        # the state modules only
+    make mutation ARGS='--state --list'             # which files those are
 
 A mutation is one of: && for || and the reverse, < for <=, > for >=, == for !=, + for -, a constant
 one higher or lower, a negation left out, a statement left out.  The tool works on a copy of the
@@ -35,18 +36,6 @@ TREE = os.path.join(ROOT, "build", "mutation")
 B = "build"
 EQUIVALENT = os.path.join(ROOT, "tests", "mutation", "equivalent")
 FOLDERS = ("shared", "broker", "gateway", "feeder", "consumer", "doctor")
-# Modules that do no I/O and read no clock.
-STATE = """
-    admission alert array backlog backoff book bot bot_update bucket command core core_clock
-    core_control core_epoch core_feed core_history core_reading core_replay core_request
-    core_restore core_snapshot core_status cors counters decimal delivery due encode feed
-    forwarded frame gate head histogram host hub hub_join hub_member hub_symbol hub_topic
-    hub_walk journal journal_load lastprice lease lease_waiters ledger ledger_pack link
-    link_take lock_client lock_core lock_core_send lock_core_store message origin outbox pacer
-    pack patterns percent prefix_index query quote quote_json rate receiver receiver_apply
-    receiver_doubt receiver_pattern receiver_request receiver_resync registry replay
-    request_queue slot subscription table topics window wire
-""".split()
 SWAPS = {"&&": "||", "||": "&&", "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==",
          "+": "-", "-": "+", "+=": "-=", "-=": "+=", "++": "--", "--": "++"}
 TOKEN = re.compile(
@@ -344,12 +333,29 @@ def sources(patterns):
     """The production sources that match, without the programs' main files."""
     found = []
     for folder in FOLDERS:
-        for top, _, names in sorted(os.walk(os.path.join(TREE, folder))):
+        for top, _, names in sorted(os.walk(os.path.join(ROOT, folder))):
             for name in sorted(names):
-                path = os.path.relpath(os.path.join(top, name), TREE)
+                path = os.path.relpath(os.path.join(top, name), ROOT)
                 if name.endswith(".c") and name != "main.c" and "examples" not in path \
                         and any(fnmatch.fnmatch(path, p) for p in patterns):
                     found.append(path)
+    return found
+
+
+def state_modules():
+    """The sources of the state modules, which ARCHITECTURE.md names: `core_…` is every core_*.c."""
+    with open(os.path.join(ROOT, "ARCHITECTURE.md"), encoding="utf-8") as f:
+        text = re.search(r"\*\*State modules\*\*(.*?)One exception", f.read(), re.S)[1]
+    folders = re.findall(r"in\s`([\w/]+)`", text)
+    names = set(re.findall(r"`([\w…]+)`", text)) - {"now", *folders}
+    paths = sources([f"{folder}/*" for folder in folders])
+    found = set()
+    for name in names:
+        pattern = name.replace("…", "*")
+        matching = [p for p in paths if fnmatch.fnmatch(os.path.basename(p)[:-2], pattern)]
+        if not matching:
+            sys.exit(f"mutate: ARCHITECTURE.md names the state module {name}, and there is no file")
+        found.update(matching)
     return found
 
 
@@ -366,10 +372,11 @@ def arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--files", nargs="+", default=["*"], help="patterns of production files")
-    parser.add_argument("--state", action="store_true", help="only the state machines among them")
+    parser.add_argument("--state", action="store_true", help="only the state modules among them")
     parser.add_argument("--count", type=int, default=60, help="mutations that are built and tested")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--jobs", type=int, default=1, help="mutations at a time")
+    parser.add_argument("--list", action="store_true", help="only print the chosen files")
     parser.add_argument(
         "--verbose", action="store_true", help="also print what was noticed, and by which test"
     )
@@ -378,11 +385,17 @@ def arguments():
 
 def main():
     args = arguments()
+    chosen = sources(args.files)
+    if args.state:
+        states = state_modules()
+        chosen = [p for p in chosen if p in states]
+    if args.list:
+        print("\n".join(chosen))
+        return
     print(f"seed {args.seed}", flush=True)
     copy_tree()
     tests = Tests({**os.environ, "TEST_SEED": str(args.seed)})
     tests.prepare()
-    chosen = [p for p in sources(args.files) if not args.state or os.path.basename(p)[:-2] in STATE]
     candidates = []
     for path in chosen:
         with open(os.path.join(TREE, path), encoding="utf-8") as f:
