@@ -109,8 +109,3 @@ int64_t key_table_wait(const struct key_table *t, int64_t now)
 
     return wait > 0 ? wait : 0;
 }
-
-size_t key_table_count(const struct key_table *t)
-{
-    return HASH_COUNT(t->by_name);
-}

@@ -51,6 +51,5 @@ void key_table_add(struct key_table *t, const struct key_name *n, const struct k
                    int64_t age_ms, int64_t now);
 /* ms until the oldest entry expires; 0: the table is empty. */
 int64_t key_table_wait(const struct key_table *t, int64_t now);
-size_t key_table_count(const struct key_table *t);
 
 #endif

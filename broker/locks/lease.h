@@ -199,7 +199,6 @@ size_t lease_waiting(const struct lease *l, const char **owners, size_t max);
 
 /* The next lock that must be stored, removed from the list; NULL: the list is empty. */
 struct lease *lease_take_unstored(struct lease_table *t, bool *has_new_value);
-bool lease_has_unstored(const struct lease_table *t);
 /* All changes up to this one are stored.  A table without a file: UINT64_MAX, as at first. */
 void lease_set_stored(struct lease_table *t, uint64_t change);
 uint64_t lease_stored(const struct lease_table *t);

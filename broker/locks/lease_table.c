@@ -173,11 +173,6 @@ struct lease *lease_take_unstored(struct lease_table *t, bool *has_new_value)
     return l;
 }
 
-bool lease_has_unstored(const struct lease_table *t)
-{
-    return t->first_unstored != NULL;
-}
-
 size_t lease_count(const struct lease_table *t)
 {
     return t->count;

@@ -145,12 +145,6 @@ void archive_write(struct archive *a, struct store_batch *b)
     worker_send(a->worker, WORKER_WRITE, &b, sizeof b);
 }
 
-void archive_abandon(struct archive *a)
-{
-    if (a->is_writing)
-        worker_give_up(a->worker);
-}
-
 enum err archive_request(struct archive *a, bool is_history, const struct store_query *query,
                          const struct archive_ticket *ticket)
 {

@@ -7,10 +7,10 @@
  * archive_start and archive_stop.  The threads block all signals and do not log: each outcome is a
  * result, and archive_fd is readable while there is one.
  *
- * The writer retries a failed batch (after 0.1 s, later every 2 s) until it succeeds, or until
- * archive_abandon.  A batch that can never be written (ERR_INVALID: a bug) is returned as ABANDONED
- * at once.  Pruning stops at a damaged page, because it would fail there again; the damage is
- * reported once.
+ * The writer retries a failed batch (after 0.1 s, later every 2 s) until it succeeds or until the
+ * deadline of archive_stop.  A batch that can never be written (ERR_INVALID: a bug) is returned
+ * as ABANDONED at once.  Pruning stops at a damaged page, because it would fail there again; the
+ * damage is reported once.
  */
 #ifndef BROKER_LOG_ARCHIVE_H
 #define BROKER_LOG_ARCHIVE_H
@@ -45,11 +45,6 @@ int archive_fd(const struct archive *a); /* readable: call archive_take until fa
 bool archive_can_write(const struct archive *a);
 /* Takes the batch.  Only when archive_can_write. */
 void archive_write(struct archive *a, struct store_batch *b);
-/*
- * Give up the batch in progress if it has failed or fails at its next try.  Its result is
- * ABANDONED, or WRITTEN if the write succeeds.
- */
-void archive_abandon(struct archive *a);
 
 /* The peer and the number of a request; the answer carries them back. */
 struct archive_ticket {

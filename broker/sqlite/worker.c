@@ -45,7 +45,7 @@ struct worker {
     pthread_cond_t has_task[WORKER_LANES], has_ended;
     struct queue tasks[WORKER_LANES], results;
     size_t running;
-    bool must_give_up, must_stop, is_late;
+    bool must_stop, is_late;
 };
 
 struct worker *worker_new(void)
@@ -157,10 +157,9 @@ static bool wait_to_retry(struct worker *w, enum worker_lane lane, int64_t delay
     bool goes_on;
 
     pthread_mutex_lock(&w->lock);
-    while (!w->must_give_up && !w->is_late &&
-           condition_wait(&w->has_task[lane], &w->lock, until_ms))
+    while (!w->is_late && condition_wait(&w->has_task[lane], &w->lock, until_ms))
         ;
-    goes_on = !w->must_give_up && !w->is_late;
+    goes_on = !w->is_late;
     pthread_mutex_unlock(&w->lock);
     return goes_on;
 }
@@ -206,8 +205,6 @@ void worker_send(struct worker *w, enum worker_lane lane, const void *task, size
 
     pthread_mutex_lock(&w->lock);
     push(&w->tasks[lane], item);
-    if (lane == WORKER_WRITE) /* the lane that retries */
-        w->must_give_up = false;
     pthread_cond_signal(&w->has_task[lane]);
     pthread_mutex_unlock(&w->lock);
 }
@@ -242,11 +239,6 @@ static void raise_flag(struct worker *w, bool *flag)
     for (size_t i = 0; i < WORKER_LANES; i++)
         pthread_cond_broadcast(&w->has_task[i]);
     pthread_mutex_unlock(&w->lock);
-}
-
-void worker_give_up(struct worker *w)
-{
-    raise_flag(w, &w->must_give_up);
 }
 
 static void drop(struct worker *w, struct queue *q)

@@ -55,14 +55,12 @@ void worker_put(struct worker *w, const void *result, size_t size); /* a thread 
 
 /*
  * The one thread of a lane: call `attempt` until it is OK (after 0.1 s, in the end every 2 s), or
- * until it is given up: worker_give_up, a stop whose deadline is over, or ERR_INVALID, which no
- * further attempt can change.  `error` has the last failure.
+ * until it is given up: after ERR_INVALID, which no further attempt can change, or at the deadline
+ * of a stop.  `error` has the last failure.
  */
 enum err worker_retry(struct worker *w, enum worker_lane lane,
                       enum err (*attempt)(void *ctx, bool is_retry, char error[STORE_ERROR_MAX]),
                       void *ctx, char error[STORE_ERROR_MAX]);
-/* Give up what fails, or will at its next attempt, until another task is sent to WORKER_WRITE. */
-void worker_give_up(struct worker *w);
 
 /*
  * End the threads: tasks of WORKER_READ that no thread has begun are dropped, all others are done

@@ -316,8 +316,3 @@ int64_t bot_wait(const struct bot *b, int64_t now)
             wait = sooner(wait, wait_of(b, l->alerts[i].chat, &l->alerts[i].delivery, now));
     return wait;
 }
-
-size_t bot_backlog(const struct bot *b)
-{
-    return b->ledger.answer_count + b->pending;
-}

@@ -110,7 +110,5 @@ void bot_move_chat(struct bot *b, int64_t from, int64_t to);
 void bot_forget_thread(struct bot *b, int64_t chat, int64_t thread);
 /* How many ms until bot_next may return something, without a new event; -1: nothing waits. */
 int64_t bot_wait(const struct bot *b, int64_t now);
-/* Messages that wait or are being sent. */
-size_t bot_backlog(const struct bot *b);
 
 #endif

@@ -39,12 +39,9 @@ static const struct rate *rate_of(int64_t chat)
 
 static int64_t level(const struct bucket *b, const struct rate *r, int64_t now)
 {
-    int64_t most = r->burst * TOKEN;
-    int64_t elapsed = now > b->at ? now - b->at : 0;
+    int64_t most = r->burst * TOKEN, filled = b->level + (now - b->at) * r->per_minute;
 
-    if (elapsed > (most - b->level) / r->per_minute)
-        return most;
-    return b->level + elapsed * r->per_minute;
+    return filled < most ? filled : most;
 }
 
 static int64_t wait_for(const struct bucket *b, const struct rate *r, int64_t now)

@@ -167,23 +167,6 @@ bool hub_topic_has_all(const struct hub_topic *t)
     return t->all_count > 0;
 }
 
-bool hub_has_all(const struct hub *h, struct hub_symbol *s)
-{
-    hub_match(h, s);
-    for (uint32_t i = 0; i < s->topic_count; i++)
-        if (hub_topic_has_all(s->topics[i]))
-            return true;
-    return false;
-}
-
-bool hub_has_anyone_in_all(const struct hub *h)
-{
-    for (const struct hub_topic *t = h->topics; t; t = t->next)
-        if (hub_topic_has_all(t))
-            return true;
-    return false;
-}
-
 void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT])
 {
     for (struct hub_topic *t = h->topics; t; t = t->next)
@@ -214,12 +197,7 @@ static void set_stamps(struct hub_symbol *s, const struct wire_record *r)
     s->received_us = r->received_us;
 }
 
-bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r)
-{
-    return hub_apply_to(h, hub_know(h, symbol), r);
-}
-
-bool hub_apply_to(struct hub *h, struct hub_symbol *s, const struct wire_record *r)
+bool hub_apply(struct hub *h, struct hub_symbol *s, const struct wire_record *r)
 {
     hub_set_seq(h, r->seq);
     if (r->seq <= s->seq)

@@ -123,8 +123,7 @@ void hub_resync(struct hub *h);
  * Apply a published quote or state. Returns false if it is not newer than the symbol's last record;
  * nothing changes then.
  */
-bool hub_apply_to(struct hub *h, struct hub_symbol *s, const struct wire_record *r);
-bool hub_apply(struct hub *h, struct span symbol, const struct wire_record *r);
+bool hub_apply(struct hub *h, struct hub_symbol *s, const struct wire_record *r);
 /* Apply a loss; hub_queue_all sends it to subscribers. */
 void hub_apply_lost(struct hub *h, uint64_t seq, struct span body);
 
@@ -253,10 +252,8 @@ void hub_verify_backlog(struct hub *h, struct hub_subscriber *s, uint32_t most);
 
 /* Queue a frame (a loss) to every subscriber in mode all, in order. */
 void hub_queue_all(struct hub *h, struct frame *frames[ENCODING_COUNT]);
-/* Is a subscriber in mode all subscribed to this symbol (hub_has_anyone_in_all: to any symbol)? */
-bool hub_has_all(const struct hub *h, struct hub_symbol *symbol);
+/* Is a subscriber in mode all subscribed to this topic? */
 bool hub_topic_has_all(const struct hub_topic *t);
-bool hub_has_anyone_in_all(const struct hub *h);
 
 /* --- queries -------------------------------------------------------------------- */
 

@@ -51,7 +51,7 @@ static void on_apply(void *ctx, const struct receiver_symbol *s, const struct wi
                      enum receiver_origin origin)
 {
     struct upstream *u = ctx;
-    bool is_new = hub_apply_to(u->settings.hub, s->of, r);
+    bool is_new = hub_apply(u->settings.hub, s->of, r);
 
     if (origin == RECEIVER_LOGGED)
         return;

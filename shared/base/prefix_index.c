@@ -23,7 +23,6 @@ struct block {
 struct prefix_index {
     struct block **blocks;
     size_t block_count, block_cap;
-    size_t count;
     /* changes with every addition or removal, so that walks notice that places moved */
     size_t version;
 };
@@ -41,11 +40,6 @@ void prefix_index_free(struct prefix_index *x)
         free(x->blocks[i]);
     free(x->blocks);
     free(x);
-}
-
-size_t prefix_index_count(const struct prefix_index *x)
-{
-    return x->count;
 }
 
 /* <0, 0, >0: `name` is before, equal to, after `other`, which may contain any bytes. */
@@ -145,7 +139,6 @@ bool prefix_index_add(struct prefix_index *x, const char *name, void *owner)
     memmove(b->entries + place + 1, b->entries + place, (b->count - place) * sizeof(struct entry));
     b->entries[place] = (struct entry){name, owner};
     b->count++;
-    x->count++;
     x->version++;
     return true;
 }
@@ -183,7 +176,6 @@ void *prefix_index_remove(struct prefix_index *x, struct span name)
     owner = b->entries[place].owner;
     b->count--;
     memmove(b->entries + place, b->entries + place + 1, (b->count - place) * sizeof(struct entry));
-    x->count--;
     x->version++;
     if (!b->count) {
         remove_block(x, at);

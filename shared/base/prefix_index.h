@@ -28,7 +28,6 @@ struct prefix_index *prefix_index_new(void);
 void prefix_index_free(
     struct prefix_index *x); /* NULL is allowed; names and owners are not freed */
 
-size_t prefix_index_count(const struct prefix_index *x);
 /* `owner` is not NULL.  Returns false if the name is in the index already; nothing changes then. */
 bool prefix_index_add(struct prefix_index *x, const char *name, void *owner);
 /* Returns the owner of the removed name; NULL: the name is not in the index. */

@@ -226,7 +226,7 @@ static void quote(char *line)
     pack_kv_text(&pk, "last", span_of(price + 1));
     r.body = buf_span(&body);
     head++;
-    (void)hub_apply(hub, symbol, &r);
+    (void)hub_apply(hub, hub_know(hub, symbol), &r);
     hub_set_seq(hub, head);
     buf_free(&body);
 }

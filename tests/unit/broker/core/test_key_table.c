@@ -31,7 +31,6 @@ static void an_answer_is_kept_for_ten_minutes(void **state)
     assert_true(span_eq(key_table_find(t, &n, 1000)->refused, "x"));
     assert_int_equal(key_table_wait(t, 1000), KEY_TABLE_MS);
     assert_null(key_table_find(t, &n, 1000 + KEY_TABLE_MS));
-    assert_int_equal(key_table_count(t), 0);
     assert_int_equal(key_table_wait(t, 1000), 0);
     key_table_free(t);
     key_table_free(NULL);

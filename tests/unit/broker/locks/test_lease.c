@@ -90,12 +90,12 @@ static void a_longer_time_of_the_same_grant_must_be_stored_and_a_renewal_not(voi
     assert_int_equal(lease_acquire(table, &q, now, awake, &a), OK);
     assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
     assert_int_equal(l->change, change);
-    assert_false(lease_has_unstored(table));
+    assert_null(lease_take_unstored(table, &has_value));
     q.ttl_ms = 2000;
     assert_int_equal(lease_acquire(table, &q, now, awake, &a), OK);
     assert_false(a.is_new);
     assert_true(l->change > change);
-    assert_true(lease_has_unstored(table));
+    assert_ptr_equal(lease_take_unstored(table, &has_value), l);
 }
 
 static void an_end_by_timeout_is_stored_and_no_answer_waits_for_it(void **state)
@@ -332,12 +332,13 @@ static void what_was_stored_runs_its_whole_time_anew_and_then_its_delay(void **s
                                   .lost_reason = LEASE_EXPIRED,
                                   .lost_ago_ms = 100};
     struct lease *a, *b;
+    bool has_value;
 
     (void)state;
     assert_int_equal(lease_restore(table, &held, now), OK);
     assert_int_equal(lease_restore(table, &closed, now), OK);
     assert_int_equal(lease_restore(table, &closed, now), ERR_INVALID);
-    assert_false(lease_has_unstored(table));
+    assert_null(lease_take_unstored(table, &has_value));
     a = lease_find(table, SPAN("a"));
     b = lease_find(table, SPAN("b"));
     assert_int_equal(lease_expires_ms(a, now), 3000);

@@ -209,23 +209,18 @@ static void what_is_abandoned_can_be_a_gap_of_the_next_batch(void **state)
 
     (void)state;
     start();
-    publish_many(20000);
+    head = 5; /* 1 to 5 are missing */
+    published = calloc(8, sizeof *published);
+    publish_many(20);
     lost = head;
-    limit_files(300000);
     hand_over();
-    wait_and_drop(ARCHIVE_FAILED);
-    archive_abandon(archive);
     r = wait_for(ARCHIVE_ABANDONED);
     assert_int_equal(r.upto, 0);
     assert_true(store_batch_is_empty(r.batch));
     archive_result_clear(&r);
-    limit_files(0);
-    store_batch_gap(batch, 1, lost, "disk full", now_us);
+    store_batch_gap(batch, 1, lost, "refused", now_us);
     publish_many(10);
     hand_over();
-    r = next_result();
-    assert_int_equal(r.event, ARCHIVE_RECOVERED);
-    archive_result_clear(&r);
     r = wait_for(ARCHIVE_WRITTEN);
     assert_true(r.upto == lost + 10 && r.rows == 10);
     archive_result_clear(&r);

@@ -243,24 +243,6 @@ static void what_no_attempt_can_change_is_given_up_at_once(void **state)
     assert_string_equal(r.text, "no luck");
 }
 
-static void what_fails_can_be_given_up_and_the_next_task_is_tried_again(void **state)
-{
-    (void)state;
-    file.failures = -1;
-    start();
-    worker_give_up(worker); /* before a task is sent: without effect */
-    write_task(1);
-    expect(ATTEMPT, 1);
-    expect(RETRY, 1);
-    worker_give_up(worker);
-    assert_int_equal(after_failures(GIVEN_UP).task, 1);
-    write_task(2);
-    expect(ATTEMPT, 2);
-    expect(RETRY, 2);
-    worker_give_up(worker);
-    assert_int_equal(after_failures(GIVEN_UP).task, 2);
-}
-
 static void an_idle_thread_is_called_when_it_asked_to_be(void **state)
 {
     (void)state;
@@ -367,7 +349,6 @@ int main(void)
         T(tasks_are_done_one_after_the_other_and_no_signal_comes_to_the_thread),
         T(an_attempt_that_fails_is_repeated_until_it_does_not),
         T(what_no_attempt_can_change_is_given_up_at_once),
-        T(what_fails_can_be_given_up_and_the_next_task_is_tried_again),
         T(an_idle_thread_is_called_when_it_asked_to_be),
         T(a_task_to_write_is_done_before_the_thread_ends),
         T(what_fails_until_the_deadline_is_given_up),

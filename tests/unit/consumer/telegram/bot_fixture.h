@@ -129,4 +129,15 @@ static inline void takes_over(void)
     buf_free(&value);
 }
 
+/* Answers and alerts that wait or are being sent. */
+static inline size_t unsent(void)
+{
+    const struct ledger *l = bot_ledger(bot);
+    size_t count = l->answer_count;
+
+    for (size_t i = 0; i < l->alert_count; i++)
+        count += *l->alerts[i].pending != '\0';
+    return count;
+}
+
 #endif

@@ -43,7 +43,7 @@ static void what_was_not_sent_waits_as_long_as_telegram_says(void **state)
     assert_string_equal(says_at(5999), "");
     assert_true(holds(says_at(6000), "Pregón"));
     assert_int_equal(bot_wait(bot, 6000), -1);
-    assert_int_equal(bot_backlog(bot), 0);
+    assert_int_equal(unsent(), 0);
 }
 
 /* A message in progress delays only the messages of its own chat. */

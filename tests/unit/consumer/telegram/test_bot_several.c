@@ -24,7 +24,7 @@ static void alerts_of_several_chats_are_sent_in_turns(void **state)
     (void)state;
     three_alerts();
     quoted("A", "2"), quoted("C", "2");
-    assert_int_equal(bot_backlog(bot), 2);
+    assert_int_equal(unsent(), 2);
     assert_int_equal(bot_wait(bot, far), 0);
     assert_true(bot_next(bot, far, &sending));
     assert_true(sending.is_alert && sending.chat == 7 && sending.number == 1);
@@ -41,7 +41,7 @@ static void alerts_of_several_chats_are_sent_in_turns(void **state)
     assert_int_equal(sending.chat, 7);
     bot_sent(bot, &sending, DELIVERY_SENT, 0, far + 2000);
     assert_false(bot_next(bot, far + 9000, &sending));
-    assert_int_equal(bot_backlog(bot), 0);
+    assert_int_equal(unsent(), 0);
     assert_int_equal(bot_counts(bot)->alerted, 4);
     assert_int_equal(bot_counts(bot)->answered, 3);
 }
@@ -68,6 +68,36 @@ static void the_wait_is_that_of_the_message_which_may_be_sent_first(void **state
     assert_false(sending.is_alert);
 }
 
+static void a_chat_gets_nothing_else_while_its_second_alert_is_being_sent(void **state)
+{
+    (void)state;
+    three_alerts();
+    quoted("B", "2");
+    assert_true(bot_next(bot, far, &sending));
+    assert_true(sending.is_alert && sending.chat == 8);
+    writes(8, "/ayuda");
+    assert_int_equal(bot_wait(bot, far), -1);
+    assert_false(bot_next(bot, far + 9000, &sending));
+    bot_sent(bot, &sending, DELIVERY_SENT, 0, far);
+    assert_true(bot_next(bot, far + 9000, &sending));
+}
+
+static void a_message_that_may_go_now_waits_for_no_other_chat(void **state)
+{
+    (void)state;
+    for (int refused = 7; refused < 9; refused++) {
+        three_alerts();
+        quoted("A", "2"), quoted("B", "2");
+        while (bot_next(bot, far, &sending))
+            bot_sent(bot, &sending, sending.chat == refused ? DELIVERY_NOT_SENT : DELIVERY_SENT,
+                     sending.chat == refused ? 9000 : 0, far);
+        assert_int_equal(bot_wait(bot, far), 9000);
+        quoted("A", "0.5"), quoted("B", "0.5"), quoted("A", "2"), quoted("B", "2");
+        assert_int_equal(bot_wait(bot, far + 5000), 0);
+        begin(BOT_AUTO);
+    }
+}
+
 static void each_answer_of_several_chats_is_looked_at(void **state)
 {
     (void)state;
@@ -79,7 +109,7 @@ static void each_answer_of_several_chats_is_looked_at(void **state)
     }
     assert_int_equal(bot_wait(bot, far), -1);
     bot_sent(bot, &sending, DELIVERY_NOT_SENT, 0, far);
-    assert_int_equal(bot_backlog(bot), 3);
+    assert_int_equal(unsent(), 3);
     assert_true(bot_next(bot, far + 5000, &sending));
     assert_int_equal(sending.chat, 9);
 }
@@ -153,9 +183,9 @@ static void a_paused_chat_is_not_waited_for(void **state)
     (void)state;
     three_alerts();
     quoted("A", "2"), quoted("B", "2");
-    assert_int_equal(bot_backlog(bot), 2);
+    assert_int_equal(unsent(), 2);
     assert_true(bot_pause_chat(bot, 7));
-    assert_int_equal(bot_backlog(bot), 1);
+    assert_int_equal(unsent(), 1);
     assert_false(bot_pause_chat(bot, 7));
     assert_true(bot_next(bot, far, &sending));
     assert_int_equal(sending.chat, 8);
@@ -192,7 +222,7 @@ static void a_successor_takes_every_send_that_was_under_way_for_unknown(void **s
     for (int i = 0; i < 3; i++)
         assert_true(bot_next(bot, far, &sending));
     takes_over();
-    assert_int_equal(bot_backlog(bot), 3);
+    assert_int_equal(unsent(), 3);
     assert_int_equal(bot_counts(bot)->given_up, 0);
     for (int i = 0; i < 3; i++)
         assert_true(holds(says(), "(posiblemente repetido) Alerta 1"));
@@ -208,7 +238,7 @@ static void a_successor_takes_every_send_that_was_under_way_for_unknown(void **s
         assert_true(bot_next(bot, far + 100000, &sending));
     takes_over(); /* sent twice, both times without an answer */
     assert_int_equal(bot_counts(bot)->given_up, 3);
-    assert_int_equal(bot_backlog(bot), 0);
+    assert_int_equal(unsent(), 0);
 }
 
 static void commands_are_counted_and_change_the_ledger(void **state)
@@ -219,7 +249,7 @@ static void commands_are_counted_and_change_the_ledger(void **state)
     for (unsigned i = 0; i < BOT_ANSWERS_PER_CHAT + 3; i++)
         writes(7, "/ayuda");
     assert_int_equal(bot_counts(bot)->dropped, 3);
-    assert_int_equal(bot_backlog(bot), BOT_ANSWERS_PER_CHAT);
+    assert_int_equal(unsent(), BOT_ANSWERS_PER_CHAT);
     assert_int_equal(bot_ledger(bot)->next_update, update);
     assert_true(bot_ledger(bot)->revision >= before + BOT_ANSWERS_PER_CHAT + 3);
     before = bot_ledger(bot)->revision;
@@ -258,7 +288,7 @@ static void a_list_of_chats_is_looked_through_to_its_end(void **state)
     bot_free(bot);
     bot = bot_new(&settings);
     writes(7, "/ayuda"), writes(8, "/ayuda"), writes(9, "/ayuda");
-    assert_int_equal(bot_backlog(bot), 2);
+    assert_int_equal(unsent(), 2);
     assert_int_equal(bot_counts(bot)->not_allowed, 1);
 }
 
@@ -268,6 +298,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(alerts_of_several_chats_are_sent_in_turns),
         CASE(the_wait_is_that_of_the_message_which_may_be_sent_first),
+        CASE(a_chat_gets_nothing_else_while_its_second_alert_is_being_sent),
+        CASE(a_message_that_may_go_now_waits_for_no_other_chat),
         CASE(each_answer_of_several_chats_is_looked_at),
         CASE(each_message_counts_for_the_pace_of_its_chat),
         CASE(answers_and_alerts_go_to_the_thread_that_asked_until_it_is_gone),

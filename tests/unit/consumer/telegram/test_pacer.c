@@ -82,6 +82,16 @@ static int densest(int count, int64_t window)
     return most;
 }
 
+static void a_group_gets_a_burst_of_five_and_then_one_each_four_seconds(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        assert_true(goes(-7, 1000));
+    assert_int_equal(pacer_wait(pacer, -7, 1000), 4000);
+    assert_true(goes(-7, 5000));
+    assert_int_equal(pacer_wait(pacer, -7, 5000), 4000);
+}
+
 static void no_minute_of_a_group_holds_more_than_twenty(void **state)
 {
     int count = 0;
@@ -162,6 +172,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         T(a_chat_gets_a_burst_of_three_and_then_one_a_second),
         T(every_chat_has_a_pace_of_its_own),
+        T(a_group_gets_a_burst_of_five_and_then_one_each_four_seconds),
         T(no_minute_of_a_group_holds_more_than_twenty),
         T(no_second_holds_more_than_thirty_in_all),
         T(the_wait_it_tells_is_enough_and_not_a_millisecond_too_long),

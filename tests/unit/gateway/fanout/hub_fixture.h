@@ -125,7 +125,7 @@ static inline bool apply(const char *symbol, const struct wire_record *r)
 
     note_change(symbol);
     applying = r->seq;
-    is_new = hub_apply(hub, span_of(symbol), r);
+    is_new = hub_apply(hub, hub_know(hub, span_of(symbol)), r);
     applying = 0;
     return is_new;
 }

@@ -98,7 +98,7 @@ static void a_symbol_is_covered_as_its_topics_say(void **state)
         assert_true(c.is_live && c.has_all);
         hub_leave_all(hub, &all);
     }
-    assert_false(hub_has_anyone_in_all(hub));
+    assert_false(hub_topic_has_all(prefix) || hub_topic_has_all(exact));
     hub_topic_release(hub, prefix);
     hub_topic_release(hub, exact);
 }

@@ -21,7 +21,7 @@ static void apply(struct hub *h, const char *name, uint64_t seq)
                                          "bid\xA1"
                                          "1")};
 
-    hub_apply(h, span_of(name), &r);
+    hub_apply(h, hub_know(h, span_of(name)), &r);
 }
 
 /* Three symbols; the join has found `steps` worth of them when all go stale. */

@@ -48,7 +48,7 @@ static void apply(const char *symbol, enum wire_kind kind, uint64_t seq, const c
 
     packed(&b, body);
     r.body = buf_span(&b);
-    assert_true(hub_apply(g.hub, span_of(symbol), &r));
+    assert_true(hub_apply(g.hub, hub_know(g.hub, span_of(symbol)), &r));
     hub_set_seq(g.hub, seq);
     buf_free(&b);
 }

@@ -269,7 +269,7 @@ static inline void quote(const char *symbol, const char *last)
 
     r.prev = s ? s->seq : 0;
     r.body = body_of(last);
-    assert_true(hub_apply(all->hub, span_of(symbol), &r));
+    assert_true(hub_apply(all->hub, hub_know(all->hub, span_of(symbol)), &r));
     hub_set_seq(all->hub, head);
 }
 

@@ -213,7 +213,8 @@ static bool is_followed(unsigned symbol)
 {
     struct hub_symbol *s = hub_find(g.hub, span_of(names[symbol]));
 
-    return receiver_is_verified(u.receiver) && s && s->seq && hub_has_all(g.hub, s);
+    return receiver_is_verified(u.receiver) && s && s->seq &&
+           hub_cover(g.hub, span_of(names[symbol]), s).has_all;
 }
 
 /* A new record; sent to the gateway if it is subscribed. */
