@@ -8,6 +8,7 @@
 
 #include "shared/base/log.h"
 #include "shared/wire/pack.h"
+#include "shared/base/wait.h"
 
 /* After a tick that is this late, the core waits this long before it declares feeds silent. */
 #define LISTEN_MS 100
@@ -256,12 +257,6 @@ static bool has_unacknowledged(const struct core *d)
     return false;
 }
 
-/* The sooner of two times to wait; below 0: never. */
-static int64_t sooner(int64_t a, int64_t b)
-{
-    return b < 0 || (a >= 0 && a < b) ? a : b;
-}
-
 static int64_t feed_wait(const struct core *d)
 {
     int64_t wait = feed_table_wait(d->feeds, d->time.awake), listen = d->listen_until - d->time.now;
@@ -281,13 +276,13 @@ int64_t core_tick(struct core *d)
         if (d->heartbeat_at <= d->time.now)
             d->heartbeat_at = d->time.now + WIRE_HEARTBEAT_MS;
     }
-    wait = sooner(d->heartbeat_at - d->time.now, lock_wait);
-    wait = sooner(wait, feed_wait(d));
-    wait = sooner(wait, core_produce_tick(d));
-    if (wait > FEED_ACK_MS && has_unacknowledged(d))
-        wait = FEED_ACK_MS;
-    if (wait > CORE_BEHIND_MS && core_request_waits(d))
-        wait = CORE_BEHIND_MS;
+    wait = wait_sooner(d->heartbeat_at - d->time.now, lock_wait);
+    wait = wait_sooner(wait, feed_wait(d));
+    wait = wait_sooner(wait, core_produce_tick(d));
+    if (has_unacknowledged(d))
+        wait = wait_sooner(wait, FEED_ACK_MS);
+    if (core_request_waits(d))
+        wait = wait_sooner(wait, CORE_BEHIND_MS);
     d->tick_by = d->time.now + wait;
     return wait;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "broker/locks/lease_private.h"
+#include "shared/base/wait.h"
 
 static void fill_event(struct lease_place *p, enum lease_event_kind kind, int64_t now,
                        struct lease_event *out)
@@ -96,24 +97,18 @@ bool lease_next(struct lease_table *t, int64_t now, int64_t awake, struct lease_
     return true;
 }
 
-static int64_t sooner(int64_t a, int64_t b)
-{
-    if (b < 0)
-        b = 0;
-    return a < 0 || b < a ? b : a;
-}
-
 int64_t lease_wait(const struct lease_table *t, int64_t now, int64_t awake)
 {
     struct due *first = due_first(&t->dues);
     int64_t wait = -1;
 
     if (first)
-        wait = sooner(wait, first->at - now);
+        wait = wait_sooner(wait, wait_until(first->at, now));
     if (t->by_request)
-        wait = sooner(wait, t->by_request->requested_awake + LEASE_PLACE_MS - awake);
+        wait =
+            wait_sooner(wait, wait_until(t->by_request->requested_awake + LEASE_PLACE_MS, awake));
     if (t->idle && !t->idle->is_unstored)
-        wait = sooner(wait, t->idle->idle_since + LEASE_FORGET_MS - now);
+        wait = wait_sooner(wait, wait_until(t->idle->idle_since + LEASE_FORGET_MS, now));
     if ((t->ready && t->may_grant) || to_forget(t, now))
         wait = 0;
     return wait;

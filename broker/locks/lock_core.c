@@ -8,6 +8,7 @@
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
 #include "shared/wire/pack.h"
+#include "shared/base/wait.h"
 
 #define PAGE_LOCKS 1000
 #define PAGE_BYTES (256 * 1024)
@@ -94,14 +95,13 @@ static void let_happen(struct lock_core *k)
 
 int64_t lock_core_tick(struct lock_core *k, const struct turn_time *time)
 {
-    int64_t store_wait, wait;
+    int64_t store_wait;
 
     k->time = *time;
     lock_core_take_results(k);
     let_happen(k);
     store_wait = lock_core_store(k);
-    wait = lease_wait(k->table, k->time.now, k->time.awake);
-    return wait < 0 || (store_wait >= 0 && store_wait < wait) ? store_wait : wait;
+    return wait_sooner(store_wait, lease_wait(k->table, k->time.now, k->time.awake));
 }
 
 /* --- requests ----------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 
 #include "shared/base/log.h"
 #include "shared/base/random.h"
+#include "shared/base/wait.h"
 
 #define SEND_MS_MAX 10000
 #define GREETING_MS 10000
@@ -251,11 +252,6 @@ static void say_ready(struct active *d)
     loop_ready("lock=%s", d->lock_name);
 }
 
-static int64_t sooner(int64_t a, int64_t b)
-{
-    return a < 0 ? b : b < 0 || a < b ? a : b;
-}
-
 /* Checks the lease by the clock, because the process may have paused since libpregon's turn. */
 static void check_lease(struct active *d)
 {
@@ -273,7 +269,7 @@ void active_turn(struct active *d)
     if (d->tape && d->phase != ACTIVE_ON)
         active_quotes_stop(d);
     if (d->tape)
-        d->bus_wait = sooner(d->bus_wait, pregon_turn(d->tape));
+        d->bus_wait = wait_sooner(d->bus_wait, pregon_turn(d->tape));
     if (d->phase == ACTIVE_GONE)
         return;
     botapi_turn(d->api, loop_now(d->loop));
@@ -295,11 +291,11 @@ int64_t active_wait(const struct active *d)
 
     if (d->is_touched)
         return 0;
-    wait = sooner(wait, botapi_wait(d->api, now));
-    wait = sooner(wait, active_store_wait(d));
-    wait = sooner(wait, active_poll_wait(d));
-    wait = sooner(wait, active_send_wait(d));
+    wait = wait_sooner(wait, botapi_wait(d->api, now));
+    wait = wait_sooner(wait, active_store_wait(d));
+    wait = wait_sooner(wait, active_poll_wait(d));
+    wait = wait_sooner(wait, active_send_wait(d));
     if (!d->greeting && backoff_wait(&d->api_backoff, now))
-        wait = sooner(wait, backoff_wait(&d->api_backoff, now));
+        wait = wait_sooner(wait, backoff_wait(&d->api_backoff, now));
     return wait;
 }

@@ -7,6 +7,7 @@
 #include "consumer/telegram/bot_private.h"
 #include "consumer/telegram/phrase.h"
 #include "shared/base/mem.h"
+#include "shared/base/wait.h"
 
 struct bot *bot_new(const struct bot_settings *settings)
 {
@@ -299,20 +300,15 @@ void bot_forget_thread(struct bot *b, int64_t chat, int64_t thread)
     ledger_forget_thread(&b->ledger, chat, thread);
 }
 
-static int64_t sooner(int64_t a, int64_t b)
-{
-    return a < 0 ? b : b < 0 || a < b ? a : b;
-}
-
 int64_t bot_wait(const struct bot *b, int64_t now)
 {
     const struct ledger *l = &b->ledger;
     int64_t wait = -1;
 
     for (size_t i = 0; i < l->answer_count; i++)
-        wait = sooner(wait, wait_of(b, l->answers[i].chat, &l->answers[i].delivery, now));
+        wait = wait_sooner(wait, wait_of(b, l->answers[i].chat, &l->answers[i].delivery, now));
     for (size_t i = 0; b->pending && i < l->alert_count; i++)
         if (*l->alerts[i].pending)
-            wait = sooner(wait, wait_of(b, l->alerts[i].chat, &l->alerts[i].delivery, now));
+            wait = wait_sooner(wait, wait_of(b, l->alerts[i].chat, &l->alerts[i].delivery, now));
     return wait;
 }

@@ -105,6 +105,17 @@ static void a_repeated_line_is_dropped(void **state)
     assert_int_equal(feed_table_at(core.feeds, 0)->duplicates, 2);
 }
 
+static void the_name_of_a_feed_is_kept_from_the_first_line_that_counts(void **state)
+{
+    (void)state;
+    grant();
+    line(FIRST_FEED_EPOCH, 2, "A ", "2"); /* 1 is missing */
+    assert_string_equal(journal_feed(core.log.journal, 0)->name, "");
+    line(FIRST_FEED_EPOCH, 1, "A ", "1");
+    assert_string_equal(journal_feed(core.log.journal, 0)->name, "sim");
+    (void)heard("peer");
+}
+
 static void a_missing_line_is_asked_for_and_what_follows_waits(void **state)
 {
     (void)state;
@@ -314,6 +325,7 @@ int main(void)
         TEST(quotes_get_dense_positions_and_exact_chains),
         TEST(a_line_of_another_layout_is_published_in_ours),
         TEST(a_repeated_line_is_dropped),
+        TEST(the_name_of_a_feed_is_kept_from_the_first_line_that_counts),
         TEST(a_missing_line_is_asked_for_and_what_follows_waits),
         TEST(what_was_received_is_acknowledged_once),
         TEST(what_is_no_record_is_dropped),

@@ -293,6 +293,42 @@ static void a_name_that_published_is_kept_and_one_that_never_did_makes_room(void
     assert_int_equal(feed_table_count(table), FEED_COUNT_MAX);
 }
 
+static bool lacks_room(const char *name, const char *owner)
+{
+    struct feed_hello h = {.name = span_of(name), .owner = span_of(owner), .peer = span_of(owner)};
+
+    return feed_table_lacks_room(table, &h);
+}
+
+static void a_table_lacks_room_only_for_a_new_name_that_it_would_otherwise_take(void **state)
+{
+    struct feed *f;
+    bool is_new;
+    char name[16];
+
+    (void)state;
+    granted("first", "a", 0)->has_published = true;
+    assert_false(lacks_room("new", "b"));
+    feed_table_free(table);
+    table = feed_table_new(FLOOR);
+    (void)fill_table();
+    assert_false(lacks_room("new", "b")); /* in place of f8, which is free */
+    assert_int_equal(hello("new", "b", 0, 2000, &f, &is_new), OK);
+    f->has_published = true;
+    assert_true(lacks_room("newer", "b")); /* f7 is held */
+    assert_int_equal(hello("newer", "b", 0, 2000, &f, &is_new), OK);
+    f->has_published = true;
+    assert_true(lacks_room("newest", "b"));
+    assert_false(lacks_room("new est", "b"));
+    assert_false(lacks_room("f9", "b"));
+    for (int i = 10; i < 10 + FEED_NAMES_PER_PEER; i++) {
+        snprintf(name, sizeof name, "f%d", i);
+        (void)granted(name, "c", 3000);
+    }
+    assert_false(lacks_room("newest", "c")); /* which has all names that one peer may hold */
+    assert_true(lacks_room("newest", "b"));
+}
+
 static void a_connection_holds_only_so_many_names(void **state)
 {
     struct feed *f;
@@ -405,6 +441,7 @@ int main(void)
         TEST(lines_are_acknowledged_at_a_quarter_of_the_feeders_window),
         TEST(names_out_of_bounds_are_refused),
         TEST(a_name_that_published_is_kept_and_one_that_never_did_makes_room),
+        TEST(a_table_lacks_room_only_for_a_new_name_that_it_would_otherwise_take),
         TEST(a_connection_holds_only_so_many_names),
         TEST(numbers_that_no_feed_can_reach_are_refused),
         TEST(lines_are_taken_in_order_each_once),

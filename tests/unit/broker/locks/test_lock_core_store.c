@@ -134,6 +134,17 @@ static void a_grant_is_answered_when_it_is_stored_and_not_before(void **state)
     forget_sent(said, &said_count);
 }
 
+static void a_grant_during_a_commit_waits_for_the_next_one(void **state)
+{
+    (void)state;
+    assert_string_equal(ask("p", LOCK), "");
+    lock_core_tick(core.locks, &core.time); /* the writer has a's */
+    assert_string_equal(ask("p", LOCK_B), "");
+    has(next_said(), "'name':'a'");
+    assert_int_equal(said_count, 0);
+    has(next_said(), "'name':'b'");
+}
+
 static void a_renewal_waits_for_nothing(void **state)
 {
     uint64_t token = granted();
@@ -350,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up_file, tear_down_file)
         T(a_grant_is_answered_when_it_is_stored_and_not_before),
+        T(a_grant_during_a_commit_waits_for_the_next_one),
         T(a_renewal_waits_for_nothing),
         T(answered_grants_go_on_after_a_restart_and_tokens_rise),
         T(what_is_asked_before_the_end_is_stored_and_answered),
