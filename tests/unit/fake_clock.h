@@ -1,7 +1,7 @@
 /*
  * fake_clock: the clocks of shared/base/clock.h, as a test sets them: time passes only where the
- * test says so.  The program is linked with these functions in place of clock.c; include it in one
- * file of a program.
+ * test calls for it.  The program is linked with these functions in place of clock.c; include it in
+ * one file of a program.
  */
 #ifndef TESTS_UNIT_FAKE_CLOCK_H
 #define TESTS_UNIT_FAKE_CLOCK_H

@@ -1,4 +1,4 @@
-/* Which ports are held, by whom, and what is found in that; the kernel is one of paper. */
+/* Which process holds which port, and the findings from that; a table replaces the kernel. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -186,7 +186,7 @@ static void our_programs_on_their_ports_are_no_finding(void **state)
     check("");
     assert_string_equal(checks.url, "http://127.0.0.1:8000");
     begin();
-    holds(0, GATEWAY_PORT, "", 0); /* another user's process: it is asked later */
+    holds(0, GATEWAY_PORT, "", 0); /* another user's process: a later check queries it */
     holds(3, CONTROL, "", 0);
     check("");
     assert_true(checks.is_gateway_there);
@@ -250,7 +250,7 @@ static void an_address_that_the_gateway_cannot_take_is_found(void **state)
     checks.gateway.port = 80;
     check(" port_privileged");
     begin();
-    has_no_descriptors = true; /* nothing can be said */
+    has_no_descriptors = true; /* nothing is known */
     checks.gateway.port = 80;
     set(&checks.broker.broker_control, "tcp://localhost:5557");
     check(" gateway_not_running");
@@ -275,7 +275,7 @@ static void a_missing_broker_is_one_finding(void **state)
     begin();
     holds(1, 1, "", 1);
     check(" broker_not_running");
-    assert_true(checks.is_broker_there); /* at another ingest: it is asked */
+    assert_true(checks.is_broker_there); /* at another ingest: it is queried */
     assert_string_equal(first()->where, "BROKER_INGEST");
     assert_string_equal(first()->seen, "No program listens on 127.0.0.1:5555 (BROKER_INGEST).");
     begin();

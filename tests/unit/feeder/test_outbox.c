@@ -12,7 +12,7 @@
 #include "feeder/outbox.h"
 #include "shared/wire/wire.h"
 
-/* A body of `len` bytes that tells its number: a msgpack bin, filled with it. */
+/* A body of `len` bytes made of its number: a msgpack bin, filled with it. */
 static struct span body_of(uint64_t number, size_t len)
 {
     static char bytes[QUOTE_BYTES_MAX];

@@ -51,7 +51,7 @@ static int close_pipe(void **state)
     return 0;
 }
 
-static void say(const char *text)
+static void put(const char *text)
 {
     size_t len = strlen(text);
 
@@ -86,7 +86,7 @@ static const char *next(void)
 static void each_line_is_a_quote(void **state)
 {
     (void)state;
-    say("{\"symbol\":\"A\",\"bid\":1.50,\"ask\":\"2\",\"timestamp\":1600000000.5}\n"
+    put("{\"symbol\":\"A\",\"bid\":1.50,\"ask\":\"2\",\"timestamp\":1600000000.5}\n"
         "{\"symbol\":\"B\",\"last\":\"1e5\",\"x\":1}\r\n");
     assert_string_equal(next(), "A,\"bid\":\"1.50\",\"ask\":\"2\","
                                 "\"timestamp\":1600000000.5,\"source\":\"test\"");
@@ -97,7 +97,7 @@ static void each_line_is_a_quote(void **state)
 static void a_byte_order_mark_is_no_part_of_the_first_line(void **state)
 {
     (void)state;
-    say("\xEF\xBB\xBF{\"symbol\":\"A\",\"last\":-37.63}\n"
+    put("\xEF\xBB\xBF{\"symbol\":\"A\",\"last\":-37.63}\n"
         "\xEF\xBB\xBF\n"
         "\xEF\xBB\xBF{\"symbol\":\"B\",\"last\":-1e-3}\n");
     assert_non_null(strstr(next(), "\"last\":\"-37.63\""));
@@ -109,7 +109,7 @@ static void a_byte_order_mark_is_no_part_of_the_first_line(void **state)
 static void a_field_that_says_it_is_not_there_is_none(void **state)
 {
     (void)state;
-    say("{\"symbol\":\"NH\",\"last\":1.5,\"high\":null,\"bid\":1.4,\"low\":\"NaN\","
+    put("{\"symbol\":\"NH\",\"last\":1.5,\"high\":null,\"bid\":1.4,\"low\":\"NaN\","
         "\"volume\":\"\",\"currency\":null,\"timestamp\":null,\"source\":null,\"x\":"
         "null}\n"
         "{\"symbol\":\"NH\",\"last\":\"n/a\",\"bid\":null}\n");
@@ -117,7 +117,7 @@ static void a_field_that_says_it_is_not_there_is_none(void **state)
                                 "\"timestamp\":1640995200.0,\"source\":\"test\"");
     assert_string_equal(next(), "waiting");
     assert_int_equal(source->refused[QUOTE_NO_PRICE], 1);
-    say("{\"symbol\":\"NH\",\"last\":\"7\",\"bid\":\"#N/A N/A\",\"ask\":\"-NaN\","
+    put("{\"symbol\":\"NH\",\"last\":\"7\",\"bid\":\"#N/A N/A\",\"ask\":\"-NaN\","
         "\"open\":\".\"}\n"
         "{\"symbol\":\"NH\",\"last\":\"nothing\"}\n"
         "{\"symbol\":\"NH\",\"last\":\"1.#INF\"}\n");
@@ -130,9 +130,9 @@ static void half_a_line_waits_for_the_other_half(void **state)
 {
     (void)state;
     assert_string_equal(next(), "waiting");
-    say("{\"symbol\":\"A\",");
+    put("{\"symbol\":\"A\",");
     assert_string_equal(next(), "waiting");
-    say("\"last\":1}\n{");
+    put("\"last\":1}\n{");
     assert_non_null(strstr(next(), "\"last\":\"1\""));
     assert_string_equal(next(), "waiting");
 }
@@ -140,7 +140,7 @@ static void half_a_line_waits_for_the_other_half(void **state)
 static void the_last_line_counts_without_a_newline(void **state)
 {
     (void)state;
-    say("{\"symbol\":\"A\",\"last\":1}");
+    put("{\"symbol\":\"A\",\"last\":1}");
     assert_string_equal(next(), "waiting");
     end_input();
     assert_non_null(strstr(next(), "\"last\":\"1\""));
@@ -151,7 +151,7 @@ static void the_last_line_counts_without_a_newline(void **state)
 static void bad_lines_are_refused_by_reason_and_the_rest_goes_on(void **state)
 {
     (void)state;
-    say("nonsense\n"
+    put("nonsense\n"
         "\n  \t\n"
         "[1]\n"
         "{\"symbol\":\"A\",\"last\":1}{}\n"
@@ -173,14 +173,14 @@ static void an_overlong_line_is_refused_once_and_skipped_to_its_newline(void **s
 
     (void)state;
     memset(flood, 'x', sizeof flood - 1);
-    say(flood);
+    put(flood);
     assert_string_equal(next(), "waiting");
-    say(flood);
+    put(flood);
     assert_string_equal(next(), "waiting");
-    say("\n{\"symbol\":\"A\",\"last\":7}\n");
+    put("\n{\"symbol\":\"A\",\"last\":7}\n");
     assert_non_null(strstr(next(), "\"last\":\"7\""));
     assert_int_equal(source->refused[QUOTE_OVERSIZED], 1);
-    say(flood);
+    put(flood);
     end_input();
     assert_string_equal(next(), "ended");
     assert_int_equal(source->refused[QUOTE_OVERSIZED], 2);
@@ -192,9 +192,9 @@ static void a_quote_larger_than_allowed_is_oversized(void **state)
 
     (void)state;
     memset(big, 'x', sizeof big - 1);
-    say("{\"symbol\":\"A\",\"last\":1,\"note\":\"");
-    say(big);
-    say("\"}\n");
+    put("{\"symbol\":\"A\",\"last\":1,\"note\":\"");
+    put(big);
+    put("\"}\n");
     assert_string_equal(next(), "waiting");
     assert_int_equal(source->refused[QUOTE_OVERSIZED], 1);
 }
@@ -203,7 +203,7 @@ static void many_bad_lines_do_not_hold_up_the_loop(void **state)
 {
     (void)state;
     for (int i = 0; i < 1000; i++)
-        say("x\n");
+        put("x\n");
     assert_string_equal(next(), "later");
     assert_int_equal(source->due_ms, 5);
     assert_in_range(source->refused[QUOTE_MALFORMED], 1, 999);

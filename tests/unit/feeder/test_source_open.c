@@ -1,4 +1,4 @@
-/* What SOURCE may say: the kinds, their options, and the bounds of these. */
+/* The values of SOURCE: the kinds, their options, and the bounds of these. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

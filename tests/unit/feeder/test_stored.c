@@ -59,7 +59,7 @@ static void a_quiet_feed_is_behind_too(void **state)
 static void one_that_moves_on_but_stays_too_late_has_not_caught_up(void **state)
 {
     enum stored_news last = STORED_NO_NEWS;
-    unsigned told = 0;
+    unsigned reports = 0;
 
     (void)state;
     /* A line per ms, stored twelve seconds after it came. */
@@ -67,10 +67,10 @@ static void one_that_moves_on_but_stays_too_late_has_not_caught_up(void **state)
         enum stored_news news =
             stored_judge(&s, (uint64_t)now + 1, now < 12000 ? 0 : (uint64_t)now - 12000 + 1, now);
 
-        told += news != STORED_NO_NEWS;
+        reports += news != STORED_NO_NEWS;
         last = news ? news : last;
     }
-    assert_int_equal(told, 1);
+    assert_int_equal(reports, 1);
     assert_int_equal(last, STORED_BEHIND);
     /* Now within the second: the mark that was missed is passed, the next one in time. */
     check(STORED_NO_NEWS, 300000, 299000, 203001);

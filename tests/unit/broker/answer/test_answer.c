@@ -12,7 +12,7 @@
 #include "shared/wire/pack.h"
 #include "tests/unit/packed.h"
 
-static struct buf peer, sent, text, question;
+static struct buf peer, sent, text, request_bytes;
 static unsigned count;
 
 static void on_send(void *ctx, struct span to, struct span message)
@@ -43,15 +43,15 @@ static int tear_down(void **state)
     buf_free(&peer);
     buf_free(&sent);
     buf_free(&text);
-    buf_free(&question);
+    buf_free(&request_bytes);
     return 0;
 }
 
 static struct control_request request(const char *json)
 {
-    buf_clear(&question);
-    packed(&question, json);
-    return answer_request(&answers, SPAN("p1"), buf_span(&question));
+    buf_clear(&request_bytes);
+    packed(&request_bytes, json);
+    return answer_request(&answers, SPAN("p1"), buf_span(&request_bytes));
 }
 
 static void expect(const char *to, const char *message)

@@ -88,7 +88,7 @@ static inline void back_up(void)
         fail_msg("%s", error);
 }
 
-static inline void says(const char *words)
+static inline void error_has(const char *words)
 {
     if (!strstr(error, words))
         fail_msg("\"%s\" lacks \"%s\"", error, words);

@@ -86,8 +86,8 @@ static void a_copy_can_be_watched_and_given_up(void **state)
     assert_int_equal(unlink(target), 0);
     must_end = true;
     assert_int_equal(store_backup(path, target, progress, &last_done, error), ERR_AGAIN);
-    says(target);
-    says("given up");
+    error_has(target);
+    error_has("given up");
     nothing_is_left();
 }
 
@@ -100,14 +100,14 @@ static void no_file_is_overwritten(void **state)
     (void)state;
     assert_int_equal(stat(path, &before), 0);
     assert_int_equal(store_backup(path, path, NULL, NULL, error), ERR_HELD);
-    says("already there; choose another name");
+    error_has("already there; choose another name");
     assert_int_equal(stat(path, &after), 0);
     assert_int_equal(after.st_size, before.st_size);
     snprintf(part, sizeof part, "%s.part", target);
     fd = open(part, O_RDWR | O_CREAT, 0600);
     assert_int_equal(flock(fd, LOCK_EX), 0);
     assert_int_equal(store_backup(path, target, NULL, NULL, error), ERR_HELD);
-    says("another backup is writing it");
+    error_has("another backup is writing it");
     assert_true(exists(part, ""));
     assert_int_equal(write(fd, "what a killed backup left", 25), 25);
     close(fd);
@@ -122,14 +122,14 @@ static void what_cannot_be_copied_is_said(void **state)
     (void)state;
     snprintf(nowhere, sizeof nowhere, "%s/none/copy", folder);
     assert_true(store_backup(path, nowhere, NULL, NULL, error) != OK);
-    says(nowhere);
+    error_has(nowhere);
     snprintf(nowhere, sizeof nowhere, "%s/none", folder);
     assert_true(store_backup(nowhere, target, NULL, NULL, error) != OK);
-    says(nowhere);
+    error_has(nowhere);
     nothing_is_left();
     change(locks_path, "PRAGMA application_id = 77");
     assert_int_equal(store_backup(path, target, NULL, NULL, error), ERR_MALFORMED);
-    says("SQLite file of another program");
+    error_has("SQLite file of another program");
     nothing_is_left();
 }
 

@@ -42,7 +42,7 @@ static void refuses(enum err want, const char *words)
                                            "-locks.old-1"};
 
     assert_int_equal(store_restore(target, path, &restored, error), want);
-    says(words);
+    error_has(words);
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
         assert_false(exists(path, suffixes[i]));
     assert_int_equal(number_in(path, "SELECT max(seq) FROM log"), 6);
@@ -142,7 +142,7 @@ static void what_is_no_whole_backup_is_refused(void **state)
     refuses(ERR_VERSION, "its locks are of version 0");
     change(target, "UPDATE backup_version SET value = 1; DROP TABLE backup_locks");
     assert_true(store_restore(target, path, &restored, error) != OK);
-    says(target);
+    error_has(target);
     snprintf(right, sizeof right, "%s", target);
     snprintf(target, sizeof target, "%s", path);
     refuses(ERR_INVALID, "it is the store itself");
@@ -152,7 +152,7 @@ static void what_is_no_whole_backup_is_refused(void **state)
     assert_int_equal(write(fd, "no database at all", 18), 18);
     close(fd);
     assert_true(store_restore(target, path, &restored, error) != OK);
-    says(target);
+    error_has(target);
     assert_int_equal(number_in(path, "SELECT max(seq) FROM log"), 6);
 }
 
@@ -162,7 +162,7 @@ static void a_store_that_a_broker_uses_is_not_replaced(void **state)
     go_on();
     start();
     assert_int_equal(store_restore(target, path, &restored, error), ERR_HELD);
-    says(path);
+    error_has(path);
     assert_false(exists(path, ".old-1"));
     assert_false(exists(path, ".restore"));
 }

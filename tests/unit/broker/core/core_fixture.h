@@ -28,8 +28,8 @@ struct sent {
 
 static struct broker_config config;
 static struct core core;
-static struct sent *published, *said;
-static size_t published_count, published_cap, said_count, said_cap;
+static struct sent *published, *replies;
+static size_t published_count, published_cap, reply_count, reply_cap;
 static struct buf text; /* of the last answer looked at */
 
 static inline void record_sent(struct sent **list, size_t *count, size_t *cap, struct span to,
@@ -52,11 +52,11 @@ static inline void on_publish(void *ctx, struct span topic, struct span record)
     record_sent(&published, &published_count, &published_cap, topic, record);
 }
 
-static inline void on_say(void *ctx, struct span peer, struct span message)
+static inline void on_reply(void *ctx, struct span peer, struct span message)
 {
     assert_ptr_equal(ctx, &core);
     assert_int_equal(pack_check(message), OK);
-    record_sent(&said, &said_count, &said_cap, peer, message);
+    record_sent(&replies, &reply_count, &reply_cap, peer, message);
 }
 
 static inline void forget_sent(struct sent *list, size_t *count)
@@ -81,7 +81,7 @@ static inline int set_up(void **state)
                                     .lock_delay_max = 600000,
                                     .lock_count_max = 1000};
     core = (struct core){.config = &config,
-                         .out = {.ctx = &core, .publish = on_publish, .send = on_say},
+                         .out = {.ctx = &core, .publish = on_publish, .send = on_reply},
                          .time = {5000, 5000, WALL_US}};
     core_init(&core, LOG_EPOCH);
     return 0;
@@ -92,11 +92,11 @@ static inline int tear_down(void **state)
     (void)state;
     core_fini(&core);
     forget_sent(published, &published_count);
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     free(published);
-    free(said);
-    published = said = NULL;
-    published_cap = said_cap = 0;
+    free(replies);
+    published = replies = NULL;
+    published_cap = reply_cap = 0;
     buf_free(&text);
     return 0;
 }
@@ -135,26 +135,26 @@ static inline unsigned work(void)
 }
 
 /* Send a request to control; returns the answer as JSON, "" if there was none. */
-static inline const char *ask(const char *peer, const char *question)
+static inline const char *answer_to(const char *peer, const char *json)
 {
-    size_t before = said_count;
+    size_t before = reply_count;
     struct buf message = {0};
 
-    packed(&message, question);
+    packed(&message, json);
     core_control(&core, span_of(peer), buf_span(&message));
     buf_free(&message);
     work();
-    if (said_count == before)
+    if (reply_count == before)
         return "";
-    assert_int_equal(said_count, before + 1);
-    assert_true(span_eq(buf_span(&said[before].to), peer));
-    return unpacked(&text, buf_span(&said[before].message));
+    assert_int_equal(reply_count, before + 1);
+    assert_true(span_eq(buf_span(&replies[before].to), peer));
+    return unpacked(&text, buf_span(&replies[before].message));
 }
 
 static inline struct span last_answer(void)
 {
-    assert_true(said_count > 0);
-    return buf_span(&said[said_count - 1].message);
+    assert_true(reply_count > 0);
+    return buf_span(&replies[reply_count - 1].message);
 }
 
 /* The messages to a feeder since the last call, one after the other. */
@@ -163,13 +163,13 @@ static inline const char *heard(const char *peer)
     struct buf one = {0};
 
     buf_clear(&text);
-    for (size_t i = 0; i < said_count; i++) {
-        assert_true(span_eq(buf_span(&said[i].to), peer));
+    for (size_t i = 0; i < reply_count; i++) {
+        assert_true(span_eq(buf_span(&replies[i].to), peer));
         buf_adds(&text, i ? " " : "");
-        buf_adds(&text, unpacked(&one, buf_span(&said[i].message)));
+        buf_adds(&text, unpacked(&one, buf_span(&replies[i].message)));
     }
     buf_free(&one);
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     return buf_text(&text);
 }
 
@@ -251,10 +251,10 @@ static inline const char *quote_text(const char *symbol, uint64_t seq, uint64_t 
 
 static inline void grant(void)
 {
-    assert_string_equal(ask("peer", HELLO_AS("sim", "one")),
+    assert_string_equal(answer_to("peer", HELLO_AS("sim", "one")),
                         "{'re':'hello','id':1,'version':1,'epoch':" FEED_EPOCH
                         ",'received':0,'lease_ms':900}");
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
 }
 
 #endif

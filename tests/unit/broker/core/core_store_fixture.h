@@ -21,7 +21,7 @@ static inline void open_core(void)
     char error[LOG_WRITER_ERROR_MAX];
 
     core = (struct core){.config = &config,
-                         .out = {.ctx = &core, .publish = on_publish, .send = on_say},
+                         .out = {.ctx = &core, .publish = on_publish, .send = on_reply},
                          .time = {5000, 5000, WALL_US}};
     assert_int_equal(log_writer_open(&config, WALL_US, &core.log.log_writer, error), OK);
     core.log.journal = log_writer_journal(core.log.log_writer);
@@ -32,9 +32,9 @@ static inline void open_core(void)
 
 static inline void say_hello(void)
 {
-    ask("peer", HELLO_AS("sim", "one"));
+    answer_to("peer", HELLO_AS("sim", "one"));
     feed_epoch = pack_find_u(last_answer(), "epoch", 0);
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
 }
 
 static inline void close_core(void)
@@ -89,14 +89,14 @@ static inline void wait_for_answer(void)
 {
     struct pollfd p = {.fd = -1, .events = POLLIN};
 
-    while (!said_count) {
+    while (!reply_count) {
         assert_non_null(core.log.log_writer);
         p.fd = log_writer_fd(core.log.log_writer);
         assert_true(poll(&p, 1, WAIT_MS) > 0);
         core_take_answers(&core);
         work();
     }
-    assert_int_equal(said_count, 1);
+    assert_int_equal(reply_count, 1);
 }
 
 /* Without a store, and with the smallest ring. */

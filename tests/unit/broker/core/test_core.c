@@ -132,7 +132,7 @@ static void a_missing_line_is_asked_for_and_what_follows_waits(void **state)
         line(FIRST_FEED_EPOCH, n, "A ", "42");
     assert_int_equal(published_count, 5);
     assert_string_equal(published_text(4), quote_text("A", 5, 4, "42"));
-    assert_int_equal(said_count, 0);
+    assert_int_equal(reply_count, 0);
 }
 
 static void what_was_received_is_acknowledged_once(void **state)
@@ -140,7 +140,7 @@ static void what_was_received_is_acknowledged_once(void **state)
     (void)state;
     grant();
     core_acknowledge(&core);
-    assert_int_equal(said_count, 0);
+    assert_int_equal(reply_count, 0);
     for (uint64_t n = 1; n <= 20; n++)
         line(FIRST_FEED_EPOCH, n, "A ", "1");
     assert_true(core_tick(&core) <= FEED_ACK_MS);
@@ -149,7 +149,7 @@ static void what_was_received_is_acknowledged_once(void **state)
     assert_string_equal(heard("peer"), "{'op':'received','epoch':" FEED_EPOCH ",'line':20}");
     pass_time(FEED_ACK_MS);
     core_acknowledge(&core);
-    assert_int_equal(said_count, 0);
+    assert_int_equal(reply_count, 0);
     for (uint64_t n = 21; n <= 20 + FEED_ACK_LINES; n++)
         line(FIRST_FEED_EPOCH, n, "A ", "1");
     core_acknowledge(&core); /* the most that one message reports */
@@ -164,7 +164,7 @@ static void what_is_no_record_is_dropped(void **state)
     assert_false(ingest(SPAN("A "), SPAN("hello")));
     assert_false(ingest(SPAN(""), SPAN("\x97\x01\x02\x03\x04\x05\x06\xC1")));
     assert_int_equal(core.unknown_lines, 3);
-    assert_int_equal(published_count + said_count, 0);
+    assert_int_equal(published_count + reply_count, 0);
 }
 
 static void a_refused_quote_is_counted_by_reason_and_not_published(void **state)
@@ -248,8 +248,8 @@ static void a_feeder_is_sent_which_lines_were_refused_and_why(void **state)
 static void a_feed_that_may_cross_does(void **state)
 {
     (void)state;
-    ask("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one','oldest':1,"
-                "'newest':1,'allow_crossed':true}");
+    answer_to("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one','oldest':1,"
+                      "'newest':1,'allow_crossed':true}");
     line_of_kind(WIRE_QUOTE, FIRST_FEED_EPOCH, 1, "A ",
                  "{'bid':'2','ask':'1','timestamp':1640995200}");
     assert_int_equal(published_count, 1);
@@ -276,12 +276,12 @@ static void lines_that_cannot_come_again_are_logged_as_lost(void **state)
     (void)state;
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
-    assert_string_equal(ask("peer", "{'op':'lost','id':4,'epoch':" FEED_EPOCH
-                                    ",'first':2,'last':5,'reason':'ring_overflow'}"),
+    assert_string_equal(answer_to("peer", "{'op':'lost','id':4,'epoch':" FEED_EPOCH
+                                          ",'first':2,'last':5,'reason':'ring_overflow'}"),
                         "{'re':'lost','id':4,'received':5}");
     line(FIRST_FEED_EPOCH, 6, "A ", "6");
     assert_string_equal(
-        ask("peer", "{'op':'lost','id':5,'epoch':" FEED_EPOCH ",'first':7,'last':7}"),
+        answer_to("peer", "{'op':'lost','id':5,'epoch':" FEED_EPOCH ",'first':7,'last':7}"),
         "{'re':'lost','id':5,'received':7}");
     assert_int_equal(published_count, 4);
     assert_string_equal(published_text(1),
@@ -307,11 +307,11 @@ static void a_loss_that_is_refused_changes_nothing(void **state)
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     for (size_t i = 0; i < LENGTH(bad); i++) {
-        assert_non_null(strstr(ask("peer", bad[i]), "'error':'invalid'"));
+        assert_non_null(strstr(answer_to("peer", bad[i]), "'error':'invalid'"));
         assert_int_equal(feed_table_at(core.feeds, 0)->received, 1);
         assert_int_equal(feed_table_at(core.feeds, 0)->lost, 0);
     }
-    assert_non_null(strstr(ask("peer", "{'op':'lost','id':1,'epoch':1,'first':2,'last':5}"),
+    assert_non_null(strstr(answer_to("peer", "{'op':'lost','id':1,'epoch':1,'first':2,'last':5}"),
                            "'error':'unknown_peer'"));
     assert_int_equal(published_count, 1);
 }

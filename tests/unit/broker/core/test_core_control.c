@@ -12,13 +12,13 @@
 #include "tests/unit/broker/core/core_fixture.h"
 
 /* The answer to a snapshot: "A@3 live 1.5 | seq=3 symbols=2 next=1". */
-static const char *snapshot(const char *question)
+static const char *snapshot(const char *json)
 {
     struct pack_value list, v[5];
     struct span answer, c;
     struct wire_record r;
 
-    ask("p", question);
+    answer_to("p", json);
     answer = last_answer();
     assert_true(span_eq(pack_find_text(answer, "re"), "snapshot"));
     assert_int_equal(pack_find_u(answer, "epoch", 0), LOG_EPOCH);
@@ -41,7 +41,7 @@ static const char *snapshot(const char *question)
                (unsigned long long)pack_find_u(answer, "symbols", 999));
     if (pack_find_u(answer, "next", 0))
         buf_printf(&text, " next=%llu", (unsigned long long)pack_find_u(answer, "next", 0));
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     return buf_text(&text);
 }
 
@@ -50,7 +50,7 @@ static void a_snapshot_has_the_newest_of_every_symbol_that_matches(void **state)
     (void)state;
     assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'*'}"), "| seq=0 symbols=0");
     grant();
-    ask("other", HELLO_AS("backup", "two"));
+    answer_to("other", HELLO_AS("backup", "two"));
     line(FIRST_FEED_EPOCH, 1, "BTC ", "1");
     line(FIRST_FEED_EPOCH, 2, "BTC/USD ", "2");
     line(FIRST_FEED_EPOCH + 1, 1, "ETH ", "3");
@@ -62,7 +62,7 @@ static void a_snapshot_has_the_newest_of_every_symbol_that_matches(void **state)
     assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'BTC'}"),
                         "BTC@4 live 4 | seq=4 symbols=3");
     assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'BT'}"), "| seq=4 symbols=3");
-    ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
+    answer_to("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
     assert_string_equal(snapshot("{'op':'snapshot','id':1,'pattern':'*'}"),
                         "BTC@5 stale 4 BTC/USD@6 stale 2 ETH@3 live 3 | seq=6 symbols=3");
 }
@@ -96,7 +96,7 @@ static void no_page_is_longer_than_the_broker_allows(void **state)
 {
     struct pack_value list;
     uint64_t from = 0, pages = 0, seen = 0;
-    char topic[32], question[100];
+    char topic[32], json[100];
 
     (void)state;
     grant();
@@ -105,10 +105,10 @@ static void no_page_is_longer_than_the_broker_allows(void **state)
         line(FIRST_FEED_EPOCH, n, topic, "1");
     }
     do {
-        snprintf(question, sizeof question,
+        snprintf(json, sizeof json,
                  "{'op':'snapshot','id':1,'pattern':'*','limit':1000000,'from':%llu}",
                  (unsigned long long)from);
-        ask("p", question);
+        answer_to("p", json);
         assert_true(pack_find(last_answer(), "quotes", &list, NULL));
         assert_true(list.count > 0 && last_answer().len < 4 * 1024 * 1024);
         seen += list.count;
@@ -120,13 +120,13 @@ static void no_page_is_longer_than_the_broker_allows(void **state)
 }
 
 /* The answer to a replay: "A 1<0, !lost 2<0 | first=1 head=2 upto=2". */
-static const char *replay(const char *question)
+static const char *replay(const char *json)
 {
     struct pack_value list, v[3];
     struct span answer, c;
     struct wire_record r;
 
-    ask("p", question);
+    answer_to("p", json);
     answer = last_answer();
     assert_true(span_eq(pack_find_text(answer, "re"), "replay"));
     assert_int_equal(pack_find_u(answer, "epoch", 0), LOG_EPOCH);
@@ -146,7 +146,7 @@ static const char *replay(const char *question)
                (unsigned long long)pack_find_u(answer, "first", 999),
                (unsigned long long)pack_find_u(answer, "head", 999),
                (unsigned long long)pack_find_u(answer, "upto", 999));
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     return buf_text(&text);
 }
 
@@ -158,9 +158,10 @@ static void a_replay_has_every_record_after_a_position(void **state)
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     line(FIRST_FEED_EPOCH, 2, "B ", "1");
-    ask("peer", "{'op':'lost','id':1,'epoch':" FEED_EPOCH ",'first':3,'last':4,'reason':'x'}");
+    answer_to("peer",
+              "{'op':'lost','id':1,'epoch':" FEED_EPOCH ",'first':3,'last':4,'reason':'x'}");
     line(FIRST_FEED_EPOCH, 5, "A ", "2");
-    ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
+    answer_to("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
     assert_string_equal(replay("{'op':'replay','id':1,'pattern':'*','after':0}"),
                         "A 1<0, B 2<0, !lost 3<0, A 4<1, A 5<4, B 6<2, | first=1 head=6 upto=6");
     assert_string_equal(replay("{'op':'replay','id':1,'pattern':'*','after':4}"),
@@ -177,7 +178,7 @@ static void a_replay_has_every_record_after_a_position(void **state)
 
 static void after_a_position_beyond_the_head_there_is_nothing(void **state)
 {
-    static const char *const questions[] = {
+    static const char *const requests[] = {
         "{'op':'replay','id':1,'pattern':'*','after':3}",
         "{'op':'replay','id':1,'pattern':'*','after':1000000}",
         "{'op':'replay','id':1,'pattern':'*','after':18446744073709551615}",
@@ -187,8 +188,8 @@ static void after_a_position_beyond_the_head_there_is_nothing(void **state)
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     line(FIRST_FEED_EPOCH, 2, "A ", "1");
-    for (size_t i = 0; i < LENGTH(questions); i++)
-        assert_memory_equal(replay(questions[i]), "| first=1 head=2 ", 17);
+    for (size_t i = 0; i < LENGTH(requests); i++)
+        assert_memory_equal(replay(requests[i]), "| first=1 head=2 ", 17);
 }
 
 static void a_replay_tells_from_where_the_journal_still_has_it(void **state)
@@ -215,26 +216,27 @@ static void a_replay_tells_from_where_the_journal_still_has_it(void **state)
 static void a_gateway_reports_again_when_the_broker_counts_differently(void **state)
 {
     (void)state;
-    assert_string_equal(ask("g1", "{'op':'report','count':0}"), "{'op':'who'}");
-    assert_string_equal(ask("g1", GATEWAY_HELLO("gw-1", "5")),
+    assert_string_equal(answer_to("g1", "{'op':'report','count':0}"), "{'op':'who'}");
+    assert_string_equal(answer_to("g1", GATEWAY_HELLO("gw-1", "5")),
                         "{'re':'hello','id':1,'version':1,'epoch':7777,'seq':0}");
-    assert_string_equal(ask("g1", "{'op':'report','reset':true,'count':2,'opened':["
-                                  "[1,'192.0.2.1',1001,1640995200000000,'json'],"
-                                  "[2,'192.0.2.2',1002,1640995200000001,'msgpack']],"
-                                  "'closed':[]}"),
+    assert_string_equal(answer_to("g1", "{'op':'report','reset':true,'count':2,'opened':["
+                                        "[1,'192.0.2.1',1001,1640995200000000,'json'],"
+                                        "[2,'192.0.2.2',1002,1640995200000001,'msgpack']],"
+                                        "'closed':[]}"),
                         "");
-    assert_string_equal(ask("g1", "{'op':'report','count':1,'opened':[],'closed':[1]}"), "");
-    assert_string_equal(ask("g1", "{'op':'report','count':1}"), "");
-    assert_string_equal(ask("g1", "{'op':'report','count':3}"), "{'op':'who'}");
-    assert_string_equal(ask("g1", "{'op':'report'}"), "");
+    assert_string_equal(answer_to("g1", "{'op':'report','count':1,'opened':[],'closed':[1]}"), "");
+    assert_string_equal(answer_to("g1", "{'op':'report','count':1}"), "");
+    assert_string_equal(answer_to("g1", "{'op':'report','count':3}"), "{'op':'who'}");
+    assert_string_equal(answer_to("g1", "{'op':'report'}"), "");
     assert_string_equal(
-        ask("p", "{'op':'connections','id':9}"),
+        answer_to("p", "{'op':'connections','id':9}"),
         "{'re':'connections','id':9,'total':1,'gateways':[{'name':'gw-1','host':'h',"
         "'http':'http://"
         "x','pid':5,'connections':1,'limit':100,'since':1640995200000000}],"
         "'connections':[['gw-1','192.0.2.2',1002,1640995200000001,'msgpack']]}");
-    assert_string_equal(ask("g1", "{'op':'goodbye','id':3}"), "{'re':'goodbye','id':3}");
-    assert_non_null(strstr(ask("p", "{'op':'connections','id':9}"), "'total':0,'gateways':[]"));
+    assert_string_equal(answer_to("g1", "{'op':'goodbye','id':3}"), "{'re':'goodbye','id':3}");
+    assert_non_null(
+        strstr(answer_to("p", "{'op':'connections','id':9}"), "'total':0,'gateways':[]"));
 }
 
 static void a_report_with_nonsense_in_it_counts_what_made_sense(void **state)
@@ -242,15 +244,15 @@ static void a_report_with_nonsense_in_it_counts_what_made_sense(void **state)
     struct buf message = {0};
 
     (void)state;
-    ask("g1", GATEWAY_HELLO("gw-1", "5"));
-    assert_string_equal(ask("g1", "{'op':'report','opened':[[7,'h',1,1,'json'],"
-                                  "[8,'h',1,1,'json'],[9,'h','port',1,'json'],"
-                                  "[10,'h',1,1,'json']],'count':2}"),
+    answer_to("g1", GATEWAY_HELLO("gw-1", "5"));
+    assert_string_equal(answer_to("g1", "{'op':'report','opened':[[7,'h',1,1,'json'],"
+                                        "[8,'h',1,1,'json'],[9,'h','port',1,'json'],"
+                                        "[10,'h',1,1,'json']],'count':2}"),
                         "");
-    assert_string_equal(ask("g1", "{'op':'report','opened':7,'closed':'x','count':2}"), "");
+    assert_string_equal(answer_to("g1", "{'op':'report','opened':7,'closed':'x','count':2}"), "");
     assert_string_equal(
-        ask("g1", "{'op':'report','opened':[[11,'a host name that is much too long for any "
-                  "address there is',1,1,'json']],'count':2}"),
+        answer_to("g1", "{'op':'report','opened':[[11,'a host name that is much too long for any "
+                        "address there is',1,1,'json']],'count':2}"),
         "");
     /* Only an integer is an id: 7 as a float is not. */
     unhex(&message, "83 a26f70 a67265706f7274 a6636c6f736564 91 cb0000000000000007"
@@ -258,32 +260,32 @@ static void a_report_with_nonsense_in_it_counts_what_made_sense(void **state)
     core_control(&core, SPAN("g1"), buf_span(&message));
     assert_int_equal(registry_total(core.registry), 2);
     buf_free(&message);
-    assert_string_equal(ask("g1", "{'op':'report','closed':[[7],-7,8],'count':2}"), "");
-    assert_string_equal(ask("g1", "{'op':'report','closed':[8,8,999],'count':1}"), "");
+    assert_string_equal(answer_to("g1", "{'op':'report','closed':[[7],-7,8],'count':2}"), "");
+    assert_string_equal(answer_to("g1", "{'op':'report','closed':[8,8,999],'count':1}"), "");
 }
 
 static void a_silent_gateway_is_gone_with_its_connections(void **state)
 {
     (void)state;
-    ask("g1", GATEWAY_HELLO("gw-1", "5"));
-    ask("g1", "{'op':'report','count':1,'opened':[[1,'h',1,1,'json']]}");
+    answer_to("g1", GATEWAY_HELLO("gw-1", "5"));
+    answer_to("g1", "{'op':'report','count':1,'opened':[[1,'h',1,1,'json']]}");
     pass_time(WIRE_GATEWAY_LEASE_MS - 1);
     core_tick(&core);
     assert_int_equal(registry_total(core.registry), 1);
-    ask("g1", "{'op':'report','count':1}"); /* that is its heartbeat */
+    answer_to("g1", "{'op':'report','count':1}"); /* that is its heartbeat */
     pass_time(WIRE_GATEWAY_LEASE_MS - 1);
     core_tick(&core);
     assert_int_equal(registry_total(core.registry), 1);
     pass_time(1);
     core_tick(&core);
     assert_int_equal(registry_gateways(core.registry), 0);
-    assert_string_equal(ask("g1", "{'op':'report','count':1}"), "{'op':'who'}");
+    assert_string_equal(answer_to("g1", "{'op':'report','count':1}"), "{'op':'who'}");
 }
 
 static void connections_are_paged_across_gateways(void **state)
 {
     static const struct {
-        const char *question;
+        const char *json;
         int count;
         const char *first; /* port */
     } table[] = {
@@ -299,20 +301,20 @@ static void connections_are_paged_across_gateways(void **state)
     };
 
     (void)state;
-    ask("g1", GATEWAY_HELLO("gw-1", "5"));
-    ask("g2", GATEWAY_HELLO("gw-2", "6"));
-    ask("g1", "{'op':'report','opened':[[1,'h',11,1,'json'],[2,'h',12,1,'json'],"
-              "[3,'h',13,1,'json']]}");
-    ask("g2", "{'op':'report','opened':[[1,'h',21,1,'json'],[2,'h',22,1,'json']]}");
+    answer_to("g1", GATEWAY_HELLO("gw-1", "5"));
+    answer_to("g2", GATEWAY_HELLO("gw-2", "6"));
+    answer_to("g1", "{'op':'report','opened':[[1,'h',11,1,'json'],[2,'h',12,1,'json'],"
+                    "[3,'h',13,1,'json']]}");
+    answer_to("g2", "{'op':'report','opened':[[1,'h',21,1,'json'],[2,'h',22,1,'json']]}");
     for (size_t i = 0; i < LENGTH(table); i++) {
-        const char *list = strstr(ask("p", table[i].question), "],'connections':[") + 16;
+        const char *list = strstr(answer_to("p", table[i].json), "],'connections':[") + 16;
         char first[40];
         int count = 0;
 
         for (const char *at = list; (at = strstr(at, "['gw-")); at++)
             count++;
         if (count != table[i].count)
-            fail_msg("%s: %s", table[i].question, list);
+            fail_msg("%s: %s", table[i].json, list);
         if (!table[i].first)
             continue;
         snprintf(first, sizeof first, ",'h',%s,", table[i].first);
@@ -322,18 +324,18 @@ static void connections_are_paged_across_gateways(void **state)
 
 static void more_connections_than_a_page_holds_are_cut(void **state)
 {
-    struct buf question = {0};
+    struct buf json = {0};
     struct pack_value list;
 
     (void)state;
-    ask("g1", GATEWAY_HELLO("gw-1", "5"));
-    buf_adds(&question, "{'op':'report','opened':[");
+    answer_to("g1", GATEWAY_HELLO("gw-1", "5"));
+    buf_adds(&json, "{'op':'report','opened':[");
     for (int i = 0; i < 1200; i++)
-        buf_printf(&question, "%s[%d,'h',1,1,'json']", i ? "," : "", i);
-    buf_adds(&question, "],'count':1200}");
-    assert_string_equal(ask("g1", buf_text(&question)), "");
-    buf_free(&question);
-    ask("p", "{'op':'connections','id':1,'limit':5000}");
+        buf_printf(&json, "%s[%d,'h',1,1,'json']", i ? "," : "", i);
+    buf_adds(&json, "],'count':1200}");
+    assert_string_equal(answer_to("g1", buf_text(&json)), "");
+    buf_free(&json);
+    answer_to("p", "{'op':'connections','id':1,'limit':5000}");
     assert_int_equal(pack_find_u(last_answer(), "total", 0), 1200);
     assert_true(pack_find(last_answer(), "connections", &list, NULL));
     assert_int_equal(list.count, 1000);
@@ -345,12 +347,12 @@ static void status_tells_what_there_is(void **state)
 
     (void)state;
     grant();
-    ask("g1", GATEWAY_HELLO("gw-1", "5"));
+    answer_to("g1", GATEWAY_HELLO("gw-1", "5"));
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     line(FIRST_FEED_EPOCH, 2, "A ", "x");
     line(FIRST_FEED_EPOCH, 2, "A ", "x");
     pass_time(300);
-    status = ask("p", "{'op':'status','id':6}");
+    status = answer_to("p", "{'op':'status','id':6}");
     assert_memory_equal(status, "{'re':'status','id':6,'version':'", 33);
     assert_non_null(strstr(status, ",'epoch':7777,'seq':1,'symbols':1,"
                                    "'started':1640995200000000,'journal_first':1,"));
@@ -367,11 +369,11 @@ static void status_tells_what_there_is(void **state)
 static void small_questions_have_small_answers(void **state)
 {
     (void)state;
-    assert_string_equal(ask("p", "{'op':'ping','id':7}"), "{'re':'ping','id':7}");
-    assert_string_equal(ask("p", "{'id':7,'op':'ping','more':[1,{'a':2}]}"),
+    assert_string_equal(answer_to("p", "{'op':'ping','id':7}"), "{'re':'ping','id':7}");
+    assert_string_equal(answer_to("p", "{'id':7,'op':'ping','more':[1,{'a':2}]}"),
                         "{'re':'ping','id':7}");
-    assert_string_equal(ask("p", "{'op':'ping'}"), "{'re':'ping','id':0}");
-    assert_string_equal(ask("p", "{'op':'nonsense','id':9}"),
+    assert_string_equal(answer_to("p", "{'op':'ping'}"), "{'re':'ping','id':0}");
+    assert_string_equal(answer_to("p", "{'op':'nonsense','id':9}"),
                         "{'re':'nonsense','id':9,'error':'not_found','message':'no such op'}");
 }
 
@@ -396,7 +398,7 @@ static void a_malformed_question_is_dropped(void **state)
         core_control(&core, SPAN("p"), buf_span(&message));
         buf_free(&message);
     }
-    assert_int_equal(said_count, 0);
+    assert_int_equal(reply_count, 0);
 }
 
 int main(void)

@@ -42,10 +42,10 @@ static void open_core(void)
 {
     char error[LOG_WRITER_ERROR_MAX];
 
-    core =
-        (struct core){.config = &config,
-                      .out = {.ctx = &core, .publish = on_publish, .send = on_say, .renew = renew},
-                      .time = {5000, 5000, WALL_US}};
+    core = (struct core){
+        .config = &config,
+        .out = {.ctx = &core, .publish = on_publish, .send = on_reply, .renew = renew},
+        .time = {5000, 5000, WALL_US}};
     assert_int_equal(log_writer_open(&config, WALL_US, &core.log.log_writer, error), OK);
     core.log.journal = log_writer_journal(core.log.log_writer);
     core_init(&core, 0);
@@ -62,7 +62,7 @@ static void close_core(void)
 
 static void say_hello(void)
 {
-    ask("peer", HELLO_AS("sim", "one"));
+    answer_to("peer", HELLO_AS("sim", "one"));
     feed_epoch = pack_find_u(last_answer(), "epoch", 0);
 }
 
@@ -95,27 +95,27 @@ static int tear_down_store(void **state)
     (void)state;
     close_core();
     forget_sent(published, &published_count);
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     free(published);
-    free(said);
-    published = said = NULL;
-    published_cap = said_cap = 0;
+    free(replies);
+    published = replies = NULL;
+    published_cap = reply_cap = 0;
     buf_free(&text);
     return folder_remove(folder);
 }
 
-static void says_known(const char *role, uint64_t epoch, uint64_t seq, uint64_t record,
-                       uint64_t accepted)
+static void hello_known(const char *role, uint64_t epoch, uint64_t seq, uint64_t record,
+                        uint64_t accepted)
 {
-    char question[300];
+    char json[300];
 
-    snprintf(question, sizeof question,
+    snprintf(json, sizeof json,
              "{'op':'hello','id':1,'role':'%s','name':'gw','oldest':1,'newest':1,"
              "'known_epoch':%llu,'known_seq':%llu,'known_record':%llu,"
              "'known_accepted':%llu}",
              role, (unsigned long long)epoch, (unsigned long long)seq, (unsigned long long)record,
              (unsigned long long)accepted);
-    ask("gw", question);
+    answer_to("gw", json);
 }
 
 static void check_renewed(uint64_t old, uint64_t head)
@@ -134,7 +134,7 @@ static void a_position_beyond_the_head_begins_one_above_it(void **state)
     uint64_t old = core.log.epoch;
 
     (void)state;
-    says_known("gateway", old, 10, 0, 0);
+    hello_known("gateway", old, 10, 0, 0);
     check_renewed(old, 10);
     assert_int_equal(pack_find_u(last_answer(), "epoch", 0), core.log.epoch);
     assert_int_equal(pack_find_u(last_answer(), "seq", 0), 10);
@@ -151,7 +151,7 @@ static void a_core_that_cannot_renew_its_log_begins_no_epoch(void **state)
 
     (void)state;
     core.out.renew = NULL;
-    says_known("gateway", old, 10, 0, 0);
+    hello_known("gateway", old, 10, 0, 0);
     assert_int_equal(core.log.epoch, old);
     assert_int_equal(pack_find_u(last_answer(), "epoch", 0), old);
     core.out.renew = renew;
@@ -162,9 +162,9 @@ static void another_record_at_a_position_proves_it_too(void **state)
     uint64_t old = core.log.epoch;
 
     (void)state;
-    says_known("consumer", old, 3, 3, WALL_US); /* the same one */
+    hello_known("consumer", old, 3, 3, WALL_US); /* the same one */
     assert_int_equal(renewals, 0);
-    says_known("consumer", old, 3, 3, WALL_US + 1);
+    hello_known("consumer", old, 3, 3, WALL_US + 1);
     check_renewed(old, 3);
 }
 
@@ -173,13 +173,14 @@ static void a_feeder_that_was_acknowledged_more_lines_proves_it(void **state)
     uint64_t old = core.log.epoch;
 
     (void)state;
-    ask("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one',"
-                "'oldest':1,'newest':1,'acked':3}");
-    ask("peer2", "{'op':'hello','id':1,'role':'feeder','name':'other','owner':'two',"
-                 "'oldest':1,'newest':1,'acked':50}"); /* the log does not have this position */
+    answer_to("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one',"
+                      "'oldest':1,'newest':1,'acked':3}");
+    answer_to("peer2",
+              "{'op':'hello','id':1,'role':'feeder','name':'other','owner':'two',"
+              "'oldest':1,'newest':1,'acked':50}"); /* the log does not have this position */
     assert_int_equal(renewals, 0);
-    ask("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one',"
-                "'oldest':1,'newest':1,'acked':5}");
+    answer_to("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one',"
+                      "'oldest':1,'newest':1,'acked':5}");
     check_renewed(old, 3);
     assert_int_equal(pack_find_u(last_answer(), "received", 0), 3);
 }
@@ -187,14 +188,14 @@ static void a_feeder_that_was_acknowledged_more_lines_proves_it(void **state)
 static void a_feeder_that_has_lost_acknowledged_lines_proves_it_before_the_loss(void **state)
 {
     uint64_t old = core.log.epoch;
-    char question[200];
+    char json[200];
 
     (void)state;
-    snprintf(question, sizeof question,
+    snprintf(json, sizeof json,
              "{'op':'lost','id':2,'epoch':%llu,'first':4,'last':9,'reason':"
              "'log_replaced'}",
              (unsigned long long)feed_epoch);
-    ask("peer", question);
+    answer_to("peer", json);
     assert_int_equal(renewals, 1);
     assert_true(core.log.epoch != old);
     assert_int_equal(published_record(published_count - 1).kind, WIRE_LOST);
@@ -207,14 +208,14 @@ static void a_start_begins_one_epoch_at_most(void **state)
     uint64_t epoch;
 
     (void)state;
-    says_known("gateway", core.log.epoch, 10, 0, 0);
+    hello_known("gateway", core.log.epoch, 10, 0, 0);
     epoch = core.log.epoch;
     for (uint64_t n = 1; n < 100; n++) {
-        says_known("gateway", epoch, 10 + n, 0, 0);
-        says_known("consumer", epoch, 10, 10, n);
+        hello_known("gateway", epoch, 10 + n, 0, 0);
+        hello_known("consumer", epoch, 10, 10, n);
     }
-    ask("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one',"
-                "'oldest':1,'newest':1,'acked':500}");
+    answer_to("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one',"
+                      "'oldest':1,'newest':1,'acked':500}");
     assert_int_equal(renewals, 1);
     assert_int_equal(core.log.epoch, epoch);
     assert_int_equal(journal_head(core.log.journal), 10);
@@ -225,28 +226,28 @@ static void what_cannot_be_or_is_of_another_log_proves_nothing(void **state)
     uint64_t epoch = core.log.epoch;
 
     (void)state;
-    says_known("gateway", epoch ^ 1, 1000, 0, 0);
-    says_known("gateway", 0, 1000, 0, 0);
-    says_known("gateway", epoch, 3, 0, 0);
-    says_known("gateway", epoch, 2, 2, WALL_US);
-    says_known("gateway", epoch, UINT64_MAX, UINT64_MAX, 1);
-    says_known("gateway", epoch, (uint64_t)1 << 41, 0, 0);
-    ask("gw", "{'op':'hello','id':1,'role':'gateway','name':'gw','oldest':1,'newest':1,"
-              "'known_epoch':'x','known_seq':[1]}");
+    hello_known("gateway", epoch ^ 1, 1000, 0, 0);
+    hello_known("gateway", 0, 1000, 0, 0);
+    hello_known("gateway", epoch, 3, 0, 0);
+    hello_known("gateway", epoch, 2, 2, WALL_US);
+    hello_known("gateway", epoch, UINT64_MAX, UINT64_MAX, 1);
+    hello_known("gateway", epoch, (uint64_t)1 << 41, 0, 0);
+    answer_to("gw", "{'op':'hello','id':1,'role':'gateway','name':'gw','oldest':1,'newest':1,"
+                    "'known_epoch':'x','known_seq':[1]}");
     assert_int_equal(renewals, 0);
     assert_int_equal(journal_head(core.log.journal), 3);
 }
 
 static void a_hello_that_is_refused_changes_nothing(void **state)
 {
-    char question[200];
+    char json[200];
 
     (void)state;
-    snprintf(question, sizeof question,
+    snprintf(json, sizeof json,
              "{'op':'hello','id':1,'role':'gateway','name':'','oldest':1,'newest':1,"
              "'known_epoch':%llu,'known_seq':10}",
              (unsigned long long)core.log.epoch);
-    ask("gw", question);
+    answer_to("gw", json);
     assert_true(pack_find_text(last_answer(), "error").len > 0);
     assert_int_equal(renewals, 0);
     assert_int_equal(journal_head(core.log.journal), 3);

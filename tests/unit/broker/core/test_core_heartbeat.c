@@ -38,10 +38,10 @@ static void a_silent_feed_makes_its_symbols_stale(void **state)
     assert_string_equal(published_text(0), "A state 3<1 {'state':'stale','feed':'sim'}");
     assert_string_equal(published_text(1), "B state 4<2 {'state':'stale','feed':'sim'}");
     core_tick(&core);
-    assert_int_equal(published_count, 2); /* said once */
+    assert_int_equal(published_count, 2); /* published once */
 
     /* Another feeder takes over: a quote makes its symbol live again, in the same chain. */
-    ask("new", HELLO_AS("sim", "two"));
+    answer_to("new", HELLO_AS("sim", "two"));
     assert_int_equal(published_count, 2);
     line(FIRST_FEED_EPOCH + 1, 1, "A ", "9");
     assert_string_equal(published_text(2), quote_text("A", 5, 3, "9"));
@@ -84,11 +84,11 @@ static void a_symbol_is_stale_with_the_feed_that_quoted_it_last(void **state)
 {
     (void)state;
     grant();
-    ask("other", HELLO_AS("backup", "two"));
+    answer_to("other", HELLO_AS("backup", "two"));
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     line(FIRST_FEED_EPOCH, 2, "B ", "1");
     line(FIRST_FEED_EPOCH + 1, 1, "A ", "2");
-    ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
+    answer_to("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
     assert_int_equal(published_count, 4);
     assert_string_equal(published_text(3), "B state 4<2 {'state':'stale','feed':'sim'}");
 }
@@ -123,7 +123,7 @@ static void a_heartbeat_names_what_changed_since_the_one_before(void **state)
     core_tick(&core);
     assert_string_equal(published_text(5),
                         "!heartbeat heartbeat 3<3 {'complete':true,'changed':[]}");
-    ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}"); /* two states */
+    answer_to("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}"); /* two states */
     pass_time(WIRE_HEARTBEAT_MS);
     core_tick(&core);
     assert_string_equal(published_text(8),

@@ -46,7 +46,7 @@ static void go_on(void)
 
         snprintf(goodbye, sizeof goodbye, "{'op':'goodbye','id':2,'epoch':%llu}",
                  (unsigned long long)feed_epoch);
-        ask("peer", goodbye);
+        answer_to("peer", goodbye);
         say_hello();
     }
     if (!core.log.log_writer)
@@ -111,19 +111,19 @@ static void check_record(struct span *records, uint64_t seq)
         fail_msg("another record than %llu is told", (unsigned long long)seq);
 }
 
-static struct span ask_history(const struct history *h)
+static struct span history_answer(const struct history *h)
 {
-    char question[300];
+    char json[300];
 
-    snprintf(question, sizeof question,
+    snprintf(json, sizeof json,
              "{'op':'history','id':5,'symbol':'%s','order':'%s','after':%llu,"
              "'before':%llu,'since':%llu,'until':%llu,'limit':%llu}",
              h->symbol, h->newest ? "newest" : "oldest", (unsigned long long)h->after,
              (unsigned long long)h->before, (unsigned long long)h->since,
              (unsigned long long)h->until, (unsigned long long)h->limit);
-    forget_sent(said, &said_count);
-    ask("p", question);
-    if (is_lively && !said_count && dice(2))
+    forget_sent(replies, &reply_count);
+    answer_to("p", json);
+    if (is_lively && !reply_count && dice(2))
         quote_random(dice(300)); /* while the store reads */
     wait_for_answer();
     assert_true(span_eq(pack_find_text(last_answer(), "re"), "history"));
@@ -133,7 +133,7 @@ static struct span ask_history(const struct history *h)
 /* Check one page: everything in its range comes once and in order.  false: it was the last page. */
 static bool check_page(struct history *h)
 {
-    struct span answer = ask_history(h), records, gaps;
+    struct span answer = history_answer(h), records, gaps;
     struct pack_value v;
     uint64_t next = pack_find_u(answer, "next", 0), first = pack_find_u(answer, "first", 0),
              head = pack_find_u(answer, "head", 0),
@@ -339,20 +339,20 @@ static void requests_that_make_no_sense_are_answered_with_an_error(void **state)
 
     (void)state;
     for (size_t i = 0; i < LENGTH(bad); i++)
-        assert_string_equal(ask("p", bad[i]), "{'re':'history','id':1,'error':'invalid',"
-                                              "'message':'symbol must be one symbol'}");
+        assert_string_equal(answer_to("p", bad[i]), "{'re':'history','id':1,'error':'invalid',"
+                                                    "'message':'symbol must be one symbol'}");
 }
 
 static void an_unknown_symbol_has_no_last_position(void **state)
 {
     (void)state;
     quote(1);
-    assert_string_equal(ask("p", "{'op':'history','id':1,'symbol':'NONE'}"),
+    assert_string_equal(answer_to("p", "{'op':'history','id':1,'symbol':'NONE'}"),
                         "{'re':'history','id':1,'epoch':7777,'first':1,'head':1,"
                         "'gaps':[],'records':[],'last':0,'next':0}");
-    assert_non_null(strstr(ask("p", "{'op':'history','id':1,'symbol':'S1','limit':0,"
-                                    "'after':18446744073709551615,"
-                                    "'before':18446744073709551615}"),
+    assert_non_null(strstr(answer_to("p", "{'op':'history','id':1,'symbol':'S1','limit':0,"
+                                          "'after':18446744073709551615,"
+                                          "'before':18446744073709551615}"),
                            "'records':[],'last':1,'next':0}"));
 }
 

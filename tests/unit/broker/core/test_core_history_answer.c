@@ -15,11 +15,11 @@
 static int set_up_quotes(void **state)
 {
     set_up(state);
-    ask("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one','oldest':1,"
-                "'newest':1,'acked':0,'host':'h','pid':9}");
+    answer_to("peer", "{'op':'hello','id':1,'role':'feeder','name':'sim','owner':'one','oldest':1,"
+                      "'newest':1,'acked':0,'host':'h','pid':9}");
     for (unsigned i = 1; i <= 6; i++)
         line(FIRST_FEED_EPOCH, i, i < 5 ? "B " : "A ", "1.5");
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     return 0;
 }
 
@@ -49,10 +49,10 @@ static void an_empty_page_that_ends_before_the_ring_does_leads_on_to_the_ring(vo
 
     (void)state;
     assert_false(answers(&r, &again));
-    assert_int_equal(said_count, 0);
+    assert_int_equal(reply_count, 0);
     assert_int_equal(core_request_add(&core, SPAN("peer"), buf_span(&again)), OK);
     work();
-    assert_int_equal(said_count, 1);
+    assert_int_equal(reply_count, 1);
     assert_int_equal(pack_find_u(last_answer(), "id", 0), 9);
     assert_true(pack_find(last_answer(), "records", &list, &records));
     assert_int_equal(list.count, 2);
@@ -66,7 +66,7 @@ static void the_peer_is_told_where_to_go_on_if_the_ring_cannot_be_read_now(void 
 
     (void)state;
     assert_true(answers(&r, NULL));
-    assert_int_equal(said_count, 1);
+    assert_int_equal(reply_count, 1);
     assert_int_equal(pack_find_u(last_answer(), "next", 0), 3);
 }
 

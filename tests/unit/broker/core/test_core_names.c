@@ -15,7 +15,7 @@ static void a_feeder_gets_its_name_and_the_line_after_which_it_goes_on(void **st
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     line(FIRST_FEED_EPOCH, 2, "A ", "2");
-    assert_string_equal(ask("peer", HELLO_AS("sim", "one")),
+    assert_string_equal(answer_to("peer", HELLO_AS("sim", "one")),
                         "{'re':'hello','id':1,'version':1,'epoch':" FEED_EPOCH
                         ",'received':2,'lease_ms':900}");
 }
@@ -24,7 +24,7 @@ static void a_second_feeder_of_a_name_is_refused_with_the_holder(void **state)
 {
     (void)state;
     grant();
-    assert_string_equal(ask("other", HELLO_AS("sim", "two")),
+    assert_string_equal(answer_to("other", HELLO_AS("sim", "two")),
                         "{'re':'hello','id':1,'error':'held',"
                         "'message':'feed sim is held by pid 9 on h','retry_ms':900}");
 }
@@ -63,7 +63,7 @@ static void a_hello_that_cannot_be_granted_is_answered_with_the_reason(void **st
 
     (void)state;
     for (size_t i = 0; i < LENGTH(table); i++) {
-        const char *answer = ask("peer", table[i].hello);
+        const char *answer = answer_to("peer", table[i].hello);
 
         if (strncmp(answer, table[i].begins, strlen(table[i].begins)) != 0 ||
             !strstr(answer, ",'message':'"))
@@ -76,8 +76,8 @@ static void a_hello_that_cannot_be_granted_is_answered_with_the_reason(void **st
 static void newer_peers_that_still_speak_our_version_are_welcome(void **state)
 {
     (void)state;
-    assert_non_null(strstr(ask("p", "{'op':'hello','id':3,'role':'consumer','oldest':1,"
-                                    "'newest':7,'colour':'blue'}"),
+    assert_non_null(strstr(answer_to("p", "{'op':'hello','id':3,'role':'consumer','oldest':1,"
+                                          "'newest':7,'colour':'blue'}"),
                            "'version':1,'epoch':7777,'seq':0"));
 }
 
@@ -86,11 +86,11 @@ static void lines_of_an_ended_grant_are_dropped(void **state)
     (void)state;
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
-    assert_string_equal(ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}"),
+    assert_string_equal(answer_to("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}"),
                         "{'re':'goodbye','id':2}");
     forget_sent(published, &published_count);
     line(FIRST_FEED_EPOCH, 2, "A ", "2"); /* still on its way */
-    assert_non_null(strstr(ask("new", HELLO_AS("sim", "two")), "'epoch':1640995200000002,"));
+    assert_non_null(strstr(answer_to("new", HELLO_AS("sim", "two")), "'epoch':1640995200000002,"));
     line(FIRST_FEED_EPOCH, 3, "A ", "3");
     line_of_kind(WIRE_HEARTBEAT, FIRST_FEED_EPOCH, 3, WIRE_TOPIC_HEARTBEAT, NULL);
     assert_int_equal(published_count, 0);
@@ -105,22 +105,22 @@ static void a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_prede
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     live_on(300);
-    assert_non_null(strstr(ask("other", HELLO_AS("sim", "two")), "'retry_ms':600}"));
+    assert_non_null(strstr(answer_to("other", HELLO_AS("sim", "two")), "'retry_ms':600}"));
     live_on(599);
-    assert_non_null(strstr(ask("other", HELLO_AS("sim", "two")), "'retry_ms':10}"));
+    assert_non_null(strstr(answer_to("other", HELLO_AS("sim", "two")), "'retry_ms':10}"));
     live_on(1);
-    assert_string_equal(ask("other", HELLO_AS("sim", "two")),
+    assert_string_equal(answer_to("other", HELLO_AS("sim", "two")),
                         "{'re':'hello','id':1,'version':1,'epoch':1640995200000002,"
                         "'received':0,'lease_ms':900,'after':{'host':'h','pid':9,"
                         "'line':1,'ago_ms':900,'left':false}}");
     /* A repeated request after a lost answer gets the same grant. */
-    assert_non_null(strstr(ask("other", HELLO_AS("sim", "two")), "'line':1,'ago_ms':900"));
-    ask("other", "{'op':'goodbye','id':2,'epoch':1640995200000002}");
+    assert_non_null(strstr(answer_to("other", HELLO_AS("sim", "two")), "'line':1,'ago_ms':900"));
+    answer_to("other", "{'op':'goodbye','id':2,'epoch':1640995200000002}");
     assert_non_null(
-        strstr(ask("third", HELLO_AS("sim", "three")), "'line':0,'ago_ms':0,'left':true}"));
+        strstr(answer_to("third", HELLO_AS("sim", "three")), "'line':0,'ago_ms':0,'left':true}"));
     /* A feeder that gets its own name back has no predecessor. */
-    ask("third", "{'op':'goodbye','id':2,'epoch':1640995200000003}");
-    assert_null(strstr(ask("third", HELLO_AS("sim", "three")), "after"));
+    answer_to("third", "{'op':'goodbye','id':2,'epoch':1640995200000003}");
+    assert_null(strstr(answer_to("third", HELLO_AS("sim", "three")), "after"));
 }
 
 static void a_feed_that_reconnects_makes_its_symbols_live_again(void **state)
@@ -128,9 +128,9 @@ static void a_feed_that_reconnects_makes_its_symbols_live_again(void **state)
     (void)state;
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
-    ask("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
+    answer_to("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
     assert_string_equal(published_text(1), "A state 2<1 {'state':'stale','feed':'sim'}");
-    ask("peer", HELLO_AS("sim", "one"));
+    answer_to("peer", HELLO_AS("sim", "one"));
     assert_string_equal(published_text(2), "A state 3<2 {'state':'live','feed':'sim'}");
     assert_int_equal(published_count, 3);
 }
@@ -143,7 +143,7 @@ static uint64_t let_in(const char *name)
              "{'op':'hello','id':1,'role':'feeder','name':'%s','owner':'%s','oldest':1,"
              "'newest':1,'acked':0,'host':'h','pid':9}",
              name, name);
-    ask("peer", hello);
+    answer_to("peer", hello);
     assert_int_equal(pack_find_text(last_answer(), "error").len, 0);
     return pack_find_u(last_answer(), "epoch", 0);
 }
@@ -154,7 +154,7 @@ static void leave(uint64_t epoch)
 
     snprintf(goodbye, sizeof goodbye, "{'op':'goodbye','id':2,'epoch':%llu}",
              (unsigned long long)epoch);
-    ask("peer", goodbye);
+    answer_to("peer", goodbye);
 }
 
 static void invent_feeds(int begin, int end)
@@ -168,7 +168,7 @@ static void invent_feeds(int begin, int end)
         epoch = let_in(name);
         line(epoch, 1, "S ", "1");
         leave(epoch);
-        forget_sent(said, &said_count);
+        forget_sent(replies, &reply_count);
         forget_sent(published, &published_count);
         pass_time(1);
     }

@@ -26,7 +26,7 @@ static struct feed *web(void)
 static void quotes_of_a_request_get_positions_one_after_the_other(void **state)
 {
     (void)state;
-    assert_string_equal(ask("gw", PUBLISH(",'sent':77", A1 "," B2 "," A1)),
+    assert_string_equal(answer_to("gw", PUBLISH(",'sent':77", A1 "," B2 "," A1)),
                         ANSWER("3", "1", "false", ""));
     assert_int_equal(published_count, 3);
     assert_string_equal(published_text(0), quote_text("A", 1, 0, "1"));
@@ -47,7 +47,8 @@ static void each_refused_quote_is_named_with_its_reason_and_field(void **state)
     core_fini(&core);
     core_init(&core, LOG_EPOCH);
     assert_string_equal(
-        ask("gw", PUBLISH("", "['A',{'last':'x'}]," A1 ",['a',{'last':'1'}],['A',{'low':'1'}],"
+        answer_to("gw",
+                  PUBLISH("", "['A',{'last':'x'}]," A1 ",['a',{'last':'1'}],['A',{'low':'1'}],"
                               "['A',{'last':'1','timestamp':1640999999.0}],"
                               "['A',{'bid':'2','ask':'1'}],['A',7],"
                               "['GOLD','bad_time','recorded_at']," B2 ",['C',{'last':'1'}]")),
@@ -82,7 +83,7 @@ static void a_request_that_makes_no_sense_changes_nothing(void **state)
 
     (void)state;
     for (size_t i = 0; i < LENGTH(wrong); i++)
-        assert_non_null(strstr(ask("gw", wrong[i]), "'error':'invalid'"));
+        assert_non_null(strstr(answer_to("gw", wrong[i]), "'error':'invalid'"));
     assert_int_equal(published_count, 0);
     assert_int_equal(feed_table_count(core.feeds), 0);
 }
@@ -99,7 +100,7 @@ static void a_request_has_a_burst_of_quotes_at_most(void **state)
             buf_adds(&request, "," A1);
         buf_adds(&request, "]}");
         core_begin_turn(&core);
-        assert_non_null(strstr(ask("gw", buf_text(&request)),
+        assert_non_null(strstr(answer_to("gw", buf_text(&request)),
                                count == 256 ? "'count':256,'first':1," : "'error':'invalid'"));
         assert_true(core_may_take(&core) == (count == 257));
     }
@@ -114,18 +115,18 @@ static void a_repeated_key_gets_the_same_answer_and_publishes_nothing(void **sta
                *request = PUBLISH(",'key':'k-1'", A1 ",['A',{'last':'x'}]," B2);
 
     (void)state;
-    assert_string_equal(ask("gw", request), first);
+    assert_string_equal(answer_to("gw", request), first);
     pass_time(KEY_TABLE_MS - 1);
-    assert_string_equal(ask("another gateway", request), again);
+    assert_string_equal(answer_to("another gateway", request), again);
     assert_int_equal(published_count, 2);
     assert_int_equal(web()->refused[QUOTE_BAD_PRICE], 1);
-    assert_non_null(strstr(ask("gw", PUBLISH(",'key':'k-1'", A1)), "'error':'stale'"));
-    assert_non_null(strstr(ask("gw", PUBLISH(",'key':'k-1','part':1", A1)), "'first':3,"));
-    assert_non_null(strstr(ask("gw", "{'op':'publish','id':3,'feed':'other','key':'k-1',"
-                                     "'quotes':[" B2 "]}"),
+    assert_non_null(strstr(answer_to("gw", PUBLISH(",'key':'k-1'", A1)), "'error':'stale'"));
+    assert_non_null(strstr(answer_to("gw", PUBLISH(",'key':'k-1','part':1", A1)), "'first':3,"));
+    assert_non_null(strstr(answer_to("gw", "{'op':'publish','id':3,'feed':'other','key':'k-1',"
+                                           "'quotes':[" B2 "]}"),
                            "'first':4,"));
     pass_time(1);
-    assert_non_null(strstr(ask("gw", request), "'repeated':false"));
+    assert_non_null(strstr(answer_to("gw", request), "'repeated':false"));
 }
 
 static void no_key_is_dropped_early_for_another(void **state)
@@ -135,27 +136,27 @@ static void no_key_is_dropped_early_for_another(void **state)
     (void)state;
     for (int i = 0; i <= (int)config.publish_keys; i++) {
         snprintf(request, sizeof request, PUBLISH(",'key':'k-%d'", A1), i);
-        assert_non_null(strstr(ask("gw", request), i < (int)config.publish_keys
-                                                       ? "'repeated':false"
-                                                       : "'error':'full'"));
+        assert_non_null(strstr(answer_to("gw", request), i < (int)config.publish_keys
+                                                             ? "'repeated':false"
+                                                             : "'error':'full'"));
         if (i == 0)
             pass_time(1000);
     }
     assert_int_equal(published_count, config.publish_keys);
     assert_non_null(strstr(unpacked(&text, last_answer()), "'retry_ms':599000}"));
-    assert_non_null(strstr(ask("gw", PUBLISH(",'key':'k-0'", A1)), "'repeated':true"));
-    assert_non_null(strstr(ask("gw", PUBLISH("", A1)), "'repeated':false"));
+    assert_non_null(strstr(answer_to("gw", PUBLISH(",'key':'k-0'", A1)), "'repeated':true"));
+    assert_non_null(strstr(answer_to("gw", PUBLISH("", A1)), "'repeated':false"));
     pass_time(599000);
-    assert_non_null(strstr(ask("gw", request), "'repeated':false"));
+    assert_non_null(strstr(answer_to("gw", request), "'repeated':false"));
 }
 
 static void a_feed_of_requests_is_silent_after_publish_timeout(void **state)
 {
     (void)state;
     core_tick(&core);
-    ask("gw", PUBLISH("", A1));
+    answer_to("gw", PUBLISH("", A1));
     live_on(config.publish_timeout - 1);
-    assert_string_equal(ask("gw", PUBLISH("", "")), ANSWER("0", "0", "false", ""));
+    assert_string_equal(answer_to("gw", PUBLISH("", "")), ANSWER("0", "0", "false", ""));
     live_on(config.publish_timeout - 1);
     assert_true(web()->is_held);
     forget_sent(published, &published_count);
@@ -164,7 +165,7 @@ static void a_feed_of_requests_is_silent_after_publish_timeout(void **state)
     assert_string_equal(published_text(0), "A state 2<1 {'state':'stale','feed':'web'}");
     forget_sent(published, &published_count);
     /* the feed is connected again, and its earlier quotes are live again */
-    ask("gw", PUBLISH("", B2));
+    answer_to("gw", PUBLISH("", B2));
     assert_string_equal(published_text(0), "A state 3<2 {'state':'live','feed':'web'}");
     assert_string_equal(published_text(1), quote_text("B", 4, 0, "2"));
 }
@@ -172,7 +173,7 @@ static void a_feed_of_requests_is_silent_after_publish_timeout(void **state)
 static void a_producer_ends_its_feed(void **state)
 {
     (void)state;
-    ask("gw", PUBLISH(",'ended':true", A1));
+    answer_to("gw", PUBLISH(",'ended':true", A1));
     assert_int_equal(published_count, 2);
     assert_string_equal(published_text(1), "A state 2<1 {'state':'stale','feed':'web'}");
     assert_true(web()->has_left);
@@ -183,16 +184,17 @@ static void a_producer_ends_its_feed(void **state)
 static void feeders_and_requests_do_not_share_a_name(void **state)
 {
     (void)state;
-    ask("peer", HELLO_AS("web", "one"));
-    assert_non_null(strstr(ask("gw", PUBLISH("", A1)), "'error':'held','message':'feed web is held "
-                                                       "by pid 9 on h','retry_ms':900}"));
+    answer_to("peer", HELLO_AS("web", "one"));
+    assert_non_null(strstr(answer_to("gw", PUBLISH("", A1)),
+                           "'error':'held','message':'feed web is held "
+                           "by pid 9 on h','retry_ms':900}"));
     assert_int_equal(published_count, 0);
     pass_time(900);
     core_tick(&core);
-    assert_non_null(strstr(ask("gw", PUBLISH("", A1)), "'first':1,"));
-    assert_non_null(strstr(ask("peer", HELLO_AS("web", "one")),
+    assert_non_null(strstr(answer_to("gw", PUBLISH("", A1)), "'first':1,"));
+    assert_non_null(strstr(answer_to("peer", HELLO_AS("web", "one")),
                            "'feed web is held by requests to publish','retry_ms':60000}"));
-    assert_non_null(strstr(ask("peer", HELLO_AS("web", "~requests")), "'error':'invalid'"));
+    assert_non_null(strstr(answer_to("peer", HELLO_AS("web", "~requests")), "'error':'invalid'"));
 }
 
 static void so_many_feeds_are_held_by_requests_at_once(void **state)
@@ -203,10 +205,10 @@ static void so_many_feeds_are_held_by_requests_at_once(void **state)
     for (int i = 0; i <= FEED_PUBLISHED_MAX; i++) {
         snprintf(request, sizeof request, "{'op':'publish','id':3,'feed':'f%d','quotes':[" A1 "]}",
                  i);
-        assert_non_null(
-            strstr(ask("gw", request), i < FEED_PUBLISHED_MAX ? "'count':1" : "'error':'full'"));
+        assert_non_null(strstr(answer_to("gw", request),
+                               i < FEED_PUBLISHED_MAX ? "'count':1" : "'error':'full'"));
     }
-    assert_non_null(strstr(ask("peer", HELLO_AS("sim", "one")), "'version':1"));
+    assert_non_null(strstr(answer_to("peer", HELLO_AS("sim", "one")), "'version':1"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

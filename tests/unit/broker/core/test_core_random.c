@@ -194,14 +194,14 @@ static void receive_all(void)
 
 static void feeder_says_hello(struct feeder *f)
 {
-    char question[300];
+    char json[300];
     uint64_t received;
 
-    snprintf(question, sizeof question,
+    snprintf(json, sizeof json,
              "{'op':'hello','id':1,'role':'feeder','name':'%s','owner':'%s','oldest':1,"
              "'newest':1,'acked':0}",
              f->name, f->owner);
-    ask(f->peer, question);
+    answer_to(f->peer, json);
     if (pack_find_text(last_answer(), "error").len)
         return;
     f->epoch = pack_find_u(last_answer(), "epoch", 0);
@@ -214,12 +214,12 @@ static void feeder_says_hello(struct feeder *f)
 /* Process control messages: `resend` goes back, or reports lines that are gone as lost. */
 static void feeders_listen(void)
 {
-    size_t count = said_count;
+    size_t count = reply_count;
 
     for (size_t i = 0; i < count; i++) {
-        struct span message = buf_span(&said[i].message);
+        struct span message = buf_span(&replies[i].message);
         uint64_t epoch = pack_find_u(message, "epoch", 0), from;
-        char question[300];
+        char json[300];
 
         if (!span_eq(pack_find_text(message, "op"), "resend"))
             continue;
@@ -232,16 +232,16 @@ static void feeders_listen(void)
             f->send_at = from;
             if (from > f->given_up)
                 continue;
-            snprintf(question, sizeof question,
+            snprintf(json, sizeof json,
                      "{'op':'lost','id':1,'epoch':%llu,'first':%llu,'last':%llu,'"
                      "reason':'r'}",
                      (unsigned long long)epoch, (unsigned long long)from,
                      (unsigned long long)f->given_up);
-            if (strstr(ask(f->peer, question), "'received'"))
+            if (strstr(answer_to(f->peer, json), "'received'"))
                 f->send_at = f->given_up + 1;
         }
     }
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
 }
 
 static void feeder_restarts(struct feeder *f)
@@ -256,7 +256,7 @@ static void feeder_restarts(struct feeder *f)
 
 static void feeder_acts(struct feeder *f)
 {
-    char question[100];
+    char json[100];
     unsigned act = dice(100);
     uint64_t old;
 
@@ -286,9 +286,9 @@ static void feeder_acts(struct feeder *f)
     } else if (act < 96 && f->next > 30) {
         f->given_up = f->next - 1 - dice(10);
     } else if (act == 97 && !dice(10)) {
-        snprintf(question, sizeof question, "{'op':'goodbye','id':1,'epoch':%llu}",
+        snprintf(json, sizeof json, "{'op':'goodbye','id':1,'epoch':%llu}",
                  (unsigned long long)f->epoch);
-        ask(f->peer, question);
+        answer_to(f->peer, json);
         receive_all();
         feeder_restarts(f);
     } else if (act == 98) {
@@ -315,15 +315,14 @@ static void a_newcomer_takes_a_snapshot(void)
 {
     uint64_t from = 0, count = 0, known = 0;
     struct pack_value list, v[5];
-    char question[100];
+    char json[100];
     struct wire_record r;
     struct span c;
 
     do {
-        snprintf(question, sizeof question,
-                 "{'op':'snapshot','id':1,'pattern':'*','from':%llu,'limit':%u}",
+        snprintf(json, sizeof json, "{'op':'snapshot','id':1,'pattern':'*','from':%llu,'limit':%u}",
                  (unsigned long long)from, 1 + dice(60));
-        ask("new", question);
+        answer_to("new", json);
         assert_int_equal(pack_find_u(last_answer(), "seq", 0), receiver.seq);
         assert_true(pack_find(last_answer(), "quotes", &list, &c));
         pack_next(&c, &list);
@@ -349,7 +348,7 @@ static void a_newcomer_takes_a_snapshot(void)
 static void a_laggard_asks_for_a_replay(void)
 {
     uint64_t after = dice((unsigned)receiver.seq + 1), upto = after;
-    char question[100], pattern[8];
+    char json[100], pattern[8];
     struct pack_value list, v[3];
     struct span c;
 
@@ -357,10 +356,9 @@ static void a_laggard_asks_for_a_replay(void)
     if (after + 300 < receiver.seq)
         after = upto = receiver.seq - 300;
     do {
-        snprintf(question, sizeof question,
-                 "{'op':'replay','id':1,'pattern':'%s','after':%llu,'limit':%u}", pattern,
-                 (unsigned long long)upto, 1 + dice(50));
-        ask("late", question);
+        snprintf(json, sizeof json, "{'op':'replay','id':1,'pattern':'%s','after':%llu,'limit':%u}",
+                 pattern, (unsigned long long)upto, 1 + dice(50));
+        answer_to("late", json);
         assert_int_equal(pack_find_u(last_answer(), "head", 0), receiver.seq);
         assert_int_equal(pack_find_u(last_answer(), "first", 0), journal_first(core.log.journal));
         after = after + 1 < journal_first(core.log.journal) ? journal_first(core.log.journal) - 1

@@ -65,14 +65,14 @@ static const char *page(void)
 
 __attribute__((format(printf, 1, 2))) static const char *answered(const char *request, ...)
 {
-    char question[300];
+    char json[300];
     va_list args;
 
     va_start(args, request);
-    vsnprintf(question, sizeof question, request, args);
+    vsnprintf(json, sizeof json, request, args);
     va_end(args);
-    forget_sent(said, &said_count);
-    ask("p", question);
+    forget_sent(replies, &reply_count);
+    answer_to("p", json);
     wait_for_answer();
     return page();
 }
@@ -167,13 +167,13 @@ static void a_gap_is_said_once_though_the_request_had_no_work_in_its_first_turn(
     push_out(20);
     packed(&message, "{'op':'replay','id':1,'pattern':'*','after':5,'limit':1}");
     core.turn_work = CORE_WORK_MESSAGE + 1 + CORE_WORK_ENTRY + 1; /* for the first of two */
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     for (int i = 0; i < 2; i++)
         core_control(&core, SPAN("p"), buf_span(&message));
     buf_free(&message);
     work();
     core.turn_work = CORE_TURN_WORK;
-    assert_int_equal(said_count, 2);
+    assert_int_equal(reply_count, 2);
     assert_string_equal(page(), wanted("6-%llu not_stored, %llu upto %llu", (ULL)first() - 1,
                                        (ULL)first(), (ULL)first()));
 }

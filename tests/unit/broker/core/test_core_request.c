@@ -105,7 +105,7 @@ static void a_snapshot_in_slices_has_every_symbol_that_matches_once(void **state
             put("p", request);
             work();
             from = check_snapshot(list, seen);
-            forget_sent(said, &said_count);
+            forget_sent(replies, &reply_count);
             forget_sent(published, &published_count);
         } while (from);
         for (size_t k = 0; k < known; k++) {
@@ -147,13 +147,13 @@ static void the_work_of_a_turn_is_bounded(void **state)
     core.turn_work = 100;
     for (size_t i = 0; i < LENGTH(requests); i++) {
         put("p", requests[i]);
-        assert_int_equal(said_count, 0);
+        assert_int_equal(reply_count, 0);
         if (i < 2)
             assert_true(work() > 10);
         else
             work();
-        assert_int_equal(said_count, 1);
-        forget_sent(said, &said_count);
+        assert_int_equal(reply_count, 1);
+        forget_sent(replies, &reply_count);
     }
 }
 
@@ -164,7 +164,7 @@ static void a_turn_as_it_is_set_packs_a_hundred_values_at_most(void **state)
     quote_all(SYMBOLS);
     put("p", "{'op':'snapshot','id':1,'pattern':'*','limit':2000}");
     assert_true(work() >= 2000 / 100);
-    assert_int_equal(said_count, 1);
+    assert_int_equal(reply_count, 1);
 }
 
 /* The ring loses its oldest entries while a replay reads it: missing positions are reported. */
@@ -208,7 +208,7 @@ static void a_replay_in_slices_leaves_out_nothing_that_it_covers(void **state)
         assert_int_equal(upto, after > upto ? 0 : upto);
         assert_true(!list.count || after == upto);
         after = dice(3) ? upto : journal_first(core.log.journal);
-        forget_sent(said, &said_count);
+        forget_sent(replies, &reply_count);
         forget_sent(published, &published_count);
     }
     between_slices = NULL;
@@ -221,14 +221,14 @@ static void quotes_and_leases_do_not_wait_for_requests(void **state)
     for (int i = 0; i < 100; i++)
         put("loud", "{'op':'snapshot','id':1,'pattern':'A*,B*,C*'}");
     put("quiet", "{'op':'ping','id':2}");
-    assert_int_equal(said_count, 1); /* at once */
+    assert_int_equal(reply_count, 1); /* at once */
     put("quiet", "{'op':'snapshot','id':3,'pattern':'AA0'}");
-    for (int turns = 0; said_count == 1 || !span_eq(buf_span(&said[said_count - 1].to), "quiet");
-         turns++) {
+    for (int turns = 0;
+         reply_count == 1 || !span_eq(buf_span(&replies[reply_count - 1].to), "quiet"); turns++) {
         assert_true(turns < 100); /* one request of the other peer, not a hundred */
         core_work(&core);
     }
-    assert_true(said_count <= 4);
+    assert_true(reply_count <= 4);
 }
 
 static void requests_that_are_too_many_are_refused(void **state)
@@ -238,9 +238,9 @@ static void requests_that_are_too_many_are_refused(void **state)
     (void)state;
     for (int i = 0; i < REQUEST_QUEUE_PEER; i++)
         put("loud", "{'op':'status','id':1}");
-    assert_int_equal(said_count, 0);
+    assert_int_equal(reply_count, 0);
     put("loud", "{'op':'status','id':7}");
-    assert_int_equal(said_count, 1);
+    assert_int_equal(reply_count, 1);
     assert_string_equal(unpacked(&text, last_answer()),
                         "{'re':'status','id':7,'error':'full','message':'too many "
                         "requests wait for the broker: ask again'}");
@@ -249,7 +249,7 @@ static void requests_that_are_too_many_are_refused(void **state)
         put(peer, "{'op':'status','id':1}");
     }
     work();
-    assert_int_equal(said_count, 1 + REQUEST_QUEUE_PEER + REQUEST_QUEUE_MAX);
+    assert_int_equal(reply_count, 1 + REQUEST_QUEUE_PEER + REQUEST_QUEUE_MAX);
     assert_int_equal(core_work(&core), false);
 }
 
@@ -277,17 +277,17 @@ static void requests_of_a_peer_wait_until_it_has_read_and_delay_no_other(void **
     for (int i = 0; i <= REQUEST_QUEUE_PEER; i++)
         put("deaf", "{'op':'status','id':1}");
     assert_int_equal(refusals, 1);
-    assert_int_equal(said_count, 1);
+    assert_int_equal(reply_count, 1);
     put("quiet", "{'op':'status','id':2}");
     assert_int_equal(work(), 2);
-    assert_int_equal(said_count, 2);
-    assert_true(span_eq(buf_span(&said[1].to), "quiet"));
+    assert_int_equal(reply_count, 2);
+    assert_true(span_eq(buf_span(&replies[1].to), "quiet"));
     assert_int_equal(core_work(&core), false); /* the work is not urgent */
     (void)core_tick(&core);
     assert_true(core_tick(&core) <= CORE_BEHIND_MS);
     behind = NULL;
     work();
-    assert_int_equal(said_count, 2 + REQUEST_QUEUE_PEER);
+    assert_int_equal(reply_count, 2 + REQUEST_QUEUE_PEER);
     (void)core_tick(&core);
     assert_true(core_tick(&core) > CORE_BEHIND_MS);
 }
@@ -302,11 +302,11 @@ static const char *refusal(const char *op, const char *list, size_t len)
     pack_kv_text(&pk, "op", span_of(op));
     pack_kv_u(&pk, "id", 1);
     pack_kv_text(&pk, "pattern", (struct span){list, len});
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     core_control(&core, SPAN("p"), buf_span(&message));
     buf_free(&message);
     work();
-    assert_int_equal(said_count, 1);
+    assert_int_equal(reply_count, 1);
     span_copy(buf_room(&text, 64), 64, pack_find_text(last_answer(), "error"));
     return text.data + text.len - 64;
 }

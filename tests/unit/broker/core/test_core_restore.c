@@ -20,10 +20,10 @@ static uint64_t joins(const char *hello)
 {
     uint64_t epoch;
 
-    ask("peer", hello);
+    answer_to("peer", hello);
     epoch = pack_find_u(last_answer(), "epoch", 0);
     assert_true(epoch != 0);
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     return epoch;
 }
 
@@ -33,8 +33,8 @@ static void leaves(uint64_t epoch)
 
     snprintf(goodbye, sizeof goodbye, "{'op':'goodbye','id':2,'epoch':%llu}",
              (unsigned long long)epoch);
-    ask("peer", goodbye);
-    forget_sent(said, &said_count);
+    answer_to("peer", goodbye);
+    forget_sent(replies, &reply_count);
 }
 
 static void restart(void)

@@ -27,7 +27,7 @@ static int set_up_quotes(void **state)
         snprintf(price, sizeof price, "%u", i + 1);
         line(FIRST_FEED_EPOCH, ++number, topic, price);
     }
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     core.turn_work = TURN;
     return 0;
 }
@@ -42,8 +42,8 @@ static unsigned turns_of(const char *request)
     core_control(&core, SPAN("p"), buf_span(&message));
     buf_free(&message);
     turns = work();
-    assert_int_equal(said_count, 1);
-    forget_sent(said, &said_count);
+    assert_int_equal(reply_count, 1);
+    forget_sent(replies, &reply_count);
     return turns;
 }
 

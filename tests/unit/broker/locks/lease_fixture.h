@@ -36,7 +36,7 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-static inline struct lease_request ask_of(const char *name, const char *owner, uint64_t ttl_ms)
+static inline struct lease_request request_of(const char *name, const char *owner, uint64_t ttl_ms)
 {
     return (struct lease_request){.name = span_of(name),
                                   .owner = span_of(owner),

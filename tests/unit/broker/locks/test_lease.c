@@ -33,9 +33,10 @@ static size_t happen(enum lease_event_kind kind, struct lease_event *last)
     return count;
 }
 
-static enum err ask(const char *name, const char *owner, uint64_t wait_ms, struct lease_answer *a)
+static enum err acquire(const char *name, const char *owner, uint64_t wait_ms,
+                        struct lease_answer *a)
 {
-    struct lease_request q = ask_of(name, owner, 1000);
+    struct lease_request q = request_of(name, owner, 1000);
 
     q.wait_ms = wait_ms;
     return lease_acquire(table, &q, now, awake, a);
@@ -45,7 +46,7 @@ static struct lease *granted(const char *name, const char *owner)
 {
     struct lease_answer a;
 
-    assert_int_equal(ask(name, owner, 0, &a), OK);
+    assert_int_equal(acquire(name, owner, 0, &a), OK);
     return a.lease;
 }
 
@@ -78,7 +79,7 @@ static void every_grant_has_a_token_above_all_before_whatever_the_lock(void **st
 
 static void a_longer_time_of_the_same_grant_must_be_stored_and_a_renewal_not(void **state)
 {
-    struct lease_request q = ask_of("a", "x", 1000);
+    struct lease_request q = request_of("a", "x", 1000);
     struct lease_answer a;
     bool has_value;
     struct lease *l = granted("a", "x");
@@ -185,7 +186,7 @@ static void names_are_bounded_and_idle_ones_make_room(void **state)
     make_table(2);
     granted("a", "x");
     l = granted("b", "x");
-    assert_int_equal(ask("c", "x", 0, &a), ERR_FULL);
+    assert_int_equal(acquire("c", "x", 0, &a), ERR_FULL);
     assert_non_null(strstr(a.why, "LOCK_COUNT_MAX"));
     assert_int_equal(lease_release(table, l, SPAN("x"), l->token, now), OK);
     /* Not before the change is stored: its row is removed afterwards. */
@@ -196,13 +197,13 @@ static void names_are_bounded_and_idle_ones_make_room(void **state)
     assert_int_equal(happen(LEASE_EVENT_FORGOTTEN, &e), 1);
     assert_string_equal(e.name, "b");
     assert_int_equal(lease_count(table), 1);
-    assert_int_equal(ask("c", "x", 0, &a), OK);
+    assert_int_equal(acquire("c", "x", 0, &a), OK);
 }
 
 static void a_renewal_lends_no_longer_time_than_is_stored(void **state)
 {
     struct lease *l = granted("a", "x");
-    struct lease_request longer = ask_of("a", "x", 60000), shorter = ask_of("a", "x", 5000);
+    struct lease_request longer = request_of("a", "x", 60000), shorter = request_of("a", "x", 5000);
     struct lease_answer a;
 
     (void)state;
@@ -253,11 +254,11 @@ static void a_line_is_bounded(void **state)
     granted("a", "x");
     for (size_t i = 0; i < LEASE_LINE_MAX; i++) {
         snprintf(owner, sizeof owner, "w%zu", i);
-        assert_int_equal(ask("a", owner, 100, &a), ERR_HELD);
+        assert_int_equal(acquire("a", owner, 100, &a), ERR_HELD);
         assert_int_equal(a.place, i + 1);
     }
-    assert_int_equal(ask("a", "one-more", 100, &a), ERR_FULL);
-    assert_int_equal(ask("a", "w7", 100, &a), ERR_HELD);
+    assert_int_equal(acquire("a", "one-more", 100, &a), ERR_FULL);
+    assert_int_equal(acquire("a", "w7", 100, &a), ERR_HELD);
     assert_int_equal(a.place, 8);
     assert_int_equal(lease_count_places(table), LEASE_LINE_MAX);
 }
@@ -269,13 +270,13 @@ static void a_place_outlives_a_pause_of_ours(void **state)
 
     (void)state;
     granted("a", "x");
-    assert_int_equal(ask("a", "y", 10000, &a), ERR_HELD);
+    assert_int_equal(acquire("a", "y", 10000, &a), ERR_HELD);
     now += 60000; /* stopped; the lease ran out, the place did not */
     assert_int_equal(happen(LEASE_EVENT_EXPIRED, NULL), 1);
     assert_int_equal(lease_waiters(lease_find(table, SPAN("a"))), 1);
-    assert_int_equal(ask("a", "y", 10000, &a), OK);
+    assert_int_equal(acquire("a", "y", 10000, &a), OK);
     assert_true(a.is_new);
-    assert_int_equal(ask("a", "z", 10000, &a), ERR_HELD);
+    assert_int_equal(acquire("a", "z", 10000, &a), ERR_HELD);
     awake += LEASE_PLACE_MS;
     lease_allow_grants(table, false);
     assert_int_equal(happen(LEASE_EVENT_DROPPED, &e), 1);
@@ -284,22 +285,22 @@ static void a_place_outlives_a_pause_of_ours(void **state)
 
 static void where_nothing_may_be_granted_what_is_held_goes_on(void **state)
 {
-    struct lease_request longer = ask_of("a", "x", 5000);
+    struct lease_request longer = request_of("a", "x", 5000);
     struct lease_answer a;
     struct lease *l = granted("a", "x");
 
     (void)state;
     lease_allow_grants(table, false);
-    assert_int_equal(ask("b", "x", 0, &a), ERR_AGAIN);
+    assert_int_equal(acquire("b", "x", 0, &a), ERR_AGAIN);
     assert_null(a.lease);
-    assert_int_equal(ask("a", "x", 0, &a), OK);
+    assert_int_equal(acquire("a", "x", 0, &a), OK);
     assert_int_equal(lease_acquire(table, &longer, now, awake, &a), ERR_AGAIN);
     assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
-    assert_int_equal(ask("a", "y", 5000, &a), ERR_HELD);
+    assert_int_equal(acquire("a", "y", 5000, &a), ERR_HELD);
     assert_int_equal(lease_release(table, l, SPAN("x"), l->token, now), OK);
     assert_int_equal(happen(LEASE_EVENT_GRANTED, NULL), 0);
-    assert_int_equal(ask("a", "y", 0, &a), ERR_AGAIN);
-    assert_int_equal(ask("a", "y", 5000, &a), ERR_HELD);
+    assert_int_equal(acquire("a", "y", 0, &a), ERR_AGAIN);
+    assert_int_equal(acquire("a", "y", 5000, &a), ERR_HELD);
     lease_allow_grants(table, true);
     assert_int_equal(lease_wait(table, now, awake), 0);
     assert_int_equal(happen(LEASE_EVENT_GRANTED, NULL), 1);

@@ -19,7 +19,7 @@ static void pass(int64_t ms)
     awake += ms;
 }
 
-static enum err ask(struct lease_request q, struct lease_answer *a)
+static enum err acquire(struct lease_request q, struct lease_answer *a)
 {
     return lease_acquire(table, &q, now, awake, a);
 }
@@ -28,7 +28,7 @@ static struct lease *granted(const char *name, const char *owner, uint64_t ttl_m
 {
     struct lease_answer a;
 
-    assert_int_equal(ask(ask_of(name, owner, ttl_ms), &a), OK);
+    assert_int_equal(acquire(request_of(name, owner, ttl_ms), &a), OK);
     assert_true(a.is_new);
     return a.lease;
 }
@@ -36,11 +36,11 @@ static struct lease *granted(const char *name, const char *owner, uint64_t ttl_m
 /* An owner waits for a lock that is held; its place. */
 static size_t waits(const char *name, const char *owner, uint64_t wait_ms)
 {
-    struct lease_request q = ask_of(name, owner, 1000);
+    struct lease_request q = request_of(name, owner, 1000);
     struct lease_answer a;
 
     q.wait_ms = wait_ms;
-    assert_int_equal(ask(q, &a), ERR_HELD);
+    assert_int_equal(acquire(q, &a), ERR_HELD);
     assert_true(a.is_waiting);
     return a.place;
 }
@@ -85,14 +85,14 @@ static int64_t wait_now(void)
 
 static void a_grant_has_all_that_was_requested(void **state)
 {
-    struct lease_request q = ask_of("a", "x", 600000);
+    struct lease_request q = request_of("a", "x", 600000);
     struct lease_answer a;
 
     (void)state;
     q.host = SPAN("web1");
     q.pid = 4711;
     q.delay_ms = 600000;
-    assert_int_equal(ask(q, &a), OK);
+    assert_int_equal(acquire(q, &a), OK);
     assert_int_equal(a.lease->token, FLOOR + 1);
     assert_string_equal(a.lease->name, "a");
     assert_string_equal(a.lease->owner, "x");
@@ -129,17 +129,17 @@ static void a_request_is_refused_beyond_each_bound_with_the_reason(void **state)
           .peer = {peer, LEASE_PEER_MAX + 1}},
          "peer identity"},
     };
-    struct lease_request q = ask_of("a", "x", 1000);
+    struct lease_request q = request_of("a", "x", 1000);
     struct lease_answer a;
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        assert_int_equal(ask(rows[i].request, &a), ERR_INVALID);
+        assert_int_equal(acquire(rows[i].request, &a), ERR_INVALID);
         assert_ptr_equal(strstr(a.why, rows[i].why), a.why);
     }
     assert_int_equal(lease_count(table), 0);
     q.peer = (struct span){peer, LEASE_PEER_MAX};
-    assert_int_equal(ask(q, &a), OK);
+    assert_int_equal(acquire(q, &a), OK);
     assert_null(a.why);
 }
 
@@ -166,12 +166,12 @@ static void a_renewal_is_as_long_as_it_asks_for_up_to_the_grant(void **state)
 static void what_is_surely_stored_stays_so_while_a_value_is_being_stored(void **state)
 {
     struct lease *l = granted("a", "x", 1000);
-    struct lease_request longer = ask_of("a", "x", 60000);
+    struct lease_request longer = request_of("a", "x", 60000);
     struct lease_answer a;
 
     (void)state;
     stored();
-    assert_int_equal(ask(longer, &a), OK);
+    assert_int_equal(acquire(longer, &a), OK);
     stored();
     assert_int_equal(lease_put(table, l, SPAN("x"), l->token, SPAN("v")), OK);
     assert_int_equal(lease_renew(table, l, SPAN("x"), l->token, 0, now), OK);
@@ -200,13 +200,13 @@ static void a_value_is_put_with_the_current_grant_up_to_its_size(void **state)
 
 static void a_break_needs_the_token_of_a_grant_that_runs(void **state)
 {
-    struct lease_request q = ask_of("a", "x", 5000);
+    struct lease_request q = request_of("a", "x", 5000);
     struct lease_answer a;
     uint64_t change;
 
     (void)state;
     q.delay_ms = 100;
-    assert_int_equal(ask(q, &a), OK);
+    assert_int_equal(acquire(q, &a), OK);
     assert_int_equal(lease_break(table, a.lease, a.lease->token + 1, now), ERR_STALE);
     pass(10);
     assert_int_equal(lease_break(table, a.lease, a.lease->token, now), OK);
@@ -229,8 +229,8 @@ static void a_break_needs_the_token_of_a_grant_that_runs(void **state)
     next(LEASE_EVENT_OPENED);
     assert_int_equal(lease_break(table, a.lease, a.lease->token, now), OK);
     assert_int_equal(lease_release(table, a.lease, SPAN("x"), a.lease->token, now), ERR_STALE);
-    q = ask_of("b", "x", 5000);
-    assert_int_equal(ask(q, &a), OK);
+    q = request_of("b", "x", 5000);
+    assert_int_equal(acquire(q, &a), OK);
     released(a.lease, "x");
     assert_int_equal(lease_release(table, a.lease, SPAN("y"), a.lease->token, now), ERR_STALE);
     assert_int_equal(lease_break(table, a.lease, a.lease->token, now), ERR_STALE);
@@ -243,7 +243,7 @@ static void a_break_needs_the_token_of_a_grant_that_runs(void **state)
 static void a_grant_to_the_first_in_line_says_all_of_its_request(void **state)
 {
     struct lease *l = granted("a", "x", 5000);
-    struct lease_request q = ask_of("a", "y", 2000);
+    struct lease_request q = request_of("a", "y", 2000);
     struct lease_answer a;
     struct lease_event e;
 
@@ -253,7 +253,7 @@ static void a_grant_to_the_first_in_line_says_all_of_its_request(void **state)
     q.delay_ms = 300;
     q.wait_ms = 5000;
     q.id = 99;
-    assert_int_equal(ask(q, &a), ERR_HELD);
+    assert_int_equal(acquire(q, &a), ERR_HELD);
     assert_false(a.is_new);
     pass(700);
     released(l, "x");
@@ -314,11 +314,11 @@ static void a_place_is_known_by_its_owner_and_given_up_once(void **state)
 {
     const char *owners[3] = {NULL};
     struct lease *l = granted("a", "x", 600000);
-    struct lease_request q = ask_of("a", "w", 1000);
+    struct lease_request q = request_of("a", "w", 1000);
     struct lease_answer a;
 
     (void)state;
-    assert_int_equal(ask(q, &a), ERR_HELD); /* neither waiting nor keeping a place */
+    assert_int_equal(acquire(q, &a), ERR_HELD); /* neither waiting nor keeping a place */
     assert_int_equal(a.place, 1);
     assert_false(a.is_waiting);
     assert_int_equal(lease_waiters(l), 0);
@@ -356,16 +356,16 @@ static void the_lines_of_all_locks_are_bounded(void **state)
         }
     }
     granted("more", "x", 600000);
-    q = ask_of("more", "y", 1000);
+    q = request_of("more", "y", 1000);
     q.is_to_keep = true;
-    assert_int_equal(ask(q, &a), ERR_FULL);
+    assert_int_equal(acquire(q, &a), ERR_FULL);
     assert_string_equal(a.why, "the lines of all locks are full");
     assert_true(lease_cancel(table, lease_find(table, SPAN("n0")), SPAN("w5"), now));
-    assert_int_equal(ask(q, &a), ERR_HELD);
-    assert_int_equal(ask(q, &a), ERR_HELD); /* it has its place already */
-    q = ask_of("n1", "one-more", 1000);
+    assert_int_equal(acquire(q, &a), ERR_HELD);
+    assert_int_equal(acquire(q, &a), ERR_HELD); /* it has its place already */
+    q = request_of("n1", "one-more", 1000);
     q.is_to_keep = true;
-    assert_int_equal(ask(q, &a), ERR_FULL);
+    assert_int_equal(acquire(q, &a), ERR_FULL);
     assert_string_equal(a.why, "the line of this lock is full");
 }
 

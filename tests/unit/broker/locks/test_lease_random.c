@@ -176,7 +176,7 @@ static void model_happen(void)
 static void try_lock(struct model *m, int name, int owner)
 {
     int place = model_place(m, owner);
-    struct lease_request q = ask_of(names[name], owners[owner], 1000 + dice(3) * 1000);
+    struct lease_request q = request_of(names[name], owners[owner], 1000 + dice(3) * 1000);
     bool is_holder = m->state == LEASE_HELD && m->owner == owner && m->is_there,
          is_next = !m->waiters || place == 0,
          could = !m->is_there || (m->state == LEASE_FREE && is_next);
@@ -226,27 +226,29 @@ static void try_grant_op(struct model *m, struct lease *l, int owner)
 {
     bool is_current = m->state == LEASE_HELD && m->owner == owner;
     uint64_t token = dice(4) ? m->token : m->token - dice(3);
-    struct span who = span_of(owners[owner]);
+    struct span name_of_owner = span_of(owners[owner]);
     uint64_t ttl = dice(2) * 1500;
 
     is_current &= token == m->token;
     switch (dice(4)) {
     case 0:
-        assert_int_equal(lease_renew(table, l, who, token, ttl, now), is_current ? OK : ERR_STALE);
+        assert_int_equal(lease_renew(table, l, name_of_owner, token, ttl, now),
+                         is_current ? OK : ERR_STALE);
         if (is_current)
             m->until = now + (ttl && (int64_t)ttl < m->ttl ? (int64_t)ttl : m->ttl) + 1;
         break;
     case 1:
         if (m->ended == LEASE_RELEASED && m->owner == owner && token == m->token)
             is_current = true;
-        assert_int_equal(lease_release(table, l, who, token, now), is_current ? OK : ERR_STALE);
+        assert_int_equal(lease_release(table, l, name_of_owner, token, now),
+                         is_current ? OK : ERR_STALE);
         if (is_current && m->state == LEASE_HELD) {
             m->state = LEASE_FREE;
             m->ended = LEASE_RELEASED;
         }
         break;
     case 2:
-        assert_int_equal(lease_put(table, l, who, token, SPAN("value")),
+        assert_int_equal(lease_put(table, l, name_of_owner, token, SPAN("value")),
                          is_current ? OK : ERR_STALE);
         m->version += is_current;
         break;

@@ -15,7 +15,7 @@
 
 static struct lease *granted(const char *name)
 {
-    struct lease_request q = ask_of(name, "x", 1000);
+    struct lease_request q = request_of(name, "x", 1000);
     struct lease_answer a;
 
     assert_int_equal(lease_acquire(table, &q, now, awake, &a), OK);

@@ -298,7 +298,7 @@ static void a_disk_without_room_is_reported_at_the_start(void **state)
 /* --- killed between write and answer ------------------------------------------------ */
 
 /* Store grant after grant, and write each number to the pipe once it is stored. */
-static _Noreturn void grant_until_killed(int told)
+static _Noreturn void grant_until_killed(int pipe_end)
 {
     uint64_t floor, token;
     char name[16];
@@ -314,7 +314,7 @@ static _Noreturn void grant_until_killed(int told)
         if (lease_store_write(store, batch, error))
             _exit(1);
         lease_batch_clear(batch);
-        if (write(told, &token, sizeof token) != sizeof token)
+        if (write(pipe_end, &token, sizeof token) != sizeof token)
             _exit(1);
     }
 }
@@ -336,16 +336,16 @@ static void after_a_kill_what_was_acknowledged_is_there_and_no_token_again(void 
     dice_seed();
     open_at(0);
     for (int i = 0; i < KILLS; i++) {
-        uint64_t told, highest = 0;
+        uint64_t pipe_end, highest = 0;
 
         lease_store_close(store);
         store = NULL;
-        told = killed_after(1 + dice(40), grant_until_killed);
-        assert_true(told > before);
+        pipe_end = killed_after(1 + dice(40), grant_until_killed);
+        assert_true(pipe_end > before);
         open_at(0);
         assert_ok(lease_store_each(store, 0, find_highest, &highest, error));
         /* The grant in progress may be stored too. */
-        assert_true(highest == told || highest == told + 1);
+        assert_true(highest == pipe_end || highest == pipe_end + 1);
         assert_true(floor_now >= highest);
         before = floor_now;
     }

@@ -29,91 +29,91 @@ static void tick(int64_t ms)
     lock_core_tick(core.locks, &core.time);
 }
 
-static void says(const char *question, const char *want)
+static void is_answered(const char *json, const char *want)
 {
-    assert_string_equal(ask("p", question), want);
-    forget_sent(said, &said_count);
+    assert_string_equal(answer_to("p", json), want);
+    forget_sent(replies, &reply_count);
 }
 
 /* One member of the answer to a request, as JSON. */
-static const char *member(const char *peer, const char *question, const char *key)
+static const char *member(const char *peer, const char *json, const char *key)
 {
     static struct buf out;
     struct span raw;
     struct pack_value v;
 
-    ask(peer, question);
+    answer_to(peer, json);
     if (!pack_find(last_answer(), key, &v, &raw))
-        fail_msg("%s: no %s in %s", question, key, buf_text(&text));
+        fail_msg("%s: no %s in %s", json, key, buf_text(&text));
     buf_clear(&out);
     raw.len = (size_t)(last_answer().at + last_answer().len - raw.at);
     pack_to_json(&raw, &out);
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     return buf_text(&out);
 }
 
-#define SAYS_OF(question, key, want) assert_string_equal(member("p", question, key), want)
+#define SAYS_OF(json, key, want) assert_string_equal(member("p", json, key), want)
 
 static void a_free_lock_is_granted_and_the_holder_asking_again_has_the_same_grant(void **state)
 {
     (void)state;
-    says(LOCK_AS("x", 1000, 500, ""), GRANTED("x", 1, 1000, 500, "true"));
+    is_answered(LOCK_AS("x", 1000, 500, ""), GRANTED("x", 1, 1000, 500, "true"));
     tick(400);
-    says(LOCK_AS("x", 1000, 500, ""), GRANTED("x", 1, 1000, 500, "false"));
+    is_answered(LOCK_AS("x", 1000, 500, ""), GRANTED("x", 1, 1000, 500, "false"));
     tick(999); /* its time began anew */
-    says(LOCK_AS("x", 2000, 0, ""), GRANTED("x", 1, 2000, 0, "false"));
+    is_answered(LOCK_AS("x", 2000, 0, ""), GRANTED("x", 1, 2000, 0, "false"));
 }
 
 static void a_held_lock_is_refused_with_everything_one_needs_to_know(void **state)
 {
     (void)state;
-    ask("p", "{'op':'lock','id':1,'name':'a','owner':'x','ttl_ms':9000,'host':'h','pid':7}");
-    forget_sent(said, &said_count);
+    answer_to("p", "{'op':'lock','id':1,'name':'a','owner':'x','ttl_ms':9000,'host':'h','pid':7}");
+    forget_sent(replies, &reply_count);
     tick(1000);
-    says(LOCK_AS("y", 1000, 0, ""),
-         "{'re':'lock','id':1,'error':'held','message':'"
-         "lock a is held by x (pid 7 on h)',"
-         "'name':'a','owner':'x','token':" TOKEN(1) ",'expires_ms':8000,'closed_ms':0,"
-                                                    "'place':1,'waiters':0,'retry_ms':3000}");
+    is_answered(LOCK_AS("y", 1000, 0, ""), "{'re':'lock','id':1,'error':'held','message':'"
+                                           "lock a is held by x (pid 7 on h)',"
+                                           "'name':'a','owner':'x','token':" TOKEN(
+                                               1) ",'expires_ms':8000,'closed_ms':0,"
+                                                  "'place':1,'waiters':0,'retry_ms':3000}");
 }
 
 static void an_expired_lock_is_closed_for_its_delay_and_a_released_one_is_not(void **state)
 {
     (void)state;
-    says(LOCK_AS("x", 1000, 500, ""), GRANTED("x", 1, 1000, 500, "true"));
+    is_answered(LOCK_AS("x", 1000, 500, ""), GRANTED("x", 1, 1000, 500, "true"));
     tick(1001);
-    says(LOCK_AS("y", 1000, 500, ""),
-         "{'re':'lock','id':1,'error':'held','message':'lock a stays closed for 500 ms "
-         "more: "
-         "its last grant ran out','name':'a','owner':'','token':" TOKEN(
-             1) ",'expires_ms':0,'closed_ms':500,'place':1,'waiters':0,'retry_ms':500}");
+    is_answered(LOCK_AS("y", 1000, 500, ""),
+                "{'re':'lock','id':1,'error':'held','message':'lock a stays closed for 500 ms "
+                "more: "
+                "its last grant ran out','name':'a','owner':'','token':" TOKEN(
+                    1) ",'expires_ms':0,'closed_ms':500,'place':1,'waiters':0,'retry_ms':500}");
     tick(499);
     SAYS_OF(LOCK_AS("y", 1000, 500, ""), "closed_ms", "1");
     tick(1);
-    says(LOCK_AS("y", 1000, 500, ""), GRANTED("y", 2, 1000, 500, "true"));
-    says(WITH("release", "y", 2), "{'re':'release','id':2,'name':'a','token':" TOKEN(2) "}");
-    says(LOCK_AS("z", 1000, 500, ""), GRANTED("z", 3, 1000, 500, "true"));
+    is_answered(LOCK_AS("y", 1000, 500, ""), GRANTED("y", 2, 1000, 500, "true"));
+    is_answered(WITH("release", "y", 2), "{'re':'release','id':2,'name':'a','token':" TOKEN(2) "}");
+    is_answered(LOCK_AS("z", 1000, 500, ""), GRANTED("z", 3, 1000, 500, "true"));
 }
 
 static void a_renewal_needs_the_owner_and_the_token_of_a_grant_that_runs(void **state)
 {
     (void)state;
-    says(WITH("renew", "x", 1),
-         "{'re':'renew','id':2,'error':'not_found','message':'no such lock'}");
-    says(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
+    is_answered(WITH("renew", "x", 1),
+                "{'re':'renew','id':2,'error':'not_found','message':'no such lock'}");
+    is_answered(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
     tick(1000);
-    says(WITH("renew", "x", 1),
-         "{'re':'renew','id':2,'name':'a','token':" TOKEN(1) ",'expires_ms':1000}");
+    is_answered(WITH("renew", "x", 1),
+                "{'re':'renew','id':2,'name':'a','token':" TOKEN(1) ",'expires_ms':1000}");
     SAYS_OF(WITH("renew", "y", 1), "error", "\"stale\"");
     SAYS_OF(WITH("renew", "x", 2), "reason", "\"taken\"");
     /* More time than the stored grant has needs a new request for the lock. */
     SAYS_OF("{'op':'renew','id':2,'name':'a','owner':'x','token':" TOKEN(1) ",'ttl_ms':5000}",
             "expires_ms", "1000");
     tick(1001); /* an expired lease stays expired, even if no other owner took the lock */
-    says(WITH("renew", "x", 1),
-         "{'re':'renew','id':2,'error':'stale','message':'token " TOKEN(
-             1) " no longer holds lock a: its time ran "
-                "out','name':'a','owner':'x','token':" TOKEN(1) ",'reason':'expired'}");
+    is_answered(WITH("renew", "x", 1),
+                "{'re':'renew','id':2,'error':'stale','message':'token " TOKEN(
+                    1) " no longer holds lock a: its time ran "
+                       "out','name':'a','owner':'x','token':" TOKEN(1) ",'reason':'expired'}");
 }
 
 static void a_release_may_be_said_again_until_the_lock_passes_on(void **state)
@@ -121,24 +121,24 @@ static void a_release_may_be_said_again_until_the_lock_passes_on(void **state)
     const char *released = "{'re':'release','id':2,'name':'a','token':" TOKEN(1) "}";
 
     (void)state;
-    says(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
+    is_answered(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
     SAYS_OF(WITH("release", "y", 1), "error", "\"stale\"");
-    says(WITH("release", "x", 1), released);
-    says(WITH("release", "x", 1), released);
+    is_answered(WITH("release", "x", 1), released);
+    is_answered(WITH("release", "x", 1), released);
     SAYS_OF(WITH("renew", "x", 1), "reason", "\"released\"");
-    says(LOCK_AS("y", 1000, 0, ""), GRANTED("y", 2, 1000, 0, "true"));
+    is_answered(LOCK_AS("y", 1000, 0, ""), GRANTED("y", 2, 1000, 0, "true"));
     SAYS_OF(WITH("release", "x", 1), "reason", "\"taken\"");
 }
 
 static void a_waiter_is_answered_when_the_lock_is_released(void **state)
 {
     (void)state;
-    says(LOCK_AS("x", 9000, 0, ""), GRANTED("x", 1, 9000, 0, "true"));
-    assert_string_equal(ask("w1", LOCK_AS("y", 1000, 0, ",'wait_ms':5000")), "");
-    assert_string_equal(ask("w2", LOCK_AS("z", 1000, 0, ",'wait_ms':5000")), "");
+    is_answered(LOCK_AS("x", 9000, 0, ""), GRANTED("x", 1, 9000, 0, "true"));
+    assert_string_equal(answer_to("w1", LOCK_AS("y", 1000, 0, ",'wait_ms':5000")), "");
+    assert_string_equal(answer_to("w2", LOCK_AS("z", 1000, 0, ",'wait_ms':5000")), "");
     tick(700);
     SAYS_OF(LOCK_AS("q", 1000, 0, ""), "place", "3");
-    says(WITH("release", "x", 1), "{'re':'release','id':2,'name':'a','token':" TOKEN(1) "}");
+    is_answered(WITH("release", "x", 1), "{'re':'release','id':2,'name':'a','token':" TOKEN(1) "}");
     lock_core_tick(core.locks, &core.time);
     assert_string_equal(heard("w1"),
                         "{'re':'lock','id':1,'name':'a','owner':'y','token':" TOKEN(
@@ -151,9 +151,9 @@ static void a_waiter_is_answered_when_the_lock_is_released(void **state)
 static void an_owner_that_has_waited_its_time_is_answered_and_keeps_its_place(void **state)
 {
     (void)state;
-    says(LOCK_AS("x", 60000, 0, ""), GRANTED("x", 1, 60000, 0, "true"));
-    ask("w", LOCK_AS("y", 1000, 0, ",'wait_ms':2000"));
-    ask("w", "{'op':'lock','id':9,'name':'a','owner':'y','ttl_ms':1000,'wait_ms':3000}");
+    is_answered(LOCK_AS("x", 60000, 0, ""), GRANTED("x", 1, 60000, 0, "true"));
+    answer_to("w", LOCK_AS("y", 1000, 0, ",'wait_ms':2000"));
+    answer_to("w", "{'op':'lock','id':9,'name':'a','owner':'y','ttl_ms':1000,'wait_ms':3000}");
     tick(2999);
     assert_string_equal(heard("w"), "");
     tick(1); /* the newest request is the one that is answered */
@@ -166,15 +166,15 @@ static void an_owner_that_has_waited_its_time_is_answered_and_keeps_its_place(vo
 static void a_free_lock_is_kept_for_the_first_in_line(void **state)
 {
     (void)state;
-    says(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
+    is_answered(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
     SAYS_OF(LOCK_AS("y", 1000, 0, ",'keep':true"), "place", "1");
     tick(1001);
-    says(LOCK_AS("z", 1000, 0, ""),
-         "{'re':'lock','id':1,'error':'held','message':'lock a is free and kept for "
-         "the first "
-         "in line','name':'a','owner':'','token':" TOKEN(
-             1) ",'expires_ms':0,'closed_ms':0,'place':2,'waiters':1,'retry_ms':1000}");
-    assert_string_equal(ask("w", LOCK_AS("z", 1000, 0, ",'wait_ms':10000")), "");
+    is_answered(LOCK_AS("z", 1000, 0, ""),
+                "{'re':'lock','id':1,'error':'held','message':'lock a is free and kept for "
+                "the first "
+                "in line','name':'a','owner':'','token':" TOKEN(
+                    1) ",'expires_ms':0,'closed_ms':0,'place':2,'waiters':1,'retry_ms':1000}");
+    assert_string_equal(answer_to("w", LOCK_AS("z", 1000, 0, ",'wait_ms':10000")), "");
     tick(8998);
     assert_string_equal(heard("w"), "");
     tick(1); /* y's place is dropped */
@@ -184,11 +184,13 @@ static void a_free_lock_is_kept_for_the_first_in_line(void **state)
 static void a_place_can_be_given_up(void **state)
 {
     (void)state;
-    says(LOCK_AS("x", 9000, 0, ""), GRANTED("x", 1, 9000, 0, "true"));
+    is_answered(LOCK_AS("x", 9000, 0, ""), GRANTED("x", 1, 9000, 0, "true"));
     SAYS_OF(LOCK_AS("y", 1000, 0, ",'keep':true"), "place", "1");
     SAYS_OF(LOCK_AS("z", 1000, 0, ",'keep':true"), "place", "2");
-    says("{'op':'lock_cancel','id':3,'name':'a','owner':'y'}", "{'re':'lock_cancel','id':3}");
-    says("{'op':'lock_cancel','id':3,'name':'b','owner':'y'}", "{'re':'lock_cancel','id':3}");
+    is_answered("{'op':'lock_cancel','id':3,'name':'a','owner':'y'}",
+                "{'re':'lock_cancel','id':3}");
+    is_answered("{'op':'lock_cancel','id':3,'name':'b','owner':'y'}",
+                "{'re':'lock_cancel','id':3}");
     SAYS_OF(LOCK_AS("z", 1000, 0, ",'keep':true"), "place", "1");
 }
 
@@ -196,29 +198,29 @@ static void an_operator_breaks_a_grant_and_its_delay_holds(void **state)
 {
     const char *broken =
         "{'re':'lock_break','id':4,'name':'a','token':" TOKEN(1) ",'closed_ms':700}";
-    const char *question =
+    const char *json =
         "{'op':'lock_break','id':4,'name':'a','token':" TOKEN(1) ",'by':'ops','reason':'stuck'}";
 
     (void)state;
-    says(LOCK_AS("x", 9000, 700, ""), GRANTED("x", 1, 9000, 700, "true"));
+    is_answered(LOCK_AS("x", 9000, 700, ""), GRANTED("x", 1, 9000, 700, "true"));
     SAYS_OF("{'op':'lock_break','id':4,'name':'a','token':5}", "error", "\"stale\"");
-    says(question, broken);
-    says(question, broken);
+    is_answered(json, broken);
+    is_answered(json, broken);
     SAYS_OF(WITH("renew", "x", 1), "reason", "\"broken\"");
     SAYS_OF(LOCK_AS("y", 1000, 0, ""), "closed_ms", "700");
     tick(700);
-    says(LOCK_AS("y", 1000, 0, ""), GRANTED("y", 2, 1000, 0, "true"));
-    SAYS_OF(question, "reason", "\"taken\"");
+    is_answered(LOCK_AS("y", 1000, 0, ""), GRANTED("y", 2, 1000, 0, "true"));
+    SAYS_OF(json, "reason", "\"taken\"");
 }
 
 static void only_the_current_token_puts_a_value_and_each_put_is_a_version(void **state)
 {
     (void)state;
-    says(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
-    says("{'op':'value_get','id':5,'name':'a'}",
-         "{'re':'value_get','id':5,'name':'a','value':'','token':0,'version':0}");
-    says("{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(1) ",'value':'1'}",
-         "{'re':'value_put','id':5,'name':'a','token':" TOKEN(1) ",'version':1}");
+    is_answered(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
+    is_answered("{'op':'value_get','id':5,'name':'a'}",
+                "{'re':'value_get','id':5,'name':'a','value':'','token':0,'version':0}");
+    is_answered("{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(1) ",'value':'1'}",
+                "{'re':'value_put','id':5,'name':'a','token':" TOKEN(1) ",'version':1}");
     SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'y','token':" TOKEN(1) ",'value':'2'}",
             "error", "\"stale\"");
     SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(1) ",'value':7}",
@@ -226,24 +228,25 @@ static void only_the_current_token_puts_a_value_and_each_put_is_a_version(void *
     tick(1001);
     SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(1) ",'value':'3'}",
             "reason", "\"expired\"");
-    says(LOCK_AS("y", 1000, 0, ""), GRANTED("y", 2, 1000, 0, "true"));
-    says("{'op':'value_get','id':5,'name':'a'}",
-         "{'re':'value_get','id':5,'name':'a','value':'1','token':" TOKEN(1) ",'version':1}");
+    is_answered(LOCK_AS("y", 1000, 0, ""), GRANTED("y", 2, 1000, 0, "true"));
+    is_answered(
+        "{'op':'value_get','id':5,'name':'a'}",
+        "{'re':'value_get','id':5,'name':'a','value':'1','token':" TOKEN(1) ",'version':1}");
     SAYS_OF("{'op':'value_put','id':5,'name':'a','owner':'y','token':" TOKEN(2) ",'value':'4'}",
             "version", "2");
 }
 
 static void a_value_is_at_most_64_kib(void **state)
 {
-    struct buf question = {0};
+    struct buf json = {0};
 
     (void)state;
-    says(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
+    is_answered(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
     for (size_t size = 65536; size <= 65537; size++) {
         msgpack_packer pk;
 
-        buf_clear(&question);
-        msgpack_packer_init(&pk, &question, buf_pack_write);
+        buf_clear(&json);
+        msgpack_packer_init(&pk, &json, buf_pack_write);
         msgpack_pack_map(&pk, 6);
         pack_kv_text(&pk, "op", SPAN("value_put"));
         pack_kv_u(&pk, "id", 5);
@@ -252,12 +255,12 @@ static void a_value_is_at_most_64_kib(void **state)
         pack_kv_u(&pk, "token", strtoull(TOKEN(1), NULL, 10));
         pack_key(&pk, "value");
         msgpack_pack_bin(&pk, size);
-        memset(buf_room(&question, size), 'v', size);
-        core_control(&core, SPAN("p"), buf_span(&question));
+        memset(buf_room(&json, size), 'v', size);
+        core_control(&core, SPAN("p"), buf_span(&json));
         assert_true(
             span_eq(pack_find_text(last_answer(), "error"), size == 65536 ? "" : "too_large"));
     }
-    buf_free(&question);
+    buf_free(&json);
     SAYS_OF(
         "{'op':'locks','id':1}", "locks",
         "[{\"name\":\"a\",\"state\":\"held\",\"owner\":\"x\",\"host\":\"\",\"pid\":0,"
@@ -268,7 +271,7 @@ static void a_value_is_at_most_64_kib(void **state)
 
 static void what_cannot_be_a_lock_is_refused_with_what_is_allowed(void **state)
 {
-    static const char *const questions[] = {
+    static const char *const requests[] = {
         "{'op':'lock','id':1}",
         "{'op':'lock','id':1,'name':'a b','owner':'x','ttl_ms':1000}",
         "{'op':'lock','id':1,'name':'a','owner':'x y','ttl_ms':1000}",
@@ -281,25 +284,25 @@ static void what_cannot_be_a_lock_is_refused_with_what_is_allowed(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < LENGTH(questions); i++)
-        SAYS_OF(questions[i], "error", "\"invalid\"");
+    for (size_t i = 0; i < LENGTH(requests); i++)
+        SAYS_OF(requests[i], "error", "\"invalid\"");
     SAYS_OF("{'op':'locks','id':1}", "total", "0");
 }
 
 static void the_list_comes_in_order_of_name_by_prefix_and_in_pages(void **state)
 {
     static const char *const names[] = {"b", "ab", "a", "abc", "ac", "B"};
-    char question[100];
+    char json[100];
 
     (void)state;
     for (size_t i = 0; i < LENGTH(names); i++) {
-        snprintf(question, sizeof question,
-                 "{'op':'lock','id':1,'name':'%s','owner':'x','ttl_ms':1000}", names[i]);
-        ask("p", question);
+        snprintf(json, sizeof json, "{'op':'lock','id':1,'name':'%s','owner':'x','ttl_ms':1000}",
+                 names[i]);
+        answer_to("p", json);
     }
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
     static const struct {
-        const char *question, *names;
+        const char *json, *names;
         int total, next;
     } cases[] = {
         {"{'op':'locks','id':1}", "B a ab abc ac b ", 6, 0},
@@ -317,7 +320,7 @@ static void the_list_comes_in_order_of_name_by_prefix_and_in_pages(void **state)
         struct pack_value v;
         struct span c;
 
-        ask("p", cases[i].question);
+        answer_to("p", cases[i].json);
         assert_int_equal(pack_find_u(last_answer(), "total", 99), cases[i].total);
         assert_int_equal(pack_find_u(last_answer(), "next", 0), cases[i].next);
         assert_true(pack_find(last_answer(), "locks", &v, &c));
@@ -360,33 +363,34 @@ static const char *watched(void)
 static void watchers_receive_every_change_and_no_renewal(void **state)
 {
     (void)state;
-    ask("p", LOCK_AS("x", 1000, 500, ""));
-    ask("p", WITH("renew", "x", 1));
-    ask("p", LOCK_AS("x", 1000, 500, ""));
+    answer_to("p", LOCK_AS("x", 1000, 500, ""));
+    answer_to("p", WITH("renew", "x", 1));
+    answer_to("p", LOCK_AS("x", 1000, 500, ""));
     assert_string_equal(watched(), "1<0 held x 0 0;");
-    ask("p", LOCK_AS("y", 1000, 0, ",'keep':true"));
-    ask("p", LOCK_AS("y", 1000, 0, ",'keep':true"));
+    answer_to("p", LOCK_AS("y", 1000, 0, ",'keep':true"));
+    answer_to("p", LOCK_AS("y", 1000, 0, ",'keep':true"));
     assert_string_equal(watched(), "2<1 held x 1 0;");
-    ask("p", "{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(1) ",'value':'1'}");
+    answer_to("p",
+              "{'op':'value_put','id':5,'name':'a','owner':'x','token':" TOKEN(1) ",'value':'1'}");
     assert_string_equal(watched(), "3<2 held x 1 1;");
     tick(1001);
     assert_string_equal(watched(), "4<3 closed x 1 1;");
     tick(500);
     assert_string_equal(watched(), "5<4 free x 1 1;");
-    ask("p", LOCK_AS("y", 1000, 0, ""));
+    answer_to("p", LOCK_AS("y", 1000, 0, ""));
     assert_string_equal(watched(), "6<5 held y 0 1;");
-    ask("p", WITH("release", "y", 2));
-    ask("p", WITH("release", "y", 2));
+    answer_to("p", WITH("release", "y", 2));
+    answer_to("p", WITH("release", "y", 2));
     assert_string_equal(watched(), "7<6 free y 0 1;");
 }
 
 static void a_lost_grant_is_remembered(void **state)
 {
     (void)state;
-    ask("p", LOCK_AS("x", 1000, 0, ""));
-    forget_sent(said, &said_count);
+    answer_to("p", LOCK_AS("x", 1000, 0, ""));
+    forget_sent(replies, &reply_count);
     tick(1501);
-    ask("p", "{'op':'locks','id':1}");
+    answer_to("p", "{'op':'locks','id':1}");
     assert_non_null(strstr(buf_text(&text), "'last_lost':{'owner':'x','token':" TOKEN(
                                                 1) ",'ago_ms':500,'reason':'expired'}"));
 }
@@ -394,12 +398,12 @@ static void a_lost_grant_is_remembered(void **state)
 static void a_broker_that_stops_grants_nothing_and_renews(void **state)
 {
     (void)state;
-    says(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
-    assert_string_equal(ask("w", LOCK_AS("y", 1000, 0, ",'wait_ms':3000")), "");
+    is_answered(LOCK_AS("x", 1000, 0, ""), GRANTED("x", 1, 1000, 0, "true"));
+    assert_string_equal(answer_to("w", LOCK_AS("y", 1000, 0, ",'wait_ms':3000")), "");
     lock_core_stop(core.locks);
     SAYS_OF("{'op':'lock','id':1,'name':'b','owner':'x','ttl_ms':1000}", "error", "\"again\"");
     SAYS_OF(WITH("renew", "x", 1), "expires_ms", "1000");
-    says(WITH("release", "x", 1), "{'re':'release','id':2,'name':'a','token':" TOKEN(1) "}");
+    is_answered(WITH("release", "x", 1), "{'re':'release','id':2,'name':'a','token':" TOKEN(1) "}");
     tick(1);
     assert_string_equal(heard("w"), "");
     tick(2999);
@@ -409,10 +413,10 @@ static void a_broker_that_stops_grants_nothing_and_renews(void **state)
 static void status_tells_how_many_locks_there_are(void **state)
 {
     (void)state;
-    ask("p", LOCK_AS("x", 1000, 0, ""));
-    ask("p", LOCK_AS("y", 1000, 0, ",'keep':true"));
-    forget_sent(said, &said_count);
-    ask("p", "{'op':'status','id':1}");
+    answer_to("p", LOCK_AS("x", 1000, 0, ""));
+    answer_to("p", LOCK_AS("y", 1000, 0, ",'keep':true"));
+    forget_sent(replies, &reply_count);
+    answer_to("p", "{'op':'status','id':1}");
     assert_non_null(
         strstr(buf_text(&text),
                "'locks':{'kind':'memory','durable':false,'reason':'STORE is memory: locks "

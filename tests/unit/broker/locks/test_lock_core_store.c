@@ -54,19 +54,19 @@ static int tear_down_file(void **state)
 }
 
 /* Tick until a message is sent; returns its text. */
-static const char *next_said(void)
+static const char *next_reply(void)
 {
     struct pollfd p = {.fd = lock_core_fd(core.locks), .events = POLLIN};
 
-    while (!said_count) {
+    while (!reply_count) {
         lock_core_tick(core.locks, &core.time);
-        if (!said_count)
+        if (!reply_count)
             assert_int_equal(poll(&p, 1, WAIT_MS), 1);
     }
-    unpacked(&text, buf_span(&said[0].message));
-    buf_free(&said[0].to);
-    buf_free(&said[0].message);
-    memmove(said, said + 1, --said_count * sizeof *said);
+    unpacked(&text, buf_span(&replies[0].message));
+    buf_free(&replies[0].to);
+    buf_free(&replies[0].message);
+    memmove(replies, replies + 1, --reply_count * sizeof *replies);
     return buf_text(&text);
 }
 
@@ -81,12 +81,12 @@ static uint64_t token_in(const char *answer)
 
 static const char *with_token(const char *op, uint64_t token)
 {
-    static char question[200];
+    static char json[200];
 
-    snprintf(question, sizeof question,
+    snprintf(json, sizeof json,
              "{'op':'%s','id':2,'name':'a','owner':'x','token':%llu,'value':'v'}", op,
              (unsigned long long)token);
-    return question;
+    return json;
 }
 
 #define LOCK "{'op':'lock','id':1,'name':'a','owner':'x','ttl_ms':9000}"
@@ -100,8 +100,8 @@ static void has(const char *answer, const char *words)
 
 static uint64_t granted(void)
 {
-    assert_string_equal(ask("p", LOCK), "");
-    return token_in(next_said());
+    assert_string_equal(answer_to("p", LOCK), "");
+    return token_in(next_reply());
 }
 
 static void limit_files(rlim_t bytes)
@@ -120,29 +120,30 @@ static void limit_files(rlim_t bytes)
 static void a_grant_is_answered_when_it_is_stored_and_not_before(void **state)
 {
     (void)state;
-    assert_string_equal(ask("p", LOCK), "");
-    assert_string_equal(ask("q", "{'op':'locks','id':2}"), "");
-    assert_string_equal(ask("r", "{'op':'lock','id':3,'name':'a','owner':'y','ttl_ms':1000}"), "");
+    assert_string_equal(answer_to("p", LOCK), "");
+    assert_string_equal(answer_to("q", "{'op':'locks','id':2}"), "");
+    assert_string_equal(answer_to("r", "{'op':'lock','id':3,'name':'a','owner':'y','ttl_ms':1000}"),
+                        "");
     assert_int_equal(published_count, 0);
-    has(next_said(), "'durable':true}");
-    has(next_said(), "'re':'locks'");
-    has(next_said(), "'error':'held'");
+    has(next_reply(), "'durable':true}");
+    has(next_reply(), "'re':'locks'");
+    has(next_reply(), "'error':'held'");
     assert_int_equal(published_count, 1);
     has(published_text(0), "!lock/a lock 1<0 {'name':'a','state':'held'");
     /* Once it is stored, requests about it are answered at once. */
-    has(ask("q", "{'op':'locks','id':2}"), "'durable':true");
-    forget_sent(said, &said_count);
+    has(answer_to("q", "{'op':'locks','id':2}"), "'durable':true");
+    forget_sent(replies, &reply_count);
 }
 
 static void a_grant_during_a_commit_waits_for_the_next_one(void **state)
 {
     (void)state;
-    assert_string_equal(ask("p", LOCK), "");
+    assert_string_equal(answer_to("p", LOCK), "");
     lock_core_tick(core.locks, &core.time); /* the writer has a's */
-    assert_string_equal(ask("p", LOCK_B), "");
-    has(next_said(), "'name':'a'");
-    assert_int_equal(said_count, 0);
-    has(next_said(), "'name':'b'");
+    assert_string_equal(answer_to("p", LOCK_B), "");
+    has(next_reply(), "'name':'a'");
+    assert_int_equal(reply_count, 0);
+    has(next_reply(), "'name':'b'");
 }
 
 static void a_renewal_waits_for_nothing(void **state)
@@ -150,40 +151,40 @@ static void a_renewal_waits_for_nothing(void **state)
     uint64_t token = granted();
 
     (void)state;
-    assert_string_equal(ask("p", with_token("value_put", token)), "");
-    has(ask("p", with_token("renew", token)), "'expires_ms':9000}");
-    forget_sent(said, &said_count);
-    has(next_said(), "'version':1}");
+    assert_string_equal(answer_to("p", with_token("value_put", token)), "");
+    has(answer_to("p", with_token("renew", token)), "'expires_ms':9000}");
+    forget_sent(replies, &reply_count);
+    has(next_reply(), "'version':1}");
 }
 
 static void answered_grants_go_on_after_a_restart_and_tokens_rise(void **state)
 {
     uint64_t token = granted();
 
-    ask("p", with_token("value_put", token));
-    has(next_said(), "'version':1}");
+    answer_to("p", with_token("value_put", token));
+    has(next_reply(), "'version':1}");
     assert_true(end(WAIT_MS));
     tear_down(state);
     begin();
-    has(ask("p", with_token("renew", token)), "'expires_ms':9000}");
-    forget_sent(said, &said_count);
-    has(ask("p", "{'op':'value_get','id':2,'name':'a'}"), "'value':'v'");
-    forget_sent(said, &said_count);
-    ask("p", LOCK_B);
-    assert_true(token_in(next_said()) > token);
+    has(answer_to("p", with_token("renew", token)), "'expires_ms':9000}");
+    forget_sent(replies, &reply_count);
+    has(answer_to("p", "{'op':'value_get','id':2,'name':'a'}"), "'value':'v'");
+    forget_sent(replies, &reply_count);
+    answer_to("p", LOCK_B);
+    assert_true(token_in(next_reply()) > token);
 }
 
 static void what_is_asked_before_the_end_is_stored_and_answered(void **state)
 {
     uint64_t token = granted();
 
-    ask("p", with_token("release", token));
+    answer_to("p", with_token("release", token));
     assert_true(end(WAIT_MS));
-    has(next_said(), "'re':'release'");
+    has(next_reply(), "'re':'release'");
     tear_down(state);
     begin();
-    has(ask("p", "{'op':'locks','id':2}"), "'state':'free','owner':'x'");
-    forget_sent(said, &said_count);
+    has(answer_to("p", "{'op':'locks','id':2}"), "'state':'free','owner':'x'");
+    forget_sent(replies, &reply_count);
 }
 
 static void while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_on(void **state)
@@ -192,38 +193,38 @@ static void while_the_file_cannot_be_written_nothing_is_granted_and_renewals_go_
 
     (void)state;
     limit_files(4096);
-    assert_string_equal(ask("p", LOCK_B), "");
-    has(next_said(), "{'re':'lock','id':1,'error':'not_stored','message':'store ");
-    has(ask("p", LOCK_B), "it may still take effect: ask again with the same owner'");
-    forget_sent(said, &said_count);
-    has(ask("p", "{'op':'lock','id':1,'name':'c','owner':'x','ttl_ms':9000}"),
+    assert_string_equal(answer_to("p", LOCK_B), "");
+    has(next_reply(), "{'re':'lock','id':1,'error':'not_stored','message':'store ");
+    has(answer_to("p", LOCK_B), "it may still take effect: ask again with the same owner'");
+    forget_sent(replies, &reply_count);
+    has(answer_to("p", "{'op':'lock','id':1,'name':'c','owner':'x','ttl_ms':9000}"),
         "'error':'not_stored'");
-    forget_sent(said, &said_count);
-    has(ask("p", with_token("renew", token)), "'expires_ms':9000}");
-    forget_sent(said, &said_count);
-    has(ask("p", LOCK), "'is_new':false,'durable':false}");
-    forget_sent(said, &said_count);
-    has(ask("p", with_token("value_put", token)), "'error':'not_stored'");
-    forget_sent(said, &said_count);
-    has(ask("p", "{'op':'locks','id':2}"), "'durable':false,'reason':'store ");
-    forget_sent(said, &said_count);
-    has(ask("p", "{'op':'status','id':2}"), "'locks':{'kind':'sqlite','durable':false,");
-    forget_sent(said, &said_count);
-    has(ask("p", with_token("release", token)), "'error':'not_stored'");
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
+    has(answer_to("p", with_token("renew", token)), "'expires_ms':9000}");
+    forget_sent(replies, &reply_count);
+    has(answer_to("p", LOCK), "'is_new':false,'durable':false}");
+    forget_sent(replies, &reply_count);
+    has(answer_to("p", with_token("value_put", token)), "'error':'not_stored'");
+    forget_sent(replies, &reply_count);
+    has(answer_to("p", "{'op':'locks','id':2}"), "'durable':false,'reason':'store ");
+    forget_sent(replies, &reply_count);
+    has(answer_to("p", "{'op':'status','id':2}"), "'locks':{'kind':'sqlite','durable':false,");
+    forget_sent(replies, &reply_count);
+    has(answer_to("p", with_token("release", token)), "'error':'not_stored'");
+    forget_sent(replies, &reply_count);
 
     limit_files(0);
     /* An unanswered request took effect: the same owner learns it now. */
-    while (strstr(ask("p", LOCK_B), "not_stored")) {
+    while (strstr(answer_to("p", LOCK_B), "not_stored")) {
         struct pollfd p = {.fd = lock_core_fd(core.locks), .events = POLLIN};
 
-        forget_sent(said, &said_count);
+        forget_sent(replies, &reply_count);
         poll(&p, 1, WAIT_MS);
         lock_core_tick(core.locks, &core.time);
     }
-    has(next_said(), "'is_new':false,'durable':true}");
-    ask("p", with_token("release", token));
-    has(next_said(), "'re':'release','id':2,'name':'a'");
+    has(next_reply(), "'is_new':false,'durable':true}");
+    answer_to("p", with_token("release", token));
+    has(next_reply(), "'re':'release','id':2,'name':'a'");
 }
 
 static void a_disk_that_does_not_answer_counts_as_failing(void **state)
@@ -234,25 +235,25 @@ static void a_disk_that_does_not_answer_counts_as_failing(void **state)
     (void)state;
     assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-    ask("p", LOCK_B);
+    answer_to("p", LOCK_B);
     assert_int_equal(lock_core_tick(core.locks, &core.time), 2000);
     pass_time(1999);
     assert_int_equal(lock_core_tick(core.locks, &core.time), 1);
-    assert_int_equal(said_count, 0);
-    has(ask("p", "{'op':'status','id':2}"), "'waiting':0,'behind_us':1999000}");
-    forget_sent(said, &said_count);
+    assert_int_equal(reply_count, 0);
+    has(answer_to("p", "{'op':'status','id':2}"), "'waiting':0,'behind_us':1999000}");
+    forget_sent(replies, &reply_count);
     pass_time(1);
     lock_core_tick(core.locks, &core.time);
-    has(next_said(), "'message':'the disk has not answered for 2 s; it may still");
+    has(next_reply(), "'message':'the disk has not answered for 2 s; it may still");
     assert_int_equal(lock_core_tick(core.locks, &core.time), 9000 - 2000 + 1); /* of the lease */
-    has(ask("p", with_token("renew", token)), "'expires_ms':9000}");
-    forget_sent(said, &said_count);
+    has(answer_to("p", with_token("renew", token)), "'expires_ms':9000}");
+    forget_sent(replies, &reply_count);
     sqlite3_close(other);
-    while (strstr(ask("p", LOCK_B), "not_stored")) {
-        forget_sent(said, &said_count);
+    while (strstr(answer_to("p", LOCK_B), "not_stored")) {
+        forget_sent(replies, &reply_count);
         lock_core_tick(core.locks, &core.time);
     }
-    has(next_said(), "'is_new':false,'durable':true}");
+    has(next_reply(), "'is_new':false,'durable':true}");
 }
 
 static void what_waits_for_a_slow_disk_is_bounded(void **state)
@@ -264,14 +265,14 @@ static void what_waits_for_a_slow_disk_is_bounded(void **state)
     (void)state;
     assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-    ask("p", with_token("value_put", token));
+    answer_to("p", with_token("value_put", token));
     lock_core_tick(core.locks, &core.time);
-    while (waiting < 100000 && !*ask("q", "{'op':'value_get','id':2,'name':'a'}"))
+    while (waiting < 100000 && !*answer_to("q", "{'op':'value_get','id':2,'name':'a'}"))
         waiting++;
     assert_true(waiting > 0 && waiting < LOCK_CORE_UNSENT_MAX);
-    has(next_said(), "'error':'again'");
-    has(ask("p", with_token("release", token)), "'error':'again'");
-    forget_sent(said, &said_count);
+    has(next_reply(), "'error':'again'");
+    has(answer_to("p", with_token("release", token)), "'error':'again'");
+    forget_sent(replies, &reply_count);
     lock_core_drop_unsent(core.locks); /* no peer is left to receive them */
     sqlite3_close(other);
 }
@@ -281,8 +282,8 @@ static void a_broker_that_stops_does_not_wait_longer_than_it_may(void **state)
     (void)state;
     granted();
     limit_files(4096);
-    ask("p", LOCK_B);
-    has(next_said(), "not_stored");
+    answer_to("p", LOCK_B);
+    has(next_reply(), "not_stored");
     assert_false(end(0));
     limit_files(0);
 }
@@ -293,18 +294,18 @@ static void a_change_is_in_the_list_of_watchers_only_once_it_is_stored(void **st
 
     (void)state;
     has(published_text(0), "!lock/a lock 1<0 ");
-    ask("p", with_token("value_put", token));
-    ask("p", with_token("release", token));
+    answer_to("p", with_token("value_put", token));
+    answer_to("p", with_token("release", token));
     assert_int_equal(published_count, 1);
-    has(next_said(), "'re':'value_put','id':2,'name':'a'");
-    has(next_said(), "'re':'release','id':2,'name':'a'");
+    has(next_reply(), "'re':'value_put','id':2,'name':'a'");
+    has(next_reply(), "'re':'release','id':2,'name':'a'");
     assert_int_equal(published_count, 3);
     has(published_text(1), "!lock/a lock 2<1 {'name':'a','state':'held'");
     has(published_text(2), "!lock/a lock 3<2 {'name':'a','state':'free'");
-    has(ask("p", "{'op':'status','id':2}"),
+    has(answer_to("p", "{'op':'status','id':2}"),
         "'locks':{'kind':'sqlite','durable':true,'reason':'','count':1,'held':0,'waiting':0,"
         "'behind_us':0}");
-    forget_sent(said, &said_count);
+    forget_sent(replies, &reply_count);
 }
 
 /* Tokens that the file has reserved, as a broker that starts would find them. */
@@ -331,15 +332,15 @@ static void tokens_are_reserved_in_the_file_before_half_of_them_are_given(void *
     (void)state;
     assert_int_equal(first, WALL_US + LEASE_STORE_RESERVE);
     assert_int_equal(token, WALL_US + 1);
-    ask("p", with_token("release", token));
-    next_said();
+    answer_to("p", with_token("release", token));
+    next_reply();
     assert_int_equal(reserved(), first);
     lease_set_floor(core.locks->table, WALL_US + half - 1);
     token = granted();
     assert_int_equal(token, WALL_US + half);
     assert_int_equal(reserved(), first);
-    ask("p", with_token("release", token));
-    next_said();
+    answer_to("p", with_token("release", token));
+    next_reply();
     token = granted();
     assert_int_equal(reserved(), token + LEASE_STORE_RESERVE);
 }

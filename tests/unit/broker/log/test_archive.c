@@ -16,12 +16,12 @@
 #define WAIT_MS 20000
 
 static struct archive *archive;
-static unsigned told[ARCHIVE_ANSWER + 1]; /* results taken, by event */
-static uint64_t kept_from;                /* what the last of them said */
+static unsigned counted[ARCHIVE_ANSWER + 1]; /* results taken, by event */
+static uint64_t kept_from;                   /* from the newest of them */
 
 static int set_up_archive(void **state)
 {
-    memset(told, 0, sizeof told);
+    memset(counted, 0, sizeof counted);
     kept_from = 0;
     set_up(state);
     if (archive_open(path, &archive, error))
@@ -49,7 +49,7 @@ static struct archive_result next_result(void)
 
     while (!archive_take(archive, &r))
         assert_int_equal(poll(&p, 1, WAIT_MS), 1);
-    told[r.event]++;
+    counted[r.event]++;
     if (r.event == ARCHIVE_WRITTEN || r.event == ARCHIVE_PRUNED)
         kept_from = r.first;
     return r;
@@ -197,7 +197,7 @@ static void a_full_disk_is_reported_once_and_waited_out(void **state)
     r = wait_for(ARCHIVE_WRITTEN);
     assert_int_equal(r.upto, head);
     archive_result_clear(&r);
-    assert_int_equal(told[ARCHIVE_FAILED], 1);
+    assert_int_equal(counted[ARCHIVE_FAILED], 1);
 }
 
 static void what_is_abandoned_can_be_a_gap_of_the_next_batch(void **state)
@@ -275,7 +275,7 @@ static void old_records_are_pruned_between_batches_and_when_idle(void **state)
     archive_write(archive, batch);
     batch = store_batch_new();
     wait_until_kept_from(head - 99);
-    assert_true(told[ARCHIVE_PRUNED] > 0);
+    assert_true(counted[ARCHIVE_PRUNED] > 0);
 }
 
 /* Every answer has no hole, whatever was being written meanwhile. */
@@ -324,7 +324,7 @@ static void readers_read_while_the_writer_writes(void **state)
         }
         archive_result_clear(&r);
     }
-    assert_true(told[ARCHIVE_ANSWER] > 50);
+    assert_true(counted[ARCHIVE_ANSWER] > 50);
 }
 
 static void stopping_finishes_the_batch_under_way(void **state)

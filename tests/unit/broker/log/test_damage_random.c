@@ -23,7 +23,7 @@
 #include "tests/unit/broker/core/core_fixture.h"
 #include "tests/unit/dice.h"
 
-#define ROUNDS 40        /* or as DAMAGE_ROUNDS says */
+#define ROUNDS 40        /* or DAMAGE_ROUNDS of the environment */
 #define ROUND_SECONDS 60 /* a hang; far more than a round takes */
 #define WAIT_MS 20000
 #define STOP_MS 200 /* longer only if the store takes nothing any more */
@@ -61,7 +61,7 @@ static enum err start_core(void)
     snprintf(setting, sizeof setting, "sqlite:%.150s", path);
     config.store = setting;
     core = (struct core){.config = &config,
-                         .out = {.ctx = &core, .publish = on_publish_sum, .send = on_say},
+                         .out = {.ctx = &core, .publish = on_publish_sum, .send = on_reply},
                          .time = {5000, 5000, WALL_US}};
     error[0] = '\0';
     e = log_writer_open(&config, WALL_US, &core.log.log_writer, error);
@@ -93,21 +93,21 @@ static void turn(int wait_ms)
     (void)lock_core_tick(core.locks, &core.time);
 }
 
-static struct span request(const char *question)
+static struct span request(const char *json)
 {
     struct buf message = {0};
     int64_t end = clock_mono_ms() + WAIT_MS;
 
-    forget_sent(said, &said_count);
-    packed(&message, question);
+    forget_sent(replies, &reply_count);
+    packed(&message, json);
     core_begin_turn(&core);
     core_control(&core, SPAN("asker"), buf_span(&message));
     buf_free(&message);
-    while (!said_count && clock_mono_ms() < end)
+    while (!reply_count && clock_mono_ms() < end)
         turn(2);
-    if (said_count)
-        return buf_span(&said[0].message);
-    fprintf(stderr, "no answer to %s\n", question);
+    if (reply_count)
+        return buf_span(&replies[0].message);
+    fprintf(stderr, "no answer to %s\n", json);
     _exit(CHILD_WRONG);
 }
 
@@ -206,13 +206,13 @@ static void check_replay(void)
     if (head >= 1 << 20)
         wrong("the head leaps", head, 0);
     while (after < head) {
-        char question[200];
+        char json[200];
         uint64_t first, upto;
         struct span answer;
 
-        snprintf(question, sizeof question, "{'op':'replay','id':1,'pattern':'*','after':%llu}",
+        snprintf(json, sizeof json, "{'op':'replay','id':1,'pattern':'*','after':%llu}",
                  (unsigned long long)after);
-        answer = request(question);
+        answer = request(json);
         upto = pack_find_u(answer, "upto", 0);
         first = pack_find_u(answer, "first", 0);
         if (upto <= after || upto > head || ++pages > PAGES_MOST)
@@ -232,12 +232,11 @@ static void check_history(const char *order)
     unsigned pages = 0;
 
     do {
-        char question[200];
+        char json[200];
 
-        snprintf(question, sizeof question,
-                 "{'op':'history','id':1,'symbol':'S3','order':'%s','%s':%llu}", order,
-                 *order == 'n' ? "before" : "after", (unsigned long long)next);
-        next = pack_find_u(request(question), "next", 0);
+        snprintf(json, sizeof json, "{'op':'history','id':1,'symbol':'S3','order':'%s','%s':%llu}",
+                 order, *order == 'n' ? "before" : "after", (unsigned long long)next);
+        next = pack_find_u(request(json), "next", 0);
         if (++pages > PAGES_MOST)
             wrong("a history without end", next, 0);
     } while (next);
@@ -278,7 +277,7 @@ static void copy_good(void)
 }
 
 /* Bytes or pages of one of the files, or its end.  Returns how strict the round can be. */
-static bool damage_one(char *told, size_t size)
+static bool damage_one(char *damages, size_t size)
 {
     const char *ending = endings[dice(LENGTH(endings))];
     char file[240], bytes[8192] = {0};
@@ -309,7 +308,7 @@ static bool damage_one(char *told, size_t size)
             assert_int_equal(ftruncate(fd, at), 0);
         else
             assert_int_equal(pwrite(fd, bytes, len, at), len);
-        snprintf(told + strlen(told), size - strlen(told), " %s/%u@%lld+%zu", ending, how,
+        snprintf(damages + strlen(damages), size - strlen(damages), " %s/%u@%lld+%zu", ending, how,
                  (long long)at, len);
         if (how == 4)
             break;
@@ -331,7 +330,7 @@ static void make_files(void)
     int status;
 
     if (!child) {
-        char question[200];
+        char json[200];
 
         remember_path("good");
         if (start_core())
@@ -344,9 +343,9 @@ static void make_files(void)
         publish_some(RECORDS / 3);
         (void)store_all();
         for (unsigned i = 0; i < LOCKS; i++) {
-            snprintf(question, sizeof question,
+            snprintf(json, sizeof json,
                      "{'op':'lock','id':1,'name':'lock/%u','owner':'o%u','ttl_ms':60000}", i, i);
-            (void)request(question);
+            (void)request(json);
         }
         publish_some(RECORDS - RECORDS / 2 - RECORDS / 3);
         _exit(0);
@@ -373,16 +372,16 @@ static int live_twice(void)
 /* The child may end well or be refused; any other end is reported with the seed. */
 static int one_round(unsigned seed)
 {
-    char told[600] = "";
+    char damages[600] = "";
     int status, code;
     pid_t child;
 
     srandom(seed);
     copy_good();
     remember_path("now");
-    is_strict = damage_one(told, sizeof told);
+    is_strict = damage_one(damages, sizeof damages);
     if (!dice(3))
-        is_strict &= damage_one(told, sizeof told);
+        is_strict &= damage_one(damages, sizeof damages);
     fflush(NULL);
     child = fork();
     if (!child) {
@@ -392,7 +391,7 @@ static int one_round(unsigned seed)
     assert_int_equal(waitpid(child, &status, 0), child);
     code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
     if (code != CHILD_WELL && code != CHILD_REFUSED)
-        fail_msg("TEST_SEED=%u: ended with %d (14: hung) after damage:%s", seed, -code, told);
+        fail_msg("TEST_SEED=%u: ended with %d (14: hung) after damage:%s", seed, -code, damages);
     return code;
 }
 

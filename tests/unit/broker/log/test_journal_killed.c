@@ -56,7 +56,7 @@ static void check_made_up(const struct journal *j)
     }
 }
 
-static _Noreturn void append_until_killed(int told)
+static _Noreturn void append_until_killed(int pipe_end)
 {
     struct journal *j;
 
@@ -67,25 +67,25 @@ static _Noreturn void append_until_killed(int told)
 
         append_made_up(j);
         head = journal_head(j);
-        if (write(told, &head, sizeof head) != sizeof head)
+        if (write(pipe_end, &head, sizeof head) != sizeof head)
             _exit(1);
     }
 }
 
 static void a_killed_broker_loses_no_record_it_has_sent(void **state)
 {
-    uint64_t told, head = 0;
+    uint64_t pipe_end, head = 0;
     struct journal *j = begun();
 
     (void)state;
     dice_seed();
     journal_close(j, false);
     for (int i = 0; i < KILLS; i++) {
-        told = killed_after(1 + dice(3000), append_until_killed);
-        assert_true(told > head);
+        pipe_end = killed_after(1 + dice(3000), append_until_killed);
+        assert_true(pipe_end > head);
         j = opened();
         head = journal_head(j);
-        assert_true(head == told || head == told + 1);
+        assert_true(head == pipe_end || head == pipe_end + 1);
         assert_int_equal(journal_feed(j, 1)->received, head);
         assert_false(journal_identity(j)->is_clean);
         check_made_up(j);

@@ -116,7 +116,7 @@ static void it_is_no_further_behind_when_the_clock_jumps(void **state)
     assert_int_equal(behind_us(WALL_US + 1010), 10);
 }
 
-/* --- what is said of it ------------------------------------------------------------- */
+/* --- what is logged ----------------------------------------------------------------- */
 
 static int standard_error;
 
@@ -135,7 +135,7 @@ static void begin_listening(void)
 }
 
 /* What was logged since begin_listening. */
-static const char *said(void)
+static const char *log_text(void)
 {
     static char words[8192];
     ssize_t len = pread(STDERR_FILENO, words, sizeof words - 1, 0);
@@ -168,7 +168,7 @@ static void records_that_are_stored_at_the_start_are_counted_without_the_gap(voi
     assert_true(first > 2 && first < head);
     begin_listening();
     assert_false(log_writer_close(log_writer, 0));
-    words = said();
+    words = log_text();
     snprintf(part, sizeof part, "Positions 1 to %llu are lost", (unsigned long long)first - 1);
     assert_said(words, part);
     snprintf(part, sizeof part, " %llu records are not stored yet",
@@ -177,7 +177,7 @@ static void records_that_are_stored_at_the_start_are_counted_without_the_gap(voi
 
     begin_listening();
     start();
-    words = said();
+    words = log_text();
     snprintf(part, sizeof part, "Positions 1 to %llu could not be stored",
              (unsigned long long)first - 1);
     assert_said(words, part);
@@ -231,8 +231,8 @@ static void what_a_new_log_does_not_take_over_is_named(void **state)
     assert_int_equal(remove(path), 0);
     begin_listening();
     start();
-    assert_said(said(), "Positions 2 to 3 were in the ring only and are dropped: the log is "
-                        "another one (store_deleted)");
+    assert_said(log_text(), "Positions 2 to 3 were in the ring only and are dropped: the log is "
+                            "another one (store_deleted)");
 }
 
 int main(void)

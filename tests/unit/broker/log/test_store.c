@@ -314,7 +314,7 @@ static void write_for_ever(int fd)
 
 static void after_a_kill_everything_that_was_acknowledged_is_there(void **state)
 {
-    uint64_t told = 0, now;
+    uint64_t reported = 0, now;
     int ends[2], status;
     struct store_state s;
     pid_t child;
@@ -328,17 +328,17 @@ static void after_a_kill_everything_that_was_acknowledged_is_there(void **state)
     close(ends[1]);
     for (unsigned n = 20 + dice(60); n; n--) {
         assert_int_equal(read(ends[0], &now, sizeof now), sizeof now);
-        told = now;
+        reported = now;
     }
     usleep(dice(5000)); /* into the middle of a batch */
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, &status, 0), child);
     while (read(ends[0], &now, sizeof now) == sizeof now)
-        told = now;
+        reported = now;
     close(ends[0]);
     open_store(STORE_WRITE);
     s = state_now();
-    assert_true(s.head >= told);
+    assert_true(s.head >= reported);
     assert_int_equal(count_records(), s.head);
     assert_string_equal(sqlite_says(path, "PRAGMA integrity_check"), "ok");
     assert_string_equal(

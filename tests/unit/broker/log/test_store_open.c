@@ -13,7 +13,7 @@
 #include "broker/log/store_schema.h"
 #include "tests/unit/broker/log/store_fixture.h"
 
-/* Opening must fail so, and say so. */
+/* Opening must fail with this error and this text. */
 static void check_refused(const char *file, enum store_mode mode, enum err expected,
                           const char *words)
 {
@@ -136,12 +136,12 @@ static void a_damaged_page_is_known_at_the_start_and_a_cut_file_refused(void **s
 static void one_broker_writes_and_others_are_refused_with_its_pid(void **state)
 {
     struct store *other;
-    char who[60];
+    char holder[60];
 
     (void)state;
     make_store(1);
-    snprintf(who, sizeof who, "another broker (process %d)", getpid());
-    check_refused(path, STORE_WRITE, ERR_HELD, who);
+    snprintf(holder, sizeof holder, "another broker (process %d)", getpid());
+    check_refused(path, STORE_WRITE, ERR_HELD, holder);
     assert_ok(store_open(path, STORE_READ, &other, error));
     store_close(other);
     close_store();

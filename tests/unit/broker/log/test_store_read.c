@@ -35,7 +35,7 @@ static bool is_history(uint64_t seq, const struct store_query *q)
 /* A gap of the naive log is reported exactly once, and only where positions are missing. */
 static void check_gaps(const struct store_page *page, uint64_t low, uint64_t high)
 {
-    uint64_t told = 0, missing = 0;
+    uint64_t reported = 0, missing = 0;
 
     for (size_t i = 0; i < page->gap_count; i++) {
         const struct store_gap *g = &page->gaps[i];
@@ -43,12 +43,12 @@ static void check_gaps(const struct store_page *page, uint64_t low, uint64_t hig
         assert_string_equal(g->reason, "ring overrun");
         for (uint64_t seq = g->first; seq <= g->last; seq++) {
             assert_int_equal(published[seq].frame.len, 0);
-            told += seq > low && seq <= high;
+            reported += seq > low && seq <= high;
         }
     }
     for (uint64_t seq = low + 1; seq <= high; seq++)
         missing += !published[seq].frame.len && seq >= page->first;
-    assert_int_equal(told, missing);
+    assert_int_equal(reported, missing);
 }
 
 static void check_replay(struct store_query q)

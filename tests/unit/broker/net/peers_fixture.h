@@ -176,7 +176,7 @@ static inline uint64_t count_of(enum peers_door door)
 }
 
 /* A request from that descriptor, by the peer of that identity. */
-static inline void hears(int fd, const char *identity)
+static inline void receives(int fd, const char *identity)
 {
     peers_hear(peers, PEERS_CONTROL, fd, 10, span_of(identity));
 }

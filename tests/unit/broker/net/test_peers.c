@@ -54,8 +54,8 @@ static void a_connection_that_is_gone_is_counted_off_by_the_next_sweep(void **st
 
     (void)state;
     sweep();
-    hears(kept, "kept");
-    hears(fd, "old");
+    receives(kept, "kept");
+    receives(fd, "old");
     gone(fd);
     assert_int_equal(count_of(PEERS_CONTROL), 2);
     sweep_after(PEERS_EVERY_MS);
@@ -75,9 +75,9 @@ static void a_number_that_another_connection_has_by_now_is_a_new_connection(void
 
     (void)state;
     sweep();
-    hears(fd, "old");
+    receives(fd, "old");
     kernel[fd].inode = ++inodes;
-    hears(fd, "new");
+    receives(fd, "new");
     assert_false(peers_is_there(peers, SPAN("old")));
     assert_true(peers_is_there(peers, SPAN("new")));
     assert_int_equal(count_of(PEERS_CONTROL), 1);
@@ -123,7 +123,7 @@ static void a_turn_looks_at_no_more_descriptors_than_it_may(void **state)
     assert_in_range(samples, 1, PEERS_PER_TURN);
     /* below the numbers that were already sampled */
     assert_int_equal(accepted(PEERS_CONTROL), low);
-    hears(low, "new");
+    receives(low, "new");
     sweep();
     assert_true(peers_is_there(peers, SPAN("new")));
     assert_int_equal(kernel[low].samples, 0);
@@ -142,7 +142,7 @@ static void beyond_the_limit_the_longest_silent_connection_of_the_socket_ends(vo
     other = accepted(PEERS_INGEST);
     spoken = accepted(PEERS_CONTROL);
     sweep();
-    hears(spoken, "spoken");
+    receives(spoken, "spoken");
     oldest = accepted(PEERS_CONTROL);
     sweep_after(PEERS_EVERY_MS);
     silent = accepted(PEERS_CONTROL);
@@ -172,9 +172,9 @@ static void if_all_connections_have_spoken_the_new_one_ends(void **state)
     reopen(1, TIMEOUT);
     spoken = accepted(PEERS_CONTROL);
     sweep();
-    hears(spoken, "spoken");
+    receives(spoken, "spoken");
     fresh = accepted(PEERS_CONTROL);
-    hears(fresh, "fresh");
+    receives(fresh, "fresh");
     assert_int_equal(kernel[spoken].ends, 0);
     assert_int_equal(kernel[fresh].ends, 1);
     assert_false(peers_is_there(peers, SPAN("fresh")));
@@ -214,19 +214,19 @@ static void a_message_clears_a_suspect_once_its_socket_was_drained(void **state)
     (void)state;
     kernel[fd].sample.consumed = UNFINISHED;
     assert_int_equal(sweep(), PEERS_SUSPECT_EVERY_MS);
-    hears(fd, "A");
+    receives(fd, "A");
     now += PEERS_SUSPECT_EVERY_MS;
     assert_int_equal(sweep(), PEERS_SUSPECT_EVERY_MS); /* more of it may wait in libzmq */
     peers_drained(peers, PEERS_INGEST);
-    hears(-1, "A"); /* its descriptor is known now */
+    receives(-1, "A"); /* its descriptor is known now */
     now += PEERS_SUSPECT_EVERY_MS;
     assert_int_equal(sweep(), PEERS_SUSPECT_EVERY_MS);
     peers_drained(peers, PEERS_CONTROL);
-    hears(fd, "A");
+    receives(fd, "A");
     now += PEERS_SUSPECT_EVERY_MS;
     assert_int_equal(sweep(), PEERS_EVERY_MS);
     kernel[fd].sample.consumed *= 2;
-    hears(fd, "A");
+    receives(fd, "A");
     now += PEERS_EVERY_MS;
     assert_int_equal(sweep(), PEERS_SUSPECT_EVERY_MS); /* that drain was before the last look */
 }
@@ -281,10 +281,10 @@ static void the_connection_of_an_identity_is_the_last_it_was_heard_on(void **sta
 
     (void)state;
     memset(longest, 'x', sizeof longest);
-    hears(fd, "A"); /* before any sweep */
+    receives(fd, "A"); /* before any sweep */
     assert_int_equal(count_of(PEERS_CONTROL), 1);
     assert_true(peers_is_there(peers, SPAN("A")));
-    hears(fd, "B");
+    receives(fd, "B");
     assert_false(peers_is_there(peers, SPAN("A")));
     assert_true(peers_is_there(peers, SPAN("B")));
     peers_hear(peers, PEERS_CONTROL, fd, 10, (struct span){longest, 255});
@@ -333,8 +333,8 @@ static void answers_that_wait_for_all_connections_together_press_them(void **sta
 
     (void)state;
     sweep();
-    hears(a, "A");
-    hears(b, "B");
+    receives(a, "A");
+    receives(b, "B");
     assert_false(is_pressed());
     peers_give(peers, SPAN("A"), PEERS_TOTAL_BYTES - 1000);
     peers_give(peers, SPAN("B"), 1000);
@@ -396,7 +396,7 @@ static void a_timeout_below_that_of_pressure_stays(void **state)
     fd = accepted(PEERS_CONTROL);
     kernel[fd].sample.not_sent = 9000;
     sweep();
-    hears(fd, "A");
+    receives(fd, "A");
     peers_give(peers, SPAN("A"), 2 * (uint64_t)PEERS_TOTAL_BYTES);
     sweep_after(PEERS_PRESSED_MS / 2);
     assert_int_equal(kernel[fd].ends, 1);
@@ -430,7 +430,7 @@ static bool is_given_back(enum peers_door door, uint64_t unfinished, uint64_t un
     kernel[fd].sample.consumed = unfinished;
     sweep_after(PEERS_EVERY_MS);
     if (unsent) {
-        hears(fd, "A");
+        receives(fd, "A");
         peers_give(peers, SPAN("A"), unsent);
     }
     gone(fd);

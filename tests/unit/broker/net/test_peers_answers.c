@@ -17,7 +17,7 @@ static int connected(void)
     int fd = accepted(PEERS_CONTROL);
 
     sweep();
-    hears(fd, "A");
+    receives(fd, "A");
     return fd;
 }
 
@@ -126,7 +126,7 @@ static void under_pressure_a_request_is_refused_beyond_what_is_fair(void **state
     int fd = connected(), other = accepted(PEERS_CONTROL);
 
     (void)state;
-    hears(other, "B");
+    receives(other, "B");
     peers_give(peers, A, PEERS_FAIR_BYTES);
     peers_give(peers, SPAN("B"), PEERS_TOTAL_BYTES);
     assert_true(peers_may_ask(peers, A));

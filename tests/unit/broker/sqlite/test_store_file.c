@@ -44,7 +44,7 @@ static void put(const char *suffix, const char *text)
     free(name);
 }
 
-static void says(const char *words)
+static void error_has(const char *words)
 {
     if (!strstr(error, words))
         fail_msg("\"%s\" lacks \"%s\"", error, words);
@@ -102,8 +102,8 @@ static void a_file_beside_the_link_must_be_moved(void **state)
     snprintf(beside, sizeof beside, "%s-ring", link);
     close(open(beside, O_CREAT | O_WRONLY, 0600));
     assert_int_equal(store_file_check_beside(link, "-ring", error), ERR_NOT_FOUND);
-    says(link);
-    says(path);
+    error_has(link);
+    error_has(path);
     put("-ring", "");
     assert_int_equal(store_file_check_beside(link, "-ring", error), OK);
 }
@@ -135,17 +135,17 @@ static void what_cannot_be_opened_is_said(void **state)
 
     (void)state;
     assert_int_not_equal(store_file_check(path, false, &is_unclean, error), OK);
-    says("No such file");
+    error_has("No such file");
     assert_int_not_equal(store_file_check(folder, true, &is_unclean, error), OK);
-    says("directory");
+    error_has("directory");
     put("", "x");
     snprintf(other, sizeof other, "%s/x", path);
     assert_int_not_equal(store_file_check(other, true, &is_unclean, error), OK);
-    says("Not a directory");
+    error_has("Not a directory");
     snprintf(other, sizeof other, "%s/none/x", folder);
     assert_int_not_equal(store_file_check(other, true, &is_unclean, error), OK);
-    says("No such file");
-    says(other);
+    error_has("No such file");
+    error_has(other);
     assert_int_not_equal(store_file_sync_folder(other, error), OK);
     assert_int_equal(store_file_sync_folder(path, error), OK);
     assert_int_equal(store_file_sync_folder("/x", error), OK);
@@ -171,12 +171,12 @@ static void one_program_writes_a_file_whatever_its_name(void **state)
     close(fd);
     assert_int_equal(store_file_lock(path, &second, error), ERR_HELD);
     snprintf(want, sizeof want, "(process %d)", getpid());
-    says(want);
+    error_has(want);
     store_file_unlock(&second);
     snprintf(hard, sizeof hard, "%s/hard", folder);
     assert_int_equal(link(path, hard), 0);
     assert_int_equal(store_file_lock(hard, &second, error), ERR_HELD);
-    says("under another name of the same file");
+    error_has("under another name of the same file");
     store_file_unlock(&second);
     store_file_unlock(&first);
     assert_int_equal(first.name, -1);
@@ -198,7 +198,7 @@ static void a_pipe_is_no_store(void **state)
     (void)state;
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(store_file_lock(path, &lock, error), ERR_SYS);
-    says("it is a device or a pipe, not a file");
+    error_has("it is a device or a pipe, not a file");
     store_file_unlock(&lock);
 }
 
@@ -228,7 +228,7 @@ static void a_whole_file_is_checked_and_its_damage_found(void **state)
     assert_int_equal(unlink(path), 0);
     assert_true(store_file_has_moved(db));
     assert_int_equal(store_file_error_moved(path, error), ERR_NOT_FOUND);
-    says(path);
+    error_has(path);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 

@@ -139,7 +139,7 @@ static inline char *take_heard(char **at)
 }
 
 /* The oldest request with that op; valid until the next call. */
-static inline const char *hears(const char *op)
+static inline const char *receives(const char *op)
 {
     until(find_heard(op));
     free(c.last);
@@ -156,7 +156,7 @@ static inline uint64_t id_of(const char *request)
 }
 
 /* Everything that the program sent has arrived: was there no such request? */
-static inline bool hears_no(const char *op)
+static inline bool receives_no(const char *op)
 {
     step();
     assert_int_equal(pregon_value_get(c.p, "barrier", NULL, NULL), PREGON_OK);
@@ -251,14 +251,14 @@ static inline void open_connection(struct pregon_options o)
 }
 
 /* Both sockets are connected, and every hello that follows from that was sent; the last one. */
-static inline const char *hears_greeting(void)
+static inline const char *receives_greeting(void)
 {
     const char *hello;
 
     until(receiver_connections(c.p->receiver) > 0);
     do
-        hello = hears("hello");
-    while (!hears_no("hello"));
+        hello = receives("hello");
+    while (!receives_no("hello"));
     return hello;
 }
 
@@ -267,7 +267,7 @@ static inline void open_greeted(struct pregon_options o)
 {
     open_broker();
     open_connection(o);
-    answers(hears_greeting(), "'epoch':7");
+    answers(receives_greeting(), "'epoch':7");
     until(c.p->is_greeted);
 }
 

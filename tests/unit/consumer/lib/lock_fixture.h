@@ -58,7 +58,7 @@ static inline int64_t hold_job(void)
     struct pregon_lock_options o = all();
 
     open_job(&o);
-    answers(hears("lock"), GRANT);
+    answers(receives("lock"), GRANT);
     until(is_reported("held"));
     assert_reported("held job under 3\n");
     return boot_ms;

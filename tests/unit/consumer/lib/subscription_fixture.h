@@ -8,7 +8,7 @@
 #include "consumer/lib/subscription.h"
 #include "tests/unit/shared/sync/memory_broker.h"
 
-struct told {
+struct passed {
     bool is_begun;
     bool is_inherited; /* it comes from `since`: no record was delivered since the start */
     bool is_loose;     /* inherited, and then a pattern was removed: its next record may be any */
@@ -23,7 +23,7 @@ struct fixture {
     struct subscription_settings settings;
     bool strict_order; /* positions must ascend over all symbols */
     /* The delivered records, by symbol. */
-    struct told told[SYMBOLS];
+    struct passed passed[SYMBOLS];
     bool holes[LOG_MAX]; /* positions that were named as lost */
     uint64_t told_loss, told_max;
     unsigned quotes, snapshots, states, losses, resets, synced, ups, downs;
@@ -31,7 +31,7 @@ struct fixture {
     unsigned stop_after; /* call receiver_pause after this many deliveries, 0: never */
 };
 
-/* --- what is told ---------------------------------------------------------------------------- */
+/* --- what the program gets ------------------------------------------------------------------- */
 
 static inline void count_to_stop(struct fixture *b)
 {
@@ -51,17 +51,17 @@ static inline bool is_excused(struct fixture *b, int symbol, uint64_t after, uin
 
 static inline void check_next(struct fixture *b, int symbol, const struct delivered *t)
 {
-    struct told *told = &b->told[symbol];
-    uint64_t seq = t->record->seq, last = told->last;
+    struct passed *passed = &b->passed[symbol];
+    uint64_t seq = t->record->seq, last = passed->last;
 
     assert_int_equal(t->record->epoch, b->k.f ? receiver_epoch(b->k.f) : 0);
     if (t->record->epoch != b->k.epoch)
         return; /* it was held, and the log is another one by now */
-    if (told->is_begun && !told->is_loose)
+    if (passed->is_begun && !passed->is_loose)
         assert_true(seq > last);
-    if (b->settings.mode == SUBSCRIPTION_NEWEST || told->is_loose)
+    if (b->settings.mode == SUBSCRIPTION_NEWEST || passed->is_loose)
         return;
-    if (!told->is_begun) {
+    if (!passed->is_begun) {
         if (!t->is_snapshot)
             assert_true(is_excused(b, symbol, 0, seq));
         return;
@@ -75,14 +75,14 @@ static inline void check_next(struct fixture *b, int symbol, const struct delive
 
 static inline void note_delivered(struct fixture *b, int symbol, const struct delivered *t)
 {
-    struct told *told = &b->told[symbol];
+    struct passed *passed = &b->passed[symbol];
 
-    told->is_begun = true;
-    told->is_inherited = told->is_loose = false;
-    told->last = t->record->seq;
-    told->is_stale = t->is_stale;
+    passed->is_begun = true;
+    passed->is_inherited = passed->is_loose = false;
+    passed->last = t->record->seq;
+    passed->is_stale = t->is_stale;
     if (t->record->kind == WIRE_QUOTE)
-        told->quote = pack_find_u(t->record->body, "n", 0);
+        passed->quote = pack_find_u(t->record->body, "n", 0);
     if (!t->is_snapshot && t->record->seq > b->told_max)
         b->told_max = t->record->seq;
 }
@@ -135,7 +135,7 @@ static inline void on_reset(void *ctx, uint64_t epoch, uint64_t old, const char 
 
     assert_int_not_equal(epoch, 0);
     assert_int_not_equal(old, 0);
-    memset(b->told, 0, sizeof b->told);
+    memset(b->passed, 0, sizeof b->passed);
     memset(b->holes, 0, sizeof b->holes);
     b->told_loss = b->told_max = 0;
     snprintf(b->reason, sizeof b->reason, "%s", reason);

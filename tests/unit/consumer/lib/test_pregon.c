@@ -106,20 +106,20 @@ static void the_broker_is_greeted_until_it_answers(void **state)
     gethostname(host, sizeof host - 1);
     open_broker();
     open_connection(options());
-    hello = hears_greeting();
+    hello = receives_greeting();
     snprintf(expected, sizeof expected,
              "{'op':'hello','id':%llu,'known_epoch':0,'known_seq':0,'role':'consumer',"
              "'host':'%s','pid':%d,'oldest':1,'newest':1}",
              (unsigned long long)id_of(hello), host, getpid());
     assert_string_equal(hello, expected);
-    assert_true(hears_no("hello"));
+    assert_true(receives_no("hello"));
     boot_ms += ANSWER_MS - 1;
-    assert_true(hears_no("hello"));
+    assert_true(receives_no("hello"));
     boot_ms++;
-    answers(hears("hello"), "'epoch':7");
+    answers(receives("hello"), "'epoch':7");
     until(c.p->is_greeted);
     boot_ms += 2 * ANSWER_MS;
-    assert_true(hears_no("hello"));
+    assert_true(receives_no("hello"));
     close_all();
 }
 
@@ -128,13 +128,13 @@ static void a_refusal_of_the_hello_is_noted_and_the_hello_repeated(void **state)
     (void)state;
     open_broker();
     open_connection(options());
-    answers(hears_greeting(), "'error':'version','message':'Too new.'");
+    answers(receives_greeting(), "'error':'version','message':'Too new.'");
     until(is_reported("note: "));
     assert_reported("note: The broker refuses us: version (Too new.).\n");
     boot_ms += ANSWER_MS - 1;
-    assert_true(hears_no("hello"));
+    assert_true(receives_no("hello"));
     boot_ms++;
-    hears("hello");
+    receives("hello");
     pregon_close(&c.p); /* the broker has not answered the hello: no goodbye */
     read_requests();
     assert_null(find_heard("goodbye"));
@@ -150,7 +150,7 @@ static void a_new_broker_on_the_records_socket_is_greeted_at_once(void **state)
     until(is_listening("+" WIRE_TOPIC_WELCOME));
     assert_true(c.p->is_greeted);
     assert_int_equal(bus_send(c.publish, &welcome, 1), OK);
-    answers(hears("hello"), "'epoch':7");
+    answers(receives("hello"), "'epoch':7");
     until(c.p->is_greeted);
     assert_int_equal(pregon_subscribe(c.p, "X"), PREGON_OK);
     until(is_listening("+X \n"));
@@ -195,7 +195,7 @@ static void a_request_without_an_answer_is_given_up_after_five_seconds(void **st
     assert_int_equal(pregon_value_get(c.p, "first", on_value, &c), PREGON_OK);
     boot_ms++;
     assert_int_equal(pregon_value_get(c.p, "second", on_value, &c), PREGON_OK);
-    request = hears("value_get");
+    request = receives("value_get");
     boot_ms += ANSWER_MS - 2;
     step();
     assert_reported("");
@@ -203,7 +203,7 @@ static void a_request_without_an_answer_is_given_up_after_five_seconds(void **st
     step();
     assert_reported("first: away, The broker did not answer.\n");
     answers(request, "'value':'late'"); /* no request waits for it any more */
-    answers(hears("value_get"), "");
+    answers(receives("value_get"), "");
     until(is_reported("second"));
     assert_reported("second: ok, It is done.\n");
     close_all();
@@ -216,11 +216,11 @@ static void an_answer_that_is_no_msgpack_is_dropped(void **state)
     (void)state;
     open_greeted(options());
     assert_int_equal(pregon_value_get(c.p, "a", on_value, &c), PREGON_OK);
-    hears("value_get");
+    receives("value_get");
     frames[0] = buf_span(&c.peer);
     assert_int_equal(bus_send(c.control, frames, 2), OK);
     assert_int_equal(pregon_value_get(c.p, "b", on_value, &c), PREGON_OK);
-    answers(hears("value_get"), "");
+    answers(receives("value_get"), "");
     until(is_reported("b: "));
     assert_reported("b: ok, It is done.\n");
     pregon_close(&c.p);
@@ -310,8 +310,8 @@ static void after_a_stop_nothing_is_handed_out_before_the_next_turn(void **state
     open_greeted(options());
     assert_int_equal(pregon_value_get(c.p, "a", stop_on_value, &c), PREGON_OK);
     assert_int_equal(pregon_value_get(c.p, "b", on_value, &c), PREGON_OK);
-    answers(hears("value_get"), "");
-    answers(hears("value_get"), "");
+    answers(receives("value_get"), "");
+    answers(receives("value_get"), "");
     pregon_run(c.p, -1); /* until the stop */
     assert_reported("a: ok, It is done.\n");
     assert_int_equal(pregon_value_get(c.p, "c", NULL, NULL), PREGON_OK);
@@ -331,7 +331,7 @@ static void a_close_answers_what_is_pending_and_waits_a_fifth_of_a_second_for_lo
     (void)state;
     open_greeted(options());
     assert_int_equal(pregon_lock_open(c.p, "job", &lock, &l), PREGON_OK);
-    answers(hears("lock"), "'token':3,'ttl_ms':30000");
+    answers(receives("lock"), "'token':3,'ttl_ms':30000");
     until(pregon_lock_token(l) == 3);
     assert_int_equal(pregon_value_get(c.p, "a", on_value, &c), PREGON_OK);
     boot_step_ms = 20;

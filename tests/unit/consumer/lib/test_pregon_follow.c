@@ -113,7 +113,7 @@ static void open_following(struct pregon_options o)
 
     open_greeted(o);
     assert_int_equal(pregon_subscribe(c.p, "A*"), PREGON_OK);
-    request = hears("snapshot");
+    request = receives("snapshot");
     assert_non_null(strstr(request, ",'pattern':'A*','from':0}"));
     answer_snapshot(request);
     until(pregon_position(c.p).seq == 4);
@@ -171,8 +171,8 @@ static void a_position_to_continue_from_is_a_replay_of_what_followed(void **stat
     open_connection(o);
     assert_int_equal(pregon_subscribe(c.p, "A"), PREGON_OK);
     assert_int_equal(pregon_subscribe(c.p, "B*"), PREGON_OK);
-    answers(hears_greeting(), "'epoch':7");
-    request = hears("replay");
+    answers(receives_greeting(), "'epoch':7");
+    request = receives("replay");
     assert_non_null(strstr(request, ",'pattern':'A,B*','after':2,'until':4}"));
     answers(request, "'epoch':7,'first':1,'upto':4,'records':[],'gaps':[]");
     until(is_reported("synced"));
@@ -190,7 +190,7 @@ static void a_position_in_another_log_is_a_reset(void **state)
     open_broker();
     open_connection(o);
     assert_int_equal(pregon_subscribe(c.p, "A"), PREGON_OK);
-    answers(hears_greeting(), "'epoch':7");
+    answers(receives_greeting(), "'epoch':7");
     until(is_reported("reset"));
     assert_reported("reset 7 after 5, other_log\n");
     close_all();
@@ -205,7 +205,7 @@ static void without_snapshots_the_next_records_come_first(void **state)
     open_greeted(o);
     assert_int_equal(pregon_subscribe(c.p, "A"), PREGON_OK);
     until(is_reported("synced"));
-    assert_true(hears_no("snapshot"));
+    assert_true(receives_no("snapshot"));
     publishes("A ", WIRE_QUOTE, 5, 3, "{'bid':'2'}");
     until(is_reported("quote"));
     assert_reported("synced\nquote A 7:5 prev 3, live, sent 1005 accepted 2005, bid 2\n");

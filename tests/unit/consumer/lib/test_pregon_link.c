@@ -45,19 +45,19 @@ static void a_quiet_control_socket_is_pinged_once_a_second(void **state)
     (void)state;
     open_quiet();
     pass(999);
-    assert_true(hears_no("ping"));
+    assert_true(receives_no("ping"));
     pass(1);
-    hears("ping");
-    assert_true(hears_no("ping"));
+    receives("ping");
+    assert_true(receives_no("ping"));
     pass(999);
-    assert_true(hears_no("ping"));
+    assert_true(receives_no("ping"));
     pass(1);
-    answers(hears("ping"), "");
+    answers(receives("ping"), "");
     until(c.p->control_at == boot_ms);
     pass(999);
-    assert_true(hears_no("ping")); /* it was quiet for less than a second */
+    assert_true(receives_no("ping")); /* it was quiet for less than a second */
     pass(1);
-    hears("ping");
+    receives("ping");
     close_all();
 }
 
@@ -71,9 +71,9 @@ static void a_control_socket_that_is_silent_for_three_seconds_is_replaced(void *
     pass(1);
     assert_ptr_not_equal(c.p->control, were.control);
     until(receiver_connections(c.p->receiver) == 2); /* no record came, either */
-    answers(hears_greeting(), "'epoch':7");          /* the broker learns the new connection */
+    answers(receives_greeting(), "'epoch':7");       /* the broker learns the new connection */
     until(c.p->is_greeted);
-    assert_true(hears_no("hello"));
+    assert_true(receives_no("hello"));
     remember_sockets();
     pass(2999);
     assert_ptr_equal(c.p->control, were.control);

@@ -94,14 +94,14 @@ static void a_request_names_the_lock_its_owner_and_the_process(void **state)
     (void)state;
     o.delay_ms = 7;
     open_job(&o);
-    request = hears("lock");
+    request = receives("lock");
     snprintf(expected, sizeof expected,
              "{'op':'lock','id':%llu,'name':'job','owner':'us','ttl_ms':30000,'delay_ms':7,"
              "'wait_ms':0,'keep':true,'host':'%s','pid':%d}",
              (unsigned long long)id_of(request), c.p->host, getpid());
     assert_string_equal(request, expected);
     answers(request, "'error':'held'");
-    assert_non_null(strstr(hears("lock"), "'wait_ms':3000,")); /* now in line */
+    assert_non_null(strstr(receives("lock"), "'wait_ms':3000,")); /* now in line */
     close_all();
 }
 
@@ -122,7 +122,7 @@ static void a_grant_holds_for_two_thirds_of_the_lease(void **state)
     assert_reported(""); /* the next turn calls on_lost first */
     step();
     assert_reported("lost job: unanswered\n");
-    answers(hears("lock"), GRANT); /* it was requested again: no other owner had it in between */
+    answers(receives("lock"), GRANT); /* it was requested again: no other owner had it in between */
     until(is_reported("held"));
     assert_reported("held job under 3\n");
     close_all();
@@ -135,14 +135,14 @@ static void a_lease_begins_after_the_time_for_which_the_broker_waited(void **sta
 
     (void)state;
     open_job(&o);
-    hears("lock");
+    receives("lock");
     boot_ms += 1000;
     answers(c.last, GRANT ",'waited_ms':400");
     until(is_reported("held"));
     assert_int_equal(pregon_lock_remaining_ms(lock), TTL * 2 / 3 - 600);
     close_all();
     open_job(&o);
-    hears("lock");
+    receives("lock");
     boot_ms += 1000;
     answers(c.last, GRANT ",'waited_ms':5000"); /* longer than the request is old: not before now */
     until(is_reported("held"));
@@ -158,10 +158,10 @@ static void a_lease_is_renewed_at_a_third(void **state)
 
     (void)state;
     boot_ms = from + TTL / 3 - 1;
-    assert_true(hears_no("renew"));
+    assert_true(receives_no("renew"));
     assert_int_equal(c.wait, 1);
     boot_ms++;
-    request = hears("renew");
+    request = receives("renew");
     snprintf(expected, sizeof expected,
              "{'op':'renew','id':%llu,'name':'job','owner':'us','token':3}",
              (unsigned long long)id_of(request));
@@ -188,11 +188,11 @@ static void a_loss_has_the_reason_of_the_broker(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         hold_job();
         boot_ms += TTL / 3;
-        answers(hears("renew"), cases[i].answer);
+        answers(receives("renew"), cases[i].answer);
         until(is_reported("lost"));
         assert_reported(cases[i].report);
         assert_int_equal(pregon_lock_token(lock), 0);
-        hears("lock");
+        receives("lock");
         close_all();
     }
     assert_string_equal(pregon_lost_reason_name((enum pregon_lost_reason)99), "unknown");
@@ -206,26 +206,26 @@ static void while_another_holds_it_each_change_is_reported_once(void **state)
 
     (void)state;
     open_job(&o);
-    answers(hears("lock"), HELD);
+    answers(receives("lock"), HELD);
     until(is_reported("waiting"));
     assert_reported(
         "waiting for job: held, Wait.; holder 'them' token 2, place 1 of 4, 900 ms, 0 ms\n");
-    answers(hears("lock"), HELD); /* nothing has changed */
+    answers(receives("lock"), HELD); /* nothing has changed */
     boot_ms += 1000;
-    answers(hears("lock"), "'error':'held','closed_ms':70");
+    answers(receives("lock"), "'error':'held','closed_ms':70");
     until(is_reported("waiting"));
     assert_reported("waiting for job: closed, ; holder '' token 0, place 0 of 0, 0 ms, 70 ms\n");
     boot_ms += 1000;
-    answers(hears("lock"), "'error':'held'");
+    answers(receives("lock"), "'error':'held'");
     until(is_reported("waiting"));
     assert_reported("waiting for job: kept, ; holder '' token 0, place 0 of 0, 0 ms, 0 ms\n");
     boot_ms += 1000;
-    answers(hears("lock"), "'error':'full','message':'Too many.'");
+    answers(receives("lock"), "'error':'full','message':'Too many.'");
     until(is_reported("waiting"));
     assert_reported("waiting for job: full, Too many.; holder '' token 0, place 0 of 0, 0 ms, 0 ms"
                     "\n");
     boot_ms += 1000;
-    answers(hears("lock"), GRANT);
+    answers(receives("lock"), GRANT);
     until(is_reported("held job"));
     close_all();
 }
@@ -245,7 +245,7 @@ static void each_part_of_the_state_in_line_is_a_change(void **state)
     (void)state;
     open_job(&o);
     for (size_t i = 0; i < sizeof answer / sizeof answer[0]; i++) {
-        answers(hears("lock"), answer[i]);
+        answers(receives("lock"), answer[i]);
         until(is_reported("waiting"));
         buf_clear(&c.reported);
         boot_ms += 1000;
@@ -259,16 +259,16 @@ static void a_broker_that_does_not_answer_is_reported_as_away_once(void **state)
 
     (void)state;
     open_job(&o);
-    hears("lock");
+    receives("lock");
     boot_ms += 1499;
     step();
     assert_reported("");
     boot_ms++;
-    hears("lock");
+    receives("lock");
     assert_reported("waiting for job: away, The broker does not answer.; holder '' token 0, "
                     "place 0 of 0, 0 ms, 0 ms\n");
     boot_ms += 1500;
-    answers(hears("lock"), HELD);
+    answers(receives("lock"), HELD);
     until(is_reported("waiting"));
     close_all();
 }
@@ -279,13 +279,13 @@ static void after_a_grant_the_same_waiting_is_news_again(void **state)
 
     (void)state;
     open_job(&o);
-    answers(hears("lock"), HELD);
-    answers(hears("lock"), GRANT);
+    answers(receives("lock"), HELD);
+    answers(receives("lock"), GRANT);
     until(is_reported("held job under"));
     buf_clear(&c.reported);
     boot_ms += TTL / 3;
-    answers(hears("renew"), "'error':'stale','reason':'taken'");
-    answers(hears("lock"), HELD);
+    answers(receives("renew"), "'error':'stale','reason':'taken'");
+    answers(receives("lock"), HELD);
     until(is_reported("waiting for job: held"));
     close_all();
 }
@@ -297,12 +297,12 @@ static void callbacks_may_be_missing(void **state)
     (void)state;
     o.owner = "us";
     open_job(&o);
-    answers(hears("lock"), HELD);
-    answers(hears("lock"), GRANT);
+    answers(receives("lock"), HELD);
+    answers(receives("lock"), GRANT);
     until(pregon_lock_token(lock) == 3);
     boot_ms += TTL / 3;
-    answers(hears("renew"), "'error':'stale'");
-    hears("lock");
+    answers(receives("renew"), "'error':'stale'");
+    receives("lock");
     assert_reported("");
     close_all();
 }

@@ -19,14 +19,14 @@ static void a_closed_lock_is_released_until_the_broker_confirms_it(void **state)
     hold_job();
     pregon_lock_close(&lock);
     assert_null(lock);
-    request = hears("release");
+    request = receives("release");
     snprintf(expected, sizeof expected,
              "{'op':'release','id':%llu,'name':'job','owner':'us','token':3}",
              (unsigned long long)id_of(request));
     assert_string_equal(request, expected);
     assert_true(pregon_locks_are_leaving(c.p));
     boot_ms += 500;
-    answers(hears("release"), "");
+    answers(receives("release"), "");
     until(!c.p->locks);
     assert_false(pregon_locks_are_leaving(c.p));
     assert_reported(""); /* none of its callbacks is called after this */
@@ -41,11 +41,11 @@ static void a_place_in_line_is_given_up(void **state)
 
     (void)state;
     open_job(&o);
-    answers(hears("lock"), HELD);
+    answers(receives("lock"), HELD);
     until(is_reported("waiting"));
     pregon_lock_close(&lock);
     buf_clear(&c.reported);
-    request = hears("lock_cancel");
+    request = receives("lock_cancel");
     snprintf(expected, sizeof expected, "{'op':'lock_cancel','id':%llu,'name':'job','owner':'us'}",
              (unsigned long long)id_of(request));
     assert_string_equal(request, expected);
@@ -67,12 +67,12 @@ static void one_of_several_locks_can_be_closed(void **state)
     hold_job();
     assert_int_equal(pregon_lock_open(c.p, "second", &o, &second), PREGON_OK);
     assert_int_equal(pregon_lock_open(c.p, "third", &o, &third), PREGON_OK);
-    answers(hears("lock"), GRANT), answers(hears("lock"), GRANT);
+    answers(receives("lock"), GRANT), answers(receives("lock"), GRANT);
     until(pregon_lock_token(second) && pregon_lock_token(third));
     assert_int_equal(pregon_locks_deadline(c.p), boot_ms + TTL / 3);
     pregon_lock_close(&second);
     assert_int_equal(pregon_locks_deadline(c.p), boot_ms);
-    answers(hears("release"), "");
+    answers(receives("release"), "");
     until(c.p->locks == third && third->next == lock && !lock->next);
     close_all();
 }
@@ -85,18 +85,18 @@ static void a_grant_that_no_lock_wants_any_more_is_released(void **state)
 
     (void)state;
     open_job(&o);
-    hears("lock");
+    receives("lock");
     request = strdup(c.last);
     pregon_lock_close(&lock);
-    hears("lock_cancel");
+    receives("lock_cancel");
     boot_ms += 2 * TTL;
     until(!c.p->locks && !HASH_COUNT(c.p->requests));
     answers(request, "'re':'lock','error':'held','name':'job','owner':'us','token':8");
     answers(request, "'re':'renew','name':'job','owner':'us','token':8");
     answers(request, "'re':'lock','name':'job','owner':'us'");
     answers(request, "'re':'lock','name':'job','owner':'us','token':9");
-    assert_non_null(strstr(hears("release"), "'name':'job','owner':'us','token':9}"));
-    assert_true(hears_no("release"));
+    assert_non_null(strstr(receives("release"), "'name':'job','owner':'us','token':9}"));
+    assert_true(receives_no("release"));
     free((char *)(uintptr_t)request);
     close_all();
 }
@@ -107,18 +107,18 @@ static void a_grant_that_came_late_is_kept_if_a_lock_wants_it(void **state)
 
     (void)state;
     open_job(&o);
-    hears("lock");
+    receives("lock");
     answers("'id':999999", "'re':'lock','name':'job','owner':'us','token':9");
     answers("'id':999998", "'re':'lock','name':'other','owner':'us','token':10");
-    assert_non_null(strstr(hears("release"), "'name':'other'"));
+    assert_non_null(strstr(receives("release"), "'name':'other'"));
     answers("'id':999997", "'re':'lock','name':'job','owner':'them','token':11");
-    assert_non_null(strstr(hears("release"), "'owner':'them'"));
+    assert_non_null(strstr(receives("release"), "'owner':'them'"));
     answers(c.last, "");
-    assert_true(hears_no("release"));
+    assert_true(receives_no("release"));
     answers("'id':999996", "'re':'lock','name':'job','owner':'us','token':9");
     answers("'id':999995", "'re':'lock','name':'other','owner':'us','token':10");
-    hears("release");
-    assert_true(hears_no("release"));
+    receives("release");
+    assert_true(receives_no("release"));
     close_all();
 }
 

@@ -29,7 +29,7 @@ static void hold_job(void)
     o.owner = "us";
     open_greeted(none);
     assert_int_equal(pregon_lock_open(c.p, "job", &o, &lock), PREGON_OK);
-    answers(hears("lock"), "'token':3,'ttl_ms':30000");
+    answers(receives("lock"), "'token':3,'ttl_ms':30000");
     until(pregon_lock_token(lock) == 3);
 }
 
@@ -41,7 +41,7 @@ static void a_put_names_the_owner_and_the_token(void **state)
     (void)state;
     hold_job();
     assert_int_equal(pregon_value_put(lock, "x", 1, on_value, &c), PREGON_OK);
-    request = hears("value_put");
+    request = receives("value_put");
     snprintf(expected, sizeof expected,
              "{'op':'value_put','id':%llu,'name':'job','owner':'us','token':3,'value':'x'}",
              (unsigned long long)id_of(request));
@@ -50,9 +50,9 @@ static void a_put_names_the_owner_and_the_token(void **state)
     until(is_reported("job"));
     assert_reported("job: ok, It is done.; 3.2 ''\n");
     assert_int_equal(pregon_value_put(lock, NULL, 0, NULL, NULL), PREGON_OK); /* empty, no fn */
-    answers(hears("value_put"), "");
+    answers(receives("value_put"), "");
     assert_int_equal(pregon_value_put_as(lock, 1, "x", 1, on_value, &c), PREGON_OK);
-    request = hears("value_put");
+    request = receives("value_put");
     assert_non_null(strstr(request, "'token':1,"));
     answers(request, "'error':'stale','message':'Too old.'");
     until(is_reported("job"));
@@ -66,7 +66,7 @@ static void a_put_without_a_grant_is_stale_at_once(void **state)
     hold_job();
     boot_ms += 20000;
     assert_int_equal(pregon_value_put(lock, "x", 1, on_value, &c), PREGON_ERROR_STALE);
-    assert_true(hears_no("value_put"));
+    assert_true(receives_no("value_put"));
     close_all();
 }
 
@@ -78,9 +78,9 @@ static void a_value_has_its_limit(void **state)
     hold_job();
     assert_int_equal(pregon_value_put(lock, bytes, sizeof bytes, on_value, &c),
                      PREGON_ERROR_TOO_LARGE);
-    assert_true(hears_no("value_put"));
+    assert_true(receives_no("value_put"));
     assert_int_equal(pregon_value_put(lock, bytes, PREGON_VALUE_MAX, on_value, &c), PREGON_OK);
-    hears("value_put");
+    receives("value_put");
     close_all();
 }
 
@@ -95,17 +95,17 @@ static void a_get_brings_text_or_bytes_with_token_and_version(void **state)
     assert_int_equal(pregon_value_get(c.p, NULL, on_value, &c), PREGON_ERROR_INVALID);
     assert_int_equal(pregon_value_get(c.p, "no name", on_value, &c), PREGON_ERROR_INVALID);
     assert_int_equal(pregon_value_get(c.p, "any", on_value, &c), PREGON_OK);
-    request = hears("value_get");
+    request = receives("value_get");
     assert_non_null(strstr(request, ",'name':'any'}"));
     answers(request, "'value':'text','token':5,'version':6");
     until(is_reported("any"));
     assert_reported("any: ok, It is done.; 5.6 'text'\n");
     assert_int_equal(pregon_value_get(c.p, "any", on_value, &c), PREGON_OK);
-    answers(hears("value_get"), "'value':12");
+    answers(receives("value_get"), "'value':12");
     until(is_reported("any"));
     assert_reported("any: ok, It is done.; 0.0 ''\n");
     assert_int_equal(pregon_value_get(c.p, "any", on_value, &c), PREGON_OK);
-    request = hears("value_get");
+    request = receives("value_get");
     buf_adds(&b, "\x82\xa2id\xcd");
     buf_addc(&b, (char)(id_of(request) >> 8));
     buf_addc(&b, (char)id_of(request));
@@ -137,7 +137,7 @@ static void errors_of_the_broker_have_their_own_numbers_as_far_as_programs_act_o
     hold_job();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(pregon_value_get(c.p, "any", on_value, &c), PREGON_OK);
-        answers(hears("value_get"), cases[i].answer);
+        answers(receives("value_get"), cases[i].answer);
         until(is_reported("any"));
         assert_reported(cases[i].report);
     }

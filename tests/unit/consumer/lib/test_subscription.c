@@ -21,14 +21,14 @@ static void a_subscription_begins_with_snapshots_and_goes_on_with_records(void *
     turn(b);
     turn(b);
     assert_int_equal(b->snapshots, 1);
-    assert_int_equal(b->told[0].last, 3);
+    assert_int_equal(b->passed[0].last, 3);
     assert_int_equal(b->synced, 1);
     assert_int_equal(subscription_position(b->d), 3);
     quote(&b->k, "A"), quote(&b->k, "B"), quote(&b->k, "A");
     turn(b);
     assert_int_equal(b->quotes, 2);
-    assert_int_equal(b->told[0].last, 6);
-    assert_false(b->told[3].is_begun);
+    assert_int_equal(b->passed[0].last, 6);
+    assert_false(b->passed[3].is_begun);
     fixture_free(b);
 }
 
@@ -157,8 +157,8 @@ static void since_begins_with_what_followed_it(void **state)
         quote(&b->k, i % 2 ? "A" : "B");
     subscription_free(b->d);
     start(b, 4);
-    b->told[0] = (struct told){.is_begun = true, .last = 4};
-    b->told[3] = (struct told){.is_begun = true, .last = 3};
+    b->passed[0] = (struct passed){.is_begun = true, .last = 4};
+    b->passed[3] = (struct passed){.is_begun = true, .last = 3};
     follow(b, "*");
     for (int i = 0; i < 4; i++)
         turn(b);
@@ -257,7 +257,7 @@ static void after_a_stop_nothing_is_told_and_the_position_is_what_was(void **sta
     b->k.page = 100;
     subscription_free(b->d);
     start(b, 1);
-    b->told[0] = (struct told){.is_begun = true, .last = 1};
+    b->passed[0] = (struct passed){.is_begun = true, .last = 1};
     follow(b, "*");
     b->stop_after = 7;
     turn(b);
@@ -319,12 +319,12 @@ static void newest_tells_the_last_of_several(void **state)
     quote(&b->k, "A"), quote(&b->k, "B"), quote(&b->k, "A"), quote(&b->k, "A");
     turn(b);
     assert_int_equal(b->quotes, 2);
-    assert_int_equal(b->told[0].last, 4);
-    assert_int_equal(b->told[3].last, 2);
+    assert_int_equal(b->passed[0].last, 4);
+    assert_int_equal(b->passed[3].last, 2);
     publish(&b->k, 0, WIRE_STATE);
     turn(b);
     assert_int_equal(b->states, 1);
-    assert_true(b->told[0].is_stale);
+    assert_true(b->passed[0].is_stale);
     fixture_free(b);
 }
 
@@ -352,7 +352,7 @@ static void a_stop_before_a_reset_leaves_the_rest_and_the_reset_for_later(void *
     for (int i = 0; i < 4; i++)
         turn(b);
     assert_int_equal(b->snapshots, 1);
-    assert_int_equal(b->told[0].last, 1);
+    assert_int_equal(b->passed[0].last, 1);
     fixture_free(b);
 }
 

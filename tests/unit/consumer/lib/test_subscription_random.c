@@ -36,8 +36,8 @@ static void toggle(struct fixture *b)
         assert_int_equal(subscription_remove(b->d, span_of(patterns[i])), OK);
     for (int s = 0; s < SYMBOLS; s++) {
         if (!is_wanted(s))
-            b->told[s] = (struct told){0};
-        b->told[s].is_loose |= b->told[s].is_inherited && !is_followed[i];
+            b->passed[s] = (struct passed){0};
+        b->passed[s].is_loose |= b->passed[s].is_inherited && !is_followed[i];
     }
 }
 
@@ -49,8 +49,8 @@ static void check_position(struct fixture *b)
     if (b->settings.mode == SUBSCRIPTION_NEWEST || receiver_epoch(b->k.f) != b->k.epoch)
         return;
     for (int s = 0; s < SYMBOLS; s++)
-        for (uint64_t seq = b->told[s].last + 1;
-             b->told[s].is_begun && !b->told[s].is_loose && seq <= position; seq++)
+        for (uint64_t seq = b->passed[s].last + 1;
+             b->passed[s].is_begun && !b->passed[s].is_loose && seq <= position; seq++)
             if (at(&b->k, seq)->symbol == s && !b->holes[seq])
                 fail_msg("position %llu, but %s %llu was not told", (unsigned long long)position,
                          names[s], (unsigned long long)seq);
@@ -64,16 +64,16 @@ static void replace(struct fixture *b)
     if (!position || receiver_epoch(b->k.f) != b->k.epoch || position > b->k.head)
         return;
     for (int s = 0; s < SYMBOLS; s++)
-        if (is_wanted(s) && !b->told[s].is_begun)
+        if (is_wanted(s) && !b->passed[s].is_begun)
             return; /* the position covers only patterns that are synced */
     subscription_free(b->d);
     start(b, position);
     for (int s = 0; s < SYMBOLS; s++) {
-        if (b->told[s].is_begun && b->told[s].last > position)
-            b->told[s].last = position;
-        b->told[s].is_begun = b->told[s].is_inherited = is_wanted(s);
-        if (is_wanted(s) && b->told[s].last < position && !b->told[s].last)
-            b->told[s].last = position;
+        if (b->passed[s].is_begun && b->passed[s].last > position)
+            b->passed[s].last = position;
+        b->passed[s].is_begun = b->passed[s].is_inherited = is_wanted(s);
+        if (is_wanted(s) && b->passed[s].last < position && !b->passed[s].last)
+            b->passed[s].last = position;
     }
     if (b->told_loss > position)
         b->told_loss = position;
@@ -169,7 +169,7 @@ static void check_end(struct fixture *b)
     for (size_t i = 0; i < LENGTH(patterns); i++)
         is_following |= is_followed[i];
     for (int s = 0; s < SYMBOLS; s++) {
-        const struct told *t = &b->told[s];
+        const struct passed *t = &b->passed[s];
 
         if (!is_wanted(s) || !b->k.last_quote[s])
             continue;

@@ -295,7 +295,7 @@ int64_t botapi_wait(const struct botapi *a, int64_t at)
     return -1;
 }
 
-/* --- what a test says ------------------------------------------------------------------- */
+/* --- what tests call -------------------------------------------------------------------- */
 
 static inline void turn(void)
 {

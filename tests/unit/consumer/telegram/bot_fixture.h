@@ -55,7 +55,7 @@ static inline bool take(const char *text)
     return bot_take_update(bot, root);
 }
 
-/* Chat `chat` writes; language NULL: it does not say. */
+/* Chat `chat` writes; language NULL: the update names none. */
 static inline bool writes_in(const char *language, int64_t chat, const char *text)
 {
     struct buf b = {0};
@@ -96,7 +96,7 @@ static inline void quoted(const char *symbol, const char *last)
 }
 
 /* Send the next message; "" if there is none. */
-static inline const char *says_at(int64_t now)
+static inline const char *next_text_at(int64_t now)
 {
     if (!bot_next(bot, now, &sending))
         return "";
@@ -106,9 +106,9 @@ static inline const char *says_at(int64_t now)
 
 static int64_t far = 1000000;
 
-static inline const char *says(void)
+static inline const char *next_text(void)
 {
-    return says_at(far += 100000);
+    return next_text_at(far += 100000);
 }
 
 static inline bool holds(const char *text, const char *part)

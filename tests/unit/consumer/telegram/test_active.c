@@ -44,17 +44,17 @@ static void it_asks_telegram_for_its_name_and_then_the_broker_for_the_lock(void 
 
 static void a_token_that_telegram_refuses_ends_it(void **state)
 {
-    unsigned asked;
+    unsigned polls;
 
     (void)state;
     turn();
     refused(CALL_GET_ME, 401, "Unauthorized");
     assert_int_equal(active.phase, ACTIVE_GONE);
     assert_int_equal(active.code, 1);
-    asked = api->count;
+    polls = api->count;
     now += 60000;
     turn();
-    assert_int_equal(api->count, asked); /* nothing is done any more */
+    assert_int_equal(api->count, polls); /* nothing is done any more */
 }
 
 static void a_telegram_that_does_not_answer_is_asked_again_later(void **state)

@@ -20,7 +20,7 @@ static void what_was_being_sent_is_sent_once_more_with_a_mark_and_then_given_up(
     assert_true(bot_next(bot, far, &sending));
     assert_false(bot_next(bot, far, &sending));
     takes_over();
-    assert_true(holds(says(), "(posiblemente repetido) Alerta 1"));
+    assert_true(holds(next_text(), "(posiblemente repetido) Alerta 1"));
     assert_true(bot_next(bot, far, &sending));
     assert_true(holds(buf_text(&sending.text), "(possibly repeated) Pregón"));
     far += 100000;
@@ -28,8 +28,9 @@ static void what_was_being_sent_is_sent_once_more_with_a_mark_and_then_given_up(
     assert_string_equal(buf_text(&sending.text), "Alerta 1: BTC > 50000. Precio: 50001");
     takes_over();
     assert_int_equal(bot_counts(bot)->given_up, 1);
-    assert_string_equal(says(), "(posiblemente repetido) Alerta 1: BTC > 50000. Precio: 50001");
-    assert_string_equal(says(), "");
+    assert_string_equal(next_text(),
+                        "(posiblemente repetido) Alerta 1: BTC > 50000. Precio: 50001");
+    assert_string_equal(next_text(), "");
 }
 
 static void what_was_not_sent_waits_as_long_as_telegram_says(void **state)
@@ -40,8 +41,8 @@ static void what_was_not_sent_waits_as_long_as_telegram_says(void **state)
     assert_int_equal(bot_wait(bot, 1000), -1);
     bot_sent(bot, &sending, DELIVERY_NOT_SENT, 5000, 1000);
     assert_int_equal(bot_wait(bot, 1000), 5000);
-    assert_string_equal(says_at(5999), "");
-    assert_true(holds(says_at(6000), "Pregón"));
+    assert_string_equal(next_text_at(5999), "");
+    assert_true(holds(next_text_at(6000), "Pregón"));
     assert_int_equal(bot_wait(bot, 6000), -1);
     assert_int_equal(unsent(), 0);
 }
@@ -51,9 +52,9 @@ static void an_alert_that_is_being_sent_holds_up_its_own_chat_only(void **state)
 {
     (void)state;
     writes(7, "/alerta BTC > 50000");
-    assert_true(holds(says(), "Alerta 1"));
+    assert_true(holds(next_text(), "Alerta 1"));
     writes(8, "/alerta BTC > 60000");
-    assert_true(holds(says(), "Alerta 1"));
+    assert_true(holds(next_text(), "Alerta 1"));
     far += 100000;
     quoted("BTC", "50001");
     assert_true(bot_next(bot, far, &sending));
@@ -71,7 +72,7 @@ static void what_is_refused_for_good_is_dropped_and_counted(void **state)
     writes(7, "/ayuda");
     assert_true(bot_next(bot, far, &sending));
     bot_sent(bot, &sending, DELIVERY_REFUSED, 0, far);
-    assert_string_equal(says(), "");
+    assert_string_equal(next_text(), "");
     assert_int_equal(bot_counts(bot)->refused, 1);
 }
 
@@ -99,7 +100,7 @@ static void updates_wait_when_there_is_no_room_for_answers(void **state)
         chat++;
     assert_true(chat > 20);
     assert_int_equal(bot_ledger(bot)->next_update, update);
-    while (*says())
+    while (*next_text())
         ;
     assert_int_equal(bot_counts(bot)->answered, chat - 1);
     assert_true(writes_in("es", chat, "/ayuda"));

@@ -14,8 +14,8 @@ static void three_alerts(void)
 {
     writes(7, "/alerta A > 1"), writes(8, "/alerta B > 1"), writes(9, "/alerta C > 1");
     for (int i = 0; i < 3; i++)
-        assert_true(holds(says(), "Alerta 1"));
-    assert_string_equal(says(), "");
+        assert_true(holds(next_text(), "Alerta 1"));
+    assert_string_equal(next_text(), "");
     far += 100000;
 }
 
@@ -225,8 +225,8 @@ static void a_successor_takes_every_send_that_was_under_way_for_unknown(void **s
     assert_int_equal(unsent(), 3);
     assert_int_equal(bot_counts(bot)->given_up, 0);
     for (int i = 0; i < 3; i++)
-        assert_true(holds(says(), "(posiblemente repetido) Alerta 1"));
-    assert_string_equal(says(), "");
+        assert_true(holds(next_text(), "(posiblemente repetido) Alerta 1"));
+    assert_string_equal(next_text(), "");
     assert_int_equal(bot_counts(bot)->repeated, 3);
     for (int i = 7; i < 10; i++)
         writes(i, "/ayuda");

@@ -23,7 +23,7 @@ static struct botapi_answer judged(int status, const char *body)
 static void a_wait_is_as_long_as_telegram_says_but_a_second_at_least_and_a_day_at_most(void **state)
 {
     static const struct {
-        const char *told;
+        const char *shown;
         int64_t ms;
     } cases[] = {
         {"0", 1000},
@@ -44,7 +44,7 @@ static void a_wait_is_as_long_as_telegram_says_but_a_second_at_least_and_a_day_a
         snprintf(body, sizeof body,
                  "{\"ok\":false,\"error_code\":429,\"description\":\"Too Many\","
                  "\"parameters\":{\"retry_after\":%s}}",
-                 cases[i].told);
+                 cases[i].shown);
         a = judged(429, body);
         assert_int_equal(a.verdict, BOTAPI_REFUSED);
         assert_int_equal(a.retry_after_ms, cases[i].ms);

@@ -8,13 +8,13 @@
 
 #include "consumer/telegram/phrase.h"
 
-static struct buf said;
+static struct buf phrase;
 
 static const char *text(void)
 {
-    const char *all = buf_text(&said);
+    const char *all = buf_text(&phrase);
 
-    buf_clear(&said);
+    buf_clear(&phrase);
     return all;
 }
 
@@ -36,11 +36,11 @@ static void each_fault_of_a_command_says_what_is_wrong_and_how_it_is_right(void 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct command c = {.kind = rows[i].kind, .fault = rows[i].fault};
 
-        phrase_fault(&said, true, &c);
-        assert_non_null(strstr(buf_text(&said), rows[i].spanish));
+        phrase_fault(&phrase, true, &c);
+        assert_non_null(strstr(buf_text(&phrase), rows[i].spanish));
         assert_non_null(strstr(text(), " Por ejemplo: /"));
-        phrase_fault(&said, false, &c);
-        assert_non_null(strstr(buf_text(&said), rows[i].english));
+        phrase_fault(&phrase, false, &c);
+        assert_non_null(strstr(buf_text(&phrase), rows[i].english));
         assert_non_null(strstr(text(), " For example: /"));
     }
 }
@@ -50,21 +50,21 @@ static void a_price_comes_with_its_sides_currency_time_and_silence(void **state)
     struct lastprice p = {.last = "2", .bid = "1", .ask = "3", .currency = "EUR", .time_s = 86399};
 
     (void)state;
-    phrase_price(&said, true, "A", &p);
+    phrase_price(&phrase, true, "A", &p);
     assert_string_equal(text(), "A 2 (compra 1, venta 3) EUR, 23:59:59 UTC");
     p.is_stale = true;
     p.time_s = 0;
-    phrase_price(&said, false, "A", &p);
+    phrase_price(&phrase, false, "A", &p);
     assert_string_equal(text(), "A 2 (bid 1, ask 3) EUR. No news: its feed is silent.");
     p.last[0] = p.bid[0] = '\0';
-    phrase_price(&said, true, "A", &p);
+    phrase_price(&phrase, true, "A", &p);
     assert_string_equal(text(), "A venta 3 EUR. Sin novedades: la fuente calla.");
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    buf_free(&said);
+    buf_free(&phrase);
     return 0;
 }
 

@@ -204,7 +204,7 @@ static void what_is_not_kept_is_no_longer_owed(void **state)
     assert_string_equal(peek(3), "");
     this_round++;
     mark(6, MESSAGE_QUOTE, 1); /* still in the list */
-    mark(3, MESSAGE_QUOTE, 1); /* no longer, so it is owed anew */
+    mark(3, MESSAGE_QUOTE, 1); /* no longer, so it is pending again */
     assert_string_equal(peek(2), "quote 6");
     assert_string_equal(peek(3), "quote 3");
     backlog_suspect(&b);

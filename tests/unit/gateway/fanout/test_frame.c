@@ -208,12 +208,12 @@ static void a_meter_follows_random_frames_however_they_are_cut(void **state)
         }
         for (size_t at = 0; at < in.len;) {
             size_t step = 1 + dice(dice(3) ? 20 : 5000);
-            uint64_t told;
+            uint64_t total;
 
             if (step > in.len - at)
                 step = in.len - at;
-            told = frame_meter_feed(&m, (uint8_t *)in.data + at, step);
-            seen = told > seen ? told : seen;
+            total = frame_meter_feed(&m, (uint8_t *)in.data + at, step);
+            seen = total > seen ? total : seen;
             at += step;
         }
         assert_int_equal(seen, largest);

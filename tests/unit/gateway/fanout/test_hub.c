@@ -343,29 +343,29 @@ static void a_record_is_encoded_once_however_many_want_it(void **state)
 
 static void a_traced_quote_is_another_frame_only_for_clients_that_asked_for_traces(void **state)
 {
-    struct hub_subscriber who[4] = {{.wants_all = true}, {.wants_all = true}};
+    struct hub_subscriber subscribers[4] = {{.wants_all = true}, {.wants_all = true}};
 
     (void)state;
-    who[1].backlog.quote_as = who[3].backlog.quote_as = MESSAGE_TRACED;
-    for (size_t i = 0; i < LENGTH(who); i++)
-        join(&who[i], "*", NO_LIMIT);
+    subscribers[1].backlog.quote_as = subscribers[3].backlog.quote_as = MESSAGE_TRACED;
+    for (size_t i = 0; i < LENGTH(subscribers); i++)
+        join(&subscribers[i], "*", NO_LIMIT);
     quote("A", 1, 0, "v");
     hub_fan_out(hub);
-    for (size_t i = 0; i < LENGTH(who); i++)
-        assert_string_equal(take_all(&who[i]),
+    for (size_t i = 0; i < LENGTH(subscribers); i++)
+        assert_string_equal(take_all(&subscribers[i]),
                             i % 2 ? "traced A 1<0 live v" : "quote A 1<0 live v");
     assert_int_equal(frames_made, 2);
     state_record("A", 2, 1, "stale");
     hub_fan_out(hub);
-    for (size_t i = 0; i < LENGTH(who); i++)
-        assert_string_equal(take_all(&who[i]), "state A 2<1 stale v");
+    for (size_t i = 0; i < LENGTH(subscribers); i++)
+        assert_string_equal(take_all(&subscribers[i]), "state A 2<1 stale v");
     snapshot("A", 3, false, 3, "w");
     hub_fan_out(hub);
-    for (size_t i = 0; i < LENGTH(who); i++)
-        assert_string_equal(take_all(&who[i]), "snapshot A 3<0 live w");
+    for (size_t i = 0; i < LENGTH(subscribers); i++)
+        assert_string_equal(take_all(&subscribers[i]), "snapshot A 3<0 live w");
     assert_int_equal(frames_made, 4);
-    for (size_t i = 0; i < LENGTH(who); i++)
-        hub_leave_all(hub, &who[i]);
+    for (size_t i = 0; i < LENGTH(subscribers); i++)
+        hub_leave_all(hub, &subscribers[i]);
 }
 
 static void a_subscriber_with_unsent_records_is_flushed_once_and_in_turn(void **state)

@@ -1,6 +1,6 @@
 /*
  * Joins in slices, at random: symbols, prefixes and exact patterns appear and disappear, names are
- * forgotten, and what each subscriber is told is checked against a naive model.  The shape (how
+ * forgotten, and what each subscriber gets is checked against a naive model.  The shape (how
  * many symbols, patterns and subscribers, which names) is drawn, too.
  */
 #include <setjmp.h>
@@ -41,12 +41,12 @@ static struct reader {
     bool holds[PATTERNS], is_new[PATTERNS]; /* new: of the join under way */
     bool is_acked;                          /* of it */
     uint64_t ack_seq, began_at;
-    uint64_t newest_snapshot;  /* of it; mode all */
-    uint64_t newest_record;    /* of it, and of its snapshots; mode all */
-    bool has_records;          /* of it: a record after its begin came; mode all */
-    bool is_expected[SYMBOLS]; /* a snapshot of it comes before all else of it */
-    bool is_told[SYMBOLS];     /* since it follows it */
-    uint64_t told[SYMBOLS];    /* up to which position */
+    uint64_t newest_snapshot;    /* of it; mode all */
+    uint64_t newest_record;      /* of it, and of its snapshots; mode all */
+    bool has_records;            /* of it: a record after its begin came; mode all */
+    bool is_expected[SYMBOLS];   /* a snapshot of it comes before all else of it */
+    bool is_sent[SYMBOLS];       /* since it follows it */
+    uint64_t sent_upto[SYMBOLS]; /* up to which position */
 } readers[SUBSCRIBERS];
 
 static bool matches(const char *pattern, const char *name)
@@ -73,11 +73,11 @@ static unsigned symbol_index(const char *name)
     return 0;
 }
 
-/* --- what a subscriber is told ----------------------------------------------------------- */
+/* --- what a subscriber gets --------------------------------------------------------------- */
 
 static void check_record(struct reader *r, unsigned symbol, uint64_t seq)
 {
-    uint64_t after = r->is_told[symbol] ? r->told[symbol] : 0;
+    uint64_t after = r->is_sent[symbol] ? r->sent_upto[symbol] : 0;
     size_t i = 0;
 
     while (i < history_count && !(history[i].symbol == symbol && history[i].seq > after))
@@ -96,8 +96,8 @@ static void is_told_in_all(struct reader *r, const char *kind, unsigned symbol, 
         r->newest_snapshot = seq;
         if (r->newest_record < seq)
             r->newest_record = seq;
-        if (r->is_told[symbol])
-            assert_int_equal(seq, r->told[symbol]); /* of a pattern that it had */
+        if (r->is_sent[symbol])
+            assert_int_equal(seq, r->sent_upto[symbol]); /* of a pattern that it had */
     } else {
         check_record(r, symbol, seq);
         if (r->is_acked && seq > r->began_at) {
@@ -138,8 +138,8 @@ static void reads(struct reader *r, unsigned room)
         else
             is_told_in_merge(r, kind, symbol, seq);
         r->is_expected[symbol] = false;
-        r->is_told[symbol] = true;
-        r->told[symbol] = seq;
+        r->is_sent[symbol] = true;
+        r->sent_upto[symbol] = seq;
     }
     backlog_took(&r->sub.backlog, count);
 }
@@ -148,8 +148,8 @@ static void check_knows_all(const struct reader *r)
 {
     for (unsigned s = 0; s < symbol_count; s++)
         if (follows(r, s, false) && truths[s].has_value && !truths[s].is_of_old_log) {
-            assert_true(r->is_told[s]);
-            assert_int_equal(r->told[s], truths[s].seq);
+            assert_true(r->is_sent[s]);
+            assert_int_equal(r->sent_upto[s], truths[s].seq);
         }
 }
 
@@ -174,7 +174,7 @@ static void a_record_comes(void)
         if (!r->sub.join || !r->sub.wants_all)
             continue;
         if (follows(r, s, true))
-            r->is_expected[s] = false; /* it follows it already, and is told of this */
+            r->is_expected[s] = false; /* it follows it already */
     }
 }
 
@@ -241,7 +241,7 @@ static void a_pattern_is_left(struct reader *r)
     r->holds[p] = false;
     for (unsigned s = 0; s < symbol_count; s++)
         if (!follows(r, s, false))
-            r->is_told[s] = r->is_expected[s] = false;
+            r->is_sent[s] = r->is_expected[s] = false;
 }
 
 static void begins_anew(struct reader *r)
@@ -267,7 +267,7 @@ static void the_log_is_replaced(void)
         if (r->sub.wants_all)
             begins_anew(r);
         r->ack_seq = 0;
-        memset(r->is_told, 0, sizeof r->is_told);
+        memset(r->is_sent, 0, sizeof r->is_sent);
         memset(r->is_expected, 0, sizeof r->is_expected);
     }
 }

@@ -46,7 +46,7 @@ static void states_are_sent_and_end_with_the_next_quote(void **state)
     state_record("A", 3, 2, "live");
     assert_string_equal(turn(&s), "state A 3<2 live v");
     state_record("A", 4, 3, "stale");
-    quote("A", 5, 4, "w"); /* both in one turn: one message that says it all */
+    quote("A", 5, 4, "w"); /* both in one turn: one message has both */
     assert_string_equal(turn(&s), "snapshot A 5<4 live w");
     hub_leave_all(hub, &s);
 }

@@ -13,14 +13,14 @@
 
 #include "shared/base/buf.h"
 
-static inline void says_bytes(int fd, const void *bytes, size_t len)
+static inline void sends_bytes(int fd, const void *bytes, size_t len)
 {
     assert_int_equal(send(fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
-static inline void says(int fd, const char *text)
+static inline void sends(int fd, const char *text)
 {
-    says_bytes(fd, text, strlen(text));
+    sends_bytes(fd, text, strlen(text));
 }
 
 /* A client connects to a port of the loopback and sends this. */
@@ -33,7 +33,7 @@ static inline int comes_to(int port, const char *text)
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &minute, sizeof minute), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
-    says(fd, text);
+    sends(fd, text);
     return fd;
 }
 

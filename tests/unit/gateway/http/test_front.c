@@ -46,9 +46,9 @@ static void a_head_may_come_in_pieces(void **state)
 
     (void)state;
     nothing_happens();
-    says(fd, "P/1.1\r\nHost: ");
+    sends(fd, "P/1.1\r\nHost: ");
     nothing_happens();
-    says(fd, "x\r\n\r\n");
+    sends(fd, "x\r\n\r\n");
     answers(takes("/pieces"), "1", false);
     ends(fd, "1");
 }
@@ -107,9 +107,9 @@ static void a_body_is_awaited_without_a_worker(void **state)
     assert_string_equal(buf_text(&c->body), "ab");
     front_await_body(front, c, 5);
     nothing_happens();
-    says(fd, "c");
+    sends(fd, "c");
     nothing_happens();
-    says(fd, "de");
+    sends(fd, "de");
     c = takes("/b");
     assert_int_equal(c->outcome, FRONT_BODY_WHOLE);
     assert_string_equal(buf_text(&c->body), "abcde");
@@ -195,7 +195,7 @@ static void new_limits_are_for_the_next_heads(void **state)
     nothing_happens();
     pass(2999);
     nothing_happens();
-    says(fd, "TP/1.1\r\nHost: x\r\n\r\n");
+    sends(fd, "TP/1.1\r\nHost: x\r\n\r\n");
     answers(takes("/"), "1", false);
     ends(fd, "1");
 }

@@ -23,7 +23,7 @@ static void answer_much(struct connection *c, bool lingers)
     assert_null(b.data);
 }
 
-static struct connection *ask(int *fd)
+static struct connection *requested(int *fd)
 {
     *fd = comes(GET);
     return takes("/");
@@ -37,7 +37,7 @@ static void a_long_answer_is_sent_without_a_worker(void **state)
 
     (void)state;
     open_front(10, 10);
-    answer_much(ask(&fd), false);
+    answer_much(requested(&fd), false);
     nothing_happens();
     assert_int_equal(strlen(gets(fd)), LARGE);
     are_open(0);
@@ -50,7 +50,7 @@ static void a_client_that_does_not_take_its_answer_is_closed(void **state)
 
     (void)state;
     open_front(10, 10);
-    answer_much(ask(&fd), false);
+    answer_much(requested(&fd), false);
     nothing_happens();
     pass(FRONT_WRITE_MS - 1);
     nothing_happens();
@@ -69,12 +69,12 @@ static void a_client_that_is_gone_is_closed_at_once(void **state)
 
     (void)state;
     open_front(10, 10);
-    answer_much(ask(&fd), false);
+    answer_much(requested(&fd), false);
     nothing_happens();
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     close(fd);
     are_open(0);
-    c = ask(&fd);
+    c = requested(&fd);
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     close(fd);
     while (send(c->fd, "x", 1, MSG_NOSIGNAL) == 1)
@@ -89,15 +89,15 @@ static void what_still_comes_after_an_answer_does_not_reset_it(void **state)
 
     (void)state;
     open_front(10, 10);
-    answers(ask(&fd), "hello", true);
+    answers(requested(&fd), "hello", true);
     assert_string_equal(gets(fd), "hello");
     are_open(1);
-    says(fd, "more");
+    sends(fd, "more");
     nothing_happens();
     are_open(1);
     close(fd);
     are_open(0);
-    answer_much(ask(&big), true);
+    answer_much(requested(&big), true);
     assert_int_equal(strlen(gets(big)), LARGE);
     are_open(1);
     pass(FRONT_LINGER_MS);
@@ -111,9 +111,9 @@ static void a_descriptor_that_is_released_is_its_takers(void **state)
 
     (void)state;
     open_front(10, 10);
-    ours = front_release(front, ask(&fd));
+    ours = front_release(front, requested(&fd));
     are_open(0);
-    says(ours, "frame");
+    sends(ours, "frame");
     close(ours);
     ends(fd, "frame");
 }
@@ -130,7 +130,7 @@ static void the_one_that_waits_longest_gives_way(void **state)
     are_open(1);
     second = comes("GET / H");
     are_open(2);
-    answers(ask(&answered), "1", true); /* lingers */
+    answers(requested(&answered), "1", true); /* lingers */
     assert_string_equal(gets(answered), "1");
     are_open(3);
     third = comes(GET);
@@ -144,7 +144,7 @@ static void the_one_that_waits_longest_gives_way(void **state)
     nothing_happens(); /* another one in place of the first */
     assert_int_equal(gate_heads(gate, GATE_HEAD_pushed_out), 2);
     ends(first, "");
-    says(second, "TTP/1.1\r\nHost: x\r\n\r\n");
+    sends(second, "TTP/1.1\r\nHost: x\r\n\r\n");
     answers(takes("/"), "2", false);
     ends(second, "2");
     close(third);
@@ -158,7 +158,7 @@ static void requests_that_are_answered_do_not_give_way(void **state)
 
     (void)state;
     open_front(1, 10);
-    c = ask(&fd);
+    c = requested(&fd);
     next = comes(GET);
     pass(0);
     pass(0);
@@ -189,7 +189,7 @@ static void one_address_has_its_share(void **state)
     are_open(1);
     second = comes("GET / H"); /* there is room again */
     are_open(2);
-    says(third, "TTP/1.1\r\nHost: x\r\n\r\n");
+    sends(third, "TTP/1.1\r\nHost: x\r\n\r\n");
     answers(takes("/"), "3", false);
     ends(third, "3");
     assert_int_equal(gate_heads(gate, GATE_HEAD_pushed_out), 1);
@@ -231,7 +231,7 @@ static void a_front_is_idle_when_all_is_answered(void **state)
     (void)state;
     open_front(10, 10);
     front_wait_idle(front, INT64_MAX / 2);
-    c = ask(&fd);
+    c = requested(&fd);
     front_wait_idle(front, 0); /* the time is over */
     answer_much(c, false);
     front_wait_idle(front, 0);

@@ -123,7 +123,7 @@ static void a_foreign_origin_is_403_and_named_with_the_setting(void **state)
     assert_int_equal(check(), ADMISSION_origin_not_allowed);
 }
 
-/* A page of a domain whose name was made to point at us: Host and Origin say the same. */
+/* A page of a domain whose name was made to point at us: Host and Origin are the same. */
 static void what_is_no_origin_is_reported_to_be_none(void **state)
 {
     static const char *const texts[] = {"", "my.page", "https//my.page", "https://", " "};
@@ -186,7 +186,7 @@ static void on_loopback_programs_listed_pages_and_a_proxy_s_clients_pass(void **
     assert_int_equal(check(), ADMISSION_ADMITTED);
     request.is_page = true; /* no handshake: a browser may leave Origin out */
     assert_int_equal(check(), ADMISSION_host_not_allowed);
-    request.is_proxied = true; /* a page's fetch may say X-Forwarded-For */
+    request.is_proxied = true; /* a page's fetch may set X-Forwarded-For */
     assert_int_equal(check(), ADMISSION_host_not_allowed);
     request.is_proxied = false;
     rebind("quotes.example", "https://foreign.example");

@@ -9,7 +9,7 @@
 #include "tests/unit/gateway/policy/admission_fixture.h"
 
 /* The refusal by that rule has this message and this hint. */
-static void says(enum admission_rule rule, const char *message, const char *hint)
+static void refuses(enum admission_rule rule, const char *message, const char *hint)
 {
     assert_int_equal(check(), rule);
     assert_string_equal(verdict.message, message);
@@ -23,47 +23,48 @@ static void what_is_wrong_with_a_handshake_is_said(void **state)
 
     (void)state;
     request.upgrade = NULL;
-    says(ADMISSION_upgrade_required,
-         "This path is a WebSocket, and the request has no Upgrade header.", "Is your proxy");
+    refuses(ADMISSION_upgrade_required,
+            "This path is a WebSocket, and the request has no Upgrade header.", "Is your proxy");
     request.upgrade = "h2c";
-    says(ADMISSION_upgrade_required,
-         "This path is a WebSocket, and the request's Upgrade header says 'h2c'.", "nginx");
+    refuses(ADMISSION_upgrade_required,
+            "This path is a WebSocket, and the request's Upgrade header says 'h2c'.", "nginx");
     request = sound;
     request.connection = "close";
-    says(ADMISSION_upgrade_required,
-         "The request has 'Upgrade: websocket', but its Connection header does not say 'Upgrade'.",
-         "Connection");
+    refuses(
+        ADMISSION_upgrade_required,
+        "The request has 'Upgrade: websocket', but its Connection header does not say 'Upgrade'.",
+        "Connection");
     request = sound;
     request.version = "8";
-    says(ADMISSION_bad_version, "Sec-WebSocket-Version is '8'; only 13 is spoken here.",
-         "RFC 6455");
+    refuses(ADMISSION_bad_version, "Sec-WebSocket-Version is '8'; only 13 is spoken here.",
+            "RFC 6455");
     request.version = NULL;
-    says(ADMISSION_bad_version,
-         "The Sec-WebSocket-Version header is missing; only 13 is spoken here.", "RFC 6455");
+    refuses(ADMISSION_bad_version,
+            "The Sec-WebSocket-Version header is missing; only 13 is spoken here.", "RFC 6455");
     request = sound;
     request.upgrade = "websocket/13";
-    says(ADMISSION_malformed, "The Upgrade header says 'websocket/13', which is not 'websocket'.",
-         "RFC 6455");
+    refuses(ADMISSION_malformed,
+            "The Upgrade header says 'websocket/13', which is not 'websocket'.", "RFC 6455");
     request = sound;
     request.method = "POST";
-    says(ADMISSION_malformed, "A WebSocket handshake is a GET, not a POST.", "RFC 6455");
+    refuses(ADMISSION_malformed, "A WebSocket handshake is a GET, not a POST.", "RFC 6455");
     request = sound;
     request.http_version = "1.1";
     assert_int_equal(check(), ADMISSION_ADMITTED);
     request.http_version = "1.0";
-    says(ADMISSION_malformed, "A WebSocket handshake is HTTP/1.1, not HTTP/1.0.", "RFC 6455");
+    refuses(ADMISSION_malformed, "A WebSocket handshake is HTTP/1.1, not HTTP/1.0.", "RFC 6455");
     request = sound;
     request.key = NULL;
-    says(ADMISSION_malformed, "The Sec-WebSocket-Key header is missing.", "RFC 6455");
+    refuses(ADMISSION_malformed, "The Sec-WebSocket-Key header is missing.", "RFC 6455");
     request.key = "x";
-    says(ADMISSION_malformed, "Sec-WebSocket-Key is not the base64 of 16 bytes.", "RFC 6455");
+    refuses(ADMISSION_malformed, "Sec-WebSocket-Key is not the base64 of 16 bytes.", "RFC 6455");
     request = sound;
     request.has_body = true;
-    says(ADMISSION_malformed, "A WebSocket handshake has no body.", "RFC 6455");
+    refuses(ADMISSION_malformed, "A WebSocket handshake has no body.", "RFC 6455");
     request = sound;
     request.query_fault = "The parameter 'x' does not exist here.";
     request.query_hint = "The parameters are: y.";
-    says(ADMISSION_malformed, request.query_fault, request.query_hint);
+    refuses(ADMISSION_malformed, request.query_fault, request.query_hint);
     request = sound;
     request.upgrade = NULL; /* one rule alone */
     assert_false(admission_judge(ADMISSION_malformed, &policy, &request, &live, &verdict));
@@ -74,38 +75,38 @@ static void what_is_not_let_in_is_said_with_its_setting(void **state)
 {
     (void)state;
     request.origin = "null";
-    says(ADMISSION_origin_not_allowed, "Pages of the origin null may not connect.",
-         "The page is sandboxed or a local file.");
+    refuses(ADMISSION_origin_not_allowed, "Pages of the origin null may not connect.",
+            "The page is sandboxed or a local file.");
     request.origin = "https://evil.example";
-    says(ADMISSION_origin_not_allowed, "Pages of the origin https://evil.example may not connect.",
-         "FORWARDED_ALLOW_IPS");
+    refuses(ADMISSION_origin_not_allowed,
+            "Pages of the origin https://evil.example may not connect.", "FORWARDED_ALLOW_IPS");
     request.origin = NULL;
     policy.host_rule = ADMISSION_HOSTS_LISTED;
     policy.hosts = hosts;
     request.host = "x";
-    says(ADMISSION_host_not_allowed, "'x' is not a name of this gateway.",
-         "If it is one, add x to ALLOWED_HOSTS");
+    refuses(ADMISSION_host_not_allowed, "'x' is not a name of this gateway.",
+            "If it is one, add x to ALLOWED_HOSTS");
     request.host = NULL;
-    says(ADMISSION_host_not_allowed, "'' is not a name of this gateway.",
-         "If it is one, add it to ALLOWED_HOSTS");
+    refuses(ADMISSION_host_not_allowed, "'' is not a name of this gateway.",
+            "If it is one, add it to ALLOWED_HOSTS");
     policy.host_rule = ADMISSION_HOSTS_ANY;
     policy.token = "se+cret";
     request.token = "";
-    says(ADMISSION_unauthorized, "A token is needed.", "WEBSOCKET_TOKEN");
+    refuses(ADMISSION_unauthorized, "A token is needed.", "WEBSOCKET_TOKEN");
     request.token = "x";
-    says(ADMISSION_unauthorized, "The token is wrong.", "WEBSOCKET_TOKEN");
+    refuses(ADMISSION_unauthorized, "The token is wrong.", "WEBSOCKET_TOKEN");
     request.token_plain = "y";
-    says(ADMISSION_unauthorized, "The token is wrong.", "WEBSOCKET_TOKEN");
+    refuses(ADMISSION_unauthorized, "The token is wrong.", "WEBSOCKET_TOKEN");
     request.token_plain = "se+cret"; /* '+' may stand for itself */
     assert_int_equal(check(), ADMISSION_ADMITTED);
     live.active = live.limit = live.configured = 1;
-    says(ADMISSION_max_connections, "1 of 1 places are taken.",
-         "Raise WEBSOCKET_MAX_CONNECTIONS, or");
+    refuses(ADMISSION_max_connections, "1 of 1 places are taken.",
+            "Raise WEBSOCKET_MAX_CONNECTIONS, or");
     live.configured = 2;
-    says(ADMISSION_max_connections, "1 of 1 places are taken.",
-         "WEBSOCKET_MAX_CONNECTIONS is 2, but descriptors are the limit");
+    refuses(ADMISSION_max_connections, "1 of 1 places are taken.",
+            "WEBSOCKET_MAX_CONNECTIONS is 2, but descriptors are the limit");
     live.active = live.limit = 0;
-    says(ADMISSION_max_connections, "The limit of connections is 0: nobody is let in.", "");
+    refuses(ADMISSION_max_connections, "The limit of connections is 0: nobody is let in.", "");
 }
 
 int main(void)

@@ -50,7 +50,7 @@ static const struct cell cells[] = {
      VARY ORIGIN("http://a") CREDENTIALS},
     {"http://a", "GET", "", true, "GET", "http://b", NULL, NULL, 0, "", VARY},
     {"http://a", "GET", "", true, "GET", NULL, NULL, NULL, 0, "", VARY},
-    /* OPTIONS without a question, a question without OPTIONS, no origin: no preflight */
+    /* no preflight: OPTIONS without a requested method, a method without OPTIONS, no origin */
     {"http://a", "GET", "", false, "OPTIONS", "http://a", NULL, NULL, 0, "",
      VARY ORIGIN("http://a")},
     {"http://a", "GET", "", false, "GET", "http://a", "GET", NULL, 0, "", VARY ORIGIN("http://a")},

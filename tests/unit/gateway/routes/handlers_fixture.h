@@ -2,8 +2,8 @@
  * handlers_fixture: the loop's answers to HTTP workers, with a hub, sessions and a broker that are
  * the test's (broker_fixture.h).
  *
- * asks() sends a worker's request; the loop has taken it when it returns.  is_told() waits for the
- * answer.  Include it after <cmocka.h>, in one file of a program.
+ * post_request() sends a worker's request; the loop has taken it when it returns.  is_answered()
+ * waits for the answer.  Include it after <cmocka.h>, in one file of a program.
  */
 #ifndef TESTS_UNIT_GATEWAY_ROUTES_HANDLERS_FIXTURE_H
 #define TESTS_UNIT_GATEWAY_ROUTES_HANDLERS_FIXTURE_H
@@ -30,7 +30,7 @@ static struct worker {
     bool is_waiting;
 } worker;
 
-static inline void *ask(void *arg)
+static inline void *post(void *arg)
 {
     struct worker *w = arg;
 
@@ -38,21 +38,21 @@ static inline void *ask(void *arg)
     return NULL;
 }
 
-static inline void asks_through(struct worker *w, struct loop_request q)
+static inline void post_through(struct worker *w, struct loop_request q)
 {
     struct pollfd p = {.fd = loop_request_queue_fd(handlers.requests), .events = POLLIN};
 
     buf_free(&w->q.body);
     w->q = q;
-    assert_int_equal(pthread_create(&w->thread, NULL, ask, w), 0);
+    assert_int_equal(pthread_create(&w->thread, NULL, post, w), 0);
     w->is_waiting = true;
     assert_int_equal(poll(&p, 1, 60000), 1);
     handlers_answer(&handlers);
 }
 
-static inline void asks(struct loop_request q)
+static inline void post_request(struct loop_request q)
 {
-    asks_through(&worker, q);
+    post_through(&worker, q);
 }
 
 /* Wait for the answer. */

@@ -47,7 +47,7 @@ static inline void set(char **setting, const char *value)
 }
 
 /* The answer to a request with these headers, as bytes. */
-static inline const char *ask(const char *line, const char *headers)
+static inline const char *answer_to(const char *line, const char *headers)
 {
     static char bytes[4000];
     struct request r;
@@ -78,7 +78,7 @@ static inline int status(void)
 
 static inline void check(const char *line, const char *headers, int want, const char *part)
 {
-    const char *text = ask(line, headers);
+    const char *text = answer_to(line, headers);
 
     if (status() != want || (part[0] && !strstr(text, part)))
         fail_msg("%s %s: %s\nnot %d with %s", line, headers, text, want, part);

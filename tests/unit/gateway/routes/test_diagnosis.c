@@ -169,7 +169,7 @@ static void a_request_without_host_is_noted(void **state)
     struct request r;
 
     (void)state;
-    (void)ask(CHECK, OURS); /* for the connection */
+    (void)answer_to(CHECK, OURS); /* for the connection */
     assert_int_equal(head_scan(&scan, bytes, strlen(bytes)), 0);
     assert_int_equal(head_parse(bytes, scan.size, &c.head), 0);
     request_init(&r, &c, policy_hold(policy));

@@ -19,9 +19,9 @@
 static void a_probe_is_answered_at_once(void **state)
 {
     (void)state;
-    asks((struct loop_request){.kind = LOOP_REQUEST_LIVE});
+    post_request((struct loop_request){.kind = LOOP_REQUEST_LIVE});
     is_told(200, "");
-    hears_nothing();
+    receives_nothing();
 }
 
 static void the_brokers_list_of_connections_is_shown(void **state)
@@ -32,8 +32,8 @@ static void the_brokers_list_of_connections_is_shown(void **state)
     handlers.sessions->place_count = 4;
     (void)hub_topic_retain(g.hub, SPAN("A1"));
     (void)hub_know(g.hub, SPAN("A1"));
-    asks(STATUS(2, 2, true));
-    hears("{'op':'connections','id':2,'offset':2,'limit':2}");
+    post_request(STATUS(2, 2, true));
+    receives("{'op':'connections','id':2,'offset':2,'limit':2}");
     answers("{'id':2,'total':5,'connections':["
             "['g1','192.0.2.7',40000,5000000,'json'],['g2','192.0.2.8',40001,6500000,'msgpack']],"
             "'gateways':[{'name':'g1','http':'http://a','connections':3,'limit':100,'since':7},"
@@ -59,8 +59,8 @@ static void a_last_page_is_not_truncated_and_addresses_need_the_token(void **sta
     (void)state;
     meet();
     config.websocket_enabled = false;
-    asks(STATUS(1, 2, false));
-    hears("{'op':'connections','id':2,'offset':1,'limit':2}");
+    post_request(STATUS(1, 2, false));
+    receives("{'op':'connections','id':2,'offset':1,'limit':2}");
     answers("{'id':2,'total':2,'connections':[['g1','192.0.2.7',40000,5000000,'json']],"
             "'gateways':[]}");
     is_told(200, NULL);
@@ -88,7 +88,7 @@ static void rows_that_no_broker_of_ours_sends_end_the_list(void **state)
     (void)state;
     meet();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        asks(STATUS(0, 9, true));
+        post_request(STATUS(0, 9, true));
         assert_non_null(strstr(next_request(), "'connections'"));
         snprintf(answer, sizeof answer,
                  "{'id':%zu,'total':2,'connections':[['g1','192.0.2.7',40000,5000000,'json'],%s]}",
@@ -111,7 +111,7 @@ static void a_gateway_without_broker_shows_its_own_connections(void **state)
     connects(&sessions[2], "192.0.2.3", 3, true);
     connects(&sessions[3], "192.0.2.4", 4, true);
     sessions[2].sub.encoding = ENCODING_MSGPACK;
-    asks(STATUS(0, 2, true));
+    post_request(STATUS(0, 2, true));
     is_told(200, "{'active_connections':3,'connections':["
                  "{'host':'192.0.2.1','port':1,'state':1,'gateway':'g1',"
                  "'since':5.0,'protocol':'json'},"
@@ -124,7 +124,7 @@ static void a_gateway_without_broker_shows_its_own_connections(void **state)
                  "'gateway':{'name':'g1','active_connections':3,'max_connections':90,"
                  "'timeout':86399.999,'symbols':0,'bytes_sent':0,'merged':0,'upstream_gaps':0,"
                  "'refusals':{'total':0,'by_code':{},'last':[]}}" TIMESTAMP);
-    asks(STATUS(2, 9, true));
+    post_request(STATUS(2, 9, true));
     is_told(200, NULL);
     assert_non_null(strstr(buf_text(&worker.q.body),
                            "{'active_connections':3,'connections':[{'host':'192.0.2.3',"));
@@ -138,15 +138,15 @@ static void what_only_the_broker_knows_is_its_answer_or_503(void **state)
 
     (void)state;
     buf_adds(&q.arguments, "\xa1k\x07");
-    asks(q);
+    post_request(q);
     is_told(503, "");
     meet();
-    asks(q);
-    hears("{'op':'locks','id':2,'k':7}");
+    post_request(q);
+    receives("{'op':'locks','id':2,'k':7}");
     answers("{'id':2,'x':1}");
     is_told_packed(200, "{'id':2,'x':1}");
-    asks(q);
-    hears("{'op':'locks','id':3,'k':7}");
+    post_request(q);
+    receives("{'op':'locks','id':3,'k':7}");
     pass(UPSTREAM_ANSWER_MS);
     is_told(503, "");
     buf_free(&q.arguments);

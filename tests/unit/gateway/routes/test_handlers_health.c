@@ -24,7 +24,7 @@ static void broker_is(const char *status)
     static unsigned long long id;
     char text[4000];
 
-    asks((struct loop_request){.kind = LOOP_REQUEST_HEALTH});
+    post_request((struct loop_request){.kind = LOOP_REQUEST_HEALTH});
     assert_int_equal(sscanf(next_news(), "{'op':'status','id':%llu}", &id), 1);
     snprintf(text, sizeof text, "{'id':%llu,%s}", id, status);
     answers(text);
@@ -100,7 +100,7 @@ static void a_broker_in_memory_and_an_old_one_show_less(void **state)
 static void without_live_feeds_or_broker_it_is_unhealthy(void **state)
 {
     (void)state;
-    asks((struct loop_request){.kind = LOOP_REQUEST_HEALTH});
+    post_request((struct loop_request){.kind = LOOP_REQUEST_HEALTH});
     is_told(503, NULL);
     assert_non_null(strstr(buf_text(&worker.q.body),
                            "{'status':'unhealthy','reason':'the broker is away: values are stale',"

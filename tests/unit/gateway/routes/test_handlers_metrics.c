@@ -45,9 +45,9 @@ static void shows_no(const char *part)
 
 static const struct process_usage own = {1500000, 1001, 1002, 1003, 1004};
 
-static void ask_metrics(void)
+static void request_metrics(void)
 {
-    asks((struct loop_request){.kind = LOOP_REQUEST_METRICS, .process = own});
+    post_request((struct loop_request){.kind = LOOP_REQUEST_METRICS, .process = own});
 }
 
 static void count_something(void)
@@ -96,7 +96,7 @@ static void every_counter_of_the_gateway_has_its_line(void **state)
     (void)hub_know(g.hub, SPAN("A1"));
     for (int i = 0; i < 3; i++)
         gate_count_head(handlers.gate, GATE_HEAD_late);
-    ask_metrics();
+    request_metrics();
     is_answered(&worker, 200);
     shows("pregon_build_info{process=\"gateway\",version=\"" PREGON_VERSION "\"} 1\n"
           "pregon_ready 1\n"
@@ -169,12 +169,12 @@ static void readiness_needs_a_start_and_no_end(void **state)
 {
     (void)state;
     gate_set_leaving(handlers.gate);
-    ask_metrics();
+    request_metrics();
     is_answered(&worker, 200);
     shows("pregon_ready 0\n");
     gate_free(handlers.gate);
     handlers.gate = gate_new();
-    ask_metrics();
+    request_metrics();
     is_answered(&worker, 200);
     shows("pregon_ready 0\n");
 }
@@ -184,8 +184,8 @@ static void the_brokers_numbers_are_shown_as_it_sends_them(void **state)
     (void)state;
     meet();
     pass(250);
-    ask_metrics();
-    hears("{'op':'status','id':2}");
+    request_metrics();
+    receives("{'op':'status','id':2}");
     answers("{'id':2,'version':'1.2','started':2500000,'seq':31,'symbols':32,'journal_first':33,"
             "'journal_bytes':34,'gateways':[{},{}],"
             "'process':{'cpu_us':2000000,'resident_bytes':41,'virtual_bytes':42,'open_fds':43,"
@@ -258,8 +258,8 @@ static void what_a_broker_does_not_send_has_no_line(void **state)
 {
     (void)state;
     meet();
-    ask_metrics();
-    hears("{'op':'status','id':2}");
+    request_metrics();
+    receives("{'op':'status','id':2}");
     answers("{'id':2,'seq':'x','process':7,'store':{'durable':true},"
             "'feeds':[{'name':'f1','live':true,'stored':5}]}");
     is_answered(&worker, 200);
@@ -269,8 +269,8 @@ static void what_a_broker_does_not_send_has_no_line(void **state)
     shows_no("pregon_broker_position");
     shows_no("pregon_feed_lines_stored_total"); /* its broker stores nothing */
     pass(1);
-    ask_metrics();
-    hears("{'op':'status','id':3}");
+    request_metrics();
+    receives("{'op':'status','id':3}");
     answers("{'id':3,'feeds':[]}");
     is_answered(&worker, 200);
     shows_no("pregon_feed");

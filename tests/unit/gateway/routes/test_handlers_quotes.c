@@ -88,14 +88,14 @@ static void without_broker_what_is_here_is_stale_and_not_complete(void **state)
     hub_reset(g.hub, EPOCH);
     hub_thaw(g.hub);
     know_three();
-    asks(quotes("", 0, 9));
+    post_request(quotes("", 0, 9));
     assert_false(handlers_work(&handlers));
     lists(&worker, LIST(EPOCH_TEXT, A1("stale") "," B1("stale"),
                         "'symbols':3,'truncated':false,'complete':false"));
-    asks(quotes("B*", 0, 9));
+    post_request(quotes("B*", 0, 9));
     assert_false(handlers_work(&handlers));
     lists(&worker, LIST(EPOCH_TEXT, B1("stale"), "'symbols':3,'truncated':false,'complete':false"));
-    hears_nothing();
+    receives_nothing();
 }
 
 static void without_broker_pages_are_followed_by_number(void **state)
@@ -104,14 +104,14 @@ static void without_broker_pages_are_followed_by_number(void **state)
     hub_reset(g.hub, EPOCH);
     hub_thaw(g.hub);
     know_three();
-    asks(quotes("*", 0, 1));
+    post_request(quotes("*", 0, 1));
     assert_false(handlers_work(&handlers));
     lists(&worker,
           LIST(EPOCH_TEXT, A1("stale"), "'symbols':3,'next':1,'truncated':true,'complete':false"));
-    asks(quotes("*", 1, 2));
+    post_request(quotes("*", 1, 2));
     assert_false(handlers_work(&handlers));
     lists(&worker, LIST(EPOCH_TEXT, B1("stale"), "'symbols':3,'truncated':false,'complete':false"));
-    asks(quotes("*", 3, 2));
+    post_request(quotes("*", 3, 2));
     assert_false(handlers_work(&handlers));
     lists(&worker, LIST(EPOCH_TEXT, "", "'symbols':3,'truncated':false,'complete':false"));
 }
@@ -129,8 +129,8 @@ static void long_answers_take_several_turns_and_keep_their_order(void **state)
         snprintf(name, sizeof name, "X%u", i);
         (void)hub_know(g.hub, span_of(name));
     }
-    asks(quotes("A1", 0, 1000));
-    asks_through(&second, quotes("B1", 0, 1000));
+    post_request(quotes("A1", 0, 1000));
+    post_through(&second, quotes("B1", 0, 1000));
     assert_true(handlers_work(&handlers));
     assert_true(handlers_work(&handlers));
     assert_true(worker.is_waiting && second.is_waiting);
@@ -148,7 +148,7 @@ static void at_the_end_what_is_under_way_is_503(void **state)
 {
     (void)state;
     know_three();
-    asks(quotes("A1", 0, 9));
+    post_request(quotes("A1", 0, 9));
     handlers_fini(&handlers);
     is_told(503, "");
     assert_false(handlers_work(&handlers));
@@ -160,11 +160,11 @@ static void without_broker_one_quote_is_here_or_503(void **state)
     hub_reset(g.hub, EPOCH);
     hub_thaw(g.hub);
     know_three();
-    asks(quote("B1"));
+    post_request(quote("B1"));
     lists(&worker, LIST(EPOCH_TEXT, B1("stale"), "'symbols':3,'truncated':false,'complete':false"));
-    asks(quote("A2"));
+    post_request(quote("A2"));
     is_told(503, "");
-    asks(quote("C"));
+    post_request(quote("C"));
     is_told(503, "");
 }
 
@@ -175,18 +175,18 @@ static void a_gateway_that_has_everything_answers_by_itself(void **state)
     (void)state;
     meet();
     know_three();
-    asks(quotes("*", 0, 2));
+    post_request(quotes("*", 0, 2));
     assert_false(handlers_work(&handlers));
     lists(&worker, LIST(EPOCH_TEXT, A1("live") "," B1("stale"),
                         "'symbols':2,'truncated':false,'complete':true"));
-    asks(quotes("B1,A*,C", 0, 2));
+    post_request(quotes("B1,A*,C", 0, 2));
     assert_false(handlers_work(&handlers));
     lists(&worker, LIST(EPOCH_TEXT, A1("live") "," B1("stale"),
                         "'symbols':2,'truncated':false,'complete':true"));
-    asks(quotes("C", 0, 2));
+    post_request(quotes("C", 0, 2));
     assert_false(handlers_work(&handlers));
     lists(&worker, LIST(EPOCH_TEXT, "", "'symbols':2,'truncated':false,'complete':true"));
-    hears_nothing();
+    receives_nothing();
 }
 
 static void more_than_a_page_is_the_brokers(void **state)
@@ -194,18 +194,18 @@ static void more_than_a_page_is_the_brokers(void **state)
     (void)state;
     meet();
     know_three();
-    asks(quotes("", 0, 1)); /* all, and there are two */
-    hears("{'op':'snapshot','id':2,'pattern':'*','from':0,'limit':1}");
+    post_request(quotes("", 0, 1)); /* all, and there are two */
+    receives("{'op':'snapshot','id':2,'pattern':'*','from':0,'limit':1}");
     answers("{'id':2,'seq':4,'symbols':9,'next':5,'quotes':[]}");
     lists(&worker, LIST(EPOCH_TEXT, "", "'symbols':9,'next':5,'truncated':true,'complete':true"));
-    asks(quotes("*", 5, 9)); /* not the first page */
-    hears("{'op':'snapshot','id':3,'pattern':'*','from':5,'limit':9}");
+    post_request(quotes("*", 5, 9)); /* not the first page */
+    receives("{'op':'snapshot','id':3,'pattern':'*','from':5,'limit':9}");
     answers("{'id':3,'seq':4,'symbols':9,'quotes':[]}");
     lists(&worker, LIST(EPOCH_TEXT, "", "'symbols':9,'truncated':false,'complete':true"));
-    asks(quotes("A1,B1", 0, 1)); /* found out while it is written */
-    hears_nothing();
+    post_request(quotes("A1,B1", 0, 1)); /* found out while it is written */
+    receives_nothing();
     assert_false(handlers_work(&handlers));
-    hears("{'op':'snapshot','id':4,'pattern':'A1,B1','from':0,'limit':1}");
+    receives("{'op':'snapshot','id':4,'pattern':'A1,B1','from':0,'limit':1}");
     answers("{'id':4,'error':'full'}");
     is_told(429, "");
 }
@@ -214,15 +214,15 @@ static void a_gateway_that_misses_something_asks_the_broker(void **state)
 {
     (void)state;
     meet();
-    asks(quotes("A1", 0, 9));
-    hears("{'op':'snapshot','id':2,'pattern':'A1','from':0,'limit':9}");
+    post_request(quotes("A1", 0, 9));
+    receives("{'op':'snapshot','id':2,'pattern':'A1','from':0,'limit':9}");
     answers("{'id':2,'seq':4,'symbols':9,'quotes':[]}");
     lists(&worker, LIST(EPOCH_TEXT, "", "'symbols':9,'truncated':false,'complete':true"));
     know_three();
-    asks(quotes("A1", 0, 9));
+    post_request(quotes("A1", 0, 9));
     hub_resync(g.hub); /* before the answer is written */
     assert_false(handlers_work(&handlers));
-    hears("{'op':'snapshot','id':3,'pattern':'A1','from':0,'limit':9}");
+    receives("{'op':'snapshot','id':3,'pattern':'A1','from':0,'limit':9}");
     pass(UPSTREAM_ANSWER_MS);
     assert_false(handlers_work(&handlers));
     lists(&worker, LIST(EPOCH_TEXT, A1("stale"), "'symbols':3,'truncated':false,'complete':false"));
@@ -233,15 +233,15 @@ static void one_quote_is_the_brokers(void **state)
     (void)state;
     meet();
     know_three();
-    asks(quote("A1"));
-    hears("{'op':'snapshot','id':2,'pattern':'A1','from':0,'limit':1}");
+    post_request(quote("A1"));
+    receives("{'op':'snapshot','id':2,'pattern':'A1','from':0,'limit':1}");
     answers("{'id':2,'seq':4,'quotes':[]}");
     is_told_packed(200, "{'id':2,'seq':4,'quotes':[]}");
     assert_int_equal(worker.q.epoch, EPOCH);
     assert_int_equal(worker.q.answered_us, FAKE_CLOCK_WALL_US);
     assert_true(worker.q.is_complete);
-    asks(quote("A1"));
-    hears("{'op':'snapshot','id':3,'pattern':'A1','from':0,'limit':1}");
+    post_request(quote("A1"));
+    receives("{'op':'snapshot','id':3,'pattern':'A1','from':0,'limit':1}");
     answers("{'id':3,'error':'full'}");
     is_told(429, "");
 }
@@ -272,16 +272,16 @@ static void history_is_the_brokers_or_an_error_with_its_reason(void **state)
     char text[200];
 
     (void)state;
-    asks(q);
+    post_request(q);
     is_told(503, "");
     meet();
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-        asks(q);
+        post_request(q);
         snprintf(text, sizeof text,
                  "{'op':'history','id':%u,'symbol':'A1','order':'newest','after':1,'before':2,"
                  "'since':3,'until':4,'limit':9}",
                  i + 2);
-        hears(text);
+        receives(text);
         snprintf(text, sizeof text, "{'id':%u,%s}", i + 2, cases[i].answer);
         answers(text);
         if (cases[i].status == 200)
@@ -290,9 +290,9 @@ static void history_is_the_brokers_or_an_error_with_its_reason(void **state)
             is_told(cases[i].status, "");
     }
     q.timeline = (struct timeline){.is_oldest_first = true};
-    asks(q);
-    hears("{'op':'history','id':9,'symbol':'A1','order':'oldest','after':0,'before':0,'since':0,"
-          "'until':0,'limit':9}");
+    post_request(q);
+    receives("{'op':'history','id':9,'symbol':'A1','order':'oldest','after':0,'before':0,'since':0,"
+             "'until':0,'limit':9}");
     answers("{'id':9,'epoch':8,'last':1}");
     is_told_packed(200, "{'id':9,'epoch':8,'last':1}");
 }

@@ -93,7 +93,7 @@ static void a_body_is_read_and_handed_to_the_loop(void **state)
         assert_true(recv(fd, text, sizeof text - 1, 0) > 0);
         assert_string_equal(text, "HTTP/1.1 100 Continue\r\n\r\n");
     }
-    says(fd, "{\"owner\":\"me\",\"ttl\":5.25}");
+    sends(fd, "{\"owner\":\"me\",\"ttl\":5.25}");
     wait_for(loop_request_queue_fd(requests));
     q = loop_request_take(requests);
     assert_non_null(q);

@@ -39,7 +39,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void *ask_once(void *arg)
+static void *post_once(void *arg)
 {
     struct worker *w = arg;
 
@@ -52,7 +52,7 @@ static void begin(struct worker *w, enum loop_request_kind kind, const char *tex
     memset(w, 0, sizeof *w);
     w->q.kind = kind;
     snprintf(w->q.text, sizeof w->q.text, "%s", text);
-    assert_int_equal(pthread_create(&w->thread, NULL, ask_once, w), 0);
+    assert_int_equal(pthread_create(&w->thread, NULL, post_once, w), 0);
 }
 
 static enum loop_request_outcome end(struct worker *w)
@@ -102,7 +102,7 @@ static void what_goes_to_the_broker_is_copied_for_the_loop(void **state)
 
     (void)state;
     buf_adds(&w.q.arguments, "packed");
-    assert_int_equal(pthread_create(&w.thread, NULL, ask_once, &w), 0);
+    assert_int_equal(pthread_create(&w.thread, NULL, post_once, &w), 0);
     q = wait_for_question();
     assert_string_equal(q->op, "renew");
     assert_int_equal(q->members, 1);
@@ -168,7 +168,7 @@ static void shutdown_frees_all_waiting_workers_and_a_late_answer_harms_nothing(v
     q = wait_for_question();
     assert_null(loop_request_take(core));
     begin(&waiting, LOOP_REQUEST_HEALTH, "");
-    assert_int_equal(poll(&p, 1, 10000), 1); /* it has asked, and is not taken */
+    assert_int_equal(poll(&p, 1, 10000), 1); /* it is posted and not taken */
     loop_request_cancel_all(core);
     assert_int_equal(end(&taken), LOOP_REQUEST_CANCELLED);
     assert_int_equal(end(&waiting), LOOP_REQUEST_CANCELLED);
@@ -194,7 +194,7 @@ static void a_worker_stops_waiting_and_its_answer_finds_nobody(void **state)
 static atomic_int finished;
 static atomic_int answered, busy;
 
-static void *ask_many(void *arg)
+static void *post_many(void *arg)
 {
     (void)arg;
     for (uint64_t i = 0; i < ROUNDS; i++) {
@@ -226,7 +226,7 @@ static void every_worker_gets_its_own_answer_under_load(void **state)
 
     (void)state;
     for (int i = 0; i < WORKERS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, ask_many, NULL), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, post_many, NULL), 0);
     while (atomic_load(&finished) < WORKERS) {
         struct loop_request *q;
 

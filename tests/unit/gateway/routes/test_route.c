@@ -143,18 +143,18 @@ static void locks_are_changed_with_the_token_only(void **state)
 static void handshakes_are_admitted_or_refused(void **state)
 {
     (void)state;
-    ask("GET /ws/cotizaciones", OURS UPGRADE);
+    answer_to("GET /ws/cotizaciones", OURS UPGRADE);
     assert_false(is_answered);
-    ask("GET /ws/cotizaciones/?symbols=A*", OURS UPGRADE);
+    answer_to("GET /ws/cotizaciones/?symbols=A*", OURS UPGRADE);
     assert_false(is_answered);
     check("GET /ws/cotizaciones?symbls=A", OURS UPGRADE, 400, "symbls");
     check("GET /ws/other", OURS UPGRADE, 404, "no_such_path");
     check("GET /ws/cotizaciones", OURS UPGRADE PAGE, 403, "origin_not_allowed");
     set(&config.websocket_token, "a+b");
     check("GET /ws/cotizaciones", OURS UPGRADE, 401, "unauthorized");
-    ask("GET /ws/cotizaciones?token=a+b", OURS UPGRADE);
+    answer_to("GET /ws/cotizaciones?token=a+b", OURS UPGRADE);
     assert_false(is_answered);
-    ask("GET /ws/cotizaciones", OURS UPGRADE "Authorization: bearer a+b\r\n");
+    answer_to("GET /ws/cotizaciones", OURS UPGRADE "Authorization: bearer a+b\r\n");
     assert_false(is_answered);
 }
 

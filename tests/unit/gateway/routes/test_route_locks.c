@@ -181,7 +181,7 @@ static void a_body_that_makes_no_sense_is_400_with_its_byte(void **state)
     check("PUT " LOCKS "/a", BEARER "Content-Length: 16385\r\n", 413, "The body has 16385 bytes.");
     has("At most 16384.");
     body = "";
-    ask("PUT " LOCKS "/a", BEARER "Content-Length: 16384\r\n");
+    answer_to("PUT " LOCKS "/a", BEARER "Content-Length: 16384\r\n");
     assert_false(is_answered); /* it is awaited */
 }
 

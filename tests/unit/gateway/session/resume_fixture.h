@@ -13,7 +13,7 @@ static inline struct peer *come_back(const char *query)
 
     turn();
     turn();
-    hears(p, "{\"type\":\"welcome\"");
+    receives(p, "{\"type\":\"welcome\"");
     return p;
 }
 

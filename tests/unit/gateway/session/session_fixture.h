@@ -1,9 +1,10 @@
 /*
  * session_fixture: sessions without sockets, so that tests read like conversations.
  *
- * A peer is the other end of a session: says() sends a message, hears() checks the next message
- * that has arrived (MessagePack is shown as JSON).  Time passes only in pass().  The broker is a
- * switch and a list of requests.  Include it after <cmocka.h>, in one file of a program.
+ * A peer is the other end of a session: writes() sends a message, receives() checks the next
+ * message that has arrived (MessagePack is shown as JSON).  Time passes only in pass().  The
+ * broker is a switch and a list of requests.  Include it after <cmocka.h>, in one file of a
+ * program.
  */
 #ifndef TESTS_UNIT_GATEWAY_SESSION_SESSION_FIXTURE_H
 #define TESTS_UNIT_GATEWAY_SESSION_SESSION_FIXTURE_H
@@ -319,14 +320,14 @@ static inline void send_frame(struct peer *p, unsigned first_byte, const void *d
 
 #define FINAL 0x80u
 
-static inline void says(struct peer *p, const char *text)
+static inline void writes(struct peer *p, const char *text)
 {
     send_frame(p, FINAL | OPCODE_TEXT, text, strlen(text));
     turn();
 }
 
 /* The client's close frame. */
-static inline void says_close(struct peer *p, unsigned code)
+static inline void writes_close(struct peer *p, unsigned code)
 {
     const char data[2] = {(char)(code >> 8), (char)code};
 
@@ -367,7 +368,7 @@ static inline bool take_frame(struct peer *p)
 }
 
 /* The next message begins so. */
-static inline void hears(struct peer *p, const char *begin)
+static inline void receives(struct peer *p, const char *begin)
 {
     if (!take_frame(p))
         fail_msg("nothing came instead of %s", begin);
@@ -388,7 +389,7 @@ static inline void without(struct peer *p, const char *part)
         fail_msg("%s has %s", buf_text(&p->text), part);
 }
 
-static inline void hears_nothing(struct peer *p)
+static inline void receives_nothing(struct peer *p)
 {
     if (take_frame(p))
         fail_msg("%s came instead of nothing", buf_text(&p->text));
@@ -396,7 +397,7 @@ static inline void hears_nothing(struct peer *p)
 }
 
 /* The next frame closes, with this code and reason. */
-static inline void hears_close(struct peer *p, unsigned code, const char *reason)
+static inline void receives_close(struct peer *p, unsigned code, const char *reason)
 {
     const unsigned char *b;
 
@@ -409,7 +410,7 @@ static inline void hears_close(struct peer *p, unsigned code, const char *reason
 }
 
 /* Read all messages that have arrived. */
-static inline void hears_all(struct peer *p)
+static inline void receives_all(struct peer *p)
 {
     while (take_frame(p))
         ;

@@ -75,7 +75,7 @@ static struct session *accept_client(void)
 }
 
 /* All that has come is taken; returns how many bytes. */
-static size_t hear(char *first)
+static size_t read_frame(char *first)
 {
     char text[4096];
     size_t len = 0;
@@ -97,7 +97,7 @@ static void a_client_is_welcomed_and_answered(void **state)
     (void)state;
     turn();
     assert_int_equal(opened, 1);
-    bytes = hear(NULL);
+    bytes = read_frame(NULL);
     assert_true(bytes > 0);
     assert_int_equal(s->bytes_out, bytes);
     turn();
@@ -106,7 +106,7 @@ static void a_client_is_welcomed_and_answered(void **state)
     turn();
     assert_int_equal(s->messages_in, 1);
     assert_int_equal(counters.bytes_in, PING_LEN);
-    assert_true(hear(NULL) > 0);
+    assert_true(read_frame(NULL) > 0);
     assert_false(s->is_dead);
 }
 
@@ -117,7 +117,7 @@ static void a_full_socket_is_written_again_when_it_has_room(void **state)
 
     (void)state;
     turn();
-    heard = hear(NULL);
+    heard = read_frame(NULL);
     for (int i = 0; i < 5000 && !s->is_blocked; i++) {
         if (send(peer, PING, PING_LEN, MSG_NOSIGNAL) < 0)
             assert_int_equal(errno, EAGAIN);
@@ -130,10 +130,10 @@ static void a_full_socket_is_written_again_when_it_has_room(void **state)
     assert_true(s->is_blocked && s->out.len > 0);
     assert_int_equal(all->blocked_count, 1);
     while (s->is_blocked || s->out.len) {
-        heard += hear(NULL);
+        heard += read_frame(NULL);
         loop_turn(loop, 60000);
     }
-    heard += hear(NULL);
+    heard += read_frame(NULL);
     assert_int_equal(s->bytes_out, heard);
     assert_int_equal(all->blocked_count, 0);
 }
@@ -151,7 +151,7 @@ static void a_client_that_goes_is_closed_and_freed(void **state)
     assert_int_equal(counters.ends[COUNTERS_END_lost], 1);
     (void)accept_client();
     turn();
-    (void)hear(NULL);
+    (void)read_frame(NULL);
     assert_int_equal(send(peer, PING, PING_LEN, 0), PING_LEN);
     shutdown(peer, SHUT_WR); /* what it sent before is read */
     turn();
@@ -167,7 +167,7 @@ static void an_end_of_the_gateways_is_the_clients_end(void **state)
 
     (void)state;
     turn();
-    (void)hear(NULL);
+    (void)read_frame(NULL);
     all->io.end_output(s);
     assert_int_equal(recv(peer, &byte, 1, 0), 0);
     assert_int_equal(send(peer, PING, PING_LEN, 0), PING_LEN); /* that way is open */
@@ -184,7 +184,7 @@ static void a_socket_that_is_gone_cannot_be_sent_to(void **state)
 
     (void)state;
     turn();
-    (void)hear(NULL);
+    (void)read_frame(NULL);
     assert_int_equal(all->io.recv(s, &byte, 1), 0); /* nothing has come */
     close(peer);
     peer = -1;

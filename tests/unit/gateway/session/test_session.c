@@ -20,7 +20,7 @@ static struct peer *come_live(const char *query)
     turn();
     sync_topics();
     turn();
-    hears_all(p);
+    receives_all(p);
     return p;
 }
 
@@ -38,22 +38,22 @@ static void welcome_comes_first_then_the_ack_of_the_url_then_snapshots(void **st
         p = arrive("symbols=EUR/USD,BTC*&mode=all", encoding, NULL);
         assert_int_equal(p->s->since_us, all->wall_us);
         turn();
-        hears(p, encoding ? WELCOME "msgpack\",\"gateway\":\"gw\",\"connection\":\"gw:1\""
-                          : WELCOME "json\",\"gateway\":\"gw\",\"connection\":\"gw:1\"");
+        receives(p, encoding ? WELCOME "msgpack\",\"gateway\":\"gw\",\"connection\":\"gw:1\""
+                             : WELCOME "json\",\"gateway\":\"gw\",\"connection\":\"gw:1\"");
         with(p, "\"epoch\":\"" EPOCH_TEXT "\"");
         with(p, "\"limits\":{\"symbols\":1000,\"message_bytes\":65536,\"queue_bytes\":"
                 "1048576}");
         sync_topics();
         turn();
-        hears(p, SUBSCRIBED ",\"epoch\":\"" EPOCH_TEXT "\"");
+        receives(p, SUBSCRIBED ",\"epoch\":\"" EPOCH_TEXT "\"");
         with(p, "\"symbols\":[\"EUR/USD\",\"BTC*\"],\"rejected\":[]");
         without(p, "auto");
-        hears(p, "{\"type\":\"snapshot\",\"symbol\":\"EUR/USD\"");
+        receives(p, "{\"type\":\"snapshot\",\"symbol\":\"EUR/USD\"");
         quote("BTC/USD", "9");
         turn();
-        hears(p, "{\"type\":\"quote\",\"symbol\":\"BTC/USD\"");
+        receives(p, "{\"type\":\"quote\",\"symbol\":\"BTC/USD\"");
         with(p, "\"last\":");
-        hears_nothing(p);
+        receives_nothing(p);
     }
 }
 
@@ -67,20 +67,20 @@ static void a_client_that_subscribes_to_nothing_gets_the_automatic_subscription(
     turn();
     sync_topics();
     turn();
-    hears(p, WELCOME);
-    hears(p, SUBSCRIBED);
+    receives(p, WELCOME);
+    receives(p, SUBSCRIBED);
     with(p, "\"symbols\":[\"*\"]");
     with(p, "\"auto\":true");
-    hears(p, "{\"type\":\"snapshot\"");
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[\"GBP/USD\"]}");
+    receives(p, "{\"type\":\"snapshot\"");
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[\"GBP/USD\"]}");
     sync_topics();
     turn();
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     quote("EUR/USD", "1.2");
     turn();
-    hears_nothing(p); /* the automatic subscription has ended */
-    says(p, "{\"op\":\"list\"}");
-    hears(p, "{\"type\":\"ack\",\"op\":\"list\"");
+    receives_nothing(p); /* the automatic subscription has ended */
+    writes(p, "{\"op\":\"list\"}");
+    receives(p, "{\"type\":\"ack\",\"op\":\"list\"");
     with(p, "\"symbols\":[\"GBP/USD\"]");
 }
 
@@ -97,12 +97,12 @@ static void the_automatic_subscription_says_when_more_symbols_match_than_it_may_
     turn();
     sync_topics();
     turn();
-    hears(p, WELCOME);
-    hears(p, SUBSCRIBED);
-    hears(p, "{\"type\":\"error\",\"code\":\"auto_max\",\"message\":\"3 symbols match");
-    hears(p, "{\"type\":\"snapshot\"");
-    hears(p, "{\"type\":\"snapshot\"");
-    hears_nothing(p);
+    receives(p, WELCOME);
+    receives(p, SUBSCRIBED);
+    receives(p, "{\"type\":\"error\",\"code\":\"auto_max\",\"message\":\"3 symbols match");
+    receives(p, "{\"type\":\"snapshot\"");
+    receives(p, "{\"type\":\"snapshot\"");
+    receives_nothing(p);
 }
 
 static void a_parameter_of_the_url_that_makes_no_sense_is_named_and_the_others_apply(void **state)
@@ -113,12 +113,12 @@ static void a_parameter_of_the_url_that_makes_no_sense_is_named_and_the_others_a
     turn();
     sync_topics();
     turn();
-    hears(p, WELCOME);
-    hears(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"?mode=");
-    hears(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"?max_hz=");
-    hears(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"?trace=");
-    hears(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"?since=");
-    hears(p, SUBSCRIBED);
+    receives(p, WELCOME);
+    receives(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"?mode=");
+    receives(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"?max_hz=");
+    receives(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"?trace=");
+    receives(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"?since=");
+    receives(p, SUBSCRIBED);
     with(p, "\"symbols\":[\"A\"]");
     without(p, "recovered");
     p = come_live("symbols=A&mode=all&max_hz=4&trace=true&since=" EPOCH_TEXT ":0");
@@ -142,14 +142,14 @@ static void a_refused_client_has_no_place_and_is_closed_with_the_reason(void **s
     struct peer *p = arrive("", ENCODING_JSON, come_refused);
 
     (void)state;
-    hears_close(p, 4403, "{\"code\":\"origin_not_allowed\"}");
+    receives_close(p, 4403, "{\"code\":\"origin_not_allowed\"}");
     assert_int_equal(all->place_count, 0);
     assert_int_equal(p->places, 0);
-    says_close(p, 4403);
+    writes_close(p, 4403);
     assert_true(p->is_closed);
     p = arrive("", ENCODING_JSON, come_early);
     turn();
-    hears_close(p, 1002, "{\"code\":\"too_early\"}");
+    receives_close(p, 1002, "{\"code\":\"too_early\"}");
     assert_int_equal(all->place_count, 1);
 }
 
@@ -164,25 +164,25 @@ static void each_op_is_answered_with_its_id_in_both_encodings(void **state)
         turn();
         sync_topics();
         turn();
-        hears_all(p);
-        says(p, "{\"op\":\"ping\",\"id\":7}");
-        hears(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":7,\"seq\":0,\"timestamp\":16");
-        says(p, "{\"op\":\"ping\",\"id\":\"a\\\"b\"}");
-        hears(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":\"a\\\"b\"");
-        says(p, "{\"op\":\"ping\",\"id\":null}");
-        hears(p, "{\"type\":\"ack\",\"op\":\"ping\",\"seq\"");
-        says(p, "{\"op\":\"subscribe\",\"symbols\":[\"B*\",\"b\",\"\",\"B*\"],\"id\":-1}");
+        receives_all(p);
+        writes(p, "{\"op\":\"ping\",\"id\":7}");
+        receives(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":7,\"seq\":0,\"timestamp\":16");
+        writes(p, "{\"op\":\"ping\",\"id\":\"a\\\"b\"}");
+        receives(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":\"a\\\"b\"");
+        writes(p, "{\"op\":\"ping\",\"id\":null}");
+        receives(p, "{\"type\":\"ack\",\"op\":\"ping\",\"seq\"");
+        writes(p, "{\"op\":\"subscribe\",\"symbols\":[\"B*\",\"b\",\"\",\"B*\"],\"id\":-1}");
         sync_topics();
         turn();
-        hears(p, SUBSCRIBED ",\"id\":-1,\"epoch\":\"" EPOCH_TEXT "\",\"seq\":0");
+        receives(p, SUBSCRIBED ",\"id\":-1,\"epoch\":\"" EPOCH_TEXT "\",\"seq\":0");
         with(p, "\"symbols\":[\"B*\"],\"rejected\":[\"b\",\"\"]");
-        says(p, "{\"op\":\"unsubscribe\",\"symbols\":[\"A\",\"C\"],\"id\":2}");
-        hears(p, "{\"type\":\"ack\",\"op\":\"unsubscribe\",\"id\":2,\"seq\":0,"
-                 "\"symbols\":[\"A\"],\"rejected\":[\"C\"]}");
-        says(p, "{\"op\":\"list\",\"id\":3,\"more\":1}");
-        hears(p, "{\"type\":\"ack\",\"op\":\"list\",\"id\":3,\"seq\":0,\"mode\":\"merge\","
-                 "\"symbols\":[\"B*\"]}");
-        hears_nothing(p);
+        writes(p, "{\"op\":\"unsubscribe\",\"symbols\":[\"A\",\"C\"],\"id\":2}");
+        receives(p, "{\"type\":\"ack\",\"op\":\"unsubscribe\",\"id\":2,\"seq\":0,"
+                    "\"symbols\":[\"A\"],\"rejected\":[\"C\"]}");
+        writes(p, "{\"op\":\"list\",\"id\":3,\"more\":1}");
+        receives(p, "{\"type\":\"ack\",\"op\":\"list\",\"id\":3,\"seq\":0,\"mode\":\"merge\","
+                    "\"symbols\":[\"B*\"]}");
+        receives_nothing(p);
     }
 }
 
@@ -196,23 +196,23 @@ static void a_message_in_msgpack_is_read_like_its_json(void **state)
     turn();
     sync_topics();
     turn();
-    hears_all(p);
+    receives_all(p);
     msgpack_packer_init(&pk, &b, buf_pack_write);
     msgpack_pack_map(&pk, 2);
     pack_kv_text(&pk, "op", SPAN("ping"));
     pack_kv_u(&pk, "id", 12345678901);
     send_frame(p, FINAL | OPCODE_BINARY, b.data, b.len);
     turn();
-    hears(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":12345678901");
+    receives(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":12345678901");
     send_frame(p, FINAL | OPCODE_BINARY, b.data, b.len - 1);
     turn();
-    hears(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"not one "
-             "well-formed");
+    receives(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"not one "
+                "well-formed");
     buf_free(&b);
     p = come_live("symbols=A");
     send_frame(p, FINAL | OPCODE_BINARY, "\x80", 1);
     turn();
-    hears(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"send text");
+    receives(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"send text");
 }
 
 /* Everything that a request could change in its session and in the gateway. */
@@ -294,13 +294,13 @@ static void a_refused_request_changes_nothing(void **state)
         char before[2000], text[200];
 
         snprintf(before, sizeof before, "%s", state_of(p));
-        says(p, refused[i].request);
+        writes(p, refused[i].request);
         snprintf(text, sizeof text, "{\"type\":\"error\",\"code\":\"%s\",\"message\":\"%s",
                  refused[i].code, refused[i].message);
-        hears(p, text);
+        receives(p, text);
         sync_topics();
         turn();
-        hears_nothing(p);
+        receives_nothing(p);
         if (strcmp(before, state_of(p)) != 0)
             fail_msg("%s changed %s into %s", refused[i].request, before, state_of(p));
         session_drop(p->s, "next");
@@ -313,8 +313,8 @@ static void a_refused_request_repeats_its_id_and_says_at_which_byte_it_is_wrong(
     struct peer *p = come_live("symbols=A");
 
     (void)state;
-    says(p, "{\"op\":\"subscribe\",\"id\":9,\"symbols\":[],\"mode\":\"x\"}");
-    hears(p, "{\"type\":\"error\",\"id\":9,\"code\":\"bad_request\"");
+    writes(p, "{\"op\":\"subscribe\",\"id\":9,\"symbols\":[],\"mode\":\"x\"}");
+    receives(p, "{\"type\":\"error\",\"id\":9,\"code\":\"bad_request\"");
     with(p, "\"at\":45}");
 }
 
@@ -326,16 +326,16 @@ static void a_hundred_errors_in_a_minute_are_answered_and_one_more_closes(void *
     for (int minute = 0; minute < 2; minute++) {
         for (int i = 0; i < SESSION_BAD_REQUESTS; i++) {
             pass(1);
-            says(p, "{\"op\":\"?\"}");
-            hears(p, "{\"type\":\"error\",\"code\":\"unknown_op\"");
+            writes(p, "{\"op\":\"?\"}");
+            receives(p, "{\"type\":\"error\",\"code\":\"unknown_op\"");
         }
         now += minute ? 0 : 60000;
         p->s->heard_at = now;
     }
-    says(p, "{\"op\":\"?\"}");
-    hears(p, "{\"type\":\"error\"");
-    hears_close(p, 4429, "{\"code\":\"too_many_errors\"}");
-    says_close(p, 4429);
+    writes(p, "{\"op\":\"?\"}");
+    receives(p, "{\"type\":\"error\"");
+    receives_close(p, 4429, "{\"code\":\"too_many_errors\"}");
+    writes_close(p, 4429);
     assert_true(p->is_closed);
     assert_int_equal(counters.ends[COUNTERS_END_too_many_errors], 1);
 }
@@ -345,18 +345,18 @@ static void a_request_waits_for_those_before_it_and_each_is_answered_in_order(vo
     struct peer *p = come_live("symbols=A");
 
     (void)state;
-    says(p, "{\"op\":\"subscribe\",\"id\":1,\"symbols\":[\"B\"]}");
-    says(p, "{\"op\":\"ping\",\"id\":2}");
-    says(p, "{\"op\":\"unsubscribe\",\"id\":3,\"symbols\":[\"A\"]}");
-    says(p, "");
-    hears_nothing(p); /* B is not live yet */
+    writes(p, "{\"op\":\"subscribe\",\"id\":1,\"symbols\":[\"B\"]}");
+    writes(p, "{\"op\":\"ping\",\"id\":2}");
+    writes(p, "{\"op\":\"unsubscribe\",\"id\":3,\"symbols\":[\"A\"]}");
+    writes(p, "");
+    receives_nothing(p); /* B is not live yet */
     sync_topics();
     turn();
-    hears(p, SUBSCRIBED ",\"id\":1");
-    hears(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":2");
-    hears(p, "{\"type\":\"ack\",\"op\":\"unsubscribe\",\"id\":3");
-    hears(p, "{\"type\":\"error\"");
-    hears_nothing(p);
+    receives(p, SUBSCRIBED ",\"id\":1");
+    receives(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":2");
+    receives(p, "{\"type\":\"ack\",\"op\":\"unsubscribe\",\"id\":3");
+    receives(p, "{\"type\":\"error\"");
+    receives_nothing(p);
 }
 
 /* --- options ---------------------------------------------------------------------------------- */
@@ -369,19 +369,19 @@ static void a_change_to_mode_all_applies_from_the_next_record(void **state)
     quote("A", "1");
     quote("A", "2");
     turn();
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":2");
-    hears_nothing(p);
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[],\"mode\":\"all\"}");
-    hears(p, SUBSCRIBED);
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":2");
+    receives_nothing(p);
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[],\"mode\":\"all\"}");
+    receives(p, SUBSCRIBED);
     assert_int_equal(all->place_counts[1][ENCODING_JSON], 1);
     quote("A", "3");
     turn();
     quote("A", "4");
     turn();
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":3");
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":4,\"prev\":3");
-    says(p, "{\"op\":\"list\"}");
-    hears(p, "{\"type\":\"ack\",\"op\":\"list\",\"seq\":4,\"mode\":\"all\"");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":3");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":4,\"prev\":3");
+    writes(p, "{\"op\":\"list\"}");
+    receives(p, "{\"type\":\"ack\",\"op\":\"list\",\"seq\":4,\"mode\":\"all\"");
 }
 
 static void max_hz_bounds_the_batches_and_not_the_answers(void **state)
@@ -391,21 +391,21 @@ static void max_hz_bounds_the_batches_and_not_the_answers(void **state)
     (void)state;
     quote("A", "1");
     turn();
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1");
     pass(10);
     quote("A", "2");
     quote("B", "3");
     turn();
-    says(p, "{\"op\":\"ping\"}");
-    hears(p, "{\"type\":\"ack\",\"op\":\"ping\"");
+    writes(p, "{\"op\":\"ping\"}");
+    receives(p, "{\"type\":\"ack\",\"op\":\"ping\"");
     pass(80);
     quote("A", "4");
     pass(9);
-    hears_nothing(p);
+    receives_nothing(p);
     pass(1);
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":4");
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"B\",\"seq\":3");
-    hears_nothing(p);
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":4");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"B\",\"seq\":3");
+    receives_nothing(p);
 }
 
 static void trace_adds_the_times_to_quotes_until_it_is_turned_off(void **state)
@@ -416,18 +416,18 @@ static void trace_adds_the_times_to_quotes_until_it_is_turned_off(void **state)
     assert_int_equal(all->traced_count, 1);
     quote("A", "1");
     turn();
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\"");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\"");
     with(p, "\"trace\":{");
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[],\"trace\":true}");
-    hears(p, SUBSCRIBED);
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[],\"trace\":true}");
+    receives(p, SUBSCRIBED);
     with(p, "\"trace\":true");
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[],\"trace\":false}");
-    hears(p, SUBSCRIBED);
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[],\"trace\":false}");
+    receives(p, SUBSCRIBED);
     without(p, "trace");
     assert_int_equal(all->traced_count, 0);
     quote("A", "2");
     turn();
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\"");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\"");
     without(p, "trace");
 }
 
@@ -437,9 +437,9 @@ static void a_subscription_to_nothing_has_missed_nothing(void **state)
 
     (void)state;
     hub_break_window(all->hub, 9);
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[],\"since\":{\"epoch\":\"" EPOCH_TEXT
-            "\",\"seq\":0}}");
-    hears(p, SUBSCRIBED);
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[],\"since\":{\"epoch\":\"" EPOCH_TEXT
+              "\",\"seq\":0}}");
+    receives(p, SUBSCRIBED);
     with(p, "\"recovered\":true");
     assert_int_equal(request_count, 0);
 }

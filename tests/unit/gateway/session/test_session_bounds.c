@@ -28,18 +28,18 @@ static void a_resume_ends_the_automatic_subscription(void **state)
     turn();
     p = come("");
     pass(5);
-    hears_all(p);
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[\"A\"],\"mode\":\"all\","
-            "\"since\":{\"epoch\":\"" EPOCH_TEXT "\",\"seq\":2}}");
+    receives_all(p);
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[\"A\"],\"mode\":\"all\","
+              "\"since\":{\"epoch\":\"" EPOCH_TEXT "\",\"seq\":2}}");
     pass(5);
-    hears_all(p);
-    says(p, "{\"op\":\"list\"}");
+    receives_all(p);
+    writes(p, "{\"op\":\"list\"}");
     pass(2);
     assert_true(has_heard(p, "\"symbols\":[\"A\"]"));
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[\"B\"]}");
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[\"B\"]}");
     pass(5);
-    hears_all(p);
-    says(p, "{\"op\":\"list\"}");
+    receives_all(p);
+    writes(p, "{\"op\":\"list\"}");
     pass(2);
     assert_true(has_heard(p, "\"symbols\":[\"A\",\"B\"]"));
 }
@@ -54,7 +54,7 @@ static void check_patience(const char *live, const char *query)
     turn();
     p = come(query);
     pass(5);
-    hears_all(p);
+    receives_all(p);
     quote(live, "2");
     quote(live, "3");
     pass(3);
@@ -106,7 +106,7 @@ static void a_new_log_leaves_no_backlog_counted_as_dirty(void **state)
     follow("A,B,C");
     p = come("symbols=A,B,C");
     pass(5);
-    hears_all(p);
+    receives_all(p);
     p->room = 0;
     for (int i = 0; i < 2; i++) {
         quote("A", "1");
@@ -114,7 +114,7 @@ static void a_new_log_leaves_no_backlog_counted_as_dirty(void **state)
         quote("C", "3");
         pass(2);
     }
-    says(p, "{\"op\":\"unsubscribe\",\"symbols\":[\"A\"]}");
+    writes(p, "{\"op\":\"unsubscribe\",\"symbols\":[\"A\"]}");
     pass(2);
     assert_int_equal(all->hub->dirty_count, 1);
     hub_reset(all->hub, EPOCH + 1);
@@ -132,7 +132,7 @@ static void a_client_that_does_not_read_losses_is_closed(void **state)
     follow("A");
     p = come("symbols=A");
     pass(5);
-    hears_all(p);
+    receives_all(p);
     p->room = 0;
     quote("A", "1");
     pass(2);
@@ -158,24 +158,24 @@ static void an_id_is_repeated_if_it_has_at_most_64_bytes(void **state)
         pass(2);
         sync_topics();
         pass(2);
-        hears_all(p);
+        receives_all(p);
         snprintf(text, sizeof text, "{\"op\":\"ping\",\"id\":\"%064d\"}", 0);
-        says(p, text);
+        writes(p, text);
         snprintf(begin, sizeof begin, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":\"%064d\",", 0);
-        hears(p, begin);
+        receives(p, begin);
         snprintf(text, sizeof text, "{\"op\":\"ping\",\"id\":\"%065d\"}", 0);
-        says(p, text);
-        hears(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"'id' must be");
-        says(p, "{\"op\":\"dance\",\"id\":9}");
-        hears(p, "{\"type\":\"error\",\"id\":9,\"code\":\"unknown_op\"");
-        says(p, "{\"op\":\"ping\",\"id\":123456789012345678}");
-        hears(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":123456789012345678,");
-        says(p, "{\"op\":\"ping\",\"id\":1234567890123456789}"); /* as it was written */
-        hears(p, is_msgpack ? "{\"type\":\"ack\",\"op\":\"ping\",\"id\":\"1234567890123456789\","
-                            : "{\"type\":\"ack\",\"op\":\"ping\",\"id\":1234567890123456789,");
-        says(p, "{\"op\":\"ping\",\"id\":1.50}");
-        hears(p, is_msgpack ? "{\"type\":\"ack\",\"op\":\"ping\",\"id\":\"1.50\","
-                            : "{\"type\":\"ack\",\"op\":\"ping\",\"id\":1.50,");
+        writes(p, text);
+        receives(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"'id' must be");
+        writes(p, "{\"op\":\"dance\",\"id\":9}");
+        receives(p, "{\"type\":\"error\",\"id\":9,\"code\":\"unknown_op\"");
+        writes(p, "{\"op\":\"ping\",\"id\":123456789012345678}");
+        receives(p, "{\"type\":\"ack\",\"op\":\"ping\",\"id\":123456789012345678,");
+        writes(p, "{\"op\":\"ping\",\"id\":1234567890123456789}"); /* as it was written */
+        receives(p, is_msgpack ? "{\"type\":\"ack\",\"op\":\"ping\",\"id\":\"1234567890123456789\","
+                               : "{\"type\":\"ack\",\"op\":\"ping\",\"id\":1234567890123456789,");
+        writes(p, "{\"op\":\"ping\",\"id\":1.50}");
+        receives(p, is_msgpack ? "{\"type\":\"ack\",\"op\":\"ping\",\"id\":\"1.50\","
+                               : "{\"type\":\"ack\",\"op\":\"ping\",\"id\":1.50,");
     }
 }
 
@@ -195,12 +195,12 @@ static void a_session_that_ends_amid_its_requests_leaves_nothing(void **state)
     buf_free(&query);
     turn(); /* a slice of it is done */
     assert_true(p->s->requests && p->s->request->patterns.len);
-    says(p, "{\"op\":\"ping\"}");
+    writes(p, "{\"op\":\"ping\"}");
     assert_true(p->s->waiting_bytes > 0);
     session_drop(p->s, "test");
     turn();
     assert_null(all->waiting);
-    /* What was asked of the broker and never answered goes with the gateway. */
+    /* Requests that the broker never answered are freed with the gateway. */
     hub_break_window(all->hub, 9);
     p = come("symbols=A&mode=all&since=" EPOCH_TEXT ":0");
     turn();
@@ -226,8 +226,8 @@ static void a_new_log_amid_a_join_begins_it_again(void **state)
     p = come("symbols=S*");
     pass(1);
     assert_non_null(p->s->sub.join);
-    hears(p, "{\"type\":\"welcome\"");
-    hears_nothing(p); /* it is being found */
+    receives(p, "{\"type\":\"welcome\"");
+    receives_nothing(p); /* it is being found */
     hub_reset(all->hub, EPOCH + 1);
     sessions_reset(all, "log_replaced");
     head = 0;

@@ -21,7 +21,7 @@ static struct peer *come_live(const char *query)
     turn();
     sync_topics();
     turn();
-    hears_all(p);
+    receives_all(p);
     return p;
 }
 
@@ -37,10 +37,10 @@ static void messages_are_read_however_the_network_cuts_them(void **state)
         send_frame(p, FINAL | OPCODE_TEXT, PING, strlen(PING));
     for (int i = 0; i < 200; i++)
         turn();
-    hears(p, PONGED);
-    hears(p, PONGED);
-    hears(p, PONGED);
-    hears_nothing(p);
+    receives(p, PONGED);
+    receives(p, PONGED);
+    receives(p, PONGED);
+    receives_nothing(p);
     assert_null(p->s->in); /* an idle session has no state of wslay */
 }
 
@@ -52,15 +52,15 @@ static void a_message_in_fragments_is_one_and_a_ping_between_them_is_answered(vo
     send_frame(p, OPCODE_TEXT, "{\"op\":", 6);
     send_frame(p, FINAL | OPCODE_PING, "beat", 4);
     turn();
-    hears(p, "beat");
+    receives(p, "beat");
     assert_int_equal(p->last_opcode, 10); /* a pong */
     assert_non_null(p->s->in);
     send_frame(p, 0, "\"ping\"", 6);
     turn();
-    hears_nothing(p);
+    receives_nothing(p);
     send_frame(p, FINAL, "}", 1);
     turn();
-    hears(p, PONGED);
+    receives(p, PONGED);
     assert_null(p->s->in);
 }
 
@@ -69,7 +69,7 @@ static void a_turn_reads_a_bounded_part_and_the_next_millisecond_goes_on(void **
     struct peer *p = come_live("symbols=A");
 
     (void)state;
-    p->chunk = 20; /* so that no more frames come than were asked for */
+    p->chunk = 20; /* so that each read has one frame */
     for (int i = 0; i < 100; i++)
         send_frame(p, FINAL | OPCODE_TEXT, PING, strlen(PING));
     turn();
@@ -91,8 +91,8 @@ static void ends_with(const char *query, const void *bytes, size_t len, unsigned
 
     buf_add(&p->to, bytes, len);
     turn();
-    hears_close(p, code, reason);
-    hears_nothing(p);
+    receives_close(p, code, reason);
+    receives_nothing(p);
     assert_true(p->has_end || p->is_closed);
     p->has_ended = true;
     turn();
@@ -127,7 +127,7 @@ static void fragments_without_end_are_closed_with_1009(void **state)
     for (int i = 0; i < 2000; i++)
         send_frame(p, 0, "", 0);
     pass(10);
-    hears_close(p, 1009, "{\"code\":\"too_large\"");
+    receives_close(p, 1009, "{\"code\":\"too_large\"");
     p->has_failed = true;
     turn();
     assert_true(p->is_closed);
@@ -140,10 +140,10 @@ static void a_close_frame_of_the_client_is_echoed_and_ends_the_session(void **st
     struct peer *p = come_live("symbols=A");
 
     (void)state;
-    says(p, PING);
-    says_close(p, 1000);
-    hears(p, PONGED);
-    hears_close(p, 1000, "");
+    writes(p, PING);
+    writes_close(p, 1000);
+    receives(p, PONGED);
+    receives_close(p, 1000, "");
     assert_true(p->is_closed);
     assert_int_equal(counters.ends[COUNTERS_END_left], 1);
     assert_int_equal(hub_topic_find(all->hub, SPAN("A")) == NULL, true); /* forgotten */
@@ -177,11 +177,11 @@ static void a_stopping_gateway_says_when_to_reconnect_and_closes_with_1012(void 
     sessions_send_away(all, 1); /* those that are closing get no second one */
     turn();
     for (int i = 0; i < 2; i++) {
-        hears(i ? q : p, "{\"type\":\"going_away\",\"reason\":\"restart\",\"reconnect_after\":");
-        hears_close(i ? q : p, 1012, "{\"code\":\"restart\"}");
-        hears_nothing(i ? q : p);
+        receives(i ? q : p, "{\"type\":\"going_away\",\"reason\":\"restart\",\"reconnect_after\":");
+        receives_close(i ? q : p, 1012, "{\"code\":\"restart\"}");
+        receives_nothing(i ? q : p);
     }
-    says_close(p, 1012);
+    writes_close(p, 1012);
     assert_true(p->is_closed);
     assert_false(q->is_closed);
     pass(3000); /* it does not answer */
@@ -199,18 +199,18 @@ static void a_silent_client_gets_pings_and_then_4001(void **state)
     config.heartbeat = 1000000;
     p->s->heartbeat_at = INT64_MAX / 2;
     pass(config.websocket_timeout / 3 + 1000);
-    hears(p, "");
+    receives(p, "");
     assert_int_equal(p->last_opcode, OPCODE_PING);
-    hears_nothing(p);
+    receives_nothing(p);
     send_frame(p, FINAL | 10, "", 0); /* its pong */
     turn();
     pass(config.websocket_timeout - 1000);
-    hears(p, "");
-    hears(p, "");
-    hears_nothing(p);
+    receives(p, "");
+    receives(p, "");
+    receives_nothing(p);
     pass(2000);
-    hears_close(p, 4001, "{\"code\":\"idle\",\"setting\":\"WEBSOCKET_TIMEOUT\"}");
-    says_close(p, 4001);
+    receives_close(p, 4001, "{\"code\":\"idle\",\"setting\":\"WEBSOCKET_TIMEOUT\"}");
+    writes_close(p, 4001);
     assert_true(p->is_closed);
     assert_int_equal(counters.ends[COUNTERS_END_idle], 1);
 }
@@ -222,12 +222,12 @@ static void heartbeats_state_the_position_that_is_complete(void **state)
     (void)state;
     config.ws_ping_interval = 1000000;
     pass(config.heartbeat + 2000);
-    hears(p, "{\"type\":\"heartbeat\",\"seq\":0,\"merged\":0,\"timestamp\":16");
-    hears_nothing(p);
+    receives(p, "{\"type\":\"heartbeat\",\"seq\":0,\"merged\":0,\"timestamp\":16");
+    receives_nothing(p);
     quote("B", "1"); /* a quote of a symbol that the client did not subscribe to */
     turn();
     pass(config.heartbeat);
-    hears(p, "{\"type\":\"heartbeat\",\"seq\":1");
+    receives(p, "{\"type\":\"heartbeat\",\"seq\":1");
     p->room = 0;
     quote("A", "2");
     turn();
@@ -236,10 +236,10 @@ static void heartbeats_state_the_position_that_is_complete(void **state)
     pass(config.heartbeat + 2000); /* a full socket gets none */
     p->room = UNLIMITED;
     turn();
-    hears(p, "{\"type\":\"heartbeat\",\"seq\":1"); /* the quote was still unsent */
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":3");
+    receives(p, "{\"type\":\"heartbeat\",\"seq\":1"); /* the quote was still unsent */
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":3");
     pass(config.heartbeat + 2000);
-    hears(p, "{\"type\":\"heartbeat\",\"seq\":3,\"merged\":1");
+    receives(p, "{\"type\":\"heartbeat\",\"seq\":3,\"merged\":1");
 }
 
 static void a_heartbeat_goes_along_with_a_quote_shortly_before_it_is_due(void **state)
@@ -248,13 +248,13 @@ static void a_heartbeat_goes_along_with_a_quote_shortly_before_it_is_due(void **
 
     (void)state;
     pass(config.heartbeat - 200);
-    hears_nothing(p);
+    receives_nothing(p);
     quote("A", "1");
     turn();
-    hears(p, "{\"type\":\"heartbeat\",\"seq\":0");
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1");
+    receives(p, "{\"type\":\"heartbeat\",\"seq\":0");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1");
     pass(config.heartbeat - 1500);
-    hears_nothing(p);
+    receives_nothing(p);
 }
 
 /* --- output ----------------------------------------------------------------------------------- */
@@ -273,10 +273,10 @@ static void a_client_in_merge_that_reads_slowly_gets_the_newest_values(void **st
     assert_int_equal(all->blocked_count, 1);
     p->room = UNLIMITED;
     turn();
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1");
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"");
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"");
-    hears_nothing(p);
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"");
+    receives_nothing(p);
     assert_int_equal(p->s->sub.backlog.merged, 97);
     assert_int_equal(all->blocked_count, 0);
 }
@@ -296,12 +296,12 @@ static void a_client_in_all_that_does_not_read_is_closed_with_its_position(void 
     }
     p->room = UNLIMITED;
     turn();
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1");
-    hears_close(p, 4008,
-                "{\"code\":\"slow_consumer\",\"setting\":\"CLIENT_QUEUE\","
-                "\"epoch\":\"" EPOCH_TEXT "\",\"seq\":1}");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1");
+    receives_close(p, 4008,
+                   "{\"code\":\"slow_consumer\",\"setting\":\"CLIENT_QUEUE\","
+                   "\"epoch\":\"" EPOCH_TEXT "\",\"seq\":1}");
     assert_int_equal(all->count, 1);
-    says_close(p, 4008);
+    writes_close(p, 4008);
     assert_int_equal(counters.ends[COUNTERS_END_slow_consumer], 1);
 }
 
@@ -324,7 +324,7 @@ static void a_client_that_does_not_take_its_answers_is_not_read(void **state)
     pass(300);
     assert_int_equal(p->s->messages_in, 3000);
     for (int i = 0; i < 3000; i++)
-        hears(p, PONGED);
+        receives(p, PONGED);
 }
 
 /* The same conversation, with a socket that takes everything and with one that takes bits. */
@@ -334,7 +334,7 @@ static void converse(struct peer *p, bool is_slow)
         if (is_slow)
             p->room = dice(3) ? dice(400) : 0;
         if (i % 40 == 0)
-            says(p, PING);
+            writes(p, PING);
         quote(i % 2 ? "A" : "B", "1");
         turn();
     }
@@ -354,7 +354,7 @@ static void what_is_sent_in_bits_is_the_same_as_in_one_piece(void **state)
     fast = come_live("symbols=A,B&mode=all");
     slow = come_live("symbols=A,B&mode=all");
     converse(slow, true);
-    hears_all(fast);
+    receives_all(fast);
     /* Quotes in order, nothing twice and nothing missing; answers among them. */
     for (uint64_t seq = 1, pongs = 0; seq <= head || pongs < 10;) {
         assert_true(take_frame(slow));
@@ -369,7 +369,7 @@ static void what_is_sent_in_bits_is_the_same_as_in_one_piece(void **state)
         assert_int_equal(strncmp(buf_text(&slow->text), text, strlen(text)), 0);
         seq++;
     }
-    hears_nothing(slow);
+    receives_nothing(slow);
     assert_int_equal(fast->s->messages_out + 10, slow->s->messages_out);
     assert_int_equal(slow->s->bytes_out, slow->from.len);
     assert_int_equal(counters.deliveries, 2 * head); /* answers are none */
@@ -385,17 +385,17 @@ static void patterns_over_the_limits_are_rejected_by_name(void **state)
     (void)state;
     config.max_symbols = 3;
     p = come_live("symbols=A,B");
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[\"C\",\"D\",\"C\"]}");
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[\"C\",\"D\",\"C\"]}");
     sync_topics();
     turn();
-    hears(p, "{\"type\":\"ack\",\"op\":\"subscribe\"");
+    receives(p, "{\"type\":\"ack\",\"op\":\"subscribe\"");
     with(p, "\"symbols\":[\"C\"],\"rejected\":[\"D\",\"C\"]");
     config.max_symbols = 1000;
     config.topic_bytes = 1;
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[\"A*\",\"B\",\"*\"]}");
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[\"A*\",\"B\",\"*\"]}");
     sync_topics();
     turn();
-    hears(p, "{\"type\":\"ack\",\"op\":\"subscribe\"");
+    receives(p, "{\"type\":\"ack\",\"op\":\"subscribe\"");
     with(p, "\"symbols\":[\"B\",\"*\"],\"rejected\":[\"A*\"]"); /* no new topic but "*" */
 }
 
@@ -419,11 +419,11 @@ static void a_large_request_is_worked_on_in_slices_while_others_are_served(void 
         quote("A", "1");
         pass(1);
         sync_topics();
-        hears(q, "{\"type\":\"quote\",\"symbol\":\"A\"");
+        receives(q, "{\"type\":\"quote\",\"symbol\":\"A\"");
     }
     assert_in_range(slices, 500 / (SESSION_STEPS / 64), 500);
-    hears_all(p);
-    says(p, "{\"op\":\"list\"}");
+    receives_all(p);
+    writes(p, "{\"op\":\"list\"}");
     assert_int_equal(p->s->sub.topic_count, 501);
 }
 

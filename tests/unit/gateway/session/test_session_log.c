@@ -14,7 +14,7 @@
 #define STATE(symbol, seq) "{\"type\":\"state\",\"symbol\":\"" symbol "\",\"seq\":" seq ","
 
 /* The members of the only request under way, as JSON. */
-static void asks_for(const char *members)
+static void request_has(const char *members)
 {
     struct buf map = {0}, text = {0};
     msgpack_packer pk;
@@ -87,7 +87,7 @@ static void the_log_has_quotes_and_states_of_what_is_wanted(void **state)
     follow("A,B");
     publish(6);
     p = come_back("symbols=B,A&mode=all&since=" EPOCH_TEXT ":1");
-    asks_for("{'pattern':'A,B','after':1,'limit':500}");
+    request_has("{'pattern':'A,B','after':1,'limit':500}");
     begin_page(1, 6, 6, 5);
     add_record("A ", WIRE_QUOTE, 2, "{'last':'2'}");
     add_record("B ", WIRE_STATE, 3, "{'state':'stale'}");
@@ -95,17 +95,17 @@ static void the_log_has_quotes_and_states_of_what_is_wanted(void **state)
     add_record("Z ", WIRE_QUOTE, 5, "{'last':'5'}"); /* nobody wants it */
     add_record("A ", WIRE_QUOTE, 6, "{'last':'6'}");
     end_page();
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"seq\":1,");
     with(p, "\"recovered\":true");
-    hears(p, QUOTE("A", "2"));
+    receives(p, QUOTE("A", "2"));
     with(p, "\"last\":\"2\"");
-    hears(p, STATE("B", "3"));
+    receives(p, STATE("B", "3"));
     with(p, "\"state\":\"stale\"");
-    hears(p, STATE("B", "4"));
+    receives(p, STATE("B", "4"));
     with(p, "\"state\":\"live\"");
-    hears(p, QUOTE("A", "6"));
-    hears_nothing(p);
+    receives(p, QUOTE("A", "6"));
+    receives_nothing(p);
     assert_null(hub_find(all->hub, SPAN("Z")));
     assert_int_equal(p->s->requests, 0);
 }
@@ -137,7 +137,7 @@ static void with_very_many_patterns_everything_is_asked_for(void **state)
         pass(20);
         sync_topics();
         pass(20);
-        asks_for("{'pattern':'*','after':1,'limit':500}");
+        request_has("{'pattern':'*','after':1,'limit':500}");
         buf_free(&whole);
     }
     buf_free(&query);
@@ -156,7 +156,7 @@ static bool is_recovered(uint64_t since, uint64_t first)
     p = come_back(query);
     begin_page(first, 4, 4, 0);
     end_page();
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     is = strstr(buf_text(&p->text), "\"recovered\":true");
     if (!is)
         with(p, "\"recovered\":false");
@@ -193,11 +193,11 @@ static void the_window_helps_from_the_position_where_a_topic_became_live(void **
     turn();
     p = come_back("symbols=A&mode=all&since=" EPOCH_TEXT ":3");
     assert_int_equal(request_count, 0);
-    hears(p, SUBSCRIBED);
-    hears(p, QUOTE("A", "4"));
+    receives(p, SUBSCRIBED);
+    receives(p, QUOTE("A", "4"));
     p = come_back("symbols=A&mode=all&since=" EPOCH_TEXT ":2");
-    hears_nothing(p);
-    asks_for("{'pattern':'A','after':2,'limit':500}");
+    receives_nothing(p);
+    request_has("{'pattern':'A','after':2,'limit':500}");
 }
 
 static void the_ack_states_the_position_that_is_gone_on_from(void **state)
@@ -211,13 +211,13 @@ static void the_ack_states_the_position_that_is_gone_on_from(void **state)
     turn();
     p = come_back("symbols=A&mode=all&since=" EPOCH_TEXT ":1");
     p->room = 0;
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"seq\":1,");
     assert_int_equal(p->s->stated_seq, 1);
     p->room = UNLIMITED;
     pass(config.heartbeat + 2000);
-    hears(p, QUOTE("A", "2"));
-    hears(p, QUOTE("A", "3"));
+    receives(p, QUOTE("A", "2"));
+    receives(p, QUOTE("A", "3"));
     while (take_frame(p) && p->last_opcode != OPCODE_TEXT)
         ;
     with(p, "{\"type\":\"heartbeat\",\"seq\":3,");
@@ -239,9 +239,9 @@ static void the_state_of_each_symbol_without_a_newer_record_is_sent_once(void **
     turn();
     p = come("symbols=S*&mode=all&since=" EPOCH_TEXT ":699");
     pass(50);
-    hears(p, "{\"type\":\"welcome\"");
-    hears(p, SUBSCRIBED);
-    hears(p, QUOTE("S699", "700"));
+    receives(p, "{\"type\":\"welcome\"");
+    receives(p, SUBSCRIBED);
+    receives(p, QUOTE("S699", "700"));
     while (take_frame(p)) {
         assert_int_equal(sscanf(buf_text(&p->text), "{\"type\":\"state\",\"symbol\":\"S%u", &n), 1);
         states[n]++;
@@ -264,20 +264,20 @@ static void while_the_broker_is_away_an_ack_promises_no_more_than_is_known(void 
     turn();
     is_broker_here = false;
     p = come_back("symbols=A,Z&since=" EPOCH_TEXT ":1");
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"seq\":1,");
     with(p, "\"recovered\":true");
     with(p, "\"upstream\":\"away\"");
     assert_true(p->s->is_incomplete);
     p = come_back("symbols=A,Z&since=" EPOCH_TEXT ":9"); /* it is believed */
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"recovered\":true");
     p = come_back("symbols=A,Z");
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"seq\":0,");
     without(p, "recovered");
     p = come_back("symbols=A,Z&since=0000000000000def:1");
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"seq\":0,");
     with(p, "\"recovered\":false");
 }
@@ -293,15 +293,15 @@ static void positions_are_stated_again_once_all_topics_are_live(void **state)
     turn();
     is_broker_here = false;
     p = come_back("symbols=A,Z");
-    hears_all(p);
+    receives_all(p);
     quote("A", "2");
     turn();
-    hears(p, QUOTE("A", "2"));
+    receives(p, QUOTE("A", "2"));
     pass(config.heartbeat + 2000);
-    hears(p, "{\"type\":\"heartbeat\",\"seq\":0,");
+    receives(p, "{\"type\":\"heartbeat\",\"seq\":0,");
     sync_topics();
     pass(config.heartbeat + 2000);
-    hears(p, "{\"type\":\"heartbeat\",\"seq\":2,");
+    receives(p, "{\"type\":\"heartbeat\",\"seq\":2,");
     assert_false(p->s->is_incomplete);
 }
 
@@ -312,14 +312,14 @@ static void topics_that_were_live_before_a_restart_are_awaited_again(void **stat
     (void)state;
     follow("A");
     p = come_back("symbols=A,Z");
-    hears_nothing(p);
+    receives_nothing(p);
     hub_resync(all->hub);
     hub_topic_synced(hub_topic_find(all->hub, SPAN("Z")), 0);
     turn();
-    hears_nothing(p); /* now A is missing */
+    receives_nothing(p); /* now A is missing */
     sync_topics();
     turn();
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
 }
 
 static int tear_down_log(void **state)

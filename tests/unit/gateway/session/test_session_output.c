@@ -20,7 +20,7 @@ static struct peer *come_live(const char *query, bool is_msgpack)
     turn();
     sync_topics();
     turn();
-    hears_all(p);
+    receives_all(p);
     return p;
 }
 
@@ -45,7 +45,7 @@ static void a_session_gets_two_batches_in_a_turn_and_the_rest_in_the_next(void *
         int turns = 1;
 
         pass(50); /* snapshots of what was there before */
-        hears_all(p);
+        receives_all(p);
         quote_many(3000);
         hub_fan_out(all->hub);
         sends = counters.sends;
@@ -79,7 +79,7 @@ static void a_frame_cut_short_goes_on_where_it_was_cut(void **state)
     quote("A", "1");
     turn();
     frame = p->from.len - p->read_at;
-    hears_all(p);
+    receives_all(p);
     assert_int_equal(p->s->messages_out, messages + 1);
     /* A single frame. */
     p->room = 10;
@@ -91,7 +91,7 @@ static void a_frame_cut_short_goes_on_where_it_was_cut(void **state)
     p->room = UNLIMITED;
     turn();
     assert_int_equal(p->s->out.len, 0);
-    hears(p, "{\"type\":\"quote\"");
+    receives(p, "{\"type\":\"quote\"");
     /* Of a batch: the first frame whole, and a part of the second. */
     quote("A", "1");
     quote("B", "1");
@@ -112,8 +112,8 @@ static void a_frame_cut_short_goes_on_where_it_was_cut(void **state)
     assert_int_equal(p->s->messages_out, messages + 5);
     assert_int_equal(counters.deliveries, 5);
     for (int i = 0; i < 3; i++)
-        hears(p, "{\"type\":\"quote\"");
-    hears_nothing(p);
+        receives(p, "{\"type\":\"quote\"");
+    receives_nothing(p);
 }
 
 static void a_traced_quote_states_when_it_was_sent(void **state)
@@ -126,16 +126,16 @@ static void a_traced_quote_states_when_it_was_sent(void **state)
     quote("A", "1");
     turn();
     snprintf(written, sizeof written, "\"written\":%lld}", (long long)(WALL_US + now * 1000));
-    hears(p, "{\"type\":\"quote\",\"symbol\":\"A\"");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\"");
     with(p, written);
     quote("A", "2");
     quote("B", "2");
     now += 1000;
     turn();
     snprintf(written, sizeof written, "\"written\":%lld}", (long long)(WALL_US + now * 1000));
-    hears(p, "{\"type\":\"quote\"");
+    receives(p, "{\"type\":\"quote\"");
     with(p, written);
-    hears(p, "{\"type\":\"quote\"");
+    receives(p, "{\"type\":\"quote\"");
     with(p, written);
 }
 
@@ -152,12 +152,12 @@ static void a_closing_session_sends_its_close_frame_and_no_quote(void **state)
     session_close(p->s, 1002, SPAN("y"), "again"); /* the first one counts */
     p->room = UNLIMITED;
     turn();
-    hears_close(p, 1001, "x");
-    hears_nothing(p);
-    says(p, PING); /* nothing is answered any more */
-    hears_nothing(p);
+    receives_close(p, 1001, "x");
+    receives_nothing(p);
+    writes(p, PING); /* nothing is answered any more */
+    receives_nothing(p);
     assert_int_equal(counters.messages_in, 0);
-    says_close(p, 1001);
+    writes_close(p, 1001);
     assert_true(p->is_closed);
 }
 
@@ -199,12 +199,12 @@ static void bytes_are_counted_as_they_come(void **state)
     struct peer *p = come_live("symbols=A", false);
 
     (void)state;
-    says(p, PING);
+    writes(p, PING);
     assert_int_equal(counters.bytes_in, strlen(PING) + 6);
     assert_int_equal(counters.messages_in, 1);
     assert_int_equal(p->s->messages_in, 1);
     assert_int_equal(p->s->heard_at, now);
-    hears(p, PONGED);
+    receives(p, PONGED);
 }
 
 static void requests_cost_their_session_the_rest_of_the_millisecond(void **state)
@@ -214,23 +214,23 @@ static void requests_cost_their_session_the_rest_of_the_millisecond(void **state
 
     (void)state;
     pass(1);
-    says(p, PING);
+    writes(p, PING);
     steps = p->s->steps;
     assert_in_range(steps, SESSION_STEPS - 16, SESSION_STEPS - 8);
-    says(p, PING);
+    writes(p, PING);
     assert_int_equal(p->s->steps, steps - (SESSION_STEPS - steps));
     pass(1);
-    says(p, PING);
+    writes(p, PING);
     assert_int_equal(p->s->steps, steps); /* a new millisecond */
     p->s->steps = 0;
-    says(p, PING);
+    writes(p, PING);
     assert_int_equal(p->s->requests, 1); /* it waits, */
-    hears(p, PONGED);
-    hears(p, PONGED);
-    hears(p, PONGED);
-    hears_nothing(p);
+    receives(p, PONGED);
+    receives(p, PONGED);
+    receives(p, PONGED);
+    receives_nothing(p);
     pass(1);
-    hears(p, PONGED);
+    receives(p, PONGED);
     assert_int_equal(p->s->requests, 0);
     assert_int_equal(p->s->waiting_bytes, 0);
 }
@@ -250,15 +250,15 @@ static void a_very_long_message_is_paid_for_by_later_milliseconds(void **state)
     turn();
     turn();
     buf_free(&text);
-    hears(p, PONGED);
+    receives(p, PONGED);
     at = now;
     assert_int_equal(p->s->steps_at, at + 2);
     assert_int_equal(p->s->steps, 0);
-    says(p, PING);
+    writes(p, PING);
     pass(2);
-    hears_nothing(p);
+    receives_nothing(p);
     pass(1);
-    hears(p, PONGED);
+    receives(p, PONGED);
 }
 
 /* --- options ------------------------------------------------------------ */
@@ -332,16 +332,16 @@ static void a_list_in_a_url_may_have_spaces_and_empty_places(void **state)
     turn();
     sync_topics();
     turn();
-    hears(p, "{\"type\":\"welcome\"");
-    hears(p, "{\"type\":\"ack\",\"op\":\"subscribe\"");
+    receives(p, "{\"type\":\"welcome\"");
+    receives(p, "{\"type\":\"ack\",\"op\":\"subscribe\"");
     with(p, "\"symbols\":[\"A\",\"B\"],\"rejected\":[\"C \"]}");
     p = come("symbols=D&trace=false&since=");
     turn();
     sync_topics();
     turn();
-    hears(p, "{\"type\":\"welcome\"");
-    hears(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"?since=");
-    hears(p, "{\"type\":\"ack\",\"op\":\"subscribe\"");
+    receives(p, "{\"type\":\"welcome\"");
+    receives(p, "{\"type\":\"error\",\"code\":\"bad_request\",\"message\":\"?since=");
+    receives(p, "{\"type\":\"ack\",\"op\":\"subscribe\"");
     without(p, "trace");
 }
 

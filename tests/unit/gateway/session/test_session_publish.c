@@ -21,7 +21,7 @@ static struct peer *come_to_publish(void)
     turn();
     sync_topics();
     turn();
-    hears_all(p);
+    receives_all(p);
     return p;
 }
 
@@ -39,14 +39,14 @@ static void positions_and_refusals_are_acknowledged(void **state)
     struct peer *p = come_to_publish();
 
     (void)state;
-    says(p, "{\"op\":\"publish\",\"id\":7,\"token\":\"open\"," QUOTES "}");
+    writes(p, "{\"op\":\"publish\",\"id\":7,\"token\":\"open\"," QUOTES "}");
     turn();
     assert_int_equal(request_count, 1);
-    hears_nothing(p);
+    receives_nothing(p);
     broker_answers("{'epoch':255,'count':3,'first':9,'repeated':false,"
                    "'refused':[[1,'bad_symbol','symbol']]}");
     turn();
-    hears(p, "{\"type\":\"ack\",\"op\":\"publish\",\"id\":7,");
+    receives(p, "{\"type\":\"ack\",\"op\":\"publish\",\"id\":7,");
     with(p, "\"positions\":[9,0,10],\"refused\":[{\"index\":1,\"code\":\"bad_symbol\","
             "\"field\":\"symbol\"}]");
 }
@@ -66,11 +66,11 @@ static void an_answer_of_another_shape_does_no_harm(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
-        says(p, "{\"op\":\"publish\",\"token\":\"open\"," QUOTES "}");
+        writes(p, "{\"op\":\"publish\",\"token\":\"open\"," QUOTES "}");
         turn();
         broker_answers(odd[i]);
         turn();
-        hears(p, "{\"type\":\"ack\",\"op\":\"publish\",");
+        receives(p, "{\"type\":\"ack\",\"op\":\"publish\",");
     }
 }
 
@@ -80,16 +80,16 @@ static void so_many_are_under_way_at_once_and_survive_their_client(void **state)
 
     (void)state;
     for (int i = 0; i < 17; i++)
-        says(p, "{\"op\":\"publish\",\"token\":\"open\"," QUOTES "}");
+        writes(p, "{\"op\":\"publish\",\"token\":\"open\"," QUOTES "}");
     turn();
-    hears(p, "{\"type\":\"error\",\"code\":\"publish_busy\"");
+    receives(p, "{\"type\":\"error\",\"code\":\"publish_busy\"");
     assert_int_equal(request_count, 16);
     broker_answers("{'error':'stale','message':'this key was used'}");
     turn();
-    hears(p, "{\"type\":\"error\",\"code\":\"key_reused\"");
+    receives(p, "{\"type\":\"error\",\"code\":\"key_reused\"");
     answer_request(SPAN(""));
     turn();
-    hears(p, "{\"type\":\"error\",\"code\":\"no_answer\"");
+    receives(p, "{\"type\":\"error\",\"code\":\"no_answer\"");
     session_drop(all->list[0], "gone");
     turn();
     while (request_count)

@@ -68,16 +68,16 @@ static void what_the_window_has_is_sent_in_order_and_then_what_is_new(void **sta
     quote("C", "4");
     turn();
     p = come_back("symbols=A,B,C&mode=all&since=" EPOCH_TEXT ":2");
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"seq\":2,");
     with(p, "\"recovered\":true");
-    hears(p, QUOTE("A", "3"));
-    hears(p, QUOTE("C", "4"));
-    hears(p, "{\"type\":\"state\",\"symbol\":\"B\",\"seq\":2"); /* no record states it */
+    receives(p, QUOTE("A", "3"));
+    receives(p, QUOTE("C", "4"));
+    receives(p, "{\"type\":\"state\",\"symbol\":\"B\",\"seq\":2"); /* no record states it */
     quote("B", "5");
     turn();
-    hears(p, QUOTE("B", "5"));
-    hears_nothing(p);
+    receives(p, QUOTE("B", "5"));
+    receives_nothing(p);
     assert_int_equal(request_count, 0);
     assert_int_equal(counters.resumes[true], 1);
 }
@@ -93,32 +93,32 @@ static void older_records_are_read_from_the_log_page_by_page(void **state)
     turn();
     forget_records();
     p = come_back("symbols=A&mode=all&since=" EPOCH_TEXT ":1");
-    hears_nothing(p);
+    receives_nothing(p);
     assert_string_equal(requests[0].op, "replay");
     assert_int_equal(requested("after"), 1);
     assert_int_equal(requested("limit"), RESUME_GROUP_PAGE);
     answer_page(1, 3);
     turn();
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"recovered\":true");
-    hears(p, QUOTE("A", "2"));
-    hears(p, QUOTE("A", "3"));
-    hears_nothing(p);
+    receives(p, QUOTE("A", "2"));
+    receives(p, QUOTE("A", "3"));
+    receives_nothing(p);
     quote("A", "1"); /* meanwhile */
     turn();
-    hears_nothing(p); /* nothing follows a hole */
+    receives_nothing(p); /* nothing follows a hole */
     assert_int_equal(requested("after"), 3);
     answer_page(1, 6);
     turn();
     turn();
-    hears(p, QUOTE("A", "4"));
-    hears(p, QUOTE("A", "5"));
-    hears(p, QUOTE("A", "6"));
-    hears(p, QUOTE("A", "7"));
+    receives(p, QUOTE("A", "4"));
+    receives(p, QUOTE("A", "5"));
+    receives(p, QUOTE("A", "6"));
+    receives(p, QUOTE("A", "7"));
     quote("A", "1");
     turn();
-    hears(p, QUOTE("A", "8"));
-    hears_nothing(p);
+    receives(p, QUOTE("A", "8"));
+    receives_nothing(p);
 }
 
 static void clients_that_need_the_same_symbols_share_a_request_after_the_lowest(void **state)
@@ -140,16 +140,16 @@ static void clients_that_need_the_same_symbols_share_a_request_after_the_lowest(
     turn();
     answer_page(1, 4);
     turn();
-    hears(p, "{\"type\":\"welcome\"");
-    hears(p, SUBSCRIBED);
-    hears(p, QUOTE("A", "4"));
-    hears_nothing(p);
-    hears(q, "{\"type\":\"welcome\"");
-    hears(q, SUBSCRIBED);
-    hears(q, QUOTE("A", "2"));
-    hears(q, QUOTE("A", "3"));
-    hears(q, QUOTE("A", "4"));
-    hears_nothing(q);
+    receives(p, "{\"type\":\"welcome\"");
+    receives(p, SUBSCRIBED);
+    receives(p, QUOTE("A", "4"));
+    receives_nothing(p);
+    receives(q, "{\"type\":\"welcome\"");
+    receives(q, SUBSCRIBED);
+    receives(q, QUOTE("A", "2"));
+    receives(q, QUOTE("A", "3"));
+    receives(q, QUOTE("A", "4"));
+    receives_nothing(q);
     assert_null(all->resumes);
 }
 
@@ -166,10 +166,10 @@ static void positions_that_the_log_no_longer_has_are_answered_with_snapshots(voi
     p = come_back("symbols=A&mode=all&since=" EPOCH_TEXT ":1");
     answer_page(4, 4);
     turn();
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"recovered\":false");
-    hears(p, SNAPSHOT("A", "4"));
-    hears_nothing(p);
+    receives(p, SNAPSHOT("A", "4"));
+    receives_nothing(p);
     assert_int_equal(counters.resumes[false], 1);
 }
 
@@ -189,14 +189,14 @@ static void what_the_log_loses_while_it_is_read_is_reported_as_lost(void **state
     answer_page(5, 6);
     turn();
     turn();
-    hears(p, SUBSCRIBED);
-    hears(p, QUOTE("A", "2"));
-    hears(p, "{\"type\":\"lost\"");
+    receives(p, SUBSCRIBED);
+    receives(p, QUOTE("A", "2"));
+    receives(p, "{\"type\":\"lost\"");
     with(p, "\"first\":3,\"last\":4");
     with(p, "\"retention\"");
-    hears(p, QUOTE("A", "5"));
-    hears(p, QUOTE("A", "6"));
-    hears_nothing(p);
+    receives(p, QUOTE("A", "5"));
+    receives(p, QUOTE("A", "6"));
+    receives_nothing(p);
 }
 
 static void a_position_of_another_log_is_answered_with_snapshots_at_once(void **state)
@@ -208,9 +208,9 @@ static void a_position_of_another_log_is_answered_with_snapshots_at_once(void **
     quote("A", "1");
     turn();
     p = come_back("symbols=A&mode=all&since=0000000000000def:1");
-    hears(p, SUBSCRIBED ",\"epoch\":\"" EPOCH_TEXT "\"");
+    receives(p, SUBSCRIBED ",\"epoch\":\"" EPOCH_TEXT "\"");
     with(p, "\"recovered\":false");
-    hears(p, SNAPSHOT("A", "1"));
+    receives(p, SNAPSHOT("A", "1"));
     assert_int_equal(request_count, 0);
 }
 
@@ -235,8 +235,8 @@ static void a_request_without_an_answer_is_sent_again_but_not_in_every_turn(void
     pass(2);
     answer_page(1, 2);
     turn();
-    hears(p, SUBSCRIBED);
-    hears(p, QUOTE("A", "2"));
+    receives(p, SUBSCRIBED);
+    receives(p, QUOTE("A", "2"));
 }
 
 static void a_position_beyond_the_log_is_answered_with_snapshots(void **state)
@@ -248,13 +248,13 @@ static void a_position_beyond_the_log_is_answered_with_snapshots(void **state)
     quote("A", "1");
     turn();
     p = come_back("symbols=A&mode=all&since=" EPOCH_TEXT ":9");
-    hears_nothing(p); /* another gateway may be ahead */
+    receives_nothing(p); /* another gateway may be ahead */
     assert_int_equal(requested("after"), 9);
     answer_page(1, 1);
     turn();
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"recovered\":false");
-    hears(p, SNAPSHOT("A", "1"));
+    receives(p, SNAPSHOT("A", "1"));
 }
 
 static void a_client_that_reads_slowly_gets_the_log_as_fast_as_it_reads(void **state)
@@ -278,15 +278,15 @@ static void a_client_that_reads_slowly_gets_the_log_as_fast_as_it_reads(void **s
     assert_true(sessions_have_more(all));
     for (int i = 0; i < 40; i++)
         turn();
-    hears(p, "{\"type\":\"welcome\"");
-    hears(p, SUBSCRIBED);
+    receives(p, "{\"type\":\"welcome\"");
+    receives(p, SUBSCRIBED);
     for (int seq = 2; seq <= 30; seq++) {
         char text[80];
 
         snprintf(text, sizeof text, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":%d,", seq);
-        hears(p, text);
+        receives(p, text);
     }
-    hears_nothing(p);
+    receives_nothing(p);
     assert_false(p->s->requests);
 }
 
@@ -302,11 +302,11 @@ static void in_merge_only_what_changed_since_is_sent(void **state)
     quote("B", "2");
     turn();
     p = come_back("symbols=A,B&since=" EPOCH_TEXT ":1");
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"recovered\":true");
-    hears(p, "{\"type\":\"state\",\"symbol\":\"A\"");
-    hears(p, SNAPSHOT("B", "2"));
-    hears_nothing(p);
+    receives(p, "{\"type\":\"state\",\"symbol\":\"A\"");
+    receives(p, SNAPSHOT("B", "2"));
+    receives_nothing(p);
 }
 
 static void in_merge_a_client_that_is_ahead_waits_for_the_gateway(void **state)
@@ -318,17 +318,17 @@ static void in_merge_a_client_that_is_ahead_waits_for_the_gateway(void **state)
     quote("A", "1");
     turn();
     p = come_back("symbols=A&since=" EPOCH_TEXT ":2");
-    hears_nothing(p);
+    receives_nothing(p);
     quote("A", "2");
     turn();
     turn();
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"recovered\":true");
     p = come_back("symbols=A&since=" EPOCH_TEXT ":9");
-    hears_nothing(p);
+    receives_nothing(p);
     answer_page(1, 2); /* the broker's head is 2 */
     turn();
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"recovered\":false");
 }
 
@@ -341,17 +341,17 @@ static void in_merge_a_subscription_waits_a_while_for_topics_to_be_live(void **s
     (void)state;
     p = come("symbols=A");
     turn();
-    hears(p, "{\"type\":\"welcome\"");
+    receives(p, "{\"type\":\"welcome\"");
     pass(SESSION_WAIT_MS - 1);
-    hears_nothing(p);
+    receives_nothing(p);
     pass(1);
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     with(p, "\"upstream\":\"away\"");
     is_broker_here = false;
     p = come("symbols=B");
     turn();
-    hears(p, "{\"type\":\"welcome\"");
-    hears(p, SUBSCRIBED);
+    receives(p, "{\"type\":\"welcome\"");
+    receives(p, SUBSCRIBED);
     with(p, "\"upstream\":\"away\"");
 }
 
@@ -363,13 +363,13 @@ static void in_mode_all_a_subscription_waits_until_its_topics_are_live(void **st
     is_broker_here = false;
     p = come("symbols=A&mode=all");
     turn();
-    hears(p, "{\"type\":\"welcome\"");
+    receives(p, "{\"type\":\"welcome\"");
     pass(SESSION_WAIT_MS + 1000);
-    hears_nothing(p);
+    receives_nothing(p);
     quote("A", "1");
     sync_topics();
     turn();
-    hears(p, SUBSCRIBED);
+    receives(p, SUBSCRIBED);
     without(p, "upstream");
 }
 
@@ -383,27 +383,27 @@ static void a_new_log_is_announced_and_mode_all_joins_anew(void **state)
     turn();
     p = come_back("symbols=A&mode=all");
     q = come_back("symbols=A");
-    hears_all(p);
-    hears_all(q);
+    receives_all(p);
+    receives_all(q);
     hub_reset(all->hub, EPOCH + 1);
     sessions_reset(all, "log_replaced");
     turn();
-    hears(p, "{\"type\":\"reset\",\"epoch\":\"0000000000000abd\",\"seq\":0,"
-             "\"reason\":\"log_replaced\"}");
-    hears(q, "{\"type\":\"reset\"");
+    receives(p, "{\"type\":\"reset\",\"epoch\":\"0000000000000abd\",\"seq\":0,"
+                "\"reason\":\"log_replaced\"}");
+    receives(q, "{\"type\":\"reset\"");
     head = 0;
     hub_thaw(all->hub);
     quote("A", "5");
     sync_topics();
     turn();
     turn();
-    hears(p, SNAPSHOT("A", "1")); /* and no ack: there was no request */
-    hears(q, "{\"type\":\"");
+    receives(p, SNAPSHOT("A", "1")); /* and no ack: there was no request */
+    receives(q, "{\"type\":\"");
     with(q, "\"seq\":1,");
     quote("A", "6");
     turn();
-    hears(p, QUOTE("A", "2"));
-    hears(q, QUOTE("A", "2"));
+    receives(p, QUOTE("A", "2"));
+    receives(q, QUOTE("A", "2"));
 }
 
 static void a_loss_reaches_both_modes_and_in_all_it_keeps_its_place(void **state)
@@ -415,8 +415,8 @@ static void a_loss_reaches_both_modes_and_in_all_it_keeps_its_place(void **state
     follow("A");
     p = come_back("symbols=A&mode=all");
     q = come_back("symbols=A");
-    hears_all(p);
-    hears_all(q);
+    receives_all(p);
+    receives_all(q);
     quote("A", "1");
     hub_fan_out(all->hub);
     replay_put_hole(&body, 2, 3, SPAN("damaged"));
@@ -424,14 +424,14 @@ static void a_loss_reaches_both_modes_and_in_all_it_keeps_its_place(void **state
     sessions_report_loss(all, 3, buf_span(&body));
     quote("A", "4");
     turn();
-    hears(p, QUOTE("A", "1"));
-    hears(p, "{\"type\":\"lost\",\"seq\":3");
-    hears(p, QUOTE("A", "4"));
-    hears(q, "{\"type\":\"lost\",\"seq\":3");
-    hears(q, QUOTE("A", "4"));
+    receives(p, QUOTE("A", "1"));
+    receives(p, "{\"type\":\"lost\",\"seq\":3");
+    receives(p, QUOTE("A", "4"));
+    receives(q, "{\"type\":\"lost\",\"seq\":3");
+    receives(q, QUOTE("A", "4"));
     sessions_report_loss(all, 6, buf_span(&body)); /* nothing else is due */
     turn();
-    hears(q, "{\"type\":\"lost\",\"seq\":6");
+    receives(q, "{\"type\":\"lost\",\"seq\":6");
     buf_free(&body);
 }
 

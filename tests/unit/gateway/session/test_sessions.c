@@ -17,7 +17,7 @@ static struct peer *come_live(const char *query)
     turn();
     sync_topics();
     turn();
-    hears_all(p);
+    receives_all(p);
     return p;
 }
 
@@ -43,36 +43,36 @@ static void pings_come_at_each_interval_of_silence(void **state)
     p->s->heartbeat_at = INT64_MAX / 2;
     config.ws_ping_interval = 1000;
     sweep_at(begin + 999);
-    hears_nothing(p);
+    receives_nothing(p);
     sweep_at(begin + 1000);
-    hears(p, "");
+    receives(p, "");
     assert_int_equal(p->last_opcode, OPCODE_PING);
     sweep_at(begin + 1999);
-    hears_nothing(p);
+    receives_nothing(p);
     sweep_at(begin + 2000);
-    hears(p, "");
+    receives(p, "");
     p->room = 0; /* a client that reads nothing gets none */
     quote("A", "1");
     turn();
     sweep_at(begin + 3000);
     p->room = UNLIMITED;
     turn();
-    hears(p, "{\"type\":\"quote\"");
-    hears_nothing(p);
+    receives(p, "{\"type\":\"quote\"");
+    receives_nothing(p);
     send_frame(p, FINAL | 10, "", 0); /* its pong: a new silence begins */
     turn();
     assert_int_equal(p->s->pings, 0);
     sweep_at(begin + 3999);
-    hears_nothing(p);
+    receives_nothing(p);
     sweep_at(begin + 4000);
-    hears(p, "");
+    receives(p, "");
     config.ws_ping_interval = 0; /* a third of the timeout */
     p->s->pings = 0;
     p->s->heard_at = now;
     sweep_at(now + config.websocket_timeout / 3 - 1);
-    hears_nothing(p);
+    receives_nothing(p);
     sweep_at(now + 1);
-    hears(p, "");
+    receives(p, "");
     assert_int_equal(p->last_opcode, OPCODE_PING);
 }
 
@@ -88,12 +88,12 @@ static void a_silence_of_the_timeout_ends_a_session(void **state)
     blocked->room = 0;
     quote("A", "1");
     turn();
-    hears_all(p);
+    receives_all(p);
     sweep_at(begin + config.websocket_timeout - 1);
-    hears_nothing(p);
+    receives_nothing(p);
     assert_false(blocked->is_closed);
     sweep_at(begin + config.websocket_timeout);
-    hears_close(p, 4001, "{\"code\":\"idle\"");
+    receives_close(p, 4001, "{\"code\":\"idle\"");
     assert_false(p->is_closed);      /* its answer is awaited */
     assert_true(blocked->is_closed); /* it cannot take a close frame */
     assert_int_equal(counters.ends[COUNTERS_END_idle], 1);
@@ -107,7 +107,7 @@ static void a_close_frame_is_awaited_for_two_seconds(void **state)
     (void)state;
     session_close(p->s, 1001, SPAN(""), "test");
     turn();
-    hears_close(p, 1001, "");
+    receives_close(p, 1001, "");
     sweep_at(begin + 1999);
     assert_false(p->is_closed);
     sweep_at(begin + 2000);
@@ -127,9 +127,9 @@ static void a_heartbeat_comes_when_it_is_due_or_with_a_quote_in_the_last_second(
     assert_false(p->s->is_heartbeat_pending);
     sweep_at(due - 1000);
     assert_true(p->s->is_heartbeat_pending);
-    hears_nothing(p);
+    receives_nothing(p);
     sweep_at(due);
-    hears(p, "{\"type\":\"heartbeat\",\"seq\":0");
+    receives(p, "{\"type\":\"heartbeat\",\"seq\":0");
     assert_false(p->s->is_heartbeat_pending);
     assert_int_equal(p->s->heartbeat_at, due + config.heartbeat);
 }
@@ -141,7 +141,7 @@ static unsigned swept(struct peer *list[], size_t count)
 
     for (size_t i = 0; i < count; i++) {
         was |= (unsigned)take_frame(list[i]) << i;
-        hears_all(list[i]);
+        receives_all(list[i]);
     }
     return was;
 }
@@ -221,8 +221,8 @@ static void a_flush_of_some_leaves_the_others_due(void **state)
     turn();
     assert_int_equal(counters.sends, sends + 6);
     for (size_t i = 0; i < 3; i++) {
-        hears(list[i], "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1");
-        hears(list[i], "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":2");
+        receives(list[i], "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1");
+        receives(list[i], "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":2");
     }
 }
 
@@ -231,14 +231,14 @@ static void those_with_requests_at_work_can_be_left_for_later(void **state)
     struct peer *p = come_live("symbols=A"), *q = come_live("symbols=A");
 
     (void)state;
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[\"Z\"]}"); /* waits for its topic */
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[\"Z\"]}"); /* waits for its topic */
     quote("A", "1");
     hub_fan_out(all->hub);
     sessions_flush_due(all, SIZE_MAX, UINT64_MAX / 2, true);
-    hears_nothing(p);
-    hears(q, "{\"type\":\"quote\"");
+    receives_nothing(p);
+    receives(q, "{\"type\":\"quote\"");
     sessions_flush_due(all, SIZE_MAX, UINT64_MAX / 2, false);
-    hears(p, "{\"type\":\"quote\"");
+    receives(p, "{\"type\":\"quote\"");
 }
 
 static void max_hz_holds_each_back_for_its_own_time(void **state)
@@ -250,9 +250,9 @@ static void max_hz_holds_each_back_for_its_own_time(void **state)
     pass(100);
     quote("A", "1");
     turn();
-    hears(fast, "{\"type\":\"quote\"");
-    hears(slow, "{\"type\":\"quote\"");
-    hears(gone, "{\"type\":\"quote\"");
+    receives(fast, "{\"type\":\"quote\"");
+    receives(slow, "{\"type\":\"quote\"");
+    receives(gone, "{\"type\":\"quote\"");
     quote("A", "2");
     turn();
     assert_int_equal(all->deferred_count, 3);
@@ -260,14 +260,14 @@ static void max_hz_holds_each_back_for_its_own_time(void **state)
     turn();
     assert_int_equal(all->deferred_count, 2);
     pass(9);
-    hears_nothing(fast);
+    receives_nothing(fast);
     pass(1);
-    hears(fast, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":2");
+    receives(fast, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":2");
     assert_int_equal(all->deferred_count, 1);
     pass(9);
-    hears_nothing(slow);
+    receives_nothing(slow);
     pass(1);
-    hears(slow, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":2");
+    receives(slow, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":2");
     assert_int_equal(all->deferred_count, 0);
     assert_false(fast->s->is_deferred || slow->s->is_deferred);
 }
@@ -280,11 +280,11 @@ static void a_lower_max_hz_does_not_prolong_what_is_held_back(void **state)
     pass(1000);
     quote("A", "1");
     turn();
-    hears(p, "{\"type\":\"quote\"");
+    receives(p, "{\"type\":\"quote\"");
     assert_int_equal(p->s->flush_at, now + 1000);
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[],\"max_hz\":10}");
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[],\"max_hz\":10}");
     assert_int_equal(p->s->flush_at, now + 100);
-    says(p, "{\"op\":\"subscribe\",\"symbols\":[],\"max_hz\":1}");
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[],\"max_hz\":1}");
     assert_int_equal(p->s->flush_at, now + 100); /* sooner than that */
     assert_int_equal(p->s->interval_ms, 1000);
 }
@@ -297,19 +297,19 @@ static void an_answer_that_a_held_back_session_cannot_take_waits(void **state)
     pass(100);
     quote("A", "1");
     turn();
-    hears(p, "{\"type\":\"quote\"");
+    receives(p, "{\"type\":\"quote\"");
     quote("A", "2");
     turn();
     p->room = 5;
-    says(p, "{\"op\":\"ping\"}");
+    writes(p, "{\"op\":\"ping\"}");
     assert_true(p->s->is_blocked);
     assert_int_equal(all->blocked_count, 1);
     p->room = UNLIMITED;
     turn();
-    hears(p, "{\"type\":\"ack\",\"op\":\"ping\"");
+    receives(p, "{\"type\":\"ack\",\"op\":\"ping\"");
     assert_int_equal(all->blocked_count, 0);
     p->has_failed = true;
-    says(p, "{\"op\":\"ping\"}");
+    writes(p, "{\"op\":\"ping\"}");
     assert_true(p->is_closed);
 }
 
@@ -327,16 +327,16 @@ static void a_loss_is_reported_to_all_and_counted(void **state)
     (void)state;
     session_close(closing->s, 1001, SPAN(""), "test");
     turn();
-    hears_close(closing, 1001, "");
+    receives_close(closing, 1001, "");
     msgpack_packer_init(&pk, &body, buf_pack_write);
     msgpack_pack_map(&pk, 1);
     pack_kv_text(&pk, "feed", SPAN("f"));
     sessions_report_loss(all, ++head, buf_span(&body));
     buf_free(&body);
     turn();
-    hears(merge, "{\"type\":\"lost\",\"seq\":1,\"feed\":\"f\"");
-    hears(each, "{\"type\":\"lost\",\"seq\":1,\"feed\":\"f\"");
-    hears_nothing(closing);
+    receives(merge, "{\"type\":\"lost\",\"seq\":1,\"feed\":\"f\"");
+    receives(each, "{\"type\":\"lost\",\"seq\":1,\"feed\":\"f\"");
+    receives_nothing(closing);
     assert_int_equal(counters.deliveries, deliveries + 2);
     assert_int_equal(merge->s->messages_out, merge_out + 1);
     assert_int_equal(each->s->messages_out, all_out + 1);
@@ -373,19 +373,19 @@ static void a_new_log_is_told_to_each_that_is_not_closing(void **state)
     (void)state;
     quote("A", "1");
     turn();
-    hears_all(merge);
-    hears_all(each);
-    hears_all(closing);
+    receives_all(merge);
+    receives_all(each);
+    receives_all(closing);
     session_close(closing->s, 1001, SPAN(""), "test");
     turn();
-    hears_close(closing, 1001, "");
+    receives_close(closing, 1001, "");
     hub_reset(all->hub, EPOCH + 1);
     sessions_reset(all, "log_replaced");
     turn();
-    hears(merge, "{\"type\":\"reset\",\"epoch\":\"0000000000000abd\",\"seq\":0,"
-                 "\"reason\":\"log_replaced\"}");
-    hears(each, "{\"type\":\"reset\"");
-    hears_nothing(closing);
+    receives(merge, "{\"type\":\"reset\",\"epoch\":\"0000000000000abd\",\"seq\":0,"
+                    "\"reason\":\"log_replaced\"}");
+    receives(each, "{\"type\":\"reset\"");
+    receives_nothing(closing);
     assert_int_equal(merge->s->requests, 0);
     assert_int_equal(each->s->requests, 1); /* it joins anew */
     assert_int_equal(merge->s->stated_seq, 0);
@@ -403,8 +403,8 @@ static void clients_that_are_sent_away_reconnect_at_times_of_their_own(void **st
     sessions_send_away(all, 0);
     turn();
     for (size_t i = 0; i < 3; i++) { /* the last one first */
-        hears(list[2 - i], "{\"type\":\"going_away\",\"reason\":\"restart\","
-                           "\"reconnect_after\":");
+        receives(list[2 - i], "{\"type\":\"going_away\",\"reason\":\"restart\","
+                              "\"reconnect_after\":");
         with(list[2 - i], times[i]);
     }
     assert_int_equal(all->away_count, 3);

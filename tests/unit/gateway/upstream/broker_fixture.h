@@ -1,6 +1,6 @@
 /*
  * broker_fixture: a gateway's link to a broker that is two sockets of this process, so that tests
- * read like conversations: hears() checks the gateway's next request, answers() and publishes()
+ * read like conversations: receives() checks the gateway's next request, answers() and publishes()
  * are the broker's.  Messages are written as JSON (packed.h).
  *
  * Time passes only in pass().  Include it after <cmocka.h>, in one file of a program.
@@ -120,7 +120,7 @@ static inline const char *next_request(void)
     return buf_text(&broker.text);
 }
 
-static inline void hears(const char *request)
+static inline void receives(const char *request)
 {
     assert_string_equal(next_request(), request);
 }
@@ -136,9 +136,9 @@ static inline const char *next_news(void)
     return text;
 }
 
-static inline void hears_nothing(void)
+static inline void receives_nothing(void)
 {
-    hears("");
+    receives("");
 }
 
 /* The broker sends this to the peer of the last request, and the gateway reads it. */
@@ -286,7 +286,7 @@ static inline void close_broker(void)
     memset(&broker, 0, sizeof broker);
 }
 
-/* The gateway says hello, and the broker knows it. */
+/* The gateway sends hello, and the broker answers. */
 static inline void meet(void)
 {
     turn();

@@ -58,7 +58,7 @@ static void a_report_of_many_comes_in_parts_that_the_broker_takes(void **state)
     do {
         is_last = take(&message, &opened, &closed);
         all_opened += opened;
-        assert_true(!closed || all_opened == CLIENTS); /* what opened is told first */
+        assert_true(!closed || all_opened == CLIENTS); /* the report has opened ones first */
         all_closed += closed;
         assert_true(opened <= REPORT_PART_MAX && closed <= REPORT_PART_MAX);
         parts++;

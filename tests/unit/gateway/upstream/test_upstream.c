@@ -64,11 +64,11 @@ static void a_gateway_introduces_itself_and_then_reports_its_clients(void **stat
     assert_int_equal(hub_epoch(g.hub), EPOCH);
     assert_int_equal(g.reported, 1);
     assert_int_equal(g.started, 1);
-    hears("{'op':'report','count':1,'opened':[[1,'192.0.2.7',40000,5,'json']],'closed':[]}");
-    hears_nothing();
+    receives("{'op':'report','count':1,'opened':[[1,'192.0.2.7',40000,5,'json']],'closed':[]}");
+    receives_nothing();
     answers("{'id':1,'epoch':2748}"); /* a second time: it is of no request */
     assert_int_equal(g.reported, 1);
-    hears_nothing();
+    receives_nothing();
 }
 
 static void a_hello_is_repeated_until_it_is_answered(void **state)
@@ -77,7 +77,7 @@ static void a_hello_is_repeated_until_it_is_answered(void **state)
     turn();
     assert_non_null(strstr(next_request(), "'id':1,"));
     pass(499);
-    hears_nothing();
+    receives_nothing();
     pass(1);
     assert_non_null(strstr(next_request(), "{'op':'hello','id':2,"));
     answers("{'id':2,'error':'version','message':'too old'}");
@@ -88,7 +88,7 @@ static void a_hello_is_repeated_until_it_is_answered(void **state)
     assert_true(upstream_is_here(g.upstream));
     assert_non_null(strstr(next_request(), "'op':'report'"));
     pass(600);
-    hears_nothing();
+    receives_nothing();
 }
 
 static void two_hellos_that_are_both_answered_are_one_introduction(void **state)
@@ -112,11 +112,11 @@ static void a_broker_that_asks_who_it_is_gets_another_hello_and_report(void **st
     upstream_report_open(g.upstream, CLIENT(7)); /* the report after the hello has it */
     upstream_report_close(g.upstream, 8);
     pass(60);
-    hears_nothing();
+    receives_nothing();
     g.client_count = 1;
     answers("{'id':2,'epoch':2748}");
     assert_int_equal(g.reported, 2);
-    hears("{'op':'report','count':1,'opened':[[1,'192.0.2.7',40000,5,'json']],'closed':[]}");
+    receives("{'op':'report','count':1,'opened':[[1,'192.0.2.7',40000,5,'json']],'closed':[]}");
 }
 
 /* --- reports --------------------------------------------------------------------------- */
@@ -129,15 +129,15 @@ static void clients_are_reported_together_and_soon(void **state)
     upstream_report_open(g.upstream, CLIENT(7));
     upstream_report_close(g.upstream, 6);
     turn();
-    hears_nothing();
+    receives_nothing();
     g.client_count = 1;
     pass(1);
-    hears("{'op':'report','count':1,'opened':[[7,'192.0.2.7',40000,5,'json']],'closed':[6]}");
+    receives("{'op':'report','count':1,'opened':[[7,'192.0.2.7',40000,5,'json']],'closed':[6]}");
     upstream_report_close(g.upstream, 7);
     pass(49);
-    hears_nothing();
+    receives_nothing();
     pass(1);
-    hears("{'op':'report','count':1,'opened':[],'closed':[7]}");
+    receives("{'op':'report','count':1,'opened':[],'closed':[7]}");
 }
 
 static void a_report_without_news_comes_every_second(void **state)
@@ -145,15 +145,15 @@ static void a_report_without_news_comes_every_second(void **state)
     (void)state;
     meet();
     pass(999);
-    hears_nothing();
+    receives_nothing();
     pass(1);
-    hears("{'op':'ping','id':2}");
-    hears("{'op':'report','count':0,'opened':[],'closed':[]}");
+    receives("{'op':'ping','id':2}");
+    receives("{'op':'report','count':0,'opened':[],'closed':[]}");
     pass(999);
-    hears_nothing();
+    receives_nothing();
     pass(1);
-    hears("{'op':'ping','id':3}");
-    hears("{'op':'report','count':0,'opened':[],'closed':[]}");
+    receives("{'op':'ping','id':3}");
+    receives("{'op':'report','count':0,'opened':[],'closed':[]}");
 }
 
 static void a_report_of_very_many_comes_in_parts(void **state)
@@ -164,8 +164,8 @@ static void a_report_of_very_many_comes_in_parts(void **state)
         upstream_report_close(g.upstream, i);
     pass(50);
     assert_non_null(strstr(next_request(), "{'op':'report','part':true,'opened':[],'closed':[0,"));
-    hears("{'op':'report','count':0,'opened':[],'closed':[1000]}");
-    hears_nothing();
+    receives("{'op':'report','count':0,'opened':[],'closed':[1000]}");
+    receives_nothing();
 }
 
 /* --- requests -------------------------------------------------------------------------- */
@@ -177,8 +177,8 @@ static void a_request_is_answered_once_with_what_the_broker_says(void **state)
     upstream_report_open(g.upstream, CLIENT(7));
     request("status");
     /* First: the broker's answer must count everybody. */
-    hears("{'op':'report','count':0,'opened':[[7,'192.0.2.7',40000,5,'json']],'closed':[]}");
-    hears("{'op':'status','id':2,'k':7}");
+    receives("{'op':'report','count':0,'opened':[[7,'192.0.2.7',40000,5,'json']],'closed':[]}");
+    receives("{'op':'status','id':2,'k':7}");
     assert_int_equal(answer_count, 0);
     answers("{'id':3,'x':2}"); /* of no request of ours */
     answers("{'x':2}");
@@ -194,7 +194,7 @@ static void an_answer_that_does_not_come_is_empty_in_time(void **state)
     (void)state;
     meet();
     request("status");
-    hears("{'op':'status','id':2,'k':7}");
+    receives("{'op':'status','id':2,'k':7}");
     pass(UPSTREAM_ANSWER_MS - 1);
     assert_int_equal(answer_count, 0);
     pass(1);
@@ -210,7 +210,7 @@ static void a_broker_that_is_away_is_not_asked(void **state)
     is_answered_with("");
     forward("locks");
     is_answered_with("");
-    hears_nothing();
+    receives_nothing();
     meet();
     answers("{'op':'who'}");
     assert_non_null(strstr(next_request(), "'hello'"));
@@ -218,7 +218,7 @@ static void a_broker_that_is_away_is_not_asked(void **state)
     is_answered_with("");
     forward("locks"); /* has nothing to do with them */
     assert_int_equal(answer_count, 0);
-    hears("{'op':'locks','id':3}");
+    receives("{'op':'locks','id':3}");
     pass(RECEIVER_SILENCE_MS);
     assert_false(upstream_is_here(g.upstream));
     is_answered_with("");
@@ -232,21 +232,21 @@ static void a_quiet_connection_is_pinged_every_second(void **state)
     meet();
     pass(600);
     request("status");
-    hears("{'op':'status','id':2,'k':7}");
+    receives("{'op':'status','id':2,'k':7}");
     answers("{'id':2}");
     pass(400);
-    hears("{'op':'report','count':0,'opened':[],'closed':[]}");
-    hears_nothing(); /* something came 400 ms ago */
+    receives("{'op':'report','count':0,'opened':[],'closed':[]}");
+    receives_nothing(); /* something came 400 ms ago */
     pass(599);
-    hears_nothing();
+    receives_nothing();
     pass(1);
-    hears("{'op':'ping','id':3}");
+    receives("{'op':'ping','id':3}");
     pass(400);
-    hears("{'op':'report','count':0,'opened':[],'closed':[]}");
+    receives("{'op':'report','count':0,'opened':[],'closed':[]}");
     pass(599);
-    hears_nothing();
+    receives_nothing();
     pass(1);
-    hears("{'op':'ping','id':4}");
+    receives("{'op':'ping','id':4}");
     for (uint64_t i = 1; i <= 2 * UPSTREAM_SILENCE_MS / 500; i++) { /* answered pings keep it up */
         answers("{'id':4}");
         heartbeat(i);
@@ -268,7 +268,7 @@ static void heartbeats_without_an_answered_hello_are_no_start(void **state)
     is_answered_with("");
     request("status");
     is_answered_with("");
-    hears_nothing();
+    receives_nothing();
 }
 
 static int set_up(void **state)

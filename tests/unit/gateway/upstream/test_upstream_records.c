@@ -118,7 +118,7 @@ static void a_topic_becomes_live_by_its_mark_and_snapshot(void **state)
     meet();
     t = follow("A1");
     turn();
-    hears("{'op':'snapshot','id':2,'pattern':'A1','from':0,'limit':500}");
+    receives("{'op':'snapshot','id':2,'pattern':'A1','from':0,'limit':500}");
     assert_false(t->is_live);
     answers("{'id':2,'epoch':2748,'seq':0,'quotes':[]}");
     assert_true(t->is_live);
@@ -245,7 +245,7 @@ static void what_was_missed_in_mode_all_is_requested_from_the_log(void **state)
     turn();
     broker.head = 3;
     returns_mark();
-    hears("{'op':'replay','id':3,'pattern':'A1','after':1,'until':3}");
+    receives("{'op':'replay','id':3,'pattern':'A1','after':1,'until':3}");
     hub_leave_all(g.hub, &all);
     hub_topic_release(g.hub, t);
 }

@@ -31,7 +31,7 @@ static struct peer {
     bool wants_all, will_want_all; /* the second one: once its request is acknowledged */
     bool is_asking;
     uint64_t have[SYMBOLS + 1]; /* the newest position of each symbol; 0: none */
-    bool has_losses_from;       /* it is told of losses, */
+    bool has_losses_from;       /* it gets losses, */
     bool is_anew;               /* its log was replaced, and nothing has come since */
     uint64_t joined_at;         /* what was applied when it was acknowledged last */
     uint64_t losses_from;       /* of those above this position */
@@ -49,7 +49,7 @@ static bool covers(const struct peer *p, unsigned symbol)
     return false;
 }
 
-/* What it is told is of the log of now; 0: its gateway had met no broker when it answered. */
+/* The log of what it got; 0: its gateway knew no broker yet when it answered. */
 static bool is_current(const struct peer *p)
 {
     return !p->epoch || p->epoch == epoch;
@@ -74,7 +74,7 @@ static void check_between(const struct peer *p, unsigned what, uint64_t after, u
                      (unsigned long long)after, (unsigned long long)before);
 }
 
-/* All that it follows, up to a position that it was told to be complete. */
+/* All that it follows, up to a position that was reported as complete. */
 static void check_complete(const struct peer *p, uint64_t upto, const char *why)
 {
     if (!is_current(p) || shape.is_leaky)
@@ -194,7 +194,7 @@ static void on_ack(struct peer *p, const struct json_value *m)
         if (!covers(p, s))
             p->have[s] = 0;
     if (!memchr(p->holds, 1, sizeof p->holds))
-        p->has_losses_from = false; /* a client without symbols is told of none */
+        p->has_losses_from = false; /* a client without symbols gets none */
 }
 
 static void on_message(struct peer *p, struct span text)
@@ -251,7 +251,7 @@ static ssize_t io_send(struct session *s, const void *bytes, size_t len)
 static const struct session_io io = {
     .send = io_send, .watch = io_watch, .close = io_nothing, .free = io_free};
 
-static void hear(struct peer *p)
+static void listen_to(struct peer *p)
 {
     size_t at = 0;
 
@@ -361,7 +361,7 @@ static void turn(size_t deliveries, size_t answers)
     hub_tidy(g.hub, shape.is_leaky ? 100 : 2);
     for (size_t i = 0; i < PEERS; i++)
         if (peers[i].json)
-            hear(&peers[i]);
+            listen_to(&peers[i]);
 }
 
 static void pass(int64_t ms)

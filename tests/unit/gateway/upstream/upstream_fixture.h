@@ -60,11 +60,11 @@ static char active[ACTIVE_MAX][HUB_PATTERN_MAX + 1], placed[WIRE_TOPIC_MAX];
 static size_t active_count;
 
 /* The request of the last page: the request itself went to no socket. */
-static struct asked {
+static struct page_of {
     uint64_t number, after, until;
     char patterns[ACTIVE_MAX][HUB_PATTERN_MAX + 1];
     size_t count;
-} asked;
+} page_of;
 
 static bool matches(const char *pattern, const char *symbol)
 {
@@ -304,18 +304,18 @@ static bool is_in_page(uint64_t at)
 {
     return !entries[at].is_damaged &&
            (entries[at].what == LOSS ||
-            any_matches(asked.patterns, asked.count, names[entries[at].what]));
+            any_matches(page_of.patterns, page_of.count, names[entries[at].what]));
 }
 
 static void answer_page(struct buf *b, const struct sent_request *sent)
 {
-    uint64_t from = asked.after > pruned ? asked.after : pruned, upto;
+    uint64_t from = page_of.after > pruned ? page_of.after : pruned, upto;
     msgpack_packer pk;
     unsigned records = 0, holes = 0;
 
     upto = from + 1 + dice(shape.page);
-    if (upto > asked.until)
-        upto = asked.until > asked.after ? asked.until : asked.after;
+    if (upto > page_of.until)
+        upto = page_of.until > page_of.after ? page_of.until : page_of.after;
     if (upto > head)
         upto = head;
     for (uint64_t at = from + 1; at <= upto; at++) {
@@ -354,14 +354,14 @@ static void note_pages(void)
 {
     const struct receiver *f = u.receiver;
 
-    if (!f->page_request || f->page_request == asked.number)
+    if (!f->page_request || f->page_request == page_of.number)
         return;
-    asked = (struct asked){f->page_request, f->verified_seq, f->mark_seq, {{0}}, 0};
+    page_of = (struct page_of){f->page_request, f->verified_seq, f->mark_seq, {{0}}, 0};
     for (const struct hub_topic *t = hub_topic_first(g.hub); t; t = t->next)
         if (hub_topic_has_all(t))
-            strcpy(asked.patterns[asked.count++], t->pattern);
-    if (!asked.count)
-        strcpy(asked.patterns[asked.count++], "*");
+            strcpy(page_of.patterns[page_of.count++], t->pattern);
+    if (!page_of.count)
+        strcpy(page_of.patterns[page_of.count++], "*");
 }
 
 /* Answer the oldest request, or lose the answer; false: there is none. */
@@ -378,7 +378,7 @@ static bool answer_one(void)
     if (sent->kind == SENT_RECEIVER && q)
         answer_snapshot(&b, sent, q);
     else if (sent->kind == SENT_RECEIVER && sent->number == u.receiver->page_request &&
-             sent->number == asked.number)
+             sent->number == page_of.number)
         answer_page(&b, sent);
     else
         begin_answer(&b, &pk, sent->id, 0);
@@ -437,7 +437,7 @@ static void open_fixture(void)
                      .tracers = &g.sessions->traced_count},
         .out = {NULL, describe_self, note_nothing, note_nothing, report_loss, reset_sessions},
     };
-    asked.number = 0;
+    page_of.number = 0;
     upstream_connect_hub(&u, 1, g.awake);
     begin_log();
     cut();

@@ -23,15 +23,15 @@
 static struct loop *loop;
 static char program[64]; /* a name nobody else uses */
 
-struct asked {
+struct checked {
     int patience_ms, code;
     char text[400];
     atomic_bool is_done;
 };
 
-static void *ask(void *arg)
+static void *check_thread(void *arg)
 {
-    struct asked *a = arg;
+    struct checked *a = arg;
     FILE *to = fmemopen(a->text, sizeof a->text, "w");
 
     a->code = check_request(program, a->patience_ms, to);
@@ -41,12 +41,12 @@ static void *ask(void *arg)
 }
 
 /* Ask while the loop turns, or while it does not. */
-static struct asked asked(bool turns, int patience_ms)
+static struct checked checked(bool turns, int patience_ms)
 {
-    struct asked a = {.patience_ms = patience_ms};
+    struct checked a = {.patience_ms = patience_ms};
     pthread_t thread;
 
-    assert_int_equal(pthread_create(&thread, NULL, ask, &a), 0);
+    assert_int_equal(pthread_create(&thread, NULL, check_thread, &a), 0);
     while (turns && !atomic_load(&a.is_done))
         loop_turn(loop, 1);
     pthread_join(thread, NULL);
@@ -78,7 +78,7 @@ static int tear_down(void **state)
 static void one_that_is_ready_says_so(void **state)
 {
     struct check *c = check_open(loop, program, text_of, "ready");
-    struct asked a = asked(true, PATIENCE_MS);
+    struct checked a = checked(true, PATIENCE_MS);
     char line[100];
 
     (void)state;
@@ -92,7 +92,7 @@ static void one_that_is_ready_says_so(void **state)
 static void one_that_is_not_ready_says_why(void **state)
 {
     struct check *c = check_open(loop, program, text_of, "starting");
-    struct asked a = asked(true, PATIENCE_MS);
+    struct checked a = checked(true, PATIENCE_MS);
 
     (void)state;
     assert_non_null(strstr(a.text, ": starting\n"));
@@ -103,7 +103,7 @@ static void one_that_is_not_ready_says_why(void **state)
 static void one_that_hangs_is_reported_as_not_answering(void **state)
 {
     struct check *c = check_open(loop, program, text_of, "ready");
-    struct asked a = asked(false, SHORT_MS);
+    struct checked a = checked(false, SHORT_MS);
 
     (void)state;
     assert_non_null(strstr(a.text, ": does not answer\n"));
@@ -114,11 +114,11 @@ static void one_that_hangs_is_reported_as_not_answering(void **state)
 static void none_at_all_is_not_ready(void **state)
 {
     struct check *c = check_open(loop, program, text_of, "ready");
-    struct asked a;
+    struct checked a;
 
     (void)state;
     check_close(c);
-    a = asked(false, PATIENCE_MS);
+    a = checked(false, PATIENCE_MS);
     assert_non_null(strstr(a.text, "none is running here"));
     assert_int_equal(a.code, 1);
 }
@@ -126,21 +126,21 @@ static void none_at_all_is_not_ready(void **state)
 static void a_worker_that_asked_and_left_harms_nobody(void **state)
 {
     struct check *c = check_open(loop, program, text_of, "ready");
-    struct asked a;
+    struct checked a;
 
     (void)state;
     for (int i = 0; i < 100; i++)
-        asked(false, 1);
-    a = asked(true, PATIENCE_MS);
+        checked(false, 1);
+    a = checked(true, PATIENCE_MS);
     assert_int_equal(a.code, 0);
     check_close(c);
 }
 
-/* Anybody on the machine may take such a name, and say anything. */
+/* Anybody on the machine may take such a name and answer anything. */
 static void what_it_says_cannot_forge_a_line(void **state)
 {
     struct check *c = check_open(loop, program, text_of, "ready\nother 1: ready\x1b[2J");
-    struct asked a = asked(true, PATIENCE_MS);
+    struct checked a = checked(true, PATIENCE_MS);
 
     (void)state;
     assert_non_null(strstr(a.text, ": ready?other 1: ready?[2J\n"));
@@ -152,7 +152,7 @@ static void names_that_only_begin_alike_are_not_asked(void **state)
 {
     static const char *const tails[] = {"", "/", "/1x", "-more/7", "/x"};
     int fds[sizeof tails / sizeof tails[0]];
-    struct asked a;
+    struct checked a;
 
     (void)state;
     for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
@@ -165,7 +165,7 @@ static void names_that_only_begin_alike_are_not_asked(void **state)
                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)),
             errno);
     }
-    a = asked(false, PATIENCE_MS);
+    a = checked(false, PATIENCE_MS);
     assert_non_null(strstr(a.text, "none is running here"));
     for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++)
         close(fds[i]);

@@ -62,7 +62,7 @@ static void check_scale(const struct histogram_scale *s)
     for (uint32_t i = 1; i < s->count; i++)
         assert_true(s->bounds[i] > s->bounds[i - 1]);
     for (uint32_t i = s->count; i < HISTOGRAM_BOUNDS_MAX; i++)
-        assert_int_equal(s->bounds[i], 0); /* `count` says how many there are */
+        assert_int_equal(s->bounds[i], 0); /* `count` is how many there are */
 }
 
 static void the_scales_rise_and_say_how_long_they_are(void **state)

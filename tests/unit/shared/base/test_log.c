@@ -96,7 +96,7 @@ static void what_is_below_the_level_is_not_told(void **state)
 static void no_value_can_forge_a_line_or_steer_a_terminal(void **state)
 {
     static const struct {
-        const char *text, *told;
+        const char *text, *logged;
     } hostile[] = {
         {"plain, \"quoted\" and \\n", "plain, \"quoted\" and \\n"},
         {"a\nINFO:     forged", "a\\nINFO:     forged"},
@@ -119,7 +119,7 @@ static void no_value_can_forge_a_line_or_steer_a_terminal(void **state)
     for (size_t i = 0; i < LENGTH(hostile); i++) {
         char want[200];
 
-        snprintf(want, sizeof want, "INFO:     <%s>\n", hostile[i].told);
+        snprintf(want, sizeof want, "INFO:     <%s>\n", hostile[i].logged);
         capture(STDERR_FILENO);
         log_info("<%s>", hostile[i].text);
         assert_string_equal(captured(), want);
@@ -247,7 +247,7 @@ static void log_lines_that_are_held_back_are_written_together_but_an_error_at_on
     log_info("five");
     assert_string_equal(captured(), "INFO:     one\nINFO:     two\nERROR:    three\n"
                                     "INFO:     four\nINFO:     five\n");
-    /* More than is held is told as it comes, in order. */
+    /* More than is held is logged as it comes, in order. */
     memset(long_text, 'x', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = '\0';
     capture(STDERR_FILENO);

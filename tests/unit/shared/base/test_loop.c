@@ -161,7 +161,7 @@ static void the_events_asked_for_can_change(void **state)
     assert_int_equal(loop_rewatch(loop, &ends[0].watch, EPOLLIN | (uint32_t)EPOLLET), OK);
     loop_turn(loop, 0);
     loop_turn(loop, 0);
-    assert_int_equal(ends[0].calls, 1); /* edge-triggered: told once */
+    assert_int_equal(ends[0].calls, 1); /* edge-triggered: called once */
     poke(&ends[0]);
     loop_turn(loop, 0);
     assert_int_equal(ends[0].calls, 2);
@@ -314,7 +314,7 @@ static void our_own_pauses_are_nobodys_silence(void **state)
         {86400000, 0, 0, 0},
         {0, 0, 1000, 1000},
         {0, 0, 1001, 0},       /* stopped while it waited */
-        {0, 5000, 5000, 5000}, /* waiting as long as asked is no pause */
+        {0, 5000, 5000, 5000}, /* waiting for the requested time is no pause */
         {0, 5000, 6000, 6000},
         {0, 5000, 6001, 5000},
         {0, 5000, 3600000, 5000},

@@ -86,7 +86,7 @@ static void times_of_all_formats_are_understood(void **state)
         {"unix", "0", 0},
         {"unix_ms", "1.25", 1250},
         {"unix_ms", "1.000999", 1000},
-        /* Digits tell what they are by their number: 8, 12, 13, 14, or seconds. */
+        /* The number of digits decides what they are: 8, 12, 13, 14, or seconds. */
         {"auto", "1234567", 1234567000000},
         {"auto", "123456789", 123456789000000},
         {"auto", "1234567890", 1234567890000000},

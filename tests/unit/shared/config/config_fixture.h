@@ -46,9 +46,9 @@ static struct config_program program = {
 };
 
 static struct test_config config;
-static char said[16384]; /* on standard error, or on standard output */
+static char printed[16384]; /* on standard error, or on standard output */
 
-/* Run config_load with what it writes to a descriptor caught in `said`. */
+/* Run config_load with its output to a descriptor caught in `printed`. */
 static inline enum config_outcome load_catching(int fd, const char *const *argv)
 {
     FILE *file = tmpfile();
@@ -65,8 +65,8 @@ static inline enum config_outcome load_catching(int fd, const char *const *argv)
     dup2(real, fd);
     close(real);
     rewind(file);
-    n = fread(said, 1, sizeof said - 1, file);
-    said[n] = '\0';
+    n = fread(printed, 1, sizeof printed - 1, file);
+    printed[n] = '\0';
     fclose(file);
     return outcome;
 }
@@ -76,7 +76,7 @@ static inline enum config_outcome load(const char *const *argv)
     return load_catching(STDERR_FILENO, argv);
 }
 
-/* Every test begins in an empty folder with an environment that says nothing. */
+/* Every test begins in an empty folder with an environment without settings. */
 static inline int begin(void **state)
 {
     (void)state;

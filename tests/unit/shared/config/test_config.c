@@ -34,7 +34,7 @@ static void flag_beats_environment_beats_file_beats_default(void **state)
     assert_int_equal(config.port, 3);
     assert_int_equal(load(ARGS("--port=4", "--port=5")), CONFIG_RUN);
     assert_int_equal(config.port, 5);
-    assert_string_equal(said, "");
+    assert_string_equal(printed, "");
 }
 
 static void a_secret_has_no_flag_and_is_never_shown(void **state)
@@ -44,21 +44,21 @@ static void a_secret_has_no_flag_and_is_never_shown(void **state)
     assert_int_equal(load(ARGS()), CONFIG_RUN);
     assert_string_equal(config.bot_key, "1:abc");
     assert_int_equal(load(ARGS("--bot-key=2:xyz")), CONFIG_WRONG);
-    assert_non_null(strstr(said, "--bot-key is refused"));
-    assert_non_null(strstr(said, "environment variable BOT_KEY"));
-    assert_null(strstr(said, "xyz"));
+    assert_non_null(strstr(printed, "--bot-key is refused"));
+    assert_non_null(strstr(printed, "environment variable BOT_KEY"));
+    assert_null(strstr(printed, "xyz"));
     assert_int_equal(load(ARGS("--bot-key", "2:xyz")), CONFIG_WRONG);
-    assert_null(strstr(said, "xyz"));
+    assert_null(strstr(printed, "xyz"));
     setenv("BOT_KEY", "far too long", 1);
     assert_int_equal(load(ARGS()), CONFIG_WRONG);
-    assert_non_null(strstr(said, "BOT_KEY (environment): must be text of"));
-    assert_null(strstr(said, "far too long"));
+    assert_non_null(strstr(printed, "BOT_KEY (environment): must be text of"));
+    assert_null(strstr(printed, "far too long"));
     unsetenv("BOT_KEY");
     assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--help")), CONFIG_DONE);
-    assert_null(strstr(said, "--bot-key"));
-    assert_non_null(strstr(said, "BOT_KEY in the environment; no flag"));
+    assert_null(strstr(printed, "--bot-key"));
+    assert_non_null(strstr(printed, "BOT_KEY in the environment; no flag"));
     assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--settings-doc")), CONFIG_DONE);
-    assert_non_null(strstr(said, "| none | `BOT_KEY` |"));
+    assert_non_null(strstr(printed, "| none | `BOT_KEY` |"));
 }
 
 /* Only what counts is judged: a flag can mend what the environment has wrong. */
@@ -150,7 +150,7 @@ static void seconds_are_held_as_milliseconds(void **state)
 static void a_wrong_value_is_reported_with_name_origin_and_what_is_allowed(void **state)
 {
     static const struct {
-        const char *flag, *value, *said;
+        const char *flag, *value, *printed;
     } cases[] = {
         {"--port", "65536",
          "PORT=\"65536\" (flag --port): must be a whole number from -5 to 65535"},
@@ -179,17 +179,17 @@ static void a_wrong_value_is_reported_with_name_origin_and_what_is_allowed(void 
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         assert_int_equal(load(ARGS(cases[i].flag, cases[i].value)), CONFIG_WRONG);
-        assert_memory_equal(said, "CRITICAL: ", 10);
-        if (!strstr(said, cases[i].said))
-            fail_msg("%s", said);
+        assert_memory_equal(printed, "CRITICAL: ", 10);
+        if (!strstr(printed, cases[i].printed))
+            fail_msg("%s", printed);
     }
     setenv("PORT", "x", 1);
     assert_int_equal(load(ARGS()), CONFIG_WRONG);
-    assert_non_null(strstr(said, "PORT=\"x\" (environment): must be"));
+    assert_non_null(strstr(printed, "PORT=\"x\" (environment): must be"));
     unsetenv("PORT");
     write_file("other.env", "# first\nPORT=y\n");
     assert_int_equal(load(ARGS("--env-file", "other.env")), CONFIG_WRONG);
-    assert_non_null(strstr(said, "PORT=\"y\" (other.env:2): must be"));
+    assert_non_null(strstr(printed, "PORT=\"y\" (other.env:2): must be"));
 }
 
 static void every_mistake_is_reported_at_once_and_nothing_is_filled(void **state)
@@ -197,9 +197,9 @@ static void every_mistake_is_reported_at_once_and_nothing_is_filled(void **state
     (void)state;
     assert_int_equal(load(ARGS("--port", "x", "--hots", "y", "--websocket-timeout=z")),
                      CONFIG_WRONG);
-    assert_non_null(strstr(said, "PORT="));
-    assert_non_null(strstr(said, "--hots"));
-    assert_non_null(strstr(said, "WEBSOCKET_TIMEOUT="));
+    assert_non_null(strstr(printed, "PORT="));
+    assert_non_null(strstr(printed, "--hots"));
+    assert_non_null(strstr(printed, "WEBSOCKET_TIMEOUT="));
     assert_null(config.host);
     assert_int_equal(config.port, 0);
 }
@@ -209,13 +209,13 @@ static void a_secret_is_never_shown(void **state)
     (void)state;
     assert_int_equal(load(ARGS("--status-token", "hunter2hunter2")), CONFIG_WRONG);
     assert_non_null(
-        strstr(said, "STATUS_TOKEN (flag --status-token): must be text of at most 8 bytes"));
-    assert_null(strstr(said, "hunter2"));
+        strstr(printed, "STATUS_TOKEN (flag --status-token): must be text of at most 8 bytes"));
+    assert_null(strstr(printed, "hunter2"));
     assert_int_equal(load(ARGS("--status-tokn=hunter2")), CONFIG_WRONG);
-    assert_non_null(strstr(said, "did you mean --status-token?"));
-    assert_null(strstr(said, "hunter2"));
+    assert_non_null(strstr(printed, "did you mean --status-token?"));
+    assert_null(strstr(printed, "hunter2"));
     assert_int_equal(load(ARGS("--status-tokn", "hunter2")), CONFIG_WRONG);
-    assert_null(strstr(said, "hunter2"));
+    assert_null(strstr(printed, "hunter2"));
 }
 
 static void flags_of_a_list_add_up_and_a_malformed_one_is_reported(void **state)
@@ -224,15 +224,15 @@ static void flags_of_a_list_add_up_and_a_malformed_one_is_reported(void **state)
     assert_int_equal(load(ARGS("--origins=http://a", "--origins", "[\"http://b\"]")), CONFIG_RUN);
     assert_string_equal(config.origins, "http://a,http://b");
     assert_int_equal(load(ARGS("--origins=[", "--origins=http://b")), CONFIG_WRONG);
-    assert_non_null(strstr(said, "=\"[\""));
+    assert_non_null(strstr(printed, "=\"[\""));
     assert_int_equal(load(ARGS("--origins=http://a", "--origins=[")), CONFIG_WRONG);
-    assert_non_null(strstr(said, "=\"[\""));
+    assert_non_null(strstr(printed, "=\"[\""));
 }
 
 static void an_unknown_flag_is_reported_with_the_nearest_known_one(void **state)
 {
     static const struct {
-        const char *flag, *said;
+        const char *flag, *printed;
     } cases[] = {
         {"--prot", "unknown flag --prot: did you mean --port?"},
         {"--websocket-time", "did you mean --websocket-timeout?"},
@@ -255,11 +255,11 @@ static void an_unknown_flag_is_reported_with_the_nearest_known_one(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         assert_int_equal(load(ARGS(cases[i].flag)), CONFIG_WRONG);
-        if (!strstr(said, cases[i].said))
-            fail_msg("%s: %s", cases[i].flag, said);
+        if (!strstr(printed, cases[i].printed))
+            fail_msg("%s: %s", cases[i].flag, printed);
     }
     assert_int_equal(load(ARGS("--host", "--port", "1")), CONFIG_WRONG);
-    assert_non_null(strstr(said, "flag --host needs a value"));
+    assert_non_null(strstr(printed, "flag --host needs a value"));
     assert_int_equal(load(ARGS("--host=--port")), CONFIG_RUN);
 }
 
@@ -273,16 +273,16 @@ static void the_env_file_is_named_or_there_by_chance(void **state)
     assert_int_equal(config.port, 7);
 
     assert_int_equal(load(ARGS("--env-file", "not-there.env")), CONFIG_WRONG);
-    assert_non_null(strstr(said, "not-there.env: cannot be read: No such file"));
+    assert_non_null(strstr(printed, "not-there.env: cannot be read: No such file"));
     assert_int_equal(load(ARGS("--env-file", ".")), CONFIG_WRONG);
-    assert_non_null(strstr(said, ".: cannot be read"));
+    assert_non_null(strstr(printed, ".: cannot be read"));
 
     assert_int_equal(load(ARGS("--env-file", "/proc/self/environ")), CONFIG_WRONG);
-    assert_non_null(strstr(said, "/proc/self/environ: not a file of NAME=VALUE lines"));
+    assert_non_null(strstr(printed, "/proc/self/environ: not a file of NAME=VALUE lines"));
 
     write_file(".env", "PORT=1\nnonsense\n");
     assert_int_equal(load(ARGS()), CONFIG_WRONG);
-    assert_non_null(strstr(said, ".env:2: expected NAME=VALUE"));
+    assert_non_null(strstr(printed, ".env:2: expected NAME=VALUE"));
     assert_int_equal(load(ARGS("--env-file", "/dev/null")), CONFIG_RUN);
     assert_int_equal(config.port, 8000);
 }

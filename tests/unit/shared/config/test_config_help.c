@@ -29,25 +29,25 @@ static void help_tells_everything_in_lines_that_fit(void **state)
     setenv("PORT", "wrong", 1);
     assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--nonsense", "--help")), CONFIG_DONE);
     for (size_t i = 0; i < LENGTH(parts); i++)
-        if (!strstr(said, parts[i]))
-            fail_msg("not in the help: %s\n%s", parts[i], said);
-    for (const char *line = said; *line; line += strcspn(line, "\n") + 1)
+        if (!strstr(printed, parts[i]))
+            fail_msg("not in the help: %s\n%s", parts[i], printed);
+    for (const char *line = printed; *line; line += strcspn(line, "\n") + 1)
         assert_true(strcspn(line, "\n") <= 88);
     assert_int_equal(load_catching(STDOUT_FILENO, ARGS("-h")), CONFIG_DONE);
 
     assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--version")), CONFIG_DONE);
-    assert_string_equal(said, "pregon-test " PREGON_VERSION "\n");
+    assert_string_equal(printed, "pregon-test " PREGON_VERSION "\n");
 }
 
 static void the_settings_page_is_a_table(void **state)
 {
     (void)state;
     assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--settings-doc")), CONFIG_DONE);
-    assert_memory_equal(said, "## pregon-test\n\n| flag | variable | default |", 40);
-    assert_non_null(strstr(said, "\n| `--port` | `PORT` | `8000` | a whole number from -5 to "
-                                 "65535 | Port to listen on. |\n"));
-    assert_non_null(strstr(said, "| `--status-token` | `STATUS_TOKEN` | empty | "));
-    assert_non_null(strstr(said, "One line \\| per request."));
+    assert_memory_equal(printed, "## pregon-test\n\n| flag | variable | default |", 40);
+    assert_non_null(strstr(printed, "\n| `--port` | `PORT` | `8000` | a whole number from -5 to "
+                                    "65535 | Port to listen on. |\n"));
+    assert_non_null(strstr(printed, "| `--status-token` | `STATUS_TOKEN` | empty | "));
+    assert_non_null(strstr(printed, "One line \\| per request."));
 }
 
 static void a_list_that_may_stand_alone_is_named_as_words(void **state)
@@ -56,7 +56,7 @@ static void a_list_that_may_stand_alone_is_named_as_words(void **state)
     program.words = "ORIGINS";
     program.word_name = "ORIGIN";
     assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--settings-doc")), CONFIG_DONE);
-    assert_non_null(strstr(said, "\n| `--origins`, `ORIGIN...` | `ORIGINS` | "));
+    assert_non_null(strstr(printed, "\n| `--origins`, `ORIGIN...` | `ORIGINS` | "));
     program.words = program.word_name = NULL;
 }
 

@@ -81,8 +81,8 @@ static void words_without_a_flag_go_into_the_list_that_takes_them(void **state)
     assert_string_equal(config.origins, "http://a,http://b");
     assert_int_equal(load(ARGS("-x")), CONFIG_WRONG);
     assert_int_equal(load_catching(STDOUT_FILENO, ARGS("--help")), CONFIG_DONE);
-    assert_non_null(strstr(said, "usage: pregon-test [--NAME VALUE]... [ORIGIN]...\n"));
-    assert_non_null(strstr(said, "--origins LIST, ORIGIN...\n"));
+    assert_non_null(strstr(printed, "usage: pregon-test [--NAME VALUE]... [ORIGIN]...\n"));
+    assert_non_null(strstr(printed, "--origins LIST, ORIGIN...\n"));
     program.words = NULL;
     assert_int_equal(load(ARGS("a")), CONFIG_WRONG);
     assert_int_equal(load(ARGS("--")), CONFIG_WRONG);

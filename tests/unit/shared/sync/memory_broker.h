@@ -30,7 +30,7 @@ struct entry {
 };
 
 /* What was requested, and not answered yet. */
-struct asked {
+struct requested {
     uint64_t number;
     bool is_replay;
     char patterns[512];
@@ -51,7 +51,7 @@ struct broker {
     unsigned topic_count;
     bool is_dropping;
     /* The requests, oldest first. */
-    struct asked asked[200];
+    struct requested requested[200];
     unsigned asked_count;
     uint32_t page; /* entries in an answer */
 };
@@ -245,15 +245,16 @@ static inline void begin_new_log(struct broker *b)
 
 /* --- answers ------------------------------------------------------------------------------- */
 
-static inline struct asked *note_request(struct broker *b, uint64_t number, struct span patterns)
+static inline struct requested *note_request(struct broker *b, uint64_t number,
+                                             struct span patterns)
 {
-    struct asked *a;
+    struct requested *a;
 
     assert_true(patterns.len < sizeof a->patterns);
-    if (b->asked_count == LENGTH(b->asked)) /* those that were repeated meanwhile */
-        memmove(b->asked, b->asked + 1, --b->asked_count * sizeof *b->asked);
-    a = &b->asked[b->asked_count++];
-    *a = (struct asked){.number = number};
+    if (b->asked_count == LENGTH(b->requested)) /* those that were repeated meanwhile */
+        memmove(b->requested, b->requested + 1, --b->asked_count * sizeof *b->requested);
+    a = &b->requested[b->asked_count++];
+    *a = (struct requested){.number = number};
     span_copy(a->patterns, sizeof a->patterns, patterns);
     return a;
 }
@@ -268,7 +269,7 @@ static inline void broker_request_replay(void *ctx, uint64_t request, struct spa
                                          uint64_t after, uint64_t until)
 {
     struct broker *b = ctx;
-    struct asked *a = note_request(b, request, patterns);
+    struct requested *a = note_request(b, request, patterns);
 
     a->is_replay = true;
     a->after = after;
@@ -278,12 +279,12 @@ static inline void broker_request_replay(void *ctx, uint64_t request, struct spa
         assert_int_not_equal(receiver_epoch(b->f), b->epoch);
 }
 
-static inline bool is_asked_for(const struct asked *a, int symbol)
+static inline bool is_asked_for(const struct requested *a, int symbol)
 {
     return quote_patterns_match(span_of(a->patterns), span_of(names[symbol]));
 }
 
-static inline void put_snapshot(struct broker *b, const struct asked *a, msgpack_packer *pk)
+static inline void put_snapshot(struct broker *b, const struct requested *a, msgpack_packer *pk)
 {
     struct buf record = {0}, body = {0};
     struct wire_record r;
@@ -315,7 +316,7 @@ static inline void put_snapshot(struct broker *b, const struct asked *a, msgpack
     buf_free(&body);
 }
 
-static inline void put_replay(struct broker *b, const struct asked *a, msgpack_packer *pk)
+static inline void put_replay(struct broker *b, const struct requested *a, msgpack_packer *pk)
 {
     uint64_t seq = a->after + 1 > b->first ? a->after + 1 : b->first, from = seq;
     struct buf record = {0}, body = {0}, records = {0}, gaps = {0};
@@ -367,13 +368,13 @@ static inline void put_replay(struct broker *b, const struct asked *a, msgpack_p
 /* To the oldest request.  What is in the pipe may come before the answer, or after it. */
 static inline void answer(struct broker *b)
 {
-    struct asked a = b->asked[0];
+    struct requested a = b->requested[0];
     struct buf text = {0};
     msgpack_packer pk;
 
     if (!b->asked_count)
         return;
-    memmove(b->asked, b->asked + 1, --b->asked_count * sizeof *b->asked);
+    memmove(b->requested, b->requested + 1, --b->asked_count * sizeof *b->requested);
     msgpack_packer_init(&pk, &text, buf_pack_write);
     if (a.is_replay)
         put_replay(b, &a, &pk);

@@ -20,14 +20,14 @@
 
 static struct {
     struct receiver *r;
-    struct buf said;
+    struct buf called;
     char mark[WIRE_TOPIC_MAX];
     uint64_t last[26], epoch; /* of the symbols A to Z */
     bool wants_all, must_pause;
     int64_t now;
 } t;
 
-__attribute__((format(printf, 1, 2))) static inline void say(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static inline void note(const char *format, ...)
 {
     char line[400];
     va_list args;
@@ -35,14 +35,14 @@ __attribute__((format(printf, 1, 2))) static inline void say(const char *format,
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    buf_printf(&t.said, "%s\n", line);
+    buf_printf(&t.called, "%s\n", line);
 }
 
-/* What was said since the last call must be this. */
-static inline void said(const char *expected)
+/* The calls since the last check must be these. */
+static inline void called(const char *expected)
 {
-    assert_string_equal(buf_text(&t.said), expected);
-    buf_clear(&t.said);
+    assert_string_equal(buf_text(&t.called), expected);
+    buf_clear(&t.called);
 }
 
 #define U(n) ((unsigned long long)(n))
@@ -57,22 +57,22 @@ static inline void on_listen(void *ctx, struct span topic, bool is_on)
             span_copy(t.mark, sizeof t.mark, topic);
         topic = SPAN("~");
     }
-    say("%c%.*s", is_on ? '+' : '-', (int)topic.len, topic.at);
+    note("%c%.*s", is_on ? '+' : '-', (int)topic.len, topic.at);
 }
 
 static inline void on_request_snapshot(void *ctx, uint64_t request, struct span pattern,
                                        uint64_t from)
 {
     (void)ctx;
-    say("snapshot? #%llu %.*s from %llu", U(request), (int)pattern.len, pattern.at, U(from));
+    note("snapshot? #%llu %.*s from %llu", U(request), (int)pattern.len, pattern.at, U(from));
 }
 
 static inline void on_request_replay(void *ctx, uint64_t request, struct span patterns,
                                      uint64_t after, uint64_t until)
 {
     (void)ctx;
-    say("replay? #%llu %.*s %llu-%llu", U(request), (int)patterns.len, patterns.at, U(after + 1),
-        U(until));
+    note("replay? #%llu %.*s %llu-%llu", U(request), (int)patterns.len, patterns.at, U(after + 1),
+         U(until));
 }
 
 static inline bool wants_all(void *ctx, struct span pattern)
@@ -113,10 +113,10 @@ static inline void on_record(void *ctx, const struct receiver_symbol *s,
 
     (void)ctx;
     assert_int_equal(r->epoch, EPOCH);
-    say("%c %llu%s", (char)('A' + (last - t.last)), U(r->seq),
-        origin == RECEIVER_LEAP     ? " leap"
-        : origin == RECEIVER_LOGGED ? " logged"
-                                    : "");
+    note("%c %llu%s", (char)('A' + (last - t.last)), U(r->seq),
+         origin == RECEIVER_LEAP     ? " leap"
+         : origin == RECEIVER_LOGGED ? " logged"
+                                     : "");
     if (r->seq > *last)
         *last = r->seq;
     pause_if_told();
@@ -128,7 +128,7 @@ static inline void on_snapshot(void *ctx, const struct receiver_symbol *s,
     uint64_t *last = s->of;
 
     (void)ctx;
-    say("of %c %llu", (char)('A' + (last - t.last)), U(e->seq));
+    note("of %c %llu", (char)('A' + (last - t.last)), U(e->seq));
     if (e->seq > *last)
         *last = e->seq;
     pause_if_told();
@@ -139,15 +139,15 @@ static inline void on_lost(void *ctx, const struct wire_record *r)
     struct span reason = pack_find_text(r->body, "reason");
 
     (void)ctx;
-    say("lost %llu: %llu-%llu %.*s", U(r->seq), U(pack_find_u(r->body, "first", 0)),
-        U(pack_find_u(r->body, "last", 0)), (int)reason.len, reason.at);
+    note("lost %llu: %llu-%llu %.*s", U(r->seq), U(pack_find_u(r->body, "first", 0)),
+         U(pack_find_u(r->body, "last", 0)), (int)reason.len, reason.at);
     pause_if_told();
 }
 
 static inline void on_flush(void *ctx)
 {
     (void)ctx;
-    say("flush");
+    note("flush");
     pause_if_told();
 }
 
@@ -155,62 +155,62 @@ static inline void on_reset(void *ctx, uint64_t epoch, uint64_t old, const char 
 {
     (void)ctx;
     memset(t.last, 0, sizeof t.last);
-    say("reset %llu after %llu: %s", U(epoch), U(old), reason);
+    note("reset %llu after %llu: %s", U(epoch), U(old), reason);
     pause_if_told();
 }
 
 static inline void on_link(void *ctx, bool is_up)
 {
     (void)ctx;
-    say("%s", is_up ? "up" : "down");
+    note("%s", is_up ? "up" : "down");
 }
 
 static inline void on_unverified(void *ctx)
 {
     (void)ctx;
-    say("unverified");
+    note("unverified");
 }
 
 static inline void on_live(void *ctx, struct span pattern, uint64_t seq)
 {
     (void)ctx;
-    say("live %.*s %llu", (int)pattern.len, pattern.at, U(seq));
+    note("live %.*s %llu", (int)pattern.len, pattern.at, U(seq));
 }
 
 static inline void on_synced(void *ctx)
 {
     (void)ctx;
-    say("synced");
+    note("synced");
 }
 
 static inline void on_passed(void *ctx, uint64_t seq)
 {
     (void)ctx;
-    say("passed %llu", U(seq));
+    note("passed %llu", U(seq));
 }
 
 static inline void on_complete(void *ctx, uint64_t seq)
 {
     (void)ctx;
-    say("complete %llu", U(seq));
+    note("complete %llu", U(seq));
 }
 
 static inline void on_thawed(void *ctx)
 {
     (void)ctx;
-    say("thawed");
+    note("thawed");
 }
 
 static inline void on_fell_back(void *ctx)
 {
     (void)ctx;
-    say("fell back");
+    note("fell back");
 }
 
 static inline void on_note(void *ctx, bool is_error, const char *text)
 {
     (void)ctx;
-    say("%s %s", is_error ? "!" : "#", text);
+    note("%s %s", is_error ? "!" : "#", text);
 }
 
 /* --- the broker ----------------------------------------------------------------------------- */
@@ -221,8 +221,8 @@ static inline void tick(int64_t ms)
     receiver_tick(t.r, true, t.now);
 }
 
-static inline void hears(const char *topic, enum wire_kind kind, uint64_t seq, uint64_t prev,
-                         const char *json)
+static inline void record_comes(const char *topic, enum wire_kind kind, uint64_t seq, uint64_t prev,
+                                const char *json)
 {
     struct wire_record r = {.kind = kind, .epoch = t.epoch, .seq = seq, .prev = prev}, read;
     struct buf body = {0}, b = {0};
@@ -238,7 +238,7 @@ static inline void hears(const char *topic, enum wire_kind kind, uint64_t seq, u
 
 static inline void quote(const char *topic, uint64_t seq, uint64_t prev)
 {
-    hears(topic, WIRE_QUOTE, seq, prev, "{}");
+    record_comes(topic, WIRE_QUOTE, seq, prev, "{}");
 }
 
 static inline void mark(uint64_t head, uint64_t heartbeats)
@@ -246,7 +246,7 @@ static inline void mark(uint64_t head, uint64_t heartbeats)
     char topic[WIRE_TOPIC_MAX];
 
     snprintf(topic, sizeof topic, "%s", t.mark); /* it is unsubscribed meanwhile */
-    hears(topic, WIRE_MARK, head, heartbeats, "null");
+    record_comes(topic, WIRE_MARK, head, heartbeats, "null");
 }
 
 static inline void answer(uint64_t request, const char *json)
@@ -345,15 +345,15 @@ static inline void open_receiver(const struct receiver_settings *settings)
     t.epoch = EPOCH;
     t.now = 1000;
     t.r = receiver_new(settings, &out, t.now);
-    said("+!welcome \n+!heartbeat \n+!lost \n");
+    called("+!welcome \n+!heartbeat \n+!lost \n");
     receiver_on_welcome(t.r);
-    said("");
+    called("");
 }
 
 static inline void close_receiver(void)
 {
     receiver_free(t.r);
-    buf_free(&t.said);
+    buf_free(&t.called);
 }
 
 static inline void add(const char *pattern)
@@ -367,31 +367,31 @@ static inline void open_gateway(bool all)
     open_receiver(&(struct receiver_settings){.name = 1, .needs_heartbeat = true});
     t.wants_all = all;
     add("A*"), add("B");
-    said("+A\n+B \n");
+    called("+A\n+B \n");
     tick(0);
-    said("");
+    called("");
     receiver_on_hello(t.r, EPOCH, t.now);
-    said("reset 7 after 0: log_replaced\nup\n");
+    called("reset 7 after 0: log_replaced\nup\n");
     tick(0);
-    said("+~\n");
+    called("+~\n");
     mark(100, 3);
 }
 
 static inline void open_live_gateway(bool all)
 {
     open_gateway(all);
-    said("-~\n"
-         "snapshot? #1 B from 0\n"
-         "snapshot? #2 A* from 0\n");
+    called("-~\n"
+           "snapshot? #1 B from 0\n"
+           "snapshot? #2 A* from 0\n");
     snapshot(2, "A", 90, 101, 0);
-    said("of A 90\n"
-         "live A* 101\n"
-         "complete 100\n");
+    called("of A 90\n"
+           "live A* 101\n"
+           "complete 100\n");
     snapshot(1, NULL, 0, 101, 0);
-    said("live B 101\n"
-         "complete 100\n"
-         "thawed\n"
-         "synced\n");
+    called("live B 101\n"
+           "complete 100\n"
+           "thawed\n"
+           "synced\n");
     assert_true(receiver_is_verified(t.r));
 }
 

@@ -20,7 +20,7 @@ static struct lock_client wanted(int64_t now)
     return h;
 }
 
-static void asks(struct lock_client *h, enum lock_client_request request, int64_t now)
+static void requests(struct lock_client *h, enum lock_client_request request, int64_t now)
 {
     assert_int_equal(lock_client_request(h, now), request);
     lock_client_sent(h, request, now);
@@ -63,7 +63,7 @@ static struct lock_client held(uint64_t token, int64_t now)
 {
     struct lock_client h = wanted(now);
 
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, now);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, now);
     assert_int_equal(granted(&h, token, now, now), LOCK_CLIENT_NOW_HELD);
     return h;
 }
@@ -73,7 +73,7 @@ static void a_lease_counts_from_before_it_was_asked_for_and_two_thirds_of_it(voi
     struct lock_client h = wanted(1000);
 
     (void)state;
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 1000);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 1000);
     assert_int_equal(granted(&h, 7, 1000, 4000), LOCK_CLIENT_NOW_HELD);
     assert_int_equal(lock_client_remaining_ms(&h, 4000), 17000);
     assert_int_equal(lock_client_check(&h, 20999), LOCK_CLIENT_NO_NEWS);
@@ -90,9 +90,9 @@ static void it_renews_at_a_third_and_again_until_it_is_answered(void **state)
     (void)state;
     assert_int_equal(lock_client_request(&h, 9999), LOCK_CLIENT_REQUEST_NONE);
     assert_int_equal(lock_client_deadline(&h), 10000);
-    asks(&h, LOCK_CLIENT_REQUEST_RENEW, 10000);
+    requests(&h, LOCK_CLIENT_REQUEST_RENEW, 10000);
     assert_int_equal(lock_client_request(&h, 10500), LOCK_CLIENT_REQUEST_NONE);
-    asks(&h, LOCK_CLIENT_REQUEST_RENEW, 11000);
+    requests(&h, LOCK_CLIENT_REQUEST_RENEW, 11000);
     assert_int_equal(answered(&h, LOCK_CLIENT_REQUEST_RENEW, "", 10000, 11500),
                      LOCK_CLIENT_NO_NEWS);
     assert_int_equal(lock_client_remaining_ms(&h, 11500), 18500);
@@ -109,14 +109,14 @@ static void a_renewal_that_is_refused_is_a_loss_with_its_reason(void **state)
     struct lock_client h = held(7, 0);
 
     (void)state;
-    asks(&h, LOCK_CLIENT_REQUEST_RENEW, 10000);
+    requests(&h, LOCK_CLIENT_REQUEST_RENEW, 10000);
     assert_int_equal(answered(&h, LOCK_CLIENT_REQUEST_RENEW, "stale", 10000, 10001),
                      LOCK_CLIENT_NOW_LOST);
     assert_int_equal(h.reason, LOCK_CLIENT_TAKEN);
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 10001);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 10001);
     /* A disk that does not take things has nothing to do with renewals. */
     h = held(8, 0);
-    asks(&h, LOCK_CLIENT_REQUEST_RENEW, 10000);
+    requests(&h, LOCK_CLIENT_REQUEST_RENEW, 10000);
     assert_int_equal(answered(&h, LOCK_CLIENT_REQUEST_RENEW, "not_stored", 10000, 10001),
                      LOCK_CLIENT_NO_NEWS);
     assert_int_equal(h.phase, LOCK_CLIENT_HELD);
@@ -128,17 +128,17 @@ static void in_line_it_asks_again_and_lets_the_answer_wait_for_the_grant(void **
 
     (void)state;
     assert_int_equal(h.wait_ms, 0); /* how things stand, at once */
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     assert_int_equal(refused(&h, "held", 0, 5), LOCK_CLIENT_STILL_WAITING);
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 5);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 5);
     assert_int_equal(h.wait_ms, LOCK_CLIENT_WAIT_MS);
     assert_int_equal(lock_client_request(&h, 3100), LOCK_CLIENT_REQUEST_NONE);
     assert_int_equal(refused(&h, "held", 5, 3005), LOCK_CLIENT_STILL_WAITING);
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 3005);
-    /* A broker that does not wait is not asked in a circle. */
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 3005);
+    /* A broker that does not wait gets no endless series of requests. */
     refused(&h, "held", 3005, 3006);
     assert_int_equal(lock_client_request(&h, 3900), LOCK_CLIENT_REQUEST_NONE);
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 4005);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 4005);
     assert_int_equal(granted(&h, 9, 4005, 5000), LOCK_CLIENT_NOW_HELD);
 }
 
@@ -147,10 +147,10 @@ static void a_grant_that_is_nearly_over_when_it_is_heard_of_is_asked_for_anew(vo
     struct lock_client h = wanted(0);
 
     (void)state;
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     assert_int_equal(granted(&h, 7, 0, 20000), LOCK_CLIENT_NO_NEWS);
     assert_int_equal(lock_client_remaining_ms(&h, 20000), 0);
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 20000);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 20000);
     assert_int_equal(granted(&h, 7, 20000, 20001), LOCK_CLIENT_NOW_HELD);
 }
 
@@ -159,14 +159,14 @@ static void a_broker_that_does_not_answer_is_reported_as_away_once(void **state)
     struct lock_client h = wanted(0);
 
     (void)state;
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     assert_false(lock_client_is_newly_unanswered(&h, 1499));
     assert_true(lock_client_is_newly_unanswered(&h, 1500));
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 1500);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 1500);
     assert_false(lock_client_is_newly_unanswered(&h, 3000));
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 3000);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 3000);
     refused(&h, "held", 3000, 3100);
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 3100);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 3100);
     assert_true(lock_client_is_newly_unanswered(&h, 3100 + LOCK_CLIENT_WAIT_MS + 1500));
 }
 
@@ -177,8 +177,8 @@ static void leaving_releases_what_is_held_until_it_is_heard(void **state)
     (void)state;
     lock_client_leave(&h, 100);
     assert_true(lock_client_is_leaving(&h));
-    asks(&h, LOCK_CLIENT_REQUEST_RELEASE, 100);
-    asks(&h, LOCK_CLIENT_REQUEST_RELEASE, 600);
+    requests(&h, LOCK_CLIENT_REQUEST_RELEASE, 100);
+    requests(&h, LOCK_CLIENT_REQUEST_RELEASE, 600);
     answered(&h, LOCK_CLIENT_REQUEST_RELEASE, "", 100, 700);
     assert_int_equal(h.phase, LOCK_CLIENT_GONE);
     /* Unheard, it ends when the lease has. */
@@ -195,7 +195,7 @@ static void what_was_lost_here_but_perhaps_not_there_is_released_too(void **stat
     (void)state;
     assert_int_equal(lock_client_check(&h, 20000), LOCK_CLIENT_NOW_LOST);
     lock_client_leave(&h, 20000);
-    asks(&h, LOCK_CLIENT_REQUEST_RELEASE, 20000);
+    requests(&h, LOCK_CLIENT_REQUEST_RELEASE, 20000);
     answered(&h, LOCK_CLIENT_REQUEST_RELEASE, "stale", 20000, 20100);
     assert_int_equal(h.phase, LOCK_CLIENT_GONE);
 }
@@ -205,14 +205,14 @@ static void leaving_the_line_gives_back_a_grant_that_was_on_its_way(void **state
     struct lock_client h = wanted(0);
 
     (void)state;
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     lock_client_leave(&h, 10);
-    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
+    requests(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
     answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "", 10, 20);
     assert_false(lock_client_is_leaving(&h)); /* the broker has heard it */
     assert_int_equal(h.phase, LOCK_CLIENT_LEAVING);
     assert_int_equal(granted(&h, 7, 0, 30), LOCK_CLIENT_NO_NEWS);
-    asks(&h, LOCK_CLIENT_REQUEST_RELEASE, 30);
+    requests(&h, LOCK_CLIENT_REQUEST_RELEASE, 30);
     answered(&h, LOCK_CLIENT_REQUEST_RELEASE, "", 30, 40);
     assert_int_equal(h.phase, LOCK_CLIENT_GONE);
     h = wanted(0);
@@ -226,10 +226,10 @@ static void leaving_the_line_waits_for_a_late_grant_and_no_longer(void **state)
     struct lock_client h = wanted(0);
 
     (void)state;
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     lock_client_leave(&h, 10);
-    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
-    assert_int_equal(lock_client_deadline(&h), 510); /* it asks again */
+    requests(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
+    assert_int_equal(lock_client_deadline(&h), 510); /* then it requests again */
     answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "", 10, 20);
     assert_int_equal(lock_client_deadline(&h), 2020);
     assert_int_equal(lock_client_request(&h, 2019), LOCK_CLIENT_REQUEST_NONE);
@@ -239,7 +239,7 @@ static void leaving_the_line_waits_for_a_late_grant_and_no_longer(void **state)
     assert_int_equal(lock_client_deadline(&h), INT64_MAX);
 }
 
-/* Of a grant before: it says nothing of the place that is being given up. */
+/* An answer about an earlier grant does not concern the place that is being given up. */
 static void a_late_answer_to_an_older_release_changes_nothing(void **state)
 {
     struct lock_client h = wanted(0);
@@ -247,31 +247,31 @@ static void a_late_answer_to_an_older_release_changes_nothing(void **state)
         .to = LOCK_CLIENT_REQUEST_RELEASE, .request_token = 5, .ttl_ms = TTL};
 
     (void)state;
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     lock_client_leave(&h, 10);
-    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
+    requests(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
     assert_int_equal(lock_client_on_answer(&h, &old, 20), LOCK_CLIENT_NO_NEWS);
     assert_true(lock_client_is_leaving(&h));
     assert_int_equal(lock_client_deadline(&h), 510);
 }
 
-/* The answer that its place is given up may be older than the answer to what it asked for. */
+/* The answer that its place is given up may be older than the answer to its request. */
 static void an_error_ends_leaving_only_after_the_place_was_given_up(void **state)
 {
     struct lock_client h = wanted(0);
 
     (void)state;
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     lock_client_leave(&h, 10);
     assert_int_equal(refused(&h, "held", 0, 15), LOCK_CLIENT_NO_NEWS);
     assert_int_equal(h.phase, LOCK_CLIENT_LEAVING); /* it may be in the queue now */
-    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 20);
+    requests(&h, LOCK_CLIENT_REQUEST_CANCEL, 20);
     answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "", 20, 30);
     assert_int_equal(h.phase, LOCK_CLIENT_GONE); /* nothing else is on its way */
     h = wanted(0);
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     lock_client_leave(&h, 10);
-    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
+    requests(&h, LOCK_CLIENT_REQUEST_CANCEL, 10);
     answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "", 10, 20);
     assert_int_equal(h.phase, LOCK_CLIENT_LEAVING);
     assert_int_equal(refused(&h, "held", 0, 30), LOCK_CLIENT_NO_NEWS);
@@ -283,10 +283,10 @@ static void another_error_than_held_is_no_place_in_line_and_is_tried_again_soon(
     struct lock_client h = wanted(0);
 
     (void)state;
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 0);
     assert_int_equal(refused(&h, "held", 0, 10), LOCK_CLIENT_STILL_WAITING);
     assert_int_equal(h.wait_ms, LOCK_CLIENT_WAIT_MS);
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 10);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 10);
     assert_int_equal(refused(&h, "full", 10, 20), LOCK_CLIENT_STILL_WAITING);
     assert_int_equal(h.wait_ms, 0);
     assert_int_equal(lock_client_request(&h, 21), LOCK_CLIENT_REQUEST_NONE);
@@ -323,12 +323,12 @@ static void a_grant_that_was_not_ours_any_more_leaves_the_place_in_line_to_give_
 
     (void)state;
     assert_int_equal(lock_client_check(&h, 20000), LOCK_CLIENT_NOW_LOST);
-    asks(&h, LOCK_CLIENT_REQUEST_LOCK, 20000);
+    requests(&h, LOCK_CLIENT_REQUEST_LOCK, 20000);
     lock_client_leave(&h, 20010);
-    asks(&h, LOCK_CLIENT_REQUEST_RELEASE, 20010);
+    requests(&h, LOCK_CLIENT_REQUEST_RELEASE, 20010);
     assert_int_equal(answered(&h, LOCK_CLIENT_REQUEST_RELEASE, "stale", 20010, 20020),
                      LOCK_CLIENT_NO_NEWS);
-    asks(&h, LOCK_CLIENT_REQUEST_CANCEL, 20020);
+    requests(&h, LOCK_CLIENT_REQUEST_CANCEL, 20020);
 }
 
 /* --- against a broker, at random ------------------------------------------------------------ */

@@ -182,7 +182,7 @@ static void what_another_holds_is_not_released_as_ours(void **state)
     sends(&h, LOCK_CLIENT_REQUEST_LOCK, 20000);
     assert_int_equal(h.wait_ms, 0); /* how things stand, at once */
     answered(&h, LOCK_CLIENT_REQUEST_LOCK, "full", 0, 20000, 20001);
-    assert_true(h.may_be_ours); /* it says nothing of the grant */
+    assert_true(h.may_be_ours); /* the answer does not concern the grant */
     sends(&h, LOCK_CLIENT_REQUEST_LOCK, 21001);
     answered(&h, LOCK_CLIENT_REQUEST_LOCK, "held", 0, 21001, 21002);
     assert_false(h.may_be_ours);
@@ -321,7 +321,7 @@ static void after_a_stale_release_the_place_in_line_is_given_up_too(void **state
     answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "not_found", 0, 20010, 20020);
     assert_false(lock_client_is_leaving(&h)); /* it waits for a late grant */
     assert_true(h.phase == LOCK_CLIENT_LEAVING && h.leave_until == 22020);
-    /* The release without an error says that the grant was ours: no place is left then. */
+    /* A release without an error proves that the grant was ours: no place is left then. */
     h = held(TTL);
     lock_client_check(&h, 20000);
     sends(&h, LOCK_CLIENT_REQUEST_LOCK, 20000);
@@ -342,7 +342,7 @@ static void a_grant_while_leaving_is_released_and_lasts_as_long_as_its_lease(voi
     assert_true(h.token == 7 && h.phase == LOCK_CLIENT_LEAVING);
     assert_int_equal(h.leave_until, TTL);
     sends(&h, LOCK_CLIENT_REQUEST_RELEASE, 30);
-    answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "", 0, 10, 40); /* says nothing of the grant */
+    answered(&h, LOCK_CLIENT_REQUEST_CANCEL, "", 0, 10, 40); /* does not concern the grant */
     assert_true(lock_client_is_leaving(&h) && h.leave_until == TTL);
     answered(&h, LOCK_CLIENT_REQUEST_RELEASE, "", 7, 30, 50);
     assert_int_equal(h.phase, LOCK_CLIENT_GONE);

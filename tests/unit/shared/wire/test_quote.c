@@ -237,7 +237,8 @@ static const struct {
     {"{'last':'1','venue':'XNAS','depth':[['1',2],['3',4]],'x':{'y':null,'z':-1},%s}",
      QUOTE_ACCEPTED},
     {"{'last':'1','" TEXT64 "':1,%s}", QUOTE_ACCEPTED},
-    {"{'last':'1','recorded_at':4102444800,%s}", QUOTE_ACCEPTED}, /* a tape may say anything */
+    {"{'last':'1','recorded_at':4102444800,%s}",
+     QUOTE_ACCEPTED}, /* a recording may have any time */
 
     {"null", QUOTE_MALFORMED},
     {"[]", QUOTE_MALFORMED},

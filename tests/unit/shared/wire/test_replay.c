@@ -78,7 +78,7 @@ static void note(void *ctx, struct span topic, const struct wire_record *r)
         buf_printf(out, "%.*s%llu ", (int)topic.len, topic.at, (unsigned long long)r->seq);
 }
 
-static const char *told(struct answer *a, uint64_t after, uint64_t upto)
+static const char *replayed(struct answer *a, uint64_t after, uint64_t upto)
 {
     static struct buf out;
 
@@ -101,7 +101,7 @@ static void records_come_in_their_order_and_holes_in_their_place(void **state)
     put_gap(&a, 7, 12);
     put_gap(&a, 15, 15);
     put_gap(&a, 25, 30);
-    assert_string_equal(told(&a, 4, 30), "X 5 Y 6 [7-12][15-15]X 20 [25-30]");
+    assert_string_equal(replayed(&a, 4, 30), "X 5 Y 6 [7-12][15-15]X 20 [25-30]");
 }
 
 static void what_is_known_already_is_passed_over(void **state)
@@ -113,7 +113,7 @@ static void what_is_known_already_is_passed_over(void **state)
     put_record(&a, "X ", WIRE_QUOTE, 9);
     put_gap(&a, 1, 3);
     put_gap(&a, 6, 8);
-    assert_string_equal(told(&a, 6, 9), "[7-8]X 9 ");
+    assert_string_equal(replayed(&a, 6, 9), "[7-8]X 9 ");
 }
 
 static void a_hole_that_the_page_does_not_reach_waits_for_the_next(void **state)
@@ -123,7 +123,7 @@ static void a_hole_that_the_page_does_not_reach_waits_for_the_next(void **state)
     (void)state;
     put_record(&a, "X ", WIRE_QUOTE, 5);
     put_gap(&a, 6, 100);
-    assert_string_equal(told(&a, 0, 50), "X 5 ");
+    assert_string_equal(replayed(&a, 0, 50), "X 5 ");
 }
 
 static void nonsense_is_passed_over(void **state)
@@ -134,7 +134,7 @@ static void nonsense_is_passed_over(void **state)
     (void)state;
     put_record(&a, "!heartbeat ", WIRE_HEARTBEAT, 5);
     put_record(&a, "X ", WIRE_QUOTE, 6);
-    assert_string_equal(told(&a, 0, 6), "X 6 ");
+    assert_string_equal(replayed(&a, 0, 6), "X 6 ");
     replay_each(SPAN(""), 0, note, &out);
     replay_each(SPAN("\x81\xa7records\x01"), 0, note, &out);
     replay_each(SPAN("\x82\xa4gaps\x91\x01\xa7records\x91\x92\x01\x02"), 0, note, &out);
@@ -150,7 +150,7 @@ static void a_record_whose_body_is_damaged_is_reported_as_lost(void **state)
     put_gap(&a, 4, 5);
     put_record_of(&a, "A ", WIRE_QUOTE, 6, SPAN("\xc1"));
     put_record(&a, "A ", WIRE_QUOTE, 7);
-    assert_string_equal(told(&a, 2, 7), "A 3 [4-5][6-6]A 7 ");
+    assert_string_equal(replayed(&a, 2, 7), "A 3 [4-5][6-6]A 7 ");
 }
 
 static void an_answer_that_does_not_ascend_is_handed_out_ascending(void **state)
@@ -166,7 +166,7 @@ static void an_answer_that_does_not_ascend_is_handed_out_ascending(void **state)
     put_gap(&a, 8, 12);
     put_gap(&a, 11, 13);
     put_gap(&a, 20, 15); /* no range: nor is what follows it */
-    assert_string_equal(told(&a, 0, 30), "A 5 [6-6]A 10 [11-12][13-13]");
+    assert_string_equal(replayed(&a, 0, 30), "A 5 [6-6]A 10 [11-12][13-13]");
 }
 
 int main(void)

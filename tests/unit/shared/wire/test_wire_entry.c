@@ -194,7 +194,7 @@ static void a_record_has_two_parts_of_their_types(void **state)
 static void an_answer_without_its_lists(void **state)
 {
     static const struct {
-        const char *answer, *told;
+        const char *answer, *meaning;
     } cases[] = {
         {"{'upto':9,'gaps':[[2,4,'x']]}", ""},
         {"{'upto':9,'gaps':[[2,4,'x']],'records':7}", ""},
@@ -215,7 +215,7 @@ static void an_answer_without_its_lists(void **state)
 
         packed(&b, cases[i].answer);
         replay_each(buf_span(&b), 1, note, &out);
-        assert_string_equal(buf_text(&out), cases[i].told);
+        assert_string_equal(buf_text(&out), cases[i].meaning);
         buf_free(&b);
         buf_free(&out);
     }
