@@ -138,7 +138,7 @@ struct admission_live gate_live(const struct gate *g)
     };
 }
 
-/* Copy at most `size` - 1 bytes, not cut within a UTF-8 sequence. */
+/* Copy at most `size` - 1 bytes, not cut within a UTF-8 sequence, over zeros. */
 static void keep(char *to, size_t size, const char *text)
 {
     size_t len = strnlen(text, size);
@@ -149,7 +149,6 @@ static void keep(char *to, size_t size, const char *text)
             len--;
     }
     memcpy(to, text, len);
-    to[len] = '\0';
 }
 
 static void keep_refusal(struct gate *g, struct kept refusal, const char *origin, const char *path)

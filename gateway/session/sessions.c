@@ -140,9 +140,7 @@ void sessions_sweep(struct sessions *all)
 
 void sessions_measure(struct sessions *all)
 {
-    size_t part = (all->sweep_at + SWEEP_PARTS - 1) % SWEEP_PARTS; /* the last one swept */
-
-    for (size_t i = part; i < all->count; i += SWEEP_PARTS) {
+    for (size_t i = all->sweep_at % SWEEP_PARTS; i < all->count; i += SWEEP_PARTS) {
         const struct session *s = all->list[i];
 
         histogram_add(&all->counters->queued[s->sub.wants_all], backlog_length(&s->sub.backlog));

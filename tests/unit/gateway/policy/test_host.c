@@ -38,6 +38,21 @@ static void an_authority_is_a_name_and_perhaps_a_port(void **state)
             fail_msg("%s", wrong[i]);
 }
 
+static void a_name_has_at_most_253_characters(void **state)
+{
+    char name[HOST_NAME_LEN + 2];
+    struct host h;
+
+    (void)state;
+    memset(name, 'a', sizeof name);
+    name[HOST_NAME_LEN] = '\0';
+    assert_true(host_parse(name, &h));
+    assert_string_equal(h.name, name);
+    name[HOST_NAME_LEN] = 'a';
+    name[HOST_NAME_LEN + 1] = '\0';
+    assert_false(host_parse(name, &h));
+}
+
 static void names_of_this_machine_are_distinguished_from_names_that_others_may_use(void **state)
 {
     const char *const loopback[] = {"localhost", "a.localhost", "127.0.0.1", "127.9.9.9", "[::1]"};
@@ -104,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_authority_is_a_name_and_perhaps_a_port),
+        cmocka_unit_test(a_name_has_at_most_253_characters),
         cmocka_unit_test(names_of_this_machine_are_distinguished_from_names_that_others_may_use),
         cmocka_unit_test(a_list_allows_names_domains_and_ports),
         cmocka_unit_test(what_is_no_host_is_named_with_the_setting),

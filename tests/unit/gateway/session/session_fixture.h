@@ -43,6 +43,7 @@ struct peer {
     size_t read_at;        /* of `from` */
     size_t chunk;          /* the session reads at most this many bytes at once */
     size_t room;           /* the socket accepts this many more bytes */
+    bool reads, writes;    /* what the session watches its socket for */
     size_t unacknowledged; /* bytes sent that its machine has not acknowledged */
     bool has_ended;        /* this end is closed */
     bool has_failed;
@@ -108,7 +109,11 @@ static inline ssize_t io_send(struct session *s, const void *bytes, size_t len)
 
 static inline bool io_watch(struct session *s)
 {
-    assert_false(peer_of(s)->is_closed);
+    struct peer *p = peer_of(s);
+
+    assert_false(p->is_closed);
+    p->reads = session_reads(s);
+    p->writes = s->is_blocked;
     return true;
 }
 
@@ -201,8 +206,8 @@ static inline void answer_request(struct span answer)
 static inline void make_ready(struct peer *p)
 {
     bool may_read = p->to.len || p->has_ended;
-    unsigned events = (p->s->is_blocked && p->room ? SESSION_WRITABLE : 0) |
-                      (may_read && session_reads(p->s) ? SESSION_READABLE : 0) |
+    unsigned events = (p->writes && p->room ? SESSION_WRITABLE : 0) |
+                      (may_read && p->reads ? SESSION_READABLE : 0) |
                       (p->has_ended ? SESSION_PEER_ENDED : 0) |
                       (p->has_failed ? SESSION_FAILED : 0);
 
@@ -289,6 +294,7 @@ static inline struct peer *arrive(const char *query, enum encoding encoding,
         change(&a);
     p->s = &l->session;
     p->chunk = p->room = UNLIMITED;
+    p->reads = true;
     l->peer = p;
     peers.list[peers.count++] = p;
     session_open(all, p->s, &a);

@@ -98,6 +98,26 @@ static void a_full_turn_knows_that_requests_are_left(void **state)
     buf_free(&query);
 }
 
+static void a_session_that_has_used_its_steps_goes_on_in_the_next_millisecond(void **state)
+{
+    struct peer *p;
+
+    (void)state;
+    follow("A");
+    p = come("symbols=A");
+    pass(20);
+    for (int i = 0; i < SESSION_READ_FRAMES; i++) {
+        writes(p,
+               "{\"op\":\"subscribe\",\"symbols\":[\"A\"],\"comment\":\"it costs 20 steps or more, "
+               "because a step is 16 bytes, and a message as such costs 8, so that 32 of these "
+               "cost more than 512\"}");
+        turn();
+    }
+    assert_true(p->s->requests && all->has_spare_work);
+    pass(1);
+    assert_false(p->s->requests || all->has_spare_work);
+}
+
 static void a_new_log_leaves_no_backlog_counted_as_dirty(void **state)
 {
     struct peer *p;
@@ -249,6 +269,7 @@ int main(void)
         TEST(a_request_waits_for_each_of_its_topics),
         TEST(a_request_waits_for_each_of_its_topics_in_whatever_order_they_come),
         TEST(a_full_turn_knows_that_requests_are_left),
+        TEST(a_session_that_has_used_its_steps_goes_on_in_the_next_millisecond),
         TEST(a_new_log_leaves_no_backlog_counted_as_dirty),
         TEST(a_client_that_does_not_read_losses_is_closed),
         TEST(an_id_is_repeated_if_it_has_at_most_64_bytes),

@@ -272,6 +272,28 @@ static void max_hz_holds_each_back_for_its_own_time(void **state)
     assert_false(fast->s->is_deferred || slow->s->is_deferred);
 }
 
+static void each_session_that_ends_while_it_is_held_back_is_forgotten(void **state)
+{
+    struct peer *list[3];
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        list[i] = come_live("symbols=A&max_hz=10");
+    pass(100);
+    quote("A", "1");
+    turn();
+    quote("A", "2");
+    turn();
+    assert_int_equal(all->deferred_count, 3);
+    session_drop(list[1]->s, "test");
+    sessions_reap(all);
+    assert_int_equal(all->deferred_count, 2);
+    session_drop(list[2]->s, "test");
+    session_drop(list[0]->s, "test");
+    sessions_reap(all);
+    assert_int_equal(all->deferred_count, 0);
+}
+
 static void a_lower_max_hz_does_not_prolong_what_is_held_back(void **state)
 {
     struct peer *p = come_live("symbols=A&max_hz=1");
@@ -458,6 +480,7 @@ int main(void)
         TEST(a_flush_of_some_leaves_the_others_due),
         TEST(those_with_requests_at_work_can_be_left_for_later),
         TEST(max_hz_holds_each_back_for_its_own_time),
+        TEST(each_session_that_ends_while_it_is_held_back_is_forgotten),
         TEST(a_lower_max_hz_does_not_prolong_what_is_held_back),
         TEST(an_answer_that_a_held_back_session_cannot_take_waits),
         TEST(a_loss_is_reported_to_all_and_counted),
