@@ -183,6 +183,16 @@ static void drain_ingest(struct broker *b)
 }
 
 /* Twice a second, and at once when the time of day is not what may be expected. */
+static void begin_clock(struct broker *b)
+{
+    int64_t boot_ms, wall_us;
+
+    clock_pair(&boot_ms, &wall_us);
+    core_clock_begin(&b->core, boot_ms, wall_us);
+    journal_file_boot(b->core.clock.boot);
+    b->seen_wall_us = wall_us;
+}
+
 static void look_at_clock(struct broker *b)
 {
     int64_t boot_ms, wall_us = loop_wall_us(b->loop), since = wall_us - b->seen_wall_us;
@@ -382,12 +392,9 @@ static const char *state(const void *ctx)
 
 static int run(struct broker *b)
 {
-    int64_t wait = 0, deadline = 0, boot_ms, wall_us;
+    int64_t wait = 0, deadline = 0;
 
     b->state = "ready";
-    clock_pair(&boot_ms, &wall_us);
-    core_clock_begin(&b->core, boot_ms, wall_us);
-    b->seen_wall_us = wall_us;
     while (!loop_stops(b->loop)) {
         int64_t wanted = turn(b, wait), peers_wait;
 
@@ -450,6 +457,7 @@ int main(int argc, char **argv)
         .timeout_ms = b.config.peer_timeout,
     });
     b.core.time = (struct turn_time){loop_now(b.loop), loop_awake(b.loop), loop_wall_us(b.loop)};
+    begin_clock(&b);
     if (broker_config_store(&b.config)) {
         loop_leave(b.loop);
         e = open_store(&b);

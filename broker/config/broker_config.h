@@ -3,6 +3,7 @@
 #define BROKER_CONFIG_BROKER_CONFIG_H
 
 #include "shared/config/config.h"
+#include "shared/wire/publish.h"
 
 /* clang-format off */
 #define BROKER_SETTINGS(X)                                                               \
@@ -52,7 +53,7 @@
     X(seconds, PUBLISH_TIMEOUT, publish_timeout, "60", 1, 86400, NULL,                    \
       "Seconds after the last request to publish (POST /cotizaciones/quotes) after "     \
       "which its feed is silent: its symbols become stale.")                             \
-    X(int, PUBLISH_KEYS, publish_keys, "200000", 1, 10000000, NULL,                      \
+    X(int, PUBLISH_KEYS, publish_keys, "200000", PUBLISH_PARTS_MAX, 10000000, NULL,      \
       "Idempotency keys that the broker keeps at most, each for ten minutes; beyond "    \
       "that it refuses requests with a new key.")                                        \
     X(seconds, LOCK_TTL_MAX, lock_ttl_max, "600", 1, 600, NULL,                          \

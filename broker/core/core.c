@@ -175,7 +175,7 @@ static void forget(struct core *d, const char *what)
 static bool take_line(struct core *d, struct feed *f, struct wire_record *r, enum err bad,
                       bool is_stampable, struct span topic, struct span record)
 {
-    struct quote_rules rules = core_quote_rules(d, f);
+    struct quote_rules rules = core_quote_rules(d, f->allow_crossed);
     struct span symbol = wire_topic_symbol(topic);
     bool has_time = true;
     enum quote_refusal why = bad == ERR_TOO_LARGE           ? QUOTE_OVERSIZED
@@ -185,7 +185,7 @@ static bool take_line(struct core *d, struct feed *f, struct wire_record *r, enu
     struct book_entry *e = why ? NULL : book_add(d->log.book, symbol);
 
     if (!e) {
-        core_quote_refuse(d, f, f->received, symbol, why ? why : QUOTE_BOOK_FULL);
+        core_quote_refuse(d, f, span_of(f->name), symbol, why ? why : QUOTE_BOOK_FULL);
         return false;
     }
     if (is_stampable && has_time) {

@@ -21,6 +21,7 @@
 #include "broker/config/broker_config.h"
 #include "broker/core/feed.h"
 #include "broker/log/journal.h"
+#include "broker/log/journal_file.h"
 #include "broker/log/log_writer.h"
 #include "broker/core/registry.h"
 #include "shared/base/steady.h"
@@ -58,6 +59,7 @@ struct core_clock {
     struct steady steady;
     uint64_t jumps; /* since the start */
     int64_t last_jump_us;
+    char boot[JOURNAL_FILE_BOOT_MAX]; /* id of the machine's start; "": unknown */
 };
 
 /* The log, and all other data that requests about records read. */
@@ -161,7 +163,7 @@ uint64_t core_publish(struct core *d, enum wire_kind kind, struct span topic, ui
 void core_remember_feed(struct core *d, const struct feed *f);
 /*
  * Mark all symbols whose last quote came from this feed as stale (or as live again), and publish
- * it.
+ * it.  It looks at every symbol, and is counted as work of the turn.
  */
 void core_mark_feed(struct core *d, const struct feed *f, bool is_stale);
 

@@ -76,11 +76,21 @@ static bool is_stored(const struct core *d, const struct feed *f)
     return !d->log.log_writer || journal_stored(d->log.journal) >= f->last_seq;
 }
 
+/* Of requests before those of feeders, then by how many symbols, then by silence. */
+static bool is_less_used(const struct feed *a, const struct feed *b, const uint32_t *symbols)
+{
+    if (a->is_published != b->is_published)
+        return a->is_published;
+    if (symbols[a->index] != symbols[b->index])
+        return symbols[a->index] < symbols[b->index];
+    return a->heard_at < b->heard_at;
+}
+
 /*
- * Find the feed to drop: the one with the fewest symbols; among equals, the one that is silent
- * longest.
+ * Find the feed to drop: one of requests to publish, if there is one; else, if a feeder needs the
+ * place, one of a feeder.
  */
-static struct feed *find_least_used(const struct core *d)
+static struct feed *find_least_used(const struct core *d, bool is_for_requests)
 {
     uint32_t symbols[FEED_COUNT_MAX] = {0};
     struct feed *found = NULL;
@@ -94,10 +104,9 @@ static struct feed *find_least_used(const struct core *d)
     for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
         struct feed *f = feed_table_at(d->feeds, i);
 
-        if (f->is_held || !f->name[0] || !is_stored(d, f))
+        if (f->is_held || !f->name[0] || !is_stored(d, f) || (is_for_requests && !f->is_published))
             continue;
-        if (!found || symbols[f->index] < symbols[found->index] ||
-            (symbols[f->index] == symbols[found->index] && f->heard_at < found->heard_at))
+        if (!found || is_less_used(f, found, symbols))
             found = f;
     }
     return found;
@@ -107,11 +116,11 @@ static struct feed *find_least_used(const struct core *d)
  * Forget the least used of the feeds without a holder whose lines are all stored.  Looks at every
  * symbol.
  */
-static void make_room(struct core *d)
+static void make_room(struct core *d, bool is_for_requests)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 60000};
     static const struct journal_feed none;
-    struct feed *f = find_least_used(d);
+    struct feed *f = find_least_used(d, is_for_requests);
 
     d->work -= 2 * (int64_t)book_count(d->log.book);
     if (!f)
@@ -132,21 +141,21 @@ static void make_room(struct core *d)
     feed_forget(f);
 }
 
-struct feed *core_feed_grant(struct core *d, struct control_request *q, const struct feed_hello *h,
-                             const char *full, const char *invalid, bool *is_new)
+void core_feed_refuse(struct core *d, struct control_request *q, enum err e, const struct feed *f,
+                      const char *why)
 {
     char text[256], owner[CORE_FEED_OWNER_MAX];
-    struct feed *f = NULL;
-    enum err e;
 
-    if (feed_table_lacks_room(d->feeds, h))
-        make_room(d);
-    e = feed_table_hello(d->feeds, h, d->time.awake, &f, is_new);
-    if (!e)
-        return f;
     if (e != ERR_HELD) {
-        answer_error(q, e, e == ERR_FULL ? full : invalid);
-        return NULL;
+        answer_error(q, e, why);
+        return;
+    }
+    if (!f->is_held) {
+        snprintf(text, sizeof text,
+                 "feed %s is that of a feeder, which numbers its lines: choose another feed",
+                 f->name);
+        answer_error(q, e, text);
+        return;
     }
     snprintf(text, sizeof text, "feed %s is held by %s", f->name,
              core_feed_owner(f->pid, f->host, owner));
@@ -155,5 +164,19 @@ struct feed *core_feed_grant(struct core *d, struct control_request *q, const st
     pack_kv_text(&q->pk, "message", span_of(text));
     pack_kv_u(&q->pk, "retry_ms", retry_ms(d, f));
     answer_send(q);
+}
+
+struct feed *core_feed_grant(struct core *d, struct control_request *q, const struct feed_hello *h,
+                             const char *full, const char *invalid, bool *is_new)
+{
+    struct feed *f = NULL;
+    enum err e;
+
+    if (feed_table_lacks_room(d->feeds, h))
+        make_room(d, h->is_published);
+    e = feed_table_hello(d->feeds, h, d->time.awake, &f, is_new);
+    if (!e)
+        return f;
+    core_feed_refuse(d, q, e, f, e == ERR_FULL ? full : invalid);
     return NULL;
 }

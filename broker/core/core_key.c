@@ -9,6 +9,14 @@
 #include "shared/wire/pack.h"
 #include "shared/wire/publish.h"
 
+/* Of this turn; main has compared the clocks in it. */
+static uint64_t boot_ms(const struct core *d)
+{
+    int64_t ms = (d->time.wall_us - d->clock.steady.seen_us) / 1000;
+
+    return ms > 0 ? (uint64_t)ms : 0;
+}
+
 void core_key_enter(struct core *d, const struct key_name *n, const struct key_answer *a)
 {
     struct wire_record r = {
@@ -22,13 +30,16 @@ void core_key_enter(struct core *d, const struct key_name *n, const struct key_a
     msgpack_packer pk;
 
     msgpack_packer_init(&pk, &body, buf_pack_write);
-    msgpack_pack_map(&pk, 7);
+    msgpack_pack_map(&pk, 10);
     pack_kv_text(&pk, "feed", n->feed);
     pack_kv_text(&pk, "key", n->key);
     pack_kv_u(&pk, "part", n->part);
     pack_kv_u(&pk, "hash", a->hash);
     pack_kv_u(&pk, "first", a->first);
     pack_kv_u(&pk, "count", a->count);
+    pack_kv_u(&pk, "epoch", a->epoch);
+    pack_kv_text(&pk, "boot", span_of(d->clock.boot));
+    pack_kv_u(&pk, "boot_ms", boot_ms(d));
     pack_key(&pk, "refused");
     buf_add(&body, a->refused.at, a->refused.len);
     r.body = buf_span(&body);
@@ -39,6 +50,18 @@ void core_key_enter(struct core *d, const struct key_name *n, const struct key_a
     buf_free(&frame);
 }
 
+int64_t core_key_age_ms(const struct core *d, const struct wire_record *r)
+{
+    uint64_t wall_us = (uint64_t)d->time.wall_us, now = boot_ms(d), age,
+             then = pack_find_u(r->body, "boot_ms", UINT64_MAX);
+
+    if (d->clock.boot[0] && span_eq(pack_find_text(r->body, "boot"), d->clock.boot) && then <= now)
+        age = now - then;
+    else
+        age = r->accepted_us < wall_us ? (wall_us - r->accepted_us) / 1000 : 0;
+    return age < KEY_TABLE_MS ? (int64_t)age : KEY_TABLE_MS;
+}
+
 void core_key_restore(struct core *d, struct key_table *keys, const struct wire_record *r)
 {
     struct key_name n = {.feed = pack_find_text(r->body, "feed"),
@@ -47,13 +70,11 @@ void core_key_restore(struct core *d, struct key_table *keys, const struct wire_
     struct key_answer a = {.hash = pack_find_u(r->body, "hash", 0),
                            .first = pack_find_u(r->body, "first", 0),
                            .last = r->seq,
-                           .count = pack_find_u(r->body, "count", 0)};
-    int64_t age_ms = (d->time.wall_us - (int64_t)r->accepted_us) / 1000;
+                           .count = pack_find_u(r->body, "count", 0),
+                           .epoch = pack_find_u(r->body, "epoch", 0)};
+    int64_t age_ms = core_key_age_ms(d, r);
     struct pack_value refused;
 
-    d->last_key = r->seq;
-    if (age_ms < 0)
-        age_ms = 0;
     if (publish_is_key(n.key) && pack_find(r->body, "refused", &refused, &a.refused) &&
         age_ms < KEY_TABLE_MS && key_table_has_room(keys, d->time.awake) &&
         !key_table_find(keys, &n, d->time.awake))

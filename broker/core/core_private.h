@@ -76,11 +76,14 @@ void core_feed_pack_former(struct core *d, const struct feed *f, msgpack_packer 
  */
 struct feed *core_feed_grant(struct core *d, struct control_request *q, const struct feed_hello *h,
                              const char *full, const char *invalid, bool *is_new);
+/* Answer with the error of feed_table_hello; f: the holder of ERR_HELD; why: the text otherwise. */
+void core_feed_refuse(struct core *d, struct control_request *q, enum err e, const struct feed *f,
+                      const char *why);
 
 /* core_quote.c: what becomes of a quote of a feed, whichever way it came. */
-struct quote_rules core_quote_rules(const struct core *d, const struct feed *f);
-/* Count and log; `line` of the feed. */
-void core_quote_refuse(struct core *d, struct feed *f, uint64_t line, struct span symbol,
+struct quote_rules core_quote_rules(const struct core *d, bool allow_crossed);
+/* Count and log, as line f->received; f is NULL if no feed was granted for it. */
+void core_quote_refuse(struct core *d, struct feed *f, struct span feed, struct span symbol,
                        enum quote_refusal why);
 /* The two members "refused" and "refusals" of a `received`. */
 void core_quote_pack_refusals(const struct feed *f, msgpack_packer *pk);
@@ -107,6 +110,11 @@ struct key_answer;
 struct key_table;
 /* Append the key and its answer to the ring. */
 void core_key_enter(struct core *d, const struct key_name *n, const struct key_answer *a);
+/*
+ * How long ago the key was entered, at most KEY_TABLE_MS: by the time since the machine started, if
+ * that is the same start, so that a wall clock which was set drops no key; else by the wall clock.
+ */
+int64_t core_key_age_ms(const struct core *d, const struct wire_record *r);
 void core_key_restore(struct core *d, struct key_table *keys, const struct wire_record *r);
 
 /* core_page.c */

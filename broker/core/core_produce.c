@@ -4,7 +4,10 @@
  * All accepted quotes of a request are entered into the ring as a whole or not at all, also when
  * the process is killed meanwhile, and have positions one after the other.  With a key, the answer
  * is kept (key_table.h): the request can be repeated after a lost answer.  A request holds its
- * feed's name for PUBLISH_TIMEOUT, as a feeder's line does for the time of its lease.
+ * feed's name for PUBLISH_TIMEOUT, as a feeder's line does for the time of its lease.  A request of
+ * which no quote is accepted is granted no name; it only prolongs the time of one that it has.  The
+ * names of feeders are never granted: their lines have numbers, which requests must not disturb.
+ * Each quote makes its own symbol live; a request touches no other symbol, unless it ends the feed.
  *
  * One request has at most PUBLISH_QUOTES_MAX quotes, which is the work of a burst of lines; the
  * turn takes no further control message then.  Answers that wait for the store: CORE_UNSTORED_MAX
@@ -24,7 +27,8 @@
 
 #define CORE_UNSTORED_MAX 256
 #define CORE_UNSTORED_MS 1000
-#define ROW_BYTES 160 /* that the ring needs beyond a row's own, at most */
+#define ROW_BYTES 160                    /* that the ring needs beyond a row's own, at most */
+#define WHOLE_FACTOR 0x9E3779B97F4A7C15u /* odd: another `whole` is another hash */
 
 /* An answer that waits until its quotes are stored. */
 struct unstored {
@@ -108,16 +112,6 @@ static bool take_row(struct span *c, struct row *out)
     return true;
 }
 
-static uint64_t hash_of(struct span bytes)
-{
-    size_t words = bytes.len & ~(size_t)7;
-    uint64_t h = hash_words(bytes.len, bytes.at, words);
-
-    for (size_t i = words; i < bytes.len; i++)
-        h = hash_byte(h, bytes.at[i]);
-    return h;
-}
-
 /* Read the request. Returns NULL, or a text that states the error. */
 static const char *read_request(const struct control_request *q, struct production *p)
 {
@@ -139,7 +133,7 @@ static const char *read_request(const struct control_request *q, struct producti
     if (!pack_find(q->map, "quotes", &list, &raw) || list.type != PACK_ARRAY ||
         list.count > PUBLISH_QUOTES_MAX)
         return "quotes must be an array of at most 256 rows";
-    p->hash = hash_of(raw) + p->is_ended;
+    p->hash = hash_bytes(0, raw) + p->is_ended + pack_find_u(q->map, "whole", 0) * WHOLE_FACTOR;
     rows = raw;
     (void)pack_next(&rows, &list);
     p->rows = rows;
@@ -152,10 +146,10 @@ static const char *read_request(const struct control_request *q, struct producti
 
 /* --- the answer -------------------------------------------------------------------------- */
 
-static void pack_answer(struct core *d, msgpack_packer *pk, struct buf *out,
-                        const struct key_answer *a, bool is_repeated)
+static void pack_answer(msgpack_packer *pk, struct buf *out, const struct key_answer *a,
+                        bool is_repeated)
 {
-    pack_kv_u(pk, "epoch", d->log.epoch);
+    pack_kv_u(pk, "epoch", a->epoch);
     pack_kv_u(pk, "count", a->count);
     pack_kv_u(pk, "first", a->first);
     pack_kv_bool(pk, "repeated", is_repeated);
@@ -188,7 +182,7 @@ static void answer(struct core *d, struct control_request *q, const struct produ
     msgpack_packer pk;
 
     msgpack_packer_init(&pk, &members, buf_pack_write);
-    pack_answer(d, &pk, &members, a, is_repeated);
+    pack_answer(&pk, &members, a, is_repeated);
     if (p->wants_stored && d->log.log_writer && !is_stored(d, a->last) &&
         all->waiting_count < CORE_UNSTORED_MAX) {
         struct unstored *w = &all->waiting[all->waiting_count++];
@@ -230,9 +224,35 @@ int64_t core_produce_tick(struct core *d)
 
 /* --- publishing -------------------------------------------------------------------------- */
 
-/* The feed of the request.  NULL: it has been answered. */
-static struct feed *take_feed(struct core *d, struct control_request *q, const struct production *p)
+/* Why the fields are refused, whatever the book has room for; QUOTE_ACCEPTED: they are not. */
+static enum quote_refusal judge_row(const struct core *d, const struct row *row, bool *has_time)
 {
+    struct quote_rules rules = core_quote_rules(d, false);
+
+    return row->why                        ? row->why
+           : !quote_is_symbol(row->symbol) ? QUOTE_BAD_SYMBOL
+                                           : quote_check_line(row->body, &rules, has_time);
+}
+
+/* Will one of the quotes be accepted, at least? */
+static bool has_acceptable(const struct core *d, const struct production *p)
+{
+    bool has_room = book_count(d->log.book) < (size_t)d->config->max_symbols_total, has_time;
+    struct span rows = p->rows;
+    struct row row;
+
+    for (uint32_t i = 0; i < p->count && take_row(&rows, &row); i++)
+        if (!judge_row(d, &row, &has_time) && (has_room || book_find(d->log.book, row.symbol)))
+            return true;
+    return false;
+}
+
+/* The feed of the request, NULL if it needs none.  false: the request has been answered. */
+static bool take_feed(struct core *d, struct control_request *q, const struct production *p,
+                      struct feed **out)
+{
+    static const char full[] = "too many feeds are published by requests, or too many in all",
+                      invalid[] = "feed must be 1 to 64 of A-Z a-z 0-9 . _ -";
     struct feed_hello h = {
         .name = p->name.feed,
         .owner = SPAN(CORE_PRODUCE_OWNER),
@@ -241,21 +261,24 @@ static struct feed *take_feed(struct core *d, struct control_request *q, const s
         .is_published = true,
         .lease_ms = d->config->publish_timeout,
     };
+    enum err e = feed_table_judge(d->feeds, &h, out);
     bool is_new = false;
-    struct feed *f =
-        core_feed_grant(d, q, &h, "too many feeds are published by requests, or too many in all",
-                        "feed must be 1 to 64 of A-Z a-z 0-9 . _ -", &is_new);
 
-    if (!f)
-        return NULL;
-    if (is_new) {
-        core_feed_log_grant(d, f);
-        f->has_published = true;
-        core_remember_feed(d, f);
-        if (f->received)
-            core_mark_feed(d, f, false);
+    if (e) {
+        core_feed_refuse(d, q, e, *out, e == ERR_FULL ? full : invalid);
+        return false;
     }
-    return f;
+    if (!(*out && (*out)->is_held) && !has_acceptable(d, p)) {
+        *out = NULL;
+        return true;
+    }
+    *out = core_feed_grant(d, q, &h, full, invalid, &is_new);
+    if (*out && is_new) {
+        core_feed_log_grant(d, *out);
+        (*out)->has_published = true;
+        core_remember_feed(d, *out);
+    }
+    return *out != NULL;
 }
 
 /* The field that a rule across fields, or of the broker alone, is about. */
@@ -267,27 +290,25 @@ static struct span field_of(enum quote_refusal why)
                                                                : SPAN("");
 }
 
-/* Enter the quote as the next line.  Not QUOTE_ACCEPTED: it is refused. */
+/* Enter the quote as the next line.  Not QUOTE_ACCEPTED: it is refused; so are all without feed. */
 static enum quote_refusal enter_row(struct core *d, struct feed *f, const struct production *p,
                                     struct row *row)
 {
-    struct quote_rules rules = core_quote_rules(d, f);
     struct wire_record r = {.kind = WIRE_QUOTE, .sent_us = p->sent, .body = row->body};
     struct book_entry *e = NULL;
     char topic[WIRE_TOPIC_MAX];
     struct span record;
     bool has_time = true;
 
-    if (!row->why && !quote_is_symbol(row->symbol))
-        row->why = QUOTE_BAD_SYMBOL;
-    if (!row->why)
-        row->why = quote_check_line(row->body, &rules, &has_time);
-    if (!row->why && !(e = book_add(d->log.book, row->symbol)))
+    row->why = judge_row(d, row, &has_time);
+    if (f && !row->why)
+        e = book_add(d->log.book, row->symbol);
+    if (!row->why && !e)
         row->why = QUOTE_BOOK_FULL;
-    if (row->why) {
+    if (!f || row->why) {
         if (!row->field.len)
             row->field = field_of(row->why);
-        core_quote_refuse(d, f, f->received, row->symbol, row->why);
+        core_quote_refuse(d, f, p->name.feed, row->symbol, row->why);
         return row->why;
     }
     record = core_quote_pack(d, &r, has_time);
@@ -307,7 +328,8 @@ static void enter_rows(struct core *d, struct feed *f, struct production *p, str
         struct row row;
 
         (void)take_row(&p->rows, &row);
-        f->received++;
+        if (f)
+            f->received++;
         if (!enter_row(d, f, p, &row))
             continue;
         refused_count++;
@@ -340,31 +362,40 @@ static void end_feed(struct core *d, struct feed *f)
     core_remember_feed(d, f);
 }
 
+/* Enter all rows, and the key with its answer, as one batch. */
+static void enter(struct core *d, struct feed *f, struct production *p, struct buf *refused,
+                  struct key_answer *a)
+{
+    uint64_t before = journal_head(d->log.journal), last;
+
+    journal_begin_batch(d->log.journal);
+    enter_rows(d, f, p, refused);
+    last = journal_head(d->log.journal);
+    a->first = last > before ? before + 1 : 0;
+    a->refused = buf_span(refused);
+    if (p->name.key.len && d->log.log_writer)
+        core_key_enter(d, &p->name, a);
+    journal_end_batch(d->log.journal);
+    a->last = journal_head(d->log.journal);
+    publish_entered(d, before + 1, last);
+}
+
 static void publish(struct core *d, struct control_request *q, struct production *p)
 {
-    struct feed *f = take_feed(d, q, p);
-    struct key_answer a = {.hash = p->hash, .count = p->count};
+    struct key_answer a = {.hash = p->hash, .count = p->count, .epoch = d->log.epoch};
     struct buf refused = {0};
-    uint64_t before, last;
+    struct feed *f = NULL;
 
-    if (!f)
+    if (!take_feed(d, q, p, &f))
         return;
-    before = journal_head(d->log.journal);
-    journal_begin_batch(d->log.journal);
-    enter_rows(d, f, p, &refused);
-    last = journal_head(d->log.journal);
-    a.first = last > before ? before + 1 : 0;
-    a.refused = buf_span(&refused);
-    if (p->name.key.len && d->log.log_writer)
-        core_key_enter(d, &p->name, &a);
-    journal_end_batch(d->log.journal);
-    a.last = journal_head(d->log.journal);
-    publish_entered(d, before + 1, last);
-    journal_feed(d->log.journal, f->index)->received = f->received;
-    f->last_seq = a.last;
+    enter(d, f, p, &refused, &a);
+    if (f) {
+        journal_feed(d->log.journal, f->index)->received = f->received;
+        f->last_seq = a.last;
+    }
     if (p->name.key.len)
         key_table_add(d->producers->keys, &p->name, &a, 0, d->time.awake);
-    if (p->is_ended)
+    if (f && p->is_ended)
         end_feed(d, f);
     answer(d, q, p, &a, false);
     buf_free(&refused);

@@ -51,6 +51,7 @@ void core_mark_feed(struct core *d, const struct feed *f, bool is_stale)
     msgpack_pack_map(&pk, 2);
     pack_kv_text(&pk, "state", is_stale ? SPAN("stale") : SPAN("live"));
     pack_kv_text(&pk, "feed", span_of(f->name));
+    d->work -= (int64_t)book_count(d->log.book);
     for (size_t i = 0; i < book_count(d->log.book); i++) {
         struct book_entry *e = book_at(d->log.book, i);
         char topic[WIRE_TOPIC_MAX];
@@ -59,6 +60,7 @@ void core_mark_feed(struct core *d, const struct feed *f, bool is_stale)
         if (e->feed != f->index || e->is_stale == is_stale || !e->seq)
             continue;
         e->is_stale = is_stale;
+        d->work -= CORE_WORK_ENTRY;
         len = wire_topic(topic, (struct span){e->symbol, e->symbol_len});
         book_touch(
             d->log.book, e,

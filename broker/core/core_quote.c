@@ -2,6 +2,7 @@
  * core_quote: one quote of a feed, refused or entered into ring and book, whichever way it came.
  */
 #include <msgpack.h>
+#include <stdio.h>
 
 #include "broker/core/core_private.h"
 #include "shared/base/log.h"
@@ -15,24 +16,27 @@ static int64_t latest_us(const struct core *d)
     return d->time.wall_us - (ahead < 0 ? ahead : 0);
 }
 
-struct quote_rules core_quote_rules(const struct core *d, const struct feed *f)
+struct quote_rules core_quote_rules(const struct core *d, bool allow_crossed)
 {
     return (struct quote_rules){.now_us = latest_us(d),
                                 .max_future_us = d->config->max_future * 1000,
-                                .allow_crossed = f->allow_crossed};
+                                .allow_crossed = allow_crossed};
 }
 
-void core_quote_refuse(struct core *d, struct feed *f, uint64_t line, struct span symbol,
+void core_quote_refuse(struct core *d, struct feed *f, struct span feed, struct span symbol,
                        enum quote_refusal why)
 {
     static struct log_limit limit = {.burst = 5, .interval_ms = 10000};
+    char line[32] = "";
 
     d->refused++;
-    feed_refuse(f, line, why);
-    log_limited(&limit, d->time.now, LOG_WARNING,
-                "feed %s: quote of %.*s refused: %s (%s), line %llu", f->name, (int)symbol.len,
-                symbol.at, quote_refusal_name(why), quote_refusal_text(why),
-                (unsigned long long)line);
+    if (f) {
+        feed_refuse(f, f->received, why);
+        snprintf(line, sizeof line, ", line %llu", (unsigned long long)f->received);
+    }
+    log_limited(&limit, d->time.now, LOG_WARNING, "feed %.*s: quote of %.*s refused: %s (%s)%s",
+                (int)feed.len, feed.at, (int)symbol.len, symbol.at, quote_refusal_name(why),
+                quote_refusal_text(why), line);
 }
 
 void core_quote_pack_refusals(const struct feed *f, msgpack_packer *pk)

@@ -84,10 +84,18 @@ static void take_last(void *ctx, const struct store_last *l)
     buf_add(&e->record, l->record.at, l->record.len);
 }
 
+static bool is_young_key(void *ctx, const struct wire_record *r)
+{
+    return pack_check(r->body) || core_key_age_ms(ctx, r) < KEY_TABLE_MS;
+}
+
 static void take_key(void *ctx, const struct wire_record *r)
 {
+    struct core *d = ctx;
+
+    d->last_key = r->seq;
     if (!pack_check(r->body))
-        core_produce_restore(ctx, r);
+        core_produce_restore(d, r);
 }
 
 enum err core_restore(struct core *d, char error[LOG_WRITER_ERROR_MAX])
@@ -101,8 +109,7 @@ enum err core_restore(struct core *d, char error[LOG_WRITER_ERROR_MAX])
     if (!e)
         e = store_each_last(s, take_last, d, error);
     if (!e)
-        e = store_each_key(s, (uint64_t)d->time.wall_us - (uint64_t)KEY_TABLE_MS * 1000,
-                           (size_t)d->config->publish_keys, take_key, d, error);
+        e = store_each_key(s, (size_t)d->config->publish_keys, is_young_key, take_key, d, error);
     if (!e)
         e = store_state(s, &state, error);
     if (e)

@@ -42,7 +42,7 @@ static bool is_name(struct span s)
     return true;
 }
 
-static struct feed *find(struct feed_table *t, struct span name)
+static struct feed *find(const struct feed_table *t, struct span name)
 {
     for (size_t i = 0; i < t->count; i++)
         if (span_eq(name, t->feeds[i]->name))
@@ -157,19 +157,30 @@ void feed_forget(struct feed *f)
     *f = (struct feed){.index = f->index};
 }
 
-enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int64_t now,
-                          struct feed **out, bool *is_new)
+enum err feed_table_judge(const struct feed_table *t, const struct feed_hello *h, struct feed **out)
 {
-    struct feed *f = find(t, h->name);
+    const struct feed *f = *out = find(t, h->name);
 
     if (!is_valid(h))
         return ERR_INVALID;
-    if (f && f->is_held && !span_eq(h->owner, f->owner)) {
-        *out = f;
+    if (f && f->is_held && !span_eq(h->owner, f->owner))
         return ERR_HELD;
-    }
+    if (f && h->is_published && f->has_published && !f->is_published)
+        return ERR_HELD;
     if ((!f || !f->is_held) && has_all_names(t, h))
         return ERR_FULL;
+    return OK;
+}
+
+enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int64_t now,
+                          struct feed **out, bool *is_new)
+{
+    struct feed *f = NULL;
+    enum err e = feed_table_judge(t, h, &f);
+
+    *out = f;
+    if (e)
+        return e;
     if (!f)
         f = add(t, h->name);
     if (!f)

@@ -105,8 +105,16 @@ struct feed_hello {
 };
 
 /*
+ * Could the name be granted?  Errors as feed_table_hello, except that there may be no room in all;
+ * *out: the feed of that name, or NULL.  Changes nothing.
+ */
+MUST_CHECK enum err feed_table_judge(const struct feed_table *t, const struct feed_hello *h,
+                                     struct feed **out);
+/*
  * Request the name.  OK: *out is granted; *is_new: it is a new grant, not the same one again.
- * ERR_HELD: *out is the holder.  ERR_INVALID: name, owner, peer or acked out of bounds. ERR_FULL:
+ * ERR_HELD: *out has another holder; or a feeder has published under the name, and h is a request
+ * to publish, which must not disturb the numbers of the feeder's lines, even if the feeder is
+ * silent.  ERR_INVALID: name, owner, peer or acked out of bounds. ERR_FULL:
  * FEED_NAMES_PER_PEER names of this peer (FEED_PUBLISHED_MAX of requests), or FEED_COUNT_MAX that
  * published (the caller may feed_forget one first: feed_table_lacks_room).  Names that never
  * published make room: first the one that is silent longest, names with a holder last.

@@ -34,6 +34,7 @@ struct key_answer {
     uint64_t first;      /* position of the first accepted quote, 0: none was accepted */
     uint64_t last;       /* the answer is as durable as this position */
     uint64_t count;      /* quotes in the request */
+    uint64_t epoch;      /* of the log when it was answered, to which the positions belong */
     struct span refused; /* msgpack: rows [index, reason, field]; valid until the table changes */
 };
 

@@ -100,10 +100,14 @@ MUST_CHECK enum err store_each_feed(struct store *s,
                                     char error[STORE_ERROR_MAX]);
 
 /*
- * The records of kind WIRE_KEY that were accepted since then, the oldest first: the newest `max` of
- * them, as far as the log still has them.
+ * The newest records of kind WIRE_KEY, as far as the log still has them, the oldest first: at most
+ * `max`, and none that is older than one of which is_young is false.  Where the chain of keys is
+ * broken (positions that the disk did not store, or damage), the next older key is searched for
+ * among STORE_KEY_SCAN positions in all.
  */
-MUST_CHECK enum err store_each_key(struct store *s, uint64_t since_us, size_t max,
+#define STORE_KEY_SCAN ((uint64_t)1 << 20)
+MUST_CHECK enum err store_each_key(struct store *s, size_t max,
+                                   bool (*is_young)(void *ctx, const struct wire_record *r),
                                    void (*take)(void *ctx, const struct wire_record *r), void *ctx,
                                    char error[STORE_ERROR_MAX]);
 

@@ -29,11 +29,31 @@ static bool read_key(struct store *s, uint64_t seq, struct wire_record *out, sql
     return out->prev < seq;
 }
 
-enum err store_each_key(struct store *s, uint64_t since_us, size_t max,
+/*
+ * The newest key below the position, 0: there is none.  Looks at *budget positions at most, and
+ * takes those from it.
+ */
+static uint64_t find_key(struct store *s, uint64_t below, uint64_t *budget)
+{
+    sqlite3_stmt *stmt = store_statement(s, STORE_KEY_DOWN);
+    uint64_t floor = below > *budget ? below - *budget : 1, found = 0;
+
+    sqlite3_bind_int(stmt, 1, WIRE_KEY);
+    statement_bind_u(stmt, 2, below);
+    statement_bind_u(stmt, 3, floor);
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        found = statement_column_u(stmt, 0);
+    sqlite3_reset(stmt);
+    *budget -= below - (found ? found : floor);
+    return found;
+}
+
+enum err store_each_key(struct store *s, size_t max,
+                        bool (*is_young)(void *ctx, const struct wire_record *r),
                         void (*take)(void *ctx, const struct wire_record *r), void *ctx,
                         char error[STORE_ERROR_MAX])
 {
-    uint64_t *seqs = NULL, seq = 0;
+    uint64_t *seqs = NULL, seq = 0, budget = STORE_KEY_SCAN;
     size_t count = 0, cap = 0;
     struct wire_record r;
     sqlite3_stmt *stmt;
@@ -46,7 +66,13 @@ enum err store_each_key(struct store *s, uint64_t since_us, size_t max,
     if (sqlite3_step(stmt) == SQLITE_ROW)
         seq = statement_column_u(stmt, 0);
     sqlite3_reset(stmt);
-    while (seq && count < max && read_key(s, seq, &r, &stmt) && r.accepted_us >= since_us) {
+    while (seq && count < max) {
+        if (!read_key(s, seq, &r, &stmt)) {
+            seq = find_key(s, seq, &budget);
+            continue;
+        }
+        if (!is_young(ctx, &r))
+            break;
         ARRAY_RESERVE(seqs, cap, count + 1);
         seqs[count++] = seq;
         seq = r.prev;

@@ -89,6 +89,8 @@
     X(CHAIN_AT, "SELECT seq, records FROM chain WHERE block = ?1 AND symbol = ?2")              \
     X(CHAIN_BLOCK, "SELECT symbol, seq, records FROM chain WHERE block = ?1")                   \
     X(ROW_AT, STORE_ROW "WHERE seq = ?1")                                                       \
+    X(KEY_DOWN, "SELECT seq FROM log WHERE kind = ?1 AND seq < ?2 AND seq >= ?3"                \
+                " ORDER BY seq DESC LIMIT 1")                                                   \
     X(ROWS_UP, STORE_ROW "WHERE seq >= ?1 AND seq <= ?2 ORDER BY seq")                          \
     X(ROWS_DOWN, STORE_ROW "WHERE seq >= ?1 AND seq <= ?2 ORDER BY seq DESC")                   \
     X(ROW_FROM, STORE_ROW "WHERE seq >= ?1 ORDER BY seq LIMIT 1")                               \

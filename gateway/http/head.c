@@ -251,6 +251,9 @@ static bool has_repeated(const struct head *h)
                                        "Authorization",
                                        "Content-Length",
                                        "Content-Type",
+                                       "Content-Encoding",
+                                       "Idempotency-Key",
+                                       "X-Feed",
                                        "Sec-WebSocket-Key",
                                        "Sec-WebSocket-Version",
                                        "Access-Control-Request-Method"};

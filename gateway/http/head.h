@@ -57,8 +57,8 @@
       "A header's name is empty or has a character that a name may not have.",                    \
       "Letters, digits and !#$%&'*+-.^_`|~ only, and no space before the colon.")                 \
     X(repeated, 400, "bad_request", "A header that may come only once came twice.",               \
-      "Send it once: Host, Origin, Authorization, Content-Length, Sec-WebSocket-Key, "            \
-      "…-Version.")                                                                               \
+      "Send it once: Host, Origin, Authorization, Content-Length, -Type, -Encoding, "             \
+      "Idempotency-Key, X-Feed, Sec-WebSocket-Key, -Version, Access-Control-Request-Method.")     \
     X(no_host, 400, "bad_request", "The Host header is missing.",                                 \
       "HTTP/1.1 demands it: 'Host: name:port' as in the address.")                                \
     X(host, 400, "bad_request", "The Host header is not a host and perhaps a port.",              \

@@ -43,12 +43,14 @@ static bool take_refusal(struct span *c, uint32_t *left, struct publish_refusal 
 bool publish_reply_add(struct publish_reply *p, struct span answer)
 {
     uint64_t count = pack_find_u(answer, "count", UINT64_MAX),
-             seq = pack_find_u(answer, "first", 0);
+             seq = pack_find_u(answer, "first", 0), epoch = pack_find_u(answer, "epoch", 0);
     struct span c;
     uint32_t left = broker_answer_list(answer, "refused", &c), refused = left;
     bool is_first = p->count == 0;
     struct publish_refusal r;
 
+    if (is_first)
+        p->epoch = epoch;
     if (count > UINT16_MAX || left > count || (left < count && !seq))
         return false;
     take_refusal(&c, &left, &r);
@@ -60,11 +62,12 @@ bool publish_reply_add(struct publish_reply *p, struct span answer)
             take_refusal(&c, &left, &r);
         } else {
             member_u(&p->quotes, "seq", seq++);
+            if (epoch != p->epoch)
+                member_epoch(&p->quotes, "epoch", epoch);
             buf_addc(&p->quotes, '}');
             p->accepted++;
         }
     }
-    p->epoch = pack_find_u(answer, "epoch", 0);
     p->is_repeated = pack_find_bool(answer, "repeated", false) && (is_first || p->is_repeated);
     p->is_stored = pack_find_bool(answer, "stored", false); /* its positions are the highest */
     return !left && (refused == 0 || r.index == UINT64_MAX);

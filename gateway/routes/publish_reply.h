@@ -14,7 +14,7 @@
 struct publish_reply {
     struct buf quotes; /* JSON: the elements of "quotes" */
     uint32_t count, accepted;
-    uint64_t epoch;
+    uint64_t epoch;   /* of the first part; quotes of another epoch have their own */
     bool is_repeated; /* all of it */
     bool is_stored;   /* all of it: the last part is, and only its answer waited for the store */
 };

@@ -156,128 +156,187 @@ static bool read_quotes(struct request *r, struct quotes_body *quotes, struct re
     return false;
 }
 
-static void retry_after(struct span answer, struct reply *p)
-{
-    uint64_t ms = pack_find_u(answer, "retry_ms", 1000);
+/* Why a part has no positions. */
+struct part_fault {
+    int status, retry_after; /* 0: no Retry-After */
+    const char *code, *hint;
+    char message[240];
+};
 
-    buf_printf(&p->headers, "Retry-After: %llu\r\n", (unsigned long long)(ms + 999) / 1000);
+static void set_fault(struct part_fault *f, int status, const char *code, const char *hint,
+                      const char *message)
+{
+    *f = (struct part_fault){.status = status, .code = code, .hint = hint};
+    span_copy(f->message, sizeof f->message, span_of(message));
 }
 
 /* The broker refuses the whole part. */
-static void explain(const struct request *r, struct span answer, struct reply *p)
+static void explain(struct span answer, struct part_fault *f)
 {
     struct span error = pack_find_text(answer, "error"), text = pack_find_text(answer, "message");
+    uint64_t retry_ms = pack_find_u(answer, "retry_ms", 0);
     char message[200];
 
     snprintf(message, sizeof message, "The broker refuses: %.*s.",
              text.len < 150 ? (int)text.len : 150, text.at);
-    if (span_eq(error, "held")) {
-        reply_error(p, r, 409, "held", message,
-                    "Publish to another feed (header X-Feed), or end that feeder.");
-        retry_after(answer, p);
-    } else if (span_eq(error, "stale")) {
-        reply_error(p, r, 422, "key_reused", "This Idempotency-Key came with another body before.",
-                    "Repeat the same body with it, or choose a new key for new quotes.");
-    } else if (span_eq(error, "invalid")) {
-        reply_error(p, r, 400, "bad_request", message, "X-Feed: 1 to 64 of A-Z a-z 0-9 . _ -");
-    } else if (span_eq(error, "too_large")) {
-        reply_error(p, r, 413, "too_large", message, "Send fewer quotes at once.");
-    } else if (span_eq(error, "full")) {
-        reply_error(p, r, 429, "too_many_requests", message,
-                    "Ask again later, or raise PUBLISH_KEYS at the broker.");
-        retry_after(answer, p);
-    } else if (span_eq(error, "not_found")) {
-        route_unavailable(p, r, "bad_answer", "The broker does not know this request.",
-                          "Check that gateway and broker have the same version.", 5);
-    } else {
-        route_unavailable(p, r, "bad_answer",
-                          "The gateway does not understand the broker's answer.",
-                          "Check that both have the same version.", 5);
-    }
+    if (span_eq(error, "held"))
+        set_fault(f, 409, "held",
+                  "Publish to another feed (header X-Feed), or end that feeder if it runs.",
+                  message);
+    else if (span_eq(error, "stale"))
+        set_fault(f, 422, "key_reused",
+                  "Repeat the same body with it, or choose a new key for new quotes.",
+                  "This Idempotency-Key came with another body before.");
+    else if (span_eq(error, "invalid"))
+        set_fault(f, 400, "bad_request", "X-Feed: 1 to 64 of A-Z a-z 0-9 . _ -", message);
+    else if (span_eq(error, "too_large"))
+        set_fault(f, 413, "too_large", "Send fewer quotes at once.", message);
+    else if (span_eq(error, "full"))
+        set_fault(f, 429, "too_many_requests",
+                  "Ask again later, or raise PUBLISH_KEYS at the broker.", message);
+    else if (span_eq(error, "not_found"))
+        set_fault(f, 503, "bad_answer", "Check that gateway and broker have the same version.",
+                  "The broker does not know this request.");
+    else
+        set_fault(f, 503, "bad_answer", "Check that both have the same version.",
+                  "The gateway does not understand the broker's answer.");
+    f->retry_after = f->status == 503                    ? 5
+                     : f->status == 429 || retry_ms != 0 ? (int)((retry_ms + 999) / 1000)
+                                                         : 0;
+    if (f->status == 429 && !retry_ms)
+        f->retry_after = 1;
 }
 
 /* There is no answer: is it certain that nothing was published? */
-static void explain_silence(const struct request *r, bool is_sent, struct reply *p)
+static void explain_silence(bool is_sent, struct part_fault *f)
 {
     if (!is_sent)
-        route_unavailable(p, r, "broker_away", "The broker is away: nothing was published.",
-                          "Ask again.", 1);
+        set_fault(f, 503, "broker_away", "Ask again.",
+                  "The broker is away: nothing was published.");
     else
-        route_unavailable(p, r, "no_answer",
-                          "The broker did not answer: the quotes may be published or not.",
-                          "Repeat the request with the same Idempotency-Key: with one, each quote "
-                          "is published once.",
-                          1);
+        set_fault(f, 503, "no_answer",
+                  "Repeat the request with the same Idempotency-Key: with one, each quote is "
+                  "published once.",
+                  "The broker did not answer: the quotes may be published or not.");
+    f->retry_after = 1;
 }
 
-/* One part.  False: the reply says why there is no answer to it. */
-static bool send_part(struct service *s, struct request *r, const struct quotes_request *head,
+/* One part.  False: *f says why there are no positions. */
+static bool send_part(struct service *s, const struct quotes_request *head,
                       const struct quotes_body *quotes, size_t number, struct publish_reply *out,
-                      struct reply *p)
+                      struct part_fault *f)
 {
     struct loop_request q = {.kind = LOOP_REQUEST_BROKER, .op = "publish"};
-    struct buf answer = {0};
-    bool ok = false, is_answered;
+    enum loop_request_outcome outcome;
+    bool ok = false;
 
     q.members = quotes_body_pack(quotes, number, head, &q.arguments);
-    is_answered = route_request(s, r, &q, p);
+    outcome = loop_request_post(s->core, &q);
     buf_free(&q.arguments);
-    if (!is_answered)
-        return false;
-    answer = p->body;
-    p->body = (struct buf){0};
-    if (q.status != 200)
-        explain_silence(r, q.is_sent || number, p);
-    else if (pack_find_text(buf_span(&answer), "error").len)
-        explain(r, buf_span(&answer), p);
-    else if (publish_reply_add(out, buf_span(&answer)))
+    if (outcome == LOOP_REQUEST_BUSY) {
+        set_fault(f, 503, "busy", "Ask less often, or raise HTTP_THREADS.",
+                  "Too many requests are waiting for an answer.");
+        f->retry_after = 1;
+    } else if (outcome == LOOP_REQUEST_CANCELLED && !q.serial) {
+        set_fault(f, 503, "draining", "Ask another gateway, or this one once it has restarted.",
+                  "This gateway is stopping.");
+        f->retry_after = 2;
+    } else if (outcome != LOOP_REQUEST_ANSWERED || q.status != 200) {
+        explain_silence(outcome == LOOP_REQUEST_ANSWERED ? q.is_sent : q.serial != 0, f);
+    } else if (!pack_find_text(buf_span(&q.body), "error").len &&
+               publish_reply_add(out, buf_span(&q.body))) {
         ok = true;
-    else
-        explain(r, SPAN("\x80"), p); /* an empty map */
-    buf_free(&answer);
+    } else {
+        explain(buf_span(&q.body), f);
+    }
+    if (outcome == LOOP_REQUEST_ANSWERED)
+        buf_free(&q.body);
     return ok;
 }
 
-static void send_all(struct service *s, struct request *r, const struct quotes_request *head,
-                     const struct quotes_body *quotes, struct reply *p)
+/* The error, and which quotes of the request are published nevertheless. */
+static void reply_fault(const struct request *r, const struct part_fault *f,
+                        const struct publish_reply *out, const struct quotes_request *head,
+                        struct reply *p)
 {
-    struct publish_reply out = {0};
-    struct buf members = {0};
-    bool ok = true;
+    struct buf members = {0}, message = {0}, hint = {0};
 
-    for (size_t i = 0; i < quotes->part_count && ok; i++)
-        ok = send_part(s, r, head, quotes, i, &out, p);
-    if (ok)
-        publish_reply_members(&out, head->feed, &members);
-    if (ok && out.count && !out.accepted) {
+    buf_adds(&message, f->message);
+    buf_adds(&hint, f->hint);
+    if (out->count) {
+        buf_printf(&message,
+                   "  The first %u quotes of this request are answered in `quotes`: %u of them "
+                   "are published.",
+                   out->count, out->accepted);
+        if (head->key.len)
+            buf_adds(&hint, "  A repetition of the whole request with the same Idempotency-Key is "
+                            "safe: these quotes keep their answers, the others are published.");
+        else
+            buf_printf(&hint,
+                       "  Do not send these again, only those from index %u on; with an "
+                       "Idempotency-Key the whole request could be repeated.",
+                       out->count);
+        publish_reply_members(out, head->feed, &members);
+    }
+    reply_error(p, r, f->status, f->code, buf_text(&message), buf_text(&hint));
+    if (f->retry_after)
+        buf_printf(&p->headers, "Retry-After: %d\r\n", f->retry_after);
+    if (members.len)
+        reply_error_add(p, buf_span(&members));
+    buf_free(&members);
+    buf_free(&message);
+    buf_free(&hint);
+}
+
+static void reply_all(const struct request *r, const struct publish_reply *out,
+                      const struct quotes_request *head, struct reply *p)
+{
+    struct buf members = {0};
+
+    publish_reply_members(out, head->feed, &members);
+    if (out->count && !out->accepted) {
         reply_error(p, r, 422, "quotes_refused", "No quote was accepted.",
                     "The member quotes says of each why: its code and field.");
         reply_error_add(p, buf_span(&members));
-    } else if (ok) {
+    } else {
         reply_json(p, 200);
         buf_addc(&p->body, '{');
         buf_add(&p->body, members.data + 1, members.len - 1); /* without the first comma */
         buf_addc(&p->body, '}');
     }
     buf_free(&members);
+}
+
+static void send_all(struct service *s, struct request *r, const struct quotes_request *head,
+                     const struct quotes_body *quotes, struct reply *p)
+{
+    struct publish_reply out = {0};
+    struct part_fault fault;
+    bool ok = true;
+
+    for (size_t i = 0; i < quotes->part_count && ok; i++)
+        ok = send_part(s, head, quotes, i, &out, &fault);
+    if (ok)
+        reply_all(r, &out, head, p);
+    else
+        reply_fault(r, &fault, &out, head, p);
     publish_reply_free(&out);
 }
 
+/* The handler may run twice: body.h.  A place is taken before the body is read. */
 void route_post_quotes(struct service *s, struct request *r, struct reply *p)
 {
     struct quotes_body quotes = {0};
     struct quotes_request head;
 
-    if (read_head(r, &head, p) && read_quotes(r, &quotes, p)) {
-        if (atomic_fetch_add(&s->publishing, 1) < s->publishing_max) {
-            send_all(s, r, &head, &quotes, p);
-        } else {
-            refuse(s, r, GATE_REQUEST_publish_busy,
-                   "This gateway passes on as many requests to publish as it may.",
-                   "Ask again, send more quotes in a request, or raise HTTP_THREADS.", p);
-            buf_adds(&p->headers, "Retry-After: 1\r\n");
-        }
-        atomic_fetch_sub(&s->publishing, 1);
+    if (atomic_fetch_add(&s->publishing, 1) >= s->publishing_max) {
+        refuse(s, r, GATE_REQUEST_publish_busy,
+               "This gateway passes on as many requests to publish as it may.",
+               "Ask again, send more quotes in a request, or raise HTTP_THREADS.", p);
+        buf_adds(&p->headers, "Retry-After: 1\r\n");
+    } else if (read_head(r, &head, p) && read_quotes(r, &quotes, p)) {
+        send_all(s, r, &head, &quotes, p);
     }
+    atomic_fetch_sub(&s->publishing, 1);
     quotes_body_free(&quotes);
 }

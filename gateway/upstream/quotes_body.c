@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/base/hash.h"
 #include "shared/wire/pack.h"
-#include "shared/wire/publish.h"
 #include "shared/wire/quote.h"
 
+#define TEXT_OF_(x) #x
+#define TEXT_OF(macro) TEXT_OF_(macro)
 #define SHAPES "One JSON object, an array of objects, or one object on each line (NDJSON)."
 
 void quotes_body_free(struct quotes_body *b)
@@ -52,26 +54,39 @@ static void put_refusal(struct quotes_part *part, enum quote_refusal why, struct
     part->count++;
 }
 
-bool quotes_body_add(struct quotes_body *b, const struct json_value *quote)
+/* How many arrays and objects are in each other; json.h bounds it. */
+static int depth_of(const struct json_value *v)
+{
+    bool is_container = v->type == JSON_ARRAY || v->type == JSON_OBJECT;
+    int deepest = 0;
+
+    for (const struct json_value *c = v + 1; is_container && c < v + v->skip; c += c->skip) {
+        int depth = depth_of(c);
+
+        if (depth > deepest)
+            deepest = depth;
+    }
+    return deepest + is_container;
+}
+
+static void add_row(struct quotes_part *part, const struct json_value *quote)
 {
     static const struct quote_rules rules = {
         .max_future_us = INT64_MAX / 2, .allow_crossed = true, .keeps_time_absent = true};
-    struct quotes_part *part = b->count < QUOTES_BODY_MAX ? open_part(b) : NULL;
     char symbol[QUOTE_SYMBOL_MAX + 1];
     enum quote_refusal why = QUOTE_MALFORMED;
     struct buf body = {0};
     msgpack_packer pk;
     size_t where;
 
-    if (!part)
-        return false;
-    b->count++;
     if (!quote) {
         put_refusal(part, why, SPAN(""));
-        return true;
+        return;
     }
     why = quote_from_json(quote, NULL, &rules, symbol, &body, &where);
-    if (why) {
+    if (!why && depth_of(quote) > QUOTES_BODY_DEPTH) {
+        put_refusal(part, QUOTE_MALFORMED, SPAN(""));
+    } else if (why) {
         put_refusal(part, why, why == QUOTE_BAD_SYMBOL ? SPAN("symbol") : field_at(quote, where));
     } else {
         msgpack_packer_init(&pk, &part->rows, buf_pack_write);
@@ -81,6 +96,18 @@ bool quotes_body_add(struct quotes_body *b, const struct json_value *quote)
         part->count++;
     }
     buf_free(&body);
+}
+
+bool quotes_body_add(struct quotes_body *b, const struct json_value *quote)
+{
+    struct quotes_part *part = b->count < QUOTES_BODY_MAX ? open_part(b) : NULL;
+    size_t before = part ? part->rows.len : 0;
+
+    if (!part)
+        return false;
+    b->count++;
+    add_row(part, quote);
+    b->hash = hash_bytes(b->hash, (struct span){part->rows.data + before, part->rows.len - before});
     return true;
 }
 
@@ -96,6 +123,16 @@ static bool refuse(struct quotes_body_error *error, size_t at, const char *hint,
 static bool refuse_count(struct quotes_body_error *error)
 {
     (void)refuse(error, 0, "At most 1000 in one request.", "The body has too many quotes", NULL);
+    error->is_too_large = true;
+    return false;
+}
+
+static bool refuse_values(struct quotes_body_error *error, size_t at)
+{
+    (void)refuse(error, at,
+                 "At most " TEXT_OF(JSON_VALUES_MAX) " in an array: send fewer quotes "
+                                                     "at once, or NDJSON.",
+                 "The body has too many names and values", NULL);
     error->is_too_large = true;
     return false;
 }
@@ -175,7 +212,7 @@ bool quotes_body_read(struct json *j, struct span body, bool is_lines, struct qu
         return add_lines(j, body, out, error);
     e = json_parse(j, body, &root); /* for its error */
     if (e == ERR_TOO_LARGE)
-        return refuse_count(error);
+        return refuse_values(error, skipped + json_error_offset(j));
     return refuse(error, skipped + json_error_offset(j), SHAPES, "The body is not JSON",
                   json_error(j));
 }
@@ -199,5 +236,6 @@ uint32_t quotes_body_pack(const struct quotes_body *b, size_t number,
         return 5;
     pack_kv_text(&pk, "key", q->key);
     pack_kv_u(&pk, "part", number);
-    return 7;
+    pack_kv_u(&pk, "whole", hash_two(b->hash, b->count, q->is_ended));
+    return 8;
 }

@@ -17,12 +17,23 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/json.h"
+#include "shared/wire/pack.h"
+#include "shared/wire/publish.h"
 
 #define QUOTES_BODY_BYTES ((size_t)1 << 20) /* of the body, unpacked */
 #define QUOTES_BODY_MAX 1000                /* quotes */
+
+/* Of a quote: the broker reads it inside of a request, an array and a row. */
+#define QUOTES_BODY_DEPTH (PACK_DEPTH_MAX - 3)
+
+_Static_assert(JSON_VALUES_MAX > QUOTES_BODY_MAX * (2 * (PACK_KEYS_MAX + 1) + 1),
+               "so many quotes with as many fields as a quote may have are one JSON text");
+
 /* A part has at most PUBLISH_QUOTES_MAX quotes, and a few bytes more than these at most. */
 #define QUOTES_BODY_PART_BYTES ((size_t)96 * 1024)
 #define QUOTES_BODY_PARTS (QUOTES_BODY_BYTES / QUOTES_BODY_PART_BYTES * 2 + 5)
+
+_Static_assert(QUOTES_BODY_PARTS <= PUBLISH_PARTS_MAX, "the broker has keys for all parts");
 
 struct quotes_part {
     struct buf rows; /* msgpack, without the head of the array */
@@ -33,13 +44,14 @@ struct quotes_body {
     struct quotes_part parts[QUOTES_BODY_PARTS];
     size_t part_count; /* at least 1 */
     uint32_t count;    /* quotes in all */
+    uint64_t hash;     /* of all rows */
 };
 
 struct quotes_body_error {
     char message[160];
     const char *hint;
     size_t at;         /* the byte where it went wrong, from 0 */
-    bool is_too_large; /* more quotes than allowed */
+    bool is_too_large; /* more quotes than allowed, or values in them */
 };
 
 /*

@@ -59,6 +59,17 @@ static inline uint64_t hash_words(uint64_t h, const void *at, size_t bytes)
     return h ^ h >> 32;
 }
 
+/* Any number of bytes. */
+static inline uint64_t hash_bytes(uint64_t h, struct span s)
+{
+    size_t words = s.len & ~(size_t)7;
+
+    h = hash_words(h ^ s.len, s.at, words);
+    for (size_t i = words; i < s.len; i++)
+        h = hash_byte(h, s.at[i]);
+    return h;
+}
+
 static inline uint32_t hash_name(struct span s)
 {
     uint64_t h = HASH_BEGIN;

@@ -23,7 +23,7 @@
 
 #define JSON_DEPTH_MAX 8 /* unless json_set_depth has set another depth */
 #define JSON_DEPTH_LIMIT 32
-#define JSON_VALUES_MAX 20000
+#define JSON_VALUES_MAX 150000 /* each key of an object counts too */
 
 enum json_type {
     JSON_NULL,

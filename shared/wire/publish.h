@@ -13,6 +13,7 @@
 #include "shared/base/buf.h"
 
 #define PUBLISH_QUOTES_MAX 256 /* in one request */
+#define PUBLISH_PARTS_MAX 32   /* of a larger request with one key */
 #define PUBLISH_KEY_MAX 128
 #define PUBLISH_FIELD_MAX 11 /* bytes of a field's name in a row: the longest is recorded_at */
 

@@ -95,6 +95,7 @@ def codes_of_the_source():
         found |= set(re.findall(r'route_unavailable\(\s*\w+, r, "(\w+)"', text))
         found |= set(re.findall(r'^    \{"\w+", "(\w+)", "[^}]*\d{3}\},?$', text, re.M))
         found |= set(re.findall(r'\.code = "(\w+)"', text))
+        found |= set(re.findall(r'set_fault\(f, \d+, "(\w+)"', text))
         found |= set(re.findall(r'head_explanation why = \{\d+, "(\w+)"', text))
     with open(os.path.join(pregon.ROOT, "gateway", "http", "head.h"), encoding="utf-8") as source:
         found |= set(re.findall(r'X\(\w+, \d{3}, "(\w+)"', source.read()))
@@ -276,7 +277,9 @@ def publish_quotes(ask, gateway, bearer):
     post([good, bad], "?stored=1", Idempotency_Key="k")
     post([good, bad], Idempotency_Key="k")
     assert post(good, Idempotency_Key="k").code == "key_reused"
-    assert post(good, Idempotency_Key="k2").code == "too_many_requests"  # PUBLISH_KEYS is 1
+    for i in range(31):
+        assert post(good, Idempotency_Key=f"k{i}").status == 200
+    assert post(good, Idempotency_Key="k32").code == "too_many_requests"  # PUBLISH_KEYS is 32
     assert post(bad).code == "quotes_refused"
     assert post(7).code == "bad_request"
     assert post(good, "?stored=x").code == "bad_request"
@@ -326,7 +329,7 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
     secret = {"Authorization": "Bearer sesame-open"}
     inspector = Inspector()
     ask = inspector.request
-    broker = system.broker(store="sqlite:" + system.path("log.db"), publish_keys=1)
+    broker = system.broker(store="sqlite:" + system.path("log.db"), publish_keys=32)
     gateway = system.gateway(broker, locks_token="sesame-open", publish_token="sesame-open",
                              root_path=PREFIX)
     feed = system.feed(broker, "test")

@@ -190,6 +190,88 @@ def test_a_feed_that_ends_turns_stale_and_one_of_a_feeder_is_held(system):
     assert int(answer.headers["Retry-After"]) >= 1
 
 
+def test_requests_without_an_accepted_quote_change_nothing(system):
+    broker, gateway = system.start(publish_token=TOKEN)
+    client = system.client(gateway, "?symbols=*&mode=all")
+    client.receive("ack")
+    accepted(post(gateway, [{"symbol": "A", "last": 1}, {"symbol": "B", "last": 1}]))
+    accepted(post(gateway, [], "?ended=1"))
+    seq = gateway.page("quotes")["seq"]
+    for body in ([], [{"symbol": "A", "last": "x"}]):
+        for query in ("", "?ended=1"):
+            for feed in ("web", "other"):
+                post(gateway, body, query, X_Feed=feed)
+    assert gateway.page("quotes")["seq"] == seq
+    assert [(f["name"], f["status"]) for f in gateway.page("health")["feeds"]] == [
+        ("web", "ended")]
+    accepted(post(gateway, {"symbol": "B", "last": 2}))
+    client.receive("quote", symbol="B", last="2")
+    assert [q["state"] for q in gateway.page("quotes")["quotes"]] == ["stale", "live"]
+
+
+def test_requests_never_take_the_feed_of_a_silent_feeder(system):
+    broker, gateway = system.start(publish_token=TOKEN)
+    feed = system.feed(broker, "mine")
+    feed.quote("B", last="1")
+    feed.wait_processed()
+    feed.close()
+    pregon.eventually(lambda: gateway.page("health")["feeds"][0]["status"],
+                      lambda status: status != "live")
+    answer = refused(post(gateway, {"symbol": "B", "last": 2}, X_Feed="mine"), 409, "held")
+    assert "that of a feeder" in answer.json()["error"]["message"]
+    assert answer.headers["Retry-After"] is None
+    assert gateway.page("quotes/B")["last"] == "1"
+
+
+def test_an_error_after_the_first_quotes_says_which_are_published(system):
+    broker = system.broker(publish_keys=32)
+    gateway = system.gateway(broker, publish_token=TOKEN)
+    for i in range(30):
+        accepted(post(gateway, {"symbol": "A", "last": i}, Idempotency_Key=f"k{i}"))
+    quotes = [{"symbol": "A", "last": i} for i in range(600)]
+    answer = refused(post(gateway, quotes, Idempotency_Key="large"), 429, "too_many_requests")
+    body = answer.json()
+    as_described(body, "PublishError", "POST quotes")
+    assert (body["accepted"], body["refused"], len(body["quotes"])) == (512, 0, 512)
+    assert "The first 512 quotes of this request" in body["error"]["message"]
+    assert "same Idempotency-Key is safe" in body["error"]["hint"]
+    assert gateway.page("quotes")["seq"] == body["quotes"][-1]["seq"] == 30 + 512
+
+
+def test_a_key_is_refused_for_a_longer_body_that_begins_alike(prepared):
+    gateway = prepared[1]
+    quotes = [{"symbol": "A", "last": i} for i in range(512)]
+    accepted(post(gateway, quotes[:256], Idempotency_Key="alike"))
+    before = gateway.page("quotes?limit=1")["seq"]
+    refused(post(gateway, quotes, Idempotency_Key="alike"), 422, "key_reused")
+    assert gateway.page("quotes?limit=1")["seq"] == before
+
+
+@pytest.mark.parametrize("fields", [9, 60])
+def test_arrays_of_many_fields_are_taken_whole(prepared, fields):
+    quotes = [{"symbol": "A", "last": 1, **{f"f{i}": i for i in range(fields - 1)}}] * 1000
+    assert len(accepted(post(prepared[1], quotes))) == 1000
+
+
+def test_quotes_of_any_depth_get_an_answer(prepared):
+    for depth in range(1, 12):
+        answer = post(prepared[1], '{"symbol":"A","last":1,"x":' + "[" * depth + "]" * depth + "}")
+        assert answer.status in (200, 400, 422), (depth, answer.body)
+
+
+def test_a_header_that_comes_twice_is_refused(prepared):
+    for name in ("Idempotency-Key", "X-Feed", "Content-Encoding"):
+        connection = http.client.HTTPConnection("127.0.0.1", prepared[1].port)
+        connection.putrequest("POST", QUOTES)
+        for header, value in ((name, "gzip"), (name, "other"), ("Content-Length", "2"),
+                              *BEARER.items()):
+            connection.putheader(header, value)
+        connection.endheaders(b"[]")
+        answer = connection.getresponse()
+        assert answer.status == 400 and b"came twice" in answer.read()
+        connection.close()
+
+
 def test_while_the_broker_is_away_nothing_is_published(system):
     broker, gateway = system.start(publish_token=TOKEN)
     accepted(post(gateway, {"symbol": "A", "last": 1}))

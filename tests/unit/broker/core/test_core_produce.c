@@ -164,10 +164,49 @@ static void a_feed_of_requests_is_silent_after_publish_timeout(void **state)
     assert_false(web()->is_held);
     assert_string_equal(published_text(0), "A state 2<1 {'state':'stale','feed':'web'}");
     forget_sent(published, &published_count);
-    /* the feed is connected again, and its earlier quotes are live again */
+    /* the feed is connected again; only the symbols of its new quotes are live again */
     answer_to("gw", PUBLISH("", B2));
-    assert_string_equal(published_text(0), "A state 3<2 {'state':'live','feed':'web'}");
-    assert_string_equal(published_text(1), quote_text("B", 4, 0, "2"));
+    assert_int_equal(published_count, 1);
+    assert_string_equal(published_text(0), quote_text("B", 3, 0, "2"));
+    assert_true(book_find(core.log.book, SPAN("A"))->is_stale);
+    answer_to("gw", PUBLISH("", A1));
+    assert_false(book_find(core.log.book, SPAN("A"))->is_stale);
+}
+
+static void a_request_without_an_accepted_quote_touches_no_feed_and_no_symbol(void **state)
+{
+    static const char *const empty[] = {
+        PUBLISH("", ""), PUBLISH(",'ended':true", ""), PUBLISH("", "['A',{'last':'x'}]"),
+        PUBLISH(",'ended':true", "['a',{'last':'1'}],['','malformed','']")};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(empty); i++)
+        assert_non_null(strstr(answer_to("gw", empty[i]), "'first':0,'repeated':false"));
+    assert_int_equal(feed_table_count(core.feeds), 0);
+    assert_int_equal(core.refused, 3);
+    core_tick(&core);
+    answer_to("gw", PUBLISH("", A1));
+    live_on(config.publish_timeout);
+    assert_true(book_find(core.log.book, SPAN("A"))->is_stale);
+    forget_sent(published, &published_count);
+    for (size_t i = 0; i < LENGTH(empty); i++)
+        answer_to("gw", empty[i]);
+    assert_false(web()->is_held);
+    assert_int_equal(published_count, 0);
+    assert_int_equal(web()->refused[QUOTE_BAD_PRICE], 0);
+}
+
+static void ending_a_feed_again_changes_nothing_and_counts_as_work(void **state)
+{
+    (void)state;
+    answer_to("gw", PUBLISH("", A1 "," B2));
+    core_begin_turn(&core);
+    answer_to("gw", PUBLISH(",'ended':true", ""));
+    assert_int_equal(published_count, 4);
+    assert_true(core.work <= CORE_TURN_WORK - 2 - 2 * 4);
+    for (int i = 0; i < 100; i++)
+        answer_to("gw", PUBLISH(",'ended':true", ""));
+    assert_int_equal(published_count, 4);
 }
 
 static void a_producer_ends_its_feed(void **state)
@@ -197,6 +236,60 @@ static void feeders_and_requests_do_not_share_a_name(void **state)
     assert_non_null(strstr(answer_to("peer", HELLO_AS("web", "~requests")), "'error':'invalid'"));
 }
 
+static void the_lines_of_a_silent_feeder_keep_their_numbers(void **state)
+{
+    (void)state;
+    core_tick(&core);
+    grant();
+    for (uint64_t number = 1; number <= 3; number++)
+        line(FIRST_FEED_EPOCH, number, "A ", "1");
+    live_on(WIRE_FEED_LEASE_MS);
+    assert_false(web()->is_held);
+    forget_sent(published, &published_count);
+    assert_non_null(
+        strstr(answer_to("gw", "{'op':'publish','id':3,'feed':'sim','quotes':[" A1 "]}"),
+               "'error':'held','message':'feed sim is that of a feeder"));
+    assert_int_equal(published_count, 0);
+    assert_non_null(strstr(answer_to("peer", HELLO_AS("sim", "one")), "'received':3"));
+}
+
+static void requests_push_out_no_feed_of_a_feeder(void **state)
+{
+    char request[200];
+
+    (void)state;
+    grant();
+    line(FIRST_FEED_EPOCH, 1, "A ", "1");
+    answer_to("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
+    for (int i = 0; i < FEED_COUNT_MAX + 10; i++) {
+        snprintf(request, sizeof request,
+                 "{'op':'publish','id':3,'feed':'f%d','ended':true,'quotes':[" A1 "]}", i);
+        assert_non_null(strstr(answer_to("gw", request), "'count':1"));
+    }
+    assert_non_null(strstr(answer_to("peer", HELLO_AS("sim", "one")), "'received':1"));
+}
+
+static void a_key_belongs_to_one_request_as_a_whole(void **state)
+{
+    (void)state;
+    answer_to("gw", PUBLISH(",'key':'k','part':0,'whole':9", A1));
+    assert_non_null(
+        strstr(answer_to("gw", PUBLISH(",'key':'k','part':0,'whole':8", A1)), "'stale'"));
+    assert_non_null(strstr(answer_to("gw", PUBLISH(",'key':'k','part':0", A1)), "'stale'"));
+    assert_non_null(
+        strstr(answer_to("gw", PUBLISH(",'key':'k','part':0,'whole':9", A1)), "'repeated':true"));
+    assert_int_equal(published_count, 1);
+}
+
+static void a_kept_answer_names_the_epoch_of_its_positions(void **state)
+{
+    (void)state;
+    answer_to("gw", PUBLISH(",'key':'k'", A1));
+    core.log.epoch = 8888;
+    assert_non_null(strstr(answer_to("gw", PUBLISH(",'key':'k'", A1)), "'epoch':7777,"));
+    assert_non_null(strstr(answer_to("gw", PUBLISH(",'key':'k2'", A1)), "'epoch':8888,"));
+}
+
 static void so_many_feeds_are_held_by_requests_at_once(void **state)
 {
     char request[200];
@@ -223,8 +316,14 @@ int main(void)
         TEST(a_repeated_key_gets_the_same_answer_and_publishes_nothing),
         TEST(no_key_is_dropped_early_for_another),
         TEST(a_feed_of_requests_is_silent_after_publish_timeout),
+        TEST(a_request_without_an_accepted_quote_touches_no_feed_and_no_symbol),
+        TEST(ending_a_feed_again_changes_nothing_and_counts_as_work),
         TEST(a_producer_ends_its_feed),
         TEST(feeders_and_requests_do_not_share_a_name),
+        TEST(the_lines_of_a_silent_feeder_keep_their_numbers),
+        TEST(requests_push_out_no_feed_of_a_feeder),
+        TEST(a_key_belongs_to_one_request_as_a_whole),
+        TEST(a_kept_answer_names_the_epoch_of_its_positions),
         TEST(so_many_feeds_are_held_by_requests_at_once),
     };
 

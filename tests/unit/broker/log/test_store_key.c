@@ -27,6 +27,11 @@ static void publish_key(void)
     store_batch_add(batch, head, STORE_FEED_NONE, buf_span(&p->topic), buf_span(&p->frame));
 }
 
+static bool is_young(void *ctx, const struct wire_record *r)
+{
+    return r->accepted_us >= *(const uint64_t *)ctx;
+}
+
 static void take(void *ctx, const struct wire_record *r)
 {
     (void)ctx;
@@ -38,7 +43,7 @@ static void take(void *ctx, const struct wire_record *r)
 static void keys_since(uint64_t since_us, size_t max)
 {
     taken_count = 0;
-    assert_ok(store_each_key(store, since_us, max, take, NULL, error));
+    assert_ok(store_each_key(store, max, is_young, take, &since_us, error));
 }
 
 /* Three keys among quotes, in two batches. */
@@ -83,6 +88,22 @@ static void keys_come_back_oldest_first_and_bounded(void **state)
     }
 }
 
+static void keys_before_a_gap_of_the_log_come_back(void **state)
+{
+    (void)state;
+    make_keys();
+    /* two positions, one of them a key, that the disk did not store */
+    publish_gap(2);
+    last_key = head;
+    write_batch();
+    publish(WIRE_QUOTE, 1);
+    publish_key();
+    write_batch();
+    keys_since(0, 10);
+    assert_int_equal(taken_count, 4);
+    assert_true(taken[0] == 2 && taken[2] == 6 && taken[3] == head);
+}
+
 static void no_reader_of_the_log_sees_a_key(void **state)
 {
     struct store_query q = {.patterns = SPAN("*"), .until = 6};
@@ -117,6 +138,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(keys_come_back_oldest_first_and_bounded),
+        TEST(keys_before_a_gap_of_the_log_come_back),
         TEST(no_reader_of_the_log_sees_a_key),
         TEST(keys_that_were_pruned_are_gone),
     };

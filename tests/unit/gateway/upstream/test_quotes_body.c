@@ -94,6 +94,15 @@ static void a_value_that_is_no_quote_becomes_a_row_that_says_why(void **state)
                         "[['','malformed',''],['A',{'last':'1'}]]}");
 }
 
+static void a_quote_that_is_too_deep_for_a_request_is_refused_alone(void **state)
+{
+    (void)state;
+    assert_string_equal(rows_of("[{\"symbol\":\"A\",\"last\":1,\"x\":[[[[1]]]]},"
+                                "{\"symbol\":\"A\",\"last\":1,\"x\":[[[[[1]]]]]}]",
+                                false),
+                        "[['A',{'last':'1','x':[[[[1]]]]}],['','malformed','']]}");
+}
+
 static void what_only_the_broker_can_judge_passes(void **state)
 {
     (void)state;
@@ -135,6 +144,68 @@ static void too_many_quotes_are_refused_and_parts_are_bounded(void **state)
     buf_free(&input);
 }
 
+/* As many fields as a quote may have, in as many quotes as a body may have. */
+static void the_largest_array_is_taken_and_a_larger_one_refused_with_its_reason(void **state)
+{
+    struct buf input = {0}, quote = {0};
+
+    (void)state;
+    buf_adds(&quote, "{\"symbol\":\"A\",\"last\":1");
+    for (int i = 2; i < PACK_KEYS_MAX; i++)
+        buf_printf(&quote, ",\"f%d\":1", i);
+    buf_addc(&quote, '}');
+    buf_addc(&input, '[');
+    for (int i = 0; i < QUOTES_BODY_MAX; i++) {
+        buf_adds(&input, i ? "," : "");
+        buf_add(&input, quote.data, quote.len);
+    }
+    buf_addc(&input, ']');
+    assert_true(input.len < QUOTES_BODY_BYTES);
+    assert_true(quotes_body_read(json, buf_span(&input), false, &body, &error));
+    assert_int_equal(body.count, QUOTES_BODY_MAX);
+    for (size_t i = 0; i < body.part_count; i++)
+        assert_null(memmem(body.parts[i].rows.data, body.parts[i].rows.len, "malformed", 9));
+    quotes_body_free(&body);
+    buf_clear(&input);
+    buf_addc(&input, '[');
+    for (int i = 0; i < JSON_VALUES_MAX; i++)
+        buf_adds(&input, i ? ",1" : "1");
+    buf_addc(&input, ']');
+    assert_false(quotes_body_read(json, buf_span(&input), false, &body, &error));
+    assert_true(error.is_too_large);
+    assert_string_equal(error.message, "The body has too many names and values.");
+    assert_non_null(strstr(error.hint, "At most 150000 in an array"));
+    buf_free(&input);
+    buf_free(&quote);
+}
+
+static void parts_name_the_request_as_a_whole(void **state)
+{
+    const struct quotes_request q = {.feed = SPAN("web"), .key = SPAN("k")},
+                                ended = {.feed = SPAN("web"), .key = SPAN("k"), .is_ended = true};
+    uint64_t whole[4];
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct buf input = {0}, map = {0}, members = {0};
+        msgpack_packer pk;
+
+        for (int n = 0; n < 256 + i % 3; n++)
+            buf_adds(&input, "{\"symbol\":\"A\",\"last\":1}\n");
+        assert_true(quotes_body_read(json, buf_span(&input), false, &body, &error));
+        msgpack_packer_init(&pk, &map, buf_pack_write);
+        msgpack_pack_map(&pk, quotes_body_pack(&body, 0, i < 3 ? &q : &ended, &members));
+        buf_add(&map, members.data, members.len);
+        whole[i] = pack_find_u(buf_span(&map), "whole", 0);
+        for (int j = 0; j < i; j++)
+            assert_true(whole[i] != whole[j]);
+        quotes_body_free(&body);
+        buf_free(&input);
+        buf_free(&map);
+        buf_free(&members);
+    }
+}
+
 static void the_largest_body_fits_into_parts(void **state)
 {
     char filler[8001];
@@ -158,9 +229,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(one_quote_an_array_and_lines_are_the_same),
         TEST(a_value_that_is_no_quote_becomes_a_row_that_says_why),
+        TEST(a_quote_that_is_too_deep_for_a_request_is_refused_alone),
         TEST(what_only_the_broker_can_judge_passes),
         TEST(a_body_of_another_shape_is_refused_as_a_whole),
         TEST(too_many_quotes_are_refused_and_parts_are_bounded),
+        TEST(the_largest_array_is_taken_and_a_larger_one_refused_with_its_reason),
+        TEST(parts_name_the_request_as_a_whole),
         TEST(the_largest_body_fits_into_parts),
     };
 
