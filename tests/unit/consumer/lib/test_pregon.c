@@ -10,7 +10,9 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "tests/unit/consumer/lib/connection_fixture.h"
 
@@ -70,6 +72,28 @@ static void addresses_are_the_given_ones_or_those_of_the_environment_or_the_usua
     assert_null(p);
     pregon_close(&p); /* NULL is allowed */
     unsetenv("BROKER_CONTROL");
+}
+
+static void a_program_without_free_descriptors_gets_an_error(void **state)
+{
+    struct pregon_options o = {
+        .size = sizeof o, .publish = "tcp://127.0.0.1:9", .control = "tcp://127.0.0.1:9"};
+    struct pregon *p = NULL;
+    struct rlimit before, limit;
+    int first = dup(0);
+
+    (void)state;
+    assert_true(first > 0);
+    close(first);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (rlim_t left = 0; left < 2; left++) {
+        limit = before;
+        limit.rlim_cur = (rlim_t)first + left;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        assert_int_equal(pregon_open(&o, &p), PREGON_ERROR_SYSTEM);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_null(p);
+    }
 }
 
 /* A program compiled with an older pregon.h has fewer members. */
@@ -386,6 +410,7 @@ int main(void)
         cmocka_unit_test(options_that_no_connection_can_have_are_refused),
         cmocka_unit_test(
             addresses_are_the_given_ones_or_those_of_the_environment_or_the_usual_ones),
+        cmocka_unit_test(a_program_without_free_descriptors_gets_an_error),
         cmocka_unit_test(of_a_shorter_struct_only_its_members_are_read),
         cmocka_unit_test(the_broker_is_greeted_until_it_answers),
         cmocka_unit_test(a_refusal_of_the_hello_is_noted_and_the_hello_repeated),

@@ -42,19 +42,30 @@ static void it_asks_telegram_for_its_name_and_then_the_broker_for_the_lock(void 
     assert_int_equal(api->count, 1); /* a standby instance sends nothing to Telegram */
 }
 
-static void a_token_that_telegram_refuses_ends_it(void **state)
+static void ends_after(int code)
 {
     unsigned polls;
 
-    (void)state;
     turn();
-    refused(CALL_GET_ME, 401, "Unauthorized");
+    refused(CALL_GET_ME, code, "refused");
     assert_int_equal(active.phase, ACTIVE_GONE);
     assert_int_equal(active.code, 1);
     polls = api->count;
     now += 60000;
     turn();
     assert_int_equal(api->count, polls); /* nothing is done any more */
+}
+
+static void a_token_that_telegram_refuses_ends_it(void **state)
+{
+    (void)state;
+    ends_after(401);
+}
+
+static void a_token_that_telegram_does_not_know_ends_it(void **state)
+{
+    (void)state;
+    ends_after(404);
 }
 
 static void a_telegram_that_does_not_answer_is_asked_again_later(void **state)
@@ -391,6 +402,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         T(it_asks_telegram_for_its_name_and_then_the_broker_for_the_lock),
         T(a_token_that_telegram_refuses_ends_it),
+        T(a_token_that_telegram_does_not_know_ends_it),
         T(a_telegram_that_does_not_answer_is_asked_again_later),
         T(with_the_lock_it_reads_the_ledger_then_prices_and_then_polls),
         T(a_ledger_that_nobody_can_read_ends_it),

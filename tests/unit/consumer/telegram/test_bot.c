@@ -243,6 +243,13 @@ static void chats_that_are_not_listed_are_not_answered(void **state)
     assert_true(holds(next_text(), "/alerta"));
 }
 
+static void the_first_update_may_have_the_number_zero(void **state)
+{
+    (void)state;
+    assert_true(take("{\"update_id\":0}"));
+    assert_int_equal(bot_ledger(bot)->next_update, 1);
+}
+
 static void updates_of_every_shape_are_taken_and_only_messages_answered(void **state)
 {
     static const char *const rows[] = {
@@ -392,6 +399,7 @@ int main(void)
         T(alerts_per_chat_are_bounded_and_the_answer_says_so),
         T(a_bot_that_is_full_says_so_and_takes_no_alert),
         T(chats_that_are_not_listed_are_not_answered),
+        T(the_first_update_may_have_the_number_zero),
         T(updates_of_every_shape_are_taken_and_only_messages_answered),
         T(a_crossing_that_was_not_sent_is_replaced_by_the_next_one),
         T(a_symbol_whose_feed_is_silent_is_said_to_be),

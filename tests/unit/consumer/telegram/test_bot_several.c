@@ -98,6 +98,16 @@ static void a_message_that_may_go_now_waits_for_no_other_chat(void **state)
     }
 }
 
+static void a_price_is_judged_for_each_alert_on_its_symbol(void **state)
+{
+    (void)state;
+    writes(7, "/alerta A > 1"), writes(8, "/alerta A > 1"), writes(9, "/alerta A > 1");
+    while (bot_next(bot, far += 100000, &sending))
+        bot_sent(bot, &sending, DELIVERY_SENT, 0, far);
+    quoted("A", "2");
+    assert_int_equal(unsent(), 3);
+}
+
 static void each_answer_of_several_chats_is_looked_at(void **state)
 {
     (void)state;
@@ -300,6 +310,7 @@ int main(void)
         CASE(the_wait_is_that_of_the_message_which_may_be_sent_first),
         CASE(a_chat_gets_nothing_else_while_its_second_alert_is_being_sent),
         CASE(a_message_that_may_go_now_waits_for_no_other_chat),
+        CASE(a_price_is_judged_for_each_alert_on_its_symbol),
         CASE(each_answer_of_several_chats_is_looked_at),
         CASE(each_message_counts_for_the_pace_of_its_chat),
         CASE(answers_and_alerts_go_to_the_thread_that_asked_until_it_is_gone),
