@@ -11,6 +11,7 @@
 
 #include "broker/core/core_private.h"
 #include "shared/wire/pack.h"
+#include "shared/base/array.h"
 
 #define NOT_STORED_YET "not_stored_yet"
 #define BEGINNINGS 3 /* of one page that the ring pushes on; then it is read in one go */
@@ -26,9 +27,7 @@ static void put_gap_first(struct store_page *page, uint64_t first, uint64_t last
 {
     if (first > last)
         return;
-    memmove(page->gaps + 1, page->gaps, page->gap_count * sizeof *page->gaps);
-    page->gaps[0] = (struct store_gap){first, last, NOT_STORED_YET};
-    page->gap_count++;
+    ARRAY_INSERT(page->gaps, page->gap_count, 0, (struct store_gap){first, last, NOT_STORED_YET});
 }
 
 static void send_page(const struct core_log *log, struct control_request *q, struct span symbol,

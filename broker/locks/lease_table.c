@@ -109,9 +109,7 @@ struct lease *lease_add(struct lease_table *t, struct span name)
     l->due.owner = l;
     l->due.kind = LEASE_DUE_LEASE;
     ARRAY_RESERVE(t->in_order, t->cap, t->count + 1);
-    memmove(t->in_order + at + 1, t->in_order + at, (t->count - at) * sizeof *t->in_order);
-    t->in_order[at] = l;
-    t->count++;
+    ARRAY_INSERT(t->in_order, t->count, at, l);
     HASH_ADD_KEYPTR(hh, t->by_name, l->name, name.len, l);
     return l;
 }
@@ -120,8 +118,7 @@ void lease_forget(struct lease_table *t, struct lease *l)
 {
     size_t at = lower_bound(t, span_of(l->name), false);
 
-    memmove(t->in_order + at, t->in_order + at + 1, (t->count - at - 1) * sizeof *t->in_order);
-    t->count--;
+    ARRAY_REMOVE(t->in_order, t->count, at);
     HASH_DEL(t->by_name, l);
     DL_DELETE2(t->idle, l, prev_idle, next_idle);
     free_lease(l);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "shared/base/log.h"
+#include "shared/base/array.h"
 
 static bool is_one(const struct damage_range *r, uint64_t page, uint64_t first, uint64_t last)
 {
@@ -36,7 +37,7 @@ static void join_touching(struct damage *d, size_t at)
             continue;
         }
         join(r, other.page, other.first, other.last);
-        memmove(&d->ranges[i], &d->ranges[i + 1], (--d->count - i) * sizeof *d->ranges);
+        ARRAY_REMOVE(d->ranges, d->count, i);
         at -= i < at;
         i = 0;
     }

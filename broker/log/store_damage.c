@@ -4,6 +4,7 @@
 
 #include "broker/log/store_page.h"
 #include "shared/base/mem.h"
+#include "shared/base/array.h"
 
 bool store_damage_forgive(struct store_reader *r)
 {
@@ -171,9 +172,8 @@ static bool put_gap(struct store_reader *r, uint64_t first, uint64_t last)
             return false;
         cut_farthest(r);
     }
-    memmove(page->gaps + at + 1, page->gaps + at, (page->gap_count - at) * sizeof *page->gaps);
-    page->gaps[at] = (struct store_gap){first, last, STORE_GAP_DAMAGED};
-    page->gap_count++;
+    ARRAY_INSERT(page->gaps, page->gap_count, at,
+                 (struct store_gap){first, last, STORE_GAP_DAMAGED});
     return true;
 }
 

@@ -91,9 +91,7 @@ static void insert(struct ledger *l, const struct alert *a, struct alert **out)
     size_t at = lower_bound(l, a->symbol) + ledger_alerts_on(l, a->symbol, &first);
 
     ARRAY_RESERVE(l->alerts, l->alert_cap, l->alert_count + 1);
-    memmove(&l->alerts[at + 1], &l->alerts[at], (l->alert_count - at) * sizeof *a);
-    l->alerts[at] = *a;
-    l->alert_count++;
+    ARRAY_INSERT(l->alerts, l->alert_count, at, *a);
     l->alert_bytes += charge(a);
     l->revision++;
     *out = &l->alerts[at];
@@ -127,8 +125,7 @@ void ledger_remove_alert(struct ledger *l, struct alert *a)
     size_t at = (size_t)(a - l->alerts);
 
     l->alert_bytes -= charge(a);
-    l->alert_count--;
-    memmove(a, a + 1, (l->alert_count - at) * sizeof *a);
+    ARRAY_REMOVE(l->alerts, l->alert_count, at);
     l->revision++;
 }
 
@@ -236,8 +233,7 @@ void ledger_remove_answer(struct ledger *l, struct ledger_answer *a)
 
     l->answer_bytes -= a->len + ANSWER_OVERHEAD;
     free(a->text);
-    l->answer_count--;
-    memmove(a, a + 1, (l->answer_count - at) * sizeof *a);
+    ARRAY_REMOVE(l->answers, l->answer_count, at);
     l->revision++;
 }
 

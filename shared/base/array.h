@@ -50,4 +50,19 @@ static inline size_t array_capacity(size_t cap, size_t count)
         }                                                               \
     } while (0)
 
+/* Put an element before the one at `at`, or at the end; there is room. */
+#define ARRAY_INSERT(array, count, at, ...)                                              \
+    do {                                                                                 \
+        memmove((array) + (at) + 1, (array) + (at), ((count) - (at)) * sizeof *(array)); \
+        (array)[at] = __VA_ARGS__;                                                       \
+        (count)++;                                                                       \
+    } while (0)
+
+/* Take out the element at `at`. */
+#define ARRAY_REMOVE(array, count, at)                                                   \
+    do {                                                                                 \
+        (count)--;                                                                       \
+        memmove((array) + (at), (array) + (at) + 1, ((count) - (at)) * sizeof *(array)); \
+    } while (0)
+
 #endif

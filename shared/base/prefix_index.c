@@ -91,16 +91,13 @@ static size_t find_block(const struct prefix_index *x, struct span name)
 static void insert_block(struct prefix_index *x, size_t at, struct block *b)
 {
     ARRAY_RESERVE(x->blocks, x->block_cap, x->block_count + 1);
-    memmove(x->blocks + at + 1, x->blocks + at, (x->block_count - at) * sizeof(void *));
-    x->blocks[at] = b;
-    x->block_count++;
+    ARRAY_INSERT(x->blocks, x->block_count, at, b);
 }
 
 static void remove_block(struct prefix_index *x, size_t at)
 {
     free(x->blocks[at]);
-    x->block_count--;
-    memmove(x->blocks + at, x->blocks + at + 1, (x->block_count - at) * sizeof(void *));
+    ARRAY_REMOVE(x->blocks, x->block_count, at);
 }
 
 /* Moves the upper half of a full block into a new block behind it. */
@@ -136,9 +133,7 @@ bool prefix_index_add(struct prefix_index *x, const char *name, void *owner)
             place -= x->blocks[at++]->count;
     }
     b = x->blocks[at];
-    memmove(b->entries + place + 1, b->entries + place, (b->count - place) * sizeof(struct entry));
-    b->entries[place] = (struct entry){name, owner};
-    b->count++;
+    ARRAY_INSERT(b->entries, b->count, place, (struct entry){name, owner});
     x->version++;
     return true;
 }
@@ -174,8 +169,7 @@ void *prefix_index_remove(struct prefix_index *x, struct span name)
     if (place == b->count || compare(b->entries[place].name, name) != 0)
         return NULL;
     owner = b->entries[place].owner;
-    b->count--;
-    memmove(b->entries + place, b->entries + place + 1, (b->count - place) * sizeof(struct entry));
+    ARRAY_REMOVE(b->entries, b->count, place);
     x->version++;
     if (!b->count) {
         remove_block(x, at);

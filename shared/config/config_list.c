@@ -22,10 +22,9 @@ static void each_trimmed(struct span entry, struct buf *scratch,
     each(ctx, buf_text(scratch));
 }
 
+/* An array whose values are all texts without NUL. */
 static bool is_list_of_text(const struct json_value *list)
 {
-    if (list->type != JSON_ARRAY || list->skip != list->size + 1)
-        return false;
     for (uint32_t i = 1; i <= list->size; i++)
         if (list[i].type != JSON_STRING || memchr(list[i].text.at, '\0', list[i].text.len))
             return false;

@@ -89,6 +89,24 @@ static void new_elements_are_zeroed_if_the_caller_wants_that(void **state)
     free(items);
 }
 
+static void elements_are_put_in_and_taken_out_at_any_place(void **state)
+{
+    char items[8] = "bd";
+    unsigned count = 2;
+
+    (void)state;
+    ARRAY_INSERT(items, count, 0, 'a');
+    ARRAY_INSERT(items, count, 2, 'c');
+    ARRAY_INSERT(items, count, count, 'e');
+    assert_int_equal(count, 5);
+    assert_memory_equal(items, "abcde", 6);
+    ARRAY_REMOVE(items, count, 4);
+    ARRAY_REMOVE(items, count, 1);
+    ARRAY_REMOVE(items, count, 0);
+    assert_int_equal(count, 2);
+    assert_memory_equal(items, "cd", 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +114,7 @@ int main(void)
         cmocka_unit_test(capacity_doubles_and_so_1000_additions_move_the_array_10_times),
         cmocka_unit_test(a_reservation_that_fits_changes_nothing),
         cmocka_unit_test(new_elements_are_zeroed_if_the_caller_wants_that),
+        cmocka_unit_test(elements_are_put_in_and_taken_out_at_any_place),
         cmocka_unit_test(a_large_reservation_is_exact_and_a_small_one_doubles),
     };
 
