@@ -1,6 +1,7 @@
 #include "shared/base/process.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -25,14 +26,15 @@ static void read_memory(struct process_usage *out)
     fclose(f);
 }
 
-static uint64_t count_fds(void)
+/* Opening the directory takes a descriptor too: if none is left, all `max` are open. */
+static uint64_t count_fds(uint64_t max)
 {
     DIR *d = opendir("/proc/self/fd");
     uint64_t count = 0;
     const struct dirent *e;
 
     if (!d)
-        return 0;
+        return errno == EMFILE ? max : 0;
     while ((e = readdir(d)))
         count += e->d_name[0] != '.';
     closedir(d);
@@ -45,10 +47,12 @@ void process_read(struct process_usage *out)
     struct rlimit limit;
 
     *out = (struct process_usage){0};
-    if (!getrusage(RUSAGE_SELF, &usage))
+    if (!getrusage(RUSAGE_SELF, &usage)) {
         out->cpu_us = in_us(usage.ru_utime) + in_us(usage.ru_stime);
+        out->resident_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    }
     if (!getrlimit(RLIMIT_NOFILE, &limit))
         out->max_fds = limit.rlim_cur;
     read_memory(out);
-    out->open_fds = count_fds();
+    out->open_fds = count_fds(out->max_fds);
 }

@@ -15,7 +15,10 @@ struct process_usage {
     uint64_t open_fds, max_fds;
 };
 
-/* A value that cannot be read is 0. */
+/*
+ * A value that cannot be read is 0. Without a free descriptor, `open_fds` is `max_fds`, and
+ * `resident_bytes` is the most that there ever was.
+ */
 void process_read(struct process_usage *out);
 
 #endif

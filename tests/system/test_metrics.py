@@ -1,6 +1,5 @@
 """/metrics: each counter changes with its event, and Prometheus can read the text."""
 
-import json
 import os
 import re
 import shutil
@@ -66,30 +65,6 @@ def test_the_protocol_lists_every_family_with_its_type_and_labels(prepared):
     told = {f.name: (f.type, f.labels) for f in metrics.of(prepared).families.values()}
     assert documented == told
     assert len(rows) == len(documented)
-
-
-def alarms():
-    with open(os.path.join(pregon.ROOT, "docs", "operations.md"), encoding="utf-8") as f:
-        text = f.read().split("### Prometheus", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"^\| [^|]+ \| `(.+)` \| (\w*) ?\|$", text, re.M)
-
-
-def test_every_alarm_is_about_a_family_that_is_exported(prepared):
-    told = metrics.of(prepared)
-    assert len(alarms()) > 5
-    for expression, _ in alarms():
-        for name in re.findall(r"(?:pregon|process)_\w+", expression):
-            assert name in told or name.removesuffix("_bucket") in told, name
-
-
-@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool: tools/install-deps metrics")
-def test_every_alarm_is_an_expression(system):
-    rules = "".join(f"  - {{alert: a, expr: {json.dumps(expression)}, for: {wait or '0s'}}}\n"
-                    for expression, wait in alarms())
-    path = system.path("rules.yml", "groups:\n- name: pregon\n  rules:\n" + rules)
-    done = subprocess.run(["promtool", "check", "rules", "--lint=none", path],
-                          capture_output=True, text=True, timeout=pregon.PATIENCE)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_it_is_a_page_like_the_others(prepared):

@@ -14,7 +14,8 @@ class Proxy:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
         self.pairs = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepter = threading.Thread(target=self._accept, daemon=True)
+        self.accepter.start()
 
     def _accept(self):
         try:
@@ -51,5 +52,11 @@ class Proxy:
                 end.close()
 
     def close(self):
+        """End all connections; new ones are refused."""
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)  # a close alone does not end accept()
+        except OSError:
+            pass  # closed before
+        self.accepter.join()
         self.listener.close()
         self.cut()

@@ -30,6 +30,29 @@ static void descriptors_that_are_opened_are_counted(void **state)
     close(fds[1]);
 }
 
+static void a_process_without_a_free_descriptor_reports_that_all_are_open(void **state)
+{
+    struct process_usage usage;
+    struct rlimit limit, low;
+    int fds[256];
+    size_t count = 0;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    low = limit;
+    low.rlim_cur = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    while (count < 256 && (fds[count] = dup(0)) >= 0)
+        count++;
+    process_read(&usage);
+    while (count)
+        close(fds[--count]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(usage.max_fds, 64);
+    assert_int_equal(usage.open_fds, 64);
+    assert_true(usage.resident_bytes > 0);
+}
+
 static void memory_that_is_touched_is_resident(void **state)
 {
     struct process_usage before, after;
@@ -61,6 +84,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(descriptors_that_are_opened_are_counted),
+        cmocka_unit_test(a_process_without_a_free_descriptor_reports_that_all_are_open),
         cmocka_unit_test(memory_that_is_touched_is_resident),
         cmocka_unit_test(time_that_is_spent_is_counted),
     };
