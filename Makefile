@@ -364,7 +364,7 @@ compile_commands.json: Makefile $(ALL_SRC)
 # Documents lie as they do here, so that their links lead somewhere.
 DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE .env.example docker-compose.yml \
              consumer/lib/pregon.h feeder/data/README.md \
-             $(wildcard docs/*.md docs/*.svg docs/protocol/*.md docs/adr/*.md consumer/examples/*.* consumer/js/* \
+             $(wildcard docs/*.md docs/*.svg docs/protocol/*.md docs/adr/*.md consumer/examples/*.* consumer/js/*.* \
                monitoring/*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
 

@@ -114,6 +114,60 @@ export interface Ack {
   [member: string]: unknown;
 }
 
+/** A quote to publish: a symbol and at least one of `bid`, `ask`, `last`. Prices are text or numbers. */
+export interface NewQuote {
+  symbol: string;
+  bid?: string | number;
+  ask?: string | number;
+  last?: string | number;
+  bid_size?: string | number;
+  ask_size?: string | number;
+  volume?: string | number;
+  open?: string | number;
+  high?: string | number;
+  low?: string | number;
+  currency?: string;
+  source?: string;
+  /** Unix seconds; without it the broker's time. */
+  timestamp?: number;
+  [member: string]: unknown;
+}
+
+export interface PublishOptions {
+  /** The gateway's PUBLISH_TOKEN. */
+  token?: string;
+  /** The feed's name. Default: the gateway's PUBLISH_FEED. */
+  feed?: string;
+  /** Of this request, for a program that repeats it itself, also after a restart. Default: a new one. */
+  key?: string;
+  /** The feed ends after these quotes. */
+  ended?: boolean;
+  /** Seconds until an attempt is the last one. Default: 60. */
+  patience?: number;
+  signal?: AbortSignal;
+}
+
+export interface Published {
+  feed: string;
+  epoch: string;
+  accepted: number;
+  refused: number;
+  /** An earlier request with this key got this answer. */
+  repeated: boolean;
+  stored: boolean;
+  /** One for each quote, in order: its position, or why it was refused. */
+  quotes: { index: number; seq?: number; code?: string; field?: string; message?: string }[];
+  key: string;
+}
+
+export interface PublishAck extends Ack {
+  /** The position of each quote; 0: refused. */
+  positions: number[];
+  refused: { index: number; code: string; field: string }[];
+  repeated: boolean;
+  key: string;
+}
+
 export interface History {
   symbol: string;
   order: "newest" | "oldest";
@@ -166,9 +220,14 @@ export interface Client {
     order?: "newest" | "oldest";
     since?: string;
     until?: string;
-    limit?: string;
+    limit?: number | string;
     next?: string;
   }): Promise<History>;
+  /**
+   * Publishes over the stream, at most 256 quotes at once. After a lost answer it repeats the request with its key,
+   * also on another connection; so each quote is published once. Rejects with a PregonError.
+   */
+  publish(quotes: NewQuote | readonly NewQuote[], options?: PublishOptions): Promise<PublishAck>;
   readonly position: Position | null;
   readonly status: Status;
   /** Ends the client: no timer or socket is left, so that a program can end. */
@@ -180,7 +239,21 @@ export class PregonError extends Error {
   status?: number;
   /** With code `rejected`: patterns that the gateway rejected. */
   symbols?: string[];
+  /** Of a request to publish that was given up: the same request may be repeated with it. */
+  key?: string;
+  /** With code `quotes_refused`: why, for each quote. */
+  quotes?: Published["quotes"];
 }
+
+/**
+ * Publish quotes over HTTP, at most 1,000 at once. Repeats the request with its key after a lost answer and while
+ * the broker is away. Resolves after the log has the quotes; rejects with a PregonError.
+ */
+export function publish(
+  url: string | URL,
+  quotes: NewQuote | readonly NewQuote[],
+  options?: PublishOptions & { /** Wait until the store has the quotes. */ stored?: boolean },
+): Promise<Published>;
 
 /**
  * Follow quotes of a gateway.  `url`: `ws://127.0.0.1:8000`, with or without the stream's path; in a

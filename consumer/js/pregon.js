@@ -7,52 +7,19 @@
  * in mode "all" it receives every quote exactly once.  Prices are text.  docs/protocol/stream.md describes
  * the protocol, pregon.d.ts the options and messages with their types.
  */
+import { PregonError, history, repeatWithKey, routesUrl, streamUrl, withTexts } from "./http.js";
 import { decode, encode } from "./msgpack.js";
 import { Position } from "./position.js";
 
-const STREAM = "/ws/cotizaciones";
-const PAGES = "/cotizaciones/";
+export { PregonError, publish } from "./http.js";
+
 const SILENCE = 20; // seconds without a message before the welcome; later three heartbeats
 const LONGEST_PAUSE = 30; // seconds between two attempts
 const PATTERN = /^([A-Z0-9._:/=^-]{1,32}|[A-Z0-9._:/=^-]{0,31}\*)$/;
 
-export class PregonError extends Error {
-  constructor(code, message, more) {
-    super(message);
-    this.name = "PregonError";
-    this.code = code;
-    Object.assign(this, more);
-  }
-}
-
 /** Starts a client; throws if `url` or an option is wrong. */
 export function connect(url, options = {}) {
   return new Client(streamUrl(url), options);
-}
-
-/* A gateway's address, with or without the stream's path; in a page also one relative to it. */
-function streamUrl(given) {
-  let url;
-  try {
-    url = new URL(given, globalThis.location?.href);
-  } catch {
-    url = null;
-  }
-  url = url && new URL(url.href.replace(/^http/, "ws").replace(/#.*$/, ""));
-  if (!url || !/^wss?:$/.test(url.protocol))
-    throw new TypeError(`pregon: "${given}" is no address of a gateway; one looks like ws://127.0.0.1:8000${STREAM}`);
-  if (url.pathname.endsWith("/") && !url.pathname.endsWith(STREAM + "/"))
-    url.pathname += STREAM.slice(1);
-  return url;
-}
-
-/* The address of the gateway's pages; there may be a prefix before the stream's path. */
-function pagesUrl(stream) {
-  const url = new URL(stream.href.replace(/^ws/, "http"));
-  const at = url.pathname.lastIndexOf("/ws/");
-  url.pathname = (at > 0 ? url.pathname.slice(0, at) : "") + PAGES;
-  url.search = "";
-  return url.href;
 }
 
 /* Why a gateway that allows `limit` patterns per client rejected this one. */
@@ -67,7 +34,7 @@ function rejectionOf(symbol, limit) {
 
 class Client {
   #url;
-  #pages;
+  #routes;
   #options;
   #Socket;
   #socket = null; // the current socket; events of others are ignored
@@ -98,7 +65,7 @@ class Client {
     if (!this.#Socket)
       throw new TypeError("pregon: there is no WebSocket here. Node has one from version 22 on; before, " +
         'npm install ws, import WebSocket from "ws", and connect(url, { WebSocket })');
-    this.#pages = pagesUrl(url);
+    this.#routes = routesUrl(url);
     this.#url = url;
     url.searchParams.set("symbols", ""); // no symbols until the client subscribes
     url.searchParams.set("mode", mode);
@@ -138,14 +105,24 @@ class Client {
     });
   }
 
+  /**
+   * Publishes quotes over the stream.  Without a connection, or after a lost answer, it tries again with the same
+   * key, which creates no second quote.  Resolves to the ack: {positions, refused, repeated}.
+   */
+  async publish(quotes, { token, feed, ended, ...how } = {}) {
+    const members = {
+      quotes: withTexts(quotes), ...(token && { token }), ...(feed && { feed }), ...(ended && { ended }),
+    };
+    return repeatWithKey(async (key) => {
+      if (this.#isGone)
+        throw new PregonError("closed", "publish: this program has closed the client");
+      return { ...(await this.ask("publish", { ...members, key })), key };
+    }, how);
+  }
+
   /** One page of a symbol's history: {records, gaps, next, …}. */
-  async history(symbol, parameters = {}) {
-    const query = new URLSearchParams(parameters);
-    const answer = await fetch(`${this.#pages}quotes/${encodeURIComponent(symbol)}/history?${query}`);
-    const body = await answer.json();
-    if (!answer.ok)
-      throw new PregonError(body.error.code, `${body.error.message} ${body.error.hint}`, { status: answer.status });
-    return body;
+  history(symbol, parameters = {}) {
+    return history(this.#routes, symbol, parameters);
   }
 
   /** The position for `since`; null: there is none to resume from. */
@@ -279,7 +256,7 @@ class Client {
     if (this.#url.searchParams.has("token"))
       query.set("token", this.#url.searchParams.get("token"));
     try {
-      const answer = await fetch(`${this.#pages}websocket_check?${query}`, { cache: "no-store", signal: checking.signal });
+      const answer = await fetch(`${this.#routes}websocket_check?${query}`, { cache: "no-store", signal: checking.signal });
       const check = await answer.json();
       if (checking.signal.aborted)
         return;

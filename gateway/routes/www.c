@@ -52,6 +52,7 @@
     X(table_js, "/www/table.js", "gateway/www/table.js") \
     X(pregon_js, "/www/pregon.js", "consumer/js/pregon.js") \
     X(msgpack_js, "/www/msgpack.js", "consumer/js/msgpack.js") \
+    X(http_js, "/www/http.js", "consumer/js/http.js") \
     X(position_js, "/www/position.js", "consumer/js/position.js") \
     FROM_NPM(X)
 /* clang-format on */

@@ -155,12 +155,12 @@ class Browser:
 
 
 class ForeignSite:
-    """Another web server, which serves a copy of pregon.js."""
+    """Another web server; it serves a folder, by default a copy of pregon.js."""
 
-    def __init__(self):
+    def __init__(self, directory=PACKAGE):
         class Handler(http.server.SimpleHTTPRequestHandler):
             def __init__(self, *its):
-                super().__init__(*its, directory=PACKAGE)
+                super().__init__(*its, directory=directory)
 
             def log_message(self, *its):
                 pass

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import tarfile
 
 import pytest
 
@@ -104,3 +105,30 @@ class Follower(pregon.Process):
 
 def follow(system, gateway, **options):
     return Follower(system, f"ws://127.0.0.1:{gateway.port}", **options)
+
+
+class Package:
+    """The npm package as npm packs it, installed in a folder beside the packages of these tests."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        done = subprocess.run(
+            ["npm", "pack", "--json", "--pack-destination", directory],
+            cwd=PACKAGE, check=True, capture_output=True, text=True,
+        )
+        # npm prints first what the script prepack prints, which is nothing
+        (packed,) = json.loads(done.stdout[done.stdout.index("["):])
+        self.names = {f["path"] for f in packed["files"]}
+        self.path = self.file(packed["filename"])
+        modules = self.file("node_modules")
+        os.makedirs(os.path.join(modules, "pregon"))
+        with tarfile.open(self.path) as archive:
+            for member in archive.getmembers():
+                member.name = member.name.removeprefix("package/")
+                archive.extract(member, os.path.join(modules, "pregon"))
+        for name in os.listdir(MODULES):
+            if not name.startswith(".") and name != "pregon":
+                os.symlink(os.path.join(MODULES, name), os.path.join(modules, name))
+
+    def file(self, name):
+        return os.path.join(self.directory, name)
