@@ -209,6 +209,44 @@ static void a_nul_byte_is_refused_but_may_be_escaped(void **state)
     json_free(j);
 }
 
+static void a_text_that_ends_in_a_character_is_not_read_beyond_its_end(void **state)
+{
+    const struct json_value *root;
+    struct json *j = json_new();
+
+    (void)state;
+    assert_int_equal(json_parse(j, (struct span){"\"\xc3\xa9\"", 2}, &root), ERR_MALFORMED);
+    assert_int_equal(json_error_offset(j), 1);
+    assert_string_equal(json_error(j), "not UTF-8");
+    json_free(j);
+}
+
+static void a_key_that_stands_twice_is_found_among_keys_of_all_lengths(void **state)
+{
+    const struct json_value *root;
+    struct json *j = json_new();
+    struct buf text = {0};
+
+    (void)state;
+    for (int twice = -1; twice < 60; twice++) {
+        size_t at = 0;
+
+        buf_clear(&text);
+        for (int i = 0; i < 60; i++)
+            buf_printf(&text, "%s\"%0*d\":1", i ? "," : "{", i * 37 % 60 + 1, 0);
+        if (twice >= 0) {
+            at = text.len + 1;
+            buf_printf(&text, ",\"%0*d\":2", twice + 1, 0);
+        }
+        buf_addc(&text, '}');
+        assert_int_equal(json_parse(j, buf_span(&text), &root), twice < 0 ? OK : ERR_DUPLICATE_KEY);
+        if (at)
+            assert_int_equal(json_error_offset(j), at);
+    }
+    buf_free(&text);
+    json_free(j);
+}
+
 static void the_number_of_values_is_bounded(void **state)
 {
     const struct json_value *root;
@@ -440,6 +478,8 @@ int main(void)
         cmocka_unit_test(every_value_knows_its_text_and_offset),
         cmocka_unit_test(what_is_wrong_is_refused_with_its_place),
         cmocka_unit_test(a_nul_byte_is_refused_but_may_be_escaped),
+        cmocka_unit_test(a_text_that_ends_in_a_character_is_not_read_beyond_its_end),
+        cmocka_unit_test(a_key_that_stands_twice_is_found_among_keys_of_all_lengths),
         cmocka_unit_test(the_number_of_values_is_bounded),
         cmocka_unit_test(a_long_string_and_many_keys_are_taken_whole),
         cmocka_unit_test(the_depth_may_be_raised_for_documents_of_others),
