@@ -66,8 +66,7 @@ struct book_entry *book_add(struct book *b, struct span symbol)
     memcpy(e->symbol, symbol.at, symbol.len);
     e->symbol_len = (uint8_t)symbol.len;
     e->index = (uint32_t)b->count;
-    ARRAY_RESERVE(b->by_index, b->cap, b->count + 1);
-    b->by_index[b->count++] = e;
+    ARRAY_ADD(b->by_index, b->cap, b->count, e);
     prefix_index_add(b->in_order, e->symbol, e);
     table_add(&b->by_symbol, &e->node, hash);
     return e;
@@ -93,8 +92,7 @@ void book_touch(struct book *b, struct book_entry *e, uint64_t seq)
     e->seq = seq;
     if (!e->is_changed) {
         e->is_changed = true;
-        ARRAY_RESERVE(b->changes, b->change_cap, b->change_count + 1);
-        b->changes[b->change_count++] = e;
+        ARRAY_ADD(b->changes, b->change_cap, b->change_count, e);
     }
 }
 

@@ -144,8 +144,7 @@ enum err registry_open(struct registry *r, struct registry_gateway *g,
             g->count / 2 >= g->limit + REGISTRY_ABOVE_LIMIT / 2)
             return ERR_FULL;
         own = mem_zalloc(sizeof *own);
-        ARRAY_RESERVE(g->connections, g->cap, g->count + 1);
-        g->connections[g->count++] = own;
+        ARRAY_ADD(g->connections, g->cap, g->count, own);
         r->total++;
     } else {
         table_remove(&g->by_id, &own->node);

@@ -73,8 +73,7 @@ enum err store_each_key(struct store *s, size_t max,
         }
         if (!is_young(ctx, &r))
             break;
-        ARRAY_RESERVE(seqs, cap, count + 1);
-        seqs[count++] = seq;
+        ARRAY_ADD(seqs, cap, count, seq);
         seq = r.prev;
     }
     while (count-- > 0)

@@ -96,8 +96,7 @@ static bool step_to(struct store_reader *r, sqlite3_stmt *stmt, uint64_t seq, in
 
 static void keep_position(struct positions *p, uint64_t seq)
 {
-    ARRAY_RESERVE(p->at, p->cap, p->count + 1);
-    p->at[p->count++] = seq;
+    ARRAY_ADD(p->at, p->cap, p->count, seq);
 }
 
 /* The positions of one symbol above low up to high, from its last one in the block. */

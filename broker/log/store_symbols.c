@@ -36,16 +36,14 @@ struct store_symbol *store_symbols_add(struct store_symbols *t, struct span name
     s->len = (uint8_t)name.len;
     memcpy(s->name, name.at, name.len);
     s->id = id;
-    ARRAY_RESERVE(t->all, t->cap, t->count + 1);
-    t->all[t->count++] = s;
+    ARRAY_ADD(t->all, t->cap, t->count, s);
     table_add(&t->by_name, &s->node, hash_name(name));
     return s;
 }
 
 void store_symbols_push(struct store_symbol_list *l, struct store_symbol *symbol)
 {
-    ARRAY_RESERVE(l->at, l->cap, l->count + 1);
-    l->at[l->count++] = symbol;
+    ARRAY_ADD(l->at, l->cap, l->count, symbol);
 }
 
 static int compare(const void *a, const void *b)

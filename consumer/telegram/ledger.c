@@ -205,15 +205,15 @@ enum err ledger_add_answer(struct ledger *l, uint64_t update, int64_t chat, int6
         return ERR_TOO_LARGE;
     if (l->answer_bytes + text.len + ANSWER_OVERHEAD > LEDGER_ANSWER_BYTES_MAX)
         return ERR_FULL;
-    ARRAY_RESERVE(l->answers, l->answer_cap, l->answer_count + 1);
-    l->answers[l->answer_count++] = (struct ledger_answer){
-        .update = update,
-        .chat = chat,
-        .thread = thread,
-        .is_spanish = is_spanish,
-        .text = mem_strndup(text.at, text.len),
-        .len = text.len,
-    };
+    ARRAY_ADD(l->answers, l->answer_cap, l->answer_count,
+              (struct ledger_answer){
+                  .update = update,
+                  .chat = chat,
+                  .thread = thread,
+                  .is_spanish = is_spanish,
+                  .text = mem_strndup(text.at, text.len),
+                  .len = text.len,
+              });
     l->answer_bytes += text.len + ANSWER_OVERHEAD;
     l->revision++;
     return OK;

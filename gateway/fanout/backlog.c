@@ -115,7 +115,7 @@ static void push_due(struct backlog *b, struct hub_symbol *symbol, enum symbol_m
 }
 
 uint32_t backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message kind,
-                      uint32_t updates, uint32_t round)
+                      uint32_t updates, uint64_t round)
 {
     if (b->marked_round == round && b->marked_index == s->index)
         return 0; /* a second pattern of the subscriber matches the symbol */

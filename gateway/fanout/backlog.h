@@ -24,9 +24,9 @@ struct backlog {
     uintptr_t one_due;
     uint32_t due_first, due_count, due_cap;
     uint32_t queue_count;
-    uint32_t marked_round,
-        /* the last symbol marked, to notice that a second pattern matches it */
-        marked_index;
+    /* the last symbol marked, and when, to notice that a second pattern matches it */
+    uint32_t marked_index;
+    uint64_t marked_round;
     /* merge: two bits per symbol, only for a subscriber that is behind */
     uint64_t *mask;
     uint32_t mask_words;
@@ -54,7 +54,7 @@ void backlog_fini(struct backlog *b); /* empties it; `merged` and `quote_as` sta
  * rose.
  */
 uint32_t backlog_mark(struct backlog *b, struct hub_symbol *s, enum symbol_message kind,
-                      uint32_t updates, uint32_t round);
+                      uint32_t updates, uint64_t round);
 /*
  * Queues a frame and retains it. A frame equal to the last one queued, or one past `limit`, is not
  * queued.

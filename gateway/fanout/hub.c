@@ -133,8 +133,7 @@ static void set_changed(struct hub *h, struct hub_symbol *s)
     if (s->is_changed)
         return;
     s->is_changed = true;
-    ARRAY_RESERVE(h->changed, h->changed_cap, h->changed_count + 1);
-    h->changed[h->changed_count++] = s;
+    ARRAY_ADD(h->changed, h->changed_cap, h->changed_count, s);
 }
 
 static void queue_frame(struct hub *h, struct hub_subscriber *s, struct frame *f)
@@ -365,7 +364,7 @@ static void fan_out_to(struct hub *h, const struct hub_member *m, struct hub_sym
 
 void hub_fan_out(struct hub *h)
 {
-    hub_begin_round(h);
+    h->round++;
     for (size_t i = 0; i < h->changed_count; i++) {
         struct hub_symbol *s = h->changed[i];
         bool is_back = s->had_state && s->state == SYMBOL_LIVE && !s->last_is_state;

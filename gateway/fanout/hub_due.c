@@ -13,8 +13,7 @@ void hub_enter_due(struct hub *h, struct hub_subscriber *s)
 {
     s->is_due = true;
     s->due_at = (uint32_t)h->due_count;
-    ARRAY_RESERVE(h->due, h->due_cap, h->due_count + 1);
-    h->due[h->due_count++] = s;
+    ARRAY_ADD(h->due, h->due_cap, h->due_count, s);
 }
 
 bool hub_has_due(const struct hub *h)
@@ -47,10 +46,4 @@ struct hub_subscriber *hub_take_due(struct hub *h)
     }
     h->due_first = h->due_count = 0;
     return NULL;
-}
-
-void hub_begin_round(struct hub *h)
-{
-    if (++h->round == 0)
-        h->round = 1;
 }

@@ -1,10 +1,9 @@
-/* hub_due: the list of due subscribers, in order, and the rounds of a fan-out; only for the hub. */
+/* hub_due: the list of due subscribers, in order; only for the hub. */
 #ifndef GATEWAY_FANOUT_HUB_DUE_H
 #define GATEWAY_FANOUT_HUB_DUE_H
 
 #include "gateway/fanout/hub_state.h"
 
-void hub_begin_round(struct hub *h);
 /* Inline, because every quote needs it. */
 void hub_enter_due(struct hub *h, struct hub_subscriber *s);
 static inline void hub_put_due(struct hub *h, struct hub_subscriber *s)

@@ -23,14 +23,13 @@ static void forget(struct hub *h, struct hub_symbol *s)
     *slot = s->chain;
     prefix_index_remove(h->index, hub_name_of(s));
     h->symbols[s->index] = NULL;
-    ARRAY_RESERVE(h->free_indexes, h->free_index_cap, h->free_index_count + 1);
-    h->free_indexes[h->free_index_count++] = s->index;
+    ARRAY_ADD(h->free_indexes, h->free_index_cap, h->free_index_count, s->index);
     h->symbol_count--;
     /*
      * the index may be given to another symbol, and a backlog ignores a second mark of an index in
      * one round
      */
-    hub_begin_round(h);
+    h->round++;
     hub_symbol_free(s);
 }
 
@@ -52,14 +51,8 @@ static void shrink(struct hub *h)
         slots /= 2;
     if (slots < h->symbol_slot_count)
         hub_resize_symbols(h, slots);
-    if (h->symbol_cap > 64 && end < h->symbol_cap / 4) {
-        h->symbol_cap = end < 16 ? 16 : end;
-        h->symbols = mem_resize(h->symbols, h->symbol_cap * sizeof(void *));
-    }
-    if (h->free_index_cap > 64 && h->free_index_count < h->free_index_cap / 4) {
-        h->free_index_cap = h->free_index_count < 16 ? 16 : h->free_index_count;
-        h->free_indexes = mem_resize(h->free_indexes, h->free_index_cap * sizeof *h->free_indexes);
-    }
+    ARRAY_SHRINK(h->symbols, h->symbol_cap, end);
+    ARRAY_SHRINK(h->free_indexes, h->free_index_cap, h->free_index_count);
 }
 
 static bool forget_some(struct hub *h, size_t most)

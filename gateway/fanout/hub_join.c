@@ -271,7 +271,7 @@ static bool queue_in_merge(struct hub *h, struct hub_subscriber *s, size_t *step
 {
     struct hub_join *j = s->join;
 
-    hub_begin_round(h);
+    h->round++;
     backlog_fall_behind(&s->backlog); /* entries may change before they are sent */
     for (; j->found_at < j->found_count && *steps; --*steps) {
         struct hub_symbol *symbol = j->found[j->found_at++].symbol;

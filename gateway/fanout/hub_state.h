@@ -50,7 +50,7 @@ struct hub {
     uint64_t merged;       /* sum over all backlogs, present and past */
     size_t joining_in_all; /* number of joins under way in mode all */
     struct hub_watcher watcher;
-    uint32_t round; /* number of the fan-out or join slice; never 0 */
+    uint64_t round; /* number of the fan-out or join slice; never 0 */
 };
 
 void hub_resize_symbols(struct hub *h, size_t slot_count); /* a power of two */

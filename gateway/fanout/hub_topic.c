@@ -69,8 +69,7 @@ static bool add_to_symbol(void *ctx, struct hub_topic *t)
 {
     struct hub_symbol *s = ctx;
 
-    ARRAY_RESERVE(s->topics, s->topic_cap, s->topic_count + 1);
-    s->topics[s->topic_count++] = t;
+    ARRAY_ADD(s->topics, s->topic_cap, s->topic_count, t);
     return true;
 }
 

@@ -62,9 +62,8 @@ static void count_place(const struct session *s, uint64_t change)
 
 static void enter(struct sessions *all, struct session *s)
 {
-    ARRAY_RESERVE(all->list, all->cap, all->count + 1);
     s->place = (uint32_t)all->count;
-    all->list[all->count++] = s;
+    ARRAY_ADD(all->list, all->cap, all->count, s);
 }
 
 void session_open(struct sessions *all, struct session *s, const struct accepted *a)

@@ -170,9 +170,8 @@ static SELDOM bool is_held_back(struct session *s)
         return false;
     backlog_fall_behind(&s->sub.backlog);
     if (!s->is_deferred) {
-        ARRAY_RESERVE(all->deferred, all->deferred_cap, all->deferred_count + 1);
         s->is_deferred = true;
-        all->deferred[all->deferred_count++] = s;
+        ARRAY_ADD(all->deferred, all->deferred_cap, all->deferred_count, s);
     }
     return true;
 }

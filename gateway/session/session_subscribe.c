@@ -37,8 +37,7 @@ static struct span next_pattern(const struct session_request *r)
 /* r takes ownership of the caller's reference. */
 static void add_topic(struct session_request *r, struct hub_topic *t)
 {
-    ARRAY_RESERVE(r->topics, r->topic_cap, r->topic_count + 1);
-    r->topics[r->topic_count++] = t;
+    ARRAY_ADD(r->topics, r->topic_cap, r->topic_count, t);
 }
 
 /* A topic more must not make the broker end the gateway's connection. */

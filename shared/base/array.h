@@ -25,10 +25,7 @@ static inline size_t array_capacity(size_t cap, size_t count)
 
 /*
  * Make room for `count` elements in all.  `array` and `cap` are variables (lvalues without side
- * effects) of any element and unsigned type; a zeroed pair is an empty array.  To add one element:
- *
- *     ARRAY_RESERVE(list->items, list->cap, list->count + 1);
- *     list->items[list->count++] = item;
+ * effects) of any element and unsigned type; a zeroed pair is an empty array.
  */
 #define ARRAY_RESERVE(array, cap, count)                                    \
     do {                                                                    \
@@ -48,6 +45,22 @@ static inline size_t array_capacity(size_t cap, size_t count)
             memset((array) + array_cap_before, 0,                       \
                    ((size_t)(cap)-array_cap_before) * sizeof *(array)); \
         }                                                               \
+    } while (0)
+
+/* Add an element at the end. */
+#define ARRAY_ADD(array, cap, count, ...)       \
+    do {                                        \
+        ARRAY_RESERVE(array, cap, (count) + 1); \
+        (array)[(count)++] = __VA_ARGS__;       \
+    } while (0)
+
+/* Give memory back if less than a quarter of a larger array is in use. */
+#define ARRAY_SHRINK(array, cap, count)                                     \
+    do {                                                                    \
+        if ((cap) > 64 && (count) < (cap) / 4) {                            \
+            (cap) = (count) < 16 ? 16 : (count);                            \
+            (array) = mem_resize((array), (size_t)(cap) * sizeof *(array)); \
+        }                                                                   \
     } while (0)
 
 /* Put an element before the one at `at`, or at the end; there is room. */
