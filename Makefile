@@ -90,8 +90,8 @@ SYSTEM_TESTS := $(if $(SAN),,tests/chaos/test_chaos.py) tests/system tests/chaos
            tests/chaos/test_lock_history_check.py tests/chaos/test_locks_history.py
 # Under another name, because make -n would run a recipe that contains the variable MAKE.
 MAKE_PROGRAM := $(MAKE)
-# Most tests wait for something: run two test files at a time for each processor.
-AT_ONCE := $(shell echo $$((2 * $$(nproc))))
+# Most tests wait for something: run three test files at a time for each processor.
+AT_ONCE := $(shell echo $$((3 * $$(nproc))))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
