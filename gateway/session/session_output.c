@@ -93,7 +93,6 @@ static bool settle(struct session *s, size_t n, const char *batch, size_t len, c
     if (n < out_len) {
         memmove(s->out.data, s->out.data + n, out_len - n);
         s->out.len -= n;
-        backlog_fall_behind(&s->sub.backlog);
         return false;
     }
     buf_free(&s->out); /* rarely used: an idle session holds no memory for it */
@@ -114,14 +113,11 @@ static bool settle(struct session *s, size_t n, const char *batch, size_t len, c
 static struct frame *single_frame(struct session *s)
 {
     struct backlog *b = &s->sub.backlog;
-    struct frame *f;
+    uint32_t sendable = s->is_closing || s->out.len ? 0 : backlog_sendable(b);
+    struct frame *f = sendable ? backlog_peek(b, s->sub.encoding, 0) : NULL;
+    bool is_alone = sendable == 1 || backlog_length(b) == 1;
 
-    if (s->is_closing || s->out.len || !backlog_sendable(b))
-        return NULL;
-    f = backlog_peek(b, s->sub.encoding, 0);
-    if (f && (backlog_length(b) == 1 || f->len > SESSION_BATCH_BYTES || backlog_sendable(b) == 1))
-        return f;
-    return NULL;
+    return f && (is_alone || f->len > SESSION_BATCH_BYTES) ? f : NULL;
 }
 
 /*
@@ -168,7 +164,6 @@ static SELDOM bool is_held_back(struct session *s)
 
     if (s->is_closing || backlog_is_empty(&s->sub.backlog) || all->now >= s->flush_at)
         return false;
-    backlog_fall_behind(&s->sub.backlog);
     if (!s->is_deferred) {
         s->is_deferred = true;
         ARRAY_ADD(all->deferred, all->deferred_cap, all->deferred_count, s);
@@ -240,10 +235,8 @@ static void flush(struct session *s)
         return;
     if (s->sub.backlog.has_overflowed && !s->is_closing)
         close_slow(s);
-    if (s->is_blocked) {
-        backlog_fall_behind(&s->sub.backlog);
+    if (s->is_blocked)
         return;
-    }
     if (s->interval_ms && is_held_back(s)) {
         if (s->out.len)
             send_out_only(s);

@@ -262,6 +262,37 @@ static void a_new_log_amid_a_join_begins_it_again(void **state)
     assert_int_equal(p->s->requests, 0);
 }
 
+static void a_new_log_amid_a_join_recovers_nothing(void **state)
+{
+    char name[16];
+    struct peer *p;
+
+    (void)state;
+    follow("S*");
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof name, "S%04d", i);
+        quote(name, "1");
+    }
+    turn();
+    p = come("symbols=S*&since=" EPOCH_TEXT ":1999");
+    pass(1);
+    assert_non_null(p->s->sub.join);
+    receives(p, "{\"type\":\"welcome\"");
+    receives_nothing(p); /* it is being found */
+    hub_reset(all->hub, EPOCH + 1);
+    sessions_reset(all, "log_replaced");
+    head = 0;
+    hub_thaw(all->hub);
+    quote("S0007", "2");
+    sync_topics();
+    pass(50);
+    assert_true(has_heard(p, "{\"type\":\"reset\",\"epoch\":\"0000000000000abd\""));
+    assert_true(has_heard(p, "{\"type\":\"ack\",\"op\":\"subscribe\""));
+    with(p, "\"recovered\":false");
+    assert_true(has_heard(p, "\"symbol\":\"S0007\",\"seq\":1,"));
+    assert_int_equal(p->s->requests, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +306,7 @@ int main(void)
         TEST(an_id_is_repeated_if_it_has_at_most_64_bytes),
         TEST(a_session_that_ends_amid_its_requests_leaves_nothing),
         TEST(a_new_log_amid_a_join_begins_it_again),
+        TEST(a_new_log_amid_a_join_recovers_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
